@@ -1,0 +1,111 @@
+"""The command line. A command is imported only when it is asked for, so that each starts fast."""
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from elevator import __version__
+
+if TYPE_CHECKING:
+    from elevator import config
+
+NODE = """\
+Run one node: the controller of one elevator, and with its likes on other machines of a group.
+
+  elevator --id 2 --port 15659
+
+Every node needs an --id of its own. Nodes find each other by UDP broadcast; nothing else is to be set up. The elevator
+itself is an elevator server (the lab's, or a simulator) on --host and --port, which is waited for if it is not there.
+"""
+COMMANDS = """\
+other commands (each has its own --help):
+  elevator demo      a simulated building with simulated elevators, real nodes and passengers, in this terminal
+  elevator sim       simulated elevators for controllers to connect to
+"""
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"elevator: {message}\n")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command that *argv* asks for; return the exit status."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    match arguments[:1]:
+        case ["demo"]:
+            from elevator import demo
+
+            return demo.main(arguments[1:])
+        case ["sim"]:
+            from elevator.sim import server
+
+            return server.main(arguments[1:])
+        case _:
+            return node(arguments)
+
+
+def node(arguments: list[str]) -> int:
+    flags = vars(node_parser().parse_args(arguments))
+    file: Path | None = flags.pop("config", None)
+
+    from elevator import config, loop, store
+
+    try:
+        settings = config.load(flags, file)
+        line = f"%(asctime)s.%(msecs)03d node {settings.id}: %(message)s"
+        logging.basicConfig(
+            level=settings.log_level.upper(), handlers=[loop.LogHandler()], format=line, datefmt="%H:%M:%S"
+        )
+        loop.run(settings, None if settings.no_record else settings.state_dir or state_directory(settings))
+    except (config.ConfigError, store.StoreError) as error:
+        return complain(str(error))
+    except OSError as error:
+        return complain(f"cannot use the broadcast port: {error.strerror or error}")
+    return 0
+
+
+def node_parser() -> Parser:
+    parser = Parser(
+        prog="elevator",
+        description=NODE,
+        epilog=COMMANDS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        argument_default=argparse.SUPPRESS,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--id", type=int, metavar="N", help="this node's number in the group, 0..63")
+    parser.add_argument("--port", type=int, metavar="PORT", help="the elevator server's TCP port (15657)")
+    parser.add_argument("--host", metavar="HOST", help="the elevator server's host (127.0.0.1)")
+    parser.add_argument("--floors", type=int, metavar="M", help="number of floors, 2..64 (4); the same on every node")
+    parser.add_argument("--group", metavar="NAME", help="name of the group; others on the port are ignored (lab)")
+    parser.add_argument("--net-port", type=int, metavar="PORT", help="UDP port of the group (20145)")
+    parser.add_argument("--broadcast", metavar="ADDRESS", help="where to broadcast (255.255.255.255)")
+    parser.add_argument("--state-dir", metavar="DIR", help="where the record of calls is kept")
+    parser.add_argument("--no-record", action="store_true", help="keep no record: promises end with this process")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="TOML file with any of these settings")
+    parser.add_argument("--log-level", metavar="LEVEL", help="debug, info, warning or error (info)")
+    parser.add_argument("--version", action="version", version=f"elevator {__version__}")
+    return parser
+
+
+def state_directory(settings: "config.Config") -> Path:
+    """Return where the record belongs by the XDG base directory specification."""
+    home = os.environ.get("XDG_STATE_HOME", "")
+    base = Path(home) if home.startswith("/") else Path.home() / ".local" / "state"
+    return base / "elevator" / f"{settings.group}-{settings.id}"
+
+
+def complain(message: str) -> int:
+    print(f"elevator: {message}", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

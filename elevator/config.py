@@ -1,0 +1,107 @@
+"""Every setting of a node, one frozen value: flags come before the configuration file, the file before the defaults."""
+
+import ipaddress
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import cattrs
+from attrs import Attribute, field, fields, frozen
+
+from elevator.model import MAX_CARS, MAX_FLOORS
+from elevator.wire import GROUP_LENGTH_MAX, strict
+
+LOG_LEVELS = ("debug", "info", "warning", "error")
+
+
+class ConfigError(Exception):
+    """A setting cannot be used; the message is one line for the user."""
+
+
+def flag(setting: str) -> str:
+    """Name a *setting* as its flag does."""
+    return setting.replace("_", "-")
+
+
+def between(low: int, high: int) -> Any:
+    """Make a validator for *low* .. *high*, both included."""
+
+    def check(_: object, attribute: "Attribute[int]", value: int) -> None:
+        if not low <= value <= high:
+            raise ValueError(f"{flag(attribute.name)} must be {low}..{high}, not {value}")
+
+    return check
+
+
+def name(_: object, attribute: "Attribute[str]", value: str) -> None:
+    if not 0 < len(value) <= GROUP_LENGTH_MAX or not all(c.isalnum() or c in "-_." for c in value) or value[0] == ".":
+        allowed = f"1..{GROUP_LENGTH_MAX} letters, digits, '-', '_' or '.'"
+        raise ValueError(f"{flag(attribute.name)} must be {allowed}, not {value!r}")
+
+
+def ipv4(_: object, attribute: "Attribute[str]", value: str) -> None:
+    try:
+        ipaddress.IPv4Address(value)
+    except ValueError:
+        raise ValueError(f"{flag(attribute.name)} must be an IPv4 address, not {value!r}") from None
+
+
+def level(_: object, attribute: "Attribute[str]", value: str) -> None:
+    if value not in LOG_LEVELS:
+        raise ValueError(f"{flag(attribute.name)} must be one of {', '.join(LOG_LEVELS)}, not {value!r}")
+
+
+@frozen
+class Config:
+    """The settings of one node. Their names are those of the flags and of the keys in the configuration file."""
+
+    id: int = field(validator=between(0, MAX_CARS - 1))
+    host: str = "127.0.0.1"
+    port: int = field(default=15657, validator=between(1, 65535))
+    floors: int = field(default=4, validator=between(2, MAX_FLOORS))
+    group: str = field(default="lab", validator=name)
+    net_port: int = field(default=20145, validator=between(1, 65535))
+    broadcast: str = field(default="255.255.255.255", validator=ipv4)
+    state_dir: Path | None = None
+    """Where the record is kept; None: $XDG_STATE_HOME/elevator/<group>-<id>."""
+    no_record: bool = False
+    log_level: str = field(default="info", validator=level)
+
+
+converter = strict(int, str, bool, detailed=True)
+converter.register_structure_hook(Path, lambda value, _: Path(converter.structure(value, str)))
+
+
+def load(flags: Mapping[str, object], file: Path | None) -> Config:
+    """Join *flags* (only those that were given) with the TOML *file*; raise ConfigError."""
+    settings = {**(read(file) if file else {}), **flags}
+    if "id" not in settings:
+        raise ConfigError("which node is this? Give it a number of its own, 0..63, with --id")
+    try:
+        return converter.structure(settings, Config)
+    except cattrs.BaseValidationError as error:
+        problems = cattrs.transform_error(error, format_exception=lambda exc, _: problem(exc))
+        raise ConfigError("; ".join(map(plain, problems))) from None
+
+
+def read(file: Path) -> dict[str, object]:
+    try:
+        return {key.replace("-", "_"): value for key, value in tomllib.loads(file.read_text("utf-8")).items()}
+    except OSError as error:
+        raise ConfigError(f"cannot read {file}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file} is not TOML: {error}".replace("\n", " ")) from None
+
+
+def problem(error: BaseException) -> str:
+    if isinstance(error, cattrs.ForbiddenExtraKeysError):
+        known = ", ".join(attribute.name for attribute in fields(Config))
+        return f"unknown setting {', '.join(sorted(error.extra_fields))} (known are {known})"
+    return str(error)
+
+
+def plain(text: str) -> str:
+    """Turn cattrs' "what @ $.where" into "where: what"."""
+    what, _, where = text.partition(" @ $")
+    return f"{where.lstrip('.')}: {what}" if where else what

@@ -1,0 +1,316 @@
+"""One car's state machine: snapshots of the panel in, position, door, motor and faults out. Pure.
+
+1. Position is believed, not read: a report that cannot follow from the last one is counted and ignored, and taken as
+   the truth only when it persists. Out of range it is never taken. After a start, a lost server or a freeze any is.
+2. A car decides only where it can act: standing, or in the moment it reaches a floor. Between floors it goes on.
+3. A car between floors that does not know where it is looks for a floor, down first, then up, in turns.
+4. The car learns how long it takes from floor to floor. A little longer than that without a sign is a motor fault.
+   It keeps trying; the next sensor edge ends the fault.
+5. The door never closes while obstructed, and when that ends it gets another full period. Held open past its period,
+   the car is out of service for hall calls and serves none, also not at this floor: others do.
+6. A press for the floor where the door stands open is served on the spot if it agrees with the announced direction (or
+   none was announced yet), and gives another full period, but not for ever: after a while it has to wait its turn.
+7. While *held* (stop button, no server, just started or thawed) the motor stands and the door stays as it is.
+"""
+
+from collections.abc import Mapping
+
+from attrs import evolve, frozen
+
+from elevator import motion
+from elevator.model import Behaviour, Button, Buttons, Call, Car, Direction, Fault, Inputs, Motor
+
+DOOR_OPEN_MS = 3000
+DOOR_GRACE_MS = 300
+"""How long after its period an obstructed door makes the car unable. Shorter, and each passenger in it would."""
+DOOR_EXTENSION_MS = 15_000
+"""For how long after opening presses on the spot may prolong the period."""
+DOUBT_MS = 100
+"""How long an impossible floor report must last to be believed: longer than a glitch, shorter than a sensor's reach."""
+NEVER_MS = 1 << 62
+SEARCH_MS = 4000
+"""How long to look for a floor in one direction."""
+RETRY_MS = 1000
+"""How often a motor that does not move is told again."""
+TRAVEL_PRIOR_MS = 2000
+CLEAR_PRIOR_MS = 800
+"""Times between and on floor sensors to expect before the first was measured. A slower car is called unable for a
+moment on its first trip, which costs a double visit at most."""
+
+
+@frozen
+class Drive:
+    """What a node knows and wants of its own car. The group sees the part that `car` gives."""
+
+    floor: int | None = None
+    """The last floor reached; None while unknown."""
+    at_floor: bool = False
+    """Whether the sensor of `floor` is active."""
+    undecided: bool = False
+    """Whether the car is at a floor where it has not yet been decided how to go on."""
+    certain: bool = False
+    """Whether the next floor report must follow from the last one."""
+    doubted: int | None = None
+    """The impossible report that is being ignored."""
+    believe_at_ms: int | None = None
+    """When it will be believed if it persists; None: no report is in doubt."""
+    doubts: int = 0
+    """How many times they have been: counted for the log."""
+    direction: Direction = Direction.DOWN
+    behaviour: Behaviour = Behaviour.IDLE
+    held: bool = True
+    fault: Fault = Fault.SERVER
+    announced: bool = False
+    """Whether passengers have been told `direction` at this opening, by clearing its hall call."""
+    obstructed: bool = False
+    opened_at_ms: int = 0
+    close_at_ms: int = 0
+    since_ms: int | None = None
+    """When the present stretch on or off a sensor began; None if it was interrupted and cannot be learned from."""
+    due_at_ms: int = 0
+    """When a moving car must have seen its next sensor edge."""
+    motor_try: int = 0
+    travel_ms: Mapping[tuple[int, Direction], int] = {}
+    """Learned time from leaving a floor's sensor in a direction to reaching the next."""
+    clear_ms: int = CLEAR_PRIOR_MS
+    """Learned time to leave a floor's sensor."""
+
+
+@frozen
+class Surroundings:
+    """What a car has to do, and where."""
+
+    id: int
+    floors: int
+    mine: Buttons
+    """The hall calls that are this car's share, and its cab calls."""
+    hall: Buttons
+    """All hall calls."""
+    listening: bool
+    """Whether the node is still finding out what the others know, and should not set out yet."""
+
+
+def drive(car: Drive, now_ms: int, inputs: Inputs | None, around: Surroundings) -> tuple[Drive, frozenset[Call]]:
+    """Advance *car* to *now_ms* with what its panel says; return it with the calls it serves by an open door."""
+    if inputs is None:
+        return evolve(car, held=True, fault=Fault.SERVER, certain=False, since_ms=None), frozenset()
+    car = locate(car, now_ms, inputs.floor, around.floors)
+    car = hold(car, now_ms, held=inputs.stop or around.listening)
+    car = watch_door(car, now_ms, inputs)
+    served: frozenset[Call] = frozenset()
+    if not car.held:
+        if car.behaviour is Behaviour.IDLE:
+            car = rest(car, now_ms, around)
+        elif car.behaviour is Behaviour.MOVING:
+            car = travel(car, now_ms, around)
+        elif not car.obstructed and now_ms >= car.close_at_ms:
+            car = depart(car, now_ms, around)
+        if car.behaviour is Behaviour.DOOR_OPEN:
+            car, served = attend(car, now_ms, around)
+    return (car if car.fault is (fault := diagnose(car, now_ms, inputs)) else evolve(car, fault=fault)), served
+
+
+def locate(car: Drive, now_ms: int, report: int | None, floors: int) -> Drive:
+    """Take the floor sensor's *report*, if it can be true."""
+    in_shaft = report is None or 0 <= report < floors
+    if not in_shaft or (car.certain and not follows(car, report)):
+        if car.believe_at_ms is None or car.doubted != report:
+            believe_at_ms = now_ms + DOUBT_MS if in_shaft else NEVER_MS
+            return evolve(car, doubted=report, believe_at_ms=believe_at_ms, doubts=car.doubts + 1)
+        if now_ms < car.believe_at_ms:
+            return car
+        car = evolve(car, certain=False, since_ms=None)
+    if car.believe_at_ms is not None:
+        car = evolve(car, believe_at_ms=None)
+    if report is None:
+        return leave_sensor(car, now_ms)
+    if car.at_floor and report == car.floor:
+        return car if car.certain else evolve(car, certain=True)
+    return reach(car, now_ms, report)
+
+
+def follows(car: Drive, report: int | None) -> bool:
+    """Tell whether *report* can follow from what is believed of *car*."""
+    if car.floor is None or report == car.floor:
+        return True
+    if car.behaviour is not Behaviour.MOVING:
+        return False
+    return report is None or (not car.at_floor and report == car.floor + car.direction)
+
+
+def lose(car: Drive) -> Drive:
+    """Give up the belief in a position: the program was frozen, and the car may have gone on meanwhile."""
+    if car.behaviour is Behaviour.MOVING:
+        car = evolve(car, floor=None, at_floor=False, behaviour=Behaviour.IDLE)
+    return evolve(car, certain=False, since_ms=None)
+
+
+def leave_sensor(car: Drive, now_ms: int) -> Drive:
+    if car.behaviour is not Behaviour.MOVING:  # it was moved, or has just been found between floors
+        return evolve(car, floor=None, at_floor=False, behaviour=Behaviour.IDLE) if car.floor is not None else car
+    if not car.at_floor:
+        return car
+    clear_ms = car.clear_ms if car.since_ms is None else settle(car.clear_ms, now_ms - car.since_ms)
+    car = evolve(car, at_floor=False, undecided=False, clear_ms=clear_ms, since_ms=now_ms, fault=Fault.NONE)
+    return evolve(car, due_at_ms=now_ms + patience_ms(car))
+
+
+def reach(car: Drive, now_ms: int, floor: int) -> Drive:
+    learned = car.travel_ms
+    if car.since_ms is not None and car.floor is not None and not car.at_floor and floor == car.floor + car.direction:
+        leg, took_ms = (car.floor, car.direction), now_ms - car.since_ms
+        learned = {**learned, leg: settle(learned.get(leg, took_ms), took_ms)}
+    car = evolve(car, floor=floor, at_floor=True, certain=True, undecided=True, travel_ms=learned, since_ms=now_ms)
+    return evolve(car, fault=Fault.NONE, due_at_ms=now_ms + patience_ms(car))
+
+
+def settle(learned_ms: int, took_ms: int) -> int:
+    """Follow a longer time at once and a shorter one slowly: what matters is the longest that is normal."""
+    return max(took_ms, (7 * learned_ms + took_ms) // 8)
+
+
+def patience_ms(car: Drive) -> int:
+    """Return how long the next sensor edge of a moving *car* may take."""
+    if car.floor is None:
+        return SEARCH_MS
+    if car.at_floor:
+        usual_ms = car.clear_ms
+    else:
+        usual_ms = car.travel_ms.get((car.floor, car.direction)) or max(car.travel_ms.values(), default=TRAVEL_PRIOR_MS)
+    return usual_ms * 21 // 20 + 60
+
+
+def hold(car: Drive, now_ms: int, held: bool) -> Drive:
+    if held == car.held:
+        return car
+    if held:
+        return evolve(car, held=True, since_ms=None)
+    undecided = car.at_floor and car.behaviour is Behaviour.MOVING
+    return evolve(car, held=False, undecided=undecided, due_at_ms=now_ms + patience_ms(car))
+
+
+def watch_door(car: Drive, now_ms: int, inputs: Inputs) -> Drive:
+    obstructed = inputs.obstructed and car.behaviour is Behaviour.DOOR_OPEN
+    if obstructed == car.obstructed:
+        return car
+    close_at_ms = car.close_at_ms if obstructed else now_ms + DOOR_OPEN_MS
+    return evolve(car, obstructed=obstructed, close_at_ms=close_at_ms)
+
+
+def rest(car: Drive, now_ms: int, around: Surroundings) -> Drive:
+    if car.floor is None:
+        return start(car, now_ms, Direction.DOWN)
+    return go_on(car, now_ms, *motion.decide(car.floor, car.direction, around.mine))
+
+
+def travel(car: Drive, now_ms: int, around: Surroundings) -> Drive:
+    if car.undecided and car.floor is not None:
+        return go_on(car, now_ms, *motion.decide(car.floor, car.direction, around.mine))
+    if now_ms < car.due_at_ms:
+        return car
+    if car.floor is None:
+        return evolve(start(car, now_ms, car.direction.opposite), motor_try=car.motor_try + 1)
+    due_at_ms = now_ms + RETRY_MS
+    return evolve(car, fault=Fault.MOTOR, motor_try=car.motor_try + 1, since_ms=None, due_at_ms=due_at_ms)
+
+
+def depart(car: Drive, now_ms: int, around: Surroundings) -> Drive:
+    assert car.floor is not None
+    work = with_hall_here(around, car.floor)
+    return go_on(car, now_ms, *motion.decide(car.floor, car.direction, work, departing=True))
+
+
+def go_on(car: Drive, now_ms: int, behaviour: Behaviour, direction: Direction) -> Drive:
+    """Do what was decided at a floor."""
+    if behaviour is Behaviour.MOVING:
+        if car.behaviour is Behaviour.MOVING and car.direction is direction:
+            return evolve(car, undecided=False)
+        return start(car, now_ms, direction)
+    if behaviour is Behaviour.IDLE:
+        if car.behaviour is Behaviour.IDLE:
+            return car
+        return evolve(car, behaviour=behaviour, direction=direction, undecided=False)
+    return evolve(
+        car,
+        behaviour=behaviour,
+        direction=direction,
+        undecided=False,
+        announced=False,
+        opened_at_ms=now_ms,
+        close_at_ms=now_ms + DOOR_OPEN_MS,
+    )
+
+
+def start(car: Drive, now_ms: int, direction: Direction) -> Drive:
+    car = evolve(car, behaviour=Behaviour.MOVING, direction=direction, undecided=False, since_ms=now_ms)
+    return evolve(car, due_at_ms=now_ms + patience_ms(car))
+
+
+def attend(car: Drive, now_ms: int, around: Surroundings) -> tuple[Drive, frozenset[Call]]:
+    """Serve what an open door serves: what it was opened for, and what is pressed on the spot."""
+    assert car.floor is not None
+    if now_ms >= car.opened_at_ms + DOOR_EXTENSION_MS:
+        return car, frozenset()
+    if is_door_stuck(car, now_ms):
+        work = Buttons(cab=around.mine.cab)
+    else:
+        work = with_hall_here(around, car.floor)
+    direction = car.direction
+    if not car.announced and not motion.has_work_beyond(car.floor, direction, around.mine):
+        direction = motion.announced(car.floor, direction, work)
+    served = motion.cleared(car.floor, direction, work, around.id)
+    if not served:
+        return car, served
+    announced = car.announced or any(call.button is not Button.CAB for call in served)
+    close_at_ms = max(car.close_at_ms, now_ms + DOOR_OPEN_MS) if not car.obstructed else car.close_at_ms
+    return evolve(car, direction=direction, announced=announced, close_at_ms=close_at_ms), served
+
+
+def with_hall_here(around: Surroundings, floor: int) -> Buttons:
+    """Add to a car's work every hall call of the *floor* where its door is open, whoever was to serve it."""
+    here = 1 << floor
+    mine, hall = around.mine, around.hall
+    return Buttons(mine.up | hall.up & here, mine.down | hall.down & here, mine.cab)
+
+
+def is_door_stuck(car: Drive, now_ms: int) -> bool:
+    return car.obstructed and now_ms >= car.close_at_ms + DOOR_GRACE_MS
+
+
+def diagnose(car: Drive, now_ms: int, inputs: Inputs) -> Fault:
+    """Name what keeps *car* from serving hall calls."""
+    if inputs.stop:
+        return Fault.STOP
+    if car.floor is None:
+        return Fault.POSITION
+    if car.behaviour is Behaviour.DOOR_OPEN:
+        return Fault.DOOR if is_door_stuck(car, now_ms) else Fault.NONE
+    if car.behaviour is Behaviour.MOVING and car.fault is Fault.MOTOR:
+        return Fault.MOTOR
+    return Fault.NONE
+
+
+def motor(car: Drive, floors: int) -> Motor:
+    """Return the motor command. The last line of defence: never past an end floor, whatever was decided."""
+    at_end = car.at_floor and car.floor == (0 if car.direction is Direction.DOWN else floors - 1)
+    if car.behaviour is not Behaviour.MOVING or car.held or at_end:
+        return Motor.STOP
+    return Motor(car.direction)
+
+
+def wake_at_ms(car: Drive) -> int | None:
+    """Return when *car* must be driven again if its panel says nothing new; None: not before it does."""
+    times = [] if car.believe_at_ms is None else [car.believe_at_ms]
+    if car.behaviour is Behaviour.DOOR_OPEN and car.obstructed:
+        if car.fault is Fault.NONE:
+            times.append(car.close_at_ms + DOOR_GRACE_MS)
+    elif not car.held and car.behaviour is Behaviour.DOOR_OPEN:
+        times.append(car.close_at_ms)
+    elif not car.held and car.behaviour is Behaviour.MOVING:
+        times.append(car.due_at_ms)
+    return min(times, default=None)
+
+
+def public(car: Drive) -> Car:
+    """Return what the group may know of *car*."""
+    return Car(car.floor or 0, car.direction, car.behaviour, car.fault)

@@ -1,0 +1,68 @@
+"""What a node's log says: one line an event, derived from the values before and after; nothing when nothing happens."""
+
+import logging
+from collections.abc import Iterator, Mapping
+
+from elevator.model import Behaviour, Button, Call, Direction, Fault
+from elevator.node import Node, alive
+
+SECOND_MS = 1000
+
+log = logging.getLogger("elevator")
+
+
+def news(before: Node, after: Node) -> Iterator[str]:
+    """Tell what happened between two values of a node."""
+    if after.calls is not before.calls:
+        pressed = [call for dot, call in after.calls.live.items() if dot not in before.calls.live]
+        known = frozenset(before.calls.live.values())
+        yield from (f"{describe(call)} called" for call in pressed if call not in known)
+    if after.lit is not before.lit:
+        yield from (f"{describe(call)} lit" for call in sorted(after.lit - before.lit))
+        yield from (f"{describe(call)} served" for call in sorted(before.lit - after.lit))
+    if after.peers is not before.peers or after.now_ms != before.now_ms:
+        was, now = alive(before), alive(after)
+        yield from (f"node {id} is here" for id in sorted(now.keys() - was.keys()))
+        yield from (f"node {id} is silent" for id in sorted(was.keys() - now.keys()))
+    old, new = before.drive, after.drive
+    if new is not old:
+        if new.fault is not old.fault:
+            yield "in service" if new.fault is Fault.NONE else f"out of service: {new.fault}"
+        if (new.behaviour, new.direction) != (old.behaviour, old.direction):
+            yield doing(new.behaviour, new.direction, new.floor)
+
+
+def doing(behaviour: Behaviour, direction: Direction, floor: int | None) -> str:
+    where = "between floors" if floor is None else f"at floor {floor}"
+    match behaviour:
+        case Behaviour.IDLE:
+            return f"at rest {where}"
+        case Behaviour.MOVING:
+            return f"going {direction.name.lower()}, last {where}"
+        case Behaviour.DOOR_OPEN:
+            return f"door open {where}, {direction.name.lower()} announced"
+
+
+def describe(call: Call) -> str:
+    if call.button is Button.CAB:
+        return f"cab call of car {call.car} to floor {call.floor}"
+    return f"hall call {call.button.name.lower()} at floor {call.floor}"
+
+
+class Complaints:
+    """Says what keeps going wrong at most once a second, with how often it did."""
+
+    def __init__(self) -> None:
+        self._said: dict[str, int] = {}
+        self._at_ms = -SECOND_MS
+
+    def say(self, counts: Mapping[str, int], now_ms: int) -> None:
+        """Log what has grown in *counts* (what: how often so far)."""
+        if now_ms < self._at_ms + SECOND_MS or all(self._said.get(what) == n for what, n in counts.items()):
+            return
+        self._at_ms = now_ms
+        for what, n in counts.items():
+            more = n - self._said.get(what, 0)
+            if more:
+                log.warning("%s (%d times)", what, more) if more > 1 else log.warning("%s", what)
+        self._said.update(counts)

@@ -1,0 +1,198 @@
+"""The only place with I/O on a node's path: one select over the elevator's socket, the broadcast port and the clock.
+
+Drain everything that is readable, take one turn, sleep until something is readable or the nearest deadline. An answer
+of the panel that is the same as before, with no deadline reached, costs a comparison.
+"""
+
+import logging
+import random
+import select
+import signal
+import socket
+import time
+from pathlib import Path
+from types import FrameType
+from typing import TextIO
+
+from elevator import journal
+from elevator.config import Config, ConfigError
+from elevator.hardware.server import ElevatorServer
+from elevator.model import Author, Calls, Heartbeat, Record, Tick
+from elevator.node import Node, boot, heartbeat, spoken, step, wake_at_ms
+from elevator.store import Memory, Store
+from elevator.turn import turn
+from elevator.wire import DATAGRAM_BYTES_MAX, FORMAT, Encoder, decode
+
+LOOPBACK = "127.255.255.255"
+DATAGRAMS_A_TURN = 256
+"""Drained at most before the car is looked after again."""
+FIRST_INCARNATIONS = 1 << 32
+NEXT_INCARNATIONS = 1 << 16
+
+log = logging.getLogger("elevator")
+
+
+class LogHandler(logging.StreamHandler[TextIO]):
+    """Writes the log to standard error, but never waits for whoever reads it.
+
+    A terminal that was stopped with Ctrl-S, or a pipe that nobody empties, must not stop a car's controller. Lines that
+    do not fit are dropped.
+    """
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            _, writable, _ = select.select([], [self.stream], [], 0)
+        except (OSError, ValueError):
+            return  # standard error is closed
+        if writable:
+            super().emit(record)
+
+
+class Broadcast:
+    """The UDP broadcast port."""
+
+    def __init__(self, config: Config, me: Author) -> None:
+        self.group = config.group
+        self._cut = False
+        self.oddities: dict[str, int] = {}
+        self._encoder = Encoder(config.group)
+        self._own = b"%s %d %d " % (FORMAT, *me)
+        self._address = (config.broadcast, config.net_port)
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.setblocking(False)
+        for option in (socket.SO_REUSEADDR, socket.SO_REUSEPORT, socket.SO_BROADCAST):
+            self.socket.setsockopt(socket.SOL_SOCKET, option, 1)
+        self.socket.bind(("", config.net_port))
+
+    def send(self, heartbeat: Heartbeat) -> None:
+        """Broadcast *heartbeat*. Without a network other nodes on this machine still hear it."""
+        for datagram in self._encoder.encode(heartbeat):
+            try:
+                self.socket.sendto(datagram, self._address)
+                self._say_cut(cut=False, why="")
+            except OSError as error:
+                self._say_cut(cut=True, why=error.strerror or str(error))
+                try:
+                    self.socket.sendto(datagram, (LOOPBACK, self._address[1]))
+                except OSError:
+                    pass  # a heartbeat that is lost like any other
+
+    def receive(self) -> tuple[Heartbeat, ...]:
+        """Return what others have sent."""
+        heartbeats = []
+        for _ in range(DATAGRAMS_A_TURN):
+            try:
+                datagram = self.socket.recv(DATAGRAM_BYTES_MAX + 1)
+            except BlockingIOError:
+                break
+            except OSError:
+                continue  # the kernel reports an earlier send's failure here; the send was counted
+            if datagram.startswith(self._own):
+                continue
+            heartbeat = decode(datagram, self.group)
+            if heartbeat is None:
+                self._count("dropped a datagram that is not of this group")
+            else:
+                heartbeats.append(heartbeat)
+        return tuple(heartbeats)
+
+    def _say_cut(self, cut: bool, why: str) -> None:
+        """Log when the network goes away and when it comes back."""
+        if cut != self._cut:
+            self._cut = cut
+            gone = f"cannot broadcast ({why}): only nodes on this machine hear this one"
+            log.warning(gone if cut else "broadcasting works again")
+
+    def _count(self, what: str) -> None:
+        self.oddities[what] = self.oddities.get(what, 0) + 1
+
+
+class Signals:
+    """Notes that the program is asked to end; its socket wakes select."""
+
+    def __init__(self) -> None:
+        self.received: int | None = None
+        self.socket, self._waker = socket.socketpair()
+        self.socket.setblocking(False)
+        self._waker.setblocking(False)
+        signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup, or a script's background job, wants it ignored
+                signal.signal(number, self._note)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self.received = number
+
+
+def run(config: Config, directory: Path | None) -> None:
+    """Run a node until it is told to end. Raise ConfigError, StoreError or OSError if it cannot start."""
+    signals = Signals()
+    host = resolve(config.host)
+    disk = Memory() if directory is None else Store(directory, config.floors)
+    record = disk.load()
+    me = Author(config.id, next_incarnation(record))
+    calls = record.calls if record else Calls()
+    disk.save(Record(me.incarnation, calls))
+    network = Broadcast(config, me)
+    elevator = ElevatorServer(host, config.port, config.floors)
+    log.info("node %d of group %s: elevator server %s:%d", config.id, config.group, config.host, config.port)
+    try:
+        serve(signals, disk, network, elevator, boot(me, config.floors, calls, clock_ms()))
+    finally:
+        elevator.stop()
+        disk.close()
+
+
+def serve(signals: Signals, disk: Memory | Store, network: Broadcast, elevator: ElevatorServer, node: Node) -> None:
+    """Turn for as long as no signal comes."""
+    complaints = journal.Complaints()
+    wake_ms = node.now_ms
+    while signals.received is None:
+        reading, writing = elevator.sockets()
+        now_ms = clock_ms()
+        timeout_ms = min(wake_ms, elevator.wake_at_ms()) - now_ms
+        waiting = [signals.socket, network.socket, *reading]
+        readable, _, _ = select.select(waiting, writing, [], max(timeout_ms, 0) / 1000)
+        now_ms = clock_ms()
+        elevator.attend(now_ms, readable=any(each in readable for each in reading))
+        while elevator.news:
+            log.warning(elevator.news.pop(0))
+        heartbeats = network.receive() if network.socket in readable else ()
+        inputs = elevator.inputs(now_ms)
+        if heartbeats or inputs is not node.inputs or now_ms >= wake_ms:
+            before = node
+            node = turn(node, Tick(now_ms, inputs, heartbeats), disk, network, elevator)
+            wake_ms = wake_at_ms(node)
+            for line in journal.news(before, node):
+                log.info(line)
+            complaints.say({**node.oddities, **network.oddities}, now_ms)
+    log.info("ends: %s", signal.Signals(signals.received).name)
+    elevator.stop()
+    farewell(node, network)
+
+
+def farewell(node: Node, network: Broadcast) -> None:
+    """Tell the others that this car is out of service, so that they need not wait for its silence."""
+    node = step(node, Tick(clock_ms(), inputs=None))
+    for _ in range(3):
+        network.send(heartbeat(node))
+        node = spoken(node)
+
+
+def resolve(host: str) -> str:
+    """Return the address of *host*. Only once and at the start, because looking it up may take its time."""
+    try:
+        return socket.gethostbyname(host)
+    except OSError as error:
+        raise ConfigError(f"host {host}: {error.strerror or error}") from None
+
+
+def next_incarnation(record: Record | None) -> int:
+    """Return a number that no run of this node has had: above its predecessor's, or drawn from many."""
+    if record is None:
+        return 1 + random.SystemRandom().randrange(FIRST_INCARNATIONS)
+    return record.incarnation + 1 + random.SystemRandom().randrange(NEXT_INCARNATIONS)
+
+
+def clock_ms() -> int:
+    return time.monotonic_ns() // 1_000_000

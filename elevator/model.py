@@ -1,0 +1,192 @@
+"""The vocabulary: enums and frozen values that every other module speaks in. No behaviour.
+
+Floors count from 0 to floors - 1, node ids from 0 to 63. Times are milliseconds of the node's own monotonic clock;
+names of deadlines end in `_at_ms`. A set of floors is a bit mask: bit f stands for floor f. A direction is always the
+announced one, up or down; "stop" exists only as a motor command.
+"""
+
+from collections.abc import Mapping
+from enum import IntEnum, StrEnum
+from typing import NamedTuple
+
+from attrs import frozen
+
+MAX_FLOORS = 64
+MAX_CARS = 64
+EVERY_CAR = -1
+"""The `car` of a hall call: it is nobody's and everybody's."""
+
+
+class Direction(IntEnum):
+    """Where a car goes next, as announced to the passengers."""
+
+    DOWN = -1
+    UP = 1
+
+    @property
+    def opposite(self) -> "Direction":
+        return Direction(-self)
+
+
+class Motor(IntEnum):
+    """A motor command."""
+
+    DOWN = -1
+    STOP = 0
+    UP = 1
+
+
+class Behaviour(IntEnum):
+    """What a car is doing."""
+
+    IDLE = 0
+    MOVING = 1
+    DOOR_OPEN = 2
+
+
+class Fault(StrEnum):
+    """Why a car cannot serve hall calls; NONE if it can."""
+
+    NONE = "none"
+    SERVER = "no elevator server"
+    STOP = "stop button"
+    MOTOR = "motor"
+    POSITION = "position unknown"
+    DOOR = "door held open"
+
+
+class Button(IntEnum):
+    """The kinds of call button, numbered as the elevator server does."""
+
+    UP = 0
+    DOWN = 1
+    CAB = 2
+
+
+class Call(NamedTuple):
+    """A request for service: hall up, hall down (car = EVERY_CAR), or a cab call of one *car*.
+
+    Calls, authors and dots are tuples rather than attrs classes because they are dictionary keys on the hottest path:
+    they hash and compare in C.
+    """
+
+    button: Button
+    floor: int
+    car: int
+
+
+class Author(NamedTuple):
+    """One run of one node's program: whoever noted a press."""
+
+    id: int
+    incarnation: int
+
+
+class Dot(NamedTuple):
+    """One press: the *n*-th of its *author*, counted from 1."""
+
+    author: Author
+    n: int
+
+
+@frozen
+class Calls:
+    """The replicated set of calls; calls.py has its rules.
+
+    Invariants: seen[dot.author] >= dot.n for every live dot; at most one live dot for an author and a call.
+    """
+
+    live: Mapping[Dot, Call] = {}
+    """Presses not yet served."""
+    seen: Mapping[Author, int] = {}
+    """The highest press heard of, for each author: all presses up to it are either live here or served."""
+
+
+@frozen
+class Buttons:
+    """Three bit masks of floors, one for each kind of button: what is pressed, what is lit, or what a car has to do."""
+
+    up: int = 0
+    down: int = 0
+    cab: int = 0
+
+
+@frozen
+class Inputs:
+    """One snapshot of a panel and a shaft, all of it read in one sweep."""
+
+    pressed: Buttons = Buttons()
+    floor: int | None = None
+    """The floor whose sensor is active; None between floors."""
+    stop: bool = False
+    obstructed: bool = False
+
+
+@frozen
+class Outputs:
+    """All that a node wants of its panel and its car."""
+
+    motor: Motor = Motor.STOP
+    motor_try: int = 0
+    """Counts up when the motor command is to be sent again although it has not changed."""
+    door: bool = False
+    lamps: Buttons | None = None
+    """Button lamps; None while the node does not know yet what they should be: they stay as they are."""
+    floor: int | None = None
+    """The floor indicator; None before the first floor is known."""
+    stop_lamp: bool = False
+
+
+@frozen
+class Car:
+    """What the group knows of one car."""
+
+    floor: int = 0
+    """The last floor reached; a moving car is between it and the next one in its direction."""
+    direction: Direction = Direction.DOWN
+    behaviour: Behaviour = Behaviour.IDLE
+    fault: Fault = Fault.POSITION
+
+
+@frozen
+class Heartbeat:
+    """One node's state as it tells the others: sign of life, calls and acknowledgement in one."""
+
+    sender: Author
+    counter: int
+    """Counts the sender's heartbeats from 1; an older or repeated one is ignored."""
+    floors: int
+    car: Car
+    claims: Buttons
+    """The hall calls that the sender takes (cab is 0: everybody knows whose those are)."""
+    hears: int
+    """Bit mask of the ids whose heartbeats reach the sender."""
+    calls: Calls
+    """The calls on the sender's disk. What is in `calls.seen` is thereby acknowledged."""
+    part: int = 0
+    parts: int = 1
+    """A state too large for one datagram goes in parts; each speaks of the authors in its own `calls.seen` only."""
+
+
+@frozen
+class Tick:
+    """What a node is told in one turn."""
+
+    now_ms: int
+    inputs: Inputs | None = None
+    """The newest snapshot of the panel; None without an elevator server."""
+    heartbeats: tuple[Heartbeat, ...] = ()
+    """What came in since the last turn, in the order heard."""
+    recorded: Calls | None = None
+    """Calls that the disk now holds for certain; None: nothing new."""
+    disk_failed: bool = False
+    """The disk refused the last record."""
+
+
+@frozen
+class Record:
+    """What must survive a power cut."""
+
+    incarnation: int
+    """Of the program that wrote it: its successor takes a higher one."""
+    calls: Calls

@@ -1,0 +1,398 @@
+"""One node: a pure function folds ticks into a frozen value, and everything that leaves the program is derived from it.
+
+1. step is the only way state changes: hear (merge what peers said), press (take what the panel said), share out the
+   hall calls, drive the car, light lamps. It never reads a clock, a socket or a disk.
+2. outputs, heartbeat, record and wake_at_ms are derived; nothing is stored that could be.
+3. A lamp lights when a press of its call is on this node's disk and acknowledged by every peer that is alive and
+   hears us; with no such peer the disk alone is enough, with a failing disk the peers alone. A lit lamp stays lit
+   until its call has been served. A heartbeat tells only what is on the disk, so to be heard is to be promised.
+   This holds in whatever order turn.py does its I/O: it is in the values.
+4. A hall call belongs to the car that the assigner names, among those that are able and in touch with us both ways.
+   A call that no car claims, or that has waited too long, is taken by every car that can (starvation guard).
+5. A node that has just started, or was frozen, first listens: it merges and acknowledges, but its car stands and its
+   lamps stay as they are.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from attrs import evolve, frozen
+
+from elevator import assign, drive, peers
+from elevator.calls import covers, demand, forget, merge, press, serve
+from elevator.drive import Drive, Surroundings
+from elevator.model import (
+    EVERY_CAR,
+    Author,
+    Behaviour,
+    Button,
+    Buttons,
+    Call,
+    Calls,
+    Car,
+    Dot,
+    Fault,
+    Heartbeat,
+    Inputs,
+    Outputs,
+    Record,
+    Tick,
+)
+from elevator.peers import HEARTBEAT_MS, Peer
+
+LISTEN_MS = 300
+FROZEN_MS = 500
+"""A gap between two steps that means that the program was not running. It speaks, so it steps, every HEARTBEAT_MS."""
+COALESCE_MS = 5
+"""The least time between two heartbeats."""
+REPEAT_MS = 10
+REPEATS = 3
+"""A change is said at once and again so often, so that one lost datagram costs REPEAT_MS and not HEARTBEAT_MS."""
+UNCLAIMED_MS = 2000
+STARVED_MS = 30_000
+RIVAL_MS = 2000
+"""For how long another node with our id is remembered after it was last heard."""
+RIVALS_MAX = 8
+INCARNATIONS_KEPT = 8
+
+
+@frozen
+class Said:
+    """What a heartbeat tells besides being one."""
+
+    calls: Calls
+    car: Car
+    claims: Buttons
+    hears: int
+
+
+@frozen
+class Node:
+    """The whole controller of one car."""
+
+    me: Author
+    floors: int
+    now_ms: int
+    """When it was last stepped."""
+    quiet_until_ms: int
+    """Until when nothing is to be done unless something is said that is new. Most ticks bring nothing new, and must
+    cost next to nothing."""
+    listen_until_ms: int
+    calls: Calls
+    recorded: Calls
+    """Calls as they are on the disk."""
+    disk_failed: bool = False
+    inputs: Inputs | None = None
+    drive: Drive = Drive()
+    hall: Buttons = Buttons()
+    """All hall calls, and this car's cab calls."""
+    share: Buttons = Buttons()
+    """The hall calls that this car takes."""
+    starved: frozenset[Call] = frozenset()
+    """Hall calls that it took because nobody served them. They stay its own until they are served."""
+    waiting: Mapping[Call, int] = {}
+    """Since when each hall call has been known here."""
+    unclaimed: Mapping[Call, int] = {}
+    """Since when each hall call has been without any car that takes it."""
+    lit: frozenset[Call] = frozenset()
+    """Calls that were promised on this panel and not yet served."""
+    peers: Mapping[int, Peer] = {}
+    rivals: Mapping[int, int] = {}
+    """Incarnations of other nodes that use our id, and when each is taken to have gone."""
+    oddities: Mapping[str, int] = {}
+    """How often each thing was heard that should not be; the edge logs their growth."""
+    said: Said | None = None
+    """What the next heartbeat will tell."""
+    repeats: int = 0
+    """How many more times it is to be said in a hurry; REPEATS: it has not been said yet."""
+    counter: int = 0
+    """Heartbeats sent."""
+    spoke_at_ms: int = 0
+
+
+def boot(me: Author, floors: int, calls: Calls, now_ms: int) -> Node:
+    """Return a node that starts at *now_ms* with the *calls* of its record."""
+    return Node(me, floors, now_ms, now_ms, now_ms + LISTEN_MS, calls, calls, spoke_at_ms=now_ms)
+
+
+def step(node: Node, tick: Tick) -> Node:
+    """Fold *tick* into *node*."""
+    node = wake(node, tick)
+    for heartbeat in tick.heartbeats:
+        node = hear(node, heartbeat)
+    if tick.inputs is node.inputs and node.now_ms < node.quiet_until_ms:
+        return node
+    node = prune(node)
+    node = take_presses(node, tick.inputs)
+    node = share_out(node)
+    node = move(node, tick.inputs)
+    node = light(node)
+    node = plan_to_speak(node)
+    return evolve(node, quiet_until_ms=act_at_ms(node))
+
+
+def wake(node: Node, tick: Tick) -> Node:
+    """Take the time and what the disk says; notice a gap in time."""
+    now_ms = tick.now_ms
+    gap_ms = now_ms - node.now_ms
+    if gap_ms >= FROZEN_MS:
+        known = {id: peers.excuse(peer, gap_ms) for id, peer in node.peers.items()}
+        node = evolve(node, peers=known, drive=drive.lose(node.drive), listen_until_ms=now_ms + LISTEN_MS)
+        return evolve(node, now_ms=now_ms, quiet_until_ms=now_ms)
+    if tick.recorded is not None:
+        return evolve(node, now_ms=now_ms, quiet_until_ms=now_ms, recorded=tick.recorded, disk_failed=False)
+    if tick.disk_failed:
+        return evolve(node, now_ms=now_ms, quiet_until_ms=now_ms, disk_failed=True)
+    return evolve(node, now_ms=now_ms)
+
+
+def hear(node: Node, heartbeat: Heartbeat) -> Node:
+    """Merge what another node says."""
+    sender = heartbeat.sender
+    if sender == node.me:
+        return node
+    if heartbeat.floors != node.floors:
+        return odd(node, f"node {sender.id} has {heartbeat.floors} floors, this one {node.floors}: ignored")
+    if sender.id == node.me.id:
+        others = list(alive_rivals(node).items())[-RIVALS_MAX:]
+        rivals = {**dict(others), sender.incarnation: node.now_ms + RIVAL_MS}
+        node = odd(node, f"another node uses this one's id, {sender.id}")
+        return evolve(node, calls=merge(node.calls, heartbeat.calls), rivals=rivals, quiet_until_ms=node.now_ms)
+    old = node.peers.get(sender.id)
+    peer = peers.hear(old, heartbeat, node.now_ms)
+    if peer is None:
+        if old is None or old.sender == sender:
+            return node
+        node = odd(node, f"two nodes use the id {sender.id}")
+        return evolve(node, calls=merge(node.calls, heartbeat.calls), quiet_until_ms=node.now_ms)
+    known = {**node.peers, sender.id: peer}
+    if old is not None and node.now_ms < old.silent_at_ms and peers.says_the_same(old, peer):
+        return evolve(node, peers=known)
+    return evolve(node, peers=known, calls=merge(node.calls, heartbeat.calls), quiet_until_ms=node.now_ms)
+
+
+def prune(node: Node) -> Node:
+    """Forget the oldest incarnations of nodes that have had many, where nobody alive still holds a call of theirs."""
+    if len(node.calls.seen) <= INCARNATIONS_KEPT:
+        return node
+    crowds: dict[int, list[Author]] = {}
+    for author in sorted(node.calls.seen):
+        crowds.setdefault(author.id, []).append(author)
+    excess = {author for crowd in crowds.values() for author in crowd[:-INCARNATIONS_KEPT]}
+    if not excess:
+        return node
+    neighbours = alive(node).values()
+    needed = {node.me} | {peer.sender for peer in neighbours}
+    needed |= {dot.author for peer in neighbours for dot in peer.calls.live}
+    return evolve(node, calls=forget(node.calls, excess - needed))
+
+
+def take_presses(node: Node, inputs: Inputs | None) -> Node:
+    """Turn each button that went down into a press. After a reconnect any button that is down did."""
+    if inputs is node.inputs:
+        return node
+    before = node.inputs.pressed if node.inputs is not None else Buttons()
+    calls = node.calls
+    if inputs is not None and inputs.pressed != before:
+        for call in sorted(newly_pressed(before, inputs.pressed, node.me.id)):
+            calls = press(calls, node.me, call)
+    return evolve(node, inputs=inputs, calls=calls)
+
+
+def newly_pressed(before: Buttons, now: Buttons, car: int) -> Iterable[Call]:
+    kinds = (
+        (Button.UP, now.up & ~before.up, EVERY_CAR),
+        (Button.DOWN, now.down & ~before.down, EVERY_CAR),
+        (Button.CAB, now.cab & ~before.cab, car),
+    )
+    for button, mask, owner in kinds:
+        for floor in range(mask.bit_length()):
+            if mask >> floor & 1:
+                yield Call(button, floor, owner)
+
+
+def share_out(node: Node) -> Node:
+    """Work out which hall calls this car takes."""
+    hall, cabs = demand(node.calls.live.values())
+    own_cab = sum(1 << call.floor for call in visible(node) if call.button is Button.CAB)
+    able = {id: peer for id, peer in in_reach(node).items() if peer.car.fault is Fault.NONE}
+    cars = {id: (peer.car, cabs.get(id, 0)) for id, peer in able.items()}
+    mine = drive.public(node.drive)
+    if mine.fault is Fault.NONE and not is_listening(node):
+        cars[node.me.id] = (mine, own_cab)
+    if not cars:
+        share = hall
+    elif node.me.id in cars and hall != Buttons():
+        share = assign.share(node.me.id, node.floors, hall, cars)
+    else:
+        share = Buttons()
+    waiting, unclaimed, starved = starve(node, share, able.values())
+    if node.me.id in cars and starved:
+        taken, _ = demand(starved)
+        share = Buttons(share.up | taken.up, share.down | taken.down)
+    return evolve(
+        node,
+        hall=evolve(hall, cab=own_cab),
+        share=share,
+        waiting=waiting,
+        unclaimed=unclaimed,
+        starved=starved,
+    )
+
+
+def starve(
+    node: Node, share: Buttons, able: Iterable[Peer]
+) -> tuple[Mapping[Call, int], Mapping[Call, int], frozenset[Call]]:
+    """Keep account of how long hall calls wait, and wait unclaimed; name those that this car must take on its own."""
+    hall = {call for call in node.calls.live.values() if call.button is not Button.CAB}
+    if not hall:
+        return {}, {}, frozenset()
+    now_ms = node.now_ms
+    claims = [share, *(peer.claims for peer in able)]
+    up = down = 0
+    for claim in claims:
+        up, down = up | claim.up, down | claim.down
+    waiting = {call: node.waiting.get(call, now_ms) for call in hall}
+    unclaimed = {
+        call: node.unclaimed.get(call, now_ms)
+        for call in hall
+        if not (up if call.button is Button.UP else down) >> call.floor & 1
+    }
+    starved_ms = starvation_ms(node.floors)
+    starved = {call for call in hall if call in node.starved or now_ms >= waiting[call] + starved_ms}
+    starved |= {call for call, since_ms in unclaimed.items() if now_ms >= since_ms + UNCLAIMED_MS}
+    return waiting, unclaimed, frozenset(starved)
+
+
+def starvation_ms(floors: int) -> int:
+    """Return after what time a hall call must have been served in any group that works: some full rounds of a car."""
+    return STARVED_MS + 4 * (floors - 1) * assign.TRAVEL_MS
+
+
+def move(node: Node, inputs: Inputs | None) -> Node:
+    """Drive the car, and take away the calls that it serves."""
+    mine = Buttons(node.share.up, node.share.down, node.hall.cab)
+    around = Surroundings(node.me.id, node.floors, mine, node.hall, is_listening(node))
+    car, served = drive.drive(node.drive, node.now_ms, inputs, around)
+    if car is not node.drive:
+        node = evolve(node, drive=car)
+    if served:
+        node = share_out(evolve(node, calls=serve(node.calls, served)))
+    return node
+
+
+def light(node: Node) -> Node:
+    """Light the lamps whose promise now holds; put out those whose calls have been served."""
+    live = visible(node)
+    lit = node.lit & live
+    if not is_listening(node) and len(lit) < len(live):
+        witnesses = [peer.calls.seen for peer in in_reach(node).values()]
+        lit |= {call for dot, call in node.calls.live.items() if call in live and is_promised(node, dot, witnesses)}
+    return node if lit == node.lit else evolve(node, lit=lit)
+
+
+def is_promised(node: Node, dot: Dot, witnesses: list[Mapping[Author, int]]) -> bool:
+    """Tell whether enough disks hold *dot*."""
+    on_disk = covers(node.recorded.seen, dot) or (node.disk_failed and bool(witnesses))
+    return on_disk and all(covers(seen, dot) for seen in witnesses)
+
+
+def plan_to_speak(node: Node) -> Node:
+    """Notice news for the others."""
+    heard = sum(1 << id for id in alive(node))
+    said = Said(told(node), drive.public(node.drive), node.share, heard)
+    return node if said == node.said else evolve(node, said=said, repeats=REPEATS)
+
+
+def spoken(node: Node) -> Node:
+    """Return *node* after its heartbeat was sent."""
+    return evolve(node, counter=node.counter + 1, repeats=max(node.repeats - 1, 0), spoke_at_ms=node.now_ms)
+
+
+def speak_at_ms(node: Node) -> int:
+    """Return when the next heartbeat is due: news in a hurry, else in its period."""
+    if node.repeats == REPEATS:
+        return node.spoke_at_ms + COALESCE_MS
+    return node.spoke_at_ms + (REPEAT_MS if node.repeats else HEARTBEAT_MS)
+
+
+def heartbeat(node: Node) -> Heartbeat:
+    """Say what the others should know; its counter is the one after the last that was sent."""
+    said = node.said
+    assert said is not None, "a node speaks only after its first step"
+    return Heartbeat(node.me, node.counter + 1, node.floors, said.car, said.claims, said.hears, said.calls)
+
+
+def outputs(node: Node) -> Outputs:
+    """Say what the panel and the car should do."""
+    car = node.drive
+    lamps, cabs = demand(node.lit)
+    return Outputs(
+        motor=drive.motor(car, node.floors),
+        motor_try=car.motor_try,
+        door=car.behaviour is Behaviour.DOOR_OPEN and car.at_floor,
+        lamps=None if is_listening(node) else evolve(lamps, cab=cabs.get(node.me.id, 0)),
+        floor=car.floor,
+        stop_lamp=node.inputs is not None and node.inputs.stop,
+    )
+
+
+def record(node: Node) -> Record:
+    """Say what must survive a power cut."""
+    return Record(node.me.incarnation, node.calls)
+
+
+def wake_at_ms(node: Node) -> int:
+    """Return when a turn must be taken if nothing happens."""
+    return min(speak_at_ms(node), node.quiet_until_ms)
+
+
+def act_at_ms(node: Node) -> int:
+    """Return when there is something to do if nothing new is heard, for what `quiet_until_ms` remembers."""
+    times = [peer.silent_at_ms for peer in alive(node).values()]
+    if is_listening(node):
+        times.append(node.listen_until_ms)
+    car_ms = drive.wake_at_ms(node.drive)
+    if car_ms is not None:
+        times.append(car_ms)
+    guards = [since_ms + UNCLAIMED_MS for since_ms in node.unclaimed.values()]
+    guards += [since_ms + starvation_ms(node.floors) for since_ms in node.waiting.values()]
+    times += [at_ms for at_ms in guards if at_ms > node.now_ms]
+    return min(times, default=drive.NEVER_MS)
+
+
+def told(node: Node) -> Calls:
+    """Return the calls that a heartbeat tells: those on the disk, or all while the disk fails."""
+    return node.calls if node.disk_failed else node.recorded
+
+
+def alive(node: Node) -> Mapping[int, Peer]:
+    """Return the peers that are not taken for dead."""
+    return {id: peer for id, peer in node.peers.items() if node.now_ms < peer.silent_at_ms}
+
+
+def in_reach(node: Node) -> Mapping[int, Peer]:
+    """Return the peers that are alive and say that they hear this node: links may be one-way."""
+    return {id: peer for id, peer in alive(node).items() if peer.hears >> node.me.id & 1}
+
+
+def alive_rivals(node: Node) -> Mapping[int, int]:
+    return {incarnation: at_ms for incarnation, at_ms in node.rivals.items() if node.now_ms < at_ms}
+
+
+def visible(node: Node) -> frozenset[Call]:
+    """Return the calls that this panel shows: hall calls and own cab calls, but not those of a rival with our id."""
+    rivals = {Author(node.me.id, incarnation) for incarnation in alive_rivals(node)} if node.rivals else frozenset()
+    return frozenset(
+        call
+        for dot, call in node.calls.live.items()
+        if call.button is not Button.CAB or (call.car == node.me.id and dot.author not in rivals)
+    )
+
+
+def is_listening(node: Node) -> bool:
+    return node.now_ms < node.listen_until_ms
+
+
+def odd(node: Node, what: str) -> Node:
+    """Count *what* should not be."""
+    return evolve(node, oddities={**node.oddities, what: node.oddities.get(what, 0) + 1})

@@ -1,0 +1,108 @@
+"""Who is there: what each peer said last, and for how long its silence is normal.
+
+A peer counts as alive until it has been silent for as many heartbeats as make a false alarm rarer than one in a
+million at the loss measured from the gaps in its counters (1 % loss: a few; 30 %: about 12; 70 %: about 36). A false
+alarm costs a double visit, never a call. There is one threshold: a peer that may be alive is waited for before a lamp
+lights, which keeps the lamp's promise strong in bad networks at the price of a slower lamp right after a death.
+
+Ids and incarnations: a restarted program has a higher incarnation than the one before (or, without a record, a random
+one). A higher one replaces its predecessor at once. A lower one does so when that is silent; until then it is a second
+node with the same id: its calls are merged, what it says of its car is not believed.
+"""
+
+import math
+
+from attrs import evolve, frozen
+
+from elevator.model import Author, Buttons, Calls, Car, Heartbeat
+
+HEARTBEAT_MS = 50
+FALSE_ALARM = 1e-6
+SILENCE_MIN_MS = 250
+SILENCE_MAX_MS = 1800
+LOSS_PRIOR = 0.1
+LOSS_MEMORY = 50
+"""How many heartbeats the loss is averaged over, about."""
+LOSS_MARGIN = 0.02
+"""Added to the measured loss, which is noisy: no link is believed to be perfect."""
+
+
+@frozen
+class Peer:
+    """What another node has said of itself."""
+
+    sender: Author
+    counter: int
+    parts: int
+    """Bit mask of the parts heard of heartbeat *counter*."""
+    car: Car
+    claims: Buttons
+    hears: int
+    calls: Calls
+    """What it holds, as far as it has said; its `seen` is what it acknowledges."""
+    loss: float
+    """Estimated share of its heartbeats that do not arrive, 0..1."""
+    silent_at_ms: int
+    """It is taken for dead from then on, unless it speaks before."""
+
+
+def hear(peer: Peer | None, heartbeat: Heartbeat, now_ms: int) -> Peer | None:
+    """Return what is now known of the sender; None if the heartbeat is old news or a second node's with its id."""
+    loss = LOSS_PRIOR
+    calls = heartbeat.calls
+    parts = 1 << heartbeat.part
+    if peer is not None and peer.sender == heartbeat.sender:
+        if heartbeat.counter < peer.counter or (heartbeat.counter == peer.counter and peer.parts & parts):
+            return None
+        loss = peer.loss
+        if heartbeat.counter == peer.counter:
+            parts |= peer.parts
+        else:
+            loss = average(loss, missed=heartbeat.counter - peer.counter - 1)
+        if heartbeat.parts > 1:
+            calls = patch(peer.calls, heartbeat.calls)
+    elif peer is not None:
+        if heartbeat.sender < peer.sender and now_ms < peer.silent_at_ms:
+            return None
+        loss = peer.loss
+    return Peer(
+        heartbeat.sender,
+        heartbeat.counter,
+        parts,
+        heartbeat.car,
+        heartbeat.claims,
+        heartbeat.hears,
+        calls,
+        loss,
+        now_ms + silence_ms(loss),
+    )
+
+
+def says_the_same(old: Peer, new: Peer) -> bool:
+    """Tell whether *new* brings nothing but a sign of life. A body heard before is the same object (see wire.py)."""
+    same = new.sender == old.sender and new.calls is old.calls and new.hears == old.hears
+    return same and new.car == old.car and new.claims == old.claims
+
+
+def patch(old: Calls, part: Calls) -> Calls:
+    """Replace what *old* has of the authors that *part* speaks of."""
+    live = {dot: call for dot, call in old.live.items() if dot.author not in part.seen}
+    return Calls({**live, **part.live}, {**old.seen, **part.seen})
+
+
+def average(loss: float, missed: int) -> float:
+    """Update *loss* with *missed* heartbeats followed by one that came."""
+    keep = 1 - 1 / LOSS_MEMORY
+    return (1 - (1 - loss) * keep ** min(missed, 1000)) * keep
+
+
+def silence_ms(loss: float) -> int:
+    """Return the silence that calls for a peer to be taken for dead when heartbeats arrive with *loss*."""
+    chance = min(loss + LOSS_MARGIN, 0.99)
+    heartbeats = math.ceil(math.log(FALSE_ALARM) / math.log(chance))
+    return min(max(heartbeats * HEARTBEAT_MS, SILENCE_MIN_MS), SILENCE_MAX_MS)
+
+
+def excuse(peer: Peer, gap_ms: int) -> Peer:
+    """Forgive *peer* a silence of *gap_ms* during which nobody was listening."""
+    return evolve(peer, silent_at_ms=peer.silent_at_ms + gap_ms)

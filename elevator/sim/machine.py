@@ -1,0 +1,361 @@
+"""One simulated elevator, a shaft and a panel, as the elevator server's 4-byte messages show it: pure.
+
+Rules:
+- Whatever is asked is answered: a button or floor that does not exist is not pressed, and a write to it is counted and
+  ignored. The same goes for "reload" (command 0), which would move the car, and for bytes that are no command.
+- Programs that ask for all three buttons of every floor are right to: asking for, or darkening, hall up at the top and
+  hall down at the bottom is no mistake. Lighting them is.
+- What a sound controller never does is obeyed all the same, as the real one would, and counted in `Counts`.
+- The machine is always settled, that is up to date with its own shaft and its own presses, before anything else happens
+  to it; so an event's time is exact however late the caller comes.
+"""
+
+from collections.abc import Iterator
+from enum import StrEnum
+from struct import iter_unpack
+from typing import NamedTuple, assert_never
+
+from attrs import evolve, frozen
+
+from elevator.model import Button, Buttons, Motor
+from elevator.sim import shaft as physics
+from elevator.sim.shaft import Shaft
+
+MESSAGE = 4
+"""Length of a request and of a reply, in bytes."""
+_MOTORS = {0: Motor.STOP, 1: Motor.UP, 255: Motor.DOWN}
+
+
+class Kind(StrEnum):
+    """What an event is about."""
+
+    PRESS = "press"
+    RELEASE = "release"
+    LAMP = "lamp"
+    DOOR = "door"
+    MOTOR = "motor"
+    INDICATOR = "indicator"
+    STOP_LAMP = "stop lamp"
+    SENSOR = "sensor"
+    STOP = "stop"
+    OBSTRUCTED = "obstructed"
+    POWER = "power"
+    OUT_OF_BOUNDS = "out of bounds"
+    MISBEHAVIOUR = "misbehaviour"
+    RELOAD = "reload"
+    BAD = "bad"
+    CLIENT = "client"
+    SERVER = "server"
+
+
+class Event(NamedTuple):
+    """Something that changed at *at_ms*; *button* and *floor* are given for presses and lamps."""
+
+    at_ms: int
+    kind: Kind
+    value: bool | int | str | None
+    button: Button | None = None
+    floor: int | None = None
+
+
+class Press(NamedTuple):
+    """A button pressed until *until_ms*, None if it is held down."""
+
+    button: Button
+    floor: int
+    until_ms: int | None
+
+
+@frozen
+class Counts:
+    """What the machine's controller did that it should not have done, since the start."""
+
+    motor_with_door_open: int = 0
+    door_with_motor_on: int = 0
+    door_between_floors: int = 0
+    out_of_bounds: int = 0
+    reloads: int = 0
+    bad_requests: int = 0
+
+
+@frozen
+class Machine:
+    """A car in its shaft and its panel."""
+
+    shaft: Shaft
+    presses: tuple[Press, ...] = ()
+    """At most one for each button of each floor."""
+    lamps: Buttons = Buttons()
+    door: bool = False
+    indicator: int | None = None
+    stop: bool = False
+    stop_lamp: bool = False
+    obstructed: bool = False
+    sensed: int | None = None
+    """The sensor as of the last settling."""
+    out: bool = False
+    """Out of bounds as of the last settling."""
+    counts: Counts = Counts()
+    last_bad: str = ""
+    """The latest bad request in words."""
+
+
+class Answer(NamedTuple):
+    """What became of some requests."""
+
+    machine: Machine
+    replies: bytes
+    events: tuple[Event, ...]
+
+
+def machine(shaft: Shaft) -> Machine:
+    """Return a machine with nothing lit and nothing pressed around *shaft*."""
+    now = shaft.since_ms
+    return Machine(shaft, sensed=physics.sensor(shaft, now), out=physics.is_out(shaft, now))
+
+
+def misbehaviour(counts: Counts) -> int:
+    """Return how often the controller endangered passengers or the car; mere mistakes of the protocol left out."""
+    return counts.motor_with_door_open + counts.door_with_motor_on + counts.door_between_floors + counts.out_of_bounds
+
+
+def buttons(floors: int) -> Buttons:
+    """Return the buttons that a panel of *floors* floors has."""
+    every = (1 << floors) - 1
+    return Buttons(every >> 1, every & ~1, every)
+
+
+def mask(of: Buttons, button: Button) -> int:
+    """Return the floors of one kind of button."""
+    match button:
+        case Button.UP:
+            return of.up
+        case Button.DOWN:
+            return of.down
+        case Button.CAB:
+            return of.cab
+        case _:
+            assert_never(button)
+
+
+def floors_of(bits: int) -> list[int]:
+    """Return the floors in a bit mask, lowest first."""
+    return [floor for floor in range(bits.bit_length()) if bits >> floor & 1]
+
+
+def pressed(machine: Machine) -> Buttons:
+    """Return the buttons that are down, as of the last settling."""
+    masks = [0, 0, 0]
+    for press in machine.presses:
+        masks[press.button] |= 1 << press.floor
+    return Buttons(*masks)
+
+
+# What happens to a machine
+
+
+def wake_at_ms(machine: Machine) -> int | None:
+    """Return when the machine next changes by itself, None if it never will."""
+    times = [press.until_ms for press in machine.presses if press.until_ms is not None]
+    if (change := physics.next_change_ms(machine.shaft)) is not None:
+        times.append(change)
+    return min(times, default=None)
+
+
+def settle(machine: Machine, now_ms: int) -> tuple[Machine, tuple[Event, ...]]:
+    """Bring *machine* up to *now_ms*: sensors passed, presses ended, ends overrun."""
+    events: list[Event] = []
+    while (wake := wake_at_ms(machine)) is not None and wake <= now_ms:
+        later = _at(machine, wake)
+        events += changes(machine, later, wake)
+        machine = later
+    return machine, tuple(events)
+
+
+def _at(machine: Machine, now_ms: int) -> Machine:
+    """Return *machine* at *now_ms*, with no change of its own between its last settling and then."""
+    shaft = physics.at(machine.shaft, now_ms)
+    out = physics.is_out(shaft, now_ms)
+    counts = machine.counts
+    if out and not machine.out:
+        counts = evolve(counts, out_of_bounds=counts.out_of_bounds + 1)
+    presses = tuple(press for press in machine.presses if press.until_ms is None or press.until_ms > now_ms)
+    return evolve(machine, shaft=shaft, sensed=physics.sensor(shaft, now_ms), out=out, counts=counts, presses=presses)
+
+
+def press(machine: Machine, button: Button, floor: int, until_ms: int | None) -> Machine:
+    """Press a button until *until_ms*, or hold it down; a press already there lasts for the longer of the two."""
+    assert mask(buttons(machine.shaft.floors), button) >> floor & 1
+    others = tuple(each for each in machine.presses if each[:2] != (button, floor))
+    ends = [until_ms, *(each.until_ms for each in machine.presses if each[:2] == (button, floor))]
+    longest = None if None in ends else max(end for end in ends if end is not None)
+    return evolve(machine, presses=(*others, Press(button, floor, longest)))
+
+
+def release(machine: Machine, button: Button, floor: int) -> Machine:
+    """Let go of a button, pressed or not."""
+    return evolve(machine, presses=tuple(each for each in machine.presses if each[:2] != (button, floor)))
+
+
+def power(machine: Machine, powered: bool, now_ms: int) -> Machine:
+    """Switch the motor's power."""
+    return evolve(machine, shaft=physics.power(machine.shaft, powered, now_ms))
+
+
+def put(machine: Machine, floor: float, now_ms: int) -> Machine:
+    """Set the car down at a height of *floor* floors, 0 to floors - 1; one out of bounds is put back first."""
+    return _at(evolve(machine, shaft=physics.put(physics.put_back(machine.shaft, now_ms), floor, now_ms)), now_ms)
+
+
+def put_back(machine: Machine, now_ms: int) -> Machine:
+    """Bring a car that is out of bounds to the nearest floor, stopped."""
+    return _at(evolve(machine, shaft=physics.put_back(machine.shaft, now_ms)), now_ms)
+
+
+def disconnect(machine: Machine, now_ms: int) -> Machine:
+    """Stop the motor because the client has gone; lamps and door stay as they are."""
+    return evolve(machine, shaft=physics.command(machine.shaft, Motor.STOP, now_ms))
+
+
+def answer(machine: Machine, requests: bytes, now_ms: int) -> Answer:
+    """Obey and answer whole messages, all at *now_ms*."""
+    assert len(requests) % MESSAGE == 0
+    machine, settled = settle(machine, now_ms)
+    events = list(settled)
+    replies = bytearray()
+    bad: list[str] = []
+    exist = buttons(machine.shaft.floors)
+    down = pressed(machine)
+    down_masks = (down.up, down.down, down.cab)
+    for operation, first, second, third in iter_unpack("4B", requests):
+        match operation:
+            case 6:
+                known = first <= Button.CAB and second < machine.shaft.floors
+                if not known:
+                    bad.append(f"asked for button {first} at floor {second}")
+                replies += bytes((6, known and down_masks[first] >> second & 1, 0, 0))
+            case 7:
+                floor = machine.sensed
+                replies += bytes((7, floor is not None, floor or 0, 0))
+            case 8:
+                replies += bytes((8, machine.stop, 0, 0))
+            case 9:
+                replies += bytes((9, machine.obstructed, 0, 0))
+            case _:
+                written = _write(machine, exist, (operation, first, second, third), now_ms)
+                if isinstance(written, str):
+                    bad.append(written)
+                elif written is not machine:
+                    events += changes(machine, written, now_ms)
+                    machine = written
+    if bad:
+        # One event for the lot: a client that sends nothing but rubbish must not push everything else out of the log.
+        counts = evolve(machine.counts, bad_requests=machine.counts.bad_requests + len(bad))
+        machine = evolve(machine, counts=counts, last_bad=bad[-1])
+        events.append(Event(now_ms, Kind.BAD, bad[-1]))
+    return Answer(machine, bytes(replies), tuple(events))
+
+
+def _write(machine: Machine, exist: Buttons, message: tuple[int, int, int, int], now_ms: int) -> Machine | str:
+    """Obey one message that has no reply; return in words what is wrong with a bad one."""
+    operation, first, second, third = message
+    counts = machine.counts
+    match operation:
+        case 0:
+            return evolve(machine, counts=evolve(counts, reloads=counts.reloads + 1))
+        case 1:
+            if first not in _MOTORS:
+                return f"motor direction {first}"
+            motor = _MOTORS[first]
+            if motor and machine.door:
+                counts = evolve(counts, motor_with_door_open=counts.motor_with_door_open + 1)
+            shaft = physics.command(machine.shaft, motor, now_ms)
+            same = shaft is machine.shaft and counts is machine.counts
+            return machine if same else evolve(machine, shaft=shaft, counts=counts)
+        case 2:
+            if first > Button.CAB or second >= machine.shaft.floors:
+                return f"lamp {first} at floor {second}"
+            lamps = _lit(machine.lamps, Button(first), second, bool(third))
+            if third and not mask(exist, Button(first)) >> second & 1:
+                return f"lamp {first} at floor {second}"
+            return machine if lamps == machine.lamps else evolve(machine, lamps=lamps)
+        case 3:
+            if first >= machine.shaft.floors:
+                return f"floor indicator {first}"
+            return machine if first == machine.indicator else evolve(machine, indicator=first)
+        case 4:
+            if first and machine.shaft.motor:
+                counts = evolve(counts, door_with_motor_on=counts.door_with_motor_on + 1)
+            elif first and machine.sensed is None:
+                counts = evolve(counts, door_between_floors=counts.door_between_floors + 1)
+            same = bool(first) == machine.door and counts is machine.counts
+            return machine if same else evolve(machine, door=bool(first), counts=counts)
+        case 5:
+            return machine if bool(first) == machine.stop_lamp else evolve(machine, stop_lamp=bool(first))
+        case _:
+            return f"command {operation}"
+
+
+def _lit(lamps: Buttons, button: Button, floor: int, on: bool) -> Buttons:
+    """Return *lamps* with one of them on or off."""
+    bits = mask(lamps, button)
+    bits = bits | 1 << floor if on else bits & ~(1 << floor)
+    match button:
+        case Button.UP:
+            return evolve(lamps, up=bits)
+        case Button.DOWN:
+            return evolve(lamps, down=bits)
+        case Button.CAB:
+            return evolve(lamps, cab=bits)
+        case _:
+            assert_never(button)
+
+
+# Events are derived from two machines, not noted along the way, so none can be forgotten
+
+
+def changes(old: Machine, new: Machine, now_ms: int) -> list[Event]:
+    """Return what differs in *new* from *old*, all of it at *now_ms*."""
+    events = [
+        Event(now_ms, kind, value)
+        for kind, was, value in (
+            (Kind.STOP, old.stop, new.stop),
+            (Kind.OBSTRUCTED, old.obstructed, new.obstructed),
+            (Kind.POWER, old.shaft.powered, new.shaft.powered),
+            (Kind.MOTOR, int(old.shaft.motor), int(new.shaft.motor)),
+            (Kind.SENSOR, old.sensed, new.sensed),
+            (Kind.DOOR, old.door, new.door),
+            (Kind.INDICATOR, old.indicator, new.indicator),
+            (Kind.STOP_LAMP, old.stop_lamp, new.stop_lamp),
+            (Kind.OUT_OF_BOUNDS, old.out, new.out),
+        )
+        if was != value
+    ]
+    if old.presses != new.presses:
+        for button, floor, now_on in _differences(pressed(old), pressed(new)):
+            events.append(Event(now_ms, Kind.PRESS if now_on else Kind.RELEASE, now_on, button, floor))
+    for button, floor, now_on in _differences(old.lamps, new.lamps):
+        events.append(Event(now_ms, Kind.LAMP, now_on, button, floor))
+    if old.counts is not new.counts:
+        events += [Event(now_ms, kind, name) for kind, name in _counted(old.counts, new.counts)]
+    return events
+
+
+def _differences(old: Buttons, new: Buttons) -> Iterator[tuple[Button, int, bool]]:
+    for button in Button:
+        was, now_on = mask(old, button), mask(new, button)
+        for floor in floors_of(was ^ now_on):
+            yield button, floor, bool(now_on >> floor & 1)
+
+
+def _counted(old: Counts, new: Counts) -> Iterator[tuple[Kind, str]]:
+    if old.motor_with_door_open != new.motor_with_door_open:
+        yield Kind.MISBEHAVIOUR, "motor with door open"
+    if old.door_with_motor_on != new.door_with_motor_on:
+        yield Kind.MISBEHAVIOUR, "door with motor on"
+    if old.door_between_floors != new.door_between_floors:
+        yield Kind.MISBEHAVIOUR, "door between floors"
+    if old.out_of_bounds != new.out_of_bounds:
+        yield Kind.MISBEHAVIOUR, "out of bounds"
+    if old.reloads != new.reloads:
+        yield Kind.RELOAD, "reload ignored"

@@ -1,0 +1,707 @@
+"""Simulated elevators behind real sockets, and `elevator sim`, the command that runs them.
+
+Rules:
+- Each elevator listens on a port of its own and has one client at a time. The next one's connect succeeds, because
+  the kernel keeps it, and it is answered when the first has gone; the motor stops in between.
+- All I/O is here, everything else in machine.py: bytes in, replies and a new machine out. A message that has come in
+  part is kept until the rest of it is there; what came in one piece is answered in one piece.
+- What each socket is watched for is derived from the elevator's state after every event, never switched by hand.
+- Everything that changes goes into one bounded log with its time, from which tests measure.
+
+Control: TCP on loopback, any number of clients, one JSON object a line each way. `{"do": "press", "car": 0,
+"button": "up", "floor": 1}` gets `{"ok": true, "ms": 81542.114, "next": 17}`: the time (monotonic, milliseconds) and
+the number that the next event will have. The classes from PressButton to Events below are all there is; whatever else
+comes in gets `{"error": "..."}` and changes nothing.
+"""
+
+import argparse
+import json
+import random
+import selectors
+import signal
+import socket
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from math import isfinite
+from typing import Any, Literal, NoReturn, assert_never
+
+from attrs import asdict, evolve, frozen
+from cattrs import Converter, transform_error
+from cattrs.errors import BaseValidationError
+
+from elevator.model import MAX_CARS, MAX_FLOORS, Button, Buttons, Motor
+from elevator.sim import machine as machines
+from elevator.sim import shaft as physics
+from elevator.sim.machine import Event, Kind, Machine
+from elevator.sim.shaft import Shaft
+
+LOG_LENGTH = 100_000
+"""Events kept; older ones are forgotten, and `Events` says how many."""
+EVENTS_A_REPLY = 5_000
+LINE_LIMIT = 65_536
+"""Longest line that the control socket takes, in bytes; a longer one ends the connection."""
+CONTROL_LIMIT = 64
+"""Control clients at once."""
+_CHUNK = 65_536
+
+
+# What can be asked for on the control socket
+
+
+@frozen
+class PressButton:
+    """Press a button for *ms* milliseconds, 200 by default; or hold it down (*held* true) or let go of it (false)."""
+
+    car: int
+    button: Literal["up", "down", "cab"]
+    floor: int
+    ms: int | None = None
+    held: bool | None = None
+
+
+@frozen
+class Switch:
+    """Turn something *on* or off."""
+
+    car: int
+    on: bool
+
+
+@frozen
+class Put:
+    """Set the car down at a height of *floor* floors, such as 1.5; its motor command stays in force."""
+
+    car: int
+    floor: float
+
+
+@frozen
+class PutBack:
+    """Bring a car that is out of bounds to the nearest floor."""
+
+    car: int
+
+
+@frozen
+class State:
+    """Tell everything about one car, or about all."""
+
+    car: int | None = None
+
+
+@frozen
+class Events:
+    """Tell the events from number *since* on."""
+
+    since: int = 0
+
+
+_REQUESTS = {
+    "press": PressButton,
+    "stop": Switch,
+    "obstruct": Switch,
+    "power": Switch,
+    "server": Switch,
+    "deaf": Switch,
+    "put": Put,
+    "put_back": PutBack,
+    "state": State,
+    "events": Events,
+}
+"""Switches: the stop button, the obstruction switch, the motor's power, the server (off: nothing listens and the client
+is dropped), and deafness (the connection stays, and nothing is read or answered)."""
+
+
+def _exactly(wanted: type) -> Callable[[object, object], object]:
+    def check(value: object, _: object) -> object:
+        if type(value) is not wanted:
+            raise TypeError(f"not {'a number' if wanted is int else 'true or false'}")
+        return value
+
+    return check
+
+
+def _number(value: object, _: object) -> float:
+    if type(value) not in (int, float) or not isfinite(value):  # type: ignore[arg-type]  # the first test settles it
+        raise TypeError("not a number")
+    return float(value)  # type: ignore[arg-type]
+
+
+_converter = Converter(forbid_extra_keys=True)
+_converter.register_structure_hook(int, _exactly(int))
+_converter.register_structure_hook(bool, _exactly(bool))
+_converter.register_structure_hook(float, _number)
+
+
+class Refused(Exception):
+    """What was asked for is not possible; the text says why, on one line."""
+
+
+def _parse(line: bytes) -> tuple[str, PressButton | Switch | Put | PutBack | State | Events]:
+    """Return what *line* asks for, or raise Refused."""
+    try:
+        request = json.loads(line)
+    except (ValueError, RecursionError):
+        raise Refused("not JSON") from None
+    if not isinstance(request, dict) or not isinstance(name := request.pop("do", None), str) or name not in _REQUESTS:
+        raise Refused(f'not an object with "do" of {", ".join(_REQUESTS)}')
+    try:
+        return name, _converter.structure(request, _REQUESTS[name])
+    except (BaseValidationError, OverflowError) as error:
+        raise Refused("; ".join(transform_error(error, path=name))) from None
+
+
+# Sockets
+
+
+class Elevator:
+    """One machine, its listening socket and its client."""
+
+    def __init__(self, machine: Machine, listener: socket.socket) -> None:
+        self.machine = machine
+        self.address: tuple[str, int] = listener.getsockname()
+        self.listener: socket.socket | None = listener
+        self.client: socket.socket | None = None
+        self.deaf = False
+        self.received = b""
+        """The beginning of a message."""
+        self.unsent = b""
+        """Replies that the client was too slow to take. As long as there are any, nothing more is read."""
+        self.changed_us: dict[Kind, int] = {}
+        """When something of a kind last changed."""
+
+
+class _Controller:
+    """A client of the control socket."""
+
+    def __init__(self, client: socket.socket) -> None:
+        self.client = client
+        self.received = b""
+        self.unsent = b""
+        self.ending = False
+
+
+def _monotonic_us() -> int:
+    return time.monotonic_ns() // 1000
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket listening on *port*, 0 for any free one; raise OSError if there is none."""
+    listener = socket.socket()
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(8)
+    except OSError:
+        listener.close()
+        raise
+    listener.setblocking(False)
+    return listener
+
+
+class Building:
+    """Some elevators and a control socket, to be driven by calling `turn` again and again."""
+
+    def __init__(
+        self,
+        shafts: Iterable[Shaft],
+        listeners: Sequence[socket.socket],
+        control: socket.socket,
+        press_ms: int = 200,
+        clock_us: Callable[[], int] = _monotonic_us,
+    ) -> None:
+        """Own *listeners*, one for each of *shafts*, and *control* from now on."""
+        self.clock_us = clock_us
+        self.press_ms = press_ms
+        now_ms = clock_us() // 1000
+        self.elevators = [
+            Elevator(machines.machine(evolve(shaft, since_ms=now_ms)), listener)
+            for shaft, listener in zip(shafts, listeners, strict=True)
+        ]
+        self.log: deque[dict[str, object]] = deque(maxlen=LOG_LENGTH)
+        self.next_event = 0
+        self._control = control
+        self._controllers: list[_Controller] = []
+        self._selector = selectors.DefaultSelector()
+        self._watch_for(control, selectors.EVENT_READ, self._take_controller)
+        for car in range(len(self.elevators)):
+            self._watch(car)
+
+    @property
+    def ports(self) -> list[int]:
+        """The ports of the elevators, in order."""
+        return [elevator.address[1] for elevator in self.elevators]
+
+    @property
+    def control_port(self) -> int:
+        """The port of the control socket."""
+        port: int = self._control.getsockname()[1]
+        return port
+
+    def close(self) -> None:
+        """Close every socket."""
+        for elevator in self.elevators:
+            for each in (elevator.client, elevator.listener):
+                if each is not None:
+                    each.close()
+        for controller in self._controllers:
+            controller.client.close()
+        self._control.close()
+        self._selector.close()
+
+    def turn(self, timeout_s: float) -> None:
+        """Wait for something to happen, *timeout_s* at the most, and do what is to be done."""
+        now_us = self._settle()
+        wakes = (machines.wake_at_ms(elevator.machine) for elevator in self.elevators)
+        wait_us = min((wake * 1000 - now_us for wake in wakes if wake is not None), default=timeout_s * 1e6)
+        for key, mask in self._selector.select(max(0.0, min(timeout_s, wait_us / 1e6))):
+            # A socket may have been closed by what came before it in this very list.
+            if isinstance(key.fileobj, socket.socket) and key.fileobj.fileno() >= 0:
+                key.data(mask)
+        self._settle()
+
+    def change(self, car: int, new: Machine, now_us: int) -> None:
+        """Make *new* the machine of *car* and log how it differs."""
+        old, self.elevators[car].machine = self.elevators[car].machine, new
+        self._note(car, machines.changes(old, new, now_us // 1000), now_us)
+
+    def press(self, car: int, button: Button, floor: int, ms: int | None = None) -> None:
+        """Press a button for *ms* milliseconds, as long as usual by default."""
+        now_us = self._settle()
+        until_ms = now_us // 1000 + (self.press_ms if ms is None else ms)
+        self.change(car, machines.press(self.elevators[car].machine, button, floor, until_ms), now_us)
+
+    def _settle(self) -> int:
+        """Bring all machines up to now; return now, in microseconds."""
+        now_us = self.clock_us()
+        for car, elevator in enumerate(self.elevators):
+            elevator.machine, events = machines.settle(elevator.machine, now_us // 1000)
+            self._note(car, events, now_us)
+        return now_us
+
+    def _note(self, car: int, events: Iterable[Event], now_us: int) -> None:
+        for event in events:
+            # What happened by itself has an exact time; what was done to the machine happened now.
+            at_us = event.at_ms * 1000 if event.at_ms < now_us // 1000 else now_us
+            entry: dict[str, object] = {"n": self.next_event, "ms": at_us / 1000, "car": car}
+            entry |= {"kind": event.kind.value, "value": event.value}
+            if event.button is not None:
+                entry |= {"button": event.button.name.lower(), "floor": event.floor}
+            self.log.append(entry)
+            self.next_event += 1
+            self.elevators[car].changed_us[event.kind] = at_us
+
+    def _watch_for(self, sock: socket.socket, mask: int, then: Callable[[int], None]) -> None:
+        key = self._selector.get_map().get(sock)
+        if key is None and mask:
+            self._selector.register(sock, mask, then)
+        elif key is not None and not mask:
+            self._selector.unregister(sock)
+        elif key is not None and key.events != mask:
+            self._selector.modify(sock, mask, then)
+
+    def _forget(self, sock: socket.socket) -> None:
+        self._watch_for(sock, 0, lambda _: None)
+        sock.close()
+
+    # The elevators' side
+
+    def _watch(self, car: int) -> None:
+        elevator = self.elevators[car]
+        if elevator.listener is not None:
+            free = elevator.client is None and not elevator.deaf
+            self._watch_for(elevator.listener, free * selectors.EVENT_READ, lambda _: self._accept(car))
+        if elevator.client is not None:
+            wanted = selectors.EVENT_WRITE if elevator.unsent else selectors.EVENT_READ
+            self._watch_for(elevator.client, 0 if elevator.deaf else wanted, lambda mask: self._serve(car, mask))
+
+    def _accept(self, car: int) -> None:
+        elevator = self.elevators[car]
+        assert elevator.listener is not None
+        try:
+            client, _ = elevator.listener.accept()
+        except OSError:
+            return  # It left before its turn came.
+        client.setblocking(False)
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        elevator.client = client
+        now_us = self.clock_us()
+        self._note(car, [Event(now_us // 1000, Kind.CLIENT, True)], now_us)
+        self._watch(car)
+        self._serve(car, selectors.EVENT_READ)
+
+    def _serve(self, car: int, mask: int) -> None:
+        """Read requests or write what is left of replies, whichever the client is ready for."""
+        elevator = self.elevators[car]
+        assert elevator.client is not None
+        try:
+            if mask & selectors.EVENT_READ:
+                chunk = elevator.client.recv(_CHUNK)
+                if not chunk:
+                    self._drop(car)
+                    return
+                self._answer(car, chunk)
+            if elevator.unsent:
+                elevator.unsent = elevator.unsent[elevator.client.send(elevator.unsent) :]
+        except BlockingIOError:
+            pass
+        except OSError:
+            self._drop(car)
+            return
+        self._watch(car)
+
+    def _answer(self, car: int, chunk: bytes) -> None:
+        elevator = self.elevators[car]
+        requests = elevator.received + chunk
+        whole = len(requests) - len(requests) % machines.MESSAGE
+        elevator.received = requests[whole:]
+        now_us = self.clock_us()
+        elevator.machine, replies, events = machines.answer(elevator.machine, requests[:whole], now_us // 1000)
+        elevator.unsent += replies
+        self._note(car, events, now_us)
+
+    def _drop(self, car: int) -> None:
+        """Close the client's connection, if there is one, and stop the motor."""
+        elevator = self.elevators[car]
+        if elevator.client is not None:
+            self._forget(elevator.client)
+            elevator.client = None
+            elevator.received = elevator.unsent = b""
+            now_us = self._settle()
+            self._note(car, [Event(now_us // 1000, Kind.CLIENT, False)], now_us)
+            self.change(car, machines.disconnect(elevator.machine, now_us // 1000), now_us)
+        self._watch(car)
+
+    # The control side
+
+    def _take_controller(self, _: int) -> None:
+        try:
+            client, _address = self._control.accept()
+        except OSError:
+            return
+        client.setblocking(False)
+        controller = _Controller(client)
+        self._controllers.append(controller)
+        if len(self._controllers) > CONTROL_LIMIT:
+            controller.unsent = b'{"error": "too many clients"}\n'
+            controller.ending = True
+        self._watch_controller(controller)
+
+    def _watch_controller(self, controller: _Controller) -> None:
+        wanted = selectors.EVENT_WRITE if controller.unsent else selectors.EVENT_READ
+        self._watch_for(controller.client, wanted, lambda mask: self._converse(controller, mask))
+
+    def _converse(self, controller: _Controller, mask: int) -> None:
+        try:
+            if mask & selectors.EVENT_READ:
+                chunk = controller.client.recv(_CHUNK)
+                if not chunk:
+                    self._leave(controller)
+                    return
+                controller.received += chunk
+            while self._obey_lines(controller):
+                controller.unsent = controller.unsent[controller.client.send(controller.unsent) :]
+        except BlockingIOError:
+            pass
+        except OSError:
+            self._leave(controller)
+            return
+        if controller.ending and not controller.unsent:
+            self._leave(controller)
+        else:
+            self._watch_controller(controller)
+
+    def _leave(self, controller: _Controller) -> None:
+        self._forget(controller.client)
+        self._controllers.remove(controller)
+
+    def _obey_lines(self, controller: _Controller) -> bool:
+        """Obey whole lines that came in, but no more than the client takes replies; return whether any are unsent."""
+        while not controller.ending and len(controller.unsent) < _CHUNK:
+            line, newline, rest = controller.received.partition(b"\n")
+            if len(line) > LINE_LIMIT:
+                controller.unsent += b'{"error": "line too long"}\n'
+                controller.ending = True
+            elif not newline:
+                break
+            else:
+                controller.received = rest
+                controller.unsent += self.obey(line) + b"\n"
+        return bool(controller.unsent)
+
+    def obey(self, line: bytes) -> bytes:
+        """Do what one *line* on the control socket asks for; return the reply, without its newline."""
+        now_us = self._settle()
+        try:
+            reply = self._do(*_parse(line), now_us)
+        except Refused as refusal:
+            reply = {"error": str(refusal)}
+        else:
+            reply |= {"ok": True, "ms": now_us / 1000}
+            reply.setdefault("next", self.next_event)
+        return json.dumps(reply).encode()
+
+    def _do(
+        self, name: str, request: PressButton | Switch | Put | PutBack | State | Events, now_us: int
+    ) -> dict[str, Any]:
+        if isinstance(request, Events):
+            return self.events(request.since)
+        cars = range(len(self.elevators))
+        if request.car is not None and request.car not in cars:
+            raise Refused(f"no car {request.car}")
+        match request:
+            case State(None):
+                return {"cars": [self.state(car) for car in cars]}
+            case State(car):
+                assert car is not None
+                return {"cars": [self.state(car)]}
+            case PressButton():
+                self._press_or_hold(request, now_us)
+            case Switch(car, on):
+                self._switch(name, car, on, now_us)
+            case Put(car, floor):
+                machine = self.elevators[car].machine
+                if not 0 <= floor <= machine.shaft.floors - 1:
+                    raise Refused(f"floor {floor} is not in the shaft")
+                self.change(car, machines.put(machine, floor, now_us // 1000), now_us)
+            case PutBack(car):
+                self.change(car, machines.put_back(self.elevators[car].machine, now_us // 1000), now_us)
+            case _:
+                assert_never(request)
+        return {}
+
+    def _press_or_hold(self, request: PressButton, now_us: int) -> None:
+        machine = self.elevators[request.car].machine
+        button = Button[request.button.upper()]
+        if request.floor not in machines.floors_of(machines.mask(machines.buttons(machine.shaft.floors), button)):
+            raise Refused(f"no {request.button} button at floor {request.floor}")
+        if request.ms is not None and (request.held is not None or not 1 <= request.ms <= 3_600_000):
+            raise Refused("ms is from 1 to 3600000, and not together with held")
+        match request.held:
+            case True:
+                machine = machines.press(machine, button, request.floor, None)
+            case False:
+                machine = machines.release(machine, button, request.floor)
+            case None:
+                until_ms = now_us // 1000 + (request.ms or self.press_ms)
+                machine = machines.press(machine, button, request.floor, until_ms)
+        self.change(request.car, machine, now_us)
+
+    def _switch(self, name: str, car: int, on: bool, now_us: int) -> None:
+        elevator = self.elevators[car]
+        match name:
+            case "stop":
+                self.change(car, evolve(elevator.machine, stop=on), now_us)
+            case "obstruct":
+                self.change(car, evolve(elevator.machine, obstructed=on), now_us)
+            case "power":
+                self.change(car, machines.power(elevator.machine, on, now_us // 1000), now_us)
+            case "server":
+                self._switch_server(car, on, now_us)
+            case _:
+                assert name == "deaf"
+                elevator.deaf = on
+                self._watch(car)
+
+    def _switch_server(self, car: int, on: bool, now_us: int) -> None:
+        elevator = self.elevators[car]
+        if on == (elevator.listener is not None):
+            return
+        if on:
+            try:
+                elevator.listener = listen(*elevator.address)
+            except OSError as error:
+                raise Refused(f"port {elevator.address[1]}: {error.strerror}") from None
+        else:
+            assert elevator.listener is not None
+            self._forget(elevator.listener)
+            elevator.listener = None
+            self._drop(car)
+        self._watch(car)
+        self._note(car, [Event(now_us // 1000, Kind.SERVER, on)], now_us)
+
+    def state(self, car: int) -> dict[str, object]:
+        """Return everything about *car*, as of the last settling."""
+        elevator = self.elevators[car]
+        machine, now_ms = elevator.machine, self.clock_us() // 1000
+        return {
+            "car": car,
+            "port": elevator.address[1],
+            "floors": machine.shaft.floors,
+            "position": round(physics.position(machine.shaft, now_ms), 4),
+            "sensor": machine.sensed,
+            "motor": Motor(machine.shaft.motor).name.lower(),
+            "power": machine.shaft.powered,
+            "out_of_bounds": machine.out,
+            "door": machine.door,
+            "lamps": _lists(machine.lamps),
+            "pressed": _lists(machines.pressed(machine)),
+            "indicator": machine.indicator,
+            "stop": machine.stop,
+            "stop_lamp": machine.stop_lamp,
+            "obstructed": machine.obstructed,
+            "server": elevator.listener is not None,
+            "deaf": elevator.deaf,
+            "client": elevator.client is not None,
+            "counts": asdict(machine.counts),
+            "misbehaviour": machines.misbehaviour(machine.counts),
+            "last_bad": machine.last_bad,
+            "changed_ms": {kind.value: at_us / 1000 for kind, at_us in elevator.changed_us.items()},
+        }
+
+    def events(self, since: int) -> dict[str, Any]:
+        """Return the events from number *since* on, some thousands at the most, and where to go on."""
+        first = self.next_event - len(self.log)
+        begin = min(max(since, first), self.next_event)
+        end = min(begin + EVENTS_A_REPLY, self.next_event)
+        # Indexing the middle of a deque is slow, its right end is where the reader usually is: walk back from there.
+        newest = [self.log[index - self.next_event] for index in range(end - 1, begin - 1, -1)]
+        return {"events": newest[::-1], "next": end, "lost": max(0, first - max(since, 0))}
+
+
+def _lists(of: Buttons) -> dict[str, list[int]]:
+    return {button.name.lower(): machines.floors_of(machines.mask(of, button)) for button in Button}
+
+
+# The command
+
+
+class Arguments(argparse.ArgumentParser):
+    """An argument parser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong in one line and exit with status 2."""
+        self.exit(2, f"{self.prog}: {message}\n")
+
+
+def whole(low: int, high: int) -> Callable[[str], int]:
+    """Return a type of argument: a whole number from *low* to *high*."""
+
+    def number(text: str) -> int:
+        value = int(text) if text.isascii() and text.isdigit() else None
+        if value is None or not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {low} to {high}")
+        return value
+
+    return number
+
+
+def _arguments(argv: list[str]) -> argparse.Namespace:
+    parser = Arguments(
+        prog="elevator sim",
+        description="Simulate elevators, each with a panel, as elevator servers.",
+        allow_abbrev=False,
+    )
+    duration = whole(1, 3_600_000)
+    options = [
+        parser.add_argument("--port", type=whole(0, 65535), default=15657, help="of the first elevator (0: any free)"),
+        parser.add_argument("--cars", type=whole(1, MAX_CARS), default=1, help="number of elevators"),
+        parser.add_argument("--numfloors", "--floors", type=whole(2, MAX_FLOORS), default=4, help="number of floors"),
+        parser.add_argument(
+            "--control", type=whole(0, 65535), default=0, help="port of the control socket (0: any free)"
+        ),
+        parser.add_argument("--host", default="127.0.0.1", help="address to listen on; the control socket stays local"),
+        parser.add_argument("--seed", type=whole(0, 2**64), help="of the start positions"),
+        parser.add_argument(
+            "--at", type=whole(0, MAX_FLOORS - 1), help="start at this floor, not at a random position"
+        ),
+        parser.add_argument("--travelTimeBetweenFloors_ms", type=duration, default=2000, dest="travel_ms"),
+        parser.add_argument("--travelTimePassingFloor_ms", type=duration, default=500, dest="passing_ms"),
+        parser.add_argument("--btnDepressedTime_ms", type=duration, default=200, dest="press_ms"),
+    ]
+    spelled = {name.lower(): name for option in options for name in option.option_strings}
+    # The well-known simulator takes its options in any case.
+    split = (argument.partition("=") for argument in argv)
+    arguments = parser.parse_args([spelled.get(name.lower(), name) + equals + value for name, equals, value in split])
+    if arguments.at is not None and arguments.at >= arguments.numfloors:
+        parser.error(f"no floor {arguments.at} in {arguments.numfloors} floors")
+    if arguments.port + arguments.cars - 1 > 65535:
+        parser.error(f"no {arguments.cars} ports from {arguments.port} on")
+    return arguments
+
+
+def open_building(
+    shafts: Sequence[Shaft], host: str = "127.0.0.1", port: int = 0, control: int = 0, press_ms: int = 200
+) -> Building:
+    """Return a building on *port* and those after it (0: any free ones); raise Refused if one of them is taken."""
+    opened: list[socket.socket] = []
+    wanted = [(host, port and port + car) for car in range(len(shafts))] + [("127.0.0.1", control)]
+    for address in wanted:
+        try:
+            opened.append(listen(*address))
+        except OSError as error:
+            for listener in opened:
+                listener.close()
+            raise Refused(f"cannot listen on {address[0]} port {address[1]}: {error.strerror}") from None
+    return Building(shafts, opened[:-1], opened[-1], press_ms)
+
+
+def start_places(shaft: Shaft, cars: int, rng: random.Random) -> list[Shaft]:
+    """Return *cars* shafts like *shaft* with the car anywhere, also between floors."""
+    return [evolve(shaft, place=rng.randrange(physics.end(shaft))) for _ in range(cars)]
+
+
+def main(argv: list[str]) -> int:
+    """Run `elevator sim` until it is told to end."""
+    arguments = _arguments(argv)
+    ended = False
+
+    def end(_signal: int, _frame: object) -> None:
+        nonlocal ended
+        ended = True
+
+    shaft = Shaft(arguments.numfloors, arguments.travel_ms, arguments.passing_ms)
+    if arguments.at is None:
+        shafts = start_places(shaft, arguments.cars, random.Random(arguments.seed))
+    else:
+        shafts = [physics.put(shaft, arguments.at, 0)] * arguments.cars
+    try:
+        building = open_building(shafts, arguments.host, arguments.port, arguments.control, arguments.press_ms)
+    except Refused as refusal:
+        print(f"elevator sim: {refusal}", file=sys.stderr)
+        return 2
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, end)
+    print(_ready(building), flush=True)
+    said = _Complaints()
+    while not ended:
+        building.turn(0.1)  # A signal does not end a wait, so no wait is long.
+        for line in said.new(building):
+            print(line, flush=True)
+    building.close()
+    return 0
+
+
+def _ready(building: Building) -> str:
+    ports = building.ports
+    if len(ports) == 1:
+        where = f"1 elevator on port {ports[0]}"
+    elif ports == list(range(ports[0], ports[0] + len(ports))):
+        where = f"{len(ports)} elevators on ports {ports[0]}..{ports[-1]}"
+    else:
+        where = f"{len(ports)} elevators on ports {' '.join(map(str, ports))}"
+    return f"simulating {where}, control on {building.control_port}"
+
+
+class _Complaints:
+    """Says what a client did wrong, one line a second at the most for each car and kind."""
+
+    def __init__(self) -> None:
+        self._next = 0
+        self._said_ms: dict[tuple[object, object], float] = {}
+
+    def new(self, building: Building) -> Iterable[str]:
+        """Yield the lines due since the last call."""
+        if self._next == building.next_event:
+            return
+        told = building.events(self._next)
+        self._next = told["next"]
+        for event in told["events"]:
+            if event["kind"] not in (Kind.BAD.value, Kind.MISBEHAVIOUR.value, Kind.RELOAD.value):
+                continue
+            key = (event["car"], event["kind"])
+            if event["ms"] - self._said_ms.get(key, -1e9) >= 1000:
+                self._said_ms[key] = event["ms"]
+                yield f"elevator {event['car']}: {event['kind']}: {event['value']}"

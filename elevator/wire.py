@@ -1,0 +1,219 @@
+r"""Heartbeats as datagrams.
+
+1. A datagram is one line of text and a JSON body: `elevator1 <id> <incarnation> <counter> <part> <parts>\n{...}`.
+   What counts up is in the line, so that a body that has not changed is neither built nor parsed again.
+2. The presses of one author stand together: `[id, incarnation, n, [[button, floor, car, age], ...]]`, where the dot
+   is n - age and car -1 is a hall call.
+3. A state too large for one datagram is split by author. Each part says all there is to say of its authors, so each
+   can be merged without the others.
+4. What comes in is structured by cattrs with every type and bound checked; anything else is None. Unknown fields are
+   an error: a new format gets a new first word.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+
+import cattrs
+from attrs import evolve, field, frozen
+from attrs.validators import ge, le, max_len
+
+from elevator.model import (
+    EVERY_CAR,
+    MAX_CARS,
+    MAX_FLOORS,
+    Author,
+    Behaviour,
+    Button,
+    Buttons,
+    Call,
+    Calls,
+    Car,
+    Direction,
+    Dot,
+    Fault,
+    Heartbeat,
+)
+
+FORMAT = b"elevator1"
+DATAGRAM_BYTES = 1400
+"""What a datagram should not exceed, to fit one Ethernet frame; a single author's presses may, on a very full panel."""
+DATAGRAM_BYTES_MAX = 8192
+COUNT_MAX = 1 << 53
+PARTS_MAX = 64
+AUTHORS_MAX = 1024
+DOTS_MAX = 3 * MAX_FLOORS
+GROUP_LENGTH_MAX = 32
+
+
+Entry = tuple[int, int, int, list[tuple[int, int, int, int]]]
+
+
+@frozen
+class CarBody:
+    floor: int = field(validator=[ge(0), le(MAX_FLOORS - 1)])
+    direction: Direction
+    behaviour: Behaviour
+    fault: Fault
+
+
+@frozen
+class Body:
+    """The JSON part of a datagram."""
+
+    group: str = field(validator=max_len(GROUP_LENGTH_MAX))
+    floors: int = field(validator=[ge(2), le(MAX_FLOORS)])
+    car: CarBody
+    up: int = field(validator=[ge(0), le((1 << MAX_FLOORS) - 1)])
+    down: int = field(validator=[ge(0), le((1 << MAX_FLOORS) - 1)])
+    hears: int = field(validator=[ge(0), le((1 << MAX_CARS) - 1)])
+    calls: list[Entry] = field(validator=max_len(AUTHORS_MAX))
+
+
+def strict(*primitives: type, detailed: bool = False) -> cattrs.Converter:
+    """Make a converter that takes *primitives* as they are: cattrs would turn "3", 3.7 and true into integers."""
+    converter = cattrs.Converter(forbid_extra_keys=True, detailed_validation=detailed)
+
+    def exactly(primitive: type) -> Callable[[object, type], object]:
+        def check(value: object, kind: type) -> object:
+            if type(value) is not primitive:
+                raise TypeError(f"{value!r} is not of type {primitive.__name__}")
+            return kind(value)  # the primitive itself, or an enumeration of it
+
+        return check
+
+    for primitive in primitives:
+        converter.register_structure_hook(primitive, exactly(primitive))
+    return converter
+
+
+BAD_INPUT = (
+    ValueError,
+    TypeError,
+    KeyError,
+    AttributeError,
+    RecursionError,
+    cattrs.BaseValidationError,
+    cattrs.ForbiddenExtraKeysError,
+)
+"""What json, cattrs and the checks here raise when bytes from outside are not what they should be."""
+
+converter = strict(int, str)
+
+
+class Encoder:
+    """Turns heartbeats into datagrams, building the body anew only when something but the counter changed."""
+
+    def __init__(self, group: str) -> None:
+        self.group = group
+        self._last: Heartbeat | None = None
+        self._bodies: Sequence[bytes] = ()
+
+    def encode(self, heartbeat: Heartbeat) -> list[bytes]:
+        """Return the datagrams of *heartbeat*, one in all but the largest groups."""
+        last = self._last
+        if last is None or evolve(last, counter=heartbeat.counter) != heartbeat:
+            self._bodies = bodies(self.group, heartbeat)
+        self._last = heartbeat
+        id, incarnation = heartbeat.sender
+        parts = len(self._bodies)
+        return [
+            b"%s %d %d %d %d %d\n%s" % (FORMAT, id, incarnation, heartbeat.counter, part, parts, body)
+            for part, body in enumerate(self._bodies)
+        ]
+
+
+def bodies(group: str, heartbeat: Heartbeat) -> list[bytes]:
+    """Build the JSON of *heartbeat*, in as many parts as its size asks for."""
+    entries = [dump(entry) for entry in pack(heartbeat.calls)]
+    car, claims = heartbeat.car, heartbeat.claims
+    head = dump(
+        {
+            "group": group,
+            "floors": heartbeat.floors,
+            "car": {"floor": car.floor, "direction": car.direction, "behaviour": car.behaviour, "fault": car.fault},
+            "up": claims.up,
+            "down": claims.down,
+            "hears": heartbeat.hears,
+        }
+    )[:-1]
+    room = DATAGRAM_BYTES - len(head) - 80
+    parts: list[list[str]] = [[]]
+    used = 0
+    for entry in entries:
+        if parts[-1] and used + len(entry) > room:
+            parts.append([])
+            used = 0
+        parts[-1].append(entry)
+        used += len(entry) + 1
+    return [f'{head},"calls":[{",".join(part)}]}}'.encode() for part in parts]
+
+
+def dump(value: object) -> str:
+    return json.dumps(value, separators=(",", ":"))
+
+
+def pack(calls: Calls) -> list[list[object]]:
+    """Flatten *calls* into JSON values, an entry an author."""
+    dots: dict[Author, list[list[int]]] = {author: [] for author in calls.seen}
+    for (author, n), call in calls.live.items():
+        dots[author].append([*call, calls.seen[author] - n])
+    return [[*author, calls.seen[author], dots[author]] for author in calls.seen]
+
+
+def decode(datagram: bytes, group: str) -> Heartbeat | None:
+    """Read a datagram of *group*; None if it is not one, for whatever reason."""
+    line, _, rest = datagram.partition(b"\n")
+    if len(datagram) > DATAGRAM_BYTES_MAX or len(line) > 100:
+        return None
+    word, *numbers = line.split(b" ")
+    if word != FORMAT or len(numbers) != 5 or not all(number.isdigit() for number in numbers):
+        return None
+    id, incarnation, counter, part, parts = map(int, numbers)
+    if id >= MAX_CARS or max(incarnation, counter) > COUNT_MAX or not part < parts <= PARTS_MAX:
+        return None
+    told = structure(rest, group)
+    return told and evolve(told, sender=Author(id, incarnation), counter=counter, part=part, parts=parts)
+
+
+@lru_cache(maxsize=256)
+def structure(body: bytes, group: str) -> Heartbeat | None:
+    """Read a body of *group* into a heartbeat without its line."""
+    try:
+        parsed = converter.structure(json.loads(body), Body)
+        calls = unpack(parsed.calls, parsed.floors)
+    except BAD_INPUT:
+        return None
+    floors = (1 << parsed.floors) - 1
+    car = parsed.car
+    if parsed.group != group or car.floor >= parsed.floors or (parsed.up | parsed.down) & ~floors:
+        return None
+    public = Car(car.floor, car.direction, car.behaviour, car.fault)
+    claims = Buttons(parsed.up, parsed.down)
+    return Heartbeat(Author(0, 0), 0, parsed.floors, public, claims, parsed.hears, calls)
+
+
+def unpack(entries: list[Entry], floors: int) -> Calls:
+    """Read what `pack` wrote; raise ValueError if anything in it could not have been pressed."""
+    live: dict[Dot, Call] = {}
+    seen: dict[Author, int] = {}
+    for id, incarnation, n, dots in entries:
+        author = Author(id, incarnation)
+        if not (0 <= id < MAX_CARS and 0 <= incarnation <= COUNT_MAX and 0 < n <= COUNT_MAX) or author in seen:
+            raise ValueError(f"no author: {author} {n}")
+        seen[author] = n
+        for button, floor, car, age in dots:
+            if not 0 <= age < n or not is_button(button, floor, car, floors):
+                raise ValueError(f"no press: {button} {floor} {car} {age}")
+            live[Dot(author, n - age)] = Call(Button(button), floor, car)
+        if len({tuple(call) for *call, _ in dots}) != len(dots) or len({age for *_, age in dots}) != len(dots):
+            raise ValueError(f"twice the same press: {author}")
+    return Calls(live, seen)
+
+
+def is_button(button: int, floor: int, car: int, floors: int) -> bool:
+    """Tell whether a building of *floors* floors has such a button."""
+    if button == Button.CAB:
+        return 0 <= floor < floors and 0 <= car < MAX_CARS
+    lowest = 0 if button == Button.UP else 1
+    return button in (Button.UP, Button.DOWN) and lowest <= floor < floors - 1 + lowest and car == EVERY_CAR

@@ -1,0 +1,58 @@
+# All that is done with this project. Every recipe first makes what it needs, in .cache/: nothing else is to be set up.
+
+set positional-arguments
+
+export HYPOTHESIS_STORAGE_DIRECTORY := justfile_directory() / ".cache/hypothesis"
+python := ".cache/venv/bin/python"
+warnings := "-std=c11 -O2 -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror"
+
+# List the recipes.
+_default:
+    @"{{just_executable()}}" --list --unsorted
+
+# Show a simulated building with real nodes in this terminal.
+demo *ARGS: (_venv "runtime")
+    @{{python}} -m elevator demo "$@"
+
+# Run the program: a node, or another of its commands.
+run *ARGS: (_venv "runtime")
+    @{{python}} -m elevator "$@"
+
+# Run the tests.
+test *ARGS: (_venv "dev")
+    @{{python}} -m pytest "$@"
+
+# Check style, types and the C sources.
+check: (_venv "dev")
+    {{python}} -m ruff check
+    {{python}} -m ruff format --check
+    {{python}} -m mypy
+    ${CC:-cc} {{warnings}} -shared -fPIC -isystem "$({{python}} -c 'import sysconfig; print(sysconfig.get_path("include"))')" native/assign.c native/module.c -o .cache/check.so
+
+# Make dist/elevator, a program in one file that needs no Python, and try it.
+build: (_venv "dev")
+    {{python}} build/bundle.py
+    {{python}} build/smoke.py dist/elevator
+
+# Do all that a change has to pass.
+ci: check build test
+
+# Measure the assigner.
+bench-assign: (_venv "dev")
+    @{{python}} tests/bench_assign.py
+
+# Measure a group of whole programs: press to lamp, take-over, idle load.
+bench-group *ARGS: (_venv "dev")
+    @{{python}} tests/bench_group.py "$@"
+
+# Bring the lock files up to date: the newest versions that fit, for every Python and platform.
+lock:
+    python3 -m venv .cache/lock
+    .cache/lock/bin/python -m pip --disable-pip-version-check install --quiet --upgrade uv
+    .cache/lock/bin/uv pip compile {{compile}} --group dev --output-file build/dev.lock
+    .cache/lock/bin/uv pip compile {{compile}} --group build --constraint build/dev.lock --output-file build/runtime.lock
+
+compile := "--quiet --upgrade --universal --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command 'just lock' pyproject.toml"
+
+_venv lock:
+    @build/venv.sh {{lock}}

@@ -1,0 +1,64 @@
+/* Assigners: who takes which hall call. Plain integers in, plain integers out; nothing here knows of Python.
+ *
+ * Floors count from 0. A set of floors is a bit mask: bit f stands for floor f. The caller owns all memory and passes
+ * the cars in the order that breaks ties (ascending, byte by byte, by id): every node must pass the same order.
+ */
+#ifndef ELEVATOR_ASSIGN_H
+#define ELEVATOR_ASSIGN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define ASSIGN_MAX_FLOORS 64
+#define ASSIGN_MAX_CARS 64
+#define ASSIGN_MAX_MS 3600000
+
+enum assign_behaviour { ASSIGN_IDLE = 0, ASSIGN_MOVING = 1, ASSIGN_DOOR_OPEN = 2 };
+
+/* What a call can be refused for: one code for each broken precondition. */
+enum assign_status {
+    ASSIGN_OK = 0,
+    ASSIGN_FLOORS,    /* floors not in 1..64 */
+    ASSIGN_DOOR,      /* door_ms not in 0..ASSIGN_MAX_MS */
+    ASSIGN_TRAVEL,    /* travel_ms not in 0..ASSIGN_MAX_MS */
+    ASSIGN_HALL,      /* a hall call at a floor that does not exist */
+    ASSIGN_CARS,      /* n not in 1..64 */
+    ASSIGN_BEHAVIOUR, /* not an assign_behaviour */
+    ASSIGN_FLOOR,     /* a car at a floor that does not exist */
+    ASSIGN_DIRECTION, /* not -1, 0 or 1 */
+    ASSIGN_LEAVING,   /* a car moving away from an end floor */
+    ASSIGN_CAB,       /* a cab call at a floor that does not exist */
+    ASSIGN_ENDLESS,   /* the simulation overran its bound: impossible, see assign.c */
+    ASSIGN_STATUSES,
+};
+
+struct assign_params {
+    int floors;
+    int door_ms;    /* how long a door stays open */
+    int travel_ms;  /* from one floor to the next */
+    bool clear_all; /* a stop serves both directions, not only the announced one */
+};
+
+struct assign_car {
+    int behaviour; /* enum assign_behaviour */
+    int floor;     /* the last one reached */
+    int direction; /* -1 down, 0 stop, 1 up; any of them goes with any behaviour */
+    uint64_t cab;
+};
+
+/* The hall calls of one car. */
+struct assign_share {
+    uint64_t up;
+    uint64_t down;
+};
+
+/* Share out the hall calls *up* and *down* as the course's hall_request_assigner does. *out* has room for *n* shares,
+ * one for each car in the order of *cars*; it is meaningful only if ASSIGN_OK (0) is returned: then every call is in
+ * exactly one share. Otherwise an enum assign_status tells what is wrong with the input. */
+int assign_reference(const struct assign_params *params, uint64_t up, uint64_t down, const struct assign_car *cars,
+                     int n, struct assign_share *out);
+
+/* One line of English for an enum assign_status. */
+const char *assign_message(int status);
+
+#endif

@@ -1,0 +1,218 @@
+/* Checks assign.c on its own, without Python: meant to be built with the sanitizers.
+ *
+ *     check < vectors          compares the answers with those given
+ *     check random COUNT SEED  throws COUNT pseudo-random inputs, many of them out of range, at the entry function
+ *
+ * A vector is a row of integers, masks as unsigned decimals:
+ *
+ *     floors up down door_ms travel_ms clear_all n, then n times: behaviour floor direction cab, then 0 and n times:
+ *     up down (the shares); or instead of 0 and the shares 1, if the input is to be refused.
+ *
+ * Cars and shares lie in blocks of exactly their size, so that a step beyond their end is noticed. Ends with 0 if all
+ * is well, with 1 and a line on standard error at the first fault, with 2 if the text is no vector.
+ */
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "assign.h"
+
+struct input {
+    struct assign_params params;
+    uint64_t up, down;
+    int n;
+    struct assign_car *cars;
+    struct assign_share *out;
+};
+
+static void fail(int status, const char *what, long number)
+{
+    fprintf(stderr, "input %ld: %s\n", number, what);
+    exit(status);
+}
+
+/* Make room for the *n* cars and shares of *input*. */
+static void allocate(struct input *input, int n)
+{
+    input->cars = calloc((size_t)n, sizeof *input->cars);
+    input->out = calloc((size_t)n, sizeof *input->out);
+    if (n > 0 && (input->cars == NULL || input->out == NULL))
+        fail(2, "out of memory", 0);
+}
+
+static void release(struct input *input)
+{
+    free(input->cars);
+    free(input->out);
+}
+
+static int answer(struct input *input)
+{
+    return assign_reference(&input->params, input->up, input->down, input->cars, input->n, input->out);
+}
+
+/* Tell whether each call is in exactly one share. */
+static bool is_partition(const struct input *input)
+{
+    uint64_t up = 0, down = 0;
+    for (int k = 0; k < input->n; k++) {
+        if ((up & input->out[k].up) != 0 || (down & input->out[k].down) != 0)
+            return false;
+        up |= input->out[k].up;
+        down |= input->out[k].down;
+    }
+    return up == input->up && down == input->down;
+}
+
+/* Read one vector up to its expected answer; false at the end of the text. */
+static bool read_input(struct input *input, long number)
+{
+    struct assign_params *params = &input->params;
+    int clear_all;
+    int got = scanf("%d %" SCNu64 " %" SCNu64 " %d %d %d %d", &params->floors, &input->up, &input->down,
+                    &params->door_ms, &params->travel_ms, &clear_all, &input->n);
+    if (got == EOF)
+        return false;
+    if (got != 7 || input->n < 0 || input->n > 1000)
+        fail(2, "not a vector", number);
+    params->clear_all = clear_all != 0;
+    allocate(input, input->n);
+    for (int k = 0; k < input->n; k++) {
+        struct assign_car *car = &input->cars[k];
+        if (scanf("%d %d %d %" SCNu64, &car->behaviour, &car->floor, &car->direction, &car->cab) != 4)
+            fail(2, "not a car", number);
+    }
+    return true;
+}
+
+/* Compare the answer to *input* with the one that follows in the text. */
+static void compare(struct input *input, long number)
+{
+    int refused;
+    if (scanf("%d", &refused) != 1)
+        fail(2, "no answer given", number);
+    int status = answer(input);
+    if ((status != ASSIGN_OK) != (refused != 0))
+        fail(1, assign_message(status), number);
+    if (refused != 0)
+        return;
+    for (int k = 0; k < input->n; k++) {
+        struct assign_share share;
+        if (scanf("%" SCNu64 " %" SCNu64, &share.up, &share.down) != 2)
+            fail(2, "not a share", number);
+        if (share.up != input->out[k].up || share.down != input->out[k].down)
+            fail(1, "a different answer", number);
+    }
+}
+
+static long check_vectors(void)
+{
+    struct input input;
+    long number = 0;
+    for (; read_input(&input, number + 1); number++) {
+        compare(&input, number + 1);
+        release(&input);
+    }
+    return number;
+}
+
+/* splitmix64 */
+static uint64_t next(uint64_t *seed)
+{
+    uint64_t z = *seed += UINT64_C(0x9e3779b97f4a7c15);
+    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return z ^ (z >> 31);
+}
+
+/* Mostly an integer from *low* to *high*; one time in *rare* any at all, or one that is just out of range. */
+static int integer(uint64_t *seed, int low, int high, unsigned rare)
+{
+    static const int odd[] = {INT_MIN, INT_MIN + 1, -2, -1, 0, 1, 63, 64, 65, INT_MAX - 1, INT_MAX};
+    uint64_t draw = next(seed);
+    if (draw % rare != 0)
+        return low + (int)(next(seed) % (uint64_t)(high - low + 1));
+    switch (draw / rare % 4) {
+    case 0:
+        return low - 1;
+    case 1:
+        return high + 1;
+    case 2:
+        return odd[next(seed) % (sizeof odd / sizeof odd[0])];
+    default:
+        return (int)(next(seed) >> 33) - (int)(next(seed) >> 33);
+    }
+}
+
+static bool is_in(int value, int most)
+{
+    return 1 <= value && value <= most;
+}
+
+/* A set of floors, dense or sparse; one time in *rare* without regard to what floors there are. */
+static uint64_t mask(uint64_t *seed, int floors, unsigned rare)
+{
+    uint64_t draw = next(seed), calls = next(seed);
+    if (draw % 2 != 0)
+        calls &= next(seed) & next(seed);
+    if (draw / 2 % rare == 0 || !is_in(floors, 63))
+        return calls;
+    return calls & ((UINT64_C(1) << floors) - 1);
+}
+
+static void draw_car(struct assign_car *car, uint64_t *seed, int floors)
+{
+    bool inner = floors > 2 && next(seed) % 16 != 0; /* away from the ends, or few moving cars would be legal */
+    car->behaviour = integer(seed, ASSIGN_IDLE, ASSIGN_DOOR_OPEN, 400);
+    car->floor = integer(seed, inner, floors - 1 - inner, 400);
+    car->direction = integer(seed, -1, 1, 400);
+    car->cab = next(seed) % 2 == 0 ? 0 : mask(seed, floors, 400);
+}
+
+static void draw_input(struct input *input, uint64_t *seed)
+{
+    struct assign_params *params = &input->params;
+    params->floors = integer(seed, 1, next(seed) % 8 == 0 ? ASSIGN_MAX_FLOORS : 12, 40);
+    params->door_ms = integer(seed, 0, next(seed) % 2 == 0 ? 5000 : ASSIGN_MAX_MS, 40);
+    params->travel_ms = integer(seed, 0, next(seed) % 2 == 0 ? 5000 : ASSIGN_MAX_MS, 40);
+    params->clear_all = next(seed) % 2 == 0;
+    input->n = integer(seed, 1, next(seed) % 8 == 0 ? ASSIGN_MAX_CARS : 6, 40);
+    input->up = mask(seed, params->floors, 40);
+    input->down = mask(seed, params->floors, 40);
+    const int room = is_in(input->n, ASSIGN_MAX_CARS) ? input->n : 0;
+    const int floors = is_in(params->floors, ASSIGN_MAX_FLOORS) ? params->floors : ASSIGN_MAX_FLOORS;
+    allocate(input, room);
+    for (int k = 0; k < room; k++)
+        draw_car(&input->cars[k], seed, floors);
+}
+
+/* Return how many inputs were accepted. */
+static long check_random(long count, uint64_t seed)
+{
+    long accepted = 0;
+    for (long number = 1; number <= count; number++) {
+        struct input input;
+        draw_input(&input, &seed);
+        int status = answer(&input);
+        if (status < 0 || status >= ASSIGN_STATUSES || status == ASSIGN_ENDLESS)
+            fail(1, assign_message(status), number);
+        if (status == ASSIGN_OK && !is_partition(&input))
+            fail(1, "a call without an owner, or with two", number);
+        accepted += status == ASSIGN_OK;
+        release(&input);
+    }
+    return accepted;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc == 1)
+        printf("%ld agree\n", check_vectors());
+    else if (argc == 4 && strcmp(argv[1], "random") == 0)
+        printf("%ld accepted\n", check_random(strtol(argv[2], NULL, 10), strtoull(argv[3], NULL, 10)));
+    else
+        fail(2, "usage: check < vectors | check random COUNT SEED", 0);
+    return 0;
+}

@@ -1,0 +1,161 @@
+"""A group of whole nodes in one process and in virtual time, on a perfect or a cut network, for scenario tests.
+
+Everything is the production code but for sockets and clocks: each node takes its turns against a simulated elevator
+through the bytes of the elevator server's protocol, and hears the others through the bytes of their datagrams. Time
+goes in steps of a millisecond; each panel is swept every 10 ms, each node at a phase of its own.
+"""
+
+from collections.abc import Callable, Iterable
+
+from attrs import define, evolve, field
+
+from elevator.hardware.server import changes, snapshot, sweep
+from elevator.model import Author, Button, Calls, Heartbeat, Inputs, Outputs, Record, Tick
+from elevator.node import Node, boot, wake_at_ms
+from elevator.sim import machine as machines
+from elevator.sim.machine import Event, Machine
+from elevator.sim.shaft import Shaft, put
+from elevator.turn import turn
+from elevator.wire import Encoder, decode
+
+SWEEP_MS = 10
+DELAY_MS = 1
+
+
+@define
+class Disk:
+    record: Record | None = None
+    full: bool = False
+
+    def save(self, record: Record) -> bool:
+        if not self.full:
+            self.record = record
+        return not self.full
+
+
+@define
+class Computer:
+    """One node with its elevator, its disk and its side of the network. It is the node's three ports in one."""
+
+    id: int
+    floors: int
+    machine: Machine
+    disk: Disk = field(factory=Disk)
+    node: Node | None = None
+    now_ms: int = 0
+    server: bool = True
+    inputs: Inputs | None = None
+    sent: Outputs | None = None
+    incarnation: int = 0
+    frozen: bool = False
+    inbox: list[tuple[int, bytes]] = field(factory=list)
+    outbox: list[bytes] = field(factory=list)
+    events: list[Event] = field(factory=list)
+    encoder: Encoder = field(factory=lambda: Encoder("test"))
+
+    def start(self) -> None:
+        record = self.disk.record
+        self.incarnation = record.incarnation + 1 if record else self.incarnation + 100
+        calls = record.calls if record else Calls()
+        author = Author(self.id, self.incarnation)
+        self.disk.save(Record(self.incarnation, calls))
+        self.node = boot(author, self.floors, calls, self.now_ms)
+        self.sent = self.inputs = None
+
+    def kill(self) -> None:
+        self.node = None
+        self.unplug_server()
+
+    def unplug_server(self) -> None:
+        self.sent = self.inputs = None
+        self.take(machines.disconnect(self.machine, self.now_ms))
+
+    def take(self, machine: Machine) -> None:
+        self.events += machines.changes(self.machine, machine, self.now_ms)
+        self.machine = machine
+
+    def exchange(self, requests: bytes) -> bytes:
+        answer = machines.answer(self.machine, requests, self.now_ms)
+        self.machine = answer.machine
+        self.events += answer.events
+        return answer.replies
+
+    def send(self, heartbeat: Heartbeat) -> None:
+        self.outbox += self.encoder.encode(heartbeat)
+
+    def write(self, outputs: Outputs) -> None:
+        if not self.server:
+            return
+        self.exchange(changes(self.sent, outputs, self.floors))
+        lamps = self.sent.lamps if outputs.lamps is None and self.sent else outputs.lamps
+        self.sent = evolve(outputs, lamps=lamps)
+
+    def run(self, now_ms: int) -> None:
+        self.now_ms = now_ms
+        self.machine, events = machines.settle(self.machine, now_ms)
+        self.events += events
+        if self.node is None or self.frozen:
+            self.inbox = [] if self.node is None else self.inbox
+            return
+        inputs = self.inputs
+        if now_ms % SWEEP_MS == self.id * 3 % SWEEP_MS:
+            inputs = snapshot(self.exchange(sweep(self.floors)), self.floors) if self.server else None
+            inputs = self.inputs if inputs == self.inputs else inputs
+        due = [datagram for at_ms, datagram in self.inbox if at_ms <= now_ms]
+        if not due and inputs is self.inputs and now_ms < wake_at_ms(self.node):
+            return
+        self.inbox = [mail for mail in self.inbox if mail[0] > now_ms]
+        heartbeats = tuple(heartbeat for datagram in due if (heartbeat := decode(datagram, "test")))
+        self.inputs = inputs
+        self.node = turn(self.node, Tick(now_ms, inputs, heartbeats), self.disk, self, self)
+
+
+class Group:
+    """*cars* computers, each with its car at rest at the floor that *at* names."""
+
+    def __init__(self, cars: int = 3, floors: int = 4, at: Iterable[float] = (0, 0, 0)) -> None:
+        self.now_ms = 0
+        self.computers = [
+            Computer(id, floors, machines.machine(put(Shaft(floors), place, 0)))
+            for id, place in zip(range(cars), at, strict=False)
+        ]
+        self.links: Callable[[int, int], bool] = lambda sender, receiver: True
+        for computer in self.computers:
+            computer.start()
+        self.run(1000)
+
+    def __getitem__(self, id: int) -> Computer:
+        return self.computers[id]
+
+    def run(self, ms: int) -> None:
+        for now_ms in range(self.now_ms + 1, self.now_ms + ms + 1):
+            self.now_ms = now_ms
+            for computer in self.computers:
+                computer.run(self.now_ms)
+            for sender in self.computers:
+                for datagram in sender.outbox:
+                    for receiver in self.computers:
+                        if receiver is not sender and self.links(sender.id, receiver.id):
+                            receiver.inbox.append((self.now_ms + DELAY_MS, datagram))
+                sender.outbox.clear()
+
+    def run_until(self, condition: Callable[[], bool], within_ms: int) -> int:
+        """Run until *condition* holds; return how long that took."""
+        start_ms = self.now_ms
+        while not condition():
+            assert self.now_ms < start_ms + within_ms, "it took too long"
+            self.run(1)
+        return self.now_ms - start_ms
+
+    def press(self, panel: int, button: Button, floor: int) -> None:
+        computer = self.computers[panel]
+        computer.take(machines.press(computer.machine, button, floor, self.now_ms + 200))
+
+    def lit(self, panel: int) -> set[tuple[str, int]]:
+        """Return what is lit on a panel."""
+        lamps = self.computers[panel].machine.lamps
+        return {
+            (button.name.lower(), floor)
+            for button in Button
+            for floor in machines.floors_of(machines.mask(lamps, button))
+        }

@@ -1,0 +1,150 @@
+"""A laboratory of whole programs: simulated elevators and nodes as processes of their own, over real TCP and UDP.
+
+Buttons are pressed through the simulator's control socket, and what happened is read from its log of events. Tests wait
+for something to become true, with patience for slow machines; how fast it was is for benchmarks to say.
+"""
+
+import json
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+PROGRAM = shlex.split(os.environ.get("ELEVATOR_PROGRAM", "")) or [sys.executable, "-m", "elevator"]
+"""What is tested; the environment may name a binary instead."""
+PATIENCE_S = 40.0
+
+
+def free_port(kind: int) -> int:
+    with socket.socket(socket.AF_INET, kind) as probe:
+        probe.bind(("", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class Lab:
+    """Some simulated elevators, and a node on each as soon as it is started."""
+
+    def __init__(self, directory: Path, cars: int, floors: int, at: int, more: tuple[str, ...] = ()) -> None:
+        self.more = more
+        self.directory = directory
+        self.floors = floors
+        self.net_port = free_port(socket.SOCK_DGRAM)
+        self.nodes: dict[int, subprocess.Popen[bytes]] = {}
+        self.port = self._free_ports(cars)
+        arguments = ["--cars", cars, "--port", self.port, "--floors", floors, "--control", 0, "--at", at]
+        self.sim = subprocess.Popen([*PROGRAM, "sim", *map(str, arguments)], stdout=subprocess.PIPE, text=True)
+        assert self.sim.stdout is not None
+        control = int(self.sim.stdout.readline().rsplit(" ", 1)[1])
+        self._socket = socket.create_connection(("127.0.0.1", control))
+        self._lines = self._socket.makefile("rw", encoding="utf-8")
+
+    @staticmethod
+    def _free_ports(cars: int) -> int:
+        while True:
+            first = free_port(socket.SOCK_STREAM)
+            if first + cars < 65536 and all(is_free(first + car) for car in range(cars)):
+                return first
+
+    def start(self, id: int, *more: str) -> None:
+        """Start node *id*; its log is in the test's directory."""
+        arguments = ["--id", id, "--port", self.port + id, "--floors", self.floors, "--net-port", self.net_port]
+        arguments += ["--broadcast", "127.255.255.255", "--state-dir", self.directory / f"state-{id}"]
+        with (self.directory / f"node-{id}.log").open("ab") as log:
+            self.nodes[id] = subprocess.Popen([*PROGRAM, *map(str, arguments), *self.more, *more], stderr=log)
+
+    def kill(self, id: int) -> None:
+        self.nodes[id].kill()
+        self.nodes.pop(id).wait()
+
+    def ask(self, do: str, **what: object) -> dict[str, Any]:
+        self._lines.write(json.dumps({"do": do, **what}) + "\n")
+        self._lines.flush()
+        answer: dict[str, Any] = json.loads(self._lines.readline())
+        assert answer.get("ok"), answer
+        return answer
+
+    def press(self, car: int, button: str, floor: int) -> None:
+        self.ask("press", car=car, button=button, floor=floor)
+
+    def states(self) -> list[dict[str, Any]]:
+        states: list[dict[str, Any]] = self.ask("state")["cars"]
+        return states
+
+    def events(self, kind: str) -> list[dict[str, Any]]:
+        return [event for event in self.ask("events", since=0)["events"] if event["kind"] == kind]
+
+    def lamps(self, car: int) -> set[tuple[str, int]]:
+        return {(kind, floor) for kind, floors in self.states()[car]["lamps"].items() for floor in floors}
+
+    def log(self, id: int) -> str:
+        return (self.directory / f"node-{id}.log").read_text()
+
+    def wait(self, condition: Callable[[], object], what: str) -> None:
+        end = time.monotonic() + PATIENCE_S
+        while not condition():
+            assert time.monotonic() < end, f"it never came about that {what}"
+            time.sleep(0.02)
+
+    def wait_for(self, id: int, text: str, times: int = 1) -> None:
+        """Wait until the log of node *id* has *text* so many *times*."""
+        self.wait(lambda: self.log(id).count(text) >= times, f"node {id} said {text!r}")
+
+    def wait_until_dark(self) -> None:
+        self.wait(lambda: not any(self.lamps(id) for id in self.nodes), "all was served")
+
+    def wait_until_ready(self) -> None:
+        """Wait until every node knows its elevator and all the others."""
+        others = len(self.nodes) - 1
+        for id in self.nodes:
+            self.wait_for(id, "in service")
+            self.wait_for(id, " is here", others)
+
+    def misbehaviour(self) -> int:
+        return sum(state["misbehaviour"] + state["counts"]["bad_requests"] for state in self.states())
+
+    def close(self) -> None:
+        processes: list[subprocess.Popen[Any]] = [*self.nodes.values(), self.sim]
+        for process in processes:
+            process.send_signal(signal.SIGCONT)
+            process.terminate()
+        for process in processes:
+            process.wait(PATIENCE_S)
+        self._lines.close()
+        self._socket.close()
+        assert self.sim.stdout is not None
+        self.sim.stdout.close()
+
+
+def is_free(port: int) -> bool:
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError:
+        return False
+    return True
+
+
+@contextmanager
+def lab(
+    directory: Path, cars: int = 3, floors: int = 4, at: int = 0, start: bool = True, more: tuple[str, ...] = ()
+) -> Iterator[Lab]:
+    """Open a lab with *cars* elevators standing *at* a floor, and nodes on them unless they are not to *start* yet.
+
+    Nodes are started with *more* arguments.
+    """
+    opened = Lab(directory, cars, floors, at, more)
+    try:
+        for id in range(cars if start else 0):
+            opened.start(id)
+        if start:
+            opened.wait_until_ready()
+        yield opened
+    finally:
+        opened.close()

@@ -1,0 +1,340 @@
+"""The twin of native/assign.c in plain Python, and the vectors of the official program that both must answer.
+
+The twin works on the official program's own input: hall requests as rows of [up, down], and a state for each car id.
+It is written to be read against the rules, one function a rule, and is slow: it sorts all cars before each move and
+looks at every floor. It expects input that the official program accepts. `flatten` turns such an input into the
+integers that the native function takes.
+"""
+
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Literal, NamedTuple, TypeAlias, TypedDict
+
+from attrs import define, frozen
+
+Behaviour: TypeAlias = Literal["idle", "moving", "doorOpen"]
+DIRECTIONS = {"down": -1, "stop": 0, "up": 1}
+BEHAVIOURS = {"idle": 0, "moving": 1, "doorOpen": 2}
+DATA = Path(__file__).parent / "data"
+
+
+class State(TypedDict):
+    """One car, as the official program reads it."""
+
+    behaviour: str
+    floor: int
+    direction: str
+    cabRequests: list[bool]
+
+
+class Input(TypedDict):
+    """What the official program reads."""
+
+    hallRequests: list[list[bool]]
+    states: dict[str, State]
+
+
+class Args(TypedDict, total=False):
+    """Its command line."""
+
+    doorOpenDuration: int
+    travelDuration: int
+    clearRequestType: str
+    includeCab: bool
+
+
+class Vector(TypedDict):
+    """One input and the official answer to it."""
+
+    input: Input
+    args: Args
+    output: dict[str, list[list[bool]]]
+
+
+class Integers(NamedTuple):
+    """The same input as the arguments of the native function."""
+
+    floors: int
+    up: int
+    down: int
+    cars: tuple[tuple[int, int, int, int], ...]
+    door_ms: int
+    travel_ms: int
+    clear_all: bool
+
+
+Shares: TypeAlias = dict[str, list[list[bool]]]
+"""For each id a row of [up, down] for each floor."""
+
+
+class Call(NamedTuple):
+    """A hall request."""
+
+    floor: int
+    button: Literal["up", "down"]
+
+
+@define
+class Car:
+    """One car of the simulation; it changes as the simulation goes on."""
+
+    id: str
+    floor: int
+    direction: int
+    behaviour: Behaviour
+    cab: set[int]
+    clock_us: int
+
+
+@define
+class Building:
+    """The whole simulation."""
+
+    floors: int
+    door_us: int
+    travel_us: int
+    clear_all: bool
+    cars: list[Car]
+    active: frozenset[Call]
+    """Never changes."""
+    owners: dict[Call, str]
+
+    def unassigned(self) -> list[Call]:
+        """List the requests that are nobody's, from the lowest floor up, up before down."""
+        calls = (Call(floor, button) for floor in range(self.floors) for button in ("up", "down"))
+        return [call for call in calls if call in self.active and call not in self.owners]
+
+
+@frozen
+class View:
+    """What a car knows when it decides: where it is, and all the requests that it sees."""
+
+    floors: int
+    floor: int
+    direction: int
+    up: frozenset[int]
+    down: frozenset[int]
+    cab: frozenset[int]
+
+    def above(self) -> bool:
+        return any(floor > self.floor for floor in self.up | self.down | self.cab)
+
+    def below(self) -> bool:
+        return any(floor < self.floor for floor in self.up | self.down | self.cab)
+
+    def here(self) -> bool:
+        return self.floor in self.up | self.down | self.cab
+
+
+def assign(given: Input, args: Args) -> Shares:
+    """Share out the hall requests."""
+    building = start(given, args)
+    for car in building.cars:
+        move_initially(building, car)
+    while True:
+        building.cars.sort(key=lambda car: car.clock_us)
+        done = not building.unassigned()
+        if is_immediately_assignable(building):
+            assign_immediately(building)
+            done = True
+        if done:
+            return shares(building)
+        move(building, building.cars[0])
+
+
+def start(given: Input, args: Args) -> Building:
+    """Build the simulation with its cars in the order of their ids as bytes, each a microsecond after the other."""
+    hall = given["hallRequests"]
+    ids = sorted(given["states"], key=lambda id: id.encode())
+    return Building(
+        floors=len(hall),
+        door_us=args.get("doorOpenDuration", 3000) * 1000,
+        travel_us=args.get("travelDuration", 2500) * 1000,
+        clear_all=args.get("clearRequestType", "inDirn") == "all",
+        cars=[new_car(id, given["states"][id], clock_us) for clock_us, id in enumerate(ids)],
+        active=frozenset(Call(floor, "up") for floor, row in enumerate(hall) if row[0])
+        | frozenset(Call(floor, "down") for floor, row in enumerate(hall) if row[1]),
+        owners={},
+    )
+
+
+def new_car(id: str, state: State, clock_us: int) -> Car:
+    behaviour: Behaviour
+    match state["behaviour"]:
+        case "idle":
+            behaviour = "idle"
+        case "moving":
+            behaviour = "moving"
+        case "doorOpen":
+            behaviour = "doorOpen"
+        case other:
+            raise ValueError(other)
+    cab = {floor for floor, lit in enumerate(state["cabRequests"]) if lit}
+    return Car(id, state["floor"], DIRECTIONS[state["direction"]], behaviour, cab, clock_us)
+
+
+def move_initially(building: Building, car: Car) -> None:
+    """Bring *car* to the next point where it can decide anything."""
+    if car.behaviour == "moving":
+        car.floor += car.direction
+        car.clock_us += building.travel_us // 2
+        return
+    if car.behaviour == "doorOpen":
+        car.clock_us += building.door_us // 2
+    for call in (Call(car.floor, "up"), Call(car.floor, "down")):
+        if call in building.active:  # even if it has an owner already
+            building.owners[call] = car.id
+            car.clock_us += building.door_us
+
+
+def is_immediately_assignable(building: Building) -> bool:
+    """Tell whether nothing is left to find out."""
+    if any(car.cab for car in building.cars):
+        return False
+    if any({Call(floor, "up"), Call(floor, "down")} <= building.active for floor in range(building.floors)):
+        return False
+    return {call.floor for call in building.unassigned()} <= {car.floor for car in building.cars}
+
+
+def assign_immediately(building: Building) -> None:
+    """Give each request that is left to the first car that is there."""
+    for call in building.unassigned():
+        for car in building.cars:
+            if call not in building.owners and car.floor == call.floor:
+                building.owners[call] = car.id
+                car.clock_us += building.door_us
+
+
+def look(building: Building, car: Car) -> View:
+    left = building.unassigned()
+    return View(
+        floors=building.floors,
+        floor=car.floor,
+        direction=car.direction,
+        up=frozenset(call.floor for call in left if call.button == "up"),
+        down=frozenset(call.floor for call in left if call.button == "down"),
+        cab=frozenset(car.cab),
+    )
+
+
+def move(building: Building, car: Car) -> None:
+    """Let *car* make a single move."""
+    view = look(building, car)
+    if car.behaviour == "moving":
+        if should_stop(view):
+            car.behaviour = "doorOpen"
+            car.clock_us += building.door_us
+            clear(building, car, view)
+        else:
+            car.floor += car.direction
+            car.clock_us += building.travel_us
+        return
+    car.direction = choose_direction(view)
+    if car.direction != 0:
+        car.behaviour = "moving"
+        car.floor += car.direction
+        car.clock_us += building.travel_us
+    elif view.here():
+        clear(building, car, view)  # the view has the direction of before
+        car.clock_us += building.door_us
+        car.behaviour = "doorOpen"
+    else:
+        car.behaviour = "idle"
+
+
+def should_stop(view: View) -> bool:
+    at_end = view.floor in (0, view.floors - 1)
+    match view.direction:
+        case 1:
+            return view.floor in view.up or view.floor in view.cab or not view.above() or at_end
+        case -1:
+            return view.floor in view.down or view.floor in view.cab or not view.below() or at_end
+        case _:
+            return True
+
+
+def choose_direction(view: View) -> int:
+    if view.direction == 1:
+        return 1 if view.above() else 0 if view.here() else -1 if view.below() else 0
+    return -1 if view.below() else 0 if view.here() else 1 if view.above() else 0
+
+
+def clear(building: Building, car: Car, view: View) -> None:
+    """Let *car* have what it serves with a stop at its floor."""
+    floor = view.floor
+    car.cab.discard(floor)
+    for call in cleared(view, building.clear_all):
+        if call.floor in (view.up if call.button == "up" else view.down):
+            building.owners[call] = car.id
+
+
+def cleared(view: View, clear_all: bool) -> list[Call]:
+    """List the hall requests that a stop clears if they are there."""
+    up, down = Call(view.floor, "up"), Call(view.floor, "down")
+    if clear_all or view.direction == 0:
+        return [up, down]
+    if view.direction == 1:
+        return [up] if view.floor in view.up else [] if view.above() else [down]
+    return [down] if view.floor in view.down else [] if view.below() else [up]
+
+
+def shares(building: Building) -> Shares:
+    def row(id: str, floor: int) -> list[bool]:
+        return [building.owners.get(Call(floor, "up")) == id, building.owners.get(Call(floor, "down")) == id]
+
+    return {car.id: [row(car.id, floor) for floor in range(building.floors)] for car in building.cars}
+
+
+def mask(lit: Iterable[bool]) -> int:
+    """Turn one truth value for each floor into a bit mask."""
+    return sum(1 << floor for floor, on in enumerate(lit) if on)
+
+
+def flatten(given: Input, args: Args) -> Integers:
+    """Turn an input into integers; a name that is unknown becomes a number that is, too."""
+    hall, states = given["hallRequests"], given["states"]
+    ids = sorted(states, key=lambda id: id.encode())
+    return Integers(
+        floors=len(hall),
+        up=mask(row[0] for row in hall),
+        down=mask(row[1] for row in hall),
+        cars=tuple(
+            (
+                BEHAVIOURS.get(states[id]["behaviour"], len(BEHAVIOURS)),
+                states[id]["floor"],
+                DIRECTIONS.get(states[id]["direction"], 2),
+                mask(states[id]["cabRequests"]),
+            )
+            for id in ids
+        ),
+        door_ms=args.get("doorOpenDuration", 3000),
+        travel_ms=args.get("travelDuration", 2500),
+        clear_all=args.get("clearRequestType", "inDirn") == "all",
+    )
+
+
+def unflatten(given: Input, answer: Sequence[tuple[int, int]]) -> Shares:
+    """Turn the native answer to *given* into the official form."""
+    ids = sorted(given["states"], key=lambda id: id.encode())
+    floors = range(len(given["hallRequests"]))
+    return {
+        id: [[bool(up >> floor & 1), bool(down >> floor & 1)] for floor in floors]
+        for id, (up, down) in zip(ids, answer, strict=True)
+    }
+
+
+def with_cab(given: Input, shares: Mapping[str, list[list[bool]]]) -> Shares:
+    """Add the third column that includeCab asks for: the cab requests as they were given."""
+    return {
+        id: [[*row, cab] for row, cab in zip(rows, given["states"][id]["cabRequests"], strict=True)]
+        for id, rows in shares.items()
+    }
+
+
+def vectors() -> list[Vector]:
+    """Read the official vectors: those of the file that ELEVATOR_VECTORS names, or else the sample kept here."""
+    path = Path(os.environ.get("ELEVATOR_VECTORS", DATA / "assigner_official.jsonl"))
+    with path.open(encoding="utf-8") as lines:
+        return [json.loads(line) for line in lines]

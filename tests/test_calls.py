@@ -1,0 +1,173 @@
+"""The replicated set: its algebra, and random histories against a model that keeps every press ever made."""
+
+from collections.abc import Mapping
+
+from attrs import define, field
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from elevator.calls import covers, demand, forget, merge, press, serve
+from elevator.model import EVERY_CAR, Author, Button, Buttons, Call, Calls, Dot
+
+CALLS = [Call(Button.UP, 0, EVERY_CAR), Call(Button.DOWN, 1, EVERY_CAR), Call(Button.CAB, 1, 0)]
+NODES = 3
+
+
+@define
+class Replica:
+    """One node's set, and beside it the model: which presses it has heard of, which of them it knows to be served."""
+
+    author: Author
+    calls: Calls = Calls()
+    saved: Calls = Calls()
+    heard: set[Dot] = field(factory=set)
+    served: set[Dot] = field(factory=set)
+    saved_model: tuple[set[Dot], set[Dot]] = field(factory=lambda: (set(), set()))
+
+
+History = list[tuple[str, int, int]]
+histories = st.lists(
+    st.tuples(
+        st.sampled_from(["press", "serve", "tell", "send late", "deliver late", "save", "crash", "wipe"]),
+        st.integers(0, NODES - 1),
+        st.integers(0, NODES - 1),
+    ),
+    max_size=60,
+)
+
+
+def play(history: History) -> tuple[list[Replica], dict[Dot, Call]]:
+    """Run *history* on replicas and on the model; a partition is a stretch of history without telling."""
+    replicas = [Replica(Author(id, 1)) for id in range(NODES)]
+    what: dict[Dot, Call] = {}
+    late: list[tuple[Calls, set[Dot], set[Dot]]] = []
+    incarnation = 1
+    for action, a, b in history:
+        replica, other = replicas[a], replicas[b]
+        match action:
+            case "press":
+                replica.calls = press(replica.calls, replica.author, CALLS[b])
+                dot = Dot(replica.author, replica.calls.seen[replica.author])
+                # The author's older press of the same call stands for the same person's wish: the new one replaces it.
+                replica.served |= {
+                    old for old in replica.heard if old.author == replica.author and what[old] == CALLS[b]
+                }
+                replica.heard.add(dot)
+                what[dot] = CALLS[b]
+            case "serve":
+                replica.calls = serve(replica.calls, {CALLS[b]})
+                replica.served |= {dot for dot in replica.heard if what[dot] == CALLS[b]}
+            case "tell":
+                hear(replica, other.calls, other.heard, other.served)
+            case "send late":
+                late.append((replica.calls, set(replica.heard), set(replica.served)))
+            case "deliver late" if late:
+                hear(replica, *late[b % len(late)])
+            case "save":
+                replica.saved = replica.calls
+                replica.saved_model = (set(replica.heard), set(replica.served))
+            case "crash" | "wipe":
+                incarnation += 1
+                if action == "wipe":
+                    replica.saved, replica.saved_model = Calls(), (set(), set())
+                replica.author, replica.calls = Author(a, incarnation), replica.saved
+                replica.heard, replica.served = set(replica.saved_model[0]), set(replica.saved_model[1])
+            case _:
+                assert action == "deliver late", "nothing was sent yet"
+    return replicas, what
+
+
+def hear(replica: Replica, calls: Calls, heard: set[Dot], served: set[Dot]) -> None:
+    replica.calls = merge(replica.calls, calls)
+    replica.heard |= heard
+    replica.served |= served
+
+
+def open_presses(replica: Replica) -> set[Dot]:
+    return replica.heard - replica.served
+
+
+@given(histories)
+@settings(max_examples=400)
+def test_equals_a_model_that_keeps_every_press(history: History) -> None:
+    replicas, what = play(history)
+    for replica in replicas:
+        assert dict(replica.calls.live) == {dot: what[dot] for dot in open_presses(replica)}
+        assert all(covers(replica.calls.seen, dot) for dot in replica.heard)
+        check_invariants(replica.calls)
+
+
+def check_invariants(calls: Calls) -> None:
+    assert all(covers(calls.seen, dot) for dot in calls.live)
+    pairs = [(dot.author, call) for dot, call in calls.live.items()]
+    assert len(pairs) == len(set(pairs))
+
+
+@given(histories)
+def test_merge_is_commutative_associative_and_idempotent(history: History) -> None:
+    a, b, c = (replica.calls for replica in play(history)[0])
+    assert merge(a, b) == merge(b, a)
+    assert merge(merge(a, b), c) == merge(a, merge(b, c))
+    assert merge(a, a) is a
+    joined = merge(a, b)
+    assert merge(joined, a) is joined
+    assert merge(joined, b) is joined
+
+
+@given(histories)
+def test_what_does_not_change_is_the_same_object(history: History) -> None:
+    a, b, _ = (replica.calls for replica in play(history)[0])
+    assert (merge(a, b) is a) == (merge(a, b) == a)
+    for call in CALLS:
+        assert (serve(a, {call}) is a) == (call not in a.live.values())
+
+
+@given(histories, st.sampled_from(CALLS))
+def test_a_press_is_not_undone_by_a_serve_that_had_not_seen_it(history: History, call: Call) -> None:
+    a, b, _ = (replica for replica in play(history)[0])
+    pressed = press(a.calls, a.author, call)
+    joined = merge(serve(b.calls, {call}), pressed)
+    assert Dot(a.author, pressed.seen[a.author]) in joined.live
+    assert merge(pressed, serve(b.calls, {call})) == joined
+
+
+@given(histories, st.sampled_from(CALLS))
+def test_a_press_is_undone_by_a_serve_that_had_seen_it(history: History, call: Call) -> None:
+    a, b, _ = (replica for replica in play(history)[0])
+    pressed = press(a.calls, a.author, call)
+    served = serve(merge(b.calls, pressed), {call})
+    assert call not in merge(pressed, served).live.values()
+
+
+@given(histories)
+def test_parts_that_name_their_authors_can_be_merged_one_by_one(history: History) -> None:
+    a, b, _ = (replica.calls for replica in play(history)[0])
+    parts = [
+        Calls({dot: call for dot, call in b.live.items() if dot.author == author}, {author: n})
+        for author, n in b.seen.items()
+    ]
+    joined = a
+    for part in reversed(parts):
+        joined = merge(joined, part)
+    assert joined == merge(a, b)
+
+
+@given(histories)
+def test_forgetting_loses_no_live_call(history: History) -> None:
+    a, b, _ = (replica.calls for replica in play(history)[0])
+    forgotten = forget(a, a.seen.keys())
+    assert forgotten.live == a.live
+    check_invariants(forgotten)
+    live_in_both = merge(a, b).live.items()
+    again: Mapping[Dot, Call] = merge(forgotten, b).live
+    assert live_in_both <= again.items(), "at worst a call that was served comes back"
+
+
+def test_demand_gathers_masks() -> None:
+    calls = [
+        Call(Button.UP, 0, EVERY_CAR),
+        Call(Button.DOWN, 3, EVERY_CAR),
+        Call(Button.CAB, 2, 7),
+        Call(Button.CAB, 0, 7),
+    ]
+    assert demand(calls) == (Buttons(up=0b1, down=0b1000), {7: 0b101})

@@ -1,0 +1,69 @@
+"""The demo's picture and its verdict; the demo as a whole runs with real nodes elsewhere."""
+
+import pytest
+from attrs import evolve
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.cells import cell_len
+
+from elevator.demo import Scene, draw, ending, main
+from elevator.model import Buttons, Motor
+from elevator.sim import machine as machines
+from elevator.sim import passengers
+from elevator.sim import shaft as physics
+from elevator.sim.machine import Counts, Machine
+from elevator.sim.passengers import Passenger, Traffic, Trip
+from elevator.sim.shaft import Shaft
+
+
+def car(floors: int, floor: float, motor: Motor = Motor.STOP) -> Machine:
+    shaft = physics.command(physics.put(Shaft(floors), floor, 0), motor, 0)
+    return evolve(machines.machine(shaft), door=motor is Motor.STOP, lamps=Buttons(1, 2, 3))
+
+
+def scene(floors: int = 4, cars: int = 2, waiting: int = 0, now_ms: int = 0) -> Scene:
+    crowd = passengers.crowd(Traffic(1, cars, floors, 10))
+    here = tuple(Passenger(Trip(n, 0, 0, 0, 1), 0, 0, 0) for n in range(waiting))
+    seen = [car(floors, index % floors, list(Motor)[index % 3]) for index in range(cars)]
+    return Scene("title", seen, evolve(crowd, here=here), ("a node says this", "and that"), now_ms)
+
+
+def test_the_picture_shows_floors_cars_people_and_what_nodes_say() -> None:
+    picture = draw(scene(waiting=3), 100, 40).plain
+    assert "car 0" in picture
+    assert "3▲" in picture
+    assert "served 0, under way 3" in picture
+    assert "and that" in picture
+    assert "more" not in picture
+    assert "and 62 more" in draw(scene(cars=64), 53, 40).plain
+
+
+@given(st.integers(2, 64), st.integers(1, 64), st.integers(1, 200), st.integers(1, 100), st.integers(0, 200_000))
+def test_a_picture_of_any_building_in_any_terminal(
+    floors: int, cars: int, width: int, height: int, now_ms: int
+) -> None:
+    lines = draw(scene(floors, cars, now_ms=now_ms), width, height).plain.splitlines()
+    assert len(lines) <= max(height, floors + 8)
+    assert all(cell_len(line) <= max(width, 40) for line in lines[2:5])
+
+
+def test_the_verdict() -> None:
+    good, lost = scene(), scene(waiting=1)
+    bad = evolve(good, machines=[evolve(good.machines[0], counts=Counts(door_between_floors=1))])
+    assert ending(good, {}, cut_short=False).status == 0
+    assert ending(good, {}, cut_short=True).status == 0
+    assert ending(lost, {}, cut_short=False).status == 1
+    assert ending(lost, {}, cut_short=True).status == 0
+    assert ending(bad, {}, cut_short=True).status == 1
+    assert ending(good, {1: -9}, cut_short=False).status == 1
+    assert "node 1 ended by itself with status -9" in ending(good, {1: -9}, cut_short=False).lines
+    mistakes = evolve(good, machines=[evolve(good.machines[0], counts=Counts(bad_requests=1, reloads=1))])
+    assert ending(mistakes, {}, cut_short=False).status == 0
+
+
+@pytest.mark.parametrize("argv", [["--cars", "0"], ["--floors", "65"], ["--for", "0"], ["--rate", "x"], ["now"]])
+def test_bad_arguments_get_one_line_and_status_2(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        main(argv)
+    assert exit_.value.code == 2
+    assert capsys.readouterr().err.count("\n") == 1

@@ -1,0 +1,486 @@
+"""Scenarios of one to four whole nodes in virtual time, named by the rules of the specification they show."""
+
+import pytest
+from attrs import evolve
+from group import Computer, Group
+
+from elevator.model import Behaviour, Button, Fault, Motor, Tick
+from elevator.node import step
+from elevator.sim import machine as machines
+from elevator.sim.machine import Kind, misbehaviour
+
+UP, DOWN, CAB = Button.UP, Button.DOWN, Button.CAB
+
+
+def doors(computer: Computer) -> list[tuple[int, bool]]:
+    return [(event.at_ms, bool(event.value)) for event in computer.events if event.kind is Kind.DOOR]
+
+
+def lamps(computer: Computer, button: Button, floor: int) -> list[bool]:
+    """Return the history of one lamp."""
+    return [
+        bool(event.value)
+        for event in computer.events
+        if event.kind is Kind.LAMP and (event.button, event.floor) == (button, floor)
+    ]
+
+
+def floor_of(computer: Computer) -> int | None:
+    return computer.machine.sensed
+
+
+def behaviour(computer: Computer) -> Behaviour:
+    assert computer.node is not None
+    return computer.node.drive.behaviour
+
+
+def fault(computer: Computer) -> Fault:
+    assert computer.node is not None
+    return computer.node.drive.fault
+
+
+def is_idle(group: Group) -> bool:
+    return all(computer.node is None or behaviour(computer) is Behaviour.IDLE for computer in group.computers)
+
+
+def is_dark(group: Group) -> bool:
+    return not any(group.lit(computer.id) for computer in group.computers if computer.node is not None)
+
+
+def settle(group: Group, within_ms: int = 60_000) -> None:
+    """Run until everything is served, and check that no car did what none may."""
+    group.run(300)
+    group.run_until(lambda: is_dark(group) and is_idle(group), within_ms)
+    for computer in group.computers:
+        assert misbehaviour(computer.machine.counts) == 0
+
+
+def motors(computer: Computer) -> list[tuple[int, Motor]]:
+    return [(event.at_ms, Motor(int(event.value or 0))) for event in computer.events if event.kind is Kind.MOTOR]
+
+
+def test_l1_l2_hall_lamps_on_all_panels_cab_lamps_on_their_own() -> None:
+    group = Group(at=(0, 0, 0))
+    group.press(1, UP, 2)
+    group.press(2, CAB, 3)
+    group.run(30)
+    assert group.lit(0) == {("up", 2)}
+    assert group.lit(1) == {("up", 2)}
+    assert group.lit(2) == {("up", 2), ("cab", 3)}
+    settle(group)
+
+
+def test_a1_one_car_takes_a_hall_call_and_the_others_stay() -> None:
+    group = Group(at=(0, 3, 3))
+    group.press(0, UP, 1)
+    settle(group)
+    assert floor_of(group[0]) == 1
+    assert motors(group[1]) == motors(group[2]) == []
+
+
+def test_d1_the_door_is_open_for_three_seconds() -> None:
+    group = Group(cars=1, at=(0,))
+    group.press(0, CAB, 1)
+    settle(group)
+    (opened, _), (closed, _) = doors(group[0])
+    assert 3000 <= closed - opened <= 3020
+
+
+def test_d2_an_obstructed_door_stays_open_and_then_another_full_period() -> None:
+    group = Group(cars=1, at=(0,))
+    group.press(0, CAB, 0)
+    group.run(1000)
+    obstruct(group[0], True)
+    group.run(5000)
+    obstruct(group[0], False)
+    cleared_ms = group.now_ms
+    settle(group)
+    (_, _), (closed, _) = doors(group[0])
+    assert 3000 <= closed - cleared_ms <= 3030
+
+
+def obstruct(computer: Computer, on: bool) -> None:
+    computer.take(evolve(computer.machine, obstructed=on))
+
+
+def stop_button(computer: Computer, on: bool) -> None:
+    computer.take(evolve(computer.machine, stop=on))
+
+
+def test_d2_obstruction_that_comes_and_goes_within_the_period_prolongs_it() -> None:
+    group = Group(cars=1, at=(0,))
+    group.press(0, CAB, 0)
+    group.run(2000)
+    obstruct(group[0], True)
+    group.run(500)
+    obstruct(group[0], False)
+    cleared_ms = group.now_ms
+    settle(group)
+    assert doors(group[0])[-1][0] - cleared_ms >= 3000
+
+
+def test_d3_the_switch_means_nothing_while_the_door_is_shut() -> None:
+    group = Group(cars=1, at=(0,))
+    obstruct(group[0], True)
+    group.press(0, CAB, 1)
+    group.run(1000)
+    assert behaviour(group[0]) is Behaviour.MOVING
+    assert fault(group[0]) is Fault.NONE
+    obstruct(group[0], False)
+    settle(group)
+
+
+def test_c2_c3_up_and_down_at_one_floor_are_cleared_one_after_the_other() -> None:
+    group = Group(cars=1, at=(0,))
+    group.press(0, UP, 1)
+    group.press(0, DOWN, 1)
+    group.run_until(lambda: machine_door(group[0]), 10_000)
+    group.run(20)
+    assert group.lit(0) == {("down", 1)}
+    first_ms = group.now_ms
+    group.run_until(lambda: not group.lit(0), 10_000)
+    assert 2900 <= group.now_ms - first_ms <= 3100
+    assert machine_door(group[0]), "the door stays open while the announcement changes"
+    group.run(2900)
+    assert machine_door(group[0]), "for another full period"
+    settle(group)
+    assert len(doors(group[0])) == 2
+
+
+def machine_door(computer: Computer) -> bool:
+    return computer.machine.door
+
+
+def test_c4_starts_between_floors_by_looking_for_one_downwards() -> None:
+    group = Group(cars=1, at=(1.5,))
+    group.run_until(lambda: floor_of(group[0]) == 1, 5000)
+    settle(group)
+    assert motors(group[0])[0][1] is Motor.DOWN
+
+
+def test_c4_looks_upwards_when_no_floor_comes_below() -> None:
+    group = Group(cars=1, at=(1.5,))
+    power(group[0], False)
+    group.run(4500)
+    power(group[0], True)
+    group.run_until(lambda: fault(group[0]) is Fault.NONE, 5000)
+    assert Motor.UP in [motor for _, motor in motors(group[0])]
+    settle(group)
+
+
+def power(computer: Computer, on: bool) -> None:
+    computer.take(machines.power(computer.machine, on, computer.now_ms))
+
+
+def test_c6_a_press_at_the_open_door_is_served_on_the_spot() -> None:
+    group = Group(cars=1, at=(1,))
+    group.press(0, CAB, 1)
+    group.run(1500)
+    assert machine_door(group[0])
+    group.press(0, DOWN, 1)
+    group.run(100)
+    assert group.lit(0) == set()
+    settle(group)
+    (opened, _), (closed, _) = doors(group[0])
+    assert closed - opened >= 4500 - 100, "whoever pressed gets a full period to enter"
+
+
+def test_c6_not_when_the_car_goes_the_other_way() -> None:
+    group = Group(cars=1, at=(1,))
+    group.press(0, UP, 1)
+    group.run(1000)
+    group.press(0, DOWN, 1)
+    group.run(100)
+    assert group.lit(0) == {("down", 1)}
+    settle(group)
+
+
+def test_c6_a_hammered_button_does_not_hold_the_car_for_ever() -> None:
+    group = Group(cars=1, at=(1,))
+    group.press(0, UP, 1)
+    group.run(100)
+    group.press(0, CAB, 3)
+    for _ in range(60):
+        group.press(0, UP, 1)
+        group.run(500)
+    assert lamps(group[0], CAB, 3) == [True, False]
+
+
+def test_c7_stop_button_stops_the_car_and_others_take_its_hall_calls() -> None:
+    group = Group(cars=2, at=(0, 3))
+    group.press(0, UP, 1)
+    group.press(0, CAB, 3)
+    group.run(1000)
+    stop_button(group[0], True)
+    group.run(50)
+    assert motors(group[0])[-1][1] is Motor.STOP
+    assert group[0].machine.stop_lamp
+    group.run_until(lambda: ("up", 1) not in group.lit(0), 15_000)
+    assert floor_of(group[1]) == 1
+    assert group.lit(0) == {("cab", 3)}, "it keeps its cab calls"
+    stop_button(group[0], False)
+    settle(group)
+    assert floor_of(group[0]) == 3
+    assert not group[0].machine.stop_lamp
+
+
+@pytest.mark.parametrize("report", [3, 9])
+def test_c5_a_floor_report_that_cannot_be_true_is_counted_and_not_obeyed(report: int) -> None:
+    group = Group(cars=1, at=(0,))
+    group.press(0, CAB, 1)
+    group.run(1000)
+    computer = group[0]
+    truth = computer.machine
+    assert computer.inputs is not None
+    original = computer.inputs
+    for _ in range(5):
+        group.run(9)
+        assert computer.node is not None
+        lied = step(computer.node, Tick(group.now_ms, evolve(original, floor=report)))
+        assert lied.drive.floor == 0
+        assert lied.drive.behaviour is Behaviour.MOVING
+        assert lied.drive.doubts == 1
+    assert truth.out is False
+    settle(group)
+
+
+def test_g3_a_killed_nodes_hall_call_is_under_way_within_600_ms() -> None:
+    group = Group(at=(0, 3, 3))
+    group.press(0, UP, 1)
+    group.run(200)
+    assert motors(group[0])[-1][1] is Motor.UP
+    group[0].kill()
+    took_ms = group.run_until(lambda: bool(motors(group[1]) + motors(group[2])), 600)
+    assert took_ms <= 400
+    settle(group)
+
+
+def test_g3_a_motor_stop_hands_the_call_over_within_2_s() -> None:
+    group = Group(at=(0, 3, 3))
+    group.press(0, UP, 2)
+    settle(group)
+    group.press(0, DOWN, 1)
+    group.run_until(lambda: floor_of(group[0]) is None, 2000)
+    group.run(300)
+    assert group[0].node is not None
+    power(group[0], False)
+    before = len(motors(group[1])) + len(motors(group[2]))
+    group.run_until(lambda: len(motors(group[1])) + len(motors(group[2])) > before, 2000)
+    power(group[0], True)
+    settle(group)
+
+
+def test_g3_a_blocked_door_hands_calls_over_within_1_s_of_its_period() -> None:
+    group = Group(at=(0, 3, 3))
+    group.press(0, CAB, 0)
+    group.run(500)
+    obstruct(group[0], True)
+    group.press(0, UP, 1)
+    group.run(50)
+    opened_ms = doors(group[0])[0][0]
+    group.run_until(lambda: bool(motors(group[1]) + motors(group[2])), 5000)
+    assert group.now_ms - (opened_ms + 3000) <= 1000
+    obstruct(group[0], False)
+    settle(group)
+
+
+def test_g1_cab_calls_survive_a_crash_of_their_node() -> None:
+    group = Group(at=(0, 0, 0))
+    group.press(0, CAB, 3)
+    group.run(100)
+    group[0].kill()
+    group.run(2000)
+    group[0].start()
+    group.run_until(lambda: floor_of(group[0]) == 3 and machine_door(group[0]), 20_000)
+    settle(group)
+    assert lamps(group[0], CAB, 3) == [True, False], "the lamp never flickered"
+
+
+def test_g2_cab_calls_survive_a_wiped_disk_if_a_peer_lives() -> None:
+    group = Group(at=(0, 0, 0))
+    group.press(0, CAB, 3)
+    group.run(100)
+    group[0].kill()
+    group[0].disk.record = None
+    group.run(5000)
+    group[0].start()
+    group.run_until(lambda: floor_of(group[0]) == 3 and machine_door(group[0]), 20_000)
+    settle(group)
+
+
+def test_g2_blackout_everything_lit_is_served_without_any_press() -> None:
+    group = Group(at=(0, 0, 2))
+    group.press(0, CAB, 3)
+    group.press(1, DOWN, 3)
+    group.press(2, UP, 1)
+    group.run(100)
+    wanted = group.lit(0) | group.lit(1) | group.lit(2)
+    assert wanted == {("cab", 3), ("down", 3), ("up", 1)}
+    for computer in group.computers:
+        computer.kill()
+    group.run(10_000)
+    for computer in group.computers:
+        computer.start()
+    settle(group)
+    assert lamps(group[0], CAB, 3) == [True, False]
+    assert floor_of(group[0]) == 3
+
+
+def cut(group: Group, *islands: set[int]) -> None:
+    group.links = lambda sender, receiver: any(sender in island and receiver in island for island in islands)
+
+
+def test_g4_both_sides_of_a_split_serve_what_they_show() -> None:
+    group = Group(cars=4, at=(0, 0, 3, 3))
+    cut(group, {0, 1}, {2, 3})
+    group.run(500)
+    group.press(0, DOWN, 2)
+    group.press(2, DOWN, 2)
+    group.press(3, UP, 1)
+    group.run(50)
+    assert group.lit(1) == {("down", 2)}
+    assert group.lit(3) == {("down", 2), ("up", 1)}
+    settle(group)
+    cut(group, {0, 1, 2, 3})
+    group.run(1000)
+    assert is_dark(group)
+
+
+def test_g4_calls_of_both_sides_merge_when_the_network_heals() -> None:
+    group = Group(cars=2, at=(0, 0))
+    cut(group, {0}, {1})
+    group.run(500)
+    group.press(0, DOWN, 3)
+    group.press(1, DOWN, 2)
+    group.run(500)
+    assert (group.lit(0), group.lit(1)) == ({("down", 3)}, {("down", 2)})
+    cut(group, {0, 1})
+    group.run(1000)
+    assert group.lit(0) == group.lit(1), "G5"
+    settle(group)
+
+
+def test_l3_a_node_alone_lights_its_lamps() -> None:
+    group = Group(cars=1, at=(0,))
+    group.press(0, DOWN, 3)
+    group.run(30)
+    assert group.lit(0) == {("down", 3)}
+    settle(group)
+
+
+def test_l3_a_one_way_link_does_not_keep_a_lamp_dark() -> None:
+    group = Group(cars=2, at=(0, 0))
+    group.links = lambda sender, receiver: sender == 1  # 1 is heard by 0, 0 by nobody
+    group.run(500)
+    group.press(0, DOWN, 3)
+    group.run(100)
+    assert group.lit(0) == {("down", 3)}
+    settle(group)
+
+
+def test_a2_a_cycle_of_one_way_links_leaves_no_call_without_a_car() -> None:
+    group = Group(at=(0, 1, 2))
+    group.links = lambda sender, receiver: (sender + 1) % 3 == receiver
+    group.run(1000)
+    for panel, floor in enumerate((3, 1, 2)):
+        group.press(panel, DOWN, floor)
+    settle(group)
+
+
+def test_a2_a_call_that_no_car_claims_is_taken() -> None:
+    group = Group(at=(0, 1, 3))
+    group.links = lambda sender, receiver: {sender, receiver} != {0, 2}  # 0 and 2 hear each other through 1 only
+    group.run(1000)
+    for panel, floor in enumerate((2, 2, 1)):
+        group.press(panel, UP, floor)
+    settle(group)
+
+
+def test_l3_no_lamp_before_the_disk_or_with_a_failing_one_before_a_peer_has_it() -> None:
+    group = Group(cars=2, at=(0, 0))
+    group[0].disk.full = True
+    group.press(0, DOWN, 3)
+    group.run(100)
+    assert group.lit(0) == {("down", 3)}, "the peer has it"
+    group[1].kill()
+    group.run(500)
+    group.press(0, DOWN, 2)
+    group.run(1000)
+    assert group.lit(0) == {("down", 3)}, "nobody has the new one: no promise"
+    group[0].disk.full = False
+    group.run(100)
+    assert ("down", 2) in group.lit(0)
+    settle(group)
+
+
+def test_g2_a_lost_server_connection_is_recovered_without_losing_a_call() -> None:
+    group = Group(cars=2, at=(0, 0))
+    group.press(0, CAB, 3)
+    group.run(1000)
+    group[0].unplug_server()
+    group[0].server = False
+    group.press(1, DOWN, 1)
+    group.run(3000)
+    assert fault(group[0]) is Fault.SERVER
+    group[0].server = True
+    settle(group)
+    assert floor_of(group[0]) == 3
+
+
+def test_g2_a_frozen_process_merges_before_it_acts() -> None:
+    group = Group(cars=2, at=(0, 3))
+    group.press(0, UP, 1)
+    group.run(500)
+    group[0].frozen = True
+    group.run_until(lambda: not group.lit(1), 20_000)
+    group[0].frozen = False
+    started = len(motors(group[0]))
+    group.run(250)
+    assert motors(group[0])[started:] == [(motors(group[0])[-1][0], Motor.STOP)], "it stops and listens"
+    settle(group)
+
+
+def test_a3_two_nodes_with_one_id_do_no_harm() -> None:
+    group = Group(at=(0, 0, 3))
+    twin = group[1]
+    twin.id = 0
+    twin.kill()
+    twin.disk.record = None
+    twin.incarnation = 50_000
+    twin.start()
+    group.run(1500)
+    for computer in (group[0], twin):
+        assert computer.node is not None
+        assert any("another node uses this one's id" in what for what in computer.node.oddities)
+    assert group[2].node is not None
+    assert any("two nodes use the id 0" in what for what in group[2].node.oddities)
+    group.press(0, CAB, 2)
+    group.press(1, DOWN, 1)
+    group.run(100)
+    assert group.lit(0) == {("down", 1), ("cab", 2)}
+    assert group.lit(1) == {("down", 1)}, "a cab call of the other panel is not shown"
+    settle(group)
+
+
+def test_a3_nodes_with_other_floor_counts_are_ignored_and_said() -> None:
+    group = Group(cars=2, at=(0, 0))
+    group[1].floors = 9
+    group[1].kill()
+    group[1].start()
+    group.run(1000)
+    assert group[0].node is not None
+    assert [what for what in group[0].node.oddities if "9 floors" in what]
+    group.press(0, UP, 2)
+    group.run(50)
+    assert group.lit(1) == set()
+    group.run_until(lambda: not group.lit(0), 20_000)
+
+
+def test_l5_a_button_that_is_down_when_the_program_starts_counts() -> None:
+    group = Group(cars=1, at=(0,))
+    group[0].kill()
+    group.press(0, CAB, 2)
+    group.run(150)
+    group[0].start()
+    settle(group)
+    assert floor_of(group[0]) == 2

@@ -1,0 +1,217 @@
+"""The elevator server's protocol: the codec against the simulated elevator's bytes, the port against real sockets."""
+
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+from attrs import evolve
+from hypothesis import given
+from hypothesis import strategies as st
+
+from elevator.hardware.server import ElevatorServer, changes, panel_buttons, snapshot, sweep
+from elevator.model import Button, Buttons, Inputs, Motor, Outputs
+from elevator.sim import machine as machines
+from elevator.sim.machine import Machine
+from elevator.sim.server import Building, open_building
+from elevator.sim.shaft import Shaft, put
+
+FLOORS = 4
+
+
+def at(floor: float, floors: int = FLOORS) -> Machine:
+    return machines.machine(put(Shaft(floors), floor, 0))
+
+
+@st.composite
+def every_buttons(draw: st.DrawFn, floors: int = FLOORS) -> Buttons:
+    masks = [0, 0, 0]
+    for button, floor in panel_buttons(floors):
+        masks[button] |= draw(st.booleans()) << floor
+    return Buttons(*masks)
+
+
+@given(every_buttons(), st.sampled_from([0, 1, 1.5, 3]), st.booleans(), st.booleans())
+def test_a_sweep_reads_everything(pressed: Buttons, floor: float, stop: bool, obstructed: bool) -> None:
+    machine = evolve(at(floor), stop=stop, obstructed=obstructed)
+    for button, where in panel_buttons(FLOORS):
+        if machines.mask(pressed, button) >> where & 1:
+            machine = machines.press(machine, button, where, None)
+    reply = machines.answer(machine, sweep(FLOORS), 0).replies
+    assert snapshot(reply, FLOORS) == Inputs(pressed, None if floor == 1.5 else int(floor), stop, obstructed)
+
+
+@pytest.mark.parametrize("spoil", [lambda r: r[:-1], lambda r: r + b"\0", lambda r: b"\x07" + r[1:], lambda r: b""])
+def test_what_is_not_the_answer_to_a_sweep_is_refused(spoil: Callable[[bytes], bytes]) -> None:
+    reply = machines.answer(at(0), sweep(FLOORS), 0).replies
+    assert snapshot(spoil(reply), FLOORS) is None
+
+
+every_outputs = st.builds(
+    Outputs,
+    motor=st.sampled_from(Motor),
+    motor_try=st.integers(0, 2),
+    door=st.booleans(),
+    lamps=every_buttons(),
+    floor=st.integers(0, FLOORS - 1),
+    stop_lamp=st.booleans(),
+)
+
+
+def shown(machine: Machine) -> tuple[object, ...]:
+    return (machine.shaft.motor, machine.door, machine.lamps, machine.indicator, machine.stop_lamp)
+
+
+def wanted_of(outputs: Outputs) -> tuple[object, ...]:
+    return (outputs.motor, outputs.door, outputs.lamps, outputs.floor, outputs.stop_lamp)
+
+
+@given(every_outputs, every_outputs)
+def test_differences_bring_a_panel_to_what_is_wanted(first: Outputs, second: Outputs) -> None:
+    machine = machines.answer(at(1), changes(None, first, FLOORS), 0).machine
+    assert shown(machine) == wanted_of(first)
+    machine = machines.answer(machine, changes(first, second, FLOORS), 0).machine
+    assert shown(machine) == wanted_of(second)
+    assert machine.counts.bad_requests == 0
+    assert changes(second, second, FLOORS) == b""
+
+
+@given(every_outputs)
+def test_after_a_reconnect_everything_is_written(outputs: Outputs) -> None:
+    everything = changes(None, outputs, FLOORS)
+    assert sorted(everything[::4]) == sorted([1, 3, 4, 5] + [2] * len(list(panel_buttons(FLOORS))))
+
+
+def test_lamps_stay_as_they_are_while_it_is_not_known_what_they_should_be() -> None:
+    assert 2 not in changes(None, Outputs(lamps=None), FLOORS)[::4]
+    assert 2 not in changes(Outputs(lamps=Buttons(1)), Outputs(lamps=None), FLOORS)[::4]
+
+
+def test_a_motor_command_is_repeated_when_it_is_to_be_tried_again() -> None:
+    sent = Outputs(motor=Motor.DOWN)
+    assert changes(sent, evolve(sent, motor_try=1), FLOORS) == bytes((1, 255, 0, 0))
+
+
+def test_the_door_shuts_before_the_motor_starts_and_the_motor_stops_before_the_door_opens() -> None:
+    stands, goes = Outputs(door=True), Outputs(motor=Motor.UP)
+    assert changes(stands, goes, FLOORS)[::4] == bytes((4, 1))
+    assert changes(goes, stands, FLOORS)[::4] == bytes((1, 4))
+
+
+def test_buttons_that_do_not_exist_are_never_named() -> None:
+    for floors in (2, 4, 64):
+        named = list(panel_buttons(floors))
+        assert len(named) == len(set(named)) == 3 * floors - 2
+        assert (Button.UP, floors - 1) not in named
+        assert (Button.DOWN, 0) not in named
+
+
+@contextmanager
+def building(*floors: float) -> Iterator[Building]:
+    built = open_building([put(Shaft(FLOORS), floor, 0) for floor in floors])
+    try:
+        yield built
+    finally:
+        built.close()
+
+
+def now_ms() -> int:
+    return time.monotonic_ns() // 1_000_000
+
+
+def pump(port: ElevatorServer, built: Building | None, done: Callable[[], bool], patience_s: float = 10) -> None:
+    """Let both sides run until *done*."""
+    end = time.monotonic() + patience_s
+    while not done():
+        assert time.monotonic() < end, "it never came"
+        port.attend(now_ms())
+        if built is not None:
+            built.turn(0)
+        time.sleep(0.0005)
+
+
+def test_the_port_reads_and_writes() -> None:
+    with building(2) as built:
+        port = ElevatorServer("127.0.0.1", built.ports[0], FLOORS)
+        pump(port, built, lambda: port.inputs(now_ms()) == Inputs(floor=2))
+        built.press(0, Button.CAB, 3)
+        pump(port, built, lambda: port.inputs(now_ms()) == Inputs(Buttons(cab=0b1000), 2))
+        port.write(Outputs(door=True, lamps=Buttons(cab=0b1000), floor=2))
+        pump(port, built, lambda: built.elevators[0].machine.lamps == Buttons(cab=0b1000))
+        assert built.elevators[0].machine.door
+        port.stop()
+        assert port.news == [f"elevator server 127.0.0.1:{built.ports[0]} answers"]
+
+
+def test_the_same_answer_is_the_same_object() -> None:
+    with building(2) as built:
+        port = ElevatorServer("127.0.0.1", built.ports[0], FLOORS)
+        pump(port, built, lambda: port.inputs(now_ms()) is not None)
+        first, until = port.inputs(now_ms()), now_ms() + 100
+        pump(port, built, lambda: now_ms() > until)
+        assert port.inputs(now_ms()) is first
+        port.stop()
+
+
+def test_a_server_that_is_not_there_is_waited_for_and_said_once() -> None:
+    with building(0) as built:
+        number = built.ports[0]
+    port = ElevatorServer("127.0.0.1", number, FLOORS)
+    until = now_ms() + 500
+    pump(port, None, lambda: now_ms() > until)
+    assert len(port.news) == 1
+    assert "not there yet" in port.news[0]
+    built = open_building([put(Shaft(FLOORS), 1, 0)], port=number)
+    pump(port, built, lambda: port.inputs(now_ms()) == Inputs(floor=1))
+    assert len(port.news) == 2
+    port.stop()
+    built.close()
+
+
+def test_after_a_lost_connection_everything_is_written_again() -> None:
+    with building(2) as built:
+        number = built.ports[0]
+        port = ElevatorServer("127.0.0.1", number, FLOORS)
+        pump(port, built, lambda: port.inputs(now_ms()) is not None)
+        port.write(Outputs(lamps=Buttons(up=1), floor=2))
+    pump(port, None, lambda: port.inputs(now_ms()) is None)
+    again = open_building([put(Shaft(FLOORS), 2, 0)], port=number)
+    pump(port, again, lambda: port.inputs(now_ms()) is not None)
+    port.write(Outputs(lamps=Buttons(up=1), floor=2))
+    pump(port, again, lambda: again.elevators[0].machine.lamps == Buttons(up=1))
+    assert ["lost" in news for news in port.news] == [False, True, False]
+    port.stop()
+    again.close()
+
+
+@pytest.mark.parametrize("answer", [b"\x09" * 400, b"HTTP/1.1 400 Bad Request\r\n\r\n" * 20, b""])
+def test_a_server_of_another_kind_is_never_obeyed_and_said_once(answer: bytes) -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+    listener.setblocking(False)
+    port = ElevatorServer("127.0.0.1", listener.getsockname()[1], FLOORS)
+    until = now_ms() + 600
+    while now_ms() < until:
+        port.attend(now_ms())
+        assert port.inputs(now_ms()) is None
+        try:
+            client, _ = listener.accept()
+            client.sendall(answer)
+            client.close()
+        except BlockingIOError:
+            time.sleep(0.001)
+    assert len(port.news) == 1
+    port.stop()
+    listener.close()
+
+
+def test_an_answer_from_before_a_freeze_is_thrown_away() -> None:
+    with building(2) as built:
+        port = ElevatorServer("127.0.0.1", built.ports[0], FLOORS)
+        pump(port, built, lambda: port.inputs(now_ms()) is not None)
+        pump(port, built, lambda: port._asked_at_ms is not None)
+        built.turn(0.05)
+        thawed_ms = now_ms() + 600  # the process did not run for 600 ms, and the answer has been lying there
+        port.attend(thawed_ms)
+        assert port.inputs(thawed_ms) is None
+        port.stop()

@@ -1,0 +1,128 @@
+"""The architecture: which module may import which, and which of them may touch the world outside.
+
+A new module gets a line in the table. If its line is hard to write, the module is in the wrong place.
+"""
+
+import ast
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).parents[1] / "elevator"
+
+
+class Rule(NamedTuple):
+    """What a module may import: modules of ours, and modules of WORLD."""
+
+    ours: str = ""
+    world: str = ""
+
+
+ARCHITECTURE = {
+    # Pure: values and time in, values out. The same code runs in the lab and under a simulated clock and network.
+    "model": Rule(),
+    "calls": Rule("model"),
+    "motion": Rule("model"),
+    "drive": Rule("model motion"),
+    "peers": Rule("model"),
+    "assign": Rule("model _assign"),
+    "node": Rule("model calls drive peers assign"),
+    "turn": Rule("model node"),
+    "wire": Rule("model"),
+    "config": Rule("model wire"),
+    "journal": Rule("model node"),
+    # The edge: where a node meets sockets, clocks and disks.
+    "store": Rule("model wire", "sqlite3 time"),
+    "hardware.server": Rule("model", "socket"),
+    "loop": Rule("model node turn wire store journal config hardware.server", "select signal socket time"),
+    # The simulated building. It knows nodes at most; no node knows it.
+    "sim.shaft": Rule("model"),
+    "sim.machine": Rule("model sim.shaft"),
+    "sim.passengers": Rule("model sim.machine"),
+    "sim.server": Rule("model sim.machine sim.shaft", "selectors signal socket time"),
+    # The commands: they put the rest together.
+    "__main__": Rule("config loop store demo sim.server", "os"),
+    "demo": Rule(
+        "model sim.machine sim.passengers sim.server sim.shaft",
+        "os rich shutil signal socket subprocess tempfile time",
+    ),
+    "__init__": Rule(),
+    "hardware.__init__": Rule(),
+    "sim.__init__": Rule(),
+}
+
+WORLD = (
+    "asyncio curses datetime fcntl http mmap multiprocessing os rich secrets select selectors serial shutil signal"
+    " socket socketserver sqlite3 subprocess tempfile termios threading time tty urllib uuid"
+)
+"""Modules through which a program waits, speaks, remembers, draws or asks what time it is."""
+
+SAYS_NOTHING = {"base", "common", "data", "handler", "helper", "helpers", "manager", "misc", "tools", "util", "utils"}
+"""Names for what has no name of its own."""
+
+
+def name_of(file: Path) -> str:
+    return ".".join(file.relative_to(ROOT).with_suffix("").parts)
+
+
+MODULES = {name_of(file): file for file in sorted(ROOT.rglob("*.py"))}
+
+
+def imports(source: str) -> set[str]:
+    """List what *source* imports anywhere in it; `from a import b` is both a and a.b, for b may be a module."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Import(names):
+                found |= {alias.name for alias in names}
+            case ast.ImportFrom(str(module), names, 0):
+                found |= {module} | {f"{module}.{alias.name}" for alias in names}
+            case ast.ImportFrom():
+                raise AssertionError("relative imports hide where an arrow points to")
+            case _:
+                pass
+    return found
+
+
+def ours(imported: set[str]) -> set[str]:
+    """Pick the modules of ours from *imported*. The packages themselves are not among them: they import nothing."""
+    inner = {name.removeprefix("elevator.") for name in imported if name.startswith("elevator.")}
+    return inner & (MODULES.keys() | {"_assign"})
+
+
+def test_every_module_has_its_place() -> None:
+    assert MODULES.keys() == ARCHITECTURE.keys()
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_arrows_point_one_way(module: str) -> None:
+    assert ours(imports(MODULES[module].read_text())) <= set(ARCHITECTURE[module].ours.split())
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_the_world_is_touched_at_the_edge_only(module: str) -> None:
+    outside = {name.split(".")[0] for name in imports(MODULES[module].read_text())}
+    assert outside & set(WORLD.split()) <= set(ARCHITECTURE[module].world.split())
+
+
+def test_there_is_no_way_back() -> None:
+    def below(module: str, path: tuple[str, ...] = ()) -> set[str]:
+        assert module not in path, f"a circle: {' -> '.join((*path, module))}"
+        direct = ARCHITECTURE[module].ours.split() if module in ARCHITECTURE else []
+        return set(direct).union(*(below(each, (*path, module)) for each in direct))
+
+    for module in ARCHITECTURE:
+        below(module)
+    assert not any(name.startswith("sim.") for name in below("loop"))
+
+
+def test_names_say_something() -> None:
+    words = {word for module in MODULES for word in module.lower().replace(".", "_").split("_")}
+    assert not words & SAYS_NOTHING
+
+
+def test_imports_are_found_wherever_they_are() -> None:
+    source = "import os.path\ndef f():\n    from elevator.sim import server\n    from elevator.model import Car\n"
+    assert ours(imports(source)) == {"sim.server", "model"}
+    assert "os.path" in imports(source)

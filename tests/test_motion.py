@@ -1,0 +1,109 @@
+"""The rules of one car over their whole domain: every work, floor and direction in a building of four floors."""
+
+from collections.abc import Iterator
+from itertools import product
+
+from elevator.model import EVERY_CAR, Behaviour, Button, Buttons, Call, Direction
+from elevator.motion import announced, cleared, decide, hall, has_work_beyond, is_at
+
+FLOORS = 4
+ME = 1
+
+
+def domain() -> Iterator[tuple[int, Direction, Buttons]]:
+    ups, downs, cabs = range(8), range(0, 16, 2), range(16)
+    for floor, direction, up, down, cab in product(range(FLOORS), Direction, ups, downs, cabs):
+        yield floor, direction, Buttons(up, down, cab)
+
+
+def everything(work: Buttons) -> int:
+    return work.up | work.down | work.cab
+
+
+def test_c5_never_moves_past_an_end_and_only_towards_work() -> None:
+    for (floor, direction, work), departing in product(domain(), (False, True)):
+        behaviour, chosen = decide(floor, direction, work, departing)
+        if behaviour is Behaviour.MOVING:
+            assert has_work_beyond(floor, chosen, work)
+            assert 0 <= floor + chosen < FLOORS
+
+
+def test_rests_exactly_when_there_is_nothing_to_do() -> None:
+    for (floor, direction, work), departing in product(domain(), (False, True)):
+        behaviour, _ = decide(floor, direction, work, departing)
+        assert (behaviour is Behaviour.IDLE) == (everything(work) == 0)
+
+
+def test_c1_opens_only_where_it_serves_something() -> None:
+    for (floor, direction, work), departing in product(domain(), (False, True)):
+        behaviour, chosen = decide(floor, direction, work, departing)
+        if behaviour is Behaviour.DOOR_OPEN:
+            assert cleared(floor, chosen, work, ME)
+
+
+def test_c1_goes_on_in_its_direction_while_there_is_work() -> None:
+    for floor, direction, work in domain():
+        behaviour, chosen = decide(floor, direction, work)
+        if has_work_beyond(floor, direction, work):
+            assert chosen is direction
+            here = is_at(work.cab, floor) or is_at(hall(direction, work), floor)
+            assert behaviour is (Behaviour.DOOR_OPEN if here else Behaviour.MOVING)
+
+
+def test_c2_never_clears_up_and_down_together() -> None:
+    for floor, direction, work in domain():
+        buttons = {call.button for call in cleared(floor, direction, work, ME)}
+        assert buttons <= {Button.CAB, Button.UP if direction is Direction.UP else Button.DOWN}
+
+
+def test_clears_what_is_there() -> None:
+    for floor, direction, work in domain():
+        expected = set()
+        if is_at(work.cab, floor):
+            expected.add(Call(Button.CAB, floor, ME))
+        if direction is Direction.UP and is_at(work.up, floor):
+            expected.add(Call(Button.UP, floor, EVERY_CAR))
+        if direction is Direction.DOWN and is_at(work.down, floor):
+            expected.add(Call(Button.DOWN, floor, EVERY_CAR))
+        assert cleared(floor, direction, work, ME) == expected
+
+
+def test_c3_changes_the_announcement_only_when_its_direction_has_no_work() -> None:
+    for floor, direction, work in domain():
+        behaviour, chosen = decide(floor, direction, work, departing=True)
+        if behaviour is Behaviour.DOOR_OPEN and chosen is not direction:
+            assert not has_work_beyond(floor, direction, work)
+            assert is_at(hall(chosen, work), floor)
+
+
+def test_announces_a_direction_that_has_a_reason_if_any_has() -> None:
+    for floor, direction, work in domain():
+        chosen = announced(floor, direction, work)
+        reasons = {way: is_at(hall(way, work), floor) or has_work_beyond(floor, way, work) for way in Direction}
+        assert reasons[chosen] or not any(reasons.values())
+        assert chosen is direction or not reasons[direction]
+
+
+def test_a_departing_car_leaves_for_others_before_it_serves_the_same_way_again() -> None:
+    for floor, direction, work in domain():
+        elsewhere = has_work_beyond(floor, direction, work) or has_work_beyond(floor, direction.opposite, work)
+        behaviour, chosen = decide(floor, direction, work, departing=True)
+        if elsewhere and behaviour is Behaviour.DOOR_OPEN:
+            assert chosen is direction.opposite
+
+
+def test_every_call_is_reached() -> None:
+    """A car alone that is asked for everything serves everything, from wherever it is, within two round trips."""
+    for floor, direction, work in domain():
+        left, steps = work, 0
+        behaviour = Behaviour.IDLE
+        while everything(left):
+            behaviour, direction = decide(floor, direction, left, departing=behaviour is Behaviour.DOOR_OPEN)
+            if behaviour is Behaviour.MOVING:
+                floor += direction
+            for button, where, _ in cleared(floor, direction, left, ME) if behaviour is Behaviour.DOOR_OPEN else ():
+                masks = [left.up, left.down, left.cab]
+                masks[button] &= ~(1 << where)
+                left = Buttons(*masks)
+            steps += 1
+            assert steps <= 4 * FLOORS + 3 * FLOORS

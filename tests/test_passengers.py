@@ -1,0 +1,200 @@
+"""Passengers: who comes, and how they behave in front of machines set up by hand."""
+
+import statistics
+from itertools import pairwise
+
+from attrs import evolve
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from elevator.model import Button, Buttons
+from elevator.sim import machine as machines
+from elevator.sim import passengers
+from elevator.sim import shaft as physics
+from elevator.sim.machine import Machine
+from elevator.sim.passengers import BOARDING_MS, LOOK_MS, PATIENCE_MS, Crowd, Passenger, Pressed, Stage, Traffic, Trip
+from elevator.sim.shaft import Shaft
+
+FLOORS = 4
+TRAFFIC = Traffic(seed=1, cars=2, floors=FLOORS, per_minute=20)
+UP_FROM_1 = Trip(number=0, at_ms=1000, panel=0, origin=1, destination=3)
+CALL = Pressed(0, Button.UP, 1)
+
+
+def car(floor: float, door: bool = False, up: int = 0, down: int = 0, cab: int = 0) -> Machine:
+    """Return a car standing at *floor*; lamps are bit masks."""
+    machine = machines.machine(physics.put(Shaft(FLOORS), floor, 0))
+    return evolve(machine, door=door, lamps=Buttons(up, down, cab))
+
+
+def one(trip: Trip = UP_FROM_1) -> Crowd:
+    """Return a crowd of this one passenger, who is yet to come."""
+    return Crowd(evolve(TRAFFIC, until_ms=0), trip)
+
+
+def after(crowd: Crowd, *moments: tuple[int, list[Machine]]) -> tuple[Passenger, list[Pressed]]:
+    """Let the crowd see what is the case at some moments; return its one passenger and all that was pressed."""
+    pressed: list[Pressed] = []
+    for now_ms, seen in moments:
+        crowd, presses = passengers.step(crowd, seen, now_ms)
+        pressed += presses
+    (passenger,) = (*crowd.here, *crowd.arrived)
+    return passenger, pressed
+
+
+AWAY = [car(3), car(3)]
+LIT = [car(3, up=0b10), car(3)]
+HERE = [car(3), car(1, door=True)]
+
+
+def test_comes_in_time_and_presses() -> None:
+    crowd, presses = passengers.step(one(), AWAY, 999)
+    assert (crowd, presses) == (one(), ())
+    passenger, pressed = after(crowd, (1000, AWAY))
+    assert (passenger.stage, pressed) == (Stage.WAITING, [CALL])
+
+
+def test_boards_any_open_car_that_has_announced_the_direction_and_leaves_at_the_destination() -> None:
+    riding_at = 5000 + BOARDING_MS
+    story = [
+        (1000, AWAY),
+        (1100, LIT),
+        (5000, HERE),
+        (riding_at - 1, HERE),
+        (riding_at, HERE),
+        (riding_at + 100, [car(3), car(1, cab=0b1000)]),
+        (8000, [car(3, door=True), car(2, cab=0b1000, door=True)]),
+        (9000, [car(3), car(3, cab=0b1000)]),
+        (9100, [car(3), car(3, door=True)]),
+    ]
+    stages = [after(one(), *story[: length + 1])[0].stage for length in range(len(story))]
+    waiting, boarding, riding = Stage.WAITING, Stage.BOARDING, Stage.RIDING
+    assert stages == [waiting, waiting, boarding, boarding, riding, riding, riding, riding, Stage.ARRIVED]
+    passenger, pressed = after(one(), *story)
+    assert pressed == [CALL, Pressed(1, Button.CAB, 3)]
+    assert (passenger.car, passenger.in_at_ms, passenger.out_at_ms) == (1, riding_at, 9100)
+
+
+def test_does_not_board_a_car_that_has_not_announced_the_direction() -> None:
+    """C2: the lamp counts that is lit on the panel of the car in question; another direction's does not count."""
+    lit_there = [car(3), car(1, door=True, up=0b10)]
+    assert after(one(), (1000, LIT), (5000, lit_there))[0].stage is Stage.WAITING
+    other_lamps = [car(3, up=0b10), car(1, door=True, up=0b100, down=0b10, cab=0b10)]
+    assert after(one(), (1000, LIT), (5000, other_lamps))[0].stage is Stage.BOARDING
+
+
+def test_does_not_board_shut_or_distant_or_passing_cars() -> None:
+    for seen in ([car(1), car(1)], [car(2, door=True), car(0, door=True)], [car(1.5, door=True), car(3)]):
+        assert after(one(), (1000, LIT), (5000, seen))[0].stage is Stage.WAITING
+
+
+def test_trusts_no_dark_lamp_right_after_the_press() -> None:
+    story = [(1000, HERE), (1000 + LOOK_MS - 1, HERE), (1000 + LOOK_MS, HERE)]
+    assert after(one(), *story[:2])[0].stage is Stage.WAITING
+    assert after(one(), *story)[0].stage is Stage.BOARDING
+
+
+def test_waits_on_if_the_door_shuts_in_his_face() -> None:
+    passenger, pressed = after(one(), (1000, AWAY), (3000, HERE), (3000 + BOARDING_MS, AWAY))
+    assert (passenger.stage, passenger.car, pressed) == (Stage.WAITING, None, [CALL])
+    assert passenger.dark_since_ms == 3000 + BOARDING_MS
+
+
+def test_presses_again_on_the_next_panel_when_the_lamp_stays_dark() -> None:
+    due = 1000 + PATIENCE_MS
+    passenger, pressed = after(one(), (1000, AWAY), (due - 1, AWAY), (due, AWAY), (due + 1, AWAY))
+    assert pressed == [CALL, Pressed(1, Button.UP, 1)]
+    assert passenger.pressed_at_ms == due
+
+
+def test_a_lit_lamp_and_an_open_door_make_patient() -> None:
+    wrong_way = [car(1, door=True, up=0b10), car(3)]
+    story = [(1000, AWAY), (1100, LIT), (50_000, LIT), (60_000, wrong_way), (70_000, LIT), (80_000, AWAY)]
+    assert after(one(), *story)[1] == [CALL]
+    assert after(one(), *story, (80_000 + PATIENCE_MS, AWAY))[1] == [CALL, Pressed(1, Button.UP, 1)]
+
+
+def test_presses_the_cab_button_again_when_its_lamp_stays_dark() -> None:
+    riding_at = 3000 + BOARDING_MS
+    story = [(1000, AWAY), (3000, HERE), (riding_at, HERE), (riding_at + PATIENCE_MS, HERE)]
+    assert after(one(), *story)[1] == [CALL, Pressed(1, Button.CAB, 3), Pressed(1, Button.CAB, 3)]
+
+
+def test_wake_says_when_something_is_due() -> None:
+    crowd = one()
+    assert passengers.wake_at_ms(crowd) == 1000
+    crowd, _ = passengers.step(crowd, AWAY, 1000)
+    assert passengers.wake_at_ms(crowd) == 1000 + LOOK_MS
+    crowd, _ = passengers.step(crowd, AWAY, 1000 + LOOK_MS)
+    assert passengers.wake_at_ms(crowd) == 1000 + PATIENCE_MS
+    lit, _ = passengers.step(crowd, LIT, 1600)
+    assert passengers.wake_at_ms(lit) is None
+    boarding, _ = passengers.step(crowd, HERE, 1600)
+    assert passengers.wake_at_ms(boarding) == 1600 + BOARDING_MS
+
+
+def test_tally_counts_those_who_still_wait() -> None:
+    crowd, _ = passengers.step(one(), AWAY, 1000)
+    assert passengers.tally(crowd, 31_000) == passengers.Tally(0, 1, 0.0, 30_000)
+    done = evolve(crowd.here[0], stage=Stage.ARRIVED, in_at_ms=4000, out_at_ms=9000)
+    tally = passengers.tally(evolve(crowd, here=(), arrived=(done,)), 31_000)
+    assert tally == passengers.Tally(1, 0, 3000.0, 3000)
+
+
+# Who comes
+
+
+def test_the_traffic_is_mixed_and_as_dense_as_asked_for() -> None:
+    traffic = evolve(TRAFFIC, until_ms=100 * 60_000)
+    trips = []
+    trip = passengers.draw(traffic, 0, 0)
+    while trip is not None:
+        trips.append(trip)
+        trip = passengers.draw(traffic, trip.number + 1, trip.at_ms)
+    assert 1800 < len(trips) < 2200
+    gaps = [after.at_ms - before.at_ms for before, after in pairwise(trips)]
+    assert 2700 < statistics.mean(gaps) < 3300
+    assert 2700 < statistics.stdev(gaps) < 3300  # as large as the mean: a Poisson process
+    up = sum(each.origin == 0 for each in trips) / len(trips)
+    down = sum(each.destination == 0 for each in trips) / len(trips)
+    assert 0.4 < up < 0.55
+    assert 0.4 < down < 0.55
+    assert {each.panel for each in trips} == {0, 1}
+
+
+@given(st.builds(Traffic, st.integers(), st.integers(1, 64), st.integers(2, 64), st.floats(0.1, 1e4)), st.integers(0))
+def test_every_trip_is_possible(traffic: Traffic, number: int) -> None:
+    trip = passengers.draw(traffic, number, 77)
+    assert trip is not None
+    assert trip == passengers.draw(traffic, number, 77)
+    assert trip.at_ms >= 77
+    assert trip.origin != trip.destination
+    assert min(trip.origin, trip.destination) >= 0
+    assert max(trip.origin, trip.destination) < traffic.floors
+    assert 0 <= trip.panel < traffic.cars
+
+
+@st.composite
+def buildings(draw: st.DrawFn) -> list[Machine]:
+    """Draw two machines in any state."""
+    bits = st.integers(0, 2**FLOORS - 1)
+    floor = st.sampled_from([0, 0.5, 1, 1.5, 2, 2.5, 3])
+    return [car(draw(floor), draw(st.booleans()), draw(bits), draw(bits), draw(bits)) for _ in range(2)]
+
+
+@settings(max_examples=50)
+@given(st.lists(st.tuples(st.integers(0, 3000), buildings()), max_size=40), st.integers())
+def test_nobody_is_lost_and_nothing_impossible_is_pressed(story: list[tuple[int, list[Machine]]], seed: int) -> None:
+    crowd = passengers.crowd(evolve(TRAFFIC, seed=seed))
+    now_ms = 0
+    for wait, seen in story:
+        now_ms += wait
+        crowd, presses = passengers.step(crowd, seen, now_ms)
+        exist = machines.buttons(FLOORS)
+        assert all(machines.mask(exist, press.button) >> press.floor & 1 for press in presses)
+        assert crowd.coming is not None
+        assert crowd.coming.at_ms > now_ms
+        assert len(crowd.here) + len(crowd.arrived) == crowd.coming.number
+        wake = passengers.wake_at_ms(crowd)
+        assert wake is not None
+        assert wake > now_ms

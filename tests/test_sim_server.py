@@ -1,0 +1,637 @@
+"""The simulated elevator server: its bytes from one table, its sockets on loopback, its control socket."""
+
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Self
+
+import pytest
+from attrs import evolve
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from elevator.model import Button, Buttons, Motor
+from elevator.sim import machine as machines
+from elevator.sim import shaft as physics
+from elevator.sim.machine import Kind, Machine
+from elevator.sim.server import Building, main, open_building
+from elevator.sim.shaft import Shaft
+
+FLOORS = 4
+AT_FLOOR_1 = machines.machine(physics.put(Shaft(FLOORS), 1, 0))
+BETWEEN = machines.machine(physics.put(Shaft(FLOORS), 1.5, 0))
+GOING_UP = evolve(AT_FLOOR_1, shaft=physics.command(AT_FLOOR_1.shaft, Motor.UP, 0))
+OPEN = evolve(AT_FLOOR_1, door=True)
+HELD = machines.press(machines.press(AT_FLOOR_1, Button.DOWN, 3, None), Button.CAB, 0, 200)
+LIT = evolve(AT_FLOOR_1, lamps=Buttons(cab=0b100))
+
+
+@pytest.mark.parametrize(
+    ("before", "request_", "reply"),
+    [
+        (AT_FLOOR_1, (6, 0, 0, 0), (6, 0, 0, 0)),
+        (HELD, (6, 1, 3, 0), (6, 1, 0, 0)),
+        (HELD, (6, 2, 0, 9), (6, 1, 0, 0)),
+        (HELD, (6, 0, 3, 0), (6, 0, 0, 0)),
+        (AT_FLOOR_1, (7, 0, 0, 0), (7, 1, 1, 0)),
+        (BETWEEN, (7, 9, 9, 9), (7, 0, 0, 0)),
+        (AT_FLOOR_1, (8, 0, 0, 0), (8, 0, 0, 0)),
+        (evolve(AT_FLOOR_1, stop=True), (8, 0, 0, 0), (8, 1, 0, 0)),
+        (AT_FLOOR_1, (9, 0, 0, 0), (9, 0, 0, 0)),
+        (evolve(AT_FLOOR_1, obstructed=True), (9, 0, 0, 0), (9, 1, 0, 0)),
+    ],
+)
+def test_a_read_is_answered_and_changes_nothing(
+    before: Machine, request_: tuple[int, ...], reply: tuple[int, ...]
+) -> None:
+    assert machines.answer(before, bytes(request_), 1) == (before, bytes(reply), ())
+
+
+@pytest.mark.parametrize(
+    ("before", "request_", "after"),
+    [
+        (AT_FLOOR_1, (1, 1, 0, 0), GOING_UP),
+        (AT_FLOOR_1, (1, 1, 1, 128), GOING_UP),
+        (
+            AT_FLOOR_1,
+            (1, 255, 0, 0),
+            evolve(AT_FLOOR_1, shaft=physics.command(AT_FLOOR_1.shaft, Motor.DOWN, 0)),
+        ),
+        (GOING_UP, (1, 1, 0, 0), GOING_UP),
+        (GOING_UP, (1, 0, 0, 0), AT_FLOOR_1),
+        (AT_FLOOR_1, (2, 0, 2, 1), evolve(AT_FLOOR_1, lamps=Buttons(up=0b100))),
+        (AT_FLOOR_1, (2, 1, 3, 7), evolve(AT_FLOOR_1, lamps=Buttons(down=0b1000))),
+        (LIT, (2, 2, 0, 1), evolve(AT_FLOOR_1, lamps=Buttons(cab=0b101))),
+        (LIT, (2, 2, 2, 0), AT_FLOOR_1),
+        (LIT, (2, 2, 2, 1), LIT),
+        (AT_FLOOR_1, (3, 2, 0, 0), evolve(AT_FLOOR_1, indicator=2)),
+        (AT_FLOOR_1, (4, 1, 0, 0), OPEN),
+        (OPEN, (4, 0, 0, 0), AT_FLOOR_1),
+        (AT_FLOOR_1, (5, 1, 0, 0), evolve(AT_FLOOR_1, stop_lamp=True)),
+        # Darkening, or asking for, the two buttons that no panel has is no mistake.
+        (AT_FLOOR_1, (2, 0, 3, 0), AT_FLOOR_1),
+        (AT_FLOOR_1, (2, 1, 0, 0), AT_FLOOR_1),
+    ],
+)
+def test_a_write_is_obeyed_without_a_reply(before: Machine, request_: tuple[int, ...], after: Machine) -> None:
+    answer = machines.answer(before, bytes(request_), 0)
+    assert (answer.machine, answer.replies) == (after, b"")
+    assert len(answer.events) == (before != after)
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        (1, 2, 0, 0),
+        (2, 3, 0, 1),
+        (2, 0, 4, 1),
+        (2, 0, 3, 1),
+        (2, 1, 0, 1),
+        (3, 4, 0, 0),
+        (6, 3, 0, 0),
+        (6, 0, 4, 0),
+        (6, 255, 255, 0),
+        (10, 0, 0, 0),
+        (255, 255, 255, 255),
+    ],
+)
+def test_what_does_not_exist_is_counted_and_ignored(request_: tuple[int, ...]) -> None:
+    answer = machines.answer(AT_FLOOR_1, bytes(request_), 0)
+    assert answer.machine.counts.bad_requests == 1
+    assert evolve(answer.machine, counts=AT_FLOOR_1.counts, last_bad="") == AT_FLOOR_1
+    assert answer.replies == (b"\x06\0\0\0" if request_[0] == 6 else b"")
+    assert [event.kind for event in answer.events] == [Kind.BAD]
+
+
+@pytest.mark.parametrize(
+    ("before", "request_", "count"),
+    [
+        (OPEN, (1, 1, 0, 0), "motor_with_door_open"),
+        (GOING_UP, (4, 1, 0, 0), "door_with_motor_on"),
+        (evolve(GOING_UP, door=True), (4, 1, 0, 0), "door_with_motor_on"),
+        (BETWEEN, (4, 1, 0, 0), "door_between_floors"),
+        (AT_FLOOR_1, (0, 1, 2, 3), "reloads"),
+    ],
+)
+def test_misbehaviour_is_counted(before: Machine, request_: tuple[int, ...], count: str) -> None:
+    answer = machines.answer(before, bytes(request_), 0)
+    assert getattr(answer.machine.counts, count) == 1
+    assert machines.misbehaviour(answer.machine.counts) == (count != "reloads")
+    assert answer.events[-1].kind == (Kind.RELOAD if count == "reloads" else Kind.MISBEHAVIOUR)
+
+
+@pytest.mark.parametrize("request_", [(1, 0, 0, 0), (4, 0, 0, 0), (4, 1, 0, 0)])
+def test_standing_with_the_door_open_is_no_misbehaviour(request_: tuple[int, ...]) -> None:
+    assert machines.misbehaviour(machines.answer(OPEN, bytes(request_), 0).machine.counts) == 0
+
+
+def test_running_past_an_end_is_counted_once_and_has_its_exact_time() -> None:
+    machine, events = machines.settle(GOING_UP, 100_000)
+    assert machine.out
+    assert machine.counts.out_of_bounds == 1
+    assert [tuple(event)[:3] for event in events] == [
+        (250, "sensor", None),
+        (2250, "sensor", 2),
+        (2750, "sensor", None),
+        (4750, "sensor", 3),
+        (5250, "sensor", None),
+        (5250, "out of bounds", True),
+        (5250, "misbehaviour", "out of bounds"),
+    ]
+    stuck = machines.answer(machine, bytes((1, 255, 0, 0, 7, 0, 0, 0)), 100_001)
+    assert stuck.replies == bytes((7, 0, 0, 0))
+    assert stuck.machine.out
+    back = machines.put_back(stuck.machine, 100_002)
+    assert (back.sensed, back.out, back.shaft.motor) == (3, False, Motor.STOP)
+
+
+def test_a_press_lasts_its_time_and_not_longer() -> None:
+    pressed = machines.press(AT_FLOOR_1, Button.UP, 0, 200)
+    ask = bytes((6, 0, 0, 0))
+    assert machines.answer(pressed, ask, 199).replies[1] == 1
+    assert machines.answer(pressed, ask, 200).replies[1] == 0
+    again = machines.press(machines.press(pressed, Button.UP, 0, 300), Button.UP, 0, 250)
+    assert machines.answer(again, ask, 299).replies[1] == 1
+    assert machines.answer(machines.press(again, Button.UP, 0, None), ask, 10**6).replies[1] == 1
+    assert machines.answer(machines.release(again, Button.UP, 0), ask, 10).replies[1] == 0
+
+
+@given(st.lists(st.tuples(*[st.integers(0, 12) | st.integers(0, 255)] * 4), max_size=30), st.data())
+def test_any_messages_in_any_portions_leave_the_same_machine(
+    messages: list[tuple[int, ...]], data: st.DataObject
+) -> None:
+    requests = bytes(sum(messages, ()))
+    cut = data.draw(st.integers(0, len(messages))) * 4
+    at_once = machines.answer(OPEN, requests, 5)
+    first = machines.answer(OPEN, requests[:cut], 5)
+    second = machines.answer(first.machine, requests[cut:], 5)
+    assert second.machine == at_once.machine
+    assert first.replies + second.replies == at_once.replies
+    assert len(at_once.replies) == 4 * sum(message[0] in (6, 7, 8, 9) for message in messages)
+
+
+# Real sockets
+
+
+@contextmanager
+def running(building: Building) -> Iterator[Building]:
+    """Drive *building* in a thread for as long as the block lasts; an error in it is raised at the end."""
+    ended = threading.Event()
+    errors: list[BaseException] = []
+
+    def drive() -> None:
+        try:
+            while not ended.is_set():
+                building.turn(0.01)
+        except BaseException as error:  # noqa: BLE001  # raised below, in the test's own thread
+            errors.append(error)
+
+    thread = threading.Thread(target=drive)
+    thread.start()
+    try:
+        yield building
+    finally:
+        ended.set()
+        thread.join()
+        building.close()
+    assert not errors, errors
+
+
+@pytest.fixture
+def building() -> Iterator[Building]:
+    with running(open_building([AT_FLOOR_1.shaft] * 2)) as building:
+        yield building
+
+
+class Client:
+    """A client of an elevator's port."""
+
+    def __init__(self, port: int) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=5)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.socket.close()
+
+    def send(self, *messages: tuple[int, int, int, int]) -> None:
+        self.socket.sendall(b"".join(map(bytes, messages)))
+
+    def receive(self, messages: int = 1) -> bytes:
+        received = b""
+        while len(received) < 4 * messages:
+            chunk = self.socket.recv(4 * messages - len(received))
+            assert chunk, "the server closed the connection"
+            received += chunk
+        return received
+
+    def ask(self, *messages: tuple[int, int, int, int]) -> bytes:
+        self.send(*messages)
+        return self.receive(len(messages))
+
+    def is_silent(self) -> bool:
+        return not select.select([self.socket], [], [], 0.05)[0]
+
+
+class Operator:
+    """A client of the control socket."""
+
+    def __init__(self, port: int) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=5)
+        self.lines = self.socket.makefile("rb")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.lines.close()
+        self.socket.close()
+
+    def say(self, line: bytes) -> dict[str, Any]:
+        self.socket.sendall(line + b"\n")
+        reply = json.loads(self.lines.readline())
+        assert isinstance(reply, dict)
+        return reply
+
+    def do(self, name: str, **arguments: object) -> dict[str, Any]:
+        return self.say(json.dumps({"do": name, **arguments}).encode())
+
+    def state(self, car: int = 0) -> dict[str, Any]:
+        state = self.do("state", car=car)["cars"][0]
+        assert isinstance(state, dict)
+        return state
+
+    def until(self, claim: Callable[[dict[str, Any]], object], car: int = 0) -> dict[str, Any]:
+        """Wait for *claim* to be true of a car's state."""
+        deadline = time.monotonic() + 5
+        while not claim(state := self.state(car)):
+            assert time.monotonic() < deadline, state
+        return state
+
+    def kinds(self, since: int, car: int = 0) -> list[tuple[object, ...]]:
+        events = self.do("events", since=since)["events"]
+        return [(each["kind"], each["value"]) for each in events if each["car"] == car]
+
+
+@pytest.fixture
+def operator(building: Building) -> Iterator[Operator]:
+    with Operator(building.control_port) as operator:
+        yield operator
+
+
+def test_fed_byte_by_byte(building: Building) -> None:
+    """A short read is not a whole message."""
+    with Client(building.ports[0]) as client:
+        for byte in bytes((2, 2, 3, 1, 7, 0, 0, 0, 3, 1, 0, 0, 6, 2, 1, 0)):
+            client.socket.sendall(bytes((byte,)))
+            time.sleep(0.002)
+        assert client.receive(2) == bytes((7, 1, 1, 0, 6, 0, 0, 0))
+
+
+def test_a_sweep_is_answered_in_order(building: Building, operator: Operator) -> None:
+    operator.do("press", car=0, button="down", floor=2, held=True)
+    operator.do("obstruct", car=0, on=True)
+    with Client(building.ports[0]) as client:
+        sweep = [(6, button, floor, 0) for button in range(3) for floor in range(FLOORS)]
+        reply = client.ask((7, 0, 0, 0), *sweep, (8, 0, 0, 0), (9, 0, 0, 0))
+    expected = [(7, 1, 1, 0)] + [(6, int(ask == (6, 1, 2, 0)), 0, 0) for ask in sweep] + [(8, 0, 0, 0), (9, 1, 0, 0)]
+    assert reply == b"".join(map(bytes, expected))
+
+
+def test_a_second_client_waits_for_the_first_to_go(building: Building, operator: Operator) -> None:
+    with Client(building.ports[0]) as first, Client(building.ports[0]) as second:
+        assert first.ask((7, 0, 0, 0))
+        second.send((9, 0, 0, 0))
+        assert second.is_silent()
+        assert first.ask((8, 0, 0, 0)) == bytes((8, 0, 0, 0))
+        first.socket.close()
+        assert second.receive() == bytes((9, 0, 0, 0))
+    assert operator.until(lambda state: not state["client"])["motor"] != "up"
+
+
+def test_the_motor_stops_when_the_client_goes_and_lamps_stay(building: Building, operator: Operator) -> None:
+    with Client(building.ports[0]) as client:
+        client.send((2, 2, 3, 1), (1, 1, 0, 0))
+        operator.until(lambda state: state["motor"] == "up")
+    state = operator.until(lambda state: not state["client"])
+    assert (state["motor"], state["lamps"]) == ("stop", {"up": [], "down": [], "cab": [3]})
+    assert ("motor", 0) in operator.kinds(0)
+
+
+def test_elevators_are_independent(building: Building, operator: Operator) -> None:
+    with Client(building.ports[0]) as left, Client(building.ports[1]) as right:
+        left.send((4, 1, 0, 0))
+        operator.do("press", car=1, button="cab", floor=0, held=True)
+        assert left.ask((6, 2, 0, 0))[1] == 0
+        assert right.ask((6, 2, 0, 0))[1] == 1
+    assert operator.until(lambda state: state["door"])
+    assert not operator.state(1)["door"]
+
+
+def test_a_slow_reader_is_waited_for(building: Building) -> None:
+    with Client(building.ports[0]) as client:
+        client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        count = 1_500_000
+        sender = threading.Thread(target=client.socket.sendall, args=(bytes((7, 0, 0, 0)) * count,))
+        sender.start()
+        while not building.elevators[0].unsent:
+            time.sleep(0.01)
+        assert client.receive(count) == bytes((7, 1, 1, 0)) * count
+        sender.join()
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.binary(max_size=40), max_size=8))
+def test_garbage_never_breaks_it(chunks: list[bytes]) -> None:
+    with running(open_building([AT_FLOOR_1.shaft])) as building, Client(building.ports[0]) as client:
+        for chunk in chunks:
+            client.socket.sendall(chunk)
+        total = b"".join(chunks)
+        client.socket.sendall(bytes(-len(total) % 4))
+        total += bytes(-len(total) % 4)
+        asked = [total[index] for index in range(0, len(total), 4) if total[index] in (6, 7, 8, 9)]
+        replies = client.ask((9, 0, 0, 0)) if not asked else b""
+        if asked:
+            client.send((9, 0, 0, 0))
+            replies = client.receive(len(asked) + 1)
+        assert list(replies[::4]) == [*asked, 9]
+
+
+# The control socket
+
+
+def test_control_presses_are_seen_for_their_time(building: Building, operator: Operator) -> None:
+    with Client(building.ports[0]) as client:
+        start = operator.do("press", car=0, button="up", floor=2, ms=100)
+        assert start["ok"]
+        assert client.ask((6, 0, 2, 0))[1] == 1
+        operator.until(lambda state: state["pressed"]["up"] == [])
+        assert client.ask((6, 0, 2, 0))[1] == 0
+    events = [
+        each
+        for each in operator.do("events", since=start["next"] - 1)["events"]
+        if each["kind"] in ("press", "release")
+    ]
+    assert [each["kind"] for each in events] == ["press", "release"]
+    assert 99 <= events[1]["ms"] - events[0]["ms"] <= 101
+    assert all((each["button"], each["floor"]) == ("up", 2) for each in events)
+
+
+def test_control_switches(building: Building, operator: Operator) -> None:
+    for name, key in (("stop", "stop"), ("obstruct", "obstructed"), ("power", "power"), ("deaf", "deaf")):
+        for on in (True, False):
+            assert operator.do(name, car=1, on=on)["ok"]
+            assert operator.state(1)[key] is on
+
+
+def test_motor_power(building: Building, operator: Operator) -> None:
+    with Client(building.ports[0]) as client:
+        client.send((1, 1, 0, 0))
+        operator.until(lambda state: state["position"] > 1.01)
+        operator.do("power", car=0, on=False)
+        stands = operator.state()["position"]
+        time.sleep(0.05)
+        state = operator.state()
+        assert (state["position"], state["motor"]) == (stands, "up")
+        operator.do("power", car=0, on=True)
+        operator.until(lambda state: state["position"] > stands)
+
+
+def test_put_and_put_back(building: Building, operator: Operator) -> None:
+    assert operator.do("put", car=0, floor=2.5)["ok"]
+    assert (operator.state()["position"], operator.state()["sensor"]) == (2.5, None)
+    operator.do("put", car=0, floor=3)
+    with Client(building.ports[0]) as client:
+        client.send((1, 1, 0, 0))
+        state = operator.until(lambda state: state["out_of_bounds"])
+        assert state["misbehaviour"] == state["counts"]["out_of_bounds"] == 1
+        operator.do("put_back", car=0)
+        state = operator.state()
+        assert (state["sensor"], state["motor"], state["out_of_bounds"]) == (3, "stop", False)
+
+
+def test_the_server_goes_and_comes_back_on_its_port(building: Building, operator: Operator) -> None:
+    with Client(building.ports[0]) as client:
+        assert client.ask((7, 0, 0, 0))
+        assert operator.do("server", car=0, on=False)["ok"]
+        assert client.socket.recv(4) == b""
+    with pytest.raises(ConnectionRefusedError):
+        Client(building.ports[0])
+    assert not operator.state()["server"]
+    with socket.socket() as squatter:
+        squatter.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        squatter.bind(("127.0.0.1", building.ports[0]))
+        squatter.listen()
+        assert "in use" in operator.do("server", car=0, on=True)["error"]
+    assert operator.do("server", car=0, on=True)["ok"]
+    with Client(building.ports[0]) as client:
+        assert client.ask((7, 0, 0, 0))
+    assert [value for kind, value in operator.kinds(0) if kind == "server"] == [False, True]
+
+
+def test_a_deaf_server_keeps_the_connection_and_says_nothing(building: Building, operator: Operator) -> None:
+    with Client(building.ports[0]) as client:
+        assert client.ask((7, 0, 0, 0))
+        operator.do("deaf", car=0, on=True)
+        client.send((7, 0, 0, 0))
+        assert client.is_silent()
+        operator.do("deaf", car=0, on=False)
+        assert client.receive() == bytes((7, 1, 1, 0))
+
+
+def test_events_are_numbered_in_order_of_time(building: Building, operator: Operator) -> None:
+    with Client(building.ports[0]) as client:
+        client.send((3, 1, 0, 0), (2, 2, 3, 1), (5, 1, 0, 0), (4, 1, 0, 0), (4, 0, 0, 0), (10, 0, 0, 0))
+        operator.until(lambda state: state["counts"]["bad_requests"])
+    expected = [
+        ("client", True),
+        ("indicator", 1),
+        ("lamp", True),
+        ("stop lamp", True),
+        ("door", True),
+        ("door", False),
+    ]
+    assert operator.kinds(0)[:7] == [*expected, ("bad", "command 10")]
+    told = operator.do("events", since=0)
+    numbers, times = [each["n"] for each in told["events"]], [each["ms"] for each in told["events"]]
+    assert numbers == list(range(told["next"]))
+    assert times == sorted(times)
+    assert operator.do("events", since=3)["events"] == told["events"][3:]
+    assert operator.do("events", since=10**30)["events"] == []
+    assert operator.do("events", since=-5)["lost"] == 0
+
+
+def test_the_log_is_bounded_and_says_what_it_lost() -> None:
+    building = open_building([AT_FLOOR_1.shaft])
+    try:
+        for number in range(60_000):
+            building.change(0, evolve(building.elevators[0].machine, door=number % 2 == 0), 0)
+            building.change(0, evolve(building.elevators[0].machine, stop=number % 2 == 0), 0)
+        told = building.events(0)
+        assert told["lost"] == 20_000
+        assert [each["n"] for each in told["events"]] == list(range(20_000, 25_000))
+        assert building.events(told["next"])["events"][0]["n"] == 25_000
+    finally:
+        building.close()
+
+
+BAD_LINES = [
+    b"",
+    b"rubbish",
+    b"\xff\xfe",
+    b"[" * 10_000,
+    b"3",
+    b"[]",
+    b"{}",
+    b'{"do": 1}',
+    b'{"do": []}',
+    b'{"do": "explode"}',
+    b'{"do": "state", "car": 9}',
+    b'{"do": "state", "car": -1}',
+    b'{"do": "state", "car": true}',
+    b'{"do": "state", "colour": "red"}',
+    b'{"do": "stop", "car": 0}',
+    b'{"do": "stop", "car": 0, "on": 1}',
+    b'{"do": "stop", "car": "0", "on": true}',
+    b'{"do": "press", "car": 0, "button": "up", "floor": 3}',
+    b'{"do": "press", "car": 0, "button": "down", "floor": 0}',
+    b'{"do": "press", "car": 0, "button": "cab", "floor": 4}',
+    b'{"do": "press", "car": 0, "button": "cab", "floor": -1}',
+    b'{"do": "press", "car": 0, "button": "cab", "floor": 1e300}',
+    b'{"do": "press", "car": 0, "button": ["cab"], "floor": 1}',
+    b'{"do": "press", "car": 0, "button": "cab", "floor": 1, "ms": 0}',
+    b'{"do": "press", "car": 0, "button": "cab", "floor": 1, "ms": 5, "held": true}',
+    b'{"do": "put", "car": 0, "floor": NaN}',
+    b'{"do": "put", "car": 0, "floor": 3.01}',
+    b'{"do": "put", "car": 0, "floor": ' + b"9" * 400 + b"}",
+    b'{"do": "put", "car": 0, "floor": ' + b"9" * 5000 + b"}",
+    b'{"do": "events", "since": "now"}',
+    b'{"do": "events", "since": null}',
+]
+
+
+@pytest.mark.parametrize("line", BAD_LINES, ids=lambda line: line[:50].decode(errors="replace"))
+def test_bad_control_lines_get_an_error_and_change_nothing(line: bytes) -> None:
+    building = open_building([AT_FLOOR_1.shaft])
+    try:
+        before = building.elevators[0].machine
+        reply = json.loads(building.obey(line))
+        assert list(reply) == ["error"]
+        assert building.elevators[0].machine == before
+        assert building.next_event == 0
+    finally:
+        building.close()
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-2, 5) | st.integers() | st.floats() | st.text(max_size=5) | st.just("up"),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+_KEYS = st.sampled_from(["car", "on", "floor", "button", "ms", "held", "since"]) | st.text(max_size=3)
+_NAMES = st.sampled_from(["press", "stop", "power", "put", "put_back", "state", "events", "deaf", "obstruct"])
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.builds(lambda do, rest: {**rest, "do": do}, _NAMES, st.dictionaries(_KEYS, _JSON, max_size=4))))
+def test_no_control_line_breaks_it(requests: list[dict[str, object]]) -> None:
+    building = open_building([AT_FLOOR_1.shaft])
+    try:
+        for request in requests:
+            reply = json.loads(building.obey(json.dumps(request).encode()))
+            assert ("error" in reply) != ("ok" in reply)
+        building.turn(0)
+    finally:
+        building.close()
+
+
+def test_control_clients_share_and_a_long_line_ends_only_its_own(building: Building, operator: Operator) -> None:
+    with Operator(building.control_port) as other:
+        other.socket.sendall(b"x" * 200_000)
+        assert json.loads(other.lines.readline()) == {"error": "line too long"}
+    assert operator.say(b"x")["error"] == "not JSON"
+    with Operator(building.control_port) as other:
+        other.do("stop", car=0, on=True)
+    assert operator.state()["stop"]
+
+
+def test_control_lines_may_be_pipelined_and_broken(building: Building) -> None:
+    with Operator(building.control_port) as operator:
+        count = 300
+        whole = b'{"do": "state"}\n' * count
+        sender = threading.Thread(target=operator.socket.sendall, args=(whole[:-9],))
+        sender.start()
+        replies = [operator.lines.readline() for _ in range(count - 1)]
+        sender.join()
+        operator.socket.sendall(whole[-9:])
+        replies.append(operator.lines.readline())
+    assert all(json.loads(reply)["ok"] for reply in replies)
+
+
+# The command
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["--cars", "0"],
+        ["--cars", "65"],
+        ["--floors", "1"],
+        ["--numfloors", "65"],
+        ["--port", "70000"],
+        ["--port", "65535", "--cars", "2"],
+        ["--port", "-1"],
+        ["--at", "4"],
+        ["--port", "٣"],
+        ["--travelTimeBetweenFloors_ms", "0"],
+        ["--nonsense"],
+        ["--host", "no such host"],
+        ["3"],
+    ],
+)
+def test_bad_arguments_get_one_line_and_status_2(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    try:
+        status: object = main(argv)
+    except SystemExit as exit_:
+        status = exit_.code
+    said = capsys.readouterr()
+    assert status == 2
+    assert said.out == ""
+    assert said.err.count("\n") == 1
+    assert said.err.startswith("elevator sim: ")
+
+
+def test_a_port_in_use_is_one_clear_line(building: Building, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--port", str(building.ports[0])]) == 2
+    said = capsys.readouterr()
+    assert said.err == f"elevator sim: cannot listen on 127.0.0.1 port {building.ports[0]}: Address already in use\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_command_says_when_it_is_ready_and_ends_cleanly(number: signal.Signals) -> None:
+    program = "import sys; from elevator.sim.server import main; sys.exit(main(sys.argv[1:]))"
+    options = ["--port", "0", "--CARS=2", "--numFloors", "9", "--at", "8", "--TRAVELtimepassingfloor_ms", "100"]
+    with subprocess.Popen(
+        [sys.executable, "-c", program, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        ready = process.stdout.readline().split()
+        assert ready[:3] == ["simulating", "2", "elevators"]
+        with Operator(int(ready[-1])) as operator, Client(int(ready[5].rstrip(","))) as client:
+            assert client.ask((7, 0, 0, 0)) == bytes((7, 1, 8, 0))
+            assert operator.state()["floors"] == 9
+            client.send((0, 0, 0, 0))
+            assert process.stdout.readline() == "elevator 0: reload: reload ignored\n"
+        os.kill(process.pid, number)
+        assert process.communicate(timeout=10)[1] == ""
+    assert process.returncode == 0

@@ -1,0 +1,117 @@
+"""The record on disk: kept, held by one program at a time, set aside when damaged."""
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from elevator.calls import press
+from elevator.model import EVERY_CAR, Author, Button, Call, Calls, Record
+from elevator.store import Memory, Store, StoreError
+
+ME = Author(2, 70)
+CALLS = press(press(Calls(), ME, Call(Button.UP, 2, EVERY_CAR)), ME, Call(Button.CAB, 3, 2))
+
+
+def reopened(directory: Path, floors: int = 4) -> Record | None:
+    store = Store(directory, floors)
+    try:
+        return store.load()
+    finally:
+        store.close()
+
+
+def save(directory: Path, record: Record) -> None:
+    store = Store(directory, 4)
+    assert store.save(record)
+    store.close()
+
+
+def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
+    directory = tmp_path / "deep" / "down"
+    assert reopened(directory) is None
+    save(directory, Record(70, Calls()))
+    save(directory, Record(71, CALLS))
+    assert reopened(directory) == Record(71, CALLS)
+
+
+def test_a_second_program_on_the_same_record_is_refused(tmp_path: Path) -> None:
+    first = Store(tmp_path, 4)
+    with pytest.raises(StoreError, match="another node with this id"):
+        Store(tmp_path, 4)
+    first.close()
+    assert reopened(tmp_path) is None
+
+
+@pytest.mark.parametrize("damage", [b"", b"not a database at all", b"SQLite format 3\0" + b"\xff" * 4000])
+def test_a_damaged_file_is_set_aside_or_started_over(tmp_path: Path, damage: bytes) -> None:
+    (tmp_path / "record.sqlite").write_bytes(damage)
+    assert reopened(tmp_path) is None
+    assert len(list(tmp_path.glob("*.spoiled-*"))) == (1 if damage else 0)
+    save(tmp_path, Record(71, CALLS))
+    assert reopened(tmp_path) == Record(71, CALLS)
+
+
+@pytest.mark.parametrize(
+    ("incarnation", "text"),
+    [
+        (1, "nonsense"),
+        (1, "[[2,70,1,[[0,99,-1,0]]]]"),
+        (1, '{"a": 1}'),
+        ("x", "[]"),
+        (None, "[]"),
+        (1, None),
+        (1, "[" * 5000),
+    ],
+)
+def test_a_damaged_row_is_set_aside(tmp_path: Path, incarnation: object, text: object) -> None:
+    save(tmp_path, Record(71, CALLS))
+    database = sqlite3.connect(tmp_path / "record.sqlite")
+    database.execute("UPDATE record SET incarnation = ?, calls = ?", (incarnation, text))
+    database.commit()
+    database.close()
+    assert reopened(tmp_path) is None
+    assert len(list(tmp_path.glob("*.spoiled-*"))) == 1
+
+
+def test_a_file_of_a_newer_version_is_refused_and_kept(tmp_path: Path) -> None:
+    save(tmp_path, Record(71, CALLS))
+    database = sqlite3.connect(tmp_path / "record.sqlite")
+    database.execute("PRAGMA user_version = 9")
+    database.close()
+    with pytest.raises(StoreError, match="newer version"):
+        Store(tmp_path, 4)
+    assert not list(tmp_path.glob("*.spoiled-*"))
+
+
+def test_a_directory_that_cannot_be_is_one_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="cannot make"):
+        Store(tmp_path / "file" / "record", 4)
+
+
+def test_calls_that_a_lower_building_has_not_are_left_out(tmp_path: Path) -> None:
+    save(tmp_path, Record(71, CALLS))
+    loaded = reopened(tmp_path, floors=3)
+    assert loaded is not None
+    assert (loaded.calls.live, loaded.calls.seen) == ({}, CALLS.seen)
+
+
+def test_a_disk_that_refuses_is_asked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(tmp_path, 4)
+    store.save(Record(70, Calls()))
+    store._database.execute("PRAGMA query_only = ON")
+    assert not store.save(Record(71, CALLS))
+    store._database.execute("PRAGMA query_only = OFF")
+    assert not store.save(Record(71, CALLS)), "not before its time"
+    monkeypatch.setattr("elevator.store.RETRY_S", 0)
+    store._retry_at = 1e-9
+    assert store.save(Record(71, CALLS))
+    assert store.load() == Record(71, CALLS)
+    store.close()
+
+
+def test_memory_is_a_disk_that_forgets() -> None:
+    memory = Memory()
+    assert memory.save(Record(1, CALLS))
+    assert memory.load() is None
