@@ -116,11 +116,12 @@ def boot(me: Author, floors: int, calls: Calls, now_ms: int) -> Node:
 
 def step(node: Node, tick: Tick) -> Node:
     """Fold *tick* into *node*."""
+    quiet = hum(node, tick)
+    if quiet is not None:
+        return quiet
     node = wake(node, tick)
     for heartbeat in tick.heartbeats:
         node = hear(node, heartbeat)
-    if tick.inputs is node.inputs and node.now_ms < node.quiet_until_ms:
-        return node
     node = prune(node)
     node = take_presses(node, tick.inputs)
     node = share_out(node)
@@ -130,6 +131,26 @@ def step(node: Node, tick: Tick) -> Node:
     return evolve(node, quiet_until_ms=act_at_ms(node))
 
 
+def hum(node: Node, tick: Tick) -> Node | None:
+    """Return *node* after a tick that brings nothing but signs of life; None if it brings anything else.
+
+    This is the way of nearly every tick, so it does little: the rest of `step` would come to the same.
+    """
+    now_ms = tick.now_ms
+    expected = tick.inputs is node.inputs and tick.recorded is None and not tick.disk_failed
+    if not expected or now_ms >= node.quiet_until_ms or now_ms - node.now_ms >= FROZEN_MS:
+        return None
+    known = dict(node.peers)
+    for heartbeat in tick.heartbeats:
+        old = known.get(heartbeat.sender.id)
+        if old is None or now_ms >= old.silent_at_ms or not peers.says_the_same(old, heartbeat):
+            return None
+        new = peers.hear(old, heartbeat, now_ms)
+        if new is not None:
+            known[heartbeat.sender.id] = new
+    return evolve(node, now_ms=now_ms, peers=known)
+
+
 def wake(node: Node, tick: Tick) -> Node:
     """Take the time and what the disk says; notice a gap in time."""
     now_ms = tick.now_ms
@@ -137,12 +158,9 @@ def wake(node: Node, tick: Tick) -> Node:
     if gap_ms >= FROZEN_MS:
         known = {id: peers.excuse(peer, gap_ms) for id, peer in node.peers.items()}
         node = evolve(node, peers=known, drive=drive.lose(node.drive), listen_until_ms=now_ms + LISTEN_MS)
-        return evolve(node, now_ms=now_ms, quiet_until_ms=now_ms)
-    if tick.recorded is not None:
-        return evolve(node, now_ms=now_ms, quiet_until_ms=now_ms, recorded=tick.recorded, disk_failed=False)
-    if tick.disk_failed:
-        return evolve(node, now_ms=now_ms, quiet_until_ms=now_ms, disk_failed=True)
-    return evolve(node, now_ms=now_ms)
+    recorded = node.recorded if tick.recorded is None else tick.recorded
+    disk_failed = tick.disk_failed or (node.disk_failed and tick.recorded is None)
+    return evolve(node, now_ms=now_ms, recorded=recorded, disk_failed=disk_failed)
 
 
 def hear(node: Node, heartbeat: Heartbeat) -> Node:
@@ -156,18 +174,16 @@ def hear(node: Node, heartbeat: Heartbeat) -> Node:
         others = list(alive_rivals(node).items())[-RIVALS_MAX:]
         rivals = {**dict(others), sender.incarnation: node.now_ms + RIVAL_MS}
         node = odd(node, f"another node uses this one's id, {sender.id}")
-        return evolve(node, calls=merge(node.calls, heartbeat.calls), rivals=rivals, quiet_until_ms=node.now_ms)
+        return evolve(node, calls=merge(node.calls, heartbeat.calls), rivals=rivals)
     old = node.peers.get(sender.id)
     peer = peers.hear(old, heartbeat, node.now_ms)
     if peer is None:
-        if old is None or old.sender == sender:
+        if old is None or old.said.sender == sender:
             return node
         node = odd(node, f"two nodes use the id {sender.id}")
-        return evolve(node, calls=merge(node.calls, heartbeat.calls), quiet_until_ms=node.now_ms)
+        return evolve(node, calls=merge(node.calls, heartbeat.calls))
     known = {**node.peers, sender.id: peer}
-    if old is not None and node.now_ms < old.silent_at_ms and peers.says_the_same(old, peer):
-        return evolve(node, peers=known)
-    return evolve(node, peers=known, calls=merge(node.calls, heartbeat.calls), quiet_until_ms=node.now_ms)
+    return evolve(node, peers=known, calls=merge(node.calls, heartbeat.calls))
 
 
 def prune(node: Node) -> Node:
@@ -181,7 +197,7 @@ def prune(node: Node) -> Node:
     if not excess:
         return node
     neighbours = alive(node).values()
-    needed = {node.me} | {peer.sender for peer in neighbours}
+    needed = {node.me} | {peer.said.sender for peer in neighbours}
     needed |= {dot.author for peer in neighbours for dot in peer.calls.live}
     return evolve(node, calls=forget(node.calls, excess - needed))
 
@@ -214,8 +230,8 @@ def share_out(node: Node) -> Node:
     """Work out which hall calls this car takes."""
     hall, cabs = demand(node.calls.live.values())
     own_cab = sum(1 << call.floor for call in visible(node) if call.button is Button.CAB)
-    able = {id: peer for id, peer in in_reach(node).items() if peer.car.fault is Fault.NONE}
-    cars = {id: (peer.car, cabs.get(id, 0)) for id, peer in able.items()}
+    able = {id: peer for id, peer in in_reach(node).items() if peer.said.car.fault is Fault.NONE}
+    cars = {id: (peer.said.car, cabs.get(id, 0)) for id, peer in able.items()}
     mine = drive.public(node.drive)
     if mine.fault is Fault.NONE and not is_listening(node):
         cars[node.me.id] = (mine, own_cab)
@@ -247,7 +263,7 @@ def starve(
     if not hall:
         return {}, {}, frozenset()
     now_ms = node.now_ms
-    claims = [share, *(peer.claims for peer in able)]
+    claims = [share, *(peer.said.claims for peer in able)]
     up = down = 0
     for claim in claims:
         up, down = up | claim.up, down | claim.down
@@ -372,7 +388,7 @@ def alive(node: Node) -> Mapping[int, Peer]:
 
 def in_reach(node: Node) -> Mapping[int, Peer]:
     """Return the peers that are alive and say that they hear this node: links may be one-way."""
-    return {id: peer for id, peer in alive(node).items() if peer.hears >> node.me.id & 1}
+    return {id: peer for id, peer in alive(node).items() if peer.said.hears >> node.me.id & 1}
 
 
 def alive_rivals(node: Node) -> Mapping[int, int]:

@@ -14,7 +14,7 @@ import math
 
 from attrs import evolve, frozen
 
-from elevator.model import Author, Buttons, Calls, Car, Heartbeat
+from elevator.model import Calls, Heartbeat
 
 HEARTBEAT_MS = 50
 FALSE_ALARM = 1e-6
@@ -31,13 +31,10 @@ LOSS_MARGIN = 0.02
 class Peer:
     """What another node has said of itself."""
 
-    sender: Author
-    counter: int
+    said: Heartbeat
+    """The newest it has said."""
     parts: int
-    """Bit mask of the parts heard of heartbeat *counter*."""
-    car: Car
-    claims: Buttons
-    hears: int
+    """Bit mask of the parts heard of that heartbeat."""
     calls: Calls
     """What it holds, as far as it has said; its `seen` is what it acknowledges."""
     loss: float
@@ -48,40 +45,31 @@ class Peer:
 
 def hear(peer: Peer | None, heartbeat: Heartbeat, now_ms: int) -> Peer | None:
     """Return what is now known of the sender; None if the heartbeat is old news or a second node's with its id."""
-    loss = LOSS_PRIOR
     calls = heartbeat.calls
     parts = 1 << heartbeat.part
-    if peer is not None and peer.sender == heartbeat.sender:
-        if heartbeat.counter < peer.counter or (heartbeat.counter == peer.counter and peer.parts & parts):
+    if peer is None:
+        return Peer(heartbeat, parts, calls, LOSS_PRIOR, now_ms + silence_ms(LOSS_PRIOR))
+    said, loss = peer.said, peer.loss
+    if said.sender == heartbeat.sender:
+        ahead = heartbeat.counter - said.counter
+        if ahead < 0 or (ahead == 0 and peer.parts & parts):
             return None
-        loss = peer.loss
-        if heartbeat.counter == peer.counter:
+        if ahead == 0:
             parts |= peer.parts
         else:
-            loss = average(loss, missed=heartbeat.counter - peer.counter - 1)
+            loss = average(loss, missed=ahead - 1)
         if heartbeat.parts > 1:
-            calls = patch(peer.calls, heartbeat.calls)
-    elif peer is not None:
-        if heartbeat.sender < peer.sender and now_ms < peer.silent_at_ms:
-            return None
-        loss = peer.loss
-    return Peer(
-        heartbeat.sender,
-        heartbeat.counter,
-        parts,
-        heartbeat.car,
-        heartbeat.claims,
-        heartbeat.hears,
-        calls,
-        loss,
-        now_ms + silence_ms(loss),
-    )
+            calls = patch(peer.calls, calls)
+    elif heartbeat.sender < said.sender and now_ms < peer.silent_at_ms:
+        return None
+    return Peer(heartbeat, parts, calls, loss, now_ms + silence_ms(loss))
 
 
-def says_the_same(old: Peer, new: Peer) -> bool:
-    """Tell whether *new* brings nothing but a sign of life. A body heard before is the same object (see wire.py)."""
-    same = new.sender == old.sender and new.calls is old.calls and new.hears == old.hears
-    return same and new.car == old.car and new.claims == old.claims
+def says_the_same(peer: Peer, heartbeat: Heartbeat) -> bool:
+    """Tell whether *heartbeat* is nothing but a sign of life. A body heard before is the same object (see wire.py)."""
+    said = peer.said
+    same = heartbeat.calls is peer.calls and heartbeat.sender == said.sender and heartbeat.hears == said.hears
+    return same and heartbeat.car == said.car and heartbeat.claims == said.claims
 
 
 def patch(old: Calls, part: Calls) -> Calls:

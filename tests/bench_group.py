@@ -227,13 +227,18 @@ def power(group: Lab, car: int) -> None:
 
 def obstruction(group: Lab) -> float:
     """Return the time from the end of a blocked door's period until another car goes for its hall call."""
-    wanted, button = settle_and_choose(group)
-    car, floor = 0, group.states()[0]["sensor"]
+    settle(group)
+    car, floor = 0, 1
+    for other in (state["car"] for state in group.states() if state["car"] != car and state["sensor"] == floor):
+        group.press(other, "cab", 3)
+    settle(group)
     group.press(car, "cab", floor)
     until(lambda: group.states()[car]["door"])
     opened: float = max(e["ms"] for e in group.events("door") if e["car"] == car and e["value"])
     group.ask("obstruct", car=car, on=True)
-    start = group.ask("press", car=car, button=button, floor=wanted)["next"]
+    group.press(car, "up", floor)  # Served on the spot, and so announced.
+    time.sleep(0.3)
+    start = group.ask("press", car=car, button="down", floor=floor)["next"]  # This has to wait for a car.
     moved: list[float] = []
 
     def another_moves() -> bool:

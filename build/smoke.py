@@ -1,0 +1,328 @@
+"""Run the program as its users do and say, a line a step, that it works; or what does not, with exit status 1.
+
+    python build/smoke.py dist/elevator
+    python build/smoke.py .cache/venv/bin/python -m elevator
+
+Three nodes with records on disk drive three simulated cars over real sockets. Calls are pressed on panels; each must
+light a lamp, open a door at its floor and go dark again. One node is killed on its way to hall calls: the others must
+serve them. In the end SIGTERM must end everything in time, with status 0, and leave no process behind.
+"""
+
+import json
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+CARS = 3
+FLOORS = 4
+PATIENCE_S = 60.0
+"""For whatever must happen: some trips over all floors with three seconds of door at each, and a slow machine."""
+END_S = 2.0
+MARK = "ELEVATOR_SMOKE"
+"""A variable in the environment of all that we start: descendants are found by it wherever they have moved to."""
+
+
+class Failed(Exception):
+    """The program does not do what it should; the text says what."""
+
+
+class Call(NamedTuple):
+    """A button to press on the panel of *car*."""
+
+    car: int
+    button: str
+    floor: int
+
+
+class Visit(NamedTuple):
+    """A door that was open at a floor; *until_ms* is infinite if it still is."""
+
+    car: int
+    floor: int | None
+    from_ms: float
+    until_ms: float
+
+
+class Building:
+    """The simulator's control socket: presses buttons and tells what has happened since it was opened."""
+
+    def __init__(self, port: int) -> None:
+        self._stream = socket.create_connection(("127.0.0.1", port), timeout=10).makefile("rwb")
+        self.cars: list[dict[str, Any]] = self.ask("state")["cars"]
+        self.visits: list[Visit] = []
+        self.lamps: dict[Call, list[tuple[float, bool]]] = {}
+        """When each lamp went on (True) and off."""
+        self._floor: list[int | None] = [car["sensor"] for car in self.cars]
+        self._next = 0
+
+    def ask(self, do: str, **what: object) -> dict[str, Any]:
+        self._stream.write(json.dumps({"do": do, **what}).encode() + b"\n")
+        self._stream.flush()
+        reply: dict[str, Any] = json.loads(self._stream.readline())
+        if "error" in reply:
+            raise Failed(f"the simulator refuses to {do}: {reply['error']}")
+        return reply
+
+    def press(self, calls: Iterable[Call]) -> float:
+        """Press all buttons; return when the first of them was."""
+        return min(float(self.ask("press", **call._asdict())["ms"]) for call in calls)
+
+    def update(self) -> None:
+        """Take in what happened since the last time."""
+        self.cars = self.ask("state")["cars"]
+        reply = self.ask("events", since=self._next)
+        self._next = reply["next"]
+        for event in reply["events"]:
+            car, value, ms = event["car"], event["value"], event["ms"]
+            match event["kind"]:
+                case "sensor":
+                    self._floor[car] = value
+                case "lamp":
+                    self.lamps.setdefault(Call(car, event["button"], event["floor"]), []).append((ms, value))
+                case "door" if value:
+                    self.visits.append(Visit(car, self._floor[car], ms, float("inf")))
+                case "door":
+                    self.visits = [
+                        visit._replace(until_ms=min(visit.until_ms, ms)) if visit.car == car else visit
+                        for visit in self.visits
+                    ]
+                case _:
+                    pass
+
+    def is_served(self, call: Call, since_ms: float, live: Sequence[int]) -> bool:
+        """Tell whether *call* lit all lamps it should and they are dark, after a *live* car opened its door."""
+        panels, cars = ([call.car], [call.car]) if call.button == "cab" else (live, live)
+        histories = [self.lamps.get(call._replace(car=panel), []) for panel in panels]
+        fresh = [[(ms, lit) for ms, lit in history if ms >= since_ms] for history in histories]
+        if not all([lit for _, lit in history][-2:] == [True, False] for history in fresh):
+            return False
+        dark_ms = max(history[-1][0] for history in fresh)
+        return any(
+            visit.car in cars and visit.floor == call.floor and visit.from_ms <= dark_ms and visit.until_ms >= since_ms
+            for visit in self.visits
+        )
+
+    def wait(self, what: str, condition: Callable[[], bool]) -> None:
+        """Wait until *condition* holds of what has happened."""
+
+        def holds() -> bool:
+            self.update()
+            return condition()
+
+        wait(what, holds)
+
+
+def wait(what: str, condition: Callable[[], bool], patience_s: float = PATIENCE_S) -> None:
+    end = time.monotonic() + patience_s
+    while not condition():
+        if time.monotonic() > end:
+            raise Failed(f"not within {patience_s:.0f} s: {what}")
+        time.sleep(0.02)
+
+
+def expect(truth: bool, otherwise: str) -> None:
+    if not truth:
+        raise Failed(otherwise)
+
+
+def step(text: str) -> None:
+    print(f"smoke: {text}", flush=True)
+
+
+def descendants(mark: str) -> list[int]:
+    """List the living processes whose mark begins with *mark*."""
+    return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit() and is_marked(entry, mark)]
+
+
+def is_marked(process: Path, mark: str) -> bool:
+    try:
+        return f"\0{MARK}={mark}".encode() in b"\0" + (process / "environ").read_bytes()
+    except OSError:  # It has just ended, or is not ours.
+        return False
+
+
+def kill(mark: str) -> None:
+    """Kill a program with all its processes: stopped first, so that none can replace another meanwhile."""
+    while pids := descendants(mark):
+        for number in (signal.SIGSTOP, signal.SIGKILL):
+            for pid in pids:
+                with suppress(ProcessLookupError):  # It has just ended.
+                    os.kill(pid, number)
+        time.sleep(0.01)
+
+
+class Programs:
+    """Starts the program and ends it."""
+
+    def __init__(self, command: list[str], scratch: Path) -> None:
+        self._command = command
+        self._scratch = scratch
+        self.running: dict[str, subprocess.Popen[bytes]] = {}
+
+    def mark(self, name: str) -> str:
+        return f"{self._scratch.name}/{name}/"
+
+    def _environment(self, name: str) -> dict[str, str]:
+        # A binary unpacks into the cache: as if each run of this script were on a fresh machine.
+        return os.environ | {MARK: self.mark(name), "XDG_CACHE_HOME": str(self._scratch / "cache")}
+
+    def capture(self, *arguments: str) -> tuple[subprocess.CompletedProcess[str], float]:
+        """Run to the end; return the outcome and how many seconds it took."""
+        began = time.monotonic()
+        done = subprocess.run(
+            [*self._command, *arguments],
+            env=self._environment("captured"),
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_S,
+            check=False,
+        )
+        return done, time.monotonic() - began
+
+    def start(self, name: str, *arguments: object) -> None:
+        with (self._scratch / f"{name}.log").open("wb") as log:
+            self.running[name] = subprocess.Popen(
+                [*self._command, *map(str, arguments)],
+                env=self._environment(name),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+
+    def kill(self, name: str) -> None:
+        kill(self.mark(name))
+        self.running.pop(name).wait()
+
+    def end(self) -> float:
+        """End all with SIGTERM, as expected; return how many seconds it took."""
+        began = time.monotonic()
+        for name, process in self.running.items():
+            expect(process.poll() is None, f"{name} has ended by itself with status {process.returncode}")
+            process.terminate()
+        wait("all to end at SIGTERM", lambda: all(p.poll() is not None for p in self.running.values()), END_S)
+        took = time.monotonic() - began
+        for name, process in self.running.items():
+            expect(process.returncode == 0, f"SIGTERM ended {name} with status {process.returncode}, not 0")
+            expect(not descendants(self.mark(name)), f"{name} has left processes behind")
+        return took
+
+
+def try_arguments(programs: Programs) -> None:
+    done, first_s = programs.capture("--version")
+    expect(done.returncode == 0 and done.stdout.startswith("elevator "), f"--version says {done.stdout + done.stderr}")
+    _, next_s = programs.capture("--version")
+    step(f"{done.stdout.strip()}: the first start took {first_s:.2f} s, the next {next_s:.2f} s")
+
+    done, _ = programs.capture("--help")
+    expect(done.returncode == 0 and done.stdout.startswith("usage: elevator"), f"--help says {done.stdout!r}")
+    step("--help explains")
+
+    done, _ = programs.capture("--no-such-thing")
+    one_line = not done.stdout and len(done.stderr.splitlines()) == 1
+    expect(done.returncode == 2 and one_line, f"a wrong argument: status {done.returncode}, {done.stderr!r}")
+    step(f"a wrong argument gets status 2 and one line: {done.stderr.strip()}")
+
+
+def free_ports() -> tuple[int, int]:
+    """Find CARS + 1 TCP ports in a row, and a UDP port; below those that the kernel hands out by itself."""
+    while True:
+        first = random.randrange(15_000, 30_000)
+        if all(is_free(socket.SOCK_STREAM, first + k) for k in range(CARS + 1)) and is_free(socket.SOCK_DGRAM, first):
+            return first, first
+
+
+def is_free(kind: int, port: int) -> bool:
+    with socket.socket(socket.AF_INET, kind) as probe:
+        try:
+            probe.bind(("", port))
+        except OSError:
+            return False
+    return True
+
+
+def answers(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def try_group(programs: Programs, scratch: Path) -> None:
+    port, net_port = free_ports()
+    control = port + CARS
+    programs.start("sim", "sim", "--cars", CARS, "--port", port, "--floors", FLOORS, "--control", control, "--at", 0)
+    wait("the simulator to listen", lambda: answers(control))
+    building = Building(control)
+    group = ["--net-port", net_port, "--broadcast", "127.255.255.255", "--group", f"smoke-{os.getpid()}"]
+    for car in range(CARS):
+        record = ["--state-dir", scratch / f"record-{car}"]
+        programs.start(f"node-{car}", "--id", car, "--port", port + car, "--floors", FLOORS, *group, *record)
+    building.wait("every node to show its floor", lambda: all(car["indicator"] is not None for car in building.cars))
+    step(f"{CARS} nodes drive {CARS} cars")
+
+    # All cars stand at floor 0 with closed doors, so no call is served before it could light a lamp.
+    calls = [Call(0, "up", 1), Call(1, "down", 3), Call(2, "cab", 2), Call(0, "cab", 3), Call(1, "up", 2)]
+    serve(building, calls, range(CARS), f"{len(calls)} calls on {CARS} panels lit, were served and are dark")
+    serve(building, [Call(car, "cab", 0) for car in range(CARS)], range(CARS), "all cars are back at floor 0")
+
+    calls = [Call(0, "up", 1), Call(0, "up", 2), Call(1, "down", 3), Call(1, "down", 2), Call(2, "down", 1)]
+    since_ms = building.press(calls)
+    building.wait("a car to leave for hall calls", lambda: any(map(is_leaving, building.cars)))
+    victim = next(car["car"] for car in building.cars if is_leaving(car))
+    programs.kill(f"node-{victim}")
+    step(f"node {victim} was killed on its way to hall calls")
+    live = [car for car in range(CARS) if car != victim]
+    await_served(building, calls, since_ms, live)
+    step(f"cars {live[0]} and {live[1]} served all {len(calls)} of them")
+
+
+def is_leaving(car: dict[str, Any]) -> bool:
+    return car["motor"] != "stop" and len(car["lamps"]["up"] + car["lamps"]["down"]) == FLOORS + 1
+
+
+def serve(building: Building, calls: Sequence[Call], live: Sequence[int], what: str) -> None:
+    """Press *calls*, wait until they are served and say *what* that means."""
+    since_ms = building.press(calls)
+    await_served(building, calls, since_ms, live)
+    step(what)
+
+
+def await_served(building: Building, calls: Sequence[Call], since_ms: float, live: Sequence[int]) -> None:
+    what = f"{len(calls)} calls to be served by cars {', '.join(map(str, live))}"
+    building.wait(what, lambda: all(building.is_served(call, since_ms, live) for call in calls))
+
+
+def main(command: list[str]) -> int:
+    if not command:
+        print("usage: smoke.py COMMAND...", file=sys.stderr)
+        return 2
+    scratch = Path(tempfile.mkdtemp(prefix="elevator-smoke-"))
+    programs = Programs(command, scratch)
+    try:
+        try_arguments(programs)
+        try_group(programs, scratch)
+        step(f"SIGTERM ended all in {programs.end():.1f} s, with status 0 and nothing left behind")
+    except (Failed, OSError, ValueError, subprocess.TimeoutExpired) as failure:
+        print(f"smoke: FAILED: {failure}", file=sys.stderr)
+        for log in sorted(scratch.glob("*.log")):
+            print(f"--- the end of {log.name}\n{log.read_text(errors='replace')[-2000:]}", file=sys.stderr)
+        return 1
+    finally:
+        kill(scratch.name)
+        shutil.rmtree(scratch, ignore_errors=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
