@@ -86,7 +86,7 @@ def node_parser() -> Parser:
     parser.add_argument("--floors", type=int, metavar="M", help="number of floors, 2..64 (4); the same on every node")
     parser.add_argument("--group", metavar="NAME", help="name of the group; others on the port are ignored (lab)")
     parser.add_argument("--net-port", type=int, metavar="PORT", help="UDP port of the group (20145)")
-    parser.add_argument("--broadcast", metavar="ADDRESS", help="where to broadcast (255.255.255.255)")
+    parser.add_argument("--broadcast", metavar="ADDRESS", help="where to broadcast (by every network interface)")
     parser.add_argument("--state-dir", metavar="DIR", help="where the record of calls is kept")
     parser.add_argument("--no-record", action="store_true", help="keep no record: promises end with this process")
     parser.add_argument("--config", type=Path, metavar="FILE", help="TOML file with any of these settings")

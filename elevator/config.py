@@ -8,6 +8,7 @@ from typing import Any
 
 import cattrs
 from attrs import Attribute, field, fields, frozen
+from attrs.validators import optional
 
 from elevator.model import MAX_CARS, MAX_FLOORS
 from elevator.wire import GROUP_LENGTH_MAX, strict
@@ -62,7 +63,8 @@ class Config:
     floors: int = field(default=4, validator=between(2, MAX_FLOORS))
     group: str = field(default="lab", validator=name)
     net_port: int = field(default=20145, validator=between(1, 65535))
-    broadcast: str = field(default="255.255.255.255", validator=ipv4)
+    broadcast: str | None = field(default=None, validator=optional(ipv4))
+    """Where to broadcast; None: by every interface."""
     state_dir: Path | None = None
     """Where the record is kept; None: $XDG_STATE_HOME/elevator/<group>-<id>."""
     no_record: bool = False

@@ -4,11 +4,13 @@ Drain everything that is readable, take one turn, sleep until something is reada
 of the panel that is the same as before, with no deadline reached, costs a comparison.
 """
 
+import fcntl
 import logging
 import random
 import select
 import signal
 import socket
+import struct
 import time
 from pathlib import Path
 from types import FrameType
@@ -23,7 +25,11 @@ from elevator.store import Memory, Store
 from elevator.turn import turn
 from elevator.wire import DATAGRAM_BYTES_MAX, FORMAT, Encoder, decode
 
-LOOPBACK = "127.255.255.255"
+EVERYBODY, LOOPBACK = "255.255.255.255", "127.255.255.255"
+LOOK_MS, LOOK_CUT_MS = 1000, 100
+"""How often to look which interfaces there are; and while none works."""
+SIOCGIFFLAGS, SIOCGIFADDR, IFF_UP, IFF_BROADCAST, IP_PKTINFO = 0x8913, 0x8915, 1, 2, 8
+"""Of Linux; see netdevice(7) and ip(7). Python's socket module does not name them."""
 DATAGRAMS_A_TURN = 256
 """Drained at most before the car is looked after again."""
 FIRST_INCARNATIONS = 1 << 32
@@ -49,15 +55,23 @@ class LogHandler(logging.StreamHandler[TextIO]):
 
 
 class Broadcast:
-    """The UDP broadcast port."""
+    """The UDP broadcast port.
+
+    Unless an address is configured, heartbeats leave by every interface that has one: a broadcast to 255.255.255.255
+    alone takes the default route, which a lab's switch without a router does not have. A node hears its own machine's
+    nodes by the same way, or over the loopback interface when there is no network.
+    """
 
     def __init__(self, config: Config, me: Author) -> None:
         self.group = config.group
-        self._cut = False
         self.oddities: dict[str, int] = {}
         self._encoder = Encoder(config.group)
         self._own = b"%s %d %d " % (FORMAT, *me)
-        self._address = (config.broadcast, config.net_port)
+        self._configured = config.broadcast
+        self._port = config.net_port
+        self._ways: list[Way] = []
+        self._look_at_ms = 0
+        self._cut = False
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.setblocking(False)
         for option in (socket.SO_REUSEADDR, socket.SO_REUSEPORT, socket.SO_BROADCAST):
@@ -66,16 +80,29 @@ class Broadcast:
 
     def send(self, heartbeat: Heartbeat) -> None:
         """Broadcast *heartbeat*. Without a network other nodes on this machine still hear it."""
+        now_ms = clock_ms()
+        if now_ms >= self._look_at_ms:
+            self._look_at_ms = now_ms + (LOOK_CUT_MS if self._cut else LOOK_MS)
+            self._ways = [(self._configured, [])] if self._configured else interfaces(self.socket)
         for datagram in self._encoder.encode(heartbeat):
-            try:
-                self.socket.sendto(datagram, self._address)
-                self._say_cut(cut=False, why="")
-            except OSError as error:
-                self._say_cut(cut=True, why=error.strerror or str(error))
-                try:
-                    self.socket.sendto(datagram, (LOOPBACK, self._address[1]))
-                except OSError:
-                    pass  # a heartbeat that is lost like any other
+            failures = [self._try(datagram, way) for way in self._ways]
+            cut = "" not in failures
+            if cut:
+                self._try(datagram, (LOOPBACK, []))
+            if cut != self._cut:
+                self._cut = cut
+                why = failures[0] if failures else "no network interface"
+                gone = f"cannot broadcast ({why}): only nodes on this machine hear this one"
+                log.warning(gone if cut else "broadcasting works again")
+
+    def _try(self, datagram: bytes, way: "Way") -> str:
+        """Send *datagram* by *way*; return why it could not be sent, empty if it was."""
+        address, ancillary = way
+        try:
+            self.socket.sendmsg([datagram], ancillary, 0, (address, self._port))
+        except OSError as error:
+            return error.strerror or str(error)
+        return ""
 
     def receive(self) -> tuple[Heartbeat, ...]:
         """Return what others have sent."""
@@ -96,15 +123,27 @@ class Broadcast:
                 heartbeats.append(heartbeat)
         return tuple(heartbeats)
 
-    def _say_cut(self, cut: bool, why: str) -> None:
-        """Log when the network goes away and when it comes back."""
-        if cut != self._cut:
-            self._cut = cut
-            gone = f"cannot broadcast ({why}): only nodes on this machine hear this one"
-            log.warning(gone if cut else "broadcasting works again")
-
     def _count(self, what: str) -> None:
         self.oddities[what] = self.oddities.get(what, 0) + 1
+
+
+Way = tuple[str, list[tuple[int, int, bytes]]]
+"""An address, and what tells the kernel by which interface to go there."""
+
+
+def interfaces(any_socket: socket.socket) -> list[Way]:
+    """Find a way for each interface that can broadcast and has an address. *any_socket* is for asking the kernel."""
+    ways: list[Way] = []
+    for index, name in socket.if_nameindex():
+        request = struct.pack("16s24x", name.encode())
+        try:
+            flags = struct.unpack_from("H", fcntl.ioctl(any_socket, SIOCGIFFLAGS, request), 16)[0]
+            fcntl.ioctl(any_socket, SIOCGIFADDR, request)
+        except OSError:
+            continue  # it has no address, or has just gone
+        if flags & IFF_UP and flags & IFF_BROADCAST:
+            ways.append((EVERYBODY, [(socket.IPPROTO_IP, IP_PKTINFO, struct.pack("i8x", index))]))
+    return ways
 
 
 class Signals:

@@ -35,7 +35,7 @@ ARCHITECTURE = {
     # The edge: where a node meets sockets, clocks and disks.
     "store": Rule("model wire", "sqlite3 time"),
     "hardware.server": Rule("model", "socket"),
-    "loop": Rule("model node turn wire store journal config hardware.server", "select signal socket time"),
+    "loop": Rule("model node turn wire store journal config hardware.server", "fcntl select signal socket time"),
     # The simulated building. It knows nodes at most; no node knows it.
     "sim.shaft": Rule("model"),
     "sim.machine": Rule("model sim.shaft"),
