@@ -7,14 +7,13 @@
 4. A disk that refuses is said loudly, and tried again once a second. The node serves on meanwhile.
 """
 
-import json
 import logging
 import sqlite3
 import time
 from pathlib import Path
 
-from elevator.model import MAX_FLOORS, Calls, Record
-from elevator.wire import BAD_INPUT, Entry, converter, dump, is_button, pack, unpack
+from elevator.model import Record
+from elevator.wire import BAD_INPUT, read_record, write_record
 
 VERSION = 1
 RETRY_S = 1.0
@@ -55,12 +54,8 @@ class Store:
     def load(self) -> Record | None:
         """Return the last record; None if there is none that can be read."""
         try:
-            row = self._database.execute("SELECT incarnation, calls FROM record").fetchone()
-            if row is None:
-                return None
-            incarnation, text = row
-            calls = unpack(converter.structure(json.loads(text), list[Entry]), MAX_FLOORS)
-            return Record(converter.structure(incarnation, int), within(calls, self._floors))
+            row = self._database.execute("SELECT text FROM record").fetchone()
+            return None if row is None else read_record(row[0], self._floors)
         except (sqlite3.DatabaseError, *BAD_INPUT) as error:
             self._database = self._set_aside(error)
             return None
@@ -68,9 +63,8 @@ class Store:
     def save(self, record: Record) -> bool:
         if time.monotonic() < self._retry_at:
             return False
-        text = dump(pack(record.calls))
         try:
-            self._database.execute("REPLACE INTO record VALUES (0, ?, ?)", (record.incarnation, text))
+            self._database.execute("REPLACE INTO record VALUES (0, ?)", (write_record(record),))
         except sqlite3.Error as error:
             log.error("the record cannot be written (%s); trying again every second", error)
             self._retry_at = time.monotonic() + RETRY_S
@@ -108,12 +102,6 @@ class Store:
         return connect(self.path)
 
 
-def within(calls: Calls, floors: int) -> Calls:
-    """Leave out calls that a building of *floors* floors cannot have: the node may have been given another one."""
-    live = {dot: call for dot, call in calls.live.items() if is_button(*call, floors)}
-    return Calls(live, calls.seen)
-
-
 def connect(path: Path) -> sqlite3.Connection:
     """Open the database at *path*, exclusively and with full synchronisation, and make its table."""
     database = sqlite3.connect(path, timeout=0.2, isolation_level=None)
@@ -125,9 +113,7 @@ def connect(path: Path) -> sqlite3.Connection:
         database.close()
         raise StoreError(f"the record {path} was written by a newer version of this program (format {version})")
     database.execute("BEGIN EXCLUSIVE")
-    database.execute(
-        "CREATE TABLE IF NOT EXISTS record (one INTEGER PRIMARY KEY CHECK (one = 0), incarnation INTEGER, calls TEXT)"
-    )
+    database.execute("CREATE TABLE IF NOT EXISTS record (one INTEGER PRIMARY KEY CHECK (one = 0), text TEXT)")
     database.execute(f"PRAGMA user_version = {VERSION}")
     database.execute("COMMIT")
     return database

@@ -1,4 +1,4 @@
-r"""Heartbeats as datagrams.
+r"""Heartbeats as datagrams, and the record as text.
 
 1. A datagram is one line of text and a JSON body: `elevator1 <id> <incarnation> <counter> <part> <parts>\n{...}`.
    What counts up is in the line, so that a body that has not changed is neither built nor parsed again.
@@ -33,6 +33,7 @@ from elevator.model import (
     Dot,
     Fault,
     Heartbeat,
+    Record,
 )
 
 FORMAT = b"elevator1"
@@ -209,6 +210,24 @@ def unpack(entries: list[Entry], floors: int) -> Calls:
         if len({tuple(call) for *call, _ in dots}) != len(dots) or len({age for *_, age in dots}) != len(dots):
             raise ValueError(f"twice the same press: {author}")
     return Calls(live, seen)
+
+
+def write_record(record: Record) -> str:
+    """Return *record* as the text that is kept on disk."""
+    return dump([record.incarnation, pack(record.calls)])
+
+
+def read_record(text: str, floors: int) -> Record:
+    """Read what `write_record` wrote, but for calls that a building of *floors* floors cannot have.
+
+    The node may have been given another building since. Raise one of BAD_INPUT if it is not a record.
+    """
+    incarnation, entries = converter.structure(json.loads(text), tuple[int, list[Entry]])
+    if not 0 <= incarnation <= COUNT_MAX:
+        raise ValueError(f"no incarnation: {incarnation}")
+    calls = unpack(entries, MAX_FLOORS)
+    live = {dot: call for dot, call in calls.live.items() if is_button(*call, floors)}
+    return Record(incarnation, Calls(live, calls.seen))
 
 
 def is_button(button: int, floor: int, car: int, floors: int) -> bool:
