@@ -22,6 +22,10 @@ run *ARGS: (_venv "runtime")
 test *ARGS: (_venv "dev")
     @{{python}} -m pytest "$@"
 
+# Run whole groups in virtual time with every fault, fresh seeds, for a minute; or as the arguments say.
+soak *ARGS: (_venv "runtime")
+    @{{python}} -m elevator soak "${@:---minutes=1}"
+
 # Check style, types and the C sources.
 check: (_venv "dev")
     {{python}} -m ruff check

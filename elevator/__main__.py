@@ -25,6 +25,8 @@ COMMANDS = """\
 other commands (each has its own --help):
   elevator demo      a simulated building with simulated elevators, real nodes and passengers, in this terminal
   elevator sim       simulated elevators for controllers to connect to
+  elevator soak      whole groups in virtual time with every fault, seed by seed: can a call be lost?
+  elevator soak      whole groups in virtual time with every fault, seed by seed: can a call be lost?
 """
 
 
@@ -47,6 +49,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             from elevator.sim import server
 
             return server.main(arguments[1:])
+        case ["soak"]:
+            from elevator import soak
+
+            return soak.main(arguments[1:])
+        case ["soak"]:
+            from elevator import soak
+
+            return soak.main(arguments[1:])
         case _:
             return node(arguments)
 

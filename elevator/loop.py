@@ -19,8 +19,8 @@ from typing import TextIO
 from elevator import journal
 from elevator.config import Config, ConfigError
 from elevator.hardware.server import ElevatorServer
-from elevator.model import Author, Calls, Heartbeat, Record, Tick
-from elevator.node import Node, boot, heartbeat, spoken, step, wake_at_ms
+from elevator.model import Author, Heartbeat, Tick
+from elevator.node import Node, boot, heartbeat, record, spoken, step, wake_at_ms
 from elevator.store import Memory, Store
 from elevator.turn import turn
 from elevator.wire import DATAGRAM_BYTES_MAX, FORMAT, Encoder, decode
@@ -32,8 +32,6 @@ SIOCGIFFLAGS, SIOCGIFADDR, IFF_UP, IFF_BROADCAST, IP_PKTINFO = 0x8913, 0x8915, 1
 """Of Linux; see netdevice(7) and ip(7). Python's socket module does not name them."""
 DATAGRAMS_A_TURN = 256
 """Drained at most before the car is looked after again."""
-FIRST_INCARNATIONS = 1 << 32
-NEXT_INCARNATIONS = 1 << 16
 
 log = logging.getLogger("elevator")
 
@@ -168,15 +166,13 @@ def run(config: Config, directory: Path | None) -> None:
     signals = Signals()
     host = resolve(config.host)
     disk = Memory() if directory is None else Store(directory, config.floors)
-    record = disk.load()
-    me = Author(config.id, next_incarnation(record))
-    calls = record.calls if record else Calls()
-    disk.save(Record(me.incarnation, calls))
-    network = Broadcast(config, me)
+    node = boot(config.id, config.floors, disk.load(), random.SystemRandom().randrange(1 << 32), clock_ms())
+    disk.save(record(node))
+    network = Broadcast(config, node.me)
     elevator = ElevatorServer(host, config.port, config.floors)
     log.info("node %d of group %s: elevator server %s:%d", config.id, config.group, config.host, config.port)
     try:
-        serve(signals, disk, network, elevator, boot(me, config.floors, calls, clock_ms()))
+        serve(signals, disk, network, elevator, node)
     finally:
         elevator.stop()
         disk.close()
@@ -224,13 +220,6 @@ def resolve(host: str) -> str:
         return socket.gethostbyname(host)
     except OSError as error:
         raise ConfigError(f"host {host}: {error.strerror or error}") from None
-
-
-def next_incarnation(record: Record | None) -> int:
-    """Return a number that no run of this node has had: above its predecessor's, or drawn from many."""
-    if record is None:
-        return 1 + random.SystemRandom().randrange(FIRST_INCARNATIONS)
-    return record.incarnation + 1 + random.SystemRandom().randrange(NEXT_INCARNATIONS)
 
 
 def clock_ms() -> int:

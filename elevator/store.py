@@ -16,7 +16,8 @@ from elevator.model import Record
 from elevator.wire import BAD_INPUT, read_record, write_record
 
 VERSION = 1
-RETRY_S = 1.0
+RETRY_S = 0.9
+"""How long a disk that refused is left alone; a node tries again once a second."""
 
 log = logging.getLogger(__name__)
 

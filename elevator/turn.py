@@ -1,13 +1,18 @@
 """One turn of a node against its three ports: the order in which things leave the program.
 
-The motor and the door wait for nothing. Then: record before broadcast, broadcast before lamp. The lab's loop and the
-simulated world run this very function.
+ 1. Motor and door first: they wait for nothing. And a door is open before anybody is told that its call was served, so
+    whoever is killed in between leaves a call that is served once more, not one that is lost.
+ 2. Then the record, then the heartbeat: what is told is on the disk.
+ 3. Lamps need no place in this order: a lamp is lit by values that say it is promised (see node.py).
+
+A tick that brings only signs of life changes nothing but the time of the next heartbeat, and goes a short way. The
+lab's loop and the simulated world run this very function.
 """
 
 from typing import Protocol
 
 from elevator.model import Heartbeat, Outputs, Record, Tick
-from elevator.node import Node, heartbeat, outputs, record, speak_at_ms, spoken, step
+from elevator.node import Node, heartbeat, hum, outputs, record, speak_at_ms, spoken, step
 
 
 class Disk(Protocol):
@@ -32,17 +37,22 @@ class Panel(Protocol):
 
 
 def turn(node: Node, tick: Tick, disk: Disk, network: Network, panel: Panel) -> Node:
-    """Step *node* once with *tick* and let out what follows from it."""
+    """Step *node* with *tick* and let out what follows from it."""
+    heard = hum(node, tick)
+    node = act(node, tick, disk, panel) if heard is None else heard
+    if tick.now_ms >= speak_at_ms(node):
+        network.send(heartbeat(node))
+        node = spoken(node)
+    return node
+
+
+def act(node: Node, tick: Tick, disk: Disk, panel: Panel) -> Node:
+    """Do what *tick* asks for: drive at once, make the record durable, light what has thereby been promised."""
     node = step(node, tick)
     panel.write(outputs(node))
-    before = node
     if node.calls is not node.recorded:
         saved = disk.save(record(node))
         durable = node.calls if saved else None
         node = step(node, Tick(tick.now_ms, tick.inputs, recorded=durable, disk_failed=not saved))
-    if tick.now_ms >= speak_at_ms(node):
-        network.send(heartbeat(node))
-        node = spoken(node)
-    if node.lit is not before.lit or node.drive is not before.drive:
         panel.write(outputs(node))
     return node

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 import cattrs
-from attrs import evolve, field, frozen
+from attrs import field, frozen
 from attrs.validators import ge, le, max_len
 
 from elevator.model import (
@@ -112,8 +112,7 @@ class Encoder:
 
     def encode(self, heartbeat: Heartbeat) -> list[bytes]:
         """Return the datagrams of *heartbeat*, one in all but the largest groups."""
-        last = self._last
-        if last is None or evolve(last, counter=heartbeat.counter) != heartbeat:
+        if self._last is None or not tells_the_same(self._last, heartbeat):
             self._bodies = bodies(self.group, heartbeat)
         self._last = heartbeat
         id, incarnation = heartbeat.sender
@@ -122,6 +121,12 @@ class Encoder:
             b"%s %d %d %d %d %d\n%s" % (FORMAT, id, incarnation, heartbeat.counter, part, parts, body)
             for part, body in enumerate(self._bodies)
         ]
+
+
+def tells_the_same(old: Heartbeat, new: Heartbeat) -> bool:
+    """Tell whether two heartbeats of one node have the same body."""
+    same = new.calls is old.calls and new.hears == old.hears and new.floors == old.floors
+    return same and new.car == old.car and new.claims == old.claims
 
 
 def bodies(group: str, heartbeat: Heartbeat) -> list[bytes]:
@@ -173,13 +178,16 @@ def decode(datagram: bytes, group: str) -> Heartbeat | None:
     id, incarnation, counter, part, parts = map(int, numbers)
     if id >= MAX_CARS or max(incarnation, counter) > COUNT_MAX or not part < parts <= PARTS_MAX:
         return None
-    told = structure(rest, group)
-    return told and evolve(told, sender=Author(id, incarnation), counter=counter, part=part, parts=parts)
+    body = structure(rest, group)
+    if body is None:
+        return None
+    floors, car, claims, hears, calls = body
+    return Heartbeat(Author(id, incarnation), counter, floors, car, claims, hears, calls, part, parts)
 
 
 @lru_cache(maxsize=256)
-def structure(body: bytes, group: str) -> Heartbeat | None:
-    """Read a body of *group* into a heartbeat without its line."""
+def structure(body: bytes, group: str) -> tuple[int, Car, Buttons, int, Calls] | None:
+    """Read a body of *group*: floors, car, claims, whom the sender hears, calls."""
     try:
         parsed = converter.structure(json.loads(body), Body)
         calls = unpack(parsed.calls, parsed.floors)
@@ -191,7 +199,7 @@ def structure(body: bytes, group: str) -> Heartbeat | None:
         return None
     public = Car(car.floor, car.direction, car.behaviour, car.fault)
     claims = Buttons(parsed.up, parsed.down)
-    return Heartbeat(Author(0, 0), 0, parsed.floors, public, claims, parsed.hears, calls)
+    return parsed.floors, public, claims, parsed.hears, calls
 
 
 def unpack(entries: list[Entry], floors: int) -> Calls:

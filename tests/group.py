@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable
 from attrs import define, evolve, field
 
 from elevator.hardware.server import changes, snapshot, sweep
-from elevator.model import Author, Button, Calls, Heartbeat, Inputs, Outputs, Record, Tick
-from elevator.node import Node, boot, wake_at_ms
+from elevator.model import Button, Heartbeat, Inputs, Outputs, Record, Tick
+from elevator.node import Node, boot, record, wake_at_ms
 from elevator.sim import machine as machines
 from elevator.sim.machine import Event, Machine
 from elevator.sim.shaft import Shaft, put
@@ -46,7 +46,7 @@ class Computer:
     server: bool = True
     inputs: Inputs | None = None
     sent: Outputs | None = None
-    incarnation: int = 0
+    lot: int = 0
     frozen: bool = False
     inbox: list[tuple[int, bytes]] = field(factory=list)
     outbox: list[bytes] = field(factory=list)
@@ -54,12 +54,9 @@ class Computer:
     encoder: Encoder = field(factory=lambda: Encoder("test"))
 
     def start(self) -> None:
-        record = self.disk.record
-        self.incarnation = record.incarnation + 1 if record else self.incarnation + 100
-        calls = record.calls if record else Calls()
-        author = Author(self.id, self.incarnation)
-        self.disk.save(Record(self.incarnation, calls))
-        self.node = boot(author, self.floors, calls, self.now_ms)
+        self.lot += 100
+        self.node = boot(self.id, self.floors, self.disk.record, self.lot, self.now_ms)
+        self.disk.save(record(self.node))
         self.sent = self.inputs = None
 
     def kill(self) -> None:

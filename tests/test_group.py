@@ -408,7 +408,7 @@ def test_l3_no_lamp_before_the_disk_or_with_a_failing_one_before_a_peer_has_it()
     group.run(1000)
     assert group.lit(0) == {("down", 3)}, "nobody has the new one: no promise"
     group[0].disk.full = False
-    group.run(100)
+    group.run(1100)
     assert ("down", 2) in group.lit(0)
     settle(group)
 
@@ -446,7 +446,7 @@ def test_a3_two_nodes_with_one_id_do_no_harm() -> None:
     twin.id = 0
     twin.kill()
     twin.disk.record = None
-    twin.incarnation = 50_000
+    twin.lot = 50_000
     twin.start()
     group.run(1500)
     for computer in (group[0], twin):

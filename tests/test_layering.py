@@ -40,9 +40,13 @@ ARCHITECTURE = {
     "sim.shaft": Rule("model"),
     "sim.machine": Rule("model sim.shaft"),
     "sim.passengers": Rule("model sim.machine"),
+    "sim.faults": Rule("model hardware.server"),
+    "sim.world": Rule("model journal hardware.server node turn wire sim.machine sim.shaft sim.faults sim.oracle"),
+    "sim.oracle": Rule("model calls node sim.machine sim.faults"),
     "sim.server": Rule("model sim.machine sim.shaft", "selectors signal socket time"),
     # The commands: they put the rest together.
-    "__main__": Rule("config loop store demo sim.server", "os"),
+    "__main__": Rule("config loop store demo soak sim.server", "os"),
+    "soak": Rule("sim.faults sim.oracle sim.world", "os select time"),
     "demo": Rule(
         "model sim.machine sim.passengers sim.server sim.shaft",
         "os rich shutil signal socket subprocess tempfile time",

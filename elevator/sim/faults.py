@@ -1,0 +1,145 @@
+"""What goes wrong in one simulated run, all of it drawn from the seed before the run begins.
+
+A plan is a value: a run is replayed from it exactly, and a failing one is made smaller by leaving faults out. Faults
+come and go while passengers press buttons; then all of them end, and what was promised must come true.
+"""
+
+import random
+from collections.abc import Iterable
+from enum import StrEnum
+
+from attrs import evolve, frozen
+
+from elevator.hardware.server import panel_buttons
+from elevator.model import Button
+
+
+class Kind(StrEnum):
+    """What can go wrong. Unless said otherwise it ends by itself at the fault's `until_ms`."""
+
+    KILL = "kill"
+    """A node's program ends at some point of a turn, and is started again."""
+    WIPE = "wipe"
+    """The same, and its disk is empty when it starts again."""
+    BLACKOUT = "blackout"
+    """All programs end at once and are started again, one after the other."""
+    FREEZE = "freeze"
+    """A program stands still. What is sent to it waits."""
+    CUT = "cut"
+    """The group falls into two parts."""
+    DEAF = "one way"
+    """One directed link carries nothing."""
+    WEATHER = "weather"
+    """Datagrams are lost, late and doubled on every link."""
+    MOTOR = "motor"
+    """A motor has no power."""
+    OBSTRUCT = "obstruct"
+    STOP = "stop button"
+    SERVER = "server"
+    """An elevator server hangs up and cannot be reached; its motor stops."""
+    DISK = "disk"
+    """A disk takes nothing."""
+
+
+SHARES = {
+    Kind.KILL: 6,
+    Kind.WIPE: 2,
+    Kind.BLACKOUT: 1,
+    Kind.FREEZE: 3,
+    Kind.CUT: 3,
+    Kind.DEAF: 2,
+    Kind.WEATHER: 4,
+    Kind.MOTOR: 3,
+    Kind.OBSTRUCT: 4,
+    Kind.STOP: 2,
+    Kind.SERVER: 3,
+    Kind.DISK: 1,
+}
+
+
+@frozen
+class Fault:
+    """One thing that goes wrong from *at_ms* to *until_ms*."""
+
+    kind: Kind
+    at_ms: int
+    until_ms: int
+    who: int
+    """The node it happens to; of a CUT, a bit mask of the nodes on one side."""
+    detail: int = 0
+    """Of a KILL or WIPE: at which step of a turn; of DEAF: the sender not heard; of WEATHER: loss in percent."""
+    delay_ms: int = 0
+    """Of WEATHER: the longest delay."""
+    doubled: int = 0
+    """Of WEATHER: datagrams doubled, in percent."""
+
+
+@frozen
+class Press:
+    """A button held down on the panel of a car from *at_ms* to *until_ms*."""
+
+    at_ms: int
+    until_ms: int
+    panel: int
+    button: Button
+    floor: int
+
+
+@frozen
+class Plan:
+    """One run. Times are milliseconds from its start."""
+
+    seed: int
+    cars: int
+    floors: int
+    calm_at_ms: int
+    """All faults have ended and nobody presses any more."""
+    faults: tuple[Fault, ...]
+    presses: tuple[Press, ...]
+
+
+def plan(seed: int, cars: int | None = None, floors: int | None = None) -> Plan:
+    """Draw a run of 1 to 9 *cars* and 2 to 20 *floors*, mostly few; one in ten has no faults at all."""
+    rng = random.Random(seed)
+    drawn_cars = rng.choice((1, 2, 3, 3, 3, 3, 4, 4, 5, rng.randint(6, 9)))
+    drawn_floors = rng.choice((2, 3, 4, 4, 4, 4, 6, 9, rng.randint(10, 20)))
+    cars, floors = cars or drawn_cars, floors or drawn_floors
+    calm_at_ms = rng.choice((20, 40, 60, 120)) * 1000
+    every_ms = rng.choice((3000, 6000, 12_000, 25_000))
+    count = 0 if rng.random() < 0.1 else calm_at_ms // every_ms + 1
+    faults = sorted((draw_fault(rng, cars, calm_at_ms) for _ in range(count)), key=lambda fault: fault.at_ms)
+    presses = sorted(draw_presses(rng, cars, floors, calm_at_ms), key=lambda press: press.at_ms)
+    return Plan(seed, cars, floors, calm_at_ms, tuple(faults), tuple(presses))
+
+
+def draw_fault(rng: random.Random, cars: int, calm_at_ms: int) -> Fault:
+    kind = rng.choices(list(SHARES), list(SHARES.values()))[0]
+    at_ms = rng.randint(0, calm_at_ms - 1)
+    lasts_ms = int(min(100 * 2 ** rng.uniform(0, 8.5), 40_000))
+    fault = Fault(kind, at_ms, min(at_ms + lasts_ms, calm_at_ms), rng.randrange(cars))
+    match kind:
+        case Kind.KILL | Kind.WIPE:
+            return evolve(fault, detail=rng.randrange(12))
+        case Kind.CUT:
+            return evolve(fault, who=rng.randrange(1 << cars))
+        case Kind.DEAF:
+            return evolve(fault, detail=rng.randrange(cars))
+        case Kind.WEATHER:
+            delay_ms = rng.choice((2, 10, 50, 500))
+            return evolve(fault, detail=rng.randint(1, 70), delay_ms=delay_ms, doubled=rng.choice((0, 10, 50)))
+        case _:
+            return fault
+
+
+def draw_presses(rng: random.Random, cars: int, floors: int, calm_at_ms: int) -> Iterable[Press]:
+    """Draw who presses what: people at random, and now and then somebody who hammers one button."""
+    buttons = list(panel_buttons(floors))
+    gap_ms = rng.choice((700, 2000, 6000, 15_000))
+    at_ms = 0
+    while (at_ms := at_ms + 1 + int(rng.expovariate(1 / gap_ms))) < calm_at_ms:
+        panel, (button, floor) = rng.randrange(cars), rng.choice(buttons)
+        times = rng.randint(5, 40) if rng.random() < 0.03 else 1
+        for n in range(times):
+            start_ms = at_ms + n * rng.randint(210, 600)
+            if start_ms < calm_at_ms:
+                yield Press(start_ms, start_ms + 200, panel, button, floor)

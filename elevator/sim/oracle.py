@@ -1,0 +1,238 @@
+"""What is true in the world, and what must therefore hold; the judge of a simulated run.
+
+Safety, after every event:
+ 1. No call from nowhere: each press in a node's set was made on its author's panel (G6).
+ 2. None is lost: a press leaves a set, or is passed over by it, only when it was served by a car with its door open
+    there, or replaced by a newer one of the same button (G1). Up and down are never served together (C2).
+ 3. No lamp without its guarantee: a call lights only when one of its presses is on the node's own disk and on the disk
+    of every peer that it counts on (L3).
+ 4. A lamp goes dark only when its call was served since the press for which it was lit (L4).
+ 5. Doors and motors do nothing dangerous; no car leaves its shaft (D1, C5).
+ 6. Without faults no two cars serve one press, and no door opens for nothing (A1, C1).
+Liveness, when the faults have ended: all panels agree (G5), everything promised is served, every car is able.
+
+Excused, because no program can promise it: a press whose last disk was wiped, or that was only ever on disks that took
+nothing; a dark lamp on the panel of a node whose disk was wiped, until it hears from others; and a car that runs out of
+its shaft while its program is frozen.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NoReturn, Protocol
+
+from attrs import evolve
+
+from elevator.calls import covers
+from elevator.model import Author, Button, Call, Calls, Dot, Fault, Inputs
+from elevator.node import Node, in_reach
+from elevator.sim import machine as machines
+from elevator.sim.faults import Kind, Plan
+from elevator.sim.machine import Machine
+
+NEWS_MS = 15
+"""How long the news of a service may take in a healthy group: a heartbeat waits for the one before it, then travels."""
+
+
+class Violation(Exception):
+    """Something that must never be."""
+
+
+class Host(Protocol):
+    """What is judged: a machine with its elevator, its program, if that is alive, and its disk."""
+
+    id: int
+    machine: Machine
+    node: Node | None
+    durable: Calls
+    inputs: Inputs | None
+    lamps_checked: object
+
+    def has(self, kind: Kind) -> bool:
+        """Tell whether a fault of this kind holds it."""
+
+
+class Oracle:
+    """Keeps the truth of one run and compares. *hosts* are those of the world, *clock* its time in milliseconds."""
+
+    def __init__(
+        self, plan: Plan, hosts: Sequence[Host], clock: Callable[[], int], tell: Callable[[str], None]
+    ) -> None:
+        cars = plan.cars
+        self.healthy = not plan.faults
+        self.hosts = hosts
+        self.clock = clock
+        self.tell = tell
+        self.born: dict[Dot, int] = {}
+        """When each press was made."""
+        self.call_of: dict[Dot, Call] = {}
+        self.open: dict[Dot, Call] = {}
+        """Presses neither served nor replaced."""
+        self.replaced: dict[Dot, Dot] = {}
+        """Which press took the place of an older one."""
+        self.server_of: dict[Dot, int] = {}
+        """Which car served each press first."""
+        self.served_at_ms: dict[Call, int] = {}
+        self.excused: set[Dot] = set()
+        self.promised: set[Dot] = set()
+        self.known: list[Calls] = [Calls()] * cars
+        """What each node was last seen to hold."""
+        self.saved: list[dict[Author, int]] = [{} for _ in range(cars)]
+        """How far each node's disk has ever been."""
+        self.lit: list[dict[Call, int]] = [{} for _ in range(cars)]
+        """Lamps that are lit, and the time of the oldest press for which they are."""
+        self.wiped: list[bool] = [False] * cars
+        self.doors: list[bool] = [False] * cars
+        self.reason_ms: list[int] = [-1] * cars
+        """When each car last served a press that nobody had served yet."""
+
+    def fail(self, why: str) -> NoReturn:
+        self.tell(f"VIOLATION: {why}")
+        raise Violation(f"{self.clock()} ms: {why}")
+
+    def note_start(self, host: Host, calls: Calls) -> None:
+        self.known[host.id] = calls
+
+    def note_saved(self, id: int, calls: Calls) -> None:
+        saved = self.saved[id]
+        for author, n in calls.seen.items():
+            if n > saved.get(author, 0):
+                saved[author] = n
+
+    def note_wiped(self, host: Host) -> None:
+        """Excuse what was on this disk alone."""
+        self.wiped[host.id] = True
+        others = [other for other in self.hosts if other is not host]
+        for dot in self.open:
+            if not any(dot in other.durable.live for other in others):
+                self.excused.add(dot)
+
+    def observe(self, host: Host, calls: Calls) -> None:
+        """Compare what a node holds now with what it held, and both with the truth."""
+        old = self.known[host.id]
+        if calls is old:
+            return
+        self.known[host.id] = calls
+        for dot in calls.live.keys() - old.live.keys():
+            if dot not in self.born:
+                self.birth(host, dot, calls.live[dot])
+        served = [dot for dot in self.open if covers(calls.seen, dot) and dot not in calls.live]
+        for dot in served:
+            self.service(host, dot, self.open[dot])
+        author = None if host.node is None else host.node.me
+        pressed = author is not None and calls.seen.get(author, 0) > old.seen.get(author, 0)
+        if served or pressed:  # A press at the car's own floor is served before anybody else hears of it.
+            self.reason_ms[host.id] = self.clock()
+        if {Button.UP, Button.DOWN} <= {self.call_of[dot].button for dot in served}:
+            self.fail(f"car {host.id} served up and down at once")
+        if host.machine.door:
+            for dot in old.live.keys() - calls.live.keys():
+                self.served_again(host, dot)
+
+    def birth(self, host: Host, dot: Dot, call: Call) -> None:
+        node = host.node
+        author = node.me if node is not None else dot.author
+        inputs = host.inputs
+        masks = (inputs.pressed.up, inputs.pressed.down, inputs.pressed.cab) if inputs else (0, 0, 0)
+        if dot.author != author or dot.author.id != host.id or not masks[call.button] >> call.floor & 1:
+            self.fail(f"node {host.id} has a call that nobody made: {dot} {call}")
+        for older in [d for d, c in self.open.items() if d.author == dot.author and c == call]:
+            del self.open[older]
+            self.replaced[older] = dot
+        self.born[dot], self.call_of[dot], self.open[dot] = self.clock(), call, call
+
+    def service(self, host: Host, dot: Dot, call: Call) -> None:
+        there = host.machine.door and host.machine.sensed == call.floor
+        if not there or (call.button is Button.CAB and call.car != host.id):
+            self.fail(f"node {host.id} lost {dot} {call}")
+        del self.open[dot]
+        self.server_of[dot] = host.id
+        self.served_at_ms[call] = self.clock()
+
+    def served_again(self, host: Host, dot: Dot) -> None:
+        """Note that a press that was served once before was served here as well, if it was."""
+        call = self.call_of[dot]
+        if host.machine.sensed == call.floor:
+            self.served_at_ms[call] = self.clock()
+
+    def check_lamps(self, host: Host) -> None:
+        """Judge the lamps of a panel that have just changed."""
+        if host.lamps_checked is host.machine.lamps:
+            self.check_machine(host)
+            return
+        host.lamps_checked = host.machine.lamps
+        self.check_machine(host)
+        lit = self.lit[host.id]
+        shown = set(calls_lit(host))
+        calls = host.durable if host.node is None else host.node.calls
+        for call in sorted(shown - lit.keys()):
+            lit[call] = self.light(host, call, [dot for dot, c in calls.live.items() if c == call])
+        for call in sorted(lit.keys() - shown):
+            since_ms = lit.pop(call)
+            if host.node is None and host.machine.door and host.machine.sensed == call.floor:
+                continue  # It died between opening its door and telling anybody; its successor will serve it again.
+            if self.served_at_ms.get(call, -1) < since_ms and not self.wiped[host.id]:
+                self.fail(f"the lamp of {call} at car {host.id} went dark unserved")
+
+    def light(self, host: Host, call: Call, dots: list[Dot]) -> int:
+        """Judge a lamp that has come on; return the time of the oldest press behind it."""
+        if not dots:
+            self.fail(f"the lamp of {call} at car {host.id} is lit for nothing")
+        if not any(self.is_guaranteed(host, dot) for dot in dots):
+            self.fail(f"the lamp of {call} at car {host.id} is lit without its guarantee: {dots}")
+        for dot in dots:
+            self.promised.add(dot)
+            if not any(dot in other.durable.live for other in self.hosts):
+                self.excused.add(dot)
+        return min(self.born[dot] for dot in dots)
+
+    def is_guaranteed(self, host: Host, dot: Dot) -> bool:
+        hosts = self.hosts
+        peers = [] if host.node is None else [hosts[id] for id in in_reach(host.node)]
+        own = covers(host.durable.seen, dot) or (host.has(Kind.DISK) and bool(peers))
+        return own and all(covers(self.saved[peer.id], dot) or peer.has(Kind.DISK) for peer in peers)
+
+    def check_machine(self, host: Host) -> None:
+        """Judge what a car has just done."""
+        machine = host.machine
+        if machine.out and host.has(Kind.FREEZE):
+            host.machine = machine = evolve(machine, counts=evolve(machine.counts, out_of_bounds=0))
+        if machines.misbehaviour(machine.counts):
+            self.fail(f"car {host.id} misbehaved: {machine.counts}")
+        if machine.counts.bad_requests:
+            self.fail(f"car {host.id} was asked for what there is not: {machine.last_bad}")
+        if self.healthy and machine.door and not self.doors[host.id] and self.reason_ms[host.id] != self.clock():
+            here = [ms for call, ms in self.served_at_ms.items() if call.floor == machine.sensed]
+            if self.clock() - max(here, default=0) > NEWS_MS:
+                self.fail(f"car {host.id} opened its door for nothing")
+        self.doors[host.id] = machine.door
+
+    def check_agreement(self) -> None:
+        """Judge whether all panels show the same hall calls (G5)."""
+        panels = [{call for call in calls_lit(host) if call.button is not Button.CAB} for host in self.hosts]
+        if any(panel != panels[0] for panel in panels):
+            self.fail(f"the panels do not agree: {panels}")
+
+    def check_end(self) -> None:
+        """Judge a world in which nothing is left to do."""
+        for dot in sorted(self.promised):
+            last = dot
+            while last in self.replaced:
+                last = self.replaced[last]
+            if {dot, last} & self.excused:
+                continue
+            if self.served_at_ms.get(self.call_of[dot], -1) < self.born[dot]:
+                self.fail(f"{dot} {self.call_of[dot]} was promised and never served")
+        for host in self.hosts:
+            assert host.node is not None
+            if host.node.drive.fault is not Fault.NONE:
+                self.fail(f"car {host.id} is still out of service: {host.node.drive.fault}")
+
+
+def calls_lit(host: Host) -> list[Call]:
+    """Name the calls whose lamps are lit on a panel."""
+    lamps = host.machine.lamps
+    car = {Button.UP: -1, Button.DOWN: -1, Button.CAB: host.id}
+    return [
+        Call(button, floor, car[button])
+        for button in Button
+        for floor in machines.floors_of(machines.mask(lamps, button))
+    ]

@@ -1,0 +1,393 @@
+"""A whole group in virtual time: production nodes, simulated everything else, from one seed.
+
+ 1. Nodes take the turns of turn.py. Their datagrams, records and hardware messages go through the production codecs;
+    the network, the disks, the clock, the processes, the shafts and the people are simulated here.
+ 2. Time is an integer of milliseconds and jumps from event to event. A sweep of a panel on which nothing has changed
+    tells a node nothing, so it is left out: panels are swept, on the grid of every 10 ms, when they have changed.
+ 3. A program may be killed at every step of a turn: before and after each write to hardware, disk and network.
+ 4. After every event oracle.py compares what the nodes believe with what was truly pressed, saved and served.
+ 5. When all faults have ended, everything that was promised must be served in time, and all panels agree.
+
+Everything random comes from the plan and from generators seeded by it, so a run repeats itself to the byte: the digest
+of its transcript shows it.
+"""
+
+import random
+from collections.abc import Iterable
+from hashlib import blake2b
+from heapq import heappop, heappush
+
+from attrs import define, evolve, field
+
+from elevator import journal
+from elevator.hardware.server import SWEEP_MS, changes, snapshot, sweep
+from elevator.model import Calls, Heartbeat, Inputs, Outputs, Record, Tick
+from elevator.node import FROZEN_MS, Node, boot, record, starvation_ms, wake_at_ms
+from elevator.sim import machine as machines
+from elevator.sim.faults import Fault as Trouble
+from elevator.sim.faults import Kind, Plan, Press
+from elevator.sim.machine import Event, Machine
+from elevator.sim.oracle import Oracle
+from elevator.sim.shaft import Shaft, end
+from elevator.turn import turn
+from elevator.wire import Encoder, decode, read_record, write_record
+
+GROUP = "world"
+BACKLOG_MAX = 300
+"""Datagrams that wait for a frozen program; a real socket's buffer holds about as many."""
+AGREE_MS = 1500
+"""How long after the last fault all panels must agree: 1 s after it, and nodes listen first."""
+FOREVER = 1 << 60
+
+
+class Died(Exception):
+    """A program is killed at this very point."""
+
+
+@define(eq=False)
+class Host:
+    """One machine with its disk, its program and its elevator. To the program it is disk, network and panel."""
+
+    world: "World"
+    id: int
+    machine: Machine
+    node: Node | None = None
+    disk: str | None = None
+    durable: Calls = Calls()
+    """What `disk` holds."""
+    inputs: Inputs | None = None
+    sent: Outputs | None = None
+    backlog: list[Heartbeat] = field(factory=list)
+    off: dict[Kind, int] = field(factory=dict)
+    """How many faults of each kind hold it at present."""
+    doom: int | None = None
+    """After how many more steps its program dies."""
+    frozen_at_ms: int = 0
+    wake_ms: int = FOREVER
+    sweep_ms: int = FOREVER
+    machine_ms: int = FOREVER
+    lamps_checked: object = None
+
+    def has(self, kind: Kind) -> bool:
+        return self.off.get(kind, 0) > 0
+
+    # The three ports of a turn
+
+    def save(self, record: Record) -> bool:
+        self.step_of_turn()
+        if self.has(Kind.DISK):
+            return False
+        self.world.oracle.observe(self, record.calls)
+        self.disk, self.durable = write_record(record), record.calls
+        self.world.oracle.note_saved(self.id, record.calls)
+        self.step_of_turn()
+        return True
+
+    def send(self, heartbeat: Heartbeat) -> None:
+        self.step_of_turn()
+        self.world.oracle.observe(self, heartbeat.calls)
+        self.world.broadcast(self.id, heartbeat)
+        self.step_of_turn()
+
+    def write(self, outputs: Outputs) -> None:
+        if self.has(Kind.SERVER) or outputs == self.sent:
+            return
+        self.step_of_turn()
+        self.exchange(changes(self.sent, outputs, self.world.plan.floors))
+        lamps = self.sent.lamps if outputs.lamps is None and self.sent else outputs.lamps
+        self.sent = evolve(outputs, lamps=lamps)
+        self.step_of_turn()
+
+    def step_of_turn(self) -> None:
+        if self.doom is not None:
+            if self.doom == 0:
+                raise Died
+            self.doom -= 1
+
+    # The elevator
+
+    def exchange(self, requests: bytes) -> bytes:
+        answer = machines.answer(self.machine, requests, self.world.now_ms)
+        self.take(answer.machine, answer.events)
+        return answer.replies
+
+    def take(self, machine: Machine, events: Iterable[Event] = ()) -> None:
+        """Put *machine* in the place of the old one, and sweep it if its panel looks different."""
+        self.machine = machine
+        self.machine_ms = machines.wake_at_ms(machine) or FOREVER
+        now_ms = self.world.now_ms
+        self.sweep_ms = min(self.sweep_ms, now_ms + (self.id * 3 - now_ms) % SWEEP_MS)
+        for event in events:
+            self.world.tell(f"car {self.id}: {event.kind} {event.value} {event.button} {event.floor}")
+
+    def change(self, machine: Machine) -> None:
+        self.take(machine, machines.changes(self.machine, machine, self.world.now_ms))
+
+
+class World:
+    """One run of one plan. `run` raises Violation if anything is not as it must be."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.now_ms = 0
+        self.rng = random.Random(f"world {plan.seed}")
+        self.hosts: list[Host] = []
+        self.oracle = Oracle(plan, self.hosts, lambda: self.now_ms, self.tell)
+        self.queue: list[tuple[int, int, int, Heartbeat]] = []
+        self.number = 0
+        self.script = script(plan)
+        self.weather: list[Trouble] = []
+        self.cuts: list[Trouble] = []
+        self.digest = blake2b(digest_size=16)
+        self.transcript: list[str] = []
+        self.encoders = [Encoder(GROUP) for _ in range(plan.cars)]
+        shaft = Shaft(plan.floors)
+        for id in range(plan.cars):
+            place = self.rng.randint(0, end(shaft))
+            self.hosts.append(Host(self, id, machines.machine(evolve(shaft, place=place))))
+        for host in self.hosts:
+            host.take(host.machine)
+            self.start(host)
+
+    def tell(self, line: str) -> None:
+        """Write a line of the transcript."""
+        line = f"{self.now_ms:>9} {line}"
+        self.digest.update(line.encode() + b"\n")
+        self.transcript.append(line)
+
+    def run(self) -> None:
+        """Run the whole plan."""
+        calm_at_ms = self.plan.calm_at_ms
+        self.run_until(calm_at_ms)
+        self.run_until(calm_at_ms + AGREE_MS)
+        self.oracle.check_agreement()
+        deadline_ms = calm_at_ms + patience_ms(self.plan.floors)
+        while not self.is_quiet():
+            if self.now_ms > deadline_ms:
+                self.oracle.fail("not everything was served in time")
+            self.run_until(self.now_ms + 1000)
+        self.oracle.check_end()
+
+    def is_quiet(self) -> bool:
+        """Tell whether nothing is left to do, anywhere."""
+        return all(
+            host.node is not None and not host.node.calls.live and host.machine.lamps == NO_LAMPS for host in self.hosts
+        )
+
+    def run_until(self, end_ms: int) -> None:
+        while True:
+            at_ms = self.queue[0][0] if self.queue else FOREVER
+            if self.script and self.script[-1][0] <= at_ms:
+                at_ms = self.script[-1][0]
+            soonest = None
+            for host in self.hosts:
+                due_ms = min(host.wake_ms, host.sweep_ms, host.machine_ms)
+                if due_ms < at_ms:
+                    at_ms, soonest = due_ms, host
+            if at_ms > end_ms:
+                self.now_ms = end_ms
+                return
+            self.now_ms = at_ms
+            if soonest is not None:
+                self.attend(soonest)
+            elif self.script and self.script[-1][0] == at_ms:
+                _, begins, what = self.script.pop()
+                if isinstance(what, Press):
+                    self.press(what, begins)
+                else:
+                    self.trouble(what, begins)
+            else:
+                _, _, receiver, heartbeat = heappop(self.queue)
+                self.deliver(self.hosts[receiver], heartbeat)
+
+    def attend(self, host: Host) -> None:
+        """Do what is due at *host*."""
+        if host.machine_ms <= self.now_ms:
+            host.take(*machines.settle(host.machine, self.now_ms))
+            self.oracle.check_machine(host)
+        elif host.sweep_ms <= self.now_ms:
+            host.sweep_ms = FOREVER
+            self.sweep(host)
+        else:
+            host.wake_ms = FOREVER
+            self.turn(host, ())
+
+    def sweep(self, host: Host) -> None:
+        if host.node is None or host.has(Kind.FREEZE):
+            return
+        floors = self.plan.floors
+        inputs = None if host.has(Kind.SERVER) else snapshot(host.exchange(sweep(floors)), floors)
+        host.sweep_ms = FOREVER
+        if inputs != host.inputs:
+            host.inputs = inputs
+            self.turn(host, ())
+
+    def deliver(self, host: Host, heartbeat: Heartbeat) -> None:
+        if host.node is None:
+            return
+        if host.has(Kind.FREEZE):
+            if len(host.backlog) < BACKLOG_MAX:
+                host.backlog.append(heartbeat)
+            return
+        self.turn(host, (heartbeat,))
+
+    def turn(self, host: Host, heartbeats: tuple[Heartbeat, ...]) -> None:
+        """Let the program of *host* take a turn, or die in it."""
+        before = host.node
+        if before is None or host.has(Kind.FREEZE):
+            return
+        try:
+            host.node = turn(before, Tick(self.now_ms, host.inputs, heartbeats), host, host, host)
+        except Died:
+            self.die(host)
+            self.oracle.check_lamps(host)
+            return
+        after = host.node
+        host.wake_ms = wake_at_ms(after)
+        if after.quiet_until_ms != before.quiet_until_ms or after.calls is not before.calls:
+            for line in journal.news(before, after):
+                self.tell(f"node {host.id}: {line}")
+            self.oracle.observe(host, after.calls)
+        self.oracle.check_lamps(host)
+
+    def broadcast(self, sender: int, heartbeat: Heartbeat) -> None:
+        datagrams = self.encoders[sender].encode(heartbeat)
+        loss = max((trouble.detail for trouble in self.weather), default=0)
+        delay_ms = max((trouble.delay_ms for trouble in self.weather), default=0)
+        doubled = max((trouble.doubled for trouble in self.weather), default=0)
+        for datagram in datagrams:
+            heard = decode(datagram, GROUP)
+            assert heard is not None, datagram
+            for receiver in range(self.plan.cars):
+                if receiver == sender or not self.is_linked(sender, receiver):
+                    continue
+                if loss and self.rng.randrange(100) < loss:
+                    continue
+                for _ in range(2 if doubled and self.rng.randrange(100) < doubled else 1):
+                    self.number += 1
+                    late_ms = self.rng.randint(1, delay_ms) if delay_ms else 1
+                    heappush(self.queue, (self.now_ms + late_ms, self.number, receiver, heard))
+
+    def is_linked(self, sender: int, receiver: int) -> bool:
+        for cut in self.cuts:
+            if cut.kind is Kind.DEAF:
+                if (cut.detail, cut.who) == (sender, receiver):
+                    return False
+            elif (cut.who >> sender ^ cut.who >> receiver) & 1:
+                return False
+        return True
+
+    def start(self, host: Host) -> None:
+        """Start the program of *host*."""
+        floors = self.plan.floors
+        kept = None if host.disk is None else read_record(host.disk, floors)
+        node = boot(host.id, floors, kept, self.rng.randrange(1 << 32), self.now_ms)
+        self.tell(f"node {host.id} starts {'with' if kept else 'without'} a record")
+        host.doom = host.inputs = host.sent = None
+        host.backlog.clear()
+        self.oracle.note_start(host, node.calls)
+        if not host.has(Kind.DISK):
+            host.save(record(node))
+        host.node = node
+        host.wake_ms = self.now_ms
+        host.take(host.machine)
+
+    def die(self, host: Host) -> None:
+        """End the program of *host*: its connection breaks, and with it the motor stops."""
+        self.tell(f"node {host.id} dies")
+        host.node = host.doom = host.sent = host.inputs = None
+        host.wake_ms = FOREVER
+        host.change(machines.disconnect(host.machine, self.now_ms))
+
+    def press(self, press: Press, begins: bool) -> None:
+        host = self.hosts[press.panel]
+        if begins:
+            machine = machines.press(host.machine, press.button, press.floor, press.until_ms)
+            host.change(machines.settle(machine, self.now_ms)[0])
+
+    def trouble(self, trouble: Trouble, begins: bool) -> None:
+        """Let a fault begin or end."""
+        self.tell(f"{trouble.kind} {'begins' if begins else 'ends'}: {trouble}")
+        match trouble.kind:
+            case Kind.WEATHER:
+                self.weather = [*self.weather, trouble] if begins else [t for t in self.weather if t is not trouble]
+            case Kind.CUT | Kind.DEAF:
+                self.cuts = [*self.cuts, trouble] if begins else [t for t in self.cuts if t is not trouble]
+            case Kind.BLACKOUT:
+                for host in self.hosts:
+                    self.hold(host, trouble, begins)
+            case _:
+                self.hold(self.hosts[trouble.who], trouble, begins)
+
+    def hold(self, host: Host, trouble: Trouble, begins: bool) -> None:
+        """Let a fault of one host begin or end; faults of one kind may overlap."""
+        kind = trouble.kind
+        host.off[kind] = host.off.get(kind, 0) + (1 if begins else -1)
+        changed = host.off[kind] == (1 if begins else 0)
+        match kind:
+            case Kind.KILL | Kind.WIPE | Kind.BLACKOUT:
+                self.kill_or_start(host, trouble, begins)
+            case Kind.FREEZE if changed:
+                if begins:
+                    host.frozen_at_ms = self.now_ms
+                else:
+                    self.thaw(host)
+            case Kind.MOTOR if changed:
+                host.change(machines.power(host.machine, not begins, self.now_ms))
+            case Kind.OBSTRUCT if changed:
+                host.change(evolve(host.machine, obstructed=begins))
+            case Kind.STOP if changed:
+                host.change(evolve(host.machine, stop=begins))
+            case Kind.SERVER if changed:
+                host.sent = None
+                if begins:
+                    host.change(machines.disconnect(host.machine, self.now_ms))
+                host.take(host.machine)
+            case _:
+                pass
+
+    def kill_or_start(self, host: Host, trouble: Trouble, begins: bool) -> None:
+        if begins and host.node is not None:
+            if trouble.detail and not host.has(Kind.FREEZE) and not host.has(Kind.BLACKOUT):
+                host.doom = trouble.detail
+            else:
+                self.die(host)
+        if begins or any(host.has(kind) for kind in (Kind.KILL, Kind.WIPE, Kind.BLACKOUT)):
+            return
+        host.doom = None
+        if trouble.kind is Kind.WIPE:
+            if host.node is not None:
+                self.die(host)
+            self.oracle.note_wiped(host)
+            host.disk, host.durable = None, Calls()
+        if host.node is None:
+            self.start(host)
+
+    def thaw(self, host: Host) -> None:
+        """Let a frozen program go on: it finds everything that came meanwhile, and its panel's old answer."""
+        heartbeats, host.backlog = tuple(host.backlog), []
+        if host.machine.out:  # Its operator has seen it, too.
+            host.change(machines.put_back(host.machine, self.now_ms))
+        if self.now_ms - host.frozen_at_ms >= FROZEN_MS:
+            host.inputs = None
+        self.turn(host, heartbeats)
+        host.take(host.machine)
+
+
+NO_LAMPS = Machine(Shaft(2)).lamps
+
+
+def script(plan: Plan) -> list[tuple[int, bool, Trouble | Press]]:
+    """Put what the plan does in order, the last thing first."""
+    acts: list[tuple[int, bool, Trouble | Press]] = [(press.at_ms, True, press) for press in plan.presses]
+    for trouble in plan.faults:
+        acts += [(trouble.at_ms, True, trouble), (trouble.until_ms, False, trouble)]
+    return sorted(acts, key=lambda act: (act[0], act[1]), reverse=True)
+
+
+def patience_ms(floors: int) -> int:
+    """Return how long a group may take after the last fault to serve everything that can be lit at once.
+
+    Enough for one car to serve every button with the guard against starvation, generously.
+    """
+    return starvation_ms(floors) + 6 * floors * 3500 + 8 * floors * 2500 + 20_000

@@ -1,0 +1,86 @@
+"""The world: seeds that must pass, runs that repeat themselves to the byte, and the command around it."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+from attrs import evolve
+
+from elevator import soak
+from elevator.sim.faults import Fault, Kind, Plan, plan
+from elevator.sim.world import World
+
+FOUND = {
+    446: "with a failing disk a service was told before the door opened",
+    32: "two cars opened for one press where one stood with its door open",
+    92: "(of the oracle) a press that replaced another was lost with its only disk",
+    234: "(of the oracle) killed between opening a door and recording it",
+}
+"""Seeds that once failed, and why."""
+
+
+@pytest.mark.parametrize("seed", FOUND)
+def test_what_was_found_once_stays_mended(seed: int) -> None:
+    done, transcript = soak.outcome(plan(seed))
+    assert not done.violation, "\n".join(transcript[-40:])
+
+
+@pytest.mark.parametrize("decade", range(6))
+def test_seeds_pass(decade: int) -> None:
+    for seed in range(10 * decade + 1, 10 * decade + 11):
+        done, transcript = soak.outcome(plan(seed))
+        assert not done.violation, f"seed {seed}: " + "\n".join(transcript[-40:])
+
+
+def test_a_run_repeats_itself_also_in_another_process_with_other_hashes() -> None:
+    here = soak.outcome(plan(7))[0].digest
+    assert soak.outcome(plan(7))[0].digest == here
+    command = [sys.executable, "-m", "elevator", "soak", "--seeds", "7"]
+    for hash_seed in ("1", "2"):
+        other = subprocess.run(
+            command, env=os.environ | {"PYTHONHASHSEED": hash_seed}, capture_output=True, text=True, check=True
+        )
+        assert here in other.stdout
+
+
+def test_different_seeds_are_different_runs() -> None:
+    assert len({(each.calm_at_ms, each.faults, each.presses) for each in map(plan, range(50))}) == 50
+    drawn = [plan(seed) for seed in range(300)]
+    assert {fault.kind for each in drawn for fault in each.faults} == set(Kind)
+    assert {each.cars for each in drawn} == set(range(1, 10))
+    assert any(not each.faults for each in drawn)
+
+
+def test_shrinking_keeps_what_makes_a_run_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = plan(4, 3, 4)
+    culprit = whole.presses[5]
+
+    def fails_with_culprit(smaller: Plan) -> tuple[soak.Outcome, list[str]]:
+        return soak.Outcome(3, 0, 0, "", "bad" if culprit in smaller.presses else ""), []
+
+    monkeypatch.setattr(soak, "outcome", fails_with_culprit)
+    assert soak.shrink(whole) == evolve(whole, faults=(), presses=(culprit,))
+
+
+def test_a_campaign_reports_and_its_status_says_whether_all_passed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert soak.main(["--seeds", "1..4", "--jobs", "2"]) == 0
+    assert "4 passed, 0 failed" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--seeds", "x"], ["--cars", "0"], ["--floors", "99"], ["--faults", "a"], ["-q"]]
+)
+def test_wrong_arguments_get_one_line_and_status_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        soak.main(arguments)
+    assert stop.value.code == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_every_kind_of_fault_can_hit_a_running_group() -> None:
+    for kind in Kind:
+        fault = Fault(kind, 5000, 9000, who=1, detail=3)
+        world = World(evolve(plan(5, 3, 4), faults=(fault,), calm_at_ms=20_000))
+        world.run()
+        assert any(f"{kind} begins" in line for line in world.transcript)
