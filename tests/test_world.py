@@ -15,6 +15,9 @@ FOUND = {
     446: "with a failing disk a service was told before the door opened",
     32: "two cars opened for one press where one stood with its door open",
     92: "(of the oracle) a press that replaced another was lost with its only disk",
+    391073090: "(of the oracle) a lamp lit for a press that a newer one had just replaced was shown after a reconnect",
+    5378: "(of the oracle) a car needs time to find a floor",
+    5624: "(of the oracle) a peer's disk had just been mended and not yet written",
     234: "(of the oracle) killed between opening a door and recording it",
 }
 """Seeds that once failed, and why."""

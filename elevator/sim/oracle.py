@@ -187,8 +187,13 @@ class Oracle:
     def is_guaranteed(self, host: Host, dot: Dot) -> bool:
         hosts = self.hosts
         peers = [] if host.node is None else [hosts[id] for id in in_reach(host.node)]
-        own = covers(host.durable.seen, dot) or (host.has(Kind.DISK) and bool(peers))
-        return own and all(covers(self.saved[peer.id], dot) or peer.has(Kind.DISK) for peer in peers)
+        own = covers(host.durable.seen, dot) or (has_failing_disk(host) and bool(peers))
+        # A peer may hold an older press of the same call instead, which this one replaced a moment ago.
+        call = self.call_of[dot]
+        return own and all(
+            covers(self.saved[peer.id], dot) or call in peer.durable.live.values() or has_failing_disk(peer)
+            for peer in peers
+        )
 
     def check_machine(self, host: Host) -> None:
         """Judge what a car has just done."""
@@ -225,6 +230,11 @@ class Oracle:
             assert host.node is not None
             if host.node.drive.fault is not Fault.NONE:
                 self.fail(f"car {host.id} is still out of service: {host.node.drive.fault}")
+
+
+def has_failing_disk(host: Host) -> bool:
+    """Tell whether a node has nothing but its memory to promise with. Others then take its word all the same."""
+    return host.has(Kind.DISK) or (host.node is not None and host.node.disk_failed)
 
 
 def calls_lit(host: Host) -> list[Call]:
