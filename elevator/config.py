@@ -48,6 +48,16 @@ def ipv4(_: object, attribute: "Attribute[str]", value: str) -> None:
         raise ValueError(f"{flag(attribute.name)} must be an IPv4 address, not {value!r}") from None
 
 
+def host_name(_: object, attribute: "Attribute[str]", value: str) -> None:
+    if not value.isprintable() or not value:
+        raise ValueError(f"{flag(attribute.name)} must be a name or an address, not {value!r}")
+
+
+def path(_: object, attribute: "Attribute[Path]", value: Path) -> None:
+    if "\0" in str(value):
+        raise ValueError(f"{flag(attribute.name)} must be a path, not {str(value)!r}")
+
+
 def level(_: object, attribute: "Attribute[str]", value: str) -> None:
     if value not in LOG_LEVELS:
         raise ValueError(f"{flag(attribute.name)} must be one of {', '.join(LOG_LEVELS)}, not {value!r}")
@@ -58,14 +68,14 @@ class Config:
     """The settings of one node. Their names are those of the flags and of the keys in the configuration file."""
 
     id: int = field(validator=between(0, MAX_CARS - 1))
-    host: str = "127.0.0.1"
+    host: str = field(default="127.0.0.1", validator=host_name)
     port: int = field(default=15657, validator=between(1, 65535))
     floors: int = field(default=4, validator=between(2, MAX_FLOORS))
     group: str = field(default="lab", validator=name)
     net_port: int = field(default=20145, validator=between(1, 65535))
     broadcast: str | None = field(default=None, validator=optional(ipv4))
     """Where to broadcast; None: by every interface."""
-    state_dir: Path | None = None
+    state_dir: Path | None = field(default=None, validator=optional(path))
     """Where the record is kept; None: $XDG_STATE_HOME/elevator/<group>-<id>."""
     no_record: bool = False
     log_level: str = field(default="info", validator=level)

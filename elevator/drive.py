@@ -29,7 +29,8 @@ DOUBT_MS = 100
 """How long an impossible floor report must last to be believed: longer than a glitch, shorter than a sensor's reach."""
 NEVER_MS = 1 << 62
 SEARCH_MS = 4000
-"""How long to look for a floor in one direction."""
+"""How long to look for a floor in one direction at first; twice as long at each turn, to get further than before."""
+SEARCH_MAX_MS = 64_000
 RETRY_MS = 1000
 """How often a motor that does not move is told again."""
 TRAVEL_PRIOR_MS = 2000
@@ -69,6 +70,8 @@ class Drive:
     """When the present stretch on or off a sensor began; None if it was interrupted and cannot be learned from."""
     due_at_ms: int = 0
     """When a moving car must have seen its next sensor edge."""
+    search_ms: int = SEARCH_MS
+    """How long the present search for a floor goes in one direction."""
     motor_try: int = 0
     travel_ms: Mapping[tuple[int, Direction], int] = {}
     """Learned time from leaving a floor's sensor in a direction to reaching the next."""
@@ -93,7 +96,8 @@ class Surroundings:
 def drive(car: Drive, now_ms: int, inputs: Inputs | None, around: Surroundings) -> tuple[Drive, frozenset[Call]]:
     """Advance *car* to *now_ms* with what its panel says; return it with the calls it serves by an open door."""
     if inputs is None:
-        return evolve(car, held=True, fault=Fault.SERVER, certain=False, since_ms=None), frozenset()
+        car = evolve(car, held=True, fault=Fault.SERVER, certain=False, since_ms=None, believe_at_ms=None)
+        return car, frozenset()
     car = locate(car, now_ms, inputs.floor, around.floors)
     car = hold(car, now_ms, held=inputs.stop or around.listening)
     car = watch_door(car, now_ms, inputs)
@@ -106,7 +110,7 @@ def drive(car: Drive, now_ms: int, inputs: Inputs | None, around: Surroundings) 
         elif not car.obstructed and now_ms >= car.close_at_ms:
             car = depart(car, now_ms, around)
         if car.behaviour is Behaviour.DOOR_OPEN:
-            car, served = attend(car, now_ms, around)
+            car, served = attend(watch_door(car, now_ms, inputs), now_ms, around)
     return (car if car.fault is (fault := diagnose(car, now_ms, inputs)) else evolve(car, fault=fault)), served
 
 
@@ -161,7 +165,7 @@ def reach(car: Drive, now_ms: int, floor: int) -> Drive:
         leg, took_ms = (car.floor, car.direction), now_ms - car.since_ms
         learned = {**learned, leg: settle(learned.get(leg, took_ms), took_ms)}
     car = evolve(car, floor=floor, at_floor=True, certain=True, undecided=True, travel_ms=learned, since_ms=now_ms)
-    return evolve(car, fault=Fault.NONE, due_at_ms=now_ms + patience_ms(car))
+    return evolve(car, fault=Fault.NONE, due_at_ms=now_ms + patience_ms(car), search_ms=SEARCH_MS)
 
 
 def settle(learned_ms: int, took_ms: int) -> int:
@@ -172,7 +176,7 @@ def settle(learned_ms: int, took_ms: int) -> int:
 def patience_ms(car: Drive) -> int:
     """Return how long the next sensor edge of a moving *car* may take."""
     if car.floor is None:
-        return SEARCH_MS
+        return car.search_ms
     if car.at_floor:
         usual_ms = car.clear_ms
     else:
@@ -209,7 +213,8 @@ def travel(car: Drive, now_ms: int, around: Surroundings) -> Drive:
     if now_ms < car.due_at_ms:
         return car
     if car.floor is None:
-        return evolve(start(car, now_ms, car.direction.opposite), motor_try=car.motor_try + 1)
+        car = evolve(car, search_ms=min(2 * car.search_ms, SEARCH_MAX_MS), motor_try=car.motor_try + 1)
+        return start(car, now_ms, car.direction.opposite)
     due_at_ms = now_ms + RETRY_MS
     return evolve(car, fault=Fault.MOTOR, motor_try=car.motor_try + 1, since_ms=None, due_at_ms=due_at_ms)
 

@@ -12,6 +12,7 @@ import signal
 import socket
 import struct
 import time
+from contextlib import ExitStack, closing
 from pathlib import Path
 from types import FrameType
 from typing import TextIO
@@ -74,7 +75,11 @@ class Broadcast:
         self.socket.setblocking(False)
         for option in (socket.SO_REUSEADDR, socket.SO_REUSEPORT, socket.SO_BROADCAST):
             self.socket.setsockopt(socket.SOL_SOCKET, option, 1)
-        self.socket.bind(("", config.net_port))
+        try:
+            self.socket.bind(("", config.net_port))
+        except OSError:
+            self.socket.close()
+            raise
 
     def send(self, heartbeat: Heartbeat) -> None:
         """Broadcast *heartbeat*. Without a network other nodes on this machine still hear it."""
@@ -121,6 +126,9 @@ class Broadcast:
                 heartbeats.append(heartbeat)
         return tuple(heartbeats)
 
+    def close(self) -> None:
+        self.socket.close()
+
     def _count(self, what: str) -> None:
         self.oddities[what] = self.oddities.get(what, 0) + 1
 
@@ -157,25 +165,27 @@ class Signals:
             if signal.getsignal(number) is not signal.SIG_IGN:  # nohup, or a script's background job, wants it ignored
                 signal.signal(number, self._note)
 
+    def close(self) -> None:
+        signal.set_wakeup_fd(-1)
+        self.socket.close()
+        self._waker.close()
+
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.received = number
 
 
 def run(config: Config, directory: Path | None) -> None:
     """Run a node until it is told to end. Raise ConfigError, StoreError or OSError if it cannot start."""
-    signals = Signals()
-    host = resolve(config.host)
-    disk = Memory() if directory is None else Store(directory, config.floors)
-    node = boot(config.id, config.floors, disk.load(), random.SystemRandom().randrange(1 << 32), clock_ms())
-    disk.save(record(node))
-    network = Broadcast(config, node.me)
-    elevator = ElevatorServer(host, config.port, config.floors)
-    log.info("node %d of group %s: elevator server %s:%d", config.id, config.group, config.host, config.port)
-    try:
+    elevator = ElevatorServer(resolve(config.host), config.port, config.floors)
+    with ExitStack() as opened:
+        opened.callback(elevator.stop)
+        disk = opened.enter_context(closing(Memory() if directory is None else Store(directory, config.floors)))
+        node = boot(config.id, config.floors, disk.load(), random.SystemRandom().randrange(1 << 32), clock_ms())
+        disk.save(record(node))
+        network = opened.enter_context(closing(Broadcast(config, node.me)))
+        signals = opened.enter_context(closing(Signals()))
+        log.info("node %d of group %s: elevator server %s:%d", config.id, config.group, config.host, config.port)
         serve(signals, disk, network, elevator, node)
-    finally:
-        elevator.stop()
-        disk.close()
 
 
 def serve(signals: Signals, disk: Memory | Store, network: Broadcast, elevator: ElevatorServer, node: Node) -> None:
@@ -200,7 +210,8 @@ def serve(signals: Signals, disk: Memory | Store, network: Broadcast, elevator: 
             wake_ms = wake_at_ms(node)
             for line in journal.news(before, node):
                 log.info(line)
-            complaints.say({**node.oddities, **network.oddities}, now_ms)
+            doubts = {"the floor sensor said what cannot be: ignored": node.drive.doubts}
+            complaints.say({**node.oddities, **network.oddities, **doubts}, now_ms)
     log.info("ends: %s", signal.Signals(signals.received).name)
     elevator.stop()
     farewell(node, network)
@@ -218,9 +229,10 @@ def resolve(host: str) -> str:
     """Return the address of *host*. Only once and at the start, because looking it up may take its time."""
     try:
         return socket.gethostbyname(host)
-    except OSError as error:
-        raise ConfigError(f"host {host}: {error.strerror or error}") from None
+    except (OSError, UnicodeError) as error:
+        raise ConfigError(f"host {host}: {getattr(error, 'strerror', None) or error}") from None
 
 
 def clock_ms() -> int:
-    return time.monotonic_ns() // 1_000_000
+    """Return milliseconds that only count up, also while the machine sleeps: a node must notice that it did."""
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000

@@ -93,12 +93,14 @@ class Node:
     starved: frozenset[Call] = frozenset()
     """Hall calls that it took because nobody served them. They stay its own until they are served."""
     waiting: Mapping[Call, int] = {}
-    """Since when each hall call has been known here."""
+    """Since when each hall call has been known here, and some car could have served it."""
     unclaimed: Mapping[Call, int] = {}
     """Since when each hall call has been without any car that takes it."""
     lit: frozenset[Call] = frozenset()
     """Calls that were promised on this panel and not yet served."""
     peers: Mapping[int, Peer] = {}
+    past: frozenset[int] = frozenset()
+    """Incarnations of this node's former runs, as far as its record knows."""
     rivals: Mapping[int, int] = {}
     """Incarnations of other nodes that use our id, and when each is taken to have gone."""
     oddities: Mapping[str, int] = {}
@@ -120,7 +122,11 @@ def boot(id: int, floors: int, record: Record | None, lot: int, now_ms: int) -> 
     """
     incarnation = lot + 1 if record is None else record.incarnation + 1 + lot % NEXT_INCARNATIONS
     me, calls = Author(id, incarnation), Calls() if record is None else record.calls
-    return Node(me, floors, now_ms, now_ms, now_ms + LISTEN_MS, calls, calls, spoke_at_ms=now_ms)
+    past = {author.incarnation for author in calls.seen if author.id == id}
+    if record is not None:
+        past.add(record.incarnation)
+    listen_until_ms = now_ms + LISTEN_MS
+    return Node(me, floors, now_ms, now_ms, listen_until_ms, calls, calls, past=frozenset(past), spoke_at_ms=now_ms)
 
 
 def step(node: Node, tick: Tick) -> Node:
@@ -128,10 +134,10 @@ def step(node: Node, tick: Tick) -> Node:
     node = wake(node, tick)
     for heartbeat in tick.heartbeats:
         node = hear(node, heartbeat)
-    node = prune(node)
     node = take_presses(node, tick.inputs)
     node = share_out(node)
     node = move(node, tick.inputs)
+    node = prune(node)
     node = light(node)
     node = plan_to_speak(node)
     return evolve(node, quiet_until_ms=act_at_ms(node))
@@ -183,7 +189,12 @@ def hear(node: Node, heartbeat: Heartbeat) -> Node:
         return node
     if heartbeat.floors != node.floors:
         return odd(node, f"node {sender.id} has {heartbeat.floors} floors, this one {node.floors}: ignored")
+    if heartbeat.calls.seen.get(node.me, 0) > node.calls.seen.get(node.me, 0):
+        # This run has not pressed so much yet, and no other run has its incarnation: whoever says so made it up.
+        return odd(node, f"node {sender.id} claims presses that were never made here: ignored")
     if sender.id == node.me.id:
+        if sender.incarnation in node.past:
+            return node  # what a former run of this node said has come late
         others = list(alive_rivals(node).items())[-RIVALS_MAX:]
         rivals = {**dict(others), sender.incarnation: node.now_ms + RIVAL_MS}
         node = odd(node, f"another node uses this one's id, {sender.id}")
@@ -254,7 +265,7 @@ def share_out(node: Node) -> Node:
         share = assign.share(node.me.id, node.floors, hall, cars)
     else:
         share = Buttons()
-    waiting, unclaimed, starved = starve(node, share, able.values())
+    waiting, unclaimed, starved = starve(node, share, able.values()) if cars else ({}, {}, frozenset[Call]())
     if node.me.id in cars:
         share = yield_to_open_doors(share, able.values(), waiting, node.now_ms)
     if node.me.id in cars and starved:
@@ -429,12 +440,17 @@ def alive_rivals(node: Node) -> Mapping[int, int]:
 
 
 def visible(node: Node) -> frozenset[Call]:
-    """Return the calls that this panel shows: hall calls and own cab calls, but not those of a rival with our id."""
-    rivals = {Author(node.me.id, incarnation) for incarnation in alive_rivals(node)} if node.rivals else frozenset()
+    """Return the calls that this panel shows: hall calls and own cab calls.
+
+    While another node uses our id, only those cab calls are our own that this run or a former one of ours has made.
+    """
+    alone = not node.rivals or not alive_rivals(node)
+    ours = {node.me.incarnation} | node.past
     return frozenset(
         call
         for dot, call in node.calls.live.items()
-        if call.button is not Button.CAB or (call.car == node.me.id and dot.author not in rivals)
+        if call.button is not Button.CAB
+        or (call.car == node.me.id and (alone or (dot.author.id == call.car and dot.author.incarnation in ours)))
     )
 
 

@@ -56,7 +56,7 @@ def hear(peer: Peer | None, heartbeat: Heartbeat, now_ms: int) -> Peer | None:
             return None
         if ahead == 0:
             parts |= peer.parts
-        else:
+        elif now_ms < peer.silent_at_ms:  # else it was away: that is no measure of the link
             loss = average(loss, missed=ahead - 1)
         if heartbeat.parts > 1:
             calls = patch(peer.calls, calls)

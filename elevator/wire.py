@@ -41,9 +41,9 @@ DATAGRAM_BYTES = 1400
 """What a datagram should not exceed, to fit one Ethernet frame; a single author's presses may, on a very full panel."""
 DATAGRAM_BYTES_MAX = 8192
 COUNT_MAX = 1 << 53
+"""More than any number that counts presses, heartbeats or runs will ever reach."""
 PARTS_MAX = 64
 AUTHORS_MAX = 1024
-DOTS_MAX = 3 * MAX_FLOORS
 GROUP_LENGTH_MAX = 32
 
 
@@ -231,7 +231,7 @@ def read_record(text: str, floors: int) -> Record:
     The node may have been given another building since. Raise one of BAD_INPUT if it is not a record.
     """
     incarnation, entries = converter.structure(json.loads(text), tuple[int, list[Entry]])
-    if not 0 <= incarnation <= COUNT_MAX:
+    if not 0 <= incarnation < COUNT_MAX // 2:  # its successors' are higher
         raise ValueError(f"no incarnation: {incarnation}")
     calls = unpack(entries, MAX_FLOORS)
     live = {dot: call for dot, call in calls.live.items() if is_button(*call, floors)}

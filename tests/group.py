@@ -110,10 +110,10 @@ class Computer:
 class Group:
     """*cars* computers, each with its car at rest at the floor that *at* names."""
 
-    def __init__(self, cars: int = 3, floors: int = 4, at: Iterable[float] = (0, 0, 0)) -> None:
+    def __init__(self, cars: int = 3, floors: int = 4, at: Iterable[float] = (0, 0, 0), travel_ms: int = 2000) -> None:
         self.now_ms = 0
         self.computers = [
-            Computer(id, floors, machines.machine(put(Shaft(floors), place, 0)))
+            Computer(id, floors, machines.machine(put(Shaft(floors, travel_ms), place, 0)))
             for id, place in zip(range(cars), at, strict=False)
         ]
         self.links: Callable[[int, int], bool] = lambda sender, receiver: True

@@ -5,7 +5,7 @@ from attrs import evolve
 from group import Computer, Group
 
 from elevator.model import Behaviour, Button, Fault, Motor, Tick
-from elevator.node import step
+from elevator.node import heartbeat, step, wake_at_ms
 from elevator.sim import machine as machines
 from elevator.sim.machine import Kind, misbehaviour
 
@@ -474,6 +474,108 @@ def test_a3_nodes_with_other_floor_counts_are_ignored_and_said() -> None:
     group.run(50)
     assert group.lit(1) == set()
     group.run_until(lambda: not group.lit(0), 20_000)
+
+
+def test_s2_a_forged_acknowledgement_of_our_own_presses_is_not_believed() -> None:
+    group = Group(cars=2, at=(0, 0))
+    victim = group[0].node
+    assert victim is not None
+    entry = f"[[0,{victim.me.incarnation},{1 << 53},[]]]"
+    car = '{"floor":0,"direction":1,"behaviour":0,"fault":"none"}'
+    body = f'{{"group":"test","floors":4,"car":{car},"up":0,"down":0,"hears":0,"calls":{entry}}}'
+    group[0].inbox.append((group.now_ms + 1, f"elevator1 63 5 1 0 1\n{body}".encode()))
+    group.run(500)
+    group.press(0, UP, 2)
+    group.run(100)
+    assert group.lit(1) == {("up", 2)}
+    settle(group)
+
+
+def test_a_doubtful_report_when_the_server_goes_leaves_nothing_due_for_ever() -> None:
+    group = Group(cars=1, at=(0,))
+    group[0].take(machines.put(group[0].machine, 2, group.now_ms))
+    group.run(30)
+    group[0].unplug_server()
+    group[0].server = False
+    group.run(1000)
+    assert group[0].node is not None
+    assert wake_at_ms(group[0].node) > group.now_ms - 1
+
+
+def test_c4_a_slow_car_far_from_any_floor_finds_one() -> None:
+    group = Group(cars=1, at=(1.5,), travel_ms=10_000)
+    group.run_until(lambda: fault(group[0]) is Fault.NONE, 60_000)
+    settle(group)
+
+
+def test_g3_a_crash_soon_after_a_cut_is_noticed_as_fast_as_any() -> None:
+    group = Group(at=(0, 3, 3))
+    cut(group, {0}, {1, 2})
+    group.run(60_000)
+    cut(group, {0, 1, 2})
+    group.run(1000)
+    group.press(0, UP, 1)
+    group.run(200)
+    group[0].kill()
+    group.run_until(lambda: bool(motors(group[1]) + motors(group[2])), 600)
+
+
+def test_l4_a_late_datagram_of_its_predecessor_is_no_rival_of_a_node() -> None:
+    group = Group(cars=1, at=(0,))
+    group.press(0, CAB, 3)
+    group.run(230)
+    assert group[0].node is not None
+    late = group[0].encoder.encode(heartbeat(group[0].node))[0]
+    group[0].kill()
+    group.run(50)
+    group[0].start()
+    group[0].inbox.append((group.now_ms + 10, late))
+    settle(group)
+    assert lamps(group[0], CAB, 3) == [True, False]
+    assert floor_of(group[0]) == 3
+
+
+def test_a3_a_twin_does_not_show_cab_calls_of_its_rivals_former_runs() -> None:
+    group = Group(at=(0, 0, 3))
+    group.press(0, CAB, 3)
+    group.run(50)
+    group[0].kill()
+    group.run(100)
+    group[0].start()
+    twin = group[1]
+    twin.id = 0
+    twin.kill()
+    twin.disk.record = None
+    twin.lot = 50_000
+    twin.start()
+    group.run(1500)
+    assert group.lit(1) == set()
+    settle(group)
+    assert floor_of(group[0]) == 3
+
+
+def test_a2_time_in_which_no_car_could_serve_does_not_starve_a_call() -> None:
+    group = Group(at=(0, 0, 0))
+    for computer in group.computers:
+        stop_button(computer, True)
+    group.press(0, UP, 2)
+    group.run(90_000)
+    for computer in group.computers:
+        stop_button(computer, False)
+    settle(group)
+    assert sum(floor_of(computer) == 2 for computer in group.computers) == 1
+
+
+def test_d2_a_switch_that_is_on_already_when_the_door_opens_counts() -> None:
+    group = Group(cars=1, at=(0,))
+    obstruct(group[0], True)
+    group.press(0, CAB, 1)
+    group.run_until(lambda: machine_door(group[0]), 10_000)
+    group.run(1000)
+    obstruct(group[0], False)
+    cleared_ms = group.now_ms
+    settle(group)
+    assert doors(group[0])[-1][0] - cleared_ms >= 3000
 
 
 def test_l5_a_button_that_is_down_when_the_program_starts_counts() -> None:

@@ -92,6 +92,8 @@ class Plan:
     seed: int
     cars: int
     floors: int
+    travel_ms: int
+    """From one floor sensor to the next."""
     calm_at_ms: int
     """All faults have ended and nobody presses any more."""
     faults: tuple[Fault, ...]
@@ -109,7 +111,8 @@ def plan(seed: int, cars: int | None = None, floors: int | None = None) -> Plan:
     count = 0 if rng.random() < 0.1 else calm_at_ms // every_ms + 1
     faults = sorted((draw_fault(rng, cars, calm_at_ms) for _ in range(count)), key=lambda fault: fault.at_ms)
     presses = sorted(draw_presses(rng, cars, floors, calm_at_ms), key=lambda press: press.at_ms)
-    return Plan(seed, cars, floors, calm_at_ms, tuple(faults), tuple(presses))
+    travel_ms = rng.choice((2000, 2000, 2000, 2000, 1000, 3000, 6000))
+    return Plan(seed, cars, floors, travel_ms, calm_at_ms, tuple(faults), tuple(presses))
 
 
 def draw_fault(rng: random.Random, cars: int, calm_at_ms: int) -> Fault:

@@ -37,6 +37,7 @@ BACKLOG_MAX = 300
 """Datagrams that wait for a frozen program; a real socket's buffer holds about as many."""
 AGREE_MS = 1500
 """How long after the last fault all panels must agree: 1 s after it, and nodes listen first."""
+SPINS_MAX = 10
 FOREVER = 1 << 60
 
 
@@ -67,6 +68,8 @@ class Host:
     sweep_ms: int = FOREVER
     machine_ms: int = FOREVER
     lamps_checked: object = None
+    spins: int = 0
+    """Turns taken one after the other at one time."""
 
     def has(self, kind: Kind) -> bool:
         return self.off.get(kind, 0) > 0
@@ -141,7 +144,7 @@ class World:
         self.digest = blake2b(digest_size=16)
         self.transcript: list[str] = []
         self.encoders = [Encoder(GROUP) for _ in range(plan.cars)]
-        shaft = Shaft(plan.floors)
+        shaft = Shaft(plan.floors, plan.travel_ms)
         for id in range(plan.cars):
             place = self.rng.randint(0, end(shaft))
             self.hosts.append(Host(self, id, machines.machine(evolve(shaft, place=place))))
@@ -161,7 +164,7 @@ class World:
         self.run_until(calm_at_ms)
         self.run_until(calm_at_ms + AGREE_MS)
         self.oracle.check_agreement()
-        deadline_ms = calm_at_ms + patience_ms(self.plan.floors)
+        deadline_ms = calm_at_ms + patience_ms(self.plan.floors, self.plan.travel_ms)
         while not self.is_quiet():
             if self.now_ms > deadline_ms:
                 self.oracle.fail("not everything was served in time")
@@ -211,6 +214,9 @@ class World:
         else:
             host.wake_ms = FOREVER
             self.turn(host, ())
+            host.spins = host.spins + 1 if host.wake_ms <= self.now_ms else 0
+            if host.spins > SPINS_MAX:
+                self.oracle.fail(f"node {host.id} turns and turns")
 
     def sweep(self, host: Host) -> None:
         if host.node is None or host.has(Kind.FREEZE):
@@ -223,7 +229,7 @@ class World:
             self.turn(host, ())
 
     def deliver(self, host: Host, heartbeat: Heartbeat) -> None:
-        if host.node is None:
+        if host.node is None or heartbeat.sender == host.node.me:
             return
         if host.has(Kind.FREEZE):
             if len(host.backlog) < BACKLOG_MAX:
@@ -259,7 +265,8 @@ class World:
             heard = decode(datagram, GROUP)
             assert heard is not None, datagram
             for receiver in range(self.plan.cars):
-                if receiver == sender or not self.is_linked(sender, receiver):
+                # A node's own datagrams come back to it, which matters only if it was started again in the meantime.
+                if (receiver == sender and delay_ms < 50) or not self.is_linked(sender, receiver):
                     continue
                 if loss and self.rng.randrange(100) < loss:
                     continue
@@ -382,9 +389,9 @@ def script(plan: Plan) -> list[tuple[int, bool, Trouble | Press]]:
     return sorted(acts, key=lambda act: (act[0], act[1]), reverse=True)
 
 
-def patience_ms(floors: int) -> int:
+def patience_ms(floors: int, travel_ms: int) -> int:
     """Return how long a group may take after the last fault to serve everything that can be lit at once.
 
     Enough for one car to serve every button with the guard against starvation, generously.
     """
-    return starvation_ms(floors) + 6 * floors * 3500 + 8 * floors * 2500 + 20_000
+    return starvation_ms(floors) + 6 * floors * 3500 + 8 * floors * (travel_ms + 500) + 40_000
