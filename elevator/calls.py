@@ -15,6 +15,7 @@ Every function returns its argument itself when nothing changes, so that `is` te
 
 from collections.abc import Collection, Iterable, Mapping
 from collections.abc import Set as AbstractSet
+from typing import assert_never
 
 from elevator.model import Author, Button, Buttons, Call, Calls, Dot
 
@@ -74,3 +75,16 @@ def demand(calls: Iterable[Call]) -> tuple[Buttons, Mapping[int, int]]:
         else:
             cabs[car] = cabs.get(car, 0) | 1 << floor
     return Buttons(up, down), cabs
+
+
+def mask(of: Buttons, button: Button) -> int:
+    """Return the floors of one kind of button."""
+    match button:
+        case Button.UP:
+            return of.up
+        case Button.DOWN:
+            return of.down
+        case Button.CAB:
+            return of.cab
+        case _:
+            assert_never(button)

@@ -27,11 +27,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Measure a group of three nodes.")
     parser.add_argument("--rounds", type=int, default=10, help="how often each thing is measured (10)")
     rounds = parser.parse_args().rounds
-    with tempfile.TemporaryDirectory() as directory, lab(Path(directory)) as group:
+    with tempfile.TemporaryDirectory() as directory, lab(Path(directory), travel_ms=2000) as group:
         sweeps(group, rounds * 20)
         presses(group, rounds * 3, "healthy group")
         idle(group)
-    with tempfile.TemporaryDirectory() as directory, lab(Path(directory)) as group:
+    with tempfile.TemporaryDirectory() as directory, lab(Path(directory), travel_ms=2000) as group:
         for what, hurt, heal in (
             ("node killed", kill, revive),
             ("motor stopped", unpower, power),
@@ -45,7 +45,7 @@ def main() -> int:
         with (
             tempfile.TemporaryDirectory() as directory,
             lossy(loss) as network,
-            lab(Path(directory), more=network) as group,
+            lab(Path(directory), more=network, travel_ms=2000) as group,
         ):
             presses(group, rounds * 3, f"{loss:.0%} of all datagrams lost")
     return 0

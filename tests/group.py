@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 
 from attrs import define, evolve, field
 
+from elevator.calls import mask
 from elevator.hardware.server import changes, snapshot, sweep
 from elevator.model import Button, Heartbeat, Inputs, Outputs, Record, Tick
 from elevator.node import Node, boot, record, wake_at_ms
@@ -151,8 +152,4 @@ class Group:
     def lit(self, panel: int) -> set[tuple[str, int]]:
         """Return what is lit on a panel."""
         lamps = self.computers[panel].machine.lamps
-        return {
-            (button.name.lower(), floor)
-            for button in Button
-            for floor in machines.floors_of(machines.mask(lamps, button))
-        }
+        return {(button.name.lower(), floor) for button in Button for floor in machines.floors_of(mask(lamps, button))}

@@ -32,7 +32,7 @@ def free_port(kind: int) -> int:
 class Lab:
     """Some simulated elevators, and a node on each as soon as it is started."""
 
-    def __init__(self, directory: Path, cars: int, floors: int, at: int, more: tuple[str, ...] = ()) -> None:
+    def __init__(self, directory: Path, cars: int, floors: int, at: int, more: tuple[str, ...], travel_ms: int) -> None:
         self.more = more
         self.directory = directory
         self.floors = floors
@@ -40,6 +40,7 @@ class Lab:
         self.nodes: dict[int, subprocess.Popen[bytes]] = {}
         self.port = self._free_ports(cars)
         arguments = ["--cars", cars, "--port", self.port, "--floors", floors, "--control", 0, "--at", at]
+        arguments += ["--travelTimeBetweenFloors_ms", travel_ms, "--travelTimePassingFloor_ms", travel_ms // 4]
         self.sim = subprocess.Popen([*PROGRAM, "sim", *map(str, arguments)], stdout=subprocess.PIPE, text=True)
         assert self.sim.stdout is not None
         control = int(self.sim.stdout.readline().rsplit(" ", 1)[1])
@@ -133,13 +134,19 @@ def is_free(port: int) -> bool:
 
 @contextmanager
 def lab(
-    directory: Path, cars: int = 3, floors: int = 4, at: int = 0, start: bool = True, more: tuple[str, ...] = ()
+    directory: Path,
+    cars: int = 3,
+    floors: int = 4,
+    at: int = 0,
+    start: bool = True,
+    more: tuple[str, ...] = (),
+    travel_ms: int = 800,
 ) -> Iterator[Lab]:
     """Open a lab with *cars* elevators standing *at* a floor, and nodes on them unless they are not to *start* yet.
 
-    Nodes are started with *more* arguments.
+    Nodes are started with *more* arguments. Cars take *travel_ms* from floor to floor: fast ones for tests.
     """
-    opened = Lab(directory, cars, floors, at, more)
+    opened = Lab(directory, cars, floors, at, more, travel_ms)
     try:
         for id in range(cars if start else 0):
             opened.start(id)

@@ -10,6 +10,7 @@ from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
+from elevator.calls import mask
 from elevator.hardware.server import ElevatorServer, changes, panel_buttons, snapshot, sweep
 from elevator.model import Button, Buttons, Inputs, Motor, Outputs
 from elevator.sim import machine as machines
@@ -36,7 +37,7 @@ def every_buttons(draw: st.DrawFn, floors: int = FLOORS) -> Buttons:
 def test_a_sweep_reads_everything(pressed: Buttons, floor: float, stop: bool, obstructed: bool) -> None:
     machine = evolve(at(floor), stop=stop, obstructed=obstructed)
     for button, where in panel_buttons(FLOORS):
-        if machines.mask(pressed, button) >> where & 1:
+        if mask(pressed, button) >> where & 1:
             machine = machines.press(machine, button, where, None)
     reply = machines.answer(machine, sweep(FLOORS), 0).replies
     assert snapshot(reply, FLOORS) == Inputs(pressed, None if floor == 1.5 else int(floor), stop, obstructed)

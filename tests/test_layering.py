@@ -34,16 +34,18 @@ ARCHITECTURE = {
     "journal": Rule("model node"),
     # The edge: where a node meets sockets, clocks and disks.
     "store": Rule("model wire", "sqlite3 time"),
-    "hardware.server": Rule("model", "socket"),
+    "hardware.server": Rule("model calls", "socket"),
     "loop": Rule("model node turn wire store journal config hardware.server", "fcntl select signal socket time"),
     # The simulated building. It knows nodes at most; no node knows it.
     "sim.shaft": Rule("model"),
-    "sim.machine": Rule("model sim.shaft"),
-    "sim.passengers": Rule("model sim.machine"),
+    "sim.machine": Rule("model calls sim.shaft"),
+    "sim.passengers": Rule("model calls sim.machine"),
     "sim.faults": Rule("model hardware.server"),
-    "sim.world": Rule("model journal hardware.server node turn wire sim.machine sim.shaft sim.faults sim.oracle"),
-    "sim.oracle": Rule("model calls node sim.machine sim.faults"),
-    "sim.server": Rule("model sim.machine sim.shaft", "selectors signal socket time"),
+    "sim.world": Rule(
+        "model calls peers journal hardware.server node turn wire sim.machine sim.shaft sim.faults sim.oracle"
+    ),
+    "sim.oracle": Rule("model calls drive node sim.machine sim.faults"),
+    "sim.server": Rule("model calls sim.machine sim.shaft", "selectors signal socket time"),
     # The commands: they put the rest together.
     "__main__": Rule("config loop store demo soak sim.server", "os"),
     "soak": Rule("sim.faults sim.oracle sim.world", "os select time"),

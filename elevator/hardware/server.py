@@ -17,6 +17,7 @@ from collections.abc import Iterator
 
 from attrs import evolve
 
+from elevator.calls import mask
 from elevator.model import Button, Buttons, Inputs, Motor, Outputs
 
 SWEEP_MS = 10
@@ -81,16 +82,6 @@ def lamp_changes(old: Buttons | None, wanted: Buttons, floors: int) -> Iterator[
         on = mask(wanted, button) >> floor & 1
         if old is None or on != mask(old, button) >> floor & 1:
             yield bytes((LAMP, button, floor, on))
-
-
-def mask(buttons: Buttons, button: Button) -> int:
-    match button:
-        case Button.UP:
-            return buttons.up
-        case Button.DOWN:
-            return buttons.down
-        case Button.CAB:
-            return buttons.cab
 
 
 class ElevatorServer:

@@ -1,7 +1,8 @@
 """What goes wrong in one simulated run, all of it drawn from the seed before the run begins.
 
 A plan is a value: a run is replayed from it exactly, and a failing one is made smaller by leaving faults out. Faults
-come and go while passengers press buttons; then all of them end, and what was promised must come true.
+come and go while passengers press buttons; then all of them end, and what was promised must come true. In some runs one
+car or some links stay out of order for good, and the promise holds for the rest.
 """
 
 import random
@@ -39,7 +40,13 @@ class Kind(StrEnum):
     """An elevator server hangs up and cannot be reached; its motor stops."""
     DISK = "disk"
     """A disk takes nothing."""
+    GHOST = "ghost"
+    """One more node is in the group, which says that it is able and takes every hall call, and never moves its car."""
 
+
+NEVER_MS = 1 << 50
+"""The end of a fault that stays."""
+LASTING = (Kind.DEAF, Kind.MOTOR, Kind.OBSTRUCT, Kind.STOP, Kind.SERVER, Kind.KILL, Kind.GHOST, Kind.GHOST)
 
 SHARES = {
     Kind.KILL: 6,
@@ -99,6 +106,14 @@ class Plan:
     faults: tuple[Fault, ...]
     presses: tuple[Press, ...]
 
+    def lost_cars(self) -> frozenset[int]:
+        """Name the cars that stay out of order: their cab calls have to wait."""
+        whole = (Kind.DEAF, Kind.GHOST)
+        return frozenset(f.who for f in self.faults if f.until_ms == NEVER_MS and f.kind not in whole)
+
+    def loses_links(self) -> bool:
+        return any(fault.until_ms == NEVER_MS and fault.kind is Kind.DEAF for fault in self.faults)
+
 
 def plan(seed: int, cars: int | None = None, floors: int | None = None) -> Plan:
     """Draw a run of 1 to 9 *cars* and 2 to 20 *floors*, mostly few; one in ten has no faults at all."""
@@ -109,10 +124,11 @@ def plan(seed: int, cars: int | None = None, floors: int | None = None) -> Plan:
     calm_at_ms = rng.choice((20, 40, 60, 120)) * 1000
     every_ms = rng.choice((3000, 6000, 12_000, 25_000))
     count = 0 if rng.random() < 0.1 else calm_at_ms // every_ms + 1
+    lasting = draw_lasting(random.Random(f"lasting {seed}"), cars, calm_at_ms)
     faults = sorted((draw_fault(rng, cars, calm_at_ms) for _ in range(count)), key=lambda fault: fault.at_ms)
     presses = sorted(draw_presses(rng, cars, floors, calm_at_ms), key=lambda press: press.at_ms)
     travel_ms = rng.choice((2000, 2000, 2000, 2000, 1000, 3000, 6000))
-    return Plan(seed, cars, floors, travel_ms, calm_at_ms, tuple(faults), tuple(presses))
+    return Plan(seed, cars, floors, travel_ms, calm_at_ms, (*faults, *lasting), tuple(presses))
 
 
 def draw_fault(rng: random.Random, cars: int, calm_at_ms: int) -> Fault:
@@ -132,6 +148,16 @@ def draw_fault(rng: random.Random, cars: int, calm_at_ms: int) -> Fault:
             return evolve(fault, detail=rng.randint(1, 70), delay_ms=delay_ms, doubled=rng.choice((0, 10, 50)))
         case _:
             return fault
+
+
+def draw_lasting(rng: random.Random, cars: int, calm_at_ms: int) -> list[Fault]:
+    """Draw what stays out of order, in three of ten runs with more than one car: one car, or a few directed links."""
+    if cars == 1 or rng.random() > 0.3:
+        return []
+    kind = rng.choice(LASTING)
+    times = rng.randint(1, 3) if kind is Kind.DEAF else 1
+    at_ms = rng.randrange(calm_at_ms)
+    return [Fault(kind, at_ms, NEVER_MS, rng.randrange(cars), detail=rng.randrange(cars)) for _ in range(times)]
 
 
 def draw_presses(rng: random.Random, cars: int, floors: int, calm_at_ms: int) -> Iterable[Press]:

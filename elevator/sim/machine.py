@@ -17,6 +17,7 @@ from typing import NamedTuple, assert_never
 
 from attrs import evolve, frozen
 
+from elevator.calls import mask
 from elevator.model import Button, Buttons, Motor
 from elevator.sim import shaft as physics
 from elevator.sim.shaft import Shaft
@@ -123,19 +124,6 @@ def buttons(floors: int) -> Buttons:
     """Return the buttons that a panel of *floors* floors has."""
     every = (1 << floors) - 1
     return Buttons(every >> 1, every & ~1, every)
-
-
-def mask(of: Buttons, button: Button) -> int:
-    """Return the floors of one kind of button."""
-    match button:
-        case Button.UP:
-            return of.up
-        case Button.DOWN:
-            return of.down
-        case Button.CAB:
-            return of.cab
-        case _:
-            assert_never(button)
 
 
 def floors_of(bits: int) -> list[int]:

@@ -8,8 +8,10 @@ Safety, after every event:
     of every peer that it counts on (L3).
  4. A lamp goes dark only when its call was served since the press for which it was lit (L4).
  5. Doors and motors do nothing dangerous; no car leaves its shaft (D1, C5).
- 6. Without faults no two cars serve one press, and no door opens for nothing (A1, C1).
-Liveness, when the faults have ended: all panels agree (G5), everything promised is served, every car is able.
+ 6. Without faults no two cars claim one call for long, and no door opens for nothing (A1, C1).
+ 7. A door is open for its whole period, and does not shut while it is obstructed (D1, D2).
+Liveness, when the faults have ended: all panels agree (G5), everything promised is served, every car is able. What is
+out of order for good is left out of that, and nothing else.
 
 Excused, because no program can promise it: a press whose last disk was wiped, or that was only ever on disks that took
 nothing; a dark lamp on the panel of a node whose disk was wiped, until it hears from others; and a car that runs out of
@@ -21,7 +23,8 @@ from typing import NoReturn, Protocol
 
 from attrs import evolve
 
-from elevator.calls import covers
+from elevator.calls import covers, mask
+from elevator.drive import DOOR_OPEN_MS
 from elevator.model import Author, Button, Call, Calls, Dot, Fault, Inputs
 from elevator.node import Node, in_reach
 from elevator.sim import machine as machines
@@ -30,6 +33,11 @@ from elevator.sim.machine import Machine
 
 NEWS_MS = 15
 """How long the news of a service may take in a healthy group: a heartbeat waits for the one before it, then travels."""
+
+
+START_MS = 1000
+DISPUTE_MS = 100
+"""How long two cars may claim one call in a healthy group: until they have heard of each other."""
 
 
 class Violation(Exception):
@@ -57,6 +65,8 @@ class Oracle:
         self, plan: Plan, hosts: Sequence[Host], clock: Callable[[], int], tell: Callable[[str], None]
     ) -> None:
         cars = plan.cars
+        self.lost = plan.lost_cars()
+        self.agree = not plan.loses_links()
         self.healthy = not plan.faults
         self.hosts = hosts
         self.clock = clock
@@ -81,6 +91,10 @@ class Oracle:
         """Lamps that are lit, and the time of the oldest press for which they are."""
         self.wiped: list[bool] = [False] * cars
         self.doors: list[bool] = [False] * cars
+        self.opened: dict[int, tuple[int, Author | None]] = {}
+        """When each door opened, and by which run of its program."""
+        self.obstructed_at_ms: dict[int, int] = {}
+        self.disputed_at_ms: int | None = None
         self.reason_ms: list[int] = [-1] * cars
         """When each car last served a press that nobody had served yet."""
 
@@ -186,7 +200,7 @@ class Oracle:
 
     def is_guaranteed(self, host: Host, dot: Dot) -> bool:
         hosts = self.hosts
-        peers = [] if host.node is None else [hosts[id] for id in in_reach(host.node)]
+        peers = [] if host.node is None else [hosts[id] for id in in_reach(host.node) if id < len(hosts)]
         own = covers(host.durable.seen, dot) or (has_failing_disk(host) and bool(peers))
         # A peer may hold an older press of the same call instead, which this one replaced a moment ago.
         call = self.call_of[dot]
@@ -197,6 +211,8 @@ class Oracle:
 
     def check_machine(self, host: Host) -> None:
         """Judge what a car has just done."""
+        if self.healthy and self.clock() > START_MS:
+            self.check_claims()
         machine = host.machine
         if machine.out and host.has(Kind.FREEZE):
             host.machine = machine = evolve(machine, counts=evolve(machine.counts, out_of_bounds=0))
@@ -208,12 +224,51 @@ class Oracle:
             here = [ms for call, ms in self.served_at_ms.items() if call.floor == machine.sensed]
             if self.clock() - max(here, default=0) > NEWS_MS:
                 self.fail(f"car {host.id} opened its door for nothing")
+        if machine.door != self.doors[host.id]:
+            self.check_door(host)
         self.doors[host.id] = machine.door
+
+    def check_door(self, host: Host) -> None:
+        """Judge a door that has just opened or shut."""
+        run = None if host.node is None else host.node.me
+        if host.machine.door:
+            self.opened[host.id] = (self.clock(), run)
+            return
+        opened_ms, opener = self.opened[host.id]
+        if run is None or run != opener:
+            return  # A new run of the program does not know the old one's door.
+        if self.clock() - opened_ms < DOOR_OPEN_MS:
+            self.fail(f"the door of car {host.id} was open for {self.clock() - opened_ms} ms only")
+        since_ms = self.obstructed_at_ms.get(host.id)
+        if since_ms is not None and self.clock() - since_ms > NEWS_MS:
+            self.fail(f"the door of car {host.id} shut while it was obstructed")
+
+    def note_obstructed(self, id: int, obstructed: bool) -> None:
+        if obstructed:
+            self.obstructed_at_ms[id] = self.clock()
+        else:
+            self.obstructed_at_ms.pop(id, None)
+
+    def check_claims(self) -> None:
+        """Judge, in a healthy group, whether two cars go on claiming one hall call (A1)."""
+        up = down = both_up = both_down = 0
+        for host in self.hosts:
+            if host.node is not None and host.node.drive.fault is Fault.NONE:
+                share = host.node.share
+                both_up, both_down = both_up | up & share.up, both_down | down & share.down
+                up, down = up | share.up, down | share.down
+        if not both_up | both_down:
+            self.disputed_at_ms = None
+        elif self.disputed_at_ms is None:
+            self.disputed_at_ms = self.clock()
+        elif self.clock() - self.disputed_at_ms > DISPUTE_MS:
+            self.fail("two cars keep claiming one hall call")
 
     def check_agreement(self) -> None:
         """Judge whether all panels show the same hall calls (G5)."""
-        panels = [{call for call in calls_lit(host) if call.button is not Button.CAB} for host in self.hosts]
-        if any(panel != panels[0] for panel in panels):
+        hosts = [host for host in self.hosts if host.id not in self.lost]
+        panels = [{call for call in calls_lit(host) if call.button is not Button.CAB} for host in hosts]
+        if self.agree and any(panel != panels[0] for panel in panels):
             self.fail(f"the panels do not agree: {panels}")
 
     def check_end(self) -> None:
@@ -222,14 +277,10 @@ class Oracle:
             last = dot
             while last in self.replaced:
                 last = self.replaced[last]
-            if {dot, last} & self.excused:
+            if {dot, last} & self.excused or self.call_of[dot].car in self.lost:
                 continue
             if self.served_at_ms.get(self.call_of[dot], -1) < self.born[dot]:
                 self.fail(f"{dot} {self.call_of[dot]} was promised and never served")
-        for host in self.hosts:
-            assert host.node is not None
-            if host.node.drive.fault is not Fault.NONE:
-                self.fail(f"car {host.id} is still out of service: {host.node.drive.fault}")
 
 
 def has_failing_disk(host: Host) -> bool:
@@ -241,8 +292,4 @@ def calls_lit(host: Host) -> list[Call]:
     """Name the calls whose lamps are lit on a panel."""
     lamps = host.machine.lamps
     car = {Button.UP: -1, Button.DOWN: -1, Button.CAB: host.id}
-    return [
-        Call(button, floor, car[button])
-        for button in Button
-        for floor in machines.floors_of(machines.mask(lamps, button))
-    ]
+    return [Call(button, floor, car[button]) for button in Button for floor in machines.floors_of(mask(lamps, button))]

@@ -19,8 +19,9 @@ from typing import NamedTuple, assert_never
 
 from attrs import evolve, frozen
 
+from elevator.calls import mask
 from elevator.model import Button, Direction
-from elevator.sim.machine import Machine, mask
+from elevator.sim.machine import Machine
 
 LOOK_MS = 500
 BOARDING_MS = 400

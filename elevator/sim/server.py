@@ -31,6 +31,7 @@ from attrs import asdict, evolve, frozen
 from cattrs import Converter, transform_error
 from cattrs.errors import BaseValidationError
 
+from elevator.calls import mask
 from elevator.model import MAX_CARS, MAX_FLOORS, Button, Buttons, Motor
 from elevator.sim import machine as machines
 from elevator.sim import shaft as physics
@@ -256,10 +257,10 @@ class Building:
         now_us = self._settle()
         wakes = (machines.wake_at_ms(elevator.machine) for elevator in self.elevators)
         wait_us = min((wake * 1000 - now_us for wake in wakes if wake is not None), default=timeout_s * 1e6)
-        for key, mask in self._selector.select(max(0.0, min(timeout_s, wait_us / 1e6))):
+        for key, ready in self._selector.select(max(0.0, min(timeout_s, wait_us / 1e6))):
             # A socket may have been closed by what came before it in this very list.
             if isinstance(key.fileobj, socket.socket) and key.fileobj.fileno() >= 0:
-                key.data(mask)
+                key.data(ready)
         self._settle()
 
     def change(self, car: int, new: Machine, now_us: int) -> None:
@@ -475,7 +476,7 @@ class Building:
     def _press_or_hold(self, request: PressButton, now_us: int) -> None:
         machine = self.elevators[request.car].machine
         button = Button[request.button.upper()]
-        if request.floor not in machines.floors_of(machines.mask(machines.buttons(machine.shaft.floors), button)):
+        if request.floor not in machines.floors_of(mask(machines.buttons(machine.shaft.floors), button)):
             raise Refused(f"no {request.button} button at floor {request.floor}")
         if request.ms is not None and (request.held is not None or not 1 <= request.ms <= 3_600_000):
             raise Refused("ms is from 1 to 3600000, and not together with held")
@@ -562,7 +563,7 @@ class Building:
 
 
 def _lists(of: Buttons) -> dict[str, list[int]]:
-    return {button.name.lower(): machines.floors_of(machines.mask(of, button)) for button in Button}
+    return {button.name.lower(): machines.floors_of(mask(of, button)) for button in Button}
 
 
 # The command

@@ -20,9 +20,26 @@ from heapq import heappop, heappush
 from attrs import define, evolve, field
 
 from elevator import journal
+from elevator.calls import demand, merge
 from elevator.hardware.server import SWEEP_MS, changes, snapshot, sweep
-from elevator.model import Buttons, Calls, Fault, Heartbeat, Inputs, Outputs, Record, Tick
+from elevator.model import (
+    EVERY_CAR,
+    MAX_CARS,
+    Author,
+    Behaviour,
+    Buttons,
+    Calls,
+    Car,
+    Direction,
+    Fault,
+    Heartbeat,
+    Inputs,
+    Outputs,
+    Record,
+    Tick,
+)
 from elevator.node import FROZEN_MS, Node, boot, record, starvation_ms, wake_at_ms
+from elevator.peers import HEARTBEAT_MS
 from elevator.sim import machine as machines
 from elevator.sim.faults import Fault as Trouble
 from elevator.sim.faults import Kind, Plan, Press
@@ -33,6 +50,7 @@ from elevator.turn import turn
 from elevator.wire import Encoder, decode, read_record, write_record
 
 GROUP = "world"
+GHOST = Author(MAX_CARS - 1, 1)
 BACKLOG_MAX = 300
 """Datagrams that wait for a frozen program; a real socket's buffer holds about as many."""
 AGREE_MS = 1500
@@ -138,6 +156,9 @@ class World:
         self.oracle = Oracle(plan, self.hosts, lambda: self.now_ms, self.tell)
         self.queue: list[tuple[int, int, int, Heartbeat]] = []
         self.number = 0
+        self.ghost_floor: int | None = None
+        self.ghost_at_ms = FOREVER
+        self.ghost_counter = 0
         self.script = script(plan)
         self.weather: list[Trouble] = []
         self.cuts: list[Trouble] = []
@@ -172,14 +193,23 @@ class World:
         self.oracle.check_end()
 
     def is_quiet(self) -> bool:
-        """Tell whether nothing is left to do, anywhere, and every car could do it."""
-        nodes = [host.node for host in self.hosts if host.node is not None and host.machine.lamps == Buttons()]
-        idle = [node for node in nodes if not node.calls.live and node.drive.fault is Fault.NONE]
-        return len(idle) == len(self.hosts)
+        """Tell whether nothing is left to do for the cars that are in order, and they could do it."""
+        lost = self.plan.lost_cars()
+        return all(self.is_idle(host) for host in self.hosts if host.id not in lost)
+
+    @staticmethod
+    def is_idle(host: Host) -> bool:
+        node = host.node
+        machine = host.machine
+        if node is None or node.drive.fault is not Fault.NONE or machine.lamps != Buttons() or machine.door:
+            return False
+        return not any(call.car in (EVERY_CAR, host.id) for call in node.calls.live.values())
 
     def run_until(self, end_ms: int) -> None:
         while True:
-            at_ms = self.queue[0][0] if self.queue else FOREVER
+            if self.ghost_at_ms <= self.now_ms:
+                self.haunt()
+            at_ms = min(self.queue[0][0], self.ghost_at_ms) if self.queue else self.ghost_at_ms
             if self.script and self.script[-1][0] <= at_ms:
                 at_ms = self.script[-1][0]
             soonest = None
@@ -199,7 +229,7 @@ class World:
                     self.press(what, begins)
                 else:
                     self.trouble(what, begins)
-            else:
+            elif self.queue and self.queue[0][0] == at_ms:
                 _, _, receiver, heartbeat = heappop(self.queue)
                 self.deliver(self.hosts[receiver], heartbeat)
 
@@ -255,6 +285,22 @@ class World:
                 self.tell(f"node {host.id}: {line}")
             self.oracle.observe(host, after.calls)
         self.oracle.check_lamps(host)
+
+    def haunt(self) -> None:
+        """Let the ghost speak: it acknowledges all that is on any disk, and claims every hall call."""
+        assert self.ghost_floor is not None
+        self.ghost_at_ms = self.now_ms + HEARTBEAT_MS
+        self.ghost_counter += 1
+        known = Calls()
+        for host in self.hosts:
+            known = merge(known, host.durable)
+        hall, _ = demand(known.live.values())
+        car = Car(self.ghost_floor, Direction.UP, Behaviour.IDLE, Fault.NONE)
+        everybody = (1 << len(self.hosts)) - 1
+        heartbeat = Heartbeat(GHOST, self.ghost_counter, self.plan.floors, car, hall, everybody, known)
+        for host in self.hosts:
+            self.number += 1
+            heappush(self.queue, (self.now_ms + 1, self.number, host.id, heartbeat))
 
     def broadcast(self, sender: int, heartbeat: Heartbeat) -> None:
         datagrams = self.encoders[sender].encode(heartbeat)
@@ -318,6 +364,10 @@ class World:
         match trouble.kind:
             case Kind.WEATHER:
                 self.weather = [*self.weather, trouble] if begins else [t for t in self.weather if t is not trouble]
+            case Kind.GHOST:
+                if begins:
+                    self.ghost_floor = trouble.who % self.plan.floors
+                    self.haunt()
             case Kind.CUT | Kind.DEAF:
                 self.cuts = [*self.cuts, trouble] if begins else [t for t in self.cuts if t is not trouble]
             case Kind.BLACKOUT:
@@ -342,6 +392,7 @@ class World:
             case Kind.MOTOR if changed:
                 host.change(machines.power(host.machine, not begins, self.now_ms))
             case Kind.OBSTRUCT if changed:
+                self.oracle.note_obstructed(host.id, begins)
                 host.change(evolve(host.machine, obstructed=begins))
             case Kind.STOP if changed:
                 host.change(evolve(host.machine, stop=begins))
