@@ -26,7 +26,6 @@ other commands (each has its own --help):
   elevator demo      a simulated building with simulated elevators, real nodes and passengers, in this terminal
   elevator sim       simulated elevators for controllers to connect to
   elevator soak      whole groups in virtual time with every fault, seed by seed: can a call be lost?
-  elevator soak      whole groups in virtual time with every fault, seed by seed: can a call be lost?
 """
 
 
@@ -49,10 +48,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             from elevator.sim import server
 
             return server.main(arguments[1:])
-        case ["soak"]:
-            from elevator import soak
-
-            return soak.main(arguments[1:])
         case ["soak"]:
             from elevator import soak
 
@@ -107,8 +102,13 @@ def node_parser() -> Parser:
 
 def state_directory(settings: "config.Config") -> Path:
     """Return where the record belongs by the XDG base directory specification."""
+    from elevator.config import ConfigError
+
     home = os.environ.get("XDG_STATE_HOME", "")
-    base = Path(home) if home.startswith("/") else Path.home() / ".local" / "state"
+    try:
+        base = Path(home) if home.startswith("/") else Path.home() / ".local" / "state"
+    except RuntimeError:
+        raise ConfigError("you have no home directory: say with --state-dir where the record belongs") from None
     return base / "elevator" / f"{settings.group}-{settings.id}"
 
 

@@ -86,3 +86,13 @@ def test_the_record_goes_where_the_xdg_specification_says(monkeypatch: pytest.Mo
     monkeypatch.setenv("XDG_STATE_HOME", "relative")
     monkeypatch.setenv("HOME", "/home/someone")
     assert state_directory(Config(id=2)) == Path("/home/someone/.local/state/elevator/lab-2")
+
+
+def test_a_user_without_a_home_gets_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", home)
+    with pytest.raises(ConfigError, match="--state-dir"):
+        state_directory(Config(id=2))
