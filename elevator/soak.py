@@ -9,6 +9,7 @@ import argparse
 import json
 import os
 import select
+import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -187,11 +188,13 @@ def results(arguments: argparse.Namespace) -> Iterator[Outcome]:
     """Run all seeds in forked workers and yield what became of them, as they end."""
     jobs = min(arguments.jobs, len(arguments.seeds))
     sys.stdout.flush()
-    pipes = {}
+    pipes: dict[int, int] = {}
     for job in range(jobs):
         reading, writing = os.pipe()
         pid = os.fork()
         if pid == 0:
+            for inherited in (reading, *pipes):
+                os.close(inherited)
             work(arguments, job, jobs, writing)
         os.close(writing)
         pipes[reading] = pid
@@ -208,7 +211,8 @@ def results(arguments: argparse.Namespace) -> Iterator[Outcome]:
                     del rest[pipe]
     finally:
         for pipe, pid in pipes.items():
-            os.close(pipe)  # A worker that still runs ends at its next line.
+            os.close(pipe)
+            os.kill(pid, signal.SIGKILL)  # It may have seeds left; or be gone already, which is as well.
             os.waitpid(pid, 0)
 
 

@@ -48,7 +48,7 @@ ARCHITECTURE = {
     "sim.server": Rule("model calls sim.machine sim.shaft", "selectors signal socket time"),
     # The commands: they put the rest together.
     "__main__": Rule("config loop store demo soak sim.server", "os"),
-    "soak": Rule("sim.faults sim.oracle sim.world", "os select time"),
+    "soak": Rule("sim.faults sim.oracle sim.world", "os select signal time"),
     "demo": Rule(
         "model sim.machine sim.passengers sim.server sim.shaft",
         "os rich shutil signal socket subprocess tempfile time",

@@ -73,6 +73,11 @@ def test_a_campaign_reports_and_its_status_says_whether_all_passed(capsys: pytes
     assert "4 passed, 0 failed" in capsys.readouterr().out
 
 
+def test_a_campaign_ends_when_its_time_is_over(capsys: pytest.CaptureFixture[str]) -> None:
+    assert soak.main(["--seeds", "1..1000000", "--minutes", "0.01", "--jobs", "2"]) == 0
+    assert "0 failed" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     "arguments", [["--seeds", "x"], ["--cars", "0"], ["--floors", "99"], ["--faults", "a"], ["-q"]]
 )
