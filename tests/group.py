@@ -7,10 +7,10 @@ goes in steps of a millisecond; each panel is swept every 10 ms, each node at a 
 
 from collections.abc import Callable, Iterable
 
-from attrs import define, evolve, field
+from attrs import define, field
 
 from elevator.calls import mask
-from elevator.hardware.server import changes, snapshot, sweep
+from elevator.hardware.server import after, changes, snapshot, sweep
 from elevator.model import Button, Heartbeat, Inputs, Outputs, Record, Tick
 from elevator.node import Node, boot, record, wake_at_ms
 from elevator.sim import machine as machines
@@ -85,8 +85,7 @@ class Computer:
         if not self.server:
             return
         self.exchange(changes(self.sent, outputs, self.floors))
-        lamps = self.sent.lamps if outputs.lamps is None and self.sent else outputs.lamps
-        self.sent = evolve(outputs, lamps=lamps)
+        self.sent = after(self.sent, outputs)
 
     def run(self, now_ms: int) -> None:
         self.now_ms = now_ms

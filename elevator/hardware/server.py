@@ -77,6 +77,11 @@ def changes(sent: Outputs | None, wanted: Outputs, floors: int) -> bytes:
     return b"".join(messages)
 
 
+def after(sent: Outputs | None, wanted: Outputs) -> Outputs:
+    """Return what a panel shows once `changes` was sent: *wanted*, with the lamps as they were if it has none."""
+    return evolve(wanted, lamps=sent.lamps) if wanted.lamps is None and sent else wanted
+
+
 def lamp_changes(old: Buttons | None, wanted: Buttons, floors: int) -> Iterator[bytes]:
     for button, floor in panel_buttons(floors):
         on = mask(wanted, button) >> floor & 1
@@ -140,8 +145,7 @@ class ElevatorServer:
         if not self._answered or outputs == self._sent:
             return
         self._outgoing += changes(self._sent, outputs, self.floors)
-        lamps = self._sent.lamps if outputs.lamps is None and self._sent else outputs.lamps
-        self._sent = evolve(outputs, lamps=lamps)
+        self._sent = after(self._sent, outputs)
         try:
             self._flush()
         except OSError:

@@ -25,7 +25,7 @@ from attrs import evolve
 
 from elevator.calls import covers, mask
 from elevator.drive import DOOR_OPEN_MS
-from elevator.model import Author, Button, Call, Calls, Dot, Fault, Inputs
+from elevator.model import EVERY_CAR, Author, Button, Call, Calls, Dot, Fault, Inputs
 from elevator.node import Node, in_reach
 from elevator.sim import machine as machines
 from elevator.sim.faults import Kind, Plan
@@ -78,8 +78,6 @@ class Oracle:
         """Presses neither served nor replaced."""
         self.replaced: dict[Dot, Dot] = {}
         """Which press took the place of an older one."""
-        self.server_of: dict[Dot, int] = {}
-        """Which car served each press first."""
         self.served_at_ms: dict[Call, int] = {}
         self.excused: set[Dot] = set()
         self.promised: set[Dot] = set()
@@ -158,7 +156,6 @@ class Oracle:
         if not there or (call.button is Button.CAB and call.car != host.id):
             self.fail(f"node {host.id} lost {dot} {call}")
         del self.open[dot]
-        self.server_of[dot] = host.id
         self.served_at_ms[call] = self.clock()
 
     def served_again(self, host: Host, dot: Dot) -> None:
@@ -291,5 +288,5 @@ def has_failing_disk(host: Host) -> bool:
 def calls_lit(host: Host) -> list[Call]:
     """Name the calls whose lamps are lit on a panel."""
     lamps = host.machine.lamps
-    car = {Button.UP: -1, Button.DOWN: -1, Button.CAB: host.id}
+    car = {Button.UP: EVERY_CAR, Button.DOWN: EVERY_CAR, Button.CAB: host.id}
     return [Call(button, floor, car[button]) for button in Button for floor in machines.floors_of(mask(lamps, button))]

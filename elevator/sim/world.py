@@ -21,7 +21,7 @@ from attrs import define, evolve, field
 
 from elevator import journal
 from elevator.calls import demand, merge
-from elevator.hardware.server import SWEEP_MS, changes, snapshot, sweep
+from elevator.hardware.server import SWEEP_MS, after, changes, snapshot, sweep
 from elevator.model import (
     EVERY_CAR,
     MAX_CARS,
@@ -115,8 +115,7 @@ class Host:
             return
         self.step_of_turn()
         self.exchange(changes(self.sent, outputs, self.world.plan.floors))
-        lamps = self.sent.lamps if outputs.lamps is None and self.sent else outputs.lamps
-        self.sent = evolve(outputs, lamps=lamps)
+        self.sent = after(self.sent, outputs)
         self.step_of_turn()
 
     def step_of_turn(self) -> None:
