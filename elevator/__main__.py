@@ -59,21 +59,39 @@ def main(argv: Sequence[str] | None = None) -> int:
 def node(arguments: list[str]) -> int:
     flags = vars(node_parser().parse_args(arguments))
     file: Path | None = flags.pop("config", None)
+    adopt: str | None = flags.pop("adopt", None)
 
-    from elevator import config, loop, store
+    from attrs import evolve
+
+    from elevator import config, loop, pair, store
+
+    def work(link: pair.Link) -> int:
+        try:
+            loop.run(settings, directory, link)
+        except (config.ConfigError, store.StoreError) as error:
+            return complain(str(error))
+        except OSError as error:
+            return complain(f"cannot use the broadcast port: {error.strerror or error}")
+        return 0
 
     try:
         settings = config.load(flags, file)
+        settings = evolve(settings, host=loop.resolve(settings.host))
         line = f"%(asctime)s.%(msecs)03d node {settings.id}: %(message)s"
         logging.basicConfig(
             level=settings.log_level.upper(), handlers=[loop.LogHandler()], format=line, datefmt="%H:%M:%S"
         )
-        loop.run(settings, None if settings.no_record else settings.state_dir or state_directory(settings))
+        directory = None if settings.no_record else settings.state_dir or state_directory(settings)
+        if adopt is not None:
+            return pair.supervise(work, *pair.adopt(adopt))
+        lock = None if directory is None else store.lock(directory)
+        if settings.no_pair:
+            return work(pair.Link())
+        return pair.supervise(work, inherited=[] if lock is None else [lock])
     except (config.ConfigError, store.StoreError) as error:
         return complain(str(error))
-    except OSError as error:
-        return complain(f"cannot use the broadcast port: {error.strerror or error}")
-    return 0
+    except ValueError as error:
+        return complain(f"argument --adopt: {error}")
 
 
 def node_parser() -> Parser:
@@ -94,6 +112,8 @@ def node_parser() -> Parser:
     parser.add_argument("--broadcast", metavar="ADDRESS", help="where to broadcast (by every network interface)")
     parser.add_argument("--state-dir", metavar="DIR", help="where the record of calls is kept")
     parser.add_argument("--no-record", action="store_true", help="keep no record: promises end with this process")
+    parser.add_argument("--no-pair", action="store_true", help="run without a supervisor, for debuggers")
+    parser.add_argument("--adopt", help=argparse.SUPPRESS)
     parser.add_argument("--config", type=Path, metavar="FILE", help="TOML file with any of these settings")
     parser.add_argument("--log-level", metavar="LEVEL", help="debug, info, warning or error (info)")
     parser.add_argument("--version", action="version", version=f"elevator {__version__}")

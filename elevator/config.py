@@ -78,6 +78,7 @@ class Config:
     state_dir: Path | None = field(default=None, validator=optional(path))
     """Where the record is kept; None: $XDG_STATE_HOME/elevator/<group>-<id>."""
     no_record: bool = False
+    no_pair: bool = False
     log_level: str = field(default="info", validator=level)
 
 

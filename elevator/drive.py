@@ -11,6 +11,7 @@
 6. A press for the floor where the door stands open is served on the spot if it agrees with the announced direction (or
    none was announced yet), and gives another full period, but not for ever: after a while it has to wait its turn.
 7. While *held* (stop button, no server, just started or thawed) the motor stands and the door stays as it is.
+8. A door that a former run of the program left open stays open for another full period, if the car is still there.
 """
 
 from collections.abc import Mapping
@@ -18,7 +19,7 @@ from collections.abc import Mapping
 from attrs import evolve, frozen
 
 from elevator import motion
-from elevator.model import Behaviour, Button, Buttons, Call, Car, Direction, Fault, Inputs, Motor
+from elevator.model import Behaviour, Button, Buttons, Call, Car, Direction, Fault, Inputs, Motor, OpenDoor
 
 DOOR_OPEN_MS = 3000
 DOOR_GRACE_MS = 300
@@ -77,6 +78,8 @@ class Drive:
     """Learned time from leaving a floor's sensor in a direction to reaching the next."""
     clear_ms: int = CLEAR_PRIOR_MS
     """Learned time to leave a floor's sensor."""
+    inherited: OpenDoor | None = None
+    """The door that a former run left open; None once the first floor report has told whether it still can be."""
 
 
 @frozen
@@ -98,6 +101,8 @@ def drive(car: Drive, now_ms: int, inputs: Inputs | None, around: Surroundings) 
     if inputs is None:
         car = evolve(car, held=True, fault=Fault.SERVER, certain=False, since_ms=None, believe_at_ms=None)
         return car, frozenset()
+    if car.inherited is not None:
+        car = inherit(car, now_ms, inputs.floor, car.inherited)
     car = locate(car, now_ms, inputs.floor, around.floors)
     car = hold(car, now_ms, held=inputs.stop or around.listening)
     car = watch_door(car, now_ms, inputs)
@@ -112,6 +117,19 @@ def drive(car: Drive, now_ms: int, inputs: Inputs | None, around: Surroundings) 
         if car.behaviour is Behaviour.DOOR_OPEN:
             car, served = attend(watch_door(car, now_ms, inputs), now_ms, around)
     return (car if car.fault is (fault := diagnose(car, now_ms, inputs)) else evolve(car, fault=fault)), served
+
+
+def inherit(car: Drive, now_ms: int, report: int | None, door: OpenDoor) -> Drive:
+    """Go on with an open *door*, if the first floor *report* agrees.
+
+    Its direction has been announced for all that is known: nobody who has entered is taken the other way.
+    """
+    car = evolve(car, inherited=None)
+    if report != door.floor:
+        return car
+    floor, direction = door
+    car = evolve(car, floor=floor, at_floor=True, direction=direction, announced=True, behaviour=Behaviour.DOOR_OPEN)
+    return evolve(car, opened_at_ms=now_ms, close_at_ms=now_ms + DOOR_OPEN_MS)
 
 
 def locate(car: Drive, now_ms: int, report: int | None, floors: int) -> Drive:
@@ -314,6 +332,13 @@ def wake_at_ms(car: Drive) -> int | None:
     elif not car.held and car.behaviour is Behaviour.MOVING:
         times.append(car.due_at_ms)
     return min(times, default=None)
+
+
+def open_door(car: Drive) -> OpenDoor | None:
+    """Say where the door of *car* is open, for the record."""
+    if car.behaviour is Behaviour.DOOR_OPEN and car.floor is not None:
+        return OpenDoor(car.floor, car.direction)
+    return car.inherited
 
 
 def public(car: Drive) -> Car:

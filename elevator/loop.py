@@ -14,7 +14,6 @@ import struct
 import time
 from contextlib import ExitStack, closing
 from pathlib import Path
-from types import FrameType
 from typing import TextIO
 
 from elevator import journal
@@ -22,7 +21,8 @@ from elevator.config import Config, ConfigError
 from elevator.hardware.server import ElevatorServer
 from elevator.model import Author, Heartbeat, Tick
 from elevator.node import Node, boot, heartbeat, record, spoken, step, wake_at_ms
-from elevator.store import Memory, Store
+from elevator.pair import Link, Signals
+from elevator.scribe import NOTHING, Scribe
 from elevator.turn import turn
 from elevator.wire import DATAGRAM_BYTES_MAX, FORMAT, Encoder, decode
 
@@ -152,61 +152,46 @@ def interfaces(any_socket: socket.socket) -> list[Way]:
     return ways
 
 
-class Signals:
-    """Notes that the program is asked to end; its socket wakes select."""
+def run(config: Config, directory: Path | None, link: Link) -> None:
+    """Run a node until it is told to end. Raise StoreError or OSError if it cannot start.
 
-    def __init__(self) -> None:
-        self.received: int | None = None
-        self.socket, self._waker = socket.socketpair()
-        self.socket.setblocking(False)
-        self._waker.setblocking(False)
-        signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup, or a script's background job, wants it ignored
-                signal.signal(number, self._note)
-
-    def close(self) -> None:
-        signal.set_wakeup_fd(-1)
-        self.socket.close()
-        self._waker.close()
-
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        self.received = number
-
-
-def run(config: Config, directory: Path | None) -> None:
-    """Run a node until it is told to end. Raise ConfigError, StoreError or OSError if it cannot start."""
-    elevator = ElevatorServer(resolve(config.host), config.port, config.floors)
+    The host is an address: looking up a name may take longer than a loop may stand still.
+    """
     with ExitStack() as opened:
+        signals = opened.enter_context(closing(Signals()))
+        elevator = ElevatorServer(config.host, config.port, config.floors)
         opened.callback(elevator.stop)
-        disk = opened.enter_context(closing(Memory() if directory is None else Store(directory, config.floors)))
-        node = boot(config.id, config.floors, disk.load(), random.SystemRandom().randrange(1 << 32), clock_ms())
+        disk = opened.enter_context(closing(Scribe(directory, config.floors)))
+        kept = disk.load(lambda: link.attend(clock_ms()))
+        node = boot(config.id, config.floors, kept, random.SystemRandom().randrange(1 << 32), clock_ms())
         disk.save(record(node))
         network = opened.enter_context(closing(Broadcast(config, node.me)))
-        signals = opened.enter_context(closing(Signals()))
         log.info("node %d of group %s: elevator server %s:%d", config.id, config.group, config.host, config.port)
-        serve(signals, disk, network, elevator, node)
+        serve(signals, link, disk, network, elevator, node)
 
 
-def serve(signals: Signals, disk: Memory | Store, network: Broadcast, elevator: ElevatorServer, node: Node) -> None:
+def serve(signals: Signals, link: Link, disk: Scribe, network: Broadcast, elevator: ElevatorServer, node: Node) -> None:
     """Turn for as long as no signal comes."""
     complaints = journal.Complaints()
     wake_ms = node.now_ms
     while signals.received is None:
         reading, writing = elevator.sockets()
         now_ms = clock_ms()
-        timeout_ms = min(wake_ms, elevator.wake_at_ms()) - now_ms
-        waiting = [signals.socket, network.socket, *reading]
+        timeout_ms = min(wake_ms, elevator.wake_at_ms(), disk.wake_at_ms(), link.wake_at_ms()) - now_ms
+        waiting = [signals.socket, network.socket, disk.socket, *link.sockets(), *reading]
         readable, _, _ = select.select(waiting, writing, [], max(timeout_ms, 0) / 1000)
         now_ms = clock_ms()
+        link.attend(now_ms)
         elevator.attend(now_ms, readable=any(each in readable for each in reading))
         while elevator.news:
             log.warning(elevator.news.pop(0))
         heartbeats = network.receive() if network.socket in readable else ()
+        told = disk.attend(now_ms)
         inputs = elevator.inputs(now_ms)
-        if heartbeats or inputs is not node.inputs or now_ms >= wake_ms:
+        if heartbeats or told is not NOTHING or inputs is not node.inputs or now_ms >= wake_ms:
             before = node
-            node = turn(node, Tick(now_ms, inputs, heartbeats), disk, network, elevator)
+            tick = Tick(now_ms, inputs, heartbeats, told.recorded, told.failed, told.found)
+            node = turn(node, tick, disk, network, elevator)
             wake_ms = wake_at_ms(node)
             for line in journal.news(before, node):
                 log.info(line)
@@ -226,7 +211,7 @@ def farewell(node: Node, network: Broadcast) -> None:
 
 
 def resolve(host: str) -> str:
-    """Return the address of *host*. Only once and at the start, because looking it up may take its time."""
+    """Return the address of *host*; raise ConfigError if it has none."""
     try:
         return socket.gethostbyname(host)
     except (OSError, UnicodeError) as error:

@@ -180,7 +180,16 @@ class Tick:
     recorded: Calls | None = None
     """Calls that the disk now holds for certain; None: nothing new."""
     disk_failed: bool = False
-    """The disk refused the last record."""
+    """The disk has just refused a record, or has been asked too long ago."""
+    found: Calls | None = None
+    """Calls of a record that could not be read when the node started and has just been; the disk still holds them."""
+
+
+class OpenDoor(NamedTuple):
+    """Where a car stands with its door open, and what it has announced there."""
+
+    floor: int
+    direction: Direction
 
 
 @frozen
@@ -190,3 +199,5 @@ class Record:
     incarnation: int
     """Of the program that wrote it: its successor takes a higher one."""
     calls: Calls
+    door: OpenDoor | None = None
+    """So that a successor does not shut it on somebody; None if it is shut."""

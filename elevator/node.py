@@ -47,7 +47,6 @@ COALESCE_MS = 5
 REPEAT_MS = 10
 REPEATS = 3
 """A change is said at once and again so often, so that one lost datagram costs REPEAT_MS and not HEARTBEAT_MS."""
-DISK_RETRY_MS = 1000
 YIELD_MS = 300
 UNCLAIMED_MS = 2000
 STARVED_MS = 30_000
@@ -82,8 +81,9 @@ class Node:
     listen_until_ms: int
     calls: Calls
     recorded: Calls
-    """Calls as they are on the disk."""
+    """Calls as they are on the disk, as far as it has said."""
     disk_failed: bool = False
+    """Whether the disk last took nothing, or takes too long: promises rest on the peers meanwhile."""
     inputs: Inputs | None = None
     drive: Drive = Drive()
     hall: Buttons = Buttons()
@@ -126,7 +126,8 @@ def boot(id: int, floors: int, record: Record | None, lot: int, now_ms: int) -> 
     if record is not None:
         past.add(record.incarnation)
     listen_until_ms = now_ms + LISTEN_MS
-    return Node(me, floors, now_ms, now_ms, listen_until_ms, calls, calls, past=frozenset(past), spoke_at_ms=now_ms)
+    node = Node(me, floors, now_ms, now_ms, listen_until_ms, calls, calls, past=frozenset(past), spoke_at_ms=now_ms)
+    return node if record is None else evolve(node, drive=Drive(inherited=record.door))
 
 
 def step(node: Node, tick: Tick) -> Node:
@@ -149,7 +150,7 @@ def hum(node: Node, tick: Tick) -> Node | None:
     This is the way of nearly every tick, so it does little; `step` would come to the same.
     """
     now_ms = tick.now_ms
-    expected = tick.inputs is node.inputs and tick.recorded is None and not tick.disk_failed
+    expected = tick.inputs is node.inputs and tick.recorded is None and tick.found is None and not tick.disk_failed
     if not expected or now_ms >= node.quiet_until_ms or now_ms - node.now_ms >= FROZEN_MS:
         return None
     known = dict(node.peers)
@@ -179,6 +180,9 @@ def wake(node: Node, tick: Tick) -> Node:
         node = evolve(node, peers=known, drive=drive.lose(node.drive), listen_until_ms=now_ms + LISTEN_MS)
     recorded = node.recorded if tick.recorded is None else tick.recorded
     disk_failed = tick.disk_failed or (node.disk_failed and tick.recorded is None)
+    if tick.found is not None:
+        former = {author.incarnation for author in tick.found.seen if author.id == node.me.id}
+        node = evolve(node, calls=merge(node.calls, tick.found), past=node.past | former)
     return evolve(node, now_ms=now_ms, recorded=recorded, disk_failed=disk_failed)
 
 
@@ -395,7 +399,7 @@ def outputs(node: Node) -> Outputs:
 
 def record(node: Node) -> Record:
     """Say what must survive a power cut."""
-    return Record(node.me.incarnation, node.calls)
+    return Record(node.me.incarnation, node.calls, drive.open_door(node.drive))
 
 
 def wake_at_ms(node: Node) -> int:
@@ -406,8 +410,6 @@ def wake_at_ms(node: Node) -> int:
 def act_at_ms(node: Node) -> int:
     """Return when there is something to do if nothing new is heard, for what `quiet_until_ms` remembers."""
     times = [peer.silent_at_ms for peer in alive(node).values()]
-    if node.calls is not node.recorded:
-        times.append(node.now_ms + (DISK_RETRY_MS if node.disk_failed else 0))
     if is_listening(node):
         times.append(node.listen_until_ms)
     car_ms = drive.wake_at_ms(node.drive)

@@ -1,29 +1,74 @@
 """The record on disk: what a node must not forget in a power cut. One row in a SQLite database.
 
 1. Every save is a transaction with full synchronisation: when it returns, the record is on the disk.
-2. The database is held exclusively, which also keeps a second node with this id on this machine from starting.
-3. A file that is damaged is set aside under another name and the node starts without: the others still have its calls.
+2. A file that is damaged is set aside under another name and the node starts without: the others still have its calls.
    A file of a newer version is not touched: StoreError.
-4. A disk that refuses is said loudly, and tried again once a second. The node serves on meanwhile.
+3. A disk that refuses, is full or read-only is said loudly: DiskError, or False from `save`. It may come back.
+4. One pair of processes holds a record: a lock beside it, which they inherit from each other, keeps others out. The
+   database is held exclusively as well, so that a successor waits for what its predecessor's scribe still writes.
 """
 
+import errno
+import fcntl
 import logging
+import os
 import sqlite3
 import time
 from pathlib import Path
 
 from elevator.model import Record
-from elevator.wire import BAD_INPUT, read_record, write_record
+from elevator.wire import BAD_INPUT, read_record
 
 VERSION = 1
-RETRY_S = 0.9
-"""How long a disk that refused is left alone; a node tries again once a second."""
+BUSY_S = 5.0
+"""How long to wait for whoever holds the database."""
+LOCK_S = 1.0
+"""How long to wait for the lock: processes that were killed need a moment to go."""
+MISTAKES = (errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL)
+"""What the system says of a directory that can never be made. All else may get better by itself."""
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("elevator")
 
 
 class StoreError(Exception):
     """The record cannot be used; the message is for the user."""
+
+
+class DiskError(Exception):
+    """The disk does not take or give anything now; it may later."""
+
+
+def lock(directory: Path) -> int | None:
+    """Claim the record in *directory*; return the descriptor of the lock, None if the disk has no room even for that.
+
+    It holds until the last process that has the descriptor ends. Raise StoreError if somebody else holds it.
+    """
+    try:
+        make(directory)
+        descriptor = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except (DiskError, OSError) as error:
+        log.error("cannot lock the record (%s): start no second node with this id here", error)
+        return None
+    until = time.monotonic() + LOCK_S
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > until:
+                os.close(descriptor)
+                raise StoreError(f"{directory} is in use: another node with this id runs on this machine") from None
+            time.sleep(0.02)
+        else:
+            return descriptor
+
+
+def make(directory: Path) -> None:
+    """Make the record's *directory*, if it is not there."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        kind = StoreError if error.errno in MISTAKES else DiskError
+        raise kind(f"cannot make the record's directory {directory}: {error.strerror}") from None
 
 
 class Memory:
@@ -32,7 +77,7 @@ class Memory:
     def load(self) -> Record | None:
         return None
 
-    def save(self, record: Record) -> bool:
+    def save(self, text: str) -> bool:
         return True
 
     def close(self) -> None:
@@ -40,16 +85,13 @@ class Memory:
 
 
 class Store:
-    """The record of one node in a *directory*, which is made if needed."""
+    """The record of one node in a *directory*, which is made if needed. Opening it raises StoreError or DiskError."""
 
     def __init__(self, directory: Path, floors: int) -> None:
         self.path = directory / "record.sqlite"
         self._floors = floors
-        self._retry_at = 0.0
-        try:
-            directory.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StoreError(f"cannot make the record's directory {directory}: {error.strerror}") from None
+        self._refuses = False
+        make(directory)
         self._database = self._open()
 
     def load(self) -> Record | None:
@@ -57,22 +99,24 @@ class Store:
         try:
             row = self._database.execute("SELECT text FROM record").fetchone()
             return None if row is None else read_record(row[0], self._floors)
+        except sqlite3.OperationalError as error:
+            raise DiskError(f"cannot read the record {self.path}: {error}") from None
         except (sqlite3.DatabaseError, *BAD_INPUT) as error:
             self._database = self._set_aside(error)
             return None
 
-    def save(self, record: Record) -> bool:
-        if time.monotonic() < self._retry_at:
-            return False
+    def save(self, text: str) -> bool:
+        """Make a record's *text* (see wire.py) durable; return False if the disk refuses."""
         try:
-            self._database.execute("REPLACE INTO record VALUES (0, ?)", (write_record(record),))
+            self._database.execute("REPLACE INTO record VALUES (0, ?)", (text,))
         except sqlite3.Error as error:
-            log.error("the record cannot be written (%s); trying again every second", error)
-            self._retry_at = time.monotonic() + RETRY_S
+            if not self._refuses:
+                log.error("the record cannot be written (%s): lamps rest on the other nodes meanwhile", error)
+            self._refuses = True
             return False
-        if self._retry_at:
+        if self._refuses:
             log.warning("the record is written again")
-            self._retry_at = 0.0
+            self._refuses = False
         return True
 
     def close(self) -> None:
@@ -82,9 +126,7 @@ class Store:
         try:
             return connect(self.path)
         except sqlite3.OperationalError as error:
-            if "locked" in str(error):
-                raise StoreError(f"{self.path} is in use: another node with this id runs on this machine") from None
-            raise StoreError(f"cannot open the record {self.path}: {error}") from None
+            raise DiskError(f"cannot open the record {self.path}: {error}") from None
         except sqlite3.DatabaseError as error:
             return self._set_aside(error)
 
@@ -98,14 +140,14 @@ class Store:
                 self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
             self.path.rename(spoiled)
         except OSError as error:
-            raise StoreError(f"the record {self.path} is damaged and cannot be moved: {error.strerror}") from None
+            raise DiskError(f"the record {self.path} is damaged and cannot be moved: {error.strerror}") from None
         log.error("the record was damaged (%s); it is now %s and this node starts without it", why, spoiled.name)
         return connect(self.path)
 
 
 def connect(path: Path) -> sqlite3.Connection:
     """Open the database at *path*, exclusively and with full synchronisation, and make its table."""
-    database = sqlite3.connect(path, timeout=0.2, isolation_level=None)
+    database = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None)
     database.execute("PRAGMA locking_mode = EXCLUSIVE")
     database.execute("PRAGMA journal_mode = WAL")
     database.execute("PRAGMA synchronous = FULL")

@@ -2,8 +2,8 @@
 
  1. Motor and door first: they wait for nothing. And a door is open before anybody is told that its call was served, so
     whoever is killed in between leaves a call that is served once more, not one that is lost.
- 2. Then the record, then the heartbeat: what is told is on the disk.
- 3. Lamps need no place in this order: a lamp is lit by values that say it is promised (see node.py).
+ 2. The disk is only asked. When it holds the record, a later tick says so; what a heartbeat tells and what lamps
+    promise rest on that tick (see node.py). So nothing here waits for a disk, and lamps need no place in this order.
 
 A tick that brings only signs of life changes nothing but the time of the next heartbeat, and goes a short way. The
 lab's loop and the simulated world run this very function.
@@ -18,8 +18,8 @@ from elevator.node import Node, heartbeat, hum, outputs, record, speak_at_ms, sp
 class Disk(Protocol):
     """What survives a power cut."""
 
-    def save(self, record: Record) -> bool:
-        """Make *record* durable; return False if that failed. It will be asked again."""
+    def save(self, record: Record) -> None:
+        """Begin to make *record* durable, if it is not the one asked for last; keep trying. A tick tells of success."""
 
 
 class Network(Protocol):
@@ -39,20 +39,13 @@ class Panel(Protocol):
 def turn(node: Node, tick: Tick, disk: Disk, network: Network, panel: Panel) -> Node:
     """Step *node* with *tick* and let out what follows from it."""
     heard = hum(node, tick)
-    node = act(node, tick, disk, panel) if heard is None else heard
+    if heard is None:
+        node = step(node, tick)
+        panel.write(outputs(node))
+        disk.save(record(node))
+    else:
+        node = heard
     if tick.now_ms >= speak_at_ms(node):
         network.send(heartbeat(node))
         node = spoken(node)
-    return node
-
-
-def act(node: Node, tick: Tick, disk: Disk, panel: Panel) -> Node:
-    """Do what *tick* asks for: drive at once, make the record durable, light what has thereby been promised."""
-    node = step(node, tick)
-    panel.write(outputs(node))
-    if node.calls is not node.recorded:
-        saved = disk.save(record(node))
-        durable = node.calls if saved else None
-        node = step(node, Tick(tick.now_ms, tick.inputs, recorded=durable, disk_failed=not saved))
-        panel.write(outputs(node))
     return node

@@ -33,6 +33,7 @@ from elevator.model import (
     Dot,
     Fault,
     Heartbeat,
+    OpenDoor,
     Record,
 )
 
@@ -222,7 +223,7 @@ def unpack(entries: list[Entry], floors: int) -> Calls:
 
 def write_record(record: Record) -> str:
     """Return *record* as the text that is kept on disk."""
-    return dump([record.incarnation, pack(record.calls)])
+    return dump([record.incarnation, record.door, pack(record.calls)])
 
 
 def read_record(text: str, floors: int) -> Record:
@@ -230,12 +231,15 @@ def read_record(text: str, floors: int) -> Record:
 
     The node may have been given another building since. Raise one of BAD_INPUT if it is not a record.
     """
-    incarnation, entries = converter.structure(json.loads(text), tuple[int, list[Entry]])
+    incarnation, door, entries = converter.structure(
+        json.loads(text), tuple[int, tuple[int, Direction] | None, list[Entry]]
+    )
     if not 0 <= incarnation < COUNT_MAX // 2:  # its successors' are higher
         raise ValueError(f"no incarnation: {incarnation}")
     calls = unpack(entries, MAX_FLOORS)
     live = {dot: call for dot, call in calls.live.items() if is_button(*call, floors)}
-    return Record(incarnation, Calls(live, calls.seen))
+    opened = OpenDoor(*door) if door is not None and 0 <= door[0] < floors else None
+    return Record(incarnation, Calls(live, calls.seen), opened)
 
 
 def is_button(button: int, floor: int, car: int, floors: int) -> bool:

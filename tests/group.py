@@ -11,7 +11,7 @@ from attrs import define, field
 
 from elevator.calls import mask
 from elevator.hardware.server import after, changes, snapshot, sweep
-from elevator.model import Button, Heartbeat, Inputs, Outputs, Record, Tick
+from elevator.model import Button, Calls, Heartbeat, Inputs, Outputs, Record, Tick
 from elevator.node import Node, boot, record, wake_at_ms
 from elevator.sim import machine as machines
 from elevator.sim.machine import Event, Machine
@@ -20,18 +20,37 @@ from elevator.turn import turn
 from elevator.wire import Encoder, decode
 
 SWEEP_MS = 10
+RETRY_MS = 1000
 DELAY_MS = 1
 
 
 @define
 class Disk:
+    """A disk that takes its time: *takes_ms* for a record, RETRY_MS if it is full."""
+
     record: Record | None = None
     full: bool = False
+    takes_ms: int = 1
+    asked: Record | None = None
+    due_ms: int | None = None
+    """When it says what has become of `asked`."""
+    now_ms: int = 0
 
-    def save(self, record: Record) -> bool:
-        if not self.full:
-            self.record = record
-        return not self.full
+    def save(self, record: Record) -> None:
+        if record != self.asked:
+            self.asked = record
+            self.due_ms = self.due_ms or self.now_ms + self.takes_ms
+
+    def news(self, now_ms: int) -> tuple[Calls | None, bool]:
+        """Return what has just become durable, and whether the disk has just refused."""
+        self.now_ms = now_ms
+        if self.due_ms is None or now_ms < self.due_ms or self.asked is None:
+            return None, False
+        self.due_ms = now_ms + RETRY_MS if self.full else None
+        if self.full:
+            return None, True
+        self.record = self.asked
+        return self.record.calls, False
 
 
 @define
@@ -57,7 +76,8 @@ class Computer:
     def start(self) -> None:
         self.lot += 100
         self.node = boot(self.id, self.floors, self.disk.record, self.lot, self.now_ms)
-        self.disk.save(record(self.node))
+        self.disk.due_ms = None
+        self.disk.asked = self.disk.record = record(self.node)
         self.sent = self.inputs = None
 
     def kill(self) -> None:
@@ -99,12 +119,14 @@ class Computer:
             inputs = snapshot(self.exchange(sweep(self.floors)), self.floors) if self.server else None
             inputs = self.inputs if inputs == self.inputs else inputs
         due = [datagram for at_ms, datagram in self.inbox if at_ms <= now_ms]
-        if not due and inputs is self.inputs and now_ms < wake_at_ms(self.node):
+        recorded, failed = self.disk.news(now_ms)
+        has_news = due or recorded is not None or failed or inputs is not self.inputs
+        if not has_news and now_ms < wake_at_ms(self.node):
             return
         self.inbox = [mail for mail in self.inbox if mail[0] > now_ms]
         heartbeats = tuple(heartbeat for datagram in due if (heartbeat := decode(datagram, "test")))
         self.inputs = inputs
-        self.node = turn(self.node, Tick(now_ms, inputs, heartbeats), self.disk, self, self)
+        self.node = turn(self.node, Tick(now_ms, inputs, heartbeats, recorded, failed), self.disk, self, self)
 
 
 class Group:

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -59,11 +59,21 @@ class Lab:
         arguments = ["--id", id, "--port", self.port + id, "--floors", self.floors, "--net-port", self.net_port]
         arguments += ["--broadcast", "127.255.255.255", "--state-dir", self.directory / f"state-{id}"]
         with (self.directory / f"node-{id}.log").open("ab") as log:
-            self.nodes[id] = subprocess.Popen([*PROGRAM, *map(str, arguments), *self.more, *more], stderr=log)
+            command = [*PROGRAM, *map(str, arguments), *self.more, *more]
+            self.nodes[id] = subprocess.Popen(command, stderr=log, start_new_session=True)
+
+    def signal(self, id: int, number: signal.Signals) -> None:
+        """Send a signal to all processes of node *id* at once."""
+        os.killpg(self.nodes[id].pid, number)
 
     def kill(self, id: int) -> None:
-        self.nodes[id].kill()
+        """Kill node *id*, all of it, as a machine that loses its power does."""
+        self.signal(id, signal.SIGKILL)
         self.nodes.pop(id).wait()
+
+    def processes(self, id: int, name: str) -> list[int]:
+        """List the living processes of node *id* that are called *name*: "worker" and "disk", for one."""
+        return [pid for pid in processes_of(self.nodes[id].pid) if comm(pid) == f"elevator:{name}"]
 
     def ask(self, do: str, **what: object) -> dict[str, Any]:
         self._lines.write(json.dumps({"do": do, **what}) + "\n")
@@ -114,7 +124,9 @@ class Lab:
     def close(self) -> None:
         processes: list[subprocess.Popen[Any]] = [*self.nodes.values(), self.sim]
         for process in processes:
-            process.send_signal(signal.SIGCONT)
+            if process is not self.sim:
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGCONT)
             process.terminate()
         for process in processes:
             process.wait(PATIENCE_S)
@@ -122,6 +134,27 @@ class Lab:
         self._socket.close()
         assert self.sim.stdout is not None
         self.sim.stdout.close()
+
+
+def processes_of(session: int) -> list[int]:
+    """List the processes of a session; an ended one that nobody has waited for is not among them."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                state, _, _, of = (entry / "stat").read_text().rpartition(")")[2].split()[:4]
+            except OSError:
+                continue
+            if int(of) == session and state != "Z":
+                found.append(int(entry.name))
+    return found
+
+
+def comm(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return ""
 
 
 def is_free(port: int) -> bool:

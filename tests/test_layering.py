@@ -33,9 +33,11 @@ ARCHITECTURE = {
     "config": Rule("model wire"),
     "journal": Rule("model node"),
     # The edge: where a node meets sockets, clocks and disks.
-    "store": Rule("model wire", "sqlite3 time"),
+    "store": Rule("model wire", "fcntl os sqlite3 time"),
+    "pair": Rule("", "os select signal socket time"),
+    "scribe": Rule("model wire pair store", "os select signal socket time"),
     "hardware.server": Rule("model calls", "socket"),
-    "loop": Rule("model node turn wire store journal config hardware.server", "fcntl select signal socket time"),
+    "loop": Rule("model node turn wire pair scribe journal config hardware.server", "fcntl select signal socket time"),
     # The simulated building. It knows nodes at most; no node knows it.
     "sim.shaft": Rule("model"),
     "sim.machine": Rule("model calls sim.shaft"),
@@ -47,7 +49,7 @@ ARCHITECTURE = {
     "sim.oracle": Rule("model calls drive node sim.machine sim.faults"),
     "sim.server": Rule("model calls sim.machine sim.shaft", "selectors signal socket time"),
     # The commands: they put the rest together.
-    "__main__": Rule("config loop store demo soak sim.server", "os"),
+    "__main__": Rule("config loop pair store demo soak sim.server", "os"),
     "soak": Rule("sim.faults sim.oracle sim.world", "os select signal time"),
     "demo": Rule(
         "model sim.machine sim.passengers sim.server sim.shaft",

@@ -109,7 +109,6 @@ def a_lamp_lights_before_the_others_know(patch: pytest.MonkeyPatch) -> None:
 @mutant
 def what_is_told_is_not_on_the_disk(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(node, "told", lambda node: node.calls)
-    patch.setattr(world.Host, "save", lambda host, record: False)
 
 
 @mutant

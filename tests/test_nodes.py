@@ -111,11 +111,11 @@ def test_a_blocked_door_hands_hall_calls_over(tmp_path: Path) -> None:
 
 def test_a_frozen_node_is_replaced_and_comes_back(tmp_path: Path) -> None:
     with lab(tmp_path, cars=2) as group:
-        group.nodes[0].send_signal(signal.SIGSTOP)
+        group.signal(0, signal.SIGSTOP)
         group.wait_for(1, "node 0 is silent")
         group.press(1, "down", 3)
         group.wait(lambda: door_opened(group, 1, 3), "the other one served")
-        group.nodes[0].send_signal(signal.SIGCONT)
+        group.signal(0, signal.SIGCONT)
         group.wait_for(1, "node 0 is here", times=2)
         group.press(0, "cab", 1)
         group.wait(lambda: door_opened(group, 0, 1), "it serves")

@@ -198,9 +198,10 @@ class Oracle:
     def is_guaranteed(self, host: Host, dot: Dot) -> bool:
         hosts = self.hosts
         peers = [] if host.node is None else [hosts[id] for id in in_reach(host.node) if id < len(hosts)]
-        own = covers(host.durable.seen, dot) or (has_failing_disk(host) and bool(peers))
-        # A peer may hold an older press of the same call instead, which this one replaced a moment ago.
+        # Some of them may hold an older press of the same call instead, which this one replaced a moment ago.
         call = self.call_of[dot]
+        own = covers(host.durable.seen, dot) or call in host.durable.live.values()
+        own = own or (has_failing_disk(host) and bool(peers))
         return own and all(
             covers(self.saved[peer.id], dot) or call in peer.durable.live.values() or has_failing_disk(peer)
             for peer in peers

@@ -51,6 +51,9 @@ from elevator.wire import Encoder, decode, read_record, write_record
 
 GROUP = "world"
 GHOST = Author(MAX_CARS - 1, 1)
+DISK_MS = 3
+"""The longest that a sound disk takes to make a record durable."""
+DISK_RETRY_MS = 1000
 BACKLOG_MAX = 300
 """Datagrams that wait for a frozen program; a real socket's buffer holds about as many."""
 AGREE_MS = 1500
@@ -74,6 +77,14 @@ class Host:
     disk: str | None = None
     durable: Calls = Calls()
     """What `disk` holds."""
+    asked: Record | None = None
+    """What the program wants it to hold."""
+    writing: Record | None = None
+    """What is on its way there."""
+    told: Calls | None = None
+    """What the disk holds since the program was last told, if that is something new."""
+    refused: bool = False
+    """Whether the disk has refused since."""
     inputs: Inputs | None = None
     sent: Outputs | None = None
     backlog: list[Heartbeat] = field(factory=list)
@@ -84,6 +95,7 @@ class Host:
     frozen_at_ms: int = 0
     wake_ms: int = FOREVER
     sweep_ms: int = FOREVER
+    disk_ms: int = FOREVER
     machine_ms: int = FOREVER
     lamps_checked: object = None
     spins: int = 0
@@ -94,15 +106,15 @@ class Host:
 
     # The three ports of a turn
 
-    def save(self, record: Record) -> bool:
+    def save(self, record: Record) -> None:
+        if record == self.asked:
+            return
         self.step_of_turn()
-        if self.has(Kind.DISK):
-            return False
         self.world.oracle.observe(self, record.calls)
-        self.disk, self.durable = write_record(record), record.calls
-        self.world.oracle.note_saved(self.id, record.calls)
+        self.asked = record
+        if self.writing is None:
+            self.begin_write()
         self.step_of_turn()
-        return True
 
     def send(self, heartbeat: Heartbeat) -> None:
         self.step_of_turn()
@@ -123,6 +135,39 @@ class Host:
             if self.doom == 0:
                 raise Died
             self.doom -= 1
+
+    # The disk
+
+    def begin_write(self) -> None:
+        self.writing = self.asked
+        self.disk_ms = self.world.now_ms + self.world.rng.randint(0, DISK_MS)
+
+    def end_write(self) -> None:
+        """Have on the disk what was on its way there, or refuse it."""
+        self.refused = self.has(Kind.DISK)
+        if self.refused:
+            self.writing = self.asked
+            self.disk_ms = self.world.now_ms + DISK_RETRY_MS
+            return
+        assert self.writing is not None
+        self.hold(self.writing)
+        self.told = self.writing.calls
+        self.disk_ms, done = FOREVER, self.writing
+        self.writing = None
+        if self.asked is not done:
+            self.begin_write()
+
+    def lose_power(self, lot: int) -> None:
+        """End all writing. *lot*: 0 loses all that is under way, 1 all but what is being written, 2 nothing."""
+        if not self.has(Kind.DISK) and lot and self.writing and self.asked:
+            self.hold(self.writing if lot == 1 else self.asked)
+        self.asked = self.writing = self.told = None
+        self.refused = False
+        self.disk_ms = FOREVER
+
+    def hold(self, record: Record) -> None:
+        self.disk, self.durable = write_record(record), record.calls
+        self.world.oracle.note_saved(self.id, record.calls)
 
     # The elevator
 
@@ -213,7 +258,7 @@ class World:
                 at_ms = self.script[-1][0]
             soonest = None
             for host in self.hosts:
-                due_ms = min(host.wake_ms, host.sweep_ms, host.machine_ms)
+                due_ms = min(host.wake_ms, host.sweep_ms, host.machine_ms, host.disk_ms)
                 if due_ms < at_ms:
                     at_ms, soonest = due_ms, host
             if at_ms > end_ms:
@@ -237,6 +282,9 @@ class World:
         if host.machine_ms <= self.now_ms:
             host.take(*machines.settle(host.machine, self.now_ms))
             self.oracle.check_machine(host)
+        elif host.disk_ms <= self.now_ms:
+            host.end_write()
+            self.turn(host, ())
         elif host.sweep_ms <= self.now_ms:
             host.sweep_ms = FOREVER
             self.sweep(host)
@@ -272,7 +320,9 @@ class World:
         if before is None or host.has(Kind.FREEZE):
             return
         try:
-            host.node = turn(before, Tick(self.now_ms, host.inputs, heartbeats), host, host, host)
+            tick = Tick(self.now_ms, host.inputs, heartbeats, host.told, host.refused)
+            host.told, host.refused = None, False
+            host.node = turn(before, tick, host, host, host)
         except Died:
             self.die(host)
             self.oracle.check_lamps(host)
@@ -338,15 +388,15 @@ class World:
         host.doom = host.inputs = host.sent = None
         host.backlog.clear()
         self.oracle.note_start(host, node.calls)
-        if not host.has(Kind.DISK):
-            host.save(record(node))
         host.node = node
+        host.save(record(node))
         host.wake_ms = self.now_ms
         host.take(host.machine)
 
     def die(self, host: Host) -> None:
         """End the program of *host*: its connection breaks, and with it the motor stops."""
         self.tell(f"node {host.id} dies")
+        host.lose_power(self.rng.randrange(3))
         host.node = host.doom = host.sent = host.inputs = None
         host.wake_ms = FOREVER
         host.change(machines.disconnect(host.machine, self.now_ms))

@@ -1,0 +1,328 @@
+"""The process pair: a supervisor and the worker that it forked. Each notices at once when the other is gone.
+
+1. The worker runs the node and beats over a socketpair. End of file or SILENCE_S without a beat mean a worker that is
+   dead or hangs: the supervisor kills it, waits until it is gone for certain, and forks the next one, which has
+   everything loaded. So there are never two copies of one node.
+2. A worker that has lost its supervisor starts another, by executing the program anew: a fork would carry the sockets
+   and the state of a running node. The new supervisor adopts the worker by its pidfd.
+3. A worker says when it ends on purpose, or cannot start. Anything else is a crash. Its successor starts at once; but
+   when workers crash at their start one after the other, ever later, up to a second.
+4. A signal to end goes to the worker, which stops its motor and takes leave of the others.
+5. Time in which the supervisor itself stood still (a suspended machine, a stopped process group) is not counted.
+
+Not survived: both killed at the same instant. The group takes over then, and init starts the pair anew.
+"""
+
+import logging
+import os
+import select
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Collection
+from contextlib import suppress
+from pathlib import Path
+from types import FrameType
+from typing import NamedTuple, NoReturn
+
+SILENCE_S = 0.5
+BEAT_MS = 50
+SUPERVISOR_SILENCE_MS = 3000
+"""A supervisor answers beats. One that does not for so long is stopped, or hangs."""
+RENEW_MS = 1000
+"""Between two attempts to start a supervisor."""
+END_S = 2.0
+"""How long a worker may take to end when it is asked to."""
+STEADY_S, SHOT_S = 0.5, 0.05
+"""A worker that has lived for so long has not crashed at its start; one that was killed from outside, for so long."""
+BACKOFF_S, BACKOFF_MAX_S = 0.02, 1.0
+BEAT, ENDS, REFUSES = b".", b"q", b"!"
+"""What a worker says: that it lives, that it was told to end, that it cannot start and the user has been told why."""
+ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+SHOT = "was ended by SIGKILL"
+
+log = logging.getLogger("elevator")
+
+
+class Signals:
+    """Notes that the program is asked to end; its socket wakes select."""
+
+    def __init__(self) -> None:
+        self.received: int | None = None
+        self.socket, self._waker = socket.socketpair()
+        self.socket.setblocking(False)
+        self._waker.setblocking(False)
+        signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)
+        for number in ENDINGS:
+            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup, or a script's background job, wants it ignored
+                signal.signal(number, self._note)
+
+    def close(self) -> None:
+        signal.set_wakeup_fd(-1)
+        self.socket.close()
+        self._waker.close()
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self.received = number
+
+
+class Link:
+    """The worker's end: it beats, and sees to it that there is a supervisor. Without one (`--no-pair`) it does nothing.
+
+    *inherited* are the descriptors that a new supervisor needs.
+    """
+
+    def __init__(self, link: socket.socket | None = None, supervisor: int = 0, inherited: Collection[int] = ()) -> None:
+        self.socket = link
+        self._is_paired = link is not None
+        self._supervisor = supervisor
+        self._inherited = inherited
+        self._beat_at_ms = self._beaten_at_ms = self._renew_at_ms = 0
+        self._answered_at_ms: int | None = None
+        if link is not None:
+            link.setblocking(False)
+
+    def sockets(self) -> list[socket.socket]:
+        """Return the sockets to be watched for reading."""
+        return [] if self.socket is None else [self.socket]
+
+    def wake_at_ms(self) -> int:
+        """Return when `attend` must be called at the latest."""
+        return self._beat_at_ms if self._is_paired else 1 << 62
+
+    def attend(self, now_ms: int) -> None:
+        """Beat if it is time; look what has become of the supervisor."""
+        if not self._is_paired:
+            return
+        if self._answered_at_ms is None or now_ms > self._beaten_at_ms + 10 * BEAT_MS:
+            self._answered_at_ms = now_ms  # just started, or stood still: its answers may have been lost on us
+        if now_ms >= self._beat_at_ms:
+            self._beat_at_ms = now_ms + BEAT_MS
+            self._beaten_at_ms = now_ms
+            self.say(BEAT)
+        if self.socket is not None:
+            self._listen(self.socket, now_ms)
+        if self.socket is None and now_ms >= self._renew_at_ms:
+            self._renew(now_ms)
+
+    def say(self, word: bytes) -> None:
+        """Tell the supervisor, if it is there."""
+        if self.socket is not None:
+            with suppress(OSError):
+                self.socket.send(word)
+
+    def _listen(self, link: socket.socket, now_ms: int) -> None:
+        assert self._answered_at_ms is not None
+        try:
+            if link.recv(4096):
+                self._answered_at_ms = now_ms
+                return
+        except BlockingIOError:
+            if now_ms < self._answered_at_ms + SUPERVISOR_SILENCE_MS:
+                return
+        except OSError:
+            pass
+        with suppress(OSError):
+            os.kill(self._supervisor, signal.SIGKILL)  # It is gone, or stopped: never two of them.
+        with suppress(ChildProcessError):
+            os.waitpid(self._supervisor, 0)
+        link.close()
+        self.socket = None
+
+    def _renew(self, now_ms: int) -> None:
+        """Start a new supervisor: the same program with the same arguments, which is told whom to adopt."""
+        log.warning("the supervisor is gone; starting another")
+        self._renew_at_ms = now_ms + RENEW_MS
+        ours, theirs = socket.socketpair()
+        try:
+            for descriptor in (theirs.fileno(), *self._inherited):
+                os.set_inheritable(descriptor, True)
+            adopt = ",".join(map(str, (os.getpid(), theirs.fileno(), *self._inherited)))
+            command = [*own_command(), "--adopt", adopt]
+            self._supervisor = os.posix_spawn(command[0], command, os.environ)
+        except OSError as error:
+            log.error("cannot start a supervisor: %s", error.strerror)
+            ours.close()
+        else:
+            ours.setblocking(False)
+            self.socket, self._answered_at_ms = ours, now_ms
+        finally:
+            theirs.close()
+
+
+class Worker(NamedTuple):
+    """A worker as its supervisor sees it."""
+
+    pid: int
+    pidfd: int
+    link: socket.socket
+
+
+Work = Callable[[Link], int]
+"""Runs the node; returns the exit status: 0 when it was told to end, else it could not start."""
+
+
+def supervise(work: Work, adopted: Worker | None = None, inherited: Collection[int] = ()) -> int:
+    """Keep one worker running until it ends on purpose or a signal comes; return the exit status.
+
+    *inherited* are descriptors that every worker and every supervisor holds.
+    """
+    rename("elevator:pair")
+    signals = Signals()
+    crashes = 0
+    ever_ran = adopted is not None
+    while signals.received is None:
+        worker = adopted or start(work, inherited)
+        adopted = None
+        started_at = time.monotonic()
+        word, how = watch(worker, signals)
+        if word == ENDS:
+            break
+        if word == REFUSES and not ever_ran:
+            return 2
+        lived_s = time.monotonic() - started_at
+        ever_ran = ever_ran or word == BEAT
+        crashes = 1 if lived_s >= (SHOT_S if how == SHOT else STEADY_S) else crashes + 1
+        pause_s = 0.0 if crashes == 1 else min(BACKOFF_S * 2 ** (crashes - 2), BACKOFF_MAX_S)
+        log.error("the worker %s after %.1f s; another starts%s", how, lived_s, f" in {pause_s:.2f} s" * (pause_s > 0))
+        select.select([signals.socket], [], [], pause_s)
+    return 0
+
+
+def start(work: Work, inherited: Collection[int]) -> Worker:
+    """Fork a worker."""
+    ours, theirs = socket.socketpair()
+    supervisor = os.getpid()
+    pid = fork("elevator:worker", {theirs.fileno(), *inherited})
+    if pid == 0:
+        run(work, Link(theirs, supervisor, inherited))
+    theirs.close()
+    return Worker(pid, os.pidfd_open(pid), ours)
+
+
+def adopt(text: str) -> tuple[Worker, list[int]]:
+    """Read the argument that `Link` gives to a new supervisor; raise ValueError if it did not come from there."""
+    pid, link, *inherited = map(int, text.split(","))
+    try:
+        for descriptor in inherited:
+            os.set_inheritable(descriptor, False)
+        return Worker(pid, os.pidfd_open(pid), socket.socket(fileno=link)), inherited
+    except (OSError, OverflowError) as error:
+        raise ValueError(f"nothing to adopt: {error}") from None
+
+
+def run(work: Work, link: Link) -> NoReturn:
+    """Be the worker."""
+    status = 1
+    try:
+        status = work(link)
+        link.say(REFUSES if status else ENDS)
+    except BaseException:  # Whatever it is, the next worker goes on; this one must not return.
+        log.critical("a mistake in this program:", exc_info=True)
+    finally:
+        os._exit(status)
+
+
+def watch(worker: Worker, signals: Signals) -> tuple[bytes, str]:
+    """Wait until *worker* has ended or must be; leave it dead. Return its last word and how it ended."""
+    worker.link.setblocking(False)
+    word, hung, ending = b"", False, False
+    now = time.monotonic()
+    deadline = now + SILENCE_S
+    while not hung:
+        patience_s = max(deadline - now, 0)
+        watched: list[socket.socket | int] = [worker.link, worker.pidfd, signals.socket]
+        readable, _, _ = select.select(watched, [], [], patience_s)
+        overslept = time.monotonic() > now + patience_s + SILENCE_S / 2
+        now = time.monotonic()
+        if signals.received is not None and not ending:
+            ending, deadline = True, now + END_S
+            tell(worker, signal.SIGTERM)
+            with suppress(BlockingIOError):
+                signals.socket.recv(64)
+        if worker.link in readable:
+            said = hear(worker.link)
+            if not said:
+                break
+            word = said[-1:]
+            deadline = deadline if ending else now + SILENCE_S
+        elif worker.pidfd in readable:
+            break
+        elif overslept:
+            deadline = now + SILENCE_S
+        hung = now >= deadline
+    tell(worker, signal.SIGKILL)
+    select.select([worker.pidfd], [], [])
+    how = "hung" if hung else cause(worker.pid)
+    if hung:
+        cause(worker.pid)
+    os.close(worker.pidfd)
+    worker.link.close()
+    return ENDS if ending else word, how
+
+
+def hear(link: socket.socket) -> bytes:
+    """Take what the worker has said, and answer; return nothing when it has hung up."""
+    try:
+        said = link.recv(4096)
+        link.send(BEAT)
+    except BlockingIOError:
+        return BEAT  # it does not read, but it speaks
+    except OSError:
+        return b""
+    return said
+
+
+def tell(worker: Worker, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):
+        signal.pidfd_send_signal(worker.pidfd, number)
+
+
+def cause(pid: int) -> str:
+    """Say how a process that has ended did; a process that is not a child of ours has no status for us."""
+    try:
+        _, status = os.waitpid(pid, 0)
+    except ChildProcessError:
+        return "was lost"
+    if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL:
+        return SHOT
+    if os.WIFSIGNALED(status):
+        return f"was ended by {signal.Signals(os.WTERMSIG(status)).name}"
+    return f"ended with status {os.WEXITSTATUS(status)}"
+
+
+def fork(name: str, keep: Collection[int]) -> int:
+    """Fork; return the child's pid, or 0 in the child, which holds no descriptors but the standard ones and *keep*.
+
+    So nothing that the parent opens or closes depends on the child. The child must end with os._exit.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    pid = os.fork()
+    if pid == 0:
+        signal.set_wakeup_fd(-1)
+        for number in ENDINGS:
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, signal.SIG_DFL)
+        held = sorted(int(entry.name) for entry in Path("/proc/self/fd").iterdir())
+        for descriptor in held:
+            if descriptor > 2 and descriptor not in keep:
+                with suppress(OSError):
+                    os.close(descriptor)
+        rename(name)
+    return pid
+
+
+def rename(name: str) -> None:
+    """Show *name* in the list of processes, up to 15 characters."""
+    with suppress(OSError):
+        Path("/proc/self/comm").write_text(name)
+
+
+def own_command() -> list[str]:
+    """Return how this program was started."""
+    if "__compiled__" in globals():
+        return [os.path.realpath("/proc/self/exe"), *sys.argv[1:]]
+    return [sys.executable, *sys.orig_argv[1:]]

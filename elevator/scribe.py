@@ -1,0 +1,238 @@
+"""The disk, in a process of its own: whoever waits for it, it is not the car.
+
+1. The scribe is a fork of the worker and alone opens the record (store.py). First it sends what it has found there.
+2. The worker sends records. The scribe writes the newest it has, and answers which that was when it is durable.
+3. A disk that refuses is asked again every second. While it refuses, or has not answered for PATIENCE_MS, the node is
+   told that it fails: promises then rest on the peers. The first answer ends that.
+4. A scribe ends when its worker does, but first writes what it was last told. A scribe that is gone is replaced.
+"""
+
+import logging
+import os
+import select
+import signal
+import socket
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple, NoReturn
+
+from elevator.model import Calls, Record
+from elevator.pair import ENDINGS, fork
+from elevator.store import DiskError, Memory, Store, StoreError
+from elevator.wire import read_record, write_record
+
+PATIENCE_MS = 1000
+RETRY_S, RETRY_MS = 1.0, 1000
+NEVER_MS = 1 << 62
+WINDOW = 8
+"""Records that may be under way at once."""
+LOAD_S = 5.0
+"""How long a starting node waits for its record. Then it goes on without, and merges it when it comes."""
+END_S = 1.0
+MESSAGE_MAX = 1 << 20
+FOUND, REFUSED, WRITTEN, FAILED = b"=", b"!", b"+", b"-"
+"""First bytes of the scribe's messages: the record, if any; why it must not be used, for the user; how many records
+have come, the newest of which is now durable; or is not, because the disk refuses."""
+
+log = logging.getLogger("elevator")
+
+
+class Told(NamedTuple):
+    """What the disk says in one turn; see model.Tick."""
+
+    recorded: Calls | None = None
+    failed: bool = False
+    found: Calls | None = None
+
+
+NOTHING = Told()
+
+
+class Scribe:
+    """The worker's end. *directory* None: there is no disk, and nothing to wait for."""
+
+    def __init__(self, directory: Path | None, floors: int) -> None:
+        self._directory = directory
+        self._floors = floors
+        self._now_ms = 0
+        self._asked: Record | None = None
+        self._unsent: Record | None = None
+        self._sent = 0
+        self._pending: deque[tuple[int, int, Calls]] = deque()
+        """What was sent and may yet be written: its number, when it was sent, the calls."""
+        self._is_late = False
+        self._replace_at_ms = 0
+        self._start()
+
+    def load(self, beat: Callable[[], None]) -> Record | None:
+        """Wait for the record while calling *beat* often; raise StoreError if it must not be used."""
+        until = time.monotonic() + LOAD_S
+        while time.monotonic() < until:
+            beat()
+            select.select([self.socket], [], [], 0.05)
+            message = self._receive()
+            if message is None:
+                continue
+            if message[:1] == REFUSED:
+                raise StoreError(message[1:].decode())
+            if message[:1] == FOUND:
+                return read_record(message[1:].decode(), self._floors) if len(message) > 1 else None
+            break
+        log.error("starting without the record")
+        return None
+
+    def save(self, record: Record) -> None:
+        """Begin to make *record* durable, if it is not the one asked for last."""
+        if record != self._asked:
+            self._asked = self._unsent = record
+            self._send()
+
+    def wake_at_ms(self) -> int:
+        """Return when `attend` must be called if the scribe says nothing."""
+        if self._pending and not self._is_late:
+            return self._pending[0][1] + PATIENCE_MS
+        return NEVER_MS
+
+    def attend(self, now_ms: int) -> Told:
+        """Take what the scribe says; notice that it says nothing, or is gone."""
+        self._now_ms = now_ms
+        told = NOTHING
+        while (message := self._receive()) is not None:
+            told = self._take(message, told) if message else self._replace(told)
+        self._send()
+        if now_ms >= self.wake_at_ms():
+            self._is_late = True
+            log.error("the disk has not answered for %d ms: lamps rest on the other nodes meanwhile", PATIENCE_MS)
+            told = told._replace(failed=True)
+        return told
+
+    def close(self) -> None:
+        """Let the scribe write what it has, and end."""
+        self.socket.close()
+        until = time.monotonic() + END_S
+        with suppress(ChildProcessError):
+            while time.monotonic() < until and os.waitpid(self._pid, os.WNOHANG)[0] == 0:
+                time.sleep(0.002)
+
+    def _start(self) -> None:
+        self.socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.socket.setblocking(False)
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, MESSAGE_MAX)
+        self._pid = fork("elevator:disk", {theirs.fileno()})
+        if self._pid == 0:
+            write(theirs, self._directory, self._floors)
+        theirs.close()
+
+    def _send(self) -> None:
+        """Send what has not been sent yet; no more than the scribe may have unread."""
+        if self._unsent is None or len(self._pending) >= WINDOW:
+            return
+        try:
+            self.socket.send(write_record(self._unsent).encode())
+        except OSError:
+            return  # It is gone, which its socket will say.
+        self._sent += 1
+        self._pending.append((self._sent, self._now_ms, self._unsent.calls))
+        self._unsent = None
+
+    def _receive(self) -> bytes | None:
+        """Return the next message, empty if there will be none any more; None if there is none now."""
+        try:
+            return self.socket.recv(MESSAGE_MAX)
+        except BlockingIOError:
+            return None
+        except OSError:
+            return b""
+
+    def _take(self, message: bytes, told: Told) -> Told:
+        kind, text = message[:1], message[1:].decode()
+        if kind == FOUND:
+            return told._replace(found=read_record(text, self._floors).calls) if text else told
+        if kind == REFUSED:
+            log.error("%s", text)
+            return told._replace(failed=True)
+        if self._is_late:
+            self._is_late = False
+            log.warning("the disk answers again")
+        number = int(text)
+        while self._pending and self._pending[0][0] < number:
+            self._pending.popleft()
+        if kind == FAILED or not self._pending:
+            return told._replace(failed=kind == FAILED)
+        _, _, calls = self._pending.popleft()
+        return told._replace(recorded=calls, failed=False)
+
+    def _replace(self, told: Told) -> Told:
+        if self._now_ms >= self._replace_at_ms:
+            log.error("the process that writes the record is gone; starting another")
+        else:  # It cannot live; do not spend all the time on it.
+            time.sleep(0.02)
+        self._replace_at_ms = self._now_ms + RETRY_MS
+        self.socket.close()
+        with suppress(ChildProcessError):
+            os.waitpid(self._pid, 0)
+        self._start()
+        self._pending.clear()
+        self._sent = 0
+        self._unsent = self._asked
+        return told._replace(failed=True)
+
+
+def write(link: socket.socket, directory: Path | None, floors: int) -> NoReturn:
+    """Be the scribe."""
+    try:
+        for number in ENDINGS:
+            signal.signal(number, signal.SIG_IGN)  # It ends with its worker.
+        serve(link, directory, floors)
+    except Exception:
+        log.critical("a mistake in this program:", exc_info=True)
+    finally:
+        os._exit(0)
+
+
+def serve(link: socket.socket, directory: Path | None, floors: int) -> None:
+    """Write what comes over *link* until it ends."""
+    store: Memory | Store | None = None
+    newest, heard, written = "", 0, 0
+    said = ""
+    is_open = True
+    while is_open:
+        if store is None:
+            try:
+                store = Memory() if directory is None else Store(directory, floors)
+                record = store.load()
+            except StoreError as error:
+                link.send(REFUSED + str(error).encode())
+                return
+            except DiskError as error:
+                store = None
+                if str(error) != said:
+                    said = str(error)
+                    log.error("%s; trying again every second", said)
+                link.send(FAILED + b"%d" % heard)
+            else:
+                link.send(FOUND + (b"" if record is None else write_record(record).encode()))
+                if said:
+                    log.warning("the record can be used now")
+                    select.select([link], [], [], RETRY_S)  # The node may have more to say, after what was found.
+        patience_s = None if store is not None and written == heard else RETRY_S
+        if select.select([link], [], [], patience_s)[0]:
+            newest, heard, is_open = take_all(link, newest, heard)
+        if store is not None and written != heard:
+            done = store.save(newest)
+            written = heard if done else written
+            with suppress(OSError):
+                link.send((WRITTEN if done else FAILED) + b"%d" % heard)
+
+
+def take_all(link: socket.socket, newest: str, heard: int) -> tuple[str, int, bool]:
+    """Return the newest record that has come, how many have in all, and whether more may come."""
+    while select.select([link], [], [], 0)[0]:
+        message = link.recv(MESSAGE_MAX)
+        if not message:
+            return newest, heard, False
+        newest, heard = message.decode(), heard + 1
+    return newest, heard, True

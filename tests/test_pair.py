@@ -1,0 +1,164 @@
+"""The process pair: each half replaces the other, and there is never a second node."""
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from lab import PROGRAM, Lab, lab, processes_of
+
+from elevator import pair
+
+
+def wait_until_whole(group: Lab, id: int, but: tuple[int, ...] = ()) -> None:
+    """Wait until node *id* has one supervisor, one worker and one scribe, none of them among those *but*."""
+
+    def is_whole() -> bool:
+        found = [group.processes(id, name) for name in ("pair", "worker", "disk")]
+        return all(len(pids) == 1 for pids in found) and not {pid for pids in found for pid in pids} & set(but)
+
+    group.wait(is_whole, f"node {id} was whole again")
+
+
+def only(pids: list[int]) -> int:
+    (pid,) = pids
+    return pid
+
+
+def test_a_killed_worker_has_a_successor_that_goes_on(tmp_path: Path) -> None:
+    with lab(tmp_path, cars=1) as group:
+        group.press(0, "cab", 3)
+        group.wait(lambda: group.lamps(0) == {("cab", 3)}, "the lamp lit")
+        worker = only(group.processes(0, "worker"))
+        os.kill(worker, signal.SIGKILL)
+        wait_until_whole(group, 0, but=(worker,))
+        group.wait_until_dark()
+        assert group.misbehaviour() == 0
+        assert "the worker was ended by SIGKILL" in group.log(0)
+        assert group.nodes[0].poll() is None
+
+
+def test_a_killed_supervisor_has_a_successor_that_keeps_the_worker(tmp_path: Path) -> None:
+    with lab(tmp_path, cars=1) as group:
+        worker = only(group.processes(0, "worker"))
+        group.nodes[0].kill()
+        group.nodes[0].wait()
+        wait_until_whole(group, 0, but=(group.nodes[0].pid,))
+        assert group.processes(0, "worker") == [worker], "it went on"
+        os.kill(worker, signal.SIGKILL)
+        wait_until_whole(group, 0, but=(worker,))
+        group.press(0, "cab", 2)
+        group.wait(lambda: group.lamps(0) == {("cab", 2)}, "the lamp lit")
+        group.wait_until_dark()
+        os.kill(only(group.processes(0, "pair")), signal.SIGTERM)
+        group.wait(lambda: not processes_of(group.nodes[0].pid), "all ended")
+
+
+def test_a_worker_that_hangs_is_replaced(tmp_path: Path) -> None:
+    with lab(tmp_path, cars=1) as group:
+        group.press(0, "cab", 3)
+        group.wait(lambda: group.states()[0]["motor"] == "up", "it was moving")
+        worker = only(group.processes(0, "worker"))
+        os.kill(worker, signal.SIGSTOP)
+        wait_until_whole(group, 0, but=(worker,))
+        group.wait_until_dark()
+        assert "the worker hung" in group.log(0)
+
+
+def test_a_supervisor_that_hangs_is_replaced(tmp_path: Path) -> None:
+    with lab(tmp_path, cars=1) as group:
+        os.kill(group.nodes[0].pid, signal.SIGSTOP)
+        wait_until_whole(group, 0, but=(group.nodes[0].pid,))
+        assert group.nodes[0].wait() == -signal.SIGKILL
+
+
+def test_a_killed_scribe_has_a_successor(tmp_path: Path) -> None:
+    with lab(tmp_path, cars=1) as group:
+        scribe = only(group.processes(0, "disk"))
+        os.kill(scribe, signal.SIGKILL)
+        wait_until_whole(group, 0, but=(scribe,))
+        group.press(0, "cab", 2)
+        group.wait(lambda: group.lamps(0) == {("cab", 2)}, "the lamp lit")
+
+
+def test_a_stopped_machine_goes_on_with_the_same_processes(tmp_path: Path) -> None:
+    with lab(tmp_path, cars=1) as group:
+        before = sorted(processes_of(group.nodes[0].pid))
+        group.signal(0, signal.SIGSTOP)
+        time.sleep(1.5)
+        group.signal(0, signal.SIGCONT)
+        group.press(0, "cab", 2)
+        group.wait(lambda: group.lamps(0) == {("cab", 2)}, "the lamp lit")
+        assert sorted(processes_of(group.nodes[0].pid)) == before
+
+
+def test_a_door_stays_open_when_the_worker_is_killed(tmp_path: Path) -> None:
+    with lab(tmp_path, cars=1) as group:
+        group.press(0, "cab", 1)
+        group.wait(lambda: group.states()[0]["door"], "the door opened")
+        group.ask("obstruct", car=0, on=True)
+        time.sleep(0.3)
+        worker = only(group.processes(0, "worker"))
+        os.kill(worker, signal.SIGKILL)
+        group.wait_for(0, "in service", times=2)
+        group.wait_for(0, "out of service: door held open")
+        assert [event["value"] for event in group.events("door")] == [True]
+        group.ask("obstruct", car=0, on=False)
+        group.wait(lambda: not group.states()[0]["door"], "it shut")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_to_all_of_it_ends_all_of_it(tmp_path: Path, number: signal.Signals) -> None:
+    with lab(tmp_path, cars=1) as group:
+        group.press(0, "cab", 3)
+        group.wait(lambda: group.states()[0]["motor"] == "up", "it was moving")
+        group.signal(0, number)
+        assert group.nodes[0].wait(30) == 0
+        assert not processes_of(group.nodes[0].pid)
+        group.wait(lambda: group.states()[0]["motor"] == "stop", "the motor stopped")
+        assert "supervisor is gone" not in group.log(0)
+        del group.nodes[0]
+
+
+def test_a_signal_to_the_worker_ends_all_of_it(tmp_path: Path) -> None:
+    with lab(tmp_path, cars=1) as group:
+        os.kill(only(group.processes(0, "worker")), signal.SIGTERM)
+        assert group.nodes.pop(0).wait(30) == 0
+
+
+def test_a_node_without_a_pair_runs_as_well(tmp_path: Path) -> None:
+    with lab(tmp_path, cars=1, more=("--no-pair",)) as group:
+        assert not group.processes(0, "pair")
+        group.press(0, "cab", 1)
+        group.wait_for(0, "door open at floor 1")
+
+
+@pytest.mark.parametrize("text", ["", "x", "1", "1,99", "4194304,0", "-1,3", "99999999999999999999,3"])
+def test_nothing_to_adopt_is_one_line_and_status_2(text: str) -> None:
+    command = [*PROGRAM, "--id", "0", "--no-record", "--adopt", text]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=30)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+
+
+def supervised(directory: Path, work: pair.Work, seconds: float) -> int:
+    """Supervise *work* in a process of its own for so long; return how many workers there were."""
+    pid = os.fork()
+    if pid == 0:
+        os.setsid()
+        pair.supervise(work)
+        os._exit(0)
+    time.sleep(seconds)
+    os.killpg(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    return len(list(directory.iterdir()))
+
+
+def test_a_crash_loop_backs_off(tmp_path: Path) -> None:
+    def crash(link: pair.Link) -> int:
+        (tmp_path / str(os.getpid())).touch()
+        raise ValueError("as it happens")
+
+    assert 3 <= supervised(tmp_path, crash, 4.0) <= 15
