@@ -3,6 +3,7 @@
 1. Position is believed, not read: a report that cannot follow from the last one is counted and ignored, and taken as
    the truth only when it persists. Out of range it is never taken. After a start, a lost server or a freeze any is.
 2. A car decides only where it can act: standing, or in the moment it reaches a floor. Between floors it goes on.
+   One that becomes able by reaching a floor decides a step later, when it has been given its share of the calls.
 3. A car between floors that does not know where it is looks for a floor, down first, then up, in turns.
 4. The car learns how long it takes from floor to floor. A little longer than that without a sign is a motor fault.
    It keeps trying; the next sensor edge ends the fault.
@@ -103,6 +104,7 @@ def drive(car: Drive, now_ms: int, inputs: Inputs | None, around: Surroundings) 
         return car, frozenset()
     if car.inherited is not None:
         car = inherit(car, now_ms, inputs.floor, car.inherited)
+    was_able = car.fault is Fault.NONE
     car = locate(car, now_ms, inputs.floor, around.floors)
     car = hold(car, now_ms, held=inputs.stop or around.listening)
     car = watch_door(car, now_ms, inputs)
@@ -111,7 +113,7 @@ def drive(car: Drive, now_ms: int, inputs: Inputs | None, around: Surroundings) 
         if car.behaviour is Behaviour.IDLE:
             car = rest(car, now_ms, around)
         elif car.behaviour is Behaviour.MOVING:
-            car = travel(car, now_ms, around)
+            car = travel(car, now_ms, around) if was_able or not car.undecided else car
         elif not car.obstructed and now_ms >= car.close_at_ms:
             car = depart(car, now_ms, around)
         if car.behaviour is Behaviour.DOOR_OPEN:
@@ -342,5 +344,6 @@ def open_door(car: Drive) -> OpenDoor | None:
 
 
 def public(car: Drive) -> Car:
-    """Return what the group may know of *car*."""
-    return Car(car.floor or 0, car.direction, car.behaviour, car.fault)
+    """Return what the group may know of *car*. One that has yet to decide at its floor can still stop there."""
+    behaviour = Behaviour.IDLE if car.undecided else car.behaviour
+    return Car(car.floor or 0, car.direction, behaviour, car.fault)

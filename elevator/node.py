@@ -412,6 +412,8 @@ def act_at_ms(node: Node) -> int:
     times = [peer.silent_at_ms for peer in alive(node).values()]
     if is_listening(node):
         times.append(node.listen_until_ms)
+    if node.drive.undecided and not node.drive.held:
+        times.append(node.now_ms)
     car_ms = drive.wake_at_ms(node.drive)
     if car_ms is not None:
         times.append(car_ms)

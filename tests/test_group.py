@@ -508,6 +508,14 @@ def test_c4_a_slow_car_far_from_any_floor_finds_one() -> None:
     settle(group)
 
 
+def test_c4_a_car_that_finds_its_floor_sees_the_call_that_waits_there() -> None:
+    group = Group(cars=2, at=(2.6, 0))
+    group.press(0, CAB, 0)
+    group.press(0, DOWN, 2)
+    settle(group)
+    assert len(doors(group[0])) == 4, "it opens at floor 2 on its way to floor 0"
+
+
 def test_g3_a_crash_soon_after_a_cut_is_noticed_as_fast_as_any() -> None:
     group = Group(at=(0, 3, 3))
     cut(group, {0}, {1, 2})
