@@ -3,7 +3,8 @@
 import logging
 from collections.abc import Iterator, Mapping
 
-from elevator.model import Behaviour, Button, Call, Direction, Fault
+from elevator.drive import Drive
+from elevator.model import Behaviour, Button, Call, Fault
 from elevator.node import Node, alive
 
 SECOND_MS = 1000
@@ -28,19 +29,21 @@ def news(before: Node, after: Node) -> Iterator[str]:
     if new is not old:
         if new.fault is not old.fault:
             yield "in service" if new.fault is Fault.NONE else f"out of service: {new.fault}"
-        if (new.behaviour, new.direction) != (old.behaviour, old.direction):
-            yield doing(new.behaviour, new.direction, new.floor)
+        if (new.behaviour, new.direction, new.announced) != (old.behaviour, old.direction, old.announced):
+            yield doing(new)
 
 
-def doing(behaviour: Behaviour, direction: Direction, floor: int | None) -> str:
-    where = "between floors" if floor is None else f"at floor {floor}"
-    match behaviour:
+def doing(car: Drive) -> str:
+    """Say what *car* does, and the direction that it has told passengers, if it has."""
+    where = "between floors" if car.floor is None else f"at floor {car.floor}"
+    direction = car.direction.name.lower()
+    match car.behaviour:
         case Behaviour.IDLE:
             return f"at rest {where}"
         case Behaviour.MOVING:
-            return f"going {direction.name.lower()}, last {where}"
+            return f"going {direction}, last {where}"
         case Behaviour.DOOR_OPEN:
-            return f"door open {where}, {direction.name.lower()} announced"
+            return f"door open {where}" + (f", {direction} announced" if car.announced else "")
 
 
 def describe(call: Call) -> str:

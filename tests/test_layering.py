@@ -31,7 +31,7 @@ ARCHITECTURE = {
     "turn": Rule("model node"),
     "wire": Rule("model"),
     "config": Rule("model wire"),
-    "journal": Rule("model node"),
+    "journal": Rule("model drive node"),
     # The edge: where a node meets sockets, clocks and disks.
     "store": Rule("model wire", "fcntl os sqlite3 time"),
     "pair": Rule("", "os select signal socket time"),
