@@ -26,6 +26,10 @@ test *ARGS: (_venv "dev")
 soak *ARGS: (_venv "runtime")
     @{{python}} -m elevator soak "${@:---minutes=1}"
 
+# Write the transcripts of the scenarios in tests/golden/ anew; their differences are to be reviewed.
+golden *NAMES: (_venv "dev")
+    @{{python}} tests/test_golden.py "$@"
+
 # Check style, types and the C sources.
 check: (_venv "dev")
     {{python}} -m ruff check

@@ -93,4 +93,4 @@ def test_every_kind_of_fault_can_hit_a_running_group() -> None:
         fault = Fault(kind, 5000, 9000, who=1, detail=3)
         world = World(evolve(plan(5, 3, 4), faults=(fault,), calm_at_ms=20_000))
         world.run()
-        assert any(f"{kind} begins" in line for line in world.transcript)
+        assert any(f"begins: {kind}" in line for line in world.transcript)

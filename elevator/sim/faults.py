@@ -8,6 +8,7 @@ car or some links stay out of order for good, and the promise holds for the rest
 import random
 from collections.abc import Iterable
 from enum import StrEnum
+from typing import assert_never
 
 from attrs import evolve, frozen
 
@@ -42,6 +43,18 @@ class Kind(StrEnum):
     """A disk takes nothing."""
     GHOST = "ghost"
     """One more node is in the group, which says that it is able and takes every hall call, and never moves its car."""
+
+
+class Point(StrEnum):
+    """Where in a turn a program can be killed: before or after each thing that leaves it."""
+
+    BEFORE_HARDWARE = "before a write to its elevator"
+    AFTER_HARDWARE = "after a write to its elevator"
+    BEFORE_RECORD = "before its record is written"
+    WHILE_RECORDING = "while its record is written"
+    AFTER_RECORD = "after its record was written"
+    BEFORE_BROADCAST = "before a broadcast"
+    AFTER_BROADCAST = "after a broadcast"
 
 
 NEVER_MS = 1 << 50
@@ -79,6 +92,8 @@ class Fault:
     """Of WEATHER: the longest delay."""
     doubled: int = 0
     """Of WEATHER: datagrams doubled, in percent."""
+    point: Point | None = None
+    """Of a KILL or WIPE: at which point, the next time the program comes there, instead of `detail`."""
 
 
 @frozen
@@ -105,6 +120,8 @@ class Plan:
     """All faults have ended and nobody presses any more."""
     faults: tuple[Fault, ...]
     presses: tuple[Press, ...]
+    at: tuple[float, ...] = ()
+    """Heights in floors at which the cars stand at first; empty: drawn."""
 
     def lost_cars(self) -> frozenset[int]:
         """Name the cars that stay out of order: their cab calls have to wait."""
@@ -129,6 +146,29 @@ def plan(seed: int, cars: int | None = None, floors: int | None = None) -> Plan:
     presses = sorted(draw_presses(rng, cars, floors, calm_at_ms), key=lambda press: press.at_ms)
     travel_ms = rng.choice((2000, 2000, 2000, 2000, 1000, 3000, 6000))
     return Plan(seed, cars, floors, travel_ms, calm_at_ms, (*faults, *lasting), tuple(presses))
+
+
+def describe(fault: Fault, cars: int) -> str:
+    """Say what *fault* is and whom it hits."""
+    node = f"node {fault.who}"
+    match fault.kind:
+        case Kind.KILL | Kind.WIPE:
+            return f"{fault.kind} of {node}" + (f", {fault.point}" if fault.point else "")
+        case Kind.FREEZE | Kind.DISK:
+            return f"{fault.kind} of {node}"
+        case Kind.CUT:
+            sides = [[id for id in range(cars) if (fault.who >> id & 1) == side] for side in (1, 0)]
+            return f"{fault.kind} between nodes {' and '.join(' '.join(map(str, side)) or 'none' for side in sides)}"
+        case Kind.DEAF:
+            return f"{fault.kind}: {node} does not hear node {fault.detail}"
+        case Kind.WEATHER:
+            return f"{fault.kind}: {fault.detail} % lost, {fault.doubled} % doubled, up to {fault.delay_ms} ms late"
+        case Kind.MOTOR | Kind.OBSTRUCT | Kind.STOP | Kind.SERVER:
+            return f"{fault.kind} of car {fault.who}"
+        case Kind.BLACKOUT | Kind.GHOST:
+            return str(fault.kind)
+        case _:
+            assert_never(fault.kind)
 
 
 def draw_fault(rng: random.Random, cars: int, calm_at_ms: int) -> Fault:

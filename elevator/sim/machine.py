@@ -329,6 +329,23 @@ def changes(old: Machine, new: Machine, now_ms: int) -> list[Event]:
     return events
 
 
+def describe(event: Event) -> str:
+    """Say in words what an *event* is."""
+    what = "" if event.button is None else f" {event.button.name.lower()} {event.floor}"
+    match event.kind:
+        case Kind.PRESS | Kind.RELEASE:
+            return f"{event.kind}{what}"
+        case Kind.MOTOR:
+            return f"motor {Motor(int(event.value or 0)).name.lower()}"
+        case Kind.DOOR:
+            return f"door {'opens' if event.value else 'shuts'}"
+        case Kind.SENSOR:
+            return "leaves its floor" if event.value is None else f"at floor {event.value}"
+        case _:
+            value = event.value
+            return f"{event.kind}{what} {('off', 'on')[value] if isinstance(value, bool) else value}"
+
+
 def _differences(old: Buttons, new: Buttons) -> Iterator[tuple[Button, int, bool]]:
     for button in Button:
         was, now_on = mask(old, button), mask(new, button)

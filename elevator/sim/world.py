@@ -42,10 +42,10 @@ from elevator.node import FROZEN_MS, Node, boot, record, starvation_ms, wake_at_
 from elevator.peers import HEARTBEAT_MS
 from elevator.sim import machine as machines
 from elevator.sim.faults import Fault as Trouble
-from elevator.sim.faults import Kind, Plan, Press
+from elevator.sim.faults import Kind, Plan, Point, Press, describe
 from elevator.sim.machine import Event, Machine
 from elevator.sim.oracle import Oracle
-from elevator.sim.shaft import Shaft, end
+from elevator.sim.shaft import Shaft, end, put
 from elevator.turn import turn
 from elevator.wire import Encoder, decode, read_record, write_record
 
@@ -90,8 +90,8 @@ class Host:
     backlog: list[Heartbeat] = field(factory=list)
     off: dict[Kind, int] = field(factory=dict)
     """How many faults of each kind hold it at present."""
-    doom: int | None = None
-    """After how many more steps its program dies."""
+    doom: int | Point | None = None
+    """After how many more steps its program dies, or at which."""
     frozen_at_ms: int = 0
     wake_ms: int = FOREVER
     sweep_ms: int = FOREVER
@@ -109,31 +109,33 @@ class Host:
     def save(self, record: Record) -> None:
         if record == self.asked:
             return
-        self.step_of_turn()
+        self.step_of_turn(Point.BEFORE_RECORD)
         self.world.oracle.observe(self, record.calls)
         self.asked = record
         if self.writing is None:
             self.begin_write()
-        self.step_of_turn()
+        self.step_of_turn(Point.WHILE_RECORDING)
 
     def send(self, heartbeat: Heartbeat) -> None:
-        self.step_of_turn()
+        self.step_of_turn(Point.BEFORE_BROADCAST)
         self.world.oracle.observe(self, heartbeat.calls)
         self.world.broadcast(self.id, heartbeat)
-        self.step_of_turn()
+        self.step_of_turn(Point.AFTER_BROADCAST)
 
     def write(self, outputs: Outputs) -> None:
         if self.has(Kind.SERVER) or outputs == self.sent:
             return
-        self.step_of_turn()
+        self.step_of_turn(Point.BEFORE_HARDWARE)
         self.exchange(changes(self.sent, outputs, self.world.plan.floors))
         self.sent = after(self.sent, outputs)
-        self.step_of_turn()
+        self.step_of_turn(Point.AFTER_HARDWARE)
 
-    def step_of_turn(self) -> None:
-        if self.doom is not None:
-            if self.doom == 0:
-                raise Died
+    def step_of_turn(self, point: Point) -> None:
+        if self.doom is None:
+            return
+        if self.doom in (0, point):
+            raise Died(point)
+        if isinstance(self.doom, int):
             self.doom -= 1
 
     # The disk
@@ -156,6 +158,7 @@ class Host:
         self.writing = None
         if self.asked is not done:
             self.begin_write()
+        self.step_of_turn(Point.AFTER_RECORD)
 
     def lose_power(self, lot: int) -> None:
         """End all writing. *lot*: 0 loses all that is under way, 1 all but what is being written, 2 nothing."""
@@ -183,7 +186,7 @@ class Host:
         now_ms = self.world.now_ms
         self.sweep_ms = min(self.sweep_ms, now_ms + (self.id * 3 - now_ms) % SWEEP_MS)
         for event in events:
-            self.world.tell(f"car {self.id}: {event.kind} {event.value} {event.button} {event.floor}")
+            self.world.tell(f"car {self.id}: {machines.describe(event)}")
 
     def change(self, machine: Machine) -> None:
         self.take(machine, machines.changes(self.machine, machine, self.world.now_ms))
@@ -211,8 +214,8 @@ class World:
         self.encoders = [Encoder(GROUP) for _ in range(plan.cars)]
         shaft = Shaft(plan.floors, plan.travel_ms)
         for id in range(plan.cars):
-            place = self.rng.randint(0, end(shaft))
-            self.hosts.append(Host(self, id, machines.machine(evolve(shaft, place=place))))
+            drawn = evolve(shaft, place=self.rng.randint(0, end(shaft)))
+            self.hosts.append(Host(self, id, machines.machine(put(shaft, plan.at[id], 0) if plan.at else drawn)))
         for host in self.hosts:
             host.take(host.machine)
             self.start(host)
@@ -283,7 +286,6 @@ class World:
             host.take(*machines.settle(host.machine, self.now_ms))
             self.oracle.check_machine(host)
         elif host.disk_ms <= self.now_ms:
-            host.end_write()
             self.turn(host, ())
         elif host.sweep_ms <= self.now_ms:
             host.sweep_ms = FOREVER
@@ -317,19 +319,23 @@ class World:
     def turn(self, host: Host, heartbeats: tuple[Heartbeat, ...]) -> None:
         """Let the program of *host* take a turn, or die in it."""
         before = host.node
-        if before is None or host.has(Kind.FREEZE):
-            return
         try:
+            if host.disk_ms <= self.now_ms:
+                host.end_write()
+            if before is None or host.has(Kind.FREEZE):
+                return
             tick = Tick(self.now_ms, host.inputs, heartbeats, host.told, host.refused)
             host.told, host.refused = None, False
             host.node = turn(before, tick, host, host, host)
-        except Died:
+        except Died as died:
+            self.tell(f"node {host.id} is killed {died}")
             self.die(host)
             self.oracle.check_lamps(host)
             return
         after = host.node
         host.wake_ms = wake_at_ms(after)
-        if after.quiet_until_ms != before.quiet_until_ms or after.calls is not before.calls:
+        news = after.said is not before.said or after.drive is not before.drive or after.lit is not before.lit
+        if news or after.calls is not before.calls:
             for line in journal.news(before, after):
                 self.tell(f"node {host.id}: {line}")
             self.oracle.observe(host, after.calls)
@@ -409,7 +415,7 @@ class World:
 
     def trouble(self, trouble: Trouble, begins: bool) -> None:
         """Let a fault begin or end."""
-        self.tell(f"{trouble.kind} {'begins' if begins else 'ends'}: {trouble}")
+        self.tell(f"{'begins' if begins else 'ends'}: {describe(trouble, self.plan.cars)}")
         match trouble.kind:
             case Kind.WEATHER:
                 self.weather = [*self.weather, trouble] if begins else [t for t in self.weather if t is not trouble]
@@ -455,8 +461,9 @@ class World:
 
     def kill_or_start(self, host: Host, trouble: Trouble, begins: bool) -> None:
         if begins and host.node is not None:
-            if trouble.detail and not host.has(Kind.FREEZE) and not host.has(Kind.BLACKOUT):
-                host.doom = trouble.detail
+            doom = trouble.point or trouble.detail
+            if doom and not host.has(Kind.FREEZE) and not host.has(Kind.BLACKOUT):
+                host.doom = doom
             else:
                 self.die(host)
         if begins or any(host.has(kind) for kind in (Kind.KILL, Kind.WIPE, Kind.BLACKOUT)):
