@@ -28,9 +28,9 @@ def press(calls: Calls, author: Author, call: Call) -> Calls:
     return Calls(live, {**calls.seen, author: n})
 
 
-def serve(calls: Calls, served: Collection[Call]) -> Calls:
-    """Take away every press of the calls *served* that is known here."""
-    live = {dot: call for dot, call in calls.live.items() if call not in served}
+def serve(calls: Calls, served: Collection[Call], spared: Collection[Dot] = ()) -> Calls:
+    """Take away every press of the calls *served* that is known here, but for those *spared*."""
+    live = {dot: call for dot, call in calls.live.items() if call not in served or dot in spared}
     return calls if len(live) == len(calls.live) else Calls(live, calls.seen)
 
 

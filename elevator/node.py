@@ -122,9 +122,13 @@ def boot(id: int, floors: int, record: Record | None, lot: int, now_ms: int) -> 
     """
     incarnation = lot + 1 if record is None else record.incarnation + 1 + lot % NEXT_INCARNATIONS
     me, calls = Author(id, incarnation), Calls() if record is None else record.calls
-    past = {author.incarnation for author in calls.seen if author.id == id}
-    if record is not None:
-        past.add(record.incarnation)
+    past: set[int] = set()
+    if record is not None:  # Whoever else used our id has, almost certainly, drawn a number far from ours.
+        latest, oldest = record.incarnation, record.incarnation - INCARNATIONS_KEPT * NEXT_INCARNATIONS
+        past = {
+            author.incarnation for author in calls.seen if author.id == id and oldest < author.incarnation <= latest
+        }
+        past.add(latest)
     listen_until_ms = now_ms + LISTEN_MS
     node = Node(me, floors, now_ms, now_ms, listen_until_ms, calls, calls, past=frozenset(past), spoke_at_ms=now_ms)
     return node if record is None else evolve(node, drive=Drive(inherited=record.door))
@@ -337,7 +341,7 @@ def move(node: Node, inputs: Inputs | None) -> Node:
     if car is not node.drive:
         node = evolve(node, drive=car)
     if served:
-        node = share_out(evolve(node, calls=serve(node.calls, served)))
+        node = share_out(evolve(node, calls=serve(node.calls, served, others_cab_calls(node))))
     return node
 
 
@@ -347,7 +351,9 @@ def light(node: Node) -> Node:
     lit = node.lit & live
     if not is_listening(node) and len(lit) < len(live):
         witnesses = [peer.calls.seen for peer in in_reach(node).values()]
-        lit |= {call for dot, call in node.calls.live.items() if call in live and is_promised(node, dot, witnesses)}
+        others = others_cab_calls(node)
+        waiting = [(dot, call) for dot, call in node.calls.live.items() if call in live and dot not in others]
+        lit |= {call for dot, call in waiting if is_promised(node, dot, witnesses)}
     return node if lit == node.lit else evolve(node, lit=lit)
 
 
@@ -444,18 +450,25 @@ def alive_rivals(node: Node) -> Mapping[int, int]:
 
 
 def visible(node: Node) -> frozenset[Call]:
-    """Return the calls that this panel shows: hall calls and own cab calls.
-
-    While another node uses our id, only those cab calls are our own that this run or a former one of ours has made.
-    """
-    alone = not node.rivals or not alive_rivals(node)
-    ours = {node.me.incarnation} | node.past
+    """Return the calls that this panel shows: hall calls and own cab calls."""
+    others = others_cab_calls(node)
     return frozenset(
         call
         for dot, call in node.calls.live.items()
-        if call.button is not Button.CAB
-        or (call.car == node.me.id and (alone or (dot.author.id == call.car and dot.author.incarnation in ours)))
+        if call.button is not Button.CAB or (call.car == node.me.id and dot not in others)
     )
+
+
+def others_cab_calls(node: Node) -> frozenset[Dot]:
+    """Return the cab calls under our id that are not ours: neither this run nor a former one of ours made them.
+
+    There are none but while another node uses our id. Otherwise they were made by a run of which we have no record.
+    """
+    if not node.rivals or not alive_rivals(node):
+        return frozenset()
+    ours = {Author(node.me.id, incarnation) for incarnation in (node.me.incarnation, *node.past)}
+    cabs = (dot for dot, call in node.calls.live.items() if call.button is Button.CAB and call.car == node.me.id)
+    return frozenset(dot for dot in cabs if dot.author not in ours)
 
 
 def is_listening(node: Node) -> bool:

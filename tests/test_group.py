@@ -562,6 +562,58 @@ def test_a3_a_twin_does_not_show_cab_calls_of_its_rivals_former_runs() -> None:
     assert floor_of(group[0]) == 3
 
 
+def test_a3_a_car_does_not_take_the_cab_calls_of_another_with_its_id() -> None:
+    group = group_with_twin()
+    group.press(1, CAB, 2)
+    group.run(100)
+    group.press(0, CAB, 2)
+    group.run_until(lambda: ("cab", 2) not in group.lit(0), 10_000)
+    assert lamps(group[1], CAB, 2) == [True] or floor_of(group[1]) == 2
+    settle(group)
+    assert floor_of(group[0]) == floor_of(group[1]) == 2
+
+
+def test_l3_a_cab_lamp_does_not_light_for_the_press_of_another_with_the_same_id() -> None:
+    group = group_with_twin()
+    group.press(0, CAB, 2)
+    group.run(100)
+    group.links = lambda sender, receiver: sender != 0  # that is what both are called
+    group.press(1, CAB, 2)
+    group.run(100)
+    assert group.lit(1) == set(), "nobody has heard of it, and the others seem to be there"
+    group.run(500)
+    assert group.lit(1) == {("cab", 2)}
+    settle(group)
+
+
+def test_a3_a_node_that_starts_again_knows_its_twin_for_a_stranger() -> None:
+    group = group_with_twin()
+    group.press(1, CAB, 2)
+    group.run(100)
+    group[0].kill()
+    group.run(50)
+    group[0].start()
+    group.run(1000)
+    assert group[0].node is not None
+    assert any("another node uses this one's id" in what for what in group[0].node.oddities)
+    assert group.lit(0) == set()
+    settle(group)
+    assert floor_of(group[0]) == 0
+
+
+def group_with_twin() -> Group:
+    """Return a group in which computer 1 uses the id of computer 0."""
+    group = Group(at=(0, 3, 3))
+    twin = group[1]
+    twin.id = 0
+    twin.kill()
+    twin.disk.record = None
+    twin.lot = 1 << 30
+    twin.start()
+    group.run(1500)
+    return group
+
+
 def test_a2_time_in_which_no_car_could_serve_does_not_starve_a_call() -> None:
     group = Group(at=(0, 0, 0))
     for computer in group.computers:
