@@ -109,6 +109,21 @@ SCENARIOS = {
             press(21_500, 0, CAB, 3),
         ),
     ),
+    "id_twice": Scenario(
+        "Somebody starts one more node with the id 1; it is written 1* here, has an elevator of its own and shows as"
+        " panel 1*. Both say so, and so do the others. The same cab button is pressed in both cars: each goes there for"
+        " itself, and neither takes the other's call. A hall call from the panel of 1* is shown and served like any."
+        " Then 1* is taken away while a hall call from its panel is lit: that call lives on with the others.",
+        at=(0, 3, 0),
+        ends_ms=17_000,
+        presses=(
+            press(2000, 1, CAB, 2),
+            press(2000, 3, CAB, 2),
+            press(9500, 3, DOWN, 1),
+            press(15_800, 3, DOWN, 3),
+        ),
+        faults=(Fault(Kind.TWIN, 1000, 16_000, who=1),),
+    ),
     "freeze": Scenario(
         "The program of node 0 stands still while its car moves up with a hall call and a cab call before it; the motor"
         " runs on, as it was told. The others take the hall call. When the program goes on it stops its car, listens"

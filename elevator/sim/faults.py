@@ -43,6 +43,10 @@ class Kind(StrEnum):
     """A disk takes nothing."""
     GHOST = "ghost"
     """One more node is in the group, which says that it is able and takes every hall call, and never moves its car."""
+    TWIN = "id twice"
+    """One more node, with an elevator of its own, is started with the id of another."""
+    MISFIT = "other floors"
+    """One more node, with an elevator of its own, is started in the group with another number of floors."""
 
 
 class Point(StrEnum):
@@ -59,6 +63,8 @@ class Point(StrEnum):
 
 NEVER_MS = 1 << 50
 """The end of a fault that stays."""
+STRANGERS = (Kind.TWIN, Kind.MISFIT)
+"""Nodes that should not be there. One at a time; its panel is the one after the last car's."""
 LASTING = (Kind.DEAF, Kind.MOTOR, Kind.OBSTRUCT, Kind.STOP, Kind.SERVER, Kind.KILL, Kind.GHOST, Kind.GHOST)
 
 SHARES = {
@@ -85,9 +91,10 @@ class Fault:
     at_ms: int
     until_ms: int
     who: int
-    """The node it happens to; of a CUT, a bit mask of the nodes on one side."""
+    """The node it happens to; of a CUT, a bit mask of the nodes on one side; of a stranger, its id."""
     detail: int = 0
-    """Of a KILL or WIPE: at which step of a turn; of DEAF: the sender not heard; of WEATHER: loss in percent."""
+    """Of a KILL or WIPE: at which step of a turn; of DEAF: the sender not heard; of WEATHER: loss in percent; of a
+    MISFIT: its number of floors."""
     delay_ms: int = 0
     """Of WEATHER: the longest delay."""
     doubled: int = 0
@@ -98,7 +105,7 @@ class Fault:
 
 @frozen
 class Press:
-    """A button held down on the panel of a car from *at_ms* to *until_ms*."""
+    """A button held down on the panel of a car from *at_ms* to *until_ms*; on a stranger's if there is one then."""
 
     at_ms: int
     until_ms: int
@@ -145,7 +152,10 @@ def plan(seed: int, cars: int | None = None, floors: int | None = None) -> Plan:
     faults = sorted((draw_fault(rng, cars, calm_at_ms) for _ in range(count)), key=lambda fault: fault.at_ms)
     presses = sorted(draw_presses(rng, cars, floors, calm_at_ms), key=lambda press: press.at_ms)
     travel_ms = rng.choice((2000, 2000, 2000, 2000, 1000, 3000, 6000))
-    return Plan(seed, cars, floors, travel_ms, calm_at_ms, (*faults, *lasting), tuple(presses))
+    strangers = draw_stranger(rng := random.Random(f"stranger {seed}"), cars, floors, calm_at_ms)
+    on_its_panel = [press for fault in strangers for press in draw_presses_on_stranger(rng, cars, floors, fault)]
+    whole = (*faults, *lasting, *strangers)
+    return Plan(seed, cars, floors, travel_ms, calm_at_ms, whole, (*presses, *on_its_panel))
 
 
 def describe(fault: Fault, cars: int) -> str:
@@ -165,6 +175,10 @@ def describe(fault: Fault, cars: int) -> str:
             return f"{fault.kind}: {fault.detail} % lost, {fault.doubled} % doubled, up to {fault.delay_ms} ms late"
         case Kind.MOTOR | Kind.OBSTRUCT | Kind.STOP | Kind.SERVER:
             return f"{fault.kind} of car {fault.who}"
+        case Kind.TWIN:
+            return f"{fault.kind}: one more {node}, here {fault.who}*"
+        case Kind.MISFIT:
+            return f"{fault.kind}: one more {node}, here {fault.who}*, with {fault.detail} floors"
         case Kind.BLACKOUT | Kind.GHOST:
             return str(fault.kind)
         case _:
@@ -198,6 +212,32 @@ def draw_lasting(rng: random.Random, cars: int, calm_at_ms: int) -> list[Fault]:
     times = rng.randint(1, 3) if kind is Kind.DEAF else 1
     at_ms = rng.randrange(calm_at_ms)
     return [Fault(kind, at_ms, NEVER_MS, rng.randrange(cars), detail=rng.randrange(cars)) for _ in range(times)]
+
+
+def draw_stranger(rng: random.Random, cars: int, floors: int, calm_at_ms: int) -> list[Fault]:
+    """Draw a node that should not be there, in one of six runs. It comes without a record and leaves none."""
+    if rng.random() > 1 / 6:
+        return []
+    at_ms, until_ms = sorted(rng.sample(range(calm_at_ms + 1), 2))
+    if rng.random() < 0.7:
+        return [Fault(Kind.TWIN, at_ms, until_ms, rng.randrange(cars))]
+    return [
+        Fault(
+            Kind.MISFIT,
+            at_ms,
+            until_ms,
+            rng.randrange(cars + 1),
+            detail=rng.choice((floors - 1 if floors > 2 else 3, 21)),
+        )
+    ]
+
+
+def draw_presses_on_stranger(rng: random.Random, cars: int, floors: int, stranger: Fault) -> Iterable[Press]:
+    """Draw who presses what on the panel of a node that should not be there."""
+    buttons = list(panel_buttons(stranger.detail or floors))
+    at_ms = stranger.at_ms
+    while (at_ms := at_ms + 1 + int(rng.expovariate(1 / 4000))) < stranger.until_ms:
+        yield Press(at_ms, at_ms + 200, cars, *rng.choice(buttons))
 
 
 def draw_presses(rng: random.Random, cars: int, floors: int, calm_at_ms: int) -> Iterable[Press]:

@@ -26,7 +26,7 @@ from attrs import evolve
 from elevator.calls import covers, mask
 from elevator.drive import DOOR_OPEN_MS
 from elevator.model import EVERY_CAR, Author, Button, Call, Calls, Dot, Fault, Inputs
-from elevator.node import Node, in_reach
+from elevator.node import Node, alive_rivals, in_reach
 from elevator.sim import machine as machines
 from elevator.sim.faults import Kind, Plan
 from elevator.sim.machine import Machine
@@ -49,6 +49,8 @@ class Host(Protocol):
 
     id: int
     machine: Machine
+    node_id: int
+    floors: int
     node: Node | None
     durable: Calls
     inputs: Inputs | None
@@ -68,7 +70,10 @@ class Oracle:
         self.lost = plan.lost_cars()
         self.agree = not plan.loses_links()
         self.healthy = not plan.faults
+        self.floors = plan.floors
         self.hosts = hosts
+        self.runs: dict[Author, Host] = {}
+        """Whose program each run is, or was."""
         self.clock = clock
         self.tell = tell
         self.born: dict[Dot, int] = {}
@@ -81,27 +86,36 @@ class Oracle:
         self.served_at_ms: dict[Call, int] = {}
         self.excused: set[Dot] = set()
         self.promised: set[Dot] = set()
-        self.known: list[Calls] = [Calls()] * cars
+        places = cars + 1  # the last is a stranger's
+        self.known: list[Calls] = [Calls()] * places
         """What each node was last seen to hold."""
-        self.saved: list[dict[Author, int]] = [{} for _ in range(cars)]
+        self.saved: list[dict[Author, int]] = [{} for _ in range(places)]
         """How far each node's disk has ever been."""
-        self.lit: list[dict[Call, int]] = [{} for _ in range(cars)]
+        self.lit: list[dict[Call, int]] = [{} for _ in range(places)]
         """Lamps that are lit, and the time of the oldest press for which they are."""
-        self.wiped: list[bool] = [False] * cars
-        self.doors: list[bool] = [False] * cars
+        self.wiped: list[bool] = [False] * places
+        self.doors: list[bool] = [False] * places
         self.opened: dict[int, tuple[int, Author | None]] = {}
         """When each door opened, and by which run of its program."""
         self.obstructed_at_ms: dict[int, int] = {}
         self.disputed_at_ms: int | None = None
-        self.reason_ms: list[int] = [-1] * cars
+        self.reason_ms: list[int] = [-1] * places
         """When each car last served a press that nobody had served yet."""
 
     def fail(self, why: str) -> NoReturn:
         self.tell(f"VIOLATION: {why}")
         raise Violation(f"{self.clock()} ms: {why}")
 
-    def note_start(self, host: Host, calls: Calls) -> None:
-        self.known[host.id] = calls
+    def note_joined(self, host: Host) -> None:
+        """Begin with a stranger, in the place of any former one."""
+        id = host.id
+        self.known[id], self.saved[id], self.lit[id] = Calls(), {}, {}
+        self.wiped[id] = self.doors[id] = False
+        self.opened.pop(id, None)
+
+    def note_start(self, host: Host, node: Node) -> None:
+        self.known[host.id] = node.calls
+        self.runs[node.me] = host
 
     def note_saved(self, id: int, calls: Calls) -> None:
         saved = self.saved[id]
@@ -120,7 +134,7 @@ class Oracle:
     def observe(self, host: Host, calls: Calls) -> None:
         """Compare what a node holds now with what it held, and both with the truth."""
         old = self.known[host.id]
-        if calls is old:
+        if calls is old or host.floors != self.floors:  # in another building: none of its calls may come in here
             return
         self.known[host.id] = calls
         for dot in calls.live.keys() - old.live.keys():
@@ -144,7 +158,7 @@ class Oracle:
         author = node.me if node is not None else dot.author
         inputs = host.inputs
         masks = (inputs.pressed.up, inputs.pressed.down, inputs.pressed.cab) if inputs else (0, 0, 0)
-        if dot.author != author or dot.author.id != host.id or not masks[call.button] >> call.floor & 1:
+        if dot.author != author or dot.author.id != host.node_id or not masks[call.button] >> call.floor & 1:
             self.fail(f"node {host.id} has a call that nobody made: {dot} {call}")
         for older in [d for d, c in self.open.items() if d.author == dot.author and c == call]:
             del self.open[older]
@@ -153,8 +167,10 @@ class Oracle:
 
     def service(self, host: Host, dot: Dot, call: Call) -> None:
         there = host.machine.door and host.machine.sensed == call.floor
-        if not there or (call.button is Button.CAB and call.car != host.id):
+        if not there or (call.button is Button.CAB and call.car != host.node_id):
             self.fail(f"node {host.id} lost {dot} {call}")
+        if call.button is Button.CAB and host.node and dot.author.incarnation in alive_rivals(host.node):
+            self.fail(f"car {host.id} took {dot} {call} from another with its id")
         del self.open[dot]
         self.served_at_ms[call] = self.clock()
 
@@ -171,11 +187,15 @@ class Oracle:
             return
         host.lamps_checked = host.machine.lamps
         self.check_machine(host)
+        if host.floors != self.floors:
+            return
         lit = self.lit[host.id]
         shown = set(calls_lit(host))
         calls = host.durable if host.node is None else host.node.calls
         for call in sorted(shown - lit.keys()):
-            lit[call] = self.light(host, call, [dot for dot, c in calls.live.items() if c == call])
+            rivals = alive_rivals(host.node) if host.node and call.button is Button.CAB else {}
+            dots = [dot for dot, c in calls.live.items() if c == call and dot.author.incarnation not in rivals]
+            lit[call] = self.light(host, call, dots)
         for call in sorted(lit.keys() - shown):
             since_ms = lit.pop(call)
             if host.node is None and host.machine.door and host.machine.sensed == call.floor:
@@ -196,14 +216,13 @@ class Oracle:
         return min(self.born[dot] for dot in dots)
 
     def is_guaranteed(self, host: Host, dot: Dot) -> bool:
-        hosts = self.hosts
-        peers = [] if host.node is None else [hosts[id] for id in in_reach(host.node) if id < len(hosts)]
-        # Some of them may hold an older press of the same call instead, which this one replaced a moment ago.
+        heard = [] if host.node is None else [peer.said.sender for peer in in_reach(host.node).values()]
+        peers = [self.runs[run] for run in heard if run in self.runs]  # A ghost has no disk.
+        # Some may hold an older press of the same button instead, which this one replaced a moment ago.
         call = self.call_of[dot]
-        own = covers(host.durable.seen, dot) or call in host.durable.live.values()
-        own = own or (has_failing_disk(host) and bool(peers))
+        own = covers(host.durable.seen, dot) or has_older(host, dot, call) or (has_failing_disk(host) and bool(peers))
         return own and all(
-            covers(self.saved[peer.id], dot) or call in peer.durable.live.values() or has_failing_disk(peer)
+            covers(self.saved[peer.id], dot) or has_older(peer, dot, call) or has_failing_disk(peer)
             for peer in peers
         )
 
@@ -281,6 +300,11 @@ class Oracle:
                 self.fail(f"{dot} {self.call_of[dot]} was promised and never served")
 
 
+def has_older(host: Host, dot: Dot, call: Call) -> bool:
+    """Tell whether a disk holds another press of the same button by the same author."""
+    return any(other.author == dot.author and held == call for other, held in host.durable.live.items())
+
+
 def has_failing_disk(host: Host) -> bool:
     """Tell whether a node has nothing but its memory to promise with. Others then take its word all the same."""
     return host.has(Kind.DISK) or (host.node is not None and host.node.disk_failed)
@@ -289,5 +313,5 @@ def has_failing_disk(host: Host) -> bool:
 def calls_lit(host: Host) -> list[Call]:
     """Name the calls whose lamps are lit on a panel."""
     lamps = host.machine.lamps
-    car = {Button.UP: EVERY_CAR, Button.DOWN: EVERY_CAR, Button.CAB: host.id}
+    car = {Button.UP: EVERY_CAR, Button.DOWN: EVERY_CAR, Button.CAB: host.node_id}
     return [Call(button, floor, car[button]) for button in Button for floor in machines.floors_of(mask(lamps, button))]

@@ -72,7 +72,11 @@ class Host:
 
     world: "World"
     id: int
+    """Its number in the world."""
     machine: Machine
+    node_id: int
+    """The id that its program is given; that of another if it is a stranger."""
+    floors: int
     node: Node | None = None
     disk: str | None = None
     durable: Calls = Calls()
@@ -101,6 +105,11 @@ class Host:
     spins: int = 0
     """Turns taken one after the other at one time."""
 
+    @property
+    def name(self) -> str:
+        """What the transcript calls it."""
+        return str(self.id) if self.id < self.world.plan.cars else f"{self.node_id}*"
+
     def has(self, kind: Kind) -> bool:
         return self.off.get(kind, 0) > 0
 
@@ -126,7 +135,7 @@ class Host:
         if self.has(Kind.SERVER) or outputs == self.sent:
             return
         self.step_of_turn(Point.BEFORE_HARDWARE)
-        self.exchange(changes(self.sent, outputs, self.world.plan.floors))
+        self.exchange(changes(self.sent, outputs, self.floors))
         self.sent = after(self.sent, outputs)
         self.step_of_turn(Point.AFTER_HARDWARE)
 
@@ -186,7 +195,7 @@ class Host:
         now_ms = self.world.now_ms
         self.sweep_ms = min(self.sweep_ms, now_ms + (self.id * 3 - now_ms) % SWEEP_MS)
         for event in events:
-            self.world.tell(f"car {self.id}: {machines.describe(event)}")
+            self.world.tell(f"car {self.name}: {machines.describe(event)}")
 
     def change(self, machine: Machine) -> None:
         self.take(machine, machines.changes(self.machine, machine, self.world.now_ms))
@@ -211,11 +220,12 @@ class World:
         self.cuts: list[Trouble] = []
         self.digest = blake2b(digest_size=16)
         self.transcript: list[str] = []
-        self.encoders = [Encoder(GROUP) for _ in range(plan.cars)]
+        self.encoders = [Encoder(GROUP) for _ in range(plan.cars + 1)]
         shaft = Shaft(plan.floors, plan.travel_ms)
         for id in range(plan.cars):
             drawn = evolve(shaft, place=self.rng.randint(0, end(shaft)))
-            self.hosts.append(Host(self, id, machines.machine(put(shaft, plan.at[id], 0) if plan.at else drawn)))
+            machine = machines.machine(put(shaft, plan.at[id], 0) if plan.at else drawn)
+            self.hosts.append(Host(self, id, machine, id, plan.floors))
         for host in self.hosts:
             host.take(host.machine)
             self.start(host)
@@ -278,7 +288,8 @@ class World:
                     self.trouble(what, begins)
             elif self.queue and self.queue[0][0] == at_ms:
                 _, _, receiver, heartbeat = heappop(self.queue)
-                self.deliver(self.hosts[receiver], heartbeat)
+                if receiver < len(self.hosts):
+                    self.deliver(self.hosts[receiver], heartbeat)
 
     def attend(self, host: Host) -> None:
         """Do what is due at *host*."""
@@ -300,7 +311,7 @@ class World:
     def sweep(self, host: Host) -> None:
         if host.node is None or host.has(Kind.FREEZE):
             return
-        floors = self.plan.floors
+        floors = host.floors
         inputs = None if host.has(Kind.SERVER) else snapshot(host.exchange(sweep(floors)), floors)
         host.sweep_ms = FOREVER
         if inputs != host.inputs:
@@ -328,16 +339,19 @@ class World:
             host.told, host.refused = None, False
             host.node = turn(before, tick, host, host, host)
         except Died as died:
-            self.tell(f"node {host.id} is killed {died}")
+            self.tell(f"node {host.name} is killed {died}")
             self.die(host)
             self.oracle.check_lamps(host)
             return
         after = host.node
         host.wake_ms = wake_at_ms(after)
+        if after.oddities is not before.oddities:
+            for what in sorted(after.oddities.keys() - before.oddities.keys()):
+                self.tell(f"node {host.name}: {what}")
         news = after.said is not before.said or after.drive is not before.drive or after.lit is not before.lit
         if news or after.calls is not before.calls:
             for line in journal.news(before, after):
-                self.tell(f"node {host.id}: {line}")
+                self.tell(f"node {host.name}: {line}")
             self.oracle.observe(host, after.calls)
         self.oracle.check_lamps(host)
 
@@ -348,7 +362,7 @@ class World:
         self.ghost_counter += 1
         known = Calls()
         for host in self.hosts:
-            known = merge(known, host.durable)
+            known = merge(known, host.durable) if host.floors == self.plan.floors else known
         hall, _ = demand(known.live.values())
         car = Car(self.ghost_floor, Direction.UP, Behaviour.IDLE, Fault.NONE)
         everybody = (1 << len(self.hosts)) - 1
@@ -365,7 +379,7 @@ class World:
         for datagram in datagrams:
             heard = decode(datagram, GROUP)
             assert heard is not None, datagram
-            for receiver in range(self.plan.cars):
+            for receiver in range(len(self.hosts)):
                 # A node's own datagrams come back to it, which matters only if it was started again in the meantime.
                 if (receiver == sender and delay_ms < 50) or not self.is_linked(sender, receiver):
                     continue
@@ -387,13 +401,13 @@ class World:
 
     def start(self, host: Host) -> None:
         """Start the program of *host*."""
-        floors = self.plan.floors
+        floors = host.floors
         kept = None if host.disk is None else read_record(host.disk, floors)
-        node = boot(host.id, floors, kept, self.rng.randrange(1 << 32), self.now_ms)
-        self.tell(f"node {host.id} starts {'with' if kept else 'without'} a record")
+        node = boot(host.node_id, floors, kept, self.rng.randrange(1 << 32), self.now_ms)
+        self.tell(f"node {host.name} starts {'with' if kept else 'without'} a record")
         host.doom = host.inputs = host.sent = None
         host.backlog.clear()
-        self.oracle.note_start(host, node.calls)
+        self.oracle.note_start(host, node)
         host.node = node
         host.save(record(node))
         host.wake_ms = self.now_ms
@@ -401,15 +415,15 @@ class World:
 
     def die(self, host: Host) -> None:
         """End the program of *host*: its connection breaks, and with it the motor stops."""
-        self.tell(f"node {host.id} dies")
+        self.tell(f"node {host.name} dies")
         host.lose_power(self.rng.randrange(3))
         host.node = host.doom = host.sent = host.inputs = None
         host.wake_ms = FOREVER
         host.change(machines.disconnect(host.machine, self.now_ms))
 
     def press(self, press: Press, begins: bool) -> None:
-        host = self.hosts[press.panel]
-        if begins:
+        if begins and press.panel < len(self.hosts):
+            host = self.hosts[press.panel]
             machine = machines.press(host.machine, press.button, press.floor, press.until_ms)
             host.change(machines.settle(machine, self.now_ms)[0])
 
@@ -426,10 +440,29 @@ class World:
             case Kind.CUT | Kind.DEAF:
                 self.cuts = [*self.cuts, trouble] if begins else [t for t in self.cuts if t is not trouble]
             case Kind.BLACKOUT:
-                for host in self.hosts:
+                for host in self.hosts[: self.plan.cars]:
                     self.hold(host, trouble, begins)
+            case Kind.TWIN | Kind.MISFIT:
+                self.join(trouble) if begins else self.leave()
             case _:
                 self.hold(self.hosts[trouble.who], trouble, begins)
+
+    def join(self, stranger: Trouble) -> None:
+        """Start one more node, which should not be there, with an elevator of its own."""
+        assert len(self.hosts) == self.plan.cars, "one stranger at a time"
+        floors = stranger.detail if stranger.kind is Kind.MISFIT else self.plan.floors
+        shaft = put(Shaft(floors, self.plan.travel_ms), 0, self.now_ms)
+        host = Host(self, self.plan.cars, machines.machine(shaft), stranger.who, floors)
+        self.hosts.append(host)
+        self.oracle.note_joined(host)
+        self.start(host)
+
+    def leave(self) -> None:
+        """Take away the stranger with all that it has."""
+        host = self.hosts[-1]
+        self.die(host)
+        self.oracle.note_wiped(host)
+        self.hosts.pop()
 
     def hold(self, host: Host, trouble: Trouble, begins: bool) -> None:
         """Let a fault of one host begin or end; faults of one kind may overlap."""
