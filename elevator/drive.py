@@ -3,10 +3,11 @@
 1. Position is believed, not read: a report that cannot follow from the last one is counted and ignored, and taken as
    the truth only when it persists. Out of range it is never taken. After a start, a lost server or a freeze any is.
 2. A car decides only where it can act: standing, or in the moment it reaches a floor. Between floors it goes on.
-   One that becomes able by reaching a floor decides a step later, when it has been given its share of the calls.
+   One that becomes able by reaching a floor decides once it has been given its share of the calls.
 3. A car between floors that does not know where it is looks for a floor, down first, then up, in turns.
 4. The car learns how long it takes from floor to floor. A little longer than that without a sign is a motor fault.
-   It keeps trying; the next sensor edge ends the fault.
+   It keeps trying; the next sensor edge ends the fault. Only when it has taken as long the time before does it learn
+   from such a stretch: a car can be slow, but power does not fail twice for the same time.
 5. The door never closes while obstructed, and when that ends it gets another full period. Held open past its period,
    the car is out of service for hall calls and serves none, also not at this floor: others do.
 6. A press for the floor where the door stands open is served on the spot if it agrees with the announced direction (or
@@ -38,7 +39,7 @@ RETRY_MS = 1000
 TRAVEL_PRIOR_MS = 2000
 CLEAR_PRIOR_MS = 800
 """Times between and on floor sensors to expect before the first was measured. A slower car is called unable for a
-moment on its first trip, which costs a double visit at most."""
+moment on its first two stretches, which costs a double visit at most."""
 
 
 @frozen
@@ -74,6 +75,8 @@ class Drive:
     """When a moving car must have seen its next sensor edge."""
     search_ms: int = SEARCH_MS
     """How long the present search for a floor goes in one direction."""
+    late_ms: int = 0
+    """How long the last stretch took on which the motor was thought to stand."""
     motor_try: int = 0
     travel_ms: Mapping[tuple[int, Direction], int] = {}
     """Learned time from leaving a floor's sensor in a direction to reaching the next."""
@@ -174,7 +177,11 @@ def leave_sensor(car: Drive, now_ms: int) -> Drive:
         return evolve(car, floor=None, at_floor=False, behaviour=Behaviour.IDLE) if car.floor is not None else car
     if not car.at_floor:
         return car
-    clear_ms = car.clear_ms if car.since_ms is None else settle(car.clear_ms, now_ms - car.since_ms)
+    clear_ms = car.clear_ms
+    if car.since_ms is not None:
+        took_ms = now_ms - car.since_ms
+        clear_ms = settle(clear_ms, took_ms) if is_usual(car, took_ms) else clear_ms
+        car = note_late(car, took_ms)
     car = evolve(car, at_floor=False, undecided=False, clear_ms=clear_ms, since_ms=now_ms, fault=Fault.NONE)
     return evolve(car, due_at_ms=now_ms + patience_ms(car))
 
@@ -183,9 +190,20 @@ def reach(car: Drive, now_ms: int, floor: int) -> Drive:
     learned = car.travel_ms
     if car.since_ms is not None and car.floor is not None and not car.at_floor and floor == car.floor + car.direction:
         leg, took_ms = (car.floor, car.direction), now_ms - car.since_ms
-        learned = {**learned, leg: settle(learned.get(leg, took_ms), took_ms)}
+        if is_usual(car, took_ms):
+            learned = {**learned, leg: settle(learned.get(leg, took_ms), took_ms)}
+        car = note_late(car, took_ms)
     car = evolve(car, floor=floor, at_floor=True, certain=True, undecided=True, travel_ms=learned, since_ms=now_ms)
     return evolve(car, fault=Fault.NONE, due_at_ms=now_ms + patience_ms(car), search_ms=SEARCH_MS)
+
+
+def is_usual(car: Drive, took_ms: int) -> bool:
+    """Tell whether a stretch that *took_ms* is one to learn from."""
+    return car.fault is not Fault.MOTOR or abs(took_ms - car.late_ms) <= took_ms // 20
+
+
+def note_late(car: Drive, took_ms: int) -> Drive:
+    return evolve(car, late_ms=took_ms) if car.fault is Fault.MOTOR else car
 
 
 def settle(learned_ms: int, took_ms: int) -> int:
@@ -236,7 +254,7 @@ def travel(car: Drive, now_ms: int, around: Surroundings) -> Drive:
         car = evolve(car, search_ms=min(2 * car.search_ms, SEARCH_MAX_MS), motor_try=car.motor_try + 1)
         return start(car, now_ms, car.direction.opposite)
     due_at_ms = now_ms + RETRY_MS
-    return evolve(car, fault=Fault.MOTOR, motor_try=car.motor_try + 1, since_ms=None, due_at_ms=due_at_ms)
+    return evolve(car, fault=Fault.MOTOR, motor_try=car.motor_try + 1, due_at_ms=due_at_ms)
 
 
 def depart(car: Drive, now_ms: int, around: Surroundings) -> Drive:

@@ -516,6 +516,32 @@ def test_c4_a_car_that_finds_its_floor_sees_the_call_that_waits_there() -> None:
     assert len(doors(group[0])) == 4, "it opens at floor 2 on its way to floor 0"
 
 
+def test_a_slow_car_is_taken_for_stuck_on_its_first_trips_only() -> None:
+    group = Group(cars=1, at=(0,), travel_ms=3500)
+    stuck = []
+    for floor in (1, 2, 3, 0, 3):
+        group.press(0, CAB, floor)
+        group.run(50)
+        while group.lit(0):
+            stuck += [floor] if fault(group[0]) is Fault.MOTOR else []
+            group.run(10)
+        settle(group)
+    assert set(stuck) == {1, 2}
+
+
+def test_g3_a_motor_that_stood_once_is_not_expected_to_stand_again() -> None:
+    group = Group(cars=1, at=(0,))
+    for floor in (3, 0, 3):
+        group.press(0, CAB, floor)
+        group.run(2900)
+        power(group[0], False)
+        within_ms = group.run_until(lambda: fault(group[0]) is Fault.MOTOR, 2300)
+        assert within_ms <= 2300
+        group.run(700 * (floor + 3))
+        power(group[0], True)
+        settle(group)
+
+
 def test_g3_a_crash_soon_after_a_cut_is_noticed_as_fast_as_any() -> None:
     group = Group(at=(0, 3, 3))
     cut(group, {0}, {1, 2})
