@@ -47,6 +47,8 @@ COALESCE_MS = 5
 REPEAT_MS = 10
 REPEATS = 3
 """A change is said at once and again so often, so that one lost datagram costs REPEAT_MS and not HEARTBEAT_MS."""
+DECISIONS_MAX = 4
+"""How often, in one step, a car may change what it does because it is given other calls, and the other way round."""
 YIELD_MS = 300
 UNCLAIMED_MS = 2000
 STARVED_MS = 30_000
@@ -140,8 +142,11 @@ def step(node: Node, tick: Tick) -> Node:
     for heartbeat in tick.heartbeats:
         node = hear(node, heartbeat)
     node = take_presses(node, tick.inputs)
-    node = share_out(node)
-    node = move(node, tick.inputs)
+    for _ in range(DECISIONS_MAX):
+        seen = drive.public(node.drive)
+        node = move(share_out(node), tick.inputs)
+        if drive.public(node.drive) == seen:
+            break  # Otherwise the others will share out by what the car is now, and so must we.
     node = prune(node)
     node = light(node)
     node = plan_to_speak(node)
@@ -418,8 +423,6 @@ def act_at_ms(node: Node) -> int:
     times = [peer.silent_at_ms for peer in alive(node).values()]
     if is_listening(node):
         times.append(node.listen_until_ms)
-    if node.drive.undecided and not node.drive.held:
-        times.append(node.now_ms)
     car_ms = drive.wake_at_ms(node.drive)
     if car_ms is not None:
         times.append(car_ms)

@@ -188,7 +188,8 @@ def test_transcripts_are_as_agreed(name: str) -> None:
     agreed = (GOLDEN / f"{name}.txt").read_text()
     now = render(SCENARIOS[name], run(SCENARIOS[name]))
     changes = difflib.unified_diff(agreed.splitlines(), now.splitlines(), "agreed", "now", lineterm="")
-    assert now == agreed, "`just golden` would accept this:\n" + "\n".join(changes)
+    if now != agreed:
+        pytest.fail("`just golden` would accept this:\n" + "\n".join(changes), pytrace=False)
 
 
 def test_every_transcript_has_its_scenario() -> None:
