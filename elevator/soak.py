@@ -53,6 +53,8 @@ def outcome(plan: Plan) -> tuple[Outcome, list[str]]:
 
 def shrink(plan: Plan) -> Plan:
     """Leave out faults and presses of a failing *plan*, in ever smaller pieces, for as long as it still fails."""
+    if plan.traffic is not None and outcome(evolve(plan, traffic=None))[0].violation:
+        plan = evolve(plan, traffic=None)
     runs = 0
     for part in ("faults", "presses"):
         size = len(getattr(plan, part))
@@ -110,6 +112,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes at once (one a core)")
     parser.add_argument("--transcript", action="store_true", help="print the whole transcript of every run")
     parser.add_argument("--faults", type=numbers, metavar="N,N", help="replay with these faults of the seed only")
+    parser.add_argument("--no-traffic", action="store_true", help="replay without the people who wait and ride")
     parser.add_argument("--presses", type=numbers, metavar="N,N", help="replay with these presses of the seed only")
     arguments = parser.parse_args(argv)
     if arguments.jobs < 1:
@@ -127,7 +130,8 @@ def replay(arguments: argparse.Namespace) -> int:
     whole = plan(arguments.seeds[0], arguments.cars, arguments.floors)
     faults = range(len(whole.faults)) if arguments.faults is None else arguments.faults
     presses = range(len(whole.presses)) if arguments.presses is None else arguments.presses
-    done, transcript = outcome(only(whole, faults, presses))
+    part = only(whole, faults, presses)
+    done, transcript = outcome(evolve(part, traffic=None) if arguments.no_traffic else part)
     if arguments.transcript or done.violation:
         print("\n".join(transcript))
     cars, floors = whole.cars, whole.floors
@@ -181,6 +185,7 @@ def explain(arguments: argparse.Namespace, failure: Outcome) -> None:
         print(f"  {each}")
     print("\n".join(transcript[-LINES_SHOWN:]))
     size = "".join(f" --{name} {value}" for name in ("cars", "floors") if (value := getattr(arguments, name)))
+    size += "" if small.traffic else " --no-traffic"
     print(f"elevator soak --seeds {failure.seed}{size} --faults '{kept_faults}' --presses '{kept_presses}'\n")
 
 

@@ -42,9 +42,10 @@ ARCHITECTURE = {
     "sim.shaft": Rule("model"),
     "sim.machine": Rule("model calls sim.shaft"),
     "sim.passengers": Rule("model calls sim.machine"),
-    "sim.faults": Rule("model hardware.server"),
+    "sim.faults": Rule("model hardware.server sim.passengers"),
     "sim.world": Rule(
         "model calls peers journal hardware.server node turn wire sim.machine sim.shaft sim.faults sim.oracle"
+        " sim.passengers"
     ),
     "sim.oracle": Rule("model calls drive node sim.machine sim.faults"),
     "sim.server": Rule("model calls sim.machine sim.shaft", "selectors signal socket time"),

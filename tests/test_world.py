@@ -9,6 +9,7 @@ from attrs import evolve
 
 from elevator import soak
 from elevator.sim.faults import NEVER_MS, STRANGERS, Fault, Kind, Plan, plan
+from elevator.sim.passengers import Profile, Traffic, tally
 from elevator.sim.world import World
 
 FOUND = {
@@ -29,7 +30,7 @@ def test_what_was_found_once_stays_mended(seed: int) -> None:
     # As they were when they failed: what could not be drawn then is left out.
     faults = tuple(each for each in drawn.faults if each.until_ms != NEVER_MS and each.kind not in STRANGERS)
     presses = tuple(press for press in drawn.presses if press.panel < drawn.cars)
-    done, transcript = soak.outcome(evolve(drawn, faults=faults, presses=presses, travel_ms=2000))
+    done, transcript = soak.outcome(evolve(drawn, faults=faults, presses=presses, travel_ms=2000, traffic=None))
     assert not done.violation, "\n".join(transcript[-40:])
 
 
@@ -57,17 +58,18 @@ def test_different_seeds_are_different_runs() -> None:
     assert {fault.kind for each in drawn for fault in each.faults} == set(Kind)
     assert {each.cars for each in drawn} == set(range(1, 10))
     assert any(not each.faults for each in drawn)
+    assert {each.traffic.profile for each in drawn if each.traffic} == set(Profile)
 
 
 def test_shrinking_keeps_what_makes_a_run_fail(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = plan(4, 3, 4)
+    whole = evolve(plan(4, 3, 4), traffic=Traffic(1, 3, 4, 20))
     culprit = whole.presses[5]
 
     def fails_with_culprit(smaller: Plan) -> tuple[soak.Outcome, list[str]]:
         return soak.Outcome(3, 0, 0, "", "bad" if culprit in smaller.presses else ""), []
 
     monkeypatch.setattr(soak, "outcome", fails_with_culprit)
-    assert soak.shrink(whole) == evolve(whole, faults=(), presses=(culprit,))
+    assert soak.shrink(whole) == evolve(whole, faults=(), presses=(culprit,), traffic=None)
 
 
 def test_a_campaign_reports_and_its_status_says_whether_all_passed(capsys: pytest.CaptureFixture[str]) -> None:
@@ -88,6 +90,19 @@ def test_wrong_arguments_get_one_line_and_status_2(arguments: list[str], capsys:
         soak.main(arguments)
     assert stop.value.code == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize("profile", Profile)
+def test_a_healthy_group_carries_all_who_come(profile: Profile) -> None:
+    traffic = Traffic(1, 3, 4, per_minute=12, until_ms=240_000, profile=profile)
+    world = World(evolve(plan(5, 3, 4), faults=(), presses=(), traffic=traffic, calm_at_ms=300_000))
+    world.run_until(300_000)
+    assert world.crowd is not None
+    fared = tally(world.crowd, world.now_ms)
+    assert fared.served > 30
+    assert fared.under_way == 0
+    assert fared.longest_wait_ms < 60_000
+    world.run()
 
 
 def test_every_kind_of_fault_can_hit_a_running_group() -> None:

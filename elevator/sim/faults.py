@@ -14,6 +14,7 @@ from attrs import evolve, frozen
 
 from elevator.hardware.server import panel_buttons
 from elevator.model import Button
+from elevator.sim.passengers import Profile, Traffic
 
 
 class Kind(StrEnum):
@@ -127,6 +128,8 @@ class Plan:
     """All faults have ended and nobody presses any more."""
     faults: tuple[Fault, ...]
     presses: tuple[Press, ...]
+    traffic: Traffic | None = None
+    """People who come, wait and ride, besides those who merely press."""
     at: tuple[float, ...] = ()
     """Heights in floors at which the cars stand at first; empty: drawn."""
 
@@ -155,7 +158,8 @@ def plan(seed: int, cars: int | None = None, floors: int | None = None) -> Plan:
     strangers = draw_stranger(rng := random.Random(f"stranger {seed}"), cars, floors, calm_at_ms)
     on_its_panel = [press for fault in strangers for press in draw_presses_on_stranger(rng, cars, floors, fault)]
     whole = (*faults, *lasting, *strangers)
-    return Plan(seed, cars, floors, travel_ms, calm_at_ms, whole, (*presses, *on_its_panel))
+    traffic = draw_traffic(random.Random(f"traffic {seed}"), seed, cars, floors, calm_at_ms)
+    return Plan(seed, cars, floors, travel_ms, calm_at_ms, whole, (*presses, *on_its_panel), traffic)
 
 
 def describe(fault: Fault, cars: int) -> str:
@@ -238,6 +242,14 @@ def draw_presses_on_stranger(rng: random.Random, cars: int, floors: int, strange
     at_ms = stranger.at_ms
     while (at_ms := at_ms + 1 + int(rng.expovariate(1 / 4000))) < stranger.until_ms:
         yield Press(at_ms, at_ms + 200, cars, *rng.choice(buttons))
+
+
+def draw_traffic(rng: random.Random, seed: int, cars: int, floors: int, calm_at_ms: int) -> Traffic | None:
+    """Draw the people who use the elevators as one does, in one of three runs."""
+    if rng.random() > 1 / 3:
+        return None
+    profile, per_minute = rng.choice(list(Profile)), rng.choice((5, 20, 60))
+    return Traffic(seed, cars, floors, per_minute, until_ms=calm_at_ms, profile=profile)
 
 
 def draw_presses(rng: random.Random, cars: int, floors: int, calm_at_ms: int) -> Iterable[Press]:

@@ -1,8 +1,9 @@
 """Passengers: who comes when, and what people do in front of a panel and in a car. Pure.
 
 Rules:
-- People come as a Poisson process drawn from a seed: from the entrance up, from above down to it, and between the other
-  floors. Each passenger is drawn from the seed and his number alone, so any stretch of the traffic can be drawn again.
+- People come as a Poisson process drawn from a seed: from the entrance up, from above down to it, and between any two
+  floors, in shares that the profile names. Each passenger is drawn from the seed and his number alone, so any stretch
+  of the traffic can be drawn again.
 - A passenger presses his hall button on some panel and waits. He boards a car that stands at his floor, door open,
   and the lamp of his direction dark on that car's panel: a dark lamp announces the direction. For the first
   LOOK_MS after a press he trusts no dark lamp, because it may not have had the time to light.
@@ -14,7 +15,7 @@ Rules:
 
 import random
 from collections.abc import Sequence
-from enum import Enum
+from enum import Enum, StrEnum
 from typing import NamedTuple, assert_never
 
 from attrs import evolve, frozen
@@ -35,6 +36,28 @@ class Stage(Enum):
     BOARDING = "boarding"
     RIDING = "riding"
     ARRIVED = "arrived"
+
+
+class Profile(StrEnum):
+    """The time of day."""
+
+    UP = "up"
+    """People come to work."""
+    DOWN = "down"
+    """They go home."""
+    INTER = "inter"
+    """They visit each other."""
+    LUNCH = "lunch"
+    """They go out and come back."""
+
+
+ENTRANCE_SHARES = {
+    Profile.UP: (0.85, 0.05),
+    Profile.DOWN: (0.05, 0.85),
+    Profile.INTER: (0.0, 0.0),
+    Profile.LUNCH: (0.4, 0.4),
+}
+"""Of all passengers, those from the entrance and those to it; the others go between any two floors."""
 
 
 class Trip(NamedTuple):
@@ -65,6 +88,7 @@ class Traffic:
     per_minute: float
     start_ms: int = 0
     until_ms: int | None = None
+    profile: Profile = Profile.LUNCH
 
 
 @frozen
@@ -120,9 +144,10 @@ def draw(traffic: Traffic, number: int, after_ms: int) -> Trip | None:
         return None
     upper = rng.randrange(1, traffic.floors)
     kind = rng.random()
-    if kind < 0.4:
+    coming, going = ENTRANCE_SHARES[traffic.profile]
+    if kind < coming:
         origin, destination = 0, upper
-    elif kind < 0.8:
+    elif kind < coming + going:
         origin, destination = upper, 0
     else:
         origin, destination = rng.sample(range(traffic.floors), 2)

@@ -41,10 +41,12 @@ from elevator.model import (
 from elevator.node import FROZEN_MS, Node, boot, record, starvation_ms, wake_at_ms
 from elevator.peers import HEARTBEAT_MS
 from elevator.sim import machine as machines
+from elevator.sim import passengers
 from elevator.sim.faults import Fault as Trouble
 from elevator.sim.faults import Kind, Plan, Point, Press, describe
 from elevator.sim.machine import Event, Machine
 from elevator.sim.oracle import Oracle
+from elevator.sim.passengers import Crowd
 from elevator.sim.shaft import Shaft, end, put
 from elevator.turn import turn
 from elevator.wire import Encoder, decode, read_record, write_record
@@ -54,6 +56,8 @@ GHOST = Author(MAX_CARS - 1, 1)
 DISK_MS = 3
 """The longest that a sound disk takes to make a record durable."""
 DISK_RETRY_MS = 1000
+PRESS_MS = 200
+"""For how long people hold a button."""
 BACKLOG_MAX = 300
 """Datagrams that wait for a frozen program; a real socket's buffer holds about as many."""
 AGREE_MS = 1500
@@ -190,6 +194,8 @@ class Host:
 
     def take(self, machine: Machine, events: Iterable[Event] = ()) -> None:
         """Put *machine* in the place of the old one, and sweep it if its panel looks different."""
+        if self.machine.door is not machine.door or self.machine.lamps is not machine.lamps:
+            self.world.look_ms = self.world.now_ms
         self.machine = machine
         self.machine_ms = machines.wake_at_ms(machine) or FOREVER
         now_ms = self.world.now_ms
@@ -215,6 +221,9 @@ class World:
         self.ghost_floor: int | None = None
         self.ghost_at_ms = FOREVER
         self.ghost_counter = 0
+        self.crowd = None if plan.traffic is None else passengers.crowd(plan.traffic)
+        self.look_ms = FOREVER if self.crowd is None else 0
+        """When people look at lamps and doors next."""
         self.script = script(plan)
         self.weather: list[Trouble] = []
         self.cuts: list[Trouble] = []
@@ -240,6 +249,7 @@ class World:
         """Run the whole plan."""
         calm_at_ms = self.plan.calm_at_ms
         self.run_until(calm_at_ms)
+        self.crowd = None  # Nobody presses any more.
         self.run_until(calm_at_ms + AGREE_MS)
         self.oracle.check_agreement()
         deadline_ms = calm_at_ms + patience_ms(self.plan.floors, self.plan.travel_ms)
@@ -267,6 +277,8 @@ class World:
             if self.ghost_at_ms <= self.now_ms:
                 self.haunt()
             at_ms = min(self.queue[0][0], self.ghost_at_ms) if self.queue else self.ghost_at_ms
+            if self.crowd is not None and self.look_ms < at_ms:
+                at_ms = self.look_ms
             if self.script and self.script[-1][0] <= at_ms:
                 at_ms = self.script[-1][0]
             soonest = None
@@ -286,10 +298,21 @@ class World:
                     self.press(what, begins)
                 else:
                     self.trouble(what, begins)
+            elif self.look_ms == at_ms and self.crowd is not None:
+                self.crowd = self.look(self.crowd)
             elif self.queue and self.queue[0][0] == at_ms:
                 _, _, receiver, heartbeat = heappop(self.queue)
                 if receiver < len(self.hosts):
                     self.deliver(self.hosts[receiver], heartbeat)
+
+    def look(self, crowd: Crowd) -> Crowd:
+        """Let people look at lamps and doors, and press buttons."""
+        machines = [host.machine for host in self.hosts[: self.plan.cars]]
+        crowd, pressed = passengers.step(crowd, machines, self.now_ms)
+        self.look_ms = max(passengers.wake_at_ms(crowd) or FOREVER, self.now_ms + 1)
+        for car, button, floor in pressed:
+            self.press(Press(self.now_ms, self.now_ms + PRESS_MS, car, button, floor), begins=True)
+        return crowd
 
     def attend(self, host: Host) -> None:
         """Do what is due at *host*."""
