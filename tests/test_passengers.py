@@ -3,6 +3,7 @@
 import statistics
 from itertools import pairwise
 
+import pytest
 from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,7 +14,18 @@ from elevator.sim import machine as machines
 from elevator.sim import passengers
 from elevator.sim import shaft as physics
 from elevator.sim.machine import Machine
-from elevator.sim.passengers import BOARDING_MS, LOOK_MS, PATIENCE_MS, Crowd, Passenger, Pressed, Stage, Traffic, Trip
+from elevator.sim.passengers import (
+    BOARDING_MS,
+    LOOK_MS,
+    PATIENCE_MS,
+    Crowd,
+    Passenger,
+    Pressed,
+    Profile,
+    Stage,
+    Traffic,
+    Trip,
+)
 from elevator.sim.shaft import Shaft
 
 FLOORS = 4
@@ -46,6 +58,20 @@ def after(crowd: Crowd, *moments: tuple[int, list[Machine]]) -> tuple[Passenger,
 AWAY = [car(3), car(3)]
 LIT = [car(3, up=0b10), car(3)]
 HERE = [car(3), car(1, door=True)]
+
+
+@pytest.mark.parametrize(
+    ("profile", "coming", "going"), [("up", 0.85, 0.05), ("down", 0.05, 0.85), ("inter", 0.0, 0.0), ("lunch", 0.4, 0.4)]
+)
+def test_the_profile_says_who_goes_where(profile: str, coming: float, going: float) -> None:
+    floors = 8
+    traffic = Traffic(seed=1, cars=2, floors=floors, per_minute=20, profile=Profile(profile))
+    trips = [trip for number in range(4000) if (trip := passengers.draw(traffic, number, 0))]
+    rest = (1 - coming - going) / floors  # go from or to the entrance as from or to any floor
+    from_entrance = sum(trip.origin == 0 for trip in trips) / len(trips)
+    to_entrance = sum(trip.destination == 0 for trip in trips) / len(trips)
+    assert abs(from_entrance - coming - rest) < 0.02
+    assert abs(to_entrance - going - rest) < 0.02
 
 
 def test_comes_in_time_and_presses() -> None:
