@@ -14,8 +14,9 @@ Liveness, when the faults have ended: all panels agree (G5), everything promised
 out of order for good is left out of that, and nothing else.
 
 Excused, because no program can promise it: a press whose last disk was wiped, or that was only ever on disks that took
-nothing; a dark lamp on the panel of a node whose disk was wiped, until it hears from others; and a car that runs out of
-its shaft while its program is frozen.
+nothing; a dark lamp on the panel of a node whose disk was wiped, until it hears from others; a car that runs out of
+its shaft while its program is frozen; and a cab lamp that was lit for a press of another node with the same id, before
+that one was heard of.
 """
 
 from collections.abc import Callable, Sequence
@@ -200,6 +201,8 @@ class Oracle:
             since_ms = lit.pop(call)
             if host.node is None and host.machine.door and host.machine.sensed == call.floor:
                 continue  # It died between opening its door and telling anybody; its successor will serve it again.
+            if call.button is Button.CAB and is_of_another(host, call):
+                continue  # It was lit for a press of one with the same id, before that one was heard of.
             if self.served_at_ms.get(call, -1) < since_ms and not self.wiped[host.id]:
                 self.fail(f"the lamp of {call} at car {host.id} went dark unserved")
 
@@ -308,6 +311,13 @@ def has_older(host: Host, dot: Dot, call: Call) -> bool:
 def has_failing_disk(host: Host) -> bool:
     """Tell whether a node has nothing but its memory to promise with. Others then take its word all the same."""
     return host.has(Kind.DISK) or (host.node is not None and host.node.disk_failed)
+
+
+def is_of_another(host: Host, call: Call) -> bool:
+    """Tell whether a cab call is one of a node that is known to use this one's id."""
+    rivals = {} if host.node is None else alive_rivals(host.node)
+    live = {} if host.node is None else host.node.calls.live
+    return any(c == call and dot.author.incarnation in rivals for dot, c in live.items())
 
 
 def calls_lit(host: Host) -> list[Call]:
