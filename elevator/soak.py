@@ -185,7 +185,7 @@ def explain(arguments: argparse.Namespace, failure: Outcome) -> None:
         print(f"  {each}")
     print("\n".join(transcript[-LINES_SHOWN:]))
     size = "".join(f" --{name} {value}" for name in ("cars", "floors") if (value := getattr(arguments, name)))
-    size += "" if small.traffic else " --no-traffic"
+    size += " --no-traffic" if whole.traffic and not small.traffic else ""
     print(f"elevator soak --seeds {failure.seed}{size} --faults '{kept_faults}' --presses '{kept_presses}'\n")
 
 
