@@ -36,7 +36,7 @@ TRY_FIRST = {
     "a_dead_peer_is_waited_for_for_ever": 28,
     "what_is_told_is_not_on_the_disk": 18,
     "nothing_is_repeated_after_a_reconnect": 18,
-    "no_guard_against_starvation": 97,
+    "no_guard_against_starvation": 185,
     "the_door_closes_on_an_obstruction": 13,
     "a_blocked_car_keeps_its_calls": 13,
     "every_car_takes_every_call": 8,
