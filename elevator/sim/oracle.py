@@ -225,8 +225,7 @@ class Oracle:
         call = self.call_of[dot]
         own = covers(host.durable.seen, dot) or has_older(host, dot, call) or (has_failing_disk(host) and bool(peers))
         return own and all(
-            covers(self.saved[peer.id], dot) or has_older(peer, dot, call) or has_failing_disk(peer)
-            for peer in peers
+            covers(self.saved[peer.id], dot) or has_older(peer, dot, call) or has_failing_disk(peer) for peer in peers
         )
 
     def check_machine(self, host: Host) -> None:
