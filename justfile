@@ -42,6 +42,16 @@ build: (_venv "dev")
     {{python}} build/bundle.py
     {{python}} build/smoke.py dist/elevator
 
+# Install dist/elevator on HOST (by ssh, with sudo there) as a service of systemd; with an ID, start that node.
+install-service HOST ID="":
+    scp dist/elevator build/elevator.service "$1":
+    ssh -t "$1" 'set -e; \
+        sudo install -D -m 755 elevator /usr/local/bin/elevator; \
+        sudo install -D -m 644 elevator.service /etc/systemd/system/elevator@.service; \
+        rm elevator elevator.service; \
+        sudo systemctl daemon-reload; \
+        for id in {{ID}}; do sudo systemctl enable "elevator@$id"; sudo systemctl restart "elevator@$id"; done'
+
 # Do all that a change has to pass.
 ci: check build test
 
