@@ -102,7 +102,8 @@ class Computer:
         self.outbox += self.encoder.encode(heartbeat)
 
     def write(self, outputs: Outputs) -> None:
-        if not self.server:
+        has_answered = self.sent is not None or self.inputs is not None
+        if not self.server or not has_answered:
             return
         self.exchange(changes(self.sent, outputs, self.floors))
         self.sent = after(self.sent, outputs)

@@ -145,6 +145,14 @@ def a_restarted_node_uses_its_old_name_again(patch: pytest.MonkeyPatch) -> None:
 
 
 @mutant
+def a_new_run_shuts_the_door_of_the_old_one(patch: pytest.MonkeyPatch) -> None:
+    def boot(id: int, floors: int, record: Record | None, lot: int, now_ms: int) -> Node:
+        return node.boot(id, floors, record and evolve(record, door=None), lot, now_ms)
+
+    patch.setattr(world, "boot", boot)
+
+
+@mutant
 def the_door_closes_on_an_obstruction(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(drive, "watch_door", lambda car, now_ms, inputs: car)
 

@@ -21,13 +21,19 @@ class Kind(StrEnum):
     """What can go wrong. Unless said otherwise it ends by itself at the fault's `until_ms`."""
 
     KILL = "kill"
-    """A node's program ends at some point of a turn, and is started again."""
+    """A node's program ends with all its processes at some point of a turn, and is started again."""
     WIPE = "wipe"
     """The same, and its disk is empty when it starts again."""
+    TORN = "torn record"
+    """The same, and of its record only the first half is left."""
+    CRASH = "crash"
+    """A worker ends at some point of a turn. Its record is still written, and its supervisor starts the next."""
+    HANG = "hang"
+    """A worker stands still until its supervisor kills it and starts the next."""
     BLACKOUT = "blackout"
     """All programs end at once and are started again, one after the other."""
     FREEZE = "freeze"
-    """A program stands still. What is sent to it waits."""
+    """A program stands still, with its supervisor. What is sent to it waits."""
     CUT = "cut"
     """The group falls into two parts."""
     DEAF = "one way"
@@ -41,7 +47,9 @@ class Kind(StrEnum):
     SERVER = "server"
     """An elevator server hangs up and cannot be reached; its motor stops."""
     DISK = "disk"
-    """A disk takes nothing."""
+    """A disk takes nothing, and gives nothing to a program that starts."""
+    SLOW = "slow disk"
+    """A disk takes its time."""
     GHOST = "ghost"
     """One more node is in the group, which says that it is able and takes every hall call, and never moves its car."""
     TWIN = "id twice"
@@ -64,6 +72,12 @@ class Point(StrEnum):
 
 NEVER_MS = 1 << 50
 """The end of a fault that stays."""
+KILLS = (Kind.KILL, Kind.WIPE, Kind.TORN, Kind.CRASH)
+"""What ends one program at some point of a turn."""
+HUNG_MS = 500
+"""After what silence a supervisor kills its worker."""
+TAKE_OVER_MS = (5, 60)
+"""The least and the longest time from the end of a worker to the first turn of the next."""
 STRANGERS = (Kind.TWIN, Kind.MISFIT)
 """Nodes that should not be there. One at a time; its panel is the one after the last car's."""
 LASTING = (Kind.DEAF, Kind.MOTOR, Kind.OBSTRUCT, Kind.STOP, Kind.SERVER, Kind.KILL, Kind.GHOST, Kind.GHOST)
@@ -94,14 +108,14 @@ class Fault:
     who: int
     """The node it happens to; of a CUT, a bit mask of the nodes on one side; of a stranger, its id."""
     detail: int = 0
-    """Of a KILL or WIPE: at which step of a turn; of DEAF: the sender not heard; of WEATHER: loss in percent; of a
+    """Of one of KILLS: at which step of a turn; of DEAF: the sender not heard; of WEATHER: loss in percent; of a
     MISFIT: its number of floors."""
     delay_ms: int = 0
-    """Of WEATHER: the longest delay."""
+    """Of WEATHER: the longest delay; of SLOW: the longest that a record takes."""
     doubled: int = 0
     """Of WEATHER: datagrams doubled, in percent."""
     point: Point | None = None
-    """Of a KILL or WIPE: at which point, the next time the program comes there, instead of `detail`."""
+    """Of one of KILLS: at which point, the next time the program comes there, instead of `detail`."""
 
 
 @frozen
@@ -157,7 +171,8 @@ def plan(seed: int, cars: int | None = None, floors: int | None = None) -> Plan:
     travel_ms = rng.choice((2000, 2000, 2000, 2000, 1000, 3000, 6000))
     strangers = draw_stranger(rng := random.Random(f"stranger {seed}"), cars, floors, calm_at_ms)
     on_its_panel = [press for fault in strangers for press in draw_presses_on_stranger(rng, cars, floors, fault)]
-    whole = (*faults, *lasting, *strangers)
+    processes = draw_processes(random.Random(f"processes {seed}"), cars, calm_at_ms) if faults else []
+    whole = (*faults, *lasting, *strangers, *processes)
     traffic = draw_traffic(random.Random(f"traffic {seed}"), seed, cars, floors, calm_at_ms)
     return Plan(seed, cars, floors, travel_ms, calm_at_ms, whole, (*presses, *on_its_panel), traffic)
 
@@ -166,10 +181,12 @@ def describe(fault: Fault, cars: int) -> str:
     """Say what *fault* is and whom it hits."""
     node = f"node {fault.who}"
     match fault.kind:
-        case Kind.KILL | Kind.WIPE:
+        case Kind.KILL | Kind.WIPE | Kind.TORN | Kind.CRASH:
             return f"{fault.kind} of {node}" + (f", {fault.point}" if fault.point else "")
-        case Kind.FREEZE | Kind.DISK:
+        case Kind.FREEZE | Kind.HANG | Kind.DISK:
             return f"{fault.kind} of {node}"
+        case Kind.SLOW:
+            return f"{fault.kind} of {node}, up to {fault.delay_ms} ms"
         case Kind.CUT:
             sides = [[id for id in range(cars) if (fault.who >> id & 1) == side] for side in (1, 0)]
             return f"{fault.kind} between nodes {' and '.join(' '.join(map(str, side)) or 'none' for side in sides)}"
@@ -206,6 +223,26 @@ def draw_fault(rng: random.Random, cars: int, calm_at_ms: int) -> Fault:
             return evolve(fault, detail=rng.randint(1, 70), delay_ms=delay_ms, doubled=rng.choice((0, 10, 50)))
         case _:
             return fault
+
+
+def draw_processes(rng: random.Random, cars: int, calm_at_ms: int) -> list[Fault]:
+    """Draw what happens to a node's processes and its disk, about twice a minute."""
+    return [draw_process(rng, cars, calm_at_ms) for _ in range(rng.randint(0, calm_at_ms // 15_000))]
+
+
+def draw_process(rng: random.Random, cars: int, calm_at_ms: int) -> Fault:
+    kind = rng.choice((Kind.CRASH, Kind.CRASH, Kind.CRASH, Kind.HANG, Kind.SLOW, Kind.TORN))
+    at_ms, who, take_over_ms = rng.randrange(calm_at_ms), rng.randrange(cars), rng.randint(*TAKE_OVER_MS)
+    match kind:
+        case Kind.CRASH:
+            return Fault(kind, at_ms, min(at_ms + take_over_ms, calm_at_ms), who, detail=rng.randrange(6))
+        case Kind.HANG:
+            return Fault(kind, at_ms, min(at_ms + HUNG_MS + take_over_ms, calm_at_ms), who)
+        case Kind.SLOW:
+            until_ms = min(at_ms + rng.randint(1000, 30_000), calm_at_ms)
+            return Fault(kind, at_ms, until_ms, who, delay_ms=rng.choice((100, 300, 1000, 4000)))
+        case _:
+            return Fault(kind, at_ms, min(at_ms + rng.randint(100, 20_000), calm_at_ms), who, detail=rng.randrange(12))
 
 
 def draw_lasting(rng: random.Random, cars: int, calm_at_ms: int) -> list[Fault]:

@@ -14,7 +14,7 @@ Liveness, when the faults have ended: all panels agree (G5), everything promised
 out of order for good is left out of that, and nothing else.
 
 Excused, because no program can promise it: a press whose last disk was wiped, or that was only ever on disks that took
-nothing; a dark lamp on the panel of a node whose disk was wiped, until it hears from others; a car that runs out of
+nothing; a dark lamp on the panel of a node whose disk was wiped or could not be read; a car that runs out of
 its shaft while its program is frozen; and a cab lamp that was lit for a press of another node with the same id, before
 that one was heard of.
 """
@@ -56,6 +56,10 @@ class Host(Protocol):
     durable: Calls
     inputs: Inputs | None
     lamps_checked: object
+
+    @property
+    def stands_still(self) -> bool:
+        """Whether its program does nothing at present."""
 
     def has(self, kind: Kind) -> bool:
         """Tell whether a fault of this kind holds it."""
@@ -117,6 +121,14 @@ class Oracle:
     def note_start(self, host: Host, node: Node) -> None:
         self.known[host.id] = node.calls
         self.runs[node.me] = host
+
+    def note_inherited(self, host: Host, node: Node) -> None:
+        """Note that a new run knows from its record that the door is open."""
+        self.opened[host.id] = (self.clock(), node.me)
+
+    def note_unread(self, host: Host) -> None:
+        """Note that a new run cannot read its record, and so does not know yet what is lit."""
+        self.wiped[host.id] = True
 
     def note_saved(self, id: int, calls: Calls) -> None:
         saved = self.saved[id]
@@ -233,7 +245,7 @@ class Oracle:
         if self.healthy and self.clock() > START_MS:
             self.check_claims()
         machine = host.machine
-        if machine.out and host.has(Kind.FREEZE):
+        if machine.out and host.stands_still:
             host.machine = machine = evolve(machine, counts=evolve(machine.counts, out_of_bounds=0))
         if machines.misbehaviour(machine.counts):
             self.fail(f"car {host.id} misbehaved: {machine.counts}")
@@ -255,7 +267,7 @@ class Oracle:
             return
         opened_ms, opener = self.opened[host.id]
         if run is None or run != opener:
-            return  # A new run of the program does not know the old one's door.
+            return  # A new run does not know of a door that opened just before the old one ended.
         if self.clock() - opened_ms < DOOR_OPEN_MS:
             self.fail(f"the door of car {host.id} was open for {self.clock() - opened_ms} ms only")
         since_ms = self.obstructed_at_ms.get(host.id)

@@ -42,20 +42,20 @@ from elevator.node import FROZEN_MS, Node, boot, record, starvation_ms, wake_at_
 from elevator.peers import HEARTBEAT_MS
 from elevator.sim import machine as machines
 from elevator.sim import passengers
+from elevator.sim.faults import KILLS, Kind, Plan, Point, Press, describe
 from elevator.sim.faults import Fault as Trouble
-from elevator.sim.faults import Kind, Plan, Point, Press, describe
 from elevator.sim.machine import Event, Machine
 from elevator.sim.oracle import Oracle
 from elevator.sim.passengers import Crowd
 from elevator.sim.shaft import Shaft, end, put
 from elevator.turn import turn
-from elevator.wire import Encoder, decode, read_record, write_record
+from elevator.wire import BAD_INPUT, Encoder, decode, read_record, write_record
 
 GROUP = "world"
 GHOST = Author(MAX_CARS - 1, 1)
 DISK_MS = 3
 """The longest that a sound disk takes to make a record durable."""
-DISK_RETRY_MS = 1000
+DISK_PATIENCE_MS = DISK_RETRY_MS = 1000
 PRESS_MS = 200
 """For how long people hold a button."""
 BACKLOG_MAX = 300
@@ -92,10 +92,14 @@ class Host:
     told: Calls | None = None
     """What the disk holds since the program was last told, if that is something new."""
     refused: bool = False
-    """Whether the disk has refused since."""
+    """Whether the disk has refused since, or taken too long."""
+    found: Calls | None = None
+    """What was on the disk all the time, if the program could not read it when it started and now has."""
+    is_unread: bool = False
     inputs: Inputs | None = None
     sent: Outputs | None = None
     backlog: list[Heartbeat] = field(factory=list)
+    slowness: list[Trouble] = field(factory=list)
     off: dict[Kind, int] = field(factory=dict)
     """How many faults of each kind hold it at present."""
     doom: int | Point | None = None
@@ -104,6 +108,9 @@ class Host:
     wake_ms: int = FOREVER
     sweep_ms: int = FOREVER
     disk_ms: int = FOREVER
+    """When the disk next says something."""
+    written_ms: int = FOREVER
+    """When `writing` is on the disk."""
     machine_ms: int = FOREVER
     lamps_checked: object = None
     spins: int = 0
@@ -116,6 +123,10 @@ class Host:
 
     def has(self, kind: Kind) -> bool:
         return self.off.get(kind, 0) > 0
+
+    @property
+    def stands_still(self) -> bool:
+        return self.has(Kind.FREEZE) or self.has(Kind.HANG)
 
     # The three ports of a turn
 
@@ -136,7 +147,8 @@ class Host:
         self.step_of_turn(Point.AFTER_BROADCAST)
 
     def write(self, outputs: Outputs) -> None:
-        if self.has(Kind.SERVER) or outputs == self.sent:
+        has_answered = self.sent is not None or self.inputs is not None
+        if self.has(Kind.SERVER) or not has_answered or outputs == self.sent:
             return
         self.step_of_turn(Point.BEFORE_HARDWARE)
         self.exchange(changes(self.sent, outputs, self.floors))
@@ -154,15 +166,25 @@ class Host:
     # The disk
 
     def begin_write(self) -> None:
+        longest_ms = max((trouble.delay_ms for trouble in self.slowness), default=DISK_MS)
         self.writing = self.asked
-        self.disk_ms = self.world.now_ms + self.world.rng.randint(0, DISK_MS)
+        self.written_ms = self.world.now_ms + self.world.rng.randint(0, longest_ms)
+        self.disk_ms = min(self.written_ms, self.world.now_ms + DISK_PATIENCE_MS)
 
     def end_write(self) -> None:
         """Have on the disk what was on its way there, or refuse it."""
-        self.refused = self.has(Kind.DISK)
-        if self.refused:
+        self.refused = self.has(Kind.DISK) or self.world.now_ms < self.written_ms
+        if self.has(Kind.DISK):
             self.writing = self.asked
-            self.disk_ms = self.world.now_ms + DISK_RETRY_MS
+            self.disk_ms = self.written_ms = self.world.now_ms + DISK_RETRY_MS
+            return
+        if self.refused:
+            self.disk_ms = self.written_ms
+            return
+        if self.is_unread:
+            self.is_unread = False
+            self.found = self.durable
+            self.begin_write()
             return
         assert self.writing is not None
         self.hold(self.writing)
@@ -173,13 +195,16 @@ class Host:
             self.begin_write()
         self.step_of_turn(Point.AFTER_RECORD)
 
-    def lose_power(self, lot: int) -> None:
-        """End all writing. *lot*: 0 loses all that is under way, 1 all but what is being written, 2 nothing."""
-        if not self.has(Kind.DISK) and lot and self.writing and self.asked:
+    def end_writing(self, lot: int) -> None:
+        """Let the program lose its disk, and by *lot* 0 all that is under way, 1 what waits, 2 nothing.
+
+        What it could not read when it started is not overwritten unseen.
+        """
+        if not self.has(Kind.DISK) and not self.is_unread and lot and self.writing and self.asked:
             self.hold(self.writing if lot == 1 else self.asked)
-        self.asked = self.writing = self.told = None
-        self.refused = False
-        self.disk_ms = FOREVER
+        self.asked = self.writing = self.told = self.found = None
+        self.refused = self.is_unread = False
+        self.disk_ms = self.written_ms = FOREVER
 
     def hold(self, record: Record) -> None:
         self.disk, self.durable = write_record(record), record.calls
@@ -332,7 +357,7 @@ class World:
                 self.oracle.fail(f"node {host.id} turns and turns")
 
     def sweep(self, host: Host) -> None:
-        if host.node is None or host.has(Kind.FREEZE):
+        if host.node is None or host.stands_still:
             return
         floors = host.floors
         inputs = None if host.has(Kind.SERVER) else snapshot(host.exchange(sweep(floors)), floors)
@@ -344,7 +369,7 @@ class World:
     def deliver(self, host: Host, heartbeat: Heartbeat) -> None:
         if host.node is None or heartbeat.sender == host.node.me:
             return
-        if host.has(Kind.FREEZE):
+        if host.stands_still:
             if len(host.backlog) < BACKLOG_MAX:
                 host.backlog.append(heartbeat)
             return
@@ -356,14 +381,14 @@ class World:
         try:
             if host.disk_ms <= self.now_ms:
                 host.end_write()
-            if before is None or host.has(Kind.FREEZE):
+            if before is None or host.stands_still:
                 return
-            tick = Tick(self.now_ms, host.inputs, heartbeats, host.told, host.refused)
-            host.told, host.refused = None, False
+            tick = Tick(self.now_ms, host.inputs, heartbeats, host.told, host.refused, host.found)
+            host.told, host.found, host.refused = None, None, False
             host.node = turn(before, tick, host, host, host)
         except Died as died:
             self.tell(f"node {host.name} is killed {died}")
-            self.die(host)
+            self.die(host, is_worker=host.has(Kind.CRASH))
             self.oracle.check_lamps(host)
             return
         after = host.node
@@ -425,21 +450,29 @@ class World:
     def start(self, host: Host) -> None:
         """Start the program of *host*."""
         floors = host.floors
-        kept = None if host.disk is None else read_record(host.disk, floors)
+        kept = None if host.disk is None or host.has(Kind.DISK) else recall(host.disk, floors)
         node = boot(host.node_id, floors, kept, self.rng.randrange(1 << 32), self.now_ms)
         self.tell(f"node {host.name} starts {'with' if kept else 'without'} a record")
         host.doom = host.inputs = host.sent = None
         host.backlog.clear()
         self.oracle.note_start(host, node)
+        if kept and kept.door and host.machine.door and host.machine.sensed == kept.door.floor:
+            self.oracle.note_inherited(host, node)
+        host.is_unread = host.has(Kind.DISK) and host.disk is not None
+        if host.is_unread:
+            self.oracle.note_unread(host)
         host.node = node
         host.save(record(node))
         host.wake_ms = self.now_ms
         host.take(host.machine)
 
-    def die(self, host: Host) -> None:
-        """End the program of *host*: its connection breaks, and with it the motor stops."""
+    def die(self, host: Host, is_worker: bool = False) -> None:
+        """End the program of *host*: its connection breaks, and with it the motor stops.
+
+        Where it *is_worker* alone that ends, the process that writes its record does not, and writes what it was given.
+        """
         self.tell(f"node {host.name} dies")
-        host.lose_power(self.rng.randrange(3))
+        host.end_writing(2 if is_worker else self.rng.randrange(3))
         host.node = host.doom = host.sent = host.inputs = None
         host.wake_ms = FOREVER
         host.change(machines.disconnect(host.machine, self.now_ms))
@@ -493,8 +526,15 @@ class World:
         host.off[kind] = host.off.get(kind, 0) + (1 if begins else -1)
         changed = host.off[kind] == (1 if begins else 0)
         match kind:
-            case Kind.KILL | Kind.WIPE | Kind.BLACKOUT:
+            case Kind.KILL | Kind.WIPE | Kind.TORN | Kind.CRASH | Kind.BLACKOUT:
                 self.kill_or_start(host, trouble, begins)
+            case Kind.HANG if changed:
+                if begins:
+                    host.frozen_at_ms = self.now_ms
+                else:
+                    self.replace(host)
+            case Kind.SLOW:
+                host.slowness = [*host.slowness, trouble] if begins else [t for t in host.slowness if t is not trouble]
             case Kind.FREEZE if changed:
                 if begins:
                     host.frozen_at_ms = self.now_ms
@@ -518,19 +558,34 @@ class World:
     def kill_or_start(self, host: Host, trouble: Trouble, begins: bool) -> None:
         if begins and host.node is not None:
             doom = trouble.point or trouble.detail
-            if doom and not host.has(Kind.FREEZE) and not host.has(Kind.BLACKOUT):
+            if doom and not host.stands_still and not host.has(Kind.BLACKOUT):
                 host.doom = doom
             else:
-                self.die(host)
-        if begins or any(host.has(kind) for kind in (Kind.KILL, Kind.WIPE, Kind.BLACKOUT)):
+                self.die(host, is_worker=trouble.kind is Kind.CRASH)
+        if begins or self.is_down(host):
             return
         host.doom = None
-        if trouble.kind is Kind.WIPE:
+        if trouble.kind in (Kind.WIPE, Kind.TORN):
             if host.node is not None:
                 self.die(host)
             self.oracle.note_wiped(host)
-            host.disk, host.durable = None, Calls()
+            is_torn = trouble.kind is Kind.TORN and host.disk is not None
+            host.disk, host.durable = (host.disk or "")[: len(host.disk or "") // 2] if is_torn else None, Calls()
         if host.node is None:
+            self.start(host)
+
+    @staticmethod
+    def is_down(host: Host) -> bool:
+        return any(host.has(kind) for kind in (*KILLS, Kind.BLACKOUT))
+
+    def replace(self, host: Host) -> None:
+        """Let a supervisor put another worker in the place of one that hung."""
+        if host.machine.out:
+            host.change(machines.put_back(host.machine, self.now_ms))
+        host.backlog.clear()
+        if host.node is not None:
+            self.die(host, is_worker=True)
+        if not self.is_down(host):
             self.start(host)
 
     def thaw(self, host: Host) -> None:
@@ -542,6 +597,14 @@ class World:
             host.inputs = None
         self.turn(host, heartbeats)
         host.take(host.machine)
+
+
+def recall(text: str, floors: int) -> Record | None:
+    """Read the record on a disk; None if it is damaged."""
+    try:
+        return read_record(text, floors)
+    except BAD_INPUT:
+        return None
 
 
 def script(plan: Plan) -> list[tuple[int, bool, Trouble | Press]]:
