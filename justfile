@@ -63,6 +63,10 @@ bench-assign: (_venv "dev")
 bench-group *ARGS: (_venv "dev")
     @{{python}} tests/bench_group.py "$@"
 
+# Measure how hard one node is to hurt: take-over, presses missed, a slow disk.
+bench-pair *ARGS: (_venv "dev")
+    @{{python}} tests/bench_pair.py "$@"
+
 # Bring the lock files up to date: the newest versions that fit, for every Python and platform.
 lock:
     python3 -m venv .cache/lock

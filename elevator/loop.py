@@ -162,7 +162,12 @@ def run(config: Config, directory: Path | None, link: Link) -> None:
         elevator = ElevatorServer(config.host, config.port, config.floors)
         opened.callback(elevator.stop)
         disk = opened.enter_context(closing(Scribe(directory, config.floors)))
-        kept = disk.load(lambda: link.attend(clock_ms()))
+
+        def meanwhile() -> None:
+            link.attend(clock_ms())
+            elevator.attend(clock_ms())
+
+        kept = disk.load(meanwhile)
         node = boot(config.id, config.floors, kept, random.SystemRandom().randrange(1 << 32), clock_ms())
         disk.save(record(node))
         network = opened.enter_context(closing(Broadcast(config, node.me)))

@@ -13,6 +13,7 @@
 Not survived: both killed at the same instant. The group takes over then, and init starts the pair anew.
 """
 
+import gc
 import logging
 import os
 import select
@@ -170,6 +171,7 @@ def supervise(work: Work, adopted: Worker | None = None, inherited: Collection[i
     *inherited* are descriptors that every worker and every supervisor holds.
     """
     rename("elevator:pair")
+    gc.freeze()  # What is loaded is there for good; workers that do not look through it share its memory.
     signals = Signals()
     crashes = 0
     ever_ran = adopted is not None

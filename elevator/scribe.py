@@ -31,6 +31,7 @@ WINDOW = 8
 """Records that may be under way at once."""
 LOAD_S = 5.0
 """How long a starting node waits for its record. Then it goes on without, and merges it when it comes."""
+POLL_S = 0.003
 END_S = 1.0
 MESSAGE_MAX = 1 << 20
 FOUND, REFUSED, WRITTEN, FAILED = b"=", b"!", b"+", b"-"
@@ -67,12 +68,12 @@ class Scribe:
         self._replace_at_ms = 0
         self._start()
 
-    def load(self, beat: Callable[[], None]) -> Record | None:
-        """Wait for the record while calling *beat* often; raise StoreError if it must not be used."""
+    def load(self, meanwhile: Callable[[], None]) -> Record | None:
+        """Wait for the record, calling *meanwhile* every POLL_S; raise StoreError if it must not be used."""
         until = time.monotonic() + LOAD_S
         while time.monotonic() < until:
-            beat()
-            select.select([self.socket], [], [], 0.05)
+            meanwhile()
+            select.select([self.socket], [], [], POLL_S)
             message = self._receive()
             if message is None:
                 continue

@@ -155,8 +155,9 @@ def connect(path: Path) -> sqlite3.Connection:
     if version > VERSION:
         database.close()
         raise StoreError(f"the record {path} was written by a newer version of this program (format {version})")
-    database.execute("BEGIN EXCLUSIVE")
-    database.execute("CREATE TABLE IF NOT EXISTS record (one INTEGER PRIMARY KEY CHECK (one = 0), text TEXT)")
-    database.execute(f"PRAGMA user_version = {VERSION}")
-    database.execute("COMMIT")
+    if version < VERSION:
+        database.execute("BEGIN EXCLUSIVE")
+        database.execute("CREATE TABLE IF NOT EXISTS record (one INTEGER PRIMARY KEY CHECK (one = 0), text TEXT)")
+        database.execute(f"PRAGMA user_version = {VERSION}")
+        database.execute("COMMIT")
     return database

@@ -15,8 +15,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from functools import partial
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +32,6 @@ def main() -> int:
         sweeps(group, rounds * 20)
         presses(group, rounds * 3, "healthy group")
         idle(group)
-    for what in ("worker", "supervisor and then worker"):
-        report(f"{what} killed: first frame of the successor on the elevator server", successions(rounds * 3, what))
     with tempfile.TemporaryDirectory() as directory, lab(Path(directory), travel_ms=2000) as group:
         for what, hurt, heal in (
             ("node killed", kill, revive),
@@ -116,58 +113,6 @@ def sweeps(group: Lab, rounds: int) -> None:
     group.start(2)
     group.wait_for(2, "in service", times=2)
     time.sleep(1)
-
-
-def successions(rounds: int, whom: str) -> list[float]:
-    """Kill a node's worker again and again; measure until its successor first asks the elevator server for anything."""
-    took = []
-    place = tempfile.TemporaryDirectory()
-    with place as directory, frames() as (port, seen), lab(Path(directory), cars=1, start=False) as group:
-        group.port = port
-        group.start(0)
-        for number in range(1, rounds + 1):
-            until(partial(has_more, seen, number - 1))
-            time.sleep(random.uniform(0.6, 1.2))
-            if "supervisor" in whom:
-                for pid in group.processes(0, "pair"):
-                    os.kill(pid, signal.SIGKILL)
-                time.sleep(0.3)  # A new one is started as the program is, not forked.
-            (worker,) = group.processes(0, "worker")
-            killed_ms = now_ms()
-            os.kill(worker, signal.SIGKILL)
-            until(partial(has_more, seen, number))
-            took.append(seen[-1] - killed_ms)
-    return took
-
-
-def has_more(seen: list[float], than: int) -> bool:
-    return len(seen) > than
-
-
-@contextmanager
-def frames() -> Iterator[tuple[int, list[float]]]:
-    """Be an elevator server whose car stands at floor 0; note the time of each connection's first frame."""
-    seen: list[float] = []
-
-    def serve(listener: socket.socket) -> None:
-        while True:
-            try:
-                client, _ = listener.accept()
-            except OSError:
-                return
-            with client, suppress(ConnectionResetError):
-                is_first = True
-                while requests := client.recv(4096):
-                    if is_first:
-                        seen.append(now_ms())
-                    is_first = False
-                    asked = [requests[n] for n in range(0, len(requests), 4) if requests[n] >= 6]
-                    client.sendall(b"".join(bytes((kind, kind == 7, 0, 0)) for kind in asked))
-
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        threading.Thread(target=serve, args=(listener,), daemon=True).start()
-        yield listener.getsockname()[1], seen
-        listener.shutdown(socket.SHUT_RDWR)
 
 
 def presses(group: Lab, rounds: int, where: str) -> None:

@@ -1,6 +1,8 @@
 """Whole nodes as their users start them, over real sockets, hurt from outside."""
 
 import os
+import resource
+import shutil
 import signal
 import socket
 import subprocess
@@ -61,6 +63,37 @@ def test_all_killed_at_once_and_started_again_serve_what_was_lit(tmp_path: Path)
         group.wait_until_dark()
         assert door_opened(group, 1, 2)
         assert any(door_opened(group, car, 3) for car in range(3))
+
+
+def test_a_blackout_is_survived_also_by_what_was_on_a_disk_that_is_wiped(tmp_path: Path) -> None:
+    with lab(tmp_path, cars=2) as group:
+        group.press(0, "cab", 2)
+        group.press(1, "down", 3)
+        group.wait(lambda: ("cab", 2) in group.lamps(0) and ("down", 3) in group.lamps(1), "lamps lit")
+        for id in range(2):
+            group.kill(id)
+        shutil.rmtree(tmp_path / "state-0")
+        group.start(0)
+        group.wait_for(0, "in service", times=2)
+        assert not door_opened(group, 0, 2), "it cannot know yet"
+        group.start(1)
+        group.wait(lambda: door_opened(group, 0, 2), "the other's copy of the cab call was served")
+        group.wait_until_dark()
+
+
+def test_a_node_whose_disk_takes_nothing_serves_on(tmp_path: Path) -> None:
+    """A file-size limit stands for a full disk; there is one for root, too."""
+    with lab(tmp_path, cars=1, start=False) as group:
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (8192, hard))
+        try:
+            group.start(0)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        group.wait_for(0, "in service")
+        group.wait_for(0, "cannot")
+        group.press(0, "cab", 2)
+        group.wait(lambda: door_opened(group, 0, 2), "it served")
 
 
 def test_an_elevator_server_may_come_late_and_go_away(tmp_path: Path) -> None:

@@ -1,0 +1,206 @@
+"""How hard one node is to hurt, measured from outside at its elevator server: run by `just bench-pair`.
+
+1. From the kill of a worker to the first frame of its successor, also when its supervisor has just been killed.
+2. Presses of 200 ms, one every 100 ms, each of another button, while the worker is killed again and again: how many of
+   them never light a lamp.
+3. The longest time between two sweeps while presses are recorded, with the disk as it is and with one that takes 200 ms
+   for every synchronisation.
+
+Figures depend on the machine: compare those of one run.
+"""
+
+import argparse
+import os
+import random
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+
+from attrs import define, field
+from lab import Lab, lab
+
+from elevator.hardware.server import LAMP, PRESSED, SENSOR, panel_buttons
+from elevator.model import Button
+from elevator.sim.machine import MESSAGE
+
+FLOORS = 64
+PRESS_MS, EVERY_MS = 200, 100
+SLOW_SYNC = """
+#include <time.h>
+static int slow(void) { struct timespec t = {0, 200000000}; return nanosleep(&t, 0); }
+int fsync(int descriptor) { return (void)descriptor, slow(); }
+int fdatasync(int descriptor) { return (void)descriptor, slow(); }
+"""
+
+
+@define
+class Panel:
+    """An elevator server with a car that stays at floor 0, and every button pressed once, one after the other."""
+
+    listener: socket.socket
+    begin_ms: float = float("inf")
+    """When the first button is pressed."""
+    first_frames_ms: list[float] = field(factory=list)
+    """When each connection was first asked for anything."""
+    gap_ms: float = 0
+    """The longest time between two sweeps on one connection since this was last set to 0."""
+    lit: set[tuple[int, int]] = field(factory=set)
+    buttons: list[tuple[Button, int]] = field(factory=lambda: list(panel_buttons(FLOORS)))
+
+    def pressed(self) -> set[tuple[int, int]]:
+        ago_ms = now_ms() - self.begin_ms
+        return {button for n, button in enumerate(self.buttons) if 0 <= ago_ms - n * EVERY_MS < PRESS_MS}
+
+    def serve(self) -> None:
+        """Take one client after the other until the listener is shut."""
+        while True:
+            try:
+                client, _ = self.listener.accept()
+            except OSError:
+                return
+            with client:
+                try:
+                    self.attend(client)
+                except ConnectionResetError:
+                    pass
+
+    def attend(self, client: socket.socket) -> None:
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        rest, swept_ms, is_first = b"", None, True
+        while received := client.recv(1 << 16):
+            if is_first:
+                self.first_frames_ms.append(now_ms())
+                is_first = False
+            rest += received
+            whole = len(rest) // MESSAGE * MESSAGE
+            pressed = self.pressed()
+            replies = b""
+            for at in range(0, whole, MESSAGE):
+                kind, first, second, value = rest[at : at + MESSAGE]
+                if kind == LAMP:
+                    (self.lit.add if value else self.lit.discard)((first, second))
+                elif kind == PRESSED:
+                    replies += bytes((kind, (first, second) in pressed, 0, 0))
+                elif kind >= SENSOR:
+                    replies += bytes((kind, kind == SENSOR, 0, 0))
+                if kind == SENSOR:
+                    self.gap_ms = max(self.gap_ms, now_ms() - (swept_ms or now_ms()))
+                    swept_ms = now_ms()
+            rest = rest[whole:]
+            client.sendall(replies)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Measure how hard one node is to hurt.")
+    parser.add_argument("--rounds", type=int, default=30, help="how often each thing is measured (30)")
+    rounds = parser.parse_args().rounds
+    for whom in ("worker", "supervisor and then worker"):
+        took = successions(rounds, whom)
+        median, worst = statistics.median(took), max(took)
+        print(f"{whom} killed: first frame of the next after {median:.1f} ms median, {worst:.1f} worst of {rounds}")
+    kills, missed = presses_while_killed()
+    print(f"worker killed {kills} times while every button was pressed for {PRESS_MS} ms: {missed} presses missed")
+    print(f"longest time between two sweeps in 20 s of presses: {stall():.1f} ms", end="", flush=True)
+    print(f"; with 200 ms for each synchronisation of the disk: {slow_stall():.1f} ms")
+    return 0
+
+
+def now_ms() -> float:
+    return time.monotonic_ns() / 1e6
+
+
+def until(condition: Callable[[], object], patience_s: float = 60) -> None:
+    end = time.monotonic() + patience_s
+    while not condition():
+        if time.monotonic() > end:
+            sys.exit("it never came")
+        time.sleep(0.01)
+
+
+@contextmanager
+def node(floors: int = FLOORS) -> Iterator[tuple[Lab, Panel]]:
+    """Run one node on a panel."""
+    with ExitStack() as opened:
+        directory = Path(opened.enter_context(tempfile.TemporaryDirectory()))
+        listener = opened.enter_context(closing(socket.create_server(("127.0.0.1", 0))))
+        opened.callback(listener.shutdown, socket.SHUT_RDWR)
+        panel = Panel(listener)
+        threading.Thread(target=panel.serve, daemon=True).start()
+        group = opened.enter_context(lab(directory, cars=1, floors=floors, start=False))
+        group.port = listener.getsockname()[1]
+        group.start(0)
+        group.wait_for(0, "in service")
+        yield group, panel
+
+
+def kill(group: Lab, name: str) -> None:
+    for pid in group.processes(0, name):
+        os.kill(pid, signal.SIGKILL)
+
+
+def successions(rounds: int, whom: str) -> list[float]:
+    """Kill a node's worker again and again; measure until its successor first asks for anything."""
+    took = []
+    with node(floors=4) as (group, panel):
+        for number in range(1, rounds + 1):
+            time.sleep(random.uniform(0.6, 1.2))
+            if "supervisor" in whom:
+                kill(group, "pair")
+                time.sleep(0.3)  # A new one is started as the program is, not forked.
+            killed_ms = now_ms()
+            kill(group, "worker")
+            while len(panel.first_frames_ms) <= number:
+                time.sleep(0.002)
+            took.append(panel.first_frames_ms[number] - killed_ms)
+    return took
+
+
+def presses_while_killed() -> tuple[int, int]:
+    """Press every button once while the worker is killed at random; return how many kills and misses there were."""
+    kills = 0
+    with node() as (group, panel):
+        panel.begin_ms = now_ms() + 200
+        end_ms = panel.begin_ms + len(panel.buttons) * EVERY_MS
+        while now_ms() < end_ms:
+            time.sleep(random.uniform(0.02, 0.35))
+            kill(group, "worker")
+            kills += 1
+        time.sleep(3)
+        # The car never moves: nothing is served but at its own floor, where the door opens.
+        missed = [button for button in panel.buttons if button not in panel.lit and button[1] != 0]
+        return kills, len(missed)
+
+
+def stall() -> float:
+    """Return the longest time between two sweeps, in milliseconds, while buttons are pressed."""
+    with node() as (_, panel):
+        panel.begin_ms = now_ms() + 200
+        panel.gap_ms = 0
+        time.sleep(20)
+        return panel.gap_ms
+
+
+def slow_stall() -> float:
+    """Do the same with a disk that takes 200 ms for every synchronisation."""
+    with tempfile.TemporaryDirectory() as directory:
+        library = f"{directory}/slow.so"
+        subprocess.run(
+            ["cc", "-shared", "-fPIC", "-x", "c", "-", "-o", library], input=SLOW_SYNC, text=True, check=True
+        )
+        os.environ["LD_PRELOAD"] = library
+        try:
+            return stall()
+        finally:
+            del os.environ["LD_PRELOAD"]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
