@@ -161,7 +161,7 @@ def run(config: Config, directory: Path | None, link: Link) -> None:
         signals = opened.enter_context(closing(Signals()))
         elevator = ElevatorServer(config.host, config.port, config.floors)
         opened.callback(elevator.stop)
-        disk = opened.enter_context(closing(Scribe(directory, config.floors)))
+        disk = opened.enter_context(closing(Scribe(directory, config.floors, clock_ms)))
 
         def meanwhile() -> None:
             link.attend(clock_ms())
@@ -191,7 +191,7 @@ def serve(signals: Signals, link: Link, disk: Scribe, network: Broadcast, elevat
         while elevator.news:
             log.warning(elevator.news.pop(0))
         heartbeats = network.receive() if network.socket in readable else ()
-        told = disk.attend(now_ms)
+        told = disk.attend()
         inputs = elevator.inputs(now_ms)
         if heartbeats or told is not NOTHING or inputs is not node.inputs or now_ms >= wake_ms:
             before = node

@@ -2,7 +2,7 @@
 
 1. The scribe is a fork of the worker and alone opens the record (store.py). First it sends what it has found there.
 2. The worker sends records. The scribe writes the newest it has, and answers which that was when it is durable.
-3. A disk that refuses is asked again every second. While it refuses, or has not answered for PATIENCE_MS, the node is
+3. A disk that refuses is asked again twice a second. While it refuses, or has not answered for PATIENCE_MS, the node is
    told that it fails: promises then rest on the peers. The first answer ends that.
 4. A scribe ends when its worker does, but first writes what it was last told. A scribe that is gone is replaced.
 """
@@ -25,7 +25,7 @@ from elevator.store import DiskError, Memory, Store, StoreError
 from elevator.wire import read_record, write_record
 
 PATIENCE_MS = 1000
-RETRY_S, RETRY_MS = 1.0, 1000
+RETRY_S, RETRY_MS = 0.5, 500
 NEVER_MS = 1 << 62
 WINDOW = 8
 """Records that may be under way at once."""
@@ -53,17 +53,17 @@ NOTHING = Told()
 
 
 class Scribe:
-    """The worker's end. *directory* None: there is no disk, and nothing to wait for."""
+    """The worker's end. *directory* None: there is no disk, and nothing to wait for. *clock* counts milliseconds."""
 
-    def __init__(self, directory: Path | None, floors: int) -> None:
+    def __init__(self, directory: Path | None, floors: int, clock: Callable[[], int]) -> None:
         self._directory = directory
         self._floors = floors
-        self._now_ms = 0
+        self._clock = clock
         self._asked: Record | None = None
         self._unsent: Record | None = None
         self._sent = 0
         self._pending: deque[tuple[int, int, Calls]] = deque()
-        """What was sent and may yet be written: its number, when it was sent, the calls."""
+        """What was sent and may yet be written: its number, when it was sent or last refused, the calls."""
         self._is_late = False
         self._replace_at_ms = 0
         self._start()
@@ -97,14 +97,13 @@ class Scribe:
             return self._pending[0][1] + PATIENCE_MS
         return NEVER_MS
 
-    def attend(self, now_ms: int) -> Told:
+    def attend(self) -> Told:
         """Take what the scribe says; notice that it says nothing, or is gone."""
-        self._now_ms = now_ms
         told = NOTHING
         while (message := self._receive()) is not None:
             told = self._take(message, told) if message else self._replace(told)
         self._send()
-        if now_ms >= self.wake_at_ms():
+        if self._clock() >= self.wake_at_ms():
             self._is_late = True
             log.error("the disk has not answered for %d ms: lamps rest on the other nodes meanwhile", PATIENCE_MS)
             told = told._replace(failed=True)
@@ -136,7 +135,7 @@ class Scribe:
         except OSError:
             return  # It is gone, which its socket will say.
         self._sent += 1
-        self._pending.append((self._sent, self._now_ms, self._unsent.calls))
+        self._pending.append((self._sent, self._clock(), self._unsent.calls))
         self._unsent = None
 
     def _receive(self) -> bytes | None:
@@ -161,17 +160,20 @@ class Scribe:
         number = int(text)
         while self._pending and self._pending[0][0] < number:
             self._pending.popleft()
-        if kind == FAILED or not self._pending:
-            return told._replace(failed=kind == FAILED)
+        if kind == FAILED:
+            self._pending = deque((number, self._clock(), calls) for number, _, calls in self._pending)
+            return told._replace(failed=True)
+        if not self._pending:
+            return told
         _, _, calls = self._pending.popleft()
         return told._replace(recorded=calls, failed=False)
 
     def _replace(self, told: Told) -> Told:
-        if self._now_ms >= self._replace_at_ms:
+        if self._clock() >= self._replace_at_ms:
             log.error("the process that writes the record is gone; starting another")
         else:  # It cannot live; do not spend all the time on it.
             time.sleep(0.02)
-        self._replace_at_ms = self._now_ms + RETRY_MS
+        self._replace_at_ms = self._clock() + RETRY_MS
         self.socket.close()
         with suppress(ChildProcessError):
             os.waitpid(self._pid, 0)
@@ -212,7 +214,7 @@ def serve(link: socket.socket, directory: Path | None, floors: int) -> None:
                 store = None
                 if str(error) != said:
                     said = str(error)
-                    log.error("%s; trying again every second", said)
+                    log.error("%s; trying again until it can be", said)
                 link.send(FAILED + b"%d" % heard)
             else:
                 link.send(FOUND + (b"" if record is None else write_record(record).encode()))

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from elevator.calls import press
+from elevator.loop import clock_ms
 from elevator.model import EVERY_CAR, Author, Button, Call, Calls, Direction, OpenDoor, Record
 from elevator.scribe import Scribe, Told
 from elevator.store import DiskError, Store, StoreError
@@ -24,7 +25,7 @@ PATIENCE_S = 20
 
 @contextmanager
 def scribe(directory: Path | None) -> Iterator[Scribe]:
-    opened = Scribe(directory, 4)
+    opened = Scribe(directory, 4, clock_ms)
     try:
         yield opened
     finally:
@@ -37,7 +38,7 @@ def until(disk: Scribe, condition: Callable[[Told], object]) -> list[Told]:
     said: list[Told] = []
     while not said or not condition(said[-1]):
         assert time.monotonic() < end, said
-        said.append(disk.attend(int(time.monotonic() * 1000)))
+        said.append(disk.attend())
         time.sleep(0.005)
     return said
 
@@ -91,7 +92,7 @@ def test_a_killed_scribe_is_replaced_and_told_again(tmp_path: Path) -> None:
 
 
 def test_a_disk_that_refuses_is_asked_until_it_takes_the_newest(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "full").touch()
     save = Store.save
@@ -102,6 +103,7 @@ def test_a_disk_that_refuses_is_asked_until_it_takes_the_newest(
             disk.save(Record(n, CALLS))
             if n % 7 == 0:
                 until(disk, lambda told: told.failed)
+        assert "not answered" not in caplog.text, "it has answered"
         (tmp_path / "full").unlink()
         until(disk, lambda told: told.recorded)
     assert kept(tmp_path) == Record(14, CALLS)

@@ -55,7 +55,7 @@ GROUP = "world"
 GHOST = Author(MAX_CARS - 1, 1)
 DISK_MS = 3
 """The longest that a sound disk takes to make a record durable."""
-DISK_PATIENCE_MS = DISK_RETRY_MS = 1000
+DISK_PATIENCE_MS, DISK_RETRY_MS = 1000, 500
 PRESS_MS = 200
 """For how long people hold a button."""
 BACKLOG_MAX = 300
