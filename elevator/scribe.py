@@ -63,7 +63,7 @@ class Scribe:
         self._unsent: Record | None = None
         self._sent = 0
         self._pending: deque[tuple[int, int, Calls]] = deque()
-        """What was sent and may yet be written: its number, when it was sent or last refused, the calls."""
+        """What was sent and may yet be written: its number, when it was sent or the scribe last spoke, the calls."""
         self._is_late = False
         self._replace_at_ms = 0
         self._start()
@@ -149,6 +149,7 @@ class Scribe:
 
     def _take(self, message: bytes, told: Told) -> Told:
         kind, text = message[:1], message[1:].decode()
+        self._pending = deque((number, self._clock(), calls) for number, _, calls in self._pending)
         if kind == FOUND:
             return told._replace(found=read_record(text, self._floors).calls) if text else told
         if kind == REFUSED:
@@ -161,7 +162,6 @@ class Scribe:
         while self._pending and self._pending[0][0] < number:
             self._pending.popleft()
         if kind == FAILED:
-            self._pending = deque((number, self._clock(), calls) for number, _, calls in self._pending)
             return told._replace(failed=True)
         if not self._pending:
             return told
