@@ -10,7 +10,8 @@
 4. A hall call belongs to the car that the assigner names, among those that are able and in touch with us both ways.
    A call that no car claims, or that has waited too long, is taken by every car that can (starvation guard).
 5. A node that has just started, or was frozen, first listens: it merges and acknowledges, but its car stands and its
-   lamps stay as they are.
+   lamps stay as they are. After a start they stay so until all calls known then are promised anew, or served: which of
+   them a former run lit, nobody knows.
 """
 
 from collections.abc import Iterable, Mapping
@@ -100,6 +101,9 @@ class Node:
     """Since when each hall call has been without any car that takes it."""
     lit: frozenset[Call] = frozenset()
     """Calls that were promised on this panel and not yet served."""
+    in_doubt: frozenset[Call] | None = None
+    """Calls that were known when this run was to show its first lamps and have been neither promised nor served since;
+    None before. A former run may have lit them."""
     peers: Mapping[int, Peer] = {}
     past: frozenset[int] = frozenset()
     """Incarnations of this node's former runs, as far as its record knows."""
@@ -353,13 +357,15 @@ def move(node: Node, inputs: Inputs | None) -> Node:
 def light(node: Node) -> Node:
     """Light the lamps whose promise now holds; put out those whose calls have been served."""
     live = visible(node)
-    lit = node.lit & live
-    if not is_listening(node) and len(lit) < len(live):
-        witnesses = [peer.calls.seen for peer in in_reach(node).values()]
-        others = others_cab_calls(node)
-        waiting = [(dot, call) for dot, call in node.calls.live.items() if call in live and dot not in others]
-        lit |= {call for dot, call in waiting if is_promised(node, dot, witnesses)}
-    return node if lit == node.lit else evolve(node, lit=lit)
+    lit, in_doubt = node.lit & live, node.in_doubt
+    if not is_listening(node):
+        if len(lit) < len(live):
+            witnesses = [peer.calls.seen for peer in in_reach(node).values()]
+            others = others_cab_calls(node)
+            waiting = [(dot, call) for dot, call in node.calls.live.items() if call in live and dot not in others]
+            lit |= {call for dot, call in waiting if is_promised(node, dot, witnesses)}
+        in_doubt = (live if in_doubt is None else in_doubt & live) - lit
+    return node if (lit, in_doubt) == (node.lit, node.in_doubt) else evolve(node, lit=lit, in_doubt=in_doubt)
 
 
 def is_promised(node: Node, dot: Dot, witnesses: list[Mapping[Author, int]]) -> bool:
@@ -402,7 +408,7 @@ def outputs(node: Node) -> Outputs:
         motor=drive.motor(car, node.floors),
         motor_try=car.motor_try,
         door=car.behaviour is Behaviour.DOOR_OPEN and car.at_floor,
-        lamps=None if is_listening(node) else evolve(lamps, cab=cabs.get(node.me.id, 0)),
+        lamps=None if is_listening(node) or node.in_doubt else evolve(lamps, cab=cabs.get(node.me.id, 0)),
         floor=car.floor,
         stop_lamp=node.inputs is not None and node.inputs.stop,
     )

@@ -569,6 +569,29 @@ def test_l4_a_late_datagram_of_its_predecessor_is_no_rival_of_a_node() -> None:
     assert floor_of(group[0]) == 3
 
 
+def test_l4_a_restart_leaves_lamps_lit_whose_calls_a_peer_has_not_heard_of() -> None:
+    group = Group(at=(0, 0, 0))
+    cut(group, {0}, {1, 2})
+    group.run(500)
+    group.press(1, CAB, 3)
+    group.press(1, DOWN, 2)
+    group.run(100)
+    assert group.lit(1) == {("cab", 3), ("down", 2)}
+    group[0].disk.takes_ms = 900
+    cut(group, {0, 1, 2})
+    group[1].kill()
+    group.run(50)
+    group[1].start()
+    group.run(500)
+    assert group[0].disk.record is not None
+    assert not group[0].disk.record.calls.live
+    group.press(1, UP, 0)
+    group.run(200)
+    assert group.lit(1) == {("cab", 3), ("down", 2)}, "lit before, and the new one is not promised yet"
+    settle(group)
+    assert lamps(group[1], CAB, 3) == lamps(group[1], DOWN, 2) == [True, False]
+
+
 def test_a3_a_twin_does_not_show_cab_calls_of_its_rivals_former_runs() -> None:
     group = Group(at=(0, 0, 3))
     group.press(0, CAB, 3)
