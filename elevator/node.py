@@ -426,7 +426,7 @@ def wake_at_ms(node: Node) -> int:
 
 def act_at_ms(node: Node) -> int:
     """Return when there is something to do if nothing new is heard, for what `quiet_until_ms` remembers."""
-    times = [peer.silent_at_ms for peer in alive(node).values()]
+    times = [*(peer.silent_at_ms for peer in alive(node).values()), *alive_rivals(node).values()]
     if is_listening(node):
         times.append(node.listen_until_ms)
     car_ms = drive.wake_at_ms(node.drive)

@@ -592,6 +592,22 @@ def test_l4_a_restart_leaves_lamps_lit_whose_calls_a_peer_has_not_heard_of() -> 
     assert lamps(group[1], CAB, 3) == lamps(group[1], DOWN, 2) == [True, False]
 
 
+def test_g2_a_wiped_node_finds_its_cab_calls_also_after_a_late_datagram_of_its_predecessor() -> None:
+    group = Group(cars=2, at=(0, 0))
+    group.press(0, CAB, 3)
+    group.run(230)
+    assert group[0].node is not None
+    late = group[0].encoder.encode(heartbeat(group[0].node))[0]
+    group[0].kill()
+    group[0].disk.record = None
+    group.run(50)
+    group[0].start()
+    group[0].inbox.append((group.now_ms + 10, late))
+    group.run(500)
+    group[1].kill()
+    group.run_until(lambda: floor_of(group[0]) == 3 and machine_door(group[0]), 20_000)
+
+
 def test_a3_a_twin_does_not_show_cab_calls_of_its_rivals_former_runs() -> None:
     group = Group(at=(0, 0, 3))
     group.press(0, CAB, 3)
