@@ -8,9 +8,10 @@ import pytest
 from attrs import evolve
 
 from elevator import soak
-from elevator.sim.faults import NEVER_MS, STRANGERS, Fault, Kind, Plan, plan
+from elevator.model import Button
+from elevator.sim.faults import NEVER_MS, STRANGERS, Fault, Kind, Plan, Press, plan
 from elevator.sim.passengers import Profile, Traffic, tally
-from elevator.sim.world import World
+from elevator.sim.world import AGREE_MS, World
 
 FOUND = {
     446: "with a failing disk a service was told before the door opened",
@@ -32,6 +33,15 @@ def test_what_was_found_once_stays_mended(seed: int) -> None:
     presses = tuple(press for press in drawn.presses if press.panel < drawn.cars)
     done, transcript = soak.outcome(evolve(drawn, faults=faults, presses=presses, travel_ms=2000, traffic=None))
     assert not done.violation, "\n".join(transcript[-40:])
+
+
+def test_g5_a_call_that_is_served_when_panels_are_compared_is_no_disagreement() -> None:
+    run = Plan(1, 3, 4, 2000, 20_000, (), (Press(4000, 4200, 1, Button.DOWN, 2),), at=(0, 3, 3))
+    _, transcript = soak.outcome(run)
+    served = next(line for line in transcript if "lamp down 2 off" in line)
+    done, transcript = soak.outcome(evolve(run, calm_at_ms=int(served.split()[0]) - AGREE_MS))
+    assert served in transcript
+    assert not done.violation
 
 
 @pytest.mark.parametrize("decade", range(6))

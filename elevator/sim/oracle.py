@@ -15,8 +15,8 @@ out of order for good is left out of that, and nothing else.
 
 Excused, because no program can promise it: a press whose last disk was wiped, or that was only ever on disks that took
 nothing; a dark lamp on the panel of a node whose disk was wiped or could not be read; a car that runs out of
-its shaft while its program is frozen; and a cab lamp that was lit for a press of another node with the same id, before
-that one was heard of.
+its shaft while its program is frozen; a cab lamp that was lit for a press of another node with the same id, before that
+one was heard of; and panels that differ by a call whose service the others cannot have heard of yet.
 """
 
 from collections.abc import Callable, Sequence
@@ -298,7 +298,8 @@ class Oracle:
     def check_agreement(self) -> None:
         """Judge whether all panels show the same hall calls (G5)."""
         hosts = [host for host in self.hosts if host.id not in self.lost]
-        panels = [{call for call in calls_lit(host) if call.button is not Button.CAB} for host in hosts]
+        news = {call for call, at_ms in self.served_at_ms.items() if self.clock() - at_ms <= NEWS_MS}
+        panels = [{call for call in calls_lit(host) if call.button is not Button.CAB} - news for host in hosts]
         if self.agree and any(panel != panels[0] for panel in panels):
             self.fail(f"the panels do not agree: {panels}")
 
