@@ -13,6 +13,8 @@ from elevator.sim.faults import NEVER_MS, STRANGERS, Fault, Kind, Plan, Press, p
 from elevator.sim.passengers import Profile, Traffic, tally
 from elevator.sim.world import AGREE_MS, World
 
+UP, DOWN, CAB = Button
+
 FOUND = {
     446: "with a failing disk a service was told before the door opened",
     32: "two cars opened for one press where one stood with its door open",
@@ -35,8 +37,26 @@ def test_what_was_found_once_stays_mended(seed: int) -> None:
     assert not done.violation, "\n".join(transcript[-40:])
 
 
+MADE_SMALL: dict[str, tuple[Fault | Press, ...]] = {
+    "(of the oracle) the only disk with a promised call is of a machine that is gone for good": (
+        Fault(Kind.CUT, 2000, 8000, 2),
+        Press(4000, 4200, 1, DOWN, 2),
+        Fault(Kind.KILL, 4100, NEVER_MS, 1),
+    ),
+}
+"""What campaigns found and shrinking left, with the reason."""
+
+
+@pytest.mark.parametrize("why", MADE_SMALL)
+def test_what_was_found_and_made_small_stays_mended(why: str) -> None:
+    faults = tuple(each for each in MADE_SMALL[why] if isinstance(each, Fault))
+    presses = tuple(each for each in MADE_SMALL[why] if isinstance(each, Press))
+    done, transcript = soak.outcome(Plan(1, 3, 4, 2000, 20_000, faults, presses, at=(0, 3, 3)))
+    assert not done.violation, "\n".join(transcript[-40:])
+
+
 def test_g5_a_call_that_is_served_when_panels_are_compared_is_no_disagreement() -> None:
-    run = Plan(1, 3, 4, 2000, 20_000, (), (Press(4000, 4200, 1, Button.DOWN, 2),), at=(0, 3, 3))
+    run = Plan(1, 3, 4, 2000, 20_000, (), (Press(4000, 4200, 1, DOWN, 2),), at=(0, 3, 3))
     _, transcript = soak.outcome(run)
     served = next(line for line in transcript if "lamp down 2 off" in line)
     done, transcript = soak.outcome(evolve(run, calm_at_ms=int(served.split()[0]) - AGREE_MS))

@@ -14,7 +14,7 @@ Liveness, when the faults have ended: all panels agree (G5), everything promised
 out of order for good is left out of that, and nothing else.
 
 Excused, because no program can promise it: a press whose last disk was wiped, or that was only ever on disks that took
-nothing; a dark lamp on the panel of a node whose disk was wiped or could not be read; a car that runs out of
+nothing, or is at the end only on disks of machines that are gone for good; a dark lamp on the panel of a node whose disk was wiped or could not be read; a car that runs out of
 its shaft while its program is frozen; a cab lamp that was lit for a press of another node with the same id, before that
 one was heard of; and panels that differ by a call whose service the others cannot have heard of yet.
 """
@@ -310,6 +310,9 @@ class Oracle:
             while last in self.replaced:
                 last = self.replaced[last]
             if {dot, last} & self.excused or self.call_of[dot].car in self.lost:
+                continue
+            holders = [host for host in self.hosts if last in host.durable.live]
+            if holders and all(host.node is None for host in holders):
                 continue
             if self.served_at_ms.get(self.call_of[dot], -1) < self.born[dot]:
                 self.fail(f"{dot} {self.call_of[dot]} was promised and never served")
