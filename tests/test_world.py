@@ -9,7 +9,7 @@ from attrs import evolve
 
 from elevator import soak
 from elevator.model import Button
-from elevator.sim.faults import NEVER_MS, STRANGERS, Fault, Kind, Plan, Press, plan
+from elevator.sim.faults import NEVER_MS, STRANGERS, Fault, Kind, Plan, Point, Press, plan
 from elevator.sim.passengers import Profile, Traffic, tally
 from elevator.sim.world import AGREE_MS, World
 
@@ -38,10 +38,45 @@ def test_what_was_found_once_stays_mended(seed: int) -> None:
 
 
 MADE_SMALL: dict[str, tuple[Fault | Press, ...]] = {
+    "(of the oracle) a node alone with a ghost and a failing disk takes the ghost's word": (
+        Fault(Kind.GHOST, 1000, NEVER_MS, 0),
+        Fault(Kind.DISK, 2000, 20_000, 0),
+        Fault(Kind.CUT, 3000, 20_000, 1),
+        Press(4000, 4200, 1, UP, 2),
+    ),
+    "(of the oracle) a disk took nothing while a lamp was lit, so its next run does not know of it": (
+        Fault(Kind.DISK, 2000, 5000, 0),
+        Press(4000, 4200, 1, DOWN, 1),
+        Fault(Kind.BLACKOUT, 4400, 6000, 0),
+        Fault(Kind.FREEZE, 5000, 9000, 1),
+        Fault(Kind.FREEZE, 5000, 9000, 2),
+    ),
+    "(of the oracle) what a node with a failing disk lit last before it died was judged by its disk": (
+        Fault(Kind.DISK, 2000, 20_000, 1),
+        Press(4000, 4200, 1, CAB, 2),
+        Fault(Kind.KILL, 4004, 6000, 1, point=Point.AFTER_HARDWARE),
+    ),
+    "(of the oracle) a promise made without a server was shown when one more peer was there": (
+        Fault(Kind.FREEZE, 2000, 8008, 1),
+        Fault(Kind.SLOW, 7800, 9000, 1, delay_ms=900),
+        Fault(Kind.SERVER, 3000, 8005, 0),
+        Press(7500, 7700, 2, DOWN, 2),
+    ),
     "(of the oracle) the only disk with a promised call is of a machine that is gone for good": (
         Fault(Kind.CUT, 2000, 8000, 2),
         Press(4000, 4200, 1, DOWN, 2),
         Fault(Kind.KILL, 4100, NEVER_MS, 1),
+    ),
+    "(of the oracle) another with the same id had been silent for long enough, but not at the turn before": (
+        Fault(Kind.TWIN, 2000, 10_000, 1),
+        Press(4000, 4200, 1, CAB, 0),
+        Fault(Kind.KILL, 4500, 15_000, 1),
+        Press(5500, 5700, 3, CAB, 0),
+    ),
+    "(of the oracle) a cab lamp was lit for a former run of another with the same id, which then came back": (
+        Fault(Kind.TWIN, 2000, 15_000, 1),
+        Press(4000, 4200, 1, CAB, 2),
+        Fault(Kind.WIPE, 4500, 7500, 1),
     ),
 }
 """What campaigns found and shrinking left, with the reason."""

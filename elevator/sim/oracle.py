@@ -4,8 +4,8 @@ Safety, after every event:
  1. No call from nowhere: each press in a node's set was made on its author's panel (G6).
  2. None is lost: a press leaves a set, or is passed over by it, only when it was served by a car with its door open
     there, or replaced by a newer one of the same button (G1). Up and down are never served together (C2).
- 3. No lamp without its guarantee: a call lights only when one of its presses is on the node's own disk and on the disk
-    of every peer that it counts on (L3).
+ 3. No lamp without its guarantee: a node promises a call only when one of its presses is on its own disk and on the
+    disk of every peer that it counts on, and lights nothing else (L3). Its panel may show that only later.
  4. A lamp goes dark only when its call was served since the press for which it was lit (L4).
  5. Doors and motors do nothing dangerous; no car leaves its shaft (D1, C5).
  6. Without faults no two cars claim one call for long, and no door opens for nothing (A1, C1).
@@ -13,10 +13,16 @@ Safety, after every event:
 Liveness, when the faults have ended: all panels agree (G5), everything promised is served, every car is able. What is
 out of order for good is left out of that, and nothing else.
 
-Excused, because no program can promise it: a press whose last disk was wiped, or that was only ever on disks that took
-nothing, or is at the end only on disks of machines that are gone for good; a dark lamp on the panel of a node whose disk was wiped or could not be read; a car that runs out of
-its shaft while its program is frozen; a cab lamp that was lit for a press of another node with the same id, before that
-one was heard of; and panels that differ by a call whose service the others cannot have heard of yet.
+Excused, because no program can promise it:
+ a. a press whose last disk was wiped, or that was only ever on disks that took nothing, or is at the end only on disks
+    of machines that are gone for good;
+ b. a lamp that a former run lit, of which the present one has nothing on its disk, because that was wiped, took nothing
+    or cannot be read, and has not heard from others either;
+ c. a cab lamp that was lit, before another node with the same id was heard of, for a press that is not known to be the
+    node's own: it was made at the other, or before its record was lost;
+ d. a promise of a node whose disk fails that rests on a ghost's word;
+ e. a car that runs out of its shaft while its program is frozen;
+ f. panels that differ by a call whose service the others cannot have heard of yet.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,7 +33,7 @@ from attrs import evolve
 from elevator.calls import covers, mask
 from elevator.drive import DOOR_OPEN_MS
 from elevator.model import EVERY_CAR, Author, Button, Call, Calls, Dot, Fault, Inputs
-from elevator.node import Node, alive_rivals, in_reach
+from elevator.node import Node, in_reach
 from elevator.sim import machine as machines
 from elevator.sim.faults import Kind, Plan
 from elevator.sim.machine import Machine
@@ -96,9 +102,17 @@ class Oracle:
         """What each node was last seen to hold."""
         self.saved: list[dict[Author, int]] = [{} for _ in range(places)]
         """How far each node's disk has ever been."""
-        self.lit: list[dict[Call, int]] = [{} for _ in range(places)]
-        """Lamps that are lit, and the time of the oldest press for which they are."""
+        self.given: list[dict[Call, list[Dot]]] = [{} for _ in range(places)]
+        """What the present run of each node has promised, and the presses for which it has."""
+        self.given_checked: list[object] = [None] * places
+        self.lit: list[dict[Call, list[Dot]]] = [{} for _ in range(places)]
+        """Lamps that are lit, and the presses for which they are."""
         self.wiped: list[bool] = [False] * places
+        """Whether a disk has been wiped, or cannot be read, since its program last started."""
+        self.forgotten: list[set[Call]] = [set() for _ in range(places)]
+        """Calls with a lit lamp that the present run cannot have from its record, and has not heard of yet."""
+        self.own_runs: list[set[Author]] = [set() for _ in range(places)]
+        """Which runs a node can know for its own, from its record."""
         self.doors: list[bool] = [False] * places
         self.opened: dict[int, tuple[int, Author | None]] = {}
         """When each door opened, and by which run of its program."""
@@ -114,12 +128,20 @@ class Oracle:
     def note_joined(self, host: Host) -> None:
         """Begin with a stranger, in the place of any former one."""
         id = host.id
-        self.known[id], self.saved[id], self.lit[id] = Calls(), {}, {}
+        self.known[id], self.saved[id], self.lit[id], self.own_runs[id] = Calls(), {}, {}, set()
         self.wiped[id] = self.doors[id] = False
         self.opened.pop(id, None)
 
     def note_start(self, host: Host, node: Node) -> None:
-        self.known[host.id] = node.calls
+        id, held, saved = host.id, set(node.calls.live.values()), self.saved[host.id]
+        self.known[id], self.given[id], self.given_checked[id] = node.calls, {}, None
+        self.forgotten[id] = {
+            call
+            for call, dots in self.lit[id].items()
+            if call not in held and (self.wiped[id] or not any(covers(saved, dot) for dot in dots))
+        }
+        self.own_runs[id] = {node.me} if self.wiped[id] else {*self.own_runs[id], node.me}
+        self.wiped[id] = False
         self.runs[node.me] = host
 
     def note_inherited(self, host: Host, node: Node) -> None:
@@ -127,7 +149,7 @@ class Oracle:
         self.opened[host.id] = (self.clock(), node.me)
 
     def note_unread(self, host: Host) -> None:
-        """Note that a new run cannot read its record, and so does not know yet what is lit."""
+        """Note that the run about to start cannot read its record, and so does not know yet what is lit."""
         self.wiped[host.id] = True
 
     def note_saved(self, id: int, calls: Calls) -> None:
@@ -153,6 +175,7 @@ class Oracle:
         for dot in calls.live.keys() - old.live.keys():
             if dot not in self.born:
                 self.birth(host, dot, calls.live[dot])
+            self.forgotten[host.id].discard(calls.live[dot])
         served = [dot for dot in self.open if covers(calls.seen, dot) and dot not in calls.live]
         for dot in served:
             self.service(host, dot, self.open[dot])
@@ -182,7 +205,7 @@ class Oracle:
         there = host.machine.door and host.machine.sensed == call.floor
         if not there or (call.button is Button.CAB and call.car != host.node_id):
             self.fail(f"node {host.id} lost {dot} {call}")
-        if call.button is Button.CAB and host.node and dot.author.incarnation in alive_rivals(host.node):
+        if call.button is Button.CAB and self.has_rivals(host.node) and self.runs.get(dot.author) is not host:
             self.fail(f"car {host.id} took {dot} {call} from another with its id")
         del self.open[dot]
         self.served_at_ms[call] = self.clock()
@@ -193,8 +216,15 @@ class Oracle:
         if host.machine.sensed == call.floor:
             self.served_at_ms[call] = self.clock()
 
-    def check_lamps(self, host: Host) -> None:
-        """Judge the lamps of a panel that have just changed."""
+    def has_rivals(self, node: Node | None) -> bool:
+        """Tell whether *node* knows that another uses its id."""
+        return node is not None and any(self.clock() < at_ms for at_ms in node.rivals.values())
+
+    def check_lamps(self, host: Host, node: Node) -> None:
+        """Judge what *node* promises and what its panel shows, after a turn in which it may have died."""
+        if host.floors == self.floors and self.given_checked[host.id] is not node.lit:
+            self.given_checked[host.id] = node.lit
+            self.check_promises(host, node)
         if host.lamps_checked is host.machine.lamps:
             self.check_machine(host)
             return
@@ -202,43 +232,55 @@ class Oracle:
         self.check_machine(host)
         if host.floors != self.floors:
             return
-        lit = self.lit[host.id]
+        lit, given = self.lit[host.id], self.given[host.id]
         shown = set(calls_lit(host))
-        calls = host.durable if host.node is None else host.node.calls
         for call in sorted(shown - lit.keys()):
-            rivals = alive_rivals(host.node) if host.node and call.button is Button.CAB else {}
-            dots = [dot for dot, c in calls.live.items() if c == call and dot.author.incarnation not in rivals]
-            lit[call] = self.light(host, call, dots)
+            if call not in given:
+                self.fail(f"the lamp of {call} at car {host.id} is lit for nothing")
+            lit[call] = given[call]
         for call in sorted(lit.keys() - shown):
-            since_ms = lit.pop(call)
+            since_ms = min(self.born[dot] for dot in lit.pop(call))
             if host.node is None and host.machine.door and host.machine.sensed == call.floor:
                 continue  # It died between opening its door and telling anybody; its successor will serve it again.
-            if call.button is Button.CAB and is_of_another(host, call):
-                continue  # It was lit for a press of one with the same id, before that one was heard of.
-            if self.served_at_ms.get(call, -1) < since_ms and not self.wiped[host.id]:
+            if call in self.forgotten[host.id] or (call.button is Button.CAB and self.is_disowned(host, node, call)):
+                continue
+            if self.served_at_ms.get(call, -1) < since_ms:
                 self.fail(f"the lamp of {call} at car {host.id} went dark unserved")
 
-    def light(self, host: Host, call: Call, dots: list[Dot]) -> int:
-        """Judge a lamp that has come on; return the time of the oldest press behind it."""
-        if not dots:
-            self.fail(f"the lamp of {call} at car {host.id} is lit for nothing")
-        if not any(self.is_guaranteed(host, dot) for dot in dots):
-            self.fail(f"the lamp of {call} at car {host.id} is lit without its guarantee: {dots}")
-        for dot in dots:
-            self.promised.add(dot)
-            if not any(dot in other.durable.live for other in self.hosts):
-                self.excused.add(dot)
-        return min(self.born[dot] for dot in dots)
+    def check_promises(self, host: Host, node: Node) -> None:
+        """Judge what a node has promised since it was last looked at."""
+        given = self.given[host.id]
+        for call in given.keys() - node.lit:
+            del given[call]
+        for call in sorted(node.lit - given.keys()):
+            # In the turn in which it died it may have noted a press that nobody will ever hear of.
+            dots = [dot for dot, c in node.calls.live.items() if c == call and dot in self.born]
+            if call.button is Button.CAB and self.has_rivals(node):
+                dots = [dot for dot in dots if self.runs.get(dot.author) is host]
+            if not any(self.is_guaranteed(host, node, dot) for dot in dots):
+                self.fail(f"the lamp of {call} at car {host.id} is lit without its guarantee: {dots}")
+            for dot in dots:
+                self.promised.add(dot)
+                if not any(dot in other.durable.live for other in self.hosts):
+                    self.excused.add(dot)
+            given[call] = dots
 
-    def is_guaranteed(self, host: Host, dot: Dot) -> bool:
-        heard = [] if host.node is None else [peer.said.sender for peer in in_reach(host.node).values()]
+    def is_guaranteed(self, host: Host, node: Node, dot: Dot) -> bool:
+        heard = [peer.said.sender for peer in in_reach(node).values()]
         peers = [self.runs[run] for run in heard if run in self.runs]  # A ghost has no disk.
         # Some may hold an older press of the same button instead, which this one replaced a moment ago.
         call = self.call_of[dot]
-        own = covers(host.durable.seen, dot) or has_older(host, dot, call) or (has_failing_disk(host) and bool(peers))
+        has_failing = has_failing_disk(host, node)
+        own = covers(host.durable.seen, dot) or has_older(host, dot, call) or (has_failing and bool(heard))
         return own and all(
-            covers(self.saved[peer.id], dot) or has_older(peer, dot, call) or has_failing_disk(peer) for peer in peers
+            covers(self.saved[peer.id], dot) or has_older(peer, dot, call) or has_failing_disk(peer, peer.node)
+            for peer in peers
         )
+
+    def is_disowned(self, host: Host, node: Node, call: Call) -> bool:
+        """Tell whether *node*, which knows that another uses its id, cannot know the cab call for its own."""
+        dots = (dot for dot, c in node.calls.live.items() if c == call)
+        return self.has_rivals(node) and any(dot.author not in self.own_runs[host.id] for dot in dots)
 
     def check_machine(self, host: Host) -> None:
         """Judge what a car has just done."""
@@ -323,16 +365,9 @@ def has_older(host: Host, dot: Dot, call: Call) -> bool:
     return any(other.author == dot.author and held == call for other, held in host.durable.live.items())
 
 
-def has_failing_disk(host: Host) -> bool:
+def has_failing_disk(host: Host, node: Node | None) -> bool:
     """Tell whether a node has nothing but its memory to promise with. Others then take its word all the same."""
-    return host.has(Kind.DISK) or (host.node is not None and host.node.disk_failed)
-
-
-def is_of_another(host: Host, call: Call) -> bool:
-    """Tell whether a cab call is one of a node that is known to use this one's id."""
-    rivals = {} if host.node is None else alive_rivals(host.node)
-    live = {} if host.node is None else host.node.calls.live
-    return any(c == call and dot.author.incarnation in rivals for dot, c in live.items())
+    return host.has(Kind.DISK) or (node is not None and node.disk_failed)
 
 
 def calls_lit(host: Host) -> list[Call]:

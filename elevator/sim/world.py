@@ -38,7 +38,7 @@ from elevator.model import (
     Record,
     Tick,
 )
-from elevator.node import FROZEN_MS, Node, boot, record, starvation_ms, wake_at_ms
+from elevator.node import FROZEN_MS, Node, boot, record, starvation_ms, step, wake_at_ms
 from elevator.peers import HEARTBEAT_MS
 from elevator.sim import machine as machines
 from elevator.sim import passengers
@@ -377,7 +377,7 @@ class World:
 
     def turn(self, host: Host, heartbeats: tuple[Heartbeat, ...]) -> None:
         """Let the program of *host* take a turn, or die in it."""
-        before = host.node
+        before, tick = host.node, None
         try:
             if host.disk_ms <= self.now_ms:
                 host.end_write()
@@ -389,7 +389,8 @@ class World:
         except Died as died:
             self.tell(f"node {host.name} is killed {died}")
             self.die(host, is_worker=host.has(Kind.CRASH))
-            self.oracle.check_lamps(host)
+            if before is not None and tick is not None:
+                self.oracle.check_lamps(host, step(before, tick))  # what it was when it died
             return
         after = host.node
         host.wake_ms = wake_at_ms(after)
@@ -401,7 +402,7 @@ class World:
             for line in journal.news(before, after):
                 self.tell(f"node {host.name}: {line}")
             self.oracle.observe(host, after.calls)
-        self.oracle.check_lamps(host)
+        self.oracle.check_lamps(host, after)
 
     def haunt(self) -> None:
         """Let the ghost speak: it acknowledges all that is on any disk, and claims every hall call."""
@@ -455,12 +456,12 @@ class World:
         self.tell(f"node {host.name} starts {'with' if kept else 'without'} a record")
         host.doom = host.inputs = host.sent = None
         host.backlog.clear()
-        self.oracle.note_start(host, node)
-        if kept and kept.door and host.machine.door and host.machine.sensed == kept.door.floor:
-            self.oracle.note_inherited(host, node)
         host.is_unread = host.has(Kind.DISK) and host.disk is not None
         if host.is_unread:
             self.oracle.note_unread(host)
+        self.oracle.note_start(host, node)
+        if kept and kept.door and host.machine.door and host.machine.sensed == kept.door.floor:
+            self.oracle.note_inherited(host, node)
         host.node = node
         host.save(record(node))
         host.wake_ms = self.now_ms
