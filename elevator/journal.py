@@ -20,7 +20,9 @@ def news(before: Node, after: Node) -> Iterator[str]:
         yield from (f"{describe(call)} called" for call in pressed if call not in known)
     if after.lit is not before.lit:
         yield from (f"{describe(call)} lit" for call in sorted(after.lit - before.lit))
-        yield from (f"{describe(call)} served" for call in sorted(before.lit - after.lit))
+        kept = {call for dot, call in before.calls.live.items() if dot in after.calls.live}
+        for call in sorted(before.lit - after.lit):
+            yield f"{describe(call)} {'left to another node' if call in kept else 'served'}"
     if after.peers is not before.peers or after.now_ms != before.now_ms:
         was, now = alive(before), alive(after)
         yield from (f"node {id} is here" for id in sorted(now.keys() - was.keys()))

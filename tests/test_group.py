@@ -4,6 +4,7 @@ import pytest
 from attrs import evolve
 from group import Computer, Group
 
+from elevator.journal import news
 from elevator.model import Behaviour, Button, Fault, Motor, Tick
 from elevator.node import heartbeat, step, wake_at_ms
 from elevator.sim import machine as machines
@@ -649,6 +650,23 @@ def test_l3_a_cab_lamp_does_not_light_for_the_press_of_another_with_the_same_id(
     group.run(500)
     assert group.lit(1) == {("cab", 2)}
     settle(group)
+
+
+def test_a3_a_cab_call_left_to_another_with_the_same_id_is_not_said_to_be_served() -> None:
+    group = group_with_twin()
+    group.press(0, CAB, 2)
+    group.run(100)
+    group[0].kill()
+    group.run_until(lambda: group.lit(1) == {("cab", 2)}, 5000)
+    before = group[1].node
+    group[0].start()
+    group.run_until(lambda: group.lit(1) == set(), 100)
+    assert before is not None
+    assert group[1].node is not None
+    lines = list(news(before, group[1].node))
+    assert "cab call of car 0 to floor 2 left to another node" in lines
+    settle(group)
+    assert floor_of(group[0]) == 2
 
 
 def test_a3_a_node_that_starts_again_knows_its_twin_for_a_stranger() -> None:
