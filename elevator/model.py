@@ -181,8 +181,8 @@ class Tick:
     """Calls that the disk now holds for certain; None: nothing new."""
     disk_failed: bool = False
     """The disk has just refused a record, or has been asked too long ago."""
-    found: Calls | None = None
-    """Calls of a record that could not be read when the node started and has just been; the disk still holds them."""
+    found: "Record | None" = None
+    """A record that could not be read when the node started and has just been; the disk still holds it."""
 
 
 class OpenDoor(NamedTuple):

@@ -128,16 +128,20 @@ def boot(id: int, floors: int, record: Record | None, lot: int, now_ms: int) -> 
     """
     incarnation = lot + 1 if record is None else record.incarnation + 1 + lot % NEXT_INCARNATIONS
     me, calls = Author(id, incarnation), Calls() if record is None else record.calls
-    past: set[int] = set()
-    if record is not None:  # Whoever else used our id has, almost certainly, drawn a number far from ours.
-        latest, oldest = record.incarnation, record.incarnation - INCARNATIONS_KEPT * NEXT_INCARNATIONS
-        past = {
-            author.incarnation for author in calls.seen if author.id == id and oldest < author.incarnation <= latest
-        }
-        past.add(latest)
+    past = frozenset[int]() if record is None else runs_of(record, id)
     listen_until_ms = now_ms + LISTEN_MS
-    node = Node(me, floors, now_ms, now_ms, listen_until_ms, calls, calls, past=frozenset(past), spoke_at_ms=now_ms)
+    node = Node(me, floors, now_ms, now_ms, listen_until_ms, calls, calls, past=past, spoke_at_ms=now_ms)
     return node if record is None else evolve(node, drive=Drive(inherited=record.door))
+
+
+def runs_of(record: Record, id: int) -> frozenset[int]:
+    """Name the incarnations of the runs that wrote *record*, as far as it tells.
+
+    Whoever else used the *id* has, almost certainly, drawn a number far from theirs.
+    """
+    latest, oldest = record.incarnation, record.incarnation - INCARNATIONS_KEPT * NEXT_INCARNATIONS
+    known = {author.incarnation for author in record.calls.seen if author.id == id}
+    return frozenset({latest, *(incarnation for incarnation in known if oldest < incarnation <= latest)})
 
 
 def step(node: Node, tick: Tick) -> Node:
@@ -194,8 +198,8 @@ def wake(node: Node, tick: Tick) -> Node:
     recorded = node.recorded if tick.recorded is None else tick.recorded
     disk_failed = tick.disk_failed or (node.disk_failed and tick.recorded is None)
     if tick.found is not None:
-        former = {author.incarnation for author in tick.found.seen if author.id == node.me.id}
-        node = evolve(node, calls=merge(node.calls, tick.found), past=node.past | former)
+        past = node.past | runs_of(tick.found, node.me.id)
+        node = evolve(node, calls=merge(node.calls, tick.found.calls), past=past)
     return evolve(node, now_ms=now_ms, recorded=recorded, disk_failed=disk_failed)
 
 

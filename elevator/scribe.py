@@ -46,7 +46,7 @@ class Told(NamedTuple):
 
     recorded: Calls | None = None
     failed: bool = False
-    found: Calls | None = None
+    found: Record | None = None
 
 
 NOTHING = Told()
@@ -151,7 +151,7 @@ class Scribe:
         kind, text = message[:1], message[1:].decode()
         self._pending = deque((number, self._clock(), calls) for number, _, calls in self._pending)
         if kind == FOUND:
-            return told._replace(found=read_record(text, self._floors).calls) if text else told
+            return told._replace(found=read_record(text, self._floors)) if text else told
         if kind == REFUSED:
             log.error("%s", text)
             return told._replace(failed=True)

@@ -31,6 +31,8 @@ class Disk:
     record: Record | None = None
     full: bool = False
     takes_ms: int = 1
+    unread: Record | None = None
+    """A record that could not be read when the node started, but can be now."""
     asked: Record | None = None
     due_ms: int | None = None
     """When it says what has become of `asked`."""
@@ -121,13 +123,14 @@ class Computer:
             inputs = self.inputs if inputs == self.inputs else inputs
         due = [datagram for at_ms, datagram in self.inbox if at_ms <= now_ms]
         recorded, failed = self.disk.news(now_ms)
-        has_news = due or recorded is not None or failed or inputs is not self.inputs
+        found, self.disk.unread = self.disk.unread, None
+        has_news = due or found or recorded is not None or failed or inputs is not self.inputs
         if not has_news and now_ms < wake_at_ms(self.node):
             return
         self.inbox = [mail for mail in self.inbox if mail[0] > now_ms]
         heartbeats = tuple(heartbeat for datagram in due if (heartbeat := decode(datagram, "test")))
         self.inputs = inputs
-        self.node = turn(self.node, Tick(now_ms, inputs, heartbeats, recorded, failed), self.disk, self, self)
+        self.node = turn(self.node, Tick(now_ms, inputs, heartbeats, recorded, failed, found), self.disk, self, self)
 
 
 class Group:

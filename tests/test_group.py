@@ -684,6 +684,24 @@ def test_a3_a_node_that_starts_again_knows_its_twin_for_a_stranger() -> None:
     assert floor_of(group[0]) == 0
 
 
+def test_a3_a_node_that_reads_its_record_late_knows_its_twin_for_a_stranger() -> None:
+    group = group_with_twin()
+    group.press(0, CAB, 1)
+    group.press(1, CAB, 2)
+    group.run(100)
+    kept = group[0].disk.record
+    group[0].kill()
+    group[0].disk.record = None
+    group[0].lot = 1 << 20
+    group[0].start()
+    group.run(200)
+    group[0].disk.unread = kept
+    group.run(500)
+    assert group.lit(0) == {("cab", 1)}
+    settle(group)
+    assert floor_of(group[0]) == 1
+
+
 def group_with_twin() -> Group:
     """Return a group in which computer 1 uses the id of computer 0."""
     group = Group(at=(0, 3, 3))

@@ -78,6 +78,12 @@ MADE_SMALL: dict[str, tuple[Fault | Press, ...]] = {
         Press(4000, 4200, 1, CAB, 2),
         Fault(Kind.WIPE, 4500, 7500, 1),
     ),
+    "a node that could read its record only later took another with its id for a former run of its own": (
+        Fault(Kind.TWIN, 2000, 20_000, 1),
+        Press(4000, 4200, 3, CAB, 2),
+        Fault(Kind.DISK, 5000, 6500, 1),
+        Fault(Kind.KILL, 5100, 5300, 1),
+    ),
 }
 """What campaigns found and shrinking left, with the reason."""
 

@@ -93,7 +93,7 @@ class Host:
     """What the disk holds since the program was last told, if that is something new."""
     refused: bool = False
     """Whether the disk has refused since, or taken too long."""
-    found: Calls | None = None
+    found: Record | None = None
     """What was on the disk all the time, if the program could not read it when it started and now has."""
     is_unread: bool = False
     inputs: Inputs | None = None
@@ -183,7 +183,7 @@ class Host:
             return
         if self.is_unread:
             self.is_unread = False
-            self.found = self.durable
+            self.found = None if self.disk is None else recall(self.disk, self.floors)
             self.begin_write()
             return
         assert self.writing is not None
