@@ -45,9 +45,10 @@ ARCHITECTURE = {
     "sim.faults": Rule("model hardware.server sim.passengers"),
     "sim.world": Rule(
         "model calls peers journal hardware.server node turn wire sim.machine sim.shaft sim.faults sim.oracle"
-        " sim.passengers"
+        " sim.passengers sim.promises"
     ),
-    "sim.oracle": Rule("model calls drive node sim.machine sim.faults"),
+    "sim.oracle": Rule("model calls node sim.machine sim.faults"),
+    "sim.promises": Rule("model calls hardware.server node sim.machine sim.faults sim.oracle"),
     "sim.server": Rule("model calls sim.machine sim.shaft", "selectors signal socket time"),
     # The commands: they put the rest together.
     "__main__": Rule("config loop pair store demo soak sim.server", "os"),

@@ -52,6 +52,8 @@ class Kind(StrEnum):
     """A disk takes its time."""
     GHOST = "ghost"
     """One more node is in the group, which says that it is able and takes every hall call, and never moves its car."""
+    SHIRKER = "shirker"
+    """The same, but it takes no hall call."""
     TWIN = "id twice"
     """One more node, with an elevator of its own, is started with the id of another."""
     MISFIT = "other floors"
@@ -149,7 +151,7 @@ class Plan:
 
     def lost_cars(self) -> frozenset[int]:
         """Name the cars that stay out of order: their cab calls have to wait."""
-        whole = (Kind.DEAF, Kind.GHOST)
+        whole = (Kind.DEAF, Kind.GHOST, Kind.SHIRKER)
         return frozenset(f.who for f in self.faults if f.until_ms == NEVER_MS and f.kind not in whole)
 
     def loses_links(self) -> bool:
@@ -172,9 +174,12 @@ def plan(seed: int, cars: int | None = None, floors: int | None = None) -> Plan:
     strangers = draw_stranger(rng := random.Random(f"stranger {seed}"), cars, floors, calm_at_ms)
     on_its_panel = [press for fault in strangers for press in draw_presses_on_stranger(rng, cars, floors, fault)]
     processes = draw_processes(random.Random(f"processes {seed}"), cars, calm_at_ms) if faults else []
-    whole = (*faults, *lasting, *strangers, *processes)
+    rare, rare_presses = draw_rare(random.Random(f"rare {seed}"), cars, floors, calm_at_ms)
+    if any(fault.kind is Kind.GHOST for fault in lasting):
+        rare = [fault for fault in rare if fault.kind is not Kind.SHIRKER]
+    whole = (*faults, *lasting, *strangers, *processes, *rare)
     traffic = draw_traffic(random.Random(f"traffic {seed}"), seed, cars, floors, calm_at_ms)
-    return Plan(seed, cars, floors, travel_ms, calm_at_ms, whole, (*presses, *on_its_panel), traffic)
+    return Plan(seed, cars, floors, travel_ms, calm_at_ms, whole, (*presses, *on_its_panel, *rare_presses), traffic)
 
 
 def describe(fault: Fault, cars: int) -> str:
@@ -200,7 +205,7 @@ def describe(fault: Fault, cars: int) -> str:
             return f"{fault.kind}: one more {node}, here {fault.who}*"
         case Kind.MISFIT:
             return f"{fault.kind}: one more {node}, here {fault.who}*, with {fault.detail} floors"
-        case Kind.BLACKOUT | Kind.GHOST:
+        case Kind.BLACKOUT | Kind.GHOST | Kind.SHIRKER:
             return str(fault.kind)
         case _:
             assert_never(fault.kind)
@@ -287,6 +292,27 @@ def draw_traffic(rng: random.Random, seed: int, cars: int, floors: int, calm_at_
         return None
     profile, per_minute = rng.choice(list(Profile)), rng.choice((5, 20, 60))
     return Traffic(seed, cars, floors, per_minute, until_ms=calm_at_ms, profile=profile)
+
+
+def draw_rare(rng: random.Random, cars: int, floors: int, calm_at_ms: int) -> tuple[list[Fault], list[Press]]:
+    """Draw, in one of six runs, what takes long or many to do harm, and so would hardly ever come up by chance."""
+    buttons, who = list(panel_buttons(floors)), rng.randrange(cars)
+    rare = rng.choices(("crash loop", "hammer", "shirker", ""), (5, 5, 6, 84))[0]
+    if rare == "crash loop":  # More runs than a node remembers, with calls in them that nobody can serve meanwhile.
+        starts = [4000 + n * rng.randint(700, 800) for n in range(rng.randint(12, 18))]
+        faults = [Fault(Kind.KILL, at_ms, at_ms + rng.randint(20, 300), who) for at_ms in starts]
+        if rng.random() < 0.6:  # And nobody else knows of them.
+            faults.append(Fault(Kind.CUT, 3000, starts[-1] + 2000, 1 << who))
+        times = (at_ms + rng.randint(310, 400) for at_ms in starts)
+        return faults, [Press(at_ms, at_ms + 200, who, *rng.choice(buttons)) for at_ms in times]
+    if rare == "hammer" and floors > 2 and calm_at_ms >= 60_000:  # Somebody who does not let a car go.
+        button, floor = rng.choice(((Button.UP, 0), (Button.DOWN, floors - 1)))
+        held = [Press(at_ms, at_ms + 200, who, button, floor) for at_ms in range(1000, calm_at_ms - 1000, 400)]
+        waiting = [Press(1500 + car, 1700 + car, car, Button.CAB, 1) for car in range(cars)]
+        return [], [*held, *waiting]
+    if rare == "shirker" and cars > 1:
+        return [Fault(Kind.SHIRKER, rng.randrange(calm_at_ms // 2), NEVER_MS, rng.randrange(floors))], []
+    return [], []
 
 
 def draw_presses(rng: random.Random, cars: int, floors: int, calm_at_ms: int) -> Iterable[Press]:

@@ -1,6 +1,6 @@
 """What is true in the world, and what must therefore hold; the judge of a simulated run.
 
-Safety, after every event:
+What a group owes while it, or a part of it, is in order stands in promises.py. Safety, after every event:
  1. No call from nowhere: each press in a node's set was made on its author's panel (G6).
  2. None is lost: a press leaves a set, or is passed over by it, only when it was served by a car with its door open
     there, or replaced by a newer one of the same button (G1). Up and down are never served together (C2).
@@ -25,19 +25,20 @@ Excused, because no program can promise it:
  f. panels that differ by a call whose service the others cannot have heard of yet.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NoReturn, Protocol
 
 from attrs import evolve
 
-from elevator.calls import covers, mask
-from elevator.drive import DOOR_OPEN_MS
+from elevator.calls import mask
 from elevator.model import EVERY_CAR, Author, Button, Call, Calls, Dot, Fault, Inputs
 from elevator.node import Node, in_reach
 from elevator.sim import machine as machines
 from elevator.sim.faults import Kind, Plan
 from elevator.sim.machine import Machine
 
+DOOR_MS = 3000
+"""The period of an open door: what is specified, whatever the core takes it to be."""
 NEWS_MS = 15
 """How long the news of a service may take in a healthy group: a heartbeat waits for the one before it, then travels."""
 
@@ -120,6 +121,9 @@ class Oracle:
         self.disputed_at_ms: int | None = None
         self.reason_ms: list[int] = [-1] * places
         """When each car last served a press that nobody had served yet."""
+        self.happened: list[tuple[Host, Call, Dot | None, bool]] = []
+        """What has not been judged by promises.py yet: at which car, to which call; the press that was made, None if
+        the call was served; and whether it was served for the first time."""
 
     def fail(self, why: str) -> NoReturn:
         self.tell(f"VIOLATION: {why}")
@@ -186,7 +190,12 @@ class Oracle:
         if {Button.UP, Button.DOWN} <= {self.call_of[dot].button for dot in served}:
             self.fail(f"car {host.id} served up and down at once")
         if host.machine.door:
-            for dot in old.live.keys() - calls.live.keys():
+            passed = {
+                Dot(author, n)
+                for author, last in calls.seen.items()
+                for n in range(old.seen.get(author, 0) + 1, last + 1)
+            }
+            for dot in sorted((old.live.keys() | passed & self.born.keys()) - calls.live.keys()):
                 self.served_again(host, dot)
 
     def birth(self, host: Host, dot: Dot, call: Call) -> None:
@@ -200,6 +209,7 @@ class Oracle:
             del self.open[older]
             self.replaced[older] = dot
         self.born[dot], self.call_of[dot], self.open[dot] = self.clock(), call, call
+        self.happened.append((host, call, dot, True))
 
     def service(self, host: Host, dot: Dot, call: Call) -> None:
         there = host.machine.door and host.machine.sensed == call.floor
@@ -209,12 +219,14 @@ class Oracle:
             self.fail(f"car {host.id} took {dot} {call} from another with its id")
         del self.open[dot]
         self.served_at_ms[call] = self.clock()
+        self.happened.append((host, call, None, True))
 
     def served_again(self, host: Host, dot: Dot) -> None:
         """Note that a press that was served once before was served here as well, if it was."""
         call = self.call_of[dot]
         if host.machine.sensed == call.floor:
             self.served_at_ms[call] = self.clock()
+            self.happened.append((host, call, None, False))
 
     def has_rivals(self, node: Node | None) -> bool:
         """Tell whether *node* knows that another uses its id."""
@@ -310,7 +322,7 @@ class Oracle:
         opened_ms, opener = self.opened[host.id]
         if run is None or run != opener:
             return  # A new run does not know of a door that opened just before the old one ended.
-        if self.clock() - opened_ms < DOOR_OPEN_MS:
+        if self.clock() - opened_ms < DOOR_MS:
             self.fail(f"the door of car {host.id} was open for {self.clock() - opened_ms} ms only")
         since_ms = self.obstructed_at_ms.get(host.id)
         if since_ms is not None and self.clock() - since_ms > NEWS_MS:
@@ -363,6 +375,11 @@ class Oracle:
 def has_older(host: Host, dot: Dot, call: Call) -> bool:
     """Tell whether a disk holds another press of the same button by the same author."""
     return any(other.author == dot.author and held == call for other, held in host.durable.live.items())
+
+
+def covers(seen: Mapping[Author, int], dot: Dot) -> bool:
+    """Tell whether *seen* acknowledges *dot*. The core has such a function too, which is to be judged here."""
+    return dot.n <= seen.get(dot.author, 0)
 
 
 def has_failing_disk(host: Host, node: Node | None) -> bool:

@@ -21,7 +21,7 @@ from attrs import define, evolve, field
 
 from elevator import journal
 from elevator.calls import demand, merge
-from elevator.hardware.server import SWEEP_MS, after, changes, snapshot, sweep
+from elevator.hardware.server import FRESH_MS, SWEEP_MS, after, changes, snapshot, sweep
 from elevator.model import (
     EVERY_CAR,
     MAX_CARS,
@@ -38,15 +38,16 @@ from elevator.model import (
     Record,
     Tick,
 )
-from elevator.node import FROZEN_MS, Node, boot, record, starvation_ms, step, wake_at_ms
+from elevator.node import Node, boot, record, step, wake_at_ms
 from elevator.peers import HEARTBEAT_MS
 from elevator.sim import machine as machines
 from elevator.sim import passengers
-from elevator.sim.faults import KILLS, Kind, Plan, Point, Press, describe
+from elevator.sim.faults import KILLS, NEVER_MS, Kind, Plan, Point, Press, describe
 from elevator.sim.faults import Fault as Trouble
 from elevator.sim.machine import Event, Machine
 from elevator.sim.oracle import Oracle
 from elevator.sim.passengers import Crowd
+from elevator.sim.promises import Promises
 from elevator.sim.shaft import Shaft, end, put
 from elevator.turn import turn
 from elevator.wire import BAD_INPUT, Encoder, decode, read_record, write_record
@@ -241,11 +242,13 @@ class World:
         self.rng = random.Random(f"world {plan.seed}")
         self.hosts: list[Host] = []
         self.oracle = Oracle(plan, self.hosts, lambda: self.now_ms, self.tell)
+        self.promises = Promises(plan, self.hosts, self.oracle, lambda: self.now_ms)
         self.queue: list[tuple[int, int, int, Heartbeat]] = []
         self.number = 0
         self.ghost_floor: int | None = None
         self.ghost_at_ms = FOREVER
         self.ghost_counter = 0
+        self.ghost_claims = False
         self.crowd = None if plan.traffic is None else passengers.crowd(plan.traffic)
         self.look_ms = FOREVER if self.crowd is None else 0
         """When people look at lamps and doors next."""
@@ -277,7 +280,7 @@ class World:
         self.crowd = None  # Nobody presses any more.
         self.run_until(calm_at_ms + AGREE_MS)
         self.oracle.check_agreement()
-        deadline_ms = calm_at_ms + patience_ms(self.plan.floors, self.plan.travel_ms)
+        deadline_ms = calm_at_ms + patience_ms(self.plan)
         while not self.is_quiet():
             if self.now_ms > deadline_ms:
                 self.oracle.fail("not everything was served in time")
@@ -326,9 +329,7 @@ class World:
             elif self.look_ms == at_ms and self.crowd is not None:
                 self.crowd = self.look(self.crowd)
             elif self.queue and self.queue[0][0] == at_ms:
-                _, _, receiver, heartbeat = heappop(self.queue)
-                if receiver < len(self.hosts):
-                    self.deliver(self.hosts[receiver], heartbeat)
+                self.deliver()
 
     def look(self, crowd: Crowd) -> Crowd:
         """Let people look at lamps and doors, and press buttons."""
@@ -344,6 +345,7 @@ class World:
         if host.machine_ms <= self.now_ms:
             host.take(*machines.settle(host.machine, self.now_ms))
             self.oracle.check_machine(host)
+            self.promises.judge(host)
         elif host.disk_ms <= self.now_ms:
             self.turn(host, ())
         elif host.sweep_ms <= self.now_ms:
@@ -356,24 +358,38 @@ class World:
             if host.spins > SPINS_MAX:
                 self.oracle.fail(f"node {host.id} turns and turns")
 
-    def sweep(self, host: Host) -> None:
+    def sweep(self, host: Host, heartbeats: tuple[Heartbeat, ...] = ()) -> None:
+        """Let a program look at its panel, and take a turn if that says anything new or *heartbeats* came."""
         if host.node is None or host.stands_still:
             return
         floors = host.floors
         inputs = None if host.has(Kind.SERVER) else snapshot(host.exchange(sweep(floors)), floors)
         host.sweep_ms = FOREVER
         if inputs != host.inputs:
+            self.promises.note_swept(host, inputs)
             host.inputs = inputs
-            self.turn(host, ())
+            self.turn(host, heartbeats)
+            self.promises.judge_swept(host)
+        elif heartbeats:
+            self.turn(host, heartbeats)
 
-    def deliver(self, host: Host, heartbeat: Heartbeat) -> None:
-        if host.node is None or heartbeat.sender == host.node.me:
-            return
-        if host.stands_still:
-            if len(host.backlog) < BACKLOG_MAX:
-                host.backlog.append(heartbeat)
-            return
-        self.turn(host, (heartbeat,))
+    def deliver(self) -> None:
+        """Let everybody hear what arrives now. A program takes in all that there is, its panel too, before a turn."""
+        arrived: dict[int, list[Heartbeat]] = {}
+        while self.queue and self.queue[0][0] <= self.now_ms:
+            _, _, receiver, heartbeat = heappop(self.queue)
+            arrived.setdefault(receiver, []).append(heartbeat)
+        for receiver, heartbeats in arrived.items():
+            host = self.hosts[receiver] if receiver < len(self.hosts) else None
+            if host is None or host.node is None:
+                continue
+            heard = tuple(heartbeat for heartbeat in heartbeats if heartbeat.sender != host.node.me)
+            if host.stands_still:
+                host.backlog += heard[: BACKLOG_MAX - len(host.backlog)]
+            elif host.sweep_ms <= self.now_ms:
+                self.sweep(host, heard)
+            elif heard:
+                self.turn(host, heard)
 
     def turn(self, host: Host, heartbeats: tuple[Heartbeat, ...]) -> None:
         """Let the program of *host* take a turn, or die in it."""
@@ -391,6 +407,7 @@ class World:
             self.die(host, is_worker=host.has(Kind.CRASH))
             if before is not None and tick is not None:
                 self.oracle.check_lamps(host, step(before, tick))  # what it was when it died
+            self.promises.judge(host)
             return
         after = host.node
         host.wake_ms = wake_at_ms(after)
@@ -403,16 +420,17 @@ class World:
                 self.tell(f"node {host.name}: {line}")
             self.oracle.observe(host, after.calls)
         self.oracle.check_lamps(host, after)
+        self.promises.judge(host)
 
     def haunt(self) -> None:
-        """Let the ghost speak: it acknowledges all that is on any disk, and claims every hall call."""
+        """Let the ghost speak: it acknowledges all that is on any disk, and claims every hall call, or none."""
         assert self.ghost_floor is not None
         self.ghost_at_ms = self.now_ms + HEARTBEAT_MS
         self.ghost_counter += 1
         known = Calls()
         for host in self.hosts:
             known = merge(known, host.durable) if host.floors == self.plan.floors else known
-        hall, _ = demand(known.live.values())
+        hall = demand(known.live.values())[0] if self.ghost_claims else Buttons()
         car = Car(self.ghost_floor, Direction.UP, Behaviour.IDLE, Fault.NONE)
         everybody = (1 << len(self.hosts)) - 1
         heartbeat = Heartbeat(GHOST, self.ghost_counter, self.plan.floors, car, hall, everybody, known)
@@ -466,6 +484,7 @@ class World:
         host.save(record(node))
         host.wake_ms = self.now_ms
         host.take(host.machine)
+        self.promises.note_run(host)
 
     def die(self, host: Host, is_worker: bool = False) -> None:
         """End the program of *host*: its connection breaks, and with it the motor stops.
@@ -477,6 +496,7 @@ class World:
         host.node = host.doom = host.sent = host.inputs = None
         host.wake_ms = FOREVER
         host.change(machines.disconnect(host.machine, self.now_ms))
+        self.promises.note_run(host)
 
     def press(self, press: Press, begins: bool) -> None:
         if begins and press.panel < len(self.hosts):
@@ -487,11 +507,13 @@ class World:
     def trouble(self, trouble: Trouble, begins: bool) -> None:
         """Let a fault begin or end."""
         self.tell(f"{'begins' if begins else 'ends'}: {describe(trouble, self.plan.cars)}")
+        self.promises.note_trouble(trouble, begins)
         match trouble.kind:
             case Kind.WEATHER:
                 self.weather = [*self.weather, trouble] if begins else [t for t in self.weather if t is not trouble]
-            case Kind.GHOST:
+            case Kind.GHOST | Kind.SHIRKER:
                 if begins:
+                    self.ghost_claims = trouble.kind is Kind.GHOST
                     self.ghost_floor = trouble.who % self.plan.floors
                     self.haunt()
             case Kind.CUT | Kind.DEAF:
@@ -594,8 +616,9 @@ class World:
         heartbeats, host.backlog = tuple(host.backlog), []
         if host.machine.out:  # Its operator has seen it, too.
             host.change(machines.put_back(host.machine, self.now_ms))
-        if self.now_ms - host.frozen_at_ms >= FROZEN_MS:
+        if self.now_ms - host.frozen_at_ms >= FRESH_MS:
             host.inputs = None
+        self.promises.note_run(host)
         self.turn(host, heartbeats)
         host.take(host.machine)
 
@@ -616,9 +639,12 @@ def script(plan: Plan) -> list[tuple[int, bool, Trouble | Press]]:
     return sorted(acts, key=lambda act: (act[0], act[1]), reverse=True)
 
 
-def patience_ms(floors: int, travel_ms: int) -> int:
+def patience_ms(plan: Plan) -> int:
     """Return how long a group may take after the last fault to serve everything that can be lit at once.
 
-    Enough for one car to serve every button with the guard against starvation, generously.
+    Enough for one car to go up, down and up again and open its door everywhere, with time to find a floor and to try a
+    motor that was dead; and if a ghost has taken the calls, with the time until others take them from it.
     """
-    return starvation_ms(floors) + 6 * floors * 3500 + 8 * floors * (travel_ms + 500) + 40_000
+    ghost = any(fault.kind is Kind.GHOST and fault.until_ms == NEVER_MS for fault in plan.faults)
+    guard_ms = 30_000 + 10_000 * plan.floors if ghost else 0
+    return 15_000 + 3 * plan.floors * (plan.travel_ms + 1500) + guard_ms

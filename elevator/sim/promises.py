@@ -1,0 +1,523 @@
+"""What passengers may rely on while a group, or a part of it, is in order; the second judge of a simulated run.
+
+The oracle judges what must hold whatever fails. This one knows what is out of order at each moment, and holds the rest
+to what is promised of it. It looks at buttons, lamps, doors and motors, and at what a node claims and knows; its times
+and its notion of what is in order are its own, so a mistake in the core cannot move them.
+
+At each sweep of a panel:
+ 1. A button found down that was up has been noted, whatever the node or its car is doing, and once only (L5).
+ 2. A car that comes to a floor stops there for its own cab call, and for a hall call going its way that it claims (C1).
+At each door:
+ 3. It stays open a full period after the last hall call was served, after another direction was announced, and after an
+    obstruction was seen to end (D2, C3). Up and down are not served within one period (C2).
+ 4. It opens for some call of that floor only (C1), shuts when its period is over (D1), and is not kept open for ever by
+    somebody who keeps pressing while passengers wait to be carried (C6).
+At each departure:
+ 5. A car does not turn its back on a cab call that lies ahead, nor on passengers who boarded for the direction it
+    announced (C1, C2), and does not leave a hall call behind that it could serve with its open door (C3, C6).
+Where programs run, disks write and datagrams arrive, in each part into which the group is cut:
+ 6. A noted press lights, and a served call darkens, on every panel it concerns, within LAMP_MS (L1, L3, L4).
+ 7. Every lit hall call is claimed by a car that can serve it, soon after the one before it has failed (G3, G4, A2), and
+    not by two. A call that is the only one goes to a car that is nearest, if all are at rest (A1).
+ 8. Nodes that can hear each other do, and those that are gone are taken for gone (G3).
+ 9. A lamp comes on for a call that nobody has served, and goes dark for one that was, also on the panel of a node that
+    has just started without its record or was frozen, if others can tell it (G1, L4).
+At any time:
+10. The floor indicator and the stop lamp show what is, and a car whose stop button is down stands (C7).
+"""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from attrs import define
+
+from elevator.calls import mask
+from elevator.hardware.server import panel_buttons
+from elevator.model import EVERY_CAR, Author, Button, Buttons, Call, Direction, Dot, Fault, Inputs, Motor
+from elevator.node import Node
+from elevator.sim import faults
+from elevator.sim.faults import KILLS, STRANGERS, Kind, Plan
+from elevator.sim.machine import Machine
+from elevator.sim.oracle import DOOR_MS, Host, Oracle, calls_lit, covers
+
+HAMMERED_MS = 14_900
+"""After so long an open door need not serve presses on the spot any more."""
+KEPT_OPEN_MS = 45_000
+"""Longer than that no door is open while its car has a cab call elsewhere."""
+EARLIER_MS = 50
+"""A call that old was known when something was decided."""
+STEADY_MS = 1000
+"""How long a car must have been in order before its conduct is judged."""
+SETTLED_MS = 2500
+"""How long after a change of the network or of programs all live nodes know what there is."""
+LAMP_MS = 30
+SHOWN_MS = 300
+LOOK_MS = 100
+ORPHAN_MS = 700
+"""How long a call may be without a car that can serve it, if nothing changes: 0.6 s, and a look."""
+ORPHAN_AFTER_LOSS_MS = 2500
+LOSS_FORGOTTEN_MS = 15_000
+DISPUTE_MS = 150
+DISPUTE_MAX_MS = 25_000
+"""A call older than that may be taken by every car."""
+NEVER = -(1 << 50)
+
+ABSENT = (*KILLS, Kind.HANG, Kind.BLACKOUT, Kind.FREEZE)
+OF_A_CAR = (Kind.MOTOR, Kind.OBSTRUCT, Kind.STOP)
+
+
+@define(eq=False)
+class Seen:
+    """What has been seen of one car."""
+
+    machine: Machine
+    steady_ms: int = 0
+    """When something of its own was last out of order or put in order."""
+    run_ms: int = 0
+    """When its program last started, ended or went on."""
+    sensed_ms: int = 0
+    stop_ms: int = 0
+    obstructed_ms: int = NEVER
+    """When an obstruction last began or ended."""
+    cleared_ms: int = NEVER
+    """When its program last saw one end while the door was open."""
+    stuck_ms: int | None = None
+    """Since when its motor has been told to run without power."""
+    opened_ms: int | None = None
+    """When its door opened at the present stop."""
+    opened_by: Author | None = None
+    served: tuple[Button, int] | None = None
+    """The last hall call served at the present stop, and when."""
+    acted_ms: int = NEVER
+    """When it last served anything, also what had been served before."""
+    heading: Direction | None = None
+    lit: frozenset[Call] = frozenset()
+    pressed: frozenset[Call] = frozenset()
+    """Buttons that its program has just found down."""
+    pressed_ms: int = NEVER
+    before: tuple[Node, Machine] | None = None
+    """Its program and machine before the sweep under way."""
+
+
+class Promises:
+    """Follows one run. *hosts* are those of the world, *oracle* its other judge, *clock* its time in milliseconds."""
+
+    def __init__(self, plan: Plan, hosts: Sequence[Host], oracle: Oracle, clock: Callable[[], int]) -> None:
+        self.cars = plan.cars
+        self.travel_ms = plan.travel_ms
+        self.hosts = hosts
+        self.oracle = oracle
+        self.clock = clock
+        self.seen: dict[Host, Seen] = {}
+        self.active: list[faults.Fault] = []
+        self.noise = 0
+        """How many faults last that keep nodes from hearing each other properly, or from writing."""
+        self.changed_ms = 0
+        """When the network or a program last changed."""
+        self.links_changed_ms = 0
+        self.cars_changed_ms = 0
+        self.lossy_ms = NEVER
+        self.stranger_ms = NEVER
+        """When a node that should not be there last came or went."""
+        self.due: deque[tuple[int, int, Call, Dot | None]] = deque()
+        """When something happened to a call, at which car, and the press that was made; None: it was served."""
+        self.look_ms = 0
+        self.nearest: dict[Dot, frozenset[int]] = {}
+        """Which cars stood nearest when a call was made while nobody else wanted anything."""
+        self.orphan_ms: dict[tuple[tuple[int, ...], Call], int] = {}
+        self.disputed_ms: dict[Call, int] = {}
+
+    # What happens
+
+    def note_trouble(self, trouble: faults.Fault, begins: bool) -> None:
+        """Take notice of a fault that begins or ends."""
+        now_ms = self.clock()
+        if begins:
+            self.active.append(trouble)
+        else:
+            self.active.remove(trouble)
+        if trouble.kind in OF_A_CAR:
+            self.cars_changed_ms = now_ms
+        else:
+            self.changed_ms = now_ms
+            if trouble.kind not in ABSENT:
+                self.links_changed_ms = now_ms
+        if trouble.kind in (Kind.WEATHER, Kind.DEAF):
+            self.lossy_ms = now_ms
+        if trouble.kind in STRANGERS:
+            self.stranger_ms = now_ms
+        self.noise = sum(self.is_noise(each) for each in self.active)
+        self.orphan_ms.clear()
+        self.disputed_ms.clear()
+        if trouble.kind in (*ABSENT, Kind.SERVER, Kind.STOP, Kind.MOTOR):
+            for host in self.hosts:
+                if host.id == trouble.who or trouble.kind is Kind.BLACKOUT:
+                    self.of(host).steady_ms = now_ms
+
+    @staticmethod
+    def is_noise(trouble: faults.Fault) -> bool:
+        """Tell whether nothing can be judged during *trouble* that depends on what nodes hear of each other."""
+        return trouble.kind not in (*ABSENT, *OF_A_CAR, Kind.SERVER, Kind.CUT)
+
+    def note_run(self, host: Host) -> None:
+        """Take notice of a program that starts, ends or goes on."""
+        seen = self.of(host)
+        self.changed_ms = seen.steady_ms = seen.run_ms = self.clock()
+        seen.heading = None
+        self.orphan_ms.clear()
+        self.disputed_ms.clear()
+
+    def note_swept(self, host: Host, inputs: Inputs | None) -> None:
+        """Take notice of what the program of *host* is going to be told by its panel."""
+        seen, old, now_ms = self.of(host), host.inputs, self.clock()
+        assert host.node is not None
+        seen.before = (host.node, host.machine)
+        seen.pressed, seen.pressed_ms = frozenset(), now_ms
+        if inputs is None:
+            return
+        down, was = inputs.pressed, Buttons() if old is None else old.pressed
+        if down != was:
+            seen.pressed = frozenset(
+                Call(button, floor, host.id if button is Button.CAB else EVERY_CAR)
+                for button, floor in panel_buttons(host.machine.shaft.floors)
+                if (mask(down, button) & ~mask(was, button)) >> floor & 1
+            )
+        if old is not None and old.obstructed and not inputs.obstructed and host.machine.door:
+            seen.cleared_ms = now_ms
+
+    def of(self, host: Host) -> Seen:
+        if host not in self.seen:
+            self.seen[host] = Seen(host.machine)
+        return self.seen[host]
+
+    def is_stranger(self, host: Host) -> bool:
+        """Tell whether *host* should not be there: nothing is promised of it."""
+        return host.id >= self.cars
+
+    # What is judged
+
+    def judge(self, host: Host) -> None:
+        """Judge what has just happened at *host*, and what is due."""
+        if self.is_stranger(host):
+            self.oracle.happened.clear()
+            return
+        seen = self.of(host)
+        if self.oracle.happened:
+            self.take_happened()
+        if seen.pressed and seen.pressed_ms == self.clock() and host.node is not None and host.machine.door:
+            self.take_spot(host, seen, host.node)
+        if host.machine is not seen.machine:
+            self.judge_machine(host, seen)
+        now_ms = self.clock()
+        while self.due and self.due[0][0] + LAMP_MS <= now_ms:
+            self.judge_lamp(*self.due.popleft())
+        if now_ms >= self.look_ms:
+            self.look_ms = now_ms + LOOK_MS
+            self.look()
+
+    def take_happened(self) -> None:
+        now_ms = self.clock()
+        for host, call, dot, first in self.oracle.happened:
+            seen = self.of(host)
+            if dot is not None:
+                if seen.pressed_ms != now_ms or call not in seen.pressed:
+                    self.oracle.fail(f"node {host.id} noted {call} without a new press")
+                self.due.append((now_ms, host.id, call, dot))
+                if len(self.oracle.open) == 1 and call.button is not Button.CAB:
+                    self.note_nearest(call, dot)
+                continue
+            seen.acted_ms = now_ms
+            if first:
+                self.due.append((now_ms, host.id, call, None))
+                self.note_served(host, seen, call)
+        self.oracle.happened.clear()
+
+    def note_nearest(self, call: Call, dot: Dot) -> None:
+        """Note who is to serve the only call there is, if all cars are in order and at rest."""
+        machines = [host.machine for host in self.hosts]
+        at_rest = all(not machine.door and not machine.shaft.motor for machine in machines)
+        steady = all(self.is_steady(host, self.of(host)) for host in self.hosts)
+        if not at_rest or not steady or self.active or not self.is_settled(self.clock()):
+            return
+        ways = {
+            host.id: abs(host.machine.sensed - call.floor) for host in self.hosts if host.machine.sensed is not None
+        }
+        self.nearest[dot] = frozenset(id for id, way in ways.items() if way == min(ways.values()))
+
+    def take_spot(self, host: Host, seen: Seen, node: Node) -> None:
+        """Take notice of presses that were served in the turn in which they were made: no node ever told of them."""
+        for call in seen.pressed - set(node.calls.live.values()):
+            if call.floor == host.machine.sensed:
+                seen.acted_ms = self.clock()
+                self.note_served(host, seen, call)
+
+    def note_served(self, host: Host, seen: Seen, call: Call) -> None:
+        if call.button is Button.CAB:
+            return
+        now_ms = self.clock()
+        if seen.served and seen.machine.door and self.opened_itself(host, seen):
+            button, ms = seen.served
+            if button is not call.button and now_ms - ms < DOOR_MS:
+                self.oracle.fail(f"car {host.id} served up and down within {now_ms - ms} ms")
+        seen.served = (call.button, now_ms)
+
+    def opened_itself(self, host: Host, seen: Seen) -> bool:
+        return host.node is not None and host.node.me == seen.opened_by
+
+    def judge_machine(self, host: Host, seen: Seen) -> None:
+        now_ms, old, new = self.clock(), seen.machine, host.machine
+        seen.machine = new
+        if new.sensed != old.sensed:
+            seen.sensed_ms = now_ms
+        if new.stop != old.stop:
+            seen.stop_ms = now_ms
+        if new.obstructed != old.obstructed:
+            seen.obstructed_ms = now_ms
+        running = new.shaft.motor is not Motor.STOP
+        if not running or new.shaft.powered:
+            seen.stuck_ms = None
+        elif seen.stuck_ms is None:
+            seen.stuck_ms = now_ms
+        if new.lamps != old.lamps:
+            lit = frozenset(calls_lit(host))
+            self.judge_lit(host, sorted(lit - seen.lit), sorted(seen.lit - lit))
+            seen.lit = lit
+        if new.door and not old.door:
+            self.judge_opening(host, seen)
+        elif old.door and not new.door:
+            self.judge_shutting(host, seen)
+        if running and new.shaft.motor is not old.shaft.motor:
+            self.judge_departure(host, seen, Direction(new.shaft.motor))
+
+    def judge_opening(self, host: Host, seen: Seen) -> None:
+        now_ms = self.clock()
+        seen.opened_ms = now_ms
+        seen.opened_by = None if host.node is None else host.node.me
+        if seen.served and seen.served[1] != now_ms:
+            seen.served = None
+        if host.node is not None and seen.acted_ms != now_ms:
+            self.oracle.fail(f"car {host.id} opened its door and served nothing")
+
+    def judge_shutting(self, host: Host, seen: Seen) -> None:
+        if not self.opened_itself(host, seen):
+            return
+        now_ms = self.clock()
+        if seen.served and now_ms - seen.served[1] < DOOR_MS:
+            self.oracle.fail(f"the door of car {host.id} shut {now_ms - seen.served[1]} ms after it served a hall call")
+        if now_ms - seen.cleared_ms < DOOR_MS:
+            self.oracle.fail(f"the door of car {host.id} shut {now_ms - seen.cleared_ms} ms after an obstruction")
+
+    def judge_departure(self, host: Host, seen: Seen, direction: Direction) -> None:
+        heading, opened_ms, served = seen.heading, seen.opened_ms, seen.served
+        by_itself = self.opened_itself(host, seen)
+        seen.heading, seen.opened_ms, seen.served = direction, None, None
+        floor, now_ms, node = host.machine.sensed, self.clock(), host.node
+        if floor is None or node is None or not self.is_steady(host, seen):
+            return
+        decided_ms = now_ms if opened_ms is None else opened_ms  # An opening car may announce another direction,
+        if opened_ms is not None and by_itself and served is not None:  # and is then bound to it.
+            heading, decided_ms = (Direction.UP if served[0] is Button.UP else Direction.DOWN), now_ms
+        could_serve = opened_ms is not None and by_itself and now_ms - opened_ms < HAMMERED_MS
+        left = Call(Button.UP if direction is Direction.UP else Button.DOWN, floor, EVERY_CAR)
+        for dot, call in node.calls.live.items():
+            born_ms = self.oracle.born[dot]
+            behind = heading is not None and direction is not heading and (call.floor - floor) * heading > 0
+            if call.car == host.id and behind and born_ms <= decided_ms - EARLIER_MS:
+                self.oracle.fail(f"car {host.id} turned away from {call}")
+            known = born_ms <= now_ms - EARLIER_MS and (dot.author == node.me or self.is_settled(born_ms))
+            if call == left and could_serve and known:
+                self.oracle.fail(f"car {host.id} left {call} behind with its door just shut")
+
+    def judge_swept(self, host: Host) -> None:
+        """Judge the turn that a program has just taken after a sweep."""
+        if self.is_stranger(host):
+            return
+        seen, node = self.of(host), host.node
+        assert seen.before is not None
+        (before, machine), seen.before = seen.before, None
+        if node is None:
+            return
+        now_ms = self.clock()
+        fresh = {
+            call for dot, call in node.calls.live.items() if dot.author == node.me and self.oracle.born[dot] == now_ms
+        }
+        counted = node.calls.seen.get(node.me, 0) > before.calls.seen.get(node.me, 0)
+        for call in sorted(seen.pressed - fresh):
+            if not (counted and host.machine.door and host.machine.sensed == call.floor):
+                self.oracle.fail(f"node {host.id} missed a press of {call}")
+        floor, motor = machine.sensed, machine.shaft.motor
+        if before.inputs is None or floor is None or floor == before.inputs.floor or not motor or host.machine.door:
+            return
+        if self.is_steady(host, seen) and before.drive.fault is Fault.NONE:
+            if (node.share.up if motor is Motor.UP else node.share.down) >> floor & 1:
+                self.oracle.fail(f"car {host.id} passes a hall call at floor {floor} that it claims")
+            if Call(Button.CAB, floor, host.id) in node.calls.live.values():
+                self.oracle.fail(f"car {host.id} passes its cab call to floor {floor}")
+
+    def judge_lamp(self, at_ms: int, car: int, call: Call, dot: Dot | None) -> None:
+        """Judge what has become of a press, or of a service, LAMP_MS later."""
+        pressed = dot is not None
+        nearest = self.nearest.pop(dot, None) if dot is not None else None
+        if not self.is_settled(at_ms) or not self.is_present(self.hosts[car]):
+            return
+        if (dot not in self.oracle.open) if pressed else (call in self.oracle.open.values()):
+            return
+        if nearest is not None:
+            takers = {host.id for host in self.hosts if host.node is not None and self.claims(host.node, call)}
+            if not nearest & takers:
+                self.oracle.fail(f"{call} is left to {sorted(takers)}, and {sorted(nearest)} are nearer")
+        for host in self.hosts:
+            concerned = self.shows(host) and self.part(host) == self.part(self.hosts[car])
+            if call.button is Button.CAB:
+                concerned = concerned and host.id == call.car
+            if concerned and (call in calls_lit(host)) != pressed:
+                state = "dark" if pressed else "lit"
+                self.oracle.fail(f"{call} is still {state} at car {host.id}, {self.clock() - at_ms} ms later")
+
+    def judge_lit(self, host: Host, lit: Sequence[Call], dark: Sequence[Call]) -> None:
+        """Judge lamps that have come on or gone dark where others know better, and are there to tell."""
+        others = self.neighbours(host)
+        if host.node is None or not others:
+            return
+        for call in dark:
+            if any(call == c and dot in self.oracle.open for other in others for dot, c in other.durable.live.items()):
+                self.oracle.fail(f"{call} goes dark at car {host.id}, and others know that it was not served")
+        now_ms = self.clock()
+        for call in lit:
+            if call not in self.oracle.open.values() and now_ms - self.oracle.served_at_ms.get(call, 0) > EARLIER_MS:
+                self.oracle.fail(f"{call} is lit again at car {host.id}, and others know that it was served")
+            dots = [dot for dot, c in host.node.calls.live.items() if c == call]
+            for other in others if self.is_settled(now_ms) else ():
+                if call not in other.durable.live.values() and not any(covers(other.durable.seen, dot) for dot in dots):
+                    self.oracle.fail(f"{call} is lit at car {host.id} and not on the disk of node {other.id}")
+
+    def neighbours(self, host: Host) -> list[Host]:
+        """Return the other nodes of this one's part that have been in touch for long."""
+        now_ms = self.clock()
+        if self.noise or now_ms - self.links_changed_ms < SETTLED_MS:
+            return []
+        part = self.part(host)
+        others = (other for other in self.hosts if other is not host and self.is_present(other))
+        return [other for other in others if self.part(other) == part and now_ms - self.of(other).run_ms >= SETTLED_MS]
+
+    def look(self) -> None:
+        """Judge what takes no event to go wrong."""
+        for host in self.hosts[: self.cars]:
+            seen = self.of(host)
+            if host.machine is not seen.machine:
+                self.judge_machine(host, seen)
+            if self.shows(host):
+                self.judge_panel(host, seen)
+        if self.noise:
+            return
+        settled = self.is_settled(self.clock()) and self.clock() - self.lossy_ms > LOSS_FORGOTTEN_MS
+        parts: dict[tuple[int, ...], list[Host]] = {}
+        for host in self.hosts[: self.cars]:
+            if self.is_present(host):
+                parts.setdefault(self.part(host), []).append(host)
+        for part, hosts in parts.items():
+            self.judge_claims(part, hosts)
+            if settled:
+                self.judge_hearing(hosts)
+
+    def judge_panel(self, host: Host, seen: Seen) -> None:
+        machine, now_ms = host.machine, self.clock()
+        if now_ms - max(seen.steady_ms, seen.stop_ms) >= SHOWN_MS:
+            if machine.stop_lamp != machine.stop:
+                self.oracle.fail(f"the stop lamp of car {host.id} is {'lit' if machine.stop_lamp else 'dark'}")
+            if machine.stop and machine.shaft.motor:
+                self.oracle.fail(f"car {host.id} runs while its stop button is down")
+        if not self.is_steady(host, seen):
+            return
+        shown = machine.indicator == machine.sensed or machine.sensed is None
+        if not shown and now_ms - seen.sensed_ms >= SHOWN_MS:
+            self.oracle.fail(f"the indicator of car {host.id} shows {machine.indicator} at floor {machine.sensed}")
+        if not machine.door or seen.opened_ms is None or machine.obstructed:
+            return
+        since_ms = max(seen.opened_ms, seen.acted_ms, seen.obstructed_ms, seen.steady_ms)
+        if now_ms - since_ms > DOOR_MS + SHOWN_MS:
+            self.oracle.fail(f"the door of car {host.id} stays open for nothing")
+        long_ago_ms = now_ms - KEPT_OPEN_MS
+        if max(seen.opened_ms, seen.obstructed_ms, seen.steady_ms) < long_ago_ms:
+            for dot, call in self.oracle.open.items():
+                if call.car == host.id and call.floor != machine.sensed and self.oracle.born[dot] < long_ago_ms:
+                    self.oracle.fail(f"car {host.id} is kept from {call} by an open door")
+
+    def judge_claims(self, part: tuple[int, ...], hosts: Sequence[Host]) -> None:
+        """Judge whether in one part of the group each lit hall call is taken, and by one car only."""
+        now_ms = self.clock()
+        serving = [host for host in hosts if self.can_serve(host)]
+        nodes = [host.node for host in serving if host.node is not None]
+        lit = {call for host in hosts if self.shows(host) for call in calls_lit(host)}
+        allowed_ms = ORPHAN_MS if now_ms - self.lossy_ms > LOSS_FORGOTTEN_MS else ORPHAN_AFTER_LOSS_MS
+        for call in lit:
+            if call.button is Button.CAB:
+                continue
+            if not serving or any(self.claims(node, call) for node in nodes):
+                self.orphan_ms.pop((part, call), None)
+            elif now_ms - self.orphan_ms.setdefault((part, call), now_ms) > allowed_ms:
+                self.oracle.fail(f"no car that could serves {call}")
+        self.judge_disputes(serving)
+
+    def judge_hearing(self, hosts: Sequence[Host]) -> None:
+        """Judge whether the nodes of one part say that they hear each other, and nobody else."""
+        everybody = sum(1 << host.id for host in hosts)
+        for host in hosts:
+            assert host.node is not None
+            hears = 0 if host.node.said is None else host.node.said.hears
+            if hears | 1 << host.id != everybody:
+                self.oracle.fail(f"node {host.id} hears {hears:b} of {everybody:b}")
+
+    @staticmethod
+    def claims(node: Node, call: Call) -> bool:
+        return bool((node.share.up if call.button is Button.UP else node.share.down) >> call.floor & 1)
+
+    def judge_disputes(self, hosts: Sequence[Host]) -> None:
+        now_ms = self.clock()
+        since_ms = max(self.changed_ms, self.cars_changed_ms)
+        able = [host.node for host in hosts if host.node is not None and host.node.drive.fault is Fault.NONE]
+        for dot, call in self.oracle.open.items():
+            born_ms = self.oracle.born[dot]
+            if call.button is Button.CAB or born_ms < since_ms or now_ms - born_ms > DISPUTE_MAX_MS:
+                continue
+            if sum(self.claims(node, call) for node in able) < 2:
+                self.disputed_ms.pop(call, None)
+            elif now_ms - self.disputed_ms.setdefault(call, now_ms) > DISPUTE_MS:
+                self.oracle.fail(f"two cars keep claiming {call}")
+
+    # What is in order
+
+    def is_steady(self, host: Host, seen: Seen) -> bool:
+        """Tell whether *host* and its car have been in order for a while."""
+        if host.node is None or self.clock() - max(seen.steady_ms, self.stranger_ms) < STEADY_MS:
+            return False
+        strangers = any(trouble.kind in STRANGERS for trouble in self.active)  # Whose cab calls may be under its id.
+        return not strangers and not any(host.has(kind) for kind in (*ABSENT, Kind.SERVER, Kind.STOP, Kind.MOTOR))
+
+    def is_settled(self, at_ms: int) -> bool:
+        """Tell whether nothing that matters to what nodes hear had changed for a while at *at_ms*, nor has since."""
+        return not self.noise and at_ms - self.changed_ms >= SETTLED_MS
+
+    @staticmethod
+    def is_present(host: Host) -> bool:
+        return host.node is not None and not any(host.has(kind) for kind in ABSENT)
+
+    def shows(self, host: Host) -> bool:
+        """Tell whether the panel of *host* can show what its program wants."""
+        return self.is_present(host) and not host.has(Kind.SERVER)
+
+    def part(self, host: Host) -> tuple[int, ...]:
+        """Name the part of the group to which a node can speak."""
+        return tuple(cut.who >> host.id & 1 for cut in self.active if cut.kind is Kind.CUT)
+
+    def can_serve(self, host: Host) -> bool:
+        """Tell whether the car of *host* could serve a call, or cannot know yet that it could not."""
+        seen, machine, now_ms = self.of(host), host.machine, self.clock()
+        if host.has(Kind.SERVER) or machine.stop:
+            return False
+        if seen.stuck_ms is not None and now_ms - seen.stuck_ms > max(self.travel_ms, 2000) * 21 // 20 + 1200:
+            return False
+        if machine.door and machine.obstructed:
+            held_ms = max(seen.opened_ms or 0, seen.acted_ms, seen.obstructed_ms, seen.steady_ms)
+            return now_ms - held_ms <= DOOR_MS + 1000
+        return True
