@@ -82,6 +82,8 @@ TAKE_OVER_MS = (5, 60)
 """The least and the longest time from the end of a worker to the first turn of the next."""
 STRANGERS = (Kind.TWIN, Kind.MISFIT)
 """Nodes that should not be there. One at a time; its panel is the one after the last car's."""
+GHOSTS = (Kind.GHOST, Kind.SHIRKER)
+"""Nodes that never leave once they have come."""
 LASTING = (Kind.DEAF, Kind.MOTOR, Kind.OBSTRUCT, Kind.STOP, Kind.SERVER, Kind.KILL, Kind.GHOST, Kind.GHOST)
 
 SHARES = {

@@ -36,7 +36,7 @@ from elevator.hardware.server import panel_buttons
 from elevator.model import EVERY_CAR, Author, Button, Buttons, Call, Direction, Dot, Fault, Inputs, Motor
 from elevator.node import Node
 from elevator.sim import faults
-from elevator.sim.faults import KILLS, STRANGERS, Kind, Plan
+from elevator.sim.faults import GHOSTS, KILLS, STRANGERS, Kind, Plan
 from elevator.sim.machine import Machine
 from elevator.sim.oracle import DOOR_MS, Host, Oracle, calls_lit, covers
 
@@ -122,6 +122,8 @@ class Promises:
         self.due: deque[tuple[int, int, Call, Dot | None]] = deque()
         """When something happened to a call, at which car, and the press that was made; None: it was served."""
         self.look_ms = 0
+        self.wanted_ms: dict[Call, int] = {}
+        """When each call was made first since it was last served."""
         self.nearest: dict[Dot, frozenset[int]] = {}
         """Which cars stood nearest when a call was made while nobody else wanted anything."""
         self.orphan_ms: dict[tuple[tuple[int, ...], Call], int] = {}
@@ -134,7 +136,7 @@ class Promises:
         now_ms = self.clock()
         if begins:
             self.active.append(trouble)
-        else:
+        elif trouble.kind not in GHOSTS:  # They never leave.
             self.active.remove(trouble)
         if trouble.kind in OF_A_CAR:
             self.cars_changed_ms = now_ms
@@ -223,11 +225,13 @@ class Promises:
                 if seen.pressed_ms != now_ms or call not in seen.pressed:
                     self.oracle.fail(f"node {host.id} noted {call} without a new press")
                 self.due.append((now_ms, host.id, call, dot))
+                self.wanted_ms.setdefault(call, now_ms)
                 if len(self.oracle.open) == 1 and call.button is not Button.CAB:
                     self.note_nearest(call, dot)
                 continue
             seen.acted_ms = now_ms
             if first:
+                self.wanted_ms.pop(call, None)
                 self.due.append((now_ms, host.id, call, None))
                 self.note_served(host, seen, call)
         self.oracle.happened.clear()
@@ -295,7 +299,7 @@ class Promises:
         seen.opened_by = None if host.node is None else host.node.me
         if seen.served and seen.served[1] != now_ms:
             seen.served = None
-        if host.node is not None and seen.acted_ms != now_ms:
+        if host.node is not None and seen.acted_ms != now_ms and now_ms - seen.run_ms >= STEADY_MS:
             self.oracle.fail(f"car {host.id} opened its door and served nothing")
 
     def judge_shutting(self, host: Host, seen: Seen) -> None:
@@ -408,7 +412,7 @@ class Promises:
                 self.judge_machine(host, seen)
             if self.shows(host):
                 self.judge_panel(host, seen)
-        if self.noise:
+        if self.noise or self.clock() - self.stranger_ms < SETTLED_MS:
             return
         settled = self.is_settled(self.clock()) and self.clock() - self.lossy_ms > LOSS_FORGOTTEN_MS
         parts: dict[tuple[int, ...], list[Host]] = {}
@@ -476,9 +480,8 @@ class Promises:
         now_ms = self.clock()
         since_ms = max(self.changed_ms, self.cars_changed_ms)
         able = [host.node for host in hosts if host.node is not None and host.node.drive.fault is Fault.NONE]
-        for dot, call in self.oracle.open.items():
-            born_ms = self.oracle.born[dot]
-            if call.button is Button.CAB or born_ms < since_ms or now_ms - born_ms > DISPUTE_MAX_MS:
+        for call, wanted_ms in self.wanted_ms.items():
+            if call.button is Button.CAB or wanted_ms < since_ms or now_ms - wanted_ms > DISPUTE_MAX_MS:
                 continue
             if sum(self.claims(node, call) for node in able) < 2:
                 self.disputed_ms.pop(call, None)

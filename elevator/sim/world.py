@@ -260,7 +260,7 @@ class World:
         self.encoders = [Encoder(GROUP) for _ in range(plan.cars + 1)]
         shaft = Shaft(plan.floors, plan.travel_ms)
         for id in range(plan.cars):
-            drawn = evolve(shaft, place=self.rng.randint(0, end(shaft)))
+            drawn = evolve(shaft, place=min(self.rng.randint(0, end(shaft)), end(shaft) - 1))
             machine = machines.machine(put(shaft, plan.at[id], 0) if plan.at else drawn)
             self.hosts.append(Host(self, id, machine, id, plan.floors))
         for host in self.hosts:
