@@ -15,6 +15,7 @@ from elevator.sim import passengers
 from elevator.sim import shaft as physics
 from elevator.sim.machine import Machine
 from elevator.sim.passengers import (
+    ARRIVED_KEPT,
     BOARDING_MS,
     LOOK_MS,
     PATIENCE_MS,
@@ -58,20 +59,6 @@ def after(crowd: Crowd, *moments: tuple[int, list[Machine]]) -> tuple[Passenger,
 AWAY = [car(3), car(3)]
 LIT = [car(3, up=0b10), car(3)]
 HERE = [car(3), car(1, door=True)]
-
-
-@pytest.mark.parametrize(
-    ("profile", "coming", "going"), [("up", 0.85, 0.05), ("down", 0.05, 0.85), ("inter", 0.0, 0.0), ("lunch", 0.4, 0.4)]
-)
-def test_the_profile_says_who_goes_where(profile: str, coming: float, going: float) -> None:
-    floors = 8
-    traffic = Traffic(seed=1, cars=2, floors=floors, per_minute=20, profile=Profile(profile))
-    trips = [trip for number in range(4000) if (trip := passengers.draw(traffic, number, 0))]
-    rest = (1 - coming - going) / floors  # go from or to the entrance as from or to any floor
-    from_entrance = sum(trip.origin == 0 for trip in trips) / len(trips)
-    to_entrance = sum(trip.destination == 0 for trip in trips) / len(trips)
-    assert abs(from_entrance - coming - rest) < 0.02
-    assert abs(to_entrance - going - rest) < 0.02
 
 
 def test_comes_in_time_and_presses() -> None:
@@ -168,28 +155,95 @@ def test_tally_counts_those_who_still_wait() -> None:
     assert tally == passengers.Tally(1, 0, 3000.0, 3000)
 
 
+def test_figures_outlive_the_passengers_that_are_remembered() -> None:
+    crowd = passengers.crowd(evolve(TRAFFIC, per_minute=600))
+    waits, seen = [], set()
+    for now_ms in range(0, 100_000, 50):
+        everywhere = [car((floor + now_ms // 1000) % FLOORS, door=True) for floor in range(FLOORS)]
+        crowd, _ = passengers.step(crowd, everywhere, now_ms)
+        for each in crowd.arrived:
+            if each.trip.number not in seen:
+                seen.add(each.trip.number)
+                waits.append(passengers.waited_ms(each))
+    tally = passengers.tally(evolve(crowd, here=()), 100_000)
+    assert len(crowd.arrived) == ARRIVED_KEPT < tally.served == len(waits)
+    assert tally == passengers.Tally(len(waits), 0, statistics.mean(waits), max(waits))
+
+
 # Who comes
 
 
 def test_the_traffic_is_mixed_and_as_dense_as_asked_for() -> None:
     traffic = evolve(TRAFFIC, until_ms=100 * 60_000)
-    trips = []
+    drawn = []
     trip = passengers.draw(traffic, 0, 0)
     while trip is not None:
-        trips.append(trip)
+        drawn.append(trip)
         trip = passengers.draw(traffic, trip.number + 1, trip.at_ms)
-    assert 1800 < len(trips) < 2200
-    gaps = [after.at_ms - before.at_ms for before, after in pairwise(trips)]
+    assert 1800 < len(drawn) < 2200
+    gaps = [after.at_ms - before.at_ms for before, after in pairwise(drawn)]
     assert 2700 < statistics.mean(gaps) < 3300
     assert 2700 < statistics.stdev(gaps) < 3300  # as large as the mean: a Poisson process
-    up = sum(each.origin == 0 for each in trips) / len(trips)
-    down = sum(each.destination == 0 for each in trips) / len(trips)
+    up = sum(each.origin == 0 for each in drawn) / len(drawn)
+    down = sum(each.destination == 0 for each in drawn) / len(drawn)
     assert 0.4 < up < 0.55
     assert 0.4 < down < 0.55
-    assert {each.panel for each in trips} == {0, 1}
+    assert {each.panel for each in drawn} == {0, 1}
 
 
-@given(st.builds(Traffic, st.integers(), st.integers(1, 64), st.integers(2, 64), st.floats(0.1, 1e4)), st.integers(0))
+def trips(traffic: Traffic, count: int) -> list[Trip]:
+    drawn = [passengers.draw(traffic, number, 0) for number in range(count)]
+    return [trip for trip in drawn if trip is not None]
+
+
+@pytest.mark.parametrize(
+    ("profile", "from_entrance", "to_entrance"),
+    [
+        (Profile.UP, 0.85, 0.05),
+        (Profile.DOWN, 0.05, 0.85),
+        (Profile.LUNCH, 0.4, 0.4),
+        (Profile.INTER, 0, 0),
+    ],
+)
+def test_profiles_say_where_people_go(profile: Profile, from_entrance: float, to_entrance: float) -> None:
+    drawn = trips(evolve(TRAFFIC, floors=64, profile=profile), 3000)
+    assert abs(sum(each.origin == 0 for each in drawn) / 3000 - from_entrance) < 0.05
+    assert abs(sum(each.destination == 0 for each in drawn) / 3000 - to_entrance) < 0.05
+
+
+def test_nobody_comes_at_no_rate_and_people_come_again_when_asked_to() -> None:
+    crowd = passengers.redirect(passengers.crowd(TRAFFIC), 0, Profile.LUNCH, 500)
+    assert crowd.coming is None
+    crowd, presses = passengers.step(crowd, AWAY, 10**6)
+    assert (crowd.here, presses, passengers.wake_at_ms(crowd)) == ((), (), None)
+    crowd = passengers.redirect(crowd, 60, Profile.UP, 10**6)
+    assert crowd.coming is not None
+    assert crowd.coming.at_ms > 10**6
+
+
+def test_a_change_of_rate_draws_nobody_twice() -> None:
+    crowd, seen = passengers.crowd(evolve(TRAFFIC, per_minute=60)), []
+    for now_ms in range(0, 60_000, 100):
+        if now_ms % 1700 == 0:
+            rate = (0, 30, 200)[now_ms // 1700 % 3]
+            crowd = passengers.redirect(crowd, rate, Profile.LUNCH, now_ms)
+        crowd, _ = passengers.step(crowd, AWAY, now_ms)
+        seen = [each.trip.number for each in crowd.here]
+    assert seen == list(range(len(seen)))
+    assert len(seen) > 10
+
+
+@given(
+    st.builds(
+        Traffic,
+        st.integers(),
+        st.integers(1, 64),
+        st.integers(2, 64),
+        st.floats(0.1, 1e4),
+        profile=st.sampled_from(Profile),
+    ),
+    st.integers(0),
+)
 def test_every_trip_is_possible(traffic: Traffic, number: int) -> None:
     trip = passengers.draw(traffic, number, 77)
     assert trip is not None

@@ -3,7 +3,7 @@
 Rules:
 - People come as a Poisson process drawn from a seed: from the entrance up, from above down to it, and between any two
   floors, in shares that the profile names. Each passenger is drawn from the seed and his number alone, so any stretch
-  of the traffic can be drawn again.
+  of the traffic can be drawn again. Rate and profile may change at any time.
 - A passenger presses his hall button on some panel and waits. He boards a car that stands at his floor, door open,
   and the lamp of his direction dark on that car's panel: a dark lamp announces the direction. For the first
   LOOK_MS after a press he trusts no dark lamp, because it may not have had the time to light.
@@ -27,6 +27,8 @@ from elevator.sim.machine import Machine
 LOOK_MS = 500
 BOARDING_MS = 400
 PATIENCE_MS = 1500
+ARRIVED_KEPT = 200
+"""Passengers that are remembered one by one; of those before them only the figures are."""
 
 
 class Stage(Enum):
@@ -86,6 +88,7 @@ class Traffic:
     cars: int
     floors: int
     per_minute: float
+    """0: nobody comes."""
     start_ms: int = 0
     until_ms: int | None = None
     profile: Profile = Profile.LUNCH
@@ -112,6 +115,15 @@ class Passenger:
 
 
 @frozen
+class Past:
+    """The figures of passengers who have arrived and are no longer remembered one by one."""
+
+    served: int = 0
+    waited_ms: int = 0
+    longest_ms: int = 0
+
+
+@frozen
 class Crowd:
     """All passengers of one traffic."""
 
@@ -119,6 +131,10 @@ class Crowd:
     coming: Trip | None
     here: tuple[Passenger, ...] = ()
     arrived: tuple[Passenger, ...] = ()
+    """The latest of those who have arrived, at most ARRIVED_KEPT."""
+    past: Past = Past()
+    next: int = 0
+    """The number of whoever comes next when nobody is coming."""
 
 
 @frozen
@@ -136,8 +152,17 @@ def crowd(traffic: Traffic) -> Crowd:
     return Crowd(traffic, draw(traffic, 0, traffic.start_ms))
 
 
+def redirect(crowd: Crowd, per_minute: float, profile: Profile, now_ms: int) -> Crowd:
+    """Let people come at another rate, 0 for not at all, and with another *profile* from *now_ms* on."""
+    traffic = evolve(crowd.traffic, per_minute=per_minute, profile=profile)
+    number = crowd.next if crowd.coming is None else crowd.coming.number
+    return evolve(crowd, traffic=traffic, coming=draw(traffic, number, now_ms), next=number)
+
+
 def draw(traffic: Traffic, number: int, after_ms: int) -> Trip | None:
     """Return the trip of passenger *number*, who comes after one that came at *after_ms*; None if it is too late."""
+    if not traffic.per_minute:
+        return None
     rng = random.Random(f"{traffic.seed}/{number}")
     at_ms = after_ms + round(rng.expovariate(traffic.per_minute / 60_000))
     if traffic.until_ms is not None and at_ms >= traffic.until_ms:
@@ -162,10 +187,18 @@ def direction(trip: Trip) -> Direction:
 def tally(crowd: Crowd, now_ms: int) -> Tally:
     """Count how the passengers fared; whoever still waits has waited until *now_ms*."""
     in_a_car = [each for each in (*crowd.arrived, *crowd.here) if each.stage in (Stage.RIDING, Stage.ARRIVED)]
-    boarded = [each.in_at_ms - each.trip.at_ms for each in in_a_car]
+    boarded = [waited_ms(each) for each in in_a_car]
     waiting = [now_ms - each.trip.at_ms for each in crowd.here if each.stage not in (Stage.RIDING, Stage.ARRIVED)]
-    mean = sum(boarded) / len(boarded) if boarded else 0.0
-    return Tally(len(crowd.arrived), len(crowd.here), mean, max(boarded + waiting, default=0))
+    past = crowd.past
+    count = past.served + len(boarded)
+    mean = (past.waited_ms + sum(boarded)) / count if count else 0.0
+    longest = max([past.longest_ms, *boarded, *waiting])
+    return Tally(past.served + len(crowd.arrived), len(crowd.here), mean, longest)
+
+
+def waited_ms(passenger: Passenger) -> int:
+    """Return how long a passenger who rides, or has arrived, waited: from coming to being in a car."""
+    return passenger.in_at_ms - passenger.trip.at_ms
 
 
 def wake_at_ms(crowd: Crowd) -> int | None:
@@ -191,13 +224,24 @@ def step(crowd: Crowd, machines: Sequence[Machine], now_ms: int) -> tuple[Crowd,
         (arrived if moved.stage is Stage.ARRIVED else here).append(moved)
         if press is not None:
             presses.append(press)
-    coming = crowd.coming
+    coming, number = crowd.coming, crowd.next
     while coming is not None and coming.at_ms <= now_ms:
         here.append(Passenger(coming, coming.panel, now_ms, now_ms, dark_since_ms=now_ms))
         presses.append(_hall_button(coming, coming.panel))
-        coming = draw(crowd.traffic, coming.number + 1, coming.at_ms)
-    done = (*crowd.arrived, *arrived) if arrived else crowd.arrived
-    return evolve(crowd, coming=coming, here=tuple(here), arrived=done), tuple(presses)
+        number = coming.number + 1
+        coming = draw(crowd.traffic, number, coming.at_ms)
+    crowd = evolve(crowd, coming=coming, here=tuple(here), next=number)
+    return (_remember(crowd, arrived) if arrived else crowd), tuple(presses)
+
+
+def _remember(crowd: Crowd, arrived: list[Passenger]) -> Crowd:
+    """Add those who have *arrived*; of the oldest keep the figures only."""
+    known = (*crowd.arrived, *arrived)
+    kept, gone = known[-ARRIVED_KEPT:], known[:-ARRIVED_KEPT]
+    waits = [waited_ms(each) for each in gone]
+    past = crowd.past
+    past = Past(past.served + len(gone), past.waited_ms + sum(waits), max([past.longest_ms, *waits]))
+    return evolve(crowd, arrived=kept, past=past)
 
 
 def act(passenger: Passenger, machines: Sequence[Machine], now_ms: int) -> tuple[Passenger, Pressed | None]:
