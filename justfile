@@ -10,7 +10,7 @@ warnings := "-std=c11 -O2 -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror
 _default:
     @"{{just_executable()}}" --list --unsorted
 
-# Show a simulated building with real nodes in this terminal.
+# Show a simulated building with real nodes on a page and in this terminal.
 demo *ARGS: (_venv "runtime")
     @{{python}} -m elevator demo "$@"
 

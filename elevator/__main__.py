@@ -23,8 +23,8 @@ itself is an elevator server (the lab's, or a simulator) on --host and --port, w
 """
 COMMANDS = """\
 other commands (each has its own --help):
-  elevator demo      a simulated building with simulated elevators, real nodes and passengers, in this terminal
-  elevator sim       simulated elevators for controllers to connect to
+  elevator demo      a simulated building with real nodes and passengers, on a page and in this terminal
+  elevator sim       simulated elevators for controllers to connect to, in this terminal and on a page
   elevator soak      whole groups in virtual time with every fault, seed by seed: can a call be lost?
 """
 
@@ -45,9 +45,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
             return demo.main(arguments[1:])
         case ["sim"]:
-            from elevator.sim import server
+            from elevator.sim import command
 
-            return server.main(arguments[1:])
+            return command.main(arguments[1:])
         case ["soak"]:
             from elevator import soak
 

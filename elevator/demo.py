@@ -1,12 +1,14 @@
-"""`elevator demo`: simulated elevators, real nodes and passengers, in one terminal.
+"""`elevator demo`: simulated elevators, real nodes and passengers, on a page and in the terminal.
 
 Rules:
 - The elevators are simulated in this process; each node is a process of its own, as it would be in the lab, and speaks
-  to its elevator over TCP and to the other nodes over UDP broadcast, all on loopback.
+  to its elevator over TCP and to the other nodes over UDP, all on loopback and through a relay that can lose and cut.
+- On the page nodes can be killed, frozen and unplugged. Of what happens to a node only that which nobody asked for
+  counts when the demo is judged in the end.
 - Nothing outlives the demo, however it ends. All nodes are in one process group, led by a keeper that waits on a pipe
   from this process: the kernel shuts it when this process is gone, and the keeper ends the whole group.
-- One loop: the elevators' select, every LOOK_MS a look at passengers and nodes, every DRAW_MS a picture.
-- Without a terminal there are plain lines instead of pictures.
+- One loop: the elevators' select, every LOOK_MS a look at passengers and nodes, every SHOW_MS the page, every DRAW_MS a
+  picture. Without a terminal there are plain lines instead of pictures.
 """
 
 import os
@@ -21,7 +23,7 @@ import time
 from argparse import Namespace
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import FrameType
 
@@ -33,15 +35,19 @@ from rich.text import Text
 import elevator
 from elevator.model import MAX_CARS, MAX_FLOORS, Direction, Motor
 from elevator.sim import machine as machines
-from elevator.sim import passengers
+from elevator.sim import passengers, view
 from elevator.sim import shaft as physics
+from elevator.sim.lobby import LOOK_MS, Lobby
 from elevator.sim.machine import Machine
+from elevator.sim.network import ADDRESS, Network
+from elevator.sim.options import PAGE, Arguments, place, whole
 from elevator.sim.passengers import Crowd, Stage, Traffic
-from elevator.sim.server import Arguments, Building, Refused, open_building, start_places, whole
+from elevator.sim.server import Building, Refused, listen, open_building, start_places
 from elevator.sim.shaft import Shaft
+from elevator.web import Web
 
-LOOK_MS = 10
 DRAW_MS = 125
+SHOW_MS = 40
 LINE_MS = 5000
 """Between two plain lines."""
 BOOT_MS = 1500
@@ -52,6 +58,11 @@ END_S = 3.0
 """How long nodes may take to end when they are asked to."""
 KEEPER_END_S = 1.5
 LINES_KEPT = 200
+LINES_ON_PAGE = 40
+HEARD_MS = 400
+"""A node that has said nothing for so long is shown as silent."""
+MARK = "ELEVATOR_DEMO_NODE"
+"""A variable in the environment of a node: all its processes are found by it, also those that it has started itself."""
 CELL = 13
 """Width of one car's column in the picture."""
 MARGIN = 14
@@ -63,41 +74,82 @@ MARGIN = 14
 class Nodes:
     """The node processes and what they say."""
 
-    def __init__(self, building: Building, floors: int, directory: str) -> None:
+    def __init__(self, building: Building, network: Network, floors: int, directory: str, group: str) -> None:
         """Start a node for each elevator of *building*; their records go to *directory*, which ends with them."""
         self.said: deque[str] = deque(maxlen=LINES_KEPT)
         self.ended: dict[int, int] = {}
         """Exit status of each node that has ended by itself."""
+        self._killed: set[int] = set()
+        self._frozen: set[int] = set()
         self._keeper, self._lifeline = _keep(directory)
         self._processes: list[subprocess.Popen[bytes]] = []
-        self._partial: list[bytes] = []
-        net_port = _free_udp_port()
-        for number, port in enumerate(building.ports):
+        self._partial = [b""] * len(building.ports)
+        self._commands: list[list[str]] = []
+        for number, (port, net_port) in enumerate(zip(building.ports, network.ports, strict=True)):
             options = {
                 "id": number,
                 "port": port,
                 "floors": floors,
                 "net-port": net_port,
-                "broadcast": "127.255.255.255",
-                "group": f"demo-{os.getpid()}",
+                "broadcast": ADDRESS,
+                "group": group,
                 "state-dir": Path(directory) / str(number),
             }
             flags = [part for name, value in options.items() for part in (f"--{name}", str(value))]
-            self._start([*_program(), *flags])
+            self._commands.append([*_program(), *flags])
+            self._processes.append(self._start(number))
 
-    def _start(self, command: list[str]) -> None:
+    def _start(self, number: int) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(
-            command,
+            self._commands[number],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             process_group=self._keeper,
-            env=_environment(),
+            env=_environment() | {MARK: self._mark(number)},
         )
         assert process.stdout is not None
         os.set_blocking(process.stdout.fileno(), False)
-        self._processes.append(process)
-        self._partial.append(b"")
+        self._partial[number] = b""
+        return process
+
+    def _mark(self, number: int) -> str:
+        return f"{self._keeper}/{number}"
+
+    def state(self, number: int) -> str:
+        """Return how a node is: running, frozen, killed, or ended by itself."""
+        if number in self._killed:
+            return "killed"
+        if self._processes[number].poll() is not None:
+            return "ended"
+        return "frozen" if number in self._frozen else "running"
+
+    def kill(self, number: int) -> None:
+        """Kill a node with all its processes: stopped first, so that none can replace another meanwhile."""
+        self._killed.add(number)
+        self._frozen.discard(number)
+        for signal_ in (signal.SIGSTOP, signal.SIGKILL):
+            _send(signal_, _marked(self._mark(number)))
+        self._processes[number].wait()
+        self.said.append(f"node {number} was killed")
+
+    def restart(self, number: int) -> None:
+        """Start a node that was killed or has ended; any other goes on."""
+        if self.state(number) in ("killed", "ended"):
+            self._killed.discard(number)
+            self._frozen.discard(number)
+            old = self._processes[number].stdout
+            assert old is not None
+            old.close()
+            self._processes[number] = self._start(number)
+            self.said.append(f"node {number} was started again")
+
+    def freeze(self, number: int, on: bool) -> None:
+        """Stop a running node in its tracks, or let it go on."""
+        if self.state(number) in ("running", "frozen"):
+            (self._frozen.add if on else self._frozen.discard)(number)
+            _send(signal.SIGSTOP if on else signal.SIGCONT, _marked(self._mark(number)))
+            self.said.append(f"node {number} was {'frozen' if on else 'let go on'}")
 
     def look(self) -> None:
         """Take what the nodes have said and notice which have ended."""
@@ -110,18 +162,19 @@ class Nodes:
             for line in lines:
                 text = line.decode(errors="replace")
                 self.said.append("".join(each if each.isprintable() else " " for each in text))
-            if number not in self.ended and (status := process.poll()) is not None:
+            if number not in self.ended and number not in self._killed and (status := process.poll()) is not None:
                 self.ended[number] = status
                 self.said.append(f"node {number} has ended with status {status}")
 
     @property
     def all_ended(self) -> bool:
-        """Whether no node is left."""
-        return len(self.ended) == len(self._processes)
+        """Whether every node has ended by itself."""
+        return all(self.state(number) == "ended" for number in range(len(self._processes)))
 
     def end(self, meanwhile: Callable[[], None]) -> None:
         """Ask all nodes to end, wait while calling *meanwhile*, then kill what is left of them."""
-        for process in self._processes:
+        for number, process in enumerate(self._processes):
+            self.freeze(number, on=False)
             if process.poll() is None:
                 process.terminate()
         deadline = time.monotonic() + END_S
@@ -150,11 +203,27 @@ def _environment() -> dict[str, str]:
     return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH"))))}
 
 
-def _free_udp_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("", 0))
-        port: int = probe.getsockname()[1]
-        return port
+def _marked(mark: str) -> list[int]:
+    """List the processes that have *mark* in their environment."""
+    wanted = f"{MARK}={mark}".encode()
+    return [
+        int(entry.name)
+        for entry in Path("/proc").iterdir()
+        if entry.name.isdigit() and wanted in _environment_of(entry).split(b"\0")
+    ]
+
+
+def _environment_of(process: Path) -> bytes:
+    try:
+        return (process / "environ").read_bytes()
+    except OSError:  # It has just ended, or is not ours.
+        return b""
+
+
+def _send(number: int, pids: Sequence[int]) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError):  # It has just ended.
+            os.kill(pid, number)
 
 
 def _keep(directory: str) -> tuple[int, int]:
@@ -304,14 +373,21 @@ def main(argv: list[str]) -> int:
     """Run `elevator demo` to its end."""
     parser = Arguments(
         prog="elevator demo",
-        description="Run simulated elevators, a real node for each, and passengers, in this terminal.",
+        description="Run simulated elevators, a real node for each, and passengers, on a page and in this terminal.",
         allow_abbrev=False,
     )
     parser.add_argument("--cars", type=whole(1, MAX_CARS), default=3, help="number of elevators and nodes (3)")
     parser.add_argument("--floors", type=whole(2, MAX_FLOORS), default=4, help="number of floors (4)")
     parser.add_argument("--seed", type=whole(0, 2**63), help="of passengers and start positions (random)")
     parser.add_argument("--for", type=whole(1, 1_000_000), dest="seconds", help="seconds to run (until Ctrl-C)")
-    parser.add_argument("--rate", type=whole(1, 6000), help="passengers a minute (4 for each elevator)")
+    parser.add_argument("--rate", type=whole(0, 6000), help="passengers a minute (4 for each elevator)")
+    parser.add_argument(
+        "--web",
+        type=place,
+        metavar="[HOST:]PORT",
+        help=f"where the page is (for this machine only, on port {PAGE[1]} or another that is free, and it is opened)",
+    )
+    parser.add_argument("--no-web", action="store_true", help="no page")
     arguments = parser.parse_args(argv)
     seed = random.randrange(1_000_000) if arguments.seed is None else arguments.seed
     ended = False
@@ -325,14 +401,11 @@ def main(argv: list[str]) -> int:
     sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]  # it is a TextIOWrapper or pytest's child of one
     print(f"elevator demo: {arguments.cars} cars, {arguments.floors} floors, seed {seed}", flush=True)
     try:
-        shafts = start_places(Shaft(arguments.floors), arguments.cars, random.Random(seed))
-        building = open_building(shafts)
+        result = _run(arguments, seed, lambda: ended)
+        print("\n".join(result.lines), flush=True)
     except Refused as refusal:
         print(f"elevator demo: {refusal}", file=sys.stderr)
         return 2
-    try:
-        result = _run(arguments, building, seed, lambda: ended)
-        print("\n".join(result.lines), flush=True)
     except BrokenPipeError:
         # Nobody reads any more. What is left in the buffer must not raise again when the interpreter ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -340,41 +413,158 @@ def main(argv: list[str]) -> int:
     return result.status
 
 
-def _run(arguments: Namespace, building: Building, seed: int, is_ended: Callable[[], bool]) -> Ending:
-    """Run a demo in *building* until it is over or *is_ended*; end its nodes and close it."""
+def _run(arguments: Namespace, seed: int, is_ended: Callable[[], bool]) -> Ending:
+    """Run a demo until it is over or *is_ended*; raise Refused if it cannot be."""
     with ExitStack() as stack:
+        rng = random.Random(seed)
+        building = open_building(start_places(Shaft(arguments.floors), arguments.cars, rng))
         stack.callback(building.close)
+        group = f"demo-{os.getpid()}"
+        try:
+            network = Network(arguments.cars, group, rng)
+        except OSError as error:
+            raise Refused(f"no ports for the nodes: {error.strerror}") from None
+        stack.callback(network.close)
+        network.attend(building.watch_for, lambda: building.clock_us() // 1000)
+        page = None if arguments.no_web else _page(arguments.web)
+        if page is not None:
+            stack.callback(page.close)
         directory = stack.enter_context(
             tempfile.TemporaryDirectory(prefix="elevator-demo-", ignore_cleanup_errors=True)
         )
-        nodes = Nodes(building, arguments.floors, directory)
+        nodes = Nodes(building, network, arguments.floors, directory, group)
         stack.callback(nodes.end, lambda: building.turn(0.01))
-        run = Run(building, nodes, seed, arguments.rate or 4 * arguments.cars, arguments.seconds)
+        rate = 4 * arguments.cars if arguments.rate is None else arguments.rate
+        run = Run(building, nodes, network, seed, rate, arguments.seconds)
+        if page is not None:
+            host = (arguments.web or PAGE)[0]
+            web = run.open_page(page, host)
+            stack.callback(web.close)
+            print(f"page: {web.address}", flush=True)
+            if arguments.web is None and sys.stdout.isatty():
+                _browse(web.address)
         run.show(is_ended)
         return ending(run.scene(), nodes.ended, cut_short=is_ended())
+
+
+def _page(wanted: tuple[str, int] | None) -> socket.socket:
+    """Return a socket for the page; raise Refused if there is none where it is *wanted*."""
+    host, port = wanted or PAGE
+    try:
+        try:
+            return listen(host, port)
+        except OSError:
+            if wanted is not None:
+                raise
+            return listen(host, 0)
+    except OSError as error:
+        raise Refused(f"cannot listen on {host} port {port}: {error.strerror}") from None
+
+
+def _browse(address: str) -> None:
+    """Open *address* in the user's browser, if there is a screen to open it on."""
+    opener = shutil.which("xdg-open")
+    if opener and (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        nowhere = subprocess.DEVNULL
+        subprocess.Popen([opener, address], stdin=nowhere, stdout=nowhere, stderr=nowhere, start_new_session=True)
+
+
+@frozen
+class OfNode:
+    """Do something to *node*."""
+
+    node: int
+
+
+@frozen
+class SwitchNode:
+    """Turn something of *node* on or off."""
+
+    node: int
+    on: bool
+
+
+@frozen
+class Lose:
+    """Let the network lose so many *percent* of all datagrams."""
+
+    percent: int
+
+
+REQUESTS = {"kill": OfNode, "start": OfNode, "freeze": SwitchNode, "unplug": SwitchNode, "lose": Lose}
+"""What the page may ask for besides what it may ask of any building."""
 
 
 class Run:
     """One demo while it runs."""
 
-    def __init__(self, building: Building, nodes: Nodes, seed: int, rate: int, seconds: int | None) -> None:
+    def __init__(
+        self, building: Building, nodes: Nodes, network: Network, seed: int, rate: int, seconds: int | None
+    ) -> None:
         self._building = building
         self._nodes = nodes
+        self._network = network
         self._start_ms = now_ms = building.clock_us() // 1000
         self._end_ms = None if seconds is None else now_ms + seconds * 1000
         until_ms = None if seconds is None else now_ms + round(max(seconds - 30, seconds / 2) * 1000)
-        traffic = Traffic(seed, len(building.elevators), _floors(building), rate, now_ms + BOOT_MS, until_ms)
-        self._crowd = passengers.crowd(traffic)
-        self._title = f"elevator demo    seed {seed}    {rate} passengers a minute"
-        self._looked_ms = now_ms
+        cars = len(building.elevators)
+        traffic = Traffic(seed, cars, _floors(building), rate, now_ms + BOOT_MS, until_ms)
+        self._lobby = Lobby(building, traffic)
+        self._fixed = {"building": view.building(_floors(building), cars, nodes=True)}
+        self._web: Web | None = None
+        self._title = f"elevator demo    seed {seed}"
+        self._looked_ms = self._showed_ms = now_ms
+
+    def open_page(self, listener: socket.socket, host: str) -> Web:
+        """Show everything on a page on *listener*, which was asked for as *host*."""
+        self._web = Web(listener, self._building.watch_for, self._obey, host)
+        return self._web
+
+    def _obey(self, line: bytes) -> bytes:
+        return self._lobby.obey(line, REQUESTS, self._hurt)
+
+    def _hurt(self, name: str, request: object) -> None:
+        """Do to a node, or to the network, what *request* asks for, or undo it."""
+        if isinstance(request, Lose):
+            if not 0 <= request.percent <= 100:
+                raise Refused("percent is from 0 to 100")
+            self._network.loss = request.percent / 100
+            return
+        assert isinstance(request, OfNode | SwitchNode)
+        if request.node not in range(len(self._building.elevators)):
+            raise Refused(f"no node {request.node}")
+        match name, request:
+            case "kill", OfNode(node):
+                self._nodes.kill(node)
+            case _, OfNode(node):
+                self._nodes.restart(node)
+            case "freeze", SwitchNode(node, on):
+                self._nodes.freeze(node, on)
+            case _, SwitchNode(node, on):
+                (self._network.unplugged.add if on else self._network.unplugged.discard)(node)
+                self._nodes.said.append(f"node {node} was {'unplugged from' if on else 'plugged into'} the network")
+
+    def _page(self, now_ms: int) -> dict[str, object]:
+        """Return what the page shows."""
+        shown = {**self._fixed, **self._lobby.scene(), "loss": round(self._network.loss * 100)}
+        for number in range(len(self._building.elevators)):
+            at_ms, heartbeat = self._network.heard.get(number, (0, None))
+            heard = heartbeat is not None and now_ms < at_ms + HEARD_MS
+            plugged = number not in self._network.unplugged
+            shown[f"node{number}"] = view.node(self._nodes.state(number), plugged, heard, heartbeat)
+        shown["said"] = list(self._nodes.said)[-LINES_ON_PAGE:]
+        return shown
 
     def scene(self) -> Scene:
         """Return what there is to see."""
         now_ms = self._building.clock_us() // 1000
         minutes, seconds = divmod((now_ms - self._start_ms) // 1000, 60)
-        title = f"{self._title}    {minutes}:{seconds:02}    Ctrl-C ends it"
+        crowd = self._lobby.crowd
+        where = f"    {self._web.address}" if self._web is not None else ""
+        rate = f"{crowd.traffic.per_minute:.0f} passengers a minute"
+        title = f"{self._title}    {rate}    {minutes}:{seconds:02}{where}    Ctrl-C ends it"
         seen = [elevator.machine for elevator in self._building.elevators]
-        return Scene(title, seen, self._crowd, tuple(self._nodes.said), now_ms)
+        return Scene(title, seen, crowd, tuple(self._nodes.said), now_ms)
 
     def is_over(self, now_ms: int) -> bool:
         """Return whether time is up, or there is nothing left to see."""
@@ -382,19 +572,18 @@ class Run:
             return True
         if self._end_ms is None or now_ms < self._end_ms:
             return False
-        return not self._crowd.here or now_ms >= self._end_ms + GRACE_S * 1000
+        return not self._lobby.crowd.here or now_ms >= self._end_ms + GRACE_S * 1000
 
     def turn(self) -> int:
         """Let elevators, nodes and passengers act; return the time in milliseconds."""
         self._building.turn(LOOK_MS / 1000)
-        now_ms = self._building.clock_us() // 1000
+        now_ms = self._lobby.look()
         if now_ms >= self._looked_ms + LOOK_MS:
             self._looked_ms = now_ms
             self._nodes.look()
-            seen = [elevator.machine for elevator in self._building.elevators]
-            self._crowd, presses = passengers.step(self._crowd, seen, now_ms)
-            for press in presses:
-                self._building.press(*press)
+        if self._web is not None and now_ms >= self._showed_ms + SHOW_MS:
+            self._showed_ms = now_ms
+            self._web.show(self._page(now_ms) if self._web.is_watched else {})
         return now_ms
 
     def show(self, is_ended: Callable[[], bool]) -> None:

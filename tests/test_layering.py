@@ -49,12 +49,21 @@ ARCHITECTURE = {
     ),
     "sim.oracle": Rule("model calls node sim.machine sim.faults"),
     "sim.promises": Rule("model calls hardware.server node sim.machine sim.faults sim.oracle"),
-    "sim.server": Rule("model calls sim.machine sim.shaft", "selectors signal socket time"),
+    "sim.view": Rule("model calls sim.machine sim.passengers sim.shaft"),
+    "sim.server": Rule("model calls sim.machine sim.shaft", "selectors socket time"),
+    "sim.lobby": Rule("sim.passengers sim.server sim.view"),
+    "sim.network": Rule("model wire", "selectors socket"),
+    "sim.options": Rule("model"),
+    "sim.terminal": Rule("model calls sim.machine sim.options sim.server sim.shaft", "os rich select signal termios"),
+    "web": Rule("", "selectors socket time websockets"),
     # The commands: they put the rest together.
-    "__main__": Rule("config loop pair store demo soak sim.server", "os"),
+    "__main__": Rule("config loop pair store demo soak sim.command", "os"),
+    "sim.command": Rule(
+        "web sim.lobby sim.machine sim.options sim.passengers sim.server sim.shaft sim.terminal sim.view", "signal"
+    ),
     "soak": Rule("sim.faults sim.oracle sim.world", "os select signal time"),
     "demo": Rule(
-        "model sim.machine sim.passengers sim.server sim.shaft",
+        "model web sim.lobby sim.machine sim.network sim.options sim.passengers sim.server sim.shaft sim.view",
         "os rich shutil signal socket subprocess tempfile time",
     ),
     "__init__": Rule(),
@@ -64,7 +73,7 @@ ARCHITECTURE = {
 
 WORLD = (
     "asyncio curses datetime fcntl http mmap multiprocessing os rich secrets select selectors serial shutil signal"
-    " socket socketserver sqlite3 subprocess tempfile termios threading time tty urllib uuid"
+    " socket socketserver sqlite3 subprocess tempfile termios threading time tty urllib uuid websockets"
 )
 """Modules through which a program waits, speaks, remembers, draws or asks what time it is."""
 

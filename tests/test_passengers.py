@@ -61,6 +61,20 @@ LIT = [car(3, up=0b10), car(3)]
 HERE = [car(3), car(1, door=True)]
 
 
+@pytest.mark.parametrize(
+    ("profile", "coming", "going"), [("up", 0.85, 0.05), ("down", 0.05, 0.85), ("inter", 0.0, 0.0), ("lunch", 0.4, 0.4)]
+)
+def test_the_profile_says_who_goes_where(profile: str, coming: float, going: float) -> None:
+    floors = 8
+    traffic = Traffic(seed=1, cars=2, floors=floors, per_minute=20, profile=Profile(profile))
+    trips = [trip for number in range(4000) if (trip := passengers.draw(traffic, number, 0))]
+    rest = (1 - coming - going) / floors  # go from or to the entrance as from or to any floor
+    from_entrance = sum(trip.origin == 0 for trip in trips) / len(trips)
+    to_entrance = sum(trip.destination == 0 for trip in trips) / len(trips)
+    assert abs(from_entrance - coming - rest) < 0.02
+    assert abs(to_entrance - going - rest) < 0.02
+
+
 def test_comes_in_time_and_presses() -> None:
     crowd, presses = passengers.step(one(), AWAY, 999)
     assert (crowd, presses) == (one(), ())
@@ -189,26 +203,6 @@ def test_the_traffic_is_mixed_and_as_dense_as_asked_for() -> None:
     assert 0.4 < up < 0.55
     assert 0.4 < down < 0.55
     assert {each.panel for each in drawn} == {0, 1}
-
-
-def trips(traffic: Traffic, count: int) -> list[Trip]:
-    drawn = [passengers.draw(traffic, number, 0) for number in range(count)]
-    return [trip for trip in drawn if trip is not None]
-
-
-@pytest.mark.parametrize(
-    ("profile", "from_entrance", "to_entrance"),
-    [
-        (Profile.UP, 0.85, 0.05),
-        (Profile.DOWN, 0.05, 0.85),
-        (Profile.LUNCH, 0.4, 0.4),
-        (Profile.INTER, 0, 0),
-    ],
-)
-def test_profiles_say_where_people_go(profile: Profile, from_entrance: float, to_entrance: float) -> None:
-    drawn = trips(evolve(TRAFFIC, floors=64, profile=profile), 3000)
-    assert abs(sum(each.origin == 0 for each in drawn) / 3000 - from_entrance) < 0.05
-    assert abs(sum(each.destination == 0 for each in drawn) / 3000 - to_entrance) < 0.05
 
 
 def test_nobody_comes_at_no_rate_and_people_come_again_when_asked_to() -> None:

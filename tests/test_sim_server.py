@@ -21,8 +21,9 @@ from hypothesis import strategies as st
 from elevator.model import Button, Buttons, Motor
 from elevator.sim import machine as machines
 from elevator.sim import shaft as physics
+from elevator.sim.command import main
 from elevator.sim.machine import Kind, Machine
-from elevator.sim.server import Building, main, open_building
+from elevator.sim.server import Building, open_building
 from elevator.sim.shaft import Shaft
 
 FLOORS = 4
@@ -619,7 +620,7 @@ def test_a_port_in_use_is_one_clear_line(building: Building, capsys: pytest.Capt
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_the_command_says_when_it_is_ready_and_ends_cleanly(number: signal.Signals) -> None:
-    program = "import sys; from elevator.sim.server import main; sys.exit(main(sys.argv[1:]))"
+    program = "import sys; from elevator.sim.command import main; sys.exit(main(sys.argv[1:]))"
     options = ["--port", "0", "--CARS=2", "--numFloors", "9", "--at", "8", "--TRAVELtimepassingfloor_ms", "100"]
     with subprocess.Popen(
         [sys.executable, "-c", program, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

@@ -90,6 +90,8 @@ class Machine:
     door: bool = False
     indicator: int | None = None
     stop: bool = False
+    stop_until_ms: int | None = None
+    """When a stop button that is down comes up by itself; None if it is held, or up."""
     stop_lamp: bool = False
     obstructed: bool = False
     sensed: int | None = None
@@ -145,6 +147,8 @@ def pressed(machine: Machine) -> Buttons:
 def wake_at_ms(machine: Machine) -> int | None:
     """Return when the machine next changes by itself, None if it never will."""
     times = [press.until_ms for press in machine.presses if press.until_ms is not None]
+    if machine.stop_until_ms is not None:
+        times.append(machine.stop_until_ms)
     if (change := physics.next_change_ms(machine.shaft)) is not None:
         times.append(change)
     return min(times, default=None)
@@ -168,7 +172,12 @@ def _at(machine: Machine, now_ms: int) -> Machine:
     if out and not machine.out:
         counts = evolve(counts, out_of_bounds=counts.out_of_bounds + 1)
     presses = tuple(press for press in machine.presses if press.until_ms is None or press.until_ms > now_ms)
-    return evolve(machine, shaft=shaft, sensed=physics.sensor(shaft, now_ms), out=out, counts=counts, presses=presses)
+    machine = evolve(
+        machine, shaft=shaft, sensed=physics.sensor(shaft, now_ms), out=out, counts=counts, presses=presses
+    )
+    if machine.stop_until_ms is not None and machine.stop_until_ms <= now_ms:
+        machine = hold_stop(machine, False)
+    return machine
 
 
 def press(machine: Machine, button: Button, floor: int, until_ms: int | None) -> Machine:
@@ -183,6 +192,16 @@ def press(machine: Machine, button: Button, floor: int, until_ms: int | None) ->
 def release(machine: Machine, button: Button, floor: int) -> Machine:
     """Let go of a button, pressed or not."""
     return evolve(machine, presses=tuple(each for each in machine.presses if each[:2] != (button, floor)))
+
+
+def press_stop(machine: Machine, until_ms: int) -> Machine:
+    """Press the stop button until *until_ms*; one that is held stays held."""
+    return machine if machine.stop else evolve(machine, stop=True, stop_until_ms=until_ms)
+
+
+def hold_stop(machine: Machine, held: bool) -> Machine:
+    """Hold the stop button down, or let go of it."""
+    return evolve(machine, stop=held, stop_until_ms=None)
 
 
 def power(machine: Machine, powered: bool, now_ms: int) -> Machine:

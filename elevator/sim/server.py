@@ -1,4 +1,4 @@
-"""Simulated elevators behind real sockets, and `elevator sim`, the command that runs them.
+"""Simulated elevators behind real sockets.
 
 Rules:
 - Each elevator listens on a port of its own and has one client at a time. The next one's connect succeeds, because
@@ -14,25 +14,22 @@ the number that the next event will have. The classes from PressButton to Events
 comes in gets `{"error": "..."}` and changes nothing.
 """
 
-import argparse
 import json
 import random
 import selectors
-import signal
 import socket
-import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import isfinite
-from typing import Any, Literal, NoReturn, assert_never
+from typing import Any, Literal, TypeVar, assert_never
 
 from attrs import asdict, evolve, frozen
 from cattrs import Converter, transform_error
 from cattrs.errors import BaseValidationError
 
 from elevator.calls import mask
-from elevator.model import MAX_CARS, MAX_FLOORS, Button, Buttons, Motor
+from elevator.model import Button, Buttons, Motor
 from elevator.sim import machine as machines
 from elevator.sim import shaft as physics
 from elevator.sim.machine import Event, Kind, Machine
@@ -99,7 +96,8 @@ class Events:
     since: int = 0
 
 
-_REQUESTS = {
+Request = PressButton | Switch | Put | PutBack | State | Events
+REQUESTS: Mapping[str, type[Request]] = {
     "press": PressButton,
     "stop": Switch,
     "obstruct": Switch,
@@ -140,16 +138,19 @@ class Refused(Exception):
     """What was asked for is not possible; the text says why, on one line."""
 
 
-def _parse(line: bytes) -> tuple[str, PressButton | Switch | Put | PutBack | State | Events]:
-    """Return what *line* asks for, or raise Refused."""
+R = TypeVar("R")
+
+
+def parse(line: bytes, known: Mapping[str, type[R]]) -> tuple[str, R]:
+    """Return the name and the contents of what *line* asks for, which must be one of *known*, or raise Refused."""
     try:
         request = json.loads(line)
     except (ValueError, RecursionError):
         raise Refused("not JSON") from None
-    if not isinstance(request, dict) or not isinstance(name := request.pop("do", None), str) or name not in _REQUESTS:
-        raise Refused(f'not an object with "do" of {", ".join(_REQUESTS)}')
+    if not isinstance(request, dict) or not isinstance(name := request.pop("do", None), str) or name not in known:
+        raise Refused(f'not an object with "do" of {", ".join(known)}')
     try:
-        return name, _converter.structure(request, _REQUESTS[name])
+        return name, _converter.structure(request, known[name])
     except (BaseValidationError, OverflowError) as error:
         raise Refused("; ".join(transform_error(error, path=name))) from None
 
@@ -170,6 +171,8 @@ class Elevator:
         """The beginning of a message."""
         self.unsent = b""
         """Replies that the client was too slow to take. As long as there are any, nothing more is read."""
+        self.changes = 0
+        """How often anything has changed."""
         self.changed_us: dict[Kind, int] = {}
         """When something of a kind last changed."""
 
@@ -212,9 +215,11 @@ class Building:
         control: socket.socket,
         press_ms: int = 200,
         clock_us: Callable[[], int] = _monotonic_us,
+        stop_on_disconnect: bool = True,
     ) -> None:
         """Own *listeners*, one for each of *shafts*, and *control* from now on."""
         self.clock_us = clock_us
+        self._stop_on_disconnect = stop_on_disconnect
         self.press_ms = press_ms
         now_ms = clock_us() // 1000
         self.elevators = [
@@ -226,7 +231,7 @@ class Building:
         self._control = control
         self._controllers: list[_Controller] = []
         self._selector = selectors.DefaultSelector()
-        self._watch_for(control, selectors.EVENT_READ, self._take_controller)
+        self.watch_for(control, selectors.EVENT_READ, self._take_controller)
         for car in range(len(self.elevators)):
             self._watch(car)
 
@@ -254,14 +259,14 @@ class Building:
 
     def turn(self, timeout_s: float) -> None:
         """Wait for something to happen, *timeout_s* at the most, and do what is to be done."""
-        now_us = self._settle()
+        now_us = self.settle()
         wakes = (machines.wake_at_ms(elevator.machine) for elevator in self.elevators)
         wait_us = min((wake * 1000 - now_us for wake in wakes if wake is not None), default=timeout_s * 1e6)
         for key, ready in self._selector.select(max(0.0, min(timeout_s, wait_us / 1e6))):
             # A socket may have been closed by what came before it in this very list.
-            if isinstance(key.fileobj, socket.socket) and key.fileobj.fileno() >= 0:
+            if not isinstance(key.fileobj, socket.socket) or key.fileobj.fileno() >= 0:
                 key.data(ready)
-        self._settle()
+        self.settle()
 
     def change(self, car: int, new: Machine, now_us: int) -> None:
         """Make *new* the machine of *car* and log how it differs."""
@@ -270,11 +275,11 @@ class Building:
 
     def press(self, car: int, button: Button, floor: int, ms: int | None = None) -> None:
         """Press a button for *ms* milliseconds, as long as usual by default."""
-        now_us = self._settle()
+        now_us = self.settle()
         until_ms = now_us // 1000 + (self.press_ms if ms is None else ms)
         self.change(car, machines.press(self.elevators[car].machine, button, floor, until_ms), now_us)
 
-    def _settle(self) -> int:
+    def settle(self) -> int:
         """Bring all machines up to now; return now, in microseconds."""
         now_us = self.clock_us()
         for car, elevator in enumerate(self.elevators):
@@ -292,9 +297,11 @@ class Building:
                 entry |= {"button": event.button.name.lower(), "floor": event.floor}
             self.log.append(entry)
             self.next_event += 1
+            self.elevators[car].changes += 1
             self.elevators[car].changed_us[event.kind] = at_us
 
-    def _watch_for(self, sock: socket.socket, mask: int, then: Callable[[int], None]) -> None:
+    def watch_for(self, sock: socket.socket | int, mask: int, then: Callable[[int], None]) -> None:
+        """Have `turn` call *then* with those events of *mask* that *sock* is ready for; 0 for no more."""
         key = self._selector.get_map().get(sock)
         if key is None and mask:
             self._selector.register(sock, mask, then)
@@ -304,7 +311,7 @@ class Building:
             self._selector.modify(sock, mask, then)
 
     def _forget(self, sock: socket.socket) -> None:
-        self._watch_for(sock, 0, lambda _: None)
+        self.watch_for(sock, 0, lambda _: None)
         sock.close()
 
     # The elevators' side
@@ -313,10 +320,10 @@ class Building:
         elevator = self.elevators[car]
         if elevator.listener is not None:
             free = elevator.client is None and not elevator.deaf
-            self._watch_for(elevator.listener, free * selectors.EVENT_READ, lambda _: self._accept(car))
+            self.watch_for(elevator.listener, free * selectors.EVENT_READ, lambda _: self._accept(car))
         if elevator.client is not None:
             wanted = selectors.EVENT_WRITE if elevator.unsent else selectors.EVENT_READ
-            self._watch_for(elevator.client, 0 if elevator.deaf else wanted, lambda mask: self._serve(car, mask))
+            self.watch_for(elevator.client, 0 if elevator.deaf else wanted, lambda mask: self._serve(car, mask))
 
     def _accept(self, car: int) -> None:
         elevator = self.elevators[car]
@@ -364,15 +371,16 @@ class Building:
         self._note(car, events, now_us)
 
     def _drop(self, car: int) -> None:
-        """Close the client's connection, if there is one, and stop the motor."""
+        """Close the client's connection, if there is one, and stop the motor unless it is to go on."""
         elevator = self.elevators[car]
         if elevator.client is not None:
             self._forget(elevator.client)
             elevator.client = None
             elevator.received = elevator.unsent = b""
-            now_us = self._settle()
+            now_us = self.settle()
             self._note(car, [Event(now_us // 1000, Kind.CLIENT, False)], now_us)
-            self.change(car, machines.disconnect(elevator.machine, now_us // 1000), now_us)
+            if self._stop_on_disconnect:
+                self.change(car, machines.disconnect(elevator.machine, now_us // 1000), now_us)
         self._watch(car)
 
     # The control side
@@ -392,7 +400,7 @@ class Building:
 
     def _watch_controller(self, controller: _Controller) -> None:
         wanted = selectors.EVENT_WRITE if controller.unsent else selectors.EVENT_READ
-        self._watch_for(controller.client, wanted, lambda mask: self._converse(controller, mask))
+        self.watch_for(controller.client, wanted, lambda mask: self._converse(controller, mask))
 
     def _converse(self, controller: _Controller, mask: int) -> None:
         try:
@@ -434,19 +442,20 @@ class Building:
 
     def obey(self, line: bytes) -> bytes:
         """Do what one *line* on the control socket asks for; return the reply, without its newline."""
-        now_us = self._settle()
         try:
-            reply = self._do(*_parse(line), now_us)
+            return json.dumps(self.do(*parse(line, REQUESTS))).encode()
         except Refused as refusal:
-            reply = {"error": str(refusal)}
-        else:
-            reply |= {"ok": True, "ms": now_us / 1000}
-            reply.setdefault("next", self.next_event)
-        return json.dumps(reply).encode()
+            return json.dumps({"error": str(refusal)}).encode()
 
-    def _do(
-        self, name: str, request: PressButton | Switch | Put | PutBack | State | Events, now_us: int
-    ) -> dict[str, Any]:
+    def do(self, name: str, request: Request) -> dict[str, Any]:
+        """Do what is asked for by *name*; return the reply, or raise Refused."""
+        now_us = self.settle()
+        reply = self._do(name, request, now_us)
+        reply |= {"ok": True, "ms": now_us / 1000}
+        reply.setdefault("next", self.next_event)
+        return reply
+
+    def _do(self, name: str, request: Request, now_us: int) -> dict[str, Any]:
         if isinstance(request, Events):
             return self.events(request.since)
         cars = range(len(self.elevators))
@@ -494,7 +503,7 @@ class Building:
         elevator = self.elevators[car]
         match name:
             case "stop":
-                self.change(car, evolve(elevator.machine, stop=on), now_us)
+                self.change(car, machines.hold_stop(elevator.machine, on), now_us)
             case "obstruct":
                 self.change(car, evolve(elevator.machine, obstructed=on), now_us)
             case "power":
@@ -566,65 +575,16 @@ def _lists(of: Buttons) -> dict[str, list[int]]:
     return {button.name.lower(): machines.floors_of(mask(of, button)) for button in Button}
 
 
-# The command
-
-
-class Arguments(argparse.ArgumentParser):
-    """An argument parser whose errors are one line."""
-
-    def error(self, message: str) -> NoReturn:
-        """Say what is wrong in one line and exit with status 2."""
-        self.exit(2, f"{self.prog}: {message}\n")
-
-
-def whole(low: int, high: int) -> Callable[[str], int]:
-    """Return a type of argument: a whole number from *low* to *high*."""
-
-    def number(text: str) -> int:
-        value = int(text) if text.isascii() and text.isdigit() else None
-        if value is None or not low <= value <= high:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {low} to {high}")
-        return value
-
-    return number
-
-
-def _arguments(argv: list[str]) -> argparse.Namespace:
-    parser = Arguments(
-        prog="elevator sim",
-        description="Simulate elevators, each with a panel, as elevator servers.",
-        allow_abbrev=False,
-    )
-    duration = whole(1, 3_600_000)
-    options = [
-        parser.add_argument("--port", type=whole(0, 65535), default=15657, help="of the first elevator (0: any free)"),
-        parser.add_argument("--cars", type=whole(1, MAX_CARS), default=1, help="number of elevators"),
-        parser.add_argument("--numfloors", "--floors", type=whole(2, MAX_FLOORS), default=4, help="number of floors"),
-        parser.add_argument(
-            "--control", type=whole(0, 65535), default=0, help="port of the control socket (0: any free)"
-        ),
-        parser.add_argument("--host", default="127.0.0.1", help="address to listen on; the control socket stays local"),
-        parser.add_argument("--seed", type=whole(0, 2**64), help="of the start positions"),
-        parser.add_argument(
-            "--at", type=whole(0, MAX_FLOORS - 1), help="start at this floor, not at a random position"
-        ),
-        parser.add_argument("--travelTimeBetweenFloors_ms", type=duration, default=2000, dest="travel_ms"),
-        parser.add_argument("--travelTimePassingFloor_ms", type=duration, default=500, dest="passing_ms"),
-        parser.add_argument("--btnDepressedTime_ms", type=duration, default=200, dest="press_ms"),
-    ]
-    spelled = {name.lower(): name for option in options for name in option.option_strings}
-    # The well-known simulator takes its options in any case.
-    split = (argument.partition("=") for argument in argv)
-    arguments = parser.parse_args([spelled.get(name.lower(), name) + equals + value for name, equals, value in split])
-    if arguments.at is not None and arguments.at >= arguments.numfloors:
-        parser.error(f"no floor {arguments.at} in {arguments.numfloors} floors")
-    if arguments.port + arguments.cars - 1 > 65535:
-        parser.error(f"no {arguments.cars} ports from {arguments.port} on")
-    return arguments
+# Opening one
 
 
 def open_building(
-    shafts: Sequence[Shaft], host: str = "127.0.0.1", port: int = 0, control: int = 0, press_ms: int = 200
+    shafts: Sequence[Shaft],
+    host: str = "127.0.0.1",
+    port: int = 0,
+    control: int = 0,
+    press_ms: int = 200,
+    stop_on_disconnect: bool = True,
 ) -> Building:
     """Return a building on *port* and those after it (0: any free ones); raise Refused if one of them is taken."""
     opened: list[socket.socket] = []
@@ -636,73 +596,9 @@ def open_building(
             for listener in opened:
                 listener.close()
             raise Refused(f"cannot listen on {address[0]} port {address[1]}: {error.strerror}") from None
-    return Building(shafts, opened[:-1], opened[-1], press_ms)
+    return Building(shafts, opened[:-1], opened[-1], press_ms, stop_on_disconnect=stop_on_disconnect)
 
 
 def start_places(shaft: Shaft, cars: int, rng: random.Random) -> list[Shaft]:
     """Return *cars* shafts like *shaft* with the car anywhere, also between floors."""
     return [evolve(shaft, place=rng.randrange(physics.end(shaft))) for _ in range(cars)]
-
-
-def main(argv: list[str]) -> int:
-    """Run `elevator sim` until it is told to end."""
-    arguments = _arguments(argv)
-    ended = False
-
-    def end(_signal: int, _frame: object) -> None:
-        nonlocal ended
-        ended = True
-
-    shaft = Shaft(arguments.numfloors, arguments.travel_ms, arguments.passing_ms)
-    if arguments.at is None:
-        shafts = start_places(shaft, arguments.cars, random.Random(arguments.seed))
-    else:
-        shafts = [physics.put(shaft, arguments.at, 0)] * arguments.cars
-    try:
-        building = open_building(shafts, arguments.host, arguments.port, arguments.control, arguments.press_ms)
-    except Refused as refusal:
-        print(f"elevator sim: {refusal}", file=sys.stderr)
-        return 2
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, end)
-    print(_ready(building), flush=True)
-    said = _Complaints()
-    while not ended:
-        building.turn(0.1)  # A signal does not end a wait, so no wait is long.
-        for line in said.new(building):
-            print(line, flush=True)
-    building.close()
-    return 0
-
-
-def _ready(building: Building) -> str:
-    ports = building.ports
-    if len(ports) == 1:
-        where = f"1 elevator on port {ports[0]}"
-    elif ports == list(range(ports[0], ports[0] + len(ports))):
-        where = f"{len(ports)} elevators on ports {ports[0]}..{ports[-1]}"
-    else:
-        where = f"{len(ports)} elevators on ports {' '.join(map(str, ports))}"
-    return f"simulating {where}, control on {building.control_port}"
-
-
-class _Complaints:
-    """Says what a client did wrong, one line a second at the most for each car and kind."""
-
-    def __init__(self) -> None:
-        self._next = 0
-        self._said_ms: dict[tuple[object, object], float] = {}
-
-    def new(self, building: Building) -> Iterable[str]:
-        """Yield the lines due since the last call."""
-        if self._next == building.next_event:
-            return
-        told = building.events(self._next)
-        self._next = told["next"]
-        for event in told["events"]:
-            if event["kind"] not in (Kind.BAD.value, Kind.MISBEHAVIOUR.value, Kind.RELOAD.value):
-                continue
-            key = (event["car"], event["kind"])
-            if event["ms"] - self._said_ms.get(key, -1e9) >= 1000:
-                self._said_ms[key] = event["ms"]
-                yield f"elevator {event['car']}: {event['kind']}: {event['value']}"

@@ -1,0 +1,353 @@
+"""The simulator in a terminal: its picture and keys by themselves, and the whole of it in a pseudo-terminal."""
+
+import fcntl
+import os
+import pty
+import re
+import select
+import signal
+import struct
+import sys
+import termios
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from attrs import evolve
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.cells import cell_len
+
+from elevator.calls import mask
+from elevator.model import Button, Buttons, Motor
+from elevator.sim import machine as machines
+from elevator.sim import shaft as physics
+from elevator.sim.machine import Machine
+from elevator.sim.options import Keys
+from elevator.sim.server import Building, open_building
+from elevator.sim.shaft import Shaft
+from elevator.sim.terminal import ENTER, LEAVE, Look, Panel, draw, obey, split
+
+PATIENCE_S = 30.0
+KEYS = Keys()
+
+
+def car(floors: int = 4, floor: float = 1, motor: Motor = Motor.STOP) -> Machine:
+    shaft = physics.command(physics.put(Shaft(floors), floor, 0), motor, 0)
+    return evolve(machines.machine(shaft), lamps=Buttons(1, 2, 4))
+
+
+def picture(machine: Machine, now_ms: int = 0) -> list[str]:
+    return draw([Panel(machine, 15657, client=True, changes=43)], 0, ["a note"], Look(), now_ms, 100, 40).plain.split(
+        "\n"
+    )
+
+
+# The picture
+
+
+def test_the_picture_shows_car_lamps_door_stop_obstruction_connection_and_changes() -> None:
+    machine = evolve(car(), indicator=1, door=True, stop_lamp=True, obstructed=True)
+    lines = picture(machine)
+    assert "port 15657" in lines[1]
+    assert "connected" in lines[1]
+    assert [line[13:].split("│")[0].rstrip() for line in lines[1:6]] == [
+        "       #",
+        "   0  1*   2   3",
+        "   *   -   -",
+        "       *   -   -",
+        "   -   -   *   -",
+    ]
+    assert [line.split("│")[3].split() for line in lines[3:6]] == [["door", "*"], ["stop", "*"], ["obstr.", "v"]]
+    assert "43" in lines[6]
+    assert "a note" in lines
+
+
+def test_the_car_moves_with_its_arrow_and_trouble_is_said() -> None:
+    up, down = car(motor=Motor.UP), car(motor=Motor.DOWN)
+    assert picture(up)[1].index("#>") < picture(up, 1250)[1].index("#>") < picture(up, 2500)[1].index("#>")
+    assert "<#" in picture(down)[1]
+    out, _ = machines.settle(down, 100_000)
+    assert "OUT" in picture(out, 100_000)[2]
+    assert "no power" in picture(machines.power(car(), False, 0))[2]
+
+
+@given(st.integers(2, 64), st.integers(1, 64), st.integers(0, 63), st.integers(1, 300), st.integers(1, 120))
+def test_a_picture_of_any_building_in_any_terminal(
+    floors: int, cars: int, chosen: int, width: int, height: int
+) -> None:
+    chosen %= cars
+    panels = [Panel(car(floors, floors - 1), 15657 + number, client=False, changes=0) for number in range(cars)]
+    lines = draw(panels, chosen, ["note"] * 5, Look(), 0, width, height).plain.split("\n")
+    assert len(lines) <= max(1, height - 1)
+    assert all(cell_len(line) <= max(1, width - 1) for line in lines)
+    if width > 60 and height > 20:
+        assert any(re.search(rf"elevator {chosen}\b", line) for line in lines)
+        assert any(re.search(rf"{floors - 1}\b", line) for line in lines)
+
+
+# The keys
+
+
+@pytest.fixture
+def building() -> Iterator[Building]:
+    opened = open_building([physics.put(Shaft(4), 1, 0)] * 2)
+    yield opened
+    opened.close()
+
+
+def after(building: Building, keys: str) -> Machine:
+    for key in keys:
+        obey(building, 0, key, KEYS)
+    return building.elevators[0].machine
+
+
+@pytest.mark.parametrize(
+    ("key", "button", "floor"),
+    [
+        ("q", Button.UP, 0),
+        ("e", Button.UP, 2),
+        ("s", Button.DOWN, 1),
+        ("f", Button.DOWN, 3),
+        ("z", Button.CAB, 0),
+        ("v", Button.CAB, 3),
+    ],
+)
+def test_a_key_presses_its_button_and_a_capital_holds_it(
+    building: Building, key: str, button: Button, floor: int
+) -> None:
+    (press,) = after(building, key).presses
+    assert press[:2] == (button, floor)
+    assert press.until_ms is not None
+    (held,) = after(building, key.upper()).presses
+    assert held == (button, floor, None)
+    assert after(building, key.upper()).presses == ()
+
+
+@pytest.mark.parametrize("key", ["r", "g", "b", "qw", "\x1b[A", "Ω", "\x00", "", "1"])
+def test_keys_without_a_button_do_nothing(building: Building, key: str) -> None:
+    before = building.elevators[0].machine.presses
+    obey(building, 0, key, KEYS)
+    assert building.elevators[0].machine.presses == before
+    assert building.next_event == 0
+
+
+def test_stop_obstruction_and_motor_by_hand(building: Building) -> None:
+    pressed = after(building, "p")
+    assert pressed.stop
+    later, _ = machines.settle(pressed, (pressed.stop_until_ms or 0))
+    assert not later.stop
+    held = after(building, "P")
+    assert (held.stop, held.stop_until_ms) == (True, None)
+    assert not after(building, "P").stop
+    assert after(building, "-").obstructed
+    assert not after(building, "-").obstructed
+    assert after(building, "9").shaft.motor == Motor.UP
+    assert after(building, "8").shaft.motor == Motor.STOP
+    assert after(building, "7").shaft.motor == Motor.DOWN
+    out = physics.at(evolve(building.elevators[0].machine.shaft, place=-1), 0)
+    building.elevators[0].machine = evolve(machines.machine(out), out=True)
+    back = after(building, "0")
+    assert (back.sensed, back.shaft.motor) == (0, Motor.STOP)
+
+
+def test_other_keys_may_be_configured_for_more_floors(building: Building) -> None:
+    keys = Keys(up="abc", stop="Q", obstruction="å")
+    obey(building, 1, "c", keys)
+    obey(building, 1, "Q", keys)
+    obey(building, 1, "å", keys)
+    machine = building.elevators[1].machine
+    assert mask(machines.pressed(machine), Button.UP) == 4
+    assert (machine.stop, machine.obstructed) == (True, True)
+
+
+@given(st.text())
+def test_splitting_loses_nothing(typed: str) -> None:
+    assert "".join(split(typed)) == typed
+
+
+def test_arrows_are_keys() -> None:
+    assert split("q\x1b[C\x1b[1;5Dz\t") == ["q", "\x1b[C", "\x1b[1;5D", "z", "\t"]
+
+
+# In a pseudo-terminal
+
+
+SHELL = """\
+import os, signal, subprocess, sys
+signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+def to_the_foreground():
+    os.setpgid(0, 0)
+    os.tcsetpgrp(0, os.getpid())
+    signal.signal(signal.SIGTTOU, signal.SIG_DFL)
+
+recipe = subprocess.Popen([sys.executable, "-c", sys.argv[1], *sys.argv[2:]], preexec_fn=to_the_foreground)
+while True:
+    _, status = os.waitpid(recipe.pid, os.WUNTRACED)
+    os.tcsetpgrp(0, os.getpgrp())
+    print("shell:", "stopped" if os.WIFSTOPPED(status) else "ended", flush=True)
+    os.read(0, 1)
+    if not os.WIFSTOPPED(status):
+        break
+    os.tcsetpgrp(0, recipe.pid)
+    os.killpg(recipe.pid, signal.SIGCONT)
+"""
+"""Runs a command in the foreground of its terminal, as a shell does, which is what Ctrl-Z needs."""
+RECIPE = """\
+import os, signal, subprocess, sys
+signal.signal(signal.SIGINT, lambda *_: None)
+process = subprocess.Popen([sys.executable, "-m", "elevator", "sim", *sys.argv[1:]])
+print("pids", os.getpid(), process.pid, flush=True)
+sys.exit(process.wait())
+"""
+"""Stands between the shell and the program, as recipes and scripts do."""
+
+
+class Screen:
+    """A pseudo-terminal, and in it a shell that has run a recipe that has run the program."""
+
+    def __init__(self, *arguments: str) -> None:
+        self.said = b""
+        self.shell, self.master = pty.fork()
+        if not self.shell:
+            os.environ |= {"TERM": "xterm-256color", "PYTHONPATH": str(Path(__file__).parents[1])}
+            os.execv(sys.executable, [sys.executable, "-c", SHELL, RECIPE, *arguments])
+        self.resize(100, 30)
+        self.before = termios.tcgetattr(self.master)
+        self.until(rb"pids \d+ \d+\r\n")
+        found = re.search(rb"pids (\d+) (\d+)\r\n", self.said)
+        assert found is not None
+        self.recipe, self.pid = int(found[1]), int(found[2])
+
+    def read(self, timeout_s: float) -> None:
+        if select.select([self.master], [], [], timeout_s)[0]:
+            try:
+                self.said += os.read(self.master, 65536)
+            except OSError:  # The other side has closed it.
+                time.sleep(timeout_s)
+
+    def until(self, pattern: bytes | Callable[[], object], since: int = 0) -> None:
+        """Read until the text since some place has *pattern*, or until it is true."""
+        deadline = time.monotonic() + PATIENCE_S
+        while not (pattern() if callable(pattern) else re.search(pattern, self.said[since:], re.DOTALL)):
+            assert time.monotonic() < deadline, self.said[since:]
+            self.read(0.05)
+
+    def type(self, keys: str) -> None:
+        os.write(self.master, keys.encode())
+
+    def resize(self, width: int, height: int) -> None:
+        fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("4H", height, width, 0, 0))
+
+    def is_restored(self) -> bool:
+        """Tell whether the terminal is as it was before the program started."""
+        return self.said.rfind(LEAVE.encode()) > self.said.rfind(ENTER.encode()) and self.is_cooked()
+
+    def is_cooked(self) -> bool:
+        return termios.tcgetattr(self.master) == self.before
+
+    def close(self) -> None:
+        for pid in (self.pid, self.recipe, self.shell):
+            if is_alive(pid):
+                os.kill(pid, signal.SIGKILL)
+        os.close(self.master)
+        os.waitpid(self.shell, 0)
+
+
+def state(pid: int) -> str:
+    """Return the kernel's letter for what a process is doing; empty if it is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return ""
+
+
+def is_alive(pid: int) -> bool:
+    return state(pid) not in ("", "Z")
+
+
+@pytest.fixture
+def screen() -> Iterator[Screen]:
+    opened = Screen("--port", "0", "--cars", "2", "--at", "0")
+    opened.until(rb"elevator 0.*elevator 1")
+    assert ENTER.encode() in opened.said
+    assert not opened.is_cooked()
+    yield opened
+    opened.close()
+
+
+def test_keys_work_live_in_the_chosen_elevator(screen: Screen) -> None:
+    screen.type("9")
+    screen.until(rb"#>")
+    before = len(screen.said)
+    screen.type("8\t-")
+    screen.until(rb"\S*v\S*", before)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGKILL])
+def test_the_terminal_is_restored_at_the_end(screen: Screen, number: signal.Signals) -> None:
+    os.kill(screen.pid, number)
+    screen.until(rb"shell: ended")
+    screen.until(screen.is_restored)
+
+
+def test_control_c_ends_it(screen: Screen) -> None:
+    screen.type("\x03")
+    screen.until(rb"shell: ended")
+    assert screen.is_restored()
+
+
+@pytest.mark.parametrize("parent", ["recipe", "shell"])
+def test_it_ends_and_restores_the_terminal_when_its_parent_is_killed(screen: Screen, parent: str) -> None:
+    os.kill(screen.recipe if parent == "recipe" else screen.shell, signal.SIGKILL)
+    screen.until(lambda: not is_alive(screen.pid))
+    screen.until(lambda: LEAVE.encode() in screen.said)
+    if parent == "recipe":
+        screen.until(screen.is_restored)
+
+
+def test_control_z_gives_the_terminal_back_and_going_on_takes_it_again(screen: Screen) -> None:
+    screen.type("\x1a")
+    screen.until(rb"shell: stopped")
+    screen.until(lambda: state(screen.pid) == "T")
+    assert screen.is_restored()
+    before = len(screen.said)
+    screen.type("\n")
+    screen.until(rb"elevator 0", before)
+    assert not screen.is_cooked()
+    os.kill(screen.pid, signal.SIGTERM)
+    screen.until(rb"shell: ended")
+    assert screen.is_restored()
+
+
+def test_a_new_size_gets_a_new_picture(screen: Screen) -> None:
+    before = len(screen.said)
+    screen.resize(60, 12)
+    screen.until(rb"elevators 0 to 0 of 2", before)
+    before = len(screen.said)
+    screen.type("\t")
+    screen.until(rb"elevators 1 to 1 of 2.*\x1b\[J", before)
+    picture = re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", screen.said[before:].decode())
+    assert all(cell_len(line) < 60 for line in re.split(r"[\r\n]+", picture))
+
+
+def test_a_terminal_that_goes_away_ends_it(screen: Screen) -> None:
+    os.close(screen.master)
+    deadline = time.monotonic() + PATIENCE_S
+    while is_alive(screen.pid):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    screen.master = os.open(os.devnull, os.O_RDONLY)
+
+
+def test_headless_in_a_terminal_prints_lines() -> None:
+    screen = Screen("--port", "0", "--headless")
+    try:
+        screen.until(rb"simulating 1 elevator on port \d+, control on \d+\r\n")
+        assert b"\x1b" not in screen.said
+        assert screen.is_cooked()
+    finally:
+        screen.close()

@@ -1,0 +1,281 @@
+"""The page's server on real sockets: who may come, what is sent when, and that nothing from outside breaks it."""
+
+import json
+import selectors
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import ClientConnection, connect
+from websockets.typing import Origin
+
+from elevator import web
+from elevator.sim.server import listen
+from elevator.web import VISITORS_MAX, Web, is_own
+
+PATIENCE_S = 20.0
+
+
+class Site:
+    """A page with a scene that tests change; `obey` repeats what it was told."""
+
+    def __init__(self) -> None:
+        self.scene: dict[str, object] = {"a": 1, "b": [1, 2]}
+        self.told: list[bytes] = []
+        self.selector = selectors.DefaultSelector()
+        self.web = Web(listen("127.0.0.1", 0), self.watch, self.obey, "127.0.0.1")
+        self.port = int(self.web.address.rstrip("/").rpartition(":")[2])
+        self.host = f"127.0.0.1:{self.port}"
+
+    def watch(self, sock: socket.socket, mask: int, then: Callable[[int], None]) -> None:
+        if sock in self.selector.get_map():
+            self.selector.unregister(sock)
+        if mask:
+            self.selector.register(sock, mask, then)
+
+    def obey(self, line: bytes) -> bytes:
+        self.told.append(line)
+        return b'{"ok":true}'
+
+    def turn(self) -> None:
+        for key, ready in self.selector.select(0.01):
+            if key.fileobj in self.selector.get_map():
+                key.data(ready)
+        self.web.show(self.scene)
+
+    def visit(self) -> ClientConnection:
+        return connect(f"ws://{self.host}/live", origin=Origin(f"http://{self.host}"))
+
+    def ask(self, *lines: str) -> bytes:
+        """Send an HTTP request of *lines* and return all that comes back."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE_S) as client:
+            client.sendall("\r\n".join([*lines, "", ""]).encode("latin-1"))
+            answer = b""
+            while chunk := client.recv(65536):
+                answer += chunk
+        return answer
+
+
+@contextmanager
+def open_site() -> Iterator[Site]:
+    site, ended = Site(), threading.Event()
+    errors: list[BaseException] = []
+
+    def drive() -> None:
+        try:
+            while not ended.is_set():
+                site.turn()
+        except BaseException as error:  # noqa: BLE001  # raised below, in the test's own thread
+            errors.append(error)
+
+    thread = threading.Thread(target=drive)
+    thread.start()
+    try:
+        yield site
+    finally:
+        ended.set()
+        thread.join()
+        site.web.close()
+        site.selector.close()
+    assert not errors, errors
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    with open_site() as site:
+        yield site
+
+
+def hear(visitor: ClientConnection) -> dict[str, Any]:
+    message = json.loads(visitor.recv(PATIENCE_S))
+    assert isinstance(message, dict)
+    return message
+
+
+def hear_scene(visitor: ClientConnection) -> dict[str, Any]:
+    """Return the next scene that tells anything."""
+    while not (news := hear(visitor).get("scene")):
+        pass
+    assert isinstance(news, dict)
+    return news
+
+
+def hear_for_ever(visitor: ClientConnection) -> None:
+    while True:
+        visitor.recv(PATIENCE_S)
+
+
+# The page
+
+
+def test_the_page_comes_with_headers_that_keep_it_to_itself(site: Site) -> None:
+    head, _, body = site.ask("GET / HTTP/1.1", f"Host: {site.host}").partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200 ")
+    assert b"default-src 'none'" in head
+    assert b"no-store" in head
+    assert body.startswith(b"<!doctype html>")
+    assert f"Content-Length: {len(body)}".encode() in head
+
+
+def test_the_page_asks_nothing_of_anybody_else(site: Site) -> None:
+    _, _, body = site.ask("GET / HTTP/1.1", f"Host: {site.host}").partition(b"\r\n\r\n")
+    outside = [part[:40] for part in body.split(b"//")[1:] if b"." in part[:20].split(b"/")[0] and part[:1].isalpha()]
+    assert [part for part in outside if not part.startswith((b"www.w3.org", b"${location.host}"))] == []
+
+
+@pytest.mark.parametrize(
+    ("lines", "status"),
+    [
+        (["GET / HTTP/1.1"], 403),
+        (["GET / HTTP/1.1", "Host: evil.example"], 403),
+        (["GET / HTTP/1.1", "Host: 127.0.0.1.evil.example"], 403),
+        (["GET / HTTP/1.1", "Host: localhost", "Host: evil.example"], 403),
+        (["GET /etc/passwd HTTP/1.1", "Host: localhost"], 404),
+        (["GET /../page.html HTTP/1.1", "Host: localhost"], 404),
+        (["POST / HTTP/1.1", "Host: localhost"], 405),
+        (["GET /live HTTP/1.1", "Host: localhost", "Origin: http://localhost"], 426),
+    ],
+)
+def test_all_else_is_refused(site: Site, lines: list[str], status: int) -> None:
+    assert site.ask(*lines).startswith(f"HTTP/1.1 {status} ".encode())
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [b"\r\n\r\n", b"GET\r\n\r\n", b"\x16\x03\x01\x00\x00\r\n\r\n", b"GET / HTTP/3\r\n\r\n", b"GET " + b"/" * 20_000],
+)
+def test_what_is_no_request_gets_no_page(site: Site, request_: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", site.port), timeout=PATIENCE_S) as client:
+        client.sendall(request_)
+        assert b"<!doctype" not in client.recv(100)
+    with site.visit() as visitor:
+        assert hear_scene(visitor) == site.scene
+
+
+@pytest.mark.parametrize(
+    "host", ["localhost", "localhost:80", "127.0.0.1:1", "[::1]", "[::1]:80", "192.168.1.7", "LAB"]
+)
+def test_addresses_and_own_names_are_hosts(host: str) -> None:
+    assert is_own(host, {"localhost", "lab"})
+
+
+@pytest.mark.parametrize("host", ["", "evil.example", "localhost:", "localhost:x", "127.0.0.1.evil", "lab:1:2", "[::1"])
+def test_other_names_are_not(host: str) -> None:
+    assert not is_own(host, {"localhost", "lab"})
+
+
+# The live connection
+
+
+@pytest.mark.parametrize("origin", [None, "null", "http://evil.example", "https://127.0.0.1", "http://127.0.0.1"])
+def test_other_origins_are_refused(site: Site, origin: str | None) -> None:
+    named = None if origin is None else Origin(origin)
+    with pytest.raises(InvalidStatus) as refused, connect(f"ws://{site.host}/live", origin=named):
+        pass
+    assert refused.value.response.status_code == 403
+    assert site.told == []
+
+
+def test_a_visitor_hears_all_first_and_then_only_what_is_new(site: Site) -> None:
+    with site.visit() as visitor, site.visit() as other:
+        assert hear_scene(visitor) == hear_scene(other) == {"a": 1, "b": [1, 2]}
+        site.scene = {**site.scene, "a": 2, "c": None}
+        assert hear_scene(visitor) == hear_scene(other) == {"a": 2, "c": None}
+        quiet = hear(visitor)
+        assert quiet["scene"] == {}
+        assert quiet["ms"] > 0
+    with site.visit() as again:
+        assert hear_scene(again) == site.scene
+
+
+def test_what_a_visitor_says_is_obeyed_and_answered(site: Site) -> None:
+    with site.visit() as visitor:
+        visitor.send('{"do": "this"}')
+        while hear(visitor) != {"ok": True}:
+            pass
+    assert site.told == [b'{"do": "this"}']
+
+
+@pytest.mark.parametrize("message", [b"bytes", "x" * 5000, ["in ", "parts"]], ids=["bytes", "long", "parts"])
+def test_other_messages_end_the_connection(site: Site, message: Any) -> None:
+    with site.visit() as visitor:
+        visitor.send(message)
+        with pytest.raises(ConnectionClosed):
+            hear_for_ever(visitor)
+    assert site.told == []
+
+
+def test_a_slow_visitor_is_sent_nothing_more_until_he_has_taken_it_and_is_dropped_in_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    site = Site()
+    site.scene = {"big": "x" * 10_000_000}
+    with socket.create_connection(("127.0.0.1", site.port)) as client:
+        ask = [f"Host: {site.host}", f"Origin: http://{site.host}", "Upgrade: websocket", "Connection: Upgrade"]
+        ask += ["Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: MTIzNDU2Nzg5MDEyMzQ1Ng=="]
+        client.sendall("\r\n".join(["GET /live HTTP/1.1", *ask, "", ""]).encode())
+        (visitor,) = until(site, lambda: [each for each in site.web._visitors if each.unsent])
+        left = len(visitor.unsent)
+        for number in range(20):
+            site.scene = {"big": f"{number}" * 1_000_000}
+            site.turn()
+        assert len(visitor.unsent) <= left
+        monkeypatch.setattr(web, "PATIENCE_S", -1.0)
+        until(site, lambda: not site.web._visitors)
+    site.web.close()
+    site.selector.close()
+
+
+def until(site: Site, condition: Callable[[], Any]) -> Any:
+    deadline = time.monotonic() + PATIENCE_S
+    while not (found := condition()):
+        assert time.monotonic() < deadline
+        site.turn()
+    return found
+
+
+def test_too_many_visitors_do_not_disturb_those_who_are_there(site: Site) -> None:
+    with site.visit() as visitor:
+        assert hear_scene(visitor)
+        crowd = [socket.create_connection(("127.0.0.1", site.port)) for _ in range(2 * VISITORS_MAX)]
+        site.scene = {"a": 3}
+        assert hear_scene(visitor) == {"a": 3}
+        for each in crowd:
+            each.close()
+    deadline = time.monotonic() + PATIENCE_S
+    while len(site.web._visitors):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_who_asks_for_nothing_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    site = Site()
+    with socket.create_connection(("127.0.0.1", site.port)):
+        until(site, lambda: site.web._visitors)
+        monkeypatch.setattr(web, "PATIENCE_S", -1.0)
+        until(site, lambda: not site.web._visitors)
+    site.web.close()
+    site.selector.close()
+
+
+@settings(max_examples=30)
+@given(st.lists(st.binary(max_size=200), max_size=5), st.booleans())
+def test_garbage_never_breaks_it(chunks: list[bytes], after_handshake: bool) -> None:
+    with open_site() as site, site.visit() as visitor, socket.create_connection(("127.0.0.1", site.port)) as client:
+        ask = [f"Host: {site.host}", f"Origin: http://{site.host}", "Upgrade: websocket", "Connection: Upgrade"]
+        ask += ["Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: MTIzNDU2Nzg5MDEyMzQ1Ng=="]
+        if after_handshake:
+            client.sendall("\r\n".join(["GET /live HTTP/1.1", *ask, "", ""]).encode())
+        try:
+            for chunk in chunks:
+                client.sendall(chunk)
+        except OSError:
+            pass  # It has had enough.
+        assert hear_scene(visitor) == site.scene
