@@ -30,6 +30,11 @@ soak *ARGS: (_venv "runtime")
 golden *NAMES: (_venv "dev")
     @{{python}} tests/test_golden.py "$@"
 
+# Try the page in a real browser, chromium, and leave pictures of it in .cache/page/. Status 77: there is none.
+test-page *ARGS: (_venv "dev")
+    @build/browser.sh
+    @{{python}} -m pytest tests/browse_page.py "$@"
+
 # Check style, types and the C sources.
 check: (_venv "dev")
     {{python}} -m ruff check

@@ -166,6 +166,21 @@ def is_free(port: int) -> bool:
 
 
 @contextmanager
+def demo(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Run `elevator demo` with *arguments*; give the process and the address of its page."""
+    command = [*PROGRAM, "demo", "--web", "0", *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        assert process.stdout is not None
+        try:
+            while not (line := process.stdout.readline()).startswith("page: "):
+                assert line, "the demo has ended"
+            yield process, line.split()[1]
+        finally:
+            process.terminate()
+            process.communicate(timeout=PATIENCE_S)
+
+
+@contextmanager
 def lab(
     directory: Path,
     cars: int = 3,

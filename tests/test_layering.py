@@ -54,7 +54,9 @@ ARCHITECTURE = {
     "sim.lobby": Rule("sim.passengers sim.server sim.view"),
     "sim.network": Rule("model wire", "selectors socket"),
     "sim.options": Rule("model"),
-    "sim.terminal": Rule("model calls sim.machine sim.options sim.server sim.shaft", "os rich select signal termios"),
+    "sim.terminal": Rule(
+        "model calls sim.machine sim.options sim.server sim.shaft", "os rich select selectors signal termios"
+    ),
     "web": Rule("", "selectors socket time websockets"),
     # The commands: they put the rest together.
     "__main__": Rule("config loop pair store demo soak sim.command", "os"),

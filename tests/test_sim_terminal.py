@@ -297,7 +297,7 @@ def test_the_terminal_is_restored_at_the_end(screen: Screen, number: signal.Sign
 def test_control_c_ends_it(screen: Screen) -> None:
     screen.type("\x03")
     screen.until(rb"shell: ended")
-    assert screen.is_restored()
+    screen.until(screen.is_restored)
 
 
 @pytest.mark.parametrize("parent", ["recipe", "shell"])
@@ -313,14 +313,26 @@ def test_control_z_gives_the_terminal_back_and_going_on_takes_it_again(screen: S
     screen.type("\x1a")
     screen.until(rb"shell: stopped")
     screen.until(lambda: state(screen.pid) == "T")
-    assert screen.is_restored()
+    screen.until(screen.is_restored)
     before = len(screen.said)
     screen.type("\n")
     screen.until(rb"elevator 0", before)
     assert not screen.is_cooked()
     os.kill(screen.pid, signal.SIGTERM)
     screen.until(rb"shell: ended")
-    assert screen.is_restored()
+    screen.until(screen.is_restored)
+
+
+def test_what_another_program_has_made_of_the_terminal_meanwhile_is_left_alone(screen: Screen) -> None:
+    """The shell may be at its prompt again, reading keys in its own way, before the program notices that it is over."""
+    os.kill(screen.pid, signal.SIGSTOP)
+    theirs = termios.tcgetattr(screen.master)
+    theirs[3] ^= termios.ECHOK
+    termios.tcsetattr(screen.master, termios.TCSANOW, theirs)
+    os.kill(screen.pid, signal.SIGTERM)
+    os.kill(screen.pid, signal.SIGCONT)
+    screen.until(lambda: LEAVE.encode() in screen.said and not is_alive(screen.pid))
+    assert termios.tcgetattr(screen.master) == theirs
 
 
 def test_a_new_size_gets_a_new_picture(screen: Screen) -> None:

@@ -107,9 +107,11 @@ def hear_scene(visitor: ClientConnection) -> dict[str, Any]:
     return news
 
 
-def hear_for_ever(visitor: ClientConnection) -> None:
-    while True:
-        visitor.recv(PATIENCE_S)
+def say_and_hear_for_ever(site: Site, message: Any) -> None:
+    with site.visit() as visitor:
+        visitor.send(message)
+        while True:
+            visitor.recv(PATIENCE_S)
 
 
 # The page
@@ -205,10 +207,8 @@ def test_what_a_visitor_says_is_obeyed_and_answered(site: Site) -> None:
 
 @pytest.mark.parametrize("message", [b"bytes", "x" * 5000, ["in ", "parts"]], ids=["bytes", "long", "parts"])
 def test_other_messages_end_the_connection(site: Site, message: Any) -> None:
-    with site.visit() as visitor:
-        visitor.send(message)
-        with pytest.raises(ConnectionClosed):
-            hear_for_ever(visitor)
+    with pytest.raises(ConnectionClosed):
+        say_and_hear_for_ever(site, message)
     assert site.told == []
 
 

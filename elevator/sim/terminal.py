@@ -6,11 +6,13 @@ Rules:
   that goes away) is undone by this process. For what cannot, kill -9, a guard waits on a pipe that the kernel shuts
   when this process is gone.
 - When the parent goes (the shell, or a recipe that ran us), nobody can bring us back to the foreground: it is over.
+- Who finds that another program has set the terminal up for itself meanwhile leaves it as it is.
 - A terminal that takes no output stops no elevator: as long as it does not, nothing is painted.
 """
 
 import os
 import select
+import selectors
 import signal
 import sys
 import termios
@@ -257,23 +259,25 @@ class Terminal:
         self._console = Console()
         self._painted = ""
         self._saved: list[object] = []
+        self._ours: list[object] = []
+        """How the terminal was set up before, and by us."""
         self._guard: tuple[int, int] | None = None
         self._parent = os.getppid()
 
     def enter(self) -> None:
         """Take the terminal."""
         self._saved = termios.tcgetattr(0)
-        self._guard = _guard(self._saved)
-        signal.signal(signal.SIGTSTP, self._suspend)
-        self._building.watch_for(0, select.POLLIN, lambda _: self._read())
         self._take()
+        self._guard = _guard(self._saved, self._ours)
+        signal.signal(signal.SIGTSTP, self._suspend)
+        self._building.watch_for(0, selectors.EVENT_READ, lambda _: self._read())
 
     def leave(self) -> None:
         """Give the terminal back as it was."""
         if self._guard is not None:
             self._building.watch_for(0, 0, lambda _: None)
             signal.signal(signal.SIGTSTP, signal.SIG_DFL)
-            _restore(self._saved)
+            _restore(self._saved, self._ours)
             pid, lifeline = self._guard
             self._guard = None
             os.write(lifeline, b"done")
@@ -307,6 +311,7 @@ class Terminal:
         mode[3] &= ~(termios.ICANON | termios.ECHO)
         mode[6][termios.VMIN], mode[6][termios.VTIME] = 1, 0
         termios.tcsetattr(0, termios.TCSADRAIN, mode)
+        self._ours = termios.tcgetattr(0)
         self._painted = ""
         self._write(ENTER)
 
@@ -318,7 +323,7 @@ class Terminal:
 
     def _suspend(self, _signal: int, _frame: FrameType | None) -> None:
         """Stop as asked to with Ctrl-Z, without the terminal; take it again when told to go on."""
-        _restore(self._saved)
+        _restore(self._saved, self._ours)
         signal.signal(signal.SIGTSTP, signal.SIG_DFL)
         os.kill(os.getpid(), signal.SIGTSTP)
         signal.signal(signal.SIGTSTP, self._suspend)
@@ -349,18 +354,19 @@ def _size() -> tuple[int, int]:
     return (width, height) if width and height else (80, 24)
 
 
-def _restore(saved: list[object]) -> None:
-    """Bring the terminal back to what was *saved*, also when another program has come to the foreground."""
+def _restore(saved: list[object], ours: list[object]) -> None:
+    """Bring the terminal back to what was *saved* if it is still set up as *ours*, also from the background."""
     before = signal.signal(signal.SIGTTOU, signal.SIG_IGN)
     try:
         os.write(1, LEAVE.encode())
-        termios.tcsetattr(0, termios.TCSADRAIN, saved)  # type: ignore[arg-type]  # it is what tcgetattr gave
+        if termios.tcgetattr(0) == ours:
+            termios.tcsetattr(0, termios.TCSADRAIN, saved)  # type: ignore[arg-type]  # it is what tcgetattr gave
     except (OSError, termios.error):
         pass  # It has gone.
     signal.signal(signal.SIGTTOU, before)
 
 
-def _guard(saved: list[object]) -> tuple[int, int]:
+def _guard(saved: list[object], ours: list[object]) -> tuple[int, int]:
     """Fork a process that restores the terminal when this one is gone; return it and the pipe that holds it off."""
     listening, lifeline = os.pipe()
     pid = os.fork()
@@ -375,6 +381,6 @@ def _guard(saved: list[object]) -> tuple[int, int]:
         os.closerange(3, listening)
         os.closerange(listening + 1, 4096)
         if not os.read(listening, 4):
-            _restore(saved)
+            _restore(saved, ours)
     finally:
         os._exit(0)
