@@ -35,6 +35,11 @@ test-page *ARGS: (_venv "dev")
     @build/browser.sh
     @{{python}} -m pytest tests/browse_page.py "$@"
 
+# Make the pictures in the README.
+pictures: (_venv "dev")
+    @build/browser.sh
+    {{python}} tests/pictures.py
+
 # Check style, types and the C sources.
 check: (_venv "dev")
     {{python}} -m ruff check

@@ -44,6 +44,7 @@ OPTIONS = [
     "--static-libpython=auto",  # If there is one, the program starts faster.
     "--assume-yes-for-downloads",  # It must never ask; on Linux there is nothing to download.
     "--update-check=never",
+    "--include-package-data=elevator:page.html",
 ]
 
 LEFT_OUT = {
@@ -52,8 +53,15 @@ LEFT_OUT = {
     " serial.serialwin32 serial.win32 serial.rfc2217 ctypes _ctypes",
     "other ways of waiting": "asyncio _asyncio concurrent multiprocessing _multiprocessing _posixshmem",
     "OpenSSL (hashlib has BLAKE2 and SHA without)": "ssl _ssl _hashlib",
-    "protocols and formats not spoken": "http xml xmlrpc pyexpat email ftplib imaplib poplib smtplib nntplib telnetlib"
-    " mailbox cgi cgitb tarfile lzma _lzma bz2 _bz2",
+    # websockets takes from http the names of statuses and from email the form of a date; and it loads importlib.metadata,
+    # which wants more of email.
+    "protocols and formats not spoken": "http.client http.cookiejar http.cookies http.server email.contentmanager"
+    " email.feedparser email.generator email.headerregistry email.mime email.parser email.policy"
+    " email._header_value_parser xml xmlrpc pyexpat ftplib imaplib poplib smtplib nntplib telnetlib mailbox cgi cgitb"
+    " tarfile lzma _lzma bz2 _bz2",
+    "what websockets is besides its protocol without I/O": "websockets.asyncio websockets.auth websockets.cli"
+    " websockets.client websockets.connection websockets.extensions.permessage_deflate websockets.http"
+    " websockets.legacy websockets.proxy websockets.sync websockets.trio websockets.uri",
     "numbers never used": "decimal _decimal _pydecimal",
     "what developers use": "unittest pydoc pydoc_data doctest pdb pickletools distutils lib2to3 idlelib ensurepip venv",
     "other pictures": "tkinter turtle turtledemo curses webbrowser",

@@ -5,12 +5,15 @@
 
 Three nodes with records on disk drive three simulated cars over real sockets. Calls are pressed on panels; each must
 light a lamp, open a door at its floor and go dark again. One node is killed on its way to hall calls: the others must
-serve them. In the end SIGTERM must end everything in time, with status 0, and leave no process behind.
+serve them. In the end SIGTERM must end everything in time, with status 0, and leave no process behind. The simulator's
+page must come with what it shows, and its terminal be given back.
 """
 
 import json
 import os
+import pty
 import random
+import select
 import shutil
 import signal
 import socket
@@ -303,6 +306,57 @@ def await_served(building: Building, calls: Sequence[Call], since_ms: float, liv
     building.wait(what, lambda: all(building.is_served(call, since_ms, live) for call in calls))
 
 
+def try_page(programs: Programs) -> None:
+    port, _ = free_ports()
+    programs.start("page", "sim", "--headless", "--port", 0, "--web", port)
+    wait("the page", lambda: answers(port))
+    host = f"Host: 127.0.0.1:{port}"
+    page = ask(port, "GET / HTTP/1.1", host)
+    expect(page.startswith(b"HTTP/1.1 200 ") and page.rstrip().endswith(b"</html>"), f"the page is {page[:200]!r}")
+    handshake = ["Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13"]
+    handshake += ["Sec-WebSocket-Key: MTIzNDU2Nzg5MDEyMzQ1Ng==", f"Origin: http://127.0.0.1:{port}"]
+    live = ask(port, "GET /live HTTP/1.1", host, *handshake, until=b'"car0"')
+    expect(live.startswith(b"HTTP/1.1 101 "), f"the page's connection says {live[:200]!r}")
+    step(f"a page of {len(page) / 1000:.0f} kB, and what it shows")
+
+
+def ask(port: int, *lines: str, until: bytes = b"</html>") -> bytes:
+    """Send an HTTP request; return the answer up to some bytes, or to its end."""
+    answer = b""
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+        client.sendall("\r\n".join([*lines, "", ""]).encode())
+        while until not in answer and (chunk := client.recv(65_536)):
+            answer += chunk
+    return answer
+
+
+def try_terminal(command: list[str]) -> None:
+    pid, terminal = pty.fork()
+    if not pid:
+        os.environ["TERM"] = "xterm"
+        os.execvp(command[0], [*command, "sim", "--port", "0"])
+    said = bytearray()
+
+    def shows(what: bytes) -> bool:
+        if select.select([terminal], [], [], 0.1)[0]:
+            with suppress(OSError):  # The other side has closed it.
+                said.extend(os.read(terminal, 65_536))
+        return what in said
+
+    try:
+        wait("a picture in the terminal", lambda: shows(b"elevator 0"))
+        os.kill(pid, signal.SIGTERM)
+        wait("the terminal to be given back", lambda: shows(b"\x1b[?1049l"))
+    except Failed:
+        os.kill(pid, signal.SIGKILL)
+        raise
+    finally:
+        _, status = os.waitpid(pid, 0)
+        os.close(terminal)
+    expect(status == 0, f"SIGTERM ended the simulator in a terminal with status {status}")
+    step("a picture in a terminal, which was given back")
+
+
 def main(command: list[str]) -> int:
     if not command:
         print("usage: smoke.py COMMAND...", file=sys.stderr)
@@ -311,6 +365,8 @@ def main(command: list[str]) -> int:
     programs = Programs(command, scratch)
     try:
         try_arguments(programs)
+        try_terminal(command)
+        try_page(programs)
         try_group(programs, scratch)
         step(f"SIGTERM ended all in {programs.end():.1f} s, with status 0 and nothing left behind")
     except (Failed, OSError, ValueError, subprocess.TimeoutExpired) as failure:

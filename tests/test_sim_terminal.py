@@ -53,11 +53,11 @@ def test_the_picture_shows_car_lamps_door_stop_obstruction_connection_and_change
     assert "port 15657" in lines[1]
     assert "connected" in lines[1]
     assert [line[13:].split("│")[0].rstrip() for line in lines[1:6]] == [
-        "       #",
-        "   0  1*   2   3",
-        "   *   -   -",
-        "       *   -   -",
-        "   -   -   *   -",
+        "      #",
+        "  0   1*  2   3",
+        "  *   -   -",
+        "      *   -   -",
+        "  -   -   *   -",
     ]
     assert [line.split("│")[3].split() for line in lines[3:6]] == [["door", "*"], ["stop", "*"], ["obstr.", "v"]]
     assert "43" in lines[6]

@@ -115,7 +115,7 @@ def _panel(panel: Panel, number: int, is_chosen: bool, look: Look, now_ms: int, 
     room = max(1, min(count, (width - _width(0) - 1) // CELL))
     position = physics.position(machine.shaft, now_ms)
     floors = _window(count, round(position), room)
-    middle = CELL * len(floors) + 1
+    middle = CELL * len(floors) + 2
     frame = "bold cyan" if is_chosen else ""
 
     def line(left: str, content: Text, right: Text) -> Text:
@@ -137,17 +137,15 @@ def _panel(panel: Panel, number: int, is_chosen: bool, look: Look, now_ms: int, 
             bit = 1 << floor
             is_down = mask(machines.pressed(machine), button) & bit
             exists = mask(machines.buttons(count), button) & bit
-            row.append("   " if not is_down else "  ▸", "bold")
+            row.append(" ▸" if is_down else "  ", "bold")
             row.append_text(lamp(bool(mask(machine.lamps, button) & bit)) if exists else Text(" "))
+            row.append(" ")
         return row
 
     numbers = Text()
     for floor in floors:
         is_here = machine.indicator == floor
-        numbers.append(f"{floor:>{CELL}}", "bold yellow" if is_here else "")
-        if is_here:
-            numbers.right_crop(CELL)
-            numbers.append(f"{floor:>{CELL - 1}}*" if floor > 9 else f"  {floor}*"[-CELL:].rjust(CELL), "bold yellow")
+        numbers.append(f"{floor:>{CELL - 1}}{'*' if is_here else ' '}", "bold yellow" if is_here else "")
     named = f"elevator {number}"
     connection = Text(" connected", "green") if panel.client else Text(" no client", "dim")
     door = Text.assemble(" door    ", lamp(machine.door))
@@ -168,7 +166,7 @@ def _panel(panel: Panel, number: int, is_chosen: bool, look: Look, now_ms: int, 
 def _car(machine: Machine, position: float, floors: Sequence[int], width: int) -> Text:
     """Return the row in which the car moves."""
     row = Text(" " * width)
-    column = round((position - floors[0]) * CELL) + CELL - 1
+    column = round((position - floors[0]) * CELL) + CELL - 2
     if 0 <= column < width:
         sign = {Motor.UP: "#>", Motor.DOWN: "<#", Motor.STOP: "#"}[machine.shaft.motor]
         column = max(0, min(column - (sign == "<#"), width - len(sign)))
