@@ -53,7 +53,7 @@ LEFT_OUT = {
     " serial.serialwin32 serial.win32 serial.rfc2217 ctypes _ctypes",
     "other ways of waiting": "asyncio _asyncio concurrent multiprocessing _multiprocessing _posixshmem",
     "OpenSSL (hashlib has BLAKE2 and SHA without)": "ssl _ssl _hashlib",
-    # websockets takes from http the names of statuses and from email the form of a date; and it loads importlib.metadata,
+    # websockets takes from http names of statuses, from email the form of a date; and it loads importlib.metadata,
     # which wants more of email.
     "protocols and formats not spoken": "http.client http.cookiejar http.cookies http.server email.contentmanager"
     " email.feedparser email.generator email.headerregistry email.mime email.parser email.policy"

@@ -79,6 +79,8 @@ class Nodes:
         self.said: deque[str] = deque(maxlen=LINES_KEPT)
         self.ended: dict[int, int] = {}
         """Exit status of each node that has ended by itself."""
+        self._gone: set[int] = set()
+        """Nodes none of whose processes is left, although nobody killed them here."""
         self._killed: set[int] = set()
         self._frozen: set[int] = set()
         self._keeper, self._lifeline = _keep(directory)
@@ -120,7 +122,7 @@ class Nodes:
         """Return how a node is: running, frozen, killed, or ended by itself."""
         if number in self._killed:
             return "killed"
-        if self._processes[number].poll() is not None:
+        if number in self._gone:
             return "ended"
         return "frozen" if number in self._frozen else "running"
 
@@ -128,8 +130,10 @@ class Nodes:
         """Kill a node with all its processes: stopped first, so that none can replace another meanwhile."""
         self._killed.add(number)
         self._frozen.discard(number)
-        for signal_ in (signal.SIGSTOP, signal.SIGKILL):
-            _send(signal_, _marked(self._mark(number)))
+        while pids := _marked(self._mark(number)):
+            _send(signal.SIGSTOP, pids)
+            _send(signal.SIGKILL, pids)
+            self._processes[number].poll()  # What is dead and not yet taken note of has no environment.
         self._processes[number].wait()
         self.said.append(f"node {number} was killed")
 
@@ -137,6 +141,7 @@ class Nodes:
         """Start a node that was killed or has ended; any other goes on."""
         if self.state(number) in ("killed", "ended"):
             self._killed.discard(number)
+            self._gone.discard(number)
             self._frozen.discard(number)
             old = self._processes[number].stdout
             assert old is not None
@@ -162,7 +167,10 @@ class Nodes:
             for line in lines:
                 text = line.decode(errors="replace")
                 self.said.append("".join(each if each.isprintable() else " " for each in text))
-            if number not in self.ended and number not in self._killed and (status := process.poll()) is not None:
+            if number in self._gone or number in self._killed or (status := process.poll()) is None:
+                continue
+            if not _marked(self._mark(number)):  # A worker without its supervisor lives on as a child of init.
+                self._gone.add(number)
                 self.ended[number] = status
                 self.said.append(f"node {number} has ended with status {status}")
 

@@ -124,10 +124,10 @@ def test_packets_are_lost_as_asked_for(page: Page) -> None:
 
 
 def test_people_come_as_asked_for_and_their_waits_are_told(page: Page) -> None:
-    page.ask("traffic", rate=600, profile="morning")
-    page.wait(lambda: page.scene["traffic"] == {"rate": 600, "profile": "morning"}, "people came")
+    page.ask("traffic", rate=600, profile="up")
+    page.wait(lambda: page.scene["traffic"] == {"rate": 600, "profile": "up"}, "people came")
     page.wait(lambda: page.scene["recent"], "somebody was in a car")
-    page.ask("traffic", rate=0, profile="mixed")
+    page.ask("traffic", rate=0, profile="lunch")
     page.wait(lambda: page.scene["waits"]["mean_ms"] > 0 and sum(page.scene["people"]["up"]) >= 0, "waits were told")
 
 
@@ -142,8 +142,8 @@ def test_people_come_as_asked_for_and_their_waits_are_told(page: Page) -> None:
         {"do": "unplug", "node": 0, "on": 1},
         {"do": "lose", "percent": 101},
         {"do": "lose", "percent": -1},
-        {"do": "traffic", "rate": -1, "profile": "mixed"},
-        {"do": "traffic", "rate": 10**9, "profile": "mixed"},
+        {"do": "traffic", "rate": -1, "profile": "lunch"},
+        {"do": "traffic", "rate": 10**9, "profile": "lunch"},
         {"do": "traffic", "rate": 1, "profile": "none"},
         {"do": "press", "car": 0, "button": "up", "floor": 4},
         {"do": "state"},
