@@ -25,6 +25,7 @@ COMMANDS = """\
 other commands (each has its own --help):
   elevator demo      a simulated building with real nodes and passengers, on a page and in this terminal
   elevator sim       simulated elevators for controllers to connect to, in this terminal and on a page
+  elevator doctor    is all there that a node needs? It takes a node's settings
   elevator soak      whole groups in virtual time with every fault, seed by seed: can a call be lost?
 """
 
@@ -52,6 +53,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             from elevator import soak
 
             return soak.main(arguments[1:])
+        case ["doctor"]:
+            return doctor(arguments[1:])
         case _:
             return node(arguments)
 
@@ -92,6 +95,27 @@ def node(arguments: list[str]) -> int:
         return complain(str(error))
     except ValueError as error:
         return complain(f"argument --adopt: {error}")
+
+
+def doctor(arguments: list[str]) -> int:
+    parser = node_parser()
+    parser.prog = "elevator doctor"
+    parser.description = "Tell whether all is there that a node with these settings needs: a line each, and what to do."
+    parser.epilog = None
+    flags = vars(parser.parse_args(arguments))
+    file: Path | None = flags.pop("config", None)
+    flags.pop("adopt", None)
+
+    from elevator import config, doctor
+
+    try:
+        id_given = "id" in flags or (file is not None and "id" in config.read(file))
+        settings = config.load(flags if id_given else {"id": 0, **flags}, file)
+        directory = None if settings.no_record else settings.state_dir or state_directory(settings)
+    except config.ConfigError as error:
+        return complain(str(error))
+    sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]  # it is a TextIOWrapper
+    return doctor.main(settings, directory, id_given)
 
 
 def node_parser() -> Parser:

@@ -59,7 +59,8 @@ ARCHITECTURE = {
     ),
     "web": Rule("", "selectors socket time websockets"),
     # The commands: they put the rest together.
-    "__main__": Rule("config loop pair store demo soak sim.command", "os"),
+    "__main__": Rule("config loop pair store demo doctor soak sim.command", "os"),
+    "doctor": Rule("model config loop store wire", "os socket tempfile time"),
     "sim.command": Rule(
         "web sim.lobby sim.machine sim.options sim.passengers sim.server sim.shaft sim.terminal sim.view", "signal"
     ),

@@ -1,0 +1,239 @@
+"""`elevator doctor`: is everything there that a node needs? One line each: ✓, or ✗ and what to do.
+
+Rules:
+- It takes the settings of the node that is to run, and uses what that node would use.
+- It disturbs nobody: the elevator server is only read from, and only what every server has; on the group's port it
+  listens; broadcast is tried on a port of its own.
+"""
+
+import os
+import socket
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from attrs import frozen
+
+from elevator.config import Config
+from elevator.loop import interfaces
+from elevator.model import Heartbeat
+from elevator.store import DiskError, StoreError, make
+from elevator.wire import DATAGRAM_BYTES_MAX, decode
+
+CONNECT_S = 2.0
+ANSWER_S = 1.0
+ASKS = 20
+SLOW_MS = 10.0
+"""A server that takes longer to answer misses the ends of its floors' sensors, and presses."""
+BROADCAST_S = 0.5
+LISTEN_S = 1.5
+"""Time for some heartbeats, also where most are lost."""
+CLOCK_TOLERANCE = 0.05
+OLDEST_YEAR = 2025
+"""A clock that says less was never set."""
+
+
+@frozen
+class Finding:
+    """What was found; if it is not *good* it says what to do."""
+
+    good: bool
+    text: str
+
+
+@frozen
+class Ears:
+    """What was heard on the group's port."""
+
+    heard: dict[int, dict[str, Heartbeat]]
+    """By node id and by address."""
+    others: int
+    """Datagrams that are not of this group."""
+
+
+def main(config: Config, directory: Path | None, id_given: bool) -> int:
+    """Look at everything; *directory* is where the record would be. Return 0 if all is well, else 1."""
+    worst = 0
+    for finding in findings(config, directory, id_given):
+        print(f"{'✓' if finding.good else '✗'} {finding.text}", flush=True)
+        worst |= not finding.good
+    return worst
+
+
+def findings(config: Config, directory: Path | None, id_given: bool) -> Iterator[Finding]:
+    """Yield what is found, as it is found."""
+    yield server(config.host, config.port, config.floors)
+    yield broadcast(config.broadcast)
+    began_s, began_wall_s = boot_s(), time.time()
+    ears = listen(config.net_port, config.group)
+    if isinstance(ears, Finding):
+        yield ears
+    else:
+        yield Finding(True, f"UDP port {config.net_port} can be used")
+        yield neighbours(ears, config.group)
+        yield floors(ears, config.floors)
+        if id_given:
+            yield id_free(ears, config.id)
+    yield record(directory)
+    yield clock(boot_s() - began_s, time.time() - began_wall_s, time.gmtime().tm_year)
+
+
+def server(host: str, port: int, floors: int) -> Finding:
+    """Ask the elevator server where the car is, some times."""
+    where = f"elevator server on {host} port {port}"
+    try:
+        with socket.create_connection((host, port), timeout=CONNECT_S) as connection:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            connection.settimeout(ANSWER_S)
+            took_ms, reply = [], b""
+            for _ in range(ASKS):
+                asked_s = time.monotonic()
+                reply = ask(connection, bytes((7, 0, 0, 0)))
+                took_ms.append((time.monotonic() - asked_s) * 1000)
+                if reply[0] != 7:
+                    return Finding(False, f"{where} is another program: say with --port where the elevator server is")
+    except TimeoutError:
+        return Finding(False, f"{where} does not answer: end the program that is connected to it, or start it again")
+    except OSError as error:
+        why = error.strerror or str(error)
+        return Finding(False, f"no {where} ({why}): start it, or say with --host and --port where it is")
+    at_floor, floor = bool(reply[1]), reply[2]
+    if at_floor and floor >= floors:
+        return Finding(
+            False, f"{where} is at floor {floor}, which does not exist: say with --floors how many there are"
+        )
+    typical_ms = statistics.median(took_ms)
+    if typical_ms > SLOW_MS:
+        return Finding(False, f"{where} takes {typical_ms:.0f} ms to answer: use one that is nearer")
+    place = f"at floor {floor}" if at_floor else "between floors"
+    return Finding(True, f"{where} answers in {typical_ms:.2f} ms; its car is {place}")
+
+
+def ask(connection: socket.socket, request: bytes) -> bytes:
+    """Send *request* and return the four bytes of its reply; raise OSError if none comes."""
+    connection.sendall(request)
+    reply = b""
+    while len(reply) < 4:
+        chunk = connection.recv(4 - len(reply))
+        if not chunk:
+            raise ConnectionError("it closes the connection")
+        reply += chunk
+    return reply
+
+
+def broadcast(address: str | None) -> Finding:
+    """Broadcast as a node would, but to a port of our own, and see whether it comes back."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+        probe.bind(("", 0))
+        probe.settimeout(BROADCAST_S)
+        ways = [(address, [])] if address else interfaces(probe)
+        if not ways:
+            return Finding(
+                False, "no network interface can broadcast: plug in the network; until then only nodes here meet"
+            )
+        back = 0
+        for number, (target, ancillary) in enumerate(ways):
+            nonce = b"elevator doctor %d %d" % (number, os.getpid())
+            try:
+                probe.sendmsg([nonce], ancillary, 0, (target, probe.getsockname()[1]))
+                while probe.recv(100) != nonce:
+                    pass
+            except OSError:
+                continue
+            back += 1
+    by = f"to {address}" if address else f"by {back} of {len(ways)} network interfaces"
+    if not back:
+        return Finding(False, f"a broadcast {by} does not come back: let UDP through the firewall")
+    return Finding(True, f"a broadcast {by} comes back")
+
+
+def listen(port: int, group: str) -> Ears | Finding:
+    """Listen to *group* on its *port* for a moment."""
+    heard: dict[int, dict[str, Heartbeat]] = {}
+    others = 0
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ear:
+        for option in (socket.SO_REUSEADDR, socket.SO_REUSEPORT):
+            ear.setsockopt(socket.SOL_SOCKET, option, 1)
+        try:
+            ear.bind(("", port))
+        except OSError as error:
+            why = error.strerror or str(error)
+            return Finding(
+                False, f"UDP port {port} cannot be used ({why}): end what uses it, or say --net-port everywhere"
+            )
+        until_s = time.monotonic() + LISTEN_S
+        while (left_s := until_s - time.monotonic()) > 0:
+            ear.settimeout(left_s)
+            try:
+                datagram, (address, _) = ear.recvfrom(DATAGRAM_BYTES_MAX + 1)
+            except OSError:
+                continue
+            heartbeat = decode(datagram, group)
+            if heartbeat is None:
+                others += 1
+            else:
+                heard.setdefault(heartbeat.sender.id, {})[address] = heartbeat
+    return Ears(heard, others)
+
+
+def neighbours(ears: Ears, group: str) -> Finding:
+    """Tell who else is there."""
+    strangers = f"; {ears.others} datagrams were not of this group" if ears.others else ""
+    if not ears.heard:
+        return Finding(True, f"nobody else of group {group} is here yet{strangers}")
+    names = ", ".join(f"{id} at {' and '.join(sorted(by_address))}" for id, by_address in sorted(ears.heard.items()))
+    return Finding(True, f"nodes of group {group}: {names}{strangers}")
+
+
+def floors(ears: Ears, own: int) -> Finding:
+    """Tell whether all have the same number of floors."""
+    odd = sorted((id, each.floors) for id, heard in ears.heard.items() for each in heard.values() if each.floors != own)
+    if odd:
+        id, count = odd[0]
+        return Finding(False, f"node {id} has {count} floors, this one {own}: give all of them the same --floors")
+    return Finding(True, f"{own} floors, as everybody has" if ears.heard else f"{own} floors; nobody says otherwise")
+
+
+def id_free(ears: Ears, id: int) -> Finding:
+    """Tell whether nobody else has our *id*."""
+    if id in ears.heard:
+        return Finding(False, f"id {id} is in use at {' and '.join(sorted(ears.heard[id]))}: choose another --id")
+    return Finding(True, f"id {id} is free")
+
+
+def record(directory: Path | None) -> Finding:
+    """Write in the record's *directory* as a node would."""
+    if directory is None:
+        return Finding(True, "no record is kept: promises end with the program")
+    try:
+        make(directory)
+        with tempfile.TemporaryFile(dir=directory) as file:
+            began_s = time.monotonic()
+            file.write(bytes(4096))
+            file.flush()
+            os.fsync(file.fileno())
+            took_ms = (time.monotonic() - began_s) * 1000
+    except (StoreError, DiskError) as error:
+        return Finding(False, f"{error}: say with --state-dir where the record can be")
+    except OSError as error:
+        return Finding(False, f"{directory} cannot be written ({error.strerror}): free it, or say --state-dir")
+    return Finding(True, f"the record can be written to {directory}, in {took_ms:.1f} ms")
+
+
+def boot_s() -> float:
+    """Return the clock that nodes use, in seconds."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def clock(passed_s: float, passed_wall_s: float, year: int) -> Finding:
+    """Tell whether the clock that nodes use goes as fast as the one on the wall, and whether that was ever set."""
+    if abs(passed_s - passed_wall_s) > CLOCK_TOLERANCE * max(passed_s, passed_wall_s) + 0.01:
+        return Finding(
+            False, f"{passed_s:.2f} s on one clock are {passed_wall_s:.2f} s on the other: set the time and try again"
+        )
+    if year < OLDEST_YEAR:
+        return Finding(False, f"the clock says {year}: set it, or the log's times mean nothing (nodes do not need it)")
+    return Finding(True, "clocks go at the same speed")
