@@ -25,6 +25,7 @@ COMMANDS = """\
 other commands (each has its own --help):
   elevator demo      a simulated building with real nodes and passengers, on a page and in this terminal
   elevator sim       simulated elevators for controllers to connect to, in this terminal and on a page
+  elevator watch     the nodes of a group as they are heard, in this terminal, as JSON or on a page; sends nothing
   elevator doctor    is all there that a node needs? It takes a node's settings
   elevator soak      whole groups in virtual time with every fault, seed by seed: can a call be lost?
 """
@@ -53,6 +54,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             from elevator import soak
 
             return soak.main(arguments[1:])
+        case ["watch"]:
+            from elevator import watch
+
+            return watch.main(arguments[1:])
         case ["doctor"]:
             return doctor(arguments[1:])
         case _:

@@ -1,0 +1,367 @@
+"""`elevator watch`: who is in the group and what they do, in the terminal, as lines of JSON, or on a page.
+
+Rules:
+- It listens to the group's port as a node does, beside any node on the same machine, and sends nothing at all.
+- Whom it takes for alive, and how many heartbeats it takes for lost, is what a node in its place would (peers.py).
+- All that is shown is a pure function of what was heard, and of the time.
+"""
+
+import json
+import math
+import os
+import selectors
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from types import FrameType
+from typing import Self
+
+from attrs import evolve, frozen
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from elevator import peers
+from elevator.calls import demand
+from elevator.config import Config, ConfigError, load
+from elevator.model import Behaviour, Direction, Fault, Heartbeat
+from elevator.peers import Peer
+from elevator.sim.options import PAGE, Arguments, place, whole
+from elevator.sim.server import listen
+from elevator.web import Web
+from elevator.wire import DATAGRAM_BYTES_MAX, GROUP_LENGTH_MAX, decode
+
+DRAW_MS = 200
+SHOW_MS = 50
+LINE_MS = 1000
+RATE_MS = 2000
+"""Heartbeats are counted over so long."""
+RIVAL_MS = 5000
+"""For how long it is told that two nodes had one id."""
+FORGET_MS = 600_000
+"""A node that has been silent for so long is not shown any more."""
+DATAGRAMS_A_TURN = 256
+HEAD_LINES = 3
+
+
+# What is known
+
+
+@frozen
+class Seen:
+    """One node, as far as it was heard."""
+
+    peer: Peer
+    address: str
+    at_ms: int
+    """When it last spoke."""
+    beats: tuple[int, ...]
+    """When it spoke within the last RATE_MS."""
+    rival_at_ms: int | None = None
+    """When another node with this id last spoke."""
+
+
+@frozen
+class Group:
+    """All nodes that were heard, by id, and how many datagrams were not of this group."""
+
+    nodes: Mapping[int, Seen] = {}
+    strangers: int = 0
+
+
+def hear(group: Group, heartbeat: Heartbeat, address: str, now_ms: int) -> Group:
+    """Take in what a node says."""
+    id = heartbeat.sender.id
+    old = group.nodes.get(id)
+    peer = peers.hear(None if old is None else old.peer, heartbeat, now_ms)
+    if peer is None:
+        assert old is not None
+        if old.peer.said.sender == heartbeat.sender:
+            return group  # Heard already, by another way.
+        return evolve(group, nodes={**group.nodes, id: evolve(old, rival_at_ms=now_ms)})
+    beats = () if old is None else tuple(at_ms for at_ms in old.beats if at_ms > now_ms - RATE_MS)
+    if old is None or heartbeat.counter != old.peer.said.counter:
+        beats += (now_ms,)
+    rival_at_ms = None if old is None else old.rival_at_ms
+    return evolve(group, nodes={**group.nodes, id: Seen(peer, address, now_ms, beats, rival_at_ms)})
+
+
+def forget(group: Group, now_ms: int) -> Group:
+    """Drop nodes that have been silent for long."""
+    kept = {id: seen for id, seen in group.nodes.items() if now_ms < seen.at_ms + FORGET_MS}
+    return group if len(kept) == len(group.nodes) else evolve(group, nodes=kept)
+
+
+# What is shown
+
+
+def rows(group: Group, now_ms: int) -> list[dict[str, object]]:
+    """Return all that is known of each node, as JSON values, by id."""
+    return [row(group.nodes[id], now_ms) for id in sorted(group.nodes)]
+
+
+def row(seen: Seen, now_ms: int) -> dict[str, object]:
+    """Return all that is known of one node; times in milliseconds, loss from 0 to 1."""
+    said, car = seen.peer.said, seen.peer.said.car
+    hall, cabs = demand(seen.peer.calls.live.values())
+    return {
+        "id": said.sender.id,
+        "address": seen.address,
+        "incarnation": said.sender.incarnation,
+        "alive": now_ms < seen.peer.silent_at_ms,
+        "age_ms": now_ms - seen.at_ms,
+        "per_second": round(sum(at_ms > now_ms - RATE_MS for at_ms in seen.beats) * 1000 / RATE_MS, 1),
+        "loss": round(seen.peer.loss, 3),
+        "floors": said.floors,
+        "floor": car.floor,
+        "direction": car.direction.name.lower(),
+        "behaviour": car.behaviour.name.lower(),
+        "door": car.behaviour is Behaviour.DOOR_OPEN,
+        "fault": str(car.fault),
+        "takes": {"up": floors_of(said.claims.up), "down": floors_of(said.claims.down)},
+        "hall": {"up": floors_of(hall.up), "down": floors_of(hall.down)},
+        "cab": floors_of(cabs.get(said.sender.id, 0)),
+        "hears": floors_of(said.hears),
+        "twice": seen.rival_at_ms is not None and now_ms < seen.rival_at_ms + RIVAL_MS,
+    }
+
+
+def floors_of(bits: int) -> list[int]:
+    """Return the numbers of the bits in a mask."""
+    return [bit for bit in range(bits.bit_length()) if bits >> bit & 1]
+
+
+def draw(group: Group, name: str, now_ms: int, width: int, height: int) -> Text:
+    """Return the picture: a line a node, in as many columns as it takes; cut to *width* and *height*."""
+    seen = [group.nodes[id] for id in sorted(group.nodes)]
+    alive = sum(now_ms < each.peer.silent_at_ms for each in seen)
+    head = Text(f"group {name}: {alive} of {len(seen)} nodes alive", "bold")
+    if group.strangers:
+        head.append(f", {group.strangers} datagrams of others", "yellow")
+    if len({each.peer.said.floors for each in seen}) > 1:
+        head.append(", not all have as many floors", "bold red")
+    head.append("    Ctrl-C ends it", "dim")
+    room = max(1, height - HEAD_LINES)
+    columns = max(1, math.ceil(len(seen) / room))
+    cell = max(8, (width - 1) // columns)
+    lines = [head, Text()]
+    for number in range(min(room, math.ceil(len(seen) / columns) or 1)):
+        line = Text()
+        for each in seen[number :: math.ceil(len(seen) / columns) or 1]:
+            text = describe(each, now_ms)
+            text.truncate(cell - 2, pad=True)
+            line.append_text(text).append("  ")
+        lines.append(line)
+    if not seen:
+        lines.append(Text("nobody is heard yet", "dim"))
+    for line in lines:
+        line.truncate(max(1, width - 1))
+    return Text("\n", end="", no_wrap=True, overflow="crop").join(lines[: max(1, height - 1)])
+
+
+def describe(seen: Seen, now_ms: int) -> Text:
+    """Return one node's line, what matters most first."""
+    facts, said = row(seen, now_ms), seen.peer.said
+    car = said.car
+    text = Text(f"{said.sender.id:>2} ", "bold")
+    if not facts["alive"]:
+        text.append("○ ", "bold red").append(f"silent for {(now_ms - seen.at_ms) / 1000:.0f} s", "red")
+        return text.append(f"  {seen.address}", "dim")
+    arrow = "▲" if car.direction is Direction.UP else "▼"
+    text.append("● ", "green").append(f"{car.floor:>2}")
+    text.append(" " if car.behaviour is Behaviour.IDLE else arrow, "cyan")
+    if facts["twice"]:
+        text.append(f" {'two with this id':<16}", "bold red")
+    elif car.fault is not Fault.NONE:
+        text.append(f" {car.fault:<16}", "red")
+    else:
+        doing = {Behaviour.IDLE: "at rest", Behaviour.MOVING: "moving", Behaviour.DOOR_OPEN: "door open"}
+        text.append(f" {doing[car.behaviour]:<16}", "yellow" if car.behaviour is Behaviour.DOOR_OPEN else "")
+    _, cabs = demand(seen.peer.calls.live.values())
+    for sign, floors, style in (
+        ("▲", said.claims.up, "green"),
+        ("▼", said.claims.down, "magenta"),
+        ("■", cabs.get(said.sender.id, 0), "cyan"),
+    ):
+        text.append(f" {sign + ','.join(map(str, floors_of(floors))) if floors else '':<8}", style)
+    text.append(f" {facts['per_second']:>5}/s {100 * seen.peer.loss:>3.0f} % lost {facts['age_ms']:>4} ms", "dim")
+    return text.append(f"  {seen.address}  {said.floors} floors", "dim")
+
+
+def scene(group: Group, now_ms: int) -> dict[str, object]:
+    """Return the group as the page shows buildings: what is not known of a real one is left out."""
+    seen = [group.nodes[id] for id in sorted(group.nodes)]
+    floors = max([each.peer.said.floors for each in seen], default=2)
+    names = [each.peer.said.sender.id for each in seen]
+    building = {"floors": floors, "cars": len(seen), "nodes": True, "watched": True, "profiles": [], "names": names}
+    shown: dict[str, object] = {"building": building}
+    for number, each in enumerate(seen):
+        facts, car = row(each, now_ms), each.peer.said.car
+        moving = car.behaviour is Behaviour.MOVING
+        hall, _ = demand(each.peer.calls.live.values())
+        shown[f"car{number}"] = {
+            "height": car.floor + (car.direction * 0.5 if moving else 0),
+            "since_ms": 0,
+            "speed": 0,
+            "motor": int(car.direction) if moving else 0,
+            "power": True,
+            "out": False,
+            "door": facts["door"],
+            "lamps": {"up": floors_of(hall.up), "down": floors_of(hall.down), "cab": facts["cab"]},
+            "pressed": {"up": [], "down": [], "cab": []},
+            "indicator": car.floor,
+            "stop": car.fault is Fault.STOP,
+            "obstructed": car.fault is Fault.DOOR,
+        }
+        shown[f"node{number}"] = {
+            "state": "running",
+            "plugged": True,
+            "heard": facts["alive"],
+            "direction": int(car.direction),
+            "behaviour": facts["behaviour"],
+            "fault": facts["fault"],
+            "up": floors_of(each.peer.said.claims.up),
+            "down": floors_of(each.peer.said.claims.down),
+        }
+    return shown
+
+
+# The command
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run `elevator watch` until it is told to end."""
+    parser = Arguments(
+        prog="elevator watch", description="Show the nodes of a group; send nothing.", allow_abbrev=False
+    )
+    parser.add_argument("--group", default="lab", help=f"name of the group, up to {GROUP_LENGTH_MAX} characters (lab)")
+    parser.add_argument(
+        "--net-port", type=whole(1, 65535), default=20145, metavar="PORT", help="UDP port of the group (20145)"
+    )
+    parser.add_argument("--json", action="store_true", help="a line a second with all that is known, for scripts")
+    parser.add_argument("--web", type=place, nargs="?", const=PAGE, metavar="[HOST:]PORT", help="show a page as well")
+    arguments = parser.parse_args(argv)
+    try:
+        config = load({"id": 0, "group": arguments.group, "net_port": arguments.net_port}, None)
+    except ConfigError as error:
+        parser.error(str(error))
+    ended = False
+
+    def end(_signal: int, _frame: FrameType | None) -> None:
+        nonlocal ended
+        ended = True
+
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, end)
+    try:
+        with ExitStack() as stack:
+            viewer = stack.enter_context(Viewer(config))
+            if arguments.web:
+                print(f"page: {viewer.open_page(*arguments.web)}", file=sys.stderr, flush=True)
+            if arguments.json or not sys.stdout.isatty():
+                viewer.run(lambda: ended, LINE_MS, viewer.tell)
+            else:
+                console = Console()
+                with Live(console=console, screen=True, auto_refresh=False) as live:
+                    viewer.run(lambda: ended, DRAW_MS, lambda: live.update(viewer.picture(*console.size), refresh=True))
+    except BrokenPipeError:
+        # Nobody reads any more. What is left in the buffer must not raise again when the interpreter ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        print(f"elevator watch: {error.strerror or error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+class Viewer:
+    """Listens to the group and shows it."""
+
+    def __init__(self, config: Config) -> None:
+        """Listen on the port of *config*; raise OSError if that cannot be."""
+        self.group = Group()
+        self._config = config
+        self._web: Web | None = None
+        self._selector = selectors.DefaultSelector()
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.setblocking(False)
+        for option in (socket.SO_REUSEADDR, socket.SO_REUSEPORT):
+            self._socket.setsockopt(socket.SOL_SOCKET, option, 1)
+        try:
+            self._socket.bind(("", config.net_port))
+        except OSError as error:
+            self._socket.close()
+            raise OSError(error.errno, f"cannot use UDP port {config.net_port}: {error.strerror}") from None
+        self._watch(self._socket, selectors.EVENT_READ, lambda _: self._hear())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._web is not None:
+            self._web.close()
+        self._socket.close()
+        self._selector.close()
+
+    def open_page(self, host: str, port: int) -> str:
+        """Show the group on a page as well; return its address."""
+        try:
+            listener = listen(host, port)
+        except OSError as error:
+            raise OSError(error.errno, f"cannot listen on {host} port {port}: {error.strerror}") from None
+        self._web = Web(listener, self._watch, lambda _: b'{"error":"this only watches"}', host)
+        return self._web.address
+
+    def run(self, is_ended: Callable[[], bool], every_ms: int, show: Callable[[], None]) -> None:
+        """Listen until *is_ended*, and call *show* every so often."""
+        shown_ms = showed_ms = 0
+        while not is_ended():
+            for key, ready in self._selector.select(SHOW_MS / 1000):
+                if key.fileobj in self._selector.get_map():
+                    key.data(ready)
+            now_ms = clock_ms()
+            if self._web is not None and now_ms >= showed_ms + SHOW_MS:
+                showed_ms = now_ms
+                self._web.show(scene(self.group, now_ms) if self._web.is_watched else {})
+            if now_ms >= shown_ms + every_ms:
+                shown_ms = now_ms
+                self.group = forget(self.group, now_ms)
+                show()
+
+    def tell(self) -> None:
+        """Print all that is known as a line of JSON."""
+        nodes = rows(self.group, clock_ms())
+        told = {"time": round(time.time(), 3), "group": self._config.group, "strangers": self.group.strangers}
+        print(json.dumps({**told, "nodes": nodes}), flush=True)
+
+    def picture(self, width: int, height: int) -> Text:
+        """Return the picture for now."""
+        return draw(self.group, self._config.group, clock_ms(), width, height)
+
+    def _hear(self) -> None:
+        for _ in range(DATAGRAMS_A_TURN):
+            try:
+                datagram, (address, _port) = self._socket.recvfrom(DATAGRAM_BYTES_MAX + 1)
+            except OSError:
+                return
+            heartbeat = decode(datagram, self._config.group)
+            if heartbeat is None:
+                self.group = evolve(self.group, strangers=self.group.strangers + 1)
+            else:
+                self.group = hear(self.group, heartbeat, address, clock_ms())
+
+    def _watch(self, sock: socket.socket, mask: int, then: Callable[[int], None]) -> None:
+        known = sock in self._selector.get_map()
+        if known and mask:
+            self._selector.modify(sock, mask, then)
+        elif known:
+            self._selector.unregister(sock)
+        elif mask:
+            self._selector.register(sock, mask, then)
+
+
+def clock_ms() -> int:
+    """Return milliseconds that only count up."""
+    return time.monotonic_ns() // 1_000_000
