@@ -133,7 +133,7 @@ class Nodes:
         while pids := _marked(self._mark(number)):
             _send(signal.SIGSTOP, pids)
             _send(signal.SIGKILL, pids)
-            self._processes[number].poll()  # What is dead and not yet taken note of has no environment.
+            time.sleep(0.002)  # They die in a moment.
         self._processes[number].wait()
         self.said.append(f"node {number} was killed")
 
@@ -151,7 +151,7 @@ class Nodes:
 
     def freeze(self, number: int, on: bool) -> None:
         """Stop a running node in its tracks, or let it go on."""
-        if self.state(number) in ("running", "frozen"):
+        if self.state(number) == ("running" if on else "frozen"):
             (self._frozen.add if on else self._frozen.discard)(number)
             _send(signal.SIGSTOP if on else signal.SIGCONT, _marked(self._mark(number)))
             self.said.append(f"node {number} was {'frozen' if on else 'let go on'}")

@@ -217,6 +217,7 @@ def scene(group: Group, now_ms: int) -> dict[str, object]:
             "obstructed": car.fault is Fault.DOOR,
         }
         shown[f"node{number}"] = {
+            "note": f"{facts['per_second']:.0f}/s, {100 * each.peer.loss:.0f} % lost, {each.address}",
             "state": "running",
             "plugged": True,
             "heard": facts["alive"],

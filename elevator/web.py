@@ -74,16 +74,17 @@ class Web:
         self._listener = listener
         self._watch = watch
         self._obey = obey
-        self._names = {"localhost", host.lower(), socket.gethostname().lower()}
+        own = socket.gethostname().lower()
+        self._names = {"localhost", host.lower(), own, f"{own}.local"}
         self._page = Path(__file__).with_name("page.html").read_bytes()
         self._visitors: list[_Visitor] = []
         watch(listener, EVENT_READ, self._accept)
 
     @property
     def address(self) -> str:
-        """Where a browser on this machine finds the page."""
+        """Where a browser finds the page."""
         host, port = self._listener.getsockname()
-        return f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}/"  # noqa: S104  # a comparison
+        return f"http://{socket.gethostname() if host == '0.0.0.0' else host}:{port}/"  # noqa: S104  # a comparison
 
     @property
     def is_watched(self) -> bool:

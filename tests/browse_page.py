@@ -5,6 +5,7 @@ lost is a test that fails. Pictures of what was seen are left in .cache/page/.
 """
 
 import re
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -26,11 +27,13 @@ SIZES = {"laptop": (1366, 900), "projector": (1920, 1080), "phone": (390, 844)}
 
 def open_browser() -> webdriver.Chrome:
     options = webdriver.ChromeOptions()
-    options.binary_location = "/usr/bin/chromium"
+    programs = [shutil.which(name) for name in ("chromium", "chromedriver")]
+    assert None not in programs, "build/browser.sh says what is missing"
+    options.binary_location = str(programs[0])
     for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars"):
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    return webdriver.Chrome(options, Service("/usr/bin/chromedriver"))
+    return webdriver.Chrome(options, Service(programs[1]))
 
 
 class Page:

@@ -130,6 +130,7 @@ def test_the_page_shows_a_car_for_each_node() -> None:
     assert (shown["building"]["floors"], shown["building"]["cars"], shown["building"]["names"]) == (9, 2, [1, 7])
     assert (shown["car0"]["height"], shown["car0"]["door"], shown["car1"]["height"]) == (2, True, 2.5)
     assert (shown["node1"]["heard"], shown["node1"]["up"]) == (True, [1])
+    assert shown["node1"]["note"] == "0/s, 10 % lost, 10.0.0.2"
     assert scene(Group(), 0)["building"]
 
 
