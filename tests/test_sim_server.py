@@ -165,6 +165,16 @@ def test_a_press_lasts_its_time_and_not_longer() -> None:
     assert machines.answer(machines.release(again, Button.UP, 0), ask, 10).replies[1] == 0
 
 
+def test_a_stop_button_that_is_pressed_comes_up_again_and_one_that_is_held_does_not() -> None:
+    pressed = machines.press_stop(AT_FLOOR_1, 200)
+    assert machines.answer(pressed, bytes((8, 0, 0, 0)), 199).replies[1] == 1
+    released, events = machines.settle(pressed, 200)
+    assert (released.stop, released.stop_until_ms) == (False, None)
+    assert [tuple(event)[:3] for event in events] == [(200, "stop", False)]
+    held = machines.hold_stop(pressed, True)
+    assert machines.settle(machines.press_stop(held, 300), 10**6)[0].stop
+
+
 @given(st.lists(st.tuples(*[st.integers(0, 12) | st.integers(0, 255)] * 4), max_size=30), st.data())
 def test_any_messages_in_any_portions_leave_the_same_machine(
     messages: list[tuple[int, ...]], data: st.DataObject
@@ -327,6 +337,17 @@ def test_the_motor_stops_when_the_client_goes_and_lamps_stay(building: Building,
     state = operator.until(lambda state: not state["client"])
     assert (state["motor"], state["lamps"]) == ("stop", {"up": [], "down": [], "cab": [3]})
     assert ("motor", 0) in operator.kinds(0)
+
+
+def test_the_motor_goes_on_without_a_client_if_it_is_told_to() -> None:
+    with (
+        running(open_building([AT_FLOOR_1.shaft], stop_on_disconnect=False)) as building,
+        Operator(building.control_port) as operator,
+    ):
+        with Client(building.ports[0]) as client:
+            client.send((1, 1, 0, 0))
+            operator.until(lambda state: state["motor"] == "up")
+        assert operator.until(lambda state: not state["client"])["motor"] == "up"
 
 
 def test_elevators_are_independent(building: Building, operator: Operator) -> None:
