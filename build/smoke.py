@@ -273,6 +273,10 @@ def try_group(programs: Programs, scratch: Path) -> None:
         programs.start(f"node-{car}", "--id", car, "--port", port + car, "--floors", FLOORS, *group, *record)
     building.wait("every node to show its floor", lambda: all(car["indicator"] is not None for car in building.cars))
     step(f"{CARS} nodes drive {CARS} cars")
+    programs.start("watch", "watch", "--json", "--net-port", net_port, "--group", f"smoke-{os.getpid()}")
+    watched = scratch / "watch.log"
+    wait("every node to be watched", lambda: watched.read_text().count('"alive": true') >= CARS)
+    step(f"all of them are watched: {len(watched.read_text().splitlines()[-1])} bytes a line")
 
     # All cars stand at floor 0 with closed doors, so no call is served before it could light a lamp.
     calls = [Call(0, "up", 1), Call(1, "down", 3), Call(2, "cab", 2), Call(0, "cab", 3), Call(1, "up", 2)]
@@ -304,6 +308,15 @@ def serve(building: Building, calls: Sequence[Call], live: Sequence[int], what: 
 def await_served(building: Building, calls: Sequence[Call], since_ms: float, live: Sequence[int]) -> None:
     what = f"{len(calls)} calls to be served by cars {', '.join(map(str, live))}"
     building.wait(what, lambda: all(building.is_served(call, since_ms, live) for call in calls))
+
+
+def try_doctor(programs: Programs) -> None:
+    # Nothing listens on port 1, and nobody but us is on this port of the group's.
+    done, _ = programs.capture("doctor", "--port", "1", "--no-record", "--net-port", str(free_ports()[1]))
+    found = [line.split()[0] for line in done.stdout.splitlines()]
+    expect(done.returncode == 1 and not done.stderr, f"the doctor ends with {done.returncode}: {done.stderr}")
+    expect(found[0] == "✗" and len(found) == 7, f"the doctor finds {done.stdout}")
+    step(f"the doctor: {done.stdout.splitlines()[0]}")
 
 
 def try_page(programs: Programs) -> None:
@@ -365,6 +378,7 @@ def main(command: list[str]) -> int:
     programs = Programs(command, scratch)
     try:
         try_arguments(programs)
+        try_doctor(programs)
         try_terminal(command)
         try_page(programs)
         try_group(programs, scratch)
