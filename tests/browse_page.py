@@ -207,6 +207,7 @@ def test_it_fits_the_screen(page: Page, size: str, scheme: str) -> None:
             ".filter((box) => box.width && (box.width < 24 || box.height < 24)).length"
         )
         assert small == 0
+        time.sleep(0.3)  # Colours change smoothly.
         page.picture(f"{size}-{scheme}")
     finally:
         browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
