@@ -78,6 +78,26 @@ MADE_SMALL: dict[str, tuple[Fault | Press, ...]] = {
         Press(4000, 4200, 1, CAB, 2),
         Fault(Kind.WIPE, 4500, 7500, 1),
     ),
+    "(of the oracle) a lamp was lit for a press replaced by one that the car that served it had not heard of": (
+        Fault(Kind.WIPE, 2000, 8000, 1),
+        Fault(Kind.STOP, 2000, 12_000, 2),
+        Press(3000, 3200, 0, DOWN, 3),
+        Fault(Kind.KILL, 3100, 9000, 2),
+        Press(3500, 3700, 0, DOWN, 3),
+        Fault(Kind.KILL, 3600, 15_000, 0),
+        Press(8500, 8700, 1, CAB, 3),
+    ),
+    "(of the oracle) a node without a record died once more before it had listened": (
+        Press(3000, 3200, 1, CAB, 2),
+        Fault(Kind.CUT, 3400, 8000, 2),
+        Fault(Kind.WIPE, 3500, 5000, 1),
+        Fault(Kind.KILL, 5100, 5150, 1),
+    ),
+    "(of the oracle) a slow disk at last took what was older than what its node had told meanwhile": (
+        Fault(Kind.SLOW, 2000, 20_000, 1, delay_ms=3700),
+        Press(3000, 3200, 1, CAB, 0),
+        Press(6508, 6708, 1, DOWN, 2),
+    ),
     "a node that could read its record only later took another with its id for a former run of its own": (
         Fault(Kind.TWIN, 2000, 20_000, 1),
         Press(4000, 4200, 3, CAB, 2),

@@ -5,7 +5,8 @@ What a group owes while it, or a part of it, is in order stands in promises.py. 
  2. None is lost: a press leaves a set, or is passed over by it, only when it was served by a car with its door open
     there, or replaced by a newer one of the same button (G1). Up and down are never served together (C2).
  3. No lamp without its guarantee: a node promises a call only when one of its presses is on its own disk and on the
-    disk of every peer that it counts on, and lights nothing else (L3). Its panel may show that only later.
+    disk of every peer that it counts on, and lights nothing else (L3). Its panel may show that only later. What a node
+    tells is on its disk, unless that takes nothing.
  4. A lamp goes dark only when its call was served since the press for which it was lit (L4).
  5. Doors and motors do nothing dangerous; no car leaves its shaft (D1, C5).
  6. Without faults no two cars claim one call for long, and no door opens for nothing (A1, C1).
@@ -31,7 +32,7 @@ from typing import NoReturn, Protocol
 from attrs import evolve
 
 from elevator.calls import mask
-from elevator.model import EVERY_CAR, Author, Button, Call, Calls, Dot, Fault, Inputs
+from elevator.model import EVERY_CAR, Author, Button, Call, Calls, Dot, Fault, Heartbeat, Inputs
 from elevator.node import Node, in_reach
 from elevator.sim import machine as machines
 from elevator.sim.faults import Kind, Plan
@@ -63,6 +64,7 @@ class Host(Protocol):
     floors: int
     node: Node | None
     durable: Calls
+    is_failing: bool
     inputs: Inputs | None
     lamps_checked: object
 
@@ -104,7 +106,10 @@ class Oracle:
         self.known: list[Calls] = [Calls()] * places
         """What each node was last seen to hold."""
         self.saved: list[dict[Author, int]] = [{} for _ in range(places)]
-        """How far each node's disk has ever been."""
+        """How far each node's disk has been since it was last wiped."""
+        self.told: dict[Author, dict[Author, int]] = {}
+        """How far each run has told what it knows, be it from its disk or because that took nothing."""
+        self.told_checked: list[object] = [None] * places
         self.given: list[dict[Call, list[Dot]]] = [{} for _ in range(places)]
         """What the present run of each node has promised, and the presses for which it has."""
         self.given_checked: list[object] = [None] * places
@@ -141,10 +146,13 @@ class Oracle:
     def note_start(self, host: Host, node: Node) -> None:
         id, held, saved = host.id, set(node.calls.live.values()), self.saved[host.id]
         self.known[id], self.given[id], self.given_checked[id] = node.calls, {}, None
+        self.told_checked[id] = None
+        if self.wiped[id]:
+            saved.clear()
         self.forgotten[id] = {
             call
             for call, dots in self.lit[id].items()
-            if call not in held and (self.wiped[id] or not any(covers(saved, dot) for dot in dots))
+            if call not in held and (call in self.forgotten[id] or not any(covers(saved, dot) for dot in dots))
         }
         self.own_runs[id] = {node.me} if self.wiped[id] else {*self.own_runs[id], node.me}
         self.wiped[id] = False
@@ -159,10 +167,18 @@ class Oracle:
         self.wiped[host.id] = True
 
     def note_saved(self, id: int, calls: Calls) -> None:
-        saved = self.saved[id]
-        for author, n in calls.seen.items():
-            if n > saved.get(author, 0):
-                saved[author] = n
+        extend(self.saved[id], calls.seen)
+
+    def note_told(self, host: Host, heartbeat: Heartbeat) -> None:
+        """Judge what a node tells."""
+        calls = heartbeat.calls
+        if calls is self.told_checked[host.id] or host.floors != self.floors:
+            return
+        self.told_checked[host.id] = calls
+        saved = self.saved[host.id]
+        if not host.is_failing and any(n > saved.get(author, 0) for author, n in calls.seen.items()):
+            self.fail(f"node {host.id} tells what is not on its disk")
+        extend(self.told.setdefault(heartbeat.sender, {}), calls.seen)
 
     def note_wiped(self, host: Host) -> None:
         """Excuse what was on this disk alone."""
@@ -281,15 +297,8 @@ class Oracle:
 
     def is_guaranteed(self, host: Host, node: Node, dot: Dot) -> bool:
         heard = [peer.said.sender for peer in in_reach(node).values()]
-        peers = [self.runs[run] for run in heard if run in self.runs]  # A ghost has no disk.
-        # Some may hold an older press of the same button instead, which this one replaced a moment ago.
-        call = self.call_of[dot]
-        has_failing = has_failing_disk(host, node)
-        own = covers(host.durable.seen, dot) or has_older(host, dot, call) or (has_failing and bool(heard))
-        return own and all(
-            covers(self.saved[peer.id], dot) or has_older(peer, dot, call) or has_failing_disk(peer, peer.node)
-            for peer in peers
-        )
+        own = covers(host.durable.seen, dot) or (host.is_failing and bool(heard))
+        return own and all(covers(self.told[run], dot) for run in heard if run in self.told)  # A ghost has no disk.
 
     def is_disowned(self, host: Host, node: Node, call: Call) -> bool:
         """Tell whether *node*, which knows that another uses its id, cannot know the cab call for its own."""
@@ -374,19 +383,16 @@ class Oracle:
                 self.fail(f"{dot} {self.call_of[dot]} was promised and never served")
 
 
-def has_older(host: Host, dot: Dot, call: Call) -> bool:
-    """Tell whether a disk holds another press of the same button by the same author."""
-    return any(other.author == dot.author and held == call for other, held in host.durable.live.items())
-
-
 def covers(seen: Mapping[Author, int], dot: Dot) -> bool:
     """Tell whether *seen* acknowledges *dot*. The core has such a function too, which is to be judged here."""
     return dot.n <= seen.get(dot.author, 0)
 
 
-def has_failing_disk(host: Host, node: Node | None) -> bool:
-    """Tell whether a node has nothing but its memory to promise with. Others then take its word all the same."""
-    return host.has(Kind.DISK) or (node is not None and node.disk_failed)
+def extend(known: dict[Author, int], seen: Mapping[Author, int]) -> None:
+    """Let *known* reach as far as *seen*."""
+    for author, n in seen.items():
+        if n > known.get(author, 0):
+            known[author] = n
 
 
 def calls_lit(host: Host) -> list[Call]:

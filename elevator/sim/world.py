@@ -97,6 +97,8 @@ class Host:
     found: Record | None = None
     """What was on the disk all the time, if the program could not read it when it started and now has."""
     is_unread: bool = False
+    is_failing: bool = False
+    """Whether the program was last told that the disk takes nothing, or too long."""
     inputs: Inputs | None = None
     sent: Outputs | None = None
     backlog: list[Heartbeat] = field(factory=list)
@@ -144,6 +146,7 @@ class Host:
     def send(self, heartbeat: Heartbeat) -> None:
         self.step_of_turn(Point.BEFORE_BROADCAST)
         self.world.oracle.observe(self, heartbeat.calls)
+        self.world.oracle.note_told(self, heartbeat)
         self.world.broadcast(self.id, heartbeat)
         self.step_of_turn(Point.AFTER_BROADCAST)
 
@@ -400,6 +403,7 @@ class World:
             if before is None or host.stands_still:
                 return
             tick = Tick(self.now_ms, host.inputs, heartbeats, host.told, host.refused, host.found)
+            host.is_failing = host.refused or (host.is_failing and host.told is None)
             host.told, host.found, host.refused = None, None, False
             host.node = turn(before, tick, host, host, host)
         except Died as died:
@@ -474,6 +478,7 @@ class World:
         self.tell(f"node {host.name} starts {'with' if kept else 'without'} a record")
         host.doom = host.inputs = host.sent = None
         host.backlog.clear()
+        host.is_failing = False
         host.is_unread = host.has(Kind.DISK) and host.disk is not None
         if host.is_unread:
             self.oracle.note_unread(host)
