@@ -79,8 +79,8 @@ class Node:
     now_ms: int
     """When it was last stepped."""
     quiet_until_ms: int
-    """Until when nothing is to be done unless something is said that is new. Most ticks bring nothing new, and must
-    cost next to nothing."""
+    """Until when nothing is to be done unless something is said that is new, or somebody falls silent. Most ticks bring
+    nothing new, and must cost next to nothing."""
     listen_until_ms: int
     calls: Calls
     recorded: Calls
@@ -105,6 +105,8 @@ class Node:
     """Calls that were known when this run was to show its first lamps and have been neither promised nor served since;
     None before. A former run may have lit them."""
     peers: Mapping[int, Peer] = {}
+    miss_at_ms: int = 0
+    """Until when no peer that is alive can have fallen silent: when the first would have, had none spoken since."""
     past: frozenset[int] = frozenset()
     """Incarnations of this node's former runs, as far as its record knows."""
     rivals: Mapping[int, int] = {}
@@ -158,7 +160,7 @@ def step(node: Node, tick: Tick) -> Node:
     node = prune(node)
     node = light(node)
     node = plan_to_speak(node)
-    return evolve(node, quiet_until_ms=act_at_ms(node))
+    return evolve(node, quiet_until_ms=act_at_ms(node), miss_at_ms=miss_at_ms(node))
 
 
 def hum(node: Node, tick: Tick) -> Node | None:
@@ -170,6 +172,11 @@ def hum(node: Node, tick: Tick) -> Node | None:
     expected = tick.inputs is node.inputs and tick.recorded is None and tick.found is None and not tick.disk_failed
     if not expected or now_ms >= node.quiet_until_ms or now_ms - node.now_ms >= FROZEN_MS:
         return None
+    soonest_ms = node.miss_at_ms
+    if now_ms >= soonest_ms:
+        soonest_ms = miss_at_ms(node)
+        if now_ms >= soonest_ms:
+            return None
     known = dict(node.peers)
     for heartbeat in tick.heartbeats:
         old = known.get(heartbeat.sender.id)
@@ -178,7 +185,8 @@ def hum(node: Node, tick: Tick) -> Node | None:
         new = peers.hear(old, heartbeat, now_ms)
         if new is not None:
             known[heartbeat.sender.id] = new
-    return replaced(node, now_ms=now_ms, peers=known)
+            soonest_ms = min(soonest_ms, new.silent_at_ms)
+    return replaced(node, now_ms=now_ms, peers=known, miss_at_ms=soonest_ms)
 
 
 def replaced(node: Node, **fields: object) -> Node:
@@ -425,12 +433,12 @@ def record(node: Node) -> Record:
 
 def wake_at_ms(node: Node) -> int:
     """Return when a turn must be taken if nothing happens."""
-    return min(speak_at_ms(node), node.quiet_until_ms)
+    return min(speak_at_ms(node), node.quiet_until_ms, node.miss_at_ms)
 
 
 def act_at_ms(node: Node) -> int:
-    """Return when there is something to do if nothing new is heard, for what `quiet_until_ms` remembers."""
-    times = [*(peer.silent_at_ms for peer in alive(node).values()), *alive_rivals(node).values()]
+    """Return when there is something to do if peers go on as they do, for what `quiet_until_ms` remembers."""
+    times = [*alive_rivals(node).values()]
     if is_listening(node):
         times.append(node.listen_until_ms)
     car_ms = drive.wake_at_ms(node.drive)
@@ -441,6 +449,11 @@ def act_at_ms(node: Node) -> int:
         guards += [since_ms + YIELD_MS, since_ms + starvation_ms(node.floors)]
     times += [at_ms for at_ms in guards if at_ms > node.now_ms]
     return min(times, default=drive.NEVER_MS)
+
+
+def miss_at_ms(node: Node) -> int:
+    """Return when the first of the peers that are alive falls silent, if none speaks before."""
+    return min((peer.silent_at_ms for peer in alive(node).values()), default=drive.NEVER_MS)
 
 
 def told(node: Node) -> Calls:
