@@ -10,7 +10,7 @@ one). A higher one replaces its predecessor at once. A lower one does so when th
 node with the same id: its calls are merged, what it says of its car is not believed.
 """
 
-import math
+from bisect import bisect_left
 
 from attrs import evolve, frozen
 
@@ -18,8 +18,10 @@ from elevator.model import Calls, Heartbeat
 
 HEARTBEAT_MS = 50
 FALSE_ALARM = 1e-6
-SILENCE_MIN_MS = 250
-SILENCE_MAX_MS = 1800
+MISSED_MIN, MISSED_MAX = 5, 36
+"""How many heartbeats a peer may at least, and at most, leave out before it is taken for dead."""
+LOSSES = [FALSE_ALARM ** (1 / missed) for missed in range(MISSED_MIN, MISSED_MAX)]
+"""The loss at which so many missed in a row are as rare as a false alarm may be; ascending."""
 LOSS_PRIOR = 0.1
 LOSS_MEMORY = 50
 """How many heartbeats the loss is averaged over, about."""
@@ -68,8 +70,8 @@ def hear(peer: Peer | None, heartbeat: Heartbeat, now_ms: int) -> Peer | None:
 def says_the_same(peer: Peer, heartbeat: Heartbeat) -> bool:
     """Tell whether *heartbeat* is nothing but a sign of life. A body heard before is the same object (see wire.py)."""
     said = peer.said
-    same = heartbeat.calls is peer.calls and heartbeat.sender == said.sender and heartbeat.hears == said.hears
-    return same and heartbeat.car == said.car and heartbeat.claims == said.claims
+    news = (heartbeat.sender, heartbeat.hears, heartbeat.car, heartbeat.claims)  # Tuples compare identities first.
+    return heartbeat.calls is peer.calls and news == (said.sender, said.hears, said.car, said.claims)
 
 
 def patch(old: Calls, part: Calls) -> Calls:
@@ -86,9 +88,7 @@ def average(loss: float, missed: int) -> float:
 
 def silence_ms(loss: float) -> int:
     """Return the silence that calls for a peer to be taken for dead when heartbeats arrive with *loss*."""
-    chance = min(loss + LOSS_MARGIN, 0.99)
-    heartbeats = math.ceil(math.log(FALSE_ALARM) / math.log(chance))
-    return min(max(heartbeats * HEARTBEAT_MS, SILENCE_MIN_MS), SILENCE_MAX_MS)
+    return HEARTBEAT_MS * (MISSED_MIN + bisect_left(LOSSES, loss + LOSS_MARGIN))
 
 
 def excuse(peer: Peer, gap_ms: int) -> Peer:

@@ -11,6 +11,7 @@ r"""Heartbeats as datagrams, and the record as text.
 """
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 
@@ -38,6 +39,8 @@ from elevator.model import (
 )
 
 FORMAT = b"elevator1"
+HEAD = re.compile(FORMAT + rb" (\d{1,16})" * 5 + rb"\n")
+"""The first line; COUNT_MAX has 16 digits."""
 DATAGRAM_BYTES = 1400
 """What a datagram should not exceed, to fit one Ethernet frame; a single author's presses may, on a very full panel."""
 DATAGRAM_BYTES_MAX = 8192
@@ -126,8 +129,8 @@ class Encoder:
 
 def tells_the_same(old: Heartbeat, new: Heartbeat) -> bool:
     """Tell whether two heartbeats of one node have the same body."""
-    same = new.calls is old.calls and new.hears == old.hears and new.floors == old.floors
-    return same and new.car == old.car and new.claims == old.claims
+    body = (new.floors, new.car, new.claims, new.hears)  # Tuples compare identities first.
+    return new.calls is old.calls and body == (old.floors, old.car, old.claims, old.hears)
 
 
 def bodies(group: str, heartbeat: Heartbeat) -> list[bytes]:
@@ -170,16 +173,13 @@ def pack(calls: Calls) -> list[list[object]]:
 
 def decode(datagram: bytes, group: str) -> Heartbeat | None:
     """Read a datagram of *group*; None if it is not one, for whatever reason."""
-    line, _, rest = datagram.partition(b"\n")
-    if len(datagram) > DATAGRAM_BYTES_MAX or len(line) > 100:
+    head = HEAD.match(datagram)
+    if head is None or len(datagram) > DATAGRAM_BYTES_MAX:
         return None
-    word, *numbers = line.split(b" ")
-    if word != FORMAT or len(numbers) != 5 or not all(number.isdigit() for number in numbers):
-        return None
-    id, incarnation, counter, part, parts = map(int, numbers)
+    id, incarnation, counter, part, parts = map(int, head.groups())
     if id >= MAX_CARS or max(incarnation, counter) > COUNT_MAX or not part < parts <= PARTS_MAX:
         return None
-    body = structure(rest, group)
+    body = structure(datagram[head.end() :], group)
     if body is None:
         return None
     floors, car, claims, hears, calls = body
