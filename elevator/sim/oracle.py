@@ -67,10 +67,8 @@ class Host(Protocol):
     is_failing: bool
     inputs: Inputs | None
     lamps_checked: object
-
-    @property
-    def stands_still(self) -> bool:
-        """Whether its program does nothing at present."""
+    stands_still: bool
+    """Whether its program does nothing at present."""
 
     def has(self, kind: Kind) -> bool:
         """Tell whether a fault of this kind holds it."""
@@ -122,6 +120,8 @@ class Oracle:
         self.own_runs: list[set[Author]] = [set() for _ in range(places)]
         """Which runs a node can know for its own, from its record."""
         self.doors: list[bool] = [False] * places
+        self.judged: dict[int, Machine] = {}
+        """What each machine was when it was last found in order: most events change none."""
         self.opened: dict[int, tuple[int, Author | None]] = {}
         """When each door opened, and by which run of its program."""
         self.obstructed_at_ms: dict[int, int] = {}
@@ -310,6 +310,8 @@ class Oracle:
         if self.healthy and self.clock() > START_MS:
             self.check_claims()
         machine = host.machine
+        if machine is self.judged.get(host.id):
+            return
         if machine.out and host.stands_still:
             host.machine = machine = evolve(machine, counts=evolve(machine.counts, out_of_bounds=0))
         if machines.misbehaviour(machine.counts):
@@ -323,6 +325,7 @@ class Oracle:
         if machine.door != self.doors[host.id]:
             self.check_door(host)
         self.doors[host.id] = machine.door
+        self.judged[host.id] = machine
 
     def check_door(self, host: Host) -> None:
         """Judge a door that has just opened or shut."""
