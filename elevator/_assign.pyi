@@ -1,5 +1,6 @@
 """Who takes which hall call: the assigners, in C (native/)."""
 
+from array import array
 from typing import TypeAlias
 
 _Car: TypeAlias = tuple[int, int, int, int]
@@ -25,4 +26,68 @@ def reference(
     The result depends on nothing but the arguments. Limits: 1..64 floors, 1..64 cars, durations of 0..3,600,000 ms.
     Raises ValueError, with one line that says why, for everything else: a set with a floor that does not exist, a car
     outside the building or moving out of it, a value of the wrong kind.
+    """
+
+_Shares: TypeAlias = tuple[tuple[int, int], ...]
+_Rates: TypeAlias = tuple[int, ...]
+"""People in 2^20 ms at each floor, 0..65535; () if nothing is known."""
+
+def plan(
+    floors: int,
+    up: int,
+    down: int,
+    cars: tuple[_Car, ...] | list[_Car],
+    claims: _Shares,
+    up_rates: _Rates,
+    down_rates: _Rates,
+    door_ms: int = 3000,
+    travel_ms: int = 2500,
+    /,
+) -> _Shares:
+    """Share out the hall calls *up* and *down* so that people wait as little as possible.
+
+    *claims* has, for each car, the (up, down) that it said last to be its own; a call stays there unless another car is
+    better by a clear margin. All else is as with `reference`, also the result, which depends on nothing but the
+    arguments and takes bounded work. Raises ValueError for what `reference` refuses, and for rates out of range.
+    """
+
+def park(
+    floors: int,
+    cars: tuple[_Car, ...] | list[_Car],
+    shares: _Shares,
+    up_rates: _Rates,
+    down_rates: _Rates,
+    door_ms: int = 3000,
+    travel_ms: int = 2500,
+    /,
+) -> tuple[int, ...]:
+    """Choose a floor for each free car to wait at, -1 for each that is not free.
+
+    Free is a car without cab calls, without hall calls in *shares* and with its door shut.
+    """
+
+def decide(floor: int, direction: int, up: int, down: int, cab: int, departing: bool, /) -> tuple[int, int]:
+    """Return (behaviour, direction) as elevator.motion.decide does, by the rules that the assigner simulates."""
+
+def learn(floors: int, services: tuple[tuple[int, int, int, int, int], ...], /) -> tuple[_Rates, _Rates]:
+    """Return the (up, down) rates that elevator.traffic learns; a service is (now_ms, floor, direction, age_ms, rate)."""
+
+def simulate(
+    trips: array[int],
+    waits: array[int],
+    journeys: array[int],
+    cars: int,
+    floors: int,
+    assigner: int,
+    park: int,
+    park_after_ms: int,
+    capacity: int,
+    loss: int,
+    seed: int,
+    /,
+) -> tuple[int, int, int, int, int, int, int, int, int]:
+    """Let passengers come and go in virtual time (native/bench.h), and return the counts of struct bench_counts.
+
+    *trips* has (at_ms, from, to) of each passenger, one after the other; *waits* and *journeys* are filled with what
+    each took in ms. All three are arrays of type "q". Raises ValueError for a group or a trip that cannot be.
     """

@@ -235,7 +235,7 @@ static int check_car(const struct assign_car *car, int floors, uint64_t outside)
     return (car->cab & outside) != 0 ? ASSIGN_CAB : ASSIGN_OK;
 }
 
-static int check(const struct assign_params *params, uint64_t hall, const struct assign_car *cars, int n)
+int assign_check(const struct assign_params *params, uint64_t hall, const struct assign_car *cars, int n)
 {
     if (!in_range(params->floors, 1, ASSIGN_MAX_FLOORS))
         return ASSIGN_FLOORS;
@@ -260,7 +260,7 @@ int assign_reference(const struct assign_params *params, uint64_t up, uint64_t d
                      int n, struct assign_share *out)
 {
     struct simulation sim;
-    int status = check(params, up | down, cars, n);
+    int status = assign_check(params, up | down, cars, n);
     if (status != ASSIGN_OK)
         return status;
     sim.door_us = params->door_ms * INT64_C(1000);
@@ -294,6 +294,7 @@ const char *assign_message(int status)
         [ASSIGN_DIRECTION] = "a car's direction must be -1 (down), 0 (stop) or 1 (up)",
         [ASSIGN_LEAVING] = "a car must not be moving away from an end floor",
         [ASSIGN_CAB] = "a car's cab calls must be a bit mask of existing floors",
+        [ASSIGN_RATE] = "rates must be 0 to 65535 for each floor",
         [ASSIGN_ENDLESS] = "the simulation did not end",
     };
     return in_range(status, ASSIGN_OK, ASSIGN_STATUSES - 1) ? messages[status] : "unknown status";

@@ -28,6 +28,7 @@ enum assign_status {
     ASSIGN_DIRECTION, /* not -1, 0 or 1 */
     ASSIGN_LEAVING,   /* a car moving away from an end floor */
     ASSIGN_CAB,       /* a cab call at a floor that does not exist */
+    ASSIGN_RATE,      /* see plan.h */
     ASSIGN_ENDLESS,   /* the simulation overran its bound: impossible, see assign.c */
     ASSIGN_STATUSES,
 };
@@ -51,6 +52,9 @@ struct assign_share {
     uint64_t up;
     uint64_t down;
 };
+
+/* Tell what is wrong with an input: an enum assign_status, ASSIGN_OK if nothing is. */
+int assign_check(const struct assign_params *params, uint64_t hall, const struct assign_car *cars, int n);
 
 /* Share out the hall calls *up* and *down* as the course's hall_request_assigner does. *out* has room for *n* shares,
  * one for each car in the order of *cars*; it is meaningful only if ASSIGN_OK (0) is returned: then every call is in

@@ -13,6 +13,9 @@
 #include <limits.h>
 
 #include "assign.h"
+#include "bench.h"
+#include "motion.h"
+#include "plan.h"
 
 /* What all assigners are given. */
 struct input {
@@ -132,8 +135,217 @@ static PyObject *reference(PyObject *module, PyObject *args, PyObject *keywords)
     return build_shares(shares, input.n);
 }
 
+/* What the plan-cost assigner and parking are given besides. */
+struct plan_input {
+    struct input common;
+    struct assign_share shares[ASSIGN_MAX_CARS];
+    struct plan_rates rates;
+};
+
+static bool read_shares(PyObject *object, int n, struct assign_share *shares)
+{
+    if (!PyTuple_Check(object) || PyTuple_GET_SIZE(object) != n)
+        return refuse("claims or shares must be a tuple with a (up, down) for each car");
+    for (int k = 0; k < n; k++) {
+        PyObject *pair = PyTuple_GET_ITEM(object, k);
+        if (!PyTuple_Check(pair) || PyTuple_GET_SIZE(pair) != 2)
+            return refuse("claims or shares must be a tuple with a (up, down) for each car");
+        if (!read_mask(PyTuple_GET_ITEM(pair, 0), &shares[k].up, ASSIGN_HALL) ||
+            !read_mask(PyTuple_GET_ITEM(pair, 1), &shares[k].down, ASSIGN_HALL))
+            return false;
+    }
+    return true;
+}
+
+/* Read the rates of all floors; none at all (an empty tuple) are zeros. */
+static bool read_rates(PyObject *object, int floors, int *rates)
+{
+    if (!PyTuple_Check(object))
+        return refuse(assign_message(ASSIGN_RATE));
+    Py_ssize_t count = PyTuple_GET_SIZE(object);
+    memset(rates, 0, ASSIGN_MAX_FLOORS * sizeof *rates);
+    if (count != 0 && (count != floors || count > ASSIGN_MAX_FLOORS))
+        return refuse(assign_message(ASSIGN_RATE));
+    for (int f = 0; f < (int)count; f++)
+        if (!read_int(PyTuple_GET_ITEM(object, f), &rates[f], ASSIGN_RATE))
+            return false;
+    return true;
+}
+
+static bool read_plan_input(PyObject *cars, PyObject *shares, PyObject *up_rates, PyObject *down_rates, PyObject *door_ms,
+                            PyObject *travel_ms, struct plan_input *input)
+{
+    struct assign_params *params = &input->common.params;
+    params->clear_all = false;
+    params->door_ms = 3000;
+    params->travel_ms = 2500;
+    return read_cars(cars, &input->common) && read_shares(shares, input->common.n, input->shares) &&
+           read_rates(up_rates, params->floors, input->rates.up) &&
+           read_rates(down_rates, params->floors, input->rates.down) &&
+           (door_ms == NULL || read_int(door_ms, &params->door_ms, ASSIGN_DOOR)) &&
+           (travel_ms == NULL || read_int(travel_ms, &params->travel_ms, ASSIGN_TRAVEL));
+}
+
+PyDoc_STRVAR(plan_doc, "plan($module, floors, up, down, cars, claims, up_rates, down_rates, door_ms=3000, "
+                       "travel_ms=2500, /)\n--\n\nShare out hall calls so that people wait as little as possible.");
+
+static PyObject *plan(PyObject *module, PyObject *args)
+{
+    (void)module;
+    struct plan_input input;
+    PyObject *floors, *up, *down, *cars, *claims, *up_rates, *down_rates, *door_ms = NULL, *travel_ms = NULL;
+    if (!PyArg_ParseTuple(args, "OOOOOOO|OO:plan", &floors, &up, &down, &cars, &claims, &up_rates, &down_rates, &door_ms,
+                          &travel_ms))
+        return NULL;
+    if (!read_int(floors, &input.common.params.floors, ASSIGN_FLOORS) ||
+        !read_mask(up, &input.common.up, ASSIGN_HALL) || !read_mask(down, &input.common.down, ASSIGN_HALL) ||
+        !read_plan_input(cars, claims, up_rates, down_rates, door_ms, travel_ms, &input))
+        return NULL;
+    struct assign_share shares[ASSIGN_MAX_CARS];
+    int status = plan_assign(&input.common.params, input.common.up, input.common.down, input.common.cars, input.shares,
+                             input.common.n, &input.rates, shares, NULL);
+    if (status != ASSIGN_OK) {
+        refuse(assign_message(status));
+        return NULL;
+    }
+    return build_shares(shares, input.common.n);
+}
+
+PyDoc_STRVAR(park_doc, "park($module, floors, cars, shares, up_rates, down_rates, door_ms=3000, travel_ms=2500, /)\n--"
+                       "\n\nChoose where free cars wait: a floor for each car, -1 for one that is not free.");
+
+static PyObject *park(PyObject *module, PyObject *args)
+{
+    (void)module;
+    struct plan_input input;
+    PyObject *floors, *cars, *shares, *up_rates, *down_rates, *door_ms = NULL, *travel_ms = NULL;
+    if (!PyArg_ParseTuple(args, "OOOOO|OO:park", &floors, &cars, &shares, &up_rates, &down_rates, &door_ms, &travel_ms))
+        return NULL;
+    if (!read_int(floors, &input.common.params.floors, ASSIGN_FLOORS) ||
+        !read_plan_input(cars, shares, up_rates, down_rates, door_ms, travel_ms, &input))
+        return NULL;
+    int targets[ASSIGN_MAX_CARS];
+    const int n = input.common.n;
+    int status =
+        plan_park(&input.common.params, input.common.cars, input.shares, n, &input.rates, targets, NULL);
+    if (status != ASSIGN_OK) {
+        refuse(assign_message(status));
+        return NULL;
+    }
+    PyObject *row = PyTuple_New(n);
+    for (int k = 0; row != NULL && k < n; k++) {
+        PyObject *target = PyLong_FromLong(targets[k]);
+        if (target == NULL)
+            Py_CLEAR(row);
+        else
+            PyTuple_SET_ITEM(row, k, target);
+    }
+    return row;
+}
+
+PyDoc_STRVAR(decide_doc, "decide($module, floor, direction, up, down, cab, departing, /)\n--\n\n"
+                         "Do what elevator.motion.decide does, by the rules that the assigner simulates.");
+
+static PyObject *decide(PyObject *module, PyObject *args)
+{
+    (void)module;
+    int floor, direction, departing;
+    unsigned long long up, down, cab;
+    if (!PyArg_ParseTuple(args, "iiKKKp:decide", &floor, &direction, &up, &down, &cab, &departing))
+        return NULL;
+    if (floor < 0 || floor >= ASSIGN_MAX_FLOORS || (direction != UP && direction != DOWN)) {
+        refuse("floor must be 0 to 63 and direction -1 or 1");
+        return NULL;
+    }
+    struct motion_work work = {up, down, cab};
+    struct motion_move next = motion_decide(floor, direction, &work, departing != 0);
+    return Py_BuildValue("(ii)", next.behaviour, next.direction);
+}
+
+PyDoc_STRVAR(learn_doc, "learn($module, floors, services, /)\n--\n\nDo what elevator.traffic does with the services, "
+                        "each (now_ms, floor, direction, age_ms, rate): return (up rates, down rates).");
+
+static PyObject *learn(PyObject *module, PyObject *args)
+{
+    (void)module;
+    int floors;
+    PyObject *services;
+    struct bench_learned learned = {{{0}}, 0};
+    struct plan_rates rates = {{0}, {0}};
+    if (!PyArg_ParseTuple(args, "iO!:learn", &floors, &PyTuple_Type, &services))
+        return NULL;
+    if (floors < 1 || floors > ASSIGN_MAX_FLOORS) {
+        refuse(assign_message(ASSIGN_FLOORS));
+        return NULL;
+    }
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(services); i++) {
+        long long now_ms, age_ms;
+        int floor, direction, rate;
+        if (!PyArg_ParseTuple(PyTuple_GET_ITEM(services, i), "LiiLi", &now_ms, &floor, &direction, &age_ms, &rate))
+            return NULL;
+        if (floor < 0 || floor >= floors) {
+            refuse("a service at a floor that does not exist");
+            return NULL;
+        }
+        bench_learn(&learned, floors, floor, direction, age_ms, rate, now_ms);
+        bench_learned_rates(&learned, floors, now_ms, &rates);
+    }
+    PyObject *up = PyTuple_New(floors), *down = PyTuple_New(floors);
+    for (int f = 0; up != NULL && down != NULL && f < floors; f++) {
+        PyTuple_SET_ITEM(up, f, PyLong_FromLong(rates.up[f]));
+        PyTuple_SET_ITEM(down, f, PyLong_FromLong(rates.down[f]));
+    }
+    return Py_BuildValue("(NN)", up, down);
+}
+
+PyDoc_STRVAR(simulate_doc,
+             "simulate($module, trips, waits, journeys, cars, floors, assigner, park, park_after_ms, capacity, loss, "
+             "seed, /)\n--\n\nLet passengers come and go in virtual time; see bench.h. The first three are buffers of "
+             "64-bit integers.");
+
+static PyObject *simulate(PyObject *module, PyObject *args)
+{
+    (void)module;
+    struct bench_config config;
+    struct bench_counts counts;
+    Py_buffer trips, waits, journeys;
+    unsigned long long seed;
+    if (!PyArg_ParseTuple(args, "y*w*w*iiiiiiiK:simulate", &trips, &waits, &journeys, &config.cars, &config.floors,
+                          &config.assigner, &config.park, &config.park_after_ms, &config.capacity, &config.loss, &seed))
+        return NULL;
+    config.seed = seed;
+    const struct bench_trip *rows = trips.buf;
+    Py_ssize_t count = trips.len / (Py_ssize_t)sizeof *rows;
+    bool good = config.cars >= 1 && config.cars <= ASSIGN_MAX_CARS && config.floors >= 2 &&
+                config.floors <= ASSIGN_MAX_FLOORS && config.capacity >= 0 && config.loss < 100 &&
+                config.park_after_ms >= 0 && count > 0 && count < INT_MAX &&
+                waits.len >= count * (Py_ssize_t)sizeof(int64_t) && journeys.len >= count * (Py_ssize_t)sizeof(int64_t);
+    for (Py_ssize_t i = 0; good && i < count; i++)
+        good = rows[i].at_ms >= (i == 0 ? 0 : rows[i - 1].at_ms) && rows[i].from != rows[i].to && rows[i].from >= 0 &&
+               rows[i].from < config.floors && rows[i].to >= 0 && rows[i].to < config.floors;
+    bool done = false;
+    if (!good)
+        refuse("these trips or this group cannot be simulated");
+    else if (!(done = bench_run(&config, rows, (int)count, waits.buf, journeys.buf, &counts)))
+        PyErr_SetString(PyExc_RuntimeError, "the passengers never arrive, or there is no memory");
+    PyBuffer_Release(&trips);
+    PyBuffer_Release(&waits);
+    PyBuffer_Release(&journeys);
+    if (!done)
+        return NULL;
+    return Py_BuildValue("(LLLLLLLLL)", (long long)counts.floors_moved, (long long)counts.reassigned,
+                         (long long)counts.turns, (long long)counts.decisions, (long long)counts.decision_ns,
+                         (long long)counts.decision_ns_most, (long long)counts.samples, (long long)counts.unclaimed,
+                         (long long)counts.claimed_twice);
+}
+
 static PyMethodDef functions[] = {
     {"reference", (PyCFunction)(void (*)(void))reference, METH_VARARGS | METH_KEYWORDS, reference_doc},
+    {"plan", plan, METH_VARARGS, plan_doc},
+    {"park", park, METH_VARARGS, park_doc},
+    {"decide", decide, METH_VARARGS, decide_doc},
+    {"learn", learn, METH_VARARGS, learn_doc},
+    {"simulate", simulate, METH_VARARGS, simulate_doc},
     {NULL, NULL, 0, NULL},
 };
 

@@ -59,7 +59,8 @@ ARCHITECTURE = {
     ),
     "web": Rule("", "selectors socket time websockets"),
     # The commands: they put the rest together.
-    "__main__": Rule("config loop pair store demo doctor soak sim.command watch", "os"),
+    "__main__": Rule("config loop pair store bench demo doctor soak sim.command watch", "os"),
+    "bench": Rule("_assign", "os"),
     "watch": Rule("model calls peers wire config web sim.options sim.server", "os rich selectors signal socket time"),
     "doctor": Rule("model config loop store wire", "os socket tempfile time"),
     "sim.command": Rule(

@@ -1,0 +1,51 @@
+/* A group of cars with passengers in virtual time, for `elevator bench dispatch`: the rules of motion.h, the assigners
+ * of assign.h and plan.h, and nothing of the real program's world besides. Conventions as in assign.h.
+ *
+ * A car is one point, 2,500 ms from floor to floor; its door stays open for 3,000 ms from the moment in which it opens
+ * or somebody enters, but presses prolong that for 15 s at the most. Passengers enter and leave in no time, enter only
+ * a car that announces their direction, and press at once.
+ */
+#ifndef ELEVATOR_BENCH_H
+#define ELEVATOR_BENCH_H
+
+#include "plan.h"
+
+enum bench_assigner { BENCH_REFERENCE = 0, BENCH_PLAN = 1 };
+enum bench_park { BENCH_PARK_NONE = 0, BENCH_PARK_SPREAD = 1, BENCH_PARK_LOBBY = 2 };
+
+struct bench_config {
+    int cars, floors; /* 1..64, 2..64 */
+    int assigner, park;
+    int park_after_ms; /* for how long a car has been idle before it parks */
+    int capacity;      /* people in a car; 0: any number */
+    int loss;          /* percent of broadcasts lost on each link; -1: all nodes see the same at once */
+    uint64_t seed;     /* of the losses */
+};
+
+/* Somebody who comes. Trips are in ascending order of *at_ms*; from and to are different floors. */
+struct bench_trip {
+    int64_t at_ms, from, to;
+};
+
+struct bench_counts {
+    int64_t floors_moved, reassigned, turns; /* turns: cars that turned or stopped because a call was taken from them */
+    int64_t decisions, decision_ns, decision_ns_most;
+    int64_t samples, unclaimed, claimed_twice; /* calls looked at every 100 ms, with loss only */
+};
+
+/* Let *count* passengers come and wait until all have arrived. *waits_ms* and *journeys_ms* get, for each of them, the
+ * time to entering and to leaving a car. Return false if there is no memory, or if they never get there. */
+bool bench_run(const struct bench_config *config, const struct bench_trip *trips, int count, int64_t *waits_ms,
+               int64_t *journeys_ms, struct bench_counts *counts);
+
+/* What one car has learned of the traffic: elevator/traffic.py has the rules. */
+struct bench_learned {
+    int64_t people[2][ASSIGN_MAX_FLOORS]; /* in 16ths; down and up */
+    int64_t since_ms;
+};
+
+void bench_learn(struct bench_learned *learned, int floors, int floor, int direction, int64_t age_ms, int rate,
+                 int64_t now_ms);
+void bench_learned_rates(const struct bench_learned *learned, int floors, int64_t now_ms, struct plan_rates *rates);
+
+#endif

@@ -1,0 +1,72 @@
+/* The rules of one car, over bit masks of floors: those of elevator/motion.py, which explains them.
+ *
+ * They are written twice, because the car's own decisions belong with the rest of the car, and what an assigner or a
+ * benchmark simulates must be fast. A test compares the two over the whole domain of a small building.
+ */
+#ifndef ELEVATOR_MOTION_H
+#define ELEVATOR_MOTION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { DOWN = -1, STOP = 0, UP = 1 };
+
+enum motion_behaviour { MOTION_IDLE = 0, MOTION_MOVING = 1, MOTION_DOOR_OPEN = 2 };
+
+/* What a car has to do. */
+struct motion_work {
+    uint64_t up, down, cab;
+};
+
+/* What it does next. */
+struct motion_move {
+    int behaviour, direction;
+};
+
+static inline uint64_t motion_bit(int floor)
+{
+    return UINT64_C(1) << floor;
+}
+
+static inline uint64_t motion_every(const struct motion_work *work)
+{
+    return work->up | work->down | work->cab;
+}
+
+static inline bool motion_has_work_beyond(int floor, int direction, const struct motion_work *work)
+{
+    uint64_t every = motion_every(work);
+    return direction == UP ? every >> floor >> 1 != 0 : (every & (motion_bit(floor) - 1)) != 0;
+}
+
+static inline uint64_t motion_hall(int direction, const struct motion_work *work)
+{
+    return direction == UP ? work->up : work->down;
+}
+
+static inline int motion_announced(int floor, int direction, const struct motion_work *work)
+{
+    uint64_t here = motion_bit(floor);
+    if ((motion_hall(direction, work) & here) != 0 || motion_has_work_beyond(floor, direction, work))
+        return direction;
+    if ((motion_hall(-direction, work) & here) != 0 || motion_has_work_beyond(floor, -direction, work))
+        return -direction;
+    return direction;
+}
+
+static inline struct motion_move motion_decide(int floor, int direction, const struct motion_work *work, bool departing)
+{
+    uint64_t here = motion_bit(floor);
+    bool stays = ((work->cab | motion_hall(direction, work)) & here) != 0;
+    if (stays && !departing)
+        return (struct motion_move){MOTION_DOOR_OPEN, motion_announced(floor, direction, work)};
+    if (motion_has_work_beyond(floor, direction, work))
+        return (struct motion_move){MOTION_MOVING, direction};
+    if ((motion_hall(-direction, work) & here) != 0)
+        return (struct motion_move){MOTION_DOOR_OPEN, -direction};
+    if (motion_has_work_beyond(floor, -direction, work))
+        return (struct motion_move){MOTION_MOVING, -direction};
+    return (struct motion_move){stays ? MOTION_DOOR_OPEN : MOTION_IDLE, direction};
+}
+
+#endif
