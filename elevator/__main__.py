@@ -148,6 +148,8 @@ def node_parser() -> Parser:
     parser.add_argument("--no-record", action="store_true", help="keep no record: promises end with this process")
     parser.add_argument("--no-pair", action="store_true", help="run without a supervisor, for debuggers")
     parser.add_argument("--adopt", help=argparse.SUPPRESS)
+    parser.add_argument("--assigner", metavar="NAME", help="plan, or reference: how hall calls are shared out (plan)")
+    parser.add_argument("--park", metavar="HOW", help="where idle cars wait: spread, lobby or none (spread)")
     parser.add_argument("--config", type=Path, metavar="FILE", help="TOML file with any of these settings")
     parser.add_argument("--log-level", metavar="LEVEL", help="debug, info, warning or error (info)")
     parser.add_argument("--version", action="version", version=f"elevator {__version__}")

@@ -70,7 +70,7 @@ def decide(floor: int, direction: int, up: int, down: int, cab: int, departing: 
     """Return (behaviour, direction) as elevator.motion.decide does, by the rules that the assigner simulates."""
 
 def learn(floors: int, services: tuple[tuple[int, int, int, int, int], ...], /) -> tuple[_Rates, _Rates]:
-    """Return the (up, down) rates that elevator.traffic learns; a service is (now_ms, floor, direction, age_ms, rate)."""
+    """Return the rates, up and down, that traffic.py learns from (now_ms, floor, direction, age_ms, rate) services."""
 
 def simulate(
     trips: array[int],

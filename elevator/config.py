@@ -3,6 +3,7 @@
 import ipaddress
 import tomllib
 from collections.abc import Mapping
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import cattrs
 from attrs import Attribute, field, fields, frozen
 from attrs.validators import optional
 
-from elevator.model import MAX_CARS, MAX_FLOORS
+from elevator.model import MAX_CARS, MAX_FLOORS, Assigner, Park
 from elevator.wire import GROUP_LENGTH_MAX, strict
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
@@ -63,6 +64,16 @@ def level(_: object, attribute: "Attribute[str]", value: str) -> None:
         raise ValueError(f"{flag(attribute.name)} must be one of {', '.join(LOG_LEVELS)}, not {value!r}")
 
 
+def one_of(names: type[StrEnum]) -> Any:
+    """Make a validator for the values of an enumeration."""
+
+    def check(_: object, attribute: "Attribute[str]", value: str) -> None:
+        if value not in list(names):
+            raise ValueError(f"{flag(attribute.name)} must be one of {', '.join(names)}, not {value!r}")
+
+    return check
+
+
 @frozen
 class Config:
     """The settings of one node. Their names are those of the flags and of the keys in the configuration file."""
@@ -79,6 +90,8 @@ class Config:
     """Where the record is kept; None: $XDG_STATE_HOME/elevator/<group>-<id>."""
     no_record: bool = False
     no_pair: bool = False
+    assigner: str = field(default=Assigner.PLAN.value, validator=one_of(Assigner))
+    park: str = field(default=Park.SPREAD.value, validator=one_of(Park))
     log_level: str = field(default="info", validator=level)
 
 

@@ -31,6 +31,9 @@ DOOR_EXTENSION_MS = 15_000
 DOUBT_MS = 100
 """How long an impossible floor report must last to be believed: longer than a glitch, shorter than a sensor's reach."""
 NEVER_MS = 1 << 62
+PARK_AFTER_MS = 200
+"""How long a car rests before it goes to wait elsewhere: the less the better for those who come (0.5 % of the waits at
+500 ms), but long enough for what the others say to be heard."""
 SEARCH_MS = 4000
 """How long to look for a floor in one direction at first; twice as long at each turn, to get further than before."""
 SEARCH_MAX_MS = 64_000
@@ -67,6 +70,8 @@ class Drive:
     announced: bool = False
     """Whether passengers have been told `direction` at this opening, by clearing its hall call."""
     obstructed: bool = False
+    rested_at_ms: int = 0
+    """Since when it has been idle, if it is."""
     opened_at_ms: int = 0
     close_at_ms: int = 0
     since_ms: int | None = None
@@ -96,6 +101,8 @@ class Surroundings:
     """The hall calls that are this car's share, and its cab calls."""
     hall: Buttons
     """All hall calls."""
+    target: int | None
+    """The floor where it should wait if it has nothing to do; None: anywhere."""
     listening: bool
     """Whether the node is still finding out what the others know, and should not set out yet."""
 
@@ -242,12 +249,13 @@ def watch_door(car: Drive, now_ms: int, inputs: Inputs) -> Drive:
 def rest(car: Drive, now_ms: int, around: Surroundings) -> Drive:
     if car.floor is None:
         return start(car, now_ms, Direction.DOWN)
-    return go_on(car, now_ms, *motion.decide(car.floor, car.direction, around.mine))
+    target = around.target if now_ms >= car.rested_at_ms + PARK_AFTER_MS else None
+    return go_on(car, now_ms, *decide(car.floor, car.direction, around.mine, target))
 
 
 def travel(car: Drive, now_ms: int, around: Surroundings) -> Drive:
     if car.undecided and car.floor is not None:
-        return go_on(car, now_ms, *motion.decide(car.floor, car.direction, around.mine))
+        return go_on(car, now_ms, *decide(car.floor, car.direction, around.mine, around.target))
     if now_ms < car.due_at_ms:
         return car
     if car.floor is None:
@@ -255,6 +263,12 @@ def travel(car: Drive, now_ms: int, around: Surroundings) -> Drive:
         return start(car, now_ms, car.direction.opposite)
     due_at_ms = now_ms + RETRY_MS
     return evolve(car, fault=Fault.MOTOR, motor_try=car.motor_try + 1, due_at_ms=due_at_ms)
+
+
+def decide(floor: int, direction: Direction, work: Buttons, target: int | None) -> tuple[Behaviour, Direction]:
+    """Choose what a car does that stands at *floor*, or has just reached it."""
+    behaviour, chosen = motion.decide(floor, direction, work)
+    return motion.wait(floor, direction, target) if behaviour is Behaviour.IDLE else (behaviour, chosen)
 
 
 def depart(car: Drive, now_ms: int, around: Surroundings) -> Drive:
@@ -272,7 +286,7 @@ def go_on(car: Drive, now_ms: int, behaviour: Behaviour, direction: Direction) -
     if behaviour is Behaviour.IDLE:
         if car.behaviour is Behaviour.IDLE:
             return car
-        return evolve(car, behaviour=behaviour, direction=direction, undecided=False)
+        return evolve(car, behaviour=behaviour, direction=direction, undecided=False, rested_at_ms=now_ms)
     return evolve(
         car,
         behaviour=behaviour,

@@ -19,7 +19,7 @@ from typing import TextIO
 from elevator import journal
 from elevator.config import Config, ConfigError
 from elevator.hardware.server import ElevatorServer
-from elevator.model import Author, Heartbeat, Tick
+from elevator.model import Assigner, Author, Heartbeat, Park, Policy, Tick
 from elevator.node import Node, boot, heartbeat, record, spoken, step, wake_at_ms
 from elevator.pair import Link, Signals
 from elevator.scribe import NOTHING, Scribe
@@ -168,7 +168,8 @@ def run(config: Config, directory: Path | None, link: Link) -> None:
             elevator.attend(clock_ms())
 
         kept = disk.load(meanwhile)
-        node = boot(config.id, config.floors, kept, random.SystemRandom().randrange(1 << 32), clock_ms())
+        policy = Policy(Assigner(config.assigner), Park(config.park))
+        node = boot(config.id, config.floors, kept, random.SystemRandom().randrange(1 << 32), clock_ms(), policy)
         disk.save(record(node))
         network = opened.enter_context(closing(Broadcast(config, node.me)))
         log.info("node %d of group %s: elevator server %s:%d", config.id, config.group, config.host, config.port)

@@ -13,6 +13,8 @@ from attrs import frozen
 
 MAX_FLOORS = 64
 MAX_CARS = 64
+RATE_MAX = 1000
+"""Of one car at one button (see Rates): the sum of 64 stays below what the assigner takes."""
 EVERY_CAR = -1
 """The `car` of a hall call: it is nobody's and everybody's."""
 
@@ -148,6 +150,36 @@ class Car:
     fault: Fault = Fault.POSITION
 
 
+class Assigner(StrEnum):
+    """How hall calls are shared out."""
+
+    PLAN = "plan"
+    REFERENCE = "reference"
+
+
+class Park(StrEnum):
+    """Where cars with nothing to do wait."""
+
+    SPREAD = "spread"
+    LOBBY = "lobby"
+    NONE = "none"
+
+
+@frozen
+class Policy:
+    """How a group serves. It should be the same on all its nodes."""
+
+    assigner: Assigner = Assigner.PLAN
+    park: Park = Park.SPREAD
+
+
+class Rates(NamedTuple):
+    """How many people a car has met at each floor's hall buttons in 2^20 ms; empty if it has met nobody yet."""
+
+    up: tuple[int, ...] = ()
+    down: tuple[int, ...] = ()
+
+
 @frozen
 class Heartbeat:
     """One node's state as it tells the others: sign of life, calls and acknowledgement in one."""
@@ -166,6 +198,8 @@ class Heartbeat:
     part: int = 0
     parts: int = 1
     """A state too large for one datagram goes in parts; each speaks of the authors in its own `calls.seen` only."""
+    rates: Rates = Rates()
+    """The traffic that the sender's car has met."""
 
 
 @frozen

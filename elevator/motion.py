@@ -8,6 +8,7 @@
  4. When the door is to close and the announced direction has no work, a hall call the other way at this floor gets
     the announcement changed and another door period.
  5. A car with nothing to do rests with its door shut. It never opens just because nothing is ahead.
+ 6. If there is a better floor for it to wait at, it goes there with its door shut; a call turns it at the next floor.
 
 *work* is what the car has to do: its share of the hall calls, and its cab calls. A car that opens its door anyway
 serves the hall call it announces whoever owned it; so callers add every lit hall call of its own floor (see drive.py).
@@ -33,6 +34,13 @@ def decide(floor: int, direction: Direction, work: Buttons, departing: bool = Fa
     if has_work_beyond(floor, back, work):
         return Behaviour.MOVING, back
     return (Behaviour.DOOR_OPEN if stays else Behaviour.IDLE), direction
+
+
+def wait(floor: int, direction: Direction, target: int | None) -> tuple[Behaviour, Direction]:
+    """Choose what a car with nothing to do does at *floor* when it should wait at *target*; None: anywhere."""
+    if target is None or target == floor:
+        return Behaviour.IDLE, direction
+    return Behaviour.MOVING, Direction.UP if target > floor else Direction.DOWN
 
 
 def announced(floor: int, direction: Direction, work: Buttons) -> Direction:

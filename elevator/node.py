@@ -15,11 +15,12 @@
 """
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from attrs import frozen
 
-from elevator import assign, drive, peers
+from elevator import assign, drive, peers, traffic
+from elevator.assign import Member
 from elevator.calls import covers, demand, forget, merge, press, serve
 from elevator.drive import Drive, Surroundings
 from elevator.model import (
@@ -31,15 +32,19 @@ from elevator.model import (
     Call,
     Calls,
     Car,
+    Direction,
     Dot,
     Fault,
     Heartbeat,
     Inputs,
     Outputs,
+    Policy,
+    Rates,
     Record,
     Tick,
 )
 from elevator.peers import HEARTBEAT_MS, Peer
+from elevator.traffic import Traffic
 
 LISTEN_MS = 300
 FROZEN_MS = 500
@@ -69,6 +74,15 @@ class Said:
     car: Car
     claims: Buttons
     hears: int
+    rates: Rates
+
+
+class Doorway(NamedTuple):
+    """An open door, the direction that its car last said, and since when that is known."""
+
+    floor: int
+    direction: Direction
+    since_ms: int
 
 
 @frozen(slots=False)  # for `replaced`
@@ -86,6 +100,11 @@ class Node:
     calls: Calls
     recorded: Calls
     """Calls as they are on the disk, as far as it has said."""
+    policy: Policy = Policy()
+    traffic: Traffic = Traffic(0)
+    """The people whom this car has met."""
+    rates: Rates = Rates()
+    """At what rate they came."""
     disk_failed: bool = False
     """Whether the disk last took nothing, or takes too long: promises rest on the peers meanwhile."""
     inputs: Inputs | None = None
@@ -94,6 +113,10 @@ class Node:
     """All hall calls, and this car's cab calls."""
     share: Buttons = Buttons()
     """The hall calls that this car takes."""
+    target: int | None = None
+    """The floor where this car should wait if it has nothing to do; None: anywhere."""
+    doors: Mapping[int, Doorway] = {}
+    """The doors of others that stand open."""
     starved: frozenset[Call] = frozenset()
     """Hall calls that it took because nobody served them. They stay its own until they are served."""
     waiting: Mapping[Call, int] = {}
@@ -134,8 +157,8 @@ else:
         return new
 
 
-def boot(id: int, floors: int, record: Record | None, lot: int, now_ms: int) -> Node:
-    """Return a node that starts at *now_ms* with its *record*, and with a *lot* drawn from 0 .. 2**32 - 1.
+def boot(id: int, floors: int, record: Record | None, lot: int, now_ms: int, policy: Policy) -> Node:
+    """Return a node that starts at *now_ms* with its *record*, with a *lot* drawn from 0 .. 2**32 - 1.
 
     Its incarnation is one that no run of this node has had: above its predecessor's, or drawn from many. Save its
     record before it does anything.
@@ -144,7 +167,19 @@ def boot(id: int, floors: int, record: Record | None, lot: int, now_ms: int) -> 
     me, calls = Author(id, incarnation), Calls() if record is None else record.calls
     past = frozenset[int]() if record is None else runs_of(record, id)
     listen_until_ms = now_ms + LISTEN_MS
-    node = Node(me, floors, now_ms, now_ms, listen_until_ms, calls, calls, past=past, spoke_at_ms=now_ms)
+    node = Node(
+        me,
+        floors,
+        now_ms,
+        now_ms,
+        listen_until_ms,
+        calls,
+        calls,
+        policy,
+        Traffic(now_ms),
+        past=past,
+        spoke_at_ms=now_ms,
+    )
     return node if record is None else replaced(node, drive=Drive(inherited=record.door))
 
 
@@ -289,19 +324,23 @@ def share_out(node: Node) -> Node:
     hall, cabs = demand(node.calls.live.values())
     own_cab = sum(1 << call.floor for call in visible(node) if call.button is Button.CAB)
     able = {id: peer for id, peer in in_reach(node).items() if peer.said.car.fault is Fault.NONE}
-    cars = {id: (peer.said.car, cabs.get(id, 0)) for id, peer in able.items()}
+    cars = {id: Member(peer.said.car, cabs.get(id, 0), peer.said.claims, peer.said.rates) for id, peer in able.items()}
     mine = drive.public(node.drive)
+    target = None
     if mine.fault is Fault.NONE and not is_listening(node):
-        cars[node.me.id] = (mine, own_cab)
+        claims = Buttons() if node.said is None else node.said.claims
+        cars[node.me.id] = Member(mine, own_cab, claims, node.rates)
     if not cars:
         share = hall
-    elif node.me.id in cars and hall != Buttons():
-        share = assign.share(node.me.id, node.floors, hall, cars)
+    elif node.me.id in cars:
+        share = assign.share(node.policy, node.me.id, node.floors, hall, cars)
+        target = assign.park(node.policy, node.me.id, node.floors, hall, cars)
     else:
         share = Buttons()
     waiting, unclaimed, starved = starve(node, share, able.values()) if cars else ({}, {}, frozenset[Call]())
+    doors = open_doors(node.doors, able, node.now_ms)
     if node.me.id in cars:
-        share = yield_to_open_doors(share, able.values(), waiting, node.now_ms)
+        share = yield_to_open_doors(share, doors.values(), waiting, node.now_ms)
     if node.me.id in cars and starved:
         taken, _ = demand(starved)
         share = Buttons(share.up | taken.up, share.down | taken.down)
@@ -309,24 +348,41 @@ def share_out(node: Node) -> Node:
         node,
         hall=Buttons(hall.up, hall.down, own_cab),
         share=share,
+        target=target,
+        doors=doors,
         waiting=waiting,
         unclaimed=unclaimed,
         starved=starved,
     )
 
 
-def yield_to_open_doors(share: Buttons, able: Iterable[Peer], waiting: Mapping[Call, int], now_ms: int) -> Buttons:
-    """Leave a call that is just being made where another car's door is open to that car: it serves on the spot.
+def open_doors(known: Mapping[int, Doorway], able: Mapping[int, Peer], now_ms: int) -> Mapping[int, Doorway]:
+    """List the doors of others that stand open."""
+    doors = {}
+    for id, peer in able.items():
+        car = peer.said.car
+        if car.behaviour is Behaviour.DOOR_OPEN:
+            old = known.get(id)
+            seen = old is not None and (old.floor, old.direction) == (car.floor, car.direction)
+            doors[id] = old if old is not None and seen else Doorway(car.floor, car.direction, now_ms)
+    return doors
 
-    If it goes the other way it does not, and the call stays; then it is ours after YIELD_MS.
+
+def yield_to_open_doors(share: Buttons, doors: Iterable[Doorway], waiting: Mapping[Call, int], now_ms: int) -> Buttons:
+    """Leave a call to a car whose door is just opening there for it, or was open there when it was made.
+
+    The first serves it, and it is only the news of that which is not here yet. The second does so on the spot, unless
+    it goes the other way. What it does not serve is ours after YIELD_MS.
     """
-    places = {peer.said.car.floor for peer in able if peer.said.car.behaviour is Behaviour.DOOR_OPEN}
-    if not places:
-        return share
     up, down = share.up, share.down
-    for call, since_ms in waiting.items():
-        if call.floor in places and now_ms < since_ms + YIELD_MS:
-            up, down = (up & ~(1 << call.floor), down) if call.button is Button.UP else (up, down & ~(1 << call.floor))
+    for floor, direction, seen_ms in doors:
+        for call, since_ms in waiting.items():
+            if call.floor != floor:
+                continue
+            same = direction is (Direction.UP if call.button is Button.UP else Direction.DOWN)
+            if now_ms < max(since_ms, seen_ms if same else 0) + YIELD_MS:
+                gone = ~(1 << floor)
+                up, down = (up & gone, down) if call.button is Button.UP else (up, down & gone)
     return Buttons(up, down)
 
 
@@ -362,12 +418,26 @@ def starvation_ms(floors: int) -> int:
 def move(node: Node, inputs: Inputs | None) -> Node:
     """Drive the car, and take away the calls that it serves."""
     mine = Buttons(node.share.up, node.share.down, node.hall.cab)
-    around = Surroundings(node.me.id, node.floors, mine, node.hall, is_listening(node))
+    around = Surroundings(node.me.id, node.floors, mine, node.hall, node.target, is_listening(node))
     car, served = drive.drive(node.drive, node.now_ms, inputs, around)
     if car is not node.drive:
         node = replaced(node, drive=car)
     if served:
-        node = share_out(replaced(node, calls=serve(node.calls, served, others_cab_calls(node))))
+        node = share_out(replaced(meet(node, served), calls=serve(node.calls, served, others_cab_calls(node))))
+    return node
+
+
+def meet(node: Node, served: Iterable[Call]) -> Node:
+    """Learn from the calls that are just being served."""
+    for button, floor, _ in served:
+        if button is Button.CAB:
+            continue
+        way = Direction.UP if button is Button.UP else Direction.DOWN
+        known = assign.total((node.rates, *(peer.said.rates for peer in in_reach(node).values())), node.floors)
+        rate = (known.up if way is Direction.UP else known.down)[floor]
+        age_ms = node.now_ms - node.waiting.get(Call(button, floor, EVERY_CAR), node.now_ms)
+        met = traffic.met(node.traffic, node.floors, floor, way, age_ms, rate, node.now_ms)
+        node = replaced(node, traffic=met, rates=traffic.rates(met, node.now_ms))
     return node
 
 
@@ -394,7 +464,7 @@ def is_promised(node: Node, dot: Dot, witnesses: list[Mapping[Author, int]]) -> 
 def plan_to_speak(node: Node) -> Node:
     """Notice news for the others."""
     heard = sum(1 << id for id in alive(node))
-    said = Said(told(node), drive.public(node.drive), node.share, heard)
+    said = Said(told(node), drive.public(node.drive), node.share, heard, node.rates)
     return node if said == node.said else replaced(node, said=said, repeats=REPEATS)
 
 
@@ -414,7 +484,9 @@ def heartbeat(node: Node) -> Heartbeat:
     """Say what the others should know; its counter is the one after the last that was sent."""
     said = node.said
     assert said is not None, "a node speaks only after its first step"
-    return Heartbeat(node.me, node.counter + 1, node.floors, said.car, said.claims, said.hears, said.calls)
+    return Heartbeat(
+        node.me, node.counter + 1, node.floors, said.car, said.claims, said.hears, said.calls, rates=said.rates
+    )
 
 
 def outputs(node: Node) -> Outputs:
@@ -449,7 +521,11 @@ def act_at_ms(node: Node) -> int:
     car_ms = drive.wake_at_ms(node.drive)
     if car_ms is not None:
         times.append(car_ms)
+    if node.target is not None and node.drive.behaviour is Behaviour.IDLE:
+        parks_at_ms = node.drive.rested_at_ms + drive.PARK_AFTER_MS
+        times += [parks_at_ms] if parks_at_ms > node.now_ms else []
     guards = [since_ms + UNCLAIMED_MS for since_ms in node.unclaimed.values()]
+    guards += [door.since_ms + YIELD_MS for door in node.doors.values()]
     for since_ms in node.waiting.values():
         guards += [since_ms + YIELD_MS, since_ms + starvation_ms(node.floors)]
     times += [at_ms for at_ms in guards if at_ms > node.now_ms]

@@ -70,8 +70,9 @@ def hear(peer: Peer | None, heartbeat: Heartbeat, now_ms: int) -> Peer | None:
 def says_the_same(peer: Peer, heartbeat: Heartbeat) -> bool:
     """Tell whether *heartbeat* is nothing but a sign of life. A body heard before is the same object (see wire.py)."""
     said = peer.said
-    news = (heartbeat.sender, heartbeat.hears, heartbeat.car, heartbeat.claims)  # Tuples compare identities first.
-    return heartbeat.calls is peer.calls and news == (said.sender, said.hears, said.car, said.claims)
+    # Tuples compare identities first.
+    news = (heartbeat.sender, heartbeat.hears, heartbeat.car, heartbeat.claims, heartbeat.rates)
+    return heartbeat.calls is peer.calls and news == (said.sender, said.hears, said.car, said.claims, said.rates)
 
 
 def patch(old: Calls, part: Calls) -> Calls:

@@ -4,9 +4,10 @@ r"""Heartbeats as datagrams, and the record as text.
    What counts up is in the line, so that a body that has not changed is neither built nor parsed again.
 2. The presses of one author stand together: `[id, incarnation, n, [[button, floor, car, age], ...]]`, where the dot
    is n - age and car -1 is a hall call.
-3. A state too large for one datagram is split by author. Each part says all there is to say of its authors, so each
+3. Rates of traffic, up and down, are three hexadecimal digits a floor, or nothing.
+4. A state too large for one datagram is split by author. Each part says all there is to say of its authors, so each
    can be merged without the others.
-4. What comes in is structured by cattrs with every type and bound checked; anything else is None. Unknown fields are
+5. What comes in is structured by cattrs with every type and bound checked; anything else is None. Unknown fields are
    an error: a new format gets a new first word.
 """
 
@@ -23,6 +24,7 @@ from elevator.model import (
     EVERY_CAR,
     MAX_CARS,
     MAX_FLOORS,
+    RATE_MAX,
     Author,
     Behaviour,
     Button,
@@ -35,6 +37,7 @@ from elevator.model import (
     Fault,
     Heartbeat,
     OpenDoor,
+    Rates,
     Record,
 )
 
@@ -47,6 +50,7 @@ DATAGRAM_BYTES_MAX = 8192
 COUNT_MAX = 1 << 53
 """More than any number that counts presses, heartbeats or runs will ever reach."""
 PARTS_MAX = 64
+HEX = frozenset("0123456789abcdef")
 AUTHORS_MAX = 1024
 GROUP_LENGTH_MAX = 32
 
@@ -72,6 +76,7 @@ class Body:
     up: int = field(validator=[ge(0), le((1 << MAX_FLOORS) - 1)])
     down: int = field(validator=[ge(0), le((1 << MAX_FLOORS) - 1)])
     hears: int = field(validator=[ge(0), le((1 << MAX_CARS) - 1)])
+    rates: tuple[str, str]
     calls: list[Entry] = field(validator=max_len(AUTHORS_MAX))
 
 
@@ -129,8 +134,8 @@ class Encoder:
 
 def tells_the_same(old: Heartbeat, new: Heartbeat) -> bool:
     """Tell whether two heartbeats of one node have the same body."""
-    body = (new.floors, new.car, new.claims, new.hears)  # Tuples compare identities first.
-    return new.calls is old.calls and body == (old.floors, old.car, old.claims, old.hears)
+    body = (new.floors, new.car, new.claims, new.hears, new.rates)  # Tuples compare identities first.
+    return new.calls is old.calls and body == (old.floors, old.car, old.claims, old.hears, old.rates)
 
 
 def bodies(group: str, heartbeat: Heartbeat) -> list[bytes]:
@@ -145,6 +150,7 @@ def bodies(group: str, heartbeat: Heartbeat) -> list[bytes]:
             "up": claims.up,
             "down": claims.down,
             "hears": heartbeat.hears,
+            "rates": ["".join(f"{rate:03x}" for rate in row) for row in heartbeat.rates],
         }
     )[:-1]
     room = DATAGRAM_BYTES - len(head) - 80
@@ -182,16 +188,17 @@ def decode(datagram: bytes, group: str) -> Heartbeat | None:
     body = structure(datagram[head.end() :], group)
     if body is None:
         return None
-    floors, car, claims, hears, calls = body
-    return Heartbeat(Author(id, incarnation), counter, floors, car, claims, hears, calls, part, parts)
+    floors, car, claims, hears, rates, calls = body
+    return Heartbeat(Author(id, incarnation), counter, floors, car, claims, hears, calls, part, parts, rates)
 
 
 @lru_cache(maxsize=256)
-def structure(body: bytes, group: str) -> tuple[int, Car, Buttons, int, Calls] | None:
-    """Read a body of *group*: floors, car, claims, whom the sender hears, calls."""
+def structure(body: bytes, group: str) -> tuple[int, Car, Buttons, int, Rates, Calls] | None:
+    """Read a body of *group*: floors, car, claims, whom the sender hears, rates, calls."""
     try:
         parsed = converter.structure(json.loads(body), Body)
         calls = unpack(parsed.calls, parsed.floors)
+        up, down = (unpack_rates(row, parsed.floors) for row in parsed.rates)
     except BAD_INPUT:
         return None
     floors = (1 << parsed.floors) - 1
@@ -200,7 +207,7 @@ def structure(body: bytes, group: str) -> tuple[int, Car, Buttons, int, Calls] |
         return None
     public = Car(car.floor, car.direction, car.behaviour, car.fault)
     claims = Buttons(parsed.up, parsed.down)
-    return parsed.floors, public, claims, parsed.hears, calls
+    return parsed.floors, public, claims, parsed.hears, Rates(up, down), calls
 
 
 def unpack(entries: list[Entry], floors: int) -> Calls:
@@ -219,6 +226,16 @@ def unpack(entries: list[Entry], floors: int) -> Calls:
         if len({tuple(call) for *call, _ in dots}) != len(dots) or len({age for *_, age in dots}) != len(dots):
             raise ValueError(f"twice the same press: {author}")
     return Calls(live, seen)
+
+
+def unpack_rates(row: str, floors: int) -> tuple[int, ...]:
+    """Read the rates of one direction; raise ValueError if they are none."""
+    if len(row) not in (0, 3 * floors) or not set(row) <= HEX:
+        raise ValueError(f"no rates: {row}")
+    rates = tuple(int(row[at : at + 3], 16) for at in range(0, len(row), 3))
+    if max(rates, default=0) > RATE_MAX:
+        raise ValueError(f"too many people: {row}")
+    return rates
 
 
 def write_record(record: Record) -> str:

@@ -1,7 +1,8 @@
-/* Checks assign.c on its own, without Python: meant to be built with the sanitizers.
+/* Checks assign.c and plan.c on their own, without Python: meant to be built with the sanitizers.
  *
- *     check < vectors          compares the answers with those given
- *     check random COUNT SEED  throws COUNT pseudo-random inputs, many of them out of range, at the entry function
+ *     check < vectors          compares the answers of the reference with those given
+ *     check random COUNT SEED  throws COUNT pseudo-random inputs, many of them out of range, at the reference
+ *     check plan COUNT SEED    throws them at the plan-cost assigner and at parking
  *
  * A vector is a row of integers, masks as unsigned decimals:
  *
@@ -18,6 +19,9 @@
 #include <string.h>
 
 #include "assign.h"
+#include "plan.h"
+
+#define WORK_MAX 2000000 /* of one call: plan.c stops far below */
 
 struct input {
     struct assign_params params;
@@ -206,13 +210,71 @@ static long check_random(long count, uint64_t seed)
     return accepted;
 }
 
+static void draw_rates(int *rates, uint64_t *seed)
+{
+    bool wild = next(seed) % 50 == 0;
+    for (int f = 0; f < ASSIGN_MAX_FLOORS; f++)
+        rates[f] = wild ? integer(seed, 0, PLAN_MAX_RATE, 40) : (int)(next(seed) % 1000);
+}
+
+/* Throw one input at parking, with the shares that were found for it. */
+static void check_park(struct input *input, const struct plan_rates *rates, int room, long number)
+{
+    int *targets = calloc((size_t)room, sizeof *targets);
+    long work = 0;
+    int status = plan_park(&input->params, input->cars, input->out, input->n, rates, targets, &work);
+    if (status < 0 || status >= ASSIGN_STATUSES || work > WORK_MAX)
+        fail(1, "parking does not end as it should", number);
+    for (int k = 0; status == ASSIGN_OK && k < input->n; k++) {
+        const struct assign_car *car = &input->cars[k];
+        bool free_car =
+            (car->cab | input->out[k].up | input->out[k].down) == 0 && car->behaviour != ASSIGN_DOOR_OPEN;
+        if (free_car ? targets[k] < 0 || targets[k] >= input->params.floors : targets[k] != -1)
+            fail(1, "a car is to wait where it cannot", number);
+    }
+    free(targets);
+}
+
+/* Return how many inputs were accepted. */
+static long check_plan(long count, uint64_t seed)
+{
+    long accepted = 0, most = 0;
+    for (long number = 1; number <= count; number++) {
+        struct input input;
+        struct plan_rates rates;
+        long work = 0;
+        draw_input(&input, &seed);
+        draw_rates(rates.up, &seed);
+        draw_rates(rates.down, &seed);
+        const int room = is_in(input.n, ASSIGN_MAX_CARS) ? input.n : 0;
+        struct assign_share *claims = calloc((size_t)room, sizeof *claims);
+        for (int k = 0; k < room; k++)
+            claims[k] = (struct assign_share){next(&seed) & next(&seed), next(&seed) & next(&seed)};
+        int status = plan_assign(&input.params, input.up, input.down, input.cars, claims, input.n, &rates, input.out,
+                                 &work);
+        if (status < 0 || status >= ASSIGN_STATUSES || work > WORK_MAX)
+            fail(1, "the plan does not end as it should", number);
+        if (status == ASSIGN_OK && !is_partition(&input))
+            fail(1, "a call without an owner, or with two", number);
+        check_park(&input, &rates, room, number);
+        accepted += status == ASSIGN_OK;
+        most = work > most ? work : most;
+        free(claims);
+        release(&input);
+    }
+    printf("%ld steps at the most\n", most);
+    return accepted;
+}
+
 int main(int argc, char **argv)
 {
     if (argc == 1)
         printf("%ld agree\n", check_vectors());
     else if (argc == 4 && strcmp(argv[1], "random") == 0)
         printf("%ld accepted\n", check_random(strtol(argv[2], NULL, 10), strtoull(argv[3], NULL, 10)));
+    else if (argc == 4 && strcmp(argv[1], "plan") == 0)
+        printf("%ld accepted\n", check_plan(strtol(argv[2], NULL, 10), strtoull(argv[3], NULL, 10)));
     else
-        fail(2, "usage: check < vectors | check random COUNT SEED", 0);
+        fail(2, "usage: check < vectors | check random|plan COUNT SEED", 0);
     return 0;
 }

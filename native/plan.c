@@ -10,6 +10,8 @@
  *   floors ahead (moved a little from floor to floor). The cost is the sum over these SCENARIOS.
  * - A call that is not with the car that claims it costs HYSTERESIS_MS more: reassignments make passengers and cars
  *   restless and gain nothing if they gain less. It is keyed on what cars publish, so all nodes agree.
+ * - A call at a floor where a car stands idle costs STANDING_MS more with any other. Another may come by soon and save a
+ *   trip, but nobody who stands before a shut door understands that.
  *
  * The shares minimise the sum over all cars: exactly, over all subsets, up to EXACT calls; beyond that by local search
  * (moving one call, then swapping two) from two starts, what is claimed and cheapest insertion. In all choices the
@@ -35,8 +37,9 @@ enum {
     COST = 64, /* the unit of cost is 1/64 ms of one person */
     END = 32,  /* of COST */
     HYSTERESIS_MS = 1000,
-    WORK_MAX = 120000,      /* steps of simulated cars, for the search */
-    PARK_WORK_MAX = 1200000, /* comparisons of arrival times */
+    STANDING_MS = 4000,
+    WORK_MAX = 300000,      /* steps of simulated cars, for the search */
+    PARK_WORK_MAX = 600000,  /* comparisons of arrival times */
     PARK_ROUNDS = 4,
     SECOND = 98,     /* of 256 */
     PARK_WAY = 1000,  /* ms that an idle car's way through the whole building must gain */
@@ -48,7 +51,8 @@ enum {
 
 struct call {
     int floor, direction;
-    int claimed; /* the car that says so, -1 if none does */
+    int claimed;  /* the car that says so, -1 if none does */
+    int standing; /* an idle car that is there already, -1 if there is none */
 };
 
 struct problem {
@@ -187,8 +191,10 @@ static struct assign_share toggled(const struct problem *p, struct assign_share 
 /* What it costs in addition that call *j* goes to car *k*. */
 static int64_t unrest(const struct problem *p, int j, int k)
 {
-    int claimed = p->calls[j].claimed;
-    return claimed >= 0 && claimed != k ? (int64_t)COST * SCENARIOS * HYSTERESIS_MS : 0;
+    int claimed = p->calls[j].claimed, standing = p->calls[j].standing;
+    int64_t moved_ms = claimed >= 0 && claimed != k ? HYSTERESIS_MS : 0;
+    int64_t left_ms = standing >= 0 && standing != k ? STANDING_MS : 0;
+    return COST * SCENARIOS * (moved_ms + left_ms);
 }
 
 /* Where those go who enter at *floor*. At the end floors, where nothing is ahead, it is the next floor. */
@@ -225,10 +231,13 @@ static void list_calls(struct problem *p, uint64_t up, uint64_t down, const stru
             if (((direction == UP ? up : down) & here) == 0)
                 continue;
             struct call *call = &p->calls[p->count++];
-            *call = (struct call){floor, direction, -1};
+            *call = (struct call){floor, direction, -1, -1};
             for (int k = 0; k < p->n && call->claimed < 0; k++)
                 if (((direction == UP ? claims[k].up : claims[k].down) & here) != 0)
                     call->claimed = k;
+            for (int k = 0; k < p->n && call->standing < 0; k++)
+                if (p->cars[k].behaviour == ASSIGN_IDLE && p->cars[k].floor == floor)
+                    call->standing = k;
         }
 }
 

@@ -1,4 +1,4 @@
-"""Print how long the native reference assigner takes, beside the official program's algorithm.
+"""Print how long the native assigners take, beside the official program's algorithm.
 
     python tests/bench_assign.py
 
@@ -51,6 +51,29 @@ def full(behaviour: int, floor: int, direction: int) -> Arguments:
     return 64, everything, everything, [(behaviour, floor, direction, everything)] * 64
 
 
+def plan_us(arguments: Arguments) -> float:
+    """Time the plan-cost assigner on the same input, with claims that are not the best."""
+    floors, up, down, cars = arguments
+    rates = tuple(range(floors))
+    cars = [(behaviour, floor, direction or 1, cab) for behaviour, floor, direction, cab in cars]
+    claims = tuple((up if k == 0 else 0, down if k == len(cars) - 1 else 0) for k in range(len(cars)))
+
+    def once() -> int:
+        before = perf_counter_ns()
+        _assign.plan(floors, up, down, cars, claims, rates, rates)
+        return perf_counter_ns() - before
+
+    return min(once() for _ in range(RUNS)) / 1000
+
+
+def everything(rng: random.Random, cars: int, floors: int) -> Arguments:
+    """Draw a building in which every hall and every cab call is lit."""
+    _, _, _, fleet = busy(rng, cars, floors)
+    every = (1 << floors) - 1
+    rows = [(behaviour, floor, direction, every) for behaviour, floor, direction, _ in fleet]
+    return floors, every >> 1, every & ~1, rows
+
+
 def fastest_us(arguments: Arguments) -> float:
     def once() -> int:
         before = perf_counter_ns()
@@ -68,6 +91,11 @@ def main() -> None:
         print(f"{f'{cars} x {floors}':<22}{us:>10.2f}{official_us:>14.1f}{official_us / us:>7.0f}x")
     worst = max(fastest_us(full(*state)) for state in ((0, 0, 0), (0, 32, 0), (1, 0, 1), (1, 63, -1), (2, 32, 1)))
     print(f"{'64 x 64, all lit':<22}{worst:>10.2f}{'-':>14}{'-':>8}")
+    print(f"\n{'plan, cars x floors':<22}{'busy, us':>10}{'every call lit, the slowest, us':>34}")
+    for cars, floors in ((3, 4), (3, 9), (8, 32), (64, 64)):
+        us = median(plan_us(busy(rng, cars, floors)) for _ in range(INPUTS // 3))
+        most = max(plan_us(everything(rng, cars, floors)) for _ in range(INPUTS // 3))
+        print(f"{f'{cars} x {floors}':<22}{us:>10.1f}{most:>34.1f}")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from attrs import define, field
 
 from elevator.calls import mask
 from elevator.hardware.server import after, changes, snapshot, sweep
-from elevator.model import Button, Calls, Heartbeat, Inputs, Outputs, Record, Tick
+from elevator.model import Button, Calls, Heartbeat, Inputs, Outputs, Park, Policy, Record, Tick
 from elevator.node import Node, boot, record, wake_at_ms
 from elevator.sim import machine as machines
 from elevator.sim.machine import Event, Machine
@@ -20,6 +20,8 @@ from elevator.turn import turn
 from elevator.wire import Encoder, decode
 
 SWEEP_MS = 10
+STAY = Policy(park=Park.NONE)
+"""Cars stay where they are: most scenarios say where each one is."""
 RETRY_MS = 1000
 DELAY_MS = 1
 
@@ -69,6 +71,7 @@ class Computer:
     inputs: Inputs | None = None
     sent: Outputs | None = None
     lot: int = 0
+    policy: Policy = STAY
     frozen: bool = False
     inbox: list[tuple[int, bytes]] = field(factory=list)
     outbox: list[bytes] = field(factory=list)
@@ -77,7 +80,7 @@ class Computer:
 
     def start(self) -> None:
         self.lot += 100
-        self.node = boot(self.id, self.floors, self.disk.record, self.lot, self.now_ms)
+        self.node = boot(self.id, self.floors, self.disk.record, self.lot, self.now_ms, self.policy)
         self.disk.due_ms = None
         self.disk.asked = self.disk.record = record(self.node)
         self.sent = self.inputs = None
@@ -136,10 +139,17 @@ class Computer:
 class Group:
     """*cars* computers, each with its car at rest at the floor that *at* names."""
 
-    def __init__(self, cars: int = 3, floors: int = 4, at: Iterable[float] = (0, 0, 0), travel_ms: int = 2000) -> None:
+    def __init__(
+        self,
+        cars: int = 3,
+        floors: int = 4,
+        at: Iterable[float] = (0, 0, 0),
+        travel_ms: int = 2000,
+        policy: Policy = STAY,
+    ) -> None:
         self.now_ms = 0
         self.computers = [
-            Computer(id, floors, machines.machine(put(Shaft(floors, travel_ms), place, 0)))
+            Computer(id, floors, machines.machine(put(Shaft(floors, travel_ms), place, 0)), policy=policy)
             for id, place in zip(range(cars), at, strict=False)
         ]
         self.links: Callable[[int, int], bool] = lambda sender, receiver: True

@@ -1,4 +1,4 @@
-"""The native assigner under the address and undefined-behaviour sanitizers, by way of native/check.c.
+"""The native assigners under the address and undefined-behaviour sanitizers, by way of native/check.c.
 
 There is no skip: a C compiler is needed to build the project at all.
 """
@@ -19,7 +19,7 @@ SANITIZED = ["-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover
 @pytest.fixture(scope="module")
 def check(tmp_path_factory: pytest.TempPathFactory) -> Path:
     program = tmp_path_factory.mktemp("native") / "check"
-    sources = [str(NATIVE / name) for name in ("assign.c", "check.c")]
+    sources = [str(NATIVE / name) for name in ("assign.c", "plan.c", "check.c")]
     subprocess.run(["cc", *STRICT, *SANITIZED, *sources, "-o", str(program)], check=True)
     return program
 
@@ -87,4 +87,13 @@ def test_random_inputs(check: Path) -> None:
     result = run(check, "random", str(count), "1")
     assert result.returncode == 0, result.stderr
     accepted = int(result.stdout.split()[0])
+    assert count // 4 < accepted < count * 9 // 10, "the inputs are too tame or too wild to show much"
+
+
+def test_random_inputs_of_the_plan_cost_assigner(check: Path) -> None:
+    """Nothing overruns, whatever the integers; and the work stays within its bound."""
+    count = 4000
+    result = run(check, "plan", str(count), "1")
+    assert result.returncode == 0, result.stderr
+    accepted = int(result.stdout.splitlines()[-1].split()[0])
     assert count // 4 < accepted < count * 9 // 10, "the inputs are too tame or too wild to show much"

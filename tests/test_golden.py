@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import pytest
 
-from elevator.model import Button
+from elevator.model import Button, Park, Policy
 from elevator.sim.faults import Fault, Kind, Plan, Point, Press
 from elevator.sim.world import World
 
@@ -147,6 +147,7 @@ def run(scenario: Scenario) -> list[str]:
         faults=scenario.faults,
         presses=scenario.presses,
         at=scenario.at,
+        policy=Policy(park=Park.NONE),
     )
     world = World(plan)
     world.run()

@@ -4,8 +4,9 @@ import pytest
 from attrs import evolve
 from group import Computer, Group
 
+from elevator import drive
 from elevator.journal import news
-from elevator.model import Behaviour, Button, Fault, Motor, Tick
+from elevator.model import Behaviour, Button, Fault, Motor, Park, Policy, Tick
 from elevator.node import heartbeat, step, wake_at_ms
 from elevator.sim import machine as machines
 from elevator.sim.machine import Kind, misbehaviour
@@ -747,3 +748,65 @@ def test_l5_a_button_that_is_down_when_the_program_starts_counts() -> None:
     group[0].start()
     settle(group)
     assert floor_of(group[0]) == 2
+
+
+SPREAD, LOBBY = Policy(park=Park.SPREAD), Policy(park=Park.LOBBY)
+
+
+def places(group: Group) -> list[int | None]:
+    return [computer.machine.sensed for computer in group.computers]
+
+
+def test_idle_cars_spread_with_their_doors_shut() -> None:
+    group = Group(floors=9, at=(0, 0, 0), policy=SPREAD)
+    group.run(30_000)
+    assert len({*places(group)}) == 3
+    assert None not in places(group)
+    assert not any(doors(computer) for computer in group.computers)
+    resting = places(group)
+    group.run(30_000)
+    assert places(group) == resting
+
+
+def test_idle_cars_go_to_the_lobby() -> None:
+    group = Group(floors=5, at=(4, 2, 0), policy=LOBBY)
+    group.run(20_000)
+    assert places(group) == [0, 0, 0]
+    assert not any(doors(computer) for computer in group.computers)
+
+
+def test_a_call_turns_a_car_that_goes_to_wait_at_the_next_floor() -> None:
+    group = Group(cars=1, floors=9, at=(8,), policy=LOBBY)
+    group.run_until(lambda: group[0].machine.sensed == 5, 20_000)
+    group.press(0, DOWN, 8)
+    group.run_until(lambda: machine_door(group[0]), 4 * 2500 + 600)
+    assert floor_of(group[0]) == 8
+
+
+def test_a_car_waits_for_a_moment_before_it_goes_elsewhere() -> None:
+    group = Group(cars=1, floors=4, at=(0,), policy=LOBBY)
+    group.press(0, CAB, 2)
+    group.run_until(lambda: machine_door(group[0]), 8000)
+    group.run_until(lambda: not machine_door(group[0]), 4000)
+    shut_ms = group.now_ms
+    group.run_until(lambda: group[0].machine.sensed is None, 3000)
+    assert group.now_ms - shut_ms >= drive.PARK_AFTER_MS
+
+
+def test_whoever_stands_before_an_idle_car_is_served_by_it_at_once() -> None:
+    """Also if another car comes by soon, whose stop would cost less."""
+    group = Group(floors=4, at=(0, 1, 3))
+    group.press(0, CAB, 3)
+    group.run(400)
+    group.press(1, UP, 1)
+    assert group.run_until(lambda: machine_door(group[1]), 300) < 50
+    group.run(6000)
+    assert len(doors(group[0])) == 0
+
+
+def test_one_car_opens_for_a_call_while_another_rests_there() -> None:
+    """The news that an opening door has served a call may come after the news that the door is open."""
+    group = Group(floors=4, at=(1, 1, 3))
+    group.press(2, UP, 1)
+    settle(group)
+    assert sum(len(doors(computer)) for computer in group.computers) == 2  # one opens once: open and shut

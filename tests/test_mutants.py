@@ -25,6 +25,7 @@ from elevator.model import (
     Dot,
     Motor,
     Outputs,
+    Policy,
     Record,
 )
 from elevator.node import Node
@@ -142,27 +143,27 @@ def no_guard_against_starvation(patch: pytest.MonkeyPatch) -> None:
 
 @mutant
 def a_cab_call_is_forgotten_on_restart(patch: pytest.MonkeyPatch) -> None:
-    def boot(id: int, floors: int, record: Record | None, lot: int, now_ms: int) -> Node:
+    def boot(id: int, floors: int, record: Record | None, lot: int, now_ms: int, policy: Policy) -> Node:
         if record is not None:
             live = {dot: call for dot, call in record.calls.live.items() if call.button is not Button.CAB}
             record = evolve(record, calls=Calls(live, record.calls.seen))
-        return node.boot(id, floors, record, lot, now_ms)
+        return node.boot(id, floors, record, lot, now_ms, policy)
 
     patch.setattr(world, "boot", boot)
 
 
 @mutant
 def a_restarted_node_uses_its_old_name_again(patch: pytest.MonkeyPatch) -> None:
-    def boot(id: int, floors: int, record: Record | None, lot: int, now_ms: int) -> Node:
-        return evolve(node.boot(id, floors, record, lot, now_ms), me=Author(id, 1))
+    def boot(id: int, floors: int, record: Record | None, lot: int, now_ms: int, policy: Policy) -> Node:
+        return evolve(node.boot(id, floors, record, lot, now_ms, policy), me=Author(id, 1))
 
     patch.setattr(world, "boot", boot)
 
 
 @mutant
 def a_new_run_shuts_the_door_of_the_old_one(patch: pytest.MonkeyPatch) -> None:
-    def boot(id: int, floors: int, record: Record | None, lot: int, now_ms: int) -> Node:
-        return node.boot(id, floors, record and evolve(record, door=None), lot, now_ms)
+    def boot(id: int, floors: int, record: Record | None, lot: int, now_ms: int, policy: Policy) -> Node:
+        return node.boot(id, floors, record and evolve(record, door=None), lot, now_ms, policy)
 
     patch.setattr(world, "boot", boot)
 
@@ -203,7 +204,7 @@ def a_blocked_car_keeps_its_calls(patch: pytest.MonkeyPatch) -> None:
 
 @mutant
 def every_car_takes_every_call(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(assign, "share", lambda me, floors, hall, cars: hall)
+    patch.setattr(assign, "share", lambda policy, me, floors, hall, members: hall)
 
 
 @mutant

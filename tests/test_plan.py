@@ -11,7 +11,7 @@ from elevator import _assign, motion
 from elevator.model import Behaviour, Buttons, Direction
 
 DOOR_MS, TRAVEL_MS = 3000, 2500
-COST, END, HYSTERESIS_MS, SCENARIOS = 64, 32, 1000, 2
+COST, END, HYSTERESIS_MS, STANDING_MS, SCENARIOS = 64, 32, 1000, 4000, 2
 Car = tuple[int, int, int, int]
 Shares = tuple[tuple[int, int], ...]
 EVERYWHERE = 2**64 - 1
@@ -103,6 +103,9 @@ class Group:
             for way, floor in self.calls:
                 if (up, down)[way] >> floor & 1 and self.owners.get((way, floor), k) != k:
                     total += COST * SCENARIOS * HYSTERESIS_MS
+                standing = [i for i, (does, at, _, _) in enumerate(self.cars) if (does, at) == (0, floor)]
+                if (up, down)[way] >> floor & 1 and standing and standing[0] != k:
+                    total += COST * SCENARIOS * STANDING_MS
         return total
 
     def every(self) -> list[Shares]:

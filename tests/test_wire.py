@@ -12,6 +12,7 @@ from elevator.model import (
     EVERY_CAR,
     MAX_CARS,
     MAX_FLOORS,
+    RATE_MAX,
     Author,
     Behaviour,
     Button,
@@ -22,6 +23,7 @@ from elevator.model import (
     Direction,
     Fault,
     Heartbeat,
+    Rates,
 )
 from elevator.wire import DATAGRAM_BYTES, DATAGRAM_BYTES_MAX, Encoder, decode, is_button
 
@@ -45,6 +47,7 @@ masks = st.integers(0, (1 << FLOORS) - 1)
 cars = st.builds(
     Car, st.integers(0, FLOORS - 1), st.sampled_from(Direction), st.sampled_from(Behaviour), st.sampled_from(Fault)
 )
+rates = st.one_of(st.just(()), st.tuples(*[st.integers(0, RATE_MAX)] * FLOORS))
 heartbeats = st.builds(
     Heartbeat,
     sender=st.builds(Author, st.integers(0, MAX_CARS - 1), st.integers(0, 1 << 53)),
@@ -54,6 +57,7 @@ heartbeats = st.builds(
     claims=st.builds(Buttons, masks, masks),
     hears=st.integers(0, (1 << MAX_CARS) - 1),
     calls=every_calls(),
+    rates=st.builds(Rates, rates, rates),
 )
 
 
@@ -85,7 +89,8 @@ NOTHING = Calls()
 
 
 def example(calls: Calls = NOTHING, floors: int = FLOORS) -> Heartbeat:
-    return Heartbeat(Author(3, 77), 12, floors, Car(fault=Fault.NONE), Buttons(1, 2), 0b1001, calls)
+    met = Rates(tuple(range(floors)), tuple(range(100, 100 + floors)))
+    return Heartbeat(Author(3, 77), 12, floors, Car(fault=Fault.NONE), Buttons(1, 2), 0b1001, calls, rates=met)
 
 
 def busy(cars: int, floors: int, lit: int) -> Calls:
@@ -140,6 +145,7 @@ GOOD = {
     "up": 1,
     "down": 2,
     "hears": 3,
+    "rates": ["00a0000003e8", ""],
     "calls": [[1, 5, 9, [[0, 2, -1, 3], [2, 3, 1, 0]]]],
 }
 LINE = b"elevator1 2 77 12 0 1\n"
@@ -192,6 +198,14 @@ def test_bad_lines_are_dropped(line: bytes) -> None:
         {"up": 16},
         {"down": -1},
         {"hears": 1 << 64},
+        {"rates": ["00a0000003e8"]},
+        {"rates": ["00a0000003e", ""]},
+        {"rates": ["00a0000003e9", ""]},
+        {"rates": ["00a0000003E8", ""]},
+        {"rates": ["00a000000-01", ""]},
+        {"rates": ["00a0000003e8", "000"]},
+        {"rates": ["", 3]},
+        {"rates": [[1, 2, 3, 4], []]},
         {"extra": 1},
         {"calls": None},
         {"calls": [[1, 5, 9]]},

@@ -143,6 +143,15 @@ def test_a_run_repeats_itself_also_in_another_process_with_other_hashes() -> Non
         assert here in other.stdout
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_a2_a_cycle_of_one_way_links_starves_nobody(seed: int) -> None:
+    """Each node hears one other, and is heard by the third alone: no two of them share a view, for good."""
+    drawn = plan(seed, cars=3)
+    cycle = tuple(Fault(Kind.DEAF, 0, NEVER_MS, who=id, detail=(id + 1) % 3) for id in range(3))
+    done, transcript = soak.outcome(evolve(drawn, faults=cycle))
+    assert not done.violation, "\n".join(transcript[-40:])
+
+
 def test_different_seeds_are_different_runs() -> None:
     assert len({(each.calm_at_ms, each.faults, each.presses) for each in map(plan, range(50))}) == 50
     drawn = [plan(seed) for seed in range(300)]

@@ -13,7 +13,7 @@ from typing import assert_never
 from attrs import evolve, frozen
 
 from elevator.hardware.server import panel_buttons
-from elevator.model import Button
+from elevator.model import Assigner, Button, Park, Policy
 from elevator.sim.passengers import Profile, Traffic
 
 
@@ -150,6 +150,7 @@ class Plan:
     """People who come, wait and ride, besides those who merely press."""
     at: tuple[float, ...] = ()
     """Heights in floors at which the cars stand at first; empty: drawn."""
+    policy: Policy = Policy()
 
     def lost_cars(self) -> frozenset[int]:
         """Name the cars that stay out of order: their cab calls have to wait."""
@@ -180,8 +181,11 @@ def plan(seed: int, cars: int | None = None, floors: int | None = None) -> Plan:
     if any(fault.kind is Kind.GHOST for fault in lasting):
         rare = [fault for fault in rare if fault.kind is not Kind.SHIRKER]
     whole = (*faults, *lasting, *strangers, *processes, *rare)
+    rng = random.Random(f"policy {seed}")
+    policy = Policy(rng.choice((*[Assigner.PLAN] * 4, *Assigner)), rng.choice((*[Park.SPREAD] * 3, *Park)))
     traffic = draw_traffic(random.Random(f"traffic {seed}"), seed, cars, floors, calm_at_ms)
-    return Plan(seed, cars, floors, travel_ms, calm_at_ms, whole, (*presses, *on_its_panel, *rare_presses), traffic)
+    pressed = (*presses, *on_its_panel, *rare_presses)
+    return Plan(seed, cars, floors, travel_ms, calm_at_ms, whole, pressed, traffic, policy=policy)
 
 
 def describe(fault: Fault, cars: int) -> str:

@@ -476,7 +476,7 @@ class World:
         """Start the program of *host*."""
         floors = host.floors
         kept = None if host.disk is None or host.has(Kind.DISK) else recall(host.disk, floors)
-        node = boot(host.node_id, floors, kept, self.rng.randrange(1 << 32), self.now_ms)
+        node = boot(host.node_id, floors, kept, self.rng.randrange(1 << 32), self.now_ms, self.plan.policy)
         self.tell(f"node {host.name} starts {'with' if kept else 'without'} a record")
         host.doom = host.inputs = host.sent = None
         host.backlog.clear()

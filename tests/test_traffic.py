@@ -1,0 +1,62 @@
+"""What a car learns of the traffic: in production and in the benchmark the same."""
+
+import random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from elevator import _assign
+from elevator.model import RATE_MAX, Direction
+from elevator.traffic import PEOPLE, SIXTEENTHS, Traffic, met, rates
+
+FLOORS = 5
+SERVICES = st.lists(
+    st.tuples(
+        st.integers(1, 100_000),
+        st.integers(0, FLOORS - 1),
+        st.sampled_from(Direction),
+        st.integers(0, 500_000),
+        st.integers(0, 65_535),
+    ),
+    min_size=1,
+    max_size=100,
+)
+
+
+@given(SERVICES)
+def test_the_benchmark_learns_the_same(services: list[tuple[int, int, Direction, int, int]]) -> None:
+    traffic, now_ms = Traffic(0), 0
+    told = []
+    for after_ms, floor, way, age_ms, rate in services:
+        now_ms += after_ms
+        traffic = met(traffic, FLOORS, floor, way, age_ms, rate, now_ms)
+        told.append((now_ms, floor, int(way), age_ms, rate))
+    assert _assign.learn(FLOORS, tuple(told)) == rates(traffic, now_ms)
+    assert max(map(max, rates(traffic, now_ms))) <= RATE_MAX
+
+
+def test_rates_come_to_what_is_true_and_follow_it() -> None:
+    """Somebody every 20 s at floor 2, and after an hour every 10 s at floor 0 instead."""
+    traffic, now_ms = Traffic(0), 0
+    rng = random.Random(1)
+    for floor, mean_ms in ((2, 20_000), (0, 10_000)):
+        for _ in range(200):
+            now_ms += round(rng.expovariate(1 / mean_ms))
+            traffic = met(traffic, FLOORS, floor, Direction.UP, 0, 0, now_ms)
+        learned = rates(traffic, now_ms).up
+        assert 0.6 < learned[floor] * mean_ms / (1 << 20) < 1.5
+        assert sum(learned) - learned[floor] <= 5
+
+
+def test_who_waits_long_is_taken_for_many() -> None:
+    one = met(Traffic(0), FLOORS, 1, Direction.DOWN, 60_000, 0, 1000)
+    many = met(Traffic(0), FLOORS, 1, Direction.DOWN, 60_000, 1 << 6, 1000)
+    assert one.down[1] == SIXTEENTHS
+    assert many.down[1] == SIXTEENTHS + (SIXTEENTHS * (1 << 6) * 60_000 >> 20)
+
+
+def test_little_is_kept() -> None:
+    traffic = Traffic(0)
+    for n in range(10 * PEOPLE):
+        traffic = met(traffic, FLOORS, n % FLOORS, Direction.UP, 0, 0, n)
+        assert sum(traffic.up) <= PEOPLE * SIXTEENTHS
