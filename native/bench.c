@@ -18,6 +18,7 @@ enum {
     DOOR_MS = 3000,
     EXTENSION_MS = 15000,
     BROADCAST_MS = 100,
+    YIELD_MS = 300, /* as in node.py: a call made where a door is open is first left to that car */
     GIVE_UP_MS = 36000000,
     NOBODY = -1,
     LEARN_PEOPLE = 50 * 16,
@@ -359,6 +360,20 @@ static void park(struct group *g, const struct view *view, const struct assign_s
     }
 }
 
+/* Leave to cars with open doors what they probably serve on the spot. Only with loss is that not known at once. */
+static void yield_to_open_doors(const struct group *g, const struct view *view, int k, struct assign_share *share)
+{
+    for (int i = 0; i < g->config->cars; i++) {
+        const struct assign_car *other = &view->cars[i];
+        if (i == k || other->behaviour != ASSIGN_DOOR_OPEN)
+            continue;
+        if (g->now_ms < view->since_ms[1][other->floor] + YIELD_MS)
+            share->up &= ~motion_bit(other->floor);
+        if (g->now_ms < view->since_ms[0][other->floor] + YIELD_MS)
+            share->down &= ~motion_bit(other->floor);
+    }
+}
+
 /* Let those act who see by *view*: cars *first* to *last*. */
 static void act(struct group *g, struct view *view, int first, int last)
 {
@@ -371,6 +386,8 @@ static void act(struct group *g, struct view *view, int first, int last)
         share_out(g, view, shares);
         for (int k = first; k <= last; k++) {
             struct car *car = &g->cars[k];
+            if (g->view_count > 1)
+                yield_to_open_doors(g, view, k, &shares[k]);
             car->share = shares[k];
             view->claims[k] = shares[k];
             count_reassigned(g, k, shares[k]);
@@ -446,10 +463,30 @@ static void sample_claims(struct group *g)
         }
 }
 
+static bool is_open(const struct group *g, int floor)
+{
+    for (int k = 0; k < g->config->cars; k++)
+        if (g->cars[k].behaviour == MOTION_DOOR_OPEN && g->cars[k].floor == floor)
+            return true;
+    return false;
+}
+
+/* People whose lamp has gone dark, because it had been lit for somebody before them, press again. */
+static void press_where_dark(struct group *g)
+{
+    for (int way = 0; way < 2; way++)
+        for (int floor = 0; floor < g->config->floors; floor++) {
+            int who = g->queue[way][floor];
+            if (who != NOBODY && !is_open(g, floor))
+                press(g, &g->views[who % g->config->cars], way, floor);
+        }
+}
+
 static void broadcast(struct group *g)
 {
     const int n = g->config->cars;
     sample_claims(g);
+    press_where_dark(g);
     g->broadcast_at_ms += BROADCAST_MS;
     for (int sender = 0; sender < n; sender++)
         for (int receiver = 0; receiver < n; receiver++)

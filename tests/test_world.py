@@ -8,7 +8,8 @@ import pytest
 from attrs import evolve
 
 from elevator import soak
-from elevator.model import Button
+from elevator.model import Button, Policy
+from elevator.model import Fault as Trouble
 from elevator.sim.faults import NEVER_MS, STRANGERS, Fault, Kind, Plan, Point, Press, plan
 from elevator.sim.passengers import Profile, Traffic, tally
 from elevator.sim.world import AGREE_MS, World
@@ -150,6 +151,25 @@ def test_a2_a_cycle_of_one_way_links_starves_nobody(seed: int) -> None:
     cycle = tuple(Fault(Kind.DEAF, 0, NEVER_MS, who=id, detail=(id + 1) % 3) for id in range(3))
     done, transcript = soak.outcome(evolve(drawn, faults=cycle))
     assert not done.violation, "\n".join(transcript[-40:])
+
+
+def test_a1_two_cars_hardly_ever_claim_one_call_at_half_the_packets_lost() -> None:
+    """Of all calls looked at every 20 ms, no more than 0.3 % are claimed by two able cars."""
+    samples = twice = 0
+    for seed in range(1, 9):
+        drawn = plan(seed, cars=3, floors=4)
+        weather = Fault(Kind.WEATHER, 0, drawn.calm_at_ms, who=0, detail=50, delay_ms=2)
+        world = World(evolve(drawn, faults=(weather,), policy=Policy()))
+        while world.now_ms < drawn.calm_at_ms:
+            world.run_until(world.now_ms + 20)
+            nodes = [host.node for host in world.hosts if host.node is not None]
+            shares = [node.share for node in nodes if node.drive.fault is Trouble.NONE]
+            for call in {call for node in nodes for call in node.calls.live.values() if call.button is not Button.CAB}:
+                masks = [share.up if call.button is Button.UP else share.down for share in shares]
+                samples += 1
+                twice += sum(mask >> call.floor & 1 for mask in masks) > 1
+    assert samples > 5000
+    assert twice <= 0.003 * samples
 
 
 def test_different_seeds_are_different_runs() -> None:
