@@ -236,6 +236,16 @@ def try_arguments(programs: Programs) -> None:
     step(f"a wrong argument gets status 2 and one line: {done.stderr.strip()}")
 
 
+def try_assigner(programs: Programs) -> None:
+    cab = [False, False]
+    car = {"behaviour": "idle", "floor": 0, "direction": "stop", "cabRequests": cab}
+    asked = json.dumps({"hallRequests": [[False, False], [False, True]], "states": {"a": car}})
+    for algorithm in ("reference", "plan"):
+        done, took_s = programs.capture("assign", "--algorithm", algorithm, "--input", asked)
+        expect(done.stdout == '{"a":[[false,false],[false,true]]}\n', f"assign says {done.stdout + done.stderr!r}")
+        step(f"assign --algorithm {algorithm} answers in {took_s:.2f} s")
+
+
 def free_ports() -> tuple[int, int]:
     """Find CARS + 1 TCP ports in a row, and a UDP port; below those that the kernel hands out by itself."""
     while True:
@@ -381,6 +391,7 @@ def main(command: list[str]) -> int:
         try_doctor(programs)
         try_terminal(command)
         try_page(programs)
+        try_assigner(programs)
         try_group(programs, scratch)
         step(f"SIGTERM ended all in {programs.end():.1f} s, with status 0 and nothing left behind")
     except (Failed, OSError, ValueError, subprocess.TimeoutExpired) as failure:

@@ -27,6 +27,7 @@ other commands (each has its own --help):
   elevator sim       simulated elevators for controllers to connect to, in this terminal and on a page
   elevator watch     the nodes of a group as they are heard, in this terminal, as JSON or on a page; sends nothing
   elevator doctor    is all there that a node needs? It takes a node's settings
+  elevator assign    share out hall calls as the course's hall_request_assigner does, one answer or many
   elevator bench     how long passengers wait, against the reference algorithm
   elevator soak      whole groups in virtual time with every fault, seed by seed: can a call be lost?
 """
@@ -43,6 +44,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command that *argv* asks for; return the exit status."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     match arguments[:1]:
+        case ["assign"]:
+            from elevator import hall_request_assigner
+
+            return hall_request_assigner.main(arguments[1:])
         case ["bench"]:
             from elevator import bench
 

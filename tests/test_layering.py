@@ -60,8 +60,10 @@ ARCHITECTURE = {
     ),
     "web": Rule("", "selectors socket time websockets"),
     # The commands: they put the rest together.
-    "__main__": Rule("config loop pair store bench demo doctor soak sim.command watch", "os"),
+    "__main__": Rule("config loop pair store bench demo doctor hall_request_assigner soak sim.command watch", "os"),
+    "assign_server": Rule("", "os selectors signal socket"),
     "bench": Rule("_assign", "os"),
+    "hall_request_assigner": Rule("_assign assign_server"),
     "watch": Rule("model calls peers wire config web sim.options sim.server", "os rich selectors signal socket time"),
     "doctor": Rule("model config loop store wire", "os socket tempfile time"),
     "sim.command": Rule(
