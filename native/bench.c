@@ -576,7 +576,7 @@ static void begin(struct group *g)
         for (int view = 0; view < g->view_count; view++)
             show(g, &g->views[view], k);
     }
-    g->park_at_ms = NEVER;
+    g->park_at_ms = 0;
     g->broadcast_at_ms = g->view_count == 1 ? NEVER : BROADCAST_MS;
 }
 

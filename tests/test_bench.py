@@ -1,0 +1,139 @@
+"""The benchmark's passengers, its simulation, and the command around them."""
+
+import json
+import subprocess
+import sys
+from array import array
+from itertools import islice
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from elevator import _assign
+from elevator.bench import ASSIGNERS, PARKS, PROFILES, WARM_UP, people_per_ms, trips, uniform, ways
+
+REFERENCE, PLAN = ASSIGNERS["reference"], ASSIGNERS["plan"]
+NONE, SPREAD, LOBBY = PARKS["none"], PARKS["spread"], PARKS["lobby"]
+COMMAND = [sys.executable, "-m", "elevator", "bench", "dispatch"]
+ONE_VIEW = -1
+
+
+def ride(
+    people: list[tuple[int, int, int]],
+    cars: int = 1,
+    assigner: int = PLAN,
+    park: int = NONE,
+    capacity: int = 0,
+    loss: int = ONE_VIEW,
+) -> list[tuple[int, int]]:
+    """Let *people* (at_ms, from, to) come to a building of four floors; return how long each waited and travelled."""
+    stream = array("q", [value for each in people for value in each])
+    waits, journeys = (array("q", bytes(8 * len(people))) for _ in range(2))
+    _assign.simulate(stream, waits, journeys, cars, 4, assigner, park, 200, capacity, loss, 1)
+    return list(zip(waits, journeys, strict=True))
+
+
+@pytest.mark.parametrize("assigner", [REFERENCE, PLAN])
+def test_who_is_alone_is_fetched_and_brought(assigner: int) -> None:
+    assert ride([(1000, 2, 0)], assigner=assigner) == [(5000, 5000 + 3000 + 5000)]
+    assert ride([(1000, 0, 3)], assigner=assigner) == [(0, 3000 + 7500)]
+
+
+def test_who_comes_while_the_door_is_open_enters_at_once_and_prolongs_it() -> None:
+    assert ride([(1000, 0, 3), (3000, 0, 3)]) == [(0, 2000 + 3000 + 7500), (0, 3000 + 7500)]
+
+
+def test_nobody_enters_a_car_that_goes_the_other_way() -> None:
+    """The car has announced down at floor 1; it opens again for up when it has been below."""
+    (_, first), (wait, _) = ride([(1000, 1, 0), (3600, 1, 2)])
+    assert first == 2500 + 3000 + 2500
+    down_again_ms = 1000 + first
+    assert 3600 + wait == down_again_ms + 3000 + 2500
+
+
+def test_a_full_car_leaves_people_behind() -> None:
+    (first, _), (second, _) = ride([(1000, 0, 1), (1000, 0, 1)], capacity=1)
+    assert first == 0
+    assert second == 3000 + 2500 + 3000 + 2500
+
+
+def test_parked_cars_are_nearer() -> None:
+    assert ride([(60_000, 3, 0)], cars=4, park=SPREAD)[0][0] < ride([(60_000, 3, 0)], cars=4, park=NONE)[0][0]
+    assert ride([(1000, 0, 3), (60_000, 0, 3)], park=LOBBY)[1][0] == 0
+
+
+@pytest.mark.parametrize("loss", [0, 50, 90])
+def test_everybody_arrives_whatever_is_lost(loss: int) -> None:
+    people = [(500 * n, n % 4, (n + 1 + n // 7 % 3) % 4) for n in range(300)]
+    for assigner in (REFERENCE, PLAN):
+        for wait, journey in ride(people, cars=3, assigner=assigner, park=SPREAD, loss=loss):
+            assert 0 <= wait < journey
+
+
+BAD = [[], [(0, 0, 0)], [(0, 0, 4)], [(0, -1, 2)], [(5, 0, 1), (4, 0, 1)], [(-1, 0, 1)]]
+
+
+@pytest.mark.parametrize("people", BAD)
+def test_trips_that_cannot_be_are_refused(people: list[tuple[int, int, int]]) -> None:
+    with pytest.raises(ValueError, match="cannot be simulated"):
+        ride(people)
+
+
+def test_random_numbers_are_those_of_splitmix64() -> None:
+    assert list(islice(uniform(0), 1)) == [(0xE220A8397B1DCDAF >> 11) * 2.0**-53]
+
+
+@pytest.mark.parametrize(
+    ("cars", "floors", "profile", "load", "per_five_minutes"),
+    [(3, 4, "inter", 1, 67.712), (3, 4, "up", 1, 59.113), (6, 16, "lunch", 3, 139.367), (8, 32, "down", 0.25, 7.413)],
+)
+def test_loads_are_those_of_the_definition(
+    cars: int, floors: int, profile: str, load: float, per_five_minutes: float
+) -> None:
+    """The figures are from an independent implementation, which drew them instead."""
+    people = people_per_ms(cars, floors, PROFILES[profile], load) * 300_000
+    assert people == pytest.approx(per_five_minutes, rel=0.01)
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_people_come_as_the_profile_says(profile: str) -> None:
+    count, floors = 20_000, 5
+    rows = trips(7, count, floors, PROFILES[profile], 0.001)
+    drawn = list(zip(rows[1::3], rows[2::3], strict=True))
+    for way, chance in ways(floors, PROFILES[profile]).items():
+        assert drawn.count(way) / count == pytest.approx(chance, abs=0.01)
+    assert rows[-3] / count == pytest.approx(1000, rel=0.05)
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, timeout=300, check=False)
+
+
+SMALL = ["--seed", "5", "--configs", "3x4", "--loads", "light,heavy", "--passengers", str(3 * WARM_UP)]
+
+
+def test_the_table_and_the_picture(tmp_path: Path) -> None:
+    picture = tmp_path / "waits.svg"
+    done = run(*SMALL, "--plot", str(picture))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len([line for line in done.stdout.splitlines() if line.startswith("3x4")]) == 8
+    drawn = ET.fromstring(picture.read_text())  # noqa: S314  It is our own.
+    assert len(drawn.findall(".//{*}title")) == 8
+
+
+def test_json_and_that_a_seed_repeats_itself() -> None:
+    first, second = (json.loads(run(*SMALL, "--json").stdout) for _ in range(2))
+    assert [cell["wait_ratio"] for cell in first["cells"]] == [cell["wait_ratio"] for cell in second["cells"]]
+    assert {(cell["config"], cell["profile"], cell["load"]) for cell in first["cells"]} == {
+        ("3x4", profile, load) for profile in PROFILES for load in ("light", "heavy")
+    }
+    assert first["wait_ratio"] < 0.9
+
+
+@pytest.mark.parametrize(
+    "words", [["--configs", "9x9"], ["--loss", "100"], ["--seed", "x"], ["--passengers", "1"], ["--plot", "/proc/x"]]
+)
+def test_bad_arguments_get_one_line(words: list[str]) -> None:
+    done = run(*SMALL, *words) if words[0] == "--plot" else run(*words)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
