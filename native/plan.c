@@ -43,7 +43,7 @@ enum {
     PARK_ROUNDS = 4,
     SECOND = 98,     /* of 256 */
     PARK_WAY = 1000,  /* ms that an idle car's way through the whole building must gain */
-    RATE_UNKNOWN = 4,
+    RATE_UNKNOWN = 1,
     LOAD_MAX = 256,
     JOIN_MAX_MS = 1 << 21, /* bounds for arithmetic, far beyond all that matters */
     FAR_MS = 1 << 24,
@@ -488,7 +488,7 @@ static int64_t weigh(struct parking *parking, const struct problem *p)
         total += p->rates->up[f] + p->rates->down[f];
     int64_t trip_ms = 2 * (int64_t)p->params->door_ms + (int64_t)p->params->travel_ms * floors * 2 / 3;
     int64_t load = least((16 * total * trip_ms / p->n) >> 20, LOAD_MAX); /* in 16ths of what the cars can carry alone */
-    int64_t unknown = RATE_UNKNOWN + total * load * load * 30 / 16 / 256 / floors;
+    int64_t unknown = RATE_UNKNOWN + total * load * load * 45 / 16 / 256 / floors;
     parking->weights = 0;
     for (int f = 0; f < floors; f++) {
         parking->weight[0][f] = f > 0 ? p->rates->down[f] + unknown : 0;
