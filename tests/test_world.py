@@ -99,6 +99,10 @@ MADE_SMALL: dict[str, tuple[Fault | Press, ...]] = {
         Press(3000, 3200, 1, CAB, 0),
         Press(6508, 6708, 1, DOWN, 2),
     ),
+    "(of the promises) a car served a call and died before it had told anybody": (
+        Press(5000, 5200, 1, UP, 0),
+        Fault(Kind.KILL, 5008, 15_000, 0, point=Point.BEFORE_BROADCAST),
+    ),
     "a node that could read its record only later took another with its id for a former run of its own": (
         Fault(Kind.TWIN, 2000, 20_000, 1),
         Press(4000, 4200, 3, CAB, 2),
@@ -124,6 +128,16 @@ def test_g5_a_call_that_is_served_when_panels_are_compared_is_no_disagreement() 
     done, transcript = soak.outcome(evolve(run, calm_at_ms=int(served.split()[0]) - AGREE_MS))
     assert served in transcript
     assert not done.violation
+
+
+def test_l4_a_lamp_may_go_dark_that_was_pressed_again_a_moment_before() -> None:
+    for seed in range(1, 7):
+        run = Plan(seed, 3, 4, 2000, 8000, (), (Press(4000, 4200, 1, DOWN, 2),), at=(0, 3, 3))
+        _, transcript = soak.outcome(run)
+        served_ms = next(int(line.split()[0]) for line in transcript if "lamp down 2 off" in line)
+        again = Press(served_ms - 6, served_ms + 194, 0, DOWN, 2)
+        done, transcript = soak.outcome(evolve(run, presses=(*run.presses, again)))
+        assert not done.violation, "\n".join(transcript[-40:])
 
 
 @pytest.mark.parametrize("decade", range(6))

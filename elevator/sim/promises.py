@@ -20,8 +20,8 @@ Where programs run, disks write and datagrams arrive, in each part into which th
  7. Every lit hall call is claimed by a car that can serve it, soon after the one before it has failed (G3, G4, A2), and
     not by two. A call that is the only one goes to a car that is nearest, if all are at rest (A1).
  8. Nodes that can hear each other do, and those that are gone are taken for gone (G3).
- 9. A lamp comes on for a call that nobody has served, and goes dark for one that was, also on the panel of a node that
-    has just started without its record or was frozen, if others can tell it (G1, L4).
+ 9. A lamp comes on for a call that was not served, and goes dark for one that was, also on the panel of a node that has
+    just started without its record or was frozen, as far as others have known it for long enough to tell it (G1, L4).
 At any time:
 10. The floor indicator and the stop lamp show what is, and a car whose stop button is down stands (C7).
 """
@@ -33,7 +33,7 @@ from attrs import define
 
 from elevator.calls import mask
 from elevator.hardware.server import panel_buttons
-from elevator.model import EVERY_CAR, Author, Button, Buttons, Call, Direction, Dot, Fault, Inputs, Motor
+from elevator.model import EVERY_CAR, Author, Button, Buttons, Call, Calls, Direction, Dot, Fault, Inputs, Motor
 from elevator.node import Node
 from elevator.sim import faults
 from elevator.sim.faults import GHOSTS, KILLS, STRANGERS, Kind, Plan
@@ -383,14 +383,16 @@ class Promises:
         others = self.neighbours(host)
         if host.node is None or not others:
             return
+        now_ms, long_ago_ms = self.clock(), self.clock() - EARLIER_MS
         for call in dark:
-            if any(call == c and dot in self.oracle.open for other in others for dot, c in other.durable.live.items()):
+            dots = [dot for other in others for dot, c in other.durable.live.items() if c == call]
+            if any(dot in self.oracle.open and self.oracle.born[dot] < long_ago_ms for dot in dots):
                 self.oracle.fail(f"{call} goes dark at car {host.id}, and others know that it was not served")
-        now_ms = self.clock()
         for call in lit:
-            if call not in self.oracle.open.values() and now_ms - self.oracle.served_at_ms.get(call, 0) > EARLIER_MS:
-                self.oracle.fail(f"{call} is lit again at car {host.id}, and others know that it was served")
             dots = [dot for dot, c in host.node.calls.live.items() if c == call]
+            told = all(any(is_served(other.durable, dot) for other in others) for dot in dots)
+            if told and self.oracle.served_at_ms.get(call, 0) < long_ago_ms:
+                self.oracle.fail(f"{call} is lit again at car {host.id}, and others know that it was served")
             for other in others if self.is_settled(now_ms) else ():
                 if call not in other.durable.live.values() and not any(covers(other.durable.seen, dot) for dot in dots):
                     self.oracle.fail(f"{call} is lit at car {host.id} and not on the disk of node {other.id}")
@@ -524,3 +526,8 @@ class Promises:
             held_ms = max(seen.opened_ms or 0, seen.acted_ms, seen.obstructed_ms, seen.steady_ms)
             return now_ms - held_ms <= DOOR_MS + 1000
         return True
+
+
+def is_served(calls: Calls, dot: Dot) -> bool:
+    """Tell whether *calls* know that a press has been served, or replaced."""
+    return covers(calls.seen, dot) and dot not in calls.live
