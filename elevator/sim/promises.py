@@ -86,6 +86,7 @@ class Seen:
     opened_ms: int | None = None
     """When its door opened at the present stop."""
     opened_by: Author | None = None
+    shut_ms: int = NEVER
     served: tuple[Button, int] | None = None
     """The last hall call served at the present stop, and when."""
     acted_ms: int = NEVER
@@ -231,10 +232,16 @@ class Promises:
                 continue
             seen.acted_ms = now_ms
             if first:
-                self.wanted_ms.pop(call, None)
+                self.forget(call)
                 self.due.append((now_ms, host.id, call, None))
                 self.note_served(host, seen, call)
         self.oracle.happened.clear()
+
+    def forget(self, call: Call) -> None:
+        """Begin anew with *call*, which has just been served."""
+        self.wanted_ms.pop(call, None)
+        self.disputed_ms.pop(call, None)
+        self.orphan_ms = {key: ms for key, ms in self.orphan_ms.items() if key[1] != call}
 
     def note_nearest(self, call: Call, dot: Dot) -> None:
         """Note who is to serve the only call there is, if all cars are in order and at rest."""
@@ -303,9 +310,9 @@ class Promises:
             self.oracle.fail(f"car {host.id} opened its door and served nothing")
 
     def judge_shutting(self, host: Host, seen: Seen) -> None:
+        now_ms = seen.shut_ms = self.clock()
         if not self.opened_itself(host, seen):
             return
-        now_ms = self.clock()
         if seen.served and now_ms - seen.served[1] < DOOR_MS:
             self.oracle.fail(f"the door of car {host.id} shut {now_ms - seen.served[1]} ms after it served a hall call")
         if now_ms - seen.cleared_ms < DOOR_MS:
@@ -314,6 +321,8 @@ class Promises:
     def judge_departure(self, host: Host, seen: Seen, direction: Direction) -> None:
         heading, opened_ms, served = seen.heading, seen.opened_ms, seen.served
         by_itself = self.opened_itself(host, seen)
+        if opened_ms is not None and seen.shut_ms != self.clock():  # It has rested since, and is free to go anywhere.
+            heading, opened_ms, served = None, None, None
         seen.heading, seen.opened_ms, seen.served = direction, None, None
         floor, now_ms, node = host.machine.sensed, self.clock(), host.node
         if floor is None or node is None or not self.is_steady(host, seen):
