@@ -11,7 +11,8 @@ At each door:
  3. It stays open a full period after the last hall call was served, after another direction was announced, and after an
     obstruction was seen to end (D2, C3). Up and down are not served within one period (C2).
  4. It opens for some call of that floor only (C1), shuts when its period is over (D1), and is not kept open for ever by
-    somebody who keeps pressing while passengers wait to be carried (C6).
+    somebody who keeps pressing while passengers wait to be carried (C6). One that is idle serves a press on the spot
+    (C6), one that is out of service no hall call (C7).
 At each departure:
  5. A car does not turn its back on a cab call that lies ahead, nor on passengers who boarded for the direction it
     announced (C1, C2), and does not leave a hall call behind that it could serve with its open door (C3, C6).
@@ -23,7 +24,8 @@ Where programs run, disks write and datagrams arrive, in each part into which th
  9. A lamp comes on for a call that was not served, and goes dark for one that was, also on the panel of a node that has
     just started without its record or was frozen, as far as others have known it for long enough to tell it (G1, L4).
 At any time:
-10. The floor indicator and the stop lamp show what is, and a car whose stop button is down stands (C7).
+10. A car that is in order does not take itself for unable. The floor indicator and the stop lamp show what is, and a
+    car whose stop button is down stands (C7).
 """
 
 from collections import deque
@@ -52,6 +54,10 @@ SETTLED_MS = 2500
 """How long after a change of the network or of programs all live nodes know what there is."""
 LAMP_MS = 30
 SHOWN_MS = 300
+STOPPED_MS = 100
+ABLE_MS = 5000
+USUAL_TRAVEL_MS = 2000
+"""A slower car is rightly taken for stuck until it is known."""
 LOOK_MS = 100
 ORPHAN_MS = 700
 """How long a call may be without a car that can serve it, if nothing changes: 0.6 s, and a look."""
@@ -230,11 +236,11 @@ class Promises:
                 if len(self.oracle.open) == 1 and call.button is not Button.CAB:
                     self.note_nearest(call, dot)
                 continue
-            seen.acted_ms = now_ms
             if first:
                 self.forget(call)
                 self.due.append((now_ms, host.id, call, None))
                 self.note_served(host, seen, call)
+            seen.acted_ms = now_ms
         self.oracle.happened.clear()
 
     def forget(self, call: Call) -> None:
@@ -259,13 +265,16 @@ class Promises:
         """Take notice of presses that were served in the turn in which they were made: no node ever told of them."""
         for call in seen.pressed - set(node.calls.live.values()):
             if call.floor == host.machine.sensed:
-                seen.acted_ms = self.clock()
                 self.note_served(host, seen, call)
+                seen.acted_ms = self.clock()
 
     def note_served(self, host: Host, seen: Seen, call: Call) -> None:
         if call.button is Button.CAB:
             return
         now_ms = self.clock()
+        stopped = host.machine.stop and now_ms - seen.stop_ms >= EARLIER_MS
+        if stopped or (seen.machine.door and self.is_blocked(host, seen)):
+            self.oracle.fail(f"car {host.id} serves {call} and is out of service")
         if seen.served and seen.machine.door and self.opened_itself(host, seen):
             button, ms = seen.served
             if button is not call.button and now_ms - ms < DOOR_MS:
@@ -358,6 +367,7 @@ class Promises:
         for call in sorted(seen.pressed - fresh):
             if not (counted and host.machine.door and host.machine.sensed == call.floor):
                 self.oracle.fail(f"node {host.id} missed a press of {call}")
+        self.judge_spot(host, seen, before, machine)
         floor, motor = machine.sensed, machine.shaft.motor
         if before.inputs is None or floor is None or floor == before.inputs.floor or not motor or host.machine.door:
             return
@@ -366,6 +376,17 @@ class Promises:
                 self.oracle.fail(f"car {host.id} passes a hall call at floor {floor} that it claims")
             if Call(Button.CAB, floor, host.id) in node.calls.live.values():
                 self.oracle.fail(f"car {host.id} passes its cab call to floor {floor}")
+
+    def judge_spot(self, host: Host, seen: Seen, before: Node, machine: Machine) -> None:
+        """Judge whether a car that stands with its door open, and has nothing else to do, serves who presses there."""
+        idle = before.hall.cab | before.share.up | before.share.down == 0 and seen.served is None
+        fresh = seen.opened_ms is not None and self.clock() - seen.opened_ms < HAMMERED_MS
+        if not machine.door or not idle or not fresh or machine.obstructed or not self.is_steady(host, seen):
+            return
+        here = [call for call in seen.pressed if call.floor == machine.sensed and call.button is not Button.CAB]
+        left = set() if host.node is None else set(host.node.calls.live.values())
+        if here and left.issuperset(here) and self.opened_itself(host, seen) and seen.served is None:
+            self.oracle.fail(f"car {host.id} stands open and idle, and serves none of {here}")
 
     def judge_lamp(self, at_ms: int, car: int, call: Call, dot: Dot | None) -> None:
         """Judge what has become of a press, or of a service, LAMP_MS later."""
@@ -437,7 +458,7 @@ class Promises:
 
     def judge_panel(self, host: Host, seen: Seen) -> None:
         machine, now_ms = host.machine, self.clock()
-        if now_ms - max(seen.steady_ms, seen.stop_ms) >= SHOWN_MS:
+        if now_ms - max(seen.steady_ms, seen.stop_ms) >= STOPPED_MS:
             if machine.stop_lamp != machine.stop:
                 self.oracle.fail(f"the stop lamp of car {host.id} is {'lit' if machine.stop_lamp else 'dark'}")
             if machine.stop and machine.shaft.motor:
@@ -447,6 +468,11 @@ class Promises:
         shown = machine.indicator == machine.sensed or machine.sensed is None
         if not shown and now_ms - seen.sensed_ms >= SHOWN_MS:
             self.oracle.fail(f"the indicator of car {host.id} shows {machine.indicator} at floor {machine.sensed}")
+        assert host.node is not None
+        fault, usual = host.node.drive.fault, self.travel_ms <= USUAL_TRAVEL_MS and not machine.obstructed
+        for_long = now_ms - max(seen.steady_ms, seen.obstructed_ms) >= ABLE_MS
+        if fault not in (Fault.NONE, Fault.POSITION) and usual and for_long:
+            self.oracle.fail(f"car {host.id} is in order and takes itself for unable: {fault}")
         if not machine.door or seen.opened_ms is None or machine.obstructed:
             return
         since_ms = max(seen.opened_ms, seen.acted_ms, seen.obstructed_ms, seen.steady_ms)
@@ -531,10 +557,12 @@ class Promises:
             return False
         if seen.stuck_ms is not None and now_ms - seen.stuck_ms > max(self.travel_ms, 2000) * 21 // 20 + 1200:
             return False
-        if machine.door and machine.obstructed:
-            held_ms = max(seen.opened_ms or 0, seen.acted_ms, seen.obstructed_ms, seen.steady_ms)
-            return now_ms - held_ms <= DOOR_MS + 1000
-        return True
+        return not self.is_blocked(host, seen)
+
+    def is_blocked(self, host: Host, seen: Seen) -> bool:
+        """Tell whether the door of *host* has been held open for longer than its period, and a second."""
+        held_ms = max(seen.opened_ms or 0, seen.acted_ms, seen.obstructed_ms, seen.steady_ms)
+        return host.machine.door and host.machine.obstructed and self.clock() - held_ms > DOOR_MS + 1000
 
 
 def is_served(calls: Calls, dot: Dot) -> bool:
