@@ -27,6 +27,7 @@ other commands (each has its own --help):
   elevator sim       simulated elevators for controllers to connect to, in this terminal and on a page
   elevator watch     the nodes of a group as they are heard, in this terminal, as JSON or on a page; sends nothing
   elevator doctor    is all there that a node needs? It takes a node's settings
+  elevator keygen    a key for a group, so that nobody else can speak in it
   elevator assign    share out hall calls as the course's hall_request_assigner does, one answer or many
   elevator bench     how long passengers wait, against the reference algorithm
   elevator soak      whole groups in virtual time with every fault, seed by seed: can a call be lost?
@@ -68,6 +69,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             from elevator import watch
 
             return watch.main(arguments[1:])
+        case ["keygen"]:
+            from elevator import keygen
+
+            return keygen.main(arguments[1:])
         case ["doctor"]:
             return doctor(arguments[1:])
         case _:
@@ -85,7 +90,7 @@ def node(arguments: list[str]) -> int:
 
     def work(link: pair.Link) -> int:
         try:
-            loop.run(settings, directory, link)
+            loop.run(settings, keys, directory, link)
         except (config.ConfigError, store.StoreError) as error:
             return complain(str(error))
         except OSError as error:
@@ -95,6 +100,7 @@ def node(arguments: list[str]) -> int:
     try:
         settings = config.load(flags, file)
         settings = evolve(settings, host=loop.resolve(settings.host))
+        keys = config.read_keys(settings.key_file)
         line = f"%(asctime)s.%(msecs)03d node {settings.id}: %(message)s"
         logging.basicConfig(
             level=settings.log_level.upper(), handlers=[loop.LogHandler()], format=line, datefmt="%H:%M:%S"
@@ -127,10 +133,11 @@ def doctor(arguments: list[str]) -> int:
         id_given = "id" in flags or (file is not None and "id" in config.read(file))
         settings = config.load(flags if id_given else {"id": 0, **flags}, file)
         directory = None if settings.no_record else settings.state_dir or state_directory(settings)
+        keys = config.read_keys(settings.key_file)
     except config.ConfigError as error:
         return complain(str(error))
     sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]  # it is a TextIOWrapper
-    return doctor.main(settings, directory, id_given)
+    return doctor.main(settings, keys, directory, id_given)
 
 
 def node_parser() -> Parser:
@@ -149,6 +156,7 @@ def node_parser() -> Parser:
     parser.add_argument("--group", metavar="NAME", help="name of the group; others on the port are ignored (lab)")
     parser.add_argument("--net-port", type=int, metavar="PORT", help="UDP port of the group (20145)")
     parser.add_argument("--broadcast", metavar="ADDRESS", help="where to broadcast (by every network interface)")
+    parser.add_argument("--key-file", metavar="FILE", help="the group's key, made by elevator keygen (none)")
     parser.add_argument("--state-dir", metavar="DIR", help="where the record of calls is kept")
     parser.add_argument("--no-record", action="store_true", help="keep no record: promises end with this process")
     parser.add_argument("--no-pair", action="store_true", help="run without a supervisor, for debuggers")

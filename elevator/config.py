@@ -1,6 +1,8 @@
 """Every setting of a node, one frozen value: flags come before the configuration file, the file before the defaults."""
 
 import ipaddress
+import os
+import stat
 import tomllib
 from collections.abc import Mapping
 from enum import StrEnum
@@ -12,8 +14,11 @@ from attrs import Attribute, field, fields, frozen
 from attrs.validators import optional
 
 from elevator.model import MAX_CARS, MAX_FLOORS, Assigner, Park
+from elevator.seal import KEY_BYTES, KEYS_MAX, NO_KEY
 from elevator.wire import GROUP_LENGTH_MAX, strict
 
+KEY_FILE_MAX = 4096
+"""Longest key file that is read, in bytes."""
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -86,6 +91,8 @@ class Config:
     net_port: int = field(default=20145, validator=between(1, 65535))
     broadcast: str | None = field(default=None, validator=optional(ipv4))
     """Where to broadcast; None: by every interface."""
+    key_file: Path | None = field(default=None, validator=optional(path))
+    """The group's key, and perhaps the one that it had or will have; None: it has none."""
     state_dir: Path | None = field(default=None, validator=optional(path))
     """Where the record is kept; None: $XDG_STATE_HOME/elevator/<group>-<id>."""
     no_record: bool = False
@@ -118,6 +125,37 @@ def read(file: Path) -> dict[str, object]:
         raise ConfigError(f"cannot read {file}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{file} is not TOML: {error}".replace("\n", " ")) from None
+
+
+def read_keys(file: Path | None) -> tuple[bytes, ...]:
+    """Return the keys in *file*, the one to seal with first; NO_KEY without a file. Raise ConfigError.
+
+    A key is a line of KEY_BYTES bytes in hexadecimal. A file that others may read is refused: its key is not a secret.
+    """
+    if file is None:
+        return (NO_KEY,)
+    try:
+        # Not waiting: it might be a pipe that nobody writes to.
+        with open(os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as opened:  # noqa: PTH123  by number
+            status = os.fstat(opened.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise ConfigError(f"key file {file} is not a file")
+            if status.st_mode & 0o077:
+                mode = stat.S_IMODE(status.st_mode)
+                raise ConfigError(f"key file {file} is open to others (mode {mode:04o}): chmod 600 it")
+            text = opened.read(KEY_FILE_MAX + 1)
+    except OSError as error:
+        raise ConfigError(f"cannot read key file {file}: {error.strerror}") from None
+    lines = text.split()
+    if len(text) > KEY_FILE_MAX or not 0 < len(lines) <= KEYS_MAX:
+        raise ConfigError(f"key file {file} must have one key, or two, each in a line: make one with elevator keygen")
+    try:
+        keys = tuple(bytes.fromhex(line.decode("ascii")) for line in lines)
+    except ValueError:
+        keys = ()
+    if not keys or any(len(key) != KEY_BYTES for key in keys):
+        raise ConfigError(f"a key in {file} is not {2 * KEY_BYTES} hexadecimal digits: make one with elevator keygen")
+    return keys
 
 
 def problem(error: BaseException) -> str:

@@ -10,16 +10,17 @@ import os
 import socket
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from attrs import frozen
 
 from elevator.config import Config
+from elevator.gate import Gate
 from elevator.loop import interfaces
 from elevator.model import Heartbeat
 from elevator.store import DiskError, StoreError, make
-from elevator.wire import DATAGRAM_BYTES_MAX, decode
+from elevator.wire import DATAGRAM_BYTES_MAX
 
 CONNECT_S = 2.0
 ANSWER_S = 1.0
@@ -48,25 +49,28 @@ class Ears:
 
     heard: dict[int, dict[str, Heartbeat]]
     """By node id and by address."""
-    others: int
-    """Datagrams that are not of this group."""
+    refused: Mapping[str, int]
+    """How many datagrams came that are not of this group, by what they are."""
 
 
-def main(config: Config, directory: Path | None, id_given: bool) -> int:
-    """Look at everything; *directory* is where the record would be. Return 0 if all is well, else 1."""
+def main(config: Config, keys: Sequence[bytes], directory: Path | None, id_given: bool) -> int:
+    """Look at everything; the group has *keys*, and *directory* is where the record would be.
+
+    Return 0 if all is well, else 1.
+    """
     worst = 0
-    for finding in findings(config, directory, id_given):
+    for finding in findings(config, keys, directory, id_given):
         print(f"{'✓' if finding.good else '✗'} {finding.text}", flush=True)
         worst |= not finding.good
     return worst
 
 
-def findings(config: Config, directory: Path | None, id_given: bool) -> Iterator[Finding]:
+def findings(config: Config, keys: Sequence[bytes], directory: Path | None, id_given: bool) -> Iterator[Finding]:
     """Yield what is found, as it is found."""
     yield server(config.host, config.port, config.floors)
     yield broadcast(config.broadcast)
     began_s, began_wall_s = boot_s(), time.time()
-    ears = listen(config.net_port, config.group)
+    ears = listen(config.net_port, Gate(config.group, keys))
     if isinstance(ears, Finding):
         yield ears
     else:
@@ -149,10 +153,9 @@ def broadcast(address: str | None) -> Finding:
     return Finding(True, f"a broadcast {by} comes back")
 
 
-def listen(port: int, group: str) -> Ears | Finding:
-    """Listen to *group* on its *port* for a moment."""
+def listen(port: int, gate: Gate) -> Ears | Finding:
+    """Listen on the group's *port* for a moment to what *gate* lets in."""
     heard: dict[int, dict[str, Heartbeat]] = {}
-    others = 0
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ear:
         for option in (socket.SO_REUSEADDR, socket.SO_REUSEPORT):
             ear.setsockopt(socket.SOL_SOCKET, option, 1)
@@ -170,17 +173,17 @@ def listen(port: int, group: str) -> Ears | Finding:
                 datagram, (address, _) = ear.recvfrom(DATAGRAM_BYTES_MAX + 1)
             except OSError:
                 continue
-            heartbeat = decode(datagram, group)
-            if heartbeat is None:
-                others += 1
-            else:
+            heartbeat = gate.read(datagram)
+            if heartbeat is not None:
                 heard.setdefault(heartbeat.sender.id, {})[address] = heartbeat
-    return Ears(heard, others)
+    return Ears(heard, gate.refused)
 
 
 def neighbours(ears: Ears, group: str) -> Finding:
     """Tell who else is there."""
-    strangers = f"; {ears.others} datagrams were not of this group" if ears.others else ""
+    strangers = "".join(f"; {times} datagrams dropped: {what}" for what, times in ears.refused.items())
+    if any("key" in what for what in ears.refused) and not ears.heard:
+        return Finding(False, f"nobody of group {group} has this node's key{strangers}: give all the same --key-file")
     if not ears.heard:
         return Finding(True, f"nobody else of group {group} is here yet{strangers}")
     names = ", ".join(f"{id} at {' and '.join(sorted(by_address))}" for id, by_address in sorted(ears.heard.items()))

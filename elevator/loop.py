@@ -12,27 +12,40 @@ import signal
 import socket
 import struct
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TextIO
 
 from elevator import journal
 from elevator.config import Config, ConfigError
+from elevator.gate import Gate
 from elevator.hardware.server import ElevatorServer
+from elevator.inbox import ROOM, Inbox
 from elevator.model import Assigner, Author, Heartbeat, Park, Policy, Tick
 from elevator.node import Node, boot, heartbeat, record, spoken, step, wake_at_ms
 from elevator.pair import Link, Signals
 from elevator.scribe import NOTHING, Scribe
+from elevator.seal import HEAD_BYTES, seal
 from elevator.turn import turn
-from elevator.wire import DATAGRAM_BYTES_MAX, FORMAT, Encoder, decode
+from elevator.wire import DATAGRAM_BYTES_MAX, FORMAT, Encoder
 
 EVERYBODY, LOOPBACK = "255.255.255.255", "127.255.255.255"
 LOOK_MS, LOOK_CUT_MS = 1000, 100
 """How often to look which interfaces there are; and while none works."""
+NEVER_MS = 1 << 60
 SIOCGIFFLAGS, SIOCGIFADDR, IFF_UP, IFF_BROADCAST, IP_PKTINFO = 0x8913, 0x8915, 1, 2, 8
 """Of Linux; see netdevice(7) and ip(7). Python's socket module does not name them."""
-DATAGRAMS_A_TURN = 256
-"""Drained at most before the car is looked after again."""
+READ_NS = 3_000_000
+"""For how long datagrams are read, at most, before the car is looked after again. It is the processor's time, so that a
+busy machine does not make it less."""
+UNWANTED_MS = 1
+"""Of datagrams that were not taken, one in so long is normal on a network with others on it, ..."""
+UNWANTED_LATE_MS = 20
+"""... and so many of them at once. Above that the port is only looked at every REST_MS: each look is a turn."""
+REST_MS = 2
+RECEIVE_BYTES = 1 << 20
+"""What the kernel is asked to keep for us while we are busy; it may give less."""
 
 log = logging.getLogger("elevator")
 
@@ -61,9 +74,12 @@ class Broadcast:
     nodes by the same way, or over the loopback interface when there is no network.
     """
 
-    def __init__(self, config: Config, me: Author) -> None:
-        self.group = config.group
-        self.oddities: dict[str, int] = {}
+    def __init__(self, config: Config, keys: Sequence[bytes], me: Author) -> None:
+        """Open the port of *config*; the group has *keys*. Raise OSError if that cannot be."""
+        self._gate = Gate(config.group, keys)
+        self._inbox = Inbox()
+        self._wanted_again_ms = self._rest_until_ms = 0
+        self._key = keys[0]
         self._encoder = Encoder(config.group)
         self._own = b"%s %d %d " % (FORMAT, *me)
         self._configured = config.broadcast
@@ -75,6 +91,7 @@ class Broadcast:
         self.socket.setblocking(False)
         for option in (socket.SO_REUSEADDR, socket.SO_REUSEPORT, socket.SO_BROADCAST):
             self.socket.setsockopt(socket.SOL_SOCKET, option, 1)
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BYTES)
         try:
             self.socket.bind(("", config.net_port))
         except OSError:
@@ -88,10 +105,11 @@ class Broadcast:
             self._look_at_ms = now_ms + (LOOK_CUT_MS if self._cut else LOOK_MS)
             self._ways = [(self._configured, [])] if self._configured else interfaces(self.socket)
         for datagram in self._encoder.encode(heartbeat):
-            failures = [self._try(datagram, way) for way in self._ways]
+            sealed = seal(datagram, self._key)
+            failures = [self._try(sealed, way) for way in self._ways]
             cut = "" not in failures
             if cut:
-                self._try(datagram, (LOOPBACK, []))
+                self._try(sealed, (LOOPBACK, []))
             if cut != self._cut:
                 self._cut = cut
                 why = failures[0] if failures else "no network interface"
@@ -107,30 +125,65 @@ class Broadcast:
             return error.strerror or str(error)
         return ""
 
-    def receive(self) -> tuple[Heartbeat, ...]:
-        """Return what others have sent."""
+    @property
+    def oddities(self) -> dict[str, int]:
+        """How often each thing came that should not be."""
+        dropped = {f"dropped a datagram: {what}": times for what, times in self._gate.refused.items()}
+        return {**dropped, "dropped a datagram: too many from one address": self._inbox.passed_over}
+
+    def sockets(self, now_ms: int) -> list[socket.socket]:
+        """Return what to wait for at *now_ms*."""
+        return [] if now_ms < self._rest_until_ms else [self.socket]
+
+    def wake_at_ms(self, now_ms: int) -> int:
+        """Return when to receive although the socket does not call for it."""
+        return self._rest_until_ms if self._inbox or now_ms < self._rest_until_ms else NEVER_MS
+
+    def receive(self, now_ms: int) -> tuple[Heartbeat, ...]:
+        """Return what others have sent, as far as there is time to read it; there is always time for some."""
+        if now_ms < self._rest_until_ms:
+            return ()
+        unwanted = self._fetch()
+        until_ns = time.thread_time_ns() + READ_NS
         heartbeats = []
-        for _ in range(DATAGRAMS_A_TURN):
+        while self._inbox:
+            heartbeat = self._gate.admit(self._inbox.take())
+            if heartbeat is None:
+                unwanted += 1
+            else:
+                heartbeats.append(heartbeat)
+            if time.thread_time_ns() >= until_ns:
+                break
+        self._bear(unwanted, now_ms)
+        return tuple(heartbeats)
+
+    def _fetch(self) -> int:
+        """Receive what has come, as far as there is room for it; return how much of it was not worth keeping."""
+        unwanted = -self._inbox.passed_over
+        for _ in range(ROOM):
+            if self._inbox.is_full:
+                break
             try:
-                datagram = self.socket.recv(DATAGRAM_BYTES_MAX + 1)
+                datagram, (address, _) = self.socket.recvfrom(DATAGRAM_BYTES_MAX + 1)
             except BlockingIOError:
                 break
             except OSError:
                 continue  # the kernel reports an earlier send's failure here; the send was counted
-            if datagram.startswith(self._own):
-                continue
-            heartbeat = decode(datagram, self.group)
-            if heartbeat is None:
-                self._count("dropped a datagram that is not of this group")
+            if datagram.startswith(self._own, HEAD_BYTES):
+                unwanted += 1
             else:
-                heartbeats.append(heartbeat)
-        return tuple(heartbeats)
+                self._inbox.put(address, datagram)
+        return unwanted + self._inbox.passed_over
+
+    def _bear(self, unwanted: int, now_ms: int) -> None:
+        """Look at the port less often if more comes that is *unwanted* than is normal."""
+        latest_ms = now_ms + UNWANTED_LATE_MS
+        self._wanted_again_ms = max(self._wanted_again_ms, now_ms) + UNWANTED_MS * unwanted
+        if self._wanted_again_ms > latest_ms:
+            self._wanted_again_ms, self._rest_until_ms = latest_ms, now_ms + REST_MS
 
     def close(self) -> None:
         self.socket.close()
-
-    def _count(self, what: str) -> None:
-        self.oddities[what] = self.oddities.get(what, 0) + 1
 
 
 Way = tuple[str, list[tuple[int, int, bytes]]]
@@ -152,8 +205,8 @@ def interfaces(any_socket: socket.socket) -> list[Way]:
     return ways
 
 
-def run(config: Config, directory: Path | None, link: Link) -> None:
-    """Run a node until it is told to end. Raise StoreError or OSError if it cannot start.
+def run(config: Config, keys: Sequence[bytes], directory: Path | None, link: Link) -> None:
+    """Run a node of a group with *keys* until it is told to end. Raise StoreError or OSError if it cannot start.
 
     The host is an address: looking up a name may take longer than a loop may stand still.
     """
@@ -171,7 +224,7 @@ def run(config: Config, directory: Path | None, link: Link) -> None:
         policy = Policy(Assigner(config.assigner), Park(config.park))
         node = boot(config.id, config.floors, kept, random.SystemRandom().randrange(1 << 32), clock_ms(), policy)
         disk.save(record(node))
-        network = opened.enter_context(closing(Broadcast(config, node.me)))
+        network = opened.enter_context(closing(Broadcast(config, keys, node.me)))
         log.info("node %d of group %s: elevator server %s:%d", config.id, config.group, config.host, config.port)
         serve(signals, link, disk, network, elevator, node)
 
@@ -183,15 +236,17 @@ def serve(signals: Signals, link: Link, disk: Scribe, network: Broadcast, elevat
     while signals.received is None:
         reading, writing = elevator.sockets()
         now_ms = clock_ms()
-        timeout_ms = min(wake_ms, elevator.wake_at_ms(), disk.wake_at_ms(), link.wake_at_ms()) - now_ms
-        waiting = [signals.socket, network.socket, disk.socket, *link.sockets(), *reading]
-        readable, _, _ = select.select(waiting, writing, [], max(timeout_ms, 0) / 1000)
+        due_network_ms = network.wake_at_ms(now_ms)
+        due_ms = min(wake_ms, elevator.wake_at_ms(), disk.wake_at_ms(), link.wake_at_ms(), due_network_ms)
+        waiting = [signals.socket, *network.sockets(now_ms), disk.socket, *link.sockets(), *reading]
+        readable, _, _ = select.select(waiting, writing, [], max(due_ms - now_ms, 0) / 1000)
         now_ms = clock_ms()
         link.attend(now_ms)
         elevator.attend(now_ms, readable=any(each in readable for each in reading))
         while elevator.news:
             log.warning(elevator.news.pop(0))
-        heartbeats = network.receive() if network.socket in readable else ()
+        has_mail = due_network_ms <= now_ms or network.socket in readable
+        heartbeats = network.receive(now_ms) if has_mail else ()
         told = disk.attend()
         inputs = elevator.inputs(now_ms)
         if heartbeats or told is not NOTHING or inputs is not node.inputs or now_ms >= wake_ms:

@@ -26,13 +26,14 @@ from rich.text import Text
 
 from elevator import peers
 from elevator.calls import demand
-from elevator.config import Config, ConfigError, load
+from elevator.config import Config, ConfigError, load, read_keys
+from elevator.gate import Gate
 from elevator.model import Behaviour, Direction, Fault, Heartbeat
 from elevator.peers import Peer
 from elevator.sim.options import PAGE, Arguments, place, whole
 from elevator.sim.server import listen
 from elevator.web import Web
-from elevator.wire import DATAGRAM_BYTES_MAX, GROUP_LENGTH_MAX, decode
+from elevator.wire import DATAGRAM_BYTES_MAX, GROUP_LENGTH_MAX
 
 DRAW_MS = 200
 SHOW_MS = 50
@@ -66,10 +67,10 @@ class Seen:
 
 @frozen
 class Group:
-    """All nodes that were heard, by id, and how many datagrams were not of this group."""
+    """All nodes that were heard, by id, and how many datagrams came that were not taken, by what they are."""
 
     nodes: Mapping[int, Seen] = {}
-    strangers: int = 0
+    refused: Mapping[str, int] = {}
 
 
 def hear(group: Group, heartbeat: Heartbeat, address: str, now_ms: int) -> Group:
@@ -139,8 +140,8 @@ def draw(group: Group, name: str, now_ms: int, width: int, height: int) -> Text:
     seen = [group.nodes[id] for id in sorted(group.nodes)]
     alive = sum(now_ms < each.peer.silent_at_ms for each in seen)
     head = Text(f"group {name}: {alive} of {len(seen)} nodes alive", "bold")
-    if group.strangers:
-        head.append(f", {group.strangers} datagrams of others", "yellow")
+    for what, times in group.refused.items():
+        head.append(f", {times} datagrams dropped: {what}", "yellow")
     if len({each.peer.said.floors for each in seen}) > 1:
         head.append(", not all have as many floors", "bold red")
     head.append("    Ctrl-C ends it", "dim")
@@ -242,11 +243,14 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument(
         "--net-port", type=whole(1, 65535), default=20145, metavar="PORT", help="UDP port of the group (20145)"
     )
+    parser.add_argument("--key-file", metavar="FILE", help="the group's key (none)")
     parser.add_argument("--json", action="store_true", help="a line a second with all that is known, for scripts")
     parser.add_argument("--web", type=place, nargs="?", const=PAGE, metavar="[HOST:]PORT", help="show a page as well")
     arguments = parser.parse_args(argv)
     try:
-        config = load({"id": 0, "group": arguments.group, "net_port": arguments.net_port}, None)
+        flags = {"id": 0, "group": arguments.group, "net_port": arguments.net_port}
+        config = load(flags if arguments.key_file is None else flags | {"key_file": arguments.key_file}, None)
+        keys = read_keys(config.key_file)
     except ConfigError as error:
         parser.error(str(error))
     ended = False
@@ -259,7 +263,7 @@ def main(argv: Sequence[str]) -> int:
         signal.signal(number, end)
     try:
         with ExitStack() as stack:
-            viewer = stack.enter_context(Viewer(config))
+            viewer = stack.enter_context(Viewer(config, keys))
             if arguments.web:
                 print(f"page: {viewer.open_page(*arguments.web)}", file=sys.stderr, flush=True)
             if arguments.json or not sys.stdout.isatty():
@@ -280,9 +284,10 @@ def main(argv: Sequence[str]) -> int:
 class Viewer:
     """Listens to the group and shows it."""
 
-    def __init__(self, config: Config) -> None:
-        """Listen on the port of *config*; raise OSError if that cannot be."""
+    def __init__(self, config: Config, keys: Sequence[bytes]) -> None:
+        """Listen on the port of *config* to a group with *keys*; raise OSError if that cannot be."""
         self.group = Group()
+        self._gate = Gate(config.group, keys)
         self._config = config
         self._web: Web | None = None
         self._selector = selectors.DefaultSelector()
@@ -334,7 +339,9 @@ class Viewer:
     def tell(self) -> None:
         """Print all that is known as a line of JSON."""
         nodes = rows(self.group, clock_ms())
-        told = {"time": round(time.time(), 3), "group": self._config.group, "strangers": self.group.strangers}
+        strangers = sum(self.group.refused.values())
+        told = {"time": round(time.time(), 3), "group": self._config.group, "strangers": strangers}
+        told["refused"] = self.group.refused
         print(json.dumps({**told, "nodes": nodes}), flush=True)
 
     def picture(self, width: int, height: int) -> Text:
@@ -346,12 +353,11 @@ class Viewer:
             try:
                 datagram, (address, _port) = self._socket.recvfrom(DATAGRAM_BYTES_MAX + 1)
             except OSError:
-                return
-            heartbeat = decode(datagram, self._config.group)
-            if heartbeat is None:
-                self.group = evolve(self.group, strangers=self.group.strangers + 1)
-            else:
+                break
+            heartbeat = self._gate.admit(datagram)
+            if heartbeat is not None:
                 self.group = hear(self.group, heartbeat, address, clock_ms())
+        self.group = evolve(self.group, refused=dict(self._gate.refused))
 
     def _watch(self, sock: socket.socket, mask: int, then: Callable[[int], None]) -> None:
         known = sock in self._selector.get_map()

@@ -7,7 +7,8 @@ r"""Heartbeats as datagrams, and the record as text.
 3. Rates of traffic, up and down, are three hexadecimal digits a floor, or nothing.
 4. A state too large for one datagram is split by author. Each part says all there is to say of its authors, so each
    can be merged without the others.
-5. What comes in is structured by cattrs with every type and bound checked; anything else is None. Unknown fields are
+5. On the network it has a seal before it (seal.py), and what comes from there goes through gate.py first.
+6. What comes in is structured by cattrs with every type and bound checked; anything else is None. Unknown fields are
    an error: a new format gets a new first word.
 """
 
@@ -45,7 +46,8 @@ FORMAT = b"elevator1"
 HEAD = re.compile(FORMAT + rb" (\d{1,16})" * 5 + rb"\n")
 """The first line; COUNT_MAX has 16 digits."""
 DATAGRAM_BYTES = 1400
-"""What a datagram should not exceed, to fit one Ethernet frame; a single author's presses may, on a very full panel."""
+"""What a datagram should not exceed, with its seal, to fit one Ethernet frame; a single author's presses may, on a very
+full panel."""
 DATAGRAM_BYTES_MAX = 8192
 COUNT_MAX = 1 << 53
 """More than any number that counts presses, heartbeats or runs will ever reach."""
@@ -153,7 +155,7 @@ def bodies(group: str, heartbeat: Heartbeat) -> list[bytes]:
             "rates": ["".join(f"{rate:03x}" for rate in row) for row in heartbeat.rates],
         }
     )[:-1]
-    room = DATAGRAM_BYTES - len(head) - 80
+    room = DATAGRAM_BYTES - len(head) - 120  # for the lines before it: the seal's and ours
     parts: list[list[str]] = [[]]
     used = 0
     for entry in entries:

@@ -13,7 +13,9 @@ from lab import PROGRAM, free_port, lab
 
 from elevator import doctor
 from elevator.doctor import Ears, Finding, clock, floors, id_free, listen, neighbours, record, server
+from elevator.gate import Gate
 from elevator.model import Author, Buttons, Calls, Car, Heartbeat
+from elevator.seal import NO_KEY, seal
 from elevator.sim import shaft as physics
 from elevator.sim.server import open_building
 from elevator.sim.shaft import Shaft
@@ -28,7 +30,7 @@ def ears(*heard: tuple[int, str, int], others: int = 0) -> Ears:
     by_id: dict[int, dict[str, Heartbeat]] = {}
     for id, address, count in heard:
         by_id.setdefault(id, {})[address] = heartbeat(id, count)
-    return Ears(by_id, others)
+    return Ears(by_id, {"not of this group": others} if others else {})
 
 
 @contextmanager
@@ -108,23 +110,27 @@ def test_listening_hears_nodes_and_counts_what_else_there_is(monkeypatch: pytest
     def talk() -> None:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as mouth:
             while not done.wait(0.02):
-                for datagram in (*Encoder("lab").encode(heartbeat(3)), *Encoder("other").encode(heartbeat(4)), b"x"):
-                    mouth.sendto(datagram, ("127.0.0.1", port))
+                for datagram in (*Encoder("lab").encode(heartbeat(3)), *Encoder("other").encode(heartbeat(4))):
+                    mouth.sendto(seal(datagram, NO_KEY), ("127.0.0.1", port))
+                mouth.sendto(b"x", ("127.0.0.1", port))
 
     thread = threading.Thread(target=talk)
     thread.start()
-    found = listen(port, "lab")
+    found = listen(port, Gate("lab"))
     done.set()
     thread.join()
     assert isinstance(found, Ears)
     assert {id: list(by_address) for id, by_address in found.heard.items()} == {3: ["127.0.0.1"]}
-    assert found.others >= 2
+    assert {what: times > 0 for what, times in found.refused.items()} == {
+        "not of this group": True,
+        "not from a node": True,
+    }
 
 
 def test_a_port_that_somebody_keeps_for_himself_is_told() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as squatter:
         squatter.bind(("", 0))
-        found = listen(squatter.getsockname()[1], "lab")
+        found = listen(squatter.getsockname()[1], Gate("lab"))
     assert isinstance(found, Finding)
     assert not found.good
     assert "Address already in use" in found.text
@@ -132,7 +138,9 @@ def test_a_port_that_somebody_keeps_for_himself_is_told() -> None:
 
 def test_neighbours_floors_and_ids() -> None:
     nobody, some = ears(others=2), ears((1, "10.0.0.1", 4), (3, "10.0.0.3", 4), (3, "10.0.0.9", 6))
-    assert neighbours(nobody, "lab").text == "nobody else of group lab is here yet; 2 datagrams were not of this group"
+    assert (
+        neighbours(nobody, "lab").text == "nobody else of group lab is here yet; 2 datagrams dropped: not of this group"
+    )
     assert neighbours(some, "lab").text == "nodes of group lab: 1 at 10.0.0.1, 3 at 10.0.0.3 and 10.0.0.9"
     assert floors(nobody, 4).good
     assert floors(ears((1, "10.0.0.1", 4)), 4).good

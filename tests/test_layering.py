@@ -31,14 +31,20 @@ ARCHITECTURE = {
     "node": Rule("model calls drive peers assign traffic"),
     "turn": Rule("model node"),
     "wire": Rule("model"),
-    "config": Rule("model wire"),
+    "seal": Rule(),
+    "inbox": Rule(),
+    "gate": Rule("model seal wire"),
+    "config": Rule("model seal wire", "os"),
     "journal": Rule("model drive node"),
     # The edge: where a node meets sockets, clocks and disks.
     "store": Rule("model wire", "fcntl os sqlite3 time"),
     "pair": Rule("", "os select signal socket time"),
     "scribe": Rule("model wire pair store", "os select signal socket time"),
     "hardware.server": Rule("model calls", "socket"),
-    "loop": Rule("model node turn wire pair scribe journal config hardware.server", "fcntl select signal socket time"),
+    "loop": Rule(
+        "model node turn wire seal gate inbox pair scribe journal config hardware.server",
+        "fcntl select signal socket time",
+    ),
     # The simulated building. It knows nodes at most; no node knows it.
     "sim.shaft": Rule("model"),
     "sim.machine": Rule("model calls sim.shaft"),
@@ -53,19 +59,24 @@ ARCHITECTURE = {
     "sim.view": Rule("model calls sim.machine sim.passengers sim.shaft"),
     "sim.server": Rule("model calls sim.machine sim.shaft", "selectors socket time"),
     "sim.lobby": Rule("sim.passengers sim.server sim.view"),
-    "sim.network": Rule("model wire", "selectors socket"),
+    "sim.network": Rule("model wire gate", "selectors socket"),
     "sim.options": Rule("model"),
     "sim.terminal": Rule(
         "model calls sim.machine sim.options sim.server sim.shaft", "os rich select selectors signal termios"
     ),
     "web": Rule("", "selectors socket time websockets"),
     # The commands: they put the rest together.
-    "__main__": Rule("config loop pair store bench demo doctor hall_request_assigner soak sim.command watch", "os"),
+    "__main__": Rule(
+        "config loop pair store bench demo doctor hall_request_assigner keygen soak sim.command watch", "os"
+    ),
     "assign_server": Rule("", "os selectors signal socket"),
     "bench": Rule("_assign", "os"),
     "hall_request_assigner": Rule("_assign assign_server"),
-    "watch": Rule("model calls peers wire config web sim.options sim.server", "os rich selectors signal socket time"),
-    "doctor": Rule("model config loop store wire", "os socket tempfile time"),
+    "watch": Rule(
+        "model calls peers wire gate config web sim.options sim.server", "os rich selectors signal socket time"
+    ),
+    "keygen": Rule("seal sim.options", "os"),
+    "doctor": Rule("model config gate loop store wire", "os socket tempfile time"),
     "sim.command": Rule(
         "web sim.lobby sim.machine sim.options sim.passengers sim.server sim.shaft sim.terminal sim.view", "signal"
     ),

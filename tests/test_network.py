@@ -9,6 +9,7 @@ import pytest
 
 from elevator.calls import press
 from elevator.model import EVERY_CAR, Author, Button, Buttons, Call, Calls, Car, Heartbeat
+from elevator.seal import NO_KEY, seal
 from elevator.sim.network import ADDRESS, Network, receivers
 from elevator.wire import Encoder
 
@@ -97,6 +98,6 @@ def test_what_nodes_say_is_known_also_of_those_that_are_cut_off(nodes: Nodes) ->
     author = Author(1, 5)
     heartbeat = Heartbeat(author, 3, 4, Car(), Buttons(up=2), 0, press(Calls(), author, Call(Button.UP, 1, EVERY_CAR)))
     nodes.network.unplugged.add(1)
-    nodes.say(1, Encoder("test").encode(heartbeat)[0])
+    nodes.say(1, seal(Encoder("test").encode(heartbeat)[0], NO_KEY))
     nodes.say(0, b"rubbish")
     assert nodes.network.heard == {1: (77, heartbeat)}

@@ -102,8 +102,8 @@ def test_two_nodes_with_one_id_are_told() -> None:
 def test_the_picture_shows_what_matters() -> None:
     group, now_ms = listen([1])
     group = hear(group, heartbeat(2, floors=6, car=evolve(CAR, fault=Fault.MOTOR)), "10.0.0.2", now_ms)
-    picture = draw(evolve(group, strangers=3), "lab", now_ms, 120, 20).plain
-    assert "group lab: 2 of 2 nodes alive, 3 datagrams of others, not all have as many floors" in picture
+    picture = draw(evolve(group, refused={"without a key": 3}), "lab", now_ms, 120, 20).plain
+    assert "group lab: 2 of 2 nodes alive, 3 datagrams dropped: without a key, not all have as many floors" in picture
     assert " 1 ●  2▲ door open" in picture
     assert "▲1" in picture
     assert "■3" in picture

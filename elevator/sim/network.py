@@ -10,8 +10,9 @@ import selectors
 import socket
 from collections.abc import Callable, Collection
 
+from elevator.gate import Gate
 from elevator.model import Heartbeat
-from elevator.wire import DATAGRAM_BYTES_MAX, decode
+from elevator.wire import DATAGRAM_BYTES_MAX
 
 ADDRESS = "127.0.0.1"
 """Where nodes broadcast to."""
@@ -32,7 +33,7 @@ class Network:
         """The part of all datagrams that is lost, drawn for each sender and receiver; 0 to 1."""
         self.heard: dict[int, tuple[int, Heartbeat]] = {}
         """When each node last said something, and what, whether or not it got anywhere."""
-        self._group = group
+        self._gate = Gate(group)
         self._rng = rng
         self._sockets: list[socket.socket] = []
         for _ in range(nodes):
@@ -62,7 +63,7 @@ class Network:
                 datagram = self._sockets[node].recv(DATAGRAM_BYTES_MAX + 1)
             except OSError:
                 return  # nothing more, or what the kernel says about a node that is gone
-            heartbeat = decode(datagram, self._group)
+            heartbeat = self._gate.read(datagram)
             if heartbeat is not None:
                 self.heard[node] = (now_ms, heartbeat)
             for receiver in receivers(node, range(len(self.ports)), self.unplugged, self.loss, self._rng):

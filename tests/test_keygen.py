@@ -1,0 +1,86 @@
+"""Key files: made for one reader, and refused when they have more."""
+
+import os
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+from lab import PROGRAM
+
+from elevator.config import ConfigError, read_keys
+from elevator.keygen import main
+from elevator.seal import KEYS_MAX, NO_KEY
+
+LINE = "0f" * 32 + "\n"
+
+
+def written(file: Path, text: str, mode: int = 0o600) -> Path:
+    file.write_text(text)
+    file.chmod(mode)
+    return file
+
+
+def test_a_new_key_is_its_owners_alone_and_no_other_is_like_it(tmp_path: Path) -> None:
+    previous = os.umask(0)
+    try:
+        for name in "ab":
+            assert main([str(tmp_path / name)]) == 0
+    finally:
+        os.umask(previous)
+    assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o600
+    first, second = read_keys(tmp_path / "a"), read_keys(tmp_path / "b")
+    assert len(first) == len(second) == 1
+    assert first != second
+    assert read_keys(None) == (NO_KEY,)
+
+
+def test_what_is_there_is_not_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = written(tmp_path / "key", LINE)
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
+    for target in (file, tmp_path / "link", tmp_path / "no" / "key", tmp_path):
+        with pytest.raises(SystemExit) as exit_:
+            main([str(target)])
+        assert exit_.value.code == 2
+        assert capsys.readouterr().err.count("\n") == 1
+    assert file.read_text() == LINE
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_two_keys_stay_in_their_order(tmp_path: Path) -> None:
+    both = written(tmp_path / "both", "aa" * 32 + "\n" + LINE, 0o400)
+    assert read_keys(both) == (b"\xaa" * 32, b"\x0f" * 32)
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o602, 0o610, 0o777])
+def test_a_key_that_others_may_read_or_change_is_refused(tmp_path: Path, mode: int) -> None:
+    with pytest.raises(ConfigError, match=f"open to others .mode {mode:04o}.: chmod 600"):
+        read_keys(written(tmp_path / "key", LINE, mode))
+
+
+@pytest.mark.parametrize(
+    "text", ["", "\n", "key", LINE[:-3], LINE[:-1] + "ff", "xx" * 32, "é" * 64, LINE * 3, LINE * 99]
+)
+def test_a_file_without_a_key_is_one_clear_line(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ConfigError, match="elevator keygen") as error:
+        read_keys(written(tmp_path / "key", text))
+    assert "\n" not in str(error.value)
+    assert KEYS_MAX == 2
+
+
+def test_what_is_no_file_is_one_clear_line_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe", 0o600)
+    for file in (tmp_path / "pipe", tmp_path, tmp_path / "none"):
+        with pytest.raises(ConfigError, match="key file") as error:
+            read_keys(file)
+        assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("command", [["--id", "1", "--no-record"], ["doctor", "--no-record"], ["watch", "--json"]])
+def test_every_command_that_listens_refuses_a_loose_key(tmp_path: Path, command: list[str]) -> None:
+    file = written(tmp_path / "key", LINE, 0o644)
+    done = subprocess.run(
+        [*PROGRAM, *command, "--key-file", str(file)], capture_output=True, text=True, timeout=40, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done
+    assert f"key file {file} is open to others (mode 0644): chmod 600 it" in done.stderr
