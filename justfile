@@ -77,6 +77,10 @@ bench-group *ARGS: (_venv "dev")
 bench-pair *ARGS: (_venv "dev")
     @{{python}} tests/bench_pair.py "$@"
 
+# Measure what a flood on the group's port does to a node.
+bench-flood *ARGS: (_venv "dev")
+    @{{python}} tests/bench_flood.py "$@"
+
 # Bring the lock files up to date: the newest versions that fit, for every Python and platform.
 lock:
     python3 -m venv .cache/lock

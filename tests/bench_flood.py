@@ -1,0 +1,157 @@
+"""What a flood on the group's port does to a node, measured from outside: run by `just bench-flood`.
+
+Two nodes are left alone for a while, and then have so many malformed datagrams a second broadcast to their port from
+another address. For each: the longest time between two sweeps of node 0's panel, the heartbeats that it sends, the
+share of a core that it takes, and the time from a press on node 1's panel to its lamp, for which node 0 must have
+heard of it and answered. The malformed datagrams are of four kinds: noise, one with a seal that does not fit, one whose
+content is no heartbeat, and one of another group; most differ from the one before.
+
+Figures depend on the machine: compare those of one run.
+"""
+
+import argparse
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+
+from bench_group import cpu_s, events_since
+from bench_pair import Panel, now_ms, until
+from lab import Lab, lab
+
+from elevator.model import Author, Buttons, Calls, Car, Heartbeat
+from elevator.seal import HEAD_BYTES, NO_KEY, seal
+from elevator.wire import Encoder, decode
+
+EVERYBODY, ELSEWHERE = "127.255.255.255", "127.0.0.2"
+STEP_S = 0.002
+FLOORS = 4
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Measure what a flood on the group's port does to a node.")
+    parser.add_argument("--per-second", type=int, default=20_000, help="malformed datagrams a second (20000)")
+    parser.add_argument("--seconds", type=float, default=20, help="how long each is measured (20)")
+    parser.add_argument("--flood", type=int, metavar="PORT", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.flood is not None:
+        flood(arguments.flood, arguments.per_second)
+        return 0
+    with nodes() as (group, panel):
+        measure("left alone", group, panel, arguments.seconds)
+        command = [sys.executable, __file__, "--per-second", str(arguments.per_second), "--flood", str(group.net_port)]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as flooding:
+            time.sleep(1)
+            measure("in a flood", group, panel, arguments.seconds)
+            print(flooding.communicate("")[0], end="")
+        print("node 0 said of it:")
+        for line in [line for line in group.log(0).splitlines() if "dropped" in line][-4:]:
+            print(f"  {line}")
+    return 0
+
+
+@contextmanager
+def nodes() -> Iterator[tuple[Lab, Panel]]:
+    """Run node 0 on a panel, and node 1 on a simulated elevator."""
+    with ExitStack() as opened:
+        directory = Path(opened.enter_context(tempfile.TemporaryDirectory()))
+        listener = opened.enter_context(closing(socket.create_server(("127.0.0.1", 0))))
+        opened.callback(listener.shutdown, socket.SHUT_RDWR)
+        panel = Panel(listener)
+        threading.Thread(target=panel.serve, daemon=True).start()
+        group = opened.enter_context(lab(directory, cars=2, floors=FLOORS, start=False))
+        group.start(0, "--port", str(listener.getsockname()[1]))
+        group.start(1)
+        group.wait_until_ready()
+        yield group, panel
+
+
+def measure(what: str, group: Lab, panel: Panel, seconds: float) -> None:
+    """Measure for so many *seconds* at least, and print what came of it."""
+    first, began_s, used_s = counter(group), time.monotonic(), cpu_s(group.nodes[0].pid)
+    lamps_ms: list[float] = []
+    worst_ms = 0.0
+    n = 0
+    while time.monotonic() < began_s + seconds:
+        n += 1
+        panel.gap_ms = 0
+        floor = 1 + n % 3
+        lamps_ms.append(press(group, floor))
+        worst_ms = max(worst_ms, panel.gap_ms)
+        group.wait(lambda: not group.lamps(1), "the call was served")
+        worst_ms = max(worst_ms, panel.gap_ms)
+    took_s = time.monotonic() - began_s
+    share = (cpu_s(group.nodes[0].pid) - used_s) / took_s
+    beats = (counter(group) - first) / took_s
+    print(
+        f"{what}, {took_s:.0f} s: worst gap between sweeps {worst_ms:.1f} ms, {beats:.1f} heartbeats a second", end=""
+    )
+    print(f", {share:.1%} of a core; press to lamp {statistics.median(lamps_ms):.1f} ms median", end="")
+    print(f", {max(lamps_ms):.1f} worst of {n}", flush=True)
+
+
+def press(group: Lab, floor: int) -> float:
+    """Press a cab button of car 1, which is not at that *floor*; return after how many milliseconds its lamp lit."""
+    answer = group.ask("press", car=1, button="cab", floor=floor)
+    pressed_ms: float = answer["ms"]
+    lit_ms: list[float] = []
+
+    def is_lit() -> bool:
+        lit_ms.extend(e["ms"] for e in events_since(group, answer["next"]) if e["kind"] == "lamp" and e["value"])
+        return bool(lit_ms)
+
+    until(is_lit)
+    return lit_ms[0] - pressed_ms
+
+
+def counter(group: Lab) -> int:
+    """Return the number of the next heartbeat of node 0."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ear:
+        for option in (socket.SO_REUSEADDR, socket.SO_REUSEPORT):
+            ear.setsockopt(socket.SOL_SOCKET, option, 1)
+        ear.bind(("", group.net_port))
+        while True:
+            said = decode(ear.recv(10_000)[HEAD_BYTES:], "lab")
+            if said is not None and said.sender.id == 0:
+                return said.counter
+
+
+def flood(port: int, per_second: int) -> None:
+    """Broadcast *per_second* malformed datagrams to *port* until the standard input ends; say how many it came to."""
+    ended = threading.Event()
+
+    def wait() -> None:
+        sys.stdin.read()
+        ended.set()
+
+    threading.Thread(target=wait).start()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as mouth:
+        mouth.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+        mouth.bind((ELSEWHERE, 0))
+        began_ms, sent = now_ms(), 0
+        kinds = malformed(0)
+        while not ended.wait(STEP_S):
+            for _ in range(min(int((now_ms() - began_ms) * per_second / 1000) - sent, per_second // 20)):
+                mouth.sendto(kinds[sent % len(kinds)], (EVERYBODY, port))
+                sent += 1
+                if sent % 64 == 0:
+                    kinds = malformed(sent)
+        print(f"the flood was of {sent * 1000 / (now_ms() - began_ms):.0f} datagrams a second", flush=True)
+
+
+def malformed(number: int) -> list[bytes]:
+    said = Heartbeat(Author(1, 1), number + 1, FLOORS, Car(), Buttons(), number, Calls())
+    (other,) = Encoder("another").encode(said)
+    broken = seal(b"elevator1 1 1 %d 0 1\n" % number + b'{"calls":[' * 100, NO_KEY)
+    return [os.urandom(300), seal(other, b"%d" % number), broken, seal(other, NO_KEY)]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
