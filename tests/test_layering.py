@@ -41,6 +41,7 @@ ARCHITECTURE = {
     "pair": Rule("", "os select signal socket time"),
     "scribe": Rule("model wire pair store", "os select signal socket time"),
     "hardware.server": Rule("model calls", "socket"),
+    "hardware.iocard": Rule("model calls"),
     "loop": Rule(
         "model node turn wire seal gate inbox pair scribe journal config hardware.server",
         "fcntl select signal socket time",

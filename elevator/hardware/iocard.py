@@ -1,0 +1,117 @@
+"""The bytes of the lab's Arduino I/O card, which is behind the lab's elevator server: pure.
+
+1. A byte is an operation in its top two bits and a pin in the low six. Only reads are answered, by one byte that does
+   not say what it answers: everything is asked in one sweep, and the replies are matched by order.
+2. The last read of a sweep is of the card's identity. So each snapshot proves again that this is the card and that no
+   byte was lost or added, where the tachometer, which nobody needs, would prove nothing.
+3. Outputs are written as differences to what was sent since the port was opened.
+4. A motor that turns the other way stands in between, and its direction is set before its speed.
+"""
+
+from collections.abc import Iterator
+
+from elevator.calls import mask
+from elevator.model import Button, Buttons, Inputs, Motor, Outputs
+
+FLOORS = 4
+BAUD = 115_200
+SPEED = 174
+"""Of the motor, 1..255, unless told otherwise: 2800 of 4095, which the course's driver for the older card used."""
+
+LOW, HIGH, READ, WIDE = 0x00, 0x40, 0x80, 0xC0
+"""Operations. A wide read is of eight pins from the one named on, the first in bit 0."""
+PWM_PIN, DIRECTION_PIN, IDENTITY_PIN = 13, 36, 63
+"""A write to the PWM pin is followed by the value, 0..255. A high direction pin is down."""
+IDENTITY = 0xA2
+INDICATOR_PINS = (22, 23)
+"""The floor indicator, its low bit first."""
+DOOR_PIN, STOP_LAMP_PIN = 24, 37
+LAMP_PINS = {
+    (Button.UP, 0): 30,
+    (Button.UP, 1): 31,
+    (Button.UP, 2): 29,
+    (Button.DOWN, 1): 28,
+    (Button.DOWN, 2): 26,
+    (Button.DOWN, 3): 27,
+    (Button.CAB, 0): 34,
+    (Button.CAB, 1): 35,
+    (Button.CAB, 2): 32,
+    (Button.CAB, 3): 33,
+}
+FIRST_PIN = 38
+"""The first of the sixteen input pins."""
+BUTTON_PINS = {
+    (Button.UP, 0): 53,
+    (Button.UP, 1): 52,
+    (Button.UP, 2): 38,
+    (Button.DOWN, 1): 39,
+    (Button.DOWN, 2): 41,
+    (Button.DOWN, 3): 40,
+    (Button.CAB, 0): 49,
+    (Button.CAB, 1): 48,
+    (Button.CAB, 2): 51,
+    (Button.CAB, 3): 50,
+}
+SENSOR_PINS = (43, 42, 45, 44)
+"""By floor."""
+STOP_PIN, OBSTRUCTION_PIN = 46, 47
+
+WHO = bytes((WIDE + IDENTITY_PIN,))
+"""Asks for the card's identity."""
+SWEEP = bytes((WIDE + FIRST_PIN, WIDE + FIRST_PIN + 8)) + WHO
+"""Asks for everything."""
+HALT = bytes((LOW + PWM_PIN, 0)) * 2
+"""Stops the motor, also where the last writer was cut off between a PWM write and its value: the first two bytes then
+complete its command, and the last two are one."""
+
+
+def snapshot(reply: bytes) -> Inputs | None:
+    """Read the *reply* to a whole sweep; None if it is not one."""
+    if len(reply) != len(SWEEP) or reply[-1] != IDENTITY:
+        return None
+    levels = int.from_bytes(reply[:2], "little") << FIRST_PIN
+    at_floors = [floor for floor, pin in enumerate(SENSOR_PINS) if levels >> pin & 1]
+    if len(at_floors) > 1:
+        return None  # no car is at two floors
+    masks = [0, 0, 0]
+    for (button, floor), pin in BUTTON_PINS.items():
+        masks[button] |= (levels >> pin & 1) << floor
+    floor_now = at_floors[0] if at_floors else None
+    return Inputs(Buttons(*masks), floor_now, bool(levels >> STOP_PIN & 1), bool(levels >> OBSTRUCTION_PIN & 1))
+
+
+def changes(sent: Outputs | None, wanted: Outputs, speed: int) -> bytes:
+    """Return the bytes that bring a card from *sent* to *wanted*; *sent* None: nothing is known of it.
+
+    The door is shut before the motor starts and the motor stopped before the door opens. *speed* is 1..255.
+    """
+    old = sent or Outputs(motor_try=wanted.motor_try)
+    door = b"" if sent and old.door == wanted.door else level(DOOR_PIN, wanted.door)
+    moved = sent and (old.motor, old.motor_try) == (wanted.motor, wanted.motor_try)
+    motor = b"" if moved else run(wanted.motor, speed)
+    parts = [motor, door] if wanted.motor is Motor.STOP else [door, motor]
+    if wanted.lamps is not None and wanted.lamps != old.lamps:
+        parts += lamp_changes(old.lamps, wanted.lamps)
+    if wanted.floor is not None and wanted.floor != old.floor:
+        parts += [level(pin, bool(wanted.floor >> bit & 1)) for bit, pin in enumerate(INDICATOR_PINS)]
+    if not sent or old.stop_lamp != wanted.stop_lamp:
+        parts.append(level(STOP_LAMP_PIN, wanted.stop_lamp))
+    return b"".join(parts)
+
+
+def run(motor: Motor, speed: int) -> bytes:
+    """Return the bytes of a *motor* command: stop, set the direction, go."""
+    if motor is Motor.STOP:
+        return HALT
+    return HALT + level(DIRECTION_PIN, motor is Motor.DOWN) + bytes((LOW + PWM_PIN, speed))
+
+
+def lamp_changes(old: Buttons | None, wanted: Buttons) -> Iterator[bytes]:
+    for (button, floor), pin in LAMP_PINS.items():
+        on = bool(mask(wanted, button) >> floor & 1)
+        if old is None or on != bool(mask(old, button) >> floor & 1):
+            yield level(pin, on)
+
+
+def level(pin: int, high: bool) -> bytes:
+    return bytes(((HIGH if high else LOW) + pin,))
