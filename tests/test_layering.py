@@ -61,7 +61,8 @@ ARCHITECTURE = {
     "sim.server": Rule("model calls sim.machine sim.shaft", "selectors socket time"),
     "sim.lobby": Rule("sim.passengers sim.server sim.view"),
     "sim.network": Rule("model wire gate", "selectors socket"),
-    "sim.options": Rule("model"),
+    "sim.iocard": Rule("model calls hardware.iocard sim.machine sim.server", "os pty selectors tty"),
+    "sim.options": Rule("model hardware.iocard"),
     "sim.terminal": Rule(
         "model calls sim.machine sim.options sim.server sim.shaft", "os rich select selectors signal termios"
     ),
@@ -79,7 +80,8 @@ ARCHITECTURE = {
     "keygen": Rule("seal sim.options", "os"),
     "doctor": Rule("model config gate loop store wire", "os socket tempfile time"),
     "sim.command": Rule(
-        "web sim.lobby sim.machine sim.options sim.passengers sim.server sim.shaft sim.terminal sim.view", "signal"
+        "web sim.iocard sim.lobby sim.machine sim.options sim.passengers sim.server sim.shaft sim.terminal sim.view",
+        "signal",
     ),
     "soak": Rule("sim.faults sim.oracle sim.world", "os select signal time"),
     "demo": Rule(
@@ -92,7 +94,7 @@ ARCHITECTURE = {
 }
 
 WORLD = (
-    "asyncio curses datetime fcntl http mmap multiprocessing os rich secrets select selectors serial shutil signal"
+    "asyncio curses datetime fcntl http mmap multiprocessing os pty rich secrets select selectors serial shutil signal"
     " socket socketserver sqlite3 subprocess tempfile termios threading time tty urllib uuid websockets"
 )
 """Modules through which a program waits, speaks, remembers, draws or asks what time it is."""

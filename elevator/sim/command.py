@@ -6,6 +6,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from elevator.sim.server import Building, Refused, listen, open_building, start_
 from elevator.sim.shaft import Shaft
 
 if TYPE_CHECKING:
+    from elevator.sim.iocard import Line
     from elevator.sim.terminal import Terminal
     from elevator.web import Web
 
@@ -53,6 +55,9 @@ def main(argv: list[str]) -> int:
                 arguments.stop_on_disconnect,
             )
             stack.callback(building.close)
+            lines = [] if arguments.card is None else attach_cards(building, arguments.card)
+            for line in lines:
+                stack.callback(line.unplug)
             seed = random.randrange(1 << 32) if arguments.seed is None else arguments.seed
             now_ms = building.clock_us() // 1000
             lobby = Lobby(building, Traffic(seed, arguments.cars, arguments.numfloors, arguments.rate, now_ms))
@@ -63,7 +68,7 @@ def main(argv: list[str]) -> int:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             if signal.getsignal(number) is not signal.SIG_IGN:  # nohup wants it ignored
                 signal.signal(number, end)
-        said = [ready(building)]
+        said = [ready(building), *(f"card of elevator {car}: {line.path}" for car, line in enumerate(lines))]
         if web is not None:
             stack.callback(web.close)
             said.append(f"page: {web.address}")
@@ -78,6 +83,17 @@ def main(argv: list[str]) -> int:
             print("\n".join(said), flush=True)
         _run(lobby, web, terminal, said, lambda: ended)
     return 0
+
+
+def attach_cards(building: Building, prefix: str) -> "list[Line]":
+    """Give each elevator an I/O card, linked at *prefix* and its number unless that is empty; raise Refused."""
+    from elevator.sim.iocard import Line
+
+    cars = range(len(building.elevators))
+    try:
+        return [Line(building, car, Path(f"{prefix}{car}") if prefix else None) for car in cars]
+    except OSError as error:
+        raise Refused(f"cannot make a card: {error.strerror}") from None
 
 
 def open_page(building: Building, lobby: Lobby, host: str, port: int) -> "Web":

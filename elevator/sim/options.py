@@ -14,6 +14,7 @@ from typing import NoReturn
 
 from attrs import frozen
 
+from elevator.hardware.iocard import FLOORS
 from elevator.model import MAX_CARS, MAX_FLOORS
 
 PAGE = ("127.0.0.1", 15780)
@@ -109,6 +110,8 @@ def options(argv: Sequence[str]) -> argparse.Namespace:
     arguments = parser.parse_args(_spelled(argv, spelled), given)
     if arguments.at is not None and arguments.at >= arguments.numfloors:
         parser.error(f"no floor {arguments.at} in {arguments.numfloors} floors")
+    if arguments.card is not None and arguments.numfloors != FLOORS:
+        parser.error(f"an I/O card has {FLOORS} floors, not {arguments.numfloors}")
     if arguments.port + arguments.cars - 1 > 65535:
         parser.error(f"no {arguments.cars} ports from {arguments.port} on")
     keys = keys_of(arguments)
@@ -158,6 +161,13 @@ def _parser(prog: str) -> tuple[Arguments, dict[str, str]]:
             const=PAGE,
             metavar="[HOST:]PORT",
             help=f"show the elevators on a page as well ({PAGE[0]}:{PAGE[1]}; for other machines 0.0.0.0:PORT)",
+        ),
+        add(
+            "--card",
+            nargs="?",
+            const="",
+            metavar="PREFIX",
+            help="each elevator as an I/O card on a pseudo-terminal as well, linked at PREFIX and its number if given",
         ),
         add("--rate", type=whole(0, 6000), default=0, help="simulated passengers a minute (0)"),
         add("--control", type=whole(0, 65535), default=0, help="port of the control socket (0: any free)"),

@@ -22,7 +22,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import isfinite
-from typing import Any, Literal, TypeVar, assert_never
+from typing import Any, Literal, Protocol, TypeVar, assert_never
 
 from attrs import asdict, evolve, frozen
 from cattrs import Converter, transform_error
@@ -177,6 +177,16 @@ class Elevator:
         """When something of a kind last changed."""
 
 
+class Attached(Protocol):
+    """Another way than sockets into an elevator, with times of its own."""
+
+    def wake_us(self) -> float | None:
+        """Return when `attend` is due; None if it is not."""
+
+    def attend(self, now_us: int) -> None:
+        """Do what is due. The machines are settled."""
+
+
 class _Controller:
     """A client of the control socket."""
 
@@ -228,6 +238,7 @@ class Building:
         ]
         self.log: deque[dict[str, object]] = deque(maxlen=LOG_LENGTH)
         self.next_event = 0
+        self.attached: list[Attached] = []
         self._control = control
         self._controllers: list[_Controller] = []
         self._selector = selectors.DefaultSelector()
@@ -262,11 +273,18 @@ class Building:
         now_us = self.settle()
         wakes = (machines.wake_at_ms(elevator.machine) for elevator in self.elevators)
         wait_us = min((wake * 1000 - now_us for wake in wakes if wake is not None), default=timeout_s * 1e6)
-        for key, ready in self._selector.select(max(0.0, min(timeout_s, wait_us / 1e6))):
+        due = (each.wake_us() for each in self.attached)
+        bytes_us = min((wake - now_us for wake in due if wake is not None), default=timeout_s * 1e6)
+        if 0 < bytes_us < min(wait_us, 1000):  # The selector waits for whole milliseconds.
+            time.sleep(bytes_us / 1e6)
+            bytes_us = 0
+        for key, ready in self._selector.select(max(0.0, min(timeout_s, wait_us / 1e6, bytes_us / 1e6))):
             # A socket may have been closed by what came before it in this very list.
             if not isinstance(key.fileobj, socket.socket) or key.fileobj.fileno() >= 0:
                 key.data(ready)
-        self.settle()
+        now_us = self.settle()
+        for each in self.attached:
+            each.attend(now_us)
 
     def change(self, car: int, new: Machine, now_us: int) -> None:
         """Make *new* the machine of *car* and log how it differs."""

@@ -1,0 +1,188 @@
+"""The simulated I/O card: what its bytes do, and how it stands on a pseudo-terminal."""
+
+import os
+import selectors
+import subprocess
+import time
+import tty
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from attrs import evolve
+from lab import PROGRAM
+
+from elevator.hardware import iocard
+from elevator.hardware.server import panel_buttons
+from elevator.model import Button, Buttons, Inputs, Motor, Outputs
+from elevator.sim import machine as machines
+from elevator.sim.iocard import BYTE_US, Card, Line, obey
+from elevator.sim.machine import Machine
+from elevator.sim.server import Building, open_building
+from elevator.sim.shaft import Shaft, put
+
+
+def feed(card: Card, machine: Machine, stream: bytes) -> tuple[Card, Machine, bytes]:
+    """Give *machine* all of *stream*, byte by byte."""
+    replies = b""
+    for byte in stream:
+        card, machine, reply = obey(card, machine, byte, 0)
+        replies += reply
+    return card, machine, replies
+
+
+def at(floor: float) -> Machine:
+    return machines.machine(put(Shaft(4), floor, 0))
+
+
+@pytest.mark.parametrize("floor", [0, 1, 2, 3, 1.5])
+@pytest.mark.parametrize(("button", "where"), list(panel_buttons(4)))
+def test_a_sweep_reads_everything(floor: float, button: Button, where: int) -> None:
+    for stop, obstructed in ((False, True), (True, False)):
+        machine = evolve(at(floor), stop=stop, obstructed=obstructed)
+        machine = machines.press(machine, button, where, None)
+        _, same, reply = feed(Card(), machine, iocard.SWEEP)
+        sensed = None if floor == 1.5 else int(floor)
+        assert iocard.snapshot(reply) == Inputs(machines.pressed(machine), sensed, stop, obstructed)
+        assert same == machine
+
+
+def test_single_reads_say_the_same_as_wide_ones() -> None:
+    machine = machines.press(evolve(at(2), obstructed=True), Button.CAB, 3, None)
+    _, _, singles = feed(Card(), machine, bytes(0x80 + pin for pin in range(38, 54)))
+    _, _, wide = feed(Card(), machine, bytes((0xC0 + 38, 0xC0 + 46)))
+    assert sum(bit << number for number, bit in enumerate(singles)) == int.from_bytes(wide, "little")
+
+
+@pytest.mark.parametrize("motor", Motor)
+@pytest.mark.parametrize("floor", range(4))
+def test_outputs_arrive(motor: Motor, floor: int) -> None:
+    for button, where in panel_buttons(4):
+        lamps = Buttons(**{button.name.lower(): 1 << where})
+        wanted = Outputs(motor, 0, not motor, lamps, floor, stop_lamp=bool(floor & 1))
+        card, machine, _ = feed(Card(), at(1), iocard.changes(None, wanted, 99))
+        assert (machine.shaft.motor, machine.door, machine.lamps) == (motor, not motor, lamps)
+        assert (machine.indicator, machine.stop_lamp) == (floor, bool(floor & 1))
+        assert card.speed == (99 if motor else 0)
+        card, machine, _ = feed(card, machine, iocard.changes(wanted, Outputs(lamps=Buttons(), floor=0), 99))
+        assert (machine.shaft.motor, machine.door, machine.lamps) == (Motor.STOP, False, Buttons())
+        assert machines.misbehaviour(machine.counts) == machine.counts.bad_requests == 0
+
+
+def test_every_byte_there_is_leaves_it_standing() -> None:
+    card, machine = Card(), at(1)
+    for byte in (*range(256), *reversed(range(256))):
+        card, machine, reply = obey(card, machine, byte, 0)
+        assert len(reply) <= 1
+
+
+@pytest.fixture
+def building() -> Iterator[Building]:
+    built = open_building([put(Shaft(4), 2, 0)])
+    yield built
+    built.close()
+
+
+def exchange(built: Building, port: int, request: bytes, replies: int) -> bytes:
+    os.write(port, request)
+    reply = b""
+    end = time.monotonic() + 10
+    with selectors.DefaultSelector() as waiting:
+        waiting.register(port, selectors.EVENT_READ)
+        while len(reply) < replies:
+            assert time.monotonic() < end, "it never came"
+            built.turn(0.001)
+            if waiting.select(0):
+                reply += os.read(port, 100)
+    return reply
+
+
+def opened(path: str) -> int:
+    port = os.open(path, os.O_RDWR | os.O_NOCTTY)
+    tty.setraw(port)
+    return port
+
+
+def test_bytes_take_their_time(building: Building) -> None:
+    line = Line(building, 0)
+    port = opened(line.path)
+    began = time.monotonic()
+    reply = exchange(building, port, iocard.SWEEP * 100, 300)
+    assert time.monotonic() - began >= 301 * BYTE_US / 1e6, "the line is never faster than a real one"
+    assert reply == b"\x80\x00\xa2" * 100
+    os.close(port)
+    line.unplug()
+
+
+def test_what_is_written_reaches_the_panel(building: Building) -> None:
+    line = Line(building, 0)
+    port = opened(line.path)
+    wanted = Outputs(lamps=Buttons(cab=0b1010), floor=2, door=True)
+    exchange(building, port, iocard.changes(None, wanted, 99) + iocard.WHO, 1)
+    assert building.elevators[0].machine.lamps == Buttons(cab=0b1010)
+    assert building.elevators[0].machine.door
+    os.close(port)
+    line.unplug()
+
+
+def test_the_motor_goes_on_when_the_controller_has_gone(building: Building) -> None:
+    line = Line(building, 0)
+    port = opened(line.path)
+    exchange(building, port, iocard.changes(None, Outputs(motor=Motor.UP), 99) + iocard.WHO, 1)
+    os.close(port)
+    for _ in range(5):
+        building.turn(0.001)
+    assert building.elevators[0].machine.shaft.motor is Motor.UP
+    line.unplug()
+
+
+def test_it_can_be_unplugged_and_plugged_in_again(building: Building, tmp_path: Path) -> None:
+    line = Line(building, 0, tmp_path / "card")
+    for _ in range(3):
+        port = opened(str(tmp_path / "card"))
+        assert exchange(building, port, iocard.WHO, 1) == b"\xa2"
+        line.unplug()
+        assert not (tmp_path / "card").is_symlink()
+        with pytest.raises(OSError, match="Input/output"):
+            os.write(port, iocard.WHO)
+        os.close(port)
+        line.plug()
+    line.unplug()
+
+
+def run(*arguments: str) -> subprocess.Popen[str]:
+    command = [*PROGRAM, "sim", "--headless", "--port", "0", *arguments]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_the_command_prints_where_its_cards_are(tmp_path: Path) -> None:
+    with run("--cars", "2", "--card", str(tmp_path / "card-"), "--at", "3") as sim:
+        assert sim.stdout is not None
+        sim.stdout.readline()
+        paths = [sim.stdout.readline().split(": ")[1].strip() for _ in range(2)]
+        for car, path in enumerate(paths):
+            assert str((tmp_path / f"card-{car}").readlink()) == path
+            port = opened(path)
+            os.write(port, iocard.SWEEP)
+            reply = b""
+            while len(reply) < 3:
+                reply += os.read(port, 10)
+            assert reply == b"\x40\x00\xa2"
+            os.close(port)
+        sim.terminate()
+        sim.communicate()
+        assert sim.returncode == 0
+    assert not list(tmp_path.iterdir())
+
+
+def refused(*arguments: str) -> str:
+    with run(*arguments) as sim:
+        _, errors = sim.communicate(timeout=30)
+        assert sim.returncode == 2
+        assert errors.count("\n") == 1
+        return errors
+
+
+def test_what_cannot_be_is_one_line(tmp_path: Path) -> None:
+    assert "4 floors" in refused("--card", "--numfloors", "9")
+    assert "cannot make a card" in refused("--card", str(tmp_path / "nowhere" / "card"))
