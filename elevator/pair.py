@@ -8,7 +8,9 @@
 3. A worker says when it ends on purpose, or cannot start. Anything else is a crash. Its successor starts at once; but
    when workers crash at their start one after the other, ever later, up to a second.
 4. A signal to end goes to the worker, which stops its motor and takes leave of the others.
-5. Time in which the supervisor itself stood still (a suspended machine, a stopped process group) is not counted.
+5. A worker may have its supervisor hold a copy of a descriptor, by SCM_RIGHTS, and write the worker's last words there
+   when it is gone: where nobody else would notice, as on a serial line, that stops the motor.
+6. Time in which the supervisor itself stood still (a suspended machine, a stopped process group) is not counted.
 
 Not survived: both killed at the same instant. The group takes over then, and init starts the pair anew.
 """
@@ -38,8 +40,9 @@ END_S = 2.0
 STEADY_S, SHOT_S = 0.5, 0.05
 """A worker that has lived for so long has not crashed at its start; one that was killed from outside, for so long."""
 BACKOFF_S, BACKOFF_MAX_S = 0.02, 1.0
-BEAT, ENDS, REFUSES = b".", b"q", b"!"
-"""What a worker says: that it lives, that it was told to end, that it cannot start and the user has been told why."""
+BEAT, ENDS, REFUSES, HOLD, DROP = b".", b"q", b"!", b"h", b"d"
+"""What a worker says: that it lives, that it was told to end, that it cannot start and the user has been told why; that
+the supervisor should hold the descriptor that comes with it, instead of any other, or none."""
 ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 SHOT = "was ended by SIGKILL"
@@ -82,6 +85,7 @@ class Link:
         self._inherited = inherited
         self._beat_at_ms = self._beaten_at_ms = self._renew_at_ms = 0
         self._answered_at_ms: int | None = None
+        self._held: int | None = None
         if link is not None:
             link.setblocking(False)
 
@@ -113,6 +117,19 @@ class Link:
         if self.socket is not None:
             with suppress(OSError):
                 self.socket.send(word)
+
+    def hold(self, descriptor: int | None) -> None:
+        """Have the supervisor, and any that comes after it, hold a copy of *descriptor*; None: no more.
+
+        It must not be closed before that is taken back.
+        """
+        self._held = descriptor
+        if self.socket is not None:
+            with suppress(OSError):
+                if descriptor is None:
+                    self.socket.send(DROP)
+                else:
+                    socket.send_fds(self.socket, [HOLD], [descriptor])
 
     def _listen(self, link: socket.socket, now_ms: int) -> None:
         assert self._answered_at_ms is not None
@@ -149,6 +166,8 @@ class Link:
         else:
             ours.setblocking(False)
             self.socket, self._answered_at_ms = ours, now_ms
+            if self._held is not None:
+                self.hold(self._held)
         finally:
             theirs.close()
 
@@ -165,10 +184,13 @@ Work = Callable[[Link], int]
 """Runs the node; returns the exit status: 0 when it was told to end, else it could not start."""
 
 
-def supervise(work: Work, adopted: Worker | None = None, inherited: Collection[int] = ()) -> int:
+def supervise(
+    work: Work, adopted: Worker | None = None, inherited: Collection[int] = (), last_words: bytes = b""
+) -> int:
     """Keep one worker running until it ends on purpose or a signal comes; return the exit status.
 
-    *inherited* are descriptors that every worker and every supervisor holds.
+    *inherited* are descriptors that every worker and every supervisor holds. *last_words* are written to the one that
+    a worker had held when it is gone.
     """
     rename("elevator:pair")
     gc.freeze()  # What is loaded is there for good; workers that do not look through it share its memory.
@@ -179,7 +201,7 @@ def supervise(work: Work, adopted: Worker | None = None, inherited: Collection[i
         worker = adopted or start(work, inherited)
         adopted = None
         started_at = time.monotonic()
-        word, how = watch(worker, signals)
+        word, how = watch(worker, signals, last_words)
         if word == ENDS:
             break
         if word == REFUSES and not ever_ran:
@@ -227,9 +249,10 @@ def run(work: Work, link: Link) -> NoReturn:
         os._exit(status)
 
 
-def watch(worker: Worker, signals: Signals) -> tuple[bytes, str]:
+def watch(worker: Worker, signals: Signals, last_words: bytes) -> tuple[bytes, str]:
     """Wait until *worker* has ended or must be; leave it dead. Return its last word and how it ended."""
     worker.link.setblocking(False)
+    held: list[int] = []
     word, hung, ending = b"", False, False
     now = time.monotonic()
     deadline = now + SILENCE_S
@@ -245,7 +268,7 @@ def watch(worker: Worker, signals: Signals) -> tuple[bytes, str]:
             with suppress(BlockingIOError):
                 signals.socket.recv(64)
         if worker.link in readable:
-            said = hear(worker.link)
+            said = hear(worker.link, held)
             if not said:
                 break
             word = said[-1:]
@@ -257,6 +280,11 @@ def watch(worker: Worker, signals: Signals) -> tuple[bytes, str]:
         hung = now >= deadline
     tell(worker, signal.SIGKILL)
     select.select([worker.pidfd], [], [])
+    for descriptor in held:
+        with suppress(OSError):  # it is gone too, or takes nothing
+            os.set_blocking(descriptor, False)
+            os.write(descriptor, last_words)
+        os.close(descriptor)
     how = "hung" if hung else cause(worker.pid)
     if hung:
         cause(worker.pid)
@@ -265,10 +293,15 @@ def watch(worker: Worker, signals: Signals) -> tuple[bytes, str]:
     return ENDS if ending else word, how
 
 
-def hear(link: socket.socket) -> bytes:
-    """Take what the worker has said, and answer; return nothing when it has hung up."""
+def hear(link: socket.socket, held: list[int]) -> bytes:
+    """Take what the worker has said, and answer; return nothing when it has hung up. *held* is what it wants held."""
     try:
-        said = link.recv(4096)
+        # The kernel ends a read with the byte that a descriptor came with: what is dropped in it came before.
+        said, descriptors, _, _ = socket.recv_fds(link, 4096, 1)
+        if DROP in said or descriptors:
+            while held:
+                os.close(held.pop())
+            held += descriptors
         link.send(BEAT)
     except BlockingIOError:
         return BEAT  # it does not read, but it speaks
