@@ -19,7 +19,8 @@ Run one node: the controller of one elevator, and with its likes on other machin
   elevator --id 2 --port 15659
 
 Every node needs an --id of its own. Nodes find each other by UDP broadcast; nothing else is to be set up. The elevator
-itself is an elevator server (the lab's, or a simulator) on --host and --port, which is waited for if it is not there.
+itself is an elevator server (the lab's, or a simulator) on --host and --port, or with --serial the lab's I/O card
+itself. It is waited for if it is not there.
 """
 COMMANDS = """\
 other commands (each has its own --help):
@@ -87,6 +88,7 @@ def node(arguments: list[str]) -> int:
     from attrs import evolve
 
     from elevator import config, loop, pair, store
+    from elevator.hardware.iocard import HALT
 
     def work(link: pair.Link) -> int:
         try:
@@ -107,11 +109,11 @@ def node(arguments: list[str]) -> int:
         )
         directory = None if settings.no_record else settings.state_dir or state_directory(settings)
         if adopt is not None:
-            return pair.supervise(work, *pair.adopt(adopt))
+            return pair.supervise(work, *pair.adopt(adopt), last_words=HALT)
         lock = None if directory is None else store.lock(directory)
         if settings.no_pair:
             return work(pair.Link())
-        return pair.supervise(work, inherited=[] if lock is None else [lock])
+        return pair.supervise(work, inherited=[] if lock is None else [lock], last_words=HALT)
     except (config.ConfigError, store.StoreError) as error:
         return complain(str(error))
     except ValueError as error:
@@ -152,6 +154,8 @@ def node_parser() -> Parser:
     parser.add_argument("--id", type=int, metavar="N", help="this node's number in the group, 0..63")
     parser.add_argument("--port", type=int, metavar="PORT", help="the elevator server's TCP port (15657)")
     parser.add_argument("--host", metavar="HOST", help="the elevator server's host (127.0.0.1)")
+    parser.add_argument("--serial", metavar="PATH", help="the port of an I/O card instead of a server, or auto")
+    parser.add_argument("--speed", type=int, metavar="S", help="of an I/O card's motor, 1..255 (174)")
     parser.add_argument("--floors", type=int, metavar="M", help="number of floors, 2..64 (4); the same on every node")
     parser.add_argument("--group", metavar="NAME", help="name of the group; others on the port are ignored (lab)")
     parser.add_argument("--net-port", type=int, metavar="PORT", help="UDP port of the group (20145)")

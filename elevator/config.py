@@ -13,6 +13,7 @@ import cattrs
 from attrs import Attribute, field, fields, frozen
 from attrs.validators import optional
 
+from elevator.hardware.iocard import FLOORS, SPEED
 from elevator.model import MAX_CARS, MAX_FLOORS, Assigner, Park
 from elevator.seal import KEY_BYTES, KEYS_MAX, NO_KEY
 from elevator.wire import GROUP_LENGTH_MAX, strict
@@ -86,6 +87,10 @@ class Config:
     id: int = field(validator=between(0, MAX_CARS - 1))
     host: str = field(default="127.0.0.1", validator=host_name)
     port: int = field(default=15657, validator=between(1, 65535))
+    serial: Path | None = field(default=None, validator=optional(path))
+    """The port of an I/O card, which then takes the place of the elevator server; "auto": the only one there is."""
+    speed: int = field(default=SPEED, validator=between(1, 255))
+    """Of an I/O card's motor."""
     floors: int = field(default=4, validator=between(2, MAX_FLOORS))
     group: str = field(default="lab", validator=name)
     net_port: int = field(default=20145, validator=between(1, 65535))
@@ -112,10 +117,13 @@ def load(flags: Mapping[str, object], file: Path | None) -> Config:
     if "id" not in settings:
         raise ConfigError("which node is this? Give it a number of its own, 0..63, with --id")
     try:
-        return converter.structure(settings, Config)
+        config = converter.structure(settings, Config)
     except cattrs.BaseValidationError as error:
         problems = cattrs.transform_error(error, format_exception=lambda exc, _: problem(exc))
         raise ConfigError("; ".join(map(plain, problems))) from None
+    if config.serial is not None and config.floors != FLOORS:
+        raise ConfigError(f"an I/O card has {FLOORS} floors: floors must be {FLOORS} with serial, not {config.floors}")
+    return config
 
 
 def read(file: Path) -> dict[str, object]:

@@ -15,7 +15,7 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from elevator import journal
 from elevator.config import Config, ConfigError
@@ -29,6 +29,11 @@ from elevator.scribe import NOTHING, Scribe
 from elevator.seal import HEAD_BYTES, seal
 from elevator.turn import turn
 from elevator.wire import DATAGRAM_BYTES_MAX, FORMAT, Encoder
+
+if TYPE_CHECKING:
+    from elevator.hardware.serialport import IoCard
+
+    Elevator = ElevatorServer | IoCard
 
 EVERYBODY, LOOPBACK = "255.255.255.255", "127.255.255.255"
 LOOK_MS, LOOK_CUT_MS = 1000, 100
@@ -212,7 +217,7 @@ def run(config: Config, keys: Sequence[bytes], directory: Path | None, link: Lin
     """
     with ExitStack() as opened:
         signals = opened.enter_context(closing(Signals()))
-        elevator = ElevatorServer(config.host, config.port, config.floors)
+        elevator = hardware(config, link)
         opened.callback(elevator.stop)
         disk = opened.enter_context(closing(Scribe(directory, config.floors, clock_ms)))
 
@@ -225,11 +230,21 @@ def run(config: Config, keys: Sequence[bytes], directory: Path | None, link: Lin
         node = boot(config.id, config.floors, kept, random.SystemRandom().randrange(1 << 32), clock_ms(), policy)
         disk.save(record(node))
         network = opened.enter_context(closing(Broadcast(config, keys, node.me)))
-        log.info("node %d of group %s: elevator server %s:%d", config.id, config.group, config.host, config.port)
+        at = f"I/O card {config.serial}" if config.serial else f"elevator server {config.host}:{config.port}"
+        log.info("node %d of group %s: %s", config.id, config.group, at)
         serve(signals, link, disk, network, elevator, node)
 
 
-def serve(signals: Signals, link: Link, disk: Scribe, network: Broadcast, elevator: ElevatorServer, node: Node) -> None:
+def hardware(config: Config, link: Link) -> "Elevator":
+    """Return the elevator that is configured."""
+    if config.serial is None:
+        return ElevatorServer(config.host, config.port, config.floors)
+    from elevator.hardware.serialport import IoCard  # only those who need it load pyserial
+
+    return IoCard(str(config.serial), config.speed, link.hold)
+
+
+def serve(signals: Signals, link: Link, disk: Scribe, network: Broadcast, elevator: "Elevator", node: Node) -> None:
     """Turn for as long as no signal comes."""
     complaints = journal.Complaints()
     wake_ms = node.now_ms

@@ -34,7 +34,7 @@ ARCHITECTURE = {
     "seal": Rule(),
     "inbox": Rule(),
     "gate": Rule("model seal wire"),
-    "config": Rule("model seal wire", "os"),
+    "config": Rule("model seal wire hardware.iocard", "os"),
     "journal": Rule("model drive node"),
     # The edge: where a node meets sockets, clocks and disks.
     "store": Rule("model wire", "fcntl os sqlite3 time"),
@@ -42,8 +42,9 @@ ARCHITECTURE = {
     "scribe": Rule("model wire pair store", "os select signal socket time"),
     "hardware.server": Rule("model calls", "socket"),
     "hardware.iocard": Rule("model calls"),
+    "hardware.serialport": Rule("model hardware.iocard hardware.server", "fcntl os serial termios"),
     "loop": Rule(
-        "model node turn wire seal gate inbox pair scribe journal config hardware.server",
+        "model node turn wire seal gate inbox pair scribe journal config hardware.server hardware.serialport",
         "fcntl select signal socket time",
     ),
     # The simulated building. It knows nodes at most; no node knows it.
@@ -69,7 +70,8 @@ ARCHITECTURE = {
     "web": Rule("", "selectors socket time websockets"),
     # The commands: they put the rest together.
     "__main__": Rule(
-        "config loop pair store bench demo doctor hall_request_assigner keygen soak sim.command watch", "os"
+        "config hardware.iocard loop pair store bench demo doctor hall_request_assigner keygen soak sim.command watch",
+        "os",
     ),
     "assign_server": Rule("", "os selectors signal socket"),
     "bench": Rule("_assign", "os"),

@@ -1,0 +1,190 @@
+"""A whole node on a simulated I/O card: what it serves, what stops its motor, and what a loose cable does."""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from lab import PATIENCE_S, PROGRAM, comm, free_port, processes_of
+
+from elevator.model import Button, Buttons, Motor
+from elevator.sim.iocard import Line
+from elevator.sim.machine import Machine, misbehaviour
+from elevator.sim.server import Building, open_building
+from elevator.sim.shaft import Shaft, put
+
+
+class Car:
+    """A simulated card in this process, and a node on it in another."""
+
+    def __init__(self, built: Building, directory: Path) -> None:
+        self.built = built
+        self.line = Line(built, 0, directory / "card")
+        self.directory = directory
+        self.node: subprocess.Popen[bytes] | None = None
+
+    def start(self, *more: str) -> None:
+        arguments = ["--id", "0", "--serial", str(self.directory / "card"), "--net-port", str(free_port(2))]
+        arguments += ["--broadcast", "127.255.255.255", "--state-dir", str(self.directory / "state"), *more]
+        with (self.directory / "log").open("ab") as log:
+            self.node = subprocess.Popen([*PROGRAM, *arguments], stderr=log, start_new_session=True)
+        self.wait(lambda: "in service" in self.log())
+
+    @property
+    def machine(self) -> Machine:
+        return self.built.elevators[0].machine
+
+    @property
+    def motor(self) -> Motor:
+        return self.machine.shaft.motor
+
+    def log(self) -> str:
+        return (self.directory / "log").read_text()
+
+    def wait(self, done: Callable[[], bool]) -> None:
+        end = time.monotonic() + PATIENCE_S
+        while not done():
+            assert time.monotonic() < end, f"it never came; the log: {self.log()}"
+            self.built.turn(0.005)
+
+    def worker(self) -> int:
+        assert self.node is not None
+        (pid,) = [pid for pid in processes_of(self.node.pid) if comm(pid) == "elevator:worker"]
+        return pid
+
+    def drive_up(self) -> None:
+        self.built.press(0, Button.CAB, 3)
+        self.wait(lambda: self.motor is Motor.UP and self.machine.lamps.cab == 0b1000)
+
+    def wait_until_served(self) -> None:
+        self.wait(lambda: self.machine.lamps == Buttons() and self.machine.door)
+        assert self.machine.sensed == 3
+        assert misbehaviour(self.machine.counts) == 0
+
+
+@contextmanager
+def car_on_card(directory: Path) -> Iterator[Car]:
+    built = open_building([put(Shaft(4, 800, 200), 0, 0)])
+    car = Car(built, directory)
+    try:
+        yield car
+    finally:
+        if car.node is not None:
+            for number in (signal.SIGCONT, signal.SIGTERM):
+                for pid in processes_of(car.node.pid):
+                    os.kill(pid, number)
+            car.wait(lambda: car.node is not None and car.node.poll() is not None)
+        car.line.unplug()
+        built.close()
+
+
+def test_a_call_is_served_and_the_end_is_dark_and_still(tmp_path: Path) -> None:
+    with car_on_card(tmp_path) as car:
+        car.start()
+        car.drive_up()
+        car.wait_until_served()
+        car.wait(lambda: not car.machine.door)
+        car.built.press(0, Button.UP, 0)
+        car.wait(lambda: car.motor is Motor.DOWN and car.machine.lamps.up == 1)
+        assert car.node is not None
+        car.node.terminate()
+        car.wait(lambda: car.node is not None and car.node.poll() is not None)
+        car.wait(lambda: car.motor is Motor.STOP and car.machine.lamps == Buttons())
+
+
+def test_the_motor_stops_when_the_worker_is_killed_and_the_next_one_goes_on(tmp_path: Path) -> None:
+    with car_on_card(tmp_path) as car:
+        car.start()
+        car.drive_up()
+        began = car.built.next_event
+        os.kill(car.worker(), signal.SIGKILL)
+        car.wait_until_served()
+        motors = [event["value"] for event in car.built.events(began)["events"] if event["kind"] == "motor"]
+        assert motors[0] == Motor.STOP
+        assert car.log().count("answers") == 2
+
+
+def test_the_supervisor_stops_the_motor_by_itself(tmp_path: Path) -> None:
+    """No successor could: it is told to end at that moment."""
+    with car_on_card(tmp_path) as car:
+        car.start()
+        car.drive_up()
+        worker, supervisor = car.worker(), car.node
+        assert supervisor is not None
+        os.kill(supervisor.pid, signal.SIGSTOP)
+        os.kill(worker, signal.SIGKILL)
+        time.sleep(0.05)
+        car.built.turn(0)
+        assert car.motor is Motor.UP, "nobody is there to stop it"
+        supervisor.terminate()
+        os.kill(supervisor.pid, signal.SIGCONT)
+        car.wait(lambda: car.motor is Motor.STOP)
+        car.wait(lambda: supervisor.poll() is not None)
+        assert car.log().count("answers") == 1
+
+
+def test_the_next_supervisor_holds_the_port_as_well(tmp_path: Path) -> None:
+    with car_on_card(tmp_path) as car:
+        car.start()
+        assert car.node is not None
+        car.node.kill()
+        first = car.node.pid
+        car.node.wait()
+
+        def successors() -> list[int]:
+            return [pid for pid in processes_of(first) if comm(pid) == "elevator:pair"]
+
+        car.wait(lambda: bool(successors()))
+        (supervisor,) = successors()
+        fds = Path(f"/proc/{supervisor}/fd")
+        car.wait(lambda: any(str(fd.readlink()) == car.line.path for fd in fds.iterdir() if fd.is_symlink()))
+        car.drive_up()
+        began = car.built.next_event
+        os.kill(car.worker(), signal.SIGKILL)
+        car.wait_until_served()
+        motors = [event["value"] for event in car.built.events(began)["events"] if event["kind"] == "motor"]
+        assert motors[0] == Motor.STOP
+
+
+def test_a_worker_that_hangs_has_its_motor_stopped(tmp_path: Path) -> None:
+    with car_on_card(tmp_path) as car:
+        car.start()
+        car.drive_up()
+        began = car.built.next_event
+        os.kill(car.worker(), signal.SIGSTOP)
+        car.wait_until_served()
+        motors = [event["value"] for event in car.built.events(began)["events"] if event["kind"] == "motor"]
+        assert motors[0] == Motor.STOP
+
+
+def test_unplugging_is_a_pause(tmp_path: Path) -> None:
+    with car_on_card(tmp_path) as car:
+        car.start()
+        car.drive_up()
+        car.line.unplug()
+        car.wait(lambda: "lost" in car.log() and "out of service" in car.log())
+        car.line.plug()
+        car.wait(lambda: car.log().count("answers") == 2)
+        car.wait_until_served()
+        assert car.log().count("lost") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--serial", "auto", "--floors", "9"], "4 floors"),
+        (["--serial", "auto", "--speed", "0"], "speed must be 1..255"),
+        (["--serial", "auto", "--speed", "256"], "speed must be 1..255"),
+    ],
+)
+def test_what_cannot_be_is_one_line(arguments: list[str], said: str) -> None:
+    done = subprocess.run(
+        [*PROGRAM, "--id", "0", "--no-record", *arguments], check=False, capture_output=True, text=True, timeout=30
+    )
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert said in done.stderr

@@ -1,0 +1,295 @@
+"""The port of the I/O card against simulated cards on pseudo-terminals, and against what is none."""
+
+import os
+import pty
+import time
+import tty
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from elevator.hardware import serialport
+from elevator.hardware.serialport import IoCard
+from elevator.model import Buttons, Inputs, Motor, Outputs
+from elevator.sim.iocard import Line
+from elevator.sim.machine import Machine
+from elevator.sim.server import Building, open_building
+from elevator.sim.shaft import Shaft, put
+
+
+def now_ms() -> int:
+    return time.monotonic_ns() // 1_000_000
+
+
+class Bench:
+    """A simulated card whose path stays the same, and the port to it."""
+
+    def __init__(self, built: Building, path: Path) -> None:
+        self.built = built
+        self.line = Line(built, 0, path)
+        self.port = IoCard(str(path), 99)
+
+    @property
+    def machine(self) -> Machine:
+        return self.built.elevators[0].machine
+
+    def pump(self, done: Callable[[], bool], patience_s: float = 20) -> None:
+        """Let both sides run until *done*."""
+        end = time.monotonic() + patience_s
+        while not done():
+            assert time.monotonic() < end, "it never came"
+            self.port.attend(now_ms())
+            self.built.turn(0)
+            time.sleep(0.0005)
+
+    def pump_for(self, ms: int) -> None:
+        until = now_ms() + ms
+        self.pump(lambda: now_ms() > until)
+
+    def answers(self) -> bool:
+        return self.port.inputs(now_ms()) is not None
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    built = open_building([put(Shaft(4), 2, 0)])
+    made = Bench(built, tmp_path / "card")
+    yield made
+    made.port.stop()
+    made.line.unplug()
+    built.close()
+
+
+def test_the_port_reads_and_writes(bench: Bench) -> None:
+    bench.pump(lambda: bench.port.inputs(now_ms()) == Inputs(floor=2))
+    bench.built.press(0, *(2, 3))  # type: ignore[arg-type]  # cab 3
+    bench.pump(lambda: bench.port.inputs(now_ms()) == Inputs(Buttons(cab=0b1000), 2))
+    bench.port.write(Outputs(door=True, lamps=Buttons(cab=0b1000), floor=2))
+    bench.pump(lambda: bench.machine.door and bench.machine.indicator == 2)
+    assert bench.machine.lamps == Buttons(cab=0b1000)
+    assert bench.port.news == [f"I/O card {bench.port.where} answers"]
+
+
+def test_the_same_answer_is_the_same_object(bench: Bench) -> None:
+    bench.pump(bench.answers)
+    first = bench.port.inputs(now_ms())
+    bench.pump_for(100)
+    assert bench.port.inputs(now_ms()) is first
+
+
+def test_a_clean_end_stops_the_motor_and_leaves_all_dark(bench: Bench) -> None:
+    bench.pump(bench.answers)
+    bench.port.write(Outputs(motor=Motor.UP, lamps=Buttons(7, 2, 15), floor=2, stop_lamp=True))
+    bench.pump(lambda: bench.machine.stop_lamp and bench.machine.shaft.motor is Motor.UP)
+    bench.port.stop()
+    bench.pump(lambda: not bench.machine.stop_lamp and bench.machine.shaft.motor is Motor.STOP)
+    assert bench.machine.lamps == Buttons()
+
+
+def test_unplugged_is_said_once_and_plugged_in_everything_is_written_again(bench: Bench) -> None:
+    bench.pump(bench.answers)
+    wanted = Outputs(lamps=Buttons(up=1), floor=2)
+    bench.port.write(wanted)
+    bench.pump(lambda: bench.machine.lamps == Buttons(up=1))
+    bench.line.unplug()
+    bench.pump(lambda: not bench.answers())
+    bench.pump_for(500)
+    assert [("lost" in news, "answers" in news) for news in bench.port.news] == [(False, True), (True, False)]
+    bench.line.plug()
+    bench.pump(bench.answers)
+    assert len(bench.port.news) == 3
+    bench.port.write(wanted)
+    bench.pump(lambda: bench.machine.indicator == 2)
+
+
+def test_a_card_that_is_not_there_is_waited_for_and_said_once(bench: Bench) -> None:
+    bench.line.unplug()
+    bench.pump_for(500)
+    assert len(bench.port.news) == 1
+    assert "not there yet (No such file or directory)" in bench.port.news[0]
+    bench.line.plug()
+    bench.pump(bench.answers)
+
+
+def test_a_port_that_another_program_has_is_left_alone(bench: Bench) -> None:
+    bench.pump(bench.answers)
+    other = IoCard(bench.port.where, 99)
+    for _ in range(5):
+        other.attend(now_ms())
+        bench.pump_for(120)
+    assert other.inputs(now_ms()) is None
+    assert len(other.news) == 1
+    assert "another program has it" in other.news[0]
+    bench.port.stop()
+    bench.port = other
+    bench.pump(bench.answers)
+
+
+def test_a_copy_of_the_descriptor_does_not_keep_the_lock(bench: Bench) -> None:
+    held: list[int | None] = []
+
+    def hold(descriptor: int | None) -> None:
+        held.append(None if descriptor is None else os.dup(descriptor))
+
+    bench.port = IoCard(bench.port.where, 99, hold)
+    bench.pump(bench.answers)
+    bench.port.stop()
+    assert [each is None for each in held] == [False, True]
+    bench.port = IoCard(bench.port.where, 99)
+    bench.pump(bench.answers)
+    assert held[0] is not None
+    os.close(held[0])
+
+
+def test_a_card_that_stops_answering_is_lost_and_found_again(bench: Bench) -> None:
+    bench.pump(bench.answers)
+    until = now_ms() + 1500
+    while now_ms() < until:  # the card stands still
+        bench.port.attend(now_ms())
+        time.sleep(0.005)
+    assert not bench.answers()
+    assert "lost (no answer)" in bench.port.news[1]
+    bench.pump(bench.answers)
+    assert len(bench.port.news) == 3
+
+
+def test_an_answer_from_before_a_freeze_is_thrown_away(bench: Bench) -> None:
+    bench.pump(bench.answers)
+    bench.pump(lambda: bench.port._asked_at_ms is not None)
+    bench.built.turn(0.05)
+    thawed_ms = now_ms() + 600
+    bench.port.attend(thawed_ms)
+    assert bench.port.inputs(thawed_ms) is None
+
+
+class Impostor:
+    """A serial device of another kind: to each request it says *answer* of it and of how many there have been."""
+
+    def __init__(self, answer: Callable[[bytes, int], bytes]) -> None:
+        self._master, self._slave = pty.openpty()
+        tty.setraw(self._slave)
+        os.set_blocking(self._master, False)
+        self.path = os.ttyname(self._slave)
+        self._answer = answer
+        self._asked = 0
+
+    def turn(self) -> None:
+        try:
+            request = os.read(self._master, 4096)
+        except BlockingIOError:
+            return
+        self._asked += 1
+        os.write(self._master, self._answer(request, self._asked))
+
+    def close(self) -> None:
+        os.close(self._master)
+        os.close(self._slave)
+
+
+def identity_then(rubbish: bytes) -> Callable[[bytes, int], bytes]:
+    return lambda request, asked: b"\xa2" if request.endswith(b"\xff") and len(request) != 3 else rubbish
+
+
+IMPOSTORS = {
+    "silent": lambda request, asked: b"",
+    "echo": lambda request, asked: request,
+    "talks by itself": lambda request, asked: b"$GPGGA,1,2,3*42\r\n",
+    "zeros": lambda request, asked: bytes(len(request)),
+    "two floors at once": identity_then(b"\x30\x00\xa2"),
+    "one byte too many": identity_then(b"\x00\x00\x00\xa2"),
+    "one byte too few": identity_then(b"\x00\xa2"),
+    "shifted": identity_then(b"\xa2\x00\x00"),
+}
+
+
+@pytest.mark.parametrize("kind", IMPOSTORS)
+def test_what_is_not_this_card_is_never_obeyed_and_said_once(kind: str) -> None:
+    device = Impostor(IMPOSTORS[kind])
+    port = IoCard(device.path, 99)
+    clock_ms = 0  # faster than the real one
+    while clock_ms < 6000:
+        clock_ms += 5
+        port.attend(clock_ms)
+        device.turn()
+        assert port.inputs(clock_ms) is None
+    assert len(port.news) == 1, port.news
+    assert "not there yet" in port.news[0]
+    port.stop()
+    device.close()
+
+
+def test_a_card_that_misses_the_first_requests_is_found() -> None:
+    def late(request: bytes, asked: int) -> bytes:
+        if asked <= 3:
+            return b"\x00"
+        return b"\xa2" if len(request) != 3 else b"\x20\x00\xa2"
+
+    device = Impostor(late)
+    port = IoCard(device.path, 99)
+    clock_ms = 0
+    while port.inputs(clock_ms) is None:
+        clock_ms += 5
+        assert clock_ms < 5000
+        port.attend(clock_ms)
+        device.turn()
+    assert port.inputs(clock_ms) == Inputs(floor=0)
+    port.stop()
+    device.close()
+
+
+def test_answers_that_come_late_and_all_at_once_are_not_taken_for_a_sweep() -> None:
+    device = Impostor(lambda request, asked: b"\xa2" * 4 if asked == 4 else b"\x20\x00\xa2" * (len(request) == 3))
+    port = IoCard(device.path, 99)
+    clock_ms = 0
+    while port.inputs(clock_ms) is None:
+        clock_ms += 5
+        assert clock_ms < 5000
+        port.attend(clock_ms)
+        device.turn()
+    assert port.inputs(clock_ms) == Inputs(floor=0)
+    assert len(port.news) == 1
+    port.stop()
+    device.close()
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        ((), "none in"),
+        (("usb-FTDI_UART-if00",), "but usb-FTDI_UART-if00"),
+        (
+            ("usb-NTNU_Arduino_IO_Card_1", "usb-NTNU_Arduino_IO_Card_2"),
+            "more than one: usb-NTNU_Arduino_IO_Card_1, usb",
+        ),
+    ],
+)
+def test_auto_says_what_it_saw(
+    names: tuple[str, ...], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serialport, "BY_ID", tmp_path)
+    for name in names:
+        (tmp_path / name).touch()
+    port = IoCard("auto", 99)
+    port.attend(0)
+    port.attend(1000)
+    assert len(port.news) == 1
+    assert said in port.news[0]
+
+
+def test_auto_finds_the_only_card(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "by-id").mkdir()
+    (tmp_path / "by-id" / "usb-NTNU_Arduino_IO_Card_75-if00").symlink_to(bench.line.path)
+    (tmp_path / "by-id" / "usb-FTDI_UART-if00").touch()
+    monkeypatch.setattr(serialport, "BY_ID", tmp_path / "by-id")
+    bench.port = IoCard("auto", 99)
+    bench.pump(bench.answers)
+
+
+@pytest.mark.parametrize("path", ["/dev/null", "/etc/passwd", "/", "/nowhere/card"])
+def test_what_is_no_serial_port_is_said_once(path: str) -> None:
+    port = IoCard(path, 99)
+    for ms in range(0, 1000, 50):
+        port.attend(ms)
+    assert len(port.news) == 1
+    assert "\n" not in port.news[0]
