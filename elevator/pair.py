@@ -302,11 +302,12 @@ def hear(link: socket.socket, held: list[int]) -> bytes:
             while held:
                 os.close(held.pop())
             held += descriptors
-        link.send(BEAT)
     except BlockingIOError:
-        return BEAT  # it does not read, but it speaks
+        return BEAT  # there was nothing after all, but it has not hung up
     except OSError:
         return b""
+    with suppress(OSError):  # It does not read, or has just hung up: what it said counts.
+        link.send(BEAT)
     return said
 
 

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import time
 from pathlib import Path
@@ -141,6 +142,67 @@ def test_nothing_to_adopt_is_one_line_and_status_2(text: str) -> None:
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=30)
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
+
+
+def test_the_last_word_of_a_worker_that_has_hung_up_is_heard() -> None:
+    supervisor, worker = socket.socketpair()
+    pair.Link(worker).say(pair.REFUSES)
+    worker.close()
+    assert pair.hear(supervisor, []) == pair.REFUSES
+    assert pair.hear(supervisor, []) == b""
+    supervisor.close()
+
+
+def test_a_supervisor_holds_the_newest_descriptor_it_was_given() -> None:
+    supervisor, worker = socket.socketpair()
+    supervisor.setblocking(False)
+    link = pair.Link(worker)
+    first, second = os.pipe(), os.pipe()
+    held: list[int] = []
+
+    def hear_all() -> None:
+        while pair.hear(supervisor, held) != pair.BEAT:
+            pass
+
+    link.hold(first[1])
+    link.hold(second[1])
+    hear_all()
+    assert len(held) == 1
+    os.write(held[0], b"last words")
+    assert os.read(second[0], 100) == b"last words"
+    link.hold(None)
+    link.hold(first[1])
+    hear_all()
+    os.write(held[0], b"others")
+    assert os.read(first[0], 100) == b"others"
+    link.hold(None)
+    hear_all()
+    assert not held
+    for descriptor in (*first, *second):
+        os.close(descriptor)
+    supervisor.close()
+    worker.close()
+
+
+def test_the_supervisor_of_a_killed_worker_says_its_last_words() -> None:
+    end, held = os.pipe()
+
+    def die(link: pair.Link) -> int:
+        link.hold(held)
+        link.say(pair.BEAT)
+        os.kill(os.getpid(), signal.SIGKILL)
+        return 0
+
+    pid = os.fork()
+    if pid == 0:
+        os.setsid()
+        pair.supervise(die, inherited=[held], last_words=b"stop")
+        os._exit(0)
+    assert os.read(end, 4) == b"stop"
+    os.killpg(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    os.close(end)
+    os.close(held)
 
 
 def supervised(directory: Path, work: pair.Work, seconds: float) -> int:
