@@ -28,6 +28,8 @@ other commands (each has its own --help):
   elevator sim       simulated elevators for controllers to connect to, in this terminal and on a page
   elevator watch     the nodes of a group as they are heard, in this terminal, as JSON or on a page; sends nothing
   elevator doctor    is all there that a node needs? It takes a node's settings
+  elevator serve-card
+                     the elevator server of the lab's I/O card, for other controllers
   elevator keygen    a key for a group, so that nobody else can speak in it
   elevator assign    share out hall calls as the course's hall_request_assigner does, one answer or many
   elevator bench     how long passengers wait, against the reference algorithm
@@ -74,6 +76,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             from elevator import keygen
 
             return keygen.main(arguments[1:])
+        case ["serve-card"]:
+            from elevator import serve_card
+
+            return serve_card.main(arguments[1:])
         case ["doctor"]:
             return doctor(arguments[1:])
         case _:

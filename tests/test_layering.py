@@ -70,7 +70,8 @@ ARCHITECTURE = {
     "web": Rule("", "selectors socket time websockets"),
     # The commands: they put the rest together.
     "__main__": Rule(
-        "config hardware.iocard loop pair store bench demo doctor hall_request_assigner keygen soak sim.command watch",
+        "config hardware.iocard loop pair store bench demo doctor hall_request_assigner keygen serve_card soak"
+        " sim.command watch",
         "os",
     ),
     "assign_server": Rule("", "os selectors signal socket"),
@@ -81,6 +82,9 @@ ARCHITECTURE = {
     ),
     "keygen": Rule("seal sim.options", "os"),
     "doctor": Rule("model config gate loop store wire", "os socket tempfile time"),
+    "serve_card": Rule(
+        "model calls pair hardware.iocard hardware.serialport hardware.server", "select signal socket time"
+    ),
     "sim.command": Rule(
         "web sim.iocard sim.lobby sim.machine sim.options sim.passengers sim.server sim.shaft sim.terminal sim.view",
         "signal",

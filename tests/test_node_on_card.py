@@ -5,7 +5,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -76,7 +76,8 @@ def car_on_card(directory: Path) -> Iterator[Car]:
         if car.node is not None:
             for number in (signal.SIGCONT, signal.SIGTERM):
                 for pid in processes_of(car.node.pid):
-                    os.kill(pid, number)
+                    with suppress(ProcessLookupError):
+                        os.kill(pid, number)
             car.wait(lambda: car.node is not None and car.node.poll() is not None)
         car.line.unplug()
         built.close()

@@ -1,0 +1,192 @@
+"""`elevator serve-card` on a simulated card, as its clients see it."""
+
+import os
+import selectors
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from lab import PATIENCE_S, PROGRAM, comm, free_port, processes_of
+
+from elevator.hardware.server import ElevatorServer, changes, sweep
+from elevator.model import Button, Buttons, Inputs, Motor, Outputs
+from elevator.serve_card import Wanted, answer, obey
+from elevator.sim.iocard import Line
+from elevator.sim.machine import Machine
+from elevator.sim.server import Building, open_building
+from elevator.sim.shaft import Shaft, put
+
+
+def test_messages_become_what_is_wanted() -> None:
+    outputs = Outputs(Motor.DOWN, 0, True, Buttons(0b101, 0b1010, 0b1100), 3, stop_lamp=True)
+    wanted = Wanted(speed=50)
+    stream = changes(None, outputs, 4)
+    for start in range(0, len(stream), 4):
+        wanted = obey(wanted, stream[start : start + 4], 50)
+    assert wanted == Wanted(outputs, 50)
+
+
+def test_a_motor_command_may_bring_its_own_speed() -> None:
+    first = obey(Wanted(speed=50), bytes((1, 1, 1, 200)), 50)
+    assert (first.outputs.motor, first.speed) == (Motor.UP, 200)
+    second = obey(first, bytes((1, 1, 0, 0)), 50)
+    assert second.speed == 50
+    assert second.outputs != first.outputs, "the new speed is written"
+    assert obey(second, bytes((1, 1, 0, 0)), 50) == second, "a repetition is not"
+
+
+@pytest.mark.parametrize("rest", [(3, 0, 1), (0, 9, 1), (0, 3, 1), (1, 0, 1), (255, 255, 255), (7, 0, 0)])
+def test_what_does_not_exist_lights_nothing(rest: tuple[int, int, int]) -> None:
+    for operation in range(256):
+        message = bytes((operation, *rest))
+        assert obey(Wanted(), message, 50).outputs.lamps == Buttons()
+        assert len(answer(Inputs(), message)) == (4 if 6 <= operation <= 9 else 0)
+
+
+def test_reads_are_answered_from_the_snapshot() -> None:
+    inputs = Inputs(Buttons(0b001, 0b100, 0b1000), 2, stop=True, obstructed=True)
+    request = sweep(4)
+    replies = b"".join(answer(inputs, request[start : start + 4]) for start in range(0, len(request), 4))
+    assert list(replies[1::4]) == [1, 0, 0, 0, 1, 0, 0, 0, 0, 1, 1, 1, 1]
+    assert replies[-10] == 2
+
+
+class Served:
+    """A simulated card here, and the command that serves it in another process."""
+
+    def __init__(self, built: Building, directory: Path) -> None:
+        self.built = built
+        self.line = Line(built, 0, directory / "card")
+        self.port = free_port(socket.SOCK_STREAM)
+        self._log = directory / "log"
+        command = [*PROGRAM, "serve-card", "--serial", str(directory / "card"), "--port", str(self.port)]
+        with self._log.open("wb") as log:
+            self.process = subprocess.Popen(command, stderr=log, start_new_session=True)
+        self.wait(lambda: "answers" in self.log())
+
+    @property
+    def machine(self) -> Machine:
+        return self.built.elevators[0].machine
+
+    def log(self) -> str:
+        return self._log.read_text()
+
+    def wait(self, done: Callable[[], bool]) -> None:
+        end = time.monotonic() + PATIENCE_S
+        while not done():
+            assert time.monotonic() < end, f"it never came; the log: {self.log()}"
+            self.built.turn(0.002)
+
+    def connect(self) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.port))
+
+    def ask(self, client: socket.socket, request: bytes, length: int) -> bytes:
+        client.sendall(request)
+        reply = b""
+        with selectors.DefaultSelector() as waiting:
+            waiting.register(client, selectors.EVENT_READ)
+
+            def take() -> bool:
+                nonlocal reply
+                if waiting.select(0):
+                    reply += client.recv(1000)
+                return len(reply) >= length
+
+            self.wait(take)
+        return reply
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Served]:
+    built = open_building([put(Shaft(4), 2, 0)])
+    made = Served(built, tmp_path)
+    yield made
+    for pid in processes_of(made.process.pid):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+    made.wait(lambda: made.process.poll() is not None)
+    made.line.unplug()
+    built.close()
+
+
+def test_a_client_reads_and_writes(served: Served) -> None:
+    with served.connect() as client:
+        served.built.press(0, Button.CAB, 3, 60_000)
+        served.wait(lambda: served.ask(client, bytes((6, 2, 3, 0)), 4) == bytes((6, 1, 0, 0)))
+        assert served.ask(client, bytes((7, 0, 0, 0)), 4) == bytes((7, 1, 2, 0))
+        client.sendall(bytes((2, 2)))  # a message in two pieces
+        client.sendall(bytes((3, 1)))
+        served.wait(lambda: served.machine.lamps == Buttons(cab=0b1000))
+        client.sendall(bytes((1, 255, 1, 77)))
+        served.wait(lambda: served.machine.shaft.motor is Motor.DOWN)
+        assert served.line.card.speed == 77
+
+
+def test_the_motor_stops_when_the_client_goes_and_the_next_one_is_answered(served: Served) -> None:
+    with served.connect() as first, served.connect() as second:
+        first.sendall(bytes((1, 1, 0, 0, 2, 2, 0, 1)))
+        served.wait(lambda: served.machine.shaft.motor is Motor.UP and served.machine.lamps.cab == 1)
+        first.close()
+        served.wait(lambda: served.machine.shaft.motor is Motor.STOP)
+        assert served.ask(second, bytes((8, 0, 0, 0)), 4) == bytes((8, 0, 0, 0))
+        assert served.machine.lamps.cab == 1
+
+
+def test_the_motor_stops_when_the_worker_is_killed(served: Served) -> None:
+    with served.connect() as client:
+        client.sendall(bytes((1, 1, 0, 0)))
+        served.wait(lambda: served.machine.shaft.motor is Motor.UP)
+        (worker,) = [pid for pid in processes_of(served.process.pid) if comm(pid) == "elevator:worker"]
+        os.kill(worker, signal.SIGKILL)
+        served.wait(lambda: served.machine.shaft.motor is Motor.STOP)
+    served.wait(lambda: served.log().count("answers") == 2)
+    with served.connect() as client:
+        assert served.ask(client, bytes((9, 0, 0, 0)), 4) == bytes((9, 0, 0, 0))
+
+
+def test_a_client_is_dropped_when_the_card_is_lost_and_its_command_ends(served: Served) -> None:
+    with served.connect() as client:
+        client.sendall(bytes((1, 1, 0, 0)))
+        served.wait(lambda: served.machine.shaft.motor is Motor.UP)
+        served.line.unplug()
+        served.wait(lambda: "client gone (the card is lost)" in served.log())
+        assert client.recv(1) == b""
+    served.line.plug()
+    served.wait(lambda: served.machine.shaft.motor is Motor.STOP)
+
+
+def test_a_node_s_port_works_through_it(served: Served) -> None:
+    port = ElevatorServer("127.0.0.1", served.port, 4)
+
+    def look() -> Inputs | None:
+        now_ms = time.monotonic_ns() // 1_000_000
+        port.attend(now_ms)
+        return port.inputs(now_ms)
+
+    served.wait(lambda: look() == Inputs(floor=2))
+    port.write(Outputs(door=True, lamps=Buttons(down=0b1000), floor=2))
+    served.wait(lambda: look() is not None and served.machine.door and served.machine.indicator == 2)
+    assert served.machine.lamps == Buttons(down=0b1000)
+    port.stop()
+
+
+@pytest.mark.parametrize("arguments", [["--speed", "0"], ["--port", "0"], ["--port", "x"], ["--adopt", "1"], ["--nix"]])
+def test_wrong_arguments_are_one_line(arguments: list[str]) -> None:
+    command = [*PROGRAM, "serve-card", *arguments]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=30)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_port_that_is_taken_is_one_line() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        command = [*PROGRAM, "serve-card", "--port", str(taken.getsockname()[1])]
+        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=30)
+    assert done.returncode == 2
+    assert "cannot listen" in done.stderr
+    assert done.stderr.count("\n") == 1
