@@ -2,8 +2,9 @@
 
 Rules:
 - It takes the settings of the node that is to run, and uses what that node would use.
-- It disturbs nobody: the elevator server is only read from, and only what every server has; on the group's port it
-  listens; broadcast is tried on a port of its own.
+- It disturbs nobody: the elevator server is only read from, and only what every server has; an I/O card that a program
+  uses is left alone, and the motor of one that nobody uses is stopped; on the group's port it listens; broadcast is
+  tried on a port of its own.
 """
 
 import os
@@ -27,6 +28,7 @@ ANSWER_S = 1.0
 ASKS = 20
 SLOW_MS = 10.0
 """A server that takes longer to answer misses the ends of its floors' sensors, and presses."""
+CARD_S = 3.0
 BROADCAST_S = 0.5
 LISTEN_S = 1.5
 """Time for some heartbeats, also where most are lost."""
@@ -67,7 +69,10 @@ def main(config: Config, keys: Sequence[bytes], directory: Path | None, id_given
 
 def findings(config: Config, keys: Sequence[bytes], directory: Path | None, id_given: bool) -> Iterator[Finding]:
     """Yield what is found, as it is found."""
-    yield server(config.host, config.port, config.floors)
+    if config.serial is None:
+        yield server(config.host, config.port, config.floors)
+    else:
+        yield card(str(config.serial), config.speed)
     yield broadcast(config.broadcast)
     began_s, began_wall_s = boot_s(), time.time()
     ears = listen(config.net_port, Gate(config.group, keys))
@@ -112,6 +117,25 @@ def server(host: str, port: int, floors: int) -> Finding:
         return Finding(False, f"{where} takes {typical_ms:.0f} ms to answer: use one that is nearer")
     place = f"at floor {floor}" if at_floor else "between floors"
     return Finding(True, f"{where} answers in {typical_ms:.2f} ms; its car is {place}")
+
+
+def card(where: str, speed: int) -> Finding:
+    """Read the I/O card for a moment, as a node would; its motor is stopped by that, and nothing is lit."""
+    from elevator.hardware.serialport import IoCard  # only those who need it load pyserial
+
+    port = IoCard(where, speed)
+    until_s = time.monotonic() + CARD_S
+    while time.monotonic() < until_s and not port.news:
+        port.attend(time.monotonic_ns() // 1_000_000)
+        time.sleep(0.001)
+    inputs = port.inputs(time.monotonic_ns() // 1_000_000)
+    said = port.news[0] if port.news else f"I/O card {where} does not answer"
+    port.release()
+    if inputs is None:
+        why = said.partition(" not there yet (")[2].rpartition(");")[0] or "no answer"
+        return Finding(False, f"no I/O card at {where} ({why}): plug it in, end what uses it, or say --serial PATH")
+    place = "between floors" if inputs.floor is None else f"at floor {inputs.floor}"
+    return Finding(True, f"{said}; its car is {place}")
 
 
 def ask(connection: socket.socket, request: bytes) -> bytes:

@@ -14,6 +14,7 @@ from lab import PROGRAM, free_port, lab
 from elevator import doctor
 from elevator.doctor import Ears, Finding, clock, floors, id_free, listen, neighbours, record, server
 from elevator.gate import Gate
+from elevator.hardware.serialport import open_port
 from elevator.model import Author, Buttons, Calls, Car, Heartbeat
 from elevator.seal import NO_KEY, seal
 from elevator.sim import shaft as physics
@@ -50,6 +51,47 @@ def elevator(floor: float) -> Iterator[int]:
         ended.set()
         thread.join()
         building.close()
+
+
+@contextmanager
+def simulated_card(directory: Path, floor: float) -> Iterator[str]:
+    """Run `elevator sim` with a card; give its path."""
+    prefix = directory / "card-"
+    command = [*PROGRAM, "sim", "--headless", "--port", "0", "--card", str(prefix), "--at", str(floor)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as sim:
+        assert sim.stdout is not None
+        sim.stdout.readline()
+        sim.stdout.readline()
+        try:
+            yield f"{prefix}0"
+        finally:
+            sim.terminate()
+            sim.communicate()
+
+
+def test_a_card_that_answers_is_good_and_one_in_use_is_left_alone(tmp_path: Path) -> None:
+    with simulated_card(tmp_path, 2) as path:
+        for _ in range(2):
+            found = doctor.card(path, 99)
+            assert found.good, found
+            assert "its car is at floor 2" in found.text
+        user = open_port(path)
+        found = doctor.card(path, 99)
+        user.close()
+        assert not found.good
+        assert "another program has it" in found.text
+
+
+def test_a_card_that_is_not_there_is_bad(tmp_path: Path) -> None:
+    found = doctor.card(str(tmp_path / "card"), 99)
+    assert not found.good
+    assert "(No such file or directory): plug it in" in found.text
+    master, slave = os.openpty()
+    found = doctor.card(os.ttyname(slave), 99)
+    assert not found.good
+    assert "(no answer)" in found.text
+    os.close(master)
+    os.close(slave)
 
 
 def test_a_server_that_answers_is_timed() -> None:

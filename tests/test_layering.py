@@ -81,7 +81,7 @@ ARCHITECTURE = {
         "model calls peers wire gate config web sim.options sim.server", "os rich selectors signal socket time"
     ),
     "keygen": Rule("seal sim.options", "os"),
-    "doctor": Rule("model config gate loop store wire", "os socket tempfile time"),
+    "doctor": Rule("model config gate loop store wire hardware.serialport", "os socket tempfile time"),
     "serve_card": Rule(
         "model calls pair hardware.iocard hardware.serialport hardware.server", "select signal socket time"
     ),

@@ -143,6 +143,11 @@ class IoCard:
             self._outgoing += HALT + changes(self._sent, Outputs(lamps=Buttons()), self.speed)
         self._close(self._outgoing)
 
+    def release(self) -> None:
+        """Close the port and leave everything as it is."""
+        if self._port is not None:
+            self._close(b"")
+
     def _open(self, now_ms: int) -> None:
         self._path = self.where
         self._known = self._answered = self._strange = False
