@@ -76,6 +76,9 @@ class Drive:
     close_at_ms: int = 0
     since_ms: int | None = None
     """When the present stretch on or off a sensor began; None if it was interrupted and cannot be learned from."""
+    crosses: bool = False
+    """Whether it came to the sensor of `floor` from outside and has gone straight on since. One that starts on a sensor
+    or turns there leaves it sooner, which tells nothing of how long crossing it takes."""
     due_at_ms: int = 0
     """When a moving car must have seen its next sensor edge."""
     search_ms: int = SEARCH_MS
@@ -187,7 +190,8 @@ def leave_sensor(car: Drive, now_ms: int) -> Drive:
     clear_ms = car.clear_ms
     if car.since_ms is not None:
         took_ms = now_ms - car.since_ms
-        clear_ms = settle(clear_ms, took_ms) if is_usual(car, took_ms) else clear_ms
+        if is_usual(car, took_ms):
+            clear_ms = settle(clear_ms, took_ms) if car.crosses else max(clear_ms, took_ms)
         car = note_late(car, took_ms)
     car = evolve(car, at_floor=False, undecided=False, clear_ms=clear_ms, since_ms=now_ms, fault=Fault.NONE)
     return evolve(car, due_at_ms=now_ms + patience_ms(car))
@@ -201,7 +205,7 @@ def reach(car: Drive, now_ms: int, floor: int) -> Drive:
             learned = {**learned, leg: settle(learned.get(leg, took_ms), took_ms)}
         car = note_late(car, took_ms)
     car = evolve(car, floor=floor, at_floor=True, certain=True, undecided=True, travel_ms=learned, since_ms=now_ms)
-    return evolve(car, fault=Fault.NONE, due_at_ms=now_ms + patience_ms(car), search_ms=SEARCH_MS)
+    return evolve(car, crosses=True, fault=Fault.NONE, due_at_ms=now_ms + patience_ms(car), search_ms=SEARCH_MS)
 
 
 def is_usual(car: Drive, took_ms: int) -> bool:
@@ -299,7 +303,7 @@ def go_on(car: Drive, now_ms: int, behaviour: Behaviour, direction: Direction) -
 
 
 def start(car: Drive, now_ms: int, direction: Direction) -> Drive:
-    car = evolve(car, behaviour=Behaviour.MOVING, direction=direction, undecided=False, since_ms=now_ms)
+    car = evolve(car, behaviour=Behaviour.MOVING, direction=direction, undecided=False, since_ms=now_ms, crosses=False)
     return evolve(car, due_at_ms=now_ms + patience_ms(car))
 
 

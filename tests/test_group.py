@@ -6,7 +6,7 @@ from group import Computer, Group
 
 from elevator import drive
 from elevator.journal import news
-from elevator.model import Behaviour, Button, Fault, Motor, Park, Policy, Tick
+from elevator.model import Behaviour, Button, Direction, Fault, Motor, Park, Policy, Tick
 from elevator.node import heartbeat, step, wake_at_ms
 from elevator.sim import machine as machines
 from elevator.sim.machine import Kind, misbehaviour
@@ -529,6 +529,17 @@ def test_a_slow_car_is_taken_for_stuck_on_its_first_trips_only() -> None:
             group.run(10)
         settle(group)
     assert set(stuck) == {1, 2}
+
+
+def test_a_car_that_often_turned_on_a_sensor_is_not_taken_for_stuck_when_it_crosses_one() -> None:
+    car, now_ms, floor = drive.Drive(floor=1, at_floor=True, certain=True, held=False), 0, 1
+    for _ in range(10):  # to and fro between two floors, with 500 ms wide sensors that it leaves after 5 ms
+        direction = Direction.DOWN if floor else Direction.UP
+        floor = 1 - floor
+        car = drive.leave_sensor(drive.start(car, now_ms, direction), now_ms + 5)
+        car = drive.reach(car, now_ms + 2005, floor)
+        now_ms += 2005
+    assert car.due_at_ms > now_ms + 500
 
 
 def test_g3_a_motor_that_stood_once_is_not_expected_to_stand_again() -> None:
