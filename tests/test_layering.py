@@ -52,9 +52,10 @@ ARCHITECTURE = {
     "sim.machine": Rule("model calls sim.shaft"),
     "sim.passengers": Rule("model calls sim.machine"),
     "sim.faults": Rule("model hardware.server sim.passengers"),
+    "sim.attacker": Rule("model calls seal wire"),
     "sim.world": Rule(
-        "model calls peers journal hardware.server node turn wire sim.machine sim.shaft sim.faults sim.oracle"
-        " sim.passengers sim.promises"
+        "model calls peers journal hardware.server node turn wire seal gate sim.attacker sim.machine sim.shaft"
+        " sim.faults sim.oracle sim.passengers sim.promises"
     ),
     "sim.oracle": Rule("model calls node sim.machine sim.faults"),
     "sim.promises": Rule("model calls hardware.server node sim.machine sim.faults sim.oracle"),

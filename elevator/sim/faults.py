@@ -58,6 +58,8 @@ class Kind(StrEnum):
     """One more node, with an elevator of its own, is started with the id of another."""
     MISFIT = "other floors"
     """One more node, with an elevator of its own, is started in the group with another number of floors."""
+    ATTACK = "attack"
+    """Somebody on the network forges, damages and repeats datagrams; see attacker.py."""
 
 
 class Point(StrEnum):
@@ -113,7 +115,7 @@ class Fault:
     """The node it happens to; of a CUT, a bit mask of the nodes on one side; of a stranger, its id."""
     detail: int = 0
     """Of one of KILLS: at which step of a turn; of DEAF: the sender not heard; of WEATHER: loss in percent; of a
-    MISFIT: its number of floors."""
+    MISFIT: its number of floors; of an ATTACK: whether the group has a key."""
     delay_ms: int = 0
     """Of WEATHER: the longest delay; of SLOW: the longest that a record takes."""
     doubled: int = 0
@@ -180,7 +182,8 @@ def plan(seed: int, cars: int | None = None, floors: int | None = None) -> Plan:
     rare, rare_presses = draw_rare(random.Random(f"rare {seed}"), cars, floors, calm_at_ms)
     if any(fault.kind is Kind.GHOST for fault in lasting):
         rare = [fault for fault in rare if fault.kind is not Kind.SHIRKER]
-    whole = (*faults, *lasting, *strangers, *processes, *rare)
+    attacks = draw_attacks(random.Random(f"attack {seed}"), calm_at_ms)
+    whole = (*faults, *lasting, *strangers, *processes, *rare, *attacks)
     rng = random.Random(f"policy {seed}")
     policy = Policy(rng.choice((*[Assigner.PLAN] * 4, *Assigner)), rng.choice((*[Park.SPREAD] * 3, *Park)))
     traffic = draw_traffic(random.Random(f"traffic {seed}"), seed, cars, floors, calm_at_ms)
@@ -213,6 +216,8 @@ def describe(fault: Fault, cars: int) -> str:
             return f"{fault.kind}: one more {node}, here {fault.who}*, with {fault.detail} floors"
         case Kind.BLACKOUT | Kind.GHOST | Kind.SHIRKER:
             return str(fault.kind)
+        case Kind.ATTACK:
+            return f"{fault.kind} on a group {'with' if fault.detail else 'without'} a key"
         case _:
             assert_never(fault.kind)
 
@@ -298,6 +303,14 @@ def draw_traffic(rng: random.Random, seed: int, cars: int, floors: int, calm_at_
         return None
     profile, per_minute = rng.choice(list(Profile)), rng.choice((5, 20, 60))
     return Traffic(seed, cars, floors, per_minute, until_ms=calm_at_ms, profile=profile)
+
+
+def draw_attacks(rng: random.Random, calm_at_ms: int) -> list[Fault]:
+    """Draw somebody on the network who means ill, in one of four runs."""
+    if rng.random() > 1 / 4:
+        return []
+    at_ms, until_ms = sorted(rng.sample(range(calm_at_ms + 1), 2))
+    return [Fault(Kind.ATTACK, at_ms, until_ms, 0, detail=rng.randrange(2))]
 
 
 def draw_rare(rng: random.Random, cars: int, floors: int, calm_at_ms: int) -> tuple[list[Fault], list[Press]]:

@@ -21,6 +21,7 @@ from attrs import define, evolve, field
 
 from elevator import journal
 from elevator.calls import demand, merge
+from elevator.gate import Gate
 from elevator.hardware.server import FRESH_MS, SWEEP_MS, after, changes, snapshot, sweep
 from elevator.model import (
     EVERY_CAR,
@@ -40,8 +41,10 @@ from elevator.model import (
 )
 from elevator.node import Node, boot, record, step, wake_at_ms
 from elevator.peers import HEARTBEAT_MS
+from elevator.seal import NO_KEY, seal
 from elevator.sim import machine as machines
 from elevator.sim import passengers
+from elevator.sim.attacker import EVERY_MS, KEY, Attacker
 from elevator.sim.faults import KILLS, NEVER_MS, Kind, Plan, Point, Press, describe
 from elevator.sim.faults import Fault as Trouble
 from elevator.sim.machine import Event, Machine
@@ -82,6 +85,8 @@ class Host:
     node_id: int
     """The id that its program is given; that of another if it is a stranger."""
     floors: int
+    gate: Gate = field(factory=lambda: Gate(GROUP))
+    """The way into its program."""
     node: Node | None = None
     disk: str | None = None
     durable: Calls = Calls()
@@ -250,6 +255,12 @@ class World:
         self.ghost_at_ms = FOREVER
         self.ghost_counter = 0
         self.ghost_claims = False
+        attacks = [fault for fault in plan.faults if fault.kind is Kind.ATTACK]
+        self.key = KEY if any(fault.detail for fault in attacks) else NO_KEY
+        self.attacker: Attacker | None = None
+        if attacks:
+            self.attacker = Attacker(GROUP, self.key, plan.floors, random.Random(f"attacker {plan.seed}"))
+        self.attack_at_ms = FOREVER
         self.crowd = None if plan.traffic is None else passengers.crowd(plan.traffic)
         self.look_ms = FOREVER if self.crowd is None else 0
         """When people look at lamps and doors next."""
@@ -307,7 +318,10 @@ class World:
         while True:
             if self.ghost_at_ms <= self.now_ms:
                 self.haunt()
+            if self.attack_at_ms <= self.now_ms:
+                self.attack()
             at_ms = min(self.queue[0][0], self.ghost_at_ms) if self.queue else self.ghost_at_ms
+            at_ms = min(at_ms, self.attack_at_ms)
             if self.crowd is not None and self.look_ms < at_ms:
                 at_ms = self.look_ms
             if self.script and self.script[-1][0] <= at_ms:
@@ -391,7 +405,11 @@ class World:
             host = self.hosts[receiver] if receiver < len(self.hosts) else None
             if host is None or host.node is None:
                 continue
-            heard = tuple(heartbeat for heartbeat in heartbeats if heartbeat.sender != host.node.me)
+            others = (heartbeat for heartbeat in heartbeats if heartbeat.sender != host.node.me)
+            heard = tuple(heartbeat for heartbeat in others if host.gate.is_new(heartbeat))
+            if self.attacker is not None:
+                for heartbeat in heard:
+                    self.attacker.note(receiver, heartbeat)
             if host.stands_still:
                 host.backlog += heard[: BACKLOG_MAX - len(host.backlog)]
             elif host.sweep_ms <= self.now_ms:
@@ -447,11 +465,23 @@ class World:
             self.number += 1
             heappush(self.queue, (self.now_ms + 1, self.number, host.id, heartbeat))
 
+    def attack(self) -> None:
+        """Let somebody send something to each program that no program must take in."""
+        assert self.attacker is not None
+        self.attack_at_ms = self.now_ms + self.attacker.rng.randint(1, EVERY_MS)
+        for host in self.hosts:
+            if host.node is not None:
+                what, datagram = self.attacker.draw(host.id)
+                if host.gate.admit(datagram) is not None:
+                    self.oracle.fail(f"node {host.name} has taken in a datagram that was {what}")
+
     def broadcast(self, sender: int, heartbeat: Heartbeat) -> None:
         loss, delay_ms, doubled = self.loss, self.delay_ms, self.doubled
         for datagram in self.encoders[sender].encode(heartbeat):
             heard = decode(datagram, GROUP)
             assert heard is not None, datagram
+            if self.attacker is not None:
+                self.attacker.overhear(heard, seal(datagram, self.key))
             for receiver in range(len(self.hosts)):
                 # A node's own datagrams come back to it, which matters only if it was started again in the meantime.
                 if (receiver == sender and delay_ms < 50) or (self.cuts and not self.is_linked(sender, receiver)):
@@ -479,6 +509,9 @@ class World:
         node = boot(host.node_id, floors, kept, self.rng.randrange(1 << 32), self.now_ms, self.plan.policy)
         self.tell(f"node {host.name} starts {'with' if kept else 'without'} a record")
         host.doom = host.inputs = host.sent = None
+        host.gate = Gate(GROUP, [self.key])
+        if self.attacker is not None:
+            self.attacker.note_start(host.id)
         host.backlog.clear()
         host.is_failing = False
         host.is_unread = host.has(Kind.DISK) and host.disk is not None
@@ -526,6 +559,8 @@ class World:
                     self.ghost_claims = trouble.kind is Kind.GHOST
                     self.ghost_floor = trouble.who % self.plan.floors
                     self.haunt()
+            case Kind.ATTACK:
+                self.attack_at_ms = self.now_ms if begins else FOREVER
             case Kind.CUT | Kind.DEAF:
                 self.cuts = [*self.cuts, trouble] if begins else [t for t in self.cuts if t is not trouble]
             case Kind.BLACKOUT:
