@@ -25,6 +25,7 @@ from elevator.calls import covers, demand, forget, merge, press, serve
 from elevator.drive import Drive, Surroundings
 from elevator.model import (
     EVERY_CAR,
+    MAX_CARS,
     Author,
     Behaviour,
     Button,
@@ -340,7 +341,7 @@ def share_out(node: Node) -> Node:
     waiting, unclaimed, starved = starve(node, share, able.values()) if cars else ({}, {}, frozenset[Call]())
     doors = open_doors(node.doors, able, node.now_ms)
     if node.me.id in cars:
-        share = yield_to_open_doors(share, doors.values(), waiting, node.now_ms)
+        share = yield_to_open_doors(node, share, doors, waiting)
     if node.me.id in cars and starved:
         taken, _ = demand(starved)
         share = Buttons(share.up | taken.up, share.down | taken.down)
@@ -368,21 +369,28 @@ def open_doors(known: Mapping[int, Doorway], able: Mapping[int, Peer], now_ms: i
     return doors
 
 
-def yield_to_open_doors(share: Buttons, doors: Iterable[Doorway], waiting: Mapping[Call, int], now_ms: int) -> Buttons:
+def yield_to_open_doors(
+    node: Node, share: Buttons, doors: Mapping[int, Doorway], waiting: Mapping[Call, int]
+) -> Buttons:
     """Leave a call to a car whose door is just opening there for it, or was open there when it was made.
 
     The first serves it, and it is only the news of that which is not here yet. The second does so on the spot, unless
-    it goes the other way. What it does not serve is ours after YIELD_MS.
+    it goes the other way; of several it is the first, and it claims the call meanwhile. What it does not serve belongs
+    to whom the assigner names after YIELD_MS.
     """
     up, down = share.up, share.down
-    for floor, direction, seen_ms in doors:
-        for call, since_ms in waiting.items():
-            if call.floor != floor:
-                continue
-            same = direction is (Direction.UP if call.button is Button.UP else Direction.DOWN)
-            if now_ms < max(since_ms, seen_ms if same else 0) + YIELD_MS:
-                gone = ~(1 << floor)
-                up, down = (up & gone, down) if call.button is Button.UP else (up, down & gone)
+    own = node.drive.floor if node.drive.behaviour is Behaviour.DOOR_OPEN else None
+    for call, since_ms in waiting.items():
+        here = 1 << call.floor
+        there = {id: door for id, door in doors.items() if door.floor == call.floor}
+        takes = call.floor == own and node.now_ms < since_ms + YIELD_MS and node.me.id < min(there, default=MAX_CARS)
+        way = Direction.UP if call.button is Button.UP else Direction.DOWN
+        seen_ms = [max(since_ms, door.since_ms if door.direction is way else 0) for door in there.values()]
+        leaves = node.now_ms < max(seen_ms, default=-YIELD_MS) + YIELD_MS
+        if takes:
+            up, down = (up | here, down) if way is Direction.UP else (up, down | here)
+        elif leaves:
+            up, down = (up & ~here, down) if way is Direction.UP else (up, down & ~here)
     return Buttons(up, down)
 
 

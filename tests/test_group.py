@@ -821,3 +821,18 @@ def test_one_car_opens_for_a_call_while_another_rests_there() -> None:
     group.press(2, UP, 1)
     settle(group)
     assert sum(len(doors(computer)) for computer in group.computers) == 2  # one opens once: open and shut
+
+
+def test_a_call_that_is_left_to_an_open_door_is_claimed_by_its_car() -> None:
+    """It goes the other way, so it does not serve it on the spot; but nobody else takes it for a moment."""
+    group = Group(floors=4, at=(1, 2, 3))
+    group.press(0, DOWN, 1)
+    group.run(300)
+    group.press(0, CAB, 0)
+    group.run(500)
+    assert machine_door(group[0])
+    group.press(2, UP, 1)
+    group.run(20)
+    for _ in range(500):
+        group.run(1)
+        assert sum(node.share.up >> 1 & 1 for node in (each.node for each in group.computers) if node) == 1

@@ -289,7 +289,11 @@ WORDS: Mapping[str, tuple[Callable[..., object], str, str]] = {
         "for call, since_ms in unclaimed.items() if now_ms >= since_ms + UNCLAIMED_MS",
         "for call, since_ms in unclaimed.items() if now_ms >= since_ms + starved_ms",
     ),
-    "a_call_is_left_to_an_open_door_for_ever": (node.yield_to_open_doors, "now_ms < since_ms + YIELD_MS", "True"),
+    "a_call_is_left_to_an_open_door_for_ever": (
+        node.yield_to_open_doors,
+        "leaves = node.now_ms < max(seen_ms, default=-YIELD_MS) + YIELD_MS",
+        "leaves = bool(there)",
+    ),
     "a_dead_motor_is_kept_secret": (drive.travel, "fault=Fault.MOTOR, ", ""),
     "an_obstruction_does_not_renew_the_period": (
         drive.watch_door,

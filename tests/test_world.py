@@ -8,7 +8,7 @@ import pytest
 from attrs import evolve
 
 from elevator import soak
-from elevator.model import Button, Policy
+from elevator.model import Button, Park, Policy
 from elevator.model import Fault as Trouble
 from elevator.sim.faults import NEVER_MS, STRANGERS, Fault, Kind, Plan, Point, Press, plan
 from elevator.sim.passengers import Profile, Traffic, tally
@@ -16,6 +16,8 @@ from elevator.sim.world import AGREE_MS, World
 
 UP, DOWN, CAB = Button
 
+STAY = Policy(park=Park.NONE)
+"""Cars stay where they are."""
 FOUND = {
     446: "with a failing disk a service was told before the door opened",
     32: "two cars opened for one press where one stood with its door open",
@@ -122,7 +124,7 @@ def test_what_was_found_and_made_small_stays_mended(why: str) -> None:
 
 
 def test_g5_a_call_that_is_served_when_panels_are_compared_is_no_disagreement() -> None:
-    run = Plan(1, 3, 4, 2000, 20_000, (), (Press(4000, 4200, 1, DOWN, 2),), at=(0, 3, 3))
+    run = Plan(1, 3, 4, 2000, 20_000, (), (Press(4000, 4200, 1, DOWN, 2),), at=(0, 3, 3), policy=STAY)
     _, transcript = soak.outcome(run)
     served = next(line for line in transcript if "lamp down 2 off" in line)
     done, transcript = soak.outcome(evolve(run, calm_at_ms=int(served.split()[0]) - AGREE_MS))
@@ -132,7 +134,7 @@ def test_g5_a_call_that_is_served_when_panels_are_compared_is_no_disagreement() 
 
 def test_l4_a_lamp_may_go_dark_that_was_pressed_again_a_moment_before() -> None:
     for seed in range(1, 7):
-        run = Plan(seed, 3, 4, 2000, 8000, (), (Press(4000, 4200, 1, DOWN, 2),), at=(0, 3, 3))
+        run = Plan(seed, 3, 4, 2000, 8000, (), (Press(4000, 4200, 1, DOWN, 2),), at=(0, 3, 3), policy=STAY)
         _, transcript = soak.outcome(run)
         served_ms = next(int(line.split()[0]) for line in transcript if "lamp down 2 off" in line)
         again = Press(served_ms - 6, served_ms + 194, 0, DOWN, 2)
