@@ -248,7 +248,10 @@ def wake(node: Node, tick: Tick) -> Node:
     disk_failed = tick.disk_failed or (node.disk_failed and tick.recorded is None)
     if tick.found is not None:
         past = node.past | runs_of(tick.found, node.me.id)
-        node = replaced(node, calls=merge(node.calls, tick.found.calls), past=past)
+        in_doubt = node.in_doubt
+        if in_doubt is not None:  # a former run may have lit these, too
+            in_doubt |= frozenset(tick.found.calls.live.values())
+        node = replaced(node, calls=merge(node.calls, tick.found.calls), past=past, in_doubt=in_doubt)
     return replaced(node, now_ms=now_ms, recorded=recorded, disk_failed=disk_failed)
 
 

@@ -142,6 +142,11 @@ def test_l4_a_lamp_may_go_dark_that_was_pressed_again_a_moment_before() -> None:
         assert not done.violation, "\n".join(transcript[-40:])
 
 
+def test_l4_a_record_that_is_read_late_does_not_put_out_the_lamps_of_its_calls() -> None:
+    done, transcript = soak.outcome(plan(165))
+    assert not done.violation, "\n".join(transcript[-40:])
+
+
 @pytest.mark.parametrize("decade", range(6))
 def test_seeds_pass(decade: int) -> None:
     for seed in range(10 * decade + 1, 10 * decade + 11):
