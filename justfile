@@ -18,9 +18,9 @@ demo *ARGS: (_venv "runtime")
 run *ARGS: (_venv "runtime")
     @{{python}} -m elevator "$@"
 
-# Run the tests.
+# Run the tests on all cores, or as the arguments say: `just test -n 0` runs them one after the other.
 test *ARGS: (_venv "dev")
-    @{{python}} -m pytest "$@"
+    @{{python}} -m pytest --numprocesses=auto --dist=loadgroup "$@"
 
 # Run whole groups in virtual time with every fault, fresh seeds, for a minute; or as the arguments say.
 soak *ARGS: (_venv "runtime")
