@@ -130,6 +130,9 @@ class Lab:
             process.terminate()
         for process in processes:
             process.wait(PATIENCE_S)
+        for process in self.nodes.values():
+            if processes_of(process.pid):  # The supervisor that was started is gone, and others have followed it.
+                os.killpg(process.pid, signal.SIGKILL)
         self._lines.close()
         self._socket.close()
         assert self.sim.stdout is not None
