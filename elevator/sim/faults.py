@@ -327,7 +327,8 @@ def draw_rare(rng: random.Random, cars: int, floors: int, calm_at_ms: int) -> tu
     if rare == "hammer" and floors > 2 and calm_at_ms >= 60_000:  # Somebody who does not let a car go.
         button, floor = rng.choice(((Button.UP, 0), (Button.DOWN, floors - 1)))
         held = [Press(at_ms, at_ms + 200, who, button, floor) for at_ms in range(1000, calm_at_ms - 1000, 400)]
-        waiting = [Press(1500 + car, 1700 + car, car, Button.CAB, 1) for car in range(cars)]
+        boarded_ms = range(1500, calm_at_ms - 10_000, 7000)
+        waiting = [Press(at_ms, at_ms + 200, car, Button.CAB, 1) for at_ms in boarded_ms for car in range(cars)]
         return [], [*held, *waiting]
     if rare == "shirker" and cars > 1:
         return [Fault(Kind.SHIRKER, rng.randrange(calm_at_ms // 2), NEVER_MS, rng.randrange(floors))], []

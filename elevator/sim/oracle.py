@@ -216,6 +216,12 @@ class Oracle:
             for dot in sorted((old.live.keys() | passed & self.born.keys()) - calls.live.keys()):
                 self.served_again(host, dot)
 
+    def check_kept(self, host: Host, before: Calls, after: Calls) -> None:
+        """Judge whether a program has dropped in a turn what was neither served nor replaced, author and all."""
+        for dot in before.live.keys() - after.live.keys() if before is not after else ():
+            if dot in self.open and not covers(after.seen, dot):
+                self.fail(f"node {host.id} has forgotten {dot} {before.live[dot]}")
+
     def birth(self, host: Host, dot: Dot, call: Call) -> None:
         node = host.node
         author = node.me if node is not None else dot.author

@@ -446,6 +446,7 @@ class World:
             for line in journal.news(before, after):
                 self.tell(f"node {host.name}: {line}")
             self.oracle.observe(host, after.calls)
+            self.oracle.check_kept(host, before.calls, after.calls)
         self.oracle.check_lamps(host, after)
         self.promises.judge(host)
 
