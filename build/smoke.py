@@ -277,7 +277,9 @@ def try_group(programs: Programs, scratch: Path) -> None:
     programs.start("sim", "sim", "--cars", CARS, "--port", port, "--floors", FLOORS, "--control", control, "--at", 0)
     wait("the simulator to listen", lambda: answers(control))
     building = Building(control)
-    group = ["--net-port", net_port, "--broadcast", "127.255.255.255", "--group", f"smoke-{os.getpid()}"]
+    # A car that parked itself at a pressed floor would serve the call before anybody could see its lamp.
+    group = ["--park", "none", "--group", f"smoke-{os.getpid()}"]
+    group += ["--net-port", str(net_port), "--broadcast", "127.255.255.255"]
     for car in range(CARS):
         record = ["--state-dir", scratch / f"record-{car}"]
         programs.start(f"node-{car}", "--id", car, "--port", port + car, "--floors", FLOORS, *group, *record)
@@ -291,7 +293,8 @@ def try_group(programs: Programs, scratch: Path) -> None:
     # All cars stand at floor 0 with closed doors, so no call is served before it could light a lamp.
     calls = [Call(0, "up", 1), Call(1, "down", 3), Call(2, "cab", 2), Call(0, "cab", 3), Call(1, "up", 2)]
     serve(building, calls, range(CARS), f"{len(calls)} calls on {CARS} panels lit, were served and are dark")
-    serve(building, [Call(car, "cab", 0) for car in range(CARS)], range(CARS), "all cars are back at floor 0")
+    away = [Call(car["car"], "cab", 0) for car in building.cars if car["sensor"] != 0]
+    serve(building, away, range(CARS), "all cars are back at floor 0")
 
     calls = [Call(0, "up", 1), Call(0, "up", 2), Call(1, "down", 3), Call(1, "down", 2), Call(2, "down", 1)]
     since_ms = building.press(calls)
