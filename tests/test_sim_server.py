@@ -154,6 +154,14 @@ def test_running_past_an_end_is_counted_once_and_has_its_exact_time() -> None:
     assert (back.sensed, back.out, back.shaft.motor) == (3, False, Motor.STOP)
 
 
+@pytest.mark.parametrize("halt", [machines.disconnect, lambda machine, now_ms: machines.power(machine, False, now_ms)])
+def test_a_car_halted_as_it_leaves_a_sensor_has_left_it(halt: Callable[[Machine, int], Machine]) -> None:
+    assert GOING_UP.sensed == 1
+    halted = halt(GOING_UP, 250)
+    assert halted.sensed is None
+    assert machines.answer(halted, bytes((7, 0, 0, 0)), 251).replies == bytes((7, 0, 0, 0))
+
+
 def test_a_press_lasts_its_time_and_not_longer() -> None:
     pressed = machines.press(AT_FLOOR_1, Button.UP, 0, 200)
     ask = bytes((6, 0, 0, 0))

@@ -206,7 +206,7 @@ def hold_stop(machine: Machine, held: bool) -> Machine:
 
 def power(machine: Machine, powered: bool, now_ms: int) -> Machine:
     """Switch the motor's power."""
-    return evolve(machine, shaft=physics.power(machine.shaft, powered, now_ms))
+    return _at(evolve(machine, shaft=physics.power(machine.shaft, powered, now_ms)), now_ms)
 
 
 def put(machine: Machine, floor: float, now_ms: int) -> Machine:
@@ -221,7 +221,7 @@ def put_back(machine: Machine, now_ms: int) -> Machine:
 
 def disconnect(machine: Machine, now_ms: int) -> Machine:
     """Stop the motor because the client has gone; lamps and door stay as they are."""
-    return evolve(machine, shaft=physics.command(machine.shaft, Motor.STOP, now_ms))
+    return _at(evolve(machine, shaft=physics.command(machine.shaft, Motor.STOP, now_ms)), now_ms)
 
 
 def answer(machine: Machine, requests: bytes, now_ms: int) -> Answer:
