@@ -12,8 +12,6 @@ from lab import PATIENCE_S, demo
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Origin
 
-pytestmark = pytest.mark.xdist_group("lab")  # One lab at a time: each has a dozen processes, and real ports.
-
 CARS = range(3)
 
 

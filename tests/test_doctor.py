@@ -22,8 +22,6 @@ from elevator.sim.server import open_building
 from elevator.sim.shaft import Shaft
 from elevator.wire import Encoder
 
-pytestmark = pytest.mark.xdist_group("lab")  # One lab at a time: each has a dozen processes, and real ports.
-
 
 def heartbeat(id: int, floors: int = 4) -> Heartbeat:
     return Heartbeat(Author(id, 1), 1, floors, Car(), Buttons(), 0, Calls())

@@ -11,8 +11,6 @@ from pathlib import Path
 import pytest
 from lab import PROGRAM, Lab, lab
 
-pytestmark = pytest.mark.xdist_group("lab")  # One lab at a time: each has a dozen processes, and real ports.
-
 
 def door_opened(lab: Lab, car: int, floor: int) -> bool:
     """Tell whether the door of *car* has been open at *floor*."""

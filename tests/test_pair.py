@@ -12,8 +12,6 @@ from lab import PROGRAM, Lab, lab, processes_of
 
 from elevator import pair
 
-pytestmark = pytest.mark.xdist_group("lab")  # One lab at a time: each has a dozen processes, and real ports.
-
 
 def wait_until_whole(group: Lab, id: int, but: tuple[int, ...] = ()) -> None:
     """Wait until node *id* has one supervisor, one worker and one scribe, none of them among those *but*."""

@@ -33,8 +33,6 @@ from elevator.model import (
 )
 from elevator.watch import FORGET_MS, Group, draw, forget, hear, main, rows, scene
 
-pytestmark = pytest.mark.xdist_group("lab")  # One lab at a time: each has a dozen processes, and real ports.
-
 CAR = Car(2, Direction.UP, Behaviour.DOOR_OPEN, Fault.NONE)
 
 
