@@ -62,6 +62,8 @@ LOOK_MS = 100
 ORPHAN_MS = 700
 """How long a call may be without a car that can serve it, if nothing changes: 0.6 s, and a look."""
 ORPHAN_AFTER_LOSS_MS = 2500
+SHIRKED_MS = 4500
+"""The same where a stranger ought to take it and does not: 2 s more."""
 LOSS_FORGOTTEN_MS = 15_000
 DISPUTE_MS = 150
 DISPUTE_MAX_MS = 25_000
@@ -117,8 +119,9 @@ class Promises:
         self.clock = clock
         self.seen: dict[Host, Seen] = {}
         self.active: list[faults.Fault] = []
-        self.noise = 0
-        """How many faults last that keep nodes from hearing each other properly, or from writing."""
+        self.noise = self.shirkers = 0
+        """How many faults last that keep nodes from hearing each other properly, or from writing; how many of these are
+        strangers who take no calls."""
         self.changed_ms = 0
         """When the network or a program last changed."""
         self.links_changed_ms = 0
@@ -156,6 +159,7 @@ class Promises:
         if trouble.kind in STRANGERS:
             self.stranger_ms = now_ms
         self.noise = sum(self.is_noise(each) for each in self.active)
+        self.shirkers = sum(each.kind is Kind.SHIRKER for each in self.active)
         self.orphan_ms.clear()
         self.disputed_ms.clear()
         if trouble.kind in (*ABSENT, Kind.SERVER, Kind.STOP, Kind.MOTOR):
@@ -444,7 +448,7 @@ class Promises:
                 self.judge_machine(host, seen)
             if self.shows(host):
                 self.judge_panel(host, seen)
-        if self.noise or self.clock() - self.stranger_ms < SETTLED_MS:
+        if self.noise > self.shirkers or self.clock() - self.stranger_ms < SETTLED_MS:
             return
         settled = self.is_settled(self.clock()) and self.clock() - self.lossy_ms > LOSS_FORGOTTEN_MS
         parts: dict[tuple[int, ...], list[Host]] = {}
@@ -453,7 +457,7 @@ class Promises:
                 parts.setdefault(self.part(host), []).append(host)
         for part, hosts in parts.items():
             self.judge_claims(part, hosts)
-            if settled:
+            if settled and not self.shirkers:
                 self.judge_hearing(hosts)
 
     def judge_panel(self, host: Host, seen: Seen) -> None:
@@ -491,6 +495,7 @@ class Promises:
         nodes = [host.node for host in serving if host.node is not None]
         lit = {call for host in hosts if self.shows(host) for call in calls_lit(host)}
         allowed_ms = ORPHAN_MS if now_ms - self.lossy_ms > LOSS_FORGOTTEN_MS else ORPHAN_AFTER_LOSS_MS
+        allowed_ms = SHIRKED_MS if self.shirkers else allowed_ms
         for call in lit:
             if call.button is Button.CAB:
                 continue
@@ -498,7 +503,8 @@ class Promises:
                 self.orphan_ms.pop((part, call), None)
             elif now_ms - self.orphan_ms.setdefault((part, call), now_ms) > allowed_ms:
                 self.oracle.fail(f"no car that could serves {call}")
-        self.judge_disputes(serving)
+        if not self.shirkers:  # What nobody takes in time, every car takes.
+            self.judge_disputes(serving)
 
     def judge_hearing(self, hosts: Sequence[Host]) -> None:
         """Judge whether the nodes of one part say that they hear each other, and nobody else."""
