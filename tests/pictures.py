@@ -23,7 +23,7 @@ from rich.text import Text
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 
-PICTURES = Path(__file__).parents[1] / "doc"
+PICTURES = Path(__file__).with_name("shown")
 WIDTH, HEIGHT = 72, 23
 """Of the terminal."""
 TERMINAL = """\
