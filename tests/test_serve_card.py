@@ -40,6 +40,15 @@ def test_a_motor_command_may_bring_its_own_speed() -> None:
     assert obey(second, bytes((1, 1, 0, 0)), 50) == second, "a repetition is not"
 
 
+@pytest.mark.parametrize(
+    ("byte", "motor"), [(0, Motor.STOP), (1, Motor.UP), (127, Motor.UP), (128, Motor.DOWN), (255, Motor.DOWN)]
+)
+def test_any_direction_is_one(byte: int, motor: Motor) -> None:
+    """So does the lab's server."""
+    assert obey(Wanted(speed=50), bytes((1, byte, 0, 0)), 50) == Wanted(Outputs(motor, lamps=Buttons()), 50)
+    assert obey(Wanted(speed=50), bytes((1, byte, 9, 7)), 50).speed == 7, "any but 0 says that a speed follows"
+
+
 @pytest.mark.parametrize("rest", [(3, 0, 1), (0, 9, 1), (0, 3, 1), (1, 0, 1), (255, 255, 255), (7, 0, 0)])
 def test_what_does_not_exist_lights_nothing(rest: tuple[int, int, int]) -> None:
     for operation in range(256):

@@ -1,12 +1,16 @@
 """The simulated I/O card: what its bytes do, and how it stands on a pseudo-terminal."""
 
+import json
 import os
 import selectors
+import socket
 import subprocess
+import termios
 import time
 import tty
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from attrs import evolve
@@ -173,6 +177,73 @@ def test_the_command_prints_where_its_cards_are(tmp_path: Path) -> None:
         sim.communicate()
         assert sim.returncode == 0
     assert not list(tmp_path.iterdir())
+
+
+class Waiting:
+    """A program that uses the card as the lab's elevator server does (TTK4145/elevator-server).
+
+    It writes single bytes, and waits for every reply, up to a second, before it writes the next one.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.port = os.open(path, os.O_RDWR | os.O_NOCTTY)
+        _, _, _, _, input_speed, output_speed, control = termios.tcgetattr(self.port)
+        control[termios.VMIN], control[termios.VTIME] = 0, 10
+        modes = termios.B115200 | termios.CLOCAL | termios.CREAD | termios.CS8
+        termios.tcflush(self.port, termios.TCIFLUSH)
+        termios.tcsetattr(self.port, termios.TCSANOW, [0, 0, modes, 0, input_speed, output_speed, control])
+
+    def write(self, *stream: int) -> None:
+        for byte in stream:
+            assert os.write(self.port, bytes((byte,))) == 1
+
+    def wide(self, pin: int) -> int:
+        self.write(0xC0 + pin)
+        (reply,) = os.read(self.port, 1)  # nothing after a second fails here
+        return reply
+
+
+def test_a_program_that_waits_for_every_byte_can_use_it(tmp_path: Path) -> None:
+    with run("--card", str(tmp_path / "card-"), "--at", "1", "--travelTimeBetweenFloors_ms", "400") as sim:
+        assert sim.stdout is not None
+        address = ("127.0.0.1", int(sim.stdout.readline().rsplit(" ", 1)[1]))
+        path = sim.stdout.readline().split(": ")[1].strip()
+        with socket.create_connection(address) as control, control.makefile("rw") as lines:
+
+            def ask(**what: object) -> dict[str, Any]:
+                lines.write(json.dumps(what) + "\n")
+                lines.flush()
+                (state,) = json.loads(lines.readline()).get("cars", [{}])
+                return dict(state)
+
+            for _ in range(2):  # it leaves as it came, and another one comes
+                server = Waiting(path)
+                assert server.wide(63) == 0xA2
+                assert [server.wide(pin) for pin in (38, 46, 62)] == [0x10, 0, 0]
+                server.write(13, 0)
+                server.write(0x40 + 30, 0x40 + 0, 0, 0x40 + 24, 24)  # also lamps that the card does not have
+                server.write(36, 13, 255)
+                server.wide(63)
+                assert (ask(do="state")["motor"], ask(do="state")["lamps"]["up"]) == ("up", [0])
+                server.write(0x40 + 36, 13, 255)
+                server.wide(63)
+                assert ask(do="state")["motor"] == "down"
+                while server.wide(38) != 0x20:
+                    time.sleep(0.01)
+                server.write(36, 13, 255)
+                while server.wide(38) != 0x10:
+                    time.sleep(0.01)
+                server.write(13, 0, 23, 0x40 + 22, 30)
+                ask(do="press", car=0, button="cab", floor=3)
+                assert server.wide(46) == 0x10
+                while server.wide(46):
+                    time.sleep(0.01)
+                state = ask(do="state")
+                assert (state["motor"], state["indicator"], state["sensor"]) == ("stop", 1, 1)
+                assert state["misbehaviour"] == state["counts"]["bad_requests"] == 0
+                os.close(server.port)
+        sim.terminate()
+        sim.communicate()
 
 
 def refused(*arguments: str) -> str:
