@@ -161,7 +161,7 @@ def node_parser() -> Parser:
     parser.add_argument("--port", type=int, metavar="PORT", help="the elevator server's TCP port (15657)")
     parser.add_argument("--host", metavar="HOST", help="the elevator server's host (127.0.0.1)")
     parser.add_argument("--serial", metavar="PATH", help="the port of an I/O card instead of a server, or auto")
-    parser.add_argument("--speed", type=int, metavar="S", help="of an I/O card's motor, 1..255 (174)")
+    parser.add_argument("--speed", type=int, metavar="S", help="of an I/O card's motor, 1..255 (255)")
     parser.add_argument("--floors", type=int, metavar="M", help="number of floors, 2..64 (4); the same on every node")
     parser.add_argument("--group", metavar="NAME", help="name of the group; others on the port are ignored (lab)")
     parser.add_argument("--net-port", type=int, metavar="PORT", help="UDP port of the group (20145)")

@@ -15,8 +15,8 @@ from elevator.model import Button, Buttons, Inputs, Motor, Outputs
 
 FLOORS = 4
 BAUD = 115_200
-SPEED = 174
-"""Of the motor, 1..255, unless told otherwise: 2800 of 4095, which the course's driver for the older card used."""
+SPEED = 255
+"""Of the motor, 1..255, unless told otherwise: what the lab's elevator server writes for a command without a speed."""
 
 LOW, HIGH, READ, WIDE = 0x00, 0x40, 0x80, 0xC0
 """Operations. A wide read is of eight pins from the one named on, the first in bit 0."""
