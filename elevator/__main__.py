@@ -44,9 +44,25 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"elevator: {message}\n")
 
 
+NOBODY_READS = 141
+"""The exit status of a command whose output nobody reads any more: a shell's for one that SIGPIPE has ended."""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command that *argv* asks for; return the exit status."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        try:
+            return run(list(sys.argv[1:] if argv is None else argv))
+        finally:
+            if sys.stdout is not None:
+                sys.stdout.flush()
+    except BrokenPipeError:
+        # What is left in the buffer must not raise again when the interpreter ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return NOBODY_READS
+
+
+def run(arguments: list[str]) -> int:
     match arguments[:1]:
         case ["assign"]:
             from elevator import hall_request_assigner

@@ -251,6 +251,8 @@ def main(argv: list[str]) -> int:
             return answer_lines(asked.options)
         else:
             print(answer(asked.input or sys.stdin.readline(), asked.options))
+    except BrokenPipeError:
+        raise  # nobody reads any more
     except (Refused, OSError) as error:
         print(f"elevator assign: {error}", file=sys.stderr)
         return 1

@@ -8,7 +8,6 @@ Rules:
 
 import json
 import math
-import os
 import selectors
 import signal
 import socket
@@ -273,8 +272,7 @@ def main(argv: Sequence[str]) -> int:
                 with Live(console=console, screen=True, auto_refresh=False) as live:
                     viewer.run(lambda: ended, DRAW_MS, lambda: live.update(viewer.picture(*console.size), refresh=True))
     except BrokenPipeError:
-        # Nobody reads any more. What is left in the buffer must not raise again when the interpreter ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise  # nobody reads any more
     except OSError as error:
         print(f"elevator watch: {error.strerror or error}", file=sys.stderr)
         return 2

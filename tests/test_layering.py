@@ -78,9 +78,7 @@ ARCHITECTURE = {
     "assign_server": Rule("", "os selectors signal socket"),
     "bench": Rule("_assign", "os"),
     "hall_request_assigner": Rule("_assign assign_server"),
-    "watch": Rule(
-        "model calls peers wire gate config web sim.options sim.server", "os rich selectors signal socket time"
-    ),
+    "watch": Rule("model calls peers wire gate config web sim.options sim.server", "rich selectors signal socket time"),
     "keygen": Rule("seal sim.options", "os"),
     "doctor": Rule("model config gate loop store wire hardware.serialport", "os socket tempfile time"),
     "serve_card": Rule(
