@@ -73,6 +73,10 @@ bench-assign: (_venv "dev")
 bench-group *ARGS: (_venv "dev")
     @{{python}} tests/bench_group.py "$@"
 
+# Measure a group on I/O cards against one on elevator servers: press to lamp, motor stop after a kill.
+bench-card *ARGS: (_venv "dev")
+    @{{python}} tests/bench_card.py "$@"
+
 # Measure how hard one node is to hurt: take-over, presses missed, a slow disk.
 bench-pair *ARGS: (_venv "dev")
     @{{python}} tests/bench_pair.py "$@"

@@ -51,7 +51,10 @@ LISTEN_MS = 300
 FROZEN_MS = 500
 """A gap between two steps that means that the program was not running. It speaks, so it steps, every HEARTBEAT_MS."""
 COALESCE_MS = 5
-"""The least time between two heartbeats."""
+"""The least time between two heartbeats, ..."""
+AWAITED_MS = 1
+"""... unless the second one tells of calls: others keep their lamps dark until they have heard it. A press is usually
+preceded by news of the car that it sets in motion, and acknowledged by somebody who has just had such news."""
 REPEAT_MS = 10
 REPEATS = 3
 """A change is said at once and again so often, so that one lost datagram costs REPEAT_MS and not HEARTBEAT_MS."""
@@ -142,6 +145,8 @@ class Node:
     """What the next heartbeat will tell."""
     repeats: int = 0
     """How many more times it is to be said in a hurry; REPEATS: it has not been said yet."""
+    is_awaited: bool = False
+    """Whether it tells of calls that have not been told yet."""
     counter: int = 0
     """Heartbeats sent."""
     spoke_at_ms: int = 0
@@ -476,18 +481,22 @@ def plan_to_speak(node: Node) -> Node:
     """Notice news for the others."""
     heard = sum(1 << id for id in alive(node))
     said = Said(told(node), drive.public(node.drive), node.share, heard, node.rates)
-    return node if said == node.said else replaced(node, said=said, repeats=REPEATS)
+    if said == node.said:
+        return node
+    is_awaited = node.is_awaited or node.said is None or said.calls != node.said.calls
+    return replaced(node, said=said, repeats=REPEATS, is_awaited=is_awaited)
 
 
 def spoken(node: Node) -> Node:
     """Return *node* after its heartbeat was sent."""
-    return replaced(node, counter=node.counter + 1, repeats=max(node.repeats - 1, 0), spoke_at_ms=node.now_ms)
+    counter, repeats = node.counter + 1, max(node.repeats - 1, 0)
+    return replaced(node, counter=counter, repeats=repeats, is_awaited=False, spoke_at_ms=node.now_ms)
 
 
 def speak_at_ms(node: Node) -> int:
     """Return when the next heartbeat is due: news in a hurry, else in its period."""
     if node.repeats == REPEATS:
-        return node.spoke_at_ms + COALESCE_MS
+        return node.spoke_at_ms + (AWAITED_MS if node.is_awaited else COALESCE_MS)
     return node.spoke_at_ms + (REPEAT_MS if node.repeats else HEARTBEAT_MS)
 
 

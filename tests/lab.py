@@ -32,15 +32,26 @@ def free_port(kind: int) -> int:
 class Lab:
     """Some simulated elevators, and a node on each as soon as it is started."""
 
-    def __init__(self, directory: Path, cars: int, floors: int, at: int, more: tuple[str, ...], travel_ms: int) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        cars: int,
+        floors: int,
+        at: int,
+        more: tuple[str, ...],
+        travel_ms: int,
+        cards: bool,
+    ) -> None:
         self.more = more
         self.directory = directory
         self.floors = floors
         self.net_port = free_port(socket.SOCK_DGRAM)
         self.nodes: dict[int, subprocess.Popen[bytes]] = {}
+        self.cards = cards
         self.port = self._free_ports(cars)
         arguments = ["--cars", cars, "--port", self.port, "--floors", floors, "--control", 0, "--at", at]
         arguments += ["--travelTimeBetweenFloors_ms", travel_ms, "--travelTimePassingFloor_ms", travel_ms // 4]
+        arguments += ["--card", directory / "card-"] if cards else []
         self.sim = subprocess.Popen([*PROGRAM, "sim", *map(str, arguments)], stdout=subprocess.PIPE, text=True)
         assert self.sim.stdout is not None
         control = int(self.sim.stdout.readline().rsplit(" ", 1)[1])
@@ -56,7 +67,8 @@ class Lab:
 
     def start(self, id: int, *more: str) -> None:
         """Start node *id*; its log is in the test's directory."""
-        arguments = ["--id", id, "--port", self.port + id, "--floors", self.floors, "--net-port", self.net_port]
+        at = ["--serial", self.directory / f"card-{id}"] if self.cards else ["--port", self.port + id]
+        arguments = ["--id", id, *at, "--floors", self.floors, "--net-port", self.net_port]
         arguments += ["--broadcast", "127.255.255.255", "--state-dir", self.directory / f"state-{id}"]
         with (self.directory / f"node-{id}.log").open("ab") as log:
             command = [*PROGRAM, *map(str, arguments), *self.more, *more]
@@ -192,12 +204,14 @@ def lab(
     start: bool = True,
     more: tuple[str, ...] = (),
     travel_ms: int = 800,
+    cards: bool = False,
 ) -> Iterator[Lab]:
     """Open a lab with *cars* elevators standing *at* a floor, and nodes on them unless they are not to *start* yet.
 
-    Nodes are started with *more* arguments. Cars take *travel_ms* from floor to floor: fast ones for tests.
+    Nodes are started with *more* arguments. Cars take *travel_ms* from floor to floor: fast ones for tests. With
+    *cards* the nodes are on I/O cards instead of elevator servers.
     """
-    opened = Lab(directory, cars, floors, at, more, travel_ms)
+    opened = Lab(directory, cars, floors, at, more, travel_ms, cards)
     try:
         for id in range(cars if start else 0):
             opened.start(id)

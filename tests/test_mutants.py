@@ -270,7 +270,7 @@ WORDS: Mapping[str, tuple[Callable[..., object], str, str]] = {
     ),
     "a_quick_turn_leaves_out_new_calls": (peers.says_the_same, "heartbeat.calls is peer.calls and", ""),
     "of_several_heartbeats_one_is_heard": (node.step, "in tick.heartbeats:", "in tick.heartbeats[-1:]:"),
-    "news_waits_for_the_next_heartbeat": (node.plan_to_speak, ", repeats=REPEATS)", ")"),
+    "news_waits_for_the_next_heartbeat": (node.plan_to_speak, " repeats=REPEATS,", ""),
     "a_call_lights_only_where_it_was_pressed": (
         node.light,
         "if call in live and",

@@ -1,0 +1,108 @@
+"""How fast a group on I/O cards is, against one on elevator servers in the same run: run by `just bench-card`.
+
+1. From a press to the lamp, with three nodes. The cards are simulated, at the speed of a real line: a byte takes 87 us,
+   so a sweep takes 0.35 ms and a lamp 0.09 ms. The other milliseconds are the wait for the next sweep, half of SWEEP_MS
+   on average, and two disks and the network: lamps wait until the others have the call on their disks.
+2. From the kill of a worker until the card stops the motor, which only its supervisor can tell it; on the elevator
+   server the end of the connection does.
+3. What an idle node takes.
+
+Figures depend on the machine: compare those of one run. The two groups take turns, so that both have the same load.
+"""
+
+import argparse
+import os
+import random
+import signal
+import statistics
+import sys
+import tempfile
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from bench_group import cpu_s, events_since, now_ms, report, settle, settle_and_choose, until
+from lab import Lab, lab
+
+IDLE_S = 10
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Measure a group of three nodes on I/O cards.")
+    parser.add_argument("--rounds", type=int, default=30, help="how often each thing is measured (30)")
+    rounds = parser.parse_args().rounds
+    with ExitStack() as stack:
+        groups = {}
+        for where, cards in (("card", True), ("server", False)):
+            directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            groups[where] = stack.enter_context(lab(directory, travel_ms=2000, cards=cards))
+        rng = random.Random(1)
+        lamps: dict[str, list[float]] = {where: [] for where in groups}
+        stops: dict[str, list[float]] = {where: [] for where in groups}
+        for _ in range(rounds):
+            for where, group in groups.items():
+                lamps[where].append(press(group, rng))
+        for where, group in groups.items():
+            idle(where, group)
+        for _ in range(rounds):
+            for where, group in groups.items():
+                stops[where].append(kill_on_the_way(group))
+    for what, took_ms in (("press to lamp", lamps), ("worker killed until the motor stops", stops)):
+        for where in groups:
+            report(f"{what}, {where}", took_ms[where])
+        ratio = statistics.median(took_ms["card"]) / statistics.median(took_ms["server"])
+        print(f"{what}: card to server {ratio:.2f}")
+    return 0
+
+
+def press(group: Lab, rng: random.Random) -> float:
+    """Return the time from a press to the lamp on the same panel."""
+    floor, button = settle_and_choose(group)
+    time.sleep(rng.random() / 20)  # at any phase of sweeps and heartbeats
+    car = rng.randrange(3)
+    answer = group.ask("press", car=car, button=button, floor=floor)
+    return first(group, answer, car, "lamp") - float(answer["ms"])
+
+
+def kill_on_the_way(group: Lab) -> float:
+    """Return the time from killing the worker of a car that moves until its motor is told to stop."""
+    settle(group)
+    (state,) = group.ask("state", car=0)["cars"]
+    start = group.ask("press", car=0, button="cab", floor=0 if state["sensor"] else 3)
+    first(group, start, 0, "motor")
+    time.sleep(0.3)
+    (worker,) = group.processes(0, "worker")
+    before = group.ask("state")
+    killed_ms = now_ms()
+    os.kill(worker, signal.SIGKILL)
+    stopped_ms = first(group, before, 0, "motor", 0)
+    time.sleep(1)
+    return stopped_ms - killed_ms
+
+
+def first(group: Lab, answer: dict[str, Any], car: int, kind: str, value: int | None = None) -> float:
+    """Return when after *answer* something of that *kind* first came to *value*, anything but 0 by default."""
+    found: list[float] = []
+
+    def has_come() -> bool:
+        for event in events_since(group, answer["next"]):
+            as_wanted = bool(event["value"]) if value is None else event["value"] == value
+            if event["car"] == car and event["kind"] == kind and as_wanted:
+                found.append(event["ms"])
+        return bool(found)
+
+    until(has_come)
+    return found[0]
+
+
+def idle(where: str, group: Lab) -> None:
+    settle(group)
+    before, start = cpu_s(group.nodes[0].pid), time.monotonic()
+    time.sleep(IDLE_S)
+    share = (cpu_s(group.nodes[0].pid) - before) / (time.monotonic() - start)
+    print(f"idle: a node takes {share:.2%} of a core, {where}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
