@@ -50,7 +50,8 @@ class Fault(StrEnum):
     """Why a car cannot serve hall calls; NONE if it can."""
 
     NONE = "none"
-    SERVER = "no elevator server"
+    SERVER = "no elevator answers"
+    """Neither its server nor its I/O card, whichever it is on."""
     STOP = "stop button"
     MOTOR = "motor"
     POSITION = "position unknown"
@@ -200,6 +201,8 @@ class Heartbeat:
     """A state too large for one datagram goes in parts; each speaks of the authors in its own `calls.seen` only."""
     rates: Rates = Rates()
     """The traffic that the sender's car has met."""
+    version: str = ""
+    """Of the sender's program, for people to see: nothing depends on it."""
 
 
 @frozen
@@ -208,7 +211,7 @@ class Tick:
 
     now_ms: int
     inputs: Inputs | None = None
-    """The newest snapshot of the panel; None without an elevator server."""
+    """The newest snapshot of the panel; None if no elevator answers."""
     heartbeats: tuple[Heartbeat, ...] = ()
     """What came in since the last turn, in the order heard."""
     recorded: Calls | None = None

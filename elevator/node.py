@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from attrs import frozen
 
-from elevator import assign, drive, peers, traffic
+from elevator import __version__, assign, drive, peers, traffic
 from elevator.assign import Member
 from elevator.calls import covers, demand, forget, merge, press, serve
 from elevator.drive import Drive, Surroundings
@@ -505,7 +505,15 @@ def heartbeat(node: Node) -> Heartbeat:
     said = node.said
     assert said is not None, "a node speaks only after its first step"
     return Heartbeat(
-        node.me, node.counter + 1, node.floors, said.car, said.claims, said.hears, said.calls, rates=said.rates
+        node.me,
+        node.counter + 1,
+        node.floors,
+        said.car,
+        said.claims,
+        said.hears,
+        said.calls,
+        rates=said.rates,
+        version=__version__,
     )
 
 

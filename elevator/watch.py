@@ -111,6 +111,7 @@ def row(seen: Seen, now_ms: int) -> dict[str, object]:
         "id": said.sender.id,
         "address": seen.address,
         "incarnation": said.sender.incarnation,
+        "version": said.version,
         "alive": now_ms < seen.peer.silent_at_ms,
         "age_ms": now_ms - seen.at_ms,
         "per_second": round(sum(at_ms > now_ms - RATE_MS for at_ms in seen.beats) * 1000 / RATE_MS, 1),
@@ -143,6 +144,8 @@ def draw(group: Group, name: str, now_ms: int, width: int, height: int) -> Text:
         head.append(f", {times} datagrams dropped: {what}", "yellow")
     if len({each.peer.said.floors for each in seen}) > 1:
         head.append(", not all have as many floors", "bold red")
+    if len({each.peer.said.version for each in seen}) > 1:
+        head.append(", not all run the same version", "bold yellow")
     head.append("    Ctrl-C ends it", "dim")
     room = max(1, height - HEAD_LINES)
     columns = max(1, math.ceil(len(seen) / room))
@@ -174,12 +177,12 @@ def describe(seen: Seen, now_ms: int) -> Text:
     text.append("● ", "green").append(f"{car.floor:>2}")
     text.append(" " if car.behaviour is Behaviour.IDLE else arrow, "cyan")
     if facts["twice"]:
-        text.append(f" {'two with this id':<16}", "bold red")
+        text.append(f" {'two with this id':<19}", "bold red")
     elif car.fault is not Fault.NONE:
-        text.append(f" {car.fault:<16}", "red")
+        text.append(f" {car.fault:<19}", "red")
     else:
         doing = {Behaviour.IDLE: "at rest", Behaviour.MOVING: "moving", Behaviour.DOOR_OPEN: "door open"}
-        text.append(f" {doing[car.behaviour]:<16}", "yellow" if car.behaviour is Behaviour.DOOR_OPEN else "")
+        text.append(f" {doing[car.behaviour]:<19}", "yellow" if car.behaviour is Behaviour.DOOR_OPEN else "")
     _, cabs = demand(seen.peer.calls.live.values())
     for sign, floors, style in (
         ("▲", said.claims.up, "green"),
@@ -188,7 +191,7 @@ def describe(seen: Seen, now_ms: int) -> Text:
     ):
         text.append(f" {sign + ','.join(map(str, floors_of(floors))) if floors else '':<8}", style)
     text.append(f" {facts['per_second']:>5}/s {100 * seen.peer.loss:>3.0f} % lost {facts['age_ms']:>4} ms", "dim")
-    return text.append(f"  {seen.address}  {said.floors} floors", "dim")
+    return text.append(f"  {seen.address}  {said.floors} floors  {said.version}", "dim")
 
 
 def scene(group: Group, now_ms: int) -> dict[str, object]:
@@ -199,7 +202,8 @@ def scene(group: Group, now_ms: int) -> dict[str, object]:
     building = {"floors": floors, "cars": len(seen), "nodes": True, "watched": True, "profiles": [], "names": names}
     shown: dict[str, object] = {"building": building}
     for number, each in enumerate(seen):
-        facts, car = row(each, now_ms), each.peer.said.car
+        facts, said = row(each, now_ms), each.peer.said
+        car, version = said.car, said.version
         moving = car.behaviour is Behaviour.MOVING
         hall, _ = demand(each.peer.calls.live.values())
         shown[f"car{number}"] = {
@@ -217,7 +221,7 @@ def scene(group: Group, now_ms: int) -> dict[str, object]:
             "obstructed": car.fault is Fault.DOOR,
         }
         shown[f"node{number}"] = {
-            "note": f"{facts['per_second']:.0f}/s, {100 * each.peer.loss:.0f} % lost, {each.address}",
+            "note": f"{facts['per_second']:.0f}/s, {100 * each.peer.loss:.0f} % lost, {each.address}, {version}",
             "state": "running",
             "plugged": True,
             "heard": facts["alive"],

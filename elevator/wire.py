@@ -1,6 +1,6 @@
 r"""Heartbeats as datagrams, and the record as text.
 
-1. A datagram is one line of text and a JSON body: `elevator1 <id> <incarnation> <counter> <part> <parts>\n{...}`.
+1. A datagram is one line of text and a JSON body: `elevator2 <id> <incarnation> <counter> <part> <parts>\n{...}`.
    What counts up is in the line, so that a body that has not changed is neither built nor parsed again.
 2. The presses of one author stand together: `[id, incarnation, n, [[button, floor, car, age], ...]]`, where the dot
    is n - age and car -1 is a hall call.
@@ -19,7 +19,7 @@ from functools import lru_cache
 
 import cattrs
 from attrs import field, frozen
-from attrs.validators import ge, le, max_len
+from attrs.validators import ge, le, matches_re, max_len
 
 from elevator.model import (
     EVERY_CAR,
@@ -42,7 +42,7 @@ from elevator.model import (
     Record,
 )
 
-FORMAT = b"elevator1"
+FORMAT = b"elevator2"
 HEAD = re.compile(FORMAT + rb" (\d{1,16})" * 5 + rb"\n")
 """The first line; COUNT_MAX has 16 digits."""
 DATAGRAM_BYTES = 1400
@@ -55,6 +55,8 @@ PARTS_MAX = 64
 HEX = frozenset("0123456789abcdef")
 AUTHORS_MAX = 1024
 GROUP_LENGTH_MAX = 32
+VERSION = r"[0-9A-Za-z.+-]{0,16}"
+"""What the version of a program may look like."""
 
 
 Entry = tuple[int, int, int, list[tuple[int, int, int, int]]]
@@ -79,6 +81,7 @@ class Body:
     down: int = field(validator=[ge(0), le((1 << MAX_FLOORS) - 1)])
     hears: int = field(validator=[ge(0), le((1 << MAX_CARS) - 1)])
     rates: tuple[str, str]
+    version: str = field(validator=matches_re(VERSION))
     calls: list[Entry] = field(validator=max_len(AUTHORS_MAX))
 
 
@@ -136,8 +139,8 @@ class Encoder:
 
 def tells_the_same(old: Heartbeat, new: Heartbeat) -> bool:
     """Tell whether two heartbeats of one node have the same body."""
-    body = (new.floors, new.car, new.claims, new.hears, new.rates)  # Tuples compare identities first.
-    return new.calls is old.calls and body == (old.floors, old.car, old.claims, old.hears, old.rates)
+    body = (new.floors, new.car, new.claims, new.hears, new.rates, new.version)  # Tuples compare identities first.
+    return new.calls is old.calls and body == (old.floors, old.car, old.claims, old.hears, old.rates, old.version)
 
 
 def bodies(group: str, heartbeat: Heartbeat) -> list[bytes]:
@@ -153,6 +156,7 @@ def bodies(group: str, heartbeat: Heartbeat) -> list[bytes]:
             "down": claims.down,
             "hears": heartbeat.hears,
             "rates": ["".join(f"{rate:03x}" for rate in row) for row in heartbeat.rates],
+            "version": heartbeat.version,
         }
     )[:-1]
     room = DATAGRAM_BYTES - len(head) - 120  # for the lines before it: the seal's and ours
@@ -190,13 +194,14 @@ def decode(datagram: bytes, group: str) -> Heartbeat | None:
     body = structure(datagram[head.end() :], group)
     if body is None:
         return None
-    floors, car, claims, hears, rates, calls = body
-    return Heartbeat(Author(id, incarnation), counter, floors, car, claims, hears, calls, part, parts, rates)
+    floors, car, claims, hears, rates, version, calls = body
+    sender = Author(id, incarnation)
+    return Heartbeat(sender, counter, floors, car, claims, hears, calls, part, parts, rates, version)
 
 
 @lru_cache(maxsize=256)
-def structure(body: bytes, group: str) -> tuple[int, Car, Buttons, int, Rates, Calls] | None:
-    """Read a body of *group*: floors, car, claims, whom the sender hears, rates, calls."""
+def structure(body: bytes, group: str) -> tuple[int, Car, Buttons, int, Rates, str, Calls] | None:
+    """Read a body of *group*: floors, car, claims, whom the sender hears, rates, version, calls."""
     try:
         parsed = converter.structure(json.loads(body), Body)
         calls = unpack(parsed.calls, parsed.floors)
@@ -209,7 +214,7 @@ def structure(body: bytes, group: str) -> tuple[int, Car, Buttons, int, Rates, C
         return None
     public = Car(car.floor, car.direction, car.behaviour, car.fault)
     claims = Buttons(parsed.up, parsed.down)
-    return parsed.floors, public, claims, parsed.hears, Rates(up, down), calls
+    return parsed.floors, public, claims, parsed.hears, Rates(up, down), parsed.version, calls
 
 
 def unpack(entries: list[Entry], floors: int) -> Calls:

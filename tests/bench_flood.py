@@ -149,7 +149,7 @@ def flood(port: int, per_second: int) -> None:
 def malformed(number: int) -> list[bytes]:
     said = Heartbeat(Author(1, 1), number + 1, FLOORS, Car(), Buttons(), number, Calls())
     (other,) = Encoder("another").encode(said)
-    broken = seal(b"elevator1 1 1 %d 0 1\n" % number + b'{"calls":[' * 100, NO_KEY)
+    broken = seal(b"elevator2 1 1 %d 0 1\n" % number + b'{"calls":[' * 100, NO_KEY)
     return [os.urandom(300), seal(other, b"%d" % number), broken, seal(other, NO_KEY)]
 
 

@@ -10,6 +10,7 @@ from elevator.model import Behaviour, Button, Direction, Fault, Motor, Park, Pol
 from elevator.node import heartbeat, step, wake_at_ms
 from elevator.sim import machine as machines
 from elevator.sim.machine import Kind, misbehaviour
+from elevator.wire import decode
 
 UP, DOWN, CAB = Button.UP, Button.DOWN, Button.CAB
 
@@ -484,8 +485,11 @@ def test_s2_a_forged_acknowledgement_of_our_own_presses_is_not_believed() -> Non
     assert victim is not None
     entry = f"[[0,{victim.me.incarnation},{1 << 53},[]]]"
     car = '{"floor":0,"direction":1,"behaviour":0,"fault":"none"}'
-    body = f'{{"group":"test","floors":4,"car":{car},"up":0,"down":0,"hears":0,"calls":{entry}}}'
-    group[0].inbox.append((group.now_ms + 1, f"elevator1 63 5 1 0 1\n{body}".encode()))
+    rest = f'"up":0,"down":0,"hears":0,"rates":["",""],"version":"","calls":{entry}'
+    body = f'{{"group":"test","floors":4,"car":{car},{rest}}}'
+    datagram = f"elevator2 63 5 1 0 1\n{body}".encode()
+    assert decode(datagram, "test") is not None, "it is well formed"
+    group[0].inbox.append((group.now_ms + 1, datagram))
     group.run(500)
     group.press(0, UP, 2)
     group.run(100)

@@ -39,7 +39,7 @@ CAR = Car(2, Direction.UP, Behaviour.DOOR_OPEN, Fault.NONE)
 def heartbeat(id: int = 1, counter: int = 1, incarnation: int = 5, floors: int = 4, car: Car = CAR) -> Heartbeat:
     author = Author(id, incarnation)
     calls = press(press(Calls(), author, Call(Button.UP, 1, EVERY_CAR)), author, Call(Button.CAB, 3, id))
-    return Heartbeat(author, counter, floors, car, Buttons(up=2), 1, calls)
+    return Heartbeat(author, counter, floors, car, Buttons(up=2), 1, calls, version="1.2.3")
 
 
 def listen(counters: list[int], every_ms: int = 50) -> tuple[Group, int]:
@@ -58,6 +58,7 @@ def test_a_row_tells_all_that_a_node_says() -> None:
         "id": 1,
         "address": "10.0.0.1",
         "incarnation": 5,
+        "version": "1.2.3",
         "alive": True,
         "age_ms": 7,
         "per_second": 20.0,
@@ -88,6 +89,15 @@ def test_silence_is_told_and_in_the_end_forgotten() -> None:
     assert "silent for 5 s" in draw(group, "lab", now_ms + 5000, 100, 20).plain
     assert forget(group, now_ms + FORGET_MS - 1) is group
     assert forget(group, now_ms + FORGET_MS).nodes == {}
+
+
+def test_different_versions_are_told() -> None:
+    group, now_ms = listen([1])
+    group = hear(group, heartbeat(2), "10.0.0.2", now_ms)
+    assert "1.2.3" in draw(group, "lab", now_ms, 120, 20).plain
+    assert "same version" not in draw(group, "lab", now_ms, 120, 20).plain
+    group = hear(group, evolve(heartbeat(3), version="1.2.4"), "10.0.0.3", now_ms)
+    assert "not all run the same version" in draw(group, "lab", now_ms, 120, 20).plain
 
 
 def test_two_nodes_with_one_id_are_told() -> None:
@@ -130,7 +140,7 @@ def test_the_page_shows_a_car_for_each_node() -> None:
     assert (shown["building"]["floors"], shown["building"]["cars"], shown["building"]["names"]) == (9, 2, [1, 7])
     assert (shown["car0"]["height"], shown["car0"]["door"], shown["car1"]["height"]) == (2, True, 2.5)
     assert (shown["node1"]["heard"], shown["node1"]["up"]) == (True, [1])
-    assert shown["node1"]["note"] == "0/s, 10 % lost, 10.0.0.2"
+    assert shown["node1"]["note"] == "0/s, 10 % lost, 10.0.0.2, 1.2.3"
     assert scene(Group(), 0)["building"]
 
 

@@ -1,12 +1,14 @@
 """Datagrams: what goes out comes back, whatever its size; nothing else gets in."""
 
 import json
+import re
 
 import pytest
 from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
+from elevator import __version__
 from elevator.calls import merge, press
 from elevator.model import (
     EVERY_CAR,
@@ -25,7 +27,7 @@ from elevator.model import (
     Heartbeat,
     Rates,
 )
-from elevator.wire import DATAGRAM_BYTES, DATAGRAM_BYTES_MAX, Encoder, decode, is_button
+from elevator.wire import DATAGRAM_BYTES, DATAGRAM_BYTES_MAX, VERSION, Encoder, decode, is_button
 
 FLOORS = 9
 
@@ -58,6 +60,7 @@ heartbeats = st.builds(
     hears=st.integers(0, (1 << MAX_CARS) - 1),
     calls=every_calls(),
     rates=st.builds(Rates, rates, rates),
+    version=st.from_regex(VERSION, fullmatch=True),
 )
 
 
@@ -146,9 +149,10 @@ GOOD = {
     "down": 2,
     "hears": 3,
     "rates": ["00a0000003e8", ""],
+    "version": "1.22.333rc4+dev5",
     "calls": [[1, 5, 9, [[0, 2, -1, 3], [2, 3, 1, 0]]]],
 }
-LINE = b"elevator1 2 77 12 0 1\n"
+LINE = b"elevator2 2 77 12 0 1\n"
 
 
 def test_the_good_example_is_good() -> None:
@@ -159,18 +163,18 @@ def test_the_good_example_is_good() -> None:
     "line",
     [
         b"",
-        b"elevator1",
-        b"elevator2 2 77 12 0 1",
-        b"elevator1 64 77 12 0 1",
-        b"elevator1 -2 77 12 0 1",
-        b"elevator1 2 77 12 0",
-        b"elevator1 2 77 12 1 1",
-        b"elevator1 2 77 12 0 65",
-        b"elevator1 2 77 12 0 1 1",
-        b"elevator1 2 99999999999999999999 12 0 1",
-        b"elevator1 2 77 1e3 0 1",
-        b"elevator1 2 77 " + b"9" * 5000 + b" 0 1",
-        b"elevator1 2 77 \xc2\xb2 0 1",
+        b"elevator2",
+        b"elevator1 2 77 12 0 1",
+        b"elevator2 64 77 12 0 1",
+        b"elevator2 -2 77 12 0 1",
+        b"elevator2 2 77 12 0",
+        b"elevator2 2 77 12 1 1",
+        b"elevator2 2 77 12 0 65",
+        b"elevator2 2 77 12 0 1 1",
+        b"elevator2 2 99999999999999999999 12 0 1",
+        b"elevator2 2 77 1e3 0 1",
+        b"elevator2 2 77 " + b"9" * 5000 + b" 0 1",
+        b"elevator2 2 77 \xc2\xb2 0 1",
     ],
 )
 def test_bad_lines_are_dropped(line: bytes) -> None:
@@ -206,6 +210,12 @@ def test_bad_lines_are_dropped(line: bytes) -> None:
         {"rates": ["00a0000003e8", "000"]},
         {"rates": ["", 3]},
         {"rates": [[1, 2, 3, 4], []]},
+        {"version": "1.22.333rc4+dev56"},
+        {"version": "1.2\n"},
+        {"version": "1.2 3"},
+        {"version": "\u0661.2"},
+        {"version": 1},
+        {"version": None},
         {"extra": 1},
         {"calls": None},
         {"calls": [[1, 5, 9]]},
@@ -229,6 +239,10 @@ def test_bad_lines_are_dropped(line: bytes) -> None:
 )
 def test_bad_bodies_are_dropped(change: dict[str, object]) -> None:
     assert decode(LINE + json.dumps(GOOD | change).encode(), "lab") is None
+
+
+def test_this_programs_own_version_can_be_said() -> None:
+    assert re.fullmatch(VERSION, __version__)
 
 
 @pytest.mark.parametrize("missing", GOOD)
