@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
-from lab import PATIENCE_S, PROGRAM, comm, free_port, processes_of
+from lab import PATIENCE_S, PROGRAM, comm, free_port, lab, processes_of
 
 from elevator.model import Button, Buttons, Motor
 from elevator.sim.iocard import Line
@@ -172,6 +172,28 @@ def test_unplugging_is_a_pause(tmp_path: Path) -> None:
         car.wait(lambda: car.log().count("answers") == 2)
         car.wait_until_served()
         assert car.log().count("lost") == 1
+
+
+def test_a_user_of_the_simulator_can_pull_the_plug(tmp_path: Path) -> None:
+    with lab(tmp_path, cars=1, cards=True) as user:
+        user.press(0, "cab", 3)
+        user.wait(lambda: user.states()[0]["motor"] == "up", "the car sets out")
+        user.ask("card", car=0, on=False)
+        assert user.states()[0]["card"] is False
+        user.ask("card", car=0, on=False)
+        user.wait_for(0, "out of service: no elevator answers")
+        assert "I/O card" in user.log(0), "not a server, in that log"
+        assert "elevator server" not in user.log(0)
+        user.ask("card", car=0, on=True)
+        assert user.states()[0]["card"] is True
+        user.wait(lambda: user.states()[0]["door"] and user.states()[0]["sensor"] == 3, "the call is served")
+
+
+def test_where_there_is_no_card_there_is_no_plug(tmp_path: Path) -> None:
+    with lab(tmp_path, cars=1, start=False) as user:
+        assert user.states()[0]["card"] is None
+        with pytest.raises(AssertionError, match="car 0 has no card"):
+            user.ask("card", car=0, on=False)
 
 
 @pytest.mark.parametrize(

@@ -569,7 +569,7 @@ _JSON = st.recursive(
     max_leaves=5,
 )
 _KEYS = st.sampled_from(["car", "on", "floor", "button", "ms", "held", "since"]) | st.text(max_size=3)
-_NAMES = st.sampled_from(["press", "stop", "power", "put", "put_back", "state", "events", "deaf", "obstruct"])
+_NAMES = st.sampled_from(["press", "stop", "power", "put", "put_back", "state", "events", "deaf", "obstruct", "card"])
 
 
 @settings(max_examples=300, deadline=None)

@@ -134,7 +134,7 @@ class Line:
         self._coming: deque[tuple[float, int]] = deque()
         """Bytes on their way to the card, with when they will have come."""
         self._going: deque[tuple[float, int]] = deque()
-        building.attached.append(self)
+        building.attached[car] = self
         self.plug()
 
     def plug(self) -> None:
@@ -186,6 +186,8 @@ class Line:
                 os.write(self._master, ready)
 
     def _receive(self) -> None:
+        if not self.path:
+            return  # unplugged by what came before this in the same turn
         now_us = self._building.clock_us()
         try:
             received = os.read(self._master, 4096)

@@ -58,6 +58,7 @@ class Lobby:
                 [elevator.machine for elevator in elevators],
                 self.building.ports,
                 [elevator.client is not None for elevator in elevators],
+                [self.building.is_plugged(car) for car in range(len(elevators))],
                 self.crowd,
                 self.building.clock_us() // 1000,
             )

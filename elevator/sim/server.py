@@ -104,13 +104,14 @@ REQUESTS: Mapping[str, type[Request]] = {
     "power": Switch,
     "server": Switch,
     "deaf": Switch,
+    "card": Switch,
     "put": Put,
     "put_back": PutBack,
     "state": State,
     "events": Events,
 }
 """Switches: the stop button, the obstruction switch, the motor's power, the server (off: nothing listens and the client
-is dropped), and deafness (the connection stays, and nothing is read or answered)."""
+is dropped), deafness (the connection stays, and nothing is read or answered), and an I/O card's plug."""
 
 
 def _exactly(wanted: type) -> Callable[[object, object], object]:
@@ -180,6 +181,15 @@ class Elevator:
 class Attached(Protocol):
     """Another way than sockets into an elevator, with times of its own."""
 
+    path: str
+    """Where it is; empty while it is unplugged."""
+
+    def plug(self) -> None:
+        """Connect it, if it is not; raise OSError if that cannot be."""
+
+    def unplug(self) -> None:
+        """Take it off, if it is connected."""
+
     def wake_us(self) -> float | None:
         """Return when `attend` is due; None if it is not."""
 
@@ -238,7 +248,8 @@ class Building:
         ]
         self.log: deque[dict[str, object]] = deque(maxlen=LOG_LENGTH)
         self.next_event = 0
-        self.attached: list[Attached] = []
+        self.attached: dict[int, Attached] = {}
+        """By car."""
         self._control = control
         self._controllers: list[_Controller] = []
         self._selector = selectors.DefaultSelector()
@@ -273,7 +284,7 @@ class Building:
         now_us = self.settle()
         wakes = (machines.wake_at_ms(elevator.machine) for elevator in self.elevators)
         wait_us = min((wake * 1000 - now_us for wake in wakes if wake is not None), default=timeout_s * 1e6)
-        due = (each.wake_us() for each in self.attached)
+        due = (each.wake_us() for each in self.attached.values())
         bytes_us = min((wake - now_us for wake in due if wake is not None), default=timeout_s * 1e6)
         if 0 < bytes_us < min(wait_us, 1000):  # The selector waits for whole milliseconds.
             time.sleep(bytes_us / 1e6)
@@ -283,7 +294,7 @@ class Building:
             if not isinstance(key.fileobj, socket.socket) or key.fileobj.fileno() >= 0:
                 key.data(ready)
         now_us = self.settle()
-        for each in self.attached:
+        for each in self.attached.values():
             each.attend(now_us)
 
     def change(self, car: int, new: Machine, now_us: int) -> None:
@@ -528,6 +539,8 @@ class Building:
                 self.change(car, machines.power(elevator.machine, on, now_us // 1000), now_us)
             case "server":
                 self._switch_server(car, on, now_us)
+            case "card":
+                self._switch_card(car, on)
             case _:
                 assert name == "deaf"
                 elevator.deaf = on
@@ -549,6 +562,18 @@ class Building:
             self._drop(car)
         self._watch(car)
         self._note(car, [Event(now_us // 1000, Kind.SERVER, on)], now_us)
+
+    def _switch_card(self, car: int, on: bool) -> None:
+        if car not in self.attached:
+            raise Refused(f"car {car} has no card")
+        try:
+            (self.attached[car].plug if on else self.attached[car].unplug)()
+        except OSError as error:
+            raise Refused(f"the card of car {car}: {error.strerror}") from None
+
+    def is_plugged(self, car: int) -> bool | None:
+        """Return whether the card of *car* is plugged in; None if it has none."""
+        return bool(self.attached[car].path) if car in self.attached else None
 
     def state(self, car: int) -> dict[str, object]:
         """Return everything about *car*, as of the last settling."""
@@ -573,6 +598,7 @@ class Building:
             "server": elevator.listener is not None,
             "deaf": elevator.deaf,
             "client": elevator.client is not None,
+            "card": self.is_plugged(car),
             "counts": asdict(machine.counts),
             "misbehaviour": machines.misbehaviour(machine.counts),
             "last_bad": machine.last_bad,

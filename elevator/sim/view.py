@@ -25,8 +25,8 @@ def building(floors: int, cars: int, nodes: bool) -> Json:
     return {"floors": floors, "cars": cars, "nodes": nodes, "profiles": [str(profile) for profile in Profile]}
 
 
-def car(machine: Machine, port: int, client: bool) -> Json:
-    """Return one car in its shaft and its panel."""
+def car(machine: Machine, port: int, client: bool, card: bool | None) -> Json:
+    """Return one car in its shaft and its panel; *card*: whether it is plugged in, None if there is none."""
     shaft = machine.shaft
     speed = 1000 * shaft.motor / physics.spacing(shaft) if physics.is_moving(shaft, shaft.since_ms) else 0
     return {
@@ -45,6 +45,7 @@ def car(machine: Machine, port: int, client: bool) -> Json:
         "stop_lamp": machine.stop_lamp,
         "obstructed": machine.obstructed,
         "client": client,
+        "card": card,
         "port": port,
         "misbehaviour": machines.misbehaviour(machine.counts),
     }
@@ -108,10 +109,15 @@ def recent(crowd: Crowd) -> list[tuple[int, int]]:
 
 
 def scene(
-    machines_: Sequence[Machine], ports: Sequence[int], clients: Sequence[bool], crowd: Crowd, now_ms: int
+    machines_: Sequence[Machine],
+    ports: Sequence[int],
+    clients: Sequence[bool],
+    cards: Sequence[bool | None],
+    crowd: Crowd,
+    now_ms: int,
 ) -> Json:
     """Return all of a building but its nodes."""
-    cars = zip(machines_, ports, clients, strict=True)
+    cars = zip(machines_, ports, clients, cards, strict=True)
     return {
         "people": people(crowd),
         "traffic": traffic(crowd),
