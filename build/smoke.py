@@ -5,8 +5,9 @@
 
 Three nodes with records on disk drive three simulated cars over real sockets. Calls are pressed on panels; each must
 light a lamp, open a door at its floor and go dark again. One node is killed on its way to hall calls: the others must
-serve them. In the end SIGTERM must end everything in time, with status 0, and leave no process behind. The simulator's
-page must come with what it shows, and its terminal be given back.
+serve them. Another node drives a car by its I/O card, over a pseudo-terminal. In the end SIGTERM must end everything in
+time, with status 0, and leave no process behind. The simulator's page must come with what it shows, and its terminal be
+given back.
 """
 
 import json
@@ -307,6 +308,19 @@ def try_group(programs: Programs, scratch: Path) -> None:
     step(f"cars {live[0]} and {live[1]} served all {len(calls)} of them")
 
 
+def try_card(programs: Programs, scratch: Path) -> None:
+    port, net_port = free_ports()
+    prefix = scratch / "card-"
+    programs.start("cards", "sim", "--headless", "--port", port, "--control", port + 1, "--at", 0, "--card", prefix)
+    wait("the simulator of cards to listen", lambda: answers(port + 1))
+    building = Building(port + 1)
+    group = ["--group", f"smoke-card-{os.getpid()}", "--net-port", net_port, "--broadcast", "127.255.255.255"]
+    programs.start("node-on-card", "--id", 0, "--serial", f"{prefix}0", "--park", "none", "--no-record", *group)
+    building.wait("the node to show the floor", lambda: building.cars[0]["indicator"] == 0)
+    calls = [Call(0, "up", 1), Call(0, "cab", 3)]
+    serve(building, calls, [0], f"a node on an I/O card: {len(calls)} calls lit, were served and are dark")
+
+
 def is_leaving(car: dict[str, Any]) -> bool:
     return car["motor"] != "stop" and len(car["lamps"]["up"] + car["lamps"]["down"]) == FLOORS + 1
 
@@ -395,6 +409,7 @@ def main(command: list[str]) -> int:
         try_terminal(command)
         try_page(programs)
         try_assigner(programs)
+        try_card(programs, scratch)
         try_group(programs, scratch)
         step(f"SIGTERM ended all in {programs.end():.1f} s, with status 0 and nothing left behind")
     except (Failed, OSError, ValueError, subprocess.TimeoutExpired) as failure:
