@@ -144,6 +144,8 @@ class Bridge:
                 if not chunk:
                     self._drop("it hung up")
                     return
+                # A client without TCP_NODELAY sends its next message only when this one is acknowledged.
+                client.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
                 self._take(chunk, inputs)
             if self._unsent:
                 self._unsent = self._unsent[client.send(self._unsent) :]

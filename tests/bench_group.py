@@ -30,6 +30,7 @@ def main() -> int:
     rounds = parser.parse_args().rounds
     with tempfile.TemporaryDirectory() as directory, lab(Path(directory), travel_ms=2000) as group:
         sweeps(group, rounds * 20)
+        single(group, rounds * 5)
         presses(group, rounds * 3, "healthy group")
         idle(group)
     with tempfile.TemporaryDirectory() as directory, lab(Path(directory), travel_ms=2000) as group:
@@ -112,6 +113,26 @@ def sweeps(group: Lab, rounds: int) -> None:
     report("sweep of 4 floors answered", took)
     group.start(2)
     group.wait_for(2, "in service", times=2)
+    time.sleep(1)
+
+
+def single(group: Lab, rounds: int) -> None:
+    """Measure a write and a read after it, one message at a time, with and without TCP_NODELAY."""
+    group.kill(2)
+    for how, no_delay in (("with TCP_NODELAY", 1), ("without it", 0)):
+        with socket.create_connection(("127.0.0.1", group.port + 2)) as client:
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, no_delay)
+            took: list[float] = []
+            for _ in range(rounds):
+                asked = now_ms()
+                client.send(bytes((5, 0, 0, 0)))
+                client.send(bytes((7, 0, 0, 0)))
+                client.recv(4)
+                took.append(now_ms() - asked)
+                time.sleep(0.02)
+        report(f"write and read of a client {how}", took)
+    group.start(2)
+    group.wait_for(2, "in service", times=3)
     time.sleep(1)
 
 

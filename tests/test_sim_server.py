@@ -338,6 +338,28 @@ def test_a_second_client_waits_for_the_first_to_go(building: Building, operator:
     assert operator.until(lambda state: not state["client"])["motor"] != "up"
 
 
+def test_clients_that_ask_one_thing_at_a_time_are_served(building: Building, operator: Operator) -> None:
+    """So do the drivers in circulation for C, Rust and Python.
+
+    Each message is sent by itself, without TCP_NODELAY, and a reply is read by one call that asks for 4 bytes. The one
+    for C asks first for the configuration to be read again.
+    """
+    for run in range(3):  # killed and started again, it connects at once
+        with socket.create_connection(("127.0.0.1", building.ports[0]), timeout=5) as client:
+            client.send(bytes(4))
+            for floor in range(4):
+                for button in range(3):
+                    client.send(bytes((2, button, floor, run % 2)))
+                    client.send(bytes((6, button, floor, 0)))
+                    assert client.recv(4) == bytes((6, 0, 0, 0))
+                client.send(bytes((3, floor, 0, 0)))
+            client.send(bytes((7, 0, 0, 0)))
+            assert client.recv(4) == bytes((7, 1, 1, 0))
+    state = operator.until(lambda state: not state["client"])
+    assert (state["lamps"]["cab"], state["indicator"], state["motor"]) == ([], 3, "stop")
+    assert state["counts"]["reloads"] == 3
+
+
 def test_the_motor_stops_when_the_client_goes_and_lamps_stay(building: Building, operator: Operator) -> None:
     with Client(building.ports[0]) as client:
         client.send((2, 2, 3, 1), (1, 1, 0, 0))

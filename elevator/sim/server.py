@@ -379,6 +379,8 @@ class Building:
                 if not chunk:
                     self._drop(car)
                     return
+                # A client without TCP_NODELAY sends its next message only when this one is acknowledged.
+                elevator.client.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
                 self._answer(car, chunk)
             if elevator.unsent:
                 elevator.unsent = elevator.unsent[elevator.client.send(elevator.unsent) :]
