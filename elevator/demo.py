@@ -34,6 +34,7 @@ from rich.text import Text
 
 import elevator
 from elevator.model import MAX_CARS, MAX_FLOORS, Direction, Motor
+from elevator.screen import guarded
 from elevator.sim import machine as machines
 from elevator.sim import passengers, view
 from elevator.sim import shaft as physics
@@ -596,13 +597,19 @@ class Run:
         if not console.is_terminal:
             self._loop(is_ended, LINE_MS, lambda: print(line(self.scene()), flush=True))
             return
-        with Live(console=console, screen=True, auto_refresh=False) as live:
+        parent = os.getppid()
+
+        def is_over() -> bool:
+            """Whether there is nobody left to see it: without who ran us, nobody can bring us to the foreground."""
+            return is_ended() or os.getppid() != parent
+
+        with guarded(), Live(console=console, screen=True, auto_refresh=False) as live:
 
             def picture() -> None:
                 width, height = console.size
                 live.update(draw(self.scene(), width, height), refresh=True)
 
-            self._loop(is_ended, DRAW_MS, picture)
+            self._loop(is_over, DRAW_MS, picture)
 
     def _loop(self, is_ended: Callable[[], bool], every_ms: int, show: Callable[[], None]) -> None:
         shown_ms = now_ms = self._start_ms

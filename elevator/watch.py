@@ -8,6 +8,7 @@ Rules:
 
 import json
 import math
+import os
 import selectors
 import signal
 import socket
@@ -29,6 +30,7 @@ from elevator.config import Config, ConfigError, load, read_keys
 from elevator.gate import Gate
 from elevator.model import Behaviour, Direction, Fault, Heartbeat
 from elevator.peers import Peer
+from elevator.screen import guarded
 from elevator.sim.options import PAGE, Arguments, place, whole
 from elevator.sim.server import listen
 from elevator.web import Web
@@ -272,9 +274,13 @@ def main(argv: Sequence[str]) -> int:
             if arguments.json or not sys.stdout.isatty():
                 viewer.run(lambda: ended, LINE_MS, viewer.tell)
             else:
-                console = Console()
-                with Live(console=console, screen=True, auto_refresh=False) as live:
-                    viewer.run(lambda: ended, DRAW_MS, lambda: live.update(viewer.picture(*console.size), refresh=True))
+                console, parent = Console(), os.getppid()
+                with guarded(), Live(console=console, screen=True, auto_refresh=False) as live:
+                    viewer.run(
+                        lambda: ended or os.getppid() != parent,  # nobody else can bring us to the foreground
+                        DRAW_MS,
+                        lambda: live.update(viewer.picture(*console.size), refresh=True),
+                    )
     except BrokenPipeError:
         raise  # nobody reads any more
     except OSError as error:

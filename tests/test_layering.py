@@ -66,8 +66,9 @@ ARCHITECTURE = {
     "sim.iocard": Rule("model calls hardware.iocard sim.machine sim.server", "os pty selectors tty"),
     "sim.options": Rule("model hardware.iocard"),
     "sim.terminal": Rule(
-        "model calls sim.machine sim.options sim.server sim.shaft", "os rich select selectors signal termios"
+        "model calls screen sim.machine sim.options sim.server sim.shaft", "os rich select selectors signal termios"
     ),
+    "screen": Rule("", "os signal termios"),
     "web": Rule("", "selectors socket time websockets"),
     # The commands: they put the rest together.
     "__main__": Rule(
@@ -78,7 +79,9 @@ ARCHITECTURE = {
     "assign_server": Rule("", "os selectors signal socket"),
     "bench": Rule("_assign", "os"),
     "hall_request_assigner": Rule("_assign assign_server"),
-    "watch": Rule("model calls peers wire gate config web sim.options sim.server", "rich selectors signal socket time"),
+    "watch": Rule(
+        "model calls peers wire gate config web screen sim.options sim.server", "os rich selectors signal socket time"
+    ),
     "keygen": Rule("seal sim.options", "os"),
     "doctor": Rule("model config gate loop store wire hardware.serialport", "os socket tempfile time"),
     "serve_card": Rule(
@@ -90,7 +93,7 @@ ARCHITECTURE = {
     ),
     "soak": Rule("sim.faults sim.oracle sim.world", "os select signal time"),
     "demo": Rule(
-        "model web sim.lobby sim.machine sim.network sim.options sim.passengers sim.server sim.shaft sim.view",
+        "model web screen sim.lobby sim.machine sim.network sim.options sim.passengers sim.server sim.shaft sim.view",
         "os rich shutil signal socket subprocess tempfile time",
     ),
     "__init__": Rule(),

@@ -6,6 +6,7 @@ import pty
 import re
 import select
 import signal
+import socket
 import struct
 import sys
 import termios
@@ -17,17 +18,19 @@ import pytest
 from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
+from lab import free_port
 from rich.cells import cell_len
 
 from elevator.calls import mask
 from elevator.model import Button, Buttons, Motor
+from elevator.screen import ENTER, LEAVE
 from elevator.sim import machine as machines
 from elevator.sim import shaft as physics
 from elevator.sim.machine import Machine
 from elevator.sim.options import Keys
 from elevator.sim.server import Building, open_building
 from elevator.sim.shaft import Shaft
-from elevator.sim.terminal import ENTER, LEAVE, Look, Panel, draw, obey, split
+from elevator.sim.terminal import Look, Panel, draw, obey, split
 
 PATIENCE_S = 30.0
 KEYS = Keys()
@@ -199,7 +202,7 @@ while True:
 RECIPE = """\
 import os, signal, subprocess, sys
 signal.signal(signal.SIGINT, lambda *_: None)
-process = subprocess.Popen([sys.executable, "-m", "elevator", "sim", *sys.argv[1:]])
+process = subprocess.Popen([sys.executable, "-m", "elevator", *sys.argv[1:]])
 print("pids", os.getpid(), process.pid, flush=True)
 sys.exit(process.wait())
 """
@@ -271,7 +274,7 @@ def is_alive(pid: int) -> bool:
 
 @pytest.fixture
 def screen() -> Iterator[Screen]:
-    opened = Screen("--port", "0", "--cars", "2", "--at", "0")
+    opened = Screen("sim", "--port", "0", "--cars", "2", "--at", "0")
     opened.until(rb"elevator 0.*elevator 1")
     assert ENTER.encode() in opened.said
     assert not opened.is_cooked()
@@ -355,8 +358,28 @@ def test_a_terminal_that_goes_away_ends_it(screen: Screen) -> None:
     screen.master = os.open(os.devnull, os.O_RDONLY)
 
 
+@pytest.mark.parametrize("victim", ["program", "parent"])
+@pytest.mark.parametrize("command", ["demo", "watch"])
+def test_what_only_draws_gives_the_terminal_back_too(command: str, victim: str) -> None:
+    arguments = ["--cars", "1", "--no-web"] if command == "demo" else ["--net-port", str(free_port(socket.SOCK_DGRAM))]
+    screen = Screen(command, *arguments)
+
+    def is_back() -> bool:
+        pairs = ((b"\x1b[?1049h", b"\x1b[?1049l"), (b"\x1b[?25l", b"\x1b[?25h"))  # the screen, the cursor
+        return all(screen.said.rfind(taken) < screen.said.rfind(given) for taken, given in pairs)
+
+    try:
+        screen.until(rb"\x1b\[\?25l.*Ctrl-C ends it")
+        assert not is_back()
+        os.kill(screen.pid if victim == "program" else screen.recipe, signal.SIGKILL)
+        screen.until(lambda: not is_alive(screen.pid) and is_back())
+        assert screen.is_cooked()
+    finally:
+        screen.close()
+
+
 def test_headless_in_a_terminal_prints_lines() -> None:
-    screen = Screen("--port", "0", "--headless")
+    screen = Screen("sim", "--port", "0", "--headless")
     try:
         screen.until(rb"simulating 1 elevator on port \d+, control on \d+\r\n")
         assert b"\x1b" not in screen.said

@@ -2,9 +2,7 @@
 
 Rules:
 - The picture is a pure function of the elevators; it is painted when it differs from the last one.
-- Whatever ends the program, the terminal is as it was before. What can be caught (signals, Ctrl-Z, errors, a terminal
-  that goes away) is undone by this process. For what cannot, kill -9, a guard waits on a pipe that the kernel shuts
-  when this process is gone.
+- Whatever ends the program, the terminal is as it was before: see screen.py. So it is while Ctrl-Z stops it.
 - When the parent goes (the shell, or a recipe that ran us), nobody can bring us back to the foreground: it is over.
 - Who finds that another program has set the terminal up for itself meanwhile leaves it as it is.
 - A terminal that takes no output stops no elevator: as long as it does not, nothing is painted.
@@ -25,15 +23,13 @@ from rich.text import Text
 
 from elevator.calls import mask
 from elevator.model import Button, Motor
+from elevator.screen import ENTER, Guard, Modes, restore
 from elevator.sim import machine as machines
 from elevator.sim import shaft as physics
 from elevator.sim.machine import Machine
 from elevator.sim.options import Keys
 from elevator.sim.server import Building
 
-ENTER = "\x1b[?1049h\x1b[?25l\x1b[2J"
-"""Alternate screen, no cursor."""
-LEAVE = "\x1b[?25h\x1b[?1049l"
 CELL = 4
 """Width of one floor."""
 LABEL = 11
@@ -256,17 +252,14 @@ class Terminal:
         self._chosen = 0
         self._console = Console()
         self._painted = ""
-        self._saved: list[object] = []
-        self._ours: list[object] = []
-        """How the terminal was set up before, and by us."""
-        self._guard: tuple[int, int] | None = None
+        self._modes = Modes([], [])
+        self._guard: Guard | None = None
         self._parent = os.getppid()
 
     def enter(self) -> None:
         """Take the terminal."""
-        self._saved = termios.tcgetattr(0)
-        self._take()
-        self._guard = _guard(self._saved, self._ours)
+        self._take(termios.tcgetattr(0))
+        self._guard = Guard(self._modes)
         signal.signal(signal.SIGTSTP, self._suspend)
         self._building.watch_for(0, selectors.EVENT_READ, lambda _: self._read())
 
@@ -275,12 +268,9 @@ class Terminal:
         if self._guard is not None:
             self._building.watch_for(0, 0, lambda _: None)
             signal.signal(signal.SIGTSTP, signal.SIG_DFL)
-            _restore(self._saved, self._ours)
-            pid, lifeline = self._guard
+            restore(self._modes)
+            self._guard.release()
             self._guard = None
-            os.write(lifeline, b"done")
-            os.close(lifeline)
-            os.waitpid(pid, 0)
 
     def paint(self, notes: Sequence[str]) -> None:
         """Paint if there is anything new to see."""
@@ -302,14 +292,14 @@ class Terminal:
             self._painted = painted
             self._write(painted)
 
-    def _take(self) -> None:
+    def _take(self, saved: list[object]) -> None:
         """Read keys one by one, unseen, and show a screen of our own; Ctrl-C and Ctrl-Z stay what they are."""
         mode = termios.tcgetattr(0)
         mode[0] &= ~(termios.IXON | termios.ICRNL)
         mode[3] &= ~(termios.ICANON | termios.ECHO)
         mode[6][termios.VMIN], mode[6][termios.VTIME] = 1, 0
         termios.tcsetattr(0, termios.TCSADRAIN, mode)
-        self._ours = termios.tcgetattr(0)
+        self._modes = Modes(saved, termios.tcgetattr(0))
         self._painted = ""
         self._write(ENTER)
 
@@ -321,11 +311,11 @@ class Terminal:
 
     def _suspend(self, _signal: int, _frame: FrameType | None) -> None:
         """Stop as asked to with Ctrl-Z, without the terminal; take it again when told to go on."""
-        _restore(self._saved, self._ours)
+        restore(self._modes)
         signal.signal(signal.SIGTSTP, signal.SIG_DFL)
         os.kill(os.getpid(), signal.SIGTSTP)
         signal.signal(signal.SIGTSTP, self._suspend)
-        self._take()
+        self._take(self._modes.saved)
 
     def _read(self) -> None:
         try:
@@ -350,35 +340,3 @@ def _size() -> tuple[int, int]:
     except OSError:
         width = height = 0
     return (width, height) if width and height else (80, 24)
-
-
-def _restore(saved: list[object], ours: list[object]) -> None:
-    """Bring the terminal back to what was *saved* if it is still set up as *ours*, also from the background."""
-    before = signal.signal(signal.SIGTTOU, signal.SIG_IGN)
-    try:
-        os.write(1, LEAVE.encode())
-        if termios.tcgetattr(0) == ours:
-            termios.tcsetattr(0, termios.TCSADRAIN, saved)  # type: ignore[arg-type]  # it is what tcgetattr gave
-    except (OSError, termios.error):
-        pass  # It has gone.
-    signal.signal(signal.SIGTTOU, before)
-
-
-def _guard(saved: list[object], ours: list[object]) -> tuple[int, int]:
-    """Fork a process that restores the terminal when this one is gone; return it and the pipe that holds it off."""
-    listening, lifeline = os.pipe()
-    pid = os.fork()
-    if pid:
-        os.close(listening)
-        return pid, lifeline
-    try:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGTSTP):
-            signal.signal(number, signal.SIG_IGN)
-        os.close(lifeline)
-        # All but the terminal and the pipe belongs to the elevators: their ports must not outlive them.
-        os.closerange(3, listening)
-        os.closerange(listening + 1, 4096)
-        if not os.read(listening, 4):
-            _restore(saved, ours)
-    finally:
-        os._exit(0)
