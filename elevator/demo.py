@@ -409,6 +409,11 @@ def main(argv: list[str]) -> int:
         signal.signal(number, note)
     sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]  # it is a TextIOWrapper or pytest's child of one
     print(f"elevator demo: {arguments.cars} cars, {arguments.floors} floors, seed {seed}", flush=True)
+    if is_too_much(arguments.cars, len(os.sched_getaffinity(0))):
+        print(
+            f"{arguments.cars} nodes may be more than this machine can run in time: fewer --cars move better",
+            flush=True,
+        )
     try:
         result = _run(arguments, seed, lambda: ended)
         print("\n".join(result.lines), flush=True)
@@ -416,6 +421,14 @@ def main(argv: list[str]) -> int:
         print(f"elevator demo: {refusal}", file=sys.stderr)
         return 2
     return result.status
+
+
+def is_too_much(cars: int, cores: int) -> bool:
+    """Tell whether a node for each of so many *cars* asks for more than the *cores* there are.
+
+    Each hears all others: it is work that grows with the square. 8 nodes took some 0.4 of a core, and the relay 0.15.
+    """
+    return cars * cars > 256 * cores
 
 
 def _run(arguments: Namespace, seed: int, is_ended: Callable[[], bool]) -> Ending:

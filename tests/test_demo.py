@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from elevator.demo import Scene, draw, ending, main
+from elevator.demo import Scene, draw, ending, is_too_much, main
 from elevator.model import Buttons, Motor
 from elevator.sim import machine as machines
 from elevator.sim import passengers
@@ -45,6 +45,12 @@ def test_a_picture_of_any_building_in_any_terminal(
     lines = draw(scene(floors, cars, now_ms=now_ms), width, height).plain.splitlines()
     assert len(lines) <= max(height, floors + 8)
     assert all(cell_len(line) <= max(width, 40) for line in lines[2:5])
+
+
+@pytest.mark.parametrize(("cars", "cores"), [(3, 1), (16, 1), (22, 2), (64, 16)])
+def test_what_a_machine_can_run_is_not_warned_of(cars: int, cores: int) -> None:
+    assert not is_too_much(cars, cores)
+    assert is_too_much(cars + 1, cores) or cars == 3
 
 
 def test_the_verdict() -> None:

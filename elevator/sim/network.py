@@ -18,8 +18,8 @@ ADDRESS = "127.0.0.1"
 """Where nodes broadcast to."""
 _NODES = "127.0.0.2"
 """Any other address of the loopback network: where they are reached."""
-_A_TURN = 256
-"""Datagrams taken from one node before anybody else has his turn."""
+_A_TURN = 8192
+"""Datagrams sent before anything else has its turn, about. What comes faster is lost where the kernel keeps it."""
 
 
 class Network:
@@ -33,6 +33,8 @@ class Network:
         """The part of all datagrams that is lost, drawn for each sender and receiver; 0 to 1."""
         self.heard: dict[int, tuple[int, Heartbeat]] = {}
         """When each node last said something, and what, whether or not it got anywhere."""
+        self._a_turn = max(1, _A_TURN // nodes**2)
+        """Datagrams taken from one node; each goes to all others."""
         self._gate = Gate(group)
         self._rng = rng
         self._sockets: list[socket.socket] = []
@@ -58,7 +60,7 @@ class Network:
             watch(relay, selectors.EVENT_READ, relay_from(node))
 
     def _relay(self, node: int, now_ms: int) -> None:
-        for _ in range(_A_TURN):
+        for _ in range(self._a_turn):
             try:
                 datagram = self._sockets[node].recv(DATAGRAM_BYTES_MAX + 1)
             except OSError:
