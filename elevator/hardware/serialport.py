@@ -4,7 +4,8 @@
    Whatever else comes is thrown away. Only then is it read and written.
 2. Everything is asked in one sweep, at most one is outstanding, and its reply is one snapshot. One that comes later
    than FRESH_MS is of the past, and thrown away. None at all, or anything that is not one, and the card is lost.
-3. The port is locked: two controllers would share out the replies among themselves.
+3. The port is locked: two controllers would share out the replies among themselves. The lab's elevator server neither
+   takes such a lock nor heeds one: it must not run at the same time.
 4. Nobody stops the motor when this program is gone, as a server would. So whoever is to outlive it is given a copy of
    the port's descriptor as long as the port is open, to write HALT there.
 5. Closing the port does not hang up (HUPCL): that would restart the card.
