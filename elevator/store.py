@@ -20,6 +20,8 @@ from elevator.model import Record
 from elevator.wire import BAD_INPUT, read_record
 
 VERSION = 1
+TABLE = "CREATE TABLE record (one INTEGER PRIMARY KEY CHECK (one = 0), text TEXT)"
+WRITE = "REPLACE INTO record VALUES (0, ?)"
 BUSY_S = 5.0
 """How long to wait for whoever holds the database."""
 LOCK_S = 1.0
@@ -97,7 +99,8 @@ class Store:
     def load(self) -> Record | None:
         """Return the last record; None if there is none that can be read."""
         try:
-            row = self._database.execute("SELECT text FROM record").fetchone()
+            # As bytes: text that is none must not look like a disk that gives nothing.
+            row = self._database.execute("SELECT CAST(text AS BLOB) FROM record").fetchone()
             return None if row is None else read_record(row[0], self._floors)
         except sqlite3.OperationalError as error:
             raise DiskError(f"cannot read the record {self.path}: {error}") from None
@@ -108,8 +111,8 @@ class Store:
     def save(self, text: str) -> bool:
         """Make a record's *text* (see wire.py) durable; return False if the disk refuses."""
         try:
-            self._database.execute("REPLACE INTO record VALUES (0, ?)", (text,))
-        except sqlite3.Error as error:
+            self._write(text)
+        except (sqlite3.Error, DiskError) as error:
             if not self._refuses:
                 log.error("the record cannot be written (%s): lamps rest on the other nodes meanwhile", error)
             self._refuses = True
@@ -121,6 +124,17 @@ class Store:
 
     def close(self) -> None:
         self._database.close()
+
+    def _write(self, text: str) -> None:
+        """Write *text*, if it must be to a new file; raise OperationalError or DiskError."""
+        row = (text,)
+        try:
+            self._database.execute(WRITE, row)
+        except sqlite3.OperationalError:
+            raise
+        except sqlite3.DatabaseError as error:
+            self._database = self._set_aside(error)
+            self._database.execute(WRITE, row)
 
     def _open(self) -> sqlite3.Connection:
         try:
@@ -157,7 +171,11 @@ def connect(path: Path) -> sqlite3.Connection:
         raise StoreError(f"the record {path} was written by a newer version of this program (format {version})")
     if version < VERSION:
         database.execute("BEGIN EXCLUSIVE")
-        database.execute("CREATE TABLE IF NOT EXISTS record (one INTEGER PRIMARY KEY CHECK (one = 0), text TEXT)")
+        if not database.execute("SELECT 1 FROM sqlite_schema").fetchone():
+            database.execute(TABLE)
         database.execute(f"PRAGMA user_version = {VERSION}")
         database.execute("COMMIT")
+    if database.execute("SELECT sql FROM sqlite_schema").fetchall() != [(TABLE,)]:
+        database.close()
+        raise sqlite3.DatabaseError("its table is another")
     return database

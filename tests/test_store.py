@@ -72,6 +72,37 @@ def test_a_damaged_row_is_set_aside(tmp_path: Path, text: object) -> None:
     assert len(list(tmp_path.glob("*.spoiled-*"))) == 1
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE record SET text = CAST(x'ff' AS TEXT)",
+        "CREATE TRIGGER no BEFORE INSERT ON record BEGIN SELECT RAISE(ABORT, 'no'); END",
+        "DROP TABLE record",
+        "ALTER TABLE record ADD COLUMN more",
+    ],
+)
+def test_a_file_that_is_not_as_it_was_made_is_set_aside(tmp_path: Path, change: str) -> None:
+    """It must not pass for a disk that refuses: that would be waited for, for ever."""
+    save(tmp_path, Record(71, CALLS))
+    database = sqlite3.connect(tmp_path / "record.sqlite")
+    database.execute(change)
+    database.commit()
+    database.close()
+    assert reopened(tmp_path) is None
+    assert len(list(tmp_path.glob("*.spoiled-*"))) == 1
+    save(tmp_path, Record(72, CALLS))
+    assert reopened(tmp_path) == Record(72, CALLS)
+
+
+def test_a_file_that_turns_out_damaged_when_it_is_written_is_set_aside(tmp_path: Path) -> None:
+    store = Store(tmp_path, 4)
+    store._database.execute("CREATE TRIGGER no BEFORE INSERT ON record BEGIN SELECT RAISE(ABORT, 'no'); END")
+    assert store.save(write_record(Record(71, CALLS)))
+    assert len(list(tmp_path.glob("*.spoiled-*"))) == 1
+    assert store.load() == Record(71, CALLS)
+    store.close()
+
+
 def test_a_file_of_a_newer_version_is_refused_and_kept(tmp_path: Path) -> None:
     save(tmp_path, Record(71, CALLS))
     database = sqlite3.connect(tmp_path / "record.sqlite")
