@@ -41,7 +41,7 @@ class Parser(argparse.ArgumentParser):
     """Says what is wrong in one line."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"elevator: {message}\n")
+        self.exit(complain(message))
 
 
 NOBODY_READS = 141
@@ -208,7 +208,8 @@ def state_directory(settings: "config.Config") -> Path:
 
 
 def complain(message: str) -> int:
-    print(f"elevator: {message}", file=sys.stderr)
+    """Say what is wrong in one line, whatever was given."""
+    print("elevator:", *message.split(), file=sys.stderr)
     return 2
 
 

@@ -316,7 +316,7 @@ def as_svg(found: Sequence[Cell], what: str) -> str:
 
 class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}\n")
+        self.exit(2, f"{self.prog}: {' '.join(message.split())}\n")
 
 
 def count(low: int, high: int) -> Callable[[str], int]:

@@ -85,11 +85,11 @@ def read_arguments(argv: Sequence[str]) -> Asked:
             continue
         if (known := WITH_VALUE.get(name.lower())) is not None:
             if not equals and not rest:
-                raise Refused(f"{word} needs a value")
+                raise Refused(f"{word!r} needs a value")
             given[known] = value if equals else rest.pop(0)
         elif (known := SWITCHES.get(name.lower())) is not None:
             if equals and value not in {"true", "false"}:
-                raise Refused(f"{word}: true or false?")
+                raise Refused(f"{word!r}: true or false?")
             given[known] = value != "false"
     ours = {key: given.pop(key) for key in ("input", "jsonl", "serve", "help") if key in given}
     numbers: dict[str, Any] = {

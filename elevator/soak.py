@@ -82,7 +82,7 @@ def only(plan: Plan, faults: Sequence[int], presses: Sequence[int]) -> Plan:
 
 class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"elevator soak: {message}\n")
+        self.exit(2, f"elevator soak: {' '.join(message.split())}\n")
 
 
 def seeds(text: str) -> range:

@@ -46,8 +46,8 @@ class Arguments(argparse.ArgumentParser):
     """An argument parser whose errors are one line."""
 
     def error(self, message: str) -> NoReturn:
-        """Say what is wrong in one line and exit with status 2."""
-        self.exit(2, f"{self.prog}: {message}\n")
+        """Say what is wrong in one line, whatever was given, and exit with status 2."""
+        self.exit(2, f"{self.prog}: {' '.join(message.split())}\n")
 
 
 def whole(low: int, high: int) -> Callable[[str], int]:
