@@ -85,6 +85,10 @@ bench-pair *ARGS: (_venv "dev")
 bench-flood *ARGS: (_venv "dev")
     @{{python}} tests/bench_flood.py "$@"
 
+# Measure whether the memory of nodes grows, for so many MINUTES (60).
+bench-memory *MINUTES: (_venv "dev")
+    @{{python}} tests/bench_memory.py "$@"
+
 # Bring the lock files up to date: the newest versions that fit, for every Python and platform.
 lock:
     python3 -m venv .cache/lock
