@@ -62,6 +62,10 @@ install-service HOST ID="":
         sudo systemctl daemon-reload; \
         for id in {{ID}}; do sudo systemctl enable "elevator@$id"; sudo systemctl restart "elevator@$id"; done'
 
+# Look for bytes that break what reads them: each target (or those named) for so many SECONDS.
+fuzz SECONDS="20" *TARGETS: (_venv "fuzz")
+    @{{python}} tests/fuzz.py "$@"
+
 # Do all that a change has to pass.
 ci: check build test
 
@@ -95,6 +99,7 @@ lock:
     .cache/lock/bin/python -m pip --disable-pip-version-check install --quiet --upgrade uv
     .cache/lock/bin/uv pip compile {{compile}} --group dev --output-file build/dev.lock
     .cache/lock/bin/uv pip compile {{compile}} --group build --constraint build/dev.lock --output-file build/runtime.lock
+    .cache/lock/bin/uv pip compile {{compile}} --group fuzz --constraint build/dev.lock --output-file build/fuzz.lock
 
 compile := "--quiet --upgrade --universal --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command 'just lock' pyproject.toml"
 

@@ -1,0 +1,769 @@
+"""Bytes from outside, thrown at everything that reads them: run by `just fuzz`.
+
+1. A target takes bytes, hands them on as whoever is outside would, and returns whether anything of them was taken. What
+   it must not do is raise: whatever is wrong with the bytes, the program has one way to say so.
+2. Targets go on behind the reader: what was taken has its effect on a node, a machine or a page, and what these say
+   then is read again. An input that is let in and breaks something later is found, too.
+3. `just fuzz` lets atheris (libFuzzer, guided by the coverage of our modules) look for inputs, a target after the
+   other. What it finds stays in tests/corpus/TARGET/ and is replayed by test_fuzz.py ever after.
+4. The C extension is fuzzed with the sanitizers: `extension` in an interpreter that has them, and the algorithms in
+   native/check.c, both with fresh pseudo-random inputs.
+"""
+
+import argparse
+import io
+import json
+import os
+import random
+import select
+import selectors
+import shutil
+import socket
+import struct
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from attrs import evolve
+
+from elevator import _assign, config, demo, hall_request_assigner, serve_card, watch
+from elevator.__main__ import complain, node_parser
+from elevator.assign_server import Client, attend
+from elevator.gate import Gate
+from elevator.hardware import server
+from elevator.hardware.iocard import FLOORS as CARD_FLOORS
+from elevator.hardware.iocard import IDENTITY, SWEEP, changes
+from elevator.hardware.serialport import IoCard
+from elevator.hardware.server import ElevatorServer
+from elevator.inbox import ROOM, ROOM_OF_ONE, Inbox
+from elevator.model import Behaviour, Call, Calls, Heartbeat, Inputs, Motor, Policy, Record, Tick
+from elevator.node import Node, boot, heartbeat, outputs, record, spoken, step, wake_at_ms
+from elevator.seal import NO_KEY, seal
+from elevator.sim import iocard, machine, options
+from elevator.sim import shaft as physics
+from elevator.sim.lobby import Lobby
+from elevator.sim.passengers import Traffic
+from elevator.sim.server import Building, Refused, listen, open_building
+from elevator.sim.shaft import Shaft
+from elevator.store import Store, StoreError
+from elevator.web import Web, _Visitor
+from elevator.wire import BAD_INPUT, Encoder, decode, read_record, write_record
+
+CORPUS = Path(__file__).with_name("corpus")
+ROOT = Path(__file__).parents[1]
+WORK = ROOT / ".cache" / "fuzz"
+GROUP = "lab"
+FLOORS = 4
+KEY = b"k" * 32
+SANITIZED = ["cc", "-std=c11", "-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+SLOW_S = 10
+"""An input that takes longer is a fault, too."""
+
+
+class Bytes:
+    """An input, taken from its beginning; zeros when it is used up."""
+
+    def __init__(self, data: bytes) -> None:
+        self.rest = data
+
+    def take(self, n: int) -> bytes:
+        taken, self.rest = self.rest[:n], self.rest[n:]
+        return taken
+
+    def byte(self) -> int:
+        return (self.take(1) or b"\0")[0]
+
+    def pieces(self) -> Iterator[tuple[int, bytes]]:
+        """Take a byte that tells something of the next piece, a byte for its length, and the piece, until the end."""
+        while self.rest:
+            what = self.byte()
+            yield what, self.take(self.byte())
+
+
+# What a node makes of it
+
+
+class Running:
+    """A node with an honest disk, at a panel of four floors."""
+
+    def __init__(self, record: Record | None = None) -> None:
+        self.node: Node = boot(0, FLOORS, record, 1, 0, Policy())
+        self.known: set[Call] = set(self.node.calls.live.values())
+        """Calls that somebody made."""
+        self._encoder = Encoder(GROUP)
+        self.run(0, None)
+
+    def run(self, now_ms: int, inputs: Inputs | None, heard: tuple[Heartbeat, ...] = ()) -> None:
+        """Take a step; check what the node then says and shows."""
+        for each in heard:
+            self.known |= set(each.calls.live.values())
+        old, recorded = self.node, record(self.node).calls
+        if inputs is not None and old.inputs is not None and inputs == old.inputs:
+            inputs = old.inputs
+        self.node = node = step(old, Tick(max(now_ms, old.now_ms), inputs, heard, recorded))
+        self.known |= {call for dot, call in node.calls.live.items() if dot.author == node.me}
+        assert node.lit <= self.known, "a lamp was lit for a call that nobody made"
+        shown = outputs(node)
+        assert not (shown.door and shown.motor is not Motor.STOP), "the motor runs with the door open"
+        assert node.drive.behaviour in Behaviour
+        check_messages(server.changes(None, shown, FLOORS), FLOORS)
+        changes(None, shown, 174)
+        assert wake_at_ms(node) > 0
+        self.node = spoken(node)
+
+    def speak(self) -> None:
+        """Check that others understand what the node says."""
+        said = heartbeat(self.node)
+        parts = [decode(datagram, GROUP) for datagram in self._encoder.encode(said)]
+        told = {dot: call for part in parts if part is not None for dot, call in part.calls.live.items()}
+        assert None not in parts, "a node that nobody understands"
+        assert told == said.calls.live
+        kept = read_record(write_record(record(self.node)), FLOORS)
+        assert kept.calls.seen == self.node.calls.seen
+
+
+def check_messages(messages: bytes, floors: int) -> None:
+    """Check that a panel of *floors* floors has all that is written to it."""
+    for operation, first, second, third in struct.iter_unpack("4B", messages):
+        match operation:
+            case server.MOTOR:
+                assert first in (0, 1, 255)
+                assert second == third == 0
+            case server.LAMP:
+                assert (first, second) in set(server.panel_buttons(floors))
+                assert third < 2
+            case server.INDICATOR:
+                assert first < floors
+            case _:
+                assert operation in (server.DOOR, server.STOP_LAMP)
+                assert first < 2
+
+
+# The network
+
+
+def datagrams(data: bytes) -> bool:
+    """Send datagrams to the port of a node; a good seal is put on some, so that what is in them is read."""
+    gate, running, now_ms, taken = Gate(GROUP), Running(), 0, False
+    still = Inputs(floor=0)
+    rest = Bytes(data)
+    while rest.rest:
+        how = rest.byte()
+        datagram, _, rest.rest = rest.rest.partition(b"\0")
+        heard = gate.admit(seal(datagram, NO_KEY) if how & 1 else datagram)
+        now_ms += how >> 1
+        running.run(now_ms, still if how & 2 else None, () if heard is None else (heard,))
+        taken = taken or heard is not None
+    running.speak()
+    return taken
+
+
+def seals(data: bytes) -> bool:
+    """Send a datagram to a gate with keys: nothing gets in that was not sealed with one of them."""
+    gate = Gate(GROUP, (KEY, b"o" * 32))
+    assert gate.admit(data) is None
+    assert sum(gate.refused.values()) == 1
+    assert gate.admit(seal(data, NO_KEY)) is None
+    return gate.admit(seal(data, KEY)) is not None
+
+
+def mailbox(data: bytes) -> bool:
+    """Receive and read in any order: no more waits than there is room for, and each address is read in its order."""
+    inbox, came, read = Inbox(), [0] * 256, [-1] * 256
+    for each in data:
+        if each == 255:
+            for _ in range(min(len(inbox), 16)):
+                address, number = inbox.take().split()
+                assert int(number) > read[int(address)]
+                read[int(address)] = int(number)
+        elif not inbox.is_full:
+            inbox.put(str(each), b"%d %d" % (each, came[each]))
+            came[each] += 1
+        assert len(inbox) <= ROOM
+    left = [inbox.take().split()[0] for _ in range(len(inbox))]
+    assert all(left.count(address) <= ROOM_OF_ONE for address in set(left))
+    return sum(came) > 0
+
+
+def watched(data: bytes) -> bool:
+    """Send datagrams to `elevator watch`: every picture of them can be drawn."""
+    gate, group, now_ms = Gate(GROUP), watch.Group(), 0
+    rest = Bytes(data)
+    while rest.rest:
+        how = rest.byte()
+        datagram, _, rest.rest = rest.rest.partition(b"\0")
+        now_ms += how >> 1
+        heard = gate.admit(seal(datagram, NO_KEY) if how & 1 else datagram)
+        if heard is not None:
+            group = watch.hear(group, heard, "10.0.0.1", now_ms)
+    json.dumps([watch.rows(group, now_ms), watch.scene(group, now_ms)])
+    watch.draw(evolve(group, refused=gate.refused), GROUP, now_ms, 80, 24)
+    return bool(group.nodes)
+
+
+# Files and arguments
+
+
+def record_text(data: bytes) -> bool:
+    """Read what stands in the record's row: text or, from a strange hand, bytes."""
+    text: Any = data[1:] if data[:1] == b"\0" else data.decode(errors="replace")
+    try:
+        kept = read_record(text, FLOORS)
+    except BAD_INPUT:
+        return False
+    running = Running(kept)
+    running.run(500, Inputs(floor=1))
+    running.run(900, Inputs(floor=1))
+    running.speak()
+    return True
+
+
+def record_file(data: bytes) -> bool:
+    """Open the record's file: it is read, set aside or of a newer version; no DiskError, for the disk is well."""
+    with scratch() as directory:
+        (directory / "record.sqlite").write_bytes(data)
+        try:
+            store = Store(directory, FLOORS)
+        except StoreError:
+            return False
+        kept = store.load()
+        assert store.save("[1,null,[]]")
+        assert store.load() == Record(1, Calls())
+        store.close()
+    return kept is not None
+
+
+def configuration(data: bytes) -> bool:
+    """Read a configuration file."""
+    with scratch() as directory:
+        (directory / "file").write_bytes(data)
+        try:
+            settings = config.load({"id": 3}, directory / "file")
+        except config.ConfigError as error:
+            assert_one_line_is_said(error)
+            return False
+    assert 2 <= settings.floors <= 64
+    return True
+
+
+def key_file(data: bytes) -> bool:
+    with scratch() as directory:
+        file = directory / "file"
+        file.write_bytes(data)
+        file.chmod(0o600)
+        try:
+            keys = config.read_keys(file)
+        except config.ConfigError as error:
+            assert_one_line_is_said(error)
+            return False
+    assert all(len(key) == 32 for key in keys)
+    return True
+
+
+def arguments(data: bytes) -> bool:
+    """Read the arguments of a node or of `elevator sim`, and the file of the latter."""
+    rest = Bytes(data)
+    how = rest.byte()
+    words = [os.fsdecode(word) for word in rest.rest.split(b"\n")]
+    said, here = io.StringIO(), Path.cwd()
+    with scratch() as directory, redirect_stderr(said), redirect_stdout(io.StringIO()):
+        try:
+            os.chdir(directory)
+            if how & 1:
+                (directory / options.FILE).write_bytes(rest.rest)
+                options.options(words if how & 2 else [])
+            else:
+                config.load({k: v for k, v in vars(node_parser().parse_args(words)).items() if k != "config"}, None)
+            status: object = 0
+        except SystemExit as ended:
+            status = ended.code
+        except config.ConfigError as error:
+            status = complain(str(error))
+        finally:
+            os.chdir(here)
+    if status:
+        assert_one_line(said.getvalue().removesuffix("\n"))
+    assert status in (0, None, 2)
+    return not status
+
+
+def assert_one_line_is_said(error: config.ConfigError) -> None:
+    with redirect_stderr(io.StringIO()) as said:
+        assert complain(str(error)) == 2
+    assert_one_line(said.getvalue().removesuffix("\n"))
+
+
+def assert_one_line(text: object) -> None:
+    assert len(str(text).splitlines()) == 1, f"not one line: {str(text)!r}"
+
+
+@contextmanager
+def scratch() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as directory:  # noqa: S108
+        yield Path(directory)
+
+
+# Elevators
+
+
+def elevator_server(data: bytes) -> bool:
+    """Answer as an elevator server, in any pieces and at any time; some of it in the form of a reply."""
+    near, far = tcp_pair()
+    port, running, now_ms, taken = ElevatorServer("127.0.0.1", 1, FLOORS), Running(), 1000, False
+    port._socket, port._give_up_at_ms = near, 1 << 40
+    asked = server.sweep(FLOORS)
+    with far:
+        port.attend(now_ms)
+        for how, piece in Bytes(data).pieces():
+            now_ms += how >> 1
+            with suppress(OSError):
+                far.send(reply(asked, piece) if how & 1 else piece)
+                while far in select.select([far], [], [], 0)[0] and far.recv(65536):
+                    pass
+            if port.sockets() == ([], []):
+                break
+            port.attend(now_ms)
+            inputs = port.inputs(now_ms)
+            taken = taken or inputs is not None
+            running.run(now_ms, inputs)
+            port.write(outputs(running.node))
+        running.speak()
+        port.stop()
+    return taken
+
+
+def reply(asked: bytes, piece: bytes) -> bytes:
+    """Make a reply to the messages *asked* out of *piece*, two bytes for each."""
+    values = piece.ljust(len(asked) // 2, b"\0")
+    return b"".join(bytes((asked[4 * n], values[2 * n], values[2 * n + 1], 0)) for n in range(len(asked) // 4))
+
+
+def io_card(data: bytes) -> bool:
+    """Answer as an I/O card."""
+    near, far = socket.socketpair()
+    port, running, now_ms, taken = IoCard("card", 174), Running(), 1000, False
+    near.setblocking(False)
+    far.setblocking(False)
+    port._port = near  # type: ignore[assignment]  # it reads and writes by number
+    with far:
+        port.attend(now_ms, readable=False)
+        for how, piece in Bytes(data).pieces():
+            now_ms += how >> 1
+            with suppress(OSError):
+                asked = far.recv(65536).count(SWEEP[-1])
+                whole = piece.ljust(2, b"\0")[:2] + bytes((IDENTITY,))
+                far.send(bytes((IDENTITY,)) * asked if how & 3 == 1 else whole if how & 3 == 3 else piece)
+            if port.sockets() == ([], []):
+                break
+            port.attend(now_ms)
+            inputs = port.inputs(now_ms)
+            taken = taken or inputs is not None
+            running.run(now_ms, inputs)
+            port.write(outputs(running.node))
+        running.speak()
+        port.release()
+    return taken
+
+
+@cache
+def listener() -> socket.socket:
+    return socket.create_server(("127.0.0.1", 0))
+
+
+def tcp_pair() -> tuple[socket.socket, socket.socket]:
+    """Return two ends of a connection that leaves nothing behind when it is closed."""
+    near = socket.create_connection(listener().getsockname())
+    far, _ = listener().accept()
+    for each in (near, far):
+        each.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        each.setblocking(False)
+    return near, far
+
+
+# What other people's controllers send
+
+
+@contextmanager
+def building() -> Iterator[Building]:
+    opened = open_building([physics.put(Shaft(FLOORS, 2000, 500), 0, 0)] * 2)
+    opened.clock_us = lambda: 1_000_000
+    try:
+        yield opened
+    finally:
+        opened.close()
+
+
+def simulator(data: bytes) -> bool:
+    """Send what a controller may to a simulated elevator."""
+    with building() as opened:
+        opened.clock_us = clock = Clock(1000)
+        for how, piece in Bytes(data).pieces():
+            clock.now_us += how * 10_000
+            opened.settle()
+            opened._answer(0, piece)
+        elevator = opened.elevators[0]
+        json.dumps([opened.state(0), opened.events(0)])
+        replies = elevator.unsent
+        assert len(replies) % machine.MESSAGE == 0
+        assert len(elevator.received) < machine.MESSAGE
+        assert server.snapshot(replies, FLOORS) is None or len(replies) == len(server.sweep(FLOORS))
+    return bool(replies)
+
+
+class Clock:
+    """A clock that is set, in microseconds."""
+
+    def __init__(self, now_us: int) -> None:
+        self.now_us = now_us
+
+    def __call__(self) -> int:
+        return self.now_us
+
+
+def control(data: bytes) -> bool:
+    """Send lines to the control socket of a simulator."""
+    taken = False
+    with building() as opened:
+        opened.clock_us = clock = Clock(1000)
+        for line in data.split(b"\n"):
+            clock.now_us += 100_000
+            taken = json.loads(opened.obey(line)).get("ok", False) or taken
+            opened.settle()
+        json.dumps([opened.state(0), opened.state(1), opened.events(0)])
+    return taken
+
+
+def page_messages(data: bytes) -> bool:
+    """Send what the page of a demo may; all of it is obeyed but for what needs the demo's processes."""
+    taken = False
+    with building() as opened:
+        opened.clock_us = clock = Clock(1000)
+        lobby = Lobby(opened, Traffic(1, 2, FLOORS, 60, 0))
+
+        def hurt(name: str, request: object) -> None:
+            if isinstance(request, demo.Lose) and not 0 <= request.percent <= 100:
+                raise Refused("percent is from 0 to 100")
+
+        for line in data.split(b"\n"):
+            clock.now_us += 100_000
+            opened.settle()
+            taken = json.loads(lobby.obey(line, demo.REQUESTS, hurt)).get("ok", False) or taken
+            lobby.look()
+            json.dumps(lobby.scene())
+    return taken
+
+
+@cache
+def site() -> tuple[Web, list[bytes]]:
+    told: list[bytes] = []
+
+    def obey(line: bytes) -> bytes:
+        told.append(line)
+        return b'{"ok":true}'
+
+    return Web(listen("127.0.0.1", 0), lambda sock, mask, then: None, obey, "127.0.0.1"), told
+
+
+VISIT = (
+    b"GET /live HTTP/1.1\r\nHost: localhost\r\nOrigin: http://localhost\r\nUpgrade: websocket\r\n"
+    b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+)
+
+
+def visitor(data: bytes) -> bool:
+    """Send anything to the page's port: HTTP, or, after a good beginning, frames."""
+    web, told = site()
+    told.clear()
+    near, far = socket.socketpair()
+    near.setblocking(False)
+    far.setblocking(False)
+    rest = Bytes(data)
+    visiting = _Visitor(near)
+    web._visitors.append(visiting)
+    with far:
+        pieces = [VISIT] if rest.byte() & 1 else []
+        for piece in [*pieces, rest.take(500), rest.rest]:
+            if not piece or visiting not in web._visitors:
+                continue
+            far.send(piece)
+            web._converse(visiting, selectors.EVENT_READ)
+            web.show({"a": 1})
+            with suppress(OSError):
+                while far.recv(65536):
+                    pass
+        assert len(visiting.unsent) < 1 << 20
+        far.shutdown(socket.SHUT_WR)
+        for _ in range(3):
+            if visiting in web._visitors:
+                web._converse(visiting, selectors.EVENT_READ)
+    assert visiting not in web._visitors
+    return bool(told)
+
+
+def card_server(data: bytes) -> bool:
+    """Send what a client may to `elevator serve-card`."""
+    inputs = Inputs(floor=2)
+    wanted, replies = serve_card.Wanted(), b""
+    for message in (data[at : at + 4] for at in range(0, len(data) - 3, 4)):
+        replies += serve_card.answer(inputs, message)
+        wanted = serve_card.obey(wanted, message, 174)
+        changes(None, wanted.outputs, wanted.speed)
+    assert len(replies) % 4 == 0
+    return bool(replies)
+
+
+def simulated_card(data: bytes) -> bool:
+    """Send what a controller may to a simulated I/O card."""
+    card, moved, replied = iocard.Card(), machine.machine(physics.put(Shaft(CARD_FLOORS, 2000, 500), 0, 0)), b""
+    for number, byte in enumerate(data):
+        moved, _ = machine.settle(moved, number)
+        card, moved, reply = iocard.obey(card, moved, byte, number)
+        replied += reply
+    return bool(replied)
+
+
+# The assigner
+
+
+def assigner(data: bytes) -> bool:
+    """Give `elevator assign` a command line, and lines to read."""
+    line, _, rest = data.partition(b"\0")
+    try:
+        asked = hall_request_assigner.read_arguments([os.fsdecode(word) for word in line.split(b"\n")])
+    except hall_request_assigner.Refused as error:
+        assert_one_line(error)
+        return False
+    taken = False
+    for text in (rest.decode(errors="surrogateescape") or asked.input).split("\n"):
+        answer, good = hall_request_assigner.answer_line(text, asked.options)
+        assert "\n" not in answer
+        answer.encode(errors="surrogateescape")
+        shares = json.loads(answer)
+        if good:
+            hall = json.loads(text)
+            hall = hall.get("input", hall).get("hallRequests", [])
+            owners = [[sum(row[way] for row in rows) for way in (0, 1)] for rows in zip(*shares.values(), strict=True)]
+            assert owners == [[int(up), int(down)] for up, down in hall], "a call without an owner, or with two"
+        taken = taken or good
+    return taken
+
+
+def assigner_socket(data: bytes) -> bool:
+    """Send what a client may to `elevator assign --serve`, in any pieces."""
+    near, far = socket.socketpair()
+    near.setblocking(False)
+    far.setblocking(False)
+    client, answers = Client(near), b""
+    with selectors.DefaultSelector() as selector, near, far:
+        selector.register(near, selectors.EVENT_READ, client)
+        for _, piece in Bytes(data).pieces():
+            if piece and near.fileno() >= 0:
+                far.send(piece)
+                attend(selector, client, selectors.EVENT_READ, answer_line)
+                with suppress(BlockingIOError):
+                    answers += far.recv(1 << 20)
+    assert all(isinstance(json.loads(line), dict) for line in answers.splitlines())
+    return bool(answers)
+
+
+def answer_line(text: str) -> str:
+    return hall_request_assigner.answer_line(text, hall_request_assigner.Options())[0]
+
+
+def extension(data: bytes) -> bool:
+    """Give the C extension arguments of any kind: it answers, or raises ValueError or TypeError.
+
+    These three functions work with what comes from outside; the others only with what our tests and benchmarks make.
+    """
+    rest = Bytes(data)
+    taken = False
+    calls: list[Callable[..., object]] = [_assign.reference, _assign.plan, _assign.park]
+    while rest.rest:
+        call = calls[rest.byte() % len(calls)]
+        try:
+            call(*fitting(call.__name__, rest))
+            taken = True
+        except (ValueError, TypeError):
+            pass
+    return taken
+
+
+def integer(rest: Bytes) -> int:
+    """Take an integer, more often one that fits than one that is beyond all bounds."""
+    how = rest.byte()
+    if how < 160:
+        return how % 8
+    if how < 230:
+        return int.from_bytes(rest.take(how % 9), "little")
+    if how < 240:
+        return int.from_bytes(rest.take(how % 10 + 8), "little", signed=True)
+    return -(how % 8)
+
+
+def anything(rest: Bytes) -> Any:
+    """Take a value of any kind."""
+    return (None, 1.5, "text", [1], (1, 2), {}, 1 << 70, -1)[rest.byte() % 8]
+
+
+def fitting(name: str, rest: Bytes) -> list[Any]:
+    """Take arguments that mostly fit the signature of the function *name*."""
+    n = max(0, min(integer(rest), 70))
+
+    def rows(width: int) -> tuple[tuple[int, ...], ...]:
+        return tuple(tuple(integer(rest) for _ in range(width)) for _ in range(n))
+
+    def numbers() -> tuple[int, ...]:
+        how_many = integer(rest)
+        return tuple(integer(rest) for _ in range(min(how_many, 70)))
+
+    match name:
+        case "reference":
+            given: list[Any] = [integer(rest), integer(rest), integer(rest), list(rows(4))]
+            given += [integer(rest), integer(rest), bool(rest.byte() & 1)]
+        case "plan":
+            given = [integer(rest), integer(rest), integer(rest), rows(4), rows(2), numbers(), numbers()]
+        case _:
+            given = [integer(rest), rows(4), rows(2), numbers(), numbers(), integer(rest), integer(rest)]
+    if rest.byte() % 4 == 0:
+        given[rest.byte() % len(given)] = anything(rest)
+    return given[: len(given) - (rest.byte() == 7)]
+
+
+TARGETS: dict[str, Callable[[bytes], bool]] = {
+    target.__name__: target
+    for target in (
+        datagrams,
+        seals,
+        mailbox,
+        watched,
+        record_text,
+        record_file,
+        configuration,
+        key_file,
+        arguments,
+        elevator_server,
+        io_card,
+        simulator,
+        control,
+        page_messages,
+        visitor,
+        card_server,
+        simulated_card,
+        assigner,
+        assigner_socket,
+        extension,
+    )
+}
+
+
+# The command
+
+
+def fuzz(name: str, seconds: float) -> bool:
+    """Let atheris look for inputs of a target for so many *seconds*; return whether it found none."""
+    found, seeds = WORK / name, CORPUS / name
+    found.mkdir(parents=True, exist_ok=True)
+    limits = [f"-max_total_time={seconds:.0f}", f"-timeout={SLOW_S}", f"-artifact_prefix={seeds}/"]
+    command = [sys.executable, __file__, "--target", name, *limits, "-print_final_stats=1", "-verbosity=0"]
+    done = subprocess.run([*command, str(found), str(seeds)], capture_output=True, text=True, check=False)
+    runs = [line.split()[-1] for line in done.stderr.splitlines() if "number_of_executed_units" in line]
+    print(f"{name}: {runs[0] if runs else 'no'} inputs, status {done.returncode}", flush=True)
+    if done.returncode:
+        lines = (done.stdout + done.stderr).splitlines()
+        print("\n".join(line for line in lines if not line.startswith(("INFO:", "WARNING:", "#"))), flush=True)
+    return done.returncode == 0
+
+
+def look(name: str, options: list[str]) -> None:
+    """Be the process that looks for inputs of one target; never return."""
+    import atheris
+
+    for module in [module for module in sys.modules if module.split(".")[0] == "elevator"]:
+        if module != "elevator._assign":
+            del sys.modules[module]
+    with atheris.instrument_imports(include=["elevator"]):
+        import fuzz
+    target = fuzz.TARGETS[name]
+    atheris.Setup([sys.argv[0], *options], target)
+    atheris.Fuzz()
+
+
+def sanitize(seconds: float) -> bool:
+    """Throw pseudo-random inputs at the C extension and at its algorithms, both built with the sanitizers."""
+    native, package = ROOT / "native", WORK / "sanitized" / "elevator"
+    shutil.rmtree(package, ignore_errors=True)
+    shutil.copytree(ROOT / "elevator", package, ignore=shutil.ignore_patterns("*.so", "__pycache__"))
+    sources = [str(native / name) for name in ("assign.c", "plan.c")]
+    check, module = WORK / "check", package / f"_assign{sysconfig.get_config_var('EXT_SUFFIX')}"
+    subprocess.run([*SANITIZED, *sources, str(native / "check.c"), "-o", str(check)], check=True)
+    sources += [str(native / name) for name in ("bench.c", "module.c")]
+    include = ["-isystem", sysconfig.get_path("include")]
+    subprocess.run([*SANITIZED, "-shared", "-fPIC", *include, *sources, "-o", str(module)], check=True)
+    within = {
+        "LD_PRELOAD": " ".join(library(each) for each in ("libasan.so", "libubsan.so")),
+        "ASAN_OPTIONS": "detect_leaks=0",  # The interpreter keeps what it has until its end.
+        "PYTHONMALLOC": "malloc",
+        "PYTHONPATH": str(package.parent),
+    }
+    good, end = True, time.monotonic() + seconds
+    while good and time.monotonic() < end:
+        seed = str(random.randrange(1 << 32))
+        good = said_well([str(check), "random", "100000", seed])
+        good = said_well([str(check), "plan", "2000", seed]) and good
+        good = said_well([sys.executable, __file__, "--random", "extension", "20000", seed], **within) and good
+    return good
+
+
+def library(name: str) -> str:
+    """Return where the compiler has a *name*d library."""
+    command = ["cc", f"-print-file-name={name}"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def throw(name: str, count: int, seed: int) -> int:
+    """Throw *count* pseudo-random inputs at a target: known ones, with some bytes changed."""
+    rng = random.Random(seed)
+    known = [file.read_bytes() for folder in (CORPUS / name, WORK / name) for file in sorted(folder.glob("*"))]
+    taken = 0
+    for _ in range(count):
+        data = bytearray(rng.choice(known)) + rng.randbytes(rng.choice((0, 0, 100)))
+        for _ in range(rng.randrange(5)):
+            data[rng.randrange(len(data))] = rng.randrange(256)
+        taken += TARGETS[name](bytes(data))
+    print(f"{taken} accepted by {Path(str(_assign.__file__)).parent}")
+    return 0
+
+
+def said_well(command: list[str], **environment: str) -> bool:
+    done = subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True, check=False)
+    print(f"{' '.join(command)}: {done.stdout.splitlines()[-1:]}, status {done.returncode}", flush=True)
+    if done.returncode:
+        print(done.stderr[-4000:], flush=True)
+    return done.returncode == 0
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Look for bytes that break what reads them.")
+    parser.add_argument("seconds", type=float, nargs="?", default=20, help="how long for each target (20)")
+    parser.add_argument("targets", nargs="*", help=f"which: {', '.join(TARGETS)}, sanitizers (all)")
+    arguments = parser.parse_args()
+    names = arguments.targets or [*TARGETS, "sanitizers"]
+    if unknown := set(names) - TARGETS.keys() - {"sanitizers"}:
+        parser.error(f"no target {', '.join(sorted(unknown))}")
+    results = [sanitize(arguments.seconds) if name == "sanitizers" else fuzz(name, arguments.seconds) for name in names]
+    return int(not all(results))
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--target"]:
+        look(sys.argv[2], sys.argv[3:])
+    if sys.argv[1:2] == ["--random"]:
+        sys.exit(throw(sys.argv[2], int(sys.argv[3]), int(sys.argv[4])))
+    sys.exit(main())

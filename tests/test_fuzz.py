@@ -1,0 +1,23 @@
+"""Every input in tests/corpus/, thrown at its target: what fuzzing once found stays found."""
+
+from pathlib import Path
+
+import pytest
+from fuzz import CORPUS, TARGETS, Bytes
+
+INPUTS = sorted(file for file in CORPUS.rglob("*") if file.is_file())
+
+
+@pytest.mark.parametrize("file", INPUTS, ids=lambda file: "/".join(file.parts[-2:]))
+def test_an_input_breaks_nothing(file: Path) -> None:
+    TARGETS[file.parent.name](file.read_bytes())
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_a_target_gets_behind_what_reads_and_can_be_refused(name: str) -> None:
+    """Targets that refused everything, or took everything, would show nothing."""
+    assert {TARGETS[name](file.read_bytes()) for file in (CORPUS / name).iterdir()} == {True, False}
+
+
+def test_an_input_is_taken_piece_by_piece() -> None:
+    assert list(Bytes(b"\x07\x02ab\x01\x00\x05\x09c").pieces()) == [(7, b"ab"), (1, b""), (5, b"c")]
