@@ -99,7 +99,7 @@ def read_arguments(argv: Sequence[str]) -> Asked:
 
 
 def number(option: str, text: str) -> int:
-    digits = text.removeprefix("-").removeprefix("+")
+    digits = text[1:] if text.startswith(("-", "+")) else text
     if not digits.isascii() or not digits.isdigit() or len(digits) > NUMBER_DIGITS_MAX:
         raise Refused(f"--{option} must be a number of milliseconds, not {text!r}")
     return int(text)
