@@ -162,7 +162,7 @@ def client(path: Path) -> socket.socket:
         connection.settimeout(20)
         try:
             connection.connect(str(path))
-        except ConnectionRefusedError:  # It is bound, but does not listen yet.
+        except (ConnectionRefusedError, FileNotFoundError):  # It does not listen yet, or has just taken another away.
             connection.close()
             assert time.monotonic() < deadline
         else:
