@@ -145,6 +145,9 @@ class Web:
                     protocol.receive_eof()
                 for event in protocol.events_received():
                     if isinstance(event, Request):
+                        if protocol.eof_sent:  # More came with it, which no browser does; there is no answer any more.
+                            self._leave(visitor)
+                            return
                         protocol.send_response(self._respond(protocol, event))
                     elif isinstance(event, Frame):
                         self._take(visitor, event)

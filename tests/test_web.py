@@ -117,6 +117,11 @@ def say_and_hear_for_ever(site: Site, message: Any) -> None:
 # The page
 
 
+def test_who_asks_for_two_things_at_once_is_sent_away(site: Site) -> None:
+    assert not site.ask("GET / HTTP/1.1", f"Host: {site.host}", "", "GET / HTTP/1.1", f"Host: {site.host}")
+    assert site.ask("GET / HTTP/1.1", f"Host: {site.host}").startswith(b"HTTP/1.1 200"), "it is still there"
+
+
 def test_the_page_comes_with_headers_that_keep_it_to_itself(site: Site) -> None:
     head, _, body = site.ask("GET / HTTP/1.1", f"Host: {site.host}").partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 200 ")
