@@ -124,7 +124,7 @@ def node(arguments: list[str]) -> int:
     try:
         settings = config.load(flags, file)
         settings = evolve(settings, host=loop.resolve(settings.host))
-        keys = config.read_keys(settings.key_file)
+        keys = config.read_keys(config.key_file(settings))
         line = f"%(asctime)s.%(msecs)03d node {settings.id}: %(message)s"
         logging.basicConfig(
             level=settings.log_level.upper(), handlers=[loop.LogHandler()], format=line, datefmt="%H:%M:%S"
@@ -157,7 +157,7 @@ def doctor(arguments: list[str]) -> int:
         id_given = "id" in flags or (file is not None and "id" in config.read(file))
         settings = config.load(flags if id_given else {"id": 0, **flags}, file)
         directory = None if settings.no_record else settings.state_dir or state_directory(settings)
-        keys = config.read_keys(settings.key_file)
+        keys = config.read_keys(config.key_file(settings))
     except config.ConfigError as error:
         return complain(str(error))
     sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]  # it is a TextIOWrapper

@@ -20,6 +20,8 @@ from elevator.wire import GROUP_LENGTH_MAX, strict
 
 KEY_FILE_MAX = 4096
 """Longest key file that is read, in bytes."""
+CREDENTIAL = "elevator.key"
+"""Name of the key file as a credential of systemd (systemd.exec(5)); build/elevator.service asks for it."""
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -135,20 +137,31 @@ def read(file: Path) -> dict[str, object]:
         raise ConfigError(f"{file} is not TOML: {error}".replace("\n", " ")) from None
 
 
+def key_file(settings: Config) -> Path | None:
+    """Return where the group's keys are: what *settings* say or, without, a credential that systemd hands over."""
+    passed_on = os.environ.get("CREDENTIALS_DIRECTORY")
+    if settings.key_file is None and passed_on and (file := Path(passed_on) / CREDENTIAL).exists():
+        return file
+    return settings.key_file
+
+
 def read_keys(file: Path | None) -> tuple[bytes, ...]:
     """Return the keys in *file*, the one to seal with first; NO_KEY without a file. Raise ConfigError.
 
     A key is a line of KEY_BYTES bytes in hexadecimal. A file that others may read is refused: its key is not a secret.
+    Of a credential the mode does not tell: where systemd lets the service's user read it by an access control list,
+    that looks like a group that may. It is in a directory for that user alone.
     """
     if file is None:
         return (NO_KEY,)
+    is_credential = os.environ.get("CREDENTIALS_DIRECTORY") == str(file.parent)
     try:
         # Not waiting: it might be a pipe that nobody writes to.
         with open(os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as opened:  # noqa: PTH123  by number
             status = os.fstat(opened.fileno())
             if not stat.S_ISREG(status.st_mode):
                 raise ConfigError(f"key file {file} is not a file")
-            if status.st_mode & 0o077:
+            if status.st_mode & 0o077 and not is_credential:
                 mode = stat.S_IMODE(status.st_mode)
                 raise ConfigError(f"key file {file} is open to others (mode {mode:04o}): chmod 600 it")
             text = opened.read(KEY_FILE_MAX + 1)

@@ -26,7 +26,7 @@ from elevator.model import Assigner, Author, Heartbeat, Park, Policy, Tick
 from elevator.node import Node, boot, heartbeat, record, spoken, step, wake_at_ms
 from elevator.pair import Link, Signals
 from elevator.scribe import NOTHING, Scribe
-from elevator.seal import HEAD_BYTES, seal
+from elevator.seal import HEAD_BYTES, NO_KEY, seal
 from elevator.turn import turn
 from elevator.wire import DATAGRAM_BYTES_MAX, FORMAT, Encoder
 
@@ -231,7 +231,8 @@ def run(config: Config, keys: Sequence[bytes], directory: Path | None, link: Lin
         disk.save(record(node))
         network = opened.enter_context(closing(Broadcast(config, keys, node.me)))
         at = f"I/O card {config.serial}" if config.serial else f"elevator server {config.host}:{config.port}"
-        log.info("node %d of group %s: %s", config.id, config.group, at)
+        sealed = "" if keys[0] == NO_KEY else ", with a key"
+        log.info("node %d of group %s%s: %s", config.id, config.group, sealed, at)
         serve(signals, link, disk, network, elevator, node)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from lab import PROGRAM
 
-from elevator.config import ConfigError, read_keys
+from elevator.config import CREDENTIAL, Config, ConfigError, key_file, read_keys
 from elevator.keygen import main
 from elevator.seal import KEYS_MAX, NO_KEY
 
@@ -74,6 +74,19 @@ def test_what_is_no_file_is_one_clear_line_and_not_waited_for(tmp_path: Path) ->
         with pytest.raises(ConfigError, match="key file") as error:
             read_keys(file)
         assert "\n" not in str(error.value)
+
+
+def test_a_credential_is_taken_where_no_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    unkeyed, keyed = Config(id=1), Config(id=1, key_file=tmp_path / "key")
+    assert key_file(unkeyed) is None
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    assert key_file(unkeyed) is None, "a service without a key starts, too"
+    credential = written(tmp_path / CREDENTIAL, LINE, 0o440)
+    assert read_keys(key_file(unkeyed)) == (b"\x0f" * 32,), "systemd watches over who may read it"
+    assert key_file(keyed) == tmp_path / "key"
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY")
+    with pytest.raises(ConfigError, match="open to others"):
+        read_keys(credential)
 
 
 @pytest.mark.parametrize("command", [["--id", "1", "--no-record"], ["doctor", "--no-record"], ["watch", "--json"]])
