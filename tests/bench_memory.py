@@ -4,9 +4,13 @@ Three nodes serve calls. The third is killed again and again, every second time 
 back as an author nobody knows. A stranger sends datagrams that no node takes, each from another address. After each
 round comes a line with what the processes of the first node keep in memory, how many authors and calls its heartbeats
 name, and how large its record is on the disk. Status 1: the worker keeps more in the last quarter than in the second.
+
+With --world it is so many hours of the simulated world instead, with one fault or another every other minute: after
+each quarter comes a line with the most that any node holds of what could grow.
 """
 
 import argparse
+import os
 import random
 import shutil
 import socket
@@ -20,8 +24,11 @@ from pathlib import Path
 from bench_flood import EVERYBODY, malformed
 from lab import Lab, comm, lab, processes_of
 
+from elevator.hardware.server import panel_buttons
 from elevator.model import Calls
 from elevator.seal import HEAD_BYTES
+from elevator.sim.faults import Plan, Press, draw_fault, draw_process
+from elevator.sim.world import Host, World
 from elevator.wire import decode
 
 FLOORS = 8
@@ -34,7 +41,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Measure whether the memory of nodes grows.")
     parser.add_argument("minutes", type=float, nargs="?", default=60, help="for how long (60)")
     parser.add_argument("--round", type=float, default=60, help="seconds between two lines (60)")
+    parser.add_argument("--world", type=int, metavar="HOURS", help="simulate so many hours instead")
     arguments = parser.parse_args()
+    if arguments.world:
+        simulate(arguments.world)
+        return 0
     rounds = max(4, round(arguments.minutes * 60 / arguments.round))
     worker_kb = []
     with tempfile.TemporaryDirectory() as directory, lab(Path(directory), floors=FLOORS) as group:
@@ -54,6 +65,42 @@ def main() -> int:
         f"the worker, median of the second quarter {before:,.0f} kB, of the last {after:,.0f} kB: {after / before:.3f}"
     )
     return int(after > before * GROWTH_MAX)
+
+
+def simulate(hours: int) -> None:
+    rng, cars, floors, calm_at_ms = random.Random(1), 3, 4, hours * 3_600_000
+    minutes = hours * 60
+    drawn = [draw_fault(rng, cars, calm_at_ms) for _ in range(minutes // 4)]
+    drawn += [draw_process(rng, cars, calm_at_ms) for _ in range(minutes // 4)]
+    presses = [
+        Press(
+            at_ms := rng.randrange(calm_at_ms), at_ms + 200, rng.randrange(cars), *rng.choice([*panel_buttons(floors)])
+        )
+        for _ in range(minutes * 2)
+    ]
+    presses.sort(key=lambda press: press.at_ms)
+    faults = tuple(sorted(drawn, key=lambda fault: fault.at_ms))
+    world = World(Plan(1, cars, floors, 2000, calm_at_ms, faults, tuple(presses)))
+    for quarter in range(1, 5):
+        world.run_until(calm_at_ms * quarter // 4)
+        world.transcript.clear()
+        most: dict[str, int] = {}
+        for host in world.hosts:
+            for what, n in sizes(host).items():
+                most[what] = max(most.get(what, 0), n)
+        resident = resident_kb(os.getpid())
+        print(f"{hours * quarter / 4:g} h: {resident:,} kB with the world around them; {most}", flush=True)
+
+
+def sizes(host: Host) -> dict[str, int]:
+    """Count what could grow in a node, and the bytes of its record."""
+    found = {"remembered authors": len(host.gate._newest), "record bytes": len(host.disk or "")}
+    node = host.node
+    if node is not None:
+        found |= {"seen": len(node.calls.seen), "live": len(node.calls.live)}
+        for name in ("peers", "waiting", "unclaimed", "doors", "starved", "lit", "past", "rivals", "oddities"):
+            found[name] = len(getattr(node, name))
+    return found
 
 
 def restart(group: Lab, id: int, wiped: bool) -> None:
@@ -85,11 +132,12 @@ def live(group: Lab, seconds: float, rng: random.Random) -> None:
 
 def memory_kb(session: int) -> dict[str, int]:
     """Return what each process of a node keeps in memory for itself and with others, by its name."""
-    kb = {}
-    for pid in sorted(processes_of(session)):
-        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-        kb[comm(pid).removeprefix("elevator:")] = next(int(e.split()[1]) for e in lines if e.startswith("VmRSS:"))
-    return kb
+    return {comm(pid).removeprefix("elevator:"): resident_kb(pid) for pid in sorted(processes_of(session))}
+
+
+def resident_kb(pid: int) -> int:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:"))
 
 
 def told(group: Lab, id: int) -> Calls:
