@@ -134,7 +134,7 @@ class Broadcast:
     def oddities(self) -> dict[str, int]:
         """How often each thing came that should not be."""
         dropped = {f"dropped a datagram: {what}": times for what, times in self._gate.refused.items()}
-        return {**dropped, "dropped a datagram: too many from one address": self._inbox.passed_over}
+        return {**dropped, "dropped a datagram: too many to read": self._inbox.passed_over}
 
     def sockets(self, now_ms: int) -> list[socket.socket]:
         """Return what to wait for at *now_ms*."""
@@ -152,10 +152,12 @@ class Broadcast:
         until_ns = time.thread_time_ns() + READ_NS
         heartbeats = []
         while self._inbox:
-            heartbeat = self._gate.admit(self._inbox.take())
+            address, datagram = self._inbox.take()
+            heartbeat = self._gate.admit(datagram)
             if heartbeat is None:
                 unwanted += 1
             else:
+                self._inbox.trust(address)
                 heartbeats.append(heartbeat)
             if time.thread_time_ns() >= until_ns:
                 break
@@ -163,11 +165,9 @@ class Broadcast:
         return tuple(heartbeats)
 
     def _fetch(self) -> int:
-        """Receive what has come, as far as there is room for it; return how much of it was not worth keeping."""
+        """Receive what has come, but no more than so much; return how much of it was not worth keeping."""
         unwanted = -self._inbox.passed_over
         for _ in range(ROOM):
-            if self._inbox.is_full:
-                break
             try:
                 datagram, (address, _) = self.socket.recvfrom(DATAGRAM_BYTES_MAX + 1)
             except BlockingIOError:

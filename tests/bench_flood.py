@@ -6,6 +6,9 @@ share of a core that it takes, and the time from a press on node 1's panel to it
 heard of it and answered. The malformed datagrams are of four kinds: noise, one with a seal that does not fit, one whose
 content is no heartbeat, and one of another group; most differ from the one before.
 
+With --large each has a good seal and as much in it as takes longest to read; with --addresses so many they come from so
+many addresses; with --keyed the group has a key, which those who flood do not know.
+
 Figures depend on the machine: compare those of one run.
 """
 
@@ -18,7 +21,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
@@ -26,39 +29,56 @@ from bench_group import cpu_s, events_since
 from bench_pair import Panel, now_ms, until
 from lab import Lab, lab
 
-from elevator.model import Author, Buttons, Calls, Car, Heartbeat
+from elevator.keygen import main as keygen
+from elevator.model import Author, Button, Buttons, Call, Calls, Car, Dot, Heartbeat
 from elevator.seal import HEAD_BYTES, NO_KEY, seal
 from elevator.wire import Encoder, decode
 
-EVERYBODY, ELSEWHERE = "127.255.255.255", "127.0.0.2"
+EVERYBODY = "127.255.255.255"
 STEP_S = 0.002
 FLOORS = 4
+CALLS = Calls(
+    {Dot(Author(1, 1), n + 1): Call(Button.CAB, n % 64, n // 64) for n in range(600)},
+    {Author(1, 1): 600},
+)
+(LARGE,) = Encoder("another").encode(Heartbeat(Author(1, 1), 1, 64, Car(), Buttons(), 0, CALLS))
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Measure what a flood on the group's port does to a node.")
     parser.add_argument("--per-second", type=int, default=20_000, help="malformed datagrams a second (20000)")
     parser.add_argument("--seconds", type=float, default=20, help="how long each is measured (20)")
+    parser.add_argument("--addresses", type=int, default=1, help="from how many addresses (1)")
+    parser.add_argument("--large", action="store_true", help="datagrams that take longest to read")
+    parser.add_argument("--keyed", action="store_true", help="a group with a key")
     parser.add_argument("--flood", type=int, metavar="PORT", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.flood is not None:
-        flood(arguments.flood, arguments.per_second)
+        kind = large if arguments.large else malformed
+        flood(arguments.flood, arguments.per_second, arguments.addresses, kind)
         return 0
-    with nodes() as (group, panel):
+    with nodes(arguments.keyed) as (group, panel):
         measure("left alone", group, panel, arguments.seconds)
-        command = [sys.executable, __file__, "--per-second", str(arguments.per_second), "--flood", str(group.net_port)]
+        command = [sys.executable, __file__, *sys.argv[1:], "--flood", str(group.net_port)]
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as flooding:
             time.sleep(1)
             measure("in a flood", group, panel, arguments.seconds)
             print(flooding.communicate("")[0], end="")
         print("node 0 said of it:")
-        for line in [line for line in group.log(0).splitlines() if "dropped" in line][-4:]:
+        said = group.log(0).splitlines()
+        for line in [line for line in said if "dropped" in line][-4:] + [line for line in said if is_trouble(line)][
+            -4:
+        ]:
             print(f"  {line}")
     return 0
 
 
+def is_trouble(line: str) -> bool:
+    return "is silent" in line or "worker" in line
+
+
 @contextmanager
-def nodes() -> Iterator[tuple[Lab, Panel]]:
+def nodes(keyed: bool) -> Iterator[tuple[Lab, Panel]]:
     """Run node 0 on a panel, and node 1 on a simulated elevator."""
     with ExitStack() as opened:
         directory = Path(opened.enter_context(tempfile.TemporaryDirectory()))
@@ -66,7 +86,10 @@ def nodes() -> Iterator[tuple[Lab, Panel]]:
         opened.callback(listener.shutdown, socket.SHUT_RDWR)
         panel = Panel(listener)
         threading.Thread(target=panel.serve, daemon=True).start()
-        group = opened.enter_context(lab(directory, cars=2, floors=FLOORS, start=False))
+        if keyed:
+            keygen([str(directory / "key")])
+        more = ("--key-file", str(directory / "key")) if keyed else ()
+        group = opened.enter_context(lab(directory, cars=2, floors=FLOORS, start=False, more=more))
         group.start(0, "--port", str(listener.getsockname()[1]))
         group.start(1)
         group.wait_until_ready()
@@ -123,8 +146,8 @@ def counter(group: Lab) -> int:
                 return said.counter
 
 
-def flood(port: int, per_second: int) -> None:
-    """Broadcast *per_second* malformed datagrams to *port* until the standard input ends; say how many it came to."""
+def flood(port: int, per_second: int, addresses: int, kind: Callable[[int], list[bytes]]) -> None:
+    """Broadcast *per_second* datagrams to *port* until the standard input ends; say how many it came to."""
     ended = threading.Event()
 
     def wait() -> None:
@@ -132,18 +155,31 @@ def flood(port: int, per_second: int) -> None:
         ended.set()
 
     threading.Thread(target=wait).start()
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as mouth:
-        mouth.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
-        mouth.bind((ELSEWHERE, 0))
+    with ExitStack() as opened:
+        mouths = [opened.enter_context(mouth(number)) for number in range(addresses)]
         began_ms, sent = now_ms(), 0
-        kinds = malformed(0)
+        kinds = kind(0)
         while not ended.wait(STEP_S):
             for _ in range(min(int((now_ms() - began_ms) * per_second / 1000) - sent, per_second // 20)):
-                mouth.sendto(kinds[sent % len(kinds)], (EVERYBODY, port))
+                mouths[sent % addresses].sendto(kinds[sent % len(kinds)], (EVERYBODY, port))
                 sent += 1
                 if sent % 64 == 0:
-                    kinds = malformed(sent)
+                    kinds = kind(sent)
         print(f"the flood was of {sent * 1000 / (now_ms() - began_ms):.0f} datagrams a second", flush=True)
+
+
+def mouth(number: int) -> socket.socket:
+    """Return a socket with an address of its own."""
+    opened = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    opened.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+    opened.bind((f"127.0.{1 + number // 250}.{1 + number % 250}", 0))
+    return opened
+
+
+def large(number: int) -> list[bytes]:
+    """Make 64 datagrams of another group, all different, with a good seal and 600 calls each."""
+    head, _, body = LARGE.partition(b'"hears":0')
+    return [seal(head + b'"hears":%d' % (number + each) + body, NO_KEY) for each in range(64)]
 
 
 def malformed(number: int) -> list[bytes]:

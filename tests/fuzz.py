@@ -180,14 +180,16 @@ def mailbox(data: bytes) -> bool:
     for each in data:
         if each == 255:
             for _ in range(min(len(inbox), 16)):
-                address, number = inbox.take().split()
-                assert int(number) > read[int(address)]
-                read[int(address)] = int(number)
-        elif not inbox.is_full:
-            inbox.put(str(each), b"%d %d" % (each, came[each]))
+                address, datagram = inbox.take()
+                assert int(datagram) > read[int(address)]
+                read[int(address)] = int(datagram)
+        elif each >= 240:
+            inbox.trust(str(each - 240))
+        else:
+            inbox.put(str(each), b"%d" % came[each])
             came[each] += 1
-        assert len(inbox) <= ROOM
-    left = [inbox.take().split()[0] for _ in range(len(inbox))]
+        assert len(inbox) <= 2 * ROOM
+    left = [inbox.take()[0] for _ in range(len(inbox))]
     assert all(left.count(address) <= ROOM_OF_ONE for address in set(left))
     return sum(came) > 0
 
@@ -569,7 +571,8 @@ def assigner_socket(data: bytes) -> bool:
                 attend(selector, client, selectors.EVENT_READ, answer_line)
                 with suppress(BlockingIOError):
                     answers += far.recv(1 << 20)
-    assert all(isinstance(json.loads(line), dict) for line in answers.splitlines())
+    for line in answers.decode(errors="surrogateescape").split("\n")[:-1]:  # Ids come back as the bytes that they were.
+        assert isinstance(json.loads(line), dict)
     return bool(answers)
 
 

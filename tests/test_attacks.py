@@ -1,15 +1,20 @@
 """Whole nodes on a network with somebody on it who means ill: keys, forgeries, recordings, floods."""
 
+import itertools
 import json
+import os
+import random
 import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
+from bench_flood import large, mouth
 from lab import PATIENCE_S, PROGRAM, Lab, lab
 
 from elevator.calls import press
@@ -106,28 +111,86 @@ def test_a_recording_does_not_bring_a_dead_node_back(tmp_path: Path, keyed: bool
         group.wait_for(0, "node 1 is here", times=2)
 
 
-def test_a_flood_of_one_address_does_not_keep_the_others_from_being_heard(tmp_path: Path) -> None:
-    with lab(tmp_path, cars=2) as group, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
-        stranger.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
-        stranger.bind(("127.0.0.2", 0))
-        ended = threading.Event()
+def small(number: int) -> list[bytes]:
+    return [forged("another", number + counter, NO_KEY) for counter in range(1, 200)]
 
-        def flood() -> None:
-            datagrams = [forged("another", counter, NO_KEY) for counter in range(1, 200)]
-            while not ended.wait(0.01):
-                for datagram in datagrams:
-                    stranger.sendto(datagram, (EVERYBODY, group.net_port))
 
-        thread = threading.Thread(target=flood)
-        thread.start()
-        try:
+@contextmanager
+def busy(attack: Callable[[], None]) -> Iterator[None]:
+    """Have somebody *attack* again and again."""
+    ended = threading.Event()
+
+    def run() -> None:
+        while not ended.wait(0.01):
+            attack()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+@pytest.mark.parametrize(("addresses", "datagrams"), [(1, small), (1, large), (100, large)])
+def test_a_flood_does_not_keep_the_others_from_being_heard(
+    tmp_path: Path, addresses: int, datagrams: Callable[[int], list[bytes]]
+) -> None:
+    with lab(tmp_path, cars=2) as group, ExitStack() as opened:
+        strangers = [opened.enter_context(mouth(number)) for number in range(addresses)]
+        numbers = itertools.count()
+
+        def attack() -> None:
+            for stranger, datagram in zip(itertools.cycle(strangers), datagrams(next(numbers) * 64), strict=False):
+                stranger.sendto(datagram, (EVERYBODY, group.net_port))
+
+        with busy(attack):
             group.wait_for(0, "dropped a datagram: not of this group", times=2)
             group.press(0, "down", 3)
             group.wait(lambda: ("down", 3) in group.lamps(0) & group.lamps(1), "it lit everywhere")
             group.wait_until_dark()
-        finally:
-            ended.set()
-            thread.join()
+        assert group.misbehaviour() == 0
+
+
+def spoilt(sealed: bytes, rng: random.Random) -> bytes:
+    """Flip some bits of a datagram, cut it off, or leave it as it is."""
+    match rng.randrange(4):
+        case 0:
+            return sealed[: rng.randrange(len(sealed))]
+        case 1:
+            return sealed
+        case _:
+            spoilt = bytearray(sealed)
+            for _ in range(rng.randrange(1, 9)):
+                spoilt[rng.randrange(len(spoilt))] ^= 1 << rng.randrange(8)
+            return bytes(spoilt)
+
+
+@pytest.mark.parametrize("keyed", [False, True])
+def test_who_spoils_and_repeats_all_that_is_said_invents_nothing(tmp_path: Path, keyed: bool) -> None:
+    more = key_file(tmp_path / "key", OLD) if keyed else ()
+    rng = random.Random(1)
+    pressed = [("up", 1), ("down", 3), ("up", 2), ("down", 1)]
+    with lab(tmp_path, cars=2, more=more) as group, port_of(group) as stranger:
+        heard: deque[bytes] = deque(maxlen=500)
+
+        def attack() -> None:
+            heard.append(stranger.recv(10_000))
+            for sealed in [*rng.choices(heard, k=20), os.urandom(rng.randrange(2000))]:
+                stranger.sendto(spoilt(sealed, rng) or b"!", (EVERYBODY, group.net_port))
+
+        with busy(attack):
+            for number, (button, floor) in enumerate(pressed):
+                group.press(number % 2, button, floor)
+                group.wait(lambda call=(button, floor): call in group.lamps(0) & group.lamps(1), "it lit everywhere")  # type: ignore[misc]
+                group.wait_until_dark()
+        said = [line.partition(": ")[2] for id in range(2) for line in group.log(id).splitlines()]
+        called = {line for line in said if line.endswith(" called")}
+        assert called == {f"hall call {button} at floor {floor} called" for button, floor in pressed}
+        assert any(line.startswith("dropped a datagram: with another key, or damaged") for line in said)
+        assert not [line for line in said if "id" in line.split() or "mistake" in line or "worker" in line]
+        assert group.misbehaviour() == 0
 
 
 def test_it_is_watched_by_who_has_its_key(tmp_path: Path) -> None:

@@ -3,14 +3,14 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from elevator.inbox import ROOM, ROOM_OF_ONE, Inbox
+from elevator.inbox import KNOWN_MAX, ROOM, ROOM_OF_ONE, STRANGE_EVERY, Inbox
 
 
 def test_addresses_take_turns() -> None:
     inbox = Inbox()
     for address, datagram in (("a", b"1"), ("a", b"2"), ("a", b"3"), ("b", b"4"), ("c", b"5"), ("c", b"6")):
         inbox.put(address, datagram)
-    assert [inbox.take() for _ in range(6)] == [b"1", b"4", b"5", b"2", b"6", b"3"]
+    assert [inbox.take()[1] for _ in range(6)] == [b"1", b"4", b"5", b"2", b"6", b"3"]
     assert not inbox
     assert inbox.passed_over == 0
 
@@ -20,29 +20,53 @@ def test_a_flood_does_not_keep_others_waiting() -> None:
     for n in range(10_000):
         inbox.put("flood", b"%d" % n)
     inbox.put("node", b"heartbeat")
-    assert b"heartbeat" in {inbox.take(), inbox.take()}
+    assert ("node", b"heartbeat") in {inbox.take(), inbox.take()}
     assert (len(inbox), inbox.passed_over) == (ROOM_OF_ONE - 1, 10_000 - ROOM_OF_ONE)
 
 
-@given(st.lists(st.none() | st.tuples(st.sampled_from("abcd"), st.integers(1, 200)), max_size=60))
-def test_nothing_is_lost_but_the_oldest_of_whoever_has_no_room(acts: list[tuple[str, int] | None]) -> None:
-    inbox, number = Inbox(), 0
-    kept: dict[str, list[bytes]] = {address: [] for address in "abcd"}
+def test_a_flood_from_invented_addresses_does_not_keep_known_ones_waiting_nor_new_ones_for_ever() -> None:
+    inbox = Inbox()
+    inbox.trust("node")
+    for n in range(10_000):
+        inbox.put(f"invented {n}", b"")
+    for n in range(ROOM_OF_ONE):
+        inbox.put("node", b"%d" % n)
+    assert (len(inbox), inbox.passed_over) == (ROOM + ROOM_OF_ONE, 10_000 - ROOM)
+    read = [inbox.take()[0] == "node" for _ in range(2 * (STRANGE_EVERY + 1))]
+    assert read == 2 * [*[True] * STRANGE_EVERY, False]
+
+
+def test_not_more_addresses_are_known_than_there_is_room_for() -> None:
+    inbox = Inbox()
+    for n in range(KNOWN_MAX + 1):
+        inbox.put(str(n), b"")
+        inbox.trust(str(n))
+    assert [inbox.take()[0] for _ in range(STRANGE_EVERY + 1)] == [*map(str, range(1, STRANGE_EVERY + 1)), "0"]
+    assert len(inbox._known) == KNOWN_MAX
+
+
+@given(st.lists(st.none() | st.tuples(st.sampled_from("abcd"), st.integers(0, 200)), max_size=60))
+def test_what_is_lost_is_counted_and_the_rest_is_read_in_order(acts: list[tuple[str, int] | None]) -> None:
+    """None: read one; no datagrams of an address: a node was heard from there."""
+    inbox, came, read = Inbox(), 0, 0
+    newest = dict.fromkeys("abcd", 0)
+
+    def take() -> None:
+        address, datagram = inbox.take()
+        assert int(datagram) > newest[address]
+        newest[address] = int(datagram)
+
     for act in acts:
         if act is None and inbox:
-            datagram = inbox.take()
-            assert kept[datagram.decode()[0]].pop(0) == datagram
+            take()
+            read += 1
+        elif act is not None and not act[1]:
+            inbox.trust(act[0])
         elif act is not None:
             for _ in range(act[1]):
-                if not inbox.is_full:
-                    number += 1
-                    datagram = b"%s%d" % (act[0].encode(), number)
-                    inbox.put(act[0], datagram)
-                    kept[act[0]] = [*kept[act[0]], datagram][-ROOM_OF_ONE:]
-        assert len(inbox) == sum(map(len, kept.values())) <= ROOM
-        assert len(inbox._by_address) <= len(kept), "an address of which nothing waits is not remembered"
+                came += 1
+                inbox.put(act[0], b"%d" % came)
+        assert len(inbox) == came - read - inbox.passed_over <= 2 * ROOM
     while inbox:
-        datagram = inbox.take()
-        assert kept[datagram.decode()[0]].pop(0) == datagram
-    assert not any(kept.values())
-    assert not inbox._by_address
+        take()
+    assert not inbox._of_known._by_address | inbox._of_others._by_address, "no address is remembered for nothing"
