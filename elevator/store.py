@@ -20,6 +20,20 @@ from elevator.model import Record
 from elevator.wire import BAD_INPUT, read_record
 
 VERSION = 1
+DAMAGE = (sqlite3.Error, UnicodeDecodeError)
+"""What comes of a file that cannot be used; the latter where SQLite names something in it that is no text."""
+OF_THE_DISK = (
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_PROTOCOL,
+)
+"""Results that tell of the disk. Python's OperationalError is also for a file of another format, or another table."""
 TABLE = "CREATE TABLE record (one INTEGER PRIMARY KEY CHECK (one = 0), text TEXT)"
 WRITE = "REPLACE INTO record VALUES (0, ?)"
 BUSY_S = 5.0
@@ -102,9 +116,9 @@ class Store:
             # As bytes: text that is none must not look like a disk that gives nothing.
             row = self._database.execute("SELECT CAST(text AS BLOB) FROM record").fetchone()
             return None if row is None else read_record(row[0], self._floors)
-        except sqlite3.OperationalError as error:
-            raise DiskError(f"cannot read the record {self.path}: {error}") from None
-        except (sqlite3.DatabaseError, *BAD_INPUT) as error:
+        except (sqlite3.Error, *BAD_INPUT) as error:
+            if is_of_the_disk(error):
+                raise DiskError(f"cannot read the record {self.path}: {error}") from None
             self._database = self._set_aside(error)
             return None
 
@@ -112,7 +126,7 @@ class Store:
         """Make a record's *text* (see wire.py) durable; return False if the disk refuses."""
         try:
             self._write(text)
-        except (sqlite3.Error, DiskError) as error:
+        except (*DAMAGE, DiskError) as error:
             if not self._refuses:
                 log.error("the record cannot be written (%s): lamps rest on the other nodes meanwhile", error)
             self._refuses = True
@@ -126,22 +140,22 @@ class Store:
         self._database.close()
 
     def _write(self, text: str) -> None:
-        """Write *text*, if it must be to a new file; raise OperationalError or DiskError."""
+        """Write *text*, if it must be to a new file; raise sqlite3.Error or DiskError."""
         row = (text,)
         try:
             self._database.execute(WRITE, row)
-        except sqlite3.OperationalError:
-            raise
-        except sqlite3.DatabaseError as error:
+        except DAMAGE as error:
+            if is_of_the_disk(error):
+                raise
             self._database = self._set_aside(error)
             self._database.execute(WRITE, row)
 
     def _open(self) -> sqlite3.Connection:
         try:
             return connect(self.path)
-        except sqlite3.OperationalError as error:
-            raise DiskError(f"cannot open the record {self.path}: {error}") from None
-        except sqlite3.DatabaseError as error:
+        except DAMAGE as error:
+            if is_of_the_disk(error):
+                raise DiskError(f"cannot open the record {self.path}: {error}") from None
             return self._set_aside(error)
 
     def _set_aside(self, why: Exception) -> sqlite3.Connection:
@@ -157,6 +171,12 @@ class Store:
             raise DiskError(f"the record {self.path} is damaged and cannot be moved: {error.strerror}") from None
         log.error("the record was damaged (%s); it is now %s and this node starts without it", why, spoiled.name)
         return connect(self.path)
+
+
+def is_of_the_disk(error: Exception) -> bool:
+    """Tell whether the disk is to blame, which may get better, and not what is in the file."""
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+    return code != sqlite3.SQLITE_IOERR_SHORT_READ and code & 0xFF in OF_THE_DISK
 
 
 def connect(path: Path) -> sqlite3.Connection:
