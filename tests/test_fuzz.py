@@ -16,7 +16,8 @@ def test_an_input_breaks_nothing(file: Path) -> None:
 @pytest.mark.parametrize("name", TARGETS)
 def test_a_target_gets_behind_what_reads_and_can_be_refused(name: str) -> None:
     """Targets that refused everything, or took everything, would show nothing."""
-    assert {TARGETS[name](file.read_bytes()) for file in (CORPUS / name).iterdir()} == {True, False}
+    taken = {TARGETS[name](file.read_bytes()) for file in (CORPUS / name).iterdir()}
+    assert taken == {True, False}, "if a format has changed, its inputs are to be written in the new one"
 
 
 def test_an_input_is_taken_piece_by_piece() -> None:
