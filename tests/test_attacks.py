@@ -157,7 +157,7 @@ def spoilt(sealed: bytes, rng: random.Random) -> bytes:
     """Flip some bits of a datagram, cut it off, or leave it as it is."""
     match rng.randrange(4):
         case 0:
-            return sealed[: rng.randrange(len(sealed))]
+            return sealed[: 1 + rng.randrange(len(sealed))]
         case 1:
             return sealed
         case _:
@@ -177,8 +177,8 @@ def test_who_spoils_and_repeats_all_that_is_said_invents_nothing(tmp_path: Path,
 
         def attack() -> None:
             heard.append(stranger.recv(10_000))
-            for sealed in [*rng.choices(heard, k=20), os.urandom(rng.randrange(2000))]:
-                stranger.sendto(spoilt(sealed, rng) or b"!", (EVERYBODY, group.net_port))
+            for sealed in [*rng.choices(heard, k=20), os.urandom(rng.randrange(1, 2000))]:
+                stranger.sendto(spoilt(sealed, rng), (EVERYBODY, group.net_port))
 
         with busy(attack):
             for number, (button, floor) in enumerate(pressed):
