@@ -212,9 +212,11 @@ static long check_random(long count, uint64_t seed)
 
 static void draw_rates(int *rates, uint64_t *seed)
 {
-    bool wild = next(seed) % 50 == 0;
+    uint64_t kind = next(seed) % 50;
     for (int f = 0; f < ASSIGN_MAX_FLOORS; f++)
-        rates[f] = wild ? integer(seed, 0, PLAN_MAX_RATE, 40) : (int)(next(seed) % 1000);
+        rates[f] = kind == 0   ? integer(seed, 0, PLAN_MAX_RATE, 40)
+                   : kind < 10 ? PLAN_MAX_RATE
+                               : (int)(next(seed) % 1000);
 }
 
 /* Throw one input at parking, with the shares that were found for it. */

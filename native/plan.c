@@ -5,7 +5,8 @@
  * sooner is there sooner for whoever comes next. Durations are the nominal ones; a moving car is half way between two
  * floors and an open door half through its period.
  *
- * - Behind a button more people gather while it waits: a call served after t ms costs t + rate * t * t / 2.
+ * - Behind a button more people gather while it waits: a call served after t ms costs t + rate * t * t / 2. The rate is
+ *   what is known of it and PATIENCE, so that one long wait is worse than two of half the time, also where few come.
  * - Whoever enters presses a button: each call served adds a cab call, at one quarter and at three quarters of the
  *   floors ahead (moved a little from floor to floor). The cost is the sum over these SCENARIOS.
  * - A call that is not with the car that claims it costs HYSTERESIS_MS more: reassignments make passengers and cars
@@ -19,8 +20,11 @@
  *
  * Idle cars wait where they are near to those who come next: the sum, over buttons, of rate times the time in which
  * the first car could be there, and SECOND times the second one's. Cars at work count from where their plan passes the
- * button in its direction, or from its end. What is not known yet is made up for by a share for every button; it grows
- * with the load, because in a busy building a car that waits at the busiest button leaves with few, and then is away.
+ * button in its direction, or from its end; that is asked for two moments, when the next person may be expected and
+ * LATER_MS from now, because a car that is about to pass is soon gone. What is not known yet is made up for by a share
+ * for every button; it grows with the load, because in a busy building a car that waits at the busiest button leaves
+ * with few, and then is away. So does what a way must gain, where cars are few: a car that rests higher up comes later
+ * and takes more people at once, and those above the lobby are not left alone.
  *
  * Every constant was chosen by measurement (`elevator bench dispatch`); all are flat around these values.
  */
@@ -32,17 +36,21 @@
 
 enum {
     SCENARIOS = 2,
+    MOMENTS = 2,
     EXACT = 6,
     CALLS_MAX = 2 * ASSIGN_MAX_FLOORS,
     COST = 64, /* the unit of cost is 1/64 ms of one person */
     END = 32,  /* of COST */
     HYSTERESIS_MS = 1000,
     STANDING_MS = 4000,
+    PATIENCE = 200,         /* people in 2^20 ms */
     WORK_MAX = 300000,      /* steps of simulated cars, for the search */
-    PARK_WORK_MAX = 600000,  /* comparisons of arrival times */
+    PARK_WORK_MAX = 600000, /* comparisons of arrival times */
     PARK_ROUNDS = 4,
     SECOND = 98,     /* of 256 */
-    PARK_WAY = 1000,  /* ms that an idle car's way through the whole building must gain */
+    PARK_WAY = 1000, /* ms that an idle car's way through the whole building must gain */
+    LOADED_WAY = 8,  /* ms that each floor of it must gain besides, times (load / cars) squared */
+    LATER_MS = 4000,
     RATE_UNKNOWN = 1,
     LOAD_MAX = 256,
     JOIN_MAX_MS = 1 << 21, /* bounds for arithmetic, far beyond all that matters */
@@ -147,7 +155,7 @@ static int64_t walk(struct problem *p, int k, uint64_t up, uint64_t down, int sc
         uint64_t here = motion_bit(floor), *hall = direction == UP ? &work.up : &work.down;
         work.cab &= ~here;
         if ((*hall & here) != 0) {
-            int64_t rate = direction == UP ? p->rates->up[floor] : p->rates->down[floor];
+            int64_t rate = PATIENCE + (direction == UP ? p->rates->up[floor] : p->rates->down[floor]);
             int64_t joined_ms = least(t, JOIN_MAX_MS);
             *hall &= ~here;
             cost += COST * t + (rate * joined_ms >> 15) * joined_ms; /* 2^15 = 2^20 * 2 / COST */
@@ -471,6 +479,7 @@ struct parking {
     struct arrivals busy[2][ASSIGN_MAX_FLOORS]; /* of cars that are at work; down and up */
     int64_t weight[2][ASSIGN_MAX_FLOORS];
     int64_t weights;
+    int64_t way; /* what a floor's way must gain, in 256ths of a ms */
     int from[ASSIGN_MAX_CARS]; /* where a free car is, or comes to next */
 };
 
@@ -488,7 +497,8 @@ static int64_t weigh(struct parking *parking, const struct problem *p)
         total += p->rates->up[f] + p->rates->down[f];
     int64_t trip_ms = 2 * (int64_t)p->params->door_ms + (int64_t)p->params->travel_ms * floors * 2 / 3;
     int64_t load = least((16 * total * trip_ms / p->n) >> 20, LOAD_MAX); /* in 16ths of what the cars can carry alone */
-    int64_t unknown = RATE_UNKNOWN + total * load * load * 45 / 16 / 256 / floors;
+    int64_t unknown = least(RATE_UNKNOWN + total * load * load * 45 / 16 / 256 / floors, PLAN_MAX_RATE);
+    parking->way = (int64_t)256 * PARK_WAY / floors + 256 * LOADED_WAY * load * load / p->n / p->n;
     parking->weights = 0;
     for (int f = 0; f < floors; f++) {
         parking->weight[0][f] = f > 0 ? p->rates->down[f] + unknown : 0;
@@ -498,24 +508,25 @@ static int64_t weigh(struct parking *parking, const struct problem *p)
     return (INT64_C(1) << 20) / (total + 10);
 }
 
+/* Note when car *k* can be at the buttons, as the mean of what is so at each of the moments *since_ms*. */
 static void add_busy(struct parking *parking, struct problem *p, int k, const struct assign_share *share,
-                     int64_t since_ms)
+                     const int64_t since_ms[MOMENTS])
 {
     int64_t sum_ms[2][ASSIGN_MAX_FLOORS] = {{0}};
     const int floors = p->params->floors;
-    for (int s = 0; s < SCENARIOS; s++) {
-        struct passing passing = {.since_ms = since_ms};
+    for (int each = 0; each < MOMENTS * SCENARIOS; each++) {
+        struct passing passing = {.since_ms = since_ms[each % MOMENTS]};
         for (int f = 0; f < floors; f++)
             passing.at_ms[0][f] = passing.at_ms[1][f] = INT64_MAX;
-        walk(p, k, share->up, share->down, s, &passing);
+        walk(p, k, share->up, share->down, each / MOMENTS, &passing);
         for (int f = 0; f < floors; f++) {
-            sum_ms[0][f] += passing.at_ms[0][f] - since_ms;
-            sum_ms[1][f] += passing.at_ms[1][f] - since_ms;
+            sum_ms[0][f] += passing.at_ms[0][f] - passing.since_ms;
+            sum_ms[1][f] += passing.at_ms[1][f] - passing.since_ms;
         }
     }
     for (int f = 0; f < floors; f++) {
-        parking->busy[0][f] = with(parking->busy[0][f], sum_ms[0][f] / SCENARIOS);
-        parking->busy[1][f] = with(parking->busy[1][f], sum_ms[1][f] / SCENARIOS);
+        parking->busy[0][f] = with(parking->busy[0][f], sum_ms[0][f] / (MOMENTS * SCENARIOS));
+        parking->busy[1][f] = with(parking->busy[1][f], sum_ms[1][f] / (MOMENTS * SCENARIOS));
     }
 }
 
@@ -523,7 +534,7 @@ static void add_busy(struct parking *parking, struct problem *p, int k, const st
 static int64_t price(const struct parking *parking, const struct problem *p, int target, int from,
                      struct arrivals others[2][ASSIGN_MAX_FLOORS])
 {
-    int64_t sum = (int64_t)PARK_WAY * 256 / p->params->floors * parking->weights * between(target, from);
+    int64_t sum = parking->way * parking->weights * between(target, from);
     for (int f = 0; f < p->params->floors; f++) {
         int64_t ms = (int64_t)p->params->travel_ms * between(target, f);
         for (int way = 0; way < 2; way++) {
@@ -574,7 +585,7 @@ int plan_park(const struct assign_params *params, const struct assign_car *cars,
     if (status != ASSIGN_OK)
         return status;
     prepare(&p, params, cars, n, rates);
-    int64_t since_ms = weigh(&parking, &p) / 2;
+    const int64_t since_ms[MOMENTS] = {weigh(&parking, &p) / 2, LATER_MS};
     for (int f = 0; f < params->floors; f++)
         parking.busy[0][f] = parking.busy[1][f] = (struct arrivals){FAR_MS, FAR_MS};
     for (int k = 0; k < n; k++) {

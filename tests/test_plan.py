@@ -11,7 +11,7 @@ from elevator import _assign, motion
 from elevator.model import Behaviour, Buttons, Direction
 
 DOOR_MS, TRAVEL_MS = 3000, 2500
-COST, END, HYSTERESIS_MS, STANDING_MS, SCENARIOS = 64, 32, 1000, 4000, 2
+COST, END, PATIENCE, HYSTERESIS_MS, STANDING_MS, SCENARIOS = 64, 32, 200, 1000, 4000, 2
 Car = tuple[int, int, int, int]
 Shares = tuple[tuple[int, int], ...]
 EVERYWHERE = 2**64 - 1
@@ -60,7 +60,7 @@ def walk(car: Car, up: int, down: int, floors: int, rates: tuple[list[int], list
             continue
         cab &= ~(1 << floor)
         if (up if direction is Direction.UP else down) >> floor & 1:
-            rate = rates[0 if direction is Direction.UP else 1][floor]
+            rate = PATIENCE + rates[0 if direction is Direction.UP else 1][floor]
             cost += COST * t + (rate * t >> 15) * t
             cab |= 1 << destination(floor, direction, floors, scenario)
             up, down = (up & ~(1 << floor), down) if direction is Direction.UP else (up, down & ~(1 << floor))
