@@ -343,6 +343,7 @@ def share_out(node: Node) -> Node:
         share = hall
     elif node.me.id in cars:
         share = assign.share(node.policy, node.me.id, node.floors, hall, cars)
+        share = give_way(node.me.id, share, cars)
         target = assign.park(node.policy, node.me.id, node.floors, hall, cars)
     else:
         share = Buttons()
@@ -363,6 +364,23 @@ def share_out(node: Node) -> Node:
         unclaimed=unclaimed,
         starved=starved,
     )
+
+
+def give_way(me: int, share: Buttons, cars: Mapping[int, Member]) -> Buttons:
+    """Leave to other cars what they claim, but for a call from where this car is.
+
+    What this car does not claim it takes when the other has let go of it, which it does by what it hears, or serves it.
+    Of two that claim a call the one with the lower id goes on. Otherwise both would go for a call that changes hands
+    until the one has heard of the other: for long where packets are lost.
+    """
+    car, _, claimed, _ = cars[me]
+    elsewhere = ~(1 << car.floor)
+    up, down = share.up, share.down
+    for id, (_, _, claims, _) in cars.items():
+        if id != me:
+            up &= ~(claims.up & elsewhere & (~claimed.up if me < id else -1))
+            down &= ~(claims.down & elsewhere & (~claimed.down if me < id else -1))
+    return Buttons(up, down)
 
 
 def open_doors(known: Mapping[int, Doorway], able: Mapping[int, Peer], now_ms: int) -> Mapping[int, Doorway]:

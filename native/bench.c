@@ -18,7 +18,7 @@ enum {
     DOOR_MS = 3000,
     EXTENSION_MS = 15000,
     BROADCAST_MS = 100,
-    YIELD_MS = 300, /* as in node.py: a call made where a door is open is first left to that car */
+    YIELD_MS = 900, /* as in node.py: a call made where a door is open is first left to that car, for nine broadcasts */
     GIVE_UP_MS = 36000000,
     NOBODY = -1,
     LEARN_PEOPLE = 50 * 16,
@@ -374,6 +374,20 @@ static void yield_to_open_doors(const struct group *g, const struct view *view, 
     }
 }
 
+/* As in node.py: leave to others what they claim, but for a call from where car *k* is. */
+static void give_way(const struct group *g, const struct view *view, int k, struct assign_share *share)
+{
+    const struct assign_share *mine = &view->claims[k];
+    uint64_t elsewhere = ~motion_bit(g->cars[k].floor);
+    for (int i = 0; i < g->config->cars; i++) {
+        const struct assign_share *theirs = &view->claims[i];
+        if (i == k)
+            continue;
+        share->up &= ~(theirs->up & elsewhere & (k < i ? ~mine->up : ~UINT64_C(0)));
+        share->down &= ~(theirs->down & elsewhere & (k < i ? ~mine->down : ~UINT64_C(0)));
+    }
+}
+
 /* Let those act who see by *view*: cars *first* to *last*. */
 static void act(struct group *g, struct view *view, int first, int last)
 {
@@ -386,8 +400,10 @@ static void act(struct group *g, struct view *view, int first, int last)
         share_out(g, view, shares);
         for (int k = first; k <= last; k++) {
             struct car *car = &g->cars[k];
-            if (g->view_count > 1)
+            if (g->view_count > 1) {
+                give_way(g, view, k, &shares[k]);
                 yield_to_open_doors(g, view, k, &shares[k]);
+            }
             car->share = shares[k];
             view->claims[k] = shares[k];
             count_reassigned(g, k, shares[k]);

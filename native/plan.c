@@ -41,7 +41,7 @@ enum {
     CALLS_MAX = 2 * ASSIGN_MAX_FLOORS,
     COST = 64, /* the unit of cost is 1/64 ms of one person */
     END = 32,  /* of COST */
-    HYSTERESIS_MS = 1000,
+    HYSTERESIS_MS = 2000,
     STANDING_MS = 4000,
     PATIENCE = 200,         /* people in 2^20 ms */
     WORK_MAX = 300000,      /* steps of simulated cars, for the search */

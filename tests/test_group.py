@@ -837,6 +837,25 @@ def test_a_call_that_is_left_to_an_open_door_is_claimed_by_its_car() -> None:
     assert machine_door(group[0])
     group.press(2, UP, 1)
     group.run(20)
+    claims = []
     for _ in range(500):
         group.run(1)
-        assert sum(node.share.up >> 1 & 1 for node in (each.node for each in group.computers) if node) == 1
+        claims.append(sum(node.share.up >> 1 & 1 for node in (each.node for each in group.computers) if node))
+    assert set(claims) == {0, 1}
+    assert claims.count(0) < 15, "it is let go by the one before it is taken by the other"
+
+
+def test_a_call_that_changes_hands_is_let_go_before_it_is_taken() -> None:
+    """Car 1, next to the call, becomes able again while car 0 is on its way. At no time do both go for it."""
+    group = Group(floors=8, at=(0, 6))
+    stop_button(group[1], True)
+    group.run(100)
+    group.press(0, UP, 5)
+    group.run(500)
+    assert behaviour(group[0]) is Behaviour.MOVING
+    stop_button(group[1], False)
+    while behaviour(group[1]) is not Behaviour.DOOR_OPEN:
+        nodes = [computer.node for computer in group.computers]
+        assert sum(node.share.up >> 5 & 1 for node in nodes if node) <= 1
+        group.run(1)
+    assert doors(group[0]) == []

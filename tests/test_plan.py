@@ -11,7 +11,7 @@ from elevator import _assign, motion
 from elevator.model import Behaviour, Buttons, Direction
 
 DOOR_MS, TRAVEL_MS = 3000, 2500
-COST, END, PATIENCE, HYSTERESIS_MS, STANDING_MS, SCENARIOS = 64, 32, 200, 1000, 4000, 2
+COST, END, PATIENCE, HYSTERESIS_MS, STANDING_MS, SCENARIOS = 64, 32, 200, 2000, 4000, 2
 Car = tuple[int, int, int, int]
 Shares = tuple[tuple[int, int], ...]
 EVERYWHERE = 2**64 - 1
