@@ -72,9 +72,9 @@ fuzz SECONDS="20" *TARGETS: (_venv "fuzz")
 # Do all that a change has to pass.
 ci: check build test
 
-# Measure the assigner.
-bench-assign: (_venv "dev")
-    @{{python}} tests/bench_assign.py
+# Measure the assigner, and `elevator assign`; also PROGRAM's, if one is given.
+bench-assign *PROGRAM: (_venv "dev")
+    @{{python}} tests/bench_assign.py "$@"
 
 # Measure a group of whole programs: press to lamp, take-over, idle load.
 bench-group *ARGS: (_venv "dev")

@@ -1,20 +1,30 @@
-"""Print how long the native assigners take, beside the official program's algorithm.
+"""Print how long the native assigners take, beside the official program's algorithm; parking; and `elevator assign`.
 
-    python tests/bench_assign.py
+    python tests/bench_assign.py [PROGRAM]
 
 Each number is the median over random inputs from a fixed seed, in microseconds for one call from Python; of each
 input the fastest of several runs counts. The official medians were taken in process, optimised, on another machine and
 with other inputs: the ratios tell orders of magnitude, not percents.
+
+PROGRAM is the binary, to be started beside the same command in this Python, which has to find its modules first.
 """
 
+import json
 import random
+import socket
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
 from statistics import median
-from time import perf_counter_ns
+from time import perf_counter_ns, sleep
 from typing import NamedTuple
 
 from elevator import _assign
 
 INPUTS = 300
+STARTS = 30
+REQUESTS = 2000
 RUNS = 5
 
 
@@ -66,6 +76,21 @@ def plan_us(arguments: Arguments) -> float:
     return min(once() for _ in range(RUNS)) / 1000
 
 
+def park_us(arguments: Arguments, busy: int) -> float:
+    """Time parking of the same cars; the first *busy* of them have something to do."""
+    floors, up, down, cars = arguments
+    rates = tuple(range(floors))
+    fleet = [(2, floor, 1, cab) if k < busy else (0, floor, 1, 0) for k, (_, floor, _, cab) in enumerate(cars)]
+    shares = tuple((up, down) if k < busy else (0, 0) for k in range(len(cars)))
+
+    def once() -> int:
+        before = perf_counter_ns()
+        _assign.park(floors, fleet, shares, rates, rates)
+        return perf_counter_ns() - before
+
+    return min(once() for _ in range(RUNS)) / 1000
+
+
 def everything(rng: random.Random, cars: int, floors: int) -> Arguments:
     """Draw a building in which every hall and every cab call is lit."""
     _, _, _, fleet = busy(rng, cars, floors)
@@ -83,6 +108,48 @@ def fastest_us(arguments: Arguments) -> float:
     return min(once() for _ in range(RUNS)) / 1000
 
 
+REQUEST = json.dumps(
+    {
+        "hallRequests": [[False, False], [True, False], [False, False], [False, True]],
+        "states": {
+            "one": {"behaviour": "moving", "floor": 2, "direction": "up", "cabRequests": [False, False, True, True]},
+            "two": {"behaviour": "idle", "floor": 0, "direction": "stop", "cabRequests": [False, False, False, False]},
+        },
+    }
+)
+
+
+def start_ms(command: list[str]) -> float:
+    """Return the median time of a run of *command*."""
+
+    def once() -> int:
+        before = perf_counter_ns()
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        return perf_counter_ns() - before
+
+    return median(once() for _ in range(STARTS)) / 1e6
+
+
+def serve_us(command: list[str]) -> tuple[float, float]:
+    """Return the median and the 99th percentile of the time from a request on a socket to its answer."""
+    with tempfile.TemporaryDirectory() as directory, socket.socket(socket.AF_UNIX) as client:
+        path = Path(directory) / "assigner"
+        server = subprocess.Popen([*command, "--serve", str(path)])
+        while not path.exists():
+            sleep(0.01)
+        client.connect(str(path))
+        took = []
+        for _ in range(REQUESTS):
+            before = perf_counter_ns()
+            client.sendall(REQUEST.encode() + b"\n")
+            while not client.recv(1 << 16).endswith(b"\n"):
+                pass
+            took.append((perf_counter_ns() - before) / 1000)
+        server.terminate()
+        server.wait()
+        return median(took), sorted(took)[len(took) * 99 // 100]
+
+
 def main() -> None:
     rng = random.Random(4145)
     print(f"{'cars x floors':<22}{'here, us':>10}{'official, us':>14}{'ratio':>8}")
@@ -91,11 +158,19 @@ def main() -> None:
         print(f"{f'{cars} x {floors}':<22}{us:>10.2f}{official_us:>14.1f}{official_us / us:>7.0f}x")
     worst = max(fastest_us(full(*state)) for state in ((0, 0, 0), (0, 32, 0), (1, 0, 1), (1, 63, -1), (2, 32, 1)))
     print(f"{'64 x 64, all lit':<22}{worst:>10.2f}{'-':>14}{'-':>8}")
-    print(f"\n{'plan, cars x floors':<22}{'busy, us':>10}{'every call lit, the slowest, us':>34}")
+    print(f"\n{'plan, us':<22}{'busy':>10}{'every call lit, the slowest':>34}{'parking, the slowest':>24}")
     for cars, floors in ((3, 4), (3, 9), (8, 32), (64, 64)):
         us = median(plan_us(busy(rng, cars, floors)) for _ in range(INPUTS // 3))
         most = max(plan_us(everything(rng, cars, floors)) for _ in range(INPUTS // 3))
-        print(f"{f'{cars} x {floors}':<22}{us:>10.1f}{most:>34.1f}")
+        parks = max(park_us(everything(rng, cars, floors), n * cars // 4) for n in range(4) for _ in range(INPUTS // 6))
+        print(f"{f'{cars} x {floors}':<22}{us:>10.1f}{most:>34.1f}{parks:>24.1f}")
+    print(f"\n{'elevator assign':<40}{'one run, ms':>12}{'request on the socket, us':>27}{'p99':>8}")
+    print(f"{'(a Python that does nothing)':<40}{start_ms([sys.executable, '-c', 'pass']):>12.1f}")
+    for command in [[sys.executable, "-m", "elevator"], *([program] for program in sys.argv[1:])]:
+        words = [*command, "assign"]
+        once_ms = start_ms([*words, "--input", REQUEST])
+        us, most = serve_us(words)
+        print(f"{' '.join(Path(word).name for word in words):<40}{once_ms:>12.1f}{us:>27.0f}{most:>8.0f}")
 
 
 if __name__ == "__main__":

@@ -34,8 +34,8 @@ from typing import Any
 from attrs import evolve
 
 from elevator import _assign, config, demo, hall_request_assigner, serve_card, watch
-from elevator.__main__ import complain, node_parser
 from elevator.assign_server import Client, attend
+from elevator.command import complain, node_parser
 from elevator.gate import Gate
 from elevator.hardware import server
 from elevator.hardware.iocard import FLOORS as CARD_FLOORS

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from elevator.__main__ import main, state_directory
+from elevator.__main__ import main
+from elevator.command import state_directory
 from elevator.config import Config, ConfigError, load
 
 

@@ -72,10 +72,10 @@ ARCHITECTURE = {
     "web": Rule("", "selectors socket time websockets"),
     # The commands: they put the rest together.
     "__main__": Rule(
-        "config hardware.iocard loop pair store bench demo doctor hall_request_assigner keygen serve_card soak"
-        " sim.command watch",
+        "command bench demo hall_request_assigner keygen serve_card soak sim.command watch",
         "os",
     ),
+    "command": Rule("config hardware.iocard loop pair store doctor", "os"),
     "assign_server": Rule("", "os selectors signal socket"),
     "bench": Rule("_assign", "os"),
     "hall_request_assigner": Rule("_assign assign_server"),

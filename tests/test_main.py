@@ -3,6 +3,8 @@
 import os
 import socket
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from lab import PATIENCE_S, PROGRAM, free_port
@@ -31,3 +33,23 @@ def test_a_command_whose_reader_has_gone_ends_without_a_word(name: str) -> None:
     os.close(writing)
     assert done.stderr == ""
     assert done.returncode == 141
+
+
+ASSIGN = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from elevator.__main__ import run
+run(["assign", "--input", '{"hallRequests": [[true,false]], "states": {"a": {"cabRequests": [false]}}}'])
+print(*sorted(sys.modules))
+"""
+
+
+def test_assign_imports_only_what_it_needs() -> None:
+    """It is started for every answer, and what it loads is most of its time. Without site, which imports of its own."""
+    root = Path(__file__).parents[1]
+    command = [sys.executable, "-S", "-c", ASSIGN, str(root)]
+    answer, loaded = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert answer == '{"a":[[true,false]]}'
+    ours = {name for name in loaded.split() if name.startswith("elevator")}
+    assert ours == {"elevator", "elevator.__main__", "elevator._assign", "elevator.hall_request_assigner"}
+    assert not {"argparse", "attr", "logging", "pathlib", "socket", "subprocess"} & {*loaded.split()}
