@@ -212,6 +212,12 @@ HEAD = (
 )
 
 
+def title(setting: Setting) -> str:
+    words = f"{setting.assigner}, parking {setting.park}, seeds {setting.seeds[0]}..{setting.seeds[-1]}"
+    words += f", {setting.capacity} people in a car at the most" if setting.capacity else ""
+    return words + (f", {setting.loss} % of broadcasts lost" if setting.loss >= 0 else "")
+
+
 def line(cell: Cell) -> str:
     """Write *cell* as a line of the table: reassignments and turns for each hundred passengers."""
     run, was = cell.run, cell.reference
@@ -233,6 +239,9 @@ def summary(found: Sequence[Cell], loss: int) -> str:
         f"    worst cell                               {worst_p95.p95_ratio:.3f}  {name(worst_p95)}",
         f"journey time, geometric mean                 {geometric_mean([cell.journey_ratio for cell in found]):.3f}",
     ]
+    for what in ("reassigned", "turns"):
+        more = [name(cell) for cell in found if getattr(cell.run, what) > getattr(cell.reference, what)]
+        lines.append(f"cells with more {what:<12} than the reference {len(more):>5}  {', '.join(more)}".rstrip())
     if loss >= 0:
         for what in ("unclaimed", "claimed_twice"):
             most = 100 * max(getattr(cell.run, what) for cell in found)
@@ -365,7 +374,7 @@ def main(argv: list[str]) -> int:
         arguments.assigner, arguments.park, seeds, arguments.passengers, arguments.capacity, arguments.loss
     )
     if not arguments.json:
-        print(f"{setting.assigner}, parking {setting.park}, seeds {seeds[0]}..{seeds[-1]}\n{HEAD}", flush=True)
+        print(f"{title(setting)}\n{HEAD}", flush=True)
     found: list[Cell] = []
     try:
         for cell in cells(setting, arguments.configs, arguments.profiles, arguments.loads):

@@ -118,6 +118,7 @@ def test_the_table_and_the_picture(tmp_path: Path) -> None:
     done = run(*SMALL, "--plot", str(picture))
     assert (done.returncode, done.stderr) == (0, "")
     assert len([line for line in done.stdout.splitlines() if line.startswith("3x4")]) == 8
+    assert "cells with more turns" in done.stdout
     drawn = ET.fromstring(picture.read_text())  # noqa: S314  It is our own.
     assert len(drawn.findall(".//{*}title")) == 8
 
