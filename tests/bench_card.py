@@ -26,8 +26,6 @@ from bench_group import cpu_s, events_since, now_ms, report, settle, settle_and_
 from lab import Lab, lab
 
 IDLE_S = 10
-NO_PARKING = ("--park", "none")
-"""A call where a car stands is served on the spot, without a lamp: no car may park itself at the floor pressed."""
 
 
 def main() -> int:
@@ -38,7 +36,7 @@ def main() -> int:
         groups = {}
         for where, cards in (("card", True), ("server", False)):
             directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            groups[where] = stack.enter_context(lab(directory, more=NO_PARKING, travel_ms=2000, cards=cards))
+            groups[where] = stack.enter_context(lab(directory, travel_ms=2000, cards=cards))
         rng = random.Random(1)
         lamps: dict[str, list[float]] = {where: [] for where in groups}
         stops: dict[str, list[float]] = {where: [] for where in groups}

@@ -66,9 +66,13 @@ class Lab:
                 return first
 
     def start(self, id: int, *more: str) -> None:
-        """Start node *id*; its log is in the test's directory."""
+        """Start node *id*; its log is in the test's directory.
+
+        Its car stays where it is when it has nothing to do: one that parked itself at the floor that a test presses
+        would serve the call on the spot, and light no lamp.
+        """
         at = ["--serial", self.directory / f"card-{id}"] if self.cards else ["--port", self.port + id]
-        arguments = ["--id", id, *at, "--floors", self.floors, "--net-port", self.net_port]
+        arguments = ["--id", id, *at, "--floors", self.floors, "--net-port", self.net_port, "--park", "none"]
         arguments += ["--broadcast", "127.255.255.255", "--state-dir", self.directory / f"state-{id}"]
         with (self.directory / f"node-{id}.log").open("ab") as log:
             command = [*PROGRAM, *map(str, arguments), *self.more, *more]
