@@ -1,9 +1,10 @@
 """The record on disk: what a node must not forget in a power cut. One row in a SQLite database.
 
 1. Every save is a transaction with full synchronisation: when it returns, the record is on the disk.
-2. A file that is damaged is set aside under another name and the node starts without: the others still have its calls.
-   A file of a newer version is not touched: StoreError.
-3. A disk that refuses, is full or read-only is said loudly: DiskError, or False from `save`. It may come back.
+2. A file that is damaged, or is no file, is set aside under another name and the node goes on without: the others still
+   have its calls. A file of a newer version is not touched: StoreError.
+3. A disk that refuses, is full or read-only is said loudly: DiskError, or False from `save`. It may come back; the file
+   is opened anew for each further try, because what was opened on a read-only disk stays so.
 4. One pair of processes holds a record: a lock beside it, which they inherit from each other, keeps others out. The
    database is held exclusively as well, so that a successor waits for what its predecessor's scribe still writes.
 """
@@ -96,6 +97,9 @@ class Memory:
     def save(self, text: str) -> bool:
         return True
 
+    def is_lost(self) -> bool:
+        return False
+
     def close(self) -> None:
         pass
 
@@ -119,14 +123,17 @@ class Store:
         except (sqlite3.Error, *BAD_INPUT) as error:
             if is_of_the_disk(error):
                 raise DiskError(f"cannot read the record {self.path}: {error}") from None
-            self._database = self._set_aside(error)
+            self._start_over(error)
             return None
 
     def save(self, text: str) -> bool:
         """Make a record's *text* (see wire.py) durable; return False if the disk refuses."""
         try:
+            if self._refuses:
+                self._database.close()
+                self._database = self._open()
             self._write(text)
-        except (*DAMAGE, DiskError) as error:
+        except (*DAMAGE, DiskError, StoreError) as error:
             if not self._refuses:
                 log.error("the record cannot be written (%s): lamps rest on the other nodes meanwhile", error)
             self._refuses = True
@@ -135,6 +142,10 @@ class Store:
             log.warning("the record is written again")
             self._refuses = False
         return True
+
+    def is_lost(self) -> bool:
+        """Tell whether what is held is no longer what stands in the directory: what is written to it is gone."""
+        return self._identity != identity(self.path)
 
     def close(self) -> None:
         self._database.close()
@@ -147,21 +158,28 @@ class Store:
         except DAMAGE as error:
             if is_of_the_disk(error):
                 raise
-            self._database = self._set_aside(error)
+            self._start_over(error)
             self._database.execute(WRITE, row)
 
     def _open(self) -> sqlite3.Connection:
+        if self.path.exists() and not self.path.is_file():
+            self._set_aside("it is no file")
         try:
-            return connect(self.path)
+            database = connect(self.path)
         except DAMAGE as error:
             if is_of_the_disk(error):
                 raise DiskError(f"cannot open the record {self.path}: {error}") from None
-            return self._set_aside(error)
+            self._set_aside(error)
+            return self._open()
+        self._identity = identity(self.path)
+        return database
 
-    def _set_aside(self, why: Exception) -> sqlite3.Connection:
-        database = getattr(self, "_database", None)
-        if database is not None:
-            database.close()
+    def _start_over(self, why: Exception) -> None:
+        self._database.close()
+        self._set_aside(why)
+        self._database = self._open()
+
+    def _set_aside(self, why: object) -> None:
         spoiled = self.path.with_name(f"{self.path.name}.spoiled-{time.strftime('%Y%m%d-%H%M%S')}")
         try:
             for suffix in ("-wal", "-shm"):
@@ -169,8 +187,16 @@ class Store:
             self.path.rename(spoiled)
         except OSError as error:
             raise DiskError(f"the record {self.path} is damaged and cannot be moved: {error.strerror}") from None
-        log.error("the record was damaged (%s); it is now %s and this node starts without it", why, spoiled.name)
-        return connect(self.path)
+        log.error("the record was damaged (%s); it is now %s and this node goes on without it", why, spoiled.name)
+
+
+def identity(path: Path) -> tuple[int, int] | None:
+    """Name the file at *path*, whatever its name; None if there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def is_of_the_disk(error: Exception) -> bool:

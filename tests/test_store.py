@@ -1,7 +1,10 @@
 """The record on disk: kept, held by one program at a time, set aside when damaged."""
 
 import os
+import random
+import shutil
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -103,6 +106,48 @@ def test_a_file_that_turns_out_damaged_when_it_is_written_is_set_aside(tmp_path:
     store.close()
 
 
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo])
+def test_what_is_no_file_is_set_aside(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    make(tmp_path / "record.sqlite")
+    save(tmp_path, Record(71, CALLS))
+    assert reopened(tmp_path) == Record(71, CALLS)
+    assert len(list(tmp_path.glob("*.spoiled-*"))) == 1
+
+
+def test_a_file_cut_or_changed_anywhere_is_read_whole_or_set_aside(tmp_path: Path) -> None:
+    """What passes for a newer version is the one exception: that file must not be touched."""
+    rng = random.Random(5)
+    save(tmp_path, Record(71, CALLS))
+    whole = (tmp_path / "record.sqlite").read_bytes()
+    for _ in range(300):
+        (tmp_path / "record.sqlite").unlink(missing_ok=True)
+        at = rng.randrange(len(whole))
+        cut, noise = rng.random() < 0.2, rng.randbytes(rng.choice((1, 8, 512, 4096)))
+        (tmp_path / "record.sqlite").write_bytes(whole[:at] if cut else (whole[:at] + noise + whole)[: len(whole)])
+        try:
+            record = reopened(tmp_path)
+        except StoreError:
+            assert (tmp_path / "record.sqlite").exists()
+            assert not list(tmp_path.glob("*.spoiled-*"))
+            continue
+        assert record is None or record.calls.seen.keys() <= {ME}
+        save(tmp_path, Record(72, CALLS))
+        assert reopened(tmp_path) == Record(72, CALLS)
+        for spoiled in tmp_path.glob("*.spoiled-*"):
+            spoiled.unlink()
+
+
+def test_a_file_that_is_taken_away_or_replaced_is_lost(tmp_path: Path) -> None:
+    store = Store(tmp_path / "record", 4)
+    assert store.save(write_record(Record(70, Calls())))
+    assert not store.is_lost()
+    shutil.rmtree(tmp_path / "record")
+    assert store.is_lost()
+    save(tmp_path / "record", Record(71, CALLS))
+    assert store.is_lost()
+    store.close()
+
+
 def test_a_file_of_a_newer_version_is_refused_and_kept(tmp_path: Path) -> None:
     save(tmp_path, Record(71, CALLS))
     database = sqlite3.connect(tmp_path / "record.sqlite")
@@ -129,9 +174,8 @@ def test_calls_that_a_lower_building_has_not_are_left_out(tmp_path: Path) -> Non
 def test_a_disk_that_refuses_may_take_it_later(tmp_path: Path) -> None:
     store = Store(tmp_path, 4)
     store.save(write_record(Record(70, Calls())))
-    store._database.execute("PRAGMA query_only = ON")
+    store._database.execute("PRAGMA query_only = ON")  # for this connection
     assert not store.save(write_record(Record(71, CALLS)))
-    store._database.execute("PRAGMA query_only = OFF")
     assert store.save(write_record(Record(71, CALLS)))
     assert store.load() == Record(71, CALLS)
     store.close()
