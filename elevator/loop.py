@@ -254,7 +254,7 @@ def serve(signals: Signals, link: Link, disk: Scribe, network: Broadcast, elevat
         now_ms = clock_ms()
         due_network_ms = network.wake_at_ms(now_ms)
         due_ms = min(wake_ms, elevator.wake_at_ms(), disk.wake_at_ms(), link.wake_at_ms(), due_network_ms)
-        waiting = [signals.socket, *network.sockets(now_ms), disk.socket, *link.sockets(), *reading]
+        waiting = [signals.socket, *network.sockets(now_ms), *disk.sockets(), *link.sockets(), *reading]
         readable, _, _ = select.select(waiting, writing, [], max(due_ms - now_ms, 0) / 1000)
         now_ms = clock_ms()
         link.attend(now_ms)

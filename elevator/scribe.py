@@ -4,7 +4,9 @@
 2. The worker sends records. The scribe writes the newest it has, and answers which that was when it is durable.
 3. A disk that refuses is asked again twice a second. While it refuses, or has not answered for PATIENCE_MS, the node is
    told that it fails: promises then rest on the peers. The first answer ends that.
-4. A scribe ends when its worker does, but first writes what it was last told. A scribe that is gone is replaced.
+4. A scribe ends when its worker does, but first writes what it was last told. A scribe that is gone is replaced; one
+   that does not answer is told to go on, in case it was stopped. It is not killed: it may be the disk that hangs.
+5. A record that is taken away while it is held, with its directory or its disk, is made anew.
 """
 
 import logging
@@ -26,6 +28,8 @@ from elevator.wire import read_record, write_record
 
 PATIENCE_MS = 1000
 RETRY_S, RETRY_MS = 0.5, 500
+LOOK_S = 2.0
+"""How often to look whether the record is still there."""
 NEVER_MS = 1 << 62
 WINDOW = 8
 """Records that may be under way at once."""
@@ -64,7 +68,10 @@ class Scribe:
         self._sent = 0
         self._pending: deque[tuple[int, int, Calls]] = deque()
         """What was sent and may yet be written: its number, when it was sent or the scribe last spoke, the calls."""
+        self._written: Calls | None = None
+        """What this scribe has last written."""
         self._is_late = False
+        self._refusal = b""
         self._replace_at_ms = 0
         self._start()
 
@@ -73,8 +80,8 @@ class Scribe:
         until = time.monotonic() + LOAD_S
         while time.monotonic() < until:
             meanwhile()
-            select.select([self.socket], [], [], POLL_S)
-            message = self._receive()
+            select.select([self._socket], [], [], POLL_S)
+            message = receive(self._socket)
             if message is None:
                 continue
             if message[:1] == REFUSED:
@@ -91,8 +98,14 @@ class Scribe:
             self._asked = self._unsent = record
             self._send()
 
+    def sockets(self) -> list[socket.socket]:
+        """Return the sockets to be watched for reading."""
+        return [] if self._is_gone else [self._socket]
+
     def wake_at_ms(self) -> int:
         """Return when `attend` must be called if the scribe says nothing."""
+        if self._is_gone:
+            return self._replace_at_ms
         if self._pending and not self._is_late:
             return self._pending[0][1] + PATIENCE_MS
         return NEVER_MS
@@ -100,52 +113,53 @@ class Scribe:
     def attend(self) -> Told:
         """Take what the scribe says; notice that it says nothing, or is gone."""
         told = NOTHING
-        while (message := self._receive()) is not None:
-            told = self._take(message, told) if message else self._replace(told)
+        while not self._is_gone and (message := receive(self._socket)) is not None:
+            told = self._take(message, told) if message else self._lose(told)
+        if self._is_gone and self._clock() >= self._replace_at_ms:
+            self._replace()
         self._send()
         if self._clock() >= self.wake_at_ms():
             self._is_late = True
             log.error("the disk has not answered for %d ms: lamps rest on the other nodes meanwhile", PATIENCE_MS)
+            self._wake()
             told = told._replace(failed=True)
         return told
 
     def close(self) -> None:
         """Let the scribe write what it has, and end."""
-        self.socket.close()
+        self._socket.close()
+        self._wake()
         until = time.monotonic() + END_S
         with suppress(ChildProcessError):
             while time.monotonic() < until and os.waitpid(self._pid, os.WNOHANG)[0] == 0:
                 time.sleep(0.002)
 
     def _start(self) -> None:
-        self.socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.socket.setblocking(False)
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, MESSAGE_MAX)
+        self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._socket.setblocking(False)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, MESSAGE_MAX)
         self._pid = fork("elevator:disk", {theirs.fileno()})
         if self._pid == 0:
             write(theirs, self._directory, self._floors)
         theirs.close()
+        self._is_gone = False
+
+    def _wake(self) -> None:
+        """Have the scribe go on if it was stopped."""
+        with suppress(ProcessLookupError):
+            os.kill(self._pid, signal.SIGCONT)
 
     def _send(self) -> None:
         """Send what has not been sent yet; no more than the scribe may have unread."""
-        if self._unsent is None or len(self._pending) >= WINDOW:
+        if self._unsent is None or self._is_gone or len(self._pending) >= WINDOW:
             return
         try:
-            self.socket.send(write_record(self._unsent).encode())
+            self._socket.send(write_record(self._unsent).encode())
         except OSError:
             return  # It is gone, which its socket will say.
         self._sent += 1
         self._pending.append((self._sent, self._clock(), self._unsent.calls))
         self._unsent = None
-
-    def _receive(self) -> bytes | None:
-        """Return the next message, empty if there will be none any more; None if there is none now."""
-        try:
-            return self.socket.recv(MESSAGE_MAX)
-        except BlockingIOError:
-            return None
-        except OSError:
-            return b""
 
     def _take(self, message: bytes, told: Told) -> Told:
         kind, text = message[:1], message[1:].decode()
@@ -153,7 +167,9 @@ class Scribe:
         if kind == FOUND:
             return told._replace(found=read_record(text, self._floors)) if text else told
         if kind == REFUSED:
-            log.error("%s", text)
+            if message != self._refusal:
+                log.error("%s", text)
+            self._refusal = message
             return told._replace(failed=True)
         if self._is_late:
             self._is_late = False
@@ -163,25 +179,41 @@ class Scribe:
             self._pending.popleft()
         if kind == FAILED:
             return told._replace(failed=True)
-        if not self._pending:
-            return told
-        _, _, calls = self._pending.popleft()
-        return told._replace(recorded=calls, failed=False)
+        if self._pending:
+            _, _, self._written = self._pending.popleft()
+        return told if self._written is None else told._replace(recorded=self._written, failed=False)
 
-    def _replace(self, told: Told) -> Told:
+    def _lose(self, told: Told) -> Told:
+        """Notice that the scribe is gone. The next is started at once, but those that cannot live only now and then."""
         if self._clock() >= self._replace_at_ms:
             log.error("the process that writes the record is gone; starting another")
-        else:  # It cannot live; do not spend all the time on it.
-            time.sleep(0.02)
-        self._replace_at_ms = self._clock() + RETRY_MS
-        self.socket.close()
+            self._replace_at_ms = self._clock()
+        self._is_gone = True
+        self._socket.close()
         with suppress(ChildProcessError):
             os.waitpid(self._pid, 0)
+        return told._replace(failed=True)
+
+    def _replace(self) -> None:
+        self._replace_at_ms = self._clock() + RETRY_MS
         self._start()
         self._pending.clear()
+        self._written = None
         self._sent = 0
         self._unsent = self._asked
-        return told._replace(failed=True)
+
+
+def receive(link: socket.socket) -> bytes | None:
+    """Return the next message from the other end, empty if there will be none any more; None if there is none now."""
+    while True:
+        try:
+            return link.recv(MESSAGE_MAX)
+        except BlockingIOError:
+            return None
+        except ConnectionResetError:
+            continue  # It went without having read all. That is said once, and in front of what it sent before.
+        except OSError:
+            return b""
 
 
 def write(link: socket.socket, directory: Path | None, floors: int) -> NoReturn:
@@ -202,39 +234,47 @@ def serve(link: socket.socket, directory: Path | None, floors: int) -> None:
     newest, heard, written = "", 0, 0
     said = ""
     is_open = True
+
+    def tell(message: bytes) -> None:
+        with suppress(OSError):  # The worker is gone. What it has sent counts all the same.
+            link.send(message)
+
     while is_open:
         if store is None:
             try:
                 store = Memory() if directory is None else Store(directory, floors)
                 record = store.load()
             except StoreError as error:
-                link.send(REFUSED + str(error).encode())
+                tell(REFUSED + str(error).encode())
                 return
             except DiskError as error:
                 store = None
                 if str(error) != said:
                     said = str(error)
                     log.error("%s; trying again until it can be", said)
-                link.send(FAILED + b"%d" % heard)
+                tell(FAILED + b"%d" % heard)
             else:
-                link.send(FOUND + (b"" if record is None else write_record(record).encode()))
+                tell(FOUND + (b"" if record is None else write_record(record).encode()))
                 if said:
                     log.warning("the record can be used now")
                     select.select([link], [], [], RETRY_S)  # The node may have more to say, after what was found.
-        patience_s = None if store is not None and written == heard else RETRY_S
+        patience_s = LOOK_S if store is not None and written == heard else RETRY_S
         if select.select([link], [], [], patience_s)[0]:
             newest, heard, is_open = take_all(link, newest, heard)
-        if store is not None and written != heard:
+        if store is not None and heard and store.is_lost():
+            log.error("the record has been taken away or replaced; opening it anew")
+            store.close()
+            store, written = None, 0
+        elif store is not None and written != heard:
             done = store.save(newest)
             written = heard if done else written
-            with suppress(OSError):
-                link.send((WRITTEN if done else FAILED) + b"%d" % heard)
+            tell((WRITTEN if done else FAILED) + b"%d" % heard)
 
 
 def take_all(link: socket.socket, newest: str, heard: int) -> tuple[str, int, bool]:
     """Return the newest record that has come, how many have in all, and whether more may come."""
     while select.select([link], [], [], 0)[0]:
-        message = link.recv(MESSAGE_MAX)
+        message = receive(link)
         if not message:
             return newest, heard, False
         newest, heard = message.decode(), heard + 1

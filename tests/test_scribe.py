@@ -2,7 +2,9 @@
 
 import os
 import random
+import shutil
 import signal
+import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,7 +15,7 @@ import pytest
 from elevator.calls import press
 from elevator.loop import clock_ms
 from elevator.model import EVERY_CAR, Author, Button, Call, Calls, Direction, OpenDoor, Record
-from elevator.scribe import Scribe, Told
+from elevator.scribe import RETRY_MS, Scribe, Told, receive
 from elevator.store import DiskError, Store, StoreError
 from elevator.wire import write_record
 
@@ -147,6 +149,59 @@ def test_a_record_that_can_be_read_only_later_is_found_then(tmp_path: Path, monk
         said = until(disk, lambda told: told.recorded is not None)
         assert [told.found for told in said if told.found] == [RECORD]
     assert kept(tmp_path) == Record(71, Calls())
+
+
+def test_a_stopped_scribe_goes_on(tmp_path: Path) -> None:
+    with scribe(tmp_path) as disk:
+        disk.load(lambda: None)
+        os.kill(disk._pid, signal.SIGSTOP)
+        disk.save(RECORD)
+        assert any(told.failed for told in until(disk, lambda told: told.recorded))
+        os.kill(disk._pid, signal.SIGSTOP)
+    assert kept(tmp_path) == RECORD
+
+
+def test_a_record_that_is_taken_away_is_made_anew(tmp_path: Path) -> None:
+    with scribe(tmp_path / "record") as disk:
+        disk.load(lambda: None)
+        disk.save(RECORD)
+        until(disk, lambda told: told.recorded)
+        shutil.rmtree(tmp_path / "record")
+        until(disk, lambda told: told.recorded)
+    assert kept(tmp_path / "record") == RECORD
+
+
+def test_scribes_that_cannot_live_are_replaced_only_now_and_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "born").mkdir()
+
+    def die(link: object, directory: Path, floors: int) -> None:
+        (tmp_path / "born" / str(os.getpid())).touch()
+
+    with scribe(tmp_path) as disk:
+        disk.load(lambda: None)
+        monkeypatch.setattr("elevator.scribe.serve", die)
+        os.kill(disk._pid, signal.SIGKILL)
+        end = time.monotonic() + 2
+        while time.monotonic() < end:
+            disk.attend()
+        assert len(list((tmp_path / "born").iterdir())) <= 2 + 2000 // RETRY_MS
+        assert caplog.text.count("is gone") == 1
+        monkeypatch.undo()
+        disk.save(RECORD)
+        until(disk, lambda told: told.recorded)
+
+
+def test_what_was_sent_is_heard_although_the_other_end_has_not_read_all() -> None:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours.setblocking(False)
+    theirs.send(b"last")
+    ours.send(b"unread")
+    theirs.close()
+    assert receive(ours) == b"last"
+    assert receive(ours) == b""
+    ours.close()
 
 
 def test_a_record_that_must_not_be_used_is_an_error(tmp_path: Path) -> None:
