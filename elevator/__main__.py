@@ -10,12 +10,12 @@ NOBODY_READS = 141
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command that *argv* asks for; return the exit status."""
+    open_standard_streams()
     try:
         try:
             return run(list(sys.argv[1:] if argv is None else argv))
         finally:
-            if sys.stdout is not None:
-                sys.stdout.flush()
+            sys.stdout.flush()
     except BrokenPipeError:
         # What is left in the buffer must not raise again when the interpreter ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -64,6 +64,15 @@ def run(arguments: list[str]) -> int:
             from elevator import command
 
             return command.node(arguments)
+
+
+def open_standard_streams() -> None:
+    """Open what was closed of the first three descriptors, before something else gets their numbers."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
+    sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import argparse
 import logging
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -44,6 +45,8 @@ class Parser(argparse.ArgumentParser):
 
 
 def node(arguments: list[str]) -> int:
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # Until the pair takes it, Ctrl-C just ends.
     flags = vars(node_parser().parse_args(arguments))
     file: Path | None = flags.pop("config", None)
     adopt: str | None = flags.pop("adopt", None)
@@ -58,13 +61,12 @@ def node(arguments: list[str]) -> int:
             loop.run(settings, keys, directory, link)
         except (config.ConfigError, store.StoreError) as error:
             return complain(str(error))
-        except OSError as error:
-            return complain(f"cannot use the broadcast port: {error.strerror or error}")
         return 0
 
     try:
         settings = config.load(flags, file)
         settings = evolve(settings, host=loop.resolve(settings.host))
+        settled = ["--host", settings.host]  # A name may have no address when a new supervisor asks for it.
         keys = config.read_keys(config.key_file(settings))
         line = f"%(asctime)s.%(msecs)03d node {settings.id}: %(message)s"
         logging.basicConfig(
@@ -72,11 +74,11 @@ def node(arguments: list[str]) -> int:
         )
         directory = None if settings.no_record else settings.state_dir or state_directory(settings)
         if adopt is not None:
-            return pair.supervise(work, *pair.adopt(adopt), last_words=HALT)
+            return pair.supervise(work, *pair.adopt(adopt), last_words=HALT, settled=settled)
         lock = None if directory is None else store.lock(directory)
         if settings.no_pair:
             return work(pair.Link())
-        return pair.supervise(work, inherited=[] if lock is None else [lock], last_words=HALT)
+        return pair.supervise(work, inherited=[] if lock is None else [lock], last_words=HALT, settled=settled)
     except (config.ConfigError, store.StoreError) as error:
         return complain(str(error))
     except ValueError as error:

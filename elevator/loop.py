@@ -13,7 +13,7 @@ import socket
 import struct
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -24,7 +24,7 @@ from elevator.hardware.server import ElevatorServer
 from elevator.inbox import ROOM, Inbox
 from elevator.model import Assigner, Author, Heartbeat, Park, Policy, Tick
 from elevator.node import Node, boot, heartbeat, record, spoken, step, wake_at_ms
-from elevator.pair import Link, Signals
+from elevator.pair import ENDS, Link, Signals
 from elevator.scribe import NOTHING, Scribe
 from elevator.seal import HEAD_BYTES, NO_KEY, seal
 from elevator.turn import turn
@@ -108,7 +108,8 @@ class Broadcast:
         now_ms = clock_ms()
         if now_ms >= self._look_at_ms:
             self._look_at_ms = now_ms + (LOOK_CUT_MS if self._cut else LOOK_MS)
-            self._ways = [(self._configured, [])] if self._configured else interfaces(self.socket)
+            with suppress(OSError):  # the kernel has no descriptor or memory for an answer: as it was, then
+                self._ways = [(self._configured, [])] if self._configured else interfaces(self.socket)
         for datagram in self._encoder.encode(heartbeat):
             sealed = seal(datagram, self._key)
             failures = [self._try(sealed, way) for way in self._ways]
@@ -211,7 +212,7 @@ def interfaces(any_socket: socket.socket) -> list[Way]:
 
 
 def run(config: Config, keys: Sequence[bytes], directory: Path | None, link: Link) -> None:
-    """Run a node of a group with *keys* until it is told to end. Raise StoreError or OSError if it cannot start.
+    """Run a node of a group with *keys* until it is told to end. Raise StoreError or ConfigError if it cannot start.
 
     The host is an address: looking up a name may take longer than a loop may stand still.
     """
@@ -229,7 +230,10 @@ def run(config: Config, keys: Sequence[bytes], directory: Path | None, link: Lin
         policy = Policy(Assigner(config.assigner), Park(config.park))
         node = boot(config.id, config.floors, kept, random.SystemRandom().randrange(1 << 32), clock_ms(), policy)
         disk.save(record(node))
-        network = opened.enter_context(closing(Broadcast(config, keys, node.me)))
+        try:
+            network = opened.enter_context(closing(Broadcast(config, keys, node.me)))
+        except OSError as error:
+            raise ConfigError(f"cannot use the broadcast port: {error.strerror or error}") from None
         at = f"I/O card {config.serial}" if config.serial else f"elevator server {config.host}:{config.port}"
         sealed = "" if keys[0] == NO_KEY else ", with a key"
         log.info("node %d of group %s%s: %s", config.id, config.group, sealed, at)
@@ -275,6 +279,7 @@ def serve(signals: Signals, link: Link, disk: Scribe, network: Broadcast, elevat
             doubts = {"the floor sensor said what cannot be: ignored": node.drive.doubts}
             complaints.say({**node.oddities, **network.oddities, **doubts}, now_ms)
     log.info("ends: %s", signal.Signals(signals.received).name)
+    link.say(ENDS)
     elevator.stop()
     farewell(node, network)
 

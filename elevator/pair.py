@@ -4,15 +4,18 @@
    dead or hangs: the supervisor kills it, waits until it is gone for certain, and forks the next one, which has
    everything loaded. So there are never two copies of one node.
 2. A worker that has lost its supervisor starts another, by executing the program anew: a fork would carry the sockets
-   and the state of a running node. The new supervisor adopts the worker by its pidfd.
+   and the state of a running node. The new supervisor adopts the worker by its pidfd, which it inherits: so it replaces
+   the worker also if that has gone meanwhile, and never takes another process for it.
 3. A worker says when it ends on purpose, or cannot start. Anything else is a crash. Its successor starts at once; but
    when workers crash at their start one after the other, ever later, up to a second.
-4. A signal to end goes to the worker, which stops its motor and takes leave of the others.
+4. A signal to end goes to the worker, which stops its motor and takes leave of the others. One that comes while a
+   process is being made waits until that can take it.
 5. A worker may have its supervisor hold a copy of a descriptor, by SCM_RIGHTS, and write the worker's last words there
    when it is gone: where nobody else would notice, as on a serial line, that stops the motor.
 6. Time in which the supervisor itself stood still (a suspended machine, a stopped process group) is not counted.
 
-Not survived: both killed at the same instant. The group takes over then, and init starts the pair anew.
+Not survived: both killed at the same instant, or one while the other is stopped and not yet known to be. The group
+takes over then, and init starts the pair anew.
 """
 
 import gc
@@ -23,8 +26,8 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Collection
-from contextlib import suppress
+from collections.abc import Callable, Collection, Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import FrameType
 from typing import NamedTuple, NoReturn
@@ -62,6 +65,12 @@ class Signals:
         for number in ENDINGS:
             if signal.getsignal(number) is not signal.SIG_IGN:  # nohup, or a script's background job, wants it ignored
                 signal.signal(number, self._note)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDINGS)
+
+    def drain(self) -> None:
+        """Have the socket call no more for signals that have come."""
+        with suppress(BlockingIOError):
+            self.socket.recv(64)
 
     def close(self) -> None:
         signal.set_wakeup_fd(-1)
@@ -75,14 +84,22 @@ class Signals:
 class Link:
     """The worker's end: it beats, and sees to it that there is a supervisor. Without one (`--no-pair`) it does nothing.
 
-    *inherited* are the descriptors that a new supervisor needs.
+    *supervisor* is its pidfd. *inherited* are the descriptors that a new supervisor needs, *settled* the arguments that
+    it is given besides those that the program was started with.
     """
 
-    def __init__(self, link: socket.socket | None = None, supervisor: int = 0, inherited: Collection[int] = ()) -> None:
+    def __init__(
+        self,
+        link: socket.socket | None = None,
+        supervisor: int = -1,
+        inherited: Collection[int] = (),
+        settled: Sequence[str] = (),
+    ) -> None:
         self.socket = link
         self._is_paired = link is not None
         self._supervisor = supervisor
         self._inherited = inherited
+        self._settled = settled
         self._beat_at_ms = self._beaten_at_ms = self._renew_at_ms = 0
         self._answered_at_ms: int | None = None
         self._held: int | None = None
@@ -143,9 +160,10 @@ class Link:
         except OSError:
             pass
         with suppress(OSError):
-            os.kill(self._supervisor, signal.SIGKILL)  # It is gone, or stopped: never two of them.
+            signal.pidfd_send_signal(self._supervisor, signal.SIGKILL)  # It is gone, or stopped: never two of them.
         with suppress(ChildProcessError):
-            os.waitpid(self._supervisor, 0)
+            os.waitid(os.P_PIDFD, self._supervisor, os.WEXITED)
+        os.close(self._supervisor)
         link.close()
         self.socket = None
 
@@ -153,29 +171,29 @@ class Link:
         """Start a new supervisor: the same program with the same arguments, which is told whom to adopt."""
         log.warning("the supervisor is gone; starting another")
         self._renew_at_ms = now_ms + RENEW_MS
-        ours, theirs = socket.socketpair()
-        try:
-            for descriptor in (theirs.fileno(), *self._inherited):
-                os.set_inheritable(descriptor, True)
-            adopt = ",".join(map(str, (os.getpid(), theirs.fileno(), *self._inherited)))
-            command = [*own_command(), "--adopt", adopt]
-            self._supervisor = os.posix_spawn(command[0], command, os.environ)
-        except OSError as error:
-            log.error("cannot start a supervisor: %s", error.strerror)
-            ours.close()
-        else:
-            ours.setblocking(False)
-            self.socket, self._answered_at_ms = ours, now_ms
-            if self._held is not None:
-                self.hold(self._held)
-        finally:
-            theirs.close()
+        with ExitStack() as opened:
+            try:
+                ours, theirs = map(opened.enter_context, socket.socketpair())
+                itself = os.pidfd_open(os.getpid())
+                opened.callback(os.close, itself)
+                handed = (itself, theirs.fileno(), *self._inherited)
+                for descriptor in handed:
+                    os.set_inheritable(descriptor, True)
+                command = [*own_command(), "--adopt", ",".join(map(str, handed)), *self._settled]
+                pid = os.posix_spawn(command[0], command, os.environ, setsigmask=ENDINGS)
+                self._supervisor = os.pidfd_open(pid)
+            except OSError as error:
+                log.error("cannot start a supervisor: %s", error.strerror)
+                return
+            self.socket, self._answered_at_ms = socket.socket(fileno=ours.detach()), now_ms
+        self.socket.setblocking(False)
+        if self._held is not None:
+            self.hold(self._held)
 
 
 class Worker(NamedTuple):
     """A worker as its supervisor sees it."""
 
-    pid: int
     pidfd: int
     link: socket.socket
 
@@ -185,12 +203,16 @@ Work = Callable[[Link], int]
 
 
 def supervise(
-    work: Work, adopted: Worker | None = None, inherited: Collection[int] = (), last_words: bytes = b""
+    work: Work,
+    adopted: Worker | None = None,
+    inherited: Collection[int] = (),
+    last_words: bytes = b"",
+    settled: Sequence[str] = (),
 ) -> int:
     """Keep one worker running until it ends on purpose or a signal comes; return the exit status.
 
-    *inherited* are descriptors that every worker and every supervisor holds. *last_words* are written to the one that
-    a worker had held when it is gone.
+    *inherited* are descriptors that every worker and every supervisor holds, *settled* arguments that every later
+    supervisor is given. *last_words* are written to the descriptor that a worker had held when it is gone.
     """
     rename("elevator:pair")
     gc.freeze()  # What is loaded is there for good; workers that do not look through it share its memory.
@@ -198,7 +220,13 @@ def supervise(
     crashes = 0
     ever_ran = adopted is not None
     while signals.received is None:
-        worker = adopted or start(work, inherited)
+        try:
+            worker = adopted or start(work, inherited, settled)
+        except OSError as error:
+            crashes += 1
+            log.error("cannot start a worker: %s; trying again until it can be", error.strerror)
+            select.select([signals.socket], [], [], backoff_s(crashes))
+            continue
         adopted = None
         started_at = time.monotonic()
         word, how = watch(worker, signals, last_words)
@@ -209,30 +237,44 @@ def supervise(
         lived_s = time.monotonic() - started_at
         ever_ran = ever_ran or word == BEAT
         crashes = 1 if lived_s >= (SHOT_S if how == SHOT else STEADY_S) else crashes + 1
-        pause_s = 0.0 if crashes == 1 else min(BACKOFF_S * 2 ** (crashes - 2), BACKOFF_MAX_S)
+        pause_s = backoff_s(crashes)
         log.error("the worker %s after %.1f s; another starts%s", how, lived_s, f" in {pause_s:.2f} s" * (pause_s > 0))
         select.select([signals.socket], [], [], pause_s)
     return 0
 
 
-def start(work: Work, inherited: Collection[int]) -> Worker:
-    """Fork a worker."""
-    ours, theirs = socket.socketpair()
-    supervisor = os.getpid()
-    pid = fork("elevator:worker", {theirs.fileno(), *inherited})
-    if pid == 0:
-        run(work, Link(theirs, supervisor, inherited))
-    theirs.close()
-    return Worker(pid, os.pidfd_open(pid), ours)
+def backoff_s(crashes: int) -> float:
+    """Return how long to wait after so many *crashes* one after the other."""
+    return 0.0 if crashes == 1 else min(BACKOFF_S * 2.0 ** min(crashes - 2, 30), BACKOFF_MAX_S)
+
+
+def start(work: Work, inherited: Collection[int], settled: Sequence[str]) -> Worker:
+    """Fork a worker; raise OSError if that cannot be."""
+    with ExitStack() as opened:
+        ours, theirs = map(opened.enter_context, socket.socketpair())
+        itself = os.pidfd_open(os.getpid())
+        opened.callback(os.close, itself)
+        pid = fork("elevator:worker", {theirs.fileno(), itself, *inherited})
+        if pid == 0:
+            run(work, Link(theirs, itself, inherited, settled))
+        try:
+            pidfd = os.pidfd_open(pid)
+        except OSError:  # Then nobody could watch it.
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            raise
+        return Worker(pidfd, socket.socket(fileno=ours.detach()))
 
 
 def adopt(text: str) -> tuple[Worker, list[int]]:
     """Read the argument that `Link` gives to a new supervisor; raise ValueError if it did not come from there."""
-    pid, link, *inherited = map(int, text.split(","))
+    pidfd, link, *inherited = map(int, text.split(","))
     try:
-        for descriptor in inherited:
+        for descriptor in (pidfd, link, *inherited):
             os.set_inheritable(descriptor, False)
-        return Worker(pid, os.pidfd_open(pid), socket.socket(fileno=link)), inherited
+        with suppress(ProcessLookupError):  # It has gone meanwhile.
+            signal.pidfd_send_signal(pidfd, 0)
+        return Worker(pidfd, socket.socket(fileno=link)), inherited
     except (OSError, OverflowError) as error:
         raise ValueError(f"nothing to adopt: {error}") from None
 
@@ -243,6 +285,8 @@ def run(work: Work, link: Link) -> NoReturn:
     try:
         status = work(link)
         link.say(REFUSES if status else ENDS)
+    except OSError as error:  # The machine lacks something: memory, descriptors. It may have it again.
+        log.critical("cannot go on: %s", error, exc_info=log.isEnabledFor(logging.DEBUG))
     except BaseException:  # Whatever it is, the next worker goes on; this one must not return.
         log.critical("a mistake in this program:", exc_info=True)
     finally:
@@ -265,13 +309,15 @@ def watch(worker: Worker, signals: Signals, last_words: bytes) -> tuple[bytes, s
         if signals.received is not None and not ending:
             ending, deadline = True, now + END_S
             tell(worker, signal.SIGTERM)
-            with suppress(BlockingIOError):
-                signals.socket.recv(64)
+        if signals.socket in readable:
+            signals.drain()
         if worker.link in readable:
             said = hear(worker.link, held)
             if not said:
                 break
             word = said[-1:]
+            if word == ENDS and not ending:  # It was told so by somebody else.
+                ending, deadline = True, now + END_S
             deadline = deadline if ending else now + SILENCE_S
         elif worker.pidfd in readable:
             break
@@ -285,9 +331,9 @@ def watch(worker: Worker, signals: Signals, last_words: bytes) -> tuple[bytes, s
             os.set_blocking(descriptor, False)
             os.write(descriptor, last_words)
         os.close(descriptor)
-    how = "hung" if hung else cause(worker.pid)
+    how = cause(worker.pidfd)
     if hung:
-        cause(worker.pid)
+        how = "hung"
     os.close(worker.pidfd)
     worker.link.close()
     return ENDS if ending else word, how
@@ -316,28 +362,43 @@ def tell(worker: Worker, number: signal.Signals) -> None:
         signal.pidfd_send_signal(worker.pidfd, number)
 
 
-def cause(pid: int) -> str:
+def cause(pidfd: int) -> str:
     """Say how a process that has ended did; a process that is not a child of ours has no status for us."""
     try:
-        _, status = os.waitpid(pid, 0)
+        ended = os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
     except ChildProcessError:
         return "was lost"
-    if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL:
-        return SHOT
-    if os.WIFSIGNALED(status):
-        return f"was ended by {signal.Signals(os.WTERMSIG(status)).name}"
-    return f"ended with status {os.WEXITSTATUS(status)}"
+    assert ended is not None, "it was waited for"
+    if ended.si_code == os.CLD_EXITED:
+        return f"ended with status {ended.si_status}"
+    return SHOT if ended.si_status == signal.SIGKILL else f"was ended by {signal.Signals(ended.si_status).name}"
 
 
 def fork(name: str, keep: Collection[int]) -> int:
     """Fork; return the child's pid, or 0 in the child, which holds no descriptors but the standard ones and *keep*.
 
-    So nothing that the parent opens or closes depends on the child. The child must end with os._exit.
+    So nothing that the parent opens or closes depends on the child. The child must end with os._exit. The signals that
+    ask it to end are kept back until it says what becomes of them. Raise OSError in the parent if it cannot be.
     """
-    sys.stdout.flush()
-    sys.stderr.flush()
-    pid = os.fork()
-    if pid == 0:
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):  # Nobody reads it, or its disk is full.
+            stream.flush()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDINGS)
+    try:
+        pid = os.fork()
+    except OSError:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        raise
+    if pid:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    else:
+        become(name, keep)
+    return pid
+
+
+def become(name: str, keep: Collection[int]) -> None:
+    """Make a process of its own of one that has just been forked."""
+    try:
         signal.set_wakeup_fd(-1)
         for number in ENDINGS:
             if signal.getsignal(number) is not signal.SIG_IGN:
@@ -348,7 +409,9 @@ def fork(name: str, keep: Collection[int]) -> int:
                 with suppress(OSError):
                     os.close(descriptor)
         rename(name)
-    return pid
+    except BaseException:  # It must not go on as its parent.
+        log.critical("a process could not become %s:", name, exc_info=True)
+        os._exit(1)
 
 
 def rename(name: str) -> None:
@@ -358,7 +421,9 @@ def rename(name: str) -> None:
 
 
 def own_command() -> list[str]:
-    """Return how this program was started."""
+    """Return how this program was started by its user."""
     if "__compiled__" in globals():
-        return [os.path.realpath("/proc/self/exe"), *sys.argv[1:]]
-    return [sys.executable, *sys.orig_argv[1:]]
+        command = [os.path.realpath("/proc/self/exe"), *sys.argv[1:]]
+    else:
+        command = [sys.executable, *sys.orig_argv[1:]]
+    return command[: command.index("--adopt")] if "--adopt" in command else command

@@ -65,8 +65,8 @@ class Lab:
             if first + cars < 65536 and all(is_free(first + car) for car in range(cars)):
                 return first
 
-    def start(self, id: int, *more: str) -> None:
-        """Start node *id*; its log is in the test's directory.
+    def command(self, id: int, *more: str) -> list[str]:
+        """Return how node *id* is started.
 
         Its car stays where it is when it has nothing to do: one that parked itself at the floor that a test presses
         would serve the call on the spot, and light no lamp.
@@ -74,9 +74,12 @@ class Lab:
         at = ["--serial", self.directory / f"card-{id}"] if self.cards else ["--port", self.port + id]
         arguments = ["--id", id, *at, "--floors", self.floors, "--net-port", self.net_port, "--park", "none"]
         arguments += ["--broadcast", "127.255.255.255", "--state-dir", self.directory / f"state-{id}"]
+        return [*PROGRAM, *map(str, arguments), *self.more, *more]
+
+    def start(self, id: int, *more: str) -> None:
+        """Start node *id*; its log is in the test's directory."""
         with (self.directory / f"node-{id}.log").open("ab") as log:
-            command = [*PROGRAM, *map(str, arguments), *self.more, *more]
-            self.nodes[id] = subprocess.Popen(command, stderr=log, start_new_session=True)
+            self.nodes[id] = subprocess.Popen(self.command(id, *more), stderr=log, start_new_session=True)
 
     def signal(self, id: int, number: signal.Signals) -> None:
         """Send a signal to all processes of node *id* at once."""

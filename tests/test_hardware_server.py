@@ -1,5 +1,6 @@
 """The elevator server's protocol: the codec against the simulated elevator's bytes, the port against real sockets."""
 
+import errno
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -215,4 +216,19 @@ def test_an_answer_from_before_a_freeze_is_thrown_away() -> None:
         thawed_ms = now_ms() + 600  # the process did not run for 600 ms, and the answer has been lying there
         port.attend(thawed_ms)
         assert port.inputs(thawed_ms) is None
+        port.stop()
+
+
+def test_a_machine_without_descriptors_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> socket.socket:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with building(0) as built:
+        port = ElevatorServer("127.0.0.1", built.ports[0], FLOORS)
+        with monkeypatch.context() as patched:
+            patched.setattr("elevator.hardware.server.socket.socket", refuse)
+            port.attend(now_ms())
+            assert port.inputs(now_ms()) is None
+            assert "Too many open files" in port.news.pop()
+        pump(port, built, lambda: port.inputs(now_ms()) is not None)
         port.stop()

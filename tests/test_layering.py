@@ -75,7 +75,7 @@ ARCHITECTURE = {
         "command bench demo hall_request_assigner keygen serve_card soak sim.command watch",
         "os",
     ),
-    "command": Rule("config hardware.iocard loop pair store doctor", "os"),
+    "command": Rule("config hardware.iocard loop pair store doctor", "os signal"),
     "assign_server": Rule("", "os selectors signal socket"),
     "bench": Rule("_assign", "os"),
     "hall_request_assigner": Rule("_assign assign_server"),

@@ -1,10 +1,12 @@
 """The process pair: each half replaces the other, and there is never a second node."""
 
+import errno
 import os
 import signal
 import socket
 import subprocess
 import time
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
@@ -136,7 +138,68 @@ def test_a_node_without_a_pair_runs_as_well(tmp_path: Path) -> None:
         group.wait_for(0, "door open at floor 1")
 
 
-@pytest.mark.parametrize("text", ["", "x", "1", "1,99", "4194304,0", "-1,3", "99999999999999999999,3"])
+@pytest.mark.parametrize("closed", ["0<&-", "1>&-", "2>&-", "0<&- 1>&- 2>&-"])
+def test_a_node_without_standard_streams_is_as_hard_to_hurt(tmp_path: Path, closed: str) -> None:
+    with lab(tmp_path, cars=1, start=False) as group:
+        command = ["sh", "-c", f'exec "$@" {closed}', "sh", *group.command(0)]
+        with (tmp_path / "node-0.log").open("wb") as log:
+            group.nodes[0] = subprocess.Popen(command, stderr=log, start_new_session=True)
+        wait_until_whole(group, 0)
+        for name in ("worker", "pair", "worker"):
+            killed = only(group.processes(0, name))
+            os.kill(killed, signal.SIGKILL)
+            wait_until_whole(group, 0, but=(killed,))
+        group.press(0, "cab", 1)
+        group.wait(lambda: group.lamps(0) == {("cab", 1)}, "the lamp lit")
+        assert "Traceback" not in group.log(0)
+
+
+def test_later_supervisors_are_told_the_address_and_no_more_than_the_first(tmp_path: Path) -> None:
+    with lab(tmp_path, cars=1, more=("--host", "localhost")) as group:
+        for _ in range(2):
+            killed = only(group.processes(0, "pair"))
+            os.kill(killed, signal.SIGKILL)
+            wait_until_whole(group, 0, but=(killed,))
+        words = Path(f"/proc/{only(group.processes(0, 'pair'))}/cmdline").read_text().split("\0")
+        assert words.count("--adopt") == 1
+        assert words[words.index("--adopt") + 2 :] == ["--host", "127.0.0.1", ""]
+
+
+def test_a_worker_killed_while_its_supervisor_is_replaced_has_a_successor(tmp_path: Path) -> None:
+    with lab(tmp_path, cars=1) as group:
+        group.nodes[0].kill()
+        group.wait_for(0, "the supervisor is gone")
+        worker = only(group.processes(0, "worker"))
+        os.kill(worker, signal.SIGKILL)
+        wait_until_whole(group, 0, but=(worker,))
+
+
+def test_a_worker_that_was_gone_and_forgotten_when_it_was_to_be_adopted_has_a_successor(tmp_path: Path) -> None:
+    """Where init waits for orphans, nothing but its pidfd is left of it."""
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0)
+    pidfd = os.pidfd_open(pid)
+    os.waitpid(pid, 0)
+    supervisor, worker = socket.socketpair()
+    worker.close()
+    adopted, inherited = pair.adopt(f"{pidfd},{supervisor.detach()}")
+    assert not inherited
+
+    def end(link: pair.Link) -> int:
+        (tmp_path / "successor").touch()
+        return 0
+
+    pid = os.fork()
+    if pid == 0:
+        os._exit(pair.supervise(end, adopted))
+    assert os.waitpid(pid, 0)[1] == 0
+    assert (tmp_path / "successor").exists()
+    os.close(pidfd)
+    adopted.link.close()
+
+
+@pytest.mark.parametrize("text", ["", "x", "1", "1,99", "0,0", "4194304,0", "-1,3", "99999999999999999999,3"])
 def test_nothing_to_adopt_is_one_line_and_status_2(text: str) -> None:
     command = [*PROGRAM, "--id", "0", "--no-record", "--adopt", text]
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=30)
@@ -224,3 +287,56 @@ def test_a_crash_loop_backs_off(tmp_path: Path) -> None:
         raise ValueError("as it happens")
 
     assert 3 <= supervised(tmp_path, crash, 4.0) <= 15
+
+
+def test_a_worker_that_was_told_to_end_by_others_may_take_its_time(tmp_path: Path) -> None:
+    def end(link: pair.Link) -> int:
+        (tmp_path / str(os.getpid())).touch()
+        link.say(pair.ENDS)
+        time.sleep(3 * pair.SILENCE_S)
+        return 0
+
+    assert supervised(tmp_path, end, 3.0) == 1
+
+
+def test_a_signal_that_comes_before_a_worker_is_ready_is_not_lost(tmp_path: Path) -> None:
+    def end(link: pair.Link) -> int:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.1)
+        signals = pair.Signals()
+        (tmp_path / f"{os.getpid()} {signals.received}").touch()
+        return 0
+
+    assert supervised(tmp_path, end, 1.5) == 1
+    assert next(tmp_path.iterdir()).name.endswith(f" {signal.SIGTERM}")
+
+
+def test_a_machine_that_cannot_make_a_process_is_asked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fork = pair.fork
+    (tmp_path / "asked").mkdir()
+
+    def refuse(name: str, keep: Collection[int]) -> int:
+        times = len(list((tmp_path / "asked").iterdir()))
+        (tmp_path / "asked" / str(times)).touch()
+        if times < 3:
+            raise OSError(errno.EAGAIN, "no room for a process")
+        return fork(name, keep)
+
+    def end(link: pair.Link) -> int:
+        (tmp_path / "ran").touch()
+        return 0
+
+    monkeypatch.setattr(pair, "fork", refuse)
+    assert supervised(tmp_path, end, 2.0) == 2, "it ran"
+
+
+@pytest.mark.parametrize("trouble", [OSError(errno.ENFILE, "too many open files"), MemoryError()])
+def test_a_machine_that_lacks_something_for_a_moment_ends_no_node(tmp_path: Path, trouble: BaseException) -> None:
+    def lack(link: pair.Link) -> int:
+        link.say(pair.BEAT)
+        (tmp_path / str(os.getpid())).touch()
+        if len(list(tmp_path.iterdir())) < 3:
+            raise trouble
+        return 0
+
+    assert supervised(tmp_path, lack, 2.0) == 3

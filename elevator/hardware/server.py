@@ -165,7 +165,11 @@ class ElevatorServer:
         self._socket = None
 
     def _connect(self, now_ms: int) -> None:
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        try:
+            self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        except OSError as error:  # the machine has no descriptor or memory left; it may have again
+            self._lose(now_ms, error.strerror or str(error))
+            return
         self._socket.setblocking(False)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._connected = self._answered = False
@@ -243,8 +247,8 @@ class ElevatorServer:
             pass
 
     def _lose(self, now_ms: int, why: str) -> None:
-        assert self._socket is not None
-        self._socket.close()
+        if self._socket is not None:
+            self._socket.close()
         self._socket = None
         self._inputs = None
         self._fresh_until_ms = 0
