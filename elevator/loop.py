@@ -22,8 +22,8 @@ from elevator.config import Config, ConfigError
 from elevator.gate import Gate
 from elevator.hardware.server import ElevatorServer
 from elevator.inbox import ROOM, Inbox
-from elevator.model import Assigner, Author, Heartbeat, Park, Policy, Tick
-from elevator.node import Node, boot, heartbeat, record, spoken, step, wake_at_ms
+from elevator.model import Assigner, Author, Buttons, Heartbeat, Park, Policy, Tick
+from elevator.node import Node, boot, heartbeat, press_all, record, spoken, step, wake_at_ms
 from elevator.pair import ENDS, Link, Signals
 from elevator.scribe import NOTHING, Scribe
 from elevator.seal import HEAD_BYTES, NO_KEY, seal
@@ -222,13 +222,21 @@ def run(config: Config, keys: Sequence[bytes], directory: Path | None, link: Lin
         opened.callback(elevator.stop)
         disk = opened.enter_context(closing(Scribe(directory, config.floors, clock_ms)))
 
+        pressed = Buttons()
+
         def meanwhile() -> None:
+            nonlocal pressed
             link.attend(clock_ms())
             elevator.attend(clock_ms())
+            inputs = elevator.inputs(clock_ms())
+            if inputs is not None:  # A slow disk takes longer than a finger.
+                new = inputs.pressed
+                pressed = Buttons(pressed.up | new.up, pressed.down | new.down, pressed.cab | new.cab)
 
         kept = disk.load(meanwhile)
         policy = Policy(Assigner(config.assigner), Park(config.park))
         node = boot(config.id, config.floors, kept, random.SystemRandom().randrange(1 << 32), clock_ms(), policy)
+        node = press_all(node, Buttons(), pressed)
         disk.save(record(node))
         try:
             network = opened.enter_context(closing(Broadcast(config, keys, node.me)))

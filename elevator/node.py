@@ -309,11 +309,17 @@ def take_presses(node: Node, inputs: Inputs | None) -> Node:
     if inputs is node.inputs:
         return node
     before = node.inputs.pressed if node.inputs is not None else Buttons()
-    calls = node.calls
     if inputs is not None and inputs.pressed != before:
-        for call in sorted(newly_pressed(before, inputs.pressed, node.me.id)):
-            calls = press(calls, node.me, call)
-    return replaced(node, inputs=inputs, calls=calls)
+        node = press_all(node, before, inputs.pressed)
+    return replaced(node, inputs=inputs)
+
+
+def press_all(node: Node, before: Buttons, now: Buttons) -> Node:
+    """Press each button that is down *now* and was not *before*."""
+    calls = node.calls
+    for call in sorted(newly_pressed(before, now, node.me.id)):
+        calls = press(calls, node.me, call)
+    return replaced(node, calls=calls)
 
 
 def newly_pressed(before: Buttons, now: Buttons, car: int) -> Iterable[Call]:

@@ -97,6 +97,21 @@ def test_a_stopped_machine_goes_on_with_the_same_processes(tmp_path: Path) -> No
         assert sorted(processes_of(group.nodes[0].pid)) == before
 
 
+def test_a_press_while_a_successor_waits_for_its_record_is_not_missed(tmp_path: Path) -> None:
+    """A scribe that is stopped holds the record, as one does whose disk takes its time."""
+    with lab(tmp_path, cars=1) as group:
+        scribe, worker = only(group.processes(0, "disk")), only(group.processes(0, "worker"))
+        os.kill(scribe, signal.SIGSTOP)
+        os.kill(worker, signal.SIGKILL)
+        group.wait(
+            lambda: worker not in group.processes(0, "worker") and group.processes(0, "worker"), "it had another"
+        )
+        group.ask("press", car=0, button="cab", floor=2, ms=1000)
+        group.wait(lambda: len(group.events("release")) == 1, "the button was released")
+        os.kill(scribe, signal.SIGCONT)
+        group.wait(lambda: group.lamps(0) == {("cab", 2)}, "the lamp lit")
+
+
 def test_a_door_stays_open_when_the_worker_is_killed(tmp_path: Path) -> None:
     with lab(tmp_path, cars=1) as group:
         group.press(0, "cab", 1)
