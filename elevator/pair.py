@@ -219,7 +219,7 @@ def supervise(
     signals = Signals()
     crashes = 0
     ever_ran = adopted is not None
-    while signals.received is None:
+    while adopted or signals.received is None:
         try:
             worker = adopted or start(work, inherited, settled)
         except OSError as error:
@@ -409,8 +409,11 @@ def become(name: str, keep: Collection[int]) -> None:
                 with suppress(OSError):
                     os.close(descriptor)
         rename(name)
+    except OSError as error:
+        log.critical("a process could not become %s: %s", name, error)
+        os._exit(1)
     except BaseException:  # It must not go on as its parent.
-        log.critical("a process could not become %s:", name, exc_info=True)
+        log.critical("a mistake in this program:", exc_info=True)
         os._exit(1)
 
 

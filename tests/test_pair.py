@@ -214,6 +214,23 @@ def test_a_worker_that_was_gone_and_forgotten_when_it_was_to_be_adopted_has_a_su
     adopted.link.close()
 
 
+def test_a_signal_to_a_supervisor_that_is_only_starting_ends_all_of_it(tmp_path: Path) -> None:
+    with lab(tmp_path, cars=1) as group:
+        group.nodes[0].kill()
+        group.wait(lambda: any(b"--adopt" in arguments(pid) for pid in processes_of(group.nodes[0].pid)), "it started")
+        (starting,) = (pid for pid in processes_of(group.nodes[0].pid) if b"--adopt" in arguments(pid))
+        os.kill(starting, signal.SIGTERM)
+        group.wait(lambda: not processes_of(group.nodes[0].pid), "all ended")
+        assert group.log(0).count("starting another") == 1
+
+
+def arguments(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
 @pytest.mark.parametrize("text", ["", "x", "1", "1,99", "0,0", "4194304,0", "-1,3", "99999999999999999999,3"])
 def test_nothing_to_adopt_is_one_line_and_status_2(text: str) -> None:
     command = [*PROGRAM, "--id", "0", "--no-record", "--adopt", text]
