@@ -24,6 +24,8 @@ PICTURES = Path(__file__).parents[1] / ".cache" / "page"
 CARS = range(3)
 FLOORS = 9
 """So many that a parked car has a way to go to some of them."""
+PARKED_S = 1.0
+"""A car that stands for so long has been parked."""
 SIZES = {"laptop": (1366, 900), "projector": (1920, 1080), "phone": (390, 844)}
 
 
@@ -86,11 +88,13 @@ class Page:
             found = [re.match(r"Floor indicator (\d+)", self.screen(car)) for car in CARS]
             return [int(each.group(1)) for each in found if each]
 
-        def are_parked() -> bool:
-            return len(set(at())) == len(CARS) and all(self.says(car) == "At rest" for car in CARS)
-
-        self.wait(are_parked, "the cars were parked")
-        return max(range(FLOORS), key=lambda floor: min(abs(floor - other) for other in at()))
+        since, old = time.monotonic(), [0]
+        deadline = since + PATIENCE_S
+        while time.monotonic() < since + PARKED_S:
+            assert time.monotonic() < deadline, "the cars were never parked"
+            if at() != old or len(set(old)) < len(CARS) or any(self.says(car) != "At rest" for car in CARS):
+                since, old = time.monotonic(), at()
+        return max(range(FLOORS), key=lambda floor: min(abs(floor - other) for other in old))
 
     def picture(self, name: str) -> None:
         PICTURES.mkdir(parents=True, exist_ok=True)

@@ -13,6 +13,10 @@ from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Origin
 
 CARS = range(3)
+FLOORS = 9
+"""So many that a parked car has a way to go to some of them."""
+PARKED_S = 1.0
+"""A car that stands for so long has been parked."""
 
 
 class Page:
@@ -61,13 +65,28 @@ class Page:
     def has_said(self, words: str) -> bool:
         return any(words in line for line in self.scene["said"])
 
+    def far_floor(self) -> int:
+        """Wait until the cars are parked, apart from each other; return the floor that is farthest from all of them."""
+
+        def places() -> list[int]:
+            return [self.car(car)["sensor"] for car in CARS if not self.car(car)["motor"]]
+
+        since, old = time.monotonic(), [0]
+        deadline = since + PATIENCE_S
+        while time.monotonic() < since + PARKED_S:
+            assert time.monotonic() < deadline, "the cars were never parked"
+            self.hear()
+            if places() != old or len(set(old)) < len(CARS):
+                since, old = time.monotonic(), places()
+        return max(range(FLOORS - 1), key=lambda floor: min(abs(floor - other) for other in old))
+
     def is_open_at(self, floor: int) -> list[int]:
         return [car for car in CARS if self.car(car)["door"] and self.car(car)["sensor"] == floor]
 
 
 @pytest.fixture(scope="module")
 def page() -> Iterator[Page]:
-    with demo("--floors", "5", "--rate", "0", "--seed", "4") as (_, address):
+    with demo("--floors", str(FLOORS), "--rate", "0", "--seed", "4") as (_, address):
         host = address.removeprefix("http://").rstrip("/")
         with connect(f"ws://{host}/live", origin=Origin(f"http://{host}")) as connection:
             page = Page(address, connection)
@@ -86,12 +105,13 @@ def test_a_call_is_lit_taken_and_served(page: Page) -> None:
 
 
 def test_a_killed_node_is_replaced_and_comes_back(page: Page) -> None:
-    page.ask("press", car=0, button="up", floor=3)
-    page.wait(lambda: page.is_lit(3) and page.takers(3), "somebody took the call")
-    (victim, *_) = page.takers(3)
+    floor = page.far_floor()
+    page.ask("press", car=0, button="up", floor=floor)
+    page.wait(lambda: page.is_lit(floor) and page.takers(floor), "somebody took the call")
+    (victim, *_) = page.takers(floor)
     assert page.ask("kill", node=victim) == {"ok": True}
     page.wait(lambda: page.node(victim)["state"] == "killed" and not page.node(victim)["heard"], "it was dead")
-    page.wait(lambda: set(page.is_open_at(3)) - {victim}, "another car came")
+    page.wait(lambda: set(page.is_open_at(floor)) - {victim}, "another car came")
     assert page.ask("freeze", node=victim, on=True) == {"ok": True}
     assert page.ask("start", node=victim) == {"ok": True}
     page.wait(lambda: page.node(victim)["state"] == "running" and page.node(victim)["heard"], "it was back")
@@ -145,7 +165,7 @@ def test_people_come_as_asked_for_and_their_waits_are_told(page: Page) -> None:
         {"do": "traffic", "rate": -1, "profile": "lunch"},
         {"do": "traffic", "rate": 10**9, "profile": "lunch"},
         {"do": "traffic", "rate": 1, "profile": "none"},
-        {"do": "press", "car": 0, "button": "up", "floor": 4},
+        {"do": "press", "car": 0, "button": "up", "floor": FLOORS - 1},
         {"do": "state"},
         {"do": "events", "since": 0},
         {"do": "exit"},
