@@ -373,14 +373,14 @@ def share_out(node: Node) -> Node:
 
 
 def give_way(me: int, share: Buttons, cars: Mapping[int, Member]) -> Buttons:
-    """Leave to other cars what they claim, but for a call from where this car is.
+    """Leave to other cars what they claim, but for a call from where this car stands.
 
     What this car does not claim it takes when the other has let go of it, which it does by what it hears, or serves it.
     Of two that claim a call the one with the lower id goes on. Otherwise both would go for a call that changes hands
     until the one has heard of the other: for long where packets are lost.
     """
     car, _, claimed, _ = cars[me]
-    elsewhere = ~(1 << car.floor)
+    elsewhere = -1 if car.behaviour is Behaviour.MOVING else ~(1 << car.floor)
     up, down = share.up, share.down
     for id, (_, _, claims, _) in cars.items():
         if id != me:

@@ -374,11 +374,12 @@ static void yield_to_open_doors(const struct group *g, const struct view *view, 
     }
 }
 
-/* As in node.py: leave to others what they claim, but for a call from where car *k* is. */
+/* As in node.py: leave to others what they claim, but for a call from where car *k* stands. */
 static void give_way(const struct group *g, const struct view *view, int k, struct assign_share *share)
 {
     const struct assign_share *mine = &view->claims[k];
-    uint64_t elsewhere = ~motion_bit(g->cars[k].floor);
+    const struct car *car = &g->cars[k];
+    uint64_t elsewhere = ~(car->behaviour == MOTION_MOVING ? 0 : motion_bit(car->floor));
     for (int i = 0; i < g->config->cars; i++) {
         const struct assign_share *theirs = &view->claims[i];
         if (i == k)

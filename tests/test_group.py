@@ -5,9 +5,10 @@ from attrs import evolve
 from group import Computer, Group
 
 from elevator import drive
+from elevator.assign import Member
 from elevator.journal import news
-from elevator.model import Behaviour, Button, Direction, Fault, Motor, Park, Policy, Tick
-from elevator.node import heartbeat, step, wake_at_ms
+from elevator.model import Behaviour, Button, Buttons, Car, Direction, Fault, Motor, Park, Policy, Rates, Tick
+from elevator.node import give_way, heartbeat, step, wake_at_ms
 from elevator.sim import machine as machines
 from elevator.sim.machine import Kind, misbehaviour
 from elevator.wire import decode
@@ -859,3 +860,18 @@ def test_a_call_that_changes_hands_is_let_go_before_it_is_taken() -> None:
         assert sum(node.share.up >> 5 & 1 for node in nodes if node) <= 1
         group.run(1)
     assert doors(group[0]) == []
+
+
+@pytest.mark.parametrize("behaviour", Behaviour)
+def test_what_another_claims_is_taken_on_the_spot_where_a_car_stands_and_left_where_it_passes(
+    behaviour: Behaviour,
+) -> None:
+    """A car that took a call at the floor that it has just left behind would turn round for it."""
+    everything = Buttons(up=0b1111, down=0b1111)
+    claimed = Buttons(up=0b0110)
+    cars = {
+        0: Member(Car(3), 0, claimed, Rates()),
+        1: Member(Car(2, Direction.DOWN, behaviour), 0, Buttons(), Rates()),
+    }
+    passing = behaviour is Behaviour.MOVING
+    assert give_way(1, everything, cars) == Buttons(up=0b1001 if passing else 0b1101, down=0b1111)
