@@ -254,9 +254,9 @@ WORDS: Mapping[str, tuple[Callable[..., object], str, str]] = {
         "inputs.pressed != before and not is_listening(node):",
     ),
     "of_two_buttons_pressed_at_once_one_is_noted": (
-        node.take_presses,
-        "sorted(newly_pressed(before, inputs.pressed, node.me.id))",
-        "sorted(newly_pressed(before, inputs.pressed, node.me.id))[:1]",
+        node.press_all,
+        "sorted(newly_pressed(before, now, node.me.id))",
+        "sorted(newly_pressed(before, now, node.me.id))[:1]",
     ),
     "a_button_that_is_down_at_the_start_is_not_pressed": (
         node.take_presses,
