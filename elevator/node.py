@@ -212,8 +212,11 @@ def step(node: Node, tick: Tick) -> Node:
             break  # Otherwise the others will share out by what the car is now, and so must we.
     node = prune(node)
     node = light(node)
+    told_claims = None if node.said is None else node.said.claims
     node = plan_to_speak(node)
-    return replaced(node, quiet_until_ms=act_at_ms(node), miss_at_ms=miss_at_ms(node))
+    # Calls are shared out by what each car claims, this one, too: what it claims anew may change that.
+    is_settled = node.said is not None and node.said.claims == told_claims
+    return replaced(node, quiet_until_ms=act_at_ms(node) if is_settled else node.now_ms, miss_at_ms=miss_at_ms(node))
 
 
 def hum(node: Node, tick: Tick) -> Node | None:
@@ -562,7 +565,7 @@ def record(node: Node) -> Record:
 
 def wake_at_ms(node: Node) -> int:
     """Return when a turn must be taken if nothing happens."""
-    return min(speak_at_ms(node), node.quiet_until_ms, node.miss_at_ms)
+    return min(speak_at_ms(node), max(node.quiet_until_ms, node.now_ms + 1), node.miss_at_ms)
 
 
 def act_at_ms(node: Node) -> int:

@@ -182,9 +182,9 @@ def test_later_supervisors_are_told_the_address_and_no_more_than_the_first(tmp_p
 
 def test_a_worker_killed_while_its_supervisor_is_replaced_has_a_successor(tmp_path: Path) -> None:
     with lab(tmp_path, cars=1) as group:
+        worker = only(group.processes(0, "worker"))
         group.nodes[0].kill()
         group.wait_for(0, "the supervisor is gone")
-        worker = only(group.processes(0, "worker"))
         os.kill(worker, signal.SIGKILL)
         wait_until_whole(group, 0, but=(worker,))
 
