@@ -519,6 +519,8 @@ class World:
         if host.is_unread:
             self.oracle.note_unread(host)
         self.oracle.note_start(host, node)
+        if kept:
+            self.oracle.note_saved(host.id, kept.calls)
         if kept and kept.door and host.machine.door and host.machine.sensed == kept.door.floor:
             self.oracle.note_inherited(host, node)
         host.node = node
