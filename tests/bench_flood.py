@@ -22,17 +22,17 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from bench_group import cpu_s, events_since
-from bench_pair import Panel, now_ms, until
+from bench_pair import Panel, now_ms, serving, until
 from lab import Lab, lab
 
 from elevator.keygen import main as keygen
 from elevator.model import Author, Button, Buttons, Call, Calls, Car, Dot, Heartbeat
-from elevator.seal import HEAD_BYTES, NO_KEY, seal
-from elevator.wire import Encoder, decode
+from elevator.seal import NO_KEY, seal
+from elevator.wire import Encoder
 
 EVERYBODY = "127.255.255.255"
 STEP_S = 0.002
@@ -82,15 +82,12 @@ def nodes(keyed: bool) -> Iterator[tuple[Lab, Panel]]:
     """Run node 0 on a panel, and node 1 on a simulated elevator."""
     with ExitStack() as opened:
         directory = Path(opened.enter_context(tempfile.TemporaryDirectory()))
-        listener = opened.enter_context(closing(socket.create_server(("127.0.0.1", 0))))
-        opened.callback(listener.shutdown, socket.SHUT_RDWR)
-        panel = Panel(listener)
-        threading.Thread(target=panel.serve, daemon=True).start()
+        panel = opened.enter_context(serving())
         if keyed:
             keygen([str(directory / "key")])
         more = ("--key-file", str(directory / "key")) if keyed else ()
         group = opened.enter_context(lab(directory, cars=2, floors=FLOORS, start=False, more=more))
-        group.start(0, "--port", str(listener.getsockname()[1]))
+        group.start(0, "--port", str(panel.port))
         group.start(1)
         group.wait_until_ready()
         yield group, panel
@@ -98,7 +95,7 @@ def nodes(keyed: bool) -> Iterator[tuple[Lab, Panel]]:
 
 def measure(what: str, group: Lab, panel: Panel, seconds: float) -> None:
     """Measure for so many *seconds* at least, and print what came of it."""
-    first, began_s, used_s = counter(group), time.monotonic(), cpu_s(group.nodes[0].pid)
+    first, began_s, used_s = group.heartbeat(0).counter, time.monotonic(), cpu_s(group.nodes[0].pid)
     lamps_ms: list[float] = []
     worst_ms = 0.0
     n = 0
@@ -112,7 +109,7 @@ def measure(what: str, group: Lab, panel: Panel, seconds: float) -> None:
         worst_ms = max(worst_ms, panel.gap_ms)
     took_s = time.monotonic() - began_s
     share = (cpu_s(group.nodes[0].pid) - used_s) / took_s
-    beats = (counter(group) - first) / took_s
+    beats = (group.heartbeat(0).counter - first) / took_s
     print(
         f"{what}, {took_s:.0f} s: worst gap between sweeps {worst_ms:.1f} ms, {beats:.1f} heartbeats a second", end=""
     )
@@ -132,18 +129,6 @@ def press(group: Lab, floor: int) -> float:
 
     until(is_lit)
     return lit_ms[0] - pressed_ms
-
-
-def counter(group: Lab) -> int:
-    """Return the number of the next heartbeat of node 0."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ear:
-        for option in (socket.SO_REUSEADDR, socket.SO_REUSEPORT):
-            ear.setsockopt(socket.SOL_SOCKET, option, 1)
-        ear.bind(("", group.net_port))
-        while True:
-            said = decode(ear.recv(10_000)[HEAD_BYTES:], "lab")
-            if said is not None and said.sender.id == 0:
-                return said.counter
 
 
 def flood(port: int, per_second: int, addresses: int, kind: Callable[[int], list[bytes]]) -> None:

@@ -25,11 +25,8 @@ from bench_flood import EVERYBODY, malformed
 from lab import Lab, comm, lab, processes_of
 
 from elevator.hardware.server import panel_buttons
-from elevator.model import Calls
-from elevator.seal import HEAD_BYTES
 from elevator.sim.faults import Plan, Press, draw_fault, draw_process
 from elevator.sim.world import Host, World
-from elevator.wire import decode
 
 FLOORS = 8
 PRESS_S, DATAGRAM_S = 1.0, 0.02
@@ -54,7 +51,7 @@ def main() -> int:
             live(group, arguments.round, random.Random(number))
             kb = memory_kb(group.nodes[0].pid)
             worker_kb.append(kb["worker"])
-            calls = told(group, 0)
+            calls = group.heartbeat(0).calls
             size = sum(each.stat().st_size for each in (group.directory / "state-0").iterdir())
             kept = ", ".join(f"{name} {resident:,} kB" for name, resident in kb.items())
             told_of = f"{len(calls.seen)} authors, {len(calls.live)} live presses; record {size:,} bytes"
@@ -138,18 +135,6 @@ def memory_kb(session: int) -> dict[str, int]:
 def resident_kb(pid: int) -> int:
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:"))
-
-
-def told(group: Lab, id: int) -> Calls:
-    """Return the calls in the next heartbeat of node *id*."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ear:
-        for option in (socket.SO_REUSEADDR, socket.SO_REUSEPORT):
-            ear.setsockopt(socket.SOL_SOCKET, option, 1)
-        ear.bind(("", group.net_port))
-        while True:
-            said = decode(ear.recv(10_000)[HEAD_BYTES:], "lab")
-            if said is not None and said.sender.id == id:
-                return said.calls
 
 
 if __name__ == "__main__":

@@ -55,6 +55,11 @@ class Panel:
     lit: set[tuple[int, int]] = field(factory=set)
     buttons: list[tuple[Button, int]] = field(factory=lambda: list(panel_buttons(FLOORS)))
 
+    @property
+    def port(self) -> int:
+        port: int = self.listener.getsockname()[1]
+        return port
+
     def pressed(self) -> set[tuple[int, int]]:
         ago_ms = now_ms() - self.begin_ms
         return {button for n, button in enumerate(self.buttons) if 0 <= ago_ms - n * EVERY_MS < PRESS_MS}
@@ -126,16 +131,25 @@ def until(condition: Callable[[], object], patience_s: float = 60) -> None:
 
 
 @contextmanager
+def serving() -> Iterator[Panel]:
+    """Have a panel that serves clients."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+        panel = Panel(listener)
+        threading.Thread(target=panel.serve, daemon=True).start()
+        try:
+            yield panel
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+
+
+@contextmanager
 def node(floors: int = FLOORS) -> Iterator[tuple[Lab, Panel]]:
     """Run one node on a panel."""
     with ExitStack() as opened:
         directory = Path(opened.enter_context(tempfile.TemporaryDirectory()))
-        listener = opened.enter_context(closing(socket.create_server(("127.0.0.1", 0))))
-        opened.callback(listener.shutdown, socket.SHUT_RDWR)
-        panel = Panel(listener)
-        threading.Thread(target=panel.serve, daemon=True).start()
+        panel = opened.enter_context(serving())
         group = opened.enter_context(lab(directory, cars=1, floors=floors, start=False))
-        group.port = listener.getsockname()[1]
+        group.port = panel.port
         group.start(0)
         group.wait_for(0, "in service")
         yield group, panel

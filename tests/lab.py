@@ -17,6 +17,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from elevator.model import Heartbeat
+from elevator.seal import HEAD_BYTES
+from elevator.wire import decode
+
 PROGRAM = shlex.split(os.environ.get("ELEVATOR_PROGRAM", "")) or [sys.executable, "-m", "elevator"]
 """What is tested; the environment may name a binary instead."""
 PATIENCE_S = 40.0
@@ -93,6 +97,17 @@ class Lab:
     def processes(self, id: int, name: str) -> list[int]:
         """List the living processes of node *id* that are called *name*: "worker" and "disk", for one."""
         return [pid for pid in processes_of(self.nodes[id].pid) if comm(pid) == f"elevator:{name}"]
+
+    def heartbeat(self, id: int) -> Heartbeat:
+        """Return the next heartbeat of node *id*, in a group of the usual name."""
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ear:
+            for option in (socket.SO_REUSEADDR, socket.SO_REUSEPORT):
+                ear.setsockopt(socket.SOL_SOCKET, option, 1)
+            ear.bind(("", self.net_port))
+            while True:
+                said = decode(ear.recv(10_000)[HEAD_BYTES:], "lab")
+                if said is not None and said.sender.id == id:
+                    return said
 
     def ask(self, do: str, **what: object) -> dict[str, Any]:
         self._lines.write(json.dumps({"do": do, **what}) + "\n")

@@ -42,6 +42,10 @@ class Car:
     def motor(self) -> Motor:
         return self.machine.shaft.motor
 
+    def motors(self, began: int) -> list[int]:
+        """List what the motor was told since event *began*."""
+        return [event["value"] for event in self.built.events(began)["events"] if event["kind"] == "motor"]
+
     def log(self) -> str:
         return (self.directory / "log").read_text()
 
@@ -104,8 +108,7 @@ def test_the_motor_stops_when_the_worker_is_killed_and_the_next_one_goes_on(tmp_
         began = car.built.next_event
         os.kill(car.worker(), signal.SIGKILL)
         car.wait_until_served()
-        motors = [event["value"] for event in car.built.events(began)["events"] if event["kind"] == "motor"]
-        assert motors[0] == Motor.STOP
+        assert car.motors(began)[0] == Motor.STOP
         assert car.log().count("answers") == 2
 
 
@@ -147,8 +150,7 @@ def test_the_next_supervisor_holds_the_port_as_well(tmp_path: Path) -> None:
         began = car.built.next_event
         os.kill(car.worker(), signal.SIGKILL)
         car.wait_until_served()
-        motors = [event["value"] for event in car.built.events(began)["events"] if event["kind"] == "motor"]
-        assert motors[0] == Motor.STOP
+        assert car.motors(began)[0] == Motor.STOP
 
 
 def test_a_worker_that_hangs_has_its_motor_stopped(tmp_path: Path) -> None:
@@ -158,8 +160,7 @@ def test_a_worker_that_hangs_has_its_motor_stopped(tmp_path: Path) -> None:
         began = car.built.next_event
         os.kill(car.worker(), signal.SIGSTOP)
         car.wait_until_served()
-        motors = [event["value"] for event in car.built.events(began)["events"] if event["kind"] == "motor"]
-        assert motors[0] == Motor.STOP
+        assert car.motors(began)[0] == Motor.STOP
 
 
 def test_unplugging_is_a_pause(tmp_path: Path) -> None:

@@ -219,6 +219,17 @@ def test_what_is_not_this_card_is_never_obeyed_and_said_once(kind: str) -> None:
     device.close()
 
 
+def first_inputs(port: IoCard, device: Impostor) -> Inputs:
+    """Return what *port* reads first from *device*, in time that is simulated."""
+    for clock_ms in range(5, 5000, 5):
+        port.attend(clock_ms)
+        device.turn()
+        inputs = port.inputs(clock_ms)
+        if inputs is not None:
+            return inputs
+    raise AssertionError("it was never found")
+
+
 def test_a_card_that_misses_the_first_requests_is_found() -> None:
     def late(request: bytes, asked: int) -> bytes:
         if asked <= 3:
@@ -227,13 +238,7 @@ def test_a_card_that_misses_the_first_requests_is_found() -> None:
 
     device = Impostor(late)
     port = IoCard(device.path, 99)
-    clock_ms = 0
-    while port.inputs(clock_ms) is None:
-        clock_ms += 5
-        assert clock_ms < 5000
-        port.attend(clock_ms)
-        device.turn()
-    assert port.inputs(clock_ms) == Inputs(floor=0)
+    assert first_inputs(port, device) == Inputs(floor=0)
     port.stop()
     device.close()
 
@@ -241,13 +246,7 @@ def test_a_card_that_misses_the_first_requests_is_found() -> None:
 def test_answers_that_come_late_and_all_at_once_are_not_taken_for_a_sweep() -> None:
     device = Impostor(lambda request, asked: b"\xa2" * 4 if asked == 4 else b"\x20\x00\xa2" * (len(request) == 3))
     port = IoCard(device.path, 99)
-    clock_ms = 0
-    while port.inputs(clock_ms) is None:
-        clock_ms += 5
-        assert clock_ms < 5000
-        port.attend(clock_ms)
-        device.turn()
-    assert port.inputs(clock_ms) == Inputs(floor=0)
+    assert first_inputs(port, device) == Inputs(floor=0)
     assert len(port.news) == 1
     port.stop()
     device.close()
