@@ -27,6 +27,7 @@ Excused, because no program can promise it:
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import NoReturn, Protocol
 
 from attrs import evolve
@@ -72,6 +73,9 @@ class Host(Protocol):
 
     def has(self, kind: Kind) -> bool:
         """Tell whether a fault of this kind holds it."""
+
+    def has_any(self, kinds: AbstractSet[Kind]) -> bool:
+        """Tell whether a fault of one of these kinds holds it."""
 
 
 class Oracle:

@@ -70,8 +70,9 @@ DISPUTE_MAX_MS = 25_000
 """A call older than that may be taken by every car."""
 NEVER = -(1 << 50)
 
-ABSENT = (*KILLS, Kind.HANG, Kind.BLACKOUT, Kind.FREEZE)
-OF_A_CAR = (Kind.MOTOR, Kind.OBSTRUCT, Kind.STOP)
+ABSENT = frozenset((*KILLS, Kind.HANG, Kind.BLACKOUT, Kind.FREEZE))
+UNSTEADY = ABSENT | {Kind.SERVER, Kind.STOP, Kind.MOTOR}
+OF_A_CAR = frozenset((Kind.MOTOR, Kind.OBSTRUCT, Kind.STOP))
 
 
 @define(eq=False)
@@ -119,9 +120,10 @@ class Promises:
         self.clock = clock
         self.seen: dict[Host, Seen] = {}
         self.active: list[faults.Fault] = []
-        self.noise = self.shirkers = 0
+        self.noise = self.shirkers = self.strangers = 0
         """How many faults last that keep nodes from hearing each other properly, or from writing; how many of these are
-        strangers who take no calls."""
+        strangers who take no calls; how many strangers there are whose cab calls may be under the id of a car."""
+        self.cuts: list[faults.Fault] = []
         self.changed_ms = 0
         """When the network or a program last changed."""
         self.links_changed_ms = 0
@@ -160,9 +162,11 @@ class Promises:
             self.stranger_ms = now_ms
         self.noise = sum(self.is_noise(each) for each in self.active)
         self.shirkers = sum(each.kind is Kind.SHIRKER for each in self.active)
+        self.strangers = sum(each.kind in STRANGERS for each in self.active)
+        self.cuts = [each for each in self.active if each.kind is Kind.CUT]
         self.orphan_ms.clear()
         self.disputed_ms.clear()
-        if trouble.kind in (*ABSENT, Kind.SERVER, Kind.STOP, Kind.MOTOR):
+        if trouble.kind in UNSTEADY:
             for host in self.hosts:
                 if host.id == trouble.who or trouble.kind is Kind.BLACKOUT:
                     self.of(host).steady_ms = now_ms
@@ -199,9 +203,10 @@ class Promises:
             seen.cleared_ms = now_ms
 
     def of(self, host: Host) -> Seen:
-        if host not in self.seen:
-            self.seen[host] = Seen(host.machine)
-        return self.seen[host]
+        seen = self.seen.get(host)
+        if seen is None:
+            seen = self.seen[host] = Seen(host.machine)
+        return seen
 
     def is_stranger(self, host: Host) -> bool:
         """Tell whether *host* should not be there: nothing is promised of it."""
@@ -423,7 +428,7 @@ class Promises:
             concerned = self.shows(host) and self.part(host) == self.part(self.hosts[car])
             if call.button is Button.CAB:
                 concerned = concerned and host.id == call.car
-            if concerned and (call in calls_lit(host)) != pressed:
+            if concerned and (call in self.of(host).lit) != pressed:
                 state = "dark" if pressed else "lit"
                 self.oracle.fail(f"{call} is still {state} at car {host.id}, {self.clock() - at_ms} ms later")
 
@@ -510,7 +515,7 @@ class Promises:
         now_ms = self.clock()
         serving = [host for host in hosts if self.can_serve(host)]
         nodes = [host.node for host in serving if host.node is not None]
-        lit = {call for host in hosts if self.shows(host) for call in calls_lit(host)}
+        lit = {call for host in hosts if self.shows(host) for call in self.of(host).lit}
         allowed_ms = ORPHAN_MS if now_ms - self.lossy_ms > LOSS_FORGOTTEN_MS else ORPHAN_AFTER_LOSS_MS
         allowed_ms = SHIRKED_MS if self.shirkers else allowed_ms
         self.orphan_ms = {key: ms for key, ms in self.orphan_ms.items() if key[0] != part or key[1] in lit}
@@ -555,8 +560,7 @@ class Promises:
         """Tell whether *host* and its car have been in order for a while."""
         if host.node is None or self.clock() - max(seen.steady_ms, self.stranger_ms) < STEADY_MS:
             return False
-        strangers = any(trouble.kind in STRANGERS for trouble in self.active)  # Whose cab calls may be under its id.
-        return not strangers and not any(host.has(kind) for kind in (*ABSENT, Kind.SERVER, Kind.STOP, Kind.MOTOR))
+        return not self.strangers and not host.has_any(UNSTEADY)
 
     def is_settled(self, at_ms: int) -> bool:
         """Tell whether nothing that matters to what nodes hear had changed for a while at *at_ms*, nor has since."""
@@ -564,7 +568,7 @@ class Promises:
 
     @staticmethod
     def is_present(host: Host) -> bool:
-        return host.node is not None and not any(host.has(kind) for kind in ABSENT)
+        return host.node is not None and not host.has_any(ABSENT)
 
     def shows(self, host: Host) -> bool:
         """Tell whether the panel of *host* can show what its program wants."""
@@ -572,7 +576,7 @@ class Promises:
 
     def part(self, host: Host) -> tuple[int, ...]:
         """Name the part of the group to which a node can speak."""
-        return tuple(cut.who >> host.id & 1 for cut in self.active if cut.kind is Kind.CUT)
+        return tuple([cut.who >> host.id & 1 for cut in self.cuts])
 
     def can_serve(self, host: Host) -> bool:
         """Tell whether the car of *host* could serve a call, or cannot know yet that it could not."""

@@ -14,6 +14,7 @@ of its transcript shows it.
 
 import random
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 from hashlib import blake2b
 from heapq import heappop, heappush
 
@@ -66,6 +67,7 @@ BACKLOG_MAX = 300
 """Datagrams that wait for a frozen program; a real socket's buffer holds about as many."""
 AGREE_MS = 1500
 """How long after the last fault all panels must agree: 1 s after it, and nodes listen first."""
+DOWN = frozenset((*KILLS, Kind.BLACKOUT))
 SPINS_MAX = 10
 FOREVER = 1 << 60
 
@@ -109,7 +111,7 @@ class Host:
     backlog: list[Heartbeat] = field(factory=list)
     slowness: list[Trouble] = field(factory=list)
     off: dict[Kind, int] = field(factory=dict)
-    """How many faults of each kind hold it at present."""
+    """How many faults hold it at present, of each kind of which any does."""
     stands_still: bool = False
     """Whether its program does nothing at present."""
     doom: int | Point | None = None
@@ -132,7 +134,10 @@ class Host:
         return str(self.id) if self.id < self.world.plan.cars else f"{self.node_id}*"
 
     def has(self, kind: Kind) -> bool:
-        return self.off.get(kind, 0) > 0
+        return kind in self.off
+
+    def has_any(self, kinds: AbstractSet[Kind]) -> bool:
+        return not kinds.isdisjoint(self.off)
 
     # The three ports of a turn
 
@@ -255,6 +260,7 @@ class World:
         self.ghost_at_ms = FOREVER
         self.ghost_counter = 0
         self.ghost_claims = False
+        self.ghost_known = Calls()
         attacks = [fault for fault in plan.faults if fault.kind is Kind.ATTACK]
         self.key = KEY if any(fault.detail for fault in attacks) else NO_KEY
         self.attacker: Attacker | None = None
@@ -405,8 +411,8 @@ class World:
             host = self.hosts[receiver] if receiver < len(self.hosts) else None
             if host is None or host.node is None:
                 continue
-            others = (heartbeat for heartbeat in heartbeats if heartbeat.sender != host.node.me)
-            heard = tuple(heartbeat for heartbeat in others if host.gate.is_new(heartbeat))
+            me, gate = host.node.me, host.gate
+            heard = tuple([each for each in heartbeats if each.sender != me and gate.is_new(each)])
             if self.attacker is not None:
                 for heartbeat in heard:
                     self.attacker.note(receiver, heartbeat)
@@ -458,6 +464,9 @@ class World:
         known = Calls()
         for host in self.hosts:
             known = merge(known, host.durable) if host.floors == self.plan.floors else known
+        if known == self.ghost_known:
+            known = self.ghost_known  # So that its heartbeats say visibly the same, as those that are decoded do.
+        self.ghost_known = known
         hall = demand(known.live.values())[0] if self.ghost_claims else Buttons()
         car = Car(self.ghost_floor, Direction.UP, Behaviour.IDLE, Fault.NONE)
         everybody = (1 << len(self.hosts)) - 1
@@ -594,8 +603,10 @@ class World:
     def hold(self, host: Host, trouble: Trouble, begins: bool) -> None:
         """Let a fault of one host begin or end; faults of one kind may overlap."""
         kind = trouble.kind
-        host.off[kind] = host.off.get(kind, 0) + (1 if begins else -1)
-        changed = host.off[kind] == (1 if begins else 0)
+        count = host.off.pop(kind, 0) + (1 if begins else -1)
+        if count:
+            host.off[kind] = count
+        changed = count == (1 if begins else 0)
         host.stands_still = host.has(Kind.FREEZE) or host.has(Kind.HANG)
         match kind:
             case Kind.KILL | Kind.WIPE | Kind.TORN | Kind.CRASH | Kind.BLACKOUT:
@@ -648,7 +659,7 @@ class World:
 
     @staticmethod
     def is_down(host: Host) -> bool:
-        return any(host.has(kind) for kind in (*KILLS, Kind.BLACKOUT))
+        return host.has_any(DOWN)
 
     def replace(self, host: Host) -> None:
         """Let a supervisor put another worker in the place of one that hung."""
