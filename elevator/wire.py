@@ -114,6 +114,7 @@ BAD_INPUT = (
 """What json, cattrs and the checks here raise when bytes from outside are not what they should be."""
 
 converter = strict(int, str)
+dump = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class Encoder:
@@ -145,7 +146,7 @@ def tells_the_same(old: Heartbeat, new: Heartbeat) -> bool:
 
 def bodies(group: str, heartbeat: Heartbeat) -> list[bytes]:
     """Build the JSON of *heartbeat*, in as many parts as its size asks for."""
-    entries = [dump(entry) for entry in pack(heartbeat.calls)]
+    entries = pack(heartbeat.calls)
     car, claims = heartbeat.car, heartbeat.claims
     head = dump(
         {
@@ -171,16 +172,15 @@ def bodies(group: str, heartbeat: Heartbeat) -> list[bytes]:
     return [f'{head},"calls":[{",".join(part)}]}}'.encode() for part in parts]
 
 
-def dump(value: object) -> str:
-    return json.dumps(value, separators=(",", ":"))
-
-
-def pack(calls: Calls) -> list[list[object]]:
-    """Flatten *calls* into JSON values, an entry an author."""
-    dots: dict[Author, list[list[int]]] = {author: [] for author in calls.seen}
-    for (author, n), call in calls.live.items():
-        dots[author].append([*call, calls.seen[author] - n])
-    return [[*author, calls.seen[author], dots[author]] for author in calls.seen]
+def pack(calls: Calls) -> list[str]:
+    """Write *calls* as JSON, an entry an author. It is nothing but numbers, and json would take five times as long."""
+    seen = calls.seen
+    dots: dict[Author, list[str]] = {author: [] for author in seen}
+    for (author, n), (button, floor, car) in calls.live.items():
+        dots[author].append(f"[{button:d},{floor},{car},{seen[author] - n}]")
+    return [
+        f"[{author.id},{author.incarnation},{seen[author]},[{','.join(entries)}]]" for author, entries in dots.items()
+    ]
 
 
 def decode(datagram: bytes, group: str) -> Heartbeat | None:
@@ -247,7 +247,7 @@ def unpack_rates(row: str, floors: int) -> tuple[int, ...]:
 
 def write_record(record: Record) -> str:
     """Return *record* as the text that is kept on disk."""
-    return dump([record.incarnation, record.door, pack(record.calls)])
+    return f"[{record.incarnation},{dump(record.door)},[{','.join(pack(record.calls))}]]"
 
 
 def read_record(text: str, floors: int) -> Record:
