@@ -201,15 +201,12 @@ def runs_of(record: Record, id: int) -> frozenset[int]:
 
 def step(node: Node, tick: Tick) -> Node:
     """Fold *tick* into *node*."""
-    node = wake(node, tick)
+    before, node = node, wake(node, tick)
     for heartbeat in tick.heartbeats:
         node = hear(node, heartbeat)
     node = take_presses(node, tick.inputs)
-    for _ in range(DECISIONS_MAX):
-        seen = drive.public(node.drive)
-        node = move(share_out(node), tick.inputs)
-        if drive.public(node.drive) == seen:
-            break  # Otherwise the others will share out by what the car is now, and so must we.
+    if must_decide(before, node):
+        node = decide(node)
     node = prune(node)
     node = light(node)
     told_claims = None if node.said is None else node.said.claims
@@ -217,6 +214,35 @@ def step(node: Node, tick: Tick) -> Node:
     # Calls are shared out by what each car claims, this one, too: what it claims anew may change that.
     is_settled = node.said is not None and node.said.claims == told_claims
     return replaced(node, quiet_until_ms=act_at_ms(node) if is_settled else node.now_ms, miss_at_ms=miss_at_ms(node))
+
+
+def decide(node: Node) -> Node:
+    """Share out the calls, and drive the car."""
+    for _ in range(DECISIONS_MAX):
+        seen = drive.public(node.drive)
+        node = move(share_out(node))
+        if drive.public(node.drive) == seen:
+            break  # Otherwise the others will share out by what the car is now, and so must we.
+    return node
+
+
+def must_decide(before: Node, node: Node) -> bool:
+    """Tell whether *node* has come to know anything by which calls are shared out and the car is driven.
+
+    Most of what a step brings is not: that presses are on a disk, here or elsewhere. Before `quiet_until_ms` time alone
+    changes nothing.
+    """
+    same = (
+        node.calls is before.calls
+        and node.inputs is before.inputs
+        and node.drive is before.drive
+        and node.rivals is before.rivals
+        and node.past is before.past
+    )
+    if not same or node.now_ms >= before.quiet_until_ms:
+        return True
+    was, now = in_reach(before), in_reach(node)
+    return was.keys() != now.keys() or any(not peers.stands_as_before(was[id], peer) for id, peer in now.items())
 
 
 def hum(node: Node, tick: Tick) -> Node | None:
@@ -458,11 +484,11 @@ def starvation_ms(floors: int) -> int:
     return STARVED_MS + 4 * (floors - 1) * assign.TRAVEL_MS
 
 
-def move(node: Node, inputs: Inputs | None) -> Node:
+def move(node: Node) -> Node:
     """Drive the car, and take away the calls that it serves."""
     mine = Buttons(node.share.up, node.share.down, node.hall.cab)
     around = Surroundings(node.me.id, node.floors, mine, node.hall, node.target, is_listening(node))
-    car, served = drive.drive(node.drive, node.now_ms, inputs, around)
+    car, served = drive.drive(node.drive, node.now_ms, node.inputs, around)
     if car is not node.drive:
         node = replaced(node, drive=car)
     if served:

@@ -75,6 +75,12 @@ def says_the_same(peer: Peer, heartbeat: Heartbeat) -> bool:
     return heartbeat.calls is peer.calls and news == (said.sender, said.hears, said.car, said.claims, said.rates)
 
 
+def stands_as_before(old: Peer, new: Peer) -> bool:
+    """Tell whether a peer's car is what it was, and claims what it did."""
+    was, now = old.said, new.said
+    return was is now or (was.car, was.claims, was.rates) == (now.car, now.claims, now.rates)
+
+
 def patch(old: Calls, part: Calls) -> Calls:
     """Replace what *old* has of the authors that *part* speaks of."""
     live = {dot: call for dot, call in old.live.items() if dot.author not in part.seen}

@@ -268,6 +268,8 @@ WORDS: Mapping[str, tuple[Callable[..., object], str, str]] = {
         "tick.inputs is node.inputs and",
         "(tick.inputs is node.inputs or bool(tick.heartbeats)) and",
     ),
+    "an_unable_peer_does_not_make_a_car_think_again": (peers.stands_as_before, "was is now or", "True or"),
+    "a_car_does_not_think_again_when_it_is_time": (node.must_decide, " or node.now_ms >= before.quiet_until_ms", ""),
     "a_quick_turn_leaves_out_new_calls": (peers.says_the_same, "heartbeat.calls is peer.calls and", ""),
     "of_several_heartbeats_one_is_heard": (node.step, "in tick.heartbeats:", "in tick.heartbeats[-1:]:"),
     "news_waits_for_the_next_heartbeat": (node.plan_to_speak, " repeats=REPEATS,", ""),
