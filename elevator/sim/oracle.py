@@ -26,6 +26,7 @@ Excused, because no program can promise it:
  f. panels that differ by a call whose service the others cannot have heard of yet.
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import NoReturn, Protocol
@@ -34,7 +35,7 @@ from attrs import evolve
 
 from elevator.calls import mask
 from elevator.model import EVERY_CAR, Author, Button, Call, Calls, Dot, Fault, Heartbeat, Inputs
-from elevator.node import Node, in_reach
+from elevator.node import Node
 from elevator.sim import machine as machines
 from elevator.sim.faults import Kind, Plan
 from elevator.sim.machine import Machine
@@ -47,6 +48,8 @@ NEWS_MS = 15
 """How long the news of a service may take in a healthy group: a heartbeat waits for the one before it, then travels."""
 
 
+RUNS_KEPT = 12
+"""More former runs than that of one node nobody remembers when all is done."""
 START_MS = 1000
 DISPUTE_MS = 100
 """How long two cars may claim one call in a healthy group: until they have heard of each other."""
@@ -306,7 +309,11 @@ class Oracle:
             given[call] = dots
 
     def is_guaranteed(self, host: Host, node: Node, dot: Dot) -> bool:
-        heard = [peer.said.sender for peer in in_reach(node).values()]
+        heard = [
+            peer.said.sender
+            for peer in node.peers.values()
+            if node.now_ms < peer.silent_at_ms and peer.said.hears >> node.me.id & 1
+        ]
         own = covers(host.durable.seen, dot) or (host.is_failing and bool(heard))
         return own and all(covers(self.told[run], dot) for run in heard if run in self.told)  # A ghost has no disk.
 
@@ -383,6 +390,10 @@ class Oracle:
 
     def check_end(self) -> None:
         """Judge a world in which nothing is left to do."""
+        for host in self.hosts:
+            runs = Counter(author.id for author in host.node.calls.seen) if host.node is not None else {}
+            if max(runs.values(), default=0) > RUNS_KEPT:
+                self.fail(f"node {host.id} forgets no former run: {runs}")
         for dot in sorted(self.promised):
             last = dot
             while last in self.replaced:

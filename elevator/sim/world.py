@@ -316,7 +316,9 @@ class World:
     def is_idle(host: Host) -> bool:
         node = host.node
         machine = host.machine
-        if node is None or node.drive.fault is not Fault.NONE or machine.lamps != Buttons() or machine.door:
+        if node is None or node.drive.fault is not Fault.NONE or machine.lamps != Buttons():
+            return False
+        if machine.door or machine.shaft.motor:
             return False
         return not any(call.car in (EVERY_CAR, host.id) for call in node.calls.live.values())
 
