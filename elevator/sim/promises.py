@@ -15,17 +15,20 @@ At each door:
     (C6), one that is out of service no hall call (C7).
 At each departure:
  5. A car does not turn its back on a cab call that lies ahead, nor on passengers who boarded for the direction it
-    announced (C1, C2), and does not leave a hall call behind that it could serve with its open door (C3, C6).
+    announced (C1, C2), and does not leave a hall call behind that it could serve with its open door (C3, C6). One that
+    does not know where it is looks below first (C4). None sets out before its program, if new or thawed, has listened.
 Where programs run, disks write and datagrams arrive, in each part into which the group is cut:
  6. A noted press lights, and a served call darkens, on every panel it concerns, within LAMP_MS (L1, L3, L4).
  7. Every lit hall call is claimed by a car that can serve it, soon after the one before it has failed (G3, G4, A2), and
     not by two. A call that is the only one goes to a car that is nearest, if all are at rest (A1).
- 8. Nodes that can hear each other do, and those that are gone are taken for gone (G3).
+ 8. Nodes that can hear each other do, and those that are gone are taken for gone (G3). Where datagrams are lost they
+    mostly do (G2).
  9. A lamp comes on for a call that was not served, and goes dark for one that was, also on the panel of a node that has
     just started without its record or was frozen, as far as others have known it for long enough to tell it (G1, L4).
 At any time:
 10. A car that is in order does not take itself for unable. The floor indicator and the stop lamp show what is, and a
-    car whose stop button is down stands (C7).
+    car whose stop button is down stands (C7). A press lights in the end where it was made, in whatever network (L3).
+    Nodes that cannot be in one group say so (A3).
 """
 
 from collections import deque
@@ -58,7 +61,18 @@ STOPPED_MS = 100
 ABLE_MS = 5000
 USUAL_TRAVEL_MS = 2000
 """A slower car is rightly taken for stuck until it is known."""
+LISTEN_MS = 250
+STALE_MS = 600
+"""After so long a standstill a program knows that it has missed something."""
 LOOK_MS = 100
+DARK_MS, DARK_LOSSY_MS = 6000, 15_000
+"""How long a press may stay dark at the most where it was made, also in the worst network."""
+FLAPS = 4
+"""Nodes may take each other for dead, wrongly, at one of so many looks at the most while datagrams are lost ..."""
+FLAPS_LOOKS = 40
+"""... of at least so many."""
+FAST_MS = 50
+"""Datagrams that take no longer hardly overtake each other."""
 ORPHAN_MS = 700
 """How long a call may be without a car that can serve it, if nothing changes: 0.6 s, and a look."""
 ORPHAN_AFTER_LOSS_MS = 2500
@@ -84,6 +98,8 @@ class Seen:
     """When something of its own was last out of order or put in order."""
     run_ms: int = 0
     """When its program last started, ended or went on."""
+    listens_ms: int = NEVER
+    """Since when its program must have listened before it acts."""
     sensed_ms: int = 0
     stop_ms: int = 0
     obstructed_ms: int = NEVER
@@ -120,10 +136,12 @@ class Promises:
         self.clock = clock
         self.seen: dict[Host, Seen] = {}
         self.active: list[faults.Fault] = []
-        self.noise = self.shirkers = self.strangers = 0
+        self.noise = self.shirkers = self.weathers = self.strangers = 0
         """How many faults last that keep nodes from hearing each other properly, or from writing; how many of these are
-        strangers who take no calls; how many strangers there are whose cab calls may be under the id of a car."""
+        strangers who take no calls, how many lose datagrams, and how many are nodes that should not be there."""
         self.cuts: list[faults.Fault] = []
+        self.looks = self.flaps = 0
+        """How often nodes were looked at while nothing changed but datagrams were lost, and some not heard."""
         self.changed_ms = 0
         """When the network or a program last changed."""
         self.links_changed_ms = 0
@@ -164,6 +182,7 @@ class Promises:
         self.shirkers = sum(each.kind is Kind.SHIRKER for each in self.active)
         self.strangers = sum(each.kind in STRANGERS for each in self.active)
         self.cuts = [each for each in self.active if each.kind is Kind.CUT]
+        self.weathers = sum(each.kind is Kind.WEATHER for each in self.active)
         self.orphan_ms.clear()
         self.disputed_ms.clear()
         if trouble.kind in UNSTEADY:
@@ -176,9 +195,11 @@ class Promises:
         """Tell whether nothing can be judged during *trouble* that depends on what nodes hear of each other."""
         return trouble.kind not in (*ABSENT, *OF_A_CAR, Kind.SERVER, Kind.CUT)
 
-    def note_run(self, host: Host) -> None:
-        """Take notice of a program that starts, ends or goes on."""
+    def note_run(self, host: Host, listens: bool = False) -> None:
+        """Take notice of a program that starts, ends or goes on; one that has missed something *listens* first."""
         seen = self.of(host)
+        if listens:
+            seen.listens_ms = self.clock()
         self.changed_ms = seen.steady_ms = seen.run_ms = self.clock()
         seen.heading = None
         self.orphan_ms.clear()
@@ -343,6 +364,11 @@ class Promises:
             heading, opened_ms, served = None, None, None
         seen.heading, seen.opened_ms, seen.served = direction, None, None
         floor, now_ms, node = host.machine.sensed, self.clock(), host.node
+        if now_ms - seen.listens_ms < LISTEN_MS:
+            self.oracle.fail(f"car {host.id} sets out before its program has listened")
+        is_first = heading is None and seen.steady_ms == seen.run_ms > seen.stop_ms
+        if is_first and floor is None and node is not None and node.drive.floor is None and direction is Direction.UP:
+            self.oracle.fail(f"car {host.id} looks for a floor above first")
         if floor is None or node is None or not self.is_steady(host, seen):
             return
         decided_ms = now_ms if opened_ms is None else opened_ms  # An opening car may announce another direction,
@@ -453,10 +479,10 @@ class Promises:
                 if call not in other.durable.live.values() and not any(covers(other.durable.seen, dot) for dot in dots):
                     self.oracle.fail(f"{call} is lit at car {host.id} and not on the disk of node {other.id}")
 
-    def neighbours(self, host: Host) -> list[Host]:
-        """Return the other nodes of this one's part that have been in touch for long."""
+    def neighbours(self, host: Host, in_noise: bool = False) -> list[Host]:
+        """Return the other nodes of this one's part that have been in touch for long, if need be *in_noise*."""
         now_ms = self.clock()
-        if self.noise or now_ms - self.links_changed_ms < SETTLED_MS:
+        if (self.noise and not in_noise) or now_ms - self.links_changed_ms < SETTLED_MS:
             return []
         part = self.part(host)
         others = (other for other in self.hosts if other is not host and self.is_present(other))
@@ -470,6 +496,11 @@ class Promises:
                 self.judge_machine(host, seen)
             if self.shows(host):
                 self.judge_panel(host, seen)
+        self.judge_dark()
+        if len(self.hosts) > self.cars and self.noise == 1:
+            self.judge_stranger(self.hosts[-1])
+        if self.weathers and self.weathers == self.noise:
+            self.judge_flapping()
         if self.noise > self.shirkers or self.clock() - self.stranger_ms < SETTLED_MS:
             return
         settled = self.is_settled(self.clock()) and self.clock() - self.lossy_ms > LOSS_FORGOTTEN_MS
@@ -509,6 +540,61 @@ class Promises:
             for dot, call in self.oracle.open.items():
                 if call.car == host.id and call.floor != machine.sensed and self.oracle.born[dot] < long_ago_ms:
                     self.oracle.fail(f"car {host.id} is kept from {call} by an open door")
+
+    def judge_dark(self) -> None:
+        """Judge whether presses have lit in the end where they were made, whatever the network is like (L3)."""
+        lossy = self.weathers or self.clock() - self.lossy_ms < LOSS_FORGOTTEN_MS
+        long_ago_ms = self.clock() - (DARK_LOSSY_MS if lossy else DARK_MS)
+        for dot, call in self.oracle.open.items():
+            if self.oracle.born[dot] > long_ago_ms:
+                return
+            host = self.oracle.runs[dot.author]
+            if host.node is None or host.node.me != dot.author or self.is_stranger(host) or not self.shows(host):
+                continue
+            if self.of(host).steady_ms > long_ago_ms:
+                continue
+            if not mask(host.machine.lamps, call.button) >> call.floor & 1 and not self.is_excused(host):
+                self.oracle.fail(f"{call} is still dark at car {host.id} where it was made")
+
+    def is_excused(self, host: Host) -> bool:
+        """Tell whether a press at *host* may stay dark: its disk takes nothing, and nobody is there to hold it."""
+        if not host.is_failing and not host.has(Kind.DISK):
+            return False
+        ghosts = any(trouble.kind in (*GHOSTS, *STRANGERS, Kind.DEAF) for trouble in self.active)
+        return ghosts or not self.neighbours(host, in_noise=True)
+
+    def judge_stranger(self, stranger: Host) -> None:
+        """Judge whether nodes that cannot be in one group have said so (A3)."""
+        now_ms = self.clock()
+        if stranger.floors == self.hosts[0].floors:
+            those = [host for host in self.hosts if host.node_id == stranger.node_id]
+        else:
+            those = list(self.hosts)
+        those = [host for host in those if self.is_present(host) and self.part(host) == self.part(stranger)]
+        if len(those) < 2 or now_ms - self.changed_ms < SETTLED_MS:
+            return
+        for host in those:
+            if host.node is not None and not host.node.oddities:
+                self.oracle.fail(f"node {host.id} has not said that node {stranger.node_id} should not be there")
+            if stranger.floors == self.hosts[0].floors and not self.oracle.has_rivals(host.node):
+                self.oracle.fail(f"node {host.id} has forgotten that another uses its id")
+
+    def judge_flapping(self) -> None:
+        """Judge whether nodes that hear each other badly, but for long, mostly know that they are there (G2)."""
+        if self.clock() - self.changed_ms < 2 * SETTLED_MS or any(each.delay_ms > FAST_MS for each in self.active):
+            self.looks = self.flaps = 0
+            return
+        present = [host for host in self.hosts[: self.cars] if self.is_present(host)]
+        heard = [(host, 0 if host.node is None or host.node.said is None else host.node.said.hears) for host in present]
+        self.looks += 1
+        self.flaps += any(
+            not hears >> other.id & 1
+            for host, hears in heard
+            for other in present
+            if other is not host and self.part(other) == self.part(host)
+        )
+        if self.looks >= FLAPS_LOOKS and self.flaps * FLAPS > self.looks:
+            self.oracle.fail(f"nodes do not hear each other at {self.flaps} of {self.looks} looks")
 
     def judge_claims(self, part: tuple[int, ...], hosts: Sequence[Host]) -> None:
         """Judge whether in one part of the group each lit hall call is taken, and by one car only."""

@@ -51,7 +51,7 @@ from elevator.sim.faults import Fault as Trouble
 from elevator.sim.machine import Event, Machine
 from elevator.sim.oracle import Oracle
 from elevator.sim.passengers import Crowd
-from elevator.sim.promises import Promises
+from elevator.sim.promises import STALE_MS, Promises
 from elevator.sim.shaft import Shaft, end, put
 from elevator.turn import turn
 from elevator.wire import BAD_INPUT, Encoder, decode, read_record, write_record
@@ -538,7 +538,7 @@ class World:
         host.save(record(node))
         host.wake_ms = self.now_ms
         host.take(host.machine)
-        self.promises.note_run(host)
+        self.promises.note_run(host, listens=True)
 
     def die(self, host: Host, is_worker: bool = False) -> None:
         """End the program of *host*: its connection breaks, and with it the motor stops.
@@ -680,8 +680,11 @@ class World:
             host.change(machines.put_back(host.machine, self.now_ms))
         if self.now_ms - host.frozen_at_ms >= FRESH_MS:
             host.inputs = None
-        self.promises.note_run(host)
+        is_stale = self.now_ms - max(host.frozen_at_ms, self.promises.of(host).run_ms) >= STALE_MS
+        self.promises.note_run(host, listens=is_stale)
         self.turn(host, heartbeats)
+        if is_stale and host.node is not None and host.machine.shaft.motor:
+            self.oracle.fail(f"car {host.id} goes on though its program stood still")
         host.take(host.machine)
 
 
