@@ -120,15 +120,16 @@ dump = json.JSONEncoder(separators=(",", ":")).encode
 class Encoder:
     """Turns heartbeats into datagrams, building the body anew only when something but the counter changed."""
 
-    def __init__(self, group: str) -> None:
+    def __init__(self, group: str, datagram_bytes: int = DATAGRAM_BYTES) -> None:
         self.group = group
+        self.datagram_bytes = datagram_bytes
         self._last: Heartbeat | None = None
         self._bodies: Sequence[bytes] = ()
 
     def encode(self, heartbeat: Heartbeat) -> list[bytes]:
         """Return the datagrams of *heartbeat*, one in all but the largest groups."""
         if self._last is None or not tells_the_same(self._last, heartbeat):
-            self._bodies = bodies(self.group, heartbeat)
+            self._bodies = bodies(self.group, heartbeat, self.datagram_bytes)
         self._last = heartbeat
         id, incarnation = heartbeat.sender
         parts = len(self._bodies)
@@ -144,7 +145,7 @@ def tells_the_same(old: Heartbeat, new: Heartbeat) -> bool:
     return new.calls is old.calls and body == (old.floors, old.car, old.claims, old.hears, old.rates, old.version)
 
 
-def bodies(group: str, heartbeat: Heartbeat) -> list[bytes]:
+def bodies(group: str, heartbeat: Heartbeat, datagram_bytes: int) -> list[bytes]:
     """Build the JSON of *heartbeat*, in as many parts as its size asks for."""
     entries = pack(heartbeat.calls)
     car, claims = heartbeat.car, heartbeat.claims
@@ -160,7 +161,7 @@ def bodies(group: str, heartbeat: Heartbeat) -> list[bytes]:
             "version": heartbeat.version,
         }
     )[:-1]
-    room = DATAGRAM_BYTES - len(head) - 120  # for the lines before it: the seal's and ours
+    room = datagram_bytes - len(head) - 120  # for the lines before it: the seal's and ours
     parts: list[list[str]] = [[]]
     used = 0
     for entry in entries:

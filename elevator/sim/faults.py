@@ -15,6 +15,7 @@ from attrs import evolve, frozen
 from elevator.hardware.server import panel_buttons
 from elevator.model import Assigner, Button, Park, Policy
 from elevator.sim.passengers import Profile, Traffic
+from elevator.wire import DATAGRAM_BYTES
 
 
 class Kind(StrEnum):
@@ -82,6 +83,8 @@ HUNG_MS = 500
 """After what silence a supervisor kills its worker."""
 TAKE_OVER_MS = (5, 60)
 """The least and the longest time from the end of a worker to the first turn of the next."""
+SMALL_BYTES = 400
+"""Datagrams no larger than that have even a small group say what it knows in parts."""
 STRANGERS = (Kind.TWIN, Kind.MISFIT)
 """Nodes that should not be there. One at a time; its panel is the one after the last car's."""
 GHOSTS = (Kind.GHOST, Kind.SHIRKER)
@@ -153,6 +156,8 @@ class Plan:
     at: tuple[float, ...] = ()
     """Heights in floors at which the cars stand at first; empty: drawn."""
     policy: Policy = Policy()
+    datagram_bytes: int = DATAGRAM_BYTES
+    """What a datagram should not exceed."""
 
     def lost_cars(self) -> frozenset[int]:
         """Name the cars that stay out of order: their cab calls have to wait."""
@@ -188,7 +193,9 @@ def plan(seed: int, cars: int | None = None, floors: int | None = None) -> Plan:
     policy = Policy(rng.choice((*[Assigner.PLAN] * 4, *Assigner)), rng.choice((*[Park.SPREAD] * 3, *Park)))
     traffic = draw_traffic(random.Random(f"traffic {seed}"), seed, cars, floors, calm_at_ms)
     pressed = (*presses, *on_its_panel, *rare_presses)
-    return Plan(seed, cars, floors, travel_ms, calm_at_ms, whole, pressed, traffic, policy=policy)
+    datagram_bytes = SMALL_BYTES if random.Random(f"datagrams {seed}").random() < 1 / 10 else DATAGRAM_BYTES
+    drawn = Plan(seed, cars, floors, travel_ms, calm_at_ms, whole, pressed, traffic, policy=policy)
+    return evolve(drawn, datagram_bytes=datagram_bytes)
 
 
 def describe(fault: Fault, cars: int) -> str:

@@ -277,7 +277,7 @@ class World:
         self.cuts: list[Trouble] = []
         self.digest = blake2b(digest_size=16)
         self.transcript: list[str] = []
-        self.encoders = [Encoder(GROUP) for _ in range(plan.cars + 1)]
+        self.encoders = [Encoder(GROUP, plan.datagram_bytes) for _ in range(plan.cars + 1)]
         shaft = Shaft(plan.floors, plan.travel_ms)
         for id in range(plan.cars):
             drawn = evolve(shaft, place=min(self.rng.randint(0, end(shaft)), end(shaft) - 1))
