@@ -59,6 +59,8 @@ class Kind(StrEnum):
     """One more node, with an elevator of its own, is started with the id of another."""
     MISFIT = "other floors"
     """One more node, with an elevator of its own, is started in the group with another number of floors."""
+    GLITCH = "false floor"
+    """A floor sensor says what cannot be true, for a shorter time than any such report is believed."""
     ATTACK = "attack"
     """Somebody on the network forges, damages and repeats datagrams; see attacker.py."""
 
@@ -85,6 +87,8 @@ TAKE_OVER_MS = (5, 60)
 """The least and the longest time from the end of a worker to the first turn of the next."""
 SMALL_BYTES = 400
 """Datagrams no larger than that have even a small group say what it knows in parts."""
+GLITCH_MS = (10, 80)
+"""The least and the longest time for which a floor sensor says what cannot be true."""
 STRANGERS = (Kind.TWIN, Kind.MISFIT)
 """Nodes that should not be there. One at a time; its panel is the one after the last car's."""
 GHOSTS = (Kind.GHOST, Kind.SHIRKER)
@@ -188,7 +192,8 @@ def plan(seed: int, cars: int | None = None, floors: int | None = None) -> Plan:
     if any(fault.kind is Kind.GHOST for fault in lasting):
         rare = [fault for fault in rare if fault.kind is not Kind.SHIRKER]
     attacks = draw_attacks(random.Random(f"attack {seed}"), calm_at_ms)
-    whole = (*faults, *lasting, *strangers, *processes, *rare, *attacks)
+    glitches = draw_glitches(random.Random(f"glitch {seed}"), cars, calm_at_ms) if faults else []
+    whole = (*faults, *lasting, *strangers, *processes, *rare, *attacks, *glitches)
     rng = random.Random(f"policy {seed}")
     policy = Policy(rng.choice((*[Assigner.PLAN] * 4, *Assigner)), rng.choice((*[Park.SPREAD] * 3, *Park)))
     traffic = draw_traffic(random.Random(f"traffic {seed}"), seed, cars, floors, calm_at_ms)
@@ -215,7 +220,7 @@ def describe(fault: Fault, cars: int) -> str:
             return f"{fault.kind}: {node} does not hear node {fault.detail}"
         case Kind.WEATHER:
             return f"{fault.kind}: {fault.detail} % lost, {fault.doubled} % doubled, up to {fault.delay_ms} ms late"
-        case Kind.MOTOR | Kind.OBSTRUCT | Kind.STOP | Kind.SERVER:
+        case Kind.MOTOR | Kind.OBSTRUCT | Kind.STOP | Kind.SERVER | Kind.GLITCH:
             return f"{fault.kind} of car {fault.who}"
         case Kind.TWIN:
             return f"{fault.kind}: one more {node}, here {fault.who}*"
@@ -318,6 +323,14 @@ def draw_attacks(rng: random.Random, calm_at_ms: int) -> list[Fault]:
         return []
     at_ms, until_ms = sorted(rng.sample(range(calm_at_ms + 1), 2))
     return [Fault(Kind.ATTACK, at_ms, until_ms, 0, detail=rng.randrange(2))]
+
+
+def draw_glitches(rng: random.Random, cars: int, calm_at_ms: int) -> list[Fault]:
+    """Draw floor sensors that say what cannot be true, in one of four runs, about every 4 s."""
+    if rng.random() > 1 / 4:
+        return []
+    starts = (every_ms + rng.randrange(3800) for every_ms in range(0, calm_at_ms, 4000))  # One ends before the next.
+    return [Fault(Kind.GLITCH, at_ms, at_ms + rng.randint(*GLITCH_MS), rng.randrange(cars)) for at_ms in starts]
 
 
 def draw_rare(rng: random.Random, cars: int, floors: int, calm_at_ms: int) -> tuple[list[Fault], list[Press]]:

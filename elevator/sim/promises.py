@@ -163,6 +163,8 @@ class Promises:
 
     def note_trouble(self, trouble: faults.Fault, begins: bool) -> None:
         """Take notice of a fault that begins or ends."""
+        if trouble.kind in (Kind.GLITCH, Kind.ATTACK):  # They must change nothing.
+            return
         now_ms = self.clock()
         if begins:
             self.active.append(trouble)
@@ -404,7 +406,9 @@ class Promises:
                 self.oracle.fail(f"node {host.id} missed a press of {call}")
         self.judge_spot(host, seen, before, machine)
         floor, motor = machine.sensed, machine.shaft.motor
-        if before.inputs is None or floor is None or floor == before.inputs.floor or not motor or host.machine.door:
+        told = None if host.inputs is None else host.inputs.floor
+        comes = before.inputs is not None and before.inputs.floor is None and told is not None and told == floor
+        if not comes or floor is None or not motor or host.machine.door:
             return
         if self.is_steady(host, seen) and before.drive.fault is Fault.NONE:
             if (node.share.up if motor is Motor.UP else node.share.down) >> floor & 1:
@@ -647,6 +651,15 @@ class Promises:
         if host.node is None or self.clock() - max(seen.steady_ms, self.stranger_ms) < STEADY_MS:
             return False
         return not self.strangers and not host.has_any(UNSTEADY)
+
+    def knows_its_place(self, host: Host) -> bool:
+        """Tell whether the program of *host* has been told truly where its car is, and can tell what is impossible."""
+        seen, now_ms = self.of(host), self.clock()
+        if not self.is_steady(host, seen) or host.machine is not seen.machine:
+            return False
+        if host.machine.sensed is None:
+            return seen.sensed_ms - seen.steady_ms > EARLIER_MS
+        return now_ms - seen.sensed_ms > EARLIER_MS
 
     def is_settled(self, at_ms: int) -> bool:
         """Tell whether nothing that matters to what nodes hear had changed for a while at *at_ms*, nor has since."""

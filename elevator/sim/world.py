@@ -52,7 +52,7 @@ from elevator.sim.machine import Event, Machine
 from elevator.sim.oracle import Oracle
 from elevator.sim.passengers import Crowd
 from elevator.sim.promises import STALE_MS, Promises
-from elevator.sim.shaft import Shaft, end, put
+from elevator.sim.shaft import Shaft, end, position, put
 from elevator.turn import turn
 from elevator.wire import BAD_INPUT, Encoder, decode, read_record, write_record
 
@@ -394,6 +394,9 @@ class World:
             return
         floors = host.floors
         inputs = None if host.has(Kind.SERVER) else snapshot(host.exchange(sweep(floors)), floors)
+        if inputs is not None and host.inputs is not None and host.has(Kind.GLITCH):
+            is_certain = self.promises.knows_its_place(host)
+            inputs = evolve(inputs, floor=false_floor(host.machine.shaft, self.now_ms) if is_certain else floors)
         host.sweep_ms = FOREVER
         if inputs != host.inputs:
             self.promises.note_swept(host, inputs)
@@ -630,6 +633,8 @@ class World:
             case Kind.OBSTRUCT if changed:
                 self.oracle.note_obstructed(host.id, begins)
                 host.change(evolve(host.machine, obstructed=begins))
+            case Kind.GLITCH if changed:
+                host.take(host.machine)
             case Kind.STOP if changed:
                 host.change(evolve(host.machine, stop=begins))
             case Kind.SERVER if changed:
@@ -694,6 +699,12 @@ def recall(text: str, floors: int) -> Record | None:
         return read_record(text, floors)
     except BAD_INPUT:
         return None
+
+
+def false_floor(shaft: Shaft, now_ms: int) -> int:
+    """Name a floor where a car cannot be, nor come to next: a distant one, or one that there is not."""
+    nearest = round(position(shaft, now_ms))
+    return next((floor for floor in (nearest + 2, nearest - 2) if 0 <= floor < shaft.floors), shaft.floors)
 
 
 def script(plan: Plan) -> list[tuple[int, bool, Trouble | Press]]:
