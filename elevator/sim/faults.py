@@ -193,11 +193,14 @@ def plan(seed: int, cars: int | None = None, floors: int | None = None) -> Plan:
         rare = [fault for fault in rare if fault.kind is not Kind.SHIRKER]
     attacks = draw_attacks(random.Random(f"attack {seed}"), calm_at_ms)
     glitches = draw_glitches(random.Random(f"glitch {seed}"), cars, calm_at_ms) if faults else []
-    whole = (*faults, *lasting, *strangers, *processes, *rare, *attacks, *glitches)
+    long, long_presses = draw_long(random.Random(f"long {seed}"), cars, floors, calm_at_ms) if faults else ([], [])
+    whole = (*faults, *lasting, *strangers, *processes, *rare, *attacks, *glitches, *long)
     rng = random.Random(f"policy {seed}")
     policy = Policy(rng.choice((*[Assigner.PLAN] * 4, *Assigner)), rng.choice((*[Park.SPREAD] * 3, *Park)))
     traffic = draw_traffic(random.Random(f"traffic {seed}"), seed, cars, floors, calm_at_ms)
-    pressed = (*presses, *on_its_panel, *rare_presses)
+    ghosts = [fault for fault in whole if fault.kind in GHOSTS]
+    at_ghosts = [press for ghost in ghosts for press in draw_presses_at_ghost(ghost, cars, floors, calm_at_ms)]
+    pressed = (*presses, *on_its_panel, *rare_presses, *long_presses, *at_ghosts)
     datagram_bytes = SMALL_BYTES if random.Random(f"datagrams {seed}").random() < 1 / 10 else DATAGRAM_BYTES
     drawn = Plan(seed, cars, floors, travel_ms, calm_at_ms, whole, pressed, traffic, policy=policy)
     return evolve(drawn, datagram_bytes=datagram_bytes)
@@ -353,6 +356,52 @@ def draw_rare(rng: random.Random, cars: int, floors: int, calm_at_ms: int) -> tu
     if rare == "shirker" and cars > 1:
         return [Fault(Kind.SHIRKER, rng.randrange(calm_at_ms // 2), NEVER_MS, rng.randrange(floors))], []
     return [], []
+
+
+def draw_long(rng: random.Random, cars: int, floors: int, calm_at_ms: int) -> tuple[list[Fault], list[Press]]:
+    """Draw, in three of ten runs, a chain of faults that single ones would hardly ever come to by chance."""
+    who, at_ms, buttons = rng.randrange(cars), rng.randint(4000, calm_at_ms - 15_000), list(panel_buttons(floors))
+    chain = rng.choices(("slow disk", "unread", "wiped", "frozen", "mute", "lossy", ""), (5, 5, 5, 5, 5, 5, 70))[0]
+
+    def presses(times: Iterable[int]) -> list[Press]:
+        return [Press(at_ms, at_ms + 200, who, *rng.choice(buttons)) for at_ms in times]
+
+    if chain == "slow disk":  # Again and again a program ends before its disk has taken anything of it.
+        ends = [at_ms + n * rng.randint(2200, 2600) for n in range(1, 5)]
+        deaths = [Fault(Kind.KILL, end_ms, end_ms + 50, who) for end_ms in ends]
+        slow = Fault(Kind.SLOW, at_ms, ends[-1] + 2000, who, delay_ms=4000)
+        return [slow, *deaths], presses(end_ms + late_ms for end_ms in ends for late_ms in (1400, 1700))
+    if chain == "unread":  # What one disk alone holds cannot be read when the program starts.
+        cut = Fault(Kind.CUT, at_ms, at_ms + 9000, 1 << who)
+        disk = Fault(Kind.DISK, at_ms + 3500, at_ms + 5500, who)
+        return [cut, disk, Fault(Kind.KILL, at_ms + 3600, at_ms + 4000, who)], presses([at_ms + 3000, at_ms + 3010])
+    if chain == "wiped":  # More runs than others remember, none of which knows of the one before.
+        starts = [at_ms + n * rng.randint(650, 700) for n in range(rng.randint(11, 14))]
+        wipes = [Fault(Kind.WIPE, start_ms, start_ms + 20, who) for start_ms in starts]
+        return wipes, presses(start_ms + 400 for start_ms in (*starts, starts[-1] + 3000))
+    if chain == "frozen":
+        starts = [at_ms + n * rng.randint(2000, 2500) for n in range(5)]
+        stops = [Fault(Kind.FREEZE, start_ms, start_ms + rng.randint(100, 1500), who) for start_ms in starts]
+        return stops, presses(start_ms - 500 for start_ms in starts)
+    if chain == "mute":  # It hears all others, and none hears it; or the other way round.
+        links = [(other, who) for other in range(cars) if other != who]
+        links = links if rng.random() < 0.7 else [(hearer, speaker) for speaker, hearer in links]
+        until_ms = min(at_ms + 30_000, calm_at_ms)
+        deaf = [Fault(Kind.DEAF, at_ms, until_ms, hearer, detail=speaker) for hearer, speaker in links]
+        return deaf, presses(range(at_ms + 1000, until_ms, 2000))
+    if chain == "lossy":
+        return [Fault(Kind.WEATHER, at_ms, at_ms + 15_000, 0, detail=rng.randint(55, 70), delay_ms=10)], []
+    return [], []
+
+
+def draw_presses_at_ghost(ghost: Fault, cars: int, floors: int, calm_at_ms: int) -> Iterable[Press]:
+    """Name those who come where a ghost stands: a car that is always there, so that nobody else would come for them."""
+    here = [Press(0, 200, 0, button, floor) for button, floor in panel_buttons(floors) if floor == ghost.who % floors]
+    for n, at_ms in enumerate(range(ghost.at_ms + 2000, calm_at_ms - 1, 15_000)):
+        for press in here:
+            if press.button is not Button.CAB:
+                until_ms = min(at_ms + 200, calm_at_ms)
+                yield evolve(press, at_ms=at_ms, until_ms=until_ms, panel=n % cars)
 
 
 def draw_presses(rng: random.Random, cars: int, floors: int, calm_at_ms: int) -> Iterable[Press]:
