@@ -76,8 +76,9 @@ FAST_MS = 50
 ORPHAN_MS = 700
 """How long a call may be without a car that can serve it, if nothing changes: 0.6 s, and a look."""
 ORPHAN_AFTER_LOSS_MS = 2500
-SHIRKED_MS = 4500
-"""The same where a stranger ought to take it and does not: 2 s more."""
+SHIRKED_MS = 6800
+"""The same where a stranger ought to take it and does not: 2 s more, and as much again if another had it for a moment
+between two looks."""
 LOSS_FORGOTTEN_MS = 15_000
 DISPUTE_MS = 150
 DISPUTE_MAX_MS = 25_000
