@@ -15,7 +15,6 @@ from attrs import evolve, frozen
 from elevator.hardware.server import panel_buttons
 from elevator.model import Assigner, Button, Park, Policy
 from elevator.sim.passengers import Profile, Traffic
-from elevator.wire import DATAGRAM_BYTES
 
 
 class Kind(StrEnum):
@@ -160,8 +159,8 @@ class Plan:
     at: tuple[float, ...] = ()
     """Heights in floors at which the cars stand at first; empty: drawn."""
     policy: Policy = Policy()
-    datagram_bytes: int = DATAGRAM_BYTES
-    """What a datagram should not exceed."""
+    datagram_bytes: int | None = None
+    """What a datagram should not exceed, if that is less than usual."""
 
     def lost_cars(self) -> frozenset[int]:
         """Name the cars that stay out of order: their cab calls have to wait."""
@@ -201,7 +200,7 @@ def plan(seed: int, cars: int | None = None, floors: int | None = None) -> Plan:
     ghosts = [fault for fault in whole if fault.kind in GHOSTS]
     at_ghosts = [press for ghost in ghosts for press in draw_presses_at_ghost(ghost, cars, floors, calm_at_ms)]
     pressed = (*presses, *on_its_panel, *rare_presses, *long_presses, *at_ghosts)
-    datagram_bytes = SMALL_BYTES if random.Random(f"datagrams {seed}").random() < 1 / 10 else DATAGRAM_BYTES
+    datagram_bytes = SMALL_BYTES if random.Random(f"datagrams {seed}").random() < 1 / 10 else None
     drawn = Plan(seed, cars, floors, travel_ms, calm_at_ms, whole, pressed, traffic, policy=policy)
     return evolve(drawn, datagram_bytes=datagram_bytes)
 

@@ -54,7 +54,7 @@ from elevator.sim.passengers import Crowd
 from elevator.sim.promises import STALE_MS, Promises
 from elevator.sim.shaft import Shaft, end, position, put
 from elevator.turn import turn
-from elevator.wire import BAD_INPUT, Encoder, decode, read_record, write_record
+from elevator.wire import BAD_INPUT, DATAGRAM_BYTES, Encoder, decode, read_record, write_record
 
 GROUP = "world"
 GHOST = Author(MAX_CARS - 1, 1)
@@ -277,7 +277,7 @@ class World:
         self.cuts: list[Trouble] = []
         self.digest = blake2b(digest_size=16)
         self.transcript: list[str] = []
-        self.encoders = [Encoder(GROUP, plan.datagram_bytes) for _ in range(plan.cars + 1)]
+        self.encoders = [Encoder(GROUP, plan.datagram_bytes or DATAGRAM_BYTES) for _ in range(plan.cars + 1)]
         shaft = Shaft(plan.floors, plan.travel_ms)
         for id in range(plan.cars):
             drawn = evolve(shaft, place=min(self.rng.randint(0, end(shaft)), end(shaft) - 1))
