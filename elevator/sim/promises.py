@@ -76,9 +76,8 @@ FAST_MS = 50
 ORPHAN_MS = 700
 """How long a call may be without a car that can serve it, if nothing changes: 0.6 s, and a look."""
 ORPHAN_AFTER_LOSS_MS = 2500
-SHIRKED_MS = 6800
-"""The same where a stranger ought to take it and does not: 2 s more, and as much again if another had it for a moment
-between two looks."""
+SHIRKED_MS = 4500
+"""The same where a stranger ought to take it and does not: 2 s more."""
 LOSS_FORGOTTEN_MS = 15_000
 DISPUTE_MS = 150
 DISPUTE_MAX_MS = 25_000
@@ -254,7 +253,8 @@ class Promises:
         while self.due and self.due[0][0] + LAMP_MS <= now_ms:
             self.judge_lamp(*self.due.popleft())
         if now_ms >= self.look_ms:
-            self.look_ms = now_ms + LOOK_MS
+            # Where a stranger takes no calls, one that was taken but for a moment is left alone anew from then on.
+            self.look_ms = now_ms + (0 if self.shirkers else LOOK_MS)
             self.look()
 
     def take_happened(self) -> None:
@@ -369,7 +369,7 @@ class Promises:
         floor, now_ms, node = host.machine.sensed, self.clock(), host.node
         if now_ms - seen.listens_ms < LISTEN_MS:
             self.oracle.fail(f"car {host.id} sets out before its program has listened")
-        is_first = heading is None and seen.steady_ms == seen.run_ms > seen.stop_ms
+        is_first = heading is None and seen.steady_ms == seen.listens_ms > seen.stop_ms
         if is_first and floor is None and node is not None and node.drive.floor is None and direction is Direction.UP:
             self.oracle.fail(f"car {host.id} looks for a floor above first")
         if floor is None or node is None or not self.is_steady(host, seen):
@@ -681,11 +681,16 @@ class Promises:
     def can_serve(self, host: Host) -> bool:
         """Tell whether the car of *host* could serve a call, or cannot know yet that it could not."""
         seen, machine, now_ms = self.of(host), host.machine, self.clock()
-        if host.has(Kind.SERVER) or machine.stop:
+        if host.has(Kind.SERVER) or machine.stop or self.is_lost(seen):
             return False
         if seen.stuck_ms is not None and now_ms - seen.stuck_ms > max(self.travel_ms, 2000) * 21 // 20 + 1200:
             return False
         return not self.is_blocked(host, seen)
+
+    @staticmethod
+    def is_lost(seen: Seen) -> bool:
+        """Tell whether a car has been between floors for all the time that its program has run."""
+        return seen.machine.sensed is None and seen.sensed_ms <= seen.steady_ms
 
     def is_blocked(self, host: Host, seen: Seen) -> bool:
         """Tell whether the door of *host* has been held open for longer than its period, and a second."""
