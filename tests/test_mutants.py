@@ -62,7 +62,7 @@ TRY_FIRST = {
     "a_new_run_takes_the_name_of_one_that_left_no_record": 114,
     "former_runs_are_never_forgotten": 78,
     "the_guard_against_starvation_knows_one_direction": 44,
-    "the_guard_does_not_wake_the_node": 117,
+    "the_guard_does_not_wake_the_node": 171,
     "a_lamp_waits_for_those_who_do_not_hear_its_node": 70,
     "a_failing_disk_keeps_lamps_dark": 79,
     "a_part_is_taken_for_the_whole": 79,

@@ -606,6 +606,7 @@ class Promises:
         now_ms = self.clock()
         serving = [host for host in hosts if self.can_serve(host)]
         nodes = [host.node for host in serving if host.node is not None]
+        certain = not all(self.may_be_lost(host) for host in serving)
         lit = {call for host in hosts if self.shows(host) for call in self.of(host).lit}
         allowed_ms = ORPHAN_MS if now_ms - self.lossy_ms > LOSS_FORGOTTEN_MS else ORPHAN_AFTER_LOSS_MS
         allowed_ms = SHIRKED_MS if self.shirkers else allowed_ms
@@ -613,7 +614,7 @@ class Promises:
         for call in lit:
             if call.button is Button.CAB:
                 continue
-            if not serving or any(self.claims(node, call) for node in nodes):
+            if not certain or any(self.claims(node, call) for node in nodes):
                 self.orphan_ms.pop((part, call), None)
             elif now_ms - self.orphan_ms.setdefault((part, call), now_ms) > allowed_ms:
                 self.oracle.fail(f"no car that could serves {call}")
@@ -681,16 +682,16 @@ class Promises:
     def can_serve(self, host: Host) -> bool:
         """Tell whether the car of *host* could serve a call, or cannot know yet that it could not."""
         seen, machine, now_ms = self.of(host), host.machine, self.clock()
-        if host.has(Kind.SERVER) or machine.stop or self.is_lost(seen):
+        if host.has(Kind.SERVER) or machine.stop:
             return False
         if seen.stuck_ms is not None and now_ms - seen.stuck_ms > max(self.travel_ms, 2000) * 21 // 20 + 1200:
             return False
         return not self.is_blocked(host, seen)
 
-    @staticmethod
-    def is_lost(seen: Seen) -> bool:
-        """Tell whether a car has been between floors for all the time that its program has run."""
-        return seen.machine.sensed is None and seen.sensed_ms <= seen.steady_ms
+    def may_be_lost(self, host: Host) -> bool:
+        """Tell whether a car has been between floors since its program started, or was last in trouble."""
+        seen = self.of(host)
+        return host.machine.sensed is None and seen.sensed_ms <= seen.steady_ms
 
     def is_blocked(self, host: Host, seen: Seen) -> bool:
         """Tell whether the door of *host* has been held open for longer than its period, and a second."""
