@@ -34,7 +34,7 @@ from typing import NoReturn, Protocol
 from attrs import evolve
 
 from elevator.calls import mask
-from elevator.model import EVERY_CAR, Author, Button, Call, Calls, Dot, Fault, Heartbeat, Inputs
+from elevator.model import EVERY_CAR, Author, Button, Call, Calls, Dot, Fault, Heartbeat, Inputs, Record
 from elevator.node import Node
 from elevator.sim import machine as machines
 from elevator.sim.faults import Kind, Plan
@@ -124,6 +124,8 @@ class Oracle:
         """Whether a disk has been wiped, or cannot be read, since its program last started."""
         self.forgotten: list[set[Call]] = [set() for _ in range(places)]
         """Calls with a lit lamp that the present run cannot have from its record, and has not heard of yet."""
+        self.saved_runs: list[set[Author]] = [set() for _ in range(places)]
+        """Which runs have left a record on each node's disk since it was last wiped."""
         self.own_runs: list[set[Author]] = [set() for _ in range(places)]
         """Which runs a node can know for its own, from its record."""
         self.doors: list[bool] = [False] * places
@@ -146,7 +148,7 @@ class Oracle:
     def note_joined(self, host: Host) -> None:
         """Begin with a stranger, in the place of any former one."""
         id = host.id
-        self.known[id], self.saved[id], self.lit[id], self.own_runs[id] = Calls(), {}, {}, set()
+        self.known[id], self.saved[id], self.lit[id], self.saved_runs[id] = Calls(), {}, {}, set()
         self.wiped[id] = self.doors[id] = False
         self.opened.pop(id, None)
 
@@ -156,12 +158,13 @@ class Oracle:
         self.told_checked[id] = None
         if self.wiped[id]:
             saved.clear()
+            self.saved_runs[id].clear()
         self.forgotten[id] = {
             call
             for call, dots in self.lit[id].items()
             if call not in held and (call in self.forgotten[id] or not any(covers(saved, dot) for dot in dots))
         }
-        self.own_runs[id] = {node.me} if self.wiped[id] else {*self.own_runs[id], node.me}
+        self.own_runs[id] = {*self.saved_runs[id], node.me}
         self.wiped[id] = False
         self.runs[node.me] = host
 
@@ -173,8 +176,9 @@ class Oracle:
         """Note that the run about to start cannot read its record, and so does not know yet what is lit."""
         self.wiped[host.id] = True
 
-    def note_saved(self, id: int, calls: Calls) -> None:
-        extend(self.saved[id], calls.seen)
+    def note_saved(self, host: Host, record: Record) -> None:
+        extend(self.saved[host.id], record.calls.seen)
+        self.saved_runs[host.id].add(Author(host.node_id, record.incarnation))
 
     def note_told(self, host: Host, heartbeat: Heartbeat) -> None:
         """Judge what a node tells."""

@@ -100,6 +100,8 @@ class Seen:
     """When its program last started, ended or went on."""
     listens_ms: int = NEVER
     """Since when its program must have listened before it acts."""
+    found_ms: int = NEVER
+    """When its program was last told of a record that it could not read before."""
     sensed_ms: int = 0
     stop_ms: int = 0
     obstructed_ms: int = NEVER
@@ -224,6 +226,10 @@ class Promises:
             )
         if old is not None and old.obstructed and not inputs.obstructed and host.machine.door:
             seen.cleared_ms = now_ms
+
+    def note_found(self, host: Host) -> None:
+        """Take notice that the program of *host* is going to be told of a record that it could not read before."""
+        self.of(host).found_ms = self.clock()
 
     def of(self, host: Host) -> Seen:
         seen = self.seen.get(host)
@@ -382,7 +388,7 @@ class Promises:
         for dot, call in node.calls.live.items():
             born_ms = self.oracle.born[dot]
             behind = heading is not None and direction is not heading and (call.floor - floor) * heading > 0
-            if call.car == host.id and behind and born_ms <= decided_ms - EARLIER_MS:
+            if call.car == host.id and behind and max(born_ms, seen.found_ms) <= decided_ms - EARLIER_MS:
                 self.oracle.fail(f"car {host.id} turned away from {call}")
             known = born_ms <= now_ms - EARLIER_MS and (dot.author == node.me or self.is_settled(born_ms))
             if call == left and could_serve and known:

@@ -220,7 +220,7 @@ class Host:
 
     def hold(self, record: Record) -> None:
         self.disk, self.durable = write_record(record), record.calls
-        self.world.oracle.note_saved(self.id, record.calls)
+        self.world.oracle.note_saved(self, record)
 
     # The elevator
 
@@ -438,6 +438,8 @@ class World:
                 return
             tick = Tick(self.now_ms, host.inputs, heartbeats, host.told, host.refused, host.found)
             host.is_failing = host.refused or (host.is_failing and host.told is None)
+            if host.found is not None:
+                self.promises.note_found(host)
             host.told, host.found, host.refused = None, None, False
             host.node = turn(before, tick, host, host, host)
         except Died as died:
@@ -534,7 +536,7 @@ class World:
             self.oracle.note_unread(host)
         self.oracle.note_start(host, node)
         if kept:
-            self.oracle.note_saved(host.id, kept.calls)
+            self.oracle.note_saved(host, kept)
         if kept and kept.door and host.machine.door and host.machine.sensed == kept.door.floor:
             self.oracle.note_inherited(host, node)
         host.node = node
