@@ -238,3 +238,6 @@ class Record:
     calls: Calls
     door: OpenDoor | None = None
     """So that a successor does not shut it on somebody; None if it is shut."""
+    past: frozenset[int] = frozenset()
+    """Incarnations of the program's former runs: what they promised is the successor's to keep, even of presses that
+    only others know. Who else has used the node's id is not among them."""

@@ -190,13 +190,13 @@ def boot(id: int, floors: int, record: Record | None, lot: int, now_ms: int, pol
 
 
 def runs_of(record: Record, id: int) -> frozenset[int]:
-    """Name the incarnations of the runs that wrote *record*, as far as it tells.
+    """Name the incarnations of the runs that kept *record*: the latest, and those of which a press is not yet served.
 
-    Whoever else used the *id* has, almost certainly, drawn a number far from theirs.
+    Whoever else uses the *id* is none of them.
     """
-    latest, oldest = record.incarnation, record.incarnation - INCARNATIONS_KEPT * NEXT_INCARNATIONS
-    known = {author.incarnation for author in record.calls.seen if author.id == id}
-    return frozenset({latest, *(incarnation for incarnation in known if oldest < incarnation <= latest)})
+    runs = record.past | {record.incarnation}
+    waited_for = {dot.author.incarnation for dot in record.calls.live if dot.author.id == id}
+    return frozenset(sorted(runs)[-INCARNATIONS_KEPT:]) | runs & waited_for
 
 
 def step(node: Node, tick: Tick) -> Node:
@@ -586,7 +586,7 @@ def outputs(node: Node) -> Outputs:
 
 def record(node: Node) -> Record:
     """Say what must survive a power cut."""
-    return Record(node.me.incarnation, node.calls, drive.open_door(node.drive))
+    return Record(node.me.incarnation, node.calls, drive.open_door(node.drive), node.past)
 
 
 def wake_at_ms(node: Node) -> int:

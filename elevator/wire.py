@@ -248,7 +248,7 @@ def unpack_rates(row: str, floors: int) -> tuple[int, ...]:
 
 def write_record(record: Record) -> str:
     """Return *record* as the text that is kept on disk."""
-    return f"[{record.incarnation},{dump(record.door)},[{','.join(pack(record.calls))}]]"
+    return f"[{record.incarnation},{dump(record.door)},[{','.join(pack(record.calls))}],{dump(sorted(record.past))}]"
 
 
 def read_record(text: str, floors: int) -> Record:
@@ -256,15 +256,15 @@ def read_record(text: str, floors: int) -> Record:
 
     The node may have been given another building since. Raise one of BAD_INPUT if it is not a record.
     """
-    incarnation, door, entries = converter.structure(
-        json.loads(text), tuple[int, tuple[int, Direction] | None, list[Entry]]
+    incarnation, door, entries, past = converter.structure(
+        json.loads(text), tuple[int, tuple[int, Direction] | None, list[Entry], list[int]]
     )
-    if not 0 <= incarnation < COUNT_MAX // 2:  # its successors' are higher
-        raise ValueError(f"no incarnation: {incarnation}")
+    if not all(0 <= run < COUNT_MAX // 2 for run in (incarnation, *past)):  # its successors' are higher
+        raise ValueError(f"no incarnations: {incarnation} {past}")
     calls = unpack(entries, MAX_FLOORS)
     live = {dot: call for dot, call in calls.live.items() if is_button(*call, floors)}
     opened = OpenDoor(*door) if door is not None and 0 <= door[0] < floors else None
-    return Record(incarnation, Calls(live, calls.seen), opened)
+    return Record(incarnation, Calls(live, calls.seen), opened, frozenset(past))
 
 
 def is_button(button: int, floor: int, car: int, floors: int) -> bool:

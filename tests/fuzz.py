@@ -236,7 +236,7 @@ def record_file(data: bytes) -> bool:
         except StoreError:
             return False
         kept = store.load()
-        assert store.save("[1,null,[]]")
+        assert store.save("[1,null,[],[]]")
         assert store.load() == Record(1, Calls())
         store.close()
     return kept is not None

@@ -701,6 +701,21 @@ def test_a3_a_node_that_starts_again_knows_its_twin_for_a_stranger() -> None:
     assert floor_of(group[0]) == 0
 
 
+def test_l4_a_lamp_beside_a_twin_outlives_two_runs_after_that_whose_disk_took_nothing() -> None:
+    group = group_with_twin()
+    group[0].disk.full = True
+    group.press(0, CAB, 3)
+    group.run_until(lambda: group.lit(0) == {("cab", 3)}, 3000)
+    group.run(250)  # until the button is up again
+    for _ in range(2):
+        group[0].kill()
+        group[0].start()
+    group.run(1000)
+    assert group.lit(0) == {("cab", 3)}
+    settle(group)
+    assert floor_of(group[0]) == 3
+
+
 def test_a3_a_node_that_reads_its_record_late_knows_its_twin_for_a_stranger() -> None:
     group = group_with_twin()
     group.press(0, CAB, 1)

@@ -63,7 +63,19 @@ def test_a_damaged_file_is_set_aside_or_started_over(tmp_path: Path, damage: byt
 
 @pytest.mark.parametrize(
     "text",
-    ["nonsense", "[1,[[2,70,1,[[0,99,-1,0]]]]]", '{"a": 1}', '["x",[]]', "[null,[]]", "[-1,[]]", None, 7, "[" * 5000],
+    [
+        "nonsense",
+        "[1,null,[[2,70,1,[[0,99,-1,0]]]],[]]",
+        '{"a": 1}',
+        '["x",null,[],[]]',
+        "[null,null,[],[]]",
+        "[-1,null,[],[]]",
+        "[1,null,[],[-1]]",
+        "[1,null,[]]",
+        None,
+        7,
+        "[" * 5000,
+    ],
 )
 def test_a_damaged_row_is_set_aside(tmp_path: Path, text: object) -> None:
     save(tmp_path, Record(71, CALLS))
