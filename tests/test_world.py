@@ -154,6 +154,12 @@ def test_seeds_pass(decade: int) -> None:
         assert not done.violation, f"seed {seed}: " + "\n".join(transcript[-40:])
 
 
+@pytest.mark.parametrize("seed", [671, 938, 1767, 1830])
+def test_later_seeds_that_failed_pass(seed: int) -> None:
+    done, transcript = soak.outcome(plan(seed))
+    assert not done.violation, "\n".join(transcript[-40:])
+
+
 def test_a_run_repeats_itself_also_in_another_process_with_other_hashes() -> None:
     here = soak.outcome(plan(7))[0].digest
     assert soak.outcome(plan(7))[0].digest == here
