@@ -16,7 +16,8 @@ At each door:
 At each departure:
  5. A car does not turn its back on a cab call that lies ahead, nor on passengers who boarded for the direction it
     announced (C1, C2), and does not leave a hall call behind that it could serve with its open door (C3, C6). One that
-    does not know where it is looks below first (C4). None sets out before its program, if new or thawed, has listened.
+    does not know where it is looks below first, and above when it has found nothing for long (C4). None sets out before
+    its program, if new or thawed, has listened.
 Where programs run, disks write and datagrams arrive, in each part into which the group is cut:
  6. A noted press lights, and a served call darkens, on every panel it concerns, within LAMP_MS (L1, L3, L4).
  7. Every lit hall call is claimed by a car that can serve it, soon after the one before it has failed (G3, G4, A2), and
@@ -73,6 +74,8 @@ FLAPS_LOOKS = 40
 """... of at least so many."""
 FAST_MS = 50
 """Datagrams that take no longer hardly overtake each other."""
+SEARCH_MS = 6000
+"""How long a car may look for a floor below: it takes no longer, unless its motor stands."""
 ORPHAN_MS = 700
 """How long a call may be without a car that can serve it, if nothing changes: 0.6 s, and a look."""
 ORPHAN_AFTER_LOSS_MS = 2500
@@ -100,6 +103,8 @@ class Seen:
     """When its program last started, ended or went on."""
     listens_ms: int = NEVER
     """Since when its program must have listened before it acts."""
+    searches_ms: int | None = None
+    """Since when it has been looking for a floor below, as the first thing that its program did."""
     found_ms: int = NEVER
     """When its program was last told of a record that it could not read before."""
     sensed_ms: int = 0
@@ -205,7 +210,7 @@ class Promises:
         if listens:
             seen.listens_ms = self.clock()
         self.changed_ms = seen.steady_ms = seen.run_ms = self.clock()
-        seen.heading = None
+        seen.heading = seen.searches_ms = None
         self.orphan_ms.clear()
         self.disputed_ms.clear()
 
@@ -333,6 +338,8 @@ class Promises:
         if new.obstructed != old.obstructed:
             seen.obstructed_ms = now_ms
         running = new.shaft.motor is not Motor.STOP
+        if not running or new.sensed is not None:
+            seen.searches_ms = None
         if not running or new.shaft.powered:
             seen.stuck_ms = None
         elif seen.stuck_ms is None:
@@ -376,8 +383,11 @@ class Promises:
         if now_ms - seen.listens_ms < LISTEN_MS:
             self.oracle.fail(f"car {host.id} sets out before its program has listened")
         is_first = heading is None and seen.steady_ms == seen.listens_ms > seen.stop_ms
-        if is_first and floor is None and node is not None and node.drive.floor is None and direction is Direction.UP:
-            self.oracle.fail(f"car {host.id} looks for a floor above first")
+        seen.searches_ms = None
+        if is_first and floor is None and node is not None and node.drive.floor is None:
+            seen.searches_ms = now_ms
+            if direction is Direction.UP:
+                self.oracle.fail(f"car {host.id} looks for a floor above first")
         if floor is None or node is None or not self.is_steady(host, seen):
             return
         decided_ms = now_ms if opened_ms is None else opened_ms  # An opening car may announce another direction,
@@ -531,6 +541,8 @@ class Promises:
                 self.oracle.fail(f"the stop lamp of car {host.id} is {'lit' if machine.stop_lamp else 'dark'}")
             if machine.stop and machine.shaft.motor:
                 self.oracle.fail(f"car {host.id} runs while its stop button is down")
+        if seen.searches_ms is not None and now_ms - seen.searches_ms > SEARCH_MS:
+            self.oracle.fail(f"car {host.id} looks for a floor below for ever")
         if not self.is_steady(host, seen):
             return
         shown = machine.indicator == machine.sensed or machine.sensed is None
