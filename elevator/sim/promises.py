@@ -101,6 +101,9 @@ class Seen:
     """When something of its own was last out of order or put in order."""
     run_ms: int = 0
     """When its program last started, ended or went on."""
+    run: Author | None = None
+    started_ms: int = NEVER
+    """When its present program started."""
     listens_ms: int = NEVER
     """Since when its program must have listened before it acts."""
     searches_ms: int | None = None
@@ -123,6 +126,9 @@ class Seen:
     """The last hall call served at the present stop, and when."""
     acted_ms: int = NEVER
     """When it last served anything, also what had been served before."""
+    again_ms: int = NEVER
+    """When it last served a hall call that had been served before, or only heard that it was: which way it has told
+    passengers is not known then."""
     heading: Direction | None = None
     lit: frozenset[Call] = frozenset()
     pressed: frozenset[Call] = frozenset()
@@ -209,6 +215,8 @@ class Promises:
         seen = self.of(host)
         if listens:
             seen.listens_ms = self.clock()
+        if host.node is not None and host.node.me != seen.run:
+            seen.run, seen.started_ms = host.node.me, self.clock()
         self.changed_ms = seen.steady_ms = seen.run_ms = self.clock()
         seen.heading = seen.searches_ms = None
         self.orphan_ms.clear()
@@ -284,6 +292,8 @@ class Promises:
                 self.forget(call)
                 self.due.append((now_ms, host.id, call, None))
                 self.note_served(host, seen, call)
+            elif call.button is not Button.CAB:
+                seen.again_ms = now_ms
             seen.acted_ms = now_ms
         self.oracle.happened.clear()
 
@@ -307,7 +317,8 @@ class Promises:
 
     def take_spot(self, host: Host, seen: Seen, node: Node) -> None:
         """Take notice of presses that were served in the turn in which they were made: no node ever told of them."""
-        for call in seen.pressed - set(node.calls.live.values()):
+        # Who else uses its id may have pressed the same.
+        for call in seen.pressed - {call for dot, call in node.calls.live.items() if dot.author == node.me}:
             if call.floor == host.machine.sensed:
                 self.note_served(host, seen, call)
                 seen.acted_ms = self.clock()
@@ -385,7 +396,7 @@ class Promises:
         is_first = heading is None and seen.steady_ms == seen.listens_ms > seen.stop_ms
         seen.searches_ms = None
         if is_first and floor is None and node is not None and node.drive.floor is None:
-            seen.searches_ms = now_ms
+            seen.searches_ms = now_ms if seen.steady_ms == seen.started_ms else None
             if direction is Direction.UP:
                 self.oracle.fail(f"car {host.id} looks for a floor above first")
         if floor is None or node is None or not self.is_steady(host, seen):
@@ -398,6 +409,7 @@ class Promises:
         for dot, call in node.calls.live.items():
             born_ms = self.oracle.born[dot]
             behind = heading is not None and direction is not heading and (call.floor - floor) * heading > 0
+            behind = behind and (opened_ms is None or seen.again_ms < opened_ms)
             if call.car == host.id and behind and max(born_ms, seen.found_ms) <= decided_ms - EARLIER_MS:
                 self.oracle.fail(f"car {host.id} turned away from {call}")
             known = born_ms <= now_ms - EARLIER_MS and (dot.author == node.me or self.is_settled(born_ms))
@@ -438,6 +450,7 @@ class Promises:
     def judge_spot(self, host: Host, seen: Seen, before: Node, machine: Machine) -> None:
         """Judge whether a car that stands with its door open, and has nothing else to do, serves who presses there."""
         idle = before.hall.cab | before.share.up | before.share.down == 0 and seen.served is None
+        idle = idle and seen.again_ms < (seen.opened_ms or 0)
         fresh = seen.opened_ms is not None and self.clock() - seen.opened_ms < HAMMERED_MS
         if not machine.door or not idle or not fresh or machine.obstructed or not self.is_steady(host, seen):
             return
@@ -467,7 +480,7 @@ class Promises:
             return
         if (dot not in self.oracle.open) if pressed else (call in self.oracle.open.values()):
             return
-        if nearest is not None:
+        if nearest is not None and len(self.oracle.open) == 1:
             takers = {host.id for host in self.hosts if host.node is not None and self.claims(host.node, call)}
             if not nearest & takers:
                 self.oracle.fail(f"{call} is left to {sorted(takers)}, and {sorted(nearest)} are nearer")
