@@ -182,6 +182,12 @@ def lose(car: Drive) -> Drive:
     return evolve(car, certain=False, since_ms=None)
 
 
+def pause(car: Drive, gap_ms: int) -> Drive:
+    """Do not learn from *gap_ms*, in which the program did not run, nor take it for the duration of an odd report."""
+    believe_at_ms = None if car.believe_at_ms is None else car.believe_at_ms + gap_ms
+    return evolve(car, believe_at_ms=believe_at_ms, since_ms=None)
+
+
 def leave_sensor(car: Drive, now_ms: int) -> Drive:
     if car.behaviour is not Behaviour.MOVING:  # it was moved, or has just been found between floors
         return evolve(car, floor=None, at_floor=False, behaviour=Behaviour.IDLE) if car.floor is not None else car

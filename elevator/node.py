@@ -278,6 +278,8 @@ def wake(node: Node, tick: Tick) -> Node:
     if gap_ms >= FROZEN_MS:
         known = {id: peers.excuse(peer, gap_ms) for id, peer in node.peers.items()}
         node = replaced(node, peers=known, drive=drive.lose(node.drive), listen_until_ms=now_ms + LISTEN_MS)
+    elif gap_ms > HEARTBEAT_MS:
+        node = replaced(node, drive=drive.pause(node.drive, gap_ms))
     recorded = node.recorded if tick.recorded is None else tick.recorded
     disk_failed = tick.disk_failed or (node.disk_failed and tick.recorded is None)
     if tick.found is not None:
