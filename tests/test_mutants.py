@@ -355,11 +355,6 @@ WORDS: Mapping[str, tuple[Callable[..., object], str, str]] = {
     "an_impossible_floor_is_believed": (drive.locate, "(car.certain and not follows(car, report))", "False"),
     "a_lost_car_looks_above_first": (drive.rest, "Direction.DOWN", "Direction.UP"),
     "a_lost_car_looks_below_for_ever": (drive.travel, "car.direction.opposite", "car.direction"),
-    "a_motor_is_told_but_once": (
-        drive.travel,
-        "evolve(car, fault=Fault.MOTOR, motor_try=car.motor_try + 1, due_at_ms=due_at_ms)",
-        "evolve(car, fault=Fault.MOTOR, due_at_ms=due_at_ms)",
-    ),
     "the_stop_lamp_is_lit_whenever_a_car_is_held": (
         node.outputs,
         "node.inputs is not None and node.inputs.stop",

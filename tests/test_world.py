@@ -160,6 +160,12 @@ def test_later_seeds_that_failed_pass(seed: int) -> None:
     assert not done.violation, "\n".join(transcript[-40:])
 
 
+@pytest.mark.parametrize("seed", [2000419, 2000715, 2001399, 2001712, 3000715, 3001657, 3002137, 3002193, 3002765])
+def test_later_seeds_of_three_cars_that_failed_pass(seed: int) -> None:
+    done, transcript = soak.outcome(plan(seed, 3, 4))
+    assert not done.violation, "\n".join(transcript[-40:])
+
+
 def test_a_run_repeats_itself_also_in_another_process_with_other_hashes() -> None:
     here = soak.outcome(plan(7))[0].digest
     assert soak.outcome(plan(7))[0].digest == here

@@ -121,8 +121,7 @@ class Fault:
     """The node it happens to; of a CUT, a bit mask of the nodes on one side; of a stranger, its id."""
     detail: int = 0
     """Of one of KILLS: at which step of a turn; of DEAF: the sender not heard; of WEATHER: loss in percent; of a
-    MISFIT: its number of floors; of an ATTACK: whether the group has a key; of a MOTOR: whether it has forgotten what
-    it was told when its power is back."""
+    MISFIT: its number of floors; of an ATTACK: whether the group has a key."""
     delay_ms: int = 0
     """Of WEATHER: the longest delay; of SLOW: the longest that a record takes."""
     doubled: int = 0
@@ -194,11 +193,7 @@ def plan(seed: int, cars: int | None = None, floors: int | None = None) -> Plan:
     attacks = draw_attacks(random.Random(f"attack {seed}"), calm_at_ms)
     glitches = draw_glitches(random.Random(f"glitch {seed}"), cars, calm_at_ms) if faults else []
     long, long_presses = draw_long(random.Random(f"long {seed}"), cars, floors, calm_at_ms) if faults else ([], [])
-    rng = random.Random(f"motor {seed}")
-    whole = tuple(
-        evolve(fault, detail=rng.randrange(2)) if fault.kind is Kind.MOTOR else fault
-        for fault in (*faults, *lasting, *strangers, *processes, *rare, *attacks, *glitches, *long)
-    )
+    whole = (*faults, *lasting, *strangers, *processes, *rare, *attacks, *glitches, *long)
     rng = random.Random(f"policy {seed}")
     policy = Policy(rng.choice((*[Assigner.PLAN] * 4, *Assigner)), rng.choice((*[Park.SPREAD] * 3, *Park)))
     traffic = draw_traffic(random.Random(f"traffic {seed}"), seed, cars, floors, calm_at_ms)
@@ -228,8 +223,7 @@ def describe(fault: Fault, cars: int) -> str:
         case Kind.WEATHER:
             return f"{fault.kind}: {fault.detail} % lost, {fault.doubled} % doubled, up to {fault.delay_ms} ms late"
         case Kind.MOTOR | Kind.OBSTRUCT | Kind.STOP | Kind.SERVER | Kind.GLITCH:
-            forgets = fault.kind is Kind.MOTOR and fault.detail
-            return f"{fault.kind} of car {fault.who}" + (", which forgets what it was told" if forgets else "")
+            return f"{fault.kind} of car {fault.who}"
         case Kind.TWIN:
             return f"{fault.kind}: one more {node}, here {fault.who}*"
         case Kind.MISFIT:

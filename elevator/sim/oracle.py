@@ -16,7 +16,7 @@ out of order for good is left out of that, and nothing else.
 
 Excused, because no program can promise it:
  a. a press whose last disk was wiped, or that was only ever on disks that took nothing, or is at the end only on disks
-    of machines that are gone for good;
+    of machines that are gone for good; a cab call on a wiped disk of a node that will never hear anybody again;
  b. a lamp that a former run lit, of which the present one has nothing on its disk, because that was wiped, took nothing
     or cannot be read, and has not heard from others either;
  c. a cab lamp that was lit, before another node with the same id was heard of, for a press that is not known to be the
@@ -37,7 +37,7 @@ from elevator.calls import mask
 from elevator.model import EVERY_CAR, Author, Button, Call, Calls, Dot, Fault, Heartbeat, Inputs, Record
 from elevator.node import Node
 from elevator.sim import machine as machines
-from elevator.sim.faults import Kind, Plan
+from elevator.sim.faults import NEVER_MS, Kind, Plan
 from elevator.sim.machine import Machine
 
 SPREAD_MS = 50
@@ -126,6 +126,11 @@ class Oracle:
         """Calls with a lit lamp that the present run cannot have from its record, and has not heard of yet."""
         self.saved_runs: list[set[Author]] = [set() for _ in range(places)]
         """Which runs have left a record on each node's disk since it was last wiped."""
+        self.deaf: list[set[int]] = [set() for _ in range(places)]
+        """Whom each node will never hear again."""
+        for fault in plan.faults:
+            if fault.kind is Kind.DEAF and fault.until_ms == NEVER_MS:
+                self.deaf[fault.who].add(fault.detail)
         self.own_runs: list[set[Author]] = [set() for _ in range(places)]
         """Which runs a node can know for its own, from its record."""
         self.doors: list[bool] = [False] * places
@@ -195,8 +200,9 @@ class Oracle:
         """Excuse what was on this disk alone."""
         self.wiped[host.id] = True
         others = [other for other in self.hosts if other is not host]
-        for dot in self.open:
-            if not any(dot in other.durable.live for other in others):
+        is_deaf = self.deaf[host.id] >= {other.id for other in others}  # Nobody can give it back its cab calls.
+        for dot, call in self.open.items():
+            if not any(dot in other.durable.live for other in others) or (is_deaf and call.car == host.node_id):
                 self.excused.add(dot)
 
     def observe(self, host: Host, calls: Calls) -> None:

@@ -74,6 +74,8 @@ FLAPS_LOOKS = 40
 """... of at least so many."""
 FAST_MS = 50
 """Datagrams that take no longer hardly overtake each other."""
+BACKLOG_FULL_MS = 3000
+"""After so long what arrives for a frozen program may be lost."""
 SEARCH_MS = 6000
 """How long a car may look for a floor below: it takes no longer, unless its motor stands."""
 ORPHAN_MS = 700
@@ -189,7 +191,8 @@ class Promises:
             self.changed_ms = now_ms
             if trouble.kind not in ABSENT:
                 self.links_changed_ms = now_ms
-        if trouble.kind in (Kind.WEATHER, Kind.DEAF):
+        overflows = trouble.kind is Kind.FREEZE and trouble.until_ms - trouble.at_ms > BACKLOG_FULL_MS
+        if trouble.kind in (Kind.WEATHER, Kind.DEAF) or overflows:
             self.lossy_ms = now_ms
         if trouble.kind in STRANGERS:
             self.stranger_ms = now_ms
@@ -406,10 +409,13 @@ class Promises:
             heading, decided_ms = (Direction.UP if served[0] is Button.UP else Direction.DOWN), now_ms
         could_serve = opened_ms is not None and by_itself and now_ms - opened_ms < HAMMERED_MS
         left = Call(Button.UP if direction is Direction.UP else Button.DOWN, floor, EVERY_CAR)
+        rivals = self.oracle.has_rivals(node)  # Whose cab calls are not this car's.
         for dot, call in node.calls.live.items():
             born_ms = self.oracle.born[dot]
             behind = heading is not None and direction is not heading and (call.floor - floor) * heading > 0
             behind = behind and (opened_ms is None or seen.again_ms < opened_ms)
+            if rivals and self.oracle.runs.get(dot.author) is not host:
+                continue
             if call.car == host.id and behind and max(born_ms, seen.found_ms) <= decided_ms - EARLIER_MS:
                 self.oracle.fail(f"car {host.id} turned away from {call}")
             known = born_ms <= now_ms - EARLIER_MS and (dot.author == node.me or self.is_settled(born_ms))
@@ -639,6 +645,7 @@ class Promises:
         nodes = [host.node for host in serving if host.node is not None]
         certain = not all(self.may_be_lost(host) for host in serving)
         lit = {call for host in hosts if self.shows(host) for call in self.of(host).lit}
+        lit &= set(self.oracle.open.values())  # What has been served may be news that a slow disk keeps back.
         allowed_ms = ORPHAN_MS if now_ms - self.lossy_ms > LOSS_FORGOTTEN_MS else ORPHAN_AFTER_LOSS_MS
         allowed_ms = SHIRKED_MS if self.shirkers else allowed_ms
         self.orphan_ms = {key: ms for key, ms in self.orphan_ms.items() if key[0] != part or key[1] in lit}

@@ -631,9 +631,7 @@ class World:
                 else:
                     self.thaw(host)
             case Kind.MOTOR if changed:
-                forgets = trouble.detail and not begins
-                machine = machines.disconnect(host.machine, self.now_ms) if forgets else host.machine
-                host.change(machines.power(machine, not begins, self.now_ms))
+                host.change(machines.power(host.machine, not begins, self.now_ms))
             case Kind.OBSTRUCT if changed:
                 self.oracle.note_obstructed(host.id, begins)
                 host.change(evolve(host.machine, obstructed=begins))
