@@ -183,9 +183,8 @@ def lose(car: Drive) -> Drive:
 
 
 def pause(car: Drive, gap_ms: int) -> Drive:
-    """Do not learn from *gap_ms*, in which the program did not run, nor take it for the duration of an odd report."""
-    believe_at_ms = None if car.believe_at_ms is None else car.believe_at_ms + gap_ms
-    return evolve(car, believe_at_ms=believe_at_ms, since_ms=None)
+    """Leave out *gap_ms*, in which the program did not run, from how long an impossible report has lasted."""
+    return car if car.believe_at_ms is None else evolve(car, believe_at_ms=car.believe_at_ms + gap_ms)
 
 
 def leave_sensor(car: Drive, now_ms: int) -> Drive:
