@@ -174,7 +174,7 @@ def bodies(group: str, heartbeat: Heartbeat, datagram_bytes: int) -> list[bytes]
 
 
 def pack(calls: Calls) -> list[str]:
-    """Write *calls* as JSON, an entry an author. It is nothing but numbers, and json would take five times as long."""
+    """Write *calls* as JSON, an entry an author: nothing but numbers, which json would take longer to write."""
     seen = calls.seen
     dots: dict[Author, list[str]] = {author: [] for author in seen}
     for (author, n), (button, floor, car) in calls.live.items():

@@ -201,8 +201,7 @@ def plan(seed: int, cars: int | None = None, floors: int | None = None) -> Plan:
     at_ghosts = [press for ghost in ghosts for press in draw_presses_at_ghost(ghost, cars, floors, calm_at_ms)]
     pressed = (*presses, *on_its_panel, *rare_presses, *long_presses, *at_ghosts)
     datagram_bytes = SMALL_BYTES if random.Random(f"datagrams {seed}").random() < 1 / 10 else None
-    drawn = Plan(seed, cars, floors, travel_ms, calm_at_ms, whole, pressed, traffic, policy=policy)
-    return evolve(drawn, datagram_bytes=datagram_bytes)
+    return Plan(seed, cars, floors, travel_ms, calm_at_ms, whole, pressed, traffic, (), policy, datagram_bytes)
 
 
 def describe(fault: Fault, cars: int) -> str:
@@ -395,12 +394,11 @@ def draw_long(rng: random.Random, cars: int, floors: int, calm_at_ms: int) -> tu
 
 def draw_presses_at_ghost(ghost: Fault, cars: int, floors: int, calm_at_ms: int) -> Iterable[Press]:
     """Name those who come where a ghost stands: a car that is always there, so that nobody else would come for them."""
-    here = [Press(0, 200, 0, button, floor) for button, floor in panel_buttons(floors) if floor == ghost.who % floors]
+    here = ghost.who % floors
+    buttons = [button for button, floor in panel_buttons(floors) if floor == here and button is not Button.CAB]
     for n, at_ms in enumerate(range(ghost.at_ms + 2000, calm_at_ms - 1, 15_000)):
-        for press in here:
-            if press.button is not Button.CAB:
-                until_ms = min(at_ms + 200, calm_at_ms)
-                yield evolve(press, at_ms=at_ms, until_ms=until_ms, panel=n % cars)
+        for button in buttons:
+            yield Press(at_ms, min(at_ms + 200, calm_at_ms), n % cars, button, here)
 
 
 def draw_presses(rng: random.Random, cars: int, floors: int, calm_at_ms: int) -> Iterable[Press]:

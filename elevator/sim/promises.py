@@ -104,8 +104,9 @@ class Seen:
     run_ms: int = 0
     """When its program last started, ended or went on."""
     run: Author | None = None
+    """Its present program, or its last."""
     started_ms: int = NEVER
-    """When its present program started."""
+    """When that started."""
     listens_ms: int = NEVER
     """Since when its program must have listened before it acts."""
     searches_ms: int | None = None
@@ -414,9 +415,8 @@ class Promises:
             born_ms = self.oracle.born[dot]
             behind = heading is not None and direction is not heading and (call.floor - floor) * heading > 0
             behind = behind and (opened_ms is None or seen.again_ms < opened_ms)
-            if rivals and self.oracle.runs.get(dot.author) is not host:
-                continue
-            if call.car == host.id and behind and max(born_ms, seen.found_ms) <= decided_ms - EARLIER_MS:
+            mine = call.car == host.id and not (rivals and self.oracle.runs.get(dot.author) is not host)
+            if mine and behind and max(born_ms, seen.found_ms) <= decided_ms - EARLIER_MS:
                 self.oracle.fail(f"car {host.id} turned away from {call}")
             known = born_ms <= now_ms - EARLIER_MS and (dot.author == node.me or self.is_settled(born_ms))
             if call == left and could_serve and known:
