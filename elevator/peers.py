@@ -37,6 +37,8 @@ class Peer:
     """The newest it has said."""
     parts: int
     """Bit mask of the parts heard of that heartbeat."""
+    told: Calls
+    """What those parts told."""
     calls: Calls
     """What it holds, as far as it has said; its `seen` is what it acknowledges."""
     loss: float
@@ -50,21 +52,21 @@ def hear(peer: Peer | None, heartbeat: Heartbeat, now_ms: int) -> Peer | None:
     calls = heartbeat.calls
     parts = 1 << heartbeat.part
     if peer is None:
-        return Peer(heartbeat, parts, calls, LOSS_PRIOR, now_ms + silence_ms(LOSS_PRIOR))
-    said, loss = peer.said, peer.loss
+        return Peer(heartbeat, parts, calls, calls, LOSS_PRIOR, now_ms + silence_ms(LOSS_PRIOR))
+    said, loss, told = peer.said, peer.loss, calls
     if said.sender == heartbeat.sender:
         ahead = heartbeat.counter - said.counter
         if ahead < 0 or (ahead == 0 and peer.parts & parts):
             return None
         if ahead == 0:
-            parts |= peer.parts
+            parts, told = parts | peer.parts, patch(peer.told, calls)
         elif now_ms < peer.silent_at_ms:  # else it was away: that is no measure of the link
             loss = average(loss, missed=ahead - 1)
-        if heartbeat.parts > 1:
-            calls = patch(peer.calls, calls)
+        # What it has forgotten it does not name, so that shows only in a heartbeat of which all parts have come.
+        calls = told if parts == (1 << heartbeat.parts) - 1 else patch(peer.calls, calls)
     elif heartbeat.sender < said.sender and now_ms < peer.silent_at_ms:
         return None
-    return Peer(heartbeat, parts, calls, loss, now_ms + silence_ms(loss))
+    return Peer(heartbeat, parts, told, calls, loss, now_ms + silence_ms(loss))
 
 
 def says_the_same(peer: Peer, heartbeat: Heartbeat) -> bool:

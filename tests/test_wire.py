@@ -8,7 +8,7 @@ from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
-from elevator import __version__
+from elevator import __version__, peers
 from elevator.calls import merge, press
 from elevator.model import (
     EVERY_CAR,
@@ -23,6 +23,7 @@ from elevator.model import (
     Calls,
     Car,
     Direction,
+    Dot,
     Fault,
     Heartbeat,
     Rates,
@@ -127,6 +128,19 @@ def test_a_large_state_goes_in_parts_that_can_be_merged_one_by_one() -> None:
         assert (heard.parts, heard.part) == (len(datagrams), len(datagrams) - 1 - part)
         joined = merge(joined, heard.calls)
     assert joined == calls
+
+
+def test_a_run_that_a_peer_has_forgotten_is_forgotten_of_it_also_where_it_speaks_in_parts() -> None:
+    one, two, gone = Author(0, 1), Author(1, 1), Author(2, 1)
+    former = Calls({Dot(gone, 1): Call(Button.UP, 0, EVERY_CAR)}, {gone: 1})
+    peer = peers.hear(None, evolve(example(former), counter=1), 0)
+    known = []
+    for part, author in enumerate((one, two)):
+        peer = peers.hear(peer, evolve(example(Calls({}, {author: 1})), counter=2, part=part, parts=2), 0)
+        assert peer is not None
+        known.append(peer.calls)
+    assert gone in known[0].seen, "not all parts have come"
+    assert known[1] == Calls({}, {one: 1, two: 1})
 
 
 def test_the_fullest_panel_of_all_still_fits() -> None:
