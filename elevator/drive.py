@@ -31,6 +31,9 @@ DOOR_EXTENSION_MS = 15_000
 DOUBT_MS = 100
 """How long an impossible floor report must last to be believed: longer than a glitch, shorter than a sensor's reach."""
 NEVER_MS = 1 << 62
+VAGUE_MS = 100
+"""A pause of the program so long makes a difference to what is learned. So long, too, its panel may take to tell what
+happened in it."""
 PARK_AFTER_MS = 200
 """How long a car rests before it goes to wait elsewhere: the less the better for those who come (0.5 % of the waits at
 500 ms), but long enough for what the others say to be heard."""
@@ -75,7 +78,10 @@ class Drive:
     opened_at_ms: int = 0
     close_at_ms: int = 0
     since_ms: int | None = None
-    """When the present stretch on or off a sensor began; None if it was interrupted and cannot be learned from."""
+    """When the present stretch on or off a sensor began; None if that is not known exactly, or it was interrupted: it
+    cannot be learned from."""
+    vague_until_ms: int = -NEVER_MS
+    """Until when an edge of a sensor may have been while the program paused."""
     crosses: bool = False
     """Whether it came to the sensor of `floor` from outside and has gone straight on since. One that starts on a sensor
     or turns there leaves it sooner, which tells nothing of how long crossing it takes."""
@@ -182,8 +188,13 @@ def lose(car: Drive) -> Drive:
     return evolve(car, certain=False, since_ms=None)
 
 
-def pause(car: Drive, gap_ms: int) -> Drive:
-    """Leave out *gap_ms*, in which the program did not run, from how long an impossible report has lasted."""
+def pause(car: Drive, now_ms: int, gap_ms: int) -> Drive:
+    """Leave out *gap_ms*, in which the program did not run, from how long an impossible report has lasted.
+
+    Nor learn from a stretch that began or ended meanwhile, as far as anybody knows, if that makes a difference.
+    """
+    if gap_ms >= VAGUE_MS:
+        car = evolve(car, since_ms=None, vague_until_ms=now_ms + VAGUE_MS)
     return car if car.believe_at_ms is None else evolve(car, believe_at_ms=car.believe_at_ms + gap_ms)
 
 
@@ -198,7 +209,8 @@ def leave_sensor(car: Drive, now_ms: int) -> Drive:
         if is_usual(car, took_ms):
             clear_ms = settle(clear_ms, took_ms) if car.crosses else max(clear_ms, took_ms)
         car = note_late(car, took_ms)
-    car = evolve(car, at_floor=False, undecided=False, clear_ms=clear_ms, since_ms=now_ms, fault=Fault.NONE)
+    since_ms = edge_ms(car, now_ms)
+    car = evolve(car, at_floor=False, undecided=False, clear_ms=clear_ms, since_ms=since_ms, fault=Fault.NONE)
     return evolve(car, due_at_ms=now_ms + patience_ms(car))
 
 
@@ -209,8 +221,14 @@ def reach(car: Drive, now_ms: int, floor: int) -> Drive:
         if is_usual(car, took_ms):
             learned = {**learned, leg: settle(learned.get(leg, took_ms), took_ms)}
         car = note_late(car, took_ms)
-    car = evolve(car, floor=floor, at_floor=True, certain=True, undecided=True, travel_ms=learned, since_ms=now_ms)
+    since_ms = edge_ms(car, now_ms)
+    car = evolve(car, floor=floor, at_floor=True, certain=True, undecided=True, travel_ms=learned, since_ms=since_ms)
     return evolve(car, crosses=True, fault=Fault.NONE, due_at_ms=now_ms + patience_ms(car), search_ms=SEARCH_MS)
+
+
+def edge_ms(car: Drive, now_ms: int) -> int | None:
+    """Return when the edge of a sensor was that has just been told; None if it may have been long ago."""
+    return now_ms if now_ms >= car.vague_until_ms else None
 
 
 def is_usual(car: Drive, took_ms: int) -> bool:

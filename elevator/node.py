@@ -252,7 +252,7 @@ def hum(node: Node, tick: Tick) -> Node | None:
     """
     now_ms = tick.now_ms
     expected = tick.inputs is node.inputs and tick.recorded is None and tick.found is None and not tick.disk_failed
-    if not expected or now_ms >= node.quiet_until_ms or now_ms - node.now_ms >= FROZEN_MS:
+    if not expected or now_ms >= node.quiet_until_ms or now_ms - node.now_ms > HEARTBEAT_MS:
         return None
     soonest_ms = node.miss_at_ms
     if now_ms >= soonest_ms:
@@ -279,7 +279,7 @@ def wake(node: Node, tick: Tick) -> Node:
         known = {id: peers.excuse(peer, gap_ms) for id, peer in node.peers.items()}
         node = replaced(node, peers=known, drive=drive.lose(node.drive), listen_until_ms=now_ms + LISTEN_MS)
     elif gap_ms > HEARTBEAT_MS:
-        node = replaced(node, drive=drive.pause(node.drive, gap_ms))
+        node = replaced(node, drive=drive.pause(node.drive, now_ms, gap_ms))
     recorded = node.recorded if tick.recorded is None else tick.recorded
     disk_failed = tick.disk_failed or (node.disk_failed and tick.recorded is None)
     if tick.found is not None:

@@ -560,6 +560,25 @@ def test_g3_a_motor_that_stood_once_is_not_expected_to_stand_again() -> None:
         settle(group)
 
 
+def test_g3_a_stretch_during_which_the_program_paused_is_not_taken_for_a_short_one() -> None:
+    group = Group(cars=1, at=(0,))
+    group.press(0, CAB, 1)
+    group.run_until(lambda: group[0].machine.shaft.motor is Motor.UP, 100)
+    group.run(230)
+    group[0].frozen = True
+    group.run(420)
+    assert group[0].machine.sensed is None
+    group[0].frozen = False
+    settle(group)
+    for floor in (0, 1):
+        group.press(0, CAB, floor)
+        group.run(50)
+        while group.lit(0):
+            assert fault(group[0]) is Fault.NONE
+            group.run(10)
+        settle(group)
+
+
 def test_g3_a_crash_soon_after_a_cut_is_noticed_as_fast_as_any() -> None:
     group = Group(at=(0, 3, 3))
     cut(group, {0}, {1, 2})
