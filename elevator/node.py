@@ -137,8 +137,8 @@ class Node:
     """Until when no peer that is alive can have fallen silent: when the first would have, had none spoken since."""
     past: frozenset[int] = frozenset()
     """Incarnations of this node's former runs, as far as its record knows."""
-    rivals: Mapping[int, int] = {}
-    """Incarnations of other nodes that use our id, and when each is taken to have gone."""
+    rivals: Mapping[Author, int] = {}
+    """Other nodes that use our id, or the id of a peer, and when each is taken to have gone."""
     oddities: Mapping[str, int] = {}
     """How often each thing was heard that should not be; the edge logs their growth."""
     said: Said | None = None
@@ -204,10 +204,9 @@ def step(node: Node, tick: Tick) -> Node:
     before, node = node, wake(node, tick)
     for heartbeat in tick.heartbeats:
         node = hear(node, heartbeat)
-    node = take_presses(node, tick.inputs)
+    node = prune(take_presses(node, tick.inputs))  # What is served now is told at least once before it is forgotten.
     if must_decide(before, node):
         node = decide(node)
-    node = prune(node)
     node = light(node)
     told_claims = None if node.said is None else node.said.claims
     node = plan_to_speak(node)
@@ -304,23 +303,27 @@ def hear(node: Node, heartbeat: Heartbeat) -> Node:
     if sender.id == node.me.id:
         if sender.incarnation in node.past:
             return node  # what a former run of this node said has come late
-        others = list(alive_rivals(node).items())[-RIVALS_MAX:]
-        rivals = {**dict(others), sender.incarnation: node.now_ms + RIVAL_MS}
         node = odd(node, f"another node uses this one's id, {sender.id}")
-        return replaced(node, calls=merge(node.calls, heartbeat.calls), rivals=rivals)
+        return replaced(node, calls=merge(node.calls, heartbeat.calls), rivals=with_rival(node, sender))
     old = node.peers.get(sender.id)
     peer = peers.hear(old, heartbeat, node.now_ms)
     if peer is None:
         if old is None or old.said.sender == sender:
             return node
         node = odd(node, f"two nodes use the id {sender.id}")
-        return replaced(node, calls=merge(node.calls, heartbeat.calls))
+        return replaced(node, calls=merge(node.calls, heartbeat.calls), rivals=with_rival(node, sender))
     known = {**node.peers, sender.id: peer}
     return replaced(node, peers=known, calls=merge(node.calls, heartbeat.calls))
 
 
+def with_rival(node: Node, rival: Author) -> Mapping[Author, int]:
+    """Return the rivals of *node* after *rival* was heard: not all, if somebody makes them up."""
+    others = [(author, at_ms) for author, at_ms in node.rivals.items() if node.now_ms < at_ms]
+    return {**dict(others[-RIVALS_MAX:]), rival: node.now_ms + RIVAL_MS}
+
+
 def prune(node: Node) -> Node:
-    """Forget the oldest incarnations of nodes that have had many, where nobody alive still holds a call of theirs."""
+    """Forget the oldest incarnations of nodes that have had many, where nobody alive has such a one or a call of it."""
     if len(node.calls.seen) <= INCARNATIONS_KEPT:
         return node
     crowds: dict[int, list[Author]] = {}
@@ -330,7 +333,7 @@ def prune(node: Node) -> Node:
     if not excess:
         return node
     neighbours = alive(node).values()
-    needed = {node.me} | {peer.said.sender for peer in neighbours}
+    needed = {node.me} | {peer.said.sender for peer in neighbours} | node.rivals.keys()
     needed |= {dot.author for peer in neighbours for dot in peer.calls.live}
     return replaced(node, calls=forget(node.calls, excess - needed))
 
@@ -635,8 +638,9 @@ def in_reach(node: Node) -> Mapping[int, Peer]:
     return {id: peer for id, peer in alive(node).items() if peer.said.hears >> node.me.id & 1}
 
 
-def alive_rivals(node: Node) -> Mapping[int, int]:
-    return {incarnation: at_ms for incarnation, at_ms in node.rivals.items() if node.now_ms < at_ms}
+def alive_rivals(node: Node) -> Mapping[Author, int]:
+    """Return the others that use the id of *node* itself, and when each is taken to have gone."""
+    return {rival: at_ms for rival, at_ms in node.rivals.items() if rival.id == node.me.id and node.now_ms < at_ms}
 
 
 def visible(node: Node) -> frozenset[Call]:

@@ -753,6 +753,27 @@ def test_a3_a_node_that_reads_its_record_late_knows_its_twin_for_a_stranger() ->
     assert floor_of(group[0]) == 1
 
 
+def test_a3_a_twin_hears_that_its_press_was_served_however_many_runs_its_id_has_had() -> None:
+    group = group_with_twin()
+    group[0].lot = 1 << 31
+    for _ in range(10):
+        group[0].kill()
+        group[0].disk.record = None
+        group[0].start()
+        group.press(0, UP, 2)
+        group.run(400)
+    group.press(1, CAB, 0)
+    settle(group)
+    assert floor_of(group[2]) == 2
+    opened = len(doors(group[2]))
+    group.links = lambda sender, receiver: {sender, receiver} != {0}  # the twins do not hear each other
+    group.press(1, UP, 2)
+    group.run(500)
+    assert group[1].node is not None
+    assert len(doors(group[2])) == opened + 1
+    assert not group[1].node.calls.live
+
+
 def group_with_twin() -> Group:
     """Return a group in which computer 1 uses the id of computer 0."""
     group = Group(at=(0, 3, 3))

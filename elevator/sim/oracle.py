@@ -271,7 +271,9 @@ class Oracle:
 
     def has_rivals(self, node: Node | None) -> bool:
         """Tell whether *node* knows that another uses its id."""
-        return node is not None and any(self.clock() < at_ms for at_ms in node.rivals.values())
+        if node is None:
+            return False
+        return any(rival.id == node.me.id and self.clock() < at_ms for rival, at_ms in node.rivals.items())
 
     def check_lamps(self, host: Host, node: Node) -> None:
         """Judge what *node* promises and what its panel shows, after a turn in which it may have died."""
