@@ -217,9 +217,10 @@ def step(node: Node, tick: Tick) -> Node:
 
 def decide(node: Node) -> Node:
     """Share out the calls, and drive the car."""
+    unclaimed = node.unclaimed  # What this car takes for a moment only, until it has decided, stays unclaimed.
     for _ in range(DECISIONS_MAX):
         seen = drive.public(node.drive)
-        node = move(share_out(node))
+        node = move(share_out(node, unclaimed), unclaimed)
         if drive.public(node.drive) == seen:
             break  # Otherwise the others will share out by what the car is now, and so must we.
     return node
@@ -368,8 +369,8 @@ def newly_pressed(before: Buttons, now: Buttons, car: int) -> Iterable[Call]:
                 yield Call(button, floor, owner)
 
 
-def share_out(node: Node) -> Node:
-    """Work out which hall calls this car takes."""
+def share_out(node: Node, unclaimed: Mapping[Call, int]) -> Node:
+    """Work out which hall calls this car takes; those that were *unclaimed* before, since the times given."""
     hall, cabs = demand(node.calls.live.values())
     own_cab = sum(1 << call.floor for call in visible(node) if call.button is Button.CAB)
     able = {id: peer for id, peer in in_reach(node).items() if peer.said.car.fault is Fault.NONE}
@@ -387,7 +388,7 @@ def share_out(node: Node) -> Node:
         target = assign.park(node.policy, node.me.id, node.floors, hall, cars)
     else:
         share = Buttons()
-    waiting, unclaimed, starved = starve(node, share, able.values()) if cars else ({}, {}, frozenset[Call]())
+    waiting, unclaimed, starved = starve(node, unclaimed, share, able.values()) if cars else ({}, {}, frozenset[Call]())
     doors = open_doors(node.doors, able, node.now_ms)
     if node.me.id in cars:
         share = yield_to_open_doors(node, share, doors, waiting)
@@ -461,9 +462,12 @@ def yield_to_open_doors(
 
 
 def starve(
-    node: Node, share: Buttons, able: Iterable[Peer]
+    node: Node, before: Mapping[Call, int], share: Buttons, able: Iterable[Peer]
 ) -> tuple[Mapping[Call, int], Mapping[Call, int], frozenset[Call]]:
-    """Keep account of how long hall calls wait, and wait unclaimed; name those that this car must take on its own."""
+    """Keep account of how long hall calls wait, and wait unclaimed; name those that this car must take on its own.
+
+    *before* says since when those were unclaimed that were so until now.
+    """
     hall = {call for call in node.calls.live.values() if call.button is not Button.CAB}
     if not hall:
         return {}, {}, frozenset()
@@ -474,7 +478,7 @@ def starve(
         up, down = up | claim.up, down | claim.down
     waiting = {call: node.waiting.get(call, now_ms) for call in hall}
     unclaimed = {
-        call: node.unclaimed.get(call, now_ms)
+        call: before.get(call, now_ms)
         for call in hall
         if not (up if call.button is Button.UP else down) >> call.floor & 1
     }
@@ -489,15 +493,16 @@ def starvation_ms(floors: int) -> int:
     return STARVED_MS + 4 * (floors - 1) * assign.TRAVEL_MS
 
 
-def move(node: Node) -> Node:
-    """Drive the car, and take away the calls that it serves."""
+def move(node: Node, unclaimed: Mapping[Call, int]) -> Node:
+    """Drive the car, and take away the calls that it serves; *unclaimed* as for `share_out`."""
     mine = Buttons(node.share.up, node.share.down, node.hall.cab)
     around = Surroundings(node.me.id, node.floors, mine, node.hall, node.target, is_listening(node))
     car, served = drive.drive(node.drive, node.now_ms, node.inputs, around)
     if car is not node.drive:
         node = replaced(node, drive=car)
     if served:
-        node = share_out(replaced(meet(node, served), calls=serve(node.calls, served, others_cab_calls(node))))
+        calls = serve(node.calls, served, others_cab_calls(node))
+        node = share_out(replaced(meet(node, served), calls=calls), unclaimed)
     return node
 
 

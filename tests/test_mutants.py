@@ -56,6 +56,7 @@ TRY_FIRST = {
     "an_obstruction_does_not_renew_the_period": 16,
     "pressing_on_holds_a_car_for_ever": 122,
     "another_with_its_id_is_forgotten_at_once": 20,
+    "what_a_peer_has_forgotten_is_remembered_of_it": 78,
     "nobody_says_that_a_node_has_other_floors": 50,
     "a_thawed_program_acts_at_once": 36,
     "a_record_that_is_read_late_is_ignored": 184,
@@ -65,7 +66,6 @@ TRY_FIRST = {
     "the_guard_does_not_wake_the_node": 171,
     "a_lamp_waits_for_those_who_do_not_hear_its_node": 70,
     "a_failing_disk_keeps_lamps_dark": 79,
-    "a_part_is_taken_for_the_whole": 79,
     "an_impossible_floor_is_believed": 104,
     "a_lost_car_looks_above_first": 48,
     "a_lost_car_looks_below_for_ever": 92,
@@ -163,7 +163,7 @@ def nothing_is_repeated_after_a_reconnect(patch: pytest.MonkeyPatch) -> None:
 
 @mutant
 def no_guard_against_starvation(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(node, "starve", lambda node, share, able: ({}, {}, frozenset[Call]()))
+    patch.setattr(node, "starve", lambda node, before, share, able: ({}, {}, frozenset[Call]()))
 
 
 @mutant
@@ -333,7 +333,7 @@ WORDS: Mapping[str, tuple[Callable[..., object], str, str]] = {
         "floor=car.floor,",
         "floor=None if car.behaviour is Behaviour.MOVING else car.floor,",
     ),
-    "another_with_its_id_is_forgotten_at_once": (node.hear, "node.now_ms + RIVAL_MS", "node.now_ms + 1"),
+    "another_with_its_id_is_forgotten_at_once": (node.with_rival, "node.now_ms + RIVAL_MS", "node.now_ms + 1"),
     "nobody_says_that_a_node_has_other_floors": (
         node.hear,
         'odd(node, f"node {sender.id} has {heartbeat.floors} floors, this one {node.floors}: ignored")',
@@ -351,7 +351,7 @@ WORDS: Mapping[str, tuple[Callable[..., object], str, str]] = {
     "the_guard_does_not_wake_the_node": (node.act_at_ms, "guards if at_ms > node.now_ms", "()"),
     "a_lamp_waits_for_those_who_do_not_hear_its_node": (node.light, "in_reach(node)", "alive(node)"),
     "a_failing_disk_keeps_lamps_dark": (node.is_promised, " or (node.disk_failed and bool(witnesses))", ""),
-    "a_part_is_taken_for_the_whole": (peers.hear, "patch(peer.calls, calls)", "calls"),
+    "what_a_peer_has_forgotten_is_remembered_of_it": (peers.hear, "parts == (1 << heartbeat.parts) - 1", "False"),
     "an_impossible_floor_is_believed": (drive.locate, "(car.certain and not follows(car, report))", "False"),
     "a_lost_car_looks_above_first": (drive.rest, "Direction.DOWN", "Direction.UP"),
     "a_lost_car_looks_below_for_ever": (drive.travel, "car.direction.opposite", "car.direction"),
