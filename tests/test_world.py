@@ -160,7 +160,13 @@ def test_later_seeds_that_failed_pass(seed: int) -> None:
     assert not done.violation, "\n".join(transcript[-40:])
 
 
-@pytest.mark.parametrize("seed", [2000419, 2000715, 2001399, 2001712, 3000715, 3001657, 3002137, 3002193, 3002765])
+THREE_CARS = [
+    *(2000419, 2000715, 2001399, 2001712, 3000715, 3001657, 3001811, 3002137, 3002193, 3002617, 3002765),
+    *(4000087, 4000214, 4000227, 4000342, 5001728, 5002035, 5002156, 5002772, 5004275),
+]
+
+
+@pytest.mark.parametrize("seed", THREE_CARS)
 def test_later_seeds_of_three_cars_that_failed_pass(seed: int) -> None:
     done, transcript = soak.outcome(plan(seed, 3, 4))
     assert not done.violation, "\n".join(transcript[-40:])

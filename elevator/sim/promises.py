@@ -331,7 +331,7 @@ class Promises:
         if call.button is Button.CAB:
             return
         now_ms = self.clock()
-        stopped = host.machine.stop and now_ms - seen.stop_ms >= EARLIER_MS
+        stopped = host.machine.stop and seen.machine.stop and now_ms - seen.stop_ms >= EARLIER_MS
         if stopped or (seen.machine.door and self.is_blocked(host, seen)):
             self.oracle.fail(f"car {host.id} serves {call} and is out of service")
         if seen.served and seen.machine.door and self.opened_itself(host, seen):
@@ -415,7 +415,7 @@ class Promises:
             born_ms = self.oracle.born[dot]
             behind = heading is not None and direction is not heading and (call.floor - floor) * heading > 0
             behind = behind and (opened_ms is None or seen.again_ms < opened_ms)
-            mine = call.car == host.id and not (rivals and self.oracle.runs.get(dot.author) is not host)
+            mine = call.car == host.id and not (rivals and dot.author not in self.oracle.own_runs[host.id])
             if mine and behind and max(born_ms, seen.found_ms) <= decided_ms - EARLIER_MS:
                 self.oracle.fail(f"car {host.id} turned away from {call}")
             known = born_ms <= now_ms - EARLIER_MS and (dot.author == node.me or self.is_settled(born_ms))
@@ -494,6 +494,8 @@ class Promises:
             concerned = self.shows(host) and self.part(host) == self.part(self.hosts[car])
             if call.button is Button.CAB:
                 concerned = concerned and host.id == call.car
+            if pressed and host.is_failing:  # What it was writing while its disk was slow is on its way still.
+                continue
             if concerned and (call in self.of(host).lit) != pressed:
                 state = "dark" if pressed else "lit"
                 self.oracle.fail(f"{call} is still {state} at car {host.id}, {self.clock() - at_ms} ms later")
@@ -643,7 +645,7 @@ class Promises:
         now_ms = self.clock()
         serving = [host for host in hosts if self.can_serve(host)]
         nodes = [host.node for host in serving if host.node is not None]
-        certain = not all(self.may_be_lost(host) for host in serving)
+        certain = not all(self.may_seem_lost(host) for host in serving)
         lit = {call for host in hosts if self.shows(host) for call in self.of(host).lit}
         lit &= set(self.oracle.open.values())  # What has been served may be news that a slow disk keeps back.
         allowed_ms = ORPHAN_MS if now_ms - self.lossy_ms > LOSS_FORGOTTEN_MS else ORPHAN_AFTER_LOSS_MS
@@ -726,10 +728,13 @@ class Promises:
             return False
         return not self.is_blocked(host, seen)
 
-    def may_be_lost(self, host: Host) -> bool:
-        """Tell whether a car has been between floors since its program started, or was last in trouble."""
+    def may_seem_lost(self, host: Host) -> bool:
+        """Tell whether a car has been between floors since it was in trouble, or for so long that it seems to stand."""
         seen = self.of(host)
-        return host.machine.sensed is None and seen.sensed_ms <= seen.steady_ms
+        if host.machine.sensed is not None:
+            return False
+        slow = self.travel_ms > USUAL_TRAVEL_MS and self.clock() - seen.sensed_ms > USUAL_TRAVEL_MS
+        return slow or seen.sensed_ms <= seen.steady_ms
 
     def is_blocked(self, host: Host, seen: Seen) -> bool:
         """Tell whether the door of *host* has been held open for longer than its period, and a second."""

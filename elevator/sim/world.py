@@ -464,13 +464,14 @@ class World:
         self.promises.judge(host)
 
     def haunt(self) -> None:
-        """Let the ghost speak: it acknowledges all that is on any disk, and claims every hall call, or none."""
+        """Let the ghost speak: it acknowledges all that is on a disk in use, and claims every hall call, or none."""
         assert self.ghost_floor is not None
         self.ghost_at_ms = self.now_ms + HEARTBEAT_MS
         self.ghost_counter += 1
         known = Calls()
         for host in self.hosts:
-            known = merge(known, host.durable) if host.floors == self.plan.floors else known
+            if host.node is not None and host.floors == self.plan.floors:
+                known = merge(known, host.durable)
         if known == self.ghost_known:
             known = self.ghost_known  # So that its heartbeats say visibly the same, as those that are decoded do.
         self.ghost_known = known
