@@ -31,7 +31,7 @@ DOOR_EXTENSION_MS = 15_000
 DOUBT_MS = 100
 """How long an impossible floor report must last to be believed: longer than a glitch, shorter than a sensor's reach."""
 NEVER_MS = 1 << 62
-VAGUE_MS = 100
+VAGUE_MS = 50
 """A pause of the program so long makes a difference to what is learned. So long, too, its panel may take to tell what
 happened in it."""
 PARK_AFTER_MS = 200
@@ -188,14 +188,14 @@ def lose(car: Drive) -> Drive:
     return evolve(car, certain=False, since_ms=None)
 
 
-def pause(car: Drive, now_ms: int, gap_ms: int) -> Drive:
-    """Leave out *gap_ms*, in which the program did not run, from how long an impossible report has lasted.
+def pause(car: Drive, now_ms: int, late_ms: int) -> Drive:
+    """Leave out *late_ms*, for which the program did not run though it should have, from the age of an odd report.
 
     Nor learn from a stretch that began or ended meanwhile, as far as anybody knows, if that makes a difference.
     """
-    if gap_ms >= VAGUE_MS:
+    if late_ms >= VAGUE_MS:
         car = evolve(car, since_ms=None, vague_until_ms=now_ms + VAGUE_MS)
-    return car if car.believe_at_ms is None else evolve(car, believe_at_ms=car.believe_at_ms + gap_ms)
+    return car if car.believe_at_ms is None else evolve(car, believe_at_ms=car.believe_at_ms + late_ms)
 
 
 def leave_sensor(car: Drive, now_ms: int) -> Drive:

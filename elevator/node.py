@@ -279,7 +279,7 @@ def wake(node: Node, tick: Tick) -> Node:
         known = {id: peers.excuse(peer, gap_ms) for id, peer in node.peers.items()}
         node = replaced(node, peers=known, drive=drive.lose(node.drive), listen_until_ms=now_ms + LISTEN_MS)
     elif gap_ms > HEARTBEAT_MS:
-        node = replaced(node, drive=drive.pause(node.drive, now_ms, gap_ms))
+        node = replaced(node, drive=drive.pause(node.drive, now_ms, gap_ms - HEARTBEAT_MS))
     recorded = node.recorded if tick.recorded is None else tick.recorded
     disk_failed = tick.disk_failed or (node.disk_failed and tick.recorded is None)
     if tick.found is not None:

@@ -248,6 +248,18 @@ def test_c5_a_floor_report_that_cannot_be_true_is_counted_and_not_obeyed(report:
     settle(group)
 
 
+def test_c5_a_report_that_persists_is_believed_also_by_a_node_whose_timer_is_always_late() -> None:
+    group = Group(cars=1, at=(0,))
+    node, now_ms = group[0].node, group.now_ms
+    assert node is not None
+    assert node.inputs is not None
+    moved = evolve(node.inputs, floor=2)
+    for _ in range(5):
+        now_ms += 70
+        node = step(node, Tick(now_ms, moved))
+    assert node.drive.floor == 2
+
+
 def test_g3_a_killed_nodes_hall_call_is_under_way_within_600_ms() -> None:
     group = Group(at=(0, 3, 3))
     group.press(0, UP, 1)
