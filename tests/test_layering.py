@@ -55,10 +55,12 @@ ARCHITECTURE = {
     "sim.attacker": Rule("model calls seal wire"),
     "sim.world": Rule(
         "model calls peers journal hardware.server node turn wire seal gate sim.attacker sim.machine sim.shaft"
-        " sim.faults sim.oracle sim.passengers sim.promises"
+        " sim.conduct sim.faults sim.health sim.oracle sim.passengers sim.promises"
     ),
     "sim.oracle": Rule("model calls node sim.machine sim.faults"),
-    "sim.promises": Rule("model calls hardware.server node sim.machine sim.faults sim.oracle"),
+    "sim.health": Rule("model node sim.machine sim.faults sim.oracle"),
+    "sim.conduct": Rule("model calls hardware.server node sim.machine sim.health sim.oracle"),
+    "sim.promises": Rule("model calls node sim.conduct sim.faults sim.health sim.oracle"),
     "sim.view": Rule("model calls sim.machine sim.passengers sim.shaft"),
     "sim.server": Rule("model calls sim.machine sim.shaft", "selectors socket time"),
     "sim.lobby": Rule("sim.passengers sim.server sim.view"),

@@ -46,12 +46,14 @@ from elevator.seal import NO_KEY, seal
 from elevator.sim import machine as machines
 from elevator.sim import passengers
 from elevator.sim.attacker import EVERY_MS, KEY, Attacker
+from elevator.sim.conduct import Conduct
 from elevator.sim.faults import KILLS, NEVER_MS, Kind, Plan, Point, Press, describe
 from elevator.sim.faults import Fault as Trouble
+from elevator.sim.health import STALE_MS, Health
 from elevator.sim.machine import Event, Machine
 from elevator.sim.oracle import Oracle
 from elevator.sim.passengers import Crowd
-from elevator.sim.promises import STALE_MS, Promises
+from elevator.sim.promises import Promises
 from elevator.sim.shaft import Shaft, end, position, put
 from elevator.turn import turn
 from elevator.wire import BAD_INPUT, DATAGRAM_BYTES, Encoder, decode, read_record, write_record
@@ -253,7 +255,9 @@ class World:
         self.rng = random.Random(f"world {plan.seed}")
         self.hosts: list[Host] = []
         self.oracle = Oracle(plan, self.hosts, lambda: self.now_ms, self.tell)
-        self.promises = Promises(plan, self.hosts, self.oracle, lambda: self.now_ms)
+        self.health = Health(plan, self.hosts, lambda: self.now_ms)
+        self.conduct = Conduct(self.health, self.oracle)
+        self.promises = Promises(self.health, self.oracle, self.conduct)
         self.queue: list[tuple[int, int, int, Heartbeat]] = []
         self.number = 0
         self.ghost_floor: int | None = None
@@ -395,14 +399,14 @@ class World:
         floors = host.floors
         inputs = None if host.has(Kind.SERVER) else snapshot(host.exchange(sweep(floors)), floors)
         if inputs is not None and host.inputs is not None and host.has(Kind.GLITCH):
-            is_certain = self.promises.knows_its_place(host)
+            is_certain = self.health.knows_its_place(host)
             inputs = evolve(inputs, floor=false_floor(host.machine.shaft, self.now_ms) if is_certain else floors)
         host.sweep_ms = FOREVER
         if inputs != host.inputs:
-            self.promises.note_swept(host, inputs)
+            self.conduct.note_swept(host, inputs)
             host.inputs = inputs
             self.turn(host, heartbeats)
-            self.promises.judge_swept(host)
+            self.conduct.judge_swept(host)
         elif heartbeats:
             self.turn(host, heartbeats)
 
@@ -439,7 +443,7 @@ class World:
             tick = Tick(self.now_ms, host.inputs, heartbeats, host.told, host.refused, host.found)
             host.is_failing = host.refused or (host.is_failing and host.told is None)
             if host.found is not None:
-                self.promises.note_found(host)
+                self.health.note_found(host)
             host.told, host.found, host.refused = None, None, False
             host.node = turn(before, tick, host, host, host)
         except Died as died:
@@ -460,6 +464,7 @@ class World:
                 self.tell(f"node {host.name}: {line}")
             self.oracle.observe(host, after.calls)
             self.oracle.check_kept(host, before.calls, after.calls)
+            self.promises.judge_kept(host, before.calls.seen.keys() - after.calls.seen.keys())
         self.oracle.check_lamps(host, after)
         self.promises.judge(host)
 
@@ -544,7 +549,7 @@ class World:
         host.save(record(node))
         host.wake_ms = self.now_ms
         host.take(host.machine)
-        self.promises.note_run(host, listens=True)
+        self.health.note_run(host, listens=True)
 
     def die(self, host: Host, is_worker: bool = False) -> None:
         """End the program of *host*: its connection breaks, and with it the motor stops.
@@ -556,7 +561,7 @@ class World:
         host.node = host.doom = host.sent = host.inputs = None
         host.wake_ms = FOREVER
         host.change(machines.disconnect(host.machine, self.now_ms))
-        self.promises.note_run(host)
+        self.health.note_run(host)
 
     def press(self, press: Press, begins: bool) -> None:
         if begins and press.panel < len(self.hosts):
@@ -567,7 +572,7 @@ class World:
     def trouble(self, trouble: Trouble, begins: bool) -> None:
         """Let a fault begin or end."""
         self.tell(f"{'begins' if begins else 'ends'}: {describe(trouble, self.plan.cars)}")
-        self.promises.note_trouble(trouble, begins)
+        self.health.note_trouble(trouble, begins)
         match trouble.kind:
             case Kind.WEATHER:
                 self.weather = [*self.weather, trouble] if begins else [t for t in self.weather if t is not trouble]
@@ -688,8 +693,8 @@ class World:
             host.change(machines.put_back(host.machine, self.now_ms))
         if self.now_ms - host.frozen_at_ms >= FRESH_MS:
             host.inputs = None
-        is_stale = self.now_ms - max(host.frozen_at_ms, self.promises.of(host).run_ms) >= STALE_MS
-        self.promises.note_run(host, listens=is_stale)
+        is_stale = self.now_ms - max(host.frozen_at_ms, self.health.of(host).run_ms) >= STALE_MS
+        self.health.note_run(host, listens=is_stale)
         self.turn(host, heartbeats)
         if is_stale and host.node is not None and host.machine.shaft.motor:
             self.oracle.fail(f"car {host.id} goes on though its program stood still")

@@ -1,0 +1,232 @@
+"""What is in order at each moment of a simulated run, and since when.
+
+conduct.py and promises.py hold cars and groups to what is promised of them while they are. This notion of what is in
+order is their own: a mistake in the core cannot move it.
+"""
+
+from collections.abc import Callable, Sequence
+
+from attrs import define
+
+from elevator.model import Author, Button, Buttons, Call, Direction
+from elevator.node import Node
+from elevator.sim import faults
+from elevator.sim.faults import GHOSTS, KILLS, STRANGERS, Kind, Plan
+from elevator.sim.machine import Machine
+from elevator.sim.oracle import DOOR_MS, Host
+
+EARLIER_MS = 50
+"""A call that old was known when something was decided."""
+STEADY_MS = 1000
+"""How long a car must have been in order before its conduct is judged."""
+SETTLED_MS = 2500
+"""How long after a change of the network or of programs all live nodes know what there is."""
+USUAL_TRAVEL_MS = 2000
+"""A slower car is rightly taken for stuck until it is known."""
+STALE_MS = 600
+"""After so long a standstill a program knows that it has missed something."""
+BACKLOG_FULL_MS = 3000
+"""After so long what arrives for a frozen program may be lost."""
+NEVER = -(1 << 50)
+
+ABSENT = frozenset((*KILLS, Kind.HANG, Kind.BLACKOUT, Kind.FREEZE))
+UNSTEADY = ABSENT | {Kind.SERVER, Kind.STOP, Kind.MOTOR}
+OF_A_CAR = frozenset((Kind.MOTOR, Kind.OBSTRUCT, Kind.STOP))
+
+
+@define(eq=False)
+class Seen:
+    """What has been seen of one car."""
+
+    machine: Machine
+    steady_ms: int = 0
+    """When something of its own was last out of order or put in order."""
+    run_ms: int = 0
+    """When its program last started, ended or went on."""
+    run: Author | None = None
+    """Its present program, or its last."""
+    started_ms: int = NEVER
+    """When that started."""
+    listens_ms: int = NEVER
+    """Since when its program must have listened before it acts."""
+    searches_ms: int | None = None
+    """Since when it has been looking for a floor below, as the first thing that its program did."""
+    found_ms: int = NEVER
+    """When its program was last told of a record that it could not read before."""
+    sensed_ms: int = 0
+    stop_ms: int = 0
+    obstructed_ms: int = NEVER
+    """When an obstruction last began or ended."""
+    cleared_ms: int = NEVER
+    """When its program last saw one end while the door was open."""
+    stuck_ms: int | None = None
+    """Since when its motor has been told to run without power."""
+    opened_ms: int | None = None
+    """When its door opened at the present stop."""
+    opened_by: Author | None = None
+    shut_ms: int = NEVER
+    served: tuple[Button, int] | None = None
+    """The last hall call served at the present stop, and when."""
+    acted_ms: int = NEVER
+    """When it last served anything, also what had been served before."""
+    again_ms: int = NEVER
+    """When it last served a hall call that had been served before, or only heard that it was: which way it has told
+    passengers is not known then."""
+    heading: Direction | None = None
+    lamps: Buttons | None = None
+    """The lamps of its panel when that was last looked at."""
+    lit: frozenset[Call] = frozenset()
+    """The calls for which they are lit."""
+    pressed: frozenset[Call] = frozenset()
+    """Buttons that its program has just found down."""
+    pressed_ms: int = NEVER
+    before: tuple[Node, Machine] | None = None
+    """Its program and machine before the sweep under way."""
+
+
+class Health:
+    """Follows one run. *hosts* are those of the world, *clock* its time in milliseconds."""
+
+    def __init__(self, plan: Plan, hosts: Sequence[Host], clock: Callable[[], int]) -> None:
+        self.cars = plan.cars
+        self.travel_ms = plan.travel_ms
+        self.hosts = hosts
+        self.clock = clock
+        self.seen: dict[Host, Seen] = {}
+        self.active: list[faults.Fault] = []
+        self.noise = self.shirkers = self.weathers = self.strangers = 0
+        """How many faults last that keep nodes from hearing each other properly, or from writing; how many of these are
+        strangers who take no calls, how many lose datagrams, and how many are nodes that should not be there."""
+        self.cuts: list[faults.Fault] = []
+        self.upset_ms = 0
+        """When a fault last began or ended, or a program started, ended or went on."""
+        self.changed_ms = 0
+        """When the network or a program last changed."""
+        self.links_changed_ms = 0
+        self.cars_changed_ms = 0
+        self.lossy_ms = NEVER
+        self.stranger_ms = NEVER
+        """When a node that should not be there last came or went."""
+
+    def note_trouble(self, trouble: faults.Fault, begins: bool) -> None:
+        """Take notice of a fault that begins or ends."""
+        if trouble.kind in (Kind.GLITCH, Kind.ATTACK):  # They must change nothing.
+            return
+        now_ms = self.upset_ms = self.clock()
+        if begins:
+            self.active.append(trouble)
+        elif trouble.kind not in GHOSTS:  # They never leave.
+            self.active.remove(trouble)
+        if trouble.kind in OF_A_CAR:
+            self.cars_changed_ms = now_ms
+        else:
+            self.changed_ms = now_ms
+            if trouble.kind not in ABSENT:
+                self.links_changed_ms = now_ms
+        overflows = trouble.kind is Kind.FREEZE and trouble.until_ms - trouble.at_ms > BACKLOG_FULL_MS
+        if trouble.kind in (Kind.WEATHER, Kind.DEAF) or overflows:
+            self.lossy_ms = now_ms
+        if trouble.kind in STRANGERS:
+            self.stranger_ms = now_ms
+        self.noise = sum(self.is_noise(each) for each in self.active)
+        self.shirkers = sum(each.kind is Kind.SHIRKER for each in self.active)
+        self.strangers = sum(each.kind in STRANGERS for each in self.active)
+        self.cuts = [each for each in self.active if each.kind is Kind.CUT]
+        self.weathers = sum(each.kind is Kind.WEATHER for each in self.active)
+        if trouble.kind in UNSTEADY:
+            for host in self.hosts:
+                if host.id == trouble.who or trouble.kind is Kind.BLACKOUT:
+                    self.of(host).steady_ms = now_ms
+
+    @staticmethod
+    def is_noise(trouble: faults.Fault) -> bool:
+        """Tell whether nothing can be judged during *trouble* that depends on what nodes hear of each other."""
+        return trouble.kind not in (*ABSENT, *OF_A_CAR, Kind.SERVER, Kind.CUT)
+
+    def note_run(self, host: Host, listens: bool = False) -> None:
+        """Take notice of a program that starts, ends or goes on; one that has missed something *listens* first."""
+        seen = self.of(host)
+        if listens:
+            seen.listens_ms = self.clock()
+        if host.node is not None and host.node.me != seen.run:
+            seen.run, seen.started_ms = host.node.me, self.clock()
+        self.upset_ms = self.changed_ms = seen.steady_ms = seen.run_ms = self.clock()
+        seen.heading = seen.searches_ms = None
+
+    def note_found(self, host: Host) -> None:
+        """Take notice that the program of *host* is going to be told of a record that it could not read before."""
+        self.of(host).found_ms = self.clock()
+
+    def of(self, host: Host) -> Seen:
+        seen = self.seen.get(host)
+        if seen is None:
+            seen = self.seen[host] = Seen(host.machine)
+        return seen
+
+    def is_stranger(self, host: Host) -> bool:
+        """Tell whether *host* should not be there: nothing is promised of it."""
+        return host.id >= self.cars
+
+    def is_steady(self, host: Host, seen: Seen) -> bool:
+        """Tell whether *host* and its car have been in order for a while."""
+        if host.node is None or self.clock() - max(seen.steady_ms, self.stranger_ms) < STEADY_MS:
+            return False
+        return not self.strangers and not host.has_any(UNSTEADY)
+
+    def knows_its_place(self, host: Host) -> bool:
+        """Tell whether the program of *host* has been told truly where its car is, and can tell what is impossible."""
+        seen, now_ms = self.of(host), self.clock()
+        if not self.is_steady(host, seen) or host.machine is not seen.machine:
+            return False
+        if host.machine.sensed is None:
+            return seen.sensed_ms - seen.steady_ms > EARLIER_MS
+        return now_ms - seen.sensed_ms > EARLIER_MS
+
+    def is_settled(self, at_ms: int) -> bool:
+        """Tell whether nothing that matters to what nodes hear had changed for a while at *at_ms*, nor has since."""
+        return not self.noise and at_ms - self.changed_ms >= SETTLED_MS
+
+    @staticmethod
+    def is_present(host: Host) -> bool:
+        return host.node is not None and not host.has_any(ABSENT)
+
+    def shows(self, host: Host) -> bool:
+        """Tell whether the panel of *host* can show what its program wants."""
+        return self.is_present(host) and not host.has(Kind.SERVER)
+
+    def part(self, host: Host) -> tuple[int, ...]:
+        """Name the part of the group to which a node can speak."""
+        return tuple([cut.who >> host.id & 1 for cut in self.cuts])
+
+    def can_serve(self, host: Host) -> bool:
+        """Tell whether the car of *host* could serve a call, or cannot know yet that it could not."""
+        seen, machine, now_ms = self.of(host), host.machine, self.clock()
+        if host.has(Kind.SERVER) or machine.stop:
+            return False
+        if seen.stuck_ms is not None and now_ms - seen.stuck_ms > max(self.travel_ms, 2000) * 21 // 20 + 1200:
+            return False
+        return not self.is_blocked(host, seen)
+
+    def may_seem_unable(self, host: Host) -> bool:
+        """Tell whether a car stands without power, or is between floors since it was in trouble, or for long."""
+        seen = self.of(host)
+        if seen.stuck_ms is not None:
+            return True
+        if host.machine.sensed is not None:
+            return False
+        slow = self.travel_ms > USUAL_TRAVEL_MS and self.clock() - seen.sensed_ms > USUAL_TRAVEL_MS
+        return slow or seen.sensed_ms <= seen.steady_ms
+
+    def is_blocked(self, host: Host, seen: Seen) -> bool:
+        """Tell whether the door of *host* has been held open for longer than its period, and a second."""
+        held_ms = max(seen.opened_ms or 0, seen.acted_ms, seen.obstructed_ms, seen.steady_ms)
+        return host.machine.door and host.machine.obstructed and self.clock() - held_ms > DOOR_MS + 1000
+
+    def neighbours(self, host: Host, in_noise: bool = False) -> list[Host]:
+        """Return the other nodes of this one's part that have been in touch for long, if need be *in_noise*."""
+        now_ms = self.clock()
+        if (self.noise and not in_noise) or now_ms - self.links_changed_ms < SETTLED_MS:
+            return []
+        part = self.part(host)
+        others = (other for other in self.hosts if other is not host and self.is_present(other))
+        return [other for other in others if self.part(other) == part and now_ms - self.of(other).run_ms >= SETTLED_MS]
