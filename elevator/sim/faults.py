@@ -76,6 +76,7 @@ class Point(StrEnum):
     AFTER_BROADCAST = "after a broadcast"
 
 
+LATE_MS = 9
 NEVER_MS = 1 << 50
 """The end of a fault that stays."""
 KILLS = (Kind.KILL, Kind.WIPE, Kind.TORN, Kind.CRASH)
@@ -161,6 +162,8 @@ class Plan:
     policy: Policy = Policy()
     datagram_bytes: int | None = None
     """What a datagram should not exceed, if that is less than usual."""
+    late_ms: int = 0
+    """How late every program wakes: one that looks at its panel every 10 ms hardly does so at other times."""
 
     def lost_cars(self) -> frozenset[int]:
         """Name the cars that stay out of order: their cab calls have to wait."""
@@ -201,7 +204,8 @@ def plan(seed: int, cars: int | None = None, floors: int | None = None) -> Plan:
     at_ghosts = [press for ghost in ghosts for press in draw_presses_at_ghost(ghost, cars, floors, calm_at_ms)]
     pressed = (*presses, *on_its_panel, *rare_presses, *long_presses, *at_ghosts)
     datagram_bytes = SMALL_BYTES if random.Random(f"datagrams {seed}").random() < 1 / 10 else None
-    return Plan(seed, cars, floors, travel_ms, calm_at_ms, whole, pressed, traffic, (), policy, datagram_bytes)
+    late_ms = random.Random(f"late {seed}").choice((0, 0, 0, LATE_MS)) if faults else 0
+    return Plan(seed, cars, floors, travel_ms, calm_at_ms, whole, pressed, traffic, (), policy, datagram_bytes, late_ms)
 
 
 def describe(fault: Fault, cars: int) -> str:

@@ -90,6 +90,7 @@ class Health:
     def __init__(self, plan: Plan, hosts: Sequence[Host], clock: Callable[[], int]) -> None:
         self.cars = plan.cars
         self.travel_ms = plan.travel_ms
+        self.late_ms = plan.late_ms
         self.hosts = hosts
         self.clock = clock
         self.seen: dict[Host, Seen] = {}

@@ -29,6 +29,8 @@ from elevator.sim.health import EARLIER_MS, SETTLED_MS, Health
 from elevator.sim.oracle import Host, Oracle, calls_lit, covers
 
 LAMP_MS = 30
+LATE_TURNS = 3
+"""... and so many turns that may be late: to say it, to acknowledge it, and to hear that all do."""
 LOOK_MS = 100
 DARK_MS, DARK_LOSSY_MS = 6000, 15_000
 """How long a press may stay dark at the most where it was made, also in the worst network."""
@@ -81,7 +83,7 @@ class Promises:
             self.take_happened()
         self.judge_panel(host)
         now_ms = self.clock()
-        while self.due and self.due[0][0] + LAMP_MS <= now_ms:
+        while self.due and self.due[0][0] + LAMP_MS + LATE_TURNS * self.health.late_ms <= now_ms:
             self.judge_lamp(*self.due.popleft())
         if now_ms >= self.look_ms:
             # Where a stranger takes no calls, one that was taken but for a moment is left alone anew from then on.

@@ -454,7 +454,7 @@ class World:
             self.promises.judge(host)
             return
         after = host.node
-        host.wake_ms = wake_at_ms(after)
+        host.wake_ms = wake_at_ms(after) + self.plan.late_ms
         if after.oddities is not before.oddities:
             for what in sorted(after.oddities.keys() - before.oddities.keys()):
                 self.tell(f"node {host.name}: {what}")
