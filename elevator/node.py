@@ -334,7 +334,8 @@ def prune(node: Node) -> Node:
     if not excess:
         return node
     neighbours = alive(node).values()
-    needed = {node.me} | {peer.said.sender for peer in neighbours} | node.rivals.keys()
+    needed = {node.me} | {peer.said.sender for peer in neighbours}
+    needed |= {rival for rival, at_ms in node.rivals.items() if node.now_ms < at_ms}
     needed |= {dot.author for peer in neighbours for dot in peer.calls.live}
     return replaced(node, calls=forget(node.calls, excess - needed))
 
