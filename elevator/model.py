@@ -114,6 +114,9 @@ class Buttons:
     cab: int = 0
 
 
+EVERY_BUTTON = Buttons(-1, -1, -1)
+
+
 @frozen
 class Inputs:
     """One snapshot of a panel and a shaft, all of it read in one sweep."""
@@ -133,11 +136,12 @@ class Outputs:
     motor_try: int = 0
     """Counts up when the motor command is to be sent again although it has not changed."""
     door: bool = False
-    lamps: Buttons | None = None
-    """Button lamps; None while the node does not know yet what they should be: they stay as they are."""
+    lamps: Buttons = Buttons()
     floor: int | None = None
     """The floor indicator; None before the first floor is known."""
     stop_lamp: bool = False
+    unsure: Buttons = Buttons()
+    """Button lamps of which the node does not know yet whether they should be lit: they stay as they are."""
 
 
 @frozen

@@ -10,8 +10,8 @@
 4. A hall call belongs to the car that the assigner names, among those that are able and in touch with us both ways.
    A call that no car claims, or that has waited too long, is taken by every car that can (starvation guard).
 5. A node that has just started, or was frozen, first listens: it merges and acknowledges, but its car stands and its
-   lamps stay as they are. After a start they stay so until all calls known then are promised anew, or served: which of
-   them a former run lit, nobody knows.
+   lamps stay as they are. The lamp of a call stays so until that is promised anew, or served: whether a former run lit
+   it, nobody knows.
 """
 
 from collections.abc import Iterable, Mapping
@@ -24,6 +24,7 @@ from elevator.assign import Member
 from elevator.calls import covers, demand, forget, merge, press, serve
 from elevator.drive import Drive, Surroundings
 from elevator.model import (
+    EVERY_BUTTON,
     EVERY_CAR,
     MAX_CARS,
     Author,
@@ -129,9 +130,6 @@ class Node:
     """Since when each hall call has been without any car that takes it."""
     lit: frozenset[Call] = frozenset()
     """Calls that were promised on this panel and not yet served."""
-    in_doubt: frozenset[Call] | None = None
-    """Calls that were known when this run was to show its first lamps and have been neither promised nor served since;
-    None before. A former run may have lit them."""
     peers: Mapping[int, Peer] = {}
     miss_at_ms: int = 0
     """Until when no peer that is alive can have fallen silent: when the first would have, had none spoken since."""
@@ -284,10 +282,7 @@ def wake(node: Node, tick: Tick) -> Node:
     disk_failed = tick.disk_failed or (node.disk_failed and tick.recorded is None)
     if tick.found is not None:
         past = node.past | runs_of(tick.found, node.me.id)
-        in_doubt = node.in_doubt
-        if in_doubt is not None:  # a former run may have lit these, too
-            in_doubt |= frozenset(tick.found.calls.live.values())
-        node = replaced(node, calls=merge(node.calls, tick.found.calls), past=past, in_doubt=in_doubt)
+        node = replaced(node, calls=merge(node.calls, tick.found.calls), past=past)
     return replaced(node, now_ms=now_ms, recorded=recorded, disk_failed=disk_failed)
 
 
@@ -524,15 +519,13 @@ def meet(node: Node, served: Iterable[Call]) -> Node:
 def light(node: Node) -> Node:
     """Light the lamps whose promise now holds; put out those whose calls have been served."""
     live = visible(node)
-    lit, in_doubt = node.lit & live, node.in_doubt
-    if not is_listening(node):
-        if len(lit) < len(live):
-            witnesses = [peer.calls.seen for peer in in_reach(node).values()]
-            others = others_cab_calls(node)
-            waiting = [(dot, call) for dot, call in node.calls.live.items() if call in live and dot not in others]
-            lit |= {call for dot, call in waiting if is_promised(node, dot, witnesses)}
-        in_doubt = (live if in_doubt is None else in_doubt & live) - lit
-    return node if (lit, in_doubt) == (node.lit, node.in_doubt) else replaced(node, lit=lit, in_doubt=in_doubt)
+    lit = node.lit & live
+    if not is_listening(node) and len(lit) < len(live):
+        witnesses = [peer.calls.seen for peer in in_reach(node).values()]
+        others = others_cab_calls(node)
+        waiting = [(dot, call) for dot, call in node.calls.live.items() if call in live and dot not in others]
+        lit |= {call for dot, call in waiting if is_promised(node, dot, witnesses)}
+    return node if lit == node.lit else replaced(node, lit=lit)
 
 
 def is_promised(node: Node, dot: Dot, witnesses: list[Mapping[Author, int]]) -> bool:
@@ -582,17 +575,28 @@ def heartbeat(node: Node) -> Heartbeat:
 
 
 def outputs(node: Node) -> Outputs:
-    """Say what the panel and the car should do."""
+    """Say what the panel and the car should do.
+
+    The lamp of a call that is known and not promised yet stays as it is: a former run may have lit it.
+    """
     car = node.drive
-    lamps, cabs = demand(node.lit)
+    lit = node.lit
+    unsure = EVERY_BUTTON if is_listening(node) else lamps(visible(node) - lit, node.me.id)
     return Outputs(
         motor=drive.motor(car, node.floors),
         motor_try=car.motor_try,
         door=car.behaviour is Behaviour.DOOR_OPEN and car.at_floor,
-        lamps=None if is_listening(node) or node.in_doubt else Buttons(lamps.up, lamps.down, cabs.get(node.me.id, 0)),
+        lamps=lamps(lit, node.me.id),
+        unsure=unsure,
         floor=car.floor,
         stop_lamp=node.inputs is not None and node.inputs.stop,
     )
+
+
+def lamps(calls: Iterable[Call], car: int) -> Buttons:
+    """Name the lamps of *calls* on the panel of *car*."""
+    hall, cabs = demand(calls)
+    return Buttons(hall.up, hall.down, cabs.get(car, 0))
 
 
 def record(node: Node) -> Record:

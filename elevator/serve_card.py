@@ -38,7 +38,7 @@ log = logging.getLogger("elevator")
 class Wanted(NamedTuple):
     """What the client wants of the card."""
 
-    outputs: Outputs = Outputs(lamps=Buttons())
+    outputs: Outputs = Outputs()
     speed: int = SPEED
 
 

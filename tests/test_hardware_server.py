@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from elevator.calls import mask
-from elevator.hardware.server import ElevatorServer, changes, panel_buttons, snapshot, sweep
-from elevator.model import Button, Buttons, Inputs, Motor, Outputs
+from elevator.hardware.server import ElevatorServer, after, changes, panel_buttons, snapshot, sweep
+from elevator.model import EVERY_BUTTON, Button, Buttons, Inputs, Motor, Outputs
 from elevator.sim import machine as machines
 from elevator.sim.machine import Machine
 from elevator.sim.server import Building, open_building
@@ -86,8 +86,18 @@ def test_after_a_reconnect_everything_is_written(outputs: Outputs) -> None:
 
 
 def test_lamps_stay_as_they_are_while_it_is_not_known_what_they_should_be() -> None:
-    assert 2 not in changes(None, Outputs(lamps=None), FLOORS)[::4]
-    assert 2 not in changes(Outputs(lamps=Buttons(1)), Outputs(lamps=None), FLOORS)[::4]
+    assert 2 not in changes(None, Outputs(unsure=EVERY_BUTTON), FLOORS)[::4]
+    sent, unsure = Outputs(lamps=Buttons(1)), Outputs(lamps=Buttons(2), unsure=Buttons(1))
+    assert changes(sent, unsure, FLOORS) == bytes((2, Button.UP, 1, 1))
+    assert after(sent, unsure) == Outputs(lamps=Buttons(3))
+    assert changes(after(sent, unsure), Outputs(lamps=Buttons(2)), FLOORS) == bytes((2, Button.UP, 0, 0))
+
+
+def test_a_lamp_that_was_never_written_is_written_once_it_is_known_what_it_should_be() -> None:
+    unsure = after(None, Outputs(unsure=Buttons(cab=1)))
+    assert unsure == Outputs(unsure=Buttons(cab=1))
+    assert changes(unsure, Outputs(), FLOORS) == bytes((2, Button.CAB, 0, 0))
+    assert changes(unsure, Outputs(lamps=Buttons(cab=1)), FLOORS) == bytes((2, Button.CAB, 0, 1))
 
 
 def test_a_motor_command_is_repeated_when_it_is_to_be_tried_again() -> None:

@@ -41,7 +41,7 @@ ARCHITECTURE = {
     "pair": Rule("", "os select signal socket time"),
     "scribe": Rule("model wire pair store", "os select signal socket time"),
     "hardware.server": Rule("model calls", "socket"),
-    "hardware.iocard": Rule("model calls"),
+    "hardware.iocard": Rule("model hardware.server"),
     "hardware.serialport": Rule("model hardware.iocard hardware.server", "fcntl os serial termios"),
     "loop": Rule(
         "model node turn wire seal gate inbox pair scribe journal config hardware.server hardware.serialport",

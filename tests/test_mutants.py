@@ -292,7 +292,7 @@ WORDS: Mapping[str, tuple[Callable[..., object], str, str]] = {
         "if call in live and",
         "if call in live and dot.author == node.me and",
     ),
-    "a_lamp_stays_lit_for_ever": (node.light, "node.lit & live, node.in_doubt", "node.lit, node.in_doubt"),
+    "a_lamp_stays_lit_for_ever": (node.light, "node.lit & live", "node.lit"),
     "a_new_program_does_not_listen_first": (node.boot, "now_ms + LISTEN_MS", "now_ms"),
     "calls_of_former_runs_are_forgotten": (
         node.prune,

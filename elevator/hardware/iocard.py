@@ -8,10 +8,8 @@
 4. A motor that turns the other way stands in between, and its direction is set before its speed.
 """
 
-from collections.abc import Iterator
-
-from elevator.calls import mask
-from elevator.model import Button, Buttons, Inputs, Motor, Outputs
+from elevator.hardware.server import lamp_changes
+from elevator.model import EVERY_BUTTON, Button, Buttons, Inputs, Motor, Outputs
 
 FLOORS = 4
 BAUD = 115_200
@@ -85,13 +83,12 @@ def changes(sent: Outputs | None, wanted: Outputs, speed: int) -> bytes:
 
     The door is shut before the motor starts and the motor stopped before the door opens. *speed* is 1..255.
     """
-    old = sent or Outputs(motor_try=wanted.motor_try)
+    old = sent or Outputs(motor_try=wanted.motor_try, unsure=EVERY_BUTTON)
     door = b"" if sent and old.door == wanted.door else level(DOOR_PIN, wanted.door)
     moved = sent and (old.motor, old.motor_try) == (wanted.motor, wanted.motor_try)
     motor = b"" if moved else run(wanted.motor, speed)
     parts = [motor, door] if wanted.motor is Motor.STOP else [door, motor]
-    if wanted.lamps is not None and wanted.lamps != old.lamps:
-        parts += lamp_changes(old.lamps, wanted.lamps)
+    parts += [level(LAMP_PINS[button, floor], on) for button, floor, on in lamp_changes(old, wanted, FLOORS)]
     if wanted.floor is not None and wanted.floor != old.floor:
         parts += [level(pin, bool(wanted.floor >> bit & 1)) for bit, pin in enumerate(INDICATOR_PINS)]
     if not sent or old.stop_lamp != wanted.stop_lamp:
@@ -104,13 +101,6 @@ def run(motor: Motor, speed: int) -> bytes:
     if motor is Motor.STOP:
         return HALT
     return HALT + level(DIRECTION_PIN, motor is Motor.DOWN) + bytes((LOW + PWM_PIN, speed))
-
-
-def lamp_changes(old: Buttons | None, wanted: Buttons) -> Iterator[bytes]:
-    for (button, floor), pin in LAMP_PINS.items():
-        on = bool(mask(wanted, button) >> floor & 1)
-        if old is None or on != bool(mask(old, button) >> floor & 1):
-            yield level(pin, on)
 
 
 def level(pin: int, high: bool) -> bytes:

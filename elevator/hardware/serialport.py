@@ -22,7 +22,7 @@ from serial import Serial
 
 from elevator.hardware.iocard import BAUD, HALT, IDENTITY, SWEEP, WHO, changes, snapshot
 from elevator.hardware.server import BACKLOG_MAX, FRESH_MS, RETRY_MS, SILENCE_MS, SWEEP_MS, after
-from elevator.model import Buttons, Inputs, Outputs
+from elevator.model import Inputs, Outputs
 
 AUTO = "auto"
 BY_ID = Path("/dev/serial/by-id")
@@ -141,7 +141,7 @@ class IoCard:
         if self._port is None:
             return
         if self._known:
-            self._outgoing += HALT + changes(self._sent, Outputs(lamps=Buttons()), self.speed)
+            self._outgoing += HALT + changes(self._sent, Outputs(), self.speed)
         self._close(self._outgoing)
 
     def release(self) -> None:

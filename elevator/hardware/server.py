@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from attrs import evolve
 
 from elevator.calls import mask
-from elevator.model import Button, Buttons, Inputs, Motor, Outputs
+from elevator.model import EVERY_BUTTON, Button, Buttons, Inputs, Motor, Outputs
 
 SWEEP_MS = 10
 FRESH_MS = 500
@@ -63,13 +63,12 @@ def changes(sent: Outputs | None, wanted: Outputs, floors: int) -> bytes:
 
     The door is shut before the motor starts and the motor stopped before the door opens, also within one send.
     """
-    old = sent or Outputs(motor_try=wanted.motor_try)
+    old = sent or Outputs(motor_try=wanted.motor_try, unsure=EVERY_BUTTON)
     door = b"" if sent and old.door == wanted.door else bytes((DOOR, wanted.door, 0, 0))
     moved = sent and (old.motor, old.motor_try) == (wanted.motor, wanted.motor_try)
     motor = b"" if moved else bytes((MOTOR, wanted.motor & 0xFF, 0, 0))
     messages = [motor, door] if wanted.motor is Motor.STOP else [door, motor]
-    if wanted.lamps is not None and wanted.lamps != old.lamps:
-        messages += lamp_changes(old.lamps, wanted.lamps, floors)
+    messages += [bytes((LAMP, button, floor, on)) for button, floor, on in lamp_changes(old, wanted, floors)]
     if wanted.floor is not None and wanted.floor != old.floor:
         messages.append(bytes((INDICATOR, wanted.floor, 0, 0)))
     if not sent or old.stop_lamp != wanted.stop_lamp:
@@ -78,15 +77,27 @@ def changes(sent: Outputs | None, wanted: Outputs, floors: int) -> bytes:
 
 
 def after(sent: Outputs | None, wanted: Outputs) -> Outputs:
-    """Return what a panel shows once `changes` was sent: *wanted*, with the lamps as they were if it has none."""
-    return evolve(wanted, lamps=sent.lamps) if wanted.lamps is None and sent else wanted
+    """Return what a panel shows once `changes` was sent: *wanted*, with lamps as they were where it is unsure."""
+    if wanted.unsure == Buttons():
+        return wanted
+    old = sent or Outputs(unsure=EVERY_BUTTON)
+    lamps, unsure = [], []
+    for button in Button:
+        kept = mask(wanted.unsure, button)
+        lamps.append(mask(wanted.lamps, button) & ~kept | mask(old.lamps, button) & kept)
+        unsure.append(mask(old.unsure, button) & kept)
+    return evolve(wanted, lamps=Buttons(*lamps), unsure=Buttons(*unsure))
 
 
-def lamp_changes(old: Buttons | None, wanted: Buttons, floors: int) -> Iterator[bytes]:
+def lamp_changes(old: Outputs, wanted: Outputs, floors: int) -> Iterator[tuple[Button, int, bool]]:
+    """Name the lamps to be switched: button, floor, and whether on."""
+    if (old.lamps, old.unsure) == (wanted.lamps, wanted.unsure):
+        return
     for button, floor in panel_buttons(floors):
-        on = mask(wanted, button) >> floor & 1
-        if old is None or on != mask(old, button) >> floor & 1:
-            yield bytes((LAMP, button, floor, on))
+        on, was = mask(wanted.lamps, button) >> floor & 1, mask(old.lamps, button) >> floor & 1
+        differs = on != was or mask(old.unsure, button) >> floor & 1
+        if differs and not mask(wanted.unsure, button) >> floor & 1:
+            yield button, floor, bool(on)
 
 
 class ElevatorServer:

@@ -620,6 +620,9 @@ class World:
         if count:
             host.off[kind] = count
         changed = count == (1 if begins else 0)
+        if host.stands_still:  # What its car has done up to this moment it has done alone.
+            host.take(*machines.settle(host.machine, self.now_ms))
+            self.oracle.check_machine(host)
         host.stands_still = host.has(Kind.FREEZE) or host.has(Kind.HANG)
         match kind:
             case Kind.KILL | Kind.WIPE | Kind.TORN | Kind.CRASH | Kind.BLACKOUT:
