@@ -41,11 +41,12 @@ class Kind(StrEnum):
     WEATHER = "weather"
     """Datagrams are lost, late and doubled on every link."""
     MOTOR = "motor"
-    """A motor has no power."""
+    """A motor has no power. With a `detail` it has forgotten what it was told when that comes back."""
     OBSTRUCT = "obstruct"
     STOP = "stop button"
     SERVER = "server"
-    """An elevator server hangs up and cannot be reached; its motor stops."""
+    """An elevator server hangs up and cannot be reached; its motor stops. With a `detail` somebody moves the car then,
+    if its door is shut, to so many tenths of the height of the shaft."""
     DISK = "disk"
     """A disk takes nothing, and gives nothing to a program that starts."""
     SLOW = "slow disk"
@@ -204,8 +205,21 @@ def plan(seed: int, cars: int | None = None, floors: int | None = None) -> Plan:
     at_ghosts = [press for ghost in ghosts for press in draw_presses_at_ghost(ghost, cars, floors, calm_at_ms)]
     pressed = (*presses, *on_its_panel, *rare_presses, *long_presses, *at_ghosts)
     datagram_bytes = SMALL_BYTES if random.Random(f"datagrams {seed}").random() < 1 / 10 else None
+    rng = random.Random(f"details {seed}")
+    whole = tuple(evolve(fault, detail=draw_detail(rng, fault)) for fault in whole)
     late_ms = random.Random(f"late {seed}").choice((0, 0, 0, LATE_MS)) if faults else 0
     return Plan(seed, cars, floors, travel_ms, calm_at_ms, whole, pressed, traffic, (), policy, datagram_bytes, late_ms)
+
+
+def draw_detail(rng: random.Random, fault: Fault) -> int:
+    """Draw how bad a *fault* of a motor or a server is: one in three is worse. Others are as bad as they are."""
+    match fault.kind:
+        case Kind.MOTOR:
+            return rng.choice((0, 0, 1))
+        case Kind.SERVER:
+            return rng.choice((0, 0, rng.randint(1, 10)))
+        case _:
+            return fault.detail
 
 
 def describe(fault: Fault, cars: int) -> str:
@@ -225,7 +239,11 @@ def describe(fault: Fault, cars: int) -> str:
             return f"{fault.kind}: {node} does not hear node {fault.detail}"
         case Kind.WEATHER:
             return f"{fault.kind}: {fault.detail} % lost, {fault.doubled} % doubled, up to {fault.delay_ms} ms late"
-        case Kind.MOTOR | Kind.OBSTRUCT | Kind.STOP | Kind.SERVER | Kind.GLITCH:
+        case Kind.MOTOR:
+            return f"{fault.kind} of car {fault.who}" + (", which forgets what it was told" if fault.detail else "")
+        case Kind.SERVER:
+            return f"{fault.kind} of car {fault.who}" + (", which somebody moves" if fault.detail else "")
+        case Kind.OBSTRUCT | Kind.STOP | Kind.GLITCH:
             return f"{fault.kind} of car {fault.who}"
         case Kind.TWIN:
             return f"{fault.kind}: one more {node}, here {fault.who}*"

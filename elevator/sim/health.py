@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from attrs import define
 
-from elevator.model import Author, Button, Buttons, Call, Direction
+from elevator.model import Author, Button, Buttons, Call, Direction, Motor
 from elevator.node import Node
 from elevator.sim import faults
 from elevator.sim.faults import GHOSTS, KILLS, STRANGERS, Kind, Plan
@@ -25,6 +25,8 @@ USUAL_TRAVEL_MS = 2000
 """A slower car is rightly taken for stuck until it is known."""
 STALE_MS = 600
 """After so long a standstill a program knows that it has missed something."""
+RETOLD_MS = 1200
+"""How long it takes at the most until a motor that has forgotten what it was told is told again."""
 BACKLOG_FULL_MS = 3000
 """After so long what arrives for a frozen program may be lost."""
 NEVER = -(1 << 50)
@@ -209,14 +211,18 @@ class Health:
         return not self.is_blocked(host, seen)
 
     def may_seem_unable(self, host: Host) -> bool:
-        """Tell whether a car stands without power, or is between floors since it was in trouble, or for long."""
-        seen = self.of(host)
-        if seen.stuck_ms is not None:
+        """Tell whether a car stands without power, was in trouble a moment ago, or has been between floors for long.
+
+        One in trouble shows that it is well by the next edge of a sensor.
+        """
+        seen, now_ms = self.of(host), self.clock()
+        if seen.stuck_ms is not None or now_ms - seen.steady_ms < RETOLD_MS:
             return True
-        if host.machine.sensed is not None:
-            return False
-        slow = self.travel_ms > USUAL_TRAVEL_MS and self.clock() - seen.sensed_ms > USUAL_TRAVEL_MS
-        return slow or seen.sensed_ms <= seen.steady_ms
+        is_between = host.machine.sensed is None
+        if is_between and self.travel_ms > USUAL_TRAVEL_MS and now_ms - seen.sensed_ms > USUAL_TRAVEL_MS:
+            return True
+        runs = host.machine.shaft.motor is not Motor.STOP
+        return (is_between or runs) and seen.sensed_ms <= seen.steady_ms
 
     def is_blocked(self, host: Host, seen: Seen) -> bool:
         """Tell whether the door of *host* has been held open for longer than its period, and a second."""

@@ -214,7 +214,8 @@ class Oracle:
         for dot in calls.live.keys() - old.live.keys():
             if dot not in self.born:
                 self.birth(host, dot, calls.live[dot])
-            self.forgotten[host.id].discard(calls.live[dot])
+            if dot in self.open:  # Others may not have heard yet that an older press was served.
+                self.forgotten[host.id].discard(calls.live[dot])
         served = [dot for dot in self.open if covers(calls.seen, dot) and dot not in calls.live]
         for dot in served:
             self.service(host, dot, self.open[dot])
@@ -408,6 +409,7 @@ class Oracle:
             runs = Counter(author.id for author in calls.seen if author not in waited_for)
             if max(runs.values(), default=0) > RUNS_KEPT:
                 self.fail(f"node {host.id} forgets no former run: {runs}")
+        self.check_knowledge()
         for dot in sorted(self.promised):
             last = dot
             while last in self.replaced:
@@ -419,6 +421,15 @@ class Oracle:
                 continue
             if self.served_at_ms.get(self.call_of[dot], -1) < self.born[dot]:
                 self.fail(f"{dot} {self.call_of[dot]} was promised and never served")
+
+    def check_knowledge(self) -> None:
+        """Judge whether nodes know of each other what they hold, no less and no more."""
+        nodes = [host.node for host in self.hosts if host.node is not None and host.id not in self.lost]
+        for node in nodes if self.agree else ():
+            for other in nodes:
+                peer = node.peers.get(other.me.id)
+                if other is not node and (peer is None or peer.calls != other.calls):
+                    self.fail(f"node {node.me.id} does not know what node {other.me.id} holds")
 
 
 def covers(seen: Mapping[Author, int], dot: Dot) -> bool:

@@ -128,11 +128,13 @@ class Promises:
 
     def judge_kept(self, host: Host, forgotten: AbstractSet[Author]) -> None:
         """Judge whether a node has just *forgotten* runs of which others, who have long been in touch, keep presses."""
-        if not forgotten or self.health.is_stranger(host) or any(each.kind is Kind.DEAF for each in self.health.active):
-            return
         long_ago_ms = self.clock() - SETTLED_MS
+        if not forgotten or self.health.strangers or self.health.of(host).run_ms > long_ago_ms:
+            return
+        if any(each.kind is Kind.DEAF for each in self.health.active):
+            return
         for other in self.health.neighbours(host, in_noise=True):
-            known = {} if other.node is None or self.health.is_stranger(other) else other.node.calls.live
+            known = {} if other.node is None else other.node.calls.live
             for dot, call in other.durable.live.items():
                 if dot.author in forgotten and dot in known and self.oracle.born[dot] < long_ago_ms:
                     self.oracle.fail(f"node {host.id} forgets whose {call} was, and node {other.id} still has it")

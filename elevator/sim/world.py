@@ -69,6 +69,8 @@ BACKLOG_MAX = 300
 """Datagrams that wait for a frozen program; a real socket's buffer holds about as many."""
 AGREE_MS = 1500
 """How long after the last fault all panels must agree: 1 s after it, and nodes listen first."""
+NEWS_MS = 300
+"""By then everybody has heard what the others hold at the end."""
 DOWN = frozenset((*KILLS, Kind.BLACKOUT))
 SPINS_MAX = 10
 FOREVER = 1 << 60
@@ -309,6 +311,7 @@ class World:
             if self.now_ms > deadline_ms:
                 self.oracle.fail("not everything was served in time")
             self.run_until(self.now_ms + 1000)
+        self.run_until(self.now_ms + NEWS_MS)
         self.oracle.check_end()
 
     def is_quiet(self) -> bool:
@@ -641,6 +644,8 @@ class World:
                     self.thaw(host)
             case Kind.MOTOR if changed:
                 host.change(machines.power(host.machine, not begins, self.now_ms))
+                if trouble.detail and not begins:
+                    host.change(machines.disconnect(host.machine, self.now_ms))
             case Kind.OBSTRUCT if changed:
                 self.oracle.note_obstructed(host.id, begins)
                 host.change(evolve(host.machine, obstructed=begins))
@@ -652,6 +657,9 @@ class World:
                 host.sent = None
                 if begins:
                     host.change(machines.disconnect(host.machine, self.now_ms))
+                elif trouble.detail and not host.machine.door:
+                    place = (self.plan.floors - 1) * trouble.detail / 10
+                    host.change(machines.put(host.machine, place, self.now_ms))
                 host.take(host.machine)
             case _:
                 pass
