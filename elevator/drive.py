@@ -227,8 +227,8 @@ def reach(car: Drive, now_ms: int, floor: int) -> Drive:
 
 
 def edge_ms(car: Drive, now_ms: int) -> int | None:
-    """Return when the edge of a sensor was that has just been told; None if it may have been long ago."""
-    return now_ms if now_ms >= car.vague_until_ms else None
+    """Return when the edge of a sensor was that has just been told; None if it may have been long ago, or is none."""
+    return now_ms if car.certain and now_ms >= car.vague_until_ms else None
 
 
 def is_usual(car: Drive, took_ms: int) -> bool:

@@ -591,6 +591,25 @@ def test_g3_a_stretch_during_which_the_program_paused_is_not_taken_for_a_short_o
         settle(group)
 
 
+def test_g3_a_car_that_is_moved_while_its_server_is_away_does_not_seem_to_have_gone_fast() -> None:
+    group = Group(cars=1, at=(0,))
+    group.press(0, CAB, 1)
+    group.run_until(lambda: group[0].machine.shaft.motor is Motor.UP, 100)
+    group[0].server = False
+    group[0].unplug_server()
+    group.run(300)
+    group[0].take(machines.put(group[0].machine, 0.6, group.now_ms))
+    group[0].server = True
+    settle(group)
+    for floor in (0, 1):
+        group.press(0, CAB, floor)
+        group.run(50)
+        while group.lit(0):
+            assert fault(group[0]) is Fault.NONE
+            group.run(10)
+        settle(group)
+
+
 def test_g3_a_crash_soon_after_a_cut_is_noticed_as_fast_as_any() -> None:
     group = Group(at=(0, 3, 3))
     cut(group, {0}, {1, 2})
