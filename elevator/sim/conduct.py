@@ -77,12 +77,15 @@ class Conduct:
 
     def judge_service(self, host: Host, seen: Seen, call: Call, first: bool) -> None:
         """Judge the service of *call*, for the first time or of one that had been served before."""
-        now_ms = seen.acted_ms = self.clock()
-        if call.button is Button.CAB:
-            return
-        if not first:
-            seen.again_ms = now_ms
-            return
+        if call.button is not Button.CAB:
+            if first:
+                self.judge_hall_service(host, seen, call)
+            else:
+                seen.again_ms = self.clock()
+        seen.acted_ms = self.clock()
+
+    def judge_hall_service(self, host: Host, seen: Seen, call: Call) -> None:
+        now_ms = self.clock()
         stopped = host.machine.stop and seen.machine.stop and now_ms - seen.stop_ms >= EARLIER_MS
         if stopped or (seen.machine.door and self.health.is_blocked(host, seen)):
             self.oracle.fail(f"car {host.id} serves {call} and is out of service")

@@ -187,6 +187,11 @@ class Host:
         self.written_ms = self.world.now_ms + self.world.rng.randint(0, longest_ms)
         self.disk_ms = min(self.written_ms, self.world.now_ms + DISK_PATIENCE_MS)
 
+    def hasten_write(self) -> None:
+        """Let a disk that is quick again finish what it is writing."""
+        self.written_ms = min(self.written_ms, self.world.now_ms + DISK_MS)
+        self.disk_ms = min(self.disk_ms, self.written_ms)
+
     def end_write(self) -> None:
         """Have on the disk what was on its way there, or refuse it."""
         self.refused = self.has(Kind.DISK) or self.world.now_ms < self.written_ms
@@ -637,6 +642,8 @@ class World:
                     self.replace(host)
             case Kind.SLOW:
                 host.slowness = [*host.slowness, trouble] if begins else [t for t in host.slowness if t is not trouble]
+                if host.writing is not None and not host.slowness and not host.has(Kind.DISK):
+                    host.hasten_write()
             case Kind.FREEZE if changed:
                 if begins:
                     host.frozen_at_ms = self.now_ms
