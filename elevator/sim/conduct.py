@@ -207,7 +207,8 @@ class Conduct:
         if not comes or floor is None or not motor or host.machine.door:
             return
         if self.health.is_steady(host, seen) and before.drive.fault is Fault.NONE:
-            if (node.share.up if motor is Motor.UP else node.share.down) >> floor & 1:
+            going = Call(Button.UP if motor is Motor.UP else Button.DOWN, floor, EVERY_CAR)
+            if claims(before, going) and claims(node, going):  # It may be given one only as it leaves.
                 self.oracle.fail(f"car {host.id} passes a hall call at floor {floor} that it claims")
             # It leaves them to another with its id; it may take a late datagram of its last run for one.
             is_its_own = Call(Button.CAB, floor, host.id) in node.calls.live.values()
