@@ -356,6 +356,7 @@ WORDS: Mapping[str, tuple[Callable[..., object], str, str]] = {
     "an_impossible_floor_is_believed": (drive.locate, "(car.certain and not follows(car, report))", "False"),
     "a_lost_car_looks_above_first": (drive.rest, "Direction.DOWN", "Direction.UP"),
     "a_lost_car_looks_below_for_ever": (drive.travel, "car.direction.opposite", "car.direction"),
+    "a_motor_is_told_again_at_every_turn": (drive.travel, "now_ms + RETRY_MS", "RETRY_MS"),
     "a_motor_is_not_told_again": (drive.travel, "Fault.MOTOR, motor_try=car.motor_try + 1", "Fault.MOTOR"),
     "a_car_is_thought_to_be_where_it_was_when_its_server_went": (
         drive.drive,

@@ -73,6 +73,8 @@ NEWS_MS = 300
 """By then everybody has heard what the others hold at the end."""
 DOWN = frozenset((*KILLS, Kind.BLACKOUT))
 SPINS_MAX = 10
+WAKES_MAX = 300
+"""How often a program may wake by itself in a second: to speak, in a hurry where there is much news."""
 FOREVER = 1 << 60
 
 
@@ -129,6 +131,9 @@ class Host:
     """When `writing` is on the disk."""
     machine_ms: int = FOREVER
     lamps_checked: object = None
+    wakes: int = 0
+    """How often it has woken by itself in the second that began at `waking_ms`."""
+    waking_ms: int = 0
     spins: int = 0
     """Turns taken one after the other at one time."""
 
@@ -396,6 +401,10 @@ class World:
         else:
             host.wake_ms = FOREVER
             self.turn(host, ())
+            host.wakes = host.wakes + 1 if self.now_ms < host.waking_ms + 1000 else 0
+            host.waking_ms = self.now_ms if host.wakes == 0 else host.waking_ms
+            if host.wakes > WAKES_MAX:
+                self.oracle.fail(f"node {host.id} wakes {host.wakes} times a second")
             host.spins = host.spins + 1 if host.wake_ms <= self.now_ms else 0
             if host.spins > SPINS_MAX:
                 self.oracle.fail(f"node {host.id} turns and turns")
