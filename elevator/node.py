@@ -118,6 +118,8 @@ class Node:
     """All hall calls, and this car's cab calls."""
     share: Buttons = Buttons()
     """The hall calls that this car takes."""
+    is_unsettled: bool = False
+    """Whether it has just changed what it takes, and looks once more at that."""
     target: int | None = None
     """The floor where this car should wait if it has nothing to do; None: anywhere."""
     doors: Mapping[int, Doorway] = {}
@@ -208,9 +210,11 @@ def step(node: Node, tick: Tick) -> Node:
     node = light(node)
     told_claims = None if node.said is None else node.said.claims
     node = plan_to_speak(node)
-    # Calls are shared out by what each car claims, this one, too: what it claims anew may change that.
-    is_settled = node.said is not None and node.said.claims == told_claims
-    return replaced(node, quiet_until_ms=act_at_ms(node) if is_settled else node.now_ms, miss_at_ms=miss_at_ms(node))
+    # Calls are shared out by what each car claims, this one, too: what it claims anew may change that. But it looks at
+    # that only once: there are demands that are shared out in one of two ways by turns.
+    is_unsettled = (node.said is None or node.said.claims != told_claims) and not before.is_unsettled
+    quiet_until_ms = node.now_ms if is_unsettled else act_at_ms(node)
+    return replaced(node, is_unsettled=is_unsettled, quiet_until_ms=quiet_until_ms, miss_at_ms=miss_at_ms(node))
 
 
 def decide(node: Node) -> Node:

@@ -4,7 +4,7 @@ import pytest
 from attrs import evolve
 from group import Computer, Group
 
-from elevator import drive
+from elevator import assign, drive
 from elevator.assign import Member
 from elevator.journal import news
 from elevator.model import Behaviour, Button, Buttons, Car, Direction, Fault, Motor, Park, Policy, Rates, Tick
@@ -930,6 +930,19 @@ def test_a_call_that_is_left_to_an_open_door_is_claimed_by_its_car() -> None:
         claims.append(sum(node.share.up >> 1 & 1 for node in (each.node for each in group.computers) if node))
     assert set(claims) == {0, 1}
     assert claims.count(0) < 15, "it is let go by the one before it is taken by the other"
+
+
+def test_a_demand_that_is_shared_out_otherwise_each_time_does_not_keep_a_node_busy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    group = Group(cars=1, at=(0,), travel_ms=10_000)
+    monkeypatch.setattr(assign, "share", lambda _, me, floors, hall, cars: Buttons(hall.up & ~cars[me].claims.up))
+    group.press(0, UP, 2)
+    group.run(100)
+    assert group[0].node is not None
+    before = group[0].node.counter
+    group.run(1000)
+    assert group[0].node.counter - before < 40
 
 
 def test_a_call_that_changes_hands_is_let_go_before_it_is_taken() -> None:
