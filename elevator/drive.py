@@ -7,7 +7,8 @@
 3. A car between floors that does not know where it is looks for a floor, down first, then up, in turns.
 4. The car learns how long it takes from floor to floor. A little longer than that without a sign is a motor fault.
    It keeps trying; the next sensor edge ends the fault. Only when it has taken as long the time before does it learn
-   from such a stretch: a car can be slow, but power does not fail twice for the same time.
+   from such a stretch: a car can be slow, but power does not fail twice for the same time. Nor does it learn where an
+   edge came while the program paused or its server was away: nobody knows when that was.
 5. The door never closes while obstructed, and when that ends it gets another full period. Held open past its period,
    the car is out of service for hall calls and serves none, also not at this floor: others do.
 6. A press for the floor where the door stands open is served on the spot if it agrees with the announced direction (or

@@ -128,7 +128,7 @@ class Promises:
 
     def judge_kept(self, host: Host, forgotten: AbstractSet[Author]) -> None:
         """Judge whether a node has just *forgotten* runs of which others, who have long been in touch, keep presses."""
-        long_ago_ms = self.clock() - SETTLED_MS
+        long_ago_ms = self.clock() - (DARK_LOSSY_MS if self.health.weathers else SETTLED_MS)
         if not forgotten or self.health.strangers or self.health.changed_ms > long_ago_ms:
             return  # Somebody may have brought back a press that all others had forgotten.
         if any(each.kind is Kind.DEAF for each in self.health.active):
