@@ -178,6 +178,8 @@ class Promises:
             return
         now_ms, long_ago_ms = self.clock(), self.clock() - EARLIER_MS
         for call in dark:
+            if call.button is Button.CAB and self.oracle.is_disowned(host, host.node, call):
+                continue
             dots = [dot for other in others for dot, c in other.durable.live.items() if c == call]
             if any(dot in self.oracle.open and self.oracle.born[dot] < long_ago_ms for dot in dots):
                 self.oracle.fail(f"{call} goes dark at car {host.id}, and others know that it was not served")
