@@ -17,7 +17,9 @@ from collections.abc import Collection, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from typing import assert_never
 
-from elevator.model import Author, Button, Buttons, Call, Calls, Dot
+from attrs import evolve
+
+from elevator.model import Author, Button, Buttons, Call, Calls, Dot, Record
 
 
 def press(calls: Calls, author: Author, call: Call) -> Calls:
@@ -56,6 +58,17 @@ def forget(calls: Calls, authors: AbstractSet[Author]) -> Calls:
     if not gone & calls.seen.keys():
         return calls
     return Calls(calls.live, {author: n for author, n in calls.seen.items() if author not in gone})
+
+
+def has_taken_in(record: Record, found: Record) -> bool:
+    """Tell whether whoever keeps *record* knows all calls of the one that was *found*."""
+    return all(n <= record.calls.seen.get(author, 0) for author, n in found.calls.seen.items())
+
+
+def complete(record: Record, found: Record) -> Record:
+    """Return *record* with what the one that was *found* on the disk had, and it does not know of."""
+    past = record.past | found.past | {found.incarnation}
+    return evolve(record, calls=merge(record.calls, found.calls), past=past)
 
 
 def covers(seen: Mapping[Author, int], dot: Dot) -> bool:

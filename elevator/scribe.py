@@ -21,6 +21,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
+from elevator.calls import complete, has_taken_in
 from elevator.model import Calls, Record
 from elevator.pair import ENDINGS, fork
 from elevator.store import DiskError, Memory, Store, StoreError
@@ -231,6 +232,8 @@ def write(link: socket.socket, directory: Path | None, floors: int) -> NoReturn:
 def serve(link: socket.socket, directory: Path | None, floors: int) -> None:
     """Write what comes over *link* until it ends."""
     store: Memory | Store | None = None
+    late: Record | None = None
+    """What was found only after the node had begun without it, until it has taken that in: it may stand still."""
     newest, heard, written = "", 0, 0
     said = ""
     is_open = True
@@ -248,7 +251,9 @@ def serve(link: socket.socket, directory: Path | None, floors: int) -> None:
                 tell(REFUSED + str(error).encode())
                 return
             except DiskError as error:
-                store = None
+                if store is not None:
+                    store.close()  # It holds the record, and would keep it from the next.
+                    store = None
                 if str(error) != said:
                     said = str(error)
                     log.error("%s; trying again until it can be", said)
@@ -257,6 +262,7 @@ def serve(link: socket.socket, directory: Path | None, floors: int) -> None:
                 tell(FOUND + (b"" if record is None else write_record(record).encode()))
                 if said:
                     log.warning("the record can be used now")
+                    late = record
                     select.select([link], [], [], RETRY_S)  # The node may have more to say, after what was found.
         patience_s = LOOK_S if store is not None and written == heard else RETRY_S
         if select.select([link], [], [], patience_s)[0]:
@@ -266,6 +272,12 @@ def serve(link: socket.socket, directory: Path | None, floors: int) -> None:
             store.close()
             store, written = None, 0
         elif store is not None and written != heard:
+            if late is not None:
+                kept = read_record(newest, floors)
+                if has_taken_in(kept, late):
+                    late = None
+                else:
+                    newest = write_record(complete(kept, late))
             done = store.save(newest)
             written = heard if done else written
             tell((WRITTEN if done else FAILED) + b"%d" % heard)

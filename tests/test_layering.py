@@ -39,7 +39,7 @@ ARCHITECTURE = {
     # The edge: where a node meets sockets, clocks and disks.
     "store": Rule("model wire", "fcntl os sqlite3 time"),
     "pair": Rule("", "os select signal socket time"),
-    "scribe": Rule("model wire pair store", "os select signal socket time"),
+    "scribe": Rule("model calls wire pair store", "os select signal socket time"),
     "hardware.server": Rule("model calls", "socket"),
     "hardware.iocard": Rule("model hardware.server"),
     "hardware.serialport": Rule("model hardware.iocard hardware.server", "fcntl os serial termios"),

@@ -148,7 +148,33 @@ def test_a_record_that_can_be_read_only_later_is_found_then(tmp_path: Path, monk
         (tmp_path / "gone").unlink()
         said = until(disk, lambda told: told.recorded is not None)
         assert [told.found for told in said if told.found] == [RECORD]
-    assert kept(tmp_path) == Record(71, Calls())
+    found = Record(71, CALLS, past=frozenset({70}))
+    assert kept(tmp_path) == found, "the node may have stood still, and been ended, before it took in what was found"
+
+
+def test_a_call_that_was_found_later_and_has_been_served_is_written_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refusals = ["no disk"]
+    load = Store.load
+
+    def refuse(store: Store) -> Record | None:
+        if refusals:
+            raise DiskError(refusals.pop())
+        return load(store)
+
+    with scribe(tmp_path) as disk:
+        disk.load(lambda: None)
+        disk.save(RECORD)
+    monkeypatch.setattr(Store, "load", refuse)
+    with scribe(tmp_path) as disk:
+        disk.load(lambda: None)
+        disk.save(Record(71, Calls()))
+        until(disk, lambda told: told.found)
+        disk.save(Record(71, Calls({}, CALLS.seen)))
+        until(disk, lambda told: told.recorded == Calls({}, CALLS.seen))
+    monkeypatch.undo()
+    assert kept(tmp_path) == Record(71, Calls({}, CALLS.seen))
 
 
 def test_a_stopped_scribe_goes_on(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from heapq import heappop, heappush
 from attrs import define, evolve, field
 
 from elevator import journal
-from elevator.calls import demand, merge
+from elevator.calls import complete, demand, has_taken_in, merge
 from elevator.gate import Gate
 from elevator.hardware.server import FRESH_MS, SWEEP_MS, after, changes, snapshot, sweep
 from elevator.model import (
@@ -109,6 +109,8 @@ class Host:
     """Whether the disk has refused since, or taken too long."""
     found: Record | None = None
     """What was on the disk all the time, if the program could not read it when it started and now has."""
+    late: Record | None = None
+    """The same, until what is written shows that the program has taken it in."""
     is_unread: bool = False
     is_failing: bool = False
     """Whether the program was last told that the disk takes nothing, or too long."""
@@ -209,7 +211,7 @@ class Host:
             return
         if self.is_unread:
             self.is_unread = False
-            self.found = None if self.disk is None else recall(self.disk, self.floors)
+            self.found = self.late = None if self.disk is None else recall(self.disk, self.floors)
             self.begin_write()
             return
         assert self.writing is not None
@@ -228,11 +230,15 @@ class Host:
         """
         if not self.has(Kind.DISK) and not self.is_unread and lot and self.writing and self.asked:
             self.hold(self.writing if lot == 1 else self.asked)
-        self.asked = self.writing = self.told = self.found = None
+        self.asked = self.writing = self.told = self.found = self.late = None
         self.refused = self.is_unread = False
         self.disk_ms = self.written_ms = FOREVER
 
     def hold(self, record: Record) -> None:
+        if self.late is not None and has_taken_in(record, self.late):
+            self.late = None
+        if self.late is not None:
+            record = complete(record, self.late)
         self.disk, self.durable = write_record(record), record.calls
         self.world.oracle.note_saved(self, record)
 
