@@ -225,8 +225,12 @@ class Health:
         return (is_between or runs) and seen.sensed_ms <= seen.steady_ms
 
     def is_blocked(self, host: Host, seen: Seen) -> bool:
-        """Tell whether the door of *host* has been held open for longer than its period, and a second."""
-        held_ms = max(seen.opened_ms or 0, seen.acted_ms, seen.obstructed_ms, seen.steady_ms)
+        """Tell whether the door of *host* has been held open for longer than its period, and a second.
+
+        What is served meanwhile, a cab call at this floor, does not prolong the period.
+        """
+        acted_ms = seen.acted_ms if seen.acted_ms <= seen.obstructed_ms else NEVER
+        held_ms = max(seen.opened_ms or 0, acted_ms, seen.obstructed_ms, seen.steady_ms)
         return host.machine.door and host.machine.obstructed and self.clock() - held_ms > DOOR_MS + 1000
 
     def neighbours(self, host: Host, in_noise: bool = False) -> list[Host]:
