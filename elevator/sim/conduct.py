@@ -87,7 +87,8 @@ class Conduct:
     def judge_hall_service(self, host: Host, seen: Seen, call: Call) -> None:
         now_ms = self.clock()
         stopped = host.machine.stop and seen.machine.stop and now_ms - seen.stop_ms >= EARLIER_MS
-        if stopped or (seen.machine.door and self.health.is_blocked(host, seen)):
+        blocked = seen.machine.door and self.health.is_blocked(host, seen) and now_ms - seen.acted_ms > DOOR_MS + 1000
+        if stopped or blocked:
             self.oracle.fail(f"car {host.id} serves {call} and is out of service")
         if seen.served and seen.machine.door and self.opened_itself(host, seen):
             button, ms = seen.served
