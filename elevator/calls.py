@@ -61,8 +61,8 @@ def forget(calls: Calls, authors: AbstractSet[Author]) -> Calls:
 
 
 def has_taken_in(record: Record, found: Record) -> bool:
-    """Tell whether whoever keeps *record* knows all calls of the one that was *found*."""
-    return all(n <= record.calls.seen.get(author, 0) for author, n in found.calls.seen.items())
+    """Tell whether whoever keeps *record* has taken in the one that was *found*: its run is then one of the past."""
+    return found.incarnation in record.past
 
 
 def complete(record: Record, found: Record) -> Record:

@@ -285,7 +285,7 @@ def wake(node: Node, tick: Tick) -> Node:
     recorded = node.recorded if tick.recorded is None else tick.recorded
     disk_failed = tick.disk_failed or (node.disk_failed and tick.recorded is None)
     if tick.found is not None:
-        past = node.past | runs_of(tick.found, node.me.id)
+        past = node.past | runs_of(tick.found, node.me.id) | {tick.found.incarnation}
         node = replaced(node, calls=merge(node.calls, tick.found.calls), past=past)
     return replaced(node, now_ms=now_ms, recorded=recorded, disk_failed=disk_failed)
 

@@ -272,13 +272,12 @@ def serve(link: socket.socket, directory: Path | None, floors: int) -> None:
             store.close()
             store, written = None, 0
         elif store is not None and written != heard:
+            text = newest
             if late is not None:
                 kept = read_record(newest, floors)
-                if has_taken_in(kept, late):
-                    late = None
-                else:
-                    newest = write_record(complete(kept, late))
-            done = store.save(newest)
+                late = None if has_taken_in(kept, late) else late
+                text = newest if late is None else write_record(complete(kept, late))
+            done = store.save(text)
             written = heard if done else written
             tell((WRITTEN if done else FAILED) + b"%d" % heard)
 

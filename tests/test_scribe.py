@@ -171,10 +171,10 @@ def test_a_call_that_was_found_later_and_has_been_served_is_written_no_more(
         disk.load(lambda: None)
         disk.save(Record(71, Calls()))
         until(disk, lambda told: told.found)
-        disk.save(Record(71, Calls({}, CALLS.seen)))
+        disk.save(Record(71, Calls({}, CALLS.seen), past=frozenset({70})))
         until(disk, lambda told: told.recorded == Calls({}, CALLS.seen))
     monkeypatch.undo()
-    assert kept(tmp_path) == Record(71, Calls({}, CALLS.seen))
+    assert kept(tmp_path) == Record(71, Calls({}, CALLS.seen), past=frozenset({70}))
 
 
 def test_a_stopped_scribe_goes_on(tmp_path: Path) -> None:
