@@ -572,6 +572,17 @@ def test_g3_a_motor_that_stood_once_is_not_expected_to_stand_again() -> None:
         settle(group)
 
 
+def assert_able_on_trips_to(group: Group, *floors: int) -> None:
+    """Send car 0 to one floor after the other, and see that it never takes itself for unable."""
+    for floor in floors:
+        group.press(0, CAB, floor)
+        group.run(50)
+        while group.lit(0):
+            assert fault(group[0]) is Fault.NONE
+            group.run(10)
+        settle(group)
+
+
 def test_g3_a_stretch_during_which_the_program_paused_is_not_taken_for_a_short_one() -> None:
     group = Group(cars=1, at=(0,))
     group.press(0, CAB, 1)
@@ -582,13 +593,7 @@ def test_g3_a_stretch_during_which_the_program_paused_is_not_taken_for_a_short_o
     assert group[0].machine.sensed is None
     group[0].frozen = False
     settle(group)
-    for floor in (0, 1):
-        group.press(0, CAB, floor)
-        group.run(50)
-        while group.lit(0):
-            assert fault(group[0]) is Fault.NONE
-            group.run(10)
-        settle(group)
+    assert_able_on_trips_to(group, 0, 1)
 
 
 def test_g3_a_car_that_is_moved_while_its_server_is_away_does_not_seem_to_have_gone_fast() -> None:
@@ -601,13 +606,7 @@ def test_g3_a_car_that_is_moved_while_its_server_is_away_does_not_seem_to_have_g
     group[0].take(machines.put(group[0].machine, 0.6, group.now_ms))
     group[0].server = True
     settle(group)
-    for floor in (0, 1):
-        group.press(0, CAB, floor)
-        group.run(50)
-        while group.lit(0):
-            assert fault(group[0]) is Fault.NONE
-            group.run(10)
-        settle(group)
+    assert_able_on_trips_to(group, 0, 1)
 
 
 def test_g3_a_crash_soon_after_a_cut_is_noticed_as_fast_as_any() -> None:
