@@ -60,13 +60,13 @@ def forget(calls: Calls, authors: AbstractSet[Author]) -> Calls:
     return Calls(calls.live, {author: n for author, n in calls.seen.items() if author not in gone})
 
 
-def has_taken_in(record: Record, found: Record) -> bool:
-    """Tell whether whoever keeps *record* has taken in the one that was *found*: its run is then one of the past."""
-    return found.incarnation in record.past
-
-
 def complete(record: Record, found: Record) -> Record:
-    """Return *record* with what the one that was *found* on the disk had, and it does not know of."""
+    """Return *record* with what the one that was *found* on the disk had, unless whoever keeps it has taken that in.
+
+    The run that kept the other is then one of its past.
+    """
+    if found.incarnation in record.past:
+        return record
     past = record.past | found.past | {found.incarnation}
     return evolve(record, calls=merge(record.calls, found.calls), past=past)
 

@@ -21,7 +21,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
-from elevator.calls import complete, has_taken_in
+from elevator.calls import complete
 from elevator.model import Calls, Record
 from elevator.pair import ENDINGS, fork
 from elevator.store import DiskError, Memory, Store, StoreError
@@ -233,7 +233,7 @@ def serve(link: socket.socket, directory: Path | None, floors: int) -> None:
     """Write what comes over *link* until it ends."""
     store: Memory | Store | None = None
     late: Record | None = None
-    """What was found only after the node had begun without it, until it has taken that in: it may stand still."""
+    """What was found only after the node had begun without it. That may stand still, and not have taken it in yet."""
     newest, heard, written = "", 0, 0
     said = ""
     is_open = True
@@ -272,11 +272,7 @@ def serve(link: socket.socket, directory: Path | None, floors: int) -> None:
             store.close()
             store, written = None, 0
         elif store is not None and written != heard:
-            text = newest
-            if late is not None:
-                kept = read_record(newest, floors)
-                late = None if has_taken_in(kept, late) else late
-                text = newest if late is None else write_record(complete(kept, late))
+            text = newest if late is None else write_record(complete(read_record(newest, floors), late))
             done = store.save(text)
             written = heard if done else written
             tell((WRITTEN if done else FAILED) + b"%d" % heard)

@@ -21,7 +21,7 @@ from heapq import heappop, heappush
 from attrs import define, evolve, field
 
 from elevator import journal
-from elevator.calls import complete, demand, has_taken_in, merge
+from elevator.calls import complete, demand, merge
 from elevator.gate import Gate
 from elevator.hardware.server import FRESH_MS, SWEEP_MS, after, changes, snapshot, sweep
 from elevator.model import (
@@ -110,7 +110,7 @@ class Host:
     found: Record | None = None
     """What was on the disk all the time, if the program could not read it when it started and now has."""
     late: Record | None = None
-    """The same, until what is written shows that the program has taken it in."""
+    """The same, for as long as the program lives: it may not take it in."""
     is_unread: bool = False
     is_failing: bool = False
     """Whether the program was last told that the disk takes nothing, or too long."""
@@ -235,8 +235,6 @@ class Host:
         self.disk_ms = self.written_ms = FOREVER
 
     def hold(self, record: Record) -> None:
-        if self.late is not None and has_taken_in(record, self.late):
-            self.late = None
         if self.late is not None:
             record = complete(record, self.late)
         self.disk, self.durable = write_record(record), record.calls
