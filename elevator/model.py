@@ -29,6 +29,11 @@ class Direction(IntEnum):
     def opposite(self) -> "Direction":
         return Direction(-self)
 
+    @property
+    def button(self) -> "Button":
+        """The hall button of those who go this way."""
+        return Button.UP if self is Direction.UP else Button.DOWN
+
 
 class Motor(IntEnum):
     """A motor command."""

@@ -55,10 +55,9 @@ def announced(floor: int, direction: Direction, work: Buttons) -> Direction:
 
 def cleared(floor: int, direction: Direction, work: Buttons, car: int) -> frozenset[Call]:
     """Name the calls that an open door at *floor* serves when *direction* is announced."""
-    button = Button.UP if direction is Direction.UP else Button.DOWN
     served = {Call(Button.CAB, floor, car)} if is_at(work.cab, floor) else set()
     if is_at(hall(direction, work), floor):
-        served.add(Call(button, floor, EVERY_CAR))
+        served.add(Call(direction.button, floor, EVERY_CAR))
     return frozenset(served)
 
 

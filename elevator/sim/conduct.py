@@ -171,7 +171,7 @@ class Conduct:
         if opened_ms is not None and by_itself and served is not None:  # and is then bound to it.
             heading, decided_ms = (Direction.UP if served[0] is Button.UP else Direction.DOWN), now_ms
         could_serve = opened_ms is not None and by_itself and now_ms - opened_ms < HAMMERED_MS
-        left = Call(Button.UP if direction is Direction.UP else Button.DOWN, floor, EVERY_CAR)
+        left = Call(direction.button, floor, EVERY_CAR)
         rivals = self.oracle.has_rivals(node)  # Whose cab calls are not this car's.
         for dot, call in node.calls.live.items():
             born_ms = self.oracle.born[dot]
@@ -208,7 +208,7 @@ class Conduct:
         if not comes or floor is None or not motor or host.machine.door:
             return
         if self.health.is_steady(host, seen) and before.drive.fault is Fault.NONE:
-            going = Call(Button.UP if motor is Motor.UP else Button.DOWN, floor, EVERY_CAR)
+            going = Call(Direction(motor).button, floor, EVERY_CAR)
             if claims(before, going) and claims(node, going):  # It may be given one only as it leaves.
                 self.oracle.fail(f"car {host.id} passes a hall call at floor {floor} that it claims")
             # It leaves them to another with its id; it may take a late datagram of its last run for one.

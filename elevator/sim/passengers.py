@@ -308,7 +308,7 @@ def _watch_lamp(passenger: Passenger, dark: bool, now_ms: int) -> tuple[Passenge
 
 
 def _hall_button(trip: Trip, panel: int) -> Pressed:
-    return Pressed(panel, Button.UP if direction(trip) is Direction.UP else Button.DOWN, trip.origin)
+    return Pressed(panel, direction(trip).button, trip.origin)
 
 
 def _is_open_at(machine: Machine, floor: int) -> bool:
