@@ -52,6 +52,7 @@ TRY_FIRST = {
     "calls_of_former_runs_are_forgotten": 26,
     "a_call_that_nobody_takes_is_left_alone": 4,
     "a_call_is_left_to_an_open_door_for_ever": 68,
+    "a_call_is_not_left_to_an_open_door": 10,
     "a_dead_motor_is_kept_secret": 26,
     "an_obstruction_does_not_renew_the_period": 16,
     "pressing_on_holds_a_car_for_ever": 122,
@@ -310,6 +311,11 @@ WORDS: Mapping[str, tuple[Callable[..., object], str, str]] = {
         node.yield_to_open_doors,
         "leaves = node.now_ms < max(seen_ms, default=-YIELD_MS) + YIELD_MS",
         "leaves = bool(there)",
+    ),
+    "a_call_is_not_left_to_an_open_door": (
+        node.share_out,
+        "yield_to_open_doors(node, share, doors, waiting)",
+        "share",
     ),
     "a_dead_motor_is_kept_secret": (drive.travel, "fault=Fault.MOTOR, ", ""),
     "an_obstruction_does_not_renew_the_period": (
