@@ -15,6 +15,8 @@
    none was announced yet), and gives another full period, but not for ever: after a while it has to wait its turn.
 7. While *held* (stop button, no server, just started or thawed) the motor stands and the door stays as it is.
 8. A door that a former run of the program left open stays open for another full period, if the car is still there.
+9. A command opens no door: its server may have gone. What a car serves it serves when its panel has answered since. So
+   that this is known anew of each opening, a door that was told to shut is not told to open before it has.
 """
 
 from collections.abc import Mapping
@@ -73,6 +75,8 @@ class Drive:
     fault: Fault = Fault.SERVER
     announced: bool = False
     """Whether passengers have been told `direction` at this opening, by clearing its hall call."""
+    is_open: bool = False
+    """Whether its door is known to be open."""
     obstructed: bool = False
     rested_at_ms: int = 0
     """Since when it has been idle, if it is."""
@@ -131,13 +135,15 @@ def drive(car: Drive, now_ms: int, inputs: Inputs | None, around: Surroundings) 
     served: frozenset[Call] = frozenset()
     if not car.held:
         if car.behaviour is Behaviour.IDLE:
-            car = rest(car, now_ms, around)
+            car = rest(car, now_ms, around) if not inputs.door else car
         elif car.behaviour is Behaviour.MOVING:
             car = travel(car, now_ms, around) if was_able or not car.undecided else car
-        elif not car.obstructed and now_ms >= car.close_at_ms:
-            car = depart(car, now_ms, around)
-        if car.behaviour is Behaviour.DOOR_OPEN:
-            car, served = attend(watch_door(car, now_ms, inputs), now_ms, around)
+        elif car.is_open:
+            car, served = attend(car, now_ms, around)
+            if not car.obstructed and now_ms >= car.close_at_ms:
+                car = depart(car, now_ms, around)
+                if car.behaviour is Behaviour.DOOR_OPEN:
+                    car, served = attend(car, now_ms, around)
     return (car if car.fault is (fault := diagnose(car, now_ms, inputs)) else evolve(car, fault=fault)), served
 
 
@@ -267,6 +273,8 @@ def hold(car: Drive, now_ms: int, held: bool) -> Drive:
 
 
 def watch_door(car: Drive, now_ms: int, inputs: Inputs) -> Drive:
+    is_open = inputs.door and car.behaviour is Behaviour.DOOR_OPEN
+    car = car if is_open == car.is_open else evolve(car, is_open=is_open)
     obstructed = inputs.obstructed and car.behaviour is Behaviour.DOOR_OPEN
     if obstructed == car.obstructed:
         return car
@@ -390,7 +398,7 @@ def wake_at_ms(car: Drive) -> int | None:
         if car.fault is Fault.NONE:
             times.append(car.close_at_ms + DOOR_GRACE_MS)
     elif not car.held and car.behaviour is Behaviour.DOOR_OPEN:
-        times.append(car.close_at_ms)
+        times += [car.close_at_ms] if car.is_open else []
     elif not car.held and car.behaviour is Behaviour.MOVING:
         times.append(car.due_at_ms)
     return min(times, default=None)

@@ -131,6 +131,8 @@ class Inputs:
     """The floor whose sensor is active; None between floors."""
     stop: bool = False
     obstructed: bool = False
+    door: bool = False
+    """Whether the door is open: it had been told to be before the panel was asked, which does everything in order."""
 
 
 @frozen

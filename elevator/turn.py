@@ -1,7 +1,7 @@
 """One turn of a node against its three ports: the order in which things leave the program.
 
- 1. Motor and door first: they wait for nothing. And a door is open before anybody is told that its call was served, so
-    whoever is killed in between leaves a call that is served once more, not one that is lost.
+ 1. Motor and door first: they wait for nothing. A call is served in a later tick, which says that the door is open; so
+    whoever is killed or loses its elevator before leaves a call that is served once more, not one that is lost.
  2. The disk is only asked. When it holds the record, a later tick says so; what a heartbeat tells and what lamps
     promise rest on that tick (see node.py). So nothing here waits for a disk, and lamps need no place in this order.
 

@@ -122,7 +122,8 @@ class Computer:
             return
         inputs = self.inputs
         if now_ms % SWEEP_MS == self.id * 3 % SWEEP_MS:
-            inputs = snapshot(self.exchange(sweep(self.floors)), self.floors) if self.server else None
+            door = self.sent is not None and self.sent.door
+            inputs = snapshot(self.exchange(sweep(self.floors)), self.floors, door) if self.server else None
             inputs = self.inputs if inputs == self.inputs else inputs
         due = [datagram for at_ms, datagram in self.inbox if at_ms <= now_ms]
         recorded, failed = self.disk.news(now_ms)

@@ -429,6 +429,22 @@ def test_l3_no_lamp_before_the_disk_or_with_a_failing_one_before_a_peer_has_it()
     settle(group)
 
 
+def test_g1_no_call_is_served_by_a_door_that_was_only_told_to_open() -> None:
+    group = Group(cars=2, at=(0, 3))
+    group.run_until(lambda: group.now_ms % 10 == 2, 10)
+    group.press(1, UP, 0)
+    group.run(1)
+    # The server of the car that stands there hangs up between two sweeps; before the second comes the news of the call.
+    group[0].server = False
+    group[0].take(machines.disconnect(group[0].machine, group.now_ms))
+    group.run(100)
+    assert not group[0].machine.door
+    assert ("up", 0) in group.lit(1)
+    group.run_until(lambda: group[1].machine.door, 15_000)
+    assert floor_of(group[1]) == 0
+    group.run_until(lambda: ("up", 0) not in group.lit(1), 30)
+
+
 def test_g2_a_lost_server_connection_is_recovered_without_losing_a_call() -> None:
     group = Group(cars=2, at=(0, 0))
     group.press(0, CAB, 3)

@@ -166,6 +166,21 @@ def test_the_same_answer_is_the_same_object() -> None:
         port.stop()
 
 
+def test_a_door_is_open_when_the_panel_was_asked_since_and_has_answered() -> None:
+    with building(2) as built:
+        port = ElevatorServer("127.0.0.1", built.ports[0], FLOORS)
+        pump(port, built, lambda: port.inputs(now_ms()) is not None)
+        for door in (True, False):
+            pump(port, built, lambda: port._asked_at_ms is None)
+            pump(port, None, lambda: port._asked_at_ms is not None)
+            port.write(Outputs(door=door))
+            pump(port, built, lambda: port._asked_at_ms is None)  # asked before
+            assert built.elevators[0].machine.door == door
+            assert port.inputs(now_ms()) == Inputs(floor=2, door=not door)
+            pump(port, built, lambda door=door: port.inputs(now_ms()) == Inputs(floor=2, door=door))  # type: ignore[misc]
+        port.stop()
+
+
 def test_a_server_that_is_not_there_is_waited_for_and_said_once() -> None:
     with building(0) as built:
         number = built.ports[0]

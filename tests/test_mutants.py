@@ -317,6 +317,11 @@ WORDS: Mapping[str, tuple[Callable[..., object], str, str]] = {
         "yield_to_open_doors(node, share, doors, waiting)",
         "share",
     ),
+    "a_door_is_thought_to_be_open_when_told_to": (
+        drive.watch_door,
+        "inputs.door and car.behaviour",
+        "car.behaviour",
+    ),
     "a_dead_motor_is_kept_secret": (drive.travel, "fault=Fault.MOTOR, ", ""),
     "an_obstruction_does_not_renew_the_period": (
         drive.watch_door,

@@ -5,7 +5,9 @@
 2. The last read of a sweep is of the card's identity. So each snapshot proves again that this is the card and that no
    byte was lost or added, where the tachometer, which nobody needs, would prove nothing.
 3. Outputs are written as differences to what was sent since the port was opened.
-4. A motor that turns the other way stands in between, and its direction is set before its speed.
+4. Nothing tells whether the door is open. But the card does everything in order: what was written before a sweep has
+   been done when that is answered.
+5. A motor that turns the other way stands in between, and its direction is set before its speed.
 """
 
 from elevator.hardware.server import lamp_changes
@@ -63,8 +65,8 @@ HALT = bytes((LOW + PWM_PIN, 0)) * 2
 complete its command, and the last two are one."""
 
 
-def snapshot(reply: bytes) -> Inputs | None:
-    """Read the *reply* to a whole sweep; None if it is not one."""
+def snapshot(reply: bytes, door: bool = False) -> Inputs | None:
+    """Read the *reply* to a whole sweep, which was asked when the *door* had been opened; None if it is not one."""
     if len(reply) != len(SWEEP) or reply[-1] != IDENTITY:
         return None
     levels = int.from_bytes(reply[:2], "little") << FIRST_PIN
@@ -75,7 +77,8 @@ def snapshot(reply: bytes) -> Inputs | None:
     for (button, floor), pin in BUTTON_PINS.items():
         masks[button] |= (levels >> pin & 1) << floor
     floor_now = at_floors[0] if at_floors else None
-    return Inputs(Buttons(*masks), floor_now, bool(levels >> STOP_PIN & 1), bool(levels >> OBSTRUCTION_PIN & 1))
+    stop, obstructed = levels >> STOP_PIN & 1, levels >> OBSTRUCTION_PIN & 1
+    return Inputs(Buttons(*masks), floor_now, bool(stop), bool(obstructed), door)
 
 
 def changes(sent: Outputs | None, wanted: Outputs, speed: int) -> bytes:

@@ -8,9 +8,9 @@ At each sweep of a panel:
 At each door:
  3. It stays open a full period after the last hall call was served, after another direction was announced, and after an
     obstruction was seen to end (D2, C3). Up and down are not served within one period (C2).
- 4. It opens for some call of that floor only (C1), shuts when its period is over (D1), and is not kept open for ever by
-    somebody who keeps pressing while passengers wait to be carried (C6). One that is idle serves a press on the spot
-    (C6), one that is out of service no hall call (C7).
+ 4. It opens for some call of that floor only (C1), and not for a new one for which another stands open (A1). It shuts
+    when its period is over (D1), and is not kept open for ever by somebody who keeps pressing while passengers wait to
+    be carried (C6). One that is idle serves a press on the spot (C6), one that is out of service no hall call (C7).
 At each departure:
  5. A car does not turn its back on a cab call that lies ahead, nor on passengers who boarded for the direction it
     announced (C1, C2), and does not leave a hall call behind that it could serve with its open door (C3, C6). One that
@@ -25,12 +25,14 @@ from elevator.calls import mask
 from elevator.hardware.server import panel_buttons
 from elevator.model import EVERY_CAR, Button, Buttons, Call, Direction, Fault, Inputs, Motor
 from elevator.node import Node
-from elevator.sim.health import EARLIER_MS, STEADY_MS, USUAL_TRAVEL_MS, Health, Seen
+from elevator.sim.health import EARLIER_MS, NEVER, STEADY_MS, USUAL_TRAVEL_MS, Health, Seen
 from elevator.sim.machine import Machine
 from elevator.sim.oracle import DOOR_MS, Host, Oracle
 
 HAMMERED_MS = 14_900
 """After so long an open door need not serve presses on the spot any more."""
+NEW_MS = 250
+"""A car that stands open where a call is made has taken it by then, or will not."""
 KEPT_OPEN_MS = 45_000
 """Longer than that no door is open while its car has a cab call elsewhere."""
 SHOWN_MS = 300
@@ -134,10 +136,29 @@ class Conduct:
         now_ms = self.clock()
         seen.opened_ms = now_ms
         seen.opened_by = None if host.node is None else host.node.me
-        if seen.served and seen.served[1] != now_ms:
-            seen.served = None
-        if host.node is not None and seen.acted_ms != now_ms and now_ms - seen.run_ms >= STEADY_MS:
-            self.oracle.fail(f"car {host.id} opened its door and served nothing")
+        seen.served = None
+        if host.node is None or now_ms - seen.run_ms < STEADY_MS:
+            return
+        calls, floor = set(host.node.calls.live.values()), host.machine.sensed
+        here = sorted(call for call in calls if call.floor == floor and call.car in (EVERY_CAR, host.id))
+        if not here:
+            self.oracle.fail(f"car {host.id} opens its door for nothing")
+        is_for_cab = any(call.button is Button.CAB for call in here)
+        others = self.health.neighbours(host) if self.health.is_steady(host, seen) and not is_for_cab else []
+        if all(any(self.stands_open(other, call) for other in others) for call in here):
+            self.oracle.fail(f"car {host.id} opens its door for {here}, and that of another is open for them")
+
+    def stands_open(self, host: Host, call: Call) -> bool:
+        """Tell whether the car of *host* has stood open since before a new *call* was made there, and is to take it."""
+        seen, machine = self.health.of(host), host.machine
+        stands = machine.door and machine.sensed == call.floor and not machine.obstructed
+        if not stands or seen.opened_ms is None or seen.served is None or not self.health.is_steady(host, seen):
+            return False
+        now_ms = self.clock()
+        made_ms = min([self.oracle.born[dot] for dot, open in self.oracle.open.items() if open == call], default=NEVER)
+        is_fresh = now_ms - seen.opened_ms < HAMMERED_MS and now_ms - made_ms < NEW_MS
+        stood = max(seen.opened_ms, seen.obstructed_ms) <= made_ms - EARLIER_MS
+        return is_fresh and stood and seen.served[0] is call.button
 
     def judge_shutting(self, host: Host, seen: Seen) -> None:
         now_ms = seen.shut_ms = self.clock()

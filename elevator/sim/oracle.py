@@ -9,7 +9,7 @@ What a group owes while it, or a part of it, is in order stands in promises.py. 
     tells is on its disk, unless that takes nothing.
  4. A lamp goes dark only when its call was served since the press for which it was lit (L4).
  5. Doors and motors do nothing dangerous; no car leaves its shaft (D1, C5).
- 6. Without faults no two cars claim one call for long, and no door opens for nothing (A1, C1).
+ 6. Without faults no two cars claim one call for long (A1).
  7. A door is open for its whole period, and does not shut while it is obstructed (D1, D2).
 Liveness, when the faults have ended: all panels agree (G5), everything promised is served, every car is able. What is
 out of order for good is left out of that, and nothing else.
@@ -140,8 +140,6 @@ class Oracle:
         """When each door opened, and by which run of its program."""
         self.obstructed_at_ms: dict[int, int] = {}
         self.disputed_at_ms: int | None = None
-        self.reason_ms: list[int] = [-1] * places
-        """When each car last served a press that nobody had served yet."""
         self.happened: list[tuple[Host, Call, Dot | None, bool]] = []
         """What has not been judged by promises.py yet: at which car, to which call; the press that was made, None if
         the call was served; and whether it was served for the first time."""
@@ -219,10 +217,6 @@ class Oracle:
         served = [dot for dot in self.open if covers(calls.seen, dot) and dot not in calls.live]
         for dot in served:
             self.service(host, dot, self.open[dot])
-        author = None if host.node is None else host.node.me
-        pressed = author is not None and calls.seen.get(author, 0) > old.seen.get(author, 0)
-        if served or pressed:  # A press at the car's own floor is served before anybody else hears of it.
-            self.reason_ms[host.id] = self.clock()
         if {Button.UP, Button.DOWN} <= {self.call_of[dot].button for dot in served}:
             self.fail(f"car {host.id} served up and down at once")
         if host.machine.door:
@@ -348,10 +342,6 @@ class Oracle:
             self.fail(f"car {host.id} misbehaved: {machine.counts}")
         if machine.counts.bad_requests:
             self.fail(f"car {host.id} was asked for what there is not: {machine.last_bad}")
-        if self.healthy and machine.door and not self.doors[host.id] and self.reason_ms[host.id] != self.clock():
-            here = [ms for call, ms in self.served_at_ms.items() if call.floor == machine.sensed]
-            if self.clock() - max(here, default=0) > NEWS_MS:
-                self.fail(f"car {host.id} opened its door for nothing")
         if machine.door != self.doors[host.id]:
             self.check_door(host)
         self.doors[host.id] = machine.door

@@ -7,8 +7,7 @@ Where programs run, disks write and datagrams arrive:
  1. A noted press lights, and a served call darkens, on every panel it concerns, within LAMP_MS (L1, L3, L4). One press
     is noted once only (L5).
  2. Every lit hall call is claimed by a car that can serve it, soon after the one before it has failed (G3, G4, A2), and
-    not by two. A call that is the only one goes to a car that is nearest, if all are at rest, and a new one to a car
-    that stands open there for it (A1).
+    not by two. A call that is the only one goes to a car that is nearest, if all are at rest (A1).
  3. Nodes that can hear each other do, and those that are gone are taken for gone (G3). Where datagrams are lost they
     mostly do (G2). None forgets a run of which another still has a press.
  4. A lamp comes on for a call that was not served, and goes dark for one that was, also on the panel of a node that has
@@ -24,9 +23,9 @@ from collections.abc import Set as AbstractSet
 
 from elevator.calls import mask
 from elevator.model import Author, Button, Call, Calls, Dot, Fault
-from elevator.sim.conduct import HAMMERED_MS, Conduct, claims
+from elevator.sim.conduct import Conduct, claims
 from elevator.sim.faults import GHOSTS, STRANGERS, Kind
-from elevator.sim.health import EARLIER_MS, NEVER, SETTLED_MS, Health
+from elevator.sim.health import EARLIER_MS, SETTLED_MS, Health
 from elevator.sim.oracle import Host, Oracle, calls_lit, covers
 
 LAMP_MS = 30
@@ -47,8 +46,6 @@ ORPHAN_AFTER_LOSS_MS = 2500
 SHIRKED_MS = 4500
 """The same where a stranger ought to take it and does not: 2 s more."""
 LOSS_FORGOTTEN_MS = 15_000
-NEW_MS = 250
-"""A car that stands open where a call is made has taken it by then, or will not."""
 DISPUTE_MS = 150
 DISPUTE_MAX_MS = 25_000
 """A call older than that may be taken by every car."""
@@ -106,7 +103,6 @@ class Promises:
                     self.note_nearest(call, dot)
                 continue
             if first:
-                self.judge_beside(host, call)
                 self.forget(call)
                 self.due.append((now_ms, host.id, call, None))
             self.conduct.judge_service(host, seen, call, first)
@@ -129,27 +125,6 @@ class Promises:
             host.id: abs(host.machine.sensed - call.floor) for host in self.hosts if host.machine.sensed is not None
         }
         self.nearest[dot] = frozenset(id for id, way in ways.items() if way == min(ways.values()))
-
-    def judge_beside(self, host: Host, call: Call) -> None:
-        """Judge whether a car opens its door for a new *call* alone where another stood open for it already (A1)."""
-        seen, wanted_ms = self.health.of(host), self.wanted_ms.get(call, NEVER)
-        opens = host.machine.door and not seen.machine.door
-        if not opens or self.clock() - wanted_ms >= NEW_MS or not self.health.is_steady(host, seen):
-            return
-        if any(other is host and served.button is Button.CAB for other, served, _, _ in self.oracle.happened):
-            return
-        for other in self.health.neighbours(host):
-            if self.stands_open(other, call, wanted_ms - EARLIER_MS):
-                self.oracle.fail(f"car {host.id} opens its door for {call}, for which that of car {other.id} is open")
-
-    def stands_open(self, host: Host, call: Call, since_ms: int) -> bool:
-        """Tell whether the car of *host* has stood open since then where *call* was made, and takes whoever presses."""
-        seen, machine = self.health.of(host), host.machine
-        stands = machine.door and machine.sensed == call.floor and not machine.obstructed
-        if not stands or seen.opened_ms is None or seen.served is None or not self.health.is_steady(host, seen):
-            return False
-        is_fresh = self.clock() - seen.opened_ms < HAMMERED_MS
-        return is_fresh and seen.served[0] is call.button and max(seen.opened_ms, seen.obstructed_ms) <= since_ms
 
     def judge_kept(self, host: Host, forgotten: AbstractSet[Author]) -> None:
         """Judge whether a node has just *forgotten* runs of which others, who have long been in touch, keep presses."""

@@ -418,7 +418,8 @@ class World:
         if host.node is None or host.stands_still:
             return
         floors = host.floors
-        inputs = None if host.has(Kind.SERVER) else snapshot(host.exchange(sweep(floors)), floors)
+        door = host.sent is not None and host.sent.door
+        inputs = None if host.has(Kind.SERVER) else snapshot(host.exchange(sweep(floors)), floors, door)
         if inputs is not None and host.inputs is not None and host.has(Kind.GLITCH):
             is_certain = self.health.knows_its_place(host)
             inputs = evolve(inputs, floor=false_floor(host.machine.shaft, self.now_ms) if is_certain else floors)
