@@ -3,7 +3,8 @@
 1. One client at a time; the next one's connect succeeds, and it is answered when the first has gone. The motor stops in
    between, and lamps stay as they are.
 2. Reads are answered from the newest sweep of the card, at most SWEEP_MS old. Writes go on to the card at once, each by
-   itself, in their order. Whatever names a button or floor that does not exist is answered with 0, or ignored.
+   itself, in their order. Whatever names a button or floor that does not exist is answered with 0, or ignored. What is
+   read after a door command waits until the card has obeyed it: whoever is answered may rely on that.
 3. A client is dropped when the card is lost: it has a motor command that nobody can vouch for. While there is no card,
    clients wait.
 4. It runs as a process pair, as a node does: the supervisor stops the motor when the worker is gone.
@@ -17,7 +18,6 @@ import socket
 import sys
 import time
 from collections.abc import Sequence
-from struct import iter_unpack
 from typing import NamedTuple, NoReturn
 
 from attrs import evolve
@@ -102,7 +102,8 @@ class Bridge:
         sockets: list[socket.socket] = []
         unsent: list[socket.socket] = []
         if self.card.inputs(clock_ms()) is not None:
-            sockets = [self._listener] if self._client is None else [self._client] if not self._unsent else []
+            is_busy = self._unsent or len(self._received) >= MESSAGE
+            sockets = [self._listener] if self._client is None else [] if is_busy else [self._client]
             unsent = [self._client] if self._client is not None and self._unsent else []
         timeout_ms = min(self.card.wake_at_ms(), wake_at_ms) - clock_ms()
         watched: list[socket.socket | int] = [*more, *reading, *sockets]
@@ -115,7 +116,7 @@ class Bridge:
             self._drop("the card is lost")
         elif self._listener in ready[0]:
             self._accept()
-        elif self._client is not None and (self._client in ready[0] or self._client in ready[1]):
+        elif self._client is not None:
             self._serve(self._client, inputs, readable=self._client in ready[0])
         self._write()
         while self.card.news:
@@ -146,7 +147,8 @@ class Bridge:
                     return
                 # A client without TCP_NODELAY sends its next message only when this one is acknowledged.
                 client.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
-                self._take(chunk, inputs)
+                self._received += chunk
+            self._take(inputs)
             if self._unsent:
                 self._unsent = self._unsent[client.send(self._unsent) :]
         except BlockingIOError:
@@ -154,12 +156,14 @@ class Bridge:
         except OSError as error:
             self._drop(error.strerror or str(error))
 
-    def _take(self, chunk: bytes, inputs: Inputs) -> None:
-        received = self._received + chunk
-        whole = len(received) - len(received) % MESSAGE
-        self._received = received[whole:]
-        for (message,) in iter_unpack(f"{MESSAGE}s", received[:whole]):
-            self._unsent += answer(inputs, message)
+    def _take(self, inputs: Inputs) -> None:
+        while len(self._received) >= MESSAGE:
+            message = self._received[:MESSAGE]
+            reply = answer(inputs, message)
+            if reply and inputs.door != self._wanted.outputs.door:
+                return
+            self._received = self._received[MESSAGE:]
+            self._unsent += reply
             self._wanted = obey(self._wanted, message, self._speed)
             self._write()
 

@@ -136,6 +136,19 @@ def test_a_client_reads_and_writes(served: Served) -> None:
         assert served.line.card.speed == 77
 
 
+def test_what_is_asked_after_the_door_was_opened_is_answered_when_it_is_open(served: Served) -> None:
+    with served.connect() as client:
+        for door in (1, 0):
+            assert served.ask(client, bytes((4, door, 0, 0, 7, 0, 0, 0)), 4) == bytes((7, 1, 2, 0))
+            assert served.machine.door == door
+            client.sendall(bytes((4, 1 - door, 0, 0, 7, 0, 0, 0)))
+            with selectors.DefaultSelector() as waiting:  # for nothing: the card stands still, but is not yet lost
+                waiting.register(client, selectors.EVENT_READ)
+                assert not waiting.select(0.1)
+            served.wait(lambda door=door: served.machine.door != door)  # type: ignore[misc]
+            assert served.ask(client, b"", 4) == bytes((7, 1, 2, 0))
+
+
 def test_the_motor_stops_when_the_client_goes_and_the_next_one_is_answered(served: Served) -> None:
     with served.connect() as first, served.connect() as second:
         first.sendall(bytes((1, 1, 0, 0, 2, 2, 0, 1)))
