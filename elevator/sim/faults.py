@@ -12,7 +12,7 @@ from typing import assert_never
 
 from attrs import evolve, frozen
 
-from elevator.hardware.server import panel_buttons
+from elevator.hardware.server import FRESH_MS, panel_buttons
 from elevator.model import Assigner, Button, Park, Policy
 from elevator.sim.passengers import Profile, Traffic
 
@@ -45,8 +45,8 @@ class Kind(StrEnum):
     OBSTRUCT = "obstruct"
     STOP = "stop button"
     SERVER = "server"
-    """An elevator server hangs up and cannot be reached; its motor stops. With a `detail` somebody moves the car then,
-    if its door is shut, to so many tenths of the height of the shaft."""
+    """An elevator server hangs up, or just falls silent, and cannot be reached; its motor stops. With a `detail`
+    somebody moves the car then, if its door is shut, to so many tenths of the height of the shaft."""
     DISK = "disk"
     """A disk takes nothing, and gives nothing to a program that starts."""
     SLOW = "slow disk"
@@ -125,7 +125,8 @@ class Fault:
     """Of one of KILLS: at which step of a turn; of DEAF: the sender not heard; of WEATHER: loss in percent; of a
     MISFIT: its number of floors; of an ATTACK: whether the group has a key."""
     delay_ms: int = 0
-    """Of WEATHER: the longest delay; of SLOW: the longest that a record takes."""
+    """Of WEATHER: the longest delay; of SLOW: the longest that a record takes; of a SERVER: how late it is
+    noticed."""
     doubled: int = 0
     """Of WEATHER: datagrams doubled, in percent."""
     point: Point | None = None
@@ -207,6 +208,9 @@ def plan(seed: int, cars: int | None = None, floors: int | None = None) -> Plan:
     datagram_bytes = SMALL_BYTES if random.Random(f"datagrams {seed}").random() < 1 / 10 else None
     rng = random.Random(f"details {seed}")
     whole = tuple(evolve(fault, detail=draw_detail(rng, fault)) for fault in whole)
+    rng = random.Random(f"silence {seed}")
+    silences = {fault: rng.choice((0, FRESH_MS)) for fault in whole if fault.kind is Kind.SERVER}
+    whole = tuple(evolve(fault, delay_ms=silences.get(fault, fault.delay_ms)) for fault in whole)
     late_ms = random.Random(f"late {seed}").choice((0, 0, 0, LATE_MS)) if faults else 0
     return Plan(seed, cars, floors, travel_ms, calm_at_ms, whole, pressed, traffic, (), policy, datagram_bytes, late_ms)
 
@@ -242,7 +246,8 @@ def describe(fault: Fault, cars: int) -> str:
         case Kind.MOTOR:
             return f"{fault.kind} of car {fault.who}" + (", which forgets what it was told" if fault.detail else "")
         case Kind.SERVER:
-            return f"{fault.kind} of car {fault.who}" + (", which somebody moves" if fault.detail else "")
+            noticed = ", noticed late" if fault.delay_ms else ""
+            return f"{fault.kind} of car {fault.who}{noticed}" + (", which somebody moves" if fault.detail else "")
         case Kind.OBSTRUCT | Kind.STOP | Kind.GLITCH:
             return f"{fault.kind} of car {fault.who}"
         case Kind.TWIN:

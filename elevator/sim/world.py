@@ -127,6 +127,8 @@ class Host:
     frozen_at_ms: int = 0
     wake_ms: int = FOREVER
     sweep_ms: int = FOREVER
+    silent_until_ms: int = 0
+    """Until when nothing tells its program that its server has gone."""
     disk_ms: int = FOREVER
     """When the disk next says something."""
     written_ms: int = FOREVER
@@ -417,6 +419,12 @@ class World:
         """Let a program look at its panel, and take a turn if that says anything new or *heartbeats* came."""
         if host.node is None or host.stands_still:
             return
+        is_silent = host.has(Kind.SERVER) and self.now_ms < host.silent_until_ms
+        if is_silent and host.inputs is not None:
+            host.sweep_ms = host.silent_until_ms
+            if heartbeats:
+                self.turn(host, heartbeats)
+            return
         floors = host.floors
         door = host.sent is not None and host.sent.door
         inputs = None if host.has(Kind.SERVER) else snapshot(host.exchange(sweep(floors)), floors, door)
@@ -677,6 +685,7 @@ class World:
             case Kind.SERVER if changed:
                 host.sent = None
                 if begins:
+                    host.silent_until_ms = self.now_ms + trouble.delay_ms
                     host.change(machines.disconnect(host.machine, self.now_ms))
                 elif trouble.detail and not host.machine.door:
                     place = (self.plan.floors - 1) * trouble.detail / 10
