@@ -135,7 +135,9 @@ class Conduct:
     def judge_opening(self, host: Host, seen: Seen) -> None:
         now_ms = self.clock()
         seen.opened_ms = now_ms
-        seen.opened_by = None if host.node is None else host.node.me
+        # One that opens so soon has it from its record that its door is open, and which way it goes.
+        is_inherited = now_ms - seen.run_ms < LISTEN_MS
+        seen.opened_by = None if host.node is None or is_inherited else host.node.me
         seen.served = None
         if host.node is None or now_ms - seen.run_ms < STEADY_MS:
             return

@@ -16,7 +16,7 @@ out of order for good is left out of that, and nothing else.
 
 Excused, because no program can promise it:
  a. a press whose last disk was wiped, or that was only ever on disks that took nothing, or is at the end only on disks
-    of machines that are gone for good; a cab call on a wiped disk of a node that will never hear anybody again;
+    of machines that are gone for good; a cab call on a wiped disk of a node that will never hear of it again;
  b. a lamp that a former run lit, of which the present one has nothing on its disk, because that was wiped, took nothing
     or cannot be read, and has not heard from others either;
  c. a cab lamp that was lit, before another node with the same id was heard of, for a press that is not known to be the
@@ -197,11 +197,19 @@ class Oracle:
     def note_wiped(self, host: Host) -> None:
         """Excuse what was on this disk alone."""
         self.wiped[host.id] = True
-        others = [other for other in self.hosts if other is not host]
-        is_deaf = self.deaf[host.id] >= {other.id for other in others}  # Nobody can give it back its cab calls.
+        heard = self.heard_by(host)
         for dot, call in self.open.items():
-            if not any(dot in other.durable.live for other in others) or (is_deaf and call.car == host.node_id):
+            holders = [other for other in self.hosts if other is not host and dot in other.durable.live]
+            if not holders or (call.car == host.node_id and not any(other.id in heard for other in holders)):
                 self.excused.add(dot)
+
+    def heard_by(self, host: Host) -> set[int]:
+        """Name the nodes whose news come to *host* in the end, whoever passes them on."""
+        heard, fresh = set[int](), {host.id}
+        while fresh:
+            heard |= fresh
+            fresh = {other.id for other in self.hosts for id in fresh if other.id not in self.deaf[id]} - heard
+        return heard
 
     def observe(self, host: Host, calls: Calls) -> None:
         """Compare what a node holds now with what it held, and both with the truth."""

@@ -76,11 +76,10 @@ class Promises:
 
     def judge(self, host: Host) -> None:
         """Judge what has just happened at *host*, and what is due."""
-        if self.health.is_stranger(host):
-            self.oracle.happened.clear()
-            return
         if self.oracle.happened:
             self.take_happened()
+        if self.health.is_stranger(host):
+            return
         self.judge_panel(host)
         now_ms = self.clock()
         while self.due and self.due[0][0] + LAMP_MS + LATE_TURNS * self.health.late_ms <= now_ms:
@@ -93,17 +92,21 @@ class Promises:
     def take_happened(self) -> None:
         now_ms = self.clock()
         for host, call, dot, first in self.oracle.happened:
+            if dot is not None:
+                self.wanted_ms.setdefault(call, now_ms)
+            elif first:
+                self.forget(call)
+            if self.health.is_stranger(host):
+                continue
             seen = self.health.of(host)
             if dot is not None:
                 if seen.pressed_ms != now_ms or call not in seen.pressed:
                     self.oracle.fail(f"node {host.id} noted {call} without a new press")
                 self.due.append((now_ms, host.id, call, dot))
-                self.wanted_ms.setdefault(call, now_ms)
                 if len(self.oracle.open) == 1 and call.button is not Button.CAB:
                     self.note_nearest(call, dot)
                 continue
             if first:
-                self.forget(call)
                 self.due.append((now_ms, host.id, call, None))
             self.conduct.judge_service(host, seen, call, first)
         self.oracle.happened.clear()
@@ -320,6 +323,8 @@ class Promises:
     def judge_disputes(self, hosts: Sequence[Host]) -> None:
         now_ms = self.clock()
         since_ms = max(self.health.changed_ms, self.health.cars_changed_ms)
+        if now_ms - self.health.lossy_ms < LOSS_FORGOTTEN_MS:  # A program that has lost its record is believed late.
+            since_ms += SETTLED_MS
         able = [host.node for host in hosts if host.node is not None and host.node.drive.fault is Fault.NONE]
         for call, wanted_ms in self.wanted_ms.items():
             if call.button is Button.CAB or wanted_ms < since_ms or now_ms - wanted_ms > DISPUTE_MAX_MS:
