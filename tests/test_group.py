@@ -429,8 +429,13 @@ def test_l3_no_lamp_before_the_disk_or_with_a_failing_one_before_a_peer_has_it()
     settle(group)
 
 
-def test_g1_no_call_is_served_by_a_door_that_was_only_told_to_open() -> None:
+@pytest.mark.parametrize("has_just_shut", [False, True])
+def test_g1_no_call_is_served_by_a_door_that_was_only_told_to_open(has_just_shut: bool) -> None:
     group = Group(cars=2, at=(0, 3))
+    if has_just_shut:  # What is known of the opening before says nothing of the next.
+        group.press(0, UP, 0)
+        group.run_until(lambda: group[0].machine.door, 100)
+        group.run_until(lambda: not group[0].machine.door, 10_000)
     group.run_until(lambda: group.now_ms % 10 == 2, 10)
     group.press(1, UP, 0)
     group.run(1)
