@@ -127,8 +127,10 @@ class Host:
     frozen_at_ms: int = 0
     wake_ms: int = FOREVER
     sweep_ms: int = FOREVER
+    hung_up: bool = False
+    """Whether its server has gone, be it that it is back, and its program does not know."""
     silent_until_ms: int = 0
-    """Until when nothing tells its program that its server has gone."""
+    """Until when nothing tells it, unless the server is back."""
     disk_ms: int = FOREVER
     """When the disk next says something."""
     written_ms: int = FOREVER
@@ -173,7 +175,7 @@ class Host:
 
     def write(self, outputs: Outputs) -> None:
         has_answered = self.sent is not None or self.inputs is not None
-        if self.has(Kind.SERVER) or not has_answered or outputs == self.sent:
+        if self.has(Kind.SERVER) or self.hung_up or not has_answered or outputs == self.sent:
             return
         self.step_of_turn(Point.BEFORE_HARDWARE)
         self.exchange(changes(self.sent, outputs, self.floors))
@@ -427,11 +429,13 @@ class World:
             return
         floors = host.floors
         door = host.sent is not None and host.sent.door
-        inputs = None if host.has(Kind.SERVER) else snapshot(host.exchange(sweep(floors)), floors, door)
+        is_back = host.hung_up and not host.has(Kind.SERVER)
+        is_gone, host.hung_up = host.hung_up or host.has(Kind.SERVER), False
+        inputs = None if is_gone else snapshot(host.exchange(sweep(floors)), floors, door)
         if inputs is not None and host.inputs is not None and host.has(Kind.GLITCH):
             is_certain = self.health.knows_its_place(host)
             inputs = evolve(inputs, floor=false_floor(host.machine.shaft, self.now_ms) if is_certain else floors)
-        host.sweep_ms = FOREVER
+        host.sweep_ms = self.now_ms + SWEEP_MS if is_back else FOREVER
         if inputs != host.inputs:
             self.conduct.note_swept(host, inputs)
             host.inputs = inputs
@@ -562,6 +566,7 @@ class World:
         node = boot(host.node_id, floors, kept, self.rng.randrange(1 << 32), self.now_ms, self.plan.policy)
         self.tell(f"node {host.name} starts {'with' if kept else 'without'} a record")
         host.doom = host.inputs = host.sent = None
+        host.hung_up = False
         host.gate = Gate(GROUP, [self.key])
         if self.attacker is not None:
             self.attacker.note_start(host.id)
@@ -685,7 +690,7 @@ class World:
             case Kind.SERVER if changed:
                 host.sent = None
                 if begins:
-                    host.silent_until_ms = self.now_ms + trouble.delay_ms
+                    host.hung_up, host.silent_until_ms = True, self.now_ms + trouble.delay_ms
                     host.change(machines.disconnect(host.machine, self.now_ms))
                 elif trouble.detail and not host.machine.door:
                     place = (self.plan.floors - 1) * trouble.detail / 10
