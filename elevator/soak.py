@@ -38,7 +38,11 @@ class Outcome(NamedTuple):
 
 def outcome(plan: Plan) -> tuple[Outcome, list[str]]:
     """Run *plan*; return what became of it and its transcript."""
-    world = World(plan)
+    try:
+        world = World(plan)
+    except Exception as error:  # noqa: BLE001  As below.
+        why = f"no program starts: {type(error).__name__}: {error}"
+        return Outcome(plan.seed, 0, len(plan.faults), "", why), [why]
     violation = ""
     try:
         world.run()
@@ -87,9 +91,11 @@ class Parser(argparse.ArgumentParser):
 
 def seeds(text: str) -> range:
     first, dots, last = text.partition("..")
-    if not first.isdigit() or not (last.isdigit() if dots else not last):
-        raise argparse.ArgumentTypeError(f"not a seed or a range of seeds such as 1..200: {text!r}")
-    return range(int(first), int(last if dots else first) + 1)
+    if first.isdigit() and (last.isdigit() if dots else not last):
+        chosen = range(int(first), int(last if dots else first) + 1)
+        if chosen:
+            return chosen
+    raise argparse.ArgumentTypeError(f"not a seed or a range of seeds such as 1..200: {text!r}")
 
 
 def numbers(text: str) -> list[int]:
@@ -110,7 +116,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--hours", type=float, help="stop after so many simulated hours")
     parser.add_argument("--minutes", type=float, help="stop after so many real minutes")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes at once (one a core)")
-    parser.add_argument("--transcript", action="store_true", help="print the whole transcript of every run")
+    parser.add_argument("--transcript", action="store_true", help="print the whole transcript, also if nothing failed")
     parser.add_argument("--faults", type=numbers, metavar="N,N", help="replay with these faults of the seed only")
     parser.add_argument("--no-traffic", action="store_true", help="replay without the people who wait and ride")
     parser.add_argument("--presses", type=numbers, metavar="N,N", help="replay with these presses of the seed only")
@@ -122,6 +128,8 @@ def main(argv: list[str]) -> int:
         arguments.seeds = range(first, first + (1_000_000 if arguments.hours or arguments.minutes else 100))
     if len(arguments.seeds) == 1:
         return replay(arguments)
+    if arguments.transcript or arguments.no_traffic or arguments.faults is not None or arguments.presses is not None:
+        parser.error("--transcript, --faults, --presses and --no-traffic are for a single seed")
     return campaign(arguments)
 
 
@@ -137,12 +145,15 @@ def replay(arguments: argparse.Namespace) -> int:
     cars, floors = whole.cars, whole.floors
     print(f"seed {whole.seed}: {cars} cars, {floors} floors, {done.simulated_ms / 1000:.0f} s, digest {done.digest}")
     print(done.violation or "nothing lost, nothing invented")
+    is_whole = part == whole and not arguments.no_traffic
+    if done.violation and is_whole and not arguments.transcript:
+        explain(arguments, done)
     return 1 if done.violation else 0
 
 
 def campaign(arguments: argparse.Namespace) -> int:
     began = time.monotonic()
-    done = faults = 0
+    done = faults = lost = 0
     hours = 0.0
     failed: list[Outcome] = []
     print(f"seeds {arguments.seeds[0]}..{arguments.seeds[-1]}, {arguments.jobs} jobs", flush=True)
@@ -161,11 +172,15 @@ def campaign(arguments: argparse.Namespace) -> int:
         late = arguments.minutes and now - began > 60 * arguments.minutes
         if late or (arguments.hours and hours >= arguments.hours):
             break
+    else:
+        lost = len(arguments.seeds) - done
     print(progress(done, hours, faults, time.monotonic() - began))
     if failed:
         explain(arguments, failed[0])
-    print(f"{done - len(failed)} passed, {len(failed)} failed")
-    return 1 if failed else 0
+    print(
+        f"{done - len(failed)} passed, {len(failed)} failed" + (f", {lost} not run: a worker has died" if lost else "")
+    )
+    return 1 if failed or lost else 0
 
 
 def progress(done: int, hours: float, faults: int, took_s: float) -> str:

@@ -10,6 +10,7 @@ from attrs import evolve
 from elevator import soak
 from elevator.model import Button, Park, Policy
 from elevator.model import Fault as Trouble
+from elevator.node import Node
 from elevator.sim.faults import NEVER_MS, STRANGERS, Fault, Kind, Plan, Point, Press, plan
 from elevator.sim.passengers import Profile, Traffic, tally
 from elevator.sim.world import AGREE_MS, World
@@ -238,13 +239,39 @@ def test_a_campaign_reports_and_its_status_says_whether_all_passed(capsys: pytes
     assert "4 passed, 0 failed" in capsys.readouterr().out
 
 
+def test_a_campaign_whose_worker_dies_fails(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    outcome = soak.outcome
+    monkeypatch.setattr(soak, "outcome", lambda plan: os._exit(0) if plan.seed == 3 else outcome(plan))
+    assert soak.main(["--seeds", "1..4", "--jobs", "2"]) == 1
+    assert "3 passed, 0 failed, 1 not run" in capsys.readouterr().out
+
+
+def test_a_program_that_does_not_start_fails_its_seed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def boot(*_: object) -> Node:
+        raise ZeroDivisionError("no luck")
+
+    monkeypatch.setattr("elevator.sim.world.boot", boot)
+    assert "ZeroDivisionError: no luck" in soak.outcome(plan(1))[0].violation
+
+
 def test_a_campaign_ends_when_its_time_is_over(capsys: pytest.CaptureFixture[str]) -> None:
     assert soak.main(["--seeds", "1..1000000", "--minutes", "0.01", "--jobs", "2"]) == 0
     assert "0 failed" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--seeds", "x"], ["--cars", "0"], ["--floors", "99"], ["--faults", "a"], ["-q"]]
+    "arguments",
+    [
+        ["--seeds", "x"],
+        ["--seeds", "5..1"],
+        ["--seeds", "1..2", "--faults", "1"],
+        ["--cars", "0"],
+        ["--floors", "99"],
+        ["--faults", "a"],
+        ["-q"],
+    ],
 )
 def test_wrong_arguments_get_one_line_and_status_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
