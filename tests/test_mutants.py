@@ -352,6 +352,7 @@ WORDS: Mapping[str, tuple[Callable[..., object], str, str]] = {
         "node",
     ),
     "a_thawed_program_acts_at_once": (node.wake, ", listen_until_ms=now_ms + LISTEN_MS", ""),
+    "a_new_program_promises_before_it_has_listened": (node.light, "if not is_listening(node) and len", "if len"),
     "a_record_that_is_read_late_is_ignored": (node.wake, "calls=merge(node.calls, tick.found.calls), ", ""),
     "a_new_run_takes_the_name_of_one_that_left_no_record": (node.boot, " + lot % NEXT_INCARNATIONS", ""),
     "former_runs_are_never_forgotten": (node.prune, "if not excess:", "if True:"),

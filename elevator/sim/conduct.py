@@ -17,7 +17,8 @@ At each departure:
     does not know where it is looks below first, and above when it has found nothing for long (C4). None sets out before
     its program, if new or thawed, has listened.
 At any time:
- 6. A car that is in order does not take itself for unable. The floor indicator and the stop lamp show what is, and a
+ 6. A program that is new, or was frozen, promises nothing before it has listened (L3).
+ 7. A car that is in order does not take itself for unable. The floor indicator and the stop lamp show what is, and a
     car whose stop button is down stands (C7).
 """
 
@@ -106,8 +107,16 @@ class Conduct:
         seen = self.health.of(host)
         if seen.pressed and seen.pressed_ms == self.clock() and host.node is not None and host.machine.door:
             self.take_spot(host, seen, host.node)
+        if host.node is not None and host.node.lit is not seen.promised:
+            self.judge_promises(host, seen, host.node)
         if host.machine is not seen.machine:
             self.judge_machine(host, seen)
+
+    def judge_promises(self, host: Host, seen: Seen, node: Node) -> None:
+        """Judge whether a program that has just started or gone on promises what it cannot know others to hold (L3)."""
+        fresh, seen.promised = sorted(node.lit - seen.promised), node.lit
+        if fresh and self.clock() - seen.listens_ms < LISTEN_MS:
+            self.oracle.fail(f"node {host.id} promises {fresh} before its program has listened")
 
     def judge_machine(self, host: Host, seen: Seen) -> None:
         now_ms, old, new = self.clock(), seen.machine, host.machine

@@ -79,6 +79,8 @@ class Seen:
     """The lamps of its panel when that was last looked at."""
     lit: frozenset[Call] = frozenset()
     """The calls for which they are lit."""
+    promised: frozenset[Call] = frozenset()
+    """What its program had promised when it was last looked at."""
     pressed: frozenset[Call] = frozenset()
     """Buttons that its program has just found down."""
     pressed_ms: int = NEVER
@@ -152,7 +154,7 @@ class Health:
         if listens:
             seen.listens_ms = self.clock()
         if host.node is not None and host.node.me != seen.run:
-            seen.run, seen.started_ms = host.node.me, self.clock()
+            seen.run, seen.started_ms, seen.promised = host.node.me, self.clock(), frozenset()
         self.upset_ms = self.changed_ms = seen.steady_ms = seen.run_ms = self.clock()
         seen.heading = seen.searches_ms = None
 
