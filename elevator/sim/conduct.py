@@ -143,6 +143,8 @@ class Conduct:
 
     def judge_opening(self, host: Host, seen: Seen) -> None:
         now_ms = self.clock()
+        if seen.opened_ms is not None:  # It has rested since it came here, and is free to go anywhere.
+            seen.heading = None
         seen.opened_ms = now_ms
         # One that opens so soon has it from its record that its door is open, and which way it goes.
         is_inherited = now_ms - seen.run_ms < LISTEN_MS
@@ -183,7 +185,7 @@ class Conduct:
     def judge_departure(self, host: Host, seen: Seen, direction: Direction) -> None:
         heading, opened_ms, served = seen.heading, seen.opened_ms, seen.served
         by_itself = self.opened_itself(host, seen)
-        if opened_ms is not None and seen.shut_ms != self.clock():  # It has rested since, and is free to go anywhere.
+        if opened_ms is not None and seen.shut_ms != self.clock():  # The same.
             heading, opened_ms, served = None, None, None
         seen.heading, seen.opened_ms, seen.served = direction, None, None
         floor, now_ms, node = host.machine.sensed, self.clock(), host.node
