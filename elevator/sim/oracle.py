@@ -90,7 +90,7 @@ class Oracle:
         cars = plan.cars
         self.lost = plan.lost_cars()
         self.agree = not plan.loses_links()
-        self.healthy = not plan.faults
+        self.healthy = all(fault.kind is Kind.ATTACK for fault in plan.faults)  # Which must change nothing.
         self.floors = plan.floors
         self.hosts = hosts
         self.runs: dict[Author, Host] = {}
