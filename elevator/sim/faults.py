@@ -31,7 +31,7 @@ class Kind(StrEnum):
     HANG = "hang"
     """A worker stands still until its supervisor kills it and starts the next."""
     BLACKOUT = "blackout"
-    """All programs end at once and are started again, one after the other."""
+    """All programs end at once, and are started again at once."""
     FREEZE = "freeze"
     """A program stands still, with its supervisor. What is sent to it waits."""
     CUT = "cut"
@@ -177,7 +177,7 @@ class Plan:
 
 
 def plan(seed: int, cars: int | None = None, floors: int | None = None) -> Plan:
-    """Draw a run of 1 to 9 *cars* and 2 to 20 *floors*, mostly few; one in ten has no faults at all."""
+    """Draw a run of 1 to 9 *cars* and 2 to 20 *floors*, mostly few; about one in eighteen has no faults at all."""
     rng = random.Random(seed)
     drawn_cars = rng.choice((1, 2, 3, 3, 3, 3, 4, 4, 5, rng.randint(6, 9)))
     drawn_floors = rng.choice((2, 3, 4, 4, 4, 4, 6, 9, rng.randint(10, 20)))
