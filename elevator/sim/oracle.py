@@ -31,8 +31,6 @@ from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import NoReturn, Protocol
 
-from attrs import evolve
-
 from elevator.calls import mask
 from elevator.model import EVERY_CAR, Author, Button, Call, Calls, Dot, Fault, Heartbeat, Inputs, Record
 from elevator.node import Node
@@ -134,6 +132,8 @@ class Oracle:
         self.own_runs: list[set[Author]] = [set() for _ in range(places)]
         """Which runs a node can know for its own, from its record."""
         self.doors: list[bool] = [False] * places
+        self.overruns = [0] * places
+        """How often each car has run out of its shaft while its program stood still."""
         self.judged: dict[int, Machine] = {}
         """What each machine was when it was last found in order: most events change none."""
         self.opened: dict[int, tuple[int, Author | None]] = {}
@@ -153,6 +153,7 @@ class Oracle:
         id = host.id
         self.known[id], self.saved[id], self.lit[id], self.saved_runs[id] = Calls(), {}, {}, set()
         self.wiped[id] = self.doors[id] = False
+        self.overruns[id] = 0
         self.opened.pop(id, None)
 
     def note_start(self, host: Host, node: Node) -> None:
@@ -345,8 +346,8 @@ class Oracle:
         if machine is self.judged.get(host.id):
             return
         if machine.out and host.stands_still:
-            host.machine = machine = evolve(machine, counts=evolve(machine.counts, out_of_bounds=0))
-        if machines.misbehaviour(machine.counts):
+            self.overruns[host.id] = machine.counts.out_of_bounds
+        if machines.misbehaviour(machine.counts) > self.overruns[host.id]:
             self.fail(f"car {host.id} misbehaved: {machine.counts}")
         if machine.counts.bad_requests:
             self.fail(f"car {host.id} was asked for what there is not: {machine.last_bad}")
