@@ -42,6 +42,15 @@ def test_what_was_found_once_stays_mended(seed: int) -> None:
 
 
 MADE_SMALL: dict[str, tuple[Fault | Press, ...]] = {
+    "a record read after all was completed by the writer only, whose program then died": (
+        Fault(Kind.CUT, 2000, 14_000, 2),
+        Press(3000, 3200, 1, UP, 2),
+        Press(3010, 3210, 1, CAB, 0),
+        Fault(Kind.DISK, 3500, 5500, 1),
+        Fault(Kind.KILL, 3600, 4000, 1),
+        Fault(Kind.FREEZE, 5200, 9000, 1),
+        Fault(Kind.KILL, 7000, 9100, 1),
+    ),
     "(of the oracle) a node alone with a ghost and a failing disk takes the ghost's word": (
         Fault(Kind.GHOST, 1000, NEVER_MS, 0),
         Fault(Kind.DISK, 2000, 20_000, 0),

@@ -399,7 +399,11 @@ def draw_long(rng: random.Random, cars: int, floors: int, calm_at_ms: int) -> tu
     if chain == "unread":  # What one disk alone holds cannot be read when the program starts.
         cut = Fault(Kind.CUT, at_ms, at_ms + 9000, 1 << who)
         disk = Fault(Kind.DISK, at_ms + 3500, at_ms + 5500, who)
-        return [cut, disk, Fault(Kind.KILL, at_ms + 3600, at_ms + 4000, who)], presses([at_ms + 3000, at_ms + 3010])
+        kill = Fault(Kind.KILL, at_ms + 3600, at_ms + 4000, who)
+        # In a quarter of the runs it ends once more before it could take in what was then read after all.
+        stops = [Fault(Kind.FREEZE, at_ms + 5200, at_ms + 9000, who), Fault(Kind.KILL, at_ms + 7000, at_ms + 9100, who)]
+        stops = stops if rng.random() > 0.75 else []
+        return [cut, disk, kill, *stops], presses([at_ms + 3000, at_ms + 3010])
     if chain == "wiped":  # More runs than others remember, none of which knows of the one before.
         starts = [at_ms + n * rng.randint(650, 700) for n in range(rng.randint(11, 14))]
         wipes = [Fault(Kind.WIPE, start_ms, start_ms + 20, who) for start_ms in starts]
