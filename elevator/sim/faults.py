@@ -27,7 +27,8 @@ class Kind(StrEnum):
     TORN = "torn record"
     """The same, and of its record only the first half is left."""
     CRASH = "crash"
-    """A worker ends at some point of a turn. Its record is still written, and its supervisor starts the next."""
+    """A worker ends at some point of a turn. Its record is still written, and its supervisor starts the next, after
+    `delay_ms`: that ends it."""
     HANG = "hang"
     """A worker stands still until its supervisor kills it and starts the next."""
     BLACKOUT = "blackout"
@@ -84,6 +85,8 @@ KILLS = (Kind.KILL, Kind.WIPE, Kind.TORN, Kind.CRASH)
 """What ends one program at some point of a turn."""
 HUNG_MS = 500
 """After what silence a supervisor kills its worker."""
+CRASH_MS = 1000
+"""Within that a worker comes to the point where it ends."""
 TAKE_OVER_MS = (5, 60)
 """The least and the longest time from the end of a worker to the first turn of the next."""
 SMALL_BYTES = 400
@@ -125,8 +128,8 @@ class Fault:
     """Of one of KILLS: at which step of a turn; of DEAF: the sender not heard; of WEATHER: loss in percent; of a
     MISFIT: its number of floors; of an ATTACK: whether the group has a key."""
     delay_ms: int = 0
-    """Of WEATHER: the longest delay; of SLOW: the longest that a record takes; of a SERVER: how late it is
-    noticed."""
+    """Of WEATHER: the longest delay; of SLOW: the longest that a record takes; of a SERVER: how late it is noticed; of
+    a CRASH: from the end of a worker to the first turn of the next."""
     doubled: int = 0
     """Of WEATHER: datagrams doubled, in percent."""
     point: Point | None = None
@@ -291,7 +294,8 @@ def draw_process(rng: random.Random, cars: int, calm_at_ms: int) -> Fault:
     at_ms, who, take_over_ms = rng.randrange(calm_at_ms), rng.randrange(cars), rng.randint(*TAKE_OVER_MS)
     match kind:
         case Kind.CRASH:
-            return Fault(kind, at_ms, min(at_ms + take_over_ms, calm_at_ms), who, detail=rng.randrange(6))
+            until_ms = min(at_ms + CRASH_MS, calm_at_ms)
+            return Fault(kind, at_ms, until_ms, who, detail=rng.randrange(6), delay_ms=take_over_ms)
         case Kind.HANG:
             return Fault(kind, at_ms, min(at_ms + HUNG_MS + take_over_ms, calm_at_ms), who)
         case Kind.SLOW:

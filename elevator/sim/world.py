@@ -483,6 +483,7 @@ class World:
         except Died as died:
             self.tell(f"node {host.name} is killed {died}")
             self.die(host, is_worker=host.has(Kind.CRASH))
+            self.take_over(host)
             if before is not None and tick is not None:
                 self.oracle.check_lamps(host, step(before, tick))  # what it was when it died
             self.promises.judge(host)
@@ -699,6 +700,18 @@ class World:
             case _:
                 pass
 
+    def take_over(self, host: Host) -> None:
+        """Let the supervisor of *host* start the next worker soon, if one has crashed: that is the end of the fault."""
+
+        def soon(act: Act) -> Act:
+            at_ms, begins, what = act
+            if begins or not isinstance(what, Trouble) or (what.kind, what.who) != (Kind.CRASH, host.id):
+                return act
+            is_under_way = what.at_ms <= self.now_ms
+            return (min(at_ms, self.now_ms + what.delay_ms), begins, what) if is_under_way else act
+
+        self.script = in_order(map(soon, self.script))
+
     def kill_or_start(self, host: Host, trouble: Trouble, begins: bool) -> None:
         if begins and host.node is not None:
             doom = trouble.point or trouble.detail
@@ -706,6 +719,7 @@ class World:
                 host.doom = doom
             else:
                 self.die(host, is_worker=trouble.kind is Kind.CRASH)
+                self.take_over(host)
         if begins or self.is_down(host):
             return
         host.doom = None
@@ -761,11 +775,19 @@ def false_floor(shaft: Shaft, now_ms: int) -> int:
     return next((floor for floor in (nearest + 2, nearest - 2) if 0 <= floor < shaft.floors), shaft.floors)
 
 
-def script(plan: Plan) -> list[tuple[int, bool, Trouble | Press]]:
+Act = tuple[int, bool, Trouble | Press]
+"""When something is to happen, whether it begins or ends then, and what it is."""
+
+
+def script(plan: Plan) -> list[Act]:
     """Put what the plan does in order, the last thing first."""
-    acts: list[tuple[int, bool, Trouble | Press]] = [(press.at_ms, True, press) for press in plan.presses]
+    acts: list[Act] = [(press.at_ms, True, press) for press in plan.presses]
     for trouble in plan.faults:
         acts += [(trouble.at_ms, True, trouble), (trouble.until_ms, False, trouble)]
+    return in_order(acts)
+
+
+def in_order(acts: Iterable[Act]) -> list[Act]:
     return sorted(acts, key=lambda act: (act[0], act[1]), reverse=True)
 
 
