@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 
 import pytest
 from attrs import evolve
@@ -11,7 +12,7 @@ from elevator import soak
 from elevator.model import Button, Park, Policy
 from elevator.model import Fault as Trouble
 from elevator.node import Node
-from elevator.sim.faults import NEVER_MS, STRANGERS, Fault, Kind, Plan, Point, Press, plan
+from elevator.sim.faults import NEVER_MS, STRANGERS, Fault, Kind, Plan, Point, Press, describe, plan
 from elevator.sim.passengers import Profile, Traffic, tally
 from elevator.sim.world import AGREE_MS, World
 
@@ -302,9 +303,43 @@ def test_a_healthy_group_carries_all_who_come(profile: Profile) -> None:
     world.run()
 
 
-def test_every_kind_of_fault_can_hit_a_running_group() -> None:
-    for kind in Kind:
-        fault = Fault(kind, 5000, 9000, who=1, detail=3)
-        world = World(evolve(plan(5, 3, 4), faults=(fault,), calm_at_ms=20_000))
-        world.run()
-        assert any(f"begins: {kind}" in line for line in world.transcript)
+EFFECTS: dict[Kind, tuple[int, str] | Callable[[World], object]] = {
+    Kind.KILL: (1, "node 1 dies"),
+    Kind.WIPE: (1, "node 1 starts without a record"),
+    Kind.TORN: (1, "node 1 starts without a record"),
+    Kind.CRASH: (1, "node 1 dies"),
+    Kind.HANG: (1, "node 1 dies"),
+    Kind.BLACKOUT: (0, "node 2 dies"),
+    Kind.FREEZE: (1, "node 0: node 1 is silent"),
+    Kind.CUT: (1, "node 1: node 0 is silent"),
+    Kind.DEAF: (2, "node 1: node 2 is silent"),
+    Kind.WEATHER: (100, "node 1: node 0 is silent"),
+    Kind.MOTOR: (0, "car 1: power off"),
+    Kind.OBSTRUCT: (0, "car 1: obstructed on"),
+    Kind.STOP: (0, "node 1: out of service: stop button"),
+    Kind.SERVER: (0, "node 1: out of service: no elevator answers"),
+    Kind.GHOST: (0, "node 1: node 63 is here"),
+    Kind.SHIRKER: (0, "node 1: node 63 is here"),
+    Kind.TWIN: (0, "node 1: another node uses this one's id, 1"),
+    Kind.MISFIT: (3, "node 1: node 1 has 3 floors, this one 4: ignored"),
+    Kind.DISK: lambda world: world.hosts[1].is_failing,
+    Kind.SLOW: lambda world: world.hosts[1].is_failing,
+    Kind.GLITCH: lambda world: (node := world.hosts[1].node) and node.drive.doubts,
+    Kind.ATTACK: lambda world: world.attack_at_ms < 10_000,
+}
+"""Of each kind of fault: its detail, and what it brings about, as the transcript says it or as it is then."""
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_every_kind_of_fault_does_something(kind: Kind) -> None:
+    effect = EFFECTS[kind]
+    detail = 0 if callable(effect) else effect[0]
+    fault = Fault(kind, 5000, 9000, who=1, detail=detail, delay_ms=1_000_000 if kind is Kind.SLOW else 0)
+    world = World(evolve(plan(5, 3, 4), faults=(fault,), presses=(Press(5500, 5700, 1, UP, 0),), calm_at_ms=20_000))
+    world.run_until(8999)
+    if callable(effect):
+        assert effect(world)
+    world.run_until(9001)
+    start = world.transcript.index(f"{5000:>9} begins: {describe(fault, 3)}")
+    assert callable(effect) or any(effect[1] in line for line in world.transcript[start:])
+    world.run()
