@@ -91,11 +91,10 @@ class Parser(argparse.ArgumentParser):
 
 def seeds(text: str) -> range:
     first, dots, last = text.partition("..")
-    if first.isdigit() and (last.isdigit() if dots else not last):
-        chosen = range(int(first), int(last if dots else first) + 1)
-        if chosen:
-            return chosen
-    raise argparse.ArgumentTypeError(f"not a seed or a range of seeds such as 1..200: {text!r}")
+    last = last if dots else first
+    if not first.isdigit() or not last.isdigit() or int(first) > int(last):
+        raise argparse.ArgumentTypeError(f"not a seed or a range of seeds such as 1..200: {text!r}")
+    return range(int(first), int(last) + 1)
 
 
 def numbers(text: str) -> list[int]:
