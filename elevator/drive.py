@@ -139,11 +139,7 @@ def drive(car: Drive, now_ms: int, inputs: Inputs | None, around: Surroundings) 
         elif car.behaviour is Behaviour.MOVING:
             car = travel(car, now_ms, around) if was_able or not car.undecided else car
         elif car.is_open:
-            car, served = attend(car, now_ms, around)
-            if not car.obstructed and now_ms >= car.close_at_ms:
-                car = depart(car, now_ms, around)
-                if car.behaviour is Behaviour.DOOR_OPEN:
-                    car, served = attend(car, now_ms, around)
+            car, served = stand_open(car, now_ms, around)
     return (car if car.fault is (fault := diagnose(car, now_ms, inputs)) else evolve(car, fault=fault)), served
 
 
@@ -305,6 +301,15 @@ def decide(floor: int, direction: Direction, work: Buttons, target: int | None) 
     """Choose what a car does that stands at *floor*, or has just reached it."""
     behaviour, chosen = motion.decide(floor, direction, work)
     return motion.wait(floor, direction, target) if behaviour is Behaviour.IDLE else (behaviour, chosen)
+
+
+def stand_open(car: Drive, now_ms: int, around: Surroundings) -> tuple[Drive, frozenset[Call]]:
+    """Serve what the open door serves, and shut it when it is time: no sooner than a period after the last service."""
+    car, served = attend(car, now_ms, around)
+    if car.obstructed or now_ms < car.close_at_ms:
+        return car, served
+    car = depart(car, now_ms, around)
+    return attend(car, now_ms, around) if car.behaviour is Behaviour.DOOR_OPEN else (car, served)
 
 
 def depart(car: Drive, now_ms: int, around: Surroundings) -> Drive:
