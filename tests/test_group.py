@@ -450,6 +450,23 @@ def test_g1_no_call_is_served_by_a_door_that_was_only_told_to_open(has_just_shut
     group.run_until(lambda: ("up", 0) not in group.lit(1), 30)
 
 
+def test_c7_a_call_whose_door_had_just_opened_is_served_when_the_stop_button_is_up_again() -> None:
+    group = Group(cars=1, at=(0,))
+    group.press(0, UP, 0)
+    group.press(0, CAB, 3)
+    group.run_until(lambda: group[0].machine.door, 100)
+    group[0].take(machines.hold_stop(group[0].machine, True))
+    group.run(5000)
+    assert ("up", 0) in group.lit(0)
+    group[0].take(machines.hold_stop(group[0].machine, False))
+    group.run_until(lambda: ("up", 0) not in group.lit(0), 30)
+    assert floor_of(group[0]) == 0
+    assert group[0].machine.door
+    group.run(2900)
+    assert group[0].machine.door
+    settle(group)
+
+
 def test_g2_a_lost_server_connection_is_recovered_without_losing_a_call() -> None:
     group = Group(cars=2, at=(0, 0))
     group.press(0, CAB, 3)
