@@ -15,8 +15,9 @@
    none was announced yet), and gives another full period, but not for ever: after a while it has to wait its turn.
 7. While *held* (stop button, no server, just started or thawed) the motor stands and the door stays as it is.
 8. A door that a former run of the program left open stays open for another full period, if the car is still there.
-9. A command opens no door: its server may have gone. What a car serves it serves when its panel has answered since. So
-   that this is known anew of each opening, a door that was told to shut is not told to open before it has.
+9. A command stops no car and opens no door: its server may be slow, or gone. A door is told to open when the panel has
+   shown since the motor was stopped that the car is at its floor, and what is served is served when it has answered
+   since. So that this is known anew of each opening, a door that was told to shut is not told to open before it has.
 """
 
 from collections.abc import Mapping
@@ -75,6 +76,8 @@ class Drive:
     fault: Fault = Fault.SERVER
     announced: bool = False
     """Whether passengers have been told `direction` at this opening, by clearing its hall call."""
+    stands: bool = False
+    """Whether it is known to stand where it may open its door."""
     is_open: bool = False
     """Whether its door is known to be open."""
     obstructed: bool = False
@@ -153,7 +156,7 @@ def inherit(car: Drive, now_ms: int, report: int | None, door: OpenDoor) -> Driv
         return car
     floor, direction = door
     car = evolve(car, floor=floor, at_floor=True, direction=direction, announced=True, behaviour=Behaviour.DOOR_OPEN)
-    return evolve(car, opened_at_ms=now_ms, close_at_ms=now_ms + DOOR_OPEN_MS)
+    return evolve(car, stands=True, opened_at_ms=now_ms, close_at_ms=now_ms + DOOR_OPEN_MS)
 
 
 def locate(car: Drive, now_ms: int, report: int | None, floors: int) -> Drive:
@@ -269,9 +272,14 @@ def hold(car: Drive, now_ms: int, held: bool) -> Drive:
 
 
 def watch_door(car: Drive, now_ms: int, inputs: Inputs) -> Drive:
-    is_open = inputs.door and car.behaviour is Behaviour.DOOR_OPEN
-    car = car if is_open == car.is_open else evolve(car, is_open=is_open)
-    obstructed = inputs.obstructed and car.behaviour is Behaviour.DOOR_OPEN
+    opens = car.behaviour is Behaviour.DOOR_OPEN
+    stands = car.stands and opens
+    if not car.held:
+        stands = stands or (inputs.still and car.at_floor and inputs.floor == car.floor)
+    is_open = inputs.door and opens
+    if (stands, is_open) != (car.stands, car.is_open):
+        car = evolve(car, stands=stands, is_open=is_open)
+    obstructed = inputs.obstructed and opens
     if obstructed == car.obstructed:
         return car
     close_at_ms = car.close_at_ms if obstructed else now_ms + DOOR_OPEN_MS

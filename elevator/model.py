@@ -133,6 +133,8 @@ class Inputs:
     obstructed: bool = False
     door: bool = False
     """Whether the door is open: it had been told to be before the panel was asked, which does everything in order."""
+    still: bool = False
+    """Whether the motor stands: it had been told to."""
 
 
 @frozen

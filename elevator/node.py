@@ -589,7 +589,7 @@ def outputs(node: Node) -> Outputs:
     return Outputs(
         motor=drive.motor(car, node.floors),
         motor_try=car.motor_try,
-        door=car.behaviour is Behaviour.DOOR_OPEN and car.at_floor,
+        door=car.behaviour is Behaviour.DOOR_OPEN and car.at_floor and car.stands,
         lamps=lamps(lit, node.me.id),
         unsure=unsure,
         floor=car.floor,

@@ -4,7 +4,7 @@
    between, and lamps stay as they are.
 2. Reads are answered from the newest sweep of the card, at most SWEEP_MS old. Writes go on to the card at once, each by
    itself, in their order. Whatever names a button or floor that does not exist is answered with 0, or ignored. What is
-   read after a door command waits until the card has obeyed it: whoever is answered may rely on that.
+   read after a door or motor command waits until the card has obeyed it: whoever is answered may rely on that.
 3. A client is dropped when the card is lost: it has a motor command that nobody can vouch for. While there is no card,
    clients wait.
 4. It runs as a process pair, as a node does: the supervisor stops the motor when the worker is gone.
@@ -26,7 +26,7 @@ from elevator import pair
 from elevator.calls import mask
 from elevator.hardware.iocard import FLOORS, HALT, LAMP_PINS, SPEED
 from elevator.hardware.serialport import AUTO, IoCard
-from elevator.hardware.server import DOOR, INDICATOR, LAMP, MOTOR, OBSTRUCTION, PRESSED, SENSOR, STOP, STOP_LAMP
+from elevator.hardware.server import DOOR, INDICATOR, LAMP, MOTOR, OBSTRUCTION, PRESSED, SENSOR, STOP, STOP_LAMP, done
 from elevator.model import Button, Buttons, Inputs, Motor, Outputs
 
 MESSAGE = 4
@@ -160,7 +160,7 @@ class Bridge:
         while len(self._received) >= MESSAGE:
             message = self._received[:MESSAGE]
             reply = answer(inputs, message)
-            if reply and inputs.door != self._wanted.outputs.door:
+            if reply and (inputs.door, inputs.still) != done(self._wanted.outputs):
                 return
             self._received = self._received[MESSAGE:]
             self._unsent += reply

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from attrs import define, field
 
 from elevator.calls import mask
-from elevator.hardware.server import after, changes, snapshot, sweep
+from elevator.hardware.server import after, changes, done, snapshot, sweep
 from elevator.model import Button, Calls, Heartbeat, Inputs, Outputs, Park, Policy, Record, Tick
 from elevator.node import Node, boot, record, wake_at_ms
 from elevator.sim import machine as machines
@@ -122,8 +122,8 @@ class Computer:
             return
         inputs = self.inputs
         if now_ms % SWEEP_MS == self.id * 3 % SWEEP_MS:
-            door = self.sent is not None and self.sent.door
-            inputs = snapshot(self.exchange(sweep(self.floors)), self.floors, door) if self.server else None
+            said = self.exchange(sweep(self.floors)) if self.server else b""
+            inputs = snapshot(said, self.floors, *done(self.sent))
             inputs = self.inputs if inputs == self.inputs else inputs
         due = [datagram for at_ms, datagram in self.inbox if at_ms <= now_ms]
         recorded, failed = self.disk.news(now_ms)

@@ -90,6 +90,26 @@ def test_d1_the_door_is_open_for_three_seconds() -> None:
     assert 3000 <= closed - opened <= 3020
 
 
+def test_d1_a_car_that_was_stopped_too_late_opens_no_door_and_comes_back() -> None:
+    group = Group(cars=1, at=(0,))
+    group.press(0, CAB, 2)
+    group.run_until(lambda: floor_of(group[0]) == 2 and motors(group[0])[-1][1] is Motor.STOP, 10_000)
+    group[0].take(machines.put(group[0].machine, 2.3, group.now_ms))
+    group.run(500)
+    assert doors(group[0]) == []
+    settle(group)
+    assert len(doors(group[0])) == 2
+    assert floor_of(group[0]) == 2
+    assert misbehaviour(group[0].machine.counts) == 0
+
+
+def test_d1_a_door_opens_at_once_where_the_car_has_stood() -> None:
+    group = Group(cars=1, at=(2,))
+    group.press(0, CAB, 2)
+    group.run(25)
+    assert [on for _, on in doors(group[0])] == [True]
+
+
 def test_d2_an_obstructed_door_stays_open_and_then_another_full_period() -> None:
     group = Group(cars=1, at=(0,))
     group.press(0, CAB, 0)

@@ -166,18 +166,21 @@ def test_the_same_answer_is_the_same_object() -> None:
         port.stop()
 
 
-def test_a_door_is_open_when_the_panel_was_asked_since_and_has_answered() -> None:
+def test_a_command_is_obeyed_when_the_panel_was_asked_since_and_has_answered() -> None:
     with building(2) as built:
         port = ElevatorServer("127.0.0.1", built.ports[0], FLOORS)
         pump(port, built, lambda: port.inputs(now_ms()) is not None)
-        for door in (True, False):
+        before = Inputs(floor=2)
+        for wanted in (Outputs(), Outputs(door=True), Outputs(motor=Motor.UP), Outputs(Motor.STOP)):
             pump(port, built, lambda: port._asked_at_ms is None)
             pump(port, None, lambda: port._asked_at_ms is not None)
-            port.write(Outputs(door=door))
+            port.write(wanted)
             pump(port, built, lambda: port._asked_at_ms is None)  # asked before
-            assert built.elevators[0].machine.door == door
-            assert port.inputs(now_ms()) == Inputs(floor=2, door=not door)
-            pump(port, built, lambda door=door: port.inputs(now_ms()) == Inputs(floor=2, door=door))  # type: ignore[misc]
+            machine = built.elevators[0].machine
+            assert (machine.door, machine.shaft.motor) == (wanted.door, wanted.motor)
+            assert port.inputs(now_ms()) == before
+            before = Inputs(floor=2, door=wanted.door, still=wanted.motor is Motor.STOP)
+            pump(port, built, lambda before=before: port.inputs(now_ms()) == before)  # type: ignore[misc]
         port.stop()
 
 

@@ -320,8 +320,8 @@ WORDS: Mapping[str, tuple[Callable[..., object], str, str]] = {
     ),
     "a_door_is_thought_to_be_open_when_told_to": (
         drive.watch_door,
-        "inputs.door and car.behaviour",
-        "car.behaviour",
+        "inputs.door and opens",
+        "opens",
     ),
     "a_dead_motor_is_kept_secret": (drive.travel, "fault=Fault.MOTOR, ", ""),
     "an_obstruction_does_not_renew_the_period": (

@@ -71,17 +71,19 @@ def test_the_port_reads_and_writes(bench: Bench) -> None:
     assert bench.port.news == [f"I/O card {bench.port.where} answers"]
 
 
-def test_a_door_is_open_when_the_card_was_asked_since_and_has_answered(bench: Bench) -> None:
+def test_a_command_is_obeyed_when_the_card_was_asked_since_and_has_answered(bench: Bench) -> None:
     bench.pump(bench.answers)
-    for door in (True, False):
+    before = Inputs(floor=2)
+    for wanted in (Outputs(), Outputs(door=True), Outputs(motor=Motor.UP), Outputs(Motor.STOP)):
         bench.pump(lambda: bench.port._asked_at_ms is None)
         while bench.port._asked_at_ms is None:
             bench.port.attend(now_ms())
-        bench.port.write(Outputs(door=door))
+        bench.port.write(wanted)
         bench.pump(lambda: bench.port._asked_at_ms is None)  # asked before
-        assert bench.port.inputs(now_ms()) == Inputs(floor=2, door=not door)
-        bench.pump(lambda door=door: bench.port.inputs(now_ms()) == Inputs(floor=2, door=door))  # type: ignore[misc]
-        assert bench.machine.door == door
+        assert bench.port.inputs(now_ms()) == before
+        before = Inputs(floor=2, door=wanted.door, still=wanted.motor is Motor.STOP)
+        bench.pump(lambda before=before: bench.port.inputs(now_ms()) == before)  # type: ignore[misc]
+        assert (bench.machine.door, bench.machine.shaft.motor) == (wanted.door, wanted.motor)
 
 
 def test_the_same_answer_is_the_same_object(bench: Bench) -> None:

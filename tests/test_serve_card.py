@@ -149,6 +149,19 @@ def test_what_is_asked_after_the_door_was_opened_is_answered_when_it_is_open(ser
             assert served.ask(client, b"", 4) == bytes((7, 1, 2, 0))
 
 
+def test_what_is_asked_after_the_motor_was_stopped_is_answered_when_it_stands(served: Served) -> None:
+    with served.connect() as client:
+        for motor in (Motor.STOP, Motor.UP):
+            assert served.ask(client, bytes((1, motor, 0, 0, 9, 0, 0, 0)), 4) == bytes((9, 0, 0, 0))
+            assert served.machine.shaft.motor is motor
+        client.sendall(bytes((1, 0, 0, 0, 9, 0, 0, 0)))
+        with selectors.DefaultSelector() as waiting:
+            waiting.register(client, selectors.EVENT_READ)
+            assert not waiting.select(0.1)
+        served.wait(lambda: served.machine.shaft.motor is Motor.STOP)
+        assert served.ask(client, b"", 4) == bytes((9, 0, 0, 0))
+
+
 def test_the_motor_stops_when_the_client_goes_and_the_next_one_is_answered(served: Served) -> None:
     with served.connect() as first, served.connect() as second:
         first.sendall(bytes((1, 1, 0, 0, 2, 2, 0, 1)))

@@ -65,8 +65,11 @@ HALT = bytes((LOW + PWM_PIN, 0)) * 2
 complete its command, and the last two are one."""
 
 
-def snapshot(reply: bytes, door: bool = False) -> Inputs | None:
-    """Read the *reply* to a whole sweep, which was asked when the *door* had been opened; None if it is not one."""
+def snapshot(reply: bytes, door: bool = False, still: bool = False) -> Inputs | None:
+    """Read the *reply* to a whole sweep, by a card that has its *door* open and its motor *still* for all it was told.
+
+    Return None if it is not one.
+    """
     if len(reply) != len(SWEEP) or reply[-1] != IDENTITY:
         return None
     levels = int.from_bytes(reply[:2], "little") << FIRST_PIN
@@ -78,7 +81,7 @@ def snapshot(reply: bytes, door: bool = False) -> Inputs | None:
         masks[button] |= (levels >> pin & 1) << floor
     floor_now = at_floors[0] if at_floors else None
     stop, obstructed = levels >> STOP_PIN & 1, levels >> OBSTRUCTION_PIN & 1
-    return Inputs(Buttons(*masks), floor_now, bool(stop), bool(obstructed), door)
+    return Inputs(Buttons(*masks), floor_now, bool(stop), bool(obstructed), door, still)
 
 
 def changes(sent: Outputs | None, wanted: Outputs, speed: int) -> bytes:

@@ -21,7 +21,7 @@ from pathlib import Path
 from serial import Serial
 
 from elevator.hardware.iocard import BAUD, HALT, IDENTITY, SWEEP, WHO, changes, snapshot
-from elevator.hardware.server import BACKLOG_MAX, FRESH_MS, RETRY_MS, SILENCE_MS, SWEEP_MS, after
+from elevator.hardware.server import BACKLOG_MAX, FRESH_MS, RETRY_MS, SILENCE_MS, SWEEP_MS, after, done
 from elevator.model import Inputs, Outputs
 
 AUTO = "auto"
@@ -97,8 +97,8 @@ class IoCard:
         self._outgoing = b""
         self._sent: Outputs | None = None
         self._asked_at_ms: int | None = None
-        self._asked_door = False
-        """Whether the door had been told to be open before the card was asked."""
+        self._asked_after = done(None)
+        """What the card had been told to do before it was asked."""
         self._next_at_ms = 0
         """When to open the port, to ask who it is, or to sweep."""
         self._give_up_at_ms = 0
@@ -171,7 +171,7 @@ class IoCard:
         elif self._asked_at_ms is None and now_ms >= self._next_at_ms:
             self._outgoing += SWEEP
             self._asked_at_ms = now_ms
-            self._asked_door = self._sent is not None and self._sent.door
+            self._asked_after = done(self._sent)
             self._give_up_at_ms = now_ms + SILENCE_MS
         elif self._asked_at_ms is not None and now_ms >= self._give_up_at_ms:
             raise OSError(errno.ETIMEDOUT, "no answer")
@@ -215,8 +215,9 @@ class IoCard:
         self._next_at_ms = max(now_ms, asked_at_ms + SWEEP_MS)
         if now_ms >= asked_at_ms + FRESH_MS:
             return
-        if reply != self._snapshot_bytes or self._inputs is None or self._inputs.door != self._asked_door:
-            inputs = snapshot(reply, self._asked_door)
+        old = self._inputs
+        if reply != self._snapshot_bytes or old is None or (old.door, old.still) != self._asked_after:
+            inputs = snapshot(reply, *self._asked_after)
             if inputs is None:
                 raise OSError(errno.EPROTO, "its answer is not of this card")
             self._inputs, self._snapshot_bytes = inputs, reply

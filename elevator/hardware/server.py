@@ -9,8 +9,8 @@
 5. Outputs are written as differences to what was sent on this connection; after a reconnect that is nothing, so
    everything is written again.
 6. A snapshot is good for FRESH_MS. A reply that comes later than that is of the past, and thrown away.
-7. Nothing tells whether the door is open. But messages are obeyed in their order: what was sent before a sweep has been
-   done when that is answered.
+7. Nothing tells whether the door is open, or the motor stands. But messages are obeyed in their order: what was sent
+   before a sweep has been done when that is answered.
 """
 
 import errno
@@ -48,8 +48,16 @@ def sweep(floors: int) -> bytes:
     return buttons + bytes((SENSOR, 0, 0, 0, STOP, 0, 0, 0, OBSTRUCTION, 0, 0, 0))
 
 
-def snapshot(reply: bytes, floors: int, door: bool = False) -> Inputs | None:
-    """Read the *reply* to a whole sweep, which was asked when the *door* had been opened; None if it is not one."""
+def done(sent: Outputs | None) -> tuple[bool, bool]:
+    """Tell what a panel has done that answers what it was asked after *sent*: opened its door, stopped its motor."""
+    return (False, False) if sent is None else (sent.door, sent.motor is Motor.STOP)
+
+
+def snapshot(reply: bytes, floors: int, door: bool = False, still: bool = False) -> Inputs | None:
+    """Read the *reply* to a whole sweep, by a panel that has its *door* open and its motor *still* for all it was told.
+
+    Return None if it is not one.
+    """
     asked = sweep(floors)
     if len(reply) != len(asked) or reply[::4] != asked[::4]:
         return None
@@ -57,7 +65,7 @@ def snapshot(reply: bytes, floors: int, door: bool = False) -> Inputs | None:
     for (button, floor), pressed in zip(panel_buttons(floors), reply[1::4], strict=False):
         masks[button] |= bool(pressed) << floor
     at_floor, floor = reply[-11], reply[-10]
-    return Inputs(Buttons(*masks), floor if at_floor else None, bool(reply[-7]), bool(reply[-3]), door)
+    return Inputs(Buttons(*masks), floor if at_floor else None, bool(reply[-7]), bool(reply[-3]), door, still)
 
 
 def changes(sent: Outputs | None, wanted: Outputs, floors: int) -> bytes:
@@ -122,8 +130,8 @@ class ElevatorServer:
         self._outgoing = b""
         self._sent: Outputs | None = None
         self._asked_at_ms: int | None = None
-        self._asked_door = False
-        """Whether the door had been told to be open before the panel was asked."""
+        self._asked_after = done(None)
+        """What the panel had been told to do before it was asked."""
         self._next_at_ms = 0
         """When to connect, or to sweep."""
         self._give_up_at_ms = 0
@@ -214,7 +222,7 @@ class ElevatorServer:
         if self._asked_at_ms is None and now_ms >= self._next_at_ms:
             self._outgoing += self._request
             self._asked_at_ms = now_ms
-            self._asked_door = self._sent is not None and self._sent.door
+            self._asked_after = done(self._sent)
             self._give_up_at_ms = now_ms + (SILENCE_MS if self._answered else PATIENCE_MS)
         elif self._asked_at_ms is not None and now_ms >= self._give_up_at_ms:
             raise OSError(errno.ETIMEDOUT, "no answer")
@@ -241,8 +249,9 @@ class ElevatorServer:
         self._next_at_ms = max(now_ms, asked_at_ms + SWEEP_MS)
         if self._answered and now_ms >= asked_at_ms + FRESH_MS:
             return
-        if reply != self._snapshot_bytes or self._inputs is None or self._inputs.door != self._asked_door:
-            inputs = snapshot(reply, self.floors, self._asked_door)
+        old = self._inputs
+        if reply != self._snapshot_bytes or old is None or (old.door, old.still) != self._asked_after:
+            inputs = snapshot(reply, self.floors, *self._asked_after)
             if inputs is None:
                 raise OSError(errno.EPROTO, "its answer is not of this protocol")
             self._inputs, self._snapshot_bytes = inputs, reply

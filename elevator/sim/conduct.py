@@ -239,7 +239,7 @@ class Conduct:
         floor, motor = machine.sensed, machine.shaft.motor
         told = None if host.inputs is None else host.inputs.floor
         comes = before.inputs is not None and before.inputs.floor is None and told is not None and told == floor
-        if not comes or floor is None or not motor or host.machine.door:
+        if not comes or floor is None or not motor or not host.machine.shaft.motor:
             return
         if self.health.is_steady(host, seen) and before.drive.fault is Fault.NONE:
             going = Call(Direction(motor).button, floor, EVERY_CAR)

@@ -23,7 +23,7 @@ from attrs import define, evolve, field
 from elevator import journal
 from elevator.calls import complete, demand, merge
 from elevator.gate import Gate
-from elevator.hardware.server import FRESH_MS, SWEEP_MS, after, changes, snapshot, sweep
+from elevator.hardware.server import FRESH_MS, SWEEP_MS, after, changes, done, snapshot, sweep
 from elevator.model import (
     EVERY_CAR,
     MAX_CARS,
@@ -428,10 +428,9 @@ class World:
                 self.turn(host, heartbeats)
             return
         floors = host.floors
-        door = host.sent is not None and host.sent.door
         is_back = host.hung_up and not host.has(Kind.SERVER)
         is_gone, host.hung_up = host.hung_up or host.has(Kind.SERVER), False
-        inputs = None if is_gone else snapshot(host.exchange(sweep(floors)), floors, door)
+        inputs = None if is_gone else snapshot(host.exchange(sweep(floors)), floors, *done(host.sent))
         if inputs is not None and host.inputs is not None and host.has(Kind.GLITCH):
             is_certain = self.health.knows_its_place(host)
             inputs = evolve(inputs, floor=false_floor(host.machine.shaft, self.now_ms) if is_certain else floors)
