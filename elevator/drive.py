@@ -276,9 +276,12 @@ def watch_door(car: Drive, now_ms: int, inputs: Inputs) -> Drive:
     stands = car.stands and opens
     if not car.held:
         stands = stands or (inputs.still and car.at_floor and inputs.floor == car.floor)
+    if stands is not car.stands:
+        car = evolve(car, stands=stands)
+        if opens:  # Its period begins now.
+            car = evolve(car, opened_at_ms=now_ms, close_at_ms=now_ms + DOOR_OPEN_MS)
     is_open = inputs.door and opens
-    if (stands, is_open) != (car.stands, car.is_open):
-        car = evolve(car, stands=stands, is_open=is_open)
+    car = car if is_open == car.is_open else evolve(car, is_open=is_open)
     obstructed = inputs.obstructed and opens
     if obstructed == car.obstructed:
         return car

@@ -6,9 +6,24 @@ from group import Computer, Group
 
 from elevator import assign, drive
 from elevator.assign import Member
+from elevator.calls import serve
 from elevator.journal import news
-from elevator.model import Behaviour, Button, Buttons, Car, Direction, Fault, Motor, Park, Policy, Rates, Tick
-from elevator.node import give_way, heartbeat, step, wake_at_ms
+from elevator.model import (
+    EVERY_CAR,
+    Behaviour,
+    Button,
+    Buttons,
+    Call,
+    Car,
+    Direction,
+    Fault,
+    Motor,
+    Park,
+    Policy,
+    Rates,
+    Tick,
+)
+from elevator.node import give_way, heartbeat, record, step, wake_at_ms
 from elevator.sim import machine as machines
 from elevator.sim.machine import Kind, misbehaviour
 from elevator.wire import decode
@@ -101,6 +116,18 @@ def test_d1_a_car_that_was_stopped_too_late_opens_no_door_and_comes_back() -> No
     assert len(doors(group[0])) == 2
     assert floor_of(group[0]) == 2
     assert misbehaviour(group[0].machine.counts) == 0
+
+
+def test_d1_the_door_is_open_for_three_seconds_also_if_another_car_serves_the_call_meanwhile() -> None:
+    group = Group(cars=1, at=(0,))
+    group.press(0, UP, 1)
+    group.run_until(lambda: bool(doors(group[0])), 10_000)
+    assert group[0].node is not None
+    calls = serve(group[0].node.calls, {Call(UP, 1, EVERY_CAR)})
+    group[0].disk.unread = evolve(record(group[0].node), calls=calls)  # It comes as news, as from another car.
+    settle(group)
+    (opened, _), (closed, _) = doors(group[0])
+    assert 3000 <= closed - opened <= 3020
 
 
 def test_d1_a_door_opens_at_once_where_the_car_has_stood() -> None:
