@@ -127,6 +127,8 @@ class Host:
     frozen_at_ms: int = 0
     wake_ms: int = FOREVER
     sweep_ms: int = FOREVER
+    swept_ms: int = -1
+    """When its panel was last swept."""
     hung_up: bool = False
     """Whether its server has gone, be it that it is back, and its program does not know."""
     silent_until_ms: int = 0
@@ -258,7 +260,8 @@ class Host:
         self.machine = machine
         self.machine_ms = machines.wake_at_ms(machine) or FOREVER
         now_ms = self.world.now_ms
-        self.sweep_ms = min(self.sweep_ms, now_ms + (self.id * 3 - now_ms) % SWEEP_MS)
+        next_ms = now_ms + (self.id * 3 - now_ms) % SWEEP_MS
+        self.sweep_ms = min(self.sweep_ms, next_ms if next_ms > self.swept_ms else next_ms + SWEEP_MS)
         for event in events:
             self.world.tell(f"car {self.name}: {machines.describe(event)}")
 
@@ -427,7 +430,7 @@ class World:
             if heartbeats:
                 self.turn(host, heartbeats)
             return
-        floors = host.floors
+        floors, host.swept_ms = host.floors, self.now_ms
         is_back = host.hung_up and not host.has(Kind.SERVER)
         is_gone, host.hung_up = host.hung_up or host.has(Kind.SERVER), False
         inputs = None if is_gone else snapshot(host.exchange(sweep(floors)), floors, *done(host.sent))
