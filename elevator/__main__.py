@@ -4,8 +4,9 @@ import os
 import sys
 from collections.abc import Sequence
 
-NOBODY_READS = 141
-"""The exit status of a command whose output nobody reads any more: a shell's for one that SIGPIPE has ended."""
+NOBODY_READS, INTERRUPTED = 141, 130
+"""The exit status of a command whose output nobody reads any more, or that was interrupted: a shell's for one that
+SIGPIPE or SIGINT has ended."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -20,6 +21,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         # What is left in the buffer must not raise again when the interpreter ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return NOBODY_READS
+    except KeyboardInterrupt:
+        return INTERRUPTED
 
 
 def run(arguments: list[str]) -> int:

@@ -376,13 +376,10 @@ def main(argv: list[str]) -> int:
     if not arguments.json:
         print(f"{title(setting)}\n{HEAD}", flush=True)
     found: list[Cell] = []
-    try:
-        for cell in cells(setting, arguments.configs, arguments.profiles, arguments.loads):
-            found.append(cell)
-            if not arguments.json:
-                print(line(cell), flush=True)
-    except KeyboardInterrupt:
-        return 130
+    for cell in cells(setting, arguments.configs, arguments.profiles, arguments.loads):
+        found.append(cell)
+        if not arguments.json:
+            print(line(cell), flush=True)
     print(as_json(setting, found) if arguments.json else summary(found, setting.loss))
     if arguments.plot is not None:
         what = f"Mean wait as a share of the reference algorithm's (seeds {seeds[0]}..{seeds[-1]})"

@@ -256,6 +256,4 @@ def main(argv: list[str]) -> int:
     except (Refused, OSError) as error:
         print(f"elevator assign: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        return 130
     return 0

@@ -208,6 +208,7 @@ def results(arguments: argparse.Namespace) -> Iterator[Outcome]:
     jobs = min(arguments.jobs, len(arguments.seeds))
     sys.stdout.flush()
     pipes: dict[int, int] = {}
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # Workers keep it so: what interrupts us ends them.
     for job in range(jobs):
         reading, writing = os.pipe()
         pid = os.fork()
@@ -219,6 +220,7 @@ def results(arguments: argparse.Namespace) -> Iterator[Outcome]:
         pipes[reading] = pid
     rest = dict.fromkeys(pipes, b"")
     try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
         while rest:
             for pipe in select.select(list(rest), [], [])[0]:
                 received = os.read(pipe, 65536)
@@ -241,7 +243,7 @@ def work(arguments: argparse.Namespace, job: int, jobs: int, pipe: int) -> NoRet
         for seed in arguments.seeds[job::jobs]:
             done, _ = outcome(plan(seed, arguments.cars, arguments.floors))
             os.write(pipe, json.dumps(done).encode() + b"\n")
-    except (BrokenPipeError, KeyboardInterrupt):
+    except BrokenPipeError:
         pass
     finally:
         os._exit(0)

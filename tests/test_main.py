@@ -1,6 +1,7 @@
 """The command line as a whole: what all commands have in common."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -33,6 +34,18 @@ def test_a_command_whose_reader_has_gone_ends_without_a_word(name: str) -> None:
     os.close(writing)
     assert done.stderr == ""
     assert done.returncode == 141
+
+
+@pytest.mark.parametrize("arguments", [["soak", "--seeds", "1..1000000"], ["bench", "dispatch"]])
+def test_a_command_that_is_interrupted_ends_without_a_word(arguments: list[str]) -> None:
+    command = [*PROGRAM, *arguments]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, **pipes, text=True, start_new_session=True) as program:  # type: ignore[call-overload]
+        assert program.stdout is not None
+        program.stdout.readline()
+        os.killpg(program.pid, signal.SIGINT)  # As a terminal does.
+        assert program.communicate(timeout=PATIENCE_S)[1] == ""
+        assert program.returncode == 130
 
 
 ASSIGN = """
