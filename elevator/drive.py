@@ -16,8 +16,9 @@
 7. While *held* (stop button, no server, just started or thawed) the motor stands and the door stays as it is.
 8. A door that a former run of the program left open stays open for another full period, if the car is still there.
 9. A command stops no car and opens no door: its server may be slow, or gone. A door is told to open when the panel has
-   shown since the motor was stopped that the car is at its floor, and what is served is served when it has answered
-   since. So that this is known anew of each opening, a door that was told to shut is not told to open before it has.
+   shown since the motor was stopped that the car is at its floor, if there is still something to serve; and that is
+   served when the panel has answered since. So that this is known anew of each opening, a door that was told to shut
+   is not told to open before it has.
 """
 
 from collections.abc import Mapping
@@ -134,6 +135,7 @@ def drive(car: Drive, now_ms: int, inputs: Inputs | None, around: Surroundings) 
     was_able = car.fault is Fault.NONE
     car = locate(car, now_ms, inputs.floor, around.floors)
     car = hold(car, now_ms, held=inputs.stop or around.listening)
+    stood = car.stands
     car = watch_door(car, now_ms, inputs)
     served: frozenset[Call] = frozenset()
     if not car.held:
@@ -141,6 +143,8 @@ def drive(car: Drive, now_ms: int, inputs: Inputs | None, around: Surroundings) 
             car = rest(car, now_ms, around) if not inputs.door else car
         elif car.behaviour is Behaviour.MOVING:
             car = travel(car, now_ms, around) if was_able or not car.undecided else car
+        elif car.stands and not stood:
+            car = open_up(car, now_ms, around)
         elif car.is_open:
             car, served = stand_open(car, now_ms, around)
     return (car if car.fault is (fault := diagnose(car, now_ms, inputs)) else evolve(car, fault=fault)), served
@@ -276,12 +280,9 @@ def watch_door(car: Drive, now_ms: int, inputs: Inputs) -> Drive:
     stands = car.stands and opens
     if not car.held:
         stands = stands or (inputs.still and car.at_floor and inputs.floor == car.floor)
-    if stands is not car.stands:
-        car = evolve(car, stands=stands)
-        if opens:  # Its period begins now.
-            car = evolve(car, opened_at_ms=now_ms, close_at_ms=now_ms + DOOR_OPEN_MS)
     is_open = inputs.door and opens
-    car = car if is_open == car.is_open else evolve(car, is_open=is_open)
+    if (stands, is_open) != (car.stands, car.is_open):
+        car = evolve(car, stands=stands, is_open=is_open)
     obstructed = inputs.obstructed and opens
     if obstructed == car.obstructed:
         return car
@@ -312,6 +313,12 @@ def decide(floor: int, direction: Direction, work: Buttons, target: int | None) 
     """Choose what a car does that stands at *floor*, or has just reached it."""
     behaviour, chosen = motion.decide(floor, direction, work)
     return motion.wait(floor, direction, target) if behaviour is Behaviour.IDLE else (behaviour, chosen)
+
+
+def open_up(car: Drive, now_ms: int, around: Surroundings) -> Drive:
+    """Open the door of a car that has come to stand, or go on if what it has stopped for has been served meanwhile."""
+    assert car.floor is not None
+    return go_on(car, now_ms, *decide(car.floor, car.direction, with_hall_here(around, car.floor), around.target))
 
 
 def stand_open(car: Drive, now_ms: int, around: Surroundings) -> tuple[Drive, frozenset[Call]]:

@@ -130,6 +130,17 @@ def test_d1_the_door_is_open_for_three_seconds_also_if_another_car_serves_the_ca
     assert 3000 <= closed - opened <= 3020
 
 
+def test_c1_a_car_opens_no_door_for_a_call_that_is_served_as_it_comes_to_stand() -> None:
+    group = Group(cars=1, at=(0,))
+    group.press(0, UP, 1)
+    group.run_until(lambda: floor_of(group[0]) == 1 and motors(group[0])[-1][1] is Motor.STOP, 10_000)
+    assert group[0].node is not None
+    calls = serve(group[0].node.calls, {Call(UP, 1, EVERY_CAR)})
+    group[0].disk.unread = evolve(record(group[0].node), calls=calls)
+    settle(group)
+    assert doors(group[0]) == []
+
+
 def test_d1_a_door_opens_at_once_where_the_car_has_stood() -> None:
     group = Group(cars=1, at=(2,))
     group.press(0, CAB, 2)
