@@ -615,7 +615,7 @@ def wake_at_ms(node: Node) -> int:
 
 def act_at_ms(node: Node) -> int:
     """Return when there is something to do if peers go on as they do, for what `quiet_until_ms` remembers."""
-    times = [*alive_rivals(node).values()]
+    times = [at_ms for at_ms in node.rivals.values() if at_ms > node.now_ms]
     if is_listening(node):
         times.append(node.listen_until_ms)
     car_ms = drive.wake_at_ms(node.drive)
