@@ -22,7 +22,7 @@ from elevator.config import Config, ConfigError
 from elevator.gate import Gate
 from elevator.hardware.server import ElevatorServer
 from elevator.inbox import ROOM, Inbox
-from elevator.model import Assigner, Author, Buttons, Heartbeat, Park, Policy, Tick
+from elevator.model import Assigner, Author, Buttons, Heartbeat, Inputs, Park, Policy, Tick
 from elevator.node import Node, boot, heartbeat, press_all, record, spoken, step, wake_at_ms
 from elevator.pair import ENDS, Link, Signals
 from elevator.scribe import NOTHING, Scribe
@@ -261,6 +261,11 @@ def serve(signals: Signals, link: Link, disk: Scribe, network: Broadcast, elevat
     """Turn for as long as no signal comes."""
     complaints = journal.Complaints()
     wake_ms = node.now_ms
+
+    def look() -> tuple[int, Inputs | None]:
+        now_ms = clock_ms()
+        return now_ms, elevator.inputs(now_ms)
+
     while signals.received is None:
         reading, writing = elevator.sockets()
         now_ms = clock_ms()
@@ -280,7 +285,7 @@ def serve(signals: Signals, link: Link, disk: Scribe, network: Broadcast, elevat
         if heartbeats or told is not NOTHING or inputs is not node.inputs or now_ms >= wake_ms:
             before = node
             tick = Tick(now_ms, inputs, heartbeats, told.recorded, told.failed, told.found)
-            node = turn(node, tick, disk, network, elevator)
+            node = turn(node, tick, look, disk, network, elevator)
             wake_ms = wake_at_ms(node)
             for line in journal.news(before, node):
                 log.info(line)

@@ -4,14 +4,21 @@
     whoever is killed or loses its elevator before leaves a call that is served once more, not one that is lost.
  2. The disk is only asked. When it holds the record, a later tick says so; what a heartbeat tells and what lamps
     promise rest on that tick (see node.py). So nothing here waits for a disk, and lamps need no place in this order.
+ 3. A program may be stopped between its look at the panel and its command, and go on when much has changed. So the
+    last thing before a command is a look at the clock: what was decided by a panel that it could not believe any more
+    is not done, but decided anew. A standstill that falls between that look and the command it cannot know of; the
+    next turn, at once, makes good what such a command has done, and no door opens between floors by it (see drive.py).
 
 A tick that brings only signs of life changes nothing but the time of the next heartbeat, and goes a short way. The
 lab's loop and the simulated world run this very function.
 """
 
+from collections.abc import Callable
 from typing import Protocol
 
-from elevator.model import Heartbeat, Outputs, Record, Tick
+from attrs import evolve
+
+from elevator.model import Heartbeat, Inputs, Outputs, Record, Tick
 from elevator.node import Node, heartbeat, hum, outputs, record, speak_at_ms, spoken, step
 
 
@@ -36,11 +43,19 @@ class Panel(Protocol):
         """Bring the hardware to *outputs*; it writes only differences."""
 
 
-def turn(node: Node, tick: Tick, disk: Disk, network: Network, panel: Panel) -> Node:
+Look = Callable[[], tuple[int, Inputs | None]]
+"""Returns the time in milliseconds, and what the panel has said; None if that is no longer good."""
+
+
+def turn(node: Node, tick: Tick, look: Look, disk: Disk, network: Network, panel: Panel) -> Node:
     """Step *node* with *tick* and let out what follows from it."""
     heard = hum(node, tick)
     if heard is None:
-        node = step(node, tick)
+        stepped, (now_ms, inputs) = step(node, tick), look()
+        while inputs is not tick.inputs:
+            tick = evolve(tick, now_ms=now_ms, inputs=inputs)
+            stepped, (now_ms, inputs) = step(node, tick), look()
+        node = stepped
         panel.write(outputs(node))
         disk.save(record(node))
     else:

@@ -134,7 +134,8 @@ class Computer:
         self.inbox = [mail for mail in self.inbox if mail[0] > now_ms]
         heartbeats = tuple(heartbeat for datagram in due if (heartbeat := decode(datagram, "test")))
         self.inputs = inputs
-        self.node = turn(self.node, Tick(now_ms, inputs, heartbeats, recorded, failed, found), self.disk, self, self)
+        tick = Tick(now_ms, inputs, heartbeats, recorded, failed, found)
+        self.node = turn(self.node, tick, lambda: (now_ms, inputs), self.disk, self, self)
 
 
 class Group:

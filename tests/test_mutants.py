@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 import pytest
 from attrs import evolve
 
-from elevator import assign, calls, drive, motion, node, peers, soak
+from elevator import assign, calls, drive, motion, node, peers, soak, turn
 from elevator.drive import Drive, Surroundings
 from elevator.hardware import server
 from elevator.model import (
@@ -323,6 +323,7 @@ WORDS: Mapping[str, tuple[Callable[..., object], str, str]] = {
         "inputs.door and opens",
         "opens",
     ),
+    "what_was_decided_long_ago_is_done": (turn.turn, "inputs is not tick.inputs", "False"),
     "a_dead_motor_is_kept_secret": (drive.travel, "fault=Fault.MOTOR, ", ""),
     "an_obstruction_does_not_renew_the_period": (
         drive.watch_door,

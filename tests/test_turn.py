@@ -1,10 +1,11 @@
-"""The short way of a turn: whatever it spares itself, it must come to the same as a whole step."""
+"""A turn: its short way must come to the same as a whole step, and nothing is done by what was seen long ago."""
 
 import pytest
 from attrs import evolve
+from group import Group
 
 from elevator import node, turn
-from elevator.model import Tick
+from elevator.model import Buttons, Inputs, Motor, Outputs, Tick
 from elevator.node import Node, step
 from elevator.sim.faults import plan
 from elevator.sim.world import World
@@ -28,3 +29,28 @@ def test_a_turn_that_goes_the_short_way_comes_to_the_same_as_a_step(seed: int, m
     monkeypatch.setattr(turn, "hum", hum)
     World(plan(seed)).run()
     assert short_ways > 1000
+
+
+class Panel:
+    """Remembers what was written to it."""
+
+    def __init__(self) -> None:
+        self.written: list[Outputs] = []
+
+    def write(self, outputs: Outputs) -> None:
+        self.written.append(outputs)
+
+
+@pytest.mark.parametrize("stood_still", [False, True])
+def test_what_was_decided_by_what_a_panel_showed_long_ago_is_not_done(stood_still: bool) -> None:
+    computer = Group(cars=1, at=(0,))[0]
+    assert computer.node is not None
+    assert computer.inputs is not None
+    inputs, panel = evolve(computer.inputs, pressed=Buttons(cab=0b1000)), Panel()
+    looks: list[tuple[int, Inputs | None]] = [(1010, inputs)]
+    if stood_still:
+        looks = [(31_000, None), (31_001, None)]
+    after = turn.turn(computer.node, Tick(1010, inputs), lambda: looks.pop(0), computer.disk, computer, panel)
+    assert looks == []
+    assert [each.motor for each in panel.written] == [Motor.STOP if stood_still else Motor.UP]
+    assert after.now_ms == (31_000 if stood_still else 1010)

@@ -71,6 +71,15 @@ class Conduct:
         if old is not None and old.obstructed and not inputs.obstructed and host.machine.door:
             seen.cleared_ms = now_ms
 
+    def note_going_on(self, host: Host) -> None:
+        """Take notice that the program of *host*, stopped before it acted on what its panel said, does so now.
+
+        It leaves presses alone that it has read so long ago that its panel may be gone.
+        """
+        seen = self.health.of(host)
+        seen.pressed_ms = self.clock()
+        seen.pressed = frozenset() if host.inputs is None else seen.pressed
+
     def take_spot(self, host: Host, seen: Seen, node: Node) -> None:
         """Take notice of presses that were served in the turn in which they were made: no node ever told of them."""
         # Who else uses its id may have pressed the same.

@@ -34,7 +34,7 @@ class Kind(StrEnum):
     BLACKOUT = "blackout"
     """All programs end at once, and are started again at once."""
     FREEZE = "freeze"
-    """A program stands still, with its supervisor. What is sent to it waits."""
+    """A program stands still, with its supervisor, wherever it is. What is sent to it waits."""
     CUT = "cut"
     """The group falls into two parts."""
     DEAF = "one way"
@@ -67,7 +67,7 @@ class Kind(StrEnum):
 
 
 class Point(StrEnum):
-    """Where in a turn a program can be killed: before or after each thing that leaves it."""
+    """Where in a turn a program can be killed or stopped: before or after each thing that leaves it."""
 
     BEFORE_HARDWARE = "before a write to its elevator"
     AFTER_HARDWARE = "after a write to its elevator"
@@ -81,6 +81,11 @@ class Point(StrEnum):
 LATE_MS = 9
 NEVER_MS = 1 << 50
 """The end of a fault that stays."""
+PAUSES = (*[Point.BEFORE_HARDWARE] * 4, *(point for point in Point if point is not Point.AFTER_RECORD))
+"""Where in a turn a program can be stopped: mostly where it would do something by what it has seen long ago. Another
+process writes the record."""
+SHORT_MS = 200
+"""The reach of a short floor sensor."""
 KILLS = (Kind.KILL, Kind.WIPE, Kind.TORN, Kind.CRASH)
 """What ends one program at some point of a turn."""
 HUNG_MS = 500
@@ -133,7 +138,8 @@ class Fault:
     doubled: int = 0
     """Of WEATHER: datagrams doubled, in percent."""
     point: Point | None = None
-    """Of one of KILLS: at which point, the next time the program comes there, instead of `detail`."""
+    """Of one of KILLS: at which point, the next time the program comes there, instead of `detail`. Of a FREEZE: the
+    same, instead of between two turns; before a write is before the last look at the clock, of which turn.py tells."""
 
 
 @frozen
@@ -167,6 +173,8 @@ class Plan:
     policy: Policy = Policy()
     datagram_bytes: int | None = None
     """What a datagram should not exceed, if that is less than usual."""
+    passing_ms: int = 500
+    """For how long a car that passes a floor is on its sensor."""
     late_ms: int = 0
     """How late every program wakes: one that looks at its panel every 10 ms hardly does so at other times."""
 
@@ -214,8 +222,13 @@ def plan(seed: int, cars: int | None = None, floors: int | None = None) -> Plan:
     rng = random.Random(f"silence {seed}")
     silences = {fault: rng.choice((0, FRESH_MS)) for fault in whole if fault.kind is Kind.SERVER}
     whole = tuple(evolve(fault, delay_ms=silences.get(fault, fault.delay_ms)) for fault in whole)
+    rng = random.Random(f"pauses {seed}")
+    pauses = {fault: rng.choice((None, *PAUSES)) for fault in whole if fault.kind is Kind.FREEZE}
+    whole = tuple(evolve(fault, point=fault.point or pauses.get(fault)) for fault in whole)
     late_ms = random.Random(f"late {seed}").choice((0, 0, 0, LATE_MS)) if faults else 0
-    return Plan(seed, cars, floors, travel_ms, calm_at_ms, whole, pressed, traffic, (), policy, datagram_bytes, late_ms)
+    passing_ms = random.Random(f"passing {seed}").choice((500, 500, 500, SHORT_MS))
+    run = Plan(seed, cars, floors, travel_ms, calm_at_ms, whole, pressed, traffic, (), policy, datagram_bytes)
+    return evolve(run, passing_ms=passing_ms, late_ms=late_ms)
 
 
 def draw_detail(rng: random.Random, fault: Fault) -> int:
@@ -233,9 +246,9 @@ def describe(fault: Fault, cars: int) -> str:
     """Say what *fault* is and whom it hits."""
     node = f"node {fault.who}"
     match fault.kind:
-        case Kind.KILL | Kind.WIPE | Kind.TORN | Kind.CRASH:
+        case Kind.KILL | Kind.WIPE | Kind.TORN | Kind.CRASH | Kind.FREEZE:
             return f"{fault.kind} of {node}" + (f", {fault.point}" if fault.point else "")
-        case Kind.FREEZE | Kind.HANG | Kind.DISK:
+        case Kind.HANG | Kind.DISK:
             return f"{fault.kind} of {node}"
         case Kind.SLOW:
             return f"{fault.kind} of {node}, up to {fault.delay_ms} ms"
@@ -274,9 +287,10 @@ def draw_fault(rng: random.Random, cars: int, calm_at_ms: int) -> Fault:
         case Kind.KILL | Kind.WIPE:
             return evolve(fault, detail=rng.randrange(12))
         case Kind.CUT:
-            return evolve(fault, who=rng.randrange(1 << cars))
+            side = rng.randrange(1 << cars)
+            return evolve(fault, who=side if side not in (0, (1 << cars) - 1) else 1 << at_ms % cars)
         case Kind.DEAF:
-            return evolve(fault, detail=rng.randrange(cars))
+            return evolve(fault, detail=another(fault.who, rng.randrange(cars), cars))
         case Kind.WEATHER:
             delay_ms = rng.choice((2, 10, 50, 500))
             return evolve(fault, detail=rng.randint(1, 70), delay_ms=delay_ms, doubled=rng.choice((0, 10, 50)))
@@ -312,7 +326,13 @@ def draw_lasting(rng: random.Random, cars: int, calm_at_ms: int) -> list[Fault]:
     kind = rng.choice(LASTING)
     times = rng.randint(1, 3) if kind is Kind.DEAF else 1
     at_ms = rng.randrange(calm_at_ms)
-    return [Fault(kind, at_ms, NEVER_MS, rng.randrange(cars), detail=rng.randrange(cars)) for _ in range(times)]
+    pairs = [(rng.randrange(cars), rng.randrange(cars)) for _ in range(times)]
+    return [Fault(kind, at_ms, NEVER_MS, who, detail=another(who, whom, cars)) for who, whom in pairs]
+
+
+def another(node: int, drawn: int, cars: int) -> int:
+    """Return a node other than *node* if there is one: the one that was *drawn*, or the next."""
+    return drawn if drawn != node else (drawn + 1) % cars
 
 
 def draw_stranger(rng: random.Random, cars: int, floors: int, calm_at_ms: int) -> list[Fault]:
@@ -414,8 +434,11 @@ def draw_long(rng: random.Random, cars: int, floors: int, calm_at_ms: int) -> tu
         return wipes, presses(start_ms + 400 for start_ms in (*starts, starts[-1] + 3000))
     if chain == "frozen":
         starts = [at_ms + n * rng.randint(2000, 2500) for n in range(5)]
-        stops = [Fault(Kind.FREEZE, start_ms, start_ms + rng.randint(100, 1500), who) for start_ms in starts]
-        return stops, presses(start_ms - 500 for start_ms in starts)
+        points = (None, Point.BEFORE_HARDWARE)
+        ends = [start_ms + rng.randint(100, 1500) for start_ms in starts]
+        stops = [Fault(Kind.FREEZE, *times, who, point=rng.choice(points)) for times in zip(starts, ends, strict=True)]
+        # What is pressed as it begins sets a car in motion in the very turn in which its program is stopped.
+        return stops, presses(start_ms + rng.choice((-500, 5)) for start_ms in starts)
     if chain == "mute":  # It hears all others, and none hears it; or the other way round.
         links = [(other, who) for other in range(cars) if other != who]
         links = links if rng.random() < 0.7 else [(hearer, speaker) for speaker, hearer in links]

@@ -4,7 +4,8 @@
     the network, the disks, the clock, the processes, the shafts and the people are simulated here.
  2. Time is an integer of milliseconds and jumps from event to event. A sweep of a panel on which nothing has changed
     tells a node nothing, so it is left out: panels are swept, on the grid of every 10 ms, when they have changed.
- 3. A program may be killed at every step of a turn: before and after each write to hardware, disk and network.
+ 3. A program may be killed or stopped at every step of a turn: before and after each write to hardware, disk and
+    network. One that is stopped in a turn goes on there, with all that it has yet to do.
  4. After every event oracle.py compares what the nodes believe with what was truly pressed, saved and served.
  5. When all faults have ended, everything that was promised must be served in time, and all panels agree.
 
@@ -13,7 +14,7 @@ of its transcript shows it.
 """
 
 import random
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from collections.abc import Set as AbstractSet
 from hashlib import blake2b
 from heapq import heappop, heappush
@@ -67,8 +68,8 @@ PRESS_MS = 200
 """For how long people hold a button."""
 BACKLOG_MAX = 300
 """Datagrams that wait for a frozen program; a real socket's buffer holds about as many."""
-AGREE_MS = 1500
-"""How long after the last fault all panels must agree: 1 s after it, and nodes listen first."""
+AGREE_MS = 1000
+"""How long after the last fault all panels must agree."""
 NEWS_MS = 300
 """By then everybody has heard what the others hold at the end."""
 DOWN = frozenset((*KILLS, Kind.BLACKOUT))
@@ -80,6 +81,10 @@ FOREVER = 1 << 60
 
 class Died(Exception):
     """A program is killed at this very point."""
+
+
+class Stopped(Exception):
+    """A program is stopped in a turn of which nothing has left it yet."""
 
 
 @define(eq=False)
@@ -124,6 +129,12 @@ class Host:
     """Whether its program does nothing at present."""
     doom: int | Point | None = None
     """After how many more steps its program dies, or at which."""
+    pause: Trouble | None = None
+    """What is going to stop its program, at some point of a turn."""
+    under_way: Tick | None = None
+    """Of the turn that it is taking, or in which it was stopped before anything left it."""
+    put_off: list[Callable[[], None]] | None = None
+    """What else leaves it, if it was stopped later in a turn."""
     frozen_at_ms: int = 0
     wake_ms: int = FOREVER
     sweep_ms: int = FOREVER
@@ -158,10 +169,19 @@ class Host:
 
     # The three ports of a turn
 
+    def look(self) -> tuple[int, Inputs | None]:
+        """See turn.py."""
+        if self.is_stopped_at(Point.BEFORE_HARDWARE):
+            raise Stopped
+        return self.world.now_ms, self.inputs
+
     def save(self, record: Record) -> None:
         if record == self.asked:
             return
         self.step_of_turn(Point.BEFORE_RECORD)
+        if self.put_off is not None:
+            self.put_off.append(lambda: self.save(record))
+            return
         self.world.oracle.observe(self, record.calls)
         self.asked = record
         if self.writing is None:
@@ -170,6 +190,9 @@ class Host:
 
     def send(self, heartbeat: Heartbeat) -> None:
         self.step_of_turn(Point.BEFORE_BROADCAST)
+        if self.put_off is not None:
+            self.put_off.append(lambda: self.send(heartbeat))
+            return
         self.world.oracle.observe(self, heartbeat.calls)
         self.world.oracle.note_told(self, heartbeat)
         self.world.broadcast(self.id, heartbeat)
@@ -185,12 +208,28 @@ class Host:
         self.step_of_turn(Point.AFTER_HARDWARE)
 
     def step_of_turn(self, point: Point) -> None:
-        if self.doom is None:
+        if self.is_stopped_at(point):
+            self.put_off = []
+        if self.doom is None or self.put_off is not None:
             return
         if self.doom in (0, point):
             raise Died(point)
         if isinstance(self.doom, int):
             self.doom -= 1
+
+    def is_stopped_at(self, point: Point) -> bool:
+        """Let its program stand still from now on if it was to be stopped at this *point* of a turn."""
+        if self.pause is None or self.pause.point is not point or self.under_way is None:
+            return False
+        trouble, self.pause = self.pause, None
+        self.world.begin_or_end(trouble, begins=True)
+        return True
+
+    def go_on(self) -> None:
+        """Let what was put off leave its program."""
+        rest, self.put_off = self.put_off or [], None
+        for act in rest:
+            act()
 
     # The disk
 
@@ -305,7 +344,7 @@ class World:
         self.digest = blake2b(digest_size=16)
         self.transcript: list[str] = []
         self.encoders = [Encoder(GROUP, plan.datagram_bytes or DATAGRAM_BYTES) for _ in range(plan.cars + 1)]
-        shaft = Shaft(plan.floors, plan.travel_ms)
+        shaft = Shaft(plan.floors, plan.travel_ms, plan.passing_ms)
         for id in range(plan.cars):
             drawn = evolve(shaft, place=min(self.rng.randint(0, end(shaft)), end(shaft) - 1))
             machine = machines.machine(put(shaft, plan.at[id], 0) if plan.at else drawn)
@@ -442,7 +481,8 @@ class World:
             self.conduct.note_swept(host, inputs)
             host.inputs = inputs
             self.turn(host, heartbeats)
-            self.conduct.judge_swept(host)
+            if not host.stands_still:
+                self.conduct.judge_swept(host)
         elif heartbeats:
             self.turn(host, heartbeats)
 
@@ -469,28 +509,38 @@ class World:
                 self.turn(host, heard)
 
     def turn(self, host: Host, heartbeats: tuple[Heartbeat, ...]) -> None:
-        """Let the program of *host* take a turn, or die in it."""
-        before, tick = host.node, None
+        """Let the program of *host* take a turn, after the rest of one in which it was stopped, or die in it."""
         try:
             if host.disk_ms <= self.now_ms:
                 host.end_write()
-            if before is None or host.stands_still:
+            if host.node is None or host.stands_still:
                 return
+            host.go_on()
+            if host.under_way is not None:
+                self.conduct.note_going_on(host)
+                self.take_turn(host, host.node, host.under_way)
             tick = Tick(self.now_ms, host.inputs, heartbeats, host.told, host.refused, host.found)
             host.is_failing = host.refused or (host.is_failing and host.told is None)
             if host.found is not None:
                 self.health.note_found(host)
             host.told, host.found, host.refused = None, None, False
-            host.node = turn(before, tick, host, host, host)
+            self.take_turn(host, host.node, tick)
+        except Stopped:
+            pass
         except Died as died:
+            before, begun = host.node, host.under_way
             self.tell(f"node {host.name} is killed {died}")
             self.die(host, is_worker=host.has(Kind.CRASH))
             self.take_over(host)
-            if before is not None and tick is not None:
-                self.oracle.check_lamps(host, step(before, tick))  # what it was when it died
+            if before is not None and begun is not None:
+                at_last = evolve(begun, now_ms=self.now_ms, inputs=host.inputs)
+                self.oracle.check_lamps(host, step(before, at_last))  # what it was when it died
             self.promises.judge(host)
-            return
-        after = host.node
+
+    def take_turn(self, host: Host, before: Node, tick: Tick) -> None:
+        host.under_way = tick
+        after = host.node = turn(before, tick, host.look, host, host, host)
+        host.under_way = None
         host.wake_ms = wake_at_ms(after) + self.plan.late_ms
         if after.oddities is not before.oddities:
             for what in sorted(after.oddities.keys() - before.oddities.keys()):
@@ -596,7 +646,7 @@ class World:
         """
         self.tell(f"node {host.name} dies")
         host.end_writing(2 if is_worker else self.rng.randrange(3))
-        host.node = host.doom = host.sent = host.inputs = None
+        host.node = host.doom = host.sent = host.inputs = host.under_way = host.put_off = None
         host.wake_ms = FOREVER
         host.change(machines.disconnect(host.machine, self.now_ms))
         self.health.note_run(host)
@@ -608,7 +658,16 @@ class World:
             host.change(machines.settle(machine, self.now_ms)[0])
 
     def trouble(self, trouble: Trouble, begins: bool) -> None:
-        """Let a fault begin or end."""
+        """Let a fault begin or end, unless it waits for the program to come to some point of a turn."""
+        host = self.hosts[trouble.who] if trouble.kind is Kind.FREEZE and trouble.point is not None else None
+        if host is not None and begins and host.pause is None and host.node is not None and not host.stands_still:
+            host.pause = trouble
+        elif host is not None and host.pause is trouble:
+            host.pause = None
+        else:
+            self.begin_or_end(trouble, begins)
+
+    def begin_or_end(self, trouble: Trouble, begins: bool) -> None:
         self.tell(f"{'begins' if begins else 'ends'}: {describe(trouble, self.plan.cars)}")
         self.health.note_trouble(trouble, begins)
         match trouble.kind:
@@ -638,7 +697,7 @@ class World:
         """Start one more node, which should not be there, with an elevator of its own."""
         assert len(self.hosts) == self.plan.cars, "one stranger at a time"
         floors = stranger.detail if stranger.kind is Kind.MISFIT else self.plan.floors
-        shaft = put(Shaft(floors, self.plan.travel_ms), 0, self.now_ms)
+        shaft = put(Shaft(floors, self.plan.travel_ms, self.plan.passing_ms), 0, self.now_ms)
         host = Host(self, self.plan.cars, machines.machine(shaft), stranger.who, floors)
         self.hosts.append(host)
         self.oracle.note_joined(host)
