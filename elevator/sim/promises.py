@@ -42,7 +42,8 @@ FAST_MS = 50
 """Datagrams that take no longer hardly overtake each other."""
 ORPHAN_MS = 700
 """How long a call may be without a car that can serve it, if nothing changes: 0.6 s, and a look."""
-ORPHAN_AFTER_LOSS_MS = 2500
+ORPHAN_LOSSY_MS = 2500
+"""The same while datagrams are lost, or were not long ago: 2 s, and news that has to be repeated."""
 SHIRKED_MS = 4500
 """The same where a stranger ought to take it and does not: 2 s more."""
 LOSS_FORGOTTEN_MS = 15_000
@@ -212,7 +213,8 @@ class Promises:
             self.judge_stranger(self.hosts[-1])
         if self.health.weathers and self.health.weathers == self.health.noise:
             self.judge_flapping()
-        if self.health.noise > self.health.shirkers or self.clock() - self.health.stranger_ms < SETTLED_MS:
+        noise = self.health.noise - (0 if self.is_slow() else self.health.weathers)
+        if noise > self.health.shirkers or self.clock() - self.health.stranger_ms < SETTLED_MS:
             return
         settled = self.health.is_settled(self.clock()) and self.clock() - self.health.lossy_ms > LOSS_FORGOTTEN_MS
         parts: dict[tuple[int, ...], list[Host]] = {}
@@ -223,6 +225,10 @@ class Promises:
             self.judge_claims(part, hosts)
             if settled and not self.health.shirkers:
                 self.judge_hearing(hosts)
+
+    def is_slow(self) -> bool:
+        """Tell whether datagrams take so long that they overtake each other."""
+        return any(each.kind is Kind.WEATHER and each.delay_ms > FAST_MS for each in self.health.active)
 
     def judge_dark(self) -> None:
         """Judge whether presses have lit in the end where they were made, whatever the network is like (L3)."""
@@ -273,9 +279,7 @@ class Promises:
 
     def judge_flapping(self) -> None:
         """Judge whether nodes that hear each other badly, but for long, mostly know that they are there (G2)."""
-        if self.clock() - self.health.changed_ms < 2 * SETTLED_MS or any(
-            each.delay_ms > FAST_MS for each in self.health.active
-        ):
+        if self.clock() - self.health.changed_ms < 2 * SETTLED_MS or self.is_slow():
             self.looks = self.flaps = 0
             return
         present = [host for host in self.hosts[: self.health.cars] if self.health.is_present(host)]
@@ -298,7 +302,8 @@ class Promises:
         certain = not all(self.health.may_seem_unable(host) for host in serving)
         lit = {call for host in hosts if self.health.shows(host) for call in self.health.of(host).lit}
         lit &= set(self.oracle.open.values())  # What has been served may be news that a slow disk keeps back.
-        allowed_ms = ORPHAN_MS if now_ms - self.health.lossy_ms > LOSS_FORGOTTEN_MS else ORPHAN_AFTER_LOSS_MS
+        is_lossy = self.health.weathers > 0 or now_ms - self.health.lossy_ms <= LOSS_FORGOTTEN_MS
+        allowed_ms = ORPHAN_LOSSY_MS if is_lossy else ORPHAN_MS
         allowed_ms = SHIRKED_MS if self.health.shirkers else allowed_ms
         self.orphan_ms = {key: ms for key, ms in self.orphan_ms.items() if key[0] != part or key[1] in lit}
         for call in lit:
@@ -308,7 +313,7 @@ class Promises:
                 self.orphan_ms.pop((part, call), None)
             elif now_ms - self.orphan_ms.setdefault((part, call), now_ms) > allowed_ms:
                 self.oracle.fail(f"no car that could serves {call}")
-        if not self.health.shirkers:  # What nobody takes in time, every car takes.
+        if not self.health.shirkers and not self.health.weathers:  # What nobody takes in time, every car takes.
             self.judge_disputes(serving)
 
     def judge_hearing(self, hosts: Sequence[Host]) -> None:
