@@ -323,7 +323,11 @@ WORDS: Mapping[str, tuple[Callable[..., object], str, str]] = {
         "inputs.door and opens",
         "opens",
     ),
-    "what_was_decided_long_ago_is_done": (turn.turn, "inputs is not tick.inputs", "False"),
+    "what_was_decided_long_ago_is_done": (
+        turn.turn,
+        "inputs is not tick.inputs or now_ms >= tick.now_ms + LATE_MS",
+        "False",
+    ),
     "a_dead_motor_is_kept_secret": (drive.travel, "fault=Fault.MOTOR, ", ""),
     "an_obstruction_does_not_renew_the_period": (
         drive.watch_door,

@@ -41,6 +41,17 @@ class Panel:
         self.written.append(outputs)
 
 
+def test_what_was_decided_a_while_ago_is_decided_anew_and_no_press_is_lost() -> None:
+    computer = Group(cars=1, at=(0,))[0]
+    assert computer.node is not None
+    assert computer.inputs is not None
+    inputs, panel = evolve(computer.inputs, pressed=Buttons(cab=0b0001)), Panel()
+    looks = [(1010 + turn.LATE_MS, inputs), (1010 + turn.LATE_MS, inputs)]
+    after = turn.turn(computer.node, Tick(1010, inputs), lambda: looks.pop(0), computer.disk, computer, panel)
+    assert [each.door for each in panel.written] == [True]
+    assert after.drive.close_at_ms == 4010 + turn.LATE_MS
+
+
 @pytest.mark.parametrize("stood_still", [False, True])
 def test_what_was_decided_by_what_a_panel_showed_long_ago_is_not_done(stood_still: bool) -> None:
     computer = Group(cars=1, at=(0,))[0]

@@ -56,7 +56,7 @@ from elevator.sim.oracle import Oracle
 from elevator.sim.passengers import Crowd
 from elevator.sim.promises import Promises
 from elevator.sim.shaft import Shaft, end, position, put
-from elevator.turn import turn
+from elevator.turn import LATE_MS, turn
 from elevator.wire import BAD_INPUT, DATAGRAM_BYTES, Encoder, decode, read_record, write_record
 
 GROUP = "world"
@@ -221,6 +221,8 @@ class Host:
         """Let its program stand still from now on if it was to be stopped at this *point* of a turn."""
         if self.pause is None or self.pause.point is not point or self.under_way is None:
             return False
+        if self.pause.until_ms < self.world.now_ms + LATE_MS:
+            return False  # So short a standstill is a busy machine.
         trouble, self.pause = self.pause, None
         self.world.begin_or_end(trouble, begins=True)
         return True
