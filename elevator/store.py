@@ -121,7 +121,7 @@ class Store:
             row = self._database.execute("SELECT CAST(text AS BLOB) FROM record").fetchone()
             return None if row is None else read_record(row[0], self._floors)
         except (sqlite3.Error, *BAD_INPUT) as error:
-            if is_of_the_disk(error):
+            if is_of_the_disk(error, self.path):
                 raise DiskError(f"cannot read the record {self.path}: {error}") from None
             self._start_over(error)
             return None
@@ -156,7 +156,7 @@ class Store:
         try:
             self._database.execute(WRITE, row)
         except DAMAGE as error:
-            if is_of_the_disk(error):
+            if is_of_the_disk(error, self.path):
                 raise
             self._start_over(error)
             self._database.execute(WRITE, row)
@@ -167,7 +167,7 @@ class Store:
         try:
             database = connect(self.path)
         except DAMAGE as error:
-            if is_of_the_disk(error):
+            if is_of_the_disk(error, self.path):
                 raise DiskError(f"cannot open the record {self.path}: {error}") from None
             self._set_aside(error)
             return self._open()
@@ -199,10 +199,24 @@ def identity(path: Path) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-def is_of_the_disk(error: Exception) -> bool:
-    """Tell whether the disk is to blame, which may get better, and not what is in the file."""
+def is_of_the_disk(error: Exception, path: Path) -> bool:
+    """Tell whether the disk is to blame, which may get better, and not what is in the file at *path*."""
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
-    return code != sqlite3.SQLITE_IOERR_SHORT_READ and code & 0xFF in OF_THE_DISK
+    if code == sqlite3.SQLITE_IOERR_SHORT_READ or (code == sqlite3.SQLITE_READONLY and is_only_for_reading(path)):
+        return False
+    return code & 0xFF in OF_THE_DISK
+
+
+def is_only_for_reading(path: Path) -> bool:
+    """Tell whether SQLite does not write to the file at *path* for its format's "write version".
+
+    See https://www.sqlite.org/fileformat2.html, 1.3.3: that is in byte 18, and files of more than 2 are not written.
+    """
+    try:
+        with path.open("rb") as file:
+            return file.read(19)[18:] > b"\x02"
+    except OSError:
+        return False
 
 
 def connect(path: Path) -> sqlite3.Connection:

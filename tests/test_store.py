@@ -118,6 +118,19 @@ def test_a_file_that_turns_out_damaged_when_it_is_written_is_set_aside(tmp_path:
     store.close()
 
 
+@pytest.mark.parametrize("version", [0, 1], ids=["as it was made", "not made yet"])
+def test_a_file_that_may_only_be_read_by_its_format_is_read_and_set_aside(tmp_path: Path, version: int) -> None:
+    save(tmp_path, Record(71, CALLS))
+    whole = bytearray((tmp_path / "record.sqlite").read_bytes())
+    whole[18] = 3  # The file format's "write version"; https://www.sqlite.org/fileformat2.html, 1.3.3
+    whole[63] ^= version  # The end of the "user version".
+    (tmp_path / "record.sqlite").write_bytes(whole)
+    assert reopened(tmp_path) == (None if version else Record(71, CALLS))
+    save(tmp_path, Record(72, CALLS))
+    assert reopened(tmp_path) == Record(72, CALLS)
+    assert len(list(tmp_path.glob("*.spoiled-*"))) == 1
+
+
 @pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo])
 def test_what_is_no_file_is_set_aside(tmp_path: Path, make: Callable[[Path], None]) -> None:
     make(tmp_path / "record.sqlite")
