@@ -283,6 +283,8 @@ def watch_door(car: Drive, now_ms: int, inputs: Inputs) -> Drive:
     is_open = inputs.door and opens
     if (stands, is_open) != (car.stands, car.is_open):
         car = evolve(car, stands=stands, is_open=is_open)
+        if is_open:  # Its period begins when it is open.
+            car = evolve(car, opened_at_ms=now_ms, close_at_ms=now_ms + DOOR_OPEN_MS)
     obstructed = inputs.obstructed and opens
     if obstructed == car.obstructed:
         return car
