@@ -244,7 +244,7 @@ class Conduct:
         for call in sorted(seen.pressed - fresh):
             if not (counted and host.machine.door and host.machine.sensed == call.floor):
                 self.oracle.fail(f"node {host.id} missed a press of {call}")
-        self.judge_spot(host, seen, before, machine)
+        self.judge_spot(host, seen, before, node, machine)
         floor, motor = machine.sensed, machine.shaft.motor
         told = None if host.inputs is None else host.inputs.floor
         comes = before.inputs is not None and before.inputs.floor is None and told is not None and told == floor
@@ -259,22 +259,25 @@ class Conduct:
             if is_its_own and not self.oracle.has_rivals(node):
                 self.oracle.fail(f"car {host.id} passes its cab call to floor {floor}")
 
-    def judge_spot(self, host: Host, seen: Seen, before: Node, machine: Machine) -> None:
+    def judge_spot(self, host: Host, seen: Seen, before: Node, node: Node, machine: Machine) -> None:
         """Judge whether a car that stands with its door open, and has nothing else to do, serves who presses there."""
-        idle = before.hall.cab | before.share.up | before.share.down == 0 and seen.served is None
-        idle = idle and seen.again_ms < (seen.opened_ms or 0)
+        floor = machine.sensed
         fresh = seen.opened_ms is not None and self.clock() - seen.opened_ms < HAMMERED_MS
-        if not machine.door or not idle or not fresh or machine.obstructed or not self.health.is_steady(host, seen):
+        if floor is None or not machine.door or not fresh or machine.obstructed:
+            return
+        work = before.hall.cab | before.share.up | before.share.down
+        work |= (node.hall.cab | node.share.up | node.share.down) & ~(1 << floor)  # It may have come in the same turn.
+        if work or seen.served is not None or seen.again_ms >= (seen.opened_ms or 0):
             return
         here = [
             call
             for call in seen.pressed
-            if call.floor == machine.sensed
+            if call.floor == floor
             and call.button is not Button.CAB
             and not any(self.is_before(other, host, call) for other in self.hosts)
         ]
-        left = set() if host.node is None else set(host.node.calls.live.values())
-        if here and left.issuperset(here) and self.opened_itself(host, seen) and seen.served is None:
+        is_left = here and {*node.calls.live.values()}.issuperset(here)
+        if is_left and self.opened_itself(host, seen) and self.health.is_steady(host, seen):
             self.oracle.fail(f"car {host.id} stands open and idle, and serves none of {here}")
 
     def is_before(self, other: Host, host: Host, call: Call) -> bool:
