@@ -48,6 +48,8 @@ class Kind(StrEnum):
     SERVER = "server"
     """An elevator server hangs up, or just falls silent, and cannot be reached; its motor stops. With a `detail`
     somebody moves the car then, if its door is shut, to so many tenths of the height of the shaft."""
+    LAG = "slow server"
+    """An elevator server takes its time, `delay_ms` at most, to obey and to answer."""
     DISK = "disk"
     """A disk takes nothing, and gives nothing to a program that starts."""
     SLOW = "slow disk"
@@ -133,8 +135,8 @@ class Fault:
     """Of one of KILLS: at which step of a turn; of DEAF: the sender not heard; of WEATHER: loss in percent; of a
     MISFIT: its number of floors; of an ATTACK: whether the group has a key."""
     delay_ms: int = 0
-    """Of WEATHER: the longest delay; of SLOW: the longest that a record takes; of a SERVER: how late it is noticed; of
-    a CRASH: from the end of a worker to the first turn of the next."""
+    """Of WEATHER: the longest delay; of SLOW: the longest that a record takes; of LAG: the same of a command; of a
+    SERVER: how late it is noticed; of a CRASH: from the end of a worker to the first turn of the next."""
     doubled: int = 0
     """Of WEATHER: datagrams doubled, in percent."""
     point: Point | None = None
@@ -209,7 +211,8 @@ def plan(seed: int, cars: int | None = None, floors: int | None = None) -> Plan:
     attacks = draw_attacks(random.Random(f"attack {seed}"), calm_at_ms)
     glitches = draw_glitches(random.Random(f"glitch {seed}"), cars, calm_at_ms) if faults else []
     long, long_presses = draw_long(random.Random(f"long {seed}"), cars, floors, calm_at_ms) if faults else ([], [])
-    whole = (*faults, *lasting, *strangers, *processes, *rare, *attacks, *glitches, *long)
+    lags = draw_lags(random.Random(f"lag {seed}"), cars, calm_at_ms) if faults else []
+    whole = (*faults, *lasting, *strangers, *processes, *rare, *attacks, *glitches, *long, *lags)
     rng = random.Random(f"policy {seed}")
     policy = Policy(rng.choice((*[Assigner.PLAN] * 4, *Assigner)), rng.choice((*[Park.SPREAD] * 3, *Park)))
     traffic = draw_traffic(random.Random(f"traffic {seed}"), seed, cars, floors, calm_at_ms)
@@ -252,6 +255,8 @@ def describe(fault: Fault, cars: int) -> str:
             return f"{fault.kind} of {node}"
         case Kind.SLOW:
             return f"{fault.kind} of {node}, up to {fault.delay_ms} ms"
+        case Kind.LAG:
+            return f"{fault.kind} of car {fault.who}, up to {fault.delay_ms} ms"
         case Kind.CUT:
             sides = [[id for id in range(cars) if (fault.who >> id & 1) == side] for side in (1, 0)]
             return f"{fault.kind} between nodes {' and '.join(' '.join(map(str, side)) or 'none' for side in sides)}"
@@ -383,6 +388,16 @@ def draw_glitches(rng: random.Random, cars: int, calm_at_ms: int) -> list[Fault]
         return []
     starts = (every_ms + rng.randrange(3800) for every_ms in range(0, calm_at_ms, 4000))  # One ends before the next.
     return [Fault(Kind.GLITCH, at_ms, at_ms + rng.randint(*GLITCH_MS), rng.randrange(cars)) for at_ms in starts]
+
+
+def draw_lags(rng: random.Random, cars: int, calm_at_ms: int) -> list[Fault]:
+    """Draw elevator servers that are slow for a while, in one of three runs. One that took longer would be given up."""
+    if rng.random() > 1 / 3:
+        return []
+    starts = [rng.randrange(calm_at_ms) for _ in range(rng.randint(1, 3))]
+    ends = [min(at_ms + rng.randint(2000, 20_000), calm_at_ms) for at_ms in starts]
+    times = zip(starts, ends, strict=True)
+    return [Fault(Kind.LAG, *each, rng.randrange(cars), delay_ms=rng.choice((50, 400, 400))) for each in times]
 
 
 def draw_rare(rng: random.Random, cars: int, floors: int, calm_at_ms: int) -> tuple[list[Fault], list[Press]]:

@@ -32,7 +32,7 @@ BACKLOG_FULL_MS = 3000
 NEVER = -(1 << 50)
 
 ABSENT = frozenset((*KILLS, Kind.HANG, Kind.BLACKOUT, Kind.FREEZE))
-UNSTEADY = ABSENT | {Kind.SERVER, Kind.STOP, Kind.MOTOR}
+UNSTEADY = ABSENT | {Kind.SERVER, Kind.LAG, Kind.STOP, Kind.MOTOR}
 OF_A_CAR = frozenset((Kind.MOTOR, Kind.OBSTRUCT, Kind.STOP))
 
 
@@ -146,7 +146,7 @@ class Health:
     @staticmethod
     def is_noise(trouble: faults.Fault) -> bool:
         """Tell whether nothing can be judged during *trouble* that depends on what nodes hear of each other."""
-        return trouble.kind not in (*ABSENT, *OF_A_CAR, Kind.SERVER, Kind.CUT)
+        return trouble.kind not in (*ABSENT, *OF_A_CAR, Kind.SERVER, Kind.LAG, Kind.CUT)
 
     def note_run(self, host: Host, listens: bool = False) -> None:
         """Take notice of a program that starts, ends or goes on; one that has missed something *listens* first."""
@@ -197,7 +197,7 @@ class Health:
 
     def shows(self, host: Host) -> bool:
         """Tell whether the panel of *host* can show what its program wants."""
-        return self.is_present(host) and not host.has(Kind.SERVER)
+        return self.is_present(host) and not host.has(Kind.SERVER) and not host.has(Kind.LAG)
 
     def part(self, host: Host) -> tuple[int, ...]:
         """Name the part of the group to which a node can speak."""

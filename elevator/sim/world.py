@@ -121,6 +121,13 @@ class Host:
     """Whether the program was last told that the disk takes nothing, or too long."""
     inputs: Inputs | None = None
     sent: Outputs | None = None
+    orders: bytes = b""
+    """What a slow server has yet to obey ..."""
+    orders_ms: int = 0
+    """... and when it does."""
+    ordered_ms: int = 0
+    """When it was last told anything."""
+    lags: list[Trouble] = field(factory=list)
     backlog: list[Heartbeat] = field(factory=list)
     slowness: list[Trouble] = field(factory=list)
     off: dict[Kind, int] = field(factory=dict)
@@ -203,8 +210,14 @@ class Host:
         if self.has(Kind.SERVER) or self.hung_up or not has_answered or outputs == self.sent:
             return
         self.step_of_turn(Point.BEFORE_HARDWARE)
-        self.exchange(changes(self.sent, outputs, self.floors))
+        if not self.orders:
+            longest_ms = max((trouble.delay_ms for trouble in self.lags), default=0)
+            self.orders_ms = self.world.now_ms + (self.world.rng.randint(0, longest_ms) if longest_ms else 0)
+        self.ordered_ms = self.world.now_ms
+        self.orders += changes(self.sent, outputs, self.floors)
         self.sent = after(self.sent, outputs)
+        if not self.obey():
+            self.sweep_ms = min(self.sweep_ms, self.orders_ms)
         self.step_of_turn(Point.AFTER_HARDWARE)
 
     def step_of_turn(self, point: Point) -> None:
@@ -293,6 +306,16 @@ class Host:
         answer = machines.answer(self.machine, requests, self.world.now_ms)
         self.take(answer.machine, answer.events)
         return answer.replies
+
+    def obey(self) -> bool:
+        """Let its server do what it has been told to, if it is time."""
+        if self.world.now_ms < self.orders_ms:
+            return False
+        if self.machine.out:  # Its operator has seen it, too.
+            self.change(machines.put_back(self.machine, self.world.now_ms))
+        orders, self.orders = self.orders, b""
+        self.exchange(orders)
+        return True
 
     def take(self, machine: Machine, events: Iterable[Event] = ()) -> None:
         """Put *machine* in the place of the old one, and sweep it if its panel looks different."""
@@ -463,7 +486,17 @@ class World:
 
     def sweep(self, host: Host, heartbeats: tuple[Heartbeat, ...] = ()) -> None:
         """Let a program look at its panel, and take a turn if that says anything new or *heartbeats* came."""
+        if host.orders:
+            if host.obey():
+                self.oracle.check_machine(host)
+                self.promises.judge(host)
+            else:  # It answers when it has obeyed.
+                host.sweep_ms = host.orders_ms
         if host.node is None or host.stands_still:
+            return
+        if host.orders:
+            if heartbeats:
+                self.turn(host, heartbeats)
             return
         is_silent = host.has(Kind.SERVER) and self.now_ms < host.silent_until_ms
         if is_silent and host.inputs is not None:
@@ -649,6 +682,7 @@ class World:
         self.tell(f"node {host.name} dies")
         host.end_writing(2 if is_worker else self.rng.randrange(3))
         host.node = host.doom = host.sent = host.inputs = host.under_way = host.put_off = None
+        host.orders = b""
         host.wake_ms = FOREVER
         host.change(machines.disconnect(host.machine, self.now_ms))
         self.health.note_run(host)
@@ -751,8 +785,12 @@ class World:
                 host.take(host.machine)
             case Kind.STOP if changed:
                 host.change(evolve(host.machine, stop=begins))
+            case Kind.LAG:
+                host.lags = [*host.lags, trouble] if begins else [each for each in host.lags if each is not trouble]
+                if not host.lags:
+                    host.orders_ms = host.sweep_ms = self.now_ms
             case Kind.SERVER if changed:
-                host.sent = None
+                host.sent, host.orders = None, b""
                 if begins:
                     host.hung_up, host.silent_until_ms = True, self.now_ms + trouble.delay_ms
                     host.change(machines.disconnect(host.machine, self.now_ms))
@@ -819,7 +857,7 @@ class World:
         is_stale = self.now_ms - max(host.frozen_at_ms, self.health.of(host).run_ms) >= STALE_MS
         self.health.note_run(host, listens=is_stale)
         self.turn(host, heartbeats)
-        if is_stale and host.node is not None and host.machine.shaft.motor:
+        if is_stale and host.node is not None and host.machine.shaft.motor and not host.orders:
             self.oracle.fail(f"car {host.id} goes on though its program stood still")
         host.take(host.machine)
 
