@@ -159,7 +159,8 @@ class Conduct:
         is_inherited = now_ms - seen.run_ms < LISTEN_MS
         seen.opened_by = None if host.node is None or is_inherited else host.node.me
         seen.served = None
-        if host.node is None or now_ms - seen.run_ms < STEADY_MS:
+        # What a slow server obeys late may have had its reason when it was told.
+        if host.node is None or now_ms - seen.run_ms < STEADY_MS or host.ordered_ms != now_ms:
             return
         calls, floor = set(host.node.calls.live.values()), host.machine.sensed
         here = sorted(call for call in calls if call.floor == floor and call.car in (EVERY_CAR, host.id))
@@ -305,7 +306,7 @@ class Conduct:
         assert host.node is not None
         fault, usual = host.node.drive.fault, self.health.travel_ms <= USUAL_TRAVEL_MS and not machine.obstructed
         for_long = now_ms - max(seen.steady_ms, seen.obstructed_ms) >= ABLE_MS
-        if fault not in (Fault.NONE, Fault.POSITION) and usual and for_long:
+        if fault not in (Fault.NONE, Fault.POSITION) and usual and for_long and not seen.was_slow:
             self.oracle.fail(f"car {host.id} is in order and takes itself for unable: {fault}")
         if not machine.door or seen.opened_ms is None or machine.obstructed:
             return

@@ -61,6 +61,8 @@ class Seen:
     """When an obstruction last began or ended."""
     cleared_ms: int = NEVER
     """When its program last saw one end while the door was open."""
+    was_slow: bool = False
+    """Whether its server ever was: its program may have learned from that how long its floors take."""
     stuck_ms: int | None = None
     """Since when its motor has been told to run without power."""
     opened_ms: int | None = None
@@ -138,6 +140,8 @@ class Health:
         self.strangers = sum(each.kind in STRANGERS for each in self.active)
         self.cuts = [each for each in self.active if each.kind is Kind.CUT]
         self.weathers = sum(each.kind is Kind.WEATHER for each in self.active)
+        if trouble.kind is Kind.LAG:
+            self.of(self.hosts[trouble.who]).was_slow = True
         if trouble.kind in UNSTEADY:
             for host in self.hosts:
                 if host.id == trouble.who or trouble.kind is Kind.BLACKOUT:

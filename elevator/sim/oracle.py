@@ -32,7 +32,7 @@ from collections.abc import Set as AbstractSet
 from typing import NoReturn, Protocol
 
 from elevator.calls import mask
-from elevator.model import EVERY_CAR, Author, Button, Call, Calls, Dot, Fault, Heartbeat, Inputs, Record
+from elevator.model import EVERY_CAR, Author, Button, Buttons, Call, Calls, Dot, Fault, Heartbeat, Inputs, Record
 from elevator.node import Node
 from elevator.sim import machine as machines
 from elevator.sim.faults import NEVER_MS, Kind, Plan
@@ -70,15 +70,18 @@ class Host(Protocol):
     inputs: Inputs | None
     lamps_checked: object
     stands_still: bool
-    orders: bytes
-    ordered_ms: int
     """Whether its program does nothing at present."""
+    ordered_ms: int
+    """When its elevator was last told anything."""
 
     def has(self, kind: Kind) -> bool:
         """Tell whether a fault of this kind holds it."""
 
     def has_any(self, kinds: AbstractSet[Kind]) -> bool:
         """Tell whether a fault of one of these kinds holds it."""
+
+    def due_lamps(self) -> Buttons:
+        """Return the lamps of its panel when its server has done what it has been told to."""
 
 
 class Oracle:
@@ -286,18 +289,15 @@ class Oracle:
         if host.floors == self.floors and self.given_checked[host.id] is not node.lit:
             self.given_checked[host.id] = node.lit
             self.check_promises(host, node)
-        if host.lamps_checked is host.machine.lamps:
-            self.check_machine(host)
-            return
-        if host.orders:  # Its panel shows what its program wanted before.
-            self.check_machine(host)
-            return
-        host.lamps_checked = host.machine.lamps
         self.check_machine(host)
+        lamps = host.due_lamps()
+        if host.lamps_checked is lamps:
+            return
+        host.lamps_checked = lamps
         if host.floors != self.floors:
             return
         lit, given = self.lit[host.id], self.given[host.id]
-        shown = set(calls_lit(host))
+        shown = set(calls_lit(host, lamps))
         for call in sorted(shown - lit.keys()):
             if call not in given:
                 self.fail(f"the lamp of {call} at car {host.id} is lit for nothing")
@@ -401,7 +401,10 @@ class Oracle:
         """Judge whether all panels show the same hall calls (G5)."""
         hosts = [host for host in self.hosts if host.id not in self.lost]
         recent = {call for call, at_ms in self.served_at_ms.items() if self.clock() - at_ms <= SPREAD_MS}
-        panels = [{call for call in calls_lit(host) if call.button is not Button.CAB} - recent for host in hosts]
+        panels = [
+            {call for call in calls_lit(host, host.machine.lamps) if call.button is not Button.CAB} - recent
+            for host in hosts
+        ]
         if self.agree and any(panel != panels[0] for panel in panels):
             self.fail(f"the panels do not agree: {panels}")
 
@@ -448,8 +451,7 @@ def extend(known: dict[Author, int], seen: Mapping[Author, int]) -> None:
             known[author] = n
 
 
-def calls_lit(host: Host) -> list[Call]:
-    """Name the calls whose lamps are lit on a panel."""
-    lamps = host.machine.lamps
+def calls_lit(host: Host, lamps: Buttons) -> list[Call]:
+    """Name the calls whose *lamps* are lit on the panel of *host*."""
     car = {Button.UP: EVERY_CAR, Button.DOWN: EVERY_CAR, Button.CAB: host.node_id}
     return [Call(button, floor, car[button]) for button in Button for floor in machines.floors_of(mask(lamps, button))]

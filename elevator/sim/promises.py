@@ -170,7 +170,7 @@ class Promises:
         seen = self.health.of(host)
         if seen.lamps is not host.machine.lamps:
             seen.lamps = host.machine.lamps
-            lit = frozenset(calls_lit(host))
+            lit = frozenset(calls_lit(host, host.machine.lamps))
             self.judge_lit(host, sorted(lit - seen.lit), sorted(seen.lit - lit))
             seen.lit = lit
         self.conduct.judge(host)

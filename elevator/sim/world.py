@@ -22,7 +22,7 @@ from heapq import heappop, heappush
 from attrs import define, evolve, field
 
 from elevator import journal
-from elevator.calls import complete, demand, merge
+from elevator.calls import complete, demand, mask, merge
 from elevator.gate import Gate
 from elevator.hardware.server import FRESH_MS, SWEEP_MS, after, changes, done, snapshot, sweep
 from elevator.model import (
@@ -30,6 +30,7 @@ from elevator.model import (
     MAX_CARS,
     Author,
     Behaviour,
+    Button,
     Buttons,
     Calls,
     Car,
@@ -316,6 +317,20 @@ class Host:
         orders, self.orders = self.orders, b""
         self.exchange(orders)
         return True
+
+    def obey_all(self) -> None:
+        """Let its server do at once what it has been told to: its connection ends."""
+        if self.orders:
+            self.orders_ms = self.world.now_ms
+            self.obey()
+
+    def due_lamps(self) -> Buttons:
+        """Return the lamps of its panel when its server has done what it has been told to."""
+        now, sent = self.machine.lamps, self.sent
+        if not self.orders or sent is None:
+            return now
+        pairs = ((mask(sent.unsure, button), button) for button in Button)
+        return Buttons(*(mask(sent.lamps, button) & ~kept | mask(now, button) & kept for kept, button in pairs))
 
     def take(self, machine: Machine, events: Iterable[Event] = ()) -> None:
         """Put *machine* in the place of the old one, and sweep it if its panel looks different."""
@@ -681,8 +696,8 @@ class World:
         """
         self.tell(f"node {host.name} dies")
         host.end_writing(2 if is_worker else self.rng.randrange(3))
+        host.obey_all()
         host.node = host.doom = host.sent = host.inputs = host.under_way = host.put_off = None
-        host.orders = b""
         host.wake_ms = FOREVER
         host.change(machines.disconnect(host.machine, self.now_ms))
         self.health.note_run(host)
@@ -790,7 +805,8 @@ class World:
                 if not host.lags:
                     host.orders_ms = host.sweep_ms = self.now_ms
             case Kind.SERVER if changed:
-                host.sent, host.orders = None, b""
+                host.obey_all()
+                host.sent = None
                 if begins:
                     host.hung_up, host.silent_until_ms = True, self.now_ms + trouble.delay_ms
                     host.change(machines.disconnect(host.machine, self.now_ms))
