@@ -323,6 +323,7 @@ class Host:
         if self.orders:
             self.orders_ms = self.world.now_ms
             self.obey()
+            self.world.oracle.check_machine(self)  # While it is known whose orders these were.
 
     def due_lamps(self) -> Buttons:
         """Return the lamps of its panel when its server has done what it has been told to."""
