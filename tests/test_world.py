@@ -9,9 +9,10 @@ import pytest
 from attrs import evolve
 
 from elevator import soak
-from elevator.model import Button, Park, Policy
+from elevator.model import Button, Inputs, Park, Policy, Tick
 from elevator.model import Fault as Trouble
-from elevator.node import Node
+from elevator.node import Node, step
+from elevator.sim import world
 from elevator.sim.faults import NEVER_MS, STRANGERS, Fault, Kind, Plan, Point, Press, describe, plan
 from elevator.sim.passengers import Profile, Traffic, tally
 from elevator.sim.world import AGREE_MS, World
@@ -301,6 +302,22 @@ def test_a_healthy_group_carries_all_who_come(profile: Profile) -> None:
     assert fared.under_way == 0
     assert fared.longest_wait_ms < 60_000
     world.run()
+
+
+def test_a_program_that_dies_in_a_turn_is_judged_by_what_its_panel_showed(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[Inputs | None] = []
+
+    def stepped(node: Node, tick: Tick) -> Node:
+        shown.append(tick.inputs)
+        return step(node, tick)
+
+    monkeypatch.setattr(world, "step", stepped)
+    kill = Fault(Kind.KILL, 5000, 9000, who=1, point=Point.AFTER_HARDWARE)
+    press = Press(5500, 5700, 1, UP, 0)
+    World(evolve(plan(5, 3, 4), faults=(kill,), presses=(press,), calm_at_ms=20_000, traffic=None)).run()
+    (inputs,) = shown
+    assert inputs is not None
+    assert inputs.pressed.up == 1
 
 
 EFFECTS: dict[Kind, tuple[int, str] | Callable[[World], object]] = {

@@ -580,11 +580,11 @@ class World:
             pass
         except Died as died:
             before, begun = host.node, host.under_way
+            at_last = begun and evolve(begun, now_ms=self.now_ms, inputs=host.inputs)
             self.tell(f"node {host.name} is killed {died}")
             self.die(host, is_worker=host.has(Kind.CRASH))
             self.take_over(host)
-            if before is not None and begun is not None:
-                at_last = evolve(begun, now_ms=self.now_ms, inputs=host.inputs)
+            if before is not None and at_last is not None:
                 self.oracle.check_lamps(host, step(before, at_last))  # what it was when it died
             self.promises.judge(host)
 
