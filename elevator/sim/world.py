@@ -22,7 +22,7 @@ from heapq import heappop, heappush
 from attrs import define, evolve, field
 
 from elevator import journal
-from elevator.calls import complete, demand, mask, merge
+from elevator.calls import complete, demand, merge
 from elevator.gate import Gate
 from elevator.hardware.server import FRESH_MS, SWEEP_MS, after, changes, done, snapshot, sweep
 from elevator.model import (
@@ -30,7 +30,6 @@ from elevator.model import (
     MAX_CARS,
     Author,
     Behaviour,
-    Button,
     Buttons,
     Calls,
     Car,
@@ -327,11 +326,8 @@ class Host:
 
     def due_lamps(self) -> Buttons:
         """Return the lamps of its panel when its server has done what it has been told to."""
-        now, sent = self.machine.lamps, self.sent
-        if not self.orders or sent is None:
-            return now
-        pairs = ((mask(sent.unsure, button), button) for button in Button)
-        return Buttons(*(mask(sent.lamps, button) & ~kept | mask(now, button) & kept for kept, button in pairs))
+        lamps = self.machine.lamps
+        return lamps if not self.orders or self.sent is None else after(Outputs(lamps=lamps), self.sent).lamps
 
     def take(self, machine: Machine, events: Iterable[Event] = ()) -> None:
         """Put *machine* in the place of the old one, and sweep it if its panel looks different."""
