@@ -122,9 +122,7 @@ def test_d1_the_door_is_open_for_three_seconds_also_if_another_car_serves_the_ca
     group = Group(cars=1, at=(0,))
     group.press(0, UP, 1)
     group.run_until(lambda: bool(doors(group[0])), 10_000)
-    assert group[0].node is not None
-    calls = serve(group[0].node.calls, {Call(UP, 1, EVERY_CAR)})
-    group[0].disk.unread = evolve(record(group[0].node), calls=calls)  # It comes as news, as from another car.
+    serve_elsewhere(group[0], Call(UP, 1, EVERY_CAR))
     settle(group)
     (opened, _), (closed, _) = doors(group[0])
     assert 3000 <= closed - opened <= 3020
@@ -134,9 +132,7 @@ def test_c1_a_car_opens_no_door_for_a_call_that_is_served_as_it_comes_to_stand()
     group = Group(cars=1, at=(0,))
     group.press(0, UP, 1)
     group.run_until(lambda: floor_of(group[0]) == 1 and motors(group[0])[-1][1] is Motor.STOP, 10_000)
-    assert group[0].node is not None
-    calls = serve(group[0].node.calls, {Call(UP, 1, EVERY_CAR)})
-    group[0].disk.unread = evolve(record(group[0].node), calls=calls)
+    serve_elsewhere(group[0], Call(UP, 1, EVERY_CAR))
     settle(group)
     assert doors(group[0]) == []
 
@@ -159,6 +155,12 @@ def test_d2_an_obstructed_door_stays_open_and_then_another_full_period() -> None
     settle(group)
     (_, _), (closed, _) = doors(group[0])
     assert 3000 <= closed - cleared_ms <= 3030
+
+
+def serve_elsewhere(computer: Computer, call: Call) -> None:
+    """Let a node learn that another car has served *call*."""
+    assert computer.node is not None
+    computer.disk.unread = evolve(record(computer.node), calls=serve(computer.node.calls, {call}))
 
 
 def obstruct(computer: Computer, on: bool) -> None:
