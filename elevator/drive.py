@@ -1,7 +1,8 @@
 """One car's state machine: snapshots of the panel in, position, door, motor and faults out. Pure.
 
 1. Position is believed, not read: a report that cannot follow from the last one is counted and ignored, and taken as
-   the truth only when it persists. Out of range it is never taken. After a start, a lost server or a freeze any is.
+   the truth only when it persists. Out of range it is never taken: a car whose sensor persists in that is unable, and
+   one that should have come to a floor meanwhile stops. After a start, a lost server or a freeze any other is taken.
 2. A car decides only where it can act: standing, or in the moment it reaches a floor. Between floors it goes on.
    One that becomes able by reaching a floor decides once it has been given its share of the calls.
 3. A car between floors that does not know where it is looks for a floor, down first, then up, in turns.
@@ -18,7 +19,8 @@
 9. A command stops no car and opens no door: its server may be slow, or gone. A door is told to open when the panel has
    shown since the motor was stopped that the car is at its floor, if there is still something to serve; and that is
    served when the panel has answered since. So that this is known anew of each opening, a door that was told to shut
-   is not told to open before it has.
+   is not told to open before it has. After a lost server the door stays as it is until all this is known again. A car
+   that waits for it in vain has a sensor that lies: its position is unknown.
 """
 
 from collections.abc import Mapping
@@ -42,6 +44,8 @@ happened in it."""
 PARK_AFTER_MS = 200
 """How long a car rests before it goes to wait elsewhere: the less the better for those who come (0.5 % of the waits at
 500 ms), but long enough for what the others say to be heard."""
+STAND_MS = 1000
+"""How long a car may take to be seen standing. Two answers of the slowest panel that is still believed."""
 SEARCH_MS = 4000
 """How long to look for a floor in one direction at first; twice as long at each turn, to get further than before."""
 SEARCH_MAX_MS = 64_000
@@ -68,7 +72,7 @@ class Drive:
     doubted: int | None = None
     """The impossible report that is being ignored."""
     believe_at_ms: int | None = None
-    """When it will be believed if it persists; None: no report is in doubt."""
+    """When it will be believed if it persists; None: no report is in doubt; NEVER_MS: it is out of range, and has."""
     doubts: int = 0
     """How many times they have been: counted for the log."""
     direction: Direction = Direction.DOWN
@@ -80,7 +84,7 @@ class Drive:
     stands: bool = False
     """Whether it is known to stand where it may open its door."""
     is_open: bool = False
-    """Whether its door is known to be open."""
+    """Whether its door is known to have opened at this stop."""
     obstructed: bool = False
     rested_at_ms: int = 0
     """Since when it has been idle, if it is."""
@@ -95,7 +99,7 @@ class Drive:
     """Whether it came to the sensor of `floor` from outside and has gone straight on since. One that starts on a sensor
     or turns there leaves it sooner, which tells nothing of how long crossing it takes."""
     due_at_ms: int = 0
-    """When a moving car must have seen its next sensor edge."""
+    """When a moving car must have seen its next sensor edge, and one that is to open its door must be seen to stand."""
     search_ms: int = SEARCH_MS
     """How long the present search for a floor goes in one direction."""
     late_ms: int = 0
@@ -106,7 +110,7 @@ class Drive:
     clear_ms: int = CLEAR_PRIOR_MS
     """Learned time to leave a floor's sensor."""
     inherited: OpenDoor | None = None
-    """The door that a former run left open; None once the first floor report has told whether it still can be."""
+    """The door that a former run left open; None once a floor report has told whether it still can be."""
 
 
 @frozen
@@ -128,9 +132,9 @@ class Surroundings:
 def drive(car: Drive, now_ms: int, inputs: Inputs | None, around: Surroundings) -> tuple[Drive, frozenset[Call]]:
     """Advance *car* to *now_ms* with what its panel says; return it with the calls it serves by an open door."""
     if inputs is None:
-        car = evolve(car, held=True, fault=Fault.SERVER, certain=False, since_ms=None, believe_at_ms=None)
+        car = evolve(car, held=True, fault=Fault.SERVER, certain=False, since_ms=None, believe_at_ms=None, stands=False)
         return car, frozenset()
-    if car.inherited is not None:
+    if car.inherited is not None and is_in_shaft(inputs.floor, around.floors):
         car = inherit(car, now_ms, inputs.floor, car.inherited)
     was_able = car.fault is Fault.NONE
     car = locate(car, now_ms, inputs.floor, around.floors)
@@ -140,18 +144,18 @@ def drive(car: Drive, now_ms: int, inputs: Inputs | None, around: Surroundings) 
     served: frozenset[Call] = frozenset()
     if not car.held:
         if car.behaviour is Behaviour.IDLE:
-            car = rest(car, now_ms, around) if not inputs.door else car
+            car = rest(car, now_ms, around) if not inputs.door and car.inherited is None else car
         elif car.behaviour is Behaviour.MOVING:
             car = travel(car, now_ms, around) if was_able or not car.undecided else car
-        elif car.stands and not stood:
+        elif car.stands and not stood and not car.is_open:
             car = open_up(car, now_ms, around)
-        elif car.is_open:
+        elif inputs.door:
             car, served = stand_open(car, now_ms, around)
     return (car if car.fault is (fault := diagnose(car, now_ms, inputs)) else evolve(car, fault=fault)), served
 
 
 def inherit(car: Drive, now_ms: int, report: int | None, door: OpenDoor) -> Drive:
-    """Go on with an open *door*, if the first floor *report* agrees.
+    """Go on with an open *door*, if the first floor *report* that can be true agrees.
 
     Its direction has been announced for all that is known: nobody who has entered is taken the other way.
     """
@@ -160,18 +164,19 @@ def inherit(car: Drive, now_ms: int, report: int | None, door: OpenDoor) -> Driv
         return car
     floor, direction = door
     car = evolve(car, floor=floor, at_floor=True, direction=direction, announced=True, behaviour=Behaviour.DOOR_OPEN)
-    return evolve(car, stands=True, opened_at_ms=now_ms, close_at_ms=now_ms + DOOR_OPEN_MS)
+    return evolve(car, is_open=True, opened_at_ms=now_ms, close_at_ms=now_ms + DOOR_OPEN_MS)
 
 
 def locate(car: Drive, now_ms: int, report: int | None, floors: int) -> Drive:
     """Take the floor sensor's *report*, if it can be true."""
-    in_shaft = report is None or 0 <= report < floors
+    in_shaft = is_in_shaft(report, floors)
     if not in_shaft or (car.certain and not follows(car, report)):
         if car.believe_at_ms is None or car.doubted != report:
-            believe_at_ms = now_ms + DOUBT_MS if in_shaft else NEVER_MS
-            return evolve(car, doubted=report, believe_at_ms=believe_at_ms, doubts=car.doubts + 1)
+            return evolve(car, doubted=report, believe_at_ms=now_ms + DOUBT_MS, doubts=car.doubts + 1)
         if now_ms < car.believe_at_ms:
             return car
+        if not in_shaft:
+            return evolve(car, believe_at_ms=NEVER_MS)
         car = evolve(car, certain=False, since_ms=None)
     if car.believe_at_ms is not None:
         car = evolve(car, believe_at_ms=None)
@@ -180,6 +185,10 @@ def locate(car: Drive, now_ms: int, report: int | None, floors: int) -> Drive:
     if car.at_floor and report == car.floor:
         return car if car.certain else evolve(car, certain=True)
     return reach(car, now_ms, report)
+
+
+def is_in_shaft(report: int | None, floors: int) -> bool:
+    return report is None or 0 <= report < floors
 
 
 def follows(car: Drive, report: int | None) -> bool:
@@ -206,6 +215,11 @@ def pause(car: Drive, now_ms: int, late_ms: int) -> Drive:
     if late_ms >= VAGUE_MS:
         car = evolve(car, since_ms=None, vague_until_ms=now_ms + VAGUE_MS)
     return car if car.believe_at_ms is None else evolve(car, believe_at_ms=car.believe_at_ms + late_ms)
+
+
+def is_blind(car: Drive) -> bool:
+    """Tell whether its floor sensor persists in naming a floor that there is not."""
+    return car.believe_at_ms is not None and car.believe_at_ms >= NEVER_MS
 
 
 def leave_sensor(car: Drive, now_ms: int) -> Drive:
@@ -256,7 +270,9 @@ def settle(learned_ms: int, took_ms: int) -> int:
 
 
 def patience_ms(car: Drive) -> int:
-    """Return how long the next sensor edge of a moving *car* may take."""
+    """Return how long the next sensor edge of a moving *car* may take, or until one is seen to stand."""
+    if car.behaviour is Behaviour.DOOR_OPEN:
+        return STAND_MS
     if car.floor is None:
         return car.search_ms
     if car.at_floor:
@@ -280,11 +296,13 @@ def watch_door(car: Drive, now_ms: int, inputs: Inputs) -> Drive:
     stands = car.stands and opens
     if not car.held:
         stands = stands or (inputs.still and car.at_floor and inputs.floor == car.floor)
-    is_open = inputs.door and opens
+    is_open = (inputs.door or car.is_open) and opens
     if (stands, is_open) != (car.stands, car.is_open):
-        car = evolve(car, stands=stands, is_open=is_open)
-        if is_open:  # Its period begins when it is open.
+        if is_open and not car.is_open:  # Its period begins when it is open.
             car = evolve(car, opened_at_ms=now_ms, close_at_ms=now_ms + DOOR_OPEN_MS)
+        elif is_open and not car.obstructed:  # It is known again to be where it opened.
+            car = evolve(car, close_at_ms=now_ms + DOOR_OPEN_MS)
+        car = evolve(car, stands=stands, is_open=is_open)
     obstructed = inputs.obstructed and opens
     if obstructed == car.obstructed:
         return car
@@ -304,6 +322,8 @@ def travel(car: Drive, now_ms: int, around: Surroundings) -> Drive:
         return go_on(car, now_ms, *decide(car.floor, car.direction, around.mine, around.target))
     if now_ms < car.due_at_ms:
         return car
+    if is_blind(car):
+        return start(lose(car), now_ms, Direction.DOWN)
     if car.floor is None:
         car = evolve(car, search_ms=min(2 * car.search_ms, SEARCH_MAX_MS), motor_try=car.motor_try + 1)
         return start(car, now_ms, car.direction.opposite)
@@ -356,6 +376,7 @@ def go_on(car: Drive, now_ms: int, behaviour: Behaviour, direction: Direction) -
         announced=False,
         opened_at_ms=now_ms,
         close_at_ms=now_ms + DOOR_OPEN_MS,
+        due_at_ms=now_ms + STAND_MS,
     )
 
 
@@ -399,10 +420,12 @@ def diagnose(car: Drive, now_ms: int, inputs: Inputs) -> Fault:
     """Name what keeps *car* from serving hall calls."""
     if inputs.stop:
         return Fault.STOP
-    if car.floor is None:
+    if car.floor is None or is_blind(car):
         return Fault.POSITION
     if car.behaviour is Behaviour.DOOR_OPEN:
-        return Fault.DOOR if is_door_stuck(car, now_ms) else Fault.NONE
+        if is_door_stuck(car, now_ms):
+            return Fault.DOOR
+        return Fault.NONE if car.stands or car.held or now_ms < car.due_at_ms else Fault.POSITION
     if car.behaviour is Behaviour.MOVING and car.fault is Fault.MOTOR:
         return Fault.MOTOR
     return Fault.NONE
@@ -411,27 +434,38 @@ def diagnose(car: Drive, now_ms: int, inputs: Inputs) -> Fault:
 def motor(car: Drive, floors: int) -> Motor:
     """Return the motor command. The last line of defence: never past an end floor, whatever was decided."""
     at_end = car.at_floor and car.floor == (0 if car.direction is Direction.DOWN else floors - 1)
-    if car.behaviour is not Behaviour.MOVING or car.held or at_end:
+    is_lost = car.floor is None and is_blind(car)
+    if car.behaviour is not Behaviour.MOVING or car.held or at_end or is_lost:
         return Motor.STOP
     return Motor(car.direction)
 
 
+def door(car: Drive) -> bool | None:
+    """Return whether the door should be open; None: it stays as it is, as nobody knows whether the car stands there."""
+    if car.behaviour is not Behaviour.DOOR_OPEN:
+        return False if car.inherited is None else None
+    return True if car.stands else None
+
+
 def wake_at_ms(car: Drive) -> int | None:
     """Return when *car* must be driven again if its panel says nothing new; None: not before it does."""
-    times = [] if car.believe_at_ms is None else [car.believe_at_ms]
+    times = [] if car.believe_at_ms is None or is_blind(car) else [car.believe_at_ms]
     if car.behaviour is Behaviour.DOOR_OPEN and car.obstructed:
         if car.fault is Fault.NONE:
             times.append(car.close_at_ms + DOOR_GRACE_MS)
     elif not car.held and car.behaviour is Behaviour.DOOR_OPEN:
-        times += [car.close_at_ms] if car.is_open else []
+        if car.stands:
+            times += [car.close_at_ms] if car.is_open else []
+        elif car.fault is Fault.NONE:
+            times.append(car.due_at_ms)
     elif not car.held and car.behaviour is Behaviour.MOVING:
         times.append(car.due_at_ms)
     return min(times, default=None)
 
 
 def open_door(car: Drive) -> OpenDoor | None:
-    """Say where the door of *car* is open, for the record."""
-    if car.behaviour is Behaviour.DOOR_OPEN and car.floor is not None:
+    """Say where the door of *car* has been told to open, for the record."""
+    if (car.stands or car.is_open) and car.behaviour is Behaviour.DOOR_OPEN and car.floor is not None:
         return OpenDoor(car.floor, car.direction)
     return car.inherited
 

@@ -144,7 +144,8 @@ class Outputs:
     motor: Motor = Motor.STOP
     motor_try: int = 0
     """Counts up when the motor command is to be sent again although it has not changed."""
-    door: bool = False
+    door: bool | None = False
+    """None: it stays as it is."""
     lamps: Buttons = Buttons()
     floor: int | None = None
     """The floor indicator; None before the first floor is known."""

@@ -274,14 +274,15 @@ def hum(node: Node, tick: Tick) -> Node | None:
 
 
 def wake(node: Node, tick: Tick) -> Node:
-    """Take the time and what the disk says; notice a gap in time."""
+    """Take the time and what the disk says; notice a gap in time. While nobody listened no peer was silent."""
     now_ms = tick.now_ms
     gap_ms = now_ms - node.now_ms
+    late_ms = gap_ms - HEARTBEAT_MS
+    if late_ms > 0:
+        known = {id: peers.excuse(peer, late_ms) for id, peer in node.peers.items()}
+        node = replaced(node, peers=known, drive=drive.pause(node.drive, now_ms, late_ms))
     if gap_ms >= FROZEN_MS:
-        known = {id: peers.excuse(peer, gap_ms) for id, peer in node.peers.items()}
-        node = replaced(node, peers=known, drive=drive.lose(node.drive), listen_until_ms=now_ms + LISTEN_MS)
-    elif gap_ms > HEARTBEAT_MS:
-        node = replaced(node, drive=drive.pause(node.drive, now_ms, gap_ms - HEARTBEAT_MS))
+        node = replaced(node, drive=drive.lose(node.drive), listen_until_ms=now_ms + LISTEN_MS)
     recorded = node.recorded if tick.recorded is None else tick.recorded
     disk_failed = tick.disk_failed or (node.disk_failed and tick.recorded is None)
     if tick.found is not None:
@@ -589,7 +590,7 @@ def outputs(node: Node) -> Outputs:
     return Outputs(
         motor=drive.motor(car, node.floors),
         motor_try=car.motor_try,
-        door=car.behaviour is Behaviour.DOOR_OPEN and car.at_floor and car.stands,
+        door=drive.door(car),
         lamps=lamps(lit, node.me.id),
         unsure=unsure,
         floor=car.floor,

@@ -3,8 +3,9 @@
 1. One client at a time; the next one's connect succeeds, and it is answered when the first has gone. The motor stops in
    between, and lamps stay as they are.
 2. Reads are answered from the newest sweep of the card, at most SWEEP_MS old. Writes go on to the card at once, each by
-   itself, in their order. Whatever names a button or floor that does not exist is answered with 0, or ignored. What is
-   read after a door or motor command waits until the card has obeyed it: whoever is answered may rely on that.
+   itself, in their order. Whatever names a button or floor that does not exist is answered with 0, or ignored. A read
+   waits for a sweep that was asked when the card had been told to have its door open or shut, and its motor run or
+   stand, as the client wants: whoever is answered may rely on that.
 3. A client is dropped when the card is lost: it has a motor command that nobody can vouch for. While there is no card,
    clients wait.
 4. It runs as a process pair, as a node does: the supervisor stops the motor when the worker is gone.

@@ -5,10 +5,10 @@
  2. The disk is only asked. When it holds the record, a later tick says so; what a heartbeat tells and what lamps
     promise rest on that tick (see node.py). So nothing here waits for a disk, and lamps need no place in this order.
  3. A program may be stopped between its look at the panel and its command, and go on when much has changed. So the
-    last thing before a command is a look at the clock: what was decided LATE_MS ago, or by a panel that it could not
-    believe any more, is not done, but decided anew. A standstill that falls between that look and the command it cannot
-    know of; the next turn, at once, makes good what such a command has done, and no door opens between floors by it
-    (see drive.py).
+    last thing before a command is a look at the clock: what was decided by an answer of the panel that is not good any
+    more is not done; what was learned by it, as a press, is kept. A standstill that falls between that look and the
+    command the program cannot know of, nor a shorter one: they are as a server that is slow to obey. The next turn, at
+    once, makes good what such a command has done, and no door opens between floors by it (see drive.py).
 
 A tick that brings only signs of life changes nothing but the time of the next heartbeat, and goes a short way. The
 lab's loop and the simulated world run this very function.
@@ -20,10 +20,7 @@ from typing import Protocol
 from attrs import evolve
 
 from elevator.model import Heartbeat, Inputs, Outputs, Record, Tick
-from elevator.node import Node, heartbeat, hum, outputs, record, speak_at_ms, spoken, step
-
-LATE_MS = 100
-"""Longer than a busy machine takes for a turn, and shorter than what makes a difference to anybody at a door."""
+from elevator.node import Node, heartbeat, hum, outputs, record, speak_at_ms, spoken, step, take_presses
 
 
 class Disk(Protocol):
@@ -56,9 +53,9 @@ def turn(node: Node, tick: Tick, look: Look, disk: Disk, network: Network, panel
     heard = hum(node, tick)
     if heard is None:
         stepped, (now_ms, inputs) = step(node, tick), look()
-        while inputs is not tick.inputs or now_ms >= tick.now_ms + LATE_MS:
-            tick = evolve(tick, now_ms=now_ms, inputs=inputs)
-            stepped, (now_ms, inputs) = step(node, tick), look()
+        if inputs is not tick.inputs:
+            node, tick = take_presses(node, tick.inputs), evolve(tick, now_ms=now_ms, inputs=inputs)
+            stepped = step(node, tick)
         node = stepped
         panel.write(outputs(node))
         disk.save(record(node))

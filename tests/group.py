@@ -7,7 +7,7 @@ goes in steps of a millisecond; each panel is swept every 10 ms, each node at a 
 
 from collections.abc import Callable, Iterable
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from elevator.calls import mask
 from elevator.hardware.server import after, changes, done, snapshot, sweep
@@ -73,6 +73,8 @@ class Computer:
     lot: int = 0
     policy: Policy = STAY
     frozen: bool = False
+    lies: int | None = None
+    """What its floor sensor says, if it lies."""
     inbox: list[tuple[int, bytes]] = field(factory=list)
     outbox: list[bytes] = field(factory=list)
     events: list[Event] = field(factory=list)
@@ -124,6 +126,7 @@ class Computer:
         if now_ms % SWEEP_MS == self.id * 3 % SWEEP_MS:
             said = self.exchange(sweep(self.floors)) if self.server else b""
             inputs = snapshot(said, self.floors, *done(self.sent))
+            inputs = inputs if inputs is None or self.lies is None else evolve(inputs, floor=self.lies)
             inputs = self.inputs if inputs == self.inputs else inputs
         due = [datagram for at_ms, datagram in self.inbox if at_ms <= now_ms]
         recorded, failed = self.disk.news(now_ms)

@@ -18,6 +18,7 @@ from elevator.model import (
     Direction,
     Fault,
     Motor,
+    OpenDoor,
     Park,
     Policy,
     Rates,
@@ -26,6 +27,7 @@ from elevator.model import (
 from elevator.node import give_way, heartbeat, record, step, wake_at_ms
 from elevator.sim import machine as machines
 from elevator.sim.machine import Kind, misbehaviour
+from elevator.sim.shaft import command, position
 from elevator.wire import decode
 
 UP, DOWN, CAB = Button.UP, Button.DOWN, Button.CAB
@@ -144,6 +146,45 @@ def test_d1_a_door_opens_at_once_where_the_car_has_stood() -> None:
     assert [on for _, on in doors(group[0])] == [True]
 
 
+def test_c5_a_car_whose_sensor_lies_as_it_is_to_open_its_door_leaves_the_call_to_others() -> None:
+    group = Group(cars=2, at=(1, 3))
+    group[0].lies = 9
+    group.press(0, UP, 1)
+    group.press(0, CAB, 1)
+    group.run_until(lambda: floor_of(group[1]) == 1 and bool(doors(group[1])), 10_000)
+    assert fault(group[0]) is Fault.POSITION
+    assert doors(group[0]) == []
+    group[0].lies = None
+    settle(group)
+    assert len(doors(group[0])) == 2
+
+
+def test_c5_nor_does_it_keep_a_call_whose_sensor_says_two_things_by_turns() -> None:
+    group = Group(cars=2, at=(1, 3))
+    group.press(0, UP, 1)
+    for lie in [3, 9] * 300:
+        group[0].lies = lie
+        group.run(10)
+    assert doors(group[0]) == []
+    assert doors(group[1])
+    group[0].lies = None
+    settle(group)
+
+
+def test_c5_a_car_whose_sensor_dies_as_it_runs_stops_and_looks_for_a_floor_when_it_is_mended() -> None:
+    group = Group(cars=1, at=(0,))
+    group.press(0, CAB, 2)
+    group.run_until(lambda: floor_of(group[0]) == 1, 5000)
+    group.run_until(lambda: floor_of(group[0]) is None, 5000)
+    group[0].lies = 9
+    group.run(20_000)
+    assert position(group[0].machine.shaft, group.now_ms) < 2.3
+    assert fault(group[0]) is Fault.POSITION
+    group[0].lies = None
+    settle(group)
+    assert len(doors(group[0])) == 2
+
+
 def test_d2_an_obstructed_door_stays_open_and_then_another_full_period() -> None:
     group = Group(cars=1, at=(0,))
     group.press(0, CAB, 0)
@@ -155,6 +196,67 @@ def test_d2_an_obstructed_door_stays_open_and_then_another_full_period() -> None
     settle(group)
     (_, _), (closed, _) = doors(group[0])
     assert 3000 <= closed - cleared_ms <= 3030
+
+
+def test_d2_a_blocked_door_is_not_forgotten_with_each_lost_server() -> None:
+    group = Group(cars=1, at=(0,))
+    group.press(0, CAB, 0)
+    group.run(1000)
+    obstruct(group[0], True)
+    group.run(5000)
+    assert fault(group[0]) is Fault.DOOR
+    lose_server(group, 100)
+    group.run(20)
+    assert fault(group[0]) is Fault.DOOR
+    assert [on for _, on in doors(group[0])] == [True]
+
+
+def test_d1_a_door_stays_open_for_another_period_after_a_lost_server() -> None:
+    group = Group(cars=1, at=(0,))
+    group.press(0, CAB, 0)
+    group.run(1000)
+    lose_server(group, 5000)
+    back_ms = group.now_ms
+    settle(group)
+    (_, _), (closed, _) = doors(group[0])
+    assert 3000 <= closed - back_ms <= 3030
+
+
+def test_g2_a_car_that_others_moved_while_its_server_was_away_opens_its_door_only_where_it_stands() -> None:
+    group = Group(cars=1, at=(1,))
+    group.press(0, CAB, 1)
+    group.run(500)
+    lose_server(group, 300)
+    computer = group[0]
+    # It still runs when the server is back, and just passes the floor that it was at.
+    machine = machines.put(evolve(computer.machine, door=False), 1, group.now_ms)
+    computer.take(evolve(machine, shaft=command(machine.shaft, Motor.DOWN, group.now_ms)))
+    settle(group)
+    stopped_ms, told = motors(computer)[-1]
+    assert told is Motor.STOP
+    assert [(on, at_ms > stopped_ms) for at_ms, on in doors(computer)[-2:]] == [(True, True), (False, True)]
+
+
+def test_d1_the_record_names_no_door_before_it_is_told_to_open() -> None:
+    group = Group(cars=1, at=(0,))
+    group.press(0, CAB, 1)
+    computer = group[0]
+    group.run_until(lambda: behaviour(computer) is Behaviour.DOOR_OPEN, 10_000)
+    assert doors(computer) == []
+    assert computer.node is not None
+    assert record(computer.node).door is None
+    group.run_until(lambda: bool(doors(computer)), 1000)
+    assert record(computer.node).door == OpenDoor(1, Direction.UP)
+    group.run(20)
+    lose_server(group, 200)
+    assert record(computer.node).door == OpenDoor(1, Direction.UP)
+
+
+def lose_server(group: Group, for_ms: int) -> None:
+    group[0].server = False
+    group[0].unplug_server()
+    group.run(for_ms)
+    group[0].server = True
 
 
 def serve_elsewhere(computer: Computer, call: Call) -> None:

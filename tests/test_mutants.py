@@ -322,19 +322,18 @@ WORDS: Mapping[str, tuple[Callable[..., object], str, str]] = {
     ),
     "a_door_is_thought_to_be_open_when_told_to": (
         drive.watch_door,
-        "inputs.door and opens",
+        "(inputs.door or car.is_open) and opens",
         "opens",
     ),
+    "a_call_is_served_by_a_door_that_was_told_to_open": (drive.drive, "elif inputs.door:", "elif car.stands:"),
     "a_car_is_thought_to_stand_when_told_to": (
         drive.watch_door,
         "inputs.still and car.at_floor",
         "car.at_floor",
     ),
-    "what_was_decided_long_ago_is_done": (
-        turn.turn,
-        "inputs is not tick.inputs or now_ms >= tick.now_ms + LATE_MS",
-        "False",
-    ),
+    "what_was_decided_long_ago_is_done": (turn.turn, "inputs is not tick.inputs", "False"),
+    "a_press_that_was_read_long_ago_is_forgotten": (turn.turn, "take_presses(node, tick.inputs)", "node"),
+    "a_door_shuts_as_its_server_comes_back": (drive.door, "True if car.stands else None", "car.stands"),
     "a_dead_motor_is_kept_secret": (drive.travel, "fault=Fault.MOTOR, ", ""),
     "an_obstruction_does_not_renew_the_period": (
         drive.watch_door,

@@ -5,7 +5,7 @@ from attrs import evolve
 from group import Group
 
 from elevator import node, turn
-from elevator.model import Buttons, Inputs, Motor, Outputs, Tick
+from elevator.model import Button, Buttons, Call, Inputs, Motor, Outputs, Tick
 from elevator.node import Node, step
 from elevator.sim.faults import plan
 from elevator.sim.world import World
@@ -41,27 +41,31 @@ class Panel:
         self.written.append(outputs)
 
 
-def test_what_was_decided_a_while_ago_is_decided_anew_and_no_press_is_lost() -> None:
-    computer = Group(cars=1, at=(0,))[0]
-    assert computer.node is not None
-    assert computer.inputs is not None
-    inputs, panel = evolve(computer.inputs, pressed=Buttons(cab=0b0001)), Panel()
-    looks = [(1010 + turn.LATE_MS, inputs), (1010 + turn.LATE_MS, inputs)]
-    after = turn.turn(computer.node, Tick(1010, inputs), lambda: looks.pop(0), computer.disk, computer, panel)
-    assert [each.door for each in panel.written] == [True]
-    assert after.drive.close_at_ms == 4010 + turn.LATE_MS
-
-
 @pytest.mark.parametrize("stood_still", [False, True])
 def test_what_was_decided_by_what_a_panel_showed_long_ago_is_not_done(stood_still: bool) -> None:
     computer = Group(cars=1, at=(0,))[0]
     assert computer.node is not None
     assert computer.inputs is not None
     inputs, panel = evolve(computer.inputs, pressed=Buttons(cab=0b1000)), Panel()
-    looks: list[tuple[int, Inputs | None]] = [(1010, inputs)]
-    if stood_still:
-        looks = [(31_000, None), (31_001, None)]
-    after = turn.turn(computer.node, Tick(1010, inputs), lambda: looks.pop(0), computer.disk, computer, panel)
-    assert looks == []
+    seen: tuple[int, Inputs | None] = (31_000, None) if stood_still else (1400, inputs)
+    after = turn.turn(computer.node, Tick(1010, inputs), lambda: seen, computer.disk, computer, panel)
     assert [each.motor for each in panel.written] == [Motor.STOP if stood_still else Motor.UP]
     assert after.now_ms == (31_000 if stood_still else 1010)
+
+
+def test_a_press_is_kept_that_was_read_before_a_long_standstill() -> None:
+    computer = Group(cars=1, at=(0,))[0]
+    assert computer.node is not None
+    assert computer.inputs is not None
+    inputs = evolve(computer.inputs, pressed=Buttons(cab=0b1000))
+    after = turn.turn(computer.node, Tick(1010, inputs), lambda: (1600, None), computer.disk, computer, Panel())
+    assert set(after.calls.live.values()) == {Call(Button.CAB, 3, 0)}
+
+
+def test_a_panel_that_gets_old_in_a_turn_makes_no_peer_silent() -> None:
+    computer = Group()[0]
+    assert computer.node is not None
+    assert computer.inputs is not None
+    inputs = evolve(computer.inputs, pressed=Buttons(up=0b0010))
+    after = turn.turn(computer.node, Tick(1010, inputs), lambda: (1450, None), computer.disk, computer, Panel())
+    assert node.in_reach(after).keys() == {1, 2}

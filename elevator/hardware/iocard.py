@@ -90,7 +90,8 @@ def changes(sent: Outputs | None, wanted: Outputs, speed: int) -> bytes:
     The door is shut before the motor starts and the motor stopped before the door opens. *speed* is 1..255.
     """
     old = sent or Outputs(motor_try=wanted.motor_try, unsure=EVERY_BUTTON)
-    door = b"" if sent and old.door == wanted.door else level(DOOR_PIN, wanted.door)
+    same = wanted.door is None or (sent and old.door == wanted.door)
+    door = b"" if same else level(DOOR_PIN, bool(wanted.door))
     moved = sent and (old.motor, old.motor_try) == (wanted.motor, wanted.motor_try)
     motor = b"" if moved else run(wanted.motor, speed)
     parts = [motor, door] if wanted.motor is Motor.STOP else [door, motor]

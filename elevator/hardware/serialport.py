@@ -133,6 +133,7 @@ class IoCard:
             return
         self._outgoing += changes(self._sent, outputs, self.speed)
         self._sent = after(self._sent, outputs)
+        self._asked_after = done(self._sent, self._asked_after)
         try:
             self._flush()
         except OSError:

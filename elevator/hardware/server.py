@@ -10,7 +10,7 @@
    everything is written again.
 6. A snapshot is good for FRESH_MS. A reply that comes later than that is of the past, and thrown away.
 7. Nothing tells whether the door is open, or the motor stands. But messages are obeyed in their order: what was sent
-   before a sweep has been done when that is answered.
+   before a sweep has been done when that is answered, unless the opposite has been sent since.
 """
 
 import errno
@@ -48,9 +48,12 @@ def sweep(floors: int) -> bytes:
     return buttons + bytes((SENSOR, 0, 0, 0, STOP, 0, 0, 0, OBSTRUCTION, 0, 0, 0))
 
 
-def done(sent: Outputs | None) -> tuple[bool, bool]:
-    """Tell what a panel has done that answers what it was asked after *sent*: opened its door, stopped its motor."""
-    return (False, False) if sent is None else (sent.door, sent.motor is Motor.STOP)
+def done(sent: Outputs | None, before: tuple[bool, bool] = (True, True)) -> tuple[bool, bool]:
+    """Tell what a panel has done that answers what it was asked after *sent*: opened its door, stopped its motor.
+
+    If it was asked when it had already been told other things, it has done that only as far as *before* says.
+    """
+    return (False, False) if sent is None else (bool(sent.door) and before[0], sent.motor is Motor.STOP and before[1])
 
 
 def snapshot(reply: bytes, floors: int, door: bool = False, still: bool = False) -> Inputs | None:
@@ -74,7 +77,8 @@ def changes(sent: Outputs | None, wanted: Outputs, floors: int) -> bytes:
     The door is shut before the motor starts and the motor stopped before the door opens, also within one send.
     """
     old = sent or Outputs(motor_try=wanted.motor_try, unsure=EVERY_BUTTON)
-    door = b"" if sent and old.door == wanted.door else bytes((DOOR, wanted.door, 0, 0))
+    same = wanted.door is None or (sent and old.door == wanted.door)
+    door = b"" if same else bytes((DOOR, bool(wanted.door), 0, 0))
     moved = sent and (old.motor, old.motor_try) == (wanted.motor, wanted.motor_try)
     motor = b"" if moved else bytes((MOTOR, wanted.motor & 0xFF, 0, 0))
     messages = [motor, door] if wanted.motor is Motor.STOP else [door, motor]
@@ -87,16 +91,17 @@ def changes(sent: Outputs | None, wanted: Outputs, floors: int) -> bytes:
 
 
 def after(sent: Outputs | None, wanted: Outputs) -> Outputs:
-    """Return what a panel shows once `changes` was sent: *wanted*, with lamps as they were where it is unsure."""
-    if wanted.unsure == Buttons():
+    """Return what a panel shows once `changes` was sent: *wanted*, with what is to stay as it was as it was."""
+    if wanted.door is not None and wanted.unsure == Buttons():
         return wanted
-    old = sent or Outputs(unsure=EVERY_BUTTON)
+    old = sent or Outputs(door=None, unsure=EVERY_BUTTON)
     lamps, unsure = [], []
     for button in Button:
         kept = mask(wanted.unsure, button)
         lamps.append(mask(wanted.lamps, button) & ~kept | mask(old.lamps, button) & kept)
         unsure.append(mask(old.unsure, button) & kept)
-    return evolve(wanted, lamps=Buttons(*lamps), unsure=Buttons(*unsure))
+    door = old.door if wanted.door is None else wanted.door
+    return evolve(wanted, door=door, lamps=Buttons(*lamps), unsure=Buttons(*unsure))
 
 
 def lamp_changes(old: Outputs, wanted: Outputs, floors: int) -> Iterator[tuple[Button, int, bool]]:
@@ -169,6 +174,7 @@ class ElevatorServer:
             return
         self._outgoing += changes(self._sent, outputs, self.floors)
         self._sent = after(self._sent, outputs)
+        self._asked_after = done(self._sent, self._asked_after)
         try:
             self._flush()
         except OSError:

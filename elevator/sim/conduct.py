@@ -26,7 +26,7 @@ from elevator.calls import mask
 from elevator.hardware.server import panel_buttons
 from elevator.model import EVERY_CAR, Button, Buttons, Call, Direction, Fault, Inputs, Motor
 from elevator.node import Node
-from elevator.sim.health import EARLIER_MS, NEVER, STEADY_MS, USUAL_TRAVEL_MS, Health, Seen
+from elevator.sim.health import EARLIER_MS, NEVER, STALE_MS, STEADY_MS, USUAL_TRAVEL_MS, Health, Seen
 from elevator.sim.machine import Machine
 from elevator.sim.oracle import DOOR_MS, Host, Oracle
 
@@ -40,6 +40,8 @@ SHOWN_MS = 300
 STOPPED_MS = 100
 ABLE_MS = 5000
 LISTEN_MS = 250
+LISTENED_MS = 350
+"""The least and the longest time for which a program that is new or was frozen listens before it does anything."""
 SEARCH_MS = 6000
 """How long a car may look for a floor below: it takes no longer, unless its motor stands."""
 
@@ -72,13 +74,23 @@ class Conduct:
             seen.cleared_ms = now_ms
 
     def note_going_on(self, host: Host) -> None:
-        """Take notice that the program of *host*, stopped before it acted on what its panel said, does so now.
-
-        It leaves presses alone that it has read so long ago that its panel may be gone.
-        """
+        """Take notice that the program of *host*, stopped before it acted on what it was told, does so now."""
+        assert host.node is not None
         seen = self.health.of(host)
-        seen.pressed_ms = self.clock()
-        seen.pressed = frozenset() if host.inputs is None else seen.pressed
+        if host.under_way is None or host.under_way.inputs is host.node.inputs:
+            seen.pressed = frozenset()
+        seen.pressed_ms, seen.before = self.clock(), (host.node, host.machine)
+        seen.stood_ms = 0 if host.under_way is None else self.clock() - host.under_way.now_ms
+
+    def judge_going_on(self, host: Host) -> None:
+        """Judge what it has made of that: it does nothing that it has decided by what it saw too long ago."""
+        seen, machine = self.health.of(host), host.machine
+        acts = machine.shaft.motor or (seen.before is not None and machine.door != seen.before[1].door)
+        if seen.stood_ms >= STALE_MS and acts and not host.orders:
+            self.oracle.fail(f"car {host.id} does what its program decided {seen.stood_ms} ms ago")
+        if host.node is not None and seen.before is not None and not self.health.is_stranger(host):
+            self.judge_presses(host, seen, seen.before[0], host.node)
+        seen.before, seen.stood_ms = None, 0
 
     def take_spot(self, host: Host, seen: Seen, node: Node) -> None:
         """Take notice of presses that were served in the turn in which they were made: no node ever told of them."""
@@ -106,7 +118,7 @@ class Conduct:
             button, ms = seen.served
             if button is not call.button and now_ms - ms < DOOR_MS:
                 self.oracle.fail(f"car {host.id} served up and down within {now_ms - ms} ms")
-        seen.served = (call.button, now_ms)
+        seen.served = (call.button, now_ms - seen.stood_ms)
 
     def opened_itself(self, host: Host, seen: Seen) -> bool:
         return host.node is not None and host.node.me == seen.opened_by
@@ -228,6 +240,17 @@ class Conduct:
             if call == left and could_serve and known:
                 self.oracle.fail(f"car {host.id} left {call} behind with its door just shut")
 
+    def judge_presses(self, host: Host, seen: Seen, before: Node, node: Node) -> None:
+        """Judge whether *node* has noted what has just been found down, or served it on the spot."""
+        now_ms = self.clock()
+        fresh = {
+            call for dot, call in node.calls.live.items() if dot.author == node.me and self.oracle.born[dot] == now_ms
+        }
+        counted = node.calls.seen.get(node.me, 0) > before.calls.seen.get(node.me, 0)
+        for call in sorted(seen.pressed - fresh):
+            if not (counted and host.machine.door and host.machine.sensed == call.floor):
+                self.oracle.fail(f"node {host.id} missed a press of {call}")
+
     def judge_swept(self, host: Host) -> None:
         """Judge the turn that a program has just taken after a sweep."""
         if self.health.is_stranger(host):
@@ -237,14 +260,7 @@ class Conduct:
         (before, machine), seen.before = seen.before, None
         if node is None:
             return
-        now_ms = self.clock()
-        fresh = {
-            call for dot, call in node.calls.live.items() if dot.author == node.me and self.oracle.born[dot] == now_ms
-        }
-        counted = node.calls.seen.get(node.me, 0) > before.calls.seen.get(node.me, 0)
-        for call in sorted(seen.pressed - fresh):
-            if not (counted and host.machine.door and host.machine.sensed == call.floor):
-                self.oracle.fail(f"node {host.id} missed a press of {call}")
+        self.judge_presses(host, seen, before, node)
         self.judge_spot(host, seen, before, node, machine)
         floor, motor = machine.sensed, machine.shaft.motor
         told = None if host.inputs is None else host.inputs.floor
@@ -310,7 +326,7 @@ class Conduct:
             self.oracle.fail(f"car {host.id} is in order and takes itself for unable: {fault}")
         if not machine.door or seen.opened_ms is None or machine.obstructed:
             return
-        since_ms = max(seen.opened_ms, seen.acted_ms, seen.obstructed_ms, seen.steady_ms)
+        since_ms = max(seen.opened_ms, seen.acted_ms, seen.obstructed_ms, seen.steady_ms, seen.listens_ms + LISTENED_MS)
         if now_ms - since_ms > DOOR_MS + SHOWN_MS:
             self.oracle.fail(f"the door of car {host.id} stays open for nothing")
         long_ago_ms = now_ms - KEPT_OPEN_MS

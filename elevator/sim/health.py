@@ -86,6 +86,8 @@ class Seen:
     pressed: frozenset[Call] = frozenset()
     """Buttons that its program has just found down."""
     pressed_ms: int = NEVER
+    stood_ms: int = 0
+    """For how long its program has stood still in the turn that it is taking."""
     before: tuple[Node, Machine] | None = None
     """Its program and machine before the sweep under way."""
 

@@ -32,7 +32,20 @@ from collections.abc import Set as AbstractSet
 from typing import NoReturn, Protocol
 
 from elevator.calls import mask
-from elevator.model import EVERY_CAR, Author, Button, Buttons, Call, Calls, Dot, Fault, Heartbeat, Inputs, Record
+from elevator.model import (
+    EVERY_CAR,
+    Author,
+    Button,
+    Buttons,
+    Call,
+    Calls,
+    Dot,
+    Fault,
+    Heartbeat,
+    Inputs,
+    Record,
+    Tick,
+)
 from elevator.node import Node
 from elevator.sim import machine as machines
 from elevator.sim.faults import NEVER_MS, Kind, Plan
@@ -69,6 +82,10 @@ class Host(Protocol):
     is_failing: bool
     inputs: Inputs | None
     lamps_checked: object
+    under_way: Tick | None
+    """What its program was told before the turn that it is taking, or in which it was stopped."""
+    orders: bytes
+    """What its elevator has yet to obey."""
     stands_still: bool
     """Whether its program does nothing at present."""
     ordered_ms: int
@@ -251,7 +268,8 @@ class Oracle:
     def birth(self, host: Host, dot: Dot, call: Call) -> None:
         node = host.node
         author = node.me if node is not None else dot.author
-        inputs = host.inputs
+        read = None if host.under_way is None else host.under_way.inputs  # its panel may be gone meanwhile
+        inputs = read or host.inputs
         masks = (inputs.pressed.up, inputs.pressed.down, inputs.pressed.cab) if inputs else (0, 0, 0)
         if dot.author != author or dot.author.id != host.node_id or not masks[call.button] >> call.floor & 1:
             self.fail(f"node {host.id} has a call that nobody made: {dot} {call}")

@@ -56,7 +56,7 @@ from elevator.sim.oracle import Oracle
 from elevator.sim.passengers import Crowd
 from elevator.sim.promises import Promises
 from elevator.sim.shaft import Shaft, end, position, put
-from elevator.turn import LATE_MS, turn
+from elevator.turn import turn
 from elevator.wire import BAD_INPUT, DATAGRAM_BYTES, Encoder, decode, read_record, write_record
 
 GROUP = "world"
@@ -234,8 +234,6 @@ class Host:
         """Let its program stand still from now on if it was to be stopped at this *point* of a turn."""
         if self.pause is None or self.pause.point is not point or self.under_way is None:
             return False
-        if self.pause.until_ms < self.world.now_ms + LATE_MS:
-            return False  # So short a standstill is a busy machine.
         trouble, self.pause = self.pause, None
         self.world.begin_or_end(trouble, begins=True)
         return True
@@ -566,6 +564,7 @@ class World:
             if host.under_way is not None:
                 self.conduct.note_going_on(host)
                 self.take_turn(host, host.node, host.under_way)
+                self.conduct.judge_going_on(host)
             tick = Tick(self.now_ms, host.inputs, heartbeats, host.told, host.refused, host.found)
             host.is_failing = host.refused or (host.is_failing and host.told is None)
             if host.found is not None:
