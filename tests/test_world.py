@@ -334,7 +334,7 @@ EFFECTS: dict[Kind, tuple[int, str] | Callable[[World], object]] = {
     Kind.MOTOR: (0, "car 1: power off"),
     Kind.OBSTRUCT: (0, "car 1: obstructed on"),
     Kind.STOP: (0, "node 1: out of service: stop button"),
-    Kind.LAG: lambda world: world.hosts[1].orders,
+    Kind.LAG: lambda world: world.hosts[1].answer,
     Kind.SERVER: (0, "node 1: out of service: no elevator answers"),
     Kind.GHOST: (0, "node 1: node 63 is here"),
     Kind.SHIRKER: (0, "node 1: node 63 is here"),
@@ -343,16 +343,19 @@ EFFECTS: dict[Kind, tuple[int, str] | Callable[[World], object]] = {
     Kind.DISK: lambda world: world.hosts[1].is_failing,
     Kind.SLOW: lambda world: world.hosts[1].is_failing,
     Kind.GLITCH: lambda world: (node := world.hosts[1].node) and node.drive.doubts,
+    Kind.SENSOR: (0, "node 1: out of service: position unknown"),
     Kind.ATTACK: lambda world: world.attack_at_ms < 10_000,
 }
 """Of each kind of fault: its detail, and what it brings about, as the transcript says it or as it is then."""
+
+DELAYS = {Kind.SLOW: 1_000_000, Kind.LAG: 400}
 
 
 @pytest.mark.parametrize("kind", Kind)
 def test_every_kind_of_fault_does_something(kind: Kind) -> None:
     effect = EFFECTS[kind]
     detail = 0 if callable(effect) else effect[0]
-    fault = Fault(kind, 5000, 9000, who=1, detail=detail, delay_ms=1_000_000 if kind in (Kind.SLOW, Kind.LAG) else 0)
+    fault = Fault(kind, 5000, 9000, who=1, detail=detail, delay_ms=DELAYS.get(kind, 0))
     world = World(evolve(plan(5, 3, 4), faults=(fault,), presses=(Press(5500, 5700, 1, UP, 0),), calm_at_ms=20_000))
     world.run_until(8999)
     if callable(effect):

@@ -17,18 +17,29 @@ At each departure:
     does not know where it is looks below first, and above when it has found nothing for long (C4). None sets out before
     its program, if new or thawed, has listened.
 At any time:
- 6. A program that is new, or was frozen, promises nothing before it has listened (L3).
+ 6. A program that is new, or was frozen, promises nothing before it has listened, nor any program what others, who have
+    long been in touch, have not told that they hold (L3).
  7. A car that is in order does not take itself for unable. The floor indicator and the stop lamp show what is, and a
-    car whose stop button is down stands (C7).
+    car whose stop button is down stands (C7), and so does one whose sensor is dead, if a floor is overdue (C5).
 """
 
 from elevator.calls import mask
 from elevator.hardware.server import panel_buttons
 from elevator.model import EVERY_CAR, Button, Buttons, Call, Direction, Fault, Inputs, Motor
 from elevator.node import Node
-from elevator.sim.health import EARLIER_MS, NEVER, STALE_MS, STEADY_MS, USUAL_TRAVEL_MS, Health, Seen
+from elevator.sim.faults import Kind
+from elevator.sim.health import (
+    EARLIER_MS,
+    NEVER,
+    SETTLED_MS,
+    STALE_MS,
+    STEADY_MS,
+    USUAL_TRAVEL_MS,
+    Health,
+    Seen,
+)
 from elevator.sim.machine import Machine
-from elevator.sim.oracle import DOOR_MS, Host, Oracle
+from elevator.sim.oracle import DOOR_MS, Host, Oracle, covers
 
 HAMMERED_MS = 14_900
 """After so long an open door need not serve presses on the spot any more."""
@@ -134,10 +145,20 @@ class Conduct:
             self.judge_machine(host, seen)
 
     def judge_promises(self, host: Host, seen: Seen, node: Node) -> None:
-        """Judge whether a program that has just started or gone on promises what it cannot know others to hold (L3)."""
+        """Judge whether a program promises what others, who have long been in touch, have not told that they hold (L3).
+
+        Nor does one promise anything that has just started or gone on.
+        """
         fresh, seen.promised = sorted(node.lit - seen.promised), node.lit
         if fresh and self.clock() - seen.listens_ms < LISTEN_MS:
             self.oracle.fail(f"node {host.id} promises {fresh} before its program has listened")
+        in_touch = fresh and self.clock() - seen.run_ms >= SETTLED_MS  # Else others may not hear it: that it knows.
+        for other in self.health.neighbours(host) if in_touch else ():
+            told = self.oracle.told.get(other.node.me, {}) if other.node is not None else {}
+            for call in fresh:
+                dots = [dot for dot, each in node.calls.live.items() if each == call]
+                if not any(covers(told, dot) for dot in dots):
+                    self.oracle.fail(f"node {host.id} promises {call}, and node {other.id} has not told that it has it")
 
     def judge_machine(self, host: Host, seen: Seen) -> None:
         now_ms, old, new = self.clock(), seen.machine, host.machine
@@ -312,6 +333,9 @@ class Conduct:
                 self.oracle.fail(f"the stop lamp of car {host.id} is {'lit' if machine.stop_lamp else 'dark'}")
             if machine.stop and machine.shaft.motor:
                 self.oracle.fail(f"car {host.id} runs while its stop button is down")
+        is_overdue = now_ms - seen.steady_ms > self.health.overdue_ms()
+        if host.has(Kind.SENSOR) and is_overdue and machine.shaft.motor and not host.orders:
+            self.oracle.fail(f"car {host.id} runs on with a dead sensor")
         if seen.searches_ms is not None and now_ms - seen.searches_ms > SEARCH_MS:
             self.oracle.fail(f"car {host.id} looks for a floor below for ever")
         if not self.health.is_steady(host, seen):

@@ -64,6 +64,8 @@ class Kind(StrEnum):
     """One more node, with an elevator of its own, is started in the group with another number of floors."""
     GLITCH = "false floor"
     """A floor sensor says what cannot be true, for a shorter time than any such report is believed."""
+    SENSOR = "dead sensor"
+    """A floor sensor names a floor that there is not, for as long as it lasts."""
     ATTACK = "attack"
     """Somebody on the network forges, damages and repeats datagrams; see attacker.py."""
 
@@ -104,7 +106,7 @@ STRANGERS = (Kind.TWIN, Kind.MISFIT)
 """Nodes that should not be there. One at a time; its panel is the one after the last car's."""
 GHOSTS = (Kind.GHOST, Kind.SHIRKER)
 """Nodes that never leave once they have come."""
-LASTING = (Kind.DEAF, Kind.MOTOR, Kind.OBSTRUCT, Kind.STOP, Kind.SERVER, Kind.KILL, Kind.GHOST, Kind.GHOST)
+LASTING = (Kind.DEAF, Kind.MOTOR, Kind.SENSOR, Kind.OBSTRUCT, Kind.STOP, Kind.SERVER, Kind.KILL, *[Kind.GHOST] * 2)
 
 SHARES = {
     Kind.KILL: 6,
@@ -212,7 +214,8 @@ def plan(seed: int, cars: int | None = None, floors: int | None = None) -> Plan:
     glitches = draw_glitches(random.Random(f"glitch {seed}"), cars, calm_at_ms) if faults else []
     long, long_presses = draw_long(random.Random(f"long {seed}"), cars, floors, calm_at_ms) if faults else ([], [])
     lags = draw_lags(random.Random(f"lag {seed}"), cars, calm_at_ms) if faults else []
-    whole = (*faults, *lasting, *strangers, *processes, *rare, *attacks, *glitches, *long, *lags)
+    sensors = draw_sensors(random.Random(f"sensor {seed}"), cars, calm_at_ms) if faults else []
+    whole = (*faults, *lasting, *strangers, *processes, *rare, *attacks, *glitches, *long, *lags, *sensors)
     rng = random.Random(f"policy {seed}")
     policy = Policy(rng.choice((*[Assigner.PLAN] * 4, *Assigner)), rng.choice((*[Park.SPREAD] * 3, *Park)))
     traffic = draw_traffic(random.Random(f"traffic {seed}"), seed, cars, floors, calm_at_ms)
@@ -269,7 +272,7 @@ def describe(fault: Fault, cars: int) -> str:
         case Kind.SERVER:
             noticed = ", noticed late" if fault.delay_ms else ""
             return f"{fault.kind} of car {fault.who}{noticed}" + (", which somebody moves" if fault.detail else "")
-        case Kind.OBSTRUCT | Kind.STOP | Kind.GLITCH:
+        case Kind.OBSTRUCT | Kind.STOP | Kind.GLITCH | Kind.SENSOR:
             return f"{fault.kind} of car {fault.who}"
         case Kind.TWIN:
             return f"{fault.kind}: one more {node}, here {fault.who}*"
@@ -388,6 +391,15 @@ def draw_glitches(rng: random.Random, cars: int, calm_at_ms: int) -> list[Fault]
         return []
     starts = (every_ms + rng.randrange(3800) for every_ms in range(0, calm_at_ms, 4000))  # One ends before the next.
     return [Fault(Kind.GLITCH, at_ms, at_ms + rng.randint(*GLITCH_MS), rng.randrange(cars)) for at_ms in starts]
+
+
+def draw_sensors(rng: random.Random, cars: int, calm_at_ms: int) -> list[Fault]:
+    """Draw floor sensors that are dead for a while, in one of eight runs."""
+    if rng.random() > 1 / 8:
+        return []
+    starts = [rng.randrange(calm_at_ms) for _ in range(rng.randint(1, 3))]
+    ends = [min(at_ms + rng.randint(200, 12_000), calm_at_ms) for at_ms in starts]
+    return [Fault(Kind.SENSOR, *each, rng.randrange(cars)) for each in zip(starts, ends, strict=True)]
 
 
 def draw_lags(rng: random.Random, cars: int, calm_at_ms: int) -> list[Fault]:

@@ -32,8 +32,8 @@ BACKLOG_FULL_MS = 3000
 NEVER = -(1 << 50)
 
 ABSENT = frozenset((*KILLS, Kind.HANG, Kind.BLACKOUT, Kind.FREEZE))
-UNSTEADY = ABSENT | {Kind.SERVER, Kind.LAG, Kind.STOP, Kind.MOTOR}
-OF_A_CAR = frozenset((Kind.MOTOR, Kind.OBSTRUCT, Kind.STOP))
+UNSTEADY = ABSENT | {Kind.SERVER, Kind.LAG, Kind.STOP, Kind.MOTOR, Kind.SENSOR}
+OF_A_CAR = frozenset((Kind.MOTOR, Kind.SENSOR, Kind.OBSTRUCT, Kind.STOP))
 
 
 @define(eq=False)
@@ -212,11 +212,15 @@ class Health:
     def can_serve(self, host: Host) -> bool:
         """Tell whether the car of *host* could serve a call, or cannot know yet that it could not."""
         seen, machine, now_ms = self.of(host), host.machine, self.clock()
-        if host.has(Kind.SERVER) or machine.stop:
+        if host.has(Kind.SERVER) or host.has(Kind.SENSOR) or machine.stop:
             return False
-        if seen.stuck_ms is not None and now_ms - seen.stuck_ms > max(self.travel_ms, 2000) * 21 // 20 + 1200:
+        if seen.stuck_ms is not None and now_ms - seen.stuck_ms > self.overdue_ms():
             return False
         return not self.is_blocked(host, seen)
+
+    def overdue_ms(self) -> int:
+        """Return after what time without the edge of a sensor a program must know that something is wrong."""
+        return max(self.travel_ms, USUAL_TRAVEL_MS) * 21 // 20 + RETOLD_MS
 
     def may_seem_unable(self, host: Host) -> bool:
         """Tell whether a car stands without power, was in trouble a moment ago, or has been between floors for long.

@@ -90,6 +90,8 @@ class Host(Protocol):
     """Whether its program does nothing at present."""
     ordered_ms: int
     """When its elevator was last told anything."""
+    informed_ms: int
+    """Of what time its program then knew its panel."""
 
     def has(self, kind: Kind) -> bool:
         """Tell whether a fault of this kind holds it."""
@@ -368,7 +370,7 @@ class Oracle:
         machine = host.machine
         if machine is self.judged.get(host.id):
             return
-        if machine.out and (host.stands_still or host.has(Kind.LAG)):
+        if machine.out and (host.stands_still or host.has_any({Kind.LAG, Kind.SENSOR})):
             self.overruns[host.id] = machine.counts.out_of_bounds
         if machines.misbehaviour(machine.counts) > self.overruns[host.id]:
             self.fail(f"car {host.id} misbehaved: {machine.counts}")
@@ -391,7 +393,7 @@ class Oracle:
         if self.clock() - opened_ms < DOOR_MS:
             self.fail(f"the door of car {host.id} was open for {self.clock() - opened_ms} ms only")
         since_ms = self.obstructed_at_ms.get(host.id)
-        if since_ms is not None and host.ordered_ms - since_ms > NEWS_MS:
+        if since_ms is not None and host.informed_ms - since_ms > NEWS_MS:
             self.fail(f"the door of car {host.id} shut while it was obstructed")
 
     def note_obstructed(self, id: int, obstructed: bool) -> None:

@@ -126,8 +126,18 @@ class Host:
     orders_ms: int = 0
     """... and when it does."""
     ordered_ms: int = 0
-    """When it was last told anything."""
+    """When it was last told anything ..."""
+    informed_ms: int = 0
+    """... and of what time its program then knew its panel, if it was to obey nothing else."""
+    heard_ms: int = 0
+    """When its panel was as its program has last heard."""
     lags: list[Trouble] = field(factory=list)
+    asked_after: tuple[bool, bool] = done(None)
+    """What its panel had done when it was last asked, as far as the program relies on that."""
+    answer: bytes | None = None
+    """What a slow server has yet to say to that ..."""
+    answer_ms: int = 0
+    """... and when it does."""
     backlog: list[Heartbeat] = field(factory=list)
     slowness: list[Trouble] = field(factory=list)
     off: dict[Kind, int] = field(factory=dict)
@@ -210,12 +220,13 @@ class Host:
         if self.has(Kind.SERVER) or self.hung_up or not has_answered or outputs == self.sent:
             return
         self.step_of_turn(Point.BEFORE_HARDWARE)
-        if not self.orders:
-            longest_ms = max((trouble.delay_ms for trouble in self.lags), default=0)
-            self.orders_ms = self.world.now_ms + (self.world.rng.randint(0, longest_ms) if longest_ms else 0)
+        if not self.orders:  # All is done in the order in which it was asked for.
+            self.orders_ms = max(self.late_ms(), self.answer_ms if self.answer is not None else 0)
+            self.informed_ms = self.heard_ms if self.lags else self.world.now_ms
         self.ordered_ms = self.world.now_ms
         self.orders += changes(self.sent, outputs, self.floors)
         self.sent = after(self.sent, outputs)
+        self.asked_after = done(self.sent, self.asked_after)
         if not self.obey():
             self.sweep_ms = min(self.sweep_ms, self.orders_ms)
         self.step_of_turn(Point.AFTER_HARDWARE)
@@ -304,6 +315,18 @@ class Host:
         answer = machines.answer(self.machine, requests, self.world.now_ms)
         self.take(answer.machine, answer.events)
         return answer.replies
+
+    def late_ms(self) -> int:
+        """Return when its server does what it is asked for now."""
+        longest_ms = max((trouble.delay_ms for trouble in self.lags), default=0)
+        return self.world.now_ms + (self.world.rng.randint(0, longest_ms) if longest_ms else 0)
+
+    def ask(self) -> None:
+        """Ask its panel everything."""
+        self.swept_ms = self.world.now_ms
+        self.asked_after = done(self.sent)
+        self.answer = self.exchange(sweep(self.floors))
+        self.answer_ms = self.late_ms()
 
     def obey(self) -> bool:
         """Let its server do what it has been told to, if it is time."""
@@ -500,28 +523,28 @@ class World:
             if host.obey():
                 self.oracle.check_machine(host)
                 self.promises.judge(host)
-            else:  # It answers when it has obeyed.
+            else:
                 host.sweep_ms = host.orders_ms
         if host.node is None or host.stands_still:
             return
-        if host.orders:
+        if not self.is_answered(host):
             if heartbeats:
                 self.turn(host, heartbeats)
             return
-        is_silent = host.has(Kind.SERVER) and self.now_ms < host.silent_until_ms
-        if is_silent and host.inputs is not None:
-            host.sweep_ms = host.silent_until_ms
-            if heartbeats:
-                self.turn(host, heartbeats)
-            return
-        floors, host.swept_ms = host.floors, self.now_ms
+        floors, reply, host.answer = host.floors, host.answer, None
+        host.heard_ms = host.swept_ms
         is_back = host.hung_up and not host.has(Kind.SERVER)
-        is_gone, host.hung_up = host.hung_up or host.has(Kind.SERVER), False
-        inputs = None if is_gone else snapshot(host.exchange(sweep(floors)), floors, *done(host.sent))
+        host.hung_up = False
+        inputs = None if reply is None else snapshot(reply, floors, *host.asked_after)
         if inputs is not None and host.inputs is not None and host.has(Kind.GLITCH):
             is_certain = self.health.knows_its_place(host)
             inputs = evolve(inputs, floor=false_floor(host.machine.shaft, self.now_ms) if is_certain else floors)
-        host.sweep_ms = self.now_ms + SWEEP_MS if is_back else FOREVER
+        if inputs is not None and host.has(Kind.SENSOR):
+            inputs = evolve(inputs, floor=floors)
+        is_old = reply is not None and host.swept_ms < self.now_ms
+        host.sweep_ms = self.now_ms + SWEEP_MS if is_back or is_old else FOREVER
+        if host.orders:
+            host.sweep_ms = min(host.sweep_ms, host.orders_ms)
         if inputs != host.inputs:
             self.conduct.note_swept(host, inputs)
             host.inputs = inputs
@@ -530,6 +553,28 @@ class World:
                 self.conduct.judge_swept(host)
         elif heartbeats:
             self.turn(host, heartbeats)
+
+    def is_answered(self, host: Host) -> bool:
+        """Ask the panel of *host*, if it was not; tell whether it now says something, be it that it is gone.
+
+        What comes too late to be believed is thrown away.
+        """
+        if host.has(Kind.SERVER) and self.now_ms < host.silent_until_ms and host.inputs is not None:
+            host.sweep_ms = host.silent_until_ms
+            return False
+        if host.answer is not None and self.now_ms >= host.swept_ms + FRESH_MS:
+            host.answer = None
+        if host.hung_up or host.has(Kind.SERVER):
+            host.answer = None
+            return True
+        if host.answer is None:
+            if host.orders:  # It obeys first.
+                return False
+            host.ask()
+        if self.now_ms < host.answer_ms:
+            host.sweep_ms = min(host.answer_ms, host.orders_ms if host.orders else FOREVER)
+            return False
+        return True
 
     def deliver(self) -> None:
         """Let everybody hear what arrives now. A program takes in all that there is, its panel too, before a turn."""
@@ -664,7 +709,7 @@ class World:
         kept = None if host.disk is None or host.has(Kind.DISK) else recall(host.disk, floors)
         node = boot(host.node_id, floors, kept, self.rng.randrange(1 << 32), self.now_ms, self.plan.policy)
         self.tell(f"node {host.name} starts {'with' if kept else 'without'} a record")
-        host.doom = host.inputs = host.sent = None
+        host.doom = host.inputs = host.sent = host.answer = None
         host.hung_up = False
         host.gate = Gate(GROUP, [self.key])
         if self.attacker is not None:
@@ -794,12 +839,16 @@ class World:
                 host.change(evolve(host.machine, obstructed=begins))
             case Kind.GLITCH if changed:
                 host.take(host.machine)
+            case Kind.SENSOR if changed:
+                if host.machine.out:  # Its operator has seen it, too.
+                    host.change(machines.put_back(host.machine, self.now_ms))
+                host.take(host.machine)
             case Kind.STOP if changed:
                 host.change(evolve(host.machine, stop=begins))
             case Kind.LAG:
                 host.lags = [*host.lags, trouble] if begins else [each for each in host.lags if each is not trouble]
                 if not host.lags:
-                    host.orders_ms = host.sweep_ms = self.now_ms
+                    host.orders_ms = host.answer_ms = host.sweep_ms = self.now_ms
             case Kind.SERVER if changed:
                 host.obey_all()
                 host.sent = None
@@ -861,6 +910,8 @@ class World:
 
     def thaw(self, host: Host) -> None:
         """Let a frozen program go on: it finds everything that came meanwhile, and its panel's old answer."""
+        if host.stands_still:  # Its worker hangs, too.
+            return
         heartbeats, host.backlog = tuple(host.backlog), []
         if host.machine.out:  # Its operator has seen it, too.
             host.change(machines.put_back(host.machine, self.now_ms))
