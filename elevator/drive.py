@@ -171,8 +171,9 @@ def locate(car: Drive, now_ms: int, report: int | None, floors: int) -> Drive:
     """Take the floor sensor's *report*, if it can be true."""
     in_shaft = is_in_shaft(report, floors)
     if not in_shaft or (car.certain and not follows(car, report)):
-        if car.believe_at_ms is None or car.doubted != report:
-            return evolve(car, doubted=report, believe_at_ms=now_ms + DOUBT_MS, doubts=car.doubts + 1)
+        doubted = report if in_shaft else floors  # whichever floor it is that there is not
+        if car.believe_at_ms is None or car.doubted != doubted:
+            return evolve(car, doubted=doubted, believe_at_ms=now_ms + DOUBT_MS, doubts=car.doubts + 1)
         if now_ms < car.believe_at_ms:
             return car
         if not in_shaft:

@@ -146,6 +146,17 @@ def test_d1_a_door_opens_at_once_where_the_car_has_stood() -> None:
     assert [on for _, on in doors(group[0])] == [True]
 
 
+def test_c5_a_sensor_that_names_one_floor_after_the_other_that_there_is_not_is_dead() -> None:
+    group = Group(cars=1, at=(1,))
+    seen = set()
+    for lie in range(4, 104):
+        group[0].lies = lie
+        group.run(20)
+        seen.add(fault(group[0]))
+    assert seen == {Fault.NONE, Fault.POSITION}
+    assert fault(group[0]) is Fault.POSITION
+
+
 def test_c5_a_car_whose_sensor_lies_as_it_is_to_open_its_door_leaves_the_call_to_others() -> None:
     group = Group(cars=2, at=(1, 3))
     group[0].lies = 9
