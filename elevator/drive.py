@@ -2,7 +2,7 @@
 
 1. Position is believed, not read: a report that cannot follow from the last one is counted and ignored, and taken as
    the truth only when it persists. Out of range it is never taken: a car whose sensor persists in that is unable, and
-   one that should have come to a floor meanwhile stops. After a start, a lost server or a freeze any other is taken.
+   stands. After a start, a lost server or a freeze any other is taken.
 2. A car decides only where it can act: standing, or in the moment it reaches a floor. Between floors it goes on.
    One that becomes able by reaching a floor decides once it has been given its share of the calls.
 3. A car between floors that does not know where it is looks for a floor, down first, then up, in turns.
@@ -14,7 +14,8 @@
    the car is out of service for hall calls and serves none, also not at this floor: others do.
 6. A press for the floor where the door stands open is served on the spot if it agrees with the announced direction (or
    none was announced yet), and gives another full period, but not for ever: after a while it has to wait its turn.
-7. While *held* (stop button, no server, just started or thawed) the motor stands and the door stays as it is.
+7. While *held* (stop button, dead sensor, no server, just started or thawed) the motor stands and the door stays as it
+   is.
 8. A door that a former run of the program left open stays open for another full period, if the car is still there.
 9. A command stops no car and opens no door: its server may be slow, or gone. A door is told to open when the panel has
    shown since the motor was stopped that the car is at its floor, if there is still something to serve; and that is
@@ -138,7 +139,7 @@ def drive(car: Drive, now_ms: int, inputs: Inputs | None, around: Surroundings) 
         car = inherit(car, now_ms, inputs.floor, car.inherited)
     was_able = car.fault is Fault.NONE
     car = locate(car, now_ms, inputs.floor, around.floors)
-    car = hold(car, now_ms, held=inputs.stop or around.listening)
+    car = hold(car, now_ms, held=inputs.stop or around.listening or is_blind(car))
     stood = car.stands
     car = watch_door(car, now_ms, inputs)
     served: frozenset[Call] = frozenset()
@@ -323,8 +324,6 @@ def travel(car: Drive, now_ms: int, around: Surroundings) -> Drive:
         return go_on(car, now_ms, *decide(car.floor, car.direction, around.mine, around.target))
     if now_ms < car.due_at_ms:
         return car
-    if is_blind(car):
-        return start(lose(car), now_ms, Direction.DOWN)
     if car.floor is None:
         car = evolve(car, search_ms=min(2 * car.search_ms, SEARCH_MAX_MS), motor_try=car.motor_try + 1)
         return start(car, now_ms, car.direction.opposite)
@@ -435,8 +434,7 @@ def diagnose(car: Drive, now_ms: int, inputs: Inputs) -> Fault:
 def motor(car: Drive, floors: int) -> Motor:
     """Return the motor command. The last line of defence: never past an end floor, whatever was decided."""
     at_end = car.at_floor and car.floor == (0 if car.direction is Direction.DOWN else floors - 1)
-    is_lost = car.floor is None and is_blind(car)
-    if car.behaviour is not Behaviour.MOVING or car.held or at_end or is_lost:
+    if car.behaviour is not Behaviour.MOVING or car.held or at_end:
         return Motor.STOP
     return Motor(car.direction)
 

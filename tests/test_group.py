@@ -182,18 +182,34 @@ def test_c5_nor_does_it_keep_a_call_whose_sensor_says_two_things_by_turns() -> N
     settle(group)
 
 
-def test_c5_a_car_whose_sensor_dies_as_it_runs_stops_and_looks_for_a_floor_when_it_is_mended() -> None:
+def test_c5_a_car_whose_sensor_dies_as_it_runs_stops_and_goes_on_when_it_is_mended() -> None:
     group = Group(cars=1, at=(0,))
     group.press(0, CAB, 2)
     group.run_until(lambda: floor_of(group[0]) == 1, 5000)
     group.run_until(lambda: floor_of(group[0]) is None, 5000)
     group[0].lies = 9
     group.run(20_000)
-    assert position(group[0].machine.shaft, group.now_ms) < 2.3
+    assert position(group[0].machine.shaft, group.now_ms) < 1.4
     assert fault(group[0]) is Fault.POSITION
     group[0].lies = None
+    group.run(20)
+    assert fault(group[0]) is Fault.NONE
     settle(group)
     assert len(doors(group[0])) == 2
+
+
+def test_c5_a_car_whose_sensor_dies_as_its_door_is_open_leaves_it_open() -> None:
+    group = Group(cars=1, at=(0,))
+    group.press(0, CAB, 0)
+    group.press(0, CAB, 2)
+    group.run(1000)
+    group[0].lies = 9
+    group.run(10_000)
+    assert [on for _, on in doors(group[0])] == [True]
+    assert motors(group[0]) == []
+    group[0].lies = None
+    settle(group)
+    assert len(doors(group[0])) == 4
 
 
 def test_d2_an_obstructed_door_stays_open_and_then_another_full_period() -> None:

@@ -20,7 +20,7 @@ At any time:
  6. A program that is new, or was frozen, promises nothing before it has listened, nor any program what others, who have
     long been in touch, have not told that they hold (L3).
  7. A car that is in order does not take itself for unable. The floor indicator and the stop lamp show what is, and a
-    car whose stop button is down stands (C7), and so does one whose sensor is dead, if a floor is overdue (C5).
+    car whose stop button is down stands (C7), and so does one whose sensor is dead (C5).
 """
 
 from elevator.calls import mask
@@ -333,8 +333,7 @@ class Conduct:
                 self.oracle.fail(f"the stop lamp of car {host.id} is {'lit' if machine.stop_lamp else 'dark'}")
             if machine.stop and machine.shaft.motor:
                 self.oracle.fail(f"car {host.id} runs while its stop button is down")
-        is_overdue = now_ms - seen.steady_ms > self.health.overdue_ms()
-        if host.has(Kind.SENSOR) and is_overdue and machine.shaft.motor and not host.orders:
+        if host.has(Kind.SENSOR) and now_ms - seen.steady_ms > SHOWN_MS and machine.shaft.motor and not host.orders:
             self.oracle.fail(f"car {host.id} runs on with a dead sensor")
         if seen.searches_ms is not None and now_ms - seen.searches_ms > SEARCH_MS:
             self.oracle.fail(f"car {host.id} looks for a floor below for ever")

@@ -214,13 +214,9 @@ class Health:
         seen, machine, now_ms = self.of(host), host.machine, self.clock()
         if host.has(Kind.SERVER) or host.has(Kind.SENSOR) or machine.stop:
             return False
-        if seen.stuck_ms is not None and now_ms - seen.stuck_ms > self.overdue_ms():
+        if seen.stuck_ms is not None and now_ms - seen.stuck_ms > max(self.travel_ms, 2000) * 21 // 20 + 1200:
             return False
         return not self.is_blocked(host, seen)
-
-    def overdue_ms(self) -> int:
-        """Return after what time without the edge of a sensor a program must know that something is wrong."""
-        return max(self.travel_ms, USUAL_TRAVEL_MS) * 21 // 20 + RETOLD_MS
 
     def may_seem_unable(self, host: Host) -> bool:
         """Tell whether a car stands without power, was in trouble a moment ago, or has been between floors for long.
