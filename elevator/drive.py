@@ -85,11 +85,12 @@ class Drive:
     stands: bool = False
     """Whether it is known to stand where it may open its door."""
     is_open: bool = False
-    """Whether its door is known to have opened at this stop."""
+    """Whether its door is known to be open."""
     obstructed: bool = False
     rested_at_ms: int = 0
     """Since when it has been idle, if it is."""
-    opened_at_ms: int = 0
+    opened_at_ms: int | None = None
+    """Since when its door has been open at this stop, be it that its server has gone since; None: it has not been."""
     close_at_ms: int = 0
     since_ms: int | None = None
     """When the present stretch on or off a sensor began; None if that is not known exactly, or it was interrupted: it
@@ -133,8 +134,8 @@ class Surroundings:
 def drive(car: Drive, now_ms: int, inputs: Inputs | None, around: Surroundings) -> tuple[Drive, frozenset[Call]]:
     """Advance *car* to *now_ms* with what its panel says; return it with the calls it serves by an open door."""
     if inputs is None:
-        car = evolve(car, held=True, fault=Fault.SERVER, certain=False, since_ms=None, believe_at_ms=None, stands=False)
-        return car, frozenset()
+        car = evolve(car, held=True, fault=Fault.SERVER, certain=False, since_ms=None, believe_at_ms=None)
+        return evolve(car, stands=False, is_open=False), frozenset()
     if car.inherited is not None and is_in_shaft(inputs.floor, around.floors):
         car = inherit(car, now_ms, inputs.floor, car.inherited)
     was_able = car.fault is Fault.NONE
@@ -148,9 +149,9 @@ def drive(car: Drive, now_ms: int, inputs: Inputs | None, around: Surroundings) 
             car = rest(car, now_ms, around) if not inputs.door and car.inherited is None else car
         elif car.behaviour is Behaviour.MOVING:
             car = travel(car, now_ms, around) if was_able or not car.undecided else car
-        elif car.stands and not stood and not car.is_open:
+        elif car.stands and not stood and car.opened_at_ms is None:
             car = open_up(car, now_ms, around)
-        elif inputs.door:
+        elif car.is_open:
             car, served = stand_open(car, now_ms, around)
     return (car if car.fault is (fault := diagnose(car, now_ms, inputs)) else evolve(car, fault=fault)), served
 
@@ -165,7 +166,7 @@ def inherit(car: Drive, now_ms: int, report: int | None, door: OpenDoor) -> Driv
         return car
     floor, direction = door
     car = evolve(car, floor=floor, at_floor=True, direction=direction, announced=True, behaviour=Behaviour.DOOR_OPEN)
-    return evolve(car, is_open=True, opened_at_ms=now_ms, close_at_ms=now_ms + DOOR_OPEN_MS)
+    return evolve(car, opened_at_ms=now_ms, close_at_ms=now_ms + DOOR_OPEN_MS)
 
 
 def locate(car: Drive, now_ms: int, report: int | None, floors: int) -> Drive:
@@ -298,13 +299,13 @@ def watch_door(car: Drive, now_ms: int, inputs: Inputs) -> Drive:
     stands = car.stands and opens
     if not car.held:
         stands = stands or (inputs.still and car.at_floor and inputs.floor == car.floor)
-    is_open = (inputs.door or car.is_open) and opens
+    is_open = inputs.door and opens
     if (stands, is_open) != (car.stands, car.is_open):
-        if is_open and not car.is_open:  # Its period begins when it is open.
-            car = evolve(car, opened_at_ms=now_ms, close_at_ms=now_ms + DOOR_OPEN_MS)
-        elif is_open and not car.obstructed:  # It is known again to be where it opened.
-            car = evolve(car, close_at_ms=now_ms + DOOR_OPEN_MS)
         car = evolve(car, stands=stands, is_open=is_open)
+        if is_open and car.opened_at_ms is None:  # Its period begins when it is open.
+            car = evolve(car, opened_at_ms=now_ms, close_at_ms=now_ms + DOOR_OPEN_MS)
+        elif is_open and not car.obstructed:  # It is open still, or again.
+            car = evolve(car, close_at_ms=now_ms + DOOR_OPEN_MS)
     obstructed = inputs.obstructed and opens
     if obstructed == car.obstructed:
         return car
@@ -374,7 +375,7 @@ def go_on(car: Drive, now_ms: int, behaviour: Behaviour, direction: Direction) -
         direction=direction,
         undecided=False,
         announced=False,
-        opened_at_ms=now_ms,
+        opened_at_ms=now_ms if car.is_open else None,
         close_at_ms=now_ms + DOOR_OPEN_MS,
         due_at_ms=now_ms + STAND_MS,
     )
@@ -388,6 +389,7 @@ def start(car: Drive, now_ms: int, direction: Direction) -> Drive:
 def attend(car: Drive, now_ms: int, around: Surroundings) -> tuple[Drive, frozenset[Call]]:
     """Serve what an open door serves: what it was opened for, and what is pressed on the spot."""
     assert car.floor is not None
+    assert car.opened_at_ms is not None
     if now_ms >= car.opened_at_ms + DOOR_EXTENSION_MS:
         return car, frozenset()
     if is_door_stuck(car, now_ms):
@@ -464,7 +466,7 @@ def wake_at_ms(car: Drive) -> int | None:
 
 def open_door(car: Drive) -> OpenDoor | None:
     """Say where the door of *car* has been told to open, for the record."""
-    if (car.stands or car.is_open) and car.behaviour is Behaviour.DOOR_OPEN and car.floor is not None:
+    if (car.stands or car.opened_at_ms is not None) and car.behaviour is Behaviour.DOOR_OPEN and car.floor is not None:
         return OpenDoor(car.floor, car.direction)
     return car.inherited
 

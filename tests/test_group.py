@@ -249,6 +249,18 @@ def test_d1_a_door_stays_open_for_another_period_after_a_lost_server() -> None:
     assert 3000 <= closed - back_ms <= 3030
 
 
+def test_d1_a_door_that_only_its_record_took_for_open_is_open_for_a_full_period() -> None:
+    group = Group(cars=1, at=(1,))
+    group.press(0, CAB, 1)
+    group.run(500)
+    group[0].kill()
+    group[0].take(evolve(group[0].machine, door=False))
+    group[0].start()
+    group.run(10_000)
+    (opened, _), (closed, _) = doors(group[0])[-2:]
+    assert 3000 <= closed - opened <= 3020
+
+
 def test_g2_a_car_that_others_moved_while_its_server_was_away_opens_its_door_only_where_it_stands() -> None:
     group = Group(cars=1, at=(1,))
     group.press(0, CAB, 1)

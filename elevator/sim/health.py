@@ -199,7 +199,7 @@ class Health:
 
     @staticmethod
     def is_present(host: Host) -> bool:
-        return host.node is not None and not host.has_any(ABSENT)
+        return host.node is not None and not host.stands_still
 
     def shows(self, host: Host) -> bool:
         """Tell whether the panel of *host* can show what its program wants."""
