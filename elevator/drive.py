@@ -17,11 +17,12 @@
 7. While *held* (stop button, dead sensor, no server, just started or thawed) the motor stands and the door stays as it
    is.
 8. A door that a former run of the program left open stays open for another full period, if the car is still there.
-9. A command stops no car and opens no door: its server may be slow, or gone. A door is told to open when the panel has
-   shown since the motor was stopped that the car is at its floor, if there is still something to serve; and that is
-   served when the panel has answered since. So that this is known anew of each opening, a door that was told to shut
-   is not told to open before it has. After a lost server the door stays as it is until all this is known again. A car
-   that waits for it in vain has a sensor that lies: its position is unknown.
+9. A command stops no car, and opens or shuts no door: its server may be slow, or gone. A door is told to open when the
+   panel has shown since the motor was stopped that the car is at its floor, if there is still something to serve; and
+   that is served when the panel has answered since. So that this is known anew of each opening, a door that was told to
+   shut is not told to open before it has. After a lost server the door stays as it is until all this is known again,
+   also one that had been told to shut and was not known to have. A car that waits for it in vain has a sensor that
+   lies: its position is unknown.
 """
 
 from collections.abc import Mapping
@@ -134,8 +135,7 @@ class Surroundings:
 def drive(car: Drive, now_ms: int, inputs: Inputs | None, around: Surroundings) -> tuple[Drive, frozenset[Call]]:
     """Advance *car* to *now_ms* with what its panel says; return it with the calls it serves by an open door."""
     if inputs is None:
-        car = evolve(car, held=True, fault=Fault.SERVER, certain=False, since_ms=None, believe_at_ms=None)
-        return evolve(car, stands=False, is_open=False), frozenset()
+        return lose_panel(car), frozenset()
     if car.inherited is not None and is_in_shaft(inputs.floor, around.floors):
         car = inherit(car, now_ms, inputs.floor, car.inherited)
     was_able = car.fault is Fault.NONE
@@ -169,6 +169,14 @@ def inherit(car: Drive, now_ms: int, report: int | None, door: OpenDoor) -> Driv
     return evolve(car, opened_at_ms=now_ms, close_at_ms=now_ms + DOOR_OPEN_MS)
 
 
+def lose_panel(car: Drive) -> Drive:
+    """Go on without a panel: what a car was only told to do is not known to be done."""
+    if car.is_open and car.at_floor:
+        car = evolve(car, behaviour=Behaviour.DOOR_OPEN)
+    car = evolve(car, held=True, fault=Fault.SERVER, certain=False, since_ms=None, believe_at_ms=None)
+    return evolve(car, stands=False, is_open=False)
+
+
 def locate(car: Drive, now_ms: int, report: int | None, floors: int) -> Drive:
     """Take the floor sensor's *report*, if it can be true."""
     in_shaft = is_in_shaft(report, floors)
@@ -181,8 +189,8 @@ def locate(car: Drive, now_ms: int, report: int | None, floors: int) -> Drive:
         if not in_shaft:
             return evolve(car, believe_at_ms=NEVER_MS)
         car = evolve(car, certain=False, since_ms=None)
-    if car.believe_at_ms is not None:
-        car = evolve(car, believe_at_ms=None)
+    if car.believe_at_ms is not None:  # An edge may have been at any time since it began.
+        car = evolve(car, believe_at_ms=None, vague_until_ms=max(car.vague_until_ms, now_ms + 1))
     if report is None:
         return leave_sensor(car, now_ms)
     if car.at_floor and report == car.floor:
@@ -299,13 +307,13 @@ def watch_door(car: Drive, now_ms: int, inputs: Inputs) -> Drive:
     stands = car.stands and opens
     if not car.held:
         stands = stands or (inputs.still and car.at_floor and inputs.floor == car.floor)
-    is_open = inputs.door and opens
-    if (stands, is_open) != (car.stands, car.is_open):
-        car = evolve(car, stands=stands, is_open=is_open)
-        if is_open and car.opened_at_ms is None:  # Its period begins when it is open.
+    if opens and inputs.door and not car.is_open:
+        if car.opened_at_ms is None:  # Its period begins when it is open.
             car = evolve(car, opened_at_ms=now_ms, close_at_ms=now_ms + DOOR_OPEN_MS)
-        elif is_open and not car.obstructed:  # It is open still, or again.
+        elif not car.obstructed:  # It is open still, or again.
             car = evolve(car, close_at_ms=now_ms + DOOR_OPEN_MS)
+    if (stands, inputs.door) != (car.stands, car.is_open):
+        car = evolve(car, stands=stands, is_open=inputs.door)
     obstructed = inputs.obstructed and opens
     if obstructed == car.obstructed:
         return car

@@ -238,6 +238,26 @@ def test_d2_a_blocked_door_is_not_forgotten_with_each_lost_server() -> None:
     assert [on for _, on in doors(group[0])] == [True]
 
 
+def test_d2_a_door_that_was_told_to_shut_as_its_server_went_is_not_shut_on_an_obstruction() -> None:
+    group = Group(cars=2, at=(0, 3))
+    group.press(0, CAB, 0)
+    group.run(1000)
+    group.press(1, UP, 0)  # Its news comes between two answers of the panel, and so does the end of the period.
+    group.run(20)
+    assert group[0].node is not None
+    group.run(group[0].node.drive.close_at_ms - group.now_ms - 1)
+    group[0].server = False
+    group.run(1)
+    assert behaviour(group[0]) is Behaviour.IDLE
+    lose_server(group, 100)
+    obstruct(group[0], True)
+    group.run(1000)
+    assert [on for _, on in doors(group[0])] == [True]
+    obstruct(group[0], False)
+    settle(group)
+    assert [on for _, on in doors(group[0])] == [True, False]
+
+
 def test_d1_a_door_stays_open_for_another_period_after_a_lost_server() -> None:
     group = Group(cars=1, at=(0,))
     group.press(0, CAB, 0)

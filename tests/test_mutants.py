@@ -322,8 +322,8 @@ WORDS: Mapping[str, tuple[Callable[..., object], str, str]] = {
     ),
     "a_door_is_thought_to_be_open_when_told_to": (
         drive.watch_door,
-        "inputs.door and opens",
-        "opens",
+        "is_open=inputs.door",
+        "is_open=opens",
     ),
     "a_call_is_served_by_a_door_that_was_told_to_open": (drive.drive, "elif car.is_open:", "elif car.stands:"),
     "a_car_is_thought_to_stand_when_told_to": (

@@ -101,7 +101,7 @@ class Conduct:
             self.oracle.fail(f"car {host.id} does what its program decided {seen.stood_ms} ms ago")
         if host.node is not None and seen.before is not None and not self.health.is_stranger(host):
             self.judge_presses(host, seen, seen.before[0], host.node)
-        seen.before, seen.stood_ms = None, 0
+        seen.before, seen.stood_ms, seen.pressed = None, 0, frozenset()
 
     def take_spot(self, host: Host, seen: Seen, node: Node) -> None:
         """Take notice of presses that were served in the turn in which they were made: no node ever told of them."""
@@ -121,7 +121,7 @@ class Conduct:
 
     def judge_hall_service(self, host: Host, seen: Seen, call: Call) -> None:
         now_ms = self.clock()
-        stopped = host.machine.stop and seen.machine.stop and now_ms - seen.stop_ms >= EARLIER_MS
+        stopped = host.machine.stop and seen.machine.stop and host.knows_ms() - seen.stop_ms >= EARLIER_MS
         blocked = seen.machine.door and self.health.is_blocked(host, seen) and now_ms - seen.acted_ms > DOOR_MS + 1000
         if stopped or blocked:
             self.oracle.fail(f"car {host.id} serves {call} and is out of service")
@@ -188,12 +188,13 @@ class Conduct:
         if seen.opened_ms is not None:  # It has rested since it came here, and is free to go anywhere.
             seen.heading = None
         seen.opened_ms = now_ms
-        # One that opens so soon has it from its record that its door is open, and which way it goes.
-        is_inherited = now_ms - seen.run_ms < LISTEN_MS
+        # It may have it from its record that its door is open, and which way it goes.
+        kept, seen.kept_door = seen.kept_door, None
+        is_inherited = kept is not None and kept.floor == host.machine.sensed
         seen.opened_by = None if host.node is None or is_inherited else host.node.me
         seen.served = None
         # What a slow server obeys late may have had its reason when it was told.
-        if host.node is None or now_ms - seen.run_ms < STEADY_MS or host.ordered_ms != now_ms:
+        if host.node is None or is_inherited or now_ms - seen.steady_ms < STEADY_MS or host.ordered_ms != now_ms:
             return
         calls, floor = set(host.node.calls.live.values()), host.machine.sensed
         here = sorted(call for call in calls if call.floor == floor and call.car in (EVERY_CAR, host.id))

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from attrs import define
 
-from elevator.model import Author, Button, Buttons, Call, Direction, Motor
+from elevator.model import Author, Button, Buttons, Call, Direction, Motor, OpenDoor
 from elevator.node import Node
 from elevator.sim import faults
 from elevator.sim.faults import GHOSTS, KILLS, STRANGERS, Kind, Plan
@@ -68,6 +68,8 @@ class Seen:
     opened_ms: int | None = None
     """When its door opened at the present stop."""
     opened_by: Author | None = None
+    kept_door: OpenDoor | None = None
+    """The door that its program has from its record, until it has opened one."""
     shut_ms: int = NEVER
     served: tuple[Button, int] | None = None
     """The last hall call served at the present stop, and when."""
@@ -154,9 +156,13 @@ class Health:
         """Tell whether nothing can be judged during *trouble* that depends on what nodes hear of each other."""
         return trouble.kind not in (*ABSENT, *OF_A_CAR, Kind.SERVER, Kind.LAG, Kind.CUT)
 
-    def note_run(self, host: Host, listens: bool = False) -> None:
-        """Take notice of a program that starts, ends or goes on; one that has missed something *listens* first."""
+    def note_run(self, host: Host, listens: bool = False, door: OpenDoor | None = None) -> None:
+        """Take notice of a program that starts, ends or goes on; one that has missed something *listens* first.
+
+        One that starts knows from its record of an open *door*.
+        """
         seen = self.of(host)
+        seen.kept_door = door
         if listens:
             seen.listens_ms = self.clock()
         if host.node is not None and host.node.me != seen.run:

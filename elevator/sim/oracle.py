@@ -99,6 +99,9 @@ class Host(Protocol):
     def has_any(self, kinds: AbstractSet[Kind]) -> bool:
         """Tell whether a fault of one of these kinds holds it."""
 
+    def knows_ms(self) -> int:
+        """Tell of what time its program knows its panel at present."""
+
     def due_lamps(self) -> Buttons:
         """Return the lamps of its panel when its server has done what it has been told to."""
 
@@ -370,7 +373,8 @@ class Oracle:
         machine = host.machine
         if machine is self.judged.get(host.id):
             return
-        if machine.out and (host.stands_still or host.has_any({Kind.LAG, Kind.SENSOR})):
+        is_unseen = host.stands_still or host.knows_ms() < self.clock()
+        if machine.out and (is_unseen or host.has(Kind.SENSOR)):
             self.overruns[host.id] = machine.counts.out_of_bounds
         if machines.misbehaviour(machine.counts) > self.overruns[host.id]:
             self.fail(f"car {host.id} misbehaved: {machine.counts}")

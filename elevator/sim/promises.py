@@ -151,7 +151,7 @@ class Promises:
             return
         if (dot not in self.oracle.open) if pressed else (call in self.oracle.open.values()):
             return
-        if nearest is not None and len(self.oracle.open) == 1:
+        if nearest is not None and len(self.oracle.open) == 1 and self.health.cars_changed_ms < at_ms:
             takers = {host.id for host in self.hosts if host.node is not None and claims(host.node, call)}
             if not nearest & takers:
                 self.oracle.fail(f"{call} is left to {sorted(takers)}, and {sorted(nearest)} are nearer")

@@ -131,6 +131,8 @@ class Host:
     """... and of what time its program then knew its panel, if it was to obey nothing else."""
     heard_ms: int = 0
     """When its panel was as its program has last heard."""
+    unseen_ms: int = FOREVER
+    """Since when its program has not looked at its panel, if it stood still then."""
     lags: list[Trouble] = field(factory=list)
     asked_after: tuple[bool, bool] = done(None)
     """What its panel had done when it was last asked, as far as the program relies on that."""
@@ -222,7 +224,7 @@ class Host:
         self.step_of_turn(Point.BEFORE_HARDWARE)
         if not self.orders:  # All is done in the order in which it was asked for.
             self.orders_ms = max(self.late_ms(), self.answer_ms if self.answer is not None else 0)
-            self.informed_ms = self.heard_ms if self.lags else self.world.now_ms
+            self.informed_ms = self.knows_ms()
         self.ordered_ms = self.world.now_ms
         self.orders += changes(self.sent, outputs, self.floors)
         self.sent = after(self.sent, outputs)
@@ -315,6 +317,11 @@ class Host:
         answer = machines.answer(self.machine, requests, self.world.now_ms)
         self.take(answer.machine, answer.events)
         return answer.replies
+
+    def knows_ms(self) -> int:
+        """Tell of what time its program knows its panel at present."""
+        decided_ms = self.world.now_ms if self.under_way is None else self.under_way.now_ms
+        return min(decided_ms, self.unseen_ms, self.heard_ms if self.lags else FOREVER)
 
     def late_ms(self) -> int:
         """Return when its server does what it is asked for now."""
@@ -532,7 +539,7 @@ class World:
                 self.turn(host, heartbeats)
             return
         floors, reply, host.answer = host.floors, host.answer, None
-        host.heard_ms = host.swept_ms
+        host.heard_ms, host.unseen_ms = host.swept_ms, FOREVER
         is_back = host.hung_up and not host.has(Kind.SERVER)
         host.hung_up = False
         inputs = None if reply is None else snapshot(reply, floors, *host.asked_after)
@@ -710,6 +717,7 @@ class World:
         node = boot(host.node_id, floors, kept, self.rng.randrange(1 << 32), self.now_ms, self.plan.policy)
         self.tell(f"node {host.name} starts {'with' if kept else 'without'} a record")
         host.doom = host.inputs = host.sent = host.answer = None
+        host.unseen_ms = FOREVER
         host.hung_up = False
         host.gate = Gate(GROUP, [self.key])
         if self.attacker is not None:
@@ -728,7 +736,7 @@ class World:
         host.save(record(node))
         host.wake_ms = self.now_ms
         host.take(host.machine)
-        self.health.note_run(host, listens=True)
+        self.health.note_run(host, listens=True, door=kept.door if kept else None)
 
     def die(self, host: Host, is_worker: bool = False) -> None:
         """End the program of *host*: its connection breaks, and with it the motor stops.
@@ -917,10 +925,12 @@ class World:
             host.change(machines.put_back(host.machine, self.now_ms))
         if self.now_ms - host.frozen_at_ms >= FRESH_MS:
             host.inputs = None
+        host.unseen_ms = min(host.unseen_ms, host.frozen_at_ms)
         is_stale = self.now_ms - max(host.frozen_at_ms, self.health.of(host).run_ms) >= STALE_MS
         self.health.note_run(host, listens=is_stale)
         self.turn(host, heartbeats)
-        if is_stale and host.node is not None and host.machine.shaft.motor and not host.orders:
+        acts = self.health.is_present(host) and host.machine.shaft.motor and not host.orders
+        if is_stale and acts:
             self.oracle.fail(f"car {host.id} goes on though its program stood still")
         host.take(host.machine)
 
