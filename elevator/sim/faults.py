@@ -108,6 +108,22 @@ GHOSTS = (Kind.GHOST, Kind.SHIRKER)
 """Nodes that never leave once they have come."""
 LASTING = (Kind.DEAF, Kind.MOTOR, Kind.SENSOR, Kind.OBSTRUCT, Kind.STOP, Kind.SERVER, Kind.KILL, *[Kind.GHOST] * 2)
 
+STORM = (
+    *[Kind.FREEZE] * 3,
+    *[Kind.SERVER] * 2,
+    *[Kind.OBSTRUCT] * 2,
+    Kind.HANG,
+    Kind.KILL,
+    Kind.CRASH,
+    Kind.LAG,
+    Kind.SLOW,
+    Kind.DISK,
+    Kind.SENSOR,
+    Kind.STOP,
+    Kind.MOTOR,
+)
+"""What happens to one car in a storm."""
+
 SHARES = {
     Kind.KILL: 6,
     Kind.WIPE: 2,
@@ -215,13 +231,14 @@ def plan(seed: int, cars: int | None = None, floors: int | None = None) -> Plan:
     long, long_presses = draw_long(random.Random(f"long {seed}"), cars, floors, calm_at_ms) if faults else ([], [])
     lags = draw_lags(random.Random(f"lag {seed}"), cars, calm_at_ms) if faults else []
     sensors = draw_sensors(random.Random(f"sensor {seed}"), cars, calm_at_ms) if faults else []
-    whole = (*faults, *lasting, *strangers, *processes, *rare, *attacks, *glitches, *long, *lags, *sensors)
+    storm, storm_presses = draw_storm(random.Random(f"storm {seed}"), cars, floors, calm_at_ms) if faults else ([], [])
+    whole = (*faults, *lasting, *strangers, *processes, *rare, *attacks, *glitches, *long, *lags, *sensors, *storm)
     rng = random.Random(f"policy {seed}")
     policy = Policy(rng.choice((*[Assigner.PLAN] * 4, *Assigner)), rng.choice((*[Park.SPREAD] * 3, *Park)))
     traffic = draw_traffic(random.Random(f"traffic {seed}"), seed, cars, floors, calm_at_ms)
     ghosts = [fault for fault in whole if fault.kind in GHOSTS]
     at_ghosts = [press for ghost in ghosts for press in draw_presses_at_ghost(ghost, cars, floors, calm_at_ms)]
-    pressed = (*presses, *on_its_panel, *rare_presses, *long_presses, *at_ghosts)
+    pressed = (*presses, *on_its_panel, *rare_presses, *long_presses, *storm_presses, *at_ghosts)
     datagram_bytes = SMALL_BYTES if random.Random(f"datagrams {seed}").random() < 1 / 10 else None
     rng = random.Random(f"details {seed}")
     whole = tuple(evolve(fault, detail=draw_detail(rng, fault)) for fault in whole)
@@ -233,6 +250,9 @@ def plan(seed: int, cars: int | None = None, floors: int | None = None) -> Plan:
     whole = tuple(evolve(fault, point=fault.point or pauses.get(fault)) for fault in whole)
     late_ms = random.Random(f"late {seed}").choice((0, 0, 0, LATE_MS)) if faults else 0
     passing_ms = random.Random(f"passing {seed}").choice((500, 500, 500, SHORT_MS))
+    # A server that takes longer than a car is on a sensor does not tell of every floor.
+    longest_ms = passing_ms - 50
+    whole = tuple(evolve(f, delay_ms=min(f.delay_ms, longest_ms)) if f.kind is Kind.LAG else f for f in whole)
     run = Plan(seed, cars, floors, travel_ms, calm_at_ms, whole, pressed, traffic, (), policy, datagram_bytes)
     return evolve(run, passing_ms=passing_ms, late_ms=late_ms)
 
@@ -410,6 +430,28 @@ def draw_lags(rng: random.Random, cars: int, calm_at_ms: int) -> list[Fault]:
     ends = [min(at_ms + rng.randint(2000, 20_000), calm_at_ms) for at_ms in starts]
     times = zip(starts, ends, strict=True)
     return [Fault(Kind.LAG, *each, rng.randrange(cars), delay_ms=rng.choice((50, 400, 400))) for each in times]
+
+
+def draw_storm(rng: random.Random, cars: int, floors: int, calm_at_ms: int) -> tuple[list[Fault], list[Press]]:
+    """Draw, in one of eight runs, much that happens to one car within seconds, one thing in the middle of another."""
+    if rng.random() > 1 / 8:
+        return [], []
+    who, buttons, start_ms = rng.randrange(cars), list(panel_buttons(floors)), rng.randint(2000, calm_at_ms - 15_000)
+    faults = []
+    for _ in range(rng.randint(4, 12)):
+        kind, at_ms = rng.choice(STORM), start_ms + rng.randrange(12_000)
+        lasts_ms = HUNG_MS + 30 if kind is Kind.HANG else rng.choice((150, 400, 700, 1500, 4000))
+        fault = Fault(kind, at_ms, min(at_ms + lasts_ms, calm_at_ms), who)
+        match kind:
+            case Kind.KILL | Kind.CRASH:
+                fault = evolve(fault, point=rng.choice((None, *Point)), delay_ms=30)
+            case Kind.LAG | Kind.SLOW:
+                fault = evolve(fault, delay_ms=rng.choice((50, 400)))
+            case _:
+                pass
+        faults.append(fault)
+    times = (start_ms + rng.randrange(12_000) for _ in range(rng.randint(4, 15)))
+    return faults, [Press(at_ms, at_ms + 200, rng.randrange(cars), *rng.choice(buttons)) for at_ms in times]
 
 
 def draw_rare(rng: random.Random, cars: int, floors: int, calm_at_ms: int) -> tuple[list[Fault], list[Press]]:
