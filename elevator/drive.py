@@ -19,10 +19,10 @@
 8. A door that a former run of the program left open stays open for another full period, if the car is still there.
 9. A command stops no car, and opens or shuts no door: its server may be slow, or gone. A door is told to open when the
    panel has shown since the motor was stopped that the car is at its floor, if there is still something to serve; and
-   that is served when the panel has answered since. So that this is known anew of each opening, a door that was told to
-   shut is not told to open before it has. After a lost server the door stays as it is until all this is known again,
-   also one that had been told to shut and was not known to have. A car that waits for it in vain has a sensor that
-   lies: its position is unknown.
+   that is served when the panel has answered since. So that this is known anew of each opening, a door that was told
+   to shut is not told to open before it has. After a lost server the door stays as it is until all this is known
+   again, also one that had only been told to open, or to shut; then it stays open for another full period. A car that
+   waits for it in vain has a sensor that lies: its position is unknown.
 """
 
 from collections.abc import Mapping
@@ -91,7 +91,7 @@ class Drive:
     rested_at_ms: int = 0
     """Since when it has been idle, if it is."""
     opened_at_ms: int | None = None
-    """Since when its door has been open at this stop, be it that its server has gone since; None: it has not been."""
+    """Since when its door may be open at this stop, be it that its server has gone since; None: it has not been."""
     close_at_ms: int = 0
     since_ms: int | None = None
     """When the present stretch on or off a sensor began; None if that is not known exactly, or it was interrupted: it
@@ -135,7 +135,7 @@ class Surroundings:
 def drive(car: Drive, now_ms: int, inputs: Inputs | None, around: Surroundings) -> tuple[Drive, frozenset[Call]]:
     """Advance *car* to *now_ms* with what its panel says; return it with the calls it serves by an open door."""
     if inputs is None:
-        return lose_panel(car), frozenset()
+        return lose_panel(car, now_ms), frozenset()
     if car.inherited is not None and is_in_shaft(inputs.floor, around.floors):
         car = inherit(car, now_ms, inputs.floor, car.inherited)
     was_able = car.fault is Fault.NONE
@@ -169,10 +169,12 @@ def inherit(car: Drive, now_ms: int, report: int | None, door: OpenDoor) -> Driv
     return evolve(car, opened_at_ms=now_ms, close_at_ms=now_ms + DOOR_OPEN_MS)
 
 
-def lose_panel(car: Drive) -> Drive:
-    """Go on without a panel: what a car was only told to do is not known to be done."""
+def lose_panel(car: Drive, now_ms: int) -> Drive:
+    """Go on without a panel: a door that was told to open, or to shut, may be open."""
     if car.is_open and car.at_floor:
         car = evolve(car, behaviour=Behaviour.DOOR_OPEN)
+    elif car.stands and car.behaviour is Behaviour.DOOR_OPEN:
+        car = evolve(car, opened_at_ms=now_ms)
     car = evolve(car, held=True, fault=Fault.SERVER, certain=False, since_ms=None, believe_at_ms=None)
     return evolve(car, stands=False, is_open=False)
 

@@ -238,6 +238,19 @@ def test_d2_a_blocked_door_is_not_forgotten_with_each_lost_server() -> None:
     assert [on for _, on in doors(group[0])] == [True]
 
 
+def test_d1_a_door_that_was_told_to_open_as_its_server_went_stays_open_for_a_full_period() -> None:
+    group = Group(cars=1, at=(0,))
+    group.press(0, UP, 1)
+    group.run_until(lambda: bool(doors(group[0])), 10_000)
+    lose_server(group, 1000)
+    serve_elsewhere(group[0], Call(UP, 1, EVERY_CAR))
+    group.run(10)
+    back_ms = group.now_ms
+    settle(group)
+    (_, _), (closed, _) = doors(group[0])
+    assert closed - back_ms >= 3000
+
+
 def test_d2_a_door_that_was_told_to_shut_as_its_server_went_is_not_shut_on_an_obstruction() -> None:
     group = Group(cars=2, at=(0, 3))
     group.press(0, CAB, 0)
