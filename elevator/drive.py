@@ -2,7 +2,7 @@
 
 1. Position is believed, not read: a report that cannot follow from the last one is counted and ignored, and taken as
    the truth only when it persists. Out of range it is never taken: a car whose sensor persists in that is unable, and
-   stands. After a start, a lost server or a freeze any other is taken.
+   stands. After that, a start, a lost server or a freeze any other is taken.
 2. A car decides only where it can act: standing, or in the moment it reaches a floor. Between floors it goes on.
    One that becomes able by reaching a floor decides once it has been given its share of the calls.
 3. A car between floors that does not know where it is looks for a floor, down first, then up, in turns.
@@ -189,7 +189,7 @@ def locate(car: Drive, now_ms: int, report: int | None, floors: int) -> Drive:
         if now_ms < car.believe_at_ms:
             return car
         if not in_shaft:
-            return evolve(car, believe_at_ms=NEVER_MS)
+            return evolve(car, believe_at_ms=NEVER_MS, certain=False, since_ms=None)
         car = evolve(car, certain=False, since_ms=None)
     if car.believe_at_ms is not None:  # An edge may have been at any time since it began.
         car = evolve(car, believe_at_ms=None, vague_until_ms=max(car.vague_until_ms, now_ms + 1))

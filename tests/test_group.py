@@ -27,7 +27,7 @@ from elevator.model import (
 from elevator.node import give_way, heartbeat, record, step, wake_at_ms
 from elevator.sim import machine as machines
 from elevator.sim.machine import Kind, misbehaviour
-from elevator.sim.shaft import command, position
+from elevator.sim.shaft import Shaft, command, position, put
 from elevator.wire import decode
 
 UP, DOWN, CAB = Button.UP, Button.DOWN, Button.CAB
@@ -194,6 +194,24 @@ def test_c5_a_car_whose_sensor_dies_as_it_runs_stops_and_goes_on_when_it_is_mend
     group[0].lies = None
     group.run(20)
     assert fault(group[0]) is Fault.NONE
+    settle(group)
+    assert len(doors(group[0])) == 2
+
+
+def test_c5_a_car_that_missed_a_floor_before_its_sensor_died_is_not_sent_past_the_end() -> None:
+    group = Group(cars=1, at=(0,))
+    group[0].take(machines.machine(put(Shaft(4, passing_ms=200), 0, group.now_ms)))
+    group.press(0, CAB, 3)
+    group.run_until(lambda: position(group[0].machine.shaft, group.now_ms) >= 1.9, 10_000)
+    group[0].frozen = True
+    group.run(450)
+    group[0].frozen = False  # It has not been told of floor 2, ...
+    assert floor_of(group[0]) is None
+    group.run_until(lambda: floor_of(group[0]) == 3, 5000)
+    group.run(20)
+    group[0].lies = 9  # ... nor of the top floor for long enough to believe it.
+    group.run(130)
+    group[0].lies = None
     settle(group)
     assert len(doors(group[0])) == 2
 
