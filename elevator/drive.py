@@ -175,7 +175,8 @@ def lose_panel(car: Drive, now_ms: int) -> Drive:
         car = evolve(car, behaviour=Behaviour.DOOR_OPEN)
     elif car.stands and car.behaviour is Behaviour.DOOR_OPEN:
         car = evolve(car, opened_at_ms=now_ms)
-    car = evolve(car, held=True, fault=Fault.SERVER, certain=False, since_ms=None, believe_at_ms=None)
+    believe_at_ms = car.believe_at_ms if is_blind(car) else None
+    car = evolve(car, held=True, fault=Fault.SERVER, certain=False, since_ms=None, believe_at_ms=believe_at_ms)
     return evolve(car, stands=False, is_open=False)
 
 
@@ -185,7 +186,8 @@ def locate(car: Drive, now_ms: int, report: int | None, floors: int) -> Drive:
     if not in_shaft or (car.certain and not follows(car, report)):
         doubted = report if in_shaft else floors  # whichever floor it is that there is not
         if car.believe_at_ms is None or car.doubted != doubted:
-            return evolve(car, doubted=doubted, believe_at_ms=now_ms + DOUBT_MS, doubts=car.doubts + 1)
+            believe_at_ms = now_ms + DOUBT_MS if car.certain else NEVER_MS
+            return evolve(car, doubted=doubted, believe_at_ms=believe_at_ms, doubts=car.doubts + 1)
         if now_ms < car.believe_at_ms:
             return car
         if not in_shaft:
@@ -309,11 +311,10 @@ def watch_door(car: Drive, now_ms: int, inputs: Inputs) -> Drive:
     stands = car.stands and opens
     if not car.held:
         stands = stands or (inputs.still and car.at_floor and inputs.floor == car.floor)
-    if opens and inputs.door and not car.is_open:
-        if car.opened_at_ms is None:  # Its period begins when it is open.
-            car = evolve(car, opened_at_ms=now_ms, close_at_ms=now_ms + DOOR_OPEN_MS)
-        elif not car.obstructed:  # It is open still, or again.
-            car = evolve(car, close_at_ms=now_ms + DOOR_OPEN_MS)
+    if opens and inputs.door and not car.is_open:  # Its period begins when it is open, or known to be so again.
+        is_stuck = car.opened_at_ms is not None and car.obstructed
+        close_at_ms = car.close_at_ms if is_stuck else now_ms + DOOR_OPEN_MS
+        car = evolve(car, opened_at_ms=now_ms, close_at_ms=close_at_ms)
     if (stands, inputs.door) != (car.stands, car.is_open):
         car = evolve(car, stands=stands, is_open=inputs.door)
     obstructed = inputs.obstructed and opens

@@ -216,6 +216,29 @@ def test_c5_a_car_that_missed_a_floor_before_its_sensor_died_is_not_sent_past_th
     assert len(doors(group[0])) == 2
 
 
+def test_c5_a_dead_sensor_is_not_forgotten_with_a_lost_server_or_a_restart() -> None:
+    group = Group(cars=1, at=(0,))
+    group.press(0, CAB, 2)
+    group.run_until(lambda: position(group[0].machine.shaft, group.now_ms) >= 0.5, 10_000)
+    group[0].lies = 9
+    group.run(150)
+    computer, told = group[0], len(motors(group[0]))
+    for _ in range(5):
+        lose_server(group, 100)
+        group.run(20)
+        assert fault(computer) is Fault.POSITION
+        group.run(500)
+    computer.kill()
+    computer.server = False
+    computer.start()
+    group.run(400)
+    computer.server = True
+    group.run(500)
+    assert len(motors(computer)) == told
+    computer.lies = None
+    settle(group)
+
+
 def test_c5_a_car_whose_sensor_dies_as_its_door_is_open_leaves_it_open() -> None:
     group = Group(cars=1, at=(0,))
     group.press(0, CAB, 0)
@@ -287,6 +310,20 @@ def test_d2_a_door_that_was_told_to_shut_as_its_server_went_is_not_shut_on_an_ob
     obstruct(group[0], False)
     settle(group)
     assert [on for _, on in doors(group[0])] == [True, False]
+
+
+def test_c6_a_door_whose_server_was_away_for_long_serves_who_presses_there() -> None:
+    group = Group(cars=1, at=(1,))
+    group.press(0, UP, 1)
+    group.press(0, CAB, 3)
+    group.run(500)
+    lose_server(group, 16_000)
+    group.run(100)
+    group.press(0, UP, 1)
+    group.run(50)
+    assert ("up", 1) not in group.lit(0)
+    settle(group)
+    assert len(doors(group[0])) == 4
 
 
 def test_d1_a_door_stays_open_for_another_period_after_a_lost_server() -> None:
