@@ -274,21 +274,33 @@ def hum(node: Node, tick: Tick) -> Node | None:
 
 
 def wake(node: Node, tick: Tick) -> Node:
-    """Take the time and what the disk says; notice a gap in time. While nobody listened no peer was silent."""
+    """Take the time and what the disk says; notice a gap in time."""
     now_ms = tick.now_ms
     gap_ms = now_ms - node.now_ms
-    late_ms = gap_ms - HEARTBEAT_MS
-    if late_ms > 0:
-        known = {id: peers.excuse(peer, late_ms) for id, peer in node.peers.items()}
-        node = replaced(node, peers=known, drive=drive.pause(node.drive, now_ms, late_ms))
     if gap_ms >= FROZEN_MS:
-        node = replaced(node, drive=drive.lose(node.drive), listen_until_ms=now_ms + LISTEN_MS)
+        node = replaced(excuse_peers(node, gap_ms), drive=drive.lose(node.drive), listen_until_ms=now_ms + LISTEN_MS)
+    elif gap_ms > HEARTBEAT_MS:
+        node = replaced(node, drive=drive.pause(node.drive, now_ms, gap_ms - HEARTBEAT_MS))
     recorded = node.recorded if tick.recorded is None else tick.recorded
     disk_failed = tick.disk_failed or (node.disk_failed and tick.recorded is None)
     if tick.found is not None:
         past = node.past | runs_of(tick.found, node.me.id) | {tick.found.incarnation}
         node = replaced(node, calls=merge(node.calls, tick.found.calls), past=past)
     return replaced(node, now_ms=now_ms, recorded=recorded, disk_failed=disk_failed)
+
+
+def stay(node: Node, tick: Tick, now_ms: int) -> Node:
+    """Return *node*, which is to take a turn at *now_ms* in the place of one with *tick* that it had begun long before.
+
+    It has the presses that it was told of, and no peer was silent meanwhile: what they said it has yet to hear.
+    """
+    node = take_presses(node, tick.inputs)
+    return node if now_ms >= node.now_ms + FROZEN_MS else excuse_peers(node, now_ms - tick.now_ms)
+
+
+def excuse_peers(node: Node, gap_ms: int) -> Node:
+    """Forgive all peers a silence of *gap_ms* during which nobody listened."""
+    return replaced(node, peers={id: peers.excuse(peer, gap_ms) for id, peer in node.peers.items()})
 
 
 def hear(node: Node, heartbeat: Heartbeat) -> Node:

@@ -20,7 +20,7 @@ from typing import Protocol
 from attrs import evolve
 
 from elevator.model import Heartbeat, Inputs, Outputs, Record, Tick
-from elevator.node import Node, heartbeat, hum, outputs, record, speak_at_ms, spoken, step, take_presses
+from elevator.node import Node, heartbeat, hum, outputs, record, speak_at_ms, spoken, stay, step
 
 
 class Disk(Protocol):
@@ -54,7 +54,7 @@ def turn(node: Node, tick: Tick, look: Look, disk: Disk, network: Network, panel
     if heard is None:
         stepped, (now_ms, inputs) = step(node, tick), look()
         if inputs is not tick.inputs:
-            node, tick = take_presses(node, tick.inputs), evolve(tick, now_ms=now_ms, inputs=inputs)
+            node, tick = stay(node, tick, now_ms), evolve(tick, now_ms=now_ms, inputs=inputs)
             stepped = step(node, tick)
         node = stepped
         panel.write(outputs(node))

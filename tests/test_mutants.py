@@ -332,7 +332,7 @@ WORDS: Mapping[str, tuple[Callable[..., object], str, str]] = {
         "car.at_floor",
     ),
     "what_was_decided_long_ago_is_done": (turn.turn, "inputs is not tick.inputs", "False"),
-    "a_press_that_was_read_long_ago_is_forgotten": (turn.turn, "take_presses(node, tick.inputs)", "node"),
+    "a_press_that_was_read_long_ago_is_forgotten": (node.stay, "take_presses(node, tick.inputs)", "node"),
     "a_car_whose_sensor_is_dead_keeps_its_calls": (drive.diagnose, " or is_blind(car)", ""),
     "a_car_whose_sensor_is_dead_runs_on": (drive.drive, " or is_blind(car)", ""),
     "a_door_shuts_as_its_server_comes_back": (drive.door, "True if car.stands else None", "car.stands"),
