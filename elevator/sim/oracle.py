@@ -373,8 +373,7 @@ class Oracle:
         machine = host.machine
         if machine is self.judged.get(host.id):
             return
-        is_unseen = host.stands_still or host.knows_ms() < self.clock()
-        if machine.out and (is_unseen or host.has(Kind.SENSOR)):
+        if machine.out and (host.stands_still or host.knows_ms() < self.clock()):
             self.overruns[host.id] = machine.counts.out_of_bounds
         if machines.misbehaviour(machine.counts) > self.overruns[host.id]:
             self.fail(f"car {host.id} misbehaved: {machine.counts}")

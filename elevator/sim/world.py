@@ -129,10 +129,8 @@ class Host:
     """When it was last told anything ..."""
     informed_ms: int = 0
     """... and of what time its program then knew its panel, if it was to obey nothing else."""
-    heard_ms: int = 0
-    """When its panel was as its program has last heard."""
     unseen_ms: int = FOREVER
-    """Since when its program has not looked at its panel, if it stood still then."""
+    """Since when its program does not know its panel, because it stood still then, or because its server is slow."""
     lags: list[Trouble] = field(factory=list)
     asked_after: tuple[bool, bool] = done(None)
     """What its panel had done when it was last asked, as far as the program relies on that."""
@@ -321,7 +319,7 @@ class Host:
     def knows_ms(self) -> int:
         """Tell of what time its program knows its panel at present."""
         decided_ms = self.world.now_ms if self.under_way is None else self.under_way.now_ms
-        return min(decided_ms, self.unseen_ms, self.heard_ms if self.lags else FOREVER)
+        return min(decided_ms, self.unseen_ms)
 
     def late_ms(self) -> int:
         """Return when its server does what it is asked for now."""
@@ -334,6 +332,8 @@ class Host:
         self.asked_after = done(self.sent)
         self.answer = self.exchange(sweep(self.floors))
         self.answer_ms = self.late_ms()
+        if self.answer_ms > self.swept_ms:  # It is asked when something has changed since the last time.
+            self.unseen_ms = min(self.unseen_ms, self.swept_ms - SWEEP_MS)
 
     def obey(self) -> bool:
         """Let its server do what it has been told to, if it is time."""
@@ -539,7 +539,6 @@ class World:
                 self.turn(host, heartbeats)
             return
         floors, reply, host.answer = host.floors, host.answer, None
-        host.heard_ms, host.unseen_ms = host.swept_ms, FOREVER
         is_back = host.hung_up and not host.has(Kind.SERVER)
         host.hung_up = False
         inputs = None if reply is None else snapshot(reply, floors, *host.asked_after)
@@ -549,6 +548,7 @@ class World:
         if inputs is not None and host.has(Kind.SENSOR):
             inputs = evolve(inputs, floor=floors)
         is_old = reply is not None and host.swept_ms < self.now_ms
+        host.unseen_ms = host.swept_ms if is_old else FOREVER
         host.sweep_ms = self.now_ms + SWEEP_MS if is_back or is_old else FOREVER
         if host.orders:
             host.sweep_ms = min(host.sweep_ms, host.orders_ms)
