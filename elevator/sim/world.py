@@ -576,6 +576,7 @@ class World:
             return True
         if host.answer is None:
             if host.orders:  # It obeys first.
+                host.unseen_ms = min(host.unseen_ms, self.now_ms - SWEEP_MS)
                 return False
             host.ask()
         if self.now_ms < host.answer_ms:
