@@ -59,7 +59,7 @@ ARCHITECTURE = {
     ),
     "sim.oracle": Rule("model calls node sim.machine sim.faults"),
     "sim.health": Rule("model node sim.machine sim.faults sim.oracle"),
-    "sim.conduct": Rule("model calls hardware.server node sim.machine sim.health sim.oracle"),
+    "sim.conduct": Rule("model calls hardware.server node sim.faults sim.machine sim.health sim.oracle"),
     "sim.promises": Rule("model calls node sim.conduct sim.faults sim.health sim.oracle"),
     "sim.view": Rule("model calls sim.machine sim.passengers sim.shaft"),
     "sim.server": Rule("model calls sim.machine sim.shaft", "selectors socket time"),

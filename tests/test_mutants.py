@@ -1,4 +1,4 @@
-"""The world can fail: each of these mistakes in the core is caught by some of the first 200 seeds.
+"""The world can fail: each of these mistakes in the core is caught by some of the first 300 seeds, nearly all by 200.
 
 A mutant replaces one function, or a few words in one, as a careless change would. Should a new rule of the core make
 one of them harmless, it belongs here with a mutant that is not.
@@ -32,7 +32,7 @@ from elevator.node import Node
 from elevator.sim import world
 from elevator.sim.faults import plan
 
-SEEDS = 200
+SEEDS = 300
 TRY_FIRST = {
     "a_lamp_lights_before_the_record": 25,
     "a_stuck_motor_is_not_noticed": 24,
@@ -56,14 +56,16 @@ TRY_FIRST = {
     "a_call_is_not_left_to_an_open_door": 10,
     "a_dead_motor_is_kept_secret": 26,
     "a_car_is_thought_to_stand_when_told_to": 13,
-    "what_was_decided_long_ago_is_done": 36,
+    "what_was_decided_long_ago_is_done": 22,
+    "a_car_whose_sensor_is_dead_keeps_its_calls": 22,
+    "a_car_whose_sensor_is_dead_runs_on": 22,
     "an_obstruction_does_not_renew_the_period": 16,
     "pressing_on_holds_a_car_for_ever": 122,
     "another_with_its_id_is_forgotten_at_once": 20,
     "nobody_says_that_a_node_has_other_floors": 50,
     "a_thawed_program_acts_at_once": 36,
     "a_record_that_is_read_late_is_ignored": 184,
-    "a_new_run_takes_the_name_of_one_that_left_no_record": 110,
+    "a_new_run_takes_the_name_of_one_that_left_no_record": 205,
     "former_runs_are_never_forgotten": 78,
     "the_guard_against_starvation_knows_one_direction": 44,
     "the_guard_does_not_wake_the_node": 171,
@@ -386,7 +388,7 @@ WORDS: Mapping[str, tuple[Callable[..., object], str, str]] = {
     "a_motor_is_told_again_at_every_turn": (drive.travel, "now_ms + RETRY_MS", "RETRY_MS"),
     "a_motor_is_not_told_again": (drive.travel, "Fault.MOTOR, motor_try=car.motor_try + 1", "Fault.MOTOR"),
     "a_car_is_thought_to_be_where_it_was_when_its_server_went": (
-        drive.drive,
+        drive.lose_panel,
         "fault=Fault.SERVER, certain=False",
         "fault=Fault.SERVER",
     ),
