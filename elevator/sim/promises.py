@@ -190,7 +190,7 @@ class Promises:
         for call in lit:
             dots = [dot for dot, c in host.node.calls.live.items() if c == call]
             told = all(any(is_served(other.durable, dot) for other in others) for dot in dots)
-            if told and self.oracle.served_at_ms.get(call, 0) < long_ago_ms:
+            if dots and told and self.oracle.served_at_ms.get(call, 0) < long_ago_ms:
                 self.oracle.fail(f"{call} is lit again at car {host.id}, and others know that it was served")
             for other in others if self.health.is_settled(now_ms) else ():
                 if other.is_failing:  # It has been told so, and what it asked for may take longer than what ailed it.
