@@ -10,7 +10,7 @@
 5. A motor that turns the other way stands in between, and its direction is set before its speed.
 """
 
-from elevator.hardware.server import lamp_changes
+from elevator.hardware.server import is_door_to_be_told, lamp_changes
 from elevator.model import EVERY_BUTTON, Button, Buttons, Inputs, Motor, Outputs
 
 FLOORS = 4
@@ -90,8 +90,7 @@ def changes(sent: Outputs | None, wanted: Outputs, speed: int) -> bytes:
     The door is shut before the motor starts and the motor stopped before the door opens. *speed* is 1..255.
     """
     old = sent or Outputs(motor_try=wanted.motor_try, unsure=EVERY_BUTTON)
-    same = wanted.door is None or (sent and old.door == wanted.door)
-    door = b"" if same else level(DOOR_PIN, bool(wanted.door))
+    door = level(DOOR_PIN, bool(wanted.door)) if is_door_to_be_told(sent, wanted) else b""
     moved = sent and (old.motor, old.motor_try) == (wanted.motor, wanted.motor_try)
     motor = b"" if moved else run(wanted.motor, speed)
     parts = [motor, door] if wanted.motor is Motor.STOP else [door, motor]

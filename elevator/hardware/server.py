@@ -77,8 +77,7 @@ def changes(sent: Outputs | None, wanted: Outputs, floors: int) -> bytes:
     The door is shut before the motor starts and the motor stopped before the door opens, also within one send.
     """
     old = sent or Outputs(motor_try=wanted.motor_try, unsure=EVERY_BUTTON)
-    same = wanted.door is None or (sent and old.door == wanted.door)
-    door = b"" if same else bytes((DOOR, bool(wanted.door), 0, 0))
+    door = bytes((DOOR, bool(wanted.door), 0, 0)) if is_door_to_be_told(sent, wanted) else b""
     moved = sent and (old.motor, old.motor_try) == (wanted.motor, wanted.motor_try)
     motor = b"" if moved else bytes((MOTOR, wanted.motor & 0xFF, 0, 0))
     messages = [motor, door] if wanted.motor is Motor.STOP else [door, motor]
@@ -88,6 +87,11 @@ def changes(sent: Outputs | None, wanted: Outputs, floors: int) -> bytes:
     if not sent or old.stop_lamp != wanted.stop_lamp:
         messages.append(bytes((STOP_LAMP, wanted.stop_lamp, 0, 0)))
     return b"".join(messages)
+
+
+def is_door_to_be_told(sent: Outputs | None, wanted: Outputs) -> bool:
+    """Tell whether a door needs a command to be as it is *wanted*, after what was *sent*."""
+    return wanted.door is not None and (sent is None or sent.door != wanted.door)
 
 
 def after(sent: Outputs | None, wanted: Outputs) -> Outputs:

@@ -87,11 +87,12 @@ class Conduct:
     def note_going_on(self, host: Host) -> None:
         """Take notice that the program of *host*, stopped before it acted on what it was told, does so now."""
         assert host.node is not None
+        assert host.under_way is not None
         seen = self.health.of(host)
-        if host.under_way is None or host.under_way.inputs is host.node.inputs:
+        if host.under_way.inputs is host.node.inputs:
             seen.pressed = frozenset()
         seen.pressed_ms, seen.before = self.clock(), (host.node, host.machine)
-        seen.stood_ms = 0 if host.under_way is None else self.clock() - host.under_way.now_ms
+        seen.stood_ms = self.clock() - host.under_way.now_ms
 
     def judge_going_on(self, host: Host) -> None:
         """Judge what it has made of that: it does nothing that it has decided by what it saw too long ago."""

@@ -335,12 +335,16 @@ class Host:
         if self.answer_ms > self.swept_ms:  # It is asked when something has changed since the last time.
             self.unseen_ms = min(self.unseen_ms, self.swept_ms - SWEEP_MS)
 
+    def put_back(self) -> None:
+        """Let the operator of a car that is out of bounds put it back: he has seen it, too."""
+        if self.machine.out:
+            self.change(machines.put_back(self.machine, self.world.now_ms))
+
     def obey(self) -> bool:
         """Let its server do what it has been told to, if it is time."""
         if self.world.now_ms < self.orders_ms:
             return False
-        if self.machine.out:  # Its operator has seen it, too.
-            self.change(machines.put_back(self.machine, self.world.now_ms))
+        self.put_back()
         orders, self.orders = self.orders, b""
         self.exchange(orders)
         return True
@@ -849,8 +853,7 @@ class World:
             case Kind.GLITCH if changed:
                 host.take(host.machine)
             case Kind.SENSOR if changed:
-                if host.machine.out:  # Its operator has seen it, too.
-                    host.change(machines.put_back(host.machine, self.now_ms))
+                host.put_back()
                 host.take(host.machine)
             case Kind.STOP if changed:
                 host.change(evolve(host.machine, stop=begins))
@@ -909,8 +912,7 @@ class World:
 
     def replace(self, host: Host) -> None:
         """Let a supervisor put another worker in the place of one that hung."""
-        if host.machine.out:
-            host.change(machines.put_back(host.machine, self.now_ms))
+        host.put_back()
         host.backlog.clear()
         if host.node is not None:
             self.die(host, is_worker=True)
@@ -922,8 +924,7 @@ class World:
         if host.stands_still:  # Its worker hangs, too.
             return
         heartbeats, host.backlog = tuple(host.backlog), []
-        if host.machine.out:  # Its operator has seen it, too.
-            host.change(machines.put_back(host.machine, self.now_ms))
+        host.put_back()
         if self.now_ms - host.frozen_at_ms >= FRESH_MS:
             host.inputs = None
         host.unseen_ms = min(host.unseen_ms, host.frozen_at_ms)
