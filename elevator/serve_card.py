@@ -26,11 +26,11 @@ from attrs import evolve
 from elevator import pair
 from elevator.calls import mask
 from elevator.hardware.iocard import FLOORS, HALT, LAMP_PINS, SPEED
+from elevator.hardware.messages import MESSAGE, motor_direction
 from elevator.hardware.serialport import AUTO, IoCard
 from elevator.hardware.server import DOOR, INDICATOR, LAMP, MOTOR, OBSTRUCTION, PRESSED, SENSOR, STOP, STOP_LAMP, done
 from elevator.model import Button, Buttons, Inputs, Motor, Outputs
 
-MESSAGE = 4
 CHUNK = 4096
 
 log = logging.getLogger("elevator")
@@ -49,7 +49,7 @@ def obey(wanted: Wanted, message: bytes, default_speed: int) -> Wanted:
     outputs, speed = wanted
     match operation:
         case _ if operation == MOTOR:
-            motor = Motor.STOP if first == 0 else Motor.UP if first < 128 else Motor.DOWN  # as the lab's server has it
+            motor = motor_direction(first)
             speed = third if second else default_speed
             # Only a new speed makes a command that is in force already worth a repetition.
             motor_try = outputs.motor_try + (speed != wanted.speed)

@@ -27,9 +27,9 @@ from pathlib import Path
 from attrs import define, field
 from lab import Lab, lab
 
+from elevator.hardware.messages import MESSAGE
 from elevator.hardware.server import LAMP, PRESSED, SENSOR, panel_buttons
 from elevator.model import Button
-from elevator.sim.machine import MESSAGE
 
 FLOORS = 64
 PRESS_MS, EVERY_MS = 200, 100

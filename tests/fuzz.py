@@ -40,6 +40,7 @@ from elevator.gate import Gate
 from elevator.hardware import server
 from elevator.hardware.iocard import FLOORS as CARD_FLOORS
 from elevator.hardware.iocard import IDENTITY, SWEEP, changes
+from elevator.hardware.messages import MESSAGE
 from elevator.hardware.serialport import IoCard
 from elevator.hardware.server import ElevatorServer
 from elevator.inbox import ROOM, ROOM_OF_ONE, Inbox
@@ -413,8 +414,8 @@ def simulator(data: bytes) -> bool:
         elevator = opened.elevators[0]
         json.dumps([opened.state(0), opened.events(0)])
         replies = elevator.unsent
-        assert len(replies) % machine.MESSAGE == 0
-        assert len(elevator.received) < machine.MESSAGE
+        assert len(replies) % MESSAGE == 0
+        assert len(elevator.received) < MESSAGE
         assert server.snapshot(replies, FLOORS) is None or len(replies) == len(server.sweep(FLOORS))
     return bool(replies)
 

@@ -41,6 +41,7 @@ ARCHITECTURE = {
     "pair": Rule("", "os select signal socket time"),
     "scribe": Rule("model calls wire pair store", "os select signal socket time"),
     "hardware.server": Rule("model calls", "socket"),
+    "hardware.messages": Rule("model"),
     "hardware.iocard": Rule("model hardware.server"),
     "hardware.serialport": Rule("model hardware.iocard hardware.server", "fcntl os serial termios"),
     "loop": Rule(
@@ -49,7 +50,7 @@ ARCHITECTURE = {
     ),
     # The simulated building. It knows nodes at most; no node knows it.
     "sim.shaft": Rule("model"),
-    "sim.machine": Rule("model calls sim.shaft"),
+    "sim.machine": Rule("model calls hardware.messages sim.shaft"),
     "sim.passengers": Rule("model calls sim.machine"),
     "sim.faults": Rule("model hardware.server sim.passengers"),
     "sim.attacker": Rule("model calls seal wire"),
@@ -62,10 +63,10 @@ ARCHITECTURE = {
     "sim.conduct": Rule("model calls hardware.server node sim.faults sim.machine sim.health sim.oracle"),
     "sim.promises": Rule("model calls node sim.conduct sim.faults sim.health sim.oracle"),
     "sim.view": Rule("model calls sim.machine sim.passengers sim.shaft"),
-    "sim.server": Rule("model calls sim.machine sim.shaft", "selectors socket time"),
+    "sim.server": Rule("model calls hardware.messages sim.machine sim.shaft", "selectors socket time"),
     "sim.lobby": Rule("sim.passengers sim.server sim.view"),
     "sim.network": Rule("model wire gate", "selectors socket"),
-    "sim.iocard": Rule("model calls hardware.iocard sim.machine sim.server", "os pty selectors tty"),
+    "sim.iocard": Rule("model calls hardware.iocard hardware.messages sim.machine sim.server", "os pty selectors tty"),
     "sim.options": Rule("model hardware.iocard"),
     "sim.terminal": Rule(
         "model calls screen sim.machine sim.options sim.server sim.shaft", "os rich select selectors signal termios"
@@ -87,7 +88,8 @@ ARCHITECTURE = {
     "keygen": Rule("seal sim.options", "os"),
     "doctor": Rule("model config gate loop store wire hardware.serialport", "os socket tempfile time"),
     "serve_card": Rule(
-        "model calls pair hardware.iocard hardware.serialport hardware.server", "select signal socket time"
+        "model calls pair hardware.iocard hardware.messages hardware.serialport hardware.server",
+        "select signal socket time",
     ),
     "sim.command": Rule(
         "web sim.iocard sim.lobby sim.machine sim.options sim.passengers sim.server sim.shaft sim.terminal sim.view",

@@ -88,10 +88,27 @@ def test_a_write_is_obeyed_without_a_reply(before: Machine, request_: tuple[int,
     assert len(answer.events) == (before != after)
 
 
+@pytest.mark.parametrize("custom_speed", [(0, 0), (1, 0), (1, 77), (9, 255)])
+def test_motor_byte_is_signed_as_in_the_original(custom_speed: tuple[int, int]) -> None:
+    directions = [Motor.STOP] + [Motor.UP] * 127 + [Motor.DOWN] * 128
+    for byte, direction in enumerate(directions):
+        machine = machines.answer(AT_FLOOR_1, bytes((1, byte, *custom_speed)), 0).machine
+        assert (machine.shaft.motor, machine.counts) == (direction, machines.Counts()), byte
+
+
+@pytest.mark.parametrize("message", [(2, 2, 1), (4,), (5,)])
+def test_lamp_value_other_than_0_is_on(message: tuple[int, ...]) -> None:
+    on = machines.answer(AT_FLOOR_1, bytes((*message, 1)).ljust(4, b"\0"), 0).machine
+    assert on != AT_FLOOR_1
+    for value in range(1, 256):
+        assert machines.answer(AT_FLOOR_1, bytes((*message, value)).ljust(4, b"\0"), 0).machine == on
+    off = machines.answer(on, bytes(message).ljust(4, b"\0"), 0).machine
+    assert off == AT_FLOOR_1
+
+
 @pytest.mark.parametrize(
     "request_",
     [
-        (1, 2, 0, 0),
         (2, 3, 0, 1),
         (2, 0, 4, 1),
         (2, 0, 3, 1),
@@ -367,6 +384,16 @@ def test_the_motor_stops_when_the_client_goes_and_lamps_stay(building: Building,
     state = operator.until(lambda state: not state["client"])
     assert (state["motor"], state["lamps"]) == ("stop", {"up": [], "down": [], "cab": [3]})
     assert ("motor", 0) in operator.kinds(0)
+
+
+def test_every_motor_byte_is_obeyed_over_tcp(building: Building, operator: Operator) -> None:
+    with Client(building.ports[0]) as client:
+        for byte in range(256):
+            client.send((1, byte, 0, 0))
+            assert client.ask((9, 0, 0, 0)) == bytes((9, 0, 0, 0))
+            motor = "stop" if byte == 0 else "up" if byte < 128 else "down"
+            assert operator.state()["motor"] == motor, byte
+    assert operator.state()["counts"]["bad_requests"] == 0
 
 
 def test_the_motor_goes_on_without_a_client_if_it_is_told_to() -> None:

@@ -38,6 +38,7 @@ from elevator.hardware.iocard import (
     STOP_LAMP_PIN,
     STOP_PIN,
 )
+from elevator.hardware.messages import MESSAGE
 from elevator.sim import machine as machines
 from elevator.sim.machine import Machine
 from elevator.sim.server import Building
@@ -106,7 +107,7 @@ def motor(card: Card) -> tuple[int, int]:
 
 def tell(machine: Machine, now_ms: int, *message: int) -> Machine:
     """Give *machine* a message, filled up with zeros."""
-    return machines.answer(machine, bytes(message).ljust(machines.MESSAGE, b"\0"), now_ms).machine
+    return machines.answer(machine, bytes(message).ljust(MESSAGE, b"\0"), now_ms).machine
 
 
 def levels(machine: Machine) -> int:

@@ -18,13 +18,10 @@ from typing import NamedTuple, assert_never
 from attrs import evolve, frozen
 
 from elevator.calls import mask
+from elevator.hardware.messages import MESSAGE, motor_direction
 from elevator.model import Button, Buttons, Motor
 from elevator.sim import shaft as physics
 from elevator.sim.shaft import Shaft
-
-MESSAGE = 4
-"""Length of a request and of a reply, in bytes."""
-_MOTORS = {0: Motor.STOP, 1: Motor.UP, 255: Motor.DOWN}
 
 
 class Kind(StrEnum):
@@ -271,9 +268,7 @@ def _write(machine: Machine, exist: Buttons, message: tuple[int, int, int, int],
         case 0:
             return evolve(machine, counts=evolve(counts, reloads=counts.reloads + 1))
         case 1:
-            if first not in _MOTORS:
-                return f"motor direction {first}"
-            motor = _MOTORS[first]
+            motor = motor_direction(first)
             if motor and machine.door:
                 counts = evolve(counts, motor_with_door_open=counts.motor_with_door_open + 1)
             shaft = physics.command(machine.shaft, motor, now_ms)

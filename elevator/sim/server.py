@@ -29,6 +29,7 @@ from cattrs import Converter, transform_error
 from cattrs.errors import BaseValidationError
 
 from elevator.calls import mask
+from elevator.hardware.messages import MESSAGE
 from elevator.model import Button, Buttons, Motor
 from elevator.sim import machine as machines
 from elevator.sim import shaft as physics
@@ -394,7 +395,7 @@ class Building:
     def _answer(self, car: int, chunk: bytes) -> None:
         elevator = self.elevators[car]
         requests = elevator.received + chunk
-        whole = len(requests) - len(requests) % machines.MESSAGE
+        whole = len(requests) - len(requests) % MESSAGE
         elevator.received = requests[whole:]
         now_us = self.clock_us()
         elevator.machine, replies, events = machines.answer(elevator.machine, requests[:whole], now_us // 1000)
