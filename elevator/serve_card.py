@@ -26,7 +26,7 @@ from attrs import evolve
 from elevator import pair
 from elevator.calls import mask
 from elevator.hardware.iocard import FLOORS, HALT, LAMP_PINS, SPEED
-from elevator.hardware.messages import MESSAGE, motor_direction
+from elevator.hardware.messages import MessageReader, motor_direction
 from elevator.hardware.serialport import AUTO, IoCard
 from elevator.hardware.server import DOOR, INDICATOR, LAMP, MOTOR, OBSTRUCTION, PRESSED, SENSOR, STOP, STOP_LAMP, done
 from elevator.model import Button, Buttons, Inputs, Motor, Outputs
@@ -95,7 +95,10 @@ class Bridge:
         self._client: socket.socket | None = None
         self._speed = card.speed
         self._wanted = Wanted(speed=card.speed)
-        self._received = self._unsent = b""
+        self._reader = MessageReader()
+        self._has_warned = False
+        """Whether an incomplete message of this client was logged."""
+        self._unsent = b""
 
     def turn(self, more: Sequence[socket.socket], wake_at_ms: int) -> None:
         """Wait until something is to be done, *more* is readable or it is *wake_at_ms*; do it."""
@@ -103,10 +106,13 @@ class Bridge:
         sockets: list[socket.socket] = []
         unsent: list[socket.socket] = []
         if self.card.inputs(clock_ms()) is not None:
-            is_busy = self._unsent or len(self._received) >= MESSAGE
+            is_busy = self._unsent or self._reader.peek()
             sockets = [self._listener] if self._client is None else [] if is_busy else [self._client]
             unsent = [self._client] if self._client is not None and self._unsent else []
-        timeout_ms = min(self.card.wake_at_ms(), wake_at_ms) - clock_ms()
+        expires_at_ms = self._reader.expires_at_ms() if self._client in sockets else None
+        wakes = [self.card.wake_at_ms(), wake_at_ms] + ([] if expires_at_ms is None else [expires_at_ms])
+        began_ms = clock_ms()
+        timeout_ms = min(wakes) - began_ms
         watched: list[socket.socket | int] = [*more, *reading, *sockets]
         to_write: list[socket.socket | int] = [*writing, *unsent]
         ready = select.select(watched, to_write, [], max(timeout_ms, 0) / 1000)
@@ -118,6 +124,8 @@ class Bridge:
         elif self._listener in ready[0]:
             self._accept()
         elif self._client is not None:
+            if expires_at_ms is not None and self._client not in ready[0]:
+                self._expire(began_ms)
             self._serve(self._client, inputs, readable=self._client in ready[0])
         self._write()
         while self.card.news:
@@ -148,7 +156,7 @@ class Bridge:
                     return
                 # A client without TCP_NODELAY sends its next message only when this one is acknowledged.
                 client.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
-                self._received += chunk
+                self._reader.receive(chunk, clock_ms())
             self._take(inputs)
             if self._unsent:
                 self._unsent = self._unsent[client.send(self._unsent) :]
@@ -158,15 +166,21 @@ class Bridge:
             self._drop(error.strerror or str(error))
 
     def _take(self, inputs: Inputs) -> None:
-        while len(self._received) >= MESSAGE:
-            message = self._received[:MESSAGE]
+        while message := self._reader.peek():
             reply = answer(inputs, message)
             if reply and (inputs.door, inputs.still) != done(self._wanted.outputs):
                 return
-            self._received = self._received[MESSAGE:]
+            self._reader.take()
             self._unsent += reply
             self._wanted = obey(self._wanted, message, self._speed)
             self._write()
+
+    def _expire(self, until_ms: int) -> None:
+        """Drop an incomplete message that had expired by *until_ms*, when the client had sent nothing more."""
+        dropped = self._reader.expire(until_ms)
+        if dropped and not self._has_warned:
+            log.warning("dropped %d of the 4 bytes of a message (logged once for each client)", dropped)
+            self._has_warned = True
 
     def _write(self) -> None:
         self.card.speed = self._wanted.speed
@@ -178,7 +192,7 @@ class Bridge:
         if self._client is not None:
             self._client.close()
             self._client = None
-            self._received = self._unsent = b""
+            self._reader, self._has_warned, self._unsent = MessageReader(), False, b""
             log.info("client gone (%s)", why)
 
 

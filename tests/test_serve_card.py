@@ -136,6 +136,15 @@ def test_a_client_reads_and_writes(served: Served) -> None:
         assert served.line.card.speed == 77
 
 
+def test_stray_byte_is_dropped_and_logged_and_spoils_no_later_message(served: Served) -> None:
+    logged = "dropped 1 of the 4 bytes of a message"
+    for clients in (1, 2):
+        with served.connect() as client:
+            assert served.ask(client, bytes((7, 0, 0, 0)) + b"\n", 4) == bytes((7, 1, 2, 0))
+            served.wait(lambda clients=clients: served.log().count(logged) == clients)  # type: ignore[misc]
+            assert served.ask(client, bytes((9, 0, 0, 0)), 4) == bytes((9, 0, 0, 0))
+
+
 def test_what_is_asked_after_the_door_was_opened_is_answered_when_it_is_open(served: Served) -> None:
     with served.connect() as client:
         for door in (1, 0):

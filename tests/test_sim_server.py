@@ -151,6 +151,13 @@ def test_standing_with_the_door_open_is_no_misbehaviour(request_: tuple[int, ...
     assert machines.misbehaviour(machines.answer(OPEN, bytes(request_), 0).machine.counts) == 0
 
 
+def test_an_incomplete_message_is_counted() -> None:
+    machine, event = machines.drop_incomplete(AT_FLOOR_1, 3, 7)
+    assert (event.at_ms, event.kind, event.value) == (7, Kind.BAD, "dropped 3 of the 4 bytes of a message")
+    assert evolve(machine, counts=AT_FLOOR_1.counts, last_bad="") == AT_FLOOR_1
+    assert machine.counts.bad_requests == 1
+
+
 def test_running_past_an_end_is_counted_once_and_has_its_exact_time() -> None:
     machine, events = machines.settle(GOING_UP, 100_000)
     assert machine.out
@@ -394,6 +401,106 @@ def test_every_motor_byte_is_obeyed_over_tcp(building: Building, operator: Opera
             motor = "stop" if byte == 0 else "up" if byte < 128 else "down"
             assert operator.state()["motor"] == motor, byte
     assert operator.state()["counts"]["bad_requests"] == 0
+
+
+def test_stray_byte_after_messages_is_dropped_counted_and_spoils_no_later_one(
+    building: Building, operator: Operator
+) -> None:
+    with Client(building.ports[0]) as client:
+        client.socket.sendall(bytes((7, 0, 0, 0, 9, 0, 0, 0)) + b"\n")
+        assert client.receive(2) == bytes((7, 1, 1, 0, 9, 0, 0, 0))
+        state = operator.until(lambda state: state["counts"]["bad_requests"])
+        assert state["last_bad"] == "dropped 1 of the 4 bytes of a message"
+        assert client.ask((8, 0, 0, 0)) == bytes((8, 0, 0, 0))
+    assert operator.state()["counts"]["bad_requests"] == 1
+
+
+class Stepped:
+    """A building in virtual time and its client, in one thread."""
+
+    def __init__(self) -> None:
+        self.now_ms = 1_000
+        self.building = open_building([AT_FLOOR_1.shaft])
+        self.building.clock_us = lambda: self.now_ms * 1000
+        self.elevator = self.building.elevators[0]
+        self.client = Client(self.building.ports[0])
+        self.turn_until(lambda: self.elevator.client is not None)
+
+    def turn_until(self, is_done: Callable[[], bool]) -> None:
+        end = time.monotonic() + 20
+        while not is_done():
+            assert time.monotonic() < end, "it never came"
+            self.building.turn(0)
+
+    def send(self, piece: bytes) -> None:
+        """Send *piece*, which leaves an incomplete message, and let the server read it."""
+        before = self.elevator.reader.expires_at_ms()
+        self.client.socket.sendall(piece)
+        self.turn_until(lambda: self.elevator.reader.expires_at_ms() not in (None, before))
+
+    def close(self) -> None:
+        self.client.socket.close()
+        self.building.close()
+
+
+@pytest.fixture
+def stepped() -> Iterator[Stepped]:
+    made = Stepped()
+    yield made
+    made.close()
+
+
+def test_pieces_50_ms_apart_are_one_message(stepped: Stepped) -> None:
+    for byte in (7, 0, 0):
+        stepped.send(bytes((byte,)))
+        stepped.now_ms += 50
+    stepped.client.socket.sendall(bytes(1))
+    stepped.turn_until(lambda: bool(select.select([stepped.client.socket], [], [], 0)[0]))
+    assert stepped.client.receive() == bytes((7, 1, 1, 0))
+
+
+def test_pieces_150_ms_apart_are_counted_and_the_next_message_is_answered(stepped: Stepped) -> None:
+    for piece in (bytes((7,)), bytes(3)):
+        stepped.send(piece)
+        stepped.now_ms += 150
+        stepped.turn_until(lambda: stepped.elevator.reader.expires_at_ms() is None)
+    assert stepped.elevator.machine.counts.bad_requests == 2
+    stepped.client.send((9, 0, 0, 0))
+    stepped.turn_until(lambda: bool(select.select([stepped.client.socket], [], [], 0)[0]))
+    assert stepped.client.receive() == bytes((9, 0, 0, 0))
+
+
+def test_server_waits_no_longer_than_until_an_incomplete_message_expires(
+    stepped: Stepped, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stepped.send(bytes(1))
+    stepped.now_ms += 60
+    waits_s: list[float] = []
+
+    def wait(timeout_s: float) -> list[object]:
+        waits_s.append(timeout_s)
+        return []
+
+    monkeypatch.setattr(stepped.building._selector, "select", wait)
+    stepped.building.turn(60)
+    assert waits_s == [0.04]
+
+
+@pytest.mark.parametrize("is_deaf", [True, False])
+def test_message_completed_while_the_server_did_not_read_is_kept(stepped: Stepped, is_deaf: bool) -> None:
+    stepped.send(bytes((7,)))
+    operator = b'{"do": "deaf", "car": 0, "on": %s}'
+    if is_deaf:
+        assert json.loads(stepped.building.obey(operator % b"true"))["ok"]
+        stepped.now_ms += 1000
+        stepped.building.turn(0)
+    stepped.client.socket.sendall(bytes(3))
+    stepped.now_ms += 1000
+    if is_deaf:
+        assert json.loads(stepped.building.obey(operator % b"false"))["ok"]
+    stepped.turn_until(lambda: bool(select.select([stepped.client.socket], [], [], 0)[0]))
+    assert stepped.client.receive() == bytes((7, 1, 1, 0))
+    assert stepped.elevator.machine.counts.bad_requests == 0
 
 
 def test_the_motor_goes_on_without_a_client_if_it_is_told_to() -> None:

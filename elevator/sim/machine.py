@@ -10,7 +10,7 @@ Rules:
   to it; so an event's time is exact however late the caller comes.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from struct import iter_unpack
 from typing import NamedTuple, assert_never
@@ -254,10 +254,20 @@ def answer(machine: Machine, requests: bytes, now_ms: int) -> Answer:
                     machine = written
     if bad:
         # One event for the lot: a client that sends nothing but rubbish must not push everything else out of the log.
-        counts = evolve(machine.counts, bad_requests=machine.counts.bad_requests + len(bad))
-        machine = evolve(machine, counts=counts, last_bad=bad[-1])
-        events.append(Event(now_ms, Kind.BAD, bad[-1]))
+        machine, event = _reject(machine, bad, now_ms)
+        events.append(event)
     return Answer(machine, bytes(replies), tuple(events))
+
+
+def drop_incomplete(machine: Machine, length: int, now_ms: int) -> tuple[Machine, Event]:
+    """Count a message of which only *length* bytes arrived."""
+    return _reject(machine, [f"dropped {length} of the {MESSAGE} bytes of a message"], now_ms)
+
+
+def _reject(machine: Machine, bad: Sequence[str], now_ms: int) -> tuple[Machine, Event]:
+    """Count *bad* requests; return the event for the last of them too."""
+    counts = evolve(machine.counts, bad_requests=machine.counts.bad_requests + len(bad))
+    return evolve(machine, counts=counts, last_bad=bad[-1]), Event(now_ms, Kind.BAD, bad[-1])
 
 
 def _write(machine: Machine, exist: Buttons, message: tuple[int, int, int, int], now_ms: int) -> Machine | str:

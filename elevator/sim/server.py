@@ -3,8 +3,8 @@
 Rules:
 - Each elevator listens on a port of its own and has one client at a time. The next one's connect succeeds, because
   the kernel keeps it, and it is answered when the first has gone; the motor stops in between.
-- All I/O is here, everything else in machine.py: bytes in, replies and a new machine out. A message that has come in
-  part is kept until the rest of it is there; what came in one piece is answered in one piece.
+- All I/O is here, everything else in machine.py: bytes in, replies and a new machine out. What arrived in one
+  piece is answered in one piece. `hardware/messages.py` says what happens to a message that arrives in part.
 - What each socket is watched for is derived from the elevator's state after every event, never switched by hand.
 - Everything that changes goes into one bounded log with its time, from which tests measure.
 
@@ -29,7 +29,7 @@ from cattrs import Converter, transform_error
 from cattrs.errors import BaseValidationError
 
 from elevator.calls import mask
-from elevator.hardware.messages import MESSAGE
+from elevator.hardware.messages import MessageReader
 from elevator.model import Button, Buttons, Motor
 from elevator.sim import machine as machines
 from elevator.sim import shaft as physics
@@ -169,8 +169,7 @@ class Elevator:
         self.listener: socket.socket | None = listener
         self.client: socket.socket | None = None
         self.deaf = False
-        self.received = b""
-        """The beginning of a message."""
+        self.reader = MessageReader()
         self.unsent = b""
         """Replies that the client was too slow to take. As long as there are any, nothing more is read."""
         self.changes = 0
@@ -282,8 +281,10 @@ class Building:
 
     def turn(self, timeout_s: float) -> None:
         """Wait for something to happen, *timeout_s* at the most, and do what is to be done."""
-        now_us = self.settle()
-        wakes = (machines.wake_at_ms(elevator.machine) for elevator in self.elevators)
+        now_us = began_us = self.settle()
+        wakes = [machines.wake_at_ms(elevator.machine) for elevator in self.elevators]
+        expiries = [self._expires_at_ms(car) for car in range(len(self.elevators))]
+        wakes += expiries
         wait_us = min((wake * 1000 - now_us for wake in wakes if wake is not None), default=timeout_s * 1e6)
         due = (each.wake_us() for each in self.attached.values())
         bytes_us = min((wake - now_us for wake in due if wake is not None), default=timeout_s * 1e6)
@@ -295,6 +296,9 @@ class Building:
             if not isinstance(key.fileobj, socket.socket) or key.fileobj.fileno() >= 0:
                 key.data(ready)
         now_us = self.settle()
+        for car, expires_at_ms in enumerate(expiries):
+            if expires_at_ms is not None:  # Its socket was watched, so nothing had arrived when the turn began.
+                self._expire(car, began_us // 1000, now_us)
         for each in self.attached.values():
             each.attend(now_us)
 
@@ -394,13 +398,25 @@ class Building:
 
     def _answer(self, car: int, chunk: bytes) -> None:
         elevator = self.elevators[car]
-        requests = elevator.received + chunk
-        whole = len(requests) - len(requests) % MESSAGE
-        elevator.received = requests[whole:]
         now_us = self.clock_us()
-        elevator.machine, replies, events = machines.answer(elevator.machine, requests[:whole], now_us // 1000)
+        elevator.reader.receive(chunk, now_us // 1000)
+        requests = elevator.reader.take_all()
+        elevator.machine, replies, events = machines.answer(elevator.machine, requests, now_us // 1000)
         elevator.unsent += replies
         self._note(car, events, now_us)
+
+    def _expires_at_ms(self, car: int) -> int | None:
+        """Return when the client's incomplete message expires; None if there is none, or nothing is read from it."""
+        elevator = self.elevators[car]
+        is_read = elevator.client is not None and not elevator.deaf and not elevator.unsent
+        return elevator.reader.expires_at_ms() if is_read else None
+
+    def _expire(self, car: int, until_ms: int, now_us: int) -> None:
+        """Drop the client's incomplete message if it had expired by *until_ms*; see `MessageReader.expire`."""
+        elevator = self.elevators[car]
+        if dropped := elevator.reader.expire(until_ms):
+            elevator.machine, event = machines.drop_incomplete(elevator.machine, dropped, now_us // 1000)
+            self._note(car, [event], now_us)
 
     def _drop(self, car: int) -> None:
         """Close the client's connection, if there is one, and stop the motor unless it is to go on."""
@@ -408,7 +424,7 @@ class Building:
         if elevator.client is not None:
             self._forget(elevator.client)
             elevator.client = None
-            elevator.received = elevator.unsent = b""
+            elevator.reader, elevator.unsent = MessageReader(), b""
             now_us = self.settle()
             self._note(car, [Event(now_us // 1000, Kind.CLIENT, False)], now_us)
             if self._stop_on_disconnect:

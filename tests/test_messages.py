@@ -1,0 +1,104 @@
+"""The server side of the protocol, byte by byte and in virtual time."""
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from elevator.hardware.messages import MESSAGE, PIECE_MS, MessageReader, motor_direction
+from elevator.model import Motor
+
+A, B = bytes((6, 2, 3, 0)), bytes((1, 255, 0, 0))
+
+
+def read(*arrivals: tuple[int, bytes], until_ms: int = 0) -> bytes:
+    """Return the messages of a stream that arrives as *arrivals* say, to a server that is never late."""
+    reader, messages = MessageReader(), b""
+    for at_ms, chunk in arrivals:
+        reader.expire(at_ms - 1)
+        reader.receive(chunk, at_ms)
+        messages += reader.take_all()
+    reader.expire(until_ms)
+    return messages
+
+
+@pytest.mark.parametrize("split", [1, 2, 3])
+def test_pieces_of_a_message_may_be_50_ms_apart(split: int) -> None:
+    assert read((0, A[:split]), (50, A[split:]), (51, B)) == A + B
+
+
+def test_each_piece_may_come_almost_100_ms_after_the_one_before() -> None:
+    assert read(*((at * PIECE_MS, A[at : at + 1]) for at in range(4)), (1000, B)) == A + B
+
+
+@pytest.mark.parametrize("split", [1, 2, 3])
+def test_pieces_150_ms_apart_are_no_message_and_the_next_message_is_read(split: int) -> None:
+    assert read((0, A[:split]), (150, A[split:]), (300, B)) == B
+
+
+@pytest.mark.parametrize("stray", [b"\n", b"\r\n", b"\0\0\0"])
+def test_stray_bytes_after_a_message_spoil_no_later_one(stray: bytes) -> None:
+    assert read((0, A + stray), (101, A), (102, B)) == A + A + B
+    assert read((0, A + B + stray), (1000, A)) == A + B + A
+    assert read((0, stray), (101, A)) == A
+
+
+def test_stray_byte_spoils_only_what_follows_within_100_ms() -> None:
+    assert read((0, A + b"\n"), (50, B), (200, A)) == A + b"\n" + B[:3] + A
+
+
+def test_incomplete_message_expires_when_its_time_has_come() -> None:
+    reader = MessageReader()
+    assert reader.expires_at_ms() is None
+    reader.receive(A[:1], 1000)
+    assert reader.expires_at_ms() == 1100
+    reader.receive(A[1:3], 1080)
+    assert reader.expires_at_ms() == 1180
+    assert reader.expire(1179) == 0
+    assert reader.expire(1180) == 3
+    assert reader.expires_at_ms() is None
+    assert reader.expire(9999) == 0
+
+
+def test_late_server_gets_the_whole_message() -> None:
+    """A server that was stopped cannot know when the second piece arrived, so it keeps the first."""
+    reader = MessageReader()
+    reader.receive(A[:1], 0)
+    reader.receive(A[1:], 5000)
+    assert reader.take() == A
+
+
+def test_message_that_waits_to_be_obeyed_is_kept_with_what_follows_it() -> None:
+    reader = MessageReader()
+    reader.receive(A + B[:2], 0)
+    assert (reader.expires_at_ms(), reader.expire(5000)) == (None, 0)
+    assert (reader.peek(), reader.peek(), reader.take(), reader.peek()) == (A, A, A, b"")
+    reader.receive(B[2:], 5000)
+    assert (reader.take(), reader.take()) == (B, b"")
+
+
+@given(st.lists(st.tuples(st.integers(0, 250), st.binary(max_size=9)), max_size=20))
+def test_after_a_pause_every_message_is_read(arrivals: list[tuple[int, bytes]]) -> None:
+    now_ms, stream = 0, []
+    for pause_ms, chunk in arrivals:
+        now_ms += pause_ms
+        stream.append((now_ms, chunk))
+    messages = read(*stream, (now_ms + 101, A + B))
+    assert messages.endswith(A + B)
+    assert len(messages) % MESSAGE == 0
+
+
+@given(st.binary(max_size=40), st.lists(st.integers(0, 40), max_size=5))
+def test_pieces_that_arrive_together_are_cut_as_one_stream(data: bytes, cuts: list[int]) -> None:
+    ends = sorted({0, len(data), *(min(cut, len(data)) for cut in cuts)})
+    pieces = [(start, data[start:end]) for start, end in pairwise(ends)]
+    assert read(*pieces) == data[: len(data) - len(data) % MESSAGE]
+
+
+def test_motor_byte_is_signed() -> None:
+    assert [motor_direction(byte) for byte in (0, 1, 2, 127, 128, 254, 255)] == [
+        Motor.STOP,
+        *[Motor.UP] * 3,
+        *[Motor.DOWN] * 3,
+    ]
