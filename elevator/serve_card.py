@@ -2,10 +2,10 @@
 
 1. One client at a time; the next one's connect succeeds, and it is answered when the first has gone. The motor stops in
    between, and lamps stay as they are.
-2. Reads are answered from the newest sweep of the card, at most SWEEP_MS old. Writes go on to the card at once, each by
-   itself, in their order. Whatever names a button or floor that does not exist is answered with 0, or ignored. A read
-   waits for a sweep that was asked when the card had been told to have its door open or shut, and its motor run or
-   stand, as the client wants: whoever is answered may rely on that.
+2. Reads are answered from the newest sweep of the card, which is read every `--interval` milliseconds. Writes go on to
+   the card at once, each by itself, in their order. Whatever names a button or floor that does not exist is answered
+   with 0, or ignored. A read waits for a sweep that was asked when the card had been told to have its door open or
+   shut, and its motor run or stand, as the client wants: whoever is answered may rely on that.
 3. A client is dropped when the card is lost: it has a motor command that nobody can vouch for. While there is no card,
    clients wait.
 4. It runs as a process pair, as a node does: the supervisor stops the motor when the worker is gone.
@@ -28,10 +28,26 @@ from elevator.calls import mask
 from elevator.hardware.iocard import FLOORS, HALT, LAMP_PINS, SPEED
 from elevator.hardware.messages import MessageReader, motor_direction
 from elevator.hardware.serialport import AUTO, IoCard
-from elevator.hardware.server import DOOR, INDICATOR, LAMP, MOTOR, OBSTRUCTION, PRESSED, SENSOR, STOP, STOP_LAMP, done
+from elevator.hardware.server import (
+    DOOR,
+    FRESH_MS,
+    INDICATOR,
+    LAMP,
+    MOTOR,
+    OBSTRUCTION,
+    PRESSED,
+    SENSOR,
+    STOP,
+    STOP_LAMP,
+    SWEEP_MS,
+    TACHOMETER,
+    done,
+)
 from elevator.model import Button, Buttons, Inputs, Motor, Outputs
 
 CHUNK = 4096
+INTERVAL_MAX_MS = FRESH_MS // 2
+"""Longest time between two sweeps. With a longer one, slow replies would look like a lost card."""
 
 log = logging.getLogger("elevator")
 
@@ -69,7 +85,7 @@ def obey(wanted: Wanted, message: bytes, default_speed: int) -> Wanted:
             return wanted
 
 
-def answer(inputs: Inputs, message: bytes) -> bytes:
+def answer(inputs: Inputs, tachometer: int, message: bytes) -> bytes:
     """Return the reply to *message*; nothing if it has none."""
     operation, first, second, _ = message
     match operation:
@@ -82,6 +98,8 @@ def answer(inputs: Inputs, message: bytes) -> bytes:
             return bytes((STOP, inputs.stop, 0, 0))
         case _ if operation == OBSTRUCTION:
             return bytes((OBSTRUCTION, inputs.obstructed, 0, 0))
+        case _ if operation == TACHOMETER:
+            return bytes((TACHOMETER, tachometer, 0, 0))
         case _:
             return b""
 
@@ -167,7 +185,7 @@ class Bridge:
 
     def _take(self, inputs: Inputs) -> None:
         while message := self._reader.peek():
-            reply = answer(inputs, message)
+            reply = answer(inputs, self.card.tachometer, message)
             if reply and (inputs.door, inputs.still) != done(self._wanted.outputs):
                 return
             self._reader.take()
@@ -214,16 +232,20 @@ def main(argv: list[str]) -> int:
         description="Be the elevator server of the lab's I/O card, for any controller that speaks its protocol.",
         allow_abbrev=False,
     )
-    parser.add_argument("--serial", default=AUTO, metavar="PATH", help="the card's port (auto: the only card there is)")
-    parser.add_argument("--port", type=int, default=15657, help="TCP port (15657)")
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
-    parser.add_argument("--speed", type=int, default=SPEED, help=f"of the motor, 1..255 ({SPEED})")
-    parser.add_argument("--adopt", help=argparse.SUPPRESS)
+    add = parser.add_argument
+    add("-s", "--serial", default=AUTO, metavar="PATH", help="the card's port (auto: the only card there is)")
+    add("-p", "--port", type=int, default=15657, help="TCP port (15657)")
+    add("-i", "--interval", type=int, default=SWEEP_MS, metavar="MS", help=f"between reads of the pins ({SWEEP_MS})")
+    add("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
+    add("--speed", type=int, default=SPEED, help=f"of the motor, 1..255 ({SPEED})")
+    add("--adopt", help=argparse.SUPPRESS)
     arguments = parser.parse_args(argv)
     if not 1 <= arguments.speed <= 255:
         parser.error(f"speed must be 1..255, not {arguments.speed}")
     if not 1 <= arguments.port <= 65535:
         parser.error(f"port must be 1..65535, not {arguments.port}")
+    if not 0 <= arguments.interval <= INTERVAL_MAX_MS:
+        parser.error(f"interval must be 0..{INTERVAL_MAX_MS}, not {arguments.interval}")
     line = "%(asctime)s.%(msecs)03d serve-card: %(message)s"
     logging.basicConfig(level=logging.INFO, format=line, datefmt="%H:%M:%S")
 
@@ -248,7 +270,8 @@ def serve(arguments: argparse.Namespace, link: pair.Link) -> int:
         return 2
     listener.setblocking(False)
     log.info("listening on %s port %d for the I/O card %s", arguments.host, arguments.port, arguments.serial)
-    bridge = Bridge(listener, IoCard(arguments.serial, arguments.speed, link.hold))
+    card = IoCard(arguments.serial, arguments.speed, link.hold, arguments.interval, has_tachometer=True)
+    bridge = Bridge(listener, card)
     while signals.received is None:
         bridge.turn([signals.socket, *link.sockets()], link.wake_at_ms())
         link.attend(clock_ms())

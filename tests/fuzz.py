@@ -515,7 +515,7 @@ def card_server(data: bytes) -> bool:
     inputs = Inputs(floor=2)
     wanted, replies = serve_card.Wanted(), b""
     for message in (data[at : at + 4] for at in range(0, len(data) - 3, 4)):
-        replies += serve_card.answer(inputs, message)
+        replies += serve_card.answer(inputs, 200, message)
         wanted = serve_card.obey(wanted, message, 174)
         changes(None, wanted.outputs, wanted.speed)
     assert len(replies) % 4 == 0

@@ -273,6 +273,50 @@ def test_answers_that_come_late_and_all_at_once_are_not_taken_for_a_sweep() -> N
     device.close()
 
 
+def with_tachometer(request: bytes, asked: int) -> bytes:
+    """Answer as a card with its car at floor 0, and a tachometer that shows how often it was asked."""
+    sweep = bytes((0xC0 + 62, 0xC0 + 38, 0xC0 + 46, 0xC0 + 63))
+    return bytes((asked, 0x20, 0x00, 0xA2)) if request == sweep else b"\xa2"
+
+
+def test_tachometer_is_read_in_the_same_sweep_and_makes_no_new_inputs() -> None:
+    device = Impostor(with_tachometer)
+    port = IoCard(device.path, 99, has_tachometer=True)
+    seen: list[tuple[Inputs, int]] = []
+    for clock_ms in range(0, 500, 5):
+        port.attend(clock_ms)
+        device.turn()
+        inputs = port.inputs(clock_ms)
+        if inputs is not None:
+            seen.append((inputs, port.tachometer))
+    first, first_value = seen[0]
+    assert first == Inputs(floor=0)
+    assert all(inputs is first for inputs, _ in seen)
+    assert 0 < first_value < seen[-1][1]
+    assert len(port.news) == 1
+    port.stop()
+    device.close()
+
+
+@pytest.mark.parametrize(("interval_ms", "sweeps"), [(0, 200), (10, 100), (250, 4)])
+def test_card_is_swept_once_an_interval(interval_ms: int, sweeps: int) -> None:
+    asked_at_ms: list[int] = []
+
+    def card(request: bytes, asked: int) -> bytes:
+        asked_at_ms.append(clock_ms)
+        return b"\xa2" if len(request) != 3 else b"\x20\x00\xa2"
+
+    device, clock_ms = Impostor(card), 0
+    port = IoCard(device.path, 99, sweep_ms=interval_ms)
+    for clock_ms in range(0, 2000, 5):
+        port.attend(clock_ms)
+        device.turn()
+    assert len([each for each in asked_at_ms if 1000 <= each < 2000]) == sweeps
+    assert len(port.news) == 1
+    port.stop()
+    device.close()
+
+
 @pytest.mark.parametrize(
     ("names", "said"),
     [

@@ -54,15 +54,20 @@ def test_what_does_not_exist_lights_nothing(rest: tuple[int, int, int]) -> None:
     for operation in range(256):
         message = bytes((operation, *rest))
         assert obey(Wanted(), message, 50).outputs.lamps == Buttons()
-        assert len(answer(Inputs(), message)) == (4 if 6 <= operation <= 9 else 0)
+        assert len(answer(Inputs(), 0, message)) == (4 if 6 <= operation <= 10 else 0)
 
 
 def test_reads_are_answered_from_the_snapshot() -> None:
     inputs = Inputs(Buttons(0b001, 0b100, 0b1000), 2, stop=True, obstructed=True)
     request = sweep(4)
-    replies = b"".join(answer(inputs, request[start : start + 4]) for start in range(0, len(request), 4))
+    replies = b"".join(answer(inputs, 0, request[start : start + 4]) for start in range(0, len(request), 4))
     assert list(replies[1::4]) == [1, 0, 0, 0, 1, 0, 0, 0, 0, 1, 1, 1, 1]
     assert replies[-10] == 2
+
+
+def test_tachometer_is_answered_whatever_follows_the_operation() -> None:
+    for rest in (bytes(3), b"\xff\xff\xff"):
+        assert answer(Inputs(), 200, b"\x0a" + rest) == bytes((10, 200, 0, 0))
 
 
 class Served:
@@ -73,7 +78,7 @@ class Served:
         self.line = Line(built, 0, directory / "card")
         self.port = free_port(socket.SOCK_STREAM)
         self._log = directory / "log"
-        command = [*PROGRAM, "serve-card", "--serial", str(directory / "card"), "--port", str(self.port)]
+        command = [*PROGRAM, "serve-card", "-s", str(directory / "card"), f"-p{self.port}", "-i", "5"]
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(command, stderr=log, start_new_session=True)
         self.wait(lambda: "answers" in self.log())
@@ -128,6 +133,7 @@ def test_a_client_reads_and_writes(served: Served) -> None:
         served.built.press(0, Button.CAB, 3, 60_000)
         served.wait(lambda: served.ask(client, bytes((6, 2, 3, 0)), 4) == bytes((6, 1, 0, 0)))
         assert served.ask(client, bytes((7, 0, 0, 0)), 4) == bytes((7, 1, 2, 0))
+        assert served.ask(client, bytes((10, 0, 0, 0)), 4) == bytes((10, 0, 0, 0))
         client.sendall(bytes((2, 2)))  # a message in two pieces
         client.sendall(bytes((3, 1)))
         served.wait(lambda: served.machine.lamps == Buttons(cab=0b1000))
@@ -219,7 +225,19 @@ def test_a_node_s_port_works_through_it(served: Served) -> None:
     port.stop()
 
 
-@pytest.mark.parametrize("arguments", [["--speed", "0"], ["--port", "0"], ["--port", "x"], ["--adopt", "1"], ["--nix"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--speed", "0"],
+        ["--port", "0"],
+        ["-p", "x"],
+        ["--interval", "-1"],
+        ["-i", "251"],
+        ["--interval", "5 ms"],
+        ["--adopt", "1"],
+        ["--nix"],
+    ],
+)
 def test_wrong_arguments_are_one_line(arguments: list[str]) -> None:
     command = [*PROGRAM, "serve-card", *arguments]
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=30)

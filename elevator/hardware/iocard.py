@@ -3,7 +3,7 @@
 1. A byte is an operation in its top two bits and a pin in the low six. Only reads are answered, by one byte that does
    not say what it answers: everything is asked in one sweep, and the replies are matched by order.
 2. The last read of a sweep is of the card's identity. So each snapshot proves again that this is the card and that no
-   byte was lost or added, where the tachometer, which nobody needs, would prove nothing.
+   byte was lost or added. Nodes do not read the tachometer: that would prove nothing.
 3. Outputs are written as differences to what was sent since the port was opened.
 4. Nothing tells whether the door is open. But the card does everything in order: what was written before a sweep has
    been done when that is answered.
@@ -20,7 +20,7 @@ SPEED = 255
 
 LOW, HIGH, READ, WIDE = 0x00, 0x40, 0x80, 0xC0
 """Operations. A wide read is of eight pins from the one named on, the first in bit 0."""
-PWM_PIN, DIRECTION_PIN, IDENTITY_PIN = 13, 36, 63
+PWM_PIN, DIRECTION_PIN, TACHOMETER_PIN, IDENTITY_PIN = 13, 36, 62, 63
 """A write to the PWM pin is followed by the value, 0..255. A high direction pin is down."""
 IDENTITY = 0xA2
 INDICATOR_PINS = (22, 23)
@@ -59,7 +59,8 @@ STOP_PIN, OBSTRUCTION_PIN = 46, 47
 WHO = bytes((WIDE + IDENTITY_PIN,))
 """Asks for the card's identity."""
 SWEEP = bytes((WIDE + FIRST_PIN, WIDE + FIRST_PIN + 8)) + WHO
-"""Asks for everything."""
+"""Asks for everything but the tachometer."""
+READ_TACHOMETER = bytes((WIDE + TACHOMETER_PIN,))
 HALT = bytes((LOW + PWM_PIN, 0)) * 2
 """Stops the motor, also where the last writer was cut off between a PWM write and its value: the first two bytes then
 complete its command, and the last two are one."""

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from serial import Serial
 
-from elevator.hardware.iocard import BAUD, HALT, IDENTITY, SWEEP, WHO, changes, snapshot
+from elevator.hardware.iocard import BAUD, HALT, IDENTITY, READ_TACHOMETER, SWEEP, WHO, changes, snapshot
 from elevator.hardware.server import BACKLOG_MAX, FRESH_MS, RETRY_MS, SILENCE_MS, SWEEP_MS, after, done
 from elevator.model import Inputs, Outputs
 
@@ -75,14 +75,26 @@ class IoCard:
     """The port: one card at a time, kept up for ever. Never blocks.
 
     *where* is a path, or AUTO. *hold* is called with the descriptor of a port that a card is on, and with None before
-    it is closed. `news` has what should be logged, oldest first; the loop takes it away.
+    it is closed. The card is read every *sweep_ms*, less than FRESH_MS, and with its tachometer if *has_tachometer*.
+    `news` has what should be logged, oldest first; the loop takes it away.
     """
 
-    def __init__(self, where: str, speed: int, hold: Callable[[int | None], None] = lambda _: None) -> None:
+    def __init__(
+        self,
+        where: str,
+        speed: int,
+        hold: Callable[[int | None], None] = lambda _: None,
+        sweep_ms: int = SWEEP_MS,
+        has_tachometer: bool = False,
+    ) -> None:
         self.where = where
         self.speed = speed
+        self.tachometer = 0
+        """The tachometer's value in the newest snapshot."""
         self.news: list[str] = []
         self._hold = hold
+        self._sweep_ms = sweep_ms
+        self._sweep = READ_TACHOMETER + SWEEP if has_tachometer else SWEEP
         self._path = where
         self._port: Serial | None = None
         self._known = self._answered = self._missed = False
@@ -170,7 +182,7 @@ class IoCard:
         if not self._known:
             self._identify(now_ms)
         elif self._asked_at_ms is None and now_ms >= self._next_at_ms:
-            self._outgoing += SWEEP
+            self._outgoing += self._sweep
             self._asked_at_ms = now_ms
             self._asked_after = done(self._sent)
             self._give_up_at_ms = now_ms + SILENCE_MS
@@ -205,15 +217,16 @@ class IoCard:
         if self._known and not self._answered and self._asked_at_ms is None:
             return  # a late answer to who it is
         self._reply += received
-        if not self._known or len(self._reply) < len(SWEEP):
+        if not self._known or len(self._reply) < len(self._sweep):
             return
-        if self._asked_at_ms is None or len(self._reply) > len(SWEEP):
+        if self._asked_at_ms is None or len(self._reply) > len(self._sweep):
             raise OSError(errno.EPROTO, "it answers what was not asked")
         self._take_reply(now_ms, self._asked_at_ms)
 
     def _take_reply(self, now_ms: int, asked_at_ms: int) -> None:
         reply, self._reply, self._asked_at_ms = self._reply, b"", None
-        self._next_at_ms = max(now_ms, asked_at_ms + SWEEP_MS)
+        self._next_at_ms = max(now_ms, asked_at_ms + self._sweep_ms)
+        tachometer, reply = reply[: -len(SWEEP)], reply[-len(SWEEP) :]
         if now_ms >= asked_at_ms + FRESH_MS:
             return
         old = self._inputs
@@ -222,6 +235,7 @@ class IoCard:
             if inputs is None:
                 raise OSError(errno.EPROTO, "its answer is not of this card")
             self._inputs, self._snapshot_bytes = inputs, reply
+        self.tachometer = tachometer[0] if tachometer else 0
         if not self._answered:
             self._answered = True
             self._missed = False

@@ -32,7 +32,7 @@ RETRY_MS = 100
 BACKLOG_MAX = 1 << 16
 """Bytes that a server may leave unread before it is given up."""
 
-MOTOR, LAMP, INDICATOR, DOOR, STOP_LAMP, PRESSED, SENSOR, STOP, OBSTRUCTION = range(1, 10)
+MOTOR, LAMP, INDICATOR, DOOR, STOP_LAMP, PRESSED, SENSOR, STOP, OBSTRUCTION, TACHOMETER = range(1, 11)
 
 
 def panel_buttons(floors: int) -> Iterator[tuple[Button, int]]:
