@@ -281,7 +281,8 @@ def arguments(data: bytes) -> bool:
             os.chdir(directory)
             if how & 1:
                 (directory / options.FILE).write_bytes(rest.rest)
-                options.options(words if how & 2 else [])
+                _, ignored = options.options(words if how & 2 else [])
+                assert all(line.isprintable() for line in ignored)
             else:
                 config.load({k: v for k, v in vars(node_parser().parse_args(words)).items() if k != "config"}, None)
             status: object = 0

@@ -67,7 +67,7 @@ ARCHITECTURE = {
     "sim.lobby": Rule("sim.passengers sim.server sim.view"),
     "sim.network": Rule("model wire gate", "selectors socket"),
     "sim.iocard": Rule("model calls hardware.iocard hardware.messages sim.machine sim.server", "os pty selectors tty"),
-    "sim.options": Rule("model hardware.iocard"),
+    "sim.options": Rule("model hardware.iocard", "os"),
     "sim.terminal": Rule(
         "model calls screen sim.machine sim.options sim.server sim.shaft", "os rich select selectors signal termios"
     ),

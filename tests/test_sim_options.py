@@ -1,12 +1,16 @@
-"""What `elevator sim` is told, by arguments and by the well-known simulator's file."""
+"""The settings of `elevator sim`: its arguments, and the course simulator's file."""
 
+import os
+import socket
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from elevator.sim.options import Keys, keys_of, options
+from elevator.sim import options as module
+from elevator.sim.options import FILE_MAX, Keys, keys_of, options
 
 FILE = """\
 simulator.con
@@ -25,15 +29,40 @@ simulator.con
 """
 
 
+DEFAULTS = {"port": 15657, "cars": 1, "numfloors": 4, "travel_ms": 2000, "light_on": "*"}
+
+
 @pytest.fixture
 def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path / "simulator.con"
+    """Return the file in the working directory. The program is in another one."""
+    here, program = tmp_path / "here", tmp_path / "program"
+    for folder in (here, program):
+        folder.mkdir()
+    monkeypatch.chdir(here)
+    monkeypatch.setenv(module.STARTED, str(program / "elevator"))
+    return here / "simulator.con"
+
+
+@pytest.fixture
+def beside(file: Path) -> Path:
+    """Return the file beside the program."""
+    return file.parents[1] / "program" / "simulator.con"
+
+
+def settings(*argv: str) -> Namespace:
+    """Return the settings. None may be ignored."""
+    arguments, ignored = options(argv)
+    assert ignored == []
+    return arguments
+
+
+def ignored(*argv: str) -> list[str]:
+    return options(argv)[1]
 
 
 def test_the_file_is_read_and_arguments_come_before_it(file: Path) -> None:
     file.write_text(FILE)
-    told = options(["--PORT", "15001", "--cars=3"])
+    told = settings("--PORT", "15001", "--cars=3")
     assert (told.port, told.cars, told.numfloors) == (15001, 3, 6)
     assert (told.travel_ms, told.passing_ms, told.press_ms) == (1500, 300, 250)
     assert (told.light_off, told.light_on, told.stop_on_disconnect) == (".", "#", False)
@@ -41,10 +70,11 @@ def test_the_file_is_read_and_arguments_come_before_it(file: Path) -> None:
 
 
 def test_without_a_file_there_are_the_well_known_defaults(file: Path) -> None:
-    told = options([])
-    assert (told.port, told.cars, told.numfloors, told.headless, told.web) == (15657, 1, 4, False, None)
-    assert (told.travel_ms, told.passing_ms, told.press_ms, told.stop_on_disconnect) == (2000, 500, 200, True)
-    assert (told.light_off, told.light_on, keys_of(told)) == ("-", "*", Keys())
+    told = settings()
+    assert {name: getattr(told, name) for name in DEFAULTS} == DEFAULTS
+    assert (told.headless, told.web) == (False, None)
+    assert (told.passing_ms, told.press_ms, told.stop_on_disconnect) == (500, 200, True)
+    assert (told.light_off, keys_of(told)) == ("-", Keys())
 
 
 @pytest.mark.parametrize(
@@ -53,41 +83,211 @@ def test_without_a_file_there_are_the_well_known_defaults(file: Path) -> None:
         (["--web"], ("127.0.0.1", 15780)),
         (["--web", "80"], ("127.0.0.1", 80)),
         (["--web", "0.0.0.0:8080"], ("0.0.0.0", 8080)),  # noqa: S104  # what it is told
+        (["--web", "--headless"], ("127.0.0.1", 15780)),
     ],
 )
 def test_where_the_page_is(file: Path, web: list[str], place: tuple[str, int]) -> None:
-    assert options(web).web == place
+    assert settings(*web).web == place
 
 
 @pytest.mark.parametrize(
-    ("content", "complaint"),
+    "content",
     [
-        ("--port 70000", "argument --port: '70000' is not a whole number from 0 to 65535"),
-        ("--colour blue", "unrecognized arguments: --colour=blue"),
-        ("\n\n--port 1 2", "line 3: '--port 1 2' is not '--name value'"),
-        ("--key_stopButton pp", "argument --key_stopButton: 'pp' is not 1 character, each different"),
-        ("--key_ordersUp qqw", "argument --key_ordersUp: 'qqw' is not 1 to 64 characters, each different"),
-        ("--stopMotorOnDisconnect maybe", "argument --stopMotorOnDisconnect: 'maybe' is neither true nor false"),
-        ("x" * 100_000, "too long for what it should be"),
+        b"--port 15000\n--numFloors 6\n--light_on -",
+        b"simulator.con\r\n\r\n--port\t15000\r\n--numFloors 6 // six\r\n--light_on -\r\n",
+        b"\xef\xbb\xbf--port 15000\n--numFloors=6\n--light_on=-",
+        b"\n\nMy simulator\n--PORT\n\n15000 --NUMFLOORS\n// between\n6\n--LIGHT_ON\n-",
+        b"--port 15000 --numFloors 6 --light_on -//",
+        b"--port 1 --port=15000 --floors 6 // \xe5tte etasjer, not UTF-8\n --light_On -",
     ],
 )
-def test_a_bad_file_gets_one_line_that_names_it(
-    file: Path, capsys: pytest.CaptureFixture[str], content: str, complaint: str
-) -> None:
+def test_every_way_to_write_the_file(file: Path, content: bytes) -> None:
+    file.write_bytes(content)
+    told = settings()
+    assert (told.port, told.numfloors, told.light_on) == (15000, 6, "-")
+
+
+NOT_A_PORT = "is not a whole number from 0 to 65535"
+
+
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        ("--port 70000", f"--port: '70000' {NOT_A_PORT}"),
+        ("--port -1", f"--port: '-1' {NOT_A_PORT}"),
+        ("--port=", f"--port: '' {NOT_A_PORT}"),
+        ("--port \u0663", f"--port: '\u0663' {NOT_A_PORT}"),
+        ("--light_on #\n--port", "--port: expected one argument"),
+        ("--port --cars 1", "--port: expected one argument"),
+        ("--colour blue --wait 3 s\n--verbose", "--colour blue; --wait 3 s; --verbose"),
+        ("--port 15657 2", "2"),
+        ("title\nport 15000", "port 15000"),
+        ("-port 15000", "-port 15000"),
+        ("--help", "--help"),
+        ("-h --headless=no", "-h; --headless: ignored explicit argument 'no'"),
+        ("--key_stopButton pp", "--key_stopButton: 'pp' is not 1 visible character"),
+        ("--light_on \x07", "--light_on: '\\x07' is not 1 visible character"),
+        ("--stopMotorOnDisconnect maybe", "--stopMotorOnDisconnect: 'maybe' is neither true nor false"),
+        ("--numfloors 1", "--numfloors/--floors: '1' is not a whole number from 2 to 64"),
+        ("--travelTimeBetweenFloors_ms 0", "--travelTimeBetweenFloors_ms 0"),
+        ("--TRAVELtimePassingFloor_ms=000", "--travelTimePassingFloor_ms 000"),
+        (
+            "--travelTimeBetweenFloors_ms -5",
+            "--travelTimeBetweenFloors_ms: '-5' is not a whole number from 1 to 3600000",
+        ),
+        (
+            "--a 1 --b 2 --c 3 --d 4 --e 5 --f 6 --g 7 --h 8 --i 9 --j",
+            "--a 1; --b 2; --c 3; --d 4; --e 5; --f 6; --g 7; --h 8; and 2 more",
+        ),
+        ("--" + "x" * 1000, "--" + "x" * 75 + "..."),
+        ("--\x1b[31m", "--?[31m"),
+    ],
+)
+def test_unknown_words_and_bad_values_in_the_file_are_named_and_ignored(file: Path, content: str, named: str) -> None:
     file.write_text(content)
-    with pytest.raises(SystemExit) as exit_:
-        options([])
-    assert exit_.value.code == 2
-    assert capsys.readouterr().err == f"elevator sim: simulator.con: {complaint}\n"
+    told, lines = options([])
+    assert lines == [f"simulator.con: ignored {named}"]
+    assert {name: getattr(told, name) for name in DEFAULTS} == DEFAULTS | ({"light_on": "#"} if "#" in content else {})
+
+
+def test_a_bad_value_leaves_the_rest_of_the_file_as_it_is(file: Path) -> None:
+    file.write_text("--numFloors 6\n--port x\n--light_on #\n--numFloors six")
+    told, lines = options([])
+    assert (told.numfloors, told.port, told.light_on) == (6, 15657, "#")
+    assert len(lines) == 1
+    assert options(["--port", "15000"])[0].port == 15000
+
+
+@pytest.mark.parametrize("byte", [b"\xe6", b"\xff"])
+def test_a_value_that_is_not_utf_8_is_bad(file: Path, byte: bytes) -> None:
+    file.write_bytes(b"--light_on " + byte + b"\n--port 15000")
+    told, lines = options([])
+    assert (told.light_on, told.port) == ("*", 15000)
+    assert len(lines) == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"--port 1 " * FILE_MAX, "longer than 65536 bytes"),
+        ("--port 1".encode("utf-16"), "not UTF-8 text"),
+        (b"\x7fELF\x02\x01\x01\0\0--port 1", "not UTF-8 text"),
+    ],
+)
+def test_a_file_that_is_no_text_is_named(file: Path, content: bytes, why: str) -> None:
+    file.write_bytes(content)
+    told, lines = options([])
+    assert (told.port, lines) == (15657, [f"simulator.con: ignored all of it ({why})"])
+
+
+@pytest.mark.parametrize("kind", ["directory", "pipe", "socket", "device"])
+def test_only_a_regular_file_is_read(file: Path, kind: str) -> None:
+    match kind:
+        case "directory":
+            file.mkdir()
+        case "pipe":
+            os.mkfifo(file)
+        case "socket":
+            with socket.socket(socket.AF_UNIX) as bound:
+                bound.bind(file.name)
+        case _:
+            file.symlink_to("/dev/zero")
+    assert ignored() == ["simulator.con: ignored all of it (not a regular file)"]
+
+
+def test_a_file_that_may_not_be_read_is_named(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file.write_text("--port 1")
+
+    def refuse(path: Path, mode: str) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "open", refuse)  # root may read everything
+    assert ignored() == ["simulator.con: ignored all of it (Permission denied)"]
+
+
+def test_no_file_and_an_empty_one_are_silent(file: Path) -> None:
+    file.symlink_to("nowhere")
+    assert ignored() == []
+    file.unlink()
+    file.write_text("")
+    assert ignored() == []
+
+
+# Where the file is
+
+
+def test_the_file_beside_the_program_is_read_from_any_directory(beside: Path) -> None:
+    beside.write_text("--port 15000 --nix")
+    told, lines = options([])
+    assert told.port == 15000
+    assert lines == [f"{beside}: ignored --nix"]
+
+
+def test_the_file_in_the_working_directory_comes_first_and_alone(file: Path, beside: Path) -> None:
+    file.write_text("--port 15000")
+    beside.write_text("--port 15001 --cars 2")
+    told = settings()
+    assert (told.port, told.cars) == (15000, 1)
+
+
+def test_a_program_run_from_its_source_looks_beside_itself(
+    beside: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    beside.write_text("--port 15000")
+    monkeypatch.delenv(module.STARTED)
+    (tmp_path / "link").symlink_to(beside.parent / "elevator")
+    monkeypatch.setattr("sys.argv", [str(tmp_path / "link")])
+    assert settings().port == 15000
+
+
+# Arguments
+
+
+@pytest.mark.parametrize(
+    ("argv", "named"),
+    [
+        (["--nonsense"], "--nonsense"),
+        (["3"], "3"),
+        (["--colour", "blue", "3", "--randomStart=false"], "--colour blue 3; --randomStart=false"),
+        (["--travelTimeBetweenFloors_ms", "0"], "--travelTimeBetweenFloors_ms 0"),
+        (["--headless", "now"], "now"),
+        ([""], "''"),
+        (["a\nb\x1b"], "a?b?"),
+        ([os.fsdecode(b"\xff")], "?"),
+    ],
+)
+def test_unknown_arguments_are_named(file: Path, argv: list[str], named: str) -> None:
+    told, lines = options([*argv, "--port", "15000"])
+    assert lines == [f"ignored {named}"]
+    assert (told.port, told.travel_ms) == (15000, 2000)
+
+
+def test_a_duration_of_0_leaves_what_the_file_says(file: Path) -> None:
+    file.write_text("--btnDepressedTime_ms 250")
+    assert options(["--btnDepressedTime_ms", "0"])[0].press_ms == 250
+
+
+def test_file_and_arguments_have_a_line_each(file: Path) -> None:
+    file.write_text("--colour blue")
+    assert ignored("--colour", "red") == ["simulator.con: ignored --colour blue", "ignored --colour red"]
+
+
+@pytest.mark.parametrize(
+    ("argv", "keys"), [(["--key_stopButton", "q"], "q"), (["--key_ordersUp", "AAB", "--key_moveUp", "-"], "- A")]
+)
+def test_a_key_may_have_two_meanings(file: Path, argv: list[str], keys: str) -> None:
+    assert ignored(*argv) == [f"keys with more than one meaning: {keys}"]
 
 
 @pytest.mark.parametrize(
     ("argv", "complaint"),
     [
-        (["--key_stopButton", "q"], "key 'q' has two meanings"),
+        (["--port", "x"], f"argument --port: 'x' {NOT_A_PORT}"),
+        (["--port"], "argument --port: expected one argument"),
         (["--web", "x"], "argument --web: 'x' is not [HOST:]PORT"),
         (["--web", ":99999"], "argument --web: ':99999' is not [HOST:]PORT"),
-        (["--light_on", " "], "argument --light_on: ' ' is not 1 character, each different"),
+        (["--light_on", " "], "argument --light_on: ' ' is not 1 visible character"),
+        (["--cars", "0", "--nonsense"], "argument --cars: '0' is not a whole number from 1 to 64"),
     ],
 )
 def test_bad_arguments(file: Path, capsys: pytest.CaptureFixture[str], argv: list[str], complaint: str) -> None:
@@ -97,18 +297,19 @@ def test_bad_arguments(file: Path, capsys: pytest.CaptureFixture[str], argv: lis
     assert capsys.readouterr().err == f"elevator sim: {complaint}\n"
 
 
-def test_a_file_that_may_not_be_read_is_said(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    file.write_bytes(b"\xff\xfe--port 1")
-    assert options([]).port == 15657  # no line of it begins with "--"
-    file.write_bytes(b"--port \xff")
-    with pytest.raises(SystemExit):
-        options([])
-    assert capsys.readouterr().err.count("\n") == 1
+@pytest.mark.parametrize("name", ["-h", "--help", "--HELP"])
+def test_help_names_every_option(file: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        options(["--nonsense", name])
+    assert exit_.value.code == 0
+    said = capsys.readouterr().out
+    assert all(option in said for option in ("-h, --help", "--numfloors", "--web", "--key_moveInbounds"))
 
 
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=20), max_size=5))
 def test_no_arguments_break_it(argv: list[str]) -> None:
     try:
-        options([each for each in argv if "h" not in each])
+        _, lines = options([each for each in argv if "h" not in each])
+        assert all(line.isprintable() for line in lines)
     except SystemExit as exit_:
         assert exit_.code in (0, 2)  # noqa: PT017  # either way is right

@@ -12,6 +12,7 @@ import sys
 import termios
 import time
 from collections.abc import Callable, Iterator
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,14 @@ def test_a_picture_of_any_building_in_any_terminal(
         assert any(re.search(rf"{floors - 1}\b", line) for line in lines)
 
 
+def test_long_notes_are_wrapped_and_a_full_screen_has_room_for_them() -> None:
+    panels = [Panel(car(), 15657 + number, client=False, changes=0) for number in range(9)]
+    note = "simulator.con: ignored --colour blue; --port: 'x' is not a whole number from 0 to 65535, --randomStart"
+    for cars, height in product(range(1, 10), range(16, 70)):
+        words = draw(panels[:cars], 0, [note], Look(), 0, 79, height).plain.split()
+        assert " ".join(words).endswith(note), (cars, height)
+
+
 # The keys
 
 
@@ -153,6 +162,15 @@ def test_stop_obstruction_and_motor_by_hand(building: Building) -> None:
     building.elevators[0].machine = evolve(machines.machine(out), out=True)
     back = after(building, "0")
     assert (back.sensed, back.shaft.motor) == (0, Motor.STOP)
+
+
+def test_a_key_with_several_meanings_does_all_of_them(building: Building) -> None:
+    obey(
+        building, 0, "x", Keys(up="xx", cab="x", stop="x", obstruction="x", motor_up="x", motor_down="x", inbounds="x")
+    )
+    machine = building.elevators[0].machine
+    assert [press[:2] for press in machine.presses] == [(Button.UP, 0), (Button.CAB, 0)]
+    assert (machine.stop, machine.obstructed, machine.shaft.motor) == (True, True, Motor.DOWN)
 
 
 def test_other_keys_may_be_configured_for_more_floors(building: Building) -> None:
@@ -378,10 +396,19 @@ def test_what_only_draws_gives_the_terminal_back_too(command: str, victim: str) 
         screen.close()
 
 
-def test_headless_in_a_terminal_prints_lines() -> None:
-    screen = Screen("sim", "--port", "0", "--headless")
+def test_ignored_arguments_are_shown_in_the_picture_and_before_it() -> None:
+    screen = Screen("sim", "--port", "0", "--nonsense", "3")
     try:
-        screen.until(rb"simulating 1 elevator on port \d+, control on \d+\r\n")
+        screen.until(rb"elevator 0.*ignored --nonsense 3.*simulating 1 elevator")
+        assert screen.said.index(b"elevator sim: ignored --nonsense 3") < screen.said.index(ENTER.encode())
+    finally:
+        screen.close()
+
+
+def test_headless_in_a_terminal_prints_lines() -> None:
+    screen = Screen("sim", "--port", "0", "--headless", "--nonsense")
+    try:
+        screen.until(rb"elevator sim: ignored --nonsense\r\nsimulating 1 elevator on port \d+, control on \d+\r\n")
         assert b"\x1b" not in screen.said
         assert screen.is_cooked()
     finally:

@@ -49,7 +49,7 @@ class MessageReader:
         """Drop an incomplete message that has expired by *now_ms*; return its length, 0 if there is none.
 
         The caller must have looked for bytes after *now_ms* and found none. Otherwise a late caller would drop a
-        message whose next piece has already arrived.
+        message although its next piece has already arrived.
         """
         expires_at_ms = self.expires_at_ms()
         if expires_at_ms is None or now_ms < expires_at_ms:

@@ -32,7 +32,9 @@ NOTES = 6
 
 def main(argv: list[str]) -> int:
     """Run `elevator sim` until it is told to end."""
-    arguments = options(argv)
+    arguments, ignored = options(argv)
+    for each in ignored:
+        print(f"elevator sim: {each}", file=sys.stderr)
     ended = False
 
     def end(_signal: int, _frame: FrameType | None) -> None:
@@ -81,7 +83,7 @@ def main(argv: list[str]) -> int:
             stack.callback(terminal.leave)
         else:
             print("\n".join(said), flush=True)
-        _run(lobby, web, terminal, said, lambda: ended)
+        _run(lobby, web, terminal, [*ignored, *said], lambda: ended)
     return 0
 
 

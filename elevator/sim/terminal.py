@@ -15,6 +15,7 @@ import signal
 import sys
 import termios
 from collections.abc import Sequence
+from textwrap import wrap
 from types import FrameType
 
 from attrs import evolve, frozen
@@ -35,6 +36,8 @@ CELL = 4
 LABEL = 11
 STATUS = 12
 PANEL_LINES = 8
+NOTE_LINES = 2
+"""Room that several elevators leave for notes."""
 _NEXT, _PREVIOUS = ("\t", "\x1b[C", "\x1b[B"), ("\x1b[Z", "\x1b[D", "\x1b[A")
 """Keys that choose an elevator: tabulator and arrows."""
 
@@ -68,8 +71,11 @@ def draw(
     """Return the picture of *panels*, of which *chosen* takes the keys, above *notes*; cut to *width* and *height*."""
     text = Text(no_wrap=True, overflow="crop", end="")
     legend = _legend(look.keys, len(panels))
-    rows = max(1, (height - len(legend)) // PANEL_LINES)
+    room = height - 1 - len(legend) - NOTE_LINES
+    rows = max(1, room // PANEL_LINES)
     columns = max(1, width // (_width(panels[0].machine.shaft.floors) + 2))
+    if rows * columns < len(panels):
+        rows = max(1, (room - 1) // PANEL_LINES)  # A line names the elevators that are shown.
     if len(panels) <= rows:
         columns = 1
     shown = _window(len(panels), chosen, rows * columns)
@@ -87,7 +93,7 @@ def draw(
     for words in legend:
         text.append(f"{words}\n", "dim")
     for words in notes:
-        text.append(f"{words}\n")
+        text.append("\n".join([*wrap(words, max(1, width - 1)), ""]))
     lines = text.split("\n", allow_blank=True)[: max(1, height - 1)]
     for each in lines:
         each.truncate(max(1, width - 1))
@@ -190,7 +196,7 @@ def _legend(keys: Keys, cars: int) -> list[str]:
 
 
 def obey(building: Building, car: int, key: str, keys: Keys) -> None:
-    """Do to *car* what *key* is for; nothing for any other key, and for buttons that the panel does not have."""
+    """Do to *car* all that *key* is for; nothing for any other key, and for buttons that the panel does not have."""
     if len(key) != 1:
         return  # An arrow or the like.
     now_us = building.settle()
@@ -209,15 +215,15 @@ def obey(building: Building, car: int, key: str, keys: Keys) -> None:
                 machine = machines.release(machine, button, floor)
             else:
                 machine = machines.press(machine, button, floor, None)
-    motors = {keys.motor_up: Motor.UP, keys.motor_stop: Motor.STOP, keys.motor_down: Motor.DOWN}
     if plain == keys.stop:
         held = machine.stop and machine.stop_until_ms is None
         machine = machines.hold_stop(machine, not held) if is_held else machines.press_stop(machine, until_ms)
-    elif plain == keys.obstruction:
+    if plain == keys.obstruction:
         machine = evolve(machine, obstructed=not machine.obstructed)
-    elif plain in motors:
-        machine = evolve(machine, shaft=physics.command(machine.shaft, motors[plain], now_ms))
-    elif plain == keys.inbounds:
+    for each, motor in ((keys.motor_up, Motor.UP), (keys.motor_stop, Motor.STOP), (keys.motor_down, Motor.DOWN)):
+        if plain == each:
+            machine = evolve(machine, shaft=physics.command(machine.shaft, motor, now_ms))
+    if plain == keys.inbounds:
         machine = machines.put_back(machine, now_ms)
     building.change(car, machine, now_us)
 
