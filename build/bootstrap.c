@@ -8,6 +8,8 @@
  * - Bases are tried in turn until the program runs from one of them: a home that is full, read-only or mounted noexec is
  *   no obstacle. A folder that belongs to somebody else, or that others may write to, is not used.
  * - exec, not a child: signals, kill -9, exit status and the process list all mean the program itself.
+ * - The program cannot see which file the user started, but users put files beside it. So that file's path is in the
+ *   environment variable STARTED, links resolved.
  *
  * The build writes manifest.h (ID, PAYLOAD_SIZE, files) and payload.zst (the files' contents, one after the other).
  */
@@ -32,6 +34,7 @@ struct file {
 /* Nuitka needs the name elevator for the package's own folder. Run through a link, the process has that name, too. */
 #define EXECUTABLE "elevator.bin"
 #define PROGRAM "bin/elevator"
+#define STARTED "ELEVATOR_FILE"
 
 enum { PATH_SIZE = 4096, REASONS_SIZE = 4096, FILES = sizeof files / sizeof *files };
 
@@ -173,9 +176,22 @@ static void run(const char *base, char **argv, char *reasons)
     snprintf(reasons + used, REASONS_SIZE - used, "; %s: %s", parent, strerror(errno));
 }
 
+static void name_started_file(void)
+{
+    char path[PATH_SIZE];
+    ssize_t length = readlink("/proc/self/exe", path, sizeof path - 1);
+    if (length < 0) {
+        unsetenv(STARTED); /* Where there is no /proc, a name from another program must not be taken for ours. */
+        return;
+    }
+    path[length] = 0;
+    setenv(STARTED, path, true);
+}
+
 int main(int argc, char **argv)
 {
     (void)argc;
+    name_started_file();
     char cache[PATH_SIZE], reasons[REASONS_SIZE] = "";
     const char *home = getenv("HOME"), *chosen = getenv("XDG_CACHE_HOME"), *temporary = getenv("TMPDIR");
     if (chosen != NULL && chosen[0] == '/')

@@ -201,7 +201,7 @@ class Nodes:
 def _program() -> list[str]:
     """Return the command that starts this very program again."""
     if "__compiled__" in globals():
-        # Nuitka makes this the absolute path of the binary that was started, also for one that unpacks itself.
+        # Nuitka makes this the absolute path of the program in the cache: the same build as this one.
         return [sys.argv[0]]
     return [sys.executable, "-m", "elevator"]
 
