@@ -14,6 +14,7 @@ def reference(
     door_ms: int = 3000,
     travel_ms: int = 2500,
     clear_all: bool = False,
+    has_empty_id: bool = False,
 ) -> tuple[tuple[int, int], ...]:
     """Share out the hall calls *up* and *down* as the course's hall_request_assigner does.
 
@@ -21,11 +22,13 @@ def reference(
     sets of floors are bit masks: bit f stands for floor f. *cars* must come in ascending byte-wise order of their ids
     (as text): the order breaks ties, so all nodes must use the same. *door_ms* is how long a door stays open,
     *travel_ms* the time from one floor to the next. With *clear_all* a stop serves both directions of a floor,
-    otherwise the announced one only.
+    otherwise the announced one only. *has_empty_id* says that the first car's id is empty: the original takes it for no
+    owner, so that car gets only the calls that are unassigned at the end.
 
-    The result depends on nothing but the arguments. Limits: 1..64 floors, 1..64 cars, durations of 0..3,600,000 ms.
-    Raises ValueError, with one line that says why, for everything else: a set with a floor that does not exist, a car
-    outside the building or moving out of it, a value of the wrong kind.
+    The result depends on nothing but the arguments. Limits: 1..1024 floors, 1..500 cars, durations of 32 bits and of
+    either sign. Raises ValueError, with one line that says why, for everything else: a set with a floor that does not
+    exist, a car outside the building or moving out of it, a value of the wrong kind; and if the simulation makes more
+    than 4,194,304 moves, which a car with an empty id can cause.
     """
 
 _Shares: TypeAlias = tuple[tuple[int, int], ...]
@@ -48,7 +51,8 @@ def plan(
 
     *claims* has, for each car, the (up, down) that it said last to be its own; a call stays there unless another car is
     better by a clear margin. All else is as with `reference`, also the result, which depends on nothing but the
-    arguments and takes bounded work. Raises ValueError for what `reference` refuses, and for rates out of range.
+    arguments and takes bounded work. Limits: 1..64 floors, 1..64 cars, durations of 0..3,600,000 ms. Raises ValueError
+    for what `reference` refuses, and for rates out of range.
     """
 
 def park(

@@ -11,7 +11,7 @@
 
 #define ASSIGN_MAX_FLOORS 64
 #define ASSIGN_MAX_CARS 64
-#define ASSIGN_MAX_MS 3600000
+#define ASSIGN_MAX_MOVES (1 << 22) /* of one simulation; see assign_rules.h */
 
 enum assign_behaviour { ASSIGN_IDLE = 0, ASSIGN_MOVING = 1, ASSIGN_DOOR_OPEN = 2 };
 
@@ -19,8 +19,9 @@ enum assign_behaviour { ASSIGN_IDLE = 0, ASSIGN_MOVING = 1, ASSIGN_DOOR_OPEN = 2
 enum assign_status {
     ASSIGN_OK = 0,
     ASSIGN_FLOORS,    /* floors not in 1..64 */
-    ASSIGN_DOOR,      /* door_ms not in 0..ASSIGN_MAX_MS */
-    ASSIGN_TRAVEL,    /* travel_ms not in 0..ASSIGN_MAX_MS */
+    ASSIGN_DURATION,  /* a duration that int cannot hold */
+    ASSIGN_DOOR,      /* see plan.h */
+    ASSIGN_TRAVEL,    /* see plan.h */
     ASSIGN_HALL,      /* a hall call at a floor that does not exist */
     ASSIGN_CARS,      /* n not in 1..64 */
     ASSIGN_BEHAVIOUR, /* not an assign_behaviour */
@@ -29,15 +30,20 @@ enum assign_status {
     ASSIGN_LEAVING,   /* a car moving away from an end floor */
     ASSIGN_CAB,       /* a cab call at a floor that does not exist */
     ASSIGN_RATE,      /* see plan.h */
-    ASSIGN_ENDLESS,   /* the simulation overran its bound: impossible, see assign.c */
+    ASSIGN_ENDLESS,   /* more than ASSIGN_MAX_MOVES; impossible for assign_reference without an empty id */
+    /* The following are from assign_large.h. */
+    ASSIGN_LARGE_FLOORS, /* floors not in 1..1024 */
+    ASSIGN_LARGE_CARS,   /* n not in 1..500 */
+    ASSIGN_MEMORY,       /* no memory for the simulation */
     ASSIGN_STATUSES,
 };
 
 struct assign_params {
     int floors;
-    int door_ms;    /* how long a door stays open */
-    int travel_ms;  /* from one floor to the next */
-    bool clear_all; /* a stop serves both directions, not only the announced one */
+    int door_ms;       /* how long a door stays open */
+    int travel_ms;     /* from one floor to the next */
+    bool clear_all;    /* a stop serves both directions, not only the announced one */
+    bool has_empty_id; /* the first car's id is empty, which the reference takes for no owner; see assign_rules.h */
 };
 
 struct assign_car {
@@ -53,7 +59,9 @@ struct assign_share {
     uint64_t down;
 };
 
-/* Tell what is wrong with an input: an enum assign_status, ASSIGN_OK if nothing is. */
+/* Tell what is wrong with a car or with an input: an enum assign_status, ASSIGN_OK if nothing is. Durations are not
+ * looked at: the reference takes any. */
+int assign_check_car(int behaviour, int floor, int direction, int floors);
 int assign_check(const struct assign_params *params, uint64_t hall, const struct assign_car *cars, int n);
 
 /* Share out the hall calls *up* and *down* as the course's hall_request_assigner does. *out* has room for *n* shares,

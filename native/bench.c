@@ -615,7 +615,7 @@ bool bench_run(const struct bench_config *config, const struct bench_trip *trips
         g->passengers = passengers;
         g->views = views;
         g->view_count = view_count;
-        g->params = (struct assign_params){config->floors, DOOR_MS, TRAVEL_MS, false};
+        g->params = (struct assign_params){config->floors, DOOR_MS, TRAVEL_MS, false, false};
         g->random = config->seed;
         begin(g);
         done = simulate(g, count);

@@ -1,7 +1,8 @@
-/* Checks assign.c and plan.c on their own, without Python: meant to be built with the sanitizers.
+/* Checks assign.c, assign_large.c and plan.c on their own, without Python: meant to be built with the sanitizers.
  *
  *     check < vectors          compares the answers of the reference with those given
  *     check random COUNT SEED  throws COUNT pseudo-random inputs, many of them out of range, at the reference
+ *     check large COUNT SEED   does so with the reference for large buildings, and compares the two in small ones
  *     check plan COUNT SEED    throws them at the plan-cost assigner and at parking
  *
  * A vector is a row of integers, masks as unsigned decimals:
@@ -19,6 +20,7 @@
 #include <string.h>
 
 #include "assign.h"
+#include "assign_large.h"
 #include "plan.h"
 
 #define WORK_MAX 2000000 /* of one call: plan.c stops far below */
@@ -82,6 +84,7 @@ static bool read_input(struct input *input, long number)
     if (got != 7 || input->n < 0 || input->n > 1000)
         fail(2, "not a vector", number);
     params->clear_all = clear_all != 0;
+    params->has_empty_id = false;
     allocate(input, input->n);
     for (int k = 0; k < input->n; k++) {
         struct assign_car *car = &input->cars[k];
@@ -179,9 +182,10 @@ static void draw_input(struct input *input, uint64_t *seed)
 {
     struct assign_params *params = &input->params;
     params->floors = integer(seed, 1, next(seed) % 8 == 0 ? ASSIGN_MAX_FLOORS : 12, 40);
-    params->door_ms = integer(seed, 0, next(seed) % 2 == 0 ? 5000 : ASSIGN_MAX_MS, 40);
-    params->travel_ms = integer(seed, 0, next(seed) % 2 == 0 ? 5000 : ASSIGN_MAX_MS, 40);
+    params->door_ms = integer(seed, 0, next(seed) % 2 == 0 ? 5000 : PLAN_MAX_MS, 40);
+    params->travel_ms = integer(seed, 0, next(seed) % 2 == 0 ? 5000 : PLAN_MAX_MS, 40);
     params->clear_all = next(seed) % 2 == 0;
+    params->has_empty_id = next(seed) % 2048 == 0; /* rare, because many of these run to the last move allowed */
     input->n = integer(seed, 1, next(seed) % 8 == 0 ? ASSIGN_MAX_CARS : 6, 40);
     input->up = mask(seed, params->floors, 40);
     input->down = mask(seed, params->floors, 40);
@@ -200,12 +204,113 @@ static long check_random(long count, uint64_t seed)
         struct input input;
         draw_input(&input, &seed);
         int status = answer(&input);
-        if (status < 0 || status >= ASSIGN_STATUSES || status == ASSIGN_ENDLESS)
+        if (status < 0 || status >= ASSIGN_STATUSES || (status == ASSIGN_ENDLESS && !input.params.has_empty_id))
             fail(1, assign_message(status), number);
         if (status == ASSIGN_OK && !is_partition(&input))
             fail(1, "a call without an owner, or with two", number);
         accepted += status == ASSIGN_OK;
         release(&input);
+    }
+    return accepted;
+}
+
+static struct assign_floors widen(uint64_t calls)
+{
+    return (struct assign_floors){{calls}};
+}
+
+/* Compare the answer of the assigner for large buildings to *input*, of any size, with that for small ones. */
+static void compare_large(struct input *input, int room, long number)
+{
+    struct assign_large_car *cars = calloc((size_t)room, sizeof *cars);
+    struct assign_large_share *out = calloc((size_t)room, sizeof *out);
+    struct assign_floors up = widen(input->up), down = widen(input->down);
+    for (int k = 0; k < room; k++) {
+        const struct assign_car *car = &input->cars[k];
+        cars[k] = (struct assign_large_car){car->behaviour, car->floor, car->direction, widen(car->cab)};
+    }
+    int expected = answer(input);
+    bool is_small = is_in(input->params.floors, ASSIGN_MAX_FLOORS) && is_in(input->n, ASSIGN_MAX_CARS);
+    int status = assign_large(&input->params, &up, &down, cars, room == 0 ? -1 : input->n, out);
+    if (is_small && status != expected)
+        fail(1, "refused in one size only", number);
+    for (int k = 0; status == ASSIGN_OK && expected == ASSIGN_OK && k < room; k++)
+        if (memcmp(&out[k].up, &(struct assign_floors){{input->out[k].up}}, sizeof out[k].up) != 0 ||
+            memcmp(&out[k].down, &(struct assign_floors){{input->out[k].down}}, sizeof out[k].down) != 0)
+            fail(1, "a different answer for a large building", number);
+    free(cars);
+    free(out);
+}
+
+static void draw_floors(struct assign_floors *calls, uint64_t *seed, int floors)
+{
+    uint64_t kind = next(seed);
+    for (int w = 0; w < ASSIGN_LARGE_WORDS; w++) {
+        uint64_t known = floors >= 64 * (w + 1) ? ~UINT64_C(0) : floors <= 64 * w ? 0 : (UINT64_C(1) << floors % 64) - 1;
+        calls->words[w] = kind % 4 == 0 ? 0 : next(seed) & (kind % 4 == 1 ? next(seed) & next(seed) : ~UINT64_C(0));
+        calls->words[w] &= kind / 4 % 400 == 0 ? ~UINT64_C(0) : known;
+    }
+}
+
+/* Take the shares of *out* from *up* and *down*; tell whether nothing is left and each call was taken once. */
+static bool is_large_partition(struct assign_floors up, struct assign_floors down,
+                               const struct assign_large_share *out, int n)
+{
+    uint64_t wrong = 0;
+    for (int w = 0; w < ASSIGN_LARGE_WORDS; w++) {
+        for (int k = 0; k < n; k++) {
+            wrong |= (out[k].up.words[w] & ~up.words[w]) | (out[k].down.words[w] & ~down.words[w]);
+            up.words[w] &= ~out[k].up.words[w];
+            down.words[w] &= ~out[k].down.words[w];
+        }
+        wrong |= up.words[w] | down.words[w];
+    }
+    return wrong == 0;
+}
+
+/* Throw one large building at the reference; tell whether it was accepted. */
+static bool check_large_building(uint64_t *seed, long number)
+{
+    struct assign_params params = {.floors = integer(seed, 1, ASSIGN_LARGE_MAX_FLOORS, 40),
+                                   .door_ms = integer(seed, 0, 5000, 4),
+                                   .travel_ms = integer(seed, 0, 5000, 4),
+                                   .clear_all = next(seed) % 2 == 0,
+                                   .has_empty_id = next(seed) % 128 == 0};
+    int n = integer(seed, 1, next(seed) % 8 == 0 ? ASSIGN_LARGE_MAX_CARS : 12, 40);
+    const int room = is_in(n, ASSIGN_LARGE_MAX_CARS) ? n : 0;
+    const int floors = is_in(params.floors, ASSIGN_LARGE_MAX_FLOORS) ? params.floors : ASSIGN_LARGE_MAX_FLOORS;
+    struct assign_large_car *cars = calloc((size_t)room, sizeof *cars);
+    struct assign_large_share *out = calloc((size_t)room, sizeof *out);
+    struct assign_floors up, down;
+    draw_floors(&up, seed, floors);
+    draw_floors(&down, seed, floors);
+    for (int k = 0; k < room; k++) {
+        struct assign_car car;
+        draw_car(&car, seed, floors);
+        cars[k] = (struct assign_large_car){car.behaviour, car.floor, car.direction, {{0}}};
+        if (next(seed) % 2 == 0)
+            draw_floors(&cars[k].cab, seed, floors);
+    }
+    int status = assign_large(&params, &up, &down, cars, n, out);
+    if (status < 0 || status >= ASSIGN_STATUSES || (status == ASSIGN_ENDLESS && !params.has_empty_id))
+        fail(1, assign_message(status), number);
+    if (status == ASSIGN_OK && !is_large_partition(up, down, out, n))
+        fail(1, "a call without an owner, or with two", number);
+    free(cars);
+    free(out);
+    return status == ASSIGN_OK;
+}
+
+/* Return how many large buildings were accepted. */
+static long check_large(long count, uint64_t seed)
+{
+    long accepted = 0;
+    for (long number = 1; number <= count; number++) {
+        struct input input;
+        draw_input(&input, &seed);
+        compare_large(&input, is_in(input.n, ASSIGN_MAX_CARS) ? input.n : 0, number);
+        release(&input);
+        accepted += number % 10 == 0 && check_large_building(&seed, number);
     }
     return accepted;
 }
@@ -274,9 +379,11 @@ int main(int argc, char **argv)
         printf("%ld agree\n", check_vectors());
     else if (argc == 4 && strcmp(argv[1], "random") == 0)
         printf("%ld accepted\n", check_random(strtol(argv[2], NULL, 10), strtoull(argv[3], NULL, 10)));
+    else if (argc == 4 && strcmp(argv[1], "large") == 0)
+        printf("%ld accepted\n", check_large(strtol(argv[2], NULL, 10), strtoull(argv[3], NULL, 10)));
     else if (argc == 4 && strcmp(argv[1], "plan") == 0)
         printf("%ld accepted\n", check_plan(strtol(argv[2], NULL, 10), strtoull(argv[3], NULL, 10)));
     else
-        fail(2, "usage: check < vectors | check random|plan COUNT SEED", 0);
+        fail(2, "usage: check < vectors | check random|large|plan COUNT SEED", 0);
     return 0;
 }

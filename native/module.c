@@ -4,8 +4,7 @@
  *   does not fit the signature is a TypeError.
  * - Integers are taken from int objects alone (bool and IntEnum are ints, too), never through __index__: while the
  *   cars are read no Python code runs that could change them.
- * - The checks are assign.c's. Here only what plain C integers cannot hold is refused, in the same words; an integer
- *   beyond int is cut to int's end, which is out of every range allowed.
+ * - The checks are those of the algorithms. Here only what plain C integers cannot hold is refused, in the same words.
  */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
@@ -13,6 +12,7 @@
 #include <limits.h>
 
 #include "assign.h"
+#include "assign_large.h"
 #include "bench.h"
 #include "motion.h"
 #include "plan.h"
@@ -38,7 +38,9 @@ static bool read_int(PyObject *object, int *value, int status)
     if (!PyLong_Check(object))
         return refuse(assign_message(status));
     long wide = PyLong_AsLongAndOverflow(object, &overflow);
-    *value = overflow < 0 || wide < INT_MIN ? INT_MIN : overflow > 0 || wide > INT_MAX ? INT_MAX : (int)wide;
+    if (overflow != 0 || wide < INT_MIN || wide > INT_MAX)
+        return refuse(assign_message(status));
+    *value = (int)wide;
     return true;
 }
 
@@ -106,33 +108,147 @@ static PyObject *build_shares(const struct assign_share *shares, int n)
     return rows;
 }
 
-PyDoc_STRVAR(reference_doc,
-             "reference($module, /, floors, up, down, cars, door_ms=3000, travel_ms=2500, clear_all=False)\n--\n\n"
-             "Share out hall calls as the course's hall_request_assigner does: one (up, down) for each car.");
-
-static PyObject *reference(PyObject *module, PyObject *args, PyObject *keywords)
+/* Read a set of floors of a large building. */
+static bool read_floors(PyObject *object, struct assign_floors *calls, int status)
 {
-    (void)module;
-    static char *names[] = {"floors", "up", "down", "cars", "door_ms", "travel_ms", "clear_all", NULL};
-    PyObject *floors, *up, *down, *cars, *door_ms = NULL, *travel_ms = NULL;
-    int clear_all = 0;
-    if (!PyArg_ParseTupleAndKeywords(args, keywords, "OOOO|OOp:reference", names, &floors, &up, &down, &cars, &door_ms,
-                                     &travel_ms, &clear_all))
+    if (!PyLong_Check(object))
+        return refuse(assign_message(status));
+    /* The method of int itself: no Python code of a subclass runs. */
+    PyObject *bytes = PyObject_CallMethod((PyObject *)&PyLong_Type, "to_bytes", "Ois", object, (int)sizeof *calls,
+                                          "little");
+    if (bytes == NULL) {
+        if (!PyErr_ExceptionMatches(PyExc_OverflowError))
+            return false;
+        PyErr_Clear(); /* negative, or too many bits */
+        return refuse(assign_message(status));
+    }
+    const unsigned char *text = (const unsigned char *)PyBytes_AS_STRING(bytes);
+    memset(calls, 0, sizeof *calls);
+    for (size_t i = 0; i < sizeof *calls; i++)
+        calls->words[i / 8] |= (uint64_t)text[i] << i % 8 * 8;
+    Py_DECREF(bytes);
+    return true;
+}
+
+static bool read_large_car(PyObject *object, struct assign_large_car *car)
+{
+    if (!PyTuple_Check(object) || PyTuple_GET_SIZE(object) != 4)
+        return refuse("a car must be a tuple (behaviour, floor, direction, cab)");
+    return read_int(PyTuple_GET_ITEM(object, 0), &car->behaviour, ASSIGN_BEHAVIOUR) &&
+           read_int(PyTuple_GET_ITEM(object, 1), &car->floor, ASSIGN_FLOOR) &&
+           read_int(PyTuple_GET_ITEM(object, 2), &car->direction, ASSIGN_DIRECTION) &&
+           read_floors(PyTuple_GET_ITEM(object, 3), &car->cab, ASSIGN_CAB);
+}
+
+static PyObject *build_floors(const struct assign_floors *calls)
+{
+    char text[sizeof *calls];
+    for (size_t i = 0; i < sizeof *calls; i++)
+        text[i] = (char)(calls->words[i / 8] >> i % 8 * 8 & 255);
+    return PyObject_CallMethod((PyObject *)&PyLong_Type, "from_bytes", "y#s", text, (Py_ssize_t)sizeof text, "little");
+}
+
+static PyObject *build_large_shares(const struct assign_large_share *shares, int n)
+{
+    PyObject *rows = PyTuple_New(n);
+    for (int k = 0; rows != NULL && k < n; k++) {
+        PyObject *up = build_floors(&shares[k].up), *down = build_floors(&shares[k].down);
+        PyObject *row = up == NULL || down == NULL ? NULL : PyTuple_Pack(2, up, down);
+        Py_XDECREF(up);
+        Py_XDECREF(down);
+        if (row == NULL)
+            Py_CLEAR(rows);
+        else
+            PyTuple_SET_ITEM(rows, k, row);
+    }
+    return rows;
+}
+
+/* What the reference is given for a large building. */
+struct large_input {
+    struct assign_floors up, down;
+    struct assign_large_car cars[ASSIGN_LARGE_MAX_CARS];
+    struct assign_large_share shares[ASSIGN_LARGE_MAX_CARS];
+};
+
+static PyObject *answer_large(const struct assign_params *params, PyObject *up, PyObject *down, PyObject *cars, int n,
+                              struct large_input *input)
+{
+    if (!read_floors(up, &input->up, ASSIGN_HALL) || !read_floors(down, &input->down, ASSIGN_HALL))
         return NULL;
-    struct input input;
-    input.params = (struct assign_params){.door_ms = 3000, .travel_ms = 2500, .clear_all = clear_all != 0};
-    if (!read_int(floors, &input.params.floors, ASSIGN_FLOORS) || !read_mask(up, &input.up, ASSIGN_HALL) ||
-        !read_mask(down, &input.down, ASSIGN_HALL) || !read_cars(cars, &input) ||
-        (door_ms != NULL && !read_int(door_ms, &input.params.door_ms, ASSIGN_DOOR)) ||
-        (travel_ms != NULL && !read_int(travel_ms, &input.params.travel_ms, ASSIGN_TRAVEL)))
-        return NULL;
-    struct assign_share shares[ASSIGN_MAX_CARS];
-    int status = assign_reference(&input.params, input.up, input.down, input.cars, input.n, shares);
+    for (int k = 0; k < n; k++)
+        if (!read_large_car(PySequence_Fast_GET_ITEM(cars, k), &input->cars[k]))
+            return NULL;
+    int status = assign_large(params, &input->up, &input->down, input->cars, n, input->shares);
+    if (status == ASSIGN_MEMORY)
+        return PyErr_NoMemory();
     if (status != ASSIGN_OK) {
         refuse(assign_message(status));
         return NULL;
     }
-    return build_shares(shares, input.n);
+    return build_large_shares(input->shares, n);
+}
+
+static PyObject *reference_large(const struct assign_params *params, PyObject *up, PyObject *down, PyObject *cars)
+{
+    Py_ssize_t n = PySequence_Fast_GET_SIZE(cars);
+    if (params->floors < 1 || params->floors > ASSIGN_LARGE_MAX_FLOORS || n < 1 || n > ASSIGN_LARGE_MAX_CARS) {
+        bool good = n >= 1 && n <= ASSIGN_LARGE_MAX_CARS;
+        refuse(assign_message(good ? ASSIGN_LARGE_FLOORS : ASSIGN_LARGE_CARS));
+        return NULL;
+    }
+    struct large_input *input = PyMem_Malloc(sizeof *input);
+    if (input == NULL)
+        return PyErr_NoMemory();
+    PyObject *answer = answer_large(params, up, down, cars, (int)n, input);
+    PyMem_Free(input);
+    return answer;
+}
+
+static PyObject *reference_small(struct input *input, PyObject *up, PyObject *down, PyObject *cars)
+{
+    if (!read_mask(up, &input->up, ASSIGN_HALL) || !read_mask(down, &input->down, ASSIGN_HALL) ||
+        !read_cars(cars, input))
+        return NULL;
+    struct assign_share shares[ASSIGN_MAX_CARS];
+    int status = assign_reference(&input->params, input->up, input->down, input->cars, input->n, shares);
+    if (status != ASSIGN_OK) {
+        refuse(assign_message(status));
+        return NULL;
+    }
+    return build_shares(shares, input->n);
+}
+
+PyDoc_STRVAR(reference_doc, "reference($module, /, floors, up, down, cars, door_ms=3000, travel_ms=2500, "
+                            "clear_all=False, has_empty_id=False)\n--\n\n"
+                            "Share out hall calls as the course's hall_request_assigner does: one (up, down) for each "
+                            "car.");
+
+static PyObject *reference(PyObject *module, PyObject *args, PyObject *keywords)
+{
+    (void)module;
+    static char *names[] = {"floors",    "up",        "down",         "cars", "door_ms",
+                            "travel_ms", "clear_all", "has_empty_id", NULL};
+    PyObject *floors, *up, *down, *cars, *door_ms = NULL, *travel_ms = NULL;
+    int clear_all = 0, has_empty_id = 0;
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "OOOO|OOpp:reference", names, &floors, &up, &down, &cars,
+                                     &door_ms, &travel_ms, &clear_all, &has_empty_id))
+        return NULL;
+    struct input input;
+    struct assign_params *params = &input.params;
+    *params = (struct assign_params){
+        .door_ms = 3000, .travel_ms = 2500, .clear_all = clear_all != 0, .has_empty_id = has_empty_id != 0};
+    if (!read_int(floors, &params->floors, ASSIGN_LARGE_FLOORS) ||
+        (door_ms != NULL && !read_int(door_ms, &params->door_ms, ASSIGN_DURATION)) ||
+        (travel_ms != NULL && !read_int(travel_ms, &params->travel_ms, ASSIGN_DURATION)))
+        return NULL;
+    if (!PyList_Check(cars) && !PyTuple_Check(cars)) {
+        refuse("cars must be a list or a tuple");
+        return NULL;
+    }
+    Py_ssize_t n = PySequence_Fast_GET_SIZE(cars);
+    bool is_small = params->floors >= 1 && params->floors <= ASSIGN_MAX_FLOORS && n >= 1 && n <= ASSIGN_MAX_CARS;
+    return is_small ? reference_small(&input, up, down, cars) : reference_large(params, up, down, cars);
 }
 
 /* What the plan-cost assigner and parking are given besides. */
@@ -186,6 +302,14 @@ static bool read_plan_input(PyObject *cars, PyObject *shares, PyObject *up_rates
            (travel_ms == NULL || read_int(travel_ms, &params->travel_ms, ASSIGN_TRAVEL));
 }
 
+/* Masks of more floors do not fit 64 bits: so this is checked before they are read. */
+static bool read_plan_floors(PyObject *object, int *floors)
+{
+    if (!read_int(object, floors, ASSIGN_FLOORS))
+        return false;
+    return (*floors >= 1 && *floors <= ASSIGN_MAX_FLOORS) || refuse(assign_message(ASSIGN_FLOORS));
+}
+
 PyDoc_STRVAR(plan_doc, "plan($module, floors, up, down, cars, claims, up_rates, down_rates, door_ms=3000, "
                        "travel_ms=2500, /)\n--\n\nShare out hall calls so that people wait as little as possible.");
 
@@ -197,8 +321,7 @@ static PyObject *plan(PyObject *module, PyObject *args)
     if (!PyArg_ParseTuple(args, "OOOOOOO|OO:plan", &floors, &up, &down, &cars, &claims, &up_rates, &down_rates, &door_ms,
                           &travel_ms))
         return NULL;
-    if (!read_int(floors, &input.common.params.floors, ASSIGN_FLOORS) ||
-        !read_mask(up, &input.common.up, ASSIGN_HALL) || !read_mask(down, &input.common.down, ASSIGN_HALL) ||
+    if (!read_plan_floors(floors, &input.common.params.floors) || !read_mask(up, &input.common.up, ASSIGN_HALL) || !read_mask(down, &input.common.down, ASSIGN_HALL) ||
         !read_plan_input(cars, claims, up_rates, down_rates, door_ms, travel_ms, &input))
         return NULL;
     struct assign_share shares[ASSIGN_MAX_CARS];
@@ -221,7 +344,7 @@ static PyObject *park(PyObject *module, PyObject *args)
     PyObject *floors, *cars, *shares, *up_rates, *down_rates, *door_ms = NULL, *travel_ms = NULL;
     if (!PyArg_ParseTuple(args, "OOOOO|OO:park", &floors, &cars, &shares, &up_rates, &down_rates, &door_ms, &travel_ms))
         return NULL;
-    if (!read_int(floors, &input.common.params.floors, ASSIGN_FLOORS) ||
+    if (!read_plan_floors(floors, &input.common.params.floors) ||
         !read_plan_input(cars, shares, up_rates, down_rates, door_ms, travel_ms, &input))
         return NULL;
     int targets[ASSIGN_MAX_CARS];

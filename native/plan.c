@@ -430,6 +430,10 @@ static void share_by_search(struct problem *p, int *owner)
 
 static int check(const struct assign_params *params, const struct plan_rates *rates)
 {
+    if (params->door_ms < 0 || params->door_ms > PLAN_MAX_MS)
+        return ASSIGN_DOOR;
+    if (params->travel_ms < 0 || params->travel_ms > PLAN_MAX_MS)
+        return ASSIGN_TRAVEL;
     for (int f = 0; f < params->floors; f++)
         if (rates->up[f] < 0 || rates->up[f] > PLAN_MAX_RATE || rates->down[f] < 0 || rates->down[f] > PLAN_MAX_RATE)
             return ASSIGN_RATE;

@@ -9,6 +9,7 @@
 #include "assign.h"
 
 #define PLAN_MAX_RATE 65535
+#define PLAN_MAX_MS 3600000 /* a duration is 0 to this */
 
 /* How many people come to each hall button in 2^20 ms (some 17 minutes), as far as the group has learned. */
 struct plan_rates {

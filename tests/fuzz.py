@@ -631,7 +631,8 @@ def fitting(name: str, rest: Bytes) -> list[Any]:
     match name:
         case "reference":
             given: list[Any] = [integer(rest), integer(rest), integer(rest), list(rows(4))]
-            given += [integer(rest), integer(rest), bool(rest.byte() & 1)]
+            flags = rest.byte()
+            given += [integer(rest), integer(rest), bool(flags & 1), flags >= 252]
         case "plan":
             given = [integer(rest), integer(rest), integer(rest), rows(4), rows(2), numbers(), numbers()]
         case _:
@@ -705,7 +706,7 @@ def sanitize(seconds: float) -> bool:
     native, package = ROOT / "native", WORK / "sanitized" / "elevator"
     shutil.rmtree(package, ignore_errors=True)
     shutil.copytree(ROOT / "elevator", package, ignore=shutil.ignore_patterns("*.so", "__pycache__"))
-    sources = [str(native / name) for name in ("assign.c", "plan.c")]
+    sources = [str(native / name) for name in ("assign.c", "assign_large.c", "plan.c")]
     check, module = WORK / "check", package / f"_assign{sysconfig.get_config_var('EXT_SUFFIX')}"
     subprocess.run([*SANITIZED, *sources, str(native / "check.c"), "-o", str(check)], check=True)
     sources += [str(native / name) for name in ("bench.c", "module.c")]

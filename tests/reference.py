@@ -1,4 +1,4 @@
-"""The twin of native/assign.c in plain Python, and the vectors of the official program that both must answer.
+"""The twin of native/assign_rules.h in plain Python, and the vectors of the official program that both must answer.
 
 The twin works on the official program's own input: hall requests as rows of [up, down], and a state for each car id.
 It is written to be read against the rules, one function a rule, and is slow: it sorts all cars before each move and
@@ -15,6 +15,8 @@ from typing import Literal, NamedTuple, TypeAlias, TypedDict
 from attrs import define, frozen
 
 Behaviour: TypeAlias = Literal["idle", "moving", "doorOpen"]
+Button: TypeAlias = Literal["up", "down"]
+BUTTONS: tuple[Button, Button] = ("up", "down")
 DIRECTIONS = {"down": -1, "stop": 0, "up": 1}
 BEHAVIOURS = {"idle": 0, "moving": 1, "doorOpen": 2}
 DATA = Path(__file__).parent / "data"
@@ -63,6 +65,7 @@ class Integers(NamedTuple):
     door_ms: int
     travel_ms: int
     clear_all: bool
+    has_empty_id: bool
 
 
 Shares: TypeAlias = dict[str, list[list[bool]]]
@@ -73,7 +76,7 @@ class Call(NamedTuple):
     """A hall request."""
 
     floor: int
-    button: Literal["up", "down"]
+    button: Button
 
 
 @define
@@ -100,11 +103,12 @@ class Building:
     active: frozenset[Call]
     """Never changes."""
     owners: dict[Call, str]
+    """Of each active call; empty for one that is unassigned, and so for one of a car whose id is empty."""
 
     def unassigned(self) -> list[Call]:
-        """List the requests that are nobody's, from the lowest floor up, up before down."""
+        """List the requests without an owner, from the lowest floor up, up before down."""
         calls = (Call(floor, button) for floor in range(self.floors) for button in ("up", "down"))
-        return [call for call in calls if call in self.active and call not in self.owners]
+        return [call for call in calls if self.owners.get(call) == ""]
 
 
 @frozen
@@ -128,12 +132,16 @@ class View:
         return self.floor in self.up | self.down | self.cab
 
 
-def assign(given: Input, args: Args) -> Shares:
-    """Share out the hall requests."""
+class EndlessError(Exception):
+    """The simulation makes more moves than allowed; it may only do that if a car has an empty id."""
+
+
+def assign(given: Input, args: Args, moves_max: int = 1_000_000) -> Shares:
+    """Share out the hall requests; raise EndlessError after *moves_max* moves."""
     building = start(given, args)
     for car in building.cars:
         move_initially(building, car)
-    while True:
+    for _ in range(moves_max):
         building.cars.sort(key=lambda car: car.clock_us)
         done = not building.unassigned()
         if is_immediately_assignable(building):
@@ -142,21 +150,24 @@ def assign(given: Input, args: Args) -> Shares:
         if done:
             return shares(building)
         move(building, building.cars[0])
+    raise EndlessError
 
 
 def start(given: Input, args: Args) -> Building:
     """Build the simulation with its cars in the order of their ids as bytes, each a microsecond after the other."""
     hall = given["hallRequests"]
     ids = sorted(given["states"], key=lambda id: id.encode())
+    active = frozenset(
+        Call(floor, button) for floor, row in enumerate(hall) for button, lit in zip(BUTTONS, row, strict=True) if lit
+    )
     return Building(
         floors=len(hall),
         door_us=args.get("doorOpenDuration", 3000) * 1000,
         travel_us=args.get("travelDuration", 2500) * 1000,
         clear_all=args.get("clearRequestType", "inDirn") == "all",
         cars=[new_car(id, given["states"][id], clock_us) for clock_us, id in enumerate(ids)],
-        active=frozenset(Call(floor, "up") for floor, row in enumerate(hall) if row[0])
-        | frozenset(Call(floor, "down") for floor, row in enumerate(hall) if row[1]),
-        owners={},
+        active=active,
+        owners=dict.fromkeys(active, ""),
     )
 
 
@@ -202,7 +213,7 @@ def assign_immediately(building: Building) -> None:
     """Give each request that is left to the first car that is there."""
     for call in building.unassigned():
         for car in building.cars:
-            if call not in building.owners and car.floor == call.floor:
+            if building.owners[call] == "" and car.floor == call.floor:
                 building.owners[call] = car.id
                 car.clock_us += building.door_us
 
@@ -312,6 +323,7 @@ def flatten(given: Input, args: Args) -> Integers:
         door_ms=args.get("doorOpenDuration", 3000),
         travel_ms=args.get("travelDuration", 2500),
         clear_all=args.get("clearRequestType", "inDirn") == "all",
+        has_empty_id="" in states,
     )
 
 

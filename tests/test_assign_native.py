@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import reference
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from reference import Args, Input, Shares, State, Vector
 
@@ -126,7 +126,91 @@ ARGS = st.builds(
 @settings(max_examples=300, deadline=None)
 @given(inputs(), ARGS)
 def test_twins_agree(given: Input, args: Args) -> None:
+    assume("" not in given["states"])
     assert native(given, args) == reference.assign(given, args)
+
+
+@settings(max_examples=100, deadline=None)
+@given(inputs(), states(8), ARGS)
+def test_twins_agree_where_an_id_is_empty(given: Input, state: State, args: Args) -> None:
+    floors = len(given["hallRequests"])
+    assume(state["floor"] < floors and (state["behaviour"] != "moving" or 0 < state["floor"] < floors - 1))
+    given["states"][""] = {**state, "cabRequests": (state["cabRequests"] * 4)[:floors]}
+    try:
+        expected = reference.assign(given, args, 2000)
+    except reference.EndlessError:
+        assume(False)
+    assert native(given, args) == expected
+
+
+def test_a_car_with_an_empty_id_leaves_calls_unassigned() -> None:
+    """It stands at the call, but another car gets it. Alone it gets what is left at the end, if there is an end."""
+    state: State = {"behaviour": "idle", "floor": 1, "direction": "stop", "cabRequests": [False] * 3}
+    hall = [[False, False], [True, False], [False, False]]
+    other: State = {**state, "floor": 0, "cabRequests": [False, False, True]}
+    answer = native({"hallRequests": hall, "states": {"": state, "a": other}}, {})
+    assert answer == {"": [[False, False]] * 3, "a": hall}
+    assert native({"hallRequests": hall, "states": {"": state}}, {}) == {"": hall}
+    with pytest.raises(ValueError, match=r"^the simulation did not end within 4194304 moves$"):
+        native({"hallRequests": [[False, False], [True, True], [False, False]], "states": {"": state}}, {})
+
+
+@pytest.mark.parametrize("floors", [65, 100, 128, 300])
+def test_twins_agree_on_large_buildings(floors: int) -> None:
+    rng = random.Random(floors)
+    for clear_type in ("all", "inDirn"):
+        given: Input = {
+            "hallRequests": [[rng.random() < 0.02, rng.random() < 0.02] for _ in range(floors)],
+            "states": {str(k): large_state(rng, floors) for k in range(6)},
+        }
+        args = Args(clearRequestType=clear_type, travelDuration=rng.randrange(3000))
+        assert native(given, args) == reference.assign(given, args)
+
+
+def large_state(rng: random.Random, floors: int) -> State:
+    return {
+        "behaviour": rng.choice(list(reference.BEHAVIOURS)),
+        "floor": rng.randrange(1, floors - 1),
+        "direction": rng.choice(list(reference.DIRECTIONS)),
+        "cabRequests": [rng.random() < 0.02 for _ in range(floors)],
+    }
+
+
+@pytest.mark.parametrize("cars", [65, 500])
+def test_twins_agree_on_many_cars(cars: int) -> None:
+    rng = random.Random(cars)
+    given: Input = {
+        "hallRequests": [[rng.random() < 0.5, rng.random() < 0.5] for _ in range(20)],
+        "states": {str(k): large_state(rng, 20) for k in range(cars)},
+    }
+    assert native(given, {}) == reference.assign(given, {})
+
+
+def test_the_largest_building_is_answered() -> None:
+    """Every car passes every floor, so this is the most work that a sensible input makes."""
+    everything = 2**1024 - 1
+    shares = _assign.reference(1024, everything, everything, [(1, 1, -1, 0)] * 500)
+    assert_shared_out(everything, everything, shares)
+
+
+@pytest.mark.parametrize(("door_ms", "travel_ms"), [(-1000, 2500), (3000, -100), (-5, -5), (-(2**31), 2**31 - 1)])
+def test_twins_agree_on_negative_and_huge_durations(door_ms: int, travel_ms: int) -> None:
+    rng = random.Random(door_ms)
+    args = Args(doorOpenDuration=door_ms, travelDuration=travel_ms)
+    for _ in range(20):
+        given: Input = {
+            "hallRequests": [[rng.random() < 0.3, rng.random() < 0.3] for _ in range(12)],
+            "states": {str(k): large_state(rng, 12) for k in range(5)},
+        }
+        assert native(given, args) == reference.assign(given, args)
+
+
+def test_clocks_that_overflow_wrap_around() -> None:
+    """So many stops take longer than 64 bits hold, in units of 100 ns; still every call gets one owner."""
+    everything = 2**1024 - 1
+    for durations in ((2**31 - 1, 2**31 - 1), (-(2**31), 2**31 - 1)):
+        shares = _assign.reference(1024, everything, everything, [(0, 0, 0, everything)] * 2, *durations)
+        assert_shared_out(everything, everything, shares)
 
 
 def test_ties_are_broken_by_the_bytes_of_the_ids() -> None:
@@ -173,13 +257,13 @@ HUGE = 2**100
 IDLE: Car = (0, 0, 0, 0)
 GOOD: dict[str, Any] = {"floors": 4, "up": 1, "down": 2, "cars": (IDLE,), "door_ms": 3000, "travel_ms": 2500}
 BAD: dict[str, list[Any]] = {
-    "floors": [0, -1, 65, HUGE, -HUGE, 4.0, "4", None],
+    "floors": [0, -1, 1025, HUGE, -HUGE, 4.0, "4", None],
     "up": [16, -1, 2**64, HUGE, -HUGE, 1.0, None],
     "down": [16, -1, 2**64, HUGE, -HUGE, 1.0, None],
-    "door_ms": [-1, 3_600_001, HUGE, -HUGE, 0.5, None],
-    "travel_ms": [-1, 3_600_001, HUGE, -HUGE, 0.5, None],
+    "door_ms": [-(2**31) - 1, 2**31, HUGE, -HUGE, 0.5, None],
+    "travel_ms": [-(2**31) - 1, 2**31, HUGE, -HUGE, 0.5, None],
     "cars": [
-        *[(), [], [IDLE] * 65, None, 7, "abcd", {IDLE: 1}, iter([IDLE])],
+        *[(), [], [IDLE] * 501, None, 7, "abcd", {IDLE: 1}, iter([IDLE])],
         *[[None], [7], [[0, 0, 0, 0]], [IDLE, "abcd"], [(0, 0, 0)], [(0, 0, 0, 0, 0)]],
         *[[(3, 0, 0, 0)], [(-1, 0, 0, 0)], [(HUGE, 0, 0, 0)], [("idle", 0, 0, 0)]],
         *[[(0, 4, 0, 0)], [(0, -1, 0, 0)], [(0, HUGE, 0, 0)], [(0, 2**32, 0, 0)], [(0, 0.0, 0, 0)]],
@@ -195,6 +279,30 @@ def test_a_bad_value_is_one_clear_line(name: str, value: object) -> None:
     assert _assign.reference(**GOOD) == ((1, 2),)
     with pytest.raises(ValueError, match=r"^[^\n]+$"):
         _assign.reference(**{**GOOD, name: value})
+
+
+LARGE: dict[str, Any] = {**GOOD, "floors": 65}
+BAD_LARGE: dict[str, list[Any]] = {
+    "up": [2**65, -1, 2**1024, 2**2000, -HUGE, 1.0, None],
+    "down": [2**65, -1, 2**1024, 2**2000, -HUGE, 1.0, None],
+    "door_ms": [2**31],
+    "travel_ms": [2**31],
+    "cars": [
+        *[(), [], [IDLE] * 501, None, [None], [7], [[0, 0, 0, 0]], [(0, 0, 0)], [IDLE, (0, 0, 0, 0, 0)]],
+        *[[(3, 0, 0, 0)], [(-1, 0, 0, 0)], [(HUGE, 0, 0, 0)], [("idle", 0, 0, 0)]],
+        *[[(0, 65, 0, 0)], [(0, -1, 0, 0)], [(0, HUGE, 0, 0)], [(0, 0.0, 0, 0)]],
+        *[[(0, 0, 2, 0)], [(0, 0, -2, 0)], [(0, 0, None, 0)]],
+        *[[(0, 0, 0, 2**65)], [(0, 0, 0, -1)], [(0, 0, 0, 2**1024)], [(0, 0, 0, None)]],
+        *[[(1, 64, 1, 0)], [(1, 0, -1, 0)]],
+    ],
+}
+
+
+@pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in BAD_LARGE.items() for value in values])
+def test_a_bad_value_for_a_large_building_is_one_clear_line(name: str, value: object) -> None:
+    assert _assign.reference(**LARGE) == ((1, 2),)
+    with pytest.raises(ValueError, match=r"^[^\n]+$"):
+        _assign.reference(**{**LARGE, name: value})
 
 
 def test_a_call_that_does_not_fit_the_signature_is_a_type_error() -> None:
@@ -224,7 +332,11 @@ class Loud(int):
     def __index__(self) -> int:
         raise AssertionError
 
+    def to_bytes(self, *_: object, **__: object) -> bytes:
+        raise AssertionError
 
-def test_reading_integers_runs_no_python() -> None:
+
+@pytest.mark.parametrize("floors", [4, 65])
+def test_reading_integers_runs_no_python(floors: int) -> None:
     nought = Loud(0)
-    assert _assign.reference(Loud(4), Loud(1), Loud(2), [(nought, nought, nought, nought)]) == ((1, 2),)
+    assert _assign.reference(Loud(floors), Loud(1), Loud(2), [(nought, nought, nought, nought)]) == ((1, 2),)

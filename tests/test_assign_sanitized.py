@@ -19,7 +19,7 @@ SANITIZED = ["-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover
 @pytest.fixture(scope="module")
 def check(tmp_path_factory: pytest.TempPathFactory) -> Path:
     program = tmp_path_factory.mktemp("native") / "check"
-    sources = [str(NATIVE / name) for name in ("assign.c", "plan.c", "check.c")]
+    sources = [str(NATIVE / name) for name in ("assign.c", "assign_large.c", "plan.c", "check.c")]
     subprocess.run(["cc", *STRICT, *SANITIZED, *sources, "-o", str(program)], check=True)
     return program
 
@@ -32,7 +32,7 @@ def run(check: Path, *arguments: str, text: str = "") -> subprocess.CompletedPro
 
 def line(integers: Integers, answer: list[tuple[int, int]] | None) -> str:
     """Write one vector as check.c reads it; without an *answer* it is to be refused."""
-    floors, up, down, cars, door_ms, travel_ms, clear_all = integers
+    floors, up, down, cars, door_ms, travel_ms, clear_all, _ = integers
     fields = [
         floors,
         up,
@@ -88,6 +88,15 @@ def test_random_inputs(check: Path) -> None:
     assert result.returncode == 0, result.stderr
     accepted = int(result.stdout.split()[0])
     assert count // 4 < accepted < count * 9 // 10, "the inputs are too tame or too wild to show much"
+
+
+def test_random_inputs_of_large_buildings(check: Path) -> None:
+    """Both sizes of the reference answer alike, and nothing overruns where only the large one answers."""
+    count = 10_000
+    result = run(check, "large", str(count), "1")
+    assert result.returncode == 0, result.stderr
+    accepted = int(result.stdout.split()[0])
+    assert count // 10 * 3 // 4 < accepted < count // 10, "the inputs are too tame or too wild to show much"
 
 
 def test_random_inputs_of_the_plan_cost_assigner(check: Path) -> None:

@@ -96,7 +96,6 @@ def test_options_in_the_ways_of_the_original() -> None:
         ["--algorithm", "best"],
         ["--algorithm", "plan", "--clearRequestType", "all", "--input", json.dumps(GOOD)],
         ["--serve", "/proc/nowhere/socket"],
-        ["--travelDuration", "-1", "--input", json.dumps(GOOD)],
     ],
 )
 def test_bad_options_get_one_line(words: list[str]) -> None:

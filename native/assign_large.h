@@ -1,0 +1,29 @@
+/* The reference assigner for buildings that are larger than those of nodes. Conventions as in assign.h. */
+#ifndef ELEVATOR_ASSIGN_LARGE_H
+#define ELEVATOR_ASSIGN_LARGE_H
+
+#include "assign.h"
+
+#define ASSIGN_LARGE_WORDS 16
+#define ASSIGN_LARGE_MAX_FLOORS (64 * ASSIGN_LARGE_WORDS)
+#define ASSIGN_LARGE_MAX_CARS 500 /* with more, two clocks can be equal: then the original's order is not known */
+
+/* A set of floors: bit f % 64 of word f / 64 stands for floor f. */
+struct assign_floors {
+    uint64_t words[ASSIGN_LARGE_WORDS];
+};
+
+struct assign_large_car {
+    int behaviour, floor, direction;
+    struct assign_floors cab;
+};
+
+struct assign_large_share {
+    struct assign_floors up, down;
+};
+
+/* Do what assign_reference does. The simulation takes 200 kB of the heap; without that much memory the status is ASSIGN_MEMORY. */
+int assign_large(const struct assign_params *params, const struct assign_floors *up, const struct assign_floors *down,
+                 const struct assign_large_car *cars, int n, struct assign_large_share *out);
+
+#endif
