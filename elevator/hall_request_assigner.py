@@ -1,22 +1,39 @@
 """`elevator assign`: the command line of the course's hall_request_assigner, with our assigners behind it.
 
-Made to take the place of the original: same options, same input, same output, and what it refuses is refused, with one
-line on standard error and status 1. Like the original it reads one line from standard input if it is given no --input,
-takes its options in any case of letters, and passes over options that it does not know; a field that is missing from a
-car's state has the original's value for it (idle, floor 0, down, no cab calls).
+It can replace the original: whatever the original answers, it answers alike. DIFFERENCES lists the exceptions, and
+`--help` prints them. An input that it refuses gets one line on standard error and status 1.
 
-- `--algorithm plan` is the assigner that nodes use. It serves the announced direction only and keeps no memory.
+- Options are read as the original's std.getopt (of the D language) reads them: see `extract`. Unknown options and other
+  words are ignored.
+- Without --input, or if its value is empty, the input is the first line of standard input.
+- A field that is missing from a car's state has the original's value: idle, floor 0, down, no cab calls. Unknown fields
+  are ignored. An integer may be text, and may have a plus sign and leading zeros.
+- `--algorithm plan` is the assigner that nodes use, with the limits of nodes: 64 floors, 64 cars, durations of 0 to an
+  hour. It serves the announced direction only and keeps no memory.
 - `--jsonl` answers each line of standard input with a line. A line is an input, or {"input": ..., "args": {...}} with
   options of its own. A line that is refused is answered with {"error": ...}, and the status is 1 in the end.
 - `--serve PATH` answers lines in the same way on a Unix socket, for any number of clients, until it is ended.
 """
 
 import json
+import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from elevator import _assign
+
+DIFFERENCES = {
+    "final newline": "Standard input may end without a newline. The original drops the last character of its line.",
+    "white space": "White space may surround the input, and a line may end with CR LF. The original refuses that.",
+    "surrogates": "A pair of \\u escapes may be any character. The original refuses those from about U+50000 on.",
+    "size": "A building has at most 1024 floors and 500 cars. The original has no limit.",
+    "empty id": "A simulation ends after 4194304 moves. With an empty id the original may never end.",
+    "output": "The order of the cars in the output, and the escapes in their ids, may differ.",
+    "options": "The original does not have --algorithm, --jsonl, --serve and --help, and ignores them.",
+}
+"""Where this command and the original are known to differ. A test holds them against recorded calls of the original."""
 
 USAGE = """\
 usage: elevator assign [--input JSON] [options]
@@ -30,10 +47,16 @@ Share out hall calls as the course's hall_request_assigner does. Without --input
   --includeCab                 put the cab requests into the output as a third column
   --algorithm NAME             reference, or plan: the one that people wait less for (reference)
   --jsonl                      answer every line of standard input with a line
-  --serve PATH                 do that on a Unix socket"""
+  --serve PATH                 do that on a Unix socket
+
+Options are read as the original reads them: in any case of letters, -iJSON, --input=JSON, and with other options
+between an option and its value. Unknown options are ignored.
+
+Differences from the original:
+""" + "\n".join(f"  - {difference}" for difference in DIFFERENCES.values())
 BEHAVIOURS = {"idle": 0, "moving": 1, "doorOpen": 2}
 DIRECTIONS = {"down": -1, "stop": 0, "up": 1}
-NUMBER_DIGITS_MAX = 9
+INT_MIN, INT_MAX = -(2**31), 2**31 - 1
 
 
 class Refused(Exception):
@@ -60,82 +83,133 @@ class Asked(NamedTuple):
     help: bool = False
 
 
-WITH_VALUE = {
-    "input": "input",
-    "i": "input",
-    "travelduration": "travelDuration",
-    "dooropenduration": "doorOpenDuration",
-    "clearrequesttype": "clearRequestType",
-    "algorithm": "algorithm",
-    "serve": "serve",
-}
-SWITCHES = {"includecab": "includeCab", "jsonl": "jsonl", "help": "help", "h": "help"}
+ORDER = (
+    *("algorithm", "serve", "jsonl"),
+    *("travelDuration", "doorOpenDuration", "clearRequestType", "includeCab", "input"),
+)
+"""Which option is looked for first. The original looks for its input last: so other options may stand before its value.
+The order of the four before it is that of the original's documentation."""
+SWITCHES = {"jsonl", "includeCab"}
+SHORT = {"input": "i"}
 
 
 def read_arguments(argv: Sequence[str]) -> Asked:
     """Read the command line; raise Refused."""
-    given: dict[str, Any] = {}
-    rest = list(argv)
-    while rest:
-        word = rest.pop(0)
-        if word == "--":
-            break
-        name, equals, value = word.lstrip("-").partition("=")
-        if not word.startswith("-"):
+    words, asked = list(argv), Asked(Options())
+    for name in ORDER:
+        for value in extract(words, name):
+            match name:
+                case "input":
+                    asked = asked._replace(input=value)
+                case "serve":
+                    asked = asked._replace(serve=value)
+                case "jsonl":
+                    asked = asked._replace(jsonl=truth(name, value))
+                case "includeCab":
+                    asked = asked._replace(options=change(asked.options, name, truth(name, value)))
+                case _:
+                    asked = asked._replace(options=change(asked.options, name, value))
+    end = words.index("--") if "--" in words else len(words)
+    return asked._replace(help=not {"-h", "--help"}.isdisjoint(words[:end]))
+
+
+def extract(words: list[str], name: str) -> list[str]:
+    """Remove the option *name*, wherever it is, and its values from *words*; return the values.
+
+    This is how D's std.getopt works: it looks for one option at a time in all words up to "--". The value is joined to
+    the option, or else it is the next word that is left, whatever that is. A short option has one dash and one letter,
+    and everything after the letter is its value: so -includeCab means the input "ncludeCab". A switch has no value
+    unless it is joined.
+    """
+    values, k = [], 0
+    while k < len(words) and words[k] != "--":
+        option, value = split(words[k])
+        if option.lower() not in {name.lower(), SHORT.get(name)}:
+            k += 1
             continue
-        if (known := WITH_VALUE.get(name.lower())) is not None:
-            if not equals and not rest:
-                raise Refused(f"{word!r} needs a value")
-            given[known] = value if equals else rest.pop(0)
-        elif (known := SWITCHES.get(name.lower())) is not None:
-            if equals and value not in {"true", "false"}:
-                raise Refused(f"{word!r}: true or false?")
-            given[known] = value != "false"
-    ours = {key: given.pop(key) for key in ("input", "jsonl", "serve", "help") if key in given}
-    numbers: dict[str, Any] = {
-        key: number(key, given[key]) for key in ("travelDuration", "doorOpenDuration") if key in given
-    }
-    return Asked(change(Options(), {**given, **numbers}), **ours)
+        del words[k]
+        if not value and name not in SWITCHES:
+            if k == len(words):
+                raise Refused(f"--{name} needs a value")
+            value = words.pop(k)
+        values.append(value)
+    return values
 
 
-def number(option: str, text: str) -> int:
-    digits = text[1:] if text.startswith(("-", "+")) else text
-    if not digits.isascii() or not digits.isdigit() or len(digits) > NUMBER_DIGITS_MAX:
-        raise Refused(f"--{option} must be a number of milliseconds, not {text!r}")
-    return int(text)
+def split(word: str) -> tuple[str, str]:
+    """Split *word* into the name of an option, or "" if it is not one, and the value joined to it."""
+    if word.startswith("--"):
+        name, _, value = word[2:].partition("=")
+        return name, value
+    return (word[1:2], word[2:].removeprefix("=")) if word.startswith("-") else ("", "")
 
 
-def change(options: Options, given: Mapping[str, Any]) -> Options:
-    """Change *options* as *given*, by the names of the original, says; raise Refused."""
-    for name, value in given.items():
-        match name, value:
-            case "travelDuration", int() if type(value) is int:
-                options = options._replace(travel_ms=value)
-            case "doorOpenDuration", int() if type(value) is int:
-                options = options._replace(door_ms=value)
-            case "clearRequestType", "inDirn" | "all":
-                options = options._replace(clear_all=value == "all")
-            case "includeCab", bool():
-                options = options._replace(include_cab=value)
-            case "algorithm", "reference" | "plan":
-                options = options._replace(algorithm=value)
-            case _:
-                raise Refused(f"{name} cannot be {value!r}")
-    return options
+def truth(name: str, text: str) -> bool:
+    if text.lower() not in {"", "true", "false"}:
+        raise Refused(f"--{name} must be true or false, not {text!r:.40}")
+    return text.lower() != "false"
+
+
+INTEGER = re.compile(r"([+-]?)([0-9]+)")
+
+
+def integer(what: str, value: object) -> int:
+    """Read an integer of 32 bits, or text that is one; raise Refused."""
+    number = value
+    if isinstance(value, str) and (found := INTEGER.fullmatch(value)):
+        number = int(found[1] + (found[2].lstrip("0")[:11] or "0"))  # 11 digits are too many already
+    if type(number) is not int or not INT_MIN <= number <= INT_MAX:
+        raise Refused(f"{what} must be an integer from {INT_MIN} to {INT_MAX}, not {value!r:.40}")
+    return number
+
+
+def change(options: Options, name: str, value: object) -> Options:
+    """Set the option of the original that is called *name*, or --algorithm; raise Refused."""
+    match name, value:
+        case "travelDuration", _:
+            return options._replace(travel_ms=integer(name, value))
+        case "doorOpenDuration", _:
+            return options._replace(door_ms=integer(name, value))
+        case "clearRequestType", "inDirn" | "all":
+            return options._replace(clear_all=value == "all")
+        case "includeCab", bool():
+            return options._replace(include_cab=value)
+        case "algorithm", "reference" | "plan":
+            return options._replace(algorithm=value)
+        case _:
+            raise Refused(f"{name} cannot be {value!r:.40}")
 
 
 def answer(text: str, options: Options) -> str:
     """Answer one input; raise Refused."""
-    given = parse(text)
-    if "input" in given:
-        options = change(options, fields("args", given.get("args", {})))
-        given = fields("input", given["input"])
-    return json.dumps(share_out(given, options), separators=(",", ":"), ensure_ascii=False)
+    return to_json(share_out(parse(text), options))
+
+
+def to_json(shares: Mapping[str, list[list[bool]]]) -> str:
+    """Write *shares*. The original's reader takes no raw DEL, so a program that shares its reader may not either."""
+    return json.dumps(shares, separators=(",", ":"), ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+NUMBERS = re.compile(
+    r'("(?:[^"\\]|\\.)*+"?)|(?<![\w.+-])(?:(-)|\+)?+(?:0+(?=[0-9]))?+([0-9]++)(?![\w.+-])', re.ASCII | re.DOTALL
+)
+"""A string of JSON, or an integer outside of strings: its minus sign, and its digits without leading zeros. The search
+takes linear time, whatever the text."""
 
 
 def parse(text: str) -> dict[str, Any]:
+    """Read the object that *text* is. It may have bytes that are not UTF-8, as surrogates; raise Refused for those."""
+    if "\x7f" in text:
+        raise Refused("the input has a raw DEL character; write it as \\u007f")
     try:
-        return fields("the input", json.loads(text))
+        text.encode()
+    except UnicodeEncodeError:
+        raise Refused("the input is not UTF-8") from None
+    try:
+        with suppress(json.JSONDecodeError):
+            return fields("the input", json.loads(text))
+        # The original takes plus signs and leading zeros, too.
+        return fields("the input", json.loads(NUMBERS.sub(r"\1\2\3", text)))
     except (ValueError, RecursionError) as error:
         raise Refused(f"the input is not JSON: {error}".partition("\n")[0]) from None
 
@@ -152,14 +226,16 @@ def share_out(given: Mapping[str, Any], options: Options) -> dict[str, list[list
     if any(len(row) != 2 for row in hall):
         raise Refused("a row of hallRequests must be [up, down]")
     states = fields("states", given.get("states", {}))
-    ids = sorted(states, key=utf8)
+    if any("\ud800" <= letter <= "\udfff" for id in states for letter in id):
+        raise Refused("an id has half of a surrogate pair")
+    ids = sorted(states, key=str.encode)
     cabs = {id: flags(fields("a state", states[id]).get("cabRequests", []), "cabRequests") for id in ids}
     if any(len(cab) != len(hall) for cab in cabs.values()):
         raise Refused("hallRequests and cabRequests must all have the same length")
     cars = [car(states[id], cabs[id]) for id in ids]
     up, down = (mask([row[way] for row in hall]) for way in (0, 1))
     try:
-        shares = assign(len(hall), up, down, cars, options)
+        shares = assign(len(hall), up, down, cars, "" in states, options)
     except ValueError as error:
         raise Refused(str(error)) from None
     answers = {}
@@ -170,27 +246,25 @@ def share_out(given: Mapping[str, Any], options: Options) -> dict[str, list[list
 
 
 def assign(
-    floors: int, up: int, down: int, cars: list[tuple[int, int, int, int]], options: Options
+    floors: int, up: int, down: int, cars: list[tuple[int, int, int, int]], has_empty_id: bool, options: Options
 ) -> tuple[tuple[int, int], ...]:
+    door_ms, travel_ms = options.door_ms, options.travel_ms
     if options.algorithm == "reference":
-        return _assign.reference(floors, up, down, cars, options.door_ms, options.travel_ms, options.clear_all)
+        return _assign.reference(floors, up, down, cars, door_ms, travel_ms, options.clear_all, has_empty_id)
     if options.clear_all:
         raise Refused("the algorithm plan clears inDirn only")
     unclaimed = ((0, 0),) * len(cars)
-    return _assign.plan(floors, up, down, cars, unclaimed, (), (), options.door_ms, options.travel_ms)
+    return _assign.plan(floors, up, down, cars, unclaimed, (), (), door_ms, travel_ms)
 
 
 def car(state: Mapping[str, Any], cab: list[bool]) -> tuple[int, int, int, int]:
     """Flatten the *state* of one car."""
     behaviour, direction = state.get("behaviour", "idle"), state.get("direction", "down")
-    floor = state.get("floor", 0)
     if not isinstance(behaviour, str) or behaviour not in BEHAVIOURS:
-        raise Refused(f"behaviour must be one of {', '.join(BEHAVIOURS)}, not {behaviour!r}")
+        raise Refused(f"behaviour must be one of {', '.join(BEHAVIOURS)}, not {behaviour!r:.40}")
     if not isinstance(direction, str) or direction not in DIRECTIONS:
-        raise Refused(f"direction must be one of {', '.join(DIRECTIONS)}, not {direction!r}")
-    if type(floor) is not int:
-        raise Refused(f"floor must be an integer, not {floor!r}")
-    return BEHAVIOURS[behaviour], floor, DIRECTIONS[direction], mask(cab)
+        raise Refused(f"direction must be one of {', '.join(DIRECTIONS)}, not {direction!r:.40}")
+    return BEHAVIOURS[behaviour], integer("floor", state.get("floor", 0)), DIRECTIONS[direction], mask(cab)
 
 
 def rows(value: object, what: str) -> list[Any]:
@@ -206,18 +280,19 @@ def flags(value: object, what: str) -> list[bool]:
     return row
 
 
-def mask(row: Iterable[bool]) -> int:
-    return sum(1 << floor for floor, lit in enumerate(row) if lit)
-
-
-def utf8(id: str) -> bytes:
-    return id.encode(errors="surrogatepass")
+def mask(row: Sequence[bool]) -> int:
+    return int("".join("01"[lit] for lit in reversed(row)) or "0", 2)
 
 
 def answer_line(text: str, options: Options) -> tuple[str, bool]:
-    """Answer a line with a line; return also whether there was an answer."""
+    """Answer a line, which may have options of its own, with a line; return also whether there was an answer."""
     try:
-        return answer(text, options), True
+        given = parse(text)
+        if "input" in given and "states" not in given:
+            for name, value in fields("args", given.get("args", {})).items():
+                options = change(options, name, value)
+            given = fields("input", given["input"])
+        return to_json(share_out(given, options)), True
     except Refused as refused:
         return json.dumps({"error": str(refused)}), False
 
@@ -225,7 +300,7 @@ def answer_line(text: str, options: Options) -> tuple[str, bool]:
 def answer_lines(options: Options) -> int:
     """Answer standard input line by line; return the exit status."""
     status = 0
-    for text in sys.stdin:
+    for text in sys.stdin or ():
         if not text.strip():
             continue
         line, good = answer_line(text, options)
@@ -235,10 +310,25 @@ def answer_lines(options: Options) -> int:
     return status
 
 
+def answer_first_line(options: Options) -> str:
+    """Answer the first line of standard input; raise Refused."""
+    line = sys.stdin.readline() if sys.stdin else ""
+    try:
+        return answer(line, options)
+    except Refused:
+        if not line.endswith("\n"):
+            with suppress(Refused):  # The original drops the last character, newline or not.
+                return answer(line[:-1], options)
+        raise
+
+
 def main(argv: list[str]) -> int:
     """Run the command."""
-    sys.stdin.reconfigure(encoding="utf-8", errors="surrogateescape")  # type: ignore[union-attr]
-    sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")  # type: ignore[union-attr]
+    # Lines end at a newline only: a carriage return is white space in JSON.
+    if sys.stdin:  # None if the program was started without one
+        sys.stdin.reconfigure(encoding="utf-8", errors="surrogateescape", newline="\n")  # type: ignore[union-attr]
+    if sys.stdout:
+        sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
     try:
         asked = read_arguments(argv)
         if asked.help:
@@ -249,10 +339,13 @@ def main(argv: list[str]) -> int:
             assign_server.run(asked.serve, lambda text: answer_line(text, asked.options)[0])
         elif asked.jsonl:
             return answer_lines(asked.options)
+        elif asked.input:
+            as_given = asked.input.encode(sys.getfilesystemencoding(), "surrogateescape")
+            print(answer(as_given.decode(errors="surrogateescape"), asked.options))
         else:
-            print(answer(asked.input or sys.stdin.readline(), asked.options))
+            print(answer_first_line(asked.options))
     except BrokenPipeError:
-        raise  # nobody reads any more
+        raise  # The reader is gone: __main__ ends the program quietly.
     except (Refused, OSError) as error:
         print(f"elevator assign: {error}", file=sys.stderr)
         return 1

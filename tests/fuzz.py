@@ -548,11 +548,11 @@ def assigner(data: bytes) -> bool:
     for text in (rest.decode(errors="surrogateescape") or asked.input).split("\n"):
         answer, good = hall_request_assigner.answer_line(text, asked.options)
         assert "\n" not in answer
-        answer.encode(errors="surrogateescape")
+        answer.encode()
         shares = json.loads(answer)
         if good:
-            hall = json.loads(text)
-            hall = hall.get("input", hall).get("hallRequests", [])
+            building = hall_request_assigner.parse(text)
+            hall = (building if "states" in building else building["input"]).get("hallRequests", [])
             owners = [[sum(row[way] for row in rows) for way in (0, 1)] for rows in zip(*shares.values(), strict=True)]
             assert owners == [[int(up), int(down)] for up, down in hall], "a call without an owner, or with two"
         taken = taken or good
@@ -573,7 +573,7 @@ def assigner_socket(data: bytes) -> bool:
                 attend(selector, client, selectors.EVENT_READ, answer_line)
                 with suppress(BlockingIOError):
                     answers += far.recv(1 << 20)
-    for line in answers.decode(errors="surrogateescape").split("\n")[:-1]:  # Ids come back as the bytes that they were.
+    for line in answers.decode().split("\n")[:-1]:
         assert isinstance(json.loads(line), dict)
     return bool(answers)
 

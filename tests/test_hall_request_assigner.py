@@ -1,14 +1,16 @@
-"""`elevator assign` answers as the course's program does, and refuses what it refuses, in every way of asking."""
+"""`elevator assign` answers and refuses as the course's program does, and differs where DIFFERENCES says so."""
 
+import io
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +20,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reference import Vector
 
-from elevator.hall_request_assigner import Options, answer, answer_line, read_arguments
+from elevator.hall_request_assigner import (
+    DIFFERENCES,
+    USAGE,
+    Options,
+    Refused,
+    answer,
+    answer_line,
+    main,
+    read_arguments,
+)
 
 COMMAND = [sys.executable, "-m", "elevator", "assign"]
 VECTORS = reference.vectors()
+CALLS = [json.loads(line) for line in (reference.DATA / "assigner_cli.jsonl").read_text().splitlines()]
+"""Calls of the original, with its status and the first 400 bytes of its output. If it refuses a call
+that we answer, *differences* names the entries of DIFFERENCES that explain it."""
+OUTPUT_BYTES = 400
 REJECTS = [json.loads(line) for line in (reference.DATA / "assigner_rejects.jsonl").read_text().splitlines()]
 
 
@@ -74,33 +89,283 @@ HALL = [[False, False], [True, False], [False, True], [False, True]]
 GOOD = {"hallRequests": HALL, "states": {"a": IDLE, "b": {**IDLE, "floor": 3}}}
 
 
+def ask(arguments: list[str], text: str = "") -> tuple[int, str, str]:
+    """Run the command in this process; return its status, standard output and standard error."""
+    output, errors = io.TextIOWrapper(io.BytesIO(), encoding="utf-8"), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(output), redirect_stderr(errors):
+        patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode()), encoding="utf-8"))
+        status = main(arguments)
+        output.seek(0)
+        return status, output.read(), errors.getvalue()
+
+
+def as_recorded(output: str) -> str:
+    """Write *output* with the cars in the order of the records, and with the escapes of the original."""
+    shares = json.loads(output)
+    ordered = {id: shares[id] for id in sorted(shares, key=str.encode)}
+    text = json.dumps(ordered, separators=(",", ":"), ensure_ascii=False) + "\n"
+
+    def escape(found: re.Match[str]) -> str:
+        return "\\u" + found[0][2:].upper() if found[0][1] == "u" else found[0]
+
+    return re.sub(r"\\(u[0-9a-f]{4}|.)", escape, text).replace("/", "\\/").replace("\x7f", "\\u007F")
+
+
+@pytest.mark.parametrize("call", [pytest.param(call, id=str(number)) for number, call in enumerate(CALLS)])
+def test_recorded_calls(call: dict[str, Any]) -> None:
+    status, output, errors = ask(call["args"], call.get("stdin", ""))
+    if "differences" in call:
+        assert set(call["differences"]) <= set(DIFFERENCES)
+        assert (status, call["status"]) == (0, 1), "this difference is no longer one"
+    elif call["status"]:
+        assert (status, output, errors.count("\n")) == (1, "", 1)
+    else:
+        recorded, ours = call["output"].rstrip("\ufffd"), as_recorded(output)  # Some are cut within a character.
+        assert (status, errors) == (0, "")
+        assert ours == recorded or (len(ours.encode()) > OUTPUT_BYTES and ours.startswith(recorded))
+
+
+def test_each_difference_is_shown_by_a_call_or_has_a_test() -> None:
+    shown = {name for call in CALLS for name in call.get("differences", [])}
+    assert shown == {"final newline", "white space", "surrogates"}
+    assert set(DIFFERENCES) == shown | {"size", "empty id", "output", "options"}
+    assert all(sentence in USAGE for sentence in DIFFERENCES.values())
+
+
+@pytest.mark.parametrize(("floors", "cars", "limit"), [(1025, 1, "1024"), (10**6, 1, "1024"), (2, 501, "500")])
+def test_difference_size_has_a_limit_that_the_error_names(floors: int, cars: int, limit: str) -> None:
+    state = {"cabRequests": [False] * floors}
+    states = {str(k): state for k in range(cars)}
+    with pytest.raises(Refused, match=limit):
+        answer(json.dumps({"hallRequests": [[True, False]] * floors, "states": states}), Options())
+
+
+def test_the_largest_building_is_answered_whole() -> None:
+    states = {str(k): {"cabRequests": [True] * 1024} for k in range(500)}
+    shares = json.loads(answer(json.dumps({"hallRequests": [[True, True]] * 1024, "states": states}), Options()))
+    assert [[sum(rows[way] for rows in table) for way in (0, 1)] for table in zip(*shares.values(), strict=True)] == [
+        [1, 1]
+    ] * 1024
+
+
+def test_difference_empty_id_ends_where_the_original_may_not() -> None:
+    endless = {"hallRequests": [[True, True]], "states": {"": {"cabRequests": [False]}}}
+    with pytest.raises(Refused, match="4194304 moves"):
+        answer(json.dumps(endless), Options())
+
+
+def test_difference_output_is_one_of_order_and_escapes() -> None:
+    outputs = [(ask(call["args"], call.get("stdin", ""))[1], call["output"]) for call in CALLS if not call["status"]]
+    assert any(ours[:50] != recorded[:50] for ours, recorded in outputs)
+
+
+def test_difference_options_are_in_the_help() -> None:
+    status, output, _ = ask(["--help"])
+    assert (status, output) == (0, USAGE + "\n")
+    assert all(option in output for option in ("--algorithm", "--jsonl", "--serve"))
+
+
+IDLE = {"behaviour": "idle", "floor": 0, "direction": "stop", "cabRequests": [False] * 4}
+HALL = [[False, False], [True, False], [False, True], [False, True]]
+GOOD = {"hallRequests": HALL, "states": {"a": IDLE, "b": {**IDLE, "floor": 3}}}
+
+
 def test_what_is_missing_has_the_value_of_the_original() -> None:
     short = {"hallRequests": HALL, "states": {"a": {"cabRequests": [False] * 4}}, "comment": 1}
     whole = {"hallRequests": HALL, "states": {"a": {**IDLE, "direction": "down"}}}
     assert answer(json.dumps(short), Options()) == answer(json.dumps(whole), Options())
 
 
-def test_options_in_the_ways_of_the_original() -> None:
-    words = ["--TravelDuration=1", "--doorOpenDuration", "2", "--unknown", "-x", "--includeCab=false", "stray"]
-    assert read_arguments(words).options == Options(travel_ms=1, door_ms=2)
+OPTIONS: list[tuple[list[str], Options, str]] = [
+    (["-i", "{}"], Options(), "{}"),
+    (["-i{}"], Options(), "{}"),
+    (["-i={}"], Options(), "{}"),
+    (["-I", "{}"], Options(), "{}"),
+    (["--i={}"], Options(), "{}"),
+    (["--INPUT", "{}"], Options(), "{}"),
+    (["--input={=}"], Options(), "{=}"),
+    (["--input=", "{}"], Options(), "{}"),
+    (["-i", "[]", "-i", "{}"], Options(), "{}"),
+    (["-i", "--includeCab", "{}"], Options(include_cab=True), "{}"),
+    (["-i", "--travelDuration", "1000", "{}"], Options(travel_ms=1000), "{}"),
+    (["--input", "--clearRequestType", "all", "{}"], Options(clear_all=True), "{}"),
+    (["-i", "--doorOpenDuration=1", "--travelDuration", "2", "{}"], Options(door_ms=1, travel_ms=2), "{}"),
+    (["-i", "--jsonl", "{}", "--algorithm", "plan"], Options(algorithm="plan"), "{}"),
+    (["-i", "--unknown", "{}"], Options(), "--unknown"),
+    (["-i", "--", "{}"], Options(), "--"),
+    (["-includeCab"], Options(), "ncludeCab"),
+    (["-includeCab", "--input", "{}"], Options(), "{}"),
+    (
+        ["--TravelDuration=1", "--doorOpenDuration", "2", "--unknown", "-x", "stray"],
+        Options(travel_ms=1, door_ms=2),
+        "",
+    ),
+    (["--travel", "1000", "-travelDuration", "5", "---travelDuration", "6", "-", ""], Options(), ""),
+    (["--travelDuration", "-100", "--doorOpenDuration", "+0000000003000"], Options(travel_ms=-100), ""),
+    (["--travelDuration", "1", "--travelDuration", "2"], Options(travel_ms=2), ""),
+    (["--travelDuration=2147483647"], Options(travel_ms=2**31 - 1), ""),
+    (["--includeCab=", "true"], Options(include_cab=True), ""),
+    (["--includeCab", "false"], Options(include_cab=True), ""),
+    (["--includeCab=False"], Options(), ""),
+    (["--includeCab", "--includeCab=false"], Options(), ""),
+    (["--", "--includeCab", "-i", "{}"], Options(), ""),
+]
+
+
+@pytest.mark.parametrize(("words", "options", "text"), OPTIONS)
+def test_options_are_read_as_the_original_reads_them(words: list[str], options: Options, text: str) -> None:
+    asked = read_arguments(words)
+    assert (asked.options, asked.input) == (options, text)
+
+
+def test_help_is_no_help_after_the_end_of_options_or_as_a_value() -> None:
+    assert read_arguments(["-h"]).help
+    assert not read_arguments(["--", "--help"]).help
+    assert read_arguments(["-i", "--help"]) == (Options(), "--help", False, "", False)
 
 
 @pytest.mark.parametrize(
     "words",
     [
         ["--travelDuration"],
-        ["--travelDuration", "fast"],
-        ["--travelDuration", "9" * 5000],
+        ["-i"],
+        ["--input="],
+        ["--travelDuration", "--doorOpenDuration", "1", "2"],
+        ["--travelDuration", "fast", "--travelDuration", "5"],
+        *(["--travelDuration", value] for value in ("", "fast", "1_000", "٣", " 5", "5 ", "1e3", "1.0", "0x10", "+")),
+        *(["--travelDuration", value] for value in ("2147483648", "-2147483649", "9" * 5000)),
         ["--includeCab=maybe"],
+        ["--includeCab=1"],
         ["--clearRequestType", "some"],
+        ["--clearRequestType", "ALL"],
         ["--algorithm", "best"],
         ["--algorithm", "plan", "--clearRequestType", "all", "--input", json.dumps(GOOD)],
+        ["--algorithm", "plan", "--travelDuration", "-1", "--input", json.dumps(GOOD)],
         ["--serve", "/proc/nowhere/socket"],
+        ["--input", "\udcff"],
     ],
 )
 def test_bad_options_get_one_line(words: list[str]) -> None:
-    result = run(*words)
-    assert (result.returncode, result.stdout, result.stderr.count("\n")) == (1, "", 1)
+    status, output, errors = ask(words)
+    assert (status, output, errors.count("\n")) == (1, "", 1)
+    assert len(errors) < 200
+
+
+def with_floor(floor: str, **more: str) -> str:
+    """Write an input of two floors, the floor and more fields of its car as they are."""
+    fields = {"floor": floor, "cabRequests": "[false,false]", **more}
+    state = ",".join(f'"{name}":{value}' for name, value in fields.items())
+    return f'{{"hallRequests":[[false,false],[false,true]],"states":{{"a":{{{state}}}}}}}'
+
+
+@pytest.mark.parametrize("floor", ["1", "01", "+1", "+0001", '"1"', '"+01"', "0" * 5000 + "1", ' "1" '])
+def test_integers_that_the_original_takes(floor: str) -> None:
+    assert answer(with_floor(floor, other='"+01, 02"'), Options()) == answer(with_floor("1"), Options())
+
+
+@pytest.mark.parametrize("floor", ["-0", "-00", '"-0"'])
+def test_negative_zero(floor: str) -> None:
+    assert answer(with_floor(floor), Options()) == answer(with_floor("0"), Options())
+
+
+@pytest.mark.parametrize(
+    "floor",
+    [
+        *[
+            "1.0",
+            "1e0",
+            "01.0",
+            "+1.0",
+            "+1e0",
+            "1.",
+            "0x1",
+            "1_0",
+            "--1",
+            "+-1",
+            "+",
+            "- 1",
+            "NaN",
+            "Infinity",
+            "null",
+        ],
+        *["true", "[1]", "{}", "٣", '""', '"+"', '" 1"', '"1 "', '"1.0"', '"one"', '"0x1"', '"٣"', "9" * 5000],
+        *["2147483648", '"99999999999999"', "2", "-1", '"-1"'],
+    ],
+)
+def test_floors_that_are_none(floor: str) -> None:
+    with pytest.raises(Refused, match=r"^[^\n]{1,200}$"):
+        answer(with_floor(floor), Options())
+
+
+def test_unknown_fields_are_ignored_whatever_they_are() -> None:
+    for value in ("1.5", "null", '"x"', "[1, {}]", "01", "+2", "-2147483648", "4294967296"):
+        assert answer(with_floor("1", Floor=value), Options()) == answer(with_floor("1"), Options())
+
+
+def test_the_last_of_two_equal_keys_counts() -> None:
+    assert answer(with_floor('0,"floor":1'), Options()) == answer(with_floor("1"), Options())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *["", "null", "[]", '"{}"', "{", "[" * 100_000, '{"a":' * 100_000, "\ufeff" + with_floor("1")],
+        *[with_floor("1") + "x", with_floor("1") + ",", with_floor("1") * 2, with_floor("1")[:-1]],
+        *[with_floor("1,"), with_floor("1").replace('"a"', '"\x7f"'), with_floor("1", other='"\x7f"')],
+        *[with_floor("1").replace('"a"', f'"{half}"') for half in ("\\ud800", "\\udc80", "\\udc00\\ud800", "\udcff")],
+        *[with_floor("1", behaviour=value) for value in ('"Idle"', "0", "idle", "null", '"idle "', '"\\ud800"')],
+        *[with_floor("1", direction=value) for value in ('"UP"', "1", "null", '""')],
+        *[with_floor("1", cabRequests=value) for value in ("[0,0]", '["true","false"]', "null", "[false,]", '"ff"')],
+    ],
+)
+@pytest.mark.parametrize("algorithm", ["reference", "plan"])
+def test_inputs_that_are_none(text: str, algorithm: str) -> None:
+    with pytest.raises(Refused, match=r"^[^\n]{1,200}$"):
+        answer(text, Options(algorithm=algorithm))
+    line, good = answer_line(text, Options(algorithm=algorithm))
+    assert (good, list(json.loads(line))) == (False, ["error"])
+
+
+def test_a_del_in_an_id_is_escaped_as_in_the_original() -> None:
+    text = with_floor("1").replace('"a"', '"\\u007f"')
+    assert answer(text, Options()).startswith('{"\\u007f":')
+
+
+def test_a_line_of_standard_input_ends_at_a_newline_only() -> None:
+    text = with_floor("1")
+    expected = ask(["--input", text])
+    assert ask([], text.replace(",", ",\r") + "\r\nrest") == expected
+    assert ask(["--jsonl"], text.replace(",", ",\r") + "\r\n" + text) == (0, expected[1] * 2, "")
+
+
+def test_the_last_character_of_standard_input_is_dropped_if_that_helps() -> None:
+    """The original always drops it. This command drops a character other than a newline only as a second attempt."""
+    text = with_floor("1")
+    assert ask([], text + ",") == ask([], text) == ask([], text + "\n")
+    assert ask([], text + ",\n")[0] == 1
+
+
+def test_only_a_line_of_a_batch_has_options_of_its_own() -> None:
+    line = json.dumps({"input": GOOD, "args": {"travelDuration": "+1000", "includeCab": True}})
+    assert ask(["--input", line])[0] == 1
+    assert len(json.loads(answer_line(line, Options())[0])["a"][0]) == 3
+    assert answer_line(json.dumps({**GOOD, "input": 1}), Options())[1]
+
+
+def test_no_standard_input_is_an_empty_one() -> None:
+    closed = subprocess.run(["sh", "-c", '"$@" <&-', "sh", *COMMAND], capture_output=True, text=True, check=False)
+    assert (closed.returncode, closed.stdout, closed.stderr.count("\n")) == (1, "", 1)
+
+
+def test_an_input_is_utf_8_in_any_locale() -> None:
+    text = with_floor("1").replace('"a"', '"å"')
+    result = subprocess.run(
+        [*COMMAND, "-i", "--includeCab", text],
+        capture_output=True,
+        env={**os.environ, "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"},
+        check=False,
+    )
+    assert (result.returncode, list(json.loads(result.stdout))) == (0, ["å"])
 
 
 def test_the_plan_shares_out_every_request() -> None:
@@ -186,7 +451,7 @@ def test_a_client_that_goes_or_sends_without_end_harms_nobody(path: Path) -> Non
         rude.sendall(b'{"hallRequests"')
     with closing(client(path)) as endless:
         try:
-            for _ in range(40):
+            for _ in range(140):
                 endless.sendall(b"x" * (1 << 16))
             ended = endless.recv(1) == b""
         except (BrokenPipeError, ConnectionResetError):
