@@ -446,6 +446,15 @@ def test_answers_on_a_socket(path: Path) -> None:
         assert b"error" in first.recv(1000)
 
 
+def test_the_largest_building_on_a_socket(path: Path) -> None:
+    """The request is longer than a socket takes at once, and so is its answer."""
+    states = {str(k): {"behaviour": "idle", "floor": k, "cabRequests": [False] * 1024} for k in range(500)}
+    line = json.dumps({"hallRequests": [[True, True]] * 1024, "states": states}).encode() + b"\n"
+    with closing(client(path)) as connection:
+        connection.sendall(line)
+        assert json.loads(connection.makefile("rb").readline()).keys() == states.keys()
+
+
 def test_a_client_that_goes_or_sends_without_end_harms_nobody(path: Path) -> None:
     with closing(client(path)) as rude:
         rude.sendall(b'{"hallRequests"')
