@@ -32,20 +32,21 @@ ARCHITECTURE = {
     "turn": Rule("model node"),
     "wire": Rule("model"),
     "seal": Rule(),
+    "condition": Rule(),
     "inbox": Rule(),
     "gate": Rule("model seal wire"),
     "config": Rule("model seal wire hardware.iocard", "os"),
-    "journal": Rule("model drive node"),
+    "journal": Rule("model condition drive node"),
     # The edge: where a node meets sockets, clocks and disks.
-    "store": Rule("model wire", "fcntl os sqlite3 time"),
-    "pair": Rule("", "os select signal socket time"),
-    "scribe": Rule("model calls wire pair store", "os select signal socket time"),
-    "hardware.server": Rule("model calls", "socket"),
+    "store": Rule("model condition wire", "fcntl os sqlite3 time"),
+    "pair": Rule("condition", "os select signal socket time"),
+    "scribe": Rule("model calls condition wire pair store", "os select signal socket time"),
+    "hardware.server": Rule("model calls condition", "socket"),
     "hardware.messages": Rule("model"),
     "hardware.iocard": Rule("model hardware.server"),
-    "hardware.serialport": Rule("model hardware.iocard hardware.server", "fcntl os serial termios"),
+    "hardware.serialport": Rule("model condition hardware.iocard hardware.server", "fcntl os serial termios"),
     "loop": Rule(
-        "model node turn wire seal gate inbox pair scribe journal config hardware.server hardware.serialport",
+        "model condition node turn wire seal gate inbox pair scribe journal config hardware.server hardware.serialport",
         "fcntl select signal socket time",
     ),
     # The simulated building. It knows nodes at most; no node knows it.
@@ -88,7 +89,7 @@ ARCHITECTURE = {
     "keygen": Rule("seal sim.options", "os"),
     "doctor": Rule("model config gate loop store wire hardware.serialport", "os socket tempfile time"),
     "serve_card": Rule(
-        "model calls pair hardware.iocard hardware.messages hardware.serialport hardware.server",
+        "model calls condition pair hardware.iocard hardware.messages hardware.serialport hardware.server",
         "select signal socket time",
     ),
     "sim.command": Rule(
