@@ -240,6 +240,42 @@ def test_a_server_of_another_kind_is_never_obeyed_and_said_once(answer: bytes) -
     listener.close()
 
 
+def test_a_server_that_answers_once_and_hangs_up_does_not_fill_the_log() -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+    listener.settimeout(5)
+    port = ElevatorServer("127.0.0.1", listener.getsockname()[1], FLOORS)
+    clock_ms = 0
+
+    def attend() -> None:
+        nonlocal clock_ms
+        clock_ms += 10
+        port.attend(clock_ms)
+        time.sleep(0.0005)
+
+    for _ in range(60):
+        while port._socket is None:
+            attend()
+        client, _address = listener.accept()
+        while port._asked_at_ms is None:
+            attend()
+        client.sendall(sweep(FLOORS))
+        while not port._answered:
+            attend()
+        client.close()
+        while port._answered:
+            attend()
+    assert [("answers" in news, "recurring" in news) for news in port.news] == [
+        (True, False),
+        (False, False),
+        (True, False),
+        (False, False),
+        (True, False),
+        (False, True),
+    ], port.news
+    port.stop()
+    listener.close()
+
+
 def test_an_answer_from_before_a_freeze_is_thrown_away() -> None:
     with building(2) as built:
         port = ElevatorServer("127.0.0.1", built.ports[0], FLOORS)

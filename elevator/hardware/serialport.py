@@ -20,6 +20,7 @@ from pathlib import Path
 
 from serial import Serial
 
+from elevator.condition import Condition
 from elevator.hardware.iocard import BAUD, HALT, IDENTITY, READ_TACHOMETER, SWEEP, WHO, changes, snapshot
 from elevator.hardware.server import BACKLOG_MAX, FRESH_MS, RETRY_MS, SILENCE_MS, SWEEP_MS, after, done
 from elevator.model import Inputs, Outputs
@@ -92,12 +93,13 @@ class IoCard:
         self.tachometer = 0
         """The tachometer's value in the newest snapshot."""
         self.news: list[str] = []
+        self._absence = Condition(is_failing=None)
         self._hold = hold
         self._sweep_ms = sweep_ms
         self._sweep = READ_TACHOMETER + SWEEP if has_tachometer else SWEEP
         self._path = where
         self._port: Serial | None = None
-        self._known = self._answered = self._missed = False
+        self._known = self._answered = False
         self._asked = 0
         """How often it was asked who it is."""
         self._strange = False
@@ -138,6 +140,8 @@ class IoCard:
                 self._open(now_ms)
         except OSError as error:
             self._lose(now_ms, error.strerror or str(error))
+        if self._answered:
+            self._report(now_ms)
 
     def write(self, outputs: Outputs) -> None:
         """Send what differs from what was sent to this card."""
@@ -236,11 +240,14 @@ class IoCard:
                 raise OSError(errno.EPROTO, "its answer is not of this card")
             self._inputs, self._snapshot_bytes = inputs, reply
         self.tachometer = tachometer[0] if tachometer else 0
-        if not self._answered:
-            self._answered = True
-            self._missed = False
-            self.news.append(f"I/O card {self._path} answers")
+        self._answered = True
         self._fresh_until_ms = now_ms + FRESH_MS
+
+    def _report(self, now_ms: int, trouble: str = "") -> None:
+        """Log whether there is *trouble*, if that is news."""
+        report = self._absence.feed(now_ms, bool(trouble))
+        if report is not None:
+            self.news.append(f"I/O card {self._path} {report.line(trouble, 'answers')}")
 
     def _flush(self) -> None:
         if not self._outgoing or self._port is None:
@@ -259,11 +266,8 @@ class IoCard:
         self._asked_at_ms = None
         self._fresh_until_ms = 0
         self._next_at_ms = now_ms + RETRY_MS
-        if self._answered or not self._missed:
-            state = "lost" if self._answered else "not there yet"
-            self.news.append(f"I/O card {self._path} {state} ({why}); trying again until it is")
+        self._report(now_ms, f"{'lost' if self._answered else 'not there yet'} ({why}); trying again until it is")
         self._answered = False
-        self._missed = True
 
     def _close(self, last_words: bytes) -> None:
         assert self._port is not None

@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from attrs import evolve
 
 from elevator.calls import mask
+from elevator.condition import Condition
 from elevator.model import EVERY_BUTTON, Button, Buttons, Inputs, Motor, Outputs
 
 SWEEP_MS = 10
@@ -129,9 +130,10 @@ class ElevatorServer:
         self.address = (host, port)
         self.floors = floors
         self.news: list[str] = []
+        self._absence = Condition(is_failing=None)
         self._request = sweep(floors)
         self._socket: socket.socket | None = None
-        self._connected = self._answered = self._missed = False
+        self._connected = self._answered = False
         self._reply = b""
         self._snapshot_bytes = b""
         self._inputs: Inputs | None = None
@@ -163,14 +165,15 @@ class ElevatorServer:
 
     def attend(self, now_ms: int, readable: bool = True) -> None:
         """Do what is due: connect, take what came in if the socket is *readable*, sweep, give up."""
-        if self._socket is None:
-            if now_ms >= self._next_at_ms:
-                self._connect(now_ms)
-            return
         try:
-            self._exchange(now_ms, readable)
+            if self._socket is not None:
+                self._exchange(now_ms, readable)
+            elif now_ms >= self._next_at_ms:
+                self._connect(now_ms)
         except OSError as error:
             self._lose(now_ms, error.strerror or str(error))
+        if self._answered:
+            self._report(now_ms)
 
     def write(self, outputs: Outputs) -> None:
         """Send what differs from what was sent on this connection."""
@@ -198,11 +201,7 @@ class ElevatorServer:
         self._socket = None
 
     def _connect(self, now_ms: int) -> None:
-        try:
-            self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        except OSError as error:  # the machine has no descriptor or memory left; it may have again
-            self._lose(now_ms, error.strerror or str(error))
-            return
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         self._socket.setblocking(False)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._connected = self._answered = False
@@ -211,7 +210,7 @@ class ElevatorServer:
         self._give_up_at_ms = now_ms + PATIENCE_MS
         code = self._socket.connect_ex(self.address)
         if code not in (0, errno.EINPROGRESS):
-            self._lose(now_ms, errno_text(code))
+            raise OSError(code, errno_text(code))
 
     def _exchange(self, now_ms: int, readable: bool) -> None:
         assert self._socket is not None
@@ -265,11 +264,14 @@ class ElevatorServer:
             if inputs is None:
                 raise OSError(errno.EPROTO, "its answer is not of this protocol")
             self._inputs, self._snapshot_bytes = inputs, reply
-        if not self._answered:
-            self._answered = True
-            self._missed = False
-            self.news.append(f"elevator server {self._where} answers")
+        self._answered = True
         self._fresh_until_ms = now_ms + FRESH_MS
+
+    def _report(self, now_ms: int, trouble: str = "") -> None:
+        """Log whether there is *trouble*, if that is news."""
+        report = self._absence.feed(now_ms, bool(trouble))
+        if report is not None:
+            self.news.append(f"elevator server {self._where} {report.line(trouble, 'answers')}")
 
     def _flush(self) -> None:
         if not self._outgoing or self._socket is None or not self._connected:
@@ -288,11 +290,8 @@ class ElevatorServer:
         self._inputs = None
         self._fresh_until_ms = 0
         self._next_at_ms = now_ms + RETRY_MS
-        if self._answered or not self._missed:
-            state = "lost" if self._answered else "not there yet"
-            self.news.append(f"elevator server {self._where} {state} ({why}); trying again until it is")
+        self._report(now_ms, f"{'lost' if self._answered else 'not there yet'} ({why}); trying again until it is")
         self._answered = False
-        self._missed = True
 
     @property
     def _where(self) -> str:
