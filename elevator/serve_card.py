@@ -25,6 +25,7 @@ from attrs import evolve
 
 from elevator import pair
 from elevator.calls import mask
+from elevator.condition import Condition
 from elevator.hardware.iocard import FLOORS, HALT, LAMP_PINS, SPEED
 from elevator.hardware.messages import MessageReader, motor_direction
 from elevator.hardware.serialport import AUTO, IoCard
@@ -111,6 +112,8 @@ class Bridge:
         self.card = card
         self._listener = listener
         self._client: socket.socket | None = None
+        self._absence = Condition(is_failing=True)
+        self._address, self._why_gone = "", ""
         self._speed = card.speed
         self._wanted = Wanted(speed=card.speed)
         self._reader = MessageReader()
@@ -146,6 +149,9 @@ class Bridge:
                 self._expire(began_ms)
             self._serve(self._client, inputs, readable=self._client in ready[0])
         self._write()
+        report = self._absence.feed(now_ms, self._client is None)
+        if report is not None:
+            log.info("client %s", report.line(f"gone ({self._why_gone})", self._address))
         while self.card.news:
             log.warning(self.card.news.pop(0))
 
@@ -162,8 +168,7 @@ class Bridge:
             return  # it left before its turn came
         client.setblocking(False)
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._client = client
-        log.info("client %s:%d", *address)
+        self._client, self._address = client, f"{address[0]}:{address[1]}"
 
     def _serve(self, client: socket.socket, inputs: Inputs, readable: bool) -> None:
         try:
@@ -211,7 +216,7 @@ class Bridge:
             self._client.close()
             self._client = None
             self._reader, self._has_warned, self._unsent = MessageReader(), False, b""
-            log.info("client gone (%s)", why)
+            self._why_gone = why
 
 
 def clock_ms() -> int:

@@ -210,6 +210,15 @@ def test_a_client_is_dropped_when_the_card_is_lost_and_its_command_ends(served: 
     served.wait(lambda: served.machine.shaft.motor is Motor.STOP)
 
 
+def test_clients_that_come_and_go_do_not_fill_the_log(served: Served) -> None:
+    for _ in range(30):
+        with served.connect() as client:
+            assert served.ask(client, bytes((8, 0, 0, 0)), 4) == bytes((8, 0, 0, 0))
+    with served.connect() as client:
+        served.wait(lambda: served.log().count(f"client 127.0.0.1:{client.getsockname()[1]} (it happened ") == 1)
+    assert served.log().count("client gone (it hung up)") <= 4
+
+
 def test_a_node_s_port_works_through_it(served: Served) -> None:
     port = ElevatorServer("127.0.0.1", served.port, 4)
 
