@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import NamedTuple, NoReturn
 
 from elevator.calls import complete
+from elevator.condition import Condition
 from elevator.model import Calls, Record
 from elevator.pair import ENDINGS, fork
 from elevator.store import DiskError, Memory, Store, StoreError
@@ -72,6 +73,7 @@ class Scribe:
         self._written: Calls | None = None
         """What this scribe has last written."""
         self._is_late = False
+        self._lateness, self._loss = Condition(), Condition(calm_ms=2 * RETRY_MS)
         self._refusal = b""
         self._replace_at_ms = 0
         self._start()
@@ -121,9 +123,9 @@ class Scribe:
         self._send()
         if self._clock() >= self.wake_at_ms():
             self._is_late = True
-            log.error("the disk has not answered for %d ms: lamps rest on the other nodes meanwhile", PATIENCE_MS)
             self._wake()
             told = told._replace(failed=True)
+        self._report()
         return told
 
     def close(self) -> None:
@@ -172,9 +174,7 @@ class Scribe:
                 log.error("%s", text)
             self._refusal = message
             return told._replace(failed=True)
-        if self._is_late:
-            self._is_late = False
-            log.warning("the disk answers again")
+        self._is_late = False
         number = int(text)
         while self._pending and self._pending[0][0] < number:
             self._pending.popleft()
@@ -186,14 +186,26 @@ class Scribe:
 
     def _lose(self, told: Told) -> Told:
         """Notice that the scribe is gone. The next is started at once, but those that cannot live only now and then."""
-        if self._clock() >= self._replace_at_ms:
-            log.error("the process that writes the record is gone; starting another")
-            self._replace_at_ms = self._clock()
+        self._replace_at_ms = max(self._replace_at_ms, self._clock())
         self._is_gone = True
+        self._report()
         self._socket.close()
         with suppress(ChildProcessError):
             os.waitpid(self._pid, 0)
         return told._replace(failed=True)
+
+    def _report(self) -> None:
+        now_ms = self._clock()
+        late = self._lateness.feed(now_ms, self._is_late)
+        if late is not None:
+            begins = (
+                f"the disk has not answered for {PATIENCE_MS} ms: a lamp lights only once a peer has stored the call"
+            )
+            log.error("%s", late.line(begins, "the disk answers again"))
+        lost = self._loss.feed(now_ms, self._is_gone)
+        if lost is not None and (lost.begins or lost.times > 1):
+            begins = "the process that writes the record is gone; starting another"
+            log.error("%s", lost.line(begins, "the process that writes the record runs again"))
 
     def _replace(self) -> None:
         self._replace_at_ms = self._clock() + RETRY_MS
@@ -235,12 +247,18 @@ def serve(link: socket.socket, directory: Path | None, floors: int) -> None:
     late: Record | None = None
     """What was found only after the node had begun without it. That may stand still, and not have taken it in yet."""
     newest, heard, written = "", 0, 0
-    said = ""
+    was_refused, failure, trouble = False, Condition(), ""
     is_open = True
 
     def tell(message: bytes) -> None:
         with suppress(OSError):  # The worker is gone. What it has sent counts all the same.
             link.send(message)
+
+    def report(failed: bool) -> None:
+        told = failure.feed(time.monotonic_ns() // 1_000_000, failed)
+        if told is not None:
+            begins = f"{trouble}; trying again. Until then a lamp lights only once a peer has stored the call"
+            log.error("%s", told.line(begins, "the record is written again"))
 
     while is_open:
         if store is None:
@@ -254,28 +272,26 @@ def serve(link: socket.socket, directory: Path | None, floors: int) -> None:
                 if store is not None:
                     store.close()  # It holds the record, and would keep it from the next.
                     store = None
-                if str(error) != said:
-                    said = str(error)
-                    log.error("%s; trying again until it can be", said)
+                was_refused, trouble = True, str(error)
+                report(failed=True)
                 tell(FAILED + b"%d" % heard)
             else:
                 tell(FOUND + (b"" if record is None else write_record(record).encode()))
-                if said:
-                    log.warning("the record can be used now")
+                if was_refused:
                     late = record
                     select.select([link], [], [], RETRY_S)  # The node may have more to say, after what was found.
         patience_s = LOOK_S if store is not None and written == heard else RETRY_S
         if select.select([link], [], [], patience_s)[0]:
             newest, heard, is_open = take_all(link, newest, heard)
         if store is not None and heard and store.is_lost():
-            log.error("the record has been taken away or replaced; opening it anew")
             store.close()
-            store, written = None, 0
+            store, written, trouble = None, 0, "the record was taken away or replaced"
         elif store is not None and written != heard:
             text = newest if late is None else write_record(complete(read_record(newest, floors), late))
             done = store.save(text)
-            written = heard if done else written
+            written, trouble = (heard, trouble) if done else (written, store.trouble)
             tell((WRITTEN if done else FAILED) + b"%d" % heard)
+        report(failed=store is None or written != heard)
 
 
 def take_all(link: socket.socket, newest: str, heard: int) -> tuple[str, int, bool]:

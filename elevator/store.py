@@ -3,7 +3,7 @@
 1. Every save is a transaction with full synchronisation: when it returns, the record is on the disk.
 2. A file that is damaged, or is no file, is set aside under another name and the node goes on without: the others still
    have its calls. A file of a newer version is not touched: StoreError.
-3. A disk that refuses, is full or read-only is said loudly: DiskError, or False from `save`. It may come back; the file
+3. A disk that refuses, is full or read-only is reported: DiskError, or False from `save`. It may come back; the file
    is opened anew for each further try, because what was opened on a read-only disk stays so.
 4. One pair of processes holds a record: a lock beside it, which they inherit from each other, keeps others out. The
    database is held exclusively as well, so that a successor waits for what its predecessor's scribe still writes.
@@ -17,6 +17,7 @@ import sqlite3
 import time
 from pathlib import Path
 
+from elevator.condition import Condition
 from elevator.model import Record
 from elevator.wire import BAD_INPUT, read_record
 
@@ -41,6 +42,8 @@ BUSY_S = 5.0
 """How long to wait for whoever holds the database."""
 LOCK_S = 1.0
 """How long to wait for the lock: processes that were killed need a moment to go."""
+DAMAGE_CALM_MS = 10_000
+"""A record that is damaged again within this time is set aside without another line in the log."""
 MISTAKES = (errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL)
 """What the system says of a directory that can never be made. All else may get better by itself."""
 
@@ -91,6 +94,8 @@ def make(directory: Path) -> None:
 class Memory:
     """A disk for those who do without (`--no-record`): promises then end with the process."""
 
+    trouble = ""
+
     def load(self) -> Record | None:
         return None
 
@@ -110,7 +115,9 @@ class Store:
     def __init__(self, directory: Path, floors: int) -> None:
         self.path = directory / "record.sqlite"
         self._floors = floors
-        self._refuses = False
+        self._damage = Condition(calm_ms=DAMAGE_CALM_MS)
+        self.trouble = ""
+        """Why the disk took nothing last; empty if it did."""
         make(directory)
         self._database = self._open()
 
@@ -129,18 +136,16 @@ class Store:
     def save(self, text: str) -> bool:
         """Make a record's *text* (see wire.py) durable; return False if the disk refuses."""
         try:
-            if self._refuses:
+            if self.trouble:
                 self._database.close()
                 self._database = self._open()
             self._write(text)
         except (*DAMAGE, DiskError, StoreError) as error:
-            if not self._refuses:
-                log.error("the record cannot be written (%s): lamps rest on the other nodes meanwhile", error)
-            self._refuses = True
+            is_told = isinstance(error, DiskError | StoreError)
+            self.trouble = str(error) if is_told else f"cannot write the record {self.path}: {error}"
             return False
-        if self._refuses:
-            log.warning("the record is written again")
-            self._refuses = False
+        self.trouble = ""
+        self._damage.feed(clock_ms(), failed=False)
         return True
 
     def is_lost(self) -> bool:
@@ -187,7 +192,14 @@ class Store:
             self.path.rename(spoiled)
         except OSError as error:
             raise DiskError(f"the record {self.path} is damaged and cannot be moved: {error.strerror}") from None
-        log.error("the record was damaged (%s); it is now %s and this node goes on without it", why, spoiled.name)
+        report = self._damage.feed(clock_ms(), failed=True)
+        if report is not None:
+            moved = f"it is now {spoiled.name} and this node goes on without it"
+            log.error("the record was damaged (%s); %s%s", why, moved, report.note)
+
+
+def clock_ms() -> int:
+    return time.monotonic_ns() // 1_000_000
 
 
 def identity(path: Path) -> tuple[int, int] | None:

@@ -1,10 +1,12 @@
 """The process that writes the record: what is durable is told, and no trouble with a disk stops whoever asks."""
 
+import itertools
 import os
 import random
 import shutil
 import signal
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,7 +17,7 @@ import pytest
 from elevator.calls import press
 from elevator.loop import clock_ms
 from elevator.model import EVERY_CAR, Author, Button, Call, Calls, Direction, OpenDoor, Record
-from elevator.scribe import RETRY_MS, Scribe, Told, receive
+from elevator.scribe import RETRY_MS, Scribe, Told, receive, serve
 from elevator.store import DiskError, Store, StoreError
 from elevator.wire import write_record
 
@@ -109,6 +111,36 @@ def test_a_disk_that_refuses_is_asked_until_it_takes_the_newest(
         (tmp_path / "full").unlink()
         until(disk, lambda told: told.recorded)
     assert kept(tmp_path) == Record(14, CALLS)
+
+
+def test_a_disk_that_refuses_every_second_record_does_not_fill_the_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    execute, writes = Store._write, itertools.count()
+
+    def refuse(store: Store, text: str) -> None:
+        if next(writes) % 2:
+            raise DiskError("no space left")
+        execute(store, text)
+
+    monkeypatch.setattr(Store, "_write", refuse)
+    monkeypatch.setattr("elevator.scribe.RETRY_S", 0.01)
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    writer = threading.Thread(target=serve, args=(theirs, tmp_path, 4))
+    writer.start()
+    assert ours.recv(100) == b"="
+    told = []
+    for n in range(1, 31):
+        ours.send(write_record(Record(n, CALLS)).encode())
+        while ours.recv(100) != b"+%d" % n:
+            told.append(n)
+    ours.close()
+    writer.join()
+    theirs.close()
+    assert len(told) >= 29, "it was refused every second time"
+    assert caplog.text.count("no space left") <= 3
+    assert caplog.text.count("written again") <= 3
+    assert "no space left; trying again. Until then a lamp lights only once a peer has stored the call" in caplog.text
 
 
 def test_a_disk_that_takes_long_counts_as_failing_until_it_answers(
