@@ -32,6 +32,8 @@ from pathlib import Path
 from types import FrameType
 from typing import NamedTuple, NoReturn
 
+from elevator.condition import Condition
+
 SILENCE_S = 0.5
 BEAT_MS = 50
 SUPERVISOR_SILENCE_MS = 3000
@@ -103,6 +105,7 @@ class Link:
         self._beat_at_ms = self._beaten_at_ms = self._renew_at_ms = 0
         self._answered_at_ms: int | None = None
         self._held: int | None = None
+        self._loss, self._refusal = Condition(), Condition()
         if link is not None:
             link.setblocking(False)
 
@@ -126,6 +129,9 @@ class Link:
             self.say(BEAT)
         if self.socket is not None:
             self._listen(self.socket, now_ms)
+        lost = self._loss.feed(now_ms, self.socket is None)
+        if lost is not None and (lost.begins or lost.times > 1):
+            log.warning("%s", lost.line("the supervisor is gone; starting another", "the supervisor runs again"))
         if self.socket is None and now_ms >= self._renew_at_ms:
             self._renew(now_ms)
 
@@ -169,7 +175,6 @@ class Link:
 
     def _renew(self, now_ms: int) -> None:
         """Start a new supervisor: the same program with the same arguments, which is told whom to adopt."""
-        log.warning("the supervisor is gone; starting another")
         self._renew_at_ms = now_ms + RENEW_MS
         with ExitStack() as opened:
             try:
@@ -183,8 +188,12 @@ class Link:
                 pid = os.posix_spawn(command[0], command, os.environ, setsigmask=ENDINGS)
                 self._supervisor = os.pidfd_open(pid)
             except OSError as error:
-                log.error("cannot start a supervisor: %s", error.strerror)
+                if refused := self._refusal.feed(now_ms, failed=True):
+                    log.error(
+                        "cannot start a supervisor (%s); trying again every second%s", error.strerror, refused.note
+                    )
                 return
+            self._refusal.feed(now_ms, failed=False)
             self.socket, self._answered_at_ms = socket.socket(fileno=ours.detach()), now_ms
         self.socket.setblocking(False)
         if self._held is not None:
@@ -218,17 +227,21 @@ def supervise(
     gc.freeze()  # What is loaded is there for good; workers that do not look through it share its memory.
     signals = Signals()
     crashes = 0
+    loss, refusal = Condition(), Condition()
     ever_ran = adopted is not None
     while adopted or signals.received is None:
         try:
             worker = adopted or start(work, inherited, settled)
         except OSError as error:
             crashes += 1
-            log.error("cannot start a worker: %s; trying again until it can be", error.strerror)
+            if refused := refusal.feed(clock_ms(), failed=True):
+                log.error("cannot start a worker (%s); trying again every second%s", error.strerror, refused.note)
             select.select([signals.socket], [], [], backoff_s(crashes))
             continue
         adopted = None
         started_at = time.monotonic()
+        refusal.feed(clock_ms(), failed=False)
+        loss.feed(clock_ms(), failed=False)
         word, how = watch(worker, signals, last_words)
         if word == ENDS:
             break
@@ -238,9 +251,18 @@ def supervise(
         ever_ran = ever_ran or word == BEAT
         crashes = 1 if lived_s >= (SHOT_S if how == SHOT else STEADY_S) else crashes + 1
         pause_s = backoff_s(crashes)
-        log.error("the worker %s after %.1f s; another starts%s", how, lived_s, f" in {pause_s:.2f} s" * (pause_s > 0))
+        ended = loss.feed(clock_ms(), failed=False)  # It ran until now.
+        if ended is not None and ended.times > 1:
+            log.error("the worker ran for %.1f s%s", lived_s, ended.note)
+        if lost := loss.feed(clock_ms(), failed=True):
+            pause = f" in {pause_s:.2f} s" * (pause_s > 0) + lost.note
+            log.error("the worker %s after %.1f s; another starts%s", how, lived_s, pause)
         select.select([signals.socket], [], [], pause_s)
     return 0
+
+
+def clock_ms() -> int:
+    return time.monotonic_ns() // 1_000_000
 
 
 def backoff_s(crashes: int) -> float:

@@ -43,6 +43,17 @@ def test_a_killed_worker_has_a_successor_that_goes_on(tmp_path: Path) -> None:
         assert group.nodes[0].poll() is None
 
 
+def test_a_worker_that_is_killed_again_and_again_does_not_fill_the_supervisors_log(tmp_path: Path) -> None:
+    with lab(tmp_path, cars=1) as group:
+        for _ in range(8):
+            worker = only(group.processes(0, "worker"))
+            os.kill(worker, signal.SIGKILL)
+            wait_until_whole(group, 0, but=(worker,))
+        lines = [line for line in group.log(0).splitlines() if "the worker was ended by SIGKILL" in line]
+        assert 0 < len(lines) <= 3, lines
+        assert "recurring" in lines[-1]
+
+
 def test_a_killed_supervisor_has_a_successor_that_keeps_the_worker(tmp_path: Path) -> None:
     with lab(tmp_path, cars=1) as group:
         worker = only(group.processes(0, "worker"))
