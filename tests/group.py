@@ -11,6 +11,7 @@ from attrs import define, evolve, field
 
 from elevator.calls import mask
 from elevator.hardware.server import after, changes, done, snapshot, sweep
+from elevator.journal import Journal
 from elevator.model import Button, Calls, Heartbeat, Inputs, Outputs, Park, Policy, Record, Tick
 from elevator.node import Node, boot, record, wake_at_ms
 from elevator.sim import machine as machines
@@ -79,6 +80,8 @@ class Computer:
     outbox: list[bytes] = field(factory=list)
     events: list[Event] = field(factory=list)
     encoder: Encoder = field(factory=lambda: Encoder("test"))
+    journal: Journal = field(factory=Journal)
+    log: list[str] = field(factory=list)
 
     def start(self) -> None:
         self.lot += 100
@@ -86,6 +89,7 @@ class Computer:
         self.disk.due_ms = None
         self.disk.asked = self.disk.record = record(self.node)
         self.sent = self.inputs = None
+        self.journal = Journal()
 
     def kill(self) -> None:
         self.node = None
@@ -138,7 +142,8 @@ class Computer:
         heartbeats = tuple(heartbeat for datagram in due if (heartbeat := decode(datagram, "test")))
         self.inputs = inputs
         tick = Tick(now_ms, inputs, heartbeats, recorded, failed, found)
-        self.node = turn(self.node, tick, lambda: (now_ms, inputs), self.disk, self, self)
+        before, self.node = self.node, turn(self.node, tick, lambda: (now_ms, inputs), self.disk, self, self)
+        self.log += self.journal.news(before, self.node)
 
 
 class Group:
