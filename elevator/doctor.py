@@ -18,7 +18,7 @@ from attrs import frozen
 
 from elevator.config import Config
 from elevator.gate import Gate
-from elevator.loop import interfaces
+from elevator.loop import Way, interfaces
 from elevator.model import Heartbeat
 from elevator.store import DiskError, StoreError, make
 from elevator.wire import DATAGRAM_BYTES_MAX
@@ -156,13 +156,13 @@ def broadcast(address: str | None) -> Finding:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
         probe.bind(("", 0))
         probe.settimeout(BROADCAST_S)
-        ways = [(address, [])] if address else interfaces(probe)
+        ways = [Way(address, address)] if address else interfaces(probe)
         if not ways:
             return Finding(
                 False, "no network interface can broadcast: plug in the network; until then only nodes here meet"
             )
         back = 0
-        for number, (target, ancillary) in enumerate(ways):
+        for number, (_, target, ancillary) in enumerate(ways):
             nonce = b"elevator doctor %d %d" % (number, os.getpid())
             try:
                 probe.sendmsg([nonce], ancillary, 0, (target, probe.getsockname()[1]))

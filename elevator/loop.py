@@ -12,12 +12,13 @@ import signal
 import socket
 import struct
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 from elevator import journal
+from elevator.condition import Condition
 from elevator.config import Config, ConfigError
 from elevator.gate import Gate
 from elevator.hardware.server import ElevatorServer
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     Elevator = ElevatorServer | IoCard
 
 EVERYBODY, LOOPBACK = "255.255.255.255", "127.255.255.255"
+NOWHERE = "any network interface"
 LOOK_MS, LOOK_CUT_MS = 1000, 100
 """How often to look which interfaces there are; and while none works."""
 NEVER_MS = 1 << 60
@@ -49,6 +51,8 @@ UNWANTED_MS = 1
 UNWANTED_LATE_MS = 20
 """... and so many of them at once. Above that the port is only looked at every REST_MS: each look is a turn."""
 REST_MS = 2
+SEND_FAILS_MS, SEND_WORKS_MS = 2000, 10_000
+"""For how long broadcasts must fail, or work again, before the node logs it: single failures are normal."""
 RECEIVE_BYTES = 1 << 20
 """What the kernel is asked to keep for us while we are busy; it may give less."""
 
@@ -92,6 +96,7 @@ class Broadcast:
         self._ways: list[Way] = []
         self._look_at_ms = 0
         self._cut = False
+        self._sending: dict[str, Condition] = {}
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.setblocking(False)
         for option in (socket.SO_REUSEADDR, socket.SO_REUSEPORT, socket.SO_BROADCAST):
@@ -109,24 +114,44 @@ class Broadcast:
         if now_ms >= self._look_at_ms:
             self._look_at_ms = now_ms + (LOOK_CUT_MS if self._cut else LOOK_MS)
             with suppress(OSError):  # the kernel has no descriptor or memory for an answer: as it was, then
-                self._ways = [(self._configured, [])] if self._configured else interfaces(self.socket)
+                self._ways = [Way(self._configured, self._configured)] if self._configured else interfaces(self.socket)
         for datagram in self._encoder.encode(heartbeat):
             sealed = seal(datagram, self._key)
-            failures = [self._try(sealed, way) for way in self._ways]
-            cut = "" not in failures
-            if cut:
-                self._try(sealed, (LOOPBACK, []))
-            if cut != self._cut:
-                self._cut = cut
-                why = failures[0] if failures else "no network interface"
-                gone = f"cannot broadcast ({why}): only nodes on this machine hear this one"
-                log.warning(gone if cut else "broadcasting works again")
+            failures = {way.name: self._try(sealed, way) for way in self._ways} or {NOWHERE: "there is none"}
+            self._cut = all(failures.values())
+            if self._cut:
+                self._try(sealed, Way(LOOPBACK, LOOPBACK))
+            self._log_failures(failures, now_ms)
+
+    def _log_failures(self, failures: Mapping[str, str], now_ms: int) -> None:
+        """Log which ways begin and cease to fail. *failures* says why each way failed just now, empty if it worked."""
+        begun = []
+        for name in sorted(failures.keys() | self._sending.keys()):
+            condition = self._sending.setdefault(name, Condition(False, SEND_FAILS_MS, SEND_WORKS_MS, False))
+            report = condition.feed(now_ms, bool(failures.get(name)))
+            if report is not None and report.begins:
+                begun.append(name)
+            elif report is not None:
+                is_gone = name not in failures and name != NOWHERE
+                log.warning(
+                    "%s is gone: nothing is broadcast there" if is_gone else "broadcasts on %s work again", name
+                )
+            if name not in failures and not condition.is_failing:
+                del self._sending[name]
+        if begun:
+            is_alone = all(self._sending[name].is_failing for name in failures)
+            log.warning(
+                "broadcasts on %s fail (%s): %s; still trying. Check the cable and let UDP port %d out of the firewall",
+                ", ".join(begun),
+                ", ".join(sorted({failures[name] for name in begun})),
+                "only nodes on this machine hear all of them" if is_alone else "nodes there may not hear this one",
+                self._port,
+            )
 
     def _try(self, datagram: bytes, way: "Way") -> str:
         """Send *datagram* by *way*; return why it could not be sent, empty if it was."""
-        address, ancillary = way
         try:
-            self.socket.sendmsg([datagram], ancillary, 0, (address, self._port))
+            self.socket.sendmsg([datagram], way.ancillary, 0, (way.address, self._port))
         except OSError as error:
             return error.strerror or str(error)
         return ""
@@ -192,8 +217,12 @@ class Broadcast:
         self.socket.close()
 
 
-Way = tuple[str, list[tuple[int, int, bytes]]]
-"""An address, and what tells the kernel by which interface to go there."""
+class Way(NamedTuple):
+    """An address to send to, and what tells the kernel by which interface. Its name is that of the interface."""
+
+    name: str
+    address: str
+    ancillary: Sequence[tuple[int, int, bytes]] = ()
 
 
 def interfaces(any_socket: socket.socket) -> list[Way]:
@@ -207,7 +236,7 @@ def interfaces(any_socket: socket.socket) -> list[Way]:
         except OSError:
             continue  # it has no address, or has just gone
         if flags & IFF_UP and flags & IFF_BROADCAST:
-            ways.append((EVERYBODY, [(socket.IPPROTO_IP, IP_PKTINFO, struct.pack("i8x", index))]))
+            ways.append(Way(name, EVERYBODY, [(socket.IPPROTO_IP, IP_PKTINFO, struct.pack("i8x", index))]))
     return ways
 
 
@@ -259,7 +288,7 @@ def hardware(config: Config, link: Link) -> "Elevator":
 
 def serve(signals: Signals, link: Link, disk: Scribe, network: Broadcast, elevator: "Elevator", node: Node) -> None:
     """Turn for as long as no signal comes."""
-    complaints = journal.Complaints()
+    diary, complaints = journal.Journal(), journal.Complaints()
     wake_ms = node.now_ms
 
     def look() -> tuple[int, Inputs | None]:
@@ -287,7 +316,7 @@ def serve(signals: Signals, link: Link, disk: Scribe, network: Broadcast, elevat
             tick = Tick(now_ms, inputs, heartbeats, told.recorded, told.failed, told.found)
             node = turn(node, tick, look, disk, network, elevator)
             wake_ms = wake_at_ms(node)
-            for line in journal.news(before, node):
+            for line in diary.news(before, node):
                 log.info(line)
             doubts = {"the floor sensor said what cannot be: ignored": node.drive.doubts}
             complaints.say({**node.oddities, **network.oddities, **doubts}, now_ms)

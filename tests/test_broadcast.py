@@ -1,0 +1,152 @@
+"""The broadcast port in virtual time, on a kernel that refuses some of what is sent: what its node logs."""
+
+import errno
+import os
+import random
+import socket
+from collections.abc import Callable
+
+import pytest
+from lab import free_port
+
+from elevator import loop
+from elevator.config import Config
+from elevator.loop import LOOPBACK, Broadcast, Way
+from elevator.model import Author, Buttons, Calls, Car, Heartbeat
+from elevator.seal import NO_KEY
+
+HEARTBEAT_MS = 50
+MINUTE_MS = 60_000
+ME = Author(1, 7)
+
+Refuses = Callable[[int, str], bool]
+"""Tells whether the kernel refuses a datagram at a time, on an interface."""
+
+
+class Kernel:
+    """Stands for the socket: it sends nothing, and refuses with EPERM as a firewall's rule does."""
+
+    def __init__(self) -> None:
+        self.now_ms = 0
+        self.interfaces = ["eth0"]
+        self.refuses: Refuses = lambda now_ms, name: False
+        self.sent: list[str] = []
+
+    def ways(self, _: object) -> list[Way]:
+        return [Way(name, name) for name in self.interfaces]
+
+    def sendmsg(self, _datagrams: object, _ancillary: object, _flags: int, address: tuple[str, int]) -> None:
+        if address[0] != LOOPBACK and self.refuses(self.now_ms, address[0]):
+            raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+        self.sent.append(address[0])
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture
+def kernel(monkeypatch: pytest.MonkeyPatch) -> Kernel:
+    kernel = Kernel()
+    monkeypatch.setattr(loop, "clock_ms", lambda: kernel.now_ms)
+    monkeypatch.setattr(loop, "interfaces", kernel.ways)
+    return kernel
+
+
+@pytest.fixture
+def port(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> Broadcast:
+    port = Broadcast(Config(id=ME.id, net_port=free_port(socket.SOCK_DGRAM)), [NO_KEY], ME)
+    port.close()
+    monkeypatch.setattr(port, "socket", kernel)
+    return port
+
+
+def speak(port: Broadcast, kernel: Kernel, for_ms: int) -> None:
+    """Send heartbeats for *for_ms*."""
+    for now_ms in range(kernel.now_ms, kernel.now_ms + for_ms, HEARTBEAT_MS):
+        kernel.now_ms = now_ms
+        port.send(Heartbeat(ME, now_ms, 4, Car(), Buttons(), 0, Calls()))
+    kernel.now_ms += HEARTBEAT_MS
+
+
+@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("share", [0.3, 0.5, 1.0])
+def test_a_firewall_that_drops_datagrams_is_logged_once(
+    port: Broadcast, kernel: Kernel, caplog: pytest.LogCaptureFixture, seed: int, share: float
+) -> None:
+    rng = random.Random(seed)
+    kernel.refuses = lambda now_ms, name: rng.random() < share
+    speak(port, kernel, MINUTE_MS)
+    (line,) = caplog.messages
+    assert line.startswith("broadcasts on eth0 fail (Operation not permitted): only nodes on this machine hear all")
+    assert f"let UDP port {port._port} out of the firewall" in line
+    assert kernel.sent.count(LOOPBACK) > 0, "nodes on this machine hear what goes nowhere else"
+    kernel.refuses = lambda now_ms, name: False
+    speak(port, kernel, MINUTE_MS)
+    assert caplog.messages[1:] == ["broadcasts on eth0 work again"]
+
+
+@pytest.mark.parametrize("fails", [lambda ms: ms // HEARTBEAT_MS % 6 == 0, lambda ms: ms % 10_000 < 900])
+def test_single_failures_are_not_logged(
+    port: Broadcast, kernel: Kernel, caplog: pytest.LogCaptureFixture, fails: Callable[[int], bool]
+) -> None:
+    kernel.refuses = lambda now_ms, name: fails(now_ms)
+    speak(port, kernel, MINUTE_MS)
+    assert caplog.messages == []
+
+
+def test_one_interface_that_fails_among_several_is_named(
+    port: Broadcast, kernel: Kernel, caplog: pytest.LogCaptureFixture
+) -> None:
+    kernel.interfaces = ["eth0", "eth1", "wlan0"]
+    kernel.refuses = lambda now_ms, name: name == "eth1"
+    speak(port, kernel, MINUTE_MS)
+    (line,) = caplog.messages
+    assert line.startswith("broadcasts on eth1 fail (Operation not permitted): nodes there may not hear this one")
+    assert LOOPBACK not in kernel.sent
+    kernel.refuses = lambda now_ms, name: name != "wlan0"
+    speak(port, kernel, MINUTE_MS)
+    assert "broadcasts on eth0 fail" in caplog.messages[1]
+    assert "nodes there may not hear this one" in caplog.messages[1]
+    kernel.refuses = lambda now_ms, name: True
+    speak(port, kernel, MINUTE_MS)
+    assert "broadcasts on wlan0 fail (Operation not permitted): only nodes on this machine" in caplog.messages[2]
+    assert len(caplog.messages) == 3
+
+
+def test_interfaces_that_fail_together_share_a_line(
+    port: Broadcast, kernel: Kernel, caplog: pytest.LogCaptureFixture
+) -> None:
+    kernel.interfaces = ["eth0", "eth1"]
+    kernel.refuses = lambda now_ms, name: True
+    speak(port, kernel, MINUTE_MS)
+    (line,) = caplog.messages
+    assert line.startswith("broadcasts on eth0, eth1 fail (Operation not permitted): only nodes on this machine")
+
+
+def test_a_machine_without_a_network_is_logged_once_also_if_its_cable_flaps(
+    port: Broadcast, kernel: Kernel, caplog: pytest.LogCaptureFixture
+) -> None:
+    kernel.interfaces = []
+    speak(port, kernel, 10_000)
+    for _ in range(10):
+        kernel.interfaces = ["eth0"]
+        speak(port, kernel, 3000)
+        kernel.interfaces = []
+        speak(port, kernel, 3000)
+    (line,) = caplog.messages
+    assert line.startswith("broadcasts on any network interface fail (there is none): only nodes on this machine")
+    kernel.interfaces = ["eth0"]
+    speak(port, kernel, MINUTE_MS)
+    assert caplog.messages[1:] == ["broadcasts on any network interface work again"]
+
+
+def test_an_interface_that_fails_and_is_taken_away_is_forgotten(
+    port: Broadcast, kernel: Kernel, caplog: pytest.LogCaptureFixture
+) -> None:
+    kernel.interfaces = ["eth0", "usb0"]
+    kernel.refuses = lambda now_ms, name: name == "usb0"
+    speak(port, kernel, 10_000)
+    kernel.interfaces = ["eth0"]
+    speak(port, kernel, MINUTE_MS)
+    assert caplog.messages[1:] == ["usb0 is gone: nothing is broadcast there"]
+    assert list(port._sending) == ["eth0"]
