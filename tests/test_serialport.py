@@ -126,6 +126,17 @@ def test_unplugged_is_said_once_and_plugged_in_everything_is_written_again(bench
     bench.pump(lambda: bench.machine.indicator == 2)
 
 
+def test_a_card_with_a_loose_plug_does_not_fill_the_log(bench: Bench) -> None:
+    for _ in range(8):
+        bench.line.plug()
+        bench.pump(bench.answers)
+        bench.line.unplug()
+        bench.pump(lambda: not bench.answers())
+    assert len(bench.port.news) == 6
+    assert "lost (" in bench.port.news[5]
+    assert "recurring" in bench.port.news[5]
+
+
 def test_a_card_that_is_not_there_is_waited_for_and_said_once(bench: Bench) -> None:
     bench.line.unplug()
     bench.pump_for(500)
