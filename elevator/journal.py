@@ -59,7 +59,7 @@ class Journal:
     """Whether what the car does now is still to be logged."""
 
     def news(self, before: Node, after: Node) -> Iterator[str]:
-        """Describe what is to be logged after *before* has become *after*, for every turn of a node in order."""
+        """Return the lines to log for a turn from *before* to *after*. It must be called for every turn, in order."""
         yield from calls_news(before, after)
         yield from self._presences(before, after)
         yield from self._service(after)
@@ -83,10 +83,10 @@ class Journal:
         self._unsettled = frozenset(unsettled)
 
     def _service(self, after: Node) -> Iterator[str]:
-        fault, self._fault = self._fault, after.drive.fault
-        failing = {fault for fault, condition in self._faults.items() if condition.is_failing}
-        if fault is after.drive.fault and failing == {fault} - {Fault.NONE}:
-            return
+        before, self._fault = self._fault, after.drive.fault
+        reported = {each for each, condition in self._faults.items() if condition.is_failing}
+        if self._fault is before and reported == {before} - {Fault.NONE}:
+            return  # nothing has changed, and no report is held back
         if self._fault is not Fault.NONE:
             self._faults.setdefault(self._fault, Condition())
         reports = [condition.feed(after.now_ms, each is self._fault) for each, condition in self._faults.items()]
@@ -146,7 +146,7 @@ class Complaints:
 
 
 class Complaint(NamedTuple):
-    """What was last said of one thing: how often it had happened, when it may be said again, and the gap after that."""
+    """One line of the log: how often its cause had happened, when it may be logged again, and the gap after that."""
 
     times: int
     due_ms: int

@@ -1,4 +1,4 @@
-"""The broadcast port in virtual time, on a kernel that refuses some of what is sent: what its node logs."""
+"""The broadcast port in virtual time, on a kernel that refuses some datagrams: which lines the node logs."""
 
 import errno
 import os

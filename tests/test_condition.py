@@ -20,7 +20,7 @@ def sending() -> Condition:
 def reports(
     condition: Condition, fails: Callable[[int], bool], until_ms: int = MINUTE_MS, step_ms: int = STEP_MS
 ) -> list[tuple[int, Report]]:
-    """Feed *condition* every *step_ms* with whether it *fails* then; return what it reports, and when."""
+    """Feed *condition* every *step_ms* with whether it *fails* then; return its reports and their times."""
     fed = ((now_ms, condition.feed(now_ms, fails(now_ms))) for now_ms in range(0, until_ms, step_ms))
     return [(now_ms, report) for now_ms, report in fed if report is not None]
 

@@ -16,7 +16,7 @@ from elevator.sim.shaft import Shaft, put, sensor
 
 MINUTE_MS = 60_000
 LINES_MAX = 40
-"""In a minute in which one thing flaps: a dozen lines for each condition that it makes come and go."""
+"""Per minute, while one input flaps: a dozen lines for each condition that comes and goes with it."""
 
 
 def flap(group: Group, change: Callable[[bool], None], on_ms: int, off_ms: int, for_ms: int = MINUTE_MS) -> None:
@@ -68,7 +68,7 @@ def test_what_flickers_does_not_fill_the_log(what: Callable[[Computer], Callable
     group[0].machine = machine(put(Shaft(4), 1, group.now_ms))  # It may have left its shaft, led by its sensor.
     group.run(2 * MINUTE_MS)
     assert [line for line in group[0].log if "service" in line][-1].startswith("in service"), (
-        "what is logged last is true"
+        "the last line must be true"
     )
     group.press(0, Button.CAB, 2)
     group.run(10_000)
@@ -91,7 +91,7 @@ def test_a_peer_that_comes_and_goes_does_not_fill_the_log(cut_ms: int, whole_ms:
     assert len(lines) <= 14
     group.run(2 * MINUTE_MS)
     last = [line for line in group[0].log if line.startswith("node 1")][-1]
-    assert last.startswith("node 1 is here (it happened "), "what is logged last is true"
+    assert last.startswith("node 1 is here (it happened "), "the last line must be true"
 
 
 def test_a_lossy_network_does_not_fill_the_log() -> None:
