@@ -3,22 +3,25 @@
 Rules:
 - It takes the settings of the node that is to run, and uses what that node would use.
 - It disturbs nobody: the elevator server is only read from, and only what every server has; an I/O card that a program
-  uses is left alone, and the motor of one that nobody uses is stopped; on the group's port it listens; broadcast is
-  tried on a port of its own.
+  uses is left alone, and the motor of one that nobody uses is stopped. On the group's port it listens, and broadcasts
+  probes, which nodes drop silently (see gate.py).
 """
 
+import errno
 import os
 import socket
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from attrs import frozen
 
+from elevator.condition import ONE_IN
 from elevator.config import Config
-from elevator.gate import Gate
-from elevator.loop import Way, interfaces
+from elevator.gate import PROBE, Gate
+from elevator.loop import RECEIVE_BYTES, Way, interfaces
 from elevator.model import Heartbeat
 from elevator.store import DiskError, StoreError, make
 from elevator.wire import DATAGRAM_BYTES_MAX
@@ -29,7 +32,10 @@ ASKS = 20
 SLOW_MS = 10.0
 """A server that takes longer to answer misses the ends of its floors' sensors, and presses."""
 CARD_S = 3.0
-BROADCAST_S = 0.5
+PROBES = 10
+"""Broadcasts that are tried on each interface. A firewall may drop only some."""
+PROBE_S, BROADCAST_S = 0.02, 0.5
+"""How long to wait for one of them before the next is sent, and for all of them."""
 LISTEN_S = 1.5
 """Time for some heartbeats, also where most are lost."""
 CLOCK_TOLERANCE = 0.05
@@ -73,13 +79,15 @@ def findings(config: Config, keys: Sequence[bytes], directory: Path | None, id_g
         yield server(config.host, config.port, config.floors)
     else:
         yield card(str(config.serial), config.speed)
-    yield broadcast(config.broadcast)
     began_s, began_wall_s = boot_s(), time.time()
-    ears = listen(config.net_port, Gate(config.group, keys))
-    if isinstance(ears, Finding):
-        yield ears
+    group_port = open_port(config.net_port)
+    if isinstance(group_port, Finding):
+        yield group_port
     else:
         yield Finding(True, f"UDP port {config.net_port} can be used")
+        with group_port:
+            yield broadcast(group_port, config.broadcast)
+            ears = listen(group_port, Gate(config.group, keys))
         yield neighbours(ears, config.group)
         yield floors(ears, config.floors)
         if id_given:
@@ -150,56 +158,104 @@ def ask(connection: socket.socket, request: bytes) -> bytes:
     return reply
 
 
-def broadcast(address: str | None) -> Finding:
-    """Broadcast as a node would, but to a port of our own, and see whether it comes back."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
-        probe.bind(("", 0))
-        probe.settimeout(BROADCAST_S)
-        ways = [Way(address, address)] if address else interfaces(probe)
-        if not ways:
-            return Finding(
-                False, "no network interface can broadcast: plug in the network; until then only nodes here meet"
-            )
-        back = 0
-        for number, (_, target, ancillary) in enumerate(ways):
-            nonce = b"elevator doctor %d %d" % (number, os.getpid())
-            try:
-                probe.sendmsg([nonce], ancillary, 0, (target, probe.getsockname()[1]))
-                while probe.recv(100) != nonce:
-                    pass
-            except OSError:
-                continue
-            back += 1
-    by = f"to {address}" if address else f"by {back} of {len(ways)} network interfaces"
-    if not back:
-        return Finding(False, f"a broadcast {by} does not come back: let UDP through the firewall")
-    return Finding(True, f"a broadcast {by} comes back")
+def open_port(port: int) -> socket.socket | Finding:
+    """Open the group's *port* as a node does, beside the nodes that have it open on this machine."""
+    opened = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    for option in (socket.SO_REUSEADDR, socket.SO_REUSEPORT, socket.SO_BROADCAST):
+        opened.setsockopt(socket.SOL_SOCKET, option, 1)
+    opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BYTES)
+    try:
+        opened.bind(("", port))
+    except OSError as error:
+        opened.close()
+        why = error.strerror or str(error)
+        return Finding(False, f"UDP port {port} cannot be used ({why}): end what uses it, or say --net-port everywhere")
+    return opened
 
 
-def listen(port: int, gate: Gate) -> Ears | Finding:
-    """Listen on the group's *port* for a moment to what *gate* lets in."""
-    heard: dict[int, dict[str, Heartbeat]] = {}
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ear:
-        for option in (socket.SO_REUSEADDR, socket.SO_REUSEPORT):
-            ear.setsockopt(socket.SOL_SOCKET, option, 1)
+def broadcast(group_port: socket.socket, address: str | None) -> Finding:
+    """Broadcast to the group's port from that port, as a node does, and see whether it comes back.
+
+    The kernel hands a broadcast to its sender's machine as if it came from the network, so the firewall's rules for
+    both directions apply.
+    """
+    ways = [Way(f"to {address}", address)] if address else interfaces(group_port)
+    if not ways:
+        return Finding(
+            False, "no network interface can broadcast: plug in the network; until then only nodes here meet"
+        )
+    return passage({way.name: probe(group_port, way) for way in ways}, group_port.getsockname()[1])
+
+
+@frozen
+class Passage:
+    """What became of PROBES broadcasts."""
+
+    refused: int = 0
+    """How many the kernel did not send."""
+    code: int = 0
+    """The errno of the last of these."""
+    lost: int = 0
+    """How many were sent and did not come back."""
+
+
+def probe(group_port: socket.socket, way: Way) -> Passage:
+    """Broadcast probes by *way*."""
+    awaited: set[bytes] = set()
+    refused = code = 0
+    for _ in range(PROBES):
+        datagram = PROBE + os.urandom(8).hex().encode()
         try:
-            ear.bind(("", port))
+            group_port.sendmsg([datagram], way.ancillary, 0, (way.address, group_port.getsockname()[1]))
         except OSError as error:
-            why = error.strerror or str(error)
-            return Finding(
-                False, f"UDP port {port} cannot be used ({why}): end what uses it, or say --net-port everywhere"
-            )
-        until_s = time.monotonic() + LISTEN_S
-        while (left_s := until_s - time.monotonic()) > 0:
-            ear.settimeout(left_s)
-            try:
-                datagram, (address, _) = ear.recvfrom(DATAGRAM_BYTES_MAX + 1)
-            except OSError:
-                continue
-            heartbeat = gate.read(datagram)
-            if heartbeat is not None:
-                heard.setdefault(heartbeat.sender.id, {})[address] = heartbeat
+            refused, code = refused + 1, error.errno or 0
+        else:
+            awaited.add(datagram)
+        await_probes(group_port, awaited, PROBE_S)
+    await_probes(group_port, awaited, BROADCAST_S)
+    return Passage(refused, code, len(awaited))
+
+
+def await_probes(group_port: socket.socket, awaited: set[bytes], within_s: float) -> None:
+    """Take from *awaited* those that come back *within_s*."""
+    until_s = time.monotonic() + within_s
+    while awaited and (left_s := until_s - time.monotonic()) > 0:
+        group_port.settimeout(left_s)
+        with suppress(OSError):
+            awaited.discard(group_port.recv(DATAGRAM_BYTES_MAX + 1))
+
+
+def passage(tried: Mapping[str, Passage], port: int) -> Finding:
+    """Tell what the firewall does to broadcasts, from what became of those on each interface."""
+    refused = {name: each for name, each in tried.items() if each.refused * ONE_IN >= PROBES}
+    lost = {name: each for name, each in tried.items() if each.lost * ONE_IN >= PROBES}
+    if not refused and not lost:
+        return Finding(True, f"broadcasts to UDP port {port} come back ({', '.join(tried)})")
+    problems = []
+    if refused:
+        where = "; ".join(f"{name}: {os.strerror(each.code)}" for name, each in refused.items())
+        is_firewall = any(each.code in (errno.EPERM, errno.EACCES) for each in refused.values())
+        advice = f"let UDP port {port} out of this machine's firewall" if is_firewall else "check cable and address"
+        problems.append(f"broadcasts to UDP port {port} cannot be sent ({where}): {advice}")
+    if lost:
+        advice = f"let UDP port {port} into this machine through its firewall"
+        problems.append(f"broadcasts to UDP port {port} do not come back ({', '.join(lost)}): {advice}")
+    return Finding(False, "; ".join(problems))
+
+
+def listen(group_port: socket.socket, gate: Gate) -> Ears:
+    """Listen on the group's port for a moment to what *gate* lets in."""
+    heard: dict[int, dict[str, Heartbeat]] = {}
+    until_s = time.monotonic() + LISTEN_S
+    while (left_s := until_s - time.monotonic()) > 0:
+        group_port.settimeout(left_s)
+        try:
+            datagram, (address, _) = group_port.recvfrom(DATAGRAM_BYTES_MAX + 1)
+        except OSError:
+            continue
+        heartbeat = gate.read(datagram)
+        if heartbeat is not None:
+            heard.setdefault(heartbeat.sender.id, {})[address] = heartbeat
     return Ears(heard, gate.refused)
 
 

@@ -3,6 +3,8 @@
 An author's heartbeats count up, so one with a lower counter than the newest heard, or a part of the newest that was
 heard already, is a copy or comes late, and says nothing that the newest does not. It stays outside: a recording of a
 node that has died does not bring it back to life. Each run of a program is an author of its own and begins anew.
+
+`elevator doctor` broadcasts probes to the group's port. Nodes of every group receive them and drop them uncounted.
 """
 
 from collections.abc import Sequence
@@ -13,10 +15,16 @@ from elevator.model import Author, Heartbeat
 from elevator.seal import NO_KEY, Unsealed, unseal
 from elevator.wire import decode
 
+PROBE, PROBE_BYTES = b"elevator-probe ", 31
+"""How a probe begins, and its length. The rest of it is random."""
 AUTHORS_MAX = 4096
 """So many authors are remembered, those heard last: thousands of restarts."""
 LATE_MAX = 64
 """Networks that double or reorder datagrams do so within so many heartbeats; older ones have been kept by somebody."""
+
+
+def is_probe(datagram: bytes) -> bool:
+    return len(datagram) == PROBE_BYTES and datagram.startswith(PROBE)
 
 
 @define(eq=False)
@@ -37,6 +45,8 @@ class Gate:
 
     def read(self, sealed: bytes) -> Heartbeat | None:
         """Do the same for a datagram that need not be new."""
+        if is_probe(sealed):
+            return None
         try:
             heartbeat = decode(unseal(sealed, self.keys), self.group)
         except Unsealed as why:

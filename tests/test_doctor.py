@@ -1,20 +1,25 @@
 """The doctor: each finding by itself against real sockets and directories, and the command in a lab."""
 
+import errno
 import os
+import shutil
 import socket
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from lab import PROGRAM, free_port, lab
 
 from elevator import doctor
-from elevator.doctor import Ears, Finding, clock, floors, id_free, listen, neighbours, record, server
-from elevator.gate import Gate
-from elevator.hardware.serialport import open_port
+from elevator.doctor import Ears, Finding, clock, floors, id_free, listen, neighbours, open_port, record, server
+from elevator.gate import PROBE, Gate
+from elevator.hardware import serialport
+from elevator.loop import Way
 from elevator.model import Author, Buttons, Calls, Car, Heartbeat
 from elevator.seal import NO_KEY, seal
 from elevator.sim import shaft as physics
@@ -25,6 +30,12 @@ from elevator.wire import Encoder
 
 def heartbeat(id: int, floors: int = 4) -> Heartbeat:
     return Heartbeat(Author(id, 1), 1, floors, Car(), Buttons(), 0, Calls())
+
+
+def listening(port: int) -> socket.socket:
+    opened = open_port(port)
+    assert isinstance(opened, socket.socket)
+    return opened
 
 
 def ears(*heard: tuple[int, str, int], others: int = 0) -> Ears:
@@ -75,7 +86,7 @@ def test_a_card_that_answers_is_good_and_one_in_use_is_left_alone(tmp_path: Path
             found = doctor.card(path, 99)
             assert found.good, found
             assert "its car is at floor 2" in found.text
-        user = open_port(path)
+        user = serialport.open_port(path)
         found = doctor.card(path, 99)
         user.close()
         assert not found.good
@@ -139,10 +150,139 @@ def test_no_server_and_another_program_are_told() -> None:
     assert "another program" in found.text
 
 
-def test_without_a_network_that_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert doctor.broadcast("127.255.255.255") == Finding(True, "a broadcast to 127.255.255.255 comes back")
+class Filtered(socket.socket):
+    """A socket behind a firewall, which refuses or loses one in *one_in* of the datagrams to an address."""
+
+    refused: str | None = None
+    lost: str | None = None
+    one_in = 1
+    code = errno.EPERM
+    sent = 0
+
+    def sendmsg(self, buffers: Any, ancdata: Any = (), flags: int = 0, address: Any = None) -> int:
+        self.sent += 1
+        if self.sent % self.one_in == 0 and address[0] == self.refused:
+            raise OSError(self.code, os.strerror(self.code))
+        if self.sent % self.one_in == 0 and address[0] == self.lost:
+            return 0
+        return super().sendmsg(buffers, ancdata, flags, address)
+
+
+@pytest.fixture
+def filtered(monkeypatch: pytest.MonkeyPatch) -> Iterator[Filtered]:
+    """Open a port on a machine with two interfaces."""
+    monkeypatch.setattr(doctor, "PROBE_S", 0.05)
+    ways = [Way("eth0", "127.255.255.255"), Way("eth1", "127.0.0.1")]
+    monkeypatch.setattr(doctor, "interfaces", lambda _: ways)
+    with Filtered(socket.AF_INET, socket.SOCK_DGRAM) as opened:
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+        opened.bind(("", 0))
+        yield opened
+
+
+def test_without_a_network_that_is_told(filtered: Filtered, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "interfaces", lambda _: [])
-    assert not doctor.broadcast(None).good
+    found = doctor.broadcast(filtered, None)
+    assert not found.good
+    assert "plug in the network" in found.text
+    assert doctor.broadcast(filtered, "127.255.255.255").good, "an address was given"
+
+
+def test_broadcasts_that_come_back_on_every_interface_are_good(filtered: Filtered) -> None:
+    port = filtered.getsockname()[1]
+    assert doctor.broadcast(filtered, None) == Finding(True, f"broadcasts to UDP port {port} come back (eth0, eth1)")
+
+
+@pytest.mark.parametrize("one_in", [1, 2, 5])
+def test_broadcasts_that_a_firewall_keeps_in_are_told(filtered: Filtered, one_in: int) -> None:
+    filtered.refused, filtered.one_in, port = "127.0.0.1", one_in, filtered.getsockname()[1]
+    why = "eth1: Operation not permitted"
+    assert doctor.broadcast(filtered, None) == Finding(
+        False,
+        f"broadcasts to UDP port {port} cannot be sent ({why}): let UDP port {port} out of this machine's firewall",
+    )
+
+
+@pytest.mark.parametrize("one_in", [1, 2, 5])
+def test_broadcasts_that_a_firewall_keeps_out_are_told(filtered: Filtered, one_in: int) -> None:
+    filtered.lost, filtered.one_in, port = "127.255.255.255", one_in, filtered.getsockname()[1]
+    assert doctor.broadcast(filtered, None) == Finding(
+        False,
+        f"broadcasts to UDP port {port} do not come back (eth0): "
+        f"let UDP port {port} into this machine through its firewall",
+    )
+
+
+def test_a_rule_for_each_direction_is_told_in_one_line(filtered: Filtered) -> None:
+    filtered.refused, filtered.lost = "127.0.0.1", "127.255.255.255"
+    found = doctor.broadcast(filtered, None)
+    assert not found.good
+    assert "cannot be sent (eth1: " in found.text
+    assert "do not come back (eth0): " in found.text
+    assert "\n" not in found.text
+
+
+def test_a_network_that_is_down_is_not_taken_for_a_firewall(filtered: Filtered) -> None:
+    filtered.refused, filtered.code = "127.0.0.1", errno.ENETDOWN
+    assert "(eth1: Network is down): check cable and address" in doctor.broadcast(filtered, None).text
+
+
+def test_other_traffic_on_the_port_is_not_taken_for_a_probe(filtered: Filtered) -> None:
+    done = threading.Event()
+
+    def talk() -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as mouth:
+            while not done.wait(0.001):
+                mouth.sendto(PROBE + b"0" * 16, ("127.0.0.1", filtered.getsockname()[1]))
+
+    thread = threading.Thread(target=talk)
+    thread.start()
+    filtered.lost = "127.0.0.1"
+    found = doctor.broadcast(filtered, None)
+    done.set()
+    thread.join()
+    assert "do not come back (eth1)" in found.text
+
+
+FIREWALL = """
+ip link set lo up && ip link add name va type veth peer name vb && ip addr add 10.99.0.1/24 dev va &&
+ip link set va up && ip link set vb up && ip link add name vc type veth peer name vd &&
+ip addr add 10.98.0.1/24 dev vc && ip link set vc up && ip link set vd up && iptables "$@" && exec "$PROBING" -c '
+from elevator import doctor
+with doctor.open_port(20145) as group_port:
+    print(doctor.broadcast(group_port, None).text)'
+"""
+"""Runs the doctor in a network of its own, behind a rule."""
+
+
+def behind(*rule: str, probing: str = sys.executable) -> "subprocess.CompletedProcess[str]":
+    command = ["unshare", "--net", "sh", "-c", FIREWALL, "sh", *rule]
+    environment = {**os.environ, "PROBING": probing}
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+
+
+if (
+    os.geteuid() == 0
+    and all(map(shutil.which, ("unshare", "ip", "iptables")))
+    and behind("-L", probing="true").returncode == 0
+):
+    # Elsewhere the tests with a filtered socket stand for it.
+    @pytest.mark.parametrize("verdict", ["DROP", "REJECT"])
+    @pytest.mark.parametrize(
+        ("rule", "told"),
+        [
+            (("OUTPUT", "-p", "udp", "--sport", "20145"), "cannot be sent (va: Operation not permitted; vc: "),
+            (("OUTPUT", "-p", "udp", "--dport", "20145"), "cannot be sent (va: Operation not permitted; vc: "),
+            (("INPUT", "-p", "udp", "--dport", "20145"), "do not come back (va, vc): let UDP port 20145 into"),
+            (("OUTPUT", "-o", "vc", "-p", "udp", "--dport", "20145"), "cannot be sent (vc: Operation not permitted): "),
+            (("INPUT", "-i", "vc", "-p", "udp", "--dport", "20145"), "do not come back (vc): let UDP port 20145 into"),
+            (("INPUT", "-p", "udp", "--dport", "20146"), "broadcasts to UDP port 20145 come back (va, vc)"),
+        ],
+    )
+    def test_a_rule_of_iptables_is_told(rule: tuple[str, ...], verdict: str, told: str) -> None:
+        done = behind("-A", *rule, "-j", verdict)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert told in done.stdout
 
 
 def test_listening_hears_nodes_and_counts_what_else_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,10 +298,10 @@ def test_listening_hears_nodes_and_counts_what_else_there_is(monkeypatch: pytest
 
     thread = threading.Thread(target=talk)
     thread.start()
-    found = listen(port, Gate("lab"))
+    with listening(port) as group_port:
+        found = listen(group_port, Gate("lab"))
     done.set()
     thread.join()
-    assert isinstance(found, Ears)
     assert {id: list(by_address) for id, by_address in found.heard.items()} == {3: ["127.0.0.1"]}
     assert {what: times > 0 for what, times in found.refused.items()} == {
         "not of this group": True,
@@ -172,7 +312,7 @@ def test_listening_hears_nodes_and_counts_what_else_there_is(monkeypatch: pytest
 def test_a_port_that_somebody_keeps_for_himself_is_told() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as squatter:
         squatter.bind(("", 0))
-        found = listen(squatter.getsockname()[1], Gate("lab"))
+        found = open_port(squatter.getsockname()[1])
     assert isinstance(found, Finding)
     assert not found.good
     assert "Address already in use" in found.text
@@ -225,3 +365,4 @@ def test_the_command_in_a_lab(tmp_path: Path) -> None:
         assert "nodes of group lab: 0 at 127.0.0.1, 1 at 127.0.0.1" in said[3]
         status, said = run("--id", 1, "--port", opened.port + 2, "--floors", 5)
         assert (status, [line[0] for line in said]) == (1, ["✓", "✓", "✓", "✓", "✗", "✗", "✓", "✓"]), said
+        assert not any("dropped" in opened.log(id) for id in (0, 1)), "it disturbs nobody"

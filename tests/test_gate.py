@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from elevator import gate
-from elevator.gate import LATE_MAX, Gate
+from elevator.gate import LATE_MAX, PROBE, PROBE_BYTES, Gate
 from elevator.model import Author, Buttons, Calls, Car, Heartbeat
 from elevator.seal import HEAD_BYTES, NO_KEY, Unsealed, seal, unseal
 from elevator.wire import Encoder
@@ -52,6 +52,17 @@ def test_nothing_cut_off_or_added_gets_in(key: bytes, length: int, more: bytes) 
     assert opened(key).admit(sealed[:length] + more) is None or sealed[:length] + more == sealed
     assert opened(key).admit(sealed + b"}") is None
     assert opened(key).admit(sealed) == SAID
+
+
+@pytest.mark.parametrize("key", [NO_KEY, KEY])
+def test_probes_of_the_port_are_dropped_without_being_counted(key: bytes) -> None:
+    tried = opened(key)
+    probe = PROBE + bytes(PROBE_BYTES - len(PROBE))
+    assert tried.admit(probe) is None
+    assert tried.refused == {}
+    for other in (probe + b"0", probe[:-1], b"x" + probe[1:], b""):
+        assert tried.admit(other) is None
+    assert tried.refused == {"not from a node": 4}
 
 
 def test_what_is_wrong_is_named() -> None:

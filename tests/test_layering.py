@@ -87,7 +87,7 @@ ARCHITECTURE = {
         "model calls peers wire gate config web screen sim.options sim.server", "os rich selectors signal socket time"
     ),
     "keygen": Rule("seal sim.options", "os"),
-    "doctor": Rule("model config gate loop store wire hardware.serialport", "os socket tempfile time"),
+    "doctor": Rule("model condition config gate loop store wire hardware.serialport", "os socket tempfile time"),
     "serve_card": Rule(
         "model calls condition pair hardware.iocard hardware.messages hardware.serialport hardware.server",
         "select signal socket time",
