@@ -1,4 +1,4 @@
-# All that is done with this project. Every recipe first makes what it needs, in .cache/: nothing else is to be set up.
+# All that is done with this project. Every recipe first makes what it needs in .cache/. Without `just`: build/just.
 
 set positional-arguments
 
@@ -98,13 +98,14 @@ bench-memory *MINUTES: (_venv "dev")
 
 # Bring the lock files up to date: the newest versions that fit, for every Python and platform.
 lock:
-    python3 -m venv .cache/lock
+    "$(build/python.sh)" -m venv .cache/lock
     .cache/lock/bin/python -m pip --disable-pip-version-check install --quiet --upgrade uv
-    .cache/lock/bin/uv pip compile {{compile}} --group dev --output-file build/dev.lock
-    .cache/lock/bin/uv pip compile {{compile}} --group build --constraint build/dev.lock --output-file build/runtime.lock
-    .cache/lock/bin/uv pip compile {{compile}} --group fuzz --constraint build/dev.lock --output-file build/fuzz.lock
+    .cache/lock/bin/uv pip compile {{compile}} pyproject.toml --group dev --output-file build/dev.lock
+    .cache/lock/bin/uv pip compile {{compile}} pyproject.toml --group build --constraint build/dev.lock --output-file build/runtime.lock
+    .cache/lock/bin/uv pip compile {{compile}} pyproject.toml --group fuzz --constraint build/dev.lock --output-file build/fuzz.lock
+    .cache/lock/bin/uv pip compile {{compile}} --group just --output-file build/just.lock
 
-compile := "--quiet --upgrade --universal --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command 'just lock' pyproject.toml"
+compile := "--quiet --upgrade --universal --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command 'just lock'"
 
 _venv lock:
     @build/venv.sh {{lock}}

@@ -1,36 +1,41 @@
 #!/bin/sh
 # Make .cache/venv hold what build/$1.lock lists and the project itself, editable. If it does already, return at once.
 #
-# "Already" is a stamp with all that decides: where the checkout is, the lock file, pyproject.toml and the C sources.
+# - `origin` in there names the folder and the Python of the environment. If either changes, a new one is made.
+# - It is missing while packages are installed, so an interrupted installation starts again with a new environment.
+# - A stamp for each lock file is a checksum of the installed versions: lock file, pyproject.toml and C sources.
 set -eu
 cd "$(dirname "$0")/.."
 lock=build/$1.lock
-python=.cache/venv/bin/python
-stamp=.cache/venv/$1.stamp
-wanted="$PWD $(cat "$lock" pyproject.toml native/*.[ch] | cksum)"
-if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ] && [ -x "$python" ]; then
-    exit 0
-fi
+venv=.cache/venv
+python=$venv/bin/python
+wanted=$(cat "$lock" pyproject.toml native/*.[ch] | cksum)
 
-# A name on the PATH is no proof (pyenv has names for versions that are off), and a Python without C headers cannot build
-# the extension.
-usable='import sys, sysconfig, os, ensurepip, venv
-sys.exit(sys.version_info < (3, 11) or not os.path.exists(sysconfig.get_path("include") + "/Python.h"))'
-if ! "$python" -c "$usable" 2>/dev/null; then
-    for name in python3 python3.13 python3.12 python3.11 none; do
-        if "$name" -c "$usable" 2>/dev/null; then break; fi
-    done
-    if [ "$name" = none ]; then
-        echo "elevator needs Python 3.11 or newer with venv and C headers (on Debian: python3-venv, python3-dev)" >&2
-        exit 1
-    fi
-    echo "making .cache/venv with $("$name" --version)" >&2
-    "$name" -m venv --clear .cache/venv
-fi
+origin() { echo "$PWD $("$python" -V 2>&1)"; }
+holds() { [ "$(cat "$1" 2>/dev/null)" = "$2" ]; }
+is_usable() { "$python" -V >/dev/null 2>&1 && holds "$venv/origin" "$(origin)"; }
+is_ready() { is_usable && holds "$venv/$1.stamp" "$wanted" && ls elevator/_assign.*.so >/dev/null 2>&1; }
 
+if is_ready "$1"; then exit 0; fi
+base=$(build/python.sh)
+mkdir -p .cache
+exec 9>.cache/venv.lock
+flock --nonblock 9 || { echo "waiting for another recipe to install its packages" >&2 && flock 9; }
+if is_ready "$1"; then exit 0; fi
+
+if ! is_usable; then
+    echo "making .cache/venv with $("$base" --version)" >&2
+    rm -rf $venv
+    "$base" -m venv $venv
+fi
+made=$(origin)
+rm -f $venv/origin
 # Quiet, but not mute: pip says on stderr what went wrong.
-pip() { "$python" -m pip --disable-pip-version-check --quiet "$@"; }
-echo "installing build/$1.lock" >&2
+pip() { PIP_USER=0 "$python" -m pip --disable-pip-version-check --quiet "$@"; }
+echo "installing $lock" >&2
 pip install --require-hashes -r "$lock"
+export CC="${CC:-cc}" # The compiler that was tried, not the one that Python was built with.
 pip install --no-build-isolation --no-deps --editable .
-echo "$wanted" >"$stamp"
+echo "$wanted" >"$venv/$1.stamp"
+sync -f $venv # After a power cut, what the next line says must be true.
+echo "$made" >$venv/origin

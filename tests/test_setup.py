@@ -1,0 +1,337 @@
+"""Setup on a bare machine, and after an interrupted installation: build/python.sh, build/just and build/venv.sh.
+
+The scripts run with stand-ins for uname, the compiler and Python, so no test needs the network.
+"""
+
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from lab import PATIENCE_S
+
+ROOT = Path(__file__).parents[1]
+TOOLS = shlex.split("cat chmod cksum cp dirname env flock ls mkdir mktemp mv rm sed sh sleep sync touch uname")
+JUST_VERSION = "1.2.3"
+
+# Stand-ins for Python run the question that the script asks with a real Python under these circumstances.
+OLD = "import sys; sys.version_info = (3, 9, 2)"
+NO_VENV = "import sys; sys.modules['ensurepip'] = None"
+NO_HEADERS = "import sysconfig; sysconfig.get_path = lambda name: '/nowhere'"
+
+# A Python that makes environments and installs into them what the tests look for. It logs each call.
+INSTALLER = """\
+#!/bin/sh
+echo "$*" >>"$LOG"
+case "$*" in
+    -c*) exec {python} "$@" ;;
+    -V | --version) echo "Python ${{VERSION:-3.11.2}}" ;;
+    "-m venv "*) mkdir -p "$3/bin" && cp "$0" "$3/bin/python" ;;
+    *"install"*)
+        if [ -n "${{BREAKS:-}}" ]; then echo "no network" >&2; exit 1; fi
+        if [ -n "${{HANGS:-}}" ]; then
+            touch "$LOG.hangs"
+            while [ ! -e "$LOG.go" ]; do sleep 0.02; done
+        fi
+        case $0 in
+            *just-*)
+                just=${{0%python}}just
+                printf '#!/bin/sh\\n[ "$1" = --version ] && echo "just {version}" || echo "ran $*"\\n' >"$just"
+                chmod +x "$just" ;;
+            *) touch elevator/_assign.abi.so ;;
+        esac ;;
+esac
+"""
+
+
+@pytest.fixture
+def bare(tmp_path: Path) -> Path:
+    """Make a folder of stand-ins for a machine that has all that the project needs."""
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    for tool in TOOLS:
+        (programs / tool).symlink_to(shutil.which(tool) or f"/bin/{tool}")
+    stand_in(programs / "cc", "exit 0")
+    python(programs / "python3", "")
+    return programs
+
+
+def stand_in(path: Path, script: str) -> None:
+    path.unlink(missing_ok=True)
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+
+
+def python(path: Path, circumstances: str) -> None:
+    code = f"{circumstances}\nimport sys\nexec(sys.argv[1])"
+    stand_in(path, f'exec {shlex.quote(sys.executable)} -c {shlex.quote(code)} "$2"')
+
+
+def ask(programs: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [ROOT / "build" / "python.sh"], env={"PATH": str(programs)}, capture_output=True, text=True, check=False
+    )
+
+
+def test_complete_machine_gets_the_name_of_its_python(bare: Path) -> None:
+    done = ask(bare)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "python3\n", "")
+
+
+def test_usable_python_is_found_behind_unusable_ones(bare: Path) -> None:
+    python(bare / "python3", OLD)
+    stand_in(bare / "python3.13", "echo 'pyenv: python3.13: command not found' >&2; exit 127")
+    python(bare / "python3.12", NO_HEADERS)
+    python(bare / "python3.11", "")
+    assert ask(bare).stdout == "python3.11\n"
+
+
+MINE = f"{sys.version_info.major}.{sys.version_info.minor}"
+LACKING = {
+    "Linux": ("Linux", "this is Darwin"),
+    "python3": ("Python 3.11 or newer", "apt install python3 python3-venv python3-dev"),
+    "broken python3": ("Python 3.11 or newer", "apt install python3 python3-venv python3-dev"),
+    "new python3": ("Python 3.11 or newer", "python3 is 3.9"),
+    "venv": ("Python's venv", f"apt install python{MINE}-venv"),
+    "headers": ("Python's C headers", f"apt install python{MINE}-dev"),
+    "compiler": ("a C compiler", "apt install gcc libc6-dev"),
+    "working compiler": ("a C compiler", "apt install gcc libc6-dev"),
+}
+
+
+def remove(programs: Path, what: str) -> None:
+    match what:
+        case "Linux":
+            stand_in(programs / "uname", "echo Darwin")
+        case "python3":
+            (programs / "python3").unlink()
+        case "broken python3":
+            stand_in(programs / "python3", "exit 127")
+        case "new python3":
+            python(programs / "python3", OLD)
+        case "venv":
+            python(programs / "python3", NO_VENV)
+        case "headers":
+            python(programs / "python3", NO_HEADERS)
+        case "compiler":
+            (programs / "cc").unlink()
+        case _:
+            stand_in(programs / "cc", "exit 1")
+
+
+@pytest.mark.parametrize("what", LACKING)
+def test_missing_prerequisite_is_one_line_that_says_what_to_install(bare: Path, what: str) -> None:
+    remove(bare, what)
+    done = ask(bare)
+    (line,) = done.stderr.splitlines()
+    need, advice = LACKING[what]
+    assert line.startswith(f"elevator needs {need}")
+    assert advice in line
+    assert (done.returncode, done.stdout) == (1, "")
+
+
+def test_everything_that_is_missing_is_reported_at_once(bare: Path) -> None:
+    python(bare / "python3", f"{NO_VENV}; {NO_HEADERS}")
+    remove(bare, "compiler")
+    lines = ask(bare).stderr.splitlines()
+    assert [line.split(" (")[0].split(":")[0] for line in lines] == [
+        "elevator needs Python's venv and ensurepip",
+        "elevator needs Python's C headers",
+        "elevator needs a C compiler with headers",
+    ]
+
+
+class Checkout:
+    """A copy of the scripts, in a folder with a space in its name, on a machine of stand-ins."""
+
+    def __init__(self, programs: Path) -> None:
+        self.root = programs.parent / "my checkout"
+        self.log = programs.parent / "log"
+        self._programs = programs
+        (programs / "python3").unlink()
+        (programs / "python3").write_text(INSTALLER.format(python=shlex.quote(sys.executable), version=JUST_VERSION))
+        (programs / "python3").chmod(0o755)
+        for folder in ("build", "native", "elevator"):
+            (self.root / folder).mkdir(parents=True)
+        for script in ("python.sh", "venv.sh", "just"):
+            shutil.copy(ROOT / "build" / script, self.root / "build")
+        (self.root / "build" / "just.lock").write_text(f"rust-just=={JUST_VERSION} \\\n    --hash=sha256:0\n")
+        (self.root / "build" / "dev.lock").write_text("attrs==1\n")
+        (self.root / "build" / "runtime.lock").write_text("")
+        (self.root / "native" / "assign.c").write_text("")
+        (self.root / "pyproject.toml").write_text("")
+        (self.root / "justfile").write_text("")
+
+    def start(self, script: str, *arguments: str, **variables: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [self.root / "build" / script, *arguments],
+            env={"PATH": str(self._programs), "LOG": str(self.log), **variables},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def run(self, script: str, *arguments: str, **variables: str) -> tuple[int, str]:
+        """Return the exit status and the last line of the output."""
+        self.log.write_text("")
+        with self.start(script, *arguments, **variables) as process:
+            out, err = process.communicate(timeout=PATIENCE_S)
+        return process.returncode, [*err.splitlines(), *out.splitlines(), ""][-2 if out or err else -1]
+
+    def start_and_hang(self, script: str, *arguments: str) -> subprocess.Popen[str]:
+        """Start a script and wait until it installs, which takes until the file log.go is there."""
+        hangs = self.log.with_name("log.hangs")
+        process = self.start(script, *arguments, HANGS="yes")
+        end = time.monotonic() + PATIENCE_S
+        while not hangs.exists():
+            assert time.monotonic() < end, "it began to install"
+            time.sleep(0.01)
+        return process
+
+    def interrupt(self, script: str, number: signal.Signals, *arguments: str) -> None:
+        """Send a signal to the script and its children while it installs."""
+        with self.start_and_hang(script, *arguments) as process:
+            os.killpg(process.pid, number)
+
+    def environments_made(self) -> int:
+        return self.log.read_text().count("-m venv")
+
+    def installs(self) -> int:
+        return self.log.read_text().count(" install ")
+
+
+@pytest.fixture
+def checkout(bare: Path) -> Checkout:
+    return Checkout(bare)
+
+
+def test_just_is_installed_once_and_gets_the_arguments(checkout: Checkout) -> None:
+    status, said = checkout.run("just", "demo", "two words")
+    assert status == 0
+    assert said.endswith("/my checkout/justfile demo two words")
+    assert checkout.installs() == 1
+    checkout.run("just", "demo")
+    assert checkout.installs() == 0
+    assert [path.name for path in (checkout.root / ".cache").iterdir()] == ["bin"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_interrupted_installation_of_just_is_repeated(checkout: Checkout, number: signal.Signals) -> None:
+    checkout.interrupt("just", number, "demo")
+    assert not (checkout.root / ".cache" / "bin" / "just").exists()
+    assert checkout.run("just", "demo")[0] == 0
+
+
+@pytest.mark.parametrize("damage", ["empty", "other version", "folder"])
+def test_damaged_just_is_replaced(checkout: Checkout, damage: str) -> None:
+    just = checkout.root / ".cache" / "bin" / "just"
+    just.parent.mkdir(parents=True)
+    if damage == "folder":
+        just.mkdir()
+    else:
+        stand_in(just, "echo just 1.0.0" if damage == "other version" else "")
+    status, said = checkout.run("just", "demo")
+    assert status == 0
+    assert said.startswith("ran ")
+
+
+def test_failed_installation_of_just_leaves_nothing_behind(checkout: Checkout) -> None:
+    status, said = checkout.run("just", "demo", BREAKS="yes")
+    assert (status, said) == (1, "no network")
+    assert list((checkout.root / ".cache").rglob("*")) == [checkout.root / ".cache" / "bin"]
+
+
+def test_just_reports_missing_prerequisites_before_it_installs(checkout: Checkout) -> None:
+    remove(checkout._programs, "compiler")
+    status, said = checkout.run("just", "demo")
+    assert status == 1
+    assert said.startswith("elevator needs a C compiler")
+    assert checkout.installs() == 0
+
+
+def test_environment_is_made_once(checkout: Checkout) -> None:
+    assert checkout.run("venv.sh", "dev")[0] == 0
+    assert (checkout.environments_made(), checkout.installs()) == (1, 2)
+    assert checkout.run("venv.sh", "dev") == (0, "")
+    assert (checkout.environments_made(), checkout.installs()) == (0, 0)
+    assert checkout.run("venv.sh", "runtime")[0] == 0
+    assert (checkout.environments_made(), checkout.installs()) == (0, 2)
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_interrupted_installation_starts_again_with_a_new_environment(
+    checkout: Checkout, number: signal.Signals, is_first: bool
+) -> None:
+    if not is_first:
+        checkout.run("venv.sh", "dev")
+        (checkout.root / "build" / "dev.lock").write_text("attrs==2\n")
+    checkout.interrupt("venv.sh", number, "dev")
+    assert checkout.run("venv.sh", "dev")[0] == 0
+    assert (checkout.environments_made(), checkout.installs()) == (1, 2)
+    checkout.run("venv.sh", "dev")
+    assert (checkout.environments_made(), checkout.installs()) == (0, 0)
+
+
+CHANGES = {
+    # What happened to a finished environment, and how many are made because of it.
+    "lock file": 0,
+    "C source": 0,
+    "extension deleted": 0,
+    "Python upgraded": 1,
+    "Python deleted": 1,
+    "environment a file": 1,
+    "checkout moved": 1,
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_outdated_environment_is_repaired(checkout: Checkout, change: str) -> None:
+    checkout.run("venv.sh", "dev")
+    variables = {}
+    match change:
+        case "lock file":
+            (checkout.root / "build" / "dev.lock").write_text("attrs==2\n")
+        case "C source":
+            (checkout.root / "native" / "assign.c").write_text("int x;\n")
+        case "extension deleted":
+            (checkout.root / "elevator" / "_assign.abi.so").unlink()
+        case "Python upgraded":
+            variables = {"VERSION": "3.13.5"}
+        case "Python deleted":
+            (checkout.root / ".cache" / "venv" / "bin" / "python").unlink()
+        case "environment a file":
+            shutil.rmtree(checkout.root / ".cache" / "venv")
+            (checkout.root / ".cache" / "venv").write_text("")
+        case _:
+            checkout.root = checkout.root.rename(checkout.root.with_name("moved"))
+    assert checkout.run("venv.sh", "dev", **variables)[0] == 0
+    assert (checkout.environments_made(), checkout.installs()) == (CHANGES[change], 2)
+    checkout.run("venv.sh", "dev", **variables)
+    assert (checkout.environments_made(), checkout.installs()) == (0, 0)
+
+
+def test_two_recipes_at_once_install_once(checkout: Checkout) -> None:
+    with checkout.start_and_hang("venv.sh", "dev") as first, checkout.start("venv.sh", "dev") as second:
+        assert second.stderr is not None
+        assert second.stderr.readline() == "waiting for another recipe to install its packages\n"
+        checkout.log.with_name("log.go").touch()
+        first.communicate(timeout=PATIENCE_S)
+        second.communicate(timeout=PATIENCE_S)
+    assert (first.returncode, second.returncode) == (0, 0)
+    assert (checkout.environments_made(), checkout.installs()) == (1, 2)
+
+
+def test_ci_runs_the_commands_of_the_readme() -> None:
+    ci = (ROOT / ".ci" / "run").read_text()
+    commands = re.findall(r"^    (build/just \w+)", (ROOT / "README.md").read_text(), re.MULTILINE)
+    assert commands[:2] == ["build/just demo", "build/just test"]
+    for command in commands:
+        assert re.search(rf"^{command}( --for 10)?( #.*)?$", ci, re.MULTILINE), f"{command} is run"
