@@ -17,6 +17,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <langinfo.h>
+#include <locale.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -188,10 +190,19 @@ static void name_started_file(void)
     setenv(STARTED, path, true);
 }
 
+/* Python ends at once if it lacks the codec of the locale. The multibyte codecs other than UTF-8 are left out of the
+ * bundle. In the C locale the program uses UTF-8; the variable PYTHONUTF8 is ignored by what Nuitka makes. */
+static void avoid_missing_codec(void)
+{
+    if (setlocale(LC_CTYPE, "") != NULL && MB_CUR_MAX > 1 && strcmp(nl_langinfo(CODESET), "UTF-8") != 0)
+        setenv("LC_ALL", "C", 1);
+}
+
 int main(int argc, char **argv)
 {
     (void)argc;
     name_started_file();
+    avoid_missing_codec();
     char cache[PATH_SIZE], reasons[REASONS_SIZE] = "";
     const char *home = getenv("HOME"), *chosen = getenv("XDG_CACHE_HOME"), *temporary = getenv("TMPDIR");
     if (chosen != NULL && chosen[0] == '/')

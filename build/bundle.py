@@ -21,8 +21,10 @@ import sys
 import time
 from importlib.util import find_spec
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import zstandard
+from imports import Bundle
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRATCH = ROOT / ".cache" / "bundle"
@@ -48,8 +50,11 @@ OPTIONS = [
 ]
 
 LEFT_OUT = {
-    "colours and documents that rich can draw, not used": "pygments markdown_it rich.markdown rich.syntax",
-    "other systems": "rich._win32_console rich._windows rich._windows_renderer serial.serialcli serial.serialjava"
+    "colours and documents that rich can draw, not used": "pygments markdown_it rich.markdown rich.syntax"
+    " rich.traceback rich.table rich._ratio rich.columns rich.layout rich._inspect rich.scope rich.progress rich.tree"
+    " rich.json rich.spinner rich._spinners rich.status",
+    "other systems": "_aix_support _osx_support nturl2path"
+    " rich._win32_console rich._windows rich._windows_renderer serial.serialcli serial.serialjava"
     " serial.serialwin32 serial.win32 serial.rfc2217 ctypes _ctypes",
     "other ways of waiting": "asyncio _asyncio concurrent multiprocessing _multiprocessing _posixshmem",
     "OpenSSL (hashlib has BLAKE2 and SHA without)": "ssl _ssl _hashlib",
@@ -57,21 +62,38 @@ LEFT_OUT = {
     # which wants more of email.
     "protocols and formats not spoken": "http.client http.cookiejar http.cookies http.server email.contentmanager"
     " email.feedparser email.generator email.headerregistry email.mime email.parser email.policy"
-    " email._header_value_parser xml xmlrpc pyexpat ftplib imaplib poplib smtplib nntplib telnetlib mailbox cgi cgitb"
-    " tarfile lzma _lzma bz2 _bz2",
+    " email._header_value_parser html.parser _markupbase mailcap mimetypes netrc socketserver uu xdrlib"
+    " xml xmlrpc pyexpat ftplib imaplib poplib smtplib nntplib telnetlib mailbox cgi cgitb"
+    " tarfile lzma _lzma bz2 _bz2 encodings.bz2_codec chunk imghdr plistlib sndhdr",
     "what websockets is besides its protocol without I/O": "websockets.asyncio websockets.auth websockets.cli"
     " websockets.client websockets.connection websockets.extensions.permessage_deflate websockets.http"
     " websockets.legacy websockets.proxy websockets.sync websockets.trio websockets.uri",
-    "numbers never used": "decimal _decimal _pydecimal",
-    "what developers use": "unittest pydoc pydoc_data doctest pdb pickletools distutils lib2to3 idlelib ensurepip venv",
+    "numbers never used": "decimal _decimal _pydecimal fractions statistics _statistics",
+    "what developers use": "unittest pydoc pydoc_data doctest pdb pickletools distutils lib2to3 idlelib ensurepip venv"
+    " _pyio cmd code imp modulefinder pstats pyclbr rlcompleter symtable timeit trace",
     "other pictures": "tkinter turtle turtledemo curses webbrowser",
 }
+DELETED = "_codecs_cn _codecs_hk _codecs_iso2022 _codecs_jp _codecs_kr _codecs_tw _multibytecodec _uuid"
+"""Extension modules that Nuitka includes although nothing imports them. It has no option against that.
+
+Without them Python knows no Chinese, Japanese or Korean encodings (in such a locale bootstrap.c has it use UTF-8), and
+makes UUIDs by itself.
+"""
+
+EXCUSED = {
+    "for other systems, as the module itself knows": ["os imports nt", "subprocess imports _winapi"],
+    "for Python 3.14, which has it": ["attr._compat imports annotationlib"],
+}
+"""Imports that imports.py cannot know to be harmless, by reason."""
 
 
 def main() -> None:
     began = time.monotonic()
     compile_program()
     print(f"compiled in {time.monotonic() - began:.0f} s")
+    failing = bundled().failing() - {each for those in EXCUSED.values() for each in those}
+    if failing:
+        sys.exit("\n".join(["bundle: these imports of left-out modules would fail:", *sorted(failing)]))
     newest = newest_glibc(FOLDER)
     pack()
     newest = max(newest, newest_glibc(BINARY.parent))
@@ -93,9 +115,31 @@ def compile_program() -> None:
     places = [f"--output-dir={SCRATCH}", f"--report={SCRATCH / 'report.xml'}"]
     command = [sys.executable, "-m", "nuitka", "--quiet", *OPTIONS, *places, *left_out, "elevator"]
     subprocess.run(command, cwd=ROOT, env=environment, check=True)
+    for name in DELETED.split():
+        (FOLDER / f"{name}.so").unlink(missing_ok=True)  # Some Pythons have it in the executable.
+    (FOLDER / "libuuid.so.1").unlink(missing_ok=True)  # Only _uuid needs it.
     for file in FOLDER.rglob("*"):
         if ".so" in file.suffixes:
             subprocess.run(["strip", "--strip-unneeded", file], check=True)
+
+
+def bundled() -> Bundle:
+    """Read from Nuitka's report which modules are in FOLDER."""
+    places = {
+        "${sys.real_prefix}": sys.base_prefix,
+        "${sys.prefix}": sys.prefix,
+        "${cwd}": str(ROOT),
+    }
+    sources, others = {}, set()
+    for module in ET.parse(SCRATCH / "report.xml").iter("module"):  # noqa: S314  # Nuitka has just written it.
+        name, path = module.attrib["name"], module.attrib["source_path"]
+        for variable, place in places.items():
+            path = path.replace(variable, place)
+        if path.endswith(".py"):
+            sources[name] = Path(path)
+        elif name not in DELETED.split():
+            others.add(name)
+    return Bundle(sources, others)
 
 
 def newest_glibc(folder: Path) -> tuple[int, int]:

@@ -1,19 +1,20 @@
-"""Run the program as its users do and say, a line a step, that it works; or what does not, with exit status 1.
+"""Run every command of the program on real work and report each step in a line; exit with status 1 if one fails.
 
     python build/smoke.py dist/elevator
     python build/smoke.py .cache/venv/bin/python -m elevator
 
-Three nodes with records on disk drive three simulated cars over real sockets. Calls are pressed on panels; each must
-light a lamp, open a door at its floor and go dark again. One node is killed on its way to hall calls: the others must
-serve them. Another node drives a car by its I/O card, over a pseudo-terminal. In the end SIGTERM must end everything in
-time, with status 0, and leave no process behind. The simulator's page must come with what it shows, and its terminal be
-given back.
+Three nodes with records on disk and a key drive three simulated cars over real sockets. Calls are pressed on panels;
+each must light a lamp, open a door at its floor and go dark again. One node is killed on its way to hall calls: the
+others must serve them. Two other cars are simulated I/O cards on pseudo-terminals: a node drives one of them; the other
+has a server, which a node drives. In the end SIGTERM must end everything in time, with status 0, and leave no process
+behind. The list of commands comes from the program's help, so a command without a test fails.
 """
 
 import json
 import os
 import pty
 import random
+import re
 import select
 import shutil
 import signal
@@ -172,16 +173,22 @@ class Programs:
         self._command = command
         self._scratch = scratch
         self.running: dict[str, subprocess.Popen[bytes]] = {}
+        self.used: set[str] = set()
+        """The commands that were run on real work."""
+        self.variables: dict[str, str] = {}
+        """What the environment of a program holds besides our own."""
 
     def mark(self, name: str) -> str:
         return f"{self._scratch.name}/{name}/"
 
     def _environment(self, name: str) -> dict[str, str]:
         # A binary unpacks into the cache: as if each run of this script were on a fresh machine.
-        return os.environ | {MARK: self.mark(name), "XDG_CACHE_HOME": str(self._scratch / "cache")}
+        fresh = {MARK: self.mark(name), "XDG_CACHE_HOME": str(self._scratch / "cache")}
+        return os.environ | fresh | self.variables
 
     def capture(self, *arguments: str) -> tuple[subprocess.CompletedProcess[str], float]:
         """Run to the end; return the outcome and how many seconds it took."""
+        self._note(arguments)
         began = time.monotonic()
         done = subprocess.run(
             [*self._command, *arguments],
@@ -193,7 +200,14 @@ class Programs:
         )
         return done, time.monotonic() - began
 
+    def work(self, *arguments: object) -> str:
+        """Run a command that must succeed; return its output."""
+        done, _ = self.capture(*map(str, arguments))
+        expect(done.returncode == 0, f"{arguments[0]}: status {done.returncode}, {done.stderr!r}")
+        return done.stdout
+
     def start(self, name: str, *arguments: object) -> None:
+        self._note(arguments)
         with (self._scratch / f"{name}.log").open("wb") as log:
             self.running[name] = subprocess.Popen(
                 [*self._command, *map(str, arguments)],
@@ -202,6 +216,10 @@ class Programs:
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
+
+    def _note(self, arguments: Sequence[object]) -> None:
+        if arguments[0] not in ("--version", "--help", "--no-such-thing"):
+            self.used.add("" if str(arguments[0]).startswith("-") else str(arguments[0]))
 
     def kill(self, name: str) -> None:
         kill(self.mark(name))
@@ -221,7 +239,8 @@ class Programs:
         return took
 
 
-def try_arguments(programs: Programs) -> None:
+def try_arguments(programs: Programs) -> set[str]:
+    """Return the commands that the help lists."""
     done, first_s = programs.capture("--version")
     expect(done.returncode == 0 and done.stdout.startswith("elevator "), f"--version says {done.stdout + done.stderr}")
     _, next_s = programs.capture("--version")
@@ -229,12 +248,31 @@ def try_arguments(programs: Programs) -> None:
 
     done, _ = programs.capture("--help")
     expect(done.returncode == 0 and done.stdout.startswith("usage: elevator"), f"--help says {done.stdout!r}")
-    step("--help explains")
+    commands = set(re.findall(r"^  elevator ([a-z][a-z-]*)", done.stdout, re.MULTILINE))
+    expect(len(commands) > 1, f"--help lists no commands: {done.stdout!r}")
+    step(f"--help lists {len(commands)} commands")
 
     done, _ = programs.capture("--no-such-thing")
     one_line = not done.stdout and len(done.stderr.splitlines()) == 1
     expect(done.returncode == 2 and one_line, f"a wrong argument: status {done.returncode}, {done.stderr!r}")
     step(f"a wrong argument gets status 2 and one line: {done.stderr.strip()}")
+    return commands
+
+
+def try_locale(programs: Programs, scratch: Path) -> None:
+    """Start in a locale with a codec that the binary lacks. Python does not start without the codec of its locale."""
+    folder = scratch / "locales"
+    folder.mkdir()
+    with suppress(OSError):  # There may be no localedef, or nothing to make a locale of.
+        make = ["localedef", "--no-archive", "--force", "-f", "EUC-JP", "-i", "ja_JP", f"{folder}/ja_JP.EUC-JP"]
+        subprocess.run(make, check=False, capture_output=True)
+    if not (folder / "ja_JP.EUC-JP").exists():
+        step("left out: a Japanese locale, because this machine has no localedef or no sources of locales")
+        return
+    programs.variables = {"LOCPATH": str(folder), "LC_ALL": "ja_JP.EUC-JP"}
+    programs.work("--version")
+    programs.variables = {}
+    step("it starts in a Japanese locale")
 
 
 def try_assigner(programs: Programs) -> None:
@@ -245,6 +283,20 @@ def try_assigner(programs: Programs) -> None:
         done, took_s = programs.capture("assign", "--algorithm", algorithm, "--input", asked)
         expect(done.stdout == '{"a":[[false,false],[false,true]]}\n', f"assign says {done.stdout + done.stderr!r}")
         step(f"assign --algorithm {algorithm} answers in {took_s:.2f} s")
+
+
+def try_simulations(programs: Programs) -> None:
+    small = ("--configs", "3x4", "--loads", "light", "--profiles", "up", "--seeds", 1, "--passengers", 200)
+    table = programs.work("bench", "dispatch", *small)
+    expect("journey time, geometric mean" in table, f"bench says {table}")
+    (cell,) = json.loads(programs.work("bench", "dispatch", *small, "--json"))["cells"]
+    step(f"bench: a wait of {cell['plan']['wait_s']:.1f} s in the cell {cell['config']}")
+    soaked = programs.work("soak", "--seeds", "1..2").splitlines()[-1]
+    expect(soaked == "2 passed, 0 failed", f"soak says {soaked}")
+    step(f"soak: {soaked}")
+    shown = programs.work("demo", "--cars", 2, "--rate", 600, "--seed", 2, "--for", 5, "--no-web").splitlines()[-1]
+    expect(re.match("[1-9].* passengers served", shown) is not None, f"demo says {shown}")
+    step(f"demo: {shown}")
 
 
 def free_ports() -> tuple[int, int]:
@@ -274,19 +326,22 @@ def answers(port: int) -> bool:
 
 def try_group(programs: Programs, scratch: Path) -> None:
     port, net_port = free_ports()
+    key = scratch / "lab.key"
+    programs.work("keygen", key)
     control = port + CARS
     programs.start("sim", "sim", "--cars", CARS, "--port", port, "--floors", FLOORS, "--control", control, "--at", 0)
     wait("the simulator to listen", lambda: answers(control))
     building = Building(control)
     # A car that parked itself at a pressed floor would serve the call before anybody could see its lamp.
     group = ["--park", "none", "--group", f"smoke-{os.getpid()}"]
-    group += ["--net-port", str(net_port), "--broadcast", "127.255.255.255"]
+    group += ["--net-port", str(net_port), "--broadcast", "127.255.255.255", "--key-file", str(key)]
     for car in range(CARS):
         record = ["--state-dir", scratch / f"record-{car}"]
         programs.start(f"node-{car}", "--id", car, "--port", port + car, "--floors", FLOORS, *group, *record)
     building.wait("every node to show its floor", lambda: all(car["indicator"] is not None for car in building.cars))
-    step(f"{CARS} nodes drive {CARS} cars")
-    programs.start("watch", "watch", "--json", "--net-port", net_port, "--group", f"smoke-{os.getpid()}")
+    step(f"{CARS} nodes with a key drive {CARS} cars")
+    heard = ["--net-port", net_port, "--group", f"smoke-{os.getpid()}", "--key-file", key]
+    programs.start("watch", "watch", "--json", *heard)
     watched = scratch / "watch.log"
     wait("every node to be watched", lambda: watched.read_text().count('"alive": true') >= CARS)
     step(f"all of them are watched: {len(watched.read_text().splitlines()[-1])} bytes a line")
@@ -311,14 +366,19 @@ def try_group(programs: Programs, scratch: Path) -> None:
 def try_card(programs: Programs, scratch: Path) -> None:
     port, net_port = free_ports()
     prefix = scratch / "card-"
-    programs.start("cards", "sim", "--headless", "--port", port, "--control", port + 1, "--at", 0, "--card", prefix)
-    wait("the simulator of cards to listen", lambda: answers(port + 1))
-    building = Building(port + 1)
+    control, served = port + 2, port + 3
+    cards = ["--cars", 2, "--port", port, "--control", control, "--at", 0, "--card", prefix]
+    programs.start("cards", "sim", "--headless", *cards)
+    wait("the simulator of cards to listen", lambda: answers(control))
+    building = Building(control)
+    programs.start("serve-card", "serve-card", "--serial", f"{prefix}1", "--port", served)
     group = ["--group", f"smoke-card-{os.getpid()}", "--net-port", net_port, "--broadcast", "127.255.255.255"]
-    programs.start("node-on-card", "--id", 0, "--serial", f"{prefix}0", "--park", "none", "--no-record", *group)
-    building.wait("the node to show the floor", lambda: building.cars[0]["indicator"] == 0)
-    calls = [Call(0, "up", 1), Call(0, "cab", 3)]
-    serve(building, calls, [0], f"a node on an I/O card: {len(calls)} calls lit, were served and are dark")
+    for node, elevator in enumerate([("--serial", f"{prefix}0"), ("--port", served)]):
+        programs.start(f"node-on-card-{node}", "--id", node, *elevator, "--park", "none", "--no-record", *group)
+    building.wait("both nodes to show the floor", lambda: all(car["indicator"] == 0 for car in building.cars))
+    calls = [Call(0, "up", 1), Call(0, "cab", 3), Call(1, "cab", 2)]
+    what = "a node on an I/O card, and one on a card's server"
+    serve(building, calls, [0, 1], f"{what}: {len(calls)} calls lit, were served and are dark")
 
 
 def is_leaving(car: dict[str, Any]) -> bool:
@@ -404,14 +464,18 @@ def main(command: list[str]) -> int:
     scratch = Path(tempfile.mkdtemp(prefix="elevator-smoke-"))
     programs = Programs(command, scratch)
     try:
-        try_arguments(programs)
+        commands = try_arguments(programs)
+        try_locale(programs, scratch)
         try_doctor(programs)
         try_terminal(command)
         try_page(programs)
         try_assigner(programs)
+        try_simulations(programs)
         try_card(programs, scratch)
         try_group(programs, scratch)
         step(f"SIGTERM ended all in {programs.end():.1f} s, with status 0 and nothing left behind")
+        untried = sorted({*commands, ""} - programs.used)
+        expect(not untried, f"no test here runs these commands: {', '.join(untried)}")
     except (Failed, OSError, ValueError, subprocess.TimeoutExpired) as failure:
         print(f"smoke: FAILED: {failure}", file=sys.stderr)
         for log in sorted(scratch.glob("*.log")):

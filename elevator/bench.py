@@ -19,7 +19,6 @@ import sys
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from statistics import fmean
 from typing import NamedTuple, NoReturn
 
 from elevator import _assign
@@ -176,10 +175,10 @@ def simulate(setting: Setting, cars: int, floors: int, streams: Sequence["array[
     total = Counts(*map(sum, zip(*counted, strict=True)))
     everybody = sum(len(stream) // 3 for stream in streams)
     return Run(
-        wait_s=fmean(waits) / 1000,
+        wait_s=mean(waits) / 1000,
         p95_s=waits[len(waits) * 95 // 100] / 1000,
         max_s=waits[-1] / 1000,
-        journey_s=fmean(journeys) / 1000,
+        journey_s=mean(journeys) / 1000,
         floors_moved=total.floors_moved / everybody,
         reassigned=total.reassigned / everybody,
         turns=total.turns / everybody,
@@ -202,8 +201,12 @@ def cells(setting: Setting, configs: Sequence[str], profiles: Sequence[str], loa
                 yield Cell(config, profile, load, reference, simulate(setting, cars, floors, streams))
 
 
+def mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values)  # `statistics` would bring all of `decimal` into the binary.
+
+
 def geometric_mean(values: Sequence[float]) -> float:
-    return math.exp(fmean(map(math.log, values)))
+    return math.exp(mean([math.log(value) for value in values]))
 
 
 HEAD = (

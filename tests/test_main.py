@@ -1,6 +1,7 @@
 """The command line as a whole: what all commands have in common."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -46,6 +47,15 @@ def test_a_command_that_is_interrupted_ends_without_a_word(arguments: list[str])
         os.killpg(program.pid, signal.SIGINT)  # As a terminal does.
         assert program.communicate(timeout=PATIENCE_S)[1] == ""
         assert program.returncode == 130
+
+
+def test_help_lists_every_command() -> None:
+    """build/smoke.py takes from there which commands to try."""
+    source = (Path(__file__).parents[1] / "elevator" / "__main__.py").read_text()
+    commands = re.findall(r'case \["([a-z-]+)"\]', source)
+    text = subprocess.run([*PROGRAM, "--help"], capture_output=True, text=True, check=True).stdout
+    assert set(commands) == set(re.findall(r"^  elevator ([a-z][a-z-]*)", text, re.MULTILINE))
+    assert len(commands) > 1
 
 
 ASSIGN = """

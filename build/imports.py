@@ -1,0 +1,130 @@
+"""Find imports that would fail in the bundle, because it lacks the imported module.
+
+Each source is read from our package on, and from the codecs that Python asks for by name. An import fails if
+
+- it is executed with its module, so not if it stands in a function, in a `try` that expects it to fail, or in a branch
+  that this Python on this system does not take. In our own package imports in functions count too, since each function
+  serves some command; and
+- the bundle does not hold the module.
+
+Not seen: imports in functions of a library, and importlib.import_module. So build/smoke.py runs every command.
+"""
+
+import ast
+import os
+import sys
+import typing
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+OWN = "elevator"
+CODECS = ["encodings.ascii", "encodings.idna", "encodings.latin_1", "encodings.utf_8"]
+"""Python asks for these, for standard streams and host names. Any other that is missing is an unknown encoding."""
+EXPECTED = {"ImportError", "ModuleNotFoundError", "Exception", "BaseException"}
+BUILT_IN = {*sys.builtin_module_names, "os.path", "importlib._bootstrap", "importlib._bootstrap_external"}
+"""Modules of the interpreter itself; os.path is another name of posixpath."""
+
+
+class Import(NamedTuple):
+    """An import, and whether it is executed whenever its module is."""
+
+    name: str
+    is_executed: bool
+
+
+class Bundle:
+    """The modules of a bundle: *sources* has the path of each that is written in Python, *others* are the rest."""
+
+    def __init__(self, sources: Mapping[str, Path], others: set[str]) -> None:
+        self._sources = sources
+        self._held = {*sources, *others, *BUILT_IN}
+
+    def failing(self) -> set[str]:
+        """Return what would fail: which module imports what."""
+        found = {f"Python imports {name}" for name in CODECS if name not in self._held}
+        seen: set[str] = set()
+        to_read = [*CODECS, *(name for name in self._sources if name.partition(".")[0] == OWN)]
+        while to_read:
+            module = to_read.pop()
+            if module in seen or module not in self._sources:
+                continue
+            seen.add(module)
+            for each in self._imports(module):
+                to_read.append("posixpath" if each.name == "os.path" else each.name)
+                if each.is_executed and each.name not in self._held:
+                    found.add(f"{module} imports {each.name}")
+        return found
+
+    def _imports(self, module: str) -> Iterator[Import]:
+        path = self._sources[module]
+        package = module.split(".") if path.name == "__init__.py" else module.split(".")[:-1]
+        is_own = module.partition(".")[0] == OWN
+        return self._walk(ast.parse(path.read_bytes()).body, package, is_own, executed=True)
+
+    def _walk(self, body: Sequence[ast.stmt], package: list[str], own: bool, *, executed: bool) -> Iterator[Import]:
+        """Yield the imports in *body*, which stands in a module of *package*; *own* if that is ours."""
+        for statement in body:
+            match statement:
+                case ast.Import() | ast.ImportFrom():
+                    for name in self._names(statement, package):
+                        yield Import(name, executed)
+                case ast.If(test, yes, no):
+                    for branch in taken(test, yes, no):
+                        yield from self._walk(branch, package, own, executed=executed)
+                case ast.Try(tried, handlers, otherwise, finally_):
+                    is_expected = any(map(expects_failure, handlers))
+                    inner = list(self._walk(tried, package, own, executed=executed))
+                    fails = is_expected and any(each.name not in self._held for each in inner)
+                    yield from (each._replace(is_executed=executed and not is_expected) for each in inner)
+                    for handler in handlers:
+                        rescues = executed and (fails or not expects_failure(handler))
+                        yield from self._walk(handler.body, package, own, executed=rescues)
+                    yield from self._walk(otherwise, package, own, executed=executed and not fails)
+                    yield from self._walk(finally_, package, own, executed=executed)
+                case ast.FunctionDef(body=inside) | ast.AsyncFunctionDef(body=inside):
+                    yield from self._walk(inside, package, own, executed=executed and own)
+                case ast.Match(cases=cases):
+                    for case in cases:
+                        yield from self._walk(case.body, package, own, executed=executed)
+                case _:
+                    for part in ("body", "orelse"):
+                        yield from self._walk(getattr(statement, part, []), package, own, executed=executed)
+
+    def _names(self, statement: ast.Import | ast.ImportFrom, package: list[str]) -> Iterator[str]:
+        """Yield the modules that *statement* imports, packages before what they hold."""
+        if isinstance(statement, ast.Import):
+            named = [alias.name for alias in statement.names]
+        else:
+            base = package[: len(package) - statement.level + 1] if statement.level else []
+            named = [".".join([*base, *filter(None, [statement.module])])]
+            inner = [f"{named[0]}.{alias.name}" for alias in statement.names]
+            named += [name for name in inner if name in self._held or self._is_left_out(name)]
+        for name in named:
+            parts = name.split(".")
+            yield from (".".join(parts[: k + 1]) for k in range(len(parts)))
+
+    def _is_left_out(self, name: str) -> bool:
+        """Tell whether *name* is a module that exists and is not in the bundle, not something in a module."""
+        package, _, last = name.rpartition(".")
+        if package not in self._sources or self._sources[package].name != "__init__.py":
+            return False
+        folder = self._sources[package].parent
+        return (folder / f"{last}.py").is_file() or (folder / last / "__init__.py").is_file()
+
+
+def taken(test: ast.expr, yes: list[ast.stmt], no: list[ast.stmt]) -> list[list[ast.stmt]]:
+    """Return the branches of an `if` that this Python on this system may take."""
+    known = {"sys": sys, "os": os, "typing": typing, "TYPE_CHECKING": False, "__name__": "", "__builtins__": {}}
+    try:
+        return [yes if eval(ast.unparse(test), known) else no]  # noqa: S307  # It is part of what we ship.
+    except Exception:  # noqa: BLE001  # It asks for what only its module knows.
+        return [yes, no]
+
+
+def expects_failure(handler: ast.ExceptHandler) -> bool:
+    """Tell whether *handler* takes a failed import."""
+    if handler.type is None:
+        return True
+    named = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
+    return not EXPECTED.isdisjoint(map(ast.unparse, named))
