@@ -47,10 +47,11 @@ check: (_venv "dev")
     {{python}} -m mypy
     ${CC:-cc} {{warnings}} -shared -fPIC -isystem "$({{python}} -c 'import sysconfig; print(sysconfig.get_path("include"))')" native/assign.c native/assign_large.c native/plan.c native/bench.c native/module.c -o .cache/check.so
 
-# Make dist/elevator, a program in one file that needs no Python, and try it.
+# Make dist/elevator, a program in one file that needs no Python; try its commands, and whether it repairs itself.
 build: (_venv "dev")
     {{python}} build/bundle.py
     {{python}} build/smoke.py dist/elevator
+    {{python}} build/damage.py dist/elevator
 
 # The file KEY, if there is one, is the group's key for the nodes on HOST.
 # Install dist/elevator on HOST (by ssh, with sudo there) as a service of systemd; with an ID, start that node.

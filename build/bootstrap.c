@@ -3,42 +3,59 @@
  * - The program is a folder: Nuitka's executable with the libraries it loads. It goes to <base>/elevator-<uid>/<ID>,
  *   where ID is a digest of all its contents: another build is another folder, a stale one can never be run.
  * - It is unpacked beside its place and moved there when all of it is on the disk. So copies that start at once, a full
- *   disk, kill -9 and a power cut leave either the whole of it or something that nobody looks at. What was damaged
- *   later (sizes are compared at each start) is replaced.
+ *   disk, kill -9 and a power cut leave either all of it or something that is never run.
+ * - Each start reads every file and compares its digest, because a power cut can leave files of the right size with wrong
+ *   contents. A damaged file is replaced by a rename; the whole folder is exchanged if it or a folder in it is damaged.
+ *   So every path stays valid for the programs that run from there: they load libraries late, and a worker starts its
+ *   supervisor from there.
+ * - A lock lets one start at a time unpack or repair. If its holder is stopped, the others continue without it after
+ *   LOCK_MS. Two repairs at once do no harm: they replace good files by good files.
  * - Bases are tried in turn until the program runs from one of them: a home that is full, read-only or mounted noexec is
- *   no obstacle. A folder that belongs to somebody else, or that others may write to, is not used.
+ *   no obstacle. A folder that belongs to another user, or that others may write to, is not used.
  * - exec, not a child: signals, kill -9, exit status and the process list all mean the program itself.
  * - The program cannot see which file the user started, but users put files beside it. So that file's path is in the
  *   environment variable STARTED, links resolved.
  *
- * The build writes manifest.h (ID, PAYLOAD_SIZE, files) and payload.zst (the files' contents, one after the other).
+ * The build writes manifest.h (ID, PAYLOAD_SIZE, folders, files) and payload.zst (the files' contents, one after
+ * the other).
  */
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <langinfo.h>
 #include <locale.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 struct file {
     const char *name; /* may be in a folder */
     size_t size;
+    uint64_t digest;
 };
 
+#include "digest.h"
 #include "manifest.h"
 
 /* Nuitka needs the name elevator for the package's own folder. Run through a link, the process has that name, too. */
-#define EXECUTABLE "elevator.bin"
 #define PROGRAM "bin/elevator"
 #define STARTED "ELEVATOR_FILE"
+#define TARGET "../elevator.bin"
 
-enum { PATH_SIZE = 4096, REASONS_SIZE = 4096, FILES = sizeof files / sizeof *files };
+enum {
+    PATH_SIZE = 4096,
+    REASONS_SIZE = 4096,
+    FILES = sizeof files / sizeof *files,
+    FOLDERS = sizeof folders / sizeof *folders,
+    LOCK_MS = 5000,
+};
 
 __asm__(".section .rodata\n"
         "payload: .incbin \"payload.zst\"\n"
@@ -46,7 +63,7 @@ __asm__(".section .rodata\n"
         ".previous\n");
 extern const char payload[], payload_end[];
 
-/* Of the zstd library: return how many bytes came out, or a huge number if there is something wrong. */
+/* Of the zstd library: return how many bytes came out, or a huge number if they are not those that were packed. */
 size_t ZSTD_decompress(void *out, size_t out_size, const void *in, size_t in_size);
 
 /* Put the parts together; a path that is too long comes out empty, and nothing can be done at an empty path. */
@@ -56,39 +73,102 @@ static void join(char path[PATH_SIZE], const char *base, const char *separator, 
         path[0] = 0;
 }
 
+/* Whether we may do everything with it that its owner may, and no other user may change it. */
+static bool is_private(const struct stat *status)
+{
+    return status->st_uid == geteuid() && (status->st_mode & (S_IRWXU | S_IWGRP | S_IWOTH)) == S_IRWXU;
+}
+
 static bool is_private_folder(const char *path)
 {
     struct stat status;
-    return lstat(path, &status) == 0 && S_ISDIR(status.st_mode) && status.st_uid == geteuid() &&
-           (status.st_mode & (S_IWGRP | S_IWOTH)) == 0;
+    return lstat(path, &status) == 0 && S_ISDIR(status.st_mode) && is_private(&status);
+}
+
+static bool holds(int fd, const struct file *file)
+{
+    struct stat status;
+    uint64_t digest;
+    return fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && is_private(&status) &&
+           (size_t)status.st_size == file->size && read_digest(fd, file->size, &digest) && digest == file->digest;
+}
+
+static bool is_intact(const char *folder, const struct file *file)
+{
+    char path[PATH_SIZE];
+    join(path, folder, "/", file->name);
+    int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    bool good = fd >= 0 && holds(fd, file);
+    if (fd >= 0)
+        close(fd);
+    return good;
+}
+
+static bool has_link(const char *folder)
+{
+    char path[PATH_SIZE], target[sizeof TARGET];
+    join(path, folder, "/", PROGRAM);
+    return readlink(path, target, sizeof target) == sizeof TARGET - 1 &&
+           memcmp(target, TARGET, sizeof TARGET - 1) == 0;
+}
+
+static bool has_folders(const char *folder)
+{
+    char path[PATH_SIZE];
+    bool good = is_private_folder(folder);
+    for (size_t k = 0; good && k < FOLDERS; k++) {
+        join(path, folder, "/", folders[k]);
+        good = is_private_folder(path);
+    }
+    return good;
 }
 
 static bool is_whole(const char *folder)
 {
-    char path[PATH_SIZE];
-    struct stat status;
-    for (size_t k = 0; k < FILES; k++) {
-        join(path, folder, "/", files[k].name);
-        if (stat(path, &status) != 0 || (size_t)status.st_size != files[k].size)
-            return false;
-    }
-    return is_private_folder(folder);
+    bool good = has_folders(folder) && has_link(folder);
+    for (size_t k = 0; good && k < FILES; k++)
+        good = is_intact(folder, &files[k]);
+    return good;
 }
 
-static int remove_one(const char *path, const struct stat *status, int kind, struct FTW *walk)
-{
-    (void)status, (void)kind, (void)walk;
-    return remove(path);
-}
-
+/* Remove *path* and everything below it, folders without permissions included. */
 static void remove_tree(const char *path)
 {
-    nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    struct stat status;
+    if (remove(path) == 0 || lstat(path, &status) != 0 || !S_ISDIR(status.st_mode))
+        return;
+    chmod(path, S_IRWXU);
+    DIR *folder = opendir(path);
+    for (struct dirent *entry; folder != NULL && (entry = readdir(folder)) != NULL;) {
+        char inner[PATH_SIZE];
+        join(inner, path, "/", entry->d_name);
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            remove_tree(inner);
+    }
+    if (folder != NULL)
+        closedir(folder);
+    remove(path);
+}
+
+/* Return the contents of all files, one after the other; NULL if there is no memory for them. */
+static const char *unpacked(void)
+{
+    static char *contents;
+    if (contents != NULL)
+        return contents;
+    contents = malloc(PAYLOAD_SIZE);
+    if (contents == NULL)
+        return NULL;
+    if (ZSTD_decompress(contents, PAYLOAD_SIZE, payload, (size_t)(payload_end - payload)) != PAYLOAD_SIZE) {
+        fputs("elevator: this file is damaged: copy it here again\n", stderr);
+        exit(EXIT_FAILURE);
+    }
+    return contents;
 }
 
 static bool write_file(const char *path, const char *contents, size_t size)
 {
-    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0700);
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, S_IRWXU);
     if (fd < 0)
         return false;
     while (size > 0) {
@@ -103,32 +183,54 @@ static bool write_file(const char *path, const char *contents, size_t size)
     return close(fd) == 0 && size == 0;
 }
 
-/* Write all files below *folder*, which exists, and the link; wait until they are on the disk. */
-static bool write_files(const char *folder)
+/* Write everything below *folder*, which exists; wait until it is on the disk. */
+static bool write_all(const char *folder)
 {
-    char *contents = malloc(PAYLOAD_SIZE);
-    bool good = contents != NULL && ZSTD_decompress(contents, PAYLOAD_SIZE, payload,
-                                                    (size_t)(payload_end - payload)) == PAYLOAD_SIZE;
-    const char *next = contents;
+    char path[PATH_SIZE];
+    const char *next = unpacked();
+    bool good = next != NULL;
+    for (size_t k = 0; good && k < FOLDERS; k++) {
+        join(path, folder, "/", folders[k]);
+        good = mkdir(path, S_IRWXU) == 0;
+    }
     for (size_t k = 0; good && k < FILES; next += files[k++].size) {
-        char path[PATH_SIZE];
         join(path, folder, "/", files[k].name);
-        for (char *end = path + strlen(folder) + 1; path[0] != 0 && (end = strchr(end, '/')) != NULL; *end++ = '/') {
-            *end = 0;
-            mkdir(path, 0700);
-        }
         good = write_file(path, next, files[k].size);
     }
-    free(contents);
-    char path[PATH_SIZE];
-    join(path, folder, "/", "bin");
-    good = good && mkdir(path, 0700) == 0;
     join(path, folder, "/", PROGRAM);
-    good = good && symlink("../" EXECUTABLE, path) == 0;
+    good = good && symlink(TARGET, path) == 0;
     int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     good = good && fd >= 0 && syncfs(fd) == 0;
     if (fd >= 0)
         close(fd);
+    return good;
+}
+
+/* Move *fresh* to *place*. Anything in the way is exchanged with it, or removed on file systems without that. */
+static bool put(const char *fresh, const char *place)
+{
+    if (rename(fresh, place) == 0 || renameat2(AT_FDCWD, fresh, AT_FDCWD, place, RENAME_EXCHANGE) == 0)
+        return true;
+    remove_tree(place);
+    return rename(fresh, place) == 0;
+}
+
+static bool put_part(const char *fresh, const char *folder, const char *name)
+{
+    char from[PATH_SIZE], to[PATH_SIZE];
+    join(from, fresh, "/", name);
+    join(to, folder, "/", name);
+    return put(from, to);
+}
+
+/* Replace the damaged parts of *folder* by those of *fresh*. */
+static bool repair(const char *fresh, const char *folder)
+{
+    if (!has_folders(folder))
+        return put(fresh, folder);
+    bool good = has_link(folder) || put_part(fresh, folder, PROGRAM);
+    for (size_t k = 0; good && k < FILES; k++)
+        good = is_intact(folder, &files[k]) || put_part(fresh, folder, files[k].name);
     return good;
 }
 
@@ -139,29 +241,39 @@ static bool unpack(const char *parent, const char *folder)
     join(fresh, parent, "/", "new-XXXXXX");
     if (mkdtemp(fresh) == NULL)
         return false;
-    bool good = write_files(fresh);
-    if (good && rename(fresh, folder) != 0) {
-        /* Another copy was faster, or something damaged is in the way. */
-        if (!is_whole(folder))
-            remove_tree(folder);
-        good = rename(fresh, folder) == 0 || is_whole(folder);
-    }
+    bool good = write_all(fresh) && repair(fresh, folder);
     int why = errno;
-    remove_tree(fresh); /* Nothing is there any more if it was moved. */
+    remove_tree(fresh); /* It holds the unused and the damaged parts. */
     errno = why;
     return good;
 }
 
+/* Return a descriptor that holds the lock until it is closed. */
+static int lock(const char *parent)
+{
+    const struct timespec pause = {.tv_nsec = 10 * 1000 * 1000};
+    int fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    for (int ms = 0; fd >= 0 && ms < LOCK_MS && flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK; ms += 10)
+        nanosleep(&pause, NULL);
+    return fd;
+}
+
 static bool prepare(const char *base, const char *parent, const char *folder)
 {
-    mkdir(base, 0700); /* As the XDG specification wants it, if it is not there. */
-    if (mkdir(parent, 0700) != 0 && errno != EEXIST)
+    mkdir(base, S_IRWXU); /* As the XDG specification wants it, if it is not there. */
+    if (mkdir(parent, S_IRWXU) != 0 && errno != EEXIST)
         return false;
     if (!is_private_folder(parent)) {
         errno = EPERM;
         return false;
     }
-    return unpack(parent, folder);
+    int locked = lock(parent);
+    bool good = is_whole(folder) || unpack(parent, folder);
+    int why = errno;
+    if (locked >= 0)
+        close(locked);
+    errno = why;
+    return good;
 }
 
 /* Become the program, unpacked under *base*; return only if that is not possible, and note why in *reasons*. */
@@ -172,7 +284,10 @@ static void run(const char *base, char **argv, char *reasons)
     join(parent, base, "/", name);
     join(folder, parent, "/", ID);
     join(program, folder, "/", PROGRAM);
-    if (is_whole(folder) || prepare(base, parent, folder))
+    mode_t mask = umask(S_IRWXG | S_IRWXO);
+    bool good = is_whole(folder) || prepare(base, parent, folder);
+    umask(mask);
+    if (good)
         execv(program, argv);
     size_t used = strlen(reasons);
     snprintf(reasons + used, REASONS_SIZE - used, "; %s: %s", parent, strerror(errno));

@@ -2,7 +2,7 @@
 
  1. Nuitka compiles the program and gathers what it loads (its standalone mode) into .cache/bundle/elevator.dist.
  2. Nothing in there should ask for a newer C library than GLIBC_NEWEST; in CI that is an error.
- 3. The folder is compressed and put into one executable, bootstrap.c, which says how that works when it is started.
+ 3. The folder is compressed and put into one executable, with a digest of each file: see bootstrap.c.
 
 Nuitka can make one file by itself. Its way is not ours because a process of its own stays in front of the program. That
 turns SIGTERM into SIGINT, unpacks at each start, leaves 20 MB behind when it is killed, and ends the program, which
@@ -33,6 +33,7 @@ BINARY = ROOT / "dist" / "elevator"
 GLIBC_NEWEST = (2, 35)
 """Of Ubuntu 22.04, the oldest system that we promise to run on."""
 ZSTD_LEVEL = 19
+STRICT = ["-std=gnu11", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Werror"]
 ZSTD_SOURCES = [
     *(f"common/{name}" for name in ("error_private", "fse_decompress", "xxhash", "zstd_common", "entropy_common")),
     *(f"decompress/{name}" for name in ("huf_decompress", "zstd_ddict", "zstd_decompress", "zstd_decompress_block")),
@@ -160,17 +161,30 @@ def pack() -> None:
     """Make BINARY of FOLDER."""
     files = contents(FOLDER)
     payload = b"".join(file.read_bytes() for file in files)
-    table = "".join(f'    {{"{file.relative_to(FOLDER)}", {file.stat().st_size}}},\n' for file in files)
-    digest = hashlib.sha256(table.encode() + payload).hexdigest()[:32]
-    manifest = f'#define ID "{digest}"\n#define PAYLOAD_SIZE {len(payload)}ul\n'
+    library = decompressor()
+    names = [file.relative_to(FOLDER) for file in files]
+    rows = zip(names, (file.stat().st_size for file in files), digests(files, library), strict=True)
+    table = "".join(f'    {{"{name}", {size}, {digest}ull}},\n' for name, size, digest in rows)
+    folders = sorted({"bin", *(str(parent) for name in names for parent in name.parents if parent.name)})
+    identity = hashlib.sha256(table.encode() + payload).hexdigest()[:32]
+    manifest = f'#define ID "{identity}"\n#define PAYLOAD_SIZE {len(payload)}ul\n'
+    quoted = ", ".join(f'"{folder}"' for folder in folders)
+    manifest += f"static const char *const folders[] = {{{quoted}}};\n"
     manifest += f"static const struct file files[] = {{\n{table}}};\n"
     (SCRATCH / "manifest.h").write_text(manifest)
-    (SCRATCH / "payload.zst").write_bytes(zstandard.ZstdCompressor(ZSTD_LEVEL).compress(payload))
+    compressor = zstandard.ZstdCompressor(ZSTD_LEVEL, write_checksum=True)
+    (SCRATCH / "payload.zst").write_bytes(compressor.compress(payload))
 
-    strict = ["-std=gnu11", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Werror"]
     BINARY.parent.mkdir(exist_ok=True)
     BINARY.unlink(missing_ok=True)  # A copy of it may be running.
-    compile_c(*strict, str(ROOT / "build" / "bootstrap.c"), str(decompressor()), "-s", "-o", str(BINARY))
+    compile_c(*STRICT, str(ROOT / "build" / "bootstrap.c"), str(library), "-s", "-o", str(BINARY))
+
+
+def digests(files: list[Path], library: Path) -> list[int]:
+    program = SCRATCH / "digest"
+    compile_c(*STRICT, str(ROOT / "build" / "digest.c"), str(library), "-o", str(program))
+    printed = subprocess.run([program, *files], stdout=subprocess.PIPE, text=True, check=True).stdout
+    return list(map(int, printed.split()))
 
 
 def decompressor() -> Path:

@@ -52,6 +52,9 @@ ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 SHOT = "was ended by SIGKILL"
 
+ITSELF = os.path.realpath("/proc/self/exe").removesuffix(" (deleted)")
+"""The path of the program, read at the start, because a later start may repair the unpacked binary: see bootstrap.c."""
+
 log = logging.getLogger("elevator")
 
 
@@ -448,7 +451,7 @@ def rename(name: str) -> None:
 def own_command() -> list[str]:
     """Return how this program was started by its user."""
     if "__compiled__" in globals():
-        command = [os.path.realpath("/proc/self/exe"), *sys.argv[1:]]
+        command = [ITSELF, *sys.argv[1:]]
     else:
         command = [sys.executable, *sys.orig_argv[1:]]
     return command[: command.index("--adopt")] if "--adopt" in command else command

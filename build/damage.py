@@ -1,0 +1,293 @@
+"""Damage what dist/elevator has unpacked, in every way, and check that the next start works and repairs it.
+
+    python build/damage.py dist/elevator [SEED]
+
+A byte is flipped in each file in turn, at an offset drawn from the seed. Files, folders and the link are removed,
+replaced and made inaccessible. Several starts repair the copy at once. A node that runs from the copy must be able to
+replace its processes after a repair. If the disk is full, the program must run from another place.
+"""
+
+import fcntl
+import os
+import random
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from smoke import Failed, Programs, descendants, expect, free_ports, kill, step, wait
+
+STARTS_AT_ONCE = 4
+CACHE = "cache"
+
+Tree = dict[str, tuple[int, bytes]]
+"""The mode of every file, folder and link, and its bytes or where it leads to."""
+
+
+def read_tree(folder: Path) -> Tree:
+    found = {}
+    for path in [folder, *folder.rglob("*")]:
+        mode = path.lstat().st_mode
+        content = b""
+        if stat.S_ISREG(mode):
+            content = path.read_bytes()
+        elif stat.S_ISLNK(mode):
+            content = bytes(path.readlink())
+        found[str(path.relative_to(folder))] = (mode, content)
+    return found
+
+
+class Copy:
+    """The unpacked copy below *cache*, and how it should be."""
+
+    def __init__(self, programs: Programs, cache: Path) -> None:
+        self._programs = programs
+        self.parent = cache / f"elevator-{os.geteuid()}"
+        self._start()
+        (self.folder,) = self.parent.iterdir()
+        self.tree = read_tree(self.folder)
+        self.files = sorted(name for name, (mode, _) in self.tree.items() if stat.S_ISREG(mode))
+        self.folders = sorted(name for name, (mode, _) in self.tree.items() if stat.S_ISDIR(mode) and name != ".")
+
+    def _start(self) -> None:
+        done, _ = self._programs.capture("--version")
+        expect(done.returncode == 0 and done.stdout.startswith("elevator "), f"it says {done.stdout + done.stderr!r}")
+
+    def check(self, damage: str) -> None:
+        """Start the program after a *damage*; the copy must be whole again."""
+        try:
+            self._start()
+        except Failed as failure:
+            raise Failed(f"{damage}: {failure}") from None
+        self.compare(damage)
+
+    def compare(self, damage: str) -> None:
+        found = read_tree(self.folder)
+        wrong = sorted(name for name in {*found, *self.tree} if found.get(name) != self.tree.get(name))
+        expect(not wrong, f"{damage}: these are still damaged: {', '.join(wrong)}")
+        expect(list(self.parent.iterdir()) == [self.folder], f"{damage}: something is left in {self.parent}")
+
+    def flip(self, name: str, at: int) -> None:
+        """Flip a byte in a copy of the file and put that in its place, so that running programs keep the good one."""
+        content = bytearray(self.tree[name][1])
+        content[at] ^= 0xFF
+        damaged = self.parent.with_name("damaged")
+        damaged.write_bytes(content)
+        damaged.chmod(0o700)
+        damaged.rename(self.folder / name)
+
+
+def try_bytes(copy: Copy, random_: random.Random) -> None:
+    for name in copy.files:
+        at = random_.randrange(len(copy.tree[name][1]))
+        copy.flip(name, at)
+        copy.check(f"byte {at} of {name} flipped")
+    step(f"a byte flipped in each of {len(copy.files)} files was repaired")
+
+
+def remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+
+
+def replace_by_folder(path: Path) -> None:
+    remove(path)
+    (path / "full").mkdir(parents=True)
+
+
+def replace_by_file(path: Path) -> None:
+    remove(path)
+    path.write_text("not it")
+
+
+def replace_by_pipe(path: Path) -> None:
+    remove(path)
+    os.mkfifo(path, 0o700)
+
+
+def replace_by_link(path: Path) -> None:
+    """Move it elsewhere and leave a link to it, which leads to the right contents."""
+    elsewhere = next(parent for parent in path.parents if parent.name == CACHE) / "elsewhere"
+    with suppress(FileNotFoundError):
+        remove(elsewhere)
+    path.rename(elsewhere)
+    path.symlink_to(elsewhere)
+
+
+def replace_by_loose_link(path: Path) -> None:
+    remove(path)
+    path.symlink_to("nothing")
+
+
+DAMAGES: dict[str, Callable[[Path], None]] = {
+    "removed": remove,
+    "replaced by a folder": replace_by_folder,
+    "replaced by a file": replace_by_file,
+    "replaced by a pipe": replace_by_pipe,
+    "replaced by a link to it": replace_by_link,
+    "replaced by a link to nothing": replace_by_loose_link,
+}
+MODES = {"not readable": 0o300, "not executable": 0o600, "not accessible": 0, "writable for others": 0o702}
+
+
+def try_damages(copy: Copy) -> None:
+    count = 0
+    library = next(name for name in copy.files if name.endswith(".so"))
+    for name in ["elevator.bin", library, "elevator/page.html", "bin/elevator", "elevator", "bin", "."]:
+        path = copy.folder / name
+        for damage, inflict in DAMAGES.items():
+            if inflict is replace_by_folder and path.is_dir():
+                continue  # That would only add to it.
+            inflict(path)
+            copy.check(f"{name} {damage}")
+            count += 1
+        for damage, mode in MODES.items():
+            if not path.is_symlink():
+                path.chmod(mode)
+                copy.check(f"{name} {damage}")
+                count += 1
+    (copy.folder / "elevator.bin").write_bytes(b"")
+    copy.check("elevator.bin cut off")
+    (copy.folder / "bin" / "elevator").unlink()
+    (copy.folder / "bin" / "elevator").symlink_to(f"../{library}")
+    copy.check("the link leads elsewhere")
+    step(f"{count + 2} other damages were repaired")
+
+
+def try_many_starts(copy: Copy, programs: Programs, random_: random.Random) -> None:
+    for damage in ("files", "a folder", "all"):
+        if damage == "files":
+            for name in copy.files:
+                copy.flip(name, random_.randrange(len(copy.tree[name][1])))
+        else:
+            remove(copy.folder / "elevator" if damage == "a folder" else copy.folder)
+        names = [f"start-{damage}-{k}" for k in range(STARTS_AT_ONCE)]
+        for name in names:
+            programs.start(name, "--version")
+        for name in names:
+            status = programs.running.pop(name).wait()
+            expect(status == 0, f"one of {STARTS_AT_ONCE} starts at once ended with status {status}: {damage} damaged")
+        copy.compare(f"{damage} damaged, {STARTS_AT_ONCE} starts")
+    step(f"{STARTS_AT_ONCE} starts at once repaired it")
+    lock = os.open(copy.parent, os.O_RDONLY | os.O_DIRECTORY)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    copy.flip("elevator.bin", 0)
+    copy.check("the lock held by another process")
+    os.close(lock)
+    step("another process kept the lock, and a start repaired it without")
+
+
+def try_running_node(copy: Copy, programs: Programs, scratch: Path) -> None:
+    port, net_port = free_ports()
+    group = ["--net-port", net_port, "--broadcast", "127.255.255.255", "--group", f"damage-{os.getpid()}"]
+    programs.start("node", "--id", 0, "--port", port, *group, "--state-dir", scratch / "record")
+
+    def processes() -> dict[str, int]:
+        pids = descendants(programs.mark("node"))
+        names = {}
+        for pid in pids:
+            with suppress(OSError):
+                names[(Path("/proc") / str(pid) / "comm").read_text().strip()] = pid
+        return names if len(pids) == len(names) == 3 else {}
+
+    wait("the node to run", lambda: len(processes()) == 3)
+    for damage in ("files", "the folder"):
+        if damage == "files":
+            for name in copy.files:
+                copy.flip(name, 0)
+        else:
+            copy.folder.chmod(0o707)
+        copy.check(f"{damage} damaged under a running node")
+        for name in ("elevator:pair", "elevator:worker", "elevator:disk"):
+            before = processes()
+            os.kill(before[name], signal.SIGKILL)
+            if name == "elevator:pair" and before[name] == programs.running["node"].pid:
+                programs.running["node"].wait()
+            what = f"{name} to be replaced after a repair of {damage}"
+            wait(what, lambda: processes().get(name, before[name]) != before[name])  # noqa: B023  # It is used at once.
+    programs.running.pop("node")
+    kill(programs.mark("node"))
+    step("a node that ran from it replaced its supervisor, worker and disk process afterwards")
+
+
+def try_damaged_binary(binary: Path, scratch: Path) -> None:
+    content = bytearray(binary.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    damaged = scratch / "damaged-binary"
+    damaged.write_bytes(content)
+    damaged.chmod(0o700)
+    environment = os.environ | {"XDG_CACHE_HOME": str(scratch / "other")}
+    done = subprocess.run([damaged, "--version"], env=environment, capture_output=True, text=True, check=False)
+    expect(
+        done.returncode == 1 and done.stderr == "elevator: this file is damaged: copy it here again\n",
+        f"a damaged binary: status {done.returncode}, {done.stderr!r}",
+    )
+    step(f"a damaged binary: {done.stderr.strip()}")
+
+
+FULL_DISK = """
+set -e
+mount -t tmpfs -o size="$1" tmpfs "$2"
+XDG_CACHE_HOME="$2" TMPDIR="$3" "$4" --version
+printf x | dd of="$(echo "$2"/elevator-*/*/elevator.bin)" conv=notrunc 2>/dev/null
+XDG_CACHE_HOME="$2" TMPDIR="$3" "$4" --version
+ls "$2"/elevator-*
+"""
+"""In a mount namespace of its own: unpack to a small disk, damage the copy, and start with another place at hand."""
+
+
+def try_full_disk(copy: Copy, binary: Path, scratch: Path) -> None:
+    size = sum(len(content) for _, content in copy.tree.values())
+    small, large = scratch / "small", scratch / "large"
+    small.mkdir()
+    large.mkdir()
+    isolated = ["unshare", "--user", "--map-root-user", "--mount"]
+    try:
+        subprocess.run([*isolated, "mount", "-t", "tmpfs", "tmpfs", small], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        step("left out: a full disk, because this machine allows no mounts")
+        return
+    arguments = [str(size * 3 // 2), str(small), str(large), str(binary)]
+    script = [*isolated, "sh", "-c", FULL_DISK, "sh", *arguments]
+    done = subprocess.run(script, capture_output=True, text=True, check=False)
+    started = done.returncode == 0 and done.stdout.count("elevator ") == 2 and "new-" not in done.stdout
+    expect(started, f"a repair on a full disk: {done.stdout + done.stderr!r}")
+    expect(len(list(large.glob("elevator-*/*/elevator.bin"))) == 1, "a repair on a full disk went nowhere else")
+    step("with no room for a repair the program ran from the next place")
+
+
+def main(arguments: list[str]) -> int:
+    if not arguments:
+        print("usage: damage.py BINARY [SEED]", file=sys.stderr)
+        return 2
+    binary = Path(arguments[0]).resolve()
+    seed = int(arguments[1]) if len(arguments) > 1 else random.randrange(1 << 32)
+    step(f"damages from seed {seed}")
+    scratch = Path(tempfile.mkdtemp(prefix="elevator-damage-"))
+    programs = Programs([str(binary)], scratch)
+    try:
+        copy = Copy(programs, scratch / CACHE)
+        try_bytes(copy, random.Random(seed))
+        try_damages(copy)
+        try_many_starts(copy, programs, random.Random(seed))
+        try_running_node(copy, programs, scratch)
+        try_full_disk(copy, binary, scratch)
+        try_damaged_binary(binary, scratch)
+    except (Failed, OSError, subprocess.TimeoutExpired) as failure:
+        print(f"smoke: FAILED with seed {seed}: {failure}", file=sys.stderr)
+        return 1
+    finally:
+        kill(scratch.name)
+        shutil.rmtree(scratch, ignore_errors=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,31 @@
+/* The digest of a file, with which bootstrap.c finds damage: the XXH64 of its last chunk, seeded with that of the chunk
+ * before. The file is read, not mapped: a mapped file that the disk cannot read ends the process by SIGBUS. */
+#include <errno.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <unistd.h>
+
+/* Of the zstd library. */
+unsigned long long XXH64(const void *bytes, size_t size, unsigned long long seed);
+
+/* Read *size* bytes from *fd*; return false if there are fewer. */
+static bool read_digest(int fd, size_t size, uint64_t *digest)
+{
+    static char chunk[256 * 1024];
+    *digest = 0;
+    while (size > 0) {
+        size_t wanted = size < sizeof chunk ? size : sizeof chunk, got = 0;
+        while (got < wanted) {
+            ssize_t more = read(fd, chunk + got, wanted - got);
+            if (more < 0 && errno == EINTR)
+                continue;
+            if (more <= 0)
+                return false;
+            got += (size_t)more;
+        }
+        *digest = XXH64(chunk, wanted, *digest);
+        size -= wanted;
+    }
+    return true;
+}
