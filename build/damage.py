@@ -184,6 +184,14 @@ def try_many_starts(copy: Copy, programs: Programs, random_: random.Random) -> N
     step("another process kept the lock, and a start repaired it without")
 
 
+def parent(pid: int) -> int:
+    """Return the process that forked *pid*, 0 if *pid* is gone."""
+    try:
+        return int((Path("/proc") / str(pid) / "stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return 0
+
+
 def try_running_node(copy: Copy, programs: Programs, scratch: Path) -> None:
     port, net_port = free_ports()
     group = ["--net-port", net_port, "--broadcast", "127.255.255.255", "--group", f"damage-{os.getpid()}"]
@@ -195,7 +203,11 @@ def try_running_node(copy: Copy, programs: Programs, scratch: Path) -> None:
         for pid in pids:
             with suppress(OSError):
                 names[(Path("/proc") / str(pid) / "comm").read_text().strip()] = pid
-        return names if len(pids) == len(names) == 3 else {}
+        # A disk process may outlive its worker for a moment.
+        is_settled = len(pids) == len(names) == 3 and parent(names.get("elevator:disk", 0)) == names.get(
+            "elevator:worker"
+        )
+        return names if is_settled else {}
 
     wait("the node to run", lambda: len(processes()) == 3)
     for damage in ("files", "the folder"):
