@@ -33,9 +33,10 @@ class Report(NamedTuple):
     @property
     def note(self) -> str:
         """What to add to the line."""
-        if self.begins:
-            return f" (recurring: logged again after {self.damped_ms // 1000} s without it)" if self.damped_ms else ""
-        return f" (it happened {self.times} times)" if self.times > 1 else ""
+        if not self.begins:
+            return f" (after {self.times} interruptions)" if self.times > 1 else ""
+        quiet_s = self.damped_ms // 1000
+        return f" (recurring: logged again only after {quiet_s} s without a recurrence)" if quiet_s else ""
 
     def line(self, begins: str, ends: str) -> str:
         return (begins if self.begins else ends) + self.note
@@ -68,9 +69,14 @@ class Condition:
 
     def feed(self, now_ms: int, failed: bool) -> Report | None:
         """Take a sample; return what to log, if anything."""
-        self._times += failed and not self._failed
-        self._failed = failed
-        return self._fail(now_ms) if failed else self._succeed(now_ms)
+        if not failed:
+            self._failed = False
+            self._succeed(now_ms)
+            return self._end(now_ms)
+        ended = self._end(now_ms)  # Its end may have fallen due since the last sample.
+        self._times += not self._failed
+        self._failed = True
+        return self._fail(now_ms) or ended
 
     @property
     def damped_ms(self) -> int:
@@ -91,15 +97,21 @@ class Condition:
         self.is_failing, self._times = True, 1
         return Report(True, self._times, self.damped_ms)
 
-    def _succeed(self, now_ms: int) -> Report | None:
+    def _succeed(self, now_ms: int) -> None:
         if self._calm_since_ms is None:
             self._calm_since_ms = now_ms
         self._score -= 1
         if self._score < 0:
             self._score, self._suspect_since_ms = 0, None
-        if self.is_failing is False or now_ms < self._calm_since_ms + max(self.calm_ms, self.damped_ms):
+
+    def _end(self, now_ms: int) -> Report | None:
+        """End it if no sample has failed for long enough."""
+        if self.is_failing is False or self._calm_since_ms is None:
+            return None
+        ends_at_ms = self._calm_since_ms + max(self.calm_ms, self.damped_ms)
+        if now_ms < ends_at_ms:
             return None
         if self.is_failing:
-            self._forget_at_ms = now_ms + FORGET_MS
+            self._forget_at_ms = ends_at_ms + FORGET_MS
         self.is_failing, self._score, self._suspect_since_ms = False, 0, None
         return Report(False, self._times)

@@ -243,8 +243,8 @@ def supervise(
             continue
         adopted = None
         started_at = time.monotonic()
-        refusal.feed(clock_ms(), failed=False)
-        loss.feed(clock_ms(), failed=False)
+        for condition in (refusal, loss):
+            condition.feed(clock_ms(), failed=False)
         word, how = watch(worker, signals, last_words)
         if word == ENDS:
             break
@@ -254,9 +254,6 @@ def supervise(
         ever_ran = ever_ran or word == BEAT
         crashes = 1 if lived_s >= (SHOT_S if how == SHOT else STEADY_S) else crashes + 1
         pause_s = backoff_s(crashes)
-        ended = loss.feed(clock_ms(), failed=False)  # It ran until now.
-        if ended is not None and ended.times > 1:
-            log.error("the worker ran for %.1f s%s", lived_s, ended.note)
         if lost := loss.feed(clock_ms(), failed=True):
             pause = f" in {pause_s:.2f} s" * (pause_s > 0) + lost.note
             log.error("the worker %s after %.1f s; another starts%s", how, lived_s, pause)

@@ -98,7 +98,7 @@ def test_the_end_of_what_recurs_waits_ever_longer_and_says_how_often_it_happened
         assert condition.feed(at_ms + 50, False) == Report(False, 1)
     began = condition.feed(200, True)
     assert began == Report(True, 1, DAMPED_MS)
-    assert began.line("lost", "found") == "lost (recurring: logged again after 5 s without it)"
+    assert began.line("lost", "found") == "lost (recurring: logged again only after 5 s without a recurrence)"
     for at_ms in range(300, 1000, 100):
         assert condition.feed(at_ms, False) is None
         assert condition.feed(at_ms + 50, True) is None
@@ -106,9 +106,24 @@ def test_the_end_of_what_recurs_waits_ever_longer_and_says_how_often_it_happened
     assert condition.feed(1000 + DAMPED_MS - 1, False) is None
     ended = condition.feed(1000 + DAMPED_MS, False)
     assert ended == Report(False, 8)
-    assert ended.line("lost", "found") == "found (it happened 8 times)"
+    assert ended.line("lost", "found") == "found (after 8 interruptions)"
     again = condition.feed(7000, True)
     assert again == Report(True, 1, 2 * DAMPED_MS)
+
+
+def test_a_fault_long_after_the_last_sample_is_a_new_one() -> None:
+    condition = Condition(calm_ms=10_000)
+    assert condition.feed(0, True) == Report(True, 1)
+    assert condition.feed(100, False) is None
+    assert condition.feed(10 * MINUTE_MS, True) == Report(True, 1)
+
+
+def test_an_end_that_fell_due_between_two_samples_is_reported_before_the_next_begin() -> None:
+    condition = sending()
+    assert changes(reports(condition, lambda _: True, 3000)) == [(2000, True)]
+    assert condition.feed(3000, False) is None
+    assert condition.feed(MINUTE_MS, True) == Report(False, 1)
+    assert condition.feed(MINUTE_MS + 2000, True) == Report(True, 1)
 
 
 def test_damping_ends_after_a_minute_without_a_fault_and_never_exceeds_a_minute() -> None:

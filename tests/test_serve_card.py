@@ -215,7 +215,7 @@ def test_clients_that_come_and_go_do_not_fill_the_log(served: Served) -> None:
         with served.connect() as client:
             assert served.ask(client, bytes((8, 0, 0, 0)), 4) == bytes((8, 0, 0, 0))
     with served.connect() as client:
-        served.wait(lambda: served.log().count(f"client 127.0.0.1:{client.getsockname()[1]} (it happened ") == 1)
+        served.wait(lambda: served.log().count(f"client 127.0.0.1:{client.getsockname()[1]} (after ") == 1)
     assert served.log().count("client gone (it hung up)") <= 4
 
 
