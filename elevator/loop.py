@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     Elevator = ElevatorServer | IoCard
 
 EVERYBODY, LOOPBACK = "255.255.255.255", "127.255.255.255"
-NOWHERE = "any network interface"
+NOWHERE = "no network interface"
 LOOK_MS, LOOK_CUT_MS = 1000, 100
 """How often to look which interfaces there are; and while none works."""
 NEVER_MS = 1 << 60
@@ -117,7 +117,7 @@ class Broadcast:
                 self._ways = [Way(self._configured, self._configured)] if self._configured else interfaces(self.socket)
         for datagram in self._encoder.encode(heartbeat):
             sealed = seal(datagram, self._key)
-            failures = {way.name: self._try(sealed, way) for way in self._ways} or {NOWHERE: "there is none"}
+            failures = {way.name: self._try(sealed, way) for way in self._ways} or {NOWHERE: NOWHERE}
             self._cut = all(failures.values())
             if self._cut:
                 self._try(sealed, Way(LOOPBACK, LOOPBACK))
@@ -131,14 +131,21 @@ class Broadcast:
             report = condition.feed(now_ms, bool(failures.get(name)))
             if report is not None and report.begins:
                 begun.append(name)
+            elif report is not None and name == NOWHERE:
+                log.warning("there is a network interface again")
             elif report is not None:
-                is_gone = name not in failures and name != NOWHERE
+                is_gone = name not in failures
                 log.warning(
                     "%s is gone: nothing is broadcast there" if is_gone else "broadcasts on %s work again", name
                 )
             if name not in failures and not condition.is_failing:
                 del self._sending[name]
-        if begun:
+        if NOWHERE in begun:
+            log.warning(
+                "cannot broadcast without a network interface: only nodes on this machine hear this one; still trying. "
+                "Check the cable"
+            )
+        elif begun:
             is_alone = all(self._sending[name].is_failing for name in failures)
             log.warning(
                 "broadcasts on %s fail (%s): %s; still trying. Check the cable and let UDP port %d out of the firewall",

@@ -134,10 +134,21 @@ def test_a_machine_without_a_network_is_logged_once_also_if_its_cable_flaps(
         kernel.interfaces = []
         speak(port, kernel, 3000)
     (line,) = caplog.messages
-    assert line.startswith("broadcasts on any network interface fail (there is none): only nodes on this machine")
+    assert line.startswith("cannot broadcast without a network interface: only nodes on this machine hear this one")
     kernel.interfaces = ["eth0"]
     speak(port, kernel, MINUTE_MS)
-    assert caplog.messages[1:] == ["broadcasts on any network interface work again"]
+    assert caplog.messages[1:] == ["there is a network interface again"]
+
+
+def test_an_interface_that_appears_but_refuses_is_not_reported_to_work(
+    port: Broadcast, kernel: Kernel, caplog: pytest.LogCaptureFixture
+) -> None:
+    kernel.interfaces = []
+    speak(port, kernel, 10_000)
+    kernel.interfaces, kernel.refuses = ["eth0"], lambda now_ms, name: True
+    speak(port, kernel, MINUTE_MS)
+    assert caplog.messages[1].startswith("broadcasts on eth0 fail (Operation not permitted)")
+    assert not any("work again" in line for line in caplog.messages)
 
 
 def test_an_interface_that_fails_and_is_taken_away_is_forgotten(
