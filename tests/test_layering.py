@@ -41,7 +41,7 @@ ARCHITECTURE = {
     "store": Rule("model condition wire", "fcntl os sqlite3 time"),
     "pair": Rule("condition", "os select signal socket time"),
     "scribe": Rule("model calls condition wire pair store", "os select signal socket time"),
-    "hardware.server": Rule("model calls condition", "socket"),
+    "hardware.server": Rule("model calls condition", "os socket"),
     "hardware.messages": Rule("model"),
     "hardware.iocard": Rule("model hardware.server"),
     "hardware.serialport": Rule("model condition hardware.iocard hardware.server", "fcntl os serial termios"),

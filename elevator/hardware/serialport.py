@@ -266,7 +266,7 @@ class IoCard:
         self._asked_at_ms = None
         self._fresh_until_ms = 0
         self._next_at_ms = now_ms + RETRY_MS
-        self._report(now_ms, f"{'lost' if self._answered else 'not there yet'} ({why}); trying again until it is")
+        self._report(now_ms, f"{'lost' if self._answered else 'not there yet'} ({why}); trying again")
         self._answered = False
 
     def _close(self, last_words: bytes) -> None:

@@ -14,6 +14,7 @@
 """
 
 import errno
+import os
 import socket
 from collections.abc import Iterator
 
@@ -210,14 +211,14 @@ class ElevatorServer:
         self._give_up_at_ms = now_ms + PATIENCE_MS
         code = self._socket.connect_ex(self.address)
         if code not in (0, errno.EINPROGRESS):
-            raise OSError(code, errno_text(code))
+            raise OSError(code, os.strerror(code))
 
     def _exchange(self, now_ms: int, readable: bool) -> None:
         assert self._socket is not None
         if not self._connected:
             code = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             if code:
-                raise OSError(code, errno_text(code))
+                raise OSError(code, os.strerror(code))
             if now_ms >= self._give_up_at_ms:
                 raise OSError(errno.ETIMEDOUT, "no connection")
             try:
@@ -290,13 +291,9 @@ class ElevatorServer:
         self._inputs = None
         self._fresh_until_ms = 0
         self._next_at_ms = now_ms + RETRY_MS
-        self._report(now_ms, f"{'lost' if self._answered else 'not there yet'} ({why}); trying again until it is")
+        self._report(now_ms, f"{'lost' if self._answered else 'not there yet'} ({why}); trying again")
         self._answered = False
 
     @property
     def _where(self) -> str:
         return f"{self.address[0]}:{self.address[1]}"
-
-
-def errno_text(code: int) -> str:
-    return errno.errorcode.get(code, str(code))
