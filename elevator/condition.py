@@ -51,31 +51,26 @@ class Condition:
     begin_ms: int = 0
     calm_ms: int = 0
     is_dampable: bool = True
-    _failed: bool = False
-    """Whether the last sample failed."""
     _score: int = 0
     _suspect_since_ms: int | None = None
     """Since when the score has not fallen below zero."""
     _calm_since_ms: int | None = None
-    """When the first success came after the last failure."""
+    """When the first success came after the last failure. None: there is none, or the last sample failed."""
     _forget_at_ms: int = 0
     _recurrences: int = -1
     _times: int = 0
     """How many times it began since it was last reported to begin, that time included."""
 
     def __attrs_post_init__(self) -> None:
-        self._failed = bool(self.is_failing)
-        self._times = int(self._failed)
+        self._times = int(bool(self.is_failing))
 
     def feed(self, now_ms: int, failed: bool) -> Report | None:
         """Take a sample; return what to log, if anything."""
         if not failed:
-            self._failed = False
             self._succeed(now_ms)
             return self._end(now_ms)
         ended = self._end(now_ms)  # Its end may have fallen due since the last sample.
-        self._times += not self._failed
-        self._failed = True
+        self._times += self._calm_since_ms is not None
         return self._fail(now_ms) or ended
 
     @property
