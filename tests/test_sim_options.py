@@ -124,7 +124,7 @@ NOT_A_PORT = "is not a whole number from 0 to 65535"
         ("title\nport 15000", "port 15000"),
         ("-port 15000", "-port 15000"),
         ("--help", "--help"),
-        ("-h --headless=no", "-h; --headless: ignored explicit argument 'no'"),
+        ("-h --headless=no", "--headless: ignored explicit argument 'no'; -h"),
         ("--key_stopButton pp", "--key_stopButton: 'pp' is not 1 visible character"),
         ("--light_on \x07", "--light_on: '\\x07' is not 1 visible character"),
         ("--stopMotorOnDisconnect maybe", "--stopMotorOnDisconnect: 'maybe' is neither true nor false"),
@@ -138,6 +138,10 @@ NOT_A_PORT = "is not a whole number from 0 to 65535"
         (
             "--a 1 --b 2 --c 3 --d 4 --e 5 --f 6 --g 7 --h 8 --i 9 --j",
             "--a 1; --b 2; --c 3; --d 4; --e 5; --f 6; --g 7; --h 8; and 2 more",
+        ),
+        (
+            "--a 1 --b 2 --c 3 --d 4 --e 5 --f 6 --g 7 --h 8 --light_on ab",
+            "--light_on: 'ab' is not 1 visible character; --a 1; --b 2; --c 3; --d 4; --e 5; --f 6; --g 7; and 1 more",
         ),
         ("--" + "x" * 1000, "--" + "x" * 75 + "..."),
         ("--\x1b[31m", "--?[31m"),

@@ -265,12 +265,13 @@ def _from_file() -> tuple[argparse.Namespace, list[str]]:
         return given, _line(f"{_printable(str(file))}: ", [f"all of it ({getattr(error, 'strerror', None) or error})"])
     reader, known = _parser(FileReader)
     settings, ignored = _split(words, {name: each for name, each in known.items() if each[1].dest != "help"})
+    bad: list[str] = []
     for setting in settings:
         try:
             reader.parse_args([setting], given)
         except ValueError as error:
-            ignored.append(str(error))
-    return given, _line(f"{_printable(str(file))}: ", ignored)
+            bad.append(str(error))
+    return given, _line(f"{_printable(str(file))}: ", bad + ignored)
 
 
 def _words(file: Path) -> list[str]:
