@@ -14,8 +14,8 @@
    the car is out of service for hall calls and serves none, also not at this floor: others do.
 6. A press for the floor where the door stands open is served on the spot if it agrees with the announced direction (or
    none was announced yet), and gives another full period, but not for ever: after a while it has to wait its turn.
-7. While *held* (stop button, dead sensor, no server, just started or thawed) the motor stands and the door stays as it
-   is.
+7. While *held* (stop button, dead sensor, no server, motor halted by the port, just started or thawed) the motor stands
+   and the door stays as it is.
 8. A door that a former run of the program left open stays open for another full period, if the car is still there.
 9. A command stops no car, and opens or shuts no door: its server may be slow, or gone. A door is told to open when the
    panel has shown since the motor was stopped that the car is at its floor, if there is still something to serve; and
@@ -140,7 +140,7 @@ def drive(car: Drive, now_ms: int, inputs: Inputs | None, around: Surroundings) 
         car = inherit(car, now_ms, inputs.floor, car.inherited)
     was_able = car.fault is Fault.NONE
     car = locate(car, now_ms, inputs.floor, around.floors)
-    car = hold(car, now_ms, held=inputs.stop or around.listening or is_blind(car))
+    car = hold(car, now_ms, held=inputs.stop or inputs.halted or around.listening or is_blind(car))
     stood = car.stands
     car = watch_door(car, now_ms, inputs)
     served: frozenset[Call] = frozenset()

@@ -135,6 +135,9 @@ class Inputs:
     """Whether the door is open: it had been told to be before the panel was asked, which does everything in order."""
     still: bool = False
     """Whether the motor stands: it had been told to."""
+    halted: bool = False
+    """Whether the port has stopped the motor by itself, because replies are late or make no sense. A core that did not
+    know would take the delay for a motor fault. A later snapshot says when it may go on."""
 
 
 @frozen

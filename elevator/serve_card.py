@@ -6,9 +6,11 @@
    the card at once, each by itself, in their order. Whatever names a button or floor that does not exist is answered
    with 0, or ignored. A read waits for a sweep that was asked when the card had been told to have its door open or
    shut, and its motor run or stand, as the client wants: whoever is answered may rely on that.
-3. A client is dropped when the card is lost: it has a motor command that nobody can vouch for. While there is no card,
+3. If the card's replies are late or make no sense, the port stops the motor (see serialport.py). Reads wait meanwhile.
+   When the card answers again the motor goes on as the client wants.
+4. A client is dropped when the card is lost: it has a motor command that nobody can vouch for. While there is no card,
    clients wait.
-4. It runs as a process pair, as a node does: the supervisor stops the motor when the worker is gone.
+5. It runs as a process pair, as a node does: the supervisor stops the motor when the worker is gone.
 """
 
 import argparse
@@ -191,7 +193,7 @@ class Bridge:
     def _take(self, inputs: Inputs) -> None:
         while message := self._reader.peek():
             reply = answer(inputs, self.card.tachometer, message)
-            if reply and (inputs.door, inputs.still) != done(self._wanted.outputs):
+            if reply and (inputs.halted or (inputs.door, inputs.still) != done(self._wanted.outputs)):
                 return
             self._reader.take()
             self._unsent += reply

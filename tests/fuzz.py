@@ -356,13 +356,15 @@ def io_card(data: bytes) -> bool:
     near.setblocking(False)
     far.setblocking(False)
     port._port = near  # type: ignore[assignment]  # it reads and writes by number
+    port._attributes = [0, 0, 0, 0, 0, 0, [b"\0"] * 32]
+    port._give_up_at_ms = now_ms + 1000
     with far:
         port.attend(now_ms, readable=False)
         for how, piece in Bytes(data).pieces():
             now_ms += how >> 1
             with suppress(OSError):
                 asked = far.recv(65536).count(SWEEP[-1])
-                whole = piece.ljust(2, b"\0")[:2] + bytes((IDENTITY,))
+                whole = bytes((IDENTITY, *piece.ljust(2, b"\0")[:2], IDENTITY))
                 far.send(bytes((IDENTITY,)) * asked if how & 3 == 1 else whole if how & 3 == 3 else piece)
             if port.sockets() == ([], []):
                 break

@@ -86,7 +86,7 @@ def test_a_card_that_answers_is_good_and_one_in_use_is_left_alone(tmp_path: Path
             found = doctor.card(path, 99)
             assert found.good, found
             assert "its car is at floor 2" in found.text
-        user = serialport.open_port(path)
+        user, _ = serialport.open_port(path)
         found = doctor.card(path, 99)
         user.close()
         assert not found.good

@@ -8,24 +8,24 @@ from elevator.model import EVERY_BUTTON, Button, Buttons, Inputs, Motor, Outputs
 
 READS = [
     # reply to a sweep -> what it says: each input pin alone, from bit 0 of the first byte to bit 7 of the second
-    (b"\x01\x00\xa2", Inputs(Buttons(up=0b0100))),
-    (b"\x02\x00\xa2", Inputs(Buttons(down=0b0010))),
-    (b"\x04\x00\xa2", Inputs(Buttons(down=0b1000))),
-    (b"\x08\x00\xa2", Inputs(Buttons(down=0b0100))),
-    (b"\x10\x00\xa2", Inputs(floor=1)),
-    (b"\x20\x00\xa2", Inputs(floor=0)),
-    (b"\x40\x00\xa2", Inputs(floor=3)),
-    (b"\x80\x00\xa2", Inputs(floor=2)),
-    (b"\x00\x01\xa2", Inputs(stop=True)),
-    (b"\x00\x02\xa2", Inputs(obstructed=True)),
-    (b"\x00\x04\xa2", Inputs(Buttons(cab=0b0010))),
-    (b"\x00\x08\xa2", Inputs(Buttons(cab=0b0001))),
-    (b"\x00\x10\xa2", Inputs(Buttons(cab=0b1000))),
-    (b"\x00\x20\xa2", Inputs(Buttons(cab=0b0100))),
-    (b"\x00\x40\xa2", Inputs(Buttons(up=0b0010))),
-    (b"\x00\x80\xa2", Inputs(Buttons(up=0b0001))),
-    (b"\x00\x00\xa2", Inputs()),
-    (b"\x2f\xff\xa2", Inputs(Buttons(0b0111, 0b1110, 0b1111), 0, stop=True, obstructed=True)),
+    (b"\xa2\x01\x00\xa2", Inputs(Buttons(up=0b0100))),
+    (b"\xa2\x02\x00\xa2", Inputs(Buttons(down=0b0010))),
+    (b"\xa2\x04\x00\xa2", Inputs(Buttons(down=0b1000))),
+    (b"\xa2\x08\x00\xa2", Inputs(Buttons(down=0b0100))),
+    (b"\xa2\x10\x00\xa2", Inputs(floor=1)),
+    (b"\xa2\x20\x00\xa2", Inputs(floor=0)),
+    (b"\xa2\x40\x00\xa2", Inputs(floor=3)),
+    (b"\xa2\x80\x00\xa2", Inputs(floor=2)),
+    (b"\xa2\x00\x01\xa2", Inputs(stop=True)),
+    (b"\xa2\x00\x02\xa2", Inputs(obstructed=True)),
+    (b"\xa2\x00\x04\xa2", Inputs(Buttons(cab=0b0010))),
+    (b"\xa2\x00\x08\xa2", Inputs(Buttons(cab=0b0001))),
+    (b"\xa2\x00\x10\xa2", Inputs(Buttons(cab=0b1000))),
+    (b"\xa2\x00\x20\xa2", Inputs(Buttons(cab=0b0100))),
+    (b"\xa2\x00\x40\xa2", Inputs(Buttons(up=0b0010))),
+    (b"\xa2\x00\x80\xa2", Inputs(Buttons(up=0b0001))),
+    (b"\xa2\x00\x00\xa2", Inputs()),
+    (b"\xa2\x2f\xff\xa2", Inputs(Buttons(0b0111, 0b1110, 0b1111), 0, stop=True, obstructed=True)),
 ]
 DARK = Outputs(lamps=Buttons())
 WRITES = [
@@ -46,8 +46,8 @@ WRITES = [
     (evolve(DARK, floor=1), [0x40 + 22, 23]),
     (evolve(DARK, floor=2), [22, 0x40 + 23]),
     (evolve(DARK, floor=3), [0x40 + 22, 0x40 + 23]),
-    (evolve(DARK, motor=Motor.UP), [13, 0, 13, 0, 36, 13, 200]),
-    (evolve(DARK, motor=Motor.DOWN), [13, 0, 13, 0, 0x40 + 36, 13, 200]),
+    (evolve(DARK, motor=Motor.UP), [0, 13, 0, 36, 13, 200]),
+    (evolve(DARK, motor=Motor.DOWN), [0, 13, 0, 0x40 + 36, 13, 200]),
 ]
 OFF = {0x40 + pin: pin for pin in (*range(26, 36), 37, 24)}
 
@@ -57,12 +57,21 @@ def test_a_reply_is_read(reply: bytes, inputs: Inputs) -> None:
     assert iocard.snapshot(reply) == inputs
 
 
-def test_a_sweep_is_three_wide_reads() -> None:
-    assert bytes((0xC0 + 38, 0xC0 + 46, 0xC0 + 63)) == iocard.SWEEP
+def test_a_sweep_is_four_wide_reads() -> None:
+    assert bytes((0xC0 + 63, 0xC0 + 38, 0xC0 + 46, 0xC0 + 63)) == iocard.SWEEP
 
 
 @pytest.mark.parametrize(
-    "reply", [b"", b"\x00\x00", b"\x00\x00\x00", b"\x00\xa2\x00", b"\x30\x00\xa2", b"\x00\x00\xa2\xa2"]
+    "reply",
+    [
+        b"",
+        b"\xa2\x00\x00",
+        b"\xa2\x00\x00\x00",
+        b"\x00\x00\xa2\xa2",
+        b"\x00\x00\x00\xa2",
+        b"\xa2\x30\x00\xa2",
+        b"\xa2\x00\x00\xa2\xa2",
+    ],
 )
 def test_what_is_not_the_reply_to_a_sweep_is_refused(reply: bytes) -> None:
     assert iocard.snapshot(reply) is None
@@ -70,12 +79,12 @@ def test_what_is_not_the_reply_to_a_sweep_is_refused(reply: bytes) -> None:
 
 @pytest.mark.parametrize(("wanted", "written"), WRITES)
 def test_a_difference_is_written(wanted: Outputs, written: list[int]) -> None:
-    assert list(iocard.changes(DARK, wanted, 200)) == written
+    assert list(iocard.changes(DARK, wanted, 200)) == [0, *written]
 
 
 @pytest.mark.parametrize(("lit", "written"), [each for each in WRITES if each[1][0] in OFF])
 def test_and_taken_back(lit: Outputs, written: list[int]) -> None:
-    assert list(iocard.changes(lit, DARK, 200)) == [OFF[byte] for byte in written]
+    assert list(iocard.changes(lit, DARK, 200)) == [0, *(OFF[byte] for byte in written)]
 
 
 def test_what_is_there_already_is_not_written() -> None:
@@ -85,20 +94,20 @@ def test_what_is_there_already_is_not_written() -> None:
 
 def test_of_an_unknown_card_everything_is_written_but_lamps_and_floor_that_are_not_known() -> None:
     unknown = iocard.changes(None, Outputs(unsure=EVERY_BUTTON), 200)
-    assert sorted(unknown) == sorted([13, 0, 13, 0, 24, 37])
+    assert sorted(unknown) == sorted([0, 0, 13, 0, 24, 37])
     known = iocard.changes(None, evolve(DARK, floor=0), 200)
     assert sorted(known) == sorted([*unknown, *range(26, 36), 22, 23])
 
 
 def test_a_motor_command_is_repeated_when_it_is_to_be_tried_again() -> None:
     up = evolve(DARK, motor=Motor.UP)
-    assert iocard.changes(up, evolve(up, motor_try=1), 99) == bytes((13, 0, 13, 0, 36, 13, 99))
+    assert iocard.changes(up, evolve(up, motor_try=1), 99) == bytes((0, 0, 13, 0, 36, 13, 99))
 
 
 def test_the_door_shuts_before_the_motor_starts_and_the_motor_stops_before_the_door_opens() -> None:
     stands, goes = evolve(DARK, door=True), evolve(DARK, motor=Motor.UP)
-    assert iocard.changes(stands, goes, 200)[0] == 24
-    assert iocard.changes(goes, stands, 200) == bytes((13, 0, 13, 0, 0x40 + 24))
+    assert iocard.changes(stands, goes, 200)[:2] == bytes((0, 24))
+    assert iocard.changes(goes, stands, 200) == bytes((0, 0, 13, 0, 0x40 + 24))
 
 
 def test_a_cut_off_motor_command_is_still_stopped() -> None:

@@ -1,6 +1,7 @@
 """A whole node on a simulated I/O card: what it serves, what stops its motor, and what a loose cable does."""
 
 import os
+import random
 import signal
 import subprocess
 import time
@@ -26,13 +27,18 @@ class Car:
         self.line = Line(built, 0, directory / "card")
         self.directory = directory
         self.node: subprocess.Popen[bytes] | None = None
+        self.pid = 0
+        """Of the node's first process, which is also its session."""
+        self.command = PROGRAM
 
     def start(self, *more: str) -> None:
         arguments = ["--id", "0", "--serial", str(self.directory / "card"), "--net-port", str(free_port(2))]
         arguments += ["--broadcast", "127.255.255.255", "--state-dir", str(self.directory / "state"), *more]
         with (self.directory / "log").open("ab") as log:
-            self.node = subprocess.Popen([*PROGRAM, *arguments], stderr=log, start_new_session=True)
-        self.wait(lambda: "in service" in self.log())
+            self.node = subprocess.Popen([*self.command, *arguments], stderr=log, start_new_session=True)
+        self.pid = self.node.pid
+        starts = self.log().count("in service") + 1
+        self.wait(lambda: self.log().count("in service") >= starts)
 
     @property
     def machine(self) -> Machine:
@@ -55,9 +61,18 @@ class Car:
             assert time.monotonic() < end, f"it never came; the log: {self.log()}"
             self.built.turn(0.005)
 
+    def run_for(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        self.wait(lambda: time.monotonic() >= end)
+
+    def write_foreign(self, stream: bytes) -> None:
+        """Write to the card's port as another program would."""
+        port = os.open(self.line.path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+        os.write(port, stream)
+        os.close(port)
+
     def worker(self) -> int:
-        assert self.node is not None
-        (pid,) = [pid for pid in processes_of(self.node.pid) if comm(pid) == "elevator:worker"]
+        (pid,) = [pid for pid in processes_of(self.pid) if comm(pid) == "elevator:worker"]
         return pid
 
     def drive_up(self) -> None:
@@ -79,10 +94,10 @@ def car_on_card(directory: Path) -> Iterator[Car]:
     finally:
         if car.node is not None:
             for number in (signal.SIGCONT, signal.SIGTERM):
-                for pid in processes_of(car.node.pid):
+                for pid in processes_of(car.pid):
                     with suppress(ProcessLookupError):
                         os.kill(pid, number)
-            car.wait(lambda: car.node is not None and car.node.poll() is not None)
+            car.wait(lambda: car.node is not None and car.node.poll() is not None and not processes_of(car.pid))
         car.line.unplug()
         built.close()
 
@@ -212,3 +227,55 @@ def test_what_cannot_be_is_one_line(arguments: list[str], said: str) -> None:
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert said in done.stderr
+
+
+def test_bytes_of_another_program_do_not_move_a_car_with_an_open_door(tmp_path: Path) -> None:
+    with car_on_card(tmp_path) as car:
+        car.start()
+        car.drive_up()
+        car.wait_until_served()
+        began = car.built.next_event
+        for _ in range(20):
+            car.write_foreign(b"AT\r")
+            car.run_for(0.013)
+        car.run_for(0.3)
+        assert Motor.UP not in car.motors(began)
+        assert Motor.DOWN not in car.motors(began)
+        assert car.machine.door
+        assert misbehaviour(car.machine.counts) == 0
+
+
+DIRECTIONS = b"\x24\x64"
+
+
+@pytest.mark.parametrize("stream", [b"AT\r", DIRECTIONS, b"\r\xff", b"\xc0\r", bytes(range(256))])
+def test_a_car_serves_both_ends_of_its_shaft_while_another_program_writes(tmp_path: Path, stream: bytes) -> None:
+    rng = random.Random(1)
+    with car_on_card(tmp_path) as car:
+        car.start()
+        for floor in (3, 0):
+            car.built.press(0, Button.CAB, floor)
+            car.wait(lambda: car.machine.lamps.cab != 0)
+            until = time.monotonic() + 3.5
+            while time.monotonic() < until:
+                car.write_foreign(bytes(rng.choices(stream, k=1)) if stream == DIRECTIONS else stream)
+                car.run_for(rng.uniform(0.03, 0.3))
+            car.wait(lambda floor=floor: car.machine.sensed == floor and car.machine.lamps.cab == 0)  # type: ignore[misc]
+            car.wait(lambda: not car.machine.door)
+        assert car.machine.counts.out_of_bounds == 0
+
+
+def test_a_hiccup_of_the_card_is_no_fault(tmp_path: Path) -> None:
+    with car_on_card(tmp_path) as car:
+        car.start()
+        car.drive_up()
+        began = car.built.next_event
+        for _ in range(3):
+            time.sleep(0.2)  # The card does nothing meanwhile.
+            car.wait(lambda: car.motor is Motor.STOP)
+            car.wait(lambda: car.motor is Motor.UP)
+            car.run_for(0.1)
+        car.wait_until_served()
+        assert car.motors(began).count(Motor.STOP) >= 2
+        assert "out of service" not in car.log()
+        assert car.log().count("motor stopped") == 1

@@ -199,6 +199,19 @@ def test_the_motor_stops_when_the_worker_is_killed(served: Served) -> None:
         assert served.ask(client, bytes((9, 0, 0, 0)), 4) == bytes((9, 0, 0, 0))
 
 
+def test_the_motor_halts_on_disturbed_replies_and_goes_on_as_the_client_wants(served: Served) -> None:
+    with served.connect() as client:
+        client.sendall(bytes((1, 1, 0, 0)))
+        served.wait(lambda: served.machine.shaft.motor is Motor.UP)
+        port = os.open(served.line.path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+        os.write(port, b"\xff")
+        os.close(port)
+        served.wait(lambda: served.machine.shaft.motor is Motor.STOP)
+        served.wait(lambda: served.machine.shaft.motor is Motor.UP)
+        assert served.ask(client, bytes((9, 0, 0, 0)), 4) == bytes((9, 0, 0, 0))
+        assert "client gone" not in served.log()
+
+
 def test_a_client_is_dropped_when_the_card_is_lost_and_its_command_ends(served: Served) -> None:
     with served.connect() as client:
         client.sendall(bytes((1, 1, 0, 0)))

@@ -80,6 +80,11 @@ def test_every_byte_there_is_leaves_it_standing() -> None:
         assert len(reply) <= 1
 
 
+def test_a_pwm_pin_that_is_written_high_runs_the_motor_at_full_speed() -> None:
+    card, machine, _ = feed(Card(), at(1), bytes((0x40 + 36, 0x40 + 13)))
+    assert (card.speed, card.awaits_speed, machine.shaft.motor) == (255, False, Motor.DOWN)
+
+
 @pytest.fixture
 def building() -> Iterator[Building]:
     built = open_building([put(Shaft(4), 2, 0)])
@@ -111,9 +116,9 @@ def test_bytes_take_their_time(building: Building) -> None:
     line = Line(building, 0)
     port = opened(line.path)
     began = time.monotonic()
-    reply = exchange(building, port, iocard.SWEEP * 100, 300)
-    assert time.monotonic() - began >= 301 * BYTE_US / 1e6, "the line is never faster than a real one"
-    assert reply == b"\x80\x00\xa2" * 100
+    reply = exchange(building, port, iocard.SWEEP * 100, 400)
+    assert time.monotonic() - began >= 401 * BYTE_US / 1e6, "the line is never faster than a real one"
+    assert reply == b"\xa2\x80\x00\xa2" * 100
     os.close(port)
     line.unplug()
 
@@ -169,9 +174,9 @@ def test_the_command_prints_where_its_cards_are(tmp_path: Path) -> None:
             port = opened(path)
             os.write(port, iocard.SWEEP)
             reply = b""
-            while len(reply) < 3:
+            while len(reply) < 4:
                 reply += os.read(port, 10)
-            assert reply == b"\x40\x00\xa2"
+            assert reply == b"\xa2\x40\x00\xa2"
             os.close(port)
         sim.terminate()
         sim.communicate()

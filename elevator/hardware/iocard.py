@@ -2,12 +2,17 @@
 
 1. A byte is an operation in its top two bits and a pin in the low six. Only reads are answered, by one byte that does
    not say what it answers: everything is asked in one sweep, and the replies are matched by order.
-2. The last read of a sweep is of the card's identity. So each snapshot proves again that this is the card and that no
-   byte was lost or added. Nodes do not read the tachometer: that would prove nothing.
+2. A sweep begins and ends with a read of the card's identity. So each snapshot proves again that this is the card and
+   that no reply was lost or added: the first byte in between can never be that, as no car is at two floors.
 3. Outputs are written as differences to what was sent since the port was opened.
 4. Nothing tells whether the door is open. But the card does everything in order: what was written before a sweep has
    been done when that is answered.
 5. A motor that turns the other way stands in between, and its direction is set before its speed.
+6. Other programs may write to the port: ModemManager sends "AT" and a carriage return, which is 13. That starts a PWM
+   write, whose value, the motor's speed, is the next byte. So each message begins with PAD, which is harmless as a
+   command and stops the motor as a speed.
+7. Foreign bytes can also change outputs and leave the replies intact. So each sweep repeats the motor command, the door
+   and one of the lamps in turn. A foreign write to motor or door lasts for one sweep, one to a lamp for thirteen.
 """
 
 from elevator.hardware.server import is_door_to_be_told, lamp_changes
@@ -56,14 +61,15 @@ SENSOR_PINS = (43, 42, 45, 44)
 """By floor."""
 STOP_PIN, OBSTRUCTION_PIN = 46, 47
 
+PAD = bytes((LOW,))
+"""Pin 0 low. Nothing is connected to it: the lab's elevator server writes it for lamps that do not exist."""
 WHO = bytes((WIDE + IDENTITY_PIN,))
 """Asks for the card's identity."""
-SWEEP = bytes((WIDE + FIRST_PIN, WIDE + FIRST_PIN + 8)) + WHO
-"""Asks for everything but the tachometer."""
+SWEEP = WHO + bytes((WIDE + FIRST_PIN, WIDE + FIRST_PIN + 8)) + WHO
+"""Asks for everything but the tachometer, which only serve-card reads."""
 READ_TACHOMETER = bytes((WIDE + TACHOMETER_PIN,))
-HALT = bytes((LOW + PWM_PIN, 0)) * 2
-"""Stops the motor, also where the last writer was cut off between a PWM write and its value: the first two bytes then
-complete its command, and the last two are one."""
+HALT = PAD + bytes((LOW + PWM_PIN, 0))
+"""Stops the motor, also if the card is waiting for the value of a PWM write."""
 
 
 def snapshot(reply: bytes, door: bool = False, still: bool = False) -> Inputs | None:
@@ -71,17 +77,17 @@ def snapshot(reply: bytes, door: bool = False, still: bool = False) -> Inputs | 
 
     Return None if it is not one.
     """
-    if len(reply) != len(SWEEP) or reply[-1] != IDENTITY:
+    if len(reply) != len(SWEEP) or reply[0] != IDENTITY or reply[-1] != IDENTITY:
         return None
-    levels = int.from_bytes(reply[:2], "little") << FIRST_PIN
-    at_floors = [floor for floor, pin in enumerate(SENSOR_PINS) if levels >> pin & 1]
+    pins = int.from_bytes(reply[1:-1], "little") << FIRST_PIN
+    at_floors = [floor for floor, pin in enumerate(SENSOR_PINS) if pins >> pin & 1]
     if len(at_floors) > 1:
         return None  # no car is at two floors
     masks = [0, 0, 0]
     for (button, floor), pin in BUTTON_PINS.items():
-        masks[button] |= (levels >> pin & 1) << floor
+        masks[button] |= (pins >> pin & 1) << floor
     floor_now = at_floors[0] if at_floors else None
-    stop, obstructed = levels >> STOP_PIN & 1, levels >> OBSTRUCTION_PIN & 1
+    stop, obstructed = pins >> STOP_PIN & 1, pins >> OBSTRUCTION_PIN & 1
     return Inputs(Buttons(*masks), floor_now, bool(stop), bool(obstructed), door, still)
 
 
@@ -97,17 +103,42 @@ def changes(sent: Outputs | None, wanted: Outputs, speed: int) -> bytes:
     parts = [motor, door] if wanted.motor is Motor.STOP else [door, motor]
     parts += [level(LAMP_PINS[button, floor], on) for button, floor, on in lamp_changes(old, wanted, FLOORS)]
     if wanted.floor is not None and wanted.floor != old.floor:
-        parts += [level(pin, bool(wanted.floor >> bit & 1)) for bit, pin in enumerate(INDICATOR_PINS)]
+        parts += indicator(wanted.floor)
     if not sent or old.stop_lamp != wanted.stop_lamp:
         parts.append(level(STOP_LAMP_PIN, wanted.stop_lamp))
-    return b"".join(parts)
+    message = b"".join(parts)
+    return PAD + message if message else b""
+
+
+def sweeps(sent: Outputs | None, speed: int, asks: bytes = SWEEP) -> tuple[bytes, ...]:
+    """Return the sweeps of a card that was last *sent* these outputs, to be written in turn for ever.
+
+    They repeat all that is known to have been sent, and keep the motor of a card stopped of which nothing is known.
+    """
+    if sent is None:
+        return (PAD + asks + bytes((LOW + PWM_PIN, 0)),)
+    unknown = Outputs(unsure=EVERY_BUTTON)
+    lamps = [level(LAMP_PINS[button, floor], on) for button, floor, on in lamp_changes(unknown, sent, FLOORS)]
+    lamps += [] if sent.floor is None else indicator(sent.floor)
+    lamps.append(level(STOP_LAMP_PIN, sent.stop_lamp))
+    door = b"" if sent.door is None else level(DOOR_PIN, sent.door)
+    motor = bytes((LOW + PWM_PIN, 0)) if sent.motor is Motor.STOP else go(sent.motor, speed)
+    return tuple(PAD + asks + lamp + door + motor for lamp in lamps)
 
 
 def run(motor: Motor, speed: int) -> bytes:
     """Return the bytes of a *motor* command: stop, set the direction, go."""
     if motor is Motor.STOP:
         return HALT
-    return HALT + level(DIRECTION_PIN, motor is Motor.DOWN) + bytes((LOW + PWM_PIN, speed))
+    return HALT + go(motor, speed)
+
+
+def go(motor: Motor, speed: int) -> bytes:
+    return level(DIRECTION_PIN, motor is Motor.DOWN) + bytes((LOW + PWM_PIN, speed))
+
+
+def indicator(floor: int) -> list[bytes]:
+    return [level(pin, bool(floor >> bit & 1)) for bit, pin in enumerate(INDICATOR_PINS)]
 
 
 def level(pin: int, high: bool) -> bytes:

@@ -3,12 +3,17 @@
 1. A port that opens is no card yet. It is asked who it is, up to TRIES times: a card may miss the first request.
    Whatever else comes is thrown away. Only then is it read and written.
 2. Everything is asked in one sweep, at most one is outstanding, and its reply is one snapshot. One that comes later
-   than FRESH_MS is of the past, and thrown away. None at all, or anything that is not one, and the card is lost.
-3. The port is locked: two controllers would share out the replies among themselves. The lab's elevator server neither
-   takes such a lock nor heeds one: it must not run at the same time.
-4. Nobody stops the motor when this program is gone, as a server would. So whoever is to outlive it is given a copy of
+   than FRESH_MS is of the past, and thrown away.
+3. If the reply takes longer than LATE_MS, or is not one, the port writes HALT at once: another program may have written
+   to the card, or taken its replies. Then it resynchronises: it asks the card who it is until the card has answered
+   that and nothing else for QUIET_MS, and writes all outputs again, with the motor stopped. The first good reply after
+   that ends the halt; until then snapshots say `halted` and commands are ignored. A reply that is whole but late shows
+   that nothing was lost, so it is a snapshot and ends the halt. If a halt lasts for SILENCE_MS the card is lost.
+4. The port is locked: two controllers would take each other's replies. The lab's elevator server neither takes such a
+   lock nor heeds one: it must not run at the same time.
+5. Nobody stops the motor when this program is gone, as a server would. So whoever is to outlive it is given a copy of
    the port's descriptor as long as the port is open, to write HALT there.
-5. Closing the port does not hang up (HUPCL): that would restart the card.
+6. Closing the port does not hang up (HUPCL): that would restart the card.
 """
 
 import errno
@@ -16,19 +21,31 @@ import fcntl
 import os
 import termios
 from collections.abc import Callable
+from contextlib import suppress
+from itertools import cycle
 from pathlib import Path
+from typing import Any
 
+from attrs import evolve
 from serial import Serial
 
 from elevator.condition import Condition
-from elevator.hardware.iocard import BAUD, HALT, IDENTITY, READ_TACHOMETER, SWEEP, WHO, changes, snapshot
+from elevator.hardware.iocard import BAUD, HALT, IDENTITY, READ_TACHOMETER, SWEEP, WHO, changes, snapshot, sweeps
 from elevator.hardware.server import BACKLOG_MAX, FRESH_MS, RETRY_MS, SILENCE_MS, SWEEP_MS, after, done
-from elevator.model import Inputs, Outputs
+from elevator.model import Inputs, Motor, Outputs
 
 AUTO = "auto"
 BY_ID = Path("/dev/serial/by-id")
 CARD = "*NTNU_Arduino_IO_Card*"
 TRIES, ASK_MS = 10, 100
+LATE_MS = 50
+"""A reply that takes longer stops the motor. A sweep and its reply take about 1 ms on the line."""
+LOST_MS = 250
+"""If nothing at all of a reply has come by then, it is not waited for any longer."""
+QUIET_MS = 20
+"""A line on which nothing comes for so long owes us no reply. USB adapters deliver every 16 ms or sooner."""
+REPORT_MS = 60_000
+"""The least time between two log lines about halts; the counter goes on."""
 LISTED_MAX = 8
 """Ports named in one message."""
 
@@ -51,8 +68,11 @@ def listed(paths: list[Path]) -> str:
     return ", ".join(names) + (f" and {len(paths) - LISTED_MAX} more" if len(paths) > LISTED_MAX else "")
 
 
-def open_port(path: str) -> Serial:
-    """Open and lock the serial port at *path* so that nothing ever waits for it; raise OSError."""
+def open_port(path: str) -> tuple[Serial, list[Any]]:
+    """Open the serial port at *path* for this program alone, so that nothing ever waits for it; raise OSError.
+
+    Return it with its terminal attributes.
+    """
     try:
         port = Serial(path, BAUD, timeout=0, write_timeout=0, exclusive=True)
     except (ValueError, termios.error) as error:
@@ -66,10 +86,10 @@ def open_port(path: str) -> Serial:
         attributes[2] &= ~termios.HUPCL
         attributes[6][termios.VMIN] = 1  # so that nothing to read differs from a port that is gone
         termios.tcsetattr(port.fileno(), termios.TCSANOW, attributes)
-    except termios.error as error:
+    except (OSError, termios.error) as error:
         port.close()
         raise OSError(*error.args) from None
-    return port
+    return port, attributes
 
 
 class IoCard:
@@ -96,12 +116,29 @@ class IoCard:
         self._absence = Condition(is_failing=None)
         self._hold = hold
         self._sweep_ms = sweep_ms
-        self._sweep = READ_TACHOMETER + SWEEP if has_tachometer else SWEEP
+        self._asks = READ_TACHOMETER + SWEEP if has_tachometer else SWEEP
+        """The reads of each sweep."""
         self._path = where
+        self.halts = 0
+        """How often the motor was stopped because replies were late or made no sense."""
+        self._report_at_ms = 0
+        """When the log may next be told of a halt."""
         self._port: Serial | None = None
-        self._known = self._answered = False
+        self._attributes: list[Any] = []
+        """The port's terminal attributes. Another program may change them, even the bit rate."""
+        self._is_card = False
+        """Whether it has said so since the port was opened."""
+        self._in_step = False
+        """Whether each reply that comes answers what was asked last. Otherwise it is being asked who it is."""
+        self._answered = False
+        self._halted = False
+        """Whether the motor was stopped because replies were late or made no sense, and no good one has come since."""
         self._asked = 0
-        """How often it was asked who it is."""
+        """How many requests who it is have not been given up."""
+        self._ask_at_ms = 0
+        """When to ask that next."""
+        self._heard_at_ms = 0
+        """When anything was last received."""
         self._strange = False
         """Whether something has come that a card does not say."""
         self._reply = b""
@@ -110,7 +147,9 @@ class IoCard:
         self._fresh_until_ms = 0
         self._outgoing = b""
         self._sent: Outputs | None = None
+        self._sweeps = cycle(sweeps(None, speed, self._asks))
         self._asked_at_ms: int | None = None
+        """When the sweep was written that has not been answered."""
         self._asked_after = done(None)
         """What the card had been told to do before it was asked."""
         self._next_at_ms = 0
@@ -125,7 +164,9 @@ class IoCard:
 
     def wake_at_ms(self) -> int:
         """Return when `attend` must be called if the port says nothing."""
-        return self._next_at_ms if self._asked_at_ms is None else self._give_up_at_ms
+        if self._asked_at_ms is None or not self._in_step:
+            return self._next_at_ms
+        return self._asked_at_ms + LATE_MS if self._answered else self._give_up_at_ms
 
     def inputs(self, now_ms: int) -> Inputs | None:
         """Return the newest snapshot; None if there is none that is still good."""
@@ -144,11 +185,11 @@ class IoCard:
             self._report(now_ms)
 
     def write(self, outputs: Outputs) -> None:
-        """Send what differs from what was sent to this card."""
-        if not self._answered or outputs == self._sent:
+        """Send what differs from what was sent to this card; nothing while its motor is halted."""
+        if not self._answered or self._halted or outputs == self._sent:
             return
         self._outgoing += changes(self._sent, outputs, self.speed)
-        self._sent = after(self._sent, outputs)
+        self._remember(after(self._sent, outputs))
         self._asked_after = done(self._sent, self._asked_after)
         try:
             self._flush()
@@ -159,7 +200,7 @@ class IoCard:
         """Stop the motor, put out the lamps and close the port."""
         if self._port is None:
             return
-        if self._known:
+        if self._is_card:
             self._outgoing += HALT + changes(self._sent, Outputs(), self.speed)
         self._close(self._outgoing)
 
@@ -170,46 +211,106 @@ class IoCard:
 
     def _open(self, now_ms: int) -> None:
         self._path = self.where
-        self._known = self._answered = self._strange = False
+        self._is_card = self._in_step = self._answered = self._halted = self._strange = False
         self._reply = self._outgoing = b""
-        self._sent = self._asked_at_ms = None
-        self._asked = 0
+        self._asked_at_ms = None
+        self._remember(None)
+        self._asked, self._ask_at_ms = 0, now_ms
         self._path = find(self.where)
-        self._port = open_port(self._path)
-        self._next_at_ms = now_ms
+        self._port, self._attributes = open_port(self._path)
+        self._give_up_at_ms = now_ms + TRIES * ASK_MS
         self._identify(now_ms)
         self._flush()
 
+    def _remember(self, sent: Outputs | None) -> None:
+        """Note what was *sent*, and what each sweep repeats."""
+        self._sent = sent
+        self._sweeps = cycle(sweeps(sent, self.speed, self._asks))
+
     def _exchange(self, port: Serial, now_ms: int, readable: bool) -> None:
-        if readable:
+        asked_at_ms = self._asked_at_ms
+        is_late = asked_at_ms is not None and now_ms >= asked_at_ms + LATE_MS
+        if readable or is_late:  # This process may have stalled since it looked.
             self._receive(port, now_ms)
-        if not self._known:
+        if self._in_step:
+            self._sweep(now_ms)
+        if not self._in_step:
             self._identify(now_ms)
-        elif self._asked_at_ms is None and now_ms >= self._next_at_ms:
-            self._outgoing += self._sweep
-            self._asked_at_ms = now_ms
-            self._asked_after = done(self._sent)
-            self._give_up_at_ms = now_ms + SILENCE_MS
-        elif self._asked_at_ms is not None and now_ms >= self._give_up_at_ms:
-            raise OSError(errno.ETIMEDOUT, "no answer")
         self._flush()
 
+    def _sweep(self, now_ms: int) -> None:
+        """Ask for everything if it is time; find out that the reply is late."""
+        if self._asked_at_ms is None:
+            if now_ms < self._next_at_ms:
+                return
+            self._outgoing += next(self._sweeps)
+            self._asked_at_ms = now_ms
+            self._asked_after = done(self._sent)
+            if not self._halted:
+                self._give_up_at_ms = now_ms + SILENCE_MS
+        elif self._answered and now_ms >= self._asked_at_ms + LATE_MS:
+            if self._reply:
+                self._reply, self._asked_at_ms = b"", None
+                self._halt(now_ms, "a reply is cut short")
+            else:
+                self._halt(now_ms, f"no reply for {LATE_MS} ms", self._asked_at_ms + LOST_MS)
+        elif now_ms >= self._give_up_at_ms:
+            raise OSError(errno.ETIMEDOUT, "no answer")
+
+    def _halt(self, now_ms: int, why: str, ask_at_ms: int = 0) -> None:
+        """Stop the motor, and ask the card who it is at *ask_at_ms*."""
+        assert self._port is not None
+        with suppress(termios.error):
+            termios.tcsetattr(self._port.fileno(), termios.TCSANOW, self._attributes)
+        self._outgoing = HALT  # Whatever was left to write, this may come after the half of a command.
+        if self._sent is not None:
+            self._remember(evolve(self._sent, motor=Motor.STOP))
+        if self._inputs is not None:
+            self._inputs = evolve(self._inputs, halted=True)
+        if not self._halted:
+            self._give_up_at_ms = now_ms + SILENCE_MS - LATE_MS
+        self._halted = True
+        self._in_step = self._strange = False
+        self._asked, self._ask_at_ms = 0, ask_at_ms
+        self.halts += 1
+        if now_ms >= self._report_at_ms:
+            self._report_at_ms = now_ms + REPORT_MS
+            text = f"{why}; motor stopped until its replies are good again (halt {self.halts})"
+            self.news.append(f"I/O card {self._path}: {text}; `elevator doctor` finds who else uses the port")
+
     def _identify(self, now_ms: int) -> None:
-        """Ask who it is until it has said that it is a card, and has answered all of that or is quiet."""
-        said, self._reply = self._reply.count(IDENTITY), self._reply.replace(bytes((IDENTITY,)), b"")
-        self._strange = self._strange or bool(self._reply)
-        self._reply = b""
-        if said:
-            self._known = True
-            assert self._port is not None
-            self._hold(self._port.fileno())
-            self._next_at_ms = now_ms if said == self._asked else now_ms + ASK_MS
-        elif now_ms >= self._next_at_ms:
-            if self._asked == TRIES:
-                raise OSError(errno.EPROTO, "it is not this card" if self._strange else "no answer")
+        """Ask who it is until it has said that it is a card, has answered all of that, and is quiet."""
+        said = self._reply.count(IDENTITY)
+        is_clean = said == len(self._reply)
+        self._strange = self._strange or not is_clean
+        quiet_at_ms = self._heard_at_ms + ASK_MS
+        if said == self._asked:
+            quiet_at_ms = self._heard_at_ms + QUIET_MS if self._halted else self._heard_at_ms
+        is_answered = bool(self._asked and said and is_clean)
+        if is_answered and now_ms >= quiet_at_ms:
+            self._get_in_step(now_ms)
+            return
+        if now_ms >= self._give_up_at_ms:
+            raise OSError(errno.EPROTO, "it is not this card" if self._strange else "no answer")
+        if now_ms >= self._ask_at_ms and not is_answered:
+            if not is_clean or not self._asked:
+                self._reply, self._asked = b"", 0
             self._asked += 1
             self._outgoing += HALT + WHO
-            self._next_at_ms = now_ms + ASK_MS
+            self._ask_at_ms = now_ms + ASK_MS
+        self._next_at_ms = min(quiet_at_ms if is_answered else self._ask_at_ms, self._give_up_at_ms)
+
+    def _get_in_step(self, now_ms: int) -> None:
+        """Begin to sweep a card that owes no replies; if it was halted, its outputs may have been changed."""
+        assert self._port is not None
+        if not self._is_card:
+            self._is_card = True
+            self._hold(self._port.fileno())
+        if self._sent is not None:
+            self._outgoing += changes(None, self._sent, self.speed)
+        self._in_step, self._reply, self._asked_at_ms = True, b"", None
+        self._next_at_ms = now_ms
+        self._sweep(now_ms)
 
     def _receive(self, port: Serial, now_ms: int) -> None:
         try:
@@ -218,14 +319,30 @@ class IoCard:
             return
         if not received:
             raise OSError(errno.ENODEV, "it was unplugged")
-        if self._known and not self._answered and self._asked_at_ms is None:
-            return  # a late answer to who it is
+        self._heard_at_ms = now_ms
         self._reply += received
-        if not self._known or len(self._reply) < len(self._sweep):
+        if not self._in_step:
+            self._take_late_reply(now_ms)
+        elif self._asked_at_ms is None or len(self._reply) > len(self._asks):
+            self._misread(now_ms, "a reply to nothing that was asked")
+        elif len(self._reply) == len(self._asks):
+            self._take_reply(now_ms, self._asked_at_ms)
+
+    def _take_late_reply(self, now_ms: int) -> None:
+        """Take the whole reply to a sweep, if that comes first."""
+        size, asked_at_ms = len(self._asks), self._asked_at_ms
+        if asked_at_ms is None or len(self._reply) < size:
             return
-        if self._asked_at_ms is None or len(self._reply) > len(self._sweep):
-            raise OSError(errno.EPROTO, "it answers what was not asked")
-        self._take_reply(now_ms, self._asked_at_ms)
+        inputs = snapshot(self._reply[size - len(SWEEP) : size], *self._asked_after)
+        if inputs is None:
+            return
+        self._reply, self._asked_at_ms = self._reply[size:], None
+        is_in_step = not self._asked and not self._reply
+        if now_ms < asked_at_ms + FRESH_MS:
+            self._halted = not is_in_step
+            self._inputs, self._fresh_until_ms = evolve(inputs, halted=self._halted), now_ms + FRESH_MS
+        if is_in_step:
+            self._get_in_step(now_ms)
 
     def _take_reply(self, now_ms: int, asked_at_ms: int) -> None:
         reply, self._reply, self._asked_at_ms = self._reply, b"", None
@@ -234,13 +351,16 @@ class IoCard:
         if now_ms >= asked_at_ms + FRESH_MS:
             return
         old = self._inputs
-        if reply != self._snapshot_bytes or old is None or (old.door, old.still) != self._asked_after:
+        same = old is not None and not old.halted and (old.door, old.still) == self._asked_after
+        if not same or reply != self._snapshot_bytes:
             inputs = snapshot(reply, *self._asked_after)
             if inputs is None:
-                raise OSError(errno.EPROTO, "its answer is not of this card")
+                self._misread(now_ms, "a reply makes no sense")
+                return
             self._inputs, self._snapshot_bytes = inputs, reply
         self.tachometer = tachometer[0] if tachometer else 0
         self._answered = True
+        self._halted = False
         self._fresh_until_ms = now_ms + FRESH_MS
 
     def _report(self, now_ms: int, trouble: str = "") -> None:
@@ -248,6 +368,13 @@ class IoCard:
         report = self._absence.feed(now_ms, bool(trouble))
         if report is not None:
             self.news.append(f"I/O card {self._path} {report.line(trouble, 'answers')}")
+
+    def _misread(self, now_ms: int, why: str) -> None:
+        """Get back into step with a card that has answered before; raise OSError if it never has."""
+        if not self._answered:
+            raise OSError(errno.EPROTO, why)
+        self._reply, self._asked_at_ms = b"", None
+        self._halt(now_ms, why)
 
     def _flush(self) -> None:
         if not self._outgoing or self._port is None:
@@ -261,13 +388,13 @@ class IoCard:
 
     def _lose(self, now_ms: int, why: str) -> None:
         if self._port is not None:
-            self._close(HALT if self._known else b"")
+            self._close(HALT if self._is_card else b"")
         self._inputs = None
         self._asked_at_ms = None
         self._fresh_until_ms = 0
         self._next_at_ms = now_ms + RETRY_MS
         self._report(now_ms, f"{'lost' if self._answered else 'not there yet'} ({why}); trying again")
-        self._answered = False
+        self._answered = self._halted = False
 
     def _close(self, last_words: bytes) -> None:
         assert self._port is not None

@@ -45,6 +45,7 @@ from elevator.sim.server import Building
 
 BYTE_US = 10 * 1_000_000 / BAUD
 """A start bit, eight of data and a stop bit."""
+FULL_SPEED = 255
 
 
 @frozen
@@ -96,6 +97,9 @@ def write(card: Card, machine: Machine, pin: int, high: bool, now_ms: int) -> tu
         case _ if pin == DIRECTION_PIN:
             card = evolve(card, down=high)
             return card, tell(machine, now_ms, *motor(card)) if card.speed else machine, b""
+        case _ if pin == PWM_PIN:  # As any other pin: it is high all the time, which is full speed. Low is a PWM write.
+            card = evolve(card, speed=FULL_SPEED)
+            return card, tell(machine, now_ms, *motor(card)), b""
         case _:
             return card, machine, b""  # a pin with nothing on it
 
@@ -166,8 +170,9 @@ class Line:
         self._going.clear()
 
     def wake_us(self) -> float | None:
-        """Return when the next byte will have come, one way or the other; None if none is on its way."""
-        return min((queue[0][0] for queue in (self._coming, self._going) if queue), default=None)
+        """Return when `attend` must be called; None: not before the controller writes."""
+        times = [queue[0][0] for queue in (self._coming, self._going) if queue]
+        return min(times, default=None)
 
     def attend(self, now_us: int) -> None:
         """Let the card have the bytes that have come, and the machine the replies."""

@@ -1,0 +1,377 @@
+"""Bytes that another program writes to the I/O card's port, and replies that come late or not at all.
+
+The first tests give a simulated card any state that foreign bytes can leave it in, at any byte of what we write. The
+others run the port against a simulated card in virtual time.
+"""
+
+import itertools
+import os
+import pty
+import random
+import termios
+import tty
+from collections import deque
+from collections.abc import Iterator
+
+import pytest
+from attrs import evolve
+
+from elevator import drive as driving
+from elevator.drive import Drive, Surroundings, drive, motor
+from elevator.hardware import iocard
+from elevator.hardware.iocard import changes, sweeps
+from elevator.hardware.serialport import LATE_MS, LOST_MS, IoCard
+from elevator.hardware.server import SWEEP_MS
+from elevator.model import Button, Buttons, Fault, Inputs, Motor, Outputs
+from elevator.sim import machine as machines
+from elevator.sim.iocard import Card, obey
+from elevator.sim.machine import Machine
+from elevator.sim.shaft import Shaft, put
+
+STANDS = Outputs(door=True, lamps=Buttons(0b001, 0b1000, 0b0110), floor=2)
+RISES = Outputs(Motor.UP, lamps=Buttons(cab=0b1000), floor=1)
+SINKS = Outputs(Motor.DOWN, lamps=Buttons(up=0b001), floor=2, stop_lamp=True)
+WANTED = [STANDS, RISES, SINKS]
+SPEEDS = [1, 13, 77, 88, 174, 255]
+"""77 is a write of the PWM pin, 88 opens the door, 174 and 255 are reads."""
+TELLING = bytes((0, 0x0A, 0x0D, 0x18, 0x24, 0x41, 0x4D, 0x54, 0x58, 0x5E, 0x64, 0x80, 0xAA, 0xE6, 0xEE, 0xFF))
+"""A byte of each kind: writes of nothing, PWM, door, direction and lamp, low and high; reads of all widths."""
+
+
+def at(floor: float) -> Machine:
+    return machines.machine(put(Shaft(4, 2000, 500), floor, 0))
+
+
+def feed(card: Card, machine: Machine, stream: bytes) -> tuple[Card, Machine]:
+    for byte in stream:
+        card, machine, _ = obey(card, machine, byte, 0)
+    return card, machine
+
+
+def disturbed() -> Iterator[tuple[Card, bool]]:
+    """Yield each state that foreign bytes can leave a card and its door in, as far as it makes a difference."""
+    for speed, down, waits, door in itertools.product((0, 13, 255), (False, True), (False, True), (False, True)):
+        yield Card(speed, down, 0, waits), door
+
+
+def is_as(wanted: Outputs, speed: int, card: Card, machine: Machine) -> bool:
+    motor = card.speed == (speed if wanted.motor else 0) and (not wanted.motor or card.down == (wanted.motor < 0))
+    return motor and not card.awaits_speed and machine.door == wanted.door
+
+
+@pytest.mark.parametrize("wanted", WANTED)
+@pytest.mark.parametrize("speed", SPEEDS)
+def test_one_sweep_restores_motor_and_door_from_any_state(wanted: Outputs, speed: int) -> None:
+    assert wanted.door is not None
+    every = sweeps(wanted, speed)
+    for (card, door), sweep in itertools.product(disturbed(), every):
+        for begin in range(len(sweep)):  # Foreign bytes came before the byte *begin*. Then comes the next sweep.
+            assert is_as(wanted, speed, *feed(card, evolve(at(2), door=door), sweep[begin:] + every[0]))
+
+
+@pytest.mark.parametrize("wanted", WANTED)
+def test_all_sweeps_together_restore_every_output(wanted: Outputs) -> None:
+    for lamps in (Buttons(), Buttons(0b0111, 0b1110, 0b1111)):
+        machine = evolve(at(2), lamps=lamps, indicator=0, stop_lamp=not wanted.stop_lamp)
+        _, machine = feed(Card(), machine, b"".join(sweeps(wanted, 255)))
+        assert (machine.lamps, machine.indicator, machine.stop_lamp) == (wanted.lamps, wanted.floor, wanted.stop_lamp)
+
+
+def test_what_is_not_known_is_not_repeated() -> None:
+    unsure = evolve(STANDS, door=None, unsure=Buttons(up=-1), floor=None)
+    written = set(b"".join(sweeps(unsure, 255)))
+    assert not written & {24, 0x40 + 24, 30, 0x40 + 30, 31, 0x40 + 31, 29, 0x40 + 29, 22, 23, 0x40 + 22, 0x40 + 23}
+    assert set(b"".join(sweeps(None, 255))) == {0, *iocard.SWEEP, 13}
+
+
+MESSAGES = [
+    iocard.HALT,
+    *(changes(old, new, 255) for old in (None, *WANTED) for new in WANTED if old != new),
+    *(sweep for wanted in (None, *WANTED) for sweep in sweeps(wanted, 255)),
+]
+
+
+@pytest.mark.parametrize("message", MESSAGES)
+def test_no_message_runs_the_motor_by_its_first_byte(message: bytes) -> None:
+    """Whatever pair of bytes another program has written before it."""
+    for pair in itertools.product(range(256), repeat=2) if message == iocard.HALT else [(0x54, 0x0D), (0x0D, 0x0D)]:
+        card, machine = feed(Card(), at(2), bytes(pair))
+        card_after, machine_after = feed(card, machine, message[:1])
+        assert card_after.speed == (0 if card.awaits_speed else card.speed)
+        assert not card_after.awaits_speed
+        assert machine_after.door == machine.door
+
+
+def test_halt_stops_the_motor_in_any_state_and_does_nothing_else() -> None:
+    for card, door in disturbed():
+        machine = evolve(at(2), door=door)
+        after, machine_after = feed(card, machine, iocard.HALT)
+        assert after == evolve(card, speed=0, awaits_speed=False)
+        assert machine_after.door == door
+        seen = {feed(card, machine, iocard.HALT[:cut])[0].speed for cut in range(4)}
+        assert seen <= {0, card.speed}
+
+
+class Rig:
+    """A port, a simulated card and a controller that wants one thing of it; a turn is a millisecond."""
+
+    def __init__(self, wanted: Outputs = STANDS, floor: float = 2) -> None:
+        self._master, self._slave = pty.openpty()
+        tty.setraw(self._slave)
+        os.set_blocking(self._master, False)
+        self.port = IoCard(os.ttyname(self._slave), 255)
+        self.wanted = wanted
+        self.now_ms = 0
+        self.card, self.machine = Card(), at(floor)
+        self.delay_ms = 0
+        self.steals = 0
+        """How many more replies another program takes."""
+        self._replies: deque[tuple[int, int]] = deque()
+        self._foreign: tuple[int, bytes] | None = None
+        self.inputs: Inputs | None = None
+        self.seen: list[Inputs | None] = []
+        self.ran_ms = self.stood_ms = self.wrong_ms = 0
+        """For how long the motor ran, stood, and ran in the wrong direction."""
+
+    def run(self, ms: int) -> None:
+        for _ in range(ms):
+            self.now_ms += 1
+            self._deliver()
+            self.port.attend(self.now_ms)
+            inputs = self.port.inputs(self.now_ms)
+            if inputs is not self.inputs or inputs is None:
+                self.inputs = inputs
+                self.seen.append(inputs)
+                if inputs is not None:
+                    self.port.write(evolve(self.wanted, motor=Motor.STOP) if inputs.halted else self.wanted)
+            self._obey()
+            motor = self.machine.shaft.motor
+            self.ran_ms += motor is not Motor.STOP
+            self.stood_ms += motor is Motor.STOP
+            self.wrong_ms += motor not in (Motor.STOP, self.wanted.motor)
+
+    def start(self) -> None:
+        self.run(100)
+        assert self.is_well()
+        self.ran_ms = self.stood_ms = self.wrong_ms = 0
+        self.seen.clear()
+
+    def interfere(self, stream: bytes, before: int = 0) -> None:
+        """Have another program write *stream* just before the byte number *before* of our next message."""
+        self._foreign = before, stream
+
+    def is_well(self) -> bool:
+        """Tell whether the card is as wanted, and is known to be."""
+        lit = (self.machine.lamps, self.machine.indicator) == (self.wanted.lamps, self.wanted.floor)
+        known = self.inputs is not None and not self.inputs.halted and self.inputs.door == self.wanted.door
+        return known and lit and is_as(self.wanted, 255, self.card, self.machine)
+
+    def close(self) -> None:
+        self.port.release()
+        os.close(self._master)
+        os.close(self._slave)
+
+    def _deliver(self) -> None:
+        ready = bytearray()
+        while self._replies and self._replies[0][0] <= self.now_ms:
+            ready.append(self._replies.popleft()[1])
+        os.write(self._master, ready)
+
+    def _obey(self) -> None:
+        self.machine, _ = machines.settle(self.machine, self.now_ms)
+        try:
+            received = os.read(self._master, 4096)
+        except BlockingIOError:
+            return
+        for number, byte in enumerate(received):
+            if self._foreign is not None and number == min(self._foreign[0], len(received) - 1):
+                self._take(self._foreign[1])
+                self._foreign = None
+            self._take(bytes((byte,)))
+
+    def _take(self, stream: bytes) -> None:
+        for byte in stream:
+            self.card, self.machine, reply = obey(self.card, self.machine, byte, self.now_ms)
+            for each in reply:
+                if self.steals:
+                    self.steals -= 1
+                else:
+                    self._replies.append((self.now_ms + self.delay_ms, each))
+
+
+@pytest.fixture
+def rigs() -> Iterator[list[Rig]]:
+    made: list[Rig] = []
+    yield made
+    for rig in made:
+        rig.close()
+
+
+def make(rigs: list[Rig], wanted: Outputs = STANDS, floor: float = 2) -> Rig:
+    rig = Rig(wanted, floor)
+    rigs.append(rig)
+    rig.start()
+    return rig
+
+
+PHASES = range(len(sweeps(RISES, 255)[0]))
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_any_foreign_byte_in_any_phase_leaves_a_car_with_an_open_door_alone(rigs: list[Rig], phase: int) -> None:
+    rig = make(rigs)
+    for byte in range(256):
+        rig.ran_ms = 0
+        rig.interfere(bytes((byte,)), phase)
+        rig.run(200)
+        assert rig.is_well(), byte
+        assert rig.ran_ms <= LATE_MS + SWEEP_MS, byte
+        if phase == 0 and byte != 0x4D:  # which itself tells the motor to run
+            assert rig.ran_ms == 0, byte
+        assert None not in rig.seen, byte
+    assert len(rig.port.news) <= 2, "all halts together are one line a minute, besides that it answers"
+
+
+@pytest.mark.parametrize(("wanted", "stream"), [(RISES, bytes(range(256))), (SINKS, TELLING)])
+@pytest.mark.parametrize("phase", PHASES)
+def test_any_foreign_byte_in_any_phase_lets_a_car_go_on(
+    rigs: list[Rig], phase: int, wanted: Outputs, stream: bytes
+) -> None:
+    rig = make(rigs, wanted)
+    for byte in stream:
+        rig.machine = machines.put(rig.machine, 1.5, rig.now_ms)
+        rig.stood_ms = rig.wrong_ms = 0
+        rig.interfere(bytes((byte,)), phase)
+        rig.run(200)
+        assert rig.is_well(), byte
+        assert rig.wrong_ms <= SWEEP_MS, byte
+        assert rig.stood_ms <= 3 * LATE_MS, byte
+        assert None not in rig.seen, byte
+
+
+@pytest.mark.parametrize("first", TELLING)
+def test_pairs_of_foreign_bytes_are_got_over_in_any_phase(rigs: list[Rig], first: int) -> None:
+    rig = make(rigs)
+    for second, phase in itertools.product(TELLING, PHASES):
+        rig.ran_ms = 0
+        rig.interfere(bytes((first, second)), phase)
+        rig.run(300)
+        assert rig.is_well(), (second, phase)
+        assert rig.ran_ms <= LATE_MS + SWEEP_MS, (second, phase)
+        assert None not in rig.seen, (second, phase)
+
+
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("wanted", WANTED)
+def test_a_second_of_foreign_bytes_is_got_over(rigs: list[Rig], wanted: Outputs, seed: int) -> None:
+    rig, rng = make(rigs, wanted), random.Random(seed)
+    for _ in range(1000):
+        rig.interfere(rng.randbytes(rng.choice((0, 1, 9))), rng.randrange(15))
+        rig.run(1)
+    rig.machine = machines.put(rig.machine, 1.5, rig.now_ms)
+    rig.run(1500)
+    assert rig.is_well()
+    assert len(rig.port.news) <= 6
+
+
+@pytest.mark.parametrize("late_ms", [LATE_MS + 1, 80, 120, 200, 240, 300, 400])
+@pytest.mark.parametrize("wanted", WANTED)
+def test_a_late_reply_stops_the_motor_and_is_a_snapshot(rigs: list[Rig], wanted: Outputs, late_ms: int) -> None:
+    rig = make(rigs, wanted, 1.5)
+    rig.machine = machines.press(rig.machine, Button.CAB, 0, rig.now_ms + 30)
+    rig.delay_ms = late_ms
+    rig.run(SWEEP_MS + 1)
+    rig.delay_ms = 0
+    rig.run(late_ms + 250)
+    assert any(each is not None and each.halted for each in rig.seen)
+    assert rig.stood_ms >= min(late_ms - LATE_MS, LOST_MS - LATE_MS)
+    assert rig.is_well()
+    assert None not in rig.seen
+    assert any(each is not None and each.pressed.cab & 1 for each in rig.seen)
+    assert rig.port.news[1:] == [each for each in rig.port.news if "no reply for 50 ms" in each]
+    assert len(rig.port.news) == 2
+
+
+@pytest.mark.parametrize("late_ms", [60, 90, 120, 150])
+def test_an_adapter_that_is_always_late_misses_no_press_and_lets_the_car_creep(rigs: list[Rig], late_ms: int) -> None:
+    rig = make(rigs, RISES, 0)
+    rig.delay_ms = late_ms
+    for phase_ms in range(0, 300, 7):
+        rig.seen.clear()
+        rig.run(phase_ms)
+        rig.machine = machines.press(rig.machine, Button.CAB, 2, rig.now_ms + 200)
+        rig.run(200 + late_ms)
+        assert any(each is not None and each.pressed.cab & 4 for each in rig.seen)
+        assert None not in rig.seen
+    assert rig.ran_ms
+    assert len(rig.port.news) <= 2
+
+
+@pytest.mark.parametrize("stolen", range(1, 9))
+@pytest.mark.parametrize("wanted", WANTED)
+def test_replies_that_another_program_takes_stop_the_motor_for_a_while(
+    rigs: list[Rig], wanted: Outputs, stolen: int
+) -> None:
+    rig = make(rigs, wanted, 1.5)
+    rig.steals = stolen
+    rig.run(LATE_MS + SWEEP_MS + 2)
+    assert rig.card.speed == 0
+    rig.run(800)
+    assert rig.is_well()
+    assert len(rig.port.news) == 2
+    if stolen <= 5:  # all of a sweep, and the first reply after that
+        assert None not in rig.seen
+
+
+def test_a_process_that_was_stopped_reads_what_has_come_meanwhile(rigs: list[Rig]) -> None:
+    rig = make(rigs, RISES, 1.5)
+    rig.run(SWEEP_MS)
+    while rig.port._asked_at_ms is None:
+        rig.run(1)
+    rig._deliver()
+    rig.now_ms += 400
+    rig._deliver()
+    rig.port.attend(rig.now_ms, readable=False)
+    assert rig.port.halts == 0
+    assert rig.port.inputs(rig.now_ms) is not None
+
+
+def test_foreign_terminal_settings_are_put_right(rigs: list[Rig]) -> None:
+    rig = make(rigs)
+    attributes = termios.tcgetattr(rig._slave)
+    attributes[3] |= termios.ICANON | termios.ECHO
+    termios.tcsetattr(rig._slave, termios.TCSANOW, attributes)
+    rig.run(500)
+    assert rig.is_well()
+    assert None not in rig.seen
+
+
+def test_a_halted_car_stands_and_is_not_taken_for_one_with_a_broken_motor() -> None:
+    around = Surroundings(0, 4, Buttons(cab=0b1000), Buttons(), None, listening=False)
+    car, now_ms = Drive(), 0
+    for floor in (0, 0, None):
+        car, _ = drive(car, now_ms, Inputs(floor=floor, still=not now_ms), around)
+        now_ms += 100
+    assert motor(car, 4) is Motor.UP
+    for _ in range(10):
+        car, _ = drive(car, now_ms, Inputs(halted=True), around)
+        assert (motor(car, 4), car.fault) == (Motor.STOP, Fault.NONE)
+        now_ms += 1000
+    car, _ = drive(car, now_ms, Inputs(still=True), around)
+    assert (motor(car, 4), car.fault) == (Motor.UP, Fault.NONE)
+    car, _ = drive(car, now_ms + 1000, Inputs(floor=1), around)
+    assert (motor(car, 4), car.fault) == (Motor.UP, Fault.NONE)
+    assert not car.travel_ms, "nothing is learned from such a stretch"
+
+
+def test_an_open_door_stays_open_while_the_motor_is_halted() -> None:
+    around = Surroundings(0, 4, Buttons(cab=0b0001), Buttons(), None, listening=False)
+    car, now_ms = Drive(), 0
+    for inputs in (Inputs(floor=0, still=True), Inputs(floor=0, still=True, door=True)):
+        car, _ = drive(car, now_ms, inputs, around)
+        now_ms += 10
+    assert driving.door(car)
+    for _ in range(10):
+        car, _ = drive(car, now_ms, Inputs(floor=0, still=True, door=True, halted=True), around)
+        assert driving.door(car)
+        now_ms += 1000
