@@ -18,6 +18,7 @@ Not survived: both killed at the same instant, or one while the other is stopped
 takes over then, and init starts the pair anew.
 """
 
+import fcntl
 import gc
 import logging
 import os
@@ -25,6 +26,7 @@ import select
 import signal
 import socket
 import sys
+import termios
 import time
 from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack, suppress
@@ -352,6 +354,7 @@ def watch(worker: Worker, signals: Signals, last_words: bytes) -> tuple[bytes, s
         with suppress(OSError):  # it is gone too, or takes nothing
             os.set_blocking(descriptor, False)
             os.write(descriptor, last_words)
+            fcntl.ioctl(descriptor, termios.TIOCNXCL)  # The next worker must be able to open it.
         os.close(descriptor)
     how = cause(worker.pidfd)
     if hung:

@@ -39,7 +39,7 @@ ARCHITECTURE = {
     "journal": Rule("model condition drive node"),
     # The edge: where a node meets sockets, clocks and disks.
     "store": Rule("model condition wire", "fcntl os sqlite3 time"),
-    "pair": Rule("condition", "os select signal socket time"),
+    "pair": Rule("condition", "fcntl os select signal socket termios time"),
     "scribe": Rule("model calls condition wire pair store", "os select signal socket time"),
     "hardware.server": Rule("model calls condition", "os socket"),
     "hardware.messages": Rule("model"),
@@ -67,7 +67,7 @@ ARCHITECTURE = {
     "sim.server": Rule("model calls hardware.messages sim.machine sim.shaft", "selectors socket time"),
     "sim.lobby": Rule("sim.passengers sim.server sim.view"),
     "sim.network": Rule("model wire gate", "selectors socket"),
-    "sim.iocard": Rule("model calls hardware.iocard hardware.messages sim.machine sim.server", "os pty selectors tty"),
+    "sim.iocard": Rule("model calls hardware.iocard hardware.messages sim.machine sim.server", "fcntl os pty selectors termios tty"),
     "sim.options": Rule("model hardware.iocard", "os"),
     "sim.terminal": Rule(
         "model calls screen sim.machine sim.options sim.server sim.shaft", "os rich select selectors signal termios"

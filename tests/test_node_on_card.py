@@ -1,5 +1,6 @@
 """A whole node on a simulated I/O card: what it serves, what stops its motor, and what a loose cable does."""
 
+import errno
 import os
 import random
 import signal
@@ -279,3 +280,68 @@ def test_a_hiccup_of_the_card_is_no_fault(tmp_path: Path) -> None:
         assert car.motors(began).count(Motor.STOP) >= 2
         assert "out of service" not in car.log()
         assert car.log().count("motor stopped") == 1
+
+
+NOBODY = 65534
+UNPRIVILEGED = [] if os.geteuid() else ["setpriv", "--inh-caps=-sys_admin", "--bounding-set=-sys_admin"]
+"""What the kernel asks for before it opens a port that another program uses alone: only root has it."""
+
+
+def can_open(car: Car) -> bool:
+    """Tell whether an ordinary user can open the card's port."""
+    if os.geteuid() == 0:
+        os.chown(car.line.path, NOBODY, NOBODY)
+    pid = os.fork()
+    if pid == 0:
+        try:
+            if os.geteuid() == 0:
+                os.setgroups([])
+                os.setresgid(NOBODY, NOBODY, NOBODY)
+                os.setresuid(NOBODY, NOBODY, NOBODY)
+            os.open(car.line.path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+        except OSError as error:
+            os._exit(error.errno or 1)
+        finally:
+            os._exit(0)
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    assert code in (0, errno.EBUSY)
+    return code == 0
+
+
+def test_no_other_user_can_open_the_port_but_a_successor_can(tmp_path: Path) -> None:
+    with car_on_card(tmp_path) as car:
+        car.command = [*UNPRIVILEGED, *PROGRAM]
+        car.start()
+        assert not can_open(car)
+        assert car.node is not None
+        os.kill(car.worker(), signal.SIGKILL)
+        car.wait(lambda: car.log().count("card answers") == 2)
+        assert not can_open(car)
+
+        car.node.kill()  # the supervisor
+        car.node.wait()
+        car.wait(lambda: any(comm(pid) == "elevator:pair" for pid in processes_of(car.pid)))
+        os.kill(car.worker(), signal.SIGKILL)
+        car.wait(lambda: car.log().count("card answers") == 3)
+        assert "another program has it" not in car.log()
+
+        car.line.unplug()
+        car.wait(lambda: "lost" in car.log())
+        car.line.plug()
+        car.wait(lambda: car.log().count("card answers") == 4)
+        assert not can_open(car)
+
+        for pid in processes_of(car.pid):
+            os.kill(pid, signal.SIGKILL)
+        car.wait(lambda: can_open(car))
+        car.start()
+        car.wait(lambda: car.log().count("card answers") == 5)
+
+
+def test_a_port_is_free_after_a_clean_end(tmp_path: Path) -> None:
+    with car_on_card(tmp_path) as car:
+        car.start()
+        assert car.node is not None
+        car.node.terminate()
+        car.wait(lambda: car.node is not None and car.node.poll() is not None)
+        assert can_open(car)

@@ -9,8 +9,9 @@
    that and nothing else for QUIET_MS, and writes all outputs again, with the motor stopped. The first good reply after
    that ends the halt; until then snapshots say `halted` and commands are ignored. A reply that is whole but late shows
    that nothing was lost, so it is a snapshot and ends the halt. If a halt lasts for SILENCE_MS the card is lost.
-4. The port is locked: two controllers would take each other's replies. The lab's elevator server neither takes such a
-   lock nor heeds one: it must not run at the same time.
+4. No other program should use the port: two controllers would take each other's replies. TIOCEXCL keeps out all but
+   root. ModemManager is root, so only a udev rule stops it (see `elevator doctor`). A lock (flock) keeps out a second
+   controller of root. The lab's elevator server takes no lock: it must not run at the same time.
 5. Nobody stops the motor when this program is gone, as a server would. So whoever is to outlive it is given a copy of
    the port's descriptor as long as the port is open, to write HALT there.
 6. Closing the port does not hang up (HUPCL): that would restart the card.
@@ -78,10 +79,11 @@ def open_port(path: str) -> tuple[Serial, list[Any]]:
     except (ValueError, termios.error) as error:
         raise OSError(errno.EINVAL, str(error)) from None
     except OSError as error:  # pyserial puts the path and more in front of the reason
-        if error.errno == errno.EAGAIN:
+        if error.errno in (errno.EAGAIN, errno.EBUSY):
             raise OSError(errno.EBUSY, "another program has it") from None
         raise OSError(error.errno, os.strerror(error.errno) if error.errno else str(error)) from None
     try:
+        fcntl.ioctl(port.fileno(), termios.TIOCEXCL)
         attributes = termios.tcgetattr(port.fileno())
         attributes[2] &= ~termios.HUPCL
         attributes[6][termios.VMIN] = 1  # so that nothing to read differs from a port that is gone
@@ -90,6 +92,12 @@ def open_port(path: str) -> tuple[Serial, list[Any]]:
         port.close()
         raise OSError(*error.args) from None
     return port, attributes
+
+
+def share_port(descriptor: int) -> None:
+    """Let others open the port of *descriptor*, also while a copy of that is open elsewhere; raise OSError."""
+    fcntl.ioctl(descriptor, termios.TIOCNXCL)
+    fcntl.flock(descriptor, fcntl.LOCK_UN)
 
 
 class IoCard:
@@ -400,7 +408,7 @@ class IoCard:
         assert self._port is not None
         try:
             os.write(self._port.fileno(), last_words)
-            fcntl.flock(self._port.fileno(), fcntl.LOCK_UN)  # whoever holds a copy would keep the lock
+            share_port(self._port.fileno())
         except OSError:
             pass  # it is gone
         self._hold(None)

@@ -8,9 +8,11 @@ Rules:
 - Unplugging closes the pseudo-terminal; plugging in opens another one, which may have another name.
 """
 
+import fcntl
 import os
 import pty
 import selectors
+import termios
 import tty
 from collections import deque
 from contextlib import suppress
@@ -46,6 +48,8 @@ from elevator.sim.server import Building
 BYTE_US = 10 * 1_000_000 / BAUD
 """A start bit, eight of data and a stop bit."""
 FULL_SPEED = 255
+FORGET_US = 500_000
+"""A controller that has written nothing for so long is taken to have closed the port."""
 
 
 @frozen
@@ -139,6 +143,8 @@ class Line:
         self._coming: deque[tuple[float, int]] = deque()
         """Bytes on their way to the card, with when they will have come."""
         self._going: deque[tuple[float, int]] = deque()
+        self._forget_us: float | None = None
+        """When to let anyone open the line again; None: anyone can."""
         building.attached[car] = self
         self.plug()
 
@@ -168,10 +174,12 @@ class Line:
         self.path = ""
         self._coming.clear()
         self._going.clear()
+        self._forget_us = None
 
     def wake_us(self) -> float | None:
         """Return when `attend` must be called; None: not before the controller writes."""
         times = [queue[0][0] for queue in (self._coming, self._going) if queue]
+        times += [] if self._forget_us is None else [self._forget_us]
         return min(times, default=None)
 
     def attend(self, now_us: int) -> None:
@@ -187,6 +195,10 @@ class Line:
         ready = bytearray()
         while self._going and self._going[0][0] <= now_us:
             ready.append(self._going.popleft()[1])
+        if self._forget_us is not None and now_us >= self._forget_us:
+            # The last close of a real port ends its exclusive use. A pseudo-terminal keeps that up with its other end.
+            self._forget_us = None
+            fcntl.ioctl(self._slave, termios.TIOCNXCL)
         if ready and self.path:
             with suppress(BlockingIOError):  # Nobody reads: a serial line loses such bytes too.
                 os.write(self._master, ready)
@@ -199,6 +211,7 @@ class Line:
             received = os.read(self._master, 4096)
         except BlockingIOError:
             return
+        self._forget_us = now_us + FORGET_US
         for byte in received:
             self._coming.append((self._free_us(self._coming, now_us) + BYTE_US, byte))
 
