@@ -136,8 +136,8 @@ class Inputs:
     still: bool = False
     """Whether the motor stands: it had been told to."""
     halted: bool = False
-    """Whether the port has stopped the motor by itself, because replies are late or make no sense. A core that did not
-    know would take the delay for a motor fault. A later snapshot says when it may go on."""
+    """Whether the port has stopped the motor by itself, because replies are late or make no sense. Otherwise the core
+    would take the delay for a motor fault. The next good snapshot ends it."""
 
 
 @frozen

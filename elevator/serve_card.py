@@ -7,7 +7,7 @@
    with 0, or ignored. A read waits for a sweep that was asked when the card had been told to have its door open or
    shut, and its motor run or stand, as the client wants: whoever is answered may rely on that.
 3. If the card's replies are late or make no sense, the port stops the motor (see serialport.py). Reads wait meanwhile.
-   When the card answers again the motor goes on as the client wants.
+   When replies are good again the port restores the client's motor command.
 4. A client is dropped when the card is lost: it has a motor command that nobody can vouch for. While there is no card,
    clients wait.
 5. It runs as a process pair, as a node does: the supervisor stops the motor when the worker is gone.

@@ -49,7 +49,7 @@ def feed(card: Card, machine: Machine, stream: bytes) -> tuple[Card, Machine]:
 
 
 def disturbed() -> Iterator[tuple[Card, bool]]:
-    """Yield each state that foreign bytes can leave a card and its door in, as far as it makes a difference."""
+    """Yield every state of a card and its door that foreign bytes can cause; other speeds make no difference."""
     for speed, down, waits, door in itertools.product((0, 13, 255), (False, True), (False, True), (False, True)):
         yield Card(speed, down, 0, waits), door
 
@@ -77,7 +77,7 @@ def test_all_sweeps_together_restore_every_output(wanted: Outputs) -> None:
         assert (machine.lamps, machine.indicator, machine.stop_lamp) == (wanted.lamps, wanted.floor, wanted.stop_lamp)
 
 
-def test_what_is_not_known_is_not_repeated() -> None:
+def test_sweeps_do_not_repeat_unknown_outputs() -> None:
     unsure = evolve(STANDS, door=None, unsure=Buttons(up=-1), floor=None)
     written = set(b"".join(sweeps(unsure, 255)))
     assert not written & {24, 0x40 + 24, 30, 0x40 + 30, 31, 0x40 + 31, 29, 0x40 + 29, 22, 23, 0x40 + 22, 0x40 + 23}
@@ -218,7 +218,7 @@ PHASES = range(len(sweeps(RISES, 255)[0]))
 
 
 @pytest.mark.parametrize("phase", PHASES)
-def test_any_foreign_byte_in_any_phase_leaves_a_car_with_an_open_door_alone(rigs: list[Rig], phase: int) -> None:
+def test_a_car_with_an_open_door_survives_any_foreign_byte_in_any_phase(rigs: list[Rig], phase: int) -> None:
     rig = make(rigs)
     for byte in range(256):
         rig.ran_ms = 0
@@ -234,7 +234,7 @@ def test_any_foreign_byte_in_any_phase_leaves_a_car_with_an_open_door_alone(rigs
 
 @pytest.mark.parametrize(("wanted", "stream"), [(RISES, bytes(range(256))), (SINKS, TELLING)])
 @pytest.mark.parametrize("phase", PHASES)
-def test_any_foreign_byte_in_any_phase_lets_a_car_go_on(
+def test_a_moving_car_recovers_from_any_foreign_byte_in_any_phase(
     rigs: list[Rig], phase: int, wanted: Outputs, stream: bytes
 ) -> None:
     rig = make(rigs, wanted)
@@ -250,7 +250,7 @@ def test_any_foreign_byte_in_any_phase_lets_a_car_go_on(
 
 
 @pytest.mark.parametrize("first", TELLING)
-def test_pairs_of_foreign_bytes_are_got_over_in_any_phase(rigs: list[Rig], first: int) -> None:
+def test_the_port_recovers_from_pairs_of_foreign_bytes_in_any_phase(rigs: list[Rig], first: int) -> None:
     rig = make(rigs)
     for second, phase in itertools.product(TELLING, PHASES):
         rig.ran_ms = 0
@@ -263,7 +263,7 @@ def test_pairs_of_foreign_bytes_are_got_over_in_any_phase(rigs: list[Rig], first
 
 @pytest.mark.parametrize("seed", range(20))
 @pytest.mark.parametrize("wanted", WANTED)
-def test_a_second_of_foreign_bytes_is_got_over(rigs: list[Rig], wanted: Outputs, seed: int) -> None:
+def test_the_port_recovers_from_a_second_of_foreign_bytes(rigs: list[Rig], wanted: Outputs, seed: int) -> None:
     rig, rng = make(rigs, wanted), random.Random(seed)
     for _ in range(1000):
         rig.interfere(rng.randbytes(rng.choice((0, 1, 9))), rng.randrange(15))
@@ -323,6 +323,25 @@ def test_replies_that_another_program_takes_stop_the_motor_for_a_while(
         assert None not in rig.seen
 
 
+def test_commands_during_a_halt_are_ignored(rigs: list[Rig]) -> None:
+    rig = make(rigs, RISES, 1.5)
+    rig.delay_ms = 1000
+    rig.run(LATE_MS + SWEEP_MS + 2)
+    rig.port.write(RISES)
+    rig.run(20)
+    assert rig.card.speed == 0
+
+
+def test_all_outputs_are_written_again_before_the_halt_ends(rigs: list[Rig]) -> None:
+    rig = make(rigs)
+    rig.steals = len(iocard.SWEEP)
+    rig.run(LATE_MS + SWEEP_MS + 2)
+    rig.interfere(bytes((0x40 + 33, 24)))
+    while rig.inputs is None or rig.inputs.halted:
+        rig.run(1)
+    assert rig.is_well()
+
+
 def test_a_process_that_was_stopped_reads_what_has_come_meanwhile(rigs: list[Rig]) -> None:
     rig = make(rigs, RISES, 1.5)
     rig.run(SWEEP_MS)
@@ -346,7 +365,7 @@ def test_foreign_terminal_settings_are_put_right(rigs: list[Rig]) -> None:
     assert None not in rig.seen
 
 
-def test_a_halted_car_stands_and_is_not_taken_for_one_with_a_broken_motor() -> None:
+def test_a_halt_stops_the_car_without_a_motor_fault() -> None:
     around = Surroundings(0, 4, Buttons(cab=0b1000), Buttons(), None, listening=False)
     car, now_ms = Drive(), 0
     for floor in (0, 0, None):

@@ -199,7 +199,7 @@ def test_the_motor_stops_when_the_worker_is_killed(served: Served) -> None:
         assert served.ask(client, bytes((9, 0, 0, 0)), 4) == bytes((9, 0, 0, 0))
 
 
-def test_the_motor_halts_on_disturbed_replies_and_goes_on_as_the_client_wants(served: Served) -> None:
+def test_disturbed_replies_halt_the_motor_and_its_command_is_restored(served: Served) -> None:
     with served.connect() as client:
         client.sendall(bytes((1, 1, 0, 0)))
         served.wait(lambda: served.machine.shaft.motor is Motor.UP)

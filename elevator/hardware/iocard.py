@@ -9,8 +9,8 @@
    been done when that is answered.
 5. A motor that turns the other way stands in between, and its direction is set before its speed.
 6. Other programs may write to the port: ModemManager sends "AT" and a carriage return, which is 13. That starts a PWM
-   write, whose value, the motor's speed, is the next byte. So each message begins with PAD, which is harmless as a
-   command and stops the motor as a speed.
+   write, and the card takes the next byte as the motor's speed. So each message begins with PAD, which does nothing as
+   a command and stops the motor as a speed.
 7. Foreign bytes can also change outputs and leave the replies intact. So each sweep repeats the motor command, the door
    and one of the lamps in turn. A foreign write to motor or door lasts for one sweep, one to a lamp for thirteen.
 """
@@ -111,9 +111,9 @@ def changes(sent: Outputs | None, wanted: Outputs, speed: int) -> bytes:
 
 
 def sweeps(sent: Outputs | None, speed: int, asks: bytes = SWEEP) -> tuple[bytes, ...]:
-    """Return the sweeps of a card that was last *sent* these outputs, to be written in turn for ever.
+    """Return the sweeps that make the reads *asks* and repeat the outputs last *sent*, to be written in turn.
 
-    They repeat all that is known to have been sent, and keep the motor of a card stopped of which nothing is known.
+    If nothing has been sent yet they keep the motor stopped.
     """
     if sent is None:
         return (PAD + asks + bytes((LOW + PWM_PIN, 0)),)

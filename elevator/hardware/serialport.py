@@ -12,8 +12,8 @@
 4. No other program should use the port: two controllers would take each other's replies. TIOCEXCL keeps out all but
    root. ModemManager is root, so only a udev rule stops it (see `elevator doctor`). A lock (flock) keeps out a second
    controller of root. The lab's elevator server takes no lock: it must not run at the same time.
-5. Nobody stops the motor when this program is gone, as a server would. So whoever is to outlive it is given a copy of
-   the port's descriptor as long as the port is open, to write HALT there.
+5. The card keeps its last command when this program dies, unlike a server. So while the port is open the supervisor
+   holds a copy of its descriptor, to write HALT there.
 6. Closing the port does not hang up (HUPCL): that would restart the card.
 """
 
@@ -44,9 +44,9 @@ LATE_MS = 50
 LOST_MS = 250
 """If nothing at all of a reply has come by then, it is not waited for any longer."""
 QUIET_MS = 20
-"""A line on which nothing comes for so long owes us no reply. USB adapters deliver every 16 ms or sooner."""
+"""After this long without a byte no reply is outstanding. USB adapters deliver every 16 ms or sooner."""
 REPORT_MS = 60_000
-"""The least time between two log lines about halts; the counter goes on."""
+"""The least time between two log lines about halts. Every halt is counted."""
 LISTED_MAX = 8
 """Ports named in one message."""
 
@@ -128,23 +128,23 @@ class IoCard:
         """The reads of each sweep."""
         self._path = where
         self.halts = 0
-        """How often the motor was stopped because replies were late or made no sense."""
+        """How often late or senseless replies stopped the motor."""
         self._report_at_ms = 0
-        """When the log may next be told of a halt."""
+        """When the next halt may be logged."""
         self._port: Serial | None = None
         self._attributes: list[Any] = []
         """The port's terminal attributes. Another program may change them, even the bit rate."""
         self._is_card = False
-        """Whether it has said so since the port was opened."""
+        """Whether the card has identified itself since the port was opened."""
         self._in_step = False
-        """Whether each reply that comes answers what was asked last. Otherwise it is being asked who it is."""
+        """Whether replies match requests. Otherwise the port asks the card who it is."""
         self._answered = False
         self._halted = False
-        """Whether the motor was stopped because replies were late or made no sense, and no good one has come since."""
+        """Whether late or senseless replies stopped the motor, and no good reply has come since."""
         self._asked = 0
-        """How many requests who it is have not been given up."""
+        """How many identity requests are outstanding."""
         self._ask_at_ms = 0
-        """When to ask that next."""
+        """When to send the next identity request."""
         self._heard_at_ms = 0
         """When anything was last received."""
         self._strange = False
@@ -193,7 +193,7 @@ class IoCard:
             self._report(now_ms)
 
     def write(self, outputs: Outputs) -> None:
-        """Send what differs from what was sent to this card; nothing while its motor is halted."""
+        """Send the differences from the outputs last sent, unless the motor is halted."""
         if not self._answered or self._halted or outputs == self._sent:
             return
         self._outgoing += changes(self._sent, outputs, self.speed)
@@ -231,7 +231,7 @@ class IoCard:
         self._flush()
 
     def _remember(self, sent: Outputs | None) -> None:
-        """Note what was *sent*, and what each sweep repeats."""
+        """Keep the outputs last *sent*, and the sweeps that repeat them."""
         self._sent = sent
         self._sweeps = cycle(sweeps(sent, self.speed, self._asks))
 

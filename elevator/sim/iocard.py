@@ -49,7 +49,7 @@ BYTE_US = 10 * 1_000_000 / BAUD
 """A start bit, eight of data and a stop bit."""
 FULL_SPEED = 255
 FORGET_US = 500_000
-"""A controller that has written nothing for so long is taken to have closed the port."""
+"""After this long without a byte the controller is assumed to have closed the port."""
 
 
 @frozen
