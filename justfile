@@ -56,13 +56,15 @@ build: (_venv "dev")
 # The file KEY, if there is one, is the group's key for the nodes on HOST.
 # Install dist/elevator on HOST (by ssh, with sudo there) as a service of systemd; with an ID, start that node.
 install-service HOST ID="" KEY="":
-    scp dist/elevator build/elevator.service "$1":
+    scp dist/elevator build/elevator.service build/78-elevator.rules "$1":
     if [ -n "${3:-}" ]; then ssh "$1" 'umask 077; cat >elevator.key' <"$3"; fi
     ssh -t "$1" 'set -e; \
         if [ -e elevator.key ]; then sudo install -D -m 600 elevator.key /etc/credstore/elevator.key; rm elevator.key; fi; \
         sudo install -D -m 755 elevator /usr/local/bin/elevator; \
         sudo install -D -m 644 elevator.service /etc/systemd/system/elevator@.service; \
-        rm elevator elevator.service; \
+        sudo install -D -m 644 78-elevator.rules /etc/udev/rules.d/78-elevator.rules; \
+        rm elevator elevator.service 78-elevator.rules; \
+        sudo udevadm control --reload || true; \
         sudo systemctl daemon-reload; \
         for id in {{ID}}; do sudo systemctl enable "elevator@$id"; sudo systemctl restart "elevator@$id"; done'
 

@@ -32,6 +32,8 @@ ASKS = 20
 SLOW_MS = 10.0
 """A server that takes longer to answer misses the ends of its floors' sensors, and presses."""
 CARD_S = 3.0
+FOREIGN_S = 0.5
+"""How long to look for bytes that another program causes the card to send."""
 PROBES = 10
 """Broadcasts that are tried on each interface. A firewall may drop only some."""
 PROBE_S, BROADCAST_S = 0.02, 0.5
@@ -79,6 +81,7 @@ def findings(config: Config, keys: Sequence[bytes], directory: Path | None, id_g
         yield server(config.host, config.port, config.floors)
     else:
         yield card(str(config.serial), config.speed)
+        yield from modem_manager(str(config.serial))
     began_s, began_wall_s = boot_s(), time.time()
     group_port = open_port(config.net_port)
     if isinstance(group_port, Finding):
@@ -137,13 +140,42 @@ def card(where: str, speed: int) -> Finding:
         port.attend(time.monotonic_ns() // 1_000_000)
         time.sleep(0.001)
     inputs = port.inputs(time.monotonic_ns() // 1_000_000)
+    until_s = time.monotonic() + FOREIGN_S
+    while inputs is not None and time.monotonic() < until_s:
+        port.attend(time.monotonic_ns() // 1_000_000)
+        time.sleep(0.001)
     said = port.news[0] if port.news else f"I/O card {where} does not answer"
     port.release()
     if inputs is None:
         why = said.partition(" not there yet (")[2].rpartition(");")[0] or "no answer"
         return Finding(False, f"no I/O card at {where} ({why}): plug it in, end what uses it, or say --serial PATH")
+    if port.halts:
+        return Finding(False, f"{said}, but replies are late or disturbed: end other programs that use this port")
     place = "between floors" if inputs.floor is None else f"at floor {inputs.floor}"
     return Finding(True, f"{said}; its car is {place}")
+
+
+def modem_manager(
+    where: str, processes: Path = Path("/proc"), udev: Path = Path("/run/udev/data")
+) -> Iterator[Finding]:
+    """Tell whether ModemManager, if it runs, leaves the card's port alone."""
+    from elevator.hardware.serialport import UDEV_MARK, UDEV_RULE, find
+
+    names = []
+    for entry in processes.glob("[0-9]*/comm"):
+        with suppress(OSError):  # that process has ended
+            names.append(entry.read_text().strip())
+    if "ModemManager" not in names:
+        return
+    marks: list[str] = []
+    with suppress(OSError):
+        number = Path(find(where)).stat().st_rdev
+        marks = (udev / f"c{os.major(number)}:{os.minor(number)}").read_text().splitlines()
+    if UDEV_MARK in marks:
+        yield Finding(True, "ModemManager runs, but a udev rule keeps it from the I/O card")
+        return
+    todo = f"put {UDEV_RULE} in /etc/udev/rules.d/78-elevator.rules and plug the card in again"
+    yield Finding(False, f"ModemManager runs and may write to the I/O card, which can move the car: {todo}")
 
 
 def ask(connection: socket.socket, request: bytes) -> bytes:

@@ -19,6 +19,7 @@ from elevator import doctor
 from elevator.doctor import Ears, Finding, clock, floors, id_free, listen, neighbours, open_port, record, server
 from elevator.gate import PROBE, Gate
 from elevator.hardware import serialport
+from elevator.hardware.serialport import UDEV_RULE
 from elevator.loop import Way
 from elevator.model import Author, Buttons, Calls, Car, Heartbeat
 from elevator.seal import NO_KEY, seal
@@ -91,6 +92,32 @@ def test_a_card_that_answers_is_good_and_one_in_use_is_left_alone(tmp_path: Path
         user.close()
         assert not found.good
         assert "another program has it" in found.text
+
+
+def test_modem_manager_is_named_unless_a_udev_rule_keeps_it_from_the_card(tmp_path: Path) -> None:
+    processes, udev, port = tmp_path / "proc", tmp_path / "udev", Path("/dev/null")
+    for pid, name in ((1, "systemd"), (20, "ModemManager")):
+        assert not list(doctor.modem_manager(str(port), processes, udev)), "it does not run"
+        (processes / str(pid)).mkdir(parents=True)
+        (processes / str(pid) / "comm").write_text(f"{name}\n")
+    udev.mkdir()
+    (found,) = doctor.modem_manager(str(port), processes, udev)
+    assert not found.good
+    assert UDEV_RULE in found.text
+    assert UDEV_RULE in Path("build/78-elevator.rules").read_text().splitlines()
+    (udev / "c1:3").write_text("I:1\nE:ID_MM_DEVICE_IGNORE=1\n")
+    (found,) = doctor.modem_manager(str(port), processes, udev)
+    assert found.good
+
+
+def test_foreign_traffic_on_the_card_is_bad(tmp_path: Path) -> None:
+    with simulated_card(tmp_path, 2) as path:
+        writer = subprocess.Popen(["sh", "-c", f"while sleep 0.05; do printf '\\377AT\\r' >{path}; done"])
+        found = doctor.card(path, 99)
+        writer.kill()
+        writer.wait()
+    assert not found.good
+    assert "end other programs" in found.text
 
 
 def test_a_card_that_is_not_there_is_bad(tmp_path: Path) -> None:

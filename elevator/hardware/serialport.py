@@ -38,6 +38,10 @@ from elevator.model import Inputs, Motor, Outputs
 AUTO = "auto"
 BY_ID = Path("/dev/serial/by-id")
 CARD = "*NTNU_Arduino_IO_Card*"
+UDEV_RULE = f'SUBSYSTEM=="tty", ENV{{ID_SERIAL}}=="{CARD}", ENV{{ID_MM_DEVICE_IGNORE}}="1"'
+"""Keeps ModemManager from probing the card. ID_SERIAL is what udev makes the name in BY_ID of."""
+UDEV_MARK = "E:ID_MM_DEVICE_IGNORE=1"
+"""What udev's record of a port has when the rule, or another one like it, is in force."""
 TRIES, ASK_MS = 10, 100
 LATE_MS = 50
 """A reply that takes longer stops the motor. A sweep and its reply take about 1 ms on the line."""
