@@ -67,7 +67,9 @@ ARCHITECTURE = {
     "sim.server": Rule("model calls hardware.messages sim.machine sim.shaft", "selectors socket time"),
     "sim.lobby": Rule("sim.passengers sim.server sim.view"),
     "sim.network": Rule("model wire gate", "selectors socket"),
-    "sim.iocard": Rule("model calls hardware.iocard hardware.messages sim.machine sim.server", "fcntl os pty selectors termios tty"),
+    "sim.iocard": Rule(
+        "model calls hardware.iocard hardware.messages sim.machine sim.server", "fcntl os pty selectors termios tty"
+    ),
     "sim.options": Rule("model hardware.iocard", "os"),
     "sim.terminal": Rule(
         "model calls screen sim.machine sim.options sim.server sim.shaft", "os rich select selectors signal termios"
