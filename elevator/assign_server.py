@@ -42,11 +42,11 @@ def run(path: str, answer: Callable[[str], str]) -> None:
                     else:
                         attend(selector, key.data, events, answer)
         finally:
-            Path(path).unlink()
+            Path(path).unlink(missing_ok=True)
 
 
 def listen(path: str) -> socket.socket:
-    """Make the socket. One that was left behind by a program that is gone is taken away."""
+    """Make the socket; replace one that no program listens on. A file of another kind stays: that is an OSError."""
     listener = socket.socket(socket.AF_UNIX)
     try:
         try:
@@ -65,6 +65,8 @@ def listen(path: str) -> socket.socket:
 
 
 def is_left_behind(path: str) -> bool:
+    if not Path(path).is_socket():  # To connect to an ordinary file is refused, too.
+        return False
     with socket.socket(socket.AF_UNIX) as probe:
         try:
             probe.connect(path)

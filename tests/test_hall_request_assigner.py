@@ -480,5 +480,15 @@ def test_a_socket_that_was_left_behind_is_taken_away_and_one_in_use_is_not(path:
         with closing(client(left)) as connection:
             connection.sendall(b"{}\n")
             assert b"error" in connection.recv(1000)
+        left.unlink()  # A user may remove it while the program still runs.
         os.kill(program.pid, signal.SIGINT)
         assert program.wait(20) == 0
+
+
+@pytest.mark.parametrize("kind", ["file", "directory"])
+def test_serve_leaves_a_path_that_is_no_socket_alone(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "taken"
+    path.mkdir() if kind == "directory" else path.write_text("homework")
+    result = run("--serve", str(path))
+    assert (result.returncode, result.stdout, result.stderr.count("\n")) == (1, "", 1)
+    assert path.is_dir() if kind == "directory" else path.read_text() == "homework"
