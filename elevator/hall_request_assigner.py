@@ -83,12 +83,9 @@ class Asked(NamedTuple):
     help: bool = False
 
 
-ORDER = (
-    *("algorithm", "serve", "jsonl"),
-    *("travelDuration", "doorOpenDuration", "clearRequestType", "includeCab", "input"),
-)
-"""Which option is looked for first. The original looks for its input last: so other options may stand before its value.
-The order of the four before it is that of the original's documentation."""
+ORDER = ("algorithm", "serve", "jsonl", "travelDuration", "doorOpenDuration", "clearRequestType", "includeCab", "input")
+"""Options are extracted in this order. As in the original the input comes last, so other options may stand between -i
+and its value. The order of the four before it is that of the original's documentation."""
 SWITCHES = {"jsonl", "includeCab"}
 SHORT = {"input": "i"}
 
@@ -104,9 +101,9 @@ def read_arguments(argv: Sequence[str]) -> Asked:
                 case "serve":
                     asked = asked._replace(serve=value)
                 case "jsonl":
-                    asked = asked._replace(jsonl=truth(name, value))
+                    asked = asked._replace(jsonl=read_switch(name, value))
                 case "includeCab":
-                    asked = asked._replace(options=change(asked.options, name, truth(name, value)))
+                    asked = asked._replace(options=change(asked.options, name, read_switch(name, value)))
                 case _:
                     asked = asked._replace(options=change(asked.options, name, value))
     end = words.index("--") if "--" in words else len(words)
@@ -144,7 +141,7 @@ def split(word: str) -> tuple[str, str]:
     return (word[1:2], word[2:].removeprefix("=")) if word.startswith("-") else ("", "")
 
 
-def truth(name: str, text: str) -> bool:
+def read_switch(name: str, text: str) -> bool:
     if text.lower() not in {"", "true", "false"}:
         raise Refused(f"--{name} must be true or false, not {text!r:.40}")
     return text.lower() != "false"
@@ -153,7 +150,7 @@ def truth(name: str, text: str) -> bool:
 INTEGER = re.compile(r"([+-]?)([0-9]+)")
 
 
-def integer(what: str, value: object) -> int:
+def read_integer(what: str, value: object) -> int:
     """Read an integer of 32 bits, or text that is one; raise Refused."""
     number = value
     if isinstance(value, str) and (found := INTEGER.fullmatch(value)):
@@ -167,9 +164,9 @@ def change(options: Options, name: str, value: object) -> Options:
     """Set the option of the original that is called *name*, or --algorithm; raise Refused."""
     match name, value:
         case "travelDuration", _:
-            return options._replace(travel_ms=integer(name, value))
+            return options._replace(travel_ms=read_integer(name, value))
         case "doorOpenDuration", _:
-            return options._replace(door_ms=integer(name, value))
+            return options._replace(door_ms=read_integer(name, value))
         case "clearRequestType", "inDirn" | "all":
             return options._replace(clear_all=value == "all")
         case "includeCab", bool():
@@ -207,14 +204,14 @@ def parse(text: str) -> dict[str, Any]:
         raise Refused("the input is not UTF-8") from None
     try:
         with suppress(json.JSONDecodeError):
-            return fields("the input", json.loads(text))
+            return read_object("the input", json.loads(text))
         # The original takes plus signs and leading zeros, too.
-        return fields("the input", json.loads(NUMBERS.sub(r"\1\2\3", text)))
+        return read_object("the input", json.loads(NUMBERS.sub(r"\1\2\3", text)))
     except (ValueError, RecursionError) as error:
         raise Refused(f"the input is not JSON: {error}".partition("\n")[0]) from None
 
 
-def fields(what: str, value: object) -> dict[str, Any]:
+def read_object(what: str, value: object) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise Refused(f"{what} must be an object")
     return value
@@ -222,17 +219,19 @@ def fields(what: str, value: object) -> dict[str, Any]:
 
 def share_out(given: Mapping[str, Any], options: Options) -> dict[str, list[list[bool]]]:
     """Share out the hall requests of one input among its cars; raise Refused."""
-    hall = [flags(row, "a row of hallRequests") for row in rows(given.get("hallRequests", []), "hallRequests")]
+    hall = [
+        read_flags("a row of hallRequests", row) for row in read_list("hallRequests", given.get("hallRequests", []))
+    ]
     if any(len(row) != 2 for row in hall):
         raise Refused("a row of hallRequests must be [up, down]")
-    states = fields("states", given.get("states", {}))
+    states = read_object("states", given.get("states", {}))
     if any("\ud800" <= letter <= "\udfff" for id in states for letter in id):
         raise Refused("an id has half of a surrogate pair")
     ids = sorted(states, key=str.encode)
-    cabs = {id: flags(fields("a state", states[id]).get("cabRequests", []), "cabRequests") for id in ids}
+    cabs = {id: read_flags("cabRequests", read_object("a state", states[id]).get("cabRequests", [])) for id in ids}
     if any(len(cab) != len(hall) for cab in cabs.values()):
         raise Refused("hallRequests and cabRequests must all have the same length")
-    cars = [car(states[id], cabs[id]) for id in ids]
+    cars = [read_car(states[id], cabs[id]) for id in ids]
     up, down = (mask([row[way] for row in hall]) for way in (0, 1))
     try:
         shares = assign(len(hall), up, down, cars, "" in states, options)
@@ -257,24 +256,24 @@ def assign(
     return _assign.plan(floors, up, down, cars, unclaimed, (), (), door_ms, travel_ms)
 
 
-def car(state: Mapping[str, Any], cab: list[bool]) -> tuple[int, int, int, int]:
+def read_car(state: Mapping[str, Any], cab: list[bool]) -> tuple[int, int, int, int]:
     """Flatten the *state* of one car."""
     behaviour, direction = state.get("behaviour", "idle"), state.get("direction", "down")
     if not isinstance(behaviour, str) or behaviour not in BEHAVIOURS:
         raise Refused(f"behaviour must be one of {', '.join(BEHAVIOURS)}, not {behaviour!r:.40}")
     if not isinstance(direction, str) or direction not in DIRECTIONS:
         raise Refused(f"direction must be one of {', '.join(DIRECTIONS)}, not {direction!r:.40}")
-    return BEHAVIOURS[behaviour], integer("floor", state.get("floor", 0)), DIRECTIONS[direction], mask(cab)
+    return BEHAVIOURS[behaviour], read_integer("floor", state.get("floor", 0)), DIRECTIONS[direction], mask(cab)
 
 
-def rows(value: object, what: str) -> list[Any]:
+def read_list(what: str, value: object) -> list[Any]:
     if not isinstance(value, list):
         raise Refused(f"{what} must be a list")
     return value
 
 
-def flags(value: object, what: str) -> list[bool]:
-    row = rows(value, what)
+def read_flags(what: str, value: object) -> list[bool]:
+    row = read_list(what, value)
     if not all(type(each) is bool for each in row):
         raise Refused(f"{what} must be a list of true and false")
     return row
@@ -289,9 +288,9 @@ def answer_line(text: str, options: Options) -> tuple[str, bool]:
     try:
         given = parse(text)
         if "input" in given and "states" not in given:
-            for name, value in fields("args", given.get("args", {})).items():
+            for name, value in read_object("args", given.get("args", {})).items():
                 options = change(options, name, value)
-            given = fields("input", given["input"])
+            given = read_object("input", given["input"])
         return to_json(share_out(given, options)), True
     except Refused as refused:
         return json.dumps({"error": str(refused)}), False
