@@ -6,8 +6,8 @@ It can replace the original: whatever the original answers, it answers alike. DI
 - Options are read as the original's std.getopt (of the D language) reads them: see `extract`. Unknown options and other
   words are ignored.
 - Without --input, or if its value is empty, the input is the first line of standard input.
-- A field that is missing from a car's state has the original's value: idle, floor 0, down, no cab calls. Unknown fields
-  are ignored. An integer may be text, and may have a plus sign and leading zeros.
+- A field that is missing from a car's state has the original's value: idle, floor 0, down. cabRequests is required.
+  Unknown fields are ignored. An integer may be text, and may have a plus sign and leading zeros.
 - `--algorithm plan` is the assigner that nodes use, with the limits of nodes: 64 floors, 64 cars, durations of 0 to an
   hour. It serves the announced direction only and keeps no memory.
 - `--jsonl` answers each line of standard input with a line. A line is an input, or {"input": ..., "args": {...}} with
@@ -27,7 +27,7 @@ from elevator import _assign
 DIFFERENCES = {
     "final newline": "Standard input may end without a newline. The original drops the last character of its line.",
     "white space": "White space may surround the input, and a line may end with CR LF. The original refuses that.",
-    "surrogates": "A pair of \\u escapes may be any character. The original refuses those from about U+50000 on.",
+    "surrogates": "A pair of \\u escapes may be any character. The original refuses many above U+3FFFF.",
     "size": "A building has at most 1024 floors and 500 cars. The original has no limit.",
     "empty id": "A simulation ends after 4194304 moves. With an empty id the original may never end.",
     "output": "The order of the cars in the output, and the escapes in their ids, may differ.",
@@ -45,7 +45,7 @@ Share out hall calls as the course's hall_request_assigner does. Without --input
   --doorOpenDuration MS        how long a door stays open (3000)
   --clearRequestType TYPE      what a stop clears: inDirn, or all (inDirn)
   --includeCab                 put the cab requests into the output as a third column
-  --algorithm NAME             reference, or plan: the one that people wait less for (reference)
+  --algorithm NAME             reference, or plan, with shorter waits (reference)
   --jsonl                      answer every line of standard input with a line
   --serve PATH                 do that on a Unix socket
 
@@ -151,13 +151,12 @@ INTEGER = re.compile(r"([+-]?)([0-9]+)")
 
 
 def read_integer(what: str, value: object) -> int:
-    """Read an integer of 32 bits, or text that is one; raise Refused."""
-    number = value
+    """Read an integer of 32 bits from its text; raise Refused."""
     if isinstance(value, str) and (found := INTEGER.fullmatch(value)):
         number = int(found[1] + (found[2].lstrip("0")[:11] or "0"))  # 11 digits are too many already
-    if type(number) is not int or not INT_MIN <= number <= INT_MAX:
-        raise Refused(f"{what} must be an integer from {INT_MIN} to {INT_MAX}, not {value!r:.40}")
-    return number
+        if INT_MIN <= number <= INT_MAX:
+            return number
+    raise Refused(f"{what} must be an integer from {INT_MIN} to {INT_MAX}, not {value!r:.40}")
 
 
 def change(options: Options, name: str, value: object) -> Options:
@@ -195,7 +194,10 @@ takes linear time, whatever the text."""
 
 
 def parse(text: str) -> dict[str, Any]:
-    """Read the object that *text* is. It may have bytes that are not UTF-8, as surrogates; raise Refused for those."""
+    """Read a JSON object; raise Refused. Integers stay text, of any length.
+
+    Bytes of the input that are not UTF-8 are surrogates in *text*.
+    """
     if "\x7f" in text:
         raise Refused("the input has a raw DEL character; write it as \\u007f")
     try:
@@ -204,10 +206,12 @@ def parse(text: str) -> dict[str, Any]:
         raise Refused("the input is not UTF-8") from None
     try:
         with suppress(json.JSONDecodeError):
-            return read_object("the input", json.loads(text))
+            return read_object("the input", json.loads(text, parse_int=str))
         # The original takes plus signs and leading zeros, too.
-        return read_object("the input", json.loads(NUMBERS.sub(r"\1\2\3", text)))
-    except (ValueError, RecursionError) as error:
+        return read_object("the input", json.loads(NUMBERS.sub(r"\1\2\3", text), parse_int=str))
+    except RecursionError:
+        raise Refused("the input is nested too deeply") from None
+    except ValueError as error:
         raise Refused(f"the input is not JSON: {error}".partition("\n")[0]) from None
 
 
@@ -217,18 +221,25 @@ def read_object(what: str, value: object) -> dict[str, Any]:
     return value
 
 
+def required(given: Mapping[str, Any], name: str) -> Any:
+    if name not in given:
+        raise Refused(f"{name} is missing")
+    return given[name]
+
+
 def share_out(given: Mapping[str, Any], options: Options) -> dict[str, list[list[bool]]]:
     """Share out the hall requests of one input among its cars; raise Refused."""
-    hall = [
-        read_flags("a row of hallRequests", row) for row in read_list("hallRequests", given.get("hallRequests", []))
-    ]
+    rows = read_list("hallRequests", required(given, "hallRequests"))
+    hall = [read_flags("a row of hallRequests", row) for row in rows]
     if any(len(row) != 2 for row in hall):
         raise Refused("a row of hallRequests must be [up, down]")
-    states = read_object("states", given.get("states", {}))
+    states = read_object("states", required(given, "states"))
     if any("\ud800" <= letter <= "\udfff" for id in states for letter in id):
         raise Refused("an id has half of a surrogate pair")
     ids = sorted(states, key=str.encode)
-    cabs = {id: read_flags("cabRequests", read_object("a state", states[id]).get("cabRequests", [])) for id in ids}
+    for state in states.values():
+        read_object("a state", state)
+    cabs = {id: read_flags("cabRequests", required(states[id], "cabRequests")) for id in ids}
     if any(len(cab) != len(hall) for cab in cabs.values()):
         raise Refused("hallRequests and cabRequests must all have the same length")
     cars = [read_car(states[id], cabs[id]) for id in ids]
@@ -263,7 +274,7 @@ def read_car(state: Mapping[str, Any], cab: list[bool]) -> tuple[int, int, int, 
         raise Refused(f"behaviour must be one of {', '.join(BEHAVIOURS)}, not {behaviour!r:.40}")
     if not isinstance(direction, str) or direction not in DIRECTIONS:
         raise Refused(f"direction must be one of {', '.join(DIRECTIONS)}, not {direction!r:.40}")
-    return BEHAVIOURS[behaviour], read_integer("floor", state.get("floor", 0)), DIRECTIONS[direction], mask(cab)
+    return BEHAVIOURS[behaviour], read_integer("floor", state.get("floor", "0")), DIRECTIONS[direction], mask(cab)
 
 
 def read_list(what: str, value: object) -> list[Any]:
@@ -314,11 +325,12 @@ def answer_first_line(options: Options) -> str:
     line = sys.stdin.readline() if sys.stdin else ""
     try:
         return answer(line, options)
-    except Refused:
+    except Refused as refused:
         if not line.endswith("\n"):
             with suppress(Refused):  # The original drops the last character, newline or not.
                 return answer(line[:-1], options)
-        raise
+        # A writer of several lines, or of none, would not find the mistake without this.
+        raise Refused(f"{refused}; the input is the first line of standard input") from None
 
 
 def main(argv: list[str]) -> int:

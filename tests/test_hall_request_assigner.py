@@ -165,11 +165,6 @@ def test_difference_options_are_in_the_help() -> None:
     assert all(option in output for option in ("--algorithm", "--jsonl", "--serve"))
 
 
-IDLE = {"behaviour": "idle", "floor": 0, "direction": "stop", "cabRequests": [False] * 4}
-HALL = [[False, False], [True, False], [False, True], [False, True]]
-GOOD = {"hallRequests": HALL, "states": {"a": IDLE, "b": {**IDLE, "floor": 3}}}
-
-
 def test_what_is_missing_has_the_value_of_the_original() -> None:
     short = {"hallRequests": HALL, "states": {"a": {"cabRequests": [False] * 4}}, "comment": 1}
     whole = {"hallRequests": HALL, "states": {"a": {**IDLE, "direction": "down"}}}
@@ -271,23 +266,8 @@ def test_negative_zero(floor: str) -> None:
 @pytest.mark.parametrize(
     "floor",
     [
-        *[
-            "1.0",
-            "1e0",
-            "01.0",
-            "+1.0",
-            "+1e0",
-            "1.",
-            "0x1",
-            "1_0",
-            "--1",
-            "+-1",
-            "+",
-            "- 1",
-            "NaN",
-            "Infinity",
-            "null",
-        ],
+        *["1.0", "1e0", "01.0", "+1.0", "+1e0", "1.", "0x1", "1_0", "--1", "+-1", "+", "- 1"],
+        *["NaN", "Infinity", "null"],
         *["true", "[1]", "{}", "٣", '""', '"+"', '" 1"', '"1 "', '"1.0"', '"one"', '"0x1"', '"٣"', "9" * 5000],
         *["2147483648", '"99999999999999"', "2", "-1", '"-1"'],
     ],
@@ -298,8 +278,29 @@ def test_floors_that_are_none(floor: str) -> None:
 
 
 def test_unknown_fields_are_ignored_whatever_they_are() -> None:
-    for value in ("1.5", "null", '"x"', "[1, {}]", "01", "+2", "-2147483648", "4294967296"):
+    for value in ("1.5", "null", '"x"', "[1, {}]", "01", "+2", "-2147483648", "4294967296", "9" * 5000):
         assert answer(with_floor("1", Floor=value), Options()) == answer(with_floor("1"), Options())
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (json.dumps({"hall_requests": [], "states": {}}), "hallRequests is missing"),
+        (json.dumps({"hallRequests": [[True, False]]}), "states is missing"),
+        (json.dumps({"hallRequests": [[True, False]], "states": {"a": {}}}), "cabRequests is missing"),
+        ("[" * 100_000, "the input is nested too deeply"),
+    ],
+)
+def test_the_error_names_the_cause(text: str, message: str) -> None:
+    with pytest.raises(Refused, match=f"^{message}$"):
+        answer(text, Options())
+
+
+@pytest.mark.parametrize("text", ["", "\n", "\n" + json.dumps({}), json.dumps({"states": {}}, indent=1)])
+def test_an_error_in_standard_input_says_that_one_line_is_read(text: str) -> None:
+    status, output, errors = ask([], text)
+    assert (status, output, errors.count("\n")) == (1, "", 1)
+    assert "the first line of standard input" in errors
 
 
 def test_the_last_of_two_equal_keys_counts() -> None:
