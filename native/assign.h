@@ -43,7 +43,7 @@ struct assign_params {
     int door_ms;       /* how long a door stays open */
     int travel_ms;     /* from one floor to the next */
     bool clear_all;    /* a stop serves both directions, not only the announced one */
-    bool has_empty_id; /* the first car's id is empty, which the reference takes for no owner; see assign_rules.h */
+    bool has_empty_id; /* the first car's id is empty: so it never owns a call, see assign_rules.h */
 };
 
 struct assign_car {
@@ -59,14 +59,14 @@ struct assign_share {
     uint64_t down;
 };
 
-/* Tell what is wrong with a car or with an input: an enum assign_status, ASSIGN_OK if nothing is. Durations are not
- * looked at: the reference takes any. */
+/* Check a car, or a whole input: return an enum assign_status. Durations need no check, because the reference works
+ * with every int. */
 int assign_check_car(int behaviour, int floor, int direction, int floors);
 int assign_check(const struct assign_params *params, uint64_t hall, const struct assign_car *cars, int n);
 
 /* Share out the hall calls *up* and *down* as the course's hall_request_assigner does. *out* has room for *n* shares,
  * one for each car in the order of *cars*; it is meaningful only if ASSIGN_OK (0) is returned: then every call is in
- * exactly one share. Otherwise an enum assign_status tells what is wrong with the input. */
+ * exactly one share. Every other enum assign_status names a fault of the input. */
 int assign_reference(const struct assign_params *params, uint64_t up, uint64_t down, const struct assign_car *cars,
                      int n, struct assign_share *out);
 

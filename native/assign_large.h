@@ -22,7 +22,8 @@ struct assign_large_share {
     struct assign_floors up, down;
 };
 
-/* Do what assign_reference does. The simulation takes 200 kB of the heap; without that much memory the status is ASSIGN_MEMORY. */
+/* Do what assign_reference does. The simulation needs 200 kB of the heap; if there is less, the status is
+ * ASSIGN_MEMORY. */
 int assign_large(const struct assign_params *params, const struct assign_floors *up, const struct assign_floors *down,
                  const struct assign_large_car *cars, int n, struct assign_large_share *out);
 

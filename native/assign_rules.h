@@ -149,7 +149,7 @@ static int choose_direction(const struct simulation *sim, const struct car *car)
 }
 
 /* Assign the calls *up* and *down*, in word *w* of the sets, to car *k* if they are unassigned. */
-static void take(struct simulation *sim, int k, int w, uint64_t up, uint64_t down)
+static void assign_calls(struct simulation *sim, int k, int w, uint64_t up, uint64_t down)
 {
     if (k == sim->ownerless)
         return;
@@ -179,7 +179,7 @@ static void clear(struct simulation *sim, int k)
         car->cab.words[w] &= ~here;
         sim->riding -= is_empty(&car->cab);
     }
-    take(sim, k, w, up, down);
+    assign_calls(sim, k, w, up, down);
 }
 
 /* Make one move with car *k* and return how long it takes. */
@@ -242,7 +242,7 @@ static void start(struct simulation *sim)
             turn.at += car->behaviour == ASSIGN_DOOR_OPEN ? sim->door / 2 : 0;
             turn.at += has(&up, car->floor) ? sim->door : 0;
             turn.at += has(&down, car->floor) ? sim->door : 0;
-            take(sim, k, word_of(car->floor), bit_of(car->floor), bit_of(car->floor));
+            assign_calls(sim, k, word_of(car->floor), bit_of(car->floor), bit_of(car->floor));
         }
         enqueue(sim->queue, sim->n - 1 - k, turn);
     }
@@ -266,7 +266,7 @@ static void hand_out(struct simulation *sim)
 {
     for (int i = 0; i < sim->n; i++) {
         int k = sim->queue[i].car, floor = sim->cars[k].floor;
-        take(sim, k, word_of(floor), bit_of(floor), bit_of(floor));
+        assign_calls(sim, k, word_of(floor), bit_of(floor), bit_of(floor));
     }
     if (sim->ownerless != NO_CAR)
         sim->out[sim->ownerless] = (struct share){sim->up, sim->down};

@@ -55,13 +55,19 @@ static bool read_mask(PyObject *object, uint64_t *mask, int status)
     return refuse(assign_message(status));
 }
 
-static bool read_car(PyObject *object, struct assign_car *car)
+/* Read a car except for its cab calls, the last of the four. */
+static bool read_car_state(PyObject *object, int *behaviour, int *floor, int *direction)
 {
     if (!PyTuple_Check(object) || PyTuple_GET_SIZE(object) != 4)
         return refuse("a car must be a tuple (behaviour, floor, direction, cab)");
-    return read_int(PyTuple_GET_ITEM(object, 0), &car->behaviour, ASSIGN_BEHAVIOUR) &&
-           read_int(PyTuple_GET_ITEM(object, 1), &car->floor, ASSIGN_FLOOR) &&
-           read_int(PyTuple_GET_ITEM(object, 2), &car->direction, ASSIGN_DIRECTION) &&
+    return read_int(PyTuple_GET_ITEM(object, 0), behaviour, ASSIGN_BEHAVIOUR) &&
+           read_int(PyTuple_GET_ITEM(object, 1), floor, ASSIGN_FLOOR) &&
+           read_int(PyTuple_GET_ITEM(object, 2), direction, ASSIGN_DIRECTION);
+}
+
+static bool read_car(PyObject *object, struct assign_car *car)
+{
+    return read_car_state(object, &car->behaviour, &car->floor, &car->direction) &&
            read_mask(PyTuple_GET_ITEM(object, 3), &car->cab, ASSIGN_CAB);
 }
 
@@ -132,11 +138,7 @@ static bool read_floors(PyObject *object, struct assign_floors *calls, int statu
 
 static bool read_large_car(PyObject *object, struct assign_large_car *car)
 {
-    if (!PyTuple_Check(object) || PyTuple_GET_SIZE(object) != 4)
-        return refuse("a car must be a tuple (behaviour, floor, direction, cab)");
-    return read_int(PyTuple_GET_ITEM(object, 0), &car->behaviour, ASSIGN_BEHAVIOUR) &&
-           read_int(PyTuple_GET_ITEM(object, 1), &car->floor, ASSIGN_FLOOR) &&
-           read_int(PyTuple_GET_ITEM(object, 2), &car->direction, ASSIGN_DIRECTION) &&
+    return read_car_state(object, &car->behaviour, &car->floor, &car->direction) &&
            read_floors(PyTuple_GET_ITEM(object, 3), &car->cab, ASSIGN_CAB);
 }
 
@@ -292,9 +294,7 @@ static bool read_plan_input(PyObject *cars, PyObject *shares, PyObject *up_rates
                             PyObject *travel_ms, struct plan_input *input)
 {
     struct assign_params *params = &input->common.params;
-    params->clear_all = false;
-    params->door_ms = 3000;
-    params->travel_ms = 2500;
+    *params = (struct assign_params){.floors = params->floors, .door_ms = 3000, .travel_ms = 2500};
     return read_cars(cars, &input->common) && read_shares(shares, input->common.n, input->shares) &&
            read_rates(up_rates, params->floors, input->rates.up) &&
            read_rates(down_rates, params->floors, input->rates.down) &&
@@ -321,7 +321,8 @@ static PyObject *plan(PyObject *module, PyObject *args)
     if (!PyArg_ParseTuple(args, "OOOOOOO|OO:plan", &floors, &up, &down, &cars, &claims, &up_rates, &down_rates, &door_ms,
                           &travel_ms))
         return NULL;
-    if (!read_plan_floors(floors, &input.common.params.floors) || !read_mask(up, &input.common.up, ASSIGN_HALL) || !read_mask(down, &input.common.down, ASSIGN_HALL) ||
+    if (!read_plan_floors(floors, &input.common.params.floors) || !read_mask(up, &input.common.up, ASSIGN_HALL) ||
+        !read_mask(down, &input.common.down, ASSIGN_HALL) ||
         !read_plan_input(cars, claims, up_rates, down_rates, door_ms, travel_ms, &input))
         return NULL;
     struct assign_share shares[ASSIGN_MAX_CARS];
@@ -349,8 +350,7 @@ static PyObject *park(PyObject *module, PyObject *args)
         return NULL;
     int targets[ASSIGN_MAX_CARS];
     const int n = input.common.n;
-    int status =
-        plan_park(&input.common.params, input.common.cars, input.shares, n, &input.rates, targets, NULL);
+    int status = plan_park(&input.common.params, input.common.cars, input.shares, n, &input.rates, targets, NULL);
     if (status != ASSIGN_OK) {
         refuse(assign_message(status));
         return NULL;
