@@ -12,7 +12,7 @@ from attrs import define, field
 LINE_BYTES_MAX = 1 << 23
 """The longest request. The largest building, 500 cars and 1024 floors, takes some 4 MB."""
 UNREAD_BYTES_MAX = 1 << 24
-"""How much of its answers a client may leave unread before it is left alone."""
+"""A client that leaves more of its answers unread is disconnected."""
 
 
 @define(eq=False)
@@ -40,7 +40,7 @@ def run(path: str, answer: Callable[[str], str]) -> None:
                     if key.fileobj is listener:
                         accept(selector, listener)
                     else:
-                        attend(selector, key.data, events, answer)
+                        serve_client(selector, key.data, events, answer)
         finally:
             Path(path).unlink(missing_ok=True)
 
@@ -81,13 +81,13 @@ def accept(selector: selectors.BaseSelector, listener: socket.socket) -> None:
     try:
         connection, _ = listener.accept()
     except OSError:
-        return  # It went away again, or there are too many: the next ones are no worse off.
+        return  # The client closed again, or there are too many. Others are served all the same.
     connection.setblocking(False)
     selector.register(connection, selectors.EVENT_READ, Client(connection))
 
 
-def attend(selector: selectors.BaseSelector, client: Client, events: int, answer: Callable[[str], str]) -> None:
-    """Read from *client*, answer, and write what it takes."""
+def serve_client(selector: selectors.BaseSelector, client: Client, events: int, answer: Callable[[str], str]) -> None:
+    """Read from *client*, answer each line, and send as much as the socket accepts."""
     try:
         if events & selectors.EVENT_READ:
             received = client.socket.recv(1 << 16)

@@ -34,7 +34,7 @@ from typing import Any
 from attrs import evolve
 
 from elevator import _assign, config, demo, hall_request_assigner, serve_card, watch
-from elevator.assign_server import Client, attend
+from elevator.assign_server import Client, serve_client
 from elevator.command import complain, node_parser
 from elevator.gate import Gate, is_probe
 from elevator.hardware import server
@@ -572,7 +572,7 @@ def assigner_socket(data: bytes) -> bool:
         for _, piece in Bytes(data).pieces():
             if piece and near.fileno() >= 0:
                 far.send(piece)
-                attend(selector, client, selectors.EVENT_READ, answer_line)
+                serve_client(selector, client, selectors.EVENT_READ, answer_line)
                 with suppress(BlockingIOError):
                     answers += far.recv(1 << 20)
     for line in answers.decode().split("\n")[:-1]:
