@@ -354,6 +354,7 @@ def watch(worker: Worker, signals: Signals, last_words: bytes) -> tuple[bytes, s
         with suppress(OSError):  # it is gone too, or takes nothing
             os.set_blocking(descriptor, False)
             os.write(descriptor, last_words)
+        with suppress(OSError):  # it is gone too
             fcntl.ioctl(descriptor, termios.TIOCNXCL)  # The next worker must be able to open it.
         os.close(descriptor)
     how = cause(worker.pidfd)

@@ -5,6 +5,7 @@ import pty
 import time
 import tty
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -318,6 +319,24 @@ def test_tachometer_is_read_in_the_same_sweep_and_makes_no_new_inputs() -> None:
     assert 0 < first_value < seen[-1][1]
     assert len(port.news) == 1
     port.stop()
+    device.close()
+
+
+def test_port_of_a_card_that_does_not_read_can_be_opened_again_while_a_copy_is_open() -> None:
+    device = Impostor(identity_then(b"\xa2\x20\x00\xa2"))
+    copies: list[int] = []
+    port = IoCard(device.path, 99, lambda fd: None if fd is None else copies.append(os.dup(fd)))
+    for clock_ms in range(0, 500, 5):
+        port.attend(clock_ms)
+        device.turn()
+    for size in (1000, 1):
+        with suppress(BlockingIOError):
+            while True:
+                os.write(copies[0], bytes(size))
+    port.stop()
+    again, _ = serialport.open_port(device.path)
+    again.close()
+    os.close(copies[0])
     device.close()
 
 

@@ -410,11 +410,10 @@ class IoCard:
 
     def _close(self, last_words: bytes) -> None:
         assert self._port is not None
-        try:
+        with suppress(OSError):  # It is gone, or takes nothing.
             os.write(self._port.fileno(), last_words)
+        with suppress(OSError):  # It is gone.
             share_port(self._port.fileno())
-        except OSError:
-            pass  # it is gone
         self._hold(None)
         self._port.close()
         self._port = None
