@@ -269,6 +269,29 @@ def test_a_moving_car_recovers_from_any_foreign_byte_in_any_phase(
         assert None not in rig.seen, byte
 
 
+@pytest.mark.parametrize("interval_ms", [0, 250])
+@pytest.mark.parametrize("phase", PHASES)
+def test_serve_card_recovers_at_any_interval(rigs: list[Rig], phase: int, interval_ms: int) -> None:
+    rig = make(rigs, sweep_ms=interval_ms, has_tachometer=True)
+    for byte in TELLING:
+        rig.ran_ms = 0
+        rig.interfere(bytes((byte,)), phase)
+        rig.recover(200)
+        assert rig.is_well(), byte
+        assert rig.ran_ms <= LATE_MS + SWEEP_MS, byte
+        assert None not in rig.seen, byte
+
+
+def test_a_foreign_motor_command_lasts_for_one_sweep_at_any_interval(rigs: list[Rig]) -> None:
+    rig = make(rigs, sweep_ms=250, has_tachometer=True)
+    for pause_ms in range(SWEEP_MS):
+        rig.run(pause_ms)
+        rig.ran_ms = 0
+        rig._take(b"\r\xff")
+        rig.run(300)
+        assert 0 < rig.ran_ms <= SWEEP_MS
+
+
 @pytest.mark.parametrize("first", TELLING)
 def test_the_port_recovers_from_pairs_of_foreign_bytes_in_any_phase(rigs: list[Rig], first: int) -> None:
     rig = make(rigs)

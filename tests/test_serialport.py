@@ -340,8 +340,8 @@ def test_port_of_a_card_that_does_not_read_can_be_opened_again_while_a_copy_is_o
     device.close()
 
 
-@pytest.mark.parametrize(("interval_ms", "sweeps"), [(0, 200), (10, 100), (250, 4)])
-def test_card_is_swept_once_an_interval(interval_ms: int, sweeps: int) -> None:
+@pytest.mark.parametrize(("interval_ms", "sweeps"), [(0, 200), (10, 100), (250, 100)])
+def test_card_is_swept_once_an_interval_and_at_least_every_10_ms(interval_ms: int, sweeps: int) -> None:
     asked_at_ms: list[int] = []
 
     def card(request: bytes, asked: int) -> bytes:

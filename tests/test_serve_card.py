@@ -254,7 +254,6 @@ def test_a_node_s_port_works_through_it(served: Served) -> None:
         ["--port", "0"],
         ["-p", "x"],
         ["--interval", "-1"],
-        ["-i", "251"],
         ["--interval", "5 ms"],
         ["--adopt", "1"],
         ["--nix"],

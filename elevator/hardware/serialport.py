@@ -108,7 +108,8 @@ class IoCard:
     """The port: one card at a time, kept up for ever. Never blocks.
 
     *where* is a path, or AUTO. *hold* is called with the descriptor of a port that a card is on, and with None before
-    it is closed. The card is read every *sweep_ms*, less than FRESH_MS, and with its tachometer if *has_tachometer*.
+    it is closed. The card is read every *sweep_ms*, and with its tachometer if *has_tachometer*. A *sweep_ms* above
+    SWEEP_MS counts as SWEEP_MS: a motor command by another program lasts until the next sweep.
     `news` has what should be logged, oldest first; the loop takes it away.
     """
 
@@ -127,7 +128,7 @@ class IoCard:
         self.news: list[str] = []
         self._absence = Condition(is_failing=None)
         self._hold = hold
-        self._sweep_ms = sweep_ms
+        self._sweep_ms = min(sweep_ms, SWEEP_MS)
         self._asks = READ_TACHOMETER + SWEEP if has_tachometer else SWEEP
         """The reads of each sweep."""
         self._path = where
