@@ -335,6 +335,17 @@ def test_a_late_reply_stops_the_motor_and_is_a_snapshot(rigs: list[Rig], wanted:
     assert len(rig.port.news) == 2
 
 
+@pytest.mark.parametrize("late_ms", [LATE_MS + 1, 120, 200])
+def test_a_late_reply_brings_its_tachometer(rigs: list[Rig], late_ms: int) -> None:
+    rig = make(rigs, RISES, 1.5, sweep_ms=0, has_tachometer=True)
+    rig.tachometer = 200
+    rig.delay_ms = late_ms
+    rig.run(2 * late_ms)
+    assert rig.port.tachometer == 200
+    assert rig.port.halts
+    assert None not in rig.seen
+
+
 @pytest.mark.parametrize("late_ms", [60, 90, 120, 150])
 def test_an_adapter_that_is_always_late_misses_no_press_and_lets_the_car_creep(rigs: list[Rig], late_ms: int) -> None:
     rig = make(rigs, RISES, 0)

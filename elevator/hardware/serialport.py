@@ -104,6 +104,11 @@ def share_port(descriptor: int) -> None:
     fcntl.flock(descriptor, fcntl.LOCK_UN)
 
 
+def split(reply: bytes) -> tuple[bytes, bytes]:
+    """Return the tachometer's byte, if it was read, and the rest of the *reply* to a sweep."""
+    return reply[: -len(SWEEP)], reply[-len(SWEEP) :]
+
+
 class IoCard:
     """The port: one card at a time, kept up for ever. Never blocks.
 
@@ -346,21 +351,22 @@ class IoCard:
         size, asked_at_ms = len(self._asks), self._asked_at_ms
         if asked_at_ms is None or len(self._reply) < size:
             return
-        inputs = snapshot(self._reply[size - len(SWEEP) : size], *self._asked_after)
+        tachometer, reply = split(self._reply[:size])
+        inputs = snapshot(reply, *self._asked_after)
         if inputs is None:
             return
         self._reply, self._asked_at_ms = self._reply[size:], None
         is_in_step = not self._asked and not self._reply
         if now_ms < asked_at_ms + FRESH_MS:
             self._halted = not is_in_step
+            self.tachometer = int.from_bytes(tachometer)
             self._inputs, self._fresh_until_ms = evolve(inputs, halted=self._halted), now_ms + FRESH_MS
         if is_in_step:
             self._get_in_step(now_ms)
 
     def _take_reply(self, now_ms: int, asked_at_ms: int) -> None:
-        reply, self._reply, self._asked_at_ms = self._reply, b"", None
+        (tachometer, reply), self._reply, self._asked_at_ms = split(self._reply), b"", None
         self._next_at_ms = max(now_ms, asked_at_ms + self._sweep_ms)
-        tachometer, reply = reply[: -len(SWEEP)], reply[-len(SWEEP) :]
         if now_ms >= asked_at_ms + FRESH_MS:
             return
         old = self._inputs
@@ -371,7 +377,7 @@ class IoCard:
                 self._misread(now_ms, "a reply makes no sense")
                 return
             self._inputs, self._snapshot_bytes = inputs, reply
-        self.tachometer = tachometer[0] if tachometer else 0
+        self.tachometer = int.from_bytes(tachometer)
         self._answered = True
         self._halted = False
         self._fresh_until_ms = now_ms + FRESH_MS
