@@ -377,6 +377,19 @@ def test_replies_that_another_program_takes_stop_the_motor_for_a_while(
         assert None not in rig.seen
 
 
+@pytest.mark.parametrize("stolen", [4, 8])
+def test_a_foreign_motor_command_during_a_halt_lasts_for_10_ms(rigs: list[Rig], stolen: int) -> None:
+    for wait_ms in range(0, 180, 20):
+        rig = make(rigs)
+        rig.steals = stolen
+        rig.run(LATE_MS + SWEEP_MS + 2 + wait_ms)
+        assert rig.inputs is not None
+        assert rig.inputs.halted
+        rig._take(b"\r\xff")
+        rig.run(500)
+        assert 0 < rig.ran_ms <= SWEEP_MS
+
+
 def test_commands_during_a_halt_are_ignored(rigs: list[Rig]) -> None:
     rig = make(rigs, RISES, 1.5)
     rig.delay_ms = 1000

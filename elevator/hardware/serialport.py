@@ -6,9 +6,10 @@
    than FRESH_MS is of the past, and thrown away.
 3. If the reply takes longer than LATE_MS, or is not one, the port writes HALT at once: another program may have written
    to the card, or taken its replies. Then it resynchronises: it asks the card who it is until the card has answered
-   that and nothing else for QUIET_MS, and writes all outputs again, with the motor stopped. The first good reply after
-   that ends the halt; until then snapshots say `halted` and commands are ignored. A reply that is whole but late shows
-   that nothing was lost, so it is a snapshot and ends the halt. If a halt lasts for SILENCE_MS the card is lost.
+   that and nothing else for QUIET_MS, and writes HALT every SWEEP_MS meanwhile. Then it writes all outputs again, with
+   the motor stopped. The first good reply after that ends the halt; until then snapshots say `halted` and commands are
+   ignored. A reply that is whole but late shows that nothing was lost, so it is a snapshot and ends the halt. If a halt
+   lasts for SILENCE_MS the card is lost.
 4. No other program should use the port: two controllers would take each other's replies. TIOCEXCL keeps out all but
    root. ModemManager is root, so only a udev rule stops it (see `elevator doctor`). A lock (flock) keeps out a second
    controller of root. The lab's elevator server takes no lock: it must not run at the same time.
@@ -151,6 +152,8 @@ class IoCard:
         self._answered = False
         self._halted = False
         """Whether late or senseless replies stopped the motor, and no good reply has come since."""
+        self._halt_at_ms = 0
+        """When to write HALT again during a halt."""
         self._asked = 0
         """How many identity requests are outstanding."""
         self._ask_at_ms = 0
@@ -290,6 +293,7 @@ class IoCard:
         self._halted = True
         self._in_step = self._strange = False
         self._asked, self._ask_at_ms = 0, ask_at_ms
+        self._halt_at_ms = now_ms + SWEEP_MS
         self.halts += 1
         if now_ms >= self._report_at_ms:
             self._report_at_ms = now_ms + REPORT_MS
@@ -317,6 +321,11 @@ class IoCard:
             self._outgoing += HALT + WHO
             self._ask_at_ms = now_ms + ASK_MS
         self._next_at_ms = min(quiet_at_ms if is_answered else self._ask_at_ms, self._give_up_at_ms)
+        if self._halted:  # Another program may start the motor meanwhile.
+            if now_ms >= self._halt_at_ms:
+                self._outgoing = self._outgoing or HALT
+                self._halt_at_ms = now_ms + SWEEP_MS
+            self._next_at_ms = min(self._next_at_ms, self._halt_at_ms)
 
     def _get_in_step(self, now_ms: int) -> None:
         """Begin to sweep a card that owes no replies; if it was halted, its outputs may have been changed."""
