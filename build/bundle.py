@@ -47,7 +47,7 @@ OPTIONS = [
     "--static-libpython=auto",  # If there is one, the program starts faster.
     "--assume-yes-for-downloads",  # It must never ask; on Linux there is nothing to download.
     "--update-check=never",
-    "--include-package-data=elevator:page.html",
+    "--include-package-data=elevator.ui:page.html",
 ]
 
 LEFT_OUT = {

@@ -140,7 +140,7 @@ MODES = {"not readable": 0o300, "not executable": 0o600, "not accessible": 0, "w
 def try_damages(copy: Copy) -> None:
     count = 0
     library = next(name for name in copy.files if name.endswith(".so"))
-    for name in ["elevator.bin", library, "elevator/page.html", "bin/elevator", "elevator", "bin", "."]:
+    for name in ["elevator.bin", library, "elevator/ui/page.html", "bin/elevator", "elevator", "bin", "."]:
         path = copy.folder / name
         for damage, inflict in DAMAGES.items():
             if inflict is replace_by_folder and path.is_dir():

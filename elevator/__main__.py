@@ -28,45 +28,45 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run(arguments: list[str]) -> int:
     match arguments[:1]:
         case ["assign"]:
-            from elevator import hall_request_assigner
+            from elevator.cli import assign
 
-            return hall_request_assigner.main(arguments[1:])
+            return assign.main(arguments[1:])
         case ["bench"]:
-            from elevator import bench
+            from elevator.cli import dispatch_benchmark
 
-            return bench.main(arguments[1:])
+            return dispatch_benchmark.main(arguments[1:])
         case ["demo"]:
-            from elevator import demo
+            from elevator.cli import demo
 
             return demo.main(arguments[1:])
         case ["sim"]:
-            from elevator.sim import command as simulator
+            from elevator.cli import simulator
 
             return simulator.main(arguments[1:])
         case ["soak"]:
-            from elevator import soak
+            from elevator.cli import soak
 
             return soak.main(arguments[1:])
         case ["watch"]:
-            from elevator import watch
+            from elevator.cli import watch
 
             return watch.main(arguments[1:])
         case ["keygen"]:
-            from elevator import keygen
+            from elevator.cli import keygen
 
             return keygen.main(arguments[1:])
         case ["serve-card"]:
-            from elevator import serve_card
+            from elevator.cli import serve_card
 
             return serve_card.main(arguments[1:])
         case ["doctor"]:
-            from elevator import command
+            from elevator.cli import run_node
 
-            return command.doctor(arguments[1:])
+            return run_node.doctor(arguments[1:])
         case _:
-            from elevator import command
+            from elevator.cli import run_node
 
-            return command.node(arguments)
+            return run_node.node(arguments)
 
 
 def open_standard_streams() -> None:

@@ -29,10 +29,10 @@ from bench_group import cpu_s, events_since
 from bench_pair import Panel, now_ms, serving, until
 from lab import Lab, lab
 
-from elevator.keygen import main as keygen
-from elevator.model import Author, Button, Buttons, Call, Calls, Car, Dot, Heartbeat
-from elevator.seal import NO_KEY, seal
-from elevator.wire import Encoder
+from elevator.cli.keygen import main as keygen
+from elevator.core.model import Author, Button, Buttons, Call, Calls, Car, Dot, Heartbeat
+from elevator.net.seal import NO_KEY, seal
+from elevator.net.wire import Encoder
 
 EVERYBODY = "127.255.255.255"
 STEP_S = 0.002

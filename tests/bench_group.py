@@ -21,7 +21,7 @@ from typing import Any
 
 from lab import Lab, free_port, lab
 
-from elevator.hardware.server import ElevatorServer
+from elevator.hardware.elevator_server import ElevatorServer
 
 
 def main() -> int:

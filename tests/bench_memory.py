@@ -24,9 +24,9 @@ from pathlib import Path
 from bench_flood import EVERYBODY, malformed
 from lab import Lab, comm, lab, processes_of
 
-from elevator.hardware.server import panel_buttons
-from elevator.sim.faults import Plan, Press, draw_fault, draw_process
-from elevator.sim.world import Host, World
+from elevator.hardware.panel import panel_buttons
+from elevator.simulation.faults import Plan, Press, draw_fault, draw_process
+from elevator.simulation.world import SimulatedNode, World
 
 FLOORS = 8
 PRESS_S, DATAGRAM_S = 1.0, 0.02
@@ -89,7 +89,7 @@ def simulate(hours: int) -> None:
         print(f"{hours * quarter / 4:g} h: {resident:,} kB with the world around them; {most}", flush=True)
 
 
-def sizes(host: Host) -> dict[str, int]:
+def sizes(host: SimulatedNode) -> dict[str, int]:
     """Count what could grow in a node, and the bytes of its record."""
     found = {"remembered authors": len(host.gate._newest), "record bytes": len(host.disk or "")}
     node = host.node

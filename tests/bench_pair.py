@@ -27,9 +27,10 @@ from pathlib import Path
 from attrs import define, field
 from lab import Lab, lab
 
+from elevator.core.model import Button
+from elevator.hardware.elevator_server import LAMP, PRESSED, SENSOR
 from elevator.hardware.messages import MESSAGE
-from elevator.hardware.server import LAMP, PRESSED, SENSOR, panel_buttons
-from elevator.model import Button
+from elevator.hardware.panel import panel_buttons
 
 FLOORS = 64
 PRESS_MS, EVERY_MS = 200, 100

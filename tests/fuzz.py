@@ -33,29 +33,34 @@ from typing import Any
 
 from attrs import evolve
 
-from elevator import _assign, config, demo, hall_request_assigner, serve_card, watch
-from elevator.assign_server import Client, serve_client
-from elevator.command import complain, node_parser
-from elevator.gate import Gate, is_probe
-from elevator.hardware import server
-from elevator.hardware.iocard import FLOORS as CARD_FLOORS
-from elevator.hardware.iocard import IDENTITY, SWEEP, changes
+from elevator import _assign
+from elevator.building import card_line, elevator
+from elevator.building import shaft as physics
+from elevator.building.building import Building, listen, open_building
+from elevator.building.control import Refused
+from elevator.building.lobby import Lobby
+from elevator.building.passengers import PassengerFlow
+from elevator.building.shaft import Shaft
+from elevator.cli import assign, demo, serve_card, simulator_options, watch_view
+from elevator.cli.assign_server import Client, serve_client
+from elevator.cli.run_node import complain, node_parser
+from elevator.core.model import Behaviour, Call, Calls, Heartbeat, Inputs, Motor, Policy, Record, Tick
+from elevator.core.node import Node, boot, heartbeat, outputs, record, spoken, step, wake_at_ms
+from elevator.hardware import elevator_server as server
+from elevator.hardware import panel
+from elevator.hardware.elevator_server import ElevatorServer
+from elevator.hardware.io_card import FLOORS as CARD_FLOORS
+from elevator.hardware.io_card import IDENTITY, SWEEP, changes
 from elevator.hardware.messages import MESSAGE
-from elevator.hardware.serialport import IoCard
-from elevator.hardware.server import ElevatorServer
-from elevator.inbox import ROOM, ROOM_OF_ONE, Inbox
-from elevator.model import Behaviour, Call, Calls, Heartbeat, Inputs, Motor, Policy, Record, Tick
-from elevator.node import Node, boot, heartbeat, outputs, record, spoken, step, wake_at_ms
-from elevator.seal import NO_KEY, seal
-from elevator.sim import iocard, machine, options
-from elevator.sim import shaft as physics
-from elevator.sim.lobby import Lobby
-from elevator.sim.passengers import Traffic
-from elevator.sim.server import Building, Refused, listen, open_building
-from elevator.sim.shaft import Shaft
-from elevator.store import Store, StoreError
-from elevator.web import Web, _Visitor
-from elevator.wire import BAD_INPUT, Encoder, decode, read_record, write_record
+from elevator.hardware.serial_port import IoCard
+from elevator.net.admission import Gate, is_probe
+from elevator.net.fair_queue import ROOM, ROOM_OF_ONE, Inbox
+from elevator.net.seal import NO_KEY, seal
+from elevator.net.wire import BAD_INPUT, Encoder, decode
+from elevator.runtime import config
+from elevator.storage.records import read_record, write_record
+from elevator.storage.store import Store, StoreError
+from elevator.ui.web import Web, _Visitor
 
 CORPUS = Path(__file__).with_name("corpus")
 ROOT = Path(__file__).parents[1]
@@ -138,7 +143,7 @@ def check_messages(messages: bytes, floors: int) -> None:
                 assert first in (0, 1, 255)
                 assert second == third == 0
             case server.LAMP:
-                assert (first, second) in set(server.panel_buttons(floors))
+                assert (first, second) in set(panel.panel_buttons(floors))
                 assert third < 2
             case server.INDICATOR:
                 assert first < floors
@@ -197,7 +202,7 @@ def mailbox(data: bytes) -> bool:
 
 def watched(data: bytes) -> bool:
     """Send datagrams to `elevator watch`: every picture of them can be drawn."""
-    gate, group, now_ms = Gate(GROUP), watch.Group(), 0
+    gate, group, now_ms = Gate(GROUP), watch_view.Group(), 0
     rest = Bytes(data)
     while rest.rest:
         how = rest.byte()
@@ -205,9 +210,9 @@ def watched(data: bytes) -> bool:
         now_ms += how >> 1
         heard = gate.admit(seal(datagram, NO_KEY) if how & 1 else datagram)
         if heard is not None:
-            group = watch.hear(group, heard, "10.0.0.1", now_ms)
-    json.dumps([watch.rows(group, now_ms), watch.scene(group, now_ms)])
-    watch.draw(evolve(group, refused=gate.refused), GROUP, now_ms, 80, 24)
+            group = watch_view.hear(group, heard, "10.0.0.1", now_ms)
+    json.dumps([watch_view.rows(group, now_ms), watch_view.scene(group, now_ms)])
+    watch_view.draw(evolve(group, refused=gate.refused), GROUP, now_ms, 80, 24)
     return bool(group.nodes)
 
 
@@ -280,8 +285,8 @@ def arguments(data: bytes) -> bool:
         try:
             os.chdir(directory)
             if how & 1:
-                (directory / options.FILE).write_bytes(rest.rest)
-                _, ignored = options.options(words if how & 2 else [])
+                (directory / simulator_options.FILE).write_bytes(rest.rest)
+                _, ignored = simulator_options.options(words if how & 2 else [])
                 assert all(line.isprintable() for line in ignored)
             else:
                 config.load({k: v for k, v in vars(node_parser().parse_args(words)).items() if k != "config"}, None)
@@ -451,7 +456,7 @@ def page_messages(data: bytes) -> bool:
     taken = False
     with building() as opened:
         opened.clock_us = clock = Clock(1000)
-        lobby = Lobby(opened, Traffic(1, 2, FLOORS, 60, 0))
+        lobby = Lobby(opened, PassengerFlow(1, 2, FLOORS, 60, 0))
 
         def hurt(name: str, request: object) -> None:
             if isinstance(request, demo.Lose) and not 0 <= request.percent <= 100:
@@ -527,10 +532,10 @@ def card_server(data: bytes) -> bool:
 
 def simulated_card(data: bytes) -> bool:
     """Send what a controller may to a simulated I/O card."""
-    card, moved, replied = iocard.Card(), machine.machine(physics.put(Shaft(CARD_FLOORS, 2000, 500), 0, 0)), b""
+    card, moved, replied = card_line.Card(), elevator.machine(physics.put(Shaft(CARD_FLOORS, 2000, 500), 0, 0)), b""
     for number, byte in enumerate(data):
-        moved, _ = machine.settle(moved, number)
-        card, moved, reply = iocard.obey(card, moved, byte, number)
+        moved, _ = elevator.settle(moved, number)
+        card, moved, reply = card_line.obey(card, moved, byte, number)
         replied += reply
     return bool(replied)
 
@@ -542,18 +547,18 @@ def assigner(data: bytes) -> bool:
     """Give `elevator assign` a command line, and lines to read."""
     line, _, rest = data.partition(b"\0")
     try:
-        asked = hall_request_assigner.read_arguments([os.fsdecode(word) for word in line.split(b"\n")])
-    except hall_request_assigner.Refused as error:
+        asked = assign.read_arguments([os.fsdecode(word) for word in line.split(b"\n")])
+    except assign.InputError as error:
         assert_one_line(error)
         return False
     taken = False
     for text in (rest.decode(errors="surrogateescape") or asked.input).split("\n"):
-        answer, good = hall_request_assigner.answer_line(text, asked.options)
+        answer, good = assign.answer_line(text, asked.options)
         assert "\n" not in answer
         answer.encode()
         shares = json.loads(answer)
         if good:
-            building = hall_request_assigner.parse(text)
+            building = assign.parse(text)
             hall = (building if "states" in building else building["input"]).get("hallRequests", [])
             owners = [[sum(row[way] for row in rows) for way in (0, 1)] for rows in zip(*shares.values(), strict=True)]
             assert owners == [[int(up), int(down)] for up, down in hall], "a call without an owner, or with two"
@@ -581,7 +586,7 @@ def assigner_socket(data: bytes) -> bool:
 
 
 def answer_line(text: str) -> str:
-    return hall_request_assigner.answer_line(text, hall_request_assigner.Options())[0]
+    return assign.answer_line(text, assign.Options())[0]
 
 
 def extension(data: bytes) -> bool:

@@ -9,16 +9,18 @@ from collections.abc import Callable, Iterable
 
 from attrs import define, evolve, field
 
-from elevator.calls import mask
-from elevator.hardware.server import after, changes, done, snapshot, sweep
-from elevator.journal import Journal
-from elevator.model import Button, Calls, Heartbeat, Inputs, Outputs, Park, Policy, Record, Tick
-from elevator.node import Node, boot, record, wake_at_ms
-from elevator.sim import machine as machines
-from elevator.sim.machine import Event, Machine
-from elevator.sim.shaft import Shaft, put
-from elevator.turn import turn
-from elevator.wire import Encoder, decode
+from elevator.building import elevator as machines
+from elevator.building import protocol
+from elevator.building.elevator import Event, Machine
+from elevator.building.shaft import Shaft, put
+from elevator.core.call_set import mask
+from elevator.core.model import Button, Calls, Heartbeat, Inputs, Outputs, Park, Policy, Record, Tick
+from elevator.core.node import Node, boot, record, wake_at_ms
+from elevator.core.turn import turn
+from elevator.hardware.elevator_server import changes, snapshot, sweep
+from elevator.hardware.panel import after, done
+from elevator.net.wire import Encoder, decode
+from elevator.runtime.event_log import Journal
 
 SWEEP_MS = 10
 STAY = Policy(park=Park.NONE)
@@ -104,7 +106,7 @@ class Computer:
         self.machine = machine
 
     def exchange(self, requests: bytes) -> bytes:
-        answer = machines.answer(self.machine, requests, self.now_ms)
+        answer = protocol.answer(self.machine, requests, self.now_ms)
         self.machine = answer.machine
         self.events += answer.events
         return answer.replies

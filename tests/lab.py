@@ -17,9 +17,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from elevator.model import Heartbeat
-from elevator.seal import HEAD_BYTES
-from elevator.wire import decode
+from elevator.core.model import Heartbeat
+from elevator.net.seal import HEAD_BYTES
+from elevator.net.wire import decode
 
 PROGRAM = shlex.split(os.environ.get("ELEVATOR_PROGRAM", "")) or [sys.executable, "-m", "elevator"]
 """What is tested; the environment may name a binary instead."""

@@ -5,13 +5,13 @@ from collections import Counter
 import pytest
 from attrs import evolve
 
-from elevator import gate
-from elevator.gate import Gate
-from elevator.seal import HEAD_BYTES, NO_KEY
-from elevator.sim.attacker import KEY, Attacker
-from elevator.sim.faults import Fault, Kind, Plan, plan
-from elevator.sim.oracle import Violation
-from elevator.sim.world import World
+from elevator.net import admission
+from elevator.net.admission import Gate
+from elevator.net.seal import HEAD_BYTES, NO_KEY
+from elevator.simulation.attacker import KEY, Attacker
+from elevator.simulation.faults import FaultKind, InjectedFault, Plan, plan
+from elevator.simulation.safety import Violation
+from elevator.simulation.world import World
 
 SEED = 3
 AT_MS, UNTIL_MS = 500, 19_000
@@ -19,9 +19,11 @@ AT_MS, UNTIL_MS = 500, 19_000
 
 def attacked(keyed: bool) -> Plan:
     """Plan a run with many restarts, and an attack all the time."""
-    kills = [Fault(Kind.KILL, at_ms, at_ms + 300, at_ms // 1000 % 2) for at_ms in range(3000, 15_000, 1000)]
+    kills = [
+        InjectedFault(FaultKind.KILL, at_ms, at_ms + 300, at_ms // 1000 % 2) for at_ms in range(3000, 15_000, 1000)
+    ]
     drawn = plan(SEED, cars=3, floors=4)
-    faults = (Fault(Kind.ATTACK, AT_MS, UNTIL_MS, 0, detail=int(keyed)), *kills)
+    faults = (InjectedFault(FaultKind.ATTACK, AT_MS, UNTIL_MS, 0, detail=int(keyed)), *kills)
     return evolve(drawn, faults=faults, calm_at_ms=20_000, presses=tuple(p for p in drawn.presses if p.at_ms < 19_000))
 
 
@@ -54,7 +56,7 @@ def test_a_gate_that_lets_in_what_it_has_heard_is_caught(monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize("keyed", [False, True])
 def test_a_gate_that_breaks_every_seal_is_caught(keyed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gate, "unseal", lambda sealed, _: sealed[HEAD_BYTES:])
+    monkeypatch.setattr(admission, "unseal", lambda sealed, _: sealed[HEAD_BYTES:])
     with pytest.raises(Violation, match=r"flipped|forged"):
         World(attacked(keyed)).run()
 

@@ -17,11 +17,11 @@ import pytest
 from bench_flood import large, mouth
 from lab import PATIENCE_S, PROGRAM, Lab, lab
 
-from elevator.calls import press
-from elevator.keygen import main as keygen
-from elevator.model import EVERY_CAR, Author, Button, Buttons, Call, Calls, Car, Heartbeat
-from elevator.seal import HEAD_BYTES, NO_KEY, seal
-from elevator.wire import Encoder, decode
+from elevator.cli.keygen import main as keygen
+from elevator.core.call_set import press
+from elevator.core.model import EVERY_CAR, Author, Button, Buttons, Call, Calls, Car, Heartbeat
+from elevator.net.seal import HEAD_BYTES, NO_KEY, seal
+from elevator.net.wire import Encoder, decode
 
 EVERYBODY = "127.255.255.255"
 

@@ -11,7 +11,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from elevator import _assign
-from elevator.bench import ASSIGNERS, PARKS, PROFILES, WARM_UP, people_per_ms, trips, uniform, ways
+from elevator.cli.dispatch_benchmark import ASSIGNERS, PARKS, PROFILES, WARM_UP, people_per_ms, trips, uniform, ways
 
 REFERENCE, PLAN = ASSIGNERS["reference"], ASSIGNERS["plan"]
 NONE, SPREAD, LOBBY = PARKS["none"], PARKS["spread"], PARKS["lobby"]

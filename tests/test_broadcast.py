@@ -9,11 +9,10 @@ from collections.abc import Callable
 import pytest
 from lab import free_port
 
-from elevator import loop
-from elevator.config import Config
-from elevator.loop import LOOPBACK, Broadcast, Way
-from elevator.model import Author, Buttons, Calls, Car, Heartbeat
-from elevator.seal import NO_KEY
+from elevator.core.model import Author, Buttons, Calls, Car, Heartbeat
+from elevator.net import broadcast
+from elevator.net.broadcast import LOOPBACK, Broadcast, Way
+from elevator.net.seal import NO_KEY
 
 HEARTBEAT_MS = 50
 MINUTE_MS = 60_000
@@ -47,14 +46,13 @@ class Kernel:
 @pytest.fixture
 def kernel(monkeypatch: pytest.MonkeyPatch) -> Kernel:
     kernel = Kernel()
-    monkeypatch.setattr(loop, "clock_ms", lambda: kernel.now_ms)
-    monkeypatch.setattr(loop, "interfaces", kernel.ways)
+    monkeypatch.setattr(broadcast, "interfaces", kernel.ways)
     return kernel
 
 
 @pytest.fixture
 def port(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> Broadcast:
-    port = Broadcast(Config(id=ME.id, net_port=free_port(socket.SOCK_DGRAM)), [NO_KEY], ME)
+    port = Broadcast("lab", free_port(socket.SOCK_DGRAM), None, [NO_KEY], ME, lambda: kernel.now_ms)
     port.close()
     monkeypatch.setattr(port, "socket", kernel)
     return port

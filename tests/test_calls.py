@@ -6,8 +6,8 @@ from attrs import define, field
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from elevator.calls import covers, demand, forget, merge, press, serve
-from elevator.model import EVERY_CAR, Author, Button, Buttons, Call, Calls, Dot
+from elevator.core.call_set import covers, demand, forget, merge, press, serve
+from elevator.core.model import EVERY_CAR, Author, Button, Buttons, Call, Calls, Dot
 
 CALLS = [Call(Button.UP, 0, EVERY_CAR), Call(Button.DOWN, 1, EVERY_CAR), Call(Button.CAB, 1, 0)]
 NODES = 3

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from elevator.__main__ import main
-from elevator.command import state_directory
-from elevator.config import Config, ConfigError, load
+from elevator.cli.run_node import state_directory
+from elevator.runtime.config import Config, ConfigError, load
 
 
 def test_flags_come_before_the_file_and_the_file_before_the_defaults(tmp_path: Path) -> None:

@@ -6,14 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from elevator.demo import Scene, draw, ending, is_too_much, main
-from elevator.model import Buttons, Motor
-from elevator.sim import machine as machines
-from elevator.sim import passengers
-from elevator.sim import shaft as physics
-from elevator.sim.machine import Counts, Machine
-from elevator.sim.passengers import Passenger, Traffic, Trip
-from elevator.sim.shaft import Shaft
+from elevator.building import elevator as machines
+from elevator.building import passengers
+from elevator.building import shaft as physics
+from elevator.building.elevator import Counters, Machine
+from elevator.building.passengers import Passenger, PassengerFlow, Trip
+from elevator.building.shaft import Shaft
+from elevator.cli.demo import ending, is_too_much, main
+from elevator.cli.demo_picture import Scene, draw
+from elevator.core.model import Buttons, Motor
 
 
 def car(floors: int, floor: float, motor: Motor = Motor.STOP) -> Machine:
@@ -22,7 +23,7 @@ def car(floors: int, floor: float, motor: Motor = Motor.STOP) -> Machine:
 
 
 def scene(floors: int = 4, cars: int = 2, waiting: int = 0, now_ms: int = 0) -> Scene:
-    crowd = passengers.crowd(Traffic(1, cars, floors, 10))
+    crowd = passengers.crowd(PassengerFlow(1, cars, floors, 10))
     here = tuple(Passenger(Trip(n, 0, 0, 0, 1), 0, 0, 0) for n in range(waiting))
     seen = [car(floors, index % floors, list(Motor)[index % 3]) for index in range(cars)]
     return Scene("title", seen, evolve(crowd, here=here), ("a node says this", "and that"), now_ms)
@@ -55,7 +56,7 @@ def test_what_a_machine_can_run_is_not_warned_of(cars: int, cores: int) -> None:
 
 def test_the_verdict() -> None:
     good, lost = scene(), scene(waiting=1)
-    bad = evolve(good, machines=[evolve(good.machines[0], counts=Counts(door_between_floors=1))])
+    bad = evolve(good, machines=[evolve(good.machines[0], counts=Counters(door_between_floors=1))])
     assert ending(good, {}, cut_short=False).status == 0
     assert ending(good, {}, cut_short=True).status == 0
     assert ending(lost, {}, cut_short=False).status == 1
@@ -63,7 +64,7 @@ def test_the_verdict() -> None:
     assert ending(bad, {}, cut_short=True).status == 1
     assert ending(good, {1: -9}, cut_short=False).status == 1
     assert "node 1 ended by itself with status -9" in ending(good, {1: -9}, cut_short=False).lines
-    mistakes = evolve(good, machines=[evolve(good.machines[0], counts=Counts(bad_requests=1, reloads=1))])
+    mistakes = evolve(good, machines=[evolve(good.machines[0], counts=Counters(bad_requests=1, reloads=1))])
     assert ending(mistakes, {}, cut_short=False).status == 0
 
 

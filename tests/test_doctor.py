@@ -15,18 +15,18 @@ from typing import Any
 import pytest
 from lab import PROGRAM, free_port, lab
 
-from elevator import doctor
-from elevator.doctor import Ears, Finding, clock, floors, id_free, listen, neighbours, open_port, record, server
-from elevator.gate import PROBE, Gate
-from elevator.hardware import serialport
-from elevator.hardware.serialport import UDEV_RULE
-from elevator.loop import Way
-from elevator.model import Author, Buttons, Calls, Car, Heartbeat
-from elevator.seal import NO_KEY, seal
-from elevator.sim import shaft as physics
-from elevator.sim.server import open_building
-from elevator.sim.shaft import Shaft
-from elevator.wire import Encoder
+from elevator.building import shaft as physics
+from elevator.building.building import open_building
+from elevator.building.shaft import Shaft
+from elevator.cli import doctor
+from elevator.cli.doctor import Ears, Finding, clock, floors, id_free, listen, neighbours, open_port, record, server
+from elevator.core.model import Author, Buttons, Calls, Car, Heartbeat
+from elevator.hardware import serial_port
+from elevator.hardware.serial_port import UDEV_RULE
+from elevator.net.admission import PROBE, Gate
+from elevator.net.broadcast import Way
+from elevator.net.seal import NO_KEY, seal
+from elevator.net.wire import Encoder
 
 
 def heartbeat(id: int, floors: int = 4) -> Heartbeat:
@@ -87,7 +87,7 @@ def test_a_card_that_answers_is_good_and_one_in_use_is_left_alone(tmp_path: Path
             found = doctor.card(path, 99)
             assert found.good, found
             assert "its car is at floor 2" in found.text
-        user, _ = serialport.open_port(path)
+        user, _ = serial_port.open_port(path)
         found = doctor.card(path, 99)
         user.close()
         assert not found.good
@@ -275,7 +275,7 @@ FIREWALL = """
 ip link set lo up && ip link add name va type veth peer name vb && ip addr add 10.99.0.1/24 dev va &&
 ip link set va up && ip link set vb up && ip link add name vc type veth peer name vd &&
 ip addr add 10.98.0.1/24 dev vc && ip link set vc up && ip link set vd up && iptables "$@" && exec "$PROBING" -c '
-from elevator import doctor
+from elevator.cli import doctor
 with doctor.open_port(20145) as group_port:
     print(doctor.broadcast(group_port, None).text)'
 """

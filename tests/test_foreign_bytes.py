@@ -16,17 +16,17 @@ from collections.abc import Iterator
 import pytest
 from attrs import evolve
 
-from elevator import drive as driving
-from elevator.drive import Drive, Surroundings, drive, motor
-from elevator.hardware import iocard
-from elevator.hardware.iocard import changes, sweeps
-from elevator.hardware.serialport import LATE_MS, LOST_MS, IoCard
-from elevator.hardware.server import SWEEP_MS
-from elevator.model import Button, Buttons, Fault, Inputs, Motor, Outputs
-from elevator.sim import machine as machines
-from elevator.sim.iocard import Card, obey
-from elevator.sim.machine import Machine
-from elevator.sim.shaft import Shaft, put
+from elevator.building import elevator as machines
+from elevator.building.card_line import Card, obey
+from elevator.building.elevator import Machine
+from elevator.building.shaft import Shaft, put
+from elevator.core import drive as driving
+from elevator.core.drive import Drive, Surroundings, drive, motor
+from elevator.core.model import Button, Buttons, Fault, Inputs, Motor, Outputs
+from elevator.hardware import io_card
+from elevator.hardware.io_card import changes, sweeps
+from elevator.hardware.panel import SWEEP_MS
+from elevator.hardware.serial_port import LATE_MS, LOST_MS, IoCard
 
 STANDS = Outputs(door=True, lamps=Buttons(0b001, 0b1000, 0b0110), floor=2)
 RISES = Outputs(Motor.UP, lamps=Buttons(cab=0b1000), floor=1)
@@ -81,11 +81,11 @@ def test_sweeps_do_not_repeat_unknown_outputs() -> None:
     unsure = evolve(STANDS, door=None, unsure=Buttons(up=-1), floor=None)
     written = set(b"".join(sweeps(unsure, 255)))
     assert not written & {24, 0x40 + 24, 30, 0x40 + 30, 31, 0x40 + 31, 29, 0x40 + 29, 22, 23, 0x40 + 22, 0x40 + 23}
-    assert set(b"".join(sweeps(None, 255))) == {0, *iocard.SWEEP, 13}
+    assert set(b"".join(sweeps(None, 255))) == {0, *io_card.SWEEP, 13}
 
 
 MESSAGES = [
-    iocard.HALT,
+    io_card.HALT,
     *(changes(old, new, 255) for old in (None, *WANTED) for new in WANTED if old != new),
     *(sweep for wanted in (None, *WANTED) for sweep in sweeps(wanted, 255)),
 ]
@@ -94,7 +94,7 @@ MESSAGES = [
 @pytest.mark.parametrize("message", MESSAGES)
 def test_no_message_runs_the_motor_by_its_first_byte(message: bytes) -> None:
     """Whatever pair of bytes another program has written before it."""
-    for pair in itertools.product(range(256), repeat=2) if message == iocard.HALT else [(0x54, 0x0D), (0x0D, 0x0D)]:
+    for pair in itertools.product(range(256), repeat=2) if message == io_card.HALT else [(0x54, 0x0D), (0x0D, 0x0D)]:
         card, machine = feed(Card(), at(2), bytes(pair))
         card_after, machine_after = feed(card, machine, message[:1])
         assert card_after.speed == (0 if card.awaits_speed else card.speed)
@@ -105,10 +105,10 @@ def test_no_message_runs_the_motor_by_its_first_byte(message: bytes) -> None:
 def test_halt_stops_the_motor_in_any_state_and_does_nothing_else() -> None:
     for card, door in disturbed():
         machine = evolve(at(2), door=door)
-        after, machine_after = feed(card, machine, iocard.HALT)
+        after, machine_after = feed(card, machine, io_card.HALT)
         assert after == evolve(card, speed=0, awaits_speed=False)
         assert machine_after.door == door
-        seen = {feed(card, machine, iocard.HALT[:cut])[0].speed for cut in range(4)}
+        seen = {feed(card, machine, io_card.HALT[:cut])[0].speed for cut in range(4)}
         assert seen <= {0, card.speed}
 
 
@@ -208,7 +208,7 @@ class Rig:
     def _take(self, stream: bytes) -> None:
         for byte in stream:
             self.card, self.machine, reply = obey(self.card, self.machine, byte, self.now_ms)
-            if reply and byte == iocard.READ_TACHOMETER[0]:
+            if reply and byte == io_card.READ_TACHOMETER[0]:
                 reply = bytes((self.tachometer,))
             for each in reply:
                 if self.steals:
@@ -401,7 +401,7 @@ def test_commands_during_a_halt_are_ignored(rigs: list[Rig]) -> None:
 
 def test_all_outputs_are_written_again_before_the_halt_ends(rigs: list[Rig]) -> None:
     rig = make(rigs)
-    rig.steals = len(iocard.SWEEP)
+    rig.steals = len(io_card.SWEEP)
     rig.run(LATE_MS + SWEEP_MS + 2)
     rig.interfere(bytes((0x40 + 33, 24)))
     while rig.inputs is None or rig.inputs.halted:

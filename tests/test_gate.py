@@ -5,11 +5,11 @@ from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
-from elevator import gate
-from elevator.gate import LATE_MAX, PROBE, PROBE_BYTES, Gate
-from elevator.model import Author, Buttons, Calls, Car, Heartbeat
-from elevator.seal import HEAD_BYTES, NO_KEY, Unsealed, seal, unseal
-from elevator.wire import Encoder
+from elevator.core.model import Author, Buttons, Calls, Car, Heartbeat
+from elevator.net import admission
+from elevator.net.admission import LATE_MAX, PROBE, PROBE_BYTES, Gate
+from elevator.net.seal import HEAD_BYTES, NO_KEY, Unsealed, seal, unseal
+from elevator.net.wire import Encoder
 
 KEY, OTHER = bytes(range(32)), bytes(32)
 SAID = Heartbeat(Author(3, 77), 100, 9, Car(), Buttons(1, 2), 0b1001, Calls({}, {Author(3, 77): 5}))
@@ -121,7 +121,7 @@ def test_a_recording_is_noticed_whatever_runs_there_have_been_since() -> None:
 
 
 def test_so_many_authors_are_remembered_and_the_longest_silent_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gate, "AUTHORS_MAX", 10)
+    monkeypatch.setattr(admission, "AUTHORS_MAX", 10)
     tried = opened()
     for run in range(100):
         assert tried.is_new(said(2, incarnation=run))

@@ -18,9 +18,9 @@ from typing import NamedTuple
 
 import pytest
 
-from elevator.model import Button, Park, Policy
-from elevator.sim.faults import Fault, Kind, Plan, Point, Press
-from elevator.sim.world import World
+from elevator.core.model import Button, Park, Policy
+from elevator.simulation.faults import FaultKind, InjectedFault, Plan, Point, Press
+from elevator.simulation.world import World
 
 GOLDEN = Path(__file__).parent / "golden"
 UP, DOWN, CAB = Button.UP, Button.DOWN, Button.CAB
@@ -40,7 +40,7 @@ class Scenario(NamedTuple):
     at: tuple[float, ...]
     ends_ms: int
     presses: tuple[Press, ...]
-    faults: tuple[Fault, ...] = ()
+    faults: tuple[InjectedFault, ...] = ()
     floors: int = 4
 
 
@@ -56,7 +56,7 @@ SCENARIOS = {
         at=(0, 3, 3),
         ends_ms=12_000,
         presses=(press(1000, 0, UP, 1), press(4000, 0, CAB, 3), press(5000, 0, DOWN, 1), press(5500, 1, UP, 0)),
-        faults=(Fault(Kind.CUT, 1500, 6000, who=0b001),),
+        faults=(InjectedFault(FaultKind.CUT, 1500, 6000, who=0b001),),
     ),
     "split_two_and_two": Scenario(
         "The group is split into 0 1 and 2 3, and the same button is pressed on both sides. Each side has a lamp and"
@@ -65,7 +65,7 @@ SCENARIOS = {
         at=(0, 5, 5, 5),
         ends_ms=12_000,
         presses=(press(2000, 0, UP, 1), press(2000, 2, UP, 1), press(5000, 0, CAB, 3)),
-        faults=(Fault(Kind.CUT, 1000, 8500, who=0b0011),),
+        faults=(InjectedFault(FaultKind.CUT, 1000, 8500, who=0b0011),),
         floors=6,
     ),
     "obstruction": Scenario(
@@ -76,7 +76,7 @@ SCENARIOS = {
         at=(0, 3, 3),
         ends_ms=20_000,
         presses=(press(1000, 0, UP, 0), press(2000, 0, CAB, 2), press(2500, 1, UP, 1), press(9500, 2, UP, 0)),
-        faults=(Fault(Kind.OBSTRUCT, 2200, 16_000, who=0),),
+        faults=(InjectedFault(FaultKind.OBSTRUCT, 2200, 16_000, who=0),),
     ),
     "blackout": Scenario(
         "All three programs die at once, with two hall lamps and two cab lamps lit and cars between floors. They start"
@@ -84,7 +84,7 @@ SCENARIOS = {
         at=(0, 0, 3),
         ends_ms=12_000,
         presses=(press(1000, 0, CAB, 2), press(1100, 2, CAB, 0), press(1200, 1, DOWN, 2), press(1300, 1, UP, 1)),
-        faults=(Fault(Kind.BLACKOUT, 3000, 4000, who=0),),
+        faults=(InjectedFault(FaultKind.BLACKOUT, 3000, 4000, who=0),),
     ),
     "kill_between_record_and_broadcast": Scenario(
         "Node 0 is killed when it has written a press to its disk and not yet told anybody. No lamp was lit, so nothing"
@@ -92,7 +92,7 @@ SCENARIOS = {
         at=(0, 3, 3),
         ends_ms=10_000,
         presses=(press(1000, 0, UP, 2),),
-        faults=(Fault(Kind.KILL, 900, 3000, who=0, point=Point.AFTER_RECORD),),
+        faults=(InjectedFault(FaultKind.KILL, 900, 3000, who=0, point=Point.AFTER_RECORD),),
     ),
     "both_directions": Scenario(
         "Up and down are called at floor 1. The car announces up, and clears up alone. Nobody presses a cab button, so"
@@ -122,7 +122,7 @@ SCENARIOS = {
             press(9500, 3, DOWN, 1),
             press(15_800, 3, DOWN, 3),
         ),
-        faults=(Fault(Kind.TWIN, 1000, 16_000, who=1),),
+        faults=(InjectedFault(FaultKind.TWIN, 1000, 16_000, who=1),),
     ),
     "freeze": Scenario(
         "The program of node 0 stands still while its car moves up with a hall call and a cab call before it; the motor"
@@ -131,7 +131,7 @@ SCENARIOS = {
         at=(0, 3, 3),
         ends_ms=8000,
         presses=(press(1000, 0, UP, 1), press(1000, 0, CAB, 2)),
-        faults=(Fault(Kind.FREEZE, 1500, 5500, who=0),),
+        faults=(InjectedFault(FaultKind.FREEZE, 1500, 5500, who=0),),
     ),
 }
 

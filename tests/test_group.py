@@ -4,11 +4,13 @@ import pytest
 from attrs import evolve
 from group import Computer, Group
 
-from elevator import assign, drive
-from elevator.assign import Member
-from elevator.calls import serve
-from elevator.journal import news
-from elevator.model import (
+from elevator.building import elevator as machines
+from elevator.building.elevator import EventKind, misbehaviour
+from elevator.building.shaft import Shaft, command, position, put
+from elevator.core import assignment, drive
+from elevator.core.assignment import Member
+from elevator.core.call_set import serve
+from elevator.core.model import (
     EVERY_CAR,
     Behaviour,
     Button,
@@ -24,17 +26,15 @@ from elevator.model import (
     Rates,
     Tick,
 )
-from elevator.node import give_way, heartbeat, record, step, wake_at_ms
-from elevator.sim import machine as machines
-from elevator.sim.machine import Kind, misbehaviour
-from elevator.sim.shaft import Shaft, command, position, put
-from elevator.wire import decode
+from elevator.core.node import give_way, heartbeat, record, step, wake_at_ms
+from elevator.net.wire import decode
+from elevator.runtime.event_log import news
 
 UP, DOWN, CAB = Button.UP, Button.DOWN, Button.CAB
 
 
 def doors(computer: Computer) -> list[tuple[int, bool]]:
-    return [(event.at_ms, bool(event.value)) for event in computer.events if event.kind is Kind.DOOR]
+    return [(event.at_ms, bool(event.value)) for event in computer.events if event.kind is EventKind.DOOR]
 
 
 def lamps(computer: Computer, button: Button, floor: int) -> list[bool]:
@@ -42,7 +42,7 @@ def lamps(computer: Computer, button: Button, floor: int) -> list[bool]:
     return [
         bool(event.value)
         for event in computer.events
-        if event.kind is Kind.LAMP and (event.button, event.floor) == (button, floor)
+        if event.kind is EventKind.LAMP and (event.button, event.floor) == (button, floor)
     ]
 
 
@@ -77,7 +77,7 @@ def settle(group: Group, within_ms: int = 60_000) -> None:
 
 
 def motors(computer: Computer) -> list[tuple[int, Motor]]:
-    return [(event.at_ms, Motor(int(event.value or 0))) for event in computer.events if event.kind is Kind.MOTOR]
+    return [(event.at_ms, Motor(int(event.value or 0))) for event in computer.events if event.kind is EventKind.MOTOR]
 
 
 def test_l1_l2_hall_lamps_on_all_panels_cab_lamps_on_their_own() -> None:
@@ -1262,7 +1262,7 @@ def test_a_demand_that_is_shared_out_otherwise_each_time_does_not_keep_a_node_bu
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     group = Group(cars=1, at=(0,), travel_ms=10_000)
-    monkeypatch.setattr(assign, "share", lambda _, me, floors, hall, cars: Buttons(hall.up & ~cars[me].claims.up))
+    monkeypatch.setattr(assignment, "share", lambda _, me, floors, hall, cars: Buttons(hall.up & ~cars[me].claims.up))
     group.press(0, UP, 2)
     group.run(100)
     assert group[0].node is not None

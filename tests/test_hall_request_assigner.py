@@ -20,16 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reference import Vector
 
-from elevator.hall_request_assigner import (
-    DIFFERENCES,
-    USAGE,
-    Options,
-    Refused,
-    answer,
-    answer_line,
-    main,
-    read_arguments,
-)
+from elevator.cli.assign import DIFFERENCES, USAGE, InputError, Options, answer, answer_line, main, read_arguments
 
 COMMAND = [sys.executable, "-m", "elevator", "assign"]
 VECTORS = reference.vectors()
@@ -136,7 +127,7 @@ def test_each_difference_is_shown_by_a_call_or_has_a_test() -> None:
 def test_difference_size_has_a_limit_that_the_error_names(floors: int, cars: int, limit: str) -> None:
     state = {"cabRequests": [False] * floors}
     states = {str(k): state for k in range(cars)}
-    with pytest.raises(Refused, match=limit):
+    with pytest.raises(InputError, match=limit):
         answer(json.dumps({"hallRequests": [[True, False]] * floors, "states": states}), Options())
 
 
@@ -150,7 +141,7 @@ def test_the_largest_building_is_answered_whole() -> None:
 
 def test_difference_empty_id_ends_where_the_original_may_not() -> None:
     endless = {"hallRequests": [[True, True]], "states": {"": {"cabRequests": [False]}}}
-    with pytest.raises(Refused, match="4194304 moves"):
+    with pytest.raises(InputError, match="4194304 moves"):
         answer(json.dumps(endless), Options())
 
 
@@ -273,7 +264,7 @@ def test_negative_zero(floor: str) -> None:
     ],
 )
 def test_floors_that_are_none(floor: str) -> None:
-    with pytest.raises(Refused, match=r"^[^\n]{1,200}$"):
+    with pytest.raises(InputError, match=r"^[^\n]{1,200}$"):
         answer(with_floor(floor), Options())
 
 
@@ -292,7 +283,7 @@ def test_unknown_fields_are_ignored_whatever_they_are() -> None:
     ],
 )
 def test_the_error_names_the_cause(text: str, message: str) -> None:
-    with pytest.raises(Refused, match=f"^{message}$"):
+    with pytest.raises(InputError, match=f"^{message}$"):
         answer(text, Options())
 
 
@@ -321,7 +312,7 @@ def test_the_last_of_two_equal_keys_counts() -> None:
 )
 @pytest.mark.parametrize("algorithm", ["reference", "plan"])
 def test_inputs_that_are_none(text: str, algorithm: str) -> None:
-    with pytest.raises(Refused, match=r"^[^\n]{1,200}$"):
+    with pytest.raises(InputError, match=r"^[^\n]{1,200}$"):
         answer(text, Options(algorithm=algorithm))
     line, good = answer_line(text, Options(algorithm=algorithm))
     assert (good, list(json.loads(line))) == (False, ["error"])

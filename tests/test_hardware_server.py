@@ -11,13 +11,15 @@ from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
-from elevator.calls import mask
-from elevator.hardware.server import ElevatorServer, after, changes, panel_buttons, snapshot, sweep
-from elevator.model import EVERY_BUTTON, Button, Buttons, Inputs, Motor, Outputs
-from elevator.sim import machine as machines
-from elevator.sim.machine import Machine
-from elevator.sim.server import Building, open_building
-from elevator.sim.shaft import Shaft, put
+from elevator.building import elevator as machines
+from elevator.building import protocol
+from elevator.building.building import Building, open_building
+from elevator.building.elevator import Machine
+from elevator.building.shaft import Shaft, put
+from elevator.core.call_set import mask
+from elevator.core.model import EVERY_BUTTON, Button, Buttons, Inputs, Motor, Outputs
+from elevator.hardware.elevator_server import ElevatorServer, changes, snapshot, sweep
+from elevator.hardware.panel import after, panel_buttons
 
 FLOORS = 4
 
@@ -40,13 +42,13 @@ def test_a_sweep_reads_everything(pressed: Buttons, floor: float, stop: bool, ob
     for button, where in panel_buttons(FLOORS):
         if mask(pressed, button) >> where & 1:
             machine = machines.press(machine, button, where, None)
-    reply = machines.answer(machine, sweep(FLOORS), 0).replies
+    reply = protocol.answer(machine, sweep(FLOORS), 0).replies
     assert snapshot(reply, FLOORS) == Inputs(pressed, None if floor == 1.5 else int(floor), stop, obstructed)
 
 
 @pytest.mark.parametrize("spoil", [lambda r: r[:-1], lambda r: r + b"\0", lambda r: b"\x07" + r[1:], lambda r: b""])
 def test_what_is_not_the_answer_to_a_sweep_is_refused(spoil: Callable[[bytes], bytes]) -> None:
-    reply = machines.answer(at(0), sweep(FLOORS), 0).replies
+    reply = protocol.answer(at(0), sweep(FLOORS), 0).replies
     assert snapshot(spoil(reply), FLOORS) is None
 
 
@@ -71,9 +73,9 @@ def wanted_of(outputs: Outputs) -> tuple[object, ...]:
 
 @given(every_outputs, every_outputs)
 def test_differences_bring_a_panel_to_what_is_wanted(first: Outputs, second: Outputs) -> None:
-    machine = machines.answer(at(1), changes(None, first, FLOORS), 0).machine
+    machine = protocol.answer(at(1), changes(None, first, FLOORS), 0).machine
     assert shown(machine) == wanted_of(first)
-    machine = machines.answer(machine, changes(first, second, FLOORS), 0).machine
+    machine = protocol.answer(machine, changes(first, second, FLOORS), 0).machine
     assert shown(machine) == wanted_of(second)
     assert machine.counts.bad_requests == 0
     assert changes(second, second, FLOORS) == b""
@@ -295,7 +297,7 @@ def test_a_machine_without_descriptors_is_asked_again(monkeypatch: pytest.Monkey
     with building(0) as built:
         port = ElevatorServer("127.0.0.1", built.ports[0], FLOORS)
         with monkeypatch.context() as patched:
-            patched.setattr("elevator.hardware.server.socket.socket", refuse)
+            patched.setattr("elevator.hardware.elevator_server.socket.socket", refuse)
             port.attend(now_ms())
             assert port.inputs(now_ms()) is None
             assert "Too many open files" in port.news.pop()

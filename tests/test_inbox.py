@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from elevator.inbox import KNOWN_MAX, ROOM, ROOM_OF_ONE, STRANGE_EVERY, Inbox
+from elevator.net.fair_queue import KNOWN_MAX, ROOM, ROOM_OF_ONE, STRANGE_EVERY, Inbox
 
 
 def test_addresses_take_turns() -> None:

@@ -3,8 +3,8 @@
 import pytest
 from attrs import evolve
 
-from elevator.hardware import iocard
-from elevator.model import EVERY_BUTTON, Button, Buttons, Inputs, Motor, Outputs
+from elevator.core.model import EVERY_BUTTON, Button, Buttons, Inputs, Motor, Outputs
+from elevator.hardware import io_card
 
 READS = [
     # reply to a sweep -> what it says: each input pin alone, from bit 0 of the first byte to bit 7 of the second
@@ -54,11 +54,11 @@ OFF = {0x40 + pin: pin for pin in (*range(26, 36), 37, 24)}
 
 @pytest.mark.parametrize(("reply", "inputs"), READS)
 def test_a_reply_is_read(reply: bytes, inputs: Inputs) -> None:
-    assert iocard.snapshot(reply) == inputs
+    assert io_card.snapshot(reply) == inputs
 
 
 def test_a_sweep_is_four_wide_reads() -> None:
-    assert bytes((0xC0 + 63, 0xC0 + 38, 0xC0 + 46, 0xC0 + 63)) == iocard.SWEEP
+    assert bytes((0xC0 + 63, 0xC0 + 38, 0xC0 + 46, 0xC0 + 63)) == io_card.SWEEP
 
 
 @pytest.mark.parametrize(
@@ -74,45 +74,45 @@ def test_a_sweep_is_four_wide_reads() -> None:
     ],
 )
 def test_what_is_not_the_reply_to_a_sweep_is_refused(reply: bytes) -> None:
-    assert iocard.snapshot(reply) is None
+    assert io_card.snapshot(reply) is None
 
 
 @pytest.mark.parametrize(("wanted", "written"), WRITES)
 def test_a_difference_is_written(wanted: Outputs, written: list[int]) -> None:
-    assert list(iocard.changes(DARK, wanted, 200)) == [0, *written]
+    assert list(io_card.changes(DARK, wanted, 200)) == [0, *written]
 
 
 @pytest.mark.parametrize(("lit", "written"), [each for each in WRITES if each[1][0] in OFF])
 def test_and_taken_back(lit: Outputs, written: list[int]) -> None:
-    assert list(iocard.changes(lit, DARK, 200)) == [0, *(OFF[byte] for byte in written)]
+    assert list(io_card.changes(lit, DARK, 200)) == [0, *(OFF[byte] for byte in written)]
 
 
 def test_what_is_there_already_is_not_written() -> None:
     for wanted, _ in WRITES:
-        assert iocard.changes(wanted, wanted, 200) == b""
+        assert io_card.changes(wanted, wanted, 200) == b""
 
 
 def test_of_an_unknown_card_everything_is_written_but_lamps_and_floor_that_are_not_known() -> None:
-    unknown = iocard.changes(None, Outputs(unsure=EVERY_BUTTON), 200)
+    unknown = io_card.changes(None, Outputs(unsure=EVERY_BUTTON), 200)
     assert sorted(unknown) == sorted([0, 0, 13, 0, 24, 37])
-    known = iocard.changes(None, evolve(DARK, floor=0), 200)
+    known = io_card.changes(None, evolve(DARK, floor=0), 200)
     assert sorted(known) == sorted([*unknown, *range(26, 36), 22, 23])
 
 
 def test_a_motor_command_is_repeated_when_it_is_to_be_tried_again() -> None:
     up = evolve(DARK, motor=Motor.UP)
-    assert iocard.changes(up, evolve(up, motor_try=1), 99) == bytes((0, 0, 13, 0, 36, 13, 99))
+    assert io_card.changes(up, evolve(up, motor_try=1), 99) == bytes((0, 0, 13, 0, 36, 13, 99))
 
 
 def test_the_door_shuts_before_the_motor_starts_and_the_motor_stops_before_the_door_opens() -> None:
     stands, goes = evolve(DARK, door=True), evolve(DARK, motor=Motor.UP)
-    assert iocard.changes(stands, goes, 200)[:2] == bytes((0, 24))
-    assert iocard.changes(goes, stands, 200) == bytes((0, 0, 13, 0, 0x40 + 24))
+    assert io_card.changes(stands, goes, 200)[:2] == bytes((0, 24))
+    assert io_card.changes(goes, stands, 200) == bytes((0, 0, 13, 0, 0x40 + 24))
 
 
 def test_a_cut_off_motor_command_is_still_stopped() -> None:
     for cut in (b"", b"\x0d"):
-        stream = list(cut + iocard.HALT)
+        stream = list(cut + io_card.HALT)
         speed = None
         while stream:
             byte = stream.pop(0)
@@ -122,11 +122,11 @@ def test_a_cut_off_motor_command_is_still_stopped() -> None:
 
 
 def test_every_pin_has_one_meaning() -> None:
-    outputs = [*iocard.LAMP_PINS.values(), *iocard.INDICATOR_PINS]
-    outputs += [iocard.DOOR_PIN, iocard.STOP_LAMP_PIN, iocard.PWM_PIN, iocard.DIRECTION_PIN]
-    inputs = [*iocard.BUTTON_PINS.values(), *iocard.SENSOR_PINS, iocard.STOP_PIN, iocard.OBSTRUCTION_PIN]
+    outputs = [*io_card.LAMP_PINS.values(), *io_card.INDICATOR_PINS]
+    outputs += [io_card.DOOR_PIN, io_card.STOP_LAMP_PIN, io_card.PWM_PIN, io_card.DIRECTION_PIN]
+    inputs = [*io_card.BUTTON_PINS.values(), *io_card.SENSOR_PINS, io_card.STOP_PIN, io_card.OBSTRUCTION_PIN]
     assert sorted(inputs) == list(range(38, 54))
     assert len({*outputs, *inputs}) == len(outputs) + len(inputs)
-    assert iocard.LAMP_PINS.keys() == iocard.BUTTON_PINS.keys()
-    assert (Button.UP, 3) not in iocard.LAMP_PINS
-    assert (Button.DOWN, 0) not in iocard.LAMP_PINS
+    assert io_card.LAMP_PINS.keys() == io_card.BUTTON_PINS.keys()
+    assert (Button.UP, 3) not in io_card.LAMP_PINS
+    assert (Button.DOWN, 0) not in io_card.LAMP_PINS

@@ -8,11 +8,11 @@ import pytest
 from attrs import evolve
 from group import Computer, Group
 
-from elevator.condition import FREE_RECURRENCES
-from elevator.journal import Complaints
-from elevator.model import Button
-from elevator.sim.machine import machine
-from elevator.sim.shaft import Shaft, put, sensor
+from elevator.building.elevator import machine
+from elevator.building.shaft import Shaft, put, sensor
+from elevator.core.condition import FREE_RECURRENCES
+from elevator.core.model import Button
+from elevator.runtime.event_log import Complaints
 
 MINUTE_MS = 60_000
 LINES_MAX = 40

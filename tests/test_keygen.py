@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from lab import PROGRAM
 
-from elevator.config import CREDENTIAL, Config, ConfigError, key_file, read_keys
-from elevator.keygen import main
-from elevator.seal import KEYS_MAX, NO_KEY
+from elevator.cli.keygen import main
+from elevator.net.seal import KEYS_MAX, NO_KEY
+from elevator.runtime.config import CREDENTIAL, Config, ConfigError, key_file, read_keys
 
 LINE = "0f" * 32 + "\n"
 

@@ -74,5 +74,5 @@ def test_assign_imports_only_what_it_needs() -> None:
     answer, loaded = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
     assert answer == '{"a":[[true,false]]}'
     ours = {name for name in loaded.split() if name.startswith("elevator")}
-    assert ours == {"elevator", "elevator.__main__", "elevator._assign", "elevator.hall_request_assigner"}
+    assert ours == {"elevator", "elevator.__main__", "elevator._assign", "elevator.cli", "elevator.cli.assign"}
     assert not {"argparse", "attr", "logging", "pathlib", "socket", "subprocess"} & {*loaded.split()}

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from itertools import product
 
-from elevator.model import EVERY_CAR, Behaviour, Button, Buttons, Call, Direction
-from elevator.motion import announced, cleared, decide, hall, has_work_beyond, is_at
+from elevator.core.model import EVERY_CAR, Behaviour, Button, Buttons, Call, Direction
+from elevator.core.motion import announced, cleared, decide, hall, has_work_beyond, is_at
 
 FLOORS = 4
 ME = 1

@@ -11,10 +11,10 @@ from collections.abc import Callable, Mapping
 import pytest
 from attrs import evolve
 
-from elevator import assign, calls, drive, motion, node, peers, soak, turn
-from elevator.drive import Drive, Surroundings
-from elevator.hardware import server
-from elevator.model import (
+from elevator.core import assignment, call_set, drive, motion, node, peers, turn
+from elevator.core.drive import Drive, Surroundings
+from elevator.core.model import (
+    NEVER_MS,
     Author,
     Behaviour,
     Button,
@@ -28,9 +28,11 @@ from elevator.model import (
     Policy,
     Record,
 )
-from elevator.node import Node
-from elevator.sim import world
-from elevator.sim.faults import plan
+from elevator.core.node import Node
+from elevator.hardware import elevator_server
+from elevator.simulation import campaign, world
+from elevator.simulation.faults import plan
+from elevator.storage import records
 
 SEEDS = 300
 TRY_FIRST = {
@@ -104,7 +106,7 @@ def reword(patch: pytest.MonkeyPatch, function: Callable[..., object], old: str,
 @mutant
 def merge_drops_a_dot(patch: pytest.MonkeyPatch) -> None:
     def merge(ours: Calls, theirs: Calls) -> Calls:
-        merged = calls.merge(ours, theirs)
+        merged = call_set.merge(ours, theirs)
         fresh = sorted(merged.live.keys() - ours.live.keys())
         if len(fresh) < 2:
             return merged
@@ -142,7 +144,7 @@ def a_service_serves_both_directions(patch: pytest.MonkeyPatch) -> None:
 @mutant
 def a_lamp_lights_before_the_record(patch: pytest.MonkeyPatch) -> None:
     def is_promised(node: Node, dot: Dot, witnesses: list[Mapping[Author, int]]) -> bool:
-        return all(calls.covers(seen, dot) for seen in witnesses)
+        return all(call_set.covers(seen, dot) for seen in witnesses)
 
     patch.setattr(node, "is_promised", is_promised)
 
@@ -150,7 +152,7 @@ def a_lamp_lights_before_the_record(patch: pytest.MonkeyPatch) -> None:
 @mutant
 def a_lamp_lights_before_the_others_know(patch: pytest.MonkeyPatch) -> None:
     def is_promised(node: Node, dot: Dot, witnesses: list[Mapping[Author, int]]) -> bool:
-        return calls.covers(node.recorded.seen, dot)
+        return call_set.covers(node.recorded.seen, dot)
 
     patch.setattr(node, "is_promised", is_promised)
 
@@ -163,7 +165,7 @@ def what_is_told_is_not_on_the_disk(patch: pytest.MonkeyPatch) -> None:
 @mutant
 def nothing_is_repeated_after_a_reconnect(patch: pytest.MonkeyPatch) -> None:
     def changes(sent: Outputs | None, wanted: Outputs, floors: int) -> bytes:
-        return server.changes(sent or Outputs(lamps=Buttons()), wanted, floors)
+        return elevator_server.changes(sent or Outputs(lamps=Buttons()), wanted, floors)
 
     patch.setattr(world, "changes", changes)
 
@@ -221,7 +223,7 @@ def the_door_opens_while_the_car_moves(patch: pytest.MonkeyPatch) -> None:
 
 @mutant
 def a_stuck_motor_is_not_noticed(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(drive, "patience_ms", lambda car: drive.SEARCH_MS if car.floor is None else drive.NEVER_MS)
+    patch.setattr(drive, "patience_ms", lambda car: drive.SEARCH_MS if car.floor is None else NEVER_MS)
 
 
 @mutant
@@ -236,7 +238,7 @@ def a_blocked_car_keeps_its_calls(patch: pytest.MonkeyPatch) -> None:
 
 @mutant
 def every_car_takes_every_call(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(assign, "share", lambda policy, me, floors, hall, members: hall)
+    patch.setattr(assignment, "share", lambda policy, me, floors, hall, members: hall)
 
 
 @mutant
@@ -369,7 +371,11 @@ WORDS: Mapping[str, tuple[Callable[..., object], str, str]] = {
     ),
     "a_thawed_program_acts_at_once": (node.wake, ", listen_until_ms=now_ms + LISTEN_MS", ""),
     "a_new_program_promises_before_it_has_listened": (node.light, "if not is_listening(node) and len", "if len"),
-    "a_record_that_is_read_late_is_overwritten": (calls.complete, "if found.incarnation in record.past:", "if True:"),
+    "a_record_that_is_read_late_is_overwritten": (
+        records.complete,
+        "if found.incarnation in record.past:",
+        "if True:",
+    ),
     "a_record_that_is_read_late_is_ignored": (node.wake, "calls=merge(node.calls, tick.found.calls), ", ""),
     "a_new_run_takes_the_name_of_one_that_left_no_record": (node.boot, " + lot % NEXT_INCARNATIONS", ""),
     "former_runs_are_never_forgotten": (node.prune, "if not excess:", "if True:"),
@@ -403,7 +409,7 @@ WORDS: Mapping[str, tuple[Callable[..., object], str, str]] = {
 
 def test_the_core_as_it_is_passes() -> None:
     for seed in range(1, 6):
-        assert not soak.outcome(plan(seed))[0].violation
+        assert not campaign.outcome(plan(seed))[0].violation
 
 
 @pytest.mark.parametrize("name", [*MUTANTS, *WORDS])
@@ -414,7 +420,7 @@ def test_mutants_are_caught(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
         MUTANTS[name](monkeypatch)
     first = TRY_FIRST.get(name, 1)
     for seed in (*range(first, SEEDS + 1), *range(1, first)):
-        violation = soak.outcome(plan(seed))[0].violation
+        violation = campaign.outcome(plan(seed))[0].violation
         if violation:
             print(f"{name}: seed {seed}: {violation}")
             return

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from elevator.calls import press
-from elevator.model import EVERY_CAR, Author, Button, Buttons, Call, Calls, Car, Heartbeat
-from elevator.seal import NO_KEY, seal
-from elevator.sim.network import ADDRESS, Network, receivers
-from elevator.wire import Encoder
+from elevator.building.network import ADDRESS, SimulatedNetwork, receivers
+from elevator.core.call_set import press
+from elevator.core.model import EVERY_CAR, Author, Button, Buttons, Call, Calls, Car, Heartbeat
+from elevator.net.seal import NO_KEY, seal
+from elevator.net.wire import Encoder
 
 NODES = range(3)
 
@@ -38,7 +38,7 @@ class Nodes:
     """Three sockets that stand where nodes' would, and the network between them."""
 
     def __init__(self) -> None:
-        self.network = Network(3, "test", random.Random(1))
+        self.network = SimulatedNetwork(3, "test", random.Random(1))
         self.now_ms = 77
         self.selector = selectors.DefaultSelector()
         self.network.attend(self.selector.register, lambda: self.now_ms)  # type: ignore[arg-type]  # it returns a key

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 from lab import PATIENCE_S, PROGRAM, comm, free_port, lab, processes_of
 
-from elevator.model import Button, Buttons, Motor
-from elevator.sim.iocard import Line
-from elevator.sim.machine import Machine, misbehaviour
-from elevator.sim.server import Building, open_building
-from elevator.sim.shaft import Shaft, put
+from elevator.building.building import Building, open_building
+from elevator.building.card_line import Line
+from elevator.building.elevator import Machine, misbehaviour
+from elevator.building.shaft import Shaft, put
+from elevator.core.model import Button, Buttons, Motor
 
 
 class Car:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from lab import PROGRAM, Lab, lab, processes_of
 
-from elevator import pair
+from elevator.processes import child, pair
 
 
 def wait_until_whole(group: Lab, id: int, but: tuple[int, ...] = ()) -> None:
@@ -346,7 +346,7 @@ def test_a_signal_that_comes_before_a_worker_is_ready_is_not_lost(tmp_path: Path
     def end(link: pair.Link) -> int:
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(0.1)
-        signals = pair.Signals()
+        signals = child.Signals()
         (tmp_path / f"{os.getpid()} {signals.received}").touch()
         return 0
 
@@ -355,7 +355,7 @@ def test_a_signal_that_comes_before_a_worker_is_ready_is_not_lost(tmp_path: Path
 
 
 def test_a_machine_that_cannot_make_a_process_is_asked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    fork = pair.fork
+    fork = child.fork
     (tmp_path / "asked").mkdir()
 
     def refuse(name: str, keep: Collection[int]) -> int:

@@ -8,29 +8,29 @@ from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from elevator.calls import mask
-from elevator.model import Button, Buttons
-from elevator.sim import machine as machines
-from elevator.sim import passengers
-from elevator.sim import shaft as physics
-from elevator.sim.machine import Machine
-from elevator.sim.passengers import (
+from elevator.building import elevator as machines
+from elevator.building import passengers
+from elevator.building import shaft as physics
+from elevator.building.elevator import Machine
+from elevator.building.passengers import (
     ARRIVED_KEPT,
     BOARDING_MS,
     LOOK_MS,
     PATIENCE_MS,
     Crowd,
     Passenger,
+    PassengerFlow,
     Pressed,
     Profile,
     Stage,
-    Traffic,
     Trip,
 )
-from elevator.sim.shaft import Shaft
+from elevator.building.shaft import Shaft
+from elevator.core.call_set import mask
+from elevator.core.model import Button, Buttons
 
 FLOORS = 4
-TRAFFIC = Traffic(seed=1, cars=2, floors=FLOORS, per_minute=20)
+TRAFFIC = PassengerFlow(seed=1, cars=2, floors=FLOORS, per_minute=20)
 UP_FROM_1 = Trip(number=0, at_ms=1000, panel=0, origin=1, destination=3)
 CALL = Pressed(0, Button.UP, 1)
 
@@ -66,7 +66,7 @@ HERE = [car(3), car(1, door=True)]
 )
 def test_the_profile_says_who_goes_where(profile: str, coming: float, going: float) -> None:
     floors = 8
-    traffic = Traffic(seed=1, cars=2, floors=floors, per_minute=20, profile=Profile(profile))
+    traffic = PassengerFlow(seed=1, cars=2, floors=floors, per_minute=20, profile=Profile(profile))
     trips = [trip for number in range(4000) if (trip := passengers.draw(traffic, number, 0))]
     rest = (1 - coming - going) / floors  # go from or to the entrance as from or to any floor
     from_entrance = sum(trip.origin == 0 for trip in trips) / len(trips)
@@ -229,7 +229,7 @@ def test_a_change_of_rate_draws_nobody_twice() -> None:
 
 @given(
     st.builds(
-        Traffic,
+        PassengerFlow,
         st.integers(),
         st.integers(1, 64),
         st.integers(2, 64),
@@ -238,7 +238,7 @@ def test_a_change_of_rate_draws_nobody_twice() -> None:
     ),
     st.integers(0),
 )
-def test_every_trip_is_possible(traffic: Traffic, number: int) -> None:
+def test_every_trip_is_possible(traffic: PassengerFlow, number: int) -> None:
     trip = passengers.draw(traffic, number, 77)
     assert trip is not None
     assert trip == passengers.draw(traffic, number, 77)

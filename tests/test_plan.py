@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from elevator import _assign, motion
-from elevator.model import Behaviour, Buttons, Direction
+from elevator import _assign
+from elevator.core import motion
+from elevator.core.model import Behaviour, Buttons, Direction
 
 DOOR_MS, TRAVEL_MS = 3000, 2500
 COST, END, PATIENCE, HYSTERESIS_MS, STANDING_MS, SCENARIOS = 64, 32, 200, 2000, 4000, 2

@@ -14,12 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from elevator.calls import press
-from elevator.loop import clock_ms
-from elevator.model import EVERY_CAR, Author, Button, Call, Calls, Direction, OpenDoor, Record
-from elevator.scribe import RETRY_MS, Scribe, Told, receive, serve
-from elevator.store import DiskError, Store, StoreError
-from elevator.wire import write_record
+from elevator.core.call_set import press
+from elevator.core.model import EVERY_CAR, Author, Button, Call, Calls, Direction, OpenDoor, Record
+from elevator.runtime.loop import clock_ms
+from elevator.storage.recorder import RETRY_MS, Scribe, Told, receive, serve
+from elevator.storage.records import write_record
+from elevator.storage.store import DiskError, Store, StoreError
 
 ME = Author(2, 70)
 CALLS = press(press(Calls(), ME, Call(Button.UP, 2, EVERY_CAR)), ME, Call(Button.CAB, 3, 2))
@@ -124,7 +124,7 @@ def test_a_disk_that_refuses_every_second_record_does_not_fill_the_log(
         execute(store, text)
 
     monkeypatch.setattr(Store, "_write", refuse)
-    monkeypatch.setattr("elevator.scribe.RETRY_S", 0.01)
+    monkeypatch.setattr("elevator.storage.recorder.RETRY_S", 0.01)
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     writer = threading.Thread(target=serve, args=(theirs, tmp_path, 4))
     writer.start()
@@ -239,7 +239,7 @@ def test_scribes_that_cannot_live_are_replaced_only_now_and_then(
 
     with scribe(tmp_path) as disk:
         disk.load(lambda: None)
-        monkeypatch.setattr("elevator.scribe.serve", die)
+        monkeypatch.setattr("elevator.storage.recorder.serve", die)
         os.kill(disk._pid, signal.SIGKILL)
         end = time.monotonic() + 2
         while time.monotonic() < end:

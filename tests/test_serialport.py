@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 from attrs import evolve
 
-from elevator.hardware import serialport
-from elevator.hardware.iocard import SWEEP, WHO
-from elevator.hardware.serialport import IoCard
-from elevator.model import Buttons, Inputs, Motor, Outputs
-from elevator.sim.iocard import Line
-from elevator.sim.machine import Machine
-from elevator.sim.server import Building, open_building
-from elevator.sim.shaft import Shaft, put
+from elevator.building.building import Building, open_building
+from elevator.building.card_line import Line
+from elevator.building.elevator import Machine
+from elevator.building.shaft import Shaft, put
+from elevator.core.model import Buttons, Inputs, Motor, Outputs
+from elevator.hardware import serial_port
+from elevator.hardware.io_card import SWEEP, WHO
+from elevator.hardware.serial_port import IoCard
 
 
 def now_ms() -> int:
@@ -56,7 +56,7 @@ class Bench:
 
 @pytest.fixture
 def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
-    monkeypatch.setattr(serialport, "LATE_MS", 400)  # A busy machine should not halt the motor here.
+    monkeypatch.setattr(serial_port, "LATE_MS", 400)  # A busy machine should not halt the motor here.
     built = open_building([put(Shaft(4), 2, 0)])
     made = Bench(built, tmp_path / "card")
     yield made
@@ -334,7 +334,7 @@ def test_port_of_a_card_that_does_not_read_can_be_opened_again_while_a_copy_is_o
             while True:
                 os.write(copies[0], bytes(size))
     port.stop()
-    again, _ = serialport.open_port(device.path)
+    again, _ = serial_port.open_port(device.path)
     again.close()
     os.close(copies[0])
     device.close()
@@ -373,7 +373,7 @@ def test_card_is_swept_once_an_interval_and_at_least_every_10_ms(interval_ms: in
 def test_auto_says_what_it_saw(
     names: tuple[str, ...], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(serialport, "BY_ID", tmp_path)
+    monkeypatch.setattr(serial_port, "BY_ID", tmp_path)
     for name in names:
         (tmp_path / name).touch()
     port = IoCard("auto", 99)
@@ -387,7 +387,7 @@ def test_auto_finds_the_only_card(bench: Bench, tmp_path: Path, monkeypatch: pyt
     (tmp_path / "by-id").mkdir()
     (tmp_path / "by-id" / "usb-NTNU_Arduino_IO_Card_75-if00").symlink_to(bench.line.path)
     (tmp_path / "by-id" / "usb-FTDI_UART-if00").touch()
-    monkeypatch.setattr(serialport, "BY_ID", tmp_path / "by-id")
+    monkeypatch.setattr(serial_port, "BY_ID", tmp_path / "by-id")
     bench.port = IoCard("auto", 99)
     bench.pump(bench.answers)
 

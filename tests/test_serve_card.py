@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 from lab import PATIENCE_S, PROGRAM, comm, free_port, processes_of
 
-from elevator.hardware.server import ElevatorServer, changes, sweep
-from elevator.model import Button, Buttons, Inputs, Motor, Outputs
-from elevator.serve_card import Wanted, answer, obey
-from elevator.sim.iocard import Line
-from elevator.sim.machine import Machine
-from elevator.sim.server import Building, open_building
-from elevator.sim.shaft import Shaft, put
+from elevator.building.building import Building, open_building
+from elevator.building.card_line import Line
+from elevator.building.elevator import Machine
+from elevator.building.shaft import Shaft, put
+from elevator.cli.serve_card import Wanted, answer, obey
+from elevator.core.model import Button, Buttons, Inputs, Motor, Outputs
+from elevator.hardware.elevator_server import ElevatorServer, changes, sweep
 
 
 def test_messages_become_what_is_wanted() -> None:

@@ -4,9 +4,9 @@ from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
-from elevator.model import Motor
-from elevator.sim import shaft as physics
-from elevator.sim.shaft import Shaft
+from elevator.building import shaft as physics
+from elevator.building.shaft import Shaft
+from elevator.core.model import Motor
 
 
 @st.composite

@@ -16,14 +16,14 @@ import pytest
 from attrs import evolve
 from lab import PROGRAM
 
-from elevator.hardware import iocard
-from elevator.hardware.server import panel_buttons
-from elevator.model import Button, Buttons, Inputs, Motor, Outputs
-from elevator.sim import machine as machines
-from elevator.sim.iocard import BYTE_US, Card, Line, obey
-from elevator.sim.machine import Machine
-from elevator.sim.server import Building, open_building
-from elevator.sim.shaft import Shaft, put
+from elevator.building import elevator as machines
+from elevator.building.building import Building, open_building
+from elevator.building.card_line import BYTE_US, Card, Line, obey
+from elevator.building.elevator import Machine
+from elevator.building.shaft import Shaft, put
+from elevator.core.model import Button, Buttons, Inputs, Motor, Outputs
+from elevator.hardware import io_card
+from elevator.hardware.panel import panel_buttons
 
 
 def feed(card: Card, machine: Machine, stream: bytes) -> tuple[Card, Machine, bytes]:
@@ -45,9 +45,9 @@ def test_a_sweep_reads_everything(floor: float, button: Button, where: int) -> N
     for stop, obstructed in ((False, True), (True, False)):
         machine = evolve(at(floor), stop=stop, obstructed=obstructed)
         machine = machines.press(machine, button, where, None)
-        _, same, reply = feed(Card(), machine, iocard.SWEEP)
+        _, same, reply = feed(Card(), machine, io_card.SWEEP)
         sensed = None if floor == 1.5 else int(floor)
-        assert iocard.snapshot(reply) == Inputs(machines.pressed(machine), sensed, stop, obstructed)
+        assert io_card.snapshot(reply) == Inputs(machines.pressed(machine), sensed, stop, obstructed)
         assert same == machine
 
 
@@ -64,11 +64,11 @@ def test_outputs_arrive(motor: Motor, floor: int) -> None:
     for button, where in panel_buttons(4):
         lamps = Buttons(**{button.name.lower(): 1 << where})
         wanted = Outputs(motor, 0, not motor, lamps, floor, stop_lamp=bool(floor & 1))
-        card, machine, _ = feed(Card(), at(1), iocard.changes(None, wanted, 99))
+        card, machine, _ = feed(Card(), at(1), io_card.changes(None, wanted, 99))
         assert (machine.shaft.motor, machine.door, machine.lamps) == (motor, not motor, lamps)
         assert (machine.indicator, machine.stop_lamp) == (floor, bool(floor & 1))
         assert card.speed == (99 if motor else 0)
-        card, machine, _ = feed(card, machine, iocard.changes(wanted, Outputs(lamps=Buttons(), floor=0), 99))
+        card, machine, _ = feed(card, machine, io_card.changes(wanted, Outputs(lamps=Buttons(), floor=0), 99))
         assert (machine.shaft.motor, machine.door, machine.lamps) == (Motor.STOP, False, Buttons())
         assert machines.misbehaviour(machine.counts) == machine.counts.bad_requests == 0
 
@@ -116,7 +116,7 @@ def test_bytes_take_their_time(building: Building) -> None:
     line = Line(building, 0)
     port = opened(line.path)
     began = time.monotonic()
-    reply = exchange(building, port, iocard.SWEEP * 100, 400)
+    reply = exchange(building, port, io_card.SWEEP * 100, 400)
     assert time.monotonic() - began >= 401 * BYTE_US / 1e6, "the line is never faster than a real one"
     assert reply == b"\xa2\x80\x00\xa2" * 100
     os.close(port)
@@ -127,7 +127,7 @@ def test_what_is_written_reaches_the_panel(building: Building) -> None:
     line = Line(building, 0)
     port = opened(line.path)
     wanted = Outputs(lamps=Buttons(cab=0b1010), floor=2, door=True)
-    exchange(building, port, iocard.changes(None, wanted, 99) + iocard.WHO, 1)
+    exchange(building, port, io_card.changes(None, wanted, 99) + io_card.WHO, 1)
     assert building.elevators[0].machine.lamps == Buttons(cab=0b1010)
     assert building.elevators[0].machine.door
     os.close(port)
@@ -137,7 +137,7 @@ def test_what_is_written_reaches_the_panel(building: Building) -> None:
 def test_the_motor_goes_on_when_the_controller_has_gone(building: Building) -> None:
     line = Line(building, 0)
     port = opened(line.path)
-    exchange(building, port, iocard.changes(None, Outputs(motor=Motor.UP), 99) + iocard.WHO, 1)
+    exchange(building, port, io_card.changes(None, Outputs(motor=Motor.UP), 99) + io_card.WHO, 1)
     os.close(port)
     for _ in range(5):
         building.turn(0.001)
@@ -149,11 +149,11 @@ def test_it_can_be_unplugged_and_plugged_in_again(building: Building, tmp_path: 
     line = Line(building, 0, tmp_path / "card")
     for _ in range(3):
         port = opened(str(tmp_path / "card"))
-        assert exchange(building, port, iocard.WHO, 1) == b"\xa2"
+        assert exchange(building, port, io_card.WHO, 1) == b"\xa2"
         line.unplug()
         assert not (tmp_path / "card").is_symlink()
         with pytest.raises(OSError, match="Input/output"):
-            os.write(port, iocard.WHO)
+            os.write(port, io_card.WHO)
         os.close(port)
         line.plug()
     line.unplug()
@@ -172,7 +172,7 @@ def test_the_command_prints_where_its_cards_are(tmp_path: Path) -> None:
         for car, path in enumerate(paths):
             assert str((tmp_path / f"card-{car}").readlink()) == path
             port = opened(path)
-            os.write(port, iocard.SWEEP)
+            os.write(port, io_card.SWEEP)
             reply = b""
             while len(reply) < 4:
                 reply += os.read(port, 10)

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from elevator.sim import options as module
-from elevator.sim.options import FILE_MAX, Keys, keys_of, options
+from elevator.building.keyboard import Keys
+from elevator.cli import simulator_options as module
+from elevator.cli.simulator_options import FILE_MAX, keys_of, options
 
 FILE = """\
 simulator.con

@@ -18,13 +18,14 @@ from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from elevator.model import Button, Buttons, Motor
-from elevator.sim import machine as machines
-from elevator.sim import shaft as physics
-from elevator.sim.command import main
-from elevator.sim.machine import Kind, Machine
-from elevator.sim.server import Building, open_building
-from elevator.sim.shaft import Shaft
+from elevator.building import elevator as machines
+from elevator.building import protocol
+from elevator.building import shaft as physics
+from elevator.building.building import Building, open_building
+from elevator.building.elevator import EventKind, Machine
+from elevator.building.shaft import Shaft
+from elevator.cli.simulator import main
+from elevator.core.model import Button, Buttons, Motor
 
 FLOORS = 4
 AT_FLOOR_1 = machines.machine(physics.put(Shaft(FLOORS), 1, 0))
@@ -53,7 +54,7 @@ LIT = evolve(AT_FLOOR_1, lamps=Buttons(cab=0b100))
 def test_a_read_is_answered_and_changes_nothing(
     before: Machine, request_: tuple[int, ...], reply: tuple[int, ...]
 ) -> None:
-    assert machines.answer(before, bytes(request_), 1) == (before, bytes(reply), ())
+    assert protocol.answer(before, bytes(request_), 1) == (before, bytes(reply), ())
 
 
 @pytest.mark.parametrize(
@@ -83,7 +84,7 @@ def test_a_read_is_answered_and_changes_nothing(
     ],
 )
 def test_a_write_is_obeyed_without_a_reply(before: Machine, request_: tuple[int, ...], after: Machine) -> None:
-    answer = machines.answer(before, bytes(request_), 0)
+    answer = protocol.answer(before, bytes(request_), 0)
     assert (answer.machine, answer.replies) == (after, b"")
     assert len(answer.events) == (before != after)
 
@@ -92,17 +93,17 @@ def test_a_write_is_obeyed_without_a_reply(before: Machine, request_: tuple[int,
 def test_motor_byte_is_signed_as_in_the_original(custom_speed: tuple[int, int]) -> None:
     directions = [Motor.STOP] + [Motor.UP] * 127 + [Motor.DOWN] * 128
     for byte, direction in enumerate(directions):
-        machine = machines.answer(AT_FLOOR_1, bytes((1, byte, *custom_speed)), 0).machine
-        assert (machine.shaft.motor, machine.counts) == (direction, machines.Counts()), byte
+        machine = protocol.answer(AT_FLOOR_1, bytes((1, byte, *custom_speed)), 0).machine
+        assert (machine.shaft.motor, machine.counts) == (direction, machines.Counters()), byte
 
 
 @pytest.mark.parametrize("message", [(2, 2, 1), (4,), (5,)])
 def test_lamp_value_other_than_0_is_on(message: tuple[int, ...]) -> None:
-    on = machines.answer(AT_FLOOR_1, bytes((*message, 1)).ljust(4, b"\0"), 0).machine
+    on = protocol.answer(AT_FLOOR_1, bytes((*message, 1)).ljust(4, b"\0"), 0).machine
     assert on != AT_FLOOR_1
     for value in range(1, 256):
-        assert machines.answer(AT_FLOOR_1, bytes((*message, value)).ljust(4, b"\0"), 0).machine == on
-    off = machines.answer(on, bytes(message).ljust(4, b"\0"), 0).machine
+        assert protocol.answer(AT_FLOOR_1, bytes((*message, value)).ljust(4, b"\0"), 0).machine == on
+    off = protocol.answer(on, bytes(message).ljust(4, b"\0"), 0).machine
     assert off == AT_FLOOR_1
 
 
@@ -122,11 +123,11 @@ def test_lamp_value_other_than_0_is_on(message: tuple[int, ...]) -> None:
     ],
 )
 def test_what_does_not_exist_is_counted_and_ignored(request_: tuple[int, ...]) -> None:
-    answer = machines.answer(AT_FLOOR_1, bytes(request_), 0)
+    answer = protocol.answer(AT_FLOOR_1, bytes(request_), 0)
     assert answer.machine.counts.bad_requests == 1
     assert evolve(answer.machine, counts=AT_FLOOR_1.counts, last_bad="") == AT_FLOOR_1
     assert answer.replies == (b"\x06\0\0\0" if request_[0] == 6 else b"")
-    assert [event.kind for event in answer.events] == [Kind.BAD]
+    assert [event.kind for event in answer.events] == [EventKind.BAD]
 
 
 @pytest.mark.parametrize(
@@ -140,20 +141,20 @@ def test_what_does_not_exist_is_counted_and_ignored(request_: tuple[int, ...]) -
     ],
 )
 def test_misbehaviour_is_counted(before: Machine, request_: tuple[int, ...], count: str) -> None:
-    answer = machines.answer(before, bytes(request_), 0)
+    answer = protocol.answer(before, bytes(request_), 0)
     assert getattr(answer.machine.counts, count) == 1
     assert machines.misbehaviour(answer.machine.counts) == (count != "reloads")
-    assert answer.events[-1].kind == (Kind.RELOAD if count == "reloads" else Kind.MISBEHAVIOUR)
+    assert answer.events[-1].kind == (EventKind.RELOAD if count == "reloads" else EventKind.MISBEHAVIOUR)
 
 
 @pytest.mark.parametrize("request_", [(1, 0, 0, 0), (4, 0, 0, 0), (4, 1, 0, 0)])
 def test_standing_with_the_door_open_is_no_misbehaviour(request_: tuple[int, ...]) -> None:
-    assert machines.misbehaviour(machines.answer(OPEN, bytes(request_), 0).machine.counts) == 0
+    assert machines.misbehaviour(protocol.answer(OPEN, bytes(request_), 0).machine.counts) == 0
 
 
 def test_an_incomplete_message_is_counted() -> None:
     machine, event = machines.drop_incomplete(AT_FLOOR_1, 3, 7)
-    assert (event.at_ms, event.kind, event.value) == (7, Kind.BAD, "dropped 3 of the 4 bytes of a message")
+    assert (event.at_ms, event.kind, event.value) == (7, EventKind.BAD, "dropped 3 of the 4 bytes of a message")
     assert evolve(machine, counts=AT_FLOOR_1.counts, last_bad="") == AT_FLOOR_1
     assert machine.counts.bad_requests == 1
 
@@ -171,7 +172,7 @@ def test_running_past_an_end_is_counted_once_and_has_its_exact_time() -> None:
         (5250, "out of bounds", True),
         (5250, "misbehaviour", "out of bounds"),
     ]
-    stuck = machines.answer(machine, bytes((1, 255, 0, 0, 7, 0, 0, 0)), 100_001)
+    stuck = protocol.answer(machine, bytes((1, 255, 0, 0, 7, 0, 0, 0)), 100_001)
     assert stuck.replies == bytes((7, 0, 0, 0))
     assert stuck.machine.out
     back = machines.put_back(stuck.machine, 100_002)
@@ -183,23 +184,23 @@ def test_a_car_halted_as_it_leaves_a_sensor_has_left_it(halt: Callable[[Machine,
     assert GOING_UP.sensed == 1
     halted = halt(GOING_UP, 250)
     assert halted.sensed is None
-    assert machines.answer(halted, bytes((7, 0, 0, 0)), 251).replies == bytes((7, 0, 0, 0))
+    assert protocol.answer(halted, bytes((7, 0, 0, 0)), 251).replies == bytes((7, 0, 0, 0))
 
 
 def test_a_press_lasts_its_time_and_not_longer() -> None:
     pressed = machines.press(AT_FLOOR_1, Button.UP, 0, 200)
     ask = bytes((6, 0, 0, 0))
-    assert machines.answer(pressed, ask, 199).replies[1] == 1
-    assert machines.answer(pressed, ask, 200).replies[1] == 0
+    assert protocol.answer(pressed, ask, 199).replies[1] == 1
+    assert protocol.answer(pressed, ask, 200).replies[1] == 0
     again = machines.press(machines.press(pressed, Button.UP, 0, 300), Button.UP, 0, 250)
-    assert machines.answer(again, ask, 299).replies[1] == 1
-    assert machines.answer(machines.press(again, Button.UP, 0, None), ask, 10**6).replies[1] == 1
-    assert machines.answer(machines.release(again, Button.UP, 0), ask, 10).replies[1] == 0
+    assert protocol.answer(again, ask, 299).replies[1] == 1
+    assert protocol.answer(machines.press(again, Button.UP, 0, None), ask, 10**6).replies[1] == 1
+    assert protocol.answer(machines.release(again, Button.UP, 0), ask, 10).replies[1] == 0
 
 
 def test_a_stop_button_that_is_pressed_comes_up_again_and_one_that_is_held_does_not() -> None:
     pressed = machines.press_stop(AT_FLOOR_1, 200)
-    assert machines.answer(pressed, bytes((8, 0, 0, 0)), 199).replies[1] == 1
+    assert protocol.answer(pressed, bytes((8, 0, 0, 0)), 199).replies[1] == 1
     released, events = machines.settle(pressed, 200)
     assert (released.stop, released.stop_until_ms) == (False, None)
     assert [tuple(event)[:3] for event in events] == [(200, "stop", False)]
@@ -213,9 +214,9 @@ def test_any_messages_in_any_portions_leave_the_same_machine(
 ) -> None:
     requests = bytes(sum(messages, ()))
     cut = data.draw(st.integers(0, len(messages))) * 4
-    at_once = machines.answer(OPEN, requests, 5)
-    first = machines.answer(OPEN, requests[:cut], 5)
-    second = machines.answer(first.machine, requests[cut:], 5)
+    at_once = protocol.answer(OPEN, requests, 5)
+    first = protocol.answer(OPEN, requests[:cut], 5)
+    second = protocol.answer(first.machine, requests[cut:], 5)
     assert second.machine == at_once.machine
     assert first.replies + second.replies == at_once.replies
     assert len(at_once.replies) == 4 * sum(message[0] in (6, 7, 8, 9) for message in messages)
@@ -803,7 +804,7 @@ def test_a_port_in_use_is_one_clear_line(building: Building, capsys: pytest.Capt
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_the_command_says_when_it_is_ready_and_ends_cleanly(number: signal.Signals) -> None:
-    program = "import sys; from elevator.sim.command import main; sys.exit(main(sys.argv[1:]))"
+    program = "import sys; from elevator.cli.simulator import main; sys.exit(main(sys.argv[1:]))"
     options = ["--port", "0", "--CARS=2", "--numFloors", "9", "--at", "8", "--TRAVELtimepassingfloor_ms", "100"]
     with subprocess.Popen(
         [sys.executable, "-c", program, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

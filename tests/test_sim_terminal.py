@@ -22,16 +22,16 @@ from hypothesis import strategies as st
 from lab import free_port
 from rich.cells import cell_len
 
-from elevator.calls import mask
-from elevator.model import Button, Buttons, Motor
-from elevator.screen import ENTER, LEAVE
-from elevator.sim import machine as machines
-from elevator.sim import shaft as physics
-from elevator.sim.machine import Machine
-from elevator.sim.options import Keys
-from elevator.sim.server import Building, open_building
-from elevator.sim.shaft import Shaft
-from elevator.sim.terminal import Look, Panel, draw, obey, split
+from elevator.building import elevator as machines
+from elevator.building import shaft as physics
+from elevator.building.building import Building, open_building
+from elevator.building.elevator import Machine
+from elevator.building.keyboard import Keys
+from elevator.building.shaft import Shaft
+from elevator.building.terminal import Appearance, PanelPicture, draw, obey, split
+from elevator.core.call_set import mask
+from elevator.core.model import Button, Buttons, Motor
+from elevator.ui.screen import ENTER, LEAVE
 
 PATIENCE_S = 30.0
 KEYS = Keys()
@@ -43,9 +43,9 @@ def car(floors: int = 4, floor: float = 1, motor: Motor = Motor.STOP) -> Machine
 
 
 def picture(machine: Machine, now_ms: int = 0) -> list[str]:
-    return draw([Panel(machine, 15657, client=True, changes=43)], 0, ["a note"], Look(), now_ms, 100, 40).plain.split(
-        "\n"
-    )
+    return draw(
+        [PanelPicture(machine, 15657, client=True, changes=43)], 0, ["a note"], Appearance(), now_ms, 100, 40
+    ).plain.split("\n")
 
 
 # The picture
@@ -82,8 +82,8 @@ def test_a_picture_of_any_building_in_any_terminal(
     floors: int, cars: int, chosen: int, width: int, height: int
 ) -> None:
     chosen %= cars
-    panels = [Panel(car(floors, floors - 1), 15657 + number, client=False, changes=0) for number in range(cars)]
-    lines = draw(panels, chosen, ["note"] * 5, Look(), 0, width, height).plain.split("\n")
+    panels = [PanelPicture(car(floors, floors - 1), 15657 + number, client=False, changes=0) for number in range(cars)]
+    lines = draw(panels, chosen, ["note"] * 5, Appearance(), 0, width, height).plain.split("\n")
     assert len(lines) <= max(1, height - 1)
     assert all(cell_len(line) <= max(1, width - 1) for line in lines)
     if width > 60 and height > 20:
@@ -92,10 +92,10 @@ def test_a_picture_of_any_building_in_any_terminal(
 
 
 def test_long_notes_are_wrapped_and_a_full_screen_has_room_for_them() -> None:
-    panels = [Panel(car(), 15657 + number, client=False, changes=0) for number in range(9)]
+    panels = [PanelPicture(car(), 15657 + number, client=False, changes=0) for number in range(9)]
     note = "simulator.con: ignored --colour blue; --port: 'x' is not a whole number from 0 to 65535, --randomStart"
     for cars, height in product(range(1, 10), range(16, 70)):
-        words = draw(panels[:cars], 0, [note], Look(), 0, 79, height).plain.split()
+        words = draw(panels[:cars], 0, [note], Appearance(), 0, 79, height).plain.split()
         assert " ".join(words).endswith(note), (cars, height)
 
 

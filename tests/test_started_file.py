@@ -12,7 +12,7 @@ import pytest
 BUNDLE = Path(__file__).parents[1] / "build" / "bundle.py"
 IN_PLACE_OF_THE_PROGRAM = f"""#!/bin/sh
 exec {shlex.quote(sys.executable)} -c '
-from elevator.sim.options import options
+from elevator.cli.simulator_options import options
 arguments, ignored = options([])
 print(arguments.port, *ignored)'
 """

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from elevator.calls import press
-from elevator.model import EVERY_CAR, Author, Button, Call, Calls, Record
-from elevator.store import Memory, Store, StoreError, lock
-from elevator.wire import write_record
+from elevator.core.call_set import press
+from elevator.core.model import EVERY_CAR, Author, Button, Call, Calls, Record
+from elevator.storage.records import write_record
+from elevator.storage.store import Memory, Store, StoreError, lock
 
 ME = Author(2, 70)
 CALLS = press(press(Calls(), ME, Call(Button.UP, 2, EVERY_CAR)), ME, Call(Button.CAB, 3, 2))
@@ -43,7 +43,7 @@ def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
 def test_a_second_program_on_the_same_record_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = lock(tmp_path / "deep")
     assert first is not None
-    monkeypatch.setattr("elevator.store.LOCK_S", 0.1)
+    monkeypatch.setattr("elevator.storage.store.LOCK_S", 0.1)
     with pytest.raises(StoreError, match="another node with this id"):
         lock(tmp_path / "deep")
     os.close(first)

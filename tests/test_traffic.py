@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from elevator import _assign
-from elevator.model import RATE_MAX, Direction
-from elevator.traffic import PEOPLE, SIXTEENTHS, Traffic, met, rates
+from elevator.core.model import RATE_MAX, Direction
+from elevator.core.traffic import PEOPLE, SIXTEENTHS, Traffic, met, rates
 
 FLOORS = 5
 SERVICES = st.lists(

@@ -4,11 +4,11 @@ import pytest
 from attrs import evolve
 from group import Group
 
-from elevator import node, turn
-from elevator.model import Button, Buttons, Call, Inputs, Motor, Outputs, Tick
-from elevator.node import Node, step
-from elevator.sim.faults import plan
-from elevator.sim.world import World
+from elevator.core import node, turn
+from elevator.core.model import Button, Buttons, Call, Inputs, Motor, Outputs, Tick
+from elevator.core.node import Node, step
+from elevator.simulation.faults import plan
+from elevator.simulation.world import World
 
 
 @pytest.mark.parametrize("seed", [2, 8, 13, 24])

@@ -17,8 +17,10 @@ from rich.cells import cell_len
 from websockets.sync.client import connect
 from websockets.typing import Origin
 
-from elevator.calls import press
-from elevator.model import (
+from elevator.cli.watch import main
+from elevator.cli.watch_view import FORGET_MS, Group, draw, forget, hear, rows, scene
+from elevator.core.call_set import press
+from elevator.core.model import (
     EVERY_CAR,
     Author,
     Behaviour,
@@ -31,7 +33,6 @@ from elevator.model import (
     Fault,
     Heartbeat,
 )
-from elevator.watch import FORGET_MS, Group, draw, forget, hear, main, rows, scene
 
 CAR = Car(2, Direction.UP, Behaviour.DOOR_OPEN, Fault.NONE)
 

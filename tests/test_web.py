@@ -16,9 +16,9 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Origin
 
-from elevator import web
-from elevator.sim.server import listen
-from elevator.web import VISITORS_MAX, Web, is_own
+from elevator.building.building import listen
+from elevator.ui import web
+from elevator.ui.web import VISITORS_MAX, Web, is_own
 
 PATIENCE_S = 20.0
 

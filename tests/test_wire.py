@@ -8,9 +8,10 @@ from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
-from elevator import __version__, peers
-from elevator.calls import merge, press
-from elevator.model import (
+from elevator import __version__
+from elevator.core import peers
+from elevator.core.call_set import merge, press
+from elevator.core.model import (
     EVERY_CAR,
     MAX_CARS,
     MAX_FLOORS,
@@ -28,7 +29,7 @@ from elevator.model import (
     Heartbeat,
     Rates,
 )
-from elevator.wire import DATAGRAM_BYTES, DATAGRAM_BYTES_MAX, VERSION, Encoder, decode, is_button
+from elevator.net.wire import DATAGRAM_BYTES, DATAGRAM_BYTES_MAX, VERSION, Encoder, decode, is_button
 
 FLOORS = 9
 

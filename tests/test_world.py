@@ -8,14 +8,14 @@ from collections.abc import Callable
 import pytest
 from attrs import evolve
 
-from elevator import soak
-from elevator.model import Button, Inputs, Park, Policy, Tick
-from elevator.model import Fault as Trouble
-from elevator.node import Node, step
-from elevator.sim import world
-from elevator.sim.faults import NEVER_MS, STRANGERS, Fault, Kind, Plan, Point, Press, describe, plan
-from elevator.sim.passengers import Profile, Traffic, tally
-from elevator.sim.world import AGREE_MS, World
+from elevator.building.passengers import PassengerFlow, Profile, tally
+from elevator.cli import soak
+from elevator.core.model import NEVER_MS, Button, Inputs, Park, Policy, Tick
+from elevator.core.model import Fault as Trouble
+from elevator.core.node import Node, step
+from elevator.simulation import campaign, world
+from elevator.simulation.faults import STRANGERS, FaultKind, InjectedFault, Plan, Point, Press, describe, plan
+from elevator.simulation.world import AGREE_MS, World
 
 UP, DOWN, CAB = Button
 
@@ -39,89 +39,89 @@ def test_what_was_found_once_stays_mended(seed: int) -> None:
     # As they were when they failed: what could not be drawn then is left out.
     faults = tuple(each for each in drawn.faults if each.until_ms != NEVER_MS and each.kind not in STRANGERS)
     presses = tuple(press for press in drawn.presses if press.panel < drawn.cars)
-    done, transcript = soak.outcome(evolve(drawn, faults=faults, presses=presses, travel_ms=2000, traffic=None))
+    done, transcript = campaign.outcome(evolve(drawn, faults=faults, presses=presses, travel_ms=2000, traffic=None))
     assert not done.violation, "\n".join(transcript[-40:])
 
 
-MADE_SMALL: dict[str, tuple[Fault | Press, ...]] = {
+MADE_SMALL: dict[str, tuple[InjectedFault | Press, ...]] = {
     "a record read after all was completed by the writer only, whose program then died": (
-        Fault(Kind.CUT, 2000, 14_000, 2),
+        InjectedFault(FaultKind.CUT, 2000, 14_000, 2),
         Press(3000, 3200, 1, UP, 2),
         Press(3010, 3210, 1, CAB, 0),
-        Fault(Kind.DISK, 3500, 5500, 1),
-        Fault(Kind.KILL, 3600, 4000, 1),
-        Fault(Kind.FREEZE, 5200, 9000, 1),
-        Fault(Kind.KILL, 7000, 9100, 1),
+        InjectedFault(FaultKind.DISK, 3500, 5500, 1),
+        InjectedFault(FaultKind.KILL, 3600, 4000, 1),
+        InjectedFault(FaultKind.FREEZE, 5200, 9000, 1),
+        InjectedFault(FaultKind.KILL, 7000, 9100, 1),
     ),
     "(of the oracle) a node alone with a ghost and a failing disk takes the ghost's word": (
-        Fault(Kind.GHOST, 1000, NEVER_MS, 0),
-        Fault(Kind.DISK, 2000, 20_000, 0),
-        Fault(Kind.CUT, 3000, 20_000, 1),
+        InjectedFault(FaultKind.GHOST, 1000, NEVER_MS, 0),
+        InjectedFault(FaultKind.DISK, 2000, 20_000, 0),
+        InjectedFault(FaultKind.CUT, 3000, 20_000, 1),
         Press(4000, 4200, 1, UP, 2),
     ),
     "(of the oracle) a disk took nothing while a lamp was lit, so its next run does not know of it": (
-        Fault(Kind.DISK, 2000, 5000, 0),
+        InjectedFault(FaultKind.DISK, 2000, 5000, 0),
         Press(4000, 4200, 1, DOWN, 1),
-        Fault(Kind.BLACKOUT, 4400, 6000, 0),
-        Fault(Kind.FREEZE, 5000, 9000, 1),
-        Fault(Kind.FREEZE, 5000, 9000, 2),
+        InjectedFault(FaultKind.BLACKOUT, 4400, 6000, 0),
+        InjectedFault(FaultKind.FREEZE, 5000, 9000, 1),
+        InjectedFault(FaultKind.FREEZE, 5000, 9000, 2),
     ),
     "(of the oracle) what a node with a failing disk lit last before it died was judged by its disk": (
-        Fault(Kind.DISK, 2000, 20_000, 1),
+        InjectedFault(FaultKind.DISK, 2000, 20_000, 1),
         Press(4000, 4200, 1, CAB, 2),
-        Fault(Kind.KILL, 4004, 6000, 1, point=Point.AFTER_HARDWARE),
+        InjectedFault(FaultKind.KILL, 4004, 6000, 1, point=Point.AFTER_HARDWARE),
     ),
     "(of the oracle) a promise made without a server was shown when one more peer was there": (
-        Fault(Kind.FREEZE, 2000, 8008, 1),
-        Fault(Kind.SLOW, 7800, 9000, 1, delay_ms=900),
-        Fault(Kind.SERVER, 3000, 8005, 0),
+        InjectedFault(FaultKind.FREEZE, 2000, 8008, 1),
+        InjectedFault(FaultKind.SLOW, 7800, 9000, 1, delay_ms=900),
+        InjectedFault(FaultKind.SERVER, 3000, 8005, 0),
         Press(7500, 7700, 2, DOWN, 2),
     ),
     "(of the oracle) the only disk with a promised call is of a machine that is gone for good": (
-        Fault(Kind.CUT, 2000, 8000, 2),
+        InjectedFault(FaultKind.CUT, 2000, 8000, 2),
         Press(4000, 4200, 1, DOWN, 2),
-        Fault(Kind.KILL, 4100, NEVER_MS, 1),
+        InjectedFault(FaultKind.KILL, 4100, NEVER_MS, 1),
     ),
     "(of the oracle) another with the same id had been silent for long enough, but not at the turn before": (
-        Fault(Kind.TWIN, 2000, 10_000, 1),
+        InjectedFault(FaultKind.TWIN, 2000, 10_000, 1),
         Press(4000, 4200, 1, CAB, 0),
-        Fault(Kind.KILL, 4500, 15_000, 1),
+        InjectedFault(FaultKind.KILL, 4500, 15_000, 1),
         Press(5500, 5700, 3, CAB, 0),
     ),
     "(of the oracle) a cab lamp was lit for a former run of another with the same id, which then came back": (
-        Fault(Kind.TWIN, 2000, 15_000, 1),
+        InjectedFault(FaultKind.TWIN, 2000, 15_000, 1),
         Press(4000, 4200, 1, CAB, 2),
-        Fault(Kind.WIPE, 4500, 7500, 1),
+        InjectedFault(FaultKind.WIPE, 4500, 7500, 1),
     ),
     "(of the oracle) a lamp was lit for a press replaced by one that the car that served it had not heard of": (
-        Fault(Kind.WIPE, 2000, 8000, 1),
-        Fault(Kind.STOP, 2000, 12_000, 2),
+        InjectedFault(FaultKind.WIPE, 2000, 8000, 1),
+        InjectedFault(FaultKind.STOP, 2000, 12_000, 2),
         Press(3000, 3200, 0, DOWN, 3),
-        Fault(Kind.KILL, 3100, 9000, 2),
+        InjectedFault(FaultKind.KILL, 3100, 9000, 2),
         Press(3500, 3700, 0, DOWN, 3),
-        Fault(Kind.KILL, 3600, 15_000, 0),
+        InjectedFault(FaultKind.KILL, 3600, 15_000, 0),
         Press(8500, 8700, 1, CAB, 3),
     ),
     "(of the oracle) a node without a record died once more before it had listened": (
         Press(3000, 3200, 1, CAB, 2),
-        Fault(Kind.CUT, 3400, 8000, 2),
-        Fault(Kind.WIPE, 3500, 5000, 1),
-        Fault(Kind.KILL, 5100, 5150, 1),
+        InjectedFault(FaultKind.CUT, 3400, 8000, 2),
+        InjectedFault(FaultKind.WIPE, 3500, 5000, 1),
+        InjectedFault(FaultKind.KILL, 5100, 5150, 1),
     ),
     "(of the oracle) a slow disk at last took what was older than what its node had told meanwhile": (
-        Fault(Kind.SLOW, 2000, 20_000, 1, delay_ms=3700),
+        InjectedFault(FaultKind.SLOW, 2000, 20_000, 1, delay_ms=3700),
         Press(3000, 3200, 1, CAB, 0),
         Press(6508, 6708, 1, DOWN, 2),
     ),
     "(of the promises) a car served a call and died before it had told anybody": (
         Press(5000, 5200, 1, UP, 0),
-        Fault(Kind.KILL, 5008, 15_000, 0, point=Point.BEFORE_BROADCAST),
+        InjectedFault(FaultKind.KILL, 5008, 15_000, 0, point=Point.BEFORE_BROADCAST),
     ),
     "a node that could read its record only later took another with its id for a former run of its own": (
-        Fault(Kind.TWIN, 2000, 20_000, 1),
+        InjectedFault(FaultKind.TWIN, 2000, 20_000, 1),
         Press(4000, 4200, 3, CAB, 2),
-        Fault(Kind.DISK, 5000, 6500, 1),
-        Fault(Kind.KILL, 5100, 5300, 1),
+        InjectedFault(FaultKind.DISK, 5000, 6500, 1),
+        InjectedFault(FaultKind.KILL, 5100, 5300, 1),
     ),
 }
 """What campaigns found and shrinking left, with the reason."""
@@ -129,17 +129,17 @@ MADE_SMALL: dict[str, tuple[Fault | Press, ...]] = {
 
 @pytest.mark.parametrize("why", MADE_SMALL)
 def test_what_was_found_and_made_small_stays_mended(why: str) -> None:
-    faults = tuple(each for each in MADE_SMALL[why] if isinstance(each, Fault))
+    faults = tuple(each for each in MADE_SMALL[why] if isinstance(each, InjectedFault))
     presses = tuple(each for each in MADE_SMALL[why] if isinstance(each, Press))
-    done, transcript = soak.outcome(Plan(1, 3, 4, 2000, 20_000, faults, presses, at=(0, 3, 3)))
+    done, transcript = campaign.outcome(Plan(1, 3, 4, 2000, 20_000, faults, presses, at=(0, 3, 3)))
     assert not done.violation, "\n".join(transcript[-40:])
 
 
 def test_g5_a_call_that_is_served_when_panels_are_compared_is_no_disagreement() -> None:
     run = Plan(1, 3, 4, 2000, 20_000, (), (Press(4000, 4200, 1, DOWN, 2),), at=(0, 3, 3), policy=STAY)
-    _, transcript = soak.outcome(run)
+    _, transcript = campaign.outcome(run)
     served = next(line for line in transcript if "lamp down 2 off" in line)
-    done, transcript = soak.outcome(evolve(run, calm_at_ms=int(served.split()[0]) - AGREE_MS))
+    done, transcript = campaign.outcome(evolve(run, calm_at_ms=int(served.split()[0]) - AGREE_MS))
     assert served in transcript
     assert not done.violation
 
@@ -147,22 +147,22 @@ def test_g5_a_call_that_is_served_when_panels_are_compared_is_no_disagreement() 
 def test_l4_a_lamp_may_go_dark_that_was_pressed_again_a_moment_before() -> None:
     for seed in range(1, 7):
         run = Plan(seed, 3, 4, 2000, 8000, (), (Press(4000, 4200, 1, DOWN, 2),), at=(0, 3, 3), policy=STAY)
-        _, transcript = soak.outcome(run)
+        _, transcript = campaign.outcome(run)
         served_ms = next(int(line.split()[0]) for line in transcript if "lamp down 2 off" in line)
         again = Press(served_ms - 6, served_ms + 194, 0, DOWN, 2)
-        done, transcript = soak.outcome(evolve(run, presses=(*run.presses, again)))
+        done, transcript = campaign.outcome(evolve(run, presses=(*run.presses, again)))
         assert not done.violation, "\n".join(transcript[-40:])
 
 
 def test_l4_a_record_that_is_read_late_does_not_put_out_the_lamps_of_its_calls() -> None:
-    done, transcript = soak.outcome(plan(165))
+    done, transcript = campaign.outcome(plan(165))
     assert not done.violation, "\n".join(transcript[-40:])
 
 
 @pytest.mark.parametrize("decade", range(30))
 def test_seeds_pass(decade: int) -> None:
     for seed in range(10 * decade + 1, 10 * decade + 11):
-        done, transcript = soak.outcome(plan(seed))
+        done, transcript = campaign.outcome(plan(seed))
         assert not done.violation, f"seed {seed}: " + "\n".join(transcript[-40:])
 
 
@@ -174,7 +174,7 @@ LATER = [
 
 @pytest.mark.parametrize("seed", LATER)
 def test_later_seeds_that_failed_pass(seed: int) -> None:
-    done, transcript = soak.outcome(plan(seed))
+    done, transcript = campaign.outcome(plan(seed))
     assert not done.violation, "\n".join(transcript[-40:])
 
 
@@ -188,13 +188,13 @@ THREE_CARS = [
 
 @pytest.mark.parametrize("seed", THREE_CARS)
 def test_later_seeds_of_three_cars_that_failed_pass(seed: int) -> None:
-    done, transcript = soak.outcome(plan(seed, 3, 4))
+    done, transcript = campaign.outcome(plan(seed, 3, 4))
     assert not done.violation, "\n".join(transcript[-40:])
 
 
 def test_a_run_repeats_itself_also_in_another_process_with_other_hashes() -> None:
-    here = soak.outcome(plan(7))[0].digest
-    assert soak.outcome(plan(7))[0].digest == here
+    here = campaign.outcome(plan(7))[0].digest
+    assert campaign.outcome(plan(7))[0].digest == here
     command = [sys.executable, "-m", "elevator", "soak", "--seeds", "7"]
     for hash_seed in ("1", "2"):
         other = subprocess.run(
@@ -207,8 +207,8 @@ def test_a_run_repeats_itself_also_in_another_process_with_other_hashes() -> Non
 def test_a2_a_cycle_of_one_way_links_starves_nobody(seed: int) -> None:
     """Each node hears one other, and is heard by the third alone: no two of them share a view, for good."""
     drawn = plan(seed, cars=3)
-    cycle = tuple(Fault(Kind.DEAF, 0, NEVER_MS, who=id, detail=(id + 1) % 3) for id in range(3))
-    done, transcript = soak.outcome(evolve(drawn, faults=cycle))
+    cycle = tuple(InjectedFault(FaultKind.DEAF, 0, NEVER_MS, who=id, detail=(id + 1) % 3) for id in range(3))
+    done, transcript = campaign.outcome(evolve(drawn, faults=cycle))
     assert not done.violation, "\n".join(transcript[-40:])
 
 
@@ -217,7 +217,7 @@ def test_a1_two_cars_hardly_ever_claim_one_call_at_half_the_packets_lost() -> No
     samples = twice = 0
     for seed in range(1, 9):
         drawn = plan(seed, cars=3, floors=4)
-        weather = Fault(Kind.WEATHER, 0, drawn.calm_at_ms, who=0, detail=50, delay_ms=2)
+        weather = InjectedFault(FaultKind.WEATHER, 0, drawn.calm_at_ms, who=0, detail=50, delay_ms=2)
         world = World(evolve(drawn, faults=(weather,), policy=Policy()))
         while world.now_ms < drawn.calm_at_ms:
             world.run_until(world.now_ms + 20)
@@ -234,21 +234,21 @@ def test_a1_two_cars_hardly_ever_claim_one_call_at_half_the_packets_lost() -> No
 def test_different_seeds_are_different_runs() -> None:
     assert len({(each.calm_at_ms, each.faults, each.presses) for each in map(plan, range(50))}) == 50
     drawn = [plan(seed) for seed in range(300)]
-    assert {fault.kind for each in drawn for fault in each.faults} == set(Kind)
+    assert {fault.kind for each in drawn for fault in each.faults} == set(FaultKind)
     assert {each.cars for each in drawn} == set(range(1, 10))
     assert any(not each.faults for each in drawn)
     assert {each.traffic.profile for each in drawn if each.traffic} == set(Profile)
 
 
 def test_shrinking_keeps_what_makes_a_run_fail(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = evolve(plan(4, 3, 4), traffic=Traffic(1, 3, 4, 20))
+    whole = evolve(plan(4, 3, 4), traffic=PassengerFlow(1, 3, 4, 20))
     culprit = whole.presses[5]
 
-    def fails_with_culprit(smaller: Plan) -> tuple[soak.Outcome, list[str]]:
-        return soak.Outcome(3, 0, 0, "", "bad" if culprit in smaller.presses else ""), []
+    def fails_with_culprit(smaller: Plan) -> tuple[campaign.Outcome, list[str]]:
+        return campaign.Outcome(3, 0, 0, "", "bad" if culprit in smaller.presses else ""), []
 
-    monkeypatch.setattr(soak, "outcome", fails_with_culprit)
-    assert soak.shrink(whole) == evolve(whole, faults=(), presses=(culprit,), traffic=None)
+    monkeypatch.setattr(campaign, "outcome", fails_with_culprit)
+    assert campaign.shrink(whole) == evolve(whole, faults=(), presses=(culprit,), traffic=None)
 
 
 def test_a_campaign_reports_and_its_status_says_whether_all_passed(capsys: pytest.CaptureFixture[str]) -> None:
@@ -259,8 +259,8 @@ def test_a_campaign_reports_and_its_status_says_whether_all_passed(capsys: pytes
 def test_a_campaign_whose_worker_dies_fails(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    outcome = soak.outcome
-    monkeypatch.setattr(soak, "outcome", lambda plan: os._exit(0) if plan.seed == 3 else outcome(plan))
+    outcome = campaign.outcome
+    monkeypatch.setattr(campaign, "outcome", lambda plan: os._exit(0) if plan.seed == 3 else outcome(plan))
     assert soak.main(["--seeds", "1..4", "--jobs", "2"]) == 1
     assert "3 passed, 0 failed, 1 not run" in capsys.readouterr().out
 
@@ -269,8 +269,8 @@ def test_a_program_that_does_not_start_fails_its_seed(monkeypatch: pytest.Monkey
     def boot(*_: object) -> Node:
         raise ZeroDivisionError("no luck")
 
-    monkeypatch.setattr("elevator.sim.world.boot", boot)
-    assert "ZeroDivisionError: no luck" in soak.outcome(plan(1))[0].violation
+    monkeypatch.setattr("elevator.simulation.world.boot", boot)
+    assert "ZeroDivisionError: no luck" in campaign.outcome(plan(1))[0].violation
 
 
 def test_a_campaign_ends_when_its_time_is_over(capsys: pytest.CaptureFixture[str]) -> None:
@@ -299,7 +299,7 @@ def test_wrong_arguments_get_one_line_and_status_2(arguments: list[str], capsys:
 
 @pytest.mark.parametrize("profile", Profile)
 def test_a_healthy_group_carries_all_who_come(profile: Profile) -> None:
-    traffic = Traffic(1, 3, 4, per_minute=12, until_ms=240_000, profile=profile)
+    traffic = PassengerFlow(1, 3, 4, per_minute=12, until_ms=240_000, profile=profile)
     world = World(evolve(plan(5, 3, 4), faults=(), presses=(), traffic=traffic, calm_at_ms=300_000))
     world.run_until(300_000)
     assert world.crowd is not None
@@ -318,7 +318,7 @@ def test_a_program_that_dies_in_a_turn_is_judged_by_what_its_panel_showed(monkey
         return step(node, tick)
 
     monkeypatch.setattr(world, "step", stepped)
-    kill = Fault(Kind.KILL, 5000, 9000, who=1, point=Point.AFTER_HARDWARE)
+    kill = InjectedFault(FaultKind.KILL, 5000, 9000, who=1, point=Point.AFTER_HARDWARE)
     press = Press(5500, 5700, 1, UP, 0)
     World(evolve(plan(5, 3, 4), faults=(kill,), presses=(press,), calm_at_ms=20_000, traffic=None)).run()
     (inputs,) = shown
@@ -326,42 +326,42 @@ def test_a_program_that_dies_in_a_turn_is_judged_by_what_its_panel_showed(monkey
     assert inputs.pressed.up == 1
 
 
-EFFECTS: dict[Kind, tuple[int, str] | Callable[[World], object]] = {
-    Kind.KILL: (1, "node 1 dies"),
-    Kind.WIPE: (1, "node 1 starts without a record"),
-    Kind.TORN: (1, "node 1 starts without a record"),
-    Kind.CRASH: (1, "node 1 dies"),
-    Kind.HANG: (1, "node 1 dies"),
-    Kind.BLACKOUT: (0, "node 2 dies"),
-    Kind.FREEZE: (1, "node 0: node 1 is silent"),
-    Kind.CUT: (1, "node 1: node 0 is silent"),
-    Kind.DEAF: (2, "node 1: node 2 is silent"),
-    Kind.WEATHER: (100, "node 1: node 0 is silent"),
-    Kind.MOTOR: (0, "car 1: power off"),
-    Kind.OBSTRUCT: (0, "car 1: obstructed on"),
-    Kind.STOP: (0, "node 1: out of service: stop button"),
-    Kind.LAG: lambda world: world.hosts[1].answer,
-    Kind.SERVER: (0, "node 1: out of service: no elevator answers"),
-    Kind.GHOST: (0, "node 1: node 63 is here"),
-    Kind.SHIRKER: (0, "node 1: node 63 is here"),
-    Kind.TWIN: (0, "node 1: another node uses this one's id, 1"),
-    Kind.MISFIT: (3, "node 1: node 1 has 3 floors, this one 4: ignored"),
-    Kind.DISK: lambda world: world.hosts[1].is_failing,
-    Kind.SLOW: lambda world: world.hosts[1].is_failing,
-    Kind.GLITCH: lambda world: (node := world.hosts[1].node) and node.drive.doubts,
-    Kind.SENSOR: (0, "node 1: out of service: position unknown"),
-    Kind.ATTACK: lambda world: world.attack_at_ms < 10_000,
+EFFECTS: dict[FaultKind, tuple[int, str] | Callable[[World], object]] = {
+    FaultKind.KILL: (1, "node 1 dies"),
+    FaultKind.WIPE: (1, "node 1 starts without a record"),
+    FaultKind.TORN: (1, "node 1 starts without a record"),
+    FaultKind.CRASH: (1, "node 1 dies"),
+    FaultKind.HANG: (1, "node 1 dies"),
+    FaultKind.BLACKOUT: (0, "node 2 dies"),
+    FaultKind.FREEZE: (1, "node 0: node 1 is silent"),
+    FaultKind.CUT: (1, "node 1: node 0 is silent"),
+    FaultKind.DEAF: (2, "node 1: node 2 is silent"),
+    FaultKind.WEATHER: (100, "node 1: node 0 is silent"),
+    FaultKind.MOTOR: (0, "car 1: power off"),
+    FaultKind.OBSTRUCT: (0, "car 1: obstructed on"),
+    FaultKind.STOP: (0, "node 1: out of service: stop button"),
+    FaultKind.LAG: lambda world: world.hosts[1].answer,
+    FaultKind.SERVER: (0, "node 1: out of service: no elevator answers"),
+    FaultKind.GHOST: (0, "node 1: node 63 is here"),
+    FaultKind.SHIRKER: (0, "node 1: node 63 is here"),
+    FaultKind.TWIN: (0, "node 1: another node uses this one's id, 1"),
+    FaultKind.MISFIT: (3, "node 1: node 1 has 3 floors, this one 4: ignored"),
+    FaultKind.DISK: lambda world: world.hosts[1].is_failing,
+    FaultKind.SLOW: lambda world: world.hosts[1].is_failing,
+    FaultKind.GLITCH: lambda world: (node := world.hosts[1].node) and node.drive.doubts,
+    FaultKind.SENSOR: (0, "node 1: out of service: position unknown"),
+    FaultKind.ATTACK: lambda world: world.attack_at_ms < 10_000,
 }
 """Of each kind of fault: its detail, and what it brings about, as the transcript says it or as it is then."""
 
-DELAYS = {Kind.SLOW: 1_000_000, Kind.LAG: 400}
+DELAYS = {FaultKind.SLOW: 1_000_000, FaultKind.LAG: 400}
 
 
-@pytest.mark.parametrize("kind", Kind)
-def test_every_kind_of_fault_does_something(kind: Kind) -> None:
+@pytest.mark.parametrize("kind", FaultKind)
+def test_every_kind_of_fault_does_something(kind: FaultKind) -> None:
     effect = EFFECTS[kind]
     detail = 0 if callable(effect) else effect[0]
-    fault = Fault(kind, 5000, 9000, who=1, detail=detail, delay_ms=DELAYS.get(kind, 0))
+    fault = InjectedFault(kind, 5000, 9000, who=1, detail=detail, delay_ms=DELAYS.get(kind, 0))
     world = World(evolve(plan(5, 3, 4), faults=(fault,), presses=(Press(5500, 5700, 1, UP, 0),), calm_at_ms=20_000))
     world.run_until(8999)
     if callable(effect):

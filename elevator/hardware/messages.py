@@ -6,7 +6,7 @@ later message. A stray byte looks like the first piece of a message, so time dec
 within PIECE_MS, the pieces so far are dropped.
 """
 
-from elevator.model import Motor
+from elevator.core.model import Motor
 
 MESSAGE = 4
 """Length of a request and of a reply, in bytes."""

@@ -1,0 +1,562 @@
+"""Simulated elevators behind real sockets.
+
+Rules:
+- Each elevator listens on a port of its own and has one client at a time. The next one's connect succeeds, because
+  the kernel keeps it, and it is answered when the first has gone; the motor stops in between.
+- All I/O is here, everything else in elevator.py: bytes in, replies and a new machine out. What arrived in one
+  piece is answered in one piece. `hardware/messages.py` says what happens to a message that arrives in part.
+- What each socket is watched for is derived from the elevator's state after every event, never switched by hand.
+- Everything that changes goes into one bounded log with its time, from which tests measure.
+
+Control: TCP on loopback, any number of clients, one JSON object a line each way. `{"do": "press", "car": 0,
+"button": "up", "floor": 1}` gets `{"ok": true, "ms": 81542.114, "next": 17}`: the time (monotonic, milliseconds) and
+the number that the next event will have. The classes from PressButton to Events below are all there is; whatever else
+comes in gets `{"error": "..."}` and changes nothing.
+"""
+
+import json
+import random
+import selectors
+import socket
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Protocol, assert_never
+
+from attrs import asdict, evolve
+
+from elevator.building import elevator as machines
+from elevator.building import protocol
+from elevator.building import shaft as physics
+from elevator.building.control import (
+    LINE_LIMIT,
+    REQUESTS,
+    Events,
+    PressButton,
+    Put,
+    PutBack,
+    Refused,
+    Request,
+    State,
+    Switch,
+    parse,
+)
+from elevator.building.elevator import Event, EventKind, Machine
+from elevator.building.shaft import Shaft
+from elevator.core.call_set import mask
+from elevator.core.model import Button, Buttons, Motor
+from elevator.hardware.messages import MessageReader
+
+LOG_LENGTH = 100_000
+"""Events kept; older ones are forgotten, and `Events` says how many."""
+EVENTS_A_REPLY = 5_000
+CONTROL_LIMIT = 64
+"""Control clients at once."""
+_CHUNK = 65_536
+
+
+class SimulatedElevator:
+    """One machine, its listening socket and its client."""
+
+    def __init__(self, machine: Machine, listener: socket.socket) -> None:
+        self.machine = machine
+        self.address: tuple[str, int] = listener.getsockname()
+        self.listener: socket.socket | None = listener
+        self.client: socket.socket | None = None
+        self.deaf = False
+        self.reader = MessageReader()
+        self.unsent = b""
+        """Replies that the client was too slow to take. As long as there are any, nothing more is read."""
+        self.changes = 0
+        """How often anything has changed."""
+        self.changed_us: dict[EventKind, int] = {}
+        """When something of a kind last changed."""
+
+
+class Attached(Protocol):
+    """Another way than sockets into an elevator, with times of its own."""
+
+    path: str
+    """Where it is; empty while it is unplugged."""
+
+    def plug(self) -> None:
+        """Connect it, if it is not; raise OSError if that cannot be."""
+
+    def unplug(self) -> None:
+        """Take it off, if it is connected."""
+
+    def wake_us(self) -> float | None:
+        """Return when `attend` is due; None if it is not."""
+
+    def attend(self, now_us: int) -> None:
+        """Do what is due. The machines are settled."""
+
+
+class _Controller:
+    """A client of the control socket."""
+
+    def __init__(self, client: socket.socket) -> None:
+        self.client = client
+        self.received = b""
+        self.unsent = b""
+        self.ending = False
+
+
+def _monotonic_us() -> int:
+    return time.monotonic_ns() // 1000
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket listening on *port*, 0 for any free one; raise OSError if there is none."""
+    listener = socket.socket()
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(8)
+    except OSError:
+        listener.close()
+        raise
+    listener.setblocking(False)
+    return listener
+
+
+class Building:
+    """Some elevators and a control socket, to be driven by calling `turn` again and again."""
+
+    def __init__(
+        self,
+        shafts: Iterable[Shaft],
+        listeners: Sequence[socket.socket],
+        control: socket.socket,
+        press_ms: int = 200,
+        clock_us: Callable[[], int] = _monotonic_us,
+        stop_on_disconnect: bool = True,
+    ) -> None:
+        """Own *listeners*, one for each of *shafts*, and *control* from now on."""
+        self.clock_us = clock_us
+        self._stop_on_disconnect = stop_on_disconnect
+        self.press_ms = press_ms
+        now_ms = clock_us() // 1000
+        self.elevators = [
+            SimulatedElevator(machines.machine(evolve(shaft, since_ms=now_ms)), listener)
+            for shaft, listener in zip(shafts, listeners, strict=True)
+        ]
+        self.log: deque[dict[str, object]] = deque(maxlen=LOG_LENGTH)
+        self.next_event = 0
+        self.attached: dict[int, Attached] = {}
+        """By car."""
+        self._control = control
+        self._controllers: list[_Controller] = []
+        self._selector = selectors.DefaultSelector()
+        self.watch_for(control, selectors.EVENT_READ, self._take_controller)
+        for car in range(len(self.elevators)):
+            self._watch(car)
+
+    @property
+    def ports(self) -> list[int]:
+        """The ports of the elevators, in order."""
+        return [elevator.address[1] for elevator in self.elevators]
+
+    @property
+    def control_port(self) -> int:
+        """The port of the control socket."""
+        port: int = self._control.getsockname()[1]
+        return port
+
+    def close(self) -> None:
+        """Close every socket."""
+        for elevator in self.elevators:
+            for each in (elevator.client, elevator.listener):
+                if each is not None:
+                    each.close()
+        for controller in self._controllers:
+            controller.client.close()
+        self._control.close()
+        self._selector.close()
+
+    def turn(self, timeout_s: float) -> None:
+        """Wait for something to happen, *timeout_s* at the most, and do what is to be done."""
+        now_us = began_us = self.settle()
+        wakes = [machines.wake_at_ms(elevator.machine) for elevator in self.elevators]
+        expiries = [self._expires_at_ms(car) for car in range(len(self.elevators))]
+        wakes += expiries
+        wait_us = min((wake * 1000 - now_us for wake in wakes if wake is not None), default=timeout_s * 1e6)
+        due = (each.wake_us() for each in self.attached.values())
+        bytes_us = min((wake - now_us for wake in due if wake is not None), default=timeout_s * 1e6)
+        if 0 < bytes_us < min(wait_us, 1000):  # The selector waits for whole milliseconds.
+            time.sleep(bytes_us / 1e6)
+            bytes_us = 0
+        for key, ready in self._selector.select(max(0.0, min(timeout_s, wait_us / 1e6, bytes_us / 1e6))):
+            # A socket may have been closed by what came before it in this very list.
+            if not isinstance(key.fileobj, socket.socket) or key.fileobj.fileno() >= 0:
+                key.data(ready)
+        now_us = self.settle()
+        for car, expires_at_ms in enumerate(expiries):
+            if expires_at_ms is not None:  # Its socket was watched, so nothing had arrived when the turn began.
+                self._expire(car, began_us // 1000, now_us)
+        for each in self.attached.values():
+            each.attend(now_us)
+
+    def change(self, car: int, new: Machine, now_us: int) -> None:
+        """Make *new* the machine of *car* and log how it differs."""
+        old, self.elevators[car].machine = self.elevators[car].machine, new
+        self._note(car, machines.changes(old, new, now_us // 1000), now_us)
+
+    def press(self, car: int, button: Button, floor: int, ms: int | None = None) -> None:
+        """Press a button for *ms* milliseconds, as long as usual by default."""
+        now_us = self.settle()
+        until_ms = now_us // 1000 + (self.press_ms if ms is None else ms)
+        self.change(car, machines.press(self.elevators[car].machine, button, floor, until_ms), now_us)
+
+    def settle(self) -> int:
+        """Bring all machines up to now; return now, in microseconds."""
+        now_us = self.clock_us()
+        for car, elevator in enumerate(self.elevators):
+            elevator.machine, events = machines.settle(elevator.machine, now_us // 1000)
+            self._note(car, events, now_us)
+        return now_us
+
+    def _note(self, car: int, events: Iterable[Event], now_us: int) -> None:
+        for event in events:
+            # What happened by itself has an exact time; what was done to the machine happened now.
+            at_us = event.at_ms * 1000 if event.at_ms < now_us // 1000 else now_us
+            entry: dict[str, object] = {"n": self.next_event, "ms": at_us / 1000, "car": car}
+            entry |= {"kind": event.kind.value, "value": event.value}
+            if event.button is not None:
+                entry |= {"button": event.button.name.lower(), "floor": event.floor}
+            self.log.append(entry)
+            self.next_event += 1
+            self.elevators[car].changes += 1
+            self.elevators[car].changed_us[event.kind] = at_us
+
+    def watch_for(self, sock: socket.socket | int, mask: int, then: Callable[[int], None]) -> None:
+        """Have `turn` call *then* with those events of *mask* that *sock* is ready for; 0 for no more."""
+        key = self._selector.get_map().get(sock)
+        if key is None and mask:
+            self._selector.register(sock, mask, then)
+        elif key is not None and not mask:
+            self._selector.unregister(sock)
+        elif key is not None and key.events != mask:
+            self._selector.modify(sock, mask, then)
+
+    def _forget(self, sock: socket.socket) -> None:
+        self.watch_for(sock, 0, lambda _: None)
+        sock.close()
+
+    # The elevators' side
+
+    def _watch(self, car: int) -> None:
+        elevator = self.elevators[car]
+        if elevator.listener is not None:
+            free = elevator.client is None and not elevator.deaf
+            self.watch_for(elevator.listener, free * selectors.EVENT_READ, lambda _: self._accept(car))
+        if elevator.client is not None:
+            wanted = selectors.EVENT_WRITE if elevator.unsent else selectors.EVENT_READ
+            self.watch_for(elevator.client, 0 if elevator.deaf else wanted, lambda mask: self._serve(car, mask))
+
+    def _accept(self, car: int) -> None:
+        elevator = self.elevators[car]
+        assert elevator.listener is not None
+        try:
+            client, _ = elevator.listener.accept()
+        except OSError:
+            return  # It left before its turn came.
+        client.setblocking(False)
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        elevator.client = client
+        now_us = self.clock_us()
+        self._note(car, [Event(now_us // 1000, EventKind.CLIENT, True)], now_us)
+        self._watch(car)
+        self._serve(car, selectors.EVENT_READ)
+
+    def _serve(self, car: int, mask: int) -> None:
+        """Read requests or write what is left of replies, whichever the client is ready for."""
+        elevator = self.elevators[car]
+        assert elevator.client is not None
+        try:
+            if mask & selectors.EVENT_READ:
+                chunk = elevator.client.recv(_CHUNK)
+                if not chunk:
+                    self._drop(car)
+                    return
+                # A client without TCP_NODELAY sends its next message only when this one is acknowledged.
+                elevator.client.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+                self._answer(car, chunk)
+            if elevator.unsent:
+                elevator.unsent = elevator.unsent[elevator.client.send(elevator.unsent) :]
+        except BlockingIOError:
+            pass
+        except OSError:
+            self._drop(car)
+            return
+        self._watch(car)
+
+    def _answer(self, car: int, chunk: bytes) -> None:
+        elevator = self.elevators[car]
+        now_us = self.clock_us()
+        elevator.reader.receive(chunk, now_us // 1000)
+        requests = elevator.reader.take_all()
+        elevator.machine, replies, events = protocol.answer(elevator.machine, requests, now_us // 1000)
+        elevator.unsent += replies
+        self._note(car, events, now_us)
+
+    def _expires_at_ms(self, car: int) -> int | None:
+        """Return when the client's incomplete message expires; None if there is none, or nothing is read from it."""
+        elevator = self.elevators[car]
+        is_read = elevator.client is not None and not elevator.deaf and not elevator.unsent
+        return elevator.reader.expires_at_ms() if is_read else None
+
+    def _expire(self, car: int, until_ms: int, now_us: int) -> None:
+        """Drop the client's incomplete message if it had expired by *until_ms*; see `MessageReader.expire`."""
+        elevator = self.elevators[car]
+        if dropped := elevator.reader.expire(until_ms):
+            elevator.machine, event = machines.drop_incomplete(elevator.machine, dropped, now_us // 1000)
+            self._note(car, [event], now_us)
+
+    def _drop(self, car: int) -> None:
+        """Close the client's connection, if there is one, and stop the motor unless it is to go on."""
+        elevator = self.elevators[car]
+        if elevator.client is not None:
+            self._forget(elevator.client)
+            elevator.client = None
+            elevator.reader, elevator.unsent = MessageReader(), b""
+            now_us = self.settle()
+            self._note(car, [Event(now_us // 1000, EventKind.CLIENT, False)], now_us)
+            if self._stop_on_disconnect:
+                self.change(car, machines.disconnect(elevator.machine, now_us // 1000), now_us)
+        self._watch(car)
+
+    # The control side
+
+    def _take_controller(self, _: int) -> None:
+        try:
+            client, _address = self._control.accept()
+        except OSError:
+            return
+        client.setblocking(False)
+        controller = _Controller(client)
+        self._controllers.append(controller)
+        if len(self._controllers) > CONTROL_LIMIT:
+            controller.unsent = b'{"error": "too many clients"}\n'
+            controller.ending = True
+        self._watch_controller(controller)
+
+    def _watch_controller(self, controller: _Controller) -> None:
+        wanted = selectors.EVENT_WRITE if controller.unsent else selectors.EVENT_READ
+        self.watch_for(controller.client, wanted, lambda mask: self._converse(controller, mask))
+
+    def _converse(self, controller: _Controller, mask: int) -> None:
+        try:
+            if mask & selectors.EVENT_READ:
+                chunk = controller.client.recv(_CHUNK)
+                if not chunk:
+                    self._leave(controller)
+                    return
+                controller.received += chunk
+            while self._obey_lines(controller):
+                controller.unsent = controller.unsent[controller.client.send(controller.unsent) :]
+        except BlockingIOError:
+            pass
+        except OSError:
+            self._leave(controller)
+            return
+        if controller.ending and not controller.unsent:
+            self._leave(controller)
+        else:
+            self._watch_controller(controller)
+
+    def _leave(self, controller: _Controller) -> None:
+        self._forget(controller.client)
+        self._controllers.remove(controller)
+
+    def _obey_lines(self, controller: _Controller) -> bool:
+        """Obey whole lines that came in, but no more than the client takes replies; return whether any are unsent."""
+        while not controller.ending and len(controller.unsent) < _CHUNK:
+            line, newline, rest = controller.received.partition(b"\n")
+            if len(line) > LINE_LIMIT:
+                controller.unsent += b'{"error": "line too long"}\n'
+                controller.ending = True
+            elif not newline:
+                break
+            else:
+                controller.received = rest
+                controller.unsent += self.obey(line) + b"\n"
+        return bool(controller.unsent)
+
+    def obey(self, line: bytes) -> bytes:
+        """Do what one *line* on the control socket asks for; return the reply, without its newline."""
+        try:
+            return json.dumps(self.do(*parse(line, REQUESTS))).encode()
+        except Refused as refusal:
+            return json.dumps({"error": str(refusal)}).encode()
+
+    def do(self, name: str, request: Request) -> dict[str, Any]:
+        """Do what is asked for by *name*; return the reply, or raise Refused."""
+        now_us = self.settle()
+        reply = self._do(name, request, now_us)
+        reply |= {"ok": True, "ms": now_us / 1000}
+        reply.setdefault("next", self.next_event)
+        return reply
+
+    def _do(self, name: str, request: Request, now_us: int) -> dict[str, Any]:
+        if isinstance(request, Events):
+            return self.events(request.since)
+        cars = range(len(self.elevators))
+        if request.car is not None and request.car not in cars:
+            raise Refused(f"no car {request.car}")
+        match request:
+            case State(None):
+                return {"cars": [self.state(car) for car in cars]}
+            case State(car):
+                assert car is not None
+                return {"cars": [self.state(car)]}
+            case PressButton():
+                self._press_or_hold(request, now_us)
+            case Switch(car, on):
+                self._switch(name, car, on, now_us)
+            case Put(car, floor):
+                machine = self.elevators[car].machine
+                if not 0 <= floor <= machine.shaft.floors - 1:
+                    raise Refused(f"floor {floor} is not in the shaft")
+                self.change(car, machines.put(machine, floor, now_us // 1000), now_us)
+            case PutBack(car):
+                self.change(car, machines.put_back(self.elevators[car].machine, now_us // 1000), now_us)
+            case _:
+                assert_never(request)
+        return {}
+
+    def _press_or_hold(self, request: PressButton, now_us: int) -> None:
+        machine = self.elevators[request.car].machine
+        button = Button[request.button.upper()]
+        if request.floor not in machines.floors_of(mask(machines.buttons(machine.shaft.floors), button)):
+            raise Refused(f"no {request.button} button at floor {request.floor}")
+        if request.ms is not None and (request.held is not None or not 1 <= request.ms <= 3_600_000):
+            raise Refused("ms is from 1 to 3600000, and not together with held")
+        match request.held:
+            case True:
+                machine = machines.press(machine, button, request.floor, None)
+            case False:
+                machine = machines.release(machine, button, request.floor)
+            case None:
+                until_ms = now_us // 1000 + (request.ms or self.press_ms)
+                machine = machines.press(machine, button, request.floor, until_ms)
+        self.change(request.car, machine, now_us)
+
+    def _switch(self, name: str, car: int, on: bool, now_us: int) -> None:
+        elevator = self.elevators[car]
+        match name:
+            case "stop":
+                self.change(car, machines.hold_stop(elevator.machine, on), now_us)
+            case "obstruct":
+                self.change(car, evolve(elevator.machine, obstructed=on), now_us)
+            case "power":
+                self.change(car, machines.power(elevator.machine, on, now_us // 1000), now_us)
+            case "server":
+                self._switch_server(car, on, now_us)
+            case "card":
+                self._switch_card(car, on)
+            case _:
+                assert name == "deaf"
+                elevator.deaf = on
+                self._watch(car)
+
+    def _switch_server(self, car: int, on: bool, now_us: int) -> None:
+        elevator = self.elevators[car]
+        if on == (elevator.listener is not None):
+            return
+        if on:
+            try:
+                elevator.listener = listen(*elevator.address)
+            except OSError as error:
+                raise Refused(f"port {elevator.address[1]}: {error.strerror}") from None
+        else:
+            assert elevator.listener is not None
+            self._forget(elevator.listener)
+            elevator.listener = None
+            self._drop(car)
+        self._watch(car)
+        self._note(car, [Event(now_us // 1000, EventKind.SERVER, on)], now_us)
+
+    def _switch_card(self, car: int, on: bool) -> None:
+        if car not in self.attached:
+            raise Refused(f"car {car} has no card")
+        try:
+            (self.attached[car].plug if on else self.attached[car].unplug)()
+        except OSError as error:
+            raise Refused(f"the card of car {car}: {error.strerror}") from None
+
+    def is_plugged(self, car: int) -> bool | None:
+        """Return whether the card of *car* is plugged in; None if it has none."""
+        return bool(self.attached[car].path) if car in self.attached else None
+
+    def state(self, car: int) -> dict[str, object]:
+        """Return everything about *car*, as of the last settling."""
+        elevator = self.elevators[car]
+        machine, now_ms = elevator.machine, self.clock_us() // 1000
+        return {
+            "car": car,
+            "port": elevator.address[1],
+            "floors": machine.shaft.floors,
+            "position": round(physics.position(machine.shaft, now_ms), 4),
+            "sensor": machine.sensed,
+            "motor": Motor(machine.shaft.motor).name.lower(),
+            "power": machine.shaft.powered,
+            "out_of_bounds": machine.out,
+            "door": machine.door,
+            "lamps": _lists(machine.lamps),
+            "pressed": _lists(machines.pressed(machine)),
+            "indicator": machine.indicator,
+            "stop": machine.stop,
+            "stop_lamp": machine.stop_lamp,
+            "obstructed": machine.obstructed,
+            "server": elevator.listener is not None,
+            "deaf": elevator.deaf,
+            "client": elevator.client is not None,
+            "card": self.is_plugged(car),
+            "counts": asdict(machine.counts),
+            "misbehaviour": machines.misbehaviour(machine.counts),
+            "last_bad": machine.last_bad,
+            "changed_ms": {kind.value: at_us / 1000 for kind, at_us in elevator.changed_us.items()},
+        }
+
+    def events(self, since: int) -> dict[str, Any]:
+        """Return the events from number *since* on, some thousands at the most, and where to go on."""
+        first = self.next_event - len(self.log)
+        begin = min(max(since, first), self.next_event)
+        end = min(begin + EVENTS_A_REPLY, self.next_event)
+        # Indexing the middle of a deque is slow, its right end is where the reader usually is: walk back from there.
+        newest = [self.log[index - self.next_event] for index in range(end - 1, begin - 1, -1)]
+        return {"events": newest[::-1], "next": end, "lost": max(0, first - max(since, 0))}
+
+
+def _lists(of: Buttons) -> dict[str, list[int]]:
+    return {button.name.lower(): machines.floors_of(mask(of, button)) for button in Button}
+
+
+# Opening one
+
+
+def open_building(
+    shafts: Sequence[Shaft],
+    host: str = "127.0.0.1",
+    port: int = 0,
+    control: int = 0,
+    press_ms: int = 200,
+    stop_on_disconnect: bool = True,
+) -> Building:
+    """Return a building on *port* and those after it (0: any free ones); raise Refused if one of them is taken."""
+    opened: list[socket.socket] = []
+    wanted = [(host, port and port + car) for car in range(len(shafts))] + [("127.0.0.1", control)]
+    for address in wanted:
+        try:
+            opened.append(listen(*address))
+        except OSError as error:
+            for listener in opened:
+                listener.close()
+            raise Refused(f"cannot listen on {address[0]} port {address[1]}: {error.strerror}") from None
+    return Building(shafts, opened[:-1], opened[-1], press_ms, stop_on_disconnect=stop_on_disconnect)
+
+
+def start_places(shaft: Shaft, cars: int, rng: random.Random) -> list[Shaft]:
+    """Return *cars* shafts like *shaft* with the car anywhere, also between floors."""
+    return [evolve(shaft, place=rng.randrange(physics.end(shaft))) for _ in range(cars)]

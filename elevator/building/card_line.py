@@ -1,0 +1,222 @@
+"""A simulated elevator as the lab's I/O card shows it: on a pseudo-terminal, at the speed of a real serial line.
+
+Rules:
+- `obey` is pure: one byte in, the reply to it out. What a byte does to the panel goes the way of the elevator server's
+  messages, so that there is one panel and one list of what a controller must not do.
+- A byte takes BYTE_US on the line, one after the other, each way by itself. The card sees it when all of it has come.
+- The line has no other end that could be missed: the card goes on with its last command when the controller has gone.
+- Unplugging closes the pseudo-terminal; plugging in opens another one, which may have another name.
+"""
+
+import fcntl
+import os
+import pty
+import selectors
+import termios
+import tty
+from collections import deque
+from contextlib import suppress
+from pathlib import Path
+
+from attrs import evolve, frozen
+
+from elevator.building import elevator as machines
+from elevator.building import protocol
+from elevator.building.building import Building
+from elevator.building.elevator import Machine
+from elevator.core.call_set import mask
+from elevator.hardware.io_card import (
+    BAUD,
+    BUTTON_PINS,
+    DIRECTION_PIN,
+    DOOR_PIN,
+    FIRST_PIN,
+    HIGH,
+    IDENTITY,
+    IDENTITY_PIN,
+    INDICATOR_PINS,
+    LAMP_PINS,
+    LOW,
+    OBSTRUCTION_PIN,
+    PWM_PIN,
+    READ,
+    SENSOR_PINS,
+    STOP_LAMP_PIN,
+    STOP_PIN,
+)
+from elevator.hardware.messages import MESSAGE
+
+BYTE_US = 10 * 1_000_000 / BAUD
+"""A start bit, eight of data and a stop bit."""
+FULL_SPEED = 255
+FORGET_US = 500_000
+"""After this long without a byte the controller is assumed to have closed the port."""
+
+
+@frozen
+class Card:
+    """What the card's output pins hold that the panel does not show by itself."""
+
+    speed: int = 0
+    """0..255; any but 0 moves the simulated car alike."""
+    down: bool = False
+    indicator: int = 0
+    awaits_speed: bool = False
+    """Whether the next byte is the value of a PWM write."""
+
+
+def obey(card: Card, machine: Machine, byte: int, now_ms: int) -> tuple[Card, Machine, bytes]:
+    """Do what *byte* says; return the reply too. *machine* is settled at *now_ms*."""
+    operation, pin = byte & 0xC0, byte & 0x3F
+    if card.awaits_speed:
+        card = evolve(card, speed=byte, awaits_speed=False)
+        return card, tell(machine, now_ms, *motor(card)), b""
+    match operation:
+        case _ if operation == LOW and pin == PWM_PIN:
+            return evolve(card, awaits_speed=True), machine, b""
+        case _ if operation in (LOW, HIGH):
+            return write(card, machine, pin, operation == HIGH, now_ms)
+        case _ if operation == READ:
+            return card, machine, bytes((levels(machine) >> pin & 1,))
+        case _ if pin == IDENTITY_PIN:
+            return card, machine, bytes((IDENTITY,))
+        case _:
+            return card, machine, bytes((levels(machine) >> pin & 0xFF,))
+
+
+def write(card: Card, machine: Machine, pin: int, high: bool, now_ms: int) -> tuple[Card, Machine, bytes]:
+    """Set an output *pin*."""
+    lamps = {each: call for call, each in LAMP_PINS.items()}
+    if pin in lamps:
+        button, floor = lamps[pin]
+        return card, tell(machine, now_ms, 2, button, floor, high), b""
+    if pin in INDICATOR_PINS:
+        bit = 1 << INDICATOR_PINS.index(pin)
+        card = evolve(card, indicator=card.indicator | bit if high else card.indicator & ~bit)
+        return card, tell(machine, now_ms, 3, card.indicator), b""
+    match pin:
+        case _ if pin == DOOR_PIN:
+            return card, tell(machine, now_ms, 4, high), b""
+        case _ if pin == STOP_LAMP_PIN:
+            return card, tell(machine, now_ms, 5, high), b""
+        case _ if pin == DIRECTION_PIN:
+            card = evolve(card, down=high)
+            return card, tell(machine, now_ms, *motor(card)) if card.speed else machine, b""
+        case _ if pin == PWM_PIN:  # As any other pin: it is high all the time, which is full speed. Low is a PWM write.
+            card = evolve(card, speed=FULL_SPEED)
+            return card, tell(machine, now_ms, *motor(card)), b""
+        case _:
+            return card, machine, b""  # a pin with nothing on it
+
+
+def motor(card: Card) -> tuple[int, int]:
+    """Return the message that gives the car its present motor command."""
+    return 1, 0 if not card.speed else 255 if card.down else 1
+
+
+def tell(machine: Machine, now_ms: int, *message: int) -> Machine:
+    """Give *machine* a message, filled up with zeros."""
+    return protocol.answer(machine, bytes(message).ljust(MESSAGE, b"\0"), now_ms).machine
+
+
+def levels(machine: Machine) -> int:
+    """Return the input pins, pin n in bit n."""
+    pressed = machines.pressed(machine)
+    pins = sum((mask(pressed, button) >> floor & 1) << pin for (button, floor), pin in BUTTON_PINS.items())
+    if machine.sensed is not None:
+        pins |= 1 << SENSOR_PINS[machine.sensed]
+    assert pins % (1 << FIRST_PIN) == 0
+    return pins | machine.stop << STOP_PIN | machine.obstructed << OBSTRUCTION_PIN
+
+
+class Line:
+    """The card of one *car* of a *building*, on a pseudo-terminal. With *link*, that path leads to it.
+
+    Raise OSError if there is no pseudo-terminal, or the link cannot be made.
+    """
+
+    def __init__(self, building: Building, car: int, link: Path | None = None) -> None:
+        self.card = Card()
+        self.path = ""
+        """Of the pseudo-terminal; empty while the card is unplugged."""
+        self._building, self._car, self._link = building, car, link
+        self._master = self._slave = -1
+        self._coming: deque[tuple[float, int]] = deque()
+        """Bytes on their way to the card, with when they will have come."""
+        self._going: deque[tuple[float, int]] = deque()
+        self._forget_us: float | None = None
+        """When to let anyone open the line again; None: anyone can."""
+        building.attached[car] = self
+        self.plug()
+
+    def plug(self) -> None:
+        """Connect the card to the machine."""
+        if self.path:
+            return
+        self._master, self._slave = pty.openpty()
+        tty.setraw(self._slave)
+        os.set_blocking(self._master, False)
+        self.path = os.ttyname(self._slave)
+        self._building.watch_for(self._master, selectors.EVENT_READ, lambda _: self._receive())
+        if self._link is not None:
+            beside = self._link.with_name(f"{self._link.name}.new")
+            beside.symlink_to(self.path)
+            beside.replace(self._link)
+
+    def unplug(self) -> None:
+        """Take the cable out. The card keeps its power and its outputs."""
+        if not self.path:
+            return
+        if self._link is not None:
+            self._link.unlink(missing_ok=True)
+        self._building.watch_for(self._master, 0, lambda _: None)
+        os.close(self._slave)
+        os.close(self._master)
+        self.path = ""
+        self._coming.clear()
+        self._going.clear()
+        self._forget_us = None
+
+    def wake_us(self) -> float | None:
+        """Return when `attend` must be called; None: not before the controller writes."""
+        times = [queue[0][0] for queue in (self._coming, self._going) if queue]
+        times += [] if self._forget_us is None else [self._forget_us]
+        return min(times, default=None)
+
+    def attend(self, now_us: int) -> None:
+        """Let the card have the bytes that have come, and the machine the replies."""
+        old = machine = self._building.elevators[self._car].machine
+        while self._coming and self._coming[0][0] <= now_us:
+            came_us, byte = self._coming.popleft()
+            self.card, machine, reply = obey(self.card, machine, byte, now_us // 1000)
+            for each in reply:
+                self._going.append((self._free_us(self._going, came_us) + BYTE_US, each))
+        if machine is not old:
+            self._building.change(self._car, machine, now_us)
+        ready = bytearray()
+        while self._going and self._going[0][0] <= now_us:
+            ready.append(self._going.popleft()[1])
+        if self._forget_us is not None and now_us >= self._forget_us:
+            # The last close of a real port ends its exclusive use. A pseudo-terminal keeps that up with its other end.
+            self._forget_us = None
+            fcntl.ioctl(self._slave, termios.TIOCNXCL)
+        if ready and self.path:
+            with suppress(BlockingIOError):  # Nobody reads: a serial line loses such bytes too.
+                os.write(self._master, ready)
+
+    def _receive(self) -> None:
+        if not self.path:
+            return  # unplugged by what came before this in the same turn
+        now_us = self._building.clock_us()
+        try:
+            received = os.read(self._master, 4096)
+        except BlockingIOError:
+            return
+        self._forget_us = now_us + FORGET_US
+        for byte in received:
+            self._coming.append((self._free_us(self._coming, now_us) + BYTE_US, byte))
+
+    @staticmethod
+    def _free_us(queue: deque[tuple[float, int]], earliest_us: float) -> float:
+        """Return when the line can take another byte."""
+        return max(earliest_us, queue[-1][0]) if queue else earliest_us

@@ -1,0 +1,111 @@
+"""The elevator server's messages, answered by a simulated elevator: bytes in, replies and a new elevator out."""
+
+from struct import iter_unpack
+from typing import NamedTuple, assert_never
+
+from attrs import evolve
+
+from elevator.building import shaft as physics
+from elevator.building.elevator import Event, Machine, _reject, buttons, changes, pressed, settle
+from elevator.core.call_set import mask
+from elevator.core.model import Button, Buttons
+from elevator.hardware.messages import MESSAGE, motor_direction
+
+
+class Answer(NamedTuple):
+    """What became of some requests."""
+
+    machine: Machine
+    replies: bytes
+    events: tuple[Event, ...]
+
+
+def answer(machine: Machine, requests: bytes, now_ms: int) -> Answer:
+    """Obey and answer whole messages, all at *now_ms*."""
+    assert len(requests) % MESSAGE == 0
+    machine, settled = settle(machine, now_ms)
+    events = list(settled)
+    replies = bytearray()
+    bad: list[str] = []
+    exist = buttons(machine.shaft.floors)
+    down = pressed(machine)
+    down_masks = (down.up, down.down, down.cab)
+    for operation, first, second, third in iter_unpack("4B", requests):
+        match operation:
+            case 6:
+                known = first <= Button.CAB and second < machine.shaft.floors
+                if not known:
+                    bad.append(f"asked for button {first} at floor {second}")
+                replies += bytes((6, known and down_masks[first] >> second & 1, 0, 0))
+            case 7:
+                floor = machine.sensed
+                replies += bytes((7, floor is not None, floor or 0, 0))
+            case 8:
+                replies += bytes((8, machine.stop, 0, 0))
+            case 9:
+                replies += bytes((9, machine.obstructed, 0, 0))
+            case _:
+                written = _write(machine, exist, (operation, first, second, third), now_ms)
+                if isinstance(written, str):
+                    bad.append(written)
+                elif written is not machine:
+                    events += changes(machine, written, now_ms)
+                    machine = written
+    if bad:
+        # One event for the lot: a client that sends nothing but rubbish must not push everything else out of the log.
+        machine, event = _reject(machine, bad, now_ms)
+        events.append(event)
+    return Answer(machine, bytes(replies), tuple(events))
+
+
+def _write(machine: Machine, exist: Buttons, message: tuple[int, int, int, int], now_ms: int) -> Machine | str:
+    """Obey one message that has no reply; return in words what is wrong with a bad one."""
+    operation, first, second, third = message
+    counts = machine.counts
+    match operation:
+        case 0:
+            return evolve(machine, counts=evolve(counts, reloads=counts.reloads + 1))
+        case 1:
+            motor = motor_direction(first)
+            if motor and machine.door:
+                counts = evolve(counts, motor_with_door_open=counts.motor_with_door_open + 1)
+            shaft = physics.command(machine.shaft, motor, now_ms)
+            same = shaft is machine.shaft and counts is machine.counts
+            return machine if same else evolve(machine, shaft=shaft, counts=counts)
+        case 2:
+            if first > Button.CAB or second >= machine.shaft.floors:
+                return f"lamp {first} at floor {second}"
+            lamps = _lit(machine.lamps, Button(first), second, bool(third))
+            if third and not mask(exist, Button(first)) >> second & 1:
+                return f"lamp {first} at floor {second}"
+            return machine if lamps == machine.lamps else evolve(machine, lamps=lamps)
+        case 3:
+            if first >= machine.shaft.floors:
+                return f"floor indicator {first}"
+            return machine if first == machine.indicator else evolve(machine, indicator=first)
+        case 4:
+            if first and machine.shaft.motor:
+                counts = evolve(counts, door_with_motor_on=counts.door_with_motor_on + 1)
+            elif first and machine.sensed is None:
+                counts = evolve(counts, door_between_floors=counts.door_between_floors + 1)
+            same = bool(first) == machine.door and counts is machine.counts
+            return machine if same else evolve(machine, door=bool(first), counts=counts)
+        case 5:
+            return machine if bool(first) == machine.stop_lamp else evolve(machine, stop_lamp=bool(first))
+        case _:
+            return f"command {operation}"
+
+
+def _lit(lamps: Buttons, button: Button, floor: int, on: bool) -> Buttons:
+    """Return *lamps* with one of them on or off."""
+    bits = mask(lamps, button)
+    bits = bits | 1 << floor if on else bits & ~(1 << floor)
+    match button:
+        case Button.UP:
+            return evolve(lamps, up=bits)
+        case Button.DOWN:
+            return evolve(lamps, down=bits)
+        case Button.CAB:
+            return evolve(lamps, cab=bits)
+        case _:
+            assert_never(button)

@@ -1,0 +1,98 @@
+"""The terminal picture of a demo."""
+
+from collections.abc import Sequence
+
+from attrs import frozen
+from rich.text import Text
+
+from elevator.building import elevator as machines
+from elevator.building import passengers
+from elevator.building import shaft as physics
+from elevator.building.elevator import Machine
+from elevator.building.passengers import Crowd, Stage
+from elevator.core.model import Direction, Motor
+
+CELL = 13
+"""Width of one car's column in the picture."""
+MARGIN = 14
+
+
+@frozen
+class Scene:
+    """All that a picture shows."""
+
+    title: str
+    machines: Sequence[Machine]
+    crowd: Crowd
+    said: Sequence[str]
+    """What the nodes say, oldest first."""
+    now_ms: int
+
+
+def draw(scene: Scene, width: int, height: int) -> Text:
+    """Return the picture of *scene*, cut to *width* columns and *height* lines."""
+    floors = scene.crowd.traffic.floors
+    columns = (width - MARGIN) // CELL
+    if columns < len(scene.machines):
+        columns = (width - MARGIN - len(" and 64 more")) // CELL
+    shown = list(enumerate(scene.machines))[: max(1, columns)]
+    rows_a_floor = 2 if 2 * floors + 10 <= height else 1
+    text = Text(no_wrap=True, overflow="crop")
+    text.append(f"{scene.title}\n\n", "bold")
+    heads = "".join(f"{f'car {car}':^{CELL}}" for car, _ in shown)
+    missing = len(scene.machines) - len(shown)
+    text.append(f"{'floor':<{MARGIN}}{heads}{f' and {missing} more' if missing else ''}\n", "dim")
+    for row in range(rows_a_floor * (floors - 1), -1, -1):
+        floor = row // rows_a_floor if row % rows_a_floor == 0 else None
+        text.append_text(_margin(scene.crowd, floor))
+        for car, machine in shown:
+            text.append_text(_cell(machine, scene, car, row, rows_a_floor))
+        text.append("\n")
+    text.append(f"\n{line(scene)}\n\n")
+    room = height - rows_a_floor * (floors - 1) - 8
+    for said in list(scene.said)[-room:] if room > 0 else []:
+        text.append(said[: width - 1] + "\n", "dim")
+    return text
+
+
+def line(scene: Scene) -> str:
+    """Return in one line how things are."""
+    tally = passengers.tally(scene.crowd, scene.now_ms)
+    counted = sum(machines.misbehaviour(machine.counts) for machine in scene.machines)
+    waits = f"mean wait {tally.mean_wait_ms / 1000:.1f} s, longest {tally.longest_wait_ms / 1000:.1f} s"
+    return f"served {tally.served}, under way {tally.under_way}, {waits}, misbehaviour {counted}"
+
+
+def _margin(crowd: Crowd, floor: int | None) -> Text:
+    """Return the start of a row: the floor and who waits there."""
+    if floor is None:
+        return Text(" " * MARGIN)
+    waiting = [each for each in crowd.here if each.stage is Stage.WAITING and each.trip.origin == floor]
+    up = sum(passengers.direction(each.trip) is Direction.UP for each in waiting)
+    down = len(waiting) - up
+    text = Text(f"{floor:>3}  ")
+    text.append(f"{f'{up}▲' if up else '':>4}{f'{down}▼' if down else '':>4} ", "yellow")
+    return text
+
+
+def _cell(machine: Machine, scene: Scene, car: int, row: int, rows_a_floor: int) -> Text:
+    """Return one car's column in one row: its panel's lamps, its shaft, and the car if it is there."""
+    text = Text()
+    floor, between = divmod(row, rows_a_floor)
+    lamps = machine.lamps
+    for mask, sign, style in ((lamps.up, "▲", "green"), (lamps.down, "▼", "magenta"), (lamps.cab, "●", "cyan")):
+        is_lit = bool(mask >> floor & 1)
+        text.append(" " if between else sign if is_lit else "·", style if is_lit else "dim")
+    text.append(" ")
+    position = physics.position(machine.shaft, scene.now_ms)
+    if round(position * rows_a_floor) == row:
+        inside = sum(each.stage is Stage.RIDING and each.car == car for each in scene.crowd.here)
+        number = f"{inside or ' ':^3}"
+        style = "white on red" if machine.out else "black on green" if machine.door else "white on blue"
+        text.append(f"]{number}[" if machine.door else f"[{number}]", style)
+        arrow = {Motor.UP: "↑", Motor.DOWN: "↓", Motor.STOP: " "}[machine.shaft.motor]
+        text.append(arrow if machine.shaft.powered else "!", "bold")
+        text.append("S" if machine.stop else "O" if machine.obstructed else " ", "bold red")
+    else:
+        text.append("  │    ", "dim")
+    return text + Text(" " * (CELL - 11))

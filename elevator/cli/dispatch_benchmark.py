@@ -1,0 +1,215 @@
+"""`elevator bench dispatch`: how long passengers wait, against the reference algorithm on the same passengers.
+
+ 1. Four buildings, four kinds of traffic, three loads: 48 cells. A load is a multiple of what the cars could carry if
+    each passenger had one for himself, from his call until the car is at the next one's floor.
+ 2. People come as a Poisson process drawn from the seed by splitmix64. A part goes up from the lobby (floor 0), a part
+    down to it, the rest from any floor to any other.
+ 3. Cars, doors and passengers are simulated in C (native/bench.h) with the assigners that nodes use. All cars start at
+    floor 0; the first passengers are not counted. The reference drives the same cars and never parks.
+ 4. With a loss each node sees by its own view, which the others' broadcasts every 100 ms bring up to date.
+
+Wait is from coming to entering a car, journey from coming to leaving it.
+"""
+
+import argparse
+import math
+import os
+import sys
+from array import array
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from elevator import _assign
+from elevator.cli.arguments import Arguments
+from elevator.cli.dispatch_report import HEAD, Cell, Results, Setting, as_json, as_svg, line, mean, summary, title
+
+TRAVEL_MS = 2500
+DOOR_MS = 3000
+WARM_UP = 100
+BUILDINGS = {"3x4": (3, 4), "3x9": (3, 9), "6x16": (6, 16), "8x32": (8, 32)}
+"""Cars and floors."""
+PROFILES = {"up": (0.85, 0.05), "down": (0.05, 0.85), "inter": (0.0, 0.0), "lunch": (0.4, 0.4)}
+"""The shares of passengers who go up from the lobby, and down to it."""
+LOADS = {"light": 0.25, "medium": 1.0, "heavy": 3.0}
+ASSIGNERS = {"reference": 0, "plan": 1}
+PARKS = {"none": 0, "spread": 1, "lobby": 2}
+PARK_AFTER_MS = 200
+
+
+class Counts(NamedTuple):
+    """What the simulation counts (native/bench.h)."""
+
+    floors_moved: int
+    reassigned: int
+    turns: int
+    decisions: int
+    decision_ns: int
+    decision_ns_most: int
+    samples: int
+    unclaimed: int
+    claimed_twice: int
+
+
+def uniform(seed: int) -> Iterator[float]:
+    """Yield numbers from 0 to below 1: splitmix64."""
+    mask = (1 << 64) - 1
+    while True:
+        seed = (seed + 0x9E3779B97F4A7C15) & mask
+        z = ((seed ^ seed >> 30) * 0xBF58476D1CE4E5B9) & mask
+        z = ((z ^ z >> 27) * 0x94D049BB133111EB) & mask
+        yield ((z ^ z >> 31) >> 11) * 2.0**-53
+
+
+def trips(seed: int, count: int, floors: int, profile: tuple[float, float], per_ms: float) -> "array[int]":
+    """Draw *count* passengers: when each comes, from where, to where, one after the other."""
+    up, down = profile
+    numbers = uniform(seed)
+    rows = array("q")
+    at_ms = 0.0
+    for _ in range(count):
+        at_ms -= math.log(1 - next(numbers)) / per_ms
+        kind, first, second = next(numbers), next(numbers), next(numbers)
+        upper, other = 1 + int(first * (floors - 1)), int(second * (floors - 1))
+        if kind < up:
+            origin, destination = 0, upper
+        elif kind < up + down:
+            origin, destination = upper, 0
+        else:
+            origin = int(first * floors)
+            destination = other + (other >= origin)
+        rows.extend((int(at_ms), origin, destination))
+    return rows
+
+
+def ways(floors: int, profile: tuple[float, float]) -> dict[tuple[int, int], float]:
+    """Return how probable each way (from, to) is."""
+    up, down = profile
+    found = {
+        (origin, destination): (1 - up - down) / floors / (floors - 1)
+        for origin in range(floors)
+        for destination in range(floors)
+        if origin != destination
+    }
+    for upper in range(1, floors):
+        found[0, upper] += up / (floors - 1)
+        found[upper, 0] += down / (floors - 1)
+    return found
+
+
+def people_per_ms(cars: int, floors: int, profile: tuple[float, float], load: float) -> float:
+    """Return at what rate people come under *load*."""
+    probable = ways(floors, profile)
+    origins, destinations = [0.0] * floors, [0.0] * floors
+    ridden = 0.0
+    for (origin, destination), chance in probable.items():
+        origins[origin] += chance
+        destinations[destination] += chance
+        ridden += chance * abs(destination - origin)
+    empty = sum(destinations[a] * origins[b] * abs(a - b) for a in range(floors) for b in range(floors))
+    return load * cars / (2 * DOOR_MS + TRAVEL_MS * (ridden + empty))
+
+
+def simulate(setting: Setting, cars: int, floors: int, streams: Sequence["array[int]"]) -> Results:
+    """Run one cell with every stream of passengers."""
+    waits: list[int] = []
+    journeys: list[int] = []
+    counted: list[Counts] = []
+    for seed, stream in zip(setting.seeds, streams, strict=True):
+        people = len(stream) // 3
+        wait, journey = array("q", bytes(8 * people)), array("q", bytes(8 * people))
+        how = (ASSIGNERS[setting.assigner], PARKS[setting.park], PARK_AFTER_MS, setting.capacity, setting.loss, seed)
+        counted.append(Counts(*_assign.simulate(stream, wait, journey, cars, floors, *how)))
+        waits += wait[WARM_UP:]
+        journeys += journey[WARM_UP:]
+    waits.sort()
+    total = Counts(*map(sum, zip(*counted, strict=True)))
+    everybody = sum(len(stream) // 3 for stream in streams)
+    return Results(
+        wait_s=mean(waits) / 1000,
+        p95_s=waits[len(waits) * 95 // 100] / 1000,
+        max_s=waits[-1] / 1000,
+        journey_s=mean(journeys) / 1000,
+        floors_moved=total.floors_moved / everybody,
+        reassigned=total.reassigned / everybody,
+        turns=total.turns / everybody,
+        decision_us=total.decision_ns / max(total.decisions, 1) / 1000,
+        decision_us_most=max(counts.decision_ns_most for counts in counted) / 1000,
+        unclaimed=total.unclaimed / max(total.samples, 1),
+        claimed_twice=total.claimed_twice / max(total.samples, 1),
+    )
+
+
+def cells(setting: Setting, configs: Sequence[str], profiles: Sequence[str], loads: Sequence[str]) -> Iterator[Cell]:
+    """Run cell after cell."""
+    for config in configs:
+        cars, floors = BUILDINGS[config]
+        for profile in profiles:
+            for load in loads:
+                per_ms = people_per_ms(cars, floors, PROFILES[profile], LOADS[load])
+                streams = [trips(seed, setting.passengers, floors, PROFILES[profile], per_ms) for seed in setting.seeds]
+                reference = simulate(setting._replace(assigner="reference", park="none"), cars, floors, streams)
+                yield Cell(config, profile, load, reference, simulate(setting, cars, floors, streams))
+
+
+def count(low: int, high: int) -> Callable[[str], int]:
+    def integer(text: str) -> int:
+        if not text.isdigit() or not low <= int(text) <= high:
+            raise argparse.ArgumentTypeError(f"not a number from {low} to {high}: {text!r}")
+        return int(text)
+
+    return integer
+
+
+def some(known: Sequence[str]) -> Callable[[str], list[str]]:
+    """Make a reader of names with commas between them."""
+
+    def names(text: str) -> list[str]:
+        found = text.split(",")
+        if unknown := [each for each in found if each not in known]:
+            raise argparse.ArgumentTypeError(f"no such thing as {unknown[0]!r} (there are {', '.join(known)})")
+        return found
+
+    return names
+
+
+def main(argv: list[str]) -> int:
+    """Run the command."""
+    parser = Arguments(prog="elevator bench dispatch", description="How long passengers wait, against the reference.")
+    parser.add_argument("what", choices=["dispatch"], help="what to measure")
+    parser.add_argument("--seed", type=count(0, 1 << 62), metavar="N", help="the first seed (drawn)")
+    parser.add_argument("--seeds", type=count(1, 1000), default=2, metavar="N", help="number of seeds (2)")
+    parser.add_argument(
+        "--passengers", type=count(2 * WARM_UP, 1_000_000), default=2500, metavar="N", help="for each seed (2500)"
+    )
+    parser.add_argument("--assigner", choices=ASSIGNERS, default="plan", help="what to compare with the reference")
+    parser.add_argument("--park", choices=PARKS, default="spread", help="where idle cars wait (spread)")
+    parser.add_argument("--capacity", type=count(0, 1000), default=0, metavar="N", help="people in a car (any number)")
+    parser.add_argument("--loss", type=count(0, 99), default=-1, metavar="PERCENT", help="give each node its own view")
+    parser.add_argument("--configs", type=some([*BUILDINGS]), default=[*BUILDINGS], metavar="NAME,NAME")
+    parser.add_argument("--profiles", type=some([*PROFILES]), default=[*PROFILES], metavar="NAME,NAME")
+    parser.add_argument("--loads", type=some([*LOADS]), default=[*LOADS], metavar="NAME,NAME")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of the table")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the ratios as an SVG picture")
+    arguments = parser.parse_args(argv)
+    seed = int.from_bytes(os.urandom(4), "big") if arguments.seed is None else arguments.seed
+    seeds = range(seed, seed + arguments.seeds)
+    setting = Setting(
+        arguments.assigner, arguments.park, seeds, arguments.passengers, arguments.capacity, arguments.loss
+    )
+    if not arguments.json:
+        print(f"{title(setting)}\n{HEAD}", flush=True)
+    found: list[Cell] = []
+    for cell in cells(setting, arguments.configs, arguments.profiles, arguments.loads):
+        found.append(cell)
+        if not arguments.json:
+            print(line(cell), flush=True)
+    print(as_json(setting, found) if arguments.json else summary(found, setting.loss))
+    if arguments.plot is not None:
+        what = f"Mean wait as a share of the reference algorithm's (seeds {seeds[0]}..{seeds[-1]})"
+        try:
+            arguments.plot.write_text(as_svg(found, what))
+        except OSError as error:
+            print(f"elevator bench dispatch: cannot write {arguments.plot}: {error.strerror}", file=sys.stderr)
+            return 2
+    return 0

@@ -1,0 +1,282 @@
+"""`elevator serve-card`: the lab's I/O card as an elevator server, for controllers that speak that protocol.
+
+1. One client at a time; the next one's connect succeeds, and it is answered when the first has gone. The motor stops in
+   between, and lamps stay as they are.
+2. Reads are answered from the newest sweep of the card. `--interval` is the time between sweeps, and at most 10 ms:
+   each sweep also repeats the motor command, which foreign bytes may have changed. Writes are sent to the card at once,
+   each by itself, in their order. A read of a button or floor that does not exist is answered with 0, and a write to
+   one is ignored. A read waits for a sweep that began after the client's door and motor commands were sent to the card,
+   so the client may rely on the answer.
+3. If the card's replies are late or make no sense, the port stops the motor (see serial_port.py). Reads wait meanwhile.
+   When replies are good again the port restores the client's motor command.
+4. A client is dropped when the card is lost: it has a motor command that nobody can vouch for. While there is no card,
+   clients wait.
+5. It runs as a process pair, as a node does: the supervisor stops the motor when the worker is gone.
+"""
+
+import argparse
+import logging
+import select
+import signal
+import socket
+import sys
+import time
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from attrs import evolve
+
+from elevator.cli.arguments import Arguments
+from elevator.core.call_set import mask
+from elevator.core.condition import Condition
+from elevator.core.model import Button, Buttons, Inputs, Motor, Outputs
+from elevator.hardware.elevator_server import (
+    DOOR,
+    INDICATOR,
+    LAMP,
+    MOTOR,
+    OBSTRUCTION,
+    PRESSED,
+    SENSOR,
+    STOP,
+    STOP_LAMP,
+    TACHOMETER,
+)
+from elevator.hardware.io_card import FLOORS, HALT, LAMP_PINS, SPEED
+from elevator.hardware.messages import MessageReader, motor_direction
+from elevator.hardware.panel import SWEEP_MS, done
+from elevator.hardware.serial_port import AUTO, IoCard
+from elevator.processes import child, pair
+
+CHUNK = 4096
+
+log = logging.getLogger("elevator")
+
+
+class Wanted(NamedTuple):
+    """What the client wants of the card."""
+
+    outputs: Outputs = Outputs()
+    speed: int = SPEED
+
+
+def obey(wanted: Wanted, message: bytes, default_speed: int) -> Wanted:
+    """Return what is wanted after a *message* that has no reply."""
+    operation, first, second, third = message
+    outputs, speed = wanted
+    match operation:
+        case _ if operation == MOTOR:
+            motor = motor_direction(first)
+            speed = third if second else default_speed
+            # Only a new speed makes a command that is in force already worth a repetition.
+            motor_try = outputs.motor_try + (speed != wanted.speed)
+            return Wanted(evolve(outputs, motor=motor, motor_try=motor_try), speed)
+        case _ if operation == LAMP and first <= Button.CAB and (Button(first), second) in LAMP_PINS:
+            assert outputs.lamps is not None
+            masks = [mask(outputs.lamps, button) for button in Button]
+            masks[first] = masks[first] | 1 << second if third else masks[first] & ~(1 << second)
+            return Wanted(evolve(outputs, lamps=Buttons(*masks)), speed)
+        case _ if operation == INDICATOR and first < FLOORS:
+            return Wanted(evolve(outputs, floor=first), speed)
+        case _ if operation == DOOR:
+            return Wanted(evolve(outputs, door=bool(first)), speed)
+        case _ if operation == STOP_LAMP:
+            return Wanted(evolve(outputs, stop_lamp=bool(first)), speed)
+        case _:
+            return wanted
+
+
+def answer(inputs: Inputs, tachometer: int, message: bytes) -> bytes:
+    """Return the reply to *message*; nothing if it has none."""
+    operation, first, second, _ = message
+    match operation:
+        case _ if operation == PRESSED:
+            down = first <= Button.CAB and mask(inputs.pressed, Button(first)) >> second & 1
+            return bytes((PRESSED, down, 0, 0))
+        case _ if operation == SENSOR:
+            return bytes((SENSOR, inputs.floor is not None, inputs.floor or 0, 0))
+        case _ if operation == STOP:
+            return bytes((STOP, inputs.stop, 0, 0))
+        case _ if operation == OBSTRUCTION:
+            return bytes((OBSTRUCTION, inputs.obstructed, 0, 0))
+        case _ if operation == TACHOMETER:
+            return bytes((TACHOMETER, tachometer, 0, 0))
+        case _:
+            return b""
+
+
+class Bridge:
+    """A listening socket, its client, and the card."""
+
+    def __init__(self, listener: socket.socket, card: IoCard) -> None:
+        self.card = card
+        self._listener = listener
+        self._client: socket.socket | None = None
+        self._absence = Condition(is_failing=True)
+        self._address, self._why_gone = "", ""
+        self._speed = card.speed
+        self._wanted = Wanted(speed=card.speed)
+        self._reader = MessageReader()
+        self._has_warned = False
+        """Whether an incomplete message of this client was logged."""
+        self._unsent = b""
+
+    def turn(self, more: Sequence[socket.socket], wake_at_ms: int) -> None:
+        """Wait until something is to be done, *more* is readable or it is *wake_at_ms*; do it."""
+        reading, writing = self.card.sockets()
+        sockets: list[socket.socket] = []
+        unsent: list[socket.socket] = []
+        if self.card.inputs(clock_ms()) is not None:
+            is_busy = self._unsent or self._reader.peek()
+            sockets = [self._listener] if self._client is None else [] if is_busy else [self._client]
+            unsent = [self._client] if self._client is not None and self._unsent else []
+        expires_at_ms = self._reader.expires_at_ms() if self._client in sockets else None
+        wakes = [self.card.wake_at_ms(), wake_at_ms] + ([] if expires_at_ms is None else [expires_at_ms])
+        began_ms = clock_ms()
+        timeout_ms = min(wakes) - began_ms
+        watched: list[socket.socket | int] = [*more, *reading, *sockets]
+        to_write: list[socket.socket | int] = [*writing, *unsent]
+        ready = select.select(watched, to_write, [], max(timeout_ms, 0) / 1000)
+        now_ms = clock_ms()
+        self.card.attend(now_ms, readable=any(each in ready[0] for each in reading))
+        inputs = self.card.inputs(now_ms)
+        if inputs is None:
+            self._drop("the card is lost")
+        elif self._listener in ready[0]:
+            self._accept()
+        elif self._client is not None:
+            if expires_at_ms is not None and self._client not in ready[0]:
+                self._expire(began_ms)
+            self._serve(self._client, inputs, readable=self._client in ready[0])
+        self._write()
+        report = self._absence.feed(now_ms, self._client is None)
+        if report is not None:
+            log.info("client %s", report.line(f"gone ({self._why_gone})", self._address))
+        while self.card.news:
+            log.warning(self.card.news.pop(0))
+
+    def close(self) -> None:
+        if self._client is not None:
+            self._client.close()
+        self._listener.close()
+        self.card.stop()
+
+    def _accept(self) -> None:
+        try:
+            client, address = self._listener.accept()
+        except OSError:
+            return  # it left before its turn came
+        client.setblocking(False)
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._client, self._address = client, f"{address[0]}:{address[1]}"
+
+    def _serve(self, client: socket.socket, inputs: Inputs, readable: bool) -> None:
+        try:
+            if readable:
+                chunk = client.recv(CHUNK)
+                if not chunk:
+                    self._drop("it hung up")
+                    return
+                # A client without TCP_NODELAY sends its next message only when this one is acknowledged.
+                client.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+                self._reader.receive(chunk, clock_ms())
+            self._take(inputs)
+            if self._unsent:
+                self._unsent = self._unsent[client.send(self._unsent) :]
+        except BlockingIOError:
+            pass
+        except OSError as error:
+            self._drop(error.strerror or str(error))
+
+    def _take(self, inputs: Inputs) -> None:
+        while message := self._reader.peek():
+            reply = answer(inputs, self.card.tachometer, message)
+            if reply and (inputs.halted or (inputs.door, inputs.still) != done(self._wanted.outputs)):
+                return
+            self._reader.take()
+            self._unsent += reply
+            self._wanted = obey(self._wanted, message, self._speed)
+            self._write()
+
+    def _expire(self, until_ms: int) -> None:
+        """Drop an incomplete message that had expired by *until_ms*, when the client had sent nothing more."""
+        dropped = self._reader.expire(until_ms)
+        if dropped and not self._has_warned:
+            log.warning("dropped %d of the 4 bytes of a message (logged once for each client)", dropped)
+            self._has_warned = True
+
+    def _write(self) -> None:
+        self.card.speed = self._wanted.speed
+        self.card.write(self._wanted.outputs)
+
+    def _drop(self, why: str) -> None:
+        """Let the client go, if there is one, and stop the motor."""
+        self._wanted = self._wanted._replace(outputs=evolve(self._wanted.outputs, motor=Motor.STOP))
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+            self._reader, self._has_warned, self._unsent = MessageReader(), False, b""
+            self._why_gone = why
+
+
+def clock_ms() -> int:
+    return time.monotonic_ns() // 1_000_000
+
+
+def main(argv: list[str]) -> int:
+    """Run `elevator serve-card` until it is told to end."""
+    parser = Arguments(
+        prog="elevator serve-card",
+        description="Be the elevator server of the lab's I/O card, for any controller that speaks its protocol.",
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("-s", "--serial", default=AUTO, metavar="PATH", help="the card's port (auto: the only card there is)")
+    add("-p", "--port", type=int, default=15657, help="TCP port (15657)")
+    interval_help = f"between reads of the pins, at most {SWEEP_MS} ({SWEEP_MS})"
+    add("-i", "--interval", type=int, default=SWEEP_MS, metavar="MS", help=interval_help)
+    add("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
+    add("--speed", type=int, default=SPEED, help=f"of the motor, 1..255 ({SPEED})")
+    add("--adopt", help=argparse.SUPPRESS)
+    arguments = parser.parse_args(argv)
+    if not 1 <= arguments.speed <= 255:
+        parser.error(f"speed must be 1..255, not {arguments.speed}")
+    if not 1 <= arguments.port <= 65535:
+        parser.error(f"port must be 1..65535, not {arguments.port}")
+    if arguments.interval < 0:
+        parser.error(f"interval must not be negative, as {arguments.interval} is")
+    line = "%(asctime)s.%(msecs)03d serve-card: %(message)s"
+    logging.basicConfig(level=logging.INFO, format=line, datefmt="%H:%M:%S")
+
+    def work(link: pair.Link) -> int:
+        return serve(arguments, link)
+
+    try:
+        worker, inherited = (None, []) if arguments.adopt is None else pair.adopt(arguments.adopt)
+    except ValueError as error:
+        parser.error(f"argument --adopt: {error}")
+    return pair.supervise(work, worker, inherited, HALT)
+
+
+def serve(arguments: argparse.Namespace, link: pair.Link) -> int:
+    """Serve until a signal comes; return the exit status."""
+    signals = child.Signals()
+    try:
+        listener = socket.create_server((arguments.host, arguments.port), backlog=8)
+    except (OSError, UnicodeError) as error:
+        why = getattr(error, "strerror", None) or error
+        print(f"elevator serve-card: cannot listen on {arguments.host} port {arguments.port}: {why}", file=sys.stderr)
+        return 2
+    listener.setblocking(False)
+    log.info("listening on %s port %d for the I/O card %s", arguments.host, arguments.port, arguments.serial)
+    if arguments.interval > SWEEP_MS:
+        why = "each read also repeats the motor command"
+        log.info("reads the pins every %d ms, not every %d ms: %s", SWEEP_MS, arguments.interval, why)
+    card = IoCard(arguments.serial, arguments.speed, link.hold, arguments.interval, has_tachometer=True)
+    bridge = Bridge(listener, card)
+    while signals.received is None:
+        bridge.turn([signals.socket, *link.sockets()], link.wake_at_ms())
+        link.attend(clock_ms())
+    bridge.close()
+    log.info("ends: %s", signal.Signals(signals.received).name)
+    return 0

@@ -1,0 +1,167 @@
+"""`elevator sim`: simulated elevators, shown in a terminal, on a page, or not at all."""
+
+import random
+import signal
+import sys
+from collections import deque
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from elevator.building import shaft as physics
+from elevator.building import view
+from elevator.building.building import Building, listen, open_building, start_places
+from elevator.building.control import Refused
+from elevator.building.elevator import EventKind
+from elevator.building.lobby import Lobby
+from elevator.building.passengers import PassengerFlow
+from elevator.building.shaft import Shaft
+from elevator.cli.simulator_options import keys_of, options
+
+if TYPE_CHECKING:
+    from elevator.building.card_line import Line
+    from elevator.building.terminal import Terminal
+    from elevator.ui.web import Web
+
+SHOW_MS = 40
+"""Between two pictures, in the terminal or on the page."""
+NOTES = 6
+"""Lines kept below the picture."""
+
+
+def main(argv: list[str]) -> int:
+    """Run `elevator sim` until it is told to end."""
+    arguments, ignored = options(argv)
+    for each in ignored:
+        print(f"elevator sim: {each}", file=sys.stderr)
+    ended = False
+
+    def end(_signal: int, _frame: FrameType | None) -> None:
+        nonlocal ended
+        ended = True
+
+    shaft = Shaft(arguments.numfloors, arguments.travel_ms, arguments.passing_ms)
+    if arguments.at is None:
+        shafts = start_places(shaft, arguments.cars, random.Random(arguments.seed))
+    else:
+        shafts = [physics.put(shaft, arguments.at, 0)] * arguments.cars
+    with ExitStack() as stack:
+        try:
+            building = open_building(
+                shafts,
+                arguments.host,
+                arguments.port,
+                arguments.control,
+                arguments.press_ms,
+                arguments.stop_on_disconnect,
+            )
+            stack.callback(building.close)
+            lines = [] if arguments.card is None else attach_cards(building, arguments.card)
+            for line in lines:
+                stack.callback(line.unplug)
+            seed = random.randrange(1 << 32) if arguments.seed is None else arguments.seed
+            now_ms = building.clock_us() // 1000
+            lobby = Lobby(building, PassengerFlow(seed, arguments.cars, arguments.numfloors, arguments.rate, now_ms))
+            web = open_page(building, lobby, *arguments.web) if arguments.web else None
+        except Refused as refusal:
+            print(f"elevator sim: {refusal}", file=sys.stderr)
+            return 2
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup wants it ignored
+                signal.signal(number, end)
+        said = [ready(building), *(f"card of elevator {car}: {line.path}" for car, line in enumerate(lines))]
+        if web is not None:
+            stack.callback(web.close)
+            said.append(f"page: {web.address}")
+        terminal = None
+        if not arguments.headless and sys.stdin.isatty() and sys.stdout.isatty():
+            from elevator.building.terminal import Appearance, Terminal
+
+            terminal = Terminal(building, Appearance(arguments.light_on, arguments.light_off, keys_of(arguments)))
+            terminal.enter()
+            stack.callback(terminal.leave)
+        else:
+            print("\n".join(said), flush=True)
+        _run(lobby, web, terminal, [*ignored, *said], lambda: ended)
+    return 0
+
+
+def attach_cards(building: Building, prefix: str) -> "list[Line]":
+    """Give each elevator an I/O card, linked at *prefix* and its number unless that is empty; raise Refused."""
+    from elevator.building.card_line import Line
+
+    cars = range(len(building.elevators))
+    try:
+        return [Line(building, car, Path(f"{prefix}{car}") if prefix else None) for car in cars]
+    except OSError as error:
+        raise Refused(f"cannot make a card: {error.strerror}") from None
+
+
+def open_page(building: Building, lobby: Lobby, host: str, port: int) -> "Web":
+    """Return a page that shows *lobby* on *host* and *port*; raise Refused if that cannot be."""
+    from elevator.ui.web import Web
+
+    try:
+        listener = listen(host, port)
+    except OSError as error:
+        raise Refused(f"cannot listen on {host} port {port}: {error.strerror}") from None
+    return Web(listener, building.watch_for, lobby.obey, host)
+
+
+def _run(
+    lobby: Lobby, web: "Web | None", terminal: "Terminal | None", said: list[str], is_ended: Callable[[], bool]
+) -> None:
+    building = lobby.building
+    complaints = Notices()
+    notes: deque[str] = deque(maxlen=NOTES)
+    shown_ms = 0
+    fixed = {"building": view.building(lobby.crowd.traffic.floors, lobby.crowd.traffic.cars, nodes=False)}
+    while not is_ended() and not (terminal is not None and terminal.is_over):
+        # A signal does not end a wait, so no wait is long.
+        building.turn(0.1 if web is None and terminal is None and lobby.is_empty else 0.01)
+        now_ms = lobby.look()
+        for line in complaints.new(building):
+            notes.append(line)
+            if terminal is None:
+                print(line, flush=True)
+        if now_ms >= shown_ms + SHOW_MS:
+            shown_ms = now_ms
+            if web is not None:
+                web.show({**fixed, **lobby.scene(), "said": list(notes)} if web.is_watched else {})
+            if terminal is not None:
+                terminal.paint([*said, *notes])
+
+
+def ready(building: Building) -> str:
+    ports = building.ports
+    if len(ports) == 1:
+        where = f"1 elevator on port {ports[0]}"
+    elif ports == list(range(ports[0], ports[0] + len(ports))):
+        where = f"{len(ports)} elevators on ports {ports[0]}..{ports[-1]}"
+    else:
+        where = f"{len(ports)} elevators on ports {' '.join(map(str, ports))}"
+    return f"simulating {where}, control on {building.control_port}"
+
+
+class Notices:
+    """Says what a client did wrong, one line a second at the most for each car and kind."""
+
+    def __init__(self) -> None:
+        self._next = 0
+        self._said_ms: dict[tuple[object, object], float] = {}
+
+    def new(self, building: Building) -> Iterable[str]:
+        """Yield the lines due since the last call."""
+        if self._next == building.next_event:
+            return
+        told = building.events(self._next)
+        self._next = told["next"]
+        for event in told["events"]:
+            if event["kind"] not in (EventKind.BAD.value, EventKind.MISBEHAVIOUR.value, EventKind.RELOAD.value):
+                continue
+            key = (event["car"], event["kind"])
+            if event["ms"] - self._said_ms.get(key, -1e9) >= 1000:
+                self._said_ms[key] = event["ms"]
+                yield f"elevator {event['car']}: {event['kind']}: {event['value']}"

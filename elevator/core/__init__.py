@@ -1,0 +1,16 @@
+"""The controller of one car as values and pure functions: no clock, no socket, no disk.
+
+Start with model.py (the vocabulary), then node.py: `step` folds what a node learns into a frozen `Node`, and outputs,
+heartbeat and record are derived from it. turn.py fixes the order in which these leave the program.
+
+    call_set      the replicated set of calls: press, serve, merge
+    motion, drive where a car goes next; its position, door, motor and faults
+    peers         which nodes are alive, from the loss measured on each link
+    assignment    which car answers which hall call, and where idle cars wait
+    traffic       how many passengers come to each hall button
+    condition     when a fault that comes and goes is logged
+
+Imports nothing but the extension `_assign`. The laboratory and the simulated world run this very code, so a change here
+is judged by `just soak` within a minute. What must not change without a new wire format: the meaning of dots and of
+version vectors.
+"""

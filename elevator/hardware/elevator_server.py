@@ -1,0 +1,255 @@
+"""The elevator server of the lab and of the simulators: 4-byte messages over TCP.
+
+1. A button reply does not say which button it answers, so everything is asked in one sweep, replies are matched by
+   order, at most one sweep is outstanding, and its reply is one snapshot.
+2. The servers take a short read for a whole message: messages go out whole, in one send.
+3. They set neither TCP_NODELAY nor quick acknowledgements. With TCP_NODELAY on our side and TCP_QUICKACK set again
+   after every receive, a sweep takes a fraction of a millisecond; without, 44 ms.
+4. They serve one client at a time: a connection without an answer is waited for, not given up at once.
+5. Outputs are written as differences to what was sent on this connection; after a reconnect that is nothing, so
+   everything is written again.
+6. A snapshot is good for FRESH_MS. A reply that comes later than that is of the past, and thrown away.
+7. Nothing tells whether the door is open, or the motor stands. But messages are obeyed in their order: what was sent
+   before a sweep has been done when that is answered, unless the opposite has been sent since.
+"""
+
+import errno
+import os
+import socket
+
+from elevator.core.condition import Condition
+from elevator.core.model import EVERY_BUTTON, Buttons, Inputs, Motor, Outputs
+from elevator.hardware.panel import (
+    BACKLOG_MAX,
+    FRESH_MS,
+    RETRY_MS,
+    SILENCE_MS,
+    SWEEP_MS,
+    after,
+    done,
+    is_door_to_be_told,
+    lamp_changes,
+    panel_buttons,
+)
+
+PATIENCE_MS = 5000
+"""How long a new connection may take to be answered: another client may be in front."""
+
+MOTOR, LAMP, INDICATOR, DOOR, STOP_LAMP, PRESSED, SENSOR, STOP, OBSTRUCTION, TACHOMETER = range(1, 11)
+
+
+def sweep(floors: int) -> bytes:
+    """Ask for everything there is to know."""
+    buttons = b"".join(bytes((PRESSED, button, floor, 0)) for button, floor in panel_buttons(floors))
+    return buttons + bytes((SENSOR, 0, 0, 0, STOP, 0, 0, 0, OBSTRUCTION, 0, 0, 0))
+
+
+def snapshot(reply: bytes, floors: int, door: bool = False, still: bool = False) -> Inputs | None:
+    """Read the *reply* to a whole sweep, by a panel that has its *door* open and its motor *still* for all it was told.
+
+    Return None if it is not one.
+    """
+    asked = sweep(floors)
+    if len(reply) != len(asked) or reply[::4] != asked[::4]:
+        return None
+    masks = [0, 0, 0]
+    for (button, floor), pressed in zip(panel_buttons(floors), reply[1::4], strict=False):
+        masks[button] |= bool(pressed) << floor
+    at_floor, floor = reply[-11], reply[-10]
+    return Inputs(Buttons(*masks), floor if at_floor else None, bool(reply[-7]), bool(reply[-3]), door, still)
+
+
+def changes(sent: Outputs | None, wanted: Outputs, floors: int) -> bytes:
+    """Return the messages that bring a panel from *sent* to *wanted*; *sent* None: nothing is known of it.
+
+    The door is shut before the motor starts and the motor stopped before the door opens, also within one send.
+    """
+    old = sent or Outputs(motor_try=wanted.motor_try, unsure=EVERY_BUTTON)
+    door = bytes((DOOR, bool(wanted.door), 0, 0)) if is_door_to_be_told(sent, wanted) else b""
+    moved = sent and (old.motor, old.motor_try) == (wanted.motor, wanted.motor_try)
+    motor = b"" if moved else bytes((MOTOR, wanted.motor & 0xFF, 0, 0))
+    messages = [motor, door] if wanted.motor is Motor.STOP else [door, motor]
+    messages += [bytes((LAMP, button, floor, on)) for button, floor, on in lamp_changes(old, wanted, floors)]
+    if wanted.floor is not None and wanted.floor != old.floor:
+        messages.append(bytes((INDICATOR, wanted.floor, 0, 0)))
+    if not sent or old.stop_lamp != wanted.stop_lamp:
+        messages.append(bytes((STOP_LAMP, wanted.stop_lamp, 0, 0)))
+    return b"".join(messages)
+
+
+class ElevatorServer:
+    """The port: one connection at a time to one elevator server, kept up for ever. Never blocks.
+
+    `news` has what should be logged, oldest first; the loop takes it away.
+    """
+
+    def __init__(self, host: str, port: int, floors: int) -> None:
+        self.address = (host, port)
+        self.floors = floors
+        self.news: list[str] = []
+        self._absence = Condition(is_failing=None)
+        self._request = sweep(floors)
+        self._socket: socket.socket | None = None
+        self._connected = self._answered = False
+        self._reply = b""
+        self._snapshot_bytes = b""
+        self._inputs: Inputs | None = None
+        self._fresh_until_ms = 0
+        self._outgoing = b""
+        self._sent: Outputs | None = None
+        self._asked_at_ms: int | None = None
+        self._asked_after = done(None)
+        """What the panel had been told to do before it was asked."""
+        self._next_at_ms = 0
+        """When to connect, or to sweep."""
+        self._give_up_at_ms = 0
+
+    def sockets(self) -> tuple[list[socket.socket], list[socket.socket]]:
+        """Return the sockets to be watched for reading and for writing."""
+        if self._socket is None:
+            return [], []
+        return [self._socket], [self._socket] if self._outgoing or not self._connected else []
+
+    def wake_at_ms(self) -> int:
+        """Return when `attend` must be called if the socket says nothing."""
+        if self._socket is None or (self._connected and self._asked_at_ms is None):
+            return self._next_at_ms
+        return self._give_up_at_ms
+
+    def inputs(self, now_ms: int) -> Inputs | None:
+        """Return the newest snapshot; None if there is none that is still good."""
+        return self._inputs if now_ms < self._fresh_until_ms else None
+
+    def attend(self, now_ms: int, readable: bool = True) -> None:
+        """Do what is due: connect, take what came in if the socket is *readable*, sweep, give up."""
+        try:
+            if self._socket is not None:
+                self._exchange(now_ms, readable)
+            elif now_ms >= self._next_at_ms:
+                self._connect(now_ms)
+        except OSError as error:
+            self._lose(now_ms, error.strerror or str(error))
+        if self._answered:
+            self._report(now_ms)
+
+    def write(self, outputs: Outputs) -> None:
+        """Send what differs from what was sent on this connection."""
+        if not self._answered or outputs == self._sent:
+            return
+        self._outgoing += changes(self._sent, outputs, self.floors)
+        self._sent = after(self._sent, outputs)
+        self._asked_after = done(self._sent, self._asked_after)
+        try:
+            self._flush()
+        except OSError:
+            pass  # the next receive says so too, and loses the connection in one place
+
+    def stop(self) -> None:
+        """Stop the motor and hang up: the server stops it too when we do, unless it was told not to."""
+        if self._socket is None:
+            return
+        if self._answered:
+            self._outgoing += bytes((MOTOR, 0, 0, 0))
+            try:
+                self._flush()
+            except OSError:
+                pass
+        self._socket.close()
+        self._socket = None
+
+    def _connect(self, now_ms: int) -> None:
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        self._socket.setblocking(False)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._connected = self._answered = False
+        self._reply = self._outgoing = b""
+        self._sent = self._asked_at_ms = None
+        self._give_up_at_ms = now_ms + PATIENCE_MS
+        code = self._socket.connect_ex(self.address)
+        if code not in (0, errno.EINPROGRESS):
+            raise OSError(code, os.strerror(code))
+
+    def _exchange(self, now_ms: int, readable: bool) -> None:
+        assert self._socket is not None
+        if not self._connected:
+            code = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            if code:
+                raise OSError(code, os.strerror(code))
+            if now_ms >= self._give_up_at_ms:
+                raise OSError(errno.ETIMEDOUT, "no connection")
+            try:
+                self._socket.getpeername()
+            except OSError:
+                return  # still connecting
+            self._connected = True
+            self._next_at_ms = now_ms
+        if readable:
+            self._receive(now_ms)
+        if self._asked_at_ms is None and now_ms >= self._next_at_ms:
+            self._outgoing += self._request
+            self._asked_at_ms = now_ms
+            self._asked_after = done(self._sent)
+            self._give_up_at_ms = now_ms + (SILENCE_MS if self._answered else PATIENCE_MS)
+        elif self._asked_at_ms is not None and now_ms >= self._give_up_at_ms:
+            raise OSError(errno.ETIMEDOUT, "no answer")
+        self._flush()
+
+    def _receive(self, now_ms: int) -> None:
+        assert self._socket is not None
+        try:
+            received = self._socket.recv(4096)
+        except BlockingIOError:
+            return
+        if not received:
+            raise OSError(errno.ECONNRESET, "it hung up")
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+        self._reply += received
+        if len(self._reply) < len(self._request):
+            return
+        if self._asked_at_ms is None or len(self._reply) > len(self._request):
+            raise OSError(errno.EPROTO, "it answers what was not asked")
+        self._take_reply(now_ms, self._asked_at_ms)
+
+    def _take_reply(self, now_ms: int, asked_at_ms: int) -> None:
+        reply, self._reply, self._asked_at_ms = self._reply, b"", None
+        self._next_at_ms = max(now_ms, asked_at_ms + SWEEP_MS)
+        if self._answered and now_ms >= asked_at_ms + FRESH_MS:
+            return
+        old = self._inputs
+        if reply != self._snapshot_bytes or old is None or (old.door, old.still) != self._asked_after:
+            inputs = snapshot(reply, self.floors, *self._asked_after)
+            if inputs is None:
+                raise OSError(errno.EPROTO, "its answer is not of this protocol")
+            self._inputs, self._snapshot_bytes = inputs, reply
+        self._answered = True
+        self._fresh_until_ms = now_ms + FRESH_MS
+
+    def _report(self, now_ms: int, trouble: str = "") -> None:
+        """Log whether there is *trouble*, if that is news."""
+        report = self._absence.feed(now_ms, bool(trouble))
+        if report is not None:
+            self.news.append(f"elevator server {self._where} {report.line(trouble, 'answers')}")
+
+    def _flush(self) -> None:
+        if not self._outgoing or self._socket is None or not self._connected:
+            return
+        if len(self._outgoing) > BACKLOG_MAX:
+            raise OSError(errno.ENOBUFS, "it does not read")
+        try:
+            self._outgoing = self._outgoing[self._socket.send(self._outgoing) :]
+        except BlockingIOError:
+            pass
+
+    def _lose(self, now_ms: int, why: str) -> None:
+        if self._socket is not None:
+            self._socket.close()
+        self._socket = None
+        self._inputs = None
+        self._fresh_until_ms = 0
+        self._next_at_ms = now_ms + RETRY_MS
+        self._report(now_ms, f"{'lost' if self._answered else 'not there yet'} ({why}); trying again")
+        self._answered = False
+
+    @property
+    def _where(self) -> str:
+        return f"{self.address[0]}:{self.address[1]}"

@@ -1,0 +1,61 @@
+"""What both ports to a panel share: which commands are due, and what a reply confirms."""
+
+from collections.abc import Iterator
+
+from attrs import evolve
+
+from elevator.core.call_set import mask
+from elevator.core.model import EVERY_BUTTON, Button, Buttons, Motor, Outputs
+
+SWEEP_MS = 10
+FRESH_MS = 500
+SILENCE_MS = 1000
+"""A server that has answered and then takes longer is lost."""
+RETRY_MS = 100
+BACKLOG_MAX = 1 << 16
+"""Bytes that a server may leave unread before it is given up."""
+
+
+def panel_buttons(floors: int) -> Iterator[tuple[Button, int]]:
+    """Name the buttons of a panel: there is no hall call up from the top floor and none down from the lowest."""
+    yield from ((Button.UP, floor) for floor in range(floors - 1))
+    yield from ((Button.DOWN, floor) for floor in range(1, floors))
+    yield from ((Button.CAB, floor) for floor in range(floors))
+
+
+def done(sent: Outputs | None, before: tuple[bool, bool] = (True, True)) -> tuple[bool, bool]:
+    """Tell what a panel has done that answers what it was asked after *sent*: opened its door, stopped its motor.
+
+    If it was asked when it had already been told other things, it has done that only as far as *before* says.
+    """
+    return (False, False) if sent is None else (bool(sent.door) and before[0], sent.motor is Motor.STOP and before[1])
+
+
+def is_door_to_be_told(sent: Outputs | None, wanted: Outputs) -> bool:
+    """Tell whether a door needs a command to be as it is *wanted*, after what was *sent*."""
+    return wanted.door is not None and (sent is None or sent.door != wanted.door)
+
+
+def after(sent: Outputs | None, wanted: Outputs) -> Outputs:
+    """Return what a panel shows once `changes` was sent: *wanted*, with what is to stay as it was as it was."""
+    if wanted.door is not None and wanted.unsure == Buttons():
+        return wanted
+    old = sent or Outputs(door=None, unsure=EVERY_BUTTON)
+    lamps, unsure = [], []
+    for button in Button:
+        kept = mask(wanted.unsure, button)
+        lamps.append(mask(wanted.lamps, button) & ~kept | mask(old.lamps, button) & kept)
+        unsure.append(mask(old.unsure, button) & kept)
+    door = old.door if wanted.door is None else wanted.door
+    return evolve(wanted, door=door, lamps=Buttons(*lamps), unsure=Buttons(*unsure))
+
+
+def lamp_changes(old: Outputs, wanted: Outputs, floors: int) -> Iterator[tuple[Button, int, bool]]:
+    """Name the lamps to be switched: button, floor, and whether on."""
+    if (old.lamps, old.unsure) == (wanted.lamps, wanted.unsure):
+        return
+    for button, floor in panel_buttons(floors):
+        on, was = mask(wanted.lamps, button) >> floor & 1, mask(old.lamps, button) >> floor & 1
+        differs = on != was or mask(old.unsure, button) >> floor & 1
+        if differs and not mask(wanted.unsure, button) >> floor & 1:
+            yield button, floor, bool(on)

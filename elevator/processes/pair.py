@@ -1,0 +1,379 @@
+"""The process pair: a supervisor and the worker that it forked. Each notices at once when the other is gone.
+
+1. The worker runs the node and beats over a socketpair. End of file or SILENCE_S without a beat mean a worker that is
+   dead or hangs: the supervisor kills it, waits until it is gone for certain, and forks the next one, which has
+   everything loaded. So there are never two copies of one node.
+2. A worker that has lost its supervisor starts another, by executing the program anew: a fork would carry the sockets
+   and the state of a running node. The new supervisor adopts the worker by its pidfd, which it inherits: so it replaces
+   the worker also if that has gone meanwhile, and never takes another process for it.
+3. A worker says when it ends on purpose, or cannot start. Anything else is a crash. Its successor starts at once; but
+   when workers crash at their start one after the other, ever later, up to a second.
+4. A signal to end goes to the worker, which stops its motor and takes leave of the others. One that comes while a
+   process is being made waits until that can take it.
+5. A worker may have its supervisor hold a copy of a descriptor, by SCM_RIGHTS, and write the worker's last words there
+   when it is gone: where nobody else would notice, as on a serial line, that stops the motor.
+6. Time in which the supervisor itself stood still (a suspended machine, a stopped process group) is not counted.
+
+Not survived: both killed at the same instant, or one while the other is stopped and not yet known to be. The group
+takes over then, and init starts the pair anew.
+"""
+
+import fcntl
+import gc
+import logging
+import os
+import select
+import signal
+import socket
+import sys
+import termios
+import time
+from collections.abc import Callable, Collection, Sequence
+from contextlib import ExitStack, suppress
+from typing import NamedTuple, NoReturn
+
+from elevator.core.condition import Condition
+from elevator.processes.child import ENDINGS, Signals, fork, rename
+
+SILENCE_S = 0.5
+BEAT_MS = 50
+SUPERVISOR_SILENCE_MS = 3000
+"""A supervisor answers beats. One that does not for so long is stopped, or hangs."""
+RENEW_MS = 1000
+"""Between two attempts to start a supervisor."""
+END_S = 2.0
+"""How long a worker may take to end when it is asked to."""
+STEADY_S, SHOT_S = 0.5, 0.05
+"""A worker that has lived for so long has not crashed at its start; one that was killed from outside, for so long."""
+BACKOFF_S, BACKOFF_MAX_S = 0.02, 1.0
+BEAT, ENDS, REFUSES, HOLD, DROP = b".", b"q", b"!", b"h", b"d"
+"""What a worker says: that it lives, that it was told to end, that it cannot start and the user has been told why; that
+the supervisor should hold the descriptor that comes with it, instead of any other, or none."""
+
+SHOT = "was ended by SIGKILL"
+
+ITSELF = os.path.realpath("/proc/self/exe").removesuffix(" (deleted)")
+"""The path of the program, read at the start, because a later start may repair the unpacked binary: see bootstrap.c."""
+
+log = logging.getLogger("elevator")
+
+
+class Link:
+    """The worker's end: it beats, and sees to it that there is a supervisor. Without one (`--no-pair`) it does nothing.
+
+    *supervisor* is its pidfd. *inherited* are the descriptors that a new supervisor needs, *settled* the arguments that
+    it is given besides those that the program was started with.
+    """
+
+    def __init__(
+        self,
+        link: socket.socket | None = None,
+        supervisor: int = -1,
+        inherited: Collection[int] = (),
+        settled: Sequence[str] = (),
+    ) -> None:
+        self.socket = link
+        self._is_paired = link is not None
+        self._supervisor = supervisor
+        self._inherited = inherited
+        self._settled = settled
+        self._beat_at_ms = self._beaten_at_ms = self._renew_at_ms = 0
+        self._answered_at_ms: int | None = None
+        self._held: int | None = None
+        self._loss, self._refusal = Condition(), Condition()
+        if link is not None:
+            link.setblocking(False)
+
+    def sockets(self) -> list[socket.socket]:
+        """Return the sockets to be watched for reading."""
+        return [] if self.socket is None else [self.socket]
+
+    def wake_at_ms(self) -> int:
+        """Return when `attend` must be called at the latest."""
+        return self._beat_at_ms if self._is_paired else 1 << 62
+
+    def attend(self, now_ms: int) -> None:
+        """Beat if it is time; look what has become of the supervisor."""
+        if not self._is_paired:
+            return
+        if self._answered_at_ms is None or now_ms > self._beaten_at_ms + 10 * BEAT_MS:
+            self._answered_at_ms = now_ms  # just started, or stood still: its answers may have been lost on us
+        if now_ms >= self._beat_at_ms:
+            self._beat_at_ms = now_ms + BEAT_MS
+            self._beaten_at_ms = now_ms
+            self.say(BEAT)
+        if self.socket is not None:
+            self._listen(self.socket, now_ms)
+        lost = self._loss.feed(now_ms, self.socket is None)
+        if lost is not None and (lost.begins or lost.times > 1):
+            log.warning("%s", lost.line("the supervisor is gone; starting another", "the supervisor runs again"))
+        if self.socket is None and now_ms >= self._renew_at_ms:
+            self._renew(now_ms)
+
+    def say(self, word: bytes) -> None:
+        """Tell the supervisor, if it is there."""
+        if self.socket is not None:
+            with suppress(OSError):
+                self.socket.send(word)
+
+    def hold(self, descriptor: int | None) -> None:
+        """Have the supervisor, and any that comes after it, hold a copy of *descriptor*; None: no more.
+
+        It must not be closed before that is taken back.
+        """
+        self._held = descriptor
+        if self.socket is not None:
+            with suppress(OSError):
+                if descriptor is None:
+                    self.socket.send(DROP)
+                else:
+                    socket.send_fds(self.socket, [HOLD], [descriptor])
+
+    def _listen(self, link: socket.socket, now_ms: int) -> None:
+        assert self._answered_at_ms is not None
+        try:
+            if link.recv(4096):
+                self._answered_at_ms = now_ms
+                return
+        except BlockingIOError:
+            if now_ms < self._answered_at_ms + SUPERVISOR_SILENCE_MS:
+                return
+        except OSError:
+            pass
+        with suppress(OSError):
+            signal.pidfd_send_signal(self._supervisor, signal.SIGKILL)  # It is gone, or stopped: never two of them.
+        with suppress(ChildProcessError):
+            os.waitid(os.P_PIDFD, self._supervisor, os.WEXITED)
+        os.close(self._supervisor)
+        link.close()
+        self.socket = None
+
+    def _renew(self, now_ms: int) -> None:
+        """Start a new supervisor: the same program with the same arguments, which is told whom to adopt."""
+        self._renew_at_ms = now_ms + RENEW_MS
+        with ExitStack() as opened:
+            try:
+                ours, theirs = map(opened.enter_context, socket.socketpair())
+                itself = os.pidfd_open(os.getpid())
+                opened.callback(os.close, itself)
+                handed = (itself, theirs.fileno(), *self._inherited)
+                for descriptor in handed:
+                    os.set_inheritable(descriptor, True)
+                command = [*own_command(), "--adopt", ",".join(map(str, handed)), *self._settled]
+                pid = os.posix_spawn(command[0], command, os.environ, setsigmask=ENDINGS)
+                self._supervisor = os.pidfd_open(pid)
+            except OSError as error:
+                if refused := self._refusal.feed(now_ms, failed=True):
+                    log.error(
+                        "cannot start a supervisor (%s); trying again every second%s", error.strerror, refused.note
+                    )
+                return
+            self._refusal.feed(now_ms, failed=False)
+            self.socket, self._answered_at_ms = socket.socket(fileno=ours.detach()), now_ms
+        self.socket.setblocking(False)
+        if self._held is not None:
+            self.hold(self._held)
+
+
+class Worker(NamedTuple):
+    """A worker as its supervisor sees it."""
+
+    pidfd: int
+    link: socket.socket
+
+
+Work = Callable[[Link], int]
+"""Runs the node; returns the exit status: 0 when it was told to end, else it could not start."""
+
+
+def supervise(
+    work: Work,
+    adopted: Worker | None = None,
+    inherited: Collection[int] = (),
+    last_words: bytes = b"",
+    settled: Sequence[str] = (),
+) -> int:
+    """Keep one worker running until it ends on purpose or a signal comes; return the exit status.
+
+    *inherited* are descriptors that every worker and every supervisor holds, *settled* arguments that every later
+    supervisor is given. *last_words* are written to the descriptor that a worker had held when it is gone.
+    """
+    rename("elevator:pair")
+    gc.freeze()  # What is loaded is there for good; workers that do not look through it share its memory.
+    signals = Signals()
+    crashes = 0
+    loss, refusal = Condition(), Condition()
+    ever_ran = adopted is not None
+    while adopted or signals.received is None:
+        try:
+            worker = adopted or start(work, inherited, settled)
+        except OSError as error:
+            crashes += 1
+            if refused := refusal.feed(clock_ms(), failed=True):
+                log.error("cannot start a worker (%s); trying again every second%s", error.strerror, refused.note)
+            select.select([signals.socket], [], [], backoff_s(crashes))
+            continue
+        adopted = None
+        started_at = time.monotonic()
+        for condition in (refusal, loss):
+            condition.feed(clock_ms(), failed=False)
+        word, how = watch(worker, signals, last_words)
+        if word == ENDS:
+            break
+        if word == REFUSES and not ever_ran:
+            return 2
+        lived_s = time.monotonic() - started_at
+        ever_ran = ever_ran or word == BEAT
+        crashes = 1 if lived_s >= (SHOT_S if how == SHOT else STEADY_S) else crashes + 1
+        pause_s = backoff_s(crashes)
+        if lost := loss.feed(clock_ms(), failed=True):
+            pause = f" in {pause_s:.2f} s" * (pause_s > 0) + lost.note
+            log.error("the worker %s after %.1f s; another starts%s", how, lived_s, pause)
+        select.select([signals.socket], [], [], pause_s)
+    return 0
+
+
+def clock_ms() -> int:
+    return time.monotonic_ns() // 1_000_000
+
+
+def backoff_s(crashes: int) -> float:
+    """Return how long to wait after so many *crashes* one after the other."""
+    return 0.0 if crashes == 1 else min(BACKOFF_S * 2.0 ** min(crashes - 2, 30), BACKOFF_MAX_S)
+
+
+def start(work: Work, inherited: Collection[int], settled: Sequence[str]) -> Worker:
+    """Fork a worker; raise OSError if that cannot be."""
+    with ExitStack() as opened:
+        ours, theirs = map(opened.enter_context, socket.socketpair())
+        itself = os.pidfd_open(os.getpid())
+        opened.callback(os.close, itself)
+        pid = fork("elevator:worker", {theirs.fileno(), itself, *inherited})
+        if pid == 0:
+            run(work, Link(theirs, itself, inherited, settled))
+        try:
+            pidfd = os.pidfd_open(pid)
+        except OSError:  # Then nobody could watch it.
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            raise
+        return Worker(pidfd, socket.socket(fileno=ours.detach()))
+
+
+def adopt(text: str) -> tuple[Worker, list[int]]:
+    """Read the argument that `Link` gives to a new supervisor; raise ValueError if it did not come from there."""
+    pidfd, link, *inherited = map(int, text.split(","))
+    try:
+        for descriptor in (pidfd, link, *inherited):
+            os.set_inheritable(descriptor, False)
+        with suppress(ProcessLookupError):  # It has gone meanwhile.
+            signal.pidfd_send_signal(pidfd, 0)
+        return Worker(pidfd, socket.socket(fileno=link)), inherited
+    except (OSError, OverflowError) as error:
+        raise ValueError(f"nothing to adopt: {error}") from None
+
+
+def run(work: Work, link: Link) -> NoReturn:
+    """Be the worker."""
+    status = 1
+    try:
+        status = work(link)
+        link.say(REFUSES if status else ENDS)
+    except OSError as error:  # The machine lacks something: memory, descriptors. It may have it again.
+        log.critical("cannot go on: %s", error, exc_info=log.isEnabledFor(logging.DEBUG))
+    except BaseException:  # Whatever it is, the next worker goes on; this one must not return.
+        log.critical("a mistake in this program:", exc_info=True)
+    finally:
+        os._exit(status)
+
+
+def watch(worker: Worker, signals: Signals, last_words: bytes) -> tuple[bytes, str]:
+    """Wait until *worker* has ended or must be; leave it dead. Return its last word and how it ended."""
+    worker.link.setblocking(False)
+    held: list[int] = []
+    word, hung, ending = b"", False, False
+    now = time.monotonic()
+    deadline = now + SILENCE_S
+    while not hung:
+        patience_s = max(deadline - now, 0)
+        watched: list[socket.socket | int] = [worker.link, worker.pidfd, signals.socket]
+        readable, _, _ = select.select(watched, [], [], patience_s)
+        overslept = time.monotonic() > now + patience_s + SILENCE_S / 2
+        now = time.monotonic()
+        if signals.received is not None and not ending:
+            ending, deadline = True, now + END_S
+            tell(worker, signal.SIGTERM)
+        if signals.socket in readable:
+            signals.drain()
+        if worker.link in readable:
+            said = hear(worker.link, held)
+            if not said:
+                break
+            word = said[-1:]
+            if word == ENDS and not ending:  # It was told so by somebody else.
+                ending, deadline = True, now + END_S
+            deadline = deadline if ending else now + SILENCE_S
+        elif worker.pidfd in readable:
+            break
+        elif overslept:
+            deadline = now + SILENCE_S
+        hung = now >= deadline
+    tell(worker, signal.SIGKILL)
+    select.select([worker.pidfd], [], [])
+    for descriptor in held:
+        with suppress(OSError):  # it is gone too, or takes nothing
+            os.set_blocking(descriptor, False)
+            os.write(descriptor, last_words)
+        with suppress(OSError):  # it is gone too
+            fcntl.ioctl(descriptor, termios.TIOCNXCL)  # The next worker must be able to open it.
+        os.close(descriptor)
+    how = cause(worker.pidfd)
+    if hung:
+        how = "hung"
+    os.close(worker.pidfd)
+    worker.link.close()
+    return ENDS if ending else word, how
+
+
+def hear(link: socket.socket, held: list[int]) -> bytes:
+    """Take what the worker has said, and answer; return nothing when it has hung up. *held* is what it wants held."""
+    try:
+        # The kernel ends a read with the byte that a descriptor came with: what is dropped in it came before.
+        said, descriptors, _, _ = socket.recv_fds(link, 4096, 1)
+        if DROP in said or descriptors:
+            while held:
+                os.close(held.pop())
+            held += descriptors
+    except BlockingIOError:
+        return BEAT  # there was nothing after all, but it has not hung up
+    except OSError:
+        return b""
+    with suppress(OSError):  # It does not read, or has just hung up: what it said counts.
+        link.send(BEAT)
+    return said
+
+
+def tell(worker: Worker, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):
+        signal.pidfd_send_signal(worker.pidfd, number)
+
+
+def cause(pidfd: int) -> str:
+    """Say how a process that has ended did; a process that is not a child of ours has no status for us."""
+    try:
+        ended = os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
+    except ChildProcessError:
+        return "was lost"
+    assert ended is not None, "it was waited for"
+    if ended.si_code == os.CLD_EXITED:
+        return f"ended with status {ended.si_status}"
+    return SHOT if ended.si_status == signal.SIGKILL else f"was ended by {signal.Signals(ended.si_status).name}"
+
+
+def own_command() -> list[str]:
+    """Return how this program was started by its user."""
+    if "__compiled__" in globals():
+        command = [ITSELF, *sys.argv[1:]]
+    else:
+        command = [sys.executable, *sys.orig_argv[1:]]
+    return command[: command.index("--adopt")] if "--adopt" in command else command

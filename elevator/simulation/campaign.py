@@ -1,0 +1,128 @@
+"""`elevator soak`: run the simulated world with seed after seed, and make a failing one small.
+
+Each seed is a run of its own with its own group, building, faults and passengers. Workers are forks that take every
+n-th seed and report over a pipe, a line a seed. A failing run is repeated with fewer faults and presses for as long as
+it still fails; what remains is printed with its transcript and the command that replays it.
+"""
+
+import argparse
+import json
+import os
+import select
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, NoReturn
+
+from attrs import evolve
+
+from elevator.simulation.faults import Plan, plan
+from elevator.simulation.safety import Violation
+from elevator.simulation.world import World
+
+SHRINK_RUNS = 300
+
+
+class Outcome(NamedTuple):
+    """What became of one run."""
+
+    seed: int
+    simulated_ms: int
+    faults: int
+    digest: str
+    violation: str
+    """Empty if all was well."""
+
+
+def outcome(plan: Plan) -> tuple[Outcome, list[str]]:
+    """Run *plan*; return what became of it and its transcript."""
+    try:
+        world = World(plan)
+    except Exception as error:  # noqa: BLE001  As below.
+        why = f"no program starts: {type(error).__name__}: {error}"
+        return Outcome(plan.seed, 0, len(plan.faults), "", why), [why]
+    violation = ""
+    try:
+        world.run()
+    except Violation as error:
+        violation = str(error)
+    except Exception as error:  # noqa: BLE001  A crash of the program under test is a finding like any other.
+        violation = f"{world.now_ms} ms: {type(error).__name__}: {error}"
+        world.tell(f"CRASH: {violation}")
+    done = Outcome(plan.seed, world.now_ms, len(plan.faults), world.digest.hexdigest(), violation)
+    return done, world.transcript
+
+
+def shrink(plan: Plan) -> Plan:
+    """Leave out faults and presses of a failing *plan*, in ever smaller pieces, for as long as it still fails."""
+    if plan.traffic is not None and outcome(evolve(plan, traffic=None))[0].violation:
+        plan = evolve(plan, traffic=None)
+    runs = 0
+    for part in ("faults", "presses"):
+        size = len(getattr(plan, part))
+        while size >= 1:
+            start = 0
+            while start < len(kept := getattr(plan, part)) and runs < SHRINK_RUNS:
+                smaller = evolve(plan, **{part: kept[:start] + kept[start + size :]})
+                runs += 1
+                if outcome(smaller)[0].violation:
+                    plan = smaller
+                else:
+                    start += size
+            size //= 2
+    return plan
+
+
+def only(plan: Plan, faults: Sequence[int], presses: Sequence[int]) -> Plan:
+    """Keep of *plan* only what is numbered."""
+    return evolve(
+        plan,
+        faults=tuple(plan.faults[n] for n in faults if n < len(plan.faults)),
+        presses=tuple(plan.presses[n] for n in presses if n < len(plan.presses)),
+    )
+
+
+def results(arguments: argparse.Namespace) -> Iterator[Outcome]:
+    """Run all seeds in forked workers and yield what became of them, as they end."""
+    jobs = min(arguments.jobs, len(arguments.seeds))
+    sys.stdout.flush()
+    pipes: dict[int, int] = {}
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # Workers keep it so: what interrupts us ends them.
+    for job in range(jobs):
+        reading, writing = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            for inherited in (reading, *pipes):
+                os.close(inherited)
+            work(arguments, job, jobs, writing)
+        os.close(writing)
+        pipes[reading] = pid
+    rest = dict.fromkeys(pipes, b"")
+    try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+        while rest:
+            for pipe in select.select(list(rest), [], [])[0]:
+                received = os.read(pipe, 65536)
+                *lines, left = (rest[pipe] + received).split(b"\n")
+                for line in lines:
+                    yield Outcome(*json.loads(line))
+                rest[pipe] = left
+                if not received:
+                    del rest[pipe]
+    finally:
+        for pipe, pid in pipes.items():
+            os.close(pipe)
+            os.kill(pid, signal.SIGKILL)  # It may have seeds left; or be gone already, which is as well.
+            os.waitpid(pid, 0)
+
+
+def work(arguments: argparse.Namespace, job: int, jobs: int, pipe: int) -> NoReturn:
+    """Be a worker: never return to the code of the parent."""
+    try:
+        for seed in arguments.seeds[job::jobs]:
+            done, _ = outcome(plan(seed, arguments.cars, arguments.floors))
+            os.write(pipe, json.dumps(done).encode() + b"\n")
+    except BrokenPipeError:
+        pass
+    finally:
+        os._exit(0)

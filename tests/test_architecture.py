@@ -1,0 +1,154 @@
+"""The architecture: which package may import which, and which modules may touch the world outside.
+
+A new package gets a row in PACKAGES; a module that needs the operating system gets one in OUTSIDE. If a row is hard to
+write, the code is in the wrong place.
+"""
+
+import ast
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1] / "elevator"
+
+PACKAGES = {
+    "core": "",
+    "net": "core",
+    "processes": "core",
+    "storage": "core net processes",
+    "hardware": "core",
+    "runtime": "core net processes storage hardware",
+    "ui": "",
+    "building": "core net hardware ui",
+    "simulation": "core net storage hardware runtime building",
+    "cli": "core net processes storage hardware runtime ui building simulation",
+}
+"""What each package may import besides itself. A package imports only rows above its own."""
+
+OUTSIDE = {
+    "__main__": "os",
+    "net.broadcast": "fcntl socket time",
+    "processes.child": "os signal socket",
+    "processes.pair": "fcntl os select signal socket termios time",
+    "storage.store": "fcntl os sqlite3 time",
+    "storage.recorder": "os select signal socket time",
+    "hardware.elevator_server": "os socket",
+    "hardware.serial_port": "fcntl os serial termios",
+    "runtime.config": "os",
+    "runtime.log_handler": "select",
+    "runtime.loop": "signal select socket time",
+    "ui.screen": "os signal termios",
+    "ui.web": "selectors socket time websockets",
+    "building.building": "selectors socket time",
+    "building.card_line": "fcntl os pty selectors termios tty",
+    "building.network": "selectors socket",
+    "building.terminal": "os rich select selectors signal termios",
+    "simulation.campaign": "os select signal",
+}
+"""What each module uses to wait, speak, remember, draw or read the time. Commands (cli) may use everything."""
+
+WORLD = (
+    "asyncio curses datetime fcntl http mmap multiprocessing os pty rich secrets select selectors serial shutil signal"
+    " socket socketserver sqlite3 subprocess tempfile termios threading time tty urllib uuid websockets"
+)
+
+VAGUE = {"base", "common", "data", "handlers", "helper", "helpers", "manager", "misc", "tools", "util", "utils"}
+"""Names for modules without a purpose of their own."""
+
+
+def name_of(file: Path) -> str:
+    return ".".join(file.relative_to(ROOT).with_suffix("").parts)
+
+
+SOURCES = {name_of(file): file.read_text() for file in sorted(ROOT.rglob("*.py"))}
+MODULES = [name for name in SOURCES if not name.endswith("__init__")]
+
+
+def package_of(module: str) -> str:
+    return module.partition(".")[0]
+
+
+def imports(source: str) -> set[str]:
+    """List what *source* imports anywhere in it; `from a import b` is both a and a.b, for b may be a module."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Import(names):
+                found |= {alias.name for alias in names}
+            case ast.ImportFrom(str(module), names, 0):
+                found |= {module} | {f"{module}.{alias.name}" for alias in names}
+            case ast.ImportFrom():
+                raise AssertionError("relative imports hide the direction of an import")
+            case _:
+                pass
+    return found
+
+
+def modules_imported(source: str) -> set[str]:
+    inner = {name.removeprefix("elevator.") for name in imports(source) if name.startswith("elevator.")}
+    return inner & SOURCES.keys()
+
+
+def test_every_module_is_in_a_package_of_the_table() -> None:
+    assert {package_of(module) for module in MODULES} - {"__init__", "__main__"} == PACKAGES.keys()
+
+
+def test_packages_are_listed_in_the_order_of_their_layers() -> None:
+    above: set[str] = set()
+    for package, allowed in PACKAGES.items():
+        assert set(allowed.split()) <= above, package
+        above.add(package)
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if package_of(module) in PACKAGES])
+def test_no_package_imports_upwards(module: str) -> None:
+    package = package_of(module)
+    allowed = {package, *PACKAGES[package].split()}
+    assert {package_of(each) for each in modules_imported(SOURCES[module])} <= allowed
+
+
+def test_no_modules_import_each_other() -> None:
+    arrows = {module: modules_imported(SOURCES[module]) for module in MODULES}
+
+    def walk(module: str, path: tuple[str, ...]) -> None:
+        assert module not in path, f"a cycle: {' -> '.join((*path, module))}"
+        if module not in done:
+            for each in arrows.get(module, ()):
+                walk(each, (*path, module))
+            done.add(module)
+
+    done: set[str] = set()
+    for module in MODULES:
+        walk(module, ())
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_only_listed_modules_touch_the_world_outside(module: str) -> None:
+    used = {name.split(".")[0] for name in imports(SOURCES[module])} & set(WORLD.split())
+    if package_of(module) != "cli":
+        assert used == set(OUTSIDE.get(module, "").split())
+
+
+def test_names_of_modules_and_classes_are_unique() -> None:
+    modules = Counter(module.rpartition(".")[2] for module in MODULES)
+    classes = Counter(
+        node.name for module in MODULES for node in ast.parse(SOURCES[module]).body if isinstance(node, ast.ClassDef)
+    )
+    assert [name for names in (modules, classes) for name, times in names.items() if times > 1] == []
+
+
+def test_names_of_modules_have_a_meaning() -> None:
+    words = {word for module in MODULES for word in module.lower().replace(".", "_").split("_")}
+    assert not words & VAGUE
+
+
+def test_each_package_has_an_introduction() -> None:
+    for package in PACKAGES:
+        assert ast.get_docstring(ast.parse(SOURCES[f"{package}.__init__"])), package
+
+
+def test_imports_are_found_wherever_they_are() -> None:
+    source = "import os.path\ndef f():\n    from elevator.core import node\n    from elevator.net.wire import decode\n"
+    assert modules_imported(source) == {"core.node", "net.wire"}
+    assert "os.path" in imports(source)
