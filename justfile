@@ -26,19 +26,19 @@ test *ARGS: (_venv "dev")
 soak *ARGS: (_venv "runtime")
     @{{python}} -m elevator soak "${@:---minutes=1}"
 
-# Write the transcripts of the scenarios in tests/golden/ anew; their differences are to be reviewed.
+# Write the transcripts of the scenarios in tests/scenarios/golden/ anew; their differences are to be reviewed.
 golden *NAMES: (_venv "dev")
-    @{{python}} tests/test_golden.py "$@"
+    @{{python}} tests/scenarios/test_golden.py "$@"
 
 # Try the page in a real browser, chromium, and leave pictures of it in .cache/page/. Status 77: there is none.
 test-page *ARGS: (_venv "dev")
     @build/browser.sh
-    @{{python}} -m pytest tests/browse_page.py "$@"
+    @{{python}} -m pytest tests/system/browse_page.py "$@"
 
 # Make the pictures in the README.
 pictures: (_venv "dev")
     @build/browser.sh
-    {{python}} tests/pictures.py
+    {{python}} tests/tools/pictures.py
 
 # Check style, types and the C sources.
 check: (_venv "dev")
@@ -70,34 +70,34 @@ install-service HOST ID="" KEY="":
 
 # Look for bytes that break what reads them: each target (or those named) for so many SECONDS.
 fuzz SECONDS="20" *TARGETS: (_venv "fuzz")
-    @{{python}} tests/fuzz.py "$@"
+    @{{python}} tests/tools/fuzz.py "$@"
 
 # Do all that a change has to pass.
 ci: check build test
 
 # Measure the assigner, and `elevator assign`; also PROGRAM's, if one is given.
 bench-assign *PROGRAM: (_venv "dev")
-    @{{python}} tests/bench_assign.py "$@"
+    @{{python}} tests/bench/bench_assign.py "$@"
 
 # Measure a group of whole programs: press to lamp, take-over, idle load.
 bench-group *ARGS: (_venv "dev")
-    @{{python}} tests/bench_group.py "$@"
+    @{{python}} tests/bench/bench_group.py "$@"
 
 # Measure a group on I/O cards against one on elevator servers: press to lamp, motor stop after a kill.
 bench-card *ARGS: (_venv "dev")
-    @{{python}} tests/bench_card.py "$@"
+    @{{python}} tests/bench/bench_card.py "$@"
 
 # Measure how hard one node is to hurt: take-over, presses missed, a slow disk.
 bench-pair *ARGS: (_venv "dev")
-    @{{python}} tests/bench_pair.py "$@"
+    @{{python}} tests/bench/bench_pair.py "$@"
 
 # Measure what a flood on the group's port does to a node.
 bench-flood *ARGS: (_venv "dev")
-    @{{python}} tests/bench_flood.py "$@"
+    @{{python}} tests/bench/bench_flood.py "$@"
 
 # Measure whether the memory of nodes grows, for so many MINUTES (60).
 bench-memory *MINUTES: (_venv "dev")
-    @{{python}} tests/bench_memory.py "$@"
+    @{{python}} tests/bench/bench_memory.py "$@"
 
 # Bring the lock files up to date: the newest versions that fit, for every Python and platform.
 lock:

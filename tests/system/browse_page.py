@@ -20,7 +20,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 
-PICTURES = Path(__file__).parents[1] / ".cache" / "page"
+PICTURES = Path(__file__).parents[2] / ".cache" / "page"
 CARS = range(3)
 FLOORS = 9
 """So many that a parked car has a way to go to some of them."""

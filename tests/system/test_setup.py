@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from lab import PATIENCE_S
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 TOOLS = shlex.split("cat chmod cksum cp dirname env flock ls mkdir mktemp mv rm sed sh sleep sync touch uname")
 JUST_VERSION = "1.2.3"
 

@@ -234,7 +234,7 @@ class Screen:
         self.said = b""
         self.shell, self.master = pty.fork()
         if not self.shell:
-            os.environ |= {"TERM": "xterm-256color", "PYTHONPATH": str(Path(__file__).parents[1])}
+            os.environ |= {"TERM": "xterm-256color", "PYTHONPATH": str(Path(__file__).parents[2])}
             os.execv(sys.executable, [sys.executable, "-c", SHELL, RECIPE, *arguments])
         self.resize(100, 30)
         self.before = termios.tcgetattr(self.master)

@@ -51,7 +51,7 @@ def test_a_command_that_is_interrupted_ends_without_a_word(arguments: list[str])
 
 def test_help_lists_every_command() -> None:
     """build/smoke.py takes from there which commands to try."""
-    source = (Path(__file__).parents[1] / "elevator" / "__main__.py").read_text()
+    source = (Path(__file__).parents[2] / "elevator" / "__main__.py").read_text()
     commands = re.findall(r'case \["([a-z-]+)"\]', source)
     text = subprocess.run([*PROGRAM, "--help"], capture_output=True, text=True, check=True).stdout
     assert set(commands) == set(re.findall(r"^  elevator ([a-z][a-z-]*)", text, re.MULTILINE))
@@ -69,7 +69,7 @@ print(*sorted(sys.modules))
 
 def test_assign_imports_only_what_it_needs() -> None:
     """It is started for every answer, and what it loads is most of its time. Without site, which imports of its own."""
-    root = Path(__file__).parents[1]
+    root = Path(__file__).parents[2]
     command = [sys.executable, "-S", "-c", ASSIGN, str(root)]
     answer, loaded = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
     assert answer == '{"a":[[true,false]]}'

@@ -19,7 +19,7 @@ Button: TypeAlias = Literal["up", "down"]
 BUTTONS: tuple[Button, Button] = ("up", "down")
 DIRECTIONS = {"down": -1, "stop": 0, "up": 1}
 BEHAVIOURS = {"idle": 0, "moving": 1, "doorOpen": 2}
-DATA = Path(__file__).parent / "data"
+DATA = Path(__file__).parents[1] / "unit" / "data"
 
 
 class State(TypedDict):

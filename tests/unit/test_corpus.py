@@ -1,4 +1,4 @@
-"""Every input in tests/corpus/, thrown at its target: what fuzzing once found stays found."""
+"""Every input in tests/unit/corpus/, thrown at its target: what fuzzing once found stays found."""
 
 from pathlib import Path
 

@@ -1,7 +1,7 @@
 """Scenarios that people argue about, each a short script for the simulated world with a transcript to argue over.
 
-`just golden` writes the transcripts in tests/golden/ anew; their differences are to be read as a change of what the
-program promises. While a scenario runs, the oracle judges every event, and at its end that all was served.
+`just golden` rewrites the transcripts in golden/. Review their differences as changes of what the program promises.
+While a scenario runs, safety.py judges every event, and at the end that everything was served.
 
 A transcript tells what a bystander sees: buttons, lamps, doors, motors; and, of each node's log, who is there and who
 is out of service. Times are seconds. A panel is swept every 10 ms, and a datagram takes 1 ms. The start, which is the

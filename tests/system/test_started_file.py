@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-BUNDLE = Path(__file__).parents[1] / "build" / "bundle.py"
+BUNDLE = Path(__file__).parents[2] / "build" / "bundle.py"
 IN_PLACE_OF_THE_PROGRAM = f"""#!/bin/sh
 exec {shlex.quote(sys.executable)} -c '
 from elevator.cli.simulator_options import options

@@ -1,0 +1,325 @@
+"""The group: who answers a hall call, duplicate ids, idle cars."""
+
+import pytest
+from group import Group
+from steps import (
+    CAB,
+    DOWN,
+    LOBBY,
+    SPREAD,
+    UP,
+    behaviour,
+    doors,
+    floor_of,
+    group_with_twin,
+    lamps,
+    machine_door,
+    motors,
+    places,
+    settle,
+    stop_button,
+)
+
+from elevator.core import assignment, drive
+from elevator.core.assignment import Member
+from elevator.core.model import (
+    Behaviour,
+    Buttons,
+    Car,
+    Direction,
+    Rates,
+)
+from elevator.core.node import give_way
+from elevator.runtime.event_log import news
+
+
+def test_a1_one_car_takes_a_hall_call_and_the_others_stay() -> None:
+    group = Group(at=(0, 3, 3))
+    group.press(0, UP, 1)
+    settle(group)
+    assert floor_of(group[0]) == 1
+    assert motors(group[1]) == motors(group[2]) == []
+
+
+def test_a2_a_cycle_of_one_way_links_leaves_no_call_without_a_car() -> None:
+    group = Group(at=(0, 1, 2))
+    group.links = lambda sender, receiver: (sender + 1) % 3 == receiver
+    group.run(1000)
+    for panel, floor in enumerate((3, 1, 2)):
+        group.press(panel, DOWN, floor)
+    settle(group)
+
+
+def test_a2_a_call_that_no_car_claims_is_taken() -> None:
+    group = Group(at=(0, 1, 3))
+    group.links = lambda sender, receiver: {sender, receiver} != {0, 2}  # 0 and 2 hear each other through 1 only
+    group.run(1000)
+    for panel, floor in enumerate((2, 2, 1)):
+        group.press(panel, UP, floor)
+    settle(group)
+
+
+def test_a3_two_nodes_with_one_id_do_no_harm() -> None:
+    group = Group(at=(0, 0, 3))
+    twin = group[1]
+    twin.id = 0
+    twin.kill()
+    twin.disk.record = None
+    twin.lot = 50_000
+    twin.start()
+    group.run(1500)
+    for computer in (group[0], twin):
+        assert computer.node is not None
+        assert any("another node uses this one's id" in what for what in computer.node.oddities)
+    assert group[2].node is not None
+    assert any("two nodes use the id 0" in what for what in group[2].node.oddities)
+    group.press(0, CAB, 2)
+    group.press(1, DOWN, 1)
+    group.run(100)
+    assert group.lit(0) == {("down", 1), ("cab", 2)}
+    assert group.lit(1) == {("down", 1)}, "a cab call of the other panel is not shown"
+    settle(group)
+
+
+def test_a3_nodes_with_other_floor_counts_are_ignored_and_said() -> None:
+    group = Group(cars=2, at=(0, 0))
+    group[1].floors = 9
+    group[1].kill()
+    group[1].start()
+    group.run(1000)
+    assert group[0].node is not None
+    assert [what for what in group[0].node.oddities if "9 floors" in what]
+    group.press(0, UP, 2)
+    group.run(50)
+    assert group.lit(1) == set()
+    group.run_until(lambda: not group.lit(0), 20_000)
+
+
+def test_a3_a_twin_does_not_show_cab_calls_of_its_rivals_former_runs() -> None:
+    group = Group(at=(0, 0, 3))
+    group.press(0, CAB, 3)
+    group.run(50)
+    group[0].kill()
+    group.run(100)
+    group[0].start()
+    twin = group[1]
+    twin.id = 0
+    twin.kill()
+    twin.disk.record = None
+    twin.lot = 50_000
+    twin.start()
+    group.run(1500)
+    assert group.lit(1) == set()
+    settle(group)
+    assert floor_of(group[0]) == 3
+
+
+def test_a3_a_car_does_not_take_the_cab_calls_of_another_with_its_id() -> None:
+    group = group_with_twin()
+    group.press(1, CAB, 2)
+    group.run(100)
+    group.press(0, CAB, 2)
+    group.run_until(lambda: ("cab", 2) not in group.lit(0), 10_000)
+    assert lamps(group[1], CAB, 2) == [True] or floor_of(group[1]) == 2
+    settle(group)
+    assert floor_of(group[0]) == floor_of(group[1]) == 2
+
+
+def test_a3_a_cab_call_left_to_another_with_the_same_id_is_not_said_to_be_served() -> None:
+    group = group_with_twin()
+    group.press(0, CAB, 2)
+    group.run(100)
+    group[0].kill()
+    group.run_until(lambda: group.lit(1) == {("cab", 2)}, 5000)
+    before = group[1].node
+    group[0].start()
+    group.run_until(lambda: group.lit(1) == set(), 100)
+    assert before is not None
+    assert group[1].node is not None
+    lines = list(news(before, group[1].node))
+    assert "cab call of car 0 to floor 2 left to another node" in lines
+    settle(group)
+    assert floor_of(group[0]) == 2
+
+
+def test_a3_a_node_that_starts_again_knows_its_twin_for_a_stranger() -> None:
+    group = group_with_twin()
+    group.press(1, CAB, 2)
+    group.run(100)
+    group[0].kill()
+    group.run(50)
+    group[0].start()
+    group.run(1000)
+    assert group[0].node is not None
+    assert any("another node uses this one's id" in what for what in group[0].node.oddities)
+    assert group.lit(0) == set()
+    settle(group)
+    assert floor_of(group[0]) == 0
+
+
+def test_a3_a_node_that_reads_its_record_late_knows_its_twin_for_a_stranger() -> None:
+    group = group_with_twin()
+    group.press(0, CAB, 1)
+    group.press(1, CAB, 2)
+    group.run(100)
+    kept = group[0].disk.record
+    group[0].kill()
+    group[0].disk.record = None
+    group[0].lot = 1 << 20
+    group[0].start()
+    group.run(200)
+    group[0].disk.unread = kept
+    group.run(500)
+    assert group.lit(0) == {("cab", 1)}
+    settle(group)
+    assert floor_of(group[0]) == 1
+
+
+def test_a3_a_twin_hears_that_its_press_was_served_however_many_runs_its_id_has_had() -> None:
+    group = group_with_twin()
+    group[0].lot = 1 << 31
+    for _ in range(10):
+        group[0].kill()
+        group[0].disk.record = None
+        group[0].start()
+        group.press(0, UP, 2)
+        group.run(400)
+    group.press(1, CAB, 0)
+    settle(group)
+    assert floor_of(group[2]) == 2
+    opened = len(doors(group[2]))
+    group.links = lambda sender, receiver: {sender, receiver} != {0}  # the twins do not hear each other
+    group.press(1, UP, 2)
+    group.run(500)
+    assert group[1].node is not None
+    assert len(doors(group[2])) == opened + 1
+    assert not group[1].node.calls.live
+
+
+def test_a2_time_in_which_no_car_could_serve_does_not_starve_a_call() -> None:
+    group = Group(at=(0, 0, 0))
+    for computer in group.computers:
+        stop_button(computer, True)
+    group.press(0, UP, 2)
+    group.run(90_000)
+    for computer in group.computers:
+        stop_button(computer, False)
+    settle(group)
+    assert sum(floor_of(computer) == 2 for computer in group.computers) == 1
+
+
+def test_idle_cars_spread_with_their_doors_shut() -> None:
+    group = Group(floors=9, at=(0, 0, 0), policy=SPREAD)
+    group.run(30_000)
+    assert len({*places(group)}) == 3
+    assert None not in places(group)
+    assert not any(doors(computer) for computer in group.computers)
+    resting = places(group)
+    group.run(30_000)
+    assert places(group) == resting
+
+
+def test_idle_cars_go_to_the_lobby() -> None:
+    group = Group(floors=5, at=(4, 2, 0), policy=LOBBY)
+    group.run(20_000)
+    assert places(group) == [0, 0, 0]
+    assert not any(doors(computer) for computer in group.computers)
+
+
+def test_a_call_turns_a_car_that_goes_to_wait_at_the_next_floor() -> None:
+    group = Group(cars=1, floors=9, at=(8,), policy=LOBBY)
+    group.run_until(lambda: group[0].machine.sensed == 5, 20_000)
+    group.press(0, DOWN, 8)
+    group.run_until(lambda: machine_door(group[0]), 4 * 2500 + 600)
+    assert floor_of(group[0]) == 8
+
+
+def test_a_car_waits_for_a_moment_before_it_goes_elsewhere() -> None:
+    group = Group(cars=1, floors=4, at=(0,), policy=LOBBY)
+    group.press(0, CAB, 2)
+    group.run_until(lambda: machine_door(group[0]), 8000)
+    group.run_until(lambda: not machine_door(group[0]), 4000)
+    shut_ms = group.now_ms
+    group.run_until(lambda: group[0].machine.sensed is None, 3000)
+    assert group.now_ms - shut_ms >= drive.PARK_AFTER_MS
+
+
+def test_whoever_stands_before_an_idle_car_is_served_by_it_at_once() -> None:
+    """Also if another car comes by soon, whose stop would cost less."""
+    group = Group(floors=4, at=(0, 1, 3))
+    group.press(0, CAB, 3)
+    group.run(400)
+    group.press(1, UP, 1)
+    assert group.run_until(lambda: machine_door(group[1]), 300) < 50
+    group.run(6000)
+    assert len(doors(group[0])) == 0
+
+
+def test_one_car_opens_for_a_call_while_another_rests_there() -> None:
+    """The news that an opening door has served a call may come after the news that the door is open."""
+    group = Group(floors=4, at=(1, 1, 3))
+    group.press(2, UP, 1)
+    settle(group)
+    assert sum(len(doors(computer)) for computer in group.computers) == 2  # one opens once: open and shut
+
+
+def test_a_call_that_is_left_to_an_open_door_is_claimed_by_its_car() -> None:
+    """It goes the other way, so it does not serve it on the spot; but nobody else takes it for a moment."""
+    group = Group(floors=4, at=(1, 2, 3))
+    group.press(0, DOWN, 1)
+    group.run(300)
+    group.press(0, CAB, 0)
+    group.run(500)
+    assert machine_door(group[0])
+    group.press(2, UP, 1)
+    group.run(20)
+    claims = []
+    for _ in range(500):
+        group.run(1)
+        claims.append(sum(node.share.up >> 1 & 1 for node in (each.node for each in group.computers) if node))
+    assert set(claims) == {0, 1}
+    assert claims.count(0) < 15, "it is let go by the one before it is taken by the other"
+
+
+def test_a_demand_that_is_shared_out_otherwise_each_time_does_not_keep_a_node_busy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    group = Group(cars=1, at=(0,), travel_ms=10_000)
+    monkeypatch.setattr(assignment, "share", lambda _, me, floors, hall, cars: Buttons(hall.up & ~cars[me].claims.up))
+    group.press(0, UP, 2)
+    group.run(100)
+    assert group[0].node is not None
+    before = group[0].node.counter
+    group.run(1000)
+    assert group[0].node.counter - before < 40
+
+
+def test_a_call_that_changes_hands_is_let_go_before_it_is_taken() -> None:
+    """Car 1, next to the call, becomes able again while car 0 is on its way. At no time do both go for it."""
+    group = Group(floors=8, at=(0, 6))
+    stop_button(group[1], True)
+    group.run(100)
+    group.press(0, UP, 5)
+    group.run(500)
+    assert behaviour(group[0]) is Behaviour.MOVING
+    stop_button(group[1], False)
+    while behaviour(group[1]) is not Behaviour.DOOR_OPEN:
+        nodes = [computer.node for computer in group.computers]
+        assert sum(node.share.up >> 5 & 1 for node in nodes if node) <= 1
+        group.run(1)
+    assert doors(group[0]) == []
+
+
+@pytest.mark.parametrize("behaviour", Behaviour)
+def test_what_another_claims_is_taken_on_the_spot_where_a_car_stands_and_left_where_it_passes(
+    behaviour: Behaviour,
+) -> None:
+    """A car that took a call at the floor that it has just left behind would turn round for it."""
+    everything = Buttons(up=0b1111, down=0b1111)
+    claimed = Buttons(up=0b0110)
+    cars = {
+        0: Member(Car(3), 0, claimed, Rates()),
+        1: Member(Car(2, Direction.DOWN, behaviour), 0, Buttons(), Rates()),
+    }
+    passing = behaviour is Behaviour.MOVING
+    assert give_way(1, everything, cars) == Buttons(up=0b1001 if passing else 0b1101, down=0b1111)

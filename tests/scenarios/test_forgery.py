@@ -1,0 +1,24 @@
+"""What is forged is not believed."""
+
+from group import Group
+from steps import UP, settle
+
+from elevator.net.wire import decode
+
+
+def test_s2_a_forged_acknowledgement_of_our_own_presses_is_not_believed() -> None:
+    group = Group(cars=2, at=(0, 0))
+    victim = group[0].node
+    assert victim is not None
+    entry = f"[[0,{victim.me.incarnation},{1 << 53},[]]]"
+    car = '{"floor":0,"direction":1,"behaviour":0,"fault":"none"}'
+    rest = f'"up":0,"down":0,"hears":0,"rates":["",""],"version":"","calls":{entry}'
+    body = f'{{"group":"test","floors":4,"car":{car},{rest}}}'
+    datagram = f"elevator2 63 5 1 0 1\n{body}".encode()
+    assert decode(datagram, "test") is not None, "it is well formed"
+    group[0].inbox.append((group.now_ms + 1, datagram))
+    group.run(500)
+    group.press(0, UP, 2)
+    group.run(100)
+    assert group.lit(1) == {("up", 2)}
+    settle(group)
