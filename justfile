@@ -18,9 +18,13 @@ demo *ARGS: (_venv "runtime")
 run *ARGS: (_venv "runtime")
     @{{python}} -m elevator "$@"
 
-# Run the tests on all cores, or as the arguments say: `just test -n 0` runs them one after the other.
+# Run the tests that take two minutes on two cores, or as the arguments say: `just test -n 0` uses one core.
 test *ARGS: (_venv "dev")
-    @{{python}} -m pytest --numprocesses=auto --dist=loadgroup "$@"
+    @{{python}} -m pytest --numprocesses=auto --dist=loadgroup -m "not slow" "$@"
+
+# Run the tests that `just test` leaves out: all of the whole programs, more seeds, the browser.
+test-all *ARGS: (_venv "dev")
+    @{{python}} -m pytest --numprocesses=auto --dist=loadgroup -m slow "$@"
 
 # Run whole groups in virtual time with every fault, fresh seeds, for a minute; or as the arguments say.
 soak *ARGS: (_venv "runtime")
@@ -73,31 +77,11 @@ fuzz SECONDS="20" *TARGETS: (_venv "fuzz")
     @{{python}} tests/tools/fuzz.py "$@"
 
 # Do all that a change has to pass.
-ci: check build test
+ci: check test build test-all
 
-# Measure the assigner, and `elevator assign`; also PROGRAM's, if one is given.
-bench-assign *PROGRAM: (_venv "dev")
-    @{{python}} tests/bench/bench_assign.py "$@"
-
-# Measure a group of whole programs: press to lamp, take-over, idle load.
-bench-group *ARGS: (_venv "dev")
-    @{{python}} tests/bench/bench_group.py "$@"
-
-# Measure a group on I/O cards against one on elevator servers: press to lamp, motor stop after a kill.
-bench-card *ARGS: (_venv "dev")
-    @{{python}} tests/bench/bench_card.py "$@"
-
-# Measure how hard one node is to hurt: take-over, presses missed, a slow disk.
-bench-pair *ARGS: (_venv "dev")
-    @{{python}} tests/bench/bench_pair.py "$@"
-
-# Measure what a flood on the group's port does to a node.
-bench-flood *ARGS: (_venv "dev")
-    @{{python}} tests/bench/bench_flood.py "$@"
-
-# Measure whether the memory of nodes grows, for so many MINUTES (60).
-bench-memory *MINUTES: (_venv "dev")
-    @{{python}} tests/bench/bench_memory.py "$@"
+# Measure NAME: assign [PROGRAM], group (press to lamp, take-over, idle load), card, pair, flood or memory [MINUTES].
+bench NAME *ARGS: (_venv "dev")
+    @PYTHONPATH=tests/tools {{python}} "tests/bench/bench_$1.py" "${@:2}"
 
 # Bring the lock files up to date: the newest versions that fit, for every Python and platform.
 lock:

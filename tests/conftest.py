@@ -1,20 +1,28 @@
 """What all tests share.
 
-hypothesis asserts no timing, because machines that run tests are busy with others' as well. And where tests run on all
-cores, those with whole programs (lab.py) take turns in one process: two labs at once, of a dozen processes each, would
-slow each other down, and might draw the same ports.
+- Hypothesis asserts no timing, because machines that run tests are busy with other work too.
+- Tests of whole programs (those that use lab.py) run one after the other, in one process of xdist: two labs at once, of
+  a dozen processes each, would slow each other down and might draw the same ports.
+- Tests in system/ are slow unless they are marked quick.
 """
+
+from pathlib import Path
 
 import lab
 import pytest
 from hypothesis import settings
 
+SYSTEM = Path(__file__).with_name("system")
+
 settings.register_profile("elevator", deadline=None)
 settings.load_profile("elevator")
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest applies -m
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         names = vars(item.module).values() if isinstance(item, pytest.Function) else ()
         if any(value is lab.lab or value is lab.demo for value in names):
             item.add_marker(pytest.mark.xdist_group("lab"))
+        if item.path.parent == SYSTEM and item.get_closest_marker("quick") is None:
+            item.add_marker(pytest.mark.slow)

@@ -1,6 +1,6 @@
 """Print how long the native assigners take, beside the official program's algorithm; parking; and `elevator assign`.
 
-    python tests/bench_assign.py [PROGRAM]
+    just bench assign [PROGRAM]
 
 Each number is the median over random inputs from a fixed seed, in microseconds for one call from Python; of each
 input the fastest of several runs counts. The official medians were taken in process, optimised, on another machine and

@@ -1,4 +1,4 @@
-"""How fast a group on I/O cards is, against one on elevator servers in the same run: run by `just bench-card`.
+"""How fast a group on I/O cards is, against one on elevator servers in the same run: run by `just bench card`.
 
 1. From a press to the lamp, with three nodes. The cards are simulated, at the speed of a real line: a byte takes 87 us,
    so a sweep takes 0.35 ms and a lamp 0.09 ms. The other milliseconds are the wait for the next sweep, half of SWEEP_MS

@@ -1,4 +1,4 @@
-"""What a flood on the group's port does to a node, measured from outside: run by `just bench-flood`.
+"""What a flood on the group's port does to a node, measured from outside: run by `just bench flood`.
 
 Two nodes are left alone for a while, and then have so many malformed datagrams a second broadcast to their port from
 another address. For each: the longest time between two sweeps of node 0's panel, the heartbeats that it sends, the

@@ -1,4 +1,4 @@
-"""How fast a group of whole programs is, measured from outside through the simulator's log: run by `just bench-group`.
+"""How fast a group of whole programs is, measured from outside through the simulator's log: run by `just bench group`.
 
 Prints medians and worst cases in milliseconds. They depend on the machine: compare figures of one run, on one machine.
 """

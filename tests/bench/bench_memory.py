@@ -1,4 +1,4 @@
-"""Whether the memory of whole programs stays as it is, measured from outside: run by `just bench-memory MINUTES`.
+"""Whether the memory of whole programs stays as it is, measured from outside: run by `just bench memory MINUTES`.
 
 Three nodes serve calls. The third is killed again and again, every second time with its record wiped, so that it comes
 back as an author nobody knows. A stranger sends datagrams that no node takes, each from another address. After each

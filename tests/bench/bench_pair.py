@@ -1,4 +1,4 @@
-"""How hard one node is to hurt, measured from outside at its elevator server: run by `just bench-pair`.
+"""How hard one node is to hurt, measured from outside at its elevator server: run by `just bench pair`.
 
 1. From the kill of a worker to the first frame of its successor, also when its supervisor has just been killed.
 2. Presses of 200 ms, one every 100 ms, each of another button, while the worker is killed again and again: how many of

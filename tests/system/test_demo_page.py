@@ -98,6 +98,7 @@ def page() -> Iterator[Page]:
             yield page
 
 
+@pytest.mark.quick
 def test_a_call_is_lit_taken_and_served(page: Page) -> None:
     assert page.ask("press", car=1, button="up", floor=2) == {"ok": True}
     page.wait(lambda: page.is_open_at(2), "a car came")

@@ -117,6 +117,7 @@ def test_a_call_is_served_and_the_end_is_dark_and_still(tmp_path: Path) -> None:
         car.wait(lambda: car.motor is Motor.STOP and car.machine.lamps == Buttons())
 
 
+@pytest.mark.quick
 def test_the_motor_stops_when_the_worker_is_killed_and_the_next_one_goes_on(tmp_path: Path) -> None:
     with car_on_card(tmp_path) as car:
         car.start()

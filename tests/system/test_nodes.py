@@ -23,6 +23,7 @@ def door_opened(lab: Lab, car: int, floor: int) -> bool:
     return False
 
 
+@pytest.mark.quick
 def test_a_group_serves_what_is_pressed(tmp_path: Path) -> None:
     with lab(tmp_path) as group:
         group.press(0, "up", 1)
@@ -36,6 +37,7 @@ def test_a_group_serves_what_is_pressed(tmp_path: Path) -> None:
         assert group.misbehaviour() == 0
 
 
+@pytest.mark.quick
 def test_a_killed_nodes_calls_are_served_by_others_and_its_cab_calls_when_it_is_back(tmp_path: Path) -> None:
     with lab(tmp_path) as group:
         group.press(0, "cab", 3)

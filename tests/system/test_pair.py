@@ -30,6 +30,7 @@ def only(pids: list[int]) -> int:
     return pid
 
 
+@pytest.mark.quick
 def test_a_killed_worker_has_a_successor_that_goes_on(tmp_path: Path) -> None:
     with lab(tmp_path, cars=1) as group:
         group.press(0, "cab", 3)
@@ -54,6 +55,7 @@ def test_a_worker_that_is_killed_again_and_again_does_not_fill_the_supervisors_l
         assert "recurring" in lines[-1]
 
 
+@pytest.mark.quick
 def test_a_killed_supervisor_has_a_successor_that_keeps_the_worker(tmp_path: Path) -> None:
     with lab(tmp_path, cars=1) as group:
         worker = only(group.processes(0, "worker"))
@@ -70,6 +72,7 @@ def test_a_killed_supervisor_has_a_successor_that_keeps_the_worker(tmp_path: Pat
         group.wait(lambda: not processes_of(group.nodes[0].pid), "all ended")
 
 
+@pytest.mark.quick
 def test_a_worker_that_hangs_is_replaced(tmp_path: Path) -> None:
     with lab(tmp_path, cars=1) as group:
         group.press(0, "cab", 3)
@@ -324,6 +327,7 @@ def supervised(directory: Path, work: pair.Work, seconds: float) -> int:
     return len(list(directory.iterdir()))
 
 
+@pytest.mark.quick
 def test_a_crash_loop_backs_off(tmp_path: Path) -> None:
     def crash(link: pair.Link) -> int:
         (tmp_path / str(os.getpid())).touch()

@@ -246,6 +246,7 @@ def until(site: Site, condition: Callable[[], Any]) -> Any:
     return found
 
 
+@pytest.mark.slow
 def test_too_many_visitors_do_not_disturb_those_who_are_there(site: Site) -> None:
     with site.visit() as visitor:
         assert hear_scene(visitor)

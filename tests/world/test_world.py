@@ -159,7 +159,10 @@ def test_l4_a_record_that_is_read_late_does_not_put_out_the_lamps_of_its_calls()
     assert not done.violation, "\n".join(transcript[-40:])
 
 
-@pytest.mark.parametrize("decade", range(30))
+DECADES = [*range(6), *(pytest.param(decade, marks=pytest.mark.slow) for decade in range(6, 30))]
+
+
+@pytest.mark.parametrize("decade", DECADES)
 def test_seeds_pass(decade: int) -> None:
     for seed in range(10 * decade + 1, 10 * decade + 11):
         done, transcript = campaign.outcome(plan(seed))
@@ -172,6 +175,7 @@ LATER = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", LATER)
 def test_later_seeds_that_failed_pass(seed: int) -> None:
     done, transcript = campaign.outcome(plan(seed))
@@ -186,6 +190,7 @@ THREE_CARS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", THREE_CARS)
 def test_later_seeds_of_three_cars_that_failed_pass(seed: int) -> None:
     done, transcript = campaign.outcome(plan(seed, 3, 4))
