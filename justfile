@@ -34,6 +34,10 @@ soak *ARGS: (_venv "runtime")
 golden *NAMES: (_venv "dev")
     @{{python}} tests/scenarios/test_golden.py "$@"
 
+# Print which scenarios, other tests, mutants and judges cover each rule of the specification; with RULES, their names.
+rules *RULES: (_venv "dev")
+    @{{python}} tests/tools/rules.py "$@"
+
 # Try the page in a real browser, chromium, and leave pictures of it in .cache/page/. Status 77: there is none.
 test-page *ARGS: (_venv "dev")
     @build/browser.sh

@@ -15,12 +15,12 @@ At each departure:
  5. A car does not turn its back on a cab call that lies ahead, nor on passengers who boarded for the direction it
     announced (C1, C2), and does not leave a hall call behind that it could serve with its open door (C3, C6). One that
     does not know where it is looks below first, and above when it has found nothing for long (C4). None sets out before
-    its program, if new or thawed, has listened.
+    its program, if new or thawed, has listened (C10).
 At any time:
  6. A program that is new, or was frozen, promises nothing before it has listened, nor any program what others, who have
     long been in touch, have not told that they hold (L3).
- 7. A car that is in order does not take itself for unable. The floor indicator and the stop lamp show what is, and a
-    car whose stop button is down stands (C7), and so does one whose sensor is dead (C5).
+ 7. A car that is in order does not take itself for unable (C8). The floor indicator and the stop lamp show what is
+    (L6). A car whose stop button is down stands (C7), and so does one whose sensor is dead (C5).
 """
 
 from elevator.building.elevator import Machine
@@ -86,7 +86,7 @@ class Conduct:
         seen.stood_ms = self.clock() - host.under_way.now_ms
 
     def judge_going_on(self, host: Host) -> None:
-        """Judge what it has made of that: it does nothing that it has decided by what it saw too long ago."""
+        """Judge what it has made of that: it does nothing that it has decided by what it saw too long ago (C10)."""
         seen, machine = self.health.of(host), host.machine
         acts = machine.shaft.motor or (seen.before is not None and machine.door != seen.before[1].door)
         if seen.stood_ms >= STALE_MS and acts and not host.orders:

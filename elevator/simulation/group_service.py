@@ -9,7 +9,7 @@ Where programs run, disks write and datagrams arrive:
  2. Every lit hall call is claimed by a car that can serve it, soon after the one before it has failed (G3, G4, A2), and
     not by two. A call that is the only one goes to a car that is nearest, if all are at rest (A1).
  3. Nodes that can hear each other do, and those that are gone are taken for gone (G3). Where datagrams are lost they
-    mostly do (G2). None forgets a run of which another still has a press.
+    mostly do (G2). None forgets a run of which another still has a press (G1).
  4. A lamp comes on for a call that was not served, and goes dark for one that was, also on the panel of a node that has
     just started without its record or was frozen, as far as others have known it for long enough to tell it (G1, L4).
 At any time:

@@ -3,14 +3,14 @@
 What a group owes while it, or a part of it, is in order stands in group_service.py. Safety, after every event:
  1. No call from nowhere: each press in a node's set was made on its author's panel (G6).
  2. None is lost: a press leaves a set, or is passed over by it, only when it was served by a car with its door open
-    there, or replaced by a newer one of the same button (G1). Up and down are never served together (C2).
+    there, or replaced by a newer one of the same button (G1, C9). Up and down are never served together (C2).
  3. No lamp without its guarantee: a node promises a call only when one of its presses is on its own disk and on the
-    disk of every peer that it counts on, and lights nothing else (L3). Its panel may show that only later. What a node
-    tells is on its disk, unless that takes nothing.
+    disk of every peer that it counts on, and lights nothing else (L2, L3). Its panel may show that only later. What a
+    node tells is on its disk, unless that takes nothing.
  4. A lamp goes dark only when its call was served since the press for which it was lit (L4).
  5. Doors and motors do nothing dangerous; no car leaves its shaft (D1, C5).
  6. Without faults no two cars claim one call for long (A1).
- 7. A door is open for its whole period, and does not shut while it is obstructed (D1, D2).
+ 7. A door is open for its whole period, and does not shut while it is obstructed (D1, D2, D4).
 Liveness, when the faults have ended: all panels agree (G5), everything promised is served, every car is able. What is
 out of order for good is left out of that, and nothing else.
 
@@ -433,7 +433,7 @@ class Oracle:
             self.fail(f"the panels do not agree: {panels}")
 
     def check_end(self) -> None:
-        """Judge a world in which nothing is left to do."""
+        """Judge a world in which nothing is left to do (G1, G7)."""
         for host in self.hosts:
             calls = Calls() if host.node is None else host.node.calls
             waited_for = {dot.author for dot in calls.live}

@@ -33,7 +33,8 @@ from elevator.core.node import give_way
 from elevator.runtime.event_log import news
 
 
-def test_a1_one_car_takes_a_hall_call_and_the_others_stay() -> None:
+@pytest.mark.rule("A1")
+def test_one_car_takes_a_hall_call_and_the_others_stay() -> None:
     group = Group(at=(0, 3, 3))
     group.press(0, UP, 1)
     settle(group)
@@ -41,7 +42,8 @@ def test_a1_one_car_takes_a_hall_call_and_the_others_stay() -> None:
     assert motors(group[1]) == motors(group[2]) == []
 
 
-def test_a2_a_cycle_of_one_way_links_leaves_no_call_without_a_car() -> None:
+@pytest.mark.rule("A2")
+def test_cycle_of_one_way_links_leaves_no_call_without_a_car() -> None:
     group = Group(at=(0, 1, 2))
     group.links = lambda sender, receiver: (sender + 1) % 3 == receiver
     group.run(1000)
@@ -50,7 +52,8 @@ def test_a2_a_cycle_of_one_way_links_leaves_no_call_without_a_car() -> None:
     settle(group)
 
 
-def test_a2_a_call_that_no_car_claims_is_taken() -> None:
+@pytest.mark.rule("A2")
+def test_call_that_no_car_claims_is_taken() -> None:
     group = Group(at=(0, 1, 3))
     group.links = lambda sender, receiver: {sender, receiver} != {0, 2}  # 0 and 2 hear each other through 1 only
     group.run(1000)
@@ -59,7 +62,8 @@ def test_a2_a_call_that_no_car_claims_is_taken() -> None:
     settle(group)
 
 
-def test_a3_two_nodes_with_one_id_do_no_harm() -> None:
+@pytest.mark.rule("A3", "L2")
+def test_two_nodes_with_one_id_do_no_harm() -> None:
     group = Group(at=(0, 0, 3))
     twin = group[1]
     twin.id = 0
@@ -81,7 +85,8 @@ def test_a3_two_nodes_with_one_id_do_no_harm() -> None:
     settle(group)
 
 
-def test_a3_nodes_with_other_floor_counts_are_ignored_and_said() -> None:
+@pytest.mark.rule("A3")
+def test_node_with_another_number_of_floors_is_logged_and_ignored() -> None:
     group = Group(cars=2, at=(0, 0))
     group[1].floors = 9
     group[1].kill()
@@ -95,7 +100,8 @@ def test_a3_nodes_with_other_floor_counts_are_ignored_and_said() -> None:
     group.run_until(lambda: not group.lit(0), 20_000)
 
 
-def test_a3_a_twin_does_not_show_cab_calls_of_its_rivals_former_runs() -> None:
+@pytest.mark.rule("A3", "L2")
+def test_node_does_not_show_cab_calls_of_former_runs_of_another_with_its_id() -> None:
     group = Group(at=(0, 0, 3))
     group.press(0, CAB, 3)
     group.run(50)
@@ -114,7 +120,8 @@ def test_a3_a_twin_does_not_show_cab_calls_of_its_rivals_former_runs() -> None:
     assert floor_of(group[0]) == 3
 
 
-def test_a3_a_car_does_not_take_the_cab_calls_of_another_with_its_id() -> None:
+@pytest.mark.rule("A3")
+def test_car_does_not_serve_cab_calls_of_another_with_its_id() -> None:
     group = group_with_twin()
     group.press(1, CAB, 2)
     group.run(100)
@@ -125,7 +132,8 @@ def test_a3_a_car_does_not_take_the_cab_calls_of_another_with_its_id() -> None:
     assert floor_of(group[0]) == floor_of(group[1]) == 2
 
 
-def test_a3_a_cab_call_left_to_another_with_the_same_id_is_not_said_to_be_served() -> None:
+@pytest.mark.rule("A3")
+def test_cab_call_left_to_another_node_with_the_same_id_is_not_logged_as_served() -> None:
     group = group_with_twin()
     group.press(0, CAB, 2)
     group.run(100)
@@ -142,7 +150,8 @@ def test_a3_a_cab_call_left_to_another_with_the_same_id_is_not_said_to_be_served
     assert floor_of(group[0]) == 2
 
 
-def test_a3_a_node_that_starts_again_knows_its_twin_for_a_stranger() -> None:
+@pytest.mark.rule("A3")
+def test_restarted_node_tells_another_with_its_id_from_its_former_runs() -> None:
     group = group_with_twin()
     group.press(1, CAB, 2)
     group.run(100)
@@ -157,7 +166,8 @@ def test_a3_a_node_that_starts_again_knows_its_twin_for_a_stranger() -> None:
     assert floor_of(group[0]) == 0
 
 
-def test_a3_a_node_that_reads_its_record_late_knows_its_twin_for_a_stranger() -> None:
+@pytest.mark.rule("A3")
+def test_node_that_reads_its_record_late_tells_another_with_its_id_from_its_former_runs() -> None:
     group = group_with_twin()
     group.press(0, CAB, 1)
     group.press(1, CAB, 2)
@@ -175,7 +185,8 @@ def test_a3_a_node_that_reads_its_record_late_knows_its_twin_for_a_stranger() ->
     assert floor_of(group[0]) == 1
 
 
-def test_a3_a_twin_hears_that_its_press_was_served_however_many_runs_its_id_has_had() -> None:
+@pytest.mark.rule("A3", "G7")
+def test_press_of_a_second_node_with_one_id_is_served_after_many_restarts_of_the_first() -> None:
     group = group_with_twin()
     group[0].lot = 1 << 31
     for _ in range(10):
@@ -196,7 +207,8 @@ def test_a3_a_twin_hears_that_its_press_was_served_however_many_runs_its_id_has_
     assert not group[1].node.calls.live
 
 
-def test_a2_time_in_which_no_car_could_serve_does_not_starve_a_call() -> None:
+@pytest.mark.rule("A1", "A2")
+def test_time_in_which_no_car_could_serve_does_not_starve_a_call() -> None:
     group = Group(at=(0, 0, 0))
     for computer in group.computers:
         stop_button(computer, True)
@@ -208,7 +220,8 @@ def test_a2_time_in_which_no_car_could_serve_does_not_starve_a_call() -> None:
     assert sum(floor_of(computer) == 2 for computer in group.computers) == 1
 
 
-def test_idle_cars_spread_with_their_doors_shut() -> None:
+@pytest.mark.rule("A4")
+def test_idle_cars_spread_with_their_doors_closed() -> None:
     group = Group(floors=9, at=(0, 0, 0), policy=SPREAD)
     group.run(30_000)
     assert len({*places(group)}) == 3
@@ -219,6 +232,7 @@ def test_idle_cars_spread_with_their_doors_shut() -> None:
     assert places(group) == resting
 
 
+@pytest.mark.rule("A4")
 def test_idle_cars_go_to_the_lobby() -> None:
     group = Group(floors=5, at=(4, 2, 0), policy=LOBBY)
     group.run(20_000)
@@ -226,7 +240,8 @@ def test_idle_cars_go_to_the_lobby() -> None:
     assert not any(doors(computer) for computer in group.computers)
 
 
-def test_a_call_turns_a_car_that_goes_to_wait_at_the_next_floor() -> None:
+@pytest.mark.rule("A4")
+def test_call_turns_a_parking_car_at_the_next_floor() -> None:
     group = Group(cars=1, floors=9, at=(8,), policy=LOBBY)
     group.run_until(lambda: group[0].machine.sensed == 5, 20_000)
     group.press(0, DOWN, 8)
@@ -234,7 +249,8 @@ def test_a_call_turns_a_car_that_goes_to_wait_at_the_next_floor() -> None:
     assert floor_of(group[0]) == 8
 
 
-def test_a_car_waits_for_a_moment_before_it_goes_elsewhere() -> None:
+@pytest.mark.rule("A4")
+def test_car_stands_for_a_moment_before_it_parks() -> None:
     group = Group(cars=1, floors=4, at=(0,), policy=LOBBY)
     group.press(0, CAB, 2)
     group.run_until(lambda: machine_door(group[0]), 8000)
@@ -244,7 +260,8 @@ def test_a_car_waits_for_a_moment_before_it_goes_elsewhere() -> None:
     assert group.now_ms - shut_ms >= drive.PARK_AFTER_MS
 
 
-def test_whoever_stands_before_an_idle_car_is_served_by_it_at_once() -> None:
+@pytest.mark.rule("C6")
+def test_press_at_an_idle_car_is_served_at_once() -> None:
     """Also if another car comes by soon, whose stop would cost less."""
     group = Group(floors=4, at=(0, 1, 3))
     group.press(0, CAB, 3)
@@ -255,7 +272,8 @@ def test_whoever_stands_before_an_idle_car_is_served_by_it_at_once() -> None:
     assert len(doors(group[0])) == 0
 
 
-def test_one_car_opens_for_a_call_while_another_rests_there() -> None:
+@pytest.mark.rule("A1", "C1")
+def test_one_of_two_idle_cars_at_a_floor_opens_for_a_call() -> None:
     """The news that an opening door has served a call may come after the news that the door is open."""
     group = Group(floors=4, at=(1, 1, 3))
     group.press(2, UP, 1)
@@ -263,7 +281,8 @@ def test_one_car_opens_for_a_call_while_another_rests_there() -> None:
     assert sum(len(doors(computer)) for computer in group.computers) == 2  # one opens once: open and shut
 
 
-def test_a_call_that_is_left_to_an_open_door_is_claimed_by_its_car() -> None:
+@pytest.mark.rule("A1", "A2")
+def test_call_left_to_an_open_door_is_claimed_by_its_car() -> None:
     """It goes the other way, so it does not serve it on the spot; but nobody else takes it for a moment."""
     group = Group(floors=4, at=(1, 2, 3))
     group.press(0, DOWN, 1)
@@ -281,7 +300,8 @@ def test_a_call_that_is_left_to_an_open_door_is_claimed_by_its_car() -> None:
     assert claims.count(0) < 15, "it is let go by the one before it is taken by the other"
 
 
-def test_a_demand_that_is_shared_out_otherwise_each_time_does_not_keep_a_node_busy(
+@pytest.mark.rule("A1")
+def test_assignment_that_changes_each_time_does_not_keep_a_node_busy(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     group = Group(cars=1, at=(0,), travel_ms=10_000)
@@ -294,7 +314,8 @@ def test_a_demand_that_is_shared_out_otherwise_each_time_does_not_keep_a_node_bu
     assert group[0].node.counter - before < 40
 
 
-def test_a_call_that_changes_hands_is_let_go_before_it_is_taken() -> None:
+@pytest.mark.rule("A1")
+def test_car_releases_a_call_before_another_takes_it() -> None:
     """Car 1, next to the call, becomes able again while car 0 is on its way. At no time do both go for it."""
     group = Group(floors=8, at=(0, 6))
     stop_button(group[1], True)
@@ -310,8 +331,9 @@ def test_a_call_that_changes_hands_is_let_go_before_it_is_taken() -> None:
     assert doors(group[0]) == []
 
 
+@pytest.mark.rule("A1", "C6")
 @pytest.mark.parametrize("behaviour", Behaviour)
-def test_what_another_claims_is_taken_on_the_spot_where_a_car_stands_and_left_where_it_passes(
+def test_car_takes_a_claimed_call_where_it_stands_but_not_where_it_passes(
     behaviour: Behaviour,
 ) -> None:
     """A car that took a call at the floor that it has just left behind would turn round for it."""

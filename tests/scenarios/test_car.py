@@ -35,7 +35,8 @@ from elevator.core.model import (
 from elevator.core.node import step, wake_at_ms
 
 
-def test_c1_a_car_opens_no_door_for_a_call_that_is_served_as_it_comes_to_stand() -> None:
+@pytest.mark.rule("C1")
+def test_car_opens_no_door_for_a_call_that_another_car_serves_as_it_stops() -> None:
     group = Group(cars=1, at=(0,))
     group.press(0, UP, 1)
     group.run_until(lambda: floor_of(group[0]) == 1 and motors(group[0])[-1][1] is Motor.STOP, 10_000)
@@ -44,7 +45,8 @@ def test_c1_a_car_opens_no_door_for_a_call_that_is_served_as_it_comes_to_stand()
     assert doors(group[0]) == []
 
 
-def test_c5_a_sensor_that_names_one_floor_after_the_other_that_there_is_not_is_dead() -> None:
+@pytest.mark.rule("C5")
+def test_sensor_that_names_changing_floors_outside_the_shaft_is_dead() -> None:
     group = Group(cars=1, at=(1,))
     seen = set()
     for lie in range(4, 104):
@@ -55,7 +57,8 @@ def test_c5_a_sensor_that_names_one_floor_after_the_other_that_there_is_not_is_d
     assert fault(group[0]) is Fault.POSITION
 
 
-def test_c5_a_car_whose_sensor_lies_as_it_is_to_open_its_door_leaves_the_call_to_others() -> None:
+@pytest.mark.rule("C5")
+def test_another_car_takes_the_call_if_a_sensor_dies_before_the_door_opens() -> None:
     group = Group(cars=2, at=(1, 3))
     group[0].lies = 9
     group.press(0, UP, 1)
@@ -68,7 +71,8 @@ def test_c5_a_car_whose_sensor_lies_as_it_is_to_open_its_door_leaves_the_call_to
     assert len(doors(group[0])) == 2
 
 
-def test_c5_nor_does_it_keep_a_call_whose_sensor_says_two_things_by_turns() -> None:
+@pytest.mark.rule("C5")
+def test_another_car_takes_the_call_if_a_sensor_alternates_between_wrong_floors() -> None:
     group = Group(cars=2, at=(1, 3))
     group.press(0, UP, 1)
     for lie in [3, 9] * 300:
@@ -80,7 +84,8 @@ def test_c5_nor_does_it_keep_a_call_whose_sensor_says_two_things_by_turns() -> N
     settle(group)
 
 
-def test_c5_a_car_whose_sensor_dies_as_it_runs_stops_and_goes_on_when_it_is_mended() -> None:
+@pytest.mark.rule("G2", "C5")
+def test_moving_car_stops_when_its_sensor_dies_and_continues_when_it_works_again() -> None:
     group = Group(cars=1, at=(0,))
     group.press(0, CAB, 2)
     group.run_until(lambda: floor_of(group[0]) == 1, 5000)
@@ -96,7 +101,8 @@ def test_c5_a_car_whose_sensor_dies_as_it_runs_stops_and_goes_on_when_it_is_mend
     assert len(doors(group[0])) == 2
 
 
-def test_c5_a_car_that_missed_a_floor_before_its_sensor_died_is_not_sent_past_the_end() -> None:
+@pytest.mark.rule("C5")
+def test_car_that_missed_a_floor_before_its_sensor_died_does_not_drive_past_the_end() -> None:
     group = Group(cars=1, at=(0,))
     group[0].take(machines.machine(put(Shaft(4, passing_ms=200), 0, group.now_ms)))
     group.press(0, CAB, 3)
@@ -114,7 +120,8 @@ def test_c5_a_car_that_missed_a_floor_before_its_sensor_died_is_not_sent_past_th
     assert len(doors(group[0])) == 2
 
 
-def test_c5_a_dead_sensor_is_not_forgotten_with_a_lost_server_or_a_restart() -> None:
+@pytest.mark.rule("C5", "C11")
+def test_dead_sensor_stays_dead_after_a_lost_server_or_a_restart() -> None:
     group = Group(cars=1, at=(0,))
     group.press(0, CAB, 2)
     group.run_until(lambda: position(group[0].machine.shaft, group.now_ms) >= 0.5, 10_000)
@@ -137,7 +144,8 @@ def test_c5_a_dead_sensor_is_not_forgotten_with_a_lost_server_or_a_restart() -> 
     settle(group)
 
 
-def test_c5_a_car_whose_sensor_dies_as_its_door_is_open_leaves_it_open() -> None:
+@pytest.mark.rule("C5")
+def test_door_stays_open_when_the_sensor_dies() -> None:
     group = Group(cars=1, at=(0,))
     group.press(0, CAB, 0)
     group.press(0, CAB, 2)
@@ -151,7 +159,8 @@ def test_c5_a_car_whose_sensor_dies_as_its_door_is_open_leaves_it_open() -> None
     assert len(doors(group[0])) == 4
 
 
-def test_c6_a_door_whose_server_was_away_for_long_serves_who_presses_there() -> None:
+@pytest.mark.rule("C6", "D4")
+def test_press_at_an_open_door_is_served_after_a_long_loss_of_the_server() -> None:
     group = Group(cars=1, at=(1,))
     group.press(0, UP, 1)
     group.press(0, CAB, 3)
@@ -165,7 +174,8 @@ def test_c6_a_door_whose_server_was_away_for_long_serves_who_presses_there() -> 
     assert len(doors(group[0])) == 4
 
 
-def test_c2_c3_up_and_down_at_one_floor_are_cleared_one_after_the_other() -> None:
+@pytest.mark.rule("C2", "C3")
+def test_up_and_down_at_one_floor_are_cleared_one_after_the_other() -> None:
     group = Group(cars=1, at=(0,))
     group.press(0, UP, 1)
     group.press(0, DOWN, 1)
@@ -182,14 +192,16 @@ def test_c2_c3_up_and_down_at_one_floor_are_cleared_one_after_the_other() -> Non
     assert len(doors(group[0])) == 2
 
 
-def test_c4_starts_between_floors_by_looking_for_one_downwards() -> None:
+@pytest.mark.rule("C4")
+def test_car_between_floors_looks_down_first() -> None:
     group = Group(cars=1, at=(1.5,))
     group.run_until(lambda: floor_of(group[0]) == 1, 5000)
     settle(group)
     assert motors(group[0])[0][1] is Motor.DOWN
 
 
-def test_c4_looks_upwards_when_no_floor_comes_below() -> None:
+@pytest.mark.rule("C4")
+def test_car_between_floors_looks_up_when_it_finds_no_floor_below() -> None:
     group = Group(cars=1, at=(1.5,))
     power(group[0], False)
     group.run(4500)
@@ -199,7 +211,8 @@ def test_c4_looks_upwards_when_no_floor_comes_below() -> None:
     settle(group)
 
 
-def test_c6_a_press_at_the_open_door_is_served_on_the_spot() -> None:
+@pytest.mark.rule("C6")
+def test_press_at_an_open_door_is_served_on_the_spot() -> None:
     group = Group(cars=1, at=(1,))
     group.press(0, CAB, 1)
     group.run(1500)
@@ -212,7 +225,8 @@ def test_c6_a_press_at_the_open_door_is_served_on_the_spot() -> None:
     assert closed - opened >= 4500 - 100, "whoever pressed gets a full period to enter"
 
 
-def test_c6_not_when_the_car_goes_the_other_way() -> None:
+@pytest.mark.rule("C2", "C6")
+def test_press_at_an_open_door_waits_if_the_car_goes_the_other_way() -> None:
     group = Group(cars=1, at=(1,))
     group.press(0, UP, 1)
     group.run(1000)
@@ -222,7 +236,8 @@ def test_c6_not_when_the_car_goes_the_other_way() -> None:
     settle(group)
 
 
-def test_c6_a_hammered_button_does_not_hold_the_car_for_ever() -> None:
+@pytest.mark.rule("C6")
+def test_pressing_again_and_again_does_not_hold_the_car() -> None:
     group = Group(cars=1, at=(1,))
     group.press(0, UP, 1)
     group.run(100)
@@ -233,7 +248,8 @@ def test_c6_a_hammered_button_does_not_hold_the_car_for_ever() -> None:
     assert lamps(group[0], CAB, 3) == [True, False]
 
 
-def test_c7_stop_button_stops_the_car_and_others_take_its_hall_calls() -> None:
+@pytest.mark.rule("C7", "L6")
+def test_stop_button_stops_the_car_and_others_take_its_hall_calls() -> None:
     group = Group(cars=2, at=(0, 3))
     group.press(0, UP, 1)
     group.press(0, CAB, 3)
@@ -251,8 +267,9 @@ def test_c7_stop_button_stops_the_car_and_others_take_its_hall_calls() -> None:
     assert not group[0].machine.stop_lamp
 
 
+@pytest.mark.rule("C5")
 @pytest.mark.parametrize("report", [3, 9])
-def test_c5_a_floor_report_that_cannot_be_true_is_counted_and_not_obeyed(report: int) -> None:
+def test_impossible_floor_reading_is_counted_and_ignored(report: int) -> None:
     group = Group(cars=1, at=(0,))
     group.press(0, CAB, 1)
     group.run(1000)
@@ -271,7 +288,8 @@ def test_c5_a_floor_report_that_cannot_be_true_is_counted_and_not_obeyed(report:
     settle(group)
 
 
-def test_c5_a_report_that_persists_is_believed_also_by_a_node_whose_timer_is_always_late() -> None:
+@pytest.mark.rule("C5")
+def test_persistent_reading_is_accepted_even_if_every_turn_is_late() -> None:
     group = Group(cars=1, at=(0,))
     node, now_ms = group[0].node, group.now_ms
     assert node is not None
@@ -283,7 +301,8 @@ def test_c5_a_report_that_persists_is_believed_also_by_a_node_whose_timer_is_alw
     assert node.drive.floor == 2
 
 
-def test_c7_a_call_whose_door_had_just_opened_is_served_when_the_stop_button_is_up_again() -> None:
+@pytest.mark.rule("C7", "C9")
+def test_call_at_a_door_that_has_just_opened_is_served_after_the_stop_button_is_released() -> None:
     group = Group(cars=1, at=(0,))
     group.press(0, UP, 0)
     group.press(0, CAB, 3)
@@ -300,7 +319,8 @@ def test_c7_a_call_whose_door_had_just_opened_is_served_when_the_stop_button_is_
     settle(group)
 
 
-def test_a_doubtful_report_when_the_server_goes_leaves_nothing_due_for_ever() -> None:
+@pytest.mark.rule("C11")
+def test_doubtful_reading_before_a_lost_server_does_not_keep_the_node_busy() -> None:
     group = Group(cars=1, at=(0,))
     group[0].take(machines.put(group[0].machine, 2, group.now_ms))
     group.run(30)
@@ -311,13 +331,15 @@ def test_a_doubtful_report_when_the_server_goes_leaves_nothing_due_for_ever() ->
     assert wake_at_ms(group[0].node) > group.now_ms - 1
 
 
-def test_c4_a_slow_car_far_from_any_floor_finds_one() -> None:
+@pytest.mark.rule("C4")
+def test_slow_car_far_from_any_floor_finds_one() -> None:
     group = Group(cars=1, at=(1.5,), travel_ms=10_000)
     group.run_until(lambda: fault(group[0]) is Fault.NONE, 60_000)
     settle(group)
 
 
-def test_c4_a_car_that_finds_its_floor_sees_the_call_that_waits_there() -> None:
+@pytest.mark.rule("C1", "C4")
+def test_car_that_finds_a_floor_serves_the_call_there() -> None:
     group = Group(cars=2, at=(2.6, 0))
     group.press(0, CAB, 0)
     group.press(0, DOWN, 2)
@@ -325,7 +347,8 @@ def test_c4_a_car_that_finds_its_floor_sees_the_call_that_waits_there() -> None:
     assert len(doors(group[0])) == 4, "it opens at floor 2 on its way to floor 0"
 
 
-def test_a_slow_car_is_taken_for_stuck_on_its_first_trips_only() -> None:
+@pytest.mark.rule("C8")
+def test_slow_car_is_out_of_service_on_its_first_trips_only() -> None:
     group = Group(cars=1, at=(0,), travel_ms=3500)
     stuck = []
     for floor in (1, 2, 3, 0, 3):
@@ -338,7 +361,8 @@ def test_a_slow_car_is_taken_for_stuck_on_its_first_trips_only() -> None:
     assert set(stuck) == {1, 2}
 
 
-def test_a_car_that_often_turned_on_a_sensor_is_not_taken_for_stuck_when_it_crosses_one() -> None:
+@pytest.mark.rule("C8")
+def test_car_that_often_turned_on_a_sensor_stays_in_service_when_it_crosses_one() -> None:
     car, now_ms, floor = drive.Drive(floor=1, at_floor=True, certain=True, held=False), 0, 1
     for _ in range(10):  # to and fro between two floors, with 500 ms wide sensors that it leaves after 5 ms
         direction = Direction.DOWN if floor else Direction.UP

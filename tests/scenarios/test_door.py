@@ -1,5 +1,6 @@
 """The door."""
 
+import pytest
 from attrs import evolve
 from group import Group
 from steps import (
@@ -31,7 +32,8 @@ from elevator.core.model import (
 from elevator.core.node import record
 
 
-def test_d1_the_door_is_open_for_three_seconds() -> None:
+@pytest.mark.rule("D1")
+def test_door_is_open_for_three_seconds() -> None:
     group = Group(cars=1, at=(0,))
     group.press(0, CAB, 1)
     settle(group)
@@ -39,7 +41,8 @@ def test_d1_the_door_is_open_for_three_seconds() -> None:
     assert 3000 <= closed - opened <= 3020
 
 
-def test_d1_a_car_that_was_stopped_too_late_opens_no_door_and_comes_back() -> None:
+@pytest.mark.rule("D1")
+def test_car_that_overran_its_floor_returns_before_it_opens_its_door() -> None:
     group = Group(cars=1, at=(0,))
     group.press(0, CAB, 2)
     group.run_until(lambda: floor_of(group[0]) == 2 and motors(group[0])[-1][1] is Motor.STOP, 10_000)
@@ -52,7 +55,8 @@ def test_d1_a_car_that_was_stopped_too_late_opens_no_door_and_comes_back() -> No
     assert misbehaviour(group[0].machine.counts) == 0
 
 
-def test_d1_the_door_is_open_for_three_seconds_also_if_another_car_serves_the_call_meanwhile() -> None:
+@pytest.mark.rule("D1")
+def test_door_is_open_for_three_seconds_although_another_car_serves_the_call() -> None:
     group = Group(cars=1, at=(0,))
     group.press(0, UP, 1)
     group.run_until(lambda: bool(doors(group[0])), 10_000)
@@ -62,14 +66,16 @@ def test_d1_the_door_is_open_for_three_seconds_also_if_another_car_serves_the_ca
     assert 3000 <= closed - opened <= 3020
 
 
-def test_d1_a_door_opens_at_once_where_the_car_has_stood() -> None:
+@pytest.mark.rule("D1")
+def test_door_of_a_standing_car_opens_at_once() -> None:
     group = Group(cars=1, at=(2,))
     group.press(0, CAB, 2)
     group.run(25)
     assert [on for _, on in doors(group[0])] == [True]
 
 
-def test_d2_an_obstructed_door_stays_open_and_then_another_full_period() -> None:
+@pytest.mark.rule("D2")
+def test_obstructed_door_stays_open_and_then_another_full_dwell_time() -> None:
     group = Group(cars=1, at=(0,))
     group.press(0, CAB, 0)
     group.run(1000)
@@ -82,7 +88,8 @@ def test_d2_an_obstructed_door_stays_open_and_then_another_full_period() -> None
     assert 3000 <= closed - cleared_ms <= 3030
 
 
-def test_d2_a_blocked_door_is_not_forgotten_with_each_lost_server() -> None:
+@pytest.mark.rule("D2", "D4")
+def test_blocked_door_stays_blocked_after_a_lost_server() -> None:
     group = Group(cars=1, at=(0,))
     group.press(0, CAB, 0)
     group.run(1000)
@@ -95,7 +102,8 @@ def test_d2_a_blocked_door_is_not_forgotten_with_each_lost_server() -> None:
     assert [on for _, on in doors(group[0])] == [True]
 
 
-def test_d1_a_door_that_was_told_to_open_as_its_server_went_stays_open_for_a_full_period() -> None:
+@pytest.mark.rule("D1", "D4")
+def test_door_opened_as_its_server_was_lost_stays_open_for_a_full_dwell_time() -> None:
     group = Group(cars=1, at=(0,))
     group.press(0, UP, 1)
     group.run_until(lambda: bool(doors(group[0])), 10_000)
@@ -108,7 +116,8 @@ def test_d1_a_door_that_was_told_to_open_as_its_server_went_stays_open_for_a_ful
     assert closed - back_ms >= 3000
 
 
-def test_d2_a_door_that_was_told_to_shut_as_its_server_went_is_not_shut_on_an_obstruction() -> None:
+@pytest.mark.rule("D2", "D4")
+def test_door_closed_as_its_server_was_lost_does_not_close_on_an_obstruction() -> None:
     group = Group(cars=2, at=(0, 3))
     group.press(0, CAB, 0)
     group.run(1000)
@@ -128,7 +137,8 @@ def test_d2_a_door_that_was_told_to_shut_as_its_server_went_is_not_shut_on_an_ob
     assert [on for _, on in doors(group[0])] == [True, False]
 
 
-def test_d1_a_door_stays_open_for_another_period_after_a_lost_server() -> None:
+@pytest.mark.rule("D4")
+def test_door_stays_open_for_another_dwell_time_after_a_lost_server() -> None:
     group = Group(cars=1, at=(0,))
     group.press(0, CAB, 0)
     group.run(1000)
@@ -139,7 +149,8 @@ def test_d1_a_door_stays_open_for_another_period_after_a_lost_server() -> None:
     assert 3000 <= closed - back_ms <= 3030
 
 
-def test_d1_a_door_that_only_its_record_took_for_open_is_open_for_a_full_period() -> None:
+@pytest.mark.rule("D1", "D4")
+def test_closed_door_that_the_record_names_open_opens_for_a_full_dwell_time() -> None:
     group = Group(cars=1, at=(1,))
     group.press(0, CAB, 1)
     group.run(500)
@@ -151,7 +162,8 @@ def test_d1_a_door_that_only_its_record_took_for_open_is_open_for_a_full_period(
     assert 3000 <= closed - opened <= 3020
 
 
-def test_d1_the_record_names_no_door_before_it_is_told_to_open() -> None:
+@pytest.mark.rule("D4")
+def test_record_names_no_door_before_the_open_command() -> None:
     group = Group(cars=1, at=(0,))
     group.press(0, CAB, 1)
     computer = group[0]
@@ -166,7 +178,8 @@ def test_d1_the_record_names_no_door_before_it_is_told_to_open() -> None:
     assert record(computer.node).door == OpenDoor(1, Direction.UP)
 
 
-def test_d2_obstruction_that_comes_and_goes_within_the_period_prolongs_it() -> None:
+@pytest.mark.rule("D2")
+def test_obstruction_within_the_dwell_time_prolongs_it() -> None:
     group = Group(cars=1, at=(0,))
     group.press(0, CAB, 0)
     group.run(2000)
@@ -178,7 +191,8 @@ def test_d2_obstruction_that_comes_and_goes_within_the_period_prolongs_it() -> N
     assert doors(group[0])[-1][0] - cleared_ms >= 3000
 
 
-def test_d3_the_switch_means_nothing_while_the_door_is_shut() -> None:
+@pytest.mark.rule("D3")
+def test_obstruction_switch_has_no_effect_while_the_door_is_closed() -> None:
     group = Group(cars=1, at=(0,))
     obstruct(group[0], True)
     group.press(0, CAB, 1)
@@ -189,7 +203,8 @@ def test_d3_the_switch_means_nothing_while_the_door_is_shut() -> None:
     settle(group)
 
 
-def test_d2_a_switch_that_is_on_already_when_the_door_opens_counts() -> None:
+@pytest.mark.rule("D2", "D3")
+def test_obstruction_switch_that_is_on_when_the_door_opens_counts() -> None:
     group = Group(cars=1, at=(0,))
     obstruct(group[0], True)
     group.press(0, CAB, 1)

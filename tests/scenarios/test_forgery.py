@@ -1,12 +1,14 @@
 """What is forged is not believed."""
 
+import pytest
 from group import Group
 from steps import UP, settle
 
 from elevator.net.wire import decode
 
 
-def test_s2_a_forged_acknowledgement_of_our_own_presses_is_not_believed() -> None:
+@pytest.mark.rule("G6", "S2")
+def test_forged_acknowledgement_of_a_nodes_own_presses_is_ignored() -> None:
     group = Group(cars=2, at=(0, 0))
     victim = group[0].node
     assert victim is not None

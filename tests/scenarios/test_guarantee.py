@@ -28,10 +28,11 @@ from elevator.core.model import (
     Fault,
     Motor,
 )
-from elevator.core.node import heartbeat
+from elevator.core.node import INCARNATIONS_KEPT, heartbeat
 
 
-def test_g2_a_car_that_others_moved_while_its_server_was_away_opens_its_door_only_where_it_stands() -> None:
+@pytest.mark.rule("D1", "C11")
+def test_car_moved_while_its_server_was_lost_opens_its_door_only_where_it_stands() -> None:
     group = Group(cars=1, at=(1,))
     group.press(0, CAB, 1)
     group.run(500)
@@ -46,7 +47,8 @@ def test_g2_a_car_that_others_moved_while_its_server_was_away_opens_its_door_onl
     assert [(on, at_ms > stopped_ms) for at_ms, on in doors(computer)[-2:]] == [(True, True), (False, True)]
 
 
-def test_g3_a_killed_nodes_hall_call_is_under_way_within_600_ms() -> None:
+@pytest.mark.rule("G2", "G3")
+def test_another_car_starts_for_a_killed_nodes_hall_call_within_600_ms() -> None:
     group = Group(at=(0, 3, 3))
     group.press(0, UP, 1)
     group.run(200)
@@ -57,7 +59,8 @@ def test_g3_a_killed_nodes_hall_call_is_under_way_within_600_ms() -> None:
     settle(group)
 
 
-def test_g3_a_motor_stop_hands_the_call_over_within_2_s() -> None:
+@pytest.mark.rule("G2", "G3")
+def test_another_car_takes_the_call_within_2_s_of_a_motor_stop() -> None:
     group = Group(at=(0, 3, 3))
     group.press(0, UP, 2)
     settle(group)
@@ -72,7 +75,8 @@ def test_g3_a_motor_stop_hands_the_call_over_within_2_s() -> None:
     settle(group)
 
 
-def test_g3_a_blocked_door_hands_calls_over_within_1_s_of_its_period() -> None:
+@pytest.mark.rule("G2", "G3")
+def test_another_car_takes_the_call_within_1_s_after_a_blocked_door_exceeds_its_dwell_time() -> None:
     group = Group(at=(0, 3, 3))
     group.press(0, CAB, 0)
     group.run(500)
@@ -86,7 +90,8 @@ def test_g3_a_blocked_door_hands_calls_over_within_1_s_of_its_period() -> None:
     settle(group)
 
 
-def test_g1_cab_calls_survive_a_crash_of_their_node() -> None:
+@pytest.mark.rule("G1", "L4")
+def test_cab_calls_survive_a_crash_of_their_node() -> None:
     group = Group(at=(0, 0, 0))
     group.press(0, CAB, 3)
     group.run(100)
@@ -98,7 +103,8 @@ def test_g1_cab_calls_survive_a_crash_of_their_node() -> None:
     assert lamps(group[0], CAB, 3) == [True, False], "the lamp never flickered"
 
 
-def test_g2_cab_calls_survive_a_wiped_disk_if_a_peer_lives() -> None:
+@pytest.mark.rule("G1", "G2")
+def test_cab_calls_survive_a_wiped_disk_if_a_peer_is_alive() -> None:
     group = Group(at=(0, 0, 0))
     group.press(0, CAB, 3)
     group.run(100)
@@ -110,7 +116,8 @@ def test_g2_cab_calls_survive_a_wiped_disk_if_a_peer_lives() -> None:
     settle(group)
 
 
-def test_g2_blackout_everything_lit_is_served_without_any_press() -> None:
+@pytest.mark.rule("G1", "G2")
+def test_all_lit_calls_are_served_after_a_blackout() -> None:
     group = Group(at=(0, 0, 2))
     group.press(0, CAB, 3)
     group.press(1, DOWN, 3)
@@ -128,7 +135,8 @@ def test_g2_blackout_everything_lit_is_served_without_any_press() -> None:
     assert floor_of(group[0]) == 3
 
 
-def test_g4_both_sides_of_a_split_serve_what_they_show() -> None:
+@pytest.mark.rule("G4")
+def test_both_sides_of_a_partition_serve_the_calls_that_they_show() -> None:
     group = Group(cars=4, at=(0, 0, 3, 3))
     cut(group, {0, 1}, {2, 3})
     group.run(500)
@@ -144,7 +152,8 @@ def test_g4_both_sides_of_a_split_serve_what_they_show() -> None:
     assert is_dark(group)
 
 
-def test_g4_calls_of_both_sides_merge_when_the_network_heals() -> None:
+@pytest.mark.rule("G4", "G5")
+def test_calls_of_both_sides_merge_when_the_network_heals() -> None:
     group = Group(cars=2, at=(0, 0))
     cut(group, {0}, {1})
     group.run(500)
@@ -158,8 +167,9 @@ def test_g4_calls_of_both_sides_merge_when_the_network_heals() -> None:
     settle(group)
 
 
+@pytest.mark.rule("G1", "C9")
 @pytest.mark.parametrize("has_just_shut", [False, True])
-def test_g1_no_call_is_served_by_a_door_that_was_only_told_to_open(has_just_shut: bool) -> None:
+def test_no_call_is_served_before_the_panel_confirms_an_open_door(has_just_shut: bool) -> None:
     group = Group(cars=2, at=(0, 3))
     if has_just_shut:  # What is known of the opening before says nothing of the next.
         group.press(0, UP, 0)
@@ -179,7 +189,8 @@ def test_g1_no_call_is_served_by_a_door_that_was_only_told_to_open(has_just_shut
     group.run_until(lambda: ("up", 0) not in group.lit(1), 30)
 
 
-def test_g2_a_lost_server_connection_is_recovered_without_losing_a_call() -> None:
+@pytest.mark.rule("G2", "C11")
+def test_no_call_is_lost_with_the_connection_to_the_server() -> None:
     group = Group(cars=2, at=(0, 0))
     group.press(0, CAB, 3)
     group.run(1000)
@@ -193,7 +204,8 @@ def test_g2_a_lost_server_connection_is_recovered_without_losing_a_call() -> Non
     assert floor_of(group[0]) == 3
 
 
-def test_g2_a_frozen_process_merges_before_it_acts() -> None:
+@pytest.mark.rule("G2", "C10")
+def test_stalled_process_stops_the_motor_and_listens_before_it_acts() -> None:
     group = Group(cars=2, at=(0, 3))
     group.press(0, UP, 1)
     group.run(500)
@@ -206,7 +218,8 @@ def test_g2_a_frozen_process_merges_before_it_acts() -> None:
     settle(group)
 
 
-def test_g3_a_motor_that_stood_once_is_not_expected_to_stand_again() -> None:
+@pytest.mark.rule("G3", "C8")
+def test_car_learns_no_travel_time_from_a_motor_stop() -> None:
     group = Group(cars=1, at=(0,))
     for floor in (3, 0, 3):
         group.press(0, CAB, floor)
@@ -219,7 +232,8 @@ def test_g3_a_motor_that_stood_once_is_not_expected_to_stand_again() -> None:
         settle(group)
 
 
-def test_g3_a_stretch_during_which_the_program_paused_is_not_taken_for_a_short_one() -> None:
+@pytest.mark.rule("C8")
+def test_car_learns_no_travel_time_during_a_pause_of_the_program() -> None:
     group = Group(cars=1, at=(0,))
     group.press(0, CAB, 1)
     group.run_until(lambda: group[0].machine.shaft.motor is Motor.UP, 100)
@@ -232,7 +246,8 @@ def test_g3_a_stretch_during_which_the_program_paused_is_not_taken_for_a_short_o
     assert_able_on_trips_to(group, 0, 1)
 
 
-def test_g3_a_car_that_is_moved_while_its_server_is_away_does_not_seem_to_have_gone_fast() -> None:
+@pytest.mark.rule("C8", "C11")
+def test_car_learns_no_travel_time_while_its_server_is_lost() -> None:
     group = Group(cars=1, at=(0,))
     group.press(0, CAB, 1)
     group.run_until(lambda: group[0].machine.shaft.motor is Motor.UP, 100)
@@ -245,7 +260,8 @@ def test_g3_a_car_that_is_moved_while_its_server_is_away_does_not_seem_to_have_g
     assert_able_on_trips_to(group, 0, 1)
 
 
-def test_g3_a_crash_soon_after_a_cut_is_noticed_as_fast_as_any() -> None:
+@pytest.mark.rule("G3")
+def test_crash_soon_after_a_partition_is_detected_as_fast_as_any() -> None:
     group = Group(at=(0, 3, 3))
     cut(group, {0}, {1, 2})
     group.run(60_000)
@@ -257,7 +273,8 @@ def test_g3_a_crash_soon_after_a_cut_is_noticed_as_fast_as_any() -> None:
     group.run_until(lambda: bool(motors(group[1]) + motors(group[2])), 600)
 
 
-def test_g2_a_wiped_node_finds_its_cab_calls_also_after_a_late_datagram_of_its_predecessor() -> None:
+@pytest.mark.rule("G1", "G2")
+def test_wiped_node_gets_its_cab_calls_back_despite_a_late_datagram_of_its_former_run() -> None:
     group = Group(cars=2, at=(0, 0))
     group.press(0, CAB, 3)
     group.run(230)
@@ -271,3 +288,20 @@ def test_g2_a_wiped_node_finds_its_cab_calls_also_after_a_late_datagram_of_its_p
     group.run(500)
     group[1].kill()
     group.run_until(lambda: floor_of(group[0]) == 3 and machine_door(group[0]), 20_000)
+
+
+@pytest.mark.rule("G7")
+def test_nodes_forget_old_runs_of_a_node_that_often_restarts() -> None:
+    group = Group(cars=2, at=(0, 3))
+    runs = 2 * INCARNATIONS_KEPT
+    for _ in range(runs):
+        group[1].kill()
+        group[1].start()
+        group.run(400)
+        group.press(1, CAB, 3)
+        group.run(400)
+    settle(group)
+    for computer in group.computers:
+        assert computer.node is not None
+        known = [author for author in computer.node.calls.seen if author.id == 1]
+        assert 0 < len(known) <= INCARNATIONS_KEPT + 1

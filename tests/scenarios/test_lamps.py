@@ -1,12 +1,14 @@
 """Buttons and lamps."""
 
+import pytest
 from group import Group
 from steps import CAB, DOWN, UP, cut, floor_of, group_with_twin, lamps, settle
 
 from elevator.core.node import heartbeat
 
 
-def test_l1_l2_hall_lamps_on_all_panels_cab_lamps_on_their_own() -> None:
+@pytest.mark.rule("L1", "L2")
+def test_hall_lamps_show_on_all_panels_and_cab_lamps_on_their_own() -> None:
     group = Group(at=(0, 0, 0))
     group.press(1, UP, 2)
     group.press(2, CAB, 3)
@@ -17,7 +19,8 @@ def test_l1_l2_hall_lamps_on_all_panels_cab_lamps_on_their_own() -> None:
     settle(group)
 
 
-def test_l3_a_node_alone_lights_its_lamps() -> None:
+@pytest.mark.rule("L3")
+def test_node_alone_lights_its_lamps() -> None:
     group = Group(cars=1, at=(0,))
     group.press(0, DOWN, 3)
     group.run(30)
@@ -25,7 +28,8 @@ def test_l3_a_node_alone_lights_its_lamps() -> None:
     settle(group)
 
 
-def test_l3_a_one_way_link_does_not_keep_a_lamp_dark() -> None:
+@pytest.mark.rule("L3")
+def test_one_way_link_does_not_keep_a_lamp_dark() -> None:
     group = Group(cars=2, at=(0, 0))
     group.links = lambda sender, receiver: sender == 1  # 1 is heard by 0, 0 by nobody
     group.run(500)
@@ -35,7 +39,8 @@ def test_l3_a_one_way_link_does_not_keep_a_lamp_dark() -> None:
     settle(group)
 
 
-def test_l3_no_lamp_before_the_disk_or_with_a_failing_one_before_a_peer_has_it() -> None:
+@pytest.mark.rule("L3")
+def test_lamp_of_a_node_with_a_failing_disk_lights_once_a_peer_has_the_call() -> None:
     group = Group(cars=2, at=(0, 0))
     group[0].disk.full = True
     group.press(0, DOWN, 3)
@@ -52,7 +57,8 @@ def test_l3_no_lamp_before_the_disk_or_with_a_failing_one_before_a_peer_has_it()
     settle(group)
 
 
-def test_l4_a_late_datagram_of_its_predecessor_is_no_rival_of_a_node() -> None:
+@pytest.mark.rule("L4")
+def test_late_datagram_of_a_former_run_does_not_darken_a_lamp() -> None:
     group = Group(cars=1, at=(0,))
     group.press(0, CAB, 3)
     group.run(230)
@@ -67,7 +73,8 @@ def test_l4_a_late_datagram_of_its_predecessor_is_no_rival_of_a_node() -> None:
     assert floor_of(group[0]) == 3
 
 
-def test_l4_a_restart_leaves_lamps_lit_whose_calls_a_peer_has_not_heard_of() -> None:
+@pytest.mark.rule("L3", "L4")
+def test_restart_does_not_darken_a_lamp_before_a_peer_knows_its_call() -> None:
     group = Group(at=(0, 0, 0))
     cut(group, {0}, {1, 2})
     group.run(500)
@@ -90,7 +97,8 @@ def test_l4_a_restart_leaves_lamps_lit_whose_calls_a_peer_has_not_heard_of() -> 
     assert lamps(group[1], CAB, 3) == lamps(group[1], DOWN, 2) == [True, False]
 
 
-def test_l3_a_cab_lamp_does_not_light_for_the_press_of_another_with_the_same_id() -> None:
+@pytest.mark.rule("L2", "L3")
+def test_cab_lamp_does_not_light_for_a_press_at_another_node_with_its_id() -> None:
     group = group_with_twin()
     group.press(0, CAB, 2)
     group.run(100)
@@ -103,7 +111,8 @@ def test_l3_a_cab_lamp_does_not_light_for_the_press_of_another_with_the_same_id(
     settle(group)
 
 
-def test_l4_a_lamp_beside_a_twin_outlives_two_runs_after_that_whose_disk_took_nothing() -> None:
+@pytest.mark.rule("L4", "A3")
+def test_lamp_survives_two_restarts_with_a_failing_disk_and_another_node_with_its_id() -> None:
     group = group_with_twin()
     group[0].disk.full = True
     group.press(0, CAB, 3)
@@ -118,7 +127,8 @@ def test_l4_a_lamp_beside_a_twin_outlives_two_runs_after_that_whose_disk_took_no
     assert floor_of(group[0]) == 3
 
 
-def test_l5_a_button_that_is_down_when_the_program_starts_counts() -> None:
+@pytest.mark.rule("L5")
+def test_button_that_is_down_at_the_start_counts() -> None:
     group = Group(cars=1, at=(0,))
     group[0].kill()
     group.press(0, CAB, 2)
@@ -126,3 +136,16 @@ def test_l5_a_button_that_is_down_when_the_program_starts_counts() -> None:
     group[0].start()
     settle(group)
     assert floor_of(group[0]) == 2
+
+
+@pytest.mark.rule("L6")
+def test_floor_indicator_shows_the_last_floor_reached() -> None:
+    group = Group(cars=1, at=(0,))
+    group.press(0, CAB, 2)
+    for floor in (1, 2):
+        group.run_until(lambda: floor_of(group[0]) is None, 5000)
+        assert group[0].machine.indicator == floor - 1, "between floors"
+        group.run_until(lambda: floor_of(group[0]) is not None, 5000)
+        group.run(15)
+        assert group[0].machine.indicator == floor
+    settle(group)

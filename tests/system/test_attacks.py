@@ -75,6 +75,7 @@ def forged(group: str, counter: int, key: bytes) -> bytes:
     return seal(datagram, key)
 
 
+@pytest.mark.rule("S1")
 def test_who_has_no_key_or_another_lights_no_lamp(tmp_path: Path) -> None:
     keygen([str(tmp_path / "key")])
     with lab(tmp_path, cars=1, more=("--key-file", str(tmp_path / "key"))) as group, port_of(group) as stranger:
@@ -91,6 +92,7 @@ def test_who_has_no_key_or_another_lights_no_lamp(tmp_path: Path) -> None:
         group.wait(lambda: group.states()[0]["sensor"] == 1, "it served on")
 
 
+@pytest.mark.rule("S1")
 @pytest.mark.parametrize("keyed", [False, True])
 def test_a_recording_does_not_bring_a_dead_node_back(tmp_path: Path, keyed: bool) -> None:
     more = key_file(tmp_path / "key", OLD) if keyed else ()
@@ -167,6 +169,7 @@ def spoilt(sealed: bytes, rng: random.Random) -> bytes:
             return bytes(spoilt)
 
 
+@pytest.mark.rule("G6")
 @pytest.mark.parametrize("keyed", [False, True])
 def test_who_spoils_and_repeats_all_that_is_said_invents_nothing(tmp_path: Path, keyed: bool) -> None:
     more = key_file(tmp_path / "key", OLD) if keyed else ()

@@ -117,6 +117,7 @@ def test_a_call_is_served_and_the_end_is_dark_and_still(tmp_path: Path) -> None:
         car.wait(lambda: car.motor is Motor.STOP and car.machine.lamps == Buttons())
 
 
+@pytest.mark.rule("C12")
 @pytest.mark.quick
 def test_the_motor_stops_when_the_worker_is_killed_and_the_next_one_goes_on(tmp_path: Path) -> None:
     with car_on_card(tmp_path) as car:
@@ -129,6 +130,7 @@ def test_the_motor_stops_when_the_worker_is_killed_and_the_next_one_goes_on(tmp_
         assert car.log().count("answers") == 2
 
 
+@pytest.mark.rule("C12")
 def test_the_supervisor_stops_the_motor_by_itself(tmp_path: Path) -> None:
     """No successor could: it is told to end at that moment."""
     with car_on_card(tmp_path) as car:
@@ -170,6 +172,7 @@ def test_the_next_supervisor_holds_the_port_as_well(tmp_path: Path) -> None:
         assert car.motors(began)[0] == Motor.STOP
 
 
+@pytest.mark.rule("C12")
 def test_a_worker_that_hangs_has_its_motor_stopped(tmp_path: Path) -> None:
     with car_on_card(tmp_path) as car:
         car.start()
@@ -180,6 +183,7 @@ def test_a_worker_that_hangs_has_its_motor_stopped(tmp_path: Path) -> None:
         assert car.motors(began)[0] == Motor.STOP
 
 
+@pytest.mark.rule("C11")
 def test_unplugging_is_a_pause(tmp_path: Path) -> None:
     with car_on_card(tmp_path) as car:
         car.start()
@@ -231,6 +235,7 @@ def test_what_cannot_be_is_one_line(arguments: list[str], said: str) -> None:
     assert said in done.stderr
 
 
+@pytest.mark.rule("S3")
 def test_bytes_of_another_program_do_not_move_a_car_with_an_open_door(tmp_path: Path) -> None:
     with car_on_card(tmp_path) as car:
         car.start()

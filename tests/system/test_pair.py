@@ -111,6 +111,7 @@ def test_a_stopped_machine_goes_on_with_the_same_processes(tmp_path: Path) -> No
         assert sorted(processes_of(group.nodes[0].pid)) == before
 
 
+@pytest.mark.rule("L5")
 def test_a_press_while_a_successor_waits_for_its_record_is_not_missed(tmp_path: Path) -> None:
     """A scribe that is stopped holds the record, as one does whose disk takes its time."""
     with lab(tmp_path, cars=1) as group:
@@ -126,6 +127,7 @@ def test_a_press_while_a_successor_waits_for_its_record_is_not_missed(tmp_path: 
         group.wait(lambda: group.lamps(0) == {("cab", 2)}, "the lamp lit")
 
 
+@pytest.mark.rule("D4")
 def test_a_door_stays_open_when_the_worker_is_killed(tmp_path: Path) -> None:
     with lab(tmp_path, cars=1) as group:
         group.press(0, "cab", 1)

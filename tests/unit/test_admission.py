@@ -25,6 +25,7 @@ def said(counter: int = 100, incarnation: int = 77, part: int = 0, parts: int = 
     return evolve(SAID, sender=Author(3, incarnation), counter=counter, part=part, parts=parts)
 
 
+@pytest.mark.rule("S1")
 @given(st.binary(max_size=2000), keys, keys)
 def test_a_seal_opens_with_its_key_alone(content: bytes, key: bytes, another: bytes) -> None:
     sealed = seal(content, key)
@@ -94,6 +95,7 @@ def test_two_keys_are_accepted_while_one_takes_the_place_of_the_other() -> None:
     assert opened(OTHER).admit(seal(DATAGRAM, KEY)) is None
 
 
+@pytest.mark.rule("S1")
 def test_each_heartbeat_gets_in_once_and_none_after_a_newer_one() -> None:
     tried = opened()
     assert [tried.is_new(said(counter)) for counter in (5, 5, 7, 6, 7, 5, 8)] == [True, False, True, *[False] * 3, True]
@@ -107,6 +109,7 @@ def test_every_part_of_a_heartbeat_gets_in_once_in_any_order() -> None:
     assert [tried.is_new(said(counter, part=part, parts=3)) for counter, part in order] == expected
 
 
+@pytest.mark.rule("S1")
 def test_a_recording_is_noticed_whatever_runs_there_have_been_since() -> None:
     tried = opened()
     assert tried.is_new(said(200, incarnation=1))

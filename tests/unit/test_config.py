@@ -17,6 +17,7 @@ def test_flags_come_before_the_file_and_the_file_before_the_defaults(tmp_path: P
     )
 
 
+@pytest.mark.rule("S2")
 @pytest.mark.parametrize(
     ("flags", "complaint"),
     [
@@ -55,6 +56,7 @@ def test_a_file_that_is_not_toml_is_one_clear_line(tmp_path: Path, content: byte
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.rule("S2")
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -237,6 +237,7 @@ def make(
 PHASES = range(len(sweeps(RISES, 255)[0]))
 
 
+@pytest.mark.rule("S3")
 @pytest.mark.parametrize("phase", PHASES)
 def test_a_car_with_an_open_door_survives_any_foreign_byte_in_any_phase(rigs: list[Rig], phase: int) -> None:
     rig = make(rigs)
@@ -252,6 +253,7 @@ def test_a_car_with_an_open_door_survives_any_foreign_byte_in_any_phase(rigs: li
     assert len(rig.port.news) <= 2, "all halts together are one line a minute, besides that it answers"
 
 
+@pytest.mark.rule("S3")
 @pytest.mark.parametrize(("wanted", "stream"), [(RISES, bytes(range(256))), (SINKS, TELLING)])
 @pytest.mark.parametrize("phase", PHASES)
 def test_a_moving_car_recovers_from_any_foreign_byte_in_any_phase(
@@ -317,6 +319,7 @@ def test_the_port_recovers_from_a_second_of_foreign_bytes(rigs: list[Rig], wante
     assert len(rig.port.news) <= 6
 
 
+@pytest.mark.rule("S3")
 @pytest.mark.parametrize("late_ms", [LATE_MS + 1, 80, 120, 200, 240, 300, 400])
 @pytest.mark.parametrize("wanted", WANTED)
 def test_a_late_reply_stops_the_motor_and_is_a_snapshot(rigs: list[Rig], wanted: Outputs, late_ms: int) -> None:
@@ -399,6 +402,7 @@ def test_commands_during_a_halt_are_ignored(rigs: list[Rig]) -> None:
     assert rig.card.speed == 0
 
 
+@pytest.mark.rule("S3")
 def test_all_outputs_are_written_again_before_the_halt_ends(rigs: list[Rig]) -> None:
     rig = make(rigs)
     rig.steals = len(io_card.SWEEP)

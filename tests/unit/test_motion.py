@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from itertools import product
 
+import pytest
+
 from elevator.core.model import EVERY_CAR, Behaviour, Button, Buttons, Call, Direction
 from elevator.core.motion import announced, cleared, decide, hall, has_work_beyond, is_at
 
@@ -20,7 +22,8 @@ def everything(work: Buttons) -> int:
     return work.up | work.down | work.cab
 
 
-def test_c5_never_moves_past_an_end_and_only_towards_work() -> None:
+@pytest.mark.rule("C5")
+def test_never_moves_past_an_end_and_only_towards_work() -> None:
     for (floor, direction, work), departing in product(domain(), (False, True)):
         behaviour, chosen = decide(floor, direction, work, departing)
         if behaviour is Behaviour.MOVING:
@@ -34,14 +37,16 @@ def test_rests_exactly_when_there_is_nothing_to_do() -> None:
         assert (behaviour is Behaviour.IDLE) == (everything(work) == 0)
 
 
-def test_c1_opens_only_where_it_serves_something() -> None:
+@pytest.mark.rule("C1")
+def test_opens_only_where_it_serves_something() -> None:
     for (floor, direction, work), departing in product(domain(), (False, True)):
         behaviour, chosen = decide(floor, direction, work, departing)
         if behaviour is Behaviour.DOOR_OPEN:
             assert cleared(floor, chosen, work, ME)
 
 
-def test_c1_goes_on_in_its_direction_while_there_is_work() -> None:
+@pytest.mark.rule("C1")
+def test_continues_in_its_direction_while_there_is_work() -> None:
     for floor, direction, work in domain():
         behaviour, chosen = decide(floor, direction, work)
         if has_work_beyond(floor, direction, work):
@@ -50,7 +55,8 @@ def test_c1_goes_on_in_its_direction_while_there_is_work() -> None:
             assert behaviour is (Behaviour.DOOR_OPEN if here else Behaviour.MOVING)
 
 
-def test_c2_never_clears_up_and_down_together() -> None:
+@pytest.mark.rule("C2")
+def test_never_clears_up_and_down_together() -> None:
     for floor, direction, work in domain():
         buttons = {call.button for call in cleared(floor, direction, work, ME)}
         assert buttons <= {Button.CAB, Button.UP if direction is Direction.UP else Button.DOWN}
@@ -68,7 +74,8 @@ def test_clears_what_is_there() -> None:
         assert cleared(floor, direction, work, ME) == expected
 
 
-def test_c3_changes_the_announcement_only_when_its_direction_has_no_work() -> None:
+@pytest.mark.rule("C3")
+def test_changes_the_announcement_only_when_its_direction_has_no_work() -> None:
     for floor, direction, work in domain():
         behaviour, chosen = decide(floor, direction, work, departing=True)
         if behaviour is Behaviour.DOOR_OPEN and chosen is not direction:

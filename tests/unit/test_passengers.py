@@ -103,8 +103,9 @@ def test_boards_any_open_car_that_has_announced_the_direction_and_leaves_at_the_
     assert (passenger.car, passenger.in_at_ms, passenger.out_at_ms) == (1, riding_at, 9100)
 
 
+@pytest.mark.rule("C2")
 def test_does_not_board_a_car_that_has_not_announced_the_direction() -> None:
-    """C2: the lamp counts that is lit on the panel of the car in question; another direction's does not count."""
+    """Only the lamp of its direction on the panel of this very car counts."""
     lit_there = [car(3), car(1, door=True, up=0b10)]
     assert after(one(), (1000, LIT), (5000, lit_there))[0].stage is Stage.WAITING
     other_lamps = [car(3, up=0b10), car(1, door=True, up=0b100, down=0b10, cab=0b10)]

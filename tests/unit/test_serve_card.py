@@ -187,6 +187,7 @@ def test_the_motor_stops_when_the_client_goes_and_the_next_one_is_answered(serve
         assert served.machine.lamps.cab == 1
 
 
+@pytest.mark.rule("C12")
 def test_the_motor_stops_when_the_worker_is_killed(served: Served) -> None:
     with served.connect() as client:
         client.sendall(bytes((1, 1, 0, 0)))

@@ -270,11 +270,13 @@ def test_bodies_that_are_no_bodies_are_dropped(body: bytes) -> None:
     assert decode(LINE + body, "lab") is None
 
 
+@pytest.mark.rule("S2")
 @given(st.binary(max_size=200))
 def test_garbage_is_dropped(garbage: bytes) -> None:
     assert decode(garbage, "lab") is None
 
 
+@pytest.mark.rule("S2")
 @given(heartbeats, st.data())
 def test_flipped_bytes_never_crash(heartbeat: Heartbeat, data: st.DataObject) -> None:
     datagram = bytearray(Encoder("lab").encode(heartbeat)[0])

@@ -83,6 +83,7 @@ TRY_FIRST = {
     "the_announced_direction_changes_at_once": 4,
     "the_indicator_shows_where_a_car_last_stood": 3,
     "a_motor_is_told_again_at_every_turn": 8,
+    "an_obstruction_holds_a_car_with_a_closed_door": 61,
 }
 """The seed that caught a mutant last, where it is not one of the first few: this saves time, nothing else."""
 
@@ -408,8 +409,86 @@ WORDS: Mapping[str, tuple[Callable[..., object], str, str]] = {
         "node.inputs is not None and node.inputs.stop",
         "car.held",
     ),
+    "a_car_whose_stop_button_is_down_runs_on": (drive.drive, "held=inputs.stop or ", "held="),
+    "a_car_whose_stop_button_is_down_keeps_its_calls": (drive.diagnose, "if inputs.stop:", "if False:"),
+    "an_obstruction_holds_a_car_with_a_closed_door": (
+        drive.drive,
+        "held=inputs.stop or ",
+        "held=inputs.stop or (inputs.obstructed and not inputs.door) or ",
+    ),
 }
 """Of each: the function, words of it, and what stands there instead."""
+
+
+BREAKS: Mapping[str, str] = {
+    "G1": (
+        "merge_drops_a_dot a_press_uses_its_dot_again a_cab_call_is_forgotten_on_restart "
+        "a_restarted_node_uses_its_old_name_again calls_of_former_runs_are_forgotten "
+        "a_record_that_is_read_late_is_overwritten a_record_that_is_read_late_is_ignored "
+        "a_new_run_takes_the_name_of_one_that_left_no_record"
+    ),
+    "G3": (
+        "a_dead_peer_is_waited_for_for_ever of_several_heartbeats_one_is_heard a_stuck_motor_is_not_noticed "
+        "a_dead_motor_is_kept_secret a_blocked_car_keeps_its_calls an_unable_car_is_given_calls "
+        "an_unable_peer_does_not_make_a_car_think_again"
+    ),
+    "G4": "merge_drops_a_dot",
+    "G5": "a_call_lights_only_where_it_was_pressed",
+    "G6": "merge_forgets_who_has_seen",
+    "G7": "former_runs_are_never_forgotten what_a_peer_has_forgotten_is_remembered_of_it",
+    "L1": "a_call_lights_only_where_it_was_pressed a_quick_turn_leaves_out_new_calls",
+    "L2": "a_twin_is_taken_for_oneself",
+    "L3": (
+        "a_lamp_lights_before_the_record a_lamp_lights_before_the_others_know what_is_told_is_not_on_the_disk "
+        "news_waits_for_the_next_heartbeat a_new_program_promises_before_it_has_listened "
+        "a_lamp_waits_for_those_who_do_not_hear_its_node a_failing_disk_keeps_lamps_dark"
+    ),
+    "L4": "merge_forgets_who_has_seen a_lamp_stays_lit_for_ever",
+    "L5": (
+        "a_press_is_missed_while_the_door_is_open a_press_is_missed_while_a_new_program_listens "
+        "of_two_buttons_pressed_at_once_one_is_noted a_button_that_is_down_at_the_start_is_not_pressed "
+        "a_quick_turn_leaves_out_what_the_panel_says a_press_that_was_read_long_ago_is_forgotten"
+    ),
+    "L6": "the_indicator_shows_where_a_car_last_stood the_stop_lamp_is_lit_whenever_a_car_is_held",
+    "D1": (
+        "the_door_closes_early the_door_opens_while_the_car_moves a_car_is_thought_to_stand_when_told_to "
+        "a_car_does_not_think_again_when_it_is_time"
+    ),
+    "D2": "the_door_closes_on_an_obstruction an_obstruction_does_not_renew_the_period",
+    "D3": "an_obstruction_holds_a_car_with_a_closed_door",
+    "D4": "a_new_run_shuts_the_door_of_the_old_one a_door_shuts_as_its_server_comes_back",
+    "C1": "a_car_opens_at_every_floor a_car_turns_though_calls_are_ahead a_car_passes_those_who_go_its_way",
+    "C2": "a_service_serves_both_directions",
+    "C3": "the_announced_direction_changes_at_once",
+    "C4": "a_floor_is_never_searched_for a_lost_car_looks_above_first a_lost_car_looks_below_for_ever",
+    "C5": (
+        "a_car_whose_sensor_is_dead_keeps_its_calls a_car_whose_sensor_is_dead_runs_on an_impossible_floor_is_believed"
+    ),
+    "C6": "pressing_on_holds_a_car_for_ever",
+    "C7": "a_car_whose_stop_button_is_down_runs_on a_car_whose_stop_button_is_down_keeps_its_calls",
+    "C8": (
+        "a_stuck_motor_is_not_noticed a_dead_motor_is_kept_secret a_motor_is_told_again_at_every_turn "
+        "a_motor_is_not_told_again"
+    ),
+    "C9": "a_door_is_thought_to_be_open_when_told_to a_call_is_served_by_a_door_that_was_told_to_open",
+    "C10": "a_new_program_does_not_listen_first a_thawed_program_acts_at_once what_was_decided_long_ago_is_done",
+    "C11": "nothing_is_repeated_after_a_reconnect a_car_is_thought_to_be_where_it_was_when_its_server_went",
+    "A1": "every_car_takes_every_call a_call_is_not_left_to_an_open_door",
+    "A2": (
+        "no_guard_against_starvation a_call_that_nobody_takes_is_left_alone "
+        "a_call_is_left_to_an_open_door_for_ever the_guard_against_starvation_knows_one_direction "
+        "the_guard_does_not_wake_the_node"
+    ),
+    "A3": (
+        "a_twin_is_taken_for_oneself another_with_its_id_is_forgotten_at_once nobody_says_that_a_node_has_other_floors"
+    ),
+}
+"""Which mutants break each rule of elevator/specification.md."""
+
+
+def test_each_mutant_names_the_rules_that_it_breaks() -> None:
+    named = {name for names in BREAKS.values() for name in names.split()}
+    assert named == {*MUTANTS, *WORDS}
 
 
 def test_the_core_as_it_is_passes() -> None:

@@ -135,7 +135,8 @@ def test_what_was_found_and_made_small_stays_mended(why: str) -> None:
     assert not done.violation, "\n".join(transcript[-40:])
 
 
-def test_g5_a_call_that_is_served_when_panels_are_compared_is_no_disagreement() -> None:
+@pytest.mark.rule("G5")
+def test_call_that_is_served_when_panels_are_compared_is_no_disagreement() -> None:
     run = Plan(1, 3, 4, 2000, 20_000, (), (Press(4000, 4200, 1, DOWN, 2),), at=(0, 3, 3), policy=STAY)
     _, transcript = campaign.outcome(run)
     served = next(line for line in transcript if "lamp down 2 off" in line)
@@ -144,7 +145,8 @@ def test_g5_a_call_that_is_served_when_panels_are_compared_is_no_disagreement() 
     assert not done.violation
 
 
-def test_l4_a_lamp_may_go_dark_that_was_pressed_again_a_moment_before() -> None:
+@pytest.mark.rule("L4")
+def test_lamp_may_go_dark_just_after_its_button_was_pressed_again() -> None:
     for seed in range(1, 7):
         run = Plan(seed, 3, 4, 2000, 8000, (), (Press(4000, 4200, 1, DOWN, 2),), at=(0, 3, 3), policy=STAY)
         _, transcript = campaign.outcome(run)
@@ -154,7 +156,8 @@ def test_l4_a_lamp_may_go_dark_that_was_pressed_again_a_moment_before() -> None:
         assert not done.violation, "\n".join(transcript[-40:])
 
 
-def test_l4_a_record_that_is_read_late_does_not_put_out_the_lamps_of_its_calls() -> None:
+@pytest.mark.rule("L4")
+def test_record_that_is_read_late_does_not_darken_the_lamps_of_its_calls() -> None:
     done, transcript = campaign.outcome(plan(165))
     assert not done.violation, "\n".join(transcript[-40:])
 
@@ -208,8 +211,9 @@ def test_a_run_repeats_itself_also_in_another_process_with_other_hashes() -> Non
         assert here in other.stdout
 
 
+@pytest.mark.rule("A2")
 @pytest.mark.parametrize("seed", range(5))
-def test_a2_a_cycle_of_one_way_links_starves_nobody(seed: int) -> None:
+def test_cycle_of_one_way_links_starves_no_call(seed: int) -> None:
     """Each node hears one other, and is heard by the third alone: no two of them share a view, for good."""
     drawn = plan(seed, cars=3)
     cycle = tuple(InjectedFault(FaultKind.DEAF, 0, NEVER_MS, who=id, detail=(id + 1) % 3) for id in range(3))
@@ -217,7 +221,8 @@ def test_a2_a_cycle_of_one_way_links_starves_nobody(seed: int) -> None:
     assert not done.violation, "\n".join(transcript[-40:])
 
 
-def test_a1_two_cars_hardly_ever_claim_one_call_at_half_the_packets_lost() -> None:
+@pytest.mark.rule("A1")
+def test_two_cars_rarely_claim_one_call_at_50_percent_packet_loss() -> None:
     """Of all calls looked at every 20 ms, no more than 0.3 % are claimed by two able cars."""
     samples = twice = 0
     for seed in range(1, 9):

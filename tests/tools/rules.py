@@ -1,0 +1,130 @@
+"""The rules of the specification, and what covers each of them: scenarios, other tests, judges and mutants.
+
+`just rules` prints the table; `just rules L3 C5` prints the names behind two of its rows. Everything is read from the
+sources, so no test has to run.
+"""
+
+import ast
+import io
+import re
+import sys
+import tokenize
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).parents[2]
+SPECIFICATION = ROOT / "elevator" / "specification.md"
+SCENARIOS = ROOT / "tests" / "scenarios"
+JUDGES = ROOT / "elevator" / "simulation"
+MUTANTS = ROOT / "tests" / "world" / "test_mutants.py"
+
+GROUP = re.compile(r"^## ([A-Z]): ", re.MULTILINE)
+RULE = re.compile(r"^- ([A-Z]\d+): ((?:.+\n)(?:  .+\n)*)", re.MULTILINE)
+NAME = r"[GLDCAS]\d{1,2}"
+CITATION = re.compile(rf"\(({NAME}(?:,\s+{NAME})*)\)")
+
+
+class Mention(NamedTuple):
+    """A rule, the file that names it, and the test or mutant there that covers it, if it is one."""
+
+    rule: str
+    file: Path
+    name: str = ""
+
+
+def read_rules() -> list[tuple[str, str]]:
+    """Return the name and the text of each rule, in the order of the specification."""
+    return [(name, " ".join(text.split())) for name, text in RULE.findall(SPECIFICATION.read_text())]
+
+
+def python_files(*folders: str) -> list[Path]:
+    return sorted(file for folder in folders for file in (ROOT / folder).rglob("*.py"))
+
+
+def marks(source: str) -> Iterator[tuple[str, str]]:
+    """Yield each rule that a marker in *source* names, with its test function or its key in a table of tests."""
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.FunctionDef(name=name):
+                marked = [(name, each) for each in node.decorator_list]
+            case ast.Dict():
+                pairs = zip(node.keys, node.values, strict=True)
+                marked = [(str(key.value), value) for key, value in pairs if isinstance(key, ast.Constant)]
+            case _:
+                continue
+        for name, where in marked:
+            for call in ast.walk(where):
+                if isinstance(call, ast.Call) and ast.unparse(call.func) == "pytest.mark.rule":
+                    yield from ((str(ast.literal_eval(rule)), name) for rule in call.args)
+
+
+def citations(source: str) -> Iterator[str]:
+    """Yield the rules cited in the comments and docstrings of *source*: names alone in parentheses."""
+    prose = [
+        node.value.value
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+    ]
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    prose += [token.string for token in tokens if token.type == tokenize.COMMENT]
+    for text in prose:
+        for cited in CITATION.findall(text):
+            yield from re.findall(NAME, cited)
+
+
+def all_marks() -> list[Mention]:
+    return [Mention(rule, file, name) for file in python_files("tests") for rule, name in marks(file.read_text())]
+
+
+def all_citations() -> list[Mention]:
+    return [Mention(rule, file) for file in python_files("elevator", "tests") for rule in citations(file.read_text())]
+
+
+def all_mutants() -> list[Mention]:
+    """Read the table BREAKS of the mutants."""
+    for node in ast.parse(MUTANTS.read_text()).body:
+        match node:
+            case ast.AnnAssign(target=ast.Name("BREAKS"), value=ast.expr() as value):
+                table: Mapping[str, str] = ast.literal_eval(value)
+                return [Mention(rule, MUTANTS, name) for rule, names in table.items() for name in names.split()]
+            case _:
+                pass
+    raise LookupError(f"no table BREAKS in {MUTANTS}")
+
+
+def coverage() -> dict[str, dict[str, list[str]]]:
+    """Return what covers each rule, by the columns of the table."""
+    found: dict[str, dict[str, list[str]]] = {
+        rule: {"scenarios": [], "other tests": [], "judges": [], "mutants": []} for rule, _ in read_rules()
+    }
+    covered: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list), found)
+    for rule, file, name in all_marks():
+        covered[rule]["scenarios" if file.parent == SCENARIOS else "other tests"].append(name)
+    for rule, file, _ in all_citations():
+        if file.parent == JUDGES and file.stem not in covered[rule]["judges"]:
+            covered[rule]["judges"].append(file.stem)
+    for rule, _, name in all_mutants():
+        covered[rule]["mutants"].append(name)
+    return {rule: covered[rule] for rule in found}
+
+
+def main() -> None:
+    table, texts = coverage(), dict(read_rules())
+    wanted = sys.argv[1:]
+    if unknown := [rule for rule in wanted if rule not in texts]:
+        sys.exit(f"no such rule: {' '.join(unknown)}")
+    for rule in wanted:
+        print(f"{rule}: {texts[rule]}")
+        for column, names in table[rule].items():
+            print(f"  {column}:", *(names or ["none"]), sep="\n    ")
+    if not wanted:
+        print("rule  scenarios  other tests  mutants  judges")
+        for rule, row in table.items():
+            counts = f"{len(row['scenarios']):9}  {len(row['other tests']):11}  {len(row['mutants']):7}"
+            print(f"{rule:4}  {counts}  {', '.join(row['judges'])}".rstrip())
+
+
+if __name__ == "__main__":
+    main()
