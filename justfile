@@ -22,7 +22,7 @@ run *ARGS: (_venv "runtime")
 test *ARGS: (_venv "dev")
     @{{python}} -m pytest --numprocesses=auto --dist=loadgroup -m "not slow" "$@"
 
-# Run the tests that `just test` leaves out: all of the whole programs, more seeds, the browser.
+# Run the slow tests, which `just test` leaves out: most of the whole programs, more seeds.
 test-all *ARGS: (_venv "dev")
     @{{python}} -m pytest --numprocesses=auto --dist=loadgroup -m slow "$@"
 

@@ -38,7 +38,7 @@ struct bench_counts {
 bool bench_run(const struct bench_config *config, const struct bench_trip *trips, int count, int64_t *waits_ms,
                int64_t *journeys_ms, struct bench_counts *counts);
 
-/* What one car has learned of the traffic: elevator/traffic.py has the rules. */
+/* What one car has learned of the traffic: elevator/core/traffic.py has the rules. */
 struct bench_learned {
     int64_t people[2][ASSIGN_MAX_FLOORS]; /* in 16ths; down and up */
     int64_t since_ms;

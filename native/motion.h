@@ -1,4 +1,4 @@
-/* The rules of one car, over bit masks of floors: those of elevator/motion.py, which explains them.
+/* The rules of one car, over bit masks of floors: those of elevator/core/motion.py, which explains them.
  *
  * They are written twice, because the car's own decisions belong with the rest of the car, and what an assigner or a
  * benchmark simulates must be fast. A test compares the two over the whole domain of a small building.

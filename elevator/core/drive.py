@@ -72,7 +72,7 @@ moment on its first two stretches, which costs a double visit at most."""
 
 @frozen
 class Drive:
-    """What a node knows and wants of its own car. The group sees the part that `car` gives."""
+    """What a node knows and wants of its own car. The group sees what `public` returns."""
 
     floor: int | None = None
     """The last floor reached; None while unknown."""

@@ -1,4 +1,4 @@
-r"""Heartbeats as datagrams, and the record as text.
+r"""Heartbeats as datagrams.
 
 1. A datagram is one line of text and a JSON body: `elevator2 <id> <incarnation> <counter> <part> <parts>\n{...}`.
    What counts up is in the line, so that a body that has not changed is neither built nor parsed again.

@@ -135,7 +135,7 @@ class Store:
             return None
 
     def save(self, text: str) -> bool:
-        """Make a record's *text* (see wire.py) durable; return False if the disk refuses."""
+        """Make a record's *text* (see records.py) durable; return False if the disk refuses."""
         try:
             if self.trouble:
                 self._database.close()

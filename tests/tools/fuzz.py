@@ -5,7 +5,7 @@
 2. Targets go on behind the reader: what was taken has its effect on a node, a machine or a page, and what these say
    then is read again. An input that is let in and breaks something later is found, too.
 3. `just fuzz` lets atheris (libFuzzer, guided by the coverage of our modules) look for inputs, a target after the
-   other. What it finds stays in tests/unit/corpus/TARGET/ and is replayed by test_fuzz.py ever after.
+   other. What it finds stays in tests/unit/corpus/TARGET/ and is replayed by test_corpus.py ever after.
 4. The C extension is fuzzed with the sanitizers: `extension` in an interpreter that has them, and the algorithms in
    native/check.c, both with fresh pseudo-random inputs.
 """
