@@ -208,10 +208,11 @@ def test_a_signal_ends_a_node_cleanly_with_its_motor_stopped(tmp_path: Path, num
 
 
 def test_garbage_on_the_port_is_counted_and_dropped(tmp_path: Path) -> None:
+    lines_max = 10  # There are two reasons, and each is logged at most five times in the first 30 s.
     with lab(tmp_path, cars=1) as group, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
         for _ in range(500):
             stranger.sendto(os.urandom(200), ("127.0.0.1", group.net_port))
         group.wait_for(0, "dropped a datagram")
         group.press(0, "cab", 1)
         group.wait(lambda: door_opened(group, 0, 1), "it served on")
-        assert group.log(0).count("dropped a datagram") <= 3
+        assert group.log(0).count("dropped a datagram") <= lines_max
