@@ -11,7 +11,7 @@ import socket
 from collections.abc import Callable, Collection
 
 from elevator.core.model import Heartbeat
-from elevator.net.admission import Gate
+from elevator.net.admission import Admission
 from elevator.net.wire import DATAGRAM_BYTES_MAX
 
 ADDRESS = "127.0.0.1"
@@ -35,7 +35,7 @@ class SimulatedNetwork:
         """When each node last said something, and what, whether or not it got anywhere."""
         self._a_turn = max(1, _A_TURN // nodes**2)
         """Datagrams taken from one node; each goes to all others."""
-        self._gate = Gate(group)
+        self._admission = Admission(group)
         self._rng = rng
         self._sockets: list[socket.socket] = []
         for _ in range(nodes):
@@ -65,7 +65,7 @@ class SimulatedNetwork:
                 datagram = self._sockets[node].recv(DATAGRAM_BYTES_MAX + 1)
             except OSError:
                 return  # nothing more, or what the kernel says about a node that is gone
-            heartbeat = self._gate.read(datagram)
+            heartbeat = self._admission.read(datagram)
             if heartbeat is not None:
                 self.heard[node] = (now_ms, heartbeat)
             for receiver in receivers(node, range(len(self.ports)), self.unplugged, self.loss, self._rng):

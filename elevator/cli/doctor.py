@@ -18,9 +18,9 @@ from pathlib import Path
 
 from attrs import frozen
 
-from elevator.core.condition import ONE_IN
+from elevator.core.log_damping import ONE_IN
 from elevator.core.model import Heartbeat
-from elevator.net.admission import PROBE, Gate
+from elevator.net.admission import PROBE, Admission
 from elevator.net.broadcast import RECEIVE_BYTES, Way, interfaces
 from elevator.net.wire import DATAGRAM_BYTES_MAX
 from elevator.runtime.config import Config
@@ -90,7 +90,7 @@ def findings(config: Config, keys: Sequence[bytes], directory: Path | None, id_g
         yield Finding(True, f"UDP port {config.net_port} can be used")
         with group_port:
             yield broadcast(group_port, config.broadcast)
-            ears = listen(group_port, Gate(config.group, keys))
+            ears = listen(group_port, Admission(config.group, keys))
         yield neighbours(ears, config.group)
         yield floors(ears, config.floors)
         if id_given:
@@ -275,8 +275,8 @@ def passage(tried: Mapping[str, Passage], port: int) -> Finding:
     return Finding(False, "; ".join(problems))
 
 
-def listen(group_port: socket.socket, gate: Gate) -> Ears:
-    """Listen on the group's port for a moment to what *gate* lets in."""
+def listen(group_port: socket.socket, admission: Admission) -> Ears:
+    """Listen on the group's port for a moment to what *admission* lets in."""
     heard: dict[int, dict[str, Heartbeat]] = {}
     until_s = time.monotonic() + LISTEN_S
     while (left_s := until_s - time.monotonic()) > 0:
@@ -285,10 +285,10 @@ def listen(group_port: socket.socket, gate: Gate) -> Ears:
             datagram, (address, _) = group_port.recvfrom(DATAGRAM_BYTES_MAX + 1)
         except OSError:
             continue
-        heartbeat = gate.read(datagram)
+        heartbeat = admission.read(datagram)
         if heartbeat is not None:
             heard.setdefault(heartbeat.sender.id, {})[address] = heartbeat
-    return Ears(heard, gate.refused)
+    return Ears(heard, admission.refused)
 
 
 def neighbours(ears: Ears, group: str) -> Finding:

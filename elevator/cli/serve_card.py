@@ -28,7 +28,7 @@ from attrs import evolve
 
 from elevator.cli.arguments import Arguments
 from elevator.core.call_set import mask
-from elevator.core.condition import Condition
+from elevator.core.log_damping import Condition
 from elevator.core.model import Button, Buttons, Inputs, Motor, Outputs
 from elevator.hardware.elevator_server import (
     DOOR,

@@ -26,7 +26,7 @@ from rich.text import Text
 from elevator.building.building import listen
 from elevator.cli.arguments import PAGE, Arguments, place, whole
 from elevator.cli.watch_view import Group, draw, forget, hear, rows, scene
-from elevator.net.admission import Gate
+from elevator.net.admission import Admission
 from elevator.net.wire import DATAGRAM_BYTES_MAX, GROUP_LENGTH_MAX
 from elevator.runtime.config import Config, ConfigError, load, read_keys
 from elevator.ui.screen import guarded
@@ -94,7 +94,7 @@ class Viewer:
     def __init__(self, config: Config, keys: Sequence[bytes]) -> None:
         """Listen on the port of *config* to a group with *keys*; raise OSError if that cannot be."""
         self.group = Group()
-        self._gate = Gate(config.group, keys)
+        self._admission = Admission(config.group, keys)
         self._config = config
         self._web: Web | None = None
         self._selector = selectors.DefaultSelector()
@@ -161,10 +161,10 @@ class Viewer:
                 datagram, (address, _port) = self._socket.recvfrom(DATAGRAM_BYTES_MAX + 1)
             except OSError:
                 break
-            heartbeat = self._gate.admit(datagram)
+            heartbeat = self._admission.admit(datagram)
             if heartbeat is not None:
                 self.group = hear(self.group, heartbeat, address, clock_ms())
-        self.group = evolve(self.group, refused=dict(self._gate.refused))
+        self.group = evolve(self.group, refused=dict(self._admission.refused))
 
     def _watch(self, sock: socket.socket, mask: int, then: Callable[[int], None]) -> None:
         known = sock in self._selector.get_map()

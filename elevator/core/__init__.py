@@ -8,7 +8,7 @@ heartbeat and record are derived from it. turn.py fixes the order in which these
     peers         which nodes are alive, from the loss measured on each link
     assignment    which car answers which hall call, and where idle cars wait
     traffic       how many passengers come to each hall button
-    condition     when a fault that comes and goes is logged
+    log_damping   when a fault that comes and goes is logged
 
 Imports nothing but the extension `_assign`. The laboratory and the simulated world run this very code, so a change here
 is judged by `just soak` within a minute. What must not change without a new wire format: the meaning of dots and of

@@ -17,7 +17,7 @@ import errno
 import os
 import socket
 
-from elevator.core.condition import Condition
+from elevator.core.log_damping import Condition
 from elevator.core.model import EVERY_BUTTON, Buttons, Inputs, Motor, Outputs
 from elevator.hardware.panel import (
     BACKLOG_MAX,

@@ -31,7 +31,7 @@ from typing import Any
 from attrs import evolve
 from serial import Serial
 
-from elevator.core.condition import Condition
+from elevator.core.log_damping import Condition
 from elevator.core.model import Inputs, Motor, Outputs
 from elevator.hardware.io_card import BAUD, HALT, IDENTITY, READ_TACHOMETER, SWEEP, WHO, changes, snapshot, sweeps
 from elevator.hardware.panel import BACKLOG_MAX, FRESH_MS, RETRY_MS, SILENCE_MS, SWEEP_MS, after, done

@@ -28,7 +28,7 @@ def is_probe(datagram: bytes) -> bool:
 
 
 @define(eq=False)
-class Gate:
+class Admission:
     """The way in to one node of a *group* that has *keys*; none: a group without."""
 
     group: str

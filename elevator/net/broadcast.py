@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
-from elevator.core.condition import Condition
+from elevator.core.log_damping import Condition
 from elevator.core.model import NEVER_MS, Author, Heartbeat
-from elevator.net.admission import Gate
-from elevator.net.fair_queue import ROOM, Inbox
+from elevator.net.admission import Admission
+from elevator.net.fair_queue import ROOM, FairQueue
 from elevator.net.seal import HEAD_BYTES, seal
 from elevator.net.wire import DATAGRAM_BYTES_MAX, FORMAT, Encoder
 
@@ -61,8 +61,8 @@ class Broadcast:
         Broadcasts go to *address*; None: out by every network interface.
         """
         self._clock_ms = clock_ms
-        self._gate = Gate(group, keys)
-        self._inbox = Inbox()
+        self._admission = Admission(group, keys)
+        self._queue = FairQueue()
         self._wanted_again_ms = self._rest_until_ms = 0
         self._key = keys[0]
         self._encoder = Encoder(group)
@@ -142,8 +142,8 @@ class Broadcast:
     @property
     def oddities(self) -> dict[str, int]:
         """How often each thing came that should not be."""
-        dropped = {f"dropped a datagram: {what}": times for what, times in self._gate.refused.items()}
-        return {**dropped, "dropped a datagram: too many to read": self._inbox.passed_over}
+        dropped = {f"dropped a datagram: {what}": times for what, times in self._admission.refused.items()}
+        return {**dropped, "dropped a datagram: too many to read": self._queue.passed_over}
 
     def sockets(self, now_ms: int) -> list[socket.socket]:
         """Return what to wait for at *now_ms*."""
@@ -151,7 +151,7 @@ class Broadcast:
 
     def wake_at_ms(self, now_ms: int) -> int:
         """Return when to receive although the socket does not call for it."""
-        return self._rest_until_ms if self._inbox or now_ms < self._rest_until_ms else NEVER_MS
+        return self._rest_until_ms if self._queue or now_ms < self._rest_until_ms else NEVER_MS
 
     def receive(self, now_ms: int) -> tuple[Heartbeat, ...]:
         """Return what others have sent, as far as there is time to read it; there is always time for some."""
@@ -160,13 +160,13 @@ class Broadcast:
         unwanted = self._fetch()
         until_ns = time.thread_time_ns() + READ_NS
         heartbeats = []
-        while self._inbox:
-            address, datagram = self._inbox.take()
-            heartbeat = self._gate.admit(datagram)
+        while self._queue:
+            address, datagram = self._queue.take()
+            heartbeat = self._admission.admit(datagram)
             if heartbeat is None:
                 unwanted += 1
             else:
-                self._inbox.trust(address)
+                self._queue.trust(address)
                 heartbeats.append(heartbeat)
             if time.thread_time_ns() >= until_ns:
                 break
@@ -175,7 +175,7 @@ class Broadcast:
 
     def _fetch(self) -> int:
         """Receive what has come, but no more than so much; return how much of it was not worth keeping."""
-        unwanted = -self._inbox.passed_over
+        unwanted = -self._queue.passed_over
         for _ in range(ROOM):
             try:
                 datagram, (address, _) = self.socket.recvfrom(DATAGRAM_BYTES_MAX + 1)
@@ -186,8 +186,8 @@ class Broadcast:
             if datagram.startswith(self._own, HEAD_BYTES):
                 unwanted += 1
             else:
-                self._inbox.put(address, datagram)
-        return unwanted + self._inbox.passed_over
+                self._queue.put(address, datagram)
+        return unwanted + self._queue.passed_over
 
     def _bear(self, unwanted: int, now_ms: int) -> None:
         """Look at the port less often if more comes that is *unwanted* than is normal."""

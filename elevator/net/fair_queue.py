@@ -63,7 +63,7 @@ class Queue:
 
 
 @define(eq=False)
-class Inbox:
+class FairQueue:
     """What waits of addresses that nodes were heard from, and what waits of others."""
 
     passed_over: int = 0

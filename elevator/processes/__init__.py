@@ -3,6 +3,6 @@
 child.py forks a named process that holds only the descriptors it needs. pair.py is the process pair: a supervisor and
 its worker. Each replaces the other within milliseconds. Neither knows anything about elevators.
 
-Imports core (condition.py, which damps the log). Names of processes (`elevator:pair`, `elevator:worker`,
+Imports core (log_damping.py). Names of processes (`elevator:pair`, `elevator:worker`,
 `elevator:disk`) are visible in `ps` and stay as they are.
 """

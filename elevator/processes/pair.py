@@ -32,7 +32,7 @@ from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack, suppress
 from typing import NamedTuple, NoReturn
 
-from elevator.core.condition import Condition
+from elevator.core.log_damping import Condition
 from elevator.processes.child import ENDINGS, Signals, fork, rename
 
 SILENCE_S = 0.5

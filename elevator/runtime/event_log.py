@@ -1,6 +1,6 @@
 """What a node's log says: one line an event, derived from the values before and after; nothing when nothing happens.
 
-`news` reports every change. A `Journal` reports the same, but leaves out most of what flaps (see condition.py).
+`news` reports every change. A `Journal` reports the same, but leaves out most of what flaps (see log_damping.py).
 """
 
 import logging
@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from attrs import define, field
 
-from elevator.core.condition import Condition
 from elevator.core.drive import Drive
+from elevator.core.log_damping import Condition
 from elevator.core.model import Behaviour, Button, Call, Fault
 from elevator.core.node import Node, alive
 

@@ -25,7 +25,7 @@ from elevator.processes.child import Signals
 from elevator.processes.pair import ENDS, Link
 from elevator.runtime import event_log
 from elevator.runtime.config import Config, ConfigError
-from elevator.storage.recorder import NOTHING, Scribe
+from elevator.storage.recorder import NOTHING, Recorder
 
 if TYPE_CHECKING:
     from elevator.hardware.serial_port import IoCard
@@ -45,7 +45,7 @@ def run(config: Config, keys: Sequence[bytes], directory: Path | None, link: Lin
         signals = opened.enter_context(closing(Signals()))
         elevator = hardware(config, link)
         opened.callback(elevator.stop)
-        disk = opened.enter_context(closing(Scribe(directory, config.floors, clock_ms)))
+        disk = opened.enter_context(closing(Recorder(directory, config.floors, clock_ms)))
 
         pressed = Buttons()
 
@@ -84,7 +84,7 @@ def hardware(config: Config, link: Link) -> "Elevator":
     return IoCard(str(config.serial), config.speed, link.hold)
 
 
-def serve(signals: Signals, link: Link, disk: Scribe, network: Broadcast, elevator: "Elevator", node: Node) -> None:
+def serve(signals: Signals, link: Link, disk: Recorder, network: Broadcast, elevator: "Elevator", node: Node) -> None:
     """Turn for as long as no signal comes."""
     diary, complaints = event_log.Journal(), event_log.Complaints()
     wake_ms = node.now_ms

@@ -49,7 +49,7 @@ from elevator.core.peers import HEARTBEAT_MS
 from elevator.core.turn import turn
 from elevator.hardware.elevator_server import changes, snapshot, sweep
 from elevator.hardware.panel import FRESH_MS, SWEEP_MS, after, done
-from elevator.net.admission import Gate
+from elevator.net.admission import Admission
 from elevator.net.seal import NO_KEY, seal
 from elevator.net.wire import BAD_INPUT, DATAGRAM_BYTES, Encoder, decode
 from elevator.runtime import event_log
@@ -101,7 +101,7 @@ class SimulatedNode:
     node_id: int
     """The id that its program is given; that of another if it is a stranger."""
     floors: int
-    gate: Gate = field(factory=lambda: Gate(GROUP))
+    admission: Admission = field(factory=lambda: Admission(GROUP))
     """The way into its program."""
     node: Node | None = None
     disk: str | None = None
@@ -601,8 +601,8 @@ class World:
             host = self.hosts[receiver] if receiver < len(self.hosts) else None
             if host is None or host.node is None:
                 continue
-            me, gate = host.node.me, host.gate
-            heard = tuple([each for each in heartbeats if each.sender != me and gate.is_new(each)])
+            me, admission = host.node.me, host.admission
+            heard = tuple([each for each in heartbeats if each.sender != me and admission.is_new(each)])
             if self.attacker is not None:
                 for heartbeat in heard:
                     self.attacker.note(receiver, heartbeat)
@@ -688,7 +688,7 @@ class World:
         for host in self.hosts:
             if host.node is not None:
                 what, datagram = self.attacker.draw(host.id)
-                if host.gate.admit(datagram) is not None:
+                if host.admission.admit(datagram) is not None:
                     self.oracle.fail(f"node {host.name} has taken in a datagram that was {what}")
 
     def broadcast(self, sender: int, heartbeat: Heartbeat) -> None:
@@ -727,7 +727,7 @@ class World:
         host.doom = host.inputs = host.sent = host.answer = None
         host.unseen_ms = FOREVER
         host.hung_up = False
-        host.gate = Gate(GROUP, [self.key])
+        host.admission = Admission(GROUP, [self.key])
         if self.attacker is not None:
             self.attacker.note_start(host.id)
         host.backlog.clear()

@@ -1,11 +1,11 @@
 """The disk, in a process of its own: whoever waits for it, it is not the car.
 
-1. The scribe is a fork of the worker and alone opens the record (store.py). First it sends what it has found there.
-2. The worker sends records. The scribe writes the newest it has, and answers which that was when it is durable.
+1. The recorder is a fork of the worker and alone opens the record (store.py). First it sends what it has found there.
+2. The worker sends records. The recorder writes the newest it has, and answers which that was when it is durable.
 3. A disk that refuses is asked again twice a second. While it refuses, or has not answered for PATIENCE_MS, the node is
    told that it fails: promises then rest on the peers. The first answer ends that.
-4. A scribe ends when its worker does, but first writes what it was last told. A scribe that is gone is replaced; one
-   that does not answer is told to go on, in case it was stopped. It is not killed: it may be the disk that hangs.
+4. A recorder ends when its worker does, but first writes the newest record it has. The worker replaces a recorder that
+   is gone. It sends SIGCONT to one that does not answer, in case it was stopped, but never kills it: the disk may hang.
 5. A record that is taken away while it is held, with its directory or its disk, is made anew.
 """
 
@@ -21,7 +21,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
-from elevator.core.condition import Condition
+from elevator.core.log_damping import Condition
 from elevator.core.model import NEVER_MS, Calls, Record
 from elevator.processes.child import ENDINGS, fork
 from elevator.storage.records import complete, read_record, write_record
@@ -39,7 +39,7 @@ POLL_S = 0.003
 END_S = 1.0
 MESSAGE_MAX = 1 << 20
 FOUND, REFUSED, WRITTEN, FAILED = b"=", b"!", b"+", b"-"
-"""First bytes of the scribe's messages: the record, if any; why it must not be used, for the user; how many records
+"""First bytes of the recorder's messages: the record, if any; why it must not be used, for the user; how many records
 have come, the newest of which is now durable; or is not, because the disk refuses."""
 
 log = logging.getLogger("elevator")
@@ -56,7 +56,7 @@ class Told(NamedTuple):
 NOTHING = Told()
 
 
-class Scribe:
+class Recorder:
     """The worker's end. *directory* None: there is no disk, and nothing to wait for. *clock* counts milliseconds."""
 
     def __init__(self, directory: Path | None, floors: int, clock: Callable[[], int]) -> None:
@@ -67,9 +67,9 @@ class Scribe:
         self._unsent: Record | None = None
         self._sent = 0
         self._pending: deque[tuple[int, int, Calls]] = deque()
-        """What was sent and may yet be written: its number, when it was sent or the scribe last spoke, the calls."""
+        """What was sent and may yet be written: its number, when it was sent or the recorder last spoke, the calls."""
         self._written: Calls | None = None
-        """What this scribe has last written."""
+        """What this recorder has last written."""
         self._is_late = False
         self._lateness, self._loss = Condition(), Condition(calm_ms=2 * RETRY_MS)
         self._refusal = b""
@@ -104,7 +104,7 @@ class Scribe:
         return [] if self._is_gone else [self._socket]
 
     def wake_at_ms(self) -> int:
-        """Return when `attend` must be called if the scribe says nothing."""
+        """Return when `attend` must be called if the recorder says nothing."""
         if self._is_gone:
             return self._replace_at_ms
         if self._pending and not self._is_late:
@@ -112,7 +112,7 @@ class Scribe:
         return NEVER_MS
 
     def attend(self) -> Told:
-        """Take what the scribe says; notice that it says nothing, or is gone."""
+        """Take what the recorder says; notice that it says nothing, or is gone."""
         told = NOTHING
         while not self._is_gone and (message := receive(self._socket)) is not None:
             told = self._take(message, told) if message else self._lose(told)
@@ -127,7 +127,7 @@ class Scribe:
         return told
 
     def close(self) -> None:
-        """Let the scribe write what it has, and end."""
+        """Let the recorder write what it has, and end."""
         self._socket.close()
         self._wake()
         until = time.monotonic() + END_S
@@ -146,12 +146,12 @@ class Scribe:
         self._is_gone = False
 
     def _wake(self) -> None:
-        """Have the scribe go on if it was stopped."""
+        """Have the recorder go on if it was stopped."""
         with suppress(ProcessLookupError):
             os.kill(self._pid, signal.SIGCONT)
 
     def _send(self) -> None:
-        """Send what has not been sent yet; no more than the scribe may have unread."""
+        """Send what has not been sent yet; no more than the recorder may have unread."""
         if self._unsent is None or self._is_gone or len(self._pending) >= WINDOW:
             return
         try:
@@ -183,7 +183,7 @@ class Scribe:
         return told if self._written is None else told._replace(recorded=self._written, failed=False)
 
     def _lose(self, told: Told) -> Told:
-        """Notice that the scribe is gone. The next is started at once, but those that cannot live only now and then."""
+        """Start the next recorder when this one is gone: at once, but with a pause if it did not live long."""
         self._replace_at_ms = max(self._replace_at_ms, self._clock())
         self._is_gone = True
         self._report()
@@ -228,7 +228,7 @@ def receive(link: socket.socket) -> bytes | None:
 
 
 def write(link: socket.socket, directory: Path | None, floors: int) -> NoReturn:
-    """Be the scribe."""
+    """Be the recorder."""
     try:
         for number in ENDINGS:
             signal.signal(number, signal.SIG_IGN)  # It ends with its worker.

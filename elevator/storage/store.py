@@ -6,7 +6,7 @@
 3. A disk that refuses, is full or read-only is reported: DiskError, or False from `save`. It may come back; the file
    is opened anew for each further try, because what was opened on a read-only disk stays so.
 4. One pair of processes holds a record: a lock beside it, which they inherit from each other, keeps others out. The
-   database is held exclusively as well, so that a successor waits for what its predecessor's scribe still writes.
+   database is held exclusively as well, so that a successor waits for what its predecessor's recorder still writes.
 """
 
 import errno
@@ -17,7 +17,7 @@ import sqlite3
 import time
 from pathlib import Path
 
-from elevator.core.condition import Condition
+from elevator.core.log_damping import Condition
 from elevator.core.model import Record
 from elevator.net.wire import BAD_INPUT
 from elevator.storage.records import read_record

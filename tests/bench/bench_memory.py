@@ -91,7 +91,7 @@ def simulate(hours: int) -> None:
 
 def sizes(host: SimulatedNode) -> dict[str, int]:
     """Count what could grow in a node, and the bytes of its record."""
-    found = {"remembered authors": len(host.gate._newest), "record bytes": len(host.disk or "")}
+    found = {"remembered authors": len(host.admission._newest), "record bytes": len(host.disk or "")}
     node = host.node
     if node is not None:
         found |= {"seen": len(node.calls.seen), "live": len(node.calls.live)}

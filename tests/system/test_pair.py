@@ -16,7 +16,7 @@ from elevator.processes import child, pair
 
 
 def wait_until_whole(group: Lab, id: int, but: tuple[int, ...] = ()) -> None:
-    """Wait until node *id* has one supervisor, one worker and one scribe, none of them among those *but*."""
+    """Wait until node *id* has one supervisor, one worker and one recorder, none of them among those *but*."""
 
     def is_whole() -> bool:
         found = [group.processes(id, name) for name in ("pair", "worker", "disk")]
@@ -93,9 +93,9 @@ def test_a_supervisor_that_hangs_is_replaced(tmp_path: Path) -> None:
 
 def test_a_killed_scribe_has_a_successor(tmp_path: Path) -> None:
     with lab(tmp_path, cars=1) as group:
-        scribe = only(group.processes(0, "disk"))
-        os.kill(scribe, signal.SIGKILL)
-        wait_until_whole(group, 0, but=(scribe,))
+        recorder = only(group.processes(0, "disk"))
+        os.kill(recorder, signal.SIGKILL)
+        wait_until_whole(group, 0, but=(recorder,))
         group.press(0, "cab", 2)
         group.wait(lambda: group.lamps(0) == {("cab", 2)}, "the lamp lit")
 
@@ -113,17 +113,17 @@ def test_a_stopped_machine_goes_on_with_the_same_processes(tmp_path: Path) -> No
 
 @pytest.mark.rule("L5")
 def test_a_press_while_a_successor_waits_for_its_record_is_not_missed(tmp_path: Path) -> None:
-    """A scribe that is stopped holds the record, as one does whose disk takes its time."""
+    """A recorder that is stopped holds the record, as one does whose disk takes its time."""
     with lab(tmp_path, cars=1) as group:
-        scribe, worker = only(group.processes(0, "disk")), only(group.processes(0, "worker"))
-        os.kill(scribe, signal.SIGSTOP)
+        recorder, worker = only(group.processes(0, "disk")), only(group.processes(0, "worker"))
+        os.kill(recorder, signal.SIGSTOP)
         os.kill(worker, signal.SIGKILL)
         group.wait(
             lambda: worker not in group.processes(0, "worker") and group.processes(0, "worker"), "it had another"
         )
         group.ask("press", car=0, button="cab", floor=2, ms=1000)
         group.wait(lambda: len(group.events("release")) == 1, "the button was released")
-        os.kill(scribe, signal.SIGCONT)
+        os.kill(recorder, signal.SIGCONT)
         group.wait(lambda: group.lamps(0) == {("cab", 2)}, "the lamp lit")
 
 

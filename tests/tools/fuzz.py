@@ -53,8 +53,8 @@ from elevator.hardware.io_card import FLOORS as CARD_FLOORS
 from elevator.hardware.io_card import IDENTITY, SWEEP, changes
 from elevator.hardware.messages import MESSAGE
 from elevator.hardware.serial_port import IoCard
-from elevator.net.admission import Gate, is_probe
-from elevator.net.fair_queue import ROOM, ROOM_OF_ONE, Inbox
+from elevator.net.admission import Admission, is_probe
+from elevator.net.fair_queue import ROOM, ROOM_OF_ONE, FairQueue
 from elevator.net.seal import NO_KEY, seal
 from elevator.net.wire import BAD_INPUT, Encoder, decode
 from elevator.runtime import config
@@ -157,13 +157,13 @@ def check_messages(messages: bytes, floors: int) -> None:
 
 def datagrams(data: bytes) -> bool:
     """Send datagrams to the port of a node; a good seal is put on some, so that what is in them is read."""
-    gate, running, now_ms, taken = Gate(GROUP), Running(), 0, False
+    admission, running, now_ms, taken = Admission(GROUP), Running(), 0, False
     still = Inputs(floor=0)
     rest = Bytes(data)
     while rest.rest:
         how = rest.byte()
         datagram, _, rest.rest = rest.rest.partition(b"\0")
-        heard = gate.admit(seal(datagram, NO_KEY) if how & 1 else datagram)
+        heard = admission.admit(seal(datagram, NO_KEY) if how & 1 else datagram)
         now_ms += how >> 1
         running.run(now_ms, still if how & 2 else None, () if heard is None else (heard,))
         taken = taken or heard is not None
@@ -172,47 +172,47 @@ def datagrams(data: bytes) -> bool:
 
 
 def seals(data: bytes) -> bool:
-    """Send a datagram to a gate with keys: nothing gets in that was not sealed with one of them."""
-    gate = Gate(GROUP, (KEY, b"o" * 32))
-    assert gate.admit(data) is None
-    assert sum(gate.refused.values()) == (not is_probe(data))
-    assert gate.admit(seal(data, NO_KEY)) is None
-    return gate.admit(seal(data, KEY)) is not None
+    """Send a datagram to an admission with keys: nothing gets in that was not sealed with one of them."""
+    admission = Admission(GROUP, (KEY, b"o" * 32))
+    assert admission.admit(data) is None
+    assert sum(admission.refused.values()) == (not is_probe(data))
+    assert admission.admit(seal(data, NO_KEY)) is None
+    return admission.admit(seal(data, KEY)) is not None
 
 
 def mailbox(data: bytes) -> bool:
     """Receive and read in any order: no more waits than there is room for, and each address is read in its order."""
-    inbox, came, read = Inbox(), [0] * 256, [-1] * 256
+    queue, came, read = FairQueue(), [0] * 256, [-1] * 256
     for each in data:
         if each == 255:
-            for _ in range(min(len(inbox), 16)):
-                address, datagram = inbox.take()
+            for _ in range(min(len(queue), 16)):
+                address, datagram = queue.take()
                 assert int(datagram) > read[int(address)]
                 read[int(address)] = int(datagram)
         elif each >= 240:
-            inbox.trust(str(each - 240))
+            queue.trust(str(each - 240))
         else:
-            inbox.put(str(each), b"%d" % came[each])
+            queue.put(str(each), b"%d" % came[each])
             came[each] += 1
-        assert len(inbox) <= 2 * ROOM
-    left = [inbox.take()[0] for _ in range(len(inbox))]
+        assert len(queue) <= 2 * ROOM
+    left = [queue.take()[0] for _ in range(len(queue))]
     assert all(left.count(address) <= ROOM_OF_ONE for address in set(left))
     return sum(came) > 0
 
 
 def watched(data: bytes) -> bool:
     """Send datagrams to `elevator watch`: every picture of them can be drawn."""
-    gate, group, now_ms = Gate(GROUP), watch_view.Group(), 0
+    admission, group, now_ms = Admission(GROUP), watch_view.Group(), 0
     rest = Bytes(data)
     while rest.rest:
         how = rest.byte()
         datagram, _, rest.rest = rest.rest.partition(b"\0")
         now_ms += how >> 1
-        heard = gate.admit(seal(datagram, NO_KEY) if how & 1 else datagram)
+        heard = admission.admit(seal(datagram, NO_KEY) if how & 1 else datagram)
         if heard is not None:
             group = watch_view.hear(group, heard, "10.0.0.1", now_ms)
     json.dumps([watch_view.rows(group, now_ms), watch_view.scene(group, now_ms)])
-    watch_view.draw(evolve(group, refused=gate.refused), GROUP, now_ms, 80, 24)
+    watch_view.draw(evolve(group, refused=admission.refused), GROUP, now_ms, 80, 24)
     return bool(group.nodes)
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from elevator.core.model import Author, Buttons, Calls, Car, Heartbeat
 from elevator.net import admission
-from elevator.net.admission import LATE_MAX, PROBE, PROBE_BYTES, Gate
+from elevator.net.admission import LATE_MAX, PROBE, PROBE_BYTES, Admission
 from elevator.net.seal import HEAD_BYTES, NO_KEY, Unsealed, seal, unseal
 from elevator.net.wire import Encoder
 
@@ -17,8 +17,8 @@ SAID = Heartbeat(Author(3, 77), 100, 9, Car(), Buttons(1, 2), 0b1001, Calls({}, 
 keys = st.sampled_from((NO_KEY, KEY, OTHER))
 
 
-def opened(*keys: bytes) -> Gate:
-    return Gate("lab", keys or (NO_KEY,))
+def opened(*keys: bytes) -> Admission:
+    return Admission("lab", keys or (NO_KEY,))
 
 
 def said(counter: int = 100, incarnation: int = 77, part: int = 0, parts: int = 1) -> Heartbeat:

@@ -6,7 +6,7 @@ import pytest
 from attrs import evolve
 
 from elevator.net import admission
-from elevator.net.admission import Gate
+from elevator.net.admission import Admission
 from elevator.net.seal import HEAD_BYTES, NO_KEY
 from elevator.simulation.attacker import KEY, Attacker
 from elevator.simulation.faults import FaultKind, InjectedFault, Plan, plan
@@ -43,13 +43,13 @@ def test_nothing_is_taken_in_and_everything_is_tried(keyed: bool, monkeypatch: p
     assert world.key == (KEY if keyed else NO_KEY)
     assert tried.keys() == {"flipped", "truncated", "replayed", "stale", "forged", "noise"}
     assert min(tried.values()) > 100
-    refused = {what for host in world.hosts for what in host.gate.refused}
+    refused = {what for host in world.hosts for what in host.admission.refused}
     named = {"not from a node", "with another key, or damaged", "recorded before"}
     assert refused == named | ({"without a key"} if keyed else {"not of this group"})
 
 
 def test_a_gate_that_lets_in_what_it_has_heard_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Gate, "is_new", lambda *_: True)
+    monkeypatch.setattr(Admission, "is_new", lambda *_: True)
     with pytest.raises(Violation, match=r"replayed|stale"):
         World(attacked(keyed=True)).run()
 

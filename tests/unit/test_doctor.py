@@ -23,7 +23,7 @@ from elevator.cli.doctor import Ears, Finding, clock, floors, id_free, listen, n
 from elevator.core.model import Author, Buttons, Calls, Car, Heartbeat
 from elevator.hardware import serial_port
 from elevator.hardware.serial_port import UDEV_RULE
-from elevator.net.admission import PROBE, Gate
+from elevator.net.admission import PROBE, Admission
 from elevator.net.broadcast import Way
 from elevator.net.seal import NO_KEY, seal
 from elevator.net.wire import Encoder
@@ -326,7 +326,7 @@ def test_listening_hears_nodes_and_counts_what_else_there_is(monkeypatch: pytest
     thread = threading.Thread(target=talk)
     thread.start()
     with listening(port) as group_port:
-        found = listen(group_port, Gate("lab"))
+        found = listen(group_port, Admission("lab"))
     done.set()
     thread.join()
     assert {id: list(by_address) for id, by_address in found.heard.items()} == {3: ["127.0.0.1"]}

@@ -10,7 +10,7 @@ from group import Computer, Group
 
 from elevator.building.elevator import machine
 from elevator.building.shaft import Shaft, put, sensor
-from elevator.core.condition import FREE_RECURRENCES
+from elevator.core.log_damping import FREE_RECURRENCES
 from elevator.core.model import Button
 from elevator.runtime.event_log import Complaints
 

@@ -3,70 +3,70 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from elevator.net.fair_queue import KNOWN_MAX, ROOM, ROOM_OF_ONE, STRANGE_EVERY, Inbox
+from elevator.net.fair_queue import KNOWN_MAX, ROOM, ROOM_OF_ONE, STRANGE_EVERY, FairQueue
 
 
 def test_addresses_take_turns() -> None:
-    inbox = Inbox()
+    queue = FairQueue()
     for address, datagram in (("a", b"1"), ("a", b"2"), ("a", b"3"), ("b", b"4"), ("c", b"5"), ("c", b"6")):
-        inbox.put(address, datagram)
-    assert [inbox.take()[1] for _ in range(6)] == [b"1", b"4", b"5", b"2", b"6", b"3"]
-    assert not inbox
-    assert inbox.passed_over == 0
+        queue.put(address, datagram)
+    assert [queue.take()[1] for _ in range(6)] == [b"1", b"4", b"5", b"2", b"6", b"3"]
+    assert not queue
+    assert queue.passed_over == 0
 
 
 def test_a_flood_does_not_keep_others_waiting() -> None:
-    inbox = Inbox()
+    queue = FairQueue()
     for n in range(10_000):
-        inbox.put("flood", b"%d" % n)
-    inbox.put("node", b"heartbeat")
-    assert ("node", b"heartbeat") in {inbox.take(), inbox.take()}
-    assert (len(inbox), inbox.passed_over) == (ROOM_OF_ONE - 1, 10_000 - ROOM_OF_ONE)
+        queue.put("flood", b"%d" % n)
+    queue.put("node", b"heartbeat")
+    assert ("node", b"heartbeat") in {queue.take(), queue.take()}
+    assert (len(queue), queue.passed_over) == (ROOM_OF_ONE - 1, 10_000 - ROOM_OF_ONE)
 
 
 def test_a_flood_from_invented_addresses_does_not_keep_known_ones_waiting_nor_new_ones_for_ever() -> None:
-    inbox = Inbox()
-    inbox.trust("node")
+    queue = FairQueue()
+    queue.trust("node")
     for n in range(10_000):
-        inbox.put(f"invented {n}", b"")
+        queue.put(f"invented {n}", b"")
     for n in range(ROOM_OF_ONE):
-        inbox.put("node", b"%d" % n)
-    assert (len(inbox), inbox.passed_over) == (ROOM + ROOM_OF_ONE, 10_000 - ROOM)
-    read = [inbox.take()[0] == "node" for _ in range(2 * (STRANGE_EVERY + 1))]
+        queue.put("node", b"%d" % n)
+    assert (len(queue), queue.passed_over) == (ROOM + ROOM_OF_ONE, 10_000 - ROOM)
+    read = [queue.take()[0] == "node" for _ in range(2 * (STRANGE_EVERY + 1))]
     assert read == 2 * [*[True] * STRANGE_EVERY, False]
 
 
 def test_not_more_addresses_are_known_than_there_is_room_for() -> None:
-    inbox = Inbox()
+    queue = FairQueue()
     for n in range(KNOWN_MAX + 1):
-        inbox.put(str(n), b"")
-        inbox.trust(str(n))
-    assert [inbox.take()[0] for _ in range(STRANGE_EVERY + 1)] == [*map(str, range(1, STRANGE_EVERY + 1)), "0"]
-    assert len(inbox._known) == KNOWN_MAX
+        queue.put(str(n), b"")
+        queue.trust(str(n))
+    assert [queue.take()[0] for _ in range(STRANGE_EVERY + 1)] == [*map(str, range(1, STRANGE_EVERY + 1)), "0"]
+    assert len(queue._known) == KNOWN_MAX
 
 
 @given(st.lists(st.none() | st.tuples(st.sampled_from("abcd"), st.integers(0, 200)), max_size=60))
 def test_what_is_lost_is_counted_and_the_rest_is_read_in_order(acts: list[tuple[str, int] | None]) -> None:
     """None: read one; no datagrams of an address: a node was heard from there."""
-    inbox, came, read = Inbox(), 0, 0
+    queue, came, read = FairQueue(), 0, 0
     newest = dict.fromkeys("abcd", 0)
 
     def take() -> None:
-        address, datagram = inbox.take()
+        address, datagram = queue.take()
         assert int(datagram) > newest[address]
         newest[address] = int(datagram)
 
     for act in acts:
-        if act is None and inbox:
+        if act is None and queue:
             take()
             read += 1
         elif act is not None and not act[1]:
-            inbox.trust(act[0])
+            queue.trust(act[0])
         elif act is not None:
             for _ in range(act[1]):
                 came += 1
-                inbox.put(act[0], b"%d" % came)
-        assert len(inbox) == came - read - inbox.passed_over <= 2 * ROOM
-    while inbox:
+                queue.put(act[0], b"%d" % came)
+        assert len(queue) == came - read - queue.passed_over <= 2 * ROOM
+    while queue:
         take()
-    assert not inbox._of_known._by_address | inbox._of_others._by_address, "no address is remembered for nothing"
+    assert not queue._of_known._by_address | queue._of_others._by_address, "no address is remembered for nothing"

@@ -17,7 +17,7 @@ import pytest
 from elevator.core.call_set import press
 from elevator.core.model import EVERY_CAR, Author, Button, Call, Calls, Direction, OpenDoor, Record
 from elevator.runtime.loop import clock_ms
-from elevator.storage.recorder import RETRY_MS, Scribe, Told, receive, serve
+from elevator.storage.recorder import RETRY_MS, Recorder, Told, receive, serve
 from elevator.storage.records import write_record
 from elevator.storage.store import DiskError, Store, StoreError
 
@@ -28,15 +28,15 @@ PATIENCE_S = 20
 
 
 @contextmanager
-def scribe(directory: Path | None) -> Iterator[Scribe]:
-    opened = Scribe(directory, 4, clock_ms)
+def recorder(directory: Path | None) -> Iterator[Recorder]:
+    opened = Recorder(directory, 4, clock_ms)
     try:
         yield opened
     finally:
         opened.close()
 
 
-def until(disk: Scribe, condition: Callable[[Told], object]) -> list[Told]:
+def until(disk: Recorder, condition: Callable[[Told], object]) -> list[Told]:
     """Attend to *disk* until it says what is waited for; return all that it said."""
     end = time.monotonic() + PATIENCE_S
     said: list[Told] = []
@@ -48,12 +48,12 @@ def until(disk: Scribe, condition: Callable[[Told], object]) -> list[Told]:
 
 
 def kept(directory: Path) -> Record | None:
-    with scribe(directory) as disk:
+    with recorder(directory) as disk:
         return disk.load(lambda: None)
 
 
 def test_what_is_saved_is_told_and_found_again(tmp_path: Path) -> None:
-    with scribe(tmp_path) as disk:
+    with recorder(tmp_path) as disk:
         assert disk.load(lambda: None) is None
         disk.save(RECORD)
         assert until(disk, lambda told: told.recorded)[-1].recorded is CALLS
@@ -62,7 +62,7 @@ def test_what_is_saved_is_told_and_found_again(tmp_path: Path) -> None:
 
 
 def test_the_same_record_is_not_written_twice(tmp_path: Path) -> None:
-    with scribe(tmp_path) as disk:
+    with recorder(tmp_path) as disk:
         disk.load(lambda: None)
         disk.save(RECORD)
         until(disk, lambda told: told.recorded)
@@ -71,7 +71,7 @@ def test_the_same_record_is_not_written_twice(tmp_path: Path) -> None:
 
 
 def test_what_was_asked_for_last_is_written_after_the_end(tmp_path: Path) -> None:
-    with scribe(tmp_path) as disk:
+    with recorder(tmp_path) as disk:
         disk.load(lambda: None)
         for n in range(5):
             disk.save(Record(n, CALLS))
@@ -79,14 +79,14 @@ def test_what_was_asked_for_last_is_written_after_the_end(tmp_path: Path) -> Non
 
 
 def test_without_a_disk_all_is_durable_at_once() -> None:
-    with scribe(None) as disk:
+    with recorder(None) as disk:
         assert disk.load(lambda: None) is None
         disk.save(RECORD)
         until(disk, lambda told: told.recorded)
 
 
 def test_a_killed_scribe_is_replaced_and_told_again(tmp_path: Path) -> None:
-    with scribe(tmp_path) as disk:
+    with recorder(tmp_path) as disk:
         disk.load(lambda: None)
         os.kill(disk._pid, signal.SIGKILL)
         disk.save(RECORD)
@@ -101,7 +101,7 @@ def test_a_disk_that_refuses_is_asked_until_it_takes_the_newest(
     (tmp_path / "full").touch()
     save = Store.save
     monkeypatch.setattr(Store, "save", lambda store, text: not (tmp_path / "full").exists() and save(store, text))
-    with scribe(tmp_path) as disk:
+    with recorder(tmp_path) as disk:
         disk.load(lambda: None)
         for n in range(15):
             disk.save(Record(n, CALLS))
@@ -153,7 +153,7 @@ def test_a_disk_that_takes_long_counts_as_failing_until_it_answers(
         return save(store, text)
 
     monkeypatch.setattr(Store, "save", late)
-    with scribe(tmp_path) as disk:
+    with recorder(tmp_path) as disk:
         disk.load(lambda: None)
         disk.save(RECORD)
         said = until(disk, lambda told: told.recorded)
@@ -161,7 +161,7 @@ def test_a_disk_that_takes_long_counts_as_failing_until_it_answers(
 
 
 def test_a_record_that_can_be_read_only_later_is_found_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with scribe(tmp_path) as disk:
+    with recorder(tmp_path) as disk:
         disk.load(lambda: None)
         disk.save(RECORD)
     (tmp_path / "gone").touch()
@@ -173,7 +173,7 @@ def test_a_record_that_can_be_read_only_later_is_found_then(tmp_path: Path, monk
         opened(store, directory, floors)
 
     monkeypatch.setattr(Store, "__init__", refuse)
-    with scribe(tmp_path) as disk:
+    with recorder(tmp_path) as disk:
         assert disk.load(lambda: None) is None
         disk.save(Record(71, Calls()))
         until(disk, lambda told: told.failed)
@@ -195,11 +195,11 @@ def test_a_call_that_was_found_later_and_has_been_served_is_written_no_more(
             raise DiskError(refusals.pop())
         return load(store)
 
-    with scribe(tmp_path) as disk:
+    with recorder(tmp_path) as disk:
         disk.load(lambda: None)
         disk.save(RECORD)
     monkeypatch.setattr(Store, "load", refuse)
-    with scribe(tmp_path) as disk:
+    with recorder(tmp_path) as disk:
         disk.load(lambda: None)
         disk.save(Record(71, Calls()))
         until(disk, lambda told: told.found)
@@ -210,7 +210,7 @@ def test_a_call_that_was_found_later_and_has_been_served_is_written_no_more(
 
 
 def test_a_stopped_scribe_goes_on(tmp_path: Path) -> None:
-    with scribe(tmp_path) as disk:
+    with recorder(tmp_path) as disk:
         disk.load(lambda: None)
         os.kill(disk._pid, signal.SIGSTOP)
         disk.save(RECORD)
@@ -220,7 +220,7 @@ def test_a_stopped_scribe_goes_on(tmp_path: Path) -> None:
 
 
 def test_a_record_that_is_taken_away_is_made_anew(tmp_path: Path) -> None:
-    with scribe(tmp_path / "record") as disk:
+    with recorder(tmp_path / "record") as disk:
         disk.load(lambda: None)
         disk.save(RECORD)
         until(disk, lambda told: told.recorded)
@@ -237,7 +237,7 @@ def test_scribes_that_cannot_live_are_replaced_only_now_and_then(
     def die(link: object, directory: Path, floors: int) -> None:
         (tmp_path / "born" / str(os.getpid())).touch()
 
-    with scribe(tmp_path) as disk:
+    with recorder(tmp_path) as disk:
         disk.load(lambda: None)
         monkeypatch.setattr("elevator.storage.recorder.serve", die)
         os.kill(disk._pid, signal.SIGKILL)
@@ -264,7 +264,7 @@ def test_what_was_sent_is_heard_although_the_other_end_has_not_read_all() -> Non
 
 def test_a_record_that_must_not_be_used_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with scribe(tmp_path / "file" / "deeper") as disk, pytest.raises(StoreError, match="cannot make"):
+    with recorder(tmp_path / "file" / "deeper") as disk, pytest.raises(StoreError, match="cannot make"):
         disk.load(lambda: None)
 
 

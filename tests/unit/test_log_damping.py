@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from elevator.core.condition import DAMPED_MAX_MS, DAMPED_MS, FORGET_MS, Condition, Report
+from elevator.core.log_damping import DAMPED_MAX_MS, DAMPED_MS, FORGET_MS, Condition, Report
 
 MINUTE_MS = 60_000
 STEP_MS = 50
