@@ -1,4 +1,4 @@
-"""The controller of one car as values and pure functions: no clock, no socket, no disk.
+"""The controller of one car, and how cars share the hall calls: values and pure functions, no clock, socket or disk.
 
 Start with model.py (the vocabulary), then node.py: `step` folds what a node learns into a frozen `Node`, and outputs,
 heartbeat and record are derived from it. turn.py fixes the order in which these leave the program.

@@ -1,7 +1,8 @@
 """One node: a pure function folds ticks into a frozen value, and everything that leaves the program is derived from it.
 
-1. step is the only way state changes: hear (merge what peers said), press (take what the panel said), share out the
-   hall calls, drive the car, light lamps. It never reads a clock, a socket or a disk.
+1. step folds what a node learns into its state: hear (merge what peers said), press (take what the panel said), share
+   out the hall calls, drive the car, light lamps. It never reads a clock, a socket or a disk. Besides it, `hum` takes a
+   tick that brings nothing new, `stay` one that is too old, and `spoken` counts a heartbeat.
 2. outputs, heartbeat, record and wake_at_ms are derived; nothing is stored that could be.
 3. A lamp lights when a press of its call is on this node's disk and acknowledged by every peer that is alive and
    hears us; with no such peer the disk alone is enough, with a failing disk the peers alone. A lit lamp stays lit

@@ -1,4 +1,4 @@
-"""The only place with I/O on a node's path: one select over the elevator's socket, the broadcast port and the clock.
+"""The only place where a node waits: one select over the elevator, the broadcast port, the recorder and the clock.
 
 Drain everything that is readable, take one turn, sleep until something is readable or the nearest deadline. An answer
 of the panel that is the same as before, with no deadline reached, costs a comparison.
