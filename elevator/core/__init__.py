@@ -4,7 +4,8 @@ Start with model.py (the vocabulary), then node.py: `step` folds what a node lea
 heartbeat and record are derived from it. turn.py fixes the order in which these leave the program.
 
     call_set      the replicated set of calls: press, serve, merge
-    motion, drive where a car goes next; its position, door, motor and faults
+    motion        where a car goes next
+    drive         its car: position, travel_times and door are the three values it is made of
     peers         which nodes are alive, from the loss measured on each link
     assignment    which car answers which hall call, and where idle cars wait
     traffic       how many passengers come to each hall button

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from attrs import frozen
 
 from elevator import __version__
-from elevator.core import assignment, drive, peers, traffic
+from elevator.core import assignment, door, drive, peers, traffic
 from elevator.core.assignment import Member
 from elevator.core.call_set import covers, demand, forget, merge, press, serve
 from elevator.core.drive import Drive, Surroundings
@@ -189,7 +189,7 @@ def boot(id: int, floors: int, record: Record | None, lot: int, now_ms: int, pol
         past=past,
         spoke_at_ms=now_ms,
     )
-    return node if record is None else replaced(node, drive=Drive(inherited=record.door))
+    return node if record is None else replaced(node, drive=drive.boot(record.door))
 
 
 def runs_of(record: Record, id: int) -> frozenset[int]:
@@ -281,7 +281,8 @@ def wake(node: Node, tick: Tick) -> Node:
     now_ms = tick.now_ms
     gap_ms = now_ms - node.now_ms
     if gap_ms >= FROZEN_MS:
-        node = replaced(excuse_peers(node, gap_ms), drive=drive.lose(node.drive), listen_until_ms=now_ms + LISTEN_MS)
+        stalled = drive.stall(node.drive, now_ms)
+        node = replaced(excuse_peers(node, gap_ms), drive=stalled, listen_until_ms=now_ms + LISTEN_MS)
     elif gap_ms > HEARTBEAT_MS:
         node = replaced(node, drive=drive.pause(node.drive, now_ms, gap_ms - HEARTBEAT_MS))
     recorded = node.recorded if tick.recorded is None else tick.recorded
@@ -462,7 +463,7 @@ def yield_to_open_doors(
     to whom the assigner names after YIELD_MS.
     """
     up, down = share.up, share.down
-    own = node.drive.floor if node.drive.behaviour is Behaviour.DOOR_OPEN else None
+    own = node.drive.position.floor if node.drive.behaviour is Behaviour.DOOR_OPEN else None
     for call, since_ms in waiting.items():
         here = 1 << call.floor
         there = {id: door for id, door in doors.items() if door.floor == call.floor}
@@ -605,10 +606,10 @@ def outputs(node: Node) -> Outputs:
     return Outputs(
         motor=drive.motor(car, node.floors),
         motor_try=car.motor_try,
-        door=drive.door(car),
+        door=door.command(car.door),
         lamps=lamps(lit, node.me.id),
         unsure=unsure,
-        floor=car.floor,
+        floor=car.position.floor,
         stop_lamp=node.inputs is not None and node.inputs.stop,
     )
 
@@ -638,8 +639,7 @@ def act_at_ms(node: Node) -> int:
     if car_ms is not None:
         times.append(car_ms)
     if node.target is not None and node.drive.behaviour is Behaviour.IDLE:
-        parks_at_ms = node.drive.rested_at_ms + drive.PARK_AFTER_MS
-        times += [parks_at_ms] if parks_at_ms > node.now_ms else []
+        times += [node.drive.due_at_ms] if node.drive.due_at_ms > node.now_ms else []
     guards = [since_ms + UNCLAIMED_MS for since_ms in node.unclaimed.values()]
     guards += [door.since_ms + YIELD_MS for door in node.doors.values()]
     for since_ms in node.waiting.values():

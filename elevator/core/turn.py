@@ -8,7 +8,7 @@
     last thing before a command is a look at the clock: what was decided by an answer of the panel that is not good any
     more is not done; what was learned by it, as a press, is kept. A standstill that falls between that look and the
     command the program cannot know of, nor a shorter one: they are as a server that is slow to obey. The next turn, at
-    once, makes good what such a command has done, and no door opens between floors by it (see drive.py).
+    once, makes good what such a command has done, and no door opens between floors by it (see door.py).
 
 A tick that brings only signs of life changes nothing but the time of the next heartbeat, and goes a short way. The
 lab's loop and the simulated world run this very function.

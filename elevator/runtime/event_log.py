@@ -105,12 +105,12 @@ def service(faults: set[Fault]) -> str:
 
 def has_acted(old: Drive, new: Drive) -> bool:
     """Tell whether a car does something else, or has told passengers something."""
-    return (new.behaviour, new.direction, new.announced) != (old.behaviour, old.direction, old.announced)
+    return (new.behaviour, new.direction, new.door.announced) != (old.behaviour, old.direction, old.door.announced)
 
 
 def doing(car: Drive) -> str:
     """Say what *car* does, and the direction that it has told passengers, if it has."""
-    where = "between floors" if car.floor is None else f"at floor {car.floor}"
+    where = "between floors" if car.position.floor is None else f"at floor {car.position.floor}"
     direction = car.direction.name.lower()
     match car.behaviour:
         case Behaviour.IDLE:
@@ -118,7 +118,7 @@ def doing(car: Drive) -> str:
         case Behaviour.MOVING:
             return f"going {direction}, last {where}"
         case Behaviour.DOOR_OPEN:
-            return f"door open {where}" + (f", {direction} announced" if car.announced else "")
+            return f"door open {where}" + (f", {direction} announced" if car.door.announced else "")
 
 
 def describe(call: Call) -> str:

@@ -116,7 +116,7 @@ def serve(signals: Signals, link: Link, disk: Recorder, network: Broadcast, elev
             wake_ms = wake_at_ms(node)
             for line in diary.news(before, node):
                 log.info(line)
-            doubts = {"the floor sensor said what cannot be: ignored": node.drive.doubts}
+            doubts = {"the floor sensor said what cannot be: ignored": node.drive.position.rejections}
             complaints.say({**node.oddities, **network.oddities, **doubts}, now_ms)
     log.info("ends: %s", signal.Signals(signals.received).name)
     link.say(ENDS)

@@ -231,7 +231,7 @@ class Conduct:
             self.oracle.fail(f"car {host.id} sets out before its program has listened")
         is_first = heading is None and seen.steady_ms == seen.listens_ms > seen.stop_ms
         seen.searches_ms = None
-        if is_first and floor is None and node is not None and node.drive.floor is None:
+        if is_first and floor is None and node is not None and node.drive.position.floor is None:
             seen.searches_ms = now_ms if seen.steady_ms == seen.started_ms else None
             if direction is Direction.UP:
                 self.oracle.fail(f"car {host.id} looks for a floor above first")

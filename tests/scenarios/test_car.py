@@ -33,6 +33,7 @@ from elevator.core.model import (
     Tick,
 )
 from elevator.core.node import step, wake_at_ms
+from elevator.core.position import Position
 
 
 @pytest.mark.rule("C1")
@@ -281,9 +282,9 @@ def test_impossible_floor_reading_is_counted_and_ignored(report: int) -> None:
         group.run(9)
         assert computer.node is not None
         lied = step(computer.node, Tick(group.now_ms, evolve(original, floor=report)))
-        assert lied.drive.floor == 0
+        assert lied.drive.position.floor == 0
         assert lied.drive.behaviour is Behaviour.MOVING
-        assert lied.drive.doubts == 1
+        assert lied.drive.position.rejections == 1
     assert truth.out is False
     settle(group)
 
@@ -298,7 +299,7 @@ def test_persistent_reading_is_accepted_even_if_every_turn_is_late() -> None:
     for _ in range(5):
         now_ms += 70
         node = step(node, Tick(now_ms, moved))
-    assert node.drive.floor == 2
+    assert node.drive.position.floor == 2
 
 
 @pytest.mark.rule("C7", "C9")
@@ -363,11 +364,12 @@ def test_slow_car_is_out_of_service_on_its_first_trips_only() -> None:
 
 @pytest.mark.rule("C8")
 def test_car_that_often_turned_on_a_sensor_stays_in_service_when_it_crosses_one() -> None:
-    car, now_ms, floor = drive.Drive(floor=1, at_floor=True, certain=True, held=False), 0, 1
+    where = Position(floor=1, at_floor=True, trusted=True)
+    car, now_ms, floor = drive.Drive(where, held=False), 0, 1
     for _ in range(10):  # to and fro between two floors, with 500 ms wide sensors that it leaves after 5 ms
         direction = Direction.DOWN if floor else Direction.UP
         floor = 1 - floor
-        car = drive.leave_sensor(drive.start(car, now_ms, direction), now_ms + 5)
-        car = drive.reach(car, now_ms + 2005, floor)
+        car = drive.leave_sensor(drive.start(car, now_ms, direction), now_ms + 5, is_exact=True)
+        car = drive.reach(car, now_ms + 2005, floor, is_exact=True)
         now_ms += 2005
     assert car.due_at_ms > now_ms + 500

@@ -124,7 +124,7 @@ def test_door_closed_as_its_server_was_lost_does_not_close_on_an_obstruction() -
     group.press(1, UP, 0)  # Its news comes between two answers of the panel, and so does the end of the period.
     group.run(20)
     assert group[0].node is not None
-    group.run(group[0].node.drive.close_at_ms - group.now_ms - 1)
+    group.run(group[0].node.drive.door.close_at_ms - group.now_ms - 1)
     group[0].server = False
     group.run(1)
     assert behaviour(group[0]) is Behaviour.IDLE

@@ -20,7 +20,7 @@ from elevator.building import elevator as machines
 from elevator.building.card_line import Card, obey
 from elevator.building.elevator import Machine
 from elevator.building.shaft import Shaft, put
-from elevator.core import drive as driving
+from elevator.core.door import command
 from elevator.core.drive import Drive, Surroundings, drive, motor
 from elevator.core.model import Button, Buttons, Fault, Inputs, Motor, Outputs
 from elevator.hardware import io_card
@@ -451,7 +451,7 @@ def test_a_halt_stops_the_car_without_a_motor_fault() -> None:
     assert (motor(car, 4), car.fault) == (Motor.UP, Fault.NONE)
     car, _ = drive(car, now_ms + 1000, Inputs(floor=1), around)
     assert (motor(car, 4), car.fault) == (Motor.UP, Fault.NONE)
-    assert not car.travel_ms, "nothing is learned from such a stretch"
+    assert not car.times.legs, "nothing is learned from such a stretch"
 
 
 def test_an_open_door_stays_open_while_the_motor_is_halted() -> None:
@@ -460,8 +460,8 @@ def test_an_open_door_stays_open_while_the_motor_is_halted() -> None:
     for inputs in (Inputs(floor=0, still=True), Inputs(floor=0, still=True, door=True)):
         car, _ = drive(car, now_ms, inputs, around)
         now_ms += 10
-    assert driving.door(car)
+    assert command(car.door)
     for _ in range(10):
         car, _ = drive(car, now_ms, Inputs(floor=0, still=True, door=True, halted=True), around)
-        assert driving.door(car)
+        assert command(car.door)
         now_ms += 1000

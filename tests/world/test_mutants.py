@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 import pytest
 from attrs import evolve
 
-from elevator.core import assignment, call_set, drive, motion, node, peers, turn
+from elevator.core import assignment, call_set, door, drive, motion, node, peers, position, turn
 from elevator.core.drive import Drive, Surroundings
 from elevator.core.model import (
     NEVER_MS,
@@ -29,6 +29,7 @@ from elevator.core.model import (
     Record,
 )
 from elevator.core.node import Node
+from elevator.core.travel_times import SEARCH_MS
 from elevator.hardware import elevator_server
 from elevator.simulation import campaign, world
 from elevator.simulation.faults import plan
@@ -210,12 +211,12 @@ def a_new_run_shuts_the_door_of_the_old_one(patch: pytest.MonkeyPatch) -> None:
 
 @mutant
 def the_door_closes_on_an_obstruction(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(drive, "watch_door", lambda car, now_ms, inputs: car)
+    patch.setattr(door, "obstruct", lambda door, now_ms, obstructed: door)
 
 
 @mutant
 def the_door_closes_early(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(drive, "DOOR_OPEN_MS", 2500)
+    patch.setattr(door, "DOOR_OPEN_MS", 2500)
 
 
 @mutant
@@ -229,7 +230,7 @@ def the_door_opens_while_the_car_moves(patch: pytest.MonkeyPatch) -> None:
 
 @mutant
 def a_stuck_motor_is_not_noticed(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(drive, "patience_ms", lambda car: drive.SEARCH_MS if car.floor is None else NEVER_MS)
+    patch.setattr(drive, "patience_ms", lambda car: SEARCH_MS if car.position.floor is None else NEVER_MS)
 
 
 @mutant
@@ -239,7 +240,7 @@ def a_dead_peer_is_waited_for_for_ever(patch: pytest.MonkeyPatch) -> None:
 
 @mutant
 def a_blocked_car_keeps_its_calls(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(drive, "is_door_stuck", lambda car, now_ms: False)
+    patch.setattr(door, "is_blocked", lambda door, now_ms: False)
 
 
 @mutant
@@ -264,8 +265,8 @@ def a_car_opens_at_every_floor(patch: pytest.MonkeyPatch) -> None:
 
 @mutant
 def a_floor_is_never_searched_for(patch: pytest.MonkeyPatch) -> None:
-    def rest(car: Drive, now_ms: int, around: Surroundings) -> Drive:
-        return car if car.floor is None else drive_rest(car, now_ms, around)
+    def rest(car: Drive, now_ms: int, around: Surroundings, stands: bool) -> Drive:
+        return car if car.position.floor is None else drive_rest(car, now_ms, around, stands)
 
     drive_rest = drive.rest
     patch.setattr(drive, "rest", rest)
@@ -331,29 +332,33 @@ WORDS: Mapping[str, tuple[Callable[..., object], str, str]] = {
         "share",
     ),
     "a_door_is_thought_to_be_open_when_told_to": (
-        drive.watch_door,
-        "is_open=inputs.door",
-        "is_open=opens",
+        door.confirm,
+        "phase is Phase.OPENING and is_open",
+        "phase is Phase.OPENING",
     ),
-    "a_call_is_served_by_a_door_that_was_told_to_open": (drive.drive, "elif car.is_open:", "elif car.stands:"),
+    "a_call_is_served_as_soon_as_the_car_stops": (
+        door.stop,
+        "Phase.OPENING if is_standing else Phase.STOPPING",
+        "Phase.OPEN",
+    ),
     "a_car_is_thought_to_stand_when_told_to": (
-        drive.watch_door,
-        "inputs.still and car.at_floor",
-        "car.at_floor",
+        drive.is_standing,
+        "inputs.still and at_floor",
+        "at_floor",
     ),
     "what_was_decided_long_ago_is_done": (turn.turn, "inputs is not tick.inputs", "False"),
     "a_press_that_was_read_long_ago_is_forgotten": (node.stay, "take_presses(node, tick.inputs)", "node"),
-    "a_car_whose_sensor_is_dead_keeps_its_calls": (drive.diagnose, " or is_blind(car)", ""),
-    "a_car_whose_sensor_is_dead_runs_on": (drive.drive, " or is_blind(car)", ""),
-    "a_door_shuts_as_its_server_comes_back": (drive.door, "True if car.stands else None", "car.stands"),
+    "a_car_whose_sensor_is_dead_keeps_its_calls": (drive.diagnose, " or car.position.is_dead", ""),
+    "a_car_whose_sensor_is_dead_runs_on": (drive.sense, " or car.position.is_dead", ""),
+    "a_door_shuts_as_its_server_comes_back": (door.command, "return None", "return False"),
     "a_dead_motor_is_kept_secret": (drive.travel, "fault=Fault.MOTOR, ", ""),
     "an_obstruction_does_not_renew_the_period": (
-        drive.watch_door,
-        "car.close_at_ms if obstructed else now_ms + DOOR_OPEN_MS",
-        "car.close_at_ms",
+        door.obstruct,
+        "door.close_at_ms if obstructed else now_ms + DOOR_OPEN_MS",
+        "door.close_at_ms",
     ),
-    "the_announced_direction_changes_at_once": (drive.attend, "if not car.announced and not", "if not"),
-    "pressing_on_holds_a_car_for_ever": (drive.attend, "now_ms >= car.opened_at_ms + DOOR_EXTENSION_MS", "False"),
+    "the_announced_direction_changes_at_once": (drive.serve, "if not car.door.announced and not", "if not"),
+    "pressing_on_holds_a_car_for_ever": (drive.serve, "now_ms >= car.door.opened_at_ms + DOOR_EXTENSION_MS", "False"),
     "a_car_turns_though_calls_are_ahead": (
         motion.decide,
         "if has_work_beyond(floor, direction, work):",
@@ -366,8 +371,8 @@ WORDS: Mapping[str, tuple[Callable[..., object], str, str]] = {
     ),
     "the_indicator_shows_where_a_car_last_stood": (
         node.outputs,
-        "floor=car.floor,",
-        "floor=None if car.behaviour is Behaviour.MOVING else car.floor,",
+        "floor=car.position.floor,",
+        "floor=None if car.behaviour is Behaviour.MOVING else car.position.floor,",
     ),
     "another_with_its_id_is_forgotten_at_once": (node.with_rival, "node.now_ms + RIVAL_MS", "node.now_ms + 1"),
     "nobody_says_that_a_node_has_other_floors": (
@@ -394,25 +399,25 @@ WORDS: Mapping[str, tuple[Callable[..., object], str, str]] = {
     "a_lamp_waits_for_those_who_do_not_hear_its_node": (node.light, "in_reach(node)", "alive(node)"),
     "a_failing_disk_keeps_lamps_dark": (node.is_promised, " or (node.disk_failed and bool(witnesses))", ""),
     "what_a_peer_has_forgotten_is_remembered_of_it": (peers.hear, "parts == (1 << heartbeat.parts) - 1", "False"),
-    "an_impossible_floor_is_believed": (drive.locate, "(car.certain and not follows(car, report))", "False"),
+    "an_impossible_floor_is_believed": (position.judge, "not old.trusted or follows(old, report, heading)", "True"),
     "a_lost_car_looks_above_first": (drive.rest, "Direction.DOWN", "Direction.UP"),
     "a_lost_car_looks_below_for_ever": (drive.travel, "car.direction.opposite", "car.direction"),
     "a_motor_is_told_again_at_every_turn": (drive.travel, "now_ms + RETRY_MS", "RETRY_MS"),
-    "a_motor_is_not_told_again": (drive.travel, "Fault.MOTOR, motor_try=car.motor_try + 1", "Fault.MOTOR"),
+    "a_motor_is_not_told_again": (drive.travel, "motor_try=car.motor_try + 1", "motor_try=car.motor_try"),
     "a_car_is_thought_to_be_where_it_was_when_its_server_went": (
         drive.lose_panel,
-        "fault=Fault.SERVER, certain=False",
-        "fault=Fault.SERVER",
+        "position=position.mistrust(car.position),",
+        "",
     ),
     "the_stop_lamp_is_lit_whenever_a_car_is_held": (
         node.outputs,
         "node.inputs is not None and node.inputs.stop",
         "car.held",
     ),
-    "a_car_whose_stop_button_is_down_runs_on": (drive.drive, "held=inputs.stop or ", "held="),
+    "a_car_whose_stop_button_is_down_runs_on": (drive.sense, "held=inputs.stop or ", "held="),
     "a_car_whose_stop_button_is_down_keeps_its_calls": (drive.diagnose, "if inputs.stop:", "if False:"),
     "an_obstruction_holds_a_car_with_a_closed_door": (
-        drive.drive,
+        drive.sense,
         "held=inputs.stop or ",
         "held=inputs.stop or (inputs.obstructed and not inputs.door) or ",
     ),
@@ -470,7 +475,7 @@ BREAKS: Mapping[str, str] = {
         "a_stuck_motor_is_not_noticed a_dead_motor_is_kept_secret a_motor_is_told_again_at_every_turn "
         "a_motor_is_not_told_again"
     ),
-    "C9": "a_door_is_thought_to_be_open_when_told_to a_call_is_served_by_a_door_that_was_told_to_open",
+    "C9": "a_door_is_thought_to_be_open_when_told_to a_call_is_served_as_soon_as_the_car_stops",
     "C10": "a_new_program_does_not_listen_first a_thawed_program_acts_at_once what_was_decided_long_ago_is_done",
     "C11": "nothing_is_repeated_after_a_reconnect a_car_is_thought_to_be_where_it_was_when_its_server_went",
     "A1": "every_car_takes_every_call a_call_is_not_left_to_an_open_door",
