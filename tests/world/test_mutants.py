@@ -4,12 +4,11 @@ A mutant replaces one function, or a few words in one, as a careless change woul
 one of them harmless, it belongs here with a mutant that is not.
 """
 
-import inspect
-import sys
 from collections.abc import Callable, Mapping
 
 import pytest
 from attrs import evolve
+from reword import reword
 
 from elevator.core import assignment, call_set, door, drive, motion, node, peers, position, turn
 from elevator.core.drive import Drive, Surroundings
@@ -95,19 +94,6 @@ MUTANTS: dict[str, Mutation] = {}
 def mutant(mutation: Mutation) -> Mutation:
     MUTANTS[mutation.__name__] = mutation
     return mutation
-
-
-def reword(patch: pytest.MonkeyPatch, function: Callable[..., object], old: str, new: str) -> None:
-    """Put *new* in the place of the only *old* in the source of *function*, wherever that is used."""
-    source = inspect.getsource(function)
-    assert source.count(old) == 1, f"{function.__name__} has {source.count(old)} times {old!r}"
-    there = sys.modules[function.__module__]
-    scope: dict[str, object] = {}
-    exec(compile(source.replace(old, new), there.__file__ or "", "exec"), vars(there), scope)  # noqa: S102
-    name = function.__name__
-    for module in list(sys.modules.values()):
-        if module.__name__.startswith("elevator") and getattr(module, name, None) is function:
-            patch.setattr(module, name, scope[name])
 
 
 @mutant
