@@ -18,7 +18,7 @@ from elevator.core.call_set import press
 from elevator.core.model import EVERY_CAR, Author, Button, Call, Calls, Direction, OpenDoor, Record
 from elevator.runtime.loop import clock_ms
 from elevator.storage.recorder import RETRY_MS, Recorder, Told, receive, serve
-from elevator.storage.records import write_record
+from elevator.storage.records import complete, write_record
 from elevator.storage.store import DiskError, Store, StoreError
 
 ME = Author(2, 70)
@@ -207,6 +207,11 @@ def test_a_call_that_was_found_later_and_has_been_served_is_written_no_more(
         until(disk, lambda told: told.recorded == Calls({}, CALLS.seen))
     monkeypatch.undo()
     assert kept(tmp_path) == Record(71, Calls({}, CALLS.seen), past=frozenset({70}))
+
+
+def test_record_found_late_is_not_merged_again_after_the_node_has_forgotten_its_run() -> None:
+    later = Record(71, Calls(), past=frozenset({RECORD.incarnation}))
+    assert complete(later, RECORD) == later
 
 
 def test_a_stopped_scribe_goes_on(tmp_path: Path) -> None:
