@@ -1,17 +1,27 @@
 """The controller of one car, and how cars share the hall calls: values and pure functions, no clock, socket or disk.
 
 Start with model.py (the vocabulary), then node.py: `step` folds what a node learns into a frozen `Node`, and outputs,
-heartbeat and record are derived from it. turn.py fixes the order in which these leave the program.
+heartbeat and record are derived from it. turn.py fixes the order in which these leave the program. A node is made of
 
-    call_set      the replicated set of calls: press, serve, merge
-    motion        where a car goes next
-    drive         its car: position, travel_times and door are the three values it is made of
+    replica       the call set, what the disk holds of it, and which lamps that lights; call_set has its rules
     peers         which nodes are alive, from the loss measured on each link
     assignment    which car answers which hall call, and where idle cars wait
+    drive         the car; it is made of position, travel_times and door, and goes where motion says
     traffic       how many passengers come to each hall button
-    log_damping   when a fault that comes and goes is logged
+    outgoing      what the node tells the others, and when
+
+log_damping, when a fault that comes and goes is logged, is used by all other packages.
 
 Imports nothing but the extension `_assign`. The laboratory and the simulated world run this very code, so a change here
 is judged by `just soak` within a minute. What must not change without a new wire format: the meaning of dots and of
 version vectors.
+
+Decisions:
+- An open door serves the calls of its floor on the spot, so they are taken out before the plan shares out the rest. As
+  a price in the plan it was not enough: another car at the floor was still cheaper when the first had far to go, and
+  both opened. The reference assigner knows no such price at all.
+- A step shares out the calls once. It used to repeat that until the car did not change any more, up to four times; now
+  a step that changed what the others see is followed by another at once.
+- A call was kept for 0.3 s from every car with an open door that might serve it. Now an open door publishes whether it
+  has announced a direction, so the others know which calls it serves.
 """

@@ -1,21 +1,51 @@
-"""Who takes which hall call, and where idle cars wait: flattens the group's state to integers for native/.
+"""Who answers a hall call, and where idle cars wait.
 
-Every node computes this from the same values and so gets the same answer; see native/assign.h and native/plan.c for the
-algorithms. An answer depends on the arguments only, so the last ones are kept: most ticks change nothing of them.
+1. *Plan.* Every node shares out all hall calls among the cars that are in service and in touch both ways. The answer
+   depends only on what the cars publish, so nodes that have heard the same agree. native/plan.c minimises what
+   passengers wait, plus the price of restlessness: of taking a call from the car that claims it, or from a car that
+   stands at its floor.
+2. *Claims.* A car publishes the calls that it answers. It does not take a call that another car claims before that car
+   has released it, unless it is at the floor of the call. If both claim it, the one with the lower id keeps it. So a
+   call has one car, except for a moment after datagrams were lost.
+3. *Starvation.* A call that no car has claimed for UNCLAIMED_MS, or that has waited for longer than any working group
+   takes, is taken by every car that can serve it (A2).
+4. *On the spot.* An open door serves the hall call of its floor that agrees with its direction, or either of them if it
+   has announced none and has nothing to do. So these calls are not shared out: they belong to that car.
+
+The result depends on the arguments only, so the last ones are kept: most ticks change nothing of them.
 """
 
 from collections.abc import Mapping
-from functools import lru_cache
+from collections.abc import Set as AbstractSet
+from functools import lru_cache, reduce
 from typing import NamedTuple
 
+from attrs import frozen
+
 from elevator import _assign
-from elevator.core.model import Assigner, Behaviour, Buttons, Car, Park, Policy, Rates
+from elevator.core import motion
+from elevator.core.call_set import demand
+from elevator.core.model import (
+    NEVER_MS,
+    Assigner,
+    Behaviour,
+    Button,
+    Buttons,
+    Call,
+    Car,
+    Direction,
+    Park,
+    Policy,
+    Rates,
+)
 
 TRAVEL_MS = 2500
 DOOR_OPEN_MS = 3000
 """Durations that the assigner reckons with. They are the same on every node, whatever a car has measured of itself:
 nodes that reckon with different ones would not agree."""
 KEPT = 16
+UNCLAIMED_MS = 2000
+STARVED_MS = 30_000
 
 Row = tuple[int, int, int, int]
 Shares = tuple[tuple[int, int], ...]
@@ -28,13 +58,109 @@ class Member(NamedTuple):
     cab: int
     """Mask of its cab calls."""
     claims: Buttons
-    """The hall calls that it said last to be its own."""
+    """The hall calls that it last said to be its own."""
     rates: Rates
     """The traffic that it has met."""
 
 
-def share(policy: Policy, me: int, floors: int, hall: Buttons, members: Mapping[int, Member]) -> Buttons:
-    """Return the hall calls that car *me*, one of *members*, takes."""
+class Wait(NamedTuple):
+    """How long a hall call has waited, as far as this node knows."""
+
+    since_ms: int
+    """When it was first known here while some car could have served it."""
+    unclaimed_since_ms: int
+    """Since when no car claims it; NEVER_MS: one does."""
+    is_starved: bool = False
+    """Whether every car is to take it, until it is served."""
+
+
+@frozen
+class Assignment:
+    """What one car is to do, and what it tells the others that it will."""
+
+    hall: Buttons = Buttons()
+    """All hall calls, and this car's cab calls."""
+    share: Buttons = Buttons()
+    """The hall calls that this car answers: its claims."""
+    target: int | None = None
+    """The floor where this car should wait if it has nothing to do; None: anywhere."""
+    waits: Mapping[Call, Wait] = {}
+    due_at_ms: int = NEVER_MS
+    """When time alone changes it."""
+
+
+def assign(
+    old: Assignment,
+    now_ms: int,
+    policy: Policy,
+    me: int,
+    floors: int,
+    calls: AbstractSet[Call],
+    members: Mapping[int, Member],
+) -> Assignment:
+    """Work out which hall *calls* car *me* answers: none if it is not one of the *members*; with no members, all."""
+    hall, _ = demand(calls)
+    share, target, claimed = hall if not members else Buttons(), None, Buttons()
+    if me in members:
+        served = on_the_spot(members)
+        left = hall - reduce(Buttons.__or__, served.values(), Buttons())
+        share = planned(policy, me, floors, left, members) - claimed_before(me, members) | served[me] & hall
+        target = park(policy, me, floors, hall, members)
+    for id, member in members.items():
+        claimed |= share if id == me else member.claims
+    # Time during which no car could have served it does not starve a call.
+    waits = {call: wait(old.waits.get(call), call, now_ms, claimed, floors) for call in calls if members}
+    if me in members:
+        starved, _ = demand([call for call, each in waits.items() if each.is_starved])
+        share |= starved
+    due_at_ms = min([starves_at_ms(each, floors) for each in waits.values() if not each.is_starved], default=NEVER_MS)
+    return Assignment(hall, share, target, waits, due_at_ms)
+
+
+def on_the_spot(members: Mapping[int, Member]) -> Mapping[int, Buttons]:
+    """Return, for each car, the hall calls that its open door serves. Of two doors at one floor it is the first."""
+    served, taken = {}, Buttons()
+    for id, (car, cab, claims, _) in sorted(members.items()):
+        here = 1 << car.floor if car.behaviour is Behaviour.DOOR_OPEN else 0
+        work = Buttons(claims.up, claims.down, cab)
+        may_turn = not car.announced and not motion.has_work_beyond(car.floor, car.direction, work)
+        up = here if may_turn or car.direction is Direction.UP else 0
+        down = here if may_turn or car.direction is Direction.DOWN else 0
+        served[id] = Buttons(up, down) - taken
+        taken |= served[id]
+    return served
+
+
+def claimed_before(me: int, members: Mapping[int, Member]) -> Buttons:
+    """Return the calls that car *me* leaves to those who claim them. It is there already for a call at its floor."""
+    taken, (car, _, mine, _) = Buttons(), members[me]
+    for id, member in members.items():
+        if id != me:
+            taken |= member.claims - mine if me < id else member.claims
+    here = 0 if car.behaviour is Behaviour.MOVING else 1 << car.floor
+    return taken - Buttons(here, here)
+
+
+def wait(old: Wait | None, call: Call, now_ms: int, claimed: Buttons, floors: int) -> Wait:
+    """Keep account of how long *call* has waited, and waited unclaimed."""
+    is_claimed = (claimed.up if call.button is Button.UP else claimed.down) >> call.floor & 1
+    since_ms, unclaimed_since_ms, is_starved = old or Wait(now_ms, NEVER_MS)
+    unclaimed_since_ms = NEVER_MS if is_claimed else min(unclaimed_since_ms, now_ms)
+    new = Wait(since_ms, unclaimed_since_ms, is_starved)
+    return new if is_starved or now_ms < starves_at_ms(new, floors) else new._replace(is_starved=True)
+
+
+def starves_at_ms(wait: Wait, floors: int) -> int:
+    """Return when a call is taken by every car, unless it is claimed or served before.
+
+    In any group that works it is served within some full rounds of a car.
+    """
+    rounds_ms = STARVED_MS + 4 * (floors - 1) * TRAVEL_MS
+    return min(wait.since_ms + rounds_ms, wait.unclaimed_since_ms + UNCLAIMED_MS)
+
+
+def planned(policy: Policy, me: int, floors: int, hall: Buttons, members: Mapping[int, Member]) -> Buttons:
+    """Return the hall calls that the plan gives to car *me*, one of *members*."""
     ids = sorted(members)
     up, down = shares(policy, floors, hall, [members[id] for id in ids])[ids.index(me)]
     return Buttons(up, down)

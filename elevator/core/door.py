@@ -151,11 +151,6 @@ def prolong(door: Door, now_ms: int, announces: bool) -> Door:
     return evolve(door, announced=door.announced or announces, close_at_ms=close_at_ms)
 
 
-def is_blocked(door: Door, now_ms: int) -> bool:
-    """Tell whether an obstruction has held the door open for longer than a passenger would."""
-    return door.obstructed and now_ms >= door.close_at_ms + DOOR_GRACE_MS
-
-
 def record(door: Door, floor: int | None, direction: Direction) -> OpenDoor | None:
     """Return where the door was told to open, for the record."""
     may_be_open = door.phase in (Phase.OPENING, Phase.OPEN, Phase.UNKNOWN)

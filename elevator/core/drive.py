@@ -3,8 +3,8 @@
 A car is three values, each in a module of its own: position.py (where it is), travel_times.py (how long it may take)
 and door.py. Here is what it does with them:
 
-1. A car decides only where it can act: standing, or in the moment it reaches a floor. Between floors it goes on.
-   One that becomes able by reaching a floor decides once it has been given its share of the calls.
+1. `sense` takes what the panel says; `act` does what is next. In between, the node shares out the calls. A car decides
+   only where it can act: standing, or in the moment it reaches a floor. Between floors it goes on.
 2. A car between floors that does not know where it is looks for a floor, down first, then up, in turns (C4).
 3. A moving car without a sensor edge in time has a motor fault. It sends the command again every second; the next edge
    ends the fault (C8).
@@ -19,13 +19,14 @@ and door.py. Here is what it does with them:
 """
 
 from enum import Enum, auto
-from typing import assert_never
+from typing import NamedTuple, assert_never
 
 from attrs import evolve, frozen
 
 from elevator.core import door, motion, position, travel_times
 from elevator.core.door import DOOR_EXTENSION_MS, Door, Phase
 from elevator.core.model import (
+    NEVER_MS,
     Behaviour,
     Button,
     Buttons,
@@ -75,6 +76,8 @@ class Drive:
     on one that rests may go to wait elsewhere."""
     motor_try: int = 0
     """How often the motor command was given again."""
+    stands: bool = False
+    """Whether the panel has confirmed that the car stands at its floor, and it is not held there."""
 
     @property
     def behaviour(self) -> Behaviour:
@@ -88,15 +91,18 @@ class Surroundings:
     """What a car has to do, and where."""
 
     id: int
-    floors: int
-    mine: Buttons
-    """The hall calls that are this car's share, and its cab calls."""
-    hall: Buttons
-    """All hall calls."""
-    target: int | None
+    work: Buttons
+    """The hall calls that this car answers, and its cab calls."""
+    lit: Buttons
+    """All hall calls, and its cab calls."""
+    target: int | None = None
     """The floor where it should wait if it has nothing to do; None: anywhere."""
-    listening: bool
-    """Whether the node is still finding out what the others know, and should not set out yet."""
+
+    def work_at(self, floor: int | None) -> Buttons:
+        """Return its work with every hall call of the *floor* where it opens its door, whoever was to serve that."""
+        assert floor is not None
+        here = 1 << floor
+        return self.work | (self.lit & Buttons(here, here))
 
 
 def boot(inherited: OpenDoor | None) -> Drive:
@@ -104,57 +110,95 @@ def boot(inherited: OpenDoor | None) -> Drive:
     return Drive() if inherited is None else Drive(door=Door(Phase.UNKNOWN, inherited=inherited))
 
 
-def drive(car: Drive, now_ms: int, inputs: Inputs | None, around: Surroundings) -> tuple[Drive, frozenset[Call]]:
-    """Advance *car* to *now_ms* with what its panel says; return it with the calls it serves by an open door."""
+class Sensed(NamedTuple):
+    car: Drive
+    due_at_ms: int
+    """When the car must be looked at again if its panel says nothing new."""
+
+
+class Acted(NamedTuple):
+    car: Drive
+    served: frozenset[Call]
+    """The calls that its open door has served."""
+    due_at_ms: int
+    """When it has to act again if nothing changes."""
+
+
+def sense(car: Drive, now_ms: int, inputs: Inputs | None, floors: int, listening: bool) -> Sensed:
+    """Take what the panel says of position, stop button and door; find out what keeps the car from serving.
+
+    *listening*: the node is still finding out what the others know, and its car should not set out yet.
+    """
     if inputs is None:
-        return lose_panel(car, now_ms), frozenset()
-    was_able = car.fault is Fault.NONE
-    car = sense(car, now_ms, inputs, around)
-    car, served = act(car, now_ms, around, was_able, is_standing(car, inputs))
-    return (car if car.fault is (fault := diagnose(car, now_ms, inputs)) else evolve(car, fault=fault)), served
-
-
-def sense(car: Drive, now_ms: int, inputs: Inputs, around: Surroundings) -> Drive:
-    """Take what the panel says of position, stop button and door."""
-    if car.door.inherited is not None and position.is_in_shaft(inputs.floor, around.floors):
+        return Sensed(lose_panel(car, now_ms), NEVER_MS)
+    if car.door.inherited is not None and position.is_in_shaft(inputs.floor, floors):
         car = inherit(car, now_ms, inputs.floor, car.door.inherited)
-    car = locate(car, now_ms, inputs.floor, around.floors)
-    car = hold(car, now_ms, held=inputs.stop or inputs.halted or around.listening or car.position.is_dead)
-    seen = door.confirm(car.door, now_ms, is_standing(car, inputs), inputs.door, inputs.obstructed)
-    return car if seen is car.door else evolve(car, door=seen)
+    car = locate(car, now_ms, inputs.floor, floors)
+    car = hold(car, now_ms, held=inputs.stop or inputs.halted or listening or car.position.is_dead)
+    stands = not car.held and inputs.still and car.position.at_floor and inputs.floor == car.position.floor
+    seen = door.confirm(car.door, now_ms, stands, inputs.door, inputs.obstructed)
+    fault, due_at_ms = diagnose(evolve(car, door=seen), now_ms, inputs.stop)
+    if (seen, stands, fault) != (car.door, car.stands, car.fault):
+        car = evolve(car, door=seen, stands=stands, fault=fault)
+    believe_at_ms = car.position.believe_at_ms
+    return Sensed(car, due_at_ms if believe_at_ms is None else min(due_at_ms, believe_at_ms))
 
 
-def act(car: Drive, now_ms: int, around: Surroundings, was_able: bool, stands: bool) -> tuple[Drive, frozenset[Call]]:
-    """Let *car* do what is next, unless it is held; return it with the calls it serves by an open door."""
-    served: frozenset[Call] = frozenset()
+def diagnose(car: Drive, now_ms: int, is_stopped: bool) -> tuple[Fault, int]:
+    """Name what keeps *car* from serving hall calls, and say when time alone changes that."""
+    if is_stopped:
+        return Fault.STOP, NEVER_MS
+    if car.position.floor is None or car.position.is_dead:
+        return Fault.POSITION, NEVER_MS
+    if car.activity is not Activity.RESTING:
+        return Fault.MOTOR if car.fault is Fault.MOTOR else Fault.NONE, NEVER_MS
+    if car.door.obstructed:
+        blocked_at_ms = car.door.close_at_ms + door.DOOR_GRACE_MS
+        if now_ms >= blocked_at_ms:
+            return Fault.DOOR, NEVER_MS
+        return Fault.NONE, blocked_at_ms
+    if car.held or car.door.phase not in (Phase.STOPPING, Phase.UNKNOWN) or car.door.inherited is not None:
+        return Fault.NONE, NEVER_MS
+    return (Fault.POSITION, NEVER_MS) if now_ms >= car.due_at_ms else (Fault.NONE, car.due_at_ms)
+
+
+def act(car: Drive, now_ms: int, around: Surroundings) -> Acted:
+    """Let *car* do what is next, unless it is held."""
+    served, activity, phase = frozenset[Call](), car.activity, car.door.phase
     if car.held:
-        return car, served
-    match car.activity:
+        return Acted(car, served, NEVER_MS)
+    match activity:
         case Activity.RUNNING:
-            return travel(car, now_ms), served
+            car = travel(car, now_ms)
         case Activity.ARRIVED:
-            return decide(car, now_ms, around, around.target, stands) if was_able else car, served
+            car = decide(car, now_ms, around.work, around.target)
+        case Activity.RESTING if phase is Phase.CLOSED:
+            car = rest(car, now_ms, around)
+        case Activity.RESTING if phase is Phase.STOPPING and car.stands:
+            # It goes on if what it has stopped for has been served meanwhile.
+            car = decide(car, now_ms, around.work_at(car.position.floor), around.target)
+        case Activity.RESTING if phase is Phase.OPEN:
+            car, served = stand_open(car, now_ms, around)
         case Activity.RESTING:
             pass
         case _:
-            assert_never(car.activity)
+            assert_never(activity)
+    return Acted(car, served, act_at_ms(car, around))
+
+
+def act_at_ms(car: Drive, around: Surroundings) -> int:
+    """Return when *car* has to act again if nothing changes."""
+    if car.activity is not Activity.RESTING:
+        return car.due_at_ms
     match car.door.phase:
-        case Phase.CLOSED:
-            return rest(car, now_ms, around, stands), served
-        case Phase.STOPPING if stands:  # Go on if what it has stopped for has been served meanwhile.
-            return decide(car, now_ms, with_hall_here(around, car.position.floor), around.target, stands), served
         case Phase.OPEN:
-            return stand_open(car, now_ms, around)
+            return NEVER_MS if car.door.obstructed else car.door.close_at_ms
+        case Phase.CLOSED:
+            return NEVER_MS if around.target in (None, car.position.floor) else car.due_at_ms
         case Phase.STOPPING | Phase.OPENING | Phase.CLOSING | Phase.UNKNOWN:
-            return car, served
+            return NEVER_MS
         case _:
             assert_never(car.door.phase)
-
-
-def is_standing(car: Drive, inputs: Inputs) -> bool:
-    """Tell whether the panel has confirmed that the car stands at its floor."""
-    at_floor = car.position.at_floor and inputs.floor == car.position.floor
-    return not car.held and inputs.still and at_floor
 
 
 def inherit(car: Drive, now_ms: int, report: int | None, left: OpenDoor) -> Drive:
@@ -260,10 +304,10 @@ def hold(car: Drive, now_ms: int, held: bool) -> Drive:
     return evolve(car, activity=activity, due_at_ms=now_ms + patience_ms(car))
 
 
-def rest(car: Drive, now_ms: int, around: Surroundings, stands: bool) -> Drive:
+def rest(car: Drive, now_ms: int, around: Surroundings) -> Drive:
     if car.position.floor is None:
         return start(car, now_ms, Direction.DOWN)
-    return decide(car, now_ms, around, around.target if now_ms >= car.due_at_ms else None, stands)
+    return decide(car, now_ms, around.work, around.target if now_ms >= car.due_at_ms else None)
 
 
 def travel(car: Drive, now_ms: int) -> Drive:
@@ -276,14 +320,14 @@ def travel(car: Drive, now_ms: int) -> Drive:
     return evolve(car, fault=Fault.MOTOR, due_at_ms=now_ms + RETRY_MS)
 
 
-def decide(car: Drive, now_ms: int, around: Surroundings, target: int | None, stands: bool) -> Drive:
+def decide(car: Drive, now_ms: int, work: Buttons, target: int | None) -> Drive:
     """Choose what a car does that stands at its floor, or has just reached it."""
     floor = car.position.floor
     assert floor is not None
-    behaviour, direction = motion.decide(floor, car.direction, around.mine)
+    behaviour, direction = motion.decide(floor, car.direction, work)
     if behaviour is Behaviour.IDLE:
         behaviour, direction = motion.wait(floor, direction, target)
-    return go_on(car, now_ms, behaviour, direction, stands)
+    return go_on(car, now_ms, behaviour, direction)
 
 
 def stand_open(car: Drive, now_ms: int, around: Surroundings) -> tuple[Drive, frozenset[Call]]:
@@ -291,15 +335,14 @@ def stand_open(car: Drive, now_ms: int, around: Surroundings) -> tuple[Drive, fr
     car, served = serve(car, now_ms, around)
     if car.door.obstructed or now_ms < car.door.close_at_ms:
         return car, served
-    floor = car.position.floor
+    floor, work = car.position.floor, around.work_at(car.position.floor)
     assert floor is not None
-    work = with_hall_here(around, floor).mine
-    car = go_on(car, now_ms, *motion.decide(floor, car.direction, work, departing=True), stands=True)
+    car = go_on(car, now_ms, *motion.decide(floor, car.direction, work, departing=True))
     return serve(car, now_ms, around) if car.door.phase is Phase.OPEN else (car, served)
 
 
-def go_on(car: Drive, now_ms: int, behaviour: Behaviour, direction: Direction, stands: bool) -> Drive:
-    """Do what was decided at a floor where the car *stands*, as far as the panel has confirmed that."""
+def go_on(car: Drive, now_ms: int, behaviour: Behaviour, direction: Direction) -> Drive:
+    """Do what was decided at a floor."""
     match behaviour:
         case Behaviour.MOVING:
             is_straight = car.activity is Activity.ARRIVED and car.direction is direction
@@ -309,7 +352,7 @@ def go_on(car: Drive, now_ms: int, behaviour: Behaviour, direction: Direction, s
                 return car
             due_at_ms, its_door = now_ms + PARK_AFTER_MS, door.close(car.door)
         case Behaviour.DOOR_OPEN:
-            due_at_ms, its_door = now_ms + STAND_MS, door.stop(car.door, now_ms, stands)
+            due_at_ms, its_door = now_ms + STAND_MS, door.stop(car.door, now_ms, car.stands)
         case _:
             assert_never(behaviour)
     return evolve(car, activity=Activity.RESTING, direction=direction, due_at_ms=due_at_ms, door=its_door)
@@ -328,10 +371,9 @@ def serve(car: Drive, now_ms: int, around: Surroundings) -> tuple[Drive, frozens
     assert car.door.opened_at_ms is not None
     if now_ms >= car.door.opened_at_ms + DOOR_EXTENSION_MS:
         return car, frozenset()
-    is_blocked = door.is_blocked(car.door, now_ms)
-    work = Buttons(cab=around.mine.cab) if is_blocked else with_hall_here(around, floor).mine
+    work = Buttons(cab=around.work.cab) if car.fault is Fault.DOOR else around.work_at(floor)
     direction = car.direction
-    if not car.door.announced and not motion.has_work_beyond(floor, direction, around.mine):
+    if not car.door.announced and not motion.has_work_beyond(floor, direction, around.work):
         direction = motion.announced(floor, direction, work)
     served = motion.cleared(floor, direction, work, around.id)
     if not served:
@@ -340,36 +382,9 @@ def serve(car: Drive, now_ms: int, around: Surroundings) -> tuple[Drive, frozens
     return evolve(car, direction=direction, door=door.prolong(car.door, now_ms, announces)), served
 
 
-def with_hall_here(around: Surroundings, floor: int | None) -> Surroundings:
-    """Add to a car's work every hall call of the *floor* where its door is open, whoever was to serve it."""
-    assert floor is not None
-    here, mine, hall = 1 << floor, around.mine, around.hall
-    return evolve(around, mine=Buttons(mine.up | hall.up & here, mine.down | hall.down & here, mine.cab))
-
-
-def diagnose(car: Drive, now_ms: int, inputs: Inputs) -> Fault:
-    """Name what keeps *car* from serving hall calls."""
-    if inputs.stop:
-        return Fault.STOP
-    if car.position.floor is None or car.position.is_dead:
-        return Fault.POSITION
-    if car.activity is not Activity.RESTING:
-        return Fault.MOTOR if car.fault is Fault.MOTOR else Fault.NONE
-    if door.is_at_stop(car.door):
-        if door.is_blocked(car.door, now_ms):
-            return Fault.DOOR
-        is_late = awaits_standing(car) and not car.held and now_ms >= car.due_at_ms
-        return Fault.POSITION if is_late else Fault.NONE
-    return Fault.NONE
-
-
 def open_door(car: Drive) -> OpenDoor | None:
     """Return where the door of *car* may be open, for the record."""
     return door.record(car.door, car.position.floor, car.direction)
-
-
-def awaits_standing(car: Drive) -> bool:
-    return car.door.phase in (Phase.STOPPING, Phase.UNKNOWN) and car.door.inherited is None
 
 
 def motor(car: Drive, floors: int) -> Motor:
@@ -380,24 +395,8 @@ def motor(car: Drive, floors: int) -> Motor:
     return Motor(car.direction)
 
 
-def wake_at_ms(car: Drive) -> int | None:
-    """Return when *car* must be driven again if its panel says nothing new; None: not before it does."""
-    believe_at_ms = car.position.believe_at_ms
-    times = [] if believe_at_ms is None or car.position.is_dead else [believe_at_ms]
-    if car.activity is not Activity.RESTING:
-        times += [] if car.held else [car.due_at_ms]
-    elif door.is_at_stop(car.door) and car.door.obstructed:
-        times += [car.door.close_at_ms + door.DOOR_GRACE_MS] if car.fault is Fault.NONE else []
-    elif car.held:
-        pass
-    elif car.door.phase is Phase.OPEN:
-        times.append(car.door.close_at_ms)
-    elif awaits_standing(car) and car.fault is Fault.NONE:
-        times.append(car.due_at_ms)
-    return min(times, default=None)
-
-
 def public(car: Drive) -> Car:
     """Return what the group may know of *car*. One that has yet to decide at its floor can still stop there."""
     behaviour = Behaviour.IDLE if car.activity is Activity.ARRIVED else car.behaviour
-    return Car(car.position.floor or 0, car.direction, behaviour, car.fault)
+    is_told = car.door.announced or behaviour is not Behaviour.DOOR_OPEN
+    return Car(car.position.floor or 0, car.direction, behaviour, car.fault, car.door.obstructed, is_told)

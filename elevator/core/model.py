@@ -120,6 +120,15 @@ class Buttons:
     down: int = 0
     cab: int = 0
 
+    def __or__(self, other: "Buttons") -> "Buttons":
+        return Buttons(self.up | other.up, self.down | other.down, self.cab | other.cab)
+
+    def __and__(self, other: "Buttons") -> "Buttons":
+        return Buttons(self.up & other.up, self.down & other.down, self.cab & other.cab)
+
+    def __sub__(self, other: "Buttons") -> "Buttons":
+        return Buttons(self.up & ~other.up, self.down & ~other.down, self.cab & ~other.cab)
+
 
 EVERY_BUTTON = Buttons(-1, -1, -1)
 
@@ -168,6 +177,10 @@ class Car:
     direction: Direction = Direction.DOWN
     behaviour: Behaviour = Behaviour.IDLE
     fault: Fault = Fault.POSITION
+    obstructed: bool = False
+    """Whether something holds its door open now. The others reckon with a full dwell time still ahead of it."""
+    announced: bool = True
+    """Whether those who wait at its open door were told its direction. Until then it may turn for them."""
 
 
 class Assigner(StrEnum):

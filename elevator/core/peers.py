@@ -11,10 +11,11 @@ node with the same id: its calls are merged, what it says of its car is not beli
 """
 
 from bisect import bisect_left
+from collections.abc import Mapping
 
 from attrs import evolve, frozen
 
-from elevator.core.model import Calls, Heartbeat
+from elevator.core.model import NEVER_MS, Author, Calls, Fault, Heartbeat
 
 HEARTBEAT_MS = 50
 FALSE_ALARM = 1e-6
@@ -27,6 +28,9 @@ LOSS_MEMORY = 50
 """How many heartbeats the loss is averaged over, about."""
 LOSS_MARGIN = 0.02
 """Added to the measured loss, which is noisy: no link is believed to be perfect."""
+RIVAL_MS = 2000
+"""For how long another node with our id is remembered after it was last heard."""
+RIVALS_MAX = 8
 
 
 @frozen
@@ -45,6 +49,56 @@ class Peer:
     """Estimated share of its heartbeats that do not arrive, 0..1."""
     silent_at_ms: int
     """It is taken for dead from then on, unless it speaks before."""
+
+
+@frozen
+class Peers:
+    """The other nodes that this one hears."""
+
+    known: Mapping[int, Peer] = {}
+    miss_at_ms: int = NEVER_MS
+    """Until when no peer that is alive can have fallen silent: when the first would have, had none spoken since."""
+    past: frozenset[int] = frozenset()
+    """Incarnations of this node's former runs, as far as its record knows."""
+    rivals: Mapping[Author, int] = {}
+    """Other nodes that use our id, or the id of a peer, and when each is taken to have gone."""
+
+
+def alive(peers: Peers, now_ms: int) -> Mapping[int, Peer]:
+    """Return the peers that are not taken for dead."""
+    return {id: peer for id, peer in peers.known.items() if now_ms < peer.silent_at_ms}
+
+
+def in_reach(peers: Peers, me: int, now_ms: int) -> Mapping[int, Peer]:
+    """Return the peers that are alive and say that they hear node *me*: links may be one-way."""
+    return {id: peer for id, peer in alive(peers, now_ms).items() if peer.said.hears >> me & 1}
+
+
+def able(reached: Mapping[int, Peer]) -> Mapping[int, Peer]:
+    """Return those of the peers *reached* whose cars are in service."""
+    return {id: peer for id, peer in reached.items() if peer.said.car.fault is Fault.NONE}
+
+
+def miss_at_ms(peers: Peers, now_ms: int) -> int:
+    """Return when the first of the peers that are alive falls silent, if none speaks before."""
+    return min((peer.silent_at_ms for peer in alive(peers, now_ms).values()), default=NEVER_MS)
+
+
+def excuse(peers: Peers, gap_ms: int) -> Peers:
+    """Forgive all peers a silence of *gap_ms* during which this node did not listen."""
+    known = {id: evolve(peer, silent_at_ms=peer.silent_at_ms + gap_ms) for id, peer in peers.known.items()}
+    return evolve(peers, known=known)
+
+
+def with_rival(peers: Peers, rival: Author, now_ms: int) -> Peers:
+    """Remember that *rival* was heard now. Only the last are kept, in case somebody makes them up."""
+    others = [(author, at_ms) for author, at_ms in peers.rivals.items() if now_ms < at_ms]
+    return evolve(peers, rivals={**dict(others[-RIVALS_MAX:]), rival: now_ms + RIVAL_MS})
+
+
+def are_as_before(old: Mapping[int, Peer], new: Mapping[int, Peer]) -> bool:
+    """Tell whether the same peers are there, and the car of each is what it was and claims what it did."""
+    return old.keys() == new.keys() and all(stands_as_before(old[id], peer) for id, peer in new.items())
 
 
 def hear(peer: Peer | None, heartbeat: Heartbeat, now_ms: int) -> Peer | None:
@@ -98,8 +152,3 @@ def average(loss: float, missed: int) -> float:
 def silence_ms(loss: float) -> int:
     """Return the silence that calls for a peer to be taken for dead when heartbeats arrive with *loss*."""
     return HEARTBEAT_MS * (MISSED_MIN + bisect_left(LOSSES, loss + LOSS_MARGIN))
-
-
-def excuse(peer: Peer, gap_ms: int) -> Peer:
-    """Forgive *peer* a silence of *gap_ms* during which nobody was listening."""
-    return evolve(peer, silent_at_ms=peer.silent_at_ms + gap_ms)

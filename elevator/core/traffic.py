@@ -25,6 +25,8 @@ class Traffic:
     since_ms: int
     up: tuple[int, ...] = ()
     down: tuple[int, ...] = ()
+    rates: Rates = Rates()
+    """At what rates they came, when the last was met: what the group is told."""
 
 
 def met(traffic: Traffic, floors: int, floor: int, way: Direction, age_ms: int, rate: int, now_ms: int) -> Traffic:
@@ -41,14 +43,14 @@ def met(traffic: Traffic, floors: int, floor: int, way: Direction, age_ms: int, 
     if sum(map(sum, counted.values())) > PEOPLE * SIXTEENTHS:
         since_ms = now_ms - (now_ms - since_ms) // 2
         counted = {way: [people // 2 for people in row] for way, row in counted.items()}
-    return Traffic(since_ms, tuple(counted[Direction.UP]), tuple(counted[Direction.DOWN]))
+    up, down = tuple(counted[Direction.UP]), tuple(counted[Direction.DOWN])
+    return Traffic(since_ms, up, down, rates(up, down, now_ms - since_ms))
 
 
-def rates(traffic: Traffic, now_ms: int) -> Rates:
+def rates(up: tuple[int, ...], down: tuple[int, ...], counted_ms: int) -> Rates:
     """Return how many people came in 2^20 ms to each button, at most RATE_MAX."""
-    span_ms = now_ms - traffic.since_ms + PRIOR_MS
 
     def row(people: tuple[int, ...]) -> tuple[int, ...]:
-        return tuple(min((each << 16) // span_ms, RATE_MAX) for each in people)
+        return tuple(min((each << 16) // (counted_ms + PRIOR_MS), RATE_MAX) for each in people)
 
-    return Rates(row(traffic.up), row(traffic.down))
+    return Rates(row(up), row(down))

@@ -20,7 +20,7 @@ from typing import Protocol
 from attrs import evolve
 
 from elevator.core.model import Heartbeat, Inputs, Outputs, Record, Tick
-from elevator.core.node import Node, heartbeat, hum, outputs, record, speak_at_ms, spoken, stay, step
+from elevator.core.node import Node, heartbeat, outputs, record, send_at_ms, sent, skip_stale, step, step_idle
 
 
 class Disk(Protocol):
@@ -50,18 +50,18 @@ Look = Callable[[], tuple[int, Inputs | None]]
 
 def turn(node: Node, tick: Tick, look: Look, disk: Disk, network: Network, panel: Panel) -> Node:
     """Step *node* with *tick* and let out what follows from it."""
-    heard = hum(node, tick)
+    heard = step_idle(node, tick)
     if heard is None:
         stepped, (now_ms, inputs) = step(node, tick), look()
         if inputs is not tick.inputs:
-            node, tick = stay(node, tick, now_ms), evolve(tick, now_ms=now_ms, inputs=inputs)
+            node, tick = skip_stale(node, tick, now_ms), evolve(tick, now_ms=now_ms, inputs=inputs)
             stepped = step(node, tick)
         node = stepped
         panel.write(outputs(node))
         disk.save(record(node))
     else:
         node = heard
-    if tick.now_ms >= speak_at_ms(node):
+    if tick.now_ms >= send_at_ms(node):
         network.send(heartbeat(node))
-        node = spoken(node)
+        node = sent(node)
     return node

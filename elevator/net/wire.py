@@ -1,10 +1,11 @@
 r"""Heartbeats as datagrams.
 
-1. A datagram is one line of text and a JSON body: `elevator2 <id> <incarnation> <counter> <part> <parts>\n{...}`.
+1. A datagram is one line of text and a JSON body: `elevator3 <id> <incarnation> <counter> <part> <parts>\n{...}`.
    What counts up is in the line, so that a body that has not changed is neither built nor parsed again.
 2. The presses of one author stand together: `[id, incarnation, n, [[button, floor, car, age], ...]]`, where the dot
    is n - age and car -1 is a hall call.
-3. Rates of traffic, up and down, are three hexadecimal digits a floor, or nothing.
+3. The car is `[floor, direction, behaviour, fault, obstructed, announced]`. Rates of traffic, up and down, are three
+   hexadecimal digits a floor, or nothing.
 4. A state too large for one datagram is split by author. Each part says all there is to say of its authors, so each
    can be merged without the others.
 5. On the network it has a seal before it (seal.py), and what comes from there goes through admission.py first.
@@ -40,7 +41,7 @@ from elevator.core.model import (
     Rates,
 )
 
-FORMAT = b"elevator2"
+FORMAT = b"elevator3"
 HEAD = re.compile(FORMAT + rb" (\d{1,16})" * 5 + rb"\n")
 """The first line; COUNT_MAX has 16 digits."""
 DATAGRAM_BYTES = 1400
@@ -61,20 +62,12 @@ Entry = tuple[int, int, int, list[tuple[int, int, int, int]]]
 
 
 @frozen
-class CarBody:
-    floor: int = field(validator=[ge(0), le(MAX_FLOORS - 1)])
-    direction: Direction
-    behaviour: Behaviour
-    fault: Fault
-
-
-@frozen
 class Body:
     """The JSON part of a datagram."""
 
     group: str = field(validator=max_len(GROUP_LENGTH_MAX))
     floors: int = field(validator=[ge(2), le(MAX_FLOORS)])
-    car: CarBody
+    car: tuple[int, Direction, Behaviour, Fault, bool, bool]
     up: int = field(validator=[ge(0), le((1 << MAX_FLOORS) - 1)])
     down: int = field(validator=[ge(0), le((1 << MAX_FLOORS) - 1)])
     hears: int = field(validator=[ge(0), le((1 << MAX_CARS) - 1)])
@@ -111,7 +104,7 @@ BAD_INPUT = (
 )
 """What json, cattrs and the checks here raise when bytes from outside are not what they should be."""
 
-converter = strict(int, str)
+converter = strict(int, str, bool)
 dump = json.JSONEncoder(separators=(",", ":")).encode
 
 
@@ -151,7 +144,7 @@ def bodies(group: str, heartbeat: Heartbeat, datagram_bytes: int) -> list[bytes]
         {
             "group": group,
             "floors": heartbeat.floors,
-            "car": {"floor": car.floor, "direction": car.direction, "behaviour": car.behaviour, "fault": car.fault},
+            "car": [car.floor, car.direction, car.behaviour, car.fault, car.obstructed, car.announced],
             "up": claims.up,
             "down": claims.down,
             "hears": heartbeat.hears,
@@ -208,12 +201,11 @@ def structure(body: bytes, group: str) -> tuple[int, Car, Buttons, int, Rates, s
     except BAD_INPUT:
         return None
     floors = (1 << parsed.floors) - 1
-    car = parsed.car
-    if parsed.group != group or car.floor >= parsed.floors or (parsed.up | parsed.down) & ~floors:
+    car = Car(*parsed.car)
+    if parsed.group != group or not 0 <= car.floor < parsed.floors or (parsed.up | parsed.down) & ~floors:
         return None
-    public = Car(car.floor, car.direction, car.behaviour, car.fault)
     claims = Buttons(parsed.up, parsed.down)
-    return parsed.floors, public, claims, parsed.hears, Rates(up, down), parsed.version, calls
+    return parsed.floors, car, claims, parsed.hears, Rates(up, down), parsed.version, calls
 
 
 def unpack(entries: list[Entry], floors: int) -> Calls:

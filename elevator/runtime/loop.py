@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from elevator.core.model import Assigner, Buttons, Inputs, Park, Policy, Tick
-from elevator.core.node import Node, boot, heartbeat, press_all, record, spoken, step, wake_at_ms
+from elevator.core.node import Node, boot, heartbeat, press_all, record, sent, step, wake_at_ms
 from elevator.core.turn import turn
 from elevator.hardware.elevator_server import ElevatorServer
 from elevator.net.broadcast import Broadcast
@@ -61,7 +61,7 @@ def run(config: Config, keys: Sequence[bytes], directory: Path | None, link: Lin
         kept = disk.load(meanwhile)
         policy = Policy(Assigner(config.assigner), Park(config.park))
         node = boot(config.id, config.floors, kept, random.SystemRandom().randrange(1 << 32), clock_ms(), policy)
-        node = press_all(node, Buttons(), pressed)
+        node = press_all(node, pressed)
         disk.save(record(node))
         try:
             network = opened.enter_context(
@@ -129,7 +129,7 @@ def farewell(node: Node, network: Broadcast) -> None:
     node = step(node, Tick(clock_ms(), inputs=None))
     for _ in range(3):
         network.send(heartbeat(node))
-        node = spoken(node)
+        node = sent(node)
 
 
 def resolve(host: str) -> str:

@@ -298,8 +298,9 @@ class Conduct:
         fresh = seen.opened_ms is not None and self.clock() - seen.opened_ms < HAMMERED_MS
         if floor is None or not machine.door or not fresh or machine.obstructed:
             return
-        work = before.hall.cab | before.share.up | before.share.down
-        work |= (node.hall.cab | node.share.up | node.share.down) & ~(1 << floor)  # It may have come in the same turn.
+        work = before.assignment.hall.cab | before.share.up | before.share.down
+        now = node.assignment.hall.cab | node.share.up | node.share.down
+        work |= now & ~(1 << floor)  # It may have come in the same turn.
         if work or seen.served is not None or seen.again_ms >= (seen.opened_ms or 0):
             return
         here = [

@@ -283,7 +283,10 @@ class Promises:
             self.looks = self.flaps = 0
             return
         present = [host for host in self.hosts[: self.health.cars] if self.health.is_present(host)]
-        heard = [(host, 0 if host.node is None or host.node.said is None else host.node.said.hears) for host in present]
+        heard = [
+            (host, 0 if host.node is None or host.node.outgoing.message is None else host.node.outgoing.message.hears)
+            for host in present
+        ]
         self.looks += 1
         self.flaps += any(
             not hears >> other.id & 1
@@ -321,7 +324,7 @@ class Promises:
         everybody = sum(1 << host.id for host in hosts)
         for host in hosts:
             assert host.node is not None
-            hears = 0 if host.node.said is None else host.node.said.hears
+            hears = 0 if host.node.outgoing.message is None else host.node.outgoing.message.hears
             if hears | 1 << host.id != everybody:
                 self.oracle.fail(f"node {host.id} hears {hears:b} of {everybody:b}")
 

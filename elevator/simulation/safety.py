@@ -306,7 +306,7 @@ class Oracle:
         """Tell whether *node* knows that another uses its id."""
         if node is None:
             return False
-        return any(rival.id == node.me.id and self.clock() < at_ms for rival, at_ms in node.rivals.items())
+        return any(rival.id == node.me.id and self.clock() < at_ms for rival, at_ms in node.peers.rivals.items())
 
     def check_lamps(self, host: Host, node: Node) -> None:
         """Judge what *node* promises and what its panel shows, after a turn in which it may have died."""
@@ -356,7 +356,7 @@ class Oracle:
     def is_guaranteed(self, host: Host, node: Node, dot: Dot) -> bool:
         heard = [
             peer.said.sender
-            for peer in node.peers.values()
+            for peer in node.peers.known.values()
             if node.now_ms < peer.silent_at_ms and peer.said.hears >> node.me.id & 1
         ]
         own = covers(host.durable.seen, dot) or (host.is_failing and bool(heard))
@@ -458,7 +458,7 @@ class Oracle:
         nodes = [host.node for host in self.hosts if host.node is not None and host.id not in self.lost]
         for node in nodes if self.agree else ():
             for other in nodes:
-                peer = node.peers.get(other.me.id)
+                peer = node.peers.known.get(other.me.id)
                 if other is not node and (peer is None or peer.calls != other.calls):
                     self.fail(f"node {node.me.id} does not know what node {other.me.id} holds")
 

@@ -651,7 +651,11 @@ class World:
         if after.oddities is not before.oddities:
             for what in sorted(after.oddities.keys() - before.oddities.keys()):
                 self.tell(f"node {host.name}: {what}")
-        news = after.said is not before.said or after.drive is not before.drive or after.lit is not before.lit
+        news = (
+            after.outgoing.message is not before.outgoing.message
+            or after.drive is not before.drive
+            or after.lit is not before.lit
+        )
         if news or after.calls is not before.calls:
             for line in event_log.news(before, after):
                 self.tell(f"node {host.name}: {line}")

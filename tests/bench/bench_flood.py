@@ -170,7 +170,7 @@ def large(number: int) -> list[bytes]:
 def malformed(number: int) -> list[bytes]:
     said = Heartbeat(Author(1, 1), number + 1, FLOORS, Car(), Buttons(), number, Calls())
     (other,) = Encoder("another").encode(said)
-    broken = seal(b"elevator2 1 1 %d 0 1\n" % number + b'{"calls":[' * 100, NO_KEY)
+    broken = seal(b"elevator3 1 1 %d 0 1\n" % number + b'{"calls":[' * 100, NO_KEY)
     return [os.urandom(300), seal(other, b"%d" % number), broken, seal(other, NO_KEY)]
 
 

@@ -13,10 +13,10 @@ def test_forged_acknowledgement_of_a_nodes_own_presses_is_ignored() -> None:
     victim = group[0].node
     assert victim is not None
     entry = f"[[0,{victim.me.incarnation},{1 << 53},[]]]"
-    car = '{"floor":0,"direction":1,"behaviour":0,"fault":"none"}'
+    car = '[0,1,0,"none",false,true]'
     rest = f'"up":0,"down":0,"hears":0,"rates":["",""],"version":"","calls":{entry}'
     body = f'{{"group":"test","floors":4,"car":{car},{rest}}}'
-    datagram = f"elevator2 63 5 1 0 1\n{body}".encode()
+    datagram = f"elevator3 63 5 1 0 1\n{body}".encode()
     assert decode(datagram, "test") is not None, "it is well formed"
     group[0].inbox.append((group.now_ms + 1, datagram))
     group.run(500)

@@ -45,7 +45,7 @@ from elevator.cli import assign, demo, serve_card, simulator_options, watch_view
 from elevator.cli.assign_server import Client, serve_client
 from elevator.cli.run_node import complain, node_parser
 from elevator.core.model import Behaviour, Call, Calls, Heartbeat, Inputs, Motor, Policy, Record, Tick
-from elevator.core.node import Node, boot, heartbeat, outputs, record, spoken, step, wake_at_ms
+from elevator.core.node import Node, boot, heartbeat, outputs, record, sent, step, wake_at_ms
 from elevator.hardware import elevator_server as server
 from elevator.hardware import panel
 from elevator.hardware.elevator_server import ElevatorServer
@@ -122,7 +122,7 @@ class Running:
         check_messages(server.changes(None, shown, FLOORS), FLOORS)
         changes(None, shown, 174)
         assert wake_at_ms(node) > 0
-        self.node = spoken(node)
+        self.node = sent(node)
 
     def speak(self) -> None:
         """Check that others understand what the node says."""

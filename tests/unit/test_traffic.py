@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from elevator import _assign
 from elevator.core.model import RATE_MAX, Direction
-from elevator.core.traffic import PEOPLE, SIXTEENTHS, Traffic, met, rates
+from elevator.core.traffic import PEOPLE, SIXTEENTHS, Traffic, met
 
 FLOORS = 5
 SERVICES = st.lists(
@@ -31,8 +31,8 @@ def test_the_benchmark_learns_the_same(services: list[tuple[int, int, Direction,
         now_ms += after_ms
         traffic = met(traffic, FLOORS, floor, way, age_ms, rate, now_ms)
         told.append((now_ms, floor, int(way), age_ms, rate))
-    assert _assign.learn(FLOORS, tuple(told)) == rates(traffic, now_ms)
-    assert max(map(max, rates(traffic, now_ms))) <= RATE_MAX
+    assert _assign.learn(FLOORS, tuple(told)) == traffic.rates
+    assert max(map(max, traffic.rates)) <= RATE_MAX
 
 
 def test_rates_come_to_what_is_true_and_follow_it() -> None:
@@ -43,7 +43,7 @@ def test_rates_come_to_what_is_true_and_follow_it() -> None:
         for _ in range(200):
             now_ms += round(rng.expovariate(1 / mean_ms))
             traffic = met(traffic, FLOORS, floor, Direction.UP, 0, 0, now_ms)
-        learned = rates(traffic, now_ms).up
+        learned = traffic.rates.up
         assert 0.6 < learned[floor] * mean_ms / (1 << 20) < 1.5
         assert sum(learned) - learned[floor] <= 5
 

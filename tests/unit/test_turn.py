@@ -15,18 +15,19 @@ from elevator.simulation.world import World
 def test_a_turn_that_goes_the_short_way_comes_to_the_same_as_a_step(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     short_ways = 0
 
-    def hum(before: Node, tick: Tick) -> Node | None:
-        after = node.hum(before, tick)
+    def step_idle(before: Node, tick: Tick) -> Node | None:
+        after = node.step_idle(before, tick)
         if after is not None:
             nonlocal short_ways
             short_ways += 1
             stepped = step(before, tick)
             assert after.quiet_until_ms <= stepped.quiet_until_ms, "it would wake too late"
-            assert after.miss_at_ms <= stepped.miss_at_ms, "it would miss a peer too late"
-            assert after == evolve(stepped, quiet_until_ms=after.quiet_until_ms, miss_at_ms=after.miss_at_ms)
+            assert after.peers.miss_at_ms <= stepped.peers.miss_at_ms, "it would miss a peer too late"
+            peers = evolve(stepped.peers, miss_at_ms=after.peers.miss_at_ms)
+            assert after == evolve(stepped, quiet_until_ms=after.quiet_until_ms, resteps=after.resteps, peers=peers)
         return after
 
-    monkeypatch.setattr(turn, "hum", hum)
+    monkeypatch.setattr(turn, "step_idle", step_idle)
     World(plan(seed)).run()
     assert short_ways > 1000
 

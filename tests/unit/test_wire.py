@@ -159,7 +159,7 @@ def test_the_fullest_panel_of_all_still_fits() -> None:
 GOOD = {
     "group": "lab",
     "floors": 4,
-    "car": {"floor": 1, "direction": 1, "behaviour": 0, "fault": "none"},
+    "car": [1, 1, 0, "none", False, True],
     "up": 1,
     "down": 2,
     "hears": 3,
@@ -167,7 +167,7 @@ GOOD = {
     "version": "1.22.333rc4+dev5",
     "calls": [[1, 5, 9, [[0, 2, -1, 3], [2, 3, 1, 0]]]],
 }
-LINE = b"elevator2 2 77 12 0 1\n"
+LINE = b"elevator3 2 77 12 0 1\n"
 
 
 def test_the_good_example_is_good() -> None:
@@ -178,18 +178,18 @@ def test_the_good_example_is_good() -> None:
     "line",
     [
         b"",
-        b"elevator2",
-        b"elevator1 2 77 12 0 1",
-        b"elevator2 64 77 12 0 1",
-        b"elevator2 -2 77 12 0 1",
-        b"elevator2 2 77 12 0",
-        b"elevator2 2 77 12 1 1",
-        b"elevator2 2 77 12 0 65",
-        b"elevator2 2 77 12 0 1 1",
-        b"elevator2 2 99999999999999999999 12 0 1",
-        b"elevator2 2 77 1e3 0 1",
-        b"elevator2 2 77 " + b"9" * 5000 + b" 0 1",
-        b"elevator2 2 77 \xc2\xb2 0 1",
+        b"elevator3",
+        b"elevator2 2 77 12 0 1",
+        b"elevator3 64 77 12 0 1",
+        b"elevator3 -2 77 12 0 1",
+        b"elevator3 2 77 12 0",
+        b"elevator3 2 77 12 1 1",
+        b"elevator3 2 77 12 0 65",
+        b"elevator3 2 77 12 0 1 1",
+        b"elevator3 2 99999999999999999999 12 0 1",
+        b"elevator3 2 77 1e3 0 1",
+        b"elevator3 2 77 " + b"9" * 5000 + b" 0 1",
+        b"elevator3 2 77 \xc2\xb2 0 1",
     ],
 )
 def test_bad_lines_are_dropped(line: bytes) -> None:
@@ -207,12 +207,12 @@ def test_bad_lines_are_dropped(line: bytes) -> None:
         {"floors": 4.0},
         {"floors": True},
         {"floors": None},
-        {"car": {"floor": 4, "direction": 1, "behaviour": 0, "fault": "none"}},
-        {"car": {"floor": -1, "direction": 1, "behaviour": 0, "fault": "none"}},
-        {"car": {"floor": 1, "direction": 0, "behaviour": 0, "fault": "none"}},
-        {"car": {"floor": 1, "direction": 1, "behaviour": 3, "fault": "none"}},
-        {"car": {"floor": 1, "direction": 1, "behaviour": 0, "fault": "tired"}},
-        {"car": {"floor": 1, "direction": 1, "behaviour": 0}},
+        {"car": [4, 1, 0, "none", False, True]},
+        {"car": [-1, 1, 0, "none", False, True]},
+        {"car": [1, 0, 0, "none", False, True]},
+        {"car": [1, 1, 3, "none", False, True]},
+        {"car": [1, 1, 0, "tired", False, True]},
+        {"car": [1, 1, 0]},
         {"car": [1, 1, 0, "none"]},
         {"up": 16},
         {"down": -1},

@@ -14,7 +14,7 @@ import pytest
 from attrs import frozen
 from reword import reword
 
-from elevator.core import node, position
+from elevator.core import node, position, replica
 from elevator.core.model import Button
 from elevator.simulation import campaign
 from elevator.simulation.faults import FaultKind, InjectedFault, Plan, Press
@@ -40,13 +40,13 @@ class Regression:
         return Plan(1, 3, 4, 2000, 20_000, faults, presses, at=(0, 3, 3))
 
 
-UNCONFIRMED_LAMPS_GO_DARK = (node.outputs, "lamps(visible(node) - lit, node.me.id)", "Buttons()")
+UNCONFIRMED_LAMPS_GO_DARK = (node.outputs, "lamps({*shown(node).values()} - lit, node.me.id)", "Buttons()")
 
 REGRESSIONS = {
     # Node 1 restarts and cannot read its record before 6500. The record holds a call of the other node 1.
     "cab_call_of_another_node_with_the_same_id_is_not_adopted_from_a_record_read_late": Regression(
         pytest.mark.rule("L2"),
-        node.wake,
+        node.take_time,
         "runs_of(tick.found, node.me.id)",
         "frozenset(each.incarnation for each in tick.found.calls.seen if each.id == node.me.id)",
         (
@@ -94,9 +94,9 @@ REGRESSIONS = {
     # Node 1 is killed with the lamp lit and nothing on its disk: only its peers can give the call back.
     "lamp_of_a_node_with_a_failing_disk_lights_only_when_its_peers_hold_the_call": Regression(
         pytest.mark.rule("L3"),
-        node.is_promised,
+        replica.is_promised,
         "on_disk and all(",
-        "node.disk_failed or on_disk and all(",
+        "replica.disk_failed or on_disk and all(",
         (
             InjectedFault(FaultKind.DISK, 2000, 20_000, 1),
             Press(4000, 4200, 1, CAB, 0),
