@@ -4,7 +4,10 @@ from array import array
 from typing import TypeAlias
 
 _Car: TypeAlias = tuple[int, int, int, int]
-"""behaviour (0 idle, 1 moving, 2 door open), floor, direction (-1 down, 0 stop, 1 up), bit mask of cab calls."""
+"""behaviour (0 idle, 1 moving, 2 door open), floor, direction (-1 down, 0 stop, 1 up), bit mask of cab calls.
+
+For `plan` and `park` behaviour 3 is a door that is open and obstructed.
+"""
 
 def reference(
     floors: int,

@@ -334,8 +334,8 @@ static void check_park(struct input *input, const struct plan_rates *rates, int 
         fail(1, "parking does not end as it should", number);
     for (int k = 0; status == ASSIGN_OK && k < input->n; k++) {
         const struct assign_car *car = &input->cars[k];
-        bool free_car =
-            (car->cab | input->out[k].up | input->out[k].down) == 0 && car->behaviour != ASSIGN_DOOR_OPEN;
+        bool is_open = car->behaviour == ASSIGN_DOOR_OPEN || car->behaviour == PLAN_OBSTRUCTED;
+        bool free_car = (car->cab | input->out[k].up | input->out[k].down) == 0 && !is_open;
         if (free_car ? targets[k] < 0 || targets[k] >= input->params.floors : targets[k] != -1)
             fail(1, "a car is to wait where it cannot", number);
     }

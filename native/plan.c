@@ -3,14 +3,15 @@
  * The cost of a share for a car is found by letting the car serve it, by the rules of motion.h and from stop to stop:
  * the times at which calls are served, and half of the time at which the car is done (END), because a car that is done
  * sooner is there sooner for whoever comes next. Durations are the nominal ones; a moving car is half way between two
- * floors and an open door half through its period.
+ * floors, an open door half through its dwell time, and one that is obstructed at the beginning of it.
  *
  * - Behind a button more people gather while it waits: a call served after t ms costs t + rate * t * t / 2. The rate is
  *   what is known of it and PATIENCE, so that one long wait is worse than two of half the time, also where few come.
  * - Whoever enters presses a button: each call served adds a cab call, at one quarter and at three quarters of the
  *   floors ahead (moved a little from floor to floor). The cost is the sum over these SCENARIOS.
  * - A call that is not with the car that claims it costs HYSTERESIS_MS more: reassignments make passengers and cars
- *   restless and gain nothing if they gain less. It is keyed on what cars publish, so all nodes agree.
+ *   restless and gain nothing if they gain less. It is keyed on what cars publish, so all nodes agree. The claim of a
+ *   car whose door is obstructed does not count: nobody knows how long it stays.
  * - A call at a floor where a car stands idle costs STANDING_MS more with any other. Another may come by soon and save a
  *   trip, but nobody who stands before a shut door understands that.
  *
@@ -114,6 +115,11 @@ static int next_stop(int floor, int direction, const struct motion_work *work)
     return stops != 0 ? highest(stops) : lowest(motion_every(work));
 }
 
+static bool is_open(const struct assign_car *car)
+{
+    return car->behaviour == ASSIGN_DOOR_OPEN || car->behaviour == PLAN_OBSTRUCTED;
+}
+
 static void note_passing(struct passing *passing, int floor, int direction, int64_t from_ms, int64_t until_ms)
 {
     int64_t *at_ms = &passing->at_ms[direction == UP][floor];
@@ -128,8 +134,8 @@ static int64_t walk(struct problem *p, int k, uint64_t up, uint64_t down, int sc
     const int64_t travel_ms = p->params->travel_ms, door_ms = p->params->door_ms;
     struct motion_work work = {up, down, car->cab};
     int floor = car->floor, direction = car->direction == UP ? UP : DOWN;
-    bool departing = car->behaviour == ASSIGN_DOOR_OPEN;
-    int64_t cost = 0, t = departing ? door_ms / 2 : 0;
+    bool departing = is_open(car);
+    int64_t cost = 0, t = car->behaviour == PLAN_OBSTRUCTED ? door_ms : departing ? door_ms / 2 : 0;
     if (car->behaviour == ASSIGN_MOVING) {
         floor += car->direction;
         t = travel_ms / 2;
@@ -241,7 +247,8 @@ static void list_calls(struct problem *p, uint64_t up, uint64_t down, const stru
             struct call *call = &p->calls[p->count++];
             *call = (struct call){floor, direction, -1, -1};
             for (int k = 0; k < p->n && call->claimed < 0; k++)
-                if (((direction == UP ? claims[k].up : claims[k].down) & here) != 0)
+                if (((direction == UP ? claims[k].up : claims[k].down) & here) != 0 &&
+                    p->cars[k].behaviour != PLAN_OBSTRUCTED)
                     call->claimed = k;
             for (int k = 0; k < p->n && call->standing < 0; k++)
                 if (p->cars[k].behaviour == ASSIGN_IDLE && p->cars[k].floor == floor)
@@ -428,8 +435,17 @@ static void share_by_search(struct problem *p, int *owner)
     memcpy(owner, better ? fresh.owner : kept.owner, sizeof kept.owner);
 }
 
-static int check(const struct assign_params *params, const struct plan_rates *rates)
+static int check(const struct assign_params *params, uint64_t floors, const struct assign_car *cars, int n,
+                 const struct plan_rates *rates)
 {
+    struct assign_car plain[ASSIGN_MAX_CARS];
+    for (int k = 0; k < n && n <= ASSIGN_MAX_CARS; k++) {
+        plain[k] = cars[k];
+        plain[k].behaviour = is_open(&cars[k]) ? ASSIGN_DOOR_OPEN : cars[k].behaviour;
+    }
+    int status = assign_check(params, floors, plain, n);
+    if (status != ASSIGN_OK)
+        return status;
     if (params->door_ms < 0 || params->door_ms > PLAN_MAX_MS)
         return ASSIGN_DOOR;
     if (params->travel_ms < 0 || params->travel_ms > PLAN_MAX_MS)
@@ -446,9 +462,7 @@ int plan_assign(const struct assign_params *params, uint64_t up, uint64_t down, 
 {
     struct problem p;
     int owner[CALLS_MAX];
-    int status = assign_check(params, up | down, cars, n);
-    if (status == ASSIGN_OK)
-        status = check(params, rates);
+    int status = check(params, up | down, cars, n, rates);
     if (status != ASSIGN_OK)
         return status;
     prepare(&p, params, cars, n, rates);
@@ -489,7 +503,7 @@ struct parking {
 
 static bool is_free(const struct assign_car *car, const struct assign_share *share)
 {
-    return (car->cab | share->up | share->down) == 0 && car->behaviour != ASSIGN_DOOR_OPEN;
+    return (car->cab | share->up | share->down) == 0 && !is_open(car);
 }
 
 /* Weigh the buttons; return how long it takes until the next person comes. */
@@ -581,11 +595,9 @@ int plan_park(const struct assign_params *params, const struct assign_car *cars,
 {
     struct problem p;
     struct parking parking;
-    int status = assign_check(params, 0, cars, n);
-    if (status == ASSIGN_OK)
-        status = check(params, rates);
+    int status = check(params, 0, cars, n, rates);
     for (int k = 0; status == ASSIGN_OK && k < n; k++)
-        status = assign_check(params, shares[k].up | shares[k].down, cars, n);
+        status = check(params, shares[k].up | shares[k].down, cars, n, rates);
     if (status != ASSIGN_OK)
         return status;
     prepare(&p, params, cars, n, rates);

@@ -8,6 +8,9 @@
 
 #include "assign.h"
 
+/* A car's behaviour besides those in assign.h: its door is open and obstructed. */
+enum { PLAN_OBSTRUCTED = 3 };
+
 #define PLAN_MAX_RATE 65535
 #define PLAN_MAX_MS 3600000 /* a duration is 0 to this */
 

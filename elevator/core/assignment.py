@@ -44,6 +44,8 @@ DOOR_OPEN_MS = 3000
 """Durations that the assigner reckons with. They are the same on every node, whatever a car has measured of itself:
 nodes that reckon with different ones would not agree."""
 KEPT = 16
+OBSTRUCTED = 3
+"""The behaviour of a car whose open door is obstructed, for the plan."""
 UNCLAIMED_MS = 2000
 STARVED_MS = 30_000
 
@@ -222,13 +224,13 @@ def total(rates: tuple[Rates, ...], floors: int) -> Rates:
 
 def row(car: Car, cab: int, floors: int) -> Row:
     """Flatten *car*. One that claims to move past an end has just stopped there."""
-    behaviour, direction = int(car.behaviour), int(car.direction)
+    behaviour, direction = OBSTRUCTED if car.obstructed else int(car.behaviour), int(car.direction)
     if behaviour == Behaviour.MOVING and not 0 <= car.floor + direction < floors:
         behaviour = Behaviour.IDLE
     return behaviour, car.floor, direction, cab
 
 
 def resting(row: Row) -> Row:
-    """Give an idle car no direction: the reference takes it for one in which it is going."""
+    """Give an idle car no direction: the reference takes it for one in which it is going. It knows no obstruction."""
     behaviour, floor, direction, cab = row
-    return behaviour, floor, 0 if behaviour == Behaviour.IDLE else direction, cab
+    return min(behaviour, Behaviour.DOOR_OPEN), floor, 0 if behaviour == Behaviour.IDLE else direction, cab

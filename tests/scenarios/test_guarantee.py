@@ -305,3 +305,20 @@ def test_nodes_forget_old_runs_of_a_node_that_often_restarts() -> None:
         assert computer.node is not None
         known = [author for author in computer.node.calls.seen if author.id == 1]
         assert 0 < len(known) <= INCARNATIONS_KEPT + 1
+
+
+@pytest.mark.rule("G3")
+def test_hall_call_of_an_obstructed_car_is_taken_within_300_ms_by_a_car_that_is_there_sooner() -> None:
+    group = Group(cars=2, floors=9, at=(1, 8))
+    group.press(0, CAB, 1)
+    group.run(1000)
+    group.press(1, UP, 4)
+    group.run(100)
+    assert [computer.node.share.up for computer in group.computers if computer.node] == [0b10000, 0]
+    obstruct(group[0], True)
+    group.run(300)
+    assert [computer.node.share.up for computer in group.computers if computer.node] == [0, 0b10000]
+    assert fault(group[0]) is Fault.NONE
+    obstruct(group[0], False)
+    settle(group)
+    assert floor_of(group[1]) == 4

@@ -13,6 +13,7 @@ from elevator.core.model import Behaviour, Buttons, Direction
 
 DOOR_MS, TRAVEL_MS = 3000, 2500
 COST, END, PATIENCE, HYSTERESIS_MS, STANDING_MS, SCENARIOS = 64, 32, 200, 2000, 4000, 2
+OBSTRUCTED = 3
 Car = tuple[int, int, int, int]
 Shares = tuple[tuple[int, int], ...]
 EVERYWHERE = 2**64 - 1
@@ -46,10 +47,10 @@ def walk(car: Car, up: int, down: int, floors: int, rates: tuple[list[int], list
     """Let a car serve its share floor by floor, by the rules of motion.py; return the cost."""
     behaviour, floor, way, cab = car
     direction = Direction.UP if way == 1 else Direction.DOWN
-    departing = behaviour == Behaviour.DOOR_OPEN
+    departing = behaviour >= Behaviour.DOOR_OPEN
     t = cost = 0
     if departing:
-        t = DOOR_MS // 2
+        t = DOOR_MS if behaviour == OBSTRUCTED else DOOR_MS // 2
     elif behaviour == Behaviour.MOVING:
         floor, t = floor + way, TRAVEL_MS // 2
     while True:
@@ -86,7 +87,7 @@ class Group:
         self.rates = [rng.randrange(700) for _ in range(self.floors)], [rng.randrange(700) for _ in range(self.floors)]
 
     def car(self, rng: random.Random) -> Car:
-        behaviour, floor, way = rng.choice([0, 1, 1, 2]), rng.randrange(self.floors), rng.choice([-1, 1])
+        behaviour, floor, way = rng.choice([0, 1, 1, 2, OBSTRUCTED]), rng.randrange(self.floors), rng.choice([-1, 1])
         if not 0 <= floor + way < self.floors:
             way = -way
         return behaviour, floor, way, rng.randrange(1 << self.floors) if rng.random() < 0.6 else 0
@@ -102,7 +103,8 @@ class Group:
         for k, (car, (up, down)) in enumerate(zip(self.cars, shares, strict=True)):
             total += sum(walk(car, up, down, self.floors, self.rates, scenario) for scenario in range(SCENARIOS))
             for way, floor in self.calls:
-                if (up, down)[way] >> floor & 1 and self.owners.get((way, floor), k) != k:
+                owner = self.owners.get((way, floor), k)
+                if (up, down)[way] >> floor & 1 and owner != k and self.cars[owner][0] != OBSTRUCTED:
                     total += COST * SCENARIOS * HYSTERESIS_MS
                 standing = [i for i, (does, at, _, _) in enumerate(self.cars) if (does, at) == (0, floor)]
                 if (up, down)[way] >> floor & 1 and standing and standing[0] != k:
@@ -147,7 +149,7 @@ def test_more_calls_are_shared_out_no_worse_than_they_are_claimed(seed: int) -> 
 def test_every_call_has_one_owner(data: st.DataObject, floors: int) -> None:
     masks = st.integers(0, 2**floors - 1)
     up, down = data.draw(masks), data.draw(masks)
-    behaviours = st.sampled_from([0, 2] if floors == 1 else [0, 1, 2])
+    behaviours = st.sampled_from([0, 2, OBSTRUCTED] if floors == 1 else [0, 1, 2, OBSTRUCTED])
     places = st.integers(1, floors - 2) if floors > 2 else st.just(0)
     ways = st.sampled_from([0, 1] if floors == 2 else [-1, 0, 1])
     fleet = data.draw(st.lists(st.tuples(behaviours, places, ways, masks), min_size=1, max_size=64))
@@ -158,7 +160,7 @@ def test_every_call_has_one_owner(data: st.DataObject, floors: int) -> None:
         assert sum(part.bit_count() for part in parts) == calls.bit_count()
     targets = _assign.park(floors, fleet, shares, (), ())
     for (behaviour, floor, way, cab), share, target in zip(fleet, shares, targets, strict=True):
-        free = behaviour != 2 and not cab and share == (0, 0)
+        free = behaviour < 2 and not cab and share == (0, 0)
         assert (0 <= target < floors) == free, (behaviour, floor, way)
 
 
