@@ -1,12 +1,12 @@
 """The controller of one car, and how cars share the hall calls: values and pure functions, no clock, socket or disk.
 
-Start with model.py (the vocabulary), then node.py: `step` folds what a node learns into a frozen `Node`, and outputs,
-heartbeat and record are derived from it. turn.py fixes the order in which these leave the program. A node is made of
+Start with model.py (the vocabulary), then step.py: it folds what a node learns into a frozen `Node`. Outputs and
+heartbeats derive from it in node.py; turn.py fixes the order in which they leave the program. A node is made of
 
     replica       the call set, what the disk holds of it, and which lamps that lights; call_set has its rules
     peers         which nodes are alive, from the loss measured on each link
     assignment    which car answers which hall call, and where idle cars wait
-    drive         the car; it is made of position, travel_times and door, and goes where motion says
+    drive         the car, made of position, travel_times and door; act says what it does next, by the rules of motion
     traffic       how many passengers come to each hall button
     outgoing      what the node tells the others, and when
 

@@ -11,7 +11,7 @@
  6. If there is a better floor for it to wait at, it goes there with its door shut; a call turns it at the next floor.
 
 *work* is what the car has to do: its share of the hall calls, and its cab calls. A car that opens its door anyway
-serves the hall call it announces whoever owned it; so callers add every lit hall call of its own floor (see drive.py).
+serves the hall call it announces whoever owned it; so callers add every lit hall call of its own floor (see act.py).
 """
 
 from elevator.core.model import EVERY_CAR, Behaviour, Button, Buttons, Call, Direction

@@ -1,54 +1,37 @@
-"""One node: a pure function folds ticks into a frozen value, and everything that leaves the program is derived from it.
+"""The state of one node as a frozen value, and what is derived from it: outputs, heartbeat, record, and when to wake.
 
-1. `step` folds what a node learns into its state, in three stages. Sense: merge what peers said, take presses, find out
-   where the car is. Assign: share out the hall calls once (assignment.py). Act: drive the car once (drive.py).
-2. If acting changed what the others see of this car, or what it claims, the next step follows at once: the assignment
-   depends on that. It does so at most RESTEPS_MAX times in a row, because some demands can be shared out in one of two
-   ways by turns.
-3. A lamp lights when the guarantee of its call holds (replica.py). That is in the values, so it holds in whatever order
-   turn.py does its I/O.
-4. A node that has just started, or was stalled, first listens: it merges and acknowledges, but its car stands and its
-   lamps stay as they are. It does not know whether a former run lit the lamp of a call, so that lamp stays as it is
-   until the call is promised anew or served.
+step.py folds what a node learns into it.
 """
 
 from collections.abc import Iterable, Mapping
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from elevator import __version__
-from elevator.core import assignment, door, drive, outgoing, peers, replica, traffic
-from elevator.core.assignment import Assignment, Member
-from elevator.core.call_set import demand, forget, merge, press, serve
-from elevator.core.drive import Drive, Surroundings
+from elevator.core import door, drive, outgoing, peers
+from elevator.core.assignment import Assignment
+from elevator.core.call_set import demand
+from elevator.core.drive import Drive
 from elevator.core.model import (
     EVERY_BUTTON,
-    EVERY_CAR,
-    NEVER_MS,
     Author,
     Button,
     Buttons,
     Call,
     Calls,
-    Direction,
     Dot,
-    Fault,
     Heartbeat,
     Inputs,
     Outputs,
     Policy,
     Record,
-    Tick,
 )
-from elevator.core.outgoing import Message, Outgoing
-from elevator.core.peers import HEARTBEAT_MS, Peer, Peers
+from elevator.core.outgoing import Outgoing
+from elevator.core.peers import Peer, Peers
 from elevator.core.replica import Replica
 from elevator.core.traffic import Traffic
 
 LISTEN_MS = 300
-STALL_MS = 500
-"""A gap between two steps that means that the program was not running. It sends, so it steps, every HEARTBEAT_MS."""
-RESTEPS_MAX = 4
 INCARNATIONS_KEPT = 8
 NEXT_INCARNATIONS = 1 << 16
 
@@ -121,250 +104,6 @@ def runs_of(record: Record, id: int) -> frozenset[int]:
     runs = record.past | {record.incarnation}
     waited_for = {dot.author.incarnation for dot in record.calls.live if dot.author.id == id}
     return frozenset(sorted(runs)[-INCARNATIONS_KEPT:]) | runs & waited_for
-
-
-def step(node: Node, tick: Tick) -> Node:
-    """Fold *tick* into *node*."""
-    before, node = node, take_time(node, tick)
-    for heartbeat in tick.heartbeats:
-        node = hear(node, heartbeat)
-    node = prune(take_presses(node, tick.inputs))  # What is served now is sent at least once before it is forgotten.
-    if must_decide(before, node):
-        node = decide(node)
-    node = light(node)
-    heard = sum(1 << id for id in peers.alive(node.peers, node.now_ms))
-    message = Message(replica.durable(node.replica), drive.public(node.drive), node.share, heard, node.traffic.rates)
-    known = evolve(node.peers, miss_at_ms=peers.miss_at_ms(node.peers, node.now_ms))
-    return evolve(node, outgoing=outgoing.compose(node.outgoing, message), peers=known)
-
-
-def must_decide(before: Node, node: Node) -> bool:
-    """Tell whether *node* has come to know anything by which calls are shared out and the car is driven.
-
-    Most of what a step brings is not: that presses are on a disk, here or elsewhere. Before `quiet_until_ms` time alone
-    changes nothing.
-    """
-    old, new = before.peers, node.peers
-    is_same = (
-        node.calls is before.calls
-        and node.inputs is before.inputs
-        and node.drive is before.drive
-        and new.rivals is old.rivals
-        and new.past is old.past
-    )
-    if not is_same or node.now_ms >= before.quiet_until_ms:
-        return True
-    return not peers.are_as_before(in_reach(before), in_reach(node))
-
-
-def decide(node: Node) -> Node:
-    """Sense, assign, act: find out where the car is, share out the calls, and drive it."""
-    now_ms, old = node.now_ms, node.assignment
-    sensed = drive.sense(node.drive, now_ms, node.inputs, node.floors, is_listening(node))
-    mine, members = members_of(node, sensed.car)
-    hall = frozenset(call for call in node.calls.live.values() if call.button is not Button.CAB)
-    shared = assignment.assign(old, now_ms, node.policy, node.me.id, node.floors, hall, members)
-    work, lit = shared.share | mine, shared.hall | mine
-    acted = drive.act(sensed.car, now_ms, Surroundings(node.me.id, work, lit, shared.target))
-    left, _ = demand(call for call in acted.served if call.button is not Button.CAB)
-    shared = evolve(shared, hall=lit, share=shared.share - left)
-    has_news = drive.public(acted.car) != drive.public(sensed.car) or shared.share != old.share or bool(acted.served)
-    resteps = node.resteps + 1 if has_news else 0
-    rivals_at_ms = min((at_ms for at_ms in node.peers.rivals.values() if at_ms > now_ms), default=NEVER_MS)
-    listened_at_ms = node.listen_until_ms if is_listening(node) else NEVER_MS
-    due_at_ms = min(sensed.due_at_ms, acted.due_at_ms, shared.due_at_ms, rivals_at_ms, listened_at_ms)
-    calls = serve(node.calls, acted.served, others_cab_calls(node)) if acted.served else node.calls
-    return evolve(
-        node,
-        drive=acted.car,
-        assignment=shared,
-        traffic=meet(node, shared, acted.served),
-        replica=node.replica if calls is node.calls else evolve(node.replica, calls=calls),
-        resteps=resteps % RESTEPS_MAX,
-        quiet_until_ms=now_ms if 0 < resteps < RESTEPS_MAX else due_at_ms,
-    )
-
-
-def members_of(node: Node, car: Drive) -> tuple[Buttons, Mapping[int, Member]]:
-    """Return the cab calls of this node's *car*, and the cars that can serve hall calls."""
-    _, cabs = demand(node.calls.live.values())
-    mine = Buttons(cab=sum(1 << floor for button, floor, _ in set(shown(node).values()) if button is Button.CAB))
-    members = {
-        id: Member(peer.said.car, cabs.get(id, 0), peer.said.claims, peer.said.rates)
-        for id, peer in peers.able(in_reach(node)).items()
-    }
-    public = drive.public(car)
-    if public.fault is Fault.NONE and not is_listening(node):
-        members[node.me.id] = Member(public, mine.cab, node.share, node.traffic.rates)
-    return mine, members
-
-
-def step_idle(node: Node, tick: Tick) -> Node | None:
-    """Return *node* after a tick that brings nothing but signs of life; None if it brings anything else.
-
-    This is the way of nearly every tick, so it does little; `step` would come to the same.
-    """
-    now_ms = tick.now_ms
-    expected = tick.inputs is node.inputs and tick.recorded is None and tick.found is None and not tick.disk_failed
-    if not expected or now_ms >= node.quiet_until_ms or now_ms - node.now_ms > HEARTBEAT_MS:
-        return None
-    soonest_ms = node.peers.miss_at_ms
-    if now_ms >= soonest_ms:
-        soonest_ms = peers.miss_at_ms(node.peers, node.now_ms)
-        if now_ms >= soonest_ms:
-            return None
-    known = dict(node.peers.known)
-    for heartbeat in tick.heartbeats:
-        old = known.get(heartbeat.sender.id)
-        if old is None or now_ms >= old.silent_at_ms or not peers.says_the_same(old, heartbeat):
-            return None
-        new = peers.hear(old, heartbeat, now_ms)
-        if new is not None:
-            known[heartbeat.sender.id] = new
-            soonest_ms = min(soonest_ms, new.silent_at_ms)
-    return evolve(node, now_ms=now_ms, peers=evolve(node.peers, known=known, miss_at_ms=soonest_ms))
-
-
-def take_time(node: Node, tick: Tick) -> Node:
-    """Take the time and what the disk says; notice a gap in time."""
-    now_ms = tick.now_ms
-    gap_ms = now_ms - node.now_ms
-    if gap_ms >= STALL_MS:
-        stalled, excused = drive.stall(node.drive, now_ms), peers.excuse(node.peers, gap_ms)
-        node = evolve(node, peers=excused, drive=stalled, listen_until_ms=now_ms + LISTEN_MS)
-    elif gap_ms > HEARTBEAT_MS:
-        node = evolve(node, drive=drive.pause(node.drive, now_ms, gap_ms - HEARTBEAT_MS))
-    ours = node.replica
-    if tick.recorded is not None or tick.disk_failed:
-        recorded = ours.recorded if tick.recorded is None else tick.recorded
-        ours = evolve(ours, recorded=recorded, disk_failed=tick.disk_failed)
-    if tick.found is not None:
-        past = node.peers.past | runs_of(tick.found, node.me.id) | {tick.found.incarnation}
-        node = evolve(node, peers=evolve(node.peers, past=past))
-        ours = evolve(ours, calls=merge(ours.calls, tick.found.calls))
-    return evolve(node, now_ms=now_ms, replica=ours)
-
-
-def skip_stale(node: Node, tick: Tick, now_ms: int) -> Node:
-    """Prepare *node* to redo, at *now_ms*, a turn whose *tick* has gone stale.
-
-    It keeps the presses that it read. No peer was silent meanwhile: the node has yet to hear what they said.
-    """
-    node = take_presses(node, tick.inputs)
-    if now_ms >= node.now_ms + STALL_MS:
-        return node
-    return evolve(node, peers=peers.excuse(node.peers, now_ms - tick.now_ms))
-
-
-def hear(node: Node, heartbeat: Heartbeat) -> Node:
-    """Merge what another node says."""
-    sender = heartbeat.sender
-    if sender == node.me:
-        return node
-    if heartbeat.floors != node.floors:
-        return count(node, f"node {sender.id} has {heartbeat.floors} floors, this one {node.floors}: ignored")
-    if heartbeat.calls.seen.get(node.me, 0) > node.calls.seen.get(node.me, 0):
-        # This run has not pressed so much yet, and no other run has its incarnation: whoever says so made it up.
-        return count(node, f"node {sender.id} claims presses that were never made here: ignored")
-    if sender.id == node.me.id:
-        if sender.incarnation in node.peers.past:
-            return node  # what a former run of this node said has come late
-        return hear_rival(node, heartbeat, f"another node uses this one's id, {sender.id}")
-    old = node.peers.known.get(sender.id)
-    peer = peers.hear(old, heartbeat, node.now_ms)
-    if peer is None:
-        if old is None or old.said.sender == sender:
-            return node
-        return hear_rival(node, heartbeat, f"two nodes use the id {sender.id}")
-    known = {**node.peers.known, sender.id: peer}
-    return learn(evolve(node, peers=evolve(node.peers, known=known)), heartbeat.calls)
-
-
-def hear_rival(node: Node, heartbeat: Heartbeat, what: str) -> Node:
-    rivalled = peers.with_rival(node.peers, heartbeat.sender, node.now_ms)
-    return learn(evolve(count(node, what), peers=rivalled), heartbeat.calls)
-
-
-def learn(node: Node, calls: Calls) -> Node:
-    """Merge the *calls* of another node."""
-    merged = merge(node.calls, calls)
-    return node if merged is node.calls else evolve(node, replica=evolve(node.replica, calls=merged))
-
-
-def prune(node: Node) -> Node:
-    """Forget the oldest incarnations of nodes that have had many, where nobody alive has such a one or a call of it."""
-    if len(node.calls.seen) <= INCARNATIONS_KEPT:
-        return node
-    runs: dict[int, list[Author]] = {}
-    for author in sorted(node.calls.seen):
-        runs.setdefault(author.id, []).append(author)
-    excess = {author for crowd in runs.values() for author in crowd[:-INCARNATIONS_KEPT]}
-    if not excess:
-        return node
-    neighbours = peers.alive(node.peers, node.now_ms).values()
-    needed = {node.me} | {peer.said.sender for peer in neighbours}
-    needed |= {rival for rival, at_ms in node.peers.rivals.items() if node.now_ms < at_ms}
-    needed |= {dot.author for peer in neighbours for dot in peer.calls.live}
-    return evolve(node, replica=evolve(node.replica, calls=forget(node.calls, excess - needed)))
-
-
-def take_presses(node: Node, inputs: Inputs | None) -> Node:
-    """Turn each button that went down into a press. After a reconnect any button that is down did."""
-    if inputs is node.inputs:
-        return node
-    before = node.inputs.pressed if node.inputs is not None else Buttons()
-    if inputs is not None and inputs.pressed != before:
-        node = press_all(node, inputs.pressed - before)
-    return evolve(node, inputs=inputs)
-
-
-def press_all(node: Node, pressed: Buttons) -> Node:
-    calls = node.calls
-    for call in sorted(calls_of(pressed, node.me.id)):
-        calls = press(calls, node.me, call)
-    return node if calls is node.calls else evolve(node, replica=evolve(node.replica, calls=calls))
-
-
-def calls_of(buttons: Buttons, car: int) -> Iterable[Call]:
-    """Name the calls of *buttons* on the panel of *car*."""
-    for button, mask, owner in (
-        (Button.UP, buttons.up, EVERY_CAR),
-        (Button.DOWN, buttons.down, EVERY_CAR),
-        (Button.CAB, buttons.cab, car),
-    ):
-        for floor in range(mask.bit_length()):
-            if mask >> floor & 1:
-                yield Call(button, floor, owner)
-
-
-def meet(node: Node, shared: Assignment, served: Iterable[Call]) -> Traffic:
-    """Learn from the calls that are just being served."""
-    known = node.traffic
-    for button, floor, car in sorted(served):
-        if button is Button.CAB:
-            continue
-        way = Direction.UP if button is Button.UP else Direction.DOWN
-        others = (peer.said.rates for peer in in_reach(node).values())
-        total = assignment.total((known.rates, *others), node.floors)
-        rate = (total.up if way is Direction.UP else total.down)[floor]
-        wait = shared.waits.get(Call(button, floor, car))
-        age_ms = 0 if wait is None else node.now_ms - wait.since_ms
-        known = traffic.met(known, node.floors, floor, way, age_ms, rate, node.now_ms)
-    return known
-
-
-def light(node: Node) -> Node:
-    """Light the lamps whose promise now holds; put out those whose calls have been served."""
-    its = shown(node)
-    ours = replica.darken(node.replica, its)
-    if not is_listening(node) and len(ours.lit) < len({*its.values()}):
-        ours = replica.light(ours, its, [peer.calls.seen for peer in in_reach(node).values()])
-    return node if ours is node.replica else evolve(node, replica=ours)
-
-
-def sent(node: Node) -> Node:
-    """Return *node* after its heartbeat was sent."""
-    return evolve(node, outgoing=outgoing.sent(node.outgoing, node.now_ms))
 
 
 def send_at_ms(node: Node) -> int:
@@ -455,8 +194,3 @@ def others_cab_calls(node: Node) -> frozenset[Dot]:
 
 def is_listening(node: Node) -> bool:
     return node.now_ms < node.listen_until_ms
-
-
-def count(node: Node, what: str) -> Node:
-    """Count *what* should not be."""
-    return evolve(node, oddities={**node.oddities, what: node.oddities.get(what, 0) + 1})

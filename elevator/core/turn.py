@@ -3,7 +3,7 @@
  1. Motor and door first: they wait for nothing. A call is served in a later tick, which says that the door is open; so
     whoever is killed or loses its elevator before leaves a call that is served once more, not one that is lost.
  2. The disk is only asked. When it holds the record, a later tick says so; what a heartbeat tells and what lamps
-    promise rest on that tick (see node.py). So nothing here waits for a disk, and lamps need no place in this order.
+    promise rest on that tick (see replica.py). So nothing here waits for a disk, and lamps need no place in this order.
  3. A program may be stopped between its look at the panel and its command, and go on when much has changed. So the
     last thing before a command is a look at the clock: what was decided by an answer of the panel that is not good any
     more is not done; what was learned by it, as a press, is kept. A standstill that falls between that look and the
@@ -20,7 +20,8 @@ from typing import Protocol
 from attrs import evolve
 
 from elevator.core.model import Heartbeat, Inputs, Outputs, Record, Tick
-from elevator.core.node import Node, heartbeat, outputs, record, send_at_ms, sent, skip_stale, step, step_idle
+from elevator.core.node import Node, heartbeat, outputs, record, send_at_ms
+from elevator.core.step import sent, skip_stale, step, step_idle
 
 
 class Disk(Protocol):

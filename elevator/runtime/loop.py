@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from elevator.core.model import Assigner, Buttons, Inputs, Park, Policy, Tick
-from elevator.core.node import Node, boot, heartbeat, press_all, record, sent, step, wake_at_ms
+from elevator.core.node import Node, boot, heartbeat, record, wake_at_ms
+from elevator.core.step import press_all, sent, step
 from elevator.core.turn import turn
 from elevator.hardware.elevator_server import ElevatorServer
 from elevator.net.broadcast import Broadcast

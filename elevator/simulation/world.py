@@ -44,8 +44,9 @@ from elevator.core.model import (
     Record,
     Tick,
 )
-from elevator.core.node import Node, boot, record, step, wake_at_ms
+from elevator.core.node import Node, boot, record, wake_at_ms
 from elevator.core.peers import HEARTBEAT_MS
+from elevator.core.step import step
 from elevator.core.turn import turn
 from elevator.hardware.elevator_server import changes, snapshot, sweep
 from elevator.hardware.panel import FRESH_MS, SWEEP_MS, after, done

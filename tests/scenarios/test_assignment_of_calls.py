@@ -20,7 +20,7 @@ from steps import (
     stop_button,
 )
 
-from elevator.core import assignment, drive
+from elevator.core import act, assignment
 from elevator.core.assignment import Member
 from elevator.core.model import (
     Behaviour,
@@ -255,7 +255,7 @@ def test_car_stands_for_a_moment_before_it_parks() -> None:
     group.run_until(lambda: not machine_door(group[0]), 4000)
     shut_ms = group.now_ms
     group.run_until(lambda: group[0].machine.sensed is None, 3000)
-    assert group.now_ms - shut_ms >= drive.PARK_AFTER_MS
+    assert group.now_ms - shut_ms >= act.PARK_AFTER_MS
 
 
 @pytest.mark.rule("C6")

@@ -22,7 +22,7 @@ from steps import (
 
 from elevator.building import elevator as machines
 from elevator.building.shaft import Shaft, position, put
-from elevator.core import drive
+from elevator.core import act, drive
 from elevator.core.model import (
     EVERY_CAR,
     Behaviour,
@@ -32,8 +32,9 @@ from elevator.core.model import (
     Motor,
     Tick,
 )
-from elevator.core.node import step, wake_at_ms
+from elevator.core.node import wake_at_ms
 from elevator.core.position import Position
+from elevator.core.step import step
 
 
 @pytest.mark.rule("C1")
@@ -369,7 +370,7 @@ def test_car_that_often_turned_on_a_sensor_stays_in_service_when_it_crosses_one(
     for _ in range(10):  # to and fro between two floors, with 500 ms wide sensors that it leaves after 5 ms
         direction = Direction.DOWN if floor else Direction.UP
         floor = 1 - floor
-        car = drive.leave_sensor(drive.start(car, now_ms, direction), now_ms + 5, is_exact=True)
+        car = drive.leave_sensor(act.start(car, now_ms, direction), now_ms + 5, is_exact=True)
         car = drive.reach(car, now_ms + 2005, floor, is_exact=True)
         now_ms += 2005
     assert car.due_at_ms > now_ms + 500

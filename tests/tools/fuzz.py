@@ -45,7 +45,8 @@ from elevator.cli import assign, demo, serve_card, simulator_options, watch_view
 from elevator.cli.assign_server import Client, serve_client
 from elevator.cli.run_node import complain, node_parser
 from elevator.core.model import Behaviour, Call, Calls, Heartbeat, Inputs, Motor, Policy, Record, Tick
-from elevator.core.node import Node, boot, heartbeat, outputs, record, sent, step, wake_at_ms
+from elevator.core.node import Node, boot, heartbeat, outputs, record, wake_at_ms
+from elevator.core.step import sent, step
 from elevator.hardware import elevator_server as server
 from elevator.hardware import panel
 from elevator.hardware.elevator_server import ElevatorServer

@@ -20,8 +20,9 @@ from elevator.building import elevator as machines
 from elevator.building.card_line import Card, obey
 from elevator.building.elevator import Machine
 from elevator.building.shaft import Shaft, put
+from elevator.core.act import Surroundings, act
 from elevator.core.door import command
-from elevator.core.drive import Drive, Surroundings, act, motor, sense
+from elevator.core.drive import Drive, motor, sense
 from elevator.core.model import Button, Buttons, Fault, Inputs, Motor, Outputs
 from elevator.hardware import io_card
 from elevator.hardware.io_card import changes, sweeps

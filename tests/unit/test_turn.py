@@ -5,8 +5,10 @@ from attrs import evolve
 from group import Group
 
 from elevator.core import node, turn
+from elevator.core import step as stepping
 from elevator.core.model import Button, Buttons, Call, Inputs, Motor, Outputs, Tick
-from elevator.core.node import Node, step
+from elevator.core.node import Node
+from elevator.core.step import step
 from elevator.simulation.faults import plan
 from elevator.simulation.world import World
 
@@ -16,7 +18,7 @@ def test_a_turn_that_goes_the_short_way_comes_to_the_same_as_a_step(seed: int, m
     short_ways = 0
 
     def step_idle(before: Node, tick: Tick) -> Node | None:
-        after = node.step_idle(before, tick)
+        after = stepping.step_idle(before, tick)
         if after is not None:
             nonlocal short_ways
             short_ways += 1

@@ -10,8 +10,23 @@ import pytest
 from attrs import evolve
 from reword import reword
 
-from elevator.core import assignment, call_set, door, drive, motion, node, outgoing, peers, position, replica, turn
-from elevator.core.drive import Drive, Surroundings
+from elevator.core import (
+    act,
+    assignment,
+    call_set,
+    door,
+    drive,
+    motion,
+    node,
+    outgoing,
+    peers,
+    position,
+    replica,
+    step,
+    turn,
+)
+from elevator.core.act import Surroundings
+from elevator.core.drive import Drive
 from elevator.core.model import (
     NEVER_MS,
     Author,
@@ -110,7 +125,7 @@ def merge_drops_a_dot(patch: pytest.MonkeyPatch) -> None:
             return merged
         return Calls({dot: call for dot, call in merged.live.items() if dot != fresh[0]}, merged.seen)
 
-    patch.setattr(node, "merge", merge)
+    patch.setattr(step, "merge", merge)
 
 
 @mutant
@@ -118,7 +133,7 @@ def merge_forgets_who_has_seen(patch: pytest.MonkeyPatch) -> None:
     def merge(ours: Calls, theirs: Calls) -> Calls:
         return Calls({**ours.live, **theirs.live}, {**ours.seen, **theirs.seen})
 
-    patch.setattr(node, "merge", merge)
+    patch.setattr(step, "merge", merge)
 
 
 @mutant
@@ -127,7 +142,7 @@ def a_press_uses_its_dot_again(patch: pytest.MonkeyPatch) -> None:
         n = max(old.seen.get(author, 0), 1)
         return Calls({**old.live, Dot(author, n): call}, {**old.seen, author: n})
 
-    patch.setattr(node, "press", press)
+    patch.setattr(step, "press", press)
 
 
 @mutant
@@ -221,7 +236,8 @@ def the_door_opens_while_the_car_moves(patch: pytest.MonkeyPatch) -> None:
 
 @mutant
 def a_stuck_motor_is_not_noticed(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(drive, "patience_ms", lambda car: SEARCH_MS if car.position.floor is None else NEVER_MS)
+    for module in (drive, act):
+        patch.setattr(module, "patience_ms", lambda car: SEARCH_MS if car.position.floor is None else NEVER_MS)
 
 
 @mutant
@@ -236,7 +252,8 @@ def every_car_takes_every_call(patch: pytest.MonkeyPatch) -> None:
 
 @mutant
 def a_twin_is_taken_for_oneself(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(node, "others_cab_calls", lambda node: frozenset[Dot]())
+    for module in (node, step):
+        patch.setattr(module, "others_cab_calls", lambda node: frozenset[Dot]())
 
 
 @mutant
@@ -252,52 +269,52 @@ def a_car_opens_at_every_floor(patch: pytest.MonkeyPatch) -> None:
 @mutant
 def a_floor_is_never_searched_for(patch: pytest.MonkeyPatch) -> None:
     def rest(car: Drive, now_ms: int, around: Surroundings) -> Drive:
-        return car if car.position.floor is None else drive_rest(car, now_ms, around)
+        return car if car.position.floor is None else act_rest(car, now_ms, around)
 
-    drive_rest = drive.rest
-    patch.setattr(drive, "rest", rest)
+    act_rest = act.rest
+    patch.setattr(act, "rest", rest)
 
 
 WORDS: Mapping[str, tuple[Callable[..., object], str, str]] = {
     "a_press_is_missed_while_the_door_is_open": (
-        node.take_presses,
+        step.take_presses,
         "inputs.pressed != before:",
         "inputs.pressed != before and node.drive.behaviour is not drive.Behaviour.DOOR_OPEN:",
     ),
     "a_press_is_missed_while_a_new_program_listens": (
-        node.take_presses,
+        step.take_presses,
         "inputs.pressed != before:",
         "inputs.pressed != before and not is_listening(node):",
     ),
     "of_two_buttons_pressed_at_once_one_is_noted": (
-        node.press_all,
+        step.press_all,
         "sorted(calls_of(pressed, node.me.id))",
         "sorted(calls_of(pressed, node.me.id))[:1]",
     ),
     "a_button_that_is_down_at_the_start_is_not_pressed": (
-        node.take_presses,
+        step.take_presses,
         "if node.inputs is not None else Buttons()",
         "if node.inputs is not None or inputs is None else inputs.pressed",
     ),
     "a_quick_turn_leaves_out_what_the_panel_says": (
-        node.step_idle,
+        step.step_idle,
         "tick.inputs is node.inputs and",
         "(tick.inputs is node.inputs or bool(tick.heartbeats)) and",
     ),
     "an_unable_peer_does_not_make_a_car_think_again": (peers.stands_as_before, "was is now or", "True or"),
-    "a_car_does_not_think_again_when_it_is_time": (node.must_decide, " or node.now_ms >= before.quiet_until_ms", ""),
+    "a_car_does_not_think_again_when_it_is_time": (step.must_decide, " or node.now_ms >= before.quiet_until_ms", ""),
     "a_quick_turn_leaves_out_new_calls": (peers.says_the_same, "heartbeat.calls is peer.calls and", ""),
-    "of_several_heartbeats_one_is_heard": (node.step, "in tick.heartbeats:", "in tick.heartbeats[-1:]:"),
+    "of_several_heartbeats_one_is_heard": (step.step, "in tick.heartbeats:", "in tick.heartbeats[-1:]:"),
     "news_waits_for_the_next_heartbeat": (outgoing.compose, " repeats=REPEATS,", ""),
     "a_call_lights_only_where_it_was_pressed": (
-        node.light,
+        step.light,
         "replica.light(ours, its,",
         "replica.light(ours, {dot: call for dot, call in its.items() if dot.author == node.me},",
     ),
     "a_lamp_stays_lit_for_ever": (replica.darken, "replica.lit.intersection(shown.values())", "replica.lit"),
     "a_new_program_does_not_listen_first": (node.boot, "now_ms + LISTEN_MS", "now_ms"),
     "calls_of_former_runs_are_forgotten": (
-        node.prune,
+        step.prune,
         "needed |= {dot.author for peer in neighbours for dot in peer.calls.live}",
         "pass",
     ),
@@ -333,19 +350,19 @@ WORDS: Mapping[str, tuple[Callable[..., object], str, str]] = {
         "car.position.at_floor",
     ),
     "what_was_decided_long_ago_is_done": (turn.turn, "inputs is not tick.inputs", "False"),
-    "a_press_that_was_read_long_ago_is_forgotten": (node.skip_stale, "take_presses(node, tick.inputs)", "node"),
+    "a_press_that_was_read_long_ago_is_forgotten": (step.skip_stale, "take_presses(node, tick.inputs)", "node"),
     "a_blocked_car_keeps_its_calls": (drive.diagnose, "if now_ms >= blocked_at_ms:", "if False:"),
     "a_car_whose_sensor_is_dead_keeps_its_calls": (drive.diagnose, " or car.position.is_dead", ""),
     "a_car_whose_sensor_is_dead_runs_on": (drive.sense, " or car.position.is_dead", ""),
     "a_door_shuts_as_its_server_comes_back": (door.command, "return None", "return False"),
-    "a_dead_motor_is_kept_secret": (drive.travel, "fault=Fault.MOTOR, ", ""),
+    "a_dead_motor_is_kept_secret": (act.travel, "fault=Fault.MOTOR, ", ""),
     "an_obstruction_does_not_renew_the_period": (
         door.obstruct,
         "door.close_at_ms if obstructed else now_ms + DOOR_OPEN_MS",
         "door.close_at_ms",
     ),
-    "the_announced_direction_changes_at_once": (drive.serve, "if not car.door.announced and not", "if not"),
-    "pressing_on_holds_a_car_for_ever": (drive.serve, "now_ms >= car.door.opened_at_ms + DOOR_EXTENSION_MS", "False"),
+    "the_announced_direction_changes_at_once": (act.serve, "if not car.door.announced and not", "if not"),
+    "pressing_on_holds_a_car_for_ever": (act.serve, "now_ms >= car.door.opened_at_ms + DOOR_EXTENSION_MS", "False"),
     "a_car_turns_though_calls_are_ahead": (
         motion.decide,
         "if has_work_beyond(floor, direction, work):",
@@ -363,38 +380,38 @@ WORDS: Mapping[str, tuple[Callable[..., object], str, str]] = {
     ),
     "another_with_its_id_is_forgotten_at_once": (peers.with_rival, "now_ms + RIVAL_MS", "now_ms + 1"),
     "nobody_says_that_a_node_has_other_floors": (
-        node.hear,
+        step.hear,
         'count(node, f"node {sender.id} has {heartbeat.floors} floors, this one {node.floors}: ignored")',
         "node",
     ),
-    "a_thawed_program_acts_at_once": (node.take_time, ", listen_until_ms=now_ms + LISTEN_MS", ""),
-    "a_new_program_promises_before_it_has_listened": (node.light, "if not is_listening(node) and len", "if len"),
+    "a_thawed_program_acts_at_once": (step.take_time, ", listen_until_ms=now_ms + LISTEN_MS", ""),
+    "a_new_program_promises_before_it_has_listened": (step.light, "if not is_listening(node) and len", "if len"),
     "a_record_that_is_read_late_is_overwritten": (
         records.complete,
         "if found.incarnation in record.past:",
         "if True:",
     ),
     "a_record_that_is_read_late_is_ignored": (
-        node.take_time,
+        step.take_time,
         "merge(ours.calls, tick.found.calls)",
         "ours.calls",
     ),
     "a_new_run_takes_the_name_of_one_that_left_no_record": (node.boot, " + lot % NEXT_INCARNATIONS", ""),
-    "former_runs_are_never_forgotten": (node.prune, "if not excess:", "if True:"),
+    "former_runs_are_never_forgotten": (step.prune, "if not excess:", "if True:"),
     "the_guard_against_starvation_knows_one_direction": (
         assignment.wait,
         "now_ms < starves_at_ms(new, floors)",
         "call.button is Button.DOWN or now_ms < starves_at_ms(new, floors)",
     ),
     "the_guard_does_not_wake_the_node": (assignment.assign, "waits, due_at_ms)", "waits, NEVER_MS)"),
-    "a_lamp_waits_for_those_who_do_not_hear_its_node": (node.light, "in_reach(node)", "alive(node)"),
+    "a_lamp_waits_for_those_who_do_not_hear_its_node": (step.light, "in_reach(node)", "alive(node)"),
     "a_failing_disk_keeps_lamps_dark": (replica.is_promised, " or (replica.disk_failed and bool(witnesses))", ""),
     "what_a_peer_has_forgotten_is_remembered_of_it": (peers.hear, "parts == (1 << heartbeat.parts) - 1", "False"),
     "an_impossible_floor_is_believed": (position.judge, "not old.trusted or follows(old, report, heading)", "True"),
-    "a_lost_car_looks_above_first": (drive.rest, "Direction.DOWN", "Direction.UP"),
-    "a_lost_car_looks_below_for_ever": (drive.travel, "car.direction.opposite", "car.direction"),
-    "a_motor_is_told_again_at_every_turn": (drive.travel, "now_ms + RETRY_MS", "RETRY_MS"),
-    "a_motor_is_not_told_again": (drive.travel, "motor_try=car.motor_try + 1", "motor_try=car.motor_try"),
+    "a_lost_car_looks_above_first": (act.rest, "Direction.DOWN", "Direction.UP"),
+    "a_lost_car_looks_below_for_ever": (act.travel, "car.direction.opposite", "car.direction"),
+    "a_motor_is_told_again_at_every_turn": (act.travel, "now_ms + RETRY_MS", "RETRY_MS"),
+    "a_motor_is_not_told_again": (act.travel, "motor_try=car.motor_try + 1", "motor_try=car.motor_try"),
     "a_car_is_thought_to_be_where_it_was_when_its_server_went": (
         drive.lose_panel,
         "position=position.mistrust(car.position),",

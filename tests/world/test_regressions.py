@@ -14,7 +14,7 @@ import pytest
 from attrs import frozen
 from reword import reword
 
-from elevator.core import node, position, replica
+from elevator.core import node, position, replica, step
 from elevator.core.model import Button
 from elevator.simulation import campaign
 from elevator.simulation.faults import FaultKind, InjectedFault, Plan, Press
@@ -46,7 +46,7 @@ REGRESSIONS = {
     # Node 1 restarts and cannot read its record before 6500. The record holds a call of the other node 1.
     "cab_call_of_another_node_with_the_same_id_is_not_adopted_from_a_record_read_late": Regression(
         pytest.mark.rule("L2"),
-        node.take_time,
+        step.take_time,
         "runs_of(tick.found, node.me.id)",
         "frozenset(each.incarnation for each in tick.found.calls.seen if each.id == node.me.id)",
         (

@@ -12,7 +12,8 @@ from elevator.building.passengers import PassengerFlow, Profile, tally
 from elevator.cli import soak
 from elevator.core.model import NEVER_MS, Button, Inputs, Park, Policy, Tick
 from elevator.core.model import Fault as Trouble
-from elevator.core.node import Node, step
+from elevator.core.node import Node
+from elevator.core.step import step
 from elevator.simulation import campaign, world
 from elevator.simulation.faults import FaultKind, InjectedFault, Plan, Point, Press, describe, plan
 from elevator.simulation.world import AGREE_MS, World

@@ -1,0 +1,168 @@
+"""What a car does next: go, stop, open its door, serve, close it. Pure.
+
+1. A car decides only where it can act: standing, or in the moment it reaches a floor. Between floors it goes on.
+2. A car between floors that does not know where it is looks for a floor, down first, then up, in turns (C4).
+3. A moving car without a sensor edge in time has a motor fault. It sends the command again every second; the next edge
+   ends the fault (C8).
+4. A press at the floor where the door is open is served on the spot if it agrees with the announced direction, or none
+   was announced yet. It prolongs the stop, but by no more than DOOR_EXTENSION_MS (C6).
+"""
+
+from typing import NamedTuple, assert_never
+
+from attrs import evolve, frozen
+
+from elevator.core import door, motion, travel_times
+from elevator.core.door import DOOR_EXTENSION_MS, Phase
+from elevator.core.drive import STAND_MS, Activity, Drive, patience_ms
+from elevator.core.model import NEVER_MS, Behaviour, Button, Buttons, Call, Direction, Fault
+
+PARK_AFTER_MS = 200
+"""How long a car rests before it goes to wait elsewhere: the less the better for those who come (0.5 % of the waits at
+500 ms), but long enough for what the others say to be heard."""
+RETRY_MS = 1000
+"""How often a motor that does not move is told again."""
+
+
+@frozen
+class Surroundings:
+    """What a car has to do, and where."""
+
+    id: int
+    work: Buttons
+    """The hall calls that this car answers, and its cab calls."""
+    lit: Buttons
+    """All hall calls, and its cab calls."""
+    target: int | None = None
+    """The floor where it should wait if it has nothing to do; None: anywhere."""
+
+    def work_at(self, floor: int | None) -> Buttons:
+        """Return its work with every hall call of the *floor* where it opens its door, whoever was to serve that."""
+        assert floor is not None
+        here = 1 << floor
+        return self.work | (self.lit & Buttons(here, here))
+
+
+class Acted(NamedTuple):
+    car: Drive
+    served: frozenset[Call]
+    """The calls that its open door has served."""
+    due_at_ms: int
+    """When it has to act again if nothing changes."""
+
+
+def act(car: Drive, now_ms: int, around: Surroundings) -> Acted:
+    """Let *car* do what is next, unless it is held."""
+    served, activity, phase = frozenset[Call](), car.activity, car.door.phase
+    if car.held:
+        return Acted(car, served, NEVER_MS)
+    match activity:
+        case Activity.RUNNING:
+            car = travel(car, now_ms)
+        case Activity.ARRIVED:
+            car = decide(car, now_ms, around.work, around.target)
+        case Activity.RESTING if phase is Phase.CLOSED:
+            car = rest(car, now_ms, around)
+        case Activity.RESTING if phase is Phase.STOPPING and car.stands:
+            # It goes on if what it has stopped for has been served meanwhile.
+            car = decide(car, now_ms, around.work_at(car.position.floor), around.target)
+        case Activity.RESTING if phase is Phase.OPEN:
+            car, served = stand_open(car, now_ms, around)
+        case Activity.RESTING:
+            pass
+        case _:
+            assert_never(activity)
+    return Acted(car, served, act_at_ms(car, around))
+
+
+def act_at_ms(car: Drive, around: Surroundings) -> int:
+    """Return when *car* has to act again if nothing changes."""
+    if car.activity is not Activity.RESTING:
+        return car.due_at_ms
+    match car.door.phase:
+        case Phase.OPEN:
+            return NEVER_MS if car.door.obstructed else car.door.close_at_ms
+        case Phase.CLOSED:
+            return NEVER_MS if around.target in (None, car.position.floor) else car.due_at_ms
+        case Phase.STOPPING | Phase.OPENING | Phase.CLOSING | Phase.UNKNOWN:
+            return NEVER_MS
+        case _:
+            assert_never(car.door.phase)
+
+
+def travel(car: Drive, now_ms: int) -> Drive:
+    """Notice that the next sensor edge is overdue."""
+    if now_ms < car.due_at_ms:
+        return car
+    car = evolve(car, motor_try=car.motor_try + 1)
+    if car.position.floor is None:
+        return start(evolve(car, times=travel_times.search_longer(car.times)), now_ms, car.direction.opposite)
+    return evolve(car, fault=Fault.MOTOR, due_at_ms=now_ms + RETRY_MS)
+
+
+def rest(car: Drive, now_ms: int, around: Surroundings) -> Drive:
+    if car.position.floor is None:
+        return start(car, now_ms, Direction.DOWN)
+    return decide(car, now_ms, around.work, around.target if now_ms >= car.due_at_ms else None)
+
+
+def decide(car: Drive, now_ms: int, work: Buttons, target: int | None) -> Drive:
+    """Choose what a car does that stands at its floor, or has just reached it."""
+    floor = car.position.floor
+    assert floor is not None
+    behaviour, direction = motion.decide(floor, car.direction, work)
+    if behaviour is Behaviour.IDLE:
+        behaviour, direction = motion.wait(floor, direction, target)
+    return go_on(car, now_ms, behaviour, direction)
+
+
+def stand_open(car: Drive, now_ms: int, around: Surroundings) -> tuple[Drive, frozenset[Call]]:
+    """Serve what the open door serves, and close it when it is time: no sooner than a dwell time after that."""
+    car, served = serve(car, now_ms, around)
+    if car.door.obstructed or now_ms < car.door.close_at_ms:
+        return car, served
+    floor, work = car.position.floor, around.work_at(car.position.floor)
+    assert floor is not None
+    car = go_on(car, now_ms, *motion.decide(floor, car.direction, work, departing=True))
+    return serve(car, now_ms, around) if car.door.phase is Phase.OPEN else (car, served)
+
+
+def go_on(car: Drive, now_ms: int, behaviour: Behaviour, direction: Direction) -> Drive:
+    """Do what was decided at a floor."""
+    match behaviour:
+        case Behaviour.MOVING:
+            is_straight = car.activity is Activity.ARRIVED and car.direction is direction
+            return evolve(car, activity=Activity.RUNNING) if is_straight else start(car, now_ms, direction)
+        case Behaviour.IDLE:
+            if car.activity is Activity.RESTING and not door.is_at_stop(car.door):
+                return car
+            due_at_ms, its_door = now_ms + PARK_AFTER_MS, door.close(car.door)
+        case Behaviour.DOOR_OPEN:
+            due_at_ms, its_door = now_ms + STAND_MS, door.stop(car.door, now_ms, car.stands)
+        case _:
+            assert_never(behaviour)
+    return evolve(car, activity=Activity.RESTING, direction=direction, due_at_ms=due_at_ms, door=its_door)
+
+
+def start(car: Drive, now_ms: int, direction: Direction) -> Drive:
+    times = travel_times.begin(car.times, now_ms)
+    car = evolve(car, activity=Activity.RUNNING, direction=direction, door=door.close(car.door), times=times)
+    return evolve(car, due_at_ms=now_ms + patience_ms(car))
+
+
+def serve(car: Drive, now_ms: int, around: Surroundings) -> tuple[Drive, frozenset[Call]]:
+    """Serve what an open door serves: what it was opened for, and what is pressed on the spot."""
+    floor = car.position.floor
+    assert floor is not None
+    assert car.door.opened_at_ms is not None
+    if now_ms >= car.door.opened_at_ms + DOOR_EXTENSION_MS:
+        return car, frozenset()
+    work = Buttons(cab=around.work.cab) if car.fault is Fault.DOOR else around.work_at(floor)
+    direction = car.direction
+    if not car.door.announced and not motion.has_work_beyond(floor, direction, around.work):
+        direction = motion.announced(floor, direction, work)
+    served = motion.cleared(floor, direction, work, around.id)
+    if not served:
+        return car, served
+    announces = any(call.button is not Button.CAB for call in served)
+    return evolve(car, direction=direction, door=door.prolong(car.door, now_ms, announces)), served
