@@ -44,7 +44,7 @@ from elevator.hardware.elevator_server import (
 )
 from elevator.hardware.io_card import FLOORS, HALT, LAMP_PINS, SPEED
 from elevator.hardware.messages import MessageReader, motor_direction
-from elevator.hardware.panel import SWEEP_MS, done
+from elevator.hardware.panel_client import SWEEP_MS, done
 from elevator.hardware.serial_port import AUTO, IoCard
 from elevator.processes import child, pair
 

@@ -19,18 +19,8 @@ import socket
 
 from elevator.core.log_damping import Condition
 from elevator.core.model import EVERY_BUTTON, Buttons, Inputs, Motor, Outputs
-from elevator.hardware.panel import (
-    BACKLOG_MAX,
-    FRESH_MS,
-    RETRY_MS,
-    SILENCE_MS,
-    SWEEP_MS,
-    after,
-    done,
-    is_door_to_be_told,
-    lamp_changes,
-    panel_buttons,
-)
+from elevator.hardware.panel_client import BACKLOG_MAX, FRESH_MS, RETRY_MS, SILENCE_MS, SWEEP_MS, done
+from elevator.hardware.panel_outputs import after, is_door_to_be_told, lamp_changes, panel_buttons
 
 PATIENCE_MS = 5000
 """How long a new connection may take to be answered: another client may be in front."""

@@ -16,7 +16,7 @@
 """
 
 from elevator.core.model import EVERY_BUTTON, Button, Buttons, Inputs, Motor, Outputs
-from elevator.hardware.panel import is_door_to_be_told, lamp_changes
+from elevator.hardware.panel_outputs import is_door_to_be_told, lamp_changes
 
 FLOORS = 4
 BAUD = 115_200

@@ -34,7 +34,8 @@ from serial import Serial
 from elevator.core.log_damping import Condition
 from elevator.core.model import Inputs, Motor, Outputs
 from elevator.hardware.io_card import BAUD, HALT, IDENTITY, READ_TACHOMETER, SWEEP, WHO, changes, snapshot, sweeps
-from elevator.hardware.panel import BACKLOG_MAX, FRESH_MS, RETRY_MS, SILENCE_MS, SWEEP_MS, after, done
+from elevator.hardware.panel_client import BACKLOG_MAX, FRESH_MS, RETRY_MS, SILENCE_MS, SWEEP_MS, done
+from elevator.hardware.panel_outputs import after
 
 AUTO = "auto"
 BY_ID = Path("/dev/serial/by-id")

@@ -27,7 +27,7 @@ from elevator.building.elevator import Machine
 from elevator.core.call_set import mask
 from elevator.core.model import EVERY_CAR, NEVER_MS, Button, Buttons, Call, Direction, Fault, Inputs, Motor
 from elevator.core.node import Node
-from elevator.hardware.panel import panel_buttons
+from elevator.hardware.panel_outputs import panel_buttons
 from elevator.simulation.faults import FaultKind
 from elevator.simulation.health import EARLIER_MS, SETTLED_MS, STALE_MS, STEADY_MS, USUAL_TRAVEL_MS, Health, Seen
 from elevator.simulation.safety import DOOR_MS, Host, Oracle, covers

@@ -14,7 +14,8 @@ from attrs import evolve, frozen
 
 from elevator.building.passengers import PassengerFlow, Profile
 from elevator.core.model import NEVER_MS, Assigner, Button, Park, Policy
-from elevator.hardware.panel import FRESH_MS, panel_buttons
+from elevator.hardware.panel_client import FRESH_MS
+from elevator.hardware.panel_outputs import panel_buttons
 
 
 class FaultKind(StrEnum):

@@ -49,7 +49,8 @@ from elevator.core.peers import HEARTBEAT_MS
 from elevator.core.step import step
 from elevator.core.turn import turn
 from elevator.hardware.elevator_server import changes, snapshot, sweep
-from elevator.hardware.panel import FRESH_MS, SWEEP_MS, after, done
+from elevator.hardware.panel_client import FRESH_MS, SWEEP_MS, done
+from elevator.hardware.panel_outputs import after
 from elevator.net.admission import Admission
 from elevator.net.seal import NO_KEY, seal
 from elevator.net.wire import BAD_INPUT, DATAGRAM_BYTES, Encoder, decode

@@ -24,7 +24,7 @@ from pathlib import Path
 from bench_flood import EVERYBODY, malformed
 from lab import Lab, comm, lab, processes_of
 
-from elevator.hardware.panel import panel_buttons
+from elevator.hardware.panel_outputs import panel_buttons
 from elevator.simulation.faults import Plan, Press, draw_fault, draw_process
 from elevator.simulation.world import SimulatedNode, World
 

@@ -48,7 +48,7 @@ from elevator.core.model import Behaviour, Call, Calls, Heartbeat, Inputs, Motor
 from elevator.core.node import Node, boot, heartbeat, outputs, record, wake_at_ms
 from elevator.core.step import sent, step
 from elevator.hardware import elevator_server as server
-from elevator.hardware import panel
+from elevator.hardware import panel_outputs
 from elevator.hardware.elevator_server import ElevatorServer
 from elevator.hardware.io_card import FLOORS as CARD_FLOORS
 from elevator.hardware.io_card import IDENTITY, SWEEP, changes
@@ -144,7 +144,7 @@ def check_messages(messages: bytes, floors: int) -> None:
                 assert first in (0, 1, 255)
                 assert second == third == 0
             case server.LAMP:
-                assert (first, second) in set(panel.panel_buttons(floors))
+                assert (first, second) in set(panel_outputs.panel_buttons(floors))
                 assert third < 2
             case server.INDICATOR:
                 assert first < floors

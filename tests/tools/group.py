@@ -18,7 +18,8 @@ from elevator.core.model import Button, Calls, Heartbeat, Inputs, Outputs, Park,
 from elevator.core.node import Node, boot, record, wake_at_ms
 from elevator.core.turn import turn
 from elevator.hardware.elevator_server import changes, snapshot, sweep
-from elevator.hardware.panel import after, done
+from elevator.hardware.panel_client import done
+from elevator.hardware.panel_outputs import after
 from elevator.net.wire import Encoder, decode
 from elevator.runtime.event_log import Journal
 

@@ -23,7 +23,7 @@ from elevator.building.elevator import Machine
 from elevator.building.shaft import Shaft, put
 from elevator.core.model import Button, Buttons, Inputs, Motor, Outputs
 from elevator.hardware import io_card
-from elevator.hardware.panel import panel_buttons
+from elevator.hardware.panel_outputs import panel_buttons
 
 
 def feed(card: Card, machine: Machine, stream: bytes) -> tuple[Card, Machine, bytes]:

@@ -19,7 +19,7 @@ from elevator.building.shaft import Shaft, put
 from elevator.core.call_set import mask
 from elevator.core.model import EVERY_BUTTON, Button, Buttons, Inputs, Motor, Outputs
 from elevator.hardware.elevator_server import ElevatorServer, changes, snapshot, sweep
-from elevator.hardware.panel import after, panel_buttons
+from elevator.hardware.panel_outputs import after, panel_buttons
 
 FLOORS = 4
 

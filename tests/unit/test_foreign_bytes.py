@@ -26,7 +26,7 @@ from elevator.core.drive import Drive, motor, sense
 from elevator.core.model import Button, Buttons, Fault, Inputs, Motor, Outputs
 from elevator.hardware import io_card
 from elevator.hardware.io_card import changes, sweeps
-from elevator.hardware.panel import SWEEP_MS
+from elevator.hardware.panel_client import SWEEP_MS
 from elevator.hardware.serial_port import LATE_MS, LOST_MS, IoCard
 
 STANDS = Outputs(door=True, lamps=Buttons(0b001, 0b1000, 0b0110), floor=2)

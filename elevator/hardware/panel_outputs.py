@@ -1,19 +1,11 @@
-"""What both ports to a panel share: which commands are due, and what a reply confirms."""
+"""What a panel shows, whatever protocol it speaks: which buttons it has, and which outputs a message must change."""
 
 from collections.abc import Iterator
 
 from attrs import evolve
 
 from elevator.core.call_set import mask
-from elevator.core.model import EVERY_BUTTON, Button, Buttons, Motor, Outputs
-
-SWEEP_MS = 10
-FRESH_MS = 500
-SILENCE_MS = 1000
-"""A server that has answered and then takes longer is lost."""
-RETRY_MS = 100
-BACKLOG_MAX = 1 << 16
-"""Bytes that a server may leave unread before it is given up."""
+from elevator.core.model import EVERY_BUTTON, Button, Buttons, Outputs
 
 
 def panel_buttons(floors: int) -> Iterator[tuple[Button, int]]:
@@ -21,14 +13,6 @@ def panel_buttons(floors: int) -> Iterator[tuple[Button, int]]:
     yield from ((Button.UP, floor) for floor in range(floors - 1))
     yield from ((Button.DOWN, floor) for floor in range(1, floors))
     yield from ((Button.CAB, floor) for floor in range(floors))
-
-
-def done(sent: Outputs | None, before: tuple[bool, bool] = (True, True)) -> tuple[bool, bool]:
-    """Tell what a panel has done that answers what it was asked after *sent*: opened its door, stopped its motor.
-
-    If it was asked when it had already been told other things, it has done that only as far as *before* says.
-    """
-    return (False, False) if sent is None else (bool(sent.door) and before[0], sent.motor is Motor.STOP and before[1])
 
 
 def is_door_to_be_told(sent: Outputs | None, wanted: Outputs) -> bool:
