@@ -4,7 +4,7 @@ Rules:
 - Each elevator listens on a port of its own and has one client at a time. The next one's connect succeeds, because
   the kernel keeps it, and it is answered when the first has gone; the motor stops in between.
 - All I/O is here, everything else in elevator.py: bytes in, replies and a new machine out. What arrived in one
-  piece is answered in one piece. `hardware/messages.py` says what happens to a message that arrives in part.
+  piece is answered in one piece. `hardware/server_side.py` says what happens to a message that arrives in part.
 - What each socket is watched for is derived from the elevator's state after every event, never switched by hand.
 - Everything that changes goes into one bounded log with its time, from which tests measure.
 
@@ -45,7 +45,7 @@ from elevator.building.elevator import Event, EventKind, Machine
 from elevator.building.shaft import Shaft
 from elevator.core.call_set import mask
 from elevator.core.model import Button, Buttons, Motor
-from elevator.hardware.messages import MessageReader
+from elevator.hardware.server_side import MessageReader
 
 LOG_LENGTH = 100_000
 """Events kept; older ones are forgotten, and `Events` says how many."""

@@ -44,7 +44,7 @@ from elevator.hardware.io_card import (
     STOP_LAMP_PIN,
     STOP_PIN,
 )
-from elevator.hardware.messages import MESSAGE
+from elevator.hardware.server_side import MESSAGE
 
 BYTE_US = 10 * 1_000_000 / BAUD
 """A start bit, eight of data and a stop bit."""

@@ -20,7 +20,7 @@ from elevator.building import shaft as physics
 from elevator.building.shaft import Shaft
 from elevator.core.call_set import mask
 from elevator.core.model import Button, Buttons, Motor
-from elevator.hardware.messages import MESSAGE
+from elevator.hardware.server_side import MESSAGE
 
 
 class EventKind(StrEnum):

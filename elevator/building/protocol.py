@@ -9,7 +9,7 @@ from elevator.building import shaft as physics
 from elevator.building.elevator import Event, Machine, _reject, buttons, changes, pressed, settle
 from elevator.core.call_set import mask
 from elevator.core.model import Button, Buttons
-from elevator.hardware.messages import MESSAGE, motor_direction
+from elevator.hardware.server_side import MESSAGE, motor_direction
 
 
 class Answer(NamedTuple):

@@ -132,9 +132,9 @@ def server(host: str, port: int, floors: int) -> Finding:
 
 def card(where: str, speed: int) -> Finding:
     """Read the I/O card for a moment, as a node would; its motor is stopped by that, and nothing is lit."""
-    from elevator.hardware.serial_port import IoCard  # only those who need it load pyserial
+    from elevator.hardware.card_port import CardPort  # only those who need it load pyserial
 
-    port = IoCard(where, speed)
+    port = CardPort(where, speed)
     until_s = time.monotonic() + CARD_S
     while time.monotonic() < until_s and not port.news:
         port.attend(time.monotonic_ns() // 1_000_000)
@@ -159,7 +159,7 @@ def modem_manager(
     where: str, processes: Path = Path("/proc"), udev: Path = Path("/run/udev/data")
 ) -> Iterator[Finding]:
     """Tell whether ModemManager, if it runs, leaves the card's port alone."""
-    from elevator.hardware.serial_port import UDEV_MARK, UDEV_RULE, find
+    from elevator.hardware.card_port import UDEV_MARK, UDEV_RULE, find
 
     names = []
     for entry in processes.glob("[0-9]*/comm"):

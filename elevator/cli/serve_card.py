@@ -7,7 +7,7 @@
    each by itself, in their order. A read of a button or floor that does not exist is answered with 0, and a write to
    one is ignored. A read waits for a sweep that began after the client's door and motor commands were sent to the card,
    so the client may rely on the answer.
-3. If the card's replies are late or make no sense, the port stops the motor (see serial_port.py). Reads wait meanwhile.
+3. If the card's replies are late or make no sense, the port stops the motor (see card_port.py). Reads wait meanwhile.
    When replies are good again the port restores the client's motor command.
 4. A client is dropped when the card is lost: it has a motor command that nobody can vouch for. While there is no card,
    clients wait.
@@ -30,6 +30,7 @@ from elevator.cli.arguments import Arguments
 from elevator.core.call_set import mask
 from elevator.core.log_damping import Condition
 from elevator.core.model import Button, Buttons, Inputs, Motor, Outputs
+from elevator.hardware.card_port import AUTO, CardPort
 from elevator.hardware.elevator_server import (
     DOOR,
     INDICATOR,
@@ -43,9 +44,8 @@ from elevator.hardware.elevator_server import (
     TACHOMETER,
 )
 from elevator.hardware.io_card import FLOORS, HALT, LAMP_PINS, SPEED
-from elevator.hardware.messages import MessageReader, motor_direction
 from elevator.hardware.panel_client import SWEEP_MS, done
-from elevator.hardware.serial_port import AUTO, IoCard
+from elevator.hardware.server_side import MessageReader, motor_direction
 from elevator.processes import child, pair
 
 CHUNK = 4096
@@ -108,7 +108,7 @@ def answer(inputs: Inputs, tachometer: int, message: bytes) -> bytes:
 class Bridge:
     """A listening socket, its client, and the card."""
 
-    def __init__(self, listener: socket.socket, card: IoCard) -> None:
+    def __init__(self, listener: socket.socket, card: CardPort) -> None:
         self.card = card
         self._listener = listener
         self._client: socket.socket | None = None
@@ -272,7 +272,7 @@ def serve(arguments: argparse.Namespace, link: pair.Link) -> int:
     if arguments.interval > SWEEP_MS:
         why = "each read also repeats the motor command"
         log.info("reads the pins every %d ms, not every %d ms: %s", SWEEP_MS, arguments.interval, why)
-    card = IoCard(arguments.serial, arguments.speed, link.hold, arguments.interval, has_tachometer=True)
+    card = CardPort(arguments.serial, arguments.speed, link.hold, arguments.interval, has_tachometer=True)
     bridge = Bridge(listener, card)
     while signals.received is None:
         bridge.turn([signals.socket, *link.sockets()], link.wake_at_ms())

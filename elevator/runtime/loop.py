@@ -29,9 +29,9 @@ from elevator.runtime.config import Config, ConfigError
 from elevator.storage.recorder import NOTHING, Recorder
 
 if TYPE_CHECKING:
-    from elevator.hardware.serial_port import IoCard
+    from elevator.hardware.card_port import CardPort
 
-    Elevator = ElevatorServer | IoCard
+    Elevator = ElevatorServer | CardPort
 
 
 log = logging.getLogger("elevator")
@@ -80,9 +80,9 @@ def hardware(config: Config, link: Link) -> "Elevator":
     """Return the elevator that is configured."""
     if config.serial is None:
         return ElevatorServer(config.host, config.port, config.floors)
-    from elevator.hardware.serial_port import IoCard  # only those who need it load pyserial
+    from elevator.hardware.card_port import CardPort  # only those who need it load pyserial
 
-    return IoCard(str(config.serial), config.speed, link.hold)
+    return CardPort(str(config.serial), config.speed, link.hold)
 
 
 def serve(signals: Signals, link: Link, disk: Recorder, network: Broadcast, elevator: "Elevator", node: Node) -> None:

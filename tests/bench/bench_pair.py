@@ -29,8 +29,8 @@ from lab import Lab, lab
 
 from elevator.core.model import Button
 from elevator.hardware.elevator_server import LAMP, PRESSED, SENSOR
-from elevator.hardware.messages import MESSAGE
 from elevator.hardware.panel_outputs import panel_buttons
+from elevator.hardware.server_side import MESSAGE
 
 FLOORS = 64
 PRESS_MS, EVERY_MS = 200, 100

@@ -49,11 +49,11 @@ from elevator.core.node import Node, boot, heartbeat, outputs, record, wake_at_m
 from elevator.core.step import sent, step
 from elevator.hardware import elevator_server as server
 from elevator.hardware import panel_outputs
+from elevator.hardware.card_port import CardPort
 from elevator.hardware.elevator_server import ElevatorServer
 from elevator.hardware.io_card import FLOORS as CARD_FLOORS
 from elevator.hardware.io_card import IDENTITY, SWEEP, changes
-from elevator.hardware.messages import MESSAGE
-from elevator.hardware.serial_port import IoCard
+from elevator.hardware.server_side import MESSAGE
 from elevator.net.admission import Admission, is_probe
 from elevator.net.fair_queue import ROOM, ROOM_OF_ONE, FairQueue
 from elevator.net.seal import NO_KEY, seal
@@ -358,7 +358,7 @@ def reply(asked: bytes, piece: bytes) -> bytes:
 def io_card(data: bytes) -> bool:
     """Answer as an I/O card."""
     near, far = socket.socketpair()
-    port, running, now_ms, taken = IoCard("card", 174), Running(), 1000, False
+    port, running, now_ms, taken = CardPort("card", 174), Running(), 1000, False
     near.setblocking(False)
     far.setblocking(False)
     port._port = near  # type: ignore[assignment]  # it reads and writes by number

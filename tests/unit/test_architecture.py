@@ -34,7 +34,7 @@ OUTSIDE = {
     "storage.store": "fcntl os sqlite3 time",
     "storage.recorder": "os select signal socket time",
     "hardware.elevator_server": "os socket",
-    "hardware.serial_port": "fcntl os serial termios",
+    "hardware.card_port": "fcntl os serial termios",
     "runtime.config": "os",
     "runtime.log_handler": "select",
     "runtime.loop": "signal select socket time",

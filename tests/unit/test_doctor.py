@@ -21,8 +21,8 @@ from elevator.building.shaft import Shaft
 from elevator.cli import doctor
 from elevator.cli.doctor import Ears, Finding, clock, floors, id_free, listen, neighbours, open_port, record, server
 from elevator.core.model import Author, Buttons, Calls, Car, Heartbeat
-from elevator.hardware import serial_port
-from elevator.hardware.serial_port import UDEV_RULE
+from elevator.hardware import card_port
+from elevator.hardware.card_port import UDEV_RULE
 from elevator.net.admission import PROBE, Admission
 from elevator.net.broadcast import Way
 from elevator.net.seal import NO_KEY, seal
@@ -87,7 +87,7 @@ def test_a_card_that_answers_is_good_and_one_in_use_is_left_alone(tmp_path: Path
             found = doctor.card(path, 99)
             assert found.good, found
             assert "its car is at floor 2" in found.text
-        user, _ = serial_port.open_port(path)
+        user, _ = card_port.open_port(path)
         found = doctor.card(path, 99)
         user.close()
         assert not found.good

@@ -25,9 +25,9 @@ from elevator.core.door import command
 from elevator.core.drive import Drive, motor, sense
 from elevator.core.model import Button, Buttons, Fault, Inputs, Motor, Outputs
 from elevator.hardware import io_card
+from elevator.hardware.card_port import LATE_MS, LOST_MS, CardPort
 from elevator.hardware.io_card import changes, sweeps
 from elevator.hardware.panel_client import SWEEP_MS
-from elevator.hardware.serial_port import LATE_MS, LOST_MS, IoCard
 
 STANDS = Outputs(door=True, lamps=Buttons(0b001, 0b1000, 0b0110), floor=2)
 RISES = Outputs(Motor.UP, lamps=Buttons(cab=0b1000), floor=1)
@@ -123,7 +123,7 @@ class Rig:
         self._master, self._slave = pty.openpty()
         tty.setraw(self._slave)
         os.set_blocking(self._master, False)
-        self.port = IoCard(os.ttyname(self._slave), 255, sweep_ms=sweep_ms, has_tachometer=has_tachometer)
+        self.port = CardPort(os.ttyname(self._slave), 255, sweep_ms=sweep_ms, has_tachometer=has_tachometer)
         self.wanted = wanted
         self.now_ms = 0
         self.card, self.machine = Card(), at(floor)

@@ -111,7 +111,7 @@ def split(reply: bytes) -> tuple[bytes, bytes]:
     return reply[: -len(SWEEP)], reply[-len(SWEEP) :]
 
 
-class IoCard:
+class CardPort:
     """The port: one card at a time, kept up for ever. Never blocks.
 
     *where* is a path, or AUTO. *hold* is called with the descriptor of a port that a card is on, and with None before

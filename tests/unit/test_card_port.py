@@ -16,9 +16,9 @@ from elevator.building.card_line import Line
 from elevator.building.elevator import Machine
 from elevator.building.shaft import Shaft, put
 from elevator.core.model import Buttons, Inputs, Motor, Outputs
-from elevator.hardware import serial_port
+from elevator.hardware import card_port
+from elevator.hardware.card_port import CardPort
 from elevator.hardware.io_card import SWEEP, WHO
-from elevator.hardware.serial_port import IoCard
 
 
 def now_ms() -> int:
@@ -31,7 +31,7 @@ class Bench:
     def __init__(self, built: Building, path: Path) -> None:
         self.built = built
         self.line = Line(built, 0, path)
-        self.port = IoCard(str(path), 99)
+        self.port = CardPort(str(path), 99)
 
     @property
     def machine(self) -> Machine:
@@ -56,7 +56,7 @@ class Bench:
 
 @pytest.fixture
 def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
-    monkeypatch.setattr(serial_port, "LATE_MS", 400)  # A busy machine should not halt the motor here.
+    monkeypatch.setattr(card_port, "LATE_MS", 400)  # A busy machine should not halt the motor here.
     built = open_building([put(Shaft(4), 2, 0)])
     made = Bench(built, tmp_path / "card")
     yield made
@@ -153,7 +153,7 @@ def test_a_card_that_is_not_there_is_waited_for_and_said_once(bench: Bench) -> N
 
 def test_a_port_that_another_program_has_is_left_alone(bench: Bench) -> None:
     bench.pump(bench.answers)
-    other = IoCard(bench.port.where, 99)
+    other = CardPort(bench.port.where, 99)
     for _ in range(5):
         other.attend(now_ms())
         bench.pump_for(120)
@@ -171,11 +171,11 @@ def test_a_copy_of_the_descriptor_does_not_keep_the_lock(bench: Bench) -> None:
     def hold(descriptor: int | None) -> None:
         held.append(None if descriptor is None else os.dup(descriptor))
 
-    bench.port = IoCard(bench.port.where, 99, hold)
+    bench.port = CardPort(bench.port.where, 99, hold)
     bench.pump(bench.answers)
     bench.port.stop()
     assert [each is None for each in held] == [False, True]
-    bench.port = IoCard(bench.port.where, 99)
+    bench.port = CardPort(bench.port.where, 99)
     bench.pump(bench.answers)
     assert held[0] is not None
     os.close(held[0])
@@ -250,7 +250,7 @@ IMPOSTORS = {
 @pytest.mark.parametrize("kind", IMPOSTORS)
 def test_what_is_not_this_card_is_never_obeyed_and_said_once(kind: str) -> None:
     device = Impostor(IMPOSTORS[kind])
-    port = IoCard(device.path, 99)
+    port = CardPort(device.path, 99)
     clock_ms = 0  # faster than the real one
     while clock_ms < 6000:
         clock_ms += 5
@@ -263,7 +263,7 @@ def test_what_is_not_this_card_is_never_obeyed_and_said_once(kind: str) -> None:
     device.close()
 
 
-def first_inputs(port: IoCard, device: Impostor) -> Inputs:
+def first_inputs(port: CardPort, device: Impostor) -> Inputs:
     """Return what *port* reads first from *device*, in time that is simulated."""
     for clock_ms in range(5, 5000, 5):
         port.attend(clock_ms)
@@ -281,7 +281,7 @@ def test_a_card_that_misses_the_first_requests_is_found() -> None:
         return b"\xa2\x20\x00\xa2" if is_sweep(request) else b"\xa2"
 
     device = Impostor(late)
-    port = IoCard(device.path, 99)
+    port = CardPort(device.path, 99)
     assert first_inputs(port, device) == Inputs(floor=0)
     port.stop()
     device.close()
@@ -289,7 +289,7 @@ def test_a_card_that_misses_the_first_requests_is_found() -> None:
 
 def test_answers_that_come_late_and_all_at_once_are_not_taken_for_a_sweep() -> None:
     device = Impostor(lambda request, asked: b"\xa2" * 4 if asked == 4 else b"\xa2\x20\x00\xa2" * is_sweep(request))
-    port = IoCard(device.path, 99)
+    port = CardPort(device.path, 99)
     assert first_inputs(port, device) == Inputs(floor=0)
     assert len(port.news) == 1
     port.stop()
@@ -305,7 +305,7 @@ def with_tachometer(request: bytes, asked: int) -> bytes:
 
 def test_tachometer_is_read_in_the_same_sweep_and_makes_no_new_inputs() -> None:
     device = Impostor(with_tachometer)
-    port = IoCard(device.path, 99, has_tachometer=True)
+    port = CardPort(device.path, 99, has_tachometer=True)
     seen: list[tuple[Inputs, int]] = []
     for clock_ms in range(0, 500, 5):
         port.attend(clock_ms)
@@ -325,7 +325,7 @@ def test_tachometer_is_read_in_the_same_sweep_and_makes_no_new_inputs() -> None:
 def test_port_of_a_card_that_does_not_read_can_be_opened_again_while_a_copy_is_open() -> None:
     device = Impostor(identity_then(b"\xa2\x20\x00\xa2"))
     copies: list[int] = []
-    port = IoCard(device.path, 99, lambda fd: None if fd is None else copies.append(os.dup(fd)))
+    port = CardPort(device.path, 99, lambda fd: None if fd is None else copies.append(os.dup(fd)))
     for clock_ms in range(0, 500, 5):
         port.attend(clock_ms)
         device.turn()
@@ -334,7 +334,7 @@ def test_port_of_a_card_that_does_not_read_can_be_opened_again_while_a_copy_is_o
             while True:
                 os.write(copies[0], bytes(size))
     port.stop()
-    again, _ = serial_port.open_port(device.path)
+    again, _ = card_port.open_port(device.path)
     again.close()
     os.close(copies[0])
     device.close()
@@ -349,7 +349,7 @@ def test_card_is_swept_once_an_interval_and_at_least_every_10_ms(interval_ms: in
         return b"\xa2\x20\x00\xa2" if is_sweep(request) else b"\xa2" * request.count(WHO)
 
     device, clock_ms = Impostor(card), 0
-    port = IoCard(device.path, 99, sweep_ms=interval_ms)
+    port = CardPort(device.path, 99, sweep_ms=interval_ms)
     for clock_ms in range(0, 2000, 5):
         port.attend(clock_ms)
         device.turn()
@@ -373,10 +373,10 @@ def test_card_is_swept_once_an_interval_and_at_least_every_10_ms(interval_ms: in
 def test_auto_says_what_it_saw(
     names: tuple[str, ...], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(serial_port, "BY_ID", tmp_path)
+    monkeypatch.setattr(card_port, "BY_ID", tmp_path)
     for name in names:
         (tmp_path / name).touch()
-    port = IoCard("auto", 99)
+    port = CardPort("auto", 99)
     port.attend(0)
     port.attend(1000)
     assert len(port.news) == 1
@@ -387,14 +387,14 @@ def test_auto_finds_the_only_card(bench: Bench, tmp_path: Path, monkeypatch: pyt
     (tmp_path / "by-id").mkdir()
     (tmp_path / "by-id" / "usb-NTNU_Arduino_IO_Card_75-if00").symlink_to(bench.line.path)
     (tmp_path / "by-id" / "usb-FTDI_UART-if00").touch()
-    monkeypatch.setattr(serial_port, "BY_ID", tmp_path / "by-id")
-    bench.port = IoCard("auto", 99)
+    monkeypatch.setattr(card_port, "BY_ID", tmp_path / "by-id")
+    bench.port = CardPort("auto", 99)
     bench.pump(bench.answers)
 
 
 @pytest.mark.parametrize("path", ["/dev/null", "/etc/passwd", "/", "/nowhere/card"])
-def test_what_is_no_serial_port_is_said_once(path: str) -> None:
-    port = IoCard(path, 99)
+def test_what_is_no_card_port_is_said_once(path: str) -> None:
+    port = CardPort(path, 99)
     for ms in range(0, 1000, 50):
         port.attend(ms)
     assert len(port.news) == 1

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from elevator.core.model import Motor
-from elevator.hardware.messages import MESSAGE, PIECE_MS, MessageReader, motor_direction
+from elevator.hardware.server_side import MESSAGE, PIECE_MS, MessageReader, motor_direction
 
 A, B = bytes((6, 2, 3, 0)), bytes((1, 255, 0, 0))
 
