@@ -1,26 +1,32 @@
 """The elevator server of the lab and of the simulators: 4-byte messages over TCP.
 
-1. A button reply does not say which button it answers, so everything is asked in one sweep, replies are matched by
-   order, at most one sweep is outstanding, and its reply is one snapshot.
-2. The servers take a short read for a whole message: messages go out whole, in one send.
-3. They set neither TCP_NODELAY nor quick acknowledgements. With TCP_NODELAY on our side and TCP_QUICKACK set again
+panel_client.py decides what to send and what replies mean. The port adds what the lab's servers need:
+
+1. They take a short read for a whole message: messages go out whole, in one send.
+2. They set neither TCP_NODELAY nor quick acknowledgements. With TCP_NODELAY on our side and TCP_QUICKACK set again
    after every receive, a sweep takes a fraction of a millisecond; without, 44 ms.
-4. They serve one client at a time: a connection without an answer is waited for, not given up at once.
-5. Outputs are written as differences to what was sent on this connection; after a reconnect that is nothing, so
-   everything is written again.
-6. A snapshot is good for FRESH_MS. A reply that comes later than that is of the past, and thrown away.
-7. Nothing tells whether the door is open, or the motor stands. But messages are obeyed in their order: what was sent
-   before a sweep has been done when that is answered, unless the opposite has been sent since.
+3. They serve one client at a time: a connection without an answer is waited for, not given up at once.
 """
 
 import errno
 import os
 import socket
+from typing import assert_never
+
+from attrs import Factory, field, frozen
 
 from elevator.core.log_damping import Condition
-from elevator.core.model import EVERY_BUTTON, Buttons, Inputs, Motor, Outputs
-from elevator.hardware.panel_client import BACKLOG_MAX, FRESH_MS, RETRY_MS, SILENCE_MS, SWEEP_MS, done
-from elevator.hardware.panel_outputs import after, is_door_to_be_told, lamp_changes, panel_buttons
+from elevator.core.model import EVERY_BUTTON, NEVER_MS, Buttons, Inputs, Motor, Outputs
+from elevator.hardware.panel_client import (
+    BACKLOG_MAX,
+    RETRY_MS,
+    SILENCE_MS,
+    SWEEP_MS,
+    Confirmed,
+    PanelClient,
+    Receipt,
+)
+from elevator.hardware.panel_outputs import is_door_to_be_told, lamp_changes, panel_buttons
 
 PATIENCE_MS = 5000
 """How long a new connection may take to be answered: another client may be in front."""
@@ -29,16 +35,13 @@ MOTOR, LAMP, INDICATOR, DOOR, STOP_LAMP, PRESSED, SENSOR, STOP, OBSTRUCTION, TAC
 
 
 def sweep(floors: int) -> bytes:
-    """Ask for everything there is to know."""
+    """Return the requests for everything that a panel with this many *floors* knows."""
     buttons = b"".join(bytes((PRESSED, button, floor, 0)) for button, floor in panel_buttons(floors))
     return buttons + bytes((SENSOR, 0, 0, 0, STOP, 0, 0, 0, OBSTRUCTION, 0, 0, 0))
 
 
 def snapshot(reply: bytes, floors: int, door: bool = False, still: bool = False) -> Inputs | None:
-    """Read the *reply* to a whole sweep, by a panel that has its *door* open and its motor *still* for all it was told.
-
-    Return None if it is not one.
-    """
+    """Read the *reply* to a sweep, which confirms an open *door* and a *still* motor; None if it is malformed."""
     asked = sweep(floors)
     if len(reply) != len(asked) or reply[::4] != asked[::4]:
         return None
@@ -67,6 +70,27 @@ def changes(sent: Outputs | None, wanted: Outputs, floors: int) -> bytes:
     return b"".join(messages)
 
 
+@frozen
+class ServerCodec:
+    """The bytes of this protocol for a panel of *floors* floors, as panel_client.py wants them."""
+
+    floors: int
+    _sweep: bytes = field(init=False, default=Factory(lambda self: sweep(self.floors), takes_self=True))
+
+    @property
+    def reply_size(self) -> int:
+        return len(self._sweep)
+
+    def sweeps(self, sent: Outputs | None) -> tuple[bytes]:
+        return (self._sweep,)
+
+    def snapshot(self, reply: bytes, confirmed: Confirmed) -> Inputs | None:
+        return snapshot(reply, self.floors, *confirmed)
+
+    def changes(self, sent: Outputs | None, wanted: Outputs) -> bytes:
+        return changes(sent, wanted, self.floors)
+
+
 class ElevatorServer:
     """The port: one connection at a time to one elevator server, kept up for ever. Never blocks.
 
@@ -75,21 +99,12 @@ class ElevatorServer:
 
     def __init__(self, host: str, port: int, floors: int) -> None:
         self.address = (host, port)
-        self.floors = floors
+        self.panel = PanelClient(ServerCodec(floors), first_reply_ms=NEVER_MS)
         self.news: list[str] = []
         self._absence = Condition(is_failing=None)
-        self._request = sweep(floors)
         self._socket: socket.socket | None = None
-        self._connected = self._answered = False
-        self._reply = b""
-        self._snapshot_bytes = b""
-        self._inputs: Inputs | None = None
-        self._fresh_until_ms = 0
+        self._connected = False
         self._outgoing = b""
-        self._sent: Outputs | None = None
-        self._asked_at_ms: int | None = None
-        self._asked_after = done(None)
-        """What the panel had been told to do before it was asked."""
         self._next_at_ms = 0
         """When to connect, or to sweep."""
         self._give_up_at_ms = 0
@@ -102,16 +117,16 @@ class ElevatorServer:
 
     def wake_at_ms(self) -> int:
         """Return when `attend` must be called if the socket says nothing."""
-        if self._socket is None or (self._connected and self._asked_at_ms is None):
+        if self._socket is None or (self._connected and self.panel.asked_at_ms is None):
             return self._next_at_ms
         return self._give_up_at_ms
 
     def inputs(self, now_ms: int) -> Inputs | None:
-        """Return the newest snapshot; None if there is none that is still good."""
-        return self._inputs if now_ms < self._fresh_until_ms else None
+        """Return the newest snapshot if it is fresh, else None."""
+        return self.panel.inputs(now_ms)
 
     def attend(self, now_ms: int, readable: bool = True) -> None:
-        """Do what is due: connect, take what came in if the socket is *readable*, sweep, give up."""
+        """Do everything that is due: connect, receive if the socket is *readable*, sweep, give up."""
         try:
             if self._socket is not None:
                 self._exchange(now_ms, readable)
@@ -119,26 +134,24 @@ class ElevatorServer:
                 self._connect(now_ms)
         except OSError as error:
             self._lose(now_ms, error.strerror or str(error))
-        if self._answered:
+        if self.panel.has_answered:
             self._report(now_ms)
 
     def write(self, outputs: Outputs) -> None:
-        """Send what differs from what was sent on this connection."""
-        if not self._answered or outputs == self._sent:
-            return
-        self._outgoing += changes(self._sent, outputs, self.floors)
-        self._sent = after(self._sent, outputs)
-        self._asked_after = done(self._sent, self._asked_after)
-        try:
-            self._flush()
-        except OSError:
-            pass  # the next receive says so too, and loses the connection in one place
+        """Send the differences from the outputs last sent on this connection."""
+        message = self.panel.write(outputs)
+        if message:
+            self._outgoing += message
+            try:
+                self._flush()
+            except OSError:
+                pass  # The next receive fails too, so the connection is lost in one place.
 
     def stop(self) -> None:
-        """Stop the motor and hang up: the server stops it too when we do, unless it was told not to."""
+        """Stop the motor and hang up. The server also stops it at that, unless it is configured not to."""
         if self._socket is None:
             return
-        if self._answered:
+        if self.panel.has_answered:
             self._outgoing += bytes((MOTOR, 0, 0, 0))
             try:
                 self._flush()
@@ -151,9 +164,9 @@ class ElevatorServer:
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         self._socket.setblocking(False)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._connected = self._answered = False
-        self._reply = self._outgoing = b""
-        self._sent = self._asked_at_ms = None
+        self._connected = False
+        self._outgoing = b""
+        self.panel.forget()
         self._give_up_at_ms = now_ms + PATIENCE_MS
         code = self._socket.connect_ex(self.address)
         if code not in (0, errno.EINPROGRESS):
@@ -175,12 +188,12 @@ class ElevatorServer:
             self._next_at_ms = now_ms
         if readable:
             self._receive(now_ms)
-        if self._asked_at_ms is None and now_ms >= self._next_at_ms:
-            self._outgoing += self._request
-            self._asked_at_ms = now_ms
-            self._asked_after = done(self._sent)
-            self._give_up_at_ms = now_ms + (SILENCE_MS if self._answered else PATIENCE_MS)
-        elif self._asked_at_ms is not None and now_ms >= self._give_up_at_ms:
+        if self.panel.asked_at_ms is None:
+            if now_ms >= self._next_at_ms:
+                self._outgoing += self.panel.ask(now_ms)
+                self._next_at_ms = now_ms + SWEEP_MS
+                self._give_up_at_ms = now_ms + (SILENCE_MS if self.panel.has_answered else PATIENCE_MS)
+        elif now_ms >= self._give_up_at_ms:
             raise OSError(errno.ETIMEDOUT, "no answer")
         self._flush()
 
@@ -193,26 +206,16 @@ class ElevatorServer:
         if not received:
             raise OSError(errno.ECONNRESET, "it hung up")
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
-        self._reply += received
-        if len(self._reply) < len(self._request):
-            return
-        if self._asked_at_ms is None or len(self._reply) > len(self._request):
-            raise OSError(errno.EPROTO, "it answers what was not asked")
-        self._take_reply(now_ms, self._asked_at_ms)
-
-    def _take_reply(self, now_ms: int, asked_at_ms: int) -> None:
-        reply, self._reply, self._asked_at_ms = self._reply, b"", None
-        self._next_at_ms = max(now_ms, asked_at_ms + SWEEP_MS)
-        if self._answered and now_ms >= asked_at_ms + FRESH_MS:
-            return
-        old = self._inputs
-        if reply != self._snapshot_bytes or old is None or (old.door, old.still) != self._asked_after:
-            inputs = snapshot(reply, self.floors, *self._asked_after)
-            if inputs is None:
+        receipt = self.panel.receive(received, now_ms)
+        match receipt:
+            case Receipt.PARTIAL | Receipt.ANSWERED | Receipt.STALE:
+                pass
+            case Receipt.UNASKED:
+                raise OSError(errno.EPROTO, "it answers what was not asked")
+            case Receipt.MALFORMED:
                 raise OSError(errno.EPROTO, "its answer is not of this protocol")
-            self._inputs, self._snapshot_bytes = inputs, reply
-        self._answered = True
-        self._fresh_until_ms = now_ms + FRESH_MS
+            case _:
+                assert_never(receipt)
 
     def _report(self, now_ms: int, trouble: str = "") -> None:
         """Log whether there is *trouble*, if that is news."""
@@ -234,11 +237,9 @@ class ElevatorServer:
         if self._socket is not None:
             self._socket.close()
         self._socket = None
-        self._inputs = None
-        self._fresh_until_ms = 0
         self._next_at_ms = now_ms + RETRY_MS
-        self._report(now_ms, f"{'lost' if self._answered else 'not there yet'} ({why}); trying again")
-        self._answered = False
+        self._report(now_ms, f"{'lost' if self.panel.has_answered else 'not there yet'} ({why}); trying again")
+        self.panel.forget()
 
     @property
     def _where(self) -> str:

@@ -1,19 +1,189 @@
-"""The client's side of a panel, whatever protocol it speaks: its times, and what a reply confirms."""
+"""The client of a panel, whatever protocol it speaks: bytes and times in, bytes out. Without sockets and clocks.
 
-from elevator.core.model import Motor, Outputs
+1. A reply does not say which request it answers. So one *sweep* asks for everything, at most one sweep is outstanding,
+   and replies are matched by their order. The whole reply to a sweep is one snapshot.
+2. A snapshot is fresh for FRESH_MS. A reply that takes longer than that describes the past and is dropped.
+3. A message contains the outputs that differ from those sent before on this connection. After a reconnect nothing has
+   been sent, so everything is written again. Nothing is written before the first snapshot.
+4. No reply says whether the door is open or the motor is stopped. But a panel executes messages in order: its reply
+   confirms the commands sent before the sweep, unless the opposite has been sent since.
+"""
+
+from collections.abc import Iterator, Sequence
+from enum import Enum, auto
+from itertools import cycle
+from typing import NamedTuple, Protocol
+
+from attrs import define, evolve, field
+
+from elevator.core.model import Inputs, Motor, Outputs
+from elevator.hardware.panel_outputs import after
 
 SWEEP_MS = 10
 FRESH_MS = 500
 SILENCE_MS = 1000
-"""A server that has answered and then takes longer is lost."""
+"""A panel that has answered before and then takes this long is lost."""
 RETRY_MS = 100
 BACKLOG_MAX = 1 << 16
-"""Bytes that a server may leave unread before it is given up."""
+"""A panel that leaves more bytes than this unread is lost."""
 
 
-def done(sent: Outputs | None, before: tuple[bool, bool] = (True, True)) -> tuple[bool, bool]:
-    """Tell what a panel has done that answers what it was asked after *sent*: opened its door, stopped its motor.
+class Confirmed(NamedTuple):
+    """What a reply confirms of the commands sent before its sweep."""
 
-    If it was asked when it had already been told other things, it has done that only as far as *before* says.
+    door: bool = False
+    """Whether the door is open."""
+    still: bool = False
+    """Whether the motor is stopped."""
+
+
+def done(sent: Outputs | None, before: tuple[bool, bool] = (True, True)) -> Confirmed:
+    """Return what the reply to a sweep confirms that was written after *sent*.
+
+    If *sent* was changed while the sweep was outstanding, its reply confirms no more than *before*.
     """
-    return (False, False) if sent is None else (bool(sent.door) and before[0], sent.motor is Motor.STOP and before[1])
+    if sent is None:
+        return Confirmed()
+    return Confirmed(bool(sent.door) and before[0], sent.motor is Motor.STOP and before[1])
+
+
+class Codec(Protocol):
+    """The bytes of one protocol."""
+
+    @property
+    def reply_size(self) -> int:
+        """Length of the reply to a sweep, in bytes."""
+
+    def sweeps(self, sent: Outputs | None) -> Sequence[bytes]:
+        """Return the sweeps to be written in turn while *sent* are the outputs last sent."""
+
+    def snapshot(self, reply: bytes, confirmed: Confirmed) -> Inputs | None:
+        """Read a *reply* of `reply_size` bytes; return None if it is malformed."""
+
+    def changes(self, sent: Outputs | None, wanted: Outputs) -> bytes:
+        """Return the message that brings a panel from *sent* to *wanted*; *sent* None: its outputs are unknown."""
+
+
+class Receipt(Enum):
+    """What received bytes were."""
+
+    PARTIAL = auto()
+    """The reply is not complete yet."""
+    ANSWERED = auto()
+    """The reply is complete, and is the newest snapshot."""
+    STALE = auto()
+    """The reply is complete, but took too long and was dropped."""
+    MALFORMED = auto()
+    UNASKED = auto()
+    """There is more than the reply to the outstanding sweep, or no sweep is outstanding."""
+
+
+@define(eq=False)
+class PanelClient:
+    """The client of one panel."""
+
+    codec: Codec
+    first_reply_ms: int = FRESH_MS
+    """How long the first reply of a connection may take without being stale."""
+    sent: Outputs | None = field(default=None, init=False)
+    """The outputs that the panel shows once it has executed everything sent. None: unknown."""
+    has_answered: bool = field(default=False, init=False)
+    asked_at_ms: int | None = field(default=None, init=False)
+    """When the outstanding sweep was written. None: none is outstanding."""
+    received: bytes = field(default=b"", init=False)
+    """The reply to it so far."""
+    newest: Inputs | None = field(default=None, init=False)
+    """The newest snapshot, fresh or not. Equal snapshots are one object."""
+    newest_reply: bytes = field(default=b"", init=False)
+    """The reply that was read for it."""
+    confirmed: Confirmed = field(default=Confirmed(), init=False)
+    """What that reply confirmed."""
+    fresh_until_ms: int = field(default=0, init=False)
+    _to_confirm: Confirmed = field(default=Confirmed(), init=False)
+    """What the reply to the outstanding sweep will confirm."""
+    _sweeps: Iterator[bytes] = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._sweeps = cycle(self.codec.sweeps(None))
+
+    def inputs(self, now_ms: int) -> Inputs | None:
+        """Return the newest snapshot if it is fresh, else None."""
+        return self.newest if now_ms < self.fresh_until_ms else None
+
+    def forget(self) -> None:
+        """Begin a new connection: nothing is known of the panel."""
+        self.drop()
+        self._set_sent(None)
+        self.has_answered = False
+        self.newest, self.newest_reply, self.fresh_until_ms = None, b"", 0
+
+    def ask(self, now_ms: int) -> bytes:
+        """Return the next sweep to be written. None may be outstanding."""
+        assert self.asked_at_ms is None
+        self.asked_at_ms = now_ms
+        self._to_confirm = done(self.sent)
+        return next(self._sweeps)
+
+    def drop(self) -> None:
+        """Do not wait for the reply to the outstanding sweep any longer."""
+        self.received, self.asked_at_ms = b"", None
+
+    def receive(self, data: bytes, now_ms: int) -> Receipt:
+        """Take bytes that were received; `read` the reply if it is complete."""
+        self.received += data
+        missing = self.codec.reply_size - len(self.received)
+        if self.asked_at_ms is None or missing < 0:
+            return Receipt.UNASKED
+        if missing:
+            return Receipt.PARTIAL
+        reply, self.received = self.received, b""
+        if self._is_stale(self.asked_at_ms, now_ms):
+            self.asked_at_ms = None
+            return Receipt.STALE
+        return self.read(reply, now_ms)
+
+    def read(self, reply: bytes, now_ms: int) -> Receipt:
+        """Read the complete *reply* to the outstanding sweep. If it is malformed the sweep remains outstanding."""
+        assert self.asked_at_ms is not None
+        newest, confirmed = self.newest, self._to_confirm
+        is_same = reply == self.newest_reply and confirmed == self.confirmed
+        if newest is None or newest.halted or not is_same:
+            inputs = self.codec.snapshot(reply, confirmed)
+            if inputs is None:
+                return Receipt.MALFORMED
+            newest = newest if inputs == newest else inputs
+        is_stale = self._is_stale(self.asked_at_ms, now_ms)
+        self.asked_at_ms = None
+        if is_stale:
+            return Receipt.STALE
+        self.newest, self.newest_reply, self.confirmed = newest, reply, confirmed
+        self.has_answered = True
+        self.fresh_until_ms = now_ms + FRESH_MS
+        return Receipt.ANSWERED
+
+    def write(self, outputs: Outputs) -> bytes:
+        """Return the message to be sent so that the panel shows *outputs*; nothing before it has answered."""
+        if not self.has_answered or outputs == self.sent:
+            return b""
+        message = self.codec.changes(self.sent, outputs)
+        self._set_sent(after(self.sent, outputs))
+        self._to_confirm = done(self.sent, self._to_confirm)
+        return message
+
+    def halt(self) -> None:
+        """Note that the motor is stopped until a `rewrite`; snapshots say `halted` from now on."""
+        if self.sent is not None:
+            self._set_sent(evolve(self.sent, motor=Motor.STOP))
+        if self.newest is not None:
+            self.newest = evolve(self.newest, halted=True)
+
+    def rewrite(self) -> bytes:
+        """Return the message that writes again all outputs last sent."""
+        return b"" if self.sent is None else self.codec.changes(None, self.sent)
+
+    def _is_stale(self, asked_at_ms: int, now_ms: int) -> bool:
+        return now_ms >= asked_at_ms + (FRESH_MS if self.has_answered else self.first_reply_ms)
+
+    def _set_sent(self, sent: Outputs | None) -> None:
+        self.sent = sent
+        self._sweeps = cycle(self.codec.sweeps(sent))

@@ -101,11 +101,11 @@ def sweeps(group: Lab, rounds: int) -> None:
     took: list[float] = []
     asked = 0.0
     while len(took) < rounds:
-        before = port._asked_at_ms
+        before = port.panel.asked_at_ms
         port.attend(int(now_ms()))
-        if before is None and port._asked_at_ms is not None:
+        if before is None and port.panel.asked_at_ms is not None:
             asked = now_ms()
-        elif before is not None and port._asked_at_ms is None:
+        elif before is not None and port.panel.asked_at_ms is None:
             took.append(now_ms() - asked)
         reading, writing = port.sockets()
         select.select(reading, writing, [], max(0.0, port.wake_at_ms() - now_ms()) / 1000)

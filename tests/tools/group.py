@@ -17,13 +17,11 @@ from elevator.core.call_set import mask
 from elevator.core.model import Button, Calls, Heartbeat, Inputs, Outputs, Park, Policy, Record, Tick
 from elevator.core.node import Node, boot, record, wake_at_ms
 from elevator.core.turn import turn
-from elevator.hardware.elevator_server import changes, snapshot, sweep
-from elevator.hardware.panel_client import done
-from elevator.hardware.panel_outputs import after
+from elevator.hardware.elevator_server import ServerCodec
+from elevator.hardware.panel_client import SWEEP_MS, PanelClient
 from elevator.net.wire import Encoder, decode
 from elevator.runtime.event_log import Journal
 
-SWEEP_MS = 10
 STAY = Policy(park=Park.NONE)
 """Cars stay where they are: most scenarios say where each one is."""
 RETRY_MS = 1000
@@ -73,7 +71,7 @@ class Computer:
     now_ms: int = 0
     server: bool = True
     inputs: Inputs | None = None
-    sent: Outputs | None = None
+    panel: PanelClient = field(init=False)
     lot: int = 0
     policy: Policy = STAY
     frozen: bool = False
@@ -86,12 +84,16 @@ class Computer:
     journal: Journal = field(factory=Journal)
     log: list[str] = field(factory=list)
 
+    def __attrs_post_init__(self) -> None:
+        self.panel = PanelClient(ServerCodec(self.floors))
+
     def start(self) -> None:
         self.lot += 100
         self.node = boot(self.id, self.floors, self.disk.record, self.lot, self.now_ms, self.policy)
         self.disk.due_ms = None
         self.disk.asked = self.disk.record = record(self.node)
-        self.sent = self.inputs = None
+        self.panel.forget()
+        self.inputs = None
         self.journal = Journal()
 
     def kill(self) -> None:
@@ -99,7 +101,8 @@ class Computer:
         self.unplug_server()
 
     def unplug_server(self) -> None:
-        self.sent = self.inputs = None
+        self.panel.forget()
+        self.inputs = None
         self.take(machines.disconnect(self.machine, self.now_ms))
 
     def take(self, machine: Machine) -> None:
@@ -116,11 +119,18 @@ class Computer:
         self.outbox += self.encoder.encode(heartbeat)
 
     def write(self, outputs: Outputs) -> None:
-        has_answered = self.sent is not None or self.inputs is not None
-        if not self.server or not has_answered:
-            return
-        self.exchange(changes(self.sent, outputs, self.floors))
-        self.sent = after(self.sent, outputs)
+        if self.server:
+            self.exchange(self.panel.write(outputs))
+
+    def sweep(self) -> Inputs | None:
+        """Return the panel's snapshot; the object that the node has already if they are equal."""
+        if self.server:
+            self.panel.receive(self.exchange(self.panel.ask(self.now_ms)), self.now_ms)
+        else:
+            self.panel.forget()
+        inputs = self.panel.inputs(self.now_ms)
+        inputs = inputs if inputs is None or self.lies is None else evolve(inputs, floor=self.lies)
+        return self.inputs if inputs == self.inputs else inputs
 
     def run(self, now_ms: int) -> None:
         self.now_ms = now_ms
@@ -131,10 +141,7 @@ class Computer:
             return
         inputs = self.inputs
         if now_ms % SWEEP_MS == self.id * 3 % SWEEP_MS:
-            said = self.exchange(sweep(self.floors)) if self.server else b""
-            inputs = snapshot(said, self.floors, *done(self.sent))
-            inputs = inputs if inputs is None or self.lies is None else evolve(inputs, floor=self.lies)
-            inputs = self.inputs if inputs == self.inputs else inputs
+            inputs = self.sweep()
         due = [datagram for at_ms, datagram in self.inbox if at_ms <= now_ms]
         recorded, failed = self.disk.news(now_ms)
         found, self.disk.unread = self.disk.unread, None

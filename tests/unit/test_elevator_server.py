@@ -179,10 +179,10 @@ def test_a_command_is_obeyed_when_the_panel_was_asked_since_and_has_answered() -
         pump(port, built, lambda: port.inputs(now_ms()) is not None)
         before = Inputs(floor=2)
         for wanted in (Outputs(), Outputs(door=True), Outputs(motor=Motor.UP), Outputs(Motor.STOP)):
-            pump(port, built, lambda: port._asked_at_ms is None)
-            pump(port, None, lambda: port._asked_at_ms is not None)
+            pump(port, built, lambda: port.panel.asked_at_ms is None)
+            pump(port, None, lambda: port.panel.asked_at_ms is not None)
             port.write(wanted)
-            pump(port, built, lambda: port._asked_at_ms is None)  # asked before
+            pump(port, built, lambda: port.panel.asked_at_ms is None)  # asked before
             machine = built.elevators[0].machine
             assert (machine.door, machine.shaft.motor) == (wanted.door, wanted.motor)
             assert port.inputs(now_ms()) == what_is_sure(before, wanted)
@@ -258,13 +258,13 @@ def test_a_server_that_answers_once_and_hangs_up_does_not_fill_the_log() -> None
         while port._socket is None:
             attend()
         client, _address = listener.accept()
-        while port._asked_at_ms is None:
+        while port.panel.asked_at_ms is None:
             attend()
         client.sendall(sweep(FLOORS))
-        while not port._answered:
+        while not port.panel.has_answered:
             attend()
         client.close()
-        while port._answered:
+        while port.panel.has_answered:
             attend()
     assert [("answers" in news, "recurring" in news) for news in port.news] == [
         (True, False),
@@ -282,7 +282,7 @@ def test_an_answer_from_before_a_freeze_is_thrown_away() -> None:
     with building(2) as built:
         port = ElevatorServer("127.0.0.1", built.ports[0], FLOORS)
         pump(port, built, lambda: port.inputs(now_ms()) is not None)
-        pump(port, built, lambda: port._asked_at_ms is not None)
+        pump(port, built, lambda: port.panel.asked_at_ms is not None)
         built.turn(0.05)
         thawed_ms = now_ms() + 600  # the process did not run for 600 ms, and the answer has been lying there
         port.attend(thawed_ms)
