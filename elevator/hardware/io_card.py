@@ -1,21 +1,21 @@
 """The bytes of the lab's Arduino I/O card, which is behind the lab's elevator server: pure.
 
 1. A byte is an operation in its top two bits and a pin in the low six. Only reads are answered, by one byte that does
-   not say what it answers: everything is asked in one sweep, and the replies are matched by order.
+   not say which read it answers.
 2. A sweep begins and ends with a read of the card's identity. So each snapshot proves again that this is the card and
    that no reply was lost or added: the first byte in between can never be that, as no car is at two floors.
-3. Outputs are written as differences to what was sent since the port was opened.
-4. Nothing tells whether the door is open. But the card does everything in order: what was written before a sweep has
-   been done when that is answered.
-5. A motor that turns the other way stands in between, and its direction is set before its speed.
-6. Other programs may write to the port: ModemManager sends "AT" and a carriage return, which is 13. That starts a PWM
+3. A motor that turns the other way stands in between, and its direction is set before its speed.
+4. Other programs may write to the port: ModemManager sends "AT" and a carriage return, which is 13. That starts a PWM
    write, and the card takes the next byte as the motor's speed. So each message begins with PAD, which does nothing as
    a command and stops the motor as a speed.
-7. Foreign bytes can also change outputs and leave the replies intact. So each sweep repeats the motor command, the door
+5. Foreign bytes can also change outputs and leave the replies intact. So each sweep repeats the motor command, the door
    and one of the lamps in turn. A foreign write to motor or door lasts for one sweep, one to a lamp for thirteen.
 """
 
+from attrs import frozen
+
 from elevator.core.model import EVERY_BUTTON, Button, Buttons, Inputs, Motor, Outputs
+from elevator.hardware.panel_client import Confirmed
 from elevator.hardware.panel_outputs import is_door_to_be_told, lamp_changes
 
 FLOORS = 4
@@ -73,10 +73,7 @@ HALT = PAD + bytes((LOW + PWM_PIN, 0))
 
 
 def snapshot(reply: bytes, door: bool = False, still: bool = False) -> Inputs | None:
-    """Read the *reply* to a whole sweep, by a card that has its *door* open and its motor *still* for all it was told.
-
-    Return None if it is not one.
-    """
+    """Read the *reply* to a sweep, which confirms an open *door* and a *still* motor; None if it is malformed."""
     if len(reply) != len(SWEEP) or reply[0] != IDENTITY or reply[-1] != IDENTITY:
         return None
     pins = int.from_bytes(reply[1:-1], "little") << FIRST_PIN
@@ -143,3 +140,29 @@ def indicator(floor: int) -> list[bytes]:
 
 def level(pin: int, high: bool) -> bytes:
     return bytes(((HIGH if high else LOW) + pin,))
+
+
+@frozen
+class CardCodec:
+    """These bytes for a motor of *speed* 1..255, as panel_client.py wants them."""
+
+    speed: int
+    has_tachometer: bool = False
+    """Whether a sweep also reads the tachometer, before everything else."""
+
+    @property
+    def reply_size(self) -> int:
+        return len(SWEEP) + self.has_tachometer
+
+    def sweeps(self, sent: Outputs | None) -> tuple[bytes, ...]:
+        return sweeps(sent, self.speed, READ_TACHOMETER + SWEEP if self.has_tachometer else SWEEP)
+
+    def snapshot(self, reply: bytes, confirmed: Confirmed) -> Inputs | None:
+        return snapshot(reply[self.has_tachometer :], *confirmed)
+
+    def changes(self, sent: Outputs | None, wanted: Outputs) -> bytes:
+        return changes(sent, wanted, self.speed)
+
+    def tachometer(self, reply: bytes) -> int:
+        """Return the tachometer's value in a *reply*; 0 if there is none."""
+        return reply[0] if self.has_tachometer and reply else 0

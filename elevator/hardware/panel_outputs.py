@@ -16,12 +16,12 @@ def panel_buttons(floors: int) -> Iterator[tuple[Button, int]]:
 
 
 def is_door_to_be_told(sent: Outputs | None, wanted: Outputs) -> bool:
-    """Tell whether a door needs a command to be as it is *wanted*, after what was *sent*."""
+    """Tell whether a door needs a command to be as it is *wanted* after *sent*."""
     return wanted.door is not None and (sent is None or sent.door != wanted.door)
 
 
 def after(sent: Outputs | None, wanted: Outputs) -> Outputs:
-    """Return what a panel shows once `changes` was sent: *wanted*, with what is to stay as it was as it was."""
+    """Return what a panel shows after the `changes` from *sent* to *wanted*: unsure outputs stay as they were."""
     if wanted.door is not None and wanted.unsure == Buttons():
         return wanted
     old = sent or Outputs(door=None, unsure=EVERY_BUTTON)

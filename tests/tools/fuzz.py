@@ -363,7 +363,7 @@ def io_card(data: bytes) -> bool:
     far.setblocking(False)
     port._port = near  # type: ignore[assignment]  # it reads and writes by number
     port._attributes = [0, 0, 0, 0, 0, 0, [b"\0"] * 32]
-    port._give_up_at_ms = now_ms + 1000
+    port.client.begin(now_ms)
     with far:
         port.attend(now_ms, readable=False)
         for how, piece in Bytes(data).pieces():

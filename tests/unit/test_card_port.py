@@ -16,7 +16,7 @@ from elevator.building.card_line import Line
 from elevator.building.elevator import Machine
 from elevator.building.shaft import Shaft, put
 from elevator.core.model import Buttons, Inputs, Motor, Outputs
-from elevator.hardware import card_port
+from elevator.hardware import card_client, card_port
 from elevator.hardware.card_port import CardPort
 from elevator.hardware.io_card import SWEEP, WHO
 
@@ -56,7 +56,7 @@ class Bench:
 
 @pytest.fixture
 def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
-    monkeypatch.setattr(card_port, "LATE_MS", 400)  # A busy machine should not halt the motor here.
+    monkeypatch.setattr(card_client, "LATE_MS", 400)  # A busy machine should not halt the motor here.
     built = open_building([put(Shaft(4), 2, 0)])
     made = Bench(built, tmp_path / "card")
     yield made
@@ -84,15 +84,15 @@ def test_a_command_is_obeyed_when_the_card_was_asked_since_and_has_answered(benc
     bench.pump(bench.answers)
     before = Inputs(floor=2)
     for wanted in (Outputs(), Outputs(door=True), Outputs(motor=Motor.UP), Outputs(Motor.STOP)):
-        bench.pump(lambda: bench.port._asked_at_ms is None)
-        while bench.port._asked_at_ms is None:
+        bench.pump(lambda: bench.port.client.panel.asked_at_ms is None)
+        while bench.port.client.panel.asked_at_ms is None:
             bench.port.attend(now_ms())
         bench.port.write(wanted)
-        bench.pump(lambda: bench.port._asked_at_ms is None)  # asked before
+        bench.pump(lambda: bench.port.client.panel.asked_at_ms is None)  # asked before
         assert bench.port.inputs(now_ms()) == what_is_sure(before, wanted)
         before = Inputs(floor=2, door=bool(wanted.door), still=wanted.motor is Motor.STOP)
-        bench.pump(lambda: bench.port._asked_at_ms is not None)
-        bench.pump(lambda: bench.port._asked_at_ms is None)  # asked since
+        bench.pump(lambda: bench.port.client.panel.asked_at_ms is not None)
+        bench.pump(lambda: bench.port.client.panel.asked_at_ms is None)  # asked since
         assert bench.port.inputs(now_ms()) == before
         if wanted.motor is not Motor.STOP:  # No answer confirms a running motor, so its bytes may still be on the line.
             bench.pump(lambda: bench.machine.shaft.motor is not Motor.STOP)
@@ -196,7 +196,7 @@ def test_a_card_that_stops_answering_is_lost_and_found_again(bench: Bench) -> No
 
 def test_an_answer_from_before_a_freeze_is_thrown_away(bench: Bench) -> None:
     bench.pump(bench.answers)
-    bench.pump(lambda: bench.port._asked_at_ms is not None)
+    bench.pump(lambda: bench.port.client.panel.asked_at_ms is not None)
     bench.built.turn(0.05)
     thawed_ms = now_ms() + 600
     bench.port.attend(thawed_ms)

@@ -25,7 +25,8 @@ from elevator.core.door import command
 from elevator.core.drive import Drive, motor, sense
 from elevator.core.model import Button, Buttons, Fault, Inputs, Motor, Outputs
 from elevator.hardware import io_card
-from elevator.hardware.card_port import LATE_MS, LOST_MS, CardPort
+from elevator.hardware.card_client import LATE_MS, LOST_MS
+from elevator.hardware.card_port import CardPort
 from elevator.hardware.io_card import changes, sweeps
 from elevator.hardware.panel_client import SWEEP_MS
 
@@ -164,7 +165,7 @@ class Rig:
         """Run for at most *ms*, until the card is well and owes no reply. Three sweeps show every foreign byte."""
         end_ms = self.now_ms + ms
         self.run(3 * SWEEP_MS)
-        while self.now_ms < end_ms and (self.port._asked_at_ms is not None or not self.is_well()):
+        while self.now_ms < end_ms and (self.port.client.panel.asked_at_ms is not None or not self.is_well()):
             self.run(1)
 
     def interfere(self, stream: bytes, before: int = 0) -> None:
@@ -417,7 +418,7 @@ def test_all_outputs_are_written_again_before_the_halt_ends(rigs: list[Rig]) -> 
 def test_a_process_that_was_stopped_reads_what_has_come_meanwhile(rigs: list[Rig]) -> None:
     rig = make(rigs, RISES, 1.5)
     rig.run(SWEEP_MS)
-    while rig.port._asked_at_ms is None:
+    while rig.port.client.panel.asked_at_ms is None:
         rig.run(1)
     rig._deliver()
     rig.now_ms += 400

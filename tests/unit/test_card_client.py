@@ -1,0 +1,232 @@
+"""The client of the I/O card without a port: bytes and times in, bytes out."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from elevator.core.model import Buttons, Inputs, Motor, Outputs
+from elevator.hardware.card_client import (
+    ASK_MS,
+    LATE_MS,
+    LOST_MS,
+    QUIET_MS,
+    TRIES,
+    CardClient,
+    CardLost,
+    CardPhase,
+)
+from elevator.hardware.io_card import HALT, IDENTITY, PAD, SWEEP, WHO, CardCodec, changes, sweeps
+from elevator.hardware.panel_client import FRESH_MS, SILENCE_MS, SWEEP_MS
+
+IDENTIFIED = bytes((IDENTITY,))
+AT_FLOOR_2 = b"\xa2\x80\x00\xa2"
+AT_FLOOR_2_PRESSED = b"\xa2\x80\x10\xa2"
+TWO_FLOORS = b"\xa2\x30\x00\xa2"
+RISES = Outputs(Motor.UP, lamps=Buttons(cab=0b1000), floor=2)
+STOPPED = Outputs(Motor.STOP, lamps=Buttons(cab=0b1000), floor=2)
+SPEED = 99
+
+
+class Line:
+    """A client. The test plays the card."""
+
+    def __init__(self) -> None:
+        self.client = CardClient(CardCodec(SPEED))
+        self.now_ms = 0
+
+    def sent(self) -> bytes:
+        """Remove and return the outgoing bytes."""
+        sent, self.client.outgoing = self.client.outgoing, b""
+        assert sent[:1] in (b"", PAD), "each message begins with PAD"
+        return sent
+
+    def receive(self, data: bytes) -> bytes:
+        """Receive *data* now; return the client's response."""
+        self.client.receive(data, self.now_ms)
+        self.client.advance(self.now_ms)
+        return self.sent()
+
+    def wait(self, ms: int) -> Iterator[tuple[int, bytes]]:
+        """Let *ms* pass in silence, and yield when the client sends something, and what."""
+        end_ms = self.now_ms + ms
+        while self.client.wake_at_ms() <= end_ms:
+            self.now_ms = max(self.client.wake_at_ms(), self.now_ms)
+            self.client.advance(self.now_ms)
+            if self.client.outgoing:
+                yield self.now_ms, self.sent()
+        self.now_ms = end_ms
+
+    def phase(self) -> CardPhase:
+        return self.client.phase
+
+    def inputs(self) -> Inputs | None:
+        return self.client.panel.inputs(self.now_ms)
+
+
+@pytest.fixture
+def line() -> Line:
+    """Return a line to a card that was swept once and then told to raise the car. The next sweep is outstanding."""
+    made = Line()
+    made.client.begin(0)
+    assert made.sent() == HALT + WHO
+    assert made.receive(IDENTIFIED) == sweeps(None, SPEED)[0]
+    assert made.phase() is CardPhase.STARTING
+    made.receive(AT_FLOOR_2)
+    assert made.phase() is CardPhase.IN_STEP
+    assert made.client.write(RISES)
+    assert made.sent() == changes(None, RISES, SPEED)
+    assert list(made.wait(SWEEP_MS)) == [(SWEEP_MS, sweeps(RISES, SPEED)[0])]
+    return made
+
+
+def test_sweeps_follow_every_10_ms_and_repeat_the_outputs_in_turn(line: Line) -> None:
+    every = sweeps(RISES, SPEED)
+    for number in range(1, 30):
+        line.receive(AT_FLOOR_2)
+        assert list(line.wait(SWEEP_MS)) == [((number + 1) * SWEEP_MS, every[number % len(every)])]
+
+
+def test_device_that_is_silent_is_asked_ten_times_and_then_lost() -> None:
+    line = Line()
+    line.client.begin(0)
+    requests = [(0, line.sent())]
+    with pytest.raises(CardLost, match="no answer"):
+        requests += line.wait(10 * TRIES * ASK_MS)
+    assert line.now_ms == TRIES * ASK_MS
+    assert len(requests) <= TRIES
+    assert not line.client.is_card
+
+
+def test_device_that_sends_anything_else_is_not_this_card() -> None:
+    line = Line()
+    line.client.begin(0)
+    line.receive(b"$GPGGA\r\n")
+    with pytest.raises(CardLost, match="it is not this card"):
+        list(line.wait(10 * TRIES * ASK_MS))
+
+
+def test_malformed_first_reply_is_no_halt_but_the_end() -> None:
+    line = Line()
+    line.client.begin(0)
+    line.receive(IDENTIFIED)
+    with pytest.raises(CardLost, match="a reply makes no sense"):
+        line.receive(TWO_FLOORS)
+    assert not line.client.halts
+
+
+def test_late_reply_halts_the_motor_every_10_ms_until_it_arrives(line: Line) -> None:
+    asked_at_ms = line.now_ms
+    halts = list(line.wait(LATE_MS + 55))
+    assert halts == [(asked_at_ms + LATE_MS + n * SWEEP_MS, HALT) for n in range(6)]
+    assert line.client.why_halted == f"no reply for {LATE_MS} ms"
+    assert line.inputs() == Inputs(floor=2, halted=True)
+    assert not line.client.write(RISES), "commands are ignored meanwhile"
+    assert line.receive(AT_FLOOR_2_PRESSED) == changes(None, STOPPED, SPEED) + sweeps(STOPPED, SPEED)[0]
+    assert line.phase() is CardPhase.IN_STEP
+    assert line.inputs() == Inputs(Buttons(cab=0b1000), 2)
+    assert line.client.write(RISES)
+    assert line.client.halts == 1
+
+
+def test_reply_after_a_late_one_is_read_though_it_equals_the_one_before(line: Line) -> None:
+    line.receive(AT_FLOOR_2)
+    list(line.wait(SWEEP_MS + LATE_MS))
+    line.receive(AT_FLOOR_2_PRESSED)
+    line.receive(AT_FLOOR_2)
+    assert line.inputs() == Inputs(floor=2, still=True)
+
+
+def test_identity_is_requested_when_a_late_reply_does_not_come(line: Line) -> None:
+    asked_at_ms = line.now_ms
+    first = next(at_ms for at_ms, sent in line.wait(2 * LOST_MS) if sent.endswith(WHO))
+    assert first == asked_at_ms + LOST_MS
+
+
+@pytest.mark.parametrize(
+    ("received", "why"),
+    [
+        (TWO_FLOORS, "a reply makes no sense"),
+        (AT_FLOOR_2 + b"\0", "a reply to nothing that was asked"),
+    ],
+)
+def test_client_resynchronises_after_a_bad_reply(line: Line, received: bytes, why: str) -> None:
+    assert line.receive(received) == HALT + HALT + WHO, "without waiting for anything"
+    assert line.client.why_halted == why
+    line.now_ms += 1
+    assert line.receive(IDENTIFIED) == b""
+    halts = list(line.wait(QUIET_MS - 1))
+    assert {sent for _, sent in halts} == {HALT}, "the card must be quiet first"
+    assert list(line.wait(1)) == [(line.now_ms, changes(None, STOPPED, SPEED) + sweeps(STOPPED, SPEED)[0])]
+    assert line.phase() is CardPhase.RESUMING
+    assert line.inputs() == Inputs(floor=2, halted=True)
+    assert not line.client.write(RISES)
+    line.receive(AT_FLOOR_2)
+    assert line.phase() is CardPhase.IN_STEP
+    assert line.inputs() == Inputs(floor=2, still=True)
+
+
+def test_reply_that_is_cut_short_halts_the_motor(line: Line) -> None:
+    line.receive(AT_FLOOR_2[:-1])
+    assert (line.now_ms + LATE_MS, HALT + HALT + WHO) == next(line.wait(LATE_MS))
+    assert line.client.why_halted == "a reply is cut short"
+
+
+def test_card_that_sends_on_is_asked_again_until_it_sends_only_identities(line: Line) -> None:
+    line.receive(TWO_FLOORS)
+    for _ in range(3):
+        line.receive(b"\x00")
+        assert HALT + WHO in [sent[-len(HALT + WHO) :] for _, sent in line.wait(ASK_MS)]
+    line.receive(IDENTIFIED)
+    list(line.wait(QUIET_MS))
+    assert line.phase() is CardPhase.RESUMING
+
+
+def test_unfinished_command_is_not_continued_after_a_halt(line: Line) -> None:
+    line.client.outgoing = changes(None, RISES, SPEED)[5:]
+    line.client.receive(TWO_FLOORS, line.now_ms)
+    assert line.client.outgoing == HALT + HALT + WHO
+
+
+def test_card_is_lost_when_a_halt_lasts(line: Line) -> None:
+    asked_at_ms = line.now_ms
+    with pytest.raises(CardLost, match="no answer"):
+        list(line.wait(10 * SILENCE_MS))
+    assert line.now_ms == asked_at_ms + SILENCE_MS
+    assert line.client.is_card, "so its motor is to be stopped when the port is closed"
+
+
+def test_reply_that_is_later_than_a_snapshot_is_fresh_is_no_snapshot(line: Line) -> None:
+    list(line.wait(LATE_MS))
+    line.now_ms += FRESH_MS
+    line.receive(AT_FLOOR_2)
+    assert line.phase() is CardPhase.RESUMING
+    assert line.inputs() is None
+
+
+def test_last_message_stops_the_motor_and_puts_out_the_lamps(line: Line) -> None:
+    line.client.outgoing = PAD
+    assert line.client.last_message() == PAD + HALT + changes(RISES, Outputs(), SPEED)
+    line.client.end()
+    assert line.client.last_message() == b""
+
+
+def test_new_speed_is_used_from_the_next_command_on(line: Line) -> None:
+    line.client.speed = 7
+    line.client.write(Outputs(Motor.DOWN, floor=2))
+    assert line.sent().count(bytes((13, 7))) == 1
+
+
+def test_tachometer_is_read_first_and_is_no_news() -> None:
+    line = Line()
+    line.client = CardClient(CardCodec(SPEED, has_tachometer=True))
+    line.client.begin(0)
+    line.receive(IDENTIFIED)
+    line.receive(b"\x07" + AT_FLOOR_2)
+    first = line.inputs()
+    assert first == Inputs(floor=2)
+    assert line.client.tachometer == 7
+    ((_, sent),) = line.wait(SWEEP_MS)
+    assert sent[2 : 2 + len(SWEEP)] == SWEEP
+    line.receive(b"\x08" + AT_FLOOR_2)
+    assert line.client.tachometer == 8
+    assert line.inputs() is first
