@@ -26,7 +26,8 @@ from elevator.processes.child import Signals
 from elevator.processes.pair import ENDS, Link
 from elevator.runtime import event_log
 from elevator.runtime.config import Config, ConfigError
-from elevator.storage.recorder import NOTHING, Recorder
+from elevator.storage.recorder import Recorder
+from elevator.storage.recorder_client import NOTHING
 
 if TYPE_CHECKING:
     from elevator.hardware.card_port import CardPort

@@ -1,9 +1,8 @@
-"""The disk, in a process of its own: whoever waits for it, it is not the car.
+"""The recorder: a process that waits for the disk, so that the worker never does. And the worker's end of it.
 
-1. The recorder is a fork of the worker and alone opens the record (store.py). First it sends what it has found there.
-2. The worker sends records. The recorder writes the newest it has, and answers which that was when it is durable.
-3. A disk that refuses is asked again twice a second. While it refuses, or has not answered for PATIENCE_MS, the node is
-   told that it fails: promises then rest on the peers. The first answer ends that.
+1. The recorder is a fork of the worker and alone opens the record (store.py). First it sends the record found there.
+2. Then the worker sends records, and the recorder writes the newest: recorder_client.py has the protocol.
+3. The recorder retries twice a second if the disk refuses a record.
 4. A recorder ends when its worker does, but first writes the newest record it has. The worker replaces a recorder that
    is gone. It sends SIGCONT to one that does not answer, in case it was stopped, but never kills it: the disk may hang.
 5. A record that is taken away while it is held, with its directory or its disk, is made anew.
@@ -15,64 +14,39 @@ import select
 import signal
 import socket
 import time
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple, NoReturn
+from typing import NoReturn
 
 from elevator.core.log_damping import Condition
-from elevator.core.model import NEVER_MS, Calls, Record
+from elevator.core.model import Record
 from elevator.processes.child import ENDINGS, fork
+from elevator.storage.recorder_client import FAILED, FOUND, PATIENCE_MS, REFUSED, WRITTEN, RecorderClient, Told
 from elevator.storage.records import complete, read_record, write_record
 from elevator.storage.store import DiskError, Memory, Store, StoreError
 
-PATIENCE_MS = 1000
 RETRY_S, RETRY_MS = 0.5, 500
 LOOK_S = 2.0
 """How often to look whether the record is still there."""
-WINDOW = 8
-"""Records that may be under way at once."""
 LOAD_S = 5.0
 """How long a starting node waits for its record. Then it goes on without, and merges it when it comes."""
 POLL_S = 0.003
 END_S = 1.0
 MESSAGE_MAX = 1 << 20
-FOUND, REFUSED, WRITTEN, FAILED = b"=", b"!", b"+", b"-"
-"""First bytes of the recorder's messages: the record, if any; why it must not be used, for the user; how many records
-have come, the newest of which is now durable; or is not, because the disk refuses."""
 
 log = logging.getLogger("elevator")
 
 
-class Told(NamedTuple):
-    """What the disk says in one turn; see model.Tick."""
-
-    recorded: Calls | None = None
-    failed: bool = False
-    found: Record | None = None
-
-
-NOTHING = Told()
-
-
 class Recorder:
-    """The worker's end. *directory* None: there is no disk, and nothing to wait for. *clock* counts milliseconds."""
+    """The worker's end. *directory* None: the record is kept in memory. *clock* counts milliseconds."""
 
     def __init__(self, directory: Path | None, floors: int, clock: Callable[[], int]) -> None:
         self._directory = directory
         self._floors = floors
         self._clock = clock
-        self._asked: Record | None = None
-        self._unsent: Record | None = None
-        self._sent = 0
-        self._pending: deque[tuple[int, int, Calls]] = deque()
-        """What was sent and may yet be written: its number, when it was sent or the recorder last spoke, the calls."""
-        self._written: Calls | None = None
-        """What this recorder has last written."""
-        self._is_late = False
+        self._client = RecorderClient(floors)
         self._lateness, self._loss = Condition(), Condition(calm_ms=2 * RETRY_MS)
-        self._refusal = b""
         self._replace_at_ms = 0
         self._start()
 
@@ -94,10 +68,9 @@ class Recorder:
         return None
 
     def save(self, record: Record) -> None:
-        """Begin to make *record* durable, if it is not the one asked for last."""
-        if record != self._asked:
-            self._asked = self._unsent = record
-            self._send()
+        """Begin to make *record* durable, if it is not the newest already."""
+        self._client.save(record)
+        self._send(self._clock())
 
     def sockets(self) -> list[socket.socket]:
         """Return the sockets to be watched for reading."""
@@ -105,26 +78,24 @@ class Recorder:
 
     def wake_at_ms(self) -> int:
         """Return when `attend` must be called if the recorder says nothing."""
-        if self._is_gone:
-            return self._replace_at_ms
-        if self._pending and not self._is_late:
-            return self._pending[0][1] + PATIENCE_MS
-        return NEVER_MS
+        return self._replace_at_ms if self._is_gone else self._client.wake_at_ms()
 
     def attend(self) -> Told:
-        """Take what the recorder says; notice that it says nothing, or is gone."""
-        told = NOTHING
+        """Receive what the recorder says; replace it if it is gone, wake it if it is late; return the news."""
+        now_ms = self._clock()
         while not self._is_gone and (message := receive(self._socket)) is not None:
-            told = self._take(message, told) if message else self._lose(told)
-        if self._is_gone and self._clock() >= self._replace_at_ms:
-            self._replace()
-        self._send()
-        if self._clock() >= self.wake_at_ms():
-            self._is_late = True
+            if message:
+                self._take(message, now_ms)
+            else:
+                self._lose(now_ms)
+        if self._is_gone and now_ms >= self._replace_at_ms:
+            self._replace_at_ms = now_ms + RETRY_MS
+            self._start()
+        self._send(now_ms)
+        if self._client.becomes_late(now_ms):
             self._wake()
-            told = told._replace(failed=True)
-        self._report()
-        return told
+        self._report(now_ms)
+        return self._client.take_news()
 
     def close(self) -> None:
         """Let the recorder write what it has, and end."""
@@ -150,51 +121,34 @@ class Recorder:
         with suppress(ProcessLookupError):
             os.kill(self._pid, signal.SIGCONT)
 
-    def _send(self) -> None:
-        """Send what has not been sent yet; no more than the recorder may have unread."""
-        if self._unsent is None or self._is_gone or len(self._pending) >= WINDOW:
+    def _send(self, now_ms: int) -> None:
+        message = None if self._is_gone else self._client.message()
+        if message is None:
             return
         try:
-            self._socket.send(write_record(self._unsent).encode())
+            self._socket.send(message)
         except OSError:
             return  # It is gone, which its socket will say.
-        self._sent += 1
-        self._pending.append((self._sent, self._clock(), self._unsent.calls))
-        self._unsent = None
+        self._client.note_sent(now_ms)
 
-    def _take(self, message: bytes, told: Told) -> Told:
-        kind, text = message[:1], message[1:].decode()
-        self._pending = deque((number, self._clock(), calls) for number, _, calls in self._pending)
-        if kind == FOUND:
-            return told._replace(found=read_record(text, self._floors)) if text else told
-        if kind == REFUSED:
-            if message != self._refusal:
-                log.error("%s", text)
-            self._refusal = message
-            return told._replace(failed=True)
-        self._is_late = False
-        number = int(text)
-        while self._pending and self._pending[0][0] < number:
-            self._pending.popleft()
-        if kind == FAILED:
-            return told._replace(failed=True)
-        if self._pending:
-            _, _, self._written = self._pending.popleft()
-        return told if self._written is None else told._replace(recorded=self._written, failed=False)
+    def _take(self, message: bytes, now_ms: int) -> None:
+        refusal = self._client.refusal
+        self._client.receive(message, now_ms)
+        if self._client.refusal != refusal:
+            log.error("%s", self._client.refusal)
 
-    def _lose(self, told: Told) -> Told:
+    def _lose(self, now_ms: int) -> None:
         """Start the next recorder when this one is gone: at once, but with a pause if it did not live long."""
-        self._replace_at_ms = max(self._replace_at_ms, self._clock())
+        self._replace_at_ms = max(self._replace_at_ms, now_ms)
         self._is_gone = True
-        self._report()
+        self._report(now_ms)
         self._socket.close()
+        self._client.lose()
         with suppress(ChildProcessError):
             os.waitpid(self._pid, 0)
-        return told._replace(failed=True)
 
-    def _report(self) -> None:
-        now_ms = self._clock()
-        late = self._lateness.feed(now_ms, self._is_late)
+    def _report(self, now_ms: int) -> None:
+        late = self._lateness.feed(now_ms, self._client.is_late)
         if late is not None:
             begins = (
                 f"the disk has not answered for {PATIENCE_MS} ms: a lamp lights only once a peer has stored the call"
@@ -204,14 +158,6 @@ class Recorder:
         if lost is not None and (lost.begins or lost.times > 1):
             begins = "the process that writes the record is gone; starting another"
             log.error("%s", lost.line(begins, "the process that writes the record runs again"))
-
-    def _replace(self) -> None:
-        self._replace_at_ms = self._clock() + RETRY_MS
-        self._start()
-        self._pending.clear()
-        self._written = None
-        self._sent = 0
-        self._unsent = self._asked
 
 
 def receive(link: socket.socket) -> bytes | None:

@@ -17,7 +17,8 @@ import pytest
 from elevator.core.call_set import press
 from elevator.core.model import EVERY_CAR, Author, Button, Call, Calls, Direction, OpenDoor, Record
 from elevator.runtime.loop import clock_ms
-from elevator.storage.recorder import RETRY_MS, Recorder, Told, receive, serve
+from elevator.storage.recorder import RETRY_MS, Recorder, receive, serve
+from elevator.storage.recorder_client import Told
 from elevator.storage.records import complete, write_record
 from elevator.storage.store import DiskError, Store, StoreError
 
