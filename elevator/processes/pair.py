@@ -92,8 +92,8 @@ class Link:
         """Return when `attend` must be called at the latest."""
         return self._beat_at_ms if self._is_paired else 1 << 62
 
-    def attend(self, now_ms: int) -> None:
-        """Beat if it is time; look what has become of the supervisor."""
+    def attend(self, now_ms: int, readable: bool = True) -> None:
+        """Beat if it is time; replace the supervisor if it is gone or silent. Receive if the socket is *readable*."""
         if not self._is_paired:
             return
         if self._answered_at_ms is None or now_ms > self._beaten_at_ms + 10 * BEAT_MS:
@@ -102,7 +102,7 @@ class Link:
             self._beat_at_ms = now_ms + BEAT_MS
             self._beaten_at_ms = now_ms
             self.say(BEAT)
-        if self.socket is not None:
+        if self.socket is not None and (readable or now_ms >= self._answered_at_ms + SUPERVISOR_SILENCE_MS):
             self._listen(self.socket, now_ms)
         lost = self._loss.feed(now_ms, self.socket is None)
         if lost is not None and (lost.begins or lost.times > 1):

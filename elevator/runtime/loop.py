@@ -97,19 +97,20 @@ def serve(signals: Signals, link: Link, disk: Recorder, network: Broadcast, elev
 
     while signals.received is None:
         reading, writing = elevator.sockets()
+        disk_reading, link_reading = disk.sockets(), link.sockets()
         now_ms = clock_ms()
         due_network_ms = network.wake_at_ms(now_ms)
         due_ms = min(wake_ms, elevator.wake_at_ms(), disk.wake_at_ms(), link.wake_at_ms(), due_network_ms)
-        waiting = [signals.socket, *network.sockets(now_ms), *disk.sockets(), *link.sockets(), *reading]
+        waiting = [signals.socket, *network.sockets(now_ms), *disk_reading, *link_reading, *reading]
         readable, _, _ = select.select(waiting, writing, [], max(due_ms - now_ms, 0) / 1000)
         now_ms = clock_ms()
-        link.attend(now_ms)
+        link.attend(now_ms, readable=any(each in readable for each in link_reading))
         elevator.attend(now_ms, readable=any(each in readable for each in reading))
         while elevator.news:
             log.warning(elevator.news.pop(0))
         has_mail = due_network_ms <= now_ms or network.socket in readable
         heartbeats = network.receive(now_ms) if has_mail else ()
-        told = disk.attend()
+        told = disk.attend(readable=any(each in readable for each in disk_reading))
         inputs = elevator.inputs(now_ms)
         if heartbeats or told is not NOTHING or inputs is not node.inputs or now_ms >= wake_ms:
             before = node

@@ -80,10 +80,10 @@ class Recorder:
         """Return when `attend` must be called if the recorder says nothing."""
         return self._replace_at_ms if self._is_gone else self._client.wake_at_ms()
 
-    def attend(self) -> Told:
-        """Receive what the recorder says; replace it if it is gone, wake it if it is late; return the news."""
+    def attend(self, readable: bool = True) -> Told:
+        """Receive if the socket is *readable*; replace the recorder if it is gone, wake it if it is late."""
         now_ms = self._clock()
-        while not self._is_gone and (message := receive(self._socket)) is not None:
+        while readable and not self._is_gone and (message := receive(self._socket)) is not None:
             if message:
                 self._take(message, now_ms)
             else:
