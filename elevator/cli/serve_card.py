@@ -191,12 +191,18 @@ class Bridge:
     def _take(self, inputs: Inputs) -> None:
         while message := self._reader.peek():
             reply = answer(inputs, self.card.tachometer, message)
-            if reply and (inputs.halted or (inputs.door, inputs.still) != done(self._wanted.outputs)):
+            if reply and not self._is_current(inputs):
                 return
             self._reader.take()
             self._unsent += reply
             self._wanted = obey(self._wanted, message, self._speed)
             self._write()
+
+    def _is_current(self, inputs: Inputs) -> bool:
+        """Tell whether *inputs* were read after every door and motor command of the client."""
+        # After a halt they are current, but the client's motor command is not restored yet.
+        is_as_wanted = (inputs.door, inputs.still) == done(self._wanted.outputs)
+        return is_as_wanted and not inputs.halted and self.card.client.panel.is_current
 
     def _expire(self, until_ms: int) -> None:
         """Drop an incomplete message that had expired by *until_ms*, when the client had sent nothing more."""

@@ -99,6 +99,10 @@ class PanelClient:
     confirmed: Confirmed = field(default=Confirmed(), init=False)
     """What that reply confirmed."""
     fresh_until_ms: int = field(default=0, init=False)
+    is_current: bool = field(default=True, init=False)
+    """Whether the sweep of the newest snapshot was written after every door and motor command."""
+    _has_asked_since: bool = field(default=True, init=False)
+    """Whether the last sweep was."""
     _to_confirm: Confirmed = field(default=Confirmed(), init=False)
     """What the reply to the outstanding sweep will confirm."""
     _sweeps: Iterator[bytes] = field(init=False)
@@ -122,6 +126,7 @@ class PanelClient:
         assert self.asked_at_ms is None
         self.asked_at_ms = now_ms
         self._to_confirm = done(self.sent)
+        self._has_asked_since = True
         return next(self._sweeps)
 
     def drop(self) -> None:
@@ -157,6 +162,7 @@ class PanelClient:
         if is_stale:
             return Receipt.STALE
         self.newest, self.newest_reply, self.confirmed = newest, reply, confirmed
+        self.is_current = self._has_asked_since
         self.has_answered = True
         self.fresh_until_ms = now_ms + FRESH_MS
         return Receipt.ANSWERED
@@ -165,8 +171,10 @@ class PanelClient:
         """Return the message to be sent so that the panel shows *outputs*; nothing before it has answered."""
         if not self.has_answered or outputs == self.sent:
             return b""
-        message = self.codec.changes(self.sent, outputs)
+        message, commands = self.codec.changes(self.sent, outputs), _commands(self.sent)
         self._set_sent(after(self.sent, outputs))
+        if commands != _commands(self.sent):
+            self.is_current = self._has_asked_since = False
         self._to_confirm = done(self.sent, self._to_confirm)
         return message
 
@@ -187,3 +195,8 @@ class PanelClient:
     def _set_sent(self, sent: Outputs | None) -> None:
         self.sent = sent
         self._sweeps = cycle(self.codec.sweeps(sent))
+
+
+def _commands(sent: Outputs | None) -> tuple[Motor, int, bool | None] | None:
+    """Return the motor and door commands in *sent*."""
+    return None if sent is None else (sent.motor, sent.motor_try, sent.door)

@@ -26,6 +26,9 @@ class Panel:
         self.machine = answer.machine
         return answer.replies
 
+    def is_current(self) -> bool:
+        return self.client.is_current
+
     def sweep(self, now_ms: int) -> Receipt:
         return self.client.receive(self.execute(self.client.ask(now_ms)), now_ms)
 
@@ -137,3 +140,20 @@ def test_halt_lasts_until_the_next_good_reply_and_keeps_the_other_outputs(panel:
     panel.sweep(10)
     assert panel.client.inputs(10) == Inputs(floor=2, still=True)
     assert panel.client.write(wanted) == changes(stopped, wanted, FLOORS)
+
+
+@pytest.mark.parametrize(
+    "command", [Outputs(door=True), Outputs(motor=Motor.UP, door=None), Outputs(motor_try=1, door=None)]
+)
+def test_snapshot_is_current_if_it_was_asked_for_after_the_last_command(panel: Panel, command: Outputs) -> None:
+    panel.client.write(Outputs(door=False))
+    panel.sweep(10)
+    assert panel.is_current()
+    panel.client.write(Outputs(door=False, lamps=Buttons(up=1)))
+    assert panel.is_current(), "a lamp is no command"
+    reply = panel.execute(panel.client.ask(20))
+    panel.client.write(command)
+    assert panel.client.receive(reply, 21) is Receipt.ANSWERED
+    assert not panel.is_current()
+    panel.sweep(30)
+    assert panel.is_current()
