@@ -26,7 +26,7 @@ from elevator.hardware.panel_client import (
     PanelClient,
     Receipt,
 )
-from elevator.hardware.panel_outputs import is_door_to_be_told, lamp_changes, panel_buttons
+from elevator.hardware.panel_outputs import lamp_changes, needs_door_command, panel_buttons
 
 PATIENCE_MS = 5000
 """How long a new connection may take to be answered: another client may be in front."""
@@ -58,7 +58,7 @@ def changes(sent: Outputs | None, wanted: Outputs, floors: int) -> bytes:
     The door is shut before the motor starts and the motor stopped before the door opens, also within one send.
     """
     old = sent or Outputs(motor_try=wanted.motor_try, unsure=EVERY_BUTTON)
-    door = bytes((DOOR, bool(wanted.door), 0, 0)) if is_door_to_be_told(sent, wanted) else b""
+    door = bytes((DOOR, bool(wanted.door), 0, 0)) if needs_door_command(sent, wanted) else b""
     moved = sent and (old.motor, old.motor_try) == (wanted.motor, wanted.motor_try)
     motor = b"" if moved else bytes((MOTOR, wanted.motor & 0xFF, 0, 0))
     messages = [motor, door] if wanted.motor is Motor.STOP else [door, motor]

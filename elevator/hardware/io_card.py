@@ -16,7 +16,7 @@ from attrs import frozen
 
 from elevator.core.model import EVERY_BUTTON, Button, Buttons, Inputs, Motor, Outputs
 from elevator.hardware.panel_client import Confirmed
-from elevator.hardware.panel_outputs import is_door_to_be_told, lamp_changes
+from elevator.hardware.panel_outputs import lamp_changes, needs_door_command
 
 FLOORS = 4
 BAUD = 115_200
@@ -94,7 +94,7 @@ def changes(sent: Outputs | None, wanted: Outputs, speed: int) -> bytes:
     The door is shut before the motor starts and the motor stopped before the door opens. *speed* is 1..255.
     """
     old = sent or Outputs(motor_try=wanted.motor_try, unsure=EVERY_BUTTON)
-    door = level(DOOR_PIN, bool(wanted.door)) if is_door_to_be_told(sent, wanted) else b""
+    door = level(DOOR_PIN, bool(wanted.door)) if needs_door_command(sent, wanted) else b""
     moved = sent and (old.motor, old.motor_try) == (wanted.motor, wanted.motor_try)
     motor = b"" if moved else run(wanted.motor, speed)
     parts = [motor, door] if wanted.motor is Motor.STOP else [door, motor]

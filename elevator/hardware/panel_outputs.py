@@ -15,8 +15,8 @@ def panel_buttons(floors: int) -> Iterator[tuple[Button, int]]:
     yield from ((Button.CAB, floor) for floor in range(floors))
 
 
-def is_door_to_be_told(sent: Outputs | None, wanted: Outputs) -> bool:
-    """Tell whether a door needs a command to be as it is *wanted* after *sent*."""
+def needs_door_command(sent: Outputs | None, wanted: Outputs) -> bool:
+    """Return whether the door must be commanded to get from *sent* to *wanted*."""
     return wanted.door is not None and (sent is None or sent.door != wanted.door)
 
 
