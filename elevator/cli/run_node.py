@@ -6,9 +6,10 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from elevator import __version__
+from elevator.cli.arguments import Arguments
 
 if TYPE_CHECKING:
     from elevator.runtime import config
@@ -35,13 +36,6 @@ other commands (each has its own --help):
   elevator bench     how long passengers wait, against the reference algorithm
   elevator soak      whole groups in virtual time with every fault, seed by seed: can a call be lost?
 """
-
-
-class Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(complain(message))
 
 
 def node(arguments: list[str]) -> int:
@@ -105,13 +99,13 @@ def doctor(arguments: list[str]) -> int:
         directory = None if settings.no_record else settings.state_dir or state_directory(settings)
         keys = config.read_keys(config.key_file(settings))
     except config.ConfigError as error:
-        return complain(str(error))
+        parser.error(str(error))
     sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]  # it is a TextIOWrapper
     return doctor.main(settings, keys, directory, id_given)
 
 
-def node_parser() -> Parser:
-    parser = Parser(
+def node_parser() -> Arguments:
+    parser = Arguments(
         prog="elevator",
         description=NODE,
         epilog=COMMANDS,

@@ -68,6 +68,8 @@ def test_a_file_that_is_not_toml_is_one_clear_line(tmp_path: Path, content: byte
         ["--id", "1", "--host", "a..b", "--no-record"],
         ["--id", "1", "--host", "x" * 300, "--no-record"],
         ["demolish"],
+        ["doctor", "--bogus"],
+        ["doctor", "--floors", "99"],
         [],
     ],
 )
@@ -80,7 +82,7 @@ def test_wrong_arguments_get_one_line_and_status_2(arguments: list[str], capsys:
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.count("\n") == 1
-    assert captured.err.startswith("elevator: ")
+    assert captured.err.startswith("elevator doctor: " if arguments[:1] == ["doctor"] else "elevator: ")
 
 
 def test_the_record_goes_where_the_xdg_specification_says(monkeypatch: pytest.MonkeyPatch) -> None:
