@@ -49,10 +49,11 @@ def node(arguments: list[str]) -> int:
 
     from elevator.hardware.io_card import HALT
     from elevator.processes import pair
+    from elevator.processes.worker_link import Link
     from elevator.runtime import config, log_handler, loop
     from elevator.storage import store
 
-    def work(link: pair.Link) -> int:
+    def work(link: Link) -> int:
         try:
             loop.run(settings, keys, directory, link)
         except (config.ConfigError, store.StoreError) as error:
@@ -73,7 +74,7 @@ def node(arguments: list[str]) -> int:
             return pair.supervise(work, *pair.adopt(adopt), last_words=HALT, settled=settled)
         lock = None if directory is None else store.lock(directory)
         if settings.no_pair:
-            return work(pair.Link())
+            return work(Link())
         return pair.supervise(work, inherited=[] if lock is None else [lock], last_words=HALT, settled=settled)
     except (config.ConfigError, store.StoreError) as error:
         return complain(str(error))

@@ -47,6 +47,7 @@ from elevator.hardware.io_card import FLOORS, HALT, LAMP_PINS, SPEED
 from elevator.hardware.panel_client import SWEEP_MS, done
 from elevator.hardware.server_side import MessageReader, motor_direction
 from elevator.processes import child, pair
+from elevator.processes.worker_link import Link
 
 CHUNK = 4096
 
@@ -254,7 +255,7 @@ def main(argv: list[str]) -> int:
     line = "%(asctime)s.%(msecs)03d serve-card: %(message)s"
     logging.basicConfig(level=logging.INFO, format=line, datefmt="%H:%M:%S")
 
-    def work(link: pair.Link) -> int:
+    def work(link: Link) -> int:
         return serve(arguments, link)
 
     try:
@@ -264,7 +265,7 @@ def main(argv: list[str]) -> int:
     return pair.supervise(work, worker, inherited, HALT)
 
 
-def serve(arguments: argparse.Namespace, link: pair.Link) -> int:
+def serve(arguments: argparse.Namespace, link: Link) -> int:
     """Serve until a signal comes; return the exit status."""
     signals = child.Signals()
     try:

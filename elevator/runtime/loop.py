@@ -23,7 +23,7 @@ from elevator.hardware.elevator_server import ElevatorServer
 from elevator.net.broadcast import Broadcast
 from elevator.net.seal import NO_KEY
 from elevator.processes.child import Signals
-from elevator.processes.pair import ENDS, Link
+from elevator.processes.worker_link import ENDS, Link
 from elevator.runtime import event_log
 from elevator.runtime.config import Config, ConfigError
 from elevator.storage.recorder import Recorder

@@ -13,6 +13,7 @@ import pytest
 from lab import PROGRAM, Lab, lab, processes_of
 
 from elevator.processes import child, pair
+from elevator.processes.worker_link import BEAT, ENDS, REFUSES, Link
 
 
 def wait_until_whole(group: Lab, id: int, but: tuple[int, ...] = ()) -> None:
@@ -217,7 +218,7 @@ def test_a_worker_that_was_gone_and_forgotten_when_it_was_to_be_adopted_has_a_su
     adopted, inherited = pair.adopt(f"{pidfd},{supervisor.detach()}")
     assert not inherited
 
-    def end(link: pair.Link) -> int:
+    def end(link: Link) -> int:
         (tmp_path / "successor").touch()
         return 0
 
@@ -257,9 +258,9 @@ def test_nothing_to_adopt_is_one_line_and_status_2(text: str) -> None:
 
 def test_the_last_word_of_a_worker_that_has_hung_up_is_heard() -> None:
     supervisor, worker = socket.socketpair()
-    pair.Link(worker).say(pair.REFUSES)
+    Link(worker).say(REFUSES)
     worker.close()
-    assert pair.hear(supervisor, []) == pair.REFUSES
+    assert pair.hear(supervisor, []) == REFUSES
     assert pair.hear(supervisor, []) == b""
     supervisor.close()
 
@@ -267,12 +268,12 @@ def test_the_last_word_of_a_worker_that_has_hung_up_is_heard() -> None:
 def test_a_supervisor_holds_the_newest_descriptor_it_was_given() -> None:
     supervisor, worker = socket.socketpair()
     supervisor.setblocking(False)
-    link = pair.Link(worker)
+    link = Link(worker)
     first, second = os.pipe(), os.pipe()
     held: list[int] = []
 
     def hear_all() -> None:
-        while pair.hear(supervisor, held) != pair.BEAT:
+        while pair.hear(supervisor, held) != BEAT:
             pass
 
     link.hold(first[1])
@@ -298,9 +299,9 @@ def test_a_supervisor_holds_the_newest_descriptor_it_was_given() -> None:
 def test_the_supervisor_of_a_killed_worker_says_its_last_words() -> None:
     end, held = os.pipe()
 
-    def die(link: pair.Link) -> int:
+    def die(link: Link) -> int:
         link.hold(held)
-        link.say(pair.BEAT)
+        link.say(BEAT)
         os.kill(os.getpid(), signal.SIGKILL)
         return 0
 
@@ -331,7 +332,7 @@ def supervised(directory: Path, work: pair.Work, seconds: float) -> int:
 
 @pytest.mark.quick
 def test_a_crash_loop_backs_off(tmp_path: Path) -> None:
-    def crash(link: pair.Link) -> int:
+    def crash(link: Link) -> int:
         (tmp_path / str(os.getpid())).touch()
         raise ValueError("as it happens")
 
@@ -339,9 +340,9 @@ def test_a_crash_loop_backs_off(tmp_path: Path) -> None:
 
 
 def test_a_worker_that_was_told_to_end_by_others_may_take_its_time(tmp_path: Path) -> None:
-    def end(link: pair.Link) -> int:
+    def end(link: Link) -> int:
         (tmp_path / str(os.getpid())).touch()
-        link.say(pair.ENDS)
+        link.say(ENDS)
         time.sleep(3 * pair.SILENCE_S)
         return 0
 
@@ -349,7 +350,7 @@ def test_a_worker_that_was_told_to_end_by_others_may_take_its_time(tmp_path: Pat
 
 
 def test_a_signal_that_comes_before_a_worker_is_ready_is_not_lost(tmp_path: Path) -> None:
-    def end(link: pair.Link) -> int:
+    def end(link: Link) -> int:
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(0.1)
         signals = child.Signals()
@@ -371,7 +372,7 @@ def test_a_machine_that_cannot_make_a_process_is_asked_again(tmp_path: Path, mon
             raise OSError(errno.EAGAIN, "no room for a process")
         return fork(name, keep)
 
-    def end(link: pair.Link) -> int:
+    def end(link: Link) -> int:
         (tmp_path / "ran").touch()
         return 0
 
@@ -381,8 +382,8 @@ def test_a_machine_that_cannot_make_a_process_is_asked_again(tmp_path: Path, mon
 
 @pytest.mark.parametrize("trouble", [OSError(errno.ENFILE, "too many open files"), MemoryError()])
 def test_a_machine_that_lacks_something_for_a_moment_ends_no_node(tmp_path: Path, trouble: BaseException) -> None:
-    def lack(link: pair.Link) -> int:
-        link.say(pair.BEAT)
+    def lack(link: Link) -> int:
+        link.say(BEAT)
         (tmp_path / str(os.getpid())).touch()
         if len(list(tmp_path.iterdir())) < 3:
             raise trouble

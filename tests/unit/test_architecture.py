@@ -30,6 +30,7 @@ OUTSIDE = {
     "__main__": "os",
     "net.broadcast": "fcntl socket time",
     "processes.child": "os signal socket",
+    "processes.worker_link": "os signal socket",
     "processes.pair": "fcntl os select signal socket termios time",
     "storage.store": "fcntl os sqlite3 time",
     "storage.recorder": "os select signal socket time",
