@@ -1,8 +1,8 @@
 """The commands. `elevator/__main__.py` imports the module of a command when the user asks for it.
 
 Start with run_node.py: the node itself, the doctor's arguments and the list of commands. arguments.py has the argument
-parser of the others. Larger commands have a second module: assign_server, demo_nodes and demo_picture, dispatch_report,
-simulator_options, watch_view.
+parser that commands share. Larger commands have more modules: assign_help and assign_server, demo_nodes and
+demo_picture, dispatch_report, simulator_options, watch_view.
 
 May import everything; no other package imports it. Options, exit statuses (0, 1 for a finding, 2 for bad arguments, 130
 when interrupted) and the output of `watch --json` are what other programs depend on.

@@ -20,7 +20,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reference import Vector
 
-from elevator.cli.assign import DIFFERENCES, USAGE, InputError, Options, answer, answer_line, main, read_arguments
+from elevator.cli.assign import InputError, Options, answer, answer_line, main, read_arguments
+from elevator.cli.assign_help import DIFFERENCES, USAGE
 
 COMMAND = [sys.executable, "-m", "elevator", "assign"]
 VECTORS = reference.vectors()
