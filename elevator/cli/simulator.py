@@ -77,7 +77,8 @@ def main(argv: list[str]) -> int:
             said.append(f"page: {web.address}")
         terminal = None
         if not arguments.headless and sys.stdin.isatty() and sys.stdout.isatty():
-            from elevator.building.terminal import Appearance, Terminal
+            from elevator.building.terminal import Terminal
+            from elevator.building.terminal_picture import Appearance
 
             terminal = Terminal(building, Appearance(arguments.light_on, arguments.light_off, keys_of(arguments)))
             terminal.enter()

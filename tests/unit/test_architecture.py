@@ -45,6 +45,7 @@ OUTSIDE = {
     "building.card_line": "fcntl os pty selectors termios tty",
     "building.network": "selectors socket",
     "building.terminal": "os rich select selectors signal termios",
+    "building.terminal_picture": "rich",
     "simulation.campaign": "os select signal",
 }
 """What each module uses to wait, speak, remember, draw or read the time. Commands (cli) may use everything."""

@@ -28,7 +28,8 @@ from elevator.building.building import Building, open_building
 from elevator.building.elevator import Machine
 from elevator.building.keyboard import Keys
 from elevator.building.shaft import Shaft
-from elevator.building.terminal import Appearance, PanelPicture, draw, obey, split
+from elevator.building.terminal import obey, split
+from elevator.building.terminal_picture import Appearance, PanelPicture, draw
 from elevator.core.call_set import mask
 from elevator.core.model import Button, Buttons, Motor
 from elevator.ui.screen import ENTER, LEAVE

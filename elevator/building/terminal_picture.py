@@ -1,0 +1,175 @@
+"""The picture of a simulated building in a terminal: a pure function of its elevators."""
+
+from collections.abc import Sequence
+from textwrap import wrap
+
+from attrs import frozen
+from rich.text import Text
+
+from elevator.building import elevator as machines
+from elevator.building import shaft as physics
+from elevator.building.elevator import Machine
+from elevator.building.keyboard import Keys
+from elevator.core.call_set import mask
+from elevator.core.model import Button, Motor
+
+CELL = 4
+"""Width of one floor."""
+LABEL = 11
+STATUS = 12
+PANEL_LINES = 8
+NOTE_LINES = 2
+"""Room that several elevators leave for notes."""
+
+
+@frozen
+class Appearance:
+    """How a lit and a dark lamp look, and the keys to explain."""
+
+    on: str = "*"
+    off: str = "-"
+    keys: Keys = Keys()
+
+
+@frozen
+class PanelPicture:
+    """One elevator to draw."""
+
+    machine: Machine
+    port: int
+    client: bool
+    changes: int
+    """How often anything has changed: a controller that writes only what is new lets it rest."""
+
+
+def draw(
+    panels: Sequence[PanelPicture],
+    chosen: int,
+    notes: Sequence[str],
+    look: Appearance,
+    now_ms: int,
+    width: int,
+    height: int,
+) -> Text:
+    """Return the picture of *panels*, of which *chosen* takes the keys, above *notes*; cut to *width* and *height*."""
+    text = Text(no_wrap=True, overflow="crop", end="")
+    legend = _legend(look.keys, len(panels))
+    room = height - 1 - len(legend) - NOTE_LINES
+    rows = max(1, room // PANEL_LINES)
+    columns = max(1, width // (_width(panels[0].machine.shaft.floors) + 2))
+    if rows * columns < len(panels):
+        rows = max(1, (room - 1) // PANEL_LINES)  # A line names the elevators that are shown.
+    if len(panels) <= rows:
+        columns = 1
+    shown = _window(len(panels), chosen, rows * columns)
+    for row in range(0, len(shown), columns):
+        numbers = shown[row : row + columns]
+        several = len(panels) > 1
+        pictures = [
+            _panel(panels[number], number, several and number == chosen, look, now_ms, width) for number in numbers
+        ]
+        for line in range(PANEL_LINES):
+            text.append_text(Text("  ").join(picture[line] for picture in pictures))
+            text.append("\n")
+    if len(shown) < len(panels):
+        text.append(f"elevators {shown[0]} to {shown[-1]} of {len(panels)}\n", "dim")
+    for words in legend:
+        text.append(f"{words}\n", "dim")
+    for words in notes:
+        text.append("\n".join([*wrap(words, max(1, width - 1)), ""]))
+    lines = text.split("\n", allow_blank=True)[: max(1, height - 1)]
+    for each in lines:
+        each.truncate(max(1, width - 1))
+    return Text("\n", end="").join(lines)
+
+
+def _window(count: int, chosen: int, room: int) -> list[int]:
+    """Return which of *count* elevators are shown where there is *room* for some, *chosen* among them."""
+    first = min(max(0, chosen - room // 2), max(0, count - room))
+    return list(range(first, min(count, first + room)))
+
+
+def _width(floors: int) -> int:
+    return LABEL + CELL * floors + STATUS + 6
+
+
+def _panel(panel: PanelPicture, number: int, is_chosen: bool, look: Appearance, now_ms: int, width: int) -> list[Text]:
+    """Return the lines of one elevator's picture."""
+    machine = panel.machine
+    count = machine.shaft.floors
+    room = max(1, min(count, (width - _width(0) - 1) // CELL))
+    position = physics.position(machine.shaft, now_ms)
+    floors = _window(count, round(position), room)
+    middle = CELL * len(floors) + 2
+    frame = "bold cyan" if is_chosen else ""
+
+    def line(left: str, content: Text, right: Text) -> Text:
+        content.truncate(middle, pad=True)
+        right.truncate(STATUS, pad=True)
+        bar = Text("│", frame)
+        return Text.assemble(bar, f" {left:<{LABEL - 1}}", bar, content, bar, right, bar)
+
+    def border(left: str, cross: str, right: str, end: str = "") -> Text:
+        rule = "─" * (STATUS - len(end)) + end
+        return Text(f"{left}{'─' * LABEL}{cross}{'─' * middle}{cross}{rule}{right}", frame)
+
+    def lamp(is_on: bool) -> Text:
+        return Text(look.on, "bold yellow") if is_on else Text(look.off, "dim")
+
+    def lamps(button: Button) -> Text:
+        row = Text()
+        for floor in floors:
+            bit = 1 << floor
+            is_down = mask(machines.pressed(machine), button) & bit
+            exists = mask(machines.buttons(count), button) & bit
+            row.append(" ▸" if is_down else "  ", "bold")
+            row.append_text(lamp(bool(mask(machine.lamps, button) & bit)) if exists else Text(" "))
+            row.append(" ")
+        return row
+
+    numbers = Text()
+    for floor in floors:
+        is_here = machine.indicator == floor
+        numbers.append(f"{floor:>{CELL - 1}}{'*' if is_here else ' '}", "bold yellow" if is_here else "")
+    named = f"elevator {number}"
+    connection = Text(" connected", "green") if panel.client else Text(" no client", "dim")
+    door = Text.assemble(" door    ", lamp(machine.door))
+    stop = Text.assemble(" stop    ", lamp(machine.stop_lamp), Text(" down" if machine.stop else "", "bold red"))
+    switch = Text("v", "bold red") if machine.obstructed else Text("^", "dim")
+    return [
+        border("┌", "┬", "┐"),
+        line(f"port {panel.port}", _car(machine, position, floors, middle), connection),
+        line(named, numbers, _trouble(machine)),
+        line("hall up", lamps(Button.UP), door),
+        line("hall down", lamps(Button.DOWN), stop),
+        line("cab", lamps(Button.CAB), Text.assemble(" obstr.  ", switch)),
+        border("└", "┴", "┘", f" {panel.changes} "),
+        Text(),
+    ]
+
+
+def _car(machine: Machine, position: float, floors: Sequence[int], width: int) -> Text:
+    """Return the row in which the car moves."""
+    row = Text(" " * width)
+    column = round((position - floors[0]) * CELL) + CELL - 2
+    if 0 <= column < width:
+        sign = {Motor.UP: "#>", Motor.DOWN: "<#", Motor.STOP: "#"}[machine.shaft.motor]
+        column = max(0, min(column - (sign == "<#"), width - len(sign)))
+        style = "bold black on green" if machine.door else "bold"
+        row = Text.assemble(" " * column, (sign, style), " " * (width - column - len(sign)))
+    return row
+
+
+def _trouble(machine: Machine) -> Text:
+    if machine.out:
+        return Text(" OUT", "bold white on red")
+    return Text(" no power", "bold red") if not machine.shaft.powered else Text()
+
+
+def _legend(keys: Keys, cars: int) -> list[str]:
+    return [
+        f"up {keys.up}   down {keys.down}   cab {keys.cab}   stop {keys.stop}   obstruction {keys.obstruction}",
+        f"capitals hold down   motor: {keys.motor_down} down {keys.motor_stop} stop {keys.motor_up} up",
+        f"{keys.inbounds} back in bounds",
+        *(["Tab or arrows: another elevator"] if cars > 1 else []),
+    ]
