@@ -18,8 +18,10 @@ from lab import PROGRAM, free_port, lab
 from elevator.building import shaft as physics
 from elevator.building.building import open_building
 from elevator.building.shaft import Shaft
-from elevator.cli import doctor
-from elevator.cli.doctor import Ears, Finding, clock, floors, id_free, listen, neighbours, open_port, record, server
+from elevator.cli import doctor, doctor_network
+from elevator.cli.doctor import clock, record, server
+from elevator.cli.doctor_network import Ears, broadcast, floors, id_free, listen, neighbours, open_port
+from elevator.cli.finding import Finding
 from elevator.core.model import Author, Buttons, Calls, Car, Heartbeat
 from elevator.hardware import card_port
 from elevator.hardware.card_port import UDEV_RULE
@@ -198,9 +200,9 @@ class Filtered(socket.socket):
 @pytest.fixture
 def filtered(monkeypatch: pytest.MonkeyPatch) -> Iterator[Filtered]:
     """Open a port on a machine with two interfaces."""
-    monkeypatch.setattr(doctor, "PROBE_S", 0.05)
+    monkeypatch.setattr(doctor_network, "PROBE_S", 0.05)
     ways = [Way("eth0", "127.255.255.255"), Way("eth1", "127.0.0.1")]
-    monkeypatch.setattr(doctor, "interfaces", lambda _: ways)
+    monkeypatch.setattr(doctor_network, "interfaces", lambda _: ways)
     with Filtered(socket.AF_INET, socket.SOCK_DGRAM) as opened:
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
         opened.bind(("", 0))
@@ -208,23 +210,23 @@ def filtered(monkeypatch: pytest.MonkeyPatch) -> Iterator[Filtered]:
 
 
 def test_without_a_network_that_is_told(filtered: Filtered, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "interfaces", lambda _: [])
-    found = doctor.broadcast(filtered, None)
+    monkeypatch.setattr(doctor_network, "interfaces", lambda _: [])
+    found = broadcast(filtered, None)
     assert not found.good
     assert "plug in the network" in found.text
-    assert doctor.broadcast(filtered, "127.255.255.255").good, "an address was given"
+    assert broadcast(filtered, "127.255.255.255").good, "an address was given"
 
 
 def test_broadcasts_that_come_back_on_every_interface_are_good(filtered: Filtered) -> None:
     port = filtered.getsockname()[1]
-    assert doctor.broadcast(filtered, None) == Finding(True, f"broadcasts to UDP port {port} come back (eth0, eth1)")
+    assert broadcast(filtered, None) == Finding(True, f"broadcasts to UDP port {port} come back (eth0, eth1)")
 
 
 @pytest.mark.parametrize("one_in", [1, 2, 5])
 def test_broadcasts_that_a_firewall_keeps_in_are_told(filtered: Filtered, one_in: int) -> None:
     filtered.refused, filtered.one_in, port = "127.0.0.1", one_in, filtered.getsockname()[1]
     why = "eth1: Operation not permitted"
-    assert doctor.broadcast(filtered, None) == Finding(
+    assert broadcast(filtered, None) == Finding(
         False,
         f"broadcasts to UDP port {port} cannot be sent ({why}): let UDP port {port} out of this machine's firewall",
     )
@@ -233,7 +235,7 @@ def test_broadcasts_that_a_firewall_keeps_in_are_told(filtered: Filtered, one_in
 @pytest.mark.parametrize("one_in", [1, 2, 5])
 def test_broadcasts_that_a_firewall_keeps_out_are_told(filtered: Filtered, one_in: int) -> None:
     filtered.lost, filtered.one_in, port = "127.255.255.255", one_in, filtered.getsockname()[1]
-    assert doctor.broadcast(filtered, None) == Finding(
+    assert broadcast(filtered, None) == Finding(
         False,
         f"broadcasts to UDP port {port} do not come back (eth0): "
         f"let UDP port {port} into this machine through its firewall",
@@ -242,7 +244,7 @@ def test_broadcasts_that_a_firewall_keeps_out_are_told(filtered: Filtered, one_i
 
 def test_a_rule_for_each_direction_is_told_in_one_line(filtered: Filtered) -> None:
     filtered.refused, filtered.lost = "127.0.0.1", "127.255.255.255"
-    found = doctor.broadcast(filtered, None)
+    found = broadcast(filtered, None)
     assert not found.good
     assert "cannot be sent (eth1: " in found.text
     assert "do not come back (eth0): " in found.text
@@ -251,7 +253,7 @@ def test_a_rule_for_each_direction_is_told_in_one_line(filtered: Filtered) -> No
 
 def test_a_network_that_is_down_is_not_taken_for_a_firewall(filtered: Filtered) -> None:
     filtered.refused, filtered.code = "127.0.0.1", errno.ENETDOWN
-    assert "(eth1: Network is down): check cable and address" in doctor.broadcast(filtered, None).text
+    assert "(eth1: Network is down): check cable and address" in broadcast(filtered, None).text
 
 
 def test_other_traffic_on_the_port_is_not_taken_for_a_probe(filtered: Filtered) -> None:
@@ -265,7 +267,7 @@ def test_other_traffic_on_the_port_is_not_taken_for_a_probe(filtered: Filtered) 
     thread = threading.Thread(target=talk)
     thread.start()
     filtered.lost = "127.0.0.1"
-    found = doctor.broadcast(filtered, None)
+    found = broadcast(filtered, None)
     done.set()
     thread.join()
     assert "do not come back (eth1)" in found.text
@@ -275,9 +277,9 @@ FIREWALL = """
 ip link set lo up && ip link add name va type veth peer name vb && ip addr add 10.99.0.1/24 dev va &&
 ip link set va up && ip link set vb up && ip link add name vc type veth peer name vd &&
 ip addr add 10.98.0.1/24 dev vc && ip link set vc up && ip link set vd up && iptables "$@" && exec "$PROBING" -c '
-from elevator.cli import doctor
-with doctor.open_port(20145) as group_port:
-    print(doctor.broadcast(group_port, None).text)'
+from elevator.cli.doctor_network import broadcast, open_port
+with open_port(20145) as group_port:
+    print(broadcast(group_port, None).text)'
 """
 """Runs the doctor in a network of its own, behind a rule."""
 
@@ -313,7 +315,7 @@ if (
 
 
 def test_listening_hears_nodes_and_counts_what_else_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "LISTEN_S", 0.5)
+    monkeypatch.setattr(doctor_network, "LISTEN_S", 0.5)
     port, done = free_port(socket.SOCK_DGRAM), threading.Event()
 
     def talk() -> None:
