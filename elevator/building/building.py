@@ -6,7 +6,7 @@ Rules:
 - All I/O is here, everything else in elevator.py: bytes in, replies and a new machine out. What arrived in one
   piece is answered in one piece. `hardware/server_side.py` says what happens to a message that arrives in part.
 - What each socket is watched for is derived from the elevator's state after every event, never switched by hand.
-- Everything that changes goes into one bounded log with its time, from which tests measure.
+- Everything that changes goes into the history with its time.
 
 Control: TCP on loopback, any number of clients, one JSON object a line each way. `{"do": "press", "car": 0,
 "button": "up", "floor": 1}` gets `{"ok": true, "ms": 81542.114, "next": 17}`: the time (monotonic, milliseconds) and
@@ -19,7 +19,6 @@ import random
 import selectors
 import socket
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol, assert_never
 
@@ -42,14 +41,12 @@ from elevator.building.control import (
     parse,
 )
 from elevator.building.elevator import Event, EventKind, Machine
+from elevator.building.history import History
 from elevator.building.shaft import Shaft
 from elevator.core.call_set import mask
 from elevator.core.model import Button, Buttons, Motor
 from elevator.hardware.server_side import MessageReader
 
-LOG_LENGTH = 100_000
-"""Events kept; older ones are forgotten, and `Events` says how many."""
-EVENTS_A_REPLY = 5_000
 CONTROL_LIMIT = 64
 """Control clients at once."""
 _CHUNK = 65_536
@@ -141,8 +138,7 @@ class Building:
             SimulatedElevator(machines.machine(evolve(shaft, since_ms=now_ms)), listener)
             for shaft, listener in zip(shafts, listeners, strict=True)
         ]
-        self.log: deque[dict[str, object]] = deque(maxlen=LOG_LENGTH)
-        self.next_event = 0
+        self.history = History()
         self.attached: dict[int, Attached] = {}
         """By car."""
         self._control = control
@@ -220,12 +216,7 @@ class Building:
         for event in events:
             # What happened by itself has an exact time; what was done to the machine happened now.
             at_us = event.at_ms * 1000 if event.at_ms < now_us // 1000 else now_us
-            entry: dict[str, object] = {"n": self.next_event, "ms": at_us / 1000, "car": car}
-            entry |= {"kind": event.kind.value, "value": event.value}
-            if event.button is not None:
-                entry |= {"button": event.button.name.lower(), "floor": event.floor}
-            self.log.append(entry)
-            self.next_event += 1
+            self.history.append(car, event, at_us)
             self.elevators[car].changes += 1
             self.elevators[car].changed_us[event.kind] = at_us
 
@@ -395,12 +386,12 @@ class Building:
         now_us = self.settle()
         reply = self._do(name, request, now_us)
         reply |= {"ok": True, "ms": now_us / 1000}
-        reply.setdefault("next", self.next_event)
+        reply.setdefault("next", self.history.next_event)
         return reply
 
     def _do(self, name: str, request: Request, now_us: int) -> dict[str, Any]:
         if isinstance(request, Events):
-            return self.events(request.since)
+            return self.history.since(request.since)
         cars = range(len(self.elevators))
         if request.car is not None and request.car not in cars:
             raise Refused(f"no car {request.car}")
@@ -518,15 +509,6 @@ class Building:
             "last_bad": machine.last_bad,
             "changed_ms": {kind.value: at_us / 1000 for kind, at_us in elevator.changed_us.items()},
         }
-
-    def events(self, since: int) -> dict[str, Any]:
-        """Return the events from number *since* on, some thousands at the most, and where to go on."""
-        first = self.next_event - len(self.log)
-        begin = min(max(since, first), self.next_event)
-        end = min(begin + EVENTS_A_REPLY, self.next_event)
-        # Indexing the middle of a deque is slow, its right end is where the reader usually is: walk back from there.
-        newest = [self.log[index - self.next_event] for index in range(end - 1, begin - 1, -1)]
-        return {"events": newest[::-1], "next": end, "lost": max(0, first - max(since, 0))}
 
 
 def _lists(of: Buttons) -> dict[str, list[int]]:

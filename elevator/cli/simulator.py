@@ -155,9 +155,9 @@ class Notices:
 
     def new(self, building: Building) -> Iterable[str]:
         """Yield the lines due since the last call."""
-        if self._next == building.next_event:
+        if self._next == building.history.next_event:
             return
-        told = building.events(self._next)
+        told = building.history.since(self._next)
         self._next = told["next"]
         for event in told["events"]:
             if event["kind"] not in (EventKind.BAD.value, EventKind.MISBEHAVIOUR.value, EventKind.RELOAD.value):

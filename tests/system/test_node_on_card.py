@@ -51,7 +51,7 @@ class Car:
 
     def motors(self, began: int) -> list[int]:
         """List what the motor was told since event *began*."""
-        return [event["value"] for event in self.built.events(began)["events"] if event["kind"] == "motor"]
+        return [event["value"] for event in self.built.history.since(began)["events"] if event["kind"] == "motor"]
 
     def log(self) -> str:
         return (self.directory / "log").read_text()
@@ -123,7 +123,7 @@ def test_the_motor_stops_when_the_worker_is_killed_and_the_next_one_goes_on(tmp_
     with car_on_card(tmp_path) as car:
         car.start()
         car.drive_up()
-        began = car.built.next_event
+        began = car.built.history.next_event
         os.kill(car.worker(), signal.SIGKILL)
         car.wait_until_served()
         assert car.motors(began)[0] == Motor.STOP
@@ -166,7 +166,7 @@ def test_the_next_supervisor_holds_the_port_as_well(tmp_path: Path) -> None:
         fds = Path(f"/proc/{supervisor}/fd")
         car.wait(lambda: any(str(fd.readlink()) == car.line.path for fd in fds.iterdir() if fd.is_symlink()))
         car.drive_up()
-        began = car.built.next_event
+        began = car.built.history.next_event
         os.kill(car.worker(), signal.SIGKILL)
         car.wait_until_served()
         assert car.motors(began)[0] == Motor.STOP
@@ -177,7 +177,7 @@ def test_a_worker_that_hangs_has_its_motor_stopped(tmp_path: Path) -> None:
     with car_on_card(tmp_path) as car:
         car.start()
         car.drive_up()
-        began = car.built.next_event
+        began = car.built.history.next_event
         os.kill(car.worker(), signal.SIGSTOP)
         car.wait_until_served()
         assert car.motors(began)[0] == Motor.STOP
@@ -241,7 +241,7 @@ def test_bytes_of_another_program_do_not_move_a_car_with_an_open_door(tmp_path: 
         car.start()
         car.drive_up()
         car.wait_until_served()
-        began = car.built.next_event
+        began = car.built.history.next_event
         for _ in range(20):
             car.write_foreign(b"AT\r")
             car.run_for(0.013)
@@ -276,7 +276,7 @@ def test_a_hiccup_of_the_card_is_no_fault(tmp_path: Path) -> None:
     with car_on_card(tmp_path) as car:
         car.start()
         car.drive_up()
-        began = car.built.next_event
+        began = car.built.history.next_event
         for _ in range(3):
             time.sleep(0.2)  # The card does nothing meanwhile.
             car.wait(lambda: car.motor is Motor.STOP)

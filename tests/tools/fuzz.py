@@ -421,7 +421,7 @@ def simulator(data: bytes) -> bool:
             opened._expire(0, opened.settle() // 1000, clock.now_us)
             opened._answer(0, piece)
         elevator = opened.elevators[0]
-        json.dumps([opened.state(0), opened.events(0)])
+        json.dumps([opened.state(0), opened.history.since(0)])
         replies = elevator.unsent
         assert len(replies) % MESSAGE == 0
         assert not elevator.reader.peek()
@@ -448,7 +448,7 @@ def control(data: bytes) -> bool:
             clock.now_us += 100_000
             taken = json.loads(opened.obey(line)).get("ok", False) or taken
             opened.settle()
-        json.dumps([opened.state(0), opened.state(1), opened.events(0)])
+        json.dumps([opened.state(0), opened.state(1), opened.history.since(0)])
     return taken
 
 

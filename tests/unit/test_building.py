@@ -664,10 +664,10 @@ def test_the_log_is_bounded_and_says_what_it_lost() -> None:
         for number in range(60_000):
             building.change(0, evolve(building.elevators[0].machine, door=number % 2 == 0), 0)
             building.change(0, evolve(building.elevators[0].machine, stop=number % 2 == 0), 0)
-        told = building.events(0)
+        told = building.history.since(0)
         assert told["lost"] == 20_000
         assert [each["n"] for each in told["events"]] == list(range(20_000, 25_000))
-        assert building.events(told["next"])["events"][0]["n"] == 25_000
+        assert building.history.since(told["next"])["events"][0]["n"] == 25_000
     finally:
         building.close()
 
@@ -715,7 +715,7 @@ def test_bad_control_lines_get_an_error_and_change_nothing(line: bytes) -> None:
         reply = json.loads(building.obey(line))
         assert list(reply) == ["error"]
         assert building.elevators[0].machine == before
-        assert building.next_event == 0
+        assert building.history.next_event == 0
     finally:
         building.close()
 

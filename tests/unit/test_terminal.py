@@ -143,7 +143,7 @@ def test_keys_without_a_button_do_nothing(building: Building, key: str) -> None:
     before = building.elevators[0].machine.presses
     obey(building, 0, key, KEYS)
     assert building.elevators[0].machine.presses == before
-    assert building.next_event == 0
+    assert building.history.next_event == 0
 
 
 def test_stop_obstruction_and_motor_by_hand(building: Building) -> None:
