@@ -7,11 +7,6 @@ Rules:
   piece is answered in one piece. `hardware/server_side.py` says what happens to a message that arrives in part.
 - What each socket is watched for is derived from the elevator's state after every event, never switched by hand.
 - Everything that changes goes into the history with its time.
-
-Control: TCP on loopback, any number of clients, one JSON object a line each way. `{"do": "press", "car": 0,
-"button": "up", "floor": 1}` gets `{"ok": true, "ms": 81542.114, "next": 17}`: the time (monotonic, milliseconds) and
-the number that the next event will have. The classes from PressButton to Events below are all there is; whatever else
-comes in gets `{"error": "..."}` and changes nothing.
 """
 
 import json
@@ -28,7 +23,6 @@ from elevator.building import elevator as machines
 from elevator.building import protocol
 from elevator.building import shaft as physics
 from elevator.building.control import (
-    LINE_LIMIT,
     REQUESTS,
     Events,
     PressButton,
@@ -47,8 +41,6 @@ from elevator.core.call_set import mask
 from elevator.core.model import Button, Buttons, Motor
 from elevator.hardware.server_side import MessageReader
 
-CONTROL_LIMIT = 64
-"""Control clients at once."""
 _CHUNK = 65_536
 
 
@@ -89,16 +81,6 @@ class Attached(Protocol):
         """Do what is due. The machines are settled."""
 
 
-class _Controller:
-    """A client of the control socket."""
-
-    def __init__(self, client: socket.socket) -> None:
-        self.client = client
-        self.received = b""
-        self.unsent = b""
-        self.ending = False
-
-
 def _monotonic_us() -> int:
     return time.monotonic_ns() // 1000
 
@@ -118,18 +100,17 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 class Building:
-    """Some elevators and a control socket, to be driven by calling `turn` again and again."""
+    """Some elevators, to be driven by calling `turn` again and again."""
 
     def __init__(
         self,
         shafts: Iterable[Shaft],
         listeners: Sequence[socket.socket],
-        control: socket.socket,
         press_ms: int = 200,
         clock_us: Callable[[], int] = _monotonic_us,
         stop_on_disconnect: bool = True,
     ) -> None:
-        """Own *listeners*, one for each of *shafts*, and *control* from now on."""
+        """Own *listeners*, one for each of *shafts*, from now on."""
         self.clock_us = clock_us
         self._stop_on_disconnect = stop_on_disconnect
         self.press_ms = press_ms
@@ -141,10 +122,7 @@ class Building:
         self.history = History()
         self.attached: dict[int, Attached] = {}
         """By car."""
-        self._control = control
-        self._controllers: list[_Controller] = []
         self._selector = selectors.DefaultSelector()
-        self.watch_for(control, selectors.EVENT_READ, self._take_controller)
         for car in range(len(self.elevators)):
             self._watch(car)
 
@@ -153,21 +131,12 @@ class Building:
         """The ports of the elevators, in order."""
         return [elevator.address[1] for elevator in self.elevators]
 
-    @property
-    def control_port(self) -> int:
-        """The port of the control socket."""
-        port: int = self._control.getsockname()[1]
-        return port
-
     def close(self) -> None:
-        """Close every socket."""
+        """Close the elevators' sockets."""
         for elevator in self.elevators:
             for each in (elevator.client, elevator.listener):
                 if each is not None:
                     each.close()
-        for controller in self._controllers:
-            controller.client.close()
-        self._control.close()
         self._selector.close()
 
     def turn(self, timeout_s: float) -> None:
@@ -230,7 +199,8 @@ class Building:
         elif key is not None and key.events != mask:
             self._selector.modify(sock, mask, then)
 
-    def _forget(self, sock: socket.socket) -> None:
+    def close_socket(self, sock: socket.socket) -> None:
+        """Close *sock*, which `turn` watches."""
         self.watch_for(sock, 0, lambda _: None)
         sock.close()
 
@@ -308,7 +278,7 @@ class Building:
         """Close the client's connection, if there is one, and stop the motor unless it is to go on."""
         elevator = self.elevators[car]
         if elevator.client is not None:
-            self._forget(elevator.client)
+            self.close_socket(elevator.client)
             elevator.client = None
             elevator.reader, elevator.unsent = MessageReader(), b""
             now_us = self.settle()
@@ -318,61 +288,6 @@ class Building:
         self._watch(car)
 
     # The control side
-
-    def _take_controller(self, _: int) -> None:
-        try:
-            client, _address = self._control.accept()
-        except OSError:
-            return
-        client.setblocking(False)
-        controller = _Controller(client)
-        self._controllers.append(controller)
-        if len(self._controllers) > CONTROL_LIMIT:
-            controller.unsent = b'{"error": "too many clients"}\n'
-            controller.ending = True
-        self._watch_controller(controller)
-
-    def _watch_controller(self, controller: _Controller) -> None:
-        wanted = selectors.EVENT_WRITE if controller.unsent else selectors.EVENT_READ
-        self.watch_for(controller.client, wanted, lambda mask: self._converse(controller, mask))
-
-    def _converse(self, controller: _Controller, mask: int) -> None:
-        try:
-            if mask & selectors.EVENT_READ:
-                chunk = controller.client.recv(_CHUNK)
-                if not chunk:
-                    self._leave(controller)
-                    return
-                controller.received += chunk
-            while self._obey_lines(controller):
-                controller.unsent = controller.unsent[controller.client.send(controller.unsent) :]
-        except BlockingIOError:
-            pass
-        except OSError:
-            self._leave(controller)
-            return
-        if controller.ending and not controller.unsent:
-            self._leave(controller)
-        else:
-            self._watch_controller(controller)
-
-    def _leave(self, controller: _Controller) -> None:
-        self._forget(controller.client)
-        self._controllers.remove(controller)
-
-    def _obey_lines(self, controller: _Controller) -> bool:
-        """Obey whole lines that came in, but no more than the client takes replies; return whether any are unsent."""
-        while not controller.ending and len(controller.unsent) < _CHUNK:
-            line, newline, rest = controller.received.partition(b"\n")
-            if len(line) > LINE_LIMIT:
-                controller.unsent += b'{"error": "line too long"}\n'
-                controller.ending = True
-            elif not newline:
-                break
-            else:
-                controller.received = rest
-                controller.unsent += self.obey(line) + b"\n"
-        return bool(controller.unsent)
 
     def obey(self, line: bytes) -> bytes:
         """Do what one *line* on the control socket asks for; return the reply, without its newline."""
@@ -462,7 +377,7 @@ class Building:
                 raise Refused(f"port {elevator.address[1]}: {error.strerror}") from None
         else:
             assert elevator.listener is not None
-            self._forget(elevator.listener)
+            self.close_socket(elevator.listener)
             elevator.listener = None
             self._drop(car)
         self._watch(car)
@@ -522,21 +437,20 @@ def open_building(
     shafts: Sequence[Shaft],
     host: str = "127.0.0.1",
     port: int = 0,
-    control: int = 0,
     press_ms: int = 200,
     stop_on_disconnect: bool = True,
 ) -> Building:
     """Return a building on *port* and those after it (0: any free ones); raise Refused if one of them is taken."""
     opened: list[socket.socket] = []
-    wanted = [(host, port and port + car) for car in range(len(shafts))] + [("127.0.0.1", control)]
-    for address in wanted:
+    for car in range(len(shafts)):
+        wanted = port and port + car
         try:
-            opened.append(listen(*address))
+            opened.append(listen(host, wanted))
         except OSError as error:
             for listener in opened:
                 listener.close()
-            raise Refused(f"cannot listen on {address[0]} port {address[1]}: {error.strerror}") from None
-    return Building(shafts, opened[:-1], opened[-1], press_ms, stop_on_disconnect=stop_on_disconnect)
+            raise Refused(f"cannot listen on {host} port {wanted}: {error.strerror}") from None
+    return Building(shafts, opened, press_ms, stop_on_disconnect=stop_on_disconnect)
 
 
 def start_places(shaft: Shaft, cars: int, rng: random.Random) -> list[Shaft]:

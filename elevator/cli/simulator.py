@@ -14,6 +14,7 @@ from elevator.building import shaft as physics
 from elevator.building import view
 from elevator.building.building import Building, listen, open_building, start_places
 from elevator.building.control import Refused
+from elevator.building.control_socket import open_control
 from elevator.building.elevator import EventKind
 from elevator.building.lobby import Lobby
 from elevator.building.passengers import PassengerFlow
@@ -53,11 +54,12 @@ def main(argv: list[str]) -> int:
                 shafts,
                 arguments.host,
                 arguments.port,
-                arguments.control,
                 arguments.press_ms,
                 arguments.stop_on_disconnect,
             )
             stack.callback(building.close)
+            control = open_control(building, arguments.control)
+            stack.callback(control.close)
             lines = [] if arguments.card is None else attach_cards(building, arguments.card)
             for line in lines:
                 stack.callback(line.unplug)
@@ -71,7 +73,10 @@ def main(argv: list[str]) -> int:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             if signal.getsignal(number) is not signal.SIG_IGN:  # nohup wants it ignored
                 signal.signal(number, end)
-        said = [ready(building), *(f"card of elevator {car}: {line.path}" for car, line in enumerate(lines))]
+        said = [
+            ready(building.ports, control.port),
+            *(f"card of elevator {car}: {line.path}" for car, line in enumerate(lines)),
+        ]
         if web is not None:
             stack.callback(web.close)
             said.append(f"page: {web.address}")
@@ -135,15 +140,14 @@ def _run(
                 terminal.paint([*said, *notes])
 
 
-def ready(building: Building) -> str:
-    ports = building.ports
+def ready(ports: list[int], control_port: int) -> str:
     if len(ports) == 1:
         where = f"1 elevator on port {ports[0]}"
     elif ports == list(range(ports[0], ports[0] + len(ports))):
         where = f"{len(ports)} elevators on ports {ports[0]}..{ports[-1]}"
     else:
         where = f"{len(ports)} elevators on ports {' '.join(map(str, ports))}"
-    return f"simulating {where}, control on {building.control_port}"
+    return f"simulating {where}, control on {control_port}"
 
 
 class Notices:

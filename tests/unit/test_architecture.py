@@ -42,6 +42,7 @@ OUTSIDE = {
     "ui.screen": "os signal termios",
     "ui.web": "selectors socket time websockets",
     "building.building": "selectors socket time",
+    "building.control_socket": "selectors socket",
     "building.card_line": "fcntl os pty selectors termios tty",
     "building.network": "selectors socket",
     "building.terminal": "os rich select selectors signal termios",

@@ -22,6 +22,7 @@ from elevator.building import elevator as machines
 from elevator.building import protocol
 from elevator.building import shaft as physics
 from elevator.building.building import Building, open_building
+from elevator.building.control_socket import open_control
 from elevator.building.elevator import EventKind, Machine
 from elevator.building.shaft import Shaft
 from elevator.cli.simulator import main
@@ -249,10 +250,32 @@ def running(building: Building) -> Iterator[Building]:
     assert not errors, errors
 
 
+@contextmanager
+def controlled(building: Building) -> Iterator[int]:
+    """Run *building* with a control socket; give its port."""
+    control = open_control(building)
+    try:
+        with running(building):
+            yield control.port
+    finally:
+        control.close()
+
+
 @pytest.fixture
-def building() -> Iterator[Building]:
-    with running(open_building([AT_FLOOR_1.shaft] * 2)) as building:
-        yield building
+def opened() -> Building:
+    return open_building([AT_FLOOR_1.shaft] * 2)
+
+
+@pytest.fixture
+def control_port(opened: Building) -> Iterator[int]:
+    with controlled(opened) as port:
+        yield port
+
+
+@pytest.fixture
+def building(opened: Building, control_port: int) -> Building:
+    """Return a running building; *control_port* is that of its control socket."""
+    return opened
 
 
 class Client:
@@ -328,8 +351,8 @@ class Operator:
 
 
 @pytest.fixture
-def operator(building: Building) -> Iterator[Operator]:
-    with Operator(building.control_port) as operator:
+def operator(control_port: int) -> Iterator[Operator]:
+    with Operator(control_port) as operator:
         yield operator
 
 
@@ -505,9 +528,10 @@ def test_message_completed_while_the_server_did_not_read_is_kept(stepped: Steppe
 
 
 def test_the_motor_goes_on_without_a_client_if_it_is_told_to() -> None:
+    building = open_building([AT_FLOOR_1.shaft], stop_on_disconnect=False)
     with (
-        running(open_building([AT_FLOOR_1.shaft], stop_on_disconnect=False)) as building,
-        Operator(building.control_port) as operator,
+        controlled(building) as port,
+        Operator(port) as operator,
     ):
         with Client(building.ports[0]) as client:
             client.send((1, 1, 0, 0))
@@ -742,18 +766,18 @@ def test_no_control_line_breaks_it(requests: list[dict[str, object]]) -> None:
         building.close()
 
 
-def test_control_clients_share_and_a_long_line_ends_only_its_own(building: Building, operator: Operator) -> None:
-    with Operator(building.control_port) as other:
+def test_control_clients_share_and_a_long_line_ends_only_its_own(control_port: int, operator: Operator) -> None:
+    with Operator(control_port) as other:
         other.socket.sendall(b"x" * 200_000)
         assert json.loads(other.lines.readline()) == {"error": "line too long"}
     assert operator.say(b"x")["error"] == "not JSON"
-    with Operator(building.control_port) as other:
+    with Operator(control_port) as other:
         other.do("stop", car=0, on=True)
     assert operator.state()["stop"]
 
 
-def test_control_lines_may_be_pipelined_and_broken(building: Building) -> None:
-    with Operator(building.control_port) as operator:
+def test_control_lines_may_be_pipelined_and_broken(control_port: int) -> None:
+    with Operator(control_port) as operator:
         count = 300
         whole = b'{"do": "state"}\n' * count
         sender = threading.Thread(target=operator.socket.sendall, args=(whole[:-9],))

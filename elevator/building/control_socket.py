@@ -1,0 +1,113 @@
+"""The control socket of a simulated building: TCP on loopback, any number of clients, one JSON object a line each way.
+
+`{"do": "press", "car": 0, "button": "up", "floor": 1}` gets `{"ok": true, "ms": 81542.114, "next": 17}`: the time
+(monotonic, milliseconds) and the number that the next event will have. The requests in control.py are all there is;
+whatever else comes in gets `{"error": "..."}` and changes nothing.
+"""
+
+import selectors
+import socket
+
+from elevator.building.building import Building, listen
+from elevator.building.control import LINE_LIMIT, Refused
+
+CLIENTS_MAX = 64
+_CHUNK = 65_536
+
+
+class ControlClient:
+    """A client of the control socket."""
+
+    def __init__(self, client: socket.socket) -> None:
+        self.socket = client
+        self.received = b""
+        self.unsent = b""
+        self.ending = False
+
+
+class ControlSocket:
+    """A listening socket and its clients; the building's `turn` serves them."""
+
+    def __init__(self, building: Building, listener: socket.socket) -> None:
+        """Own *listener* from now on."""
+        self._building = building
+        self._listener = listener
+        self._clients: list[ControlClient] = []
+        building.watch_for(listener, selectors.EVENT_READ, lambda _: self._accept())
+
+    @property
+    def port(self) -> int:
+        """The port on which it listens."""
+        port: int = self._listener.getsockname()[1]
+        return port
+
+    def close(self) -> None:
+        """Close every socket. The building must not be turned any more."""
+        for client in self._clients:
+            client.socket.close()
+        self._listener.close()
+
+    def _accept(self) -> None:
+        try:
+            accepted, _address = self._listener.accept()
+        except OSError:
+            return
+        accepted.setblocking(False)
+        client = ControlClient(accepted)
+        self._clients.append(client)
+        if len(self._clients) > CLIENTS_MAX:
+            client.unsent = b'{"error": "too many clients"}\n'
+            client.ending = True
+        self._watch(client)
+
+    def _watch(self, client: ControlClient) -> None:
+        wanted = selectors.EVENT_WRITE if client.unsent else selectors.EVENT_READ
+        self._building.watch_for(client.socket, wanted, lambda ready: self._serve(client, ready))
+
+    def _serve(self, client: ControlClient, ready: int) -> None:
+        try:
+            if ready & selectors.EVENT_READ:
+                chunk = client.socket.recv(_CHUNK)
+                if not chunk:
+                    self._drop(client)
+                    return
+                client.received += chunk
+            while self._answer_lines(client):
+                client.unsent = client.unsent[client.socket.send(client.unsent) :]
+        except BlockingIOError:
+            pass
+        except OSError:
+            self._drop(client)
+            return
+        if client.ending and not client.unsent:
+            self._drop(client)
+        else:
+            self._watch(client)
+
+    def _drop(self, client: ControlClient) -> None:
+        self._building.close_socket(client.socket)
+        self._clients.remove(client)
+
+    def _answer_lines(self, client: ControlClient) -> bool:
+        """Answer whole lines that came in, but no more than the client takes replies; return whether any are unsent."""
+        while not client.ending and len(client.unsent) < _CHUNK:
+            line, newline, rest = client.received.partition(b"\n")
+            if len(line) > LINE_LIMIT:
+                client.unsent += b'{"error": "line too long"}\n'
+                client.ending = True
+            elif not newline:
+                break
+            else:
+                client.received = rest
+                client.unsent += self._building.obey(line) + b"\n"
+        return bool(client.unsent)
+
+
+def open_control(building: Building, port: int = 0) -> ControlSocket:
+    """Open the control socket of *building* on *port*, 0 for any free one; raise Refused if it is taken."""
+    host = "127.0.0.1"
+    try:
+        listener = listen(host, port)
+    except OSError as error:
+        raise Refused(f"cannot listen on {host} port {port}: {error.strerror}") from None
+    return ControlSocket(building, listener)
