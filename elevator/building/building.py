@@ -9,36 +9,23 @@ Rules:
 - Everything that changes goes into the history with its time.
 """
 
-import json
 import random
 import selectors
 import socket
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Protocol, assert_never
+from typing import Protocol
 
-from attrs import asdict, evolve
+from attrs import evolve
 
 from elevator.building import elevator as machines
 from elevator.building import protocol
 from elevator.building import shaft as physics
-from elevator.building.control import (
-    REQUESTS,
-    Events,
-    PressButton,
-    Put,
-    PutBack,
-    Refused,
-    Request,
-    State,
-    Switch,
-    parse,
-)
+from elevator.building.control import Refused
 from elevator.building.elevator import Event, EventKind, Machine
 from elevator.building.history import History
 from elevator.building.shaft import Shaft
-from elevator.core.call_set import mask
-from elevator.core.model import Button, Buttons, Motor
+from elevator.core.model import Button
 from elevator.hardware.server_side import MessageReader
 
 _CHUNK = 65_536
@@ -204,7 +191,7 @@ class Building:
         self.watch_for(sock, 0, lambda _: None)
         sock.close()
 
-    # The elevators' side
+    # The elevators' clients
 
     def _watch(self, car: int) -> None:
         elevator = self.elevators[car]
@@ -287,86 +274,8 @@ class Building:
                 self.change(car, machines.disconnect(elevator.machine, now_us // 1000), now_us)
         self._watch(car)
 
-    # The control side
-
-    def obey(self, line: bytes) -> bytes:
-        """Do what one *line* on the control socket asks for; return the reply, without its newline."""
-        try:
-            return json.dumps(self.do(*parse(line, REQUESTS))).encode()
-        except Refused as refusal:
-            return json.dumps({"error": str(refusal)}).encode()
-
-    def do(self, name: str, request: Request) -> dict[str, Any]:
-        """Do what is asked for by *name*; return the reply, or raise Refused."""
-        now_us = self.settle()
-        reply = self._do(name, request, now_us)
-        reply |= {"ok": True, "ms": now_us / 1000}
-        reply.setdefault("next", self.history.next_event)
-        return reply
-
-    def _do(self, name: str, request: Request, now_us: int) -> dict[str, Any]:
-        if isinstance(request, Events):
-            return self.history.since(request.since)
-        cars = range(len(self.elevators))
-        if request.car is not None and request.car not in cars:
-            raise Refused(f"no car {request.car}")
-        match request:
-            case State(None):
-                return {"cars": [self.state(car) for car in cars]}
-            case State(car):
-                assert car is not None
-                return {"cars": [self.state(car)]}
-            case PressButton():
-                self._press_or_hold(request, now_us)
-            case Switch(car, on):
-                self._switch(name, car, on, now_us)
-            case Put(car, floor):
-                machine = self.elevators[car].machine
-                if not 0 <= floor <= machine.shaft.floors - 1:
-                    raise Refused(f"floor {floor} is not in the shaft")
-                self.change(car, machines.put(machine, floor, now_us // 1000), now_us)
-            case PutBack(car):
-                self.change(car, machines.put_back(self.elevators[car].machine, now_us // 1000), now_us)
-            case _:
-                assert_never(request)
-        return {}
-
-    def _press_or_hold(self, request: PressButton, now_us: int) -> None:
-        machine = self.elevators[request.car].machine
-        button = Button[request.button.upper()]
-        if request.floor not in machines.floors_of(mask(machines.buttons(machine.shaft.floors), button)):
-            raise Refused(f"no {request.button} button at floor {request.floor}")
-        if request.ms is not None and (request.held is not None or not 1 <= request.ms <= 3_600_000):
-            raise Refused("ms is from 1 to 3600000, and not together with held")
-        match request.held:
-            case True:
-                machine = machines.press(machine, button, request.floor, None)
-            case False:
-                machine = machines.release(machine, button, request.floor)
-            case None:
-                until_ms = now_us // 1000 + (request.ms or self.press_ms)
-                machine = machines.press(machine, button, request.floor, until_ms)
-        self.change(request.car, machine, now_us)
-
-    def _switch(self, name: str, car: int, on: bool, now_us: int) -> None:
-        elevator = self.elevators[car]
-        match name:
-            case "stop":
-                self.change(car, machines.hold_stop(elevator.machine, on), now_us)
-            case "obstruct":
-                self.change(car, evolve(elevator.machine, obstructed=on), now_us)
-            case "power":
-                self.change(car, machines.power(elevator.machine, on, now_us // 1000), now_us)
-            case "server":
-                self._switch_server(car, on, now_us)
-            case "card":
-                self._switch_card(car, on)
-            case _:
-                assert name == "deaf"
-                elevator.deaf = on
-                self._watch(car)
-
-    def _switch_server(self, car: int, on: bool, now_us: int) -> None:
+    def switch_server(self, car: int, on: bool, now_us: int) -> None:
+        """Let the server of *car* listen, or close its sockets; raise Refused if its port is taken."""
         elevator = self.elevators[car]
         if on == (elevator.listener is not None):
             return
@@ -383,51 +292,14 @@ class Building:
         self._watch(car)
         self._note(car, [Event(now_us // 1000, EventKind.SERVER, on)], now_us)
 
-    def _switch_card(self, car: int, on: bool) -> None:
-        if car not in self.attached:
-            raise Refused(f"car {car} has no card")
-        try:
-            (self.attached[car].plug if on else self.attached[car].unplug)()
-        except OSError as error:
-            raise Refused(f"the card of car {car}: {error.strerror}") from None
+    def switch_deaf(self, car: int, on: bool) -> None:
+        """Stop reading from the client of *car*, or go on; its connection stays."""
+        self.elevators[car].deaf = on
+        self._watch(car)
 
     def is_plugged(self, car: int) -> bool | None:
         """Return whether the card of *car* is plugged in; None if it has none."""
         return bool(self.attached[car].path) if car in self.attached else None
-
-    def state(self, car: int) -> dict[str, object]:
-        """Return everything about *car*, as of the last settling."""
-        elevator = self.elevators[car]
-        machine, now_ms = elevator.machine, self.clock_us() // 1000
-        return {
-            "car": car,
-            "port": elevator.address[1],
-            "floors": machine.shaft.floors,
-            "position": round(physics.position(machine.shaft, now_ms), 4),
-            "sensor": machine.sensed,
-            "motor": Motor(machine.shaft.motor).name.lower(),
-            "power": machine.shaft.powered,
-            "out_of_bounds": machine.out,
-            "door": machine.door,
-            "lamps": _lists(machine.lamps),
-            "pressed": _lists(machines.pressed(machine)),
-            "indicator": machine.indicator,
-            "stop": machine.stop,
-            "stop_lamp": machine.stop_lamp,
-            "obstructed": machine.obstructed,
-            "server": elevator.listener is not None,
-            "deaf": elevator.deaf,
-            "client": elevator.client is not None,
-            "card": self.is_plugged(car),
-            "counts": asdict(machine.counts),
-            "misbehaviour": machines.misbehaviour(machine.counts),
-            "last_bad": machine.last_bad,
-            "changed_ms": {kind.value: at_us / 1000 for kind, at_us in elevator.changed_us.items()},
-        }
-
-
-def _lists(of: Buttons) -> dict[str, list[int]]:
-    return {button.name.lower(): machines.floors_of(mask(of, button)) for button in Button}
 
 
 # Opening one

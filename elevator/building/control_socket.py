@@ -10,6 +10,7 @@ import socket
 
 from elevator.building.building import Building, listen
 from elevator.building.control import LINE_LIMIT, Refused
+from elevator.building.operations import answer
 
 CLIENTS_MAX = 64
 _CHUNK = 65_536
@@ -99,7 +100,7 @@ class ControlSocket:
                 break
             else:
                 client.received = rest
-                client.unsent += self._building.obey(line) + b"\n"
+                client.unsent += answer(self._building, line) + b"\n"
         return bool(client.unsent)
 
 

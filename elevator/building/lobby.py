@@ -12,6 +12,7 @@ from attrs import frozen
 from elevator.building import passengers, view
 from elevator.building.building import Building
 from elevator.building.control import REQUESTS, Events, Refused, Request, State, parse
+from elevator.building.operations import execute
 from elevator.building.passengers import Crowd, PassengerFlow, Profile
 
 LOOK_MS = 10
@@ -77,7 +78,7 @@ class Lobby:
             if isinstance(request, SetTraffic):
                 self._redirect(request)
             elif name in PAGE:
-                self.building.do(name, request)  # type: ignore[arg-type]  # PAGE says so
+                execute(self.building, name, request)  # type: ignore[arg-type]  # PAGE says so
             elif do_more is not None:
                 do_more(name, request)
         except Refused as refusal:

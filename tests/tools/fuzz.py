@@ -34,7 +34,7 @@ from typing import Any
 from attrs import evolve
 
 from elevator import _assign
-from elevator.building import card_line, elevator
+from elevator.building import card_line, elevator, operations
 from elevator.building import shaft as physics
 from elevator.building.building import Building, listen, open_building
 from elevator.building.control import Refused
@@ -421,7 +421,7 @@ def simulator(data: bytes) -> bool:
             opened._expire(0, opened.settle() // 1000, clock.now_us)
             opened._answer(0, piece)
         elevator = opened.elevators[0]
-        json.dumps([opened.state(0), opened.history.since(0)])
+        json.dumps([operations.state(opened, 0), opened.history.since(0)])
         replies = elevator.unsent
         assert len(replies) % MESSAGE == 0
         assert not elevator.reader.peek()
@@ -446,9 +446,9 @@ def control(data: bytes) -> bool:
         opened.clock_us = clock = Clock(1000)
         for line in data.split(b"\n"):
             clock.now_us += 100_000
-            taken = json.loads(opened.obey(line)).get("ok", False) or taken
+            taken = json.loads(operations.answer(opened, line)).get("ok", False) or taken
             opened.settle()
-        json.dumps([opened.state(0), opened.state(1), opened.history.since(0)])
+        json.dumps([operations.state(opened, 0), operations.state(opened, 1), opened.history.since(0)])
     return taken
 
 

@@ -24,6 +24,7 @@ from elevator.building import shaft as physics
 from elevator.building.building import Building, open_building
 from elevator.building.control_socket import open_control
 from elevator.building.elevator import EventKind, Machine
+from elevator.building.operations import answer
 from elevator.building.shaft import Shaft
 from elevator.cli.simulator import main
 from elevator.core.model import Button, Buttons, Motor
@@ -515,13 +516,13 @@ def test_message_completed_while_the_server_did_not_read_is_kept(stepped: Steppe
     stepped.send(bytes((7,)))
     operator = b'{"do": "deaf", "car": 0, "on": %s}'
     if is_deaf:
-        assert json.loads(stepped.building.obey(operator % b"true"))["ok"]
+        assert json.loads(answer(stepped.building, operator % b"true"))["ok"]
         stepped.now_ms += 1000
         stepped.building.turn(0)
     stepped.client.socket.sendall(bytes(3))
     stepped.now_ms += 1000
     if is_deaf:
-        assert json.loads(stepped.building.obey(operator % b"false"))["ok"]
+        assert json.loads(answer(stepped.building, operator % b"false"))["ok"]
     stepped.turn_until(lambda: bool(select.select([stepped.client.socket], [], [], 0)[0]))
     assert stepped.client.receive() == bytes((7, 1, 1, 0))
     assert stepped.elevator.machine.counts.bad_requests == 0
@@ -736,7 +737,7 @@ def test_bad_control_lines_get_an_error_and_change_nothing(line: bytes) -> None:
     building = open_building([AT_FLOOR_1.shaft])
     try:
         before = building.elevators[0].machine
-        reply = json.loads(building.obey(line))
+        reply = json.loads(answer(building, line))
         assert list(reply) == ["error"]
         assert building.elevators[0].machine == before
         assert building.history.next_event == 0
@@ -759,7 +760,7 @@ def test_no_control_line_breaks_it(requests: list[dict[str, object]]) -> None:
     building = open_building([AT_FLOOR_1.shaft])
     try:
         for request in requests:
-            reply = json.loads(building.obey(json.dumps(request).encode()))
+            reply = json.loads(answer(building, json.dumps(request).encode()))
             assert ("error" in reply) != ("ok" in reply)
         building.turn(0)
     finally:

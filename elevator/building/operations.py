@@ -1,0 +1,149 @@
+"""The requests of control.py, carried out on a building, and what there is to know about a car."""
+
+import json
+from typing import Any, assert_never
+
+from attrs import asdict, evolve
+
+from elevator.building import elevator as machines
+from elevator.building import shaft as physics
+from elevator.building.building import Building
+from elevator.building.control import (
+    REQUESTS,
+    Events,
+    PressButton,
+    Put,
+    PutBack,
+    Refused,
+    Request,
+    State,
+    Switch,
+    parse,
+)
+from elevator.core.call_set import mask
+from elevator.core.model import Button, Buttons, Motor
+
+
+def answer(building: Building, line: bytes) -> bytes:
+    """Do what one *line* on the control socket asks for; return the reply, without its newline."""
+    try:
+        return json.dumps(execute(building, *parse(line, REQUESTS))).encode()
+    except Refused as refusal:
+        return json.dumps({"error": str(refusal)}).encode()
+
+
+def execute(building: Building, name: str, request: Request) -> dict[str, Any]:
+    """Do what is asked for by *name*; return the reply, or raise Refused."""
+    now_us = building.settle()
+    reply = _execute(building, name, request, now_us)
+    reply |= {"ok": True, "ms": now_us / 1000}
+    reply.setdefault("next", building.history.next_event)
+    return reply
+
+
+def _execute(building: Building, name: str, request: Request, now_us: int) -> dict[str, Any]:
+    if isinstance(request, Events):
+        return building.history.since(request.since)
+    cars = range(len(building.elevators))
+    if request.car is not None and request.car not in cars:
+        raise Refused(f"no car {request.car}")
+    match request:
+        case State(None):
+            return {"cars": [state(building, car) for car in cars]}
+        case State(car):
+            assert car is not None
+            return {"cars": [state(building, car)]}
+        case PressButton():
+            _press_or_hold(building, request, now_us)
+        case Switch(car, on):
+            _switch(building, name, car, on, now_us)
+        case Put(car, floor):
+            machine = building.elevators[car].machine
+            if not 0 <= floor <= machine.shaft.floors - 1:
+                raise Refused(f"floor {floor} is not in the shaft")
+            building.change(car, machines.put(machine, floor, now_us // 1000), now_us)
+        case PutBack(car):
+            building.change(car, machines.put_back(building.elevators[car].machine, now_us // 1000), now_us)
+        case _:
+            assert_never(request)
+    return {}
+
+
+def _press_or_hold(building: Building, request: PressButton, now_us: int) -> None:
+    machine = building.elevators[request.car].machine
+    button = Button[request.button.upper()]
+    if request.floor not in machines.floors_of(mask(machines.buttons(machine.shaft.floors), button)):
+        raise Refused(f"no {request.button} button at floor {request.floor}")
+    if request.ms is not None and (request.held is not None or not 1 <= request.ms <= 3_600_000):
+        raise Refused("ms is from 1 to 3600000, and not together with held")
+    match request.held:
+        case True:
+            machine = machines.press(machine, button, request.floor, None)
+        case False:
+            machine = machines.release(machine, button, request.floor)
+        case None:
+            until_ms = now_us // 1000 + (request.ms or building.press_ms)
+            machine = machines.press(machine, button, request.floor, until_ms)
+    building.change(request.car, machine, now_us)
+
+
+def _switch(building: Building, name: str, car: int, on: bool, now_us: int) -> None:
+    elevator = building.elevators[car]
+    match name:
+        case "stop":
+            building.change(car, machines.hold_stop(elevator.machine, on), now_us)
+        case "obstruct":
+            building.change(car, evolve(elevator.machine, obstructed=on), now_us)
+        case "power":
+            building.change(car, machines.power(elevator.machine, on, now_us // 1000), now_us)
+        case "server":
+            building.switch_server(car, on, now_us)
+        case "card":
+            _switch_card(building, car, on)
+        case _:
+            assert name == "deaf"
+            building.switch_deaf(car, on)
+
+
+def _switch_card(building: Building, car: int, on: bool) -> None:
+    if car not in building.attached:
+        raise Refused(f"car {car} has no card")
+    try:
+        (building.attached[car].plug if on else building.attached[car].unplug)()
+    except OSError as error:
+        raise Refused(f"the card of car {car}: {error.strerror}") from None
+
+
+def state(building: Building, car: int) -> dict[str, object]:
+    """Return everything about *car*, as of the last settling."""
+    elevator = building.elevators[car]
+    machine, now_ms = elevator.machine, building.clock_us() // 1000
+    return {
+        "car": car,
+        "port": elevator.address[1],
+        "floors": machine.shaft.floors,
+        "position": round(physics.position(machine.shaft, now_ms), 4),
+        "sensor": machine.sensed,
+        "motor": Motor(machine.shaft.motor).name.lower(),
+        "power": machine.shaft.powered,
+        "out_of_bounds": machine.out,
+        "door": machine.door,
+        "lamps": _lists(machine.lamps),
+        "pressed": _lists(machines.pressed(machine)),
+        "indicator": machine.indicator,
+        "stop": machine.stop,
+        "stop_lamp": machine.stop_lamp,
+        "obstructed": machine.obstructed,
+        "server": elevator.listener is not None,
+        "deaf": elevator.deaf,
+        "client": elevator.client is not None,
+        "card": building.is_plugged(car),
+        "counts": asdict(machine.counts),
+        "misbehaviour": machines.misbehaviour(machine.counts),
+        "last_bad": machine.last_bad,
+        "changed_ms": {kind.value: at_us / 1000 for kind, at_us in elevator.changed_us.items()},
+    }
+
+
+def _lists(of: Buttons) -> dict[str, list[int]]:
+    return {button.name.lower(): machines.floors_of(mask(of, button)) for button in Button}
