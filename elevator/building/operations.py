@@ -7,6 +7,7 @@ from attrs import asdict, evolve
 
 from elevator.building import elevator as machines
 from elevator.building import shaft as physics
+from elevator.building import view
 from elevator.building.building import Building
 from elevator.building.control import (
     REQUESTS,
@@ -21,7 +22,7 @@ from elevator.building.control import (
     parse,
 )
 from elevator.core.call_set import mask
-from elevator.core.model import Button, Buttons, Motor
+from elevator.core.model import Button, Motor
 
 
 def answer(building: Building, line: bytes) -> bytes:
@@ -128,8 +129,8 @@ def state(building: Building, car: int) -> dict[str, object]:
         "power": machine.shaft.powered,
         "out_of_bounds": machine.out,
         "door": machine.door,
-        "lamps": _lists(machine.lamps),
-        "pressed": _lists(machines.pressed(machine)),
+        "lamps": view.lists(machine.lamps),
+        "pressed": view.lists(machines.pressed(machine)),
         "indicator": machine.indicator,
         "stop": machine.stop,
         "stop_lamp": machine.stop_lamp,
@@ -143,7 +144,3 @@ def state(building: Building, car: int) -> dict[str, object]:
         "last_bad": machine.last_bad,
         "changed_ms": {kind.value: at_us / 1000 for kind, at_us in elevator.changed_us.items()},
     }
-
-
-def _lists(of: Buttons) -> dict[str, list[int]]:
-    return {button.name.lower(): machines.floors_of(mask(of, button)) for button in Button}
