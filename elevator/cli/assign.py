@@ -61,7 +61,7 @@ SHORT = {"input": "i"}
 
 
 def read_arguments(argv: Sequence[str]) -> Asked:
-    """Read the command line; raise Refused."""
+    """Read the command line; raise InputError."""
     words, asked = list(argv), Asked(Options())
     for name in ORDER:
         for value in extract(words, name):
@@ -121,7 +121,7 @@ INTEGER = re.compile(r"([+-]?)([0-9]+)")
 
 
 def read_integer(what: str, value: object) -> int:
-    """Read an integer of 32 bits from its text; raise Refused."""
+    """Read an integer of 32 bits from its text; raise InputError."""
     if isinstance(value, str) and (found := INTEGER.fullmatch(value)):
         number = int(found[1] + (found[2].lstrip("0")[:11] or "0"))  # 11 digits are too many already
         if INT_MIN <= number <= INT_MAX:
@@ -130,7 +130,7 @@ def read_integer(what: str, value: object) -> int:
 
 
 def change(options: Options, name: str, value: object) -> Options:
-    """Set the option of the original that is called *name*, or --algorithm; raise Refused."""
+    """Set the option of the original that is called *name*, or --algorithm; raise InputError."""
     match name, value:
         case "travelDuration", _:
             return options._replace(travel_ms=read_integer(name, value))
@@ -147,7 +147,7 @@ def change(options: Options, name: str, value: object) -> Options:
 
 
 def answer(text: str, options: Options) -> str:
-    """Answer one input; raise Refused."""
+    """Answer one input; raise InputError."""
     return to_json(share_out(parse(text), options))
 
 
@@ -164,7 +164,7 @@ takes linear time, whatever the text."""
 
 
 def parse(text: str) -> dict[str, Any]:
-    """Read a JSON object; raise Refused. Integers stay text, of any length.
+    """Read a JSON object; raise InputError. Integers stay text, of any length.
 
     Bytes of the input that are not UTF-8 are surrogates in *text*.
     """
@@ -198,7 +198,7 @@ def required(given: Mapping[str, Any], name: str) -> Any:
 
 
 def share_out(given: Mapping[str, Any], options: Options) -> dict[str, list[list[bool]]]:
-    """Share out the hall requests of one input among its cars; raise Refused."""
+    """Share out the hall requests of one input among its cars; raise InputError."""
     rows = read_list("hallRequests", required(given, "hallRequests"))
     hall = [read_flags("a row of hallRequests", row) for row in rows]
     if any(len(row) != 2 for row in hall):
@@ -291,7 +291,7 @@ def answer_lines(options: Options) -> int:
 
 
 def answer_first_line(options: Options) -> str:
-    """Answer the first line of standard input; raise Refused."""
+    """Answer the first line of standard input; raise InputError."""
     line = sys.stdin.readline() if sys.stdin else ""
     try:
         return answer(line, options)
