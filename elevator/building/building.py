@@ -275,7 +275,7 @@ class Building:
         self._watch(car)
 
     def switch_server(self, car: int, on: bool, now_us: int) -> None:
-        """Let the server of *car* listen, or close its sockets; raise Refused if its port is taken."""
+        """Start (*on*) or stop the server of *car*; raise Refused if its port is taken."""
         elevator = self.elevators[car]
         if on == (elevator.listener is not None):
             return
@@ -293,7 +293,7 @@ class Building:
         self._note(car, [Event(now_us // 1000, EventKind.SERVER, on)], now_us)
 
     def switch_deaf(self, car: int, on: bool) -> None:
-        """Stop reading from the client of *car*, or go on; its connection stays."""
+        """Stop (*on*) or resume reading from the client of *car*. The connection stays open."""
         self.elevators[car].deaf = on
         self._watch(car)
 

@@ -1,8 +1,8 @@
 """The control socket of a simulated building: TCP on loopback, any number of clients, one JSON object a line each way.
 
 `{"do": "press", "car": 0, "button": "up", "floor": 1}` gets `{"ok": true, "ms": 81542.114, "next": 17}`: the time
-(monotonic, milliseconds) and the number that the next event will have. The requests in control.py are all there is;
-whatever else comes in gets `{"error": "..."}` and changes nothing.
+(monotonic, milliseconds) and the number that the next event will have. Requests are those of control.py. Any other
+line gets `{"error": "..."}` and changes nothing.
 """
 
 import selectors
@@ -43,7 +43,7 @@ class ControlSocket:
         return port
 
     def close(self) -> None:
-        """Close every socket. The building must not be turned any more."""
+        """Close every socket. The building's `turn` must not be called again."""
         for client in self._clients:
             client.socket.close()
         self._listener.close()
@@ -90,7 +90,7 @@ class ControlSocket:
         self._clients.remove(client)
 
     def _answer_lines(self, client: ControlClient) -> bool:
-        """Answer whole lines that came in, but no more than the client takes replies; return whether any are unsent."""
+        """Answer complete lines until _CHUNK bytes of replies are unsent; return whether any are."""
         while not client.ending and len(client.unsent) < _CHUNK:
             line, newline, rest = client.received.partition(b"\n")
             if len(line) > LINE_LIMIT:

@@ -6,7 +6,7 @@ from typing import Any
 from elevator.building.elevator import Event
 
 LENGTH = 100_000
-"""Events kept; older ones are forgotten, and `since` says how many."""
+"""Events kept. Older ones are forgotten."""
 EVENTS_A_REPLY = 5_000
 
 
@@ -28,7 +28,7 @@ class History:
         self.next_event += 1
 
     def since(self, number: int) -> dict[str, Any]:
-        """Return the events from *number* on, some thousands at the most, and where to go on."""
+        """Return up to EVENTS_A_REPLY events from *number* on, the number of the next, and how many were forgotten."""
         first = self.next_event - len(self._events)
         begin = min(max(number, first), self.next_event)
         end = min(begin + EVENTS_A_REPLY, self.next_event)

@@ -1,4 +1,4 @@
-"""The requests of control.py, carried out on a building, and what there is to know about a car."""
+"""Executes the requests of control.py on a building."""
 
 import json
 from typing import Any, assert_never
@@ -26,7 +26,7 @@ from elevator.core.model import Button, Motor
 
 
 def answer(building: Building, line: bytes) -> bytes:
-    """Do what one *line* on the control socket asks for; return the reply, without its newline."""
+    """Execute the request in *line*; return the reply without its newline."""
     try:
         return json.dumps(execute(building, *parse(line, REQUESTS))).encode()
     except Refused as refusal:
@@ -34,7 +34,7 @@ def answer(building: Building, line: bytes) -> bytes:
 
 
 def execute(building: Building, name: str, request: Request) -> dict[str, Any]:
-    """Do what is asked for by *name*; return the reply, or raise Refused."""
+    """Execute *request*, which came as *name*; return the reply, or raise Refused."""
     now_us = building.settle()
     reply = _execute(building, name, request, now_us)
     reply |= {"ok": True, "ms": now_us / 1000}
@@ -116,7 +116,7 @@ def _switch_card(building: Building, car: int, on: bool) -> None:
 
 
 def state(building: Building, car: int) -> dict[str, object]:
-    """Return everything about *car*, as of the last settling."""
+    """Return the state of *car* at the last `settle`."""
     elevator = building.elevators[car]
     machine, now_ms = elevator.machine, building.clock_us() // 1000
     return {

@@ -26,7 +26,7 @@ LISTEN_S = 1.5
 
 @frozen
 class Ears:
-    """What was heard on the group's port."""
+    """The datagrams heard on the group's port."""
 
     heard: dict[int, dict[str, Heartbeat]]
     """By node id and by address."""
@@ -156,7 +156,7 @@ def floors(ears: Ears, own: int) -> Finding:
 
 
 def id_free(ears: Ears, id: int) -> Finding:
-    """Tell whether nobody else has our *id*."""
+    """Check that no other node has our *id*."""
     if id in ears.heard:
         return Finding(False, f"id {id} is in use at {' and '.join(sorted(ears.heard[id]))}: choose another --id")
     return Finding(True, f"id {id} is free")

@@ -1,11 +1,11 @@
-"""What a check of the doctor found."""
+"""The result of one of the doctor's checks."""
 
 from attrs import frozen
 
 
 @frozen
 class Finding:
-    """What was found; if it is not *good* it says what to do."""
+    """A result; if it is not *good*, the text says what to do."""
 
     good: bool
     text: str

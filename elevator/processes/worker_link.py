@@ -13,12 +13,12 @@ from elevator.processes.child import ENDINGS
 
 BEAT_MS = 50
 SUPERVISOR_SILENCE_MS = 3000
-"""A supervisor answers beats. One that does not for so long is stopped, or hangs."""
+"""A supervisor that has not answered a beat for this long is stopped or hangs."""
 RENEW_MS = 1000
 """Between two attempts to start a supervisor."""
 BEAT, ENDS, REFUSES, HOLD, DROP = b".", b"q", b"!", b"h", b"d"
-"""What a worker says: that it lives, that it was told to end, that it cannot start and the user has been told why; that
-the supervisor should hold the descriptor that comes with it, instead of any other, or none."""
+"""The worker's messages: it is alive; it ends on request; it cannot start and has told the user why; hold the
+descriptor sent with this message instead of the previous one; hold none."""
 
 ITSELF = os.path.realpath("/proc/self/exe").removesuffix(" (deleted)")
 """The path of the program, read at the start, because a later start may repair the unpacked binary: see bootstrap.c."""
@@ -27,7 +27,7 @@ log = logging.getLogger("elevator")
 
 
 class Link:
-    """The worker's end: it beats, and sees to it that there is a supervisor. Without one (`--no-pair`) it does nothing.
+    """The worker's end: sends beats and replaces a lost supervisor. Without a pair (`--no-pair`) it does nothing.
 
     *supervisor* is its pidfd. *inherited* are the descriptors that a new supervisor needs, *settled* the arguments that
     it is given besides those that the program was started with.
@@ -117,7 +117,7 @@ class Link:
         self.socket = None
 
     def _renew(self, now_ms: int) -> None:
-        """Start a new supervisor: the same program with the same arguments, which is told whom to adopt."""
+        """Start a new supervisor: the same program and arguments, and `--adopt` with the worker's descriptors."""
         self._renew_at_ms = now_ms + RENEW_MS
         with ExitStack() as opened:
             try:
