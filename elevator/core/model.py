@@ -1,4 +1,4 @@
-"""The vocabulary: enums and frozen values that every other module speaks in. No behaviour.
+"""The vocabulary: enums and frozen values that all modules use. No behaviour.
 
 Floors count from 0 to floors - 1, node ids from 0 to 63. Times are milliseconds of the node's own monotonic clock;
 names of deadlines end in `_at_ms`. A set of floors is a bit mask: bit f stands for floor f. A direction is always the
@@ -14,15 +14,15 @@ from attrs import frozen
 MAX_FLOORS = 64
 MAX_CARS = 64
 NEVER_MS = 1 << 62
-"""Later than any time that a clock shows."""
+"""Later than any clock reading."""
 RATE_MAX = 1000
-"""Of one car at one button (see Rates): the sum of 64 stays below what the assigner takes."""
+"""The limit for one car at one button (see Rates). The sum of 64 cars stays within the limit of the assigner."""
 EVERY_CAR = -1
-"""The `car` of a hall call: it is nobody's and everybody's."""
+"""The `car` of a hall call."""
 
 
 class Direction(IntEnum):
-    """Where a car goes next, as announced to the passengers."""
+    """The direction that a car announces to passengers."""
 
     DOWN = -1
     UP = 1
@@ -33,7 +33,7 @@ class Direction(IntEnum):
 
     @property
     def button(self) -> "Button":
-        """The hall button of those who go this way."""
+        """The hall button for this direction."""
         return Button.UP if self is Direction.UP else Button.DOWN
 
 
@@ -58,7 +58,7 @@ class Fault(StrEnum):
 
     NONE = "none"
     SERVER = "no elevator answers"
-    """Neither its server nor its I/O card, whichever it is on."""
+    """Its elevator server or I/O card does not answer."""
     STOP = "stop button"
     MOTOR = "motor"
     POSITION = "position unknown"
@@ -86,7 +86,7 @@ class Call(NamedTuple):
 
 
 class Author(NamedTuple):
-    """One run of one node's program: whoever noted a press."""
+    """One run of one node: the author of presses."""
 
     id: int
     incarnation: int
@@ -109,12 +109,12 @@ class Calls:
     live: Mapping[Dot, Call] = {}
     """Presses not yet served."""
     seen: Mapping[Author, int] = {}
-    """The highest press heard of, for each author: all presses up to it are either live here or served."""
+    """The version vector: all presses of an author up to this number are either live here or served."""
 
 
 @frozen
 class Buttons:
-    """Three bit masks of floors, one for each kind of button: what is pressed, what is lit, or what a car has to do."""
+    """A bit mask of floors for each kind of button."""
 
     up: int = 0
     down: int = 0
@@ -135,7 +135,7 @@ EVERY_BUTTON = Buttons(-1, -1, -1)
 
 @frozen
 class Inputs:
-    """One snapshot of a panel and a shaft, all of it read in one sweep."""
+    """One snapshot of a panel and its shaft, read in one sweep."""
 
     pressed: Buttons = Buttons()
     floor: int | None = None
@@ -143,34 +143,34 @@ class Inputs:
     stop: bool = False
     obstructed: bool = False
     door: bool = False
-    """Whether the door is open: it had been told to be before the panel was asked, which does everything in order."""
+    """True if an open command preceded the sweep. The panel executes messages in order, so its reply confirms it."""
     still: bool = False
-    """Whether the motor stands: it had been told to."""
+    """The same for a stop command to the motor."""
     halted: bool = False
-    """Whether the port has stopped the motor by itself, because replies are late or make no sense. Otherwise the core
-    would take the delay for a motor fault. The next good snapshot ends it."""
+    """Whether the port has stopped the motor by itself, because replies are late or malformed. Without this the core
+    would report a motor fault. The next good snapshot ends it."""
 
 
 @frozen
 class Outputs:
-    """All that a node wants of its panel and its car."""
+    """Everything that a node commands its panel and its car to do."""
 
     motor: Motor = Motor.STOP
     motor_try: int = 0
-    """Counts up when the motor command is to be sent again although it has not changed."""
+    """Counts up when an unchanged motor command is to be sent again."""
     door: bool | None = False
-    """None: it stays as it is."""
+    """None: leave it as it is."""
     lamps: Buttons = Buttons()
     floor: int | None = None
     """The floor indicator; None before the first floor is known."""
     stop_lamp: bool = False
     unsure: Buttons = Buttons()
-    """Button lamps of which the node does not know yet whether they should be lit: they stay as they are."""
+    """Button lamps to leave as they are, because the node does not know yet whether they should be lit."""
 
 
 @frozen
 class Car:
-    """What the group knows of one car."""
+    """The state of a car as the group knows it."""
 
     floor: int = 0
     """The last floor reached; a moving car is between it and the next one in its direction."""
@@ -178,20 +178,20 @@ class Car:
     behaviour: Behaviour = Behaviour.IDLE
     fault: Fault = Fault.POSITION
     obstructed: bool = False
-    """Whether something holds its door open now. The others reckon with a full dwell time still ahead of it."""
+    """Whether its door is obstructed now. The plan assumes that a full dwell time still lies ahead of it."""
     announced: bool = True
-    """Whether those who wait at its open door were told its direction. Until then it may turn for them."""
+    """Whether it has announced its direction at this stop. Until then it may turn round for a call at its floor."""
 
 
 class Assigner(StrEnum):
-    """How hall calls are shared out."""
+    """The algorithm that assigns hall calls."""
 
     PLAN = "plan"
     REFERENCE = "reference"
 
 
 class Park(StrEnum):
-    """Where cars with nothing to do wait."""
+    """Where idle cars wait."""
 
     SPREAD = "spread"
     LOBBY = "lobby"
@@ -200,14 +200,14 @@ class Park(StrEnum):
 
 @frozen
 class Policy:
-    """How a group serves. It should be the same on all its nodes."""
+    """How a group serves. All its nodes should have the same policy."""
 
     assigner: Assigner = Assigner.PLAN
     park: Park = Park.SPREAD
 
 
 class Rates(NamedTuple):
-    """How many people a car has met at each floor's hall buttons in 2^20 ms; empty if it has met nobody yet."""
+    """How many passengers a car has met at each hall button in 2^20 ms; empty if it has met none yet."""
 
     up: tuple[int, ...] = ()
     down: tuple[int, ...] = ()
@@ -215,47 +215,47 @@ class Rates(NamedTuple):
 
 @frozen
 class Heartbeat:
-    """One node's state as it tells the others: sign of life, calls and acknowledgement in one."""
+    """What a node broadcasts: its state, its calls and its acknowledgements."""
 
     sender: Author
     counter: int
-    """Counts the sender's heartbeats from 1; an older or repeated one is ignored."""
+    """The sequence number, from 1. Receivers ignore an older or repeated one."""
     floors: int
     car: Car
     claims: Buttons
-    """The hall calls that the sender takes (cab is 0: everybody knows whose those are)."""
+    """The hall calls that the sender answers; `cab` is 0."""
     hears: int
-    """Bit mask of the ids whose heartbeats reach the sender."""
+    """Bit mask of the ids that the sender hears."""
     calls: Calls
-    """The calls on the sender's disk. What is in `calls.seen` is thereby acknowledged."""
+    """The calls on the sender's disk; `calls.seen` acknowledges them."""
     part: int = 0
     parts: int = 1
-    """A state too large for one datagram goes in parts; each speaks of the authors in its own `calls.seen` only."""
+    """A heartbeat too large for one datagram is sent in parts. Each covers only the authors in its `calls.seen`."""
     rates: Rates = Rates()
-    """The traffic that the sender's car has met."""
+    """The traffic that the sender has measured."""
     version: str = ""
-    """Of the sender's program, for people to see: nothing depends on it."""
+    """The sender's program version, for `elevator watch` only."""
 
 
 @frozen
 class Tick:
-    """What a node is told in one turn."""
+    """The input of one turn."""
 
     now_ms: int
     inputs: Inputs | None = None
     """The newest snapshot of the panel; None if no elevator answers."""
     heartbeats: tuple[Heartbeat, ...] = ()
-    """What came in since the last turn, in the order heard."""
+    """Heartbeats since the last turn, in order of arrival."""
     recorded: Calls | None = None
-    """Calls that the disk now holds for certain; None: nothing new."""
+    """Calls that are now durable; None: nothing new."""
     disk_failed: bool = False
-    """The disk has just refused a record, or has been asked too long ago."""
+    """The disk has just refused a record, or takes too long."""
     found: "Record | None" = None
-    """A record that could not be read when the node started and has just been; the disk still holds it."""
+    """A record that could not be read at the start and now has been; the disk still holds it."""
 
 
 class OpenDoor(NamedTuple):
-    """Where a car stands with its door open, and what it has announced there."""
+    """The floor of an open door, and the direction announced there."""
 
     floor: int
     direction: Direction
@@ -263,13 +263,13 @@ class OpenDoor(NamedTuple):
 
 @frozen
 class Record:
-    """What must survive a power cut."""
+    """What survives a power cut."""
 
     incarnation: int
-    """Of the program that wrote it: its successor takes a higher one."""
+    """The incarnation that wrote it. Its successor takes a higher one."""
     calls: Calls
     door: OpenDoor | None = None
-    """So that a successor does not shut it on somebody; None if it is shut."""
+    """The open door, so that a successor does not close it on a passenger; None if it is closed."""
     past: frozenset[int] = frozenset()
-    """Incarnations of the program's former runs: what they promised is the successor's to keep, even of presses that
-    only others know. Who else has used the node's id is not among them."""
+    """Incarnations of this node's former runs. The successor keeps their promises, even for presses that only other
+    nodes know. Second nodes with the same id are not among them."""

@@ -54,12 +54,11 @@ class Node:
     assignment: Assignment = Assignment()
     inputs: Inputs | None = None
     quiet_until_ms: int = 0
-    """No decision can change before this time unless new input arrives or a peer times out. Most ticks bring nothing
-    new, and must cost next to nothing."""
+    """No decision can change before this time unless new input arrives or a peer times out."""
     resteps: int = 0
-    """How many steps in a row have followed at once because the one before changed what the others see."""
+    """How many steps in a row have followed at once."""
     oddities: Mapping[str, int] = {}
-    """How often each thing was heard that should not be; the log reports their growth."""
+    """How often each kind of wrong heartbeat arrived; the log reports it."""
 
     @property
     def calls(self) -> Calls:
@@ -97,10 +96,7 @@ def boot(id: int, floors: int, record: Record | None, lot: int, now_ms: int, pol
 
 
 def runs_of(record: Record, id: int) -> frozenset[int]:
-    """Name the incarnations of the runs that kept *record*: the latest, and those of which a press is not yet served.
-
-    Whoever else uses the *id* is none of them.
-    """
+    """Return the incarnations of our former runs in *record*: the latest, and those with a press not yet served."""
     runs = record.past | {record.incarnation}
     waited_for = {dot.author.incarnation for dot in record.calls.live if dot.author.id == id}
     return frozenset(sorted(runs)[-INCARNATIONS_KEPT:]) | runs & waited_for
@@ -111,7 +107,7 @@ def send_at_ms(node: Node) -> int:
 
 
 def heartbeat(node: Node) -> Heartbeat:
-    """Say what the others should know; its counter is the one after the last that was sent."""
+    """Return the next heartbeat."""
     message = node.outgoing.message
     assert message is not None, "a node sends only after its first step"
     return Heartbeat(
@@ -128,9 +124,9 @@ def heartbeat(node: Node) -> Heartbeat:
 
 
 def outputs(node: Node) -> Outputs:
-    """Say what the panel and the car should do.
+    """Return the commands for the panel and the car.
 
-    The lamp of a call that is known and not promised yet stays as it is: a former run may have lit it.
+    The lamp of a call that is known but not confirmed yet stays as it is: a former run may have lit it.
     """
     car, lit = node.drive, node.lit
     unsure = EVERY_BUTTON if is_listening(node) else lamps({*shown(node).values()} - lit, node.me.id)
@@ -146,18 +142,18 @@ def outputs(node: Node) -> Outputs:
 
 
 def lamps(calls: Iterable[Call], car: int) -> Buttons:
-    """Name the lamps of *calls* on the panel of *car*."""
+    """Return the lamps of *calls* on the panel of *car*."""
     hall, cabs = demand(calls)
     return Buttons(hall.up, hall.down, cabs.get(car, 0))
 
 
 def record(node: Node) -> Record:
-    """Say what must survive a power cut."""
+    """Return the record to keep on the disk."""
     return Record(node.me.incarnation, node.calls, drive.open_door(node.drive), node.peers.past)
 
 
 def wake_at_ms(node: Node) -> int:
-    """Return when a turn must be taken if nothing happens."""
+    """Return when the next turn is due if nothing arrives."""
     return min(send_at_ms(node), max(node.quiet_until_ms, node.now_ms + 1), node.peers.miss_at_ms)
 
 
@@ -180,9 +176,9 @@ def shown(node: Node) -> Mapping[Dot, Call]:
 
 
 def others_cab_calls(node: Node) -> frozenset[Dot]:
-    """Return the cab calls under our id that are not ours: neither this run nor a former one of ours made them.
+    """Return the cab calls of a second node with our id: those that no run of ours made.
 
-    There are none except while another node uses our id. Otherwise they were made by a run of which we have no record.
+    Without a live second node such a call is ours, made by a run of which the record is lost.
     """
     rivals = node.peers.rivals
     if not any(rival.id == node.me.id and node.now_ms < at_ms for rival, at_ms in rivals.items()):

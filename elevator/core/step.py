@@ -2,14 +2,13 @@
 
 1. `step` folds what a node learns into its state, in three stages. Sense: merge what peers said, take presses, find out
    where the car is. Assign: share out the hall calls once (assignment.py). Act: drive the car once (act.py).
-2. If acting changed what the others see of this car, or what it claims, the next step follows at once: the assignment
-   depends on that. It does so at most RESTEPS_MAX times in a row, because some demands can be shared out in one of two
-   ways by turns.
+2. If a step changed the public state of this car or its claims, the next step follows at once, because the assignment
+   depends on both. This happens at most RESTEPS_MAX times in a row: an assignment may alternate between two answers.
 3. A lamp lights when the guarantee of its call holds (replica.py). That is in the values, so it holds in whatever order
    turn.py does its I/O.
 4. A node that has just started, or was stalled, first listens: it merges and acknowledges, but its car stands and its
-   lamps stay as they are. It does not know whether a former run lit the lamp of a call, so that lamp stays as it is
-   until the call is promised anew or served.
+   lamps stay as they are. A former run may have lit the lamp of a call, so that lamp stays as it is until the call is
+   confirmed again or served.
 """
 
 from collections.abc import Iterable, Mapping
@@ -59,7 +58,9 @@ def step(node: Node, tick: Tick) -> Node:
     before, node = node, take_time(node, tick)
     for heartbeat in tick.heartbeats:
         node = hear(node, heartbeat)
-    node = prune(take_presses(node, tick.inputs))  # What is served now is sent at least once before it is forgotten.
+    node = prune(
+        take_presses(node, tick.inputs)
+    )  # A service is broadcast at least once before its author is forgotten.
     if must_decide(before, node):
         node = decide(node)
     node = light(node)
@@ -70,10 +71,9 @@ def step(node: Node, tick: Tick) -> Node:
 
 
 def must_decide(before: Node, node: Node) -> bool:
-    """Tell whether *node* has come to know anything by which calls are shared out and the car is driven.
+    """Tell whether anything changed that the assignment or the car depends on.
 
-    Most of what a step brings is not: that presses are on a disk, here or elsewhere. Before `quiet_until_ms` time alone
-    changes nothing.
+    Most steps only bring news of which presses are on which disks.
     """
     old, new = before.peers, node.peers
     is_same = (
@@ -131,9 +131,9 @@ def members_of(node: Node, car: Drive) -> tuple[Buttons, Mapping[int, Member]]:
 
 
 def step_idle(node: Node, tick: Tick) -> Node | None:
-    """Return *node* after a tick that brings nothing but signs of life; None if it brings anything else.
+    """Return *node* after a tick that brings only signs of life; None if it brings anything else.
 
-    This is the way of nearly every tick, so it does little; `step` would come to the same.
+    Nearly every tick comes here, so this is cheap. `step` would return the same.
     """
     now_ms = tick.now_ms
     expected = tick.inputs is node.inputs and tick.recorded is None and tick.found is None and not tick.disk_failed
@@ -157,7 +157,7 @@ def step_idle(node: Node, tick: Tick) -> Node | None:
 
 
 def take_time(node: Node, tick: Tick) -> Node:
-    """Take the time and what the disk says; notice a gap in time."""
+    """Take the time and the news from the disk; detect a stall."""
     now_ms = tick.now_ms
     gap_ms = now_ms - node.now_ms
     if gap_ms >= STALL_MS:
@@ -179,7 +179,7 @@ def take_time(node: Node, tick: Tick) -> Node:
 def skip_stale(node: Node, tick: Tick, now_ms: int) -> Node:
     """Prepare *node* to redo, at *now_ms*, a turn whose *tick* has gone stale.
 
-    It keeps the presses that it read. No peer was silent meanwhile: the node has yet to hear what they said.
+    The node keeps the presses that it read. It has not read the heartbeats of the meantime, so it extends the timeouts.
     """
     node = take_presses(node, tick.inputs)
     if now_ms >= node.now_ms + STALL_MS:
@@ -195,11 +195,11 @@ def hear(node: Node, heartbeat: Heartbeat) -> Node:
     if heartbeat.floors != node.floors:
         return count(node, f"node {sender.id} has {heartbeat.floors} floors, this one {node.floors}: ignored")
     if heartbeat.calls.seen.get(node.me, 0) > node.calls.seen.get(node.me, 0):
-        # This run has not pressed so much yet, and no other run has its incarnation: whoever says so made it up.
+        # Only this run uses this incarnation, and it has noted fewer presses: the claim is forged.
         return count(node, f"node {sender.id} claims presses that were never made here: ignored")
     if sender.id == node.me.id:
         if sender.incarnation in node.peers.past:
-            return node  # what a former run of this node said has come late
+            return node  # A late datagram of a former run.
         return hear_rival(node, heartbeat, f"another node uses this one's id, {sender.id}")
     old = node.peers.known.get(sender.id)
     peer = peers.hear(old, heartbeat, node.now_ms)
@@ -223,7 +223,7 @@ def learn(node: Node, calls: Calls) -> Node:
 
 
 def prune(node: Node) -> Node:
-    """Forget the oldest incarnations of nodes that have had many, where nobody alive has such a one or a call of it."""
+    """Forget the oldest incarnations of a node with many, unless a live peer is one or still has a call of one."""
     if len(node.calls.seen) <= INCARNATIONS_KEPT:
         return node
     runs: dict[int, list[Author]] = {}
@@ -240,7 +240,7 @@ def prune(node: Node) -> Node:
 
 
 def take_presses(node: Node, inputs: Inputs | None) -> Node:
-    """Turn each button that went down into a press. After a reconnect any button that is down did."""
+    """Note a press for each button that went down. After a reconnect, every button that is down counts."""
     if inputs is node.inputs:
         return node
     before = node.inputs.pressed if node.inputs is not None else Buttons()
@@ -269,7 +269,7 @@ def calls_of(buttons: Buttons, car: int) -> Iterable[Call]:
 
 
 def meet(node: Node, shared: Assignment, served: Iterable[Call]) -> Traffic:
-    """Learn from the calls that are just being served."""
+    """Update the traffic statistics with the calls just served."""
     known = node.traffic
     for button, floor, car in sorted(served):
         if button is Button.CAB:
@@ -285,7 +285,7 @@ def meet(node: Node, shared: Assignment, served: Iterable[Call]) -> Traffic:
 
 
 def light(node: Node) -> Node:
-    """Light the lamps whose promise now holds; put out those whose calls have been served."""
+    """Darken the lamps of served calls, and light those whose guarantee now holds."""
     its = shown(node)
     ours = replica.darken(node.replica, its)
     if not is_listening(node) and len(ours.lit) < len({*its.values()}):
@@ -299,5 +299,5 @@ def sent(node: Node) -> Node:
 
 
 def count(node: Node, what: str) -> Node:
-    """Count *what* should not be."""
+    """Count an oddity for the log."""
     return evolve(node, oddities={**node.oddities, what: node.oddities.get(what, 0) + 1})

@@ -1,11 +1,11 @@
-"""What one car has learned of the traffic: how many people come to which hall button. Pure.
+"""The traffic that one car has measured: how many passengers come to each hall button. Pure.
 
-Every car counts those whose calls it serves and tells the others at what rate they came; each rate has one writer, so
-their sum is the same on all nodes that hear the same, and can be part of what the assigner decides by.
+Every car counts the passengers whose calls it serves, and publishes the rates. Each rate has one writer, so nodes that
+have heard the same add them up to the same sums. The assigner uses these.
 
-- Nobody sees how many people wait behind a lit button. One pressed it; since then others have come at the known rate.
-- What was counted is halved when it exceeds PEOPLE, with the time that it took, so older traffic is forgotten the
-  sooner the more of it there is. A first while of PRIOR_MS without anybody keeps the first rates low.
+- No sensor shows how many passengers wait behind a lit button. One pressed it, and others have come at the known rate.
+- When the count exceeds PEOPLE, it is halved together with its time span, so heavy traffic forgets sooner. A span of
+  PRIOR_MS without passengers at the beginning keeps the first rates low.
 - native/bench.c has the same rules, for the benchmark; a test compares them.
 """
 
@@ -26,13 +26,13 @@ class Traffic:
     up: tuple[int, ...] = ()
     down: tuple[int, ...] = ()
     rates: Rates = Rates()
-    """At what rates they came, when the last was met: what the group is told."""
+    """The rates to publish, as of the last passenger met."""
 
 
 def met(traffic: Traffic, floors: int, floor: int, way: Direction, age_ms: int, rate: int, now_ms: int) -> Traffic:
-    """Count those who stood at *floor* for *way* when their call was served, *age_ms* after it was made.
+    """Count the passengers who waited at *floor* for *way*, when their call was served *age_ms* after it was made.
 
-    *rate* is how many people come there in 2^20 ms, as far as the group knows.
+    *rate* is the group's rate of passengers there in 2^20 ms.
     """
     counted = {
         Direction.UP: list(traffic.up) or [0] * floors,
@@ -48,7 +48,7 @@ def met(traffic: Traffic, floors: int, floor: int, way: Direction, age_ms: int, 
 
 
 def rates(up: tuple[int, ...], down: tuple[int, ...], counted_ms: int) -> Rates:
-    """Return how many people came in 2^20 ms to each button, at most RATE_MAX."""
+    """Return how many passengers came to each button in 2^20 ms, at most RATE_MAX."""
 
     def row(people: tuple[int, ...]) -> tuple[int, ...]:
         return tuple(min((each << 16) // (counted_ms + PRIOR_MS), RATE_MAX) for each in people)

@@ -1,6 +1,6 @@
 """What one car has learned of its travel times, and how long its next sensor edge may take. Pure.
 
-A car learns from each stretch between two edges of floor sensors whose times are known exactly. It follows a longer
+A car learns from each stretch between two sensor edges if it knows their times exactly. It follows a longer
 time at once and a shorter one slowly: what matters is the longest that is normal. After a motor fault it learns only
 from a stretch that took as long as the one before: a car can be slow, but power does not fail twice for the same time.
 """
@@ -23,7 +23,7 @@ CLEAR_PRIOR_MS = 800
 moment on its first two stretches. That costs a double visit at most."""
 
 Leg = tuple[int, Direction]
-"""The floor whose sensor a car leaves, and its direction."""
+"""The floor that a car leaves, and its direction."""
 
 
 @frozen
@@ -41,9 +41,9 @@ class TravelTimes:
     crosses: bool = False
     """Whether the car came to its sensor from outside and did not turn. One that starts there leaves it sooner."""
     late_ms: int = 0
-    """How long the last stretch took during which the motor was taken for dead."""
+    """How long the last stretch with a motor fault took."""
     search_ms: int = SEARCH_MS
-    """How long the present search for a floor goes on in one direction."""
+    """How long the present search for a floor lasts in one direction."""
 
 
 def begin(old: TravelTimes, now_ms: int) -> TravelTimes:

@@ -1,17 +1,18 @@
-"""One turn of a node against its three ports: the order in which things leave the program.
+"""One turn of a node: the order in which its outputs leave the program.
 
- 1. Motor and door first: they wait for nothing. A call is served in a later tick, which says that the door is open; so
-    whoever is killed or loses its elevator before leaves a call that is served once more, not one that is lost.
- 2. The disk is only asked. When it holds the record, a later tick says so; what a heartbeat tells and what lamps
-    promise rest on that tick (see replica.py). So nothing here waits for a disk, and lamps need no place in this order.
- 3. A program may be stopped between its look at the panel and its command, and go on when much has changed. So the
-    last thing before a command is a look at the clock: what was decided by an answer of the panel that is not good any
-    more is not done; what was learned by it, as a press, is kept. A standstill that falls between that look and the
-    command the program cannot know of, nor a shorter one: they are as a server that is slow to obey. The next turn, at
-    once, makes good what such a command has done, and no door opens between floors by it (see door.py).
+ 1. Motor and door come first, because they wait for nothing. A call is served only in a later tick, once the panel has
+    confirmed that the door is open. So a node that crashes or loses its elevator in between leaves a call that is
+    served twice, not one that is lost.
+ 2. The disk is only asked to store the record. A later tick says when it has. Heartbeats and lamps rest on that tick
+    (replica.py), so nothing here waits for a disk, and lamps need no place in this order.
+ 3. The process may be stopped between its look at the panel and its command, and resume much later. So it checks the
+    clock once more before the command. If the panel's answer has gone stale, the node drops what it decided and keeps
+    the presses that it read. A shorter stop, or one between the clock check and the command, is undetectable; it has
+    the effect of a slow server. The next turn corrects such a command, and no door opens between floors because of it
+    (door.py).
 
-A tick that brings only signs of life changes nothing but the time of the next heartbeat, and goes a short way. The
-lab's loop and the simulated world run this very function.
+A tick that brings only signs of life changes nothing but the time of the next heartbeat, and takes a short cut. The
+lab's loop and the simulated world both run this function.
 """
 
 from collections.abc import Callable
@@ -25,32 +26,32 @@ from elevator.core.step import sent, skip_stale, step, step_idle
 
 
 class Disk(Protocol):
-    """What survives a power cut."""
+    """The record, which survives a power cut."""
 
     def save(self, record: Record) -> None:
-        """Begin to make *record* durable, if it is not the one asked for last; keep trying. A tick tells of success."""
+        """Begin to make *record* durable unless it equals the last one; keep trying. A later tick reports success."""
 
 
 class Network(Protocol):
     """The broadcast port."""
 
     def send(self, heartbeat: Heartbeat) -> None:
-        """Broadcast *heartbeat*; nobody says whether it arrives."""
+        """Broadcast *heartbeat*. It may get lost."""
 
 
 class Panel(Protocol):
     """The elevator: lamps, door and motor."""
 
     def write(self, outputs: Outputs) -> None:
-        """Bring the hardware to *outputs*; it writes only differences."""
+        """Bring the hardware to *outputs*; write only differences."""
 
 
 Look = Callable[[], tuple[int, Inputs | None]]
-"""Returns the time in milliseconds, and what the panel has said; None if that is no longer good."""
+"""Returns the time in milliseconds and the newest panel snapshot; None if that has gone stale."""
 
 
 def turn(node: Node, tick: Tick, look: Look, disk: Disk, network: Network, panel: Panel) -> Node:
-    """Step *node* with *tick* and let out what follows from it."""
+    """Step *node* with *tick*, then write, save and send the results."""
     heard = step_idle(node, tick)
     if heard is None:
         stepped, (now_ms, inputs) = step(node, tick), look()
