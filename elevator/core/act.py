@@ -18,15 +18,15 @@ from elevator.core.drive import STAND_MS, Activity, Drive, patience_ms
 from elevator.core.model import NEVER_MS, Behaviour, Button, Buttons, Call, Direction, Fault
 
 PARK_AFTER_MS = 200
-"""How long a car rests before it goes to wait elsewhere: the less the better for those who come (0.5 % of the waits at
-500 ms), but long enough for what the others say to be heard."""
+"""How long a car rests before it parks. Shorter is better for passengers (500 ms cost 0.5 % of the waiting time), but
+news from the other cars must have time to arrive."""
 RETRY_MS = 1000
-"""How often a motor that does not move is told again."""
+"""How often the command to a motor that does not move is repeated."""
 
 
 @frozen
 class Surroundings:
-    """What a car has to do, and where."""
+    """The work of a car."""
 
     id: int
     work: Buttons
@@ -34,10 +34,10 @@ class Surroundings:
     lit: Buttons
     """All hall calls, and its cab calls."""
     target: int | None = None
-    """The floor where it should wait if it has nothing to do; None: anywhere."""
+    """The floor where it should wait when it has nothing to do; None: anywhere."""
 
     def work_at(self, floor: int | None) -> Buttons:
-        """Return its work with every hall call of the *floor* where it opens its door, whoever was to serve that."""
+        """Return its work with all hall calls of the *floor* where it opens its door."""
         assert floor is not None
         here = 1 << floor
         return self.work | (self.lit & Buttons(here, here))
@@ -48,11 +48,11 @@ class Acted(NamedTuple):
     served: frozenset[Call]
     """The calls that its open door has served."""
     due_at_ms: int
-    """When it has to act again if nothing changes."""
+    """When it must act again if nothing changes."""
 
 
 def act(car: Drive, now_ms: int, around: Surroundings) -> Acted:
-    """Let *car* do what is next, unless it is held."""
+    """Take the next action of *car*, unless it is held."""
     served, activity, phase = frozenset[Call](), car.activity, car.door.phase
     if car.held:
         return Acted(car, served, NEVER_MS)
@@ -64,7 +64,7 @@ def act(car: Drive, now_ms: int, around: Surroundings) -> Acted:
         case Activity.RESTING if phase is Phase.CLOSED:
             car = rest(car, now_ms, around)
         case Activity.RESTING if phase is Phase.STOPPING and car.stands:
-            # It goes on if what it has stopped for has been served meanwhile.
+            # Another car may have served the call since this one stopped.
             car = decide(car, now_ms, around.work_at(car.position.floor), around.target)
         case Activity.RESTING if phase is Phase.OPEN:
             car, served = stand_open(car, now_ms, around)
@@ -76,7 +76,7 @@ def act(car: Drive, now_ms: int, around: Surroundings) -> Acted:
 
 
 def act_at_ms(car: Drive, around: Surroundings) -> int:
-    """Return when *car* has to act again if nothing changes."""
+    """Return when *car* must act again if nothing changes."""
     if car.activity is not Activity.RESTING:
         return car.due_at_ms
     match car.door.phase:
@@ -107,7 +107,7 @@ def rest(car: Drive, now_ms: int, around: Surroundings) -> Drive:
 
 
 def decide(car: Drive, now_ms: int, work: Buttons, target: int | None) -> Drive:
-    """Choose what a car does that stands at its floor, or has just reached it."""
+    """Choose the next action of a car that stands at its floor, or has just reached it."""
     floor = car.position.floor
     assert floor is not None
     behaviour, direction = motion.decide(floor, car.direction, work)
@@ -117,7 +117,7 @@ def decide(car: Drive, now_ms: int, work: Buttons, target: int | None) -> Drive:
 
 
 def stand_open(car: Drive, now_ms: int, around: Surroundings) -> tuple[Drive, frozenset[Call]]:
-    """Serve what the open door serves, and close it when it is time: no sooner than a dwell time after that."""
+    """Serve the calls at the open door, and close it a dwell time after the last service."""
     car, served = serve(car, now_ms, around)
     if car.door.obstructed or now_ms < car.door.close_at_ms:
         return car, served
@@ -128,7 +128,7 @@ def stand_open(car: Drive, now_ms: int, around: Surroundings) -> tuple[Drive, fr
 
 
 def go_on(car: Drive, now_ms: int, behaviour: Behaviour, direction: Direction) -> Drive:
-    """Do what was decided at a floor."""
+    """Carry out a decision made at a floor."""
     match behaviour:
         case Behaviour.MOVING:
             is_straight = car.activity is Activity.ARRIVED and car.direction is direction
@@ -151,7 +151,7 @@ def start(car: Drive, now_ms: int, direction: Direction) -> Drive:
 
 
 def serve(car: Drive, now_ms: int, around: Surroundings) -> tuple[Drive, frozenset[Call]]:
-    """Serve what an open door serves: what it was opened for, and what is pressed on the spot."""
+    """Serve the calls that the open door serves: those it was opened for, and presses on the spot."""
     floor = car.position.floor
     assert floor is not None
     assert car.door.opened_at_ms is not None

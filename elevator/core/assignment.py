@@ -1,8 +1,8 @@
 """Who answers a hall call, and where idle cars wait.
 
 1. *Plan.* Every node shares out all hall calls among the cars that are in service and in touch both ways. The answer
-   depends only on what the cars publish, so nodes that have heard the same agree. native/plan.c minimises what
-   passengers wait, plus the price of restlessness: of taking a call from the car that claims it, or from a car that
+   depends only on what the cars publish, so nodes that have heard the same agree. native/plan.c minimises the waiting
+   time of passengers, plus a price for restlessness: for taking a call from the car that claims it, or from a car that
    stands at its floor.
 2. *Claims.* A car publishes the calls that it answers. It does not take a call that another car claims before that car
    has released it, unless it is at the floor of the call. If both claim it, the one with the lower id keeps it. So a
@@ -41,8 +41,8 @@ from elevator.core.model import (
 
 TRAVEL_MS = 2500
 DOOR_OPEN_MS = 3000
-"""Durations that the assigner reckons with. They are the same on every node, whatever a car has measured of itself:
-nodes that reckon with different ones would not agree."""
+"""The assigner's durations. They are the same on every node, whatever a car has measured: otherwise the nodes would
+compute different assignments."""
 KEPT = 16
 OBSTRUCTED = 3
 """The behaviour of a car whose open door is obstructed, for the plan."""
@@ -54,36 +54,36 @@ Shares = tuple[tuple[int, int], ...]
 
 
 class Member(NamedTuple):
-    """A car that can serve hall calls, as all nodes know it."""
+    """A car that can serve hall calls, with the state that it publishes."""
 
     car: Car
     cab: int
     """Mask of its cab calls."""
     claims: Buttons
-    """The hall calls that it last said to be its own."""
+    """The hall calls that it answers, as it last published."""
     rates: Rates
-    """The traffic that it has met."""
+    """The traffic that it has measured."""
 
 
 class Wait(NamedTuple):
     """How long a hall call has waited, as far as this node knows."""
 
     since_ms: int
-    """When it was first known here while some car could have served it."""
+    """When this node first knew of it while some car could serve it."""
     unclaimed_since_ms: int
-    """Since when no car claims it; NEVER_MS: one does."""
+    """Since when no car claims it. NEVER_MS: one does."""
     is_starved: bool = False
-    """Whether every car is to take it, until it is served."""
+    """Whether every car takes it, until it is served."""
 
 
 @frozen
 class Assignment:
-    """What one car is to do, and what it tells the others that it will."""
+    """The work of one car."""
 
     hall: Buttons = Buttons()
     """All hall calls, and this car's cab calls."""
     share: Buttons = Buttons()
-    """The hall calls that this car answers: its claims."""
+    """The hall calls that this car answers. It publishes them as its claims."""
     target: int | None = None
     """The floor where this car should wait if it has nothing to do; None: anywhere."""
     waits: Mapping[Call, Wait] = {}
@@ -100,7 +100,7 @@ def assign(
     calls: AbstractSet[Call],
     members: Mapping[int, Member],
 ) -> Assignment:
-    """Work out which hall *calls* car *me* answers: none if it is not one of the *members*; with no members, all."""
+    """Assign hall *calls* to car *me*: none if it is not one of the *members*; without members, all."""
     hall, _ = demand(calls)
     share, target, claimed = hall if not members else Buttons(), None, Buttons()
     if me in members:
@@ -120,7 +120,7 @@ def assign(
 
 
 def on_the_spot(members: Mapping[int, Member]) -> Mapping[int, Buttons]:
-    """Return, for each car, the hall calls that its open door serves. Of two doors at one floor it is the first."""
+    """Return the hall calls that each open door serves. Of two doors at one floor, the lower id serves them."""
     served, taken = {}, Buttons()
     for id, (car, cab, claims, _) in sorted(members.items()):
         here = 1 << car.floor if car.behaviour is Behaviour.DOOR_OPEN else 0
@@ -134,7 +134,7 @@ def on_the_spot(members: Mapping[int, Member]) -> Mapping[int, Buttons]:
 
 
 def claimed_before(me: int, members: Mapping[int, Member]) -> Buttons:
-    """Return the calls that car *me* leaves to those who claim them. It is there already for a call at its floor."""
+    """Return the calls that car *me* leaves to others because they claim them; none at the floor where it is."""
     taken, (car, _, mine, _) = Buttons(), members[me]
     for id, member in members.items():
         if id != me:
@@ -144,7 +144,7 @@ def claimed_before(me: int, members: Mapping[int, Member]) -> Buttons:
 
 
 def wait(old: Wait | None, call: Call, now_ms: int, claimed: Buttons, floors: int) -> Wait:
-    """Keep account of how long *call* has waited, and waited unclaimed."""
+    """Update how long *call* has waited, and has waited unclaimed."""
     is_claimed = (claimed.up if call.button is Button.UP else claimed.down) >> call.floor & 1
     since_ms, unclaimed_since_ms, is_starved = old or Wait(now_ms, NEVER_MS)
     unclaimed_since_ms = NEVER_MS if is_claimed else min(unclaimed_since_ms, now_ms)
@@ -153,23 +153,23 @@ def wait(old: Wait | None, call: Call, now_ms: int, claimed: Buttons, floors: in
 
 
 def starves_at_ms(wait: Wait, floors: int) -> int:
-    """Return when a call is taken by every car, unless it is claimed or served before.
+    """Return when every car takes a call, unless one claims or serves it before.
 
-    In any group that works it is served within some full rounds of a car.
+    A working group serves it within a few full rounds of a car.
     """
     rounds_ms = STARVED_MS + 4 * (floors - 1) * TRAVEL_MS
     return min(wait.since_ms + rounds_ms, wait.unclaimed_since_ms + UNCLAIMED_MS)
 
 
 def planned(policy: Policy, me: int, floors: int, hall: Buttons, members: Mapping[int, Member]) -> Buttons:
-    """Return the hall calls that the plan gives to car *me*, one of *members*."""
+    """Return the hall calls that the plan assigns to car *me*, one of *members*."""
     ids = sorted(members)
     up, down = shares(policy, floors, hall, [members[id] for id in ids])[ids.index(me)]
     return Buttons(up, down)
 
 
 def park(policy: Policy, me: int, floors: int, hall: Buttons, members: Mapping[int, Member]) -> int | None:
-    """Return the floor where car *me* should wait if it has nothing to do; None if it may stay where it is."""
+    """Return the floor where idle car *me* should wait; None: where it is."""
     if policy.park is Park.NONE:
         return None
     ids = sorted(members)
@@ -185,7 +185,7 @@ def park(policy: Policy, me: int, floors: int, hall: Buttons, members: Mapping[i
 
 
 def shares(policy: Policy, floors: int, hall: Buttons, members: list[Member]) -> Shares:
-    """Share out *hall* among all *members*, which are in the order of their ids."""
+    """Assign all calls of *hall* to *members*, which are in the order of their ids."""
     if not hall.up | hall.down:
         return ((0, 0),) * len(members)
     rows = tuple(row(each.car, each.cab, floors) for each in members)
@@ -216,14 +216,14 @@ def targets(
 
 @lru_cache(maxsize=KEPT)
 def total(rates: tuple[Rates, ...], floors: int) -> Rates:
-    """Add up what the cars have learned; who has not learned anything yet has empty rows."""
+    """Add up the rates of all cars. A car without measurements has empty rows."""
     rows = [[each[way] for each in rates if each[way]] or [(0,) * floors] for way in (0, 1)]
     up, down = (tuple(map(sum, zip(*row, strict=True))) for row in rows)
     return Rates(up, down)
 
 
 def row(car: Car, cab: int, floors: int) -> Row:
-    """Flatten *car*. One that claims to move past an end has just stopped there."""
+    """Flatten *car*. If it claims to move past an end floor, it has just stopped there."""
     behaviour, direction = OBSTRUCTED if car.obstructed else int(car.behaviour), int(car.direction)
     if behaviour == Behaviour.MOVING and not 0 <= car.floor + direction < floors:
         behaviour = Behaviour.IDLE
@@ -231,6 +231,6 @@ def row(car: Car, cab: int, floors: int) -> Row:
 
 
 def resting(row: Row) -> Row:
-    """Give an idle car no direction: the reference takes it for one in which it is going. It knows no obstruction."""
+    """Adapt a row to the reference: an idle car has no direction there, and a door is never obstructed."""
     behaviour, floor, direction, cab = row
     return min(behaviour, Behaviour.DOOR_OPEN), floor, 0 if behaviour == Behaviour.IDLE else direction, cab

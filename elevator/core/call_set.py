@@ -1,13 +1,14 @@
 """The replicated set of calls: press, serve, merge.
 
 An observed-remove set without tombstones (Bieniusa et al. 2012, "An optimized conflict-free replicated set").
-Each press is a dot (author, n); `live` holds the dots not yet served, `seen` how far each author has been heard.
+Each press is a dot, (author, n). `live` holds the dots not yet served. `seen` is the version vector: the highest n
+heard of each author.
 
  1. press adds a new dot and drops the author's own older dot for that call.
  2. serve drops the live dots of the calls served. Dots that the server had not heard of are not among them.
  3. merge keeps a dot if both sides have it live, or if one has it and the other has not seen that far.
- 4. Hence merge is commutative, associative and idempotent: loss, duplication, reordering and partition need no code,
-    and a press made on one side of a split survives the serving of an older press on the other.
+ 4. So merge is commutative, associative and idempotent. Loss, duplication, reordering and partitions need no code. A
+    press made on one side of a partition survives the service of an older press on the other side.
  5. seen[author] >= n is the acknowledgement of the dot (author, n).
 
 Every function returns its argument itself when nothing changes, so that `is` tells whether anything did.
@@ -21,7 +22,7 @@ from elevator.core.model import Author, Button, Buttons, Call, Calls, Dot
 
 
 def press(calls: Calls, author: Author, call: Call) -> Calls:
-    """Note that *call* was asked for on the panel of *author*."""
+    """Add a press of *call* by *author*."""
     n = calls.seen.get(author, 0) + 1
     live = {dot: c for dot, c in calls.live.items() if dot.author != author or c != call}
     live[Dot(author, n)] = call
@@ -29,13 +30,13 @@ def press(calls: Calls, author: Author, call: Call) -> Calls:
 
 
 def serve(calls: Calls, served: Collection[Call], spared: Collection[Dot] = ()) -> Calls:
-    """Take away every press of the calls *served* that is known here, but for those *spared*."""
+    """Remove every known press of the calls *served*, except those *spared*."""
     live = {dot: call for dot, call in calls.live.items() if call not in served or dot in spared}
     return calls if len(live) == len(calls.live) else Calls(live, calls.seen)
 
 
 def merge(ours: Calls, theirs: Calls) -> Calls:
-    """Join two replicas. *theirs* may be a part: an author that its `seen` does not name is left as it is."""
+    """Join two replicas. *theirs* may be partial: authors missing in its `seen` stay as they are."""
     if ours is theirs:
         return ours
     live = {dot: call for dot, call in ours.live.items() if dot in theirs.live or not covers(theirs.seen, dot)}
@@ -49,8 +50,8 @@ def merge(ours: Calls, theirs: Calls) -> Calls:
 def forget(calls: Calls, authors: AbstractSet[Author]) -> Calls:
     """Drop *authors* without live dots from `seen`.
 
-    Safe at any time: should an old replica come back with a dot of such an author, that call is served once more. None
-    is lost, because a dot that is live here keeps its author.
+    This is always safe. If an old replica comes back with a dot of such an author, its call is served again. None is
+    lost, because an author with a live dot stays.
     """
     gone = authors - {dot.author for dot in calls.live}
     if not gone & calls.seen.keys():
@@ -64,7 +65,7 @@ def covers(seen: Mapping[Author, int], dot: Dot) -> bool:
 
 
 def demand(calls: Iterable[Call]) -> tuple[Buttons, Mapping[int, int]]:
-    """Gather *calls* into masks: the hall calls (`cab` is 0), and the cab calls of each car that has any."""
+    """Return *calls* as masks: the hall calls (`cab` is 0), and the cab calls by car."""
     up = down = 0
     cabs: dict[int, int] = {}
     for button, floor, car in calls:

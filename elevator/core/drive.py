@@ -32,7 +32,7 @@ from elevator.core.position import Position
 from elevator.core.travel_times import TravelTimes
 
 STAND_MS = 1000
-"""How long a car may take to be seen standing. Two answers of the slowest panel that is still believed."""
+"""How long the panel may take to confirm that the car stands: two answers of the slowest acceptable panel."""
 
 
 class Activity(Enum):
@@ -42,12 +42,12 @@ class Activity(Enum):
     """It stands; the door may be open."""
     RUNNING = auto()
     ARRIVED = auto()
-    """It runs, and the car has just reached a floor where it has not decided yet how to go on."""
+    """It runs, and the car has just reached a floor and not decided yet whether to stop."""
 
 
 @frozen
 class Drive:
-    """What a node knows and wants of its own car. The group sees what `public` returns."""
+    """The state of this node's car. The group sees what `public` returns."""
 
     position: Position = Position()
     times: TravelTimes = TravelTimes()
@@ -57,10 +57,10 @@ class Drive:
     held: bool = True
     fault: Fault = Fault.SERVER
     due_at_ms: int = 0
-    """When a moving car must have seen its next sensor edge; when one that stops must be confirmed to stand; from when
-    on one that rests may go to wait elsewhere."""
+    """The deadline of the activity: for the next sensor edge, or for the panel to confirm that the car stands. A car
+    that rests may park from then on."""
     motor_try: int = 0
-    """How often the motor command was given again."""
+    """How often the motor command was repeated."""
     stands: bool = False
     """Whether the panel has confirmed that the car stands at its floor, and it is not held there."""
 
@@ -72,20 +72,20 @@ class Drive:
 
 
 def boot(inherited: OpenDoor | None) -> Drive:
-    """Return a car of which nothing is known but that a former run may have left its door open."""
+    """Return a car in an unknown position. A former run may have left its door open."""
     return Drive() if inherited is None else Drive(door=Door(Phase.UNKNOWN, inherited=inherited))
 
 
 class Sensed(NamedTuple):
     car: Drive
     due_at_ms: int
-    """When the car must be looked at again if its panel says nothing new."""
+    """When the car must be sensed again if its panel reports nothing new."""
 
 
 def sense(car: Drive, now_ms: int, inputs: Inputs | None, floors: int, listening: bool) -> Sensed:
-    """Take what the panel says of position, stop button and door; find out what keeps the car from serving.
+    """Update position, stop button and door from the panel, and diagnose faults.
 
-    *listening*: the node is still finding out what the others know, and its car should not set out yet.
+    A node that is *listening* does not know yet what the others know, so it holds its car.
     """
     if inputs is None:
         return Sensed(lose_panel(car, now_ms), NEVER_MS)
@@ -103,7 +103,7 @@ def sense(car: Drive, now_ms: int, inputs: Inputs | None, floors: int, listening
 
 
 def diagnose(car: Drive, now_ms: int, is_stopped: bool) -> tuple[Fault, int]:
-    """Name what keeps *car* from serving hall calls, and say when time alone changes that."""
+    """Return why *car* is out of service, and when time alone changes that."""
     if is_stopped:
         return Fault.STOP, NEVER_MS
     if car.position.floor is None or car.position.is_dead:
@@ -121,9 +121,9 @@ def diagnose(car: Drive, now_ms: int, is_stopped: bool) -> tuple[Fault, int]:
 
 
 def inherit(car: Drive, now_ms: int, report: int | None, left: OpenDoor) -> Drive:
-    """Go on with the door that a former run *left* open, if the first floor *report* agrees.
+    """Adopt the door that a former run *left* open, if the first floor *report* agrees.
 
-    Its direction counts as announced: nobody who has entered is taken the other way.
+    Its direction counts as announced, because passengers may have entered.
     """
     if report != left.floor:
         return evolve(car, door=Door())
@@ -133,7 +133,7 @@ def inherit(car: Drive, now_ms: int, report: int | None, left: OpenDoor) -> Driv
 
 
 def lose_panel(car: Drive, now_ms: int) -> Drive:
-    """Go on without a panel: the motor may stop anywhere, and the door may be open."""
+    """Continue without a panel: the motor may stop anywhere, and the door may be open."""
     lost = door.lose(car.door, now_ms, car.position.at_floor)
     is_at_stop = lost.phase is Phase.UNKNOWN and lost.inherited is None
     return evolve(
@@ -148,7 +148,7 @@ def lose_panel(car: Drive, now_ms: int) -> Drive:
 
 
 def locate(car: Drive, now_ms: int, report: int | None, floors: int) -> Drive:
-    """Take the floor sensor's *report*, if it can be true."""
+    """Update the position from the floor sensor's *report*, if that is possible."""
     old = car.position
     heading = None if car.activity is Activity.RESTING else car.direction
     new = position.judge(old, now_ms, report, floors, heading)
@@ -158,7 +158,9 @@ def locate(car: Drive, now_ms: int, report: int | None, floors: int) -> Drive:
         car = evolve(car, times=travel_times.interrupt(car.times))
     if new.believe_at_ms is not None:
         return car
-    is_exact = new.trusted and old.believe_at_ms is None  # Else it may have been there since it was first rejected.
+    is_exact = (
+        new.trusted and old.believe_at_ms is None
+    )  # Otherwise the edge may have come with the first rejected report.
     if report is None:
         return leave_sensor(car, now_ms, is_exact)
     if new.at_floor and report == new.floor:
@@ -167,7 +169,7 @@ def locate(car: Drive, now_ms: int, report: int | None, floors: int) -> Drive:
 
 
 def leave_sensor(car: Drive, now_ms: int, is_exact: bool) -> Drive:
-    if car.activity is Activity.RESTING:  # It was moved, or has just been found between floors.
+    if car.activity is Activity.RESTING:  # Somebody moved it, or it starts between floors.
         if car.position.floor is None:
             return car
         nowhere = evolve(car.position, floor=None, at_floor=False)
@@ -192,7 +194,7 @@ def reach(car: Drive, now_ms: int, floor: int, is_exact: bool) -> Drive:
 
 
 def stall(car: Drive, now_ms: int) -> Drive:
-    """Give up the position: the program did not run for a while, and the car may have gone on meanwhile."""
+    """Give up the position after a stall, in which the car may have moved on."""
     lost, times = evolve(car.position, trusted=False), travel_times.interrupt(car.times)
     if car.activity is Activity.RESTING:
         return evolve(car, position=lost, times=times)
@@ -201,7 +203,7 @@ def stall(car: Drive, now_ms: int) -> Drive:
 
 
 def pause(car: Drive, now_ms: int, late_ms: int) -> Drive:
-    """Leave out *late_ms*, for which the program did not run though it should have."""
+    """Exclude a pause of *late_ms*, in which the program did not run, from all measurements."""
     times, where = travel_times.pause(car.times, now_ms, late_ms), position.delay(car.position, late_ms)
     return car if times is car.times and where is car.position else evolve(car, times=times, position=where)
 
@@ -229,7 +231,7 @@ def open_door(car: Drive) -> OpenDoor | None:
 
 
 def motor(car: Drive, floors: int) -> Motor:
-    """Return the motor command. The last line of defence: never past an end floor, whatever was decided."""
+    """Return the motor command. The last line of defence: it never drives past an end floor."""
     at_end = car.position.at_floor and car.position.floor == (0 if car.direction is Direction.DOWN else floors - 1)
     if car.activity is Activity.RESTING or car.held or at_end:
         return Motor.STOP
@@ -237,7 +239,7 @@ def motor(car: Drive, floors: int) -> Motor:
 
 
 def public(car: Drive) -> Car:
-    """Return what the group may know of *car*. One that has yet to decide at its floor can still stop there."""
+    """Return the public state of *car*. One that has not decided yet at its floor can still stop there."""
     behaviour = Behaviour.IDLE if car.activity is Activity.ARRIVED else car.behaviour
     is_told = car.door.announced or behaviour is not Behaviour.DOOR_OPEN
     return Car(car.position.floor or 0, car.direction, behaviour, car.fault, car.door.obstructed, is_told)

@@ -1,17 +1,17 @@
 """The rules of one car: where it goes next, where it stops, what it clears. Pure, over bit masks of floors.
 
- 1. A car continues in its direction while there is work there, then turns (collective control).
- 2. It stops where it has a cab call, or a hall call in its direction; and for a hall call the other way only where
-    nothing is left ahead: there it turns.
- 3. With the door open it announces one direction and clears the cab call and that direction's hall call, never both
-    hall calls at once: passengers board only a car that goes their way.
- 4. When the door is to close and the announced direction has no work, a hall call the other way at this floor gets
-    the announcement changed and another door period.
- 5. A car with nothing to do rests with its door shut. It never opens just because nothing is ahead.
- 6. If there is a better floor for it to wait at, it goes there with its door shut; a call turns it at the next floor.
+ 1. A car continues in its direction while there is work ahead, then turns (collective control).
+ 2. It stops for a cab call, or for a hall call in its direction. It stops for a hall call in the other direction only
+    where no work is left ahead, and turns there.
+ 3. With its door open it announces one direction and clears the cab call and the hall call in that direction. It never
+    clears both hall calls at once: passengers board only a car that goes their way.
+ 4. If the announced direction has no work when the door is about to close, a hall call in the other direction at this
+    floor changes the announcement and begins another dwell time.
+ 5. A car with nothing to do rests with its door closed.
+ 6. If there is a better floor to wait at, it goes there with its door closed. A call turns it round at the next floor.
 
-*work* is what the car has to do: its share of the hall calls, and its cab calls. A car that opens its door anyway
-serves the hall call it announces whoever owned it; so callers add every lit hall call of its own floor (see act.py).
+*work* is the hall calls assigned to the car, and its cab calls. An open door also serves hall calls of its floor that
+are assigned to other cars, so callers add these (act.py).
 """
 
 from elevator.core.model import EVERY_CAR, Behaviour, Button, Buttons, Call, Direction

@@ -1,4 +1,4 @@
-"""What this node tells the others, and when. Pure.
+"""The heartbeats of a node: their content, and when they are due. Pure.
 
 A change is sent at once and repeated REPEATS - 1 times, so one lost datagram costs REPEAT_MS instead of HEARTBEAT_MS.
 """
@@ -19,7 +19,7 @@ REPEATS = 3
 
 @frozen
 class Message:
-    """What a heartbeat carries besides being a sign of life."""
+    """The content of a heartbeat."""
 
     calls: Calls
     car: Car
@@ -33,9 +33,9 @@ class Outgoing:
     """The heartbeats of one node."""
 
     message: Message | None = None
-    """What the next one carries; None before the first step."""
+    """The content of the next one; None before the first step."""
     repeats: int = 0
-    """How many more times it is to be sent in a hurry. REPEATS: it has not been sent yet."""
+    """How many more times it is sent early. REPEATS: it has not been sent yet."""
     is_awaited: bool = False
     """Whether it carries calls that have not been sent yet."""
     counter: int = 0
