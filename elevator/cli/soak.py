@@ -8,7 +8,7 @@ from attrs import evolve
 
 from elevator.cli.arguments import Arguments
 from elevator.simulation.campaign import Outcome, only, outcome, results, shrink
-from elevator.simulation.faults import plan
+from elevator.simulation.plans import plan
 
 LINES_SHOWN = 80
 

@@ -16,7 +16,8 @@ from typing import NamedTuple, NoReturn
 
 from attrs import evolve
 
-from elevator.simulation.faults import Plan, plan
+from elevator.simulation.faults import Plan
+from elevator.simulation.plans import plan
 from elevator.simulation.safety import Violation
 from elevator.simulation.world import World
 

@@ -25,7 +25,8 @@ from bench_flood import EVERYBODY, malformed
 from lab import Lab, comm, lab, processes_of
 
 from elevator.hardware.panel_outputs import panel_buttons
-from elevator.simulation.faults import Plan, Press, draw_fault, draw_process
+from elevator.simulation.faults import Plan, Press
+from elevator.simulation.plans import draw_fault, draw_process
 from elevator.simulation.world import SimulatedNode, World
 
 FLOORS = 8

@@ -9,7 +9,8 @@ from elevator.net import admission
 from elevator.net.admission import Admission
 from elevator.net.seal import HEAD_BYTES, NO_KEY
 from elevator.simulation.attacker import KEY, Attacker
-from elevator.simulation.faults import FaultKind, InjectedFault, Plan, plan
+from elevator.simulation.faults import FaultKind, InjectedFault, Plan
+from elevator.simulation.plans import plan
 from elevator.simulation.safety import Violation
 from elevator.simulation.world import World
 

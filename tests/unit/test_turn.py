@@ -9,7 +9,7 @@ from elevator.core import step as stepping
 from elevator.core.model import Button, Buttons, Call, Inputs, Motor, Outputs, Tick
 from elevator.core.node import Node
 from elevator.core.step import step
-from elevator.simulation.faults import plan
+from elevator.simulation.plans import plan
 from elevator.simulation.world import World
 
 

@@ -47,7 +47,7 @@ from elevator.core.replica import Replica
 from elevator.core.travel_times import SEARCH_MS
 from elevator.hardware import elevator_server
 from elevator.simulation import campaign, world
-from elevator.simulation.faults import plan
+from elevator.simulation.plans import plan
 from elevator.storage import records
 
 SEEDS = 300

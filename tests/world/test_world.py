@@ -15,7 +15,8 @@ from elevator.core.model import Fault as Trouble
 from elevator.core.node import Node
 from elevator.core.step import step
 from elevator.simulation import campaign, world
-from elevator.simulation.faults import FaultKind, InjectedFault, Plan, Point, Press, describe, plan
+from elevator.simulation.faults import FaultKind, InjectedFault, Plan, Point, Press, describe
+from elevator.simulation.plans import plan
 from elevator.simulation.world import AGREE_MS, World
 
 UP, DOWN = Button.UP, Button.DOWN

@@ -1,0 +1,274 @@
+"""Draws a plan from a seed: the group, its building, its faults and its passengers.
+
+Each kind of fault has a generator of its own, seeded by its name and the seed, so a new kind leaves old seeds as they
+are. chains.py draws what single faults would hardly ever come to by chance.
+"""
+
+import random
+from collections.abc import Iterable
+
+from attrs import evolve
+
+from elevator.building.passengers import PassengerFlow, Profile
+from elevator.core.model import NEVER_MS, Assigner, Button, Park, Policy
+from elevator.hardware.panel_client import FRESH_MS
+from elevator.hardware.panel_outputs import panel_buttons
+from elevator.simulation.chains import HUNG_MS, draw_long, draw_rare, draw_storm
+from elevator.simulation.faults import GHOSTS, FaultKind, InjectedFault, Plan, Point, Press
+
+LATE_MS = 9
+PAUSES = (*[Point.BEFORE_HARDWARE] * 4, *(point for point in Point if point is not Point.AFTER_RECORD))
+"""Where in a turn a program can be stopped: mostly where it would do something by what it has seen long ago. Another
+process writes the record."""
+SHORT_MS = 200
+"""The reach of a short floor sensor."""
+CRASH_MS = 1000
+"""Within that a worker comes to the point where it ends."""
+TAKE_OVER_MS = (5, 60)
+"""The least and the longest time from the end of a worker to the first turn of the next."""
+SMALL_BYTES = 400
+"""Datagrams no larger than that have even a small group say what it knows in parts."""
+GLITCH_MS = (10, 80)
+"""The least and the longest time for which a floor sensor says what cannot be true."""
+LASTING = (
+    FaultKind.DEAF,
+    FaultKind.MOTOR,
+    FaultKind.SENSOR,
+    FaultKind.OBSTRUCT,
+    FaultKind.STOP,
+    FaultKind.SERVER,
+    FaultKind.KILL,
+    *[FaultKind.GHOST] * 2,
+)
+SHARES = {
+    FaultKind.KILL: 6,
+    FaultKind.WIPE: 2,
+    FaultKind.BLACKOUT: 1,
+    FaultKind.FREEZE: 3,
+    FaultKind.CUT: 3,
+    FaultKind.DEAF: 2,
+    FaultKind.WEATHER: 4,
+    FaultKind.MOTOR: 3,
+    FaultKind.OBSTRUCT: 4,
+    FaultKind.STOP: 2,
+    FaultKind.SERVER: 3,
+    FaultKind.DISK: 1,
+}
+
+
+def plan(seed: int, cars: int | None = None, floors: int | None = None) -> Plan:
+    """Draw a run of 1 to 9 *cars* and 2 to 20 *floors*, mostly few; about one in eighteen has no faults at all."""
+    rng = random.Random(seed)
+    drawn_cars = rng.choice((1, 2, 3, 3, 3, 3, 4, 4, 5, rng.randint(6, 9)))
+    drawn_floors = rng.choice((2, 3, 4, 4, 4, 4, 6, 9, rng.randint(10, 20)))
+    cars, floors = cars or drawn_cars, floors or drawn_floors
+    calm_at_ms = rng.choice((20, 40, 60, 120)) * 1000
+    every_ms = rng.choice((3000, 6000, 12_000, 25_000))
+    count = 0 if rng.random() < 0.1 else calm_at_ms // every_ms + 1
+    lasting = draw_lasting(random.Random(f"lasting {seed}"), cars, calm_at_ms)
+    faults = sorted((draw_fault(rng, cars, calm_at_ms) for _ in range(count)), key=lambda fault: fault.at_ms)
+    presses = sorted(draw_presses(rng, cars, floors, calm_at_ms), key=lambda press: press.at_ms)
+    travel_ms = rng.choice((2000, 2000, 2000, 2000, 1000, 3000, 6000))
+    strangers = draw_stranger(rng := random.Random(f"stranger {seed}"), cars, floors, calm_at_ms)
+    on_its_panel = [press for fault in strangers for press in draw_presses_on_stranger(rng, cars, floors, fault)]
+    processes = draw_processes(random.Random(f"processes {seed}"), cars, calm_at_ms) if faults else []
+    rare, rare_presses = draw_rare(random.Random(f"rare {seed}"), cars, floors, calm_at_ms)
+    if any(fault.kind is FaultKind.GHOST for fault in lasting):
+        rare = [fault for fault in rare if fault.kind is not FaultKind.SHIRKER]
+    attacks = draw_attacks(random.Random(f"attack {seed}"), calm_at_ms)
+    glitches = draw_glitches(random.Random(f"glitch {seed}"), cars, calm_at_ms) if faults else []
+    long, long_presses = draw_long(random.Random(f"long {seed}"), cars, floors, calm_at_ms) if faults else ([], [])
+    lags = draw_lags(random.Random(f"lag {seed}"), cars, calm_at_ms) if faults else []
+    sensors = draw_sensors(random.Random(f"sensor {seed}"), cars, calm_at_ms) if faults else []
+    storm, storm_presses = draw_storm(random.Random(f"storm {seed}"), cars, floors, calm_at_ms) if faults else ([], [])
+    whole = (*faults, *lasting, *strangers, *processes, *rare, *attacks, *glitches, *long, *lags, *sensors, *storm)
+    rng = random.Random(f"policy {seed}")
+    policy = Policy(rng.choice((*[Assigner.PLAN] * 4, *Assigner)), rng.choice((*[Park.SPREAD] * 3, *Park)))
+    traffic = draw_traffic(random.Random(f"traffic {seed}"), seed, cars, floors, calm_at_ms)
+    ghosts = [fault for fault in whole if fault.kind in GHOSTS]
+    at_ghosts = [press for ghost in ghosts for press in draw_presses_at_ghost(ghost, cars, floors, calm_at_ms)]
+    pressed = (*presses, *on_its_panel, *rare_presses, *long_presses, *storm_presses, *at_ghosts)
+    datagram_bytes = SMALL_BYTES if random.Random(f"datagrams {seed}").random() < 1 / 10 else None
+    rng = random.Random(f"details {seed}")
+    whole = tuple(evolve(fault, detail=draw_detail(rng, fault)) for fault in whole)
+    rng = random.Random(f"silence {seed}")
+    silences = {fault: rng.choice((0, FRESH_MS)) for fault in whole if fault.kind is FaultKind.SERVER}
+    whole = tuple(evolve(fault, delay_ms=silences.get(fault, fault.delay_ms)) for fault in whole)
+    rng = random.Random(f"pauses {seed}")
+    pauses = {fault: rng.choice((None, *PAUSES)) for fault in whole if fault.kind is FaultKind.FREEZE}
+    whole = tuple(evolve(fault, point=fault.point or pauses.get(fault)) for fault in whole)
+    late_ms = random.Random(f"late {seed}").choice((0, 0, 0, LATE_MS)) if faults else 0
+    passing_ms = random.Random(f"passing {seed}").choice((500, 500, 500, SHORT_MS))
+    # A server that takes longer than a car is on a sensor does not tell of every floor.
+    longest_ms = passing_ms - 50
+    whole = tuple(evolve(f, delay_ms=min(f.delay_ms, longest_ms)) if f.kind is FaultKind.LAG else f for f in whole)
+    run = Plan(seed, cars, floors, travel_ms, calm_at_ms, whole, pressed, traffic, (), policy, datagram_bytes)
+    return evolve(run, passing_ms=passing_ms, late_ms=late_ms)
+
+
+def draw_detail(rng: random.Random, fault: InjectedFault) -> int:
+    """Draw how bad a *fault* of a motor or a server is: one in three is worse. Others are as bad as they are."""
+    match fault.kind:
+        case FaultKind.MOTOR:
+            return rng.choice((0, 0, 1))
+        case FaultKind.SERVER:
+            return rng.choice((0, 0, rng.randint(1, 10)))
+        case _:
+            return fault.detail
+
+
+def draw_fault(rng: random.Random, cars: int, calm_at_ms: int) -> InjectedFault:
+    kind = rng.choices(list(SHARES), list(SHARES.values()))[0]
+    at_ms = rng.randint(0, calm_at_ms - 1)
+    lasts_ms = int(min(100 * 2 ** rng.uniform(0, 8.5), 40_000))
+    fault = InjectedFault(kind, at_ms, min(at_ms + lasts_ms, calm_at_ms), rng.randrange(cars))
+    match kind:
+        case FaultKind.KILL | FaultKind.WIPE:
+            return evolve(fault, detail=rng.randrange(12))
+        case FaultKind.CUT:
+            side = rng.randrange(1 << cars)
+            return evolve(fault, who=side if side not in (0, (1 << cars) - 1) else 1 << at_ms % cars)
+        case FaultKind.DEAF:
+            return evolve(fault, detail=another(fault.who, rng.randrange(cars), cars))
+        case FaultKind.WEATHER:
+            delay_ms = rng.choice((2, 10, 50, 500))
+            return evolve(fault, detail=rng.randint(1, 70), delay_ms=delay_ms, doubled=rng.choice((0, 10, 50)))
+        case _:
+            return fault
+
+
+def draw_processes(rng: random.Random, cars: int, calm_at_ms: int) -> list[InjectedFault]:
+    """Draw what happens to a node's processes and its disk, about twice a minute."""
+    return [draw_process(rng, cars, calm_at_ms) for _ in range(rng.randint(0, calm_at_ms // 15_000))]
+
+
+def draw_process(rng: random.Random, cars: int, calm_at_ms: int) -> InjectedFault:
+    kind = rng.choice(
+        (FaultKind.CRASH, FaultKind.CRASH, FaultKind.CRASH, FaultKind.HANG, FaultKind.SLOW, FaultKind.TORN)
+    )
+    at_ms, who, take_over_ms = rng.randrange(calm_at_ms), rng.randrange(cars), rng.randint(*TAKE_OVER_MS)
+    match kind:
+        case FaultKind.CRASH:
+            until_ms = min(at_ms + CRASH_MS, calm_at_ms)
+            return InjectedFault(kind, at_ms, until_ms, who, detail=rng.randrange(6), delay_ms=take_over_ms)
+        case FaultKind.HANG:
+            return InjectedFault(kind, at_ms, min(at_ms + HUNG_MS + take_over_ms, calm_at_ms), who)
+        case FaultKind.SLOW:
+            until_ms = min(at_ms + rng.randint(1000, 30_000), calm_at_ms)
+            return InjectedFault(kind, at_ms, until_ms, who, delay_ms=rng.choice((100, 300, 1000, 4000)))
+        case _:
+            return InjectedFault(
+                kind, at_ms, min(at_ms + rng.randint(100, 20_000), calm_at_ms), who, detail=rng.randrange(12)
+            )
+
+
+def draw_lasting(rng: random.Random, cars: int, calm_at_ms: int) -> list[InjectedFault]:
+    """Draw what stays out of order, in three of ten runs with more than one car: one car, or a few directed links."""
+    if cars == 1 or rng.random() > 0.3:
+        return []
+    kind = rng.choice(LASTING)
+    times = rng.randint(1, 3) if kind is FaultKind.DEAF else 1
+    at_ms = rng.randrange(calm_at_ms)
+    pairs = [(rng.randrange(cars), rng.randrange(cars)) for _ in range(times)]
+    return [InjectedFault(kind, at_ms, NEVER_MS, who, detail=another(who, whom, cars)) for who, whom in pairs]
+
+
+def another(node: int, drawn: int, cars: int) -> int:
+    """Return a node other than *node* if there is one: the one that was *drawn*, or the next."""
+    return drawn if drawn != node else (drawn + 1) % cars
+
+
+def draw_stranger(rng: random.Random, cars: int, floors: int, calm_at_ms: int) -> list[InjectedFault]:
+    """Draw a node that should not be there, in one of six runs. It comes without a record and leaves none."""
+    if rng.random() > 1 / 6:
+        return []
+    at_ms, until_ms = sorted(rng.sample(range(calm_at_ms + 1), 2))
+    if rng.random() < 0.7:
+        return [InjectedFault(FaultKind.TWIN, at_ms, until_ms, rng.randrange(cars))]
+    return [
+        InjectedFault(
+            FaultKind.MISFIT,
+            at_ms,
+            until_ms,
+            rng.randrange(cars + 1),
+            detail=rng.choice((floors - 1 if floors > 2 else 3, 21)),
+        )
+    ]
+
+
+def draw_presses_on_stranger(rng: random.Random, cars: int, floors: int, stranger: InjectedFault) -> Iterable[Press]:
+    """Draw who presses what on the panel of a node that should not be there."""
+    buttons = list(panel_buttons(stranger.detail or floors))
+    at_ms = stranger.at_ms
+    while (at_ms := at_ms + 1 + int(rng.expovariate(1 / 4000))) < stranger.until_ms:
+        yield Press(at_ms, at_ms + 200, cars, *rng.choice(buttons))
+
+
+def draw_traffic(rng: random.Random, seed: int, cars: int, floors: int, calm_at_ms: int) -> PassengerFlow | None:
+    """Draw the people who use the elevators as one does, in one of three runs."""
+    if rng.random() > 1 / 3:
+        return None
+    profile, per_minute = rng.choice(list(Profile)), rng.choice((5, 20, 60))
+    return PassengerFlow(seed, cars, floors, per_minute, until_ms=calm_at_ms, profile=profile)
+
+
+def draw_attacks(rng: random.Random, calm_at_ms: int) -> list[InjectedFault]:
+    """Draw somebody on the network who means ill, in one of four runs."""
+    if rng.random() > 1 / 4:
+        return []
+    at_ms, until_ms = sorted(rng.sample(range(calm_at_ms + 1), 2))
+    return [InjectedFault(FaultKind.ATTACK, at_ms, until_ms, 0, detail=rng.randrange(2))]
+
+
+def draw_glitches(rng: random.Random, cars: int, calm_at_ms: int) -> list[InjectedFault]:
+    """Draw floor sensors that say what cannot be true, in one of four runs, about every 4 s."""
+    if rng.random() > 1 / 4:
+        return []
+    starts = (every_ms + rng.randrange(3800) for every_ms in range(0, calm_at_ms, 4000))  # One ends before the next.
+    return [
+        InjectedFault(FaultKind.GLITCH, at_ms, at_ms + rng.randint(*GLITCH_MS), rng.randrange(cars)) for at_ms in starts
+    ]
+
+
+def draw_sensors(rng: random.Random, cars: int, calm_at_ms: int) -> list[InjectedFault]:
+    """Draw floor sensors that are dead for a while, in one of eight runs."""
+    if rng.random() > 1 / 8:
+        return []
+    starts = [rng.randrange(calm_at_ms) for _ in range(rng.randint(1, 3))]
+    ends = [min(at_ms + rng.randint(200, 12_000), calm_at_ms) for at_ms in starts]
+    return [InjectedFault(FaultKind.SENSOR, *each, rng.randrange(cars)) for each in zip(starts, ends, strict=True)]
+
+
+def draw_lags(rng: random.Random, cars: int, calm_at_ms: int) -> list[InjectedFault]:
+    """Draw elevator servers that are slow for a while, in one of three runs. One that took longer would be given up."""
+    if rng.random() > 1 / 3:
+        return []
+    starts = [rng.randrange(calm_at_ms) for _ in range(rng.randint(1, 3))]
+    ends = [min(at_ms + rng.randint(2000, 20_000), calm_at_ms) for at_ms in starts]
+    times = zip(starts, ends, strict=True)
+    return [
+        InjectedFault(FaultKind.LAG, *each, rng.randrange(cars), delay_ms=rng.choice((50, 400, 400))) for each in times
+    ]
+
+
+def draw_presses_at_ghost(ghost: InjectedFault, cars: int, floors: int, calm_at_ms: int) -> Iterable[Press]:
+    """Name those who come where a ghost stands: a car that is always there, so that nobody else would come for them."""
+    here = ghost.who % floors
+    buttons = [button for button, floor in panel_buttons(floors) if floor == here and button is not Button.CAB]
+    for n, at_ms in enumerate(range(ghost.at_ms + 2000, calm_at_ms - 1, 15_000)):
+        for button in buttons:
+            yield Press(at_ms, min(at_ms + 200, calm_at_ms), n % cars, button, here)
+
+
+def draw_presses(rng: random.Random, cars: int, floors: int, calm_at_ms: int) -> Iterable[Press]:
+    """Draw who presses what: people at random, and now and then somebody who hammers one button."""
+    buttons = list(panel_buttons(floors))
+    gap_ms = rng.choice((700, 2000, 6000, 15_000))
+    at_ms = 0
+    while (at_ms := at_ms + 1 + int(rng.expovariate(1 / gap_ms))) < calm_at_ms:
+        panel, (button, floor) = rng.randrange(cars), rng.choice(buttons)
+        times = rng.randint(5, 40) if rng.random() < 0.03 else 1
+        for n in range(times):
+            start_ms = at_ms + n * rng.randint(210, 600)
+            if start_ms < calm_at_ms:
+                yield Press(start_ms, start_ms + 200, panel, button, floor)
