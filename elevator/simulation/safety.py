@@ -75,24 +75,40 @@ class Host(Protocol):
     """What is judged: a machine with its elevator, its program, if that is alive, and its disk."""
 
     id: int
-    machine: Machine
     node_id: int
-    floors: int
-    node: Node | None
-    durable: Calls
     is_failing: bool
-    inputs: Inputs | None
     lamps_checked: object
-    under_way: Tick | None
-    """What its program was told before the turn that it is taking, or in which it was stopped."""
-    orders: bytes
-    """What its elevator has yet to obey."""
-    stands_still: bool
-    """Whether its program does nothing at present."""
     ordered_ms: int
     """When its elevator was last told anything."""
     informed_ms: int
     """Of what time its program then knew its panel."""
+
+    @property
+    def machine(self) -> Machine: ...
+
+    @property
+    def floors(self) -> int: ...
+
+    @property
+    def node(self) -> Node | None: ...
+
+    @property
+    def durable(self) -> Calls: ...
+
+    @property
+    def inputs(self) -> Inputs | None: ...
+
+    @property
+    def under_way(self) -> Tick | None:
+        """What its program was told before the turn that it is taking, or in which it was stopped."""
+
+    @property
+    def orders(self) -> bytes:
+        """What its elevator has yet to obey."""
+
+    @property
+    def stands_still(self) -> bool:
+        """Whether its program does nothing at present."""
 
     def has(self, kind: FaultKind) -> bool:
         """Tell whether a fault of this kind holds it."""

@@ -27,7 +27,8 @@ from lab import Lab, comm, lab, processes_of
 from elevator.hardware.panel_outputs import panel_buttons
 from elevator.simulation.faults import Plan, Press
 from elevator.simulation.plans import draw_fault, draw_process
-from elevator.simulation.world import SimulatedNode, World
+from elevator.simulation.simulated_node import SimulatedNode
+from elevator.simulation.world import World
 
 FLOORS = 8
 PRESS_S, DATAGRAM_S = 1.0, 0.02
@@ -92,7 +93,7 @@ def simulate(hours: int) -> None:
 
 def sizes(host: SimulatedNode) -> dict[str, int]:
     """Count what could grow in a node, and the bytes of its record."""
-    found = {"remembered authors": len(host.admission._newest), "record bytes": len(host.disk or "")}
+    found = {"remembered authors": len(host.admission._newest), "record bytes": len(host.disk.text or "")}
     node = host.node
     if node is not None:
         found |= {"seen": len(node.calls.seen), "live": len(node.calls.live)}

@@ -46,7 +46,7 @@ from elevator.core.node import Node
 from elevator.core.replica import Replica
 from elevator.core.travel_times import SEARCH_MS
 from elevator.hardware import elevator_server
-from elevator.simulation import campaign, world
+from elevator.simulation import campaign, simulated_node, simulated_panel
 from elevator.simulation.plans import plan
 from elevator.storage import records
 
@@ -180,7 +180,7 @@ def nothing_is_repeated_after_a_reconnect(patch: pytest.MonkeyPatch) -> None:
     def changes(sent: Outputs | None, wanted: Outputs, floors: int) -> bytes:
         return elevator_server.changes(sent or Outputs(lamps=Buttons()), wanted, floors)
 
-    patch.setattr(world, "changes", changes)
+    patch.setattr(simulated_panel, "changes", changes)
 
 
 @mutant
@@ -196,7 +196,7 @@ def a_cab_call_is_forgotten_on_restart(patch: pytest.MonkeyPatch) -> None:
             record = evolve(record, calls=Calls(live, record.calls.seen))
         return node.boot(id, floors, record, lot, now_ms, policy)
 
-    patch.setattr(world, "boot", boot)
+    patch.setattr(simulated_node, "boot", boot)
 
 
 @mutant
@@ -204,7 +204,7 @@ def a_restarted_node_uses_its_old_name_again(patch: pytest.MonkeyPatch) -> None:
     def boot(id: int, floors: int, record: Record | None, lot: int, now_ms: int, policy: Policy) -> Node:
         return evolve(node.boot(id, floors, record, lot, now_ms, policy), me=Author(id, 1))
 
-    patch.setattr(world, "boot", boot)
+    patch.setattr(simulated_node, "boot", boot)
 
 
 @mutant
@@ -212,7 +212,7 @@ def a_new_run_shuts_the_door_of_the_old_one(patch: pytest.MonkeyPatch) -> None:
     def boot(id: int, floors: int, record: Record | None, lot: int, now_ms: int, policy: Policy) -> Node:
         return node.boot(id, floors, record and evolve(record, door=None), lot, now_ms, policy)
 
-    patch.setattr(world, "boot", boot)
+    patch.setattr(simulated_node, "boot", boot)
 
 
 @mutant

@@ -14,7 +14,7 @@ from elevator.core.model import NEVER_MS, Button, Inputs, Park, Policy, Tick
 from elevator.core.model import Fault as Trouble
 from elevator.core.node import Node
 from elevator.core.step import step
-from elevator.simulation import campaign, world
+from elevator.simulation import campaign, simulated_node
 from elevator.simulation.faults import FaultKind, InjectedFault, Plan, Point, Press, describe
 from elevator.simulation.plans import plan
 from elevator.simulation.world import AGREE_MS, World
@@ -135,7 +135,7 @@ def test_a_program_that_does_not_start_fails_its_seed(monkeypatch: pytest.Monkey
     def boot(*_: object) -> Node:
         raise ZeroDivisionError("no luck")
 
-    monkeypatch.setattr("elevator.simulation.world.boot", boot)
+    monkeypatch.setattr("elevator.simulation.simulated_node.boot", boot)
     assert "ZeroDivisionError: no luck" in campaign.outcome(plan(1))[0].violation
 
 
@@ -183,7 +183,7 @@ def test_a_program_that_dies_in_a_turn_is_judged_by_what_its_panel_showed(monkey
         shown.append(tick.inputs)
         return step(node, tick)
 
-    monkeypatch.setattr(world, "step", stepped)
+    monkeypatch.setattr(simulated_node, "step", stepped)
     kill = InjectedFault(FaultKind.KILL, 5000, 9000, who=1, point=Point.AFTER_HARDWARE)
     press = Press(5500, 5700, 1, UP, 0)
     World(evolve(plan(5, 3, 4), faults=(kill,), presses=(press,), calm_at_ms=20_000, traffic=None)).run()
@@ -206,7 +206,7 @@ EFFECTS: dict[FaultKind, tuple[int, str] | Callable[[World], object]] = {
     FaultKind.MOTOR: (0, "car 1: power off"),
     FaultKind.OBSTRUCT: (0, "car 1: obstructed on"),
     FaultKind.STOP: (0, "node 1: out of service: stop button"),
-    FaultKind.LAG: lambda world: world.hosts[1].answer,
+    FaultKind.LAG: lambda world: world.hosts[1].server.reply,
     FaultKind.SERVER: (0, "node 1: out of service: no elevator answers"),
     FaultKind.GHOST: (0, "node 1: node 63 is here"),
     FaultKind.SHIRKER: (0, "node 1: node 63 is here"),

@@ -1,0 +1,76 @@
+"""The network of a simulated group: datagrams under way, lost, late and doubled, and links that carry nothing."""
+
+import random
+from collections.abc import Iterable
+from heapq import heappop, heappush
+
+from elevator.core.model import NEVER_MS, Heartbeat
+from elevator.simulation.faults import FaultKind, InjectedFault
+
+ECHO_MS = 50
+"""A node's own datagrams come back to it. That matters only if they take so long that it was started again."""
+
+
+class Links:
+    """Carries heartbeats between nodes, which are numbered from 0."""
+
+    def __init__(self, rng: random.Random) -> None:
+        self.rng = rng
+        self.queue: list[tuple[int, int, int, Heartbeat]] = []
+        """When each datagram arrives, its number, and where."""
+        self.number = 0
+        self.cuts: list[InjectedFault] = []
+        self.weather: list[InjectedFault] = []
+        self.loss = self.delay_ms = self.doubled = 0
+        """The worst of the `weather`."""
+
+    @property
+    def due_ms(self) -> int:
+        return self.queue[0][0] if self.queue else NEVER_MS
+
+    def change(self, fault: InjectedFault, begins: bool) -> None:
+        """Let *fault*, weather or a cut, begin or end."""
+        if fault.kind is FaultKind.WEATHER:
+            self.weather = with_or_without(self.weather, fault, begins)
+            self.loss = max((each.detail for each in self.weather), default=0)
+            self.delay_ms = max((each.delay_ms for each in self.weather), default=0)
+            self.doubled = max((each.doubled for each in self.weather), default=0)
+        else:
+            self.cuts = with_or_without(self.cuts, fault, begins)
+
+    def carry(self, sender: int, receivers: Iterable[int], heartbeat: Heartbeat, now_ms: int) -> None:
+        """Carry one datagram from *sender* to *receivers*."""
+        rng, loss, delay_ms, doubled = self.rng, self.loss, self.delay_ms, self.doubled
+        for receiver in receivers:
+            if (receiver == sender and delay_ms < ECHO_MS) or (self.cuts and not self.is_linked(sender, receiver)):
+                continue
+            if loss and rng.randrange(100) < loss:
+                continue
+            for _ in range(2 if doubled and rng.randrange(100) < doubled else 1):
+                self.put(receiver, heartbeat, now_ms + (rng.randint(1, delay_ms) if delay_ms else 1))
+
+    def put(self, receiver: int, heartbeat: Heartbeat, at_ms: int) -> None:
+        self.number += 1
+        heappush(self.queue, (at_ms, self.number, receiver, heartbeat))
+
+    def is_linked(self, sender: int, receiver: int) -> bool:
+        for cut in self.cuts:
+            if cut.kind is FaultKind.DEAF:
+                if (cut.detail, cut.who) == (sender, receiver):
+                    return False
+            elif (cut.who >> sender ^ cut.who >> receiver) & 1:
+                return False
+        return True
+
+    def arrived(self, now_ms: int) -> dict[int, list[Heartbeat]]:
+        """Return what arrives now, for each receiver."""
+        arrived: dict[int, list[Heartbeat]] = {}
+        while self.queue and self.queue[0][0] <= now_ms:
+            _, _, receiver, heartbeat = heappop(self.queue)
+            arrived.setdefault(receiver, []).append(heartbeat)
+        return arrived
+
+
+def with_or_without(faults: list[InjectedFault], fault: InjectedFault, begins: bool) -> list[InjectedFault]:
+    """Return *faults* after *fault* has begun or ended."""
+    return [*faults, fault] if begins else [each for each in faults if each is not fault]
