@@ -17,8 +17,8 @@ from typing import NamedTuple, NoReturn
 from attrs import evolve
 
 from elevator.simulation.faults import Plan
+from elevator.simulation.observed import Violation
 from elevator.simulation.plans import plan
-from elevator.simulation.safety import Violation
 from elevator.simulation.world import World
 
 SHRINK_RUNS = 300
@@ -33,6 +33,8 @@ class Outcome(NamedTuple):
     digest: str
     violation: str
     """Empty if all was well."""
+    crashed: bool = False
+    """Whether the program crashed, which no judge had to notice."""
 
 
 def outcome(plan: Plan) -> tuple[Outcome, list[str]]:
@@ -41,16 +43,16 @@ def outcome(plan: Plan) -> tuple[Outcome, list[str]]:
         world = World(plan)
     except Exception as error:  # noqa: BLE001  As below.
         why = f"no program starts: {type(error).__name__}: {error}"
-        return Outcome(plan.seed, 0, len(plan.faults), "", why), [why]
-    violation = ""
+        return Outcome(plan.seed, 0, len(plan.faults), "", why, crashed=True), [why]
+    violation, crashed = "", False
     try:
         world.run()
     except Violation as error:
         violation = str(error)
     except Exception as error:  # noqa: BLE001  A crash of the program under test is a finding like any other.
-        violation = f"{world.now_ms} ms: {type(error).__name__}: {error}"
+        violation, crashed = f"{world.now_ms} ms: {type(error).__name__}: {error}", True
         world.tell(f"CRASH: {violation}")
-    done = Outcome(plan.seed, world.now_ms, len(plan.faults), world.digest.hexdigest(), violation)
+    done = Outcome(plan.seed, world.now_ms, len(plan.faults), world.digest.hexdigest(), violation, crashed)
     return done, world.transcript
 
 

@@ -81,6 +81,8 @@ class Point(StrEnum):
 
 KILLS = (FaultKind.KILL, FaultKind.WIPE, FaultKind.TORN, FaultKind.CRASH)
 """What ends one program at some point of a turn."""
+PROGRAM = frozenset((*KILLS, FaultKind.BLACKOUT, FaultKind.HANG, FaultKind.FREEZE, FaultKind.SERVER, FaultKind.LAG))
+"""What keeps a program from knowing its panel, or its panel from doing what it is told."""
 STRANGERS = (FaultKind.TWIN, FaultKind.MISFIT)
 """Nodes that should not be there. One at a time; its panel is the one after the last car's."""
 GHOSTS = (FaultKind.GHOST, FaultKind.SHIRKER)

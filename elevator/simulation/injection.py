@@ -4,10 +4,10 @@ from attrs import evolve
 
 from elevator.building import elevator as machines
 from elevator.hardware.panel_client import FRESH_MS
+from elevator.simulation.events import DiskWiped, ProgramResumed
 from elevator.simulation.faults import KILLS, FaultKind, InjectedFault
-from elevator.simulation.health import STALE_MS
 from elevator.simulation.links import with_or_without
-from elevator.simulation.simulated_node import SimulatedNode
+from elevator.simulation.simulated_node import UNSTEADY, SimulatedNode
 
 DOWN = frozenset((*KILLS, FaultKind.BLACKOUT))
 
@@ -18,10 +18,11 @@ def apply(host: SimulatedNode, fault: InjectedFault, begins: bool) -> None:
     count = host.off.pop(kind, 0) + (1 if begins else -1)
     if count:
         host.off[kind] = count
+    if kind in UNSTEADY:
+        host.upset_ms = now_ms
     changed = count == (1 if begins else 0)
     if host.process.stands_still:  # What its car has done up to this moment it has done alone.
         server.settle(now_ms)
-        host.world.oracle.check_machine(host)
     host.process.stands_still = host.has(FaultKind.FREEZE) or host.has(FaultKind.HANG)
     host.disk.is_broken = host.has(FaultKind.DISK)
     host.panel.is_gone = host.has(FaultKind.SERVER)
@@ -42,7 +43,6 @@ def apply(host: SimulatedNode, fault: InjectedFault, begins: bool) -> None:
             if fault.detail and not begins:
                 server.change(machines.disconnect(host.machine, now_ms), now_ms)
         case FaultKind.OBSTRUCT if changed:
-            host.world.oracle.note_obstructed(host.id, begins)
             server.change(evolve(host.machine, obstructed=begins), now_ms)
         case FaultKind.GLITCH if changed:
             host.panel.sweep_soon(now_ms)
@@ -63,7 +63,7 @@ def apply(host: SimulatedNode, fault: InjectedFault, begins: bool) -> None:
 
 def hang_up_or_return(host: SimulatedNode, fault: InjectedFault, begins: bool) -> None:
     now_ms = host.world.now_ms
-    host.obey_all()
+    host.server.obey_all(now_ms)
     host.panel.sent = None
     if begins:
         host.panel.hang_up(now_ms, fault.delay_ms)
@@ -88,7 +88,7 @@ def kill_or_start(host: SimulatedNode, fault: InjectedFault, begins: bool) -> No
     if fault.kind in (FaultKind.WIPE, FaultKind.TORN):
         if host.node is not None:
             host.die()
-        host.world.oracle.note_wiped(host)
+        host.world.stream.emit(DiskWiped(host.id))
         host.disk.wipe(is_torn=fault.kind is FaultKind.TORN)
     if host.node is None:
         host.start()
@@ -113,11 +113,7 @@ def thaw(host: SimulatedNode) -> None:
     host.server.put_back(world.now_ms)
     if world.now_ms - process.stopped_ms >= FRESH_MS:
         host.panel.inputs = None
-    host.panel.unseen_ms = min(host.panel.unseen_ms, process.stopped_ms)
-    is_stale = world.now_ms - max(process.stopped_ms, world.health.of(host).run_ms) >= STALE_MS
-    world.health.note_run(host, listens=is_stale)
+    host.upset_ms = world.now_ms
+    world.stream.emit(ProgramResumed(host.id, process.stopped_ms))
     host.turn(heartbeats)
-    acts = world.health.is_present(host) and host.machine.shaft.motor and not host.orders
-    if is_stale and acts:
-        world.oracle.fail(f"car {host.id} goes on though its program stood still")
     host.panel.sweep_soon(world.now_ms)

@@ -24,7 +24,7 @@ class SimulatedPanel:
     inputs: Inputs | None = None
     """What the program was last told."""
     sent: Outputs | None = None
-    """What it has told the panel since it was last connected."""
+    """The outputs written since the last connect."""
     asked_after: tuple[bool, bool] = done(None)
     """What the panel had done when it was last asked, as far as the program relies on that."""
     is_gone: bool = False
@@ -36,14 +36,11 @@ class SimulatedPanel:
     sweep_ms: int = NEVER_MS
     swept_ms: int = -1
     """When the panel was last swept."""
-    unseen_ms: int = NEVER_MS
-    """Since when the program does not know the panel, because it stood still then, or because its server is slow."""
 
     def start(self) -> None:
         """Connect a program that has just started."""
         self.inputs = self.sent = self.server.reply = None
         self.hung_up = False
-        self.unseen_ms = NEVER_MS
 
     def hang_up(self, now_ms: int, silent_ms: int) -> None:
         self.hung_up, self.silent_until_ms = True, now_ms + silent_ms
@@ -81,13 +78,10 @@ class SimulatedPanel:
             return True
         if server.reply is None:
             if server.orders:  # It obeys first.
-                self.unseen_ms = min(self.unseen_ms, now_ms - SWEEP_MS)
                 return False
             self.swept_ms = now_ms
             self.asked_after = done(self.sent)
             server.ask(sweep(self.floors), now_ms)
-            if server.reply_ms > now_ms:  # It is asked when something has changed since the last time.
-                self.unseen_ms = min(self.unseen_ms, now_ms - SWEEP_MS)
         if now_ms < server.reply_ms:
             self.sweep_ms = min(server.reply_ms, server.orders_ms if server.orders else NEVER_MS)
             return False
@@ -100,7 +94,6 @@ class SimulatedPanel:
         is_back = self.hung_up and not self.is_gone
         self.hung_up = False
         is_old = reply is not None and self.swept_ms < now_ms
-        self.unseen_ms = self.swept_ms if is_old else NEVER_MS
         self.sweep_ms = now_ms + SWEEP_MS if is_back or is_old else NEVER_MS
         if server.orders:
             self.sweep_ms = min(self.sweep_ms, server.orders_ms)

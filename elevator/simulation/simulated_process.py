@@ -20,7 +20,7 @@ class Died(Exception):
 
 
 class Stopped(Exception):
-    """A program is stopped in a turn of which nothing has left it yet."""
+    """A program is stopped in a turn before anything has left it."""
 
 
 @define(eq=False)
@@ -39,9 +39,9 @@ class SimulatedProcess:
     doom: int | Point | None = None
     """After how many more steps it dies, or at which."""
     pause: InjectedFault | None = None
-    """What is going to stop it, at some point of a turn."""
+    """The fault that will stop it at some point of a turn."""
     under_way: Tick | None = None
-    """Of the turn that it is taking, or in which it was stopped before anything left it."""
+    """The tick of the turn that it is taking, or was stopped in before anything left it."""
     put_off: list[Callable[[], None]] | None = None
     """What else leaves it, if it was stopped later in a turn."""
     wake_ms: int = NEVER_MS
@@ -56,7 +56,7 @@ class SimulatedProcess:
         self.wake_ms = NEVER_MS
 
     def keep(self, heartbeats: tuple[Heartbeat, ...]) -> None:
-        """Keep *heartbeats* for when it goes on."""
+        """Queue *heartbeats* until it resumes."""
         self.backlog += heartbeats[: BACKLOG_MAX - len(self.backlog)]
 
     def put_off_here(self, point: Point, act: Callable[[], None]) -> bool:
@@ -86,13 +86,13 @@ class SimulatedProcess:
         return True
 
     def go_on(self) -> None:
-        """Let out what was put off."""
+        """Write and send everything that was put off."""
         rest, self.put_off = self.put_off or [], None
         for act in rest:
             act()
 
     def count_wake(self, now_ms: int) -> str:
-        """Count that it has just woken by itself; return what is wrong with that."""
+        """Count a wake-up without input; return a complaint if there are too many."""
         self.wakes = self.wakes + 1 if now_ms < self.waking_ms + 1000 else 0
         self.waking_ms = now_ms if self.wakes == 0 else self.waking_ms
         self.spins = self.spins + 1 if self.wake_ms <= now_ms else 0

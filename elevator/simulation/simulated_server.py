@@ -22,13 +22,13 @@ class SimulatedServer:
     """Is called with the elevator before and after each change."""
     lags: list[InjectedFault] = field(factory=list)
     orders: bytes = b""
-    """What it has yet to obey ..."""
+    """Commands that it has not obeyed yet ..."""
     orders_ms: int = 0
-    """... and when it does."""
+    """... and when it will."""
     reply: bytes | None = None
-    """What it has yet to say ..."""
+    """The reply that it has not sent yet ..."""
     reply_ms: int = 0
-    """... and when it does."""
+    """... and when it will."""
     due_ms: int = NEVER_MS
     """When the elevator changes by itself."""
 
@@ -46,7 +46,7 @@ class SimulatedServer:
         self.take(*machines.settle(self.machine, now_ms))
 
     def late_ms(self, now_ms: int) -> int:
-        """Return when it does what it is asked for now."""
+        """Return when it will have handled a request that arrives now."""
         longest_ms = max((fault.delay_ms for fault in self.lags), default=0)
         return now_ms + (self.rng.randint(0, longest_ms) if longest_ms else 0)
 
@@ -57,13 +57,13 @@ class SimulatedServer:
 
     def order(self, orders: bytes, now_ms: int) -> bool:
         """Give it *orders*; tell whether it has obeyed already."""
-        if not self.orders:  # All is done in the order in which it was asked for.
+        if not self.orders:  # It obeys and answers in order.
             self.orders_ms = max(self.late_ms(now_ms), self.reply_ms if self.reply is not None else 0)
         self.orders += orders
         return self.obey(now_ms)
 
     def obey(self, now_ms: int) -> bool:
-        """Do what it was told to, if it is time."""
+        """Obey pending commands if they are due; tell whether it did."""
         if now_ms < self.orders_ms:
             return False
         self.put_back(now_ms)
@@ -72,7 +72,7 @@ class SimulatedServer:
         return True
 
     def obey_all(self, now_ms: int) -> None:
-        """Do at once what it was told to: the connection ends."""
+        """Obey pending commands at once: the connection ends."""
         if self.orders:
             self.orders_ms = now_ms
             self.obey(now_ms)

@@ -4,7 +4,7 @@
     the network (links.py), the disks, the clock, the processes, the shafts and the people are simulated.
  2. Time is an integer of milliseconds and jumps from event to event.
  3. simulated_node.py is one node: its disk, its process, its server and its panel, a module each.
- 4. After every event safety.py compares what the nodes believe with what was truly pressed, saved and served.
+ 4. Judges follow the stream of events (events.py): see the introduction of the package.
  5. When all faults have ended, everything that was promised must be served in time, and all panels agree.
 
 Everything random comes from the plan and from generators seeded by it, so a run repeats itself to the byte: the digest
@@ -27,18 +27,23 @@ from elevator.core.peers import HEARTBEAT_MS
 from elevator.net.seal import NO_KEY, seal
 from elevator.net.wire import DATAGRAM_BYTES, Encoder, decode
 from elevator.simulation.attacker import EVERY_MS, KEY, Attacker
-from elevator.simulation.car_conduct import Conduct
-from elevator.simulation.faults import FaultKind, InjectedFault, Plan, Press, describe
+from elevator.simulation.call_safety import CallLedger
+from elevator.simulation.car_conduct import CarConduct
+from elevator.simulation.car_safety import CarSafety
+from elevator.simulation.events import FaultBegan, FaultEnded, Left, Stream, TimePassed
+from elevator.simulation.faults import GHOSTS, FaultKind, InjectedFault, Plan, Press, describe
 from elevator.simulation.ghost import Ghost
-from elevator.simulation.group_service import Promises
+from elevator.simulation.group_conduct import GroupConduct
 from elevator.simulation.health import Health
 from elevator.simulation.injection import apply
 from elevator.simulation.links import Links
-from elevator.simulation.safety import Oracle
+from elevator.simulation.observed import Observed
 from elevator.simulation.simulated_node import GROUP, SimulatedNode
 
 PRESS_MS = 200
 """For how long people hold a button."""
+WATCH_MS = 10
+"""How often the judges look, at the most, at what takes no event to go wrong."""
 AGREE_MS = 1000
 """How long after the last fault all panels must agree."""
 NEWS_MS = 300
@@ -53,10 +58,14 @@ class World:
         self.now_ms = 0
         self.rng = random.Random(f"world {plan.seed}")
         self.hosts: list[SimulatedNode] = []
-        self.oracle = Oracle(plan, self.hosts, lambda: self.now_ms, self.tell)
-        self.health = Health(plan, self.hosts, lambda: self.now_ms)
-        self.conduct = Conduct(self.health, self.oracle)
-        self.promises = Promises(self.health, self.oracle, self.conduct)
+        self.stream = Stream()
+        self.observed = Observed(self.stream, lambda: self.now_ms, self.tell)
+        self.fail = self.observed.fail
+        health = Health(self.stream, lambda: self.now_ms, plan.cars)
+        self.ledger = CallLedger(plan, self.observed, self.stream)
+        CarSafety(self.observed, health, self.stream)
+        cars = CarConduct(self.observed, health, self.ledger, self.stream, plan.travel_ms)
+        GroupConduct(plan, self.observed, health, self.ledger, cars, self.stream)
         self.links = Links(self.rng)
         self.ghost = Ghost()
         attacks = [fault for fault in plan.faults if fault.kind is FaultKind.ATTACK]
@@ -68,6 +77,8 @@ class World:
         self.crowd = None if plan.traffic is None else passengers.crowd(plan.traffic)
         self.look_ms = NEVER_MS if self.crowd is None else 0
         self.script = script(plan)
+        self.watch_ms = 0
+        """When the judges look next at what takes no event."""
         self.digest = blake2b(digest_size=16)
         self.transcript: list[str] = []
         self.encoders = [Encoder(GROUP, plan.datagram_bytes or DATAGRAM_BYTES) for _ in range(plan.cars + 1)]
@@ -77,7 +88,6 @@ class World:
             placed = put(shaft, plan.at[id], 0) if plan.at else drawn
             self.hosts.append(SimulatedNode.build(self, id, id, placed))
         for host in self.hosts:
-            host.server.take(host.machine)
             host.start()
 
     def tell(self, line: str) -> None:
@@ -92,14 +102,14 @@ class World:
         self.run_until(calm_at_ms)
         self.crowd = None  # Nobody presses any more.
         self.run_until(calm_at_ms + AGREE_MS)
-        self.oracle.check_agreement()
+        self.ledger.judge_agreement()
         deadline_ms = calm_at_ms + patience_ms(self.plan)
         while not self.is_quiet():
             if self.now_ms > deadline_ms:
-                self.oracle.fail("not everything was served in time")
+                self.fail("not everything was served in time")
             self.run_until(self.now_ms + 1000)
         self.run_until(self.now_ms + NEWS_MS)
-        self.oracle.check_end()
+        self.ledger.judge_end()
 
     def is_quiet(self) -> bool:
         """Tell whether nothing is left to do for the cars that are in order, and they could do it."""
@@ -129,12 +139,21 @@ class World:
                 at_ms = self.script[-1][0]
             soonest = None
             for host in self.hosts:
-                due_ms = min(host.server.due_ms, host.disk.due_ms, host.panel.sweep_ms, host.process.wake_ms)
-                if due_ms < at_ms:
-                    at_ms, soonest = due_ms, host
+                if host.process.wake_ms < at_ms:
+                    at_ms, soonest = host.process.wake_ms, host
+                if host.panel.sweep_ms < at_ms:
+                    at_ms, soonest = host.panel.sweep_ms, host
+                if host.server.due_ms < at_ms:
+                    at_ms, soonest = host.server.due_ms, host
+                if host.disk.due_ms < at_ms:
+                    at_ms, soonest = host.disk.due_ms, host
             if at_ms > end_ms:
                 self.now_ms = end_ms
                 return
+            if at_ms >= self.watch_ms:
+                self.watch_ms = at_ms + WATCH_MS
+                self.now_ms = at_ms
+                self.stream.emit(TimePassed())
             self.now_ms = at_ms
             if soonest is not None:
                 soonest.attend()
@@ -186,7 +205,7 @@ class World:
         known = Calls()
         for host in self.hosts:
             if host.node is not None and host.floors == self.plan.floors:
-                known = merge(known, host.durable)
+                known = merge(known, host.disk.durable)
         heartbeat = self.ghost.speak(self.plan.floors, (1 << len(self.hosts)) - 1, known)
         for host in self.hosts:
             self.links.put(host.id, heartbeat, self.now_ms + 1)
@@ -199,7 +218,7 @@ class World:
             if host.node is not None:
                 what, datagram = self.attacker.draw(host.id)
                 if host.admission.admit(datagram) is not None:
-                    self.oracle.fail(f"node {host.name} has taken in a datagram that was {what}")
+                    self.fail(f"node {host.name} has taken in a datagram that was {what}")
 
     # Faults
 
@@ -217,7 +236,8 @@ class World:
 
     def begin_or_end(self, fault: InjectedFault, begins: bool) -> None:
         self.tell(f"{'begins' if begins else 'ends'}: {describe(fault, self.plan.cars)}")
-        self.health.note_trouble(fault, begins)
+        if begins or fault.kind not in GHOSTS:  # They never leave.
+            self.stream.emit(FaultBegan(fault) if begins else FaultEnded(fault))
         match fault.kind:
             case FaultKind.WEATHER | FaultKind.CUT | FaultKind.DEAF:
                 self.links.change(fault, begins)
@@ -243,15 +263,14 @@ class World:
         shaft = put(Shaft(floors, self.plan.travel_ms, self.plan.passing_ms), 0, self.now_ms)
         host = SimulatedNode.build(self, self.plan.cars, stranger.who, shaft)
         self.hosts.append(host)
-        self.oracle.note_joined(host)
         host.start()
 
     def leave(self) -> None:
         """Take away the stranger with all that it has."""
         host = self.hosts[-1]
         host.die()
-        self.oracle.note_wiped(host)
         self.hosts.pop()
+        self.stream.emit(Left(host.id))
 
     def take_over(self, id: int) -> None:
         """Let the supervisor of node *id* start the next worker soon, if one has crashed: that is the fault's end."""

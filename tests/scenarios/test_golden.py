@@ -1,7 +1,7 @@
 """Scenarios that people argue about, each a short script for the simulated world with a transcript to argue over.
 
 `just golden` rewrites the transcripts in golden/. Review their differences as changes of what the program promises.
-While a scenario runs, safety.py judges every event, and at the end that everything was served.
+While a scenario runs, the judges of the simulated world watch it, and at the end that everything was served.
 
 A transcript tells what a bystander sees: buttons, lamps, doors, motors; and, of each node's log, who is there and who
 is out of service. Times are seconds. A panel is swept every 10 ms, and a datagram takes 1 ms. The start, which is the
@@ -146,7 +146,7 @@ SCENARIOS = {
 
 
 def run(scenario: Scenario) -> list[str]:
-    """Run *scenario* under the eyes of the oracle; return the world's whole transcript."""
+    """Run *scenario* under the eyes of the judges; return the world's whole transcript."""
     plan = Plan(
         seed=0,
         cars=len(scenario.at),

@@ -10,8 +10,8 @@ from elevator.net.admission import Admission
 from elevator.net.seal import HEAD_BYTES, NO_KEY
 from elevator.simulation.attacker import KEY, Attacker
 from elevator.simulation.faults import FaultKind, InjectedFault, Plan
+from elevator.simulation.observed import Violation
 from elevator.simulation.plans import plan
-from elevator.simulation.safety import Violation
 from elevator.simulation.world import World
 
 SEED = 3

@@ -72,7 +72,7 @@ TRY_FIRST = {
     "an_obstruction_does_not_renew_the_period": 31,
     "pressing_on_holds_a_car_for_ever": 122,
     "another_with_its_id_is_forgotten_at_once": 20,
-    "nobody_says_that_a_node_has_other_floors": 42,
+    "nobody_says_that_a_node_has_other_floors": 50,
     "a_thawed_program_acts_at_once": 36,
     "a_record_that_is_read_late_is_ignored": 184,
     "a_new_run_takes_the_name_of_one_that_left_no_record": 205,
@@ -517,8 +517,8 @@ def test_mutants_are_caught(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
         MUTANTS[name](monkeypatch)
     first = TRY_FIRST.get(name, 1)
     for seed in (*range(first, SEEDS + 1), *range(1, first)):
-        violation = campaign.outcome(plan(seed))[0].violation
-        if violation:
-            print(f"{name}: seed {seed}: {violation}")
+        done = campaign.outcome(plan(seed))[0]
+        if done.violation and not done.crashed:  # A crash would be noticed without any judge.
+            print(f"{name}: seed {seed}: {done.violation}")
             return
     pytest.fail(f"{name} was not caught by {SEEDS} seeds")

@@ -10,11 +10,11 @@ from attrs import evolve
 
 from elevator.building.passengers import PassengerFlow, Profile, tally
 from elevator.cli import soak
-from elevator.core.model import NEVER_MS, Button, Inputs, Park, Policy, Tick
+from elevator.core.model import NEVER_MS, Button, Park, Policy
 from elevator.core.model import Fault as Trouble
 from elevator.core.node import Node
-from elevator.core.step import step
-from elevator.simulation import campaign, simulated_node
+from elevator.simulation import campaign
+from elevator.simulation.events import MachineChanged, ProgramEnded, TurnTaken
 from elevator.simulation.faults import FaultKind, InjectedFault, Plan, Point, Press, describe
 from elevator.simulation.plans import plan
 from elevator.simulation.world import AGREE_MS, World
@@ -176,20 +176,34 @@ def test_a_healthy_group_carries_all_who_come(profile: Profile) -> None:
     world.run()
 
 
-def test_a_program_that_dies_in_a_turn_is_judged_by_what_its_panel_showed(monkeypatch: pytest.MonkeyPatch) -> None:
-    shown: list[Inputs | None] = []
-
-    def stepped(node: Node, tick: Tick) -> Node:
-        shown.append(tick.inputs)
-        return step(node, tick)
-
-    monkeypatch.setattr(simulated_node, "step", stepped)
+def test_a_program_that_dies_in_a_turn_is_judged_by_what_its_panel_showed() -> None:
     kill = InjectedFault(FaultKind.KILL, 5000, 9000, who=1, point=Point.AFTER_HARDWARE)
     press = Press(5500, 5700, 1, UP, 0)
-    World(evolve(plan(5, 3, 4), faults=(kill,), presses=(press,), calm_at_ms=20_000, traffic=None)).run()
-    (inputs,) = shown
-    assert inputs is not None
-    assert inputs.pressed.up == 1
+    world = World(evolve(plan(5, 3, 4), faults=(kill,), presses=(press,), calm_at_ms=20_000, traffic=None))
+    turns: list[TurnTaken] = []
+    ended: list[TurnTaken] = []
+    world.stream.subscribe(TurnTaken, lambda event: turns.append(event) if event.host == 1 else None)
+    world.stream.subscribe(ProgramEnded, lambda event: ended.append(turns[-1]))
+    world.run()
+    (last,) = ended
+    assert last.tick.inputs is not None
+    assert last.tick.inputs.pressed.up == 1
+
+
+def test_what_leaves_a_program_in_a_turn_is_told_after_the_turn() -> None:
+    world = World(evolve(plan(5, 3, 4), faults=(), calm_at_ms=20_000, traffic=None))
+    turned_ms = dict.fromkeys(range(3), -1)
+    in_time = []
+    world.stream.subscribe(TurnTaken, lambda event: turned_ms.update({event.host: world.now_ms}))
+
+    def note(event: MachineChanged) -> None:
+        if event.before.lamps != event.after.lamps:
+            in_time.append(turned_ms[event.host] == world.now_ms)
+
+    world.stream.subscribe(MachineChanged, note)
+    world.run()
+    assert len(in_time) > 5
+    assert all(in_time)
 
 
 EFFECTS: dict[FaultKind, tuple[int, str] | Callable[[World], object]] = {
@@ -212,8 +226,8 @@ EFFECTS: dict[FaultKind, tuple[int, str] | Callable[[World], object]] = {
     FaultKind.SHIRKER: (0, "node 1: node 63 is here"),
     FaultKind.TWIN: (0, "node 1: another node uses this one's id, 1"),
     FaultKind.MISFIT: (3, "node 1: node 1 has 3 floors, this one 4: ignored"),
-    FaultKind.DISK: lambda world: world.hosts[1].is_failing,
-    FaultKind.SLOW: lambda world: world.hosts[1].is_failing,
+    FaultKind.DISK: lambda world: world.observed.nodes[1].is_failing,
+    FaultKind.SLOW: lambda world: world.observed.nodes[1].is_failing,
     FaultKind.GLITCH: lambda world: (node := world.hosts[1].node) and node.drive.position.rejections,
     FaultKind.SENSOR: (0, "node 1: out of service: position unknown"),
     FaultKind.ATTACK: lambda world: world.attack_at_ms < 10_000,

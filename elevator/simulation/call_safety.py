@@ -1,0 +1,311 @@
+"""The truth about all calls of a simulated run, and what must therefore hold whatever fails; a judge.
+
+ 1. Each press that a node notes was made on its own panel, each button that its panel says has gone down is noted, and
+    once (G6, L5).
+ 2. None is lost: a press leaves a set, or is passed over by it, only when it was served by a car with its door open
+    there (G1, C9), or replaced by a newer one of the same button. Up and down are never served at one moment (C2). A
+    program starts with all that it finds on its disk (G1).
+ 3. No lamp without its guarantee: a node promises a call only when one of its presses is on its own disk and on the
+    disk of every peer that it counts on, and lights nothing else (L2, L3). Its panel may show that later. What a node
+    tells is on its disk, unless that takes nothing.
+ 4. A lamp goes dark only when its call was served since the press for which it was lit, or when the present program has
+    never heard of that press (L4).
+ 5. In the end all panels agree (G5), all nodes know what the others hold, everything promised was served (G1), and
+    former runs are forgotten (G7). What is out of order for good is left out of that.
+
+No program can keep a promise for a press whose last disk was wiped, that was only ever on disks that took nothing, or
+that is at the end only on disks of machines that are gone for good; nor can it tell a cab call of its own, made before
+its record was lost, from one of another node with its id.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+from elevator.core.model import Author, Button, Buttons, Call, Calls, Dot, Inputs
+from elevator.core.node import Node
+from elevator.simulation.events import (
+    CallPressed,
+    CallServed,
+    DiskWiped,
+    HeartbeatSent,
+    Joined,
+    Left,
+    MachineChanged,
+    ProgramStarted,
+    RecordStored,
+    Stream,
+    TurnTaken,
+)
+from elevator.simulation.faults import Plan
+from elevator.simulation.observed import Observed, ObservedNode
+
+BLIND_MS = 2000
+"""How long what happens at a panel may take to matter, whatever fails: a program and its server may each be late by as
+much as is still believed (C10, C11)."""
+SPREAD_MS = 50
+"""How long the news of a service may take to darken every lamp."""
+RUNS_KEPT = 12
+"""More former runs than that of one node nobody remembers when all is done."""
+
+
+class CallLedger:
+    """Each press with what has become of it."""
+
+    def __init__(self, plan: Plan, observed: Observed, stream: Stream) -> None:
+        self.plan = plan
+        self.observed = observed
+        self.clock, self.fail, self.emit = observed.clock, observed.fail, stream.emit
+        self.runs: dict[Author, int] = {}
+        """Whose program each run is, or was."""
+        self.born: dict[Dot, int] = {}
+        """When each press was made."""
+        self.call_of: dict[Dot, Call] = {}
+        self.open: dict[Dot, Call] = {}
+        """Presses neither served nor replaced."""
+        self.replaced: dict[Dot, Dot] = {}
+        """Which press took the place of an older one."""
+        self.served_at_ms: dict[Call, int] = {}
+        self.excused: set[Dot] = set()
+        self.promised: set[Dot] = set()
+        self.given: dict[int, dict[Call, list[Dot]]] = {}
+        """What each present run has promised, and the presses for which it has."""
+        self.withdrawn: dict[int, dict[Call, tuple[int, list[Dot]]]] = {}
+        """What it no longer promises, and since when."""
+        self.lit: dict[int, dict[Call, list[Dot]]] = {}
+        """Lamps that are lit, and the presses for which they are."""
+        self.stored: dict[int, dict[Author, int]] = {}
+        """How far each disk has been since it was last wiped."""
+        self.told: dict[Author, dict[Author, int]] = {}
+        """How far each run has told what it knows, from its disk or because that took nothing."""
+        self.own_runs: dict[int, set[Author]] = {}
+        """Which former runs each node can know for its own, from its record."""
+        stream.subscribe(Joined, self.note_joined)
+        stream.subscribe(Left, lambda event: self.wipe(event.host))
+        stream.subscribe(DiskWiped, lambda event: self.wipe(event.host))
+        stream.subscribe(RecordStored, self.note_stored)
+        stream.subscribe(ProgramStarted, self.note_started)
+        stream.subscribe(TurnTaken, self.judge_turn)
+        stream.subscribe(HeartbeatSent, self.judge_heartbeat)
+        stream.subscribe(MachineChanged, self.judge_lamps)
+
+    # Presses and services
+
+    def note_joined(self, event: Joined) -> None:
+        for table in (self.given, self.withdrawn, self.lit, self.stored):
+            table[event.host] = {}
+        self.own_runs[event.host] = set()
+
+    def wipe(self, id: int) -> None:
+        """Excuse what was on this disk alone, or can never come back to it."""
+        self.stored[id], self.own_runs[id] = {}, set()
+        node_id = self.observed.nodes[id].node_id if id in self.observed.nodes else None
+        for dot, call in self.open.items():
+            holders = [each for each in self.observed.nodes.values() if each.id != id and dot in each.durable.live]
+            if not holders or (call.car == node_id and self.plan.loses_links()):
+                self.excused.add(dot)
+
+    def note_stored(self, event: RecordStored) -> None:
+        extend(self.stored[event.host], event.record.calls.seen)
+        self.own_runs[event.host].add(Author(self.observed.nodes[event.host].node_id, event.record.incarnation))
+
+    def note_started(self, event: ProgramStarted) -> None:
+        host, node, now_ms = self.observed.nodes[event.host], event.node, self.clock()
+        self.runs[node.me] = host.id
+        self.withdrawn[host.id] |= {call: (now_ms, dots) for call, dots in self.given[host.id].items()}
+        self.given[host.id] = {}
+        if event.kept is None:
+            self.own_runs[host.id].clear()
+        elif lost := event.kept.calls.live.items() - node.calls.live.items():
+            self.fail(f"node {host.id} starts without {lost}, which it had on its disk")
+
+    def judge_turn(self, event: TurnTaken) -> None:
+        before, after, tick = event.before, event.after, event.tick
+        host = self.observed.nodes[event.host]
+        if host.floors != self.plan.floors:  # In another building: none of its calls may come in here.
+            return
+        if tick.inputs is not before.inputs and tick.inputs is not None:
+            self.judge_presses(host, before, after, tick.inputs)
+        if after.calls is not before.calls:
+            self.judge_calls(host, before.calls, after)
+        if after.lit is not before.lit or self.given[host.id].keys() != after.lit:
+            self.judge_promises(host, after)
+
+    def judge_presses(self, host: ObservedNode, before: Node, after: Node, inputs: Inputs) -> None:
+        me = after.me
+        was = before.inputs.pressed if before.inputs is not None else Buttons()
+        fresh = host.lit(inputs.pressed) - host.lit(was) if inputs.pressed != was else frozenset()
+        last = before.calls.seen.get(me, 0)
+        counted = after.calls.seen.get(me, 0) - last
+        if counted != len(fresh):
+            self.fail(f"node {host.id} has noted {counted} of {len(fresh)} presses of {sorted(fresh)}")
+        noted = {dot: call for dot, call in after.calls.live.items() if dot.author == me and dot.n > last}
+        for dot, call in sorted(noted.items()):
+            if call in fresh:
+                self.note_press(host, dot, call)
+        for call in sorted(fresh - {*noted.values()}):  # No node will ever tell of these.
+            self.judge_place(host, call)
+            self.note_service(host, call, after.now_ms, is_first=True)
+
+    def note_press(self, host: ObservedNode, dot: Dot, call: Call) -> None:
+        for older in [d for d, c in self.open.items() if d.author == dot.author and c == call]:
+            del self.open[older]
+            self.replaced[older] = dot
+        self.born[dot], self.call_of[dot], self.open[dot] = self.clock(), call, call
+        self.emit(CallPressed(host.id, call, dot))
+
+    def judge_calls(self, host: ObservedNode, before: Calls, node: Node) -> None:
+        """Compare what a node holds now with what it held, and both with the truth."""
+        after = node.calls
+        for dot in after.live.keys() - before.live.keys():
+            if dot not in self.born:
+                self.fail(f"node {host.id} has a call that nobody made: {dot} {after.live[dot]}")
+        dropped = before.live.keys() - after.live.keys()
+        passed = newly_covered(before, after) if host.machine.door else set[Dot]()
+        again = [dot for dot in sorted(dropped | passed) if dot not in self.open and dot in self.born]
+        gone = [d for d in self.open if d not in after.live and (d in dropped or covers(after.seen, d))]
+        if {Button.UP, Button.DOWN} <= {self.open[dot].button for dot in gone}:
+            self.fail(f"car {host.id} served up and down at once")
+        for dot in gone:
+            call = self.open[dot]
+            self.judge_place(host, call)
+            if call.button is Button.CAB and has_rivals(node) and self.runs.get(dot.author) != host.id:
+                self.fail(f"car {host.id} took {dot} {call} from another with its id")
+            del self.open[dot]
+            self.note_service(host, call, node.now_ms, is_first=True)
+        for dot in again:
+            if host.stands_open_at(self.call_of[dot].floor):
+                self.note_service(host, self.call_of[dot], node.now_ms, is_first=False)
+
+    def judge_place(self, host: ObservedNode, call: Call) -> None:
+        if not host.stands_open_at(call.floor) or (call.button is Button.CAB and call.car != host.node_id):
+            self.fail(f"node {host.id} lost {call}")
+
+    def note_service(self, host: ObservedNode, call: Call, at_ms: int, is_first: bool) -> None:
+        self.served_at_ms[call] = self.clock()
+        self.emit(CallServed(host.id, call, is_first, at_ms))
+
+    # Promises and lamps
+
+    def judge_promises(self, host: ObservedNode, node: Node) -> None:
+        """Judge what a node has promised since it was last looked at."""
+        given, now_ms = self.given[host.id], self.clock()
+        for call in given.keys() - node.lit:
+            self.withdrawn[host.id][call] = now_ms, given.pop(call)
+        for call in sorted(node.lit - given.keys()):
+            dots = [dot for dot, each in node.calls.live.items() if each == call]
+            if call.button is Button.CAB and has_rivals(node):
+                dots = [dot for dot in dots if self.runs.get(dot.author) == host.id]
+            if not any(self.is_guaranteed(host, node, dot) for dot in dots):
+                self.fail(f"the lamp of {call} at car {host.id} is lit without its guarantee: {dots}")
+            self.promised.update(dots)
+            holders = self.observed.nodes.values()
+            self.excused.update(dot for dot in dots if not any(dot in each.durable.live for each in holders))
+            given[call] = dots
+
+    def is_guaranteed(self, host: ObservedNode, node: Node, dot: Dot) -> bool:
+        heard = [
+            peer.said.sender
+            for peer in node.peers.known.values()
+            if node.now_ms < peer.silent_at_ms and peer.said.hears >> node.me.id & 1
+        ]
+        own = covers(host.durable.seen, dot) or (host.is_failing and bool(heard))
+        return own and all(covers(self.told[run], dot) for run in heard if run in self.told)  # A ghost has no disk.
+
+    def judge_heartbeat(self, event: HeartbeatSent) -> None:
+        host, seen = self.observed.nodes[event.host], event.heartbeat.calls.seen
+        if host.floors != self.plan.floors:
+            return
+        told = self.told.setdefault(event.heartbeat.sender, {})
+        if seen == told:
+            return
+        stored = self.stored[host.id]
+        if not host.is_failing and any(n > stored.get(author, 0) for author, n in seen.items()):
+            self.fail(f"node {host.id} tells what is not on its disk")
+        extend(told, seen)
+
+    def judge_lamps(self, event: MachineChanged) -> None:
+        host, was, now = self.observed.nodes[event.host], event.before.lamps, event.after.lamps
+        if was is now or host.floors != self.plan.floors:
+            return
+        old, new, lit = host.lit(was), host.lit(now), self.lit[host.id]
+        for call in sorted(new - old):
+            since_ms, dots = self.withdrawn[host.id].get(call, (-BLIND_MS, []))
+            if call in self.given[host.id]:
+                dots = self.given[host.id][call]
+            elif self.clock() - since_ms > BLIND_MS:
+                self.fail(f"the lamp of {call} at car {host.id} is lit for nothing")
+            lit[call] = dots
+        for call in sorted(old - new):
+            dots = lit.pop(call)
+            since_ms = min(self.born[dot] for dot in dots)
+            if self.served_at_ms.get(call, -1) < since_ms and not self.is_unknown(host, call, dots):
+                self.fail(f"the lamp of {call} at car {host.id} went dark unserved")
+
+    def is_unknown(self, host: ObservedNode, call: Call, dots: Iterable[Dot]) -> bool:
+        """Tell whether the program of *host* cannot know that a lamp was lit for presses of its own panel's *call*."""
+        assert host.node is not None
+        if call.button is Button.CAB and has_rivals(host.node):
+            return not all(dot.author in {host.node.me} | self.own_runs[host.id] for dot in dots)
+        return not any(covers(host.node.calls.seen, dot) for dot in dots)
+
+    # The end
+
+    def judge_agreement(self) -> None:
+        """Judge whether all panels show the same hall calls (G5)."""
+        lost = self.plan.lost_cars()
+        recent = {call for call, at_ms in self.served_at_ms.items() if self.clock() - at_ms <= SPREAD_MS}
+        panels = [
+            {call for call in host.lit(host.machine.lamps) if call.button is not Button.CAB} - recent
+            for host in self.observed.nodes.values()
+            if host.id not in lost
+        ]
+        if not self.plan.loses_links() and any(panel != panels[0] for panel in panels):
+            self.fail(f"the panels do not agree: {panels}")
+
+    def judge_end(self) -> None:
+        """Judge a world in which nothing is left to do."""
+        lost, hosts = self.plan.lost_cars(), [host for host in self.observed.nodes.values() if host.is_alive]
+        nodes = [(host.id, host.node) for host in hosts if host.node is not None]
+        for id, node in nodes:
+            waited_for = {dot.author for dot in node.calls.live}
+            runs = Counter(author.id for author in node.calls.seen if author not in waited_for)
+            if max(runs.values(), default=0) > RUNS_KEPT:
+                self.fail(f"node {id} forgets no former run: {runs}")
+            for other_id, other in nodes if not self.plan.loses_links() and not {id} & lost else ():
+                peer = node.peers.known.get(other.me.id)
+                if other is not node and other_id not in lost and (peer is None or peer.calls != other.calls):
+                    self.fail(f"node {id} does not know what node {other_id} holds")
+        for dot in sorted(self.promised):
+            last, call = dot, self.call_of[dot]
+            while last in self.replaced:
+                last = self.replaced[last]
+            holders = [host for host in self.observed.nodes.values() if last in host.durable.live]
+            is_gone = bool(holders) and not any(host.is_alive for host in holders)
+            if is_gone or {dot, last} & self.excused or call.car in lost:
+                continue
+            if self.served_at_ms.get(call, -1) < self.born[dot]:
+                self.fail(f"{dot} {call} was promised and never served")
+
+
+def covers(seen: Mapping[Author, int], dot: Dot) -> bool:
+    """Tell whether *seen* acknowledges *dot*. The core has such a function too, which is to be judged here."""
+    return dot.n <= seen.get(dot.author, 0)
+
+
+def newly_covered(before: Calls, after: Calls) -> set[Dot]:
+    """Name the presses that *after* knows to have been served, and *before* did not know of."""
+    firsts = {author: before.seen.get(author, 0) + 1 for author in after.seen}
+    heard = {Dot(author, n) for author, last in after.seen.items() for n in range(firsts[author], last + 1)}
+    return heard - after.live.keys()
+
+
+def extend(known: dict[Author, int], seen: Mapping[Author, int]) -> None:
+    """Let *known* reach as far as *seen*."""
+    for author, n in seen.items():
+        if n > known.get(author, 0):
+            known[author] = n
+
+
+def has_rivals(node: Node) -> bool:
+    """Tell whether *node* knows that another uses its id."""
+    return any(rival.id == node.me.id and node.now_ms < at_ms for rival, at_ms in node.peers.rivals.items())

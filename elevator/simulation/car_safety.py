@@ -1,0 +1,180 @@
+"""What a car must never do, and a program that is new or stood still, whatever fails; a judge of a simulated run.
+
+1. No motor runs with the door open, and no door opens between floors or while the motor runs (D1). No car leaves its
+shaft while its program and its server are in order (C5).
+2. A door that the present run knows to be open stays so for the dwell time: after it opened (D1), after each service,
+after an obstruction (D2), after its server came back or its program was replaced (D4). It does not close while
+obstructed (D2). Up and down are not served within one dwell time (C2, C3).
+3. A program that is new or was stalled listens before its car sets out or a lamp is promised, and does nothing that it
+decided before the stall (C10).
+4. A car that has seen no floor since its program started looks below first, and not for ever (C4).
+"""
+
+from attrs import define
+
+from elevator.building.elevator import Machine
+from elevator.core.model import NEVER_MS, Button, Motor
+from elevator.simulation.call_safety import BLIND_MS
+from elevator.simulation.events import (
+    CallServed,
+    FaultEnded,
+    Joined,
+    MachineChanged,
+    ProgramStarted,
+    Stream,
+    TimePassed,
+    TurnTaken,
+)
+from elevator.simulation.faults import FaultKind
+from elevator.simulation.health import Health
+from elevator.simulation.observed import STALE_MS, Observed, ObservedNode
+
+DOOR_MS = 3000
+"""The dwell time: what is specified, whatever the core takes it to be."""
+SEEN_MS = 50
+"""By then what has happened at a panel has been acted on, if program and server are in order."""
+LISTEN_MS = 250
+"""A program listens for at least so long."""
+SEARCH_MS = 6000
+"""How long a car may look for a floor below: 4 s, and what a slow server adds."""
+
+
+@define(eq=False)
+class Stop:
+    """What a car has done since its door opened, and its program since it started."""
+
+    stays_from_ms: int = -NEVER_MS
+    """Since when its door must stay open for a dwell time."""
+    hall: Button | None = None
+    """The hall call that it last served."""
+    hall_ms: int = 0
+    stale_ms: int = -1
+    """When it acted on what was seen too long ago."""
+    blocked_ms: int | None = None
+    """Since when the open door has been obstructed."""
+    has_seen_floor: bool = False
+    has_searched: bool = False
+    searches_ms: int | None = None
+    """Since when it has been looking for its first floor."""
+
+
+class CarSafety:
+    """Follows one run."""
+
+    def __init__(self, observed: Observed, health: Health, stream: Stream) -> None:
+        self.observed = observed
+        self.health = health
+        self.clock, self.fail = observed.clock, observed.fail
+        self.stops: dict[int, Stop] = {}
+        stream.subscribe(Joined, lambda event: self.stops.update({event.host: Stop()}))
+        stream.subscribe(ProgramStarted, self.note_started)
+        stream.subscribe(FaultEnded, self.note_server_back)
+        stream.subscribe(TurnTaken, self.judge_turn)
+        stream.subscribe(TimePassed, self.look)
+        stream.subscribe(MachineChanged, self.judge_machine)
+        stream.subscribe(CallServed, self.judge_service)
+
+    def seen_ms(self, host: ObservedNode) -> int:
+        """Return by when a program has acted on what its panel shows."""
+        return SEEN_MS if self.health.is_alert(host.id) else BLIND_MS
+
+    def note_started(self, event: ProgramStarted) -> None:
+        self.stops[event.host] = Stop(self.clock())
+
+    def note_server_back(self, event: FaultEnded) -> None:
+        if event.fault.kind is FaultKind.SERVER:
+            self.stops[event.fault.who].stays_from_ms = self.clock()
+
+    def judge_turn(self, event: TurnTaken) -> None:
+        host, stop, now_ms = self.observed.nodes[event.host], self.stops[event.host], self.clock()
+        inputs = event.tick.inputs
+        if inputs is not None and inputs.floor is not None and inputs.floor < host.floors:
+            stop.has_seen_floor, stop.searches_ms = True, None
+        if stop.stale_ms == now_ms and host.machine.shaft.motor and self.runs_as_told(host):
+            self.fail(f"car {host.id} goes on as its program decided before it stood still")
+        if now_ms - event.tick.now_ms >= STALE_MS:
+            stop.stale_ms = now_ms
+        fresh = event.after.lit - event.before.lit
+        if fresh and now_ms - host.listens_ms < LISTEN_MS:
+            self.fail(f"node {host.id} promises {sorted(fresh)} before its program has listened")
+
+    def look(self, event: TimePassed) -> None:
+        now_ms = self.clock()
+        for host in self.observed.nodes.values():
+            is_listening = host.is_alive and SEEN_MS <= now_ms - host.listens_ms < LISTEN_MS
+            if is_listening and host.machine.shaft.motor and self.runs_as_told(host):
+                self.fail(f"car {host.id} runs before its program has listened")
+            searches_ms = self.stops[host.id].searches_ms
+            if searches_ms is not None and now_ms - searches_ms > SEARCH_MS and self.runs_as_told(host):
+                self.fail(f"car {host.id} looks for a floor below for ever")
+
+    def runs_as_told(self, host: ObservedNode) -> bool:
+        """Tell whether a car does now what its program wants now."""
+        return not any(self.health.has(host.id, kind) for kind in (FaultKind.LAG, FaultKind.FREEZE, FaultKind.HANG))
+
+    def judge_machine(self, event: MachineChanged) -> None:
+        host, old, new = self.observed.nodes[event.host], event.before, event.after
+        if new.counts is not old.counts:
+            self.judge_counts(host, old, new)
+        if old.door and not new.door:
+            self.judge_shutting(host)
+        elif new.door and not old.door:
+            self.stops[host.id].stays_from_ms, self.stops[host.id].hall = self.clock(), None
+        self.note_obstruction(host, new)
+        if new.shaft.motor is not old.shaft.motor:
+            self.judge_motor(host, new)
+        is_stale = self.stops[host.id].stale_ms == self.clock() and self.runs_as_told(host)
+        if is_stale and (new.door is not old.door or (new.shaft.motor and not old.shaft.motor)):
+            self.fail(f"car {host.id} does what its program decided before it stood still")
+
+    def judge_counts(self, host: ObservedNode, old: Machine, new: Machine) -> None:
+        was, now = old.counts, new.counts
+        if now.bad_requests > was.bad_requests:
+            self.fail(f"car {host.id} was asked for what there is not: {new.last_bad}")
+        has_left = now.out_of_bounds > was.out_of_bounds and self.health.is_alert(host.id)
+        doors = (now.motor_with_door_open, now.door_with_motor_on, now.door_between_floors)
+        if has_left or doors != (was.motor_with_door_open, was.door_with_motor_on, was.door_between_floors):
+            self.fail(f"car {host.id} misbehaved: {now}")
+
+    def judge_shutting(self, host: ObservedNode) -> None:
+        if not host.opened_itself():
+            return  # A new run does not know of a door that opened just before the old one ended.
+        open_ms = self.clock() - self.stops[host.id].stays_from_ms
+        if open_ms < DOOR_MS:
+            self.fail(f"the door of car {host.id} shut {open_ms} ms after it had a reason to be open")
+        if host.machine.obstructed and self.clock() - host.obstructed_ms > self.seen_ms(host):
+            self.fail(f"the door of car {host.id} shut while it was obstructed")
+
+    def note_obstruction(self, host: ObservedNode, machine: Machine) -> None:
+        """Note the end of an obstruction of which the program must have known."""
+        stop, now_ms = self.stops[host.id], self.clock()
+        if machine.door and machine.obstructed:
+            stop.blocked_ms = now_ms if stop.blocked_ms is None else stop.blocked_ms
+            return
+        if machine.door and stop.blocked_ms is not None and now_ms - stop.blocked_ms > self.seen_ms(host):
+            stop.stays_from_ms = now_ms
+        stop.blocked_ms = None
+
+    def judge_motor(self, host: ObservedNode, machine: Machine) -> None:
+        stop, motor, now_ms = self.stops[host.id], machine.shaft.motor, self.clock()
+        end = {Motor.DOWN: 0, Motor.UP: host.floors - 1}.get(motor)
+        if end is not None and machine.sensed == end:
+            self.fail(f"car {host.id} sets out past an end floor")
+        if not motor or stop.has_seen_floor or not host.is_alive:
+            stop.searches_ms = None
+            return
+        if motor is Motor.UP and not stop.has_searched:
+            self.fail(f"car {host.id} looks for a floor above first")
+        stop.searches_ms = now_ms if motor is Motor.DOWN and not stop.has_searched else None
+        stop.has_searched = True
+
+    def judge_service(self, event: CallServed) -> None:
+        host, stop = self.observed.nodes[event.host], self.stops[event.host]
+        if not event.is_first:
+            return
+        if event.call.button is not Button.CAB:
+            is_other = stop.hall not in (None, event.call.button) and host.opened_itself()
+            if is_other and event.at_ms - stop.hall_ms < DOOR_MS:
+                self.fail(f"car {host.id} served up and down within {event.at_ms - stop.hall_ms} ms")
+            stop.hall, stop.hall_ms = event.call.button, event.at_ms
+        stop.stays_from_ms = max(stop.stays_from_ms, event.at_ms)

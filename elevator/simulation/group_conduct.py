@@ -1,0 +1,243 @@
+"""What a group owes to those who press its buttons, while no fault touches it; a judge of a simulated run.
+
+ 1. A noted press lights, and a served call goes dark, on every panel it concerns within LAMP_MS (L1, L3, L4). A lamp
+    lights only for a call that waits (G6), and only when every disk holds it (L3).
+ 2. Every lit hall call is claimed by a car that can serve it, soon after another could not (G3, A2), and not by two
+    (A1). A call that is the only one goes to a car that is nearest, if all are at rest (A1). No car opens for a new
+    call for which another stands open (A1).
+ 3. Nodes hear each other, and know who is gone (G3). None forgets a run of which another still has a press (G1).
+ 4. Nodes that cannot be in one group say so (A3).
+
+A car that is out of order, or a node that is gone, has been so for GROUP_MS then: the others have to do without it.
+"""
+
+from collections import deque
+
+from elevator.core.call_set import mask
+from elevator.core.model import EVERY_CAR, Author, Button, Call, Dot, Fault
+from elevator.simulation.call_safety import CallLedger, has_rivals
+from elevator.simulation.car_conduct import HAMMERED_MS, LOOK_MS, CarConduct, claims
+from elevator.simulation.car_safety import SEEN_MS
+from elevator.simulation.events import CallPressed, CallServed, MachineChanged, Stream, TimePassed, TurnTaken
+from elevator.simulation.faults import FaultKind, Plan
+from elevator.simulation.health import Health
+from elevator.simulation.observed import Observed, ObservedNode
+
+LAMP_MS = 30
+LATE_TURNS = 3
+"""... and so many turns that may be late: to say it, to acknowledge it, and to hear that all do."""
+ORPHAN_MS = 700
+"""How long a call may be without a car that can serve it: 0.6 s, and a look."""
+SHIRKED_MS = 4500
+"""The same where a stranger ought to take it and does not: 2 s, what the others need to notice, and 2 s more."""
+NEW_MS = 250
+"""A car that stands open where a call is made has taken it by then, or will not."""
+DISPUTE_MS = 150
+"""How long two cars may claim one call: until they have heard of each other."""
+DISPUTE_MAX_MS = 25_000
+"""A call older than that may be taken by every car."""
+PAUSES = (FaultKind.FREEZE, FaultKind.HANG)
+
+
+class GroupConduct:
+    """Follows one run."""
+
+    def __init__(
+        self, plan: Plan, observed: Observed, health: Health, ledger: CallLedger, cars: CarConduct, stream: Stream
+    ) -> None:
+        self.plan = plan
+        self.cars = cars
+        self.observed = observed
+        self.health = health
+        self.ledger = ledger
+        self.clock, self.fail = observed.clock, observed.fail
+        self.due: deque[tuple[int, int, Call, Dot | None]] = deque()
+        """When something happened to a call, at which car, and the press that was made; None: it was served."""
+        self.look_ms = 0
+        self.lamp_ms = LAMP_MS + LATE_TURNS * plan.late_ms
+        self.wanted_ms: dict[Call, int] = {}
+        """When each call was made first since it was last served."""
+        self.nearest: dict[Dot, frozenset[int]] = {}
+        """Which cars stood nearest when a call was made while nobody else wanted anything."""
+        self.orphan_ms: dict[Call, int] = {}
+        """Since when each hall call has been without a car that can serve it."""
+        self.disputed_ms: dict[Call, int] = {}
+        stream.subscribe(CallPressed, self.note_press)
+        stream.subscribe(CallServed, self.note_service)
+        stream.subscribe(MachineChanged, self.judge_machine)
+        stream.subscribe(TurnTaken, self.judge_turn)
+        stream.subscribe(TimePassed, self.look_soon)
+
+    @property
+    def members(self) -> list[ObservedNode]:
+        """The nodes whose programs no fault touches."""
+        return [
+            host
+            for host in self.observed.nodes.values()
+            if host.is_alive and host.id < self.plan.cars and self.health.is_alert(host.id)
+        ]
+
+    def note_press(self, event: CallPressed) -> None:
+        self.wanted_ms.setdefault(event.call, self.clock())
+        if event.host < self.plan.cars and self.health.is_calm():
+            self.due.append((self.clock(), event.host, event.call, event.dot))
+            if len(self.ledger.open) == 1 and event.call.button is not Button.CAB:
+                self.note_nearest(event.call, event.dot)
+
+    def note_service(self, event: CallServed) -> None:
+        if event.is_first:
+            for table in (self.wanted_ms, self.orphan_ms, self.disputed_ms):
+                table.pop(event.call, None)
+            if event.host < self.plan.cars and self.health.is_calm():
+                self.due.append((self.clock(), event.host, event.call, None))
+
+    def note_nearest(self, call: Call, dot: Dot) -> None:
+        """Note who is to serve the only call there is, if all cars are in order and at rest."""
+        hosts = list(self.observed.nodes.values())
+        at_rest = all(not host.machine.door and not host.machine.shaft.motor for host in hosts)
+        if at_rest and all(self.health.is_untouched(host.id) for host in hosts):
+            ways = {host.id: abs(floor - call.floor) for host in hosts if (floor := host.machine.sensed) is not None}
+            self.nearest[dot] = frozenset(id for id, way in ways.items() if way == min(ways.values()))
+
+    def judge_machine(self, event: MachineChanged) -> None:
+        if event.host < self.plan.cars and self.health.is_calm():
+            host, old, new = self.observed.nodes[event.host], event.before, event.after
+            if new.lamps is not old.lamps:
+                self.judge_lit(host, sorted(host.lit(new.lamps) - host.lit(old.lamps)))
+            if new.door and not old.door and self.health.is_untouched(host.id):
+                self.judge_opening(host)
+
+    def judge_lit(self, host: ObservedNode, lit: list[Call]) -> None:
+        """Judge lamps that have just come on."""
+        for call in lit:
+            is_news = self.clock() - self.ledger.served_at_ms.get(call, 0) <= SEEN_MS
+            dots = [dot for dot, each in self.ledger.open.items() if each == call]
+            if is_news:
+                continue
+            if not dots:
+                self.fail(f"{call} is lit at car {host.id} and has been served")
+            for other in self.members:
+                if not any(dot in other.durable.live for dot in dots):
+                    self.fail(f"{call} is lit at car {host.id} and not on the disk of node {other.id}")
+
+    def judge_opening(self, host: ObservedNode) -> None:
+        """Judge whether a car opens its door only for calls for which another stands open."""
+        assert host.node is not None
+        floor, calls = host.machine.sensed, host.node.calls.live.values()
+        here = {call for call in calls if call.floor == floor and call.car in (EVERY_CAR, host.id)}
+        others = [other for other in self.members if other is not host and self.health.is_untouched(other.id)]
+        if here and all(any(self.stands_open(other, call) for other in others) for call in here):
+            self.fail(f"car {host.id} opens its door for {sorted(here)}, and that of another is open for them")
+
+    def stands_open(self, host: ObservedNode, call: Call) -> bool:
+        """Tell whether the car of *host* has stood open since before a new hall *call* was made there, and takes it."""
+        made_ms, announced = self.wanted_ms.get(call, 0), self.cars.journeys[host.id].announced
+        if call.button is Button.CAB or not host.stands_open_at(call.floor) or announced is None:
+            return False
+        is_fresh = self.clock() - host.opened_ms < HAMMERED_MS and self.clock() - made_ms < NEW_MS
+        return is_fresh and host.opened_ms <= made_ms - SEEN_MS and announced.button is call.button
+
+    def judge_turn(self, event: TurnTaken) -> None:
+        if forgotten := event.before.calls.seen.keys() - event.after.calls.seen.keys():
+            self.judge_forgotten(event, {*forgotten})
+        # Where a stranger takes no calls, one that was taken but for a moment is left alone anew from then on.
+        if not self.health.is_calm() and self.health.shirked.from_ms <= self.clock():
+            self.judge_claims(self.members, SHIRKED_MS)
+
+    def look_soon(self, event: TimePassed) -> None:
+        now_ms = self.clock()
+        while self.due and self.due[0][0] + self.lamp_ms <= now_ms:
+            self.judge_lamp(*self.due.popleft())
+        if now_ms >= self.look_ms:
+            self.look_ms = now_ms + LOOK_MS
+            self.look()
+
+    def judge_forgotten(self, event: TurnTaken, authors: set[Author]) -> None:
+        """Judge whether a node has just forgotten runs of which others, who are in touch, keep presses."""
+        members = self.members if self.health.network.from_ms <= self.clock() else []
+        others = [host for host in members if host.id != event.host]
+        for other in others if len(others) < len(members) else []:
+            known = other.durable.live.items() & other.node.calls.live.items() if other.node is not None else ()
+            for dot, call in known:
+                if dot.author in authors and self.ledger.born[dot] < self.clock() - LOOK_MS:
+                    self.fail(f"node {event.host} forgets whose {call} was, and node {other.id} still has it")
+
+    def judge_lamp(self, at_ms: int, car: int, call: Call, dot: Dot | None) -> None:
+        """Judge what has become of a press, or of a service, after LAMP_MS."""
+        nearest = self.nearest.pop(dot, None) if dot is not None else None
+        pressed, still_open = dot is not None, dot in self.ledger.open
+        members = self.members if self.health.is_calm(at_ms) and self.health.is_alert(car) else []
+        if not members or (not still_open if pressed else call in self.ledger.open.values()):
+            return
+        if nearest is not None and len(self.ledger.open) == 1:
+            takers = {host.id for host in members if host.node is not None and claims(host.node, call)}
+            if not nearest & takers:
+                self.fail(f"{call} is left to {sorted(takers)}, and {sorted(nearest)} are nearer")
+        for host in members:
+            is_lit = bool(mask(host.machine.lamps, call.button) >> call.floor & 1)
+            if is_lit != pressed and call.car in (EVERY_CAR, host.id):
+                state = "dark" if pressed else "lit"
+                self.fail(f"{call} is still {state} at car {host.id}, {self.clock() - at_ms} ms later")
+
+    # What takes no event to go wrong
+
+    def look(self) -> None:
+        members = self.members
+        if self.health.is_calm():
+            self.judge_hearing(members)
+            self.judge_disputes(members)
+            self.judge_claims(members, ORPHAN_MS)
+        elif self.health.shirked.from_ms <= self.clock():
+            self.judge_claims(members, SHIRKED_MS)
+        else:
+            self.orphan_ms.clear()
+            self.disputed_ms.clear()
+        if len(self.observed.nodes) > self.plan.cars and self.health.estranged.from_ms <= self.clock():
+            self.judge_stranger(self.observed.nodes[self.plan.cars])
+
+    def judge_hearing(self, members: list[ObservedNode]) -> None:
+        """Judge whether nodes say that they hear each other, and nobody else."""
+        alive = [host.id for host in self.observed.nodes.values() if host.is_alive]
+        present = sum(1 << id for id in alive if not any(self.health.has(id, kind) for kind in PAUSES))
+        for host in members:
+            assert host.node is not None
+            message = host.node.outgoing.message
+            hears = 0 if message is None else message.hears
+            if hears | 1 << host.id != present:
+                self.fail(f"node {host.id} hears {hears:b} of {present:b}")
+
+    def judge_claims(self, members: list[ObservedNode], allowed_ms: int) -> None:
+        """Judge whether each lit hall call is taken by a car in service, if there is one."""
+        now_ms = self.clock()
+        nodes = [host.node for host in members if host.node is not None and host.node.drive.fault is Fault.NONE]
+        lit = {call for host in members for call in host.lit(host.machine.lamps)} & {*self.ledger.open.values()}
+        for call in sorted(lit):
+            if not nodes or any(claims(node, call) for node in nodes):
+                self.orphan_ms.pop(call, None)
+            elif call.button is Button.CAB:
+                continue
+            elif now_ms - self.orphan_ms.setdefault(call, now_ms) > allowed_ms:
+                self.fail(f"no car that could serves {call}")
+
+    def judge_disputes(self, members: list[ObservedNode]) -> None:
+        now_ms = self.clock()
+        able = [host.node for host in members if host.node is not None and host.node.drive.fault is Fault.NONE]
+        for call, wanted_ms in self.wanted_ms.items():
+            # One that was made before may have been taken by every car for good.
+            if call.button is Button.CAB or now_ms - wanted_ms > DISPUTE_MAX_MS or not self.health.is_calm(wanted_ms):
+                continue
+            if sum(claims(node, call) for node in able) < 2:
+                self.disputed_ms.pop(call, None)
+            elif now_ms - self.disputed_ms.setdefault(call, now_ms) > DISPUTE_MS:
+                self.fail(f"two cars keep claiming {call}")
+
+    def judge_stranger(self, stranger: ObservedNode) -> None:
+        """Judge whether nodes that cannot be in one group have said so."""
+        is_twin = stranger.floors == self.plan.floors
+        those = [host for host in self.members if not is_twin or host.node_id == stranger.node_id]
+        for host in [*those, stranger] if those else []:
+            assert host.node is not None
+            if not host.node.oddities:
+                self.fail(f"node {host.id} has not said that node {stranger.node_id} should not be there")
+            if is_twin and not has_rivals(host.node):
+                self.fail(f"node {host.id} has forgotten that another uses its id")

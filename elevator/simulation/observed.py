@@ -1,0 +1,147 @@
+"""What the judges of a simulated world know of each node: the last that the stream of events has told of it."""
+
+from collections.abc import Callable
+from typing import NoReturn
+
+from attrs import define
+
+from elevator.building.elevator import Machine
+from elevator.core.call_set import mask
+from elevator.core.model import EVERY_CAR, NEVER_MS, Author, Button, Buttons, Call, Calls, Motor
+from elevator.core.node import Node
+from elevator.hardware.panel_outputs import panel_buttons
+from elevator.simulation.events import (
+    DiskWiped,
+    Joined,
+    Left,
+    MachineChanged,
+    ProgramEnded,
+    ProgramResumed,
+    ProgramStarted,
+    RecordStored,
+    Stream,
+    TurnTaken,
+)
+
+
+class Violation(Exception):
+    """Something that must never be."""
+
+
+@define(eq=False)
+class ObservedNode:
+    """One node, its elevator and its disk."""
+
+    id: int
+    node_id: int
+    machine: Machine
+    durable: Calls = Calls()
+    """What its disk holds."""
+    node: Node | None = None
+    """Its program as of the last turn, also of one that has ended."""
+    is_alive: bool = False
+    is_failing: bool = False
+    """Whether its program was last told that the disk takes nothing, or too long."""
+    started_ms: int = 0
+    listens_ms: int = -NEVER_MS
+    """Since when its program must have listened before it acts."""
+    sensed_ms: int = 0
+    """When its floor sensor last changed; so for the others."""
+    stop_ms: int = 0
+    obstructed_ms: int = -NEVER_MS
+    opened_ms: int = -NEVER_MS
+    """When the door last opened."""
+    opener: Author | None = None
+    """Which run opened it, or knows from its record that it is open."""
+    stuck_ms: int | None = None
+    """Since when its motor has been told to run without power."""
+
+    @property
+    def floors(self) -> int:
+        return self.machine.shaft.floors
+
+    def lit(self, lamps: Buttons) -> frozenset[Call]:
+        """Name the calls whose *lamps* are lit."""
+        car = {Button.UP: EVERY_CAR, Button.DOWN: EVERY_CAR, Button.CAB: self.node_id}
+        buttons = panel_buttons(self.floors)
+        return frozenset(
+            Call(button, floor, car[button]) for button, floor in buttons if mask(lamps, button) >> floor & 1
+        )
+
+    def opened_itself(self) -> bool:
+        """Tell whether its present run knows when the door opened."""
+        return self.is_alive and self.node is not None and self.node.me == self.opener
+
+    def stands_open_at(self, floor: int) -> bool:
+        return self.machine.door and self.machine.sensed == floor
+
+
+class Observed:
+    """All nodes of one run, by their numbers."""
+
+    def __init__(self, stream: Stream, clock: Callable[[], int], tell: Callable[[str], None]) -> None:
+        self.nodes: dict[int, ObservedNode] = {}
+        self.clock = clock
+        self.tell = tell
+        stream.subscribe(Joined, self.note_joined)
+        stream.subscribe(Left, lambda event: self.nodes.pop(event.host))
+        stream.subscribe(ProgramStarted, self.note_started)
+        stream.subscribe(ProgramEnded, self.note_ended)
+        stream.subscribe(ProgramResumed, self.note_resumed)
+        stream.subscribe(TurnTaken, self.note_turn)
+        stream.subscribe(MachineChanged, self.note_machine)
+        stream.subscribe(RecordStored, self.note_stored)
+        stream.subscribe(DiskWiped, self.note_wiped)
+
+    def fail(self, why: str) -> NoReturn:
+        self.tell(f"VIOLATION: {why}")
+        raise Violation(f"{self.clock()} ms: {why}")
+
+    def note_joined(self, event: Joined) -> None:
+        self.nodes[event.host] = ObservedNode(event.host, event.node_id, event.machine)
+
+    def note_started(self, event: ProgramStarted) -> None:
+        host = self.nodes[event.host]
+        host.node, host.is_alive, host.is_failing = event.node, True, False
+        host.started_ms = host.listens_ms = self.clock()
+        left = event.kept.door if event.kept else None
+        if left and host.stands_open_at(left.floor):
+            host.opened_ms, host.opener = self.clock(), event.node.me
+
+    def note_ended(self, event: ProgramEnded) -> None:
+        self.nodes[event.host].is_alive = False
+
+    def note_resumed(self, event: ProgramResumed) -> None:
+        host, now_ms = self.nodes[event.host], self.clock()
+        if now_ms - max(event.stopped_ms, host.started_ms) >= STALE_MS:
+            host.listens_ms = now_ms
+
+    def note_turn(self, event: TurnTaken) -> None:
+        host, tick = self.nodes[event.host], event.tick
+        host.node = event.after
+        if tick.disk_failed or tick.recorded is not None:
+            host.is_failing = tick.disk_failed
+
+    def note_machine(self, event: MachineChanged) -> None:
+        host, before, after, now_ms = self.nodes[event.host], event.before, event.after, self.clock()
+        host.machine = after
+        if after.sensed != before.sensed:
+            host.sensed_ms = now_ms
+        if after.stop != before.stop:
+            host.stop_ms = now_ms
+        if after.obstructed != before.obstructed:
+            host.obstructed_ms = now_ms
+        if after.door and not before.door:
+            host.opened_ms, host.opener = now_ms, host.node.me if host.is_alive and host.node else None
+        is_stuck = after.shaft.motor is not Motor.STOP and not after.shaft.powered
+        host.stuck_ms = (now_ms if host.stuck_ms is None else host.stuck_ms) if is_stuck else None
+
+    def note_stored(self, event: RecordStored) -> None:
+        self.nodes[event.host].durable = event.record.calls
+
+    def note_wiped(self, event: DiskWiped) -> None:
+        self.nodes[event.host].durable = Calls()
+
+
+STALE_MS = 600
+"""After so long a standstill a program knows that it has missed something."""

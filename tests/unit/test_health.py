@@ -1,0 +1,75 @@
+"""Which cars a fault touches, and when the group counts as calm again."""
+
+import pytest
+
+from elevator.building import elevator
+from elevator.building.shaft import Shaft
+from elevator.simulation.events import FaultBegan, FaultEnded, Joined, Stream
+from elevator.simulation.faults import FaultKind, InjectedFault
+from elevator.simulation.health import CAR_MS, GROUP_MS, Health
+
+LONG_MS = 60_000
+
+
+class Run:
+    """The health of two cars, with a clock that the test sets."""
+
+    def __init__(self) -> None:
+        self.now_ms = 0
+        self.stream = Stream()
+        self.health = Health(self.stream, lambda: self.now_ms, cars=2)
+        for host in (0, 1):
+            self.stream.emit(Joined(host, host, elevator.machine(Shaft(4))))
+        self.now_ms = LONG_MS
+
+    def fail(self, kind: FaultKind, lasts_ms: int | None) -> None:
+        """Let a fault hit node 0, and end if it *lasts_ms*."""
+        fault = InjectedFault(kind, self.now_ms, self.now_ms + (lasts_ms or LONG_MS), 0)
+        self.stream.emit(FaultBegan(fault))
+        self.now_ms += lasts_ms or 0
+        if lasts_ms is not None:
+            self.stream.emit(FaultEnded(fault))
+
+
+@pytest.mark.parametrize("kind", [FaultKind.KILL, FaultKind.FREEZE, FaultKind.SERVER, FaultKind.MOTOR, FaultKind.STOP])
+def test_fault_touches_its_car_while_it_lasts_and_for_a_while(kind: FaultKind) -> None:
+    run = Run()
+    assert run.health.is_untouched(0)
+    run.fail(kind, lasts_ms=3000)
+    run.now_ms += CAR_MS - 1
+    assert (run.health.is_untouched(0), run.health.is_untouched(1)) == (False, True)
+    run.now_ms += 1
+    assert run.health.is_untouched(0)
+
+
+def test_group_does_without_a_node_that_is_gone_for_long() -> None:
+    run = Run()
+    run.fail(FaultKind.KILL, lasts_ms=None)
+    run.now_ms += GROUP_MS - 1
+    assert not run.health.is_calm()
+    run.now_ms += 1
+    assert run.health.is_calm()
+    assert not run.health.is_untouched(0)
+
+
+@pytest.mark.parametrize("kind", [FaultKind.WEATHER, FaultKind.CUT, FaultKind.GHOST, FaultKind.DISK, FaultKind.LAG])
+def test_group_is_not_calm_while_its_network_or_a_disk_fails(kind: FaultKind) -> None:
+    run = Run()
+    run.fail(kind, lasts_ms=None)
+    run.now_ms += LONG_MS
+    assert not run.health.is_calm()
+
+
+@pytest.mark.parametrize("kind", [FaultKind.GLITCH, FaultKind.ATTACK])
+def test_what_must_change_nothing_touches_nothing(kind: FaultKind) -> None:
+    run = Run()
+    run.fail(kind, lasts_ms=100)
+    assert run.health.is_untouched(0)
+    assert run.health.is_calm()
+
+
+def test_second_node_with_an_id_touches_every_car() -> None:
+    run = Run()
+    run.fail(FaultKind.TWIN, lasts_ms=1000)
+    assert not any(run.health.is_untouched(host) for host in (0, 1))
+    assert not run.health.is_calm()
