@@ -404,7 +404,11 @@ WORDS: Mapping[str, tuple[Callable[..., object], str, str]] = {
         "call.button is Button.DOWN or now_ms < starves_at_ms(new, floors)",
     ),
     "the_guard_does_not_wake_the_node": (assignment.assign, "waits, due_at_ms)", "waits, NEVER_MS)"),
-    "a_lamp_waits_for_those_who_do_not_hear_its_node": (step.light, "in_reach(node)", "alive(node)"),
+    "a_lamp_waits_for_those_who_do_not_hear_its_node": (
+        step.light,
+        "in_reach(node)",
+        "peers.alive(node.peers, node.now_ms)",
+    ),
     "a_failing_disk_keeps_lamps_dark": (replica.is_promised, " or (replica.disk_failed and bool(witnesses))", ""),
     "what_a_peer_has_forgotten_is_remembered_of_it": (peers.hear, "parts == (1 << heartbeat.parts) - 1", "False"),
     "an_impossible_floor_is_believed": (position.judge, "not old.trusted or follows(old, report, heading)", "True"),
