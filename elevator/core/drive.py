@@ -35,6 +35,10 @@ STAND_MS = 1000
 """How long the panel may take to confirm that the car stands: two answers of the slowest acceptable panel."""
 
 
+LOOK_AGAIN_MS = 10
+"""How often to look whether a later answer repeats an impossible report."""
+
+
 class Activity(Enum):
     """What the motor does."""
 
@@ -82,16 +86,19 @@ class Sensed(NamedTuple):
     """When the car must be sensed again if its panel reports nothing new."""
 
 
-def sense(car: Drive, now_ms: int, inputs: Inputs | None, floors: int, listening: bool) -> Sensed:
+def sense(
+    car: Drive, now_ms: int, inputs: Inputs | None, floors: int, listening: bool, asked_at_ms: int | None = None
+) -> Sensed:
     """Update position, stop button and door from the panel, and diagnose faults.
 
-    A node that is *listening* does not know yet what the others know, so it holds its car.
+    A node that is *listening* does not know yet what the others know, so it holds its car. The panel was asked at
+    *asked_at_ms*; None: just now.
     """
     if inputs is None:
         return Sensed(lose_panel(car, now_ms), NEVER_MS)
     if car.door.inherited is not None and position.is_in_shaft(inputs.floor, floors):
         car = inherit(car, now_ms, inputs.floor, car.door.inherited)
-    car = locate(car, now_ms, inputs.floor, floors)
+    car = locate(car, now_ms, now_ms if asked_at_ms is None else asked_at_ms, inputs.floor, floors)
     car = hold(car, now_ms, held=inputs.stop or inputs.halted or listening or car.position.is_dead)
     stands = not car.held and inputs.still and car.position.at_floor and inputs.floor == car.position.floor
     seen = door.confirm(car.door, now_ms, stands, inputs.door, inputs.obstructed)
@@ -99,7 +106,9 @@ def sense(car: Drive, now_ms: int, inputs: Inputs | None, floors: int, listening
     if (seen, stands, fault) != (car.door, car.stands, car.fault):
         car = evolve(car, door=seen, stands=stands, fault=fault)
     believe_at_ms = car.position.believe_at_ms
-    return Sensed(car, due_at_ms if believe_at_ms is None else min(due_at_ms, believe_at_ms))
+    if believe_at_ms is None:
+        return Sensed(car, due_at_ms)
+    return Sensed(car, min(due_at_ms, max(believe_at_ms, now_ms + LOOK_AGAIN_MS)))
 
 
 def diagnose(car: Drive, now_ms: int, is_stopped: bool) -> tuple[Fault, int]:
@@ -147,11 +156,11 @@ def lose_panel(car: Drive, now_ms: int) -> Drive:
     )
 
 
-def locate(car: Drive, now_ms: int, report: int | None, floors: int) -> Drive:
+def locate(car: Drive, now_ms: int, asked_at_ms: int, report: int | None, floors: int) -> Drive:
     """Update the position from the floor sensor's *report*, if that is possible."""
     old = car.position
     heading = None if car.activity is Activity.RESTING else car.direction
-    new = position.judge(old, now_ms, report, floors, heading)
+    new = position.judge(old, now_ms, asked_at_ms, report, floors, heading)
     if new is not old:
         car = evolve(car, position=new)
     if not new.trusted and car.times.since_ms is not None:

@@ -252,6 +252,8 @@ class Tick:
     """The disk has just refused a record, or takes too long."""
     found: "Record | None" = None
     """A record that could not be read at the start and now has been; the disk still holds it."""
+    asked_at_ms: int | None = None
+    """When the panel was asked for `inputs`, or last for a snapshot equal to it; None: just now."""
 
 
 class OpenDoor(NamedTuple):

@@ -1,7 +1,8 @@
 """Where a car is, from a floor sensor that may be wrong. Pure.
 
-A report that cannot follow from the last one is rejected and counted. If it persists for DOUBT_MS it is believed, and
-the position starts anew with it. A floor outside the shaft is never believed: a sensor that persists in one is dead.
+A report that cannot follow from the last one is rejected and counted. It is believed once an answer that was asked
+DOUBT_MS later repeats it; then the position starts anew. The age of an answer does not count: the server may be slow,
+and the report over since. A floor outside the shaft is never believed: a sensor that persists in one is dead.
 While the position is not trusted (after a start, a lost panel or a stall) any report inside the shaft is believed.
 """
 
@@ -36,8 +37,10 @@ class Position:
         return self.believe_at_ms is not None and self.believe_at_ms >= NEVER_MS
 
 
-def judge(old: Position, now_ms: int, report: int | None, floors: int, heading: Direction | None) -> Position:
-    """Return *old* with `believe_at_ms` None if the floor sensor's *report* is to be believed.
+def judge(
+    old: Position, now_ms: int, asked_at_ms: int, report: int | None, floors: int, heading: Direction | None
+) -> Position:
+    """Return *old* with `believe_at_ms` None if the floor sensor's *report*, asked at *asked_at_ms*, is to be believed.
 
     *heading* is the direction of a car that moves, None for one that stands.
     """
@@ -48,7 +51,7 @@ def judge(old: Position, now_ms: int, report: int | None, floors: int, heading: 
     if old.believe_at_ms is None or old.rejected != rejected:
         believe_at_ms = now_ms + DOUBT_MS if old.trusted else NEVER_MS
         return evolve(old, rejected=rejected, believe_at_ms=believe_at_ms, rejections=old.rejections + 1)
-    if now_ms < old.believe_at_ms:
+    if asked_at_ms < old.believe_at_ms:
         return old
     return evolve(old, believe_at_ms=None if in_shaft else NEVER_MS, trusted=False)
 

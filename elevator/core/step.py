@@ -62,7 +62,7 @@ def step(node: Node, tick: Tick) -> Node:
         take_presses(node, tick.inputs)
     )  # A service is broadcast at least once before its author is forgotten.
     if must_decide(before, node):
-        node = decide(node)
+        node = decide(node, tick.asked_at_ms)
     node = light(node)
     heard = sum(1 << id for id in peers.alive(node.peers, node.now_ms))
     message = Message(replica.durable(node.replica), drive.public(node.drive), node.share, heard, node.traffic.rates)
@@ -88,10 +88,10 @@ def must_decide(before: Node, node: Node) -> bool:
     return not peers.are_as_before(in_reach(before), in_reach(node))
 
 
-def decide(node: Node) -> Node:
+def decide(node: Node, asked_at_ms: int | None) -> Node:
     """Sense, assign, act: find out where the car is, share out the calls, and drive it."""
     now_ms, old = node.now_ms, node.assignment
-    sensed = drive.sense(node.drive, now_ms, node.inputs, node.floors, is_listening(node))
+    sensed = drive.sense(node.drive, now_ms, node.inputs, node.floors, is_listening(node), asked_at_ms)
     mine, members = members_of(node, sensed.car)
     hall = frozenset(call for call in node.calls.live.values() if call.button is not Button.CAB)
     shared = assignment.assign(old, now_ms, node.policy, node.me.id, node.floors, hall, members)

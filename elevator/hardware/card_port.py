@@ -154,6 +154,11 @@ class CardPort:
         """Return the newest snapshot if it is fresh, else None."""
         return self.client.panel.inputs(now_ms)
 
+    @property
+    def asked_at_ms(self) -> int:
+        """When the sweep was written that the newest snapshot answers."""
+        return self.client.panel.newest_asked_at_ms
+
     def attend(self, now_ms: int, readable: bool = True) -> None:
         """Do everything that is due: open, receive if the port is *readable*, identify, sweep, give up."""
         try:

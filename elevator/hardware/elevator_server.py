@@ -125,6 +125,11 @@ class ElevatorServer:
         """Return the newest snapshot if it is fresh, else None."""
         return self.panel.inputs(now_ms)
 
+    @property
+    def asked_at_ms(self) -> int:
+        """When the sweep was written that the newest snapshot answers."""
+        return self.panel.newest_asked_at_ms
+
     def attend(self, now_ms: int, readable: bool = True) -> None:
         """Do everything that is due: connect, receive if the socket is *readable*, sweep, give up."""
         try:

@@ -96,6 +96,8 @@ class PanelClient:
     """The newest snapshot, fresh or not. Equal snapshots are one object."""
     newest_reply: bytes = field(default=b"", init=False)
     """The reply that was read for it."""
+    newest_asked_at_ms: int = field(default=0, init=False)
+    """When the sweep of the newest reply was written."""
     confirmed: Confirmed = field(default=Confirmed(), init=False)
     """What that reply confirmed."""
     fresh_until_ms: int = field(default=0, init=False)
@@ -157,10 +159,10 @@ class PanelClient:
             if inputs is None:
                 return Receipt.MALFORMED
             newest = newest if inputs == newest else inputs
-        is_stale = self._is_stale(self.asked_at_ms, now_ms)
-        self.asked_at_ms = None
-        if is_stale:
+        asked_at_ms, self.asked_at_ms = self.asked_at_ms, None
+        if self._is_stale(asked_at_ms, now_ms):
             return Receipt.STALE
+        self.newest_asked_at_ms = asked_at_ms
         self.newest, self.newest_reply, self.confirmed = newest, reply, confirmed
         self.is_current = self._has_asked_since
         self.has_answered = True

@@ -114,7 +114,7 @@ def serve(signals: Signals, link: Link, disk: Recorder, network: Broadcast, elev
         inputs = elevator.inputs(now_ms)
         if heartbeats or told is not NOTHING or inputs is not node.inputs or now_ms >= wake_ms:
             before = node
-            tick = Tick(now_ms, inputs, heartbeats, told.recorded, told.failed, told.found)
+            tick = Tick(now_ms, inputs, heartbeats, told.recorded, told.failed, told.found, elevator.asked_at_ms)
             node = turn(node, tick, look, disk, network, elevator)
             wake_ms = wake_at_ms(node)
             for line in diary.news(before, node):

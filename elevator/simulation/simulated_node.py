@@ -286,7 +286,8 @@ class SimulatedNode:
             if process.under_way is not None:
                 self.take_turn(process.node, process.under_way)
             recorded, failed, found = disk.take_answer()
-            self.take_turn(process.node, Tick(world.now_ms, self.panel.inputs, heartbeats, recorded, failed, found))
+            asked_at_ms, told = self.panel.asked_at_ms(world.now_ms), (recorded, failed, found)
+            self.take_turn(process.node, Tick(world.now_ms, self.panel.inputs, heartbeats, *told, asked_at_ms))
         except Stopped:
             pass
         except Died as died:

@@ -36,6 +36,8 @@ class SimulatedPanel:
     sweep_ms: int = NEVER_MS
     swept_ms: int = -1
     """When the panel was last swept."""
+    read_ms: int = -1
+    """When the panel was swept for what it last said."""
 
     def start(self) -> None:
         """Connect a program that has just started."""
@@ -49,6 +51,12 @@ class SimulatedPanel:
         """Sweep at the next time on the grid: something has changed."""
         next_ms = now_ms + (self.phase_ms - now_ms) % SWEEP_MS
         self.sweep_ms = min(self.sweep_ms, next_ms if next_ms > self.swept_ms else next_ms + SWEEP_MS)
+
+    def asked_at_ms(self, now_ms: int) -> int:
+        """Return when the program last asked for what it knows, also in sweeps that are left out here."""
+        if self.server.reply is not None:
+            return self.read_ms
+        return max(self.read_ms, now_ms - self.server.longest_ms() - SWEEP_MS)
 
     def can_write(self, outputs: Outputs) -> bool:
         """Tell whether there is anything to write, and a connection for it."""
@@ -91,6 +99,7 @@ class SimulatedPanel:
         """Return what the panel says; None: it is gone."""
         server = self.server
         reply, server.reply = server.reply, None
+        self.read_ms = self.swept_ms
         is_back = self.hung_up and not self.is_gone
         self.hung_up = False
         is_old = reply is not None and self.swept_ms < now_ms

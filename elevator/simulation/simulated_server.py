@@ -45,9 +45,13 @@ class SimulatedServer:
         """Bring the elevator up to date."""
         self.take(*machines.settle(self.machine, now_ms))
 
+    def longest_ms(self) -> int:
+        """Return how long it takes at most."""
+        return max((fault.delay_ms for fault in self.lags), default=0)
+
     def late_ms(self, now_ms: int) -> int:
         """Return when it will have handled a request that arrives now."""
-        longest_ms = max((fault.delay_ms for fault in self.lags), default=0)
+        longest_ms = self.longest_ms()
         return now_ms + (self.rng.randint(0, longest_ms) if longest_ms else 0)
 
     def ask(self, requests: bytes, now_ms: int) -> None:

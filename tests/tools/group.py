@@ -151,7 +151,7 @@ class Computer:
         self.inbox = [mail for mail in self.inbox if mail[0] > now_ms]
         heartbeats = tuple(heartbeat for datagram in due if (heartbeat := decode(datagram, "test")))
         self.inputs = inputs
-        tick = Tick(now_ms, inputs, heartbeats, recorded, failed, found)
+        tick = Tick(now_ms, inputs, heartbeats, recorded, failed, found, self.panel.newest_asked_at_ms)
         before, self.node = self.node, turn(self.node, tick, lambda: (now_ms, inputs), self.disk, self, self)
         self.log += self.journal.news(before, self.node)
 

@@ -103,6 +103,19 @@ REGRESSIONS = {
             InjectedFault(FaultKind.KILL, 4500, 6000, 1),
         ),
     ),
+    # The answer with the false reading is 100 ms old when the next one comes: the reading is over, the server slow.
+    "impossible_floor_is_not_believed_by_the_age_of_one_answer": Regression(
+        pytest.mark.rule("C5"),
+        position.judge,
+        "asked_at_ms < old.believe_at_ms",
+        "now_ms < old.believe_at_ms",
+        (
+            Press(3000, 3200, 0, UP, 0),
+            Press(3500, 3700, 0, CAB, 2),
+            InjectedFault(FaultKind.GLITCH, 5300, 5373, 0),
+            InjectedFault(FaultKind.LAG, 5308, 9308, 0, delay_ms=400),
+        ),
+    ),
     # A false reading begins, the program stalls for 450 ms and resumes with that reading.
     "stall_does_not_age_an_impossible_floor_reading": Regression(
         pytest.mark.rule("C5"),
