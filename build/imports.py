@@ -110,7 +110,8 @@ class Bundle:
         if package not in self._sources or self._sources[package].name != "__init__.py":
             return False
         folder = self._sources[package].parent
-        return (folder / f"{last}.py").is_file() or (folder / last / "__init__.py").is_file()
+        is_source = (folder / f"{last}.py").is_file() or (folder / last / "__init__.py").is_file()
+        return is_source or any(folder.glob(f"{last}.*.so"))
 
 
 def taken(test: ast.expr, yes: list[ast.stmt], no: list[ast.stmt]) -> list[list[ast.stmt]]:

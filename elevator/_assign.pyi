@@ -1,6 +1,5 @@
 """Who takes which hall call: the assigners, in C (native/)."""
 
-from array import array
 from typing import TypeAlias
 
 _Car: TypeAlias = tuple[int, int, int, int]
@@ -75,26 +74,3 @@ def park(
 
 def decide(floor: int, direction: int, up: int, down: int, cab: int, departing: bool, /) -> tuple[int, int]:
     """Return (behaviour, direction) as elevator.motion.decide does, by the rules that the assigner simulates."""
-
-def learn(floors: int, services: tuple[tuple[int, int, int, int, int], ...], /) -> tuple[_Rates, _Rates]:
-    """Return the rates, up and down, that traffic.py learns from (now_ms, floor, direction, age_ms, rate) services."""
-
-def simulate(
-    trips: array[int],
-    waits: array[int],
-    journeys: array[int],
-    cars: int,
-    floors: int,
-    assigner: int,
-    park: int,
-    park_after_ms: int,
-    capacity: int,
-    loss: int,
-    seed: int,
-    /,
-) -> tuple[int, int, int, int, int, int, int, int, int]:
-    """Let passengers come and go in virtual time (native/bench.h), and return the counts of struct bench_counts.
-
-    *trips* has (at_ms, from, to) of each passenger, one after the other; *waits* and *journeys* are filled with what
-    each took in ms. All three are arrays of type "q". Raises ValueError for a group or a trip that cannot be.
-    """

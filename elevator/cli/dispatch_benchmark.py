@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from elevator import _assign
+from elevator import _bench
 from elevator.cli.arguments import Arguments
 from elevator.cli.dispatch_report import HEAD, Cell, Results, Setting, as_json, as_svg, line, mean, summary, title
 
@@ -119,7 +119,7 @@ def simulate(setting: Setting, cars: int, floors: int, streams: Sequence["array[
         people = len(stream) // 3
         wait, journey = array("q", bytes(8 * people)), array("q", bytes(8 * people))
         how = (ASSIGNERS[setting.assigner], PARKS[setting.park], PARK_AFTER_MS, setting.capacity, setting.loss, seed)
-        counted.append(Counts(*_assign.simulate(stream, wait, journey, cars, floors, *how)))
+        counted.append(Counts(*_bench.simulate(stream, wait, journey, cars, floors, *how)))
         waits += wait[WARM_UP:]
         journeys += journey[WARM_UP:]
     waits.sort()

@@ -44,7 +44,7 @@ case "$*" in
                 just=${{0%python}}just
                 printf '#!/bin/sh\\n[ "$1" = --version ] && echo "just {version}" || echo "ran $*"\\n' >"$just"
                 chmod +x "$just" ;;
-            *) touch elevator/_assign.abi.so ;;
+            *) touch elevator/_assign.abi.so elevator/_bench.abi.so ;;
         esac ;;
 esac
 """
@@ -285,6 +285,7 @@ CHANGES = {
     "lock file": 0,
     "C source": 0,
     "extension deleted": 0,
+    "extension of the benchmark deleted": 0,
     "Python upgraded": 1,
     "Python deleted": 1,
     "environment a file": 1,
@@ -303,6 +304,8 @@ def test_outdated_environment_is_repaired(checkout: Checkout, change: str) -> No
             (checkout.root / "native" / "assign.c").write_text("int x;\n")
         case "extension deleted":
             (checkout.root / "elevator" / "_assign.abi.so").unlink()
+        case "extension of the benchmark deleted":
+            (checkout.root / "elevator" / "_bench.abi.so").unlink()
         case "Python upgraded":
             variables = {"VERSION": "3.13.5"}
         case "Python deleted":

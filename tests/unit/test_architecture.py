@@ -133,6 +133,10 @@ def test_only_listed_modules_touch_the_world_outside(module: str) -> None:
         assert used == set(OUTSIDE.get(module, "").split())
 
 
+def test_only_the_benchmark_imports_its_extension() -> None:
+    assert [module for module in MODULES if "elevator._bench" in imports(SOURCES[module])] == ["cli.dispatch_benchmark"]
+
+
 def test_names_of_modules_and_classes_are_unique() -> None:
     modules = Counter(module.rpartition(".")[2] for module in MODULES)
     classes = Counter(

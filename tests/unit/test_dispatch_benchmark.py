@@ -10,7 +10,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from elevator import _assign
+from elevator import _bench
 from elevator.cli.dispatch_benchmark import ASSIGNERS, PARKS, PROFILES, WARM_UP, people_per_ms, trips, uniform, ways
 
 REFERENCE, PLAN = ASSIGNERS["reference"], ASSIGNERS["plan"]
@@ -30,7 +30,7 @@ def ride(
     """Let *people* (at_ms, from, to) come to a building of four floors; return how long each waited and travelled."""
     stream = array("q", [value for each in people for value in each])
     waits, journeys = (array("q", bytes(8 * len(people))) for _ in range(2))
-    _assign.simulate(stream, waits, journeys, cars, 4, assigner, park, 200, capacity, loss, 1)
+    _bench.simulate(stream, waits, journeys, cars, 4, assigner, park, 200, capacity, loss, 1)
     return list(zip(waits, journeys, strict=True))
 
 

@@ -70,6 +70,12 @@ def test_imports_in_functions_of_our_package_are_executed(tmp_path: Path) -> Non
     assert bundle(tmp_path, elevator=source).failing() == {"elevator imports absent"}
 
 
+def test_extension_module_of_our_package_must_be_there(tmp_path: Path) -> None:
+    its = bundle(tmp_path, elevator="from elevator import _fast, version")
+    (tmp_path / "elevator" / "_fast.abi3.so").write_bytes(b"")
+    assert its.failing() == {"elevator imports elevator._fast"}
+
+
 def test_library_is_reached_by_an_import_that_may_be_executed(tmp_path: Path) -> None:
     source = "def f():\n    import other"
     found = bundle(tmp_path, elevator="import library", library=source, other="import absent").failing()

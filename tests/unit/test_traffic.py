@@ -5,7 +5,7 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from elevator import _assign
+from elevator import _bench
 from elevator.core.model import RATE_MAX, Direction
 from elevator.core.traffic import PEOPLE, SIXTEENTHS, Traffic, met
 
@@ -31,7 +31,7 @@ def test_the_benchmark_learns_the_same(services: list[tuple[int, int, Direction,
         now_ms += after_ms
         traffic = met(traffic, FLOORS, floor, way, age_ms, rate, now_ms)
         told.append((now_ms, floor, int(way), age_ms, rate))
-    assert _assign.learn(FLOORS, tuple(told)) == traffic.rates
+    assert _bench.learn(FLOORS, tuple(told)) == traffic.rates
     assert max(map(max, traffic.rates)) <= RATE_MAX
 
 
