@@ -1,11 +1,23 @@
 """Who takes which hall call: the assigners, in C (native/)."""
 
-from typing import TypeAlias
+from typing import Final, TypeAlias
+
+MAX_FLOORS: Final[int]
+MAX_CARS: Final[int]
+TRAVEL_MS: Final[int]
+"""The nominal time from one floor to the next.
+
+Every node plans with the nominal durations, whatever its car has measured: the nodes would not agree otherwise.
+"""
+DOOR_MS: Final[int]
+"""The nominal dwell time."""
+OBSTRUCTED: Final[int]
+"""The behaviour of a car whose open door is obstructed, for `plan` and `park`."""
 
 _Car: TypeAlias = tuple[int, int, int, int]
 """behaviour (0 idle, 1 moving, 2 door open), floor, direction (-1 down, 0 stop, 1 up), bit mask of cab calls.
 
-For `plan` and `park` behaviour 3 is a door that is open and obstructed.
+`plan` and `park` also know OBSTRUCTED.
 """
 
 def reference(
@@ -13,8 +25,8 @@ def reference(
     up: int,
     down: int,
     cars: tuple[_Car, ...] | list[_Car],
-    door_ms: int = 3000,
-    travel_ms: int = 2500,
+    door_ms: int = ...,
+    travel_ms: int = ...,
     clear_all: bool = False,
     has_empty_id: bool = False,
 ) -> tuple[tuple[int, int], ...]:
@@ -45,8 +57,8 @@ def plan(
     claims: _Shares,
     up_rates: _Rates,
     down_rates: _Rates,
-    door_ms: int = 3000,
-    travel_ms: int = 2500,
+    door_ms: int = ...,
+    travel_ms: int = ...,
     /,
 ) -> _Shares:
     """Share out the hall calls *up* and *down* so that people wait as little as possible.
@@ -63,8 +75,8 @@ def park(
     shares: _Shares,
     up_rates: _Rates,
     down_rates: _Rates,
-    door_ms: int = 3000,
-    travel_ms: int = 2500,
+    door_ms: int = ...,
+    travel_ms: int = ...,
     /,
 ) -> tuple[int, ...]:
     """Choose a floor for each free car to wait at, -1 for each that is not free.
@@ -73,4 +85,4 @@ def park(
     """
 
 def decide(floor: int, direction: int, up: int, down: int, cab: int, departing: bool, /) -> tuple[int, int]:
-    """Return (behaviour, direction) as elevator.motion.decide does, by the rules that the assigner simulates."""
+    """Return (behaviour, direction) as elevator.core.motion.decide does, by the rules that the assigner simulates."""

@@ -1,30 +1,43 @@
 """A simulated group of cars with passengers for `elevator bench dispatch`, in C (native/bench.h)."""
 
 from array import array
-from typing import TypeAlias
+from typing import Final, TypeAlias
+
+REFERENCE: Final[int]
+PLAN: Final[int]
+PARK_NONE: Final[int]
+PARK_SPREAD: Final[int]
+PARK_LOBBY: Final[int]
 
 _Service: TypeAlias = tuple[int, int, int, int, int]
 """When a car served a hall call: now_ms, floor, direction, age_ms, rate, as the arguments of `met` in traffic.py."""
 
-def learn(floors: int, services: tuple[_Service, ...], /) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def learn(
+    floors: int, services: tuple[_Service, ...], people_max: int, prior_ms: int, rate_max: int, /
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Return the rates, up and down, that a simulated car learns from *services*, by the rules of traffic.py."""
 
 def simulate(
     trips: array[int],
     waits: array[int],
     journeys: array[int],
+    *,
     cars: int,
     floors: int,
     assigner: int,
     park: int,
     park_after_ms: int,
+    door_extension_ms: int,
     capacity: int,
     loss: int,
     seed: int,
-    /,
+    people_max: int,
+    prior_ms: int,
+    rate_max: int,
 ) -> tuple[int, int, int, int, int, int, int, int, int]:
-    """Let passengers come and go in virtual time (native/bench.h), and return the counts of struct bench_counts.
+    """Simulate passengers in virtual time, and return the fields of struct bench_counts.
 
-    *trips* has (at_ms, from, to) of each passenger, one after the other; *waits* and *journeys* are filled with what
-    each took in ms. All three are arrays of type "q". Raises ValueError for a group or a trip that cannot be.
+    *trips* has (at_ms, from, to) of each passenger, one after the other. The simulation writes into *waits* and
+    *journeys* how long each passenger took, in ms. All three are arrays of type "q". Raises ValueError for a group or a
+    trip that is out of range.
     """

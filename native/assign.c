@@ -2,7 +2,9 @@
 #define RULES_WORDS 1
 #define RULES_CARS ASSIGN_MAX_CARS
 
+#include "assign_large.h"
 #include "assign_rules.h"
+#include "plan.h"
 
 static bool in_range(int value, int low, int high)
 {
@@ -63,21 +65,21 @@ const char *assign_message(int status)
 {
     static const char *const messages[ASSIGN_STATUSES] = {
         [ASSIGN_OK] = "fine",
-        [ASSIGN_FLOORS] = "floors must be 1 to 64",
+        [ASSIGN_FLOORS] = "floors must be 1 to " ASSIGN_TEXT(ASSIGN_MAX_FLOORS),
         [ASSIGN_DURATION] = "a duration must be -2147483648 to 2147483647 ms",
-        [ASSIGN_DOOR] = "door_ms must be 0 to 3600000",
-        [ASSIGN_TRAVEL] = "travel_ms must be 0 to 3600000",
+        [ASSIGN_DOOR] = "door_ms must be 0 to " ASSIGN_TEXT(PLAN_MAX_MS),
+        [ASSIGN_TRAVEL] = "travel_ms must be 0 to " ASSIGN_TEXT(PLAN_MAX_MS),
         [ASSIGN_HALL] = "up and down must be bit masks of existing floors",
-        [ASSIGN_CARS] = "there must be 1 to 64 cars",
+        [ASSIGN_CARS] = "there must be 1 to " ASSIGN_TEXT(ASSIGN_MAX_CARS) " cars",
         [ASSIGN_BEHAVIOUR] = "a car's behaviour must be 0 (idle), 1 (moving) or 2 (door open)",
         [ASSIGN_FLOOR] = "a car's floor must be an existing floor",
         [ASSIGN_DIRECTION] = "a car's direction must be -1 (down), 0 (stop) or 1 (up)",
         [ASSIGN_LEAVING] = "a car must not be moving away from an end floor",
         [ASSIGN_CAB] = "a car's cab calls must be a bit mask of existing floors",
-        [ASSIGN_RATE] = "rates must be 0 to 65535 for each floor",
-        [ASSIGN_ENDLESS] = "the simulation did not end within 4194304 moves",
-        [ASSIGN_LARGE_FLOORS] = "floors must be 1 to 1024",
-        [ASSIGN_LARGE_CARS] = "there must be 1 to 500 cars",
+        [ASSIGN_RATE] = "rates must be 0 to " ASSIGN_TEXT(PLAN_MAX_RATE) " for each floor",
+        [ASSIGN_ENDLESS] = "the simulation did not end within " ASSIGN_TEXT(ASSIGN_MAX_MOVES) " moves",
+        [ASSIGN_LARGE_FLOORS] = "floors must be 1 to " ASSIGN_TEXT(ASSIGN_LARGE_MAX_FLOORS),
+        [ASSIGN_LARGE_CARS] = "there must be 1 to " ASSIGN_TEXT(ASSIGN_LARGE_MAX_CARS) " cars",
         [ASSIGN_MEMORY] = "there is no memory for this building",
     };
     return in_range(status, ASSIGN_OK, ASSIGN_STATUSES - 1) ? messages[status] : "unknown status";

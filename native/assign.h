@@ -11,19 +11,26 @@
 
 #define ASSIGN_MAX_FLOORS 64
 #define ASSIGN_MAX_CARS 64
-#define ASSIGN_MAX_MOVES (1 << 22) /* of one simulation; see assign_rules.h */
+#define ASSIGN_MAX_MOVES 4194304 /* of one simulation; see assign_rules.h */
+
+/* The nominal durations. The course's program has the same defaults. Every node plans with them, whatever its own car
+ * has measured: nodes that plan with different durations do not agree. */
+#define ASSIGN_TRAVEL_MS 2500 /* from one floor to the next */
+#define ASSIGN_DOOR_MS 3000   /* the dwell time */
+
+enum { DOWN = -1, STOP = 0, UP = 1 };
 
 enum assign_behaviour { ASSIGN_IDLE = 0, ASSIGN_MOVING = 1, ASSIGN_DOOR_OPEN = 2 };
 
 /* What a call can be refused for: one code for each broken precondition. */
 enum assign_status {
     ASSIGN_OK = 0,
-    ASSIGN_FLOORS,    /* floors not in 1..64 */
+    ASSIGN_FLOORS,    /* floors not in 1..ASSIGN_MAX_FLOORS */
     ASSIGN_DURATION,  /* a duration that int cannot hold */
     ASSIGN_DOOR,      /* see plan.h */
     ASSIGN_TRAVEL,    /* see plan.h */
     ASSIGN_HALL,      /* a hall call at a floor that does not exist */
-    ASSIGN_CARS,      /* n not in 1..64 */
+    ASSIGN_CARS,      /* n not in 1..ASSIGN_MAX_CARS */
     ASSIGN_BEHAVIOUR, /* not an assign_behaviour */
     ASSIGN_FLOOR,     /* a car at a floor that does not exist */
     ASSIGN_DIRECTION, /* not -1, 0 or 1 */
@@ -32,15 +39,15 @@ enum assign_status {
     ASSIGN_RATE,      /* see plan.h */
     ASSIGN_ENDLESS,   /* more than ASSIGN_MAX_MOVES; impossible for assign_reference without an empty id */
     /* The following are from assign_large.h. */
-    ASSIGN_LARGE_FLOORS, /* floors not in 1..1024 */
-    ASSIGN_LARGE_CARS,   /* n not in 1..500 */
+    ASSIGN_LARGE_FLOORS, /* floors not in 1..ASSIGN_LARGE_MAX_FLOORS */
+    ASSIGN_LARGE_CARS,   /* n not in 1..ASSIGN_LARGE_MAX_CARS */
     ASSIGN_MEMORY,       /* no memory for the simulation */
     ASSIGN_STATUSES,
 };
 
 struct assign_params {
     int floors;
-    int door_ms;       /* how long a door stays open */
+    int door_ms;       /* the dwell time */
     int travel_ms;     /* from one floor to the next */
     bool clear_all;    /* a stop serves both directions, not only the announced one */
     bool has_empty_id; /* the first car's id is empty: so it never owns a call, see assign_rules.h */
@@ -69,6 +76,10 @@ int assign_check(const struct assign_params *params, uint64_t hall, const struct
  * exactly one share. Every other enum assign_status names a fault of the input. */
 int assign_reference(const struct assign_params *params, uint64_t up, uint64_t down, const struct assign_car *cars,
                      int n, struct assign_share *out);
+
+/* The text of a macro's value. */
+#define ASSIGN_TEXT(macro) ASSIGN_QUOTE(macro)
+#define ASSIGN_QUOTE(value) #value
 
 /* One line of English for an enum assign_status. */
 const char *assign_message(int status);

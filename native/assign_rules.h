@@ -32,8 +32,6 @@
  */
 #include "assign.h"
 
-enum { DOWN = -1, STOP = 0, UP = 1 };
-
 #define NO_CAR (-1)
 
 struct floors {

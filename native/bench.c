@@ -14,16 +14,11 @@
 #include "motion.h"
 
 enum {
-    TRAVEL_MS = 2500,
-    DOOR_MS = 3000,
-    EXTENSION_MS = 15000,
     BROADCAST_MS = 100,
     YIELD_MS = 900, /* as in node.py: a call made where a door is open is first left to that car, for nine broadcasts */
     GIVE_UP_MS = 36000000,
     NOBODY = -1,
-    LEARN_PEOPLE = 50 * 16,
-    LEARN_PRIOR_MS = 60000,
-    LEARN_RATE_MAX = 1000, /* so that the sum of 64 cars' is below PLAN_MAX_RATE */
+    SIXTEENTHS = 16, /* of a person: the unit of counts */
 };
 
 static const int64_t NEVER = INT64_MAX;
@@ -83,14 +78,14 @@ static uint64_t draw(uint64_t *state)
     return z ^ (z >> 31);
 }
 
-void bench_learn(struct bench_learned *learned, int floors, int floor, int direction, int64_t age_ms, int rate,
-                 int64_t now_ms)
+void bench_learn(struct bench_learned *learned, const struct bench_learning *learning, int floors, int floor,
+                 int direction, int64_t age_ms, int rate, int64_t now_ms)
 {
     int64_t total = 0;
-    learned->people[direction == UP][floor] += 16 + (16 * rate * age_ms >> 20);
+    learned->people[direction == UP][floor] += SIXTEENTHS + (SIXTEENTHS * rate * age_ms >> PLAN_RATE_SHIFT);
     for (int f = 0; f < floors; f++)
         total += learned->people[0][f] + learned->people[1][f];
-    if (total <= LEARN_PEOPLE)
+    if (total <= (int64_t)SIXTEENTHS * learning->people_max)
         return;
     learned->since_ms = now_ms - (now_ms - learned->since_ms) / 2;
     for (int f = 0; f < floors; f++) {
@@ -99,13 +94,19 @@ void bench_learn(struct bench_learned *learned, int floors, int floor, int direc
     }
 }
 
-void bench_learned_rates(const struct bench_learned *learned, int floors, int64_t now_ms, struct plan_rates *rates)
+static int rate_of(int64_t people, int64_t span_ms, int rate_max)
 {
-    int64_t span_ms = now_ms - learned->since_ms + LEARN_PRIOR_MS;
+    int64_t rate = (people << PLAN_RATE_SHIFT) / SIXTEENTHS / span_ms;
+    return rate < rate_max ? (int)rate : rate_max;
+}
+
+void bench_learned_rates(const struct bench_learned *learned, const struct bench_learning *learning, int floors,
+                         int64_t now_ms, struct plan_rates *rates)
+{
+    int64_t span_ms = now_ms - learned->since_ms + learning->prior_ms;
     for (int f = 0; f < floors; f++) {
-        int64_t down = (learned->people[0][f] << 16) / span_ms, up = (learned->people[1][f] << 16) / span_ms;
-        rates->down[f] = down < LEARN_RATE_MAX ? (int)down : LEARN_RATE_MAX;
-        rates->up[f] = up < LEARN_RATE_MAX ? (int)up : LEARN_RATE_MAX;
+        rates->down[f] = rate_of(learned->people[0][f], span_ms, learning->rate_max);
+        rates->up[f] = rate_of(learned->people[1][f], span_ms, learning->rate_max);
     }
 }
 
@@ -143,9 +144,10 @@ static void serve(struct group *g, int k, int way, int floor)
     view->served[way][floor] = view->pressed[way][floor];
     set_lit(view, way, floor);
     g->owner[way][floor] = NOBODY;
-    bench_learn(&car->learned, floors, floor, way == 1 ? UP : DOWN, age_ms, rate, g->now_ms);
+    const struct bench_learning *learning = &g->config->learning;
+    bench_learn(&car->learned, learning, floors, floor, way == 1 ? UP : DOWN, age_ms, rate, g->now_ms);
     struct plan_rates *mine = &view->learned[k], before = *mine;
-    bench_learned_rates(&car->learned, floors, g->now_ms, mine);
+    bench_learned_rates(&car->learned, learning, floors, g->now_ms, mine);
     for (int f = 0; f < floors; f++) {
         view->rates.up[f] += mine->up[f] - before.up[f];
         view->rates.down[f] += mine->down[f] - before.down[f];
@@ -203,7 +205,7 @@ static void attend(struct group *g, int k)
     struct car *car = &g->cars[k];
     struct motion_work all = work_here(g, k), mine = work_of(car);
     int direction = car->direction;
-    if (g->now_ms >= car->opened_ms + EXTENSION_MS)
+    if (g->now_ms >= car->opened_ms + g->config->door_extension_ms)
         return;
     if (!car->announced && !motion_has_work_beyond(car->floor, direction, &mine))
         direction = motion_announced(car->floor, direction, &all);
@@ -212,7 +214,7 @@ static void attend(struct group *g, int k)
     if (!has_hall && !has_cab)
         return;
     car->direction = direction;
-    car->at_ms = g->now_ms + DOOR_MS;
+    car->at_ms = g->now_ms + ASSIGN_DOOR_MS;
     leave_car(g, car);
     if (!has_hall)
         return;
@@ -241,38 +243,38 @@ static void press_again(struct group *g, int k)
 
 static void depart(struct group *g, struct car *car, int direction)
 {
-    car->behaviour = MOTION_MOVING;
+    car->behaviour = ASSIGN_MOVING;
     car->direction = direction;
-    car->at_ms = g->now_ms + TRAVEL_MS;
+    car->at_ms = g->now_ms + ASSIGN_TRAVEL_MS;
 }
 
 /* What drive.py's go_on does. */
 static void go_on(struct group *g, int k, struct motion_move next)
 {
     struct car *car = &g->cars[k];
-    bool arrives = car->behaviour == MOTION_MOVING;
-    if (car->behaviour == MOTION_DOOR_OPEN)
+    bool arrives = car->behaviour == ASSIGN_MOVING;
+    if (car->behaviour == ASSIGN_DOOR_OPEN)
         press_again(g, k);
-    if (next.behaviour == MOTION_IDLE && arrives && car->target >= 0 && car->target != car->floor)
-        next = (struct motion_move){MOTION_MOVING, car->target > car->floor ? UP : DOWN};
+    if (next.behaviour == ASSIGN_IDLE && arrives && car->target >= 0 && car->target != car->floor)
+        next = (struct motion_move){ASSIGN_MOVING, car->target > car->floor ? UP : DOWN};
     switch (next.behaviour) {
-    case MOTION_MOVING:
+    case ASSIGN_MOVING:
         g->counts->turns += arrives && next.direction != car->direction;
         depart(g, car, next.direction);
         break;
-    case MOTION_IDLE:
+    case ASSIGN_IDLE:
         g->counts->turns += arrives && car->target < 0;
-        car->behaviour = MOTION_IDLE;
+        car->behaviour = ASSIGN_IDLE;
         car->direction = next.direction;
         car->at_ms = NEVER;
         car->idle_ms = g->now_ms;
         break;
     default:
-        car->behaviour = MOTION_DOOR_OPEN;
+        car->behaviour = ASSIGN_DOOR_OPEN;
         car->direction = next.direction;
         car->announced = false;
         car->opened_ms = g->now_ms;
-        car->at_ms = g->now_ms + DOOR_MS;
+        car->at_ms = g->now_ms + ASSIGN_DOOR_MS;
         attend(g, k);
     }
 }
@@ -328,7 +330,7 @@ static void share_out(struct group *g, const struct view *view, struct assign_sh
 
 static bool is_free(const struct car *car)
 {
-    return (car->cab | car->share.up | car->share.down) == 0 && car->behaviour != MOTION_DOOR_OPEN;
+    return (car->cab | car->share.up | car->share.down) == 0 && car->behaviour != ASSIGN_DOOR_OPEN;
 }
 
 /* Choose where free cars wait, and let those go there that have been idle for long enough. */
@@ -350,7 +352,7 @@ static void park(struct group *g, const struct view *view, const struct assign_s
         if (!is_free(car))
             continue;
         car->target = targets[k];
-        if (car->behaviour != MOTION_IDLE || car->target < 0 || car->target == car->floor)
+        if (car->behaviour != ASSIGN_IDLE || car->target < 0 || car->target == car->floor)
             continue;
         int64_t due_ms = car->idle_ms + g->config->park_after_ms;
         if (due_ms <= g->now_ms)
@@ -379,7 +381,7 @@ static void give_way(const struct group *g, const struct view *view, int k, stru
 {
     const struct assign_share *mine = &view->claims[k];
     const struct car *car = &g->cars[k];
-    uint64_t elsewhere = ~(car->behaviour == MOTION_MOVING ? 0 : motion_bit(car->floor));
+    uint64_t elsewhere = ~(car->behaviour == ASSIGN_MOVING ? 0 : motion_bit(car->floor));
     for (int i = 0; i < g->config->cars; i++) {
         const struct assign_share *theirs = &view->claims[i];
         if (i == k)
@@ -412,14 +414,14 @@ static void act(struct group *g, struct view *view, int first, int last)
         for (int k = first; k <= last; k++) {
             struct car *car = &g->cars[k];
             uint64_t before = view->hall[0] ^ view->hall[1];
-            if (car->behaviour == MOTION_DOOR_OPEN && ((view->hall[0] | view->hall[1]) >> car->floor & 1) != 0)
+            if (car->behaviour == ASSIGN_DOOR_OPEN && ((view->hall[0] | view->hall[1]) >> car->floor & 1) != 0)
                 attend(g, k);
             again = again || before != (view->hall[0] ^ view->hall[1]);
-            if (car->behaviour != MOTION_IDLE)
+            if (car->behaviour != ASSIGN_IDLE)
                 continue;
             struct motion_work work = work_of(car);
             struct motion_move next = motion_decide(car->floor, car->direction, &work, false);
-            if (next.behaviour != MOTION_IDLE) {
+            if (next.behaviour != ASSIGN_IDLE) {
                 go_on(g, k, next);
                 again = true;
             }
@@ -483,7 +485,7 @@ static void sample_claims(struct group *g)
 static bool is_open(const struct group *g, int floor)
 {
     for (int k = 0; k < g->config->cars; k++)
-        if (g->cars[k].behaviour == MOTION_DOOR_OPEN && g->cars[k].floor == floor)
+        if (g->cars[k].behaviour == ASSIGN_DOOR_OPEN && g->cars[k].floor == floor)
             return true;
     return false;
 }
@@ -529,7 +531,7 @@ static void come(struct group *g, int who)
     for (int k = 0; k < g->config->cars; k++) {
         const struct car *car = &g->cars[k];
         bool lit = (view_of(g, k)->hall[way] >> floor & 1) != 0;
-        if (lit && car->behaviour == MOTION_DOOR_OPEN && car->floor == floor)
+        if (lit && car->behaviour == ASSIGN_DOOR_OPEN && car->floor == floor)
             attend(g, k);
     }
 }
@@ -537,7 +539,7 @@ static void come(struct group *g, int who)
 static void run_car(struct group *g, int k)
 {
     struct car *car = &g->cars[k];
-    bool departing = car->behaviour == MOTION_DOOR_OPEN;
+    bool departing = car->behaviour == ASSIGN_DOOR_OPEN;
     if (!departing) {
         car->floor += car->direction;
         g->counts->floors_moved++;
@@ -615,7 +617,7 @@ bool bench_run(const struct bench_config *config, const struct bench_trip *trips
         g->passengers = passengers;
         g->views = views;
         g->view_count = view_count;
-        g->params = (struct assign_params){config->floors, DOOR_MS, TRAVEL_MS, false, false};
+        g->params = (struct assign_params){config->floors, ASSIGN_DOOR_MS, ASSIGN_TRAVEL_MS, false, false};
         g->random = config->seed;
         begin(g);
         done = simulate(g, count);

@@ -1,25 +1,35 @@
 /* A group of cars with passengers in virtual time, for `elevator bench dispatch`: the rules of motion.h, the assigners
  * of assign.h and plan.h, and nothing of the real program's world besides. Conventions as in assign.h.
  *
- * A car is one point, 2,500 ms from floor to floor; its door stays open for 3,000 ms from the moment in which it opens
- * or somebody enters, but presses prolong that for 15 s at the most. Passengers enter and leave in no time, enter only
- * a car that announces their direction, and press at once.
+ * A car is one point. It needs ASSIGN_TRAVEL_MS from floor to floor. Its door stays open for ASSIGN_DOOR_MS after it
+ * opens or a passenger enters; presses prolong a stop by at most *door_extension_ms*. Passengers enter and leave in no
+ * time, enter only a car that announces their direction, and press at once.
  */
 #ifndef ELEVATOR_BENCH_H
 #define ELEVATOR_BENCH_H
 
 #include "plan.h"
 
-enum bench_assigner { BENCH_REFERENCE = 0, BENCH_PLAN = 1 };
-enum bench_park { BENCH_PARK_NONE = 0, BENCH_PARK_SPREAD = 1, BENCH_PARK_LOBBY = 2 };
+enum bench_assigner { BENCH_REFERENCE, BENCH_PLAN, BENCH_ASSIGNERS };
+enum bench_park { BENCH_PARK_NONE, BENCH_PARK_SPREAD, BENCH_PARK_LOBBY, BENCH_PARKS };
+
+/* The limits of what a car learns of the traffic, as in elevator/core/traffic.py. */
+struct bench_learning {
+    int people_max; /* counts are halved above this many people */
+    int prior_ms;   /* time without people that is added to the time counted */
+    int rate_max;   /* the sum over all cars must not exceed PLAN_MAX_RATE */
+};
 
 struct bench_config {
-    int cars, floors; /* 1..64, 2..64 */
-    int assigner, park;
-    int park_after_ms; /* for how long a car has been idle before it parks */
-    int capacity;      /* people in a car; 0: any number */
-    int loss;          /* percent of broadcasts lost on each link; -1: all nodes see the same at once */
-    uint64_t seed;     /* of the losses */
+    int cars, floors;      /* 1..ASSIGN_MAX_CARS, 2..ASSIGN_MAX_FLOORS */
+    int assigner;          /* enum bench_assigner */
+    int park;              /* enum bench_park */
+    int park_after_ms;     /* how long a car is idle before it parks */
+    int door_extension_ms; /* how long after opening presses may prolong a stop */
+    int capacity;          /* people in a car; 0: no limit */
+    int loss;              /* percent of broadcasts lost on each link; -1: all nodes share one view */
+    uint64_t seed;         /* of the losses */
+    struct bench_learning learning;
 };
 
 /* Somebody who comes. Trips are in ascending order of *at_ms*; from and to are different floors. */
@@ -44,8 +54,9 @@ struct bench_learned {
     int64_t since_ms;
 };
 
-void bench_learn(struct bench_learned *learned, int floors, int floor, int direction, int64_t age_ms, int rate,
-                 int64_t now_ms);
-void bench_learned_rates(const struct bench_learned *learned, int floors, int64_t now_ms, struct plan_rates *rates);
+void bench_learn(struct bench_learned *learned, const struct bench_learning *learning, int floors, int floor,
+                 int direction, int64_t age_ms, int rate, int64_t now_ms);
+void bench_learned_rates(const struct bench_learned *learned, const struct bench_learning *learning, int floors,
+                         int64_t now_ms, struct plan_rates *rates);
 
 #endif

@@ -6,20 +6,43 @@
 
 #include "bench.h"
 
-PyDoc_STRVAR(learn_doc, "learn($module, floors, services, /)\n--\n\nDo what elevator.traffic does with the services, "
-                        "each (now_ms, floor, direction, age_ms, rate): return (up rates, down rates).");
+/* The plan gets the sum of the rates of all cars, which must not exceed PLAN_MAX_RATE. */
+static bool is_valid_learning(const struct bench_learning *learning)
+{
+    return learning->people_max >= 0 && learning->prior_ms > 0 && learning->rate_max >= 0 &&
+           learning->rate_max <= PLAN_MAX_RATE / ASSIGN_MAX_CARS;
+}
+
+static PyObject *build_rates(const int *rates, int floors)
+{
+    PyObject *row = PyTuple_New(floors);
+    for (int f = 0; row != NULL && f < floors; f++) {
+        PyObject *rate = PyLong_FromLong(rates[f]);
+        if (rate == NULL)
+            Py_CLEAR(row);
+        else
+            PyTuple_SET_ITEM(row, f, rate);
+    }
+    return row;
+}
+
+PyDoc_STRVAR(learn_doc, "learn($module, floors, services, people_max, prior_ms, rate_max, /)\n--\n\n"
+                        "Return the rates, up and down, that a simulated car learns from the services, each (now_ms, "
+                        "floor, direction, age_ms, rate).");
 
 static PyObject *learn(PyObject *module, PyObject *args)
 {
     (void)module;
     int floors;
     PyObject *services;
+    struct bench_learning learning;
     struct bench_learned learned = {{{0}}, 0};
     struct plan_rates rates = {{0}, {0}};
-    if (!PyArg_ParseTuple(args, "iO!:learn", &floors, &PyTuple_Type, &services))
+    if (!PyArg_ParseTuple(args, "iO!iii:learn", &floors, &PyTuple_Type, &services, &learning.people_max,
+                          &learning.prior_ms, &learning.rate_max))
         return NULL;
-    if (floors < 1 || floors > ASSIGN_MAX_FLOORS) {
-        PyErr_SetString(PyExc_ValueError, assign_message(ASSIGN_FLOORS));
+    if (floors < 1 || floors > ASSIGN_MAX_FLOORS || !is_valid_learning(&learning)) {
+        PyErr_SetString(PyExc_ValueError, "these floors or limits are out of range");
         return NULL;
     }
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(services); i++) {
@@ -31,47 +54,71 @@ static PyObject *learn(PyObject *module, PyObject *args)
             PyErr_SetString(PyExc_ValueError, "a service at a floor that does not exist");
             return NULL;
         }
-        bench_learn(&learned, floors, floor, direction, age_ms, rate, now_ms);
-        bench_learned_rates(&learned, floors, now_ms, &rates);
+        bench_learn(&learned, &learning, floors, floor, direction, age_ms, rate, now_ms);
+        bench_learned_rates(&learned, &learning, floors, now_ms, &rates);
     }
-    PyObject *up = PyTuple_New(floors), *down = PyTuple_New(floors);
-    for (int f = 0; up != NULL && down != NULL && f < floors; f++) {
-        PyTuple_SET_ITEM(up, f, PyLong_FromLong(rates.up[f]));
-        PyTuple_SET_ITEM(down, f, PyLong_FromLong(rates.down[f]));
+    return Py_BuildValue("(NN)", build_rates(rates.up, floors), build_rates(rates.down, floors));
+}
+
+static bool is_valid_config(const struct bench_config *config)
+{
+    return config->cars >= 1 && config->cars <= ASSIGN_MAX_CARS && config->floors >= 2 &&
+           config->floors <= ASSIGN_MAX_FLOORS && config->assigner >= 0 && config->assigner < BENCH_ASSIGNERS &&
+           config->park >= 0 && config->park < BENCH_PARKS && config->park_after_ms >= 0 &&
+           config->door_extension_ms >= 0 && config->capacity >= 0 && config->loss >= -1 && config->loss < 100 &&
+           is_valid_learning(&config->learning);
+}
+
+static bool are_valid_trips(const struct bench_trip *trips, Py_ssize_t count, int floors)
+{
+    for (Py_ssize_t i = 0; i < count; i++)
+        if (trips[i].at_ms < (i == 0 ? 0 : trips[i - 1].at_ms) || trips[i].from == trips[i].to || trips[i].from < 0 ||
+            trips[i].from >= floors || trips[i].to < 0 || trips[i].to >= floors)
+            return false;
+    return count > 0 && count < INT_MAX;
+}
+
+/* Run the simulation on the buffers; return false with an exception set if that fails. */
+static bool run(const struct bench_config *config, const Py_buffer *trips, const Py_buffer *waits,
+                const Py_buffer *journeys, struct bench_counts *counts)
+{
+    const struct bench_trip *rows = trips->buf;
+    const Py_ssize_t count = trips->len / (Py_ssize_t)sizeof *rows, size = count * (Py_ssize_t)sizeof(int64_t);
+    if (!is_valid_config(config) || !are_valid_trips(rows, count, config->floors) || waits->len < size ||
+        journeys->len < size) {
+        PyErr_SetString(PyExc_ValueError, "these trips or this group cannot be simulated");
+        return false;
     }
-    return Py_BuildValue("(NN)", up, down);
+    if (!bench_run(config, rows, (int)count, waits->buf, journeys->buf, counts)) {
+        PyErr_SetString(PyExc_RuntimeError, "the passengers never arrive, or there is no memory");
+        return false;
+    }
+    return true;
 }
 
 PyDoc_STRVAR(simulate_doc,
-             "simulate($module, trips, waits, journeys, cars, floors, assigner, park, park_after_ms, capacity, loss, "
-             "seed, /)\n--\n\nLet passengers come and go in virtual time; see bench.h. The first three are buffers of "
-             "64-bit integers.");
+             "simulate($module, /, trips, waits, journeys, *, cars, floors, assigner, park, park_after_ms, "
+             "door_extension_ms, capacity, loss, seed, people_max, prior_ms, rate_max)\n--\n\n"
+             "Simulate a group of cars with passengers in virtual time. The first three are buffers of 64-bit integers.");
 
-static PyObject *simulate(PyObject *module, PyObject *args)
+static PyObject *simulate(PyObject *module, PyObject *args, PyObject *keywords)
 {
     (void)module;
+    static char *names[] = {"trips", "waits",         "journeys",          "cars",     "floors", "assigner",
+                            "park",  "park_after_ms", "door_extension_ms", "capacity", "loss",   "seed",
+                            "people_max", "prior_ms", "rate_max", NULL};
     struct bench_config config;
+    struct bench_learning *learning = &config.learning;
     struct bench_counts counts;
     Py_buffer trips, waits, journeys;
     unsigned long long seed;
-    if (!PyArg_ParseTuple(args, "y*w*w*iiiiiiiK:simulate", &trips, &waits, &journeys, &config.cars, &config.floors,
-                          &config.assigner, &config.park, &config.park_after_ms, &config.capacity, &config.loss, &seed))
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "y*w*w*$iiiiiiiiKiii:simulate", names, &trips, &waits, &journeys,
+                                     &config.cars, &config.floors, &config.assigner, &config.park,
+                                     &config.park_after_ms, &config.door_extension_ms, &config.capacity, &config.loss,
+                                     &seed, &learning->people_max, &learning->prior_ms, &learning->rate_max))
         return NULL;
     config.seed = seed;
-    const struct bench_trip *rows = trips.buf;
-    Py_ssize_t count = trips.len / (Py_ssize_t)sizeof *rows;
-    bool good = config.cars >= 1 && config.cars <= ASSIGN_MAX_CARS && config.floors >= 2 &&
-                config.floors <= ASSIGN_MAX_FLOORS && config.capacity >= 0 && config.loss < 100 &&
-                config.park_after_ms >= 0 && count > 0 && count < INT_MAX &&
-                waits.len >= count * (Py_ssize_t)sizeof(int64_t) && journeys.len >= count * (Py_ssize_t)sizeof(int64_t);
-    for (Py_ssize_t i = 0; good && i < count; i++)
-        good = rows[i].at_ms >= (i == 0 ? 0 : rows[i - 1].at_ms) && rows[i].from != rows[i].to && rows[i].from >= 0 &&
-               rows[i].from < config.floors && rows[i].to >= 0 && rows[i].to < config.floors;
-    bool done = false;
-    if (!good)
-        PyErr_SetString(PyExc_ValueError, "these trips or this group cannot be simulated");
-    else if (!(done = bench_run(&config, rows, (int)count, waits.buf, journeys.buf, &counts)))
-        PyErr_SetString(PyExc_RuntimeError, "the passengers never arrive, or there is no memory");
+    bool done = run(&config, &trips, &waits, &journeys, &counts);
     PyBuffer_Release(&trips);
     PyBuffer_Release(&waits);
     PyBuffer_Release(&journeys);
@@ -85,11 +132,23 @@ static PyObject *simulate(PyObject *module, PyObject *args)
 
 static PyMethodDef functions[] = {
     {"learn", learn, METH_VARARGS, learn_doc},
-    {"simulate", simulate, METH_VARARGS, simulate_doc},
+    {"simulate", (PyCFunction)(void (*)(void))simulate, METH_VARARGS | METH_KEYWORDS, simulate_doc},
     {NULL, NULL, 0, NULL},
 };
 
-static PyModuleDef_Slot slots[] = {{0, NULL}};
+/* The values of *assigner* and *park*. */
+static int add_constants(PyObject *module)
+{
+    bool is_added = PyModule_AddIntConstant(module, "REFERENCE", BENCH_REFERENCE) == 0 &&
+                    PyModule_AddIntConstant(module, "PLAN", BENCH_PLAN) == 0 &&
+                    PyModule_AddIntConstant(module, "PARK_NONE", BENCH_PARK_NONE) == 0 &&
+                    PyModule_AddIntConstant(module, "PARK_SPREAD", BENCH_PARK_SPREAD) == 0 &&
+                    PyModule_AddIntConstant(module, "PARK_LOBBY", BENCH_PARK_LOBBY) == 0;
+    return is_added ? 0 : -1;
+}
+
+/* __extension__: Python keeps the function as a void *, which ISO C does not allow and POSIX does. */
+static PyModuleDef_Slot slots[] = {{Py_mod_exec, __extension__(void *)add_constants}, {0, NULL}};
 
 static struct PyModuleDef definition = {
     .m_base = PyModuleDef_HEAD_INIT,

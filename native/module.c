@@ -220,8 +220,11 @@ static PyObject *reference_small(struct input *input, PyObject *up, PyObject *do
     return build_shares(shares, input->n);
 }
 
-PyDoc_STRVAR(reference_doc, "reference($module, /, floors, up, down, cars, door_ms=3000, travel_ms=2500, "
-                            "clear_all=False, has_empty_id=False)\n--\n\n"
+/* How the durations stand in a signature. */
+#define DURATIONS "door_ms=" ASSIGN_TEXT(ASSIGN_DOOR_MS) ", travel_ms=" ASSIGN_TEXT(ASSIGN_TRAVEL_MS)
+
+PyDoc_STRVAR(reference_doc, "reference($module, /, floors, up, down, cars, " DURATIONS
+                            ", clear_all=False, has_empty_id=False)\n--\n\n"
                             "Share out hall calls as the course's hall_request_assigner does: one (up, down) for each "
                             "car.");
 
@@ -237,8 +240,10 @@ static PyObject *reference(PyObject *module, PyObject *args, PyObject *keywords)
         return NULL;
     struct input input;
     struct assign_params *params = &input.params;
-    *params = (struct assign_params){
-        .door_ms = 3000, .travel_ms = 2500, .clear_all = clear_all != 0, .has_empty_id = has_empty_id != 0};
+    *params = (struct assign_params){.door_ms = ASSIGN_DOOR_MS,
+                                     .travel_ms = ASSIGN_TRAVEL_MS,
+                                     .clear_all = clear_all != 0,
+                                     .has_empty_id = has_empty_id != 0};
     if (!read_int(floors, &params->floors, ASSIGN_LARGE_FLOORS) ||
         (door_ms != NULL && !read_int(door_ms, &params->door_ms, ASSIGN_DURATION)) ||
         (travel_ms != NULL && !read_int(travel_ms, &params->travel_ms, ASSIGN_DURATION)))
@@ -293,7 +298,8 @@ static bool read_plan_input(PyObject *cars, PyObject *shares, PyObject *up_rates
                             PyObject *travel_ms, struct plan_input *input)
 {
     struct assign_params *params = &input->common.params;
-    *params = (struct assign_params){.floors = params->floors, .door_ms = 3000, .travel_ms = 2500};
+    *params = (struct assign_params){
+        .floors = params->floors, .door_ms = ASSIGN_DOOR_MS, .travel_ms = ASSIGN_TRAVEL_MS};
     return read_cars(cars, &input->common) && read_shares(shares, input->common.n, input->shares) &&
            read_rates(up_rates, params->floors, input->rates.up) &&
            read_rates(down_rates, params->floors, input->rates.down) &&
@@ -309,8 +315,8 @@ static bool read_plan_floors(PyObject *object, int *floors)
     return (*floors >= 1 && *floors <= ASSIGN_MAX_FLOORS) || refuse(assign_message(ASSIGN_FLOORS));
 }
 
-PyDoc_STRVAR(plan_doc, "plan($module, floors, up, down, cars, claims, up_rates, down_rates, door_ms=3000, "
-                       "travel_ms=2500, /)\n--\n\nShare out hall calls so that people wait as little as possible.");
+PyDoc_STRVAR(plan_doc, "plan($module, floors, up, down, cars, claims, up_rates, down_rates, " DURATIONS
+                       ", /)\n--\n\nShare out hall calls so that people wait as little as possible.");
 
 static PyObject *plan(PyObject *module, PyObject *args)
 {
@@ -334,8 +340,8 @@ static PyObject *plan(PyObject *module, PyObject *args)
     return build_shares(shares, input.common.n);
 }
 
-PyDoc_STRVAR(park_doc, "park($module, floors, cars, shares, up_rates, down_rates, door_ms=3000, travel_ms=2500, /)\n--"
-                       "\n\nChoose where free cars wait: a floor for each car, -1 for one that is not free.");
+PyDoc_STRVAR(park_doc, "park($module, floors, cars, shares, up_rates, down_rates, " DURATIONS
+                       ", /)\n--\n\nChoose where free cars wait: a floor for each car, -1 for one that is not free.");
 
 static PyObject *park(PyObject *module, PyObject *args)
 {
@@ -366,7 +372,7 @@ static PyObject *park(PyObject *module, PyObject *args)
 }
 
 PyDoc_STRVAR(decide_doc, "decide($module, floor, direction, up, down, cab, departing, /)\n--\n\n"
-                         "Do what elevator.motion.decide does, by the rules that the assigner simulates.");
+                         "Decide as elevator.core.motion.decide does, by the rules that the assigner simulates.");
 
 static PyObject *decide(PyObject *module, PyObject *args)
 {
@@ -376,7 +382,7 @@ static PyObject *decide(PyObject *module, PyObject *args)
     if (!PyArg_ParseTuple(args, "iiKKKp:decide", &floor, &direction, &up, &down, &cab, &departing))
         return NULL;
     if (floor < 0 || floor >= ASSIGN_MAX_FLOORS || (direction != UP && direction != DOWN)) {
-        refuse("floor must be 0 to 63 and direction -1 or 1");
+        refuse("floor must be below " ASSIGN_TEXT(ASSIGN_MAX_FLOORS) " and direction -1 or 1");
         return NULL;
     }
     struct motion_work work = {up, down, cab};
@@ -392,7 +398,18 @@ static PyMethodDef functions[] = {
     {NULL, NULL, 0, NULL},
 };
 
-static PyModuleDef_Slot slots[] = {{0, NULL}};
+static int add_constants(PyObject *module)
+{
+    bool is_added = PyModule_AddIntConstant(module, "MAX_FLOORS", ASSIGN_MAX_FLOORS) == 0 &&
+                    PyModule_AddIntConstant(module, "MAX_CARS", ASSIGN_MAX_CARS) == 0 &&
+                    PyModule_AddIntConstant(module, "TRAVEL_MS", ASSIGN_TRAVEL_MS) == 0 &&
+                    PyModule_AddIntConstant(module, "DOOR_MS", ASSIGN_DOOR_MS) == 0 &&
+                    PyModule_AddIntConstant(module, "OBSTRUCTED", PLAN_OBSTRUCTED) == 0;
+    return is_added ? 0 : -1;
+}
+
+/* __extension__: Python keeps the function as a void *, which ISO C does not allow and POSIX does. */
+static PyModuleDef_Slot slots[] = {{Py_mod_exec, __extension__(void *)add_constants}, {0, NULL}};
 
 static struct PyModuleDef definition = {
     .m_base = PyModuleDef_HEAD_INIT,

@@ -6,12 +6,7 @@
 #ifndef ELEVATOR_MOTION_H
 #define ELEVATOR_MOTION_H
 
-#include <stdbool.h>
-#include <stdint.h>
-
-enum { DOWN = -1, STOP = 0, UP = 1 };
-
-enum motion_behaviour { MOTION_IDLE = 0, MOTION_MOVING = 1, MOTION_DOOR_OPEN = 2 };
+#include "assign.h"
 
 /* What a car has to do. */
 struct motion_work {
@@ -20,7 +15,8 @@ struct motion_work {
 
 /* What it does next. */
 struct motion_move {
-    int behaviour, direction;
+    int behaviour; /* enum assign_behaviour */
+    int direction;
 };
 
 static inline uint64_t motion_bit(int floor)
@@ -59,14 +55,14 @@ static inline struct motion_move motion_decide(int floor, int direction, const s
     uint64_t here = motion_bit(floor);
     bool stays = ((work->cab | motion_hall(direction, work)) & here) != 0;
     if (stays && !departing)
-        return (struct motion_move){MOTION_DOOR_OPEN, motion_announced(floor, direction, work)};
+        return (struct motion_move){ASSIGN_DOOR_OPEN, motion_announced(floor, direction, work)};
     if (motion_has_work_beyond(floor, direction, work))
-        return (struct motion_move){MOTION_MOVING, direction};
+        return (struct motion_move){ASSIGN_MOVING, direction};
     if ((motion_hall(-direction, work) & here) != 0)
-        return (struct motion_move){MOTION_DOOR_OPEN, -direction};
+        return (struct motion_move){ASSIGN_DOOR_OPEN, -direction};
     if (motion_has_work_beyond(floor, -direction, work))
-        return (struct motion_move){MOTION_MOVING, -direction};
-    return (struct motion_move){stays ? MOTION_DOOR_OPEN : MOTION_IDLE, direction};
+        return (struct motion_move){ASSIGN_MOVING, -direction};
+    return (struct motion_move){stays ? ASSIGN_DOOR_OPEN : ASSIGN_IDLE, direction};
 }
 
 #endif

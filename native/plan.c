@@ -143,10 +143,10 @@ static int64_t walk(struct problem *p, int k, uint64_t up, uint64_t down, int sc
     for (;;) {
         struct motion_move next = motion_decide(floor, direction, &work, departing);
         p->work++;
-        if (next.behaviour == MOTION_IDLE)
+        if (next.behaviour == ASSIGN_IDLE)
             break;
         direction = next.direction;
-        if (next.behaviour == MOTION_MOVING) {
+        if (next.behaviour == ASSIGN_MOVING) {
             int stop = next_stop(floor, direction, &work);
             if (passing != NULL)
                 for (int f = floor + direction; f != stop; f += direction) {

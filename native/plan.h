@@ -14,7 +14,9 @@ enum { PLAN_OBSTRUCTED = 3 };
 #define PLAN_MAX_RATE 65535
 #define PLAN_MAX_MS 3600000 /* a duration is 0 to this */
 
-/* How many people come to each hall button in 2^20 ms (some 17 minutes), as far as the group has learned. */
+#define PLAN_RATE_SHIFT 20 /* a rate is a number of people in 2^20 ms, 17.5 minutes */
+
+/* The rate at which people come to each hall button, as far as the group has learned it. */
 struct plan_rates {
     int up[ASSIGN_MAX_FLOORS];
     int down[ASSIGN_MAX_FLOORS];

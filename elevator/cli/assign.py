@@ -36,8 +36,8 @@ class InputError(Exception):
 class Options(NamedTuple):
     """What the options of the original say, and ours."""
 
-    travel_ms: int = 2500
-    door_ms: int = 3000
+    travel_ms: int = _assign.TRAVEL_MS
+    door_ms: int = _assign.DOOR_MS
     clear_all: bool = False
     include_cab: bool = False
     algorithm: str = "reference"

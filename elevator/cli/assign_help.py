@@ -1,5 +1,7 @@
 """What `elevator assign --help` prints. A module of its own, because an answer must not wait for it."""
 
+from elevator import _assign
+
 DIFFERENCES = {
     "final newline": "Standard input may end without a newline. The original drops the last character of its line.",
     "white space": "White space may surround the input, and a line may end with CR LF. The original refuses that.",
@@ -11,14 +13,14 @@ DIFFERENCES = {
 }
 """Where this command and the original are known to differ. A test holds them against recorded calls of the original."""
 
-USAGE = """\
+USAGE = f"""\
 usage: elevator assign [--input JSON] [options]
 
 Share out hall calls as the course's hall_request_assigner does. Without --input one line is read from standard input.
 
   -i, --input JSON             hallRequests and states, as the original takes them
-  --travelDuration MS          from one floor to the next (2500)
-  --doorOpenDuration MS        how long a door stays open (3000)
+  --travelDuration MS          from one floor to the next ({_assign.TRAVEL_MS})
+  --doorOpenDuration MS        how long a door stays open ({_assign.DOOR_MS})
   --clearRequestType TYPE      what a stop clears: inDirn, or all (inDirn)
   --includeCab                 put the cab requests into the output as a third column
   --algorithm NAME             reference, or plan, with shorter waits (reference)

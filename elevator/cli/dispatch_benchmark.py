@@ -20,21 +20,22 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from elevator import _bench
+from elevator import _assign, _bench
 from elevator.cli.arguments import Arguments
 from elevator.cli.dispatch_report import HEAD, Cell, Results, Setting, as_json, as_svg, line, mean, summary, title
+from elevator.core.act import PARK_AFTER_MS
+from elevator.core.door import DOOR_EXTENSION_MS
+from elevator.core.model import RATE_MAX
+from elevator.core.traffic import PEOPLE, PRIOR_MS
 
-TRAVEL_MS = 2500
-DOOR_MS = 3000
 WARM_UP = 100
 BUILDINGS = {"3x4": (3, 4), "3x9": (3, 9), "6x16": (6, 16), "8x32": (8, 32)}
 """Cars and floors."""
 PROFILES = {"up": (0.85, 0.05), "down": (0.05, 0.85), "inter": (0.0, 0.0), "lunch": (0.4, 0.4)}
 """The shares of passengers who go up from the lobby, and down to it."""
 LOADS = {"light": 0.25, "medium": 1.0, "heavy": 3.0}
-ASSIGNERS = {"reference": 0, "plan": 1}
-PARKS = {"none": 0, "spread": 1, "lobby": 2}
-PARK_AFTER_MS = 200
+ASSIGNERS = {"reference": _bench.REFERENCE, "plan": _bench.PLAN}
+PARKS = {"none": _bench.PARK_NONE, "spread": _bench.PARK_SPREAD, "lobby": _bench.PARK_LOBBY}
 
 
 class Counts(NamedTuple):
@@ -107,7 +108,39 @@ def people_per_ms(cars: int, floors: int, profile: tuple[float, float], load: fl
         destinations[destination] += chance
         ridden += chance * abs(destination - origin)
     empty = sum(destinations[a] * origins[b] * abs(a - b) for a in range(floors) for b in range(floors))
-    return load * cars / (2 * DOOR_MS + TRAVEL_MS * (ridden + empty))
+    return load * cars / (2 * _assign.DOOR_MS + _assign.TRAVEL_MS * (ridden + empty))
+
+
+class Run(NamedTuple):
+    """What happened to one stream of passengers."""
+
+    waits_ms: "array[int]"
+    journeys_ms: "array[int]"
+    counts: Counts
+
+
+def run(setting: Setting, cars: int, floors: int, seed: int, stream: "array[int]") -> Run:
+    """Simulate a group of *cars* that serves one *stream* of passengers."""
+    people = len(stream) // 3
+    waits_ms, journeys_ms = array("q", bytes(8 * people)), array("q", bytes(8 * people))
+    counts = _bench.simulate(
+        stream,
+        waits_ms,
+        journeys_ms,
+        cars=cars,
+        floors=floors,
+        assigner=ASSIGNERS[setting.assigner],
+        park=PARKS[setting.park],
+        park_after_ms=PARK_AFTER_MS,
+        door_extension_ms=DOOR_EXTENSION_MS,
+        capacity=setting.capacity,
+        loss=setting.loss,
+        seed=seed,
+        people_max=PEOPLE,
+        prior_ms=PRIOR_MS,
+        rate_max=RATE_MAX,
+    )
+    return Run(waits_ms, journeys_ms, Counts(*counts))
 
 
 def simulate(setting: Setting, cars: int, floors: int, streams: Sequence["array[int]"]) -> Results:
@@ -116,12 +149,10 @@ def simulate(setting: Setting, cars: int, floors: int, streams: Sequence["array[
     journeys: list[int] = []
     counted: list[Counts] = []
     for seed, stream in zip(setting.seeds, streams, strict=True):
-        people = len(stream) // 3
-        wait, journey = array("q", bytes(8 * people)), array("q", bytes(8 * people))
-        how = (ASSIGNERS[setting.assigner], PARKS[setting.park], PARK_AFTER_MS, setting.capacity, setting.loss, seed)
-        counted.append(Counts(*_bench.simulate(stream, wait, journey, cars, floors, *how)))
-        waits += wait[WARM_UP:]
-        journeys += journey[WARM_UP:]
+        done = run(setting, cars, floors, seed, stream)
+        counted.append(done.counts)
+        waits += done.waits_ms[WARM_UP:]
+        journeys += done.journeys_ms[WARM_UP:]
     waits.sort()
     total = Counts(*map(sum, zip(*counted, strict=True)))
     everybody = sum(len(stream) // 3 for stream in streams)

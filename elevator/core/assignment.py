@@ -39,13 +39,7 @@ from elevator.core.model import (
     Rates,
 )
 
-TRAVEL_MS = 2500
-DOOR_OPEN_MS = 3000
-"""The assigner's durations. They are the same on every node, whatever a car has measured: otherwise the nodes would
-compute different assignments."""
 KEPT = 16
-OBSTRUCTED = 3
-"""The behaviour of a car whose open door is obstructed, for the plan."""
 UNCLAIMED_MS = 2000
 STARVED_MS = 30_000
 
@@ -157,7 +151,7 @@ def starves_at_ms(wait: Wait, floors: int) -> int:
 
     A working group serves it within a few full rounds of a car.
     """
-    rounds_ms = STARVED_MS + 4 * (floors - 1) * TRAVEL_MS
+    rounds_ms = STARVED_MS + 4 * (floors - 1) * _assign.TRAVEL_MS
     return min(wait.since_ms + rounds_ms, wait.unclaimed_since_ms + UNCLAIMED_MS)
 
 
@@ -197,21 +191,21 @@ def shares(policy: Policy, floors: int, hall: Buttons, members: list[Member]) ->
 
 @lru_cache(maxsize=KEPT)
 def reference(floors: int, up: int, down: int, rows: tuple[Row, ...]) -> Shares:
-    return _assign.reference(floors, up, down, rows, DOOR_OPEN_MS, TRAVEL_MS)
+    return _assign.reference(floors, up, down, rows)
 
 
 @lru_cache(maxsize=KEPT)
 def plan(
     floors: int, up: int, down: int, rows: tuple[Row, ...], claims: Shares, ups: tuple[int, ...], downs: tuple[int, ...]
 ) -> Shares:
-    return _assign.plan(floors, up, down, rows, claims, ups, downs, DOOR_OPEN_MS, TRAVEL_MS)
+    return _assign.plan(floors, up, down, rows, claims, ups, downs)
 
 
 @lru_cache(maxsize=KEPT)
 def targets(
     floors: int, rows: tuple[Row, ...], taken: Shares, ups: tuple[int, ...], downs: tuple[int, ...]
 ) -> tuple[int, ...]:
-    return _assign.park(floors, rows, taken, ups, downs, DOOR_OPEN_MS, TRAVEL_MS)
+    return _assign.park(floors, rows, taken, ups, downs)
 
 
 @lru_cache(maxsize=KEPT)
@@ -224,7 +218,7 @@ def total(rates: tuple[Rates, ...], floors: int) -> Rates:
 
 def row(car: Car, cab: int, floors: int) -> Row:
     """Flatten *car*. If it claims to move past an end floor, it has just stopped there."""
-    behaviour, direction = OBSTRUCTED if car.obstructed else int(car.behaviour), int(car.direction)
+    behaviour, direction = _assign.OBSTRUCTED if car.obstructed else int(car.behaviour), int(car.direction)
     if behaviour == Behaviour.MOVING and not 0 <= car.floor + direction < floors:
         behaviour = Behaviour.IDLE
     return behaviour, car.floor, direction, cab

@@ -21,10 +21,11 @@ from typing import assert_never
 
 from attrs import evolve, frozen
 
+from elevator import _assign
 from elevator.core.model import Direction, OpenDoor
 
-DOOR_OPEN_MS = 3000
-"""The dwell time."""
+DOOR_OPEN_MS = _assign.DOOR_MS
+"""The dwell time. The assigner plans with it."""
 DOOR_GRACE_MS = 300
 """How long past its dwell time an obstructed door takes the car out of service. Less, and each passenger would."""
 DOOR_EXTENSION_MS = 15_000

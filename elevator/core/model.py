@@ -11,8 +11,10 @@ from typing import NamedTuple
 
 from attrs import frozen
 
-MAX_FLOORS = 64
-MAX_CARS = 64
+from elevator import _assign
+
+MAX_FLOORS = _assign.MAX_FLOORS
+MAX_CARS = _assign.MAX_CARS
 NEVER_MS = 1 << 62
 """Later than any clock reading."""
 RATE_MAX = 1000

@@ -10,11 +10,9 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from elevator import _bench
-from elevator.cli.dispatch_benchmark import ASSIGNERS, PARKS, PROFILES, WARM_UP, people_per_ms, trips, uniform, ways
+from elevator.cli.dispatch_benchmark import PROFILES, WARM_UP, people_per_ms, run, trips, uniform, ways
+from elevator.cli.dispatch_report import Setting
 
-REFERENCE, PLAN = ASSIGNERS["reference"], ASSIGNERS["plan"]
-NONE, SPREAD, LOBBY = PARKS["none"], PARKS["spread"], PARKS["lobby"]
 COMMAND = [sys.executable, "-m", "elevator", "bench", "dispatch"]
 ONE_VIEW = -1
 
@@ -22,20 +20,19 @@ ONE_VIEW = -1
 def ride(
     people: list[tuple[int, int, int]],
     cars: int = 1,
-    assigner: int = PLAN,
-    park: int = NONE,
+    assigner: str = "plan",
+    park: str = "none",
     capacity: int = 0,
     loss: int = ONE_VIEW,
 ) -> list[tuple[int, int]]:
     """Let *people* (at_ms, from, to) come to a building of four floors; return how long each waited and travelled."""
     stream = array("q", [value for each in people for value in each])
-    waits, journeys = (array("q", bytes(8 * len(people))) for _ in range(2))
-    _bench.simulate(stream, waits, journeys, cars, 4, assigner, park, 200, capacity, loss, 1)
-    return list(zip(waits, journeys, strict=True))
+    done = run(Setting(assigner, park, [1], len(people), capacity, loss), cars, 4, 1, stream)
+    return list(zip(done.waits_ms, done.journeys_ms, strict=True))
 
 
-@pytest.mark.parametrize("assigner", [REFERENCE, PLAN])
-def test_who_is_alone_is_fetched_and_brought(assigner: int) -> None:
+@pytest.mark.parametrize("assigner", ["reference", "plan"])
+def test_who_is_alone_is_fetched_and_brought(assigner: str) -> None:
     assert ride([(1000, 2, 0)], assigner=assigner) == [(5000, 5000 + 3000 + 5000)]
     assert ride([(1000, 0, 3)], assigner=assigner) == [(0, 3000 + 7500)]
 
@@ -59,15 +56,15 @@ def test_a_full_car_leaves_people_behind() -> None:
 
 
 def test_parked_cars_are_nearer() -> None:
-    assert ride([(60_000, 3, 0)], cars=4, park=SPREAD)[0][0] < ride([(60_000, 3, 0)], cars=4, park=NONE)[0][0]
-    assert ride([(1000, 0, 3), (60_000, 0, 3)], park=LOBBY)[1][0] == 0
+    assert ride([(60_000, 3, 0)], cars=4, park="spread")[0][0] < ride([(60_000, 3, 0)], cars=4, park="none")[0][0]
+    assert ride([(1000, 0, 3), (60_000, 0, 3)], park="lobby")[1][0] == 0
 
 
 @pytest.mark.parametrize("loss", [0, 50, 90])
 def test_everybody_arrives_whatever_is_lost(loss: int) -> None:
     people = [(500 * n, n % 4, (n + 1 + n // 7 % 3) % 4) for n in range(300)]
-    for assigner in (REFERENCE, PLAN):
-        for wait, journey in ride(people, cars=3, assigner=assigner, park=SPREAD, loss=loss):
+    for assigner in ("reference", "plan"):
+        for wait, journey in ride(people, cars=3, assigner=assigner, park="spread", loss=loss):
             assert 0 <= wait < journey
 
 
@@ -106,7 +103,7 @@ def test_people_come_as_the_profile_says(profile: str) -> None:
     assert rows[-3] / count == pytest.approx(1000, rel=0.05)
 
 
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+def command(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, timeout=300, check=False)
 
 
@@ -115,7 +112,7 @@ SMALL = ["--seed", "5", "--configs", "3x4", "--loads", "light,heavy", "--passeng
 
 def test_the_table_and_the_picture(tmp_path: Path) -> None:
     picture = tmp_path / "waits.svg"
-    done = run(*SMALL, "--plot", str(picture))
+    done = command(*SMALL, "--plot", str(picture))
     assert (done.returncode, done.stderr) == (0, "")
     assert len([line for line in done.stdout.splitlines() if line.startswith("3x4")]) == 8
     assert "cells with more turns" in done.stdout
@@ -124,7 +121,7 @@ def test_the_table_and_the_picture(tmp_path: Path) -> None:
 
 
 def test_json_and_that_a_seed_repeats_itself() -> None:
-    first, second = (json.loads(run(*SMALL, "--json").stdout) for _ in range(2))
+    first, second = (json.loads(command(*SMALL, "--json").stdout) for _ in range(2))
     assert [cell["wait_ratio"] for cell in first["cells"]] == [cell["wait_ratio"] for cell in second["cells"]]
     assert {(cell["config"], cell["profile"], cell["load"]) for cell in first["cells"]} == {
         ("3x4", profile, load) for profile in PROFILES for load in ("light", "heavy")
@@ -136,5 +133,5 @@ def test_json_and_that_a_seed_repeats_itself() -> None:
     "words", [["--configs", "9x9"], ["--loss", "100"], ["--seed", "x"], ["--passengers", "1"], ["--plot", "/proc/x"]]
 )
 def test_bad_arguments_get_one_line(words: list[str]) -> None:
-    done = run(*SMALL, *words) if words[0] == "--plot" else run(*words)
+    done = command(*SMALL, *words) if words[0] == "--plot" else command(*words)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)

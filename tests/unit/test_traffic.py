@@ -2,12 +2,13 @@
 
 import random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from elevator import _bench
-from elevator.core.model import RATE_MAX, Direction
-from elevator.core.traffic import PEOPLE, SIXTEENTHS, Traffic, met
+from elevator.core.model import MAX_CARS, RATE_MAX, Direction
+from elevator.core.traffic import PEOPLE, PRIOR_MS, SIXTEENTHS, Traffic, met
 
 FLOORS = 5
 SERVICES = st.lists(
@@ -31,8 +32,14 @@ def test_the_benchmark_learns_the_same(services: list[tuple[int, int, Direction,
         now_ms += after_ms
         traffic = met(traffic, FLOORS, floor, way, age_ms, rate, now_ms)
         told.append((now_ms, floor, int(way), age_ms, rate))
-    assert _bench.learn(FLOORS, tuple(told)) == traffic.rates
+    assert _bench.learn(FLOORS, tuple(told), PEOPLE, PRIOR_MS, RATE_MAX) == traffic.rates
     assert max(map(max, traffic.rates)) <= RATE_MAX
+
+
+@pytest.mark.parametrize("limits", [(-1, 1, 1), (1, 0, 1), (1, 1, -1), (1, 1, 65_535 // MAX_CARS + 1)])
+def test_the_benchmark_refuses_limits_out_of_range(limits: tuple[int, int, int]) -> None:
+    with pytest.raises(ValueError, match="out of range"):
+        _bench.learn(FLOORS, (), *limits)
 
 
 def test_rates_come_to_what_is_true_and_follow_it() -> None:
