@@ -5,7 +5,7 @@
 #include "assign.h"
 
 #define ASSIGN_LARGE_MAX_FLOORS 1024
-#define ASSIGN_LARGE_WORDS (ASSIGN_LARGE_MAX_FLOORS / 64)
+#define ASSIGN_LARGE_WORDS (ASSIGN_LARGE_MAX_FLOORS / 64) /* of 64 floors */
 #define ASSIGN_LARGE_MAX_CARS 500 /* with more, two clocks can be equal: then the original's order is not known */
 
 /* A set of floors: bit f % 64 of word f / 64 stands for floor f. */

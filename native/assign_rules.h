@@ -30,9 +30,17 @@
  * The file that includes this one defines RULES_WORDS, the number of 64-bit words in a set of floors, and RULES_CARS.
  * The nodes' buildings fit one word, so the compiler removes every loop over words from their code.
  */
+#include <assert.h>
+
 #include "assign.h"
 
 #define NO_CAR (-1)
+#define WORD_BITS 64
+#define RULES_FLOORS (WORD_BITS * RULES_WORDS)
+
+/* The unit of clocks is 100 ns. */
+#define UNITS_PER_US 10
+#define UNITS_PER_MS 10000
 
 struct floors {
     uint64_t words[RULES_WORDS];
@@ -49,12 +57,12 @@ struct share {
 
 /* When a car makes its next move. */
 struct turn {
-    int64_t at; /* in units of 100 ns */
+    int64_t at; /* in units of the clock */
     int car;
 };
 
 struct simulation {
-    int64_t door, travel;   /* in units of 100 ns */
+    int64_t door, travel;   /* in units of the clock */
     struct floors up, down; /* the unassigned hall calls */
     int n;
     int riding;    /* cars that have cab calls left */
@@ -68,12 +76,13 @@ struct simulation {
 
 static int word_of(int floor)
 {
-    return RULES_WORDS == 1 ? 0 : floor / 64;
+    assert(0 <= floor && floor < RULES_FLOORS);
+    return RULES_WORDS == 1 ? 0 : floor / WORD_BITS;
 }
 
 static uint64_t bit_of(int floor)
 {
-    return UINT64_C(1) << floor % 64;
+    return UINT64_C(1) << floor % WORD_BITS;
 }
 
 static bool has(const struct floors *calls, int floor)
@@ -91,7 +100,7 @@ static bool is_empty(const struct floors *calls)
 
 static bool any_above(const struct floors *calls, int floor)
 {
-    uint64_t above = calls->words[word_of(floor)] >> floor % 64 >> 1; /* a shift by 64 would be undefined */
+    uint64_t above = calls->words[word_of(floor)] >> floor % WORD_BITS >> 1; /* a shift by 64 is undefined */
     for (int w = word_of(floor) + 1; w < RULES_WORDS; w++)
         above |= calls->words[w];
     return above != 0;
@@ -176,6 +185,7 @@ static void clear(struct simulation *sim, int k)
     if ((car->cab.words[w] & here) != 0) {
         car->cab.words[w] &= ~here;
         sim->riding -= is_empty(&car->cab);
+        assert(sim->riding >= 0);
     }
     assign_calls(sim, k, w, up, down);
 }
@@ -192,7 +202,9 @@ static int64_t move(struct simulation *sim, int k)
         }
     } else {
         int direction = choose_direction(sim, car);
-        if (direction == STOP) { /* So there is a call here: without any, the loop would have ended. */
+        if (direction == STOP) {
+            /* The loop ends without any call, so one is here. */
+            assert(has(&sim->up, car->floor) || has(&sim->down, car->floor) || has(&car->cab, car->floor));
             car->behaviour = ASSIGN_DOOR_OPEN;
             clear(sim, k); /* in the direction of before */
             car->direction = STOP;
@@ -208,6 +220,7 @@ static int64_t move(struct simulation *sim, int k)
 /* Insert *turn* into the first *n* of the queue. */
 static void enqueue(struct turn *queue, int n, struct turn turn)
 {
+    assert(0 <= n && n < RULES_CARS);
     while (n > 0 && queue[n - 1].at > turn.at) {
         queue[n] = queue[n - 1];
         n--;
@@ -232,7 +245,7 @@ static void start(struct simulation *sim)
     const struct floors up = sim->up, down = sim->down;
     for (int k = sim->n - 1; k >= 0; k--) { /* backwards, because the last car at a floor gets its calls */
         struct car *car = &sim->cars[k];
-        struct turn turn = {.at = k * 10, .car = k};
+        struct turn turn = {.at = k * UNITS_PER_US, .car = k};
         if (car->behaviour == ASSIGN_MOVING) {
             car->floor += car->direction;
             turn.at += sim->travel / 2;
@@ -268,6 +281,8 @@ static void hand_out(struct simulation *sim)
     }
     if (sim->ownerless != NO_CAR)
         sim->out[sim->ownerless] = (struct share){sim->up, sim->down};
+    else
+        assert(is_empty(&sim->up) && is_empty(&sim->down));
 }
 
 static int simulate(struct simulation *sim)
@@ -287,8 +302,9 @@ static int simulate(struct simulation *sim)
 /* Assign the calls of *sim*. Its caller has checked them and the cars, and set up, down, n and cars. */
 static int run(struct simulation *sim, const struct assign_params *params)
 {
-    sim->door = params->door_ms * INT64_C(10000);
-    sim->travel = params->travel_ms * INT64_C(10000);
+    assert(0 < sim->n && sim->n <= RULES_CARS);
+    sim->door = params->door_ms * (int64_t)UNITS_PER_MS;
+    sim->travel = params->travel_ms * (int64_t)UNITS_PER_MS;
     sim->clear_all = params->clear_all;
     sim->ownerless = params->has_empty_id ? 0 : NO_CAR;
     sim->has_crossing = false;

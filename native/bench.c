@@ -7,6 +7,7 @@
  */
 #include "bench.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -16,7 +17,8 @@
 enum {
     BROADCAST_MS = 100,
     YIELD_MS = 900, /* as in node.py: a call made where a door is open is first left to that car, for nine broadcasts */
-    GIVE_UP_MS = 36000000,
+    GIVE_UP_MS = 36000000, /* 10 h after the last passenger came: the passengers never arrive */
+    ROUNDS_MAX = 4,        /* of assigning and acting at one instant: an assignment that never settles ends here */
     NOBODY = -1,
     SIXTEENTHS = 16, /* of a person: the unit of counts */
 };
@@ -46,7 +48,6 @@ struct view {
     int64_t pressed[2][ASSIGN_MAX_FLOORS], served[2][ASSIGN_MAX_FLOORS];
     int64_t since_ms[2][ASSIGN_MAX_FLOORS];
     uint64_t hall[2];
-    bool news;
 };
 
 struct passenger {
@@ -120,7 +121,6 @@ static void set_lit(struct view *view, int way, int floor)
     uint64_t here = motion_bit(floor);
     bool lit = view->pressed[way][floor] > view->served[way][floor];
     view->hall[way] = lit ? view->hall[way] | here : view->hall[way] & ~here;
-    view->news = true;
 }
 
 static void press(struct group *g, struct view *view, int way, int floor)
@@ -173,6 +173,7 @@ static void leave_car(struct group *g, struct car *car)
 {
     for (int who = car->riders[car->floor]; who != NOBODY; who = g->passengers[who].next) {
         g->journeys_ms[who] = g->now_ms - g->trips[who].at_ms;
+        assert(car->load > 0 && g->riding > 0);
         car->load--;
         g->riding--;
     }
@@ -192,6 +193,7 @@ static void enter_car(struct group *g, struct car *car, int way)
         car->riders[to] = who;
         car->cab |= motion_bit(to);
         car->load++;
+        assert(g->waiting > 0);
         g->waiting--;
         g->riding++;
     }
@@ -307,11 +309,13 @@ static void share_out(struct group *g, const struct view *view, struct assign_sh
 {
     const int n = g->config->cars;
     int64_t began_ns = clock_ns();
+    int status;
     memset(shares, 0, (size_t)n * sizeof *shares);
     if ((view->hall[0] | view->hall[1]) == 0)
         return;
     if (g->config->assigner == BENCH_PLAN) {
-        plan_assign(&g->params, view->hall[1], view->hall[0], view->cars, view->claims, n, &view->rates, shares, NULL);
+        status = plan_assign(&g->params, view->hall[1], view->hall[0], view->cars, view->claims, n, &view->rates,
+                             shares, NULL);
     } else {
         struct assign_car cars[ASSIGN_MAX_CARS];
         for (int k = 0; k < n; k++) {
@@ -319,9 +323,10 @@ static void share_out(struct group *g, const struct view *view, struct assign_sh
             if (cars[k].behaviour == ASSIGN_IDLE)
                 cars[k].direction = STOP;
         }
-        assign_reference(&g->params, view->hall[1], view->hall[0], cars, n, shares);
+        status = assign_reference(&g->params, view->hall[1], view->hall[0], cars, n, shares);
     }
     int64_t took_ns = clock_ns() - began_ns;
+    assert(status == ASSIGN_OK);
     g->counts->decisions++;
     g->counts->decision_ns += took_ns;
     if (took_ns > g->counts->decision_ns_most)
@@ -345,8 +350,10 @@ static void park(struct group *g, const struct view *view, const struct assign_s
     }
     if (!any || g->config->park == BENCH_PARK_NONE)
         return;
-    if (g->config->park == BENCH_PARK_SPREAD)
-        plan_park(&g->params, view->cars, shares, n, &view->rates, targets, NULL);
+    if (g->config->park == BENCH_PARK_SPREAD) {
+        int status = plan_park(&g->params, view->cars, shares, n, &view->rates, targets, NULL);
+        assert(status == ASSIGN_OK);
+    }
     for (int k = first; k <= last; k++) {
         struct car *car = &g->cars[k];
         if (!is_free(car))
@@ -396,7 +403,7 @@ static void act(struct group *g, struct view *view, int first, int last)
 {
     struct assign_share shares[ASSIGN_MAX_CARS];
     bool again = true;
-    for (int round = 0; again && round < 4; round++) {
+    for (int round = 0; again && round < ROUNDS_MAX; round++) {
         again = false;
         for (int k = first; k <= last; k++)
             show(g, view, k);
@@ -428,7 +435,6 @@ static void act(struct group *g, struct view *view, int first, int last)
         }
     }
     park(g, view, shares, first, last);
-    view->news = false;
 }
 
 static void settle(struct group *g)
@@ -541,7 +547,9 @@ static void run_car(struct group *g, int k)
     struct car *car = &g->cars[k];
     bool departing = car->behaviour == ASSIGN_DOOR_OPEN;
     if (!departing) {
+        assert(car->behaviour == ASSIGN_MOVING);
         car->floor += car->direction;
+        assert(0 <= car->floor && car->floor < g->config->floors);
         g->counts->floors_moved++;
     }
     struct motion_work work = departing ? work_here(g, k) : work_of(car);

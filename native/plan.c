@@ -31,6 +31,7 @@
  */
 #include "plan.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "motion.h"
@@ -40,23 +41,34 @@ enum {
     MOMENTS = 2,
     EXACT = 6,
     CALLS_MAX = 2 * ASSIGN_MAX_FLOORS,
-    COST = 64, /* the unit of cost is 1/64 ms of one person */
-    END = 32,  /* of COST */
+    COST = 64,       /* the unit of cost is 1/64 ms of one person */
+    WAIT_SHIFT = 15, /* 2^WAIT_SHIFT = 2^PLAN_RATE_SHIFT * 2 / COST */
+    END = 32,        /* of COST */
     HYSTERESIS_MS = 2000,
     STANDING_MS = 4000,
     PATIENCE = 200,         /* people in 2^20 ms */
     WORK_MAX = 300000,      /* steps of simulated cars, for the search */
     PARK_WORK_MAX = 600000, /* comparisons of arrival times */
     PARK_ROUNDS = 4,
-    SECOND = 98,     /* of 256 */
-    PARK_WAY = 1000, /* ms that an idle car's way through the whole building must gain */
-    LOADED_WAY = 8,  /* ms that each floor of it must gain besides, times (load / cars) squared */
+    PRICE = 256,          /* the unit of a price of parking is 1/256 ms of one person */
+    SECOND = 98,          /* of PRICE */
+    PARK_WAY = 1000,      /* ms that an idle car's way through the whole building must gain */
+    LOAD = 16,            /* the unit of load is 1/16 of what one car can carry alone */
+    LOAD_MAX = 16 * LOAD, /* bounds the two prices that grow with the load */
+    LOADED_WAY = 8,       /* ms that each floor of the way must gain besides, times (load / cars) squared */
+    LOADED_UNKNOWN = 45,  /* of LOAD: this part of the mean rate, times load squared, is added to every rate */
+    RATE_UNKNOWN = 1,     /* people in 2^20 ms, added to every rate: any button can be the next */
+    RATE_PRIOR = 10,      /* people in 2^20 ms, so that the next person is expected within 105 s */
     LATER_MS = 4000,
-    RATE_UNKNOWN = 1,
-    LOAD_MAX = 256,
-    JOIN_MAX_MS = 1 << 21, /* bounds for arithmetic, far beyond all that matters */
+    PERMILLE = 1000,
+    GOLDEN = 382,          /* permille, a golden section: the destinations of neighbouring floors are spread evenly */
+    JOIN_MAX_MS = 1 << 21, /* bounds of the arithmetic, far beyond any real time */
     FAR_MS = 1 << 24,
 };
+
+static_assert((1 << WAIT_SHIFT) * COST == 2 << PLAN_RATE_SHIFT, "the cost of a wait is in units of COST");
+static_assert(1 << EXACT <= UINT8_MAX + 1, "a set of calls fits uint8_t");
+static_assert(ASSIGN_MAX_FLOORS - 1 <= INT8_MAX, "a floor fits int8_t");
 
 struct call {
     int floor, direction;
@@ -155,6 +167,7 @@ static int64_t walk(struct problem *p, int k, uint64_t up, uint64_t down, int sc
                 }
             t += travel_ms * between(floor, stop);
             floor = stop;
+            assert(0 <= floor && floor < ASSIGN_MAX_FLOORS);
             departing = false;
             continue;
         }
@@ -164,7 +177,7 @@ static int64_t walk(struct problem *p, int k, uint64_t up, uint64_t down, int sc
             int64_t rate = PATIENCE + (direction == UP ? p->rates->up[floor] : p->rates->down[floor]);
             int64_t joined_ms = least(t, JOIN_MAX_MS);
             *hall &= ~here;
-            cost += COST * t + (rate * joined_ms >> 15) * joined_ms; /* 2^15 = 2^20 * 2 / COST */
+            cost += COST * t + (rate * joined_ms >> WAIT_SHIFT) * joined_ms;
             work.cab |= motion_bit(p->ahead[scenario][direction == UP][floor]);
         }
         if (passing != NULL)
@@ -194,6 +207,7 @@ static int64_t cost_of(struct problem *p, int k, struct assign_share share)
 /* *share* with call *j* put in, or taken out if it is there. */
 static struct assign_share toggled(const struct problem *p, struct assign_share share, int j)
 {
+    assert(0 <= j && j < p->count);
     uint64_t here = motion_bit(p->calls[j].floor);
     if (p->calls[j].direction == UP)
         share.up ^= here;
@@ -217,8 +231,8 @@ static int destination(int floor, int direction, int floors, int scenario)
     int ahead = direction == UP ? floors - 1 - floor : floor;
     if (ahead == 0)
         return floors == 1 ? floor : floor - direction;
-    int permille = ((2 * scenario + 1) * 1000 / (2 * SCENARIOS) + 382 * floor) % 1000;
-    return floor + direction * (1 + permille * ahead / 1000);
+    int permille = ((2 * scenario + 1) * PERMILLE / (2 * SCENARIOS) + GOLDEN * floor) % PERMILLE;
+    return floor + direction * (1 + permille * ahead / PERMILLE);
 }
 
 static void prepare(struct problem *p, const struct assign_params *params, const struct assign_car *cars, int n,
@@ -244,6 +258,7 @@ static void list_calls(struct problem *p, uint64_t up, uint64_t down, const stru
             uint64_t here = motion_bit(floor);
             if (((direction == UP ? up : down) & here) == 0)
                 continue;
+            assert(p->count < CALLS_MAX);
             struct call *call = &p->calls[p->count++];
             *call = (struct call){floor, direction, -1, -1};
             for (int k = 0; k < p->n && call->claimed < 0; k++)
@@ -262,6 +277,7 @@ static void share_exactly(struct problem *p, int *owner)
     enum { SETS = 1 << EXACT };
     int64_t best[SETS], cost[SETS];
     uint8_t taken[ASSIGN_MAX_CARS][SETS]; /* by car k, of a set shared out among cars 0..k */
+    assert(p->count <= EXACT);
     const int all = (1 << p->count) - 1;
     for (int k = 0; k < p->n; k++) {
         for (int set = 0; set <= all; set++) {
@@ -294,6 +310,7 @@ static void share_exactly(struct problem *p, int *owner)
             if ((part >> j & 1) != 0)
                 owner[j] = k;
         set ^= part;
+        assert(k > 0 || set == 0);
     }
 }
 
@@ -312,6 +329,7 @@ static bool may_go_on(const struct problem *p, const struct sharing *s)
 
 static void give(struct problem *p, struct sharing *s, int j, int k, int64_t cost)
 {
+    assert(0 <= k && k < p->n);
     s->shares[k] = toggled(p, s->shares[k], j);
     s->cost[k] = cost;
     s->owner[j] = k;
@@ -473,8 +491,10 @@ int plan_assign(const struct assign_params *params, uint64_t up, uint64_t down, 
         share_by_search(&p, owner);
     for (int k = 0; k < n; k++)
         out[k] = (struct assign_share){0, 0};
-    for (int j = 0; j < p.count; j++)
+    for (int j = 0; j < p.count; j++) {
+        assert(0 <= owner[j] && owner[j] < n);
         out[owner[j]] = toggled(&p, out[owner[j]], j);
+    }
     if (work != NULL)
         *work = p.work;
     return ASSIGN_OK;
@@ -497,7 +517,7 @@ struct parking {
     struct arrivals busy[2][ASSIGN_MAX_FLOORS]; /* of cars that are at work; down and up */
     int64_t weight[2][ASSIGN_MAX_FLOORS];
     int64_t weights;
-    int64_t way; /* what a floor's way must gain, in 256ths of a ms */
+    int64_t way; /* what a floor's way must gain, in units of PRICE */
     int from[ASSIGN_MAX_CARS]; /* where a free car is, or comes to next */
 };
 
@@ -513,17 +533,19 @@ static int64_t weigh(struct parking *parking, const struct problem *p)
     int64_t total = 0;
     for (int f = 0; f < floors; f++)
         total += p->rates->up[f] + p->rates->down[f];
+    /* One passenger takes two stops, and the way to him and with him is two thirds of the building. */
     int64_t trip_ms = 2 * (int64_t)p->params->door_ms + (int64_t)p->params->travel_ms * floors * 2 / 3;
-    int64_t load = least((16 * total * trip_ms / p->n) >> 20, LOAD_MAX); /* in 16ths of what the cars can carry alone */
-    int64_t unknown = least(RATE_UNKNOWN + total * load * load * 45 / 16 / 256 / floors, PLAN_MAX_RATE);
-    parking->way = (int64_t)256 * PARK_WAY / floors + 256 * LOADED_WAY * load * load / p->n / p->n;
+    int64_t load = least((LOAD * total * trip_ms / p->n) >> PLAN_RATE_SHIFT, LOAD_MAX);
+    int64_t loaded = total * load * load * LOADED_UNKNOWN / (LOAD * LOAD * LOAD) / floors;
+    int64_t unknown = least(RATE_UNKNOWN + loaded, PLAN_MAX_RATE);
+    parking->way = (int64_t)PRICE * PARK_WAY / floors + PRICE * LOADED_WAY * load * load / p->n / p->n;
     parking->weights = 0;
     for (int f = 0; f < floors; f++) {
         parking->weight[0][f] = f > 0 ? p->rates->down[f] + unknown : 0;
         parking->weight[1][f] = f < floors - 1 ? p->rates->up[f] + unknown : 0;
         parking->weights += parking->weight[0][f] + parking->weight[1][f];
     }
-    return (INT64_C(1) << 20) / (total + 10);
+    return (INT64_C(1) << PLAN_RATE_SHIFT) / (total + RATE_PRIOR);
 }
 
 /* Note when car *k* can be at the buttons, as the mean of what is so at each of the moments *since_ms*. */
@@ -557,7 +579,7 @@ static int64_t price(const struct parking *parking, const struct problem *p, int
         int64_t ms = (int64_t)p->params->travel_ms * between(target, f);
         for (int way = 0; way < 2; way++) {
             struct arrivals all = with(others[way][f], ms);
-            sum += parking->weight[way][f] * (256 * all.first_ms + SECOND * all.second_ms);
+            sum += parking->weight[way][f] * (PRICE * all.first_ms + SECOND * all.second_ms);
         }
     }
     return sum;
@@ -566,6 +588,7 @@ static int64_t price(const struct parking *parking, const struct problem *p, int
 /* Choose the best floor for car *k* to wait at, the others being where *targets* says; tell whether that is new. */
 static bool improve(const struct parking *parking, struct problem *p, int k, int *targets)
 {
+    assert(0 <= targets[k] && targets[k] < p->params->floors);
     struct arrivals others[2][ASSIGN_MAX_FLOORS];
     const int floors = p->params->floors;
     for (int f = 0; f < floors; f++)

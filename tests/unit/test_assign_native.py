@@ -6,6 +6,8 @@
 import json
 import random
 from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -14,7 +16,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from reference import Args, Input, Shares, State, Vector
 
-from elevator import _assign
+from elevator import _assign, _bench
 
 Assigner = Callable[[Input, Args], Shares]
 Car = tuple[int, int, int, int]
@@ -300,6 +302,13 @@ def test_a_bad_value_for_a_large_building_is_one_clear_line(name: str, value: ob
     assert _assign.reference(**LARGE) == ((1, 2),)
     with pytest.raises(ValueError, match=r"^[^\n]+$"):
         _assign.reference(**{**LARGE, name: value})
+
+
+@pytest.mark.parametrize("extension", [_assign, _bench])
+def test_assertions_are_compiled_in(extension: ModuleType) -> None:
+    """Python's own compiler flags would leave them out."""
+    assert extension.__file__ is not None
+    assert b"__assert_fail" in Path(extension.__file__).read_bytes()
 
 
 def test_a_call_that_does_not_fit_the_signature_is_a_type_error() -> None:
