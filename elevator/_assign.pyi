@@ -1,4 +1,4 @@
-"""Who takes which hall call: the assigners, in C (native/)."""
+"""The assigners of hall calls, in C (native/)."""
 
 from typing import Final, TypeAlias
 
@@ -12,7 +12,7 @@ Every node plans with the nominal durations, whatever its car has measured: the 
 DOOR_MS: Final[int]
 """The nominal dwell time."""
 OBSTRUCTED: Final[int]
-"""The behaviour of a car whose open door is obstructed, for `plan` and `park`."""
+"""The behaviour of a car with an obstructed open door, for `plan` and `park`."""
 
 _Car: TypeAlias = tuple[int, int, int, int]
 """behaviour (0 idle, 1 moving, 2 door open), floor, direction (-1 down, 0 stop, 1 up), bit mask of cab calls.
@@ -30,18 +30,18 @@ def reference(
     clear_all: bool = False,
     has_empty_id: bool = False,
 ) -> tuple[tuple[int, int], ...]:
-    """Share out the hall calls *up* and *down* as the course's hall_request_assigner does.
+    """Assign the hall calls *up* and *down* as the course's hall_request_assigner does.
 
     The result has one (up, down) for each of *cars*, in their order; every hall call is in exactly one of them. All
     sets of floors are bit masks: bit f stands for floor f. *cars* must come in ascending byte-wise order of their ids
     (as text): the order breaks ties, so all nodes must use the same. *door_ms* is how long a door stays open,
     *travel_ms* the time from one floor to the next. With *clear_all* a stop serves both directions of a floor,
-    otherwise the announced one only. *has_empty_id* says that the first car's id is empty: the original takes it for no
-    owner, so that car gets only the calls that are unassigned at the end.
+    otherwise the announced one only. *has_empty_id* is true if the first car's id is empty. The original reads that as
+    "no owner", so the car gets only the calls that are unassigned at the end.
 
-    The result depends on nothing but the arguments. Limits: 1..1024 floors, 1..500 cars, durations of 32 bits and of
-    either sign. Raises ValueError, with one line that says why, for everything else: a set with a floor that does not
-    exist, a car outside the building or moving out of it, a value of the wrong kind; and if the simulation makes more
+    The result depends only on the arguments. Limits: 1..1024 floors, 1..500 cars, durations of 32 bits and of either
+    sign. Raises ValueError with a message of one line for everything else: a set with a floor that does not exist, a
+    car outside the building or moving out of it, a value of the wrong kind. Raises it also if the simulation makes more
     than 4,194,304 moves, which a car with an empty id can cause.
     """
 
@@ -61,12 +61,12 @@ def plan(
     travel_ms: int = ...,
     /,
 ) -> _Shares:
-    """Share out the hall calls *up* and *down* so that people wait as little as possible.
+    """Assign the hall calls *up* and *down* so that passengers wait as little as possible.
 
-    *claims* has, for each car, the (up, down) that it said last to be its own; a call stays there unless another car is
-    better by a clear margin. All else is as with `reference`, also the result, which depends on nothing but the
-    arguments and takes bounded work. Limits: 1..64 floors, 1..64 cars, durations of 0..3,600,000 ms. Raises ValueError
-    for what `reference` refuses, and for rates out of range.
+    *claims* has, for each car, the (up, down) that it last published as its own. A call stays with the car that claims
+    it unless another car is better by a clear margin. The other arguments and the result are as with `reference`. The
+    result depends only on the arguments, and the work is bounded. Limits: 1..MAX_FLOORS floors, 1..MAX_CARS cars,
+    durations of 0..3,600,000 ms. Raises ValueError as `reference` does, and for rates out of range.
     """
 
 def park(
@@ -79,9 +79,9 @@ def park(
     travel_ms: int = ...,
     /,
 ) -> tuple[int, ...]:
-    """Choose a floor for each free car to wait at, -1 for each that is not free.
+    """Choose a floor for each free car to wait at, and -1 for each other car.
 
-    Free is a car without cab calls, without hall calls in *shares* and with its door shut.
+    A car is free if it has no cab calls, no hall calls in *shares* and a closed door.
     """
 
 def decide(floor: int, direction: int, up: int, down: int, cab: int, departing: bool, /) -> tuple[int, int]:

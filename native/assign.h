@@ -1,4 +1,4 @@
-/* Assigners: who takes which hall call. Plain integers in, plain integers out; nothing here knows of Python.
+/* The assigners of hall calls. They take and return plain integers and do not depend on Python.
  *
  * Floors count from 0. A set of floors is a bit mask: bit f stands for floor f. The caller owns all memory and passes
  * the cars in the order that breaks ties (ascending, byte by byte, by id): every node must pass the same order.
@@ -22,11 +22,11 @@ enum { DOWN = -1, STOP = 0, UP = 1 };
 
 enum assign_behaviour { ASSIGN_IDLE = 0, ASSIGN_MOVING = 1, ASSIGN_DOOR_OPEN = 2 };
 
-/* What a call can be refused for: one code for each broken precondition. */
+/* Why an input is refused: one code for each broken precondition. */
 enum assign_status {
     ASSIGN_OK = 0,
     ASSIGN_FLOORS,    /* floors not in 1..ASSIGN_MAX_FLOORS */
-    ASSIGN_DURATION,  /* a duration that int cannot hold */
+    ASSIGN_DURATION,  /* a duration does not fit int */
     ASSIGN_DOOR,      /* see plan.h */
     ASSIGN_TRAVEL,    /* see plan.h */
     ASSIGN_HALL,      /* a hall call at a floor that does not exist */
@@ -50,7 +50,7 @@ struct assign_params {
     int door_ms;       /* the dwell time */
     int travel_ms;     /* from one floor to the next */
     bool clear_all;    /* a stop serves both directions, not only the announced one */
-    bool has_empty_id; /* the first car's id is empty: so it never owns a call, see assign_rules.h */
+    bool has_empty_id; /* the first car's id is empty, so it never owns a call; see assign_rules.h */
 };
 
 struct assign_car {
@@ -71,7 +71,7 @@ struct assign_share {
 int assign_check_car(int behaviour, int floor, int direction, int floors);
 int assign_check(const struct assign_params *params, uint64_t hall, const struct assign_car *cars, int n);
 
-/* Share out the hall calls *up* and *down* as the course's hall_request_assigner does. *out* has room for *n* shares,
+/* Assign the hall calls *up* and *down* as the course's hall_request_assigner does. *out* has room for *n* shares,
  * one for each car in the order of *cars*; it is meaningful only if ASSIGN_OK (0) is returned: then every call is in
  * exactly one share. Every other enum assign_status names a fault of the input. */
 int assign_reference(const struct assign_params *params, uint64_t up, uint64_t down, const struct assign_car *cars,

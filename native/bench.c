@@ -1,9 +1,10 @@
-/* See bench.h. Events are handled one at a time: the earliest first, of those at one time passengers before cars and
- * cars in their order. After each, the calls are shared out, and cars that stand may set out: as in node.py, a car that
- * reaches a floor decides by what was shared out before.
+/* See bench.h. The simulation handles one event at a time, the earliest first. At one instant passengers come before
+ * cars, and cars come in their order. After each event the calls are assigned, and idle cars may depart. A car that
+ * reaches a floor decides by the previous assignment.
  *
- * With loss each node has a view of its own. A call in it is a number of its last press known and of its last press
- * served; both merge by maximum, as the replicated set does. Every 100 ms each node tells each other one all it knows.
+ * With loss each node has a view of its own. For each call a view has the numbers of the last known press and of the
+ * last served press. Both merge by maximum, as the replicated set does. Every BROADCAST_MS each node sends its whole
+ * view to each other node.
  */
 #include "bench.h"
 
@@ -16,7 +17,7 @@
 
 enum {
     BROADCAST_MS = 100,
-    YIELD_MS = 900, /* as in node.py: a call made where a door is open is first left to that car, for nine broadcasts */
+    YIELD_MS = 900, /* nine broadcasts: other cars leave a new call to an open door at its floor for this time */
     GIVE_UP_MS = 36000000, /* 10 h after the last passenger came: the passengers never arrive */
     ROUNDS_MAX = 4,        /* of assigning and acting at one instant: an assignment that never settles ends here */
     NOBODY = -1,
@@ -27,15 +28,15 @@ static const int64_t NEVER = INT64_MAX;
 
 struct car {
     int floor, direction, behaviour;
-    int64_t at_ms; /* of its next event */
-    int64_t opened_ms, idle_ms;
+    int64_t next_at_ms; /* its next event */
+    int64_t opened_at_ms, idle_at_ms; /* the start of its last stop, and of its last rest */
     bool announced;
     uint64_t cab;
     struct assign_share share;
-    uint64_t full[2]; /* calls of people whom it had no room for; down and up */
-    int target;
+    uint64_t full[2]; /* bit of the floor where a queue found no room; down and up */
+    int target;       /* the floor where it should wait, -1 if it is busy or may stay */
     int load;
-    int riders[ASSIGN_MAX_FLOORS]; /* the first who rides to each floor */
+    int riders[ASSIGN_MAX_FLOORS]; /* the first passenger to each floor */
     struct bench_learned learned;
 };
 
@@ -51,7 +52,7 @@ struct view {
 };
 
 struct passenger {
-    int next; /* in the queue of a floor, or among the riders to one */
+    int next; /* in the queue at a floor, or among the riders to a floor */
 };
 
 struct group {
@@ -134,7 +135,7 @@ static void press(struct group *g, struct view *view, int way, int floor)
         g->owner[way][floor] = NOBODY;
 }
 
-static void serve(struct group *g, int k, int way, int floor)
+static void serve_call(struct group *g, int k, int way, int floor)
 {
     struct view *view = view_of(g, k);
     struct car *car = &g->cars[k];
@@ -154,12 +155,13 @@ static void serve(struct group *g, int k, int way, int floor)
     }
 }
 
+/* The calls that *car* answers. */
 static struct motion_work work_of(const struct car *car)
 {
     return (struct motion_work){car->share.up, car->share.down, car->cab};
 }
 
-/* Its work, and all calls of its floor. */
+/* The work of car *k*, and all hall calls at its floor. */
 static struct motion_work work_here(struct group *g, int k)
 {
     const struct view *view = view_of(g, k);
@@ -169,10 +171,10 @@ static struct motion_work work_here(struct group *g, int k)
                                 car->cab};
 }
 
-static void leave_car(struct group *g, struct car *car)
+static void unload(struct group *g, struct car *car)
 {
-    for (int who = car->riders[car->floor]; who != NOBODY; who = g->passengers[who].next) {
-        g->journeys_ms[who] = g->now_ms - g->trips[who].at_ms;
+    for (int passenger = car->riders[car->floor]; passenger != NOBODY; passenger = g->passengers[passenger].next) {
+        g->journeys_ms[passenger] = g->now_ms - g->trips[passenger].at_ms;
         assert(car->load > 0 && g->riding > 0);
         car->load--;
         g->riding--;
@@ -181,16 +183,16 @@ static void leave_car(struct group *g, struct car *car)
     car->cab &= ~motion_bit(car->floor);
 }
 
-static void enter_car(struct group *g, struct car *car, int way)
+static void board(struct group *g, struct car *car, int way)
 {
     int *queue = &g->queue[way][car->floor];
     while (*queue != NOBODY && (g->config->capacity == 0 || car->load < g->config->capacity)) {
-        int who = *queue;
-        int to = (int)g->trips[who].to;
-        *queue = g->passengers[who].next;
-        g->waits_ms[who] = g->now_ms - g->trips[who].at_ms;
-        g->passengers[who].next = car->riders[to];
-        car->riders[to] = who;
+        int passenger = *queue;
+        int to = (int)g->trips[passenger].to;
+        *queue = g->passengers[passenger].next;
+        g->waits_ms[passenger] = g->now_ms - g->trips[passenger].at_ms;
+        g->passengers[passenger].next = car->riders[to];
+        car->riders[to] = passenger;
         car->cab |= motion_bit(to);
         car->load++;
         assert(g->waiting > 0);
@@ -201,13 +203,13 @@ static void enter_car(struct group *g, struct car *car, int way)
         car->full[way] |= motion_bit(car->floor);
 }
 
-/* What drive.py's attend does: serve what an open door serves. */
-static void attend(struct group *g, int k)
+/* Serve the calls that an open door serves, by the rules of `serve` in act.py. */
+static void serve_open_door(struct group *g, int k)
 {
     struct car *car = &g->cars[k];
     struct motion_work all = work_here(g, k), mine = work_of(car);
     int direction = car->direction;
-    if (g->now_ms >= car->opened_ms + g->config->door_extension_ms)
+    if (g->now_ms >= car->opened_at_ms + g->config->door_extension_ms)
         return;
     if (!car->announced && !motion_has_work_beyond(car->floor, direction, &mine))
         direction = motion_announced(car->floor, direction, &all);
@@ -216,21 +218,21 @@ static void attend(struct group *g, int k)
     if (!has_hall && !has_cab)
         return;
     car->direction = direction;
-    car->at_ms = g->now_ms + ASSIGN_DOOR_MS;
-    leave_car(g, car);
+    car->next_at_ms = g->now_ms + ASSIGN_DOOR_MS;
+    unload(g, car);
     if (!has_hall)
         return;
     car->announced = true;
     if ((view_of(g, k)->hall[direction == UP] & here) != 0)
-        serve(g, k, direction == UP, car->floor);
+        serve_call(g, k, direction == UP, car->floor);
     if (direction == UP)
         car->share.up &= ~here;
     else
         car->share.down &= ~here;
-    enter_car(g, car, direction == UP);
+    board(g, car, direction == UP);
 }
 
-/* People for whom there was no room press again when the door has shut. */
+/* Passengers who found no room press again when the door closes. */
 static void press_again(struct group *g, int k)
 {
     struct car *car = &g->cars[k];
@@ -247,11 +249,11 @@ static void depart(struct group *g, struct car *car, int direction)
 {
     car->behaviour = ASSIGN_MOVING;
     car->direction = direction;
-    car->at_ms = g->now_ms + ASSIGN_TRAVEL_MS;
+    car->next_at_ms = g->now_ms + ASSIGN_TRAVEL_MS;
 }
 
-/* What drive.py's go_on does. */
-static void go_on(struct group *g, int k, struct motion_move next)
+/* Apply a decision made at a floor, as `go_on` in act.py does. */
+static void apply(struct group *g, int k, struct motion_move next)
 {
     struct car *car = &g->cars[k];
     bool arrives = car->behaviour == ASSIGN_MOVING;
@@ -268,16 +270,16 @@ static void go_on(struct group *g, int k, struct motion_move next)
         g->counts->turns += arrives && car->target < 0;
         car->behaviour = ASSIGN_IDLE;
         car->direction = next.direction;
-        car->at_ms = NEVER;
-        car->idle_ms = g->now_ms;
+        car->next_at_ms = NEVER;
+        car->idle_at_ms = g->now_ms;
         break;
     default:
         car->behaviour = ASSIGN_DOOR_OPEN;
         car->direction = next.direction;
         car->announced = false;
-        car->opened_ms = g->now_ms;
-        car->at_ms = g->now_ms + ASSIGN_DOOR_MS;
-        attend(g, k);
+        car->opened_at_ms = g->now_ms;
+        car->next_at_ms = g->now_ms + ASSIGN_DOOR_MS;
+        serve_open_door(g, k);
     }
 }
 
@@ -288,7 +290,7 @@ static int64_t clock_ns(void)
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-static void show(struct group *g, struct view *view, int k)
+static void publish(struct group *g, struct view *view, int k)
 {
     const struct car *car = &g->cars[k];
     view->cars[k] = (struct assign_car){car->behaviour, car->floor, car->direction, car->cab};
@@ -305,7 +307,7 @@ static void count_reassigned(struct group *g, int k, struct assign_share share)
         }
 }
 
-static void share_out(struct group *g, const struct view *view, struct assign_share *shares)
+static void assign(struct group *g, const struct view *view, struct assign_share *shares)
 {
     const int n = g->config->cars;
     int64_t began_ns = clock_ns();
@@ -338,7 +340,7 @@ static bool is_free(const struct car *car)
     return (car->cab | car->share.up | car->share.down) == 0 && car->behaviour != ASSIGN_DOOR_OPEN;
 }
 
-/* Choose where free cars wait, and let those go there that have been idle for long enough. */
+/* Choose where free cars wait. Send those there that have been idle for park_after_ms. */
 static void park(struct group *g, const struct view *view, const struct assign_share *shares, int first, int last)
 {
     const int n = g->config->cars;
@@ -361,7 +363,7 @@ static void park(struct group *g, const struct view *view, const struct assign_s
         car->target = targets[k];
         if (car->behaviour != ASSIGN_IDLE || car->target < 0 || car->target == car->floor)
             continue;
-        int64_t due_ms = car->idle_ms + g->config->park_after_ms;
+        int64_t due_ms = car->idle_at_ms + g->config->park_after_ms;
         if (due_ms <= g->now_ms)
             depart(g, car, car->target > car->floor ? UP : DOWN);
         else if (due_ms < g->park_at_ms)
@@ -369,8 +371,9 @@ static void park(struct group *g, const struct view *view, const struct assign_s
     }
 }
 
-/* Leave to cars with open doors what they probably serve on the spot. Only with loss is that not known at once. */
-static void yield_to_open_doors(const struct group *g, const struct view *view, int k, struct assign_share *share)
+/* Drop new calls at floors where another car has its door open: that car probably serves them, and its broadcast is on
+ * the way. Nodes need no such rule, because an open door publishes which calls it serves. */
+static void drop_calls_at_open_doors(const struct group *g, const struct view *view, int k, struct assign_share *share)
 {
     for (int i = 0; i < g->config->cars; i++) {
         const struct assign_car *other = &view->cars[i];
@@ -383,8 +386,9 @@ static void yield_to_open_doors(const struct group *g, const struct view *view, 
     }
 }
 
-/* As in node.py: leave to others what they claim, but for a call from where car *k* stands. */
-static void give_way(const struct group *g, const struct view *view, int k, struct assign_share *share)
+/* Drop the calls that others claim, except those at the floor of car *k*, by the rules of `claimed_before` in
+ * assignment.py. */
+static void drop_claimed(const struct group *g, const struct view *view, int k, struct assign_share *share)
 {
     const struct assign_share *mine = &view->claims[k];
     const struct car *car = &g->cars[k];
@@ -398,7 +402,7 @@ static void give_way(const struct group *g, const struct view *view, int k, stru
     }
 }
 
-/* Let those act who see by *view*: cars *first* to *last*. */
+/* Assign the calls of *view* and let its cars, *first* to *last*, act. */
 static void act(struct group *g, struct view *view, int first, int last)
 {
     struct assign_share shares[ASSIGN_MAX_CARS];
@@ -406,13 +410,13 @@ static void act(struct group *g, struct view *view, int first, int last)
     for (int round = 0; again && round < ROUNDS_MAX; round++) {
         again = false;
         for (int k = first; k <= last; k++)
-            show(g, view, k);
-        share_out(g, view, shares);
+            publish(g, view, k);
+        assign(g, view, shares);
         for (int k = first; k <= last; k++) {
             struct car *car = &g->cars[k];
             if (g->view_count > 1) {
-                give_way(g, view, k, &shares[k]);
-                yield_to_open_doors(g, view, k, &shares[k]);
+                drop_claimed(g, view, k, &shares[k]);
+                drop_calls_at_open_doors(g, view, k, &shares[k]);
             }
             car->share = shares[k];
             view->claims[k] = shares[k];
@@ -422,14 +426,14 @@ static void act(struct group *g, struct view *view, int first, int last)
             struct car *car = &g->cars[k];
             uint64_t before = view->hall[0] ^ view->hall[1];
             if (car->behaviour == ASSIGN_DOOR_OPEN && ((view->hall[0] | view->hall[1]) >> car->floor & 1) != 0)
-                attend(g, k);
+                serve_open_door(g, k);
             again = again || before != (view->hall[0] ^ view->hall[1]);
             if (car->behaviour != ASSIGN_IDLE)
                 continue;
             struct motion_work work = work_of(car);
             struct motion_move next = motion_decide(car->floor, car->direction, &work, false);
             if (next.behaviour != ASSIGN_IDLE) {
-                go_on(g, k, next);
+                apply(g, k, next);
                 again = true;
             }
         }
@@ -437,7 +441,7 @@ static void act(struct group *g, struct view *view, int first, int last)
     park(g, view, shares, first, last);
 }
 
-static void settle(struct group *g)
+static void act_all(struct group *g)
 {
     g->park_at_ms = NEVER;
     if (g->view_count == 1)
@@ -447,24 +451,24 @@ static void settle(struct group *g)
             act(g, &g->views[k], k, k);
 }
 
-static void hear(struct group *g, struct view *view, int sender)
+static void receive(struct group *g, struct view *view, int sender)
 {
-    const struct view *said = &g->views[sender];
-    view->cars[sender] = said->cars[sender];
-    view->claims[sender] = said->claims[sender];
+    const struct view *theirs = &g->views[sender];
+    view->cars[sender] = theirs->cars[sender];
+    view->claims[sender] = theirs->claims[sender];
     for (int f = 0; f < g->config->floors; f++) {
-        view->rates.up[f] += said->learned[sender].up[f] - view->learned[sender].up[f];
-        view->rates.down[f] += said->learned[sender].down[f] - view->learned[sender].down[f];
+        view->rates.up[f] += theirs->learned[sender].up[f] - view->learned[sender].up[f];
+        view->rates.down[f] += theirs->learned[sender].down[f] - view->learned[sender].down[f];
     }
-    view->learned[sender] = said->learned[sender];
+    view->learned[sender] = theirs->learned[sender];
     for (int way = 0; way < 2; way++)
         for (int f = 0; f < g->config->floors; f++) {
-            if (said->pressed[way][f] > view->pressed[way][f]) {
-                view->pressed[way][f] = said->pressed[way][f];
-                view->since_ms[way][f] = said->since_ms[way][f];
+            if (theirs->pressed[way][f] > view->pressed[way][f]) {
+                view->pressed[way][f] = theirs->pressed[way][f];
+                view->since_ms[way][f] = theirs->since_ms[way][f];
             }
-            if (said->served[way][f] > view->served[way][f])
-                view->served[way][f] = said->served[way][f];
+            if (theirs->served[way][f] > view->served[way][f])
+                view->served[way][f] = theirs->served[way][f];
             set_lit(view, way, f);
         }
 }
@@ -496,14 +500,14 @@ static bool is_open(const struct group *g, int floor)
     return false;
 }
 
-/* People whose lamp has gone dark, because it had been lit for somebody before them, press again. */
+/* Passengers in a queue press again if their lamp is dark. It was lit for an earlier passenger. */
 static void press_where_dark(struct group *g)
 {
     for (int way = 0; way < 2; way++)
         for (int floor = 0; floor < g->config->floors; floor++) {
-            int who = g->queue[way][floor];
-            if (who != NOBODY && !is_open(g, floor))
-                press(g, &g->views[who % g->config->cars], way, floor);
+            int passenger = g->queue[way][floor];
+            if (passenger != NOBODY && !is_open(g, floor))
+                press(g, &g->views[passenger % g->config->cars], way, floor);
         }
 }
 
@@ -516,29 +520,29 @@ static void broadcast(struct group *g)
     for (int sender = 0; sender < n; sender++)
         for (int receiver = 0; receiver < n; receiver++)
             if (sender != receiver && draw(&g->random) % 100 >= (uint64_t)g->config->loss)
-                hear(g, &g->views[receiver], sender);
+                receive(g, &g->views[receiver], sender);
 }
 
-static void come(struct group *g, int who)
+static void add_passenger(struct group *g, int passenger)
 {
-    const struct bench_trip *trip = &g->trips[who];
+    const struct bench_trip *trip = &g->trips[passenger];
     int way = trip->to > trip->from, floor = (int)trip->from;
     int *queue = &g->queue[way][floor];
     while (*queue != NOBODY)
         queue = &g->passengers[*queue].next;
-    *queue = who;
-    g->passengers[who].next = NOBODY;
+    *queue = passenger;
+    g->passengers[passenger].next = NOBODY;
     g->waiting++;
     for (int k = 0; k < g->config->cars; k++)
         if ((g->cars[k].full[way] >> floor & 1) != 0)
-            return; /* A full car stands here: the button is pressed when it has gone. */
-    int panel = g->view_count == 1 ? 0 : who % g->config->cars;
+            return; /* A full car is here. The passenger presses when its door closes. */
+    int panel = g->view_count == 1 ? 0 : passenger % g->config->cars;
     press(g, &g->views[panel], way, floor);
     for (int k = 0; k < g->config->cars; k++) {
         const struct car *car = &g->cars[k];
         bool lit = (view_of(g, k)->hall[way] >> floor & 1) != 0;
         if (lit && car->behaviour == ASSIGN_DOOR_OPEN && car->floor == floor)
-            attend(g, k);
+            serve_open_door(g, k);
     }
 }
 
@@ -553,9 +557,10 @@ static void run_car(struct group *g, int k)
         g->counts->floors_moved++;
     }
     struct motion_work work = departing ? work_here(g, k) : work_of(car);
-    go_on(g, k, motion_decide(car->floor, car->direction, &work, departing));
+    apply(g, k, motion_decide(car->floor, car->direction, &work, departing));
 }
 
+/* Whether all passengers have reached their floors. */
 static bool is_over(const struct group *g)
 {
     return g->waiting == 0 && g->riding == 0;
@@ -568,8 +573,8 @@ static bool simulate(struct group *g, int count)
         int64_t at_ms = next < count ? g->trips[next].at_ms : NEVER;
         int due = -1;
         for (int k = 0; k < g->config->cars; k++)
-            if (g->cars[k].at_ms < at_ms) {
-                at_ms = g->cars[k].at_ms;
+            if (g->cars[k].next_at_ms < at_ms) {
+                at_ms = g->cars[k].next_at_ms;
                 due = k;
             }
         int64_t other_ms = g->park_at_ms < g->broadcast_at_ms ? g->park_at_ms : g->broadcast_at_ms;
@@ -582,26 +587,26 @@ static bool simulate(struct group *g, int count)
         } else if (due >= 0) {
             run_car(g, due);
         } else {
-            come(g, next++);
+            add_passenger(g, next++);
         }
-        settle(g);
+        act_all(g);
     }
     return true;
 }
 
-static void begin(struct group *g)
+static void initialize(struct group *g)
 {
     const int n = g->config->cars;
     memset(g->queue, 0xff, sizeof g->queue); /* NOBODY */
     memset(g->owner, 0xff, sizeof g->owner);
     for (int k = 0; k < n; k++) {
         struct car *car = &g->cars[k];
-        car->at_ms = NEVER;
+        car->next_at_ms = NEVER;
         car->direction = DOWN;
         car->target = -1;
         memset(car->riders, 0xff, sizeof car->riders);
         for (int view = 0; view < g->view_count; view++)
-            show(g, &g->views[view], k);
+            publish(g, &g->views[view], k);
     }
     g->park_at_ms = 0;
     g->broadcast_at_ms = g->view_count == 1 ? NEVER : BROADCAST_MS;
@@ -627,7 +632,7 @@ bool bench_run(const struct bench_config *config, const struct bench_trip *trips
         g->view_count = view_count;
         g->params = (struct assign_params){config->floors, ASSIGN_DOOR_MS, ASSIGN_TRAVEL_MS, false, false};
         g->random = config->seed;
-        begin(g);
+        initialize(g);
         done = simulate(g, count);
     }
     free(passengers);

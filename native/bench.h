@@ -1,5 +1,5 @@
-/* A group of cars with passengers in virtual time, for `elevator bench dispatch`: the rules of motion.h, the assigners
- * of assign.h and plan.h, and nothing of the real program's world besides. Conventions as in assign.h.
+/* A simulated group of cars with passengers, for `elevator bench dispatch`. It uses the rules of motion.h, the
+ * assigners of assign.h and plan.h, and nothing else of the real program. Conventions as in assign.h.
  *
  * A car is one point. It needs ASSIGN_TRAVEL_MS from floor to floor. Its door stays open for ASSIGN_DOOR_MS after it
  * opens or a passenger enters; presses prolong a stop by at most *door_extension_ms*. Passengers enter and leave in no
@@ -32,25 +32,26 @@ struct bench_config {
     struct bench_learning learning;
 };
 
-/* Somebody who comes. Trips are in ascending order of *at_ms*; from and to are different floors. */
+/* One passenger. Trips are in ascending order of *at_ms*; *from* and *to* are different floors. */
 struct bench_trip {
     int64_t at_ms, from, to;
 };
 
 struct bench_counts {
-    int64_t floors_moved, reassigned, turns; /* turns: cars that turned or stopped because a call was taken from them */
+    int64_t floors_moved, reassigned;
+    int64_t turns; /* cars that turned or stopped because their call was reassigned */
     int64_t decisions, decision_ns, decision_ns_most;
-    int64_t samples, unclaimed, claimed_twice; /* calls looked at every 100 ms, with loss only */
+    int64_t samples, unclaimed, claimed_twice; /* of lit calls, sampled at each broadcast, with loss only */
 };
 
-/* Let *count* passengers come and wait until all have arrived. *waits_ms* and *journeys_ms* get, for each of them, the
- * time to entering and to leaving a car. Return false if there is no memory, or if they never get there. */
+/* Simulate until all *count* passengers have left their cars. Write into *waits_ms* and *journeys_ms* how long after
+ * coming each of them enters and leaves a car. Return false if memory runs out, or if the passengers never arrive. */
 bool bench_run(const struct bench_config *config, const struct bench_trip *trips, int count, int64_t *waits_ms,
                int64_t *journeys_ms, struct bench_counts *counts);
 
-/* What one car has learned of the traffic: elevator/core/traffic.py has the rules. */
+/* The passengers that one car has counted, by the rules of elevator/core/traffic.py. */
 struct bench_learned {
-    int64_t people[2][ASSIGN_MAX_FLOORS]; /* in 16ths; down and up */
+    int64_t people[2][ASSIGN_MAX_FLOORS]; /* in sixteenths of a person; down and up */
     int64_t since_ms;
 };
 

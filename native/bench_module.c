@@ -99,7 +99,7 @@ static bool run(const struct bench_config *config, const Py_buffer *trips, const
 PyDoc_STRVAR(simulate_doc,
              "simulate($module, /, trips, waits, journeys, *, cars, floors, assigner, park, park_after_ms, "
              "door_extension_ms, capacity, loss, seed, people_max, prior_ms, rate_max)\n--\n\n"
-             "Simulate a group of cars with passengers in virtual time. The first three are buffers of 64-bit integers.");
+             "Simulate passengers in virtual time. The first three arguments are buffers of 64-bit integers.");
 
 static PyObject *simulate(PyObject *module, PyObject *args, PyObject *keywords)
 {

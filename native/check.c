@@ -246,7 +246,9 @@ static void draw_floors(struct assign_floors *calls, uint64_t *seed, int floors)
 {
     uint64_t kind = next(seed);
     for (int w = 0; w < ASSIGN_LARGE_WORDS; w++) {
-        uint64_t known = floors >= 64 * (w + 1) ? ~UINT64_C(0) : floors <= 64 * w ? 0 : (UINT64_C(1) << floors % 64) - 1;
+        uint64_t known = floors >= 64 * (w + 1) ? ~UINT64_C(0)
+                         : floors <= 64 * w     ? 0
+                                                : (UINT64_C(1) << floors % 64) - 1;
         calls->words[w] = kind % 4 == 0 ? 0 : next(seed) & (kind % 4 == 1 ? next(seed) & next(seed) : ~UINT64_C(0));
         calls->words[w] &= kind / 4 % 400 == 0 ? ~UINT64_C(0) : known;
     }

@@ -1,10 +1,10 @@
 /* elevator._assign: the assigners of assign.h and plan.h as Python functions.
  *
- * - A value that an assigner cannot work with is a ValueError of one line, whatever is wrong with it. Only a call that
- *   does not fit the signature is a TypeError.
- * - Integers are taken from int objects alone (bool and IntEnum are ints, too), never through __index__: while the
- *   cars are read no Python code runs that could change them.
- * - The checks are those of the algorithms. Here only what plain C integers cannot hold is refused, in the same words.
+ * - Every invalid value raises a ValueError with a message of one line. A TypeError is raised only if a call does not
+ *   match the signature.
+ * - Integers are read from int objects only (bool and IntEnum are ints, too), never through __index__. So no Python
+ *   code runs while the cars are read, and nothing can change them.
+ * - The algorithms check the values. This file refuses only what C integers cannot hold, with the same messages.
  */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
@@ -16,7 +16,7 @@
 #include "motion.h"
 #include "plan.h"
 
-/* What all assigners are given. */
+/* The input of all assigners. */
 struct input {
     struct assign_params params;
     uint64_t up, down;
@@ -24,7 +24,7 @@ struct input {
     int n;
 };
 
-/* Raise ValueError; false, so that a failed check is one return. */
+/* Raise ValueError. Return false, so that a failed check is one return. */
 static bool refuse(const char *message)
 {
     PyErr_SetString(PyExc_ValueError, message);
@@ -165,7 +165,7 @@ static PyObject *build_large_shares(const struct assign_large_share *shares, int
     return rows;
 }
 
-/* What the reference is given for a large building. */
+/* The input and the answer of the reference for a large building. */
 struct large_input {
     struct assign_floors up, down;
     struct assign_large_car cars[ASSIGN_LARGE_MAX_CARS];
@@ -220,12 +220,12 @@ static PyObject *reference_small(struct input *input, PyObject *up, PyObject *do
     return build_shares(shares, input->n);
 }
 
-/* How the durations stand in a signature. */
+/* The durations in a signature. */
 #define DURATIONS "door_ms=" ASSIGN_TEXT(ASSIGN_DOOR_MS) ", travel_ms=" ASSIGN_TEXT(ASSIGN_TRAVEL_MS)
 
 PyDoc_STRVAR(reference_doc, "reference($module, /, floors, up, down, cars, " DURATIONS
                             ", clear_all=False, has_empty_id=False)\n--\n\n"
-                            "Share out hall calls as the course's hall_request_assigner does: one (up, down) for each "
+                            "Assign hall calls as the course's hall_request_assigner does: one (up, down) for each "
                             "car.");
 
 static PyObject *reference(PyObject *module, PyObject *args, PyObject *keywords)
@@ -257,7 +257,7 @@ static PyObject *reference(PyObject *module, PyObject *args, PyObject *keywords)
     return is_small ? reference_small(&input, up, down, cars) : reference_large(params, up, down, cars);
 }
 
-/* What the plan-cost assigner and parking are given besides. */
+/* The input of the plan-cost assigner and of parking. */
 struct plan_input {
     struct input common;
     struct assign_share shares[ASSIGN_MAX_CARS];
@@ -279,7 +279,7 @@ static bool read_shares(PyObject *object, int n, struct assign_share *shares)
     return true;
 }
 
-/* Read the rates of all floors; none at all (an empty tuple) are zeros. */
+/* Read the rates of all floors. An empty tuple means zeros. */
 static bool read_rates(PyObject *object, int floors, int *rates)
 {
     if (!PyTuple_Check(object))
@@ -294,8 +294,8 @@ static bool read_rates(PyObject *object, int floors, int *rates)
     return true;
 }
 
-static bool read_plan_input(PyObject *cars, PyObject *shares, PyObject *up_rates, PyObject *down_rates, PyObject *door_ms,
-                            PyObject *travel_ms, struct plan_input *input)
+static bool read_plan_input(PyObject *cars, PyObject *shares, PyObject *up_rates, PyObject *down_rates,
+                            PyObject *door_ms, PyObject *travel_ms, struct plan_input *input)
 {
     struct assign_params *params = &input->common.params;
     *params = (struct assign_params){
@@ -307,7 +307,7 @@ static bool read_plan_input(PyObject *cars, PyObject *shares, PyObject *up_rates
            (travel_ms == NULL || read_int(travel_ms, &params->travel_ms, ASSIGN_TRAVEL));
 }
 
-/* Masks of more floors do not fit 64 bits: so this is checked before they are read. */
+/* Read the number of floors before the masks, which hold no more than ASSIGN_MAX_FLOORS. */
 static bool read_plan_floors(PyObject *object, int *floors)
 {
     if (!read_int(object, floors, ASSIGN_FLOORS))
@@ -316,15 +316,15 @@ static bool read_plan_floors(PyObject *object, int *floors)
 }
 
 PyDoc_STRVAR(plan_doc, "plan($module, floors, up, down, cars, claims, up_rates, down_rates, " DURATIONS
-                       ", /)\n--\n\nShare out hall calls so that people wait as little as possible.");
+                       ", /)\n--\n\nAssign hall calls so that passengers wait as little as possible.");
 
 static PyObject *plan(PyObject *module, PyObject *args)
 {
     (void)module;
     struct plan_input input;
     PyObject *floors, *up, *down, *cars, *claims, *up_rates, *down_rates, *door_ms = NULL, *travel_ms = NULL;
-    if (!PyArg_ParseTuple(args, "OOOOOOO|OO:plan", &floors, &up, &down, &cars, &claims, &up_rates, &down_rates, &door_ms,
-                          &travel_ms))
+    if (!PyArg_ParseTuple(args, "OOOOOOO|OO:plan", &floors, &up, &down, &cars, &claims, &up_rates, &down_rates,
+                          &door_ms, &travel_ms))
         return NULL;
     if (!read_plan_floors(floors, &input.common.params.floors) || !read_mask(up, &input.common.up, ASSIGN_HALL) ||
         !read_mask(down, &input.common.down, ASSIGN_HALL) ||
@@ -414,7 +414,7 @@ static PyModuleDef_Slot slots[] = {{Py_mod_exec, __extension__(void *)add_consta
 static struct PyModuleDef definition = {
     .m_base = PyModuleDef_HEAD_INIT,
     .m_name = "elevator._assign",
-    .m_doc = "Who takes which hall call: the assigners, in C.",
+    .m_doc = "The assigners of hall calls, in C.",
     .m_size = 0,
     .m_methods = functions,
     .m_slots = slots,

@@ -1,19 +1,19 @@
-/* The rules of one car, over bit masks of floors: those of elevator/core/motion.py, which explains them.
+/* The rules of one car, over bit masks of floors. elevator/core/motion.py has the same rules and explains them.
  *
- * They are written twice, because the car's own decisions belong with the rest of the car, and what an assigner or a
- * benchmark simulates must be fast. A test compares the two over the whole domain of a small building.
+ * They are written twice because the car's own decisions belong with the rest of the car, and a simulated car must be
+ * fast. A test compares both over the whole domain of a small building.
  */
 #ifndef ELEVATOR_MOTION_H
 #define ELEVATOR_MOTION_H
 
 #include "assign.h"
 
-/* What a car has to do. */
+/* The calls that a car has to serve. */
 struct motion_work {
     uint64_t up, down, cab;
 };
 
-/* What it does next. */
+/* The next action of a car. */
 struct motion_move {
     int behaviour; /* enum assign_behaviour */
     int direction;

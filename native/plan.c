@@ -1,33 +1,35 @@
 /* The plan-cost assigner.
  *
- * The cost of a share for a car is found by letting the car serve it, by the rules of motion.h and from stop to stop:
- * the times at which calls are served, and half of the time at which the car is done (END), because a car that is done
- * sooner is there sooner for whoever comes next. Durations are the nominal ones; a moving car is half way between two
- * floors, an open door half through its dwell time, and one that is obstructed at the beginning of it.
+ * A simulation finds the cost of a share: the car serves it by the rules of motion.h, from stop to stop. The cost is
+ * the sum of the waiting times, plus a part (END) of the time at which the car is done. A car that is done sooner
+ * reaches the next passenger sooner. Durations are nominal: a moving car is half way between two floors, an open door
+ * is half way through its dwell time, and an obstructed door is at the start of it.
  *
- * - Behind a button more people gather while it waits: a call served after t ms costs t + rate * t * t / 2. The rate is
- *   what is known of it and PATIENCE, so that one long wait is worse than two of half the time, also where few come.
- * - Whoever enters presses a button: each call served adds a cab call, at one quarter and at three quarters of the
- *   floors ahead (moved a little from floor to floor). The cost is the sum over these SCENARIOS.
- * - A call that is not with the car that claims it costs HYSTERESIS_MS more: reassignments make passengers and cars
- *   restless and gain nothing if they gain less. It is keyed on what cars publish, so all nodes agree. The claim of a
- *   car whose door is obstructed does not count: nobody knows how long it stays.
- * - A call at a floor where a car stands idle costs STANDING_MS more with any other. Another may come by soon and save a
- *   trip, but nobody who stands before a shut door understands that.
+ * - More passengers gather at a button while it is lit. A call served after t ms costs t + rate * t * t / 2. The rate
+ *   is the learned one plus PATIENCE. So one long wait is worse than two of half the time, even where few people come.
+ * - Each passenger who enters presses a cab button. So each served call adds a cab call, at one quarter or at three
+ *   quarters of the floors ahead, shifted a little from floor to floor. The cost is the sum over these SCENARIOS.
+ * - A call costs HYSTERESIS_MS more with any car but the one that claims it. A reassignment that gains less is not
+ *   worth the turning cars. The rule uses published claims, so all nodes agree. The claim of a car with an obstructed
+ *   door does not count, because the obstruction can last.
+ * - If a car stands idle at the floor of a call, the call costs STANDING_MS more with any other car. Another car may
+ *   pass soon and save a trip, but a passenger in front of a closed door does not understand that.
  *
- * The shares minimise the sum over all cars: exactly, over all subsets, up to EXACT calls; beyond that by local search
- * (moving one call, then swapping two) from two starts, what is claimed and cheapest insertion. In all choices the
- * first is taken of those that cost the same, so that the answer is one everywhere.
+ * The shares minimise the sum over all cars. Up to EXACT calls the search is exact, over all subsets. Beyond that it is
+ * a local search that moves one call or swaps two. It has two starts: the claims, and cheapest insertion. Among choices
+ * of equal cost the first wins, so that every node finds the same answer.
  *
- * Idle cars wait where they are near to those who come next: the sum, over buttons, of rate times the time in which
- * the first car could be there, and SECOND times the second one's. Cars at work count from where their plan passes the
- * button in its direction, or from its end; that is asked for two moments, when the next person may be expected and
- * LATER_MS from now, because a car that is about to pass is soon gone. What is not known yet is made up for by a share
- * for every button; it grows with the load, because in a busy building a car that waits at the busiest button leaves
- * with few, and then is away. So does what a way must gain, where cars are few: a car that rests higher up comes later
- * and takes more people at once, and those above the lobby are not left alone.
+ * Parking puts idle cars near the next passengers. It minimises the sum, over all buttons, of the rate times the time
+ * that the nearest car needs, plus SECOND times the time of the second nearest. A busy car counts from the moment when
+ * its plan passes the button in its direction, or from the end of its plan. Two moments are considered: when the next
+ * passenger is expected, and LATER_MS from now, because a car that is about to pass is soon gone.
  *
- * Every constant was chosen by measurement (`elevator bench dispatch`); all are flat around these values.
+ * - Every button gets a share of unknown traffic. The share grows with the load: in a busy building a car that waits at
+ *   the busiest button leaves with few passengers and is then away.
+ * - The way to a floor has a price. It grows with the load too, where cars are few: a car that rests higher up comes
+ *   later, takes more passengers at once, and is near those above the lobby.
+ *
+ * Every constant was chosen by measurement (`elevator bench dispatch`). Results change little around these values.
  */
 #include "plan.h"
 
@@ -37,6 +39,7 @@
 #include "motion.h"
 
 enum {
+    NO_CAR = -1,
     SCENARIOS = 2,
     MOMENTS = 2,
     EXACT = 6,
@@ -52,10 +55,10 @@ enum {
     PARK_ROUNDS = 4,
     PRICE = 256,          /* the unit of a price of parking is 1/256 ms of one person */
     SECOND = 98,          /* of PRICE */
-    PARK_WAY = 1000,      /* ms that an idle car's way through the whole building must gain */
+    PARK_WAY = 1000,      /* price in ms of a way through the whole building */
     LOAD = 16,            /* the unit of load is 1/16 of what one car can carry alone */
     LOAD_MAX = 16 * LOAD, /* bounds the two prices that grow with the load */
-    LOADED_WAY = 8,       /* ms that each floor of the way must gain besides, times (load / cars) squared */
+    LOADED_WAY = 8,       /* price in ms of each floor of the way, times (load in units of LOAD / cars) squared */
     LOADED_UNKNOWN = 45,  /* of LOAD: this part of the mean rate, times load squared, is added to every rate */
     RATE_UNKNOWN = 1,     /* people in 2^20 ms, added to every rate: any button can be the next */
     RATE_PRIOR = 10,      /* people in 2^20 ms, so that the next person is expected within 105 s */
@@ -72,8 +75,8 @@ static_assert(ASSIGN_MAX_FLOORS - 1 <= INT8_MAX, "a floor fits int8_t");
 
 struct call {
     int floor, direction;
-    int claimed;  /* the car that says so, -1 if none does */
-    int standing; /* an idle car that is there already, -1 if there is none */
+    int claimed;  /* the car that claims it, or NO_CAR */
+    int standing; /* an idle car at its floor, or NO_CAR */
 };
 
 struct problem {
@@ -83,10 +86,10 @@ struct problem {
     struct call calls[CALLS_MAX];
     int n, count;
     long work;
-    int8_t ahead[SCENARIOS][2][ASSIGN_MAX_FLOORS]; /* where those go who enter at a floor, down and up */
+    int8_t ahead[SCENARIOS][2][ASSIGN_MAX_FLOORS]; /* destinations of passengers who enter at a floor; down and up */
 };
 
-/* When a car could serve each button, seen from *since_ms* on; down and up. */
+/* When a car can first serve each button, not before *since_ms*; down and up. */
 struct passing {
     int64_t since_ms;
     int64_t at_ms[2][ASSIGN_MAX_FLOORS];
@@ -117,7 +120,7 @@ static int highest(uint64_t floors)
     return 63 - __builtin_clzll(floors);
 }
 
-/* The next floor at which a car moving in *direction* from *floor* stops or turns. There is work beyond. */
+/* The next floor at which a car that moves in *direction* from *floor* stops or turns. It has work beyond *floor*. */
 static int next_stop(int floor, int direction, const struct motion_work *work)
 {
     uint64_t beyond = direction == UP ? ~(motion_bit(floor) | (motion_bit(floor) - 1)) : motion_bit(floor) - 1;
@@ -139,7 +142,8 @@ static void note_passing(struct passing *passing, int floor, int direction, int6
         *at_ms = least(*at_ms, most(from_ms, passing->since_ms));
 }
 
-/* Let car *k* serve its cab calls and the hall calls *up* and *down*; return what that costs. */
+/* Simulate car *k* while it serves its cab calls and the hall calls *up* and *down*. Return the cost. If *passing*
+ * is not NULL, note when the car can serve each button. */
 static int64_t walk(struct problem *p, int k, uint64_t up, uint64_t down, int scenario, struct passing *passing)
 {
     const struct assign_car *car = &p->cars[k];
@@ -204,7 +208,7 @@ static int64_t cost_of(struct problem *p, int k, struct assign_share share)
     return cost;
 }
 
-/* *share* with call *j* put in, or taken out if it is there. */
+/* *share* with call *j* added, or removed if it is there. */
 static struct assign_share toggled(const struct problem *p, struct assign_share share, int j)
 {
     assert(0 <= j && j < p->count);
@@ -216,16 +220,16 @@ static struct assign_share toggled(const struct problem *p, struct assign_share 
     return share;
 }
 
-/* What it costs in addition that call *j* goes to car *k*. */
-static int64_t unrest(const struct problem *p, int j, int k)
+/* The penalty for assigning call *j* to car *k* although another car claims it or stands at its floor. */
+static int64_t penalty(const struct problem *p, int j, int k)
 {
     int claimed = p->calls[j].claimed, standing = p->calls[j].standing;
-    int64_t moved_ms = claimed >= 0 && claimed != k ? HYSTERESIS_MS : 0;
-    int64_t left_ms = standing >= 0 && standing != k ? STANDING_MS : 0;
-    return COST * SCENARIOS * (moved_ms + left_ms);
+    int64_t claimed_ms = claimed != NO_CAR && claimed != k ? HYSTERESIS_MS : 0;
+    int64_t standing_ms = standing != NO_CAR && standing != k ? STANDING_MS : 0;
+    return COST * SCENARIOS * (claimed_ms + standing_ms);
 }
 
-/* Where those go who enter at *floor*. At the end floors, where nothing is ahead, it is the next floor. */
+/* The destination of passengers who enter at *floor*. With nothing ahead it is the neighbouring floor. */
 static int destination(int floor, int direction, int floors, int scenario)
 {
     int ahead = direction == UP ? floors - 1 - floor : floor;
@@ -260,35 +264,35 @@ static void list_calls(struct problem *p, uint64_t up, uint64_t down, const stru
                 continue;
             assert(p->count < CALLS_MAX);
             struct call *call = &p->calls[p->count++];
-            *call = (struct call){floor, direction, -1, -1};
-            for (int k = 0; k < p->n && call->claimed < 0; k++)
+            *call = (struct call){floor, direction, NO_CAR, NO_CAR};
+            for (int k = 0; k < p->n && call->claimed == NO_CAR; k++)
                 if (((direction == UP ? claims[k].up : claims[k].down) & here) != 0 &&
                     p->cars[k].behaviour != PLAN_OBSTRUCTED)
                     call->claimed = k;
-            for (int k = 0; k < p->n && call->standing < 0; k++)
+            for (int k = 0; k < p->n && call->standing == NO_CAR; k++)
                 if (p->cars[k].behaviour == ASSIGN_IDLE && p->cars[k].floor == floor)
                     call->standing = k;
         }
 }
 
-/* Share out at most EXACT calls in the best of all ways. A set of calls is a bit mask here, too. */
-static void share_exactly(struct problem *p, int *owner)
+/* Find the cheapest assignment of at most EXACT calls. A set of calls is a bit mask too. */
+static void assign_exactly(struct problem *p, int *owner)
 {
     enum { SETS = 1 << EXACT };
     int64_t best[SETS], cost[SETS];
-    uint8_t taken[ASSIGN_MAX_CARS][SETS]; /* by car k, of a set shared out among cars 0..k */
+    uint8_t taken[ASSIGN_MAX_CARS][SETS]; /* the part of car k, if cars 0..k share a set */
     assert(p->count <= EXACT);
     const int all = (1 << p->count) - 1;
     for (int k = 0; k < p->n; k++) {
         for (int set = 0; set <= all; set++) {
             struct assign_share share = {0, 0};
-            int64_t restless = 0;
+            int64_t penalties = 0;
             for (int j = 0; j < p->count; j++)
                 if ((set >> j & 1) != 0) {
                     share = toggled(p, share, j);
-                    restless += unrest(p, j, k);
+                    penalties += penalty(p, j, k);
                 }
-            cost[set] = cost_of(p, k, share) + restless;
+            cost[set] = cost_of(p, k, share) + penalties;
         }
         for (int set = all; set >= 0; set--) {
             int64_t least_cost = k == 0 ? cost[set] : best[set] + cost[0];
@@ -314,20 +318,22 @@ static void share_exactly(struct problem *p, int *owner)
     }
 }
 
-/* One way of sharing out, and what it costs each car. */
-struct sharing {
+/* An assignment of all calls, and its cost for each car. */
+struct assignment {
     struct assign_share shares[ASSIGN_MAX_CARS];
     int64_t cost[ASSIGN_MAX_CARS];
     int owner[CALLS_MAX];
     long work_max;
 };
 
-static bool may_go_on(const struct problem *p, const struct sharing *s)
+/* Whether the search has work left. */
+static bool has_work_left(const struct problem *p, const struct assignment *s)
 {
     return p->work < s->work_max;
 }
 
-static void give(struct problem *p, struct sharing *s, int j, int k, int64_t cost)
+/* Add call *j* to the share of car *k*, or remove it, and set its owner. *cost* is the new cost of the share. */
+static void set_owner(struct problem *p, struct assignment *s, int j, int k, int64_t cost)
 {
     assert(0 <= k && k < p->n);
     s->shares[k] = toggled(p, s->shares[k], j);
@@ -335,15 +341,16 @@ static void give(struct problem *p, struct sharing *s, int j, int k, int64_t cos
     s->owner[j] = k;
 }
 
-/* Find the car that takes call *j*, not its *present* owner, at the least cost below *bound*; -1 if there is none. */
-static int cheapest(struct problem *p, const struct sharing *s, int j, int present, int64_t bound, int64_t *cost)
+/* Find the car, except the *present* owner, whose cost call *j* raises least and by less than *bound*, or NO_CAR.
+ * *cost* gets the new cost of its share. */
+static int cheapest(struct problem *p, const struct assignment *s, int j, int present, int64_t bound, int64_t *cost)
 {
-    int found = -1;
+    int found = NO_CAR;
     for (int k = 0; k < p->n; k++) {
         if (k == present)
             continue;
         int64_t with = cost_of(p, k, toggled(p, s->shares[k], j));
-        int64_t more = with - s->cost[k] + unrest(p, j, k);
+        int64_t more = with - s->cost[k] + penalty(p, j, k);
         if (more < bound) {
             bound = more;
             found = k;
@@ -362,58 +369,58 @@ static int nearest(const struct problem *p, int j)
     return found;
 }
 
-/* Give each call to whoever *claims* it, if that is to count, and the others where they cost least. */
-static void insert(struct problem *p, struct sharing *s, bool claims)
+/* Assign claimed calls to the cars that claim them if *claims* is true, and all others where they cost least. */
+static void insert(struct problem *p, struct assignment *s, bool claims)
 {
     memset(s->shares, 0, sizeof s->shares);
     for (int j = 0; j < p->count; j++) {
-        s->owner[j] = claims ? p->calls[j].claimed : -1;
-        if (s->owner[j] >= 0)
+        s->owner[j] = claims ? p->calls[j].claimed : NO_CAR;
+        if (s->owner[j] != NO_CAR)
             s->shares[s->owner[j]] = toggled(p, s->shares[s->owner[j]], j);
     }
     for (int k = 0; k < p->n; k++)
         s->cost[k] = cost_of(p, k, s->shares[k]);
     for (int j = 0; j < p->count; j++) {
         int64_t cost = 0;
-        if (s->owner[j] >= 0)
+        if (s->owner[j] != NO_CAR)
             continue;
-        if (may_go_on(p, s)) {
-            int k = cheapest(p, s, j, -1, INT64_MAX, &cost);
-            give(p, s, j, k, cost);
+        if (has_work_left(p, s)) {
+            int k = cheapest(p, s, j, NO_CAR, INT64_MAX, &cost);
+            set_owner(p, s, j, k, cost);
         } else {
             int k = nearest(p, j);
-            give(p, s, j, k, s->cost[k]); /* The cost is not known any more, and not asked for. */
+            set_owner(p, s, j, k, s->cost[k]); /* Out of date, but the search ends here. */
         }
     }
 }
 
-static bool move_calls(struct problem *p, struct sharing *s)
+static bool move_calls(struct problem *p, struct assignment *s)
 {
     bool moved = false;
-    for (int j = 0; j < p->count && may_go_on(p, s); j++) {
+    for (int j = 0; j < p->count && has_work_left(p, s); j++) {
         int from = s->owner[j];
         int64_t cost = 0, without = cost_of(p, from, toggled(p, s->shares[from], j));
-        int to = cheapest(p, s, j, from, s->cost[from] + unrest(p, j, from) - without, &cost);
-        if (to < 0)
+        int to = cheapest(p, s, j, from, s->cost[from] + penalty(p, j, from) - without, &cost);
+        if (to == NO_CAR)
             continue;
-        give(p, s, j, from, without); /* that is, take it away */
-        give(p, s, j, to, cost);
+        set_owner(p, s, j, from, without); /* removes it; the next line sets the owner */
+        set_owner(p, s, j, to, cost);
         moved = true;
     }
     return moved;
 }
 
-static bool swap_two(struct problem *p, struct sharing *s)
+static bool swap_two(struct problem *p, struct assignment *s)
 {
     for (int i = 0; i < p->count; i++)
-        for (int j = i + 1; j < p->count && may_go_on(p, s); j++) {
+        for (int j = i + 1; j < p->count && has_work_left(p, s); j++) {
             int a = s->owner[i], b = s->owner[j];
             if (a == b)
                 continue;
             int64_t cost_a = cost_of(p, a, toggled(p, toggled(p, s->shares[a], i), j));
             int64_t cost_b = cost_of(p, b, toggled(p, toggled(p, s->shares[b], i), j));
-            int64_t more = cost_a + cost_b + unrest(p, i, b) + unrest(p, j, a);
-            if (more >= s->cost[a] + s->cost[b] + unrest(p, i, a) + unrest(p, j, b))
+            int64_t more = cost_a + cost_b + penalty(p, i, b) + penalty(p, j, a);
+            if (more >= s->cost[a] + s->cost[b] + penalty(p, i, a) + penalty(p, j, b))
                 continue;
             s->shares[a] = toggled(p, toggled(p, s->shares[a], i), j);
             s->shares[b] = toggled(p, toggled(p, s->shares[b], i), j);
@@ -426,13 +433,14 @@ static bool swap_two(struct problem *p, struct sharing *s)
     return false;
 }
 
-/* Search from one start with *work_max* steps, and return the cost of what was found. */
-static int64_t search(struct problem *p, struct sharing *s, bool claims, long work_max)
+/* Search from one start for *work_max* steps. Return the cost of the result, INT64_MAX if even the start is
+ * incomplete. */
+static int64_t search(struct problem *p, struct assignment *s, bool claims, long work_max)
 {
     int64_t sum = 0;
     s->work_max = p->work + work_max;
     insert(p, s, claims);
-    if (!may_go_on(p, s))
+    if (!has_work_left(p, s))
         return INT64_MAX;
     do {
         while (move_calls(p, s))
@@ -441,13 +449,13 @@ static int64_t search(struct problem *p, struct sharing *s, bool claims, long wo
     for (int k = 0; k < p->n; k++)
         sum += s->cost[k];
     for (int j = 0; j < p->count; j++)
-        sum += unrest(p, j, s->owner[j]);
+        sum += penalty(p, j, s->owner[j]);
     return sum;
 }
 
-static void share_by_search(struct problem *p, int *owner)
+static void assign_by_search(struct problem *p, int *owner)
 {
-    struct sharing kept, fresh;
+    struct assignment kept, fresh;
     int64_t cost = search(p, &kept, true, WORK_MAX / 2);
     bool better = search(p, &fresh, false, WORK_MAX / 2) < cost;
     memcpy(owner, better ? fresh.owner : kept.owner, sizeof kept.owner);
@@ -486,9 +494,9 @@ int plan_assign(const struct assign_params *params, uint64_t up, uint64_t down, 
     prepare(&p, params, cars, n, rates);
     list_calls(&p, up, down, claims);
     if (p.count <= EXACT)
-        share_exactly(&p, owner);
+        assign_exactly(&p, owner);
     else
-        share_by_search(&p, owner);
+        assign_by_search(&p, owner);
     for (int k = 0; k < n; k++)
         out[k] = (struct assign_share){0, 0};
     for (int j = 0; j < p.count; j++) {
@@ -500,11 +508,12 @@ int plan_assign(const struct assign_params *params, uint64_t up, uint64_t down, 
     return ASSIGN_OK;
 }
 
-/* The two shortest times in which some car can serve a button. */
+/* The two shortest times that cars need to serve a button. */
 struct arrivals {
     int64_t first_ms, second_ms;
 };
 
+/* *known* and the time of one more car. */
 static struct arrivals with(struct arrivals known, int64_t ms)
 {
     ms = least(ms, FAR_MS);
@@ -514,11 +523,11 @@ static struct arrivals with(struct arrivals known, int64_t ms)
 }
 
 struct parking {
-    struct arrivals busy[2][ASSIGN_MAX_FLOORS]; /* of cars that are at work; down and up */
+    struct arrivals busy[2][ASSIGN_MAX_FLOORS]; /* of busy cars; down and up */
     int64_t weight[2][ASSIGN_MAX_FLOORS];
     int64_t weights;
-    int64_t way; /* what a floor's way must gain, in units of PRICE */
-    int from[ASSIGN_MAX_CARS]; /* where a free car is, or comes to next */
+    int64_t way; /* the price of one floor of the way to a target, in units of PRICE */
+    int from[ASSIGN_MAX_CARS]; /* the floor of a free car, or the next one that it reaches */
 };
 
 static bool is_free(const struct assign_car *car, const struct assign_share *share)
@@ -526,14 +535,14 @@ static bool is_free(const struct assign_car *car, const struct assign_share *sha
     return (car->cab | share->up | share->down) == 0 && !is_open(car);
 }
 
-/* Weigh the buttons; return how long it takes until the next person comes. */
+/* Set the weights of the buttons and the price of the way. Return the expected time until the next passenger comes. */
 static int64_t weigh(struct parking *parking, const struct problem *p)
 {
     const int floors = p->params->floors;
     int64_t total = 0;
     for (int f = 0; f < floors; f++)
         total += p->rates->up[f] + p->rates->down[f];
-    /* One passenger takes two stops, and the way to him and with him is two thirds of the building. */
+    /* A trip has two stops, and its empty and its full way are each a third of the building. */
     int64_t trip_ms = 2 * (int64_t)p->params->door_ms + (int64_t)p->params->travel_ms * floors * 2 / 3;
     int64_t load = least((LOAD * total * trip_ms / p->n) >> PLAN_RATE_SHIFT, LOAD_MAX);
     int64_t loaded = total * load * load * LOADED_UNKNOWN / (LOAD * LOAD * LOAD) / floors;
@@ -548,7 +557,8 @@ static int64_t weigh(struct parking *parking, const struct problem *p)
     return (INT64_C(1) << PLAN_RATE_SHIFT) / (total + RATE_PRIOR);
 }
 
-/* Note when car *k* can be at the buttons, as the mean of what is so at each of the moments *since_ms*. */
+/* Add the times that busy car *k* needs to serve the buttons: the means over the moments *since_ms* and the
+ * scenarios. */
 static void add_busy(struct parking *parking, struct problem *p, int k, const struct assign_share *share,
                      const int64_t since_ms[MOMENTS])
 {
@@ -570,7 +580,7 @@ static void add_busy(struct parking *parking, struct problem *p, int k, const st
     }
 }
 
-/* What it costs that one car waits at *target*, while the others could be at the buttons as *others* says. */
+/* The price of a car that waits at *target*. *others* are the times that the other cars need. */
 static int64_t price(const struct parking *parking, const struct problem *p, int target, int from,
                      struct arrivals others[2][ASSIGN_MAX_FLOORS])
 {
@@ -585,7 +595,7 @@ static int64_t price(const struct parking *parking, const struct problem *p, int
     return sum;
 }
 
-/* Choose the best floor for car *k* to wait at, the others being where *targets* says; tell whether that is new. */
+/* Choose the best floor for car *k* while the others wait at *targets*. Return whether its target has changed. */
 static bool improve(const struct parking *parking, struct problem *p, int k, int *targets)
 {
     assert(0 <= targets[k] && targets[k] < p->params->floors);
