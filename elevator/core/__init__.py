@@ -10,11 +10,11 @@ heartbeats derive from it in node.py; turn.py fixes the order in which they leav
     traffic       how many passengers come to each hall button
     outgoing      what the node tells the others, and when
 
-log_damping, when a fault that comes and goes is logged, is used by all other packages.
+log_damping, when a fault that comes and goes is logged, is for the packages that touch the outside.
 
-Imports nothing but the extension `_assign`. The laboratory and the simulated world run this very code, so a change here
-is judged by `just soak` within a minute. What must not change without a new wire format: the meaning of dots and of
-version vectors.
+Imports nothing but the extension `_assign` and the program's version. The laboratory and the simulated world run this
+very code, so `just soak` judges a change here within a minute. What must not change without a new wire format: the
+meaning of dots and of version vectors.
 
 Decisions:
 - An open door serves the calls of its floor on the spot, so they are taken out before the plan shares out the rest. As

@@ -3,7 +3,8 @@
 A peer is alive until it has missed so many heartbeats that a false alarm is rarer than one in a million. That number
 depends on the packet loss, which is measured from the gaps in the peer's sequence numbers: a few at 1 % loss, about 12
 at 30 %, about 36 at 70 %. A false alarm costs a double visit, never a call. There is one threshold: a lamp waits for
-every peer that may be alive. This keeps its promise strong in bad networks, and delays a lamp right after a crash.
+every peer that may be alive and hears this node. This keeps its promise strong in bad networks, and delays a lamp right
+after a crash.
 
 A restarted node has a higher incarnation than before, or a random one if it has lost its record. A higher incarnation
 replaces its predecessor at once, a lower one only when the predecessor is silent. Until then the lower one is a second

@@ -12,8 +12,8 @@ touched a car or the group for a while: car_conduct.py and group_conduct.py; hea
 runs seed after seed and shrinks those that fail.
 
 The package building simulates elevators for real programs in real time; here the nodes run inside the simulation, two
-hundred times as fast. Imports everything that a node is made of but processes, and building for its shafts. A seed must
-replay to the byte: no clock, no unordered iteration, no random number that the plan did not draw.
+hundred times as fast. Imports a node's turn, wire format, records and codecs, and building for its elevators and
+passengers. A seed must replay to the byte: no clock, no unordered iteration, no generator that the plan did not seed.
 
 Decisions
 ---------

@@ -1,6 +1,6 @@
 """Regressions: mistakes that random runs once found, each with a small run that finds it again.
 
-Each run is an explicit plan of faults and presses, because a seed draws another plan whenever plans.py changes. Every
+Each run is an explicit plan of faults and presses, because a seed may draw another plan when plans.py changes. Every
 plan runs twice: it must pass, and it must fail with the mistake put back. This shows that the plan still reaches the
 code in question, and that the judges still see the harm.
 
