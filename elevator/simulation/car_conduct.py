@@ -119,6 +119,8 @@ class CarConduct:
         floor, node = host.machine.sensed, host.node
         if floor is None or node is None or not self.health.is_untouched(host.id) or came.drive.fault is not Fault.NONE:
             return
+        if node.inputs is None or node.inputs.floor != floor:  # A false reading hides the floor from the program.
+            return
         going = Call(Direction(host.machine.shaft.motor).button, floor, EVERY_CAR)
         if claims(came, going) and claims(node, going):  # It may be given one only as it leaves.
             self.fail(f"car {host.id} passes a hall call at floor {floor} that it claims")
