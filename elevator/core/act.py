@@ -72,10 +72,10 @@ def act(car: Drive, now_ms: int, around: Surroundings) -> Acted:
             pass
         case _:
             assert_never(activity)
-    return Acted(car, served, act_at_ms(car, around))
+    return Acted(car, served, act_at_ms(car, now_ms, around))
 
 
-def act_at_ms(car: Drive, around: Surroundings) -> int:
+def act_at_ms(car: Drive, now_ms: int, around: Surroundings) -> int:
     """Return when *car* must act again if nothing changes."""
     if car.activity is not Activity.RESTING:
         return car.due_at_ms
@@ -84,7 +84,9 @@ def act_at_ms(car: Drive, around: Surroundings) -> int:
             return NEVER_MS if car.door.obstructed else car.door.close_at_ms
         case Phase.CLOSED:
             return NEVER_MS if around.target in (None, car.position.floor) else car.due_at_ms
-        case Phase.STOPPING | Phase.OPENING | Phase.CLOSING | Phase.UNKNOWN:
+        case Phase.STOPPING:
+            return car.due_at_ms if car.due_at_ms > now_ms else NEVER_MS
+        case Phase.OPENING | Phase.CLOSING | Phase.UNKNOWN:
             return NEVER_MS
         case _:
             assert_never(car.door.phase)

@@ -102,7 +102,7 @@ def sense(
     car = hold(car, now_ms, held=inputs.stop or inputs.halted or listening or car.position.is_dead)
     stands = not car.held and inputs.still and car.position.at_floor and inputs.floor == car.position.floor
     seen = door.confirm(car.door, now_ms, stands, inputs.door, inputs.obstructed)
-    fault, due_at_ms = diagnose(evolve(car, door=seen), now_ms, inputs.stop)
+    fault, due_at_ms = diagnose(evolve(car, door=seen, stands=stands), now_ms, inputs.stop)
     if (seen, stands, fault) != (car.door, car.stands, car.fault):
         car = evolve(car, door=seen, stands=stands, fault=fault)
     believe_at_ms = car.position.believe_at_ms
@@ -124,7 +124,8 @@ def diagnose(car: Drive, now_ms: int, is_stopped: bool) -> tuple[Fault, int]:
         if now_ms >= blocked_at_ms:
             return Fault.DOOR, NEVER_MS
         return Fault.NONE, blocked_at_ms
-    if car.held or car.door.phase not in (Phase.STOPPING, Phase.UNKNOWN) or car.door.inherited is not None:
+    is_waiting = car.door.phase in (Phase.STOPPING, Phase.UNKNOWN) and car.door.inherited is None
+    if car.held or car.stands or not is_waiting:
         return Fault.NONE, NEVER_MS
     return (Fault.POSITION, NEVER_MS) if now_ms >= car.due_at_ms else (Fault.NONE, car.due_at_ms)
 

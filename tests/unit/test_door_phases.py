@@ -4,7 +4,9 @@ import pytest
 
 from elevator.core import door
 from elevator.core.door import DOOR_OPEN_MS, Door, Phase
-from elevator.core.model import Direction, OpenDoor
+from elevator.core.drive import Drive, sense
+from elevator.core.model import Direction, Fault, Inputs, OpenDoor
+from elevator.core.position import Position
 
 NOW_MS = 10_000
 
@@ -31,6 +33,22 @@ def test_door_goes_through_its_phases_as_the_panel_confirms_them() -> None:
 
 def test_car_that_already_stands_opens_its_door_at_once() -> None:
     assert door.stop(Door(), NOW_MS, is_standing=True).phase is Phase.OPENING
+
+
+@pytest.mark.rule("D1")
+@pytest.mark.parametrize("phase", [Phase.CLOSED, Phase.CLOSING, Phase.STOPPING])
+def test_door_is_not_told_to_open_before_the_car_is_confirmed_to_stand(phase: Phase) -> None:
+    assert door.command(door.stop(Door(phase), NOW_MS, is_standing=False)) is None
+
+
+@pytest.mark.rule("D1")
+def test_late_confirmation_that_the_car_stands_is_no_fault() -> None:
+    stopping = Door(Phase.STOPPING, close_at_ms=NOW_MS + DOOR_OPEN_MS)
+    where = Position(floor=2, at_floor=True, trusted=True)
+    car = Drive(where, door=stopping, held=False, fault=Fault.NONE, due_at_ms=NOW_MS)
+    waiting, standing = Inputs(floor=2), Inputs(floor=2, still=True)
+    assert sense(car, NOW_MS + 1, waiting, floors=4, listening=False).car.fault is Fault.POSITION
+    assert sense(car, NOW_MS + 1, standing, floors=4, listening=False).car.fault is Fault.NONE
 
 
 def test_stop_that_ends_before_the_door_was_told_to_open_leaves_it_closed() -> None:
