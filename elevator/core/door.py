@@ -84,11 +84,9 @@ def command(door: Door) -> bool | None:
 def stop(door: Door, now_ms: int, is_standing: bool) -> Door:
     """Begin a stop, or another dwell time with another announcement."""
     match door.phase:
-        case Phase.OPEN:
-            phase = Phase.OPEN
         case Phase.CLOSED | Phase.CLOSING | Phase.STOPPING:
             phase = Phase.OPENING if is_standing else Phase.STOPPING
-        case Phase.OPENING | Phase.UNKNOWN:
+        case Phase.OPENING | Phase.OPEN | Phase.UNKNOWN:
             phase = door.phase
         case _:
             assert_never(door.phase)
