@@ -12,11 +12,11 @@ _default:
 
 # Show a simulated building with real nodes on a page and in this terminal.
 demo *ARGS: (_venv "runtime")
-    @{{python}} -m elevator demo "$@"
+    @exec {{python}} -m elevator demo "$@"
 
 # Run the program: a node, or another of its commands.
 run *ARGS: (_venv "runtime")
-    @{{python}} -m elevator "$@"
+    @exec {{python}} -m elevator "$@"
 
 # Run the tests that take two minutes on two cores, or as the arguments say: `just test -n 0` uses one core.
 test *ARGS: (_venv "dev")
