@@ -5,31 +5,31 @@ from collections.abc import Callable
 from typing import NoReturn
 
 PAGE = ("127.0.0.1", 15780)
-"""Where the page is unless it is told otherwise: for this machine only."""
+"""Default address of the web page, which only this machine can reach."""
 
 
 class Arguments(argparse.ArgumentParser):
-    """An argument parser whose errors are one line."""
+    """An argument parser whose error messages fit on one line."""
 
     def error(self, message: str) -> NoReturn:
-        """Say what is wrong in one line, whatever was given, and exit with status 2."""
+        """Print *message* on one line, even if it quotes a line break, and exit with status 2."""
         self.exit(2, f"{self.prog}: {' '.join(message.split())}\n")
 
 
-def whole(low: int, high: int) -> Callable[[str], int]:
-    """Return a type of argument: a whole number from *low* to *high*."""
+def integer(low: int, high: int) -> Callable[[str], int]:
+    """Return an argument type for integers from *low* to *high*."""
 
-    def number(text: str) -> int:
+    def parse(text: str) -> int:
         value = int(text) if text.isascii() and text.isdigit() and len(text) <= 20 else None
         if value is None or not low <= value <= high:
             raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {low} to {high}")
         return value
 
-    return number
+    return parse
 
 
-def place(text: str) -> tuple[str, int]:
-    """Read an argument [HOST:]PORT."""
+def host_and_port(text: str) -> tuple[str, int]:
+    """Parse an argument [HOST:]PORT."""
     host, _, port = text.rpartition(":")
     if not (port.isascii() and port.isdigit() and len(port) <= 5 and int(port) <= 65535):
         raise argparse.ArgumentTypeError(f"{text!r} is not [HOST:]PORT")

@@ -36,7 +36,7 @@ from elevator.building.lobby import LOOK_MS, Lobby
 from elevator.building.network import SimulatedNetwork
 from elevator.building.passengers import PassengerFlow
 from elevator.building.shaft import Shaft
-from elevator.cli.arguments import PAGE, Arguments, place, whole
+from elevator.cli.arguments import PAGE, Arguments, host_and_port, integer
 from elevator.cli.demo_nodes import BOOT_MS, GRACE_S, Nodes
 from elevator.cli.demo_picture import Scene, draw, line
 from elevator.core.model import MAX_CARS, MAX_FLOORS
@@ -90,14 +90,14 @@ def main(argv: list[str]) -> int:
         description="Run simulated elevators, a real node for each, and passengers, on a page and in this terminal.",
         allow_abbrev=False,
     )
-    parser.add_argument("--cars", type=whole(1, MAX_CARS), default=3, help="number of elevators and nodes (3)")
-    parser.add_argument("--floors", type=whole(2, MAX_FLOORS), default=4, help="number of floors (4)")
-    parser.add_argument("--seed", type=whole(0, 2**63), help="of passengers and start positions (random)")
-    parser.add_argument("--for", type=whole(1, 1_000_000), dest="seconds", help="seconds to run (until Ctrl-C)")
-    parser.add_argument("--rate", type=whole(0, 6000), help="passengers a minute (4 for each elevator)")
+    parser.add_argument("--cars", type=integer(1, MAX_CARS), default=3, help="number of elevators and nodes (3)")
+    parser.add_argument("--floors", type=integer(2, MAX_FLOORS), default=4, help="number of floors (4)")
+    parser.add_argument("--seed", type=integer(0, 2**63), help="of passengers and start positions (random)")
+    parser.add_argument("--for", type=integer(1, 1_000_000), dest="seconds", help="seconds to run (until Ctrl-C)")
+    parser.add_argument("--rate", type=integer(0, 6000), help="passengers a minute (4 for each elevator)")
     parser.add_argument(
         "--web",
-        type=place,
+        type=host_and_port,
         metavar="[HOST:]PORT",
         help=f"where the page is (for this machine only, on port {PAGE[1]} or another that is free, and it is opened)",
     )

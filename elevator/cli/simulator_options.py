@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from elevator.building.keyboard import Keys
-from elevator.cli.arguments import PAGE, Arguments, place, whole
+from elevator.cli.arguments import PAGE, Arguments, host_and_port, integer
 from elevator.core.model import MAX_CARS, MAX_FLOORS
 from elevator.hardware.io_card import FLOORS
 
@@ -119,18 +119,18 @@ def _parser(kind: type[Arguments]) -> tuple[Arguments, Known]:
         allow_abbrev=False,
         add_help=False,
     )
-    duration, keys, key = whole(1, 3_600_000), characters(1, MAX_FLOORS), characters(1, 1)
+    duration, keys, key = integer(1, 3_600_000), characters(1, MAX_FLOORS), characters(1, 1)
     default = Keys()
     add = parser.add_argument
     actions = [
         add("-h", "--help", action="help", help="show this help message and exit"),
-        add("--port", type=whole(0, 65535), default=15657, help="of the first elevator (15657; 0: any free)"),
-        add("--cars", type=whole(1, MAX_CARS), default=1, help="number of elevators, on ports in a row (1)"),
-        add("--numfloors", "--floors", type=whole(2, MAX_FLOORS), default=4, help="number of floors (4)"),
+        add("--port", type=integer(0, 65535), default=15657, help="of the first elevator (15657; 0: any free)"),
+        add("--cars", type=integer(1, MAX_CARS), default=1, help="number of elevators, on ports in a row (1)"),
+        add("--numfloors", "--floors", type=integer(2, MAX_FLOORS), default=4, help="number of floors (4)"),
         add("--headless", action="store_true", help="print lines only, also in a terminal"),
         add(
             "--web",
-            type=place,
+            type=host_and_port,
             nargs="?",
             const=PAGE,
             metavar="[HOST:]PORT",
@@ -143,11 +143,11 @@ def _parser(kind: type[Arguments]) -> tuple[Arguments, Known]:
             metavar="PREFIX",
             help="each elevator as an I/O card on a pseudo-terminal as well, linked at PREFIX and its number if given",
         ),
-        add("--rate", type=whole(0, 6000), default=0, help="simulated passengers a minute (0)"),
-        add("--control", type=whole(0, 65535), default=0, help="port of the control socket (0: any free)"),
+        add("--rate", type=integer(0, 6000), default=0, help="simulated passengers a minute (0)"),
+        add("--control", type=integer(0, 65535), default=0, help="port of the control socket (0: any free)"),
         add("--host", default="127.0.0.1", help="address to listen on (127.0.0.1); the control socket stays local"),
-        add("--seed", type=whole(0, 2**63), help="of start positions and passengers"),
-        add("--at", type=whole(0, MAX_FLOORS - 1), help="start at this floor, not at a random position"),
+        add("--seed", type=integer(0, 2**63), help="of start positions and passengers"),
+        add("--at", type=integer(0, MAX_FLOORS - 1), help="start at this floor, not at a random position"),
         add("--travelTimeBetweenFloors_ms", type=duration, default=2000, dest="travel_ms", help="(2000)"),
         add("--travelTimePassingFloor_ms", type=duration, default=500, dest="passing_ms", help="(500)"),
         add("--btnDepressedTime_ms", type=duration, default=200, dest="press_ms", help="(200)"),

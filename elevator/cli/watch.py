@@ -24,7 +24,7 @@ from rich.live import Live
 from rich.text import Text
 
 from elevator.building.building import listen
-from elevator.cli.arguments import PAGE, Arguments, place, whole
+from elevator.cli.arguments import PAGE, Arguments, host_and_port, integer
 from elevator.cli.watch_view import Group, draw, forget, hear, rows, scene
 from elevator.net.admission import Admission
 from elevator.net.wire import DATAGRAM_BYTES_MAX, GROUP_LENGTH_MAX
@@ -45,11 +45,13 @@ def main(argv: Sequence[str]) -> int:
     )
     parser.add_argument("--group", default="lab", help=f"name of the group, up to {GROUP_LENGTH_MAX} characters (lab)")
     parser.add_argument(
-        "--net-port", type=whole(1, 65535), default=20145, metavar="PORT", help="UDP port of the group (20145)"
+        "--net-port", type=integer(1, 65535), default=20145, metavar="PORT", help="UDP port of the group (20145)"
     )
     parser.add_argument("--key-file", metavar="FILE", help="the group's key (none)")
     parser.add_argument("--json", action="store_true", help="a line a second with all that is known, for scripts")
-    parser.add_argument("--web", type=place, nargs="?", const=PAGE, metavar="[HOST:]PORT", help="show a page as well")
+    parser.add_argument(
+        "--web", type=host_and_port, nargs="?", const=PAGE, metavar="[HOST:]PORT", help="show a page as well"
+    )
     arguments = parser.parse_args(argv)
     try:
         flags = {"id": 0, "group": arguments.group, "net_port": arguments.net_port}
