@@ -1,16 +1,15 @@
-"""The command line. A command is imported only when it is asked for, and nothing else is here, so each starts fast."""
+"""The command line. Each command imports only the modules that it needs, so it starts fast."""
 
 import os
 import sys
 from collections.abc import Sequence
 
-NOBODY_READS, INTERRUPTED = 141, 130
-"""The exit status of a command whose output nobody reads any more, or that was interrupted: a shell's for one that
-SIGPIPE or SIGINT has ended."""
+BROKEN_PIPE_STATUS, INTERRUPTED_STATUS = 141, 130
+"""The exit statuses that a shell reports for a process killed by SIGPIPE or SIGINT."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command that *argv* asks for; return the exit status."""
+    """Run the command in *argv*; return the exit status."""
     open_standard_streams()
     try:
         try:
@@ -18,11 +17,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         finally:
             sys.stdout.flush()
     except BrokenPipeError:
-        # What is left in the buffer must not raise again when the interpreter ends.
+        # The interpreter flushes the buffer again at exit, which must not fail a second time.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return NOBODY_READS
+        return BROKEN_PIPE_STATUS
     except KeyboardInterrupt:
-        return INTERRUPTED
+        return INTERRUPTED_STATUS
 
 
 def run(arguments: list[str]) -> int:
@@ -70,7 +69,7 @@ def run(arguments: list[str]) -> int:
 
 
 def open_standard_streams() -> None:
-    """Open what was closed of the first three descriptors, before something else gets their numbers."""
+    """Open /dev/null in place of closed standard streams, so that no other file gets the descriptors 0 to 2."""
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
         os.set_inheritable(descriptor, True)
     os.close(descriptor)

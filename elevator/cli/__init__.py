@@ -1,9 +1,10 @@
-"""The commands. `elevator/__main__.py` imports the module of a command when the user asks for it.
+"""The commands. `elevator/__main__.py` imports a command's module when the user runs it.
 
-Start with run_node.py: the node itself, the doctor's arguments and the list of commands. arguments.py has the argument
-parser that commands share. Larger commands have more modules: assign_help and assign_server, demo_nodes and
-demo_picture, dispatch_report, doctor_network and finding, simulator_options, watch_view.
+Start with run_node.py: it has the node's options, which `elevator doctor` shares, and the list of commands.
+arguments.py has the argument parser that all commands share. Some commands consist of several modules: assign_help and
+assign_server, demo_nodes and demo_picture, dispatch_report, doctor_network and finding, simulator_options, watch_view.
 
-May import everything; no other package imports it. Options, exit statuses (0, 1 for a finding, 2 for bad arguments, 130
-when interrupted, 141 when nobody reads the output) and the output of `watch --json` are what other programs depend on.
+This package may import all others; none imports it. Other programs depend on the options, on the exit statuses, and on
+the output of `watch --json`. The statuses are 0 for success, 1 if a check or a test failed, 2 for bad arguments, 130
+after an interrupt, and 141 if the reader of the output has closed its pipe.
 """

@@ -1,10 +1,10 @@
-"""`elevator doctor`: is everything there that a node needs? One line each: ✓, or ✗ and what to do.
+"""`elevator doctor`: checks what a node needs, and prints one line for each check: ✓, or ✗ and advice.
 
-Rules:
-- It takes the settings of the node that is to run, and uses what that node would use.
-- It disturbs nobody: the elevator server is only read from, and only what every server has; an I/O card that a program
-  uses is left alone, and the motor of one that nobody uses is stopped. On the group's port it listens, and broadcasts
-  probes, which nodes drop silently (see admission.py).
+The checks use the settings of the node and disturb no running program:
+
+- They send only read requests to the elevator server, and only requests that every server supports.
+- They skip an I/O card that another program uses. They stop the motor of a card that no program uses.
+- They listen on the group's port and broadcast only probes, which nodes drop silently (see admission.py).
 """
 
 import os
@@ -15,7 +15,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from elevator.cli.doctor_network import broadcast, floors, id_free, listen, neighbours, open_port
+from elevator.cli.doctor_network import (
+    check_broadcast,
+    check_floors,
+    check_id,
+    check_peers,
+    listen,
+    open_port,
+)
 from elevator.cli.finding import Finding
 from elevator.net.admission import Admission
 from elevator.runtime.config import Config
@@ -23,87 +30,87 @@ from elevator.storage.store import DiskError, StoreError, make
 
 CONNECT_S = 2.0
 ANSWER_S = 1.0
-ASKS = 20
+REQUESTS = 20
 SLOW_MS = 10.0
-"""A server that takes longer to answer misses the ends of its floors' sensors, and presses."""
+"""With a slower server, a node can miss short button presses and overshoot floors."""
 CARD_S = 3.0
 FOREIGN_S = 0.5
-"""How long to look for bytes that another program causes the card to send."""
+"""How long to watch for replies to another program's requests."""
 CLOCK_TOLERANCE = 0.05
 OLDEST_YEAR = 2025
-"""A clock that says less was never set."""
+"""A clock that shows an earlier year was never set."""
 
 
 def main(config: Config, keys: Sequence[bytes], directory: Path | None, id_given: bool) -> int:
-    """Look at everything; the group has *keys*, and *directory* is where the record would be.
-
-    Return 0 if all is well, else 1.
-    """
-    worst = 0
+    """Run all checks for a node with *config* and *keys* whose record is in *directory*; return the exit status."""
+    status = 0
     for finding in findings(config, keys, directory, id_given):
         print(f"{'✓' if finding.good else '✗'} {finding.text}", flush=True)
-        worst |= not finding.good
-    return worst
+        status |= not finding.good
+    return status
 
 
 def findings(config: Config, keys: Sequence[bytes], directory: Path | None, id_given: bool) -> Iterator[Finding]:
-    """Yield what is found, as it is found."""
+    """Yield the result of each check as soon as it is known."""
     if config.serial is None:
-        yield server(config.host, config.port, config.floors)
+        yield check_server(config.host, config.port, config.floors)
     else:
-        yield card(str(config.serial), config.speed)
-        yield from modem_manager(str(config.serial))
+        yield check_card(str(config.serial), config.speed)
+        yield from check_modem_manager(str(config.serial))
     began_s, began_wall_s = boot_s(), time.time()
     group_port = open_port(config.net_port)
     if isinstance(group_port, Finding):
         yield group_port
     else:
-        yield Finding(True, f"UDP port {config.net_port} can be used")
+        yield Finding(True, f"UDP port {config.net_port} is available")
         with group_port:
-            yield broadcast(group_port, config.broadcast)
-            ears = listen(group_port, Admission(config.group, keys))
-        yield neighbours(ears, config.group)
-        yield floors(ears, config.floors)
+            yield check_broadcast(group_port, config.broadcast)
+            traffic = listen(group_port, Admission(config.group, keys))
+        yield check_peers(traffic, config.group)
+        yield check_floors(traffic, config.floors)
         if id_given:
-            yield id_free(ears, config.id)
-    yield record(directory)
-    yield clock(boot_s() - began_s, time.time() - began_wall_s, time.gmtime().tm_year)
+            yield check_id(traffic, config.id)
+    yield check_record(directory)
+    yield check_clock(boot_s() - began_s, time.time() - began_wall_s, time.gmtime().tm_year)
 
 
-def server(host: str, port: int, floors: int) -> Finding:
-    """Ask the elevator server where the car is, some times."""
+def check_server(host: str, port: int, floors: int) -> Finding:
+    """Read the floor sensor through the elevator server, several times, and measure the response time."""
     where = f"elevator server on {host} port {port}"
     try:
         with socket.create_connection((host, port), timeout=CONNECT_S) as connection:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             connection.settimeout(ANSWER_S)
             took_ms, reply = [], b""
-            for _ in range(ASKS):
+            for _ in range(REQUESTS):
                 asked_s = time.monotonic()
-                reply = ask(connection, bytes((7, 0, 0, 0)))
+                reply = request(connection, bytes((7, 0, 0, 0)))
                 took_ms.append((time.monotonic() - asked_s) * 1000)
                 if reply[0] != 7:
-                    return Finding(False, f"{where} is another program: say with --port where the elevator server is")
+                    return Finding(False, f"{where} is not an elevator server: set --port to the elevator server's")
     except TimeoutError:
-        return Finding(False, f"{where} does not answer: end the program that is connected to it, or start it again")
+        return Finding(False, f"{where} does not answer: stop the program that is connected to it, or restart it")
     except OSError as error:
         why = error.strerror or str(error)
-        return Finding(False, f"no {where} ({why}): start it, or say with --host and --port where it is")
+        return Finding(False, f"cannot connect to the {where} ({why}): start it, or correct --host and --port")
     at_floor, floor = bool(reply[1]), reply[2]
     if at_floor and floor >= floors:
         return Finding(
-            False, f"{where} is at floor {floor}, which does not exist: say with --floors how many there are"
+            False, f"{where} reports floor {floor}, but the node has {floors} floors, 0..{floors - 1}: correct --floors"
         )
-    typical_ms = sorted(took_ms)[ASKS // 2]
+    typical_ms = sorted(took_ms)[REQUESTS // 2]
     if typical_ms > SLOW_MS:
-        return Finding(False, f"{where} takes {typical_ms:.0f} ms to answer: use one that is nearer")
-    place = f"at floor {floor}" if at_floor else "between floors"
-    return Finding(True, f"{where} answers in {typical_ms:.2f} ms; its car is {place}")
+        return Finding(False, f"{where} takes {typical_ms:.0f} ms to answer: run it on this machine or a closer one")
+    return Finding(True, f"{where} answers in {typical_ms:.2f} ms; its car is {position(floor if at_floor else None)}")
 
 
-def card(where: str, speed: int) -> Finding:
-    """Read the I/O card for a moment, as a node would; its motor is stopped by that, and nothing is lit."""
-    from elevator.hardware.card_port import CardPort  # only those who need it load pyserial
+def position(floor: int | None) -> str:
+    return "between floors" if floor is None else f"at floor {floor}"
+
+
+def check_card(where: str, speed: int) -> Finding:
+    """Read the I/O card for a moment, as a node does. This stops the motor and turns no lamp on."""
+    from elevator.hardware.card_port import CardPort  # Other nodes do not load pyserial.
 
     port = CardPort(where, speed)
     until_s = time.monotonic() + CARD_S
@@ -115,26 +122,27 @@ def card(where: str, speed: int) -> Finding:
     while inputs is not None and time.monotonic() < until_s:
         port.attend(time.monotonic_ns() // 1_000_000)
         time.sleep(0.001)
-    said = port.news[0] if port.news else f"I/O card {where} does not answer"
+    message = port.news[0] if port.news else f"I/O card {where} does not answer"
     port.release()
     if inputs is None:
-        why = said.partition(" not there yet (")[2].rpartition(");")[0] or "no answer"
-        return Finding(False, f"no I/O card at {where} ({why}): plug it in, end what uses it, or say --serial PATH")
+        why = message.partition("(")[2].rpartition(")")[0] or "no answer"
+        return Finding(
+            False, f"cannot use an I/O card at {where} ({why}): plug it in, stop what uses it, or correct --serial"
+        )
     if port.halts:
-        return Finding(False, f"{said}, but replies are late or disturbed: end other programs that use this port")
-    place = "between floors" if inputs.floor is None else f"at floor {inputs.floor}"
-    return Finding(True, f"{said}; its car is {place}")
+        return Finding(False, f"{message}, but some replies are late or malformed: stop other programs on this port")
+    return Finding(True, f"{message}; its car is {position(inputs.floor)}")
 
 
-def modem_manager(
+def check_modem_manager(
     where: str, processes: Path = Path("/proc"), udev: Path = Path("/run/udev/data")
 ) -> Iterator[Finding]:
-    """Tell whether ModemManager, if it runs, leaves the card's port alone."""
+    """Check that a udev rule keeps ModemManager, if it runs, from writing to the card's port."""
     from elevator.hardware.card_port import UDEV_MARK, UDEV_RULE, find
 
     names = []
     for entry in processes.glob("[0-9]*/comm"):
-        with suppress(OSError):  # that process has ended
+        with suppress(OSError):  # The process has exited.
             names.append(entry.read_text().strip())
     if "ModemManager" not in names:
         return
@@ -143,28 +151,28 @@ def modem_manager(
         number = Path(find(where)).stat().st_rdev
         marks = (udev / f"c{os.major(number)}:{os.minor(number)}").read_text().splitlines()
     if UDEV_MARK in marks:
-        yield Finding(True, "ModemManager runs, but a udev rule keeps it from the I/O card")
+        yield Finding(True, "ModemManager is running, but a udev rule keeps it away from the I/O card")
         return
-    todo = f"put {UDEV_RULE} in /etc/udev/rules.d/78-elevator.rules and plug the card in again"
-    yield Finding(False, f"ModemManager runs and may write to the I/O card, which can move the car: {todo}")
+    advice = f"put {UDEV_RULE} in /etc/udev/rules.d/78-elevator.rules and plug the card in again"
+    yield Finding(False, f"ModemManager is running; its writes to the I/O card can move the car: {advice}")
 
 
-def ask(connection: socket.socket, request: bytes) -> bytes:
-    """Send *request* and return the four bytes of its reply; raise OSError if none comes."""
-    connection.sendall(request)
+def request(connection: socket.socket, message: bytes) -> bytes:
+    """Send *message* and return the reply of four bytes; raise OSError if there is none."""
+    connection.sendall(message)
     reply = b""
     while len(reply) < 4:
         chunk = connection.recv(4 - len(reply))
         if not chunk:
-            raise ConnectionError("it closes the connection")
+            raise ConnectionError("the server closed the connection")
         reply += chunk
     return reply
 
 
-def record(directory: Path | None) -> Finding:
-    """Write in the record's *directory* as a node would."""
+def check_record(directory: Path | None) -> Finding:
+    """Write and sync a file in the record's *directory*, as a node does."""
     if directory is None:
-        return Finding(True, "no record is kept: promises end with the program")
+        return Finding(True, "no record is kept, so a restart loses calls that only this node knows")
     try:
         make(directory)
         with tempfile.TemporaryFile(dir=directory) as file:
@@ -174,23 +182,27 @@ def record(directory: Path | None) -> Finding:
             os.fsync(file.fileno())
             took_ms = (time.monotonic() - began_s) * 1000
     except (StoreError, DiskError) as error:
-        return Finding(False, f"{error}: say with --state-dir where the record can be")
+        return Finding(False, f"{error}: choose another directory with --state-dir")
     except OSError as error:
-        return Finding(False, f"{directory} cannot be written ({error.strerror}): free it, or say --state-dir")
-    return Finding(True, f"the record can be written to {directory}, in {took_ms:.1f} ms")
+        return Finding(
+            False, f"cannot write to {directory} ({error.strerror}): make room or choose another --state-dir"
+        )
+    return Finding(True, f"the record can be written to {directory}; a write takes {took_ms:.1f} ms")
 
 
 def boot_s() -> float:
-    """Return the clock that nodes use, in seconds."""
+    """Return the time of the clock that nodes use, in seconds."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
-def clock(passed_s: float, passed_wall_s: float, year: int) -> Finding:
-    """Tell whether the clock that nodes use goes as fast as the one on the wall, and whether that was ever set."""
+def check_clock(passed_s: float, passed_wall_s: float, year: int) -> Finding:
+    """Check that the nodes' clock runs at the wall clock's rate, and that the *year* is plausible."""
     if abs(passed_s - passed_wall_s) > CLOCK_TOLERANCE * max(passed_s, passed_wall_s) + 0.01:
         return Finding(
-            False, f"{passed_s:.2f} s on one clock are {passed_wall_s:.2f} s on the other: set the time and try again"
+            False,
+            f"the system clock advanced {passed_wall_s:.2f} s while the monotonic clock advanced {passed_s:.2f} s: "
+            "synchronise the system clock and try again",
         )
     if year < OLDEST_YEAR:
-        return Finding(False, f"the clock says {year}: set it, or the log's times mean nothing (nodes do not need it)")
-    return Finding(True, "clocks go at the same speed")
+        return Finding(False, f"the system clock shows the year {year}: set it, because the log's times depend on it")
+    return Finding(True, "the clocks run at the same rate")

@@ -1,4 +1,4 @@
-"""The doctor's checks of the network: the group's port, the firewall, and the nodes that are heard."""
+"""The doctor's network checks: the group's port, the firewall, and the other nodes."""
 
 import errno
 import os
@@ -17,25 +17,25 @@ from elevator.net.broadcast import RECEIVE_BYTES, Way, interfaces
 from elevator.net.wire import DATAGRAM_BYTES_MAX
 
 PROBES = 10
-"""Broadcasts that are tried on each interface. A firewall may drop only some."""
+"""Broadcasts to send on each interface. A firewall may drop only some of them."""
 PROBE_S, BROADCAST_S = 0.02, 0.5
-"""How long to wait for one of them before the next is sent, and for all of them."""
+"""How long to wait after each probe, and after the last one."""
 LISTEN_S = 1.5
-"""Time for some heartbeats, also where most are lost."""
+"""Long enough to receive some heartbeats even at high packet loss."""
 
 
 @frozen
-class Ears:
-    """The datagrams heard on the group's port."""
+class Traffic:
+    """The datagrams received on the group's port."""
 
-    heard: dict[int, dict[str, Heartbeat]]
-    """By node id and by address."""
+    nodes: dict[int, dict[str, Heartbeat]]
+    """The newest heartbeat by node id and sender address."""
     refused: Mapping[str, int]
-    """How many datagrams came that are not of this group, by what they are."""
+    """Number of datagrams dropped for each reason."""
 
 
 def open_port(port: int) -> socket.socket | Finding:
-    """Open the group's *port* as a node does, beside the nodes that have it open on this machine."""
+    """Open the group's *port*, which nodes on this machine may share."""
     opened = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     for option in (socket.SO_REUSEADDR, socket.SO_REUSEPORT, socket.SO_BROADCAST):
         opened.setsockopt(socket.SOL_SOCKET, option, 1)
@@ -45,38 +45,40 @@ def open_port(port: int) -> socket.socket | Finding:
     except OSError as error:
         opened.close()
         why = error.strerror or str(error)
-        return Finding(False, f"UDP port {port} cannot be used ({why}): end what uses it, or say --net-port everywhere")
+        return Finding(
+            False, f"cannot open UDP port {port} ({why}): stop what uses it, or change --net-port on all nodes"
+        )
     return opened
 
 
-def broadcast(group_port: socket.socket, address: str | None) -> Finding:
-    """Broadcast to the group's port from that port, as a node does, and see whether it comes back.
+def check_broadcast(group_port: socket.socket, address: str | None) -> Finding:
+    """Broadcast probes as a node does, and check that this machine receives them.
 
-    The kernel hands a broadcast to its sender's machine as if it came from the network, so the firewall's rules for
+    The kernel delivers a broadcast to the sending machine as if it came from the network, so the firewall's rules for
     both directions apply.
     """
     ways = [Way(f"to {address}", address)] if address else interfaces(group_port)
     if not ways:
         return Finding(
-            False, "no network interface can broadcast: plug in the network; until then only nodes here meet"
+            False,
+            "no network interface can broadcast, so only nodes on this machine receive heartbeats: check the cable",
         )
-    return passage({way.name: probe(group_port, way) for way in ways}, group_port.getsockname()[1])
+    return assess({way.name: probe(group_port, way) for way in ways}, group_port.getsockname()[1])
 
 
 @frozen
-class Passage:
-    """What became of PROBES broadcasts."""
+class Probes:
+    """How many of PROBES broadcasts failed."""
 
     refused: int = 0
-    """How many the kernel did not send."""
+    """Number that the kernel did not send."""
     code: int = 0
-    """The errno of the last of these."""
+    """The errno of the last refusal."""
     lost: int = 0
-    """How many were sent and did not come back."""
+    """Number that were sent but not received."""
 
 
-def probe(group_port: socket.socket, way: Way) -> Passage:
-    """Broadcast probes by *way*."""
+def probe(group_port: socket.socket, way: Way) -> Probes:
     awaited: set[bytes] = set()
     refused = code = 0
     for _ in range(PROBES):
@@ -89,11 +91,11 @@ def probe(group_port: socket.socket, way: Way) -> Passage:
             awaited.add(datagram)
         await_probes(group_port, awaited, PROBE_S)
     await_probes(group_port, awaited, BROADCAST_S)
-    return Passage(refused, code, len(awaited))
+    return Probes(refused, code, len(awaited))
 
 
 def await_probes(group_port: socket.socket, awaited: set[bytes], within_s: float) -> None:
-    """Take from *awaited* those that come back *within_s*."""
+    """Receive for *within_s* and remove the received probes from *awaited*."""
     until_s = time.monotonic() + within_s
     while awaited and (left_s := until_s - time.monotonic()) > 0:
         group_port.settimeout(left_s)
@@ -101,27 +103,31 @@ def await_probes(group_port: socket.socket, awaited: set[bytes], within_s: float
             awaited.discard(group_port.recv(DATAGRAM_BYTES_MAX + 1))
 
 
-def passage(tried: Mapping[str, Passage], port: int) -> Finding:
-    """Tell what the firewall does to broadcasts, from what became of those on each interface."""
-    refused = {name: each for name, each in tried.items() if each.refused * ONE_IN >= PROBES}
-    lost = {name: each for name, each in tried.items() if each.lost * ONE_IN >= PROBES}
+def assess(probes: Mapping[str, Probes], port: int) -> Finding:
+    """Conclude from the probes on each interface whether a firewall blocks broadcasts."""
+    refused = {name: each for name, each in probes.items() if each.refused * ONE_IN >= PROBES}
+    lost = {name: each for name, each in probes.items() if each.lost * ONE_IN >= PROBES}
     if not refused and not lost:
-        return Finding(True, f"broadcasts to UDP port {port} come back ({', '.join(tried)})")
+        return Finding(True, f"broadcasts to UDP port {port} are sent and received ({', '.join(probes)})")
     problems = []
     if refused:
         where = "; ".join(f"{name}: {os.strerror(each.code)}" for name, each in refused.items())
         is_firewall = any(each.code in (errno.EPERM, errno.EACCES) for each in refused.values())
-        advice = f"let UDP port {port} out of this machine's firewall" if is_firewall else "check cable and address"
-        problems.append(f"broadcasts to UDP port {port} cannot be sent ({where}): {advice}")
+        advice = (
+            f"allow UDP to port {port} out through this machine's firewall"
+            if is_firewall
+            else "check the cable and the address"
+        )
+        problems.append(f"cannot send broadcasts to UDP port {port} ({where}): {advice}")
     if lost:
-        advice = f"let UDP port {port} into this machine through its firewall"
-        problems.append(f"broadcasts to UDP port {port} do not come back ({', '.join(lost)}): {advice}")
+        advice = f"allow UDP to port {port} in through this machine's firewall"
+        problems.append(f"broadcasts to UDP port {port} are sent but not received ({', '.join(lost)}): {advice}")
     return Finding(False, "; ".join(problems))
 
 
-def listen(group_port: socket.socket, admission: Admission) -> Ears:
-    """Listen on the group's port for a moment to what *admission* lets in."""
-    heard: dict[int, dict[str, Heartbeat]] = {}
+def listen(group_port: socket.socket, admission: Admission) -> Traffic:
+    """Receive the datagrams of the next LISTEN_S that *admission* accepts."""
+    nodes: dict[int, dict[str, Heartbeat]] = {}
     until_s = time.monotonic() + LISTEN_S
     while (left_s := until_s - time.monotonic()) > 0:
         group_port.settimeout(left_s)
@@ -131,32 +137,35 @@ def listen(group_port: socket.socket, admission: Admission) -> Ears:
             continue
         heartbeat = admission.read(datagram)
         if heartbeat is not None:
-            heard.setdefault(heartbeat.sender.id, {})[address] = heartbeat
-    return Ears(heard, admission.refused)
+            nodes.setdefault(heartbeat.sender.id, {})[address] = heartbeat
+    return Traffic(nodes, admission.refused)
 
 
-def neighbours(ears: Ears, group: str) -> Finding:
-    """Tell who else is there."""
-    strangers = "".join(f"; {times} datagrams dropped: {what}" for what, times in ears.refused.items())
-    if any("key" in what for what in ears.refused) and not ears.heard:
-        return Finding(False, f"nobody of group {group} has this node's key{strangers}: give all the same --key-file")
-    if not ears.heard:
-        return Finding(True, f"nobody else of group {group} is here yet{strangers}")
-    names = ", ".join(f"{id} at {' and '.join(sorted(by_address))}" for id, by_address in sorted(ears.heard.items()))
-    return Finding(True, f"nodes of group {group}: {names}{strangers}")
+def check_peers(traffic: Traffic, group: str) -> Finding:
+    dropped = "".join(f"; {count} datagrams dropped: {reason}" for reason, count in traffic.refused.items())
+    if any("key" in reason for reason in traffic.refused) and not traffic.nodes:
+        return Finding(
+            False, f"no other node of group {group} has the same key{dropped}: give all nodes the same --key-file"
+        )
+    if not traffic.nodes:
+        return Finding(True, f"no heartbeats from other nodes of group {group} yet{dropped}")
+    peers = ", ".join(f"{id} at {' and '.join(sorted(at))}" for id, at in sorted(traffic.nodes.items()))
+    return Finding(True, f"other nodes of group {group}: {peers}{dropped}")
 
 
-def floors(ears: Ears, own: int) -> Finding:
-    """Tell whether all have the same number of floors."""
-    odd = sorted((id, each.floors) for id, heard in ears.heard.items() for each in heard.values() if each.floors != own)
-    if odd:
-        id, count = odd[0]
-        return Finding(False, f"node {id} has {count} floors, this one {own}: give all of them the same --floors")
-    return Finding(True, f"{own} floors, as everybody has" if ears.heard else f"{own} floors; nobody says otherwise")
+def check_floors(traffic: Traffic, own: int) -> Finding:
+    for id, by_address in sorted(traffic.nodes.items()):
+        for peer in by_address.values():
+            if peer.floors != own:
+                return Finding(
+                    False, f"node {id} has {peer.floors} floors, this one {own}: give all nodes the same --floors"
+                )
+    return Finding(
+        True, f"{own} floors, " + ("like the other nodes" if traffic.nodes else "with no other node to compare")
+    )
 
 
-def id_free(ears: Ears, id: int) -> Finding:
-    """Check that no other node has our *id*."""
-    if id in ears.heard:
-        return Finding(False, f"id {id} is in use at {' and '.join(sorted(ears.heard[id]))}: choose another --id")
-    return Finding(True, f"id {id} is free")
+def check_id(traffic: Traffic, id: int) -> Finding:
+    if id in traffic.nodes:
+        return Finding(False, f"id {id} is in use at {' and '.join(sorted(traffic.nodes[id]))}: choose another --id")
+    return Finding(True, f"id {id} is not in use")

@@ -5,7 +5,7 @@ from attrs import frozen
 
 @frozen
 class Finding:
-    """A result; if it is not *good*, the text says what to do."""
+    """What a check found. If it is not *good*, the text ends with advice."""
 
     good: bool
     text: str

@@ -1,4 +1,4 @@
-"""`elevator keygen`: make a key for a group, in a file that only its owner can read."""
+"""`elevator keygen`: create a group's key, in a file that only its owner can read."""
 
 import os
 import sys
@@ -11,23 +11,23 @@ FILE_MODE = 0o600
 
 
 def main(argv: Sequence[str]) -> int:
-    """Write a new key; never over anything that is there."""
+    """Run the command. It never overwrites a file."""
     parser = Arguments(
         prog="elevator keygen",
-        description="Make a key for a group. Copy the file to every node's machine and name it there with --key-file.",
+        description="Create a key for a group. Copy the file to every machine and pass it to each node with --key-file.",
         allow_abbrev=False,
     )
-    parser.add_argument("file", metavar="FILE", help="where to write it; it must not exist")
+    parser.add_argument("file", metavar="FILE", help="file to create; must not exist")
     file: str = parser.parse_args(argv).file
     try:
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
-        with open(descriptor, "w", encoding="ascii") as opened:  # noqa: PTH123  by number
+        with open(descriptor, "w", encoding="ascii") as opened:  # noqa: PTH123  a descriptor
             opened.write(os.urandom(KEY_BYTES).hex() + "\n")
             opened.flush()
             os.fsync(descriptor)
     except FileExistsError:
-        parser.error(f"{file} is there already: a key is never overwritten")
+        parser.error(f"{file} already exists and is not overwritten: choose another name")
     except (OSError, ValueError) as error:
         parser.error(f"cannot write {file!r}: {getattr(error, 'strerror', None) or error}")
-    print(f"{file}: a new key, mode {FILE_MODE:04o}", file=sys.stderr)
+    print(f"created key file {file}, mode {FILE_MODE:04o}", file=sys.stderr)
     return 0

@@ -1,4 +1,4 @@
-"""The command line of a node, and of `elevator doctor`, which takes a node's settings."""
+"""The command lines of a node and of `elevator doctor`, which has the same options."""
 
 import argparse
 import logging
@@ -15,32 +15,32 @@ if TYPE_CHECKING:
     from elevator.runtime import config
 
 NODE = """\
-Run one node: the controller of one elevator, and with its likes on other machines of a group.
+Run one node: the program that controls one elevator car and shares the hall calls with the other nodes of its group.
 
   elevator --id 2 --port 15659
 
-Every node needs an --id of its own. Nodes find each other by UDP broadcast; nothing else is to be set up. The elevator
-itself is an elevator server (the lab's, or a simulator) on --host and --port, or with --serial the lab's I/O card
-itself. It is waited for if it is not there.
+Give each node a different --id. Nodes find each other by UDP broadcast and need no other configuration. The node drives
+its car through an elevator server (the lab's or a simulator) at --host and --port, or through the lab's I/O card at
+--serial. If the server or the card is not available, the node waits for it.
 """
 COMMANDS = """\
 other commands (each has its own --help):
-  elevator demo      a simulated building with real nodes and passengers, on a page and in this terminal
-  elevator sim       simulated elevators for controllers to connect to, in this terminal and on a page
-  elevator watch     the nodes of a group as they are heard, in this terminal, as JSON or on a page; sends nothing
-  elevator doctor    is all there that a node needs? It takes a node's settings
+  elevator demo      run a simulated building with real nodes and passengers; show it on a web page and in the terminal
+  elevator sim       simulate elevators that controllers can connect to
+  elevator watch     show the nodes of a group in the terminal, as JSON or on a web page; send nothing
+  elevator doctor    check whether a node can run with the given settings
   elevator serve-card
-                     the elevator server of the lab's I/O card, for other controllers
-  elevator keygen    a key for a group, so that nobody else can speak in it
-  elevator assign    share out hall calls as the course's hall_request_assigner does, one answer or many
-  elevator bench     how long passengers wait, against the reference algorithm
-  elevator soak      whole groups in virtual time with every fault, seed by seed: can a call be lost?
+                     act as the elevator server for the lab's I/O card, for other controllers
+  elevator keygen    create a key that authenticates the nodes of a group
+  elevator assign    assign hall calls like the course's hall_request_assigner
+  elevator bench     compare passengers' waiting times with the reference algorithm's
+  elevator soak      test simulated groups with fault injection
 """
 
 
 def node(arguments: list[str]) -> int:
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # Until the pair takes it, Ctrl-C just ends.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C during the imports must not print a traceback.
     flags = vars(node_parser().parse_args(arguments))
     file: Path | None = flags.pop("config", None)
     adopt: str | None = flags.pop("adopt", None)
@@ -57,13 +57,13 @@ def node(arguments: list[str]) -> int:
         try:
             loop.run(settings, keys, directory, link)
         except (config.ConfigError, store.StoreError) as error:
-            return complain(str(error))
+            return fail(str(error))
         return 0
 
     try:
         settings = config.load(flags, file)
         settings = evolve(settings, host=loop.resolve(settings.host))
-        settled = ["--host", settings.host]  # A name may have no address when a new supervisor asks for it.
+        settled = ["--host", settings.host]  # A later supervisor must not depend on the name server.
         keys = config.read_keys(config.key_file(settings))
         line = f"%(asctime)s.%(msecs)03d node {settings.id}: %(message)s"
         logging.basicConfig(
@@ -77,15 +77,17 @@ def node(arguments: list[str]) -> int:
             return work(Link())
         return pair.supervise(work, inherited=[] if lock is None else [lock], last_words=HALT, settled=settled)
     except (config.ConfigError, store.StoreError) as error:
-        return complain(str(error))
+        return fail(str(error))
     except ValueError as error:
-        return complain(f"argument --adopt: {error}")
+        return fail(f"argument --adopt: {error}")
 
 
 def doctor(arguments: list[str]) -> int:
     parser = node_parser()
     parser.prog = "elevator doctor"
-    parser.description = "Tell whether all is there that a node with these settings needs: a line each, and what to do."
+    parser.description = (
+        "Check whether a node can run with these settings. Print one line for each check, with advice if it fails."
+    )
     parser.epilog = None
     flags = vars(parser.parse_args(arguments))
     file: Path | None = flags.pop("config", None)
@@ -114,41 +116,49 @@ def node_parser() -> Arguments:
         argument_default=argparse.SUPPRESS,
         allow_abbrev=False,
     )
-    parser.add_argument("--id", type=int, metavar="N", help="this node's number in the group, 0..63")
-    parser.add_argument("--port", type=int, metavar="PORT", help="the elevator server's TCP port (15657)")
-    parser.add_argument("--host", metavar="HOST", help="the elevator server's host (127.0.0.1)")
-    parser.add_argument("--serial", metavar="PATH", help="the port of an I/O card instead of a server, or auto")
-    parser.add_argument("--speed", type=int, metavar="S", help="of an I/O card's motor, 1..255 (255)")
+    parser.add_argument("--id", type=int, metavar="N", help="number of this node, 0..63; unique in its group")
+    parser.add_argument("--port", type=int, metavar="PORT", help="TCP port of the elevator server (15657)")
+    parser.add_argument("--host", metavar="HOST", help="host of the elevator server (127.0.0.1)")
+    parser.add_argument(
+        "--serial", metavar="PATH", help="serial port of an I/O card to use instead of a server, or auto"
+    )
+    parser.add_argument("--speed", type=int, metavar="S", help="motor speed of an I/O card, 1..255 (255)")
     parser.add_argument("--floors", type=int, metavar="M", help="number of floors, 2..64 (4); the same on every node")
-    parser.add_argument("--group", metavar="NAME", help="name of the group; others on the port are ignored (lab)")
+    parser.add_argument("--group", metavar="NAME", help="name of the group; nodes of other groups are ignored (lab)")
     parser.add_argument("--net-port", type=int, metavar="PORT", help="UDP port of the group (20145)")
-    parser.add_argument("--broadcast", metavar="ADDRESS", help="where to broadcast (by every network interface)")
-    parser.add_argument("--key-file", metavar="FILE", help="the group's key, made by elevator keygen (none)")
-    parser.add_argument("--state-dir", metavar="DIR", help="where the record of calls is kept")
-    parser.add_argument("--no-record", action="store_true", help="keep no record: promises end with this process")
-    parser.add_argument("--no-pair", action="store_true", help="run without a supervisor, for debuggers")
+    parser.add_argument("--broadcast", metavar="ADDRESS", help="IPv4 address to broadcast to (every network interface)")
+    parser.add_argument("--key-file", metavar="FILE", help="file with the group's key, made by elevator keygen (none)")
+    parser.add_argument("--state-dir", metavar="DIR", help="directory for the record of calls")
+    parser.add_argument(
+        "--no-record", action="store_true", help="keep no record: a restart loses calls that only this node knows"
+    )
+    parser.add_argument("--no-pair", action="store_true", help="run without a supervisor, for debugging")
     parser.add_argument("--adopt", help=argparse.SUPPRESS)
-    parser.add_argument("--assigner", metavar="NAME", help="plan, or reference: how hall calls are shared out (plan)")
-    parser.add_argument("--park", metavar="HOW", help="where idle cars wait: spread, lobby or none (spread)")
-    parser.add_argument("--config", type=Path, metavar="FILE", help="TOML file with any of these settings")
-    parser.add_argument("--log-level", metavar="LEVEL", help="debug, info, warning or error (info)")
+    parser.add_argument(
+        "--assigner", metavar="NAME", help="algorithm that assigns hall calls: plan or reference (plan)"
+    )
+    parser.add_argument("--park", metavar="HOW", help="where idle cars park: spread, lobby or none (spread)")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="TOML file with the same settings")
+    parser.add_argument(
+        "--log-level", metavar="LEVEL", help="least severe messages to log: debug, info, warning or error (info)"
+    )
     parser.add_argument("--version", action="version", version=f"elevator {__version__}")
     return parser
 
 
 def state_directory(settings: "config.Config") -> Path:
-    """Return where the record belongs by the XDG base directory specification."""
+    """Return the default directory for the record, as the XDG base directory specification defines it."""
     from elevator.runtime.config import ConfigError
 
     home = os.environ.get("XDG_STATE_HOME", "")
     try:
         base = Path(home) if home.startswith("/") else Path.home() / ".local" / "state"
     except RuntimeError:
-        raise ConfigError("you have no home directory: say with --state-dir where the record belongs") from None
+        raise ConfigError("no home directory to keep the record in: choose a directory with --state-dir") from None
     return base / "elevator" / f"{settings.group}-{settings.id}"
 
 
-def complain(message: str) -> int:
-    """Say what is wrong in one line, whatever was given."""
+def fail(message: str) -> int:
+    """Print *message* on one line of standard error; return the exit status for bad arguments."""
     print("elevator:", *message.split(), file=sys.stderr)
     return 2

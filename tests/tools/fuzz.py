@@ -43,7 +43,7 @@ from elevator.building.passengers import PassengerFlow
 from elevator.building.shaft import Shaft
 from elevator.cli import assign, demo, serve_card, simulator_options, watch_view
 from elevator.cli.assign_server import Client, serve_client
-from elevator.cli.run_node import complain, node_parser
+from elevator.cli.run_node import fail, node_parser
 from elevator.core.model import Behaviour, Call, Calls, Heartbeat, Inputs, Motor, Policy, Record, Tick
 from elevator.core.node import Node, boot, heartbeat, outputs, record, wake_at_ms
 from elevator.core.step import sent, step
@@ -295,7 +295,7 @@ def arguments(data: bytes) -> bool:
         except SystemExit as ended:
             status = ended.code
         except config.ConfigError as error:
-            status = complain(str(error))
+            status = fail(str(error))
         finally:
             os.chdir(here)
     if status:
@@ -306,7 +306,7 @@ def arguments(data: bytes) -> bool:
 
 def assert_one_line_is_said(error: config.ConfigError) -> None:
     with redirect_stderr(io.StringIO()) as said:
-        assert complain(str(error)) == 2
+        assert fail(str(error)) == 2
     assert_one_line(said.getvalue().removesuffix("\n"))
 
 
