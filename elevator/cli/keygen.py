@@ -14,7 +14,7 @@ def main(argv: Sequence[str]) -> int:
     """Run the command. It never overwrites a file."""
     parser = Arguments(
         prog="elevator keygen",
-        description="Create a key for a group. Copy the file to every machine and pass it to each node with --key-file.",
+        description="Create a key for a group. Copy the file to every machine; pass it to each node with --key-file.",
         allow_abbrev=False,
     )
     parser.add_argument("file", metavar="FILE", help="file to create; must not exist")
