@@ -211,7 +211,7 @@ def watched(data: bytes) -> bool:
         now_ms += how >> 1
         heard = admission.admit(seal(datagram, NO_KEY) if how & 1 else datagram)
         if heard is not None:
-            group = watch_view.hear(group, heard, "10.0.0.1", now_ms)
+            group = watch_view.receive(group, heard, "10.0.0.1", now_ms)
     json.dumps([watch_view.rows(group, now_ms), watch_view.scene(group, now_ms)])
     watch_view.draw(evolve(group, refused=admission.refused), GROUP, now_ms, 80, 24)
     return bool(group.nodes)

@@ -1,4 +1,4 @@
-"""The viewer: what it makes of heartbeats, its picture, and the command beside a running group."""
+"""`elevator watch`: its views of received heartbeats, and the command beside a running group."""
 
 import json
 import socket
@@ -18,7 +18,7 @@ from websockets.sync.client import connect
 from websockets.typing import Origin
 
 from elevator.cli.watch import main
-from elevator.cli.watch_view import FORGET_MS, Group, draw, forget, hear, rows, scene
+from elevator.cli.watch_view import FORGET_MS, Group, draw, forget, receive, rows, scene
 from elevator.core.call_set import press
 from elevator.core.model import (
     EVERY_CAR,
@@ -43,18 +43,18 @@ def heartbeat(id: int = 1, counter: int = 1, incarnation: int = 5, floors: int =
     return Heartbeat(author, counter, floors, car, Buttons(up=2), 1, calls, version="1.2.3")
 
 
-def listen(counters: list[int], every_ms: int = 50) -> tuple[Group, int]:
+def receive_all(counters: list[int], interval_ms: int = 50) -> tuple[Group, int]:
     group, now_ms = Group(), 0
     for counter in counters:
-        now_ms += every_ms
-        group = hear(group, heartbeat(counter=counter), "10.0.0.1", now_ms)
+        now_ms += interval_ms
+        group = receive(group, heartbeat(counter=counter), "10.0.0.1", now_ms)
     return group, now_ms
 
 
-def test_a_row_tells_all_that_a_node_says() -> None:
-    group, now_ms = listen(list(range(1, 101)))
+def test_row_contains_the_heartbeat_and_its_statistics() -> None:
+    group, now_ms = receive_all(list(range(1, 101)))
     (row,) = rows(group, now_ms + 7)
-    assert row.pop("loss") == pytest.approx(0.014, abs=0.005)  # of the tenth that is assumed at first
+    assert row.pop("loss") == pytest.approx(0.014, abs=0.005)  # What remains of the initial estimate.
     assert row == {
         "id": 1,
         "address": "10.0.0.1",
@@ -77,66 +77,69 @@ def test_a_row_tells_all_that_a_node_says() -> None:
     }
 
 
-def test_loss_is_seen_in_the_counters_and_copies_do_not_count() -> None:
-    group, now_ms = listen([counter for each in range(1, 600, 2) for counter in (each, each)])
+def test_loss_follows_from_sequence_numbers_despite_duplicates() -> None:
+    group, now_ms = receive_all([counter for each in range(1, 600, 2) for counter in (each, each)])
     (row,) = rows(group, now_ms)
     assert row["loss"] == pytest.approx(0.5, abs=0.03)
     assert row["per_second"] == pytest.approx(10, abs=1)
 
 
-def test_silence_is_told_and_in_the_end_forgotten() -> None:
-    group, now_ms = listen([1, 2, 3])
+def test_silent_node_is_shown_and_finally_forgotten() -> None:
+    group, now_ms = receive_all([1, 2, 3])
     assert rows(group, now_ms + 5000)[0]["alive"] is False
     assert "silent for 5 s" in draw(group, "lab", now_ms + 5000, 100, 20).plain
     assert forget(group, now_ms + FORGET_MS - 1) is group
     assert forget(group, now_ms + FORGET_MS).nodes == {}
 
 
-def test_different_versions_are_told() -> None:
-    group, now_ms = listen([1])
-    group = hear(group, heartbeat(2), "10.0.0.2", now_ms)
+def test_different_versions_are_reported() -> None:
+    group, now_ms = receive_all([1])
+    group = receive(group, heartbeat(2), "10.0.0.2", now_ms)
     assert "1.2.3" in draw(group, "lab", now_ms, 120, 20).plain
-    assert "same version" not in draw(group, "lab", now_ms, 120, 20).plain
-    group = hear(group, evolve(heartbeat(3), version="1.2.4"), "10.0.0.3", now_ms)
-    assert "not all run the same version" in draw(group, "lab", now_ms, 120, 20).plain
+    assert "different versions" not in draw(group, "lab", now_ms, 120, 20).plain
+    group = receive(group, evolve(heartbeat(3), version="1.2.4"), "10.0.0.3", now_ms)
+    assert "nodes run different versions" in draw(group, "lab", now_ms, 120, 20).plain
 
 
-def test_two_nodes_with_one_id_are_told() -> None:
-    group, now_ms = listen([1, 2, 3])
-    group = hear(group, heartbeat(incarnation=3), "10.0.0.2", now_ms)
+def test_duplicate_id_is_reported() -> None:
+    group, now_ms = receive_all([1, 2, 3])
+    group = receive(group, heartbeat(incarnation=3), "10.0.0.2", now_ms)
     (row,) = rows(group, now_ms)
     assert (row["twice"], row["incarnation"], row["address"]) == (True, 5, "10.0.0.1")
-    assert "two with this id" in draw(group, "lab", now_ms, 100, 20).plain
+    assert "duplicate id" in draw(group, "lab", now_ms, 100, 20).plain
     assert rows(group, now_ms + 10_000)[0]["twice"] is False
 
 
-def test_the_picture_shows_what_matters() -> None:
-    group, now_ms = listen([1])
-    group = hear(group, heartbeat(2, floors=6, car=evolve(CAR, fault=Fault.MOTOR)), "10.0.0.2", now_ms)
+def test_terminal_view_shows_each_node_and_each_problem() -> None:
+    group, now_ms = receive_all([1])
+    group = receive(group, heartbeat(2, floors=6, car=evolve(CAR, fault=Fault.MOTOR)), "10.0.0.2", now_ms)
     picture = draw(evolve(group, refused={"without a key": 3}), "lab", now_ms, 120, 20).plain
-    assert "group lab: 2 of 2 nodes alive, 3 datagrams dropped: without a key, not all have as many floors" in picture
+    assert (
+        "group lab: 2 of 2 nodes alive, 3 datagrams dropped: without a key, nodes have different numbers of floors"
+        in picture
+    )
     assert " 1 ●  2▲ door open" in picture
     assert "▲1" in picture
     assert "■3" in picture
     assert " 2 ●  2▲ motor" in picture
-    assert "nobody is heard yet" in draw(Group(), "lab", 0, 80, 24).plain
+    assert "no heartbeats received yet" in draw(Group(), "lab", 0, 80, 24).plain
 
 
 @given(st.integers(0, 64), st.integers(1, 250), st.integers(1, 80), st.integers(0, 10_000))
-def test_a_picture_of_any_fleet_in_any_terminal(nodes: int, width: int, height: int, now_ms: int) -> None:
+def test_terminal_view_fits_any_group_in_any_terminal(nodes: int, width: int, height: int, now_ms: int) -> None:
     group = Group()
     for id in range(nodes):
-        group = hear(group, heartbeat(id), "10.0.0.1", 0)
+        group = receive(group, heartbeat(id), "10.0.0.1", 0)
     lines = draw(group, "lab", now_ms, width, height).plain.split("\n")
     assert len(lines) <= max(1, height - 1)
     assert all(cell_len(line) <= max(1, width - 1) for line in lines)
     if width >= 120 and height >= 24 and now_ms < 100:
-        assert "".join(lines).count("●") == nodes  # a fleet of 64 fits
+        assert "".join(lines).count("●") == nodes  # A group of 64 nodes fits.
 
 
-def test_the_page_shows_a_car_for_each_node() -> None:
-    group, now_ms = listen([1])
-    group = hear(group, heartbeat(7, floors=9, car=evolve(CAR, behaviour=Behaviour.MOVING)), "10.0.0.2", now_ms)
+def test_page_shows_a_car_for_each_node() -> None:
+    group, now_ms = receive_all([1])
+    group = receive(group, heartbeat(7, floors=9, car=evolve(CAR, behaviour=Behaviour.MOVING)), "10.0.0.2", now_ms)
     shown: dict[str, Any] = scene(group, now_ms)
     assert (shown["building"]["floors"], shown["building"]["cars"], shown["building"]["names"]) == (9, 2, [1, 7])
     assert (shown["car0"]["height"], shown["car0"]["door"], shown["car1"]["height"]) == (2, True, 2.5)
@@ -159,34 +162,35 @@ def watching(opened: Lab, *arguments: str) -> Iterator[subprocess.Popen[str]]:
             process.communicate(timeout=PATIENCE_S)
 
 
-def test_it_tells_what_a_running_group_does(tmp_path: Path) -> None:
+def test_command_beside_a_running_group(tmp_path: Path) -> None:
     with lab(tmp_path, cars=2) as opened, watching(opened, "--web", "0") as process:
         assert process.stdout is not None
         assert process.stderr is not None
         stdout = process.stdout
 
         def nodes() -> dict[int, dict[str, Any]]:
-            """Return the next line's nodes."""
-            told = json.loads(stdout.readline())
-            assert told["group"] == "lab"
-            return {node["id"]: node for node in told["nodes"]}
+            line = json.loads(stdout.readline())
+            assert line["group"] == "lab"
+            return {node["id"]: node for node in line["nodes"]}
 
-        opened.wait(lambda: [n["fault"] for n in nodes().values() if n["alive"]] == ["none"] * 2, "both were seen")
+        opened.wait(
+            lambda: [n["fault"] for n in nodes().values() if n["alive"]] == ["none"] * 2, "both nodes are in service"
+        )
         opened.press(0, "cab", 3)
-        opened.wait(lambda: nodes()[0]["floor"] == 3, "it was seen to move")
+        opened.wait(lambda: nodes()[0]["floor"] == 3, "the car is at floor 3")
         host = process.stderr.readline().split()[1].removeprefix("http://").rstrip("/")
         with connect(f"ws://{host}/live", origin=Origin(f"http://{host}")) as page:
             assert json.loads(page.recv(PATIENCE_S))["scene"]["building"]["cars"] == 2
             page.send('{"do": "press", "car": 0, "button": "cab", "floor": 1}')
-            while "error" not in (said := json.loads(page.recv(PATIENCE_S))):
+            while "error" not in (reply := json.loads(page.recv(PATIENCE_S))):
                 pass
-            assert said == {"error": "this only watches"}
+            assert reply == {"error": "this page is read-only"}
         opened.kill(1)
-        opened.wait(lambda: [n["alive"] for n in nodes().values()] == [True, False], "the other was missed")
+        opened.wait(lambda: [n["alive"] for n in nodes().values()] == [True, False], "node 1 is reported as silent")
         assert opened.misbehaviour() == 0
 
 
-def test_it_ends_when_nobody_reads() -> None:
+def test_command_ends_when_its_reader_does() -> None:
     port = str(free_port(socket.SOCK_DGRAM))
     with subprocess.Popen(
         [*PROGRAM, "watch", "--json", "--net-port", port], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -200,16 +204,16 @@ def test_it_ends_when_nobody_reads() -> None:
 
 
 @pytest.mark.parametrize("argv", [["--net-port", "0"], ["--group", ""], ["--web", "x"], ["--json", "x"]])
-def test_bad_arguments_get_one_line_and_status_2(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_bad_arguments_print_one_line_and_return_2(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as exit_:
         main(argv)
     assert exit_.value.code == 2
     assert capsys.readouterr().err.count("\n") == 1
 
 
-def test_a_port_that_somebody_keeps_for_himself_is_one_clear_line(capsys: pytest.CaptureFixture[str]) -> None:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as squatter:
-        squatter.bind(("", 0))
-        port = squatter.getsockname()[1]
+def test_port_that_another_program_owns_is_reported_on_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.bind(("", 0))
+        port = other.getsockname()[1]
         assert main(["--json", "--net-port", str(port)]) == 2
     assert capsys.readouterr().err == f"elevator watch: cannot use UDP port {port}: Address already in use\n"
