@@ -1,4 +1,4 @@
-"""Settings: flags over file over defaults, and one line about whatever is wrong."""
+"""Settings: their precedence, and one-line messages for invalid ones."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from elevator.cli.run_node import state_directory
 from elevator.runtime.config import Config, ConfigError, load
 
 
-def test_flags_come_before_the_file_and_the_file_before_the_defaults(tmp_path: Path) -> None:
+def test_options_override_the_file_and_the_file_overrides_the_defaults(tmp_path: Path) -> None:
     file = tmp_path / "node.toml"
     file.write_text('id = 3\nfloors = 9\nnet-port = 4000\nstate_dir = "/var/lib/x"\nno_record = true\n')
     assert load({"floors": 6}, file) == Config(
@@ -19,7 +19,7 @@ def test_flags_come_before_the_file_and_the_file_before_the_defaults(tmp_path: P
 
 @pytest.mark.rule("S2")
 @pytest.mark.parametrize(
-    ("flags", "complaint"),
+    ("options", "message"),
     [
         ({}, "--id"),
         ({"id": 64}, "id must be 0..63, not 64"),
@@ -40,15 +40,15 @@ def test_flags_come_before_the_file_and_the_file_before_the_defaults(tmp_path: P
         ({"id": 1, "state_dir": 3}, "state_dir: 3 is not of type str"),
     ],
 )
-def test_a_bad_setting_is_one_clear_line(flags: dict[str, object], complaint: str) -> None:
+def test_invalid_setting_is_reported_on_one_line(options: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError) as error:
-        load(flags, None)
-    assert complaint in str(error.value)
+        load(options, None)
+    assert message in str(error.value)
     assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("content", [b"id = ", b"\xff", b"= 3"])
-def test_a_file_that_is_not_toml_is_one_clear_line(tmp_path: Path, content: bytes) -> None:
+def test_malformed_toml_file_is_reported_on_one_line(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "node.toml"
     file.write_bytes(content)
     with pytest.raises(ConfigError, match="is not TOML") as error:
@@ -73,7 +73,7 @@ def test_a_file_that_is_not_toml_is_one_clear_line(tmp_path: Path, content: byte
         [],
     ],
 )
-def test_wrong_arguments_get_one_line_and_status_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_bad_arguments_print_one_line_and_return_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     try:
         status = main(arguments)
     except SystemExit as stop:
@@ -85,7 +85,7 @@ def test_wrong_arguments_get_one_line_and_status_2(arguments: list[str], capsys:
     assert captured.err.startswith("elevator doctor: " if arguments[:1] == ["doctor"] else "elevator: ")
 
 
-def test_the_record_goes_where_the_xdg_specification_says(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_default_record_directory_follows_the_xdg_specification(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", "/state")
     assert state_directory(Config(id=2)) == Path("/state/elevator/lab-2")
     monkeypatch.setenv("XDG_STATE_HOME", "relative")
@@ -93,7 +93,7 @@ def test_the_record_goes_where_the_xdg_specification_says(monkeypatch: pytest.Mo
     assert state_directory(Config(id=2)) == Path("/home/someone/.local/state/elevator/lab-2")
 
 
-def test_a_user_without_a_home_gets_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_home_directory_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     def home() -> Path:
         raise RuntimeError("Could not determine home directory.")
 

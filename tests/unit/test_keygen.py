@@ -1,4 +1,4 @@
-"""Key files: made for one reader, and refused when they have more."""
+"""Key files: private when created, and refused if other users can access them."""
 
 import os
 import stat
@@ -21,7 +21,7 @@ def written(file: Path, text: str, mode: int = 0o600) -> Path:
     return file
 
 
-def test_a_new_key_is_its_owners_alone_and_no_other_is_like_it(tmp_path: Path) -> None:
+def test_new_key_is_private_and_unique(tmp_path: Path) -> None:
     previous = os.umask(0)
     try:
         for name in "ab":
@@ -35,7 +35,7 @@ def test_a_new_key_is_its_owners_alone_and_no_other_is_like_it(tmp_path: Path) -
     assert read_keys(None) == (NO_KEY,)
 
 
-def test_what_is_there_is_not_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_keygen_never_overwrites_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = written(tmp_path / "key", LINE)
     (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
     for target in (file, tmp_path / "link", tmp_path / "no" / "key", tmp_path):
@@ -47,28 +47,28 @@ def test_what_is_there_is_not_overwritten(tmp_path: Path, capsys: pytest.Capture
     assert not (tmp_path / "elsewhere").exists()
 
 
-def test_two_keys_stay_in_their_order(tmp_path: Path) -> None:
+def test_keys_are_read_in_file_order(tmp_path: Path) -> None:
     both = written(tmp_path / "both", "aa" * 32 + "\n" + LINE, 0o400)
     assert read_keys(both) == (b"\xaa" * 32, b"\x0f" * 32)
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o602, 0o610, 0o777])
-def test_a_key_that_others_may_read_or_change_is_refused(tmp_path: Path, mode: int) -> None:
-    with pytest.raises(ConfigError, match=f"open to others .mode {mode:04o}.: chmod 600"):
+def test_key_file_that_other_users_can_access_is_refused(tmp_path: Path, mode: int) -> None:
+    with pytest.raises(ConfigError, match=f"other users can access .* .mode {mode:04o}.: run chmod 600"):
         read_keys(written(tmp_path / "key", LINE, mode))
 
 
 @pytest.mark.parametrize(
     "text", ["", "\n", "key", LINE[:-3], LINE[:-1] + "ff", "xx" * 32, "é" * 64, LINE * 3, LINE * 99]
 )
-def test_a_file_without_a_key_is_one_clear_line(tmp_path: Path, text: str) -> None:
+def test_malformed_key_file_is_reported_on_one_line(tmp_path: Path, text: str) -> None:
     with pytest.raises(ConfigError, match="elevator keygen") as error:
         read_keys(written(tmp_path / "key", text))
     assert "\n" not in str(error.value)
     assert KEYS_MAX == 2
 
 
-def test_what_is_no_file_is_one_clear_line_and_not_waited_for(tmp_path: Path) -> None:
+def test_pipe_directory_or_missing_key_file_is_refused_without_blocking(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe", 0o600)
     for file in (tmp_path / "pipe", tmp_path, tmp_path / "none"):
         with pytest.raises(ConfigError, match="key file") as error:
@@ -76,24 +76,26 @@ def test_what_is_no_file_is_one_clear_line_and_not_waited_for(tmp_path: Path) ->
         assert "\n" not in str(error.value)
 
 
-def test_a_credential_is_taken_where_no_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_systemd_credential_is_used_if_no_key_file_is_configured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     unkeyed, keyed = Config(id=1), Config(id=1, key_file=tmp_path / "key")
     assert key_file(unkeyed) is None
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
-    assert key_file(unkeyed) is None, "a service without a key starts, too"
+    assert key_file(unkeyed) is None, "a service without a key also starts"
     credential = written(tmp_path / CREDENTIAL, LINE, 0o440)
-    assert read_keys(key_file(unkeyed)) == (b"\x0f" * 32,), "systemd watches over who may read it"
+    assert read_keys(key_file(unkeyed)) == (b"\x0f" * 32,), "the mode of a credential is not checked"
     assert key_file(keyed) == tmp_path / "key"
     monkeypatch.delenv("CREDENTIALS_DIRECTORY")
-    with pytest.raises(ConfigError, match="open to others"):
+    with pytest.raises(ConfigError, match="other users can access"):
         read_keys(credential)
 
 
 @pytest.mark.parametrize("command", [["--id", "1", "--no-record"], ["doctor", "--no-record"], ["watch", "--json"]])
-def test_every_command_that_listens_refuses_a_loose_key(tmp_path: Path, command: list[str]) -> None:
+def test_every_command_with_a_key_file_refuses_a_public_one(tmp_path: Path, command: list[str]) -> None:
     file = written(tmp_path / "key", LINE, 0o644)
     done = subprocess.run(
         [*PROGRAM, *command, "--key-file", str(file)], capture_output=True, text=True, timeout=40, check=False
     )
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done
-    assert f"key file {file} is open to others (mode 0644): chmod 600 it" in done.stderr
+    assert f"other users can access key file {file} (mode 0644): run chmod 600 on it" in done.stderr
