@@ -1,4 +1,4 @@
-"""Conditions in virtual time: what begins and ends is logged, and what flaps is not logged each time."""
+"""Log damping in virtual time: faults are reported at once, and flapping faults rarely."""
 
 import random
 from collections.abc import Callable
@@ -13,85 +13,85 @@ MINUTE_MS = 60_000
 STEP_MS = 50
 
 
-def sending() -> Condition:
+def send_failures() -> Condition:
     return Condition(begin_ms=2000, calm_ms=10_000, is_dampable=False)
 
 
 def reports(
     condition: Condition, fails: Callable[[int], bool], until_ms: int = MINUTE_MS, step_ms: int = STEP_MS
 ) -> list[tuple[int, Report]]:
-    """Feed *condition* every *step_ms* with whether it *fails* then; return its reports and their times."""
+    """Feed *condition* with *fails* every *step_ms*; return its reports and their times."""
     fed = ((now_ms, condition.feed(now_ms, fails(now_ms))) for now_ms in range(0, until_ms, step_ms))
     return [(now_ms, report) for now_ms, report in fed if report is not None]
 
 
-def changes(told: list[tuple[int, Report]]) -> list[tuple[int, bool]]:
-    return [(now_ms, report.begins) for now_ms, report in told]
+def changes(timed: list[tuple[int, Report]]) -> list[tuple[int, bool]]:
+    return [(now_ms, report.begins) for now_ms, report in timed]
 
 
-def test_without_thresholds_begin_and_end_are_reported_at_once() -> None:
-    told = reports(Condition(), lambda now_ms: 1000 <= now_ms < 3000)
-    assert told == [(1000, Report(True, 1)), (3000, Report(False, 1))]
+def test_begin_and_end_are_reported_at_once_without_thresholds() -> None:
+    reported = reports(Condition(), lambda now_ms: 1000 <= now_ms < 3000)
+    assert reported == [(1000, Report(True, 1)), (3000, Report(False, 1))]
 
 
 @pytest.mark.parametrize("failed", [False, True])
-def test_the_first_sample_is_reported_if_nothing_was_yet(failed: bool) -> None:
+def test_first_sample_is_reported_if_the_state_was_unknown(failed: bool) -> None:
     assert reports(Condition(None), lambda _: failed) == [(0, Report(failed, int(failed)))]
 
 
-def test_a_condition_that_is_known_to_fail_is_reported_when_it_ends() -> None:
+def test_end_of_an_initial_fault_is_reported() -> None:
     assert reports(Condition(is_failing=True), lambda now_ms: now_ms < 1000) == [(1000, Report(False, 1))]
 
 
-def test_a_fifth_of_failures_for_2_s_begins_and_10_s_without_any_end() -> None:
-    told = changes(reports(sending(), lambda now_ms: now_ms < 5000 and now_ms // STEP_MS % 5 == 0))
-    assert told == [(2000, True), (4750 + STEP_MS + 10_000, False)]
+def test_fault_begins_after_2_s_with_a_fifth_of_failures_and_ends_after_10_s_without_any() -> None:
+    reported = changes(reports(send_failures(), lambda now_ms: now_ms < 5000 and now_ms // STEP_MS % 5 == 0))
+    assert reported == [(2000, True), (4750 + STEP_MS + 10_000, False)]
 
 
 @pytest.mark.parametrize("fails", [lambda now_ms: now_ms // STEP_MS % 6 == 0, lambda now_ms: now_ms % 10_000 < 900])
-def test_fewer_failures_or_shorter_ones_do_not_begin(fails: Callable[[int], bool]) -> None:
-    assert reports(sending(), fails) == []
+def test_rarer_or_shorter_failures_are_not_reported(fails: Callable[[int], bool]) -> None:
+    assert reports(send_failures(), fails) == []
 
 
 @pytest.mark.parametrize("seed", range(20))
 @pytest.mark.parametrize("share", [0.3, 0.5, 0.9, 1.0])
-def test_random_failures_begin_once(seed: int, share: float) -> None:
+def test_random_failures_are_reported_once(seed: int, share: float) -> None:
     rng = random.Random(seed)
-    told = changes(reports(sending(), lambda _: rng.random() < share))
-    assert [begins for _, begins in told] == [True]
-    assert told[0][0] >= 2000
+    reported = changes(reports(send_failures(), lambda _: rng.random() < share))
+    assert [begins for _, begins in reported] == [True]
+    assert reported[0][0] >= 2000
 
 
 @given(st.integers(10, 4000), st.integers(10, 4000), st.integers(0, 1 << 32))
-def test_what_flaps_costs_a_dozen_lines_in_the_first_minute_and_then_two_a_minute(
+def test_flapping_fault_logs_a_dozen_lines_in_the_first_minute_and_then_two_a_minute(
     good_ms: int, bad_ms: int, seed: int
 ) -> None:
     rng = random.Random(seed)
     edges = [0]
     while edges[-1] < 10 * MINUTE_MS:
         edges.append(edges[-1] + 1 + rng.randrange((good_ms, bad_ms)[len(edges) % 2]))
-    condition, told = Condition(), []
+    condition, reported = Condition(), []
     for number, at_ms in enumerate(edges):
         report = condition.feed(at_ms, number % 2 == 1)
-        told += [] if report is None else [at_ms]
-    assert sum(at_ms < MINUTE_MS for at_ms in told) <= 12
+        reported += [] if report is None else [at_ms]
+    assert sum(at_ms < MINUTE_MS for at_ms in reported) <= 12
     for minute in range(1, 10):
-        assert sum(minute * MINUTE_MS <= at_ms < (minute + 1) * MINUTE_MS for at_ms in told) <= 4
+        assert sum(minute * MINUTE_MS <= at_ms < (minute + 1) * MINUTE_MS for at_ms in reported) <= 4
 
 
-def test_the_worst_flapping_is_bounded_too() -> None:
-    """It fails again at the very moment when its end is reported."""
-    condition, told, fails = Condition(), list[int](), True
+def test_worst_case_flapping_is_damped() -> None:
+    """The fault recurs as soon as its end is reported."""
+    condition, reported, fails = Condition(), list[int](), True
     for now_ms in range(0, 10 * MINUTE_MS, 10):
         report = condition.feed(now_ms, fails)
-        told += [] if report is None else [now_ms]
+        reported += [] if report is None else [now_ms]
         fails = report is not None and not report.begins
-    by_minute = [sum(at_ms // MINUTE_MS == minute for at_ms in told) for minute in range(10)]
+    by_minute = [sum(at_ms // MINUTE_MS == minute for at_ms in reported) for minute in range(10)]
     assert by_minute[0] <= 14
     assert max(by_minute[2:]) <= 3
 
 
-def test_the_end_of_what_recurs_waits_ever_longer_and_says_how_often_it_happened() -> None:
+def test_end_of_a_recurring_fault_is_delayed_and_reports_the_number_of_recurrences() -> None:
     condition = Condition()
     for at_ms in (0, 100):
         assert condition.feed(at_ms, True) == Report(True, 1)
@@ -111,22 +111,22 @@ def test_the_end_of_what_recurs_waits_ever_longer_and_says_how_often_it_happened
     assert again == Report(True, 1, 2 * DAMPED_MS)
 
 
-def test_a_fault_long_after_the_last_sample_is_a_new_one() -> None:
+def test_fault_long_after_the_last_sample_is_a_new_one() -> None:
     condition = Condition(calm_ms=10_000)
     assert condition.feed(0, True) == Report(True, 1)
     assert condition.feed(100, False) is None
     assert condition.feed(10 * MINUTE_MS, True) == Report(True, 1)
 
 
-def test_an_end_that_fell_due_between_two_samples_is_reported_before_the_next_begin() -> None:
-    condition = sending()
+def test_end_due_between_two_samples_is_reported_before_the_next_begin() -> None:
+    condition = send_failures()
     assert changes(reports(condition, lambda _: True, 3000)) == [(2000, True)]
     assert condition.feed(3000, False) is None
     assert condition.feed(MINUTE_MS, True) == Report(False, 1)
     assert condition.feed(MINUTE_MS + 2000, True) == Report(True, 1)
 
 
-def test_damping_ends_after_a_minute_without_a_fault_and_never_exceeds_a_minute() -> None:
+def test_damping_is_at_most_a_minute_and_ends_after_a_minute_without_a_fault() -> None:
     condition, now_ms, longest_ms = Condition(), 0, 0
     for _ in range(100):
         began = condition.feed(now_ms, True)
