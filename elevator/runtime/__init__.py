@@ -1,8 +1,8 @@
-"""One running node: settings, the select loop and the log.
+"""One running node: its settings, its main loop and its log.
 
-Start with loop.py: it waits for the elevator, the broadcast port, the recorder and the nearest deadline, then takes one
-`turn`. config.py checks every setting; event_log.py says which changes of a node are worth a line; log_handler.py
-writes the lines without ever waiting for who reads them.
+Start with loop.py. It waits for the elevator, the broadcast port, the recorder and the next deadline, then takes one
+`turn`. config.py reads and checks the settings. event_log.py decides which changes of the node to log; log_handler.py
+writes the lines and never blocks.
 
-Imports core, net, processes, storage and hardware. Nothing here decides anything about elevators: that is in core.
+Imports core, net, processes, storage and hardware. All decisions about elevators are in core.
 """

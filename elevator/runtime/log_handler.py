@@ -1,4 +1,4 @@
-"""The log on standard error, which never blocks the node."""
+"""A log handler that never blocks the node."""
 
 import logging
 import select
@@ -6,16 +6,15 @@ from typing import TextIO
 
 
 class LogHandler(logging.StreamHandler[TextIO]):
-    """Writes the log to standard error, but never waits for whoever reads it.
+    """Writes the log to standard error, and drops the lines that would block.
 
-    A terminal that was stopped with Ctrl-S, or a pipe that nobody empties, must not stop a car's controller. Lines that
-    do not fit are dropped.
+    A terminal paused with Ctrl-S, or a full pipe, must not stop a car's controller.
     """
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
             _, writable, _ = select.select([], [self.stream], [], 0)
         except (OSError, ValueError):
-            return  # standard error is closed
+            return  # Standard error is closed.
         if writable:
             super().emit(record)

@@ -1,7 +1,8 @@
-"""The only place where a node waits: one select over the elevator, the broadcast port, the recorder and the clock.
+"""The main loop of a node, and the only place where a node waits.
 
-Drain everything that is readable, take one turn, sleep until something is readable or the nearest deadline. An answer
-of the panel that is the same as before, with no deadline reached, costs a comparison.
+One select waits for the elevator, the broadcast port, the recorder, the supervisor, a signal and the next deadline. The
+loop then reads everything that has arrived and takes one turn. It skips the turn if no deadline is due and nothing is
+new: an unchanged panel snapshot is the same object as before, so that check is one comparison.
 """
 
 import logging
@@ -24,8 +25,8 @@ from elevator.net.broadcast import Broadcast
 from elevator.net.seal import NO_KEY
 from elevator.processes.child import Signals
 from elevator.processes.worker_link import ENDS, Link
-from elevator.runtime import event_log
 from elevator.runtime.config import Config, ConfigError
+from elevator.runtime.event_log import EventLog, RepeatedWarnings
 from elevator.storage.recorder import Recorder
 from elevator.storage.recorder_client import NOTHING
 
@@ -39,30 +40,29 @@ log = logging.getLogger("elevator")
 
 
 def run(config: Config, keys: Sequence[bytes], directory: Path | None, link: Link) -> None:
-    """Run a node of a group with *keys* until it is told to end. Raise StoreError or ConfigError if it cannot start.
+    """Run a node of a group with *keys* until a signal ends it. Raise StoreError or ConfigError if it cannot start.
 
-    The host is an address: looking up a name may take longer than a loop may stand still.
+    The configured host must be an address: a name lookup could block the loop.
     """
     with ExitStack() as opened:
         signals = opened.enter_context(closing(Signals()))
-        elevator = hardware(config, link)
+        elevator = open_elevator(config, link)
         opened.callback(elevator.stop)
         disk = opened.enter_context(closing(Recorder(directory, config.floors, clock_ms)))
-
         pressed = Buttons()
 
-        def meanwhile() -> None:
+        def poll() -> None:
             nonlocal pressed
             link.attend(clock_ms())
             elevator.attend(clock_ms())
             inputs = elevator.inputs(clock_ms())
-            if inputs is not None:  # A slow disk takes longer than a finger.
+            if inputs is not None:  # A button may be released before a slow disk has loaded the record.
                 new = inputs.pressed
                 pressed = Buttons(pressed.up | new.up, pressed.down | new.down, pressed.cab | new.cab)
 
-        kept = disk.load(meanwhile)
+        loaded = disk.load(poll)
         policy = Policy(Assigner(config.assigner), Park(config.park))
-        node = boot(config.id, config.floors, kept, random.SystemRandom().randrange(1 << 32), clock_ms(), policy)
+        node = boot(config.id, config.floors, loaded, random.SystemRandom().randrange(1 << 32), clock_ms(), policy)
         node = press_all(node, pressed)
         disk.save(record(node))
         try:
@@ -70,28 +70,27 @@ def run(config: Config, keys: Sequence[bytes], directory: Path | None, link: Lin
                 closing(Broadcast(config.group, config.net_port, config.broadcast, keys, node.me, clock_ms))
             )
         except OSError as error:
-            raise ConfigError(f"cannot use the broadcast port: {error.strerror or error}") from None
-        at = f"I/O card {config.serial}" if config.serial else f"elevator server {config.host}:{config.port}"
-        sealed = "" if keys[0] == NO_KEY else ", with a key"
-        log.info("node %d of group %s%s: %s", config.id, config.group, sealed, at)
+            raise ConfigError(f"cannot open UDP port {config.net_port}: {error.strerror or error}") from None
+        key = "no key" if keys[0] == NO_KEY else "with a key"
+        panel = f"I/O card {config.serial}" if config.serial else f"elevator server {config.host}:{config.port}"
+        log.info("started: group %s, %s, %s", config.group, key, panel)
         serve(signals, link, disk, network, elevator, node)
 
 
-def hardware(config: Config, link: Link) -> "Elevator":
-    """Return the elevator that is configured."""
+def open_elevator(config: Config, link: Link) -> "Elevator":
     if config.serial is None:
         return ElevatorServer(config.host, config.port, config.floors)
-    from elevator.hardware.card_port import CardPort  # only those who need it load pyserial
+    from elevator.hardware.card_port import CardPort  # Other nodes do not load pyserial.
 
     return CardPort(str(config.serial), config.speed, link.hold)
 
 
 def serve(signals: Signals, link: Link, disk: Recorder, network: Broadcast, elevator: "Elevator", node: Node) -> None:
-    """Turn for as long as no signal comes."""
-    diary, complaints = event_log.Journal(), event_log.Complaints()
+    """Run *node* until a signal arrives, then stop the car and announce that it is out of service."""
+    event_log, warnings = EventLog(), RepeatedWarnings()
     wake_ms = node.now_ms
 
-    def look() -> tuple[int, Inputs | None]:
+    def read_panel() -> tuple[int, Inputs | None]:
         now_ms = clock_ms()
         return now_ms, elevator.inputs(now_ms)
 
@@ -99,8 +98,8 @@ def serve(signals: Signals, link: Link, disk: Recorder, network: Broadcast, elev
         reading, writing = elevator.sockets()
         disk_reading, link_reading = disk.sockets(), link.sockets()
         now_ms = clock_ms()
-        due_network_ms = network.wake_at_ms(now_ms)
-        due_ms = min(wake_ms, elevator.wake_at_ms(), disk.wake_at_ms(), link.wake_at_ms(), due_network_ms)
+        network_due_ms = network.wake_at_ms(now_ms)
+        due_ms = min(wake_ms, elevator.wake_at_ms(), disk.wake_at_ms(), link.wake_at_ms(), network_due_ms)
         waiting = [signals.socket, *network.sockets(now_ms), *disk_reading, *link_reading, *reading]
         readable, _, _ = select.select(waiting, writing, [], max(due_ms - now_ms, 0) / 1000)
         now_ms = clock_ms()
@@ -108,27 +107,28 @@ def serve(signals: Signals, link: Link, disk: Recorder, network: Broadcast, elev
         elevator.attend(now_ms, readable=any(each in readable for each in reading))
         while elevator.news:
             log.warning(elevator.news.pop(0))
-        has_mail = due_network_ms <= now_ms or network.socket in readable
-        heartbeats = network.receive(now_ms) if has_mail else ()
-        told = disk.attend(readable=any(each in readable for each in disk_reading))
+        should_receive = network_due_ms <= now_ms or network.socket in readable
+        heartbeats = network.receive(now_ms) if should_receive else ()
+        disk_news = disk.attend(readable=any(each in readable for each in disk_reading))
         inputs = elevator.inputs(now_ms)
-        if heartbeats or told is not NOTHING or inputs is not node.inputs or now_ms >= wake_ms:
+        if heartbeats or disk_news is not NOTHING or inputs is not node.inputs or now_ms >= wake_ms:
             before = node
-            tick = Tick(now_ms, inputs, heartbeats, told.recorded, told.failed, told.found, elevator.asked_at_ms)
-            node = turn(node, tick, look, disk, network, elevator)
+            recorded, failed, found = disk_news
+            tick = Tick(now_ms, inputs, heartbeats, recorded, failed, found, elevator.asked_at_ms)
+            node = turn(node, tick, read_panel, disk, network, elevator)
             wake_ms = wake_at_ms(node)
-            for line in diary.news(before, node):
-                log.info(line)
-            doubts = {"the floor sensor said what cannot be: ignored": node.drive.position.rejections}
-            complaints.say({**node.oddities, **network.oddities, **doubts}, now_ms)
-    log.info("ends: %s", signal.Signals(signals.received).name)
+            for event in event_log.events(before, node):
+                log.log(event.level, "%s", event.text)
+            rejections = {"ignored an impossible floor sensor reading": node.drive.position.rejections}
+            warnings.log({**node.oddities, **network.oddities, **rejections}, now_ms)
+    log.info("stopping: received %s", signal.Signals(signals.received).name)
     link.say(ENDS)
     elevator.stop()
-    farewell(node, network)
+    leave(node, network)
 
 
-def farewell(node: Node, network: Broadcast) -> None:
-    """Tell the others that this car is out of service, so that they need not wait for its silence."""
+def leave(node: Node, network: Broadcast) -> None:
+    """Broadcast that the car is out of service, so that the peers reassign its calls before they time out."""
     node = step(node, Tick(clock_ms(), inputs=None))
     for _ in range(3):
         network.send(heartbeat(node))
@@ -144,5 +144,5 @@ def resolve(host: str) -> str:
 
 
 def clock_ms() -> int:
-    """Return milliseconds that only count up, also while the machine sleeps: a node must notice that it did."""
+    """Return a monotonic time that includes suspension of the machine: the node must detect that as a stall."""
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000

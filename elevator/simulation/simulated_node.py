@@ -316,8 +316,8 @@ class SimulatedNode:
             for what in sorted(after.oddities.keys() - before.oddities.keys()):
                 world.tell(f"node {self.name}: {what}")
             if is_news(before, after):
-                for line in event_log.news(before, after):
-                    world.tell(f"node {self.name}: {line}")
+                for event in event_log.events(before, after):
+                    world.tell(f"node {self.name}: {event.text}")
 
 
 def is_news(before: Node, after: Node) -> bool:

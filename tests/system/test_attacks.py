@@ -58,10 +58,10 @@ def test_a_group_gets_another_key_node_by_node(tmp_path: Path) -> None:
                 group.nodes[id].terminate()
                 assert group.nodes.pop(id).wait(PATIENCE_S) == 0
                 group.start(id, *step)
-                group.wait_for(id, f"node {1 - id} is here", times)
+                group.wait_for(id, f"node {1 - id} is alive", times)
                 group.wait_for(id, "in service", times)
                 group.press(id, "cab", floor)
-                group.wait_for(1 - id, f"cab call of car {id} to floor {floor} called")
+                group.wait_for(1 - id, f"cab call of car {id} to floor {floor}: registered")
                 group.wait_until_dark()
         for id in range(2):
             assert "dropped" not in group.log(id)
@@ -108,9 +108,9 @@ def test_a_recording_does_not_bring_a_dead_node_back(tmp_path: Path, keyed: bool
             stranger.sendto(sealed, (EVERYBODY, group.net_port))
             time.sleep(0.02)
         group.wait_for(0, "dropped a datagram: recorded before")
-        assert group.log(0).count("node 1 is here") == 1
+        assert group.log(0).count("node 1 is alive") == 1
         group.start(1)
-        group.wait_for(0, "node 1 is here", times=2)
+        group.wait_for(0, "node 1 is alive", times=2)
 
 
 def small(number: int) -> list[bytes]:
@@ -189,8 +189,8 @@ def test_who_spoils_and_repeats_all_that_is_said_invents_nothing(tmp_path: Path,
                 group.wait(lambda call=(button, floor): call in group.lamps(0) & group.lamps(1), "it lit everywhere")  # type: ignore[misc]
                 group.wait_until_dark()
         said = [line.partition(": ")[2] for id in range(2) for line in group.log(id).splitlines()]
-        called = {line for line in said if line.endswith(" called")}
-        assert called == {f"hall call {button} at floor {floor} called" for button, floor in pressed}
+        registered = {line for line in said if line.endswith(": registered")}
+        assert registered == {f"hall call {button} at floor {floor}: registered" for button, floor in pressed}
         assert any(line.startswith("dropped a datagram: with another key, or damaged") for line in said)
         assert not [line for line in said if "id" in line.split() or "mistake" in line or "worker" in line]
         assert group.misbehaviour() == 0

@@ -133,7 +133,7 @@ def test_an_unplugged_node_is_alone_until_it_is_plugged_in(page: Page) -> None:
     page.ask("press", car=0, button="cab", floor=4)
     page.wait(lambda: page.car(0)["door"] and page.car(0)["sensor"] == 4, "it served its passengers")
     page.ask("unplug", node=0, on=False)
-    page.wait(lambda: page.has_said("node 1: node 0 is here"), "it was heard again")
+    page.wait(lambda: page.has_said("node 1: node 0 is alive"), "it was heard again")
 
 
 def test_packets_are_lost_as_asked_for(page: Page) -> None:

@@ -151,7 +151,7 @@ def test_a_frozen_node_is_replaced_and_comes_back(tmp_path: Path) -> None:
         group.press(1, "down", 3)
         group.wait(lambda: door_opened(group, 1, 3), "the other one served")
         group.signal(0, signal.SIGCONT)
-        group.wait_for(1, "node 0 is here", times=2)
+        group.wait_for(1, "node 0 is alive", times=2)
         group.press(0, "cab", 1)
         group.wait(lambda: door_opened(group, 0, 1), "it serves")
         group.wait_until_dark()

@@ -167,7 +167,7 @@ def test_a_node_without_a_pair_runs_as_well(tmp_path: Path) -> None:
     with lab(tmp_path, cars=1, more=("--no-pair",)) as group:
         assert not group.processes(0, "pair")
         group.press(0, "cab", 1)
-        group.wait_for(0, "door open at floor 1")
+        group.wait_for(0, "cab call of car 0 to floor 1: served")
 
 
 @pytest.mark.parametrize("closed", ["0<&-", "1>&-", "2>&-", "0<&- 1>&- 2>&-"])

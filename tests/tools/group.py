@@ -20,7 +20,7 @@ from elevator.core.turn import turn
 from elevator.hardware.elevator_server import ServerCodec
 from elevator.hardware.panel_client import SWEEP_MS, PanelClient
 from elevator.net.wire import Encoder, decode
-from elevator.runtime.event_log import Journal
+from elevator.runtime.event_log import EventLog
 
 STAY = Policy(park=Park.NONE)
 """Cars stay where they are: most scenarios say where each one is."""
@@ -81,7 +81,7 @@ class Computer:
     outbox: list[bytes] = field(factory=list)
     events: list[Event] = field(factory=list)
     encoder: Encoder = field(factory=lambda: Encoder("test"))
-    journal: Journal = field(factory=Journal)
+    event_log: EventLog = field(factory=EventLog)
     log: list[str] = field(factory=list)
 
     def __attrs_post_init__(self) -> None:
@@ -94,7 +94,7 @@ class Computer:
         self.disk.asked = self.disk.record = record(self.node)
         self.panel.forget()
         self.inputs = None
-        self.journal = Journal()
+        self.event_log = EventLog()
 
     def kill(self) -> None:
         self.node = None
@@ -153,7 +153,7 @@ class Computer:
         self.inputs = inputs
         tick = Tick(now_ms, inputs, heartbeats, recorded, failed, found, self.panel.newest_asked_at_ms)
         before, self.node = self.node, turn(self.node, tick, lambda: (now_ms, inputs), self.disk, self, self)
-        self.log += self.journal.news(before, self.node)
+        self.log += [event.text for event in self.event_log.events(before, self.node)]
 
 
 class Group:

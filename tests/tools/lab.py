@@ -150,7 +150,7 @@ class Lab:
         others = len(self.nodes) - 1
         for id in self.nodes:
             self.wait_for(id, "in service")
-            self.wait_for(id, " is here", others)
+            self.wait_for(id, " is alive", others)
 
     def misbehaviour(self) -> int:
         return sum(state["misbehaviour"] + state["counts"]["bad_requests"] for state in self.states())
