@@ -1,12 +1,13 @@
-"""A fault that is logged once when it begins and once when it ends, even if it flaps: pure.
+"""Log damping: a fault is logged when it begins and when it ends, but not each time that it flaps. Pure.
 
-1. It begins with the first failure. With `begin_ms`, it begins once at least one sample in ONE_IN has failed for that
-   long. A score decides: a failure adds ONE_IN - 1 and a success subtracts 1, so the score stays at or above zero only
-   while that many fail (a CUSUM, Page 1954).
-2. It ends once no sample has failed for `calm_ms`.
-3. Flap damping, as RFC 2439 does for routes: a fault that begins within FORGET_MS of its last end recurs. From its
-   second recurrence on it must stay away for DAMPED_MS before its end is logged, and twice as long each time, up to
-   DAMPED_MAX_MS. So a fault that flaps for ever costs a dozen lines in the first minute and then two a minute.
+1. A fault begins with the first failure. If `begin_ms` is set, it begins once at least one sample in ONE_IN has failed
+   for that long. A CUSUM (Page 1954) detects this: a failure adds ONE_IN - 1 to a score and a success subtracts 1, so
+   the score stays at or above zero only while that many samples fail.
+2. A fault ends once no sample has failed for `calm_ms`.
+3. Flap damping, as in RFC 2439 for routes: a fault that begins within FORGET_MS of its last end is a recurrence. From
+   the second recurrence on, its end is logged only after DAMPED_MS without a failure. This time doubles with each
+   recurrence, up to DAMPED_MAX_MS. So a fault that keeps flapping logs a dozen lines in the first minute, then two per
+   minute.
 """
 
 from typing import NamedTuple
@@ -15,24 +16,24 @@ from attrs import define
 
 ONE_IN = 5
 SCORE_MAX = 20
-"""Limits for how long old failures count: it takes this many successes to forget any number of them."""
+"""After this many successes, earlier failures no longer count."""
 FORGET_MS = 60_000
 FREE_RECURRENCES = 1
 DAMPED_MS, DAMPED_MAX_MS = 5000, 60_000
 
 
 class Report(NamedTuple):
-    """What to log of a condition now."""
+    """A change of a condition to log now."""
 
     begins: bool
     times: int
-    """How many times it began since it was last logged."""
+    """Number of times that the fault began since it was last logged."""
     damped_ms: int = 0
-    """How long it must now stay away before its end is logged, if it is damped."""
+    """How long no sample may fail before the end is logged; 0 if the fault is not damped."""
 
     @property
     def note(self) -> str:
-        """What to add to the line."""
+        """A suffix for the log line about interruptions and damping; often empty."""
         if not self.begins:
             return f" (after {self.times} interruptions)" if self.times > 1 else ""
         quiet_s = self.damped_ms // 1000
@@ -44,38 +45,38 @@ class Report(NamedTuple):
 
 @define(eq=False)
 class Condition:
-    """One fault, fed with samples of whether it is there. A fault lasts from one sample to the next."""
+    """One fault, detected from a series of samples. Each sample holds until the next one."""
 
     is_failing: bool | None = False
-    """As last reported. None: nothing has been reported yet, so the first sample is."""
+    """The state last reported. None: unknown, so the first sample is reported."""
     begin_ms: int = 0
     calm_ms: int = 0
     is_dampable: bool = True
     _score: int = 0
     _suspect_since_ms: int | None = None
-    """Since when the score has not fallen below zero."""
+    """Since when the score has been at or above zero. None: it is not."""
     _calm_since_ms: int | None = None
-    """When the first success came after the last failure. None: there is none, or the last sample failed."""
+    """When the first success followed the last failure. None: the last sample failed, or there is none."""
     _forget_at_ms: int = 0
     _recurrences: int = -1
     _times: int = 0
-    """How many times it began since it was last reported to begin, that time included."""
+    """Number of times that the fault began since its last report, including that one."""
 
     def __attrs_post_init__(self) -> None:
         self._times = int(bool(self.is_failing))
 
     def feed(self, now_ms: int, failed: bool) -> Report | None:
-        """Take a sample; return what to log, if anything."""
+        """Add a sample; return the change to log, if there is one."""
         if not failed:
             self._succeed(now_ms)
             return self._end(now_ms)
-        ended = self._end(now_ms)  # Its end may have fallen due since the last sample.
+        ended = self._end(now_ms)  # The end may have become due since the last sample.
         self._times += self._calm_since_ms is not None
         return self._fail(now_ms) or ended
 
     @property
     def damped_ms(self) -> int:
-        """How long it must stay away before its end is logged, if that is longer than usual; else 0."""
+        """How long no sample may fail before the end is logged; 0 if the fault is not damped."""
         excess = self._recurrences - FREE_RECURRENCES
         if not self.is_failing or not self.is_dampable or excess <= 0:
             return 0
@@ -100,7 +101,7 @@ class Condition:
             self._score, self._suspect_since_ms = 0, None
 
     def _end(self, now_ms: int) -> Report | None:
-        """End it if no sample has failed for long enough."""
+        """End the fault if no sample has failed for long enough."""
         if self.is_failing is False or self._calm_since_ms is None:
             return None
         ends_at_ms = self._calm_since_ms + max(self.calm_ms, self.damped_ms)
