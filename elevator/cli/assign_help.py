@@ -1,34 +1,34 @@
-"""What `elevator assign --help` prints. A module of its own, because an answer must not wait for it."""
+"""The text that `elevator assign --help` prints, in a module of its own so that other calls do not load it."""
 
 from elevator import _assign
 
 DIFFERENCES = {
-    "final newline": "Standard input may end without a newline. The original drops the last character of its line.",
-    "white space": "White space may surround the input, and a line may end with CR LF. The original refuses that.",
-    "surrogates": "A pair of \\u escapes may be any character. The original refuses many above U+3FFFF.",
+    "final newline": "Standard input may end without a newline. The original always drops its last character.",
+    "white space": "White space may surround the input, and a line may end with CR LF. The original rejects both.",
+    "surrogates": "A pair of \\u escapes may encode any character. The original rejects many above U+3FFFF.",
     "size": "A building has at most 1024 floors and 500 cars. The original has no limit.",
-    "empty id": "A simulation ends after 4194304 moves. With an empty id the original may never end.",
-    "output": "The order of the cars in the output, and the escapes in their ids, may differ.",
-    "options": "The original does not have --algorithm, --jsonl, --serve and --help, and ignores them.",
+    "empty id": "A simulation stops after 4194304 moves. With an empty id, the original may run forever.",
+    "output": "The order of the cars and the escapes in their ids may differ.",
+    "options": "The original ignores --algorithm, --jsonl, --serve and --help.",
 }
-"""Where this command and the original are known to differ. A test holds them against recorded calls of the original."""
+"""The known differences from the original. A test compares them with recorded calls of the original."""
 
 USAGE = f"""\
 usage: elevator assign [--input JSON] [options]
 
-Share out hall calls as the course's hall_request_assigner does. Without --input one line is read from standard input.
+Assign hall calls like the course's hall_request_assigner. Without --input, read one line from standard input.
 
-  -i, --input JSON             hallRequests and states, as the original takes them
-  --travelDuration MS          from one floor to the next ({_assign.TRAVEL_MS})
-  --doorOpenDuration MS        how long a door stays open ({_assign.DOOR_MS})
-  --clearRequestType TYPE      what a stop clears: inDirn, or all (inDirn)
-  --includeCab                 put the cab requests into the output as a third column
-  --algorithm NAME             reference, or plan, with shorter waits (reference)
-  --jsonl                      answer every line of standard input with a line
-  --serve PATH                 do that on a Unix socket
+  -i, --input JSON             hallRequests and states, in the format of the original
+  --travelDuration MS          travel time between two floors ({_assign.TRAVEL_MS})
+  --doorOpenDuration MS        dwell time of the door ({_assign.DOOR_MS})
+  --clearRequestType TYPE      hall calls that a stop serves: inDirn or all (inDirn)
+  --includeCab                 add the cab requests to the output as a third column
+  --algorithm NAME             reference, or plan for shorter waits (reference)
+  --jsonl                      answer each line of standard input with one line
+  --serve PATH                 do the same on a Unix socket
 
-Options are read as the original reads them: in any case of letters, -iJSON, --input=JSON, and with other options
-between an option and its value. Unknown options are ignored.
+Options are parsed like the original's: upper or lower case, -iJSON, --input=JSON, and other options between -i and its
+value. Unknown options are ignored.
 
 Differences from the original:
 """ + "\n".join(f"  - {difference}" for difference in DIFFERENCES.values())

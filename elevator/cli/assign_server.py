@@ -1,4 +1,4 @@
-"""Answers lines on a Unix socket: what `elevator assign --serve` does. One thread, one `select`."""
+"""The server of `elevator assign --serve`: answers lines on a Unix socket, in one thread with one select loop."""
 
 import os
 import selectors
@@ -10,22 +10,20 @@ from pathlib import Path
 from attrs import define, field
 
 LINE_BYTES_MAX = 1 << 23
-"""The longest request. The largest building, 500 cars and 1024 floors, takes some 4 MB."""
+"""Limit for one request. The largest building, 500 cars and 1024 floors, takes about 4 MB."""
 UNREAD_BYTES_MAX = 1 << 24
-"""A client that leaves more of its answers unread is disconnected."""
+"""The server disconnects a client that leaves more bytes unread."""
 
 
 @define(eq=False)
 class Client:
-    """One connection."""
-
     socket: socket.socket
     received: bytearray = field(factory=bytearray)
     unsent: bytearray = field(factory=bytearray)
 
 
 def run(path: str, answer: Callable[[str], str]) -> None:
-    """Listen at *path* until SIGTERM or SIGINT and answer each line; raise OSError if that is not possible."""
+    """Listen at *path* and answer each line until SIGTERM or SIGINT. Raise OSError if it cannot listen."""
     reading, writing = os.pipe()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: os.write(writing, b"."))
@@ -46,13 +44,13 @@ def run(path: str, answer: Callable[[str], str]) -> None:
 
 
 def listen(path: str) -> socket.socket:
-    """Make the socket; replace one that no program listens on. A file of another kind stays: that is an OSError."""
+    """Create the socket. Replace an abandoned socket at *path*, but raise OSError for any other file."""
     listener = socket.socket(socket.AF_UNIX)
     try:
         try:
             listener.bind(path)
         except OSError:
-            if not is_left_behind(path):
+            if not is_abandoned(path):
                 raise
             Path(path).unlink()
             listener.bind(path)
@@ -64,8 +62,8 @@ def listen(path: str) -> socket.socket:
     return listener
 
 
-def is_left_behind(path: str) -> bool:
-    if not Path(path).is_socket():  # To connect to an ordinary file is refused, too.
+def is_abandoned(path: str) -> bool:
+    if not Path(path).is_socket():  # Connecting to an ordinary file fails with the same error.
         return False
     with socket.socket(socket.AF_UNIX) as probe:
         try:
@@ -81,19 +79,19 @@ def accept(selector: selectors.BaseSelector, listener: socket.socket) -> None:
     try:
         connection, _ = listener.accept()
     except OSError:
-        return  # The client closed again, or there are too many. Others are served all the same.
+        return  # The client has closed the connection, or there are too many connections.
     connection.setblocking(False)
     selector.register(connection, selectors.EVENT_READ, Client(connection))
 
 
 def serve_client(selector: selectors.BaseSelector, client: Client, events: int, answer: Callable[[str], str]) -> None:
-    """Read from *client*, answer each line, and send as much as the socket accepts."""
+    """Receive from *client*, answer each complete line, and send as much as the socket accepts."""
     try:
         if events & selectors.EVENT_READ:
             received = client.socket.recv(1 << 16)
             client.received += received
             lines = []
-            if b"\n" in received:  # A long line comes in many pieces: only the last of them is searched again.
+            if b"\n" in received:  # Search only the new piece: a long line arrives in many.
                 *lines, client.received = client.received.split(b"\n")
             for line in lines:
                 client.unsent += answer(line.decode(errors="surrogateescape")).encode() + b"\n"

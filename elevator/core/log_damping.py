@@ -54,13 +54,13 @@ class Condition:
     is_dampable: bool = True
     _score: int = 0
     _suspect_since_ms: int | None = None
-    """Since when the score has been at or above zero. None: it is not."""
+    """Time of the first failure after the score last fell below zero. None: no failure since."""
     _calm_since_ms: int | None = None
     """When the first success followed the last failure. None: the last sample failed, or there is none."""
     _forget_at_ms: int = 0
     _recurrences: int = -1
     _times: int = 0
-    """Number of times that the fault began since its last report, including that one."""
+    """Number of times that the fault began since its begin was last reported, including that time."""
 
     def __attrs_post_init__(self) -> None:
         self._times = int(bool(self.is_failing))

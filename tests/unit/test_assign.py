@@ -1,4 +1,4 @@
-"""`elevator assign` answers and refuses as the course's program does, and differs where DIFFERENCES says so."""
+"""`elevator assign` answers like the course's program, except for the entries of DIFFERENCES."""
 
 import io
 import json
@@ -26,8 +26,8 @@ from elevator.cli.assign_help import DIFFERENCES, USAGE
 COMMAND = [sys.executable, "-m", "elevator", "assign"]
 VECTORS = reference.vectors()
 CALLS = [json.loads(line) for line in (reference.DATA / "assigner_cli.jsonl").read_text().splitlines()]
-"""Calls of the original, with its status and the first 400 bytes of its output. If it refuses a call
-that we answer, *differences* names the entries of DIFFERENCES that explain it."""
+"""Calls of the original with its status and the first OUTPUT_BYTES of its output. If it rejects a call that `elevator
+assign` answers, *differences* names the entries of DIFFERENCES that explain why."""
 OUTPUT_BYTES = 400
 REJECTS = [json.loads(line) for line in (reference.DATA / "assigner_rejects.jsonl").read_text().splitlines()]
 
@@ -37,28 +37,28 @@ def run(*arguments: str, text: str = "") -> subprocess.CompletedProcess[str]:
 
 
 def flags(vector: Vector) -> list[str]:
-    """Write the args of *vector* as the command line of the original."""
+    """Return the args of *vector* as command-line options of the original."""
     found = []
     for name, value in vector["args"].items():
         found += ["--includeCab"] * bool(value) if name == "includeCab" else [f"--{name}", str(value)]
     return found
 
 
-def test_all_vectors_as_a_batch() -> None:
+def test_all_vectors_with_jsonl() -> None:
     lines = [json.dumps({"input": vector["input"], "args": vector["args"]}) for vector in VECTORS]
     result = run("--jsonl", text="\n".join(lines) + "\n")
     assert (result.returncode, result.stderr) == (0, "")
     assert [json.loads(line) for line in result.stdout.splitlines()] == [vector["output"] for vector in VECTORS]
 
 
-def test_vectors_with_the_command_line_of_the_original() -> None:
+def test_all_vectors_with_the_command_line_of_the_original() -> None:
     for vector in VECTORS:
-        asked = read_arguments([*flags(vector), "--input", json.dumps(vector["input"])])
-        assert json.loads(answer(asked.input, asked.options)) == vector["output"]
+        command = read_arguments([*flags(vector), "--input", json.dumps(vector["input"])])
+        assert json.loads(answer(command.input, command.options)) == vector["output"]
 
 
 @pytest.mark.parametrize("way", ["--input", "-i", "stdin"])
-def test_one_answer(way: str) -> None:
+def test_input_comes_from_an_option_or_standard_input(way: str) -> None:
     vector = VECTORS[0]
     text = json.dumps(vector["input"])
     result = run(*flags(vector), text=text + "\n") if way == "stdin" else run(*flags(vector), way, text)
@@ -67,7 +67,7 @@ def test_one_answer(way: str) -> None:
 
 
 @pytest.mark.parametrize("reject", [pytest.param(reject, id=reject["case"]) for reject in REJECTS])
-def test_what_the_original_refuses_is_refused(reject: dict[str, Any]) -> None:
+def test_input_that_the_original_rejects_is_rejected(reject: dict[str, Any]) -> None:
     text = json.dumps(reject["input"]) if "input" in reject else reject["input_text"]
     given = [word for name, value in reject["args"].items() for word in (f"--{name}", str(value))]
     result = run(*given, "--input", text)
@@ -92,9 +92,9 @@ def ask(arguments: list[str], text: str = "") -> tuple[int, str, str]:
 
 
 def as_recorded(output: str) -> str:
-    """Write *output* with the cars in the order of the records, and with the escapes of the original."""
-    shares = json.loads(output)
-    ordered = {id: shares[id] for id in sorted(shares, key=str.encode)}
+    """Convert *output* to the order of cars and the escapes in the recorded outputs."""
+    answers = json.loads(output)
+    ordered = {id: answers[id] for id in sorted(answers, key=str.encode)}
     text = json.dumps(ordered, separators=(",", ":"), ensure_ascii=False) + "\n"
 
     def escape(found: re.Match[str]) -> str:
@@ -104,20 +104,23 @@ def as_recorded(output: str) -> str:
 
 
 @pytest.mark.parametrize("call", [pytest.param(call, id=str(number)) for number, call in enumerate(CALLS)])
-def test_recorded_calls(call: dict[str, Any]) -> None:
+def test_recorded_call_is_answered_like_by_the_original(call: dict[str, Any]) -> None:
     status, output, errors = ask(call["args"], call.get("stdin", ""))
     if "differences" in call:
         assert set(call["differences"]) <= set(DIFFERENCES)
-        assert (status, call["status"]) == (0, 1), "this difference is no longer one"
+        assert (status, call["status"]) == (0, 1), "this difference no longer exists"
     elif call["status"]:
         assert (status, output, errors.count("\n")) == (1, "", 1)
     else:
-        recorded, ours = call["output"].rstrip("\ufffd"), as_recorded(output)  # Some are cut within a character.
+        recorded, ours = (
+            call["output"].rstrip("\ufffd"),
+            as_recorded(output),
+        )  # The limit of bytes may split a character.
         assert (status, errors) == (0, "")
         assert ours == recorded or (len(ours.encode()) > OUTPUT_BYTES and ours.startswith(recorded))
 
 
-def test_each_difference_is_shown_by_a_call_or_has_a_test() -> None:
+def test_each_difference_has_a_recorded_call_or_a_test() -> None:
     shown = {name for call in CALLS for name in call.get("differences", [])}
     assert shown == {"final newline", "white space", "surrogates"}
     assert set(DIFFERENCES) == shown | {"size", "empty id", "output", "options"}
@@ -125,39 +128,39 @@ def test_each_difference_is_shown_by_a_call_or_has_a_test() -> None:
 
 
 @pytest.mark.parametrize(("floors", "cars", "limit"), [(1025, 1, "1024"), (10**6, 1, "1024"), (2, 501, "500")])
-def test_difference_size_has_a_limit_that_the_error_names(floors: int, cars: int, limit: str) -> None:
+def test_difference_size_is_limited_and_the_error_names_the_limit(floors: int, cars: int, limit: str) -> None:
     state = {"cabRequests": [False] * floors}
     states = {str(k): state for k in range(cars)}
     with pytest.raises(InputError, match=limit):
         answer(json.dumps({"hallRequests": [[True, False]] * floors, "states": states}), Options())
 
 
-def test_the_largest_building_is_answered_whole() -> None:
+def test_every_request_in_the_largest_building_is_assigned_once() -> None:
     states = {str(k): {"cabRequests": [True] * 1024} for k in range(500)}
-    shares = json.loads(answer(json.dumps({"hallRequests": [[True, True]] * 1024, "states": states}), Options()))
-    assert [[sum(rows[way] for rows in table) for way in (0, 1)] for table in zip(*shares.values(), strict=True)] == [
+    answers = json.loads(answer(json.dumps({"hallRequests": [[True, True]] * 1024, "states": states}), Options()))
+    assert [[sum(rows[way] for rows in table) for way in (0, 1)] for table in zip(*answers.values(), strict=True)] == [
         [1, 1]
     ] * 1024
 
 
-def test_difference_empty_id_ends_where_the_original_may_not() -> None:
+def test_difference_empty_id_stops_where_the_original_may_run_forever() -> None:
     endless = {"hallRequests": [[True, True]], "states": {"": {"cabRequests": [False]}}}
     with pytest.raises(InputError, match="4194304 moves"):
         answer(json.dumps(endless), Options())
 
 
-def test_difference_output_is_one_of_order_and_escapes() -> None:
+def test_difference_output_is_in_order_and_escapes() -> None:
     outputs = [(ask(call["args"], call.get("stdin", ""))[1], call["output"]) for call in CALLS if not call["status"]]
     assert any(ours[:50] != recorded[:50] for ours, recorded in outputs)
 
 
-def test_difference_options_are_in_the_help() -> None:
+def test_difference_options_are_listed_in_the_help() -> None:
     status, output, _ = ask(["--help"])
     assert (status, output) == (0, USAGE + "\n")
     assert all(option in output for option in ("--algorithm", "--jsonl", "--serve"))
 
 
-def test_what_is_missing_has_the_value_of_the_original() -> None:
+def test_missing_fields_have_the_defaults_of_the_original() -> None:
     short = {"hallRequests": HALL, "states": {"a": {"cabRequests": [False] * 4}}, "comment": 1}
     whole = {"hallRequests": HALL, "states": {"a": {**IDLE, "direction": "down"}}}
     assert answer(json.dumps(short), Options()) == answer(json.dumps(whole), Options())
@@ -200,12 +203,12 @@ OPTIONS: list[tuple[list[str], Options, str]] = [
 
 
 @pytest.mark.parametrize(("words", "options", "text"), OPTIONS)
-def test_options_are_read_as_the_original_reads_them(words: list[str], options: Options, text: str) -> None:
-    asked = read_arguments(words)
-    assert (asked.options, asked.input) == (options, text)
+def test_options_are_parsed_like_the_originals(words: list[str], options: Options, text: str) -> None:
+    command = read_arguments(words)
+    assert (command.options, command.input) == (options, text)
 
 
-def test_help_is_no_help_after_the_end_of_options_or_as_a_value() -> None:
+def test_help_is_ignored_after_the_end_of_options_and_as_a_value() -> None:
     assert read_arguments(["-h"]).help
     assert not read_arguments(["--", "--help"]).help
     assert read_arguments(["-i", "--help"]) == (Options(), "--help", False, "", False)
@@ -232,26 +235,26 @@ def test_help_is_no_help_after_the_end_of_options_or_as_a_value() -> None:
         ["--input", "\udcff"],
     ],
 )
-def test_bad_options_get_one_line(words: list[str]) -> None:
+def test_invalid_options_are_reported_on_one_line(words: list[str]) -> None:
     status, output, errors = ask(words)
     assert (status, output, errors.count("\n")) == (1, "", 1)
     assert len(errors) < 200
 
 
 def with_floor(floor: str, **more: str) -> str:
-    """Write an input of two floors, the floor and more fields of its car as they are."""
+    """Return an input of two floors and one car, with the *floor* and more fields as unquoted JSON."""
     fields = {"floor": floor, "cabRequests": "[false,false]", **more}
     state = ",".join(f'"{name}":{value}' for name, value in fields.items())
     return f'{{"hallRequests":[[false,false],[false,true]],"states":{{"a":{{{state}}}}}}}'
 
 
 @pytest.mark.parametrize("floor", ["1", "01", "+1", "+0001", '"1"', '"+01"', "0" * 5000 + "1", ' "1" '])
-def test_integers_that_the_original_takes(floor: str) -> None:
+def test_integer_formats_of_the_original_are_accepted(floor: str) -> None:
     assert answer(with_floor(floor, other='"+01, 02"'), Options()) == answer(with_floor("1"), Options())
 
 
 @pytest.mark.parametrize("floor", ["-0", "-00", '"-0"'])
-def test_negative_zero(floor: str) -> None:
+def test_negative_zero_is_zero(floor: str) -> None:
     assert answer(with_floor(floor), Options()) == answer(with_floor("0"), Options())
 
 
@@ -264,12 +267,12 @@ def test_negative_zero(floor: str) -> None:
         *["2147483648", '"99999999999999"', "2", "-1", '"-1"'],
     ],
 )
-def test_floors_that_are_none(floor: str) -> None:
+def test_invalid_floor_is_rejected(floor: str) -> None:
     with pytest.raises(InputError, match=r"^[^\n]{1,200}$"):
         answer(with_floor(floor), Options())
 
 
-def test_unknown_fields_are_ignored_whatever_they_are() -> None:
+def test_unknown_fields_are_ignored() -> None:
     for value in ("1.5", "null", '"x"', "[1, {}]", "01", "+2", "-2147483648", "4294967296", "9" * 5000):
         assert answer(with_floor("1", Floor=value), Options()) == answer(with_floor("1"), Options())
 
@@ -283,19 +286,19 @@ def test_unknown_fields_are_ignored_whatever_they_are() -> None:
         ("[" * 100_000, "the input is nested too deeply"),
     ],
 )
-def test_the_error_names_the_cause(text: str, message: str) -> None:
+def test_error_names_the_cause(text: str, message: str) -> None:
     with pytest.raises(InputError, match=f"^{message}$"):
         answer(text, Options())
 
 
 @pytest.mark.parametrize("text", ["", "\n", "\n" + json.dumps({}), json.dumps({"states": {}}, indent=1)])
-def test_an_error_in_standard_input_says_that_one_line_is_read(text: str) -> None:
+def test_error_explains_that_only_one_line_of_standard_input_is_read(text: str) -> None:
     status, output, errors = ask([], text)
     assert (status, output, errors.count("\n")) == (1, "", 1)
     assert "the first line of standard input" in errors
 
 
-def test_the_last_of_two_equal_keys_counts() -> None:
+def test_last_of_two_equal_keys_wins() -> None:
     assert answer(with_floor('0,"floor":1'), Options()) == answer(with_floor("1"), Options())
 
 
@@ -312,45 +315,45 @@ def test_the_last_of_two_equal_keys_counts() -> None:
     ],
 )
 @pytest.mark.parametrize("algorithm", ["reference", "plan"])
-def test_inputs_that_are_none(text: str, algorithm: str) -> None:
+def test_invalid_input_is_rejected(text: str, algorithm: str) -> None:
     with pytest.raises(InputError, match=r"^[^\n]{1,200}$"):
         answer(text, Options(algorithm=algorithm))
     line, good = answer_line(text, Options(algorithm=algorithm))
     assert (good, list(json.loads(line))) == (False, ["error"])
 
 
-def test_a_del_in_an_id_is_escaped_as_in_the_original() -> None:
+def test_del_in_an_id_is_escaped_as_in_the_original() -> None:
     text = with_floor("1").replace('"a"', '"\\u007f"')
     assert answer(text, Options()).startswith('{"\\u007f":')
 
 
-def test_a_line_of_standard_input_ends_at_a_newline_only() -> None:
+def test_only_a_newline_ends_a_line_of_standard_input() -> None:
     text = with_floor("1")
     expected = ask(["--input", text])
     assert ask([], text.replace(",", ",\r") + "\r\nrest") == expected
     assert ask(["--jsonl"], text.replace(",", ",\r") + "\r\n" + text) == (0, expected[1] * 2, "")
 
 
-def test_the_last_character_of_standard_input_is_dropped_if_that_helps() -> None:
-    """The original always drops it. This command drops a character other than a newline only as a second attempt."""
+def test_last_character_of_standard_input_is_dropped_if_that_makes_it_valid() -> None:
+    # The original always drops it. `elevator assign` drops a character other than a newline only as a second attempt.
     text = with_floor("1")
     assert ask([], text + ",") == ask([], text) == ask([], text + "\n")
     assert ask([], text + ",\n")[0] == 1
 
 
-def test_only_a_line_of_a_batch_has_options_of_its_own() -> None:
+def test_only_a_jsonl_line_may_contain_options() -> None:
     line = json.dumps({"input": GOOD, "args": {"travelDuration": "+1000", "includeCab": True}})
     assert ask(["--input", line])[0] == 1
     assert len(json.loads(answer_line(line, Options())[0])["a"][0]) == 3
     assert answer_line(json.dumps({**GOOD, "input": 1}), Options())[1]
 
 
-def test_no_standard_input_is_an_empty_one() -> None:
+def test_closed_standard_input_counts_as_empty() -> None:
     closed = subprocess.run(["sh", "-c", '"$@" <&-', "sh", *COMMAND], capture_output=True, text=True, check=False)
     assert (closed.returncode, closed.stdout, closed.stderr.count("\n")) == (1, "", 1)
 
 
-def test_an_input_is_utf_8_in_any_locale() -> None:
+def test_input_is_utf_8_in_any_locale() -> None:
     text = with_floor("1").replace('"a"', '"å"')
     result = subprocess.run(
         [*COMMAND, "-i", "--includeCab", text],
@@ -361,15 +364,15 @@ def test_an_input_is_utf_8_in_any_locale() -> None:
     assert (result.returncode, list(json.loads(result.stdout))) == (0, ["å"])
 
 
-def test_the_plan_shares_out_every_request() -> None:
-    shares = json.loads(answer(json.dumps(GOOD), Options(algorithm="plan")))
-    owners = [[sum(shares[id][floor][way] for id in shares) for way in (0, 1)] for floor in range(4)]
+def test_plan_assigns_every_request_once() -> None:
+    answers = json.loads(answer(json.dumps(GOOD), Options(algorithm="plan")))
+    owners = [[sum(answers[id][floor][way] for id in answers) for way in (0, 1)] for floor in range(4)]
     assert owners == [[int(lit) for lit in row] for row in HALL]
-    assert shares["a"][1] == [True, False]
-    assert shares["b"][3] == [False, True]
+    assert answers["a"][1] == [True, False]
+    assert answers["b"][3] == [False, True]
 
 
-def test_a_bad_line_of_a_batch_is_answered_and_told_by_the_status() -> None:
+def test_invalid_jsonl_line_gets_an_error_and_status_1() -> None:
     good = json.dumps(GOOD)
     result = run("--jsonl", text=f"{good}\nhello\n\n{good}\n")
     first, second, third = map(json.loads, result.stdout.splitlines())
@@ -386,13 +389,13 @@ KEYS = st.sampled_from(["hallRequests", "states", "input", "args", "behaviour", 
 
 
 @given(st.dictionaries(KEYS, JSON | st.dictionaries(KEYS, JSON | st.dictionaries(KEYS, JSON)), max_size=4))
-def test_garbage_is_refused_in_one_line(garbage: dict[str, Any]) -> None:
+def test_arbitrary_json_is_answered_on_one_line(garbage: dict[str, Any]) -> None:
     line, _ = answer_line(json.dumps(garbage), Options())
     assert "\n" not in line
 
 
 @given(st.text())
-def test_text_that_is_no_json_is_refused(text: str) -> None:
+def test_arbitrary_text_is_answered_on_one_line(text: str) -> None:
     line, good = answer_line(text, Options())
     assert good == ("error" not in line)
     assert "\n" not in line
@@ -419,14 +422,17 @@ def client(path: Path) -> socket.socket:
         connection.settimeout(20)
         try:
             connection.connect(str(path))
-        except (ConnectionRefusedError, FileNotFoundError):  # It does not listen yet, or has just taken another away.
+        except (
+            ConnectionRefusedError,
+            FileNotFoundError,
+        ):  # It does not listen yet, or is replacing an abandoned socket.
             connection.close()
             assert time.monotonic() < deadline
         else:
             return connection
 
 
-def test_answers_on_a_socket(path: Path) -> None:
+def test_serve_answers_each_line(path: Path) -> None:
     with closing(client(path)) as first, closing(client(path)) as second:
         for vector in VECTORS[:50]:
             line = json.dumps({"input": vector["input"], "args": vector["args"]}).encode() + b"\n"
@@ -439,8 +445,8 @@ def test_answers_on_a_socket(path: Path) -> None:
         assert b"error" in first.recv(1000)
 
 
-def test_the_largest_building_on_a_socket(path: Path) -> None:
-    """The request is longer than a socket takes at once, and so is its answer."""
+def test_serve_answers_the_largest_building(path: Path) -> None:
+    # Neither the request nor the answer fits into the socket buffer.
     states = {str(k): {"behaviour": "idle", "floor": k, "cabRequests": [False] * 1024} for k in range(500)}
     line = json.dumps({"hallRequests": [[True, True]] * 1024, "states": states}).encode() + b"\n"
     with closing(client(path)) as connection:
@@ -448,9 +454,9 @@ def test_the_largest_building_on_a_socket(path: Path) -> None:
         assert json.loads(connection.makefile("rb").readline()).keys() == states.keys()
 
 
-def test_a_client_that_goes_or_sends_without_end_harms_nobody(path: Path) -> None:
-    with closing(client(path)) as rude:
-        rude.sendall(b'{"hallRequests"')
+def test_client_that_disconnects_or_sends_an_endless_line_does_not_affect_others(path: Path) -> None:
+    with closing(client(path)) as incomplete:
+        incomplete.sendall(b'{"hallRequests"')
     with closing(client(path)) as endless:
         try:
             for _ in range(140):
@@ -459,12 +465,12 @@ def test_a_client_that_goes_or_sends_without_end_harms_nobody(path: Path) -> Non
         except (BrokenPipeError, ConnectionResetError):
             ended = True
         assert ended
-    with closing(client(path)) as polite:
-        polite.sendall(json.dumps(GOOD).encode() + b"\n")
-        assert set(json.loads(polite.makefile("rb").readline())) == {"a", "b"}
+    with closing(client(path)) as other:
+        other.sendall(json.dumps(GOOD).encode() + b"\n")
+        assert set(json.loads(other.makefile("rb").readline())) == {"a", "b"}
 
 
-def test_a_socket_that_was_left_behind_is_taken_away_and_one_in_use_is_not(path: Path, tmp_path: Path) -> None:
+def test_serve_replaces_an_abandoned_socket_but_not_one_in_use(path: Path, tmp_path: Path) -> None:
     assert run("--serve", str(path)).returncode == 1
     left = tmp_path / "left"
     with socket.socket(socket.AF_UNIX) as gone:
@@ -473,13 +479,13 @@ def test_a_socket_that_was_left_behind_is_taken_away_and_one_in_use_is_not(path:
         with closing(client(left)) as connection:
             connection.sendall(b"{}\n")
             assert b"error" in connection.recv(1000)
-        left.unlink()  # A user may remove it while the program still runs.
+        left.unlink()  # A missing file must not matter at the end.
         os.kill(program.pid, signal.SIGINT)
         assert program.wait(20) == 0
 
 
 @pytest.mark.parametrize("kind", ["file", "directory"])
-def test_serve_leaves_a_path_that_is_no_socket_alone(kind: str, tmp_path: Path) -> None:
+def test_serve_never_replaces_a_file_or_directory(kind: str, tmp_path: Path) -> None:
     path = tmp_path / "taken"
     path.mkdir() if kind == "directory" else path.write_text("homework")
     result = run("--serve", str(path))
