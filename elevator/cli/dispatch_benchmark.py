@@ -1,14 +1,14 @@
-"""`elevator bench dispatch`: how long passengers wait, against the reference algorithm on the same passengers.
+"""`elevator bench dispatch`: compares passengers' waiting times with the reference algorithm's.
 
- 1. Four buildings, four kinds of traffic, three loads: 48 cells. A load is a multiple of what the cars could carry if
-    each passenger had one for himself, from his call until the car is at the next one's floor.
- 2. People come as a Poisson process drawn from the seed by splitmix64. A part goes up from the lobby (floor 0), a part
-    down to it, the rest from any floor to any other.
- 3. Cars, doors and passengers are simulated in C (native/bench.h) with the assigners that nodes use. All cars start at
-    floor 0; the first passengers are not counted. The reference drives the same cars and never parks.
- 4. With a loss each node sees by its own view, which the others' broadcasts every 100 ms bring up to date.
+ 1. There are 48 cells: four buildings, four traffic profiles and three loads. Load 1 is the arrival rate at which the
+    cars would be fully busy if each carried one passenger at a time, including the trip to the next one's floor.
+ 2. Passengers arrive as a Poisson process. A share of them travels up from the lobby (floor 0), a share down to it, and
+    the rest between random floors. All random numbers come from the seed, by splitmix64.
+ 3. C code (native/bench.h) simulates cars, doors and passengers with the assigners that nodes use. All cars start at
+    floor 0, and the first passengers are not counted. The reference algorithm gets the same passengers and never parks.
+ 4. With --loss, each node has its own view of the group, updated by the broadcasts that it receives every 100 ms.
 
-Wait is from coming to entering a car, journey from coming to leaving it.
+The waiting time of a passenger ends on entering a car, the journey time on leaving it.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from elevator import _assign, _bench
-from elevator.cli.arguments import Arguments
+from elevator.cli.arguments import Arguments, integer
 from elevator.cli.dispatch_report import HEAD, Cell, Results, Setting, as_json, as_svg, line, mean, summary, title
 from elevator.core.act import PARK_AFTER_MS
 from elevator.core.door import DOOR_EXTENSION_MS
@@ -29,17 +29,18 @@ from elevator.core.model import RATE_MAX
 from elevator.core.traffic import PEOPLE, PRIOR_MS
 
 WARM_UP = 100
+"""Passengers that are not counted, for each seed."""
 BUILDINGS = {"3x4": (3, 4), "3x9": (3, 9), "6x16": (6, 16), "8x32": (8, 32)}
-"""Cars and floors."""
+"""Numbers of cars and floors."""
 PROFILES = {"up": (0.85, 0.05), "down": (0.05, 0.85), "inter": (0.0, 0.0), "lunch": (0.4, 0.4)}
-"""The shares of passengers who go up from the lobby, and down to it."""
+"""Shares of passengers who travel up from the lobby and down to it."""
 LOADS = {"light": 0.25, "medium": 1.0, "heavy": 3.0}
 ASSIGNERS = {"reference": _bench.REFERENCE, "plan": _bench.PLAN}
 PARKS = {"none": _bench.PARK_NONE, "spread": _bench.PARK_SPREAD, "lobby": _bench.PARK_LOBBY}
 
 
 class Counts(NamedTuple):
-    """What the simulation counts (native/bench.h)."""
+    """The counters of the simulation; see native/bench.h."""
 
     floors_moved: int
     reassigned: int
@@ -53,7 +54,7 @@ class Counts(NamedTuple):
 
 
 def uniform(seed: int) -> Iterator[float]:
-    """Yield numbers from 0 to below 1: splitmix64."""
+    """Yield random numbers in [0, 1) from splitmix64."""
     mask = (1 << 64) - 1
     while True:
         seed = (seed + 0x9E3779B97F4A7C15) & mask
@@ -63,7 +64,7 @@ def uniform(seed: int) -> Iterator[float]:
 
 
 def trips(seed: int, count: int, floors: int, profile: tuple[float, float], per_ms: float) -> "array[int]":
-    """Draw *count* passengers: when each comes, from where, to where, one after the other."""
+    """Draw *count* passengers; return arrival time, origin and destination of each, in one flat array."""
     up, down = profile
     numbers = uniform(seed)
     rows = array("q")
@@ -83,8 +84,8 @@ def trips(seed: int, count: int, floors: int, profile: tuple[float, float], per_
     return rows
 
 
-def ways(floors: int, profile: tuple[float, float]) -> dict[tuple[int, int], float]:
-    """Return how probable each way (from, to) is."""
+def trip_probabilities(floors: int, profile: tuple[float, float]) -> dict[tuple[int, int], float]:
+    """Return the probability of each pair of origin and destination."""
     up, down = profile
     found = {
         (origin, destination): (1 - up - down) / floors / (floors - 1)
@@ -98,12 +99,12 @@ def ways(floors: int, profile: tuple[float, float]) -> dict[tuple[int, int], flo
     return found
 
 
-def people_per_ms(cars: int, floors: int, profile: tuple[float, float], load: float) -> float:
-    """Return at what rate people come under *load*."""
-    probable = ways(floors, profile)
+def passengers_per_ms(cars: int, floors: int, profile: tuple[float, float], load: float) -> float:
+    """Return the arrival rate of passengers under *load*."""
+    probabilities = trip_probabilities(floors, profile)
     origins, destinations = [0.0] * floors, [0.0] * floors
     ridden = 0.0
-    for (origin, destination), chance in probable.items():
+    for (origin, destination), chance in probabilities.items():
         origins[origin] += chance
         destinations[destination] += chance
         ridden += chance * abs(destination - origin)
@@ -112,7 +113,7 @@ def people_per_ms(cars: int, floors: int, profile: tuple[float, float], load: fl
 
 
 class Run(NamedTuple):
-    """What happened to one stream of passengers."""
+    """The result of one simulation, for each passenger in order of arrival."""
 
     waits_ms: "array[int]"
     journeys_ms: "array[int]"
@@ -120,7 +121,7 @@ class Run(NamedTuple):
 
 
 def run(setting: Setting, cars: int, floors: int, seed: int, stream: "array[int]") -> Run:
-    """Simulate a group of *cars* that serves one *stream* of passengers."""
+    """Simulate one *stream* of passengers."""
     people = len(stream) // 3
     waits_ms, journeys_ms = array("q", bytes(8 * people)), array("q", bytes(8 * people))
     counts = _bench.simulate(
@@ -144,7 +145,7 @@ def run(setting: Setting, cars: int, floors: int, seed: int, stream: "array[int]
 
 
 def simulate(setting: Setting, cars: int, floors: int, streams: Sequence["array[int]"]) -> Results:
-    """Run one cell with every stream of passengers."""
+    """Simulate one cell with every stream of passengers."""
     waits: list[int] = []
     journeys: list[int] = []
     counted: list[Counts] = []
@@ -155,15 +156,15 @@ def simulate(setting: Setting, cars: int, floors: int, streams: Sequence["array[
         journeys += done.journeys_ms[WARM_UP:]
     waits.sort()
     total = Counts(*map(sum, zip(*counted, strict=True)))
-    everybody = sum(len(stream) // 3 for stream in streams)
+    passengers = sum(len(stream) // 3 for stream in streams)
     return Results(
         wait_s=mean(waits) / 1000,
         p95_s=waits[len(waits) * 95 // 100] / 1000,
         max_s=waits[-1] / 1000,
         journey_s=mean(journeys) / 1000,
-        floors_moved=total.floors_moved / everybody,
-        reassigned=total.reassigned / everybody,
-        turns=total.turns / everybody,
+        floors_moved=total.floors_moved / passengers,
+        reassigned=total.reassigned / passengers,
+        turns=total.turns / passengers,
         decision_us=total.decision_ns / max(total.decisions, 1) / 1000,
         decision_us_most=max(counts.decision_ns_most for counts in counted) / 1000,
         unclaimed=total.unclaimed / max(total.samples, 1),
@@ -172,56 +173,75 @@ def simulate(setting: Setting, cars: int, floors: int, streams: Sequence["array[
 
 
 def cells(setting: Setting, configs: Sequence[str], profiles: Sequence[str], loads: Sequence[str]) -> Iterator[Cell]:
-    """Run cell after cell."""
+    """Simulate the cells one after the other."""
     for config in configs:
         cars, floors = BUILDINGS[config]
         for profile in profiles:
             for load in loads:
-                per_ms = people_per_ms(cars, floors, PROFILES[profile], LOADS[load])
+                per_ms = passengers_per_ms(cars, floors, PROFILES[profile], LOADS[load])
                 streams = [trips(seed, setting.passengers, floors, PROFILES[profile], per_ms) for seed in setting.seeds]
                 reference = simulate(setting._replace(assigner="reference", park="none"), cars, floors, streams)
                 yield Cell(config, profile, load, reference, simulate(setting, cars, floors, streams))
 
 
-def count(low: int, high: int) -> Callable[[str], int]:
-    def integer(text: str) -> int:
-        if not text.isdigit() or not low <= int(text) <= high:
-            raise argparse.ArgumentTypeError(f"not a number from {low} to {high}: {text!r}")
-        return int(text)
-
-    return integer
-
-
-def some(known: Sequence[str]) -> Callable[[str], list[str]]:
-    """Make a reader of names with commas between them."""
+def names_of(known: Sequence[str]) -> Callable[[str], list[str]]:
+    """Return an argument type for comma-separated names."""
 
     def names(text: str) -> list[str]:
         found = text.split(",")
         if unknown := [each for each in found if each not in known]:
-            raise argparse.ArgumentTypeError(f"no such thing as {unknown[0]!r} (there are {', '.join(known)})")
+            raise argparse.ArgumentTypeError(f"unknown name {unknown[0]!r}: use one of {', '.join(known)}")
         return found
 
     return names
 
 
 def main(argv: list[str]) -> int:
-    """Run the command."""
-    parser = Arguments(prog="elevator bench dispatch", description="How long passengers wait, against the reference.")
-    parser.add_argument("what", choices=["dispatch"], help="what to measure")
-    parser.add_argument("--seed", type=count(0, 1 << 62), metavar="N", help="the first seed (drawn)")
-    parser.add_argument("--seeds", type=count(1, 1000), default=2, metavar="N", help="number of seeds (2)")
-    parser.add_argument(
-        "--passengers", type=count(2 * WARM_UP, 1_000_000), default=2500, metavar="N", help="for each seed (2500)"
+    """Run the command; return the exit status."""
+    parser = Arguments(
+        prog="elevator bench dispatch", description="Compare passengers' waiting times with the reference algorithm's."
     )
-    parser.add_argument("--assigner", choices=ASSIGNERS, default="plan", help="what to compare with the reference")
-    parser.add_argument("--park", choices=PARKS, default="spread", help="where idle cars wait (spread)")
-    parser.add_argument("--capacity", type=count(0, 1000), default=0, metavar="N", help="people in a car (any number)")
-    parser.add_argument("--loss", type=count(0, 99), default=-1, metavar="PERCENT", help="give each node its own view")
-    parser.add_argument("--configs", type=some([*BUILDINGS]), default=[*BUILDINGS], metavar="NAME,NAME")
-    parser.add_argument("--profiles", type=some([*PROFILES]), default=[*PROFILES], metavar="NAME,NAME")
-    parser.add_argument("--loads", type=some([*LOADS]), default=[*LOADS], metavar="NAME,NAME")
+    parser.add_argument("what", choices=["dispatch"], help="what to measure")
+    parser.add_argument("--seed", type=integer(0, 1 << 62), metavar="N", help="first seed (random)")
+    parser.add_argument("--seeds", type=integer(1, 1000), default=2, metavar="N", help="number of seeds (2)")
+    parser.add_argument(
+        "--passengers",
+        type=integer(2 * WARM_UP, 1_000_000),
+        default=2500,
+        metavar="N",
+        help="number of passengers for each seed (2500)",
+    )
+    parser.add_argument(
+        "--assigner", choices=ASSIGNERS, default="plan", help="algorithm to compare with the reference (plan)"
+    )
+    parser.add_argument("--park", choices=PARKS, default="spread", help="where idle cars park (spread)")
+    parser.add_argument(
+        "--capacity",
+        type=integer(0, 1000),
+        default=0,
+        metavar="N",
+        help="greatest number of passengers in a car (unlimited)",
+    )
+    parser.add_argument(
+        "--loss",
+        type=integer(0, 99),
+        default=-1,
+        metavar="PERCENT",
+        help="packet loss; each node then has its own view (none)",
+    )
+    parser.add_argument(
+        "--configs", type=names_of([*BUILDINGS]), default=[*BUILDINGS], metavar="NAME,NAME", help="buildings (all)"
+    )
+    parser.add_argument(
+        "--profiles",
+        type=names_of([*PROFILES]),
+        default=[*PROFILES],
+        metavar="NAME,NAME",
+        help="traffic profiles (all)",
+    )
+    parser.add_argument("--loads", type=names_of([*LOADS]), default=[*LOADS], metavar="NAME,NAME", help="loads (all)")
     parser.add_argument("--json", action="store_true", help="print JSON instead of the table")
-    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the ratios as an SVG picture")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the ratios of waiting times as an SVG file")
     arguments = parser.parse_args(argv)
     seed = int.from_bytes(os.urandom(4), "big") if arguments.seed is None else arguments.seed
     seeds = range(seed, seed + arguments.seeds)
@@ -237,9 +257,9 @@ def main(argv: list[str]) -> int:
             print(line(cell), flush=True)
     print(as_json(setting, found) if arguments.json else summary(found, setting.loss))
     if arguments.plot is not None:
-        what = f"Mean wait as a share of the reference algorithm's (seeds {seeds[0]}..{seeds[-1]})"
+        caption = f"Mean waiting time relative to the reference algorithm (seeds {seeds[0]}..{seeds[-1]})"
         try:
-            arguments.plot.write_text(as_svg(found, what))
+            arguments.plot.write_text(as_svg(found, caption))
         except OSError as error:
             print(f"elevator bench dispatch: cannot write {arguments.plot}: {error.strerror}", file=sys.stderr)
             return 2

@@ -7,7 +7,10 @@ from typing import NamedTuple
 
 
 class Results(NamedTuple):
-    """How an assigner did in one cell, over all seeds. Times in seconds; rates for each passenger."""
+    """Averages of one assigner in one cell over all seeds.
+
+    `floors_moved`, `reassigned` and `turns` are per passenger, `unclaimed` and `claimed_twice` per sample.
+    """
 
     wait_s: float
     p95_s: float
@@ -23,7 +26,7 @@ class Results(NamedTuple):
 
 
 class Cell(NamedTuple):
-    """One building under one traffic."""
+    """The results for one building, traffic profile and load."""
 
     config: str
     profile: str
@@ -45,7 +48,7 @@ class Cell(NamedTuple):
 
 
 class Setting(NamedTuple):
-    """How a group shares out its calls, and what else is the same in every cell."""
+    """The settings that all cells share."""
 
     assigner: str
     park: str
@@ -53,11 +56,11 @@ class Setting(NamedTuple):
     passengers: int
     capacity: int
     loss: int
-    """In percent; -1: all nodes have one view."""
+    """In percent; -1 if all nodes share one view."""
 
 
 def mean(values: Sequence[float]) -> float:
-    return math.fsum(values) / len(values)  # `statistics` would bring all of `decimal` into the binary.
+    return math.fsum(values) / len(values)  # `statistics` would add all of `decimal` to the binary.
 
 
 def geometric_mean(values: Sequence[float]) -> float:
@@ -72,12 +75,12 @@ HEAD = (
 
 def title(setting: Setting) -> str:
     words = f"{setting.assigner}, parking {setting.park}, seeds {setting.seeds[0]}..{setting.seeds[-1]}"
-    words += f", {setting.capacity} people in a car at the most" if setting.capacity else ""
+    words += f", {setting.capacity} passengers per car at most" if setting.capacity else ""
     return words + (f", {setting.loss} % of broadcasts lost" if setting.loss >= 0 else "")
 
 
 def line(cell: Cell) -> str:
-    """Write *cell* as a line of the table: reassignments and turns for each hundred passengers."""
+    """Return *cell* as a line of the table, with reassignments and turns per hundred passengers."""
     run, was = cell.run, cell.reference
     return (
         f"{cell.config:<9}{cell.profile:<8}{cell.load:<8}{run.wait_s:>8.2f}{was.wait_s:>8.2f}{cell.wait_ratio:>7.3f}"
@@ -139,8 +142,8 @@ COLOURS = {"light": "#9ecae1", "medium": "#4292c6", "heavy": "#084594"}
 BAR, GAP, LEFT, HEIGHT = 12, 10, 60, 300
 
 
-def as_svg(found: Sequence[Cell], what: str) -> str:
-    """Draw the ratios of all cells as bars; the line at 1 is the reference."""
+def as_svg(found: Sequence[Cell], caption: str) -> str:
+    """Draw the ratios of waiting times as bars, with a line at 1 for the reference."""
     groups: dict[tuple[str, str], list[Cell]] = {}
     for cell in found:
         groups.setdefault((cell.config, cell.profile), []).append(cell)
@@ -156,7 +159,7 @@ def as_svg(found: Sequence[Cell], what: str) -> str:
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {HEIGHT + 110}">',
         '<g font-family="sans-serif" font-size="10"><rect width="100%" height="100%" fill="white"/>',
-        text(width / 2, 20, what),
+        text(width / 2, 20, caption),
     ]
     for tenth in range(0, int(top * 10) + 1, 2):
         at = y(tenth / 10)

@@ -1,4 +1,4 @@
-"""The benchmark's passengers, its simulation, and the command around them."""
+"""`elevator bench dispatch`: its passengers, its simulation, and the command."""
 
 import json
 import subprocess
@@ -10,7 +10,15 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from elevator.cli.dispatch_benchmark import PROFILES, WARM_UP, people_per_ms, run, trips, uniform, ways
+from elevator.cli.dispatch_benchmark import (
+    PROFILES,
+    WARM_UP,
+    passengers_per_ms,
+    run,
+    trip_probabilities,
+    trips,
+    uniform,
+)
 from elevator.cli.dispatch_report import Setting
 
 COMMAND = [sys.executable, "-m", "elevator", "bench", "dispatch"]
@@ -25,43 +33,43 @@ def ride(
     capacity: int = 0,
     loss: int = ONE_VIEW,
 ) -> list[tuple[int, int]]:
-    """Let *people* (at_ms, from, to) come to a building of four floors; return how long each waited and travelled."""
+    """Simulate *people* (at_ms, from, to) in a building of four floors; return each one's waiting and journey times."""
     stream = array("q", [value for each in people for value in each])
     done = run(Setting(assigner, park, [1], len(people), capacity, loss), cars, 4, 1, stream)
     return list(zip(done.waits_ms, done.journeys_ms, strict=True))
 
 
 @pytest.mark.parametrize("assigner", ["reference", "plan"])
-def test_who_is_alone_is_fetched_and_brought(assigner: str) -> None:
+def test_single_passenger_is_served(assigner: str) -> None:
     assert ride([(1000, 2, 0)], assigner=assigner) == [(5000, 5000 + 3000 + 5000)]
     assert ride([(1000, 0, 3)], assigner=assigner) == [(0, 3000 + 7500)]
 
 
-def test_who_comes_while_the_door_is_open_enters_at_once_and_prolongs_it() -> None:
+def test_passenger_at_an_open_door_enters_at_once_and_extends_the_dwell_time() -> None:
     assert ride([(1000, 0, 3), (3000, 0, 3)]) == [(0, 2000 + 3000 + 7500), (0, 3000 + 7500)]
 
 
-def test_nobody_enters_a_car_that_goes_the_other_way() -> None:
-    """The car has announced down at floor 1; it opens again for up when it has been below."""
+def test_passenger_waits_for_a_car_in_the_right_direction() -> None:
+    """The car has announced down at floor 1. It serves the passenger for up on its way back."""
     (_, first), (wait, _) = ride([(1000, 1, 0), (3600, 1, 2)])
     assert first == 2500 + 3000 + 2500
     down_again_ms = 1000 + first
     assert 3600 + wait == down_again_ms + 3000 + 2500
 
 
-def test_a_full_car_leaves_people_behind() -> None:
+def test_full_car_leaves_passengers_behind() -> None:
     (first, _), (second, _) = ride([(1000, 0, 1), (1000, 0, 1)], capacity=1)
     assert first == 0
     assert second == 3000 + 2500 + 3000 + 2500
 
 
-def test_parked_cars_are_nearer() -> None:
+def test_parking_shortens_waits() -> None:
     assert ride([(60_000, 3, 0)], cars=4, park="spread")[0][0] < ride([(60_000, 3, 0)], cars=4, park="none")[0][0]
     assert ride([(1000, 0, 3), (60_000, 0, 3)], park="lobby")[1][0] == 0
 
 
 @pytest.mark.parametrize("loss", [0, 50, 90])
-def test_everybody_arrives_whatever_is_lost(loss: int) -> None:
+def test_every_passenger_arrives_despite_packet_loss(loss: int) -> None:
     people = [(500 * n, n % 4, (n + 1 + n // 7 % 3) % 4) for n in range(300)]
     for assigner in ("reference", "plan"):
         for wait, journey in ride(people, cars=3, assigner=assigner, park="spread", loss=loss):
@@ -72,12 +80,12 @@ BAD = [[], [(0, 0, 0)], [(0, 0, 4)], [(0, -1, 2)], [(5, 0, 1), (4, 0, 1)], [(-1,
 
 
 @pytest.mark.parametrize("people", BAD)
-def test_trips_that_cannot_be_are_refused(people: list[tuple[int, int, int]]) -> None:
+def test_invalid_passengers_are_rejected(people: list[tuple[int, int, int]]) -> None:
     with pytest.raises(ValueError, match="cannot be simulated"):
         ride(people)
 
 
-def test_random_numbers_are_those_of_splitmix64() -> None:
+def test_random_numbers_match_splitmix64() -> None:
     assert list(islice(uniform(0), 1)) == [(0xE220A8397B1DCDAF >> 11) * 2.0**-53]
 
 
@@ -85,21 +93,21 @@ def test_random_numbers_are_those_of_splitmix64() -> None:
     ("cars", "floors", "profile", "load", "per_five_minutes"),
     [(3, 4, "inter", 1, 67.712), (3, 4, "up", 1, 59.113), (6, 16, "lunch", 3, 139.367), (8, 32, "down", 0.25, 7.413)],
 )
-def test_loads_are_those_of_the_definition(
+def test_arrival_rates_match_the_definition_of_a_load(
     cars: int, floors: int, profile: str, load: float, per_five_minutes: float
 ) -> None:
-    """The figures are from an independent implementation, which drew them instead."""
-    people = people_per_ms(cars, floors, PROFILES[profile], load) * 300_000
+    """An independent implementation estimated these figures from random trips."""
+    people = passengers_per_ms(cars, floors, PROFILES[profile], load) * 300_000
     assert people == pytest.approx(per_five_minutes, rel=0.01)
 
 
 @pytest.mark.parametrize("profile", PROFILES)
-def test_people_come_as_the_profile_says(profile: str) -> None:
+def test_trips_follow_the_profile(profile: str) -> None:
     count, floors = 20_000, 5
     rows = trips(7, count, floors, PROFILES[profile], 0.001)
     drawn = list(zip(rows[1::3], rows[2::3], strict=True))
-    for way, chance in ways(floors, PROFILES[profile]).items():
-        assert drawn.count(way) / count == pytest.approx(chance, abs=0.01)
+    for trip, chance in trip_probabilities(floors, PROFILES[profile]).items():
+        assert drawn.count(trip) / count == pytest.approx(chance, abs=0.01)
     assert rows[-3] / count == pytest.approx(1000, rel=0.05)
 
 
@@ -110,17 +118,17 @@ def command(*arguments: str) -> subprocess.CompletedProcess[str]:
 SMALL = ["--seed", "5", "--configs", "3x4", "--loads", "light,heavy", "--passengers", str(3 * WARM_UP)]
 
 
-def test_the_table_and_the_picture(tmp_path: Path) -> None:
+def test_command_prints_a_table_and_draws_a_picture(tmp_path: Path) -> None:
     picture = tmp_path / "waits.svg"
     done = command(*SMALL, "--plot", str(picture))
     assert (done.returncode, done.stderr) == (0, "")
     assert len([line for line in done.stdout.splitlines() if line.startswith("3x4")]) == 8
     assert "cells with more turns" in done.stdout
-    drawn = ET.fromstring(picture.read_text())  # noqa: S314  It is our own.
+    drawn = ET.fromstring(picture.read_text())  # noqa: S314
     assert len(drawn.findall(".//{*}title")) == 8
 
 
-def test_json_and_that_a_seed_repeats_itself() -> None:
+def test_json_output_is_reproducible_from_the_seed() -> None:
     first, second = (json.loads(command(*SMALL, "--json").stdout) for _ in range(2))
     assert [cell["wait_ratio"] for cell in first["cells"]] == [cell["wait_ratio"] for cell in second["cells"]]
     assert {(cell["config"], cell["profile"], cell["load"]) for cell in first["cells"]} == {
@@ -132,6 +140,6 @@ def test_json_and_that_a_seed_repeats_itself() -> None:
 @pytest.mark.parametrize(
     "words", [["--configs", "9x9"], ["--loss", "100"], ["--seed", "x"], ["--passengers", "1"], ["--plot", "/proc/x"]]
 )
-def test_bad_arguments_get_one_line(words: list[str]) -> None:
+def test_bad_arguments_print_one_line_and_return_2(words: list[str]) -> None:
     done = command(*SMALL, *words) if words[0] == "--plot" else command(*words)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
