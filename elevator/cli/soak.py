@@ -1,4 +1,4 @@
-"""`elevator soak`: run the simulated world with seed after seed, and shrink one that fails."""
+"""`elevator soak`: tests the simulated world with many seeds, and shrinks a failing one."""
 
 import argparse
 import os
@@ -17,7 +17,7 @@ def seeds(text: str) -> range:
     first, dots, last = text.partition("..")
     last = last if dots else first
     if not first.isdigit() or not last.isdigit() or int(first) > int(last):
-        raise argparse.ArgumentTypeError(f"not a seed or a range of seeds such as 1..200: {text!r}")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a seed or a range such as 1..200")
     return range(int(first), int(last) + 1)
 
 
@@ -25,39 +25,39 @@ def numbers(text: str) -> list[int]:
     try:
         return [int(number) for number in text.split(",") if number]
     except ValueError:
-        raise argparse.ArgumentTypeError(f"not numbers with commas between: {text!r}") from None
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of numbers such as 1,5") from None
 
 
 def main(argv: list[str]) -> int:
-    """Run the command; status 1 if any seed failed."""
-    parser = Arguments(
-        prog="elevator soak", description="Run whole groups in virtual time, with every fault, seed by seed."
+    """Run the command; return 1 if a seed failed."""
+    parser = Arguments(prog="elevator soak", description="Test simulated groups in virtual time with fault injection.")
+    parser.add_argument("--seeds", type=seeds, metavar="A..B", help="seed or range of seeds (100 new ones)")
+    parser.add_argument("--cars", type=int, choices=range(1, 10), metavar="N", help="number of cars (random, 1..9)")
+    parser.add_argument(
+        "--floors", type=int, choices=range(2, 21), metavar="M", help="number of floors (random, 2..20)"
     )
-    parser.add_argument("--seeds", type=seeds, metavar="A..B", help="which seeds (a fresh hundred)")
-    parser.add_argument("--cars", type=int, choices=range(1, 10), metavar="N", help="number of cars (drawn, 1..9)")
-    parser.add_argument("--floors", type=int, choices=range(2, 21), metavar="M", help="number of floors (drawn, 2..20)")
-    parser.add_argument("--hours", type=float, help="stop after so many simulated hours")
-    parser.add_argument("--minutes", type=float, help="stop after so many real minutes")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes at once (one a core)")
-    parser.add_argument("--transcript", action="store_true", help="print the whole transcript, also if nothing failed")
-    parser.add_argument("--faults", type=numbers, metavar="N,N", help="replay with these faults of the seed only")
-    parser.add_argument("--no-traffic", action="store_true", help="replay without the people who wait and ride")
-    parser.add_argument("--presses", type=numbers, metavar="N,N", help="replay with these presses of the seed only")
+    parser.add_argument("--hours", type=float, help="simulated hours after which to stop")
+    parser.add_argument("--minutes", type=float, help="real minutes after which to stop")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="number of processes (one per core)")
+    parser.add_argument("--transcript", action="store_true", help="print the transcript even if the seed passes")
+    parser.add_argument("--faults", type=numbers, metavar="N,N", help="replay only these faults of the seed")
+    parser.add_argument("--no-traffic", action="store_true", help="replay without simulated passengers")
+    parser.add_argument("--presses", type=numbers, metavar="N,N", help="replay only these presses of the seed")
     arguments = parser.parse_args(argv)
     if arguments.jobs < 1:
-        parser.error(f"argument --jobs: not a number of processes: {arguments.jobs}")
+        parser.error(f"argument --jobs: must be at least 1, not {arguments.jobs}")
     if arguments.seeds is None:
         first = int.from_bytes(os.urandom(4), "big")
         arguments.seeds = range(first, first + (1_000_000 if arguments.hours or arguments.minutes else 100))
     if len(arguments.seeds) == 1:
         return replay(arguments)
     if arguments.transcript or arguments.no_traffic or arguments.faults is not None or arguments.presses is not None:
-        parser.error("--transcript, --faults, --presses and --no-traffic are for a single seed")
+        parser.error("--transcript, --faults, --presses and --no-traffic need a single seed")
     return campaign(arguments)
 
 
 def replay(arguments: argparse.Namespace) -> int:
-    """Run one seed, whole or in part, and tell all about it."""
+    """Run one seed, or a part of it, and print the result."""
     whole = plan(arguments.seeds[0], arguments.cars, arguments.floors)
     faults = range(len(whole.faults)) if arguments.faults is None else arguments.faults
     presses = range(len(whole.presses)) if arguments.presses is None else arguments.presses
@@ -67,7 +67,7 @@ def replay(arguments: argparse.Namespace) -> int:
         print("\n".join(transcript))
     cars, floors = whole.cars, whole.floors
     print(f"seed {whole.seed}: {cars} cars, {floors} floors, {done.simulated_ms / 1000:.0f} s, digest {done.digest}")
-    print(done.violation or "nothing lost, nothing invented")
+    print(done.violation or "no violation")
     is_whole = part == whole and not arguments.no_traffic
     if done.violation and is_whole and not arguments.transcript:
         explain(arguments, done)
@@ -80,7 +80,7 @@ def campaign(arguments: argparse.Namespace) -> int:
     hours = 0.0
     failed: list[Outcome] = []
     print(f"seeds {arguments.seeds[0]}..{arguments.seeds[-1]}, {arguments.jobs} jobs", flush=True)
-    said_at = began
+    reported_at = began
     for result in results(arguments):
         done += 1
         hours += result.simulated_ms / 3_600_000
@@ -89,11 +89,11 @@ def campaign(arguments: argparse.Namespace) -> int:
         if result.violation:
             failed.append(result)
             print(f"seed {result.seed} failed: {result.violation}", flush=True)
-        if now >= said_at + 10:
-            said_at = now
+        if now >= reported_at + 10:
+            reported_at = now
             print(progress(done, hours, faults, now - began), flush=True)
-        late = arguments.minutes and now - began > 60 * arguments.minutes
-        if late or (arguments.hours and hours >= arguments.hours):
+        is_late = arguments.minutes and now - began > 60 * arguments.minutes
+        if is_late or (arguments.hours and hours >= arguments.hours):
             break
     else:
         lost = len(arguments.seeds) - done
@@ -101,24 +101,25 @@ def campaign(arguments: argparse.Namespace) -> int:
     if failed:
         explain(arguments, failed[0])
     print(
-        f"{done - len(failed)} passed, {len(failed)} failed" + (f", {lost} not run: a worker has died" if lost else "")
+        f"{done - len(failed)} passed, {len(failed)} failed"
+        + (f", {lost} not run because a process died" if lost else "")
     )
     return 1 if failed or lost else 0
 
 
 def progress(done: int, hours: float, faults: int, took_s: float) -> str:
-    simulated = f"{hours:.1f} simulated hours, {hours * 3600 / took_s:.0f} times real"
-    return f"{done} seeds, {done / took_s:.1f} a second; {simulated}; {faults} faults"
+    simulated = f"{hours:.1f} simulated hours, {hours * 3600 / took_s:.0f} times real time"
+    return f"{done} seeds, {done / took_s:.1f} per second; {simulated}; {faults} faults"
 
 
 def explain(arguments: argparse.Namespace, failure: Outcome) -> None:
-    """Make a failing seed small and say how to see it again."""
+    """Shrink a failing seed and print the command that replays the rest."""
     whole = plan(failure.seed, arguments.cars, arguments.floors)
     small = shrink(whole)
     _, transcript = outcome(small)
     kept_faults = ",".join(str(whole.faults.index(fault)) for fault in small.faults)
     kept_presses = ",".join(str(whole.presses.index(press)) for press in small.presses)
-    print(f"\nseed {failure.seed}, made small: {len(small.faults)} faults, {len(small.presses)} presses")
+    print(f"\nseed {failure.seed} shrunk to {len(small.faults)} faults, {len(small.presses)} presses")
     for each in (*small.faults, *small.presses):
         print(f"  {each}")
     print("\n".join(transcript[-LINES_SHOWN:]))

@@ -1,4 +1,4 @@
-"""The command line as a whole: what all commands have in common."""
+"""The behaviour that all commands share."""
 
 import os
 import re
@@ -21,11 +21,11 @@ PRINTING = {
     "watch": ["watch", "--json"],
 }
 QUIET = {"keygen", "serve-card"}
-"""Commands that print nothing on standard output."""
+"""Commands without standard output."""
 
 
 @pytest.mark.parametrize("name", PRINTING)
-def test_a_command_whose_reader_has_gone_ends_without_a_word(name: str) -> None:
+def test_command_ends_silently_when_its_reader_has_closed_the_pipe(name: str) -> None:
     arguments = PRINTING[name]
     if name in ("doctor", "watch"):
         arguments = [*arguments, "--net-port", str(free_port(socket.SOCK_DGRAM))]
@@ -40,19 +40,19 @@ def test_a_command_whose_reader_has_gone_ends_without_a_word(name: str) -> None:
 
 
 @pytest.mark.parametrize("arguments", [["soak", "--seeds", "1..1000000"], ["bench", "dispatch"]])
-def test_a_command_that_is_interrupted_ends_without_a_word(arguments: list[str]) -> None:
+def test_interrupted_command_ends_silently(arguments: list[str]) -> None:
     command = [*PROGRAM, *arguments]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with subprocess.Popen(command, **pipes, text=True, start_new_session=True) as program:  # type: ignore[call-overload]
         assert program.stdout is not None
         program.stdout.readline()
-        os.killpg(program.pid, signal.SIGINT)  # As a terminal does.
+        os.killpg(program.pid, signal.SIGINT)  # Like Ctrl-C in a terminal.
         assert program.communicate(timeout=PATIENCE_S)[1] == ""
         assert program.returncode == 130
 
 
 def test_help_lists_every_command() -> None:
-    """build/smoke.py takes from there which commands to try."""
+    # build/smoke.py reads the commands to try from the help.
     source = (Path(__file__).parents[2] / "elevator" / "__main__.py").read_text()
     commands = re.findall(r'case \["([a-z-]+)"\]', source)
     text = subprocess.run([*PROGRAM, "--help"], capture_output=True, text=True, check=True).stdout
@@ -70,7 +70,7 @@ print(*sorted(sys.modules))
 
 
 def test_assign_imports_only_what_it_needs() -> None:
-    """It is started for every answer, and what it loads is most of its time. Without site, which imports of its own."""
+    """Controllers start it for every answer, and imports take most of its time. -S: site would import more."""
     root = Path(__file__).parents[2]
     command = [sys.executable, "-S", "-c", ASSIGN, str(root)]
     answer, loaded = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
