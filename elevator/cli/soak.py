@@ -6,7 +6,7 @@ import time
 
 from attrs import evolve
 
-from elevator.cli.arguments import Arguments
+from elevator.cli.arguments import Arguments, integer
 from elevator.simulation.campaign import Outcome, only, outcome, results, shrink
 from elevator.simulation.plans import plan
 
@@ -32,20 +32,22 @@ def main(argv: list[str]) -> int:
     """Run the command; return 1 if a seed failed."""
     parser = Arguments(prog="elevator soak", description="Test simulated groups in virtual time with fault injection.")
     parser.add_argument("--seeds", type=seeds, metavar="A..B", help="seed or range of seeds (100 new ones)")
-    parser.add_argument("--cars", type=int, choices=range(1, 10), metavar="N", help="number of cars (random, 1..9)")
-    parser.add_argument(
-        "--floors", type=int, choices=range(2, 21), metavar="M", help="number of floors (random, 2..20)"
-    )
+    parser.add_argument("--cars", type=integer(1, 9), metavar="N", help="number of cars (random, 1..9)")
+    parser.add_argument("--floors", type=integer(2, 20), metavar="M", help="number of floors (random, 2..20)")
     parser.add_argument("--hours", type=float, help="simulated hours after which to stop")
     parser.add_argument("--minutes", type=float, help="real minutes after which to stop")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="number of processes (one per core)")
+    parser.add_argument(
+        "--jobs",
+        type=integer(1, 1000),
+        metavar="N",
+        default=os.cpu_count() or 1,
+        help="number of processes (one per core)",
+    )
     parser.add_argument("--transcript", action="store_true", help="print the transcript even if the seed passes")
     parser.add_argument("--faults", type=numbers, metavar="N,N", help="replay only these faults of the seed")
     parser.add_argument("--no-traffic", action="store_true", help="replay without simulated passengers")
     parser.add_argument("--presses", type=numbers, metavar="N,N", help="replay only these presses of the seed")
     arguments = parser.parse_args(argv)
-    if arguments.jobs < 1:
-        parser.error(f"argument --jobs: must be at least 1, not {arguments.jobs}")
     if arguments.seeds is None:
         first = int.from_bytes(os.urandom(4), "big")
         arguments.seeds = range(first, first + (1_000_000 if arguments.hours or arguments.minutes else 100))
