@@ -402,7 +402,7 @@ def try_doctor(programs: Programs) -> None:
     done, _ = programs.capture("doctor", "--port", "1", "--no-record", "--net-port", str(free_ports()[1]))
     found = [line.split()[0] for line in done.stdout.splitlines()]
     expect(done.returncode == 1 and not done.stderr, f"the doctor ends with {done.returncode}: {done.stderr}")
-    expect(found[0] == "✗" and len(found) == 7, f"the doctor finds {done.stdout}")
+    expect(found[0] == "✗" and len(found) == 6, f"the doctor finds {done.stdout}")
     step(f"the doctor: {done.stdout.splitlines()[0]}")
 
 

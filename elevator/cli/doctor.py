@@ -36,9 +36,6 @@ SLOW_MS = 10.0
 CARD_S = 3.0
 FOREIGN_S = 0.5
 """How long to watch for replies to another program's requests."""
-CLOCK_TOLERANCE = 0.05
-OLDEST_YEAR = 2025
-"""A clock that shows an earlier year was never set."""
 
 
 def main(config: Config, keys: Sequence[bytes], directory: Path | None, id_given: bool) -> int:
@@ -57,7 +54,6 @@ def findings(config: Config, keys: Sequence[bytes], directory: Path | None, id_g
     else:
         yield check_card(str(config.serial), config.speed)
         yield from check_modem_manager(str(config.serial))
-    began_s, began_wall_s = boot_s(), time.time()
     group_port = open_port(config.net_port)
     if isinstance(group_port, Finding):
         yield group_port
@@ -71,7 +67,6 @@ def findings(config: Config, keys: Sequence[bytes], directory: Path | None, id_g
         if id_given:
             yield check_id(traffic, config.id)
     yield check_record(directory)
-    yield check_clock(boot_s() - began_s, time.time() - began_wall_s, time.gmtime().tm_year)
 
 
 def check_server(host: str, port: int, floors: int) -> Finding:
@@ -188,21 +183,3 @@ def check_record(directory: Path | None) -> Finding:
             False, f"cannot write to {directory} ({error.strerror}): make room or choose another --state-dir"
         )
     return Finding(True, f"the record can be written to {directory}; a write takes {took_ms:.1f} ms")
-
-
-def boot_s() -> float:
-    """Return the time of the clock that nodes use, in seconds."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
-
-
-def check_clock(passed_s: float, passed_wall_s: float, year: int) -> Finding:
-    """Check that the nodes' clock runs at the wall clock's rate, and that the *year* is plausible."""
-    if abs(passed_s - passed_wall_s) > CLOCK_TOLERANCE * max(passed_s, passed_wall_s) + 0.01:
-        return Finding(
-            False,
-            f"the system clock advanced {passed_wall_s:.2f} s while the monotonic clock advanced {passed_s:.2f} s: "
-            "synchronise the system clock and try again",
-        )
-    if year < OLDEST_YEAR:
-        return Finding(False, f"the system clock shows the year {year}: set it, because the log's times depend on it")
-    return Finding(True, "the clocks run at the same rate")
