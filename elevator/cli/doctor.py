@@ -104,7 +104,7 @@ def position(floor: int | None) -> str:
 
 
 def check_card(where: str, speed: int) -> Finding:
-    """Read the I/O card for a moment, as a node does. This stops the motor and turns no lamp on."""
+    """Read the I/O card for a moment, as a node does. This stops the motor and lights no lamp."""
     from elevator.hardware.card_port import CardPort  # Other nodes do not load pyserial.
 
     port = CardPort(where, speed)

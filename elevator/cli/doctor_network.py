@@ -160,9 +160,9 @@ def check_floors(traffic: Traffic, own: int) -> Finding:
                 return Finding(
                     False, f"node {id} has {peer.floors} floors, this one {own}: give all nodes the same --floors"
                 )
-    return Finding(
-        True, f"{own} floors, " + ("like the other nodes" if traffic.nodes else "with no other node to compare")
-    )
+    if not traffic.nodes:
+        return Finding(True, f"{own} floors; no other node to compare with")
+    return Finding(True, f"{own} floors, like the other nodes")
 
 
 def check_id(traffic: Traffic, id: int) -> Finding:
