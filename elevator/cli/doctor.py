@@ -21,10 +21,10 @@ from elevator.cli.doctor_network import (
     check_id,
     check_peers,
     listen,
-    open_port,
 )
 from elevator.cli.finding import Finding
 from elevator.net.admission import Admission
+from elevator.net.broadcast import open_port
 from elevator.runtime.config import Config
 from elevator.storage.store import DiskError, StoreError, make
 
@@ -54,9 +54,10 @@ def findings(config: Config, keys: Sequence[bytes], directory: Path | None, id_g
     else:
         yield check_card(str(config.serial), config.speed)
         yield from check_modem_manager(str(config.serial))
-    group_port = open_port(config.net_port)
-    if isinstance(group_port, Finding):
-        yield group_port
+    try:
+        group_port = open_port(config.net_port)
+    except OSError as error:
+        yield Finding(False, f"{error.strerror}: stop what uses it, or change --net-port on all nodes")
     else:
         yield Finding(True, f"UDP port {config.net_port} is available")
         with group_port:

@@ -13,7 +13,7 @@ from elevator.cli.finding import Finding
 from elevator.core.log_damping import ONE_IN
 from elevator.core.model import Heartbeat
 from elevator.net.admission import PROBE, Admission
-from elevator.net.broadcast import RECEIVE_BYTES, Way, interfaces
+from elevator.net.broadcast import Way, interfaces
 from elevator.net.wire import DATAGRAM_BYTES_MAX
 
 PROBES = 10
@@ -25,30 +25,13 @@ LISTEN_S = 1.5
 
 
 @frozen
-class Traffic:
+class GroupTraffic:
     """The datagrams received on the group's port."""
 
     nodes: dict[int, dict[str, Heartbeat]]
     """The newest heartbeat by node id and sender address."""
     refused: Mapping[str, int]
     """Number of datagrams dropped for each reason."""
-
-
-def open_port(port: int) -> socket.socket | Finding:
-    """Open the group's *port*, which nodes on this machine may share."""
-    opened = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    for option in (socket.SO_REUSEADDR, socket.SO_REUSEPORT, socket.SO_BROADCAST):
-        opened.setsockopt(socket.SOL_SOCKET, option, 1)
-    opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BYTES)
-    try:
-        opened.bind(("", port))
-    except OSError as error:
-        opened.close()
-        why = error.strerror or str(error)
-        return Finding(
-            False, f"cannot open UDP port {port} ({why}): stop what uses it, or change --net-port on all nodes"
-        )
-    return opened
 
 
 def check_broadcast(group_port: socket.socket, address: str | None) -> Finding:
@@ -125,7 +108,7 @@ def assess(probes: Mapping[str, Probes], port: int) -> Finding:
     return Finding(False, "; ".join(problems))
 
 
-def listen(group_port: socket.socket, admission: Admission) -> Traffic:
+def listen(group_port: socket.socket, admission: Admission) -> GroupTraffic:
     """Receive the datagrams of the next LISTEN_S that *admission* accepts."""
     nodes: dict[int, dict[str, Heartbeat]] = {}
     until_s = time.monotonic() + LISTEN_S
@@ -138,10 +121,10 @@ def listen(group_port: socket.socket, admission: Admission) -> Traffic:
         heartbeat = admission.read(datagram)
         if heartbeat is not None:
             nodes.setdefault(heartbeat.sender.id, {})[address] = heartbeat
-    return Traffic(nodes, admission.refused)
+    return GroupTraffic(nodes, admission.refused)
 
 
-def check_peers(traffic: Traffic, group: str) -> Finding:
+def check_peers(traffic: GroupTraffic, group: str) -> Finding:
     dropped = "".join(f"; {count} datagrams dropped: {reason}" for reason, count in traffic.refused.items())
     if any("key" in reason for reason in traffic.refused) and not traffic.nodes:
         return Finding(
@@ -153,7 +136,7 @@ def check_peers(traffic: Traffic, group: str) -> Finding:
     return Finding(True, f"other nodes of group {group}: {peers}{dropped}")
 
 
-def check_floors(traffic: Traffic, own: int) -> Finding:
+def check_floors(traffic: GroupTraffic, own: int) -> Finding:
     for id, by_address in sorted(traffic.nodes.items()):
         for peer in by_address.values():
             if peer.floors != own:
@@ -165,7 +148,7 @@ def check_floors(traffic: Traffic, own: int) -> Finding:
     return Finding(True, f"{own} floors, like the other nodes")
 
 
-def check_id(traffic: Traffic, id: int) -> Finding:
+def check_id(traffic: GroupTraffic, id: int) -> Finding:
     if id in traffic.nodes:
         return Finding(False, f"id {id} is in use at {' and '.join(sorted(traffic.nodes[id]))}: choose another --id")
     return Finding(True, f"id {id} is not in use")

@@ -26,6 +26,7 @@ from elevator.building.building import listen
 from elevator.cli.arguments import PAGE, Arguments, host_and_port, integer
 from elevator.cli.watch_view import Group, draw, forget, receive, rows, scene
 from elevator.net.admission import Admission
+from elevator.net.broadcast import open_port
 from elevator.net.wire import DATAGRAM_BYTES_MAX, GROUP_LENGTH_MAX
 from elevator.runtime.config import Config, ConfigError, load, read_keys
 from elevator.ui.screen import guarded
@@ -100,16 +101,8 @@ class Viewer:
         self._admission = Admission(config.group, keys)
         self._config = config
         self._web: Web | None = None
+        self._socket = open_port(config.net_port)
         self._selector = selectors.DefaultSelector()
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._socket.setblocking(False)
-        for option in (socket.SO_REUSEADDR, socket.SO_REUSEPORT):
-            self._socket.setsockopt(socket.SOL_SOCKET, option, 1)
-        try:
-            self._socket.bind(("", config.net_port))
-        except OSError as error:
-            self._socket.close()
-            raise OSError(error.errno, f"cannot use UDP port {config.net_port}: {error.strerror}") from None
         self._select(self._socket, selectors.EVENT_READ, lambda _: self._receive())
 
     def __enter__(self) -> Self:

@@ -21,7 +21,7 @@ HEAD_LINES = 3
 
 
 @frozen
-class ObservedNode:
+class NodeStatus:
     peer: Peer
     address: str
     received_at_ms: int
@@ -35,7 +35,7 @@ class ObservedNode:
 class Group:
     """All nodes heard from, by id, and the number of datagrams dropped for each reason."""
 
-    nodes: Mapping[int, ObservedNode] = {}
+    nodes: Mapping[int, NodeStatus] = {}
     refused: Mapping[str, int] = {}
 
 
@@ -52,7 +52,7 @@ def receive(group: Group, heartbeat: Heartbeat, address: str, now_ms: int) -> Gr
     if old is None or heartbeat.counter != old.peer.said.counter:
         recent_ms += (now_ms,)
     duplicate_at_ms = None if old is None else old.duplicate_at_ms
-    return evolve(group, nodes={**group.nodes, id: ObservedNode(peer, address, now_ms, recent_ms, duplicate_at_ms)})
+    return evolve(group, nodes={**group.nodes, id: NodeStatus(peer, address, now_ms, recent_ms, duplicate_at_ms)})
 
 
 def forget(group: Group, now_ms: int) -> Group:
@@ -66,7 +66,7 @@ def rows(group: Group, now_ms: int) -> list[dict[str, object]]:
     return [row(group.nodes[id], now_ms) for id in sorted(group.nodes)]
 
 
-def row(node: ObservedNode, now_ms: int) -> dict[str, object]:
+def row(node: NodeStatus, now_ms: int) -> dict[str, object]:
     """Return the state of one node as JSON values. Loss is from 0 to 1."""
     heartbeat = node.peer.said
     car = heartbeat.car
@@ -129,7 +129,7 @@ def draw(group: Group, name: str, now_ms: int, width: int, height: int) -> Text:
     return Text("\n", end="", no_wrap=True, overflow="crop").join(lines[: max(1, height - 1)])
 
 
-def describe(node: ObservedNode, now_ms: int) -> Text:
+def describe(node: NodeStatus, now_ms: int) -> Text:
     """Return a node's line, with the most important facts first, because the end may be cropped."""
     facts, heartbeat = row(node, now_ms), node.peer.said
     car = heartbeat.car

@@ -73,16 +73,7 @@ class Broadcast:
         self._look_at_ms = 0
         self._cut = False
         self._sending: dict[str, Condition] = {}
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.socket.setblocking(False)
-        for option in (socket.SO_REUSEADDR, socket.SO_REUSEPORT, socket.SO_BROADCAST):
-            self.socket.setsockopt(socket.SOL_SOCKET, option, 1)
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BYTES)
-        try:
-            self.socket.bind(("", port))
-        except OSError:
-            self.socket.close()
-            raise
+        self.socket = open_port(port)
 
     def send(self, heartbeat: Heartbeat) -> None:
         """Broadcast *heartbeat*. Without a network other nodes on this machine still hear it."""
@@ -221,3 +212,18 @@ def interfaces(any_socket: socket.socket) -> list[Way]:
         if flags & IFF_UP and flags & IFF_BROADCAST:
             ways.append(Way(name, EVERYBODY, [(socket.IPPROTO_IP, IP_PKTINFO, struct.pack("i8x", index))]))
     return ways
+
+
+def open_port(port: int) -> socket.socket:
+    """Open the group's UDP *port*, which several programs on this machine may share; raise OSError."""
+    opened = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    opened.setblocking(False)
+    for option in (socket.SO_REUSEADDR, socket.SO_REUSEPORT, socket.SO_BROADCAST):
+        opened.setsockopt(socket.SOL_SOCKET, option, 1)
+    opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BYTES)
+    try:
+        opened.bind(("", port))
+    except OSError as error:
+        opened.close()
+        raise OSError(error.errno, f"cannot open UDP port {port} ({error.strerror})") from None
+    return opened

@@ -23,12 +23,12 @@ GAP_MS, GAP_MAX_MS = 1000, 60_000
 log = logging.getLogger("elevator")
 
 
-class Event(NamedTuple):
+class LoggedEvent(NamedTuple):
     level: int
     text: str
 
 
-def events(before: Node, after: Node) -> Iterator[Event]:
+def events(before: Node, after: Node) -> Iterator[LoggedEvent]:
     yield from call_events(before, after)
     if after.peers is not before.peers or after.now_ms != before.now_ms:
         was, now = alive(before).keys(), alive(after).keys()
@@ -39,19 +39,19 @@ def events(before: Node, after: Node) -> Iterator[Event]:
         if new.fault is not old.fault:
             yield service_event({new.fault} - {Fault.NONE})
         if has_acted(old, new):
-            yield Event(DEBUG, action(new))
+            yield LoggedEvent(DEBUG, action(new))
 
 
-def call_events(before: Node, after: Node) -> Iterator[Event]:
+def call_events(before: Node, after: Node) -> Iterator[LoggedEvent]:
     if after.calls is not before.calls:
         known = frozenset(before.calls.live.values())
         new = [call for dot, call in after.calls.live.items() if dot not in before.calls.live and call not in known]
-        yield from (Event(INFO, f"{describe(call)}: registered") for call in new)
+        yield from (LoggedEvent(INFO, f"{describe(call)}: registered") for call in new)
     if after.lit is not before.lit:
-        yield from (Event(INFO, f"{describe(call)}: lamp on") for call in sorted(after.lit - before.lit))
+        yield from (LoggedEvent(INFO, f"{describe(call)}: lamp on") for call in sorted(after.lit - before.lit))
         kept = {call for dot, call in before.calls.live.items() if dot in after.calls.live}
         for call in sorted(before.lit - after.lit):
-            yield Event(INFO, f"{describe(call)}: {'lamp off, not served yet' if call in kept else 'served'}")
+            yield LoggedEvent(INFO, f"{describe(call)}: {'lamp off, not served yet' if call in kept else 'served'}")
 
 
 @define(eq=False)
@@ -66,7 +66,7 @@ class EventLog:
     _has_acted: bool = False
     """Whether an action of the car is not reported yet."""
 
-    def events(self, before: Node, after: Node) -> Iterator[Event]:
+    def events(self, before: Node, after: Node) -> Iterator[LoggedEvent]:
         """Return the events to log for the turn from *before* to *after*. Call this for every turn, in order."""
         yield from call_events(before, after)
         yield from self._peer_events(before, after)
@@ -76,9 +76,9 @@ class EventLog:
         self._has_acted = self._has_acted or has_acted(before.drive, after.drive)
         if self._has_acted and not (position and position.damped_ms):
             self._has_acted = False
-            yield Event(DEBUG, action(after.drive))
+            yield LoggedEvent(DEBUG, action(after.drive))
 
-    def _peer_events(self, before: Node, after: Node) -> Iterator[Event]:
+    def _peer_events(self, before: Node, after: Node) -> Iterator[LoggedEvent]:
         was, now = alive(before).keys(), alive(after).keys()
         unsettled = set()
         for id in sorted((was ^ now) | self._unsettled):
@@ -90,7 +90,7 @@ class EventLog:
                 unsettled.add(id)
         self._unsettled = frozenset(unsettled)
 
-    def _service_events(self, after: Node) -> Iterator[Event]:
+    def _service_events(self, after: Node) -> Iterator[LoggedEvent]:
         before, self._fault = self._fault, after.drive.fault
         reported = {fault for fault, condition in self._faults.items() if condition.is_failing}
         if self._fault is before and reported == {before} - {Fault.NONE}:
@@ -103,14 +103,18 @@ class EventLog:
             yield service_event({fault for fault, condition in self._faults.items() if condition.is_failing}, notes)
 
 
-def peer_event(id: int, is_alive: bool, note: str = "") -> Event:
-    return Event(INFO, f"node {id} is alive{note}") if is_alive else Event(WARNING, f"node {id} is silent{note}")
+def peer_event(id: int, is_alive: bool, note: str = "") -> LoggedEvent:
+    return (
+        LoggedEvent(INFO, f"node {id} is alive{note}")
+        if is_alive
+        else LoggedEvent(WARNING, f"node {id} is silent{note}")
+    )
 
 
-def service_event(faults: set[Fault], note: str = "") -> Event:
+def service_event(faults: set[Fault], note: str = "") -> LoggedEvent:
     if faults:
-        return Event(WARNING, f"out of service: {', '.join(sorted(faults))}{note}")
-    return Event(INFO, f"in service{note}")
+        return LoggedEvent(WARNING, f"out of service: {', '.join(sorted(faults))}{note}")
+    return LoggedEvent(INFO, f"in service{note}")
 
 
 def has_acted(old: Drive, new: Drive) -> bool:

@@ -70,7 +70,7 @@ def run(config: Config, keys: Sequence[bytes], directory: Path | None, link: Lin
                 closing(Broadcast(config.group, config.net_port, config.broadcast, keys, node.me, clock_ms))
             )
         except OSError as error:
-            raise ConfigError(f"cannot open UDP port {config.net_port}: {error.strerror or error}") from None
+            raise ConfigError(error.strerror) from None
         key = "no key" if keys[0] == NO_KEY else "with a key"
         panel = f"I/O card {config.serial}" if config.serial else f"elevator server {config.host}:{config.port}"
         log.info("started: group %s, %s, %s", config.group, key, panel)

@@ -21,40 +21,34 @@ from elevator.building.shaft import Shaft
 from elevator.cli import doctor, doctor_network
 from elevator.cli.doctor import check_record, check_server
 from elevator.cli.doctor_network import (
-    Traffic,
+    GroupTraffic,
     check_broadcast,
     check_floors,
     check_id,
     check_peers,
     listen,
-    open_port,
 )
 from elevator.cli.finding import Finding
 from elevator.core.model import Author, Buttons, Calls, Car, Heartbeat
 from elevator.hardware import card_port
 from elevator.hardware.card_port import UDEV_RULE
 from elevator.net.admission import PROBE, Admission
-from elevator.net.broadcast import Way
+from elevator.net.broadcast import Way, open_port
 from elevator.net.seal import NO_KEY, seal
 from elevator.net.wire import Encoder
+from elevator.runtime.config import Config
 
 
 def heartbeat(id: int, floors: int = 4) -> Heartbeat:
     return Heartbeat(Author(id, 1), 1, floors, Car(), Buttons(), 0, Calls())
 
 
-def open_group_port(port: int) -> socket.socket:
-    opened = open_port(port)
-    assert isinstance(opened, socket.socket)
-    return opened
-
-
-def traffic(*nodes: tuple[int, str, int], others: int = 0) -> Traffic:
+def traffic(*nodes: tuple[int, str, int], others: int = 0) -> GroupTraffic:
     """Return the traffic of *nodes* (id, address, floors) and of *others* in another group."""
     by_id: dict[int, dict[str, Heartbeat]] = {}
     for id, address, floors in nodes:
         by_id.setdefault(id, {})[address] = heartbeat(id, floors)
-    return Traffic(by_id, {"not of this group": others} if others else {})
+    return GroupTraffic(by_id, {"not of this group": others} if others else {})
 
 
 @contextmanager
@@ -289,7 +283,8 @@ FIREWALL = """
 ip link set lo up && ip link add name va type veth peer name vb && ip addr add 10.99.0.1/24 dev va &&
 ip link set va up && ip link set vb up && ip link add name vc type veth peer name vd &&
 ip addr add 10.98.0.1/24 dev vc && ip link set vc up && ip link set vd up && iptables "$@" && exec "$PROBING" -c '
-from elevator.cli.doctor_network import check_broadcast, open_port
+from elevator.cli.doctor_network import check_broadcast
+from elevator.net.broadcast import open_port
 with open_port(20145) as group_port:
     print(check_broadcast(group_port, None).text)'
 """
@@ -339,7 +334,7 @@ def test_listen_returns_nodes_and_counts_other_datagrams(monkeypatch: pytest.Mon
 
     thread = threading.Thread(target=send)
     thread.start()
-    with open_group_port(port) as group_port:
+    with open_port(port) as group_port:
         found = listen(group_port, Admission("lab"))
     done.set()
     thread.join()
@@ -353,10 +348,10 @@ def test_listen_returns_nodes_and_counts_other_datagrams(monkeypatch: pytest.Mon
 def test_port_that_another_program_owns_fails() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
         other.bind(("", 0))
-        found = open_port(other.getsockname()[1])
-    assert isinstance(found, Finding)
-    assert not found.good
-    assert "Address already in use" in found.text
+        port = other.getsockname()[1]
+        found = list(doctor.findings(Config(id=0, net_port=port, port=free_port(socket.SOCK_STREAM)), (), None, True))
+    advice = "stop what uses it, or change --net-port on all nodes"
+    assert Finding(False, f"cannot open UDP port {port} (Address already in use): {advice}") in found
 
 
 def test_peers_floors_and_id() -> None:

@@ -216,4 +216,4 @@ def test_port_that_another_program_owns_is_reported_on_one_line(capsys: pytest.C
         other.bind(("", 0))
         port = other.getsockname()[1]
         assert main(["--json", "--net-port", str(port)]) == 2
-    assert capsys.readouterr().err == f"elevator watch: cannot use UDP port {port}: Address already in use\n"
+    assert capsys.readouterr().err == f"elevator watch: cannot open UDP port {port} (Address already in use)\n"
