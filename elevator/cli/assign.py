@@ -164,7 +164,7 @@ zeros. Matching takes linear time for any text."""
 def parse(text: str) -> dict[str, Any]:
     """Parse a JSON object; raise InputError. Integers of any length become strings.
 
-    The caller has decoded bytes that are not UTF-8 to surrogates.
+    Surrogates in *text* stand for bytes that are not UTF-8.
     """
     if "\x7f" in text:
         raise InputError("the input contains a raw DEL character: write it as \\u007f")

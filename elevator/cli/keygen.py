@@ -1,4 +1,4 @@
-"""`elevator keygen`: create a group's key, in a file that only its owner can read."""
+"""`elevator keygen`: creates a group's key, in a file that only its owner can read."""
 
 import os
 import sys

@@ -56,7 +56,7 @@ class Condition:
     _suspect_since_ms: int | None = None
     """Time of the first failure after the score last fell below zero. None: no failure since."""
     _calm_since_ms: int | None = None
-    """When the first success followed the last failure. None: the last sample failed, or there is none."""
+    """Time of the first success after the last failure. None: the last sample failed, or there is none."""
     _forget_at_ms: int = 0
     _recurrences: int = -1
     _times: int = 0

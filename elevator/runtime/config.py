@@ -19,7 +19,7 @@ from elevator.net.wire import GROUP_LENGTH_MAX, strict
 
 KEY_FILE_BYTES_MAX = 4096
 CREDENTIAL = "elevator.key"
-"""Name of the systemd credential (systemd.exec(5)) with the key, as in build/elevator.service."""
+"""Name of the systemd credential (systemd.exec(5)) that holds the key; see build/elevator.service."""
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -78,7 +78,7 @@ def one_of(values: Iterable[str]) -> Any:
 
 @frozen
 class Config:
-    """The settings of one node, named like the options and the keys of the configuration file."""
+    """The settings of one node. Each is also a command-line option and a key of the configuration file."""
 
     id: int = field(validator=between(0, MAX_CARS - 1))
     host: str = field(default="127.0.0.1", validator=host_name)
@@ -108,7 +108,7 @@ converter.register_structure_hook(Path, lambda value, _: Path(converter.structur
 
 
 def load(options: Mapping[str, object], file: Path | None) -> Config:
-    """Combine *options*, without defaults, with the TOML *file*; raise ConfigError."""
+    """Combine the *options* that the user gave with the TOML *file*; raise ConfigError."""
     settings = {**(read(file) if file else {}), **options}
     if "id" not in settings:
         raise ConfigError("no node id: give this node a number of its own, 0..63, with --id")

@@ -63,8 +63,7 @@ class EventLog:
     """Peers whose state differs from the one last reported."""
     _faults: dict[Fault, Condition] = field(factory=lambda: {Fault.SERVER: Condition(is_failing=True)})
     _fault: Fault = Fault.SERVER
-    _has_acted: bool = False
-    """Whether an action of the car is not reported yet."""
+    _has_unreported_action: bool = False
 
     def events(self, before: Node, after: Node) -> Iterator[LoggedEvent]:
         """Return the events to log for the turn from *before* to *after*. Call this for every turn, in order."""
@@ -73,9 +72,9 @@ class EventLog:
         yield from self._service_events(after)
         # A flickering floor sensor starts and stops the car each time.
         position = self._faults.get(Fault.POSITION)
-        self._has_acted = self._has_acted or has_acted(before.drive, after.drive)
-        if self._has_acted and not (position and position.damped_ms):
-            self._has_acted = False
+        self._has_unreported_action = self._has_unreported_action or has_acted(before.drive, after.drive)
+        if self._has_unreported_action and not (position and position.damped_ms):
+            self._has_unreported_action = False
             yield LoggedEvent(DEBUG, action(after.drive))
 
     def _peer_events(self, before: Node, after: Node) -> Iterator[LoggedEvent]:
@@ -148,20 +147,20 @@ class RepeatedWarnings:
         self._logged: dict[str, LoggedWarning] = {}
 
     def log(self, counts: Mapping[str, int], now_ms: int) -> None:
-        """Log each problem in *counts* whose count has grown, if its next line is due. Counts are totals."""
+        """Log each problem in *counts* whose count has grown, if its next line is due."""
         for problem, total in counts.items():
-            logged, due_ms, gap_ms = self._logged.get(problem, LoggedWarning(0, now_ms, GAP_MS))
-            if total == logged or now_ms < due_ms:
+            logged, next_at_ms, gap_ms = self._logged.get(problem, LoggedWarning(0, now_ms, GAP_MS))
+            if total == logged or now_ms < next_at_ms:
                 continue
             new = total - logged
             log.warning("%s (%d times)", problem, new) if new > 1 else log.warning("%s", problem)
-            gap_ms = gap_ms if now_ms < due_ms + GAP_MAX_MS else GAP_MS
+            gap_ms = gap_ms if now_ms < next_at_ms + GAP_MAX_MS else GAP_MS
             self._logged[problem] = LoggedWarning(total, now_ms + gap_ms, min(2 * gap_ms, GAP_MAX_MS))
 
 
 class LoggedWarning(NamedTuple):
-    """The total at the last line, when the next line is due, and the gap after that one."""
-
     total: int
-    due_ms: int
+    next_at_ms: int
+    """When the next line may be logged."""
     gap_ms: int
+    """Time between that line and the one after it."""

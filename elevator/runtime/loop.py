@@ -144,5 +144,5 @@ def resolve(host: str) -> str:
 
 
 def clock_ms() -> int:
-    """Return a monotonic time that includes suspension of the machine: the node must detect that as a stall."""
+    """Return a monotonic time that counts while the machine is suspended, so that the node detects such a stall."""
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000

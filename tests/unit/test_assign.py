@@ -479,7 +479,7 @@ def test_serve_replaces_an_abandoned_socket_but_not_one_in_use(path: Path, tmp_p
         with closing(client(left)) as connection:
             connection.sendall(b"{}\n")
             assert b"error" in connection.recv(1000)
-        left.unlink()  # A missing file must not matter at the end.
+        left.unlink()  # The program must end cleanly even if a user has removed its socket.
         os.kill(program.pid, signal.SIGINT)
         assert program.wait(20) == 0
 
