@@ -25,47 +25,28 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run(arguments: list[str]) -> int:
-    match arguments[:1]:
-        case ["assign"]:
-            from elevator.cli import assign
-
-            return assign.main(arguments[1:])
-        case ["bench"]:
-            from elevator.cli import dispatch_benchmark
-
-            return dispatch_benchmark.main(arguments[1:])
-        case ["demo"]:
-            from elevator.cli import demo
-
-            return demo.main(arguments[1:])
-        case ["sim"]:
-            from elevator.cli import simulator
-
-            return simulator.main(arguments[1:])
-        case ["soak"]:
-            from elevator.cli import soak
-
-            return soak.main(arguments[1:])
-        case ["watch"]:
-            from elevator.cli import watch
-
-            return watch.main(arguments[1:])
-        case ["keygen"]:
-            from elevator.cli import keygen
-
-            return keygen.main(arguments[1:])
-        case ["serve-card"]:
-            from elevator.cli import serve_card
-
-            return serve_card.main(arguments[1:])
-        case ["doctor"]:
-            from elevator.cli import run_node
-
-            return run_node.doctor(arguments[1:])
-        case _:
-            from elevator.cli import run_node
-
-            return run_node.node(arguments)
+    match arguments:
+        case ["assign", *argv]:
+            from elevator.cli.assign import main as command
+        case ["bench", *argv]:
+            from elevator.cli.dispatch_benchmark import main as command
+        case ["demo", *argv]:
+            from elevator.cli.demo import main as command
+        case ["sim", *argv]:
+            from elevator.cli.simulator import main as command
+        case ["soak", *argv]:
+            from elevator.cli.soak import main as command
+        case ["watch", *argv]:
+            from elevator.cli.watch import main as command
+        case ["keygen", *argv]:
+            from elevator.cli.keygen import main as command
+        case ["serve-card", *argv]:
+            from elevator.cli.serve_card import main as command
+        case ["doctor", *argv]:
+            from elevator.cli.run_node import doctor as command
+        case argv:
+            from elevator.cli.run_node import node as command
+    return command(argv)
 
 
 def open_standard_streams() -> None:

@@ -2,7 +2,6 @@
 
 import os
 import sys
-from collections.abc import Sequence
 
 from elevator.cli.arguments import Arguments
 from elevator.net.seal import KEY_BYTES
@@ -10,7 +9,7 @@ from elevator.net.seal import KEY_BYTES
 FILE_MODE = 0o600
 
 
-def main(argv: Sequence[str]) -> int:
+def main(argv: list[str]) -> int:
     """Run the command. It never overwrites a file."""
     parser = Arguments(
         prog="elevator keygen",

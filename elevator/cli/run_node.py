@@ -38,10 +38,10 @@ other commands (each has its own --help):
 """
 
 
-def node(arguments: list[str]) -> int:
+def node(argv: list[str]) -> int:
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C during the imports must not print a traceback.
-    flags = vars(node_parser().parse_args(arguments))
+    flags = vars(node_parser().parse_args(argv))
     file: Path | None = flags.pop("config", None)
     adopt: str | None = flags.pop("adopt", None)
 
@@ -82,14 +82,14 @@ def node(arguments: list[str]) -> int:
         return fail(f"argument --adopt: {error}")
 
 
-def doctor(arguments: list[str]) -> int:
+def doctor(argv: list[str]) -> int:
     parser = node_parser()
     parser.prog = "elevator doctor"
     parser.description = (
         "Check whether a node can run with these settings. Print one line for each check, with advice if it fails."
     )
     parser.epilog = None
-    flags = vars(parser.parse_args(arguments))
+    flags = vars(parser.parse_args(argv))
     file: Path | None = flags.pop("config", None)
     flags.pop("adopt", None)
 

@@ -38,7 +38,7 @@ BATCH = 256
 """Datagrams to read before the views are updated."""
 
 
-def main(argv: Sequence[str]) -> int:
+def main(argv: list[str]) -> int:
     """Run the command until it gets a signal; return the exit status."""
     parser = Arguments(
         prog="elevator watch", description="Show the nodes of a group. Send nothing to them.", allow_abbrev=False
