@@ -243,7 +243,7 @@ class Building:
         elevator = self.elevators[car]
         now_us = self.clock_us()
         elevator.reader.receive(chunk, now_us // 1000)
-        requests = elevator.reader.take_all()
+        requests = elevator.reader.pop_all()
         elevator.machine, replies, events = protocol.answer(elevator.machine, requests, now_us // 1000)
         elevator.unsent += replies
         self._note(car, events, now_us)

@@ -26,7 +26,7 @@ from elevator.cli.finding import Finding
 from elevator.net.admission import Admission
 from elevator.net.broadcast import open_port
 from elevator.runtime.config import Config
-from elevator.storage.store import DiskError, StoreError, make
+from elevator.storage.store import DiskError, StoreError, make_directory
 
 CONNECT_S = 2.0
 ANSWER_S = 1.0
@@ -111,12 +111,12 @@ def check_card(where: str, speed: int) -> Finding:
     port = CardPort(where, speed)
     until_s = time.monotonic() + CARD_S
     while time.monotonic() < until_s and not port.news:
-        port.attend(time.monotonic_ns() // 1_000_000)
+        port.poll(time.monotonic_ns() // 1_000_000)
         time.sleep(0.001)
     inputs = port.inputs(time.monotonic_ns() // 1_000_000)
     until_s = time.monotonic() + FOREIGN_S
     while inputs is not None and time.monotonic() < until_s:
-        port.attend(time.monotonic_ns() // 1_000_000)
+        port.poll(time.monotonic_ns() // 1_000_000)
         time.sleep(0.001)
     message = port.news[0] if port.news else f"I/O card {where} does not answer"
     port.release()
@@ -134,7 +134,7 @@ def check_modem_manager(
     where: str, processes: Path = Path("/proc"), udev: Path = Path("/run/udev/data")
 ) -> Iterator[Finding]:
     """Check that a udev rule keeps ModemManager, if it runs, from writing to the card's port."""
-    from elevator.hardware.card_port import UDEV_MARK, UDEV_RULE, find
+    from elevator.hardware.card_port import UDEV_MARK, UDEV_RULE, find_port
 
     names = []
     for entry in processes.glob("[0-9]*/comm"):
@@ -144,7 +144,7 @@ def check_modem_manager(
         return
     marks: list[str] = []
     with suppress(OSError):
-        number = Path(find(where)).stat().st_rdev
+        number = Path(find_port(where)).stat().st_rdev
         marks = (udev / f"c{os.major(number)}:{os.minor(number)}").read_text().splitlines()
     if UDEV_MARK in marks:
         yield Finding(True, "ModemManager is running, but a udev rule keeps it away from the I/O card")
@@ -170,7 +170,7 @@ def check_record(directory: Path | None) -> Finding:
     if directory is None:
         return Finding(True, "no record is kept, so a restart loses calls that only this node knows")
     try:
-        make(directory)
+        make_directory(directory)
         with tempfile.TemporaryFile(dir=directory) as file:
             began_s = time.monotonic()
             file.write(bytes(4096))

@@ -13,7 +13,7 @@ from elevator.cli.finding import Finding
 from elevator.core.log_damping import ONE_IN
 from elevator.core.model import Heartbeat
 from elevator.net.admission import PROBE, Admission
-from elevator.net.broadcast import Way, interfaces
+from elevator.net.broadcast import Route, find_routes
 from elevator.net.wire import DATAGRAM_BYTES_MAX
 
 PROBES = 10
@@ -40,13 +40,13 @@ def check_broadcast(group_port: socket.socket, address: str | None) -> Finding:
     The kernel delivers a broadcast to the sending machine as if it came from the network, so the firewall's rules for
     both directions apply.
     """
-    ways = [Way(f"to {address}", address)] if address else interfaces(group_port)
-    if not ways:
+    routes = [Route(f"to {address}", address)] if address else find_routes(group_port)
+    if not routes:
         return Finding(
             False,
             "no network interface can broadcast, so only nodes on this machine receive heartbeats: check the cable",
         )
-    return assess({way.name: probe(group_port, way) for way in ways}, group_port.getsockname()[1])
+    return assess({route.name: probe(group_port, route) for route in routes}, group_port.getsockname()[1])
 
 
 @frozen
@@ -61,13 +61,13 @@ class Probes:
     """Number that were sent but not received."""
 
 
-def probe(group_port: socket.socket, way: Way) -> Probes:
+def probe(group_port: socket.socket, route: Route) -> Probes:
     awaited: set[bytes] = set()
     refused = code = 0
     for _ in range(PROBES):
         datagram = PROBE + os.urandom(8).hex().encode()
         try:
-            group_port.sendmsg([datagram], way.ancillary, 0, (way.address, group_port.getsockname()[1]))
+            group_port.sendmsg([datagram], route.ancillary, 0, (route.address, group_port.getsockname()[1]))
         except OSError as error:
             refused, code = refused + 1, error.errno or 0
         else:

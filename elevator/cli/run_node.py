@@ -63,7 +63,7 @@ def node(argv: list[str]) -> int:
     try:
         settings = config.load(flags, file)
         settings = evolve(settings, host=loop.resolve(settings.host))
-        settled = ["--host", settings.host]  # A later supervisor must not depend on the name server.
+        extra = ["--host", settings.host]  # A later supervisor must not depend on the name server.
         keys = config.read_keys(config.key_file(settings))
         line = f"%(asctime)s.%(msecs)03d node {settings.id}: %(message)s"
         logging.basicConfig(
@@ -71,11 +71,11 @@ def node(argv: list[str]) -> int:
         )
         directory = None if settings.no_record else settings.state_dir or state_directory(settings)
         if adopt is not None:
-            return pair.supervise(work, *pair.adopt(adopt), last_words=HALT, settled=settled)
+            return pair.supervise(work, *pair.adopt(adopt), final_message=HALT, extra_arguments=extra)
         lock = None if directory is None else store.lock(directory)
         if settings.no_pair:
             return work(Link())
-        return pair.supervise(work, inherited=[] if lock is None else [lock], last_words=HALT, settled=settled)
+        return pair.supervise(work, inherited=[] if lock is None else [lock], final_message=HALT, extra_arguments=extra)
     except (config.ConfigError, store.StoreError) as error:
         return fail(str(error))
     except ValueError as error:

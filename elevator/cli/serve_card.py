@@ -44,7 +44,7 @@ from elevator.hardware.elevator_server import (
     TACHOMETER,
 )
 from elevator.hardware.io_card import FLOORS, HALT, LAMP_PINS, SPEED
-from elevator.hardware.panel_client import SWEEP_MS, done
+from elevator.hardware.panel_client import SWEEP_MS, confirmation
 from elevator.hardware.server_side import MessageReader, motor_direction
 from elevator.processes import child, pair
 from elevator.processes.worker_link import Link
@@ -139,7 +139,7 @@ class Bridge:
         to_write: list[socket.socket | int] = [*writing, *unsent]
         ready = select.select(watched, to_write, [], max(timeout_ms, 0) / 1000)
         now_ms = clock_ms()
-        self.card.attend(now_ms, readable=any(each in ready[0] for each in reading))
+        self.card.poll(now_ms, readable=any(each in ready[0] for each in reading))
         inputs = self.card.inputs(now_ms)
         if inputs is None:
             self._drop("the card is lost")
@@ -194,7 +194,7 @@ class Bridge:
             reply = answer(inputs, self.card.tachometer, message)
             if reply and not self._is_current(inputs):
                 return
-            self._reader.take()
+            self._reader.pop()
             self._unsent += reply
             self._wanted = obey(self._wanted, message, self._speed)
             self._write()
@@ -202,7 +202,7 @@ class Bridge:
     def _is_current(self, inputs: Inputs) -> bool:
         """Tell whether *inputs* were read after every door and motor command of the client."""
         # After a halt they are current, but the client's motor command is not restored yet.
-        is_as_wanted = (inputs.door, inputs.still) == done(self._wanted.outputs)
+        is_as_wanted = (inputs.door, inputs.still) == confirmation(self._wanted.outputs)
         return is_as_wanted and not inputs.halted and self.card.client.panel.is_current
 
     def _expire(self, until_ms: int) -> None:
@@ -283,7 +283,7 @@ def serve(arguments: argparse.Namespace, link: Link) -> int:
     bridge = Bridge(listener, card)
     while signals.received is None:
         bridge.turn([signals.socket, *link.sockets()], link.wake_at_ms())
-        link.attend(clock_ms())
+        link.poll(clock_ms())
     bridge.close()
     log.info("ends: %s", signal.Signals(signals.received).name)
     return 0

@@ -17,7 +17,7 @@ from typing import assert_never
 from attrs import define, evolve, field
 
 from elevator.core.model import Outputs
-from elevator.hardware.io_card import HALT, IDENTITY, WHO, CardCodec
+from elevator.hardware.io_card import HALT, IDENTITY, READ_IDENTITY, CardCodec
 from elevator.hardware.panel_client import SILENCE_MS, SWEEP_MS, PanelClient, Receipt
 
 TRIES, ASK_MS = 10, 100
@@ -84,7 +84,7 @@ class Identification:
             self.requests, self.received = 0, b""
         self.requests += 1
         self.request_at_ms = now_ms + ASK_MS
-        return HALT + WHO
+        return HALT + READ_IDENTITY
 
 
 @define(eq=False)

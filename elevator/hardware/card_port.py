@@ -41,7 +41,7 @@ LISTED_MAX = 8
 """Ports named in one message."""
 
 
-def find(where: str) -> str:
+def find_port(where: str) -> str:
     """Return the path of the port that *where* names; raise OSError if it is AUTO and there is not exactly one card."""
     if where != AUTO:
         return where
@@ -147,7 +147,7 @@ class CardPort:
         return [self._port.fileno()], [self._port.fileno()] if self.client.outgoing else []
 
     def wake_at_ms(self) -> int:
-        """Return when `attend` must be called if the port says nothing."""
+        """Return when `poll` must be called if the port says nothing."""
         return self._open_at_ms if self._port is None else self.client.wake_at_ms()
 
     def inputs(self, now_ms: int) -> Inputs | None:
@@ -159,7 +159,7 @@ class CardPort:
         """When the sweep was written that the newest snapshot answers."""
         return self.client.panel.newest_asked_at_ms
 
-    def attend(self, now_ms: int, readable: bool = True) -> None:
+    def poll(self, now_ms: int, readable: bool = True) -> None:
         """Do everything that is due: open, receive if the port is *readable*, identify, sweep, give up."""
         try:
             if self._port is not None:
@@ -192,7 +192,7 @@ class CardPort:
 
     def _open(self, now_ms: int) -> None:
         self._path = self.where
-        self._path = find(self.where)
+        self._path = find_port(self.where)
         self._port, self._attributes = open_port(self._path)
         self.client.begin(now_ms)
         self._flush()

@@ -116,7 +116,7 @@ class ElevatorServer:
         return [self._socket], [self._socket] if self._outgoing or not self._connected else []
 
     def wake_at_ms(self) -> int:
-        """Return when `attend` must be called if the socket says nothing."""
+        """Return when `poll` must be called if the socket says nothing."""
         if self._socket is None or (self._connected and self.panel.asked_at_ms is None):
             return self._next_at_ms
         return self._give_up_at_ms
@@ -130,7 +130,7 @@ class ElevatorServer:
         """When the sweep was written that the newest snapshot answers."""
         return self.panel.newest_asked_at_ms
 
-    def attend(self, now_ms: int, readable: bool = True) -> None:
+    def poll(self, now_ms: int, readable: bool = True) -> None:
         """Do everything that is due: connect, receive if the socket is *readable*, sweep, give up."""
         try:
             if self._socket is not None:

@@ -63,9 +63,9 @@ STOP_PIN, OBSTRUCTION_PIN = 46, 47
 
 PAD = bytes((LOW,))
 """Pin 0 low. Nothing is connected to it: the lab's elevator server writes it for lamps that do not exist."""
-WHO = bytes((WIDE + IDENTITY_PIN,))
+READ_IDENTITY = bytes((WIDE + IDENTITY_PIN,))
 """Asks for the card's identity."""
-SWEEP = WHO + bytes((WIDE + FIRST_PIN, WIDE + FIRST_PIN + 8)) + WHO
+SWEEP = READ_IDENTITY + bytes((WIDE + FIRST_PIN, WIDE + FIRST_PIN + 8)) + READ_IDENTITY
 """Asks for everything but the tachometer, which only serve-card reads."""
 READ_TACHOMETER = bytes((WIDE + TACHOMETER_PIN,))
 HALT = PAD + bytes((LOW + PWM_PIN, 0))

@@ -17,7 +17,7 @@ from typing import NamedTuple, Protocol
 from attrs import define, evolve, field
 
 from elevator.core.model import Inputs, Motor, Outputs
-from elevator.hardware.panel_outputs import after
+from elevator.hardware.panel_outputs import outputs_after
 
 SWEEP_MS = 10
 FRESH_MS = 500
@@ -37,7 +37,7 @@ class Confirmed(NamedTuple):
     """Whether the motor is stopped."""
 
 
-def done(sent: Outputs | None, before: tuple[bool, bool] = (True, True)) -> Confirmed:
+def confirmation(sent: Outputs | None, before: tuple[bool, bool] = (True, True)) -> Confirmed:
     """Return what the reply to a sweep confirms that was written after *sent*.
 
     If *sent* was changed while the sweep was outstanding, its reply confirms no more than *before*.
@@ -127,7 +127,7 @@ class PanelClient:
         """Return the next sweep to be written. None may be outstanding."""
         assert self.asked_at_ms is None
         self.asked_at_ms = now_ms
-        self._to_confirm = done(self.sent)
+        self._to_confirm = confirmation(self.sent)
         self._has_asked_since = True
         return next(self._sweeps)
 
@@ -174,10 +174,10 @@ class PanelClient:
         if not self.has_answered or outputs == self.sent:
             return b""
         message, commands = self.codec.changes(self.sent, outputs), _commands(self.sent)
-        self._set_sent(after(self.sent, outputs))
+        self._set_sent(outputs_after(self.sent, outputs))
         if commands != _commands(self.sent):
             self.is_current = self._has_asked_since = False
-        self._to_confirm = done(self.sent, self._to_confirm)
+        self._to_confirm = confirmation(self.sent, self._to_confirm)
         return message
 
     def halt(self) -> None:

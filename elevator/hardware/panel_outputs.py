@@ -20,7 +20,7 @@ def needs_door_command(sent: Outputs | None, wanted: Outputs) -> bool:
     return wanted.door is not None and (sent is None or sent.door != wanted.door)
 
 
-def after(sent: Outputs | None, wanted: Outputs) -> Outputs:
+def outputs_after(sent: Outputs | None, wanted: Outputs) -> Outputs:
     """Return what a panel shows after the `changes` from *sent* to *wanted*: unsure outputs stay as they were."""
     if wanted.door is not None and wanted.unsure == Buttons():
         return wanted

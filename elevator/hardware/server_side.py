@@ -29,13 +29,13 @@ class MessageReader:
         """Return the first whole message, without removing it; nothing if there is none."""
         return self._received[:MESSAGE] if len(self._received) >= MESSAGE else b""
 
-    def take(self) -> bytes:
+    def pop(self) -> bytes:
         """Remove and return the first whole message; nothing if there is none."""
         message = self.peek()
         self._received = self._received[len(message) :]
         return message
 
-    def take_all(self) -> bytes:
+    def pop_all(self) -> bytes:
         """Remove and return all whole messages."""
         end = len(self._received) - len(self._received) % MESSAGE
         messages, self._received = self._received[:end], self._received[end:]

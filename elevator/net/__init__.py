@@ -1,9 +1,11 @@
-"""What nodes say to each other: heartbeats as datagrams on one UDP broadcast port.
+"""Group communication: nodes broadcast heartbeats as datagrams on one UDP port.
 
-Start with wire.py, the only place that knows the format of a heartbeat; broadcast.py is the port itself. Every datagram
-that arrives passes fair_queue (no address starves the others), then admission (sealed with the group's key, newer than
-the last) and only then reaches the core.
+- wire.py encodes and decodes heartbeats. No other module knows the format.
+- seal.py authenticates datagrams with the group's key.
+- broadcast.py is the UDP port, and the only module here that opens sockets.
 
-Imports core. Only broadcast.py touches sockets. All nodes of a group must agree on the format: a change of it needs a
-new `FORMAT` in wire.py.
+A received datagram passes through fair_queue.py, so that one address cannot starve the others, and then through
+admission.py, which drops datagrams that are forged, malformed or old. The rest reach the core as heartbeats.
+
+Imports core. All nodes of a group must use the same format; a changed format needs a new `FORMAT` in wire.py.
 """

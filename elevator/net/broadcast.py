@@ -1,4 +1,4 @@
-"""The UDP broadcast port: heartbeats out by every network interface, heartbeats of others in."""
+"""The UDP broadcast port: sends heartbeats on every network interface and receives those of other nodes."""
 
 import fcntl
 import logging
@@ -12,39 +12,38 @@ from typing import NamedTuple
 from elevator.core.log_damping import Condition
 from elevator.core.model import NEVER_MS, Author, Heartbeat
 from elevator.net.admission import Admission
-from elevator.net.fair_queue import ROOM, FairQueue
+from elevator.net.fair_queue import CAPACITY, FairQueue
 from elevator.net.seal import HEAD_BYTES, seal
 from elevator.net.wire import DATAGRAM_BYTES_MAX, FORMAT, Encoder
 
 log = logging.getLogger("elevator")
 
 
-EVERYBODY, LOOPBACK = "255.255.255.255", "127.255.255.255"
-NOWHERE = "no network interface"
-LOOK_MS, LOOK_CUT_MS = 1000, 100
-"""How often to look which interfaces there are; and while none works."""
+BROADCAST, LOOPBACK = "255.255.255.255", "127.255.255.255"
+NO_INTERFACE = "no network interface"
+REFRESH_MS, REFRESH_OFFLINE_MS = 1000, 100
+"""How often to list the network interfaces, and how often if none works."""
 SIOCGIFFLAGS, SIOCGIFADDR, IFF_UP, IFF_BROADCAST, IP_PKTINFO = 0x8913, 0x8915, 1, 2, 8
-"""Of Linux; see netdevice(7) and ip(7). Python's socket module does not name them."""
+"""Linux constants that Python's socket module lacks; see netdevice(7) and ip(7)."""
 READ_NS = 3_000_000
-"""For how long datagrams are read, at most, before the car is looked after again. It is the processor's time, so that a
-busy machine does not make it less."""
-UNWANTED_MS = 1
-"""Of datagrams that were not taken, one in so long is normal on a network with others on it, ..."""
-UNWANTED_LATE_MS = 20
-"""... and so many of them at once. Above that the port is only looked at every REST_MS: each look is a turn."""
+"""The limit on CPU time for decoding datagrams in one turn, so that a flood does not delay the car. CPU time rather
+than elapsed time: a busy machine must not lower it."""
+UNWANTED_MS, UNWANTED_BURST_MS = 1, 20
+"""Dropped datagrams are normal up to one per UNWANTED_MS, in bursts of up to UNWANTED_BURST_MS. Above that the port
+rests for REST_MS after each turn that receives, because every turn costs time."""
 REST_MS = 2
 SEND_FAILS_MS, SEND_WORKS_MS = 2000, 10_000
-"""For how long broadcasts must fail, or work again, before the node logs it: single failures are normal."""
+"""How long broadcasts must fail, or work again, before the node logs it. Single failures are normal."""
 RECEIVE_BYTES = 1 << 20
-"""What the kernel is asked to keep for us while we are busy; it may give less."""
+"""The receive buffer that the kernel is asked for. It may grant less."""
 
 
 class Broadcast:
     """The UDP broadcast port.
 
-    Unless an address is configured, heartbeats leave by every interface that has one: a broadcast to 255.255.255.255
-    alone takes the default route, which a lab's switch without a router does not have. A node hears its own machine's
-    nodes by the same way, or over the loopback interface when there is no network.
+    Without a configured address, each heartbeat is sent on every interface that has an address. A plain broadcast to
+    255.255.255.255 would need a default route, which a lab network without a router lacks. Nodes on the same machine
+    receive these broadcasts too; without a network the heartbeat is sent on the loopback interface instead.
     """
 
     def __init__(
@@ -56,58 +55,63 @@ class Broadcast:
         me: Author,
         clock_ms: Callable[[], int],
     ) -> None:
-        """Open *port* for *group*, which has *keys*. Raise OSError if that cannot be.
+        """Open *port*; raise OSError on failure.
 
-        Broadcasts go to *address*; None: out by every network interface.
+        Heartbeats of the node *me* are sealed with the first of *keys* and sent to *address*, or on every network
+        interface if it is None.
         """
         self._clock_ms = clock_ms
         self._admission = Admission(group, keys)
         self._queue = FairQueue()
-        self._wanted_again_ms = self._rest_until_ms = 0
+        self._unwanted_until_ms = self._rest_until_ms = 0
         self._key = keys[0]
         self._encoder = Encoder(group)
-        self._own = b"%s %d %d " % (FORMAT, *me)
-        self._configured = address
+        self._own_head = b"%s %d %d " % (FORMAT, *me)
+        self._address = address
         self._port = port
-        self._ways: list[Way] = []
-        self._look_at_ms = 0
-        self._cut = False
+        self._routes: list[Route] = []
+        self._refresh_at_ms = 0
+        self._is_offline = False
         self._sending: dict[str, Condition] = {}
         self.socket = open_port(port)
 
     def send(self, heartbeat: Heartbeat) -> None:
-        """Broadcast *heartbeat*. Without a network other nodes on this machine still hear it."""
+        """Broadcast *heartbeat*. Without a network, only other nodes on this machine receive it."""
         now_ms = self._clock_ms()
-        if now_ms >= self._look_at_ms:
-            self._look_at_ms = now_ms + (LOOK_CUT_MS if self._cut else LOOK_MS)
-            with suppress(OSError):  # the kernel has no descriptor or memory for an answer: as it was, then
-                self._ways = [Way(self._configured, self._configured)] if self._configured else interfaces(self.socket)
+        if now_ms >= self._refresh_at_ms:
+            self._refresh_at_ms = now_ms + (REFRESH_OFFLINE_MS if self._is_offline else REFRESH_MS)
+            with suppress(OSError):  # If the kernel lacks memory or descriptors, the old routes stay.
+                fixed = self._address
+                self._routes = [Route(fixed, fixed)] if fixed else find_routes(self.socket)
         for datagram in self._encoder.encode(heartbeat):
             sealed = seal(datagram, self._key)
-            failures = {way.name: self._try(sealed, way) for way in self._ways} or {NOWHERE: NOWHERE}
-            self._cut = all(failures.values())
-            if self._cut:
-                self._try(sealed, Way(LOOPBACK, LOOPBACK))
+            failures = {route.name: self._send_on(sealed, route) for route in self._routes} or {
+                NO_INTERFACE: NO_INTERFACE
+            }
+            self._is_offline = all(failures.values())
+            if self._is_offline:
+                self._send_on(sealed, Route(LOOPBACK, LOOPBACK))
             self._log_failures(failures, now_ms)
 
     def _log_failures(self, failures: Mapping[str, str], now_ms: int) -> None:
-        """Log which ways begin and cease to fail. *failures* says why each way failed just now, empty if it worked."""
+        """Log which routes begin or cease to fail. *failures* has the error of each route, empty if it worked."""
         begun = []
         for name in sorted(failures.keys() | self._sending.keys()):
             condition = self._sending.setdefault(name, Condition(False, SEND_FAILS_MS, SEND_WORKS_MS, False))
             report = condition.feed(now_ms, bool(failures.get(name)))
             if report is not None and report.begins:
                 begun.append(name)
-            elif report is not None and name == NOWHERE:
-                log.warning("there is a network interface again")
+            elif report is not None and name == NO_INTERFACE:
+                log.warning("a network interface is available again")
             elif report is not None:
                 is_gone = name not in failures
                 log.warning(
-                    "%s is gone: nothing is broadcast there" if is_gone else "broadcasts on %s work again", name
+                    "interface %s is gone: nothing is broadcast there" if is_gone else "broadcasts on %s work again",
+                    name,
                 )
             if name not in failures and not condition.is_failing:
                 del self._sending[name]
-        if NOWHERE in begun:
+        if NO_INTERFACE in begun:
             log.warning(
                 "cannot broadcast without a network interface: only nodes on this machine hear this one; still trying. "
                 "Check the cable"
@@ -115,103 +119,103 @@ class Broadcast:
         elif begun:
             is_alone = all(self._sending[name].is_failing for name in failures)
             log.warning(
-                "broadcasts on %s fail (%s): %s; still trying. Check the cable and let UDP port %d out of the firewall",
+                "broadcasts on %s fail (%s): %s; still trying. Check the cable, and allow UDP port %d in the firewall",
                 ", ".join(begun),
                 ", ".join(sorted({failures[name] for name in begun})),
                 "only nodes on this machine hear all of them" if is_alone else "nodes there may not hear this one",
                 self._port,
             )
 
-    def _try(self, datagram: bytes, way: "Way") -> str:
-        """Send *datagram* by *way*; return why it could not be sent, empty if it was."""
+    def _send_on(self, datagram: bytes, route: "Route") -> str:
+        """Send *datagram* on *route*; return the error, or an empty string."""
         try:
-            self.socket.sendmsg([datagram], way.ancillary, 0, (way.address, self._port))
+            self.socket.sendmsg([datagram], route.ancillary, 0, (route.address, self._port))
         except OSError as error:
             return error.strerror or str(error)
         return ""
 
     @property
     def oddities(self) -> dict[str, int]:
-        """How often each thing came that should not be."""
+        """How many datagrams were dropped, by log line."""
         dropped = {f"dropped a datagram: {what}": times for what, times in self._admission.refused.items()}
-        return {**dropped, "dropped a datagram: too many to read": self._queue.passed_over}
+        return {**dropped, "dropped a datagram: queue full": self._queue.dropped}
 
     def sockets(self, now_ms: int) -> list[socket.socket]:
-        """Return what to wait for at *now_ms*."""
+        """Return the sockets to watch for reading; none while the port rests."""
         return [] if now_ms < self._rest_until_ms else [self.socket]
 
     def wake_at_ms(self, now_ms: int) -> int:
-        """Return when to receive although the socket does not call for it."""
+        """Return when to call `receive` even if the socket is not readable."""
         return self._rest_until_ms if self._queue or now_ms < self._rest_until_ms else NEVER_MS
 
     def receive(self, now_ms: int) -> tuple[Heartbeat, ...]:
-        """Return what others have sent, as far as there is time to read it; there is always time for some."""
+        """Return the heartbeats of other nodes that can be decoded within READ_NS. The rest stays queued."""
         if now_ms < self._rest_until_ms:
             return ()
         unwanted = self._fetch()
         until_ns = time.thread_time_ns() + READ_NS
         heartbeats = []
         while self._queue:
-            address, datagram = self._queue.take()
+            address, datagram = self._queue.pop()
             heartbeat = self._admission.admit(datagram)
             if heartbeat is None:
                 unwanted += 1
             else:
-                self._queue.trust(address)
+                self._queue.mark_known(address)
                 heartbeats.append(heartbeat)
             if time.thread_time_ns() >= until_ns:
                 break
-        self._bear(unwanted, now_ms)
+        self._throttle(unwanted, now_ms)
         return tuple(heartbeats)
 
     def _fetch(self) -> int:
-        """Receive what has come, but no more than so much; return how much of it was not worth keeping."""
-        unwanted = -self._queue.passed_over
-        for _ in range(ROOM):
+        """Move up to CAPACITY datagrams from the socket to the queue; return how many were dropped."""
+        unwanted = -self._queue.dropped
+        for _ in range(CAPACITY):
             try:
                 datagram, (address, _) = self.socket.recvfrom(DATAGRAM_BYTES_MAX + 1)
             except BlockingIOError:
                 break
             except OSError:
-                continue  # the kernel reports an earlier send's failure here; the send was counted
-            if datagram.startswith(self._own, HEAD_BYTES):
+                continue  # The kernel reports the failure of an earlier send here, which was already noted.
+            if datagram.startswith(self._own_head, HEAD_BYTES):
                 unwanted += 1
             else:
                 self._queue.put(address, datagram)
-        return unwanted + self._queue.passed_over
+        return unwanted + self._queue.dropped
 
-    def _bear(self, unwanted: int, now_ms: int) -> None:
-        """Look at the port less often if more comes that is *unwanted* than is normal."""
-        latest_ms = now_ms + UNWANTED_LATE_MS
-        self._wanted_again_ms = max(self._wanted_again_ms, now_ms) + UNWANTED_MS * unwanted
-        if self._wanted_again_ms > latest_ms:
-            self._wanted_again_ms, self._rest_until_ms = latest_ms, now_ms + REST_MS
+    def _throttle(self, unwanted: int, now_ms: int) -> None:
+        """Rest if more datagrams are *unwanted* than is normal (a leaky bucket)."""
+        full_ms = now_ms + UNWANTED_BURST_MS
+        self._unwanted_until_ms = max(self._unwanted_until_ms, now_ms) + UNWANTED_MS * unwanted
+        if self._unwanted_until_ms > full_ms:
+            self._unwanted_until_ms, self._rest_until_ms = full_ms, now_ms + REST_MS
 
     def close(self) -> None:
         self.socket.close()
 
 
-class Way(NamedTuple):
-    """An address to send to, and what tells the kernel by which interface. Its name is that of the interface."""
+class Route(NamedTuple):
+    """A destination address, and the ancillary data that selects the interface. *name* is that of the interface."""
 
     name: str
     address: str
     ancillary: Sequence[tuple[int, int, bytes]] = ()
 
 
-def interfaces(any_socket: socket.socket) -> list[Way]:
-    """Find a way for each interface that can broadcast and has an address. *any_socket* is for asking the kernel."""
-    ways: list[Way] = []
+def find_routes(any_socket: socket.socket) -> list[Route]:
+    """Return a route for each interface that can broadcast and has an address. Any open socket will do."""
+    routes: list[Route] = []
     for index, name in socket.if_nameindex():
         request = struct.pack("16s24x", name.encode())
         try:
             flags = struct.unpack_from("H", fcntl.ioctl(any_socket, SIOCGIFFLAGS, request), 16)[0]
             fcntl.ioctl(any_socket, SIOCGIFADDR, request)
         except OSError:
-            continue  # it has no address, or has just gone
+            continue  # It has no address, or has just disappeared.
         if flags & IFF_UP and flags & IFF_BROADCAST:
-            ways.append(Way(name, EVERYBODY, [(socket.IPPROTO_IP, IP_PKTINFO, struct.pack("i8x", index))]))
-    return ways
+            routes.append(Route(name, BROADCAST, [(socket.IPPROTO_IP, IP_PKTINFO, struct.pack("i8x", index))]))
+    return routes
 
 
 def open_port(port: int) -> socket.socket:

@@ -1,11 +1,11 @@
-"""Datagrams that were received and not read yet: who sends many does not keep those waiting who send few.
+"""A fair queue of received datagrams, by source address: a busy sender cannot starve the others.
 
-Reading a datagram may take a hundred times as long as receiving it. So all that has come is received at once and sorted
-by the address that it came from; then one of each address is read in turn, for as long as there is time. What was not
-read waits for the next turn. An address has room for so many; then its newest take the place of its oldest.
+Decoding a datagram may take a hundred times as long as receiving it. So the port receives everything that has arrived
+and then decodes one datagram of each address in turn, until its time is up. The rest stays in the queue. When an
+address exceeds its capacity, its newest datagram replaces its oldest.
 
-Addresses can be invented. So those that nodes have lately been heard from have room and turns of their own, and all
-others together get one turn in so many while these have anything waiting.
+Source addresses can be forged. So addresses that nodes were recently heard from have a queue of their own. While that
+is not empty, all unknown addresses together get one turn in UNKNOWN_EVERY + 1.
 """
 
 from collections import deque
@@ -13,31 +13,31 @@ from collections.abc import Iterable
 
 from attrs import define, field
 
-ROOM = 256
-"""So many datagrams wait at most of known addresses, and so many of others."""
-ROOM_OF_ONE = 128
-"""So many of one address."""
+CAPACITY = 256
+"""The limit on queued datagrams from known addresses, and also from unknown ones."""
+ADDRESS_CAPACITY = 128
+"""The limit on queued datagrams from one address."""
 KNOWN_MAX = 128
-"""So many addresses are known, those heard from last."""
-STRANGE_EVERY = 8
-"""A datagram of an address that is not known is read after so many others, if there are any: it may be a new node's."""
+"""The limit on known addresses. The one heard from least recently is forgotten."""
+UNKNOWN_EVERY = 8
+"""After this many datagrams from known addresses comes one from an unknown address: it may be a new node."""
 
 
 @define(eq=False)
 class Queue:
-    """Datagrams by address, the address whose turn it is first."""
+    """Datagrams by address. The address whose turn it is comes first."""
 
     count: int = 0
     _by_address: dict[str, deque[bytes]] = field(factory=dict)
 
     def put(self, address: str, datagram: bytes) -> bool:
-        """Let *datagram* wait; return whether there was room without throwing one away."""
+        """Add *datagram*; return False if this datagram or an older one of *address* was dropped."""
         waiting = self._by_address.get(address)
-        if waiting is not None and len(waiting) == ROOM_OF_ONE:
+        if waiting is not None and len(waiting) == ADDRESS_CAPACITY:
             waiting.popleft()
             waiting.append(datagram)
             return False
-        if self.count == ROOM:
+        if self.count == CAPACITY:
             return False
         if waiting is None:
             waiting = self._by_address[address] = deque()
@@ -45,8 +45,8 @@ class Queue:
         self.count += 1
         return True
 
-    def take(self) -> tuple[str, bytes]:
-        """Return the datagram whose turn it is, and its address: of one address in the order in which they came."""
+    def pop(self) -> tuple[str, bytes]:
+        """Remove and return the next datagram and its address: addresses in turn, each in order of arrival."""
         address, waiting = next(iter(self._by_address.items()))
         del self._by_address[address]
         datagram = waiting.popleft()
@@ -55,8 +55,8 @@ class Queue:
         self.count -= 1
         return address, datagram
 
-    def leave(self, address: str) -> deque[bytes]:
-        """Return all that waits of *address*, which then waits here no more."""
+    def remove(self, address: str) -> deque[bytes]:
+        """Remove and return all datagrams from *address*."""
         waiting = self._by_address.pop(address, deque[bytes]())
         self.count -= len(waiting)
         return waiting
@@ -64,44 +64,42 @@ class Queue:
 
 @define(eq=False)
 class FairQueue:
-    """What waits of addresses that nodes were heard from, and what waits of others."""
+    """Two queues: one for known addresses and one for unknown ones."""
 
-    passed_over: int = 0
-    """How many were thrown away unread."""
+    dropped: int = 0
+    """How many datagrams were dropped because a queue was full."""
     _known: dict[str, None] = field(factory=dict)
-    """The address heard from last is last."""
+    """The address heard from last comes last."""
     _of_known: Queue = field(factory=Queue)
-    _of_others: Queue = field(factory=Queue)
-    _taken: int = 0
-    """How many of known addresses were read since one of another was."""
+    _of_unknown: Queue = field(factory=Queue)
+    _known_in_a_row: int = 0
 
     def __len__(self) -> int:
-        return self._of_known.count + self._of_others.count
+        return self._of_known.count + self._of_unknown.count
 
     def put(self, address: str, datagram: bytes) -> None:
-        """Let *datagram* wait."""
-        queue = self._of_known if address in self._known else self._of_others
-        self.passed_over += not queue.put(address, datagram)
+        queue = self._of_known if address in self._known else self._of_unknown
+        self.dropped += not queue.put(address, datagram)
 
-    def take(self) -> tuple[str, bytes]:
-        """Return the datagram whose turn it is, and its address."""
-        if self._of_known.count and (self._taken < STRANGE_EVERY or not self._of_others.count):
-            self._taken += 1
-            return self._of_known.take()
-        self._taken = 0
-        return self._of_others.take()
+    def pop(self) -> tuple[str, bytes]:
+        """Remove and return the next datagram and its address."""
+        if self._of_known.count and (self._known_in_a_row < UNKNOWN_EVERY or not self._of_unknown.count):
+            self._known_in_a_row += 1
+            return self._of_known.pop()
+        self._known_in_a_row = 0
+        return self._of_unknown.pop()
 
-    def trust(self, address: str) -> None:
-        """Know *address* from now on: a node was heard from there."""
+    def mark_known(self, address: str) -> None:
+        """Treat *address* as known from now on, because a node was heard from there."""
         is_new = address not in self._known
         self._known.pop(address, None)
         self._known[address] = None
         if is_new:
-            self._put_all(address, self._of_others.leave(address))
+            self._put_all(address, self._of_unknown.remove(address))
         if len(self._known) > KNOWN_MAX:
             oldest = next(iter(self._known))
             del self._known[oldest]
-            self._put_all(oldest, self._of_known.leave(oldest))
+            self._put_all(oldest, self._of_known.remove(oldest))
 
     def _put_all(self, address: str, datagrams: Iterable[bytes]) -> None:
         for datagram in datagrams:

@@ -1,11 +1,10 @@
-r"""The seal on a datagram: it was written by somebody who has the group's key, and not changed since.
+r"""The seal on a datagram: a message authentication code that proves who wrote it.
 
-1. A sealed datagram is that of wire.py with a line before it: `sealed1 <tag>\n`. The tag is BLAKE2b (RFC 7693) over all
-   that follows, 16 bytes in hexadecimal, keyed by the group's key.
-2. A group without a key uses NO_KEY, which everybody knows: then the tag is a checksum, which tells of flipped bits and
-   of nothing else.
-3. A node may have two keys. It seals with the first and opens what either has sealed, so that a group gets another key
-   node by node: first the new one is added everywhere, then it is put first, then the old one is taken away.
+1. A sealed datagram is a line `sealed1 <tag>\n` followed by a datagram of wire.py. The tag is 16 bytes in hexadecimal:
+   the BLAKE2b hash (RFC 7693) of everything after the line, keyed with the group's key.
+2. A group without a key uses the public NO_KEY. Its tag is only a checksum: it detects flipped bits, not forgeries.
+3. A node may have two keys. It seals with the first and accepts both, so a group can change its key node by node: add
+   the new key everywhere, move it to the front everywhere, then remove the old one.
 """
 
 from collections.abc import Sequence
@@ -15,31 +14,30 @@ from hmac import compare_digest
 KEY_BYTES = 32
 KEYS_MAX = 2
 NO_KEY = b""
-WORD = b"sealed1 "
+PREFIX = b"sealed1 "
 TAG_BYTES = 16
-HEAD_BYTES = len(WORD) + 2 * TAG_BYTES + 1
-"""Length of the line before the datagram."""
+HEAD_BYTES = len(PREFIX) + 2 * TAG_BYTES + 1
+"""Length of the line before the datagram, with its newline."""
 
 
-class Unsealed(Exception):
-    """A datagram is not taken; the message says what it is."""
+class SealError(Exception):
+    """A datagram has no valid seal. The message is the reason, for the log."""
 
 
 def seal(datagram: bytes, key: bytes) -> bytes:
-    """Return *datagram* with the seal of *key*."""
-    return b"%s%s\n%s" % (WORD, tag(datagram, key), datagram)
+    return b"%s%s\n%s" % (PREFIX, tag(datagram, key), datagram)
 
 
 def unseal(sealed: bytes, keys: Sequence[bytes]) -> bytes:
-    """Return the datagram in *sealed*; raise Unsealed if none of *keys*, of which there is at least one, sealed it."""
-    if not sealed.startswith(WORD) or sealed[HEAD_BYTES - 1 : HEAD_BYTES] != b"\n":
-        raise Unsealed("not from a node")
-    datagram, told = sealed[HEAD_BYTES:], sealed[len(WORD) : HEAD_BYTES - 1]
-    if any(compare_digest(told, tag(datagram, key)) for key in keys):
+    """Return the datagram in *sealed*; raise SealError unless one of *keys* sealed it. *keys* must not be empty."""
+    if not sealed.startswith(PREFIX) or sealed[HEAD_BYTES - 1 : HEAD_BYTES] != b"\n":
+        raise SealError("not from a node")
+    datagram, received_tag = sealed[HEAD_BYTES:], sealed[len(PREFIX) : HEAD_BYTES - 1]
+    if any(compare_digest(received_tag, tag(datagram, key)) for key in keys):
         return datagram
-    if NO_KEY not in keys and compare_digest(told, tag(datagram, NO_KEY)):
-        raise Unsealed("without a key")
-    raise Unsealed("with another key, or damaged")
+    if NO_KEY not in keys and compare_digest(received_tag, tag(datagram, NO_KEY)):
+        raise SealError("without a key")
+    raise SealError("with another key, or damaged")
 
 
 def tag(datagram: bytes, key: bytes) -> bytes:

@@ -1,16 +1,16 @@
-r"""Heartbeats as datagrams.
+r"""The format of heartbeats on the network.
 
-1. A datagram is one line of text and a JSON body: `elevator3 <id> <incarnation> <counter> <part> <parts>\n{...}`.
-   What counts up is in the line, so that a body that has not changed is neither built nor parsed again.
-2. The presses of one author stand together: `[id, incarnation, n, [[button, floor, car, age], ...]]`, where the dot
-   is n - age and car -1 is a hall call.
-3. The car is `[floor, direction, behaviour, fault, obstructed, announced]`. Rates of traffic, up and down, are three
-   hexadecimal digits a floor, or nothing.
-4. A state too large for one datagram is split by author. Each part says all there is to say of its authors, so each
-   can be merged without the others.
-5. On the network it has a seal before it (seal.py), and what comes from there goes through admission.py first.
-6. What comes in is structured by cattrs with every type and bound checked; anything else is None. Unknown fields are
-   an error: a new format gets a new first word.
+1. A datagram is a line of text and a JSON body: `elevator3 <id> <incarnation> <counter> <part> <parts>\n{...}`. The
+   sequence number is in the line, so an unchanged body is neither encoded nor parsed again.
+2. The presses of one author form an entry: `[id, incarnation, n, [[button, floor, car, age], ...]]`. The dot of a press
+   is n - age; car -1 is a hall call.
+3. The car is `[floor, direction, behaviour, fault, obstructed, announced]`. The traffic rates, up and down, are three
+   hexadecimal digits for each floor, or an empty string.
+4. A state too large for one datagram is split by author. Each part is complete for its authors, so receivers can merge
+   each part on its own.
+5. On the network, a seal precedes the datagram (seal.py).
+6. The decoder checks every type and bound, with cattrs, and returns None for anything invalid. Unknown fields are
+   errors: a new format gets a new first word.
 """
 
 import json
@@ -43,22 +43,22 @@ from elevator.core.model import (
 
 FORMAT = b"elevator3"
 HEAD = re.compile(FORMAT + rb" (\d{1,16})" * 5 + rb"\n")
-"""The first line; COUNT_MAX has 16 digits."""
+"""The first line. COUNT_MAX has 16 digits."""
 DATAGRAM_BYTES = 1400
-"""What a datagram should not exceed, with its seal, to fit one Ethernet frame; a single author's presses may, on a very
-full panel."""
+"""The target size of a datagram with its seal, so that it fits one Ethernet frame. A single author with very many
+presses may exceed it."""
 DATAGRAM_BYTES_MAX = 8192
 COUNT_MAX = 1 << 53
-"""More than any number that counts presses, heartbeats or runs will ever reach."""
+"""The limit on incarnations, sequence numbers and press numbers."""
 PARTS_MAX = 64
 HEX = frozenset("0123456789abcdef")
 AUTHORS_MAX = 1024
 GROUP_LENGTH_MAX = 32
 VERSION = r"[0-9A-Za-z.+-]{0,16}"
-"""What the version of a program may look like."""
-
+"""The regular expression for a program version."""
 
 Entry = tuple[int, int, int, list[tuple[int, int, int, int]]]
+"""The presses of one author; see 2. above."""
 
 
 @frozen
@@ -76,15 +76,15 @@ class Body:
     calls: list[Entry] = field(validator=max_len(AUTHORS_MAX))
 
 
-def strict(*primitives: type, detailed: bool = False) -> cattrs.Converter:
-    """Make a converter that takes *primitives* as they are: cattrs would turn "3", 3.7 and true into integers."""
+def strict_converter(*primitives: type, detailed: bool = False) -> cattrs.Converter:
+    """Return a converter that accepts *primitives* only with their exact type: cattrs alone reads "3" as 3."""
     converter = cattrs.Converter(forbid_extra_keys=True, detailed_validation=detailed)
 
     def exactly(primitive: type) -> Callable[[object, type], object]:
         def check(value: object, kind: type) -> object:
             if type(value) is not primitive:
                 raise TypeError(f"{value!r} is not of type {primitive.__name__}")
-            return kind(value)  # the primitive itself, or an enumeration of it
+            return kind(value)  # *kind* is the primitive itself or an enum of it.
 
         return check
 
@@ -102,14 +102,14 @@ BAD_INPUT = (
     cattrs.BaseValidationError,
     cattrs.ForbiddenExtraKeysError,
 )
-"""What json, cattrs and the checks here raise when bytes from outside are not what they should be."""
+"""The exceptions that json, cattrs and this module raise for invalid input."""
 
-converter = strict(int, str, bool)
+converter = strict_converter(int, str, bool)
 dump = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class Encoder:
-    """Turns heartbeats into datagrams, building the body anew only when something but the counter changed."""
+    """Encodes heartbeats as datagrams. The body is encoded again only if it changed."""
 
     def __init__(self, group: str, datagram_bytes: int = DATAGRAM_BYTES) -> None:
         self.group = group
@@ -118,9 +118,9 @@ class Encoder:
         self._bodies: Sequence[bytes] = ()
 
     def encode(self, heartbeat: Heartbeat) -> list[bytes]:
-        """Return the datagrams of *heartbeat*, one in all but the largest groups."""
-        if self._last is None or not tells_the_same(self._last, heartbeat):
-            self._bodies = bodies(self.group, heartbeat, self.datagram_bytes)
+        """Return the datagrams of *heartbeat*: more than one only if its calls do not fit."""
+        if self._last is None or not has_same_body(self._last, heartbeat):
+            self._bodies = encode_bodies(self.group, heartbeat, self.datagram_bytes)
         self._last = heartbeat
         id, incarnation = heartbeat.sender
         parts = len(self._bodies)
@@ -130,14 +130,20 @@ class Encoder:
         ]
 
 
-def tells_the_same(old: Heartbeat, new: Heartbeat) -> bool:
-    """Tell whether two heartbeats of one node have the same body."""
-    body = (new.floors, new.car, new.claims, new.hears, new.rates, new.version)  # Tuples compare identities first.
+def has_same_body(old: Heartbeat, new: Heartbeat) -> bool:
+    body = (
+        new.floors,
+        new.car,
+        new.claims,
+        new.hears,
+        new.rates,
+        new.version,
+    )  # Tuple comparison tests identity first.
     return new.calls is old.calls and body == (old.floors, old.car, old.claims, old.hears, old.rates, old.version)
 
 
-def bodies(group: str, heartbeat: Heartbeat, datagram_bytes: int) -> list[bytes]:
-    """Build the JSON of *heartbeat*, in as many parts as its size asks for."""
+def encode_bodies(group: str, heartbeat: Heartbeat, datagram_bytes: int) -> list[bytes]:
+    """Return the JSON bodies of *heartbeat*, one for each part."""
     entries = pack(heartbeat.calls)
     car, claims = heartbeat.car, heartbeat.claims
     head = dump(
@@ -152,7 +158,7 @@ def bodies(group: str, heartbeat: Heartbeat, datagram_bytes: int) -> list[bytes]
             "version": heartbeat.version,
         }
     )[:-1]
-    room = datagram_bytes - len(head) - 120  # for the lines before it: the seal's and ours
+    room = datagram_bytes - len(head) - 120  # 120 bytes for the seal's line and the first line
     parts: list[list[str]] = [[]]
     used = 0
     for entry in entries:
@@ -165,7 +171,7 @@ def bodies(group: str, heartbeat: Heartbeat, datagram_bytes: int) -> list[bytes]
 
 
 def pack(calls: Calls) -> list[str]:
-    """Write *calls* as JSON, an entry an author: nothing but numbers, which json would take longer to write."""
+    """Return *calls* as JSON, one entry for each author. Formatting numbers by hand is faster than json."""
     seen = calls.seen
     dots: dict[Author, list[str]] = {author: [] for author in seen}
     for (author, n), (button, floor, car) in calls.live.items():
@@ -176,14 +182,14 @@ def pack(calls: Calls) -> list[str]:
 
 
 def decode(datagram: bytes, group: str) -> Heartbeat | None:
-    """Read a datagram of *group*; None if it is not one, for whatever reason."""
+    """Return the heartbeat in *datagram*; None if it is invalid or of another group."""
     head = HEAD.match(datagram)
     if head is None or len(datagram) > DATAGRAM_BYTES_MAX:
         return None
     id, incarnation, counter, part, parts = map(int, head.groups())
     if id >= MAX_CARS or max(incarnation, counter) > COUNT_MAX or not part < parts <= PARTS_MAX:
         return None
-    body = structure(datagram[head.end() :], group)
+    body = decode_body(datagram[head.end() :], group)
     if body is None:
         return None
     floors, car, claims, hears, rates, version, calls = body
@@ -192,8 +198,8 @@ def decode(datagram: bytes, group: str) -> Heartbeat | None:
 
 
 @lru_cache(maxsize=256)
-def structure(body: bytes, group: str) -> tuple[int, Car, Buttons, int, Rates, str, Calls] | None:
-    """Read a body of *group*: floors, car, claims, whom the sender hears, rates, version, calls."""
+def decode_body(body: bytes, group: str) -> tuple[int, Car, Buttons, int, Rates, str, Calls] | None:
+    """Return floors, car, claims, hears, rates, version and calls of a *body* of *group*; None if it is not valid."""
     try:
         parsed = converter.structure(json.loads(body), Body)
         calls = unpack(parsed.calls, parsed.floors)
@@ -209,35 +215,35 @@ def structure(body: bytes, group: str) -> tuple[int, Car, Buttons, int, Rates, s
 
 
 def unpack(entries: list[Entry], floors: int) -> Calls:
-    """Read what `pack` wrote; raise ValueError if anything in it could not have been pressed."""
+    """Return the calls that `pack` wrote; raise ValueError if one of them is impossible."""
     live: dict[Dot, Call] = {}
     seen: dict[Author, int] = {}
     for id, incarnation, n, dots in entries:
         author = Author(id, incarnation)
         if not (0 <= id < MAX_CARS and 0 <= incarnation <= COUNT_MAX and 0 < n <= COUNT_MAX) or author in seen:
-            raise ValueError(f"no author: {author} {n}")
+            raise ValueError(f"invalid author: {author} {n}")
         seen[author] = n
         for button, floor, car, age in dots:
             if not 0 <= age < n or not is_button(button, floor, car, floors):
-                raise ValueError(f"no press: {button} {floor} {car} {age}")
+                raise ValueError(f"invalid press: {button} {floor} {car} {age}")
             live[Dot(author, n - age)] = Call(Button(button), floor, car)
         if len({tuple(call) for *call, _ in dots}) != len(dots) or len({age for *_, age in dots}) != len(dots):
-            raise ValueError(f"twice the same press: {author}")
+            raise ValueError(f"duplicate press: {author}")
     return Calls(live, seen)
 
 
 def unpack_rates(row: str, floors: int) -> tuple[int, ...]:
-    """Read the rates of one direction; raise ValueError if they are none."""
+    """Return the rates of one direction; raise ValueError if they are invalid."""
     if len(row) not in (0, 3 * floors) or not set(row) <= HEX:
-        raise ValueError(f"no rates: {row}")
+        raise ValueError(f"invalid rates: {row}")
     rates = tuple(int(row[at : at + 3], 16) for at in range(0, len(row), 3))
     if max(rates, default=0) > RATE_MAX:
-        raise ValueError(f"too many people: {row}")
+        raise ValueError(f"rate above the limit: {row}")
     return rates
 
 
 def is_button(button: int, floor: int, car: int, floors: int) -> bool:
-    """Tell whether a building of *floors* floors has such a button."""
+    """Return whether a building of *floors* floors has this button."""
     if button == Button.CAB:
         return 0 <= floor < floors and 0 <= car < MAX_CARS
     lowest = 0 if button == Button.UP else 1

@@ -62,13 +62,13 @@ def supervise(
     work: Work,
     adopted: Worker | None = None,
     inherited: Collection[int] = (),
-    last_words: bytes = b"",
-    settled: Sequence[str] = (),
+    final_message: bytes = b"",
+    extra_arguments: Sequence[str] = (),
 ) -> int:
     """Keep one worker running until it ends on purpose or a signal comes; return the exit status.
 
-    *inherited* are descriptors that every worker and every supervisor holds, *settled* arguments that every later
-    supervisor is given. *last_words* are written to the descriptor that a worker had held when it is gone.
+    *inherited* are descriptors that every worker and every supervisor holds, *extra_arguments* arguments
+    that every later supervisor is given. *final_message* is written to the descriptor that a dead worker had held.
     """
     rename("elevator:pair")
     gc.freeze()  # What is loaded is there for good; workers that do not look through it share its memory.
@@ -78,7 +78,7 @@ def supervise(
     ever_ran = adopted is not None
     while adopted or signals.received is None:
         try:
-            worker = adopted or start(work, inherited, settled)
+            worker = adopted or start(work, inherited, extra_arguments)
         except OSError as error:
             crashes += 1
             if refused := refusal.feed(clock_ms(), failed=True):
@@ -89,7 +89,7 @@ def supervise(
         started_at = time.monotonic()
         for condition in (refusal, loss):
             condition.feed(clock_ms(), failed=False)
-        word, how = watch(worker, signals, last_words)
+        word, how = watch(worker, signals, final_message)
         if word == ENDS:
             break
         if word == REFUSES and not ever_ran:
@@ -114,7 +114,7 @@ def backoff_s(crashes: int) -> float:
     return 0.0 if crashes == 1 else min(BACKOFF_S * 2.0 ** min(crashes - 2, 30), BACKOFF_MAX_S)
 
 
-def start(work: Work, inherited: Collection[int], settled: Sequence[str]) -> Worker:
+def start(work: Work, inherited: Collection[int], extra_arguments: Sequence[str]) -> Worker:
     """Fork a worker; raise OSError if that cannot be."""
     with ExitStack() as opened:
         ours, theirs = map(opened.enter_context, socket.socketpair())
@@ -122,7 +122,7 @@ def start(work: Work, inherited: Collection[int], settled: Sequence[str]) -> Wor
         opened.callback(os.close, itself)
         pid = fork("elevator:worker", {theirs.fileno(), itself, *inherited})
         if pid == 0:
-            run(work, Link(theirs, itself, inherited, settled))
+            run(work, Link(theirs, itself, inherited, extra_arguments))
         try:
             pidfd = os.pidfd_open(pid)
         except OSError:  # Then nobody could watch it.
@@ -150,7 +150,7 @@ def run(work: Work, link: Link) -> NoReturn:
     status = 1
     try:
         status = work(link)
-        link.say(REFUSES if status else ENDS)
+        link.send(REFUSES if status else ENDS)
     except OSError as error:  # The machine lacks something: memory, descriptors. It may have it again.
         log.critical("cannot go on: %s", error, exc_info=log.isEnabledFor(logging.DEBUG))
     except BaseException:  # Whatever it is, the next worker goes on; this one must not return.
@@ -159,7 +159,7 @@ def run(work: Work, link: Link) -> NoReturn:
         os._exit(status)
 
 
-def watch(worker: Worker, signals: Signals, last_words: bytes) -> tuple[bytes, str]:
+def watch(worker: Worker, signals: Signals, final_message: bytes) -> tuple[bytes, str]:
     """Wait until *worker* has ended or must be; leave it dead. Return its last word and how it ended."""
     worker.link.setblocking(False)
     held: list[int] = []
@@ -195,7 +195,7 @@ def watch(worker: Worker, signals: Signals, last_words: bytes) -> tuple[bytes, s
     for descriptor in held:
         with suppress(OSError):  # it is gone too, or takes nothing
             os.set_blocking(descriptor, False)
-            os.write(descriptor, last_words)
+            os.write(descriptor, final_message)
         with suppress(OSError):  # it is gone too
             fcntl.ioctl(descriptor, termios.TIOCNXCL)  # The next worker must be able to open it.
         os.close(descriptor)

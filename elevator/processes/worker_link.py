@@ -29,7 +29,7 @@ log = logging.getLogger("elevator")
 class Link:
     """The worker's end: sends beats and replaces a lost supervisor. Without a pair (`--no-pair`) it does nothing.
 
-    *supervisor* is its pidfd. *inherited* are the descriptors that a new supervisor needs, *settled* the arguments that
+    *supervisor* is its pidfd. *inherited* are the descriptors that a new supervisor needs, *extra_arguments* what
     it is given besides those that the program was started with.
     """
 
@@ -38,13 +38,13 @@ class Link:
         link: socket.socket | None = None,
         supervisor: int = -1,
         inherited: Collection[int] = (),
-        settled: Sequence[str] = (),
+        extra_arguments: Sequence[str] = (),
     ) -> None:
         self.socket = link
         self._is_paired = link is not None
         self._supervisor = supervisor
         self._inherited = inherited
-        self._settled = settled
+        self._extra_arguments = extra_arguments
         self._beat_at_ms = self._beaten_at_ms = self._renew_at_ms = 0
         self._answered_at_ms: int | None = None
         self._held: int | None = None
@@ -57,10 +57,10 @@ class Link:
         return [] if self.socket is None else [self.socket]
 
     def wake_at_ms(self) -> int:
-        """Return when `attend` must be called at the latest."""
+        """Return when `poll` must be called at the latest."""
         return self._beat_at_ms if self._is_paired else 1 << 62
 
-    def attend(self, now_ms: int, readable: bool = True) -> None:
+    def poll(self, now_ms: int, readable: bool = True) -> None:
         """Beat if it is time; replace the supervisor if it is gone or silent. Receive if the socket is *readable*."""
         if not self._is_paired:
             return
@@ -69,7 +69,7 @@ class Link:
         if now_ms >= self._beat_at_ms:
             self._beat_at_ms = now_ms + BEAT_MS
             self._beaten_at_ms = now_ms
-            self.say(BEAT)
+            self.send(BEAT)
         if self.socket is not None and (readable or now_ms >= self._answered_at_ms + SUPERVISOR_SILENCE_MS):
             self._listen(self.socket, now_ms)
         lost = self._loss.feed(now_ms, self.socket is None)
@@ -78,7 +78,7 @@ class Link:
         if self.socket is None and now_ms >= self._renew_at_ms:
             self._renew(now_ms)
 
-    def say(self, word: bytes) -> None:
+    def send(self, word: bytes) -> None:
         """Tell the supervisor, if it is there."""
         if self.socket is not None:
             with suppress(OSError):
@@ -127,7 +127,7 @@ class Link:
                 handed = (itself, theirs.fileno(), *self._inherited)
                 for descriptor in handed:
                     os.set_inheritable(descriptor, True)
-                command = [*own_command(), "--adopt", ",".join(map(str, handed)), *self._settled]
+                command = [*own_command(), "--adopt", ",".join(map(str, handed)), *self._extra_arguments]
                 pid = os.posix_spawn(command[0], command, os.environ, setsigmask=ENDINGS)
                 self._supervisor = os.pidfd_open(pid)
             except OSError as error:

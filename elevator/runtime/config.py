@@ -15,7 +15,7 @@ from attrs.validators import optional
 from elevator.core.model import MAX_CARS, MAX_FLOORS, Assigner, Park
 from elevator.hardware.io_card import FLOORS, SPEED
 from elevator.net.seal import KEY_BYTES, KEYS_MAX, NO_KEY
-from elevator.net.wire import GROUP_LENGTH_MAX, strict
+from elevator.net.wire import GROUP_LENGTH_MAX, strict_converter
 
 KEY_FILE_BYTES_MAX = 4096
 CREDENTIAL = "elevator.key"
@@ -103,7 +103,7 @@ class Config:
     log_level: str = field(default="info", validator=one_of(LOG_LEVELS))
 
 
-converter = strict(int, str, bool, detailed=True)
+converter = strict_converter(int, str, bool, detailed=True)
 converter.register_structure_hook(Path, lambda value, _: Path(converter.structure(value, str)))
 
 

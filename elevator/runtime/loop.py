@@ -53,8 +53,8 @@ def run(config: Config, keys: Sequence[bytes], directory: Path | None, link: Lin
 
         def poll() -> None:
             nonlocal pressed
-            link.attend(clock_ms())
-            elevator.attend(clock_ms())
+            link.poll(clock_ms())
+            elevator.poll(clock_ms())
             inputs = elevator.inputs(clock_ms())
             if inputs is not None:  # A button may be released before a slow disk has loaded the record.
                 new = inputs.pressed
@@ -103,13 +103,13 @@ def serve(signals: Signals, link: Link, disk: Recorder, network: Broadcast, elev
         waiting = [signals.socket, *network.sockets(now_ms), *disk_reading, *link_reading, *reading]
         readable, _, _ = select.select(waiting, writing, [], max(due_ms - now_ms, 0) / 1000)
         now_ms = clock_ms()
-        link.attend(now_ms, readable=any(each in readable for each in link_reading))
-        elevator.attend(now_ms, readable=any(each in readable for each in reading))
+        link.poll(now_ms, readable=any(each in readable for each in link_reading))
+        elevator.poll(now_ms, readable=any(each in readable for each in reading))
         while elevator.news:
             log.warning(elevator.news.pop(0))
         should_receive = network_due_ms <= now_ms or network.socket in readable
         heartbeats = network.receive(now_ms) if should_receive else ()
-        disk_news = disk.attend(readable=any(each in readable for each in disk_reading))
+        disk_news = disk.poll(readable=any(each in readable for each in disk_reading))
         inputs = elevator.inputs(now_ms)
         if heartbeats or disk_news is not NOTHING or inputs is not node.inputs or now_ms >= wake_ms:
             before = node
@@ -122,7 +122,7 @@ def serve(signals: Signals, link: Link, disk: Recorder, network: Broadcast, elev
             rejections = {"ignored an impossible floor sensor reading": node.drive.position.rejections}
             warnings.log({**node.oddities, **network.oddities, **rejections}, now_ms)
     log.info("stopping: received %s", signal.Signals(signals.received).name)
-    link.say(ENDS)
+    link.send(ENDS)
     elevator.stop()
     leave(node, network)
 

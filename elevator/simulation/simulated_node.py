@@ -232,7 +232,7 @@ class SimulatedNode:
 
     def hear(self, heartbeats: Iterable[Heartbeat]) -> None:
         """Take in what arrives now, and the panel too if that is due, before a turn."""
-        node, is_new, attacker = self.process.node, self.admission.is_new, self.world.attacker
+        node, is_new, attacker = self.process.node, self.admission.note_new, self.world.attacker
         if node is None:
             return
         me = node.me

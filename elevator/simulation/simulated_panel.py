@@ -8,8 +8,8 @@ from attrs import define
 
 from elevator.core.model import NEVER_MS, Inputs, Outputs
 from elevator.hardware.elevator_server import changes, snapshot, sweep
-from elevator.hardware.panel_client import FRESH_MS, SWEEP_MS, done
-from elevator.hardware.panel_outputs import after
+from elevator.hardware.panel_client import FRESH_MS, SWEEP_MS, confirmation
+from elevator.hardware.panel_outputs import outputs_after
 from elevator.simulation.simulated_server import SimulatedServer
 
 
@@ -25,7 +25,7 @@ class SimulatedPanel:
     """What the program was last told."""
     sent: Outputs | None = None
     """The outputs written since the last connect."""
-    asked_after: tuple[bool, bool] = done(None)
+    asked_after: tuple[bool, bool] = confirmation(None)
     """What the panel had done when it was last asked, as far as the program relies on that."""
     is_gone: bool = False
     """Whether nothing connects."""
@@ -65,8 +65,8 @@ class SimulatedPanel:
 
     def write(self, outputs: Outputs, now_ms: int) -> None:
         orders = changes(self.sent, outputs, self.floors)
-        self.sent = after(self.sent, outputs)
-        self.asked_after = done(self.sent, self.asked_after)
+        self.sent = outputs_after(self.sent, outputs)
+        self.asked_after = confirmation(self.sent, self.asked_after)
         if not self.server.order(orders, now_ms):
             self.sweep_ms = min(self.sweep_ms, self.server.orders_ms)
 
@@ -88,7 +88,7 @@ class SimulatedPanel:
             if server.orders:  # It obeys first.
                 return False
             self.swept_ms = now_ms
-            self.asked_after = done(self.sent)
+            self.asked_after = confirmation(self.sent)
             server.ask(sweep(self.floors), now_ms)
         if now_ms < server.reply_ms:
             self.sweep_ms = min(server.reply_ms, server.orders_ms if server.orders else NEVER_MS)

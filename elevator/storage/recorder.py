@@ -77,10 +77,10 @@ class Recorder:
         return [] if self._is_gone else [self._socket]
 
     def wake_at_ms(self) -> int:
-        """Return when `attend` must be called if the recorder says nothing."""
+        """Return when `poll` must be called if the recorder says nothing."""
         return self._replace_at_ms if self._is_gone else self._client.wake_at_ms()
 
-    def attend(self, readable: bool = True) -> Told:
+    def poll(self, readable: bool = True) -> Told:
         """Receive if the socket is *readable*; replace the recorder if it is gone, wake it if it is late."""
         now_ms = self._clock()
         while readable and not self._is_gone and (message := receive(self._socket)) is not None:
@@ -227,7 +227,7 @@ def serve(link: socket.socket, directory: Path | None, floors: int) -> None:
         patience_s = LOOK_S if store is not None and written == heard else RETRY_S
         if select.select([link], [], [], patience_s)[0]:
             newest, heard, is_open = take_all(link, newest, heard)
-        if store is not None and heard and store.is_lost():
+        if store is not None and heard and store.is_replaced():
             store.close()
             store, written, trouble = None, 0, "the record was taken away or replaced"
         elif store is not None and written != heard:

@@ -65,7 +65,7 @@ def lock(directory: Path) -> int | None:
     It holds until the last process that has the descriptor ends. Raise StoreError if somebody else holds it.
     """
     try:
-        make(directory)
+        make_directory(directory)
         descriptor = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except (DiskError, OSError) as error:
         log.error("cannot lock the record (%s): start no second node with this id here", error)
@@ -83,7 +83,7 @@ def lock(directory: Path) -> int | None:
             return descriptor
 
 
-def make(directory: Path) -> None:
+def make_directory(directory: Path) -> None:
     """Make the record's *directory*, if it is not there."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
@@ -103,7 +103,7 @@ class Memory:
     def save(self, text: str) -> bool:
         return True
 
-    def is_lost(self) -> bool:
+    def is_replaced(self) -> bool:
         return False
 
     def close(self) -> None:
@@ -119,7 +119,7 @@ class Store:
         self._damage = Condition(calm_ms=DAMAGE_CALM_MS)
         self.trouble = ""
         """Why the disk took nothing last; empty if it did."""
-        make(directory)
+        make_directory(directory)
         self._database = self._open()
 
     def load(self) -> Record | None:
@@ -149,7 +149,7 @@ class Store:
         self._damage.feed(clock_ms(), failed=False)
         return True
 
-    def is_lost(self) -> bool:
+    def is_replaced(self) -> bool:
         """Tell whether what is held is no longer what stands in the directory: what is written to it is gone."""
         return self._identity != identity(self.path)
 

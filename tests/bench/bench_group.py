@@ -102,7 +102,7 @@ def sweeps(group: Lab, rounds: int) -> None:
     asked = 0.0
     while len(took) < rounds:
         before = port.panel.asked_at_ms
-        port.attend(int(now_ms()))
+        port.poll(int(now_ms()))
         if before is None and port.panel.asked_at_ms is not None:
             asked = now_ms()
         elif before is not None and port.panel.asked_at_ms is None:

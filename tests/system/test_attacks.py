@@ -107,7 +107,7 @@ def test_a_recording_does_not_bring_a_dead_node_back(tmp_path: Path, keyed: bool
         for sealed in recording:
             stranger.sendto(sealed, (EVERYBODY, group.net_port))
             time.sleep(0.02)
-        group.wait_for(0, "dropped a datagram: recorded before")
+        group.wait_for(0, "dropped a datagram: replayed")
         assert group.log(0).count("node 1 is alive") == 1
         group.start(1)
         group.wait_for(0, "node 1 is alive", times=2)

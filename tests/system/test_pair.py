@@ -258,7 +258,7 @@ def test_nothing_to_adopt_is_one_line_and_status_2(text: str) -> None:
 
 def test_the_last_word_of_a_worker_that_has_hung_up_is_heard() -> None:
     supervisor, worker = socket.socketpair()
-    Link(worker).say(REFUSES)
+    Link(worker).send(REFUSES)
     worker.close()
     assert pair.hear(supervisor, []) == REFUSES
     assert pair.hear(supervisor, []) == b""
@@ -296,19 +296,19 @@ def test_a_supervisor_holds_the_newest_descriptor_it_was_given() -> None:
     worker.close()
 
 
-def test_the_supervisor_of_a_killed_worker_says_its_last_words() -> None:
+def test_the_supervisor_of_a_killed_worker_says_its_final_message() -> None:
     end, held = os.pipe()
 
     def die(link: Link) -> int:
         link.hold(held)
-        link.say(BEAT)
+        link.send(BEAT)
         os.kill(os.getpid(), signal.SIGKILL)
         return 0
 
     pid = os.fork()
     if pid == 0:
         os.setsid()
-        pair.supervise(die, inherited=[held], last_words=b"stop")
+        pair.supervise(die, inherited=[held], final_message=b"stop")
         os._exit(0)
     assert os.read(end, 4) == b"stop"
     os.killpg(pid, signal.SIGKILL)
@@ -342,7 +342,7 @@ def test_a_crash_loop_backs_off(tmp_path: Path) -> None:
 def test_a_worker_that_was_told_to_end_by_others_may_take_its_time(tmp_path: Path) -> None:
     def end(link: Link) -> int:
         (tmp_path / str(os.getpid())).touch()
-        link.say(ENDS)
+        link.send(ENDS)
         time.sleep(3 * pair.SILENCE_S)
         return 0
 
@@ -383,7 +383,7 @@ def test_a_machine_that_cannot_make_a_process_is_asked_again(tmp_path: Path, mon
 @pytest.mark.parametrize("trouble", [OSError(errno.ENFILE, "too many open files"), MemoryError()])
 def test_a_machine_that_lacks_something_for_a_moment_ends_no_node(tmp_path: Path, trouble: BaseException) -> None:
     def lack(link: Link) -> int:
-        link.say(BEAT)
+        link.send(BEAT)
         (tmp_path / str(os.getpid())).touch()
         if len(list(tmp_path.iterdir())) < 3:
             raise trouble

@@ -55,7 +55,7 @@ from elevator.hardware.io_card import FLOORS as CARD_FLOORS
 from elevator.hardware.io_card import IDENTITY, SWEEP, changes
 from elevator.hardware.server_side import MESSAGE
 from elevator.net.admission import Admission, is_probe
-from elevator.net.fair_queue import ROOM, ROOM_OF_ONE, FairQueue
+from elevator.net.fair_queue import ADDRESS_CAPACITY, CAPACITY, FairQueue
 from elevator.net.seal import NO_KEY, seal
 from elevator.net.wire import BAD_INPUT, Encoder, decode
 from elevator.runtime import config
@@ -187,17 +187,17 @@ def mailbox(data: bytes) -> bool:
     for each in data:
         if each == 255:
             for _ in range(min(len(queue), 16)):
-                address, datagram = queue.take()
+                address, datagram = queue.pop()
                 assert int(datagram) > read[int(address)]
                 read[int(address)] = int(datagram)
         elif each >= 240:
-            queue.trust(str(each - 240))
+            queue.mark_known(str(each - 240))
         else:
             queue.put(str(each), b"%d" % came[each])
             came[each] += 1
-        assert len(queue) <= 2 * ROOM
-    left = [queue.take()[0] for _ in range(len(queue))]
-    assert all(left.count(address) <= ROOM_OF_ONE for address in set(left))
+        assert len(queue) <= 2 * CAPACITY
+    left = [queue.pop()[0] for _ in range(len(queue))]
+    assert all(left.count(address) <= ADDRESS_CAPACITY for address in set(left))
     return sum(came) > 0
 
 
@@ -330,7 +330,7 @@ def elevator_server(data: bytes) -> bool:
     port._socket, port._give_up_at_ms = near, 1 << 40
     asked = server.sweep(FLOORS)
     with far:
-        port.attend(now_ms)
+        port.poll(now_ms)
         for how, piece in Bytes(data).pieces():
             now_ms += how >> 1
             with suppress(OSError):
@@ -339,7 +339,7 @@ def elevator_server(data: bytes) -> bool:
                     pass
             if port.sockets() == ([], []):
                 break
-            port.attend(now_ms)
+            port.poll(now_ms)
             inputs = port.inputs(now_ms)
             taken = taken or inputs is not None
             running.run(now_ms, inputs)
@@ -365,7 +365,7 @@ def io_card(data: bytes) -> bool:
     port._attributes = [0, 0, 0, 0, 0, 0, [b"\0"] * 32]
     port.client.begin(now_ms)
     with far:
-        port.attend(now_ms, readable=False)
+        port.poll(now_ms, readable=False)
         for how, piece in Bytes(data).pieces():
             now_ms += how >> 1
             with suppress(OSError):
@@ -374,7 +374,7 @@ def io_card(data: bytes) -> bool:
                 far.send(bytes((IDENTITY,)) * asked if how & 3 == 1 else whole if how & 3 == 3 else piece)
             if port.sockets() == ([], []):
                 break
-            port.attend(now_ms)
+            port.poll(now_ms)
             inputs = port.inputs(now_ms)
             taken = taken or inputs is not None
             running.run(now_ms, inputs)

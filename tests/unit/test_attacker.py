@@ -45,12 +45,12 @@ def test_nothing_is_taken_in_and_everything_is_tried(keyed: bool, monkeypatch: p
     assert tried.keys() == {"flipped", "truncated", "replayed", "stale", "forged", "noise"}
     assert min(tried.values()) > 100
     refused = {what for host in world.hosts for what in host.admission.refused}
-    named = {"not from a node", "with another key, or damaged", "recorded before"}
+    named = {"not from a node", "with another key, or damaged", "replayed"}
     assert refused == named | ({"without a key"} if keyed else {"not of this group"})
 
 
 def test_a_gate_that_lets_in_what_it_has_heard_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Admission, "is_new", lambda *_: True)
+    monkeypatch.setattr(Admission, "note_new", lambda *_: True)
     with pytest.raises(Violation, match=r"replayed|stale"):
         World(attacked(keyed=True)).run()
 

@@ -1,4 +1,4 @@
-"""The broadcast port in virtual time, on a kernel that refuses some datagrams: which lines the node logs."""
+"""What the broadcast port logs when the kernel refuses datagrams, in virtual time."""
 
 import errno
 import os
@@ -11,7 +11,7 @@ from lab import free_port
 
 from elevator.core.model import Author, Buttons, Calls, Car, Heartbeat
 from elevator.net import broadcast
-from elevator.net.broadcast import LOOPBACK, Broadcast, Way
+from elevator.net.broadcast import LOOPBACK, Broadcast, Route
 from elevator.net.seal import NO_KEY
 
 HEARTBEAT_MS = 50
@@ -19,11 +19,11 @@ MINUTE_MS = 60_000
 ME = Author(1, 7)
 
 Refuses = Callable[[int, str], bool]
-"""Tells whether the kernel refuses a datagram at a time, on an interface."""
+"""Arguments: the time in ms and an interface. True if the kernel refuses a datagram sent there."""
 
 
 class Kernel:
-    """Stands for the socket: it sends nothing, and refuses with EPERM as a firewall's rule does."""
+    """A fake socket that fails with EPERM like a firewall rule, and sends nothing."""
 
     def __init__(self) -> None:
         self.now_ms = 0
@@ -31,8 +31,8 @@ class Kernel:
         self.refuses: Refuses = lambda now_ms, name: False
         self.sent: list[str] = []
 
-    def ways(self, _: object) -> list[Way]:
-        return [Way(name, name) for name in self.interfaces]
+    def routes(self, _: object) -> list[Route]:
+        return [Route(name, name) for name in self.interfaces]
 
     def sendmsg(self, _datagrams: object, _ancillary: object, _flags: int, address: tuple[str, int]) -> None:
         if address[0] != LOOPBACK and self.refuses(self.now_ms, address[0]):
@@ -46,7 +46,7 @@ class Kernel:
 @pytest.fixture
 def kernel(monkeypatch: pytest.MonkeyPatch) -> Kernel:
     kernel = Kernel()
-    monkeypatch.setattr(broadcast, "interfaces", kernel.ways)
+    monkeypatch.setattr(broadcast, "find_routes", kernel.routes)
     return kernel
 
 
@@ -58,8 +58,7 @@ def port(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> Broadcast:
     return port
 
 
-def speak(port: Broadcast, kernel: Kernel, for_ms: int) -> None:
-    """Send heartbeats for *for_ms*."""
+def send_heartbeats(port: Broadcast, kernel: Kernel, for_ms: int) -> None:
     for now_ms in range(kernel.now_ms, kernel.now_ms + for_ms, HEARTBEAT_MS):
         kernel.now_ms = now_ms
         port.send(Heartbeat(ME, now_ms, 4, Car(), Buttons(), 0, Calls()))
@@ -68,18 +67,18 @@ def speak(port: Broadcast, kernel: Kernel, for_ms: int) -> None:
 
 @pytest.mark.parametrize("seed", range(10))
 @pytest.mark.parametrize("share", [0.3, 0.5, 1.0])
-def test_a_firewall_that_drops_datagrams_is_logged_once(
+def test_failing_broadcasts_are_logged_once(
     port: Broadcast, kernel: Kernel, caplog: pytest.LogCaptureFixture, seed: int, share: float
 ) -> None:
     rng = random.Random(seed)
     kernel.refuses = lambda now_ms, name: rng.random() < share
-    speak(port, kernel, MINUTE_MS)
+    send_heartbeats(port, kernel, MINUTE_MS)
     (line,) = caplog.messages
     assert line.startswith("broadcasts on eth0 fail (Operation not permitted): only nodes on this machine hear all")
-    assert f"let UDP port {port._port} out of the firewall" in line
-    assert kernel.sent.count(LOOPBACK) > 0, "nodes on this machine hear what goes nowhere else"
+    assert f"allow UDP port {port._port} in the firewall" in line
+    assert kernel.sent.count(LOOPBACK) > 0, "nodes on this machine still receive the heartbeats"
     kernel.refuses = lambda now_ms, name: False
-    speak(port, kernel, MINUTE_MS)
+    send_heartbeats(port, kernel, MINUTE_MS)
     assert caplog.messages[1:] == ["broadcasts on eth0 work again"]
 
 
@@ -88,25 +87,25 @@ def test_single_failures_are_not_logged(
     port: Broadcast, kernel: Kernel, caplog: pytest.LogCaptureFixture, fails: Callable[[int], bool]
 ) -> None:
     kernel.refuses = lambda now_ms, name: fails(now_ms)
-    speak(port, kernel, MINUTE_MS)
+    send_heartbeats(port, kernel, MINUTE_MS)
     assert caplog.messages == []
 
 
-def test_one_interface_that_fails_among_several_is_named(
+def test_failing_interface_among_several_is_named(
     port: Broadcast, kernel: Kernel, caplog: pytest.LogCaptureFixture
 ) -> None:
     kernel.interfaces = ["eth0", "eth1", "wlan0"]
     kernel.refuses = lambda now_ms, name: name == "eth1"
-    speak(port, kernel, MINUTE_MS)
+    send_heartbeats(port, kernel, MINUTE_MS)
     (line,) = caplog.messages
     assert line.startswith("broadcasts on eth1 fail (Operation not permitted): nodes there may not hear this one")
     assert LOOPBACK not in kernel.sent
     kernel.refuses = lambda now_ms, name: name != "wlan0"
-    speak(port, kernel, MINUTE_MS)
+    send_heartbeats(port, kernel, MINUTE_MS)
     assert "broadcasts on eth0 fail" in caplog.messages[1]
     assert "nodes there may not hear this one" in caplog.messages[1]
     kernel.refuses = lambda now_ms, name: True
-    speak(port, kernel, MINUTE_MS)
+    send_heartbeats(port, kernel, MINUTE_MS)
     assert "broadcasts on wlan0 fail (Operation not permitted): only nodes on this machine" in caplog.messages[2]
     assert len(caplog.messages) == 3
 
@@ -116,46 +115,46 @@ def test_interfaces_that_fail_together_share_a_line(
 ) -> None:
     kernel.interfaces = ["eth0", "eth1"]
     kernel.refuses = lambda now_ms, name: True
-    speak(port, kernel, MINUTE_MS)
+    send_heartbeats(port, kernel, MINUTE_MS)
     (line,) = caplog.messages
     assert line.startswith("broadcasts on eth0, eth1 fail (Operation not permitted): only nodes on this machine")
 
 
-def test_a_machine_without_a_network_is_logged_once_also_if_its_cable_flaps(
+def test_missing_network_is_logged_once_while_the_cable_flaps(
     port: Broadcast, kernel: Kernel, caplog: pytest.LogCaptureFixture
 ) -> None:
     kernel.interfaces = []
-    speak(port, kernel, 10_000)
+    send_heartbeats(port, kernel, 10_000)
     for _ in range(10):
         kernel.interfaces = ["eth0"]
-        speak(port, kernel, 3000)
+        send_heartbeats(port, kernel, 3000)
         kernel.interfaces = []
-        speak(port, kernel, 3000)
+        send_heartbeats(port, kernel, 3000)
     (line,) = caplog.messages
     assert line.startswith("cannot broadcast without a network interface: only nodes on this machine hear this one")
     kernel.interfaces = ["eth0"]
-    speak(port, kernel, MINUTE_MS)
-    assert caplog.messages[1:] == ["there is a network interface again"]
+    send_heartbeats(port, kernel, MINUTE_MS)
+    assert caplog.messages[1:] == ["a network interface is available again"]
 
 
-def test_an_interface_that_appears_but_refuses_is_not_reported_to_work(
+def test_new_interface_that_fails_is_not_logged_as_working(
     port: Broadcast, kernel: Kernel, caplog: pytest.LogCaptureFixture
 ) -> None:
     kernel.interfaces = []
-    speak(port, kernel, 10_000)
+    send_heartbeats(port, kernel, 10_000)
     kernel.interfaces, kernel.refuses = ["eth0"], lambda now_ms, name: True
-    speak(port, kernel, MINUTE_MS)
+    send_heartbeats(port, kernel, MINUTE_MS)
     assert caplog.messages[1].startswith("broadcasts on eth0 fail (Operation not permitted)")
     assert not any("work again" in line for line in caplog.messages)
 
 
-def test_an_interface_that_fails_and_is_taken_away_is_forgotten(
+def test_failing_interface_that_disappears_is_forgotten(
     port: Broadcast, kernel: Kernel, caplog: pytest.LogCaptureFixture
 ) -> None:
     kernel.interfaces = ["eth0", "usb0"]
     kernel.refuses = lambda now_ms, name: name == "usb0"
-    speak(port, kernel, 10_000)
+    send_heartbeats(port, kernel, 10_000)
     kernel.interfaces = ["eth0"]
-    speak(port, kernel, MINUTE_MS)
-    assert caplog.messages[1:] == ["usb0 is gone: nothing is broadcast there"]
+    send_heartbeats(port, kernel, MINUTE_MS)
+    assert caplog.messages[1:] == ["interface usb0 is gone: nothing is broadcast there"]
     assert list(port._sending) == ["eth0"]

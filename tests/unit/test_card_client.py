@@ -15,7 +15,7 @@ from elevator.hardware.card_client import (
     CardLost,
     CardPhase,
 )
-from elevator.hardware.io_card import HALT, IDENTITY, PAD, SWEEP, WHO, CardCodec, changes, sweeps
+from elevator.hardware.io_card import HALT, IDENTITY, PAD, READ_IDENTITY, SWEEP, CardCodec, changes, sweeps
 from elevator.hardware.panel_client import FRESH_MS, SILENCE_MS, SWEEP_MS
 
 IDENTIFIED = bytes((IDENTITY,))
@@ -68,7 +68,7 @@ def line() -> Line:
     """Return a line to a card that was swept once and then told to raise the car. The next sweep is outstanding."""
     made = Line()
     made.client.begin(0)
-    assert made.sent() == HALT + WHO
+    assert made.sent() == HALT + READ_IDENTITY
     assert made.receive(IDENTIFIED) == sweeps(None, SPEED)[0]
     assert made.phase() is CardPhase.STARTING
     made.receive(AT_FLOOR_2)
@@ -138,7 +138,7 @@ def test_reply_after_a_late_one_is_read_though_it_equals_the_one_before(line: Li
 
 def test_identity_is_requested_when_a_late_reply_does_not_come(line: Line) -> None:
     asked_at_ms = line.now_ms
-    first = next(at_ms for at_ms, sent in line.wait(2 * LOST_MS) if sent.endswith(WHO))
+    first = next(at_ms for at_ms, sent in line.wait(2 * LOST_MS) if sent.endswith(READ_IDENTITY))
     assert first == asked_at_ms + LOST_MS
 
 
@@ -150,7 +150,7 @@ def test_identity_is_requested_when_a_late_reply_does_not_come(line: Line) -> No
     ],
 )
 def test_client_resynchronises_after_a_bad_reply(line: Line, received: bytes, why: str) -> None:
-    assert line.receive(received) == HALT + HALT + WHO, "without waiting for anything"
+    assert line.receive(received) == HALT + HALT + READ_IDENTITY, "without waiting for anything"
     assert line.client.why_halted == why
     line.now_ms += 1
     assert line.receive(IDENTIFIED) == b""
@@ -167,7 +167,7 @@ def test_client_resynchronises_after_a_bad_reply(line: Line, received: bytes, wh
 
 def test_reply_that_is_cut_short_halts_the_motor(line: Line) -> None:
     line.receive(AT_FLOOR_2[:-1])
-    assert (line.now_ms + LATE_MS, HALT + HALT + WHO) == next(line.wait(LATE_MS))
+    assert (line.now_ms + LATE_MS, HALT + HALT + READ_IDENTITY) == next(line.wait(LATE_MS))
     assert line.client.why_halted == "a reply is cut short"
 
 
@@ -175,7 +175,7 @@ def test_card_that_sends_on_is_asked_again_until_it_sends_only_identities(line: 
     line.receive(TWO_FLOORS)
     for _ in range(3):
         line.receive(b"\x00")
-        assert HALT + WHO in [sent[-len(HALT + WHO) :] for _, sent in line.wait(ASK_MS)]
+        assert HALT + READ_IDENTITY in [sent[-len(HALT + READ_IDENTITY) :] for _, sent in line.wait(ASK_MS)]
     line.receive(IDENTIFIED)
     list(line.wait(QUIET_MS))
     assert line.phase() is CardPhase.RESUMING
@@ -184,7 +184,7 @@ def test_card_that_sends_on_is_asked_again_until_it_sends_only_identities(line: 
 def test_unfinished_command_is_not_continued_after_a_halt(line: Line) -> None:
     line.client.outgoing = changes(None, RISES, SPEED)[5:]
     line.client.receive(TWO_FLOORS, line.now_ms)
-    assert line.client.outgoing == HALT + HALT + WHO
+    assert line.client.outgoing == HALT + HALT + READ_IDENTITY
 
 
 def test_card_is_lost_when_a_halt_lasts(line: Line) -> None:

@@ -127,7 +127,7 @@ def test_what_is_written_reaches_the_panel(building: Building) -> None:
     line = Line(building, 0)
     port = opened(line.path)
     wanted = Outputs(lamps=Buttons(cab=0b1010), floor=2, door=True)
-    exchange(building, port, io_card.changes(None, wanted, 99) + io_card.WHO, 1)
+    exchange(building, port, io_card.changes(None, wanted, 99) + io_card.READ_IDENTITY, 1)
     assert building.elevators[0].machine.lamps == Buttons(cab=0b1010)
     assert building.elevators[0].machine.door
     os.close(port)
@@ -137,7 +137,7 @@ def test_what_is_written_reaches_the_panel(building: Building) -> None:
 def test_the_motor_goes_on_when_the_controller_has_gone(building: Building) -> None:
     line = Line(building, 0)
     port = opened(line.path)
-    exchange(building, port, io_card.changes(None, Outputs(motor=Motor.UP), 99) + io_card.WHO, 1)
+    exchange(building, port, io_card.changes(None, Outputs(motor=Motor.UP), 99) + io_card.READ_IDENTITY, 1)
     os.close(port)
     for _ in range(5):
         building.turn(0.001)
@@ -149,11 +149,11 @@ def test_it_can_be_unplugged_and_plugged_in_again(building: Building, tmp_path: 
     line = Line(building, 0, tmp_path / "card")
     for _ in range(3):
         port = opened(str(tmp_path / "card"))
-        assert exchange(building, port, io_card.WHO, 1) == b"\xa2"
+        assert exchange(building, port, io_card.READ_IDENTITY, 1) == b"\xa2"
         line.unplug()
         assert not (tmp_path / "card").is_symlink()
         with pytest.raises(OSError, match="Input/output"):
-            os.write(port, io_card.WHO)
+            os.write(port, io_card.READ_IDENTITY)
         os.close(port)
         line.plug()
     line.unplug()

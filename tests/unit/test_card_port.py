@@ -18,7 +18,7 @@ from elevator.building.shaft import Shaft, put
 from elevator.core.model import Buttons, Inputs, Motor, Outputs
 from elevator.hardware import card_client, card_port
 from elevator.hardware.card_port import CardPort
-from elevator.hardware.io_card import SWEEP, WHO
+from elevator.hardware.io_card import READ_IDENTITY, SWEEP
 
 
 def now_ms() -> int:
@@ -42,7 +42,7 @@ class Bench:
         end = time.monotonic() + patience_s
         while not done():
             assert time.monotonic() < end, "it never came"
-            self.port.attend(clock())
+            self.port.poll(clock())
             self.built.turn(0)
             time.sleep(0.0005)
 
@@ -86,7 +86,7 @@ def test_a_command_is_obeyed_when_the_card_was_asked_since_and_has_answered(benc
     for wanted in (Outputs(), Outputs(door=True), Outputs(motor=Motor.UP), Outputs(Motor.STOP)):
         bench.pump(lambda: bench.port.client.panel.asked_at_ms is None)
         while bench.port.client.panel.asked_at_ms is None:
-            bench.port.attend(now_ms())
+            bench.port.poll(now_ms())
         asked_at_ms = bench.port.client.panel.asked_at_ms
         bench.port.write(wanted)
         # The port's clock stands still, so a late reply is not followed by the next sweep at once.
@@ -157,7 +157,7 @@ def test_a_port_that_another_program_has_is_left_alone(bench: Bench) -> None:
     bench.pump(bench.answers)
     other = CardPort(bench.port.where, 99)
     for _ in range(5):
-        other.attend(now_ms())
+        other.poll(now_ms())
         bench.pump_for(120)
     assert other.inputs(now_ms()) is None
     assert len(other.news) == 1
@@ -187,7 +187,7 @@ def test_a_card_that_stops_answering_is_lost_and_found_again(bench: Bench) -> No
     bench.pump(bench.answers)
     until = now_ms() + 1500
     while now_ms() < until:  # the card stands still
-        bench.port.attend(now_ms())
+        bench.port.poll(now_ms())
         time.sleep(0.005)
     assert not bench.answers()
     assert "no reply for 400 ms; motor stopped" in bench.port.news[1]
@@ -201,7 +201,7 @@ def test_an_answer_from_before_a_freeze_is_thrown_away(bench: Bench) -> None:
     bench.pump(lambda: bench.port.client.panel.asked_at_ms is not None)
     bench.built.turn(0.05)
     thawed_ms = now_ms() + 600
-    bench.port.attend(thawed_ms)
+    bench.port.poll(thawed_ms)
     assert bench.port.inputs(thawed_ms) is None
 
 
@@ -234,7 +234,7 @@ def is_sweep(request: bytes) -> bool:
 
 
 def identity_then(rubbish: bytes) -> Callable[[bytes, int], bytes]:
-    return lambda request, asked: rubbish if is_sweep(request) else b"\xa2" * request.count(WHO)
+    return lambda request, asked: rubbish if is_sweep(request) else b"\xa2" * request.count(READ_IDENTITY)
 
 
 IMPOSTORS = {
@@ -256,7 +256,7 @@ def test_what_is_not_this_card_is_never_obeyed_and_said_once(kind: str) -> None:
     clock_ms = 0  # faster than the real one
     while clock_ms < 6000:
         clock_ms += 5
-        port.attend(clock_ms)
+        port.poll(clock_ms)
         device.turn()
         assert port.inputs(clock_ms) is None
     assert len(port.news) == 1, port.news
@@ -268,7 +268,7 @@ def test_what_is_not_this_card_is_never_obeyed_and_said_once(kind: str) -> None:
 def first_inputs(port: CardPort, device: Impostor) -> Inputs:
     """Return what *port* reads first from *device*, in time that is simulated."""
     for clock_ms in range(5, 5000, 5):
-        port.attend(clock_ms)
+        port.poll(clock_ms)
         device.turn()
         inputs = port.inputs(clock_ms)
         if inputs is not None:
@@ -302,7 +302,7 @@ def with_tachometer(request: bytes, asked: int) -> bytes:
     """Answer as a card with its car at floor 0, and a tachometer that shows how often it was asked."""
     if bytes((0xC0 + 62,)) + SWEEP in request:
         return bytes((asked, 0xA2, 0x20, 0x00, 0xA2))
-    return b"\xa2" * request.count(WHO)
+    return b"\xa2" * request.count(READ_IDENTITY)
 
 
 def test_tachometer_is_read_in_the_same_sweep_and_makes_no_new_inputs() -> None:
@@ -310,7 +310,7 @@ def test_tachometer_is_read_in_the_same_sweep_and_makes_no_new_inputs() -> None:
     port = CardPort(device.path, 99, has_tachometer=True)
     seen: list[tuple[Inputs, int]] = []
     for clock_ms in range(0, 500, 5):
-        port.attend(clock_ms)
+        port.poll(clock_ms)
         device.turn()
         inputs = port.inputs(clock_ms)
         if inputs is not None:
@@ -329,7 +329,7 @@ def test_port_of_a_card_that_does_not_read_can_be_opened_again_while_a_copy_is_o
     copies: list[int] = []
     port = CardPort(device.path, 99, lambda fd: None if fd is None else copies.append(os.dup(fd)))
     for clock_ms in range(0, 500, 5):
-        port.attend(clock_ms)
+        port.poll(clock_ms)
         device.turn()
     for size in (1000, 1):
         with suppress(BlockingIOError):
@@ -348,12 +348,12 @@ def test_card_is_swept_once_an_interval_and_at_least_every_10_ms(interval_ms: in
 
     def card(request: bytes, asked: int) -> bytes:
         asked_at_ms.append(clock_ms)
-        return b"\xa2\x20\x00\xa2" if is_sweep(request) else b"\xa2" * request.count(WHO)
+        return b"\xa2\x20\x00\xa2" if is_sweep(request) else b"\xa2" * request.count(READ_IDENTITY)
 
     device, clock_ms = Impostor(card), 0
     port = CardPort(device.path, 99, sweep_ms=interval_ms)
     for clock_ms in range(0, 2000, 5):
-        port.attend(clock_ms)
+        port.poll(clock_ms)
         device.turn()
     assert len([each for each in asked_at_ms if 1000 <= each < 2000]) == sweeps
     assert len(port.news) == 1
@@ -379,8 +379,8 @@ def test_auto_says_what_it_saw(
     for name in names:
         (tmp_path / name).touch()
     port = CardPort("auto", 99)
-    port.attend(0)
-    port.attend(1000)
+    port.poll(0)
+    port.poll(1000)
     assert len(port.news) == 1
     assert said in port.news[0]
 
@@ -398,6 +398,6 @@ def test_auto_finds_the_only_card(bench: Bench, tmp_path: Path, monkeypatch: pyt
 def test_what_is_no_card_port_is_said_once(path: str) -> None:
     port = CardPort(path, 99)
     for ms in range(0, 1000, 50):
-        port.attend(ms)
+        port.poll(ms)
     assert len(port.news) == 1
     assert "\n" not in port.news[0]

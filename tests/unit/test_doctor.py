@@ -33,7 +33,7 @@ from elevator.core.model import Author, Buttons, Calls, Car, Heartbeat
 from elevator.hardware import card_port
 from elevator.hardware.card_port import UDEV_RULE
 from elevator.net.admission import PROBE, Admission
-from elevator.net.broadcast import Way, open_port
+from elevator.net.broadcast import Route, open_port
 from elevator.net.seal import NO_KEY, seal
 from elevator.net.wire import Encoder
 from elevator.runtime.config import Config
@@ -204,8 +204,8 @@ class Filtered(socket.socket):
 def filtered(monkeypatch: pytest.MonkeyPatch) -> Iterator[Filtered]:
     """Yield a port on a machine with two interfaces."""
     monkeypatch.setattr(doctor_network, "PROBE_S", 0.05)
-    ways = [Way("eth0", "127.255.255.255"), Way("eth1", "127.0.0.1")]
-    monkeypatch.setattr(doctor_network, "interfaces", lambda _: ways)
+    routes = [Route("eth0", "127.255.255.255"), Route("eth1", "127.0.0.1")]
+    monkeypatch.setattr(doctor_network, "find_routes", lambda _: routes)
     with Filtered(socket.AF_INET, socket.SOCK_DGRAM) as opened:
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
         opened.bind(("", 0))
@@ -213,7 +213,7 @@ def filtered(monkeypatch: pytest.MonkeyPatch) -> Iterator[Filtered]:
 
 
 def test_no_network_interface_fails(filtered: Filtered, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor_network, "interfaces", lambda _: [])
+    monkeypatch.setattr(doctor_network, "find_routes", lambda _: [])
     found = check_broadcast(filtered, None)
     assert not found.good
     assert "check the cable" in found.text

@@ -19,7 +19,7 @@ from elevator.building.shaft import Shaft, put
 from elevator.core.call_set import mask
 from elevator.core.model import EVERY_BUTTON, Button, Buttons, Inputs, Motor, Outputs
 from elevator.hardware.elevator_server import ElevatorServer, changes, snapshot, sweep
-from elevator.hardware.panel_outputs import after, panel_buttons
+from elevator.hardware.panel_outputs import outputs_after, panel_buttons
 
 FLOORS = 4
 
@@ -91,12 +91,12 @@ def test_lamps_stay_as_they_are_while_it_is_not_known_what_they_should_be() -> N
     assert 2 not in changes(None, Outputs(unsure=EVERY_BUTTON), FLOORS)[::4]
     sent, unsure = Outputs(lamps=Buttons(1)), Outputs(lamps=Buttons(2), unsure=Buttons(1))
     assert changes(sent, unsure, FLOORS) == bytes((2, Button.UP, 1, 1))
-    assert after(sent, unsure) == Outputs(lamps=Buttons(3))
-    assert changes(after(sent, unsure), Outputs(lamps=Buttons(2)), FLOORS) == bytes((2, Button.UP, 0, 0))
+    assert outputs_after(sent, unsure) == Outputs(lamps=Buttons(3))
+    assert changes(outputs_after(sent, unsure), Outputs(lamps=Buttons(2)), FLOORS) == bytes((2, Button.UP, 0, 0))
 
 
 def test_a_lamp_that_was_never_written_is_written_once_it_is_known_what_it_should_be() -> None:
-    unsure = after(None, Outputs(unsure=Buttons(cab=1)))
+    unsure = outputs_after(None, Outputs(unsure=Buttons(cab=1)))
     assert unsure == Outputs(unsure=Buttons(cab=1))
     assert changes(unsure, Outputs(), FLOORS) == bytes((2, Button.CAB, 0, 0))
     assert changes(unsure, Outputs(lamps=Buttons(cab=1)), FLOORS) == bytes((2, Button.CAB, 0, 1))
@@ -145,7 +145,7 @@ def pump(
     end = time.monotonic() + patience_s
     while not done():
         assert time.monotonic() < end, "it never came"
-        port.attend(clock())
+        port.poll(clock())
         if built is not None:
             built.turn(0)
         time.sleep(0.0005)
@@ -237,7 +237,7 @@ def test_a_server_of_another_kind_is_never_obeyed_and_said_once(answer: bytes) -
     port = ElevatorServer("127.0.0.1", listener.getsockname()[1], FLOORS)
     until = now_ms() + 600
     while now_ms() < until:
-        port.attend(now_ms())
+        port.poll(now_ms())
         assert port.inputs(now_ms()) is None
         try:
             client, _ = listener.accept()
@@ -256,24 +256,24 @@ def test_a_server_that_answers_once_and_hangs_up_does_not_fill_the_log() -> None
     port = ElevatorServer("127.0.0.1", listener.getsockname()[1], FLOORS)
     clock_ms = 0
 
-    def attend() -> None:
+    def poll() -> None:
         nonlocal clock_ms
         clock_ms += 10
-        port.attend(clock_ms)
+        port.poll(clock_ms)
         time.sleep(0.0005)
 
     for _ in range(60):
         while port._socket is None:
-            attend()
+            poll()
         client, _address = listener.accept()
         while port.panel.asked_at_ms is None:
-            attend()
+            poll()
         client.sendall(sweep(FLOORS))
         while not port.panel.has_answered:
-            attend()
+            poll()
         client.close()
         while port.panel.has_answered:
-            attend()
+            poll()
     assert [("answers" in news, "recurring" in news) for news in port.news] == [
         (True, False),
         (False, False),
@@ -293,7 +293,7 @@ def test_an_answer_from_before_a_freeze_is_thrown_away() -> None:
         pump(port, built, lambda: port.panel.asked_at_ms is not None)
         built.turn(0.05)
         thawed_ms = now_ms() + 600  # the process did not run for 600 ms, and the answer has been lying there
-        port.attend(thawed_ms)
+        port.poll(thawed_ms)
         assert port.inputs(thawed_ms) is None
         port.stop()
 
@@ -306,7 +306,7 @@ def test_a_machine_without_descriptors_is_asked_again(monkeypatch: pytest.Monkey
         port = ElevatorServer("127.0.0.1", built.ports[0], FLOORS)
         with monkeypatch.context() as patched:
             patched.setattr("elevator.hardware.elevator_server.socket.socket", refuse)
-            port.attend(now_ms())
+            port.poll(now_ms())
             assert port.inputs(now_ms()) is None
             assert "Too many open files" in port.news.pop()
         pump(port, built, lambda: port.inputs(now_ms()) is not None)

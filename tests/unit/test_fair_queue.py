@@ -1,72 +1,74 @@
-"""Datagrams that wait to be read: who sends many does not keep others waiting, and nobody fills the memory."""
+"""The fair queue: a busy sender cannot starve the others or fill the memory."""
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from elevator.net.fair_queue import KNOWN_MAX, ROOM, ROOM_OF_ONE, STRANGE_EVERY, FairQueue
+from elevator.net.fair_queue import ADDRESS_CAPACITY, CAPACITY, KNOWN_MAX, UNKNOWN_EVERY, FairQueue
 
 
 def test_addresses_take_turns() -> None:
     queue = FairQueue()
     for address, datagram in (("a", b"1"), ("a", b"2"), ("a", b"3"), ("b", b"4"), ("c", b"5"), ("c", b"6")):
         queue.put(address, datagram)
-    assert [queue.take()[1] for _ in range(6)] == [b"1", b"4", b"5", b"2", b"6", b"3"]
+    assert [queue.pop()[1] for _ in range(6)] == [b"1", b"4", b"5", b"2", b"6", b"3"]
     assert not queue
-    assert queue.passed_over == 0
+    assert queue.dropped == 0
 
 
-def test_a_flood_does_not_keep_others_waiting() -> None:
+def test_flood_from_one_address_does_not_starve_another() -> None:
     queue = FairQueue()
     for n in range(10_000):
         queue.put("flood", b"%d" % n)
     queue.put("node", b"heartbeat")
-    assert ("node", b"heartbeat") in {queue.take(), queue.take()}
-    assert (len(queue), queue.passed_over) == (ROOM_OF_ONE - 1, 10_000 - ROOM_OF_ONE)
+    assert ("node", b"heartbeat") in {queue.pop(), queue.pop()}
+    assert (len(queue), queue.dropped) == (ADDRESS_CAPACITY - 1, 10_000 - ADDRESS_CAPACITY)
 
 
-def test_a_flood_from_invented_addresses_does_not_keep_known_ones_waiting_nor_new_ones_for_ever() -> None:
+def test_flood_from_forged_addresses_starves_neither_known_nor_unknown_ones() -> None:
     queue = FairQueue()
-    queue.trust("node")
+    queue.mark_known("node")
     for n in range(10_000):
-        queue.put(f"invented {n}", b"")
-    for n in range(ROOM_OF_ONE):
+        queue.put(f"forged {n}", b"")
+    for n in range(ADDRESS_CAPACITY):
         queue.put("node", b"%d" % n)
-    assert (len(queue), queue.passed_over) == (ROOM + ROOM_OF_ONE, 10_000 - ROOM)
-    read = [queue.take()[0] == "node" for _ in range(2 * (STRANGE_EVERY + 1))]
-    assert read == 2 * [*[True] * STRANGE_EVERY, False]
+    assert (len(queue), queue.dropped) == (CAPACITY + ADDRESS_CAPACITY, 10_000 - CAPACITY)
+    read = [queue.pop()[0] == "node" for _ in range(2 * (UNKNOWN_EVERY + 1))]
+    assert read == 2 * [*[True] * UNKNOWN_EVERY, False]
 
 
-def test_not_more_addresses_are_known_than_there_is_room_for() -> None:
+def test_number_of_known_addresses_is_limited() -> None:
     queue = FairQueue()
     for n in range(KNOWN_MAX + 1):
         queue.put(str(n), b"")
-        queue.trust(str(n))
-    assert [queue.take()[0] for _ in range(STRANGE_EVERY + 1)] == [*map(str, range(1, STRANGE_EVERY + 1)), "0"]
+        queue.mark_known(str(n))
+    assert [queue.pop()[0] for _ in range(UNKNOWN_EVERY + 1)] == [*map(str, range(1, UNKNOWN_EVERY + 1)), "0"]
     assert len(queue._known) == KNOWN_MAX
 
 
 @given(st.lists(st.none() | st.tuples(st.sampled_from("abcd"), st.integers(0, 200)), max_size=60))
-def test_what_is_lost_is_counted_and_the_rest_is_read_in_order(acts: list[tuple[str, int] | None]) -> None:
-    """None: read one; no datagrams of an address: a node was heard from there."""
-    queue, came, read = FairQueue(), 0, 0
+def test_drops_are_counted_and_the_rest_keeps_its_order(acts: list[tuple[str, int] | None]) -> None:
+    """An act is None to pop, or an address with a number of datagrams to put; 0 marks the address as known."""
+    queue, put, popped = FairQueue(), 0, 0
     newest = dict.fromkeys("abcd", 0)
 
-    def take() -> None:
-        address, datagram = queue.take()
+    def pop() -> None:
+        address, datagram = queue.pop()
         assert int(datagram) > newest[address]
         newest[address] = int(datagram)
 
     for act in acts:
         if act is None and queue:
-            take()
-            read += 1
+            pop()
+            popped += 1
         elif act is not None and not act[1]:
-            queue.trust(act[0])
+            queue.mark_known(act[0])
         elif act is not None:
             for _ in range(act[1]):
-                came += 1
-                queue.put(act[0], b"%d" % came)
-        assert len(queue) == came - read - queue.passed_over <= 2 * ROOM
+                put += 1
+                queue.put(act[0], b"%d" % put)
+        assert len(queue) == put - popped - queue.dropped <= 2 * CAPACITY
     while queue:
-        take()
-    assert not queue._of_known._by_address | queue._of_others._by_address, "no address is remembered for nothing"
+        pop()
+    assert not queue._of_known._by_address | queue._of_unknown._by_address, (
+        "an address without datagrams takes no memory"
+    )

@@ -146,7 +146,7 @@ class Rig:
             began_ms, self.now_ms = self.now_ms, min(max(due_ms, self.now_ms + 1), self.now_ms + SWEEP_MS, end_ms)
             self._count(self.now_ms - began_ms)
             self._deliver()
-            self.port.attend(self.now_ms)
+            self.port.poll(self.now_ms)
             inputs = self.port.inputs(self.now_ms)
             if inputs is not self.inputs or inputs is None:
                 self.inputs = inputs
@@ -423,7 +423,7 @@ def test_a_process_that_was_stopped_reads_what_has_come_meanwhile(rigs: list[Rig
     rig._deliver()
     rig.now_ms += 400
     rig._deliver()
-    rig.port.attend(rig.now_ms, readable=False)
+    rig.port.poll(rig.now_ms, readable=False)
     assert rig.port.halts == 0
     assert rig.port.inputs(rig.now_ms) is not None
 

@@ -43,7 +43,7 @@ def until(disk: Recorder, condition: Callable[[Told], object]) -> list[Told]:
     said: list[Told] = []
     while not said or not condition(said[-1]):
         assert time.monotonic() < end, said
-        said.append(disk.attend())
+        said.append(disk.poll())
         time.sleep(0.005)
     return said
 
@@ -249,7 +249,7 @@ def test_scribes_that_cannot_live_are_replaced_only_now_and_then(
         os.kill(disk._pid, signal.SIGKILL)
         end = time.monotonic() + 2
         while time.monotonic() < end:
-            disk.attend()
+            disk.poll()
         assert len(list((tmp_path / "born").iterdir())) <= 2 + 2000 // RETRY_MS
         assert caplog.text.count("is gone") == 1
         monkeypatch.undo()

@@ -238,7 +238,7 @@ def test_a_node_s_port_works_through_it(served: Served) -> None:
 
     def look() -> Inputs | None:
         now_ms = time.monotonic_ns() // 1_000_000
-        port.attend(now_ms)
+        port.poll(now_ms)
         return port.inputs(now_ms)
 
     served.wait(lambda: look() == Inputs(floor=2))

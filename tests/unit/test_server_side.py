@@ -18,7 +18,7 @@ def read(*arrivals: tuple[int, bytes], until_ms: int = 0) -> bytes:
     for at_ms, chunk in arrivals:
         reader.expire(at_ms - 1)
         reader.receive(chunk, at_ms)
-        messages += reader.take_all()
+        messages += reader.pop_all()
     reader.expire(until_ms)
     return messages
 
@@ -66,16 +66,16 @@ def test_late_server_gets_the_whole_message() -> None:
     reader = MessageReader()
     reader.receive(A[:1], 0)
     reader.receive(A[1:], 5000)
-    assert reader.take() == A
+    assert reader.pop() == A
 
 
 def test_message_that_waits_to_be_obeyed_is_kept_with_what_follows_it() -> None:
     reader = MessageReader()
     reader.receive(A + B[:2], 0)
     assert (reader.expires_at_ms(), reader.expire(5000)) == (None, 0)
-    assert (reader.peek(), reader.peek(), reader.take(), reader.peek()) == (A, A, A, b"")
+    assert (reader.peek(), reader.peek(), reader.pop(), reader.peek()) == (A, A, A, b"")
     reader.receive(B[2:], 5000)
-    assert (reader.take(), reader.take()) == (B, b"")
+    assert (reader.pop(), reader.pop()) == (B, b"")
 
 
 @given(st.lists(st.tuples(st.integers(0, 250), st.binary(max_size=9)), max_size=20))

@@ -165,11 +165,11 @@ def test_a_file_cut_or_changed_anywhere_is_read_whole_or_set_aside(tmp_path: Pat
 def test_a_file_that_is_taken_away_or_replaced_is_lost(tmp_path: Path) -> None:
     store = Store(tmp_path / "record", 4)
     assert store.save(write_record(Record(70, Calls())))
-    assert not store.is_lost()
+    assert not store.is_replaced()
     shutil.rmtree(tmp_path / "record")
-    assert store.is_lost()
+    assert store.is_replaced()
     save(tmp_path / "record", Record(71, CALLS))
-    assert store.is_lost()
+    assert store.is_replaced()
     store.close()
 
 

@@ -1,4 +1,4 @@
-"""Datagrams: what goes out comes back, whatever its size; nothing else gets in."""
+"""The format of heartbeats: round trips at every size, and rejection of invalid datagrams."""
 
 import json
 import re
@@ -67,25 +67,25 @@ heartbeats = st.builds(
 
 
 @given(heartbeats)
-def test_what_is_said_is_heard(heartbeat: Heartbeat) -> None:
+def test_decode_inverts_encode(heartbeat: Heartbeat) -> None:
     (datagram,) = Encoder("lab").encode(heartbeat)
-    heard = decode(datagram, "lab")
-    assert heard == heartbeat
-    assert heard is not None
-    assert type(heard.car.fault) is Fault
-    assert type(heard.car.behaviour) is Behaviour
-    assert type(heard.car.direction) is Direction
-    assert all(type(call.button) is Button for call in heard.calls.live.values())
+    decoded = decode(datagram, "lab")
+    assert decoded == heartbeat
+    assert decoded is not None
+    assert type(decoded.car.fault) is Fault
+    assert type(decoded.car.behaviour) is Behaviour
+    assert type(decoded.car.direction) is Direction
+    assert all(type(call.button) is Button for call in decoded.calls.live.values())
 
 
 @given(heartbeats, heartbeats)
-def test_an_encoder_never_says_the_last_thing_again_instead_of_the_new(first: Heartbeat, second: Heartbeat) -> None:
+def test_encoder_cache_never_returns_a_stale_body(first: Heartbeat, second: Heartbeat) -> None:
     encoder = Encoder("lab")
     for heartbeat in (first, second, evolve(second, counter=second.counter + 1), first):
         assert decode(encoder.encode(heartbeat)[0], "lab") == heartbeat
 
 
-def test_other_groups_are_not_heard() -> None:
+def test_datagram_of_another_group_is_refused() -> None:
     (datagram,) = Encoder("lab").encode(example())
     assert decode(datagram, "lab2") is None
 
@@ -94,12 +94,12 @@ NOTHING = Calls()
 
 
 def example(calls: Calls = NOTHING, floors: int = FLOORS) -> Heartbeat:
-    met = Rates(tuple(range(floors)), tuple(range(100, 100 + floors)))
-    return Heartbeat(Author(3, 77), 12, floors, Car(fault=Fault.NONE), Buttons(1, 2), 0b1001, calls, rates=met)
+    rates = Rates(tuple(range(floors)), tuple(range(100, 100 + floors)))
+    return Heartbeat(Author(3, 77), 12, floors, Car(fault=Fault.NONE), Buttons(1, 2), 0b1001, calls, rates=rates)
 
 
 def busy(cars: int, floors: int, lit: int) -> Calls:
-    """Make the calls of a group in which *lit* buttons were pressed, round robin on its panels."""
+    """Return the calls of a group after *lit* presses, distributed over its cars."""
     calls = Calls()
     authors = [Author(id, (1 << 32) + 65_536 * id) for id in range(cars)]
     for author in authors:
@@ -112,26 +112,26 @@ def busy(cars: int, floors: int, lit: int) -> Calls:
     return calls
 
 
-def test_ordinary_traffic_of_16_cars_and_32_floors_fits_one_datagram() -> None:
+def test_busy_group_of_16_cars_and_32_floors_fits_one_datagram() -> None:
     datagrams = Encoder("lab").encode(example(busy(16, 32, 40), 32))
     assert [len(datagram) <= DATAGRAM_BYTES for datagram in datagrams] == [True]
 
 
-def test_a_large_state_goes_in_parts_that_can_be_merged_one_by_one() -> None:
+def test_large_state_is_split_into_parts_that_merge_in_any_order() -> None:
     calls = busy(64, 64, 4000)
     datagrams = Encoder("lab").encode(example(calls, 64))
     assert len(datagrams) > 10
     assert max(map(len, datagrams)) <= DATAGRAM_BYTES
     joined = Calls()
     for part, datagram in enumerate(reversed(datagrams)):
-        heard = decode(datagram, "lab")
-        assert heard is not None
-        assert (heard.parts, heard.part) == (len(datagrams), len(datagrams) - 1 - part)
-        joined = merge(joined, heard.calls)
+        decoded = decode(datagram, "lab")
+        assert decoded is not None
+        assert (decoded.parts, decoded.part) == (len(datagrams), len(datagrams) - 1 - part)
+        joined = merge(joined, decoded.calls)
     assert joined == calls
 
 
-def test_a_run_that_a_peer_has_forgotten_is_forgotten_of_it_also_where_it_speaks_in_parts() -> None:
+def test_author_missing_from_all_parts_is_forgotten() -> None:
     one, two, gone = Author(0, 1), Author(1, 1), Author(2, 1)
     former = Calls({Dot(gone, 1): Call(Button.UP, 0, EVERY_CAR)}, {gone: 1})
     peer = peers.hear(None, evolve(example(former), counter=1), 0)
@@ -140,11 +140,11 @@ def test_a_run_that_a_peer_has_forgotten_is_forgotten_of_it_also_where_it_speaks
         peer = peers.hear(peer, evolve(example(Calls({}, {author: 1})), counter=2, part=part, parts=2), 0)
         assert peer is not None
         known.append(peer.calls)
-    assert gone in known[0].seen, "not all parts have come"
+    assert gone in known[0].seen, "the second part may still name it"
     assert known[1] == Calls({}, {one: 1, two: 1})
 
 
-def test_the_fullest_panel_of_all_still_fits() -> None:
+def test_author_with_every_button_pressed_fits_one_datagram() -> None:
     calls = Calls()
     me = Author(3, 1 << 53)
     for button in Button:
@@ -156,7 +156,7 @@ def test_the_fullest_panel_of_all_still_fits() -> None:
     assert decode(datagram, "lab") == example(calls, MAX_FLOORS)
 
 
-GOOD = {
+VALID = {
     "group": "lab",
     "floors": 4,
     "car": [1, 1, 0, "none", False, True],
@@ -170,8 +170,8 @@ GOOD = {
 LINE = b"elevator3 2 77 12 0 1\n"
 
 
-def test_the_good_example_is_good() -> None:
-    assert decode(LINE + json.dumps(GOOD).encode(), "lab") is not None
+def test_example_is_valid() -> None:
+    assert decode(LINE + json.dumps(VALID).encode(), "lab") is not None
 
 
 @pytest.mark.parametrize(
@@ -192,8 +192,8 @@ def test_the_good_example_is_good() -> None:
         b"elevator3 2 77 \xc2\xb2 0 1",
     ],
 )
-def test_bad_lines_are_dropped(line: bytes) -> None:
-    assert decode(line + b"\n" + json.dumps(GOOD).encode(), "lab") is None
+def test_invalid_first_line_is_refused(line: bytes) -> None:
+    assert decode(line + b"\n" + json.dumps(VALID).encode(), "lab") is None
 
 
 @pytest.mark.parametrize(
@@ -252,35 +252,35 @@ def test_bad_lines_are_dropped(line: bytes) -> None:
         {"calls": [[1, 5, 9, [[0, 2, -1, 0], [0, 1, -1, 0]]]]},
     ],
 )
-def test_bad_bodies_are_dropped(change: dict[str, object]) -> None:
-    assert decode(LINE + json.dumps(GOOD | change).encode(), "lab") is None
+def test_invalid_field_is_refused(change: dict[str, object]) -> None:
+    assert decode(LINE + json.dumps(VALID | change).encode(), "lab") is None
 
 
-def test_this_programs_own_version_can_be_said() -> None:
+def test_own_version_is_valid() -> None:
     assert re.fullmatch(VERSION, __version__)
 
 
-@pytest.mark.parametrize("missing", GOOD)
-def test_missing_fields_are_noticed(missing: str) -> None:
-    assert decode(LINE + json.dumps({k: v for k, v in GOOD.items() if k != missing}).encode(), "lab") is None
+@pytest.mark.parametrize("missing", VALID)
+def test_missing_field_is_refused(missing: str) -> None:
+    assert decode(LINE + json.dumps({k: v for k, v in VALID.items() if k != missing}).encode(), "lab") is None
 
 
 @pytest.mark.parametrize("body", [b"", b"[" * 7000, b"[]", b"null", b"\xff\xfe", b'{"group": NaN}', b"{}" * 9])
-def test_bodies_that_are_no_bodies_are_dropped(body: bytes) -> None:
+def test_malformed_body_is_refused(body: bytes) -> None:
     assert decode(LINE + body, "lab") is None
 
 
 @pytest.mark.rule("S2")
 @given(st.binary(max_size=200))
-def test_garbage_is_dropped(garbage: bytes) -> None:
+def test_random_bytes_are_refused(garbage: bytes) -> None:
     assert decode(garbage, "lab") is None
 
 
 @pytest.mark.rule("S2")
 @given(heartbeats, st.data())
-def test_flipped_bytes_never_crash(heartbeat: Heartbeat, data: st.DataObject) -> None:
+def test_corrupted_datagram_never_crashes_decode(heartbeat: Heartbeat, data: st.DataObject) -> None:
     datagram = bytearray(Encoder("lab").encode(heartbeat)[0])
     for _ in range(data.draw(st.integers(1, 3))):
         datagram[data.draw(st.integers(0, len(datagram) - 1))] = data.draw(st.integers(0, 255))
-    heard = decode(bytes(datagram), "lab")
-    assert heard is None or heard.sender.id < MAX_CARS
+    decoded = decode(bytes(datagram), "lab")
+    assert decoded is None or decoded.sender.id < MAX_CARS
