@@ -1,9 +1,9 @@
-"""The processes of one node and how they replace each other.
+"""The process pair of a node: a supervisor and its worker, each of which replaces the other within milliseconds.
 
-child.py forks a named process that holds only the descriptors it needs. pair.py is the process pair: a supervisor and
-its worker. worker_link.py is the worker's end of it. Each replaces the other within milliseconds. Neither knows
-anything about elevators.
+- pair.py is the supervisor: it forks the worker, detects its death and forks the next one.
+- worker_link.py is the worker's connection to it. It replaces a supervisor that is gone.
+- child.py forks named processes and receives termination signals.
 
-Imports core (log_damping.py). Names of processes (`elevator:pair`, `elevator:worker`,
-`elevator:disk`) are visible in `ps` and stay as they are.
+Nothing here knows about elevators. Imports core. The names of processes (`elevator:pair`,
+`elevator:worker`, `elevator:disk`) are visible in `ps` and stay as they are.
 """

@@ -1,4 +1,4 @@
-"""Child processes: how one is forked, named and asked to end."""
+"""Forks and names processes, and receives termination signals."""
 
 import logging
 import os
@@ -12,12 +12,11 @@ from types import FrameType
 
 log = logging.getLogger("elevator")
 
-
-ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+TERMINATION_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Signals:
-    """Notes that the program is asked to end; its socket wakes select."""
+    """Records termination signals. `socket` becomes readable when one arrives, which wakes select."""
 
     def __init__(self) -> None:
         self.received: int | None = None
@@ -25,13 +24,13 @@ class Signals:
         self.socket.setblocking(False)
         self._waker.setblocking(False)
         signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)
-        for number in ENDINGS:
-            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup, or a script's background job, wants it ignored
+        for number in TERMINATION_SIGNALS:
+            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup and background jobs ignore it
                 signal.signal(number, self._note)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDINGS)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, TERMINATION_SIGNALS)
 
     def drain(self) -> None:
-        """Have the socket call no more for signals that have come."""
+        """Make the socket unreadable until the next signal."""
         with suppress(BlockingIOError):
             self.socket.recv(64)
 
@@ -45,15 +44,16 @@ class Signals:
 
 
 def fork(name: str, keep: Collection[int]) -> int:
-    """Fork; return the child's pid, or 0 in the child, which holds no descriptors but the standard ones and *keep*.
+    """Fork a process called *name*; return its pid, or 0 in the child. Raise OSError if that fails.
 
-    So nothing that the parent opens or closes depends on the child. The child must end with os._exit. The signals that
-    ask it to end are kept back until it says what becomes of them. Raise OSError in the parent if it cannot be.
+    The child closes all descriptors except the standard ones and *keep*, so that it holds no socket or lock of the
+    parent open. Termination signals are blocked in the child until it creates `Signals` or unblocks them. It must end
+    with os._exit.
     """
     for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError):  # Nobody reads it, or its disk is full.
+        with suppress(OSError):  # The reader is gone, or the disk is full.
             stream.flush()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDINGS)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, TERMINATION_SIGNALS)
     try:
         pid = os.fork()
     except OSError:
@@ -62,32 +62,32 @@ def fork(name: str, keep: Collection[int]) -> int:
     if pid:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     else:
-        become(name, keep)
+        set_up_child(name, keep)
     return pid
 
 
-def become(name: str, keep: Collection[int]) -> None:
-    """Make a process of its own of one that has just been forked."""
+def set_up_child(name: str, keep: Collection[int]) -> None:
+    """Reset signal handlers, close descriptors and set the name of a process that was just forked."""
     try:
         signal.set_wakeup_fd(-1)
-        for number in ENDINGS:
+        for number in TERMINATION_SIGNALS:
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, signal.SIG_DFL)
-        held = sorted(int(entry.name) for entry in Path("/proc/self/fd").iterdir())
-        for descriptor in held:
+        descriptors = sorted(int(entry.name) for entry in Path("/proc/self/fd").iterdir())
+        for descriptor in descriptors:
             if descriptor > 2 and descriptor not in keep:
                 with suppress(OSError):
                     os.close(descriptor)
         rename(name)
     except OSError as error:
-        log.critical("a process could not become %s: %s", name, error)
+        log.critical("cannot set up the process %s (%s); it ends", name, error)
         os._exit(1)
-    except BaseException:  # It must not go on as its parent.
-        log.critical("a mistake in this program:", exc_info=True)
+    except BaseException:  # The child must not run the parent's code.
+        log.critical("internal error", exc_info=True)
         os._exit(1)
 
 
 def rename(name: str) -> None:
-    """Show *name* in the list of processes, up to 15 characters."""
+    """Set the name of this process in `ps`. Linux keeps 15 characters."""
     with suppress(OSError):
         Path("/proc/self/comm").write_text(name)

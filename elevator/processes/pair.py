@@ -1,21 +1,21 @@
-"""The process pair: a supervisor and the worker that it forked. Each notices at once when the other is gone.
+"""The supervisor of a process pair. Supervisor and worker each detect at once when the other is gone.
 
-1. The worker runs the node and beats over a socketpair. End of file or SILENCE_S without a beat mean a worker that is
-   dead or hangs: the supervisor kills it, waits until it is gone for certain, and forks the next one, which has
-   everything loaded. So there are never two copies of one node.
-2. A worker that has lost its supervisor starts another, by executing the program anew: a fork would carry the sockets
-   and the state of a running node. The new supervisor adopts the worker by its pidfd, which it inherits: so it replaces
-   the worker also if that has gone meanwhile, and never takes another process for it.
-3. A worker says when it ends on purpose, or cannot start. Anything else is a crash. Its successor starts at once; but
-   when workers crash at their start one after the other, ever later, up to a second.
-4. A signal to end goes to the worker, which stops its motor and takes leave of the others. One that comes while a
-   process is being made waits until that can take it.
-5. A worker may have its supervisor hold a copy of a descriptor, by SCM_RIGHTS, and write the worker's last words there
-   when it is gone: where nobody else would notice, as on a serial line, that stops the motor.
-6. Time in which the supervisor itself stood still (a suspended machine, a stopped process group) is not counted.
+1. The worker runs the node and sends beats over a socketpair. At end of file, or after WORKER_TIMEOUT_S without a beat,
+   the supervisor kills the worker, waits until it is dead, and forks the next one from its own loaded image. So two
+   copies of a node never run at once.
+2. A worker that loses its supervisor starts another by executing the program: a fork would carry along the sockets and
+   the state of a running node. The new supervisor adopts the worker by its inherited pidfd. So it detects a worker that
+   died in the meantime, and cannot confuse it with another process that has the same pid.
+3. A worker announces when it ends on purpose or cannot start. Any other end is a crash. The next worker starts at once,
+   but repeated crashes at startup delay it, by up to a second.
+4. The supervisor passes termination signals on to the worker, which stops its motor and says goodbye to its peers.
+   Signals are blocked while a process starts, so none is lost.
+5. A worker may have the supervisor hold a copy of a descriptor (SCM_RIGHTS). When the worker is gone, the supervisor
+   writes a final message there. On a serial line, where no peer would notice the death, that stops the motor.
+6. Time during which the supervisor own_pidfd was stalled (a suspended machine, a stopped process group) does not count.
 
-Not survived: both killed at the same instant, or one while the other is stopped and not yet known to be. The group
-takes over then, and init starts the pair anew.
+The pair does not survive if both processes die at the same instant, or if one dies while the other is stopped and that
+is not yet detected. Then the other nodes take over, and init starts the pair again.
 """
 
 import fcntl
@@ -35,14 +35,14 @@ from elevator.core.log_damping import Condition
 from elevator.processes.child import Signals, fork, rename
 from elevator.processes.worker_link import BEAT, DROP, ENDS, REFUSES, Link
 
-SILENCE_S = 0.5
+WORKER_TIMEOUT_S = 0.5
 END_S = 2.0
-"""How long a worker may take to end when it is asked to."""
-STEADY_S, SHOT_S = 0.5, 0.05
-"""A worker that has lived for so long has not crashed at its start; one that was killed from outside, for so long."""
+"""How long a worker may take to end on request."""
+STEADY_S, STEADY_KILLED_S = 0.5, 0.05
+"""A worker that ran for at least STEADY_S, or STEADY_KILLED_S until SIGKILL, did not crash at startup."""
 BACKOFF_S, BACKOFF_MAX_S = 0.02, 1.0
 
-SHOT = "was ended by SIGKILL"
+KILLED = "was killed by SIGKILL"
 
 log = logging.getLogger("elevator")
 
@@ -55,7 +55,7 @@ class Worker(NamedTuple):
 
 
 Work = Callable[[Link], int]
-"""Runs the node; returns the exit status: 0 when it was told to end, else it could not start."""
+"""Runs the node and returns the exit status: 0 if it ended on request, else it could not start."""
 
 
 def supervise(
@@ -65,42 +65,42 @@ def supervise(
     final_message: bytes = b"",
     extra_arguments: Sequence[str] = (),
 ) -> int:
-    """Keep one worker running until it ends on purpose or a signal comes; return the exit status.
+    """Keep one worker running until it ends on purpose or a termination signal arrives; return the exit status.
 
-    *inherited* are descriptors that every worker and every supervisor holds, *extra_arguments* arguments
-    that every later supervisor is given. *final_message* is written to the descriptor that a dead worker had held.
+    Every worker and later supervisor inherits the descriptors *inherited*; later supervisors are started with
+    *extra_arguments*. When a worker is gone, *final_message* is written to the descriptor that it had this one hold.
     """
     rename("elevator:pair")
-    gc.freeze()  # What is loaded is there for good; workers that do not look through it share its memory.
+    gc.freeze()  # Workers share the memory of loaded objects as long as their garbage collector skips them.
     signals = Signals()
     crashes = 0
-    loss, refusal = Condition(), Condition()
+    loss, start_failure = Condition(), Condition()
     ever_ran = adopted is not None
     while adopted or signals.received is None:
         try:
             worker = adopted or start(work, inherited, extra_arguments)
         except OSError as error:
             crashes += 1
-            if refused := refusal.feed(clock_ms(), failed=True):
-                log.error("cannot start a worker (%s); trying again every second%s", error.strerror, refused.note)
+            if failure := start_failure.feed(clock_ms(), failed=True):
+                log.error("cannot start a worker (%s); retrying%s", error.strerror, failure.note)
             select.select([signals.socket], [], [], backoff_s(crashes))
             continue
         adopted = None
         started_at = time.monotonic()
-        for condition in (refusal, loss):
+        for condition in (start_failure, loss):
             condition.feed(clock_ms(), failed=False)
-        word, how = watch(worker, signals, final_message)
-        if word == ENDS:
+        last, how = watch(worker, signals, final_message)
+        if last == ENDS:
             break
-        if word == REFUSES and not ever_ran:
+        if last == REFUSES and not ever_ran:
             return 2
-        lived_s = time.monotonic() - started_at
-        ever_ran = ever_ran or word == BEAT
-        crashes = 1 if lived_s >= (SHOT_S if how == SHOT else STEADY_S) else crashes + 1
+        ran_s = time.monotonic() - started_at
+        ever_ran = ever_ran or last == BEAT
+        crashes = 1 if ran_s >= (STEADY_KILLED_S if how == KILLED else STEADY_S) else crashes + 1
         pause_s = backoff_s(crashes)
         if lost := loss.feed(clock_ms(), failed=True):
             pause = f" in {pause_s:.2f} s" * (pause_s > 0) + lost.note
-            log.error("the worker %s after %.1f s; another starts%s", how, lived_s, pause)
+            log.error("the worker %s after %.1f s; starting another%s", how, ran_s, pause)
         select.select([signals.socket], [], [], pause_s)
     return 0
 
@@ -110,22 +110,22 @@ def clock_ms() -> int:
 
 
 def backoff_s(crashes: int) -> float:
-    """Return how long to wait after so many *crashes* one after the other."""
+    """Return the delay before the next start after *crashes* consecutive crashes."""
     return 0.0 if crashes == 1 else min(BACKOFF_S * 2.0 ** min(crashes - 2, 30), BACKOFF_MAX_S)
 
 
 def start(work: Work, inherited: Collection[int], extra_arguments: Sequence[str]) -> Worker:
-    """Fork a worker; raise OSError if that cannot be."""
+    """Fork a worker; raise OSError if that fails."""
     with ExitStack() as opened:
         ours, theirs = map(opened.enter_context, socket.socketpair())
-        itself = os.pidfd_open(os.getpid())
-        opened.callback(os.close, itself)
-        pid = fork("elevator:worker", {theirs.fileno(), itself, *inherited})
+        own_pidfd = os.pidfd_open(os.getpid())
+        opened.callback(os.close, own_pidfd)
+        pid = fork("elevator:worker", {theirs.fileno(), own_pidfd, *inherited})
         if pid == 0:
-            run(work, Link(theirs, itself, inherited, extra_arguments))
+            run_worker(work, Link(theirs, own_pidfd, inherited, extra_arguments))
         try:
             pidfd = os.pidfd_open(pid)
-        except OSError:  # Then nobody could watch it.
+        except OSError:  # The supervisor could not watch it.
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
             raise
@@ -133,110 +133,110 @@ def start(work: Work, inherited: Collection[int], extra_arguments: Sequence[str]
 
 
 def adopt(text: str) -> tuple[Worker, list[int]]:
-    """Read the argument that `Link` gives to a new supervisor; raise ValueError if it did not come from there."""
+    """Parse the value of `--adopt`: return the worker and the inherited descriptors, or raise ValueError."""
     pidfd, link, *inherited = map(int, text.split(","))
     try:
         for descriptor in (pidfd, link, *inherited):
             os.set_inheritable(descriptor, False)
-        with suppress(ProcessLookupError):  # It has gone meanwhile.
+        with suppress(ProcessLookupError):  # It died in the meantime, which `watch` detects.
             signal.pidfd_send_signal(pidfd, 0)
         return Worker(pidfd, socket.socket(fileno=link)), inherited
     except (OSError, OverflowError) as error:
-        raise ValueError(f"nothing to adopt: {error}") from None
+        raise ValueError(f"no worker to adopt: {error}") from None
 
 
-def run(work: Work, link: Link) -> NoReturn:
-    """Be the worker."""
+def run_worker(work: Work, link: Link) -> NoReturn:
+    """Run *work* in the worker process, report how it ended, and exit."""
     status = 1
     try:
         status = work(link)
         link.send(REFUSES if status else ENDS)
-    except OSError as error:  # The machine lacks something: memory, descriptors. It may have it again.
-        log.critical("cannot go on: %s", error, exc_info=log.isEnabledFor(logging.DEBUG))
-    except BaseException:  # Whatever it is, the next worker goes on; this one must not return.
-        log.critical("a mistake in this program:", exc_info=True)
+    except OSError as error:  # The machine lacks memory or descriptors; the next worker may get them.
+        log.critical("the worker ends: %s", error, exc_info=log.isEnabledFor(logging.DEBUG))
+    except BaseException:  # The worker must not return into the supervisor's code.
+        log.critical("internal error", exc_info=True)
     finally:
         os._exit(status)
 
 
 def watch(worker: Worker, signals: Signals, final_message: bytes) -> tuple[bytes, str]:
-    """Wait until *worker* has ended or must be; leave it dead. Return its last word and how it ended."""
+    """Wait until *worker* ends or must be killed, and leave it dead. Return its last message and how it ended."""
     worker.link.setblocking(False)
     held: list[int] = []
-    word, hung, ending = b"", False, False
+    last, hung, is_ending = b"", False, False
     now = time.monotonic()
-    deadline = now + SILENCE_S
+    deadline = now + WORKER_TIMEOUT_S
     while not hung:
-        patience_s = max(deadline - now, 0)
+        timeout_s = max(deadline - now, 0)
         watched: list[socket.socket | int] = [worker.link, worker.pidfd, signals.socket]
-        readable, _, _ = select.select(watched, [], [], patience_s)
-        overslept = time.monotonic() > now + patience_s + SILENCE_S / 2
+        readable, _, _ = select.select(watched, [], [], timeout_s)
+        has_stalled = time.monotonic() > now + timeout_s + WORKER_TIMEOUT_S / 2
         now = time.monotonic()
-        if signals.received is not None and not ending:
-            ending, deadline = True, now + END_S
-            tell(worker, signal.SIGTERM)
+        if signals.received is not None and not is_ending:
+            is_ending, deadline = True, now + END_S
+            send_signal(worker, signal.SIGTERM)
         if signals.socket in readable:
             signals.drain()
         if worker.link in readable:
-            said = hear(worker.link, held)
-            if not said:
+            received = receive(worker.link, held)
+            if not received:
                 break
-            word = said[-1:]
-            if word == ENDS and not ending:  # It was told so by somebody else.
-                ending, deadline = True, now + END_S
-            deadline = deadline if ending else now + SILENCE_S
+            last = received[-1:]
+            if last == ENDS and not is_ending:  # The signal went to the worker directly.
+                is_ending, deadline = True, now + END_S
+            deadline = deadline if is_ending else now + WORKER_TIMEOUT_S
         elif worker.pidfd in readable:
             break
-        elif overslept:
-            deadline = now + SILENCE_S
+        elif has_stalled:
+            deadline = now + WORKER_TIMEOUT_S
         hung = now >= deadline
-    tell(worker, signal.SIGKILL)
+    send_signal(worker, signal.SIGKILL)
     select.select([worker.pidfd], [], [])
     for descriptor in held:
-        with suppress(OSError):  # it is gone too, or takes nothing
+        with suppress(OSError):  # The device is gone or does not accept the message.
             os.set_blocking(descriptor, False)
             os.write(descriptor, final_message)
-        with suppress(OSError):  # it is gone too
+        with suppress(OSError):  # The device is gone.
             fcntl.ioctl(descriptor, termios.TIOCNXCL)  # The next worker must be able to open it.
         os.close(descriptor)
-    how = cause(worker.pidfd)
+    how = how_it_ended(worker.pidfd)
     if hung:
         how = "hung"
     os.close(worker.pidfd)
     worker.link.close()
-    return ENDS if ending else word, how
+    return ENDS if is_ending else last, how
 
 
-def hear(link: socket.socket, held: list[int]) -> bytes:
-    """Take what the worker has said, and answer; return nothing when it has hung up. *held* is what it wants held."""
+def receive(link: socket.socket, held: list[int]) -> bytes:
+    """Return what the worker sent, and answer it; empty at end of file. Update *held*, the descriptors to hold."""
     try:
-        # The kernel ends a read with the byte that a descriptor came with: what is dropped in it came before.
-        said, descriptors, _, _ = socket.recv_fds(link, 4096, 1)
-        if DROP in said or descriptors:
+        # The kernel ends a read at the byte that carries a descriptor, so a DROP in the same read precedes it.
+        received, descriptors, _, _ = socket.recv_fds(link, 4096, 1)
+        if DROP in received or descriptors:
             while held:
                 os.close(held.pop())
             held += descriptors
     except BlockingIOError:
-        return BEAT  # there was nothing after all, but it has not hung up
+        return BEAT  # A spurious wakeup; the connection is still open.
     except OSError:
         return b""
-    with suppress(OSError):  # It does not read, or has just hung up: what it said counts.
+    with suppress(OSError):  # The worker does not read or has just ended; what it sent still counts.
         link.send(BEAT)
-    return said
+    return received
 
 
-def tell(worker: Worker, number: signal.Signals) -> None:
+def send_signal(worker: Worker, number: signal.Signals) -> None:
     with suppress(ProcessLookupError):
         signal.pidfd_send_signal(worker.pidfd, number)
 
 
-def cause(pidfd: int) -> str:
-    """Say how a process that has ended did; a process that is not a child of ours has no status for us."""
+def how_it_ended(pidfd: int) -> str:
+    """Describe how a process ended. The status of a process that is not our child is unknown."""
     try:
         ended = os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
     except ChildProcessError:
-        return "was lost"
-    assert ended is not None, "it was waited for"
+        return "ended"
+    assert ended is not None, "the caller waited for its end"
     if ended.si_code == os.CLD_EXITED:
         return f"ended with status {ended.si_status}"
-    return SHOT if ended.si_status == signal.SIGKILL else f"was ended by {signal.Signals(ended.si_status).name}"
+    return KILLED if ended.si_status == signal.SIGKILL else f"was killed by {signal.Signals(ended.si_status).name}"

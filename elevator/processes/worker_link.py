@@ -1,4 +1,4 @@
-"""The worker's end of the process pair: it sends beats to its supervisor, and replaces a supervisor that is gone."""
+"""The worker's connection to its supervisor. It sends beats, and replaces a supervisor that is gone."""
 
 import logging
 import os
@@ -9,28 +9,28 @@ from collections.abc import Collection, Sequence
 from contextlib import ExitStack, suppress
 
 from elevator.core.log_damping import Condition
-from elevator.processes.child import ENDINGS
+from elevator.core.model import NEVER_MS
+from elevator.processes.child import TERMINATION_SIGNALS
 
 BEAT_MS = 50
-SUPERVISOR_SILENCE_MS = 3000
-"""A supervisor that has not answered a beat for this long is stopped or hangs."""
-RENEW_MS = 1000
-"""Between two attempts to start a supervisor."""
+SUPERVISOR_TIMEOUT_MS = 3000
+"""A supervisor that does not answer a beat for this long is stopped or hangs. The worker kills it."""
+START_RETRY_MS = 1000
 BEAT, ENDS, REFUSES, HOLD, DROP = b".", b"q", b"!", b"h", b"d"
-"""The worker's messages: it is alive; it ends on request; it cannot start and has told the user why; hold the
-descriptor sent with this message instead of the previous one; hold none."""
+"""The worker's messages. BEAT: it is alive. ENDS: it ends on request. REFUSES: it cannot start and has printed why.
+HOLD: hold the descriptor sent with this message, instead of the previous one. DROP: hold none."""
 
-ITSELF = os.path.realpath("/proc/self/exe").removesuffix(" (deleted)")
-"""The path of the program, read at the start, because a later start may repair the unpacked binary: see bootstrap.c."""
+PROGRAM_PATH = os.path.realpath("/proc/self/exe").removesuffix(" (deleted)")
+"""The path of the program. It is read early, because a later start may replace the unpacked file (see bootstrap.c)."""
 
 log = logging.getLogger("elevator")
 
 
 class Link:
-    """The worker's end: sends beats and replaces a lost supervisor. Without a pair (`--no-pair`) it does nothing.
+    """The worker's connection. Without a pair (`--no-pair`) it does nothing.
 
-    *supervisor* is its pidfd. *inherited* are the descriptors that a new supervisor needs, *extra_arguments* what
-    it is given besides those that the program was started with.
+    *link* is the socket and *supervisor* the supervisor's pidfd. A new supervisor inherits the descriptors *inherited*
+    and is started with the program's own arguments and *extra_arguments*.
     """
 
     def __init__(
@@ -45,49 +45,49 @@ class Link:
         self._supervisor = supervisor
         self._inherited = inherited
         self._extra_arguments = extra_arguments
-        self._beat_at_ms = self._beaten_at_ms = self._renew_at_ms = 0
+        self._beat_at_ms = self._last_beat_at_ms = self._start_at_ms = 0
         self._answered_at_ms: int | None = None
         self._held: int | None = None
-        self._loss, self._refusal = Condition(), Condition()
+        self._loss, self._start_failure = Condition(), Condition()
         if link is not None:
             link.setblocking(False)
 
     def sockets(self) -> list[socket.socket]:
-        """Return the sockets to be watched for reading."""
+        """Return the sockets to watch for reading."""
         return [] if self.socket is None else [self.socket]
 
     def wake_at_ms(self) -> int:
-        """Return when `poll` must be called at the latest."""
-        return self._beat_at_ms if self._is_paired else 1 << 62
+        """Return the latest time for the next call of `poll`."""
+        return self._beat_at_ms if self._is_paired else NEVER_MS
 
     def poll(self, now_ms: int, readable: bool = True) -> None:
-        """Beat if it is time; replace the supervisor if it is gone or silent. Receive if the socket is *readable*."""
+        """Send a beat if one is due, receive if the socket is *readable*, and replace a lost supervisor."""
         if not self._is_paired:
             return
-        if self._answered_at_ms is None or now_ms > self._beaten_at_ms + 10 * BEAT_MS:
-            self._answered_at_ms = now_ms  # just started, or stood still: its answers may have been lost on us
+        if self._answered_at_ms is None or now_ms > self._last_beat_at_ms + 10 * BEAT_MS:
+            self._answered_at_ms = now_ms  # Just started, or stalled: no answer was due.
         if now_ms >= self._beat_at_ms:
             self._beat_at_ms = now_ms + BEAT_MS
-            self._beaten_at_ms = now_ms
+            self._last_beat_at_ms = now_ms
             self.send(BEAT)
-        if self.socket is not None and (readable or now_ms >= self._answered_at_ms + SUPERVISOR_SILENCE_MS):
-            self._listen(self.socket, now_ms)
+        if self.socket is not None and (readable or now_ms >= self._answered_at_ms + SUPERVISOR_TIMEOUT_MS):
+            self._receive(self.socket, now_ms)
         lost = self._loss.feed(now_ms, self.socket is None)
         if lost is not None and (lost.begins or lost.times > 1):
-            log.warning("%s", lost.line("the supervisor is gone; starting another", "the supervisor runs again"))
-        if self.socket is None and now_ms >= self._renew_at_ms:
-            self._renew(now_ms)
+            log.warning("%s", lost.line("the supervisor is gone; starting another", "a supervisor runs again"))
+        if self.socket is None and now_ms >= self._start_at_ms:
+            self._start_supervisor(now_ms)
 
-    def send(self, word: bytes) -> None:
-        """Tell the supervisor, if it is there."""
+    def send(self, message: bytes) -> None:
+        """Send *message* unless the supervisor is gone."""
         if self.socket is not None:
             with suppress(OSError):
-                self.socket.send(word)
+                self.socket.send(message)
 
     def hold(self, descriptor: int | None) -> None:
-        """Have the supervisor, and any that comes after it, hold a copy of *descriptor*; None: no more.
+        """Make this supervisor and its successors hold a copy of *descriptor*, or of none.
 
-        It must not be closed before that is taken back.
+        Call this with None before closing the descriptor.
         """
         self._held = descriptor
         if self.socket is not None:
@@ -97,46 +97,44 @@ class Link:
                 else:
                     socket.send_fds(self.socket, [HOLD], [descriptor])
 
-    def _listen(self, link: socket.socket, now_ms: int) -> None:
+    def _receive(self, link: socket.socket, now_ms: int) -> None:
         assert self._answered_at_ms is not None
         try:
             if link.recv(4096):
                 self._answered_at_ms = now_ms
                 return
         except BlockingIOError:
-            if now_ms < self._answered_at_ms + SUPERVISOR_SILENCE_MS:
+            if now_ms < self._answered_at_ms + SUPERVISOR_TIMEOUT_MS:
                 return
         except OSError:
             pass
-        with suppress(OSError):
-            signal.pidfd_send_signal(self._supervisor, signal.SIGKILL)  # It is gone, or stopped: never two of them.
+        with suppress(OSError):  # It may only be stopped, and there must not be two supervisors.
+            signal.pidfd_send_signal(self._supervisor, signal.SIGKILL)
         with suppress(ChildProcessError):
             os.waitid(os.P_PIDFD, self._supervisor, os.WEXITED)
         os.close(self._supervisor)
         link.close()
         self.socket = None
 
-    def _renew(self, now_ms: int) -> None:
-        """Start a new supervisor: the same program and arguments, and `--adopt` with the worker's descriptors."""
-        self._renew_at_ms = now_ms + RENEW_MS
+    def _start_supervisor(self, now_ms: int) -> None:
+        """Start a new supervisor: the same program and arguments, with `--adopt` and the worker's descriptors."""
+        self._start_at_ms = now_ms + START_RETRY_MS
         with ExitStack() as opened:
             try:
                 ours, theirs = map(opened.enter_context, socket.socketpair())
-                itself = os.pidfd_open(os.getpid())
-                opened.callback(os.close, itself)
-                handed = (itself, theirs.fileno(), *self._inherited)
-                for descriptor in handed:
+                own_pidfd = os.pidfd_open(os.getpid())
+                opened.callback(os.close, own_pidfd)
+                passed = (own_pidfd, theirs.fileno(), *self._inherited)
+                for descriptor in passed:
                     os.set_inheritable(descriptor, True)
-                command = [*own_command(), "--adopt", ",".join(map(str, handed)), *self._extra_arguments]
-                pid = os.posix_spawn(command[0], command, os.environ, setsigmask=ENDINGS)
+                command = [*own_command(), "--adopt", ",".join(map(str, passed)), *self._extra_arguments]
+                pid = os.posix_spawn(command[0], command, os.environ, setsigmask=TERMINATION_SIGNALS)
                 self._supervisor = os.pidfd_open(pid)
             except OSError as error:
-                if refused := self._refusal.feed(now_ms, failed=True):
-                    log.error(
-                        "cannot start a supervisor (%s); trying again every second%s", error.strerror, refused.note
-                    )
+                if failure := self._start_failure.feed(now_ms, failed=True):
+                    log.error("cannot start a supervisor (%s); retrying every second%s", error.strerror, failure.note)
                 return
-            self._refusal.feed(now_ms, failed=False)
+            self._start_failure.feed(now_ms, failed=False)
             self.socket, self._answered_at_ms = socket.socket(fileno=ours.detach()), now_ms
         self.socket.setblocking(False)
         if self._held is not None:
@@ -144,9 +142,9 @@ class Link:
 
 
 def own_command() -> list[str]:
-    """Return how this program was started by its user."""
+    """Return the command with which the user started this program."""
     if "__compiled__" in globals():
-        command = [ITSELF, *sys.argv[1:]]
+        command = [PROGRAM_PATH, *sys.argv[1:]]
     else:
         command = [sys.executable, *sys.orig_argv[1:]]
     return command[: command.index("--adopt")] if "--adopt" in command else command

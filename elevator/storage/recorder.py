@@ -21,7 +21,7 @@ from typing import NoReturn
 
 from elevator.core.log_damping import Condition
 from elevator.core.model import Record
-from elevator.processes.child import ENDINGS, fork
+from elevator.processes.child import TERMINATION_SIGNALS, fork
 from elevator.storage.recorder_client import FAILED, FOUND, PATIENCE_MS, REFUSED, WRITTEN, RecorderClient, Told
 from elevator.storage.records import complete, read_record, write_record
 from elevator.storage.store import DiskError, Memory, Store, StoreError
@@ -176,7 +176,7 @@ def receive(link: socket.socket) -> bytes | None:
 def write(link: socket.socket, directory: Path | None, floors: int) -> NoReturn:
     """Be the recorder."""
     try:
-        for number in ENDINGS:
+        for number in TERMINATION_SIGNALS:
             signal.signal(number, signal.SIG_IGN)  # It ends with its worker.
         serve(link, directory, floors)
     except Exception:
