@@ -1,11 +1,12 @@
-"""The recorder: a process that waits for the disk, so that the worker never does. And the worker's end of it.
+"""The recorder: a process that waits for the disk so that the worker never does, and the worker's end of it.
 
-1. The recorder is a fork of the worker and alone opens the record (store.py). First it sends the record found there.
-2. Then the worker sends records, and the recorder writes the newest: recorder_client.py has the protocol.
-3. The recorder retries twice a second if the disk refuses a record.
-4. A recorder ends when its worker does, but first writes the newest record it has. The worker replaces a recorder that
-   is gone. It sends SIGCONT to one that does not answer, in case it was stopped, but never kills it: the disk may hang.
-5. A record that is taken away while it is held, with its directory or its disk, is made anew.
+1. The recorder is a fork of the worker. Only it opens the record (store.py). First it sends the record found there.
+2. Then the worker sends records and the recorder writes the newest. recorder_client.py describes the protocol.
+3. If the disk refuses a record, the recorder retries twice a second.
+4. When its worker is gone, a recorder writes the newest record it has received and ends. The worker replaces a recorder
+   that is gone. To one that does not answer it sends SIGCONT, in case it is stopped; but it never kills a recorder,
+   because one that waits for a hanging disk would not die.
+5. If the record is deleted or replaced while it is open, the recorder writes it again.
 """
 
 import logging
@@ -27,10 +28,10 @@ from elevator.storage.records import complete, read_record, write_record
 from elevator.storage.store import DiskError, Memory, Store, StoreError
 
 RETRY_S, RETRY_MS = 0.5, 500
-LOOK_S = 2.0
-"""How often to look whether the record is still there."""
+CHECK_S = 2.0
+"""How often the recorder checks that the record is still there."""
 LOAD_S = 5.0
-"""How long a starting node waits for its record. Then it goes on without, and merges it when it comes."""
+"""How long a starting node waits for its record. After that it starts without, and merges the record later."""
 POLL_S = 0.003
 END_S = 1.0
 MESSAGE_MAX = 1 << 20
@@ -39,7 +40,7 @@ log = logging.getLogger("elevator")
 
 
 class Recorder:
-    """The worker's end. *directory* None: the record is kept in memory. *clock* counts milliseconds."""
+    """The worker's end. Without a *directory* nothing is written. *clock* returns milliseconds."""
 
     def __init__(self, directory: Path | None, floors: int, clock: Callable[[], int]) -> None:
         self._directory = directory
@@ -51,7 +52,7 @@ class Recorder:
         self._start()
 
     def load(self, meanwhile: Callable[[], None]) -> Record | None:
-        """Wait for the record, calling *meanwhile* every POLL_S; raise StoreError if it must not be used."""
+        """Wait for the record, calling *meanwhile* every POLL_S; raise StoreError if the record cannot be used."""
         until = time.monotonic() + LOAD_S
         while time.monotonic() < until:
             meanwhile()
@@ -64,28 +65,28 @@ class Recorder:
             if message[:1] == FOUND:
                 return read_record(message[1:].decode(), self._floors) if len(message) > 1 else None
             break
-        log.error("starting without the record")
+        log.error("the disk has not delivered the record within %.0f s; starting without it", LOAD_S)
         return None
 
     def save(self, record: Record) -> None:
-        """Begin to make *record* durable, if it is not the newest already."""
+        """Start making *record* durable, unless it equals the newest."""
         self._client.save(record)
         self._send(self._clock())
 
     def sockets(self) -> list[socket.socket]:
-        """Return the sockets to be watched for reading."""
+        """Return the sockets to watch for reading."""
         return [] if self._is_gone else [self._socket]
 
     def wake_at_ms(self) -> int:
-        """Return when `poll` must be called if the recorder says nothing."""
+        """Return when to call `poll` if nothing is received."""
         return self._replace_at_ms if self._is_gone else self._client.wake_at_ms()
 
     def poll(self, readable: bool = True) -> Told:
-        """Receive if the socket is *readable*; replace the recorder if it is gone, wake it if it is late."""
+        """Receive if the socket is *readable*, replace a lost recorder and wake a late one. Return what was learned."""
         now_ms = self._clock()
         while readable and not self._is_gone and (message := receive(self._socket)) is not None:
             if message:
-                self._take(message, now_ms)
+                self._receive(message, now_ms)
             else:
                 self._lose(now_ms)
         if self._is_gone and now_ms >= self._replace_at_ms:
@@ -93,14 +94,14 @@ class Recorder:
             self._start()
         self._send(now_ms)
         if self._client.becomes_late(now_ms):
-            self._wake()
+            self._resume()
         self._report(now_ms)
         return self._client.take_news()
 
     def close(self) -> None:
-        """Let the recorder write what it has, and end."""
+        """Let the recorder write the newest record and end."""
         self._socket.close()
-        self._wake()
+        self._resume()
         until = time.monotonic() + END_S
         with suppress(ChildProcessError):
             while time.monotonic() < until and os.waitpid(self._pid, os.WNOHANG)[0] == 0:
@@ -112,12 +113,12 @@ class Recorder:
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, MESSAGE_MAX)
         self._pid = fork("elevator:disk", {theirs.fileno()})
         if self._pid == 0:
-            write(theirs, self._directory, self._floors)
+            run_recorder(theirs, self._directory, self._floors)
         theirs.close()
         self._is_gone = False
 
-    def _wake(self) -> None:
-        """Have the recorder go on if it was stopped."""
+    def _resume(self) -> None:
+        """Resume the recorder in case it is stopped."""
         with suppress(ProcessLookupError):
             os.kill(self._pid, signal.SIGCONT)
 
@@ -128,17 +129,17 @@ class Recorder:
         try:
             self._socket.send(message)
         except OSError:
-            return  # It is gone, which its socket will say.
+            return  # The recorder is gone, which the next receive will notice.
         self._client.note_sent(now_ms)
 
-    def _take(self, message: bytes, now_ms: int) -> None:
+    def _receive(self, message: bytes, now_ms: int) -> None:
         refusal = self._client.refusal
         self._client.receive(message, now_ms)
         if self._client.refusal != refusal:
             log.error("%s", self._client.refusal)
 
     def _lose(self, now_ms: int) -> None:
-        """Start the next recorder when this one is gone: at once, but with a pause if it did not live long."""
+        """Clean up after a lost recorder. Replacements start at least RETRY_MS apart."""
         self._replace_at_ms = max(self._replace_at_ms, now_ms)
         self._is_gone = True
         self._report(now_ms)
@@ -150,59 +151,58 @@ class Recorder:
     def _report(self, now_ms: int) -> None:
         late = self._lateness.feed(now_ms, self._client.is_late)
         if late is not None:
-            begins = (
-                f"the disk has not answered for {PATIENCE_MS} ms: a lamp lights only once a peer has stored the call"
-            )
+            consequence = "a lamp lights only once a peer has stored the call"
+            begins = f"the disk has not answered for {PATIENCE_MS} ms; until it does, {consequence}"
             log.error("%s", late.line(begins, "the disk answers again"))
         lost = self._loss.feed(now_ms, self._is_gone)
         if lost is not None and (lost.begins or lost.times > 1):
-            begins = "the process that writes the record is gone; starting another"
-            log.error("%s", lost.line(begins, "the process that writes the record runs again"))
+            begins = "the recorder process is gone; starting another"
+            log.error("%s", lost.line(begins, "the recorder process runs again"))
 
 
 def receive(link: socket.socket) -> bytes | None:
-    """Return the next message from the other end, empty if there will be none any more; None if there is none now."""
+    """Return the next message: None if there is none yet, empty at end of file."""
     while True:
         try:
             return link.recv(MESSAGE_MAX)
         except BlockingIOError:
             return None
         except ConnectionResetError:
-            continue  # It went without having read all. That is said once, and in front of what it sent before.
+            continue  # The peer closed without reading everything. Linux reports that once, before its last messages.
         except OSError:
             return b""
 
 
-def write(link: socket.socket, directory: Path | None, floors: int) -> NoReturn:
-    """Be the recorder."""
+def run_recorder(link: socket.socket, directory: Path | None, floors: int) -> NoReturn:
+    """Serve the worker in the recorder process, and exit."""
     try:
         for number in TERMINATION_SIGNALS:
-            signal.signal(number, signal.SIG_IGN)  # It ends with its worker.
+            signal.signal(number, signal.SIG_IGN)  # The recorder ends when its worker does.
         serve(link, directory, floors)
     except Exception:
-        log.critical("a mistake in this program:", exc_info=True)
+        log.critical("internal error", exc_info=True)
     finally:
         os._exit(0)
 
 
 def serve(link: socket.socket, directory: Path | None, floors: int) -> None:
-    """Write what comes over *link* until it ends."""
+    """Write the records received over *link* until it is closed."""
     store: Memory | Store | None = None
     late: Record | None = None
-    """What was found only after the node had begun without it. That may stand still, and not have taken it in yet."""
-    newest, heard, written = "", 0, 0
-    was_refused, failure, trouble = False, Condition(), ""
+    """A record found only after the node had started without it, which the node may not have merged yet."""
+    newest, received, written = "", 0, 0
+    had_failed, failure, problem = False, Condition(), ""
     is_open = True
 
-    def tell(message: bytes) -> None:
-        with suppress(OSError):  # The worker is gone. What it has sent counts all the same.
+    def send(message: bytes) -> None:
+        with suppress(OSError):  # If the worker is gone, what it has sent is still written.
             link.send(message)
 
     def report(failed: bool) -> None:
-        told = failure.feed(time.monotonic_ns() // 1_000_000, failed)
-        if told is not None:
-            begins = f"{trouble}; trying again. Until then a lamp lights only once a peer has stored the call"
-            log.error("%s", told.line(begins, "the record is written again"))
+        change = failure.feed(time.monotonic_ns() // 1_000_000, failed)
+        if change is not None:
+            begins = f"{problem}; retrying. Until then a lamp lights only once a peer has stored the call"
+            log.error("%s", change.line(begins, "the disk works again"))
 
     while is_open:
         if store is None:
@@ -210,39 +210,39 @@ def serve(link: socket.socket, directory: Path | None, floors: int) -> None:
                 store = Memory() if directory is None else Store(directory, floors)
                 record = store.load()
             except StoreError as error:
-                tell(REFUSED + str(error).encode())
+                send(REFUSED + str(error).encode())
                 return
             except DiskError as error:
                 if store is not None:
-                    store.close()  # It holds the record, and would keep it from the next.
+                    store.close()  # It holds the lock on the file.
                     store = None
-                was_refused, trouble = True, str(error)
+                had_failed, problem = True, str(error)
                 report(failed=True)
-                tell(FAILED + b"%d" % heard)
+                send(FAILED + b"%d" % received)
             else:
-                tell(FOUND + (b"" if record is None else write_record(record).encode()))
-                if was_refused:
+                send(FOUND + (b"" if record is None else write_record(record).encode()))
+                if had_failed:
                     late = record
-                    select.select([link], [], [], RETRY_S)  # The node may have more to say, after what was found.
-        patience_s = LOOK_S if store is not None and written == heard else RETRY_S
-        if select.select([link], [], [], patience_s)[0]:
-            newest, heard, is_open = take_all(link, newest, heard)
-        if store is not None and heard and store.is_replaced():
+                    select.select([link], [], [], RETRY_S)  # Let the node send a record that includes it.
+        timeout_s = CHECK_S if store is not None and written == received else RETRY_S
+        if select.select([link], [], [], timeout_s)[0]:
+            newest, received, is_open = receive_all(link, newest, received)
+        if store is not None and received and store.is_replaced():
             store.close()
-            store, written, trouble = None, 0, "the record was taken away or replaced"
-        elif store is not None and written != heard:
+            store, written, problem = None, 0, "the record was deleted or replaced"
+        elif store is not None and written != received:
             text = newest if late is None else write_record(complete(read_record(newest, floors), late))
             done = store.save(text)
-            written, trouble = (heard, trouble) if done else (written, store.trouble)
-            tell((WRITTEN if done else FAILED) + b"%d" % heard)
-        report(failed=store is None or written != heard)
+            written, problem = (received, problem) if done else (written, store.problem)
+            send((WRITTEN if done else FAILED) + b"%d" % received)
+        report(failed=store is None or written != received)
 
 
-def take_all(link: socket.socket, newest: str, heard: int) -> tuple[str, int, bool]:
-    """Return the newest record that has come, how many have in all, and whether more may come."""
+def receive_all(link: socket.socket, newest: str, received: int) -> tuple[str, int, bool]:
+    """Return the newest record received, how many were received in all, and whether the link is still open."""
     while select.select([link], [], [], 0)[0]:
         message = receive(link)
         if not message:
-            return newest, heard, False
-        newest, heard = message.decode(), heard + 1
-    return newest, heard, True
+            return newest, received, False
+        newest, received = message.decode(), received + 1
+    return newest, received, True

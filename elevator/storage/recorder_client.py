@@ -1,11 +1,11 @@
 """The worker's side of the recorder's protocol, without I/O: messages and times in, messages out.
 
-1. The worker sends whole records, only the newest that it has, and at most WINDOW that are unacknowledged. They are
-   numbered from 1 for each recorder process.
-2. The recorder writes the newest record that has arrived, and acknowledges its number. That covers the records before.
-3. A record that is refused, or not acknowledged PATIENCE_MS after it was sent, is a failure: promises then rest on the
-   peers. The recorder keeps trying by itself, and its first acknowledgement ends the failure.
-4. A new recorder process has received nothing, so the newest record is sent again.
+1. The worker sends complete records, and only the newest. At most WINDOW are unacknowledged. Their numbers count from 1
+   for each recorder process.
+2. The recorder writes the newest record received and acknowledges its number, which covers all earlier records.
+3. If the disk refuses a record, or none is acknowledged for PATIENCE_MS, the disk has failed: calls are then durable
+   only on peers. The recorder retries on its own, and its next acknowledgement ends the failure.
+4. A new recorder process has received nothing, so the client sends it the newest record again.
 """
 
 from collections import deque
@@ -17,15 +17,16 @@ from elevator.core.model import NEVER_MS, Calls, Record
 from elevator.storage.records import read_record, write_record
 
 PATIENCE_MS = 1000
+"""How long the recorder may take to acknowledge a record."""
 WINDOW = 8
 FOUND, REFUSED, WRITTEN, FAILED = b"=", b"!", b"+", b"-"
-"""First bytes of the recorder's messages. FOUND precedes the record that was on the disk, if there was one. REFUSED
-precedes the reason, for the user, why that record must not be used. WRITTEN precedes the number of the newest record
-received, which is now durable; FAILED the same number if the disk refuses it."""
+"""The first byte of a recorder's message. FOUND is followed by the record on the disk, if there is one; REFUSED by the
+reason why that record cannot be used, for the user; WRITTEN by the number of the newest record received, now durable;
+FAILED by that number if the disk refuses it."""
 
 
 class Told(NamedTuple):
-    """What the disk says in one turn; see model.Tick."""
+    """What the worker learned about the disk in one turn. The fields are those of model.Tick."""
 
     recorded: Calls | None = None
     failed: bool = False
@@ -36,7 +37,7 @@ NOTHING = Told()
 
 
 class Pending(NamedTuple):
-    """A record that was sent and is not acknowledged."""
+    """A sent record that is not acknowledged."""
 
     number: int
     sent_at_ms: int
@@ -45,48 +46,45 @@ class Pending(NamedTuple):
 
 @define(eq=False)
 class RecorderClient:
-    """The client of one recorder process after the other, for a building of *floors* floors."""
+    """The client of the recorder process, across its restarts, for a building of *floors* floors."""
 
     floors: int
     is_late: bool = field(default=False, init=False)
-    """Whether an acknowledgement is overdue."""
+    """True while an acknowledgement is overdue."""
     refusal: str = field(default="", init=False)
-    """Why the record on the disk must not be used, if the recorder has said so."""
-    _wanted: Record | None = field(default=None, init=False)
-    """The newest record."""
+    """Why the record on the disk cannot be used, for the user; empty if it can."""
+    _newest: Record | None = field(default=None, init=False)
     _unsent: Record | None = field(default=None, init=False)
-    """The same until it is sent."""
-    _sent: int = field(default=0, init=False)
-    """How many records this recorder process was sent."""
+    """The newest record until it is sent."""
+    _sent_count: int = field(default=0, init=False)
     _pending: deque[Pending] = field(factory=deque, init=False)
-    _heard_at_ms: int = field(default=0, init=False)
-    """When the recorder last said anything."""
+    _received_at_ms: int = field(default=0, init=False)
+    """When the last message arrived."""
     _recorded: Calls | None = field(default=None, init=False)
-    """The calls that this recorder process last acknowledged."""
+    """The calls in the last record that this recorder process acknowledged."""
     _news: Told = field(default=NOTHING, init=False)
 
     def save(self, record: Record) -> None:
-        """Begin to make *record* durable if it is not the newest already."""
-        if record != self._wanted:
-            self._wanted = self._unsent = record
+        """Make *record* the next one to send, unless it equals the newest."""
+        if record != self._newest:
+            self._newest = self._unsent = record
 
     def message(self) -> bytes | None:
-        """Return the message to be sent now, if any. Call `note_sent` when it is sent."""
+        """Return the message to send now, if any. Call `note_sent` once it is sent."""
         if self._unsent is None or len(self._pending) >= WINDOW:
             return None
         return write_record(self._unsent).encode()
 
     def note_sent(self, now_ms: int) -> None:
-        """Note that the `message` was sent."""
         assert self._unsent is not None
-        self._sent += 1
-        self._pending.append(Pending(self._sent, now_ms, self._unsent.calls))
+        self._sent_count += 1
+        self._pending.append(Pending(self._sent_count, now_ms, self._unsent.calls))
         self._unsent = None
 
     def receive(self, message: bytes, now_ms: int) -> None:
-        """Take a message from the recorder."""
+        """Process a message from the recorder."""
         kind, text = message[:1], message[1:].decode()
-        self._heard_at_ms = now_ms
+        self._received_at_ms = now_ms
         if kind == FOUND:
             if text:
                 self._news = self._news._replace(found=read_record(text, self.floors))
@@ -97,19 +95,19 @@ class RecorderClient:
             self._acknowledge(int(text), is_durable=kind == WRITTEN)
 
     def lose(self) -> None:
-        """Note that the recorder process is gone. The next one has received nothing."""
+        """Prepare for a new recorder process, because the old one is gone."""
         self._news = self._news._replace(failed=True)
         self._pending.clear()
-        self._recorded, self._sent, self._unsent = None, 0, self._wanted
+        self._recorded, self._sent_count, self._unsent = None, 0, self._newest
 
     def wake_at_ms(self) -> int:
-        """Return when an acknowledgement becomes overdue."""
+        """Return when an acknowledgement becomes overdue, or NEVER_MS."""
         if not self._pending or self.is_late:
             return NEVER_MS
-        return max(self._pending[0].sent_at_ms, self._heard_at_ms) + PATIENCE_MS
+        return max(self._pending[0].sent_at_ms, self._received_at_ms) + PATIENCE_MS
 
     def becomes_late(self, now_ms: int) -> bool:
-        """Return whether an acknowledgement has just become overdue; if so, that is a failure."""
+        """Return whether an acknowledgement has just become overdue. If so, the disk has failed."""
         if now_ms < self.wake_at_ms():
             return False
         self.is_late = True
@@ -117,7 +115,7 @@ class RecorderClient:
         return True
 
     def take_news(self) -> Told:
-        """Return what has become known since the last call."""
+        """Return what was learned since the last call."""
         news, self._news = self._news, NOTHING
         return news
 

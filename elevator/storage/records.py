@@ -10,20 +10,19 @@ from elevator.net.wire import COUNT_MAX, Entry, converter, dump, is_button, pack
 
 
 def write_record(record: Record) -> str:
-    """Return *record* as the text that is kept on disk."""
     return f"[{record.incarnation},{dump(record.door)},[{','.join(pack(record.calls))}],{dump(sorted(record.past))}]"
 
 
 def read_record(text: str, floors: int) -> Record:
-    """Read what `write_record` wrote, but for calls that a building of *floors* floors cannot have.
+    """Parse what `write_record` returned; raise one of BAD_INPUT if *text* is not a record.
 
-    The node may have been given another building since. Raise one of BAD_INPUT if it is not a record.
+    The building may have fewer floors than when the record was written. Calls at other floors are dropped.
     """
     incarnation, door, entries, past = converter.structure(
         json.loads(text), tuple[int, tuple[int, Direction] | None, list[Entry], list[int]]
     )
-    if not all(0 <= run < COUNT_MAX // 2 for run in (incarnation, *past)):  # its successors' are higher
-        raise ValueError(f"no incarnations: {incarnation} {past}")
+    if not all(0 <= each < COUNT_MAX // 2 for each in (incarnation, *past)):  # Later incarnations are higher.
+        raise ValueError(f"invalid incarnations: {incarnation} {past}")
     calls = unpack(entries, MAX_FLOORS)
     live = {dot: call for dot, call in calls.live.items() if is_button(*call, floors)}
     opened = OpenDoor(*door) if door is not None and 0 <= door[0] < floors else None
@@ -31,9 +30,10 @@ def read_record(text: str, floors: int) -> Record:
 
 
 def complete(record: Record, found: Record) -> Record:
-    """Return *record* with what the one that was *found* on the disk had, unless whoever keeps it has taken that in.
+    """Return *record* merged with the record *found* on the disk, whose incarnation becomes a past one.
 
-    The run that kept the other is then one of its past.
+    If it already is a past one, *record* is returned: the node has merged *found* itself and may since have served or
+    forgotten some of its calls.
     """
     if found.incarnation in record.past:
         return record

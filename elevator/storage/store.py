@@ -1,12 +1,12 @@
-"""The record on disk: what a node must not forget in a power cut. One row in a SQLite database.
+"""The record on disk: one row in a SQLite database.
 
-1. Every save is a transaction with full synchronisation: when it returns, the record is on the disk.
-2. A file that is damaged, or is no file, is set aside under another name and the node goes on without: the others still
-   have its calls. A file of a newer version is not touched: StoreError.
-3. A disk that refuses, is full or read-only is reported: DiskError, or False from `save`. It may come back; the file
-   is opened anew for each further try, because what was opened on a read-only disk stays so.
-4. One pair of processes holds a record: a lock beside it, which they inherit from each other, keeps others out. The
-   database is held exclusively as well, so that a successor waits for what its predecessor's recorder still writes.
+1. Every save is a transaction with full synchronisation (fsync): once it returns, the record is durable.
+2. A damaged file, or one that is not a regular file, is renamed, and the node starts without it: its peers still have
+   its calls. A file of a newer version stays untouched (StoreError).
+3. If the disk fails, is full or is read-only, `save` returns False and other methods raise DiskError. The disk may
+   recover, so each retry opens the file again: a file opened on a read-only disk stays read-only.
+4. Only one process pair holds a record. A lock file, whose descriptor successors inherit, excludes other nodes. The
+   database is locked too, so that a new recorder waits until its predecessor has finished writing.
 """
 
 import errno
@@ -24,8 +24,8 @@ from elevator.storage.records import read_record
 
 VERSION = 1
 DAMAGE = (sqlite3.Error, UnicodeDecodeError)
-"""What comes of a file that cannot be used; the latter where SQLite names something in it that is no text."""
-OF_THE_DISK = (
+"""The errors from an unusable file. UnicodeDecodeError: SQLite's message quotes bytes of it that are not text."""
+DISK_ERRORS = (
     sqlite3.SQLITE_PERM,
     sqlite3.SQLITE_BUSY,
     sqlite3.SQLITE_LOCKED,
@@ -36,39 +36,39 @@ OF_THE_DISK = (
     sqlite3.SQLITE_CANTOPEN,
     sqlite3.SQLITE_PROTOCOL,
 )
-"""Results that tell of the disk. Python's OperationalError is also for a file of another format, or another table."""
+"""The SQLite results that mean a disk error. Python's OperationalError also covers files with a wrong format."""
 TABLE = "CREATE TABLE record (one INTEGER PRIMARY KEY CHECK (one = 0), text TEXT)"
 WRITE = "REPLACE INTO record VALUES (0, ?)"
 BUSY_S = 5.0
-"""How long to wait for whoever holds the database."""
+"""How long to wait for a database that another process has locked."""
 LOCK_S = 1.0
-"""How long to wait for the lock: processes that were killed need a moment to go."""
+"""How long to wait for the lock file. Killed processes take a moment to release it."""
 DAMAGE_CALM_MS = 10_000
-"""A record that is damaged again within this time is set aside without another line in the log."""
-MISTAKES = (errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL)
-"""What the system says of a directory that can never be made. All else may get better by itself."""
+"""Repeated damage within this time is logged once."""
+PERMANENT = (errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL)
+"""The errors of a path where no directory can be made. Others may be temporary."""
 
 log = logging.getLogger("elevator")
 
 
 class StoreError(Exception):
-    """The record cannot be used; the message is for the user."""
+    """The record cannot be used. The message is for the user."""
 
 
 class DiskError(Exception):
-    """The disk does not take or give anything now; it may later."""
+    """The disk cannot be read or written, perhaps only for a while."""
 
 
 def lock(directory: Path) -> int | None:
-    """Claim the record in *directory*; return the descriptor of the lock, None if the disk has no room even for that.
+    """Lock the record in *directory*. Return the descriptor of the lock, or None if the disk cannot store a lock file.
 
-    It holds until the last process that has the descriptor ends. Raise StoreError if somebody else holds it.
+    The lock lasts until every process with a copy of the descriptor has ended. Raise StoreError if it is taken.
     """
     try:
         make_directory(directory)
         descriptor = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except (DiskError, OSError) as error:
-        log.error("cannot lock the record (%s): start no second node with this id here", error)
+        log.error("cannot lock the record (%s): do not start a second node with this id on this machine", error)
         return None
     until = time.monotonic() + LOCK_S
     while True:
@@ -84,18 +84,18 @@ def lock(directory: Path) -> int | None:
 
 
 def make_directory(directory: Path) -> None:
-    """Make the record's *directory*, if it is not there."""
+    """Make *directory* if it does not exist; raise StoreError or DiskError."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        kind = StoreError if error.errno in MISTAKES else DiskError
+        kind = StoreError if error.errno in PERMANENT else DiskError
         raise kind(f"cannot make the record's directory {directory}: {error.strerror}") from None
 
 
 class Memory:
-    """A disk for those who do without (`--no-record`): promises then end with the process."""
+    """A store that keeps nothing (`--no-record`): calls are then lost with the process, except on peers."""
 
-    trouble = ""
+    problem = ""
 
     def load(self) -> Record | None:
         return None
@@ -111,92 +111,96 @@ class Memory:
 
 
 class Store:
-    """The record of one node in a *directory*, which is made if needed. Opening it raises StoreError or DiskError."""
+    """The record in *directory*, which is made if needed. The constructor raises StoreError or DiskError."""
 
     def __init__(self, directory: Path, floors: int) -> None:
         self.path = directory / "record.sqlite"
         self._floors = floors
         self._damage = Condition(calm_ms=DAMAGE_CALM_MS)
-        self.trouble = ""
-        """Why the disk took nothing last; empty if it did."""
+        self.problem = ""
+        """Why the last save failed; empty if it succeeded."""
         make_directory(directory)
         self._database = self._open()
 
     def load(self) -> Record | None:
-        """Return the last record; None if there is none that can be read."""
+        """Return the record; None if there is none or it is damaged. Raise DiskError."""
         try:
-            # As bytes: text that is none must not look like a disk that gives nothing.
+            # As bytes: for invalid text, SQLite would report an error that looks like one of the disk.
             row = self._database.execute("SELECT CAST(text AS BLOB) FROM record").fetchone()
             return None if row is None else read_record(row[0], self._floors)
         except (sqlite3.Error, *BAD_INPUT) as error:
-            if is_of_the_disk(error, self.path):
+            if is_disk_error(error, self.path):
                 raise DiskError(f"cannot read the record {self.path}: {error}") from None
-            self._start_over(error)
+            self._replace_damaged(error)
             return None
 
     def save(self, text: str) -> bool:
-        """Make a record's *text* (see records.py) durable; return False if the disk refuses."""
+        """Make a record's *text* (see records.py) durable; return False if that fails."""
         try:
-            if self.trouble:
+            if self.problem:
                 self._database.close()
                 self._database = self._open()
             self._write(text)
         except (*DAMAGE, DiskError, StoreError) as error:
-            is_told = isinstance(error, DiskError | StoreError)
-            self.trouble = str(error) if is_told else f"cannot write the record {self.path}: {error}"
+            has_message = isinstance(error, DiskError | StoreError)
+            self.problem = str(error) if has_message else f"cannot write the record {self.path}: {error}"
             return False
-        self.trouble = ""
+        self.problem = ""
         self._damage.feed(clock_ms(), failed=False)
         return True
 
     def is_replaced(self) -> bool:
-        """Tell whether what is held is no longer what stands in the directory: what is written to it is gone."""
+        """Return whether the open file is no longer the one in the directory. Then what is written to it is lost."""
         return self._identity != identity(self.path)
 
     def close(self) -> None:
         self._database.close()
 
     def _write(self, text: str) -> None:
-        """Write *text*, if it must be to a new file; raise sqlite3.Error or DiskError."""
+        """Write *text*, to a new file if this one is damaged. Raise sqlite3.Error or DiskError."""
         row = (text,)
         try:
             self._database.execute(WRITE, row)
         except DAMAGE as error:
-            if is_of_the_disk(error, self.path):
+            if is_disk_error(error, self.path):
                 raise
-            self._start_over(error)
+            self._replace_damaged(error)
             self._database.execute(WRITE, row)
 
     def _open(self) -> sqlite3.Connection:
         if self.path.exists() and not self.path.is_file():
-            self._set_aside("it is no file")
+            self._move_aside("not a regular file")
         try:
             database = connect(self.path)
         except DAMAGE as error:
-            if is_of_the_disk(error, self.path):
+            if is_disk_error(error, self.path):
                 raise DiskError(f"cannot open the record {self.path}: {error}") from None
-            self._set_aside(error)
+            self._move_aside(error)
             return self._open()
         self._identity = identity(self.path)
         return database
 
-    def _start_over(self, why: Exception) -> None:
+    def _replace_damaged(self, why: Exception) -> None:
         self._database.close()
-        self._set_aside(why)
+        self._move_aside(why)
         self._database = self._open()
 
-    def _set_aside(self, why: object) -> None:
+    def _move_aside(self, why: object) -> None:
         spoiled = self.path.with_name(f"{self.path.name}.spoiled-{time.strftime('%Y%m%d-%H%M%S')}")
         try:
             for suffix in ("-wal", "-shm"):
                 self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
             self.path.rename(spoiled)
         except OSError as error:
-            raise DiskError(f"the record {self.path} is damaged and cannot be moved: {error.strerror}") from None
+            raise DiskError(f"the record {self.path} is damaged and cannot be renamed: {error.strerror}") from None
         report = self._damage.feed(clock_ms(), failed=True)
         if report is not None:
-            moved = f"it is now {spoiled.name} and this node goes on without it"
-            log.error("the record was damaged (%s); %s%s", why, moved, report.note)
+            log.error(
+                "the record is damaged (%s): renamed to %s; the node continues without it%s",
+                why,
+                spoiled.name,
+                report.note,
+            )
 
 
 def clock_ms() -> int:
@@ -204,7 +208,7 @@ def clock_ms() -> int:
 
 
 def identity(path: Path) -> tuple[int, int] | None:
-    """Name the file at *path*, whatever its name; None if there is none."""
+    """Return device and inode of the file at *path*; None if there is none."""
     try:
         found = path.stat()
     except OSError:
@@ -212,18 +216,18 @@ def identity(path: Path) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-def is_of_the_disk(error: Exception, path: Path) -> bool:
-    """Tell whether the disk is to blame, which may get better, and not what is in the file at *path*."""
+def is_disk_error(error: Exception, path: Path) -> bool:
+    """Return whether the disk caused *error*, which may be temporary, rather than damage in the file at *path*."""
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
-    if code == sqlite3.SQLITE_IOERR_SHORT_READ or (code == sqlite3.SQLITE_READONLY and is_only_for_reading(path)):
+    if code == sqlite3.SQLITE_IOERR_SHORT_READ or (code == sqlite3.SQLITE_READONLY and is_format_read_only(path)):
         return False
-    return code & 0xFF in OF_THE_DISK
+    return code & 0xFF in DISK_ERRORS
 
 
-def is_only_for_reading(path: Path) -> bool:
-    """Tell whether SQLite does not write to the file at *path* for its format's "write version".
+def is_format_read_only(path: Path) -> bool:
+    """Return whether byte 18 of the file at *path* makes SQLite treat it as read-only.
 
-    See https://www.sqlite.org/fileformat2.html, 1.3.3: that is in byte 18, and files of more than 2 are not written.
+    That byte is the "write version", at most 2 for a writable file: https://www.sqlite.org/fileformat2.html, 1.3.3.
     """
     try:
         with path.open("rb") as file:
@@ -233,7 +237,7 @@ def is_only_for_reading(path: Path) -> bool:
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """Open the database at *path*, exclusively and with full synchronisation, and make its table."""
+    """Open the database at *path*, locked and with full synchronisation, and make its table if needed."""
     database = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None)
     database.execute("PRAGMA locking_mode = EXCLUSIVE")
     database.execute("PRAGMA journal_mode = WAL")
@@ -250,5 +254,5 @@ def connect(path: Path) -> sqlite3.Connection:
         database.execute("COMMIT")
     if database.execute("SELECT sql FROM sqlite_schema").fetchall() != [(TABLE,)]:
         database.close()
-        raise sqlite3.DatabaseError("its table is another")
+        raise sqlite3.DatabaseError("it has a different table")
     return database

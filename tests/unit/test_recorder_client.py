@@ -1,4 +1,4 @@
-"""The worker's side of the recorder's protocol without a process: messages and times in, messages out."""
+"""The worker's side of the recorder's protocol, without a process."""
 
 import pytest
 
@@ -27,7 +27,7 @@ def send(client: RecorderClient, now_ms: int = 0) -> bytes | None:
 
 
 def save(client: RecorderClient, *numbers: int) -> None:
-    """Save these records and send each."""
+    """Save and send each of these records."""
     for number in numbers:
         client.save(RECORDS[number])
         assert send(client) == write_record(RECORDS[number]).encode()
@@ -36,7 +36,7 @@ def save(client: RecorderClient, *numbers: int) -> None:
 def test_record_is_sent_once_and_acknowledged(client: RecorderClient) -> None:
     save(client, 1)
     client.save(Record(71, CALLS[1]))
-    assert send(client) is None, "it is equal"
+    assert send(client) is None, "the record is equal"
     assert client.take_news() is NOTHING
     client.receive(b"+1", 5)
     assert client.take_news() == Told(recorded=CALLS[1])
@@ -58,7 +58,7 @@ def test_acknowledgement_covers_the_records_before(client: RecorderClient) -> No
 
 
 def test_repeated_acknowledgement_does_not_cover_a_later_record(client: RecorderClient) -> None:
-    """A recorder repeats it when it has written the record again, because the file was taken away."""
+    """A recorder repeats its acknowledgement after it has written a deleted record again."""
     save(client, 1)
     client.receive(b"+1", 5)
     client.take_news()
@@ -69,7 +69,7 @@ def test_repeated_acknowledgement_does_not_cover_a_later_record(client: Recorder
     assert client.take_news() == Told(recorded=CALLS[2])
 
 
-def test_only_the_newest_record_waits_for_room(client: RecorderClient) -> None:
+def test_only_the_newest_record_waits_while_the_window_is_full(client: RecorderClient) -> None:
     save(client, *range(1, WINDOW + 1))
     for number in (WINDOW + 1, WINDOW + 2):
         client.save(RECORDS[number])
@@ -80,24 +80,24 @@ def test_only_the_newest_record_waits_for_room(client: RecorderClient) -> None:
     assert client.take_news().recorded is CALLS[WINDOW + 2]
 
 
-def test_refused_record_is_a_failure_until_the_disk_takes_it(client: RecorderClient) -> None:
+def test_disk_has_failed_until_it_accepts_the_record(client: RecorderClient) -> None:
     save(client, 1)
     for now_ms in (5, 505):
         client.receive(b"-1", now_ms)
         assert client.take_news() == Told(failed=True)
-    assert send(client) is None, "the recorder tries again by itself"
+    assert send(client) is None, "the recorder retries on its own"
     client.receive(b"+1", 1005)
     assert client.take_news() == Told(recorded=CALLS[1])
 
 
-def test_success_after_a_failure_in_the_same_turn_is_no_failure(client: RecorderClient) -> None:
+def test_success_after_a_failure_in_the_same_turn_cancels_it(client: RecorderClient) -> None:
     save(client, 1)
     client.receive(b"-1", 5)
     client.receive(b"+1", 5)
     assert client.take_news() == Told(recorded=CALLS[1])
 
 
-def test_overdue_acknowledgement_is_one_failure_until_the_next(client: RecorderClient) -> None:
+def test_overdue_acknowledgement_is_reported_once(client: RecorderClient) -> None:
     save(client, 1)
     assert client.wake_at_ms() == PATIENCE_MS
     assert not client.becomes_late(PATIENCE_MS - 1)
@@ -111,13 +111,13 @@ def test_overdue_acknowledgement_is_one_failure_until_the_next(client: RecorderC
     assert client.wake_at_ms() == 4 * PATIENCE_MS
 
 
-def test_recorder_that_says_anything_has_more_time(client: RecorderClient) -> None:
+def test_any_message_restarts_the_timeout(client: RecorderClient) -> None:
     save(client, 1, 2)
     client.receive(b"+1", 900)
     assert client.wake_at_ms() == 900 + PATIENCE_MS
 
 
-def test_next_recorder_is_sent_the_newest_record(client: RecorderClient) -> None:
+def test_new_recorder_gets_the_newest_record(client: RecorderClient) -> None:
     save(client, 1, 2)
     client.receive(b"+1", 5)
     client.take_news()
@@ -131,12 +131,12 @@ def test_next_recorder_is_sent_the_newest_record(client: RecorderClient) -> None
     assert client.take_news() == Told(recorded=CALLS[2])
 
 
-def test_record_that_is_found_later_is_news(client: RecorderClient) -> None:
+def test_record_found_late_is_reported(client: RecorderClient) -> None:
     client.receive(b"=" + write_record(RECORDS[3]).encode(), 5)
     assert client.take_news() == Told(found=RECORDS[3])
 
 
-def test_record_that_must_not_be_used_is_a_failure_with_a_reason(client: RecorderClient) -> None:
+def test_unusable_record_is_a_failure_with_a_reason(client: RecorderClient) -> None:
     client.receive(b"!it belongs to another node", 5)
     assert client.take_news() == Told(failed=True)
     assert client.refusal == "it belongs to another node"

@@ -1,4 +1,4 @@
-"""The record on disk: kept, held by one program at a time, set aside when damaged."""
+"""The record on disk: durability, locking, and recovery from damaged files."""
 
 import os
 import random
@@ -32,7 +32,7 @@ def save(directory: Path, record: Record) -> None:
     store.close()
 
 
-def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
+def test_saved_record_is_loaded(tmp_path: Path) -> None:
     directory = tmp_path / "deep" / "down"
     assert reopened(directory) is None
     save(directory, Record(70, Calls()))
@@ -40,7 +40,7 @@ def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
     assert reopened(directory) == Record(71, CALLS)
 
 
-def test_a_second_program_on_the_same_record_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_second_lock_on_a_record_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = lock(tmp_path / "deep")
     assert first is not None
     monkeypatch.setattr("elevator.storage.store.LOCK_S", 0.1)
@@ -53,7 +53,7 @@ def test_a_second_program_on_the_same_record_is_refused(tmp_path: Path, monkeypa
 
 
 @pytest.mark.parametrize("damage", [b"", b"not a database at all", b"SQLite format 3\0" + b"\xff" * 4000])
-def test_a_damaged_file_is_set_aside_or_started_over(tmp_path: Path, damage: bytes) -> None:
+def test_damaged_file_is_renamed_and_empty_file_is_used(tmp_path: Path, damage: bytes) -> None:
     (tmp_path / "record.sqlite").write_bytes(damage)
     assert reopened(tmp_path) is None
     assert len(list(tmp_path.glob("*.spoiled-*"))) == (1 if damage else 0)
@@ -77,7 +77,7 @@ def test_a_damaged_file_is_set_aside_or_started_over(tmp_path: Path, damage: byt
         "[" * 5000,
     ],
 )
-def test_a_damaged_row_is_set_aside(tmp_path: Path, text: object) -> None:
+def test_file_with_a_damaged_row_is_renamed(tmp_path: Path, text: object) -> None:
     save(tmp_path, Record(71, CALLS))
     database = sqlite3.connect(tmp_path / "record.sqlite")
     database.execute("UPDATE record SET text = ?", (text,))
@@ -96,8 +96,8 @@ def test_a_damaged_row_is_set_aside(tmp_path: Path, text: object) -> None:
         "ALTER TABLE record ADD COLUMN more",
     ],
 )
-def test_a_file_that_is_not_as_it_was_made_is_set_aside(tmp_path: Path, change: str) -> None:
-    """It must not pass for a disk that refuses: that would be waited for, for ever."""
+def test_file_with_another_schema_is_renamed(tmp_path: Path, change: str) -> None:
+    """It must not count as a disk error, which the recorder would retry for ever."""
     save(tmp_path, Record(71, CALLS))
     database = sqlite3.connect(tmp_path / "record.sqlite")
     database.execute(change)
@@ -109,7 +109,7 @@ def test_a_file_that_is_not_as_it_was_made_is_set_aside(tmp_path: Path, change: 
     assert reopened(tmp_path) == Record(72, CALLS)
 
 
-def test_a_file_that_turns_out_damaged_when_it_is_written_is_set_aside(tmp_path: Path) -> None:
+def test_file_found_damaged_while_writing_is_renamed(tmp_path: Path) -> None:
     store = Store(tmp_path, 4)
     store._database.execute("CREATE TRIGGER no BEFORE INSERT ON record BEGIN SELECT RAISE(ABORT, 'no'); END")
     assert store.save(write_record(Record(71, CALLS)))
@@ -118,8 +118,8 @@ def test_a_file_that_turns_out_damaged_when_it_is_written_is_set_aside(tmp_path:
     store.close()
 
 
-@pytest.mark.parametrize("version", [0, 1], ids=["as it was made", "not made yet"])
-def test_a_file_that_may_only_be_read_by_its_format_is_read_and_set_aside(tmp_path: Path, version: int) -> None:
+@pytest.mark.parametrize("version", [0, 1], ids=["intact", "no table yet"])
+def test_file_with_a_read_only_format_is_read_and_renamed(tmp_path: Path, version: int) -> None:
     save(tmp_path, Record(71, CALLS))
     whole = bytearray((tmp_path / "record.sqlite").read_bytes())
     whole[18] = 3  # The file format's "write version"; https://www.sqlite.org/fileformat2.html, 1.3.3
@@ -132,15 +132,15 @@ def test_a_file_that_may_only_be_read_by_its_format_is_read_and_set_aside(tmp_pa
 
 
 @pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo])
-def test_what_is_no_file_is_set_aside(tmp_path: Path, make: Callable[[Path], None]) -> None:
+def test_path_that_is_not_a_regular_file_is_renamed(tmp_path: Path, make: Callable[[Path], None]) -> None:
     make(tmp_path / "record.sqlite")
     save(tmp_path, Record(71, CALLS))
     assert reopened(tmp_path) == Record(71, CALLS)
     assert len(list(tmp_path.glob("*.spoiled-*"))) == 1
 
 
-def test_a_file_cut_or_changed_anywhere_is_read_whole_or_set_aside(tmp_path: Path) -> None:
-    """What passes for a newer version is the one exception: that file must not be touched."""
+def test_corrupted_file_is_read_completely_or_renamed(tmp_path: Path) -> None:
+    """A corrupted version number may look like a newer version. That file must stay untouched."""
     rng = random.Random(5)
     save(tmp_path, Record(71, CALLS))
     whole = (tmp_path / "record.sqlite").read_bytes()
@@ -162,7 +162,7 @@ def test_a_file_cut_or_changed_anywhere_is_read_whole_or_set_aside(tmp_path: Pat
             spoiled.unlink()
 
 
-def test_a_file_that_is_taken_away_or_replaced_is_lost(tmp_path: Path) -> None:
+def test_deleted_or_replaced_file_is_detected(tmp_path: Path) -> None:
     store = Store(tmp_path / "record", 4)
     assert store.save(write_record(Record(70, Calls())))
     assert not store.is_replaced()
@@ -173,7 +173,7 @@ def test_a_file_that_is_taken_away_or_replaced_is_lost(tmp_path: Path) -> None:
     store.close()
 
 
-def test_a_file_of_a_newer_version_is_refused_and_kept(tmp_path: Path) -> None:
+def test_file_of_a_newer_version_is_refused_and_kept(tmp_path: Path) -> None:
     save(tmp_path, Record(71, CALLS))
     database = sqlite3.connect(tmp_path / "record.sqlite")
     database.execute("PRAGMA user_version = 9")
@@ -183,20 +183,20 @@ def test_a_file_of_a_newer_version_is_refused_and_kept(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*.spoiled-*"))
 
 
-def test_a_directory_that_cannot_be_is_one_clear_error(tmp_path: Path) -> None:
+def test_impossible_directory_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="cannot make"):
         Store(tmp_path / "file" / "record", 4)
 
 
-def test_calls_that_a_lower_building_has_not_are_left_out(tmp_path: Path) -> None:
+def test_calls_at_missing_floors_are_dropped(tmp_path: Path) -> None:
     save(tmp_path, Record(71, CALLS))
     loaded = reopened(tmp_path, floors=3)
     assert loaded is not None
     assert (loaded.calls.live, loaded.calls.seen) == ({}, CALLS.seen)
 
 
-def test_a_disk_that_refuses_may_take_it_later(tmp_path: Path) -> None:
+def test_save_succeeds_after_the_disk_recovers(tmp_path: Path) -> None:
     store = Store(tmp_path, 4)
     store.save(write_record(Record(70, Calls())))
     store._database.execute("PRAGMA query_only = ON")  # for this connection
@@ -206,7 +206,7 @@ def test_a_disk_that_refuses_may_take_it_later(tmp_path: Path) -> None:
     store.close()
 
 
-def test_memory_is_a_disk_that_forgets() -> None:
+def test_memory_keeps_nothing() -> None:
     memory = Memory()
     assert memory.save(write_record(Record(1, CALLS)))
     assert memory.load() is None
