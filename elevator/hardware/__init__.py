@@ -1,10 +1,11 @@
 """The ports to one elevator: the lab's elevator server over TCP, or the I/O card on a serial line.
 
-Start with panel_client.py, the client of a panel without I/O: an answered sweep becomes `Inputs`, and wanted `Outputs`
-become messages. elevator_server.py is the codec and the port of the server. For the card, io_card.py is the codec,
-card_client.py identifies and resynchronises it, and card_port.py is the port. panel_outputs.py says which outputs a
-message must change. server_side.py is for the other end: programs that act as an elevator server.
+- panel_client.py is the client of a panel without I/O: it turns the reply to a sweep into `Inputs`, and changed
+  `Outputs` into messages. panel_outputs.py computes which outputs a message must change.
+- elevator_server.py has the codec and the port of the elevator server.
+- io_card.py is the codec of the card, card_client.py identifies and resynchronises it, and card_port.py is its port.
+- server_side.py serves programs that act as an elevator server.
 
-Imports core. Both ports never block, keep one sweep outstanding and write differences; the sweep of a card also repeats
-outputs, because other programs may change them. The protocols are the course's and cannot change.
+Imports core. Both ports never block, keep one sweep outstanding and write only differences. A sweep of the card also
+repeats outputs, because other programs may change them. The protocols belong to the course and cannot change.
 """

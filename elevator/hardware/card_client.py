@@ -1,13 +1,13 @@
-"""The client of the I/O card, without I/O: identification, sweeps, and how it gets back into step with the card.
+"""The client of the I/O card, without I/O: identification, sweeps and resynchronisation.
 
-1. The device on a port that was just opened may not be a card. It is asked for its identity up to TRIES times, because
-   a card may miss the first request. Everything else that it sends is discarded. Only then is it swept.
-2. The motor halts if the reply to a sweep takes longer than LATE_MS or is malformed: another program may have written
-   to the card, or have read its replies. HALT is written at once, and every SWEEP_MS while the client resynchronises.
-3. To resynchronise, the client requests the card's identity until the card has sent nothing else, and then nothing at
-   all for QUIET_MS. Then it writes all outputs again, with the motor stopped, and sweeps. The first good reply ends the
-   halt. Until then snapshots say `halted` and commands are ignored.
-4. A late reply that is complete shows that no byte was lost. So it is a snapshot, and it ends the halt.
+1. The device on a port that was just opened may not be a card. The client requests its identity up to TRIES times,
+   because a card may miss the first requests, and discards everything else that the device sends. Only then it sweeps.
+2. If the reply to a sweep takes longer than LATE_MS or is malformed, the client halts the motor: another program may
+   have written to the card or read its replies. It writes HALT at once, and every SWEEP_MS while it resynchronises.
+3. To resynchronise, it requests the card's identity until the card has sent nothing else and is quiet for QUIET_MS.
+   Then it writes all outputs again, with the motor stopped, and sweeps. The first valid reply ends the halt. Until then
+   snapshots are marked `halted` and commands are ignored.
+4. A late but complete reply shows that no byte was lost. It becomes a snapshot and ends the halt.
 5. If a halt lasts for SILENCE_MS, the card is lost.
 """
 
@@ -22,32 +22,31 @@ from elevator.hardware.panel_client import SILENCE_MS, SWEEP_MS, PanelClient, Re
 
 TRIES, ASK_MS = 10, 100
 LATE_MS = 50
-"""A reply that takes longer stops the motor. A sweep and its reply take about 1 ms on the line."""
+"""A reply that takes longer halts the motor. On the line, a sweep and its reply take about 1 ms."""
 LOST_MS = 250
-"""The client waits this long for the first byte of a late reply before it requests the card's identity."""
+"""How long the client waits for a late reply to begin before it requests the card's identity."""
 QUIET_MS = 20
-"""After this long without a byte no reply is outstanding. USB adapters deliver every 16 ms or sooner."""
+"""After this long without a byte no reply is outstanding. USB adapters deliver at least every 16 ms."""
 
 
 class CardLost(Exception):
-    """The device on the port is no card, or does not answer any more. The message says which."""
+    """The device on the port is not the card, or no longer answers. The message is the reason, for the log."""
 
 
 class CardPhase(Enum):
-    """How far the client has come with the device on the port."""
+    """The state of the connection to the device on the port."""
 
     CLOSED = auto()
-    """The port is not open."""
     IDENTIFYING = auto()
-    """The port was just opened, and the device is asked for its identity."""
+    """The port was just opened, and the client requests the device's identity."""
     STARTING = auto()
     """The device is a card. No sweep has been answered yet."""
     IN_STEP = auto()
     """Replies match sweeps."""
     RESYNCHRONISING = auto()
-    """The motor is halted, and the card is asked for its identity until it owes no reply."""
+    """The motor is halted, and the client requests the identity until no reply is outstanding."""
     RESUMING = auto()
-    """The motor is halted, and the card is swept again. The first good reply ends the halt."""
+    """The motor is halted, and the client sweeps again. The first valid reply ends the halt."""
 
 
 HALTED = frozenset((CardPhase.RESYNCHRONISING, CardPhase.RESUMING))
@@ -55,15 +54,14 @@ HALTED = frozenset((CardPhase.RESYNCHRONISING, CardPhase.RESUMING))
 
 @define(eq=False)
 class Identification:
-    """Requests for the card's identity, and the bytes received since the first of them."""
+    """The outstanding requests for the card's identity, and the bytes received since the first one."""
 
     request_at_ms: int
     """When to send the next request."""
     requests: int = 0
-    """How many are outstanding."""
     received: bytes = b""
     has_strange_bytes: bool = False
-    """Whether anything but identities was ever received."""
+    """True if anything else than identities was ever received."""
 
     @property
     def identities(self) -> int:
@@ -75,11 +73,11 @@ class Identification:
 
     @property
     def is_answered(self) -> bool:
-        """Whether the card has sent its identity, and nothing else."""
+        """True if the card has sent its identity and nothing else."""
         return bool(self.requests and self.received) and self.is_clean
 
     def request(self, now_ms: int) -> bytes:
-        """Return the next request. Replies that are no identities, or that nothing asked for, do not count."""
+        """Return the next request. Start counting again if anything was received that does not answer a request."""
         if not self.is_clean or not self.requests:
             self.requests, self.received = 0, b""
         self.requests += 1
@@ -89,9 +87,9 @@ class Identification:
 
 @define(eq=False)
 class CardClient:
-    """The client of one card at a time. `begin` starts with a port that was just opened, `end` closes it.
+    """The client of a card. Call `begin` when the port was opened and `end` when it was closed.
 
-    The port sends `outgoing` and removes the bytes that it has sent. `receive` and `advance` raise CardLost.
+    The caller writes `outgoing` to the port and removes what was written. `receive` and `advance` raise CardLost.
     """
 
     _codec: CardCodec
@@ -100,16 +98,14 @@ class CardClient:
     phase: CardPhase = field(default=CardPhase.CLOSED, init=False)
     outgoing: bytes = field(default=b"", init=False)
     halts: int = field(default=0, init=False)
-    """How often late or malformed replies have stopped the motor."""
+    """How often a late or malformed reply has halted the motor."""
     why_halted: str = field(default="", init=False)
-    """Why the last time."""
+    """The reason for the last halt."""
     _identification: Identification = field(factory=lambda: Identification(0), init=False)
     _received_at_ms: int = field(default=0, init=False)
-    """When anything was last received."""
     _halt_at_ms: int = field(default=0, init=False)
-    """When to write HALT again."""
     _next_at_ms: int = field(default=0, init=False)
-    """When to sweep or to continue the identification."""
+    """When to sweep, or to continue the identification."""
     _give_up_at_ms: int = field(default=0, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -117,7 +113,7 @@ class CardClient:
 
     @property
     def speed(self) -> int:
-        """Speed of the motor in the commands to come."""
+        """The motor speed of later commands, 1..255."""
         return self._codec.speed
 
     @speed.setter
@@ -127,16 +123,16 @@ class CardClient:
 
     @property
     def tachometer(self) -> int:
-        """The tachometer's value in the newest snapshot."""
+        """The tachometer value in the newest snapshot."""
         return self._codec.tachometer(self.panel.newest_reply)
 
     @property
     def is_card(self) -> bool:
-        """Whether the device has identified itself since the port was opened."""
+        """True if the device has identified itself since the port was opened."""
         return self.phase not in (CardPhase.CLOSED, CardPhase.IDENTIFYING)
 
     def begin(self, now_ms: int) -> None:
-        """Ask the device on a port that was just opened who it is."""
+        """Start identifying the device on a port that was just opened."""
         self.end()
         self.phase = CardPhase.IDENTIFYING
         self._identification = Identification(now_ms)
@@ -144,13 +140,13 @@ class CardClient:
         self._identify(now_ms)
 
     def end(self) -> None:
-        """Forget the device: the port is closed."""
+        """Forget the device, because the port is closed."""
         self.phase = CardPhase.CLOSED
         self.panel.forget()
         self.outgoing = b""
 
     def wake_at_ms(self) -> int:
-        """Return when `advance` must be called if nothing is received."""
+        """Return when to call `advance` if nothing is received."""
         asked_at_ms = self.panel.asked_at_ms
         match self.phase:
             case CardPhase.CLOSED | CardPhase.IDENTIFYING | CardPhase.RESYNCHRONISING:
@@ -163,11 +159,10 @@ class CardClient:
                 assert_never(self.phase)
 
     def is_late(self, now_ms: int) -> bool:
-        """Tell whether a reply is overdue. It may have arrived already if this process has stalled."""
+        """Return whether a reply is overdue. After a stall of this process it may already have arrived, unread."""
         return self.panel.asked_at_ms is not None and now_ms >= self.panel.asked_at_ms + LATE_MS
 
     def receive(self, data: bytes, now_ms: int) -> None:
-        """Take bytes that were received."""
         self._received_at_ms = now_ms
         match self.phase:
             case CardPhase.CLOSED:
@@ -178,12 +173,12 @@ class CardClient:
                 self._identification.received += data
                 self._read_late_reply(now_ms)
             case CardPhase.STARTING | CardPhase.IN_STEP | CardPhase.RESUMING:
-                self._take(self.panel.receive(data, now_ms), now_ms)
+                self._process(self.panel.receive(data, now_ms), now_ms)
             case _:
                 assert_never(self.phase)
 
     def advance(self, now_ms: int) -> None:
-        """Do everything that is due: request the identity, sweep, halt, give up."""
+        """Request the identity, sweep, halt or give up, if it is time."""
         match self.phase:
             case CardPhase.CLOSED:
                 pass
@@ -195,17 +190,17 @@ class CardClient:
                 assert_never(self.phase)
 
     def write(self, outputs: Outputs) -> bool:
-        """Send the differences from the outputs last sent, unless the motor is halted; tell whether there are any."""
+        """Send the differences from the outputs last sent, unless the motor is halted. Return whether there are any."""
         message = self.panel.write(outputs) if self.phase is CardPhase.IN_STEP else b""
         self.outgoing += message
         return bool(message)
 
     def last_message(self) -> bytes:
-        """Return what remains to be sent so that the motor stops and all lamps are dark."""
+        """Return the bytes to send before closing the port: they stop the motor and switch off all lamps."""
         return self.outgoing + (HALT + self._codec.changes(self.panel.sent, Outputs()) if self.is_card else b"")
 
     def _sweep(self, now_ms: int) -> None:
-        """Sweep if it is time, and check whether the reply is late."""
+        """Sweep if it is time, or check whether the reply is late."""
         asked_at_ms = self.panel.asked_at_ms
         if asked_at_ms is None:
             if now_ms >= self._next_at_ms:
@@ -215,26 +210,26 @@ class CardClient:
                     self._give_up_at_ms = now_ms + SILENCE_MS
         elif self.phase is not CardPhase.STARTING and now_ms >= asked_at_ms + LATE_MS:
             if self.panel.received:
-                self._misread(now_ms, "a reply is cut short")
+                self._resynchronise(now_ms, "truncated reply")
             else:
                 self._halt(now_ms, f"no reply for {LATE_MS} ms", asked_at_ms + LOST_MS)
         elif now_ms >= self._give_up_at_ms:
             raise CardLost("no answer")
 
-    def _take(self, receipt: Receipt, now_ms: int) -> None:
+    def _process(self, receipt: Receipt, now_ms: int) -> None:
         match receipt:
             case Receipt.PARTIAL | Receipt.STALE:
                 pass
             case Receipt.ANSWERED:
                 self.phase = CardPhase.IN_STEP
             case Receipt.UNASKED:
-                self._misread(now_ms, "a reply to nothing that was asked")
+                self._resynchronise(now_ms, "unexpected reply")
             case Receipt.MALFORMED:
-                self._misread(now_ms, "a reply makes no sense")
+                self._resynchronise(now_ms, "malformed reply")
             case _:
                 assert_never(receipt)
 
-    def _misread(self, now_ms: int, why: str) -> None:
+    def _resynchronise(self, now_ms: int, why: str) -> None:
         if self.phase is CardPhase.STARTING:
             raise CardLost(why)
         self.panel.drop()
@@ -242,7 +237,7 @@ class CardClient:
 
     def _halt(self, now_ms: int, why: str, request_at_ms: int) -> None:
         """Stop the motor and resynchronise. Request the identity from *request_at_ms* on."""
-        self.outgoing = HALT  # This may follow the first half of a command, so the rest of that would mean nothing.
+        self.outgoing = HALT  # Drops the rest of an interrupted command, which would be misread after HALT.
         self.panel.halt()
         if self.phase not in HALTED:
             self._give_up_at_ms = now_ms + SILENCE_MS - LATE_MS
@@ -254,7 +249,7 @@ class CardClient:
         self._identify(now_ms)
 
     def _identify(self, now_ms: int) -> None:
-        """Request the identity until the card has sent that and nothing else, and is quiet."""
+        """Request the identity until the card has sent nothing else and is quiet."""
         identification, is_halted = self._identification, self.phase in HALTED
         identification.has_strange_bytes |= not identification.is_clean
         is_answered, quiet_ms = identification.is_answered, ASK_MS
@@ -265,18 +260,18 @@ class CardClient:
             self._start_sweeping(CardPhase.RESUMING if is_halted else CardPhase.STARTING, now_ms)
             return
         if now_ms >= self._give_up_at_ms:
-            raise CardLost("it is not this card" if identification.has_strange_bytes else "no answer")
+            raise CardLost("not the lab's I/O card" if identification.has_strange_bytes else "no answer")
         if now_ms >= identification.request_at_ms and not is_answered:
             self.outgoing += identification.request(now_ms)
         self._next_at_ms = min(quiet_at_ms if is_answered else identification.request_at_ms, self._give_up_at_ms)
-        if is_halted:  # Another program may start the motor meanwhile.
+        if is_halted:  # Another program may start the motor in the meantime.
             if now_ms >= self._halt_at_ms:
                 self.outgoing = self.outgoing or HALT
                 self._halt_at_ms = now_ms + SWEEP_MS
             self._next_at_ms = min(self._next_at_ms, self._halt_at_ms)
 
     def _read_late_reply(self, now_ms: int) -> None:
-        """Read the reply to the sweep before the halt, if that comes first and is complete."""
+        """Decode the reply to the sweep before the halt, if it arrives complete and before anything else."""
         identification, size = self._identification, self._codec.reply_size
         if self.panel.asked_at_ms is None or len(identification.received) < size:
             return
@@ -291,7 +286,7 @@ class CardClient:
             self.panel.halt()
 
     def _start_sweeping(self, phase: CardPhase, now_ms: int) -> None:
-        """Sweep a card that owes no reply. Other programs may have changed its outputs while it was not swept."""
+        """Rewrite all outputs, which other programs may have changed, and sweep. No reply may be outstanding."""
         self.phase = phase
         self.outgoing += self.panel.rewrite()
         self.panel.drop()

@@ -1,14 +1,14 @@
-"""The port of the lab's I/O card: a serial line, kept open for ever. To the loop it is the same as an elevator server.
+"""The port of the lab's I/O card, a serial line. The main loop uses it like that of an elevator server.
 
-card_client.py decides what to write and what replies mean. The port adds what a serial line needs:
+card_client.py decides what to send and decodes replies. The port handles what is peculiar to a serial line:
 
-1. No other program should use it: two controllers would read each other's replies. TIOCEXCL keeps out all but root.
-   ModemManager is root, so only a udev rule stops it (see `elevator doctor`). A lock (flock) keeps out a second
-   controller of root. The lab's elevator server takes no lock: it must not run at the same time.
-2. The card keeps its last command when this program dies, unlike a server. So while the port is open the supervisor
-   holds a copy of its descriptor, to write HALT there.
-3. Another program may change the line's settings, even its bit rate. So they are set again at every halt.
-4. Closing the port does not hang up (HUPCL): that would restart the card.
+1. No other program should use it: two controllers would read each other's replies. TIOCEXCL excludes all programs
+   except those of root. ModemManager runs as root, so a udev rule must stop it (see `elevator doctor`). A lock (flock)
+   excludes a second controller run by root. The lab's elevator server takes no lock: it must not run at the same time.
+2. Unlike an elevator server, the card keeps executing its last command when this program dies. So while the port is
+   open, the supervisor holds a copy of its descriptor and writes HALT there when the worker is gone.
+3. Another program may change the line's settings, even its bit rate. So every halt sets them again.
+4. Closing the port must not hang up (HUPCL), because that restarts the card.
 """
 
 import errno
@@ -32,26 +32,26 @@ AUTO = "auto"
 BY_ID = Path("/dev/serial/by-id")
 CARD = "*NTNU_Arduino_IO_Card*"
 UDEV_RULE = f'SUBSYSTEM=="tty", ENV{{ID_SERIAL}}=="{CARD}", ENV{{ID_MM_DEVICE_IGNORE}}="1"'
-"""Keeps ModemManager from probing the card. ID_SERIAL is what udev makes the name in BY_ID of."""
+"""Stops ModemManager from probing the card. udev also makes the name in BY_ID from ID_SERIAL."""
 UDEV_MARK = "E:ID_MM_DEVICE_IGNORE=1"
-"""What udev's record of a port has when the rule, or another one like it, is in force."""
+"""The line in udev's record of a port that shows that such a rule applies to it."""
 REPORT_MS = 60_000
-"""The least time between two log lines about halts. Every halt is counted."""
+"""The minimum time between two log lines about halts."""
 LISTED_MAX = 8
-"""Ports named in one message."""
+"""The maximum number of ports named in one message."""
 
 
 def find_port(where: str) -> str:
-    """Return the path of the port that *where* names; raise OSError if it is AUTO and there is not exactly one card."""
+    """Return the path of the port *where*. If it is AUTO, find the only card, or raise OSError."""
     if where != AUTO:
         return where
     cards = sorted(BY_ID.glob(CARD))
     if len(cards) == 1:
         return str(cards[0])
     if cards:
-        raise OSError(errno.ENODEV, f"more than one: {listed(cards)}")
+        raise OSError(errno.ENODEV, f"more than one card: {listed(cards)}")
     others = sorted(BY_ID.glob("*"))
-    raise OSError(errno.ENODEV, f"none in {BY_ID}" + (f", but {listed(others)}" if others else ""))
+    raise OSError(errno.ENODEV, f"no card in {BY_ID}" + (f", only {listed(others)}" if others else ""))
 
 
 def listed(paths: list[Path]) -> str:
@@ -60,15 +60,15 @@ def listed(paths: list[Path]) -> str:
 
 
 def open_port(path: str) -> tuple[Serial, list[Any]]:
-    """Open the serial port at *path* for this program alone, so that nothing ever waits for it; raise OSError.
+    """Open the serial port at *path*, exclusively and non-blocking; return it with its terminal attributes.
 
-    Return it with its terminal attributes.
+    Raise OSError.
     """
     try:
         port = Serial(path, BAUD, timeout=0, write_timeout=0, exclusive=True)
     except (ValueError, termios.error) as error:
         raise OSError(errno.EINVAL, str(error)) from None
-    except OSError as error:  # pyserial puts the path and more in front of the reason
+    except OSError as error:  # pyserial's message repeats the path.
         if error.errno in (errno.EAGAIN, errno.EBUSY):
             raise OSError(errno.EBUSY, "another program has it") from None
         raise OSError(error.errno, os.strerror(error.errno) if error.errno else str(error)) from None
@@ -76,7 +76,7 @@ def open_port(path: str) -> tuple[Serial, list[Any]]:
         fcntl.ioctl(port.fileno(), termios.TIOCEXCL)
         attributes = termios.tcgetattr(port.fileno())
         attributes[2] &= ~termios.HUPCL
-        attributes[6][termios.VMIN] = 1  # so that nothing to read differs from a port that is gone
+        attributes[6][termios.VMIN] = 1  # A read then distinguishes no data from an unplugged port.
         termios.tcsetattr(port.fileno(), termios.TCSANOW, attributes)
     except (OSError, termios.error) as error:
         port.close()
@@ -85,18 +85,18 @@ def open_port(path: str) -> tuple[Serial, list[Any]]:
 
 
 def share_port(descriptor: int) -> None:
-    """Let others open the port of *descriptor*, also while a copy of that is open elsewhere; raise OSError."""
+    """Let other programs open the port, even while another process holds a copy of *descriptor*. Raise OSError."""
     fcntl.ioctl(descriptor, termios.TIOCNXCL)
     fcntl.flock(descriptor, fcntl.LOCK_UN)
 
 
 class CardPort:
-    """The port: one card at a time, kept open for ever. Never blocks.
+    """The port to one card. It reopens the serial port for ever and never blocks.
 
-    *where* is a path, or AUTO. *hold* is called with the descriptor of a port that a card is on, and with None before
-    it is closed. The card is swept every *sweep_ms*, and with its tachometer if *has_tachometer*. A *sweep_ms* above
-    SWEEP_MS counts as SWEEP_MS: a motor command by another program lasts until the next sweep.
-    `news` has what should be logged, oldest first; the loop takes it away.
+    *where* is a path, or AUTO. *hold* is called with the descriptor once a card has identified itself, and with None
+    before the descriptor is closed. The card is swept every *sweep_ms*, at most SWEEP_MS, because a motor command of
+    another program lasts until the next sweep. *has_tachometer* adds the tachometer to each sweep.
+    The caller logs the lines in `news`, oldest first, and removes them.
     """
 
     def __init__(
@@ -115,7 +115,6 @@ class CardPort:
         self._path = where
         self._port: Serial | None = None
         self._attributes: list[Any] = []
-        """The port's terminal attributes."""
         self._open_at_ms = 0
         """When to open the port again."""
         self._report_at_ms = 0
@@ -123,7 +122,7 @@ class CardPort:
 
     @property
     def speed(self) -> int:
-        """Speed of the motor in the commands to come."""
+        """The motor speed of later commands, 1..255."""
         return self.client.speed
 
     @speed.setter
@@ -132,22 +131,22 @@ class CardPort:
 
     @property
     def tachometer(self) -> int:
-        """The tachometer's value in the newest snapshot."""
+        """The tachometer value in the newest snapshot."""
         return self.client.tachometer
 
     @property
     def halts(self) -> int:
-        """How often late or malformed replies have stopped the motor."""
+        """How often the client has stopped the motor because of a late or malformed reply."""
         return self.client.halts
 
     def sockets(self) -> tuple[list[int], list[int]]:
-        """Return the descriptors to be watched for reading and for writing."""
+        """Return the descriptors to watch for reading and for writing."""
         if self._port is None:
             return [], []
         return [self._port.fileno()], [self._port.fileno()] if self.client.outgoing else []
 
     def wake_at_ms(self) -> int:
-        """Return when `poll` must be called if the port says nothing."""
+        """Return when to call `poll` if no descriptor is ready."""
         return self._open_at_ms if self._port is None else self.client.wake_at_ms()
 
     def inputs(self, now_ms: int) -> Inputs | None:
@@ -156,11 +155,11 @@ class CardPort:
 
     @property
     def asked_at_ms(self) -> int:
-        """When the sweep was written that the newest snapshot answers."""
+        """When the sweep that the newest snapshot answers was written."""
         return self.client.panel.newest_asked_at_ms
 
     def poll(self, now_ms: int, readable: bool = True) -> None:
-        """Do everything that is due: open, receive if the port is *readable*, identify, sweep, give up."""
+        """Open, identify, sweep or give up if it is time, and receive if the port is *readable*."""
         try:
             if self._port is not None:
                 self._exchange(self._port, now_ms, readable)
@@ -178,15 +177,15 @@ class CardPort:
         try:
             self._flush()
         except OSError:
-            pass  # The next receive fails too, so the card is lost in one place.
+            pass  # The next receive fails too and closes the port.
 
     def stop(self) -> None:
-        """Stop the motor, put out the lamps and close the port."""
+        """Stop the motor, switch off the lamps and close the port."""
         if self._port is not None:
             self._close(self._port, self.client.last_message())
 
     def release(self) -> None:
-        """Close the port and leave everything as it is."""
+        """Close the port without changing any output."""
         if self._port is not None:
             self._close(self._port, b"")
 
@@ -223,37 +222,37 @@ class CardPort:
             termios.tcsetattr(port.fileno(), termios.TCSANOW, self._attributes)
         if now_ms >= self._report_at_ms:
             self._report_at_ms = now_ms + REPORT_MS
-            text = f"{self.client.why_halted}; motor stopped until its replies are good again (halt {self.halts})"
-            self.news.append(f"I/O card {self._path}: {text}; `elevator doctor` finds who else uses the port")
+            action = f"the motor is stopped until replies are valid again (halt {self.halts})"
+            advice = "run `elevator doctor` to find other programs that use the port"
+            self.news.append(f"I/O card {self._path}: {self.client.why_halted}; {action}; {advice}")
 
-    def _report(self, now_ms: int, trouble: str = "") -> None:
-        """Log whether there is *trouble*, if that is news."""
-        report = self._absence.feed(now_ms, bool(trouble))
+    def _report(self, now_ms: int, problem: str = "") -> None:
+        report = self._absence.feed(now_ms, bool(problem))
         if report is not None:
-            self.news.append(f"I/O card {self._path} {report.line(trouble, 'answers')}")
+            self.news.append(f"I/O card {self._path} {report.line(problem, 'answers')}")
 
     def _flush(self) -> None:
         outgoing = self.client.outgoing
         if not outgoing or self._port is None:
             return
         if len(outgoing) > BACKLOG_MAX:
-            raise OSError(errno.ENOBUFS, "it does not read")
+            raise OSError(errno.ENOBUFS, "it does not read its input")
         try:
             self.client.outgoing = outgoing[os.write(self._port.fileno(), outgoing) :]
         except BlockingIOError:
             pass
 
     def _lose(self, now_ms: int, why: str) -> None:
-        state = "lost" if self.client.panel.has_answered else "not there yet"
+        state = "is lost" if self.client.panel.has_answered else "is not there yet"
         if self._port is not None:
             self._close(self._port, HALT if self.client.is_card else b"")
         self._open_at_ms = now_ms + RETRY_MS
-        self._report(now_ms, f"{state} ({why}); trying again")
+        self._report(now_ms, f"{state} ({why}); retrying")
 
     def _close(self, port: Serial, last_message: bytes) -> None:
-        with suppress(OSError):  # It is gone, or takes nothing.
+        with suppress(OSError):  # The device is gone or does not accept bytes.
             os.write(port.fileno(), last_message)
-        with suppress(OSError):  # It is gone.
+        with suppress(OSError):  # The device is gone.
             share_port(port.fileno())
         self._hold(None)
         port.close()

@@ -1,11 +1,11 @@
 """The elevator server of the lab and of the simulators: 4-byte messages over TCP.
 
-panel_client.py decides what to send and what replies mean. The port adds what the lab's servers need:
+panel_client.py decides what to send and decodes replies. The port handles what is peculiar to the lab's servers:
 
-1. They take a short read for a whole message: messages go out whole, in one send.
-2. They set neither TCP_NODELAY nor quick acknowledgements. With TCP_NODELAY on our side and TCP_QUICKACK set again
-   after every receive, a sweep takes a fraction of a millisecond; without, 44 ms.
-3. They serve one client at a time: a connection without an answer is waited for, not given up at once.
+1. They treat a short read as a complete message, so each send contains only complete messages.
+2. They set neither TCP_NODELAY nor quick acknowledgements. With TCP_NODELAY here, and TCP_QUICKACK set again after
+   every receive, a sweep takes a fraction of a millisecond instead of 44 ms.
+3. They serve one client at a time, so a new connection may wait PATIENCE_MS for its first reply.
 """
 
 import errno
@@ -29,19 +29,19 @@ from elevator.hardware.panel_client import (
 from elevator.hardware.panel_outputs import lamp_changes, needs_door_command, panel_buttons
 
 PATIENCE_MS = 5000
-"""How long a new connection may take to be answered: another client may be in front."""
+"""How long the first reply on a new connection may take. Another client may be connected before this one."""
 
 MOTOR, LAMP, INDICATOR, DOOR, STOP_LAMP, PRESSED, SENSOR, STOP, OBSTRUCTION, TACHOMETER = range(1, 11)
 
 
 def sweep(floors: int) -> bytes:
-    """Return the requests for everything that a panel with this many *floors* knows."""
+    """Return the requests for all inputs of a panel."""
     buttons = b"".join(bytes((PRESSED, button, floor, 0)) for button, floor in panel_buttons(floors))
     return buttons + bytes((SENSOR, 0, 0, 0, STOP, 0, 0, 0, OBSTRUCTION, 0, 0, 0))
 
 
 def snapshot(reply: bytes, floors: int, door: bool = False, still: bool = False) -> Inputs | None:
-    """Read the *reply* to a sweep, which confirms an open *door* and a *still* motor; None if it is malformed."""
+    """Decode the *reply* to a sweep; None if it is malformed. *door* and *still* are what it confirms."""
     asked = sweep(floors)
     if len(reply) != len(asked) or reply[::4] != asked[::4]:
         return None
@@ -53,14 +53,14 @@ def snapshot(reply: bytes, floors: int, door: bool = False, still: bool = False)
 
 
 def changes(sent: Outputs | None, wanted: Outputs, floors: int) -> bytes:
-    """Return the messages that bring a panel from *sent* to *wanted*; *sent* None: nothing is known of it.
+    """Return the messages that change a panel from *sent* to *wanted*. If *sent* is None, its outputs are unknown.
 
-    The door is shut before the motor starts and the motor stopped before the door opens, also within one send.
+    The door closes before the motor starts, and the motor stops before the door opens.
     """
     old = sent or Outputs(motor_try=wanted.motor_try, unsure=EVERY_BUTTON)
     door = bytes((DOOR, bool(wanted.door), 0, 0)) if needs_door_command(sent, wanted) else b""
-    moved = sent and (old.motor, old.motor_try) == (wanted.motor, wanted.motor_try)
-    motor = b"" if moved else bytes((MOTOR, wanted.motor & 0xFF, 0, 0))
+    is_same = sent and (old.motor, old.motor_try) == (wanted.motor, wanted.motor_try)
+    motor = b"" if is_same else bytes((MOTOR, wanted.motor & 0xFF, 0, 0))
     messages = [motor, door] if wanted.motor is Motor.STOP else [door, motor]
     messages += [bytes((LAMP, button, floor, on)) for button, floor, on in lamp_changes(old, wanted, floors)]
     if wanted.floor is not None and wanted.floor != old.floor:
@@ -72,7 +72,7 @@ def changes(sent: Outputs | None, wanted: Outputs, floors: int) -> bytes:
 
 @frozen
 class ServerCodec:
-    """The bytes of this protocol for a panel of *floors* floors, as panel_client.py wants them."""
+    """The codec of the elevator server for panel_client.py."""
 
     floors: int
     _sweep: bytes = field(init=False, default=Factory(lambda self: sweep(self.floors), takes_self=True))
@@ -92,9 +92,9 @@ class ServerCodec:
 
 
 class ElevatorServer:
-    """The port: one connection at a time to one elevator server, kept up for ever. Never blocks.
+    """The port to one elevator server. It reconnects for ever and never blocks.
 
-    `news` has what should be logged, oldest first; the loop takes it away.
+    The caller logs the lines in `news`, oldest first, and removes them.
     """
 
     def __init__(self, host: str, port: int, floors: int) -> None:
@@ -103,21 +103,21 @@ class ElevatorServer:
         self.news: list[str] = []
         self._absence = Condition(is_failing=None)
         self._socket: socket.socket | None = None
-        self._connected = False
+        self._is_connected = False
         self._outgoing = b""
         self._next_at_ms = 0
-        """When to connect, or to sweep."""
+        """When to connect, or to send the next sweep."""
         self._give_up_at_ms = 0
 
     def sockets(self) -> tuple[list[socket.socket], list[socket.socket]]:
-        """Return the sockets to be watched for reading and for writing."""
+        """Return the sockets to watch for reading and for writing."""
         if self._socket is None:
             return [], []
-        return [self._socket], [self._socket] if self._outgoing or not self._connected else []
+        return [self._socket], [self._socket] if self._outgoing or not self._is_connected else []
 
     def wake_at_ms(self) -> int:
-        """Return when `poll` must be called if the socket says nothing."""
-        if self._socket is None or (self._connected and self.panel.asked_at_ms is None):
+        """Return when to call `poll` if no socket is ready."""
+        if self._socket is None or (self._is_connected and self.panel.asked_at_ms is None):
             return self._next_at_ms
         return self._give_up_at_ms
 
@@ -127,11 +127,11 @@ class ElevatorServer:
 
     @property
     def asked_at_ms(self) -> int:
-        """When the sweep was written that the newest snapshot answers."""
+        """When the sweep that the newest snapshot answers was written."""
         return self.panel.newest_asked_at_ms
 
     def poll(self, now_ms: int, readable: bool = True) -> None:
-        """Do everything that is due: connect, receive if the socket is *readable*, sweep, give up."""
+        """Connect, sweep or give up if it is time, and receive if the socket is *readable*."""
         try:
             if self._socket is not None:
                 self._exchange(now_ms, readable)
@@ -150,10 +150,10 @@ class ElevatorServer:
             try:
                 self._flush()
             except OSError:
-                pass  # The next receive fails too, so the connection is lost in one place.
+                pass  # The next receive fails too and drops the connection.
 
     def stop(self) -> None:
-        """Stop the motor and hang up. The server also stops it at that, unless it is configured not to."""
+        """Stop the motor and disconnect. The server also stops it then, unless it is configured not to."""
         if self._socket is None:
             return
         if self.panel.has_answered:
@@ -169,7 +169,7 @@ class ElevatorServer:
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         self._socket.setblocking(False)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._connected = False
+        self._is_connected = False
         self._outgoing = b""
         self.panel.forget()
         self._give_up_at_ms = now_ms + PATIENCE_MS
@@ -179,17 +179,17 @@ class ElevatorServer:
 
     def _exchange(self, now_ms: int, readable: bool) -> None:
         assert self._socket is not None
-        if not self._connected:
+        if not self._is_connected:
             code = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             if code:
                 raise OSError(code, os.strerror(code))
             if now_ms >= self._give_up_at_ms:
-                raise OSError(errno.ETIMEDOUT, "no connection")
+                raise OSError(errno.ETIMEDOUT, "connection timed out")
             try:
                 self._socket.getpeername()
             except OSError:
-                return  # still connecting
-            self._connected = True
+                return  # It is still connecting.
+            self._is_connected = True
             self._next_at_ms = now_ms
         if readable:
             self._receive(now_ms)
@@ -209,30 +209,29 @@ class ElevatorServer:
         except BlockingIOError:
             return
         if not received:
-            raise OSError(errno.ECONNRESET, "it hung up")
+            raise OSError(errno.ECONNRESET, "it closed the connection")
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
         receipt = self.panel.receive(received, now_ms)
         match receipt:
             case Receipt.PARTIAL | Receipt.ANSWERED | Receipt.STALE:
                 pass
             case Receipt.UNASKED:
-                raise OSError(errno.EPROTO, "it answers what was not asked")
+                raise OSError(errno.EPROTO, "unexpected reply")
             case Receipt.MALFORMED:
-                raise OSError(errno.EPROTO, "its answer is not of this protocol")
+                raise OSError(errno.EPROTO, "malformed reply")
             case _:
                 assert_never(receipt)
 
-    def _report(self, now_ms: int, trouble: str = "") -> None:
-        """Log whether there is *trouble*, if that is news."""
-        report = self._absence.feed(now_ms, bool(trouble))
+    def _report(self, now_ms: int, problem: str = "") -> None:
+        report = self._absence.feed(now_ms, bool(problem))
         if report is not None:
-            self.news.append(f"elevator server {self._where} {report.line(trouble, 'answers')}")
+            self.news.append(f"elevator server {self._where} {report.line(problem, 'answers')}")
 
     def _flush(self) -> None:
-        if not self._outgoing or self._socket is None or not self._connected:
+        if not self._outgoing or self._socket is None or not self._is_connected:
             return
         if len(self._outgoing) > BACKLOG_MAX:
-            raise OSError(errno.ENOBUFS, "it does not read")
+            raise OSError(errno.ENOBUFS, "it does not read its input")
         try:
             self._outgoing = self._outgoing[self._socket.send(self._outgoing) :]
         except BlockingIOError:
@@ -243,7 +242,8 @@ class ElevatorServer:
             self._socket.close()
         self._socket = None
         self._next_at_ms = now_ms + RETRY_MS
-        self._report(now_ms, f"{'lost' if self.panel.has_answered else 'not there yet'} ({why}); trying again")
+        state = "is lost" if self.panel.has_answered else "is not there yet"
+        self._report(now_ms, f"{state} ({why}); retrying")
         self.panel.forget()
 
     @property

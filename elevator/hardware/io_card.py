@@ -1,15 +1,16 @@
-"""The bytes of the lab's Arduino I/O card, which is behind the lab's elevator server: pure.
+"""The bytes of the lab's Arduino I/O card, which the lab's elevator server drives. No I/O here.
 
-1. A byte is an operation in its top two bits and a pin in the low six. Only reads are answered, by one byte that does
-   not say which read it answers.
-2. A sweep begins and ends with a read of the card's identity. So each snapshot proves again that this is the card and
-   that no reply was lost or added: the first byte in between can never be that, as no car is at two floors.
-3. A motor that turns the other way stands in between, and its direction is set before its speed.
-4. Other programs may write to the port: ModemManager sends "AT" and a carriage return, which is 13. That starts a PWM
-   write, and the card takes the next byte as the motor's speed. So each message begins with PAD, which does nothing as
-   a command and stops the motor as a speed.
-5. Foreign bytes can also change outputs and leave the replies intact. So each sweep repeats the motor command, the door
-   and one of the lamps in turn. A foreign write to motor or door lasts for one sweep, one to a lamp for thirteen.
+1. A byte holds an operation in its top two bits and a pin in the low six. The card answers only reads, with one byte
+   that does not say which read it answers.
+2. A sweep begins and ends with a read of the card's identity. So each snapshot proves again that the device is this
+   card, and that no reply byte was lost or added: the first sensor byte cannot equal the identity, because that would
+   put the car at two floors.
+3. Before it reverses, the motor is stopped, and its direction is set before its speed.
+4. Other programs may write to the port. ModemManager sends "AT" and a carriage return, which is 13: the start of a PWM
+   write, so the card takes the next byte as the motor's speed. So each message begins with PAD, which does nothing as a
+   command and stops the motor as a speed.
+5. Foreign bytes may also change outputs without disturbing a reply. So each sweep repeats the motor command, the door
+   and one lamp in rotation. A foreign write to motor or door lasts for one sweep, and one to a lamp for thirteen.
 """
 
 from attrs import frozen
@@ -21,15 +22,15 @@ from elevator.hardware.panel_outputs import lamp_changes, needs_door_command
 FLOORS = 4
 BAUD = 115_200
 SPEED = 255
-"""Of the motor, 1..255, unless told otherwise: what the lab's elevator server writes for a command without a speed."""
+"""The default motor speed, 1..255. The lab's elevator server uses it too."""
 
 LOW, HIGH, READ, WIDE = 0x00, 0x40, 0x80, 0xC0
-"""Operations. A wide read is of eight pins from the one named on, the first in bit 0."""
+"""The operations. A wide read returns eight pins; bit 0 is the pin in the command."""
 PWM_PIN, DIRECTION_PIN, TACHOMETER_PIN, IDENTITY_PIN = 13, 36, 62, 63
-"""A write to the PWM pin is followed by the value, 0..255. A high direction pin is down."""
+"""A write to the PWM pin is followed by a value, 0..255. A high direction pin means down."""
 IDENTITY = 0xA2
 INDICATOR_PINS = (22, 23)
-"""The floor indicator, its low bit first."""
+"""The floor indicator, low bit first."""
 DOOR_PIN, STOP_LAMP_PIN = 24, 37
 LAMP_PINS = {
     (Button.UP, 0): 30,
@@ -58,97 +59,96 @@ BUTTON_PINS = {
     (Button.CAB, 3): 50,
 }
 SENSOR_PINS = (43, 42, 45, 44)
-"""By floor."""
+"""One for each floor."""
 STOP_PIN, OBSTRUCTION_PIN = 46, 47
 
 PAD = bytes((LOW,))
-"""Pin 0 low. Nothing is connected to it: the lab's elevator server writes it for lamps that do not exist."""
+"""Sets pin 0 low. Nothing is connected to it: the lab's elevator server writes it for lamps that do not exist."""
 READ_IDENTITY = bytes((WIDE + IDENTITY_PIN,))
-"""Asks for the card's identity."""
 SWEEP = READ_IDENTITY + bytes((WIDE + FIRST_PIN, WIDE + FIRST_PIN + 8)) + READ_IDENTITY
-"""Asks for everything but the tachometer, which only serve-card reads."""
+"""Reads everything except the tachometer, which only serve-card uses."""
 READ_TACHOMETER = bytes((WIDE + TACHOMETER_PIN,))
 HALT = PAD + bytes((LOW + PWM_PIN, 0))
-"""Stops the motor, also if the card is waiting for the value of a PWM write."""
+"""Stops the motor, even if the card expects the value of a PWM write."""
 
 
 def snapshot(reply: bytes, door: bool = False, still: bool = False) -> Inputs | None:
-    """Read the *reply* to a sweep, which confirms an open *door* and a *still* motor; None if it is malformed."""
+    """Decode the *reply* to a sweep; None if it is malformed. *door* and *still* are what it confirms."""
     if len(reply) != len(SWEEP) or reply[0] != IDENTITY or reply[-1] != IDENTITY:
         return None
     pins = int.from_bytes(reply[1:-1], "little") << FIRST_PIN
     at_floors = [floor for floor, pin in enumerate(SENSOR_PINS) if pins >> pin & 1]
     if len(at_floors) > 1:
-        return None  # no car is at two floors
-    masks = [0, 0, 0]
+        return None
+    mreads = [0, 0, 0]
     for (button, floor), pin in BUTTON_PINS.items():
-        masks[button] |= (pins >> pin & 1) << floor
+        mreads[button] |= (pins >> pin & 1) << floor
     floor_now = at_floors[0] if at_floors else None
     stop, obstructed = pins >> STOP_PIN & 1, pins >> OBSTRUCTION_PIN & 1
-    return Inputs(Buttons(*masks), floor_now, bool(stop), bool(obstructed), door, still)
+    return Inputs(Buttons(*mreads), floor_now, bool(stop), bool(obstructed), door, still)
 
 
 def changes(sent: Outputs | None, wanted: Outputs, speed: int) -> bytes:
-    """Return the bytes that bring a card from *sent* to *wanted*; *sent* None: nothing is known of it.
+    """Return the bytes that change a card from *sent* to *wanted*. If *sent* is None, its outputs are unknown.
 
-    The door is shut before the motor starts and the motor stopped before the door opens. *speed* is 1..255.
+    The door closes before the motor starts, and the motor stops before the door opens. *speed* is 1..255.
     """
     old = sent or Outputs(motor_try=wanted.motor_try, unsure=EVERY_BUTTON)
-    door = level(DOOR_PIN, bool(wanted.door)) if needs_door_command(sent, wanted) else b""
-    moved = sent and (old.motor, old.motor_try) == (wanted.motor, wanted.motor_try)
-    motor = b"" if moved else run(wanted.motor, speed)
+    door = set_pin(DOOR_PIN, bool(wanted.door)) if needs_door_command(sent, wanted) else b""
+    is_same = sent and (old.motor, old.motor_try) == (wanted.motor, wanted.motor_try)
+    motor = b"" if is_same else motor_command(wanted.motor, speed)
     parts = [motor, door] if wanted.motor is Motor.STOP else [door, motor]
-    parts += [level(LAMP_PINS[button, floor], on) for button, floor, on in lamp_changes(old, wanted, FLOORS)]
+    parts += [set_pin(LAMP_PINS[button, floor], on) for button, floor, on in lamp_changes(old, wanted, FLOORS)]
     if wanted.floor is not None and wanted.floor != old.floor:
-        parts += indicator(wanted.floor)
+        parts += set_indicator(wanted.floor)
     if not sent or old.stop_lamp != wanted.stop_lamp:
-        parts.append(level(STOP_LAMP_PIN, wanted.stop_lamp))
+        parts.append(set_pin(STOP_LAMP_PIN, wanted.stop_lamp))
     message = b"".join(parts)
     return PAD + message if message else b""
 
 
-def sweeps(sent: Outputs | None, speed: int, asks: bytes = SWEEP) -> tuple[bytes, ...]:
-    """Return the sweeps that make the reads *asks* and repeat the outputs last *sent*, to be written in turn.
+def sweeps(sent: Outputs | None, speed: int, reads: bytes = SWEEP) -> tuple[bytes, ...]:
+    """Return the sweeps to write in rotation: each makes the reads *reads* and repeats outputs of *sent*.
 
-    If nothing has been sent yet they keep the motor stopped.
+    Until something has been sent, the sweep keeps the motor stopped.
     """
     if sent is None:
-        return (PAD + asks + bytes((LOW + PWM_PIN, 0)),)
+        return (PAD + reads + bytes((LOW + PWM_PIN, 0)),)
     unknown = Outputs(unsure=EVERY_BUTTON)
-    lamps = [level(LAMP_PINS[button, floor], on) for button, floor, on in lamp_changes(unknown, sent, FLOORS)]
-    lamps += [] if sent.floor is None else indicator(sent.floor)
-    lamps.append(level(STOP_LAMP_PIN, sent.stop_lamp))
-    door = b"" if sent.door is None else level(DOOR_PIN, sent.door)
-    motor = bytes((LOW + PWM_PIN, 0)) if sent.motor is Motor.STOP else go(sent.motor, speed)
-    return tuple(PAD + asks + lamp + door + motor for lamp in lamps)
+    lamps = [set_pin(LAMP_PINS[button, floor], on) for button, floor, on in lamp_changes(unknown, sent, FLOORS)]
+    lamps += [] if sent.floor is None else set_indicator(sent.floor)
+    lamps.append(set_pin(STOP_LAMP_PIN, sent.stop_lamp))
+    door = b"" if sent.door is None else set_pin(DOOR_PIN, sent.door)
+    motor = bytes((LOW + PWM_PIN, 0)) if sent.motor is Motor.STOP else start_motor(sent.motor, speed)
+    return tuple(PAD + reads + lamp + door + motor for lamp in lamps)
 
 
-def run(motor: Motor, speed: int) -> bytes:
-    """Return the bytes of a *motor* command: stop, set the direction, go."""
+def motor_command(motor: Motor, speed: int) -> bytes:
+    """Return the bytes that stop the motor, set its direction and start it."""
     if motor is Motor.STOP:
         return HALT
-    return HALT + go(motor, speed)
+    return HALT + start_motor(motor, speed)
 
 
-def go(motor: Motor, speed: int) -> bytes:
-    return level(DIRECTION_PIN, motor is Motor.DOWN) + bytes((LOW + PWM_PIN, speed))
+def start_motor(motor: Motor, speed: int) -> bytes:
+    return set_pin(DIRECTION_PIN, motor is Motor.DOWN) + bytes((LOW + PWM_PIN, speed))
 
 
-def indicator(floor: int) -> list[bytes]:
-    return [level(pin, bool(floor >> bit & 1)) for bit, pin in enumerate(INDICATOR_PINS)]
+def set_indicator(floor: int) -> list[bytes]:
+    return [set_pin(pin, bool(floor >> bit & 1)) for bit, pin in enumerate(INDICATOR_PINS)]
 
 
-def level(pin: int, high: bool) -> bytes:
+def set_pin(pin: int, high: bool) -> bytes:
     return bytes(((HIGH if high else LOW) + pin,))
 
 
 @frozen
 class CardCodec:
-    """These bytes for a motor of *speed* 1..255, as panel_client.py wants them."""
+    """The codec of the card for panel_client.py. The motor runs at *speed*, 1..255."""
 
     speed: int
     has_tachometer: bool = False
-    """Whether a sweep also reads the tachometer, before everything else."""
+    """True if each sweep first reads the tachometer."""
 
     @property
     def reply_size(self) -> int:
@@ -164,5 +164,5 @@ class CardCodec:
         return changes(sent, wanted, self.speed)
 
     def tachometer(self, reply: bytes) -> int:
-        """Return the tachometer's value in a *reply*; 0 if there is none."""
+        """Return the tachometer value in a *reply*; 0 without one."""
         return reply[0] if self.has_tachometer and reply else 0

@@ -1,12 +1,12 @@
-"""The client of a panel, whatever protocol it speaks: bytes and times in, bytes out. Without sockets and clocks.
+"""The client of a panel for any protocol, without sockets and clocks: bytes and times in, bytes out.
 
-1. A reply does not say which request it answers. So one *sweep* asks for everything, at most one sweep is outstanding,
-   and replies are matched by their order. The whole reply to a sweep is one snapshot.
+1. A reply does not say which request it answers. So one *sweep* requests everything, at most one sweep is outstanding,
+   and the complete reply to a sweep is one snapshot.
 2. A snapshot is fresh for FRESH_MS. A reply that takes longer than that describes the past and is dropped.
-3. A message contains the outputs that differ from those sent before on this connection. After a reconnect nothing has
-   been sent, so everything is written again. Nothing is written before the first snapshot.
-4. No reply says whether the door is open or the motor is stopped. But a panel executes messages in order: its reply
-   confirms the commands sent before the sweep, unless the opposite has been sent since.
+3. A message contains only the outputs that differ from those already sent on this connection. After a reconnect nothing
+   has been sent, so everything is written again. Nothing is written before the first snapshot.
+4. No reply says whether the door is open or the motor is stopped. But a panel executes messages in order, so a reply
+   confirms the commands sent before its sweep, unless the opposite has been sent since.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,25 +22,26 @@ from elevator.hardware.panel_outputs import outputs_after
 SWEEP_MS = 10
 FRESH_MS = 500
 SILENCE_MS = 1000
-"""A panel that has answered before and then takes this long is lost."""
+"""A panel that has answered before is lost if it then does not answer for this long."""
 RETRY_MS = 100
 BACKLOG_MAX = 1 << 16
-"""A panel that leaves more bytes than this unread is lost."""
+"""A panel is lost if it leaves more bytes than this unread."""
 
 
 class Confirmed(NamedTuple):
-    """What a reply confirms of the commands sent before its sweep."""
+    """The state that a reply confirms."""
 
     door: bool = False
-    """Whether the door is open."""
+    """True if the door is open."""
     still: bool = False
-    """Whether the motor is stopped."""
+    """True if the motor is stopped."""
 
 
 def confirmation(sent: Outputs | None, before: tuple[bool, bool] = (True, True)) -> Confirmed:
-    """Return what the reply to a sweep confirms that was written after *sent*.
+    """Return what the reply to a sweep will confirm if *sent* are the outputs sent before it.
 
-    If *sent* was changed while the sweep was outstanding, its reply confirms no more than *before*.
+    When the outputs change while a sweep is outstanding, pass its previous confirmation as *before*: the reply confirms
+    only what both imply.
     """
     if sent is None:
         return Confirmed()
@@ -48,34 +49,34 @@ def confirmation(sent: Outputs | None, before: tuple[bool, bool] = (True, True))
 
 
 class Codec(Protocol):
-    """The bytes of one protocol."""
+    """Encodes and decodes the messages of one protocol."""
 
     @property
     def reply_size(self) -> int:
         """Length of the reply to a sweep, in bytes."""
 
     def sweeps(self, sent: Outputs | None) -> Sequence[bytes]:
-        """Return the sweeps to be written in turn while *sent* are the outputs last sent."""
+        """Return the sweeps to write in rotation while *sent* are the outputs last sent."""
 
     def snapshot(self, reply: bytes, confirmed: Confirmed) -> Inputs | None:
         """Read a *reply* of `reply_size` bytes; return None if it is malformed."""
 
     def changes(self, sent: Outputs | None, wanted: Outputs) -> bytes:
-        """Return the message that brings a panel from *sent* to *wanted*; *sent* None: its outputs are unknown."""
+        """Return the message that changes a panel from *sent* (None: unknown outputs) to *wanted*."""
 
 
 class Receipt(Enum):
-    """What received bytes were."""
+    """The result of receiving bytes."""
 
     PARTIAL = auto()
     """The reply is not complete yet."""
     ANSWERED = auto()
     """The reply is complete, and is the newest snapshot."""
     STALE = auto()
-    """The reply is complete, but took too long and was dropped."""
+    """The reply is complete, but took too long. It was dropped."""
     MALFORMED = auto()
     UNASKED = auto()
-    """There is more than the reply to the outstanding sweep, or no sweep is outstanding."""
+    """Bytes arrived without an outstanding sweep, or beyond its reply."""
 
 
 @define(eq=False)
@@ -84,27 +85,27 @@ class PanelClient:
 
     codec: Codec
     first_reply_ms: int = FRESH_MS
-    """How long the first reply of a connection may take without being stale."""
+    """How long the first reply of a connection may take before it is stale."""
     sent: Outputs | None = field(default=None, init=False)
-    """The outputs that the panel shows once it has executed everything sent. None: unknown."""
+    """The outputs of the panel once it has executed everything sent; None if unknown."""
     has_answered: bool = field(default=False, init=False)
     asked_at_ms: int | None = field(default=None, init=False)
-    """When the outstanding sweep was written. None: none is outstanding."""
+    """When the outstanding sweep was written; None if there is none."""
     received: bytes = field(default=b"", init=False)
-    """The reply to it so far."""
+    """The part of its reply that has arrived."""
     newest: Inputs | None = field(default=None, init=False)
     """The newest snapshot, fresh or not. Equal snapshots are one object."""
     newest_reply: bytes = field(default=b"", init=False)
-    """The reply that was read for it."""
+    """The reply that it was decoded from."""
     newest_asked_at_ms: int = field(default=0, init=False)
     """When the sweep of the newest reply was written."""
     confirmed: Confirmed = field(default=Confirmed(), init=False)
     """What that reply confirmed."""
     fresh_until_ms: int = field(default=0, init=False)
     is_current: bool = field(default=True, init=False)
-    """Whether the sweep of the newest snapshot was written after every door and motor command."""
+    """True if the sweep of the newest snapshot was written after all door and motor commands."""
     _has_asked_since: bool = field(default=True, init=False)
-    """Whether the last sweep was."""
+    """True if the newest sweep was."""
     _to_confirm: Confirmed = field(default=Confirmed(), init=False)
     """What the reply to the outstanding sweep will confirm."""
     _sweeps: Iterator[bytes] = field(init=False)
@@ -117,14 +118,14 @@ class PanelClient:
         return self.newest if now_ms < self.fresh_until_ms else None
 
     def forget(self) -> None:
-        """Begin a new connection: nothing is known of the panel."""
+        """Forget everything about the panel, for a new connection."""
         self.drop()
         self._set_sent(None)
         self.has_answered = False
         self.newest, self.newest_reply, self.fresh_until_ms = None, b"", 0
 
     def ask(self, now_ms: int) -> bytes:
-        """Return the next sweep to be written. None may be outstanding."""
+        """Return the next sweep to write. No other may be outstanding."""
         assert self.asked_at_ms is None
         self.asked_at_ms = now_ms
         self._to_confirm = confirmation(self.sent)
@@ -132,11 +133,11 @@ class PanelClient:
         return next(self._sweeps)
 
     def drop(self) -> None:
-        """Do not wait for the reply to the outstanding sweep any longer."""
+        """Stop waiting for the reply to the outstanding sweep."""
         self.received, self.asked_at_ms = b"", None
 
     def receive(self, data: bytes, now_ms: int) -> Receipt:
-        """Take bytes that were received; `read` the reply if it is complete."""
+        """Process received bytes, and `read` the reply once it is complete."""
         self.received += data
         missing = self.codec.reply_size - len(self.received)
         if self.asked_at_ms is None or missing < 0:
@@ -150,7 +151,7 @@ class PanelClient:
         return self.read(reply, now_ms)
 
     def read(self, reply: bytes, now_ms: int) -> Receipt:
-        """Read the complete *reply* to the outstanding sweep. If it is malformed the sweep remains outstanding."""
+        """Decode the complete *reply* to the outstanding sweep. If it is malformed, the sweep remains outstanding."""
         assert self.asked_at_ms is not None
         newest, confirmed = self.newest, self._to_confirm
         is_same = reply == self.newest_reply and confirmed == self.confirmed
@@ -170,7 +171,7 @@ class PanelClient:
         return Receipt.ANSWERED
 
     def write(self, outputs: Outputs) -> bytes:
-        """Return the message to be sent so that the panel shows *outputs*; nothing before it has answered."""
+        """Return the message that makes the panel show *outputs*; empty until the panel has answered once."""
         if not self.has_answered or outputs == self.sent:
             return b""
         message, commands = self.codec.changes(self.sent, outputs), _commands(self.sent)
@@ -181,14 +182,14 @@ class PanelClient:
         return message
 
     def halt(self) -> None:
-        """Note that the motor is stopped until a `rewrite`; snapshots say `halted` from now on."""
+        """Assume from now on that the motor is stopped, and mark the newest snapshot as `halted`."""
         if self.sent is not None:
             self._set_sent(evolve(self.sent, motor=Motor.STOP))
         if self.newest is not None:
             self.newest = evolve(self.newest, halted=True)
 
     def rewrite(self) -> bytes:
-        """Return the message that writes again all outputs last sent."""
+        """Return the message that writes all outputs last sent again."""
         return b"" if self.sent is None else self.codec.changes(None, self.sent)
 
     def _is_stale(self, asked_at_ms: int, now_ms: int) -> bool:
@@ -200,5 +201,4 @@ class PanelClient:
 
 
 def _commands(sent: Outputs | None) -> tuple[Motor, int, bool | None] | None:
-    """Return the motor and door commands in *sent*."""
     return None if sent is None else (sent.motor, sent.motor_try, sent.door)

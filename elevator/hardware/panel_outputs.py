@@ -1,4 +1,4 @@
-"""What a panel shows, whatever protocol it speaks: which buttons it has, and which outputs a message must change."""
+"""The outputs of a panel for any protocol: which buttons exist, and which outputs a message must change."""
 
 from collections.abc import Iterator
 
@@ -9,19 +9,19 @@ from elevator.core.model import EVERY_BUTTON, Button, Buttons, Outputs
 
 
 def panel_buttons(floors: int) -> Iterator[tuple[Button, int]]:
-    """Name the buttons of a panel: there is no hall call up from the top floor and none down from the lowest."""
+    """Yield the buttons of a panel. The top floor has no up button and the lowest floor no down button."""
     yield from ((Button.UP, floor) for floor in range(floors - 1))
     yield from ((Button.DOWN, floor) for floor in range(1, floors))
     yield from ((Button.CAB, floor) for floor in range(floors))
 
 
 def needs_door_command(sent: Outputs | None, wanted: Outputs) -> bool:
-    """Return whether the door must be commanded to get from *sent* to *wanted*."""
+    """Return whether the change from *sent* to *wanted* needs a door command."""
     return wanted.door is not None and (sent is None or sent.door != wanted.door)
 
 
 def outputs_after(sent: Outputs | None, wanted: Outputs) -> Outputs:
-    """Return what a panel shows after the `changes` from *sent* to *wanted*: unsure outputs stay as they were."""
+    """Return the outputs of a panel after the message from *sent* to *wanted*, which leaves unsure lamps unchanged."""
     if wanted.door is not None and wanted.unsure == Buttons():
         return wanted
     old = sent or Outputs(door=None, unsure=EVERY_BUTTON)
@@ -35,7 +35,7 @@ def outputs_after(sent: Outputs | None, wanted: Outputs) -> Outputs:
 
 
 def lamp_changes(old: Outputs, wanted: Outputs, floors: int) -> Iterator[tuple[Button, int, bool]]:
-    """Name the lamps to be switched: button, floor, and whether on."""
+    """Yield the button, the floor and the new state of each lamp to switch."""
     if (old.lamps, old.unsure) == (wanted.lamps, wanted.unsure):
         return
     for button, floor in panel_buttons(floors):

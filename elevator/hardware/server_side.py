@@ -1,9 +1,9 @@
-"""The elevator server's protocol from the server's side: whole messages out of a stream of bytes. Pure.
+"""The server side of the elevator server's protocol, without I/O: splits a byte stream into messages.
 
-A client may send a message in pieces, and it may send a byte too many, such as the newline that `echo` adds. The lab's
-servers start a new message at each receive, so a stray byte spoils one message there. In a stream it would shift every
-later message. A stray byte looks like the first piece of a message, so time decides: if the next piece does not arrive
-within PIECE_MS, the pieces so far are dropped.
+A client may send a message in pieces, or send an extra byte, such as the newline that `echo` adds. The lab's servers
+start a new message at each receive, so an extra byte spoils only one message there. In a stream it would shift all
+later messages. An extra byte looks like the first piece of a message, so a timeout decides: if the next piece does not
+arrive within PIECE_MS, the incomplete message is dropped.
 """
 
 from elevator.core.model import Motor
@@ -14,42 +14,41 @@ PIECE_MS = 100
 
 
 class MessageReader:
-    """Cuts the stream of one client into messages."""
+    """Splits the stream of one client into messages."""
 
     def __init__(self) -> None:
         self._received = b""
         self._received_at_ms = 0
 
     def receive(self, chunk: bytes, now_ms: int) -> None:
-        """Add bytes that arrived."""
         self._received += chunk
         self._received_at_ms = now_ms
 
     def peek(self) -> bytes:
-        """Return the first whole message, without removing it; nothing if there is none."""
+        """Return the first complete message without removing it; empty if there is none."""
         return self._received[:MESSAGE] if len(self._received) >= MESSAGE else b""
 
     def pop(self) -> bytes:
-        """Remove and return the first whole message; nothing if there is none."""
+        """Remove and return the first complete message; empty if there is none."""
         message = self.peek()
         self._received = self._received[len(message) :]
         return message
 
     def pop_all(self) -> bytes:
-        """Remove and return all whole messages."""
+        """Remove and return all complete messages."""
         end = len(self._received) - len(self._received) % MESSAGE
         messages, self._received = self._received[:end], self._received[end:]
         return messages
 
     def expires_at_ms(self) -> int | None:
-        """Return when an incomplete message expires; None if there is none, or whole messages precede it."""
+        """Return when an incomplete message expires; None if there is none, or if complete messages precede it."""
         return self._received_at_ms + PIECE_MS if 0 < len(self._received) < MESSAGE else None
 
     def expire(self, now_ms: int) -> int:
         """Drop an incomplete message that has expired by *now_ms*; return its length, 0 if there is none.
 
-        The caller must have looked for bytes after *now_ms* and found none. Otherwise a late caller would drop a
-        message although its next piece has already arrived.
+        The caller must have tried to receive after *now_ms*. Otherwise a late caller would drop a message whose next
+        piece has already arrived.
         """
         expires_at_ms = self.expires_at_ms()
         if expires_at_ms is None or now_ms < expires_at_ms:
@@ -59,7 +58,7 @@ class MessageReader:
 
 
 def motor_direction(byte: int) -> Motor:
-    """Return the direction that the lab's servers read in *byte*, which is signed to them: up above 0, down below."""
+    """Return the direction of a motor message. The lab's servers read *byte* as signed: positive is up."""
     if byte == 0:
         return Motor.STOP
     return Motor.UP if byte < 128 else Motor.DOWN

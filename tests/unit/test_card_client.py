@@ -1,4 +1,4 @@
-"""The client of the I/O card without a port: bytes and times in, bytes out."""
+"""The client of the I/O card, without a port."""
 
 from collections.abc import Iterator
 
@@ -22,7 +22,7 @@ IDENTIFIED = bytes((IDENTITY,))
 AT_FLOOR_2 = b"\xa2\x80\x00\xa2"
 AT_FLOOR_2_PRESSED = b"\xa2\x80\x10\xa2"
 TWO_FLOORS = b"\xa2\x30\x00\xa2"
-RISES = Outputs(Motor.UP, lamps=Buttons(cab=0b1000), floor=2)
+MOVING_UP = Outputs(Motor.UP, lamps=Buttons(cab=0b1000), floor=2)
 STOPPED = Outputs(Motor.STOP, lamps=Buttons(cab=0b1000), floor=2)
 SPEED = 99
 
@@ -41,13 +41,13 @@ class Line:
         return sent
 
     def receive(self, data: bytes) -> bytes:
-        """Receive *data* now; return the client's response."""
+        """Receive *data* now and return what the client sends."""
         self.client.receive(data, self.now_ms)
         self.client.advance(self.now_ms)
         return self.sent()
 
     def wait(self, ms: int) -> Iterator[tuple[int, bytes]]:
-        """Let *ms* pass in silence, and yield when the client sends something, and what."""
+        """Receive nothing for *ms*; yield the times at which the client sends, and what it sends."""
         end_ms = self.now_ms + ms
         while self.client.wake_at_ms() <= end_ms:
             self.now_ms = max(self.client.wake_at_ms(), self.now_ms)
@@ -65,7 +65,7 @@ class Line:
 
 @pytest.fixture
 def line() -> Line:
-    """Return a line to a card that was swept once and then told to raise the car. The next sweep is outstanding."""
+    """Return a line to a card that answered one sweep and then got MOVING_UP. The next sweep is outstanding."""
     made = Line()
     made.client.begin(0)
     assert made.sent() == HALT + READ_IDENTITY
@@ -73,20 +73,20 @@ def line() -> Line:
     assert made.phase() is CardPhase.STARTING
     made.receive(AT_FLOOR_2)
     assert made.phase() is CardPhase.IN_STEP
-    assert made.client.write(RISES)
-    assert made.sent() == changes(None, RISES, SPEED)
-    assert list(made.wait(SWEEP_MS)) == [(SWEEP_MS, sweeps(RISES, SPEED)[0])]
+    assert made.client.write(MOVING_UP)
+    assert made.sent() == changes(None, MOVING_UP, SPEED)
+    assert list(made.wait(SWEEP_MS)) == [(SWEEP_MS, sweeps(MOVING_UP, SPEED)[0])]
     return made
 
 
-def test_sweeps_follow_every_10_ms_and_repeat_the_outputs_in_turn(line: Line) -> None:
-    every = sweeps(RISES, SPEED)
+def test_sweeps_are_sent_every_10_ms_and_repeat_the_outputs_in_rotation(line: Line) -> None:
+    every = sweeps(MOVING_UP, SPEED)
     for number in range(1, 30):
         line.receive(AT_FLOOR_2)
         assert list(line.wait(SWEEP_MS)) == [((number + 1) * SWEEP_MS, every[number % len(every)])]
 
 
-def test_device_that_is_silent_is_asked_ten_times_and_then_lost() -> None:
+def test_silent_device_is_lost_after_ten_requests() -> None:
     line = Line()
     line.client.begin(0)
     requests = [(0, line.sent())]
@@ -97,19 +97,19 @@ def test_device_that_is_silent_is_asked_ten_times_and_then_lost() -> None:
     assert not line.client.is_card
 
 
-def test_device_that_sends_anything_else_is_not_this_card() -> None:
+def test_device_without_the_identity_is_not_the_card() -> None:
     line = Line()
     line.client.begin(0)
     line.receive(b"$GPGGA\r\n")
-    with pytest.raises(CardLost, match="it is not this card"):
+    with pytest.raises(CardLost, match="not the lab's I/O card"):
         list(line.wait(10 * TRIES * ASK_MS))
 
 
-def test_malformed_first_reply_is_no_halt_but_the_end() -> None:
+def test_malformed_first_reply_loses_the_card_without_a_halt() -> None:
     line = Line()
     line.client.begin(0)
     line.receive(IDENTIFIED)
-    with pytest.raises(CardLost, match="a reply makes no sense"):
+    with pytest.raises(CardLost, match="malformed reply"):
         line.receive(TWO_FLOORS)
     assert not line.client.halts
 
@@ -120,15 +120,15 @@ def test_late_reply_halts_the_motor_every_10_ms_until_it_arrives(line: Line) -> 
     assert halts == [(asked_at_ms + LATE_MS + n * SWEEP_MS, HALT) for n in range(6)]
     assert line.client.why_halted == f"no reply for {LATE_MS} ms"
     assert line.inputs() == Inputs(floor=2, halted=True)
-    assert not line.client.write(RISES), "commands are ignored meanwhile"
+    assert not line.client.write(MOVING_UP), "commands are ignored during a halt"
     assert line.receive(AT_FLOOR_2_PRESSED) == changes(None, STOPPED, SPEED) + sweeps(STOPPED, SPEED)[0]
     assert line.phase() is CardPhase.IN_STEP
     assert line.inputs() == Inputs(Buttons(cab=0b1000), 2)
-    assert line.client.write(RISES)
+    assert line.client.write(MOVING_UP)
     assert line.client.halts == 1
 
 
-def test_reply_after_a_late_one_is_read_though_it_equals_the_one_before(line: Line) -> None:
+def test_reply_after_a_late_one_is_decoded_even_if_equal_to_an_earlier_one(line: Line) -> None:
     line.receive(AT_FLOOR_2)
     list(line.wait(SWEEP_MS + LATE_MS))
     line.receive(AT_FLOOR_2_PRESSED)
@@ -136,7 +136,7 @@ def test_reply_after_a_late_one_is_read_though_it_equals_the_one_before(line: Li
     assert line.inputs() == Inputs(floor=2, still=True)
 
 
-def test_identity_is_requested_when_a_late_reply_does_not_come(line: Line) -> None:
+def test_identity_is_requested_if_a_late_reply_never_arrives(line: Line) -> None:
     asked_at_ms = line.now_ms
     first = next(at_ms for at_ms, sent in line.wait(2 * LOST_MS) if sent.endswith(READ_IDENTITY))
     assert first == asked_at_ms + LOST_MS
@@ -145,33 +145,33 @@ def test_identity_is_requested_when_a_late_reply_does_not_come(line: Line) -> No
 @pytest.mark.parametrize(
     ("received", "why"),
     [
-        (TWO_FLOORS, "a reply makes no sense"),
-        (AT_FLOOR_2 + b"\0", "a reply to nothing that was asked"),
+        (TWO_FLOORS, "malformed reply"),
+        (AT_FLOOR_2 + b"\0", "unexpected reply"),
     ],
 )
 def test_client_resynchronises_after_a_bad_reply(line: Line, received: bytes, why: str) -> None:
-    assert line.receive(received) == HALT + HALT + READ_IDENTITY, "without waiting for anything"
+    assert line.receive(received) == HALT + HALT + READ_IDENTITY, "without delay"
     assert line.client.why_halted == why
     line.now_ms += 1
     assert line.receive(IDENTIFIED) == b""
     halts = list(line.wait(QUIET_MS - 1))
-    assert {sent for _, sent in halts} == {HALT}, "the card must be quiet first"
+    assert {sent for _, sent in halts} == {HALT}, "the client waits until the card is quiet"
     assert list(line.wait(1)) == [(line.now_ms, changes(None, STOPPED, SPEED) + sweeps(STOPPED, SPEED)[0])]
     assert line.phase() is CardPhase.RESUMING
     assert line.inputs() == Inputs(floor=2, halted=True)
-    assert not line.client.write(RISES)
+    assert not line.client.write(MOVING_UP)
     line.receive(AT_FLOOR_2)
     assert line.phase() is CardPhase.IN_STEP
     assert line.inputs() == Inputs(floor=2, still=True)
 
 
-def test_reply_that_is_cut_short_halts_the_motor(line: Line) -> None:
+def test_truncated_reply_halts_the_motor(line: Line) -> None:
     line.receive(AT_FLOOR_2[:-1])
     assert (line.now_ms + LATE_MS, HALT + HALT + READ_IDENTITY) == next(line.wait(LATE_MS))
-    assert line.client.why_halted == "a reply is cut short"
+    assert line.client.why_halted == "truncated reply"
 
 
-def test_card_that_sends_on_is_asked_again_until_it_sends_only_identities(line: Line) -> None:
+def test_identity_is_requested_until_the_card_sends_nothing_else(line: Line) -> None:
     line.receive(TWO_FLOORS)
     for _ in range(3):
         line.receive(b"\x00")
@@ -181,21 +181,21 @@ def test_card_that_sends_on_is_asked_again_until_it_sends_only_identities(line: 
     assert line.phase() is CardPhase.RESUMING
 
 
-def test_unfinished_command_is_not_continued_after_a_halt(line: Line) -> None:
-    line.client.outgoing = changes(None, RISES, SPEED)[5:]
+def test_halt_drops_the_rest_of_an_interrupted_command(line: Line) -> None:
+    line.client.outgoing = changes(None, MOVING_UP, SPEED)[5:]
     line.client.receive(TWO_FLOORS, line.now_ms)
     assert line.client.outgoing == HALT + HALT + READ_IDENTITY
 
 
-def test_card_is_lost_when_a_halt_lasts(line: Line) -> None:
+def test_card_is_lost_if_a_halt_lasts_too_long(line: Line) -> None:
     asked_at_ms = line.now_ms
     with pytest.raises(CardLost, match="no answer"):
         list(line.wait(10 * SILENCE_MS))
     assert line.now_ms == asked_at_ms + SILENCE_MS
-    assert line.client.is_card, "so its motor is to be stopped when the port is closed"
+    assert line.client.is_card, "so closing the port must stop its motor"
 
 
-def test_reply_that_is_later_than_a_snapshot_is_fresh_is_no_snapshot(line: Line) -> None:
+def test_reply_older_than_a_fresh_snapshot_is_dropped(line: Line) -> None:
     list(line.wait(LATE_MS))
     line.now_ms += FRESH_MS
     line.receive(AT_FLOOR_2)
@@ -203,20 +203,20 @@ def test_reply_that_is_later_than_a_snapshot_is_fresh_is_no_snapshot(line: Line)
     assert line.inputs() is None
 
 
-def test_last_message_stops_the_motor_and_puts_out_the_lamps(line: Line) -> None:
+def test_last_message_stops_the_motor_and_switches_off_the_lamps(line: Line) -> None:
     line.client.outgoing = PAD
-    assert line.client.last_message() == PAD + HALT + changes(RISES, Outputs(), SPEED)
+    assert line.client.last_message() == PAD + HALT + changes(MOVING_UP, Outputs(), SPEED)
     line.client.end()
     assert line.client.last_message() == b""
 
 
-def test_new_speed_is_used_from_the_next_command_on(line: Line) -> None:
+def test_new_speed_applies_from_the_next_command(line: Line) -> None:
     line.client.speed = 7
     line.client.write(Outputs(Motor.DOWN, floor=2))
     assert line.sent().count(bytes((13, 7))) == 1
 
 
-def test_tachometer_is_read_first_and_is_no_news() -> None:
+def test_changed_tachometer_value_makes_no_new_snapshot() -> None:
     line = Line()
     line.client = CardClient(CardCodec(SPEED, has_tachometer=True))
     line.client.begin(0)

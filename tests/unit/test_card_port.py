@@ -1,4 +1,4 @@
-"""The port of the I/O card against simulated cards on pseudo-terminals, and against what is none."""
+"""The port of the I/O card, against simulated cards and other devices on pseudo-terminals."""
 
 import os
 import pty
@@ -26,7 +26,7 @@ def now_ms() -> int:
 
 
 class Bench:
-    """A simulated card whose path stays the same, and the port to it."""
+    """A simulated card on a fixed path, and the port to it."""
 
     def __init__(self, built: Building, path: Path) -> None:
         self.built = built
@@ -37,11 +37,11 @@ class Bench:
     def machine(self) -> Machine:
         return self.built.elevators[0].machine
 
-    def pump(self, done: Callable[[], bool], patience_s: float = 20, clock: Callable[[], int] = now_ms) -> None:
-        """Let both sides run until *done*."""
-        end = time.monotonic() + patience_s
+    def pump(self, done: Callable[[], bool], timeout_s: float = 20, clock: Callable[[], int] = now_ms) -> None:
+        """Run both sides until *done*."""
+        end = time.monotonic() + timeout_s
         while not done():
-            assert time.monotonic() < end, "it never came"
+            assert time.monotonic() < end, "timed out"
             self.port.poll(clock())
             self.built.turn(0)
             time.sleep(0.0005)
@@ -65,7 +65,7 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     built.close()
 
 
-def test_the_port_reads_and_writes(bench: Bench) -> None:
+def test_port_reads_inputs_and_writes_outputs(bench: Bench) -> None:
     bench.pump(lambda: bench.port.inputs(now_ms()) == Inputs(floor=2))
     bench.built.press(0, *(2, 3))  # type: ignore[arg-type]  # cab 3
     bench.pump(lambda: bench.port.inputs(now_ms()) == Inputs(Buttons(cab=0b1000), 2))
@@ -75,12 +75,12 @@ def test_the_port_reads_and_writes(bench: Bench) -> None:
     assert bench.port.news == [f"I/O card {bench.port.where} answers"]
 
 
-def what_is_sure(before: Inputs, wanted: Outputs) -> Inputs:
-    """Return what an answer tells, asked for *before* a card was told what is *wanted*, that comes after that."""
+def confirmed_inputs(before: Inputs, wanted: Outputs) -> Inputs:
+    """Return the snapshot of a sweep sent after *before*, whose reply arrives after *wanted* was written."""
     return evolve(before, door=before.door and bool(wanted.door), still=before.still and wanted.motor is Motor.STOP)
 
 
-def test_a_command_is_obeyed_when_the_card_was_asked_since_and_has_answered(bench: Bench) -> None:
+def test_reply_confirms_the_commands_before_its_sweep(bench: Bench) -> None:
     bench.pump(bench.answers)
     before = Inputs(floor=2)
     for wanted in (Outputs(), Outputs(door=True), Outputs(motor=Motor.UP), Outputs(Motor.STOP)):
@@ -91,24 +91,24 @@ def test_a_command_is_obeyed_when_the_card_was_asked_since_and_has_answered(benc
         bench.port.write(wanted)
         # The port's clock stands still, so a late reply is not followed by the next sweep at once.
         bench.pump(lambda: bench.port.client.panel.asked_at_ms is None, clock=lambda ms=asked_at_ms: ms)  # type: ignore[misc]
-        assert bench.port.inputs(now_ms()) == what_is_sure(before, wanted)
+        assert bench.port.inputs(now_ms()) == confirmed_inputs(before, wanted)
         before = Inputs(floor=2, door=bool(wanted.door), still=wanted.motor is Motor.STOP)
         bench.pump(lambda: bench.port.client.panel.asked_at_ms is not None)
-        bench.pump(lambda: bench.port.client.panel.asked_at_ms is None)  # asked since
+        bench.pump(lambda: bench.port.client.panel.asked_at_ms is None)  # A sweep after the command.
         assert bench.port.inputs(now_ms()) == before
-        if wanted.motor is not Motor.STOP:  # No answer confirms a running motor, so its bytes may still be on the line.
+        if wanted.motor is not Motor.STOP:  # No reply confirms a running motor, so its bytes may still be on the line.
             bench.pump(lambda: bench.machine.shaft.motor is not Motor.STOP)
         assert (bench.machine.door, bench.machine.shaft.motor) == (wanted.door, wanted.motor)
 
 
-def test_the_same_answer_is_the_same_object(bench: Bench) -> None:
+def test_equal_replies_give_the_same_snapshot_object(bench: Bench) -> None:
     bench.pump(bench.answers)
     first = bench.port.inputs(now_ms())
     bench.pump_for(100)
     assert bench.port.inputs(now_ms()) is first
 
 
-def test_a_clean_end_stops_the_motor_and_leaves_all_dark(bench: Bench) -> None:
+def test_stop_stops_the_motor_and_switches_off_the_lamps(bench: Bench) -> None:
     bench.pump(bench.answers)
     bench.port.write(Outputs(motor=Motor.UP, lamps=Buttons(7, 2, 15), floor=2, stop_lamp=True))
     bench.pump(lambda: bench.machine.stop_lamp and bench.machine.shaft.motor is Motor.UP)
@@ -117,7 +117,7 @@ def test_a_clean_end_stops_the_motor_and_leaves_all_dark(bench: Bench) -> None:
     assert bench.machine.lamps == Buttons()
 
 
-def test_unplugged_is_said_once_and_plugged_in_everything_is_written_again(bench: Bench) -> None:
+def test_unplugged_card_is_logged_once_and_gets_all_outputs_when_replugged(bench: Bench) -> None:
     bench.pump(bench.answers)
     wanted = Outputs(lamps=Buttons(up=1), floor=2)
     bench.port.write(wanted)
@@ -133,7 +133,7 @@ def test_unplugged_is_said_once_and_plugged_in_everything_is_written_again(bench
     bench.pump(lambda: bench.machine.indicator == 2)
 
 
-def test_a_card_with_a_loose_plug_does_not_fill_the_log(bench: Bench) -> None:
+def test_card_with_a_loose_plug_is_logged_a_few_times(bench: Bench) -> None:
     for _ in range(8):
         bench.line.plug()
         bench.pump(bench.answers)
@@ -144,7 +144,7 @@ def test_a_card_with_a_loose_plug_does_not_fill_the_log(bench: Bench) -> None:
     assert "recurring" in bench.port.news[5]
 
 
-def test_a_card_that_is_not_there_is_waited_for_and_said_once(bench: Bench) -> None:
+def test_missing_card_is_logged_once_and_opened_later(bench: Bench) -> None:
     bench.line.unplug()
     bench.pump_for(500)
     assert len(bench.port.news) == 1
@@ -153,7 +153,7 @@ def test_a_card_that_is_not_there_is_waited_for_and_said_once(bench: Bench) -> N
     bench.pump(bench.answers)
 
 
-def test_a_port_that_another_program_has_is_left_alone(bench: Bench) -> None:
+def test_port_in_use_by_another_program_is_opened_once_it_is_free(bench: Bench) -> None:
     bench.pump(bench.answers)
     other = CardPort(bench.port.where, 99)
     for _ in range(5):
@@ -167,7 +167,7 @@ def test_a_port_that_another_program_has_is_left_alone(bench: Bench) -> None:
     bench.pump(bench.answers)
 
 
-def test_a_copy_of_the_descriptor_does_not_keep_the_lock(bench: Bench) -> None:
+def test_copy_of_the_descriptor_does_not_keep_the_port_locked(bench: Bench) -> None:
     held: list[int | None] = []
 
     def hold(descriptor: int | None) -> None:
@@ -183,30 +183,30 @@ def test_a_copy_of_the_descriptor_does_not_keep_the_lock(bench: Bench) -> None:
     os.close(held[0])
 
 
-def test_a_card_that_stops_answering_is_lost_and_found_again(bench: Bench) -> None:
+def test_card_that_stops_answering_is_lost_and_found_again(bench: Bench) -> None:
     bench.pump(bench.answers)
     until = now_ms() + 1500
-    while now_ms() < until:  # the card stands still
+    while now_ms() < until:  # The card does not run.
         bench.port.poll(now_ms())
         time.sleep(0.005)
     assert not bench.answers()
-    assert "no reply for 400 ms; motor stopped" in bench.port.news[1]
+    assert "no reply for 400 ms; the motor is stopped" in bench.port.news[1]
     assert "lost (no answer)" in bench.port.news[2]
     bench.pump(bench.answers)
     assert len(bench.port.news) == 4
 
 
-def test_an_answer_from_before_a_freeze_is_thrown_away(bench: Bench) -> None:
+def test_reply_from_before_a_stall_is_dropped(bench: Bench) -> None:
     bench.pump(bench.answers)
     bench.pump(lambda: bench.port.client.panel.asked_at_ms is not None)
     bench.built.turn(0.05)
-    thawed_ms = now_ms() + 600
-    bench.port.poll(thawed_ms)
-    assert bench.port.inputs(thawed_ms) is None
+    resumed_ms = now_ms() + 600
+    bench.port.poll(resumed_ms)
+    assert bench.port.inputs(resumed_ms) is None
 
 
-class Impostor:
-    """A serial device of another kind: to each request it says *answer* of it and of how many there have been."""
+class OtherDevice:
+    """A serial device that answers each request with *answer* of the request and its number, from 1."""
 
     def __init__(self, answer: Callable[[bytes, int], bytes]) -> None:
         self._master, self._slave = pty.openpty()
@@ -233,11 +233,11 @@ def is_sweep(request: bytes) -> bool:
     return SWEEP in request
 
 
-def identity_then(rubbish: bytes) -> Callable[[bytes, int], bytes]:
-    return lambda request, asked: rubbish if is_sweep(request) else b"\xa2" * request.count(READ_IDENTITY)
+def identity_then(reply: bytes) -> Callable[[bytes, int], bytes]:
+    return lambda request, asked: reply if is_sweep(request) else b"\xa2" * request.count(READ_IDENTITY)
 
 
-IMPOSTORS = {
+OTHER_DEVICES = {
     "silent": lambda request, asked: b"",
     "echo": lambda request, asked: request,
     "talks by itself": lambda request, asked: b"$GPGGA,1,2,3*42\r\n",
@@ -249,11 +249,11 @@ IMPOSTORS = {
 }
 
 
-@pytest.mark.parametrize("kind", IMPOSTORS)
-def test_what_is_not_this_card_is_never_obeyed_and_said_once(kind: str) -> None:
-    device = Impostor(IMPOSTORS[kind])
+@pytest.mark.parametrize("kind", OTHER_DEVICES)
+def test_other_device_gives_no_inputs_and_is_logged_once(kind: str) -> None:
+    device = OtherDevice(OTHER_DEVICES[kind])
     port = CardPort(device.path, 99)
-    clock_ms = 0  # faster than the real one
+    clock_ms = 0  # simulated, faster than real time
     while clock_ms < 6000:
         clock_ms += 5
         port.poll(clock_ms)
@@ -265,32 +265,32 @@ def test_what_is_not_this_card_is_never_obeyed_and_said_once(kind: str) -> None:
     device.close()
 
 
-def first_inputs(port: CardPort, device: Impostor) -> Inputs:
-    """Return what *port* reads first from *device*, in time that is simulated."""
+def first_inputs(port: CardPort, device: OtherDevice) -> Inputs:
+    """Return the first inputs that *port* reads from *device*, in simulated time."""
     for clock_ms in range(5, 5000, 5):
         port.poll(clock_ms)
         device.turn()
         inputs = port.inputs(clock_ms)
         if inputs is not None:
             return inputs
-    raise AssertionError("it was never found")
+    raise AssertionError("the card was never found")
 
 
-def test_a_card_that_misses_the_first_requests_is_found() -> None:
+def test_card_that_misses_the_first_requests_is_found() -> None:
     def late(request: bytes, asked: int) -> bytes:
         if asked <= 3:
             return b"\x00"
         return b"\xa2\x20\x00\xa2" if is_sweep(request) else b"\xa2"
 
-    device = Impostor(late)
+    device = OtherDevice(late)
     port = CardPort(device.path, 99)
     assert first_inputs(port, device) == Inputs(floor=0)
     port.stop()
     device.close()
 
 
-def test_answers_that_come_late_and_all_at_once_are_not_taken_for_a_sweep() -> None:
-    device = Impostor(lambda request, asked: b"\xa2" * 4 if asked == 4 else b"\xa2\x20\x00\xa2" * is_sweep(request))
+def test_late_identities_are_not_read_as_a_sweep_reply() -> None:
+    device = OtherDevice(lambda request, asked: b"\xa2" * 4 if asked == 4 else b"\xa2\x20\x00\xa2" * is_sweep(request))
     port = CardPort(device.path, 99)
     assert first_inputs(port, device) == Inputs(floor=0)
     assert len(port.news) == 1
@@ -299,14 +299,14 @@ def test_answers_that_come_late_and_all_at_once_are_not_taken_for_a_sweep() -> N
 
 
 def with_tachometer(request: bytes, asked: int) -> bytes:
-    """Answer as a card with its car at floor 0, and a tachometer that shows how often it was asked."""
+    """Answer like a card with its car at floor 0, whose tachometer shows the number of requests."""
     if bytes((0xC0 + 62,)) + SWEEP in request:
         return bytes((asked, 0xA2, 0x20, 0x00, 0xA2))
     return b"\xa2" * request.count(READ_IDENTITY)
 
 
-def test_tachometer_is_read_in_the_same_sweep_and_makes_no_new_inputs() -> None:
-    device = Impostor(with_tachometer)
+def test_tachometer_is_read_in_the_same_sweep_without_new_inputs() -> None:
+    device = OtherDevice(with_tachometer)
     port = CardPort(device.path, 99, has_tachometer=True)
     seen: list[tuple[Inputs, int]] = []
     for clock_ms in range(0, 500, 5):
@@ -324,8 +324,8 @@ def test_tachometer_is_read_in_the_same_sweep_and_makes_no_new_inputs() -> None:
     device.close()
 
 
-def test_port_of_a_card_that_does_not_read_can_be_opened_again_while_a_copy_is_open() -> None:
-    device = Impostor(identity_then(b"\xa2\x20\x00\xa2"))
+def test_blocked_port_can_be_reopened_while_a_copy_is_open() -> None:
+    device = OtherDevice(identity_then(b"\xa2\x20\x00\xa2"))
     copies: list[int] = []
     port = CardPort(device.path, 99, lambda fd: None if fd is None else copies.append(os.dup(fd)))
     for clock_ms in range(0, 500, 5):
@@ -343,14 +343,14 @@ def test_port_of_a_card_that_does_not_read_can_be_opened_again_while_a_copy_is_o
 
 
 @pytest.mark.parametrize(("interval_ms", "sweeps"), [(0, 200), (10, 100), (250, 100)])
-def test_card_is_swept_once_an_interval_and_at_least_every_10_ms(interval_ms: int, sweeps: int) -> None:
+def test_card_is_swept_every_interval_and_at_least_every_10_ms(interval_ms: int, sweeps: int) -> None:
     asked_at_ms: list[int] = []
 
     def card(request: bytes, asked: int) -> bytes:
         asked_at_ms.append(clock_ms)
         return b"\xa2\x20\x00\xa2" if is_sweep(request) else b"\xa2" * request.count(READ_IDENTITY)
 
-    device, clock_ms = Impostor(card), 0
+    device, clock_ms = OtherDevice(card), 0
     port = CardPort(device.path, 99, sweep_ms=interval_ms)
     for clock_ms in range(0, 2000, 5):
         port.poll(clock_ms)
@@ -362,18 +362,18 @@ def test_card_is_swept_once_an_interval_and_at_least_every_10_ms(interval_ms: in
 
 
 @pytest.mark.parametrize(
-    ("names", "said"),
+    ("names", "found"),
     [
-        ((), "none in"),
-        (("usb-FTDI_UART-if00",), "but usb-FTDI_UART-if00"),
+        ((), "no card in"),
+        (("usb-FTDI_UART-if00",), "only usb-FTDI_UART-if00"),
         (
             ("usb-NTNU_Arduino_IO_Card_1", "usb-NTNU_Arduino_IO_Card_2"),
-            "more than one: usb-NTNU_Arduino_IO_Card_1, usb",
+            "more than one card: usb-NTNU_Arduino_IO_Card_1, usb",
         ),
     ],
 )
-def test_auto_says_what_it_saw(
-    names: tuple[str, ...], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_auto_names_the_ports_it_found(
+    names: tuple[str, ...], found: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(card_port, "BY_ID", tmp_path)
     for name in names:
@@ -382,10 +382,10 @@ def test_auto_says_what_it_saw(
     port.poll(0)
     port.poll(1000)
     assert len(port.news) == 1
-    assert said in port.news[0]
+    assert found in port.news[0]
 
 
-def test_auto_finds_the_only_card(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_opens_the_only_card(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "by-id").mkdir()
     (tmp_path / "by-id" / "usb-NTNU_Arduino_IO_Card_75-if00").symlink_to(bench.line.path)
     (tmp_path / "by-id" / "usb-FTDI_UART-if00").touch()
@@ -395,7 +395,7 @@ def test_auto_finds_the_only_card(bench: Bench, tmp_path: Path, monkeypatch: pyt
 
 
 @pytest.mark.parametrize("path", ["/dev/null", "/etc/passwd", "/", "/nowhere/card"])
-def test_what_is_no_card_port_is_said_once(path: str) -> None:
+def test_path_without_a_serial_port_is_logged_once(path: str) -> None:
     port = CardPort(path, 99)
     for ms in range(0, 1000, 50):
         port.poll(ms)

@@ -1,4 +1,4 @@
-"""The elevator server's protocol: the codec against the simulated elevator's bytes, the port against real sockets."""
+"""The elevator server: the codec against a simulated elevator, and the port against real sockets."""
 
 import errno
 import socket
@@ -37,7 +37,7 @@ def every_buttons(draw: st.DrawFn, floors: int = FLOORS) -> Buttons:
 
 
 @given(every_buttons(), st.sampled_from([0, 1, 1.5, 3]), st.booleans(), st.booleans())
-def test_a_sweep_reads_everything(pressed: Buttons, floor: float, stop: bool, obstructed: bool) -> None:
+def test_sweep_reads_all_inputs(pressed: Buttons, floor: float, stop: bool, obstructed: bool) -> None:
     machine = evolve(at(floor), stop=stop, obstructed=obstructed)
     for button, where in panel_buttons(FLOORS):
         if mask(pressed, button) >> where & 1:
@@ -47,7 +47,7 @@ def test_a_sweep_reads_everything(pressed: Buttons, floor: float, stop: bool, ob
 
 
 @pytest.mark.parametrize("spoil", [lambda r: r[:-1], lambda r: r + b"\0", lambda r: b"\x07" + r[1:], lambda r: b""])
-def test_what_is_not_the_answer_to_a_sweep_is_refused(spoil: Callable[[bytes], bytes]) -> None:
+def test_malformed_reply_is_refused(spoil: Callable[[bytes], bytes]) -> None:
     reply = protocol.answer(at(0), sweep(FLOORS), 0).replies
     assert snapshot(spoil(reply), FLOORS) is None
 
@@ -72,7 +72,7 @@ def wanted_of(outputs: Outputs) -> tuple[object, ...]:
 
 
 @given(every_outputs, every_outputs)
-def test_differences_bring_a_panel_to_what_is_wanted(first: Outputs, second: Outputs) -> None:
+def test_changes_bring_a_panel_to_the_wanted_outputs(first: Outputs, second: Outputs) -> None:
     machine = protocol.answer(at(1), changes(None, first, FLOORS), 0).machine
     assert shown(machine) == wanted_of(first)
     machine = protocol.answer(machine, changes(first, second, FLOORS), 0).machine
@@ -82,12 +82,12 @@ def test_differences_bring_a_panel_to_what_is_wanted(first: Outputs, second: Out
 
 
 @given(every_outputs)
-def test_after_a_reconnect_everything_is_written(outputs: Outputs) -> None:
+def test_all_outputs_are_written_to_an_unknown_panel(outputs: Outputs) -> None:
     everything = changes(None, outputs, FLOORS)
     assert sorted(everything[::4]) == sorted([1, 3, 4, 5] + [2] * len(list(panel_buttons(FLOORS))))
 
 
-def test_lamps_stay_as_they_are_while_it_is_not_known_what_they_should_be() -> None:
+def test_unsure_lamps_are_left_unchanged() -> None:
     assert 2 not in changes(None, Outputs(unsure=EVERY_BUTTON), FLOORS)[::4]
     sent, unsure = Outputs(lamps=Buttons(1)), Outputs(lamps=Buttons(2), unsure=Buttons(1))
     assert changes(sent, unsure, FLOORS) == bytes((2, Button.UP, 1, 1))
@@ -95,25 +95,25 @@ def test_lamps_stay_as_they_are_while_it_is_not_known_what_they_should_be() -> N
     assert changes(outputs_after(sent, unsure), Outputs(lamps=Buttons(2)), FLOORS) == bytes((2, Button.UP, 0, 0))
 
 
-def test_a_lamp_that_was_never_written_is_written_once_it_is_known_what_it_should_be() -> None:
+def test_lamp_is_written_once_it_is_no_longer_unsure() -> None:
     unsure = outputs_after(None, Outputs(unsure=Buttons(cab=1)))
     assert unsure == Outputs(unsure=Buttons(cab=1))
     assert changes(unsure, Outputs(), FLOORS) == bytes((2, Button.CAB, 0, 0))
     assert changes(unsure, Outputs(lamps=Buttons(cab=1)), FLOORS) == bytes((2, Button.CAB, 0, 1))
 
 
-def test_a_motor_command_is_repeated_when_it_is_to_be_tried_again() -> None:
+def test_motor_command_is_repeated_for_a_new_try() -> None:
     sent = Outputs(motor=Motor.DOWN)
     assert changes(sent, evolve(sent, motor_try=1), FLOORS) == bytes((1, 255, 0, 0))
 
 
-def test_the_door_shuts_before_the_motor_starts_and_the_motor_stops_before_the_door_opens() -> None:
-    stands, goes = Outputs(door=True), Outputs(motor=Motor.UP)
-    assert changes(stands, goes, FLOORS)[::4] == bytes((4, 1))
-    assert changes(goes, stands, FLOORS)[::4] == bytes((1, 4))
+def test_door_closes_before_the_motor_starts_and_motor_stops_before_the_door_opens() -> None:
+    door_open, moving = Outputs(door=True), Outputs(motor=Motor.UP)
+    assert changes(door_open, moving, FLOORS)[::4] == bytes((4, 1))
+    assert changes(moving, door_open, FLOORS)[::4] == bytes((1, 4))
 
 
-def test_buttons_that_do_not_exist_are_never_named() -> None:
+def test_panel_buttons_omits_buttons_that_do_not_exist() -> None:
     for floors in (2, 4, 64):
         named = list(panel_buttons(floors))
         assert len(named) == len(set(named)) == 3 * floors - 2
@@ -138,20 +138,20 @@ def pump(
     port: ElevatorServer,
     built: Building | None,
     done: Callable[[], bool],
-    patience_s: float = 10,
+    timeout_s: float = 10,
     clock: Callable[[], int] = now_ms,
 ) -> None:
-    """Let both sides run until *done*."""
-    end = time.monotonic() + patience_s
+    """Run both sides until *done*."""
+    end = time.monotonic() + timeout_s
     while not done():
-        assert time.monotonic() < end, "it never came"
+        assert time.monotonic() < end, "timed out"
         port.poll(clock())
         if built is not None:
             built.turn(0)
         time.sleep(0.0005)
 
 
-def test_the_port_reads_and_writes() -> None:
+def test_port_reads_inputs_and_writes_outputs() -> None:
     with building(2) as built:
         port = ElevatorServer("127.0.0.1", built.ports[0], FLOORS)
         pump(port, built, lambda: port.inputs(now_ms()) == Inputs(floor=2))
@@ -164,7 +164,7 @@ def test_the_port_reads_and_writes() -> None:
         assert port.news == [f"elevator server 127.0.0.1:{built.ports[0]} answers"]
 
 
-def test_the_same_answer_is_the_same_object() -> None:
+def test_equal_replies_give_the_same_snapshot_object() -> None:
     with building(2) as built:
         port = ElevatorServer("127.0.0.1", built.ports[0], FLOORS)
         pump(port, built, lambda: port.inputs(now_ms()) is not None)
@@ -174,12 +174,12 @@ def test_the_same_answer_is_the_same_object() -> None:
         port.stop()
 
 
-def what_is_sure(before: Inputs, wanted: Outputs) -> Inputs:
-    """Return what an answer tells, asked for *before* a panel was told what is *wanted*, that comes after that."""
+def confirmed_inputs(before: Inputs, wanted: Outputs) -> Inputs:
+    """Return the snapshot of a sweep sent after *before*, whose reply arrives after *wanted* was written."""
     return evolve(before, door=before.door and bool(wanted.door), still=before.still and wanted.motor is Motor.STOP)
 
 
-def test_a_command_is_obeyed_when_the_panel_was_asked_since_and_has_answered() -> None:
+def test_reply_confirms_the_commands_before_its_sweep() -> None:
     with building(2) as built:
         port = ElevatorServer("127.0.0.1", built.ports[0], FLOORS)
         pump(port, built, lambda: port.inputs(now_ms()) is not None)
@@ -193,20 +193,20 @@ def test_a_command_is_obeyed_when_the_panel_was_asked_since_and_has_answered() -
             pump(port, built, lambda: port.panel.asked_at_ms is None, clock=lambda ms=asked_at_ms: ms)  # type: ignore[misc]
             machine = built.elevators[0].machine
             assert (machine.door, machine.shaft.motor) == (wanted.door, wanted.motor)
-            assert port.inputs(now_ms()) == what_is_sure(before, wanted)
+            assert port.inputs(now_ms()) == confirmed_inputs(before, wanted)
             before = Inputs(floor=2, door=bool(wanted.door), still=wanted.motor is Motor.STOP)
             pump(port, built, lambda before=before: port.inputs(now_ms()) == before)  # type: ignore[misc]
         port.stop()
 
 
-def test_a_server_that_is_not_there_is_waited_for_and_said_once() -> None:
+def test_missing_server_is_logged_once_and_connected_later() -> None:
     with building(0) as built:
         number = built.ports[0]
     port = ElevatorServer("127.0.0.1", number, FLOORS)
     until = now_ms() + 500
     pump(port, None, lambda: now_ms() > until)
     assert len(port.news) == 1
-    assert port.news[0].endswith("not there yet (Connection refused); trying again")
+    assert port.news[0].endswith("is not there yet (Connection refused); retrying")
     built = open_building([put(Shaft(FLOORS), 1, 0)], port=number)
     pump(port, built, lambda: port.inputs(now_ms()) == Inputs(floor=1))
     assert len(port.news) == 2
@@ -214,7 +214,7 @@ def test_a_server_that_is_not_there_is_waited_for_and_said_once() -> None:
     built.close()
 
 
-def test_after_a_lost_connection_everything_is_written_again() -> None:
+def test_all_outputs_are_written_again_after_a_reconnect() -> None:
     with building(2) as built:
         number = built.ports[0]
         port = ElevatorServer("127.0.0.1", number, FLOORS)
@@ -231,7 +231,7 @@ def test_after_a_lost_connection_everything_is_written_again() -> None:
 
 
 @pytest.mark.parametrize("answer", [b"\x09" * 400, b"HTTP/1.1 400 Bad Request\r\n\r\n" * 20, b""])
-def test_a_server_of_another_kind_is_never_obeyed_and_said_once(answer: bytes) -> None:
+def test_server_with_another_protocol_gives_no_inputs_and_is_logged_once(answer: bytes) -> None:
     listener = socket.create_server(("127.0.0.1", 0))
     listener.setblocking(False)
     port = ElevatorServer("127.0.0.1", listener.getsockname()[1], FLOORS)
@@ -250,7 +250,7 @@ def test_a_server_of_another_kind_is_never_obeyed_and_said_once(answer: bytes) -
     listener.close()
 
 
-def test_a_server_that_answers_once_and_hangs_up_does_not_fill_the_log() -> None:
+def test_server_that_keeps_disconnecting_is_logged_a_few_times() -> None:
     listener = socket.create_server(("127.0.0.1", 0))
     listener.settimeout(5)
     port = ElevatorServer("127.0.0.1", listener.getsockname()[1], FLOORS)
@@ -286,19 +286,19 @@ def test_a_server_that_answers_once_and_hangs_up_does_not_fill_the_log() -> None
     listener.close()
 
 
-def test_an_answer_from_before_a_freeze_is_thrown_away() -> None:
+def test_reply_from_before_a_stall_is_dropped() -> None:
     with building(2) as built:
         port = ElevatorServer("127.0.0.1", built.ports[0], FLOORS)
         pump(port, built, lambda: port.inputs(now_ms()) is not None)
         pump(port, built, lambda: port.panel.asked_at_ms is not None)
         built.turn(0.05)
-        thawed_ms = now_ms() + 600  # the process did not run for 600 ms, and the answer has been lying there
-        port.poll(thawed_ms)
-        assert port.inputs(thawed_ms) is None
+        resumed_ms = now_ms() + 600  # After a stall of 600 ms, with the reply already received by the kernel.
+        port.poll(resumed_ms)
+        assert port.inputs(resumed_ms) is None
         port.stop()
 
 
-def test_a_machine_without_descriptors_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failing_socket_call_is_retried(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> socket.socket:
         raise OSError(errno.EMFILE, "Too many open files")
 

@@ -1,4 +1,4 @@
-"""The I/O card's bytes, in both directions from tables that are written out here, apart from the program's own."""
+"""The codec of the I/O card, against independent tables of its bytes."""
 
 import pytest
 from attrs import evolve
@@ -7,7 +7,7 @@ from elevator.core.model import EVERY_BUTTON, Button, Buttons, Inputs, Motor, Ou
 from elevator.hardware import io_card
 
 READS = [
-    # reply to a sweep -> what it says: each input pin alone, from bit 0 of the first byte to bit 7 of the second
+    # The reply to a sweep and its inputs: each pin alone, from bit 0 of the first byte to bit 7 of the second.
     (b"\xa2\x01\x00\xa2", Inputs(Buttons(up=0b0100))),
     (b"\xa2\x02\x00\xa2", Inputs(Buttons(down=0b0010))),
     (b"\xa2\x04\x00\xa2", Inputs(Buttons(down=0b1000))),
@@ -29,7 +29,7 @@ READS = [
 ]
 DARK = Outputs(lamps=Buttons())
 WRITES = [
-    # what is wanted of a dark, idle panel, and the bytes that bring it there
+    # The wanted outputs, and the bytes that set them on a dark, idle panel.
     (evolve(DARK, lamps=Buttons(up=0b0001)), [0x40 + 30]),
     (evolve(DARK, lamps=Buttons(up=0b0010)), [0x40 + 31]),
     (evolve(DARK, lamps=Buttons(up=0b0100)), [0x40 + 29]),
@@ -53,11 +53,11 @@ OFF = {0x40 + pin: pin for pin in (*range(26, 36), 37, 24)}
 
 
 @pytest.mark.parametrize(("reply", "inputs"), READS)
-def test_a_reply_is_read(reply: bytes, inputs: Inputs) -> None:
+def test_reply_is_decoded(reply: bytes, inputs: Inputs) -> None:
     assert io_card.snapshot(reply) == inputs
 
 
-def test_a_sweep_is_four_wide_reads() -> None:
+def test_sweep_is_four_wide_reads() -> None:
     assert bytes((0xC0 + 63, 0xC0 + 38, 0xC0 + 46, 0xC0 + 63)) == io_card.SWEEP
 
 
@@ -73,44 +73,44 @@ def test_a_sweep_is_four_wide_reads() -> None:
         b"\xa2\x00\x00\xa2\xa2",
     ],
 )
-def test_what_is_not_the_reply_to_a_sweep_is_refused(reply: bytes) -> None:
+def test_malformed_reply_is_refused(reply: bytes) -> None:
     assert io_card.snapshot(reply) is None
 
 
 @pytest.mark.parametrize(("wanted", "written"), WRITES)
-def test_a_difference_is_written(wanted: Outputs, written: list[int]) -> None:
+def test_changed_output_is_written(wanted: Outputs, written: list[int]) -> None:
     assert list(io_card.changes(DARK, wanted, 200)) == [0, *written]
 
 
 @pytest.mark.parametrize(("lit", "written"), [each for each in WRITES if each[1][0] in OFF])
-def test_and_taken_back(lit: Outputs, written: list[int]) -> None:
+def test_output_is_switched_off_again(lit: Outputs, written: list[int]) -> None:
     assert list(io_card.changes(lit, DARK, 200)) == [0, *(OFF[byte] for byte in written)]
 
 
-def test_what_is_there_already_is_not_written() -> None:
+def test_unchanged_outputs_are_not_written() -> None:
     for wanted, _ in WRITES:
         assert io_card.changes(wanted, wanted, 200) == b""
 
 
-def test_of_an_unknown_card_everything_is_written_but_lamps_and_floor_that_are_not_known() -> None:
+def test_unknown_card_gets_all_outputs_except_unsure_lamps_and_unknown_floor() -> None:
     unknown = io_card.changes(None, Outputs(unsure=EVERY_BUTTON), 200)
     assert sorted(unknown) == sorted([0, 0, 13, 0, 24, 37])
     known = io_card.changes(None, evolve(DARK, floor=0), 200)
     assert sorted(known) == sorted([*unknown, *range(26, 36), 22, 23])
 
 
-def test_a_motor_command_is_repeated_when_it_is_to_be_tried_again() -> None:
+def test_motor_command_is_repeated_for_a_new_try() -> None:
     up = evolve(DARK, motor=Motor.UP)
     assert io_card.changes(up, evolve(up, motor_try=1), 99) == bytes((0, 0, 13, 0, 36, 13, 99))
 
 
-def test_the_door_shuts_before_the_motor_starts_and_the_motor_stops_before_the_door_opens() -> None:
-    stands, goes = evolve(DARK, door=True), evolve(DARK, motor=Motor.UP)
-    assert io_card.changes(stands, goes, 200)[:2] == bytes((0, 24))
-    assert io_card.changes(goes, stands, 200) == bytes((0, 0, 13, 0, 0x40 + 24))
+def test_door_closes_before_the_motor_starts_and_motor_stops_before_the_door_opens() -> None:
+    door_open, moving = evolve(DARK, door=True), evolve(DARK, motor=Motor.UP)
+    assert io_card.changes(door_open, moving, 200)[:2] == bytes((0, 24))
+    assert io_card.changes(moving, door_open, 200) == bytes((0, 0, 13, 0, 0x40 + 24))
 
 
-def test_a_cut_off_motor_command_is_still_stopped() -> None:
+def test_halt_stops_the_motor_after_an_interrupted_command() -> None:
     for cut in (b"", b"\x0d"):
         stream = list(cut + io_card.HALT)
         speed = None

@@ -1,4 +1,4 @@
-"""The client of a panel, without I/O: against a simulated elevator, byte by byte and millisecond by millisecond."""
+"""The client of a panel, connected to a simulated elevator without sockets or clocks."""
 
 import pytest
 from attrs import evolve
@@ -15,7 +15,7 @@ SWEEP = sweep(FLOORS)
 
 
 class Panel:
-    """A simulated panel that answers at once, and its client."""
+    """A client and a simulated panel that replies at once."""
 
     def __init__(self, first_reply_ms: int = FRESH_MS) -> None:
         self.machine = machines.machine(put(Shaft(FLOORS), 2, 0))
@@ -40,7 +40,7 @@ def panel() -> Panel:
     return made
 
 
-def test_reply_is_read_when_its_last_byte_arrives(panel: Panel) -> None:
+def test_reply_is_decoded_when_its_last_byte_arrives(panel: Panel) -> None:
     panel.machine = machines.press(panel.machine, Button.CAB, 3, None)
     reply = panel.execute(panel.client.ask(10))
     for byte in reply[:-1]:
@@ -54,7 +54,7 @@ def test_equal_snapshots_are_one_object(panel: Panel) -> None:
     first = panel.client.inputs(0)
     reply = panel.execute(panel.client.ask(10))
     noise = bytearray(reply)
-    noise[3] = 1  # the last byte of each reply means nothing
+    noise[3] = 1  # The last byte of each reply has no meaning.
     assert panel.client.receive(bytes(noise), 10) is Receipt.ANSWERED
     assert panel.client.inputs(10) is first
     assert panel.sweep(20) is Receipt.ANSWERED
@@ -66,7 +66,7 @@ def test_snapshot_expires(panel: Panel) -> None:
     assert panel.client.inputs(FRESH_MS) is None
 
 
-def test_late_reply_is_dropped_and_the_next_sweep_may_be_sent(panel: Panel) -> None:
+def test_stale_reply_is_dropped_and_the_next_sweep_may_be_sent(panel: Panel) -> None:
     reply = panel.execute(panel.client.ask(10))
     assert panel.client.receive(reply, 10 + FRESH_MS) is Receipt.STALE
     assert panel.client.inputs(10 + FRESH_MS) is None
@@ -74,7 +74,7 @@ def test_late_reply_is_dropped_and_the_next_sweep_may_be_sent(panel: Panel) -> N
 
 
 @pytest.mark.parametrize(("first_reply_ms", "receipt"), [(FRESH_MS, Receipt.STALE), (NEVER_MS, Receipt.ANSWERED)])
-def test_only_the_first_reply_of_a_connection_may_be_allowed_more_time(first_reply_ms: int, receipt: Receipt) -> None:
+def test_first_reply_of_a_connection_may_take_longer(first_reply_ms: int, receipt: Receipt) -> None:
     panel = Panel(first_reply_ms)
     reply = panel.execute(panel.client.ask(0))
     assert panel.client.receive(reply, FRESH_MS) is receipt
@@ -82,7 +82,7 @@ def test_only_the_first_reply_of_a_connection_may_be_allowed_more_time(first_rep
     assert panel.client.receive(panel.execute(panel.client.ask(600)), 600 + FRESH_MS) is Receipt.STALE
 
 
-def test_bytes_without_a_sweep_and_beyond_its_reply_are_unasked(panel: Panel) -> None:
+def test_bytes_without_a_sweep_or_beyond_its_reply_are_unasked(panel: Panel) -> None:
     assert panel.client.receive(b"\0", 5) is Receipt.UNASKED
     panel.client.drop()
     reply = panel.execute(panel.client.ask(10))
@@ -91,7 +91,7 @@ def test_bytes_without_a_sweep_and_beyond_its_reply_are_unasked(panel: Panel) ->
     assert panel.sweep(20) is Receipt.ANSWERED
 
 
-def test_malformed_reply_changes_nothing(panel: Panel) -> None:
+def test_malformed_reply_leaves_the_snapshot_unchanged(panel: Panel) -> None:
     newest = panel.client.inputs(0)
     panel.client.ask(10)
     assert panel.client.receive(b"\x07" * len(SWEEP), 10) is Receipt.MALFORMED
@@ -107,7 +107,7 @@ def test_reply_confirms_the_commands_sent_before_its_sweep(panel: Panel) -> None
     assert panel.client.inputs(10) == Inputs(floor=2, door=True, still=True)
 
 
-def test_command_sent_after_the_sweep_is_not_confirmed_and_revokes_its_opposite(panel: Panel) -> None:
+def test_command_after_the_sweep_is_not_confirmed_and_cancels_its_opposite(panel: Panel) -> None:
     panel.execute(panel.client.write(Outputs(door=True)))
     reply = panel.execute(panel.client.ask(10))
     panel.execute(panel.client.write(Outputs(motor=Motor.UP, door=False)))
@@ -118,7 +118,7 @@ def test_command_sent_after_the_sweep_is_not_confirmed_and_revokes_its_opposite(
     assert panel.client.confirmed == Confirmed(door=True, still=True)
 
 
-def test_only_differences_are_written_until_the_connection_ends(panel: Panel) -> None:
+def test_only_differences_are_written_until_a_reconnect(panel: Panel) -> None:
     first, second = Outputs(lamps=Buttons(up=1), floor=2), Outputs(lamps=Buttons(up=3), floor=2)
     assert panel.client.write(first) == changes(None, first, FLOORS)
     assert panel.client.write(first) == b""
@@ -130,7 +130,7 @@ def test_only_differences_are_written_until_the_connection_ends(panel: Panel) ->
     assert panel.client.write(second) == changes(None, second, FLOORS)
 
 
-def test_halt_lasts_until_the_next_good_reply_and_keeps_the_other_outputs(panel: Panel) -> None:
+def test_halt_lasts_until_the_next_valid_reply_and_keeps_other_outputs(panel: Panel) -> None:
     wanted = Outputs(motor=Motor.UP, lamps=Buttons(up=1), floor=2)
     panel.client.write(wanted)
     panel.client.halt()
@@ -145,12 +145,12 @@ def test_halt_lasts_until_the_next_good_reply_and_keeps_the_other_outputs(panel:
 @pytest.mark.parametrize(
     "command", [Outputs(door=True), Outputs(motor=Motor.UP, door=None), Outputs(motor_try=1, door=None)]
 )
-def test_snapshot_is_current_if_it_was_asked_for_after_the_last_command(panel: Panel, command: Outputs) -> None:
+def test_snapshot_is_current_if_its_sweep_followed_the_last_command(panel: Panel, command: Outputs) -> None:
     panel.client.write(Outputs(door=False))
     panel.sweep(10)
     assert panel.is_current()
     panel.client.write(Outputs(door=False, lamps=Buttons(up=1)))
-    assert panel.is_current(), "a lamp is no command"
+    assert panel.is_current(), "only door and motor commands count"
     reply = panel.execute(panel.client.ask(20))
     panel.client.write(command)
     assert panel.client.receive(reply, 21) is Receipt.ANSWERED

@@ -1,4 +1,4 @@
-"""The server side of the protocol, byte by byte and in virtual time."""
+"""Splitting a client's byte stream into messages, in virtual time."""
 
 from itertools import pairwise
 
@@ -13,7 +13,7 @@ A, B = bytes((6, 2, 3, 0)), bytes((1, 255, 0, 0))
 
 
 def read(*arrivals: tuple[int, bytes], until_ms: int = 0) -> bytes:
-    """Return the messages of a stream that arrives as *arrivals* say, to a server that is never late."""
+    """Return the messages of a stream whose chunks arrive at given times in ms. The server is never late."""
     reader, messages = MessageReader(), b""
     for at_ms, chunk in arrivals:
         reader.expire(at_ms - 1)
@@ -28,27 +28,27 @@ def test_pieces_of_a_message_may_be_50_ms_apart(split: int) -> None:
     assert read((0, A[:split]), (50, A[split:]), (51, B)) == A + B
 
 
-def test_each_piece_may_come_almost_100_ms_after_the_one_before() -> None:
+def test_each_piece_may_arrive_up_to_100_ms_after_the_previous_one() -> None:
     assert read(*((at * PIECE_MS, A[at : at + 1]) for at in range(4)), (1000, B)) == A + B
 
 
 @pytest.mark.parametrize("split", [1, 2, 3])
-def test_pieces_150_ms_apart_are_no_message_and_the_next_message_is_read(split: int) -> None:
+def test_pieces_150_ms_apart_are_dropped_and_the_next_message_is_read(split: int) -> None:
     assert read((0, A[:split]), (150, A[split:]), (300, B)) == B
 
 
-@pytest.mark.parametrize("stray", [b"\n", b"\r\n", b"\0\0\0"])
-def test_stray_bytes_after_a_message_spoil_no_later_one(stray: bytes) -> None:
-    assert read((0, A + stray), (101, A), (102, B)) == A + A + B
-    assert read((0, A + B + stray), (1000, A)) == A + B + A
-    assert read((0, stray), (101, A)) == A
+@pytest.mark.parametrize("extra", [b"\n", b"\r\n", b"\0\0\0"])
+def test_extra_bytes_after_a_message_do_not_spoil_later_ones(extra: bytes) -> None:
+    assert read((0, A + extra), (101, A), (102, B)) == A + A + B
+    assert read((0, A + B + extra), (1000, A)) == A + B + A
+    assert read((0, extra), (101, A)) == A
 
 
-def test_stray_byte_spoils_only_what_follows_within_100_ms() -> None:
+def test_extra_byte_spoils_only_messages_within_100_ms() -> None:
     assert read((0, A + b"\n"), (50, B), (200, A)) == A + b"\n" + B[:3] + A
 
 
-def test_incomplete_message_expires_when_its_time_has_come() -> None:
+def test_incomplete_message_expires_100_ms_after_its_last_piece() -> None:
     reader = MessageReader()
     assert reader.expires_at_ms() is None
     reader.receive(A[:1], 1000)
@@ -61,15 +61,15 @@ def test_incomplete_message_expires_when_its_time_has_come() -> None:
     assert reader.expire(9999) == 0
 
 
-def test_late_server_gets_the_whole_message() -> None:
-    """A server that was stopped cannot know when the second piece arrived, so it keeps the first."""
+def test_late_server_reads_the_complete_message() -> None:
+    """A stalled server cannot know when the second piece arrived, so it keeps the first."""
     reader = MessageReader()
     reader.receive(A[:1], 0)
     reader.receive(A[1:], 5000)
     assert reader.pop() == A
 
 
-def test_message_that_waits_to_be_obeyed_is_kept_with_what_follows_it() -> None:
+def test_piece_after_an_unread_message_does_not_expire() -> None:
     reader = MessageReader()
     reader.receive(A + B[:2], 0)
     assert (reader.expires_at_ms(), reader.expire(5000)) == (None, 0)
@@ -79,7 +79,7 @@ def test_message_that_waits_to_be_obeyed_is_kept_with_what_follows_it() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 250), st.binary(max_size=9)), max_size=20))
-def test_after_a_pause_every_message_is_read(arrivals: list[tuple[int, bytes]]) -> None:
+def test_every_message_after_a_pause_is_read(arrivals: list[tuple[int, bytes]]) -> None:
     now_ms, stream = 0, []
     for pause_ms, chunk in arrivals:
         now_ms += pause_ms
@@ -90,7 +90,7 @@ def test_after_a_pause_every_message_is_read(arrivals: list[tuple[int, bytes]]) 
 
 
 @given(st.binary(max_size=40), st.lists(st.integers(0, 40), max_size=5))
-def test_pieces_that_arrive_together_are_cut_as_one_stream(data: bytes, cuts: list[int]) -> None:
+def test_pieces_that_arrive_together_form_one_stream(data: bytes, cuts: list[int]) -> None:
     ends = sorted({0, len(data), *(min(cut, len(data)) for cut in cuts)})
     pieces = [(start, data[start:end]) for start, end in pairwise(ends)]
     assert read(*pieces) == data[: len(data) - len(data) % MESSAGE]
