@@ -1,4 +1,4 @@
-"""Whole nodes on a network with somebody on it who means ill: keys, forgeries, recordings, floods."""
+"""Complete nodes on a network with an attacker: keys, forgeries, replays, corruption and floods."""
 
 import itertools
 import json
@@ -23,12 +23,12 @@ from elevator.core.model import EVERY_CAR, Author, Button, Buttons, Call, Calls,
 from elevator.net.seal import HEAD_BYTES, NO_KEY, seal
 from elevator.net.wire import Encoder, decode
 
-EVERYBODY = "127.255.255.255"
+BROADCAST = "127.255.255.255"
 
 
 @contextmanager
-def port_of(group: Lab) -> Iterator[socket.socket]:
-    """Open a socket that hears the group as a node would, and can speak to it."""
+def attacker_of(group: Lab) -> Iterator[socket.socket]:
+    """Open a socket that receives the group's broadcasts and can send to the group."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as opened:
         for option in (socket.SO_REUSEADDR, socket.SO_REUSEPORT, socket.SO_BROADCAST):
             opened.setsockopt(socket.SOL_SOCKET, option, 1)
@@ -46,14 +46,14 @@ def key_file(file: Path, *keys: bytes) -> tuple[str, str]:
 OLD, NEW = b"o" * 32, b"n" * 32
 
 
-def test_a_group_gets_another_key_node_by_node(tmp_path: Path) -> None:
+def test_group_changes_its_key_node_by_node(tmp_path: Path) -> None:
     old, both = key_file(tmp_path / "old", OLD), key_file(tmp_path / "both", OLD, NEW)
-    turned, new = key_file(tmp_path / "turned", NEW, OLD), key_file(tmp_path / "new", NEW)
+    swapped, new = key_file(tmp_path / "swapped", NEW, OLD), key_file(tmp_path / "new", NEW)
     with lab(tmp_path, cars=2, start=False) as group:
         for id in range(2):
             group.start(id, *old)
         group.wait_until_ready()
-        for times, (step, floor) in enumerate(((both, 3), (turned, 1), (new, 2)), 2):
+        for times, (step, floor) in enumerate(((both, 3), (swapped, 1), (new, 2)), 2):
             for id in range(2):
                 group.nodes[id].terminate()
                 assert group.nodes.pop(id).wait(PATIENCE_S) == 0
@@ -76,36 +76,36 @@ def forged(group: str, counter: int, key: bytes) -> bytes:
 
 
 @pytest.mark.rule("S1")
-def test_who_has_no_key_or_another_lights_no_lamp(tmp_path: Path) -> None:
+def test_forged_calls_light_no_lamp(tmp_path: Path) -> None:
     keygen([str(tmp_path / "key")])
-    with lab(tmp_path, cars=1, more=("--key-file", str(tmp_path / "key"))) as group, port_of(group) as stranger:
+    with lab(tmp_path, cars=1, more=("--key-file", str(tmp_path / "key"))) as group, attacker_of(group) as attacker:
         for counter in range(1, 60):
             for key in (NO_KEY, OLD):
-                stranger.sendto(forged("lab", counter, key), (EVERYBODY, group.net_port))
+                attacker.sendto(forged("lab", counter, key), (BROADCAST, group.net_port))
             time.sleep(0.02)
         group.wait_for(0, "dropped a datagram: without a key")
         group.wait_for(0, "dropped a datagram: with another key, or damaged")
-        assert group.log(0).count("without a key") <= 4, "once a second at the most"
+        assert group.log(0).count("without a key") <= 4, "at most one line a second"
         assert "node 5" not in group.log(0)
         assert group.lamps(0) == set()
         group.press(0, "cab", 1)
-        group.wait(lambda: group.states()[0]["sensor"] == 1, "it served on")
+        group.wait(lambda: group.states()[0]["sensor"] == 1, "the node kept serving")
 
 
 @pytest.mark.rule("S1")
 @pytest.mark.parametrize("keyed", [False, True])
-def test_a_recording_does_not_bring_a_dead_node_back(tmp_path: Path, keyed: bool) -> None:
+def test_replay_does_not_revive_a_dead_node(tmp_path: Path, keyed: bool) -> None:
     more = key_file(tmp_path / "key", OLD) if keyed else ()
-    with lab(tmp_path, cars=2, more=more) as group, port_of(group) as stranger:
+    with lab(tmp_path, cars=2, more=more) as group, attacker_of(group) as attacker:
         recording: list[bytes] = []
         while len(recording) < 100:
-            sealed = stranger.recv(10_000)
-            said = decode(sealed[HEAD_BYTES:], "lab")
-            recording += [sealed] if said is not None and said.sender.id == 1 else []
+            sealed = attacker.recv(10_000)
+            heartbeat = decode(sealed[HEAD_BYTES:], "lab")
+            recording += [sealed] if heartbeat is not None and heartbeat.sender.id == 1 else []
         group.kill(1)
         group.wait_for(0, "node 1 is silent")
         for sealed in recording:
-            stranger.sendto(sealed, (EVERYBODY, group.net_port))
+            attacker.sendto(sealed, (BROADCAST, group.net_port))
             time.sleep(0.02)
         group.wait_for(0, "dropped a datagram: replayed")
         assert group.log(0).count("node 1 is alive") == 1
@@ -118,8 +118,8 @@ def small(number: int) -> list[bytes]:
 
 
 @contextmanager
-def busy(attack: Callable[[], None]) -> Iterator[None]:
-    """Have somebody *attack* again and again."""
+def repeating(attack: Callable[[], None]) -> Iterator[None]:
+    """Call *attack* repeatedly in another thread."""
     ended = threading.Event()
 
     def run() -> None:
@@ -136,80 +136,80 @@ def busy(attack: Callable[[], None]) -> Iterator[None]:
 
 
 @pytest.mark.parametrize(("addresses", "datagrams"), [(1, small), (1, large), (100, large)])
-def test_a_flood_does_not_keep_the_others_from_being_heard(
+def test_flood_does_not_starve_other_nodes(
     tmp_path: Path, addresses: int, datagrams: Callable[[int], list[bytes]]
 ) -> None:
     with lab(tmp_path, cars=2) as group, ExitStack() as opened:
-        strangers = [opened.enter_context(mouth(number)) for number in range(addresses)]
+        attackers = [opened.enter_context(mouth(number)) for number in range(addresses)]
         numbers = itertools.count()
 
         def attack() -> None:
-            for stranger, datagram in zip(itertools.cycle(strangers), datagrams(next(numbers) * 64), strict=False):
-                stranger.sendto(datagram, (EVERYBODY, group.net_port))
+            for attacker, datagram in zip(itertools.cycle(attackers), datagrams(next(numbers) * 64), strict=False):
+                attacker.sendto(datagram, (BROADCAST, group.net_port))
 
-        with busy(attack):
+        with repeating(attack):
             group.wait_for(0, "dropped a datagram: not of this group", times=2)
             group.press(0, "down", 3)
-            group.wait(lambda: ("down", 3) in group.lamps(0) & group.lamps(1), "it lit everywhere")
+            group.wait(lambda: ("down", 3) in group.lamps(0) & group.lamps(1), "the lamp lit on all panels")
             group.wait_until_dark()
         assert group.misbehaviour() == 0
 
 
-def spoilt(sealed: bytes, rng: random.Random) -> bytes:
-    """Flip some bits of a datagram, cut it off, or leave it as it is."""
+def corrupt(sealed: bytes, rng: random.Random) -> bytes:
+    """Flip some bits of a datagram, truncate it, or return it unchanged."""
     match rng.randrange(4):
         case 0:
             return sealed[: 1 + rng.randrange(len(sealed))]
         case 1:
             return sealed
         case _:
-            spoilt = bytearray(sealed)
+            flipped = bytearray(sealed)
             for _ in range(rng.randrange(1, 9)):
-                spoilt[rng.randrange(len(spoilt))] ^= 1 << rng.randrange(8)
-            return bytes(spoilt)
+                flipped[rng.randrange(len(flipped))] ^= 1 << rng.randrange(8)
+            return bytes(flipped)
 
 
 @pytest.mark.rule("G6")
 @pytest.mark.parametrize("keyed", [False, True])
-def test_who_spoils_and_repeats_all_that_is_said_invents_nothing(tmp_path: Path, keyed: bool) -> None:
+def test_corrupted_and_replayed_datagrams_create_no_calls(tmp_path: Path, keyed: bool) -> None:
     more = key_file(tmp_path / "key", OLD) if keyed else ()
     rng = random.Random(1)
     pressed = [("up", 1), ("down", 3), ("up", 2), ("down", 1)]
-    with lab(tmp_path, cars=2, more=more) as group, port_of(group) as stranger:
-        heard: deque[bytes] = deque(maxlen=500)
+    with lab(tmp_path, cars=2, more=more) as group, attacker_of(group) as attacker:
+        received: deque[bytes] = deque(maxlen=500)
 
         def attack() -> None:
-            heard.append(stranger.recv(10_000))
-            for sealed in [*rng.choices(heard, k=20), os.urandom(rng.randrange(1, 2000))]:
-                stranger.sendto(spoilt(sealed, rng), (EVERYBODY, group.net_port))
+            received.append(attacker.recv(10_000))
+            for sealed in [*rng.choices(received, k=20), os.urandom(rng.randrange(1, 2000))]:
+                attacker.sendto(corrupt(sealed, rng), (BROADCAST, group.net_port))
 
-        with busy(attack):
-            for number, (button, floor) in enumerate(pressed):
-                group.press(number % 2, button, floor)
-                group.wait(lambda call=(button, floor): call in group.lamps(0) & group.lamps(1), "it lit everywhere")  # type: ignore[misc]
+        with repeating(attack):
+            for number, call in enumerate(pressed):
+                group.press(number % 2, *call)
+                group.wait(lambda call=call: call in group.lamps(0) & group.lamps(1), "the lamp lit on all panels")  # type: ignore[misc]
                 group.wait_until_dark()
-        said = [line.partition(": ")[2] for id in range(2) for line in group.log(id).splitlines()]
-        registered = {line for line in said if line.endswith(": registered")}
+        lines = [line.partition(": ")[2] for id in range(2) for line in group.log(id).splitlines()]
+        registered = {line for line in lines if line.endswith(": registered")}
         assert registered == {f"hall call {button} at floor {floor}: registered" for button, floor in pressed}
-        assert any(line.startswith("dropped a datagram: with another key, or damaged") for line in said)
-        assert not [line for line in said if "id" in line.split() or "mistake" in line or "worker" in line]
+        assert any(line.startswith("dropped a datagram: with another key, or damaged") for line in lines)
+        assert not [line for line in lines if "id" in line.split() or "internal error" in line or "worker" in line]
         assert group.misbehaviour() == 0
 
 
-def test_it_is_watched_by_who_has_its_key(tmp_path: Path) -> None:
+def test_watch_and_doctor_need_the_key(tmp_path: Path) -> None:
     more = key_file(tmp_path / "key", OLD)
     with lab(tmp_path, cars=1, more=more) as group:
-        for arguments, seen in ((more, [0]), ((), [])):
+        for arguments, ids in ((more, [0]), ((), [])):
             command = [*PROGRAM, "watch", "--json", "--net-port", str(group.net_port), *arguments]
             with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
                 assert process.stdout is not None
                 process.stdout.readline()
-                told = json.loads(process.stdout.readline())
+                shown = json.loads(process.stdout.readline())
                 process.terminate()
-            assert [node["id"] for node in told["nodes"]] == seen
-            assert set(told["refused"]) == (set() if seen else {"with another key, or damaged"})
-            assert (told["strangers"] > 0) == (not seen)
-        settings = ["--port", group.port, "--net-port", group.net_port, "--broadcast", EVERYBODY, "--no-record"]
+            assert [node["id"] for node in shown["nodes"]] == ids
+            assert set(shown["refused"]) == (set() if ids else {"with another key, or damaged"})
+            assert (shown["strangers"] > 0) == (not ids)
+        settings = ["--port", group.port, "--net-port", group.net_port, "--broadcast", BROADCAST, "--no-record"]
         for arguments, sign in ((more, "✓"), ((), "✗")):
             command = [*PROGRAM, "doctor", *map(str, settings), *arguments]
             done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=False)

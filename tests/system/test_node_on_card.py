@@ -1,4 +1,4 @@
-"""A whole node on a simulated I/O card: what it serves, what stops its motor, and what a loose cable does."""
+"""A complete node on a simulated I/O card: calls, motor safety, foreign bytes and unplugging."""
 
 import errno
 import os
@@ -21,7 +21,7 @@ from elevator.core.model import Button, Buttons, Motor
 
 
 class Car:
-    """A simulated card in this process, and a node on it in another."""
+    """A simulated card in this process, and a node that drives it in another process."""
 
     def __init__(self, built: Building, directory: Path) -> None:
         self.built = built
@@ -29,7 +29,7 @@ class Car:
         self.directory = directory
         self.node: subprocess.Popen[bytes] | None = None
         self.pid = 0
-        """Of the node's first process, which is also its session."""
+        """The pid of the node's first process, which is also its session id."""
         self.command = PROGRAM
 
     def start(self, *more: str) -> None:
@@ -50,7 +50,7 @@ class Car:
         return self.machine.shaft.motor
 
     def motors(self, began: int) -> list[int]:
-        """List what the motor was told since event *began*."""
+        """Return the motor commands since event *began*."""
         return [event["value"] for event in self.built.history.since(began)["events"] if event["kind"] == "motor"]
 
     def log(self) -> str:
@@ -59,7 +59,7 @@ class Car:
     def wait(self, done: Callable[[], bool]) -> None:
         end = time.monotonic() + PATIENCE_S
         while not done():
-            assert time.monotonic() < end, f"it never came; the log: {self.log()}"
+            assert time.monotonic() < end, f"timed out; the log: {self.log()}"
             self.built.turn(0.005)
 
     def run_for(self, seconds: float) -> None:
@@ -67,7 +67,7 @@ class Car:
         self.wait(lambda: time.monotonic() >= end)
 
     def write_foreign(self, stream: bytes) -> None:
-        """Write to the card's port as another program would."""
+        """Write to the card's port as another program."""
         port = os.open(self.line.path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
         os.write(port, stream)
         os.close(port)
@@ -103,7 +103,7 @@ def car_on_card(directory: Path) -> Iterator[Car]:
         built.close()
 
 
-def test_a_call_is_served_and_the_end_is_dark_and_still(tmp_path: Path) -> None:
+def test_call_is_served_and_termination_stops_the_motor_and_lamps(tmp_path: Path) -> None:
     with car_on_card(tmp_path) as car:
         car.start()
         car.drive_up()
@@ -119,7 +119,7 @@ def test_a_call_is_served_and_the_end_is_dark_and_still(tmp_path: Path) -> None:
 
 @pytest.mark.rule("C12")
 @pytest.mark.quick
-def test_the_motor_stops_when_the_worker_is_killed_and_the_next_one_goes_on(tmp_path: Path) -> None:
+def test_motor_stops_when_the_worker_is_killed_and_the_next_one_serves_the_call(tmp_path: Path) -> None:
     with car_on_card(tmp_path) as car:
         car.start()
         car.drive_up()
@@ -131,8 +131,8 @@ def test_the_motor_stops_when_the_worker_is_killed_and_the_next_one_goes_on(tmp_
 
 
 @pytest.mark.rule("C12")
-def test_the_supervisor_stops_the_motor_by_itself(tmp_path: Path) -> None:
-    """No successor could: it is told to end at that moment."""
+def test_supervisor_stops_the_motor_without_a_new_worker(tmp_path: Path) -> None:
+    """The supervisor gets a termination signal at the same time, so it starts no new worker."""
     with car_on_card(tmp_path) as car:
         car.start()
         car.drive_up()
@@ -142,7 +142,7 @@ def test_the_supervisor_stops_the_motor_by_itself(tmp_path: Path) -> None:
         os.kill(worker, signal.SIGKILL)
         time.sleep(0.05)
         car.built.turn(0)
-        assert car.motor is Motor.UP, "nobody is there to stop it"
+        assert car.motor is Motor.UP, "no process could stop it yet"
         supervisor.terminate()
         os.kill(supervisor.pid, signal.SIGCONT)
         car.wait(lambda: car.motor is Motor.STOP)
@@ -150,7 +150,7 @@ def test_the_supervisor_stops_the_motor_by_itself(tmp_path: Path) -> None:
         assert car.log().count("answers") == 1
 
 
-def test_the_next_supervisor_holds_the_port_as_well(tmp_path: Path) -> None:
+def test_next_supervisor_holds_the_port_too(tmp_path: Path) -> None:
     with car_on_card(tmp_path) as car:
         car.start()
         assert car.node is not None
@@ -173,7 +173,7 @@ def test_the_next_supervisor_holds_the_port_as_well(tmp_path: Path) -> None:
 
 
 @pytest.mark.rule("C12")
-def test_a_worker_that_hangs_has_its_motor_stopped(tmp_path: Path) -> None:
+def test_motor_stops_when_the_worker_hangs(tmp_path: Path) -> None:
     with car_on_card(tmp_path) as car:
         car.start()
         car.drive_up()
@@ -184,7 +184,7 @@ def test_a_worker_that_hangs_has_its_motor_stopped(tmp_path: Path) -> None:
 
 
 @pytest.mark.rule("C11")
-def test_unplugging_is_a_pause(tmp_path: Path) -> None:
+def test_call_is_served_after_the_card_is_unplugged_and_replugged(tmp_path: Path) -> None:
     with car_on_card(tmp_path) as car:
         car.start()
         car.drive_up()
@@ -196,22 +196,22 @@ def test_unplugging_is_a_pause(tmp_path: Path) -> None:
         assert car.log().count("lost") == 1
 
 
-def test_a_user_of_the_simulator_can_pull_the_plug(tmp_path: Path) -> None:
+def test_simulated_card_can_be_unplugged_and_replugged(tmp_path: Path) -> None:
     with lab(tmp_path, cars=1, cards=True) as user:
         user.press(0, "cab", 3)
-        user.wait(lambda: user.states()[0]["motor"] == "up", "the car sets out")
+        user.wait(lambda: user.states()[0]["motor"] == "up", "the car moved")
         user.ask("card", car=0, on=False)
         assert user.states()[0]["card"] is False
         user.ask("card", car=0, on=False)
         user.wait_for(0, "out of service: no elevator answers")
-        assert "I/O card" in user.log(0), "not a server, in that log"
+        assert "I/O card" in user.log(0), "the log names the card, not a server"
         assert "elevator server" not in user.log(0)
         user.ask("card", car=0, on=True)
         assert user.states()[0]["card"] is True
-        user.wait(lambda: user.states()[0]["door"] and user.states()[0]["sensor"] == 3, "the call is served")
+        user.wait(lambda: user.states()[0]["door"] and user.states()[0]["sensor"] == 3, "the call was served")
 
 
-def test_where_there_is_no_card_there_is_no_plug(tmp_path: Path) -> None:
+def test_car_without_a_card_cannot_be_unplugged(tmp_path: Path) -> None:
     with lab(tmp_path, cars=1, start=False) as user:
         assert user.states()[0]["card"] is None
         with pytest.raises(AssertionError, match="car 0 has no card"):
@@ -219,24 +219,24 @@ def test_where_there_is_no_card_there_is_no_plug(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "expected"),
     [
         (["--serial", "auto", "--floors", "9"], "4 floors"),
         (["--serial", "auto", "--speed", "0"], "speed must be 1..255"),
         (["--serial", "auto", "--speed", "256"], "speed must be 1..255"),
     ],
 )
-def test_what_cannot_be_is_one_line(arguments: list[str], said: str) -> None:
+def test_invalid_setting_prints_one_line_and_exits_with_2(arguments: list[str], expected: str) -> None:
     done = subprocess.run(
         [*PROGRAM, "--id", "0", "--no-record", *arguments], check=False, capture_output=True, text=True, timeout=30
     )
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
-    assert said in done.stderr
+    assert expected in done.stderr
 
 
 @pytest.mark.rule("S3")
-def test_bytes_of_another_program_do_not_move_a_car_with_an_open_door(tmp_path: Path) -> None:
+def test_foreign_bytes_do_not_move_a_car_with_an_open_door(tmp_path: Path) -> None:
     with car_on_card(tmp_path) as car:
         car.start()
         car.drive_up()
@@ -256,7 +256,7 @@ DIRECTIONS = b"\x24\x64"
 
 
 @pytest.mark.parametrize("stream", [b"AT\r", DIRECTIONS, b"\r\xff", b"\xc0\r", bytes(range(256))])
-def test_a_car_serves_both_ends_of_its_shaft_while_another_program_writes(tmp_path: Path, stream: bytes) -> None:
+def test_car_serves_both_ends_of_its_shaft_despite_foreign_bytes(tmp_path: Path, stream: bytes) -> None:
     rng = random.Random(1)
     with car_on_card(tmp_path) as car:
         car.start()
@@ -272,29 +272,29 @@ def test_a_car_serves_both_ends_of_its_shaft_while_another_program_writes(tmp_pa
         assert car.machine.counts.out_of_bounds == 0
 
 
-def test_a_hiccup_of_the_card_is_no_fault(tmp_path: Path) -> None:
+def test_short_stall_of_the_card_is_not_a_fault(tmp_path: Path) -> None:
     with car_on_card(tmp_path) as car:
         car.start()
         car.drive_up()
         began = car.built.history.next_event
         for _ in range(3):
-            time.sleep(0.2)  # The card does nothing meanwhile.
+            time.sleep(0.2)  # The card does not run meanwhile.
             car.wait(lambda: car.motor is Motor.STOP)
             car.wait(lambda: car.motor is Motor.UP)
             car.run_for(0.1)
         car.wait_until_served()
         assert car.motors(began).count(Motor.STOP) >= 2
         assert "out of service" not in car.log()
-        assert car.log().count("motor stopped") == 1
+        assert car.log().count("the motor is stopped") == 1
 
 
 NOBODY = 65534
 UNPRIVILEGED = [] if os.geteuid() else ["setpriv", "--inh-caps=-sys_admin", "--bounding-set=-sys_admin"]
-"""What the kernel asks for before it opens a port that another program uses alone: only root has it."""
+"""Drops the capability that lets root open a port which another program has opened exclusively."""
 
 
 def can_open(car: Car) -> bool:
-    """Tell whether an ordinary user can open the card's port."""
+    """Return whether an unprivileged user can open the card's port."""
     if os.geteuid() == 0:
         os.chown(car.line.path, NOBODY, NOBODY)
     pid = os.fork()
@@ -314,7 +314,7 @@ def can_open(car: Car) -> bool:
     return code == 0
 
 
-def test_no_other_user_can_open_the_port_but_a_successor_can(tmp_path: Path) -> None:
+def test_only_a_new_worker_can_open_a_port_in_use(tmp_path: Path) -> None:
     with car_on_card(tmp_path) as car:
         car.command = [*UNPRIVILEGED, *PROGRAM]
         car.start()
@@ -337,7 +337,7 @@ def test_no_other_user_can_open_the_port_but_a_successor_can(tmp_path: Path) -> 
         car.wait(lambda: car.log().count("card answers") == 4)
         assert not can_open(car)
 
-        while pids := processes_of(car.pid):  # The first that is killed may just have been replaced.
+        while pids := processes_of(car.pid):  # A killed process may just have been replaced.
             for pid in pids:
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
@@ -346,7 +346,7 @@ def test_no_other_user_can_open_the_port_but_a_successor_can(tmp_path: Path) -> 
         car.wait(lambda: car.log().count("card answers") == 5)
 
 
-def test_a_port_is_free_after_a_clean_end(tmp_path: Path) -> None:
+def test_port_is_free_after_termination(tmp_path: Path) -> None:
     with car_on_card(tmp_path) as car:
         car.start()
         assert car.node is not None

@@ -1,4 +1,4 @@
-"""Whole nodes as their users start them, over real sockets, hurt from outside."""
+"""Complete nodes, started like a user does, over real sockets and with injected faults."""
 
 import os
 import resource
@@ -13,7 +13,7 @@ from lab import PROGRAM, Lab, lab
 
 
 def door_opened(lab: Lab, car: int, floor: int) -> bool:
-    """Tell whether the door of *car* has been open at *floor*."""
+    """Return whether the door of *car* was ever open at *floor*."""
     at = None
     for event in lab.ask("events", since=0)["events"]:
         if event["car"] == car and event["kind"] == "sensor":
@@ -24,12 +24,14 @@ def door_opened(lab: Lab, car: int, floor: int) -> bool:
 
 
 @pytest.mark.quick
-def test_a_group_serves_what_is_pressed(tmp_path: Path) -> None:
+def test_group_serves_its_calls(tmp_path: Path) -> None:
     with lab(tmp_path) as group:
         group.press(0, "up", 1)
         group.press(1, "down", 3)
         group.press(2, "cab", 2)
-        group.wait(lambda: ("down", 3) in group.lamps(0) & group.lamps(1) & group.lamps(2), "hall lamps lit everywhere")
+        group.wait(
+            lambda: ("down", 3) in group.lamps(0) & group.lamps(1) & group.lamps(2), "the hall lamp lit on all panels"
+        )
         group.wait(lambda: ("cab", 2) in group.lamps(2), "the cab lamp lit")
         assert ("cab", 2) not in group.lamps(0) | group.lamps(1)
         group.wait_until_dark()
@@ -38,22 +40,22 @@ def test_a_group_serves_what_is_pressed(tmp_path: Path) -> None:
 
 
 @pytest.mark.quick
-def test_a_killed_nodes_calls_are_served_by_others_and_its_cab_calls_when_it_is_back(tmp_path: Path) -> None:
+def test_calls_of_a_killed_node_are_served_and_its_cab_calls_after_its_restart(tmp_path: Path) -> None:
     with lab(tmp_path) as group:
         group.press(0, "cab", 3)
         group.press(0, "up", 1)
         group.wait(lambda: group.lamps(0) == {("cab", 3), ("up", 1)}, "both lamps lit")
-        group.wait(lambda: group.lamps(1) == {("up", 1)}, "the others know")
+        group.wait(lambda: group.lamps(1) == {("up", 1)}, "the other node knows the call")
         group.kill(0)
         group.wait_until_dark()
-        assert group.lamps(0) >= {("cab", 3)}, "nobody is there to put it out"
+        assert group.lamps(0) >= {("cab", 3)}, "no node can switch off the lamps of car 0"
         group.start(0)
         group.wait_until_dark()
         assert door_opened(group, 0, 3)
         assert group.misbehaviour() == 0
 
 
-def test_all_killed_at_once_and_started_again_serve_what_was_lit(tmp_path: Path) -> None:
+def test_lit_calls_are_served_after_all_nodes_are_killed_and_restarted(tmp_path: Path) -> None:
     with lab(tmp_path) as group:
         group.press(1, "cab", 2)
         group.press(2, "down", 3)
@@ -67,7 +69,7 @@ def test_all_killed_at_once_and_started_again_serve_what_was_lit(tmp_path: Path)
         assert any(door_opened(group, car, 3) for car in range(3))
 
 
-def test_a_blackout_is_survived_also_by_what_was_on_a_disk_that_is_wiped(tmp_path: Path) -> None:
+def test_calls_of_a_wiped_disk_are_restored_from_a_peer_after_a_blackout(tmp_path: Path) -> None:
     with lab(tmp_path, cars=2) as group:
         group.press(0, "cab", 2)
         group.press(1, "down", 3)
@@ -77,14 +79,14 @@ def test_a_blackout_is_survived_also_by_what_was_on_a_disk_that_is_wiped(tmp_pat
         shutil.rmtree(tmp_path / "state-0")
         group.start(0)
         group.wait_for(0, "in service", times=2)
-        assert not door_opened(group, 0, 2), "it cannot know yet"
+        assert not door_opened(group, 0, 2), "the node cannot know the call yet"
         group.start(1)
-        group.wait(lambda: door_opened(group, 0, 2), "the other's copy of the cab call was served")
+        group.wait(lambda: door_opened(group, 0, 2), "the peer's copy of the cab call was served")
         group.wait_until_dark()
 
 
-def test_a_node_whose_disk_takes_nothing_serves_on(tmp_path: Path) -> None:
-    """A file-size limit stands for a full disk; there is one for root, too."""
+def test_node_with_a_full_disk_keeps_serving(tmp_path: Path) -> None:
+    """A file size limit simulates a full disk. Unlike permissions, it also applies to root."""
     with lab(tmp_path, cars=1, start=False) as group:
         soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
         resource.setrlimit(resource.RLIMIT_FSIZE, (8192, hard))
@@ -95,10 +97,10 @@ def test_a_node_whose_disk_takes_nothing_serves_on(tmp_path: Path) -> None:
         group.wait_for(0, "in service")
         group.wait_for(0, "cannot")
         group.press(0, "cab", 2)
-        group.wait(lambda: door_opened(group, 0, 2), "it served")
+        group.wait(lambda: door_opened(group, 0, 2), "the call was served")
 
 
-def test_an_elevator_server_may_come_late_and_go_away(tmp_path: Path) -> None:
+def test_elevator_server_may_start_late_and_restart(tmp_path: Path) -> None:
     with lab(tmp_path, cars=2, start=False) as group:
         group.ask("server", car=0, on=False)
         group.start(0)
@@ -116,13 +118,13 @@ def test_an_elevator_server_may_come_late_and_go_away(tmp_path: Path) -> None:
         assert group.log(0).count("not there yet") == 1
 
 
-def test_a_stopped_motor_hands_hall_calls_over(tmp_path: Path) -> None:
+def test_hall_call_of_a_car_without_motor_power_is_served_by_another(tmp_path: Path) -> None:
     with lab(tmp_path, cars=2) as group:
         group.press(0, "down", 3)
-        group.wait(lambda: any(state["sensor"] is None for state in group.states()), "a car was on its way")
+        group.wait(lambda: any(state["sensor"] is None for state in group.states()), "a car was moving")
         (car,) = (state["car"] for state in group.states() if state["sensor"] is None)
         group.ask("power", car=car, on=False)
-        group.wait(lambda: door_opened(group, 1 - car, 3), "the other one came")
+        group.wait(lambda: door_opened(group, 1 - car, 3), "the other car served the call")
         assert "out of service: motor" in group.log(car)
         group.ask("power", car=car, on=True)
         group.wait_for(car, "in service", times=2)
@@ -130,34 +132,34 @@ def test_a_stopped_motor_hands_hall_calls_over(tmp_path: Path) -> None:
         assert group.misbehaviour() == 0
 
 
-def test_a_blocked_door_hands_hall_calls_over(tmp_path: Path) -> None:
+def test_hall_call_is_served_by_another_car_while_a_door_is_obstructed(tmp_path: Path) -> None:
     with lab(tmp_path, cars=2) as group:
         group.press(0, "cab", 0)
         group.wait(lambda: group.states()[0]["door"], "the door opened")
         group.ask("obstruct", car=0, on=True)
         group.wait_for(0, "out of service: door held open")
         group.press(0, "up", 1)
-        group.wait(lambda: door_opened(group, 1, 1), "the other one came")
-        assert group.states()[0]["door"], "it never closes while obstructed"
+        group.wait(lambda: door_opened(group, 1, 1), "the other car served the call")
+        assert group.states()[0]["door"], "an obstructed door stays open"
         group.ask("obstruct", car=0, on=False)
         group.wait(lambda: not group.states()[0]["door"], "the door closed")
         assert group.misbehaviour() == 0
 
 
-def test_a_frozen_node_is_replaced_and_comes_back(tmp_path: Path) -> None:
+def test_calls_are_served_while_a_node_is_frozen_and_after_it_resumes(tmp_path: Path) -> None:
     with lab(tmp_path, cars=2) as group:
         group.signal(0, signal.SIGSTOP)
         group.wait_for(1, "node 0 is silent")
         group.press(1, "down", 3)
-        group.wait(lambda: door_opened(group, 1, 3), "the other one served")
+        group.wait(lambda: door_opened(group, 1, 3), "the other car served the call")
         group.signal(0, signal.SIGCONT)
         group.wait_for(1, "node 0 is alive", times=2)
         group.press(0, "cab", 1)
-        group.wait(lambda: door_opened(group, 0, 1), "it serves")
+        group.wait(lambda: door_opened(group, 0, 1), "the resumed node served the call")
         group.wait_until_dark()
 
 
-def test_a_second_node_on_one_record_is_refused(tmp_path: Path) -> None:
+def test_second_node_on_the_same_record_is_refused(tmp_path: Path) -> None:
     with lab(tmp_path, cars=1) as group:
         second = subprocess.run(
             [*PROGRAM, "--id", "0", "--net-port", str(group.net_port), "--state-dir", str(tmp_path / "state-0")],
@@ -171,7 +173,7 @@ def test_a_second_node_on_one_record_is_refused(tmp_path: Path) -> None:
         assert second.stderr.count("\n") == 1
 
 
-def test_two_nodes_with_one_id_say_so_and_serve_on(tmp_path: Path) -> None:
+def test_two_nodes_with_one_id_log_it_and_keep_serving(tmp_path: Path) -> None:
     with lab(tmp_path, cars=2, start=False) as group:
         group.start(0, "--port", str(group.port))
         group.start(1, "--id", "0")
@@ -179,12 +181,12 @@ def test_two_nodes_with_one_id_say_so_and_serve_on(tmp_path: Path) -> None:
             group.wait_for(id, "another node uses this one's id")
         group.press(0, "cab", 1)
         group.press(1, "cab", 2)
-        group.wait(lambda: door_opened(group, 0, 1) and door_opened(group, 1, 2), "both served their own")
+        group.wait(lambda: door_opened(group, 0, 1) and door_opened(group, 1, 2), "both served their own cab calls")
         group.wait_until_dark()
         assert not door_opened(group, 0, 2)
 
 
-def test_nodes_with_different_floor_counts_say_so_and_serve_on(tmp_path: Path) -> None:
+def test_nodes_with_different_floor_counts_log_it_and_keep_serving(tmp_path: Path) -> None:
     with lab(tmp_path, cars=2, start=False) as group:
         group.start(0)
         group.start(1, "--floors", "3")
@@ -192,14 +194,14 @@ def test_nodes_with_different_floor_counts_say_so_and_serve_on(tmp_path: Path) -
         group.wait_for(1, "node 0 has 4 floors")
         group.press(0, "cab", 3)
         group.press(1, "cab", 2)
-        group.wait(lambda: door_opened(group, 0, 3) and door_opened(group, 1, 2), "both served")
+        group.wait(lambda: door_opened(group, 0, 3) and door_opened(group, 1, 2), "both served their calls")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-def test_a_signal_ends_a_node_cleanly_with_its_motor_stopped(tmp_path: Path, number: signal.Signals) -> None:
+def test_termination_signal_stops_the_motor_and_ends_the_node(tmp_path: Path, number: signal.Signals) -> None:
     with lab(tmp_path, cars=2) as group:
         group.press(0, "cab", 3)
-        group.wait(lambda: group.states()[0]["motor"] == "up", "it was moving")
+        group.wait(lambda: group.states()[0]["motor"] == "up", "the car moved")
         group.nodes[0].send_signal(number)
         assert group.nodes.pop(0).wait(30) == 0
         group.wait(lambda: group.states()[0]["motor"] == "stop", "the motor stopped")
@@ -207,12 +209,12 @@ def test_a_signal_ends_a_node_cleanly_with_its_motor_stopped(tmp_path: Path, num
         assert "Traceback" not in group.log(0)
 
 
-def test_garbage_on_the_port_is_counted_and_dropped(tmp_path: Path) -> None:
+def test_garbage_on_the_port_is_dropped_and_logged_a_few_times(tmp_path: Path) -> None:
     lines_max = 10  # There are two reasons, and each is logged at most five times in the first 30 s.
-    with lab(tmp_path, cars=1) as group, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+    with lab(tmp_path, cars=1) as group, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as attacker:
         for _ in range(500):
-            stranger.sendto(os.urandom(200), ("127.0.0.1", group.net_port))
+            attacker.sendto(os.urandom(200), ("127.0.0.1", group.net_port))
         group.wait_for(0, "dropped a datagram")
         group.press(0, "cab", 1)
-        group.wait(lambda: door_opened(group, 0, 1), "it served on")
+        group.wait(lambda: door_opened(group, 0, 1), "the node kept serving")
         assert group.log(0).count("dropped a datagram") <= lines_max

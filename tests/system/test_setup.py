@@ -1,6 +1,6 @@
-"""Setup on a bare machine, and after an interrupted installation: build/python.sh, build/just and build/venv.sh.
+"""Setup on a new machine and after an interrupted installation: build/python.sh, build/just and build/venv.sh.
 
-The scripts run with stand-ins for uname, the compiler and Python, so no test needs the network.
+The scripts run with fake versions of uname, the compiler and Python, so no test needs the network.
 """
 
 import os
@@ -20,12 +20,12 @@ ROOT = Path(__file__).parents[2]
 TOOLS = shlex.split("cat chmod cksum cp dirname env flock ls mkdir mktemp mv rm sed sh sleep sync touch uname")
 JUST_VERSION = "1.2.3"
 
-# Stand-ins for Python run the question that the script asks with a real Python under these circumstances.
+# A fake Python runs one of these lines before the code that the script passes to it.
 OLD = "import sys; sys.version_info = (3, 9, 2)"
 NO_VENV = "import sys; sys.modules['ensurepip'] = None"
 NO_HEADERS = "import sysconfig; sysconfig.get_path = lambda name: '/nowhere'"
 
-# A Python that makes environments and installs into them what the tests look for. It logs each call.
+# A fake Python that makes environments, installs the files that the tests expect, and logs each call.
 INSTALLER = """\
 #!/bin/sh
 echo "$*" >>"$LOG"
@@ -52,25 +52,25 @@ esac
 
 @pytest.fixture
 def bare(tmp_path: Path) -> Path:
-    """Make a folder of stand-ins for a machine that has all that the project needs."""
+    """Return a folder of fake programs: a machine with all prerequisites."""
     programs = tmp_path / "programs"
     programs.mkdir()
     for tool in TOOLS:
         (programs / tool).symlink_to(shutil.which(tool) or f"/bin/{tool}")
-    stand_in(programs / "cc", "exit 0")
+    fake(programs / "cc", "exit 0")
     python(programs / "python3", "")
     return programs
 
 
-def stand_in(path: Path, script: str) -> None:
+def fake(path: Path, script: str) -> None:
     path.unlink(missing_ok=True)
     path.write_text(f"#!/bin/sh\n{script}\n")
     path.chmod(0o755)
 
 
-def python(path: Path, circumstances: str) -> None:
-    code = f"{circumstances}\nimport sys\nexec(sys.argv[1])"
-    stand_in(path, f'exec {shlex.quote(sys.executable)} -c {shlex.quote(code)} "$2"')
+def python(path: Path, preamble: str) -> None:
+    code = f"{preamble}\nimport sys\nexec(sys.argv[1])"
+    fake(path, f'exec {shlex.quote(sys.executable)} -c {shlex.quote(code)} "$2"')
 
 
 def ask(programs: Path) -> subprocess.CompletedProcess[str]:
@@ -79,21 +79,21 @@ def ask(programs: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_complete_machine_gets_the_name_of_its_python(bare: Path) -> None:
+def test_machine_with_all_prerequisites_prints_the_name_of_its_python(bare: Path) -> None:
     done = ask(bare)
     assert (done.returncode, done.stdout, done.stderr) == (0, "python3\n", "")
 
 
-def test_usable_python_is_found_behind_unusable_ones(bare: Path) -> None:
+def test_usable_python_is_found_among_unusable_ones(bare: Path) -> None:
     python(bare / "python3", OLD)
-    stand_in(bare / "python3.13", "echo 'pyenv: python3.13: command not found' >&2; exit 127")
+    fake(bare / "python3.13", "echo 'pyenv: python3.13: command not found' >&2; exit 127")
     python(bare / "python3.12", NO_HEADERS)
     python(bare / "python3.11", "")
     assert ask(bare).stdout == "python3.11\n"
 
 
 MINE = f"{sys.version_info.major}.{sys.version_info.minor}"
-LACKING = {
+MISSING = {
     "Linux": ("Linux", "this is Darwin"),
     "python3": ("Python 3.11 or newer", "apt install python3 python3-venv python3-dev"),
     "broken python3": ("Python 3.11 or newer", "apt install python3 python3-venv python3-dev"),
@@ -108,11 +108,11 @@ LACKING = {
 def remove(programs: Path, what: str) -> None:
     match what:
         case "Linux":
-            stand_in(programs / "uname", "echo Darwin")
+            fake(programs / "uname", "echo Darwin")
         case "python3":
             (programs / "python3").unlink()
         case "broken python3":
-            stand_in(programs / "python3", "exit 127")
+            fake(programs / "python3", "exit 127")
         case "new python3":
             python(programs / "python3", OLD)
         case "venv":
@@ -122,21 +122,21 @@ def remove(programs: Path, what: str) -> None:
         case "compiler":
             (programs / "cc").unlink()
         case _:
-            stand_in(programs / "cc", "exit 1")
+            fake(programs / "cc", "exit 1")
 
 
-@pytest.mark.parametrize("what", LACKING)
-def test_missing_prerequisite_is_one_line_that_says_what_to_install(bare: Path, what: str) -> None:
+@pytest.mark.parametrize("what", MISSING)
+def test_missing_prerequisite_prints_one_line_with_advice(bare: Path, what: str) -> None:
     remove(bare, what)
     done = ask(bare)
     (line,) = done.stderr.splitlines()
-    need, advice = LACKING[what]
+    need, advice = MISSING[what]
     assert line.startswith(f"elevator needs {need}")
     assert advice in line
     assert (done.returncode, done.stdout) == (1, "")
 
 
-def test_everything_that_is_missing_is_reported_at_once(bare: Path) -> None:
+def test_all_missing_prerequisites_are_reported_at_once(bare: Path) -> None:
     python(bare / "python3", f"{NO_VENV}; {NO_HEADERS}")
     remove(bare, "compiler")
     lines = ask(bare).stderr.splitlines()
@@ -148,7 +148,7 @@ def test_everything_that_is_missing_is_reported_at_once(bare: Path) -> None:
 
 
 class Checkout:
-    """A copy of the scripts, in a folder with a space in its name, on a machine of stand-ins."""
+    """A copy of the scripts in a folder with a space in its name, on a machine of fake programs."""
 
     def __init__(self, programs: Path) -> None:
         self.root = programs.parent / "my checkout"
@@ -186,17 +186,17 @@ class Checkout:
         return process.returncode, [*err.splitlines(), *out.splitlines(), ""][-2 if out or err else -1]
 
     def start_and_hang(self, script: str, *arguments: str) -> subprocess.Popen[str]:
-        """Start a script and wait until it installs, which takes until the file log.go is there."""
+        """Start a script and wait until its installation hangs. It continues once the file log.go exists."""
         hangs = self.log.with_name("log.hangs")
         process = self.start(script, *arguments, HANGS="yes")
         end = time.monotonic() + PATIENCE_S
         while not hangs.exists():
-            assert time.monotonic() < end, "it began to install"
+            assert time.monotonic() < end, "the installation did not begin"
             time.sleep(0.01)
         return process
 
     def interrupt(self, script: str, number: signal.Signals, *arguments: str) -> None:
-        """Send a signal to the script and its children while it installs."""
+        """Send a signal to the script and its children during the installation."""
         with self.start_and_hang(script, *arguments) as process:
             os.killpg(process.pid, number)
 
@@ -212,10 +212,10 @@ def checkout(bare: Path) -> Checkout:
     return Checkout(bare)
 
 
-def test_just_is_installed_once_and_gets_the_arguments(checkout: Checkout) -> None:
-    status, said = checkout.run("just", "demo", "two words")
+def test_just_is_installed_once_and_receives_the_arguments(checkout: Checkout) -> None:
+    status, output = checkout.run("just", "demo", "two words")
     assert status == 0
-    assert said.endswith("/my checkout/justfile demo two words")
+    assert output.endswith("/my checkout/justfile demo two words")
     assert checkout.installs() == 1
     checkout.run("just", "demo")
     assert checkout.installs() == 0
@@ -236,23 +236,23 @@ def test_damaged_just_is_replaced(checkout: Checkout, damage: str) -> None:
     if damage == "folder":
         just.mkdir()
     else:
-        stand_in(just, "echo just 1.0.0" if damage == "other version" else "")
-    status, said = checkout.run("just", "demo")
+        fake(just, "echo just 1.0.0" if damage == "other version" else "")
+    status, output = checkout.run("just", "demo")
     assert status == 0
-    assert said.startswith("ran ")
+    assert output.startswith("ran ")
 
 
 def test_failed_installation_of_just_leaves_nothing_behind(checkout: Checkout) -> None:
-    status, said = checkout.run("just", "demo", BREAKS="yes")
-    assert (status, said) == (1, "no network")
+    status, output = checkout.run("just", "demo", BREAKS="yes")
+    assert (status, output) == (1, "no network")
     assert list((checkout.root / ".cache").rglob("*")) == [checkout.root / ".cache" / "bin"]
 
 
 def test_just_reports_missing_prerequisites_before_it_installs(checkout: Checkout) -> None:
     remove(checkout._programs, "compiler")
-    status, said = checkout.run("just", "demo")
+    status, output = checkout.run("just", "demo")
     assert status == 1
-    assert said.startswith("elevator needs a C compiler")
+    assert output.startswith("elevator needs a C compiler")
     assert checkout.installs() == 0
 
 
@@ -267,7 +267,7 @@ def test_environment_is_made_once(checkout: Checkout) -> None:
 
 @pytest.mark.parametrize("is_first", [True, False])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_interrupted_installation_starts_again_with_a_new_environment(
+def test_interrupted_installation_is_repeated_in_a_new_environment(
     checkout: Checkout, number: signal.Signals, is_first: bool
 ) -> None:
     if not is_first:
@@ -281,14 +281,14 @@ def test_interrupted_installation_starts_again_with_a_new_environment(
 
 
 CHANGES = {
-    # What happened to a finished environment, and how many are made because of it.
+    # A change to a finished environment, and how many new environments it causes.
     "lock file": 0,
     "C source": 0,
     "extension deleted": 0,
     "extension of the benchmark deleted": 0,
     "Python upgraded": 1,
     "Python deleted": 1,
-    "environment a file": 1,
+    "environment replaced by a file": 1,
     "checkout moved": 1,
 }
 
@@ -310,7 +310,7 @@ def test_outdated_environment_is_repaired(checkout: Checkout, change: str) -> No
             variables = {"VERSION": "3.13.5"}
         case "Python deleted":
             (checkout.root / ".cache" / "venv" / "bin" / "python").unlink()
-        case "environment a file":
+        case "environment replaced by a file":
             shutil.rmtree(checkout.root / ".cache" / "venv")
             (checkout.root / ".cache" / "venv").write_text("")
         case _:
@@ -337,4 +337,4 @@ def test_ci_runs_the_commands_of_the_readme() -> None:
     commands = re.findall(r"^    (build/just \w+)", (ROOT / "README.md").read_text(), re.MULTILINE)
     assert commands[:2] == ["build/just demo", "build/just test"]
     for command in commands:
-        assert re.search(rf"^{command}( --for 10)?( #.*)?$", ci, re.MULTILINE), f"{command} is run"
+        assert re.search(rf"^{command}( --for 10)?( #.*)?$", ci, re.MULTILINE), f"CI does not run {command}"

@@ -1,6 +1,6 @@
-"""Bytes that another program writes to the I/O card's port, and replies that come late or not at all.
+"""Foreign bytes: another program writes to the I/O card's port, or replies are late or lost.
 
-The first tests give a simulated card any state that foreign bytes can leave it in, at any byte of what we write. The
+The first tests put a simulated card in every state that foreign bytes can cause, at every byte of our messages. The
 others run the port against a simulated card in virtual time.
 """
 
@@ -30,14 +30,14 @@ from elevator.hardware.card_port import CardPort
 from elevator.hardware.io_card import changes, sweeps
 from elevator.hardware.panel_client import SWEEP_MS
 
-STANDS = Outputs(door=True, lamps=Buttons(0b001, 0b1000, 0b0110), floor=2)
-RISES = Outputs(Motor.UP, lamps=Buttons(cab=0b1000), floor=1)
-SINKS = Outputs(Motor.DOWN, lamps=Buttons(up=0b001), floor=2, stop_lamp=True)
-WANTED = [STANDS, RISES, SINKS]
+DOOR_OPEN = Outputs(door=True, lamps=Buttons(0b001, 0b1000, 0b0110), floor=2)
+MOVING_UP = Outputs(Motor.UP, lamps=Buttons(cab=0b1000), floor=1)
+MOVING_DOWN = Outputs(Motor.DOWN, lamps=Buttons(up=0b001), floor=2, stop_lamp=True)
+WANTED = [DOOR_OPEN, MOVING_UP, MOVING_DOWN]
 SPEEDS = [1, 13, 77, 88, 174, 255]
-"""77 is a write of the PWM pin, 88 opens the door, 174 and 255 are reads."""
-TELLING = bytes((0, 0x0A, 0x0D, 0x18, 0x24, 0x41, 0x4D, 0x54, 0x58, 0x5E, 0x64, 0x80, 0xAA, 0xE6, 0xEE, 0xFF))
-"""A byte of each kind: writes of nothing, PWM, door, direction and lamp, low and high; reads of all widths."""
+"""As commands, 77 writes the PWM pin, 88 opens the door, and 174 and 255 are reads."""
+SAMPLES = bytes((0, 0x0A, 0x0D, 0x18, 0x24, 0x41, 0x4D, 0x54, 0x58, 0x5E, 0x64, 0x80, 0xAA, 0xE6, 0xEE, 0xFF))
+"""A byte of each kind: low and high writes of an unused pin, PWM, door, direction and lamp; reads of all widths."""
 
 
 def at(floor: float) -> Machine:
@@ -51,12 +51,12 @@ def feed(card: Card, machine: Machine, stream: bytes) -> tuple[Card, Machine]:
 
 
 def disturbed() -> Iterator[tuple[Card, bool]]:
-    """Yield every state of a card and its door that foreign bytes can cause; other speeds make no difference."""
+    """Yield every state of a card and its door that foreign bytes can cause, with three speeds for all."""
     for speed, down, waits, door in itertools.product((0, 13, 255), (False, True), (False, True), (False, True)):
         yield Card(speed, down, 0, waits), door
 
 
-def is_as(wanted: Outputs, speed: int, card: Card, machine: Machine) -> bool:
+def matches(wanted: Outputs, speed: int, card: Card, machine: Machine) -> bool:
     motor = card.speed == (speed if wanted.motor else 0) and (not wanted.motor or card.down == (wanted.motor < 0))
     return motor and not card.awaits_speed and machine.door == wanted.door
 
@@ -67,8 +67,8 @@ def test_one_sweep_restores_motor_and_door_from_any_state(wanted: Outputs, speed
     assert wanted.door is not None
     every = sweeps(wanted, speed)
     for (card, door), sweep in itertools.product(disturbed(), every):
-        for begin in range(len(sweep)):  # Foreign bytes came before the byte *begin*. Then comes the next sweep.
-            assert is_as(wanted, speed, *feed(card, evolve(at(2), door=door), sweep[begin:] + every[0]))
+        for begin in range(len(sweep)):  # Foreign bytes precede the byte *begin*. Then the next sweep follows.
+            assert matches(wanted, speed, *feed(card, evolve(at(2), door=door), sweep[begin:] + every[0]))
 
 
 @pytest.mark.parametrize("wanted", WANTED)
@@ -80,7 +80,7 @@ def test_all_sweeps_together_restore_every_output(wanted: Outputs) -> None:
 
 
 def test_sweeps_do_not_repeat_unknown_outputs() -> None:
-    unsure = evolve(STANDS, door=None, unsure=Buttons(up=-1), floor=None)
+    unsure = evolve(DOOR_OPEN, door=None, unsure=Buttons(up=-1), floor=None)
     written = set(b"".join(sweeps(unsure, 255)))
     assert not written & {24, 0x40 + 24, 30, 0x40 + 30, 31, 0x40 + 31, 29, 0x40 + 29, 22, 23, 0x40 + 22, 0x40 + 23}
     assert set(b"".join(sweeps(None, 255))) == {0, *io_card.SWEEP, 13}
@@ -94,8 +94,8 @@ MESSAGES = [
 
 
 @pytest.mark.parametrize("message", MESSAGES)
-def test_no_message_runs_the_motor_by_its_first_byte(message: bytes) -> None:
-    """Whatever pair of bytes another program has written before it."""
+def test_first_byte_of_a_message_never_starts_the_motor(message: bytes) -> None:
+    """Another program has written any pair of bytes before it."""
     for pair in itertools.product(range(256), repeat=2) if message == io_card.HALT else [(0x54, 0x0D), (0x0D, 0x0D)]:
         card, machine = feed(Card(), at(2), bytes(pair))
         card_after, machine_after = feed(card, machine, message[:1])
@@ -115,9 +115,9 @@ def test_halt_stops_the_motor_in_any_state_and_does_nothing_else() -> None:
 
 
 class Rig:
-    """A port, a simulated card and a controller that wants one thing of it.
+    """A port, a simulated card, and a controller with constant wanted outputs.
 
-    It takes a turn when the port or a reply is due, and at least every SWEEP_MS.
+    A turn runs when the port or a reply is due, and at least every SWEEP_MS.
     """
 
     def __init__(self, wanted: Outputs, floor: float, sweep_ms: int, has_tachometer: bool) -> None:
@@ -130,14 +130,14 @@ class Rig:
         self.card, self.machine = Card(), at(floor)
         self.tachometer = 0
         self.delay_ms = 0
-        self.steals = 0
-        """How many more replies another program takes."""
+        self.steal_count = 0
+        """How many more reply bytes another program reads."""
         self._replies: deque[tuple[int, int]] = deque()
         self._foreign: tuple[int, bytes] | None = None
         self.inputs: Inputs | None = None
         self.seen: list[Inputs | None] = []
-        self.ran_ms = self.stood_ms = self.wrong_ms = 0
-        """For how long the motor ran, stood, and ran in the wrong direction."""
+        self.running_ms = self.stopped_ms = self.wrong_way_ms = 0
+        """How long the motor was running, stopped, and running in the wrong direction."""
 
     def run(self, ms: int) -> None:
         end_ms = self.now_ms + ms
@@ -153,30 +153,30 @@ class Rig:
                 self.seen.append(inputs)
                 if inputs is not None:
                     self.port.write(evolve(self.wanted, motor=Motor.STOP) if inputs.halted else self.wanted)
-            self._obey()
+            self._execute()
 
     def start(self) -> None:
         self.run(100)
-        assert self.is_well()
-        self.ran_ms = self.stood_ms = self.wrong_ms = 0
+        assert self.is_restored()
+        self.running_ms = self.stopped_ms = self.wrong_way_ms = 0
         self.seen.clear()
 
     def recover(self, ms: int) -> None:
-        """Run for at most *ms*, until the card is well and owes no reply. Three sweeps show every foreign byte."""
+        """Run for up to *ms*, until the outputs are restored and no reply is outstanding. Run at least three sweeps."""
         end_ms = self.now_ms + ms
         self.run(3 * SWEEP_MS)
-        while self.now_ms < end_ms and (self.port.client.panel.asked_at_ms is not None or not self.is_well()):
+        while self.now_ms < end_ms and (self.port.client.panel.asked_at_ms is not None or not self.is_restored()):
             self.run(1)
 
     def interfere(self, stream: bytes, before: int = 0) -> None:
-        """Have another program write *stream* just before the byte number *before* of our next message."""
+        """Write *stream* as another program, just before byte number *before* of our next message."""
         self._foreign = before, stream
 
-    def is_well(self) -> bool:
-        """Tell whether the card is as wanted, and is known to be."""
+    def is_restored(self) -> bool:
+        """Return whether the card has the wanted outputs and the port knows it."""
         lit = (self.machine.lamps, self.machine.indicator) == (self.wanted.lamps, self.wanted.floor)
         known = self.inputs is not None and not self.inputs.halted and self.inputs.door == self.wanted.door
-        return known and lit and is_as(self.wanted, 255, self.card, self.machine)
+        return known and lit and matches(self.wanted, 255, self.card, self.machine)
 
     def close(self) -> None:
         self.port.release()
@@ -185,9 +185,9 @@ class Rig:
 
     def _count(self, ms: int) -> None:
         motor = self.machine.shaft.motor
-        self.ran_ms += ms * (motor is not Motor.STOP)
-        self.stood_ms += ms * (motor is Motor.STOP)
-        self.wrong_ms += ms * (motor not in (Motor.STOP, self.wanted.motor))
+        self.running_ms += ms * (motor is not Motor.STOP)
+        self.stopped_ms += ms * (motor is Motor.STOP)
+        self.wrong_way_ms += ms * (motor not in (Motor.STOP, self.wanted.motor))
 
     def _deliver(self) -> None:
         ready = bytearray()
@@ -195,7 +195,7 @@ class Rig:
             ready.append(self._replies.popleft()[1])
         os.write(self._master, ready)
 
-    def _obey(self) -> None:
+    def _execute(self) -> None:
         self.machine, _ = machines.settle(self.machine, self.now_ms)
         try:
             received = os.read(self._master, 4096)
@@ -203,18 +203,18 @@ class Rig:
             return
         for number, byte in enumerate(received):
             if self._foreign is not None and number == min(self._foreign[0], len(received) - 1):
-                self._take(self._foreign[1])
+                self._feed(self._foreign[1])
                 self._foreign = None
-            self._take(bytes((byte,)))
+            self._feed(bytes((byte,)))
 
-    def _take(self, stream: bytes) -> None:
+    def _feed(self, stream: bytes) -> None:
         for byte in stream:
             self.card, self.machine, reply = obey(self.card, self.machine, byte, self.now_ms)
             if reply and byte == io_card.READ_TACHOMETER[0]:
                 reply = bytes((self.tachometer,))
             for each in reply:
-                if self.steals:
-                    self.steals -= 1
+                if self.steal_count:
+                    self.steal_count -= 1
                 else:
                     self._replies.append((self.now_ms + self.delay_ms, each))
 
@@ -228,7 +228,11 @@ def rigs() -> Iterator[list[Rig]]:
 
 
 def make(
-    rigs: list[Rig], wanted: Outputs = STANDS, floor: float = 2, sweep_ms: int = SWEEP_MS, has_tachometer: bool = False
+    rigs: list[Rig],
+    wanted: Outputs = DOOR_OPEN,
+    floor: float = 2,
+    sweep_ms: int = SWEEP_MS,
+    has_tachometer: bool = False,
 ) -> Rig:
     rig = Rig(wanted, floor, sweep_ms, has_tachometer)
     rigs.append(rig)
@@ -236,40 +240,38 @@ def make(
     return rig
 
 
-PHASES = range(len(sweeps(RISES, 255)[0]))
+PHASES = range(len(sweeps(MOVING_UP, 255)[0]))
 
 
 @pytest.mark.rule("S3")
 @pytest.mark.parametrize("phase", PHASES)
-def test_a_car_with_an_open_door_survives_any_foreign_byte_in_any_phase(rigs: list[Rig], phase: int) -> None:
+def test_motor_stays_stopped_and_door_open_after_any_foreign_byte(rigs: list[Rig], phase: int) -> None:
     rig = make(rigs)
     for byte in range(256):
-        rig.ran_ms = 0
+        rig.running_ms = 0
         rig.interfere(bytes((byte,)), phase)
         rig.recover(200)
-        assert rig.is_well(), byte
-        assert rig.ran_ms <= LATE_MS + SWEEP_MS, byte
-        if phase == 0 and byte != 0x4D:  # which itself tells the motor to run
-            assert rig.ran_ms == 0, byte
+        assert rig.is_restored(), byte
+        assert rig.running_ms <= LATE_MS + SWEEP_MS, byte
+        if phase == 0 and byte != 0x4D:  # 0x4D itself starts the motor.
+            assert rig.running_ms == 0, byte
         assert None not in rig.seen, byte
-    assert len(rig.port.news) <= 2, "all halts together are one line a minute, besides that it answers"
+    assert len(rig.port.news) <= 2, "halts are logged once a minute, after the line that the card answers"
 
 
 @pytest.mark.rule("S3")
-@pytest.mark.parametrize(("wanted", "stream"), [(RISES, bytes(range(256))), (SINKS, TELLING)])
+@pytest.mark.parametrize(("wanted", "stream"), [(MOVING_UP, bytes(range(256))), (MOVING_DOWN, SAMPLES)])
 @pytest.mark.parametrize("phase", PHASES)
-def test_a_moving_car_recovers_from_any_foreign_byte_in_any_phase(
-    rigs: list[Rig], phase: int, wanted: Outputs, stream: bytes
-) -> None:
+def test_moving_car_recovers_from_any_foreign_byte(rigs: list[Rig], phase: int, wanted: Outputs, stream: bytes) -> None:
     rig = make(rigs, wanted)
     for byte in stream:
         rig.machine = machines.put(rig.machine, 1.5, rig.now_ms)
-        rig.stood_ms = rig.wrong_ms = 0
+        rig.stopped_ms = rig.wrong_way_ms = 0
         rig.interfere(bytes((byte,)), phase)
         rig.recover(200)
-        assert rig.is_well(), byte
-        assert rig.wrong_ms <= SWEEP_MS, byte
-        assert rig.stood_ms <= 3 * LATE_MS, byte
+        assert rig.is_restored(), byte
+        assert rig.wrong_way_ms <= SWEEP_MS, byte
+        assert rig.stopped_ms <= 3 * LATE_MS, byte
         assert None not in rig.seen, byte
 
 
@@ -277,54 +279,54 @@ def test_a_moving_car_recovers_from_any_foreign_byte_in_any_phase(
 @pytest.mark.parametrize("phase", PHASES)
 def test_serve_card_recovers_at_any_interval(rigs: list[Rig], phase: int, interval_ms: int) -> None:
     rig = make(rigs, sweep_ms=interval_ms, has_tachometer=True)
-    for byte in TELLING:
-        rig.ran_ms = 0
+    for byte in SAMPLES:
+        rig.running_ms = 0
         rig.interfere(bytes((byte,)), phase)
         rig.recover(200)
-        assert rig.is_well(), byte
-        assert rig.ran_ms <= LATE_MS + SWEEP_MS, byte
+        assert rig.is_restored(), byte
+        assert rig.running_ms <= LATE_MS + SWEEP_MS, byte
         assert None not in rig.seen, byte
 
 
-def test_a_foreign_motor_command_lasts_for_one_sweep_at_any_interval(rigs: list[Rig]) -> None:
+def test_foreign_motor_command_lasts_for_one_sweep_at_any_interval(rigs: list[Rig]) -> None:
     rig = make(rigs, sweep_ms=250, has_tachometer=True)
     for pause_ms in range(SWEEP_MS):
         rig.run(pause_ms)
-        rig.ran_ms = 0
-        rig._take(b"\r\xff")
+        rig.running_ms = 0
+        rig._feed(b"\r\xff")
         rig.run(300)
-        assert 0 < rig.ran_ms <= SWEEP_MS
+        assert 0 < rig.running_ms <= SWEEP_MS
 
 
-@pytest.mark.parametrize("first", TELLING)
-def test_the_port_recovers_from_pairs_of_foreign_bytes_in_any_phase(rigs: list[Rig], first: int) -> None:
+@pytest.mark.parametrize("first", SAMPLES)
+def test_port_recovers_from_any_pair_of_foreign_bytes(rigs: list[Rig], first: int) -> None:
     rig = make(rigs)
-    for second, phase in itertools.product(TELLING, PHASES):
-        rig.ran_ms = 0
+    for second, phase in itertools.product(SAMPLES, PHASES):
+        rig.running_ms = 0
         rig.interfere(bytes((first, second)), phase)
         rig.recover(300)
-        assert rig.is_well(), (second, phase)
-        assert rig.ran_ms <= LATE_MS + SWEEP_MS, (second, phase)
+        assert rig.is_restored(), (second, phase)
+        assert rig.running_ms <= LATE_MS + SWEEP_MS, (second, phase)
         assert None not in rig.seen, (second, phase)
 
 
 @pytest.mark.parametrize("seed", range(20))
 @pytest.mark.parametrize("wanted", WANTED)
-def test_the_port_recovers_from_a_second_of_foreign_bytes(rigs: list[Rig], wanted: Outputs, seed: int) -> None:
+def test_port_recovers_from_a_second_of_foreign_bytes(rigs: list[Rig], wanted: Outputs, seed: int) -> None:
     rig, rng = make(rigs, wanted), random.Random(seed)
     for _ in range(1000):
         rig.interfere(rng.randbytes(rng.choice((0, 1, 9))), rng.randrange(15))
         rig.run(1)
     rig.machine = machines.put(rig.machine, 1.5, rig.now_ms)
     rig.run(1500)
-    assert rig.is_well()
+    assert rig.is_restored()
     assert len(rig.port.news) <= 6
 
 
 @pytest.mark.rule("S3")
 @pytest.mark.parametrize("late_ms", [LATE_MS + 1, 80, 120, 200, 240, 300, 400])
 @pytest.mark.parametrize("wanted", WANTED)
-def test_a_late_reply_stops_the_motor_and_is_a_snapshot(rigs: list[Rig], wanted: Outputs, late_ms: int) -> None:
+def test_late_reply_halts_the_motor_and_becomes_a_snapshot(rigs: list[Rig], wanted: Outputs, late_ms: int) -> None:
     rig = make(rigs, wanted, 1.5)
     rig.machine = machines.press(rig.machine, Button.CAB, 0, rig.now_ms + 30)
     rig.delay_ms = late_ms
@@ -332,8 +334,8 @@ def test_a_late_reply_stops_the_motor_and_is_a_snapshot(rigs: list[Rig], wanted:
     rig.delay_ms = 0
     rig.run(late_ms + 250)
     assert any(each is not None and each.halted for each in rig.seen)
-    assert rig.stood_ms >= min(late_ms - LATE_MS, LOST_MS - LATE_MS)
-    assert rig.is_well()
+    assert rig.stopped_ms >= min(late_ms - LATE_MS, LOST_MS - LATE_MS)
+    assert rig.is_restored()
     assert None not in rig.seen
     assert any(each is not None and each.pressed.cab & 1 for each in rig.seen)
     assert rig.port.news[1:] == [each for each in rig.port.news if "no reply for 50 ms" in each]
@@ -341,8 +343,8 @@ def test_a_late_reply_stops_the_motor_and_is_a_snapshot(rigs: list[Rig], wanted:
 
 
 @pytest.mark.parametrize("late_ms", [LATE_MS + 1, 120, 200])
-def test_a_late_reply_brings_its_tachometer(rigs: list[Rig], late_ms: int) -> None:
-    rig = make(rigs, RISES, 1.5, sweep_ms=0, has_tachometer=True)
+def test_late_reply_updates_the_tachometer(rigs: list[Rig], late_ms: int) -> None:
+    rig = make(rigs, MOVING_UP, 1.5, sweep_ms=0, has_tachometer=True)
     rig.tachometer = 200
     rig.delay_ms = late_ms
     rig.run(2 * late_ms)
@@ -352,8 +354,8 @@ def test_a_late_reply_brings_its_tachometer(rigs: list[Rig], late_ms: int) -> No
 
 
 @pytest.mark.parametrize("late_ms", [60, 90, 120, 150])
-def test_an_adapter_that_is_always_late_misses_no_press_and_lets_the_car_creep(rigs: list[Rig], late_ms: int) -> None:
-    rig = make(rigs, RISES, 0)
+def test_slow_adapter_misses_no_press_and_the_car_still_moves(rigs: list[Rig], late_ms: int) -> None:
+    rig = make(rigs, MOVING_UP, 0)
     rig.delay_ms = late_ms
     for phase_ms in range(0, 300, 7):
         rig.seen.clear()
@@ -362,44 +364,42 @@ def test_an_adapter_that_is_always_late_misses_no_press_and_lets_the_car_creep(r
         rig.run(200 + late_ms)
         assert any(each is not None and each.pressed.cab & 4 for each in rig.seen)
         assert None not in rig.seen
-    assert rig.ran_ms
+    assert rig.running_ms
     assert len(rig.port.news) <= 2
 
 
 @pytest.mark.parametrize("stolen", range(1, 9))
 @pytest.mark.parametrize("wanted", WANTED)
-def test_replies_that_another_program_takes_stop_the_motor_for_a_while(
-    rigs: list[Rig], wanted: Outputs, stolen: int
-) -> None:
+def test_stolen_reply_bytes_halt_the_motor_until_resynchronised(rigs: list[Rig], wanted: Outputs, stolen: int) -> None:
     rig = make(rigs, wanted, 1.5)
-    rig.steals = stolen
+    rig.steal_count = stolen
     rig.run(LATE_MS + SWEEP_MS + 2)
     assert rig.card.speed == 0
     rig.run(800)
-    assert rig.is_well()
+    assert rig.is_restored()
     assert len(rig.port.news) == 2
-    if stolen <= 5:  # all of a sweep, and the first reply after that
+    if stolen <= 5:  # the reply to a sweep and the first byte after it
         assert None not in rig.seen
 
 
 @pytest.mark.parametrize("stolen", [4, 8])
-def test_a_foreign_motor_command_during_a_halt_lasts_for_10_ms(rigs: list[Rig], stolen: int) -> None:
+def test_foreign_motor_command_during_a_halt_lasts_for_10_ms(rigs: list[Rig], stolen: int) -> None:
     for wait_ms in range(0, 180, 20):
         rig = make(rigs)
-        rig.steals = stolen
+        rig.steal_count = stolen
         rig.run(LATE_MS + SWEEP_MS + 2 + wait_ms)
         assert rig.inputs is not None
         assert rig.inputs.halted
-        rig._take(b"\r\xff")
+        rig._feed(b"\r\xff")
         rig.run(500)
-        assert 0 < rig.ran_ms <= SWEEP_MS
+        assert 0 < rig.running_ms <= SWEEP_MS
 
 
 def test_commands_during_a_halt_are_ignored(rigs: list[Rig]) -> None:
-    rig = make(rigs, RISES, 1.5)
+    rig = make(rigs, MOVING_UP, 1.5)
     rig.delay_ms = 1000
     rig.run(LATE_MS + SWEEP_MS + 2)
-    rig.port.write(RISES)
+    rig.port.write(MOVING_UP)
     rig.run(20)
     assert rig.card.speed == 0
 
@@ -407,16 +407,16 @@ def test_commands_during_a_halt_are_ignored(rigs: list[Rig]) -> None:
 @pytest.mark.rule("S3")
 def test_all_outputs_are_written_again_before_the_halt_ends(rigs: list[Rig]) -> None:
     rig = make(rigs)
-    rig.steals = len(io_card.SWEEP)
+    rig.steal_count = len(io_card.SWEEP)
     rig.run(LATE_MS + SWEEP_MS + 2)
     rig.interfere(bytes((0x40 + 33, 24)))
     while rig.inputs is None or rig.inputs.halted:
         rig.run(1)
-    assert rig.is_well()
+    assert rig.is_restored()
 
 
-def test_a_process_that_was_stopped_reads_what_has_come_meanwhile(rigs: list[Rig]) -> None:
-    rig = make(rigs, RISES, 1.5)
+def test_stalled_process_reads_replies_that_arrived_during_the_stall(rigs: list[Rig]) -> None:
+    rig = make(rigs, MOVING_UP, 1.5)
     rig.run(SWEEP_MS)
     while rig.port.client.panel.asked_at_ms is None:
         rig.run(1)
@@ -428,47 +428,46 @@ def test_a_process_that_was_stopped_reads_what_has_come_meanwhile(rigs: list[Rig
     assert rig.port.inputs(rig.now_ms) is not None
 
 
-def test_foreign_terminal_settings_are_put_right(rigs: list[Rig]) -> None:
+def test_foreign_terminal_settings_are_reset(rigs: list[Rig]) -> None:
     rig = make(rigs)
     attributes = termios.tcgetattr(rig._slave)
     attributes[3] |= termios.ICANON | termios.ECHO
     termios.tcsetattr(rig._slave, termios.TCSANOW, attributes)
     rig.run(500)
-    assert rig.is_well()
+    assert rig.is_restored()
     assert None not in rig.seen
 
 
-def driven(car: Drive, now_ms: int, inputs: Inputs, around: Surroundings) -> Drive:
-    """Sense and act once."""
+def drive_once(car: Drive, now_ms: int, inputs: Inputs, around: Surroundings) -> Drive:
     return act(sense(car, now_ms, inputs, floors=4, listening=False).car, now_ms, around).car
 
 
-def test_a_halt_stops_the_car_without_a_motor_fault() -> None:
+def test_halt_stops_the_car_without_a_motor_fault() -> None:
     around = Surroundings(0, Buttons(cab=0b1000), Buttons(cab=0b1000))
     car, now_ms = Drive(), 0
     for floor in (0, 0, None):
-        car = driven(car, now_ms, Inputs(floor=floor, still=not now_ms), around)
+        car = drive_once(car, now_ms, Inputs(floor=floor, still=not now_ms), around)
         now_ms += 100
     assert motor(car, 4) is Motor.UP
     for _ in range(10):
-        car = driven(car, now_ms, Inputs(halted=True), around)
+        car = drive_once(car, now_ms, Inputs(halted=True), around)
         assert (motor(car, 4), car.fault) == (Motor.STOP, Fault.NONE)
         now_ms += 1000
-    car = driven(car, now_ms, Inputs(still=True), around)
+    car = drive_once(car, now_ms, Inputs(still=True), around)
     assert (motor(car, 4), car.fault) == (Motor.UP, Fault.NONE)
-    car = driven(car, now_ms + 1000, Inputs(floor=1), around)
+    car = drive_once(car, now_ms + 1000, Inputs(floor=1), around)
     assert (motor(car, 4), car.fault) == (Motor.UP, Fault.NONE)
-    assert not car.times.legs, "nothing is learned from such a stretch"
+    assert not car.times.legs, "a leg with a halt is not measured"
 
 
-def test_an_open_door_stays_open_while_the_motor_is_halted() -> None:
+def test_open_door_stays_open_during_a_halt() -> None:
     around = Surroundings(0, Buttons(cab=0b0001), Buttons(cab=0b0001))
     car, now_ms = Drive(), 0
     for inputs in (Inputs(floor=0, still=True), Inputs(floor=0, still=True, door=True)):
-        car = driven(car, now_ms, inputs, around)
+        car = drive_once(car, now_ms, inputs, around)
         now_ms += 10
     assert command(car.door)
     for _ in range(10):
-        car = driven(car, now_ms, Inputs(floor=0, still=True, door=True, halted=True), around)
+        car = drive_once(car, now_ms, Inputs(floor=0, still=True, door=True, halted=True), around)
         assert command(car.door)
         now_ms += 1000
