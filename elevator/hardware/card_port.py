@@ -172,12 +172,9 @@ class CardPort:
 
     def write(self, outputs: Outputs) -> None:
         """Send the differences from the outputs last sent, unless the motor is halted."""
-        if not self.client.write(outputs):
-            return
-        try:
-            self._flush()
-        except OSError:
-            pass  # The next receive fails too and closes the port.
+        if self.client.write(outputs):
+            with suppress(OSError):  # The next receive fails too and closes the port.
+                self._flush()
 
     def stop(self) -> None:
         """Stop the motor, switch off the lamps and close the port."""
@@ -237,10 +234,8 @@ class CardPort:
             return
         if len(outgoing) > BACKLOG_MAX:
             raise OSError(errno.ENOBUFS, "it does not read its input")
-        try:
+        with suppress(BlockingIOError):
             self.client.outgoing = outgoing[os.write(self._port.fileno(), outgoing) :]
-        except BlockingIOError:
-            pass
 
     def _lose(self, now_ms: int, why: str) -> None:
         state = "is lost" if self.client.panel.has_answered else "is not there yet"

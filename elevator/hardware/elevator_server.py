@@ -11,6 +11,7 @@ panel_client.py decides what to send and decodes replies. The port handles what 
 import errno
 import os
 import socket
+from contextlib import suppress
 from typing import assert_never
 
 from attrs import Factory, field, frozen
@@ -147,10 +148,8 @@ class ElevatorServer:
         message = self.panel.write(outputs)
         if message:
             self._outgoing += message
-            try:
+            with suppress(OSError):  # The next receive fails too and drops the connection.
                 self._flush()
-            except OSError:
-                pass  # The next receive fails too and drops the connection.
 
     def stop(self) -> None:
         """Stop the motor and disconnect. The server also stops it then, unless it is configured not to."""
@@ -158,10 +157,8 @@ class ElevatorServer:
             return
         if self.panel.has_answered:
             self._outgoing += bytes((MOTOR, 0, 0, 0))
-            try:
+            with suppress(OSError):
                 self._flush()
-            except OSError:
-                pass
         self._socket.close()
         self._socket = None
 
@@ -225,17 +222,16 @@ class ElevatorServer:
     def _report(self, now_ms: int, problem: str = "") -> None:
         report = self._absence.feed(now_ms, bool(problem))
         if report is not None:
-            self.news.append(f"elevator server {self._where} {report.line(problem, 'answers')}")
+            host, port = self.address
+            self.news.append(f"elevator server {host}:{port} {report.line(problem, 'answers')}")
 
     def _flush(self) -> None:
         if not self._outgoing or self._socket is None or not self._is_connected:
             return
         if len(self._outgoing) > BACKLOG_MAX:
             raise OSError(errno.ENOBUFS, "it does not read its input")
-        try:
+        with suppress(BlockingIOError):
             self._outgoing = self._outgoing[self._socket.send(self._outgoing) :]
-        except BlockingIOError:
-            pass
 
     def _lose(self, now_ms: int, why: str) -> None:
         if self._socket is not None:
@@ -245,7 +241,3 @@ class ElevatorServer:
         state = "is lost" if self.panel.has_answered else "is not there yet"
         self._report(now_ms, f"{state} ({why}); retrying")
         self.panel.forget()
-
-    @property
-    def _where(self) -> str:
-        return f"{self.address[0]}:{self.address[1]}"

@@ -113,16 +113,16 @@ class Broadcast:
                 del self._sending[name]
         if NO_INTERFACE in begun:
             log.warning(
-                "cannot broadcast without a network interface: only nodes on this machine hear this one; still trying. "
+                "cannot broadcast without a network interface: only nodes on this machine hear this one; retrying. "
                 "Check the cable"
             )
         elif begun:
             is_alone = all(self._sending[name].is_failing for name in failures)
             log.warning(
-                "broadcasts on %s fail (%s): %s; still trying. Check the cable, and allow UDP port %d in the firewall",
+                "broadcasts on %s fail (%s): %s; retrying. Check the cable, and allow UDP port %d in the firewall",
                 ", ".join(begun),
                 ", ".join(sorted({failures[name] for name in begun})),
-                "only nodes on this machine hear all of them" if is_alone else "nodes there may not hear this one",
+                "only nodes on this machine hear all heartbeats" if is_alone else "nodes there may not hear this one",
                 self._port,
             )
 

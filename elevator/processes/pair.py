@@ -12,7 +12,7 @@
    Signals are blocked while a process starts, so none is lost.
 5. A worker may have the supervisor hold a copy of a descriptor (SCM_RIGHTS). When the worker is gone, the supervisor
    writes a final message there. On a serial line, where no peer would notice the death, that stops the motor.
-6. Time during which the supervisor own_pidfd was stalled (a suspended machine, a stopped process group) does not count.
+6. Time during which the supervisor itself was stalled (a suspended machine, a stopped process group) does not count.
 
 The pair does not survive if both processes die at the same instant, or if one dies while the other is stopped and that
 is not yet detected. Then the other nodes take over, and init starts the pair again.
@@ -67,8 +67,8 @@ def supervise(
 ) -> int:
     """Keep one worker running until it ends on purpose or a termination signal arrives; return the exit status.
 
-    Every worker and later supervisor inherits the descriptors *inherited*; later supervisors are started with
-    *extra_arguments*. When a worker is gone, *final_message* is written to the descriptor that it had this one hold.
+    Every worker and later supervisor inherits the descriptors *inherited*. Later supervisors are started with
+    *extra_arguments*. When a worker is gone, *final_message* is written to the descriptor that is held for it.
     """
     rename("elevator:pair")
     gc.freeze()  # Workers share the memory of loaded objects as long as their garbage collector skips them.
@@ -200,11 +200,9 @@ def watch(worker: Worker, signals: Signals, final_message: bytes) -> tuple[bytes
             fcntl.ioctl(descriptor, termios.TIOCNXCL)  # The next worker must be able to open it.
         os.close(descriptor)
     how = how_it_ended(worker.pidfd)
-    if hung:
-        how = "hung"
     os.close(worker.pidfd)
     worker.link.close()
-    return ENDS if is_ending else last, how
+    return ENDS if is_ending else last, "hung" if hung else how
 
 
 def receive(link: socket.socket, held: list[int]) -> bytes:

@@ -65,7 +65,7 @@ class Recorder:
             if message[:1] == FOUND:
                 return read_record(message[1:].decode(), self._floors) if len(message) > 1 else None
             break
-        log.error("the disk has not delivered the record within %.0f s; starting without it", LOAD_S)
+        log.error("cannot read the record yet; starting without it. It is merged once it can be read")
         return None
 
     def save(self, record: Record) -> None:
@@ -201,7 +201,7 @@ def serve(link: socket.socket, directory: Path | None, floors: int) -> None:
     def report(failed: bool) -> None:
         change = failure.feed(time.monotonic_ns() // 1_000_000, failed)
         if change is not None:
-            begins = f"{problem}; retrying. Until then a lamp lights only once a peer has stored the call"
+            begins = f"{problem}; retrying. Until that succeeds, a lamp lights only once a peer has stored the call"
             log.error("%s", change.line(begins, "the disk works again"))
 
     while is_open:

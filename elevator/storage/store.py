@@ -24,7 +24,7 @@ from elevator.storage.records import read_record
 
 VERSION = 1
 DAMAGE = (sqlite3.Error, UnicodeDecodeError)
-"""The errors from an unusable file. UnicodeDecodeError: SQLite's message quotes bytes of it that are not text."""
+"""The errors from an unusable file. UnicodeDecodeError occurs if SQLite's message quotes bytes that are not text."""
 DISK_ERRORS = (
     sqlite3.SQLITE_PERM,
     sqlite3.SQLITE_BUSY,

@@ -141,7 +141,10 @@ def test_disk_that_refuses_every_second_write_is_logged_a_few_times(
     assert len(failures) >= 29, "every second write failed"
     assert caplog.text.count("no space left") <= 3
     assert caplog.text.count("the disk works again") <= 3
-    assert "no space left; retrying. Until then a lamp lights only once a peer has stored the call" in caplog.text
+    assert (
+        "no space left; retrying. Until that succeeds, a lamp lights only once a peer has stored the call"
+        in caplog.text
+    )
 
 
 def test_slow_disk_counts_as_failed_until_it_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
