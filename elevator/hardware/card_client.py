@@ -1,7 +1,7 @@
 """The client of the I/O card, without I/O: identification, sweeps and resynchronisation.
 
 1. The device on a port that was just opened may not be a card. The client requests its identity up to TRIES times,
-   because a card may miss the first requests, and discards everything else that the device sends. Only then it sweeps.
+   because a card may miss the first requests, and discards everything else that the device sends. Then it sweeps.
 2. If the reply to a sweep takes longer than LATE_MS or is malformed, the client halts the motor: another program may
    have written to the card or read its replies. It writes HALT at once, and every SWEEP_MS while it resynchronises.
 3. To resynchronise, it requests the card's identity until the card has sent nothing else and is quiet for QUIET_MS.
@@ -61,7 +61,7 @@ class Identification:
     requests: int = 0
     received: bytes = b""
     has_strange_bytes: bool = False
-    """True if anything else than identities was ever received."""
+    """True if anything other than identities was ever received."""
 
     @property
     def identities(self) -> int:

@@ -42,7 +42,7 @@ def sweep(floors: int) -> bytes:
 
 
 def snapshot(reply: bytes, floors: int, door: bool = False, still: bool = False) -> Inputs | None:
-    """Decode the *reply* to a sweep; None if it is malformed. *door* and *still* are what it confirms."""
+    """Decode the *reply* to a sweep; None if it is malformed. *door* and *still* state what it confirms."""
     asked = sweep(floors)
     if len(reply) != len(asked) or reply[::4] != asked[::4]:
         return None

@@ -1,4 +1,4 @@
-"""The bytes of the lab's Arduino I/O card, which the lab's elevator server drives. No I/O here.
+"""The bytes of the lab's Arduino I/O card, which the lab's elevator server drives. Without I/O.
 
 1. A byte holds an operation in its top two bits and a pin in the low six. The card answers only reads, with one byte
    that does not say which read it answers.
@@ -59,7 +59,7 @@ BUTTON_PINS = {
     (Button.CAB, 3): 50,
 }
 SENSOR_PINS = (43, 42, 45, 44)
-"""One for each floor."""
+"""The pins of the floor sensors, by floor."""
 STOP_PIN, OBSTRUCTION_PIN = 46, 47
 
 PAD = bytes((LOW,))
@@ -73,7 +73,7 @@ HALT = PAD + bytes((LOW + PWM_PIN, 0))
 
 
 def snapshot(reply: bytes, door: bool = False, still: bool = False) -> Inputs | None:
-    """Decode the *reply* to a sweep; None if it is malformed. *door* and *still* are what it confirms."""
+    """Decode the *reply* to a sweep; None if it is malformed. *door* and *still* state what it confirms."""
     if len(reply) != len(SWEEP) or reply[0] != IDENTITY or reply[-1] != IDENTITY:
         return None
     pins = int.from_bytes(reply[1:-1], "little") << FIRST_PIN

@@ -59,7 +59,7 @@ class Codec(Protocol):
         """Return the sweeps to write in rotation while *sent* are the outputs last sent."""
 
     def snapshot(self, reply: bytes, confirmed: Confirmed) -> Inputs | None:
-        """Read a *reply* of `reply_size` bytes; return None if it is malformed."""
+        """Decode a *reply* of `reply_size` bytes; return None if it is malformed."""
 
     def changes(self, sent: Outputs | None, wanted: Outputs) -> bytes:
         """Return the message that changes a panel from *sent* (None: unknown outputs) to *wanted*."""
@@ -92,20 +92,20 @@ class PanelClient:
     asked_at_ms: int | None = field(default=None, init=False)
     """When the outstanding sweep was written; None if there is none."""
     received: bytes = field(default=b"", init=False)
-    """The part of its reply that has arrived."""
+    """The part of the outstanding sweep's reply that has arrived."""
     newest: Inputs | None = field(default=None, init=False)
     """The newest snapshot, fresh or not. Equal snapshots are one object."""
     newest_reply: bytes = field(default=b"", init=False)
-    """The reply that it was decoded from."""
+    """The bytes that the newest snapshot was decoded from."""
     newest_asked_at_ms: int = field(default=0, init=False)
     """When the sweep of the newest reply was written."""
     confirmed: Confirmed = field(default=Confirmed(), init=False)
-    """What that reply confirmed."""
+    """What the reply of the newest snapshot confirmed."""
     fresh_until_ms: int = field(default=0, init=False)
     is_current: bool = field(default=True, init=False)
     """True if the sweep of the newest snapshot was written after all door and motor commands."""
-    _has_asked_since: bool = field(default=True, init=False)
-    """True if the newest sweep was."""
+    _is_sweep_current: bool = field(default=True, init=False)
+    """True if the newest sweep was written after all door and motor commands."""
     _to_confirm: Confirmed = field(default=Confirmed(), init=False)
     """What the reply to the outstanding sweep will confirm."""
     _sweeps: Iterator[bytes] = field(init=False)
@@ -129,7 +129,7 @@ class PanelClient:
         assert self.asked_at_ms is None
         self.asked_at_ms = now_ms
         self._to_confirm = confirmation(self.sent)
-        self._has_asked_since = True
+        self._is_sweep_current = True
         return next(self._sweeps)
 
     def drop(self) -> None:
@@ -165,7 +165,7 @@ class PanelClient:
             return Receipt.STALE
         self.newest_asked_at_ms = asked_at_ms
         self.newest, self.newest_reply, self.confirmed = newest, reply, confirmed
-        self.is_current = self._has_asked_since
+        self.is_current = self._is_sweep_current
         self.has_answered = True
         self.fresh_until_ms = now_ms + FRESH_MS
         return Receipt.ANSWERED
@@ -177,7 +177,7 @@ class PanelClient:
         message, commands = self.codec.changes(self.sent, outputs), _commands(self.sent)
         self._set_sent(outputs_after(self.sent, outputs))
         if commands != _commands(self.sent):
-            self.is_current = self._has_asked_since = False
+            self.is_current = self._is_sweep_current = False
         self._to_confirm = confirmation(self.sent, self._to_confirm)
         return message
 

@@ -69,7 +69,7 @@ class FairQueue:
     dropped: int = 0
     """How many datagrams were dropped because a queue was full."""
     _known: dict[str, None] = field(factory=dict)
-    """The address heard from last comes last."""
+    """A set in order: the address heard from last comes last."""
     _of_known: Queue = field(factory=Queue)
     _of_unknown: Queue = field(factory=Queue)
     _known_in_a_row: int = 0

@@ -58,7 +58,7 @@ VERSION = r"[0-9A-Za-z.+-]{0,16}"
 """The regular expression for a program version."""
 
 Entry = tuple[int, int, int, list[tuple[int, int, int, int]]]
-"""The presses of one author; see 2. above."""
+"""The presses of one author: id, incarnation, n, and a list of (button, floor, car, age)."""
 
 
 @frozen

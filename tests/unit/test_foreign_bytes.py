@@ -245,7 +245,7 @@ PHASES = range(len(sweeps(MOVING_UP, 255)[0]))
 
 @pytest.mark.rule("S3")
 @pytest.mark.parametrize("phase", PHASES)
-def test_motor_stays_stopped_and_door_open_after_any_foreign_byte(rigs: list[Rig], phase: int) -> None:
+def test_stopped_car_recovers_from_any_foreign_byte(rigs: list[Rig], phase: int) -> None:
     rig = make(rigs)
     for byte in range(256):
         rig.running_ms = 0
