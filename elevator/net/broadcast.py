@@ -102,10 +102,10 @@ class Broadcast:
             if report is not None and report.begins:
                 begun.append(name)
             elif report is not None and name == NO_INTERFACE:
-                log.warning("a network interface is available again")
+                log.info("a network interface is available again")
             elif report is not None:
                 is_gone = name not in failures
-                log.warning(
+                log.info(
                     "interface %s is gone: nothing is broadcast there" if is_gone else "broadcasts on %s work again",
                     name,
                 )

@@ -80,10 +80,10 @@ def set_up_child(name: str, keep: Collection[int]) -> None:
                     os.close(descriptor)
         rename(name)
     except OSError as error:
-        log.critical("cannot set up the process %s (%s); it ends", name, error)
+        log.error("cannot set up the process %s (%s); it ends", name, error)
         os._exit(1)
     except BaseException:  # The child must not run the parent's code.
-        log.critical("internal error", exc_info=True)
+        log.exception("internal error")
         os._exit(1)
 
 

@@ -100,7 +100,7 @@ def supervise(
         pause_s = backoff_s(crashes)
         if lost := loss.feed(clock_ms(), failed=True):
             pause = f" in {pause_s:.2f} s" * (pause_s > 0) + lost.note
-            log.error("the worker %s after %.1f s; starting another%s", how, ran_s, pause)
+            log.warning("the worker %s after %.1f s; starting another%s", how, ran_s, pause)
         select.select([signals.socket], [], [], pause_s)
     return 0
 
@@ -152,9 +152,11 @@ def run_worker(work: Work, link: Link) -> NoReturn:
         status = work(link)
         link.send(REFUSES if status else ENDS)
     except OSError as error:  # The machine lacks memory or descriptors; the next worker may get them.
-        log.critical("the worker ends: %s", error, exc_info=log.isEnabledFor(logging.DEBUG))
+        log.error(
+            "the system lacks a resource (%s); the worker restarts", error, exc_info=log.isEnabledFor(logging.DEBUG)
+        )
     except BaseException:  # The worker must not return into the supervisor's code.
-        log.critical("internal error", exc_info=True)
+        log.exception("internal error")
     finally:
         os._exit(status)
 

@@ -65,7 +65,7 @@ class Recorder:
             if message[:1] == FOUND:
                 return read_record(message[1:].decode(), self._floors) if len(message) > 1 else None
             break
-        log.error("cannot read the record yet; starting without it. It is merged once it can be read")
+        log.warning("cannot read the record yet; starting without it. It is merged once it can be read")
         return None
 
     def save(self, record: Record) -> None:
@@ -153,11 +153,11 @@ class Recorder:
         if late is not None:
             consequence = "a lamp lights only once a peer has stored the call"
             begins = f"the disk has not answered for {PATIENCE_MS} ms; until it does, {consequence}"
-            log.error("%s", late.line(begins, "the disk answers again"))
+            log.log(logging.ERROR if late.begins else logging.INFO, "%s", late.line(begins, "the disk answers again"))
         lost = self._loss.feed(now_ms, self._is_gone)
         if lost is not None and (lost.begins or lost.times > 1):
-            begins = "the recorder process is gone; starting another"
-            log.error("%s", lost.line(begins, "the recorder process runs again"))
+            level = logging.WARNING if lost.begins else logging.INFO
+            log.log(level, "%s", lost.line("the recorder is gone; starting another", "a recorder runs again"))
 
 
 def receive(link: socket.socket) -> bytes | None:
@@ -180,7 +180,7 @@ def run_recorder(link: socket.socket, directory: Path | None, floors: int) -> No
             signal.signal(number, signal.SIG_IGN)  # The recorder ends when its worker does.
         serve(link, directory, floors)
     except Exception:
-        log.critical("internal error", exc_info=True)
+        log.exception("internal error")
     finally:
         os._exit(0)
 
@@ -202,7 +202,7 @@ def serve(link: socket.socket, directory: Path | None, floors: int) -> None:
         change = failure.feed(time.monotonic_ns() // 1_000_000, failed)
         if change is not None:
             begins = f"{problem}; retrying. Until that succeeds, a lamp lights only once a peer has stored the call"
-            log.error("%s", change.line(begins, "the disk works again"))
+            log.log(logging.ERROR if change.begins else logging.INFO, "%s", change.line(begins, "the disk works again"))
 
     while is_open:
         if store is None:

@@ -1,6 +1,7 @@
 """What the broadcast port logs when the kernel refuses datagrams, in virtual time."""
 
 import errno
+import logging
 import os
 import random
 import socket
@@ -51,7 +52,8 @@ def kernel(monkeypatch: pytest.MonkeyPatch) -> Kernel:
 
 
 @pytest.fixture
-def port(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> Broadcast:
+def port(kernel: Kernel, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> Broadcast:
+    caplog.set_level(logging.INFO)
     port = Broadcast("lab", free_port(socket.SOCK_DGRAM), None, [NO_KEY], ME, lambda: kernel.now_ms)
     port.close()
     monkeypatch.setattr(port, "socket", kernel)
