@@ -8,7 +8,7 @@
    Then it writes all outputs again, with the motor stopped, and sweeps. The first valid reply ends the halt. Until then
    snapshots are marked `halted` and commands are ignored.
 4. A late but complete reply shows that no byte was lost. It becomes a snapshot and ends the halt.
-5. If a halt lasts for SILENCE_MS, the card is lost.
+5. If a halt lasts for TIMEOUT_MS, the card is lost.
 """
 
 from enum import Enum, auto
@@ -18,7 +18,7 @@ from attrs import define, evolve, field
 
 from elevator.core.model import Outputs
 from elevator.hardware.io_card import HALT, IDENTITY, READ_IDENTITY, CardCodec
-from elevator.hardware.panel_client import SILENCE_MS, SWEEP_MS, PanelClient, Receipt
+from elevator.hardware.panel_client import SWEEP_MS, TIMEOUT_MS, PanelClient, Receipt
 
 TRIES, ASK_MS = 10, 100
 LATE_MS = 50
@@ -207,7 +207,7 @@ class CardClient:
                 self.outgoing += self.panel.ask(now_ms)
                 self._next_at_ms = now_ms + self.sweep_ms
                 if self.phase not in HALTED:
-                    self._give_up_at_ms = now_ms + SILENCE_MS
+                    self._give_up_at_ms = now_ms + TIMEOUT_MS
         elif self.phase is not CardPhase.STARTING and now_ms >= asked_at_ms + LATE_MS:
             if self.panel.received:
                 self._resynchronise(now_ms, "truncated reply")
@@ -240,7 +240,7 @@ class CardClient:
         self.outgoing = HALT  # Drops the rest of an interrupted command, which would be misread after HALT.
         self.panel.halt()
         if self.phase not in HALTED:
-            self._give_up_at_ms = now_ms + SILENCE_MS - LATE_MS
+            self._give_up_at_ms = now_ms + TIMEOUT_MS - LATE_MS
         self.phase = CardPhase.RESYNCHRONISING
         self.halts += 1
         self.why_halted = why

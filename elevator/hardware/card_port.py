@@ -166,7 +166,7 @@ class CardPort:
             elif now_ms >= self._open_at_ms:
                 self._open(now_ms)
         except (OSError, CardLost) as error:
-            self._lose(now_ms, getattr(error, "strerror", None) or str(error))
+            self._disconnect(now_ms, getattr(error, "strerror", None) or str(error))
         if self.client.panel.has_answered:
             self._report(now_ms)
 
@@ -202,7 +202,7 @@ class CardPort:
         if phase is CardPhase.IDENTIFYING and client.is_card:
             self._hold(port.fileno())
         if client.halts != halts:
-            self._note_halt(port, now_ms)
+            self._handle_halt(port, now_ms)
         self._flush()
 
     def _receive(self, port: Serial, now_ms: int) -> None:
@@ -214,7 +214,7 @@ class CardPort:
             raise OSError(errno.ENODEV, "it was unplugged")
         self.client.receive(received, now_ms)
 
-    def _note_halt(self, port: Serial, now_ms: int) -> None:
+    def _handle_halt(self, port: Serial, now_ms: int) -> None:
         with suppress(termios.error):
             termios.tcsetattr(port.fileno(), termios.TCSANOW, self._attributes)
         if now_ms >= self._report_at_ms:
@@ -237,7 +237,7 @@ class CardPort:
         with suppress(BlockingIOError):
             self.client.outgoing = outgoing[os.write(self._port.fileno(), outgoing) :]
 
-    def _lose(self, now_ms: int, why: str) -> None:
+    def _disconnect(self, now_ms: int, why: str) -> None:
         state = "is lost" if self.client.panel.has_answered else "is not there yet"
         if self._port is not None:
             self._close(self._port, HALT if self.client.is_card else b"")

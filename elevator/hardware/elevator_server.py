@@ -5,7 +5,7 @@ panel_client.py decides what to send and decodes replies. The port handles what 
 1. They treat a short read as a complete message, so each send contains only complete messages.
 2. They set neither TCP_NODELAY nor quick acknowledgements. With TCP_NODELAY here, and TCP_QUICKACK set again after
    every receive, a sweep takes a fraction of a millisecond instead of 44 ms.
-3. They serve one client at a time, so a new connection may wait PATIENCE_MS for its first reply.
+3. They serve one client at a time, so a new connection may wait FIRST_REPLY_TIMEOUT_MS for its first reply.
 """
 
 import errno
@@ -21,15 +21,15 @@ from elevator.core.model import EVERY_BUTTON, NEVER_MS, Buttons, Inputs, Motor, 
 from elevator.hardware.panel_client import (
     BACKLOG_MAX,
     RETRY_MS,
-    SILENCE_MS,
     SWEEP_MS,
+    TIMEOUT_MS,
     Confirmed,
     PanelClient,
     Receipt,
 )
 from elevator.hardware.panel_outputs import lamp_changes, needs_door_command, panel_buttons
 
-PATIENCE_MS = 5000
+FIRST_REPLY_TIMEOUT_MS = 5000
 """How long the first reply on a new connection may take. Another client may be connected before this one."""
 
 MOTOR, LAMP, INDICATOR, DOOR, STOP_LAMP, PRESSED, SENSOR, STOP, OBSTRUCTION, TACHOMETER = range(1, 11)
@@ -139,7 +139,7 @@ class ElevatorServer:
             elif now_ms >= self._next_at_ms:
                 self._connect(now_ms)
         except OSError as error:
-            self._lose(now_ms, error.strerror or str(error))
+            self._disconnect(now_ms, error.strerror or str(error))
         if self.panel.has_answered:
             self._report(now_ms)
 
@@ -169,7 +169,7 @@ class ElevatorServer:
         self._is_connected = False
         self._outgoing = b""
         self.panel.forget()
-        self._give_up_at_ms = now_ms + PATIENCE_MS
+        self._give_up_at_ms = now_ms + FIRST_REPLY_TIMEOUT_MS
         code = self._socket.connect_ex(self.address)
         if code not in (0, errno.EINPROGRESS):
             raise OSError(code, os.strerror(code))
@@ -194,7 +194,7 @@ class ElevatorServer:
             if now_ms >= self._next_at_ms:
                 self._outgoing += self.panel.ask(now_ms)
                 self._next_at_ms = now_ms + SWEEP_MS
-                self._give_up_at_ms = now_ms + (SILENCE_MS if self.panel.has_answered else PATIENCE_MS)
+                self._give_up_at_ms = now_ms + (TIMEOUT_MS if self.panel.has_answered else FIRST_REPLY_TIMEOUT_MS)
         elif now_ms >= self._give_up_at_ms:
             raise OSError(errno.ETIMEDOUT, "no answer")
         self._flush()
@@ -233,7 +233,7 @@ class ElevatorServer:
         with suppress(BlockingIOError):
             self._outgoing = self._outgoing[self._socket.send(self._outgoing) :]
 
-    def _lose(self, now_ms: int, why: str) -> None:
+    def _disconnect(self, now_ms: int, why: str) -> None:
         if self._socket is not None:
             self._socket.close()
         self._socket = None

@@ -21,7 +21,7 @@ from elevator.hardware.panel_outputs import outputs_after
 
 SWEEP_MS = 10
 FRESH_MS = 500
-SILENCE_MS = 1000
+TIMEOUT_MS = 1000
 """A panel that has answered before is lost if it then does not answer for this long."""
 RETRY_MS = 100
 BACKLOG_MAX = 1 << 16

@@ -23,7 +23,7 @@ from typing import NoReturn
 from elevator.core.log_damping import Condition
 from elevator.core.model import Record
 from elevator.processes.child import TERMINATION_SIGNALS, fork
-from elevator.storage.recorder_client import FAILED, FOUND, PATIENCE_MS, REFUSED, WRITTEN, RecorderClient, Told
+from elevator.storage.recorder_client import ACK_TIMEOUT_MS, FAILED, FOUND, REFUSED, WRITTEN, RecorderClient, Told
 from elevator.storage.records import complete, read_record, write_record
 from elevator.storage.store import DiskError, Memory, Store, StoreError
 
@@ -88,7 +88,7 @@ class Recorder:
             if message:
                 self._receive(message, now_ms)
             else:
-                self._lose(now_ms)
+                self._handle_loss(now_ms)
         if self._is_gone and now_ms >= self._replace_at_ms:
             self._replace_at_ms = now_ms + RETRY_MS
             self._start()
@@ -138,7 +138,7 @@ class Recorder:
         if self._client.refusal != refusal:
             log.error("%s", self._client.refusal)
 
-    def _lose(self, now_ms: int) -> None:
+    def _handle_loss(self, now_ms: int) -> None:
         """Clean up after a lost recorder. Replacements start at least RETRY_MS apart."""
         self._replace_at_ms = max(self._replace_at_ms, now_ms)
         self._is_gone = True
@@ -152,7 +152,7 @@ class Recorder:
         late = self._lateness.feed(now_ms, self._client.is_late)
         if late is not None:
             consequence = "a lamp lights only once a peer has stored the call"
-            begins = f"the disk has not answered for {PATIENCE_MS} ms; until it does, {consequence}"
+            begins = f"the disk has not answered for {ACK_TIMEOUT_MS} ms; until it does, {consequence}"
             log.log(logging.ERROR if late.begins else logging.INFO, "%s", late.line(begins, "the disk answers again"))
         lost = self._loss.feed(now_ms, self._is_gone)
         if lost is not None and (lost.begins or lost.times > 1):

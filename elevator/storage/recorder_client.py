@@ -3,7 +3,7 @@
 1. The worker sends complete records, and only the newest. At most WINDOW are unacknowledged. Their numbers count from 1
    for each recorder process.
 2. The recorder writes the newest record received and acknowledges its number, which covers all earlier records.
-3. If the disk refuses a record, or none is acknowledged for PATIENCE_MS, the disk has failed: calls are then durable
+3. If the disk refuses a record, or none is acknowledged for ACK_TIMEOUT_MS, the disk has failed: calls are then durable
    only on peers. The recorder retries on its own, and its next acknowledgement ends the failure.
 4. A new recorder process has received nothing, so the client sends it the newest record again.
 """
@@ -16,7 +16,7 @@ from attrs import define, field
 from elevator.core.model import NEVER_MS, Calls, Record
 from elevator.storage.records import read_record, write_record
 
-PATIENCE_MS = 1000
+ACK_TIMEOUT_MS = 1000
 """How long the recorder may take to acknowledge a record."""
 WINDOW = 8
 FOUND, REFUSED, WRITTEN, FAILED = b"=", b"!", b"+", b"-"
@@ -104,7 +104,7 @@ class RecorderClient:
         """Return when an acknowledgement becomes overdue, or NEVER_MS."""
         if not self._pending or self.is_late:
             return NEVER_MS
-        return max(self._pending[0].sent_at_ms, self._received_at_ms) + PATIENCE_MS
+        return max(self._pending[0].sent_at_ms, self._received_at_ms) + ACK_TIMEOUT_MS
 
     def becomes_late(self, now_ms: int) -> bool:
         """Return whether an acknowledgement has just become overdue. If so, the disk has failed."""

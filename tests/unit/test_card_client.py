@@ -16,7 +16,7 @@ from elevator.hardware.card_client import (
     CardPhase,
 )
 from elevator.hardware.io_card import HALT, IDENTITY, PAD, READ_IDENTITY, SWEEP, CardCodec, changes, sweeps
-from elevator.hardware.panel_client import FRESH_MS, SILENCE_MS, SWEEP_MS
+from elevator.hardware.panel_client import FRESH_MS, SWEEP_MS, TIMEOUT_MS
 
 IDENTIFIED = bytes((IDENTITY,))
 AT_FLOOR_2 = b"\xa2\x80\x00\xa2"
@@ -190,8 +190,8 @@ def test_halt_drops_the_rest_of_an_interrupted_command(line: Line) -> None:
 def test_card_is_lost_if_a_halt_lasts_too_long(line: Line) -> None:
     asked_at_ms = line.now_ms
     with pytest.raises(CardLost, match="no answer"):
-        list(line.wait(10 * SILENCE_MS))
-    assert line.now_ms == asked_at_ms + SILENCE_MS
+        list(line.wait(10 * TIMEOUT_MS))
+    assert line.now_ms == asked_at_ms + TIMEOUT_MS
     assert line.client.is_card, "so closing the port must stop its motor"
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from elevator.core.call_set import press
 from elevator.core.model import NEVER_MS, Author, Button, Call, Calls, Record
-from elevator.storage.recorder_client import NOTHING, PATIENCE_MS, WINDOW, RecorderClient, Told
+from elevator.storage.recorder_client import ACK_TIMEOUT_MS, NOTHING, WINDOW, RecorderClient, Told
 from elevator.storage.records import write_record
 
 ME = Author(2, 70)
@@ -99,22 +99,22 @@ def test_success_after_a_failure_in_the_same_turn_cancels_it(client: RecorderCli
 
 def test_overdue_acknowledgement_is_reported_once(client: RecorderClient) -> None:
     save(client, 1)
-    assert client.wake_at_ms() == PATIENCE_MS
-    assert not client.becomes_late(PATIENCE_MS - 1)
-    assert client.becomes_late(PATIENCE_MS)
+    assert client.wake_at_ms() == ACK_TIMEOUT_MS
+    assert not client.becomes_late(ACK_TIMEOUT_MS - 1)
+    assert client.becomes_late(ACK_TIMEOUT_MS)
     assert client.take_news() == Told(failed=True)
     assert client.is_late
-    assert not client.becomes_late(3 * PATIENCE_MS)
-    client.receive(b"+1", 3 * PATIENCE_MS)
+    assert not client.becomes_late(3 * ACK_TIMEOUT_MS)
+    client.receive(b"+1", 3 * ACK_TIMEOUT_MS)
     assert client.take_news() == Told(recorded=CALLS[1])
     save(client, 2)
-    assert client.wake_at_ms() == 4 * PATIENCE_MS
+    assert client.wake_at_ms() == 4 * ACK_TIMEOUT_MS
 
 
 def test_any_message_restarts_the_timeout(client: RecorderClient) -> None:
     save(client, 1, 2)
     client.receive(b"+1", 900)
-    assert client.wake_at_ms() == 900 + PATIENCE_MS
+    assert client.wake_at_ms() == 900 + ACK_TIMEOUT_MS
 
 
 def test_new_recorder_gets_the_newest_record(client: RecorderClient) -> None:
