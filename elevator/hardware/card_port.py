@@ -60,9 +60,9 @@ def listed(paths: list[Path]) -> str:
 
 
 def open_port(path: str) -> tuple[Serial, list[Any]]:
-    """Open the serial port at *path*, exclusively and non-blocking; return it with its terminal attributes.
+    """Open the serial port at *path*, exclusively and non-blocking; raise OSError on failure.
 
-    Raise OSError.
+    Return the port and its terminal attributes.
     """
     try:
         port = Serial(path, BAUD, timeout=0, write_timeout=0, exclusive=True)
@@ -85,7 +85,7 @@ def open_port(path: str) -> tuple[Serial, list[Any]]:
 
 
 def share_port(descriptor: int) -> None:
-    """Let other programs open the port, even while another process holds a copy of *descriptor*. Raise OSError."""
+    """Let other programs open the port, even while another process holds a copy of *descriptor*."""
     fcntl.ioctl(descriptor, termios.TIOCNXCL)
     fcntl.flock(descriptor, fcntl.LOCK_UN)
 

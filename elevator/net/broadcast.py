@@ -177,7 +177,7 @@ class Broadcast:
             except BlockingIOError:
                 break
             except OSError:
-                continue  # The kernel reports the failure of an earlier send here, which was already noted.
+                continue  # A delayed error of an earlier send.
             if datagram.startswith(self._own_head, HEAD_BYTES):
                 unwanted += 1
             else:

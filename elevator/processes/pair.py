@@ -125,7 +125,7 @@ def start(work: Work, inherited: Collection[int], extra_arguments: Sequence[str]
             run_worker(work, Link(theirs, own_pidfd, inherited, extra_arguments))
         try:
             pidfd = os.pidfd_open(pid)
-        except OSError:  # The supervisor could not watch it.
+        except OSError:  # Without a pidfd the supervisor cannot watch it.
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
             raise
@@ -220,7 +220,7 @@ def receive(link: socket.socket, held: list[int]) -> bytes:
         return BEAT  # A spurious wakeup; the connection is still open.
     except OSError:
         return b""
-    with suppress(OSError):  # The worker does not read or has just ended; what it sent still counts.
+    with suppress(OSError):  # Even if the worker no longer reads, its message counts.
         link.send(BEAT)
     return received
 

@@ -195,7 +195,7 @@ def serve(link: socket.socket, directory: Path | None, floors: int) -> None:
     is_open = True
 
     def send(message: bytes) -> None:
-        with suppress(OSError):  # If the worker is gone, what it has sent is still written.
+        with suppress(OSError):  # If the worker is gone, its last record is still written.
             link.send(message)
 
     def report(failed: bool) -> None:

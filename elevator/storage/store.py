@@ -123,7 +123,7 @@ class Store:
         self._database = self._open()
 
     def load(self) -> Record | None:
-        """Return the record; None if there is none or it is damaged. Raise DiskError."""
+        """Return the record, or None if it is missing or damaged; raise DiskError if the disk cannot be read."""
         try:
             # As bytes: for invalid text, SQLite would report an error that looks like one of the disk.
             row = self._database.execute("SELECT CAST(text AS BLOB) FROM record").fetchone()
@@ -150,14 +150,14 @@ class Store:
         return True
 
     def is_replaced(self) -> bool:
-        """Return whether the open file is no longer the one in the directory. Then what is written to it is lost."""
+        """Return whether the open file is no longer the one in the directory, so that writes to it are lost."""
         return self._identity != identity(self.path)
 
     def close(self) -> None:
         self._database.close()
 
     def _write(self, text: str) -> None:
-        """Write *text*, to a new file if this one is damaged. Raise sqlite3.Error or DiskError."""
+        """Write *text*, to a new file if this one is damaged; raise sqlite3.Error or DiskError on failure."""
         row = (text,)
         try:
             self._database.execute(WRITE, row)
@@ -217,7 +217,7 @@ def identity(path: Path) -> tuple[int, int] | None:
 
 
 def is_disk_error(error: Exception, path: Path) -> bool:
-    """Return whether the disk caused *error*, which may be temporary, rather than damage in the file at *path*."""
+    """Return whether *error* comes from the disk, so that a retry may succeed, and not from damage in the file."""
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
     if code == sqlite3.SQLITE_IOERR_SHORT_READ or (code == sqlite3.SQLITE_READONLY and is_format_read_only(path)):
         return False

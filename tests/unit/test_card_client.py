@@ -47,7 +47,7 @@ class Line:
         return self.sent()
 
     def wait(self, ms: int) -> Iterator[tuple[int, bytes]]:
-        """Receive nothing for *ms*; yield the times at which the client sends, and what it sends."""
+        """Receive nothing for *ms*; yield the time and bytes of each message that the client sends."""
         end_ms = self.now_ms + ms
         while self.client.wake_at_ms() <= end_ms:
             self.now_ms = max(self.client.wake_at_ms(), self.now_ms)

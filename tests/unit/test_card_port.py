@@ -76,7 +76,7 @@ def test_port_reads_inputs_and_writes_outputs(bench: Bench) -> None:
 
 
 def confirmed_inputs(before: Inputs, wanted: Outputs) -> Inputs:
-    """Return the snapshot of a sweep sent after *before*, whose reply arrives after *wanted* was written."""
+    """Return the snapshot of a sweep that was sent before *wanted* and answered after it. *before*: the last one."""
     return evolve(before, door=before.door and bool(wanted.door), still=before.still and wanted.motor is Motor.STOP)
 
 
