@@ -1,12 +1,20 @@
-"""A simulated building for people, in real time: real nodes connect to its elevators, as they would in the lab.
+"""A simulated building in real time. Nodes connect to its elevators as they do to real ones.
 
-Start with elevator.py, one elevator as a pure value on top of shaft.py (its physics) and protocol.py (its messages).
-building.py puts elevators behind real sockets, card_line.py behind pseudo-terminals, control_socket.py behind a JSON
-control socket (control.py has its requests, operations.py what they do). history.py is the log of what happened.
-passengers.py rides the elevators, network.py cuts real nodes off from each other. lobby.py is a running building with
-passengers and what a page may do to both; view.py is what the page shows. terminal.py, terminal_picture.py and
-keyboard.py are the simulator in a terminal.
+shaft.py is the physics of one car. elevator.py adds the panel, the effects of time and people, and the events that both
+cause. protocol.py answers the elevator server's messages. All three are pure functions on immutable values.
 
-Imports core, net, hardware and ui. No node imports this package. The protocol, options and keys are those of the
-course's simulator.
+building.py serves these elevators over TCP, and card_line.py over pseudo-terminals in the byte protocol of the lab's
+I/O card. history.py stores the events. Tests and people operate the building through the control socket: control.py
+defines its requests, operations.py executes them and control_socket.py does the I/O.
+
+passengers.py simulates passengers. occupied_building.py runs a building with passengers and executes the requests of a
+page; view.py converts both to the JSON that the page draws. terminal.py shows the building in a terminal, with
+terminal_picture.py for the drawing and keyboard.py for the keys. network.py relays datagrams between the nodes of a
+demo and can lose them.
+
+Imports core, net, hardware and ui; nodes never import this package. Protocol, options and keys follow the course's
+simulator, so programs written for that simulator work unchanged.
+
+The simulation package reuses shaft.py, elevator.py, protocol.py and passengers.py in virtual time, which is why these
+take the time as an argument.
 """

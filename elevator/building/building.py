@@ -1,12 +1,12 @@
-"""Simulated elevators behind real sockets.
+"""Simulated elevators on TCP sockets.
 
 Rules:
-- Each elevator listens on a port of its own and has one client at a time. The next one's connect succeeds, because
-  the kernel keeps it, and it is answered when the first has gone; the motor stops in between.
-- All I/O is here, everything else in elevator.py: bytes in, replies and a new machine out. What arrived in one
-  piece is answered in one piece. `hardware/server_side.py` says what happens to a message that arrives in part.
-- What each socket is watched for is derived from the elevator's state after every event, never switched by hand.
-- Everything that changes goes into the history with its time.
+- Each elevator listens on its own port and serves one client at a time. A second client can connect, because the kernel
+  queues it, but gets replies only after the first disconnects. The motor stops in between.
+- This module does the I/O; protocol.py computes the replies. Requests that arrive together are answered together.
+  `hardware/server_side.py` describes the handling of incomplete messages.
+- After every event, the events to wait for on a socket are derived from the elevator's state.
+- Every change is stored in the history with its time.
 """
 
 import random
@@ -14,6 +14,7 @@ import selectors
 import socket
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from typing import Protocol
 
 from attrs import evolve
@@ -32,40 +33,39 @@ _CHUNK = 65_536
 
 
 class SimulatedElevator:
-    """One machine, its listening socket and its client."""
+    """One elevator with its listening socket and its client."""
 
     def __init__(self, machine: Machine, listener: socket.socket) -> None:
         self.machine = machine
         self.address: tuple[str, int] = listener.getsockname()
         self.listener: socket.socket | None = listener
         self.client: socket.socket | None = None
-        self.deaf = False
+        self.is_paused = False
         self.reader = MessageReader()
         self.unsent = b""
-        """Replies that the client was too slow to take. As long as there are any, nothing more is read."""
+        """Replies that did not fit in the send buffer. The server reads no requests until they are sent."""
         self.changes = 0
-        """How often anything has changed."""
+        """Number of events so far."""
         self.changed_us: dict[EventKind, int] = {}
-        """When something of a kind last changed."""
+        """Time of the last event of each kind."""
 
 
-class Attached(Protocol):
-    """Another way than sockets into an elevator, with times of its own."""
+class SerialCard(Protocol):
+    """A serial interface to an elevator, implemented by card_line.py."""
 
     path: str
-    """Where it is; empty while it is unplugged."""
+    """Path of the serial port; empty while the card is unplugged."""
 
     def plug(self) -> None:
-        """Connect it, if it is not; raise OSError if that cannot be."""
+        """Plug in the card; raise OSError if no pseudo-terminal is available."""
 
-    def unplug(self) -> None:
-        """Take it off, if it is connected."""
+    def unplug(self) -> None: ...
 
     def wake_us(self) -> float | None:
-        """Return when `attend` is due; None if it is not."""
+        """Return when `advance` must run next; None if nothing is scheduled."""
 
-    def attend(self, now_us: int) -> None:
-        """Do what is due. The machines are settled."""
+    def advance(self, now_us: int) -> None:
+        """Process all bytes that are complete at *now_us*, the time of the last `settle`."""
 
 
 def _monotonic_us() -> int:
@@ -73,21 +73,21 @@ def _monotonic_us() -> int:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Return a socket listening on *port*, 0 for any free one; raise OSError if there is none."""
+    """Return a socket that listens on *port* (0: any free port); raise Refused if that fails."""
     listener = socket.socket()
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
         listener.listen(8)
-    except OSError:
+    except OSError as error:
         listener.close()
-        raise
+        raise Refused(f"cannot listen on {host} port {port}: {error.strerror}") from None
     listener.setblocking(False)
     return listener
 
 
 class Building:
-    """Some elevators, to be driven by calling `turn` again and again."""
+    """A set of simulated elevators. The caller's loop must call `turn` repeatedly."""
 
     def __init__(
         self,
@@ -97,7 +97,7 @@ class Building:
         clock_us: Callable[[], int] = _monotonic_us,
         stop_on_disconnect: bool = True,
     ) -> None:
-        """Own *listeners*, one for each of *shafts*, from now on."""
+        """Take ownership of *listeners*, one for each of *shafts*."""
         self.clock_us = clock_us
         self._stop_on_disconnect = stop_on_disconnect
         self.press_ms = press_ms
@@ -107,15 +107,15 @@ class Building:
             for shaft, listener in zip(shafts, listeners, strict=True)
         ]
         self.history = History()
-        self.attached: dict[int, Attached] = {}
-        """By car."""
+        self.cards: dict[int, SerialCard] = {}
+        """The I/O cards by car; empty unless the simulator runs with `--card`."""
         self._selector = selectors.DefaultSelector()
         for car in range(len(self.elevators)):
-            self._watch(car)
+            self._update_watch(car)
 
     @property
     def ports(self) -> list[int]:
-        """The ports of the elevators, in order."""
+        """The TCP port of each elevator."""
         return [elevator.address[1] for elevator in self.elevators]
 
     def close(self) -> None:
@@ -127,57 +127,57 @@ class Building:
         self._selector.close()
 
     def turn(self, timeout_s: float) -> None:
-        """Wait for something to happen, *timeout_s* at the most, and do what is to be done."""
+        """Wait for at most *timeout_s* until a socket is ready or a change is due, then process it."""
         now_us = began_us = self.settle()
         wakes = [machines.wake_at_ms(elevator.machine) for elevator in self.elevators]
         expiries = [self._expires_at_ms(car) for car in range(len(self.elevators))]
         wakes += expiries
         wait_us = min((wake * 1000 - now_us for wake in wakes if wake is not None), default=timeout_s * 1e6)
-        due = (each.wake_us() for each in self.attached.values())
-        bytes_us = min((wake - now_us for wake in due if wake is not None), default=timeout_s * 1e6)
-        if 0 < bytes_us < min(wait_us, 1000):  # The selector waits for whole milliseconds.
-            time.sleep(bytes_us / 1e6)
-            bytes_us = 0
-        for key, ready in self._selector.select(max(0.0, min(timeout_s, wait_us / 1e6, bytes_us / 1e6))):
-            # A socket may have been closed by what came before it in this very list.
+        card_wakes = (card.wake_us() for card in self.cards.values())
+        byte_us = min((wake - now_us for wake in card_wakes if wake is not None), default=timeout_s * 1e6)
+        if 0 < byte_us < min(wait_us, 1000):  # The selector rounds up to whole milliseconds.
+            time.sleep(byte_us / 1e6)
+            byte_us = 0
+        for key, ready in self._selector.select(max(0.0, min(timeout_s, wait_us / 1e6, byte_us / 1e6))):
+            # A callback for an earlier socket in this list may have closed this one.
             if not isinstance(key.fileobj, socket.socket) or key.fileobj.fileno() >= 0:
                 key.data(ready)
         now_us = self.settle()
         for car, expires_at_ms in enumerate(expiries):
-            if expires_at_ms is not None:  # Its socket was watched, so nothing had arrived when the turn began.
+            if expires_at_ms is not None:  # The select above covered this client, so nothing had arrived before it.
                 self._expire(car, began_us // 1000, now_us)
-        for each in self.attached.values():
-            each.attend(now_us)
+        for card in self.cards.values():
+            card.advance(now_us)
 
     def change(self, car: int, new: Machine, now_us: int) -> None:
-        """Make *new* the machine of *car* and log how it differs."""
+        """Replace the machine of *car* by *new* and record the differences as events."""
         old, self.elevators[car].machine = self.elevators[car].machine, new
-        self._note(car, machines.changes(old, new, now_us // 1000), now_us)
+        self._record(car, machines.changes(old, new, now_us // 1000), now_us)
 
     def press(self, car: int, button: Button, floor: int, ms: int | None = None) -> None:
-        """Press a button for *ms* milliseconds, as long as usual by default."""
+        """Press a button for *ms* milliseconds (default: `press_ms`)."""
         now_us = self.settle()
         until_ms = now_us // 1000 + (self.press_ms if ms is None else ms)
         self.change(car, machines.press(self.elevators[car].machine, button, floor, until_ms), now_us)
 
     def settle(self) -> int:
-        """Bring all machines up to now; return now, in microseconds."""
+        """Advance all machines to the present; return the time in microseconds."""
         now_us = self.clock_us()
         for car, elevator in enumerate(self.elevators):
             elevator.machine, events = machines.settle(elevator.machine, now_us // 1000)
-            self._note(car, events, now_us)
+            self._record(car, events, now_us)
         return now_us
 
-    def _note(self, car: int, events: Iterable[Event], now_us: int) -> None:
+    def _record(self, car: int, events: Iterable[Event], now_us: int) -> None:
         for event in events:
-            # What happened by itself has an exact time; what was done to the machine happened now.
+            # `settle` computes exact times of past changes. External changes happen now.
             at_us = event.at_ms * 1000 if event.at_ms < now_us // 1000 else now_us
             self.history.append(car, event, at_us)
             self.elevators[car].changes += 1
             self.elevators[car].changed_us[event.kind] = at_us
 
-    def watch_for(self, sock: socket.socket | int, mask: int, then: Callable[[int], None]) -> None:
-        """Have `turn` call *then* with those events of *mask* that *sock* is ready for; 0 for no more."""
+    def watch(self, sock: socket.socket | int, mask: int, then: Callable[[int], None]) -> None:
+        """Make `turn` call *then* with the events of *mask* that are ready on *sock*. A mask of 0 stops this."""
         key = self._selector.get_map().get(sock)
         if key is None and mask:
             self._selector.register(sock, mask, then)
@@ -187,20 +187,20 @@ class Building:
             self._selector.modify(sock, mask, then)
 
     def close_socket(self, sock: socket.socket) -> None:
-        """Close *sock*, which `turn` watches."""
-        self.watch_for(sock, 0, lambda _: None)
+        """Stop watching *sock* and close it."""
+        self.watch(sock, 0, lambda _: None)
         sock.close()
 
     # The elevators' clients
 
-    def _watch(self, car: int) -> None:
+    def _update_watch(self, car: int) -> None:
         elevator = self.elevators[car]
         if elevator.listener is not None:
-            free = elevator.client is None and not elevator.deaf
-            self.watch_for(elevator.listener, free * selectors.EVENT_READ, lambda _: self._accept(car))
+            free = elevator.client is None and not elevator.is_paused
+            self.watch(elevator.listener, free * selectors.EVENT_READ, lambda _: self._accept(car))
         if elevator.client is not None:
             wanted = selectors.EVENT_WRITE if elevator.unsent else selectors.EVENT_READ
-            self.watch_for(elevator.client, 0 if elevator.deaf else wanted, lambda mask: self._serve(car, mask))
+            self.watch(elevator.client, 0 if elevator.is_paused else wanted, lambda mask: self._serve(car, mask))
 
     def _accept(self, car: int) -> None:
         elevator = self.elevators[car]
@@ -208,17 +208,17 @@ class Building:
         try:
             client, _ = elevator.listener.accept()
         except OSError:
-            return  # It left before its turn came.
+            return  # The client disconnected while it was queued.
         client.setblocking(False)
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         elevator.client = client
         now_us = self.clock_us()
-        self._note(car, [Event(now_us // 1000, EventKind.CLIENT, True)], now_us)
-        self._watch(car)
+        self._record(car, [Event(now_us // 1000, EventKind.CLIENT, True)], now_us)
+        self._update_watch(car)
         self._serve(car, selectors.EVENT_READ)
 
     def _serve(self, car: int, mask: int) -> None:
-        """Read requests or write what is left of replies, whichever the client is ready for."""
+        """Read requests or send unsent replies, depending on *mask*."""
         elevator = self.elevators[car]
         assert elevator.client is not None
         try:
@@ -227,7 +227,7 @@ class Building:
                 if not chunk:
                     self._drop(car)
                     return
-                # A client without TCP_NODELAY sends its next message only when this one is acknowledged.
+                # A client without TCP_NODELAY sends its next message only once this one is acknowledged.
                 elevator.client.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
                 self._answer(car, chunk)
             if elevator.unsent:
@@ -237,7 +237,7 @@ class Building:
         except OSError:
             self._drop(car)
             return
-        self._watch(car)
+        self._update_watch(car)
 
     def _answer(self, car: int, chunk: bytes) -> None:
         elevator = self.elevators[car]
@@ -246,12 +246,12 @@ class Building:
         requests = elevator.reader.pop_all()
         elevator.machine, replies, events = protocol.answer(elevator.machine, requests, now_us // 1000)
         elevator.unsent += replies
-        self._note(car, events, now_us)
+        self._record(car, events, now_us)
 
     def _expires_at_ms(self, car: int) -> int | None:
-        """Return when the client's incomplete message expires; None if there is none, or nothing is read from it."""
+        """Return when the client's incomplete message expires; None if there is none or the client is not read."""
         elevator = self.elevators[car]
-        is_read = elevator.client is not None and not elevator.deaf and not elevator.unsent
+        is_read = elevator.client is not None and not elevator.is_paused and not elevator.unsent
         return elevator.reader.expires_at_ms() if is_read else None
 
     def _expire(self, car: int, until_ms: int, now_us: int) -> None:
@@ -259,50 +259,44 @@ class Building:
         elevator = self.elevators[car]
         if dropped := elevator.reader.expire(until_ms):
             elevator.machine, event = machines.drop_incomplete(elevator.machine, dropped, now_us // 1000)
-            self._note(car, [event], now_us)
+            self._record(car, [event], now_us)
 
     def _drop(self, car: int) -> None:
-        """Close the client's connection, if there is one, and stop the motor unless it is to go on."""
+        """Disconnect the client, if any, and stop the motor if `stop_on_disconnect` is set."""
         elevator = self.elevators[car]
         if elevator.client is not None:
             self.close_socket(elevator.client)
             elevator.client = None
             elevator.reader, elevator.unsent = MessageReader(), b""
             now_us = self.settle()
-            self._note(car, [Event(now_us // 1000, EventKind.CLIENT, False)], now_us)
+            self._record(car, [Event(now_us // 1000, EventKind.CLIENT, False)], now_us)
             if self._stop_on_disconnect:
                 self.change(car, machines.disconnect(elevator.machine, now_us // 1000), now_us)
-        self._watch(car)
+        self._update_watch(car)
 
     def switch_server(self, car: int, on: bool, now_us: int) -> None:
-        """Start (*on*) or stop the server of *car*; raise Refused if its port is taken."""
+        """Start or stop the server of *car*; raise Refused if its port is in use."""
         elevator = self.elevators[car]
         if on == (elevator.listener is not None):
             return
         if on:
-            try:
-                elevator.listener = listen(*elevator.address)
-            except OSError as error:
-                raise Refused(f"port {elevator.address[1]}: {error.strerror}") from None
+            elevator.listener = listen(*elevator.address)
         else:
             assert elevator.listener is not None
             self.close_socket(elevator.listener)
             elevator.listener = None
             self._drop(car)
-        self._watch(car)
-        self._note(car, [Event(now_us // 1000, EventKind.SERVER, on)], now_us)
+        self._update_watch(car)
+        self._record(car, [Event(now_us // 1000, EventKind.SERVER, on)], now_us)
 
-    def switch_deaf(self, car: int, on: bool) -> None:
-        """Stop (*on*) or resume reading from the client of *car*. The connection stays open."""
-        self.elevators[car].deaf = on
-        self._watch(car)
+    def pause_reading(self, car: int, is_paused: bool) -> None:
+        """Stop or resume reading from the client of *car*. The connection stays open."""
+        self.elevators[car].is_paused = is_paused
+        self._update_watch(car)
 
     def is_plugged(self, car: int) -> bool | None:
-        """Return whether the card of *car* is plugged in; None if it has none."""
-        return bool(self.attached[car].path) if car in self.attached else None
-
-
-# Opening one
+        """Return whether the I/O card of *car* is plugged in; None if the car has no card."""
+        return bool(self.cards[car].path) if car in self.cards else None
 
 
 def open_building(
@@ -312,19 +306,13 @@ def open_building(
     press_ms: int = 200,
     stop_on_disconnect: bool = True,
 ) -> Building:
-    """Return a building on *port* and those after it (0: any free ones); raise Refused if one of them is taken."""
-    opened: list[socket.socket] = []
-    for car in range(len(shafts)):
-        wanted = port and port + car
-        try:
-            opened.append(listen(host, wanted))
-        except OSError as error:
-            for listener in opened:
-                listener.close()
-            raise Refused(f"cannot listen on {host} port {wanted}: {error.strerror}") from None
-    return Building(shafts, opened, press_ms, stop_on_disconnect=stop_on_disconnect)
+    """Return a building on consecutive ports from *port* (0: any free ports); raise Refused if a port is in use."""
+    with ExitStack() as stack:
+        listeners = [stack.enter_context(listen(host, port and port + car)) for car in range(len(shafts))]
+        stack.pop_all()
+    return Building(shafts, listeners, press_ms, stop_on_disconnect=stop_on_disconnect)
 
 
-def start_places(shaft: Shaft, cars: int, rng: random.Random) -> list[Shaft]:
-    """Return *cars* shafts like *shaft* with the car anywhere, also between floors."""
+def random_starts(shaft: Shaft, cars: int, rng: random.Random) -> list[Shaft]:
+    """Return *cars* copies of *shaft* with the car at a random place, possibly between floors."""
     return [evolve(shaft, place=rng.randrange(physics.end(shaft))) for _ in range(cars)]

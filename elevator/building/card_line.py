@@ -1,11 +1,11 @@
-"""A simulated elevator as the lab's I/O card shows it: on a pseudo-terminal, at the speed of a real serial line.
+"""The lab's I/O card for a simulated elevator, on a pseudo-terminal at the speed of the real serial line.
 
 Rules:
-- `obey` is pure: one byte in, the reply to it out. What a byte does to the panel goes the way of the elevator server's
-  messages, so that there is one panel and one list of what a controller must not do.
-- A byte takes BYTE_US on the line, one after the other, each way by itself. The card sees it when all of it has come.
-- The line has no other end that could be missed: the card goes on with its last command when the controller has gone.
-- Unplugging closes the pseudo-terminal; plugging in opens another one, which may have another name.
+- `apply_byte` is pure: one byte in, its reply out. It translates writes to the elevator server's messages, so both
+  interfaces share one panel and one list of unsafe commands.
+- Each byte occupies the line for BYTE_US, in each direction separately. The card processes a byte once it is complete.
+- A serial line does not report a disconnect, so the card keeps the last command when the controller closes the port.
+- Unplugging closes the pseudo-terminal. Plugging in opens a new one, whose name may differ.
 """
 
 import fcntl
@@ -49,7 +49,7 @@ from elevator.hardware.server_side import MESSAGE
 BYTE_US = 10 * 1_000_000 / BAUD
 """A start bit, eight of data and a stop bit."""
 FULL_SPEED = 255
-FORGET_US = 500_000
+RELEASE_US = 500_000
 """After this long without a byte the controller is assumed to have closed the port."""
 
 
@@ -65,61 +65,61 @@ class Card:
     """Whether the next byte is the value of a PWM write."""
 
 
-def obey(card: Card, machine: Machine, byte: int, now_ms: int) -> tuple[Card, Machine, bytes]:
+def apply_byte(card: Card, machine: Machine, byte: int, now_ms: int) -> tuple[Card, Machine, bytes]:
     """Do what *byte* says; return the reply too. *machine* is settled at *now_ms*."""
     operation, pin = byte & 0xC0, byte & 0x3F
     if card.awaits_speed:
         card = evolve(card, speed=byte, awaits_speed=False)
-        return card, tell(machine, now_ms, *motor(card)), b""
+        return card, apply_message(machine, now_ms, *motor_message(card)), b""
     match operation:
         case _ if operation == LOW and pin == PWM_PIN:
             return evolve(card, awaits_speed=True), machine, b""
         case _ if operation in (LOW, HIGH):
-            return write(card, machine, pin, operation == HIGH, now_ms)
+            return write_pin(card, machine, pin, operation == HIGH, now_ms)
         case _ if operation == READ:
-            return card, machine, bytes((levels(machine) >> pin & 1,))
+            return card, machine, bytes((input_levels(machine) >> pin & 1,))
         case _ if pin == IDENTITY_PIN:
             return card, machine, bytes((IDENTITY,))
         case _:
-            return card, machine, bytes((levels(machine) >> pin & 0xFF,))
+            return card, machine, bytes((input_levels(machine) >> pin & 0xFF,))
 
 
-def write(card: Card, machine: Machine, pin: int, high: bool, now_ms: int) -> tuple[Card, Machine, bytes]:
+def write_pin(card: Card, machine: Machine, pin: int, high: bool, now_ms: int) -> tuple[Card, Machine, bytes]:
     """Set an output *pin*."""
     lamps = {each: call for call, each in LAMP_PINS.items()}
     if pin in lamps:
         button, floor = lamps[pin]
-        return card, tell(machine, now_ms, 2, button, floor, high), b""
+        return card, apply_message(machine, now_ms, 2, button, floor, high), b""
     if pin in INDICATOR_PINS:
         bit = 1 << INDICATOR_PINS.index(pin)
         card = evolve(card, indicator=card.indicator | bit if high else card.indicator & ~bit)
-        return card, tell(machine, now_ms, 3, card.indicator), b""
+        return card, apply_message(machine, now_ms, 3, card.indicator), b""
     match pin:
         case _ if pin == DOOR_PIN:
-            return card, tell(machine, now_ms, 4, high), b""
+            return card, apply_message(machine, now_ms, 4, high), b""
         case _ if pin == STOP_LAMP_PIN:
-            return card, tell(machine, now_ms, 5, high), b""
+            return card, apply_message(machine, now_ms, 5, high), b""
         case _ if pin == DIRECTION_PIN:
             card = evolve(card, down=high)
-            return card, tell(machine, now_ms, *motor(card)) if card.speed else machine, b""
+            return card, apply_message(machine, now_ms, *motor_message(card)) if card.speed else machine, b""
         case _ if pin == PWM_PIN:  # As any other pin: it is high all the time, which is full speed. Low is a PWM write.
             card = evolve(card, speed=FULL_SPEED)
-            return card, tell(machine, now_ms, *motor(card)), b""
+            return card, apply_message(machine, now_ms, *motor_message(card)), b""
         case _:
             return card, machine, b""  # a pin with nothing on it
 
 
-def motor(card: Card) -> tuple[int, int]:
+def motor_message(card: Card) -> tuple[int, int]:
     """Return the message that gives the car its present motor command."""
     return 1, 0 if not card.speed else 255 if card.down else 1
 
 
-def tell(machine: Machine, now_ms: int, *message: int) -> Machine:
+def apply_message(machine: Machine, now_ms: int, *message: int) -> Machine:
     """Give *machine* a message, filled up with zeros."""
     return protocol.answer(machine, bytes(message).ljust(MESSAGE, b"\0"), now_ms).machine
 
 
-def levels(machine: Machine) -> int:
+def input_levels(machine: Machine) -> int:
     """Return the input pins, pin n in bit n."""
     pressed = machines.pressed(machine)
     pins = sum((mask(pressed, button) >> floor & 1) << pin for (button, floor), pin in BUTTON_PINS.items())
@@ -129,7 +129,7 @@ def levels(machine: Machine) -> int:
     return pins | machine.stop << STOP_PIN | machine.obstructed << OBSTRUCTION_PIN
 
 
-class Line:
+class CardLine:
     """The card of one *car* of a *building*, on a pseudo-terminal. With *link*, that path leads to it.
 
     Raise OSError if there is no pseudo-terminal, or the link cannot be made.
@@ -141,12 +141,12 @@ class Line:
         """Of the pseudo-terminal; empty while the card is unplugged."""
         self._building, self._car, self._link = building, car, link
         self._master = self._slave = -1
-        self._coming: deque[tuple[float, int]] = deque()
+        self._to_card: deque[tuple[float, int]] = deque()
         """Bytes on their way to the card, with when they will have come."""
-        self._going: deque[tuple[float, int]] = deque()
-        self._forget_us: float | None = None
+        self._to_host: deque[tuple[float, int]] = deque()
+        self._release_at_us: float | None = None
         """When to let anyone open the line again; None: anyone can."""
-        building.attached[car] = self
+        building.cards[car] = self
         self.plug()
 
     def plug(self) -> None:
@@ -157,7 +157,7 @@ class Line:
         tty.setraw(self._slave)
         os.set_blocking(self._master, False)
         self.path = os.ttyname(self._slave)
-        self._building.watch_for(self._master, selectors.EVENT_READ, lambda _: self._receive())
+        self._building.watch(self._master, selectors.EVENT_READ, lambda _: self._receive())
         if self._link is not None:
             beside = self._link.with_name(f"{self._link.name}.new")
             beside.symlink_to(self.path)
@@ -169,36 +169,36 @@ class Line:
             return
         if self._link is not None:
             self._link.unlink(missing_ok=True)
-        self._building.watch_for(self._master, 0, lambda _: None)
+        self._building.watch(self._master, 0, lambda _: None)
         os.close(self._slave)
         os.close(self._master)
         self.path = ""
-        self._coming.clear()
-        self._going.clear()
-        self._forget_us = None
+        self._to_card.clear()
+        self._to_host.clear()
+        self._release_at_us = None
 
     def wake_us(self) -> float | None:
-        """Return when `attend` must be called; None: not before the controller writes."""
-        times = [queue[0][0] for queue in (self._coming, self._going) if queue]
-        times += [] if self._forget_us is None else [self._forget_us]
+        """Return when `advance` must be called; None: not before the controller writes."""
+        times = [queue[0][0] for queue in (self._to_card, self._to_host) if queue]
+        times += [] if self._release_at_us is None else [self._release_at_us]
         return min(times, default=None)
 
-    def attend(self, now_us: int) -> None:
+    def advance(self, now_us: int) -> None:
         """Let the card have the bytes that have come, and the machine the replies."""
         old = machine = self._building.elevators[self._car].machine
-        while self._coming and self._coming[0][0] <= now_us:
-            came_us, byte = self._coming.popleft()
-            self.card, machine, reply = obey(self.card, machine, byte, now_us // 1000)
+        while self._to_card and self._to_card[0][0] <= now_us:
+            came_us, byte = self._to_card.popleft()
+            self.card, machine, reply = apply_byte(self.card, machine, byte, now_us // 1000)
             for each in reply:
-                self._going.append((self._free_us(self._going, came_us) + BYTE_US, each))
+                self._to_host.append((self._free_at_us(self._to_host, came_us) + BYTE_US, each))
         if machine is not old:
             self._building.change(self._car, machine, now_us)
         ready = bytearray()
-        while self._going and self._going[0][0] <= now_us:
-            ready.append(self._going.popleft()[1])
-        if self._forget_us is not None and now_us >= self._forget_us:
+        while self._to_host and self._to_host[0][0] <= now_us:
+            ready.append(self._to_host.popleft()[1])
+        if self._release_at_us is not None and now_us >= self._release_at_us:
             # The last close of a real port ends its exclusive use. A pseudo-terminal keeps that up with its other end.
-            self._forget_us = None
+            self._release_at_us = None
             fcntl.ioctl(self._slave, termios.TIOCNXCL)
         if ready and self.path:
             with suppress(BlockingIOError):  # Nobody reads: a serial line loses such bytes too.
@@ -212,11 +212,11 @@ class Line:
             received = os.read(self._master, 4096)
         except BlockingIOError:
             return
-        self._forget_us = now_us + FORGET_US
+        self._release_at_us = now_us + RELEASE_US
         for byte in received:
-            self._coming.append((self._free_us(self._coming, now_us) + BYTE_US, byte))
+            self._to_card.append((self._free_at_us(self._to_card, now_us) + BYTE_US, byte))
 
     @staticmethod
-    def _free_us(queue: deque[tuple[float, int]], earliest_us: float) -> float:
+    def _free_at_us(queue: deque[tuple[float, int]], earliest_us: float) -> float:
         """Return when the line can take another byte."""
         return max(earliest_us, queue[-1][0]) if queue else earliest_us

@@ -1,15 +1,15 @@
-"""The control socket of a simulated building: TCP on loopback, any number of clients, one JSON object a line each way.
+"""The control socket of a simulated building: TCP on loopback, with one JSON object per line in each direction.
 
-`{"do": "press", "car": 0, "button": "up", "floor": 1}` gets `{"ok": true, "ms": 81542.114, "next": 17}`: the time
-(monotonic, milliseconds) and the number that the next event will have. Requests are those of control.py. Any other
-line gets `{"error": "..."}` and changes nothing.
+The reply to `{"do": "press", "car": 0, "button": "up", "floor": 1}` is `{"ok": true, "ms": 81542.114, "next": 17}`:
+the time on the monotonic clock in milliseconds, and the number of the next event. control.py lists the requests. The
+reply to any other line is `{"error": "..."}`.
 """
 
 import selectors
 import socket
 
 from elevator.building.building import Building, listen
-from elevator.building.control import LINE_LIMIT, Refused
+from elevator.building.control import LINE_LIMIT
 from elevator.building.operations import answer
 
 CLIENTS_MAX = 64
@@ -17,8 +17,6 @@ _CHUNK = 65_536
 
 
 class ControlClient:
-    """A client of the control socket."""
-
     def __init__(self, client: socket.socket) -> None:
         self.socket = client
         self.received = b""
@@ -27,23 +25,23 @@ class ControlClient:
 
 
 class ControlSocket:
-    """A listening socket and its clients; the building's `turn` serves them."""
+    """The listening socket and its clients, served by the building's `turn`."""
 
     def __init__(self, building: Building, listener: socket.socket) -> None:
-        """Own *listener* from now on."""
+        """Take ownership of *listener*."""
         self._building = building
         self._listener = listener
         self._clients: list[ControlClient] = []
-        building.watch_for(listener, selectors.EVENT_READ, lambda _: self._accept())
+        building.watch(listener, selectors.EVENT_READ, lambda _: self._accept())
 
     @property
     def port(self) -> int:
-        """The port on which it listens."""
+        """The TCP port."""
         port: int = self._listener.getsockname()[1]
         return port
 
     def close(self) -> None:
-        """Close every socket. The building's `turn` must not be called again."""
+        """Close all sockets. Do not call the building's `turn` afterwards."""
         for client in self._clients:
             client.socket.close()
         self._listener.close()
@@ -63,7 +61,7 @@ class ControlSocket:
 
     def _watch(self, client: ControlClient) -> None:
         wanted = selectors.EVENT_WRITE if client.unsent else selectors.EVENT_READ
-        self._building.watch_for(client.socket, wanted, lambda ready: self._serve(client, ready))
+        self._building.watch(client.socket, wanted, lambda ready: self._serve(client, ready))
 
     def _serve(self, client: ControlClient, ready: int) -> None:
         try:
@@ -90,7 +88,7 @@ class ControlSocket:
         self._clients.remove(client)
 
     def _answer_lines(self, client: ControlClient) -> bool:
-        """Answer complete lines until _CHUNK bytes of replies are unsent; return whether any are."""
+        """Answer complete lines until _CHUNK bytes of replies are unsent; return whether any reply is unsent."""
         while not client.ending and len(client.unsent) < _CHUNK:
             line, newline, rest = client.received.partition(b"\n")
             if len(line) > LINE_LIMIT:
@@ -105,10 +103,5 @@ class ControlSocket:
 
 
 def open_control(building: Building, port: int = 0) -> ControlSocket:
-    """Open the control socket of *building* on *port*, 0 for any free one; raise Refused if it is taken."""
-    host = "127.0.0.1"
-    try:
-        listener = listen(host, port)
-    except OSError as error:
-        raise Refused(f"cannot listen on {host} port {port}: {error.strerror}") from None
-    return ControlSocket(building, listener)
+    """Open the control socket of *building* on *port* (0: any free port); raise Refused if the port is in use."""
+    return ControlSocket(building, listen("127.0.0.1", port))

@@ -48,7 +48,7 @@ class SimulatedNetwork:
             relay.setblocking(False)
         self.ports: list[int] = [relay.getsockname()[1] for relay in self._sockets]
 
-    def attend(
+    def register(
         self, watch: Callable[[socket.socket, int, Callable[[int], None]], None], clock_ms: Callable[[], int]
     ) -> None:
         """Have every socket watched by *watch*, as a selector would, and relay what comes."""

@@ -103,14 +103,14 @@ def _switch(building: Building, name: str, car: int, on: bool, now_us: int) -> N
             _switch_card(building, car, on)
         case _:
             assert name == "deaf"
-            building.switch_deaf(car, on)
+            building.pause_reading(car, on)
 
 
 def _switch_card(building: Building, car: int, on: bool) -> None:
-    if car not in building.attached:
+    if car not in building.cards:
         raise Refused(f"car {car} has no card")
     try:
-        (building.attached[car].plug if on else building.attached[car].unplug)()
+        (building.cards[car].plug if on else building.cards[car].unplug)()
     except OSError as error:
         raise Refused(f"the card of car {car}: {error.strerror}") from None
 
@@ -136,7 +136,7 @@ def state(building: Building, car: int) -> dict[str, object]:
         "stop_lamp": machine.stop_lamp,
         "obstructed": machine.obstructed,
         "server": elevator.listener is not None,
-        "deaf": elevator.deaf,
+        "deaf": elevator.is_paused,
         "client": elevator.client is not None,
         "card": building.is_plugged(car),
         "counts": asdict(machine.counts),

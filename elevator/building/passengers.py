@@ -1,16 +1,16 @@
-"""Passengers: who comes when, and what people do in front of a panel and in a car. Pure.
+"""Simulated passengers: when they arrive, and how they use panels and cars. Pure functions.
 
 Rules:
-- People come as a Poisson process drawn from a seed: from the entrance up, from above down to it, and between any two
-  floors, in shares that the profile names. Each passenger is drawn from the seed and his number alone, so any stretch
-  of the traffic can be drawn again. Rate and profile may change at any time.
-- A passenger presses his hall button on some panel and waits. He boards a car that stands at his floor, door open,
-  and the lamp of his direction dark on that car's panel: a dark lamp announces the direction. For the first
-  LOOK_MS after a press he trusts no dark lamp, because it may not have had the time to light.
-- Boarding takes a moment. If the door shuts in his face he waits on.
-- In the car he presses his floor's cab button, and leaves when the door is open there.
-- A button whose lamp has been dark for PATIENCE_MS, with no open door in sight, is pressed again, as people do; in the
-  hall on the next panel, because this one might be dead.
+- Passengers arrive as a Poisson process. The profile sets the shares of incoming, outgoing and interfloor trips. Each
+  trip depends only on the seed and the passenger's number, so traffic is reproducible. Rate and profile may change at
+  any time.
+- A passenger presses the hall button on one car's panel and waits. They board a car if it stands at their floor with
+  its door open and the hall lamp of their direction is dark on that car's panel, which announces the direction. They
+  ignore dark lamps during the first LAMP_DELAY_MS after a press, because the lamp may not have lit yet.
+- Boarding takes BOARDING_MS. If the door closes before that, the passenger keeps waiting.
+- In the car, the passenger presses the cab button of their destination and leaves when the door is open there.
+- A passenger presses again if the lamp has been dark for PATIENCE_MS and no car has its door open at their floor. A
+  hall button is pressed on the next panel, because the first one may be dead.
 """
 
 import random
@@ -24,15 +24,15 @@ from elevator.building.elevator import Machine
 from elevator.core.call_set import mask
 from elevator.core.model import Button, Direction
 
-LOOK_MS = 500
+LAMP_DELAY_MS = 500
 BOARDING_MS = 400
 PATIENCE_MS = 1500
 ARRIVED_KEPT = 200
-"""Passengers that are remembered one by one; of those before them only the figures are."""
+"""Arrived passengers that are stored individually. Older ones are only counted in `Totals`."""
 
 
 class Stage(Enum):
-    """How far a passenger has come."""
+    """A passenger's progress."""
 
     WAITING = "waiting"
     BOARDING = "boarding"
@@ -41,16 +41,12 @@ class Stage(Enum):
 
 
 class Profile(StrEnum):
-    """The time of day."""
+    """Traffic patterns: up-peak, down-peak, interfloor and lunch."""
 
     UP = "up"
-    """People come to work."""
     DOWN = "down"
-    """They go home."""
     INTER = "inter"
-    """They visit each other."""
     LUNCH = "lunch"
-    """They go out and come back."""
 
 
 ENTRANCE_SHARES = {
@@ -59,11 +55,11 @@ ENTRANCE_SHARES = {
     Profile.INTER: (0.0, 0.0),
     Profile.LUNCH: (0.4, 0.4),
 }
-"""Of all passengers, those from the entrance and those to it; the others go between any two floors."""
+"""Shares of trips that start and that end at floor 0. The other trips are between two random floors."""
 
 
 class Trip(NamedTuple):
-    """Who comes next: passenger *number* at *at_ms*, in front of *panel*, to go from *origin* to *destination*."""
+    """The trip of passenger *number*, who arrives at *at_ms* in front of the panel of car *panel*."""
 
     number: int
     at_ms: int
@@ -72,8 +68,8 @@ class Trip(NamedTuple):
     destination: int
 
 
-class Pressed(NamedTuple):
-    """A button that a passenger presses on the panel of *car*."""
+class PanelPress(NamedTuple):
+    """A press of one button on the panel of *car*."""
 
     car: int
     button: Button
@@ -82,13 +78,12 @@ class Pressed(NamedTuple):
 
 @frozen
 class PassengerFlow:
-    """How people come, from *start_ms* on until before *until_ms*, None for ever."""
+    """The arrival process, from *start_ms* up to but excluding *until_ms* (None: without end)."""
 
     seed: int
     cars: int
     floors: int
     per_minute: float
-    """0: nobody comes."""
     start_ms: int = 0
     until_ms: int | None = None
     profile: Profile = Profile.LUNCH
@@ -96,27 +91,27 @@ class PassengerFlow:
 
 @frozen
 class Passenger:
-    """One person under way, or arrived."""
+    """A passenger from arrival at the origin to arrival at the destination."""
 
     trip: Trip
     panel: int
-    """Where the hall button was last pressed."""
+    """The panel on which the hall button was last pressed."""
     pressed_at_ms: int
-    looked_at_ms: int
-    """When the doors were last looked at."""
+    checked_at_ms: int
+    """When the passenger last looked for an open door."""
     stage: Stage = Stage.WAITING
     car: int | None = None
-    """The car that is being boarded or ridden, or was ridden; None exactly while waiting."""
-    in_at_ms: int = 0
-    """When boarding is over, or was."""
+    """None while waiting."""
+    boarded_at_ms: int = 0
+    """When boarding ends or ended."""
     dark_since_ms: int | None = None
-    """Since when the lamp is dark and no door open; None if it is lit, or a door is open."""
-    out_at_ms: int = 0
+    """When the lamp went dark with no door open at the floor; None if it is lit or a door is open."""
+    left_at_ms: int = 0
 
 
 @frozen
-class Past:
-    """The figures of passengers who have arrived and are no longer remembered one by one."""
+class Totals:
+    """Waiting times of arrived passengers who are no longer stored individually."""
 
     served: int = 0
     waited_ms: int = 0
@@ -125,21 +120,21 @@ class Past:
 
 @frozen
 class Crowd:
-    """All passengers of one traffic."""
+    """All passengers of one arrival process."""
 
     traffic: PassengerFlow
-    coming: Trip | None
-    here: tuple[Passenger, ...] = ()
+    next_trip: Trip | None
+    present: tuple[Passenger, ...] = ()
     arrived: tuple[Passenger, ...] = ()
-    """The latest of those who have arrived, at most ARRIVED_KEPT."""
-    past: Past = Past()
-    next: int = 0
-    """The number of whoever comes next when nobody is coming."""
+    """The last ARRIVED_KEPT passengers who arrived."""
+    totals: Totals = Totals()
+    next_number: int = 0
+    """Number of the next passenger to draw, used while `next_trip` is None."""
 
 
 @frozen
 class Tally:
-    """How the passengers fared; waits are from coming to being in a car, in milliseconds."""
+    """Waiting-time statistics. A wait lasts from arrival at the origin until boarding ends."""
 
     served: int
     under_way: int
@@ -148,19 +143,19 @@ class Tally:
 
 
 def crowd(traffic: PassengerFlow) -> Crowd:
-    """Return the crowd before anyone has come."""
+    """Return a crowd in which nobody has arrived yet."""
     return Crowd(traffic, draw(traffic, 0, traffic.start_ms))
 
 
-def redirect(crowd: Crowd, per_minute: float, profile: Profile, now_ms: int) -> Crowd:
-    """Let people come at another rate, 0 for not at all, and with another *profile* from *now_ms* on."""
+def change_flow(crowd: Crowd, per_minute: float, profile: Profile, now_ms: int) -> Crowd:
+    """Change rate (0: nobody comes) and profile from *now_ms* on."""
     traffic = evolve(crowd.traffic, per_minute=per_minute, profile=profile)
-    number = crowd.next if crowd.coming is None else crowd.coming.number
-    return evolve(crowd, traffic=traffic, coming=draw(traffic, number, now_ms), next=number)
+    number = crowd.next_number if crowd.next_trip is None else crowd.next_trip.number
+    return evolve(crowd, traffic=traffic, next_trip=draw(traffic, number, now_ms), next_number=number)
 
 
 def draw(traffic: PassengerFlow, number: int, after_ms: int) -> Trip | None:
-    """Return the trip of passenger *number*, who comes after one that came at *after_ms*; None if it is too late."""
+    """Draw the trip of passenger *number*, the first to arrive after *after_ms*; None if there is none."""
     if not traffic.per_minute:
         return None
     rng = random.Random(f"{traffic.seed}/{number}")
@@ -180,72 +175,77 @@ def draw(traffic: PassengerFlow, number: int, after_ms: int) -> Trip | None:
 
 
 def direction(trip: Trip) -> Direction:
-    """Return which way the trip goes."""
     return Direction.UP if trip.destination > trip.origin else Direction.DOWN
 
 
 def tally(crowd: Crowd, now_ms: int) -> Tally:
-    """Count how the passengers fared; whoever still waits has waited until *now_ms*."""
-    in_a_car = [each for each in (*crowd.arrived, *crowd.here) if each.stage in (Stage.RIDING, Stage.ARRIVED)]
-    boarded = [waited_ms(each) for each in in_a_car]
-    waiting = [now_ms - each.trip.at_ms for each in crowd.here if each.stage not in (Stage.RIDING, Stage.ARRIVED)]
-    past = crowd.past
-    count = past.served + len(boarded)
-    mean = (past.waited_ms + sum(boarded)) / count if count else 0.0
-    longest = max([past.longest_ms, *boarded, *waiting])
-    return Tally(past.served + len(crowd.arrived), len(crowd.here), mean, longest)
+    """Compute the statistics at *now_ms*. The longest wait includes passengers who are still waiting."""
+    waits = [waited_ms(each) for each in boarded(crowd)]
+    unfinished = [now_ms - each.trip.at_ms for each in crowd.present if each.stage is not Stage.RIDING]
+    totals = crowd.totals
+    count = totals.served + len(waits)
+    mean = (totals.waited_ms + sum(waits)) / count if count else 0.0
+    longest = max([totals.longest_ms, *waits, *unfinished])
+    return Tally(totals.served + len(crowd.arrived), len(crowd.present), mean, longest)
+
+
+def boarded(crowd: Crowd) -> list[Passenger]:
+    """Return the stored passengers who ride or have arrived."""
+    return [*crowd.arrived, *(each for each in crowd.present if each.stage is Stage.RIDING)]
 
 
 def waited_ms(passenger: Passenger) -> int:
-    """Return how long a passenger who rides, or has arrived, waited: from coming to being in a car."""
-    return passenger.in_at_ms - passenger.trip.at_ms
+    """Return the waiting time of a passenger who has boarded."""
+    return passenger.boarded_at_ms - passenger.trip.at_ms
 
 
 def wake_at_ms(crowd: Crowd) -> int | None:
-    """Return when `step` must run again if no machine changes; it may be due already, None if never."""
-    times = [] if crowd.coming is None else [crowd.coming.at_ms]
-    for each in crowd.here:
+    """Return when `step` must run next if no elevator changes, possibly in the past; None if never."""
+    times = [] if crowd.next_trip is None else [crowd.next_trip.at_ms]
+    for each in crowd.present:
         if each.stage is Stage.BOARDING:
-            times.append(each.in_at_ms)
+            times.append(each.boarded_at_ms)
         elif each.dark_since_ms is not None:
             times.append(each.dark_since_ms + PATIENCE_MS)
-        if each.stage is Stage.WAITING and each.looked_at_ms < each.pressed_at_ms + LOOK_MS:
-            times.append(each.pressed_at_ms + LOOK_MS)
+        if each.stage is Stage.WAITING and each.checked_at_ms < each.pressed_at_ms + LAMP_DELAY_MS:
+            times.append(each.pressed_at_ms + LAMP_DELAY_MS)
     return min(times, default=None)
 
 
-def step(crowd: Crowd, machines: Sequence[Machine], now_ms: int) -> tuple[Crowd, tuple[Pressed, ...]]:
-    """Let everybody see the *machines* as they are at *now_ms* and act; return the buttons that are pressed."""
-    here: list[Passenger] = []
+def step(crowd: Crowd, machines: Sequence[Machine], now_ms: int) -> tuple[Crowd, tuple[PanelPress, ...]]:
+    """Let all passengers react to *machines* as they are at *now_ms*; return the new crowd and the button presses."""
+    present: list[Passenger] = []
     arrived: list[Passenger] = []
-    presses: list[Pressed] = []
-    for passenger in crowd.here:
-        moved, press = act(passenger, machines, now_ms)
-        (arrived if moved.stage is Stage.ARRIVED else here).append(moved)
+    presses: list[PanelPress] = []
+    for passenger in crowd.present:
+        moved, press = step_passenger(passenger, machines, now_ms)
+        (arrived if moved.stage is Stage.ARRIVED else present).append(moved)
         if press is not None:
             presses.append(press)
-    coming, number = crowd.coming, crowd.next
-    while coming is not None and coming.at_ms <= now_ms:
-        here.append(Passenger(coming, coming.panel, now_ms, now_ms, dark_since_ms=now_ms))
-        presses.append(_hall_button(coming, coming.panel))
-        number = coming.number + 1
-        coming = draw(crowd.traffic, number, coming.at_ms)
-    crowd = evolve(crowd, coming=coming, here=tuple(here), next=number)
-    return (_remember(crowd, arrived) if arrived else crowd), tuple(presses)
+    trip, number = crowd.next_trip, crowd.next_number
+    while trip is not None and trip.at_ms <= now_ms:
+        present.append(Passenger(trip, trip.panel, now_ms, now_ms, dark_since_ms=now_ms))
+        presses.append(_hall_button(trip, trip.panel))
+        number = trip.number + 1
+        trip = draw(crowd.traffic, number, trip.at_ms)
+    crowd = evolve(crowd, next_trip=trip, present=tuple(present), next_number=number)
+    return (_archive(crowd, arrived) if arrived else crowd), tuple(presses)
 
 
-def _remember(crowd: Crowd, arrived: list[Passenger]) -> Crowd:
-    """Add those who have *arrived*; of the oldest keep the figures only."""
-    known = (*crowd.arrived, *arrived)
-    kept, gone = known[-ARRIVED_KEPT:], known[:-ARRIVED_KEPT]
-    waits = [waited_ms(each) for each in gone]
-    past = crowd.past
-    past = Past(past.served + len(gone), past.waited_ms + sum(waits), max([past.longest_ms, *waits]))
-    return evolve(crowd, arrived=kept, past=past)
+def _archive(crowd: Crowd, arrived: list[Passenger]) -> Crowd:
+    """Store *arrived* passengers and move the oldest into the totals."""
+    stored = (*crowd.arrived, *arrived)
+    kept, dropped = stored[-ARRIVED_KEPT:], stored[:-ARRIVED_KEPT]
+    waits = [waited_ms(each) for each in dropped]
+    totals = crowd.totals
+    totals = Totals(totals.served + len(dropped), totals.waited_ms + sum(waits), max([totals.longest_ms, *waits]))
+    return evolve(crowd, arrived=kept, totals=totals)
 
 
-def act(passenger: Passenger, machines: Sequence[Machine], now_ms: int) -> tuple[Passenger, Pressed | None]:
-    """Return what becomes of *passenger* and the button he presses, if any."""
+def step_passenger(
+    passenger: Passenger, machines: Sequence[Machine], now_ms: int
+) -> tuple[Passenger, PanelPress | None]:
+    """Let one passenger react; return the new state and the button press, if any."""
     match passenger.stage:
         case Stage.WAITING:
             return _wait(passenger, machines, now_ms)
@@ -259,45 +259,45 @@ def act(passenger: Passenger, machines: Sequence[Machine], now_ms: int) -> tuple
             assert_never(passenger.stage)
 
 
-def _wait(passenger: Passenger, machines: Sequence[Machine], now_ms: int) -> tuple[Passenger, Pressed | None]:
+def _wait(passenger: Passenger, machines: Sequence[Machine], now_ms: int) -> tuple[Passenger, PanelPress | None]:
     trip = passenger.trip
     press = _hall_button(trip, passenger.panel)
     open_cars = [car for car, machine in enumerate(machines) if _is_open_at(machine, trip.origin)]
-    if now_ms >= passenger.pressed_at_ms + LOOK_MS:
+    if now_ms >= passenger.pressed_at_ms + LAMP_DELAY_MS:
         for car in open_cars:
             if not _is_lit(machines[car], press.button, press.floor):
-                boarding = evolve(passenger, stage=Stage.BOARDING, car=car, in_at_ms=now_ms + BOARDING_MS)
+                boarding = evolve(passenger, stage=Stage.BOARDING, car=car, boarded_at_ms=now_ms + BOARDING_MS)
                 return evolve(boarding, dark_since_ms=None), None
-    looked = evolve(passenger, looked_at_ms=now_ms)
+    checked = evolve(passenger, checked_at_ms=now_ms)
     dark = not open_cars and not _is_lit(machines[press.car], press.button, press.floor)
-    waiting, is_due = _watch_lamp(looked, dark, now_ms)
+    waiting, is_due = _track_lamp(checked, dark, now_ms)
     if not is_due:
         return waiting, None
     panel = (passenger.panel + 1) % len(machines)
     return evolve(waiting, panel=panel, pressed_at_ms=now_ms), _hall_button(trip, panel)
 
 
-def _board(passenger: Passenger, machines: Sequence[Machine], now_ms: int) -> tuple[Passenger, Pressed | None]:
+def _board(passenger: Passenger, machines: Sequence[Machine], now_ms: int) -> tuple[Passenger, PanelPress | None]:
     assert passenger.car is not None
     if not _is_open_at(machines[passenger.car], passenger.trip.origin):
         return _wait(evolve(passenger, stage=Stage.WAITING, car=None), machines, now_ms)
-    if now_ms < passenger.in_at_ms:
+    if now_ms < passenger.boarded_at_ms:
         return passenger, None
-    riding = evolve(passenger, stage=Stage.RIDING, in_at_ms=now_ms, dark_since_ms=now_ms)
-    return riding, Pressed(passenger.car, Button.CAB, passenger.trip.destination)
+    riding = evolve(passenger, stage=Stage.RIDING, boarded_at_ms=now_ms, dark_since_ms=now_ms)
+    return riding, PanelPress(passenger.car, Button.CAB, passenger.trip.destination)
 
 
-def _ride(passenger: Passenger, machines: Sequence[Machine], now_ms: int) -> tuple[Passenger, Pressed | None]:
+def _ride(passenger: Passenger, machines: Sequence[Machine], now_ms: int) -> tuple[Passenger, PanelPress | None]:
     assert passenger.car is not None
     machine, floor = machines[passenger.car], passenger.trip.destination
     if _is_open_at(machine, floor):
-        return evolve(passenger, stage=Stage.ARRIVED, out_at_ms=now_ms), None
-    riding, is_due = _watch_lamp(passenger, not _is_lit(machine, Button.CAB, floor), now_ms)
-    return riding, Pressed(passenger.car, Button.CAB, floor) if is_due else None
+        return evolve(passenger, stage=Stage.ARRIVED, left_at_ms=now_ms), None
+    riding, is_due = _track_lamp(passenger, not _is_lit(machine, Button.CAB, floor), now_ms)
+    return riding, PanelPress(passenger.car, Button.CAB, floor) if is_due else None
 
 
-def _watch_lamp(passenger: Passenger, dark: bool, now_ms: int) -> tuple[Passenger, bool]:
-    """Note how long the lamp has been dark; return whether it is time to press again."""
+def _track_lamp(passenger: Passenger, dark: bool, now_ms: int) -> tuple[Passenger, bool]:
+    """Update how long the lamp has been dark; return whether the button must be pressed again."""
     if not dark:
         return evolve(passenger, dark_since_ms=None), False
     if passenger.dark_since_ms is None:
@@ -307,8 +307,8 @@ def _watch_lamp(passenger: Passenger, dark: bool, now_ms: int) -> tuple[Passenge
     return evolve(passenger, dark_since_ms=now_ms), True
 
 
-def _hall_button(trip: Trip, panel: int) -> Pressed:
-    return Pressed(panel, direction(trip).button, trip.origin)
+def _hall_button(trip: Trip, panel: int) -> PanelPress:
+    return PanelPress(panel, direction(trip).button, trip.origin)
 
 
 def _is_open_at(machine: Machine, floor: int) -> bool:

@@ -108,12 +108,12 @@ class Terminal:
         self._take(termios.tcgetattr(0))
         self._guard = Guard(self._modes)
         signal.signal(signal.SIGTSTP, self._suspend)
-        self._building.watch_for(0, selectors.EVENT_READ, lambda _: self._read())
+        self._building.watch(0, selectors.EVENT_READ, lambda _: self._read())
 
     def leave(self) -> None:
         """Give the terminal back as it was."""
         if self._guard is not None:
-            self._building.watch_for(0, 0, lambda _: None)
+            self._building.watch(0, 0, lambda _: None)
             signal.signal(signal.SIGTSTP, signal.SIG_DFL)
             restore(self._modes)
             self._guard.release()
@@ -172,7 +172,7 @@ class Terminal:
             typed = b""
         if not typed:  # The terminal has gone.
             self.is_over = True
-            self._building.watch_for(0, 0, lambda _: None)
+            self._building.watch(0, 0, lambda _: None)
             return
         for key in split(typed.decode(errors="replace")):
             if key in _NEXT or key in _PREVIOUS:

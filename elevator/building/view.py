@@ -76,7 +76,7 @@ def people(crowd: Crowd) -> Json:
     traffic = crowd.traffic
     up, down = [0] * traffic.floors, [0] * traffic.floors
     riding: list[list[int]] = [[] for _ in range(traffic.cars)]
-    for each in crowd.here:
+    for each in crowd.present:
         if each.stage is Stage.RIDING and each.car is not None:
             riding[each.car].append(each.trip.destination)
         elif passengers.direction(each.trip) is Direction.UP:
@@ -104,8 +104,8 @@ def waits(crowd: Crowd, now_ms: int) -> Json:
 
 def recent(crowd: Crowd) -> list[tuple[int, int]]:
     """Return the latest waits, oldest first: when each ended, and how long it was, in milliseconds."""
-    in_a_car = [each for each in (*crowd.arrived, *crowd.here) if each.stage in (Stage.RIDING, Stage.ARRIVED)]
-    return sorted((each.in_at_ms, passengers.waited_ms(each)) for each in in_a_car)[-RECENT:]
+    waits = [(each.boarded_at_ms, passengers.waited_ms(each)) for each in passengers.boarded(crowd)]
+    return sorted(waits)[-RECENT:]
 
 
 def scene(

@@ -7,7 +7,7 @@ Rules:
   counts when the demo is judged in the end.
 - Nothing outlives the demo, however it ends. All nodes are in one process group, led by a keeper that waits on a pipe
   from this process: the kernel shuts it when this process is gone, and the keeper ends the whole group.
-- One loop: the elevators' select, every LOOK_MS a look at passengers and nodes, every SHOW_MS the page, every DRAW_MS a
+- One loop: the elevators' select, every STEP_MS a look at passengers and nodes, every SHOW_MS the page, every DRAW_MS a
   picture. Without a terminal there are plain lines instead of pictures.
 """
 
@@ -30,10 +30,10 @@ from rich.live import Live
 
 from elevator.building import elevator as machines
 from elevator.building import passengers, view
-from elevator.building.building import Building, listen, open_building, start_places
+from elevator.building.building import Building, listen, open_building, random_starts
 from elevator.building.control import Refused
-from elevator.building.lobby import LOOK_MS, Lobby
 from elevator.building.network import SimulatedNetwork
+from elevator.building.occupied_building import STEP_MS, OccupiedBuilding
 from elevator.building.passengers import PassengerFlow
 from elevator.building.shaft import Shaft
 from elevator.cli.arguments import PAGE, Arguments, host_and_port, integer
@@ -140,7 +140,7 @@ def _run(arguments: Namespace, seed: int, is_ended: Callable[[], bool]) -> Endin
     """Run a demo until it is over or *is_ended*; raise Refused if it cannot be."""
     with ExitStack() as stack:
         rng = random.Random(seed)
-        building = open_building(start_places(Shaft(arguments.floors), arguments.cars, rng))
+        building = open_building(random_starts(Shaft(arguments.floors), arguments.cars, rng))
         stack.callback(building.close)
         group = f"demo-{os.getpid()}"
         try:
@@ -148,7 +148,7 @@ def _run(arguments: Namespace, seed: int, is_ended: Callable[[], bool]) -> Endin
         except OSError as error:
             raise Refused(f"no ports for the nodes: {error.strerror}") from None
         stack.callback(network.close)
-        network.attend(building.watch_for, lambda: building.clock_us() // 1000)
+        network.register(building.watch, lambda: building.clock_us() // 1000)
         page = None if arguments.no_web else _page(arguments.web)
         if page is not None:
             stack.callback(page.close)
@@ -171,17 +171,13 @@ def _run(arguments: Namespace, seed: int, is_ended: Callable[[], bool]) -> Endin
 
 
 def _page(wanted: tuple[str, int] | None) -> socket.socket:
-    """Return a socket for the page; raise Refused if there is none where it is *wanted*."""
-    host, port = wanted or PAGE
+    """Return a listening socket at *wanted*, or by default at PAGE or any free port; raise Refused if that fails."""
+    if wanted is not None:
+        return listen(*wanted)
     try:
-        try:
-            return listen(host, port)
-        except OSError:
-            if wanted is not None:
-                raise
-            return listen(host, 0)
-    except OSError as error:
-        raise Refused(f"cannot listen on {host} port {port}: {error.strerror}") from None
+        return listen(*PAGE)
+    except Refused:
+        return listen(PAGE[0], 0)
 
 
 def _browse(address: str) -> None:
@@ -232,19 +228,19 @@ class Demo:
         until_ms = None if seconds is None else now_ms + round(max(seconds - 30, seconds / 2) * 1000)
         cars = len(building.elevators)
         traffic = PassengerFlow(seed, cars, _floors(building), rate, now_ms + BOOT_MS, until_ms)
-        self._lobby = Lobby(building, traffic)
+        self._occupied = OccupiedBuilding(building, traffic)
         self._fixed = {"building": view.building(_floors(building), cars, nodes=True)}
         self._web: Web | None = None
         self._title = f"elevator demo    seed {seed}"
-        self._looked_ms = self._showed_ms = now_ms
+        self._polled_ms = self._showed_ms = now_ms
 
     def open_page(self, listener: socket.socket, host: str) -> Web:
         """Show everything on a page on *listener*, which was asked for as *host*."""
-        self._web = Web(listener, self._building.watch_for, self._obey, host)
+        self._web = Web(listener, self._building.watch, self._obey, host)
         return self._web
 
     def _obey(self, line: bytes) -> bytes:
-        return self._lobby.obey(line, REQUESTS, self._hurt)
+        return self._occupied.handle(line, REQUESTS, self._hurt)
 
     def _hurt(self, name: str, request: object) -> None:
         """Do to a node, or to the network, what *request* asks for, or undo it."""
@@ -269,7 +265,7 @@ class Demo:
 
     def _page(self, now_ms: int) -> dict[str, object]:
         """Return what the page shows."""
-        shown = {**self._fixed, **self._lobby.scene(), "loss": round(self._network.loss * 100)}
+        shown = {**self._fixed, **self._occupied.scene(), "loss": round(self._network.loss * 100)}
         for number in range(len(self._building.elevators)):
             at_ms, heartbeat = self._network.heard.get(number, (0, None))
             heard = heartbeat is not None and now_ms < at_ms + HEARD_MS
@@ -282,7 +278,7 @@ class Demo:
         """Return what there is to see."""
         now_ms = self._building.clock_us() // 1000
         minutes, seconds = divmod((now_ms - self._start_ms) // 1000, 60)
-        crowd = self._lobby.crowd
+        crowd = self._occupied.crowd
         where = f"    {self._web.address}" if self._web is not None else ""
         rate = f"{crowd.traffic.per_minute:.0f} passengers a minute"
         title = f"{self._title}    {rate}    {minutes}:{seconds:02}{where}    Ctrl-C ends it"
@@ -295,14 +291,14 @@ class Demo:
             return True
         if self._end_ms is None or now_ms < self._end_ms:
             return False
-        return not self._lobby.crowd.here or now_ms >= self._end_ms + GRACE_S * 1000
+        return not self._occupied.crowd.present or now_ms >= self._end_ms + GRACE_S * 1000
 
     def turn(self) -> int:
         """Let elevators, nodes and passengers act; return the time in milliseconds."""
-        self._building.turn(LOOK_MS / 1000)
-        now_ms = self._lobby.look()
-        if now_ms >= self._looked_ms + LOOK_MS:
-            self._looked_ms = now_ms
+        self._building.turn(STEP_MS / 1000)
+        now_ms = self._occupied.step_passengers()
+        if now_ms >= self._polled_ms + STEP_MS:
+            self._polled_ms = now_ms
             self._nodes.look()
         if self._web is not None and now_ms >= self._showed_ms + SHOW_MS:
             self._showed_ms = now_ms

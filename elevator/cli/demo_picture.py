@@ -67,7 +67,7 @@ def _margin(crowd: Crowd, floor: int | None) -> Text:
     """Return the start of a row: the floor and who waits there."""
     if floor is None:
         return Text(" " * MARGIN)
-    waiting = [each for each in crowd.here if each.stage is Stage.WAITING and each.trip.origin == floor]
+    waiting = [each for each in crowd.present if each.stage is Stage.WAITING and each.trip.origin == floor]
     up = sum(passengers.direction(each.trip) is Direction.UP for each in waiting)
     down = len(waiting) - up
     text = Text(f"{floor:>3}  ")
@@ -86,7 +86,7 @@ def _cell(machine: Machine, scene: Scene, car: int, row: int, rows_a_floor: int)
     text.append(" ")
     position = physics.position(machine.shaft, scene.now_ms)
     if round(position * rows_a_floor) == row:
-        inside = sum(each.stage is Stage.RIDING and each.car == car for each in scene.crowd.here)
+        inside = sum(each.stage is Stage.RIDING and each.car == car for each in scene.crowd.present)
         number = f"{inside or ' ':^3}"
         style = "white on red" if machine.out else "black on green" if machine.door else "white on blue"
         text.append(f"]{number}[" if machine.door else f"[{number}]", style)

@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING
 
 from elevator.building import shaft as physics
 from elevator.building import view
-from elevator.building.building import Building, listen, open_building, start_places
+from elevator.building.building import Building, listen, open_building, random_starts
 from elevator.building.control import Refused
 from elevator.building.control_socket import open_control
 from elevator.building.elevator import EventKind
-from elevator.building.lobby import Lobby
+from elevator.building.occupied_building import OccupiedBuilding
 from elevator.building.passengers import PassengerFlow
 from elevator.building.shaft import Shaft
 from elevator.cli.simulator_options import keys_of, options
 
 if TYPE_CHECKING:
-    from elevator.building.card_line import Line
+    from elevator.building.card_line import CardLine
     from elevator.building.terminal import Terminal
     from elevator.ui.web import Web
 
@@ -45,7 +45,7 @@ def main(argv: list[str]) -> int:
 
     shaft = Shaft(arguments.numfloors, arguments.travel_ms, arguments.passing_ms)
     if arguments.at is None:
-        shafts = start_places(shaft, arguments.cars, random.Random(arguments.seed))
+        shafts = random_starts(shaft, arguments.cars, random.Random(arguments.seed))
     else:
         shafts = [physics.put(shaft, arguments.at, 0)] * arguments.cars
     with ExitStack() as stack:
@@ -65,8 +65,10 @@ def main(argv: list[str]) -> int:
                 stack.callback(line.unplug)
             seed = random.randrange(1 << 32) if arguments.seed is None else arguments.seed
             now_ms = building.clock_us() // 1000
-            lobby = Lobby(building, PassengerFlow(seed, arguments.cars, arguments.numfloors, arguments.rate, now_ms))
-            web = open_page(building, lobby, *arguments.web) if arguments.web else None
+            occupied = OccupiedBuilding(
+                building, PassengerFlow(seed, arguments.cars, arguments.numfloors, arguments.rate, now_ms)
+            )
+            web = open_page(building, occupied, *arguments.web) if arguments.web else None
         except Refused as refusal:
             print(f"elevator sim: {refusal}", file=sys.stderr)
             return 2
@@ -90,44 +92,44 @@ def main(argv: list[str]) -> int:
             stack.callback(terminal.leave)
         else:
             print("\n".join(said), flush=True)
-        _run(lobby, web, terminal, [*ignored, *said], lambda: ended)
+        _run(occupied, web, terminal, [*ignored, *said], lambda: ended)
     return 0
 
 
-def attach_cards(building: Building, prefix: str) -> "list[Line]":
+def attach_cards(building: Building, prefix: str) -> "list[CardLine]":
     """Give each elevator an I/O card, linked at *prefix* and its number unless that is empty; raise Refused."""
-    from elevator.building.card_line import Line
+    from elevator.building.card_line import CardLine
 
     cars = range(len(building.elevators))
     try:
-        return [Line(building, car, Path(f"{prefix}{car}") if prefix else None) for car in cars]
+        return [CardLine(building, car, Path(f"{prefix}{car}") if prefix else None) for car in cars]
     except OSError as error:
         raise Refused(f"cannot make a card: {error.strerror}") from None
 
 
-def open_page(building: Building, lobby: Lobby, host: str, port: int) -> "Web":
-    """Return a page that shows *lobby* on *host* and *port*; raise Refused if that cannot be."""
+def open_page(building: Building, occupied: OccupiedBuilding, host: str, port: int) -> "Web":
+    """Return a page that shows *occupied* on *host* and *port*; raise Refused if the port is in use."""
     from elevator.ui.web import Web
 
-    try:
-        listener = listen(host, port)
-    except OSError as error:
-        raise Refused(f"cannot listen on {host} port {port}: {error.strerror}") from None
-    return Web(listener, building.watch_for, lobby.obey, host)
+    return Web(listen(host, port), building.watch, occupied.handle, host)
 
 
 def _run(
-    lobby: Lobby, web: "Web | None", terminal: "Terminal | None", said: list[str], is_ended: Callable[[], bool]
+    occupied: OccupiedBuilding,
+    web: "Web | None",
+    terminal: "Terminal | None",
+    said: list[str],
+    is_ended: Callable[[], bool],
 ) -> None:
-    building = lobby.building
+    building = occupied.building
     complaints = Notices()
     notes: deque[str] = deque(maxlen=NOTES)
     shown_ms = 0
-    fixed = {"building": view.building(lobby.crowd.traffic.floors, lobby.crowd.traffic.cars, nodes=False)}
+    fixed = {"building": view.building(occupied.crowd.traffic.floors, occupied.crowd.traffic.cars, nodes=False)}
     while not is_ended() and not (terminal is not None and terminal.is_over):
         # A signal does not end a wait, so no wait is long.
-        building.turn(0.1 if web is None and terminal is None and lobby.is_empty else 0.01)
-        now_ms = lobby.look()
+        building.turn(0.1 if web is None and terminal is None and occupied.is_empty else 0.01)
+        now_ms = occupied.step_passengers()
         for line in complaints.new(building):
             notes.append(line)
             if terminal is None:
@@ -135,7 +137,7 @@ def _run(
         if now_ms >= shown_ms + SHOW_MS:
             shown_ms = now_ms
             if web is not None:
-                web.show({**fixed, **lobby.scene(), "said": list(notes)} if web.is_watched else {})
+                web.show({**fixed, **occupied.scene(), "said": list(notes)} if web.is_watched else {})
             if terminal is not None:
                 terminal.paint([*said, *notes])
 

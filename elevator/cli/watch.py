@@ -23,6 +23,7 @@ from rich.live import Live
 from rich.text import Text
 
 from elevator.building.building import listen
+from elevator.building.control import Refused
 from elevator.cli.arguments import PAGE, Arguments, host_and_port, integer
 from elevator.cli.watch_view import Group, draw, forget, receive, rows, scene
 from elevator.net.admission import Admission
@@ -86,8 +87,8 @@ def main(argv: list[str]) -> int:
                     )
     except BrokenPipeError:
         raise  # __main__.py turns it into an exit status.
-    except OSError as error:
-        print(f"elevator watch: {error.strerror or error}", file=sys.stderr)
+    except (OSError, Refused) as error:
+        print(f"elevator watch: {getattr(error, 'strerror', None) or error}", file=sys.stderr)
         return 2
     return 0
 
@@ -116,11 +117,7 @@ class Viewer:
 
     def open_page(self, host: str, port: int) -> str:
         """Serve a web page that shows the group; return its address."""
-        try:
-            listener = listen(host, port)
-        except OSError as error:
-            raise OSError(error.errno, f"cannot listen on {host} port {port}: {error.strerror}") from None
-        self._web = Web(listener, self._select, lambda _: b'{"error":"this page is read-only"}', host)
+        self._web = Web(listen(host, port), self._select, lambda _: b'{"error":"this page is read-only"}', host)
         return self._web.address
 
     def run(self, is_ended: Callable[[], bool], interval_ms: int, show: Callable[[], None]) -> None:

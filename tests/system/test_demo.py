@@ -26,7 +26,7 @@ def scene(floors: int = 4, cars: int = 2, waiting: int = 0, now_ms: int = 0) -> 
     crowd = passengers.crowd(PassengerFlow(1, cars, floors, 10))
     here = tuple(Passenger(Trip(n, 0, 0, 0, 1), 0, 0, 0) for n in range(waiting))
     seen = [car(floors, index % floors, list(Motor)[index % 3]) for index in range(cars)]
-    return Scene("title", seen, evolve(crowd, here=here), ("a node says this", "and that"), now_ms)
+    return Scene("title", seen, evolve(crowd, present=here), ("a node says this", "and that"), now_ms)
 
 
 def test_the_picture_shows_floors_cars_people_and_what_nodes_say() -> None:

@@ -14,7 +14,7 @@ import pytest
 from lab import PATIENCE_S, PROGRAM, comm, free_port, lab, processes_of
 
 from elevator.building.building import Building, open_building
-from elevator.building.card_line import Line
+from elevator.building.card_line import CardLine
 from elevator.building.elevator import Machine, misbehaviour
 from elevator.building.shaft import Shaft, put
 from elevator.core.model import Button, Buttons, Motor
@@ -25,7 +25,7 @@ class Car:
 
     def __init__(self, built: Building, directory: Path) -> None:
         self.built = built
-        self.line = Line(built, 0, directory / "card")
+        self.line = CardLine(built, 0, directory / "card")
         self.directory = directory
         self.node: subprocess.Popen[bytes] | None = None
         self.pid = 0

@@ -38,7 +38,7 @@ from elevator.building import card_line, elevator, operations
 from elevator.building import shaft as physics
 from elevator.building.building import Building, listen, open_building
 from elevator.building.control import Refused
-from elevator.building.lobby import Lobby
+from elevator.building.occupied_building import OccupiedBuilding
 from elevator.building.passengers import PassengerFlow
 from elevator.building.shaft import Shaft
 from elevator.cli import assign, demo, serve_card, simulator_options, watch_view
@@ -457,7 +457,7 @@ def page_messages(data: bytes) -> bool:
     taken = False
     with building() as opened:
         opened.clock_us = clock = Clock(1000)
-        lobby = Lobby(opened, PassengerFlow(1, 2, FLOORS, 60, 0))
+        occupied = OccupiedBuilding(opened, PassengerFlow(1, 2, FLOORS, 60, 0))
 
         def hurt(name: str, request: object) -> None:
             if isinstance(request, demo.Lose) and not 0 <= request.percent <= 100:
@@ -466,9 +466,9 @@ def page_messages(data: bytes) -> bool:
         for line in data.split(b"\n"):
             clock.now_us += 100_000
             opened.settle()
-            taken = json.loads(lobby.obey(line, demo.REQUESTS, hurt)).get("ok", False) or taken
-            lobby.look()
-            json.dumps(lobby.scene())
+            taken = json.loads(occupied.handle(line, demo.REQUESTS, hurt)).get("ok", False) or taken
+            occupied.step_passengers()
+            json.dumps(occupied.scene())
     return taken
 
 
@@ -536,7 +536,7 @@ def simulated_card(data: bytes) -> bool:
     card, moved, replied = card_line.Card(), elevator.machine(physics.put(Shaft(CARD_FLOORS, 2000, 500), 0, 0)), b""
     for number, byte in enumerate(data):
         moved, _ = elevator.settle(moved, number)
-        card, moved, reply = card_line.obey(card, moved, byte, number)
+        card, moved, reply = card_line.apply_byte(card, moved, byte, number)
         replied += reply
     return bool(replied)
 

@@ -18,7 +18,7 @@ from lab import PROGRAM
 
 from elevator.building import elevator as machines
 from elevator.building.building import Building, open_building
-from elevator.building.card_line import BYTE_US, Card, Line, obey
+from elevator.building.card_line import BYTE_US, Card, CardLine, apply_byte
 from elevator.building.elevator import Machine
 from elevator.building.shaft import Shaft, put
 from elevator.core.model import Button, Buttons, Inputs, Motor, Outputs
@@ -30,7 +30,7 @@ def feed(card: Card, machine: Machine, stream: bytes) -> tuple[Card, Machine, by
     """Give *machine* all of *stream*, byte by byte."""
     replies = b""
     for byte in stream:
-        card, machine, reply = obey(card, machine, byte, 0)
+        card, machine, reply = apply_byte(card, machine, byte, 0)
         replies += reply
     return card, machine, replies
 
@@ -76,7 +76,7 @@ def test_outputs_arrive(motor: Motor, floor: int) -> None:
 def test_every_byte_there_is_leaves_it_standing() -> None:
     card, machine = Card(), at(1)
     for byte in (*range(256), *reversed(range(256))):
-        card, machine, reply = obey(card, machine, byte, 0)
+        card, machine, reply = apply_byte(card, machine, byte, 0)
         assert len(reply) <= 1
 
 
@@ -113,7 +113,7 @@ def opened(path: str) -> int:
 
 
 def test_bytes_take_their_time(building: Building) -> None:
-    line = Line(building, 0)
+    line = CardLine(building, 0)
     port = opened(line.path)
     began = time.monotonic()
     reply = exchange(building, port, io_card.SWEEP * 100, 400)
@@ -124,7 +124,7 @@ def test_bytes_take_their_time(building: Building) -> None:
 
 
 def test_what_is_written_reaches_the_panel(building: Building) -> None:
-    line = Line(building, 0)
+    line = CardLine(building, 0)
     port = opened(line.path)
     wanted = Outputs(lamps=Buttons(cab=0b1010), floor=2, door=True)
     exchange(building, port, io_card.changes(None, wanted, 99) + io_card.READ_IDENTITY, 1)
@@ -135,7 +135,7 @@ def test_what_is_written_reaches_the_panel(building: Building) -> None:
 
 
 def test_the_motor_goes_on_when_the_controller_has_gone(building: Building) -> None:
-    line = Line(building, 0)
+    line = CardLine(building, 0)
     port = opened(line.path)
     exchange(building, port, io_card.changes(None, Outputs(motor=Motor.UP), 99) + io_card.READ_IDENTITY, 1)
     os.close(port)
@@ -146,7 +146,7 @@ def test_the_motor_goes_on_when_the_controller_has_gone(building: Building) -> N
 
 
 def test_it_can_be_unplugged_and_plugged_in_again(building: Building, tmp_path: Path) -> None:
-    line = Line(building, 0, tmp_path / "card")
+    line = CardLine(building, 0, tmp_path / "card")
     for _ in range(3):
         port = opened(str(tmp_path / "card"))
         assert exchange(building, port, io_card.READ_IDENTITY, 1) == b"\xa2"

@@ -12,7 +12,7 @@ import pytest
 from attrs import evolve
 
 from elevator.building.building import Building, open_building
-from elevator.building.card_line import Line
+from elevator.building.card_line import CardLine
 from elevator.building.elevator import Machine
 from elevator.building.shaft import Shaft, put
 from elevator.core.model import Buttons, Inputs, Motor, Outputs
@@ -30,7 +30,7 @@ class Bench:
 
     def __init__(self, built: Building, path: Path) -> None:
         self.built = built
-        self.line = Line(built, 0, path)
+        self.line = CardLine(built, 0, path)
         self.port = CardPort(str(path), 99)
 
     @property

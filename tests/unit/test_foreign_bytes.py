@@ -17,7 +17,7 @@ import pytest
 from attrs import evolve
 
 from elevator.building import elevator as machines
-from elevator.building.card_line import Card, obey
+from elevator.building.card_line import Card, apply_byte
 from elevator.building.elevator import Machine
 from elevator.building.shaft import Shaft, put
 from elevator.core.act import Surroundings, act
@@ -46,7 +46,7 @@ def at(floor: float) -> Machine:
 
 def feed(card: Card, machine: Machine, stream: bytes) -> tuple[Card, Machine]:
     for byte in stream:
-        card, machine, _ = obey(card, machine, byte, 0)
+        card, machine, _ = apply_byte(card, machine, byte, 0)
     return card, machine
 
 
@@ -209,7 +209,7 @@ class Rig:
 
     def _feed(self, stream: bytes) -> None:
         for byte in stream:
-            self.card, self.machine, reply = obey(self.card, self.machine, byte, self.now_ms)
+            self.card, self.machine, reply = apply_byte(self.card, self.machine, byte, self.now_ms)
             if reply and byte == io_card.READ_TACHOMETER[0]:
                 reply = bytes((self.tachometer,))
             for each in reply:

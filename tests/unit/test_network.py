@@ -41,7 +41,7 @@ class Nodes:
         self.network = SimulatedNetwork(3, "test", random.Random(1))
         self.now_ms = 77
         self.selector = selectors.DefaultSelector()
-        self.network.attend(self.selector.register, lambda: self.now_ms)  # type: ignore[arg-type]  # it returns a key
+        self.network.register(self.selector.register, lambda: self.now_ms)  # type: ignore[arg-type]  # it returns a key
         self.sockets = []
         for port in self.network.ports:
             node = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)

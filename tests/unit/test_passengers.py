@@ -15,12 +15,12 @@ from elevator.building.elevator import Machine
 from elevator.building.passengers import (
     ARRIVED_KEPT,
     BOARDING_MS,
-    LOOK_MS,
+    LAMP_DELAY_MS,
     PATIENCE_MS,
     Crowd,
+    PanelPress,
     Passenger,
     PassengerFlow,
-    Pressed,
     Profile,
     Stage,
     Trip,
@@ -32,7 +32,7 @@ from elevator.core.model import Button, Buttons
 FLOORS = 4
 TRAFFIC = PassengerFlow(seed=1, cars=2, floors=FLOORS, per_minute=20)
 UP_FROM_1 = Trip(number=0, at_ms=1000, panel=0, origin=1, destination=3)
-CALL = Pressed(0, Button.UP, 1)
+CALL = PanelPress(0, Button.UP, 1)
 
 
 def car(floor: float, door: bool = False, up: int = 0, down: int = 0, cab: int = 0) -> Machine:
@@ -46,13 +46,13 @@ def one(trip: Trip = UP_FROM_1) -> Crowd:
     return Crowd(evolve(TRAFFIC, until_ms=0), trip)
 
 
-def after(crowd: Crowd, *moments: tuple[int, list[Machine]]) -> tuple[Passenger, list[Pressed]]:
+def after(crowd: Crowd, *moments: tuple[int, list[Machine]]) -> tuple[Passenger, list[PanelPress]]:
     """Let the crowd see what is the case at some moments; return its one passenger and all that was pressed."""
-    pressed: list[Pressed] = []
+    pressed: list[PanelPress] = []
     for now_ms, seen in moments:
         crowd, presses = passengers.step(crowd, seen, now_ms)
         pressed += presses
-    (passenger,) = (*crowd.here, *crowd.arrived)
+    (passenger,) = (*crowd.present, *crowd.arrived)
     return passenger, pressed
 
 
@@ -99,8 +99,8 @@ def test_boards_any_open_car_that_has_announced_the_direction_and_leaves_at_the_
     waiting, boarding, riding = Stage.WAITING, Stage.BOARDING, Stage.RIDING
     assert stages == [waiting, waiting, boarding, boarding, riding, riding, riding, riding, Stage.ARRIVED]
     passenger, pressed = after(one(), *story)
-    assert pressed == [CALL, Pressed(1, Button.CAB, 3)]
-    assert (passenger.car, passenger.in_at_ms, passenger.out_at_ms) == (1, riding_at, 9100)
+    assert pressed == [CALL, PanelPress(1, Button.CAB, 3)]
+    assert (passenger.car, passenger.boarded_at_ms, passenger.left_at_ms) == (1, riding_at, 9100)
 
 
 @pytest.mark.rule("C2")
@@ -118,7 +118,7 @@ def test_does_not_board_shut_or_distant_or_passing_cars() -> None:
 
 
 def test_trusts_no_dark_lamp_right_after_the_press() -> None:
-    story = [(1000, HERE), (1000 + LOOK_MS - 1, HERE), (1000 + LOOK_MS, HERE)]
+    story = [(1000, HERE), (1000 + LAMP_DELAY_MS - 1, HERE), (1000 + LAMP_DELAY_MS, HERE)]
     assert after(one(), *story[:2])[0].stage is Stage.WAITING
     assert after(one(), *story)[0].stage is Stage.BOARDING
 
@@ -132,7 +132,7 @@ def test_waits_on_if_the_door_shuts_in_his_face() -> None:
 def test_presses_again_on_the_next_panel_when_the_lamp_stays_dark() -> None:
     due = 1000 + PATIENCE_MS
     passenger, pressed = after(one(), (1000, AWAY), (due - 1, AWAY), (due, AWAY), (due + 1, AWAY))
-    assert pressed == [CALL, Pressed(1, Button.UP, 1)]
+    assert pressed == [CALL, PanelPress(1, Button.UP, 1)]
     assert passenger.pressed_at_ms == due
 
 
@@ -140,21 +140,21 @@ def test_a_lit_lamp_and_an_open_door_make_patient() -> None:
     wrong_way = [car(1, door=True, up=0b10), car(3)]
     story = [(1000, AWAY), (1100, LIT), (50_000, LIT), (60_000, wrong_way), (70_000, LIT), (80_000, AWAY)]
     assert after(one(), *story)[1] == [CALL]
-    assert after(one(), *story, (80_000 + PATIENCE_MS, AWAY))[1] == [CALL, Pressed(1, Button.UP, 1)]
+    assert after(one(), *story, (80_000 + PATIENCE_MS, AWAY))[1] == [CALL, PanelPress(1, Button.UP, 1)]
 
 
 def test_presses_the_cab_button_again_when_its_lamp_stays_dark() -> None:
     riding_at = 3000 + BOARDING_MS
     story = [(1000, AWAY), (3000, HERE), (riding_at, HERE), (riding_at + PATIENCE_MS, HERE)]
-    assert after(one(), *story)[1] == [CALL, Pressed(1, Button.CAB, 3), Pressed(1, Button.CAB, 3)]
+    assert after(one(), *story)[1] == [CALL, PanelPress(1, Button.CAB, 3), PanelPress(1, Button.CAB, 3)]
 
 
 def test_wake_says_when_something_is_due() -> None:
     crowd = one()
     assert passengers.wake_at_ms(crowd) == 1000
     crowd, _ = passengers.step(crowd, AWAY, 1000)
-    assert passengers.wake_at_ms(crowd) == 1000 + LOOK_MS
-    crowd, _ = passengers.step(crowd, AWAY, 1000 + LOOK_MS)
+    assert passengers.wake_at_ms(crowd) == 1000 + LAMP_DELAY_MS
+    crowd, _ = passengers.step(crowd, AWAY, 1000 + LAMP_DELAY_MS)
     assert passengers.wake_at_ms(crowd) == 1000 + PATIENCE_MS
     lit, _ = passengers.step(crowd, LIT, 1600)
     assert passengers.wake_at_ms(lit) is None
@@ -165,8 +165,8 @@ def test_wake_says_when_something_is_due() -> None:
 def test_tally_counts_those_who_still_wait() -> None:
     crowd, _ = passengers.step(one(), AWAY, 1000)
     assert passengers.tally(crowd, 31_000) == passengers.Tally(0, 1, 0.0, 30_000)
-    done = evolve(crowd.here[0], stage=Stage.ARRIVED, in_at_ms=4000, out_at_ms=9000)
-    tally = passengers.tally(evolve(crowd, here=(), arrived=(done,)), 31_000)
+    done = evolve(crowd.present[0], stage=Stage.ARRIVED, boarded_at_ms=4000, left_at_ms=9000)
+    tally = passengers.tally(evolve(crowd, present=(), arrived=(done,)), 31_000)
     assert tally == passengers.Tally(1, 0, 3000.0, 3000)
 
 
@@ -180,7 +180,7 @@ def test_figures_outlive_the_passengers_that_are_remembered() -> None:
             if each.trip.number not in seen:
                 seen.add(each.trip.number)
                 waits.append(passengers.waited_ms(each))
-    tally = passengers.tally(evolve(crowd, here=()), 100_000)
+    tally = passengers.tally(evolve(crowd, present=()), 100_000)
     assert len(crowd.arrived) == ARRIVED_KEPT < tally.served == len(waits)
     assert tally == passengers.Tally(len(waits), 0, statistics.mean(waits), max(waits))
 
@@ -207,13 +207,13 @@ def test_the_traffic_is_mixed_and_as_dense_as_asked_for() -> None:
 
 
 def test_nobody_comes_at_no_rate_and_people_come_again_when_asked_to() -> None:
-    crowd = passengers.redirect(passengers.crowd(TRAFFIC), 0, Profile.LUNCH, 500)
-    assert crowd.coming is None
+    crowd = passengers.change_flow(passengers.crowd(TRAFFIC), 0, Profile.LUNCH, 500)
+    assert crowd.next_trip is None
     crowd, presses = passengers.step(crowd, AWAY, 10**6)
-    assert (crowd.here, presses, passengers.wake_at_ms(crowd)) == ((), (), None)
-    crowd = passengers.redirect(crowd, 60, Profile.UP, 10**6)
-    assert crowd.coming is not None
-    assert crowd.coming.at_ms > 10**6
+    assert (crowd.present, presses, passengers.wake_at_ms(crowd)) == ((), (), None)
+    crowd = passengers.change_flow(crowd, 60, Profile.UP, 10**6)
+    assert crowd.next_trip is not None
+    assert crowd.next_trip.at_ms > 10**6
 
 
 def test_a_change_of_rate_draws_nobody_twice() -> None:
@@ -221,9 +221,9 @@ def test_a_change_of_rate_draws_nobody_twice() -> None:
     for now_ms in range(0, 60_000, 100):
         if now_ms % 1700 == 0:
             rate = (0, 30, 200)[now_ms // 1700 % 3]
-            crowd = passengers.redirect(crowd, rate, Profile.LUNCH, now_ms)
+            crowd = passengers.change_flow(crowd, rate, Profile.LUNCH, now_ms)
         crowd, _ = passengers.step(crowd, AWAY, now_ms)
-        seen = [each.trip.number for each in crowd.here]
+        seen = [each.trip.number for each in crowd.present]
     assert seen == list(range(len(seen)))
     assert len(seen) > 10
 
@@ -268,9 +268,9 @@ def test_nobody_is_lost_and_nothing_impossible_is_pressed(story: list[tuple[int,
         crowd, presses = passengers.step(crowd, seen, now_ms)
         exist = machines.buttons(FLOORS)
         assert all(mask(exist, press.button) >> press.floor & 1 for press in presses)
-        assert crowd.coming is not None
-        assert crowd.coming.at_ms > now_ms
-        assert len(crowd.here) + len(crowd.arrived) == crowd.coming.number
+        assert crowd.next_trip is not None
+        assert crowd.next_trip.at_ms > now_ms
+        assert len(crowd.present) + len(crowd.arrived) == crowd.next_trip.number
         wake = passengers.wake_at_ms(crowd)
         assert wake is not None
         assert wake > now_ms

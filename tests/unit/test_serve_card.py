@@ -14,7 +14,7 @@ import pytest
 from lab import PATIENCE_S, PROGRAM, comm, free_port, processes_of
 
 from elevator.building.building import Building, open_building
-from elevator.building.card_line import Line
+from elevator.building.card_line import CardLine
 from elevator.building.elevator import Machine
 from elevator.building.shaft import Shaft, put
 from elevator.cli.serve_card import Wanted, answer, obey
@@ -75,7 +75,7 @@ class Served:
 
     def __init__(self, built: Building, directory: Path) -> None:
         self.built = built
-        self.line = Line(built, 0, directory / "card")
+        self.line = CardLine(built, 0, directory / "card")
         self.port = free_port(socket.SOCK_STREAM)
         self._log = directory / "log"
         command = [*PROGRAM, "serve-card", "-s", str(directory / "card"), f"-p{self.port}", "-i", "5"]

@@ -15,7 +15,7 @@ from elevator.building.control import REQUESTS, Events, Refused, Request, State,
 from elevator.building.operations import execute
 from elevator.building.passengers import Crowd, PassengerFlow, Profile
 
-LOOK_MS = 10
+STEP_MS = 10
 """How often people look."""
 RATE_MAX = 6000
 
@@ -28,24 +28,24 @@ class SetTraffic:
     profile: Profile
 
 
-class Lobby:
+class OccupiedBuilding:
     """The passengers of *building*, who look and act when `look` is called."""
 
     def __init__(self, building: Building, traffic: PassengerFlow) -> None:
         self.building = building
         self.crowd: Crowd = passengers.crowd(traffic)
-        self._looked_ms = 0
+        self._stepped_ms = 0
 
     @property
     def is_empty(self) -> bool:
         """Whether nobody is here and nobody comes."""
-        return self.crowd.coming is None and not self.crowd.here
+        return self.crowd.next_trip is None and not self.crowd.present
 
-    def look(self) -> int:
+    def step_passengers(self) -> int:
         """Let everybody see the cars and act if it is time; return the time in milliseconds."""
         now_ms = self.building.clock_us() // 1000
-        if now_ms >= self._looked_ms + LOOK_MS:
-            self._looked_ms = now_ms
+        if now_ms >= self._stepped_ms + STEP_MS:
+            self._stepped_ms = now_ms
             seen = [elevator.machine for elevator in self.building.elevators]
             self.crowd, presses = passengers.step(self.crowd, seen, now_ms)
             for press in presses:
@@ -66,7 +66,7 @@ class Lobby:
             )
         )
 
-    def obey(
+    def handle(
         self,
         line: bytes,
         more: Mapping[str, type[object]] | None = None,
@@ -76,7 +76,7 @@ class Lobby:
         try:
             name, request = parse(line, {**PAGE, **(more or {})})
             if isinstance(request, SetTraffic):
-                self._redirect(request)
+                self._set_traffic(request)
             elif name in PAGE:
                 execute(self.building, name, request)  # type: ignore[arg-type]  # PAGE says so
             elif do_more is not None:
@@ -85,11 +85,11 @@ class Lobby:
             return json.dumps({"error": str(refusal)}).encode()
         return b'{"ok":true}'
 
-    def _redirect(self, request: SetTraffic) -> None:
+    def _set_traffic(self, request: SetTraffic) -> None:
         if not 0 <= request.rate <= RATE_MAX:
             raise Refused(f"rate is from 0 to {RATE_MAX}")
         now_ms = self.building.clock_us() // 1000
-        self.crowd = passengers.redirect(self.crowd, request.rate, request.profile, now_ms)
+        self.crowd = passengers.change_flow(self.crowd, request.rate, request.profile, now_ms)
 
 
 PAGE: Mapping[str, type[Request] | type[SetTraffic]] = {
