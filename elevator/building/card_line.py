@@ -47,26 +47,27 @@ from elevator.hardware.io_card import (
 from elevator.hardware.server_side import MESSAGE
 
 BYTE_US = 10 * 1_000_000 / BAUD
-"""A start bit, eight of data and a stop bit."""
+"""Transmission time of one byte: a start bit, eight data bits and a stop bit."""
 FULL_SPEED = 255
+LAMPS = {pin: lamp for lamp, pin in LAMP_PINS.items()}
 RELEASE_US = 500_000
-"""After this long without a byte the controller is assumed to have closed the port."""
+"""After this time without a byte, the controller is assumed to have closed the port."""
 
 
 @frozen
 class Card:
-    """What the card's output pins hold that the panel does not show by itself."""
+    """The state of the card's output pins, as far as it cannot be derived from the panel."""
 
     speed: int = 0
-    """0..255; any but 0 moves the simulated car alike."""
+    """0..255. The simulated car moves equally fast at any speed except 0."""
     down: bool = False
     indicator: int = 0
     awaits_speed: bool = False
-    """Whether the next byte is the value of a PWM write."""
+    """True if the next byte is the value of a PWM write."""
 
 
 def apply_byte(card: Card, machine: Machine, byte: int, now_ms: int) -> tuple[Card, Machine, bytes]:
-    """Do what *byte* says; return the reply too. *machine* is settled at *now_ms*."""
+    """Process one *byte* from the controller and return the reply, if any. *machine* must be settled at *now_ms*."""
     operation, pin = byte & 0xC0, byte & 0x3F
     if card.awaits_speed:
         card = evolve(card, speed=byte, awaits_speed=False)
@@ -85,10 +86,9 @@ def apply_byte(card: Card, machine: Machine, byte: int, now_ms: int) -> tuple[Ca
 
 
 def write_pin(card: Card, machine: Machine, pin: int, high: bool, now_ms: int) -> tuple[Card, Machine, bytes]:
-    """Set an output *pin*."""
-    lamps = {each: call for call, each in LAMP_PINS.items()}
-    if pin in lamps:
-        button, floor = lamps[pin]
+    """Set the level of an output *pin*."""
+    if pin in LAMPS:
+        button, floor = LAMPS[pin]
         return card, apply_message(machine, now_ms, 2, button, floor, high), b""
     if pin in INDICATOR_PINS:
         bit = 1 << INDICATOR_PINS.index(pin)
@@ -102,25 +102,25 @@ def write_pin(card: Card, machine: Machine, pin: int, high: bool, now_ms: int) -
         case _ if pin == DIRECTION_PIN:
             card = evolve(card, down=high)
             return card, apply_message(machine, now_ms, *motor_message(card)) if card.speed else machine, b""
-        case _ if pin == PWM_PIN:  # As any other pin: it is high all the time, which is full speed. Low is a PWM write.
+        case _ if pin == PWM_PIN:  # A constantly high PWM pin is full speed. A low write starts a PWM write instead.
             card = evolve(card, speed=FULL_SPEED)
             return card, apply_message(machine, now_ms, *motor_message(card)), b""
         case _:
-            return card, machine, b""  # a pin with nothing on it
+            return card, machine, b""  # The pin is not connected.
 
 
 def motor_message(card: Card) -> tuple[int, int]:
-    """Return the message that gives the car its present motor command."""
+    """Return the first two bytes of the elevator server's motor message for the state of the pins."""
     return 1, 0 if not card.speed else 255 if card.down else 1
 
 
 def apply_message(machine: Machine, now_ms: int, *message: int) -> Machine:
-    """Give *machine* a message, filled up with zeros."""
+    """Execute a message of the elevator server's protocol, padded with zeros."""
     return protocol.answer(machine, bytes(message).ljust(MESSAGE, b"\0"), now_ms).machine
 
 
 def input_levels(machine: Machine) -> int:
-    """Return the input pins, pin n in bit n."""
+    """Return the levels of the input pins as a bit mask."""
     pressed = machines.pressed(machine)
     pins = sum((mask(pressed, button) >> floor & 1) << pin for (button, floor), pin in BUTTON_PINS.items())
     if machine.sensed is not None:
@@ -130,27 +130,27 @@ def input_levels(machine: Machine) -> int:
 
 
 class CardLine:
-    """The card of one *car* of a *building*, on a pseudo-terminal. With *link*, that path leads to it.
+    """The I/O card of one *car* of *building*, on a pseudo-terminal. *link* is a symbolic link to keep on it.
 
-    Raise OSError if there is no pseudo-terminal, or the link cannot be made.
+    Raise OSError if the pseudo-terminal or the link cannot be created.
     """
 
     def __init__(self, building: Building, car: int, link: Path | None = None) -> None:
         self.card = Card()
         self.path = ""
-        """Of the pseudo-terminal; empty while the card is unplugged."""
+        """Path of the pseudo-terminal; empty while the card is unplugged."""
         self._building, self._car, self._link = building, car, link
         self._master = self._slave = -1
         self._to_card: deque[tuple[float, int]] = deque()
-        """Bytes on their way to the card, with when they will have come."""
+        """Bytes in transmission, each with the time at which it is complete."""
         self._to_host: deque[tuple[float, int]] = deque()
         self._release_at_us: float | None = None
-        """When to let anyone open the line again; None: anyone can."""
+        """When to end the controller's exclusive use of the port; None if no controller has used it."""
         building.cards[car] = self
         self.plug()
 
     def plug(self) -> None:
-        """Connect the card to the machine."""
+        """Plug in the card; do nothing if it is plugged in."""
         if self.path:
             return
         self._master, self._slave = pty.openpty()
@@ -164,7 +164,7 @@ class CardLine:
             beside.replace(self._link)
 
     def unplug(self) -> None:
-        """Take the cable out. The card keeps its power and its outputs."""
+        """Unplug the serial cable. The card keeps its power and its outputs."""
         if not self.path:
             return
         if self._link is not None:
@@ -178,13 +178,13 @@ class CardLine:
         self._release_at_us = None
 
     def wake_us(self) -> float | None:
-        """Return when `advance` must be called; None: not before the controller writes."""
+        """Return when `advance` must run next; None if it need not run before the controller sends a byte."""
         times = [queue[0][0] for queue in (self._to_card, self._to_host) if queue]
         times += [] if self._release_at_us is None else [self._release_at_us]
         return min(times, default=None)
 
     def advance(self, now_us: int) -> None:
-        """Let the card have the bytes that have come, and the machine the replies."""
+        """Process all bytes that are complete at *now_us*, in both directions."""
         old = machine = self._building.elevators[self._car].machine
         while self._to_card and self._to_card[0][0] <= now_us:
             came_us, byte = self._to_card.popleft()
@@ -197,16 +197,16 @@ class CardLine:
         while self._to_host and self._to_host[0][0] <= now_us:
             ready.append(self._to_host.popleft()[1])
         if self._release_at_us is not None and now_us >= self._release_at_us:
-            # The last close of a real port ends its exclusive use. A pseudo-terminal keeps that up with its other end.
+            # Closing a real port ends its exclusive use. A pseudo-terminal stays exclusive while its other end is open.
             self._release_at_us = None
             fcntl.ioctl(self._slave, termios.TIOCNXCL)
         if ready and self.path:
-            with suppress(BlockingIOError):  # Nobody reads: a serial line loses such bytes too.
+            with suppress(BlockingIOError):  # The controller does not read. A real serial port drops such bytes too.
                 os.write(self._master, ready)
 
     def _receive(self) -> None:
         if not self.path:
-            return  # unplugged by what came before this in the same turn
+            return  # An earlier event of the same turn unplugged the card.
         now_us = self._building.clock_us()
         try:
             received = os.read(self._master, 4096)
@@ -218,5 +218,5 @@ class CardLine:
 
     @staticmethod
     def _free_at_us(queue: deque[tuple[float, int]], earliest_us: float) -> float:
-        """Return when the line can take another byte."""
+        """Return the earliest time, from *earliest_us* on, at which the next transmission can start."""
         return max(earliest_us, queue[-1][0]) if queue else earliest_us

@@ -1,4 +1,8 @@
-"""The requests of the control socket: one JSON object a line, checked before anything changes."""
+"""The requests of the control socket and of the page: their types, and their parser.
+
+A request is a JSON object such as `{"do": "stop", "car": 0, "on": true}`. It is validated completely before it is
+executed.
+"""
 
 import json
 from collections.abc import Callable, Mapping
@@ -10,12 +14,12 @@ from cattrs import Converter, transform_error
 from cattrs.errors import BaseValidationError
 
 LINE_LIMIT = 65_536
-"""Longest line that the control socket takes, in bytes; a longer one ends the connection."""
+"""Maximum length of a request in bytes. The control socket disconnects a client that exceeds it."""
 
 
 @frozen
 class PressButton:
-    """Press a button for *ms* milliseconds, 200 by default; or hold it down (*held* true) or let go of it (false)."""
+    """Press a button for *ms* milliseconds (default 200), or hold it (*held* is true) or release it (false)."""
 
     car: int
     button: Literal["up", "down", "cab"]
@@ -26,7 +30,7 @@ class PressButton:
 
 @frozen
 class Switch:
-    """Turn something *on* or off."""
+    """Switch something on or off; the request's name says what."""
 
     car: int
     on: bool
@@ -34,7 +38,7 @@ class Switch:
 
 @frozen
 class Put:
-    """Set the car down at a height of *floor* floors, such as 1.5; its motor command stays in force."""
+    """Move the car to a height of *floor* floors, such as 1.5. It keeps its motor command."""
 
     car: int
     floor: float
@@ -42,21 +46,21 @@ class Put:
 
 @frozen
 class PutBack:
-    """Bring a car that is out of bounds to the nearest floor."""
+    """Move a car that is out of bounds to the nearest floor."""
 
     car: int
 
 
 @frozen
 class State:
-    """Tell everything about one car, or about all."""
+    """Return the state of one car, or of all cars."""
 
     car: int | None = None
 
 
 @frozen
 class Events:
-    """Tell the events from number *since* on."""
+    """Return the events from number *since* on."""
 
     since: int = 0
 
@@ -75,8 +79,8 @@ REQUESTS: Mapping[str, type[Request]] = {
     "state": State,
     "events": Events,
 }
-"""Switches: the stop button, the obstruction switch, the motor's power, the server (off: nothing listens and the client
-is dropped), deafness (the connection stays, and nothing is read or answered), and an I/O card's plug."""
+"""The switches are the stop button, the obstruction switch, the motor's power, the elevator server (off: connections
+are closed and refused), `deaf` (on: the server keeps its connection but does not read from it) and the card's plug."""
 
 
 def _exactly(wanted: type) -> Callable[[object, object], object]:
@@ -89,7 +93,7 @@ def _exactly(wanted: type) -> Callable[[object, object], object]:
 
 
 def _number(value: object, _: object) -> float:
-    if type(value) not in (int, float) or not isfinite(value):  # type: ignore[arg-type]  # the first test settles it
+    if type(value) not in (int, float) or not isfinite(value):  # type: ignore[arg-type]  # type() has checked it
         raise TypeError("not a number")
     return float(value)  # type: ignore[arg-type]
 
@@ -101,14 +105,14 @@ _converter.register_structure_hook(float, _number)
 
 
 class Refused(Exception):
-    """What was asked for is not possible; the text says why, on one line."""
+    """A request that cannot be executed. The text is one line with the reason."""
 
 
 R = TypeVar("R")
 
 
 def parse(line: bytes, known: Mapping[str, type[R]]) -> tuple[str, R]:
-    """Return the name and the contents of what *line* asks for, which must be one of *known*, or raise Refused."""
+    """Return the name and the content of the request in *line*; raise Refused if it is invalid or not in *known*."""
     try:
         request = json.loads(line)
     except (ValueError, RecursionError):

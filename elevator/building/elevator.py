@@ -1,13 +1,12 @@
-"""One simulated elevator, a shaft and a panel, as the elevator server's 4-byte messages show it: pure.
+"""One simulated elevator: a car in its shaft, its panel, and the events that change them. Pure functions.
 
 Rules:
-- Whatever is asked is answered: a button or floor that does not exist is not pressed, and a write to it is counted and
-  ignored. The same goes for "reload" (command 0), which would move the car, and for bytes that are no command.
-- Programs that ask for all three buttons of every floor are right to: asking for, or darkening, hall up at the top and
-  hall down at the bottom is no mistake. Lighting them is.
-- What a sound controller never does is obeyed all the same, as the real one would, and counted in `Counts`.
-- The machine is always settled, that is up to date with its own shaft and its own presses, before anything else happens
-  to it; so an event's time is exact however late the caller comes.
+- Unsafe commands, such as opening the door between floors, are executed as real hardware would execute them, and
+  counted in `Counters`.
+- Bad requests are counted and ignored: see protocol.py.
+- A machine must be settled, that is advanced to the present, before anything else changes it. So the time of each event
+  is exact even if the caller is late.
+- Events are derived by comparing two machines (`changes`), so no code path can forget to report one.
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,8 +23,6 @@ from elevator.hardware.server_side import MESSAGE
 
 
 class EventKind(StrEnum):
-    """What an event is about."""
-
     PRESS = "press"
     RELEASE = "release"
     LAMP = "lamp"
@@ -46,7 +43,7 @@ class EventKind(StrEnum):
 
 
 class Event(NamedTuple):
-    """Something that changed at *at_ms*; *button* and *floor* are given for presses and lamps."""
+    """A change at *at_ms*. Only presses and lamps have *button* and *floor*."""
 
     at_ms: int
     kind: EventKind
@@ -56,7 +53,7 @@ class Event(NamedTuple):
 
 
 class ButtonPress(NamedTuple):
-    """A button pressed until *until_ms*, None if it is held down."""
+    """A button that is down until *until_ms*; None if it is held."""
 
     button: Button
     floor: int
@@ -65,7 +62,7 @@ class ButtonPress(NamedTuple):
 
 @frozen
 class Counters:
-    """What the machine's controller did that it should not have done, since the start."""
+    """How often the controller sent unsafe commands and bad requests."""
 
     motor_with_door_open: int = 0
     door_with_motor_on: int = 0
@@ -77,41 +74,41 @@ class Counters:
 
 @frozen
 class Machine:
-    """A car in its shaft and its panel."""
+    """The state of one simulated elevator: shaft, car and panel."""
 
     shaft: Shaft
     presses: tuple[ButtonPress, ...] = ()
-    """At most one for each button of each floor."""
+    """At most one per button."""
     lamps: Buttons = Buttons()
     door: bool = False
     indicator: int | None = None
     stop: bool = False
     stop_until_ms: int | None = None
-    """When a stop button that is down comes up by itself; None if it is held, or up."""
+    """When the stop button is released; None if it is up or held."""
     stop_lamp: bool = False
     obstructed: bool = False
     sensed: int | None = None
-    """The sensor as of the last settling."""
+    """The floor sensor at the last `settle`."""
     out: bool = False
-    """Out of bounds as of the last settling."""
+    """Whether the car was out of bounds at the last `settle`."""
     counts: Counters = Counters()
     last_bad: str = ""
-    """The latest bad request in words."""
+    """Description of the last bad request."""
 
 
 def machine(shaft: Shaft) -> Machine:
-    """Return a machine with nothing lit and nothing pressed around *shaft*."""
+    """Return an elevator with all lamps off and no button pressed."""
     now = shaft.since_ms
     return Machine(shaft, sensed=physics.sensor(shaft, now), out=physics.is_out(shaft, now))
 
 
 def misbehaviour(counts: Counters) -> int:
-    """Return how often the controller endangered passengers or the car; mere mistakes of the protocol left out."""
+    """Return the number of unsafe commands. Protocol errors do not count."""
     return counts.motor_with_door_open + counts.door_with_motor_on + counts.door_between_floors + counts.out_of_bounds
 
 
 def buttons(floors: int) -> Buttons:
-    """Return the buttons that a panel of *floors* floors has."""
+    """Return the buttons that exist on a panel with *floors* floors."""
     every = (1 << floors) - 1
     return Buttons(every >> 1, every & ~1, every)
 
@@ -122,18 +119,15 @@ def floors_of(bits: int) -> list[int]:
 
 
 def pressed(machine: Machine) -> Buttons:
-    """Return the buttons that are down, as of the last settling."""
+    """Return the buttons that were down at the last `settle`."""
     masks = [0, 0, 0]
     for press in machine.presses:
         masks[press.button] |= 1 << press.floor
     return Buttons(*masks)
 
 
-# What happens to a machine
-
-
 def wake_at_ms(machine: Machine) -> int | None:
-    """Return when the machine next changes by itself, None if it never will."""
+    """Return the time of the next change without external input; None if there is none."""
     times = [press.until_ms for press in machine.presses if press.until_ms is not None]
     if machine.stop_until_ms is not None:
         times.append(machine.stop_until_ms)
@@ -143,7 +137,7 @@ def wake_at_ms(machine: Machine) -> int | None:
 
 
 def settle(machine: Machine, now_ms: int) -> tuple[Machine, tuple[Event, ...]]:
-    """Bring *machine* up to *now_ms*: sensors passed, presses ended, ends overrun."""
+    """Advance *machine* to *now_ms*: the car moves and presses end. Return the events too."""
     events: list[Event] = []
     while (wake := wake_at_ms(machine)) is not None and wake <= now_ms:
         later = _at(machine, wake)
@@ -153,7 +147,7 @@ def settle(machine: Machine, now_ms: int) -> tuple[Machine, tuple[Event, ...]]:
 
 
 def _at(machine: Machine, now_ms: int) -> Machine:
-    """Return *machine* at *now_ms*, with no change of its own between its last settling and then."""
+    """Return *machine* at *now_ms*. At most one change may be due, at *now_ms* itself."""
     shaft = physics.at(machine.shaft, now_ms)
     out = physics.is_out(shaft, now_ms)
     counts = machine.counts
@@ -169,7 +163,7 @@ def _at(machine: Machine, now_ms: int) -> Machine:
 
 
 def press(machine: Machine, button: Button, floor: int, until_ms: int | None) -> Machine:
-    """Press a button until *until_ms*, or hold it down; a press already there lasts for the longer of the two."""
+    """Press a button until *until_ms*, or hold it if that is None. An earlier press is prolonged, never shortened."""
     assert mask(buttons(machine.shaft.floors), button) >> floor & 1
     others = tuple(each for each in machine.presses if each[:2] != (button, floor))
     ends = [until_ms, *(each.until_ms for each in machine.presses if each[:2] == (button, floor))]
@@ -178,56 +172,53 @@ def press(machine: Machine, button: Button, floor: int, until_ms: int | None) ->
 
 
 def release(machine: Machine, button: Button, floor: int) -> Machine:
-    """Let go of a button, pressed or not."""
+    """Release a button, even if it is held."""
     return evolve(machine, presses=tuple(each for each in machine.presses if each[:2] != (button, floor)))
 
 
 def press_stop(machine: Machine, until_ms: int) -> Machine:
-    """Press the stop button until *until_ms*; one that is held stays held."""
+    """Press the stop button until *until_ms*. A button that is already down is not changed."""
     return machine if machine.stop else evolve(machine, stop=True, stop_until_ms=until_ms)
 
 
 def hold_stop(machine: Machine, held: bool) -> Machine:
-    """Hold the stop button down, or let go of it."""
+    """Hold or release the stop button."""
     return evolve(machine, stop=held, stop_until_ms=None)
 
 
 def power(machine: Machine, powered: bool, now_ms: int) -> Machine:
-    """Switch the motor's power."""
+    """Switch the motor's power on or off."""
     return _at(evolve(machine, shaft=physics.power(machine.shaft, powered, now_ms)), now_ms)
 
 
 def put(machine: Machine, floor: float, now_ms: int) -> Machine:
-    """Set the car down at a height of *floor* floors, 0 to floors - 1; one out of bounds is put back first."""
+    """Move the car to a height of *floor* floors, 0 to floors - 1, even if it is out of bounds."""
     return _at(evolve(machine, shaft=physics.put(physics.put_back(machine.shaft, now_ms), floor, now_ms)), now_ms)
 
 
 def put_back(machine: Machine, now_ms: int) -> Machine:
-    """Bring a car that is out of bounds to the nearest floor, stopped."""
+    """Move a car that is out of bounds to the nearest floor and stop its motor."""
     return _at(evolve(machine, shaft=physics.put_back(machine.shaft, now_ms)), now_ms)
 
 
 def disconnect(machine: Machine, now_ms: int) -> Machine:
-    """Stop the motor because the client has gone; lamps and door stay as they are."""
+    """Stop the motor because the client disconnected. Lamps and door do not change."""
     return _at(evolve(machine, shaft=physics.command(machine.shaft, Motor.STOP, now_ms)), now_ms)
 
 
 def drop_incomplete(machine: Machine, length: int, now_ms: int) -> tuple[Machine, Event]:
-    """Count a message of which only *length* bytes arrived."""
-    return _reject(machine, [f"dropped {length} of the {MESSAGE} bytes of a message"], now_ms)
+    """Count an incomplete message that was dropped after *length* bytes."""
+    return reject(machine, [f"dropped {length} of the {MESSAGE} bytes of a message"], now_ms)
 
 
-def _reject(machine: Machine, bad: Sequence[str], now_ms: int) -> tuple[Machine, Event]:
-    """Count *bad* requests; return the event for the last of them too."""
+def reject(machine: Machine, bad: Sequence[str], now_ms: int) -> tuple[Machine, Event]:
+    """Count the *bad* requests, given as descriptions; return an event for the last one too."""
     counts = evolve(machine.counts, bad_requests=machine.counts.bad_requests + len(bad))
     return evolve(machine, counts=counts, last_bad=bad[-1]), Event(now_ms, EventKind.BAD, bad[-1])
 
 
-# Events are derived from two machines, not noted along the way, so none can be forgotten
-
-
 def changes(old: Machine, new: Machine, now_ms: int) -> list[Event]:
-    """Return what differs in *new* from *old*, all of it at *now_ms*."""
+    """Return the differences between *old* and *new* as events at *now_ms*."""
     events = [
         Event(now_ms, kind, value)
         for kind, was, value in (
@@ -254,7 +245,7 @@ def changes(old: Machine, new: Machine, now_ms: int) -> list[Event]:
 
 
 def describe(event: Event) -> str:
-    """Say in words what an *event* is."""
+    """Return a description of *event*."""
     what = "" if event.button is None else f" {event.button.name.lower()} {event.floor}"
     match event.kind:
         case EventKind.PRESS | EventKind.RELEASE:
@@ -278,13 +269,8 @@ def _differences(old: Buttons, new: Buttons) -> Iterator[tuple[Button, int, bool
 
 
 def _counted(old: Counters, new: Counters) -> Iterator[tuple[EventKind, str]]:
-    if old.motor_with_door_open != new.motor_with_door_open:
-        yield EventKind.MISBEHAVIOUR, "motor with door open"
-    if old.door_with_motor_on != new.door_with_motor_on:
-        yield EventKind.MISBEHAVIOUR, "door with motor on"
-    if old.door_between_floors != new.door_between_floors:
-        yield EventKind.MISBEHAVIOUR, "door between floors"
-    if old.out_of_bounds != new.out_of_bounds:
-        yield EventKind.MISBEHAVIOUR, "out of bounds"
+    for name in ("motor_with_door_open", "door_with_motor_on", "door_between_floors", "out_of_bounds"):
+        if getattr(old, name) != getattr(new, name):
+            yield EventKind.MISBEHAVIOUR, name.replace("_", " ")
     if old.reloads != new.reloads:
         yield EventKind.RELOAD, "reload ignored"

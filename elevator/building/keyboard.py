@@ -5,9 +5,9 @@ from attrs import frozen
 
 @frozen
 class Keys:
-    """The keys of the terminal: a character for each floor, lowest first, or a single one.
+    """Keys of the terminal. A row of buttons has one character per floor, lowest floor first.
 
-    The keys for hall down begin with floor 1, the lowest that has such a button.
+    The keys for hall down start at floor 1, the lowest floor with such a button.
     """
 
     up: str = "qwertyui"

@@ -1,8 +1,9 @@
-"""A network for nodes on this machine that can be cut and made to lose datagrams, without touching the machine's own.
+"""A datagram relay between the nodes of a demo. It can drop datagrams and disconnect nodes.
 
-Each node has a UDP port of its own and is told to broadcast to ADDRESS. There, on the same port, sits a socket of this
-relay: being bound to that address, it gets what is sent there, and the node, which is bound to none, gets what is sent
-to any other. So the relay knows from the socket who sent a datagram, and hands it to every other node, or does not.
+Each node uses its own UDP port and broadcasts to ADDRESS. A relay socket for each node is bound to ADDRESS and to the
+node's port, so it receives what that node broadcasts. The node itself is not bound to an address, so it receives what
+is sent to any other loopback address. The receiving socket identifies the sender, and the relay forwards the datagram
+to the other nodes. The machine's real network is not affected.
 """
 
 import random
@@ -15,26 +16,26 @@ from elevator.net.admission import Admission
 from elevator.net.wire import DATAGRAM_BYTES_MAX
 
 ADDRESS = "127.0.0.1"
-"""Where nodes broadcast to."""
+"""The broadcast address given to the nodes."""
 _NODES = "127.0.0.2"
-"""Any other address of the loopback network: where they are reached."""
-_A_TURN = 8192
-"""Datagrams sent before anything else has its turn, about. What comes faster is lost where the kernel keeps it."""
+"""The address to which the relay forwards datagrams: any other loopback address."""
+_BATCH = 8192
+"""Approximate number of datagrams forwarded before other events are processed. The kernel drops the excess."""
 
 
 class SimulatedNetwork:
-    """A relay among some nodes."""
+    """A relay between the nodes of one group."""
 
     def __init__(self, nodes: int, group: str, rng: random.Random) -> None:
-        """Find a port for each of so many *nodes* of *group*; raise OSError if there are none."""
+        """Reserve a port for each of *nodes* nodes; raise OSError if none is free."""
         self.unplugged: set[int] = set()
-        """Nodes that neither reach anybody nor are reached."""
+        """Nodes that neither send nor receive."""
         self.loss = 0.0
-        """The part of all datagrams that is lost, drawn for each sender and receiver; 0 to 1."""
+        """Probability, 0 to 1, that a datagram is lost. It is drawn for each receiver separately."""
         self.heard: dict[int, tuple[int, Heartbeat]] = {}
-        """When each node last said something, and what, whether or not it got anywhere."""
-        self._a_turn = max(1, _A_TURN // nodes**2)
-        """Datagrams taken from one node; each goes to all others."""
+        """The last heartbeat of each node with its time in milliseconds, even if it was not forwarded."""
+        self._batch = max(1, _BATCH // nodes**2)
+        """Datagrams read from one node at a time. Each is forwarded to all other nodes."""
         self._admission = Admission(group)
         self._rng = rng
         self._sockets: list[socket.socket] = []
@@ -42,7 +43,7 @@ class SimulatedNetwork:
             relay = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
             self._sockets.append(relay)
             relay.bind((ADDRESS, 0))
-            # Only now, so that no other program's port was shared; the node does the same to its own socket.
+            # The node binds this port too. Allow that only now, so that the bind found a port nobody else uses.
             relay.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             relay.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             relay.setblocking(False)
@@ -51,7 +52,7 @@ class SimulatedNetwork:
     def register(
         self, watch: Callable[[socket.socket, int, Callable[[int], None]], None], clock_ms: Callable[[], int]
     ) -> None:
-        """Have every socket watched by *watch*, as a selector would, and relay what comes."""
+        """Register each socket with *watch*, which has the signature of a selector's `register`."""
 
         def relay_from(node: int) -> Callable[[int], None]:
             return lambda _: self._relay(node, clock_ms())
@@ -60,11 +61,11 @@ class SimulatedNetwork:
             watch(relay, selectors.EVENT_READ, relay_from(node))
 
     def _relay(self, node: int, now_ms: int) -> None:
-        for _ in range(self._a_turn):
+        for _ in range(self._batch):
             try:
                 datagram = self._sockets[node].recv(DATAGRAM_BYTES_MAX + 1)
             except OSError:
-                return  # nothing more, or what the kernel says about a node that is gone
+                return  # No more datagrams, or the kernel reports that a receiver's port is closed.
             heartbeat = self._admission.read(datagram)
             if heartbeat is not None:
                 self.heard[node] = (now_ms, heartbeat)
@@ -72,10 +73,9 @@ class SimulatedNetwork:
                 try:
                     self._sockets[node].sendto(datagram, (_NODES, self.ports[receiver]))
                 except OSError:
-                    pass  # lost, as datagrams may be
+                    pass  # Lost, as any datagram may be.
 
     def close(self) -> None:
-        """Close every socket."""
         for relay in self._sockets:
             relay.close()
 
@@ -83,7 +83,7 @@ class SimulatedNetwork:
 def receivers(
     sender: int, nodes: Collection[int], unplugged: Collection[int], loss: float, rng: random.Random
 ) -> list[int]:
-    """Return the nodes that a datagram of *sender* gets to."""
+    """Return the nodes that receive a datagram from *sender*."""
     if sender in unplugged:
         return []
     return [node for node in nodes if node != sender and node not in unplugged and rng.random() >= loss]

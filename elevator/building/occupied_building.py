@@ -1,7 +1,7 @@
-"""A running building with people in it, and what a page may do to both.
+"""A running building with passengers, as shown and controlled by a page.
 
-The page's requests have the form of the control socket's. Those that only read are not among them: what there is to see
-is sent without being asked for.
+The page's requests have the form of the control socket's requests. Requests that only read are missing, because the
+page receives all changes without asking.
 """
 
 import json
@@ -16,20 +16,20 @@ from elevator.building.operations import execute
 from elevator.building.passengers import Crowd, PassengerFlow, Profile
 
 STEP_MS = 10
-"""How often people look."""
+"""Interval at which passengers react to the cars."""
 RATE_MAX = 6000
 
 
 @frozen
 class SetTraffic:
-    """Let *rate* passengers a minute come, in the shares of a *profile*."""
+    """Set the number of passengers per minute and the traffic profile."""
 
     rate: int
     profile: Profile
 
 
 class OccupiedBuilding:
-    """The passengers of *building*, who look and act when `look` is called."""
+    """A building and its passengers. The caller's loop must call `step_passengers`."""
 
     def __init__(self, building: Building, traffic: PassengerFlow) -> None:
         self.building = building
@@ -38,33 +38,34 @@ class OccupiedBuilding:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nobody is here and nobody comes."""
+        """True if no passenger is present and none will arrive."""
         return self.crowd.next_trip is None and not self.crowd.present
 
     def step_passengers(self) -> int:
-        """Let everybody see the cars and act if it is time; return the time in milliseconds."""
+        """Let the passengers react if STEP_MS have passed since the last time; return the time in milliseconds."""
         now_ms = self.building.clock_us() // 1000
         if now_ms >= self._stepped_ms + STEP_MS:
             self._stepped_ms = now_ms
-            seen = [elevator.machine for elevator in self.building.elevators]
-            self.crowd, presses = passengers.step(self.crowd, seen, now_ms)
+            machines = [elevator.machine for elevator in self.building.elevators]
+            self.crowd, presses = passengers.step(self.crowd, machines, now_ms)
             for press in presses:
                 self.building.press(*press)
         return now_ms
 
     def scene(self) -> dict[str, object]:
-        """Return what a page shows of the cars and the people."""
-        elevators = self.building.elevators
-        return dict(
-            view.scene(
-                [elevator.machine for elevator in elevators],
-                self.building.ports,
-                [elevator.client is not None for elevator in elevators],
-                [self.building.is_plugged(car) for car in range(len(elevators))],
-                self.crowd,
-                self.building.clock_us() // 1000,
-            )
-        )
+        """Return the values that a page shows of cars and passengers."""
+        building, crowd = self.building, self.crowd
+        cars = {
+            f"car{car}": view.car(each.machine, each.address[1], each.client is not None, building.is_plugged(car))
+            for car, each in enumerate(building.elevators)
+        }
+        return {
+            "people": view.people(crowd),
+            "traffic": view.traffic(crowd),
+            "waits": view.waits(crowd, building.clock_us() // 1000),
+            "recent": view.recent(crowd),
+            **cars,
+        }
 
     def handle(
         self,
@@ -72,13 +73,13 @@ class OccupiedBuilding:
         more: Mapping[str, type[object]] | None = None,
         do_more: Callable[[str, object], None] | None = None,
     ) -> bytes:
-        """Do what one *line* from the page asks for, which is in PAGE or in *more*; *do_more* does the latter."""
+        """Execute a request of the page and return the reply. *do_more* executes the additional requests in *more*."""
         try:
             name, request = parse(line, {**PAGE, **(more or {})})
             if isinstance(request, SetTraffic):
                 self._set_traffic(request)
             elif name in PAGE:
-                execute(self.building, name, request)  # type: ignore[arg-type]  # PAGE says so
+                execute(self.building, name, request)  # type: ignore[arg-type]  # it is a Request, by PAGE
             elif do_more is not None:
                 do_more(name, request)
         except Refused as refusal:
@@ -87,7 +88,7 @@ class OccupiedBuilding:
 
     def _set_traffic(self, request: SetTraffic) -> None:
         if not 0 <= request.rate <= RATE_MAX:
-            raise Refused(f"rate is from 0 to {RATE_MAX}")
+            raise Refused(f"rate must be from 0 to {RATE_MAX}, not {request.rate}")
         now_ms = self.building.clock_us() // 1000
         self.crowd = passengers.change_flow(self.crowd, request.rate, request.profile, now_ms)
 
@@ -96,4 +97,4 @@ PAGE: Mapping[str, type[Request] | type[SetTraffic]] = {
     **{name: kind for name, kind in REQUESTS.items() if kind not in (State, Events)},
     "traffic": SetTraffic,
 }
-"""What the page may ask for."""
+"""The requests that the page may send."""

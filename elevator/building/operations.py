@@ -1,4 +1,4 @@
-"""Executes the requests of control.py on a building."""
+"""Execution of the requests in control.py."""
 
 import json
 from typing import Any, assert_never
@@ -34,7 +34,7 @@ def answer(building: Building, line: bytes) -> bytes:
 
 
 def execute(building: Building, name: str, request: Request) -> dict[str, Any]:
-    """Execute *request*, which came as *name*; return the reply, or raise Refused."""
+    """Execute the request *name* and return the reply; raise Refused if that is impossible."""
     now_us = building.settle()
     reply = _execute(building, name, request, now_us)
     reply |= {"ok": True, "ms": now_us / 1000}
@@ -61,7 +61,7 @@ def _execute(building: Building, name: str, request: Request, now_us: int) -> di
         case Put(car, floor):
             machine = building.elevators[car].machine
             if not 0 <= floor <= machine.shaft.floors - 1:
-                raise Refused(f"floor {floor} is not in the shaft")
+                raise Refused(f"floor must be from 0 to {machine.shaft.floors - 1}, not {floor}")
             building.change(car, machines.put(machine, floor, now_us // 1000), now_us)
         case PutBack(car):
             building.change(car, machines.put_back(building.elevators[car].machine, now_us // 1000), now_us)
@@ -76,7 +76,7 @@ def _press_or_hold(building: Building, request: PressButton, now_us: int) -> Non
     if request.floor not in machines.floors_of(mask(machines.buttons(machine.shaft.floors), button)):
         raise Refused(f"no {request.button} button at floor {request.floor}")
     if request.ms is not None and (request.held is not None or not 1 <= request.ms <= 3_600_000):
-        raise Refused("ms is from 1 to 3600000, and not together with held")
+        raise Refused("ms must be from 1 to 3600000 and cannot be combined with held")
     match request.held:
         case True:
             machine = machines.press(machine, button, request.floor, None)
@@ -116,31 +116,22 @@ def _switch_card(building: Building, car: int, on: bool) -> None:
 
 
 def state(building: Building, car: int) -> dict[str, object]:
-    """Return the state of *car* at the last `settle`."""
+    """Return the state of *car*, which must be settled."""
     elevator = building.elevators[car]
     machine, now_ms = elevator.machine, building.clock_us() // 1000
     return {
+        **view.panel(machine),
         "car": car,
         "port": elevator.address[1],
         "floors": machine.shaft.floors,
         "position": round(physics.position(machine.shaft, now_ms), 4),
-        "sensor": machine.sensed,
         "motor": Motor(machine.shaft.motor).name.lower(),
-        "power": machine.shaft.powered,
         "out_of_bounds": machine.out,
-        "door": machine.door,
-        "lamps": view.lists(machine.lamps),
-        "pressed": view.lists(machines.pressed(machine)),
-        "indicator": machine.indicator,
-        "stop": machine.stop,
-        "stop_lamp": machine.stop_lamp,
-        "obstructed": machine.obstructed,
         "server": elevator.listener is not None,
         "deaf": elevator.is_paused,
         "client": elevator.client is not None,
         "card": building.is_plugged(car),
         "counts": asdict(machine.counts),
-        "misbehaviour": machines.misbehaviour(machine.counts),
         "last_bad": machine.last_bad,
         "changed_ms": {kind.value: at_us / 1000 for kind, at_us in elevator.changed_us.items()},
     }

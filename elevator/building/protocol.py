@@ -1,4 +1,11 @@
-"""The elevator server's messages, answered by a simulated elevator: bytes in, replies and a new elevator out."""
+"""The elevator server's protocol, answered by a simulated elevator. Pure functions.
+
+Rules:
+- Bad requests are counted and ignored: unknown commands, and buttons or floors that do not exist. Reads among them are
+  answered with 0. The request to reload the configuration (command 0), which would move the car, is ignored too.
+- The top floor has no up button and the bottom floor no down button, but many controllers loop over all buttons of all
+  floors. So reading these two buttons or turning their lamps off is not an error. Turning the lamps on is.
+"""
 
 from struct import iter_unpack
 from typing import NamedTuple, assert_never
@@ -6,14 +13,14 @@ from typing import NamedTuple, assert_never
 from attrs import evolve
 
 from elevator.building import shaft as physics
-from elevator.building.elevator import Event, Machine, _reject, buttons, changes, pressed, settle
+from elevator.building.elevator import Event, Machine, buttons, changes, pressed, reject, settle
 from elevator.core.call_set import mask
 from elevator.core.model import Button, Buttons
 from elevator.hardware.server_side import MESSAGE, motor_direction
 
 
 class Answer(NamedTuple):
-    """What became of some requests."""
+    """The replies to some requests, and the elevator after them."""
 
     machine: Machine
     replies: bytes
@@ -21,7 +28,7 @@ class Answer(NamedTuple):
 
 
 def answer(machine: Machine, requests: bytes, now_ms: int) -> Answer:
-    """Obey and answer whole messages, all at *now_ms*."""
+    """Execute *requests*, any number of complete messages, at *now_ms*."""
     assert len(requests) % MESSAGE == 0
     machine, settled = settle(machine, now_ms)
     events = list(settled)
@@ -52,14 +59,14 @@ def answer(machine: Machine, requests: bytes, now_ms: int) -> Answer:
                     events += changes(machine, written, now_ms)
                     machine = written
     if bad:
-        # One event for the lot: a client that sends nothing but rubbish must not push everything else out of the log.
-        machine, event = _reject(machine, bad, now_ms)
+        # One event for all of them, so that a client that sends garbage cannot flood the history.
+        machine, event = reject(machine, bad, now_ms)
         events.append(event)
     return Answer(machine, bytes(replies), tuple(events))
 
 
 def _write(machine: Machine, exist: Buttons, message: tuple[int, int, int, int], now_ms: int) -> Machine | str:
-    """Obey one message that has no reply; return in words what is wrong with a bad one."""
+    """Execute one message without a reply; return a description of the error if it is bad."""
     operation, first, second, third = message
     counts = machine.counts
     match operation:
@@ -97,7 +104,7 @@ def _write(machine: Machine, exist: Buttons, message: tuple[int, int, int, int],
 
 
 def _lit(lamps: Buttons, button: Button, floor: int, on: bool) -> Buttons:
-    """Return *lamps* with one of them on or off."""
+    """Return *lamps* with one lamp turned on or off."""
     bits = mask(lamps, button)
     bits = bits | 1 << floor if on else bits & ~(1 << floor)
     match button:

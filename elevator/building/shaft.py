@@ -1,15 +1,15 @@
-"""One car in its shaft: pure physics, without a clock and without I/O.
+"""The physics of one car in its shaft. Pure functions; the caller passes the time.
 
 Rules:
-- Place and time are the same integer: a car that moves covers one unit of place in one millisecond, so every change of
-  the floor sensor is at an exact millisecond and no rounding can build up.
-- `place` counts from the lower edge of the lowest sensor. Floor f's sensor is active in the *passing_ms* places from
-  f * (travel_ms + passing_ms); the floor itself is in the middle of them. Half-open zones make both directions alike:
-  active for exactly passing_ms, dark for exactly travel_ms.
-- A car starts from wherever it stands: what is left of a sensor's zone is what it takes to leave it.
-- Out of the last zone at either end the car is out of bounds: it stands there, obeys no command, and only `put_back`
-  brings it in again. Out of bounds is no separate field: it is the two places just outside the shaft.
-- Without power the car stands and keeps its command; when power returns it goes on.
+- Position is measured in milliseconds of travel: a moving car covers one unit per millisecond. So each change of the
+  floor sensor has an exact time, and rounding errors cannot accumulate.
+- `place` counts from the lower edge of the lowest sensor zone. The zone of floor f is the *passing_ms* units from
+  f * (travel_ms + passing_ms). The car is level with the floor in the middle of the zone. Zones are half-open, so the
+  sensor is on for exactly passing_ms and off for exactly travel_ms in both directions.
+- A car that starts inside a zone needs only the time for the rest of the zone to leave it.
+- A car that leaves the last zone at either end is out of bounds: it stops, ignores commands, and only `put_back` moves
+  it. The two out-of-bounds places are -1 and `end`.
+- Without power the car stops but keeps its command. It continues when power returns.
 """
 
 from attrs import evolve, frozen
@@ -19,99 +19,99 @@ from elevator.core.model import Motor
 
 @frozen
 class Shaft:
-    """A shaft, and its car as it was at *since_ms*; the functions below tell where it is later."""
+    """A shaft and the state of its car at *since_ms*. Functions compute the state at later times."""
 
     floors: int
     travel_ms: int = 2000
-    """From the end of one floor's sensor to the start of the next one's; at least 1."""
+    """Distance between two sensor zones; at least 1."""
     passing_ms: int = 500
-    """Length of a sensor's zone; at least 1."""
+    """Length of a sensor zone; at least 1."""
     place: int = 0
-    """Invariant: -1 <= place <= end(shaft); both of these are out of bounds."""
+    """-1..end(shaft). Both limits are out of bounds."""
     motor: Motor = Motor.STOP
-    """The command in force, also while there is no power."""
+    """The last command. It is kept while the power is off."""
     powered: bool = True
     since_ms: int = 0
 
 
 def spacing(shaft: Shaft) -> int:
-    """Return the distance between two floors, in milliseconds of travel."""
+    """Return the distance between two floors."""
     return shaft.travel_ms + shaft.passing_ms
 
 
 def end(shaft: Shaft) -> int:
-    """Return the first place above the highest floor's sensor."""
+    """Return the first place above the highest sensor zone."""
     return (shaft.floors - 1) * spacing(shaft) + shaft.passing_ms
 
 
 def place(shaft: Shaft, now_ms: int) -> int:
-    """Return where the car is at *now_ms*, from -1 to `end`; *now_ms* is not before `since_ms`."""
+    """Return the car's place at *now_ms*, which must not precede `since_ms`."""
     if not shaft.motor or not shaft.powered or not 0 <= shaft.place < end(shaft):
         return shaft.place
     return min(max(-1, shaft.place + shaft.motor * (now_ms - shaft.since_ms)), end(shaft))
 
 
 def sensor(shaft: Shaft, now_ms: int) -> int | None:
-    """Return the floor whose sensor is active at *now_ms*, None between floors and out of bounds."""
-    floor, beyond = divmod(place(shaft, now_ms), spacing(shaft))
-    return floor if 0 <= floor < shaft.floors and beyond < shaft.passing_ms else None
+    """Return the floor whose sensor is active at *now_ms*; None between floors and out of bounds."""
+    floor, offset = divmod(place(shaft, now_ms), spacing(shaft))
+    return floor if 0 <= floor < shaft.floors and offset < shaft.passing_ms else None
 
 
 def position(shaft: Shaft, now_ms: int) -> float:
-    """Return the car's height in floors at *now_ms*: 1.0 is in the middle of floor 1's sensor zone."""
+    """Return the car's height in floors at *now_ms*; 1.0 is level with floor 1."""
     return (place(shaft, now_ms) - shaft.passing_ms / 2) / spacing(shaft)
 
 
 def is_out(shaft: Shaft, now_ms: int) -> bool:
-    """Return whether the car has run past an end floor's sensor by *now_ms*."""
+    """Return whether the car is out of bounds at *now_ms*."""
     return not 0 <= place(shaft, now_ms) < end(shaft)
 
 
 def is_moving(shaft: Shaft, now_ms: int) -> bool:
-    """Return whether the car really moves at *now_ms*."""
+    """Return whether the car moves at *now_ms*: it has a command and power, and is not out of bounds."""
     return shaft.motor != Motor.STOP and shaft.powered and not is_out(shaft, now_ms)
 
 
 def next_change_ms(shaft: Shaft) -> int | None:
-    """Return the first millisecond after `since_ms` at which the sensor differs by itself, None if it never will.
+    """Return the time of the next sensor change without further commands; None if there is none.
 
-    Going out of bounds is such a change too: the end floor's sensor goes dark at that very millisecond.
+    A car goes out of bounds at the moment the sensor of the end floor turns off.
     """
     if not shaft.motor or not shaft.powered or not 0 <= shaft.place < end(shaft):
         return None
-    beyond = shaft.place % spacing(shaft)
+    offset = shaft.place % spacing(shaft)
     if shaft.motor == Motor.UP:
-        way = (shaft.passing_ms if beyond < shaft.passing_ms else spacing(shaft)) - beyond
+        distance = (shaft.passing_ms if offset < shaft.passing_ms else spacing(shaft)) - offset
     else:
-        way = 1 + (beyond if beyond < shaft.passing_ms else beyond - shaft.passing_ms)
-    return shaft.since_ms + way
+        distance = 1 + (offset if offset < shaft.passing_ms else offset - shaft.passing_ms)
+    return shaft.since_ms + distance
 
 
 def at(shaft: Shaft, now_ms: int) -> Shaft:
-    """Return the same shaft as seen at *now_ms*: splitting time in pieces changes nothing."""
+    """Return *shaft* advanced to *now_ms*."""
     return evolve(shaft, place=place(shaft, now_ms), since_ms=now_ms)
 
 
 def command(shaft: Shaft, motor: Motor, now_ms: int) -> Shaft:
-    """Give the car a motor command; out of bounds, and for the command already in force, nothing changes."""
+    """Give the car a motor command. A repeated command and a command out of bounds have no effect."""
     if motor == shaft.motor or is_out(shaft, now_ms):
         return shaft
     return evolve(at(shaft, now_ms), motor=motor)
 
 
 def power(shaft: Shaft, powered: bool, now_ms: int) -> Shaft:
-    """Switch the motor's power; the command stays in force."""
+    """Switch the motor's power on or off. The car keeps its command."""
     return shaft if powered == shaft.powered else evolve(at(shaft, now_ms), powered=powered)
 
 
 def put(shaft: Shaft, floor: float, now_ms: int) -> Shaft:
-    """Set the car down at a height of *floor* floors, 0 to floors - 1; its command stays in force."""
+    """Move the car to a height of *floor* floors, 0 to floors - 1. The car keeps its command."""
     moved = round(floor * spacing(shaft) + shaft.passing_ms / 2)
     return evolve(shaft, place=min(max(0, moved), end(shaft) - 1), since_ms=now_ms)
 
 
 def put_back(shaft: Shaft, now_ms: int) -> Shaft:
-    """Bring a car that is out of bounds to the nearest floor, its motor stopped; any other stays as it is."""
+    """Move a car that is out of bounds to the nearest floor and stop its motor."""
     if not is_out(shaft, now_ms):
         return shaft
     floor = 0 if place(shaft, now_ms) < 0 else shaft.floors - 1

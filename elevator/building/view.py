@@ -1,10 +1,10 @@
-"""A building as a page shows it: JSON values made of machines, passengers and what nodes say. Pure.
+"""The JSON values that the page draws: cars, passengers and nodes. Pure functions.
 
-A value changes only when something happens. A car on its way is told as its place at some moment and its speed, so the
-page can draw it between two messages; the browser's frames need no messages at all.
+A value changes only on an event, so nothing is sent while cars merely move. For a moving car the page gets a height,
+the time of that height and a speed, and computes the position for each frame.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from elevator.building import elevator as machines
 from elevator.building import passengers
@@ -15,64 +15,70 @@ from elevator.core.call_set import mask
 from elevator.core.model import Button, Buttons, Direction, Heartbeat
 
 RECENT = 120
-"""Waits shown one by one."""
+"""Number of waiting times in the chart."""
 
 Json = Mapping[str, object]
 
 
 def building(floors: int, cars: int, nodes: bool) -> Json:
-    """Return what never changes; *nodes*: whether there are nodes that can be hurt."""
+    """Return the values that never change. *nodes* is true if the page controls nodes too."""
     return {"floors": floors, "cars": cars, "nodes": nodes, "profiles": [str(profile) for profile in Profile]}
 
 
 def car(machine: Machine, port: int, client: bool, card: bool | None) -> Json:
-    """Return one car in its shaft and its panel; *card*: whether it is plugged in, None if there is none."""
+    """Return the values of one car. *card* is true if its I/O card is plugged in, and None if it has none."""
     shaft = machine.shaft
     speed = 1000 * shaft.motor / physics.spacing(shaft) if physics.is_moving(shaft, shaft.since_ms) else 0
     return {
+        **panel(machine),
         "height": round(physics.position(shaft, shaft.since_ms), 4),
         "since_ms": shaft.since_ms,
         "speed": round(speed, 6),
         "motor": int(shaft.motor),
-        "power": shaft.powered,
         "out": machine.out,
+        "client": client,
+        "card": card,
+        "port": port,
+    }
+
+
+def panel(machine: Machine) -> Json:
+    """Return the values that the page and the control socket share."""
+    return {
         "sensor": machine.sensed,
+        "power": machine.shaft.powered,
         "door": machine.door,
-        "lamps": lists(machine.lamps),
-        "pressed": lists(machines.pressed(machine)),
+        "lamps": floors_by_button(machine.lamps),
+        "pressed": floors_by_button(machines.pressed(machine)),
         "indicator": machine.indicator,
         "stop": machine.stop,
         "stop_lamp": machine.stop_lamp,
         "obstructed": machine.obstructed,
-        "client": client,
-        "card": card,
-        "port": port,
         "misbehaviour": machines.misbehaviour(machine.counts),
     }
 
 
-def lists(of: Buttons) -> dict[str, list[int]]:
-    """Return the floors of each kind of button."""
-    return {button.name.lower(): machines.floors_of(mask(of, button)) for button in Button}
+def floors_by_button(buttons: Buttons) -> dict[str, list[int]]:
+    return {button.name.lower(): machines.floors_of(mask(buttons, button)) for button in Button}
 
 
 def node(state: str, plugged: bool, heard: bool, heartbeat: Heartbeat | None) -> Json:
-    """Return one node: what was done to it, and what it said last."""
-    told: Json = {}
+    """Return the values of one node: the state of its processes and the content of its last heartbeat."""
+    values: dict[str, object] = {"state": state, "plugged": plugged, "heard": heard}
     if heartbeat is not None:
         status, claims = heartbeat.car, heartbeat.claims
-        told = {
+        values |= {
             "direction": int(status.direction),
             "behaviour": status.behaviour.name.lower(),
             "fault": str(status.fault),
             "up": machines.floors_of(claims.up),
             "down": machines.floors_of(claims.down),
         }
-    return {"state": state, "plugged": plugged, "heard": heard, **told}
+    return values
 
 
 def people(crowd: Crowd) -> Json:
-    """Return how many wait on each floor to go up and down, and how many are in each car and where they go."""
+    """Return how many passengers wait on each floor in each direction, and the destinations of those in each car."""
     traffic = crowd.traffic
     up, down = [0] * traffic.floors, [0] * traffic.floors
     riding: list[list[int]] = [[] for _ in range(traffic.cars)]
@@ -87,12 +93,12 @@ def people(crowd: Crowd) -> Json:
 
 
 def traffic(crowd: Crowd) -> Json:
-    """Return how people come."""
+    """Return the passengers per minute and the traffic profile."""
     return {"rate": round(crowd.traffic.per_minute), "profile": str(crowd.traffic.profile)}
 
 
 def waits(crowd: Crowd, now_ms: int) -> Json:
-    """Return how long passengers waited, to a tenth of a second: who still waits has done so until *now_ms*."""
+    """Return the waiting-time statistics, rounded to tenths of a second so that they change less often."""
     tally = passengers.tally(crowd, now_ms)
     return {
         "served": tally.served,
@@ -103,25 +109,6 @@ def waits(crowd: Crowd, now_ms: int) -> Json:
 
 
 def recent(crowd: Crowd) -> list[tuple[int, int]]:
-    """Return the latest waits, oldest first: when each ended, and how long it was, in milliseconds."""
+    """Return the last RECENT waits, oldest first, as pairs of end time and length in milliseconds."""
     waits = [(each.boarded_at_ms, passengers.waited_ms(each)) for each in passengers.boarded(crowd)]
     return sorted(waits)[-RECENT:]
-
-
-def scene(
-    machines_: Sequence[Machine],
-    ports: Sequence[int],
-    clients: Sequence[bool],
-    cards: Sequence[bool | None],
-    crowd: Crowd,
-    now_ms: int,
-) -> Json:
-    """Return all of a building but its nodes."""
-    cars = zip(machines_, ports, clients, cards, strict=True)
-    return {
-        "people": people(crowd),
-        "traffic": traffic(crowd),
-        "waits": waits(crowd, now_ms),
-        "recent": recent(crowd),
-        **{f"car{number}": car(*each) for number, each in enumerate(cars)},
-    }
