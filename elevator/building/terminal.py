@@ -1,14 +1,15 @@
-"""The simulator in a terminal: a picture of each elevator, and keys for its buttons.
+"""The simulator in a terminal: it draws the elevators and reads keys for their buttons.
 
 Rules:
-- The picture (terminal_picture.py) is painted when it differs from the last one.
-- Whatever ends the program, the terminal is as it was before: see screen.py. So it is while Ctrl-Z stops it.
-- When the parent goes (the shell, or a recipe that ran us), nobody can bring us back to the foreground: it is over.
-- Who finds that another program has set the terminal up for itself meanwhile leaves it as it is.
-- A terminal that takes no output stops no elevator: as long as it does not, nothing is painted.
+- The picture (terminal_picture.py) is written only when it has changed.
+- The terminal is restored however the program ends (see screen.py), and while Ctrl-Z suspends the program.
+- If another program has changed the terminal's settings in the meantime, they are left alone.
+- The program ends when its parent (a shell or a recipe) ends, because it could never return to the foreground.
+- If the terminal does not accept output, nothing is drawn, and the elevators keep running.
 """
 
 import os
+import re
 import select
 import selectors
 import signal
@@ -30,16 +31,13 @@ from elevator.core.model import Button, Motor
 from elevator.ui.screen import ENTER, Guard, Modes, restore
 
 _NEXT, _PREVIOUS = ("\t", "\x1b[C", "\x1b[B"), ("\x1b[Z", "\x1b[D", "\x1b[A")
-"""Keys that choose an elevator: tabulator and arrows."""
+"""Tab, Shift-Tab and the arrow keys select an elevator."""
 
 
-# The keys
-
-
-def obey(building: Building, car: int, key: str, keys: Keys) -> None:
-    """Do to *car* all that *key* is for; nothing for any other key, and for buttons that the panel does not have."""
+def handle_key(building: Building, car: int, key: str, keys: Keys) -> None:
+    """Execute all functions of *key* on *car*. Ignore unknown keys and buttons that the panel does not have."""
     if len(key) != 1:
-        return  # An arrow or the like.
+        return  # An escape sequence.
     now_us = building.settle()
     now_ms = now_us // 1000
     machine = building.elevators[car].machine
@@ -69,34 +67,21 @@ def obey(building: Building, car: int, key: str, keys: Keys) -> None:
     building.change(car, machine, now_us)
 
 
-def split(typed: str) -> list[str]:
-    """Split what was typed into keys: a character each, but for arrows and the like, which send several."""
-    keys = []
-    while typed:
-        length = 1
-        if typed.startswith("\x1b["):
-            length = 2
-            while length < len(typed) and not typed[length].isalpha() and typed[length] != "~":
-                length += 1
-            length += 1
-        keys.append(typed[:length])
-        typed = typed[length:]
-    return keys
-
-
-# The terminal
+def split_keys(typed: str) -> list[str]:
+    """Split terminal input into keys: single characters and escape sequences, such as those of the arrow keys."""
+    return re.findall(r"\x1b\[[^A-Za-z~]*[A-Za-z~]?|.", typed, re.DOTALL)
 
 
 class Terminal:
-    """Standard input and output as a screen of our own, from `enter` to `leave`."""
+    """The terminal on standard input and output. Between `enter` and `leave` it shows the elevators."""
 
-    def __init__(self, building: Building, look: Appearance) -> None:
-        """Show *building*; its loop must call `paint`."""
+    def __init__(self, building: Building, appearance: Appearance) -> None:
+        """Show *building*. The caller's loop must call `paint`."""
         self.is_over = False
-        """Whether there is nobody left to see it."""
+        """True if the terminal or the parent process is gone."""
         self._building = building
-        self._look = look
-        self._chosen = 0
+        self._appearance = appearance
+        self._selected = 0
         self._console = Console()
         self._painted = ""
         self._modes = Modes([], [])
@@ -104,14 +89,14 @@ class Terminal:
         self._parent = os.getppid()
 
     def enter(self) -> None:
-        """Take the terminal."""
-        self._take(termios.tcgetattr(0))
+        """Save the terminal's settings and set it up."""
+        self._set_up(termios.tcgetattr(0))
         self._guard = Guard(self._modes)
         signal.signal(signal.SIGTSTP, self._suspend)
         self._building.watch(0, selectors.EVENT_READ, lambda _: self._read())
 
     def leave(self) -> None:
-        """Give the terminal back as it was."""
+        """Restore the terminal."""
         if self._guard is not None:
             self._building.watch(0, 0, lambda _: None)
             signal.signal(signal.SIGTSTP, signal.SIG_DFL)
@@ -120,7 +105,7 @@ class Terminal:
             self._guard = None
 
     def paint(self, notes: Sequence[str]) -> None:
-        """Paint if there is anything new to see."""
+        """Draw the elevators and *notes* if they have changed."""
         if os.getppid() != self._parent:
             self.is_over = True
         if self.is_over:
@@ -132,7 +117,7 @@ class Terminal:
         ]
         width, height = _size()
         now_ms = building.clock_us() // 1000
-        picture = draw(panels, self._chosen, notes, self._look, now_ms, width, height)
+        picture = draw(panels, self._selected, notes, self._appearance, now_ms, width, height)
         with self._console.capture() as captured:
             self._console.print(picture, end="", crop=False, soft_wrap=True)
         painted = "\x1b[H" + captured.get().replace("\n", "\x1b[K\r\n") + "\x1b[K\x1b[J"
@@ -140,8 +125,8 @@ class Terminal:
             self._painted = painted
             self._write(painted)
 
-    def _take(self, saved: list[object]) -> None:
-        """Read keys one by one, unseen, and show a screen of our own; Ctrl-C and Ctrl-Z stay what they are."""
+    def _set_up(self, saved: list[object]) -> None:
+        """Switch to an alternate screen and to unbuffered input without echo. Ctrl-C and Ctrl-Z keep their effect."""
         mode = termios.tcgetattr(0)
         mode[0] &= ~(termios.IXON | termios.ICRNL)
         mode[3] &= ~(termios.ICANON | termios.ECHO)
@@ -158,31 +143,31 @@ class Terminal:
             self.is_over = True
 
     def _suspend(self, _signal: int, _frame: FrameType | None) -> None:
-        """Stop as asked to with Ctrl-Z, without the terminal; take it again when told to go on."""
+        """Handle SIGTSTP (Ctrl-Z): restore the terminal and stop. When the process continues, set it up again."""
         restore(self._modes)
         signal.signal(signal.SIGTSTP, signal.SIG_DFL)
         os.kill(os.getpid(), signal.SIGTSTP)
         signal.signal(signal.SIGTSTP, self._suspend)
-        self._take(self._modes.saved)
+        self._set_up(self._modes.saved)
 
     def _read(self) -> None:
         try:
             typed = os.read(0, 4096)
         except OSError:
             typed = b""
-        if not typed:  # The terminal has gone.
+        if not typed:  # The terminal is gone.
             self.is_over = True
             self._building.watch(0, 0, lambda _: None)
             return
-        for key in split(typed.decode(errors="replace")):
+        for key in split_keys(typed.decode(errors="replace")):
             if key in _NEXT or key in _PREVIOUS:
-                self._chosen = (self._chosen + (1 if key in _NEXT else -1)) % len(self._building.elevators)
+                self._selected = (self._selected + (1 if key in _NEXT else -1)) % len(self._building.elevators)
             else:
-                obey(self._building, self._chosen, key, self._look.keys)
+                handle_key(self._building, self._selected, key, self._appearance.keys)
 
 
 def _size() -> tuple[int, int]:
-    """Return the columns and lines that the terminal has now; the usual ones if it does not say."""
+    """Return the terminal's current width and height, or 80 by 24 if they are unknown."""
     try:
         width, height = os.get_terminal_size(1)
     except OSError:

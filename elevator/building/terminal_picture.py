@@ -1,4 +1,4 @@
-"""The picture of a simulated building in a terminal: a pure function of its elevators."""
+"""The picture of a simulated building in a terminal. Pure functions."""
 
 from collections.abc import Sequence
 from textwrap import wrap
@@ -14,17 +14,17 @@ from elevator.core.call_set import mask
 from elevator.core.model import Button, Motor
 
 CELL = 4
-"""Width of one floor."""
+"""Width of a floor's column."""
 LABEL = 11
 STATUS = 12
 PANEL_LINES = 8
 NOTE_LINES = 2
-"""Room that several elevators leave for notes."""
+"""Lines reserved for notes if not all elevators fit."""
 
 
 @frozen
 class Appearance:
-    """How a lit and a dark lamp look, and the keys to explain."""
+    """The characters for lit and dark lamps, and the keys to list."""
 
     on: str = "*"
     off: str = "-"
@@ -39,53 +39,54 @@ class PanelPicture:
     port: int
     client: bool
     changes: int
-    """How often anything has changed: a controller that writes only what is new lets it rest."""
+    """Number of events so far. It shows whether a controller keeps rewriting outputs that did not change."""
 
 
 def draw(
     panels: Sequence[PanelPicture],
-    chosen: int,
+    selected: int,
     notes: Sequence[str],
-    look: Appearance,
+    appearance: Appearance,
     now_ms: int,
     width: int,
     height: int,
 ) -> Text:
-    """Return the picture of *panels*, of which *chosen* takes the keys, above *notes*; cut to *width* and *height*."""
+    """Draw *panels* above *notes*, cropped to *width* and *height*. The keys act on panel *selected*."""
     text = Text(no_wrap=True, overflow="crop", end="")
-    legend = _legend(look.keys, len(panels))
+    legend = _legend(appearance.keys, len(panels))
     room = height - 1 - len(legend) - NOTE_LINES
     rows = max(1, room // PANEL_LINES)
     columns = max(1, width // (_width(panels[0].machine.shaft.floors) + 2))
     if rows * columns < len(panels):
-        rows = max(1, (room - 1) // PANEL_LINES)  # A line names the elevators that are shown.
+        rows = max(1, (room - 1) // PANEL_LINES)  # One line lists which elevators are visible.
     if len(panels) <= rows:
         columns = 1
-    shown = _window(len(panels), chosen, rows * columns)
+    shown = _window(len(panels), selected, rows * columns)
     for row in range(0, len(shown), columns):
         numbers = shown[row : row + columns]
         several = len(panels) > 1
         pictures = [
-            _panel(panels[number], number, several and number == chosen, look, now_ms, width) for number in numbers
+            _panel(panels[number], number, several and number == selected, appearance, now_ms, width)
+            for number in numbers
         ]
-        for line in range(PANEL_LINES):
-            text.append_text(Text("  ").join(picture[line] for picture in pictures))
+        for lines in zip(*pictures, strict=True):
+            text.append_text(Text("  ").join(lines))
             text.append("\n")
     if len(shown) < len(panels):
         text.append(f"elevators {shown[0]} to {shown[-1]} of {len(panels)}\n", "dim")
-    for words in legend:
-        text.append(f"{words}\n", "dim")
-    for words in notes:
-        text.append("\n".join([*wrap(words, max(1, width - 1)), ""]))
-    lines = text.split("\n", allow_blank=True)[: max(1, height - 1)]
-    for each in lines:
+    for line in legend:
+        text.append(f"{line}\n", "dim")
+    for note in notes:
+        text.append("\n".join([*wrap(note, max(1, width - 1)), ""]))
+    cropped = text.split("\n", allow_blank=True)[: max(1, height - 1)]
+    for each in cropped:
         each.truncate(max(1, width - 1))
-    return Text("\n", end="").join(lines)
+    return Text("\n", end="").join(cropped)
 
 
-def _window(count: int, chosen: int, room: int) -> list[int]:
-    """Return which of *count* elevators are shown where there is *room* for some, *chosen* among them."""
-    first = min(max(0, chosen - room // 2), max(0, count - room))
+def _window(count: int, selected: int, room: int) -> list[int]:
+    """Return *room* consecutive numbers below *count*, with *selected* near the middle."""
+    first = min(max(0, selected - room // 2), max(0, count - room))
     return list(range(first, min(count, first + room)))
 
 
@@ -93,15 +94,17 @@ def _width(floors: int) -> int:
     return LABEL + CELL * floors + STATUS + 6
 
 
-def _panel(panel: PanelPicture, number: int, is_chosen: bool, look: Appearance, now_ms: int, width: int) -> list[Text]:
-    """Return the lines of one elevator's picture."""
+def _panel(
+    panel: PanelPicture, number: int, is_selected: bool, appearance: Appearance, now_ms: int, width: int
+) -> list[Text]:
+    """Draw one elevator as PANEL_LINES lines."""
     machine = panel.machine
     count = machine.shaft.floors
     room = max(1, min(count, (width - _width(0) - 1) // CELL))
     position = physics.position(machine.shaft, now_ms)
     floors = _window(count, round(position), room)
     middle = CELL * len(floors) + 2
-    frame = "bold cyan" if is_chosen else ""
+    frame = "bold cyan" if is_selected else ""
 
     def line(left: str, content: Text, right: Text) -> Text:
         content.truncate(middle, pad=True)
@@ -114,7 +117,7 @@ def _panel(panel: PanelPicture, number: int, is_chosen: bool, look: Appearance, 
         return Text(f"{left}{'─' * LABEL}{cross}{'─' * middle}{cross}{rule}{right}", frame)
 
     def lamp(is_on: bool) -> Text:
-        return Text(look.on, "bold yellow") if is_on else Text(look.off, "dim")
+        return Text(appearance.on, "bold yellow") if is_on else Text(appearance.off, "dim")
 
     def lamps(button: Button) -> Text:
         row = Text()
@@ -139,7 +142,7 @@ def _panel(panel: PanelPicture, number: int, is_chosen: bool, look: Appearance, 
     return [
         border("┌", "┬", "┐"),
         line(f"port {panel.port}", _car(machine, position, floors, middle), connection),
-        line(named, numbers, _trouble(machine)),
+        line(named, numbers, _fault(machine)),
         line("hall up", lamps(Button.UP), door),
         line("hall down", lamps(Button.DOWN), stop),
         line("cab", lamps(Button.CAB), Text.assemble(" obstr.  ", switch)),
@@ -149,7 +152,7 @@ def _panel(panel: PanelPicture, number: int, is_chosen: bool, look: Appearance, 
 
 
 def _car(machine: Machine, position: float, floors: Sequence[int], width: int) -> Text:
-    """Return the row in which the car moves."""
+    """Draw the row with the car."""
     row = Text(" " * width)
     column = round((position - floors[0]) * CELL) + CELL - 2
     if 0 <= column < width:
@@ -160,7 +163,7 @@ def _car(machine: Machine, position: float, floors: Sequence[int], width: int) -
     return row
 
 
-def _trouble(machine: Machine) -> Text:
+def _fault(machine: Machine) -> Text:
     if machine.out:
         return Text(" OUT", "bold white on red")
     return Text(" no power", "bold red") if not machine.shaft.powered else Text()

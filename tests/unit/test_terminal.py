@@ -28,7 +28,7 @@ from elevator.building.building import Building, open_building
 from elevator.building.elevator import Machine
 from elevator.building.keyboard import Keys
 from elevator.building.shaft import Shaft
-from elevator.building.terminal import obey, split
+from elevator.building.terminal import handle_key, split_keys
 from elevator.building.terminal_picture import Appearance, PanelPicture, draw
 from elevator.core.call_set import mask
 from elevator.core.model import Button, Buttons, Motor
@@ -112,7 +112,7 @@ def building() -> Iterator[Building]:
 
 def after(building: Building, keys: str) -> Machine:
     for key in keys:
-        obey(building, 0, key, KEYS)
+        handle_key(building, 0, key, KEYS)
     return building.elevators[0].machine
 
 
@@ -141,7 +141,7 @@ def test_a_key_presses_its_button_and_a_capital_holds_it(
 @pytest.mark.parametrize("key", ["r", "g", "b", "qw", "\x1b[A", "Ω", "\x00", "", "1"])
 def test_keys_without_a_button_do_nothing(building: Building, key: str) -> None:
     before = building.elevators[0].machine.presses
-    obey(building, 0, key, KEYS)
+    handle_key(building, 0, key, KEYS)
     assert building.elevators[0].machine.presses == before
     assert building.history.next_event == 0
 
@@ -166,7 +166,7 @@ def test_stop_obstruction_and_motor_by_hand(building: Building) -> None:
 
 
 def test_a_key_with_several_meanings_does_all_of_them(building: Building) -> None:
-    obey(
+    handle_key(
         building, 0, "x", Keys(up="xx", cab="x", stop="x", obstruction="x", motor_up="x", motor_down="x", inbounds="x")
     )
     machine = building.elevators[0].machine
@@ -176,9 +176,9 @@ def test_a_key_with_several_meanings_does_all_of_them(building: Building) -> Non
 
 def test_other_keys_may_be_configured_for_more_floors(building: Building) -> None:
     keys = Keys(up="abc", stop="Q", obstruction="å")
-    obey(building, 1, "c", keys)
-    obey(building, 1, "Q", keys)
-    obey(building, 1, "å", keys)
+    handle_key(building, 1, "c", keys)
+    handle_key(building, 1, "Q", keys)
+    handle_key(building, 1, "å", keys)
     machine = building.elevators[1].machine
     assert mask(machines.pressed(machine), Button.UP) == 4
     assert (machine.stop, machine.obstructed) == (True, True)
@@ -186,11 +186,11 @@ def test_other_keys_may_be_configured_for_more_floors(building: Building) -> Non
 
 @given(st.text())
 def test_splitting_loses_nothing(typed: str) -> None:
-    assert "".join(split(typed)) == typed
+    assert "".join(split_keys(typed)) == typed
 
 
 def test_arrows_are_keys() -> None:
-    assert split("q\x1b[C\x1b[1;5Dz\t") == ["q", "\x1b[C", "\x1b[1;5D", "z", "\t"]
+    assert split_keys("q\x1b[C\x1b[1;5Dz\t") == ["q", "\x1b[C", "\x1b[1;5D", "z", "\t"]
 
 
 # In a pseudo-terminal
