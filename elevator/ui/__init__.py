@@ -1,7 +1,7 @@
-"""What people look at: a terminal that is always given back, and a page over HTTP and WebSocket.
+"""The user interface: a web page with live updates, and a terminal that is always restored.
 
-web.py serves page.html and a live connection; screen.py restores the terminal however the program ends. Both show
-whatever their callers give them.
+web.py serves page.html over HTTP and sends it updates over a WebSocket. screen.py restores the terminal however the
+program ends. The callers decide what both show: `demo` and `sim` a building, `watch` a group of nodes.
 
-Imports nothing of ours.
+Imports no other package of the program.
 """

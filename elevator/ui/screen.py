@@ -1,7 +1,7 @@
-"""A screen of the terminal's that is given back, whatever ends the program.
+"""Restores the terminal after the program has used its alternate screen, however the program ends.
 
-What can be caught (signals, errors) the program undoes itself. For what cannot, kill -9, a guard waits on a pipe that
-the kernel shuts when the program is gone.
+After errors and most signals, the program restores the terminal itself. SIGKILL cannot be caught, so a guard process
+waits on a pipe that the kernel closes when the program is gone, and restores the terminal then.
 """
 
 import os
@@ -12,34 +12,34 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 ENTER = "\x1b[?1049h\x1b[?25l\x1b[2J"
-"""Shows another screen, without a cursor and empty."""
+"""Control sequences that switch to the alternate screen, hide the cursor and clear the screen."""
 LEAVE = "\x1b[?25h\x1b[?1049l"
 
 
 class Modes(NamedTuple):
-    """How the terminal on standard input was set up before, and is by us."""
+    """Two settings of the terminal on standard input: those saved at the start, and the program's own."""
 
     saved: list[object]
     ours: list[object]
 
 
 def restore(modes: Modes | None) -> None:
-    """Leave our screen; bring the terminal back to what was saved if it is still set up as ours.
+    """Leave the alternate screen, and restore the saved settings unless another program has changed them.
 
-    Also from the background. None: it was never set up otherwise.
+    None means that the settings were never changed. This works from a background process too.
     """
     before = signal.signal(signal.SIGTTOU, signal.SIG_IGN)
     try:
         os.write(1, LEAVE.encode())
         if modes is not None and termios.tcgetattr(0) == modes.ours:
-            termios.tcsetattr(0, termios.TCSADRAIN, modes.saved)  # type: ignore[arg-type]  # it is what tcgetattr gave
+            termios.tcsetattr(0, termios.TCSADRAIN, modes.saved)  # type: ignore[arg-type]  # from tcgetattr
     except (OSError, termios.error):
-        pass  # It has gone.
+        pass  # The terminal is gone.
     signal.signal(signal.SIGTTOU, before)
 
 
 class Guard:
-    """A process that restores the terminal when this one is gone without having called `release`."""
+    """A child process that restores the terminal if this process dies before it calls `release`."""
 
     def __init__(self, modes: Modes | None) -> None:
         listening, self._lifeline = os.pipe()
@@ -51,7 +51,7 @@ class Guard:
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGTSTP):
                 signal.signal(number, signal.SIG_IGN)
             os.close(self._lifeline)
-            # All but the terminal and the pipe belongs to the program: its ports must not outlive it.
+            # Keep only the terminal and the pipe. Inherited sockets would keep the program's ports in use.
             os.closerange(3, listening)
             os.closerange(listening + 1, 4096)
             if not os.read(listening, 4):
@@ -60,7 +60,7 @@ class Guard:
             os._exit(0)
 
     def release(self) -> None:
-        """End the guard: the terminal has been restored."""
+        """End the guard process."""
         os.write(self._lifeline, b"done")
         os.close(self._lifeline)
         os.waitpid(self._pid, 0)
@@ -68,7 +68,7 @@ class Guard:
 
 @contextmanager
 def guarded() -> Iterator[None]:
-    """Have the terminal's own screen come back also if this process is gone before the block has ended."""
+    """Leave the alternate screen even if the process is killed inside the block."""
     guard = Guard(None)
     try:
         yield

@@ -1,14 +1,13 @@
-"""A page that shows something live and lets people act on it: HTTP and WebSocket within the caller's own select loop.
+"""A web server for one live page, over HTTP and WebSocket, inside the caller's select loop.
 
 Rules:
-- What there is to show is a scene: named JSON values. Each visitor is sent the values that differ from those he was
-  sent last, and only when he has taken them all: a slow one sees fewer pictures, never older ones, and costs no memory.
-- Only the page itself may speak: a WebSocket's origin must be the very host that it asks for, and that host must be an
-  address, this machine's name or localhost. So no other page in somebody's browser can reach the scene, also not by a
-  name of its own that it makes point here.
-- The page is all there is. What visitors send goes to *obey*, which checks it and answers; nothing else in the program
-  can be reached.
-- Everything from outside is bounded: visitors, the size of what they send, the time that they may take for it.
+- The page shows a scene, a set of named JSON values. Each visitor receives only the values that have changed, and only
+  after receiving all previous ones. So a slow visitor skips updates instead of filling memory or seeing old values.
+- Only the page itself may open the WebSocket: its origin must equal the requested host, and that host must be an IP
+  address, this machine's name or localhost. So another page in the same browser cannot connect, even if it points a
+  name of its own at this server (DNS rebinding).
+- Messages from visitors go to the caller's *handle* function, which validates them. The server offers nothing else.
+- The number of visitors, the size of their messages and the time they may take are bounded.
 """
 
 import ipaddress
@@ -28,11 +27,11 @@ from websockets.server import ServerProtocol
 
 VISITORS_MAX = 64
 MESSAGE_MAX = 4096
-"""Longest message that is taken from a visitor, in bytes."""
+"""Maximum length of a visitor's message in bytes."""
 QUIET_S = 1.0
-"""A visitor hears something at least this often, so that his page can tell when we are gone."""
+"""Maximum interval between messages to a visitor. The page reports a lost connection if none arrives for longer."""
 PATIENCE_S = 15.0
-"""How long a visitor may take to ask for something, or to take what he was sent."""
+"""A visitor is disconnected after this time without completing a request or receiving what was sent."""
 _CHUNK = 65_536
 HEADERS = {
     "Content-Type": "text/html; charset=utf-8",
@@ -45,35 +44,35 @@ HEADERS = {
 }
 
 Watch = Callable[[socket.socket, int, Callable[[int], None]], None]
-"""Has a socket watched for a mask of EVENT_READ and EVENT_WRITE, 0 for none any more, and says what to call with those
-that came."""
+"""Registers a callback for the events of a socket: a mask of EVENT_READ and EVENT_WRITE, or 0 to unregister it."""
 
 log = logging.getLogger("elevator.ui.web")
 log.addHandler(logging.NullHandler())
 
 
 class _Visitor:
-    """One connection."""
+    """The connection to one browser."""
 
     def __init__(self, client: socket.socket) -> None:
         self.client = client
         self.protocol = ServerProtocol(max_size=MESSAGE_MAX, logger=log)
         self.unsent = b""
         self.sent: dict[str, str] = {}
-        """The scene as this visitor has it, value by value as JSON."""
-        self.spoke_s = self.due_s = time.monotonic()
-        """When he was last sent something; and by when he must have got on."""
-        self.ending = False
+        """The last scene sent, with each value as JSON."""
+        self.sent_at_s = time.monotonic()
+        self.progress_at_s = self.sent_at_s
+        """When the visitor last was connected with nothing unsent."""
+        self.is_ending = False
 
 
 class Web:
-    """A page on a listening socket."""
+    """The server of the page on a listening socket."""
 
-    def __init__(self, listener: socket.socket, watch: Watch, obey: Callable[[bytes], bytes], host: str) -> None:
-        """Own *listener*, which was asked for as *host*; give what visitors send to *obey*, which returns a reply."""
+    def __init__(self, listener: socket.socket, watch: Watch, handle: Callable[[bytes], bytes], host: str) -> None:
+        """Take ownership of *listener*, opened on *host*. *handle* returns the reply to a visitor's message."""
         self._listener = listener
         self._watch = watch
-        self._obey = obey
+        self._handle = handle
         own = socket.gethostname().lower()
         self._names = {"localhost", host.lower(), own, f"{own}.local"}
         self._page = Path(__file__).with_name("page.html").read_bytes()
@@ -82,36 +81,36 @@ class Web:
 
     @property
     def address(self) -> str:
-        """Where a browser finds the page."""
+        """The URL of the page."""
         host, port = self._listener.getsockname()
         return f"http://{socket.gethostname() if host == '0.0.0.0' else host}:{port}/"  # noqa: S104  # a comparison
 
     @property
     def is_watched(self) -> bool:
-        """Whether anybody looks, so that a scene is worth making."""
+        """True if a page is connected. Otherwise the caller need not compute a scene."""
         return any(visitor.protocol.state is State.OPEN for visitor in self._visitors)
 
     def show(self, scene: Mapping[str, object]) -> None:
-        """Let everybody see *scene*; drop those who neither take what they are sent nor ask for anything."""
+        """Send the changed values of *scene* to all visitors, and disconnect visitors without progress."""
         now_s = time.monotonic()
         texts = {name: json.dumps(value, separators=(",", ":")) for name, value in scene.items()}
         for visitor in list(self._visitors):
             is_open = visitor.protocol.state is State.OPEN
-            if now_s >= visitor.due_s + PATIENCE_S and (visitor.unsent or not is_open):
-                self._leave(visitor)
+            if now_s >= visitor.progress_at_s + PATIENCE_S and (visitor.unsent or not is_open):
+                self._drop(visitor)
             elif is_open and not visitor.unsent:
-                visitor.due_s = now_s
+                visitor.progress_at_s = now_s
                 news = [name for name, text in texts.items() if visitor.sent.get(name) != text]
-                if news or now_s >= visitor.spoke_s + QUIET_S:
-                    visitor.spoke_s = now_s
+                if news or now_s >= visitor.sent_at_s + QUIET_S:
+                    visitor.sent_at_s = now_s
                     visitor.sent = texts
                     values = ",".join(f"{json.dumps(name)}:{texts[name]}" for name in news)
-                    self._say(visitor, f'{{"ms":{now_s * 1000:.0f},"scene":{{{values}}}}}'.encode())
+                    self._send(visitor, f'{{"ms":{now_s * 1000:.0f},"scene":{{{values}}}}}'.encode())
 
     def close(self) -> None:
-        """Close every connection and the listening socket."""
+        """Close all connections and the listening socket."""
         for visitor in list(self._visitors):
-            self._leave(visitor)
+            self._drop(visitor)
         self._watch(self._listener, 0, lambda _: None)
         self._listener.close()
 
@@ -119,7 +118,7 @@ class Web:
         try:
             client, _address = self._listener.accept()
         except OSError:
-            return  # It left before its turn came.
+            return  # The client disconnected while it was queued.
         client.setblocking(False)
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if len(self._visitors) >= VISITORS_MAX:
@@ -127,14 +126,14 @@ class Web:
             return
         visitor = _Visitor(client)
         self._visitors.append(visitor)
-        self._attend(visitor)
+        self._update_watch(visitor)
 
-    def _attend(self, visitor: _Visitor) -> None:
-        """Have the visitor watched for what he is waited for."""
+    def _update_watch(self, visitor: _Visitor) -> None:
+        """Wait for the visitor's socket to become writable if anything is unsent, and readable otherwise."""
         wanted = EVENT_WRITE if visitor.unsent else EVENT_READ
-        self._watch(visitor.client, wanted, lambda mask: self._converse(visitor, mask))
+        self._watch(visitor.client, wanted, lambda mask: self._serve(visitor, mask))
 
-    def _converse(self, visitor: _Visitor, mask: int) -> None:
+    def _serve(self, visitor: _Visitor, mask: int) -> None:
         protocol = visitor.protocol
         try:
             if mask & EVENT_READ:
@@ -145,79 +144,79 @@ class Web:
                     protocol.receive_eof()
                 for event in protocol.events_received():
                     if isinstance(event, Request):
-                        if protocol.eof_sent:  # More came with it, which no browser does; there is no answer any more.
-                            self._leave(visitor)
+                        if protocol.eof_sent:  # A second request in the same packet, which no browser sends.
+                            self._drop(visitor)
                             return
                         protocol.send_response(self._respond(protocol, event))
                     elif isinstance(event, Frame):
-                        self._take(visitor, event)
+                        self._handle_frame(visitor, event)
                 if not chunk:
-                    self._leave(visitor)
+                    self._drop(visitor)
                     return
             self._flush(visitor)
         except BlockingIOError:
-            self._attend(visitor)
+            self._update_watch(visitor)
         except (OSError, EOFError):
-            self._leave(visitor)
+            self._drop(visitor)
 
     def _respond(self, protocol: ServerProtocol, request: Request) -> Response:
-        """Answer what a browser asks for first."""
+        """Return the response to an HTTP request, which may open the WebSocket."""
         hosts, origins = request.headers.get_all("Host"), request.headers.get_all("Origin")
-        if len(hosts) != 1 or not is_own(hosts[0], self._names):
-            return protocol.reject(403, "This page is reached by the address that was printed when it was opened.\n")
+        if len(hosts) != 1 or not is_own_host(hosts[0], self._names):
+            return protocol.reject(403, "Open this page by the address that the program printed at its start.\n")
         if request.method != "GET":
-            return protocol.reject(405, "There is only a page here.\n")
+            return protocol.reject(405, "Only GET is supported.\n")
         if request.path == "/live":
             if origins != [f"http://{hosts[0]}"]:
-                return protocol.reject(403, "Only the page itself may do this.\n")
+                return protocol.reject(403, "Only the page itself may connect.\n")
             return protocol.accept(request)
         if request.path != "/":
-            return protocol.reject(404, "There is only one page here.\n")
+            return protocol.reject(404, "The only page is /.\n")
         headers = Headers({**HEADERS, "Content-Length": str(len(self._page))})
         return Response(200, "OK", headers, self._page)
 
-    def _take(self, visitor: _Visitor, frame: Frame) -> None:
-        """Obey a message; it must be one piece of text, which our page's all are."""
+    def _handle_frame(self, visitor: _Visitor, frame: Frame) -> None:
+        """Handle a message. It must be a single text frame; the page sends no others."""
         if frame.opcode not in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
-            return  # The protocol has answered it already.
+            return  # A control frame, which the protocol object has answered.
         if frame.opcode is not Opcode.TEXT or not frame.fin:
-            visitor.protocol.fail(1003, "one text message at a time")
+            visitor.protocol.fail(1003, "only single text frames are supported")
             return
-        reply = self._obey(bytes(frame.data))
+        reply = self._handle(bytes(frame.data))
         if visitor.protocol.state is State.OPEN:
             visitor.protocol.send_text(reply)
 
-    def _say(self, visitor: _Visitor, message: bytes) -> None:
+    def _send(self, visitor: _Visitor, message: bytes) -> None:
         visitor.protocol.send_text(message)
         try:
             self._flush(visitor)
         except BlockingIOError:
-            self._attend(visitor)
+            self._update_watch(visitor)
         except OSError:
-            self._leave(visitor)
+            self._drop(visitor)
 
     def _flush(self, visitor: _Visitor) -> None:
-        """Send what there is to send; an empty piece is the end."""
+        """Send pending data. An empty piece means that the connection ends after it."""
         for piece in visitor.protocol.data_to_send():
             visitor.unsent += piece
-            visitor.ending = visitor.ending or not piece
+            visitor.is_ending = visitor.is_ending or not piece
         if visitor.unsent:
             visitor.unsent = visitor.unsent[visitor.client.send(visitor.unsent) :]
-        if visitor.ending and not visitor.unsent:
-            # He is to hear all of it and then to close: closing first, with something unread, would cut it off.
+        if visitor.is_ending and not visitor.unsent:
+            # Half-close and let the browser close. Closing with unread input would reset the connection and lose data.
             visitor.client.shutdown(socket.SHUT_WR)
-            visitor.ending = False
-        self._attend(visitor)
+            visitor.is_ending = False
+        self._update_watch(visitor)
 
-    def _leave(self, visitor: _Visitor) -> None:
+    def _drop(self, visitor: _Visitor) -> None:
         if visitor in self._visitors:
             self._visitors.remove(visitor)
             self._watch(visitor.client, 0, lambda _: None)
             visitor.client.close()
 
 
-def is_own(host: str, names: set[str]) -> bool:
-    """Tell whether *host*, of an HTTP request, is an address or one of *names*, with or without a port."""
+def is_own_host(host: str, names: set[str]) -> bool:
+    """Return whether an HTTP Host header is an IP address or one of *names*, with an optional port."""
     name, colon, port = host.rpartition(":") if not host.endswith("]") else (host, "", "")
     name = name if colon else host
     if colon and not (port.isascii() and port.isdigit()):

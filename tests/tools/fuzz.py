@@ -505,7 +505,7 @@ def visitor(data: bytes) -> bool:
             if not piece or visiting not in web._visitors:
                 continue
             far.send(piece)
-            web._converse(visiting, selectors.EVENT_READ)
+            web._serve(visiting, selectors.EVENT_READ)
             web.show({"a": 1})
             with suppress(OSError):
                 while far.recv(65536):
@@ -514,7 +514,7 @@ def visitor(data: bytes) -> bool:
         far.shutdown(socket.SHUT_WR)
         for _ in range(3):
             if visiting in web._visitors:
-                web._converse(visiting, selectors.EVENT_READ)
+                web._serve(visiting, selectors.EVENT_READ)
     assert visiting not in web._visitors
     return bool(told)
 

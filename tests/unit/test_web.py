@@ -18,19 +18,19 @@ from websockets.typing import Origin
 
 from elevator.building.building import listen
 from elevator.ui import web
-from elevator.ui.web import VISITORS_MAX, Web, is_own
+from elevator.ui.web import VISITORS_MAX, Web, is_own_host
 
 PATIENCE_S = 20.0
 
 
 class Site:
-    """A page with a scene that tests change; `obey` repeats what it was told."""
+    """A page with a scene that tests change; `obey` repeats what it was handled."""
 
     def __init__(self) -> None:
         self.scene: dict[str, object] = {"a": 1, "b": [1, 2]}
-        self.told: list[bytes] = []
+        self.handled: list[bytes] = []
         self.selector = selectors.DefaultSelector()
-        self.web = Web(listen("127.0.0.1", 0), self.watch, self.obey, "127.0.0.1")
+        self.web = Web(listen("127.0.0.1", 0), self.watch, self.handle, "127.0.0.1")
         self.port = int(self.web.address.rstrip("/").rpartition(":")[2])
         self.host = f"127.0.0.1:{self.port}"
 
@@ -40,8 +40,8 @@ class Site:
         if mask:
             self.selector.register(sock, mask, then)
 
-    def obey(self, line: bytes) -> bytes:
-        self.told.append(line)
+    def handle(self, line: bytes) -> bytes:
+        self.handled.append(line)
         return b'{"ok":true}'
 
     def turn(self) -> None:
@@ -170,12 +170,12 @@ def test_what_is_no_request_gets_no_page(site: Site, request_: bytes) -> None:
     "host", ["localhost", "localhost:80", "127.0.0.1:1", "[::1]", "[::1]:80", "192.168.1.7", "LAB"]
 )
 def test_addresses_and_own_names_are_hosts(host: str) -> None:
-    assert is_own(host, {"localhost", "lab"})
+    assert is_own_host(host, {"localhost", "lab"})
 
 
 @pytest.mark.parametrize("host", ["", "evil.example", "localhost:", "localhost:x", "127.0.0.1.evil", "lab:1:2", "[::1"])
 def test_other_names_are_not(host: str) -> None:
-    assert not is_own(host, {"localhost", "lab"})
+    assert not is_own_host(host, {"localhost", "lab"})
 
 
 # The live connection
@@ -187,7 +187,7 @@ def test_other_origins_are_refused(site: Site, origin: str | None) -> None:
     with pytest.raises(InvalidStatus) as refused, connect(f"ws://{site.host}/live", origin=named):
         pass
     assert refused.value.response.status_code == 403
-    assert site.told == []
+    assert site.handled == []
 
 
 def test_a_visitor_hears_all_first_and_then_only_what_is_new(site: Site) -> None:
@@ -207,14 +207,14 @@ def test_what_a_visitor_says_is_obeyed_and_answered(site: Site) -> None:
         visitor.send('{"do": "this"}')
         while hear(visitor) != {"ok": True}:
             pass
-    assert site.told == [b'{"do": "this"}']
+    assert site.handled == [b'{"do": "this"}']
 
 
 @pytest.mark.parametrize("message", [b"bytes", "x" * 5000, ["in ", "parts"]], ids=["bytes", "long", "parts"])
 def test_other_messages_end_the_connection(site: Site, message: Any) -> None:
     with pytest.raises(ConnectionClosed):
         say_and_hear_for_ever(site, message)
-    assert site.told == []
+    assert site.handled == []
 
 
 def test_a_slow_visitor_is_sent_nothing_more_until_he_has_taken_it_and_is_dropped_in_the_end(
