@@ -1,13 +1,12 @@
-"""`elevator sim`: simulated elevators, shown in a terminal, on a page, or not at all."""
+"""`elevator sim`: simulated elevators, shown in the terminal, on a page, or neither."""
 
 import random
-import signal
 import sys
+from argparse import Namespace
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING
 
 from elevator.building import shaft as physics
@@ -20,6 +19,7 @@ from elevator.building.occupied_building import OccupiedBuilding
 from elevator.building.passengers import PassengerFlow
 from elevator.building.shaft import Shaft
 from elevator.cli.simulator_options import keys_of, options
+from elevator.processes.child import Signals
 
 if TYPE_CHECKING:
     from elevator.building.card_line import CardLine
@@ -27,61 +27,45 @@ if TYPE_CHECKING:
     from elevator.ui.web import Web
 
 SHOW_MS = 40
-"""Between two pictures, in the terminal or on the page."""
+"""Interval between updates of terminal and page."""
 NOTES = 6
-"""Lines kept below the picture."""
+"""Number of controller errors shown below the picture."""
+ERRORS = {
+    EventKind.BAD.value: "bad request ignored: ",
+    EventKind.MISBEHAVIOUR.value: "unsafe: ",
+    EventKind.RELOAD.value: "",
+}
+"""The kinds of events to report, each with a prefix for its description."""
 
 
 def main(argv: list[str]) -> int:
-    """Run `elevator sim` until it is told to end."""
+    """Run `elevator sim` until a signal arrives; return the exit status."""
     arguments, ignored = options(argv)
-    for each in ignored:
-        print(f"elevator sim: {each}", file=sys.stderr)
-    ended = False
-
-    def end(_signal: int, _frame: FrameType | None) -> None:
-        nonlocal ended
-        ended = True
-
-    shaft = Shaft(arguments.numfloors, arguments.travel_ms, arguments.passing_ms)
-    if arguments.at is None:
-        shafts = random_starts(shaft, arguments.cars, random.Random(arguments.seed))
-    else:
-        shafts = [physics.put(shaft, arguments.at, 0)] * arguments.cars
+    for line in ignored:
+        print(f"elevator sim: {line}", file=sys.stderr)
     with ExitStack() as stack:
         try:
-            building = open_building(
-                shafts,
-                arguments.host,
-                arguments.port,
-                arguments.press_ms,
-                arguments.stop_on_disconnect,
-            )
+            building = _open_building(arguments)
             stack.callback(building.close)
             control = open_control(building, arguments.control)
             stack.callback(control.close)
-            lines = [] if arguments.card is None else attach_cards(building, arguments.card)
-            for line in lines:
-                stack.callback(line.unplug)
-            seed = random.randrange(1 << 32) if arguments.seed is None else arguments.seed
-            now_ms = building.clock_us() // 1000
-            occupied = OccupiedBuilding(
-                building, PassengerFlow(seed, arguments.cars, arguments.numfloors, arguments.rate, now_ms)
-            )
+            cards = [] if arguments.card is None else attach_cards(building, arguments.card)
+            for card in cards:
+                stack.callback(card.unplug)
+            occupied = OccupiedBuilding(building, _traffic(arguments, building.clock_us() // 1000))
             web = open_page(building, occupied, *arguments.web) if arguments.web else None
         except Refused as refusal:
             print(f"elevator sim: {refusal}", file=sys.stderr)
             return 2
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup wants it ignored
-                signal.signal(number, end)
-        said = [
+        signals = Signals()
+        stack.callback(signals.close)
+        banner = [
             ready(building.ports, control.port),
-            *(f"card of elevator {car}: {line.path}" for car, line in enumerate(lines)),
+            *(f"card of elevator {car}: {card.path}" for car, card in enumerate(cards)),
         ]
         if web is not None:
             stack.callback(web.close)
-            said.append(f"page: {web.address}")
+            banner.append(f"page: {web.address}")
         terminal = None
         if not arguments.headless and sys.stdin.isatty() and sys.stdout.isatty():
             from elevator.building.terminal import Terminal
@@ -91,24 +75,41 @@ def main(argv: list[str]) -> int:
             terminal.enter()
             stack.callback(terminal.leave)
         else:
-            print("\n".join(said), flush=True)
-        _run(occupied, web, terminal, [*ignored, *said], lambda: ended)
+            print("\n".join(banner), flush=True)
+        _run(occupied, web, terminal, [*ignored, *banner], lambda: signals.received is not None)
     return 0
 
 
+def _open_building(arguments: Namespace) -> Building:
+    shaft = Shaft(arguments.numfloors, arguments.travel_ms, arguments.passing_ms)
+    if arguments.at is None:
+        shafts = random_starts(shaft, arguments.cars, random.Random(arguments.seed))
+    else:
+        shafts = [physics.put(shaft, arguments.at, 0)] * arguments.cars
+    return open_building(shafts, arguments.host, arguments.port, arguments.press_ms, arguments.stop_on_disconnect)
+
+
+def _traffic(arguments: Namespace, now_ms: int) -> PassengerFlow:
+    seed = random.randrange(1 << 32) if arguments.seed is None else arguments.seed
+    return PassengerFlow(seed, arguments.cars, arguments.numfloors, arguments.rate, now_ms)
+
+
 def attach_cards(building: Building, prefix: str) -> "list[CardLine]":
-    """Give each elevator an I/O card, linked at *prefix* and its number unless that is empty; raise Refused."""
+    """Attach an I/O card to each elevator; raise Refused if that fails.
+
+    Unless *prefix* is empty, a symbolic link named *prefix* and the elevator's number leads to each card.
+    """
     from elevator.building.card_line import CardLine
 
     cars = range(len(building.elevators))
     try:
         return [CardLine(building, car, Path(f"{prefix}{car}") if prefix else None) for car in cars]
     except OSError as error:
-        raise Refused(f"cannot make a card: {error.strerror}") from None
+        raise Refused(f"cannot create a card: {error.strerror}") from None
 
 
 def open_page(building: Building, occupied: OccupiedBuilding, host: str, port: int) -> "Web":
-    """Return a page that shows *occupied* on *host* and *port*; raise Refused if the port is in use."""
+    """Open a page that shows *occupied*; raise Refused if the port is in use."""
     from elevator.ui.web import Web
 
     return Web(listen(host, port), building.watch, occupied.handle, host)
@@ -118,19 +119,19 @@ def _run(
     occupied: OccupiedBuilding,
     web: "Web | None",
     terminal: "Terminal | None",
-    said: list[str],
+    banner: list[str],
     is_ended: Callable[[], bool],
 ) -> None:
     building = occupied.building
-    complaints = Notices()
+    errors = ControllerErrors()
     notes: deque[str] = deque(maxlen=NOTES)
     shown_ms = 0
     fixed = {"building": view.building(occupied.crowd.traffic.floors, occupied.crowd.traffic.cars, nodes=False)}
     while not is_ended() and not (terminal is not None and terminal.is_over):
-        # A signal does not end a wait, so no wait is long.
+        # Signals do not interrupt the wait, so it must be short.
         building.turn(0.1 if web is None and terminal is None and occupied.is_empty else 0.01)
         now_ms = occupied.step_passengers()
-        for line in complaints.new(building):
+        for line in errors.new(building):
             notes.append(line)
             if terminal is None:
                 print(line, flush=True)
@@ -139,7 +140,7 @@ def _run(
             if web is not None:
                 web.show({**fixed, **occupied.scene(), "said": list(notes)} if web.is_watched else {})
             if terminal is not None:
-                terminal.paint([*said, *notes])
+                terminal.paint([*banner, *notes])
 
 
 def ready(ports: list[int], control_port: int) -> str:
@@ -152,23 +153,21 @@ def ready(ports: list[int], control_port: int) -> str:
     return f"simulating {where}, control on {control_port}"
 
 
-class Notices:
-    """Says what a client did wrong, one line a second at the most for each car and kind."""
+class ControllerErrors:
+    """Reports bad requests and unsafe commands of controllers, at most once per second for each car and kind."""
 
     def __init__(self) -> None:
         self._next = 0
-        self._said_ms: dict[tuple[object, object], float] = {}
+        self._reported_ms: dict[tuple[object, object], float] = {}
 
     def new(self, building: Building) -> Iterable[str]:
-        """Yield the lines due since the last call."""
+        """Yield the lines to report since the last call."""
         if self._next == building.history.next_event:
             return
-        told = building.history.since(self._next)
-        self._next = told["next"]
-        for event in told["events"]:
-            if event["kind"] not in (EventKind.BAD.value, EventKind.MISBEHAVIOUR.value, EventKind.RELOAD.value):
-                continue
+        history = building.history.since(self._next)
+        self._next = history["next"]
+        for event in history["events"]:
             key = (event["car"], event["kind"])
-            if event["ms"] - self._said_ms.get(key, -1e9) >= 1000:
-                self._said_ms[key] = event["ms"]
-                yield f"elevator {event['car']}: {event['kind']}: {event['value']}"
+            if event["kind"] in ERRORS and event["ms"] - self._reported_ms.get(key, -1e9) >= 1000:
+                self._reported_ms[key] = event["ms"]
+                yield f"elevator {event['car']}: {ERRORS[event['kind']]}{event['value']}"

@@ -1,12 +1,13 @@
-"""The settings of `elevator sim`: its arguments, and the course simulator's file `simulator.con`.
+"""The settings of `elevator sim`: command-line arguments and the course simulator's file `simulator.con`.
 
 Rules:
-- Arguments come before the file, the file before the defaults. Names are the same in both and in any case.
-- The file holds words, `--name value` on any lines. `//` begins a comment, and the first line may be a title.
-- It is looked for in the working directory and then beside the file that the user started.
-- The course's simulator continues after most mistakes, and its users have files that rely on this. So unknown words,
-  bad values in the file and durations of 0 are ignored, and a key may have several meanings. A line names them.
-- A bad value among the arguments ends the program, as it does there.
+- Arguments override the file, and the file overrides the defaults. Both use the same option names, in any case.
+- The file consists of words such as `--name value`; line breaks have no meaning. `//` starts a comment. The first line
+  may be a title.
+- The file is searched for in the working directory, then in the directory of the program.
+- The course's simulator ignores most mistakes, and existing files rely on this. So unknown words, bad values in the
+  file and durations of 0 are ignored, and one key may have several functions. The program prints a line about each.
+- A bad value on the command line ends the program, as in the course's simulator.
 """
 
 import argparse
@@ -18,6 +19,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from attrs import astuple
+
 from elevator.building.keyboard import Keys
 from elevator.cli.arguments import PAGE, Arguments, host_and_port, integer
 from elevator.core.model import MAX_CARS, MAX_FLOORS
@@ -25,39 +28,51 @@ from elevator.hardware.io_card import FLOORS
 
 FILE = "simulator.con"
 FILE_MAX = 65_536
-"""Longest file that is read, in bytes."""
+"""Maximum size of the file in bytes."""
 STARTED = "ELEVATOR_FILE"
-"""The environment variable with the path of the file that the user started. build/bootstrap.c sets it, because the
-program itself runs from a cache."""
+"""The environment variable with the path of the program that the user started. The program runs from a cache, so
+build/bootstrap.c sets this variable."""
 DURATIONS = ("travel_ms", "passing_ms", "press_ms")
-"""Settings where 0 means the default."""
+"""Options whose value 0 is ignored."""
+KEY_OPTIONS = {
+    "up": ("ordersUp", "hall up buttons, from floor 0"),
+    "down": ("ordersDown", "hall down buttons, from floor 1"),
+    "cab": ("ordersCab", "cab buttons, from floor 0"),
+    "stop": ("stopButton", "stop button"),
+    "obstruction": ("obstruction", "obstruction switch"),
+    "motor_up": ("moveUp", "motor up"),
+    "motor_stop": ("moveStop", "motor stop"),
+    "motor_down": ("moveDown", "motor down"),
+    "inbounds": ("moveInbounds", "move the car back into the shaft"),
+}
+"""The course simulator's option and its help for each field of `Keys`, in the same order."""
 NAMED_MAX, NAME_MAX = 8, 80
-"""How many ignored settings one line names, and how many characters of each."""
+"""How many ignored words one line lists, and the maximum length of each."""
 
 
 class FileReader(Arguments):
-    """An argument parser for the file. It raises ValueError."""
+    """An argument parser for the file. It raises ValueError on errors."""
 
     def error(self, message: str) -> NoReturn:
         raise ValueError(message.removeprefix("argument "))
 
 
 def characters(low: int, high: int) -> Callable[[str], str]:
-    """Return a type of argument: *low* to *high* visible characters."""
+    """Return an argument type: a string of *low* to *high* visible characters."""
 
-    def those(text: str) -> str:
-        # The file's reader puts U+FFFD where the file is not UTF-8.
+    def parse(text: str) -> str:
+        # U+FFFD replaces bytes of the file that are not UTF-8.
         visible = text.isprintable() and not any(each.isspace() or each == "\N{REPLACEMENT CHARACTER}" for each in text)
         if not low <= len(text) <= high or not visible:
             how_many = f"{low} visible character" if low == high else f"{low} to {high} visible characters"
             raise argparse.ArgumentTypeError(f"{text!r} is not {how_many}")
         return text
 
-    return those
+    return parse
 
 
 def truth(text: str) -> bool:
-    """Read an argument true or false."""
+    """Parse a boolean argument."""
     match text.lower():
         case "true" | "1" | "yes":
             return True
@@ -68,9 +83,9 @@ def truth(text: str) -> bool:
 
 
 def options(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
-    """Read *argv* and the file; return the settings, and lines that name the ignored ones.
+    """Return the settings from *argv* and the file, and lines about ignored settings.
 
-    Exit with status 2 and one line if an argument has a bad value.
+    A bad value in *argv* exits with status 2 and one line.
     """
     parser, known = _parser(Arguments)
     given, lines = _from_file()
@@ -78,105 +93,92 @@ def options(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     arguments = parser.parse_args(settings, given)
     lines += _line("", ignored)
     if arguments.at is not None and arguments.at >= arguments.numfloors:
-        parser.error(f"no floor {arguments.at} in {arguments.numfloors} floors")
+        parser.error(f"argument --at: {arguments.at} is above the top floor, {arguments.numfloors - 1}")
     if arguments.card is not None and arguments.numfloors != FLOORS:
-        parser.error(f"an I/O card has {FLOORS} floors, not {arguments.numfloors}")
-    if arguments.port + arguments.cars - 1 > 65535:
-        parser.error(f"no {arguments.cars} ports from {arguments.port} on")
-    keys = keys_of(arguments)
-    used = [keys.up, keys.down, keys.cab, keys.stop, keys.obstruction]
-    used += [keys.motor_up, keys.motor_stop, keys.motor_down, keys.inbounds]
-    every = "".join(used)
-    if twice := sorted({key for key in every if every.count(key) > 1}):
-        lines.append(f"keys with more than one meaning: {' '.join(twice)}")
+        parser.error(f"argument --card: an I/O card has {FLOORS} floors, not {arguments.numfloors}")
+    if (last := arguments.port + arguments.cars - 1) > 65535:
+        parser.error(f"argument --port: {arguments.cars} elevators need ports up to {last}, but the highest is 65535")
+    every_key = "".join(astuple(keys_of(arguments)))
+    if repeated := sorted({key for key in every_key if every_key.count(key) > 1}):
+        lines.append(f"keys with more than one function: {' '.join(repeated)}")
     return arguments, lines
 
 
 def keys_of(arguments: argparse.Namespace) -> Keys:
-    """Return the keys among *arguments*."""
-    return Keys(
-        arguments.keys_up,
-        arguments.keys_down,
-        arguments.keys_cab,
-        arguments.key_stop,
-        arguments.key_obstruction,
-        arguments.key_motor_up,
-        arguments.key_motor_stop,
-        arguments.key_motor_down,
-        arguments.key_inbounds,
-    )
+    """Return the keys of the terminal that *arguments* configure."""
+    return Keys(*(getattr(arguments, f"key_{name}") for name in KEY_OPTIONS))
 
 
 Known = Mapping[str, tuple[str, argparse.Action]]
-"""Each option by its name in lower case: the parser's spelling, and its action."""
+"""The parser's spelling and action of each option, by its name in lower case."""
 
 
 def _parser(kind: type[Arguments]) -> tuple[Arguments, Known]:
     parser = kind(
         prog="elevator sim",
-        description="Simulate elevators, each with a panel, as elevator servers: a drop-in for the course's simulator. "
-        f"A file {FILE} may hold the same options. Unknown options are ignored, and a line names them.",
+        description="Simulate elevators that speak the elevator server's protocol. Replaces the course's simulator. "
+        f"The file {FILE} may contain the same options. Unknown options are ignored with a message.",
         allow_abbrev=False,
         add_help=False,
     )
-    duration, keys, key = integer(1, 3_600_000), characters(1, MAX_FLOORS), characters(1, 1)
-    default = Keys()
+    key = characters(1, 1)
     add = parser.add_argument
+
+    def duration(name: str, dest: str, default: int, help: str) -> argparse.Action:
+        kind = integer(1, 3_600_000)
+        return add(f"--{name}", type=kind, default=default, dest=dest, metavar="MS", help=f"{help} ({default})")
+
     actions = [
         add("-h", "--help", action="help", help="show this help message and exit"),
-        add("--port", type=integer(0, 65535), default=15657, help="of the first elevator (15657; 0: any free)"),
-        add("--cars", type=integer(1, MAX_CARS), default=1, help="number of elevators, on ports in a row (1)"),
+        add("--port", type=integer(0, 65535), default=15657, help="TCP port of the first elevator (15657; 0: any free)"),
+        add("--cars", type=integer(1, MAX_CARS), default=1, help="number of elevators, on consecutive ports (1)"),
         add("--numfloors", "--floors", type=integer(2, MAX_FLOORS), default=4, help="number of floors (4)"),
-        add("--headless", action="store_true", help="print lines only, also in a terminal"),
+        add("--headless", action="store_true", help="print lines instead of a picture"),
         add(
             "--web",
             type=host_and_port,
             nargs="?",
             const=PAGE,
             metavar="[HOST:]PORT",
-            help=f"show the elevators on a page as well ({PAGE[0]}:{PAGE[1]}; for other machines 0.0.0.0:PORT)",
+            help=f"also show the elevators on a web page ({PAGE[0]}:{PAGE[1]}; 0.0.0.0:PORT is for other machines too)",
         ),
         add(
             "--card",
             nargs="?",
             const="",
             metavar="PREFIX",
-            help="each elevator as an I/O card on a pseudo-terminal as well, linked at PREFIX and its number if given",
+            help="also simulate an I/O card for each elevator, on a pseudo-terminal linked from PREFIX and its number",
         ),
-        add("--rate", type=integer(0, 6000), default=0, help="simulated passengers a minute (0)"),
+        add("--rate", type=integer(0, 6000), default=0, help="simulated passengers per minute (0)"),
         add("--control", type=integer(0, 65535), default=0, help="port of the control socket (0: any free)"),
-        add("--host", default="127.0.0.1", help="address to listen on (127.0.0.1); the control socket stays local"),
-        add("--seed", type=integer(0, 2**63), help="of start positions and passengers"),
-        add("--at", type=integer(0, MAX_FLOORS - 1), help="start at this floor, not at a random position"),
-        add("--travelTimeBetweenFloors_ms", type=duration, default=2000, dest="travel_ms", help="(2000)"),
-        add("--travelTimePassingFloor_ms", type=duration, default=500, dest="passing_ms", help="(500)"),
-        add("--btnDepressedTime_ms", type=duration, default=200, dest="press_ms", help="(200)"),
+        add("--host", default="127.0.0.1", help="address to listen on (127.0.0.1); the control socket is always local"),
+        add("--seed", type=integer(0, 2**63), help="seed for start positions and passengers (random)"),
+        add("--at", type=integer(0, MAX_FLOORS - 1), metavar="FLOOR", help="where all cars start (random positions)"),
+        duration("travelTimeBetweenFloors_ms", "travel_ms", 2000, "travel time between two floor sensors"),
+        duration("travelTimePassingFloor_ms", "passing_ms", 500, "travel time within the range of a floor sensor"),
+        duration("btnDepressedTime_ms", "press_ms", 200, "duration of a button press"),
         add(
             "--stopMotorOnDisconnect",
             type=truth,
             nargs="?",
             const=True,
             default=True,
+            metavar="BOOL",
             dest="stop_on_disconnect",
-            help="whether the motor stops when the controller goes (true)",
+            help="stop the motor when the controller disconnects (true)",
         ),
-        add("--light_off", type=key, default="-", help="how a dark lamp looks (-)"),
-        add("--light_on", type=key, default="*", help="how a lit lamp looks (*)"),
-        add("--key_ordersUp", type=keys, default=default.up, dest="keys_up", help=f"({default.up})"),
-        add("--key_ordersDown", type=keys, default=default.down, dest="keys_down", help=f"({default.down})"),
-        add("--key_ordersCab", type=keys, default=default.cab, dest="keys_cab", help=f"({default.cab})"),
-        add("--key_stopButton", type=key, default=default.stop, dest="key_stop", help=f"({default.stop})"),
-        add("--key_obstruction", type=key, default=default.obstruction, help=f"({default.obstruction})"),
-        add("--key_moveUp", type=key, default=default.motor_up, dest="key_motor_up", help=f"({default.motor_up})"),
-        add("--key_moveStop", type=key, default=default.motor_stop, dest="key_motor_stop", help="(8)"),
-        add("--key_moveDown", type=key, default=default.motor_down, dest="key_motor_down", help="(7)"),
-        add("--key_moveInbounds", type=key, default=default.inbounds, dest="key_inbounds", help="(0)"),
+        add("--light_off", type=key, default="-", metavar="CHAR", help="character for a dark lamp (-)"),
+        add("--light_on", type=key, default="*", metavar="CHAR", help="character for a lit lamp (*)"),
     ]
+    for (name, (option, what)), keys in zip(KEY_OPTIONS.items(), astuple(Keys()), strict=True):
+        value, metavar = (characters(1, MAX_FLOORS), "KEYS") if option.startswith("orders") else (key, "KEY")
+        help = f"{what} ({keys})"
+        actions.append(add(f"--key_{option}", type=value, default=keys, dest=f"key_{name}", metavar=metavar, help=help))
     return parser, {name.lower(): (name, action) for action in actions for name in action.option_strings}
 
 
 def _split(words: Iterable[str], known: Known) -> tuple[list[str], list[str]]:
-    """Split *words* into settings, in the parser's spelling, and unknown words, neighbours joined."""
+    """Split *words* into settings, in the parser's spelling, and unknown words. Join adjacent unknown words."""
     settings: list[str] = []
     ignored: list[str] = []
     rest, after_ignored = deque(words), False
@@ -192,7 +194,7 @@ def _split(words: Iterable[str], known: Known) -> tuple[list[str], list[str]]:
             continue
         after_ignored = False
         spelled, action = known[name.lower()]
-        # A value may begin with a dash, as the key "-" does, except where none is needed.
+        # A required value may start with a dash, such as the key "-". An optional value may not.
         may_follow = rest and not equals and rest[0].partition("=")[0].lower() not in known
         if may_follow and (action.nargs is None or (action.nargs == "?" and not rest[0].startswith("-"))):
             equals, value = "=", rest.popleft()
@@ -204,7 +206,7 @@ def _split(words: Iterable[str], known: Known) -> tuple[list[str], list[str]]:
 
 
 def _from_file() -> tuple[argparse.Namespace, list[str]]:
-    """Return the file's settings, and a line that names the ignored ones, if there are any."""
+    """Return the file's settings, and a line about ignored settings if there are any."""
     given = argparse.Namespace()
     file = Path(FILE)
     try:
@@ -227,7 +229,7 @@ def _from_file() -> tuple[argparse.Namespace, list[str]]:
 
 
 def _words(file: Path) -> list[str]:
-    """Return the words in *file* without title and comments; raise OSError or ValueError."""
+    """Return the words in *file* without title and comments; raise OSError or ValueError if it cannot be read."""
     if not stat.S_ISREG(file.stat().st_mode):
         raise ValueError("not a regular file")
     with file.open("rb") as stream:
@@ -243,7 +245,7 @@ def _words(file: Path) -> list[str]:
 
 
 def _line(where: str, ignored: Sequence[str]) -> list[str]:
-    """Return one line that names the *ignored* settings, or none."""
+    """Return a line that lists the *ignored* settings, or nothing if there are none."""
     if not ignored:
         return []
     cut = [each if len(each) <= NAME_MAX else f"{each[: NAME_MAX - 3]}..." for each in ignored[:NAMED_MAX]]

@@ -841,7 +841,7 @@ def test_the_command_says_when_it_is_ready_and_ends_cleanly(number: signal.Signa
             assert client.ask((7, 0, 0, 0)) == bytes((7, 1, 8, 0))
             assert operator.state()["floors"] == 9
             client.send((0, 0, 0, 0))
-            assert process.stdout.readline() == "elevator 0: reload: reload ignored\n"
+            assert process.stdout.readline() == "elevator 0: reload ignored\n"
         os.kill(process.pid, number)
         assert process.communicate(timeout=10)[1] == ""
     assert process.returncode == 0

@@ -281,7 +281,7 @@ def test_file_and_arguments_have_a_line_each(file: Path) -> None:
     ("argv", "keys"), [(["--key_stopButton", "q"], "q"), (["--key_ordersUp", "AAB", "--key_moveUp", "-"], "- A")]
 )
 def test_a_key_may_have_two_meanings(file: Path, argv: list[str], keys: str) -> None:
-    assert ignored(*argv) == [f"keys with more than one meaning: {keys}"]
+    assert ignored(*argv) == [f"keys with more than one function: {keys}"]
 
 
 @pytest.mark.parametrize(
