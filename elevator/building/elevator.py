@@ -208,7 +208,7 @@ def disconnect(machine: Machine, now_ms: int) -> Machine:
 
 def drop_incomplete(machine: Machine, length: int, now_ms: int) -> tuple[Machine, Event]:
     """Count an incomplete message that was dropped after *length* bytes."""
-    return reject(machine, [f"dropped {length} of the {MESSAGE} bytes of a message"], now_ms)
+    return reject(machine, [f"incomplete message ({length} of {MESSAGE} bytes)"], now_ms)
 
 
 def reject(machine: Machine, bad: Sequence[str], now_ms: int) -> tuple[Machine, Event]:

@@ -1,20 +1,17 @@
-"""`elevator demo`: simulated elevators, real nodes and passengers, on a page and in the terminal.
+"""`elevator demo`: simulated elevators with real nodes and passengers, on a page and in the terminal.
 
 Rules:
-- The elevators are simulated in this process; each node is a process of its own, as it would be in the lab, and speaks
-  to its elevator over TCP and to the other nodes over UDP, all on loopback and through a relay that can lose and cut.
-- On the page nodes can be killed, frozen and unplugged. Of what happens to a node only that which nobody asked for
-  counts when the demo is judged in the end.
-- Nothing outlives the demo, however it ends. All nodes are in one process group, led by a keeper that waits on a pipe
-  from this process: the kernel shuts it when this process is gone, and the keeper ends the whole group.
-- One loop: the elevators' select, every STEP_MS a look at passengers and nodes, every SHOW_MS the page, every DRAW_MS a
-  picture. Without a terminal there are plain lines instead of pictures.
+- This process simulates the elevators. Each node is a separate process, as in the lab. It talks to its elevator over
+  TCP and to the other nodes over UDP, through a relay that can lose datagrams (network.py).
+- The page can kill, freeze and unplug nodes. Only a node that exits by itself makes the demo fail.
+- No process outlives the demo, however it ends: see demo_nodes.py.
+- A single loop serves the sockets, steps passengers and nodes every STEP_MS, updates the page every SHOW_MS and draws
+  every DRAW_MS. If standard output is not a terminal, it prints a line every LINE_MS instead.
 """
 
 import os
 import random
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -22,7 +19,6 @@ import tempfile
 from argparse import Namespace
 from collections.abc import Callable
 from contextlib import ExitStack
-from types import FrameType
 
 from attrs import frozen
 from rich.console import Console
@@ -40,34 +36,37 @@ from elevator.cli.arguments import PAGE, Arguments, host_and_port, integer
 from elevator.cli.demo_nodes import BOOT_MS, GRACE_S, Nodes
 from elevator.cli.demo_picture import Scene, draw, line
 from elevator.core.model import MAX_CARS, MAX_FLOORS
+from elevator.processes.child import Signals
 from elevator.ui.screen import guarded
 from elevator.ui.web import Web
 
 DRAW_MS = 125
 SHOW_MS = 40
 LINE_MS = 5000
-"""Between two plain lines."""
 LINES_ON_PAGE = 40
 HEARD_MS = 400
-"""A node that has said nothing for so long is shown as silent."""
+"""The page shows a node as silent if its last heartbeat is older."""
 
 
 @frozen
-class Ending:
-    """How a demo ended: its status, and what there is to say."""
+class Verdict:
+    """The exit status of a demo and the lines to print at its end."""
 
     status: int
     lines: list[str]
 
 
-def ending(scene: Scene, ended: dict[int, int], cut_short: bool) -> Ending:
-    """Judge the demo. Who was under way when it was *cut_short* might have been served. *ended*: lost nodes."""
+def judge(scene: Scene, ended: dict[int, int], cut_short: bool) -> Verdict:
+    """Judge a demo at its end. It fails if nodes *ended* by themselves, cars were unsafe or passengers not served.
+
+    Passengers who are still under way do not count if the user interrupted the demo (*cut_short*).
+    """
     tally = passengers.tally(scene.crowd, scene.now_ms)
     waits = f"mean wait {tally.mean_wait_ms / 1000:.1f} s, longest {tally.longest_wait_ms / 1000:.1f} s"
     lines = [f"{tally.served} passengers served, {waits}"]
     if tally.under_way:
         lines.append(f"{tally.under_way} {'still under way' if cut_short else 'never served'}")
-    lines += [f"node {number} ended by itself with status {status}" for number, status in sorted(ended.items())]
+    lines += [f"node {number} exited by itself with status {status}" for number, status in sorted(ended.items())]
     failed = bool(ended) or (tally.under_way > 0 and not cut_short)
     for car, machine in enumerate(scene.machines):
         counts = machine.counts
@@ -79,65 +78,56 @@ def ending(scene: Scene, ended: dict[int, int], cut_short: bool) -> Ending:
                 f"out of bounds {counts.out_of_bounds}"
             )
     if failed:
-        lines += list(scene.said)[-10:]
-    return Ending(int(failed), lines)
+        lines += list(scene.log)[-10:]
+    return Verdict(int(failed), lines)
 
 
 def main(argv: list[str]) -> int:
-    """Run `elevator demo` to its end."""
+    """Run `elevator demo`; return the exit status."""
     parser = Arguments(
         prog="elevator demo",
-        description="Run simulated elevators, a real node for each, and passengers, on a page and in this terminal.",
+        description="Run simulated elevators with passengers and a real node for each, on a page and in this terminal.",
         allow_abbrev=False,
     )
     parser.add_argument("--cars", type=integer(1, MAX_CARS), default=3, help="number of elevators and nodes (3)")
     parser.add_argument("--floors", type=integer(2, MAX_FLOORS), default=4, help="number of floors (4)")
-    parser.add_argument("--seed", type=integer(0, 2**63), help="of passengers and start positions (random)")
-    parser.add_argument("--for", type=integer(1, 1_000_000), dest="seconds", help="seconds to run (until Ctrl-C)")
-    parser.add_argument("--rate", type=integer(0, 6000), help="passengers a minute (4 for each elevator)")
+    parser.add_argument("--seed", type=integer(0, 2**63), help="seed for passengers and start positions (random)")
+    parser.add_argument("--for", type=integer(1, 1_000_000), dest="seconds", help="duration in seconds (until Ctrl-C)")
+    parser.add_argument("--rate", type=integer(0, 6000), help="passengers per minute (4 for each elevator)")
     parser.add_argument(
         "--web",
         type=host_and_port,
         metavar="[HOST:]PORT",
-        help=f"where the page is (for this machine only, on port {PAGE[1]} or another that is free, and it is opened)",
+        help=f"address of the page (local, on port {PAGE[1]} or any free port, and opened in the browser)",
     )
     parser.add_argument("--no-web", action="store_true", help="no page")
     arguments = parser.parse_args(argv)
     seed = random.randrange(1_000_000) if arguments.seed is None else arguments.seed
-    ended = False
-
-    def note(_signal: int, _frame: FrameType | None) -> None:
-        nonlocal ended
-        ended = True
-
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, note)
+    signals = Signals()
     sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]  # it is a TextIOWrapper or pytest's child of one
     print(f"elevator demo: {arguments.cars} cars, {arguments.floors} floors, seed {seed}", flush=True)
     if is_too_much(arguments.cars, len(os.sched_getaffinity(0))):
-        print(
-            f"{arguments.cars} nodes may be more than this machine can run in time: fewer --cars move better",
-            flush=True,
-        )
+        print(f"{arguments.cars} nodes may overload this machine; use fewer --cars if they react late", flush=True)
     try:
-        result = _run(arguments, seed, lambda: ended)
-        print("\n".join(result.lines), flush=True)
+        verdict = _run(arguments, seed, lambda: signals.received is not None)
+        print("\n".join(verdict.lines), flush=True)
     except Refused as refusal:
         print(f"elevator demo: {refusal}", file=sys.stderr)
         return 2
-    return result.status
+    return verdict.status
 
 
 def is_too_much(cars: int, cores: int) -> bool:
-    """Tell whether a node for each of so many *cars* asks for more than the *cores* there are.
+    """Return whether nodes for *cars* cars may overload a machine with *cores* cores.
 
-    Each hears all others: it is work that grows with the square. 8 nodes took some 0.4 of a core, and the relay 0.15.
+    Each node receives the heartbeats of all others, so the load is quadratic. Measured: 8 nodes need 0.4 of a core, and
+    the relay 0.15.
     """
     return cars * cars > 256 * cores
 
 
-def _run(arguments: Namespace, seed: int, is_ended: Callable[[], bool]) -> Ending:
-    """Run a demo until it is over or *is_ended*; raise Refused if it cannot be."""
+def _run(arguments: Namespace, seed: int, is_ended: Callable[[], bool]) -> Verdict:
+    """Run a demo until it is over or *is_ended* returns true; raise Refused if it cannot start."""
     with ExitStack() as stack:
         rng = random.Random(seed)
         building = open_building(random_starts(Shaft(arguments.floors), arguments.cars, rng))
@@ -146,7 +136,7 @@ def _run(arguments: Namespace, seed: int, is_ended: Callable[[], bool]) -> Endin
         try:
             network = SimulatedNetwork(arguments.cars, group, rng)
         except OSError as error:
-            raise Refused(f"no ports for the nodes: {error.strerror}") from None
+            raise Refused(f"cannot reserve UDP ports for the nodes: {error.strerror}") from None
         stack.callback(network.close)
         network.register(building.watch, lambda: building.clock_us() // 1000)
         page = None if arguments.no_web else _page(arguments.web)
@@ -156,7 +146,7 @@ def _run(arguments: Namespace, seed: int, is_ended: Callable[[], bool]) -> Endin
             tempfile.TemporaryDirectory(prefix="elevator-demo-", ignore_cleanup_errors=True)
         )
         nodes = Nodes(building, network, arguments.floors, directory, group)
-        stack.callback(nodes.end, lambda: building.turn(0.01))
+        stack.callback(nodes.stop, lambda: building.turn(0.01))
         rate = 4 * arguments.cars if arguments.rate is None else arguments.rate
         run = Demo(building, nodes, network, seed, rate, arguments.seconds)
         if page is not None:
@@ -166,8 +156,8 @@ def _run(arguments: Namespace, seed: int, is_ended: Callable[[], bool]) -> Endin
             print(f"page: {web.address}", flush=True)
             if arguments.web is None and sys.stdout.isatty():
                 _browse(web.address)
-        run.show(is_ended)
-        return ending(run.scene(), nodes.ended, cut_short=is_ended())
+        run.run_to_end(is_ended)
+        return judge(run.scene(), nodes.ended, cut_short=is_ended())
 
 
 def _page(wanted: tuple[str, int] | None) -> socket.socket:
@@ -181,41 +171,41 @@ def _page(wanted: tuple[str, int] | None) -> socket.socket:
 
 
 def _browse(address: str) -> None:
-    """Open *address* in the user's browser, if there is a screen to open it on."""
+    """Open *address* in the user's browser if there is a graphical session."""
     opener = shutil.which("xdg-open")
     if opener and (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
-        nowhere = subprocess.DEVNULL
-        subprocess.Popen([opener, address], stdin=nowhere, stdout=nowhere, stderr=nowhere, start_new_session=True)
+        null = subprocess.DEVNULL
+        subprocess.Popen([opener, address], stdin=null, stdout=null, stderr=null, start_new_session=True)
 
 
 @frozen
-class OfNode:
-    """Do something to *node*."""
+class NodeAction:
+    """Kill or start *node*."""
 
     node: int
 
 
 @frozen
-class SwitchNode:
-    """Turn something of *node* on or off."""
+class NodeSwitch:
+    """Freeze or unplug *node* (*on*), or undo that."""
 
     node: int
     on: bool
 
 
 @frozen
-class Lose:
-    """Let the network lose so many *percent* of all datagrams."""
+class SetLoss:
+    """Set the packet loss between nodes, 0..100 percent."""
 
     percent: int
 
 
-REQUESTS = {"kill": OfNode, "start": OfNode, "freeze": SwitchNode, "unplug": SwitchNode, "lose": Lose}
-"""What the page may ask for besides what it may ask of any building."""
+REQUESTS = {"kill": NodeAction, "start": NodeAction, "freeze": NodeSwitch, "unplug": NodeSwitch, "lose": SetLoss}
+"""The requests of the page that `elevator sim` does not support."""
 
 
 class Demo:
-    """One demo while it runs."""
+    """A running demo."""
 
     def __init__(
         self, building: Building, nodes: Nodes, network: SimulatedNetwork, seed: int, rate: int, seconds: int | None
@@ -235,58 +225,58 @@ class Demo:
         self._polled_ms = self._showed_ms = now_ms
 
     def open_page(self, listener: socket.socket, host: str) -> Web:
-        """Show everything on a page on *listener*, which was asked for as *host*."""
-        self._web = Web(listener, self._building.watch, self._obey, host)
+        """Serve the page on *listener*, which was opened on *host*."""
+        self._web = Web(listener, self._building.watch, self._handle, host)
         return self._web
 
-    def _obey(self, line: bytes) -> bytes:
-        return self._occupied.handle(line, REQUESTS, self._hurt)
+    def _handle(self, line: bytes) -> bytes:
+        return self._occupied.handle(line, REQUESTS, self._apply)
 
-    def _hurt(self, name: str, request: object) -> None:
-        """Do to a node, or to the network, what *request* asks for, or undo it."""
-        if isinstance(request, Lose):
+    def _apply(self, name: str, request: object) -> None:
+        """Execute a request on a node or the network."""
+        if isinstance(request, SetLoss):
             if not 0 <= request.percent <= 100:
-                raise Refused("percent is from 0 to 100")
+                raise Refused(f"percent must be from 0 to 100, not {request.percent}")
             self._network.loss = request.percent / 100
             return
-        assert isinstance(request, OfNode | SwitchNode)
+        assert isinstance(request, NodeAction | NodeSwitch)
         if request.node not in range(len(self._building.elevators)):
             raise Refused(f"no node {request.node}")
         match name, request:
-            case "kill", OfNode(node):
+            case "kill", NodeAction(node):
                 self._nodes.kill(node)
-            case _, OfNode(node):
+            case _, NodeAction(node):
                 self._nodes.restart(node)
-            case "freeze", SwitchNode(node, on):
+            case "freeze", NodeSwitch(node, on):
                 self._nodes.freeze(node, on)
-            case _, SwitchNode(node, on):
+            case _, NodeSwitch(node, on):
                 (self._network.unplugged.add if on else self._network.unplugged.discard)(node)
-                self._nodes.said.append(f"node {node} was {'unplugged from' if on else 'plugged into'} the network")
+                self._nodes.log.append(f"node {node} was {'unplugged from' if on else 'plugged into'} the network")
 
-    def _page(self, now_ms: int) -> dict[str, object]:
-        """Return what the page shows."""
+    def _page_scene(self, now_ms: int) -> dict[str, object]:
+        """Return the values that the page shows."""
         shown = {**self._fixed, **self._occupied.scene(), "loss": round(self._network.loss * 100)}
         for number in range(len(self._building.elevators)):
             at_ms, heartbeat = self._network.heard.get(number, (0, None))
             heard = heartbeat is not None and now_ms < at_ms + HEARD_MS
             plugged = number not in self._network.unplugged
             shown[f"node{number}"] = view.node(self._nodes.state(number), plugged, heard, heartbeat)
-        shown["said"] = list(self._nodes.said)[-LINES_ON_PAGE:]
+        shown["said"] = list(self._nodes.log)[-LINES_ON_PAGE:]
         return shown
 
     def scene(self) -> Scene:
-        """Return what there is to see."""
+        """Return the content of the terminal picture."""
         now_ms = self._building.clock_us() // 1000
         minutes, seconds = divmod((now_ms - self._start_ms) // 1000, 60)
         crowd = self._occupied.crowd
         where = f"    {self._web.address}" if self._web is not None else ""
         rate = f"{crowd.traffic.per_minute:.0f} passengers a minute"
         title = f"{self._title}    {rate}    {minutes}:{seconds:02}{where}    Ctrl-C ends it"
-        seen = [elevator.machine for elevator in self._building.elevators]
-        return Scene(title, seen, crowd, tuple(self._nodes.said), now_ms)
+        machines = [elevator.machine for elevator in self._building.elevators]
+        return Scene(title, machines, crowd, tuple(self._nodes.log), now_ms)
 
     def is_over(self, now_ms: int) -> bool:
-        """Return whether time is up, or there is nothing left to see."""
+        """Return whether all nodes have exited, or the time is up and all passengers have arrived."""
         if self._nodes.all_ended:
             return True
         if self._end_ms is None or now_ms < self._end_ms:
@@ -294,19 +284,19 @@ class Demo:
         return not self._occupied.crowd.present or now_ms >= self._end_ms + GRACE_S * 1000
 
     def turn(self) -> int:
-        """Let elevators, nodes and passengers act; return the time in milliseconds."""
+        """Step elevators, passengers and nodes, and update the page; return the time in milliseconds."""
         self._building.turn(STEP_MS / 1000)
         now_ms = self._occupied.step_passengers()
         if now_ms >= self._polled_ms + STEP_MS:
             self._polled_ms = now_ms
-            self._nodes.look()
+            self._nodes.poll()
         if self._web is not None and now_ms >= self._showed_ms + SHOW_MS:
             self._showed_ms = now_ms
-            self._web.show(self._page(now_ms) if self._web.is_watched else {})
+            self._web.show(self._page_scene(now_ms) if self._web.is_watched else {})
         return now_ms
 
-    def show(self, is_ended: Callable[[], bool]) -> None:
-        """Run to the end, or until *is_ended*, and show it."""
+    def run_to_end(self, is_ended: Callable[[], bool]) -> None:
+        """Run and show the demo until it is over or *is_ended* returns true."""
         console = Console()
         if not console.is_terminal:
             self._loop(is_ended, LINE_MS, lambda: print(line(self.scene()), flush=True))
@@ -314,7 +304,7 @@ class Demo:
         parent = os.getppid()
 
         def is_over() -> bool:
-            """Whether there is nobody left to see it: without who ran us, nobody can bring us to the foreground."""
+            # Without its parent, a shell or a recipe, the program could never return to the foreground.
             return is_ended() or os.getppid() != parent
 
         with guarded(), Live(console=console, screen=True, auto_refresh=False) as live:
@@ -326,11 +316,11 @@ class Demo:
             self._loop(is_over, DRAW_MS, picture)
 
     def _loop(self, is_ended: Callable[[], bool], every_ms: int, show: Callable[[], None]) -> None:
-        shown_ms = now_ms = self._start_ms
+        drawn_ms = now_ms = self._start_ms
         while not is_ended() and not self.is_over(now_ms):
             now_ms = self.turn()
-            if now_ms >= shown_ms + every_ms:
-                shown_ms = now_ms
+            if now_ms >= drawn_ms + every_ms:
+                drawn_ms = now_ms
                 show()
 
 

@@ -1,4 +1,8 @@
-"""The real nodes of a demo: start, kill, freeze, and end them whatever ends the demo."""
+"""The node processes of a demo: they can be started, killed and frozen, and never outlive the demo.
+
+All nodes are in one process group. It is led by a keeper process that waits on a pipe from the demo. When the demo is
+gone, for whatever reason, the kernel closes the pipe and the keeper ends the whole group.
+"""
 
 import os
 import shutil
@@ -16,30 +20,31 @@ from elevator.building.building import Building
 from elevator.building.network import ADDRESS, SimulatedNetwork
 
 BOOT_MS = 1500
-"""Passengers come when the nodes have had this time to start."""
+"""Time for the nodes to start before the first passengers arrive."""
 GRACE_S = 60
-"""How much longer than asked for the demo runs if somebody is still under way."""
-END_S = 3.0
-"""How long nodes may take to end when they are asked to."""
-KEEPER_END_S = 1.5
+"""How long the demo waits after its end for passengers who are still under way."""
+STOP_S = 3.0
+"""Time for the nodes to exit after SIGTERM before they are killed."""
+KEEPER_STOP_S = 1.5
+"""The same if the demo is gone and the keeper stops them."""
 LINES_KEPT = 200
 MARK = "ELEVATOR_DEMO_NODE"
-"""A variable in the environment of a node: all its processes are found by it, also those that it has started itself."""
+"""An environment variable that identifies all processes of a node, including those it started itself."""
 
 
 class Nodes:
-    """The node processes and what they say."""
+    """The processes of all nodes and their output."""
 
     def __init__(self, building: Building, network: SimulatedNetwork, floors: int, directory: str, group: str) -> None:
-        """Start a node for each elevator of *building*; their records go to *directory*, which ends with them."""
-        self.said: deque[str] = deque(maxlen=LINES_KEPT)
+        """Start a node for each elevator of *building*, with its record in *directory*."""
+        self.log: deque[str] = deque(maxlen=LINES_KEPT)
         self.ended: dict[int, int] = {}
-        """Exit status of each node that has ended by itself."""
-        self._gone: set[int] = set()
-        """Nodes none of whose processes is left, although nobody killed them here."""
+        """Exit status of each node that exited by itself."""
+        self._exited: set[int] = set()
+        """Nodes without any process that were not killed by `kill`."""
         self._killed: set[int] = set()
         self._frozen: set[int] = set()
-        self._keeper, self._lifeline = _keep(directory)
+        self._keeper, self._lifeline = _start_keeper(directory)
         self._processes: list[subprocess.Popen[bytes]] = []
         self._partial = [b""] * len(building.ports)
         self._commands: list[list[str]] = []
@@ -75,73 +80,73 @@ class Nodes:
         return f"{self._keeper}/{number}"
 
     def state(self, number: int) -> str:
-        """Return how a node is: running, frozen, killed, or ended by itself."""
+        """Return "running", "frozen", "killed" or "ended" (by itself)."""
         if number in self._killed:
             return "killed"
-        if number in self._gone:
+        if number in self._exited:
             return "ended"
         return "frozen" if number in self._frozen else "running"
 
     def kill(self, number: int) -> None:
-        """Kill a node with all its processes: stopped first, so that none can replace another meanwhile."""
+        """Kill all processes of a node. Stop them first, so that none can start a replacement for another."""
         self._killed.add(number)
         self._frozen.discard(number)
-        while pids := _marked(self._mark(number)):
+        while pids := _pids_with(self._mark(number)):
             _send(signal.SIGSTOP, pids)
             _send(signal.SIGKILL, pids)
-            time.sleep(0.002)  # They die in a moment.
+            time.sleep(0.002)  # Killed processes take a moment to disappear.
         self._processes[number].wait()
-        self.said.append(f"node {number} was killed")
+        self.log.append(f"node {number} was killed")
 
     def restart(self, number: int) -> None:
-        """Start a node that was killed or has ended; any other goes on."""
+        """Start a node that was killed or has exited; do nothing if it runs."""
         if self.state(number) in ("killed", "ended"):
             self._killed.discard(number)
-            self._gone.discard(number)
+            self._exited.discard(number)
             self._frozen.discard(number)
             old = self._processes[number].stdout
             assert old is not None
             old.close()
             self._processes[number] = self._start(number)
-            self.said.append(f"node {number} was started again")
+            self.log.append(f"node {number} was restarted")
 
     def freeze(self, number: int, on: bool) -> None:
-        """Stop a running node in its tracks, or let it go on."""
+        """Suspend a running node with SIGSTOP, or resume it."""
         if self.state(number) == ("running" if on else "frozen"):
             (self._frozen.add if on else self._frozen.discard)(number)
-            _send(signal.SIGSTOP if on else signal.SIGCONT, _marked(self._mark(number)))
-            self.said.append(f"node {number} was {'frozen' if on else 'let go on'}")
+            _send(signal.SIGSTOP if on else signal.SIGCONT, _pids_with(self._mark(number)))
+            self.log.append(f"node {number} was {'frozen' if on else 'resumed'}")
 
-    def look(self) -> None:
-        """Take what the nodes have said and notice which have ended."""
+    def poll(self) -> None:
+        """Read the nodes' output and detect nodes that have exited."""
         for number, process in enumerate(self._processes):
             assert process.stdout is not None
             chunk = process.stdout.read(65_536)
             *lines, self._partial[number] = (self._partial[number] + (chunk or b"")).split(b"\n")
-            # A line without an end is cut short; one line is one line in the picture, so no control characters.
+            # Limit lines without an end. Replace control characters, which would break the terminal picture.
             self._partial[number] = self._partial[number][:1000]
             for line in lines:
                 text = line.decode(errors="replace")
-                self.said.append("".join(each if each.isprintable() else " " for each in text))
-            if number in self._gone or number in self._killed or (status := process.poll()) is None:
+                self.log.append("".join(each if each.isprintable() else " " for each in text))
+            if number in self._exited or number in self._killed or (status := process.poll()) is None:
                 continue
-            if not _marked(self._mark(number)):  # A worker without its supervisor lives on as a child of init.
-                self._gone.add(number)
+            if not _pids_with(self._mark(number)):  # A worker survives its supervisor.
+                self._exited.add(number)
                 self.ended[number] = status
-                self.said.append(f"node {number} has ended with status {status}")
+                self.log.append(f"node {number} exited by itself with status {status}")
 
     @property
     def all_ended(self) -> bool:
-        """Whether every node has ended by itself."""
+        """True if every node has exited by itself."""
         return all(self.state(number) == "ended" for number in range(len(self._processes)))
 
-    def end(self, meanwhile: Callable[[], None]) -> None:
-        """Ask all nodes to end, wait while calling *meanwhile*, then kill what is left of them."""
+    def stop(self, meanwhile: Callable[[], None]) -> None:
+        """Terminate all nodes; kill those that run longer than STOP_S. Call *meanwhile* repeatedly while waiting."""
         for number, process in enumerate(self._processes):
             self.freeze(number, on=False)
             if process.poll() is None:
                 process.terminate()
-        deadline = time.monotonic() + END_S
+        deadline = time.monotonic() + STOP_S
         while time.monotonic() < deadline and any(process.poll() is None for process in self._processes):
             meanwhile()
         os.killpg(self._keeper, signal.SIGKILL)
@@ -154,21 +159,21 @@ class Nodes:
 
 
 def _program() -> list[str]:
-    """Return the command that starts this very program again."""
+    """Return the command that starts this program."""
     if "__compiled__" in globals():
-        # Nuitka makes this the absolute path of the program in the cache: the same build as this one.
+        # In a Nuitka build, this is the absolute path of the unpacked program: the same build.
         return [sys.argv[0]]
     return [sys.executable, "-m", "elevator"]
 
 
 def _environment() -> dict[str, str]:
-    """Return the environment of a node: it finds this package even if it is not installed."""
+    """Return an environment in which Python finds this package even if it is not installed."""
     package = str(Path(elevator.__file__).parent.parent)
     return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH"))))}
 
 
-def _marked(mark: str) -> list[int]:
-    """List the processes that have *mark* in their environment."""
+def _pids_with(mark: str) -> list[int]:
+    """Return the processes that have *mark* in their environment."""
     wanted = f"{MARK}={mark}".encode()
     return [
         int(entry.name)
@@ -180,23 +185,23 @@ def _marked(mark: str) -> list[int]:
 def _environment_of(process: Path) -> bytes:
     try:
         return (process / "environ").read_bytes()
-    except OSError:  # It has just ended, or is not ours.
+    except OSError:  # The process has exited or belongs to another user.
         return b""
 
 
 def _send(number: int, pids: Sequence[int]) -> None:
     for pid in pids:
-        with suppress(ProcessLookupError):  # It has just ended.
+        with suppress(ProcessLookupError):  # The process has exited.
             os.kill(pid, number)
 
 
-def _keep(directory: str) -> tuple[int, int]:
-    """Fork the keeper; return its process id, which is the nodes' process group, and the pipe that holds it off."""
+def _start_keeper(directory: str) -> tuple[int, int]:
+    """Fork the keeper process; return its process id, which is also the nodes' process group, and its pipe."""
     listening, lifeline = os.pipe()
     keeper = os.fork()
     if keeper:
         os.close(listening)
-        os.setpgid(keeper, keeper)  # The keeper does it too; whoever comes first, it is done before a node joins.
+        os.setpgid(keeper, keeper)  # Both processes do this, so that the group exists before the first node joins it.
         return keeper, lifeline
     try:
         os.setpgid(0, 0)
@@ -208,7 +213,7 @@ def _keep(directory: str) -> tuple[int, int]:
         os.close(lifeline)
         os.read(listening, 1)
         os.killpg(0, signal.SIGTERM)
-        time.sleep(KEEPER_END_S)
+        time.sleep(KEEPER_STOP_S)
         shutil.rmtree(directory, ignore_errors=True)
         os.killpg(0, signal.SIGKILL)
     finally:

@@ -1,4 +1,4 @@
-"""The terminal picture of a demo."""
+"""The terminal picture of a demo. Pure functions."""
 
 from collections.abc import Sequence
 
@@ -13,24 +13,24 @@ from elevator.building.passengers import Crowd, Stage
 from elevator.core.model import Direction, Motor
 
 CELL = 13
-"""Width of one car's column in the picture."""
+"""Width of a car's column."""
 MARGIN = 14
 
 
 @frozen
 class Scene:
-    """All that a picture shows."""
+    """The content of a picture."""
 
     title: str
     machines: Sequence[Machine]
     crowd: Crowd
-    said: Sequence[str]
-    """What the nodes say, oldest first."""
+    log: Sequence[str]
+    """The nodes' output, oldest line first."""
     now_ms: int
 
 
 def draw(scene: Scene, width: int, height: int) -> Text:
-    """Return the picture of *scene*, cut to *width* columns and *height* lines."""
+    """Draw *scene*, cropped to *width* columns and *height* lines."""
     floors = scene.crowd.traffic.floors
     columns = (width - MARGIN) // CELL
     if columns < len(scene.machines):
@@ -50,21 +50,21 @@ def draw(scene: Scene, width: int, height: int) -> Text:
         text.append("\n")
     text.append(f"\n{line(scene)}\n\n")
     room = height - rows_a_floor * (floors - 1) - 8
-    for said in list(scene.said)[-room:] if room > 0 else []:
-        text.append(said[: width - 1] + "\n", "dim")
+    for entry in list(scene.log)[-room:] if room > 0 else []:
+        text.append(entry[: width - 1] + "\n", "dim")
     return text
 
 
 def line(scene: Scene) -> str:
-    """Return in one line how things are."""
+    """Return a one-line summary of *scene*."""
     tally = passengers.tally(scene.crowd, scene.now_ms)
     counted = sum(machines.misbehaviour(machine.counts) for machine in scene.machines)
     waits = f"mean wait {tally.mean_wait_ms / 1000:.1f} s, longest {tally.longest_wait_ms / 1000:.1f} s"
-    return f"served {tally.served}, under way {tally.under_way}, {waits}, misbehaviour {counted}"
+    return f"served {tally.served}, under way {tally.under_way}, {waits}, unsafe commands {counted}"
 
 
 def _margin(crowd: Crowd, floor: int | None) -> Text:
-    """Return the start of a row: the floor and who waits there."""
+    """Draw the left margin of a row: the floor and the numbers of waiting passengers."""
     if floor is None:
         return Text(" " * MARGIN)
     waiting = [each for each in crowd.present if each.stage is Stage.WAITING and each.trip.origin == floor]
@@ -76,7 +76,7 @@ def _margin(crowd: Crowd, floor: int | None) -> Text:
 
 
 def _cell(machine: Machine, scene: Scene, car: int, row: int, rows_a_floor: int) -> Text:
-    """Return one car's column in one row: its panel's lamps, its shaft, and the car if it is there."""
+    """Draw one car's column in one row: the lamps of its panel, its shaft, and the car if it is in this row."""
     text = Text()
     floor, between = divmod(row, rows_a_floor)
     lamps = machine.lamps

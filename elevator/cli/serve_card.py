@@ -1,17 +1,16 @@
-"""`elevator serve-card`: the lab's I/O card as an elevator server, for controllers that speak that protocol.
+"""`elevator serve-card`: an elevator server for the lab's I/O card, for controllers that speak the server's protocol.
 
-1. One client at a time; the next one's connect succeeds, and it is answered when the first has gone. The motor stops in
-   between, and lamps stay as they are.
-2. Reads are answered from the newest sweep of the card. `--interval` is the time between sweeps, and at most 10 ms:
-   each sweep also repeats the motor command, which foreign bytes may have changed. Writes are sent to the card at once,
-   each by itself, in their order. A read of a button or floor that does not exist is answered with 0, and a write to
-   one is ignored. A read waits for a sweep that began after the client's door and motor commands were sent to the card,
-   so the client may rely on the answer.
-3. If the card's replies are late or make no sense, the port stops the motor (see card_port.py). Reads wait meanwhile.
-   When replies are good again the port restores the client's motor command.
-4. A client is dropped when the card is lost: it has a motor command that nobody can vouch for. While there is no card,
-   clients wait.
-5. It runs as a process pair, as a node does: the supervisor stops the motor when the worker is gone.
+1. The server serves one client at a time. A second client can connect but gets replies only after the first
+   disconnects. The motor stops in between; lamps do not change.
+2. Reads are answered from the last sweep of the card's pins. `--interval` is the time between sweeps, at most 10 ms,
+   because each sweep also repeats the motor command, which another program may have overwritten. Writes go to the card
+   immediately and in order. Reads of buttons and floors that do not exist return 0; writes to them are ignored.
+3. A read waits for a sweep that began after the client's last door and motor commands. So its reply reflects them.
+4. If the card's replies are late or garbled, the port stops the motor (see card_port.py) and reads wait. When the
+   replies are good again, the port restores the client's motor command.
+5. If the card is lost, the client is disconnected, because the state of the motor is unknown. New clients wait until
+   the card is back.
+6. Like a node, the server is a process pair. The supervisor stops the motor when the worker dies.
 """
 
 import argparse
@@ -55,21 +54,21 @@ log = logging.getLogger("elevator")
 
 
 class Wanted(NamedTuple):
-    """What the client wants of the card."""
+    """The outputs that the client has set, and its motor speed (1..255)."""
 
     outputs: Outputs = Outputs()
     speed: int = SPEED
 
 
-def obey(wanted: Wanted, message: bytes, default_speed: int) -> Wanted:
-    """Return what is wanted after a *message* that has no reply."""
+def apply(wanted: Wanted, message: bytes, default_speed: int) -> Wanted:
+    """Return *wanted* after a *message*. Messages that write nothing do not change it."""
     operation, first, second, third = message
     outputs, speed = wanted
     match operation:
         case _ if operation == MOTOR:
             motor = motor_direction(first)
             speed = third if second else default_speed
-            # Only a new speed makes a command that is in force already worth a repetition.
+            # A higher `motor_try` makes the port repeat the command, which only a new speed requires.
             motor_try = outputs.motor_try + (speed != wanted.speed)
             return Wanted(evolve(outputs, motor=motor, motor_try=motor_try), speed)
         case _ if operation == LAMP and first <= Button.CAB and (Button(first), second) in LAMP_PINS:
@@ -88,7 +87,7 @@ def obey(wanted: Wanted, message: bytes, default_speed: int) -> Wanted:
 
 
 def answer(inputs: Inputs, tachometer: int, message: bytes) -> bytes:
-    """Return the reply to *message*; nothing if it has none."""
+    """Return the reply to *message*; empty if it has none."""
     operation, first, second, _ = message
     match operation:
         case _ if operation == PRESSED:
@@ -107,7 +106,7 @@ def answer(inputs: Inputs, tachometer: int, message: bytes) -> bytes:
 
 
 class Bridge:
-    """A listening socket, its client, and the card."""
+    """Connects the client of a listening socket to the card."""
 
     def __init__(self, listener: socket.socket, card: CardPort) -> None:
         self.card = card
@@ -119,11 +118,11 @@ class Bridge:
         self._wanted = Wanted(speed=card.speed)
         self._reader = MessageReader()
         self._has_warned = False
-        """Whether an incomplete message of this client was logged."""
+        """True if an incomplete message of this client was logged."""
         self._unsent = b""
 
     def turn(self, more: Sequence[socket.socket], wake_at_ms: int) -> None:
-        """Wait until something is to be done, *more* is readable or it is *wake_at_ms*; do it."""
+        """Wait until a socket is ready, *more* is readable or it is *wake_at_ms*, then do what is due."""
         reading, writing = self.card.sockets()
         sockets: list[socket.socket] = []
         unsent: list[socket.socket] = []
@@ -152,7 +151,7 @@ class Bridge:
         self._write()
         report = self._absence.feed(now_ms, self._client is None)
         if report is not None:
-            log.info("client %s", report.line(f"gone ({self._why_gone})", self._address))
+            log.info("client %s", report.line(f"disconnected: {self._why_gone}", f"connected from {self._address}"))
         while self.card.news:
             log.warning(self.card.news.pop(0))
 
@@ -166,7 +165,7 @@ class Bridge:
         try:
             client, address = self._listener.accept()
         except OSError:
-            return  # it left before its turn came
+            return  # The client disconnected while it was queued.
         client.setblocking(False)
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._client, self._address = client, f"{address[0]}:{address[1]}"
@@ -176,12 +175,12 @@ class Bridge:
             if readable:
                 chunk = client.recv(CHUNK)
                 if not chunk:
-                    self._drop("it hung up")
+                    self._drop("it closed the connection")
                     return
-                # A client without TCP_NODELAY sends its next message only when this one is acknowledged.
+                # A client without TCP_NODELAY sends its next message only once this one is acknowledged.
                 client.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
                 self._reader.receive(chunk, clock_ms())
-            self._take(inputs)
+            self._handle_messages(inputs)
             if self._unsent:
                 self._unsent = self._unsent[client.send(self._unsent) :]
         except BlockingIOError:
@@ -189,27 +188,27 @@ class Bridge:
         except OSError as error:
             self._drop(error.strerror or str(error))
 
-    def _take(self, inputs: Inputs) -> None:
+    def _handle_messages(self, inputs: Inputs) -> None:
         while message := self._reader.peek():
             reply = answer(inputs, self.card.tachometer, message)
             if reply and not self._is_current(inputs):
                 return
             self._reader.pop()
             self._unsent += reply
-            self._wanted = obey(self._wanted, message, self._speed)
+            self._wanted = apply(self._wanted, message, self._speed)
             self._write()
 
     def _is_current(self, inputs: Inputs) -> bool:
-        """Tell whether *inputs* were read after every door and motor command of the client."""
-        # After a halt they are current, but the client's motor command is not restored yet.
+        """Return whether *inputs* were read after the client's last door and motor commands took effect."""
+        # After a halt the inputs are current, but the client's motor command is not restored yet.
         is_as_wanted = (inputs.door, inputs.still) == confirmation(self._wanted.outputs)
         return is_as_wanted and not inputs.halted and self.card.client.panel.is_current
 
     def _expire(self, until_ms: int) -> None:
-        """Drop an incomplete message that had expired by *until_ms*, when the client had sent nothing more."""
+        """Drop the client's incomplete message if it expired by *until_ms* without further bytes."""
         dropped = self._reader.expire(until_ms)
         if dropped and not self._has_warned:
-            log.warning("dropped %d of the 4 bytes of a message (logged once for each client)", dropped)
+            log.warning("dropped an incomplete message (%d of 4 bytes); logged once for each client", dropped)
             self._has_warned = True
 
     def _write(self) -> None:
@@ -217,7 +216,7 @@ class Bridge:
         self.card.write(self._wanted.outputs)
 
     def _drop(self, why: str) -> None:
-        """Let the client go, if there is one, and stop the motor."""
+        """Disconnect the client, if any, and stop the motor."""
         self._wanted = self._wanted._replace(outputs=evolve(self._wanted.outputs, motor=Motor.STOP))
         if self._client is not None:
             self._client.close()
@@ -231,19 +230,19 @@ def clock_ms() -> int:
 
 
 def main(argv: list[str]) -> int:
-    """Run `elevator serve-card` until it is told to end."""
+    """Run `elevator serve-card` until a signal arrives; return the exit status."""
     parser = Arguments(
         prog="elevator serve-card",
-        description="Be the elevator server of the lab's I/O card, for any controller that speaks its protocol.",
+        description="Serve the lab's I/O card to any controller that speaks the elevator server's protocol.",
         allow_abbrev=False,
     )
     add = parser.add_argument
-    add("-s", "--serial", default=AUTO, metavar="PATH", help="the card's port (auto: the only card there is)")
+    add("-s", "--serial", default=AUTO, metavar="PATH", help="serial port of the card (auto: the only card)")
     add("-p", "--port", type=int, default=15657, help="TCP port (15657)")
-    interval_help = f"between reads of the pins, at most {SWEEP_MS} ({SWEEP_MS})"
+    interval_help = f"time between reads of the pins, at most {SWEEP_MS} ({SWEEP_MS})"
     add("-i", "--interval", type=int, default=SWEEP_MS, metavar="MS", help=interval_help)
     add("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
-    add("--speed", type=int, default=SPEED, help=f"of the motor, 1..255 ({SPEED})")
+    add("--speed", type=int, default=SPEED, help=f"speed of the motor, 1..255 ({SPEED})")
     add("--adopt", help=argparse.SUPPRESS)
     arguments = parser.parse_args(argv)
     if not 1 <= arguments.speed <= 255:
@@ -251,7 +250,7 @@ def main(argv: list[str]) -> int:
     if not 1 <= arguments.port <= 65535:
         parser.error(f"port must be 1..65535, not {arguments.port}")
     if arguments.interval < 0:
-        parser.error(f"interval must not be negative, as {arguments.interval} is")
+        parser.error(f"interval must not be negative, but is {arguments.interval}")
     line = "%(asctime)s.%(msecs)03d serve-card: %(message)s"
     logging.basicConfig(level=logging.INFO, format=line, datefmt="%H:%M:%S")
 
@@ -266,7 +265,7 @@ def main(argv: list[str]) -> int:
 
 
 def serve(arguments: argparse.Namespace, link: Link) -> int:
-    """Serve until a signal comes; return the exit status."""
+    """Serve until a signal arrives; return the exit status."""
     signals = child.Signals()
     try:
         listener = socket.create_server((arguments.host, arguments.port), backlog=8)
@@ -275,15 +274,15 @@ def serve(arguments: argparse.Namespace, link: Link) -> int:
         print(f"elevator serve-card: cannot listen on {arguments.host} port {arguments.port}: {why}", file=sys.stderr)
         return 2
     listener.setblocking(False)
-    log.info("listening on %s port %d for the I/O card %s", arguments.host, arguments.port, arguments.serial)
+    log.info("listening on %s port %d for clients of the I/O card %s", arguments.host, arguments.port, arguments.serial)
     if arguments.interval > SWEEP_MS:
-        why = "each read also repeats the motor command"
-        log.info("reads the pins every %d ms, not every %d ms: %s", SWEEP_MS, arguments.interval, why)
+        why = "because each read also repeats the motor command"
+        log.info("reading the pins every %d ms instead of %d ms, %s", SWEEP_MS, arguments.interval, why)
     card = CardPort(arguments.serial, arguments.speed, link.hold, arguments.interval, has_tachometer=True)
     bridge = Bridge(listener, card)
     while signals.received is None:
         bridge.turn([signals.socket, *link.sockets()], link.wake_at_ms())
         link.poll(clock_ms())
     bridge.close()
-    log.info("ends: %s", signal.Signals(signals.received).name)
+    log.info("stopping: received %s", signal.Signals(signals.received).name)
     return 0

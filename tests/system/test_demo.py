@@ -12,7 +12,7 @@ from elevator.building import shaft as physics
 from elevator.building.elevator import Counters, Machine
 from elevator.building.passengers import Passenger, PassengerFlow, Trip
 from elevator.building.shaft import Shaft
-from elevator.cli.demo import ending, is_too_much, main
+from elevator.cli.demo import is_too_much, judge, main
 from elevator.cli.demo_picture import Scene, draw
 from elevator.core.model import Buttons, Motor
 
@@ -57,15 +57,15 @@ def test_what_a_machine_can_run_is_not_warned_of(cars: int, cores: int) -> None:
 def test_the_verdict() -> None:
     good, lost = scene(), scene(waiting=1)
     bad = evolve(good, machines=[evolve(good.machines[0], counts=Counters(door_between_floors=1))])
-    assert ending(good, {}, cut_short=False).status == 0
-    assert ending(good, {}, cut_short=True).status == 0
-    assert ending(lost, {}, cut_short=False).status == 1
-    assert ending(lost, {}, cut_short=True).status == 0
-    assert ending(bad, {}, cut_short=True).status == 1
-    assert ending(good, {1: -9}, cut_short=False).status == 1
-    assert "node 1 ended by itself with status -9" in ending(good, {1: -9}, cut_short=False).lines
+    assert judge(good, {}, cut_short=False).status == 0
+    assert judge(good, {}, cut_short=True).status == 0
+    assert judge(lost, {}, cut_short=False).status == 1
+    assert judge(lost, {}, cut_short=True).status == 0
+    assert judge(bad, {}, cut_short=True).status == 1
+    assert judge(good, {1: -9}, cut_short=False).status == 1
+    assert "node 1 exited by itself with status -9" in judge(good, {1: -9}, cut_short=False).lines
     mistakes = evolve(good, machines=[evolve(good.machines[0], counts=Counters(bad_requests=1, reloads=1))])
-    assert ending(mistakes, {}, cut_short=False).status == 0
+    assert judge(mistakes, {}, cut_short=False).status == 0
 
 
 @pytest.mark.parametrize("argv", [["--cars", "0"], ["--floors", "65"], ["--for", "0"], ["--rate", "x"], ["now"]])

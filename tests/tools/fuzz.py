@@ -459,14 +459,14 @@ def page_messages(data: bytes) -> bool:
         opened.clock_us = clock = Clock(1000)
         occupied = OccupiedBuilding(opened, PassengerFlow(1, 2, FLOORS, 60, 0))
 
-        def hurt(name: str, request: object) -> None:
-            if isinstance(request, demo.Lose) and not 0 <= request.percent <= 100:
+        def apply(name: str, request: object) -> None:
+            if isinstance(request, demo.SetLoss) and not 0 <= request.percent <= 100:
                 raise Refused("percent is from 0 to 100")
 
         for line in data.split(b"\n"):
             clock.now_us += 100_000
             opened.settle()
-            taken = json.loads(occupied.handle(line, demo.REQUESTS, hurt)).get("ok", False) or taken
+            taken = json.loads(occupied.handle(line, demo.REQUESTS, apply)).get("ok", False) or taken
             occupied.step_passengers()
             json.dumps(occupied.scene())
     return taken
@@ -525,7 +525,7 @@ def card_server(data: bytes) -> bool:
     wanted, replies = serve_card.Wanted(), b""
     for message in (data[at : at + 4] for at in range(0, len(data) - 3, 4)):
         replies += serve_card.answer(inputs, 200, message)
-        wanted = serve_card.obey(wanted, message, 174)
+        wanted = serve_card.apply(wanted, message, 174)
         changes(None, wanted.outputs, wanted.speed)
     assert len(replies) % 4 == 0
     return bool(replies)

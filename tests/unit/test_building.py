@@ -156,7 +156,7 @@ def test_standing_with_the_door_open_is_no_misbehaviour(request_: tuple[int, ...
 
 def test_an_incomplete_message_is_counted() -> None:
     machine, event = machines.drop_incomplete(AT_FLOOR_1, 3, 7)
-    assert (event.at_ms, event.kind, event.value) == (7, EventKind.BAD, "dropped 3 of the 4 bytes of a message")
+    assert (event.at_ms, event.kind, event.value) == (7, EventKind.BAD, "incomplete message (3 of 4 bytes)")
     assert evolve(machine, counts=AT_FLOOR_1.counts, last_bad="") == AT_FLOOR_1
     assert machine.counts.bad_requests == 1
 
@@ -435,7 +435,7 @@ def test_stray_byte_after_messages_is_dropped_counted_and_spoils_no_later_one(
         client.socket.sendall(bytes((7, 0, 0, 0, 9, 0, 0, 0)) + b"\n")
         assert client.receive(2) == bytes((7, 1, 1, 0, 9, 0, 0, 0))
         state = operator.until(lambda state: state["counts"]["bad_requests"])
-        assert state["last_bad"] == "dropped 1 of the 4 bytes of a message"
+        assert state["last_bad"] == "incomplete message (1 of 4 bytes)"
         assert client.ask((8, 0, 0, 0)) == bytes((8, 0, 0, 0))
     assert operator.state()["counts"]["bad_requests"] == 1
 
