@@ -141,7 +141,7 @@ def test_a_killed_node_is_seen_and_another_takes_over(page: Page) -> None:
         return page.call(kind, floor, panel=1).get_attribute("aria-label") or ""
 
     page.call(kind, floor, panel=0).click()
-    page.wait(lambda: "taken by car" in label(), "it was said who comes")
+    page.wait(lambda: "assigned to car" in label(), "it was said who comes")
     victim = int(label().rpartition(" ")[2])
     page.named(f"Kill node, car {victim}").click()
     page.wait(lambda: page.says(victim) == "Node killed", "the node was seen to be dead")
@@ -157,7 +157,7 @@ def test_a_killed_node_is_seen_and_another_takes_over(page: Page) -> None:
 def test_switches_show_what_they_did(page: Page) -> None:
     for switch, words in (
         ("Hold stop", "Out of service: stop button"),
-        ("Unplug net", "Cut off from the others"),
+        ("Unplug network", "Network unplugged"),
         ("Freeze node", "Node frozen"),
     ):
         button = page.named(f"{switch}, car 1")
