@@ -1,4 +1,4 @@
-"""The simulated elevator server: its bytes from one table, its sockets on loopback, its control socket."""
+"""The simulated elevators: protocol, TCP server, control socket and the `sim` command."""
 
 import json
 import os
@@ -53,7 +53,7 @@ LIT = evolve(AT_FLOOR_1, lamps=Buttons(cab=0b100))
         (evolve(AT_FLOOR_1, obstructed=True), (9, 0, 0, 0), (9, 1, 0, 0)),
     ],
 )
-def test_a_read_is_answered_and_changes_nothing(
+def test_reads_are_answered_and_change_nothing(
     before: Machine, request_: tuple[int, ...], reply: tuple[int, ...]
 ) -> None:
     assert protocol.answer(before, bytes(request_), 1) == (before, bytes(reply), ())
@@ -80,12 +80,12 @@ def test_a_read_is_answered_and_changes_nothing(
         (AT_FLOOR_1, (4, 1, 0, 0), OPEN),
         (OPEN, (4, 0, 0, 0), AT_FLOOR_1),
         (AT_FLOOR_1, (5, 1, 0, 0), evolve(AT_FLOOR_1, stop_lamp=True)),
-        # Darkening, or asking for, the two buttons that no panel has is no mistake.
+        # Many controllers turn off the lamps of the two buttons that do not exist.
         (AT_FLOOR_1, (2, 0, 3, 0), AT_FLOOR_1),
         (AT_FLOOR_1, (2, 1, 0, 0), AT_FLOOR_1),
     ],
 )
-def test_a_write_is_obeyed_without_a_reply(before: Machine, request_: tuple[int, ...], after: Machine) -> None:
+def test_writes_are_executed_without_a_reply(before: Machine, request_: tuple[int, ...], after: Machine) -> None:
     answer = protocol.answer(before, bytes(request_), 0)
     assert (answer.machine, answer.replies) == (after, b"")
     assert len(answer.events) == (before != after)
@@ -100,7 +100,7 @@ def test_motor_byte_is_signed_as_in_the_original(custom_speed: tuple[int, int]) 
 
 
 @pytest.mark.parametrize("message", [(2, 2, 1), (4,), (5,)])
-def test_lamp_value_other_than_0_is_on(message: tuple[int, ...]) -> None:
+def test_any_lamp_value_except_0_turns_the_lamp_on(message: tuple[int, ...]) -> None:
     on = protocol.answer(AT_FLOOR_1, bytes((*message, 1)).ljust(4, b"\0"), 0).machine
     assert on != AT_FLOOR_1
     for value in range(1, 256):
@@ -124,7 +124,7 @@ def test_lamp_value_other_than_0_is_on(message: tuple[int, ...]) -> None:
         (255, 255, 255, 255),
     ],
 )
-def test_what_does_not_exist_is_counted_and_ignored(request_: tuple[int, ...]) -> None:
+def test_requests_for_missing_floors_buttons_and_commands_are_counted_and_ignored(request_: tuple[int, ...]) -> None:
     answer = protocol.answer(AT_FLOOR_1, bytes(request_), 0)
     assert answer.machine.counts.bad_requests == 1
     assert evolve(answer.machine, counts=AT_FLOOR_1.counts, last_bad="") == AT_FLOOR_1
@@ -142,7 +142,7 @@ def test_what_does_not_exist_is_counted_and_ignored(request_: tuple[int, ...]) -
         (AT_FLOOR_1, (0, 1, 2, 3), "reloads"),
     ],
 )
-def test_misbehaviour_is_counted(before: Machine, request_: tuple[int, ...], count: str) -> None:
+def test_unsafe_commands_are_counted(before: Machine, request_: tuple[int, ...], count: str) -> None:
     answer = protocol.answer(before, bytes(request_), 0)
     assert getattr(answer.machine.counts, count) == 1
     assert machines.misbehaviour(answer.machine.counts) == (count != "reloads")
@@ -150,18 +150,18 @@ def test_misbehaviour_is_counted(before: Machine, request_: tuple[int, ...], cou
 
 
 @pytest.mark.parametrize("request_", [(1, 0, 0, 0), (4, 0, 0, 0), (4, 1, 0, 0)])
-def test_standing_with_the_door_open_is_no_misbehaviour(request_: tuple[int, ...]) -> None:
+def test_stop_and_door_commands_with_the_door_open_are_safe(request_: tuple[int, ...]) -> None:
     assert machines.misbehaviour(protocol.answer(OPEN, bytes(request_), 0).machine.counts) == 0
 
 
-def test_an_incomplete_message_is_counted() -> None:
+def test_incomplete_messages_are_counted() -> None:
     machine, event = machines.drop_incomplete(AT_FLOOR_1, 3, 7)
     assert (event.at_ms, event.kind, event.value) == (7, EventKind.BAD, "incomplete message (3 of 4 bytes)")
     assert evolve(machine, counts=AT_FLOOR_1.counts, last_bad="") == AT_FLOOR_1
     assert machine.counts.bad_requests == 1
 
 
-def test_running_past_an_end_is_counted_once_and_has_its_exact_time() -> None:
+def test_leaving_the_shaft_is_counted_once_at_its_exact_time() -> None:
     machine, events = machines.settle(GOING_UP, 100_000)
     assert machine.out
     assert machine.counts.out_of_bounds == 1
@@ -182,14 +182,14 @@ def test_running_past_an_end_is_counted_once_and_has_its_exact_time() -> None:
 
 
 @pytest.mark.parametrize("halt", [machines.disconnect, lambda machine, now_ms: machines.power(machine, False, now_ms)])
-def test_a_car_halted_as_it_leaves_a_sensor_has_left_it(halt: Callable[[Machine, int], Machine]) -> None:
+def test_sensor_is_off_when_the_car_stops_at_its_edge(halt: Callable[[Machine, int], Machine]) -> None:
     assert GOING_UP.sensed == 1
     halted = halt(GOING_UP, 250)
     assert halted.sensed is None
     assert protocol.answer(halted, bytes((7, 0, 0, 0)), 251).replies == bytes((7, 0, 0, 0))
 
 
-def test_a_press_lasts_its_time_and_not_longer() -> None:
+def test_button_is_down_for_the_duration_of_the_press() -> None:
     pressed = machines.press(AT_FLOOR_1, Button.UP, 0, 200)
     ask = bytes((6, 0, 0, 0))
     assert protocol.answer(pressed, ask, 199).replies[1] == 1
@@ -200,7 +200,7 @@ def test_a_press_lasts_its_time_and_not_longer() -> None:
     assert protocol.answer(machines.release(again, Button.UP, 0), ask, 10).replies[1] == 0
 
 
-def test_a_stop_button_that_is_pressed_comes_up_again_and_one_that_is_held_does_not() -> None:
+def test_pressed_stop_button_is_released_but_a_held_one_is_not() -> None:
     pressed = machines.press_stop(AT_FLOOR_1, 200)
     assert protocol.answer(pressed, bytes((8, 0, 0, 0)), 199).replies[1] == 1
     released, events = machines.settle(pressed, 200)
@@ -211,7 +211,7 @@ def test_a_stop_button_that_is_pressed_comes_up_again_and_one_that_is_held_does_
 
 
 @given(st.lists(st.tuples(*[st.integers(0, 12) | st.integers(0, 255)] * 4), max_size=30), st.data())
-def test_any_messages_in_any_portions_leave_the_same_machine(
+def test_result_does_not_depend_on_how_messages_are_grouped(
     messages: list[tuple[int, ...]], data: st.DataObject
 ) -> None:
     requests = bytes(sum(messages, ()))
@@ -229,7 +229,7 @@ def test_any_messages_in_any_portions_leave_the_same_machine(
 
 @contextmanager
 def running(building: Building) -> Iterator[Building]:
-    """Drive *building* in a thread for as long as the block lasts; an error in it is raised at the end."""
+    """Run *building* in a thread during the block. Raise its errors at the end."""
     ended = threading.Event()
     errors: list[BaseException] = []
 
@@ -253,7 +253,7 @@ def running(building: Building) -> Iterator[Building]:
 
 @contextmanager
 def controlled(building: Building) -> Iterator[int]:
-    """Run *building* with a control socket; give its port."""
+    """Run *building* with a control socket; yield its port."""
     control = open_control(building)
     try:
         with running(building):
@@ -275,12 +275,12 @@ def control_port(opened: Building) -> Iterator[int]:
 
 @pytest.fixture
 def building(opened: Building, control_port: int) -> Building:
-    """Return a running building; *control_port* is that of its control socket."""
+    """Return the building that *control_port* runs."""
     return opened
 
 
 class Client:
-    """A client of an elevator's port."""
+    """A client of an elevator server."""
 
     def __init__(self, port: int) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=5)
@@ -325,14 +325,14 @@ class Operator:
         self.lines.close()
         self.socket.close()
 
-    def say(self, line: bytes) -> dict[str, Any]:
+    def request(self, line: bytes) -> dict[str, Any]:
         self.socket.sendall(line + b"\n")
         reply = json.loads(self.lines.readline())
         assert isinstance(reply, dict)
         return reply
 
     def do(self, name: str, **arguments: object) -> dict[str, Any]:
-        return self.say(json.dumps({"do": name, **arguments}).encode())
+        return self.request(json.dumps({"do": name, **arguments}).encode())
 
     def state(self, car: int = 0) -> dict[str, Any]:
         state = self.do("state", car=car)["cars"][0]
@@ -340,7 +340,7 @@ class Operator:
         return state
 
     def until(self, claim: Callable[[dict[str, Any]], object], car: int = 0) -> dict[str, Any]:
-        """Wait for *claim* to be true of a car's state."""
+        """Wait until *claim* holds for the state of *car*."""
         deadline = time.monotonic() + 5
         while not claim(state := self.state(car)):
             assert time.monotonic() < deadline, state
@@ -357,8 +357,7 @@ def operator(control_port: int) -> Iterator[Operator]:
         yield operator
 
 
-def test_fed_byte_by_byte(building: Building) -> None:
-    """A short read is not a whole message."""
+def test_messages_sent_byte_by_byte_are_answered(building: Building) -> None:
     with Client(building.ports[0]) as client:
         for byte in bytes((2, 2, 3, 1, 7, 0, 0, 0, 3, 1, 0, 0, 6, 2, 1, 0)):
             client.socket.sendall(bytes((byte,)))
@@ -366,7 +365,7 @@ def test_fed_byte_by_byte(building: Building) -> None:
         assert client.receive(2) == bytes((7, 1, 1, 0, 6, 0, 0, 0))
 
 
-def test_a_sweep_is_answered_in_order(building: Building, operator: Operator) -> None:
+def test_batched_reads_are_answered_in_order(building: Building, operator: Operator) -> None:
     operator.do("press", car=0, button="down", floor=2, held=True)
     operator.do("obstruct", car=0, on=True)
     with Client(building.ports[0]) as client:
@@ -376,7 +375,7 @@ def test_a_sweep_is_answered_in_order(building: Building, operator: Operator) ->
     assert reply == b"".join(map(bytes, expected))
 
 
-def test_a_second_client_waits_for_the_first_to_go(building: Building, operator: Operator) -> None:
+def test_second_client_waits_until_the_first_disconnects(building: Building, operator: Operator) -> None:
     with Client(building.ports[0]) as first, Client(building.ports[0]) as second:
         assert first.ask((7, 0, 0, 0))
         second.send((9, 0, 0, 0))
@@ -387,13 +386,13 @@ def test_a_second_client_waits_for_the_first_to_go(building: Building, operator:
     assert operator.until(lambda state: not state["client"])["motor"] != "up"
 
 
-def test_clients_that_ask_one_thing_at_a_time_are_served(building: Building, operator: Operator) -> None:
-    """So do the drivers in circulation for C, Rust and Python.
+def test_clients_that_send_one_message_at_a_time_are_served(building: Building, operator: Operator) -> None:
+    """The course's drivers for C, Rust and Python work this way.
 
-    Each message is sent by itself, without TCP_NODELAY, and a reply is read by one call that asks for 4 bytes. The one
-    for C asks first for the configuration to be read again.
+    They send each message separately, without TCP_NODELAY, and read each reply with a single call for 4 bytes. The C
+    driver first requests a reload of the configuration.
     """
-    for run in range(3):  # killed and started again, it connects at once
+    for run in range(3):  # A restarted controller reconnects immediately.
         with socket.create_connection(("127.0.0.1", building.ports[0]), timeout=5) as client:
             client.send(bytes(4))
             for floor in range(4):
@@ -409,7 +408,7 @@ def test_clients_that_ask_one_thing_at_a_time_are_served(building: Building, ope
     assert state["counts"]["reloads"] == 3
 
 
-def test_the_motor_stops_when_the_client_goes_and_lamps_stay(building: Building, operator: Operator) -> None:
+def test_motor_stops_and_lamps_stay_lit_when_the_client_disconnects(building: Building, operator: Operator) -> None:
     with Client(building.ports[0]) as client:
         client.send((2, 2, 3, 1), (1, 1, 0, 0))
         operator.until(lambda state: state["motor"] == "up")
@@ -418,7 +417,7 @@ def test_the_motor_stops_when_the_client_goes_and_lamps_stay(building: Building,
     assert ("motor", 0) in operator.kinds(0)
 
 
-def test_every_motor_byte_is_obeyed_over_tcp(building: Building, operator: Operator) -> None:
+def test_every_motor_byte_is_executed_over_tcp(building: Building, operator: Operator) -> None:
     with Client(building.ports[0]) as client:
         for byte in range(256):
             client.send((1, byte, 0, 0))
@@ -428,9 +427,7 @@ def test_every_motor_byte_is_obeyed_over_tcp(building: Building, operator: Opera
     assert operator.state()["counts"]["bad_requests"] == 0
 
 
-def test_stray_byte_after_messages_is_dropped_counted_and_spoils_no_later_one(
-    building: Building, operator: Operator
-) -> None:
+def test_stray_byte_is_dropped_and_does_not_shift_later_messages(building: Building, operator: Operator) -> None:
     with Client(building.ports[0]) as client:
         client.socket.sendall(bytes((7, 0, 0, 0, 9, 0, 0, 0)) + b"\n")
         assert client.receive(2) == bytes((7, 1, 1, 0, 9, 0, 0, 0))
@@ -441,7 +438,7 @@ def test_stray_byte_after_messages_is_dropped_counted_and_spoils_no_later_one(
 
 
 class Stepped:
-    """A building in virtual time and its client, in one thread."""
+    """A building in virtual time and a client, in one thread."""
 
     def __init__(self) -> None:
         self.now_ms = 1_000
@@ -454,11 +451,11 @@ class Stepped:
     def turn_until(self, is_done: Callable[[], bool]) -> None:
         end = time.monotonic() + 20
         while not is_done():
-            assert time.monotonic() < end, "it never came"
+            assert time.monotonic() < end, "timed out"
             self.building.turn(0)
 
     def send(self, piece: bytes) -> None:
-        """Send *piece*, which leaves an incomplete message, and let the server read it."""
+        """Send *piece* of a message and wait until the server has read it."""
         before = self.elevator.reader.expires_at_ms()
         self.client.socket.sendall(piece)
         self.turn_until(lambda: self.elevator.reader.expires_at_ms() not in (None, before))
@@ -475,7 +472,7 @@ def stepped() -> Iterator[Stepped]:
     made.close()
 
 
-def test_pieces_50_ms_apart_are_one_message(stepped: Stepped) -> None:
+def test_pieces_50_ms_apart_form_one_message(stepped: Stepped) -> None:
     for byte in (7, 0, 0):
         stepped.send(bytes((byte,)))
         stepped.now_ms += 50
@@ -484,7 +481,7 @@ def test_pieces_50_ms_apart_are_one_message(stepped: Stepped) -> None:
     assert stepped.client.receive() == bytes((7, 1, 1, 0))
 
 
-def test_pieces_150_ms_apart_are_counted_and_the_next_message_is_answered(stepped: Stepped) -> None:
+def test_pieces_150_ms_apart_are_dropped_and_counted(stepped: Stepped) -> None:
     for piece in (bytes((7,)), bytes(3)):
         stepped.send(piece)
         stepped.now_ms += 150
@@ -495,9 +492,7 @@ def test_pieces_150_ms_apart_are_counted_and_the_next_message_is_answered(steppe
     assert stepped.client.receive() == bytes((9, 0, 0, 0))
 
 
-def test_server_waits_no_longer_than_until_an_incomplete_message_expires(
-    stepped: Stepped, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_server_wakes_when_an_incomplete_message_expires(stepped: Stepped, monkeypatch: pytest.MonkeyPatch) -> None:
     stepped.send(bytes(1))
     stepped.now_ms += 60
     waits_s: list[float] = []
@@ -511,24 +506,24 @@ def test_server_waits_no_longer_than_until_an_incomplete_message_expires(
     assert waits_s == [0.04]
 
 
-@pytest.mark.parametrize("is_deaf", [True, False])
-def test_message_completed_while_the_server_did_not_read_is_kept(stepped: Stepped, is_deaf: bool) -> None:
+@pytest.mark.parametrize("is_paused", [True, False])
+def test_message_completed_while_reading_is_paused_is_kept(stepped: Stepped, is_paused: bool) -> None:
     stepped.send(bytes((7,)))
     operator = b'{"do": "deaf", "car": 0, "on": %s}'
-    if is_deaf:
+    if is_paused:
         assert json.loads(answer(stepped.building, operator % b"true"))["ok"]
         stepped.now_ms += 1000
         stepped.building.turn(0)
     stepped.client.socket.sendall(bytes(3))
     stepped.now_ms += 1000
-    if is_deaf:
+    if is_paused:
         assert json.loads(answer(stepped.building, operator % b"false"))["ok"]
     stepped.turn_until(lambda: bool(select.select([stepped.client.socket], [], [], 0)[0]))
     assert stepped.client.receive() == bytes((7, 1, 1, 0))
     assert stepped.elevator.machine.counts.bad_requests == 0
 
 
-def test_the_motor_goes_on_without_a_client_if_it_is_told_to() -> None:
+def test_motor_keeps_running_with_stop_on_disconnect_off() -> None:
     building = open_building([AT_FLOOR_1.shaft], stop_on_disconnect=False)
     with (
         controlled(building) as port,
@@ -550,7 +545,7 @@ def test_elevators_are_independent(building: Building, operator: Operator) -> No
     assert not operator.state(1)["door"]
 
 
-def test_a_slow_reader_is_waited_for(building: Building) -> None:
+def test_slow_client_receives_every_reply(building: Building) -> None:
     with Client(building.ports[0]) as client:
         client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
         count = 1_500_000
@@ -564,7 +559,7 @@ def test_a_slow_reader_is_waited_for(building: Building) -> None:
 
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.binary(max_size=40), max_size=8))
-def test_garbage_never_breaks_it(chunks: list[bytes]) -> None:
+def test_random_bytes_do_not_break_the_server(chunks: list[bytes]) -> None:
     with running(open_building([AT_FLOOR_1.shaft])) as building, Client(building.ports[0]) as client:
         for chunk in chunks:
             client.socket.sendall(chunk)
@@ -582,7 +577,7 @@ def test_garbage_never_breaks_it(chunks: list[bytes]) -> None:
 # The control socket
 
 
-def test_control_presses_are_seen_for_their_time(building: Building, operator: Operator) -> None:
+def test_controlled_press_lasts_its_duration(building: Building, operator: Operator) -> None:
     with Client(building.ports[0]) as client:
         start = operator.do("press", car=0, button="up", floor=2, ms=100)
         assert start["ok"]
@@ -599,27 +594,27 @@ def test_control_presses_are_seen_for_their_time(building: Building, operator: O
     assert all((each["button"], each["floor"]) == ("up", 2) for each in events)
 
 
-def test_control_switches(building: Building, operator: Operator) -> None:
+def test_control_switches_stop_obstruction_power_and_reading(building: Building, operator: Operator) -> None:
     for name, key in (("stop", "stop"), ("obstruct", "obstructed"), ("power", "power"), ("deaf", "deaf")):
         for on in (True, False):
             assert operator.do(name, car=1, on=on)["ok"]
             assert operator.state(1)[key] is on
 
 
-def test_motor_power(building: Building, operator: Operator) -> None:
+def test_car_stops_without_power_and_continues_with_it(building: Building, operator: Operator) -> None:
     with Client(building.ports[0]) as client:
         client.send((1, 1, 0, 0))
         operator.until(lambda state: state["position"] > 1.01)
         operator.do("power", car=0, on=False)
-        stands = operator.state()["position"]
+        position = operator.state()["position"]
         time.sleep(0.05)
         state = operator.state()
-        assert (state["position"], state["motor"]) == (stands, "up")
+        assert (state["position"], state["motor"]) == (position, "up")
         operator.do("power", car=0, on=True)
-        operator.until(lambda state: state["position"] > stands)
+        operator.until(lambda state: state["position"] > position)
 
 
-def test_put_and_put_back(building: Building, operator: Operator) -> None:
+def test_car_can_be_placed_and_returned_to_the_shaft(building: Building, operator: Operator) -> None:
     assert operator.do("put", car=0, floor=2.5)["ok"]
     assert (operator.state()["position"], operator.state()["sensor"]) == (2.5, None)
     operator.do("put", car=0, floor=3)
@@ -632,7 +627,7 @@ def test_put_and_put_back(building: Building, operator: Operator) -> None:
         assert (state["sensor"], state["motor"], state["out_of_bounds"]) == (3, "stop", False)
 
 
-def test_the_server_goes_and_comes_back_on_its_port(building: Building, operator: Operator) -> None:
+def test_server_can_be_stopped_and_restarted_on_its_port(building: Building, operator: Operator) -> None:
     with Client(building.ports[0]) as client:
         assert client.ask((7, 0, 0, 0))
         assert operator.do("server", car=0, on=False)["ok"]
@@ -651,7 +646,7 @@ def test_the_server_goes_and_comes_back_on_its_port(building: Building, operator
     assert [value for kind, value in operator.kinds(0) if kind == "server"] == [False, True]
 
 
-def test_a_deaf_server_keeps_the_connection_and_says_nothing(building: Building, operator: Operator) -> None:
+def test_deaf_server_keeps_the_connection_and_answers_later(building: Building, operator: Operator) -> None:
     with Client(building.ports[0]) as client:
         assert client.ask((7, 0, 0, 0))
         operator.do("deaf", car=0, on=True)
@@ -674,32 +669,32 @@ def test_events_are_numbered_in_order_of_time(building: Building, operator: Oper
         ("door", False),
     ]
     assert operator.kinds(0)[:7] == [*expected, ("bad", "command 10")]
-    told = operator.do("events", since=0)
-    numbers, times = [each["n"] for each in told["events"]], [each["ms"] for each in told["events"]]
-    assert numbers == list(range(told["next"]))
+    history = operator.do("events", since=0)
+    numbers, times = [each["n"] for each in history["events"]], [each["ms"] for each in history["events"]]
+    assert numbers == list(range(history["next"]))
     assert times == sorted(times)
-    assert operator.do("events", since=3)["events"] == told["events"][3:]
+    assert operator.do("events", since=3)["events"] == history["events"][3:]
     assert operator.do("events", since=10**30)["events"] == []
     assert operator.do("events", since=-5)["lost"] == 0
 
 
-def test_the_log_is_bounded_and_says_what_it_lost() -> None:
+def test_history_is_bounded_and_reports_dropped_events() -> None:
     building = open_building([AT_FLOOR_1.shaft])
     try:
         for number in range(60_000):
             building.change(0, evolve(building.elevators[0].machine, door=number % 2 == 0), 0)
             building.change(0, evolve(building.elevators[0].machine, stop=number % 2 == 0), 0)
-        told = building.history.since(0)
-        assert told["lost"] == 20_000
-        assert [each["n"] for each in told["events"]] == list(range(20_000, 25_000))
-        assert building.history.since(told["next"])["events"][0]["n"] == 25_000
+        history = building.history.since(0)
+        assert history["lost"] == 20_000
+        assert [each["n"] for each in history["events"]] == list(range(20_000, 25_000))
+        assert building.history.since(history["next"])["events"][0]["n"] == 25_000
     finally:
         building.close()
 
 
 BAD_LINES = [
     b"",
-    b"rubbish",
+    b"garbage",
     b"\xff\xfe",
     b"[" * 10_000,
     b"3",
@@ -733,7 +728,7 @@ BAD_LINES = [
 
 
 @pytest.mark.parametrize("line", BAD_LINES, ids=lambda line: line[:50].decode(errors="replace"))
-def test_bad_control_lines_get_an_error_and_change_nothing(line: bytes) -> None:
+def test_invalid_control_requests_get_an_error_and_change_nothing(line: bytes) -> None:
     building = open_building([AT_FLOOR_1.shaft])
     try:
         before = building.elevators[0].machine
@@ -756,7 +751,7 @@ _NAMES = st.sampled_from(["press", "stop", "power", "put", "put_back", "state", 
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.builds(lambda do, rest: {**rest, "do": do}, _NAMES, st.dictionaries(_KEYS, _JSON, max_size=4))))
-def test_no_control_line_breaks_it(requests: list[dict[str, object]]) -> None:
+def test_random_control_requests_get_a_reply_or_an_error(requests: list[dict[str, object]]) -> None:
     building = open_building([AT_FLOOR_1.shaft])
     try:
         for request in requests:
@@ -767,17 +762,17 @@ def test_no_control_line_breaks_it(requests: list[dict[str, object]]) -> None:
         building.close()
 
 
-def test_control_clients_share_and_a_long_line_ends_only_its_own(control_port: int, operator: Operator) -> None:
+def test_overlong_control_line_disconnects_only_its_sender(control_port: int, operator: Operator) -> None:
     with Operator(control_port) as other:
         other.socket.sendall(b"x" * 200_000)
         assert json.loads(other.lines.readline()) == {"error": "line too long"}
-    assert operator.say(b"x")["error"] == "not JSON"
+    assert operator.request(b"x")["error"] == "not JSON"
     with Operator(control_port) as other:
         other.do("stop", car=0, on=True)
     assert operator.state()["stop"]
 
 
-def test_control_lines_may_be_pipelined_and_broken(control_port: int) -> None:
+def test_pipelined_and_split_control_lines_are_answered(control_port: int) -> None:
     with Operator(control_port) as operator:
         count = 300
         whole = b'{"do": "state"}\n' * count
@@ -809,26 +804,28 @@ def test_control_lines_may_be_pipelined_and_broken(control_port: int) -> None:
         ["--host", "no such host"],
     ],
 )
-def test_bad_arguments_get_one_line_and_status_2(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_bad_arguments_print_one_line_and_exit_with_status_2(
+    argv: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     try:
         status: object = main(argv)
     except SystemExit as exit_:
         status = exit_.code
-    said = capsys.readouterr()
+    output = capsys.readouterr()
     assert status == 2
-    assert said.out == ""
-    assert said.err.count("\n") == 1
-    assert said.err.startswith("elevator sim: ")
+    assert output.out == ""
+    assert output.err.count("\n") == 1
+    assert output.err.startswith("elevator sim: ")
 
 
-def test_a_port_in_use_is_one_clear_line(building: Building, capsys: pytest.CaptureFixture[str]) -> None:
+def test_port_in_use_prints_one_line(building: Building, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--port", str(building.ports[0])]) == 2
-    said = capsys.readouterr()
-    assert said.err == f"elevator sim: cannot listen on 127.0.0.1 port {building.ports[0]}: Address already in use\n"
+    output = capsys.readouterr()
+    assert output.err == f"elevator sim: cannot listen on 127.0.0.1 port {building.ports[0]}: Address already in use\n"
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_the_command_says_when_it_is_ready_and_ends_cleanly(number: signal.Signals) -> None:
+def test_command_reports_readiness_and_exits_cleanly(number: signal.Signals) -> None:
     program = "import sys; from elevator.cli.simulator import main; sys.exit(main(sys.argv[1:]))"
     options = ["--port", "0", "--CARS=2", "--numFloors", "9", "--at", "8", "--TRAVELtimepassingfloor_ms", "100"]
     with subprocess.Popen(

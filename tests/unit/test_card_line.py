@@ -1,4 +1,4 @@
-"""The simulated I/O card: what its bytes do, and how it stands on a pseudo-terminal."""
+"""The simulated I/O card: its byte protocol and its pseudo-terminal."""
 
 import json
 import os
@@ -27,7 +27,7 @@ from elevator.hardware.panel_outputs import panel_buttons
 
 
 def feed(card: Card, machine: Machine, stream: bytes) -> tuple[Card, Machine, bytes]:
-    """Give *machine* all of *stream*, byte by byte."""
+    """Send *stream* to the card; return the replies too."""
     replies = b""
     for byte in stream:
         card, machine, reply = apply_byte(card, machine, byte, 0)
@@ -41,7 +41,7 @@ def at(floor: float) -> Machine:
 
 @pytest.mark.parametrize("floor", [0, 1, 2, 3, 1.5])
 @pytest.mark.parametrize(("button", "where"), list(panel_buttons(4)))
-def test_a_sweep_reads_everything(floor: float, button: Button, where: int) -> None:
+def test_sweep_reads_all_inputs(floor: float, button: Button, where: int) -> None:
     for stop, obstructed in ((False, True), (True, False)):
         machine = evolve(at(floor), stop=stop, obstructed=obstructed)
         machine = machines.press(machine, button, where, None)
@@ -51,7 +51,7 @@ def test_a_sweep_reads_everything(floor: float, button: Button, where: int) -> N
         assert same == machine
 
 
-def test_single_reads_say_the_same_as_wide_ones() -> None:
+def test_single_pin_reads_agree_with_wide_reads() -> None:
     machine = machines.press(evolve(at(2), obstructed=True), Button.CAB, 3, None)
     _, _, singles = feed(Card(), machine, bytes(0x80 + pin for pin in range(38, 54)))
     _, _, wide = feed(Card(), machine, bytes((0xC0 + 38, 0xC0 + 46)))
@@ -60,7 +60,7 @@ def test_single_reads_say_the_same_as_wide_ones() -> None:
 
 @pytest.mark.parametrize("motor", Motor)
 @pytest.mark.parametrize("floor", range(4))
-def test_outputs_arrive(motor: Motor, floor: int) -> None:
+def test_writes_set_all_outputs(motor: Motor, floor: int) -> None:
     for button, where in panel_buttons(4):
         lamps = Buttons(**{button.name.lower(): 1 << where})
         wanted = Outputs(motor, 0, not motor, lamps, floor, stop_lamp=bool(floor & 1))
@@ -73,14 +73,14 @@ def test_outputs_arrive(motor: Motor, floor: int) -> None:
         assert machines.misbehaviour(machine.counts) == machine.counts.bad_requests == 0
 
 
-def test_every_byte_there_is_leaves_it_standing() -> None:
+def test_every_byte_value_is_accepted() -> None:
     card, machine = Card(), at(1)
     for byte in (*range(256), *reversed(range(256))):
         card, machine, reply = apply_byte(card, machine, byte, 0)
         assert len(reply) <= 1
 
 
-def test_a_pwm_pin_that_is_written_high_runs_the_motor_at_full_speed() -> None:
+def test_high_pwm_pin_runs_the_motor_at_full_speed() -> None:
     card, machine, _ = feed(Card(), at(1), bytes((0x40 + 36, 0x40 + 13)))
     assert (card.speed, card.awaits_speed, machine.shaft.motor) == (255, False, Motor.DOWN)
 
@@ -99,7 +99,7 @@ def exchange(built: Building, port: int, request: bytes, replies: int) -> bytes:
     with selectors.DefaultSelector() as waiting:
         waiting.register(port, selectors.EVENT_READ)
         while len(reply) < replies:
-            assert time.monotonic() < end, "it never came"
+            assert time.monotonic() < end, "timed out"
             built.turn(0.001)
             if waiting.select(0):
                 reply += os.read(port, 100)
@@ -112,18 +112,18 @@ def opened(path: str) -> int:
     return port
 
 
-def test_bytes_take_their_time(building: Building) -> None:
+def test_bytes_arrive_at_the_speed_of_the_serial_line(building: Building) -> None:
     line = CardLine(building, 0)
     port = opened(line.path)
     began = time.monotonic()
     reply = exchange(building, port, io_card.SWEEP * 100, 400)
-    assert time.monotonic() - began >= 401 * BYTE_US / 1e6, "the line is never faster than a real one"
+    assert time.monotonic() - began >= 401 * BYTE_US / 1e6, "faster than a real serial line"
     assert reply == b"\xa2\x80\x00\xa2" * 100
     os.close(port)
     line.unplug()
 
 
-def test_what_is_written_reaches_the_panel(building: Building) -> None:
+def test_writes_reach_the_panel(building: Building) -> None:
     line = CardLine(building, 0)
     port = opened(line.path)
     wanted = Outputs(lamps=Buttons(cab=0b1010), floor=2, door=True)
@@ -134,7 +134,7 @@ def test_what_is_written_reaches_the_panel(building: Building) -> None:
     line.unplug()
 
 
-def test_the_motor_goes_on_when_the_controller_has_gone(building: Building) -> None:
+def test_motor_keeps_running_when_the_controller_closes_the_port(building: Building) -> None:
     line = CardLine(building, 0)
     port = opened(line.path)
     exchange(building, port, io_card.changes(None, Outputs(motor=Motor.UP), 99) + io_card.READ_IDENTITY, 1)
@@ -145,7 +145,7 @@ def test_the_motor_goes_on_when_the_controller_has_gone(building: Building) -> N
     line.unplug()
 
 
-def test_it_can_be_unplugged_and_plugged_in_again(building: Building, tmp_path: Path) -> None:
+def test_card_can_be_unplugged_and_replugged(building: Building, tmp_path: Path) -> None:
     line = CardLine(building, 0, tmp_path / "card")
     for _ in range(3):
         port = opened(str(tmp_path / "card"))
@@ -164,7 +164,7 @@ def run(*arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def test_the_command_prints_where_its_cards_are(tmp_path: Path) -> None:
+def test_command_prints_the_paths_of_its_cards(tmp_path: Path) -> None:
     with run("--cars", "2", "--card", str(tmp_path / "card-"), "--at", "3") as sim:
         assert sim.stdout is not None
         sim.stdout.readline()
@@ -184,10 +184,10 @@ def test_the_command_prints_where_its_cards_are(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-class Waiting:
-    """A program that uses the card as the lab's elevator server does (TTK4145/elevator-server).
+class LabServer:
+    """A client that uses the card like the lab's elevator server (TTK4145/elevator-server).
 
-    It writes single bytes, and waits for every reply, up to a second, before it writes the next one.
+    It writes single bytes and waits up to a second for each reply before it writes the next byte.
     """
 
     def __init__(self, path: str) -> None:
@@ -204,11 +204,11 @@ class Waiting:
 
     def wide(self, pin: int) -> int:
         self.write(0xC0 + pin)
-        (reply,) = os.read(self.port, 1)  # nothing after a second fails here
+        (reply,) = os.read(self.port, 1)  # This fails if no reply arrives within a second.
         return reply
 
 
-def test_a_program_that_waits_for_every_byte_can_use_it(tmp_path: Path) -> None:
+def test_client_that_waits_for_every_reply_is_served(tmp_path: Path) -> None:
     with run("--card", str(tmp_path / "card-"), "--at", "1", "--travelTimeBetweenFloors_ms", "400") as sim:
         assert sim.stdout is not None
         address = ("127.0.0.1", int(sim.stdout.readline().rsplit(" ", 1)[1]))
@@ -221,12 +221,14 @@ def test_a_program_that_waits_for_every_byte_can_use_it(tmp_path: Path) -> None:
                 (state,) = json.loads(lines.readline()).get("cars", [{}])
                 return dict(state)
 
-            for _ in range(2):  # it leaves as it came, and another one comes
-                server = Waiting(path)
+            for _ in range(2):  # The second server finds the card as the first one left it.
+                server = LabServer(path)
                 assert server.wide(63) == 0xA2
                 assert [server.wide(pin) for pin in (38, 46, 62)] == [0x10, 0, 0]
                 server.write(13, 0)
-                server.write(0x40 + 30, 0x40 + 0, 0, 0x40 + 24, 24)  # also lamps that the card does not have
+                server.write(
+                    0x40 + 30, 0x40 + 0, 0, 0x40 + 24, 24
+                )  # Pins 0 and 24 are lamps that the card does not have.
                 server.write(36, 13, 255)
                 server.wide(63)
                 assert (ask(do="state")["motor"], ask(do="state")["lamps"]["up"]) == ("up", [0])
@@ -259,6 +261,6 @@ def refused(*arguments: str) -> str:
         return errors
 
 
-def test_what_cannot_be_is_one_line(tmp_path: Path) -> None:
+def test_impossible_card_options_print_one_line(tmp_path: Path) -> None:
     assert "4 floors" in refused("--card", "--numfloors", "9")
-    assert "cannot make a card" in refused("--card", str(tmp_path / "nowhere" / "card"))
+    assert "cannot create a card" in refused("--card", str(tmp_path / "nowhere" / "card"))

@@ -1,4 +1,4 @@
-"""The demo's network: who gets what, by the rule and through real sockets."""
+"""The demo's network: the choice of receivers, and relaying through real sockets."""
 
 import random
 import selectors
@@ -16,16 +16,16 @@ from elevator.net.wire import Encoder
 NODES = range(3)
 
 
-def test_everybody_gets_what_another_says() -> None:
+def test_all_other_nodes_receive_a_datagram() -> None:
     assert receivers(1, NODES, set(), 0.0, random.Random(1)) == [0, 2]
 
 
-def test_who_is_unplugged_neither_reaches_nor_is_reached() -> None:
+def test_unplugged_node_neither_sends_nor_receives() -> None:
     assert receivers(1, NODES, {1}, 0.0, random.Random(1)) == []
     assert receivers(0, NODES, {1}, 0.0, random.Random(1)) == [2]
 
 
-def test_loss_is_drawn_for_each_receiver() -> None:
+def test_loss_is_independent_for_each_receiver() -> None:
     rng = random.Random(1)
     drawn = [receivers(0, NODES, set(), 0.3, rng) for _ in range(10_000)]
     for node in (1, 2):
@@ -35,13 +35,13 @@ def test_loss_is_drawn_for_each_receiver() -> None:
 
 
 class Nodes:
-    """Three sockets that stand where nodes' would, and the network between them."""
+    """Three sockets in place of the nodes' sockets, and the relay between them."""
 
     def __init__(self) -> None:
         self.network = SimulatedNetwork(3, "test", random.Random(1))
         self.now_ms = 77
         self.selector = selectors.DefaultSelector()
-        self.network.register(self.selector.register, lambda: self.now_ms)  # type: ignore[arg-type]  # it returns a key
+        self.network.register(self.selector.register, lambda: self.now_ms)  # type: ignore[arg-type]  # the key it returns is ignored
         self.sockets = []
         for port in self.network.ports:
             node = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -51,15 +51,15 @@ class Nodes:
             node.setblocking(False)
             self.sockets.append(node)
 
-    def say(self, node: int, datagram: bytes) -> list[bytes | None]:
-        """Let *node* say something; return what each hears."""
+    def broadcast(self, node: int, datagram: bytes) -> list[bytes | None]:
+        """Broadcast *datagram* from *node*; return what each node receives."""
         self.sockets[node].sendto(datagram, (ADDRESS, self.network.ports[node]))
         for key, ready in self.selector.select(5):
             key.data(ready)
-        return [self._hear(each) for each in self.sockets]
+        return [self._receive(each) for each in self.sockets]
 
     @staticmethod
-    def _hear(node: socket.socket) -> bytes | None:
+    def _receive(node: socket.socket) -> bytes | None:
         try:
             return node.recv(10_000)
         except BlockingIOError:
@@ -79,25 +79,25 @@ def nodes() -> Iterator[Nodes]:
     opened.close()
 
 
-def test_datagrams_go_to_all_but_their_sender(nodes: Nodes) -> None:
-    assert nodes.say(0, b"hello") == [None, b"hello", b"hello"]
-    assert nodes.say(2, b"there") == [b"there", b"there", None]
+def test_relay_forwards_to_all_but_the_sender(nodes: Nodes) -> None:
+    assert nodes.broadcast(0, b"hello") == [None, b"hello", b"hello"]
+    assert nodes.broadcast(2, b"there") == [b"there", b"there", None]
 
 
-def test_a_cut_ends_when_it_is_mended(nodes: Nodes) -> None:
+def test_relay_applies_unplugging_and_loss(nodes: Nodes) -> None:
     nodes.network.unplugged.add(1)
-    assert nodes.say(0, b"a") == [None, None, b"a"]
-    assert nodes.say(1, b"b") == [None, None, None]
+    assert nodes.broadcast(0, b"a") == [None, None, b"a"]
+    assert nodes.broadcast(1, b"b") == [None, None, None]
     nodes.network.unplugged.clear()
-    assert nodes.say(1, b"c") == [b"c", None, b"c"]
+    assert nodes.broadcast(1, b"c") == [b"c", None, b"c"]
     nodes.network.loss = 1.0
-    assert nodes.say(0, b"d") == [None, None, None]
+    assert nodes.broadcast(0, b"d") == [None, None, None]
 
 
-def test_what_nodes_say_is_known_also_of_those_that_are_cut_off(nodes: Nodes) -> None:
+def test_heartbeats_of_unplugged_nodes_are_observed(nodes: Nodes) -> None:
     author = Author(1, 5)
     heartbeat = Heartbeat(author, 3, 4, Car(), Buttons(up=2), 0, press(Calls(), author, Call(Button.UP, 1, EVERY_CAR)))
     nodes.network.unplugged.add(1)
-    nodes.say(1, seal(Encoder("test").encode(heartbeat)[0], NO_KEY))
-    nodes.say(0, b"rubbish")
+    nodes.broadcast(1, seal(Encoder("test").encode(heartbeat)[0], NO_KEY))
+    nodes.broadcast(0, b"garbage")
     assert nodes.network.heard == {1: (77, heartbeat)}

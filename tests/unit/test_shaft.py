@@ -1,4 +1,4 @@
-"""The shaft against a model that steps through every millisecond, and against its own rules."""
+"""The shaft, compared with a model that simulates every millisecond, and its invariants."""
 
 from attrs import evolve
 from hypothesis import given
@@ -11,7 +11,7 @@ from elevator.core.model import Motor
 
 @st.composite
 def shafts(draw: st.DrawFn) -> Shaft:
-    """Draw small shafts, so that a few steps reach every edge, also odd zones and cars out of bounds."""
+    """Draw small shafts, in which a few steps reach every edge. Cars may be out of bounds."""
     shaft = Shaft(
         floors=draw(st.integers(2, 4)),
         travel_ms=draw(st.integers(1, 9)),
@@ -24,7 +24,7 @@ def shafts(draw: st.DrawFn) -> Shaft:
 
 
 def slow_sensor(shaft: Shaft, place: int) -> int | None:
-    """Look the floor up in a list of every place of the shaft."""
+    """Return the sensor's floor from a list of all places in the shaft."""
     zones: list[int | None] = []
     for floor in range(shaft.floors):
         zones += [floor] * shaft.passing_ms + [None] * shaft.travel_ms
@@ -32,7 +32,7 @@ def slow_sensor(shaft: Shaft, place: int) -> int | None:
 
 
 def slow_places(shaft: Shaft, steps: int) -> list[int]:
-    """Move the car one unit in each millisecond; return where it is after 0, 1, ... *steps*."""
+    """Return the car's place after 0, 1, ... *steps* milliseconds, moving one unit at a time."""
     places = [shaft.place]
     for _ in range(steps):
         runs = shaft.powered and 0 <= places[-1] < physics.end(shaft)
@@ -41,7 +41,7 @@ def slow_places(shaft: Shaft, steps: int) -> list[int]:
 
 
 @given(shafts())
-def test_agrees_with_a_model_that_steps_through_every_millisecond(shaft: Shaft) -> None:
+def test_shaft_agrees_with_the_millisecond_model(shaft: Shaft) -> None:
     places = slow_places(shaft, 80)
     for step, place in enumerate(places):
         now = shaft.since_ms + step
@@ -53,7 +53,7 @@ def test_agrees_with_a_model_that_steps_through_every_millisecond(shaft: Shaft) 
 
 
 @given(shafts())
-def test_next_change_is_the_first_millisecond_that_differs(shaft: Shaft) -> None:
+def test_next_change_is_the_first_sensor_change(shaft: Shaft) -> None:
     sensors = [slow_sensor(shaft, place) for place in slow_places(shaft, 80)]
     first = next((step for step, floor in enumerate(sensors) if floor != sensors[0]), None)
     expected = None if first is None else shaft.since_ms + first
@@ -61,7 +61,7 @@ def test_next_change_is_the_first_millisecond_that_differs(shaft: Shaft) -> None
 
 
 @given(shafts(), st.lists(st.integers(0, 20), max_size=6), st.integers(0, 40))
-def test_time_in_pieces_is_the_same_time(shaft: Shaft, pieces: list[int], rest: int) -> None:
+def test_advancing_in_steps_equals_advancing_at_once(shaft: Shaft, pieces: list[int], rest: int) -> None:
     pieced = shaft
     for piece in pieces:
         pieced = physics.at(pieced, pieced.since_ms + piece)
@@ -70,7 +70,9 @@ def test_time_in_pieces_is_the_same_time(shaft: Shaft, pieces: list[int], rest: 
 
 
 @given(shafts(), st.lists(st.tuples(st.sampled_from(Motor), st.booleans(), st.integers(0, 30)), max_size=8))
-def test_never_beyond_the_ends_and_out_is_final(shaft: Shaft, commands: list[tuple[Motor, bool, int]]) -> None:
+def test_car_stays_within_limits_and_remains_out_of_bounds_until_put_back(
+    shaft: Shaft, commands: list[tuple[Motor, bool, int]]
+) -> None:
     now = shaft.since_ms
     for motor, powered, wait in commands:
         was_out, was = physics.is_out(shaft, now), physics.place(shaft, now)
@@ -90,7 +92,7 @@ def test_never_beyond_the_ends_and_out_is_final(shaft: Shaft, commands: list[tup
 
 
 @given(shafts(), st.integers(0, 20), st.integers(0, 20))
-def test_a_power_cut_is_a_pause(shaft: Shaft, before: int, cut: int) -> None:
+def test_power_cut_pauses_the_motion(shaft: Shaft, before: int, cut: int) -> None:
     shaft = evolve(shaft, powered=True)
     dead_at = shaft.since_ms + before
     dead = physics.power(shaft, False, dead_at)
@@ -101,15 +103,15 @@ def test_a_power_cut_is_a_pause(shaft: Shaft, before: int, cut: int) -> None:
 
 
 @given(shafts(), st.floats(0, 3))
-def test_put_is_where_position_says(shaft: Shaft, floor: float) -> None:
+def test_placed_car_has_the_requested_position(shaft: Shaft, floor: float) -> None:
     floor = min(floor, shaft.floors - 1)
     put = physics.put(shaft, floor, 1000)
     assert not physics.is_out(put, 1000)
     assert abs(physics.position(put, 1000) - floor) <= 1 / physics.spacing(put)
 
 
-def test_the_times_of_the_original() -> None:
-    """From the middle of a floor: 250 ms of sensor left, 2000 ms without, 250 ms to the middle of the next."""
+def test_sensor_times_match_the_course_simulator() -> None:
+    """A car that starts level with a floor leaves its zone after 250 ms and reaches the next one 2000 ms later."""
     shaft = physics.command(physics.put(Shaft(floors=4), 1, 0), Motor.UP, 0)
     seen = []
     while (change := physics.next_change_ms(shaft)) is not None:
@@ -120,6 +122,6 @@ def test_the_times_of_the_original() -> None:
     assert physics.sensor(physics.put_back(shaft, 9000), 9000) == 3
 
 
-def test_repeating_a_command_changes_nothing() -> None:
+def test_repeated_command_changes_nothing() -> None:
     shaft = physics.command(Shaft(floors=4), Motor.UP, 10)
     assert physics.command(shaft, Motor.UP, 500) is shaft
