@@ -1,4 +1,4 @@
-"""The demo's picture and its verdict; the demo as a whole runs with real nodes elsewhere."""
+"""The demo's terminal picture and its verdict. test_demo_page.py tests a running demo."""
 
 import pytest
 from attrs import evolve
@@ -29,7 +29,7 @@ def scene(floors: int = 4, cars: int = 2, waiting: int = 0, now_ms: int = 0) -> 
     return Scene("title", seen, evolve(crowd, present=here), ("a node says this", "and that"), now_ms)
 
 
-def test_the_picture_shows_floors_cars_people_and_what_nodes_say() -> None:
+def test_picture_shows_cars_passengers_statistics_and_log() -> None:
     picture = draw(scene(waiting=3), 100, 40).plain
     assert "car 0" in picture
     assert "3▲" in picture
@@ -40,21 +40,19 @@ def test_the_picture_shows_floors_cars_people_and_what_nodes_say() -> None:
 
 
 @given(st.integers(2, 64), st.integers(1, 64), st.integers(1, 200), st.integers(1, 100), st.integers(0, 200_000))
-def test_a_picture_of_any_building_in_any_terminal(
-    floors: int, cars: int, width: int, height: int, now_ms: int
-) -> None:
+def test_picture_fits_any_terminal(floors: int, cars: int, width: int, height: int, now_ms: int) -> None:
     lines = draw(scene(floors, cars, now_ms=now_ms), width, height).plain.splitlines()
     assert len(lines) <= max(height, floors + 8)
     assert all(cell_len(line) <= max(width, 40) for line in lines[2:5])
 
 
 @pytest.mark.parametrize(("cars", "cores"), [(3, 1), (16, 1), (22, 2), (64, 16)])
-def test_what_a_machine_can_run_is_not_warned_of(cars: int, cores: int) -> None:
+def test_warning_depends_on_nodes_and_cores(cars: int, cores: int) -> None:
     assert not is_too_much(cars, cores)
     assert is_too_much(cars + 1, cores) or cars == 3
 
 
-def test_the_verdict() -> None:
+def test_demo_fails_for_lost_nodes_unsafe_cars_and_unserved_passengers() -> None:
     good, lost = scene(), scene(waiting=1)
     bad = evolve(good, machines=[evolve(good.machines[0], counts=Counters(door_between_floors=1))])
     assert judge(good, {}, cut_short=False).status == 0
@@ -69,7 +67,9 @@ def test_the_verdict() -> None:
 
 
 @pytest.mark.parametrize("argv", [["--cars", "0"], ["--floors", "65"], ["--for", "0"], ["--rate", "x"], ["now"]])
-def test_bad_arguments_get_one_line_and_status_2(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_bad_arguments_print_one_line_and_exit_with_status_2(
+    argv: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as exit_:
         main(argv)
     assert exit_.value.code == 2

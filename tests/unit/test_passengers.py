@@ -1,4 +1,4 @@
-"""Passengers: who comes, and how they behave in front of machines set up by hand."""
+"""Passengers: how they react to elevators in given states, and how they arrive."""
 
 import statistics
 from itertools import pairwise
@@ -36,18 +36,18 @@ CALL = PanelPress(0, Button.UP, 1)
 
 
 def car(floor: float, door: bool = False, up: int = 0, down: int = 0, cab: int = 0) -> Machine:
-    """Return a car standing at *floor*; lamps are bit masks."""
+    """Return an elevator with its car at *floor*. *up*, *down* and *cab* are masks of lit lamps."""
     machine = machines.machine(physics.put(Shaft(FLOORS), floor, 0))
     return evolve(machine, door=door, lamps=Buttons(up, down, cab))
 
 
 def one(trip: Trip = UP_FROM_1) -> Crowd:
-    """Return a crowd of this one passenger, who is yet to come."""
+    """Return a crowd of one passenger, who has not arrived yet."""
     return Crowd(evolve(TRAFFIC, until_ms=0), trip)
 
 
 def after(crowd: Crowd, *moments: tuple[int, list[Machine]]) -> tuple[Passenger, list[PanelPress]]:
-    """Let the crowd see what is the case at some moments; return its one passenger and all that was pressed."""
+    """Step a crowd of one passenger through *moments*; return the passenger and all presses."""
     pressed: list[PanelPress] = []
     for now_ms, seen in moments:
         crowd, presses = passengers.step(crowd, seen, now_ms)
@@ -62,27 +62,28 @@ HERE = [car(3), car(1, door=True)]
 
 
 @pytest.mark.parametrize(
-    ("profile", "coming", "going"), [("up", 0.85, 0.05), ("down", 0.05, 0.85), ("inter", 0.0, 0.0), ("lunch", 0.4, 0.4)]
+    ("profile", "incoming", "outgoing"),
+    [("up", 0.85, 0.05), ("down", 0.05, 0.85), ("inter", 0.0, 0.0), ("lunch", 0.4, 0.4)],
 )
-def test_the_profile_says_who_goes_where(profile: str, coming: float, going: float) -> None:
+def test_profile_sets_the_shares_of_trips(profile: str, incoming: float, outgoing: float) -> None:
     floors = 8
     traffic = PassengerFlow(seed=1, cars=2, floors=floors, per_minute=20, profile=Profile(profile))
     trips = [trip for number in range(4000) if (trip := passengers.draw(traffic, number, 0))]
-    rest = (1 - coming - going) / floors  # go from or to the entrance as from or to any floor
+    rest = (1 - incoming - outgoing) / floors  # share of interfloor trips from or to floor 0
     from_entrance = sum(trip.origin == 0 for trip in trips) / len(trips)
     to_entrance = sum(trip.destination == 0 for trip in trips) / len(trips)
-    assert abs(from_entrance - coming - rest) < 0.02
-    assert abs(to_entrance - going - rest) < 0.02
+    assert abs(from_entrance - incoming - rest) < 0.02
+    assert abs(to_entrance - outgoing - rest) < 0.02
 
 
-def test_comes_in_time_and_presses() -> None:
+def test_passenger_arrives_on_time_and_presses_the_hall_button() -> None:
     crowd, presses = passengers.step(one(), AWAY, 999)
     assert (crowd, presses) == (one(), ())
     passenger, pressed = after(crowd, (1000, AWAY))
     assert (passenger.stage, pressed) == (Stage.WAITING, [CALL])
 
 
-def test_boards_any_open_car_that_has_announced_the_direction_and_leaves_at_the_destination() -> None:
+def test_passenger_boards_an_open_car_in_their_direction_and_leaves_at_the_destination() -> None:
     riding_at = 5000 + BOARDING_MS
     story = [
         (1000, AWAY),
@@ -104,52 +105,52 @@ def test_boards_any_open_car_that_has_announced_the_direction_and_leaves_at_the_
 
 
 @pytest.mark.rule("C2")
-def test_does_not_board_a_car_that_has_not_announced_the_direction() -> None:
-    """Only the lamp of its direction on the panel of this very car counts."""
+def test_passenger_does_not_board_before_the_car_announces_their_direction() -> None:
+    """Only the hall lamp of their direction on the panel of that car counts."""
     lit_there = [car(3), car(1, door=True, up=0b10)]
     assert after(one(), (1000, LIT), (5000, lit_there))[0].stage is Stage.WAITING
     other_lamps = [car(3, up=0b10), car(1, door=True, up=0b100, down=0b10, cab=0b10)]
     assert after(one(), (1000, LIT), (5000, other_lamps))[0].stage is Stage.BOARDING
 
 
-def test_does_not_board_shut_or_distant_or_passing_cars() -> None:
+def test_passenger_does_not_board_closed_distant_or_passing_cars() -> None:
     for seen in ([car(1), car(1)], [car(2, door=True), car(0, door=True)], [car(1.5, door=True), car(3)]):
         assert after(one(), (1000, LIT), (5000, seen))[0].stage is Stage.WAITING
 
 
-def test_trusts_no_dark_lamp_right_after_the_press() -> None:
+def test_passenger_ignores_dark_lamps_right_after_the_press() -> None:
     story = [(1000, HERE), (1000 + LAMP_DELAY_MS - 1, HERE), (1000 + LAMP_DELAY_MS, HERE)]
     assert after(one(), *story[:2])[0].stage is Stage.WAITING
     assert after(one(), *story)[0].stage is Stage.BOARDING
 
 
-def test_waits_on_if_the_door_shuts_in_his_face() -> None:
+def test_passenger_keeps_waiting_if_the_door_closes_while_boarding() -> None:
     passenger, pressed = after(one(), (1000, AWAY), (3000, HERE), (3000 + BOARDING_MS, AWAY))
     assert (passenger.stage, passenger.car, pressed) == (Stage.WAITING, None, [CALL])
     assert passenger.dark_since_ms == 3000 + BOARDING_MS
 
 
-def test_presses_again_on_the_next_panel_when_the_lamp_stays_dark() -> None:
+def test_passenger_presses_on_the_next_panel_if_the_lamp_stays_dark() -> None:
     due = 1000 + PATIENCE_MS
     passenger, pressed = after(one(), (1000, AWAY), (due - 1, AWAY), (due, AWAY), (due + 1, AWAY))
     assert pressed == [CALL, PanelPress(1, Button.UP, 1)]
     assert passenger.pressed_at_ms == due
 
 
-def test_a_lit_lamp_and_an_open_door_make_patient() -> None:
+def test_passenger_does_not_press_again_while_the_lamp_is_lit_or_a_door_is_open() -> None:
     wrong_way = [car(1, door=True, up=0b10), car(3)]
     story = [(1000, AWAY), (1100, LIT), (50_000, LIT), (60_000, wrong_way), (70_000, LIT), (80_000, AWAY)]
     assert after(one(), *story)[1] == [CALL]
     assert after(one(), *story, (80_000 + PATIENCE_MS, AWAY))[1] == [CALL, PanelPress(1, Button.UP, 1)]
 
 
-def test_presses_the_cab_button_again_when_its_lamp_stays_dark() -> None:
+def test_passenger_presses_the_cab_button_again_if_its_lamp_stays_dark() -> None:
     riding_at = 3000 + BOARDING_MS
     story = [(1000, AWAY), (3000, HERE), (riding_at, HERE), (riding_at + PATIENCE_MS, HERE)]
     assert after(one(), *story)[1] == [CALL, PanelPress(1, Button.CAB, 3), PanelPress(1, Button.CAB, 3)]
 
 
-def test_wake_says_when_something_is_due() -> None:
+def test_wake_is_the_time_of_the_next_action() -> None:
     crowd = one()
     assert passengers.wake_at_ms(crowd) == 1000
     crowd, _ = passengers.step(crowd, AWAY, 1000)
@@ -162,7 +163,7 @@ def test_wake_says_when_something_is_due() -> None:
     assert passengers.wake_at_ms(boarding) == 1600 + BOARDING_MS
 
 
-def test_tally_counts_those_who_still_wait() -> None:
+def test_longest_wait_includes_waiting_passengers() -> None:
     crowd, _ = passengers.step(one(), AWAY, 1000)
     assert passengers.tally(crowd, 31_000) == passengers.Tally(0, 1, 0.0, 30_000)
     done = evolve(crowd.present[0], stage=Stage.ARRIVED, boarded_at_ms=4000, left_at_ms=9000)
@@ -170,7 +171,7 @@ def test_tally_counts_those_who_still_wait() -> None:
     assert tally == passengers.Tally(1, 0, 3000.0, 3000)
 
 
-def test_figures_outlive_the_passengers_that_are_remembered() -> None:
+def test_statistics_include_passengers_no_longer_stored() -> None:
     crowd = passengers.crowd(evolve(TRAFFIC, per_minute=600))
     waits, seen = [], set()
     for now_ms in range(0, 100_000, 50):
@@ -185,10 +186,10 @@ def test_figures_outlive_the_passengers_that_are_remembered() -> None:
     assert tally == passengers.Tally(len(waits), 0, statistics.mean(waits), max(waits))
 
 
-# Who comes
+# Arrivals
 
 
-def test_the_traffic_is_mixed_and_as_dense_as_asked_for() -> None:
+def test_arrivals_are_a_poisson_process_with_the_given_rate() -> None:
     traffic = evolve(TRAFFIC, until_ms=100 * 60_000)
     drawn = []
     trip = passengers.draw(traffic, 0, 0)
@@ -206,7 +207,7 @@ def test_the_traffic_is_mixed_and_as_dense_as_asked_for() -> None:
     assert {each.panel for each in drawn} == {0, 1}
 
 
-def test_nobody_comes_at_no_rate_and_people_come_again_when_asked_to() -> None:
+def test_rate_0_stops_arrivals_until_the_rate_changes() -> None:
     crowd = passengers.change_flow(passengers.crowd(TRAFFIC), 0, Profile.LUNCH, 500)
     assert crowd.next_trip is None
     crowd, presses = passengers.step(crowd, AWAY, 10**6)
@@ -216,7 +217,7 @@ def test_nobody_comes_at_no_rate_and_people_come_again_when_asked_to() -> None:
     assert crowd.next_trip.at_ms > 10**6
 
 
-def test_a_change_of_rate_draws_nobody_twice() -> None:
+def test_changing_the_rate_draws_no_passenger_twice() -> None:
     crowd, seen = passengers.crowd(evolve(TRAFFIC, per_minute=60)), []
     for now_ms in range(0, 60_000, 100):
         if now_ms % 1700 == 0:
@@ -239,7 +240,7 @@ def test_a_change_of_rate_draws_nobody_twice() -> None:
     ),
     st.integers(0),
 )
-def test_every_trip_is_possible(traffic: PassengerFlow, number: int) -> None:
+def test_every_trip_is_valid_and_reproducible(traffic: PassengerFlow, number: int) -> None:
     trip = passengers.draw(traffic, number, 77)
     assert trip is not None
     assert trip == passengers.draw(traffic, number, 77)
@@ -252,7 +253,7 @@ def test_every_trip_is_possible(traffic: PassengerFlow, number: int) -> None:
 
 @st.composite
 def buildings(draw: st.DrawFn) -> list[Machine]:
-    """Draw two machines in any state."""
+    """Draw two elevators in any state."""
     bits = st.integers(0, 2**FLOORS - 1)
     floor = st.sampled_from([0, 0.5, 1, 1.5, 2, 2.5, 3])
     return [car(draw(floor), draw(st.booleans()), draw(bits), draw(bits), draw(bits)) for _ in range(2)]
@@ -260,7 +261,9 @@ def buildings(draw: st.DrawFn) -> list[Machine]:
 
 @settings(max_examples=50)
 @given(st.lists(st.tuples(st.integers(0, 3000), buildings()), max_size=40), st.integers())
-def test_nobody_is_lost_and_nothing_impossible_is_pressed(story: list[tuple[int, list[Machine]]], seed: int) -> None:
+def test_no_passenger_is_lost_and_only_existing_buttons_are_pressed(
+    story: list[tuple[int, list[Machine]]], seed: int
+) -> None:
     crowd = passengers.crowd(evolve(TRAFFIC, seed=seed))
     now_ms = 0
     for wait, seen in story:

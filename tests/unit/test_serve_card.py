@@ -1,4 +1,4 @@
-"""`elevator serve-card` on a simulated card, as its clients see it."""
+"""`elevator serve-card` with a simulated card, tested through its protocol."""
 
 import os
 import selectors
@@ -22,7 +22,7 @@ from elevator.core.model import Button, Buttons, Inputs, Motor, Outputs
 from elevator.hardware.elevator_server import ElevatorServer, changes, sweep
 
 
-def test_messages_become_what_is_wanted() -> None:
+def test_write_messages_set_the_outputs() -> None:
     outputs = Outputs(Motor.DOWN, 0, True, Buttons(0b101, 0b1010, 0b1100), 3, stop_lamp=True)
     wanted = Wanted(speed=50)
     stream = changes(None, outputs, 4)
@@ -31,33 +31,33 @@ def test_messages_become_what_is_wanted() -> None:
     assert wanted == Wanted(outputs, 50)
 
 
-def test_a_motor_command_may_bring_its_own_speed() -> None:
+def test_motor_command_may_contain_a_speed() -> None:
     first = apply(Wanted(speed=50), bytes((1, 1, 1, 200)), 50)
     assert (first.outputs.motor, first.speed) == (Motor.UP, 200)
     second = apply(first, bytes((1, 1, 0, 0)), 50)
     assert second.speed == 50
-    assert second.outputs != first.outputs, "the new speed is written"
-    assert apply(second, bytes((1, 1, 0, 0)), 50) == second, "a repetition is not"
+    assert second.outputs != first.outputs, "a new speed repeats the command"
+    assert apply(second, bytes((1, 1, 0, 0)), 50) == second, "an equal command does not"
 
 
 @pytest.mark.parametrize(
     ("byte", "motor"), [(0, Motor.STOP), (1, Motor.UP), (127, Motor.UP), (128, Motor.DOWN), (255, Motor.DOWN)]
 )
-def test_any_direction_is_one(byte: int, motor: Motor) -> None:
-    """So does the lab's server."""
+def test_every_direction_byte_is_accepted(byte: int, motor: Motor) -> None:
+    """The byte is signed, as in the lab's server."""
     assert apply(Wanted(speed=50), bytes((1, byte, 0, 0)), 50) == Wanted(Outputs(motor, lamps=Buttons()), 50)
-    assert apply(Wanted(speed=50), bytes((1, byte, 9, 7)), 50).speed == 7, "any but 0 says that a speed follows"
+    assert apply(Wanted(speed=50), bytes((1, byte, 9, 7)), 50).speed == 7, "any value except 0 announces a speed"
 
 
 @pytest.mark.parametrize("rest", [(3, 0, 1), (0, 9, 1), (0, 3, 1), (1, 0, 1), (255, 255, 255), (7, 0, 0)])
-def test_what_does_not_exist_lights_nothing(rest: tuple[int, int, int]) -> None:
+def test_messages_for_missing_lamps_and_floors_are_ignored(rest: tuple[int, int, int]) -> None:
     for operation in range(256):
         message = bytes((operation, *rest))
         assert apply(Wanted(), message, 50).outputs.lamps == Buttons()
         assert len(answer(Inputs(), 0, message)) == (4 if 6 <= operation <= 10 else 0)
 
 
-def test_reads_are_answered_from_the_snapshot() -> None:
+def test_reads_are_answered_from_the_inputs() -> None:
     inputs = Inputs(Buttons(0b001, 0b100, 0b1000), 2, stop=True, obstructed=True)
     request = sweep(4)
     replies = b"".join(answer(inputs, 0, request[start : start + 4]) for start in range(0, len(request), 4))
@@ -65,13 +65,13 @@ def test_reads_are_answered_from_the_snapshot() -> None:
     assert replies[-10] == 2
 
 
-def test_tachometer_is_answered_whatever_follows_the_operation() -> None:
+def test_tachometer_request_ignores_its_other_bytes() -> None:
     for rest in (bytes(3), b"\xff\xff\xff"):
         assert answer(Inputs(), 200, b"\x0a" + rest) == bytes((10, 200, 0, 0))
 
 
 class Served:
-    """A simulated card here, and the command that serves it in another process."""
+    """A simulated card in this process, and `serve-card` in another one."""
 
     def __init__(self, built: Building, directory: Path) -> None:
         self.built = built
@@ -93,7 +93,7 @@ class Served:
     def wait(self, done: Callable[[], bool]) -> None:
         end = time.monotonic() + PATIENCE_S
         while not done():
-            assert time.monotonic() < end, f"it never came; the log: {self.log()}"
+            assert time.monotonic() < end, f"timed out; the log: {self.log()}"
             self.built.turn(0.002)
 
     def connect(self) -> socket.socket:
@@ -105,13 +105,13 @@ class Served:
         with selectors.DefaultSelector() as waiting:
             waiting.register(client, selectors.EVENT_READ)
 
-            def take() -> bool:
+            def receive() -> bool:
                 nonlocal reply
                 if waiting.select(0):
                     reply += client.recv(1000)
                 return len(reply) >= length
 
-            self.wait(take)
+            self.wait(receive)
         return reply
 
 
@@ -128,13 +128,13 @@ def served(tmp_path: Path) -> Iterator[Served]:
     built.close()
 
 
-def test_a_client_reads_and_writes(served: Served) -> None:
+def test_client_reads_inputs_and_writes_outputs(served: Served) -> None:
     with served.connect() as client:
         served.built.press(0, Button.CAB, 3, 60_000)
         served.wait(lambda: served.ask(client, bytes((6, 2, 3, 0)), 4) == bytes((6, 1, 0, 0)))
         assert served.ask(client, bytes((7, 0, 0, 0)), 4) == bytes((7, 1, 2, 0))
         assert served.ask(client, bytes((10, 0, 0, 0)), 4) == bytes((10, 0, 0, 0))
-        client.sendall(bytes((2, 2)))  # a message in two pieces
+        client.sendall(bytes((2, 2)))  # One message in two pieces.
         client.sendall(bytes((3, 1)))
         served.wait(lambda: served.machine.lamps == Buttons(cab=0b1000))
         client.sendall(bytes((1, 255, 1, 77)))
@@ -142,7 +142,7 @@ def test_a_client_reads_and_writes(served: Served) -> None:
         assert served.line.card.speed == 77
 
 
-def test_stray_byte_is_dropped_and_logged_and_spoils_no_later_message(served: Served) -> None:
+def test_stray_byte_is_dropped_logged_and_does_not_shift_later_messages(served: Served) -> None:
     logged = "dropped an incomplete message (1 of 4 bytes)"
     for clients in (1, 2):
         with served.connect() as client:
@@ -151,20 +151,20 @@ def test_stray_byte_is_dropped_and_logged_and_spoils_no_later_message(served: Se
             assert served.ask(client, bytes((9, 0, 0, 0)), 4) == bytes((9, 0, 0, 0))
 
 
-def test_what_is_asked_after_the_door_was_opened_is_answered_when_it_is_open(served: Served) -> None:
+def test_read_after_a_door_command_waits_until_the_door_has_changed(served: Served) -> None:
     with served.connect() as client:
         for door in (1, 0):
             assert served.ask(client, bytes((4, door, 0, 0, 7, 0, 0, 0)), 4) == bytes((7, 1, 2, 0))
             assert served.machine.door == door
             client.sendall(bytes((4, 1 - door, 0, 0, 7, 0, 0, 0)))
-            with selectors.DefaultSelector() as waiting:  # for nothing: the card stands still, but is not yet lost
+            with selectors.DefaultSelector() as waiting:  # No reply arrives while the simulated card is not advanced.
                 waiting.register(client, selectors.EVENT_READ)
                 assert not waiting.select(0.1)
             served.wait(lambda door=door: served.machine.door != door)  # type: ignore[misc]
             assert served.ask(client, b"", 4) == bytes((7, 1, 2, 0))
 
 
-def test_what_is_asked_after_the_motor_was_stopped_is_answered_when_it_stands(served: Served) -> None:
+def test_read_after_a_stop_command_waits_until_the_motor_has_stopped(served: Served) -> None:
     with served.connect() as client:
         for motor in (Motor.STOP, Motor.UP):
             assert served.ask(client, bytes((1, motor, 0, 0, 9, 0, 0, 0)), 4) == bytes((9, 0, 0, 0))
@@ -177,7 +177,7 @@ def test_what_is_asked_after_the_motor_was_stopped_is_answered_when_it_stands(se
         assert served.ask(client, b"", 4) == bytes((9, 0, 0, 0))
 
 
-def test_the_motor_stops_when_the_client_goes_and_the_next_one_is_answered(served: Served) -> None:
+def test_motor_stops_when_the_client_disconnects_and_the_next_client_is_served(served: Served) -> None:
     with served.connect() as first, served.connect() as second:
         first.sendall(bytes((1, 1, 0, 0, 2, 2, 0, 1)))
         served.wait(lambda: served.machine.shaft.motor is Motor.UP and served.machine.lamps.cab == 1)
@@ -188,7 +188,7 @@ def test_the_motor_stops_when_the_client_goes_and_the_next_one_is_answered(serve
 
 
 @pytest.mark.rule("C12")
-def test_the_motor_stops_when_the_worker_is_killed(served: Served) -> None:
+def test_motor_stops_when_the_worker_is_killed(served: Served) -> None:
     with served.connect() as client:
         client.sendall(bytes((1, 1, 0, 0)))
         served.wait(lambda: served.machine.shaft.motor is Motor.UP)
@@ -200,7 +200,7 @@ def test_the_motor_stops_when_the_worker_is_killed(served: Served) -> None:
         assert served.ask(client, bytes((9, 0, 0, 0)), 4) == bytes((9, 0, 0, 0))
 
 
-def test_disturbed_replies_halt_the_motor_and_its_command_is_restored(served: Served) -> None:
+def test_garbled_replies_halt_the_motor_until_they_are_good_again(served: Served) -> None:
     with served.connect() as client:
         client.sendall(bytes((1, 1, 0, 0)))
         served.wait(lambda: served.machine.shaft.motor is Motor.UP)
@@ -213,7 +213,7 @@ def test_disturbed_replies_halt_the_motor_and_its_command_is_restored(served: Se
         assert "client disconnected" not in served.log()
 
 
-def test_a_client_is_dropped_when_the_card_is_lost_and_its_command_ends(served: Served) -> None:
+def test_client_is_disconnected_and_motor_stopped_when_the_card_is_lost(served: Served) -> None:
     with served.connect() as client:
         client.sendall(bytes((1, 1, 0, 0)))
         served.wait(lambda: served.machine.shaft.motor is Motor.UP)
@@ -224,7 +224,7 @@ def test_a_client_is_dropped_when_the_card_is_lost_and_its_command_ends(served: 
     served.wait(lambda: served.machine.shaft.motor is Motor.STOP)
 
 
-def test_clients_that_come_and_go_do_not_fill_the_log(served: Served) -> None:
+def test_frequent_reconnects_do_not_flood_the_log(served: Served) -> None:
     for _ in range(30):
         with served.connect() as client:
             assert served.ask(client, bytes((8, 0, 0, 0)), 4) == bytes((8, 0, 0, 0))
@@ -235,17 +235,17 @@ def test_clients_that_come_and_go_do_not_fill_the_log(served: Served) -> None:
     assert served.log().count("client disconnected: it closed the connection") <= 4
 
 
-def test_a_node_s_port_works_through_it(served: Served) -> None:
+def test_node_port_works_with_serve_card(served: Served) -> None:
     port = ElevatorServer("127.0.0.1", served.port, 4)
 
-    def look() -> Inputs | None:
+    def read() -> Inputs | None:
         now_ms = time.monotonic_ns() // 1_000_000
         port.poll(now_ms)
         return port.inputs(now_ms)
 
-    served.wait(lambda: look() == Inputs(floor=2))
+    served.wait(lambda: read() == Inputs(floor=2))
     port.write(Outputs(door=True, lamps=Buttons(down=0b1000), floor=2))
-    served.wait(lambda: look() is not None and served.machine.door and served.machine.indicator == 2)
+    served.wait(lambda: read() is not None and served.machine.door and served.machine.indicator == 2)
     assert served.machine.lamps == Buttons(down=0b1000)
     port.stop()
 
@@ -262,14 +262,14 @@ def test_a_node_s_port_works_through_it(served: Served) -> None:
         ["--nix"],
     ],
 )
-def test_wrong_arguments_are_one_line(arguments: list[str]) -> None:
+def test_bad_arguments_print_one_line_and_exit_with_status_2(arguments: list[str]) -> None:
     command = [*PROGRAM, "serve-card", *arguments]
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=30)
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
 
 
-def test_a_port_that_is_taken_is_one_line() -> None:
+def test_port_in_use_prints_one_line() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         command = [*PROGRAM, "serve-card", "--port", str(taken.getsockname()[1])]
         done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=30)

@@ -1,4 +1,4 @@
-"""The settings of `elevator sim`: its arguments, and the course simulator's file."""
+"""The settings of `elevator sim`: command-line arguments and the file `simulator.con`."""
 
 import os
 import socket
@@ -35,7 +35,7 @@ DEFAULTS = {"port": 15657, "cars": 1, "numfloors": 4, "travel_ms": 2000, "light_
 
 @pytest.fixture
 def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return the file in the working directory. The program is in another one."""
+    """Return the path of the file in the working directory. The program is in another directory."""
     here, program = tmp_path / "here", tmp_path / "program"
     for folder in (here, program):
         folder.mkdir()
@@ -46,12 +46,12 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def beside(file: Path) -> Path:
-    """Return the file beside the program."""
+    """Return the path of the file in the program's directory."""
     return file.parents[1] / "program" / "simulator.con"
 
 
 def settings(*argv: str) -> Namespace:
-    """Return the settings. None may be ignored."""
+    """Return the settings, none of which may be ignored."""
     arguments, ignored = options(argv)
     assert ignored == []
     return arguments
@@ -61,21 +61,21 @@ def ignored(*argv: str) -> list[str]:
     return options(argv)[1]
 
 
-def test_the_file_is_read_and_arguments_come_before_it(file: Path) -> None:
+def test_arguments_override_the_file(file: Path) -> None:
     file.write_text(FILE)
-    told = settings("--PORT", "15001", "--cars=3")
-    assert (told.port, told.cars, told.numfloors) == (15001, 3, 6)
-    assert (told.travel_ms, told.passing_ms, told.press_ms) == (1500, 300, 250)
-    assert (told.light_off, told.light_on, told.stop_on_disconnect) == (".", "#", False)
-    assert keys_of(told) == Keys(up="12345", stop="?")
+    parsed = settings("--PORT", "15001", "--cars=3")
+    assert (parsed.port, parsed.cars, parsed.numfloors) == (15001, 3, 6)
+    assert (parsed.travel_ms, parsed.passing_ms, parsed.press_ms) == (1500, 300, 250)
+    assert (parsed.light_off, parsed.light_on, parsed.stop_on_disconnect) == (".", "#", False)
+    assert keys_of(parsed) == Keys(up="12345", stop="?")
 
 
-def test_without_a_file_there_are_the_well_known_defaults(file: Path) -> None:
-    told = settings()
-    assert {name: getattr(told, name) for name in DEFAULTS} == DEFAULTS
-    assert (told.headless, told.web) == (False, None)
-    assert (told.passing_ms, told.press_ms, told.stop_on_disconnect) == (500, 200, True)
-    assert (told.light_off, keys_of(told)) == ("-", Keys())
+def test_defaults_match_the_course_simulator(file: Path) -> None:
+    parsed = settings()
+    assert {name: getattr(parsed, name) for name in DEFAULTS} == DEFAULTS
+    assert (parsed.headless, parsed.web) == (False, None)
+    assert (parsed.passing_ms, parsed.press_ms, parsed.stop_on_disconnect) == (500, 200, True)
+    assert (parsed.light_off, keys_of(parsed)) == ("-", Keys())
 
 
 @pytest.mark.parametrize(
@@ -83,11 +83,11 @@ def test_without_a_file_there_are_the_well_known_defaults(file: Path) -> None:
     [
         (["--web"], ("127.0.0.1", 15780)),
         (["--web", "80"], ("127.0.0.1", 80)),
-        (["--web", "0.0.0.0:8080"], ("0.0.0.0", 8080)),  # noqa: S104  # what it is told
+        (["--web", "0.0.0.0:8080"], ("0.0.0.0", 8080)),  # noqa: S104  # only parsed
         (["--web", "--headless"], ("127.0.0.1", 15780)),
     ],
 )
-def test_where_the_page_is(file: Path, web: list[str], place: tuple[str, int]) -> None:
+def test_web_option_sets_the_address_of_the_page(file: Path, web: list[str], place: tuple[str, int]) -> None:
     assert settings(*web).web == place
 
 
@@ -102,17 +102,17 @@ def test_where_the_page_is(file: Path, web: list[str], place: tuple[str, int]) -
         b"--port 1 --port=15000 --floors 6 // \xe5tte etasjer, not UTF-8\n --light_On -",
     ],
 )
-def test_every_way_to_write_the_file(file: Path, content: bytes) -> None:
+def test_file_formats_are_equivalent(file: Path, content: bytes) -> None:
     file.write_bytes(content)
-    told = settings()
-    assert (told.port, told.numfloors, told.light_on) == (15000, 6, "-")
+    parsed = settings()
+    assert (parsed.port, parsed.numfloors, parsed.light_on) == (15000, 6, "-")
 
 
 NOT_A_PORT = "is not a whole number from 0 to 65535"
 
 
 @pytest.mark.parametrize(
-    ("content", "named"),
+    ("content", "listed"),
     [
         ("--port 70000", f"--port: '70000' {NOT_A_PORT}"),
         ("--port -1", f"--port: '-1' {NOT_A_PORT}"),
@@ -148,26 +148,28 @@ NOT_A_PORT = "is not a whole number from 0 to 65535"
         ("--\x1b[31m", "--?[31m"),
     ],
 )
-def test_unknown_words_and_bad_values_in_the_file_are_named_and_ignored(file: Path, content: str, named: str) -> None:
+def test_unknown_words_and_bad_values_in_the_file_are_listed_and_ignored(file: Path, content: str, listed: str) -> None:
     file.write_text(content)
-    told, lines = options([])
-    assert lines == [f"simulator.con: ignored {named}"]
-    assert {name: getattr(told, name) for name in DEFAULTS} == DEFAULTS | ({"light_on": "#"} if "#" in content else {})
+    parsed, lines = options([])
+    assert lines == [f"simulator.con: ignored {listed}"]
+    assert {name: getattr(parsed, name) for name in DEFAULTS} == DEFAULTS | (
+        {"light_on": "#"} if "#" in content else {}
+    )
 
 
-def test_a_bad_value_leaves_the_rest_of_the_file_as_it_is(file: Path) -> None:
+def test_bad_value_does_not_affect_the_rest_of_the_file(file: Path) -> None:
     file.write_text("--numFloors 6\n--port x\n--light_on #\n--numFloors six")
-    told, lines = options([])
-    assert (told.numfloors, told.port, told.light_on) == (6, 15657, "#")
+    parsed, lines = options([])
+    assert (parsed.numfloors, parsed.port, parsed.light_on) == (6, 15657, "#")
     assert len(lines) == 1
     assert options(["--port", "15000"])[0].port == 15000
 
 
 @pytest.mark.parametrize("byte", [b"\xe6", b"\xff"])
-def test_a_value_that_is_not_utf_8_is_bad(file: Path, byte: bytes) -> None:
+def test_value_that_is_not_utf_8_is_ignored(file: Path, byte: bytes) -> None:
     file.write_bytes(b"--light_on " + byte + b"\n--port 15000")
-    told, lines = options([])
-    assert (told.light_on, told.port) == ("*", 15000)
+    parsed, lines = options([])
+    assert (parsed.light_on, parsed.port) == ("*", 15000)
     assert len(lines) == 1
 
 
@@ -179,10 +181,10 @@ def test_a_value_that_is_not_utf_8_is_bad(file: Path, byte: bytes) -> None:
         (b"\x7fELF\x02\x01\x01\0\0--port 1", "not UTF-8 text"),
     ],
 )
-def test_a_file_that_is_no_text_is_named(file: Path, content: bytes, why: str) -> None:
+def test_binary_and_oversized_files_are_ignored_with_a_reason(file: Path, content: bytes, why: str) -> None:
     file.write_bytes(content)
-    told, lines = options([])
-    assert (told.port, lines) == (15657, [f"simulator.con: ignored all of it ({why})"])
+    parsed, lines = options([])
+    assert (parsed.port, lines) == (15657, [f"simulator.con: ignored all of it ({why})"])
 
 
 @pytest.mark.parametrize("kind", ["directory", "pipe", "socket", "device"])
@@ -200,17 +202,17 @@ def test_only_a_regular_file_is_read(file: Path, kind: str) -> None:
     assert ignored() == ["simulator.con: ignored all of it (not a regular file)"]
 
 
-def test_a_file_that_may_not_be_read_is_named(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreadable_file_is_ignored_with_a_reason(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file.write_text("--port 1")
 
     def refuse(path: Path, mode: str) -> None:
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr(Path, "open", refuse)  # root may read everything
+    monkeypatch.setattr(Path, "open", refuse)  # The tests may run as root, who may read any file.
     assert ignored() == ["simulator.con: ignored all of it (Permission denied)"]
 
 
-def test_no_file_and_an_empty_one_are_silent(file: Path) -> None:
+def test_missing_and_empty_files_print_nothing(file: Path) -> None:
     file.symlink_to("nowhere")
     assert ignored() == []
     file.unlink()
@@ -221,21 +223,21 @@ def test_no_file_and_an_empty_one_are_silent(file: Path) -> None:
 # Where the file is
 
 
-def test_the_file_beside_the_program_is_read_from_any_directory(beside: Path) -> None:
+def test_file_in_the_program_directory_is_read(beside: Path) -> None:
     beside.write_text("--port 15000 --nix")
-    told, lines = options([])
-    assert told.port == 15000
+    parsed, lines = options([])
+    assert parsed.port == 15000
     assert lines == [f"{beside}: ignored --nix"]
 
 
-def test_the_file_in_the_working_directory_comes_first_and_alone(file: Path, beside: Path) -> None:
+def test_file_in_the_working_directory_replaces_the_one_in_the_program_directory(file: Path, beside: Path) -> None:
     file.write_text("--port 15000")
     beside.write_text("--port 15001 --cars 2")
-    told = settings()
-    assert (told.port, told.cars) == (15000, 1)
+    parsed = settings()
+    assert (parsed.port, parsed.cars) == (15000, 1)
 
 
-def test_a_program_run_from_its_source_looks_beside_itself(
+def test_program_directory_is_found_through_a_symbolic_link(
     beside: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     beside.write_text("--port 15000")
@@ -249,7 +251,7 @@ def test_a_program_run_from_its_source_looks_beside_itself(
 
 
 @pytest.mark.parametrize(
-    ("argv", "named"),
+    ("argv", "listed"),
     [
         (["--nonsense"], "--nonsense"),
         (["3"], "3"),
@@ -261,18 +263,18 @@ def test_a_program_run_from_its_source_looks_beside_itself(
         ([os.fsdecode(b"\xff")], "?"),
     ],
 )
-def test_unknown_arguments_are_named(file: Path, argv: list[str], named: str) -> None:
-    told, lines = options([*argv, "--port", "15000"])
-    assert lines == [f"ignored {named}"]
-    assert (told.port, told.travel_ms) == (15000, 2000)
+def test_unknown_arguments_are_listed(file: Path, argv: list[str], listed: str) -> None:
+    parsed, lines = options([*argv, "--port", "15000"])
+    assert lines == [f"ignored {listed}"]
+    assert (parsed.port, parsed.travel_ms) == (15000, 2000)
 
 
-def test_a_duration_of_0_leaves_what_the_file_says(file: Path) -> None:
+def test_duration_0_on_the_command_line_does_not_override_the_file(file: Path) -> None:
     file.write_text("--btnDepressedTime_ms 250")
     assert options(["--btnDepressedTime_ms", "0"])[0].press_ms == 250
 
 
-def test_file_and_arguments_have_a_line_each(file: Path) -> None:
+def test_file_and_arguments_get_separate_lines(file: Path) -> None:
     file.write_text("--colour blue")
     assert ignored("--colour", "red") == ["simulator.con: ignored --colour blue", "ignored --colour red"]
 
@@ -280,7 +282,7 @@ def test_file_and_arguments_have_a_line_each(file: Path) -> None:
 @pytest.mark.parametrize(
     ("argv", "keys"), [(["--key_stopButton", "q"], "q"), (["--key_ordersUp", "AAB", "--key_moveUp", "-"], "- A")]
 )
-def test_a_key_may_have_two_meanings(file: Path, argv: list[str], keys: str) -> None:
+def test_keys_with_several_functions_are_listed(file: Path, argv: list[str], keys: str) -> None:
     assert ignored(*argv) == [f"keys with more than one function: {keys}"]
 
 
@@ -295,7 +297,9 @@ def test_a_key_may_have_two_meanings(file: Path, argv: list[str], keys: str) -> 
         (["--cars", "0", "--nonsense"], "argument --cars: '0' is not a whole number from 1 to 64"),
     ],
 )
-def test_bad_arguments(file: Path, capsys: pytest.CaptureFixture[str], argv: list[str], complaint: str) -> None:
+def test_bad_arguments_print_one_line_and_exit_with_status_2(
+    file: Path, capsys: pytest.CaptureFixture[str], argv: list[str], complaint: str
+) -> None:
     with pytest.raises(SystemExit) as exit_:
         options(argv)
     assert exit_.value.code == 2
@@ -303,18 +307,18 @@ def test_bad_arguments(file: Path, capsys: pytest.CaptureFixture[str], argv: lis
 
 
 @pytest.mark.parametrize("name", ["-h", "--help", "--HELP"])
-def test_help_names_every_option(file: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
+def test_help_lists_the_options(file: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
     with pytest.raises(SystemExit) as exit_:
         options(["--nonsense", name])
     assert exit_.value.code == 0
-    said = capsys.readouterr().out
-    assert all(option in said for option in ("-h, --help", "--numfloors", "--web", "--key_moveInbounds"))
+    output = capsys.readouterr().out
+    assert all(option in output for option in ("-h, --help", "--numfloors", "--web", "--key_moveInbounds"))
 
 
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=20), max_size=5))
-def test_no_arguments_break_it(argv: list[str]) -> None:
+def test_random_arguments_are_parsed_or_rejected(argv: list[str]) -> None:
     try:
         _, lines = options([each for each in argv if "h" not in each])
         assert all(line.isprintable() for line in lines)
     except SystemExit as exit_:
-        assert exit_.code in (0, 2)  # noqa: PT017  # either way is right
+        assert exit_.code in (0, 2)  # noqa: PT017  # Both outcomes are correct.
