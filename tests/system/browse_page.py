@@ -1,7 +1,6 @@
-"""The page in a real browser, as somebody uses it who has never seen it; run by `just test-page`.
+"""The page in a real browser: headless chromium. `just test-page` runs these tests.
 
-The browser is Debian's chromium, headless. Elements are found by what a screen reader says of them, so a name that is
-lost is a test that fails. Pictures of what was seen are left in .cache/page/.
+They find elements by their accessible names, so a missing name fails a test. Screenshots are stored in .cache/page/.
 """
 
 import re
@@ -23,9 +22,9 @@ from selenium.webdriver.remote.webelement import WebElement
 PICTURES = Path(__file__).parents[2] / ".cache" / "page"
 CARS = range(3)
 FLOORS = 9
-"""So many that a parked car has a way to go to some of them."""
+"""Enough for a parked car to be several floors away from some of them."""
 PARKED_S = 1.0
-"""A car that stands for so long has been parked."""
+"""A car that has stood for this long is parked."""
 SIZES = {"laptop": (1366, 900), "projector": (1920, 1080), "phone": (390, 844)}
 
 
@@ -41,13 +40,13 @@ def open_browser() -> webdriver.Chrome:
 
 
 class Page:
-    """The page as it is seen and clicked."""
+    """The page in the browser."""
 
     def __init__(self, browser: webdriver.Chrome) -> None:
         self.browser = browser
 
     def named(self, name: str) -> WebElement:
-        """Return the element that a screen reader calls *name*; for buttons that say more, the start of it."""
+        """Return the element whose accessible name starts with *name*."""
         return self.browser.find_element(By.CSS_SELECTOR, f'[aria-label^="{name}"]')
 
     def call(self, kind: str, floor: int, panel: int) -> WebElement:
@@ -56,15 +55,15 @@ class Page:
     def is_pressed(self, element: WebElement) -> bool:
         return element.get_attribute("aria-pressed") == "true"
 
-    def says(self, car: int) -> str:
-        """Return how a car and its node are, in words."""
+    def condition(self, car: int) -> str:
+        """Return the condition of a car and its node, as shown below the car's title."""
         return self.named(f"Car {car}").find_element(By.CSS_SELECTOR, ".alive").text
 
     def is_open_at(self, car: int, floor: int) -> bool:
         return re.fullmatch(rf"Floor indicator {floor}\b.*door open", self.screen(car)) is not None
 
     def screen(self, car: int) -> str:
-        """Return what the display of a car says."""
+        """Return the accessible text of a car's floor indicator."""
         return self.named(f"Car {car}").find_element(By.CSS_SELECTOR, ".screen").get_attribute("aria-label") or ""
 
     def height(self, car: int) -> float:
@@ -78,11 +77,11 @@ class Page:
                     return
             except (NoSuchElementException, StaleElementReferenceException):
                 pass
-            assert time.monotonic() < deadline, f"it was never seen that {what}"
+            assert time.monotonic() < deadline, f"timed out waiting until {what}"
             time.sleep(0.02)
 
     def far_floor(self) -> int:
-        """Wait until the cars are parked, apart from each other; return the floor that is farthest from all of them."""
+        """Wait until all cars are parked at different floors; return the floor farthest from all of them."""
 
         def at() -> list[int]:
             found = [re.match(r"Floor indicator (\d+)", self.screen(car)) for car in CARS]
@@ -92,7 +91,7 @@ class Page:
         deadline = since + PATIENCE_S
         while time.monotonic() < since + PARKED_S:
             assert time.monotonic() < deadline, "the cars were never parked"
-            if at() != old or len(set(old)) < len(CARS) or any(self.says(car) != "At rest" for car in CARS):
+            if at() != old or len(set(old)) < len(CARS) or any(self.condition(car) != "At rest" for car in CARS):
                 since, old = time.monotonic(), at()
         return max(range(FLOORS), key=lambda floor: min(abs(floor - other) for other in old))
 
@@ -114,14 +113,14 @@ def page(browser: webdriver.Chrome) -> Iterator[Page]:
     with demo("--rate", "0", "--seed", "3", "--floors", str(FLOORS)) as (_, address):
         browser.get(address)
         page = Page(browser)
-        page.wait(lambda: all(page.says(car) == "At rest" for car in CARS), "all cars were ready")
+        page.wait(lambda: all(page.condition(car) == "At rest" for car in CARS), "all cars were ready")
         yield page
         log = browser.get_log("browser")  # type: ignore[no-untyped-call]
         assert [line for line in log if line["level"] == "SEVERE"] == []
         browser.get("about:blank")
 
 
-def test_a_press_lights_the_lamp_on_every_panel_and_a_car_comes(page: Page) -> None:
+def test_press_lights_the_lamp_on_every_panel_and_a_car_serves_the_call(page: Page) -> None:
     floor = page.far_floor()
     kind = "up" if floor == 0 else "down"
     before = [page.height(car) for car in CARS]
@@ -133,7 +132,7 @@ def test_a_press_lights_the_lamp_on_every_panel_and_a_car_comes(page: Page) -> N
     page.wait(lambda: not any(page.is_pressed(page.call(kind, floor, panel=car)) for car in CARS), "the lamps went out")
 
 
-def test_a_killed_node_is_seen_and_another_takes_over(page: Page) -> None:
+def test_killed_node_is_shown_and_another_car_serves_its_call(page: Page) -> None:
     floor = page.far_floor()
     kind = "up" if floor == 0 else "down"
 
@@ -141,20 +140,20 @@ def test_a_killed_node_is_seen_and_another_takes_over(page: Page) -> None:
         return page.call(kind, floor, panel=1).get_attribute("aria-label") or ""
 
     page.call(kind, floor, panel=0).click()
-    page.wait(lambda: "assigned to car" in label(), "it was said who comes")
+    page.wait(lambda: "assigned to car" in label(), "the call was assigned")
     victim = int(label().rpartition(" ")[2])
     page.named(f"Kill node, car {victim}").click()
-    page.wait(lambda: page.says(victim) == "Node killed", "the node was seen to be dead")
+    page.wait(lambda: page.condition(victim) == "Node killed", "the node was shown as killed")
     assert page.is_pressed(page.named(f"Kill node, car {victim}"))
     others = set(CARS) - {victim}
-    page.wait(lambda: any(page.says(car) in ("Going up", "Going down") for car in others), "another set out")
+    page.wait(lambda: any(page.condition(car) in ("Going up", "Going down") for car in others), "another car started")
     page.picture("taken-over")
     page.wait(lambda: any(page.is_open_at(car, floor) for car in others), "another car came")
     page.browser.find_element(By.ID, "mend").click()
-    page.wait(lambda: page.says(victim) in ("At rest", "Door open", "Going up", "Going down"), "the node was back")
+    page.wait(lambda: page.condition(victim) in ("At rest", "Door open", "Going up", "Going down"), "the node was back")
 
 
-def test_switches_show_what_they_did(page: Page) -> None:
+def test_fault_buttons_show_their_effect(page: Page) -> None:
     for switch, words in (
         ("Hold stop", "Out of service: stop button"),
         ("Unplug network", "Network unplugged"),
@@ -162,12 +161,12 @@ def test_switches_show_what_they_did(page: Page) -> None:
     ):
         button = page.named(f"{switch}, car 1")
         button.click()
-        page.wait(lambda: page.is_pressed(button) and page.says(1) == words, f"{switch} did that")  # noqa: B023
+        page.wait(lambda: page.is_pressed(button) and page.condition(1) == words, f"{switch} was shown")  # noqa: B023
         button.click()
-        page.wait(lambda: not page.is_pressed(button) and page.says(1) == "At rest", "it was mended")  # noqa: B023
+        page.wait(lambda: not page.is_pressed(button) and page.condition(1) == "At rest", "the fault was repaired")  # noqa: B023
 
 
-def test_people_come_and_their_waits_are_shown(page: Page) -> None:
+def test_passengers_arrive_and_their_waits_are_shown(page: Page) -> None:
     slider = page.browser.find_element(By.ID, "rate")
     slider.send_keys(Keys.END)
     page.wait(lambda: page.browser.find_elements(By.CSS_SELECTOR, "#chart circle"), "a wait was drawn")
@@ -176,7 +175,7 @@ def test_people_come_and_their_waits_are_shown(page: Page) -> None:
     slider.send_keys(Keys.HOME)
 
 
-def test_the_keyboard_is_enough(page: Page) -> None:
+def test_page_can_be_used_with_the_keyboard(page: Page) -> None:
     page.browser.execute_script("document.activeElement.blur()")
     keys = ActionChains(page.browser)
     seen = []
@@ -193,7 +192,7 @@ def test_the_keyboard_is_enough(page: Page) -> None:
     page.wait(lambda: page.is_open_at(0, 2), "the car came")
 
 
-def test_every_button_has_a_name_and_a_state(page: Page) -> None:
+def test_every_button_has_an_accessible_name_and_state(page: Page) -> None:
     nameless = page.browser.execute_script(
         "return [...document.querySelectorAll('#building button:not([hidden])')]"
         ".filter((each) => !each.getAttribute('aria-label') || !/^(true|false)$/.test(each.ariaPressed))"
@@ -204,7 +203,7 @@ def test_every_button_has_a_name_and_a_state(page: Page) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", SIZES)
-def test_it_fits_the_screen(page: Page, size: str, scheme: str) -> None:
+def test_page_fits_the_screen(page: Page, size: str, scheme: str) -> None:
     width, height = SIZES[size]
     browser = page.browser
     metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": size == "phone"}
@@ -222,14 +221,14 @@ def test_it_fits_the_screen(page: Page, size: str, scheme: str) -> None:
             ".filter((box) => box.width && (box.width < 24 || box.height < 24)).length"
         )
         assert small == 0
-        time.sleep(0.3)  # Colours change smoothly.
+        time.sleep(0.3)  # Colours change in a transition.
         page.picture(f"{size}-{scheme}")
     finally:
         browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
         browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
 
 
-def test_the_page_says_when_the_demo_is_gone_and_comes_back_by_itself(browser: webdriver.Chrome) -> None:
+def test_page_reports_a_lost_connection_and_reconnects(browser: webdriver.Chrome) -> None:
     page = Page(browser)
     with demo("--rate", "0") as (_, address):
         port = address.rstrip("/").rpartition(":")[2]

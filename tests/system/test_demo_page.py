@@ -1,4 +1,4 @@
-"""The demo as a whole, through its page's connection: real nodes are pressed for, killed, frozen and unplugged."""
+"""A running demo with real nodes, controlled through the WebSocket of its page."""
 
 import json
 import signal
@@ -14,13 +14,13 @@ from websockets.typing import Origin
 
 CARS = range(3)
 FLOORS = 9
-"""So many that a parked car has a way to go to some of them."""
+"""Enough for a parked car to be several floors away from some of them."""
 PARKED_S = 1.0
-"""A car that stands for so long has been parked."""
+"""A car that has stood for this long is parked."""
 
 
 class Page:
-    """What the page knows, and what it may ask for."""
+    """A client of the page's WebSocket."""
 
     def __init__(self, address: str, connection: ClientConnection) -> None:
         self.address = address
@@ -28,7 +28,7 @@ class Page:
         self.replies: list[dict[str, Any]] = []
         self._connection = connection
 
-    def hear(self) -> None:
+    def receive(self) -> None:
         message = json.loads(self._connection.recv(PATIENCE_S))
         if "scene" in message:
             self.scene |= message["scene"]
@@ -45,8 +45,8 @@ class Page:
     def wait(self, condition: Callable[[], object], what: str) -> None:
         deadline = time.monotonic() + PATIENCE_S
         while not condition():
-            assert time.monotonic() < deadline, f"it never came about that {what}: {self.scene}"
-            self.hear()
+            assert time.monotonic() < deadline, f"timed out waiting until {what}: {self.scene}"
+            self.receive()
 
     def car(self, number: int) -> dict[str, Any]:
         state: dict[str, Any] = self.scene[f"car{number}"]
@@ -59,14 +59,14 @@ class Page:
     def is_lit(self, floor: int) -> bool:
         return any(floor in self.car(car)["lamps"]["up"] for car in CARS)
 
-    def takers(self, floor: int) -> list[int]:
+    def assigned_cars(self, floor: int) -> list[int]:
         return [car for car in CARS if floor in self.node(car).get("up", [])]
 
-    def has_said(self, words: str) -> bool:
+    def has_logged(self, words: str) -> bool:
         return any(words in line for line in self.scene["said"])
 
     def far_floor(self) -> int:
-        """Wait until the cars are parked, apart from each other; return the floor that is farthest from all of them."""
+        """Wait until all cars are parked at different floors; return the floor farthest from all of them."""
 
         def places() -> list[int]:
             return [self.car(car)["sensor"] for car in CARS if not self.car(car)["motor"]]
@@ -75,7 +75,7 @@ class Page:
         deadline = since + PATIENCE_S
         while time.monotonic() < since + PARKED_S:
             assert time.monotonic() < deadline, "the cars were never parked"
-            self.hear()
+            self.receive()
             if places() != old or len(set(old)) < len(CARS):
                 since, old = time.monotonic(), places()
         return max(range(FLOORS - 1), key=lambda floor: min(abs(floor - other) for other in old))
@@ -90,7 +90,7 @@ def page() -> Iterator[Page]:
         host = address.removeprefix("http://").rstrip("/")
         with connect(f"ws://{host}/live", origin=Origin(f"http://{host}")) as connection:
             page = Page(address, connection)
-            page.wait(lambda: page.scene, "there was anything to see")
+            page.wait(lambda: page.scene, "a scene arrived")
             page.wait(
                 lambda: all(page.node(car).get("fault") == "none" and page.node(car)["heard"] for car in CARS),
                 "all nodes were in service",
@@ -99,17 +99,17 @@ def page() -> Iterator[Page]:
 
 
 @pytest.mark.quick
-def test_a_call_is_lit_taken_and_served(page: Page) -> None:
+def test_hall_call_is_lit_and_served(page: Page) -> None:
     assert page.ask("press", car=1, button="up", floor=2) == {"ok": True}
     page.wait(lambda: page.is_open_at(2), "a car came")
     page.wait(lambda: not page.is_lit(2), "the lamps went out")
 
 
-def test_a_killed_node_is_replaced_and_comes_back(page: Page) -> None:
+def test_another_car_serves_the_call_of_a_killed_node(page: Page) -> None:
     floor = page.far_floor()
     page.ask("press", car=0, button="up", floor=floor)
-    page.wait(lambda: page.is_lit(floor) and page.takers(floor), "somebody took the call")
-    (victim, *_) = page.takers(floor)
+    page.wait(lambda: page.is_lit(floor) and page.assigned_cars(floor), "the call was assigned")
+    (victim, *_) = page.assigned_cars(floor)
     assert page.ask("kill", node=victim) == {"ok": True}
     page.wait(lambda: page.node(victim)["state"] == "killed" and not page.node(victim)["heard"], "it was dead")
     page.wait(lambda: set(page.is_open_at(floor)) - {victim}, "another car came")
@@ -118,38 +118,40 @@ def test_a_killed_node_is_replaced_and_comes_back(page: Page) -> None:
     page.wait(lambda: page.node(victim)["state"] == "running" and page.node(victim)["heard"], "it was back")
 
 
-def test_a_frozen_node_is_silent_until_it_goes_on(page: Page) -> None:
+def test_frozen_node_is_silent_until_it_is_resumed(page: Page) -> None:
     page.ask("freeze", node=2, on=True)
     page.wait(lambda: page.node(2)["state"] == "frozen" and not page.node(2)["heard"], "it was silent")
     page.ask("freeze", node=2, on=False)
     page.wait(lambda: page.node(2)["state"] == "running" and page.node(2)["heard"], "it was back")
 
 
-def test_an_unplugged_node_is_alone_until_it_is_plugged_in(page: Page) -> None:
+def test_unplugged_node_serves_cab_calls_and_rejoins(page: Page) -> None:
     page.ask("unplug", node=0, on=True)
     page.wait(lambda: not page.node(0)["plugged"], "it was unplugged")
-    page.wait(lambda: page.has_said("node 1: node 0 is silent"), "one missed it")
-    page.wait(lambda: page.has_said("node 2: node 0 is silent"), "the other missed it")
+    page.wait(lambda: page.has_logged("node 1: node 0 is silent"), "node 1 noticed")
+    page.wait(lambda: page.has_logged("node 2: node 0 is silent"), "node 2 noticed")
     page.ask("press", car=0, button="cab", floor=4)
     page.wait(lambda: page.car(0)["door"] and page.car(0)["sensor"] == 4, "it served its passengers")
     page.ask("unplug", node=0, on=False)
-    page.wait(lambda: page.has_said("node 1: node 0 is alive"), "it was heard again")
+    page.wait(lambda: page.has_logged("node 1: node 0 is alive"), "node 1 received its heartbeats again")
 
 
-def test_packets_are_lost_as_asked_for(page: Page) -> None:
+def test_packet_loss_separates_the_nodes(page: Page) -> None:
     page.ask("lose", percent=100)
-    page.wait(lambda: page.scene["loss"] == 100, "all was lost")
-    page.wait(lambda: page.has_said("node 1: node 2 is silent"), "they missed each other")
+    page.wait(lambda: page.scene["loss"] == 100, "the loss was 100 %")
+    page.wait(lambda: page.has_logged("node 1: node 2 is silent"), "node 1 noticed")
     page.ask("lose", percent=0)
-    page.wait(lambda: page.scene["loss"] == 0, "nothing was lost")
+    page.wait(lambda: page.scene["loss"] == 0, "the loss was 0 %")
 
 
-def test_people_come_as_asked_for_and_their_waits_are_told(page: Page) -> None:
+def test_passengers_arrive_at_the_requested_rate_and_waits_are_shown(page: Page) -> None:
     page.ask("traffic", rate=600, profile="up")
-    page.wait(lambda: page.scene["traffic"] == {"rate": 600, "profile": "up"}, "people came")
-    page.wait(lambda: page.scene["recent"], "somebody was in a car")
+    page.wait(lambda: page.scene["traffic"] == {"rate": 600, "profile": "up"}, "the traffic was set")
+    page.wait(lambda: page.scene["recent"], "a passenger boarded")
     page.ask("traffic", rate=0, profile="lunch")
-    page.wait(lambda: page.scene["waits"]["mean_ms"] > 0 and sum(page.scene["people"]["up"]) >= 0, "waits were told")
+    page.wait(
+        lambda: page.scene["waits"]["mean_ms"] > 0 and sum(page.scene["people"]["up"]) >= 0, "waiting times were shown"
+    )
 
 
 @pytest.mark.parametrize(
@@ -173,23 +175,23 @@ def test_people_come_as_asked_for_and_their_waits_are_told(page: Page) -> None:
     ],
     ids=str,
 )
-def test_other_requests_get_an_error(page: Page, request_: dict[str, object]) -> None:
-    assert list(page.ask(**request_)) == ["error"]  # type: ignore[arg-type]  # what is wrong is the point
+def test_invalid_requests_get_an_error(page: Page, request_: dict[str, object]) -> None:
+    assert list(page.ask(**request_)) == ["error"]  # type: ignore[arg-type]  # invalid on purpose
 
 
-def test_the_demo_ends_cleanly_also_with_nodes_frozen_and_killed() -> None:
+def test_demo_stops_all_processes_even_with_frozen_and_killed_nodes() -> None:
     with demo("--rate", "0") as (process, address):
         host = address.removeprefix("http://").rstrip("/")
         with connect(f"ws://{host}/live", origin=Origin(f"http://{host}")) as connection:
             page = Page(address, connection)
-            page.wait(lambda: page.scene and all(page.node(car)["heard"] for car in CARS), "all nodes were there")
+            page.wait(lambda: page.scene and all(page.node(car)["heard"] for car in CARS), "all nodes sent heartbeats")
             page.ask("freeze", node=0, on=True)
             page.ask("kill", node=1)
         started = nodes_of(process.pid)
-        assert len(started) == 3  # with the keeper
+        assert len(started) == 3  # Two nodes and the keeper.
         process.send_signal(signal.SIGTERM)
-        said, _ = process.communicate(timeout=PATIENCE_S)
-        assert process.returncode == 0, said
+        output, _ = process.communicate(timeout=PATIENCE_S)
+        assert process.returncode == 0, output
         assert not any(Path(f"/proc/{pid}").exists() for pid in started)
 
 

@@ -50,7 +50,9 @@ def picture_page(browser: webdriver.Chrome) -> None:
         time.sleep(45)  # Some passengers, so that there is something in the chart.
         page.named("Kill node, car 1").click()
         page.wait(lambda: browser.find_elements(By.CSS_SELECTOR, ".claim"), "a call was taken")
-        page.wait(lambda: page.says(1) == "Node killed" and browser.find_elements(By.CSS_SELECTOR, ".open"), "a door")
+        page.wait(
+            lambda: page.condition(1) == "Node killed" and browser.find_elements(By.CSS_SELECTOR, ".open"), "a door"
+        )
         time.sleep(0.6)  # The door has opened.
         browser.save_screenshot(PICTURES / "page.png")
     browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})

@@ -1,4 +1,4 @@
-"""The simulator in a terminal: its picture and keys by themselves, and the whole of it in a pseudo-terminal."""
+"""The simulator in a terminal: its picture, its keys, and the whole program in a pseudo-terminal."""
 
 import fcntl
 import os
@@ -52,7 +52,7 @@ def picture(machine: Machine, now_ms: int = 0) -> list[str]:
 # The picture
 
 
-def test_the_picture_shows_car_lamps_door_stop_obstruction_connection_and_changes() -> None:
+def test_picture_shows_the_state_of_car_and_panel() -> None:
     machine = evolve(car(), indicator=1, door=True, stop_lamp=True, obstructed=True)
     lines = picture(machine)
     assert "port 15657" in lines[1]
@@ -69,7 +69,7 @@ def test_the_picture_shows_car_lamps_door_stop_obstruction_connection_and_change
     assert "a note" in lines
 
 
-def test_the_car_moves_with_its_arrow_and_trouble_is_said() -> None:
+def test_picture_shows_motion_and_faults() -> None:
     up, down = car(motor=Motor.UP), car(motor=Motor.DOWN)
     assert picture(up)[1].index("#>") < picture(up, 1250)[1].index("#>") < picture(up, 2500)[1].index("#>")
     assert "<#" in picture(down)[1]
@@ -79,20 +79,18 @@ def test_the_car_moves_with_its_arrow_and_trouble_is_said() -> None:
 
 
 @given(st.integers(2, 64), st.integers(1, 64), st.integers(0, 63), st.integers(1, 300), st.integers(1, 120))
-def test_a_picture_of_any_building_in_any_terminal(
-    floors: int, cars: int, chosen: int, width: int, height: int
-) -> None:
-    chosen %= cars
+def test_picture_fits_any_terminal(floors: int, cars: int, selected: int, width: int, height: int) -> None:
+    selected %= cars
     panels = [PanelPicture(car(floors, floors - 1), 15657 + number, client=False, changes=0) for number in range(cars)]
-    lines = draw(panels, chosen, ["note"] * 5, Appearance(), 0, width, height).plain.split("\n")
+    lines = draw(panels, selected, ["note"] * 5, Appearance(), 0, width, height).plain.split("\n")
     assert len(lines) <= max(1, height - 1)
     assert all(cell_len(line) <= max(1, width - 1) for line in lines)
     if width > 60 and height > 20:
-        assert any(re.search(rf"elevator {chosen}\b", line) for line in lines)
+        assert any(re.search(rf"elevator {selected}\b", line) for line in lines)
         assert any(re.search(rf"{floors - 1}\b", line) for line in lines)
 
 
-def test_long_notes_are_wrapped_and_a_full_screen_has_room_for_them() -> None:
+def test_long_notes_are_wrapped_and_always_visible() -> None:
     panels = [PanelPicture(car(), 15657 + number, client=False, changes=0) for number in range(9)]
     note = "simulator.con: ignored --colour blue; --port: 'x' is not a whole number from 0 to 65535, --randomStart"
     for cars, height in product(range(1, 10), range(16, 70)):
@@ -127,9 +125,7 @@ def after(building: Building, keys: str) -> Machine:
         ("v", Button.CAB, 3),
     ],
 )
-def test_a_key_presses_its_button_and_a_capital_holds_it(
-    building: Building, key: str, button: Button, floor: int
-) -> None:
+def test_key_presses_its_button_and_capital_holds_it(building: Building, key: str, button: Button, floor: int) -> None:
     (press,) = after(building, key).presses
     assert press[:2] == (button, floor)
     assert press.until_ms is not None
@@ -146,7 +142,7 @@ def test_keys_without_a_button_do_nothing(building: Building, key: str) -> None:
     assert building.history.next_event == 0
 
 
-def test_stop_obstruction_and_motor_by_hand(building: Building) -> None:
+def test_keys_control_stop_obstruction_and_motor(building: Building) -> None:
     pressed = after(building, "p")
     assert pressed.stop
     later, _ = machines.settle(pressed, (pressed.stop_until_ms or 0))
@@ -165,7 +161,7 @@ def test_stop_obstruction_and_motor_by_hand(building: Building) -> None:
     assert (back.sensed, back.shaft.motor) == (0, Motor.STOP)
 
 
-def test_a_key_with_several_meanings_does_all_of_them(building: Building) -> None:
+def test_key_with_several_functions_executes_all(building: Building) -> None:
     handle_key(
         building, 0, "x", Keys(up="xx", cab="x", stop="x", obstruction="x", motor_up="x", motor_down="x", inbounds="x")
     )
@@ -174,7 +170,7 @@ def test_a_key_with_several_meanings_does_all_of_them(building: Building) -> Non
     assert (machine.stop, machine.obstructed, machine.shaft.motor) == (True, True, Motor.DOWN)
 
 
-def test_other_keys_may_be_configured_for_more_floors(building: Building) -> None:
+def test_configured_keys_are_used(building: Building) -> None:
     keys = Keys(up="abc", stop="Q", obstruction="å")
     handle_key(building, 1, "c", keys)
     handle_key(building, 1, "Q", keys)
@@ -185,11 +181,11 @@ def test_other_keys_may_be_configured_for_more_floors(building: Building) -> Non
 
 
 @given(st.text())
-def test_splitting_loses_nothing(typed: str) -> None:
+def test_splitting_keys_keeps_all_characters(typed: str) -> None:
     assert "".join(split_keys(typed)) == typed
 
 
-def test_arrows_are_keys() -> None:
+def test_escape_sequences_are_single_keys() -> None:
     assert split_keys("q\x1b[C\x1b[1;5Dz\t") == ["q", "\x1b[C", "\x1b[1;5D", "z", "\t"]
 
 
@@ -217,7 +213,7 @@ while True:
     os.tcsetpgrp(0, recipe.pid)
     os.killpg(recipe.pid, signal.SIGCONT)
 """
-"""Runs a command in the foreground of its terminal, as a shell does, which is what Ctrl-Z needs."""
+"""Runs a command in the foreground of its terminal with job control, as a shell does."""
 RECIPE = """\
 import os, signal, subprocess, sys
 signal.signal(signal.SIGINT, lambda *_: None)
@@ -225,14 +221,14 @@ process = subprocess.Popen([sys.executable, "-m", "elevator", *sys.argv[1:]])
 print("pids", os.getpid(), process.pid, flush=True)
 sys.exit(process.wait())
 """
-"""Stands between the shell and the program, as recipes and scripts do."""
+"""Runs the program as its child process, as recipes and scripts do."""
 
 
 class Screen:
-    """A pseudo-terminal, and in it a shell that has run a recipe that has run the program."""
+    """A pseudo-terminal with a shell, which runs a recipe, which runs the program."""
 
     def __init__(self, *arguments: str) -> None:
-        self.said = b""
+        self.output = b""
         self.shell, self.master = pty.fork()
         if not self.shell:
             os.environ |= {"TERM": "xterm-256color", "PYTHONPATH": str(Path(__file__).parents[2])}
@@ -240,22 +236,22 @@ class Screen:
         self.resize(100, 30)
         self.before = termios.tcgetattr(self.master)
         self.until(rb"pids \d+ \d+\r\n")
-        found = re.search(rb"pids (\d+) (\d+)\r\n", self.said)
+        found = re.search(rb"pids (\d+) (\d+)\r\n", self.output)
         assert found is not None
         self.recipe, self.pid = int(found[1]), int(found[2])
 
     def read(self, timeout_s: float) -> None:
         if select.select([self.master], [], [], timeout_s)[0]:
             try:
-                self.said += os.read(self.master, 65536)
-            except OSError:  # The other side has closed it.
+                self.output += os.read(self.master, 65536)
+            except OSError:  # The other end is closed.
                 time.sleep(timeout_s)
 
     def until(self, pattern: bytes | Callable[[], object], since: int = 0) -> None:
-        """Read until the text since some place has *pattern*, or until it is true."""
+        """Read until the output from offset *since* matches *pattern*, or the callable *pattern* returns true."""
         deadline = time.monotonic() + PATIENCE_S
-        while not (pattern() if callable(pattern) else re.search(pattern, self.said[since:], re.DOTALL)):
-            assert time.monotonic() < deadline, self.said[since:]
+        while not (pattern() if callable(pattern) else re.search(pattern, self.output[since:], re.DOTALL)):
+            assert time.monotonic() < deadline, self.output[since:]
             self.read(0.05)
 
     def type(self, keys: str) -> None:
@@ -265,10 +261,10 @@ class Screen:
         fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("4H", height, width, 0, 0))
 
     def is_restored(self) -> bool:
-        """Tell whether the terminal is as it was before the program started."""
-        return self.said.rfind(LEAVE.encode()) > self.said.rfind(ENTER.encode()) and self.is_cooked()
+        """Return whether the terminal's screen and settings are those from before the start."""
+        return self.output.rfind(LEAVE.encode()) > self.output.rfind(ENTER.encode()) and self.has_original_settings()
 
-    def is_cooked(self) -> bool:
+    def has_original_settings(self) -> bool:
         return termios.tcgetattr(self.master) == self.before
 
     def close(self) -> None:
@@ -280,7 +276,7 @@ class Screen:
 
 
 def state(pid: int) -> str:
-    """Return the kernel's letter for what a process is doing; empty if it is gone."""
+    """Return the state of a process as in /proc/PID/stat; empty if it does not exist."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except OSError:
@@ -295,80 +291,80 @@ def is_alive(pid: int) -> bool:
 def screen() -> Iterator[Screen]:
     opened = Screen("sim", "--port", "0", "--cars", "2", "--at", "0")
     opened.until(rb"elevator 0.*elevator 1")
-    assert ENTER.encode() in opened.said
-    assert not opened.is_cooked()
+    assert ENTER.encode() in opened.output
+    assert not opened.has_original_settings()
     yield opened
     opened.close()
 
 
-def test_keys_work_live_in_the_chosen_elevator(screen: Screen) -> None:
+def test_keys_act_on_the_selected_elevator(screen: Screen) -> None:
     screen.type("9")
     screen.until(rb"#>")
-    before = len(screen.said)
+    before = len(screen.output)
     screen.type("8\t-")
     screen.until(rb"\S*v\S*", before)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGKILL])
-def test_the_terminal_is_restored_at_the_end(screen: Screen, number: signal.Signals) -> None:
+def test_terminal_is_restored_after_a_signal(screen: Screen, number: signal.Signals) -> None:
     os.kill(screen.pid, number)
     screen.until(rb"shell: ended")
     screen.until(screen.is_restored)
 
 
-def test_control_c_ends_it(screen: Screen) -> None:
+def test_control_c_ends_the_program_and_restores_the_terminal(screen: Screen) -> None:
     screen.type("\x03")
     screen.until(rb"shell: ended")
     screen.until(screen.is_restored)
 
 
 @pytest.mark.parametrize("parent", ["recipe", "shell"])
-def test_it_ends_and_restores_the_terminal_when_its_parent_is_killed(screen: Screen, parent: str) -> None:
+def test_program_ends_and_restores_the_terminal_when_its_parent_is_killed(screen: Screen, parent: str) -> None:
     os.kill(screen.recipe if parent == "recipe" else screen.shell, signal.SIGKILL)
     screen.until(lambda: not is_alive(screen.pid))
-    screen.until(lambda: LEAVE.encode() in screen.said)
+    screen.until(lambda: LEAVE.encode() in screen.output)
     if parent == "recipe":
         screen.until(screen.is_restored)
 
 
-def test_control_z_gives_the_terminal_back_and_going_on_takes_it_again(screen: Screen) -> None:
+def test_control_z_restores_the_terminal_until_the_program_continues(screen: Screen) -> None:
     screen.type("\x1a")
     screen.until(rb"shell: stopped")
     screen.until(lambda: state(screen.pid) == "T")
     screen.until(screen.is_restored)
-    before = len(screen.said)
+    before = len(screen.output)
     screen.type("\n")
     screen.until(rb"elevator 0", before)
-    assert not screen.is_cooked()
+    assert not screen.has_original_settings()
     os.kill(screen.pid, signal.SIGTERM)
     screen.until(rb"shell: ended")
     screen.until(screen.is_restored)
 
 
-def test_what_another_program_has_made_of_the_terminal_meanwhile_is_left_alone(screen: Screen) -> None:
-    """The shell may be at its prompt again, reading keys in its own way, before the program notices that it is over."""
+def test_settings_changed_by_another_program_are_kept(screen: Screen) -> None:
+    """The shell may already have set up its prompt when the program restores the terminal."""
     os.kill(screen.pid, signal.SIGSTOP)
-    theirs = termios.tcgetattr(screen.master)
-    theirs[3] ^= termios.ECHOK
-    termios.tcsetattr(screen.master, termios.TCSANOW, theirs)
+    changed = termios.tcgetattr(screen.master)
+    changed[3] ^= termios.ECHOK
+    termios.tcsetattr(screen.master, termios.TCSANOW, changed)
     os.kill(screen.pid, signal.SIGTERM)
     os.kill(screen.pid, signal.SIGCONT)
-    screen.until(lambda: LEAVE.encode() in screen.said and not is_alive(screen.pid))
-    assert termios.tcgetattr(screen.master) == theirs
+    screen.until(lambda: LEAVE.encode() in screen.output and not is_alive(screen.pid))
+    assert termios.tcgetattr(screen.master) == changed
 
 
-def test_a_new_size_gets_a_new_picture(screen: Screen) -> None:
-    before = len(screen.said)
+def test_resizing_redraws_the_picture(screen: Screen) -> None:
+    before = len(screen.output)
     screen.resize(60, 12)
     screen.until(rb"elevators 0 to 0 of 2", before)
-    before = len(screen.said)
+    before = len(screen.output)
     screen.type("\t")
     screen.until(rb"elevators 1 to 1 of 2.*\x1b\[J", before)
-    picture = re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", screen.said[before:].decode())
+    picture = re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", screen.output[before:].decode())
     assert all(cell_len(line) < 60 for line in re.split(r"[\r\n]+", picture))
 
 
-def test_a_terminal_that_goes_away_ends_it(screen: Screen) -> None:
+def test_program_ends_when_the_terminal_closes(screen: Screen) -> None:
     os.close(screen.master)
     deadline = time.monotonic() + PATIENCE_S
     while is_alive(screen.pid):
@@ -379,38 +375,38 @@ def test_a_terminal_that_goes_away_ends_it(screen: Screen) -> None:
 
 @pytest.mark.parametrize("victim", ["program", "parent"])
 @pytest.mark.parametrize("command", ["demo", "watch"])
-def test_what_only_draws_gives_the_terminal_back_too(command: str, victim: str) -> None:
+def test_demo_and_watch_restore_the_terminal(command: str, victim: str) -> None:
     arguments = ["--cars", "1", "--no-web"] if command == "demo" else ["--net-port", str(free_port(socket.SOCK_DGRAM))]
     screen = Screen(command, *arguments)
 
     def is_back() -> bool:
         pairs = ((b"\x1b[?1049h", b"\x1b[?1049l"), (b"\x1b[?25l", b"\x1b[?25h"))  # the screen, the cursor
-        return all(screen.said.rfind(taken) < screen.said.rfind(given) for taken, given in pairs)
+        return all(screen.output.rfind(entered) < screen.output.rfind(left) for entered, left in pairs)
 
     try:
         screen.until(rb"\x1b\[\?25l.*Ctrl-C ends it")
         assert not is_back()
         os.kill(screen.pid if victim == "program" else screen.recipe, signal.SIGKILL)
         screen.until(lambda: not is_alive(screen.pid) and is_back())
-        assert screen.is_cooked()
+        assert screen.has_original_settings()
     finally:
         screen.close()
 
 
-def test_ignored_arguments_are_shown_in_the_picture_and_before_it() -> None:
+def test_ignored_arguments_are_shown_before_and_in_the_picture() -> None:
     screen = Screen("sim", "--port", "0", "--nonsense", "3")
     try:
         screen.until(rb"elevator 0.*ignored --nonsense 3.*simulating 1 elevator")
-        assert screen.said.index(b"elevator sim: ignored --nonsense 3") < screen.said.index(ENTER.encode())
+        assert screen.output.index(b"elevator sim: ignored --nonsense 3") < screen.output.index(ENTER.encode())
     finally:
         screen.close()
 
 
-def test_headless_in_a_terminal_prints_lines() -> None:
+def test_headless_prints_lines_in_a_terminal() -> None:
     screen = Screen("sim", "--port", "0", "--headless", "--nonsense")
     try:
         screen.until(rb"elevator sim: ignored --nonsense\r\nsimulating 1 elevator on port \d+, control on \d+\r\n")
-        assert b"\x1b" not in screen.said
-        assert screen.is_cooked()
+        assert b"\x1b" not in screen.output
+        assert screen.has_original_settings()
     finally:
         screen.close()

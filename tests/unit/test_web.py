@@ -1,4 +1,4 @@
-"""The page's server on real sockets: who may come, what is sent when, and that nothing from outside breaks it."""
+"""The page's web server on real sockets: access control, updates, and robustness against bad input."""
 
 import json
 import selectors
@@ -24,7 +24,7 @@ PATIENCE_S = 20.0
 
 
 class Site:
-    """A page with a scene that tests change; `obey` repeats what it was handled."""
+    """A page whose scene the tests change. It stores the messages of its visitors."""
 
     def __init__(self) -> None:
         self.scene: dict[str, object] = {"a": 1, "b": [1, 2]}
@@ -54,7 +54,7 @@ class Site:
         return connect(f"ws://{self.host}/live", origin=Origin(f"http://{self.host}"))
 
     def ask(self, *lines: str) -> bytes:
-        """Send an HTTP request of *lines* and return all that comes back."""
+        """Send an HTTP request of *lines*; return the complete response."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE_S) as client:
             client.sendall("\r\n".join([*lines, "", ""]).encode("latin-1"))
             answer = b""
@@ -93,21 +93,21 @@ def site() -> Iterator[Site]:
         yield site
 
 
-def hear(visitor: ClientConnection) -> dict[str, Any]:
+def receive(visitor: ClientConnection) -> dict[str, Any]:
     message = json.loads(visitor.recv(PATIENCE_S))
     assert isinstance(message, dict)
     return message
 
 
-def hear_scene(visitor: ClientConnection) -> dict[str, Any]:
-    """Return the next scene that tells anything."""
-    while not (news := hear(visitor).get("scene")):
+def next_scene(visitor: ClientConnection) -> dict[str, Any]:
+    """Return the next scene that is not empty."""
+    while not (news := receive(visitor).get("scene")):
         pass
     assert isinstance(news, dict)
     return news
 
 
-def say_and_hear_for_ever(site: Site, message: Any) -> None:
+def send_and_receive_until_closed(site: Site, message: Any) -> None:
     with site.visit() as visitor:
         visitor.send(message)
         while True:
@@ -117,12 +117,12 @@ def say_and_hear_for_ever(site: Site, message: Any) -> None:
 # The page
 
 
-def test_who_asks_for_two_things_at_once_is_sent_away(site: Site) -> None:
+def test_pipelined_http_requests_are_rejected(site: Site) -> None:
     assert not site.ask("GET / HTTP/1.1", f"Host: {site.host}", "", "GET / HTTP/1.1", f"Host: {site.host}")
-    assert site.ask("GET / HTTP/1.1", f"Host: {site.host}").startswith(b"HTTP/1.1 200"), "it is still there"
+    assert site.ask("GET / HTTP/1.1", f"Host: {site.host}").startswith(b"HTTP/1.1 200"), "the server still answers"
 
 
-def test_the_page_comes_with_headers_that_keep_it_to_itself(site: Site) -> None:
+def test_page_has_security_headers(site: Site) -> None:
     head, _, body = site.ask("GET / HTTP/1.1", f"Host: {site.host}").partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 200 ")
     assert b"default-src 'none'" in head
@@ -131,7 +131,7 @@ def test_the_page_comes_with_headers_that_keep_it_to_itself(site: Site) -> None:
     assert f"Content-Length: {len(body)}".encode() in head
 
 
-def test_the_page_asks_nothing_of_anybody_else(site: Site) -> None:
+def test_page_loads_nothing_from_other_hosts(site: Site) -> None:
     _, _, body = site.ask("GET / HTTP/1.1", f"Host: {site.host}").partition(b"\r\n\r\n")
     outside = [part[:40] for part in body.split(b"//")[1:] if b"." in part[:20].split(b"/")[0] and part[:1].isalpha()]
     assert [part for part in outside if not part.startswith((b"www.w3.org", b"${location.host}"))] == []
@@ -150,7 +150,7 @@ def test_the_page_asks_nothing_of_anybody_else(site: Site) -> None:
         (["GET /live HTTP/1.1", "Host: localhost", "Origin: http://localhost"], 426),
     ],
 )
-def test_all_else_is_refused(site: Site, lines: list[str], status: int) -> None:
+def test_other_http_requests_are_refused(site: Site, lines: list[str], status: int) -> None:
     assert site.ask(*lines).startswith(f"HTTP/1.1 {status} ".encode())
 
 
@@ -158,23 +158,23 @@ def test_all_else_is_refused(site: Site, lines: list[str], status: int) -> None:
     "request_",
     [b"\r\n\r\n", b"GET\r\n\r\n", b"\x16\x03\x01\x00\x00\r\n\r\n", b"GET / HTTP/3\r\n\r\n", b"GET " + b"/" * 20_000],
 )
-def test_what_is_no_request_gets_no_page(site: Site, request_: bytes) -> None:
+def test_malformed_requests_get_no_page(site: Site, request_: bytes) -> None:
     with socket.create_connection(("127.0.0.1", site.port), timeout=PATIENCE_S) as client:
         client.sendall(request_)
         assert b"<!doctype" not in client.recv(100)
     with site.visit() as visitor:
-        assert hear_scene(visitor) == site.scene
+        assert next_scene(visitor) == site.scene
 
 
 @pytest.mark.parametrize(
     "host", ["localhost", "localhost:80", "127.0.0.1:1", "[::1]", "[::1]:80", "192.168.1.7", "LAB"]
 )
-def test_addresses_and_own_names_are_hosts(host: str) -> None:
+def test_addresses_and_own_names_are_accepted_as_host(host: str) -> None:
     assert is_own_host(host, {"localhost", "lab"})
 
 
 @pytest.mark.parametrize("host", ["", "evil.example", "localhost:", "localhost:x", "127.0.0.1.evil", "lab:1:2", "[::1"])
-def test_other_names_are_not(host: str) -> None:
+def test_other_host_names_are_refused(host: str) -> None:
     assert not is_own_host(host, {"localhost", "lab"})
 
 
@@ -182,7 +182,7 @@ def test_other_names_are_not(host: str) -> None:
 
 
 @pytest.mark.parametrize("origin", [None, "null", "http://evil.example", "https://127.0.0.1", "http://127.0.0.1"])
-def test_other_origins_are_refused(site: Site, origin: str | None) -> None:
+def test_websockets_from_other_origins_are_refused(site: Site, origin: str | None) -> None:
     named = None if origin is None else Origin(origin)
     with pytest.raises(InvalidStatus) as refused, connect(f"ws://{site.host}/live", origin=named):
         pass
@@ -190,34 +190,34 @@ def test_other_origins_are_refused(site: Site, origin: str | None) -> None:
     assert site.handled == []
 
 
-def test_a_visitor_hears_all_first_and_then_only_what_is_new(site: Site) -> None:
+def test_visitor_receives_the_scene_and_then_only_changes(site: Site) -> None:
     with site.visit() as visitor, site.visit() as other:
-        assert hear_scene(visitor) == hear_scene(other) == {"a": 1, "b": [1, 2]}
+        assert next_scene(visitor) == next_scene(other) == {"a": 1, "b": [1, 2]}
         site.scene = {**site.scene, "a": 2, "c": None}
-        assert hear_scene(visitor) == hear_scene(other) == {"a": 2, "c": None}
-        quiet = hear(visitor)
+        assert next_scene(visitor) == next_scene(other) == {"a": 2, "c": None}
+        quiet = receive(visitor)
         assert quiet["scene"] == {}
         assert quiet["ms"] > 0
     with site.visit() as again:
-        assert hear_scene(again) == site.scene
+        assert next_scene(again) == site.scene
 
 
-def test_what_a_visitor_says_is_obeyed_and_answered(site: Site) -> None:
+def test_messages_are_handled_and_answered(site: Site) -> None:
     with site.visit() as visitor:
         visitor.send('{"do": "this"}')
-        while hear(visitor) != {"ok": True}:
+        while receive(visitor) != {"ok": True}:
             pass
     assert site.handled == [b'{"do": "this"}']
 
 
 @pytest.mark.parametrize("message", [b"bytes", "x" * 5000, ["in ", "parts"]], ids=["bytes", "long", "parts"])
-def test_other_messages_end_the_connection(site: Site, message: Any) -> None:
+def test_binary_long_and_fragmented_messages_end_the_connection(site: Site, message: Any) -> None:
     with pytest.raises(ConnectionClosed):
-        say_and_hear_for_ever(site, message)
+        send_and_receive_until_closed(site, message)
     assert site.handled == []
 
 
-def test_a_slow_visitor_is_sent_nothing_more_until_he_has_taken_it_and_is_dropped_in_the_end(
+def test_slow_visitor_skips_updates_and_is_finally_disconnected(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     site = Site()
@@ -247,12 +247,12 @@ def until(site: Site, condition: Callable[[], Any]) -> Any:
 
 
 @pytest.mark.slow
-def test_too_many_visitors_do_not_disturb_those_who_are_there(site: Site) -> None:
+def test_excess_visitors_do_not_disturb_connected_ones(site: Site) -> None:
     with site.visit() as visitor:
-        assert hear_scene(visitor)
+        assert next_scene(visitor)
         crowd = [socket.create_connection(("127.0.0.1", site.port)) for _ in range(2 * VISITORS_MAX)]
         site.scene = {"a": 3}
-        assert hear_scene(visitor) == {"a": 3}
+        assert next_scene(visitor) == {"a": 3}
         for each in crowd:
             each.close()
     deadline = time.monotonic() + PATIENCE_S
@@ -261,7 +261,7 @@ def test_too_many_visitors_do_not_disturb_those_who_are_there(site: Site) -> Non
         time.sleep(0.01)
 
 
-def test_who_asks_for_nothing_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_silent_client_is_disconnected(monkeypatch: pytest.MonkeyPatch) -> None:
     site = Site()
     with socket.create_connection(("127.0.0.1", site.port)):
         until(site, lambda: site.web._visitors)
@@ -273,7 +273,7 @@ def test_who_asks_for_nothing_is_dropped(monkeypatch: pytest.MonkeyPatch) -> Non
 
 @settings(max_examples=30)
 @given(st.lists(st.binary(max_size=200), max_size=5), st.booleans())
-def test_garbage_never_breaks_it(chunks: list[bytes], after_handshake: bool) -> None:
+def test_random_bytes_do_not_break_the_server(chunks: list[bytes], after_handshake: bool) -> None:
     with open_site() as site, site.visit() as visitor, socket.create_connection(("127.0.0.1", site.port)) as client:
         ask = [f"Host: {site.host}", f"Origin: http://{site.host}", "Upgrade: websocket", "Connection: Upgrade"]
         ask += ["Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: MTIzNDU2Nzg5MDEyMzQ1Ng=="]
@@ -283,5 +283,5 @@ def test_garbage_never_breaks_it(chunks: list[bytes], after_handshake: bool) -> 
             for chunk in chunks:
                 client.sendall(chunk)
         except OSError:
-            pass  # It has had enough.
-        assert hear_scene(visitor) == site.scene
+            pass  # The server has closed the connection.
+        assert next_scene(visitor) == site.scene
