@@ -103,7 +103,7 @@ def machine(shaft: Shaft) -> Machine:
 
 
 def misbehaviour(counts: Counters) -> int:
-    """Return the number of unsafe commands. Protocol errors do not count."""
+    """Return how often the controller was unsafe. Bad requests do not count."""
     return counts.motor_with_door_open + counts.door_with_motor_on + counts.door_between_floors + counts.out_of_bounds
 
 

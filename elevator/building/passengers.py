@@ -155,7 +155,7 @@ def change_flow(crowd: Crowd, per_minute: float, profile: Profile, now_ms: int) 
 
 
 def draw(traffic: PassengerFlow, number: int, after_ms: int) -> Trip | None:
-    """Draw the trip of passenger *number*, the first to arrive after *after_ms*; None if there is none."""
+    """Draw the trip of passenger *number*, who arrives next after *after_ms*; None if there is no such passenger."""
     if not traffic.per_minute:
         return None
     rng = random.Random(f"{traffic.seed}/{number}")

@@ -1,7 +1,7 @@
 """The elevator server's protocol, answered by a simulated elevator. Pure functions.
 
 Rules:
-- Bad requests are counted and ignored: unknown commands, and buttons or floors that do not exist. Reads among them are
+- Bad requests are counted and ignored: unknown commands, and buttons or floors that do not exist. Bad reads are
   answered with 0. The request to reload the configuration (command 0), which would move the car, is ignored too.
 - The top floor has no up button and the bottom floor no down button, but many controllers loop over all buttons of all
   floors. So reading these two buttons or turning their lamps off is not an error. Turning the lamps on is.

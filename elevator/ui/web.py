@@ -61,7 +61,7 @@ class _Visitor:
         """The last scene sent, with each value as JSON."""
         self.sent_at_s = time.monotonic()
         self.progress_at_s = self.sent_at_s
-        """When the visitor last was connected with nothing unsent."""
+        """The last time at which everything had been sent; initially the time of the connection."""
         self.is_ending = False
 
 
