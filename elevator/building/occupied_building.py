@@ -63,7 +63,7 @@ class OccupiedBuilding:
             "people": view.people(crowd),
             "traffic": view.traffic(crowd),
             "waits": view.waits(crowd, building.clock_us() // 1000),
-            "recent": view.recent(crowd),
+            "recent": crowd.totals.recent,
             **cars,
         }
 

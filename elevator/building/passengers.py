@@ -27,8 +27,8 @@ from elevator.core.model import Button, Direction
 LAMP_DELAY_MS = 500
 BOARDING_MS = 400
 PATIENCE_MS = 1500
-ARRIVED_KEPT = 200
-"""Arrived passengers that are stored individually. Older ones are only counted in `Totals`."""
+RECENT = 120
+"""Number of waiting times that are stored individually."""
 
 
 class Stage(Enum):
@@ -103,19 +103,21 @@ class Passenger:
     car: int | None = None
     """None while waiting."""
     boarded_at_ms: int = 0
-    """When boarding ends or ended."""
+    """When boarding ends."""
     dark_since_ms: int | None = None
     """When the lamp went dark with no door open at the floor; None if it is lit or a door is open."""
-    left_at_ms: int = 0
 
 
 @frozen
 class Totals:
-    """Waiting times of arrived passengers who are no longer stored individually."""
+    """Counts and waiting times of all passengers who have boarded."""
 
+    boarded: int = 0
     served: int = 0
     waited_ms: int = 0
     longest_ms: int = 0
+    recent: tuple[tuple[int, int], ...] = ()
+    """The last RECENT waits, oldest first, as pairs of end time and length in milliseconds."""
 
 
 @frozen
@@ -125,8 +127,6 @@ class Crowd:
     traffic: PassengerFlow
     next_trip: Trip | None
     present: tuple[Passenger, ...] = ()
-    arrived: tuple[Passenger, ...] = ()
-    """The last ARRIVED_KEPT passengers who arrived."""
     totals: Totals = Totals()
     next_number: int = 0
     """Number of the next passenger to draw, used while `next_trip` is None."""
@@ -180,23 +180,10 @@ def direction(trip: Trip) -> Direction:
 
 def tally(crowd: Crowd, now_ms: int) -> Tally:
     """Compute the statistics at *now_ms*. The longest wait includes passengers who are still waiting."""
-    waits = [waited_ms(each) for each in boarded(crowd)]
     unfinished = [now_ms - each.trip.at_ms for each in crowd.present if each.stage is not Stage.RIDING]
     totals = crowd.totals
-    count = totals.served + len(waits)
-    mean = (totals.waited_ms + sum(waits)) / count if count else 0.0
-    longest = max([totals.longest_ms, *waits, *unfinished])
-    return Tally(totals.served + len(crowd.arrived), len(crowd.present), mean, longest)
-
-
-def boarded(crowd: Crowd) -> list[Passenger]:
-    """Return the stored passengers who ride or have arrived."""
-    return [*crowd.arrived, *(each for each in crowd.present if each.stage is Stage.RIDING)]
-
-
-def waited_ms(passenger: Passenger) -> int:
-    """Return the waiting time of a passenger who has boarded."""
-    return passenger.boarded_at_ms - passenger.trip.at_ms
+    mean = totals.waited_ms / totals.boarded if totals.boarded else 0.0
+    return Tally(totals.served, len(crowd.present), mean, max([totals.longest_ms, *unfinished]))
 
 
 def wake_at_ms(crowd: Crowd) -> int | None:
@@ -215,31 +202,36 @@ def wake_at_ms(crowd: Crowd) -> int | None:
 def step(crowd: Crowd, machines: Sequence[Machine], now_ms: int) -> tuple[Crowd, tuple[PanelPress, ...]]:
     """Let all passengers react to *machines* as they are at *now_ms*; return the new crowd and the button presses."""
     present: list[Passenger] = []
-    arrived: list[Passenger] = []
     presses: list[PanelPress] = []
+    totals = crowd.totals
     for passenger in crowd.present:
         moved, press = step_passenger(passenger, machines, now_ms)
-        (arrived if moved.stage is Stage.ARRIVED else present).append(moved)
         if press is not None:
             presses.append(press)
+        if moved.stage is Stage.ARRIVED:
+            totals = evolve(totals, served=totals.served + 1)
+        else:
+            present.append(moved)
+        if moved.stage is Stage.RIDING and passenger.stage is Stage.BOARDING:
+            totals = _add_wait(totals, now_ms, now_ms - moved.trip.at_ms)
     trip, number = crowd.next_trip, crowd.next_number
     while trip is not None and trip.at_ms <= now_ms:
         present.append(Passenger(trip, trip.panel, now_ms, now_ms, dark_since_ms=now_ms))
         presses.append(_hall_button(trip, trip.panel))
         number = trip.number + 1
         trip = draw(crowd.traffic, number, trip.at_ms)
-    crowd = evolve(crowd, next_trip=trip, present=tuple(present), next_number=number)
-    return (_archive(crowd, arrived) if arrived else crowd), tuple(presses)
+    crowd = evolve(crowd, next_trip=trip, present=tuple(present), next_number=number, totals=totals)
+    return crowd, tuple(presses)
 
 
-def _archive(crowd: Crowd, arrived: list[Passenger]) -> Crowd:
-    """Store *arrived* passengers and move the oldest into the totals."""
-    stored = (*crowd.arrived, *arrived)
-    kept, dropped = stored[-ARRIVED_KEPT:], stored[:-ARRIVED_KEPT]
-    waits = [waited_ms(each) for each in dropped]
-    totals = crowd.totals
-    totals = Totals(totals.served + len(dropped), totals.waited_ms + sum(waits), max([totals.longest_ms, *waits]))
-    return evolve(crowd, arrived=kept, totals=totals)
+def _add_wait(totals: Totals, end_ms: int, waited_ms: int) -> Totals:
+    return evolve(
+        totals,
+        boarded=totals.boarded + 1,
+        waited_ms=totals.waited_ms + waited_ms,
+        longest_ms=max(totals.longest_ms, waited_ms),
+        recent=(*totals.recent, (end_ms, waited_ms))[-RECENT:],
+    )
 
 
 def step_passenger(
@@ -283,7 +275,7 @@ def _board(passenger: Passenger, machines: Sequence[Machine], now_ms: int) -> tu
         return _wait(evolve(passenger, stage=Stage.WAITING, car=None), machines, now_ms)
     if now_ms < passenger.boarded_at_ms:
         return passenger, None
-    riding = evolve(passenger, stage=Stage.RIDING, boarded_at_ms=now_ms, dark_since_ms=now_ms)
+    riding = evolve(passenger, stage=Stage.RIDING, dark_since_ms=now_ms)
     return riding, PanelPress(passenger.car, Button.CAB, passenger.trip.destination)
 
 
@@ -291,7 +283,7 @@ def _ride(passenger: Passenger, machines: Sequence[Machine], now_ms: int) -> tup
     assert passenger.car is not None
     machine, floor = machines[passenger.car], passenger.trip.destination
     if _is_open_at(machine, floor):
-        return evolve(passenger, stage=Stage.ARRIVED, left_at_ms=now_ms), None
+        return evolve(passenger, stage=Stage.ARRIVED), None
     riding, is_due = _track_lamp(passenger, not _is_lit(machine, Button.CAB, floor), now_ms)
     return riding, PanelPress(passenger.car, Button.CAB, floor) if is_due else None
 

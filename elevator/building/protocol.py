@@ -55,7 +55,7 @@ def answer(machine: Machine, requests: bytes, now_ms: int) -> Answer:
                 written = _write(machine, exist, (operation, first, second, third), now_ms)
                 if isinstance(written, str):
                     bad.append(written)
-                elif written is not machine:
+                else:
                     events += changes(machine, written, now_ms)
                     machine = written
     if bad:
@@ -76,29 +76,26 @@ def _write(machine: Machine, exist: Buttons, message: tuple[int, int, int, int],
             motor = motor_direction(first)
             if motor and machine.door:
                 counts = evolve(counts, motor_with_door_open=counts.motor_with_door_open + 1)
-            shaft = physics.command(machine.shaft, motor, now_ms)
-            same = shaft is machine.shaft and counts is machine.counts
-            return machine if same else evolve(machine, shaft=shaft, counts=counts)
+            return evolve(machine, shaft=physics.command(machine.shaft, motor, now_ms), counts=counts)
         case 2:
             if first > Button.CAB or second >= machine.shaft.floors:
                 return f"lamp {first} at floor {second}"
             lamps = _lit(machine.lamps, Button(first), second, bool(third))
             if third and not mask(exist, Button(first)) >> second & 1:
                 return f"lamp {first} at floor {second}"
-            return machine if lamps == machine.lamps else evolve(machine, lamps=lamps)
+            return evolve(machine, lamps=lamps)
         case 3:
             if first >= machine.shaft.floors:
                 return f"floor indicator {first}"
-            return machine if first == machine.indicator else evolve(machine, indicator=first)
+            return evolve(machine, indicator=first)
         case 4:
             if first and machine.shaft.motor:
                 counts = evolve(counts, door_with_motor_on=counts.door_with_motor_on + 1)
             elif first and machine.sensed is None:
                 counts = evolve(counts, door_between_floors=counts.door_between_floors + 1)
-            same = bool(first) == machine.door and counts is machine.counts
-            return machine if same else evolve(machine, door=bool(first), counts=counts)
+            return evolve(machine, door=bool(first), counts=counts)
         case 5:
-            return machine if bool(first) == machine.stop_lamp else evolve(machine, stop_lamp=bool(first))
+            return evolve(machine, stop_lamp=bool(first))
         case _:
             return f"command {operation}"
 

@@ -14,9 +14,6 @@ from elevator.building.passengers import Crowd, Profile, Stage
 from elevator.core.call_set import mask
 from elevator.core.model import Button, Buttons, Direction, Heartbeat
 
-RECENT = 120
-"""Number of waiting times in the chart."""
-
 Json = Mapping[str, object]
 
 
@@ -106,9 +103,3 @@ def waits(crowd: Crowd, now_ms: int) -> Json:
         "mean_ms": round(tally.mean_wait_ms / 100) * 100,
         "longest_ms": tally.longest_wait_ms // 100 * 100,
     }
-
-
-def recent(crowd: Crowd) -> list[tuple[int, int]]:
-    """Return the last RECENT waits, oldest first, as pairs of end time and length in milliseconds."""
-    waits = [(each.boarded_at_ms, passengers.waited_ms(each)) for each in passengers.boarded(crowd)]
-    return sorted(waits)[-RECENT:]

@@ -105,7 +105,8 @@ class Web:
                     visitor.sent_at_s = now_s
                     visitor.sent = texts
                     values = ",".join(f"{json.dumps(name)}:{texts[name]}" for name in news)
-                    self._send(visitor, f'{{"ms":{now_s * 1000:.0f},"scene":{{{values}}}}}'.encode())
+                    visitor.protocol.send_text(f'{{"ms":{now_s * 1000:.0f},"scene":{{{values}}}}}'.encode())
+                    self._serve(visitor, 0)
 
     def close(self) -> None:
         """Close all connections and the listening socket."""
@@ -134,6 +135,7 @@ class Web:
         self._watch(visitor.client, wanted, lambda mask: self._serve(visitor, mask))
 
     def _serve(self, visitor: _Visitor, mask: int) -> None:
+        """Read if *mask* has EVENT_READ, then send what is pending. Drop the visitor if the connection has ended."""
         protocol = visitor.protocol
         try:
             if mask & EVENT_READ:
@@ -185,15 +187,6 @@ class Web:
         reply = self._handle(bytes(frame.data))
         if visitor.protocol.state is State.OPEN:
             visitor.protocol.send_text(reply)
-
-    def _send(self, visitor: _Visitor, message: bytes) -> None:
-        visitor.protocol.send_text(message)
-        try:
-            self._flush(visitor)
-        except BlockingIOError:
-            self._update_watch(visitor)
-        except OSError:
-            self._drop(visitor)
 
     def _flush(self, visitor: _Visitor) -> None:
         """Send pending data. An empty piece means that the connection ends after it."""

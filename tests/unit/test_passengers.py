@@ -1,6 +1,7 @@
 """Passengers: how they react to elevators in given states, and how they arrive."""
 
 import statistics
+from collections.abc import Iterable
 from itertools import pairwise
 
 import pytest
@@ -13,16 +14,17 @@ from elevator.building import passengers
 from elevator.building import shaft as physics
 from elevator.building.elevator import Machine
 from elevator.building.passengers import (
-    ARRIVED_KEPT,
     BOARDING_MS,
     LAMP_DELAY_MS,
     PATIENCE_MS,
+    RECENT,
     Crowd,
     PanelPress,
     Passenger,
     PassengerFlow,
     Profile,
     Stage,
+    Totals,
     Trip,
 )
 from elevator.building.shaft import Shaft
@@ -46,13 +48,19 @@ def one(trip: Trip = UP_FROM_1) -> Crowd:
     return Crowd(evolve(TRAFFIC, until_ms=0), trip)
 
 
-def after(crowd: Crowd, *moments: tuple[int, list[Machine]]) -> tuple[Passenger, list[PanelPress]]:
-    """Step a crowd of one passenger through *moments*; return the passenger and all presses."""
+def run(crowd: Crowd, moments: Iterable[tuple[int, list[Machine]]]) -> tuple[Crowd, list[PanelPress]]:
+    """Step *crowd* through *moments*; return it and all presses."""
     pressed: list[PanelPress] = []
     for now_ms, seen in moments:
         crowd, presses = passengers.step(crowd, seen, now_ms)
         pressed += presses
-    (passenger,) = (*crowd.present, *crowd.arrived)
+    return crowd, pressed
+
+
+def after(crowd: Crowd, *moments: tuple[int, list[Machine]]) -> tuple[Passenger, list[PanelPress]]:
+    """Step a crowd of one passenger, who does not arrive, through *moments*; return the passenger and all presses."""
+    crowd, pressed = run(crowd, moments)
+    (passenger,) = crowd.present
     return passenger, pressed
 
 
@@ -96,12 +104,13 @@ def test_passenger_boards_an_open_car_in_their_direction_and_leaves_at_the_desti
         (9000, [car(3), car(3, cab=0b1000)]),
         (9100, [car(3), car(3, door=True)]),
     ]
-    stages = [after(one(), *story[: length + 1])[0].stage for length in range(len(story))]
+    stages = [after(one(), *story[: length + 1])[0].stage for length in range(len(story) - 1)]
     waiting, boarding, riding = Stage.WAITING, Stage.BOARDING, Stage.RIDING
-    assert stages == [waiting, waiting, boarding, boarding, riding, riding, riding, riding, Stage.ARRIVED]
-    passenger, pressed = after(one(), *story)
+    assert stages == [waiting, waiting, boarding, boarding, riding, riding, riding, riding]
+    crowd, pressed = run(one(), story)
     assert pressed == [CALL, PanelPress(1, Button.CAB, 3)]
-    assert (passenger.car, passenger.boarded_at_ms, passenger.left_at_ms) == (1, riding_at, 9100)
+    waited_ms = riding_at - 1000
+    assert (crowd.present, crowd.totals) == ((), Totals(1, 1, waited_ms, waited_ms, ((riding_at, waited_ms),)))
 
 
 @pytest.mark.rule("C2")
@@ -166,24 +175,22 @@ def test_wake_is_the_time_of_the_next_action() -> None:
 def test_longest_wait_includes_waiting_passengers() -> None:
     crowd, _ = passengers.step(one(), AWAY, 1000)
     assert passengers.tally(crowd, 31_000) == passengers.Tally(0, 1, 0.0, 30_000)
-    done = evolve(crowd.present[0], stage=Stage.ARRIVED, boarded_at_ms=4000, left_at_ms=9000)
-    tally = passengers.tally(evolve(crowd, present=(), arrived=(done,)), 31_000)
-    assert tally == passengers.Tally(1, 0, 3000.0, 3000)
+    done = evolve(crowd, present=(), totals=Totals(1, 1, 3000, 3000))
+    assert passengers.tally(done, 31_000) == passengers.Tally(1, 0, 3000.0, 3000)
 
 
 def test_statistics_include_passengers_no_longer_stored() -> None:
     crowd = passengers.crowd(evolve(TRAFFIC, per_minute=600))
-    waits, seen = [], set()
+    waits: dict[int, int] = {}
     for now_ms in range(0, 100_000, 50):
         everywhere = [car((floor + now_ms // 1000) % FLOORS, door=True) for floor in range(FLOORS)]
         crowd, _ = passengers.step(crowd, everywhere, now_ms)
-        for each in crowd.arrived:
-            if each.trip.number not in seen:
-                seen.add(each.trip.number)
-                waits.append(passengers.waited_ms(each))
-    tally = passengers.tally(evolve(crowd, present=()), 100_000)
-    assert len(crowd.arrived) == ARRIVED_KEPT < tally.served == len(waits)
-    assert tally == passengers.Tally(len(waits), 0, statistics.mean(waits), max(waits))
+        for each in crowd.present:
+            if each.stage is Stage.RIDING:
+                waits.setdefault(each.trip.number, now_ms - each.trip.at_ms)
+    tally = passengers.tally(crowd, 100_000)
+    assert len(crowd.totals.recent) == RECENT < tally.served <= len(waits)
+    assert (tally.mean_wait_ms, crowd.totals.longest_ms) == (statistics.mean(waits.values()), max(waits.values()))
 
 
 # Arrivals
@@ -273,7 +280,7 @@ def test_no_passenger_is_lost_and_only_existing_buttons_are_pressed(
         assert all(mask(exist, press.button) >> press.floor & 1 for press in presses)
         assert crowd.next_trip is not None
         assert crowd.next_trip.at_ms > now_ms
-        assert len(crowd.present) + len(crowd.arrived) == crowd.next_trip.number
+        assert len(crowd.present) + crowd.totals.served == crowd.next_trip.number
         wake = passengers.wake_at_ms(crowd)
         assert wake is not None
         assert wake > now_ms
