@@ -46,8 +46,6 @@ class SimulatedElevator:
         """Replies that did not fit in the send buffer. The server reads no requests until they are sent."""
         self.changes = 0
         """Number of events so far."""
-        self.changed_us: dict[EventKind, int] = {}
-        """Time of the last event of each kind."""
 
 
 class SerialCard(Protocol):
@@ -94,14 +92,13 @@ class Building:
         shafts: Iterable[Shaft],
         listeners: Sequence[socket.socket],
         press_ms: int = 200,
-        clock_us: Callable[[], int] = _monotonic_us,
         stop_on_disconnect: bool = True,
     ) -> None:
         """Take ownership of *listeners*, one for each of *shafts*."""
-        self.clock_us = clock_us
+        self.clock_us: Callable[[], int] = _monotonic_us
         self._stop_on_disconnect = stop_on_disconnect
         self.press_ms = press_ms
-        now_ms = clock_us() // 1000
+        now_ms = self.clock_us() // 1000
         self.elevators = [
             SimulatedElevator(machines.machine(evolve(shaft, since_ms=now_ms)), listener)
             for shaft, listener in zip(shafts, listeners, strict=True)
@@ -174,7 +171,6 @@ class Building:
             at_us = event.at_ms * 1000 if event.at_ms < now_us // 1000 else now_us
             self.history.append(car, event, at_us)
             self.elevators[car].changes += 1
-            self.elevators[car].changed_us[event.kind] = at_us
 
     def watch(self, sock: socket.socket | int, mask: int, then: Callable[[int], None]) -> None:
         """Make `turn` call *then* with the events of *mask* that are ready on *sock*. A mask of 0 stops this."""
@@ -310,7 +306,7 @@ def open_building(
     with ExitStack() as stack:
         listeners = [stack.enter_context(listen(host, port and port + car)) for car in range(len(shafts))]
         stack.pop_all()
-    return Building(shafts, listeners, press_ms, stop_on_disconnect=stop_on_disconnect)
+    return Building(shafts, listeners, press_ms, stop_on_disconnect)
 
 
 def random_starts(shaft: Shaft, cars: int, rng: random.Random) -> list[Shaft]:

@@ -133,5 +133,4 @@ def state(building: Building, car: int) -> dict[str, object]:
         "card": building.is_plugged(car),
         "counts": asdict(machine.counts),
         "last_bad": machine.last_bad,
-        "changed_ms": {kind.value: at_us / 1000 for kind, at_us in elevator.changed_us.items()},
     }
