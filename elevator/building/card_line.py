@@ -71,52 +71,42 @@ def apply_byte(card: Card, machine: Machine, byte: int, now_ms: int) -> tuple[Ca
     operation, pin = byte & 0xC0, byte & 0x3F
     if card.awaits_speed:
         card = evolve(card, speed=byte, awaits_speed=False)
-        return card, apply_message(machine, now_ms, *motor_message(card)), b""
-    match operation:
-        case _ if operation == LOW and pin == PWM_PIN:
-            return evolve(card, awaits_speed=True), machine, b""
-        case _ if operation in (LOW, HIGH):
-            return write_pin(card, machine, pin, operation == HIGH, now_ms)
-        case _ if operation == READ:
-            return card, machine, bytes((input_levels(machine) >> pin & 1,))
-        case _ if pin == IDENTITY_PIN:
-            return card, machine, bytes((IDENTITY,))
-        case _:
-            return card, machine, bytes((input_levels(machine) >> pin & 0xFF,))
+        message = motor_message(card)
+    elif operation == LOW and pin == PWM_PIN:
+        return evolve(card, awaits_speed=True), machine, b""
+    elif operation in (LOW, HIGH):
+        card, message = write_pin(card, pin, operation == HIGH)
+    elif operation == READ:
+        return card, machine, bytes((input_levels(machine) >> pin & 1,))
+    else:
+        return card, machine, bytes((IDENTITY if pin == IDENTITY_PIN else input_levels(machine) >> pin & 0xFF,))
+    if message:
+        machine = protocol.answer(machine, bytes(message).ljust(MESSAGE, b"\0"), now_ms).machine
+    return card, machine, b""
 
 
-def write_pin(card: Card, machine: Machine, pin: int, high: bool, now_ms: int) -> tuple[Card, Machine, bytes]:
-    """Set the level of an output *pin*."""
+def write_pin(card: Card, pin: int, high: bool) -> tuple[Card, tuple[int, ...]]:
+    """Set the level of an output *pin*; return the equivalent message of the elevator server, if there is one."""
     if pin in LAMPS:
-        button, floor = LAMPS[pin]
-        return card, apply_message(machine, now_ms, 2, button, floor, high), b""
+        return card, (2, *LAMPS[pin], high)
     if pin in INDICATOR_PINS:
         bit = 1 << INDICATOR_PINS.index(pin)
         card = evolve(card, indicator=card.indicator | bit if high else card.indicator & ~bit)
-        return card, apply_message(machine, now_ms, 3, card.indicator), b""
-    match pin:
-        case _ if pin == DOOR_PIN:
-            return card, apply_message(machine, now_ms, 4, high), b""
-        case _ if pin == STOP_LAMP_PIN:
-            return card, apply_message(machine, now_ms, 5, high), b""
-        case _ if pin == DIRECTION_PIN:
-            card = evolve(card, down=high)
-            return card, apply_message(machine, now_ms, *motor_message(card)) if card.speed else machine, b""
-        case _ if pin == PWM_PIN:  # A constantly high PWM pin is full speed. A low write starts a PWM write instead.
-            card = evolve(card, speed=FULL_SPEED)
-            return card, apply_message(machine, now_ms, *motor_message(card)), b""
-        case _:
-            return card, machine, b""  # The pin is not connected.
+        return card, (3, card.indicator)
+    if pin in (DOOR_PIN, STOP_LAMP_PIN):
+        return card, (4 if pin == DOOR_PIN else 5, high)
+    if pin == DIRECTION_PIN:
+        card = evolve(card, down=high)
+        return card, motor_message(card) if card.speed else ()
+    if pin == PWM_PIN:  # A constantly high PWM pin is full speed.
+        card = evolve(card, speed=FULL_SPEED)
+        return card, motor_message(card)
+    return card, ()  # The pin is not connected.
 
 
-def motor_message(card: Card) -> tuple[int, int]:
-    """Return the first two bytes of the elevator server's motor message for the state of the pins."""
+def motor_message(card: Card) -> tuple[int, ...]:
+    """Return the start of the elevator server's motor message for the state of the pins."""
     return 1, 0 if not card.speed else 255 if card.down else 1
-
-
-def apply_message(machine: Machine, now_ms: int, *message: int) -> Machine:
-    """Execute a message of the elevator server's protocol, padded with zeros."""
-    return protocol.answer(machine, bytes(message).ljust(MESSAGE, b"\0"), now_ms).machine
 
 
 def input_levels(machine: Machine) -> int:

@@ -49,11 +49,8 @@ def _execute(building: Building, name: str, request: Request, now_us: int) -> di
     if request.car is not None and request.car not in cars:
         raise Refused(f"no car {request.car}")
     match request:
-        case State(None):
-            return {"cars": [state(building, car) for car in cars]}
         case State(car):
-            assert car is not None
-            return {"cars": [state(building, car)]}
+            return {"cars": [state(building, each) for each in (cars if car is None else [car])]}
         case PressButton():
             _press_or_hold(building, request, now_us)
         case Switch(car, on):
