@@ -260,7 +260,7 @@ class Demo:
             at_ms, heartbeat = self._network.heard.get(number, (0, None))
             heard = heartbeat is not None and now_ms < at_ms + HEARD_MS
             plugged = number not in self._network.unplugged
-            shown[f"node{number}"] = view.node(self._nodes.state(number), plugged, heard, heartbeat)
+            shown[f"node{number}"] = view.node(self._nodes.states[number], plugged, heard, heartbeat)
         shown["said"] = list(self._nodes.log)[-LINES_ON_PAGE:]
         return shown
 
@@ -270,7 +270,7 @@ class Demo:
         minutes, seconds = divmod((now_ms - self._start_ms) // 1000, 60)
         crowd = self._occupied.crowd
         where = f"    {self._web.address}" if self._web is not None else ""
-        rate = f"{crowd.traffic.per_minute:.0f} passengers a minute"
+        rate = f"{crowd.traffic.per_minute:.0f} passengers per minute"
         title = f"{self._title}    {rate}    {minutes}:{seconds:02}{where}    Ctrl-C ends it"
         machines = [elevator.machine for elevator in self._building.elevators]
         return Scene(title, machines, crowd, tuple(self._nodes.log), now_ms)

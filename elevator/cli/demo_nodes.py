@@ -40,10 +40,8 @@ class Nodes:
         self.log: deque[str] = deque(maxlen=LINES_KEPT)
         self.ended: dict[int, int] = {}
         """Exit status of each node that exited by itself."""
-        self._exited: set[int] = set()
-        """Nodes without any process that were not killed by `kill`."""
-        self._killed: set[int] = set()
-        self._frozen: set[int] = set()
+        self.states = ["running"] * len(building.ports)
+        """The state of each node: "running", "frozen", "killed" (by `kill`) or "ended" (by itself)."""
         self._keeper, self._lifeline = _start_keeper(directory)
         self._processes: list[subprocess.Popen[bytes]] = []
         self._partial = [b""] * len(building.ports)
@@ -79,18 +77,9 @@ class Nodes:
     def _mark(self, number: int) -> str:
         return f"{self._keeper}/{number}"
 
-    def state(self, number: int) -> str:
-        """Return "running", "frozen", "killed" or "ended" (by itself)."""
-        if number in self._killed:
-            return "killed"
-        if number in self._exited:
-            return "ended"
-        return "frozen" if number in self._frozen else "running"
-
     def kill(self, number: int) -> None:
         """Kill all processes of a node. Stop them first, so that none can start a replacement for another."""
-        self._killed.add(number)
-        self._frozen.discard(number)
+        self.states[number] = "killed"
         while pids := _pids_with(self._mark(number)):
             _send(signal.SIGSTOP, pids)
             _send(signal.SIGKILL, pids)
@@ -100,10 +89,8 @@ class Nodes:
 
     def restart(self, number: int) -> None:
         """Start a node that was killed or has exited; do nothing if it runs."""
-        if self.state(number) in ("killed", "ended"):
-            self._killed.discard(number)
-            self._exited.discard(number)
-            self._frozen.discard(number)
+        if self.states[number] in ("killed", "ended"):
+            self.states[number] = "running"
             old = self._processes[number].stdout
             assert old is not None
             old.close()
@@ -112,8 +99,8 @@ class Nodes:
 
     def freeze(self, number: int, on: bool) -> None:
         """Suspend a running node with SIGSTOP, or resume it."""
-        if self.state(number) == ("running" if on else "frozen"):
-            (self._frozen.add if on else self._frozen.discard)(number)
+        if self.states[number] == ("running" if on else "frozen"):
+            self.states[number] = "frozen" if on else "running"
             _send(signal.SIGSTOP if on else signal.SIGCONT, _pids_with(self._mark(number)))
             self.log.append(f"node {number} was {'frozen' if on else 'resumed'}")
 
@@ -128,17 +115,17 @@ class Nodes:
             for line in lines:
                 text = line.decode(errors="replace")
                 self.log.append("".join(each if each.isprintable() else " " for each in text))
-            if number in self._exited or number in self._killed or (status := process.poll()) is None:
+            if self.states[number] in ("killed", "ended") or (status := process.poll()) is None:
                 continue
             if not _pids_with(self._mark(number)):  # A worker survives its supervisor.
-                self._exited.add(number)
+                self.states[number] = "ended"
                 self.ended[number] = status
                 self.log.append(f"node {number} exited by itself with status {status}")
 
     @property
     def all_ended(self) -> bool:
         """True if every node has exited by itself."""
-        return all(self.state(number) == "ended" for number in range(len(self._processes)))
+        return all(state == "ended" for state in self.states)
 
     def stop(self, meanwhile: Callable[[], None]) -> None:
         """Terminate all nodes; kill those that run longer than STOP_S. Call *meanwhile* repeatedly while waiting."""
