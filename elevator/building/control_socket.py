@@ -12,7 +12,6 @@ from elevator.building.building import Building, listen
 from elevator.building.control import LINE_LIMIT
 from elevator.building.operations import answer
 
-CLIENTS_MAX = 64
 _CHUNK = 65_536
 
 
@@ -21,7 +20,7 @@ class ControlClient:
         self.socket = client
         self.received = b""
         self.unsent = b""
-        self.ending = False
+        self.is_ending = False
 
 
 class ControlSocket:
@@ -54,9 +53,6 @@ class ControlSocket:
         accepted.setblocking(False)
         client = ControlClient(accepted)
         self._clients.append(client)
-        if len(self._clients) > CLIENTS_MAX:
-            client.unsent = b'{"error": "too many clients"}\n'
-            client.ending = True
         self._watch(client)
 
     def _watch(self, client: ControlClient) -> None:
@@ -78,7 +74,7 @@ class ControlSocket:
         except OSError:
             self._drop(client)
             return
-        if client.ending and not client.unsent:
+        if client.is_ending and not client.unsent:
             self._drop(client)
         else:
             self._watch(client)
@@ -89,11 +85,11 @@ class ControlSocket:
 
     def _answer_lines(self, client: ControlClient) -> bool:
         """Answer complete lines until _CHUNK bytes of replies are unsent; return whether any reply is unsent."""
-        while not client.ending and len(client.unsent) < _CHUNK:
+        while not client.is_ending and len(client.unsent) < _CHUNK:
             line, newline, rest = client.received.partition(b"\n")
             if len(line) > LINE_LIMIT:
                 client.unsent += b'{"error": "line too long"}\n'
-                client.ending = True
+                client.is_ending = True
             elif not newline:
                 break
             else:

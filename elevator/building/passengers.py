@@ -16,7 +16,7 @@ Rules:
 import random
 from collections.abc import Sequence
 from enum import Enum, StrEnum
-from typing import NamedTuple, assert_never
+from typing import NamedTuple
 
 from attrs import evolve, frozen
 
@@ -205,7 +205,7 @@ def step(crowd: Crowd, machines: Sequence[Machine], now_ms: int) -> tuple[Crowd,
     presses: list[PanelPress] = []
     totals = crowd.totals
     for passenger in crowd.present:
-        moved, press = step_passenger(passenger, machines, now_ms)
+        moved, press = _STEPS[passenger.stage](passenger, machines, now_ms)
         if press is not None:
             presses.append(press)
         if moved.stage is Stage.ARRIVED:
@@ -232,23 +232,6 @@ def _add_wait(totals: Totals, end_ms: int, waited_ms: int) -> Totals:
         longest_ms=max(totals.longest_ms, waited_ms),
         recent=(*totals.recent, (end_ms, waited_ms))[-RECENT:],
     )
-
-
-def step_passenger(
-    passenger: Passenger, machines: Sequence[Machine], now_ms: int
-) -> tuple[Passenger, PanelPress | None]:
-    """Let one passenger react; return the new state and the button press, if any."""
-    match passenger.stage:
-        case Stage.WAITING:
-            return _wait(passenger, machines, now_ms)
-        case Stage.BOARDING:
-            return _board(passenger, machines, now_ms)
-        case Stage.RIDING:
-            return _ride(passenger, machines, now_ms)
-        case Stage.ARRIVED:
-            return passenger, None
-        case _:
-            assert_never(passenger.stage)
 
 
 def _wait(passenger: Passenger, machines: Sequence[Machine], now_ms: int) -> tuple[Passenger, PanelPress | None]:
@@ -286,6 +269,9 @@ def _ride(passenger: Passenger, machines: Sequence[Machine], now_ms: int) -> tup
         return evolve(passenger, stage=Stage.ARRIVED), None
     riding, is_due = _track_lamp(passenger, not _is_lit(machine, Button.CAB, floor), now_ms)
     return riding, PanelPress(passenger.car, Button.CAB, floor) if is_due else None
+
+
+_STEPS = {Stage.WAITING: _wait, Stage.BOARDING: _board, Stage.RIDING: _ride}
 
 
 def _track_lamp(passenger: Passenger, dark: bool, now_ms: int) -> tuple[Passenger, bool]:

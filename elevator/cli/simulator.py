@@ -144,13 +144,8 @@ def _run(
 
 
 def ready(ports: list[int], control_port: int) -> str:
-    if len(ports) == 1:
-        where = f"1 elevator on port {ports[0]}"
-    elif ports == list(range(ports[0], ports[0] + len(ports))):
-        where = f"{len(ports)} elevators on ports {ports[0]}..{ports[-1]}"
-    else:
-        where = f"{len(ports)} elevators on ports {' '.join(map(str, ports))}"
-    return f"simulating {where}, control on {control_port}"
+    elevators = "1 elevator on port" if len(ports) == 1 else f"{len(ports)} elevators on ports"
+    return f"simulating {elevators} {', '.join(map(str, ports))}, control on {control_port}"
 
 
 class ControllerErrors:
