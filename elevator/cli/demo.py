@@ -270,7 +270,7 @@ class Demo:
         minutes, seconds = divmod((now_ms - self._start_ms) // 1000, 60)
         crowd = self._occupied.crowd
         where = f"    {self._web.address}" if self._web is not None else ""
-        rate = f"{crowd.traffic.per_minute:.0f} passengers per minute"
+        rate = f"{crowd.traffic.per_minute:.0f} passengers/min"
         title = f"{self._title}    {rate}    {minutes}:{seconds:02}{where}    Ctrl-C ends it"
         machines = [elevator.machine for elevator in self._building.elevators]
         return Scene(title, machines, crowd, tuple(self._nodes.log), now_ms)
