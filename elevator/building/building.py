@@ -141,7 +141,8 @@ class Building:
                 key.data(ready)
         now_us = self.settle()
         for car, expires_at_ms in enumerate(expiries):
-            if expires_at_ms is not None:  # The select above covered this client, so nothing had arrived before it.
+            if expires_at_ms is not None:
+                # Bytes that arrived before this turn have been read by now, so the message was still incomplete then.
                 self._expire(car, began_us // 1000, now_us)
         for card in self.cards.values():
             card.advance(now_us)
