@@ -271,7 +271,7 @@ class Demo:
         crowd = self._occupied.crowd
         where = f"    {self._web.address}" if self._web is not None else ""
         rate = f"{crowd.traffic.per_minute:.0f} passengers/min"
-        title = f"{self._title}    {rate}    {minutes}:{seconds:02}{where}    Ctrl-C ends it"
+        title = f"{self._title}    {rate}    {minutes}:{seconds:02}{where}    Ctrl-C quits"
         machines = [elevator.machine for elevator in self._building.elevators]
         return Scene(title, machines, crowd, tuple(self._nodes.log), now_ms)
 

@@ -130,7 +130,7 @@ def _parser(kind: type[Arguments]) -> tuple[Arguments, Known]:
 
     actions = [
         add("-h", "--help", action="help", help="show this help message and exit"),
-        add("--port", type=integer(0, 65535), default=15657, help="TCP port of the first elevator (15657; 0: any free)"),
+        add("--port", type=integer(0, 65535), default=15657, help="port of the first elevator (15657; 0: any free)"),
         add("--cars", type=integer(1, MAX_CARS), default=1, help="number of elevators, on consecutive ports (1)"),
         add("--numfloors", "--floors", type=integer(2, MAX_FLOORS), default=4, help="number of floors (4)"),
         add("--headless", action="store_true", help="print lines instead of a picture"),

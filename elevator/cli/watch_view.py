@@ -110,7 +110,7 @@ def draw(group: Group, name: str, now_ms: int, width: int, height: int) -> Text:
         head.append(", nodes have different numbers of floors", "bold red")
     if len({node.peer.said.version for node in nodes}) > 1:
         head.append(", nodes run different versions", "bold yellow")
-    head.append("    Ctrl-C to quit", "dim")
+    head.append("    Ctrl-C quits", "dim")
     room = max(1, height - HEAD_LINES)
     columns = max(1, math.ceil(len(nodes) / room))
     cell = max(8, (width - 1) // columns)

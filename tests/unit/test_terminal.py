@@ -384,7 +384,7 @@ def test_demo_and_watch_restore_the_terminal(command: str, victim: str) -> None:
         return all(screen.output.rfind(entered) < screen.output.rfind(left) for entered, left in pairs)
 
     try:
-        screen.until(rb"\x1b\[\?25l.*Ctrl-C ends it")
+        screen.until(rb"\x1b\[\?25l.*Ctrl-C quits")
         assert not is_back()
         os.kill(screen.pid if victim == "program" else screen.recipe, signal.SIGKILL)
         screen.until(lambda: not is_alive(screen.pid) and is_back())
