@@ -53,7 +53,7 @@ check: (_venv "dev")
     {{python}} -m ruff check
     {{python}} -m ruff format --check
     {{python}} -m mypy
-    ${CC:-cc} {{warnings}} -shared -fPIC -isystem "$({{python}} -c 'import sysconfig; print(sysconfig.get_path("include"))')" native/assign.c native/assign_large.c native/plan.c native/module.c native/bench.c native/bench_module.c -o .cache/check.so
+    ${CC:-cc} {{warnings}} -shared -fPIC -isystem "$({{python}} -c 'import sysconfig; print(sysconfig.get_path("include"))')" native/*.c -o .cache/check.so
 
 # Make dist/elevator, a program in one file that needs no Python; try its commands, and whether it repairs itself.
 build: (_venv "dev")

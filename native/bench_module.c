@@ -1,6 +1,5 @@
 /* elevator._bench: the dispatch benchmark of bench.h as Python functions. Nodes do not load it. */
-#define PY_SSIZE_T_CLEAN
-#include <Python.h>
+#include "values.h"
 
 #include <limits.h>
 
@@ -11,19 +10,6 @@ static bool is_valid_learning(const struct bench_learning *learning)
 {
     return learning->people_max >= 0 && learning->prior_ms > 0 && learning->rate_max >= 0 &&
            learning->rate_max <= PLAN_MAX_RATE / ASSIGN_MAX_CARS;
-}
-
-static PyObject *build_rates(const int *rates, int floors)
-{
-    PyObject *row = PyTuple_New(floors);
-    for (int f = 0; row != NULL && f < floors; f++) {
-        PyObject *rate = PyLong_FromLong(rates[f]);
-        if (rate == NULL)
-            Py_CLEAR(row);
-        else
-            PyTuple_SET_ITEM(row, f, rate);
-    }
-    return row;
 }
 
 PyDoc_STRVAR(learn_doc, "learn($module, floors, services, people_max, prior_ms, rate_max, /)\n--\n\n"
@@ -57,7 +43,7 @@ static PyObject *learn(PyObject *module, PyObject *args)
         bench_learn(&learned, &learning, floors, floor, direction, age_ms, rate, now_ms);
         bench_learned_rates(&learned, &learning, floors, now_ms, &rates);
     }
-    return Py_BuildValue("(NN)", build_rates(rates.up, floors), build_rates(rates.down, floors));
+    return Py_BuildValue("(NN)", build_ints(rates.up, floors), build_ints(rates.down, floors));
 }
 
 static bool is_valid_config(const struct bench_config *config)

@@ -2,17 +2,10 @@
  *
  * - Every invalid value raises a ValueError with a message of one line. A TypeError is raised only if a call does not
  *   match the signature.
- * - Integers are read from int objects only (bool and IntEnum are ints, too), never through __index__. So no Python
- *   code runs while the cars are read, and nothing can change them.
- * - The algorithms check the values. This file refuses only what C integers cannot hold, with the same messages.
+ * - The algorithms check the values. values.c refuses only what C integers cannot hold, with the same messages.
  */
-#define PY_SSIZE_T_CLEAN
-#include <Python.h>
+#include "values.h"
 
-#include <limits.h>
-
-#include "assign.h"
-#include "assign_large.h"
 #include "motion.h"
 #include "plan.h"
 
@@ -24,145 +17,10 @@ struct input {
     int n;
 };
 
-/* Raise ValueError. Return false, so that a failed check is one return. */
-static bool refuse(const char *message)
+static PyObject *refuse_status(int status)
 {
-    PyErr_SetString(PyExc_ValueError, message);
-    return false;
-}
-
-static bool read_int(PyObject *object, int *value, int status)
-{
-    int overflow;
-    if (!PyLong_Check(object))
-        return refuse(assign_message(status));
-    long wide = PyLong_AsLongAndOverflow(object, &overflow);
-    if (overflow != 0 || wide < INT_MIN || wide > INT_MAX)
-        return refuse(assign_message(status));
-    *value = (int)wide;
-    return true;
-}
-
-static bool read_mask(PyObject *object, uint64_t *mask, int status)
-{
-    if (!PyLong_Check(object))
-        return refuse(assign_message(status));
-    *mask = PyLong_AsUnsignedLongLong(object);
-    if (!PyErr_Occurred())
-        return true;
-    PyErr_Clear(); /* OverflowError: negative, or more than 64 bits */
-    return refuse(assign_message(status));
-}
-
-/* Read a car except for its cab calls, the last of the four. */
-static bool read_car_state(PyObject *object, int *behaviour, int *floor, int *direction)
-{
-    if (!PyTuple_Check(object) || PyTuple_GET_SIZE(object) != 4)
-        return refuse("a car must be a tuple (behaviour, floor, direction, cab)");
-    return read_int(PyTuple_GET_ITEM(object, 0), behaviour, ASSIGN_BEHAVIOUR) &&
-           read_int(PyTuple_GET_ITEM(object, 1), floor, ASSIGN_FLOOR) &&
-           read_int(PyTuple_GET_ITEM(object, 2), direction, ASSIGN_DIRECTION);
-}
-
-static bool read_car(PyObject *object, struct assign_car *car)
-{
-    return read_car_state(object, &car->behaviour, &car->floor, &car->direction) &&
-           read_mask(PyTuple_GET_ITEM(object, 3), &car->cab, ASSIGN_CAB);
-}
-
-static bool read_cars(PyObject *object, struct input *input)
-{
-    if (!PyList_Check(object) && !PyTuple_Check(object))
-        return refuse("cars must be a list or a tuple");
-    Py_ssize_t n = PySequence_Fast_GET_SIZE(object);
-    if (n < 1 || n > ASSIGN_MAX_CARS)
-        return refuse(assign_message(ASSIGN_CARS));
-    input->n = (int)n;
-    for (int k = 0; k < input->n; k++)
-        if (!read_car(PySequence_Fast_GET_ITEM(object, k), &input->cars[k]))
-            return false;
-    return true;
-}
-
-static PyObject *build_share(const struct assign_share *share)
-{
-    PyObject *pair = PyTuple_New(2);
-    PyObject *up = PyLong_FromUnsignedLongLong(share->up);
-    PyObject *down = PyLong_FromUnsignedLongLong(share->down);
-    if (pair == NULL || up == NULL || down == NULL) {
-        Py_XDECREF(pair);
-        Py_XDECREF(up);
-        Py_XDECREF(down);
-        return NULL;
-    }
-    PyTuple_SET_ITEM(pair, 0, up);
-    PyTuple_SET_ITEM(pair, 1, down);
-    return pair;
-}
-
-static PyObject *build_shares(const struct assign_share *shares, int n)
-{
-    PyObject *rows = PyTuple_New(n);
-    for (int k = 0; rows != NULL && k < n; k++) {
-        PyObject *row = build_share(&shares[k]);
-        if (row == NULL)
-            Py_CLEAR(rows);
-        else
-            PyTuple_SET_ITEM(rows, k, row);
-    }
-    return rows;
-}
-
-/* Read a set of floors of a large building. */
-static bool read_floors(PyObject *object, struct assign_floors *calls, int status)
-{
-    if (!PyLong_Check(object))
-        return refuse(assign_message(status));
-    /* The method of int itself: no Python code of a subclass runs. */
-    PyObject *bytes = PyObject_CallMethod((PyObject *)&PyLong_Type, "to_bytes", "Ois", object, (int)sizeof *calls,
-                                          "little");
-    if (bytes == NULL) {
-        if (!PyErr_ExceptionMatches(PyExc_OverflowError))
-            return false;
-        PyErr_Clear(); /* negative, or too many bits */
-        return refuse(assign_message(status));
-    }
-    const unsigned char *text = (const unsigned char *)PyBytes_AS_STRING(bytes);
-    memset(calls, 0, sizeof *calls);
-    for (size_t i = 0; i < sizeof *calls; i++)
-        calls->words[i / 8] |= (uint64_t)text[i] << i % 8 * 8;
-    Py_DECREF(bytes);
-    return true;
-}
-
-static bool read_large_car(PyObject *object, struct assign_large_car *car)
-{
-    return read_car_state(object, &car->behaviour, &car->floor, &car->direction) &&
-           read_floors(PyTuple_GET_ITEM(object, 3), &car->cab, ASSIGN_CAB);
-}
-
-static PyObject *build_floors(const struct assign_floors *calls)
-{
-    char text[sizeof *calls];
-    for (size_t i = 0; i < sizeof *calls; i++)
-        text[i] = (char)(calls->words[i / 8] >> i % 8 * 8 & 255);
-    return PyObject_CallMethod((PyObject *)&PyLong_Type, "from_bytes", "y#s", text, (Py_ssize_t)sizeof text, "little");
-}
-
-static PyObject *build_large_shares(const struct assign_large_share *shares, int n)
-{
-    PyObject *rows = PyTuple_New(n);
-    for (int k = 0; rows != NULL && k < n; k++) {
-        PyObject *up = build_floors(&shares[k].up), *down = build_floors(&shares[k].down);
-        PyObject *row = up == NULL || down == NULL ? NULL : PyTuple_Pack(2, up, down);
-        Py_XDECREF(up);
-        Py_XDECREF(down);
-        if (row == NULL)
-            Py_CLEAR(rows);
-        else
-            PyTuple_SET_ITEM(rows, k, row);
-    }
-    return rows;
+    refuse(assign_message(status));
+    return NULL;
 }
 
 /* The input and the answer of the reference for a large building. */
@@ -175,7 +33,7 @@ struct large_input {
 static PyObject *answer_large(const struct assign_params *params, PyObject *up, PyObject *down, PyObject *cars, int n,
                               struct large_input *input)
 {
-    if (!read_floors(up, &input->up, ASSIGN_HALL) || !read_floors(down, &input->down, ASSIGN_HALL))
+    if (!read_large_mask(up, &input->up, ASSIGN_HALL) || !read_large_mask(down, &input->down, ASSIGN_HALL))
         return NULL;
     for (int k = 0; k < n; k++)
         if (!read_large_car(PySequence_Fast_GET_ITEM(cars, k), &input->cars[k]))
@@ -183,10 +41,8 @@ static PyObject *answer_large(const struct assign_params *params, PyObject *up, 
     int status = assign_large(params, &input->up, &input->down, input->cars, n, input->shares);
     if (status == ASSIGN_MEMORY)
         return PyErr_NoMemory();
-    if (status != ASSIGN_OK) {
-        refuse(assign_message(status));
-        return NULL;
-    }
+    if (status != ASSIGN_OK)
+        return refuse_status(status);
     return build_large_shares(input->shares, n);
 }
 
@@ -195,8 +51,7 @@ static PyObject *reference_large(const struct assign_params *params, PyObject *u
     Py_ssize_t n = PySequence_Fast_GET_SIZE(cars);
     if (params->floors < 1 || params->floors > ASSIGN_LARGE_MAX_FLOORS || n < 1 || n > ASSIGN_LARGE_MAX_CARS) {
         bool good = n >= 1 && n <= ASSIGN_LARGE_MAX_CARS;
-        refuse(assign_message(good ? ASSIGN_LARGE_FLOORS : ASSIGN_LARGE_CARS));
-        return NULL;
+        return refuse_status(good ? ASSIGN_LARGE_FLOORS : ASSIGN_LARGE_CARS);
     }
     struct large_input *input = PyMem_Malloc(sizeof *input);
     if (input == NULL)
@@ -209,14 +64,12 @@ static PyObject *reference_large(const struct assign_params *params, PyObject *u
 static PyObject *reference_small(struct input *input, PyObject *up, PyObject *down, PyObject *cars)
 {
     if (!read_mask(up, &input->up, ASSIGN_HALL) || !read_mask(down, &input->down, ASSIGN_HALL) ||
-        !read_cars(cars, input))
+        !read_cars(cars, input->cars, &input->n))
         return NULL;
     struct assign_share shares[ASSIGN_MAX_CARS];
     int status = assign_reference(&input->params, input->up, input->down, input->cars, input->n, shares);
-    if (status != ASSIGN_OK) {
-        refuse(assign_message(status));
-        return NULL;
-    }
+    if (status != ASSIGN_OK)
+        return refuse_status(status);
     return build_shares(shares, input->n);
 }
 
@@ -264,43 +117,13 @@ struct plan_input {
     struct plan_rates rates;
 };
 
-static bool read_shares(PyObject *object, int n, struct assign_share *shares)
-{
-    if (!PyTuple_Check(object) || PyTuple_GET_SIZE(object) != n)
-        return refuse("claims or shares must be a tuple with a (up, down) for each car");
-    for (int k = 0; k < n; k++) {
-        PyObject *pair = PyTuple_GET_ITEM(object, k);
-        if (!PyTuple_Check(pair) || PyTuple_GET_SIZE(pair) != 2)
-            return refuse("claims or shares must be a tuple with a (up, down) for each car");
-        if (!read_mask(PyTuple_GET_ITEM(pair, 0), &shares[k].up, ASSIGN_HALL) ||
-            !read_mask(PyTuple_GET_ITEM(pair, 1), &shares[k].down, ASSIGN_HALL))
-            return false;
-    }
-    return true;
-}
-
-/* Read the rates of all floors. An empty tuple means zeros. */
-static bool read_rates(PyObject *object, int floors, int *rates)
-{
-    if (!PyTuple_Check(object))
-        return refuse(assign_message(ASSIGN_RATE));
-    Py_ssize_t count = PyTuple_GET_SIZE(object);
-    memset(rates, 0, ASSIGN_MAX_FLOORS * sizeof *rates);
-    if (count != 0 && (count != floors || count > ASSIGN_MAX_FLOORS))
-        return refuse(assign_message(ASSIGN_RATE));
-    for (int f = 0; f < (int)count; f++)
-        if (!read_int(PyTuple_GET_ITEM(object, f), &rates[f], ASSIGN_RATE))
-            return false;
-    return true;
-}
-
 static bool read_plan_input(PyObject *cars, PyObject *shares, PyObject *up_rates, PyObject *down_rates,
                             PyObject *door_ms, PyObject *travel_ms, struct plan_input *input)
 {
     struct assign_params *params = &input->common.params;
     *params = (struct assign_params){
         .floors = params->floors, .door_ms = ASSIGN_DOOR_MS, .travel_ms = ASSIGN_TRAVEL_MS};
-    return read_cars(cars, &input->common) && read_shares(shares, input->common.n, input->shares) &&
+    return read_cars(cars, input->common.cars, &input->common.n) && read_shares(shares, input->common.n, input->shares) &&
            read_rates(up_rates, params->floors, input->rates.up) &&
            read_rates(down_rates, params->floors, input->rates.down) &&
            (door_ms == NULL || read_int(door_ms, &params->door_ms, ASSIGN_DOOR)) &&
@@ -333,10 +156,8 @@ static PyObject *plan(PyObject *module, PyObject *args)
     struct assign_share shares[ASSIGN_MAX_CARS];
     int status = plan_assign(&input.common.params, input.common.up, input.common.down, input.common.cars, input.shares,
                              input.common.n, &input.rates, shares, NULL);
-    if (status != ASSIGN_OK) {
-        refuse(assign_message(status));
-        return NULL;
-    }
+    if (status != ASSIGN_OK)
+        return refuse_status(status);
     return build_shares(shares, input.common.n);
 }
 
@@ -356,19 +177,9 @@ static PyObject *park(PyObject *module, PyObject *args)
     int targets[ASSIGN_MAX_CARS];
     const int n = input.common.n;
     int status = plan_park(&input.common.params, input.common.cars, input.shares, n, &input.rates, targets, NULL);
-    if (status != ASSIGN_OK) {
-        refuse(assign_message(status));
-        return NULL;
-    }
-    PyObject *row = PyTuple_New(n);
-    for (int k = 0; row != NULL && k < n; k++) {
-        PyObject *target = PyLong_FromLong(targets[k]);
-        if (target == NULL)
-            Py_CLEAR(row);
-        else
-            PyTuple_SET_ITEM(row, k, target);
-    }
-    return row;
+    if (status != ASSIGN_OK)
+        return refuse_status(status);
+    return build_ints(targets, n);
 }
 
 PyDoc_STRVAR(decide_doc, "decide($module, floor, direction, up, down, cab, departing, /)\n--\n\n"

@@ -714,10 +714,10 @@ def sanitize(seconds: float) -> bool:
     native, package = ROOT / "native", WORK / "sanitized" / "elevator"
     shutil.rmtree(package, ignore_errors=True)
     shutil.copytree(ROOT / "elevator", package, ignore=shutil.ignore_patterns("*.so", "__pycache__"))
-    sources = [str(native / name) for name in ("assign.c", "assign_large.c", "plan.c")]
+    sources = [str(path) for part in ("assign", "plan") for path in native.glob(f"{part}*.c")]
     check, module = WORK / "check", package / f"_assign{sysconfig.get_config_var('EXT_SUFFIX')}"
-    subprocess.run([*SANITIZED, *sources, str(native / "check.c"), "-o", str(check)], check=True)
-    sources.append(str(native / "module.c"))
+    subprocess.run([*SANITIZED, *sources, *map(str, native.glob("check*.c")), "-o", str(check)], check=True)
+    sources += [str(native / name) for name in ("module.c", "values.c")]
     include = ["-isystem", sysconfig.get_path("include")]
     subprocess.run([*SANITIZED, "-shared", "-fPIC", *include, *sources, "-o", str(module)], check=True)
     within = {

@@ -1,0 +1,183 @@
+/* Parking: puts idle cars near the next passengers.
+ *
+ * It minimises the sum, over all buttons, of the rate times the time that the nearest car needs, plus SECOND times the
+ * time of the second nearest. A busy car counts from the moment when its plan passes the button in its direction, or
+ * from the end of its plan. Two moments are considered: when the next passenger is expected, and LATER_MS from now,
+ * because a car that is about to pass is soon gone.
+ *
+ * - Every button gets a share of unknown traffic. The share grows with the load: in a busy building a car that waits at
+ *   the busiest button leaves with few passengers and is then away.
+ * - The way to a floor has a price. It grows with the load too, where cars are few: a car that rests higher up comes
+ *   later, takes more passengers at once, and is near those above the lobby.
+ */
+#include "plan.h"
+
+#include <assert.h>
+#include <stddef.h>
+
+#include "plan_cost.h"
+
+enum {
+    MOMENTS = 2,
+    WORK_MAX = 600000, /* comparisons of arrival times */
+    ROUNDS_MAX = 4,
+    PRICE = 256,          /* the unit of a price of parking is 1/256 ms of one person */
+    SECOND = 98,          /* of PRICE */
+    WAY = 1000,           /* price in ms of a way through the whole building */
+    LOAD = 16,            /* the unit of load is 1/16 of what one car can carry alone */
+    LOAD_MAX = 16 * LOAD, /* bounds the two prices that grow with the load */
+    LOADED_WAY = 8,       /* price in ms of each floor of the way, times (load in units of LOAD / cars) squared */
+    LOADED_UNKNOWN = 45,  /* of LOAD: this part of the mean rate, times load squared, is added to every rate */
+    RATE_UNKNOWN = 1,     /* people in 2^20 ms, added to every rate: any button can be the next */
+    RATE_PRIOR = 10,      /* people in 2^20 ms, so that the next person is expected within 105 s */
+    LATER_MS = 4000,
+    FAR_MS = 1 << 24, /* bounds the arithmetic, far beyond any real time */
+};
+
+/* The two shortest times that cars need to serve a button. */
+struct arrivals {
+    int64_t first_ms, second_ms;
+};
+
+/* *known* and the time of one more car. */
+static struct arrivals with(struct arrivals known, int64_t ms)
+{
+    ms = plan_min(ms, FAR_MS);
+    if (ms < known.first_ms)
+        return (struct arrivals){ms, known.first_ms};
+    return (struct arrivals){known.first_ms, plan_min(ms, known.second_ms)};
+}
+
+struct parking {
+    struct arrivals busy[2][ASSIGN_MAX_FLOORS]; /* of busy cars; down and up */
+    int64_t weight[2][ASSIGN_MAX_FLOORS];
+    int64_t weights;
+    int64_t way; /* the price of one floor of the way to a target, in units of PRICE */
+    int from[ASSIGN_MAX_CARS]; /* the floor of a free car, or the next one that it reaches */
+};
+
+static bool is_free(const struct assign_car *car, const struct assign_share *share)
+{
+    return (car->cab | share->up | share->down) == 0 && !plan_is_open(car);
+}
+
+/* Set the weights of the buttons and the price of the way. Return the expected time until the next passenger comes. */
+static int64_t weigh(struct parking *parking, const struct plan_problem *p)
+{
+    const int floors = p->params->floors;
+    int64_t total = 0;
+    for (int f = 0; f < floors; f++)
+        total += p->rates->up[f] + p->rates->down[f];
+    /* A trip has two stops, and its empty and its full way are each a third of the building. */
+    int64_t trip_ms = 2 * (int64_t)p->params->door_ms + (int64_t)p->params->travel_ms * floors * 2 / 3;
+    int64_t load = plan_min((LOAD * total * trip_ms / p->n) >> PLAN_RATE_SHIFT, LOAD_MAX);
+    int64_t loaded = total * load * load * LOADED_UNKNOWN / (LOAD * LOAD * LOAD) / floors;
+    int64_t unknown = plan_min(RATE_UNKNOWN + loaded, PLAN_MAX_RATE);
+    parking->way = (int64_t)PRICE * WAY / floors + PRICE * LOADED_WAY * load * load / p->n / p->n;
+    parking->weights = 0;
+    for (int f = 0; f < floors; f++) {
+        parking->weight[0][f] = f > 0 ? p->rates->down[f] + unknown : 0;
+        parking->weight[1][f] = f < floors - 1 ? p->rates->up[f] + unknown : 0;
+        parking->weights += parking->weight[0][f] + parking->weight[1][f];
+    }
+    return (INT64_C(1) << PLAN_RATE_SHIFT) / (total + RATE_PRIOR);
+}
+
+/* Add the times that busy car *k* needs to serve the buttons: the means over the moments *since_ms* and the
+ * scenarios. */
+static void add_busy(struct parking *parking, struct plan_problem *p, int k, const struct assign_share *share,
+                     const int64_t since_ms[MOMENTS])
+{
+    int64_t sum_ms[2][ASSIGN_MAX_FLOORS] = {{0}};
+    const int floors = p->params->floors;
+    for (int each = 0; each < MOMENTS * PLAN_SCENARIOS; each++) {
+        struct plan_passing passing = {.since_ms = since_ms[each % MOMENTS]};
+        for (int f = 0; f < floors; f++)
+            passing.at_ms[0][f] = passing.at_ms[1][f] = INT64_MAX;
+        plan_simulate(p, k, *share, each / MOMENTS, &passing);
+        for (int f = 0; f < floors; f++) {
+            sum_ms[0][f] += passing.at_ms[0][f] - passing.since_ms;
+            sum_ms[1][f] += passing.at_ms[1][f] - passing.since_ms;
+        }
+    }
+    for (int f = 0; f < floors; f++) {
+        parking->busy[0][f] = with(parking->busy[0][f], sum_ms[0][f] / (MOMENTS * PLAN_SCENARIOS));
+        parking->busy[1][f] = with(parking->busy[1][f], sum_ms[1][f] / (MOMENTS * PLAN_SCENARIOS));
+    }
+}
+
+/* The price of a car that waits at *target*. *others* are the times that the other cars need. */
+static int64_t price(const struct parking *parking, const struct plan_problem *p, int target, int from,
+                     struct arrivals others[2][ASSIGN_MAX_FLOORS])
+{
+    int64_t sum = parking->way * parking->weights * plan_distance(target, from);
+    for (int f = 0; f < p->params->floors; f++) {
+        int64_t ms = (int64_t)p->params->travel_ms * plan_distance(target, f);
+        for (int way = 0; way < 2; way++) {
+            struct arrivals all = with(others[way][f], ms);
+            sum += parking->weight[way][f] * (PRICE * all.first_ms + SECOND * all.second_ms);
+        }
+    }
+    return sum;
+}
+
+/* Choose the best floor for car *k* while the others wait at *targets*. Return whether its target has changed. */
+static bool improve(const struct parking *parking, struct plan_problem *p, int k, int *targets)
+{
+    assert(0 <= targets[k] && targets[k] < p->params->floors);
+    struct arrivals others[2][ASSIGN_MAX_FLOORS];
+    const int floors = p->params->floors;
+    for (int f = 0; f < floors; f++)
+        for (int way = 0; way < 2; way++) {
+            others[way][f] = parking->busy[way][f];
+            for (int i = 0; i < p->n; i++)
+                if (i != k && targets[i] >= 0)
+                    others[way][f] = with(others[way][f], (int64_t)p->params->travel_ms * plan_distance(targets[i], f));
+        }
+    p->work += (long)2 * floors * (p->n + floors);
+    int best = targets[k];
+    int64_t bound = price(parking, p, best, parking->from[k], others);
+    for (int floor = 0; floor < floors; floor++) {
+        int64_t sum = price(parking, p, floor, parking->from[k], others);
+        if (sum < bound) {
+            bound = sum;
+            best = floor;
+        }
+    }
+    bool changed = best != targets[k];
+    targets[k] = best;
+    return changed;
+}
+
+int plan_park(const struct assign_params *params, const struct assign_car *cars, const struct assign_share *shares,
+              int n, const struct plan_rates *rates, int *targets, long *work)
+{
+    struct plan_problem p;
+    struct parking parking;
+    uint64_t hall = 0;
+    for (int k = 0; k < n && n <= ASSIGN_MAX_CARS; k++)
+        hall |= shares[k].up | shares[k].down;
+    int status = plan_prepare(&p, params, hall, cars, n, rates);
+    if (status != ASSIGN_OK)
+        return status;
+    const int64_t since_ms[MOMENTS] = {weigh(&parking, &p) / 2, LATER_MS};
+    for (int f = 0; f < params->floors; f++)
+        parking.busy[0][f] = parking.busy[1][f] = (struct arrivals){FAR_MS, FAR_MS};
+    for (int k = 0; k < n; k++) {
+        bool free = is_free(&cars[k], &shares[k]);
+        targets[k] = free ? cars[k].floor + (cars[k].behaviour == ASSIGN_MOVING ? cars[k].direction : 0) : -1;
+        parking.from[k] = targets[k];
+        if (!free)
+            add_busy(&parking, &p, k, &shares[k], since_ms);
+    }
+    bool changed = true;
+    for (int round = 0; round < ROUNDS_MAX && changed; round++) {
+        changed = false;
+        for (int k = 0; k < n && p.work < WORK_MAX; k++)
+            if (targets[k] >= 0 && improve(&parking, &p, k, targets))
+                changed = true;
+    }
+    if (work != NULL)
+        *work = p.work;
+    return ASSIGN_OK;
+}

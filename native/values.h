@@ -1,0 +1,44 @@
+/* Conversion between Python objects and the integers of the assigners.
+ *
+ * Every read_* function returns false with a ValueError set if the object is not valid, every build_* function NULL with
+ * an exception set if memory runs out. *status* is the enum assign_status whose message the ValueError gets.
+ *
+ * Integers are read from int objects only (bool and IntEnum are ints, too), never through __index__. So no Python code
+ * runs while the cars are read, and nothing can change them.
+ */
+#ifndef ELEVATOR_VALUES_H
+#define ELEVATOR_VALUES_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include "assign.h"
+#include "assign_large.h"
+
+/* Raise ValueError. Return false, so that a failed check is one return. */
+bool refuse(const char *message);
+
+bool read_int(PyObject *object, int *value, int status);
+bool read_mask(PyObject *object, uint64_t *mask, int status);
+bool read_large_mask(PyObject *object, struct assign_floors *calls, int status);
+
+/* Read a tuple (behaviour, floor, direction, cab). */
+bool read_car(PyObject *object, struct assign_car *car);
+bool read_large_car(PyObject *object, struct assign_large_car *car);
+
+/* Read a list or tuple of 1 to ASSIGN_MAX_CARS cars. */
+bool read_cars(PyObject *object, struct assign_car *cars, int *n);
+
+/* Read a tuple of *n* tuples (up, down). */
+bool read_shares(PyObject *object, int n, struct assign_share *shares);
+
+/* Read the rates of all floors. An empty tuple means zeros. */
+bool read_rates(PyObject *object, int floors, int *rates);
+
+PyObject *build_shares(const struct assign_share *shares, int n);
+PyObject *build_large_shares(const struct assign_large_share *shares, int n);
+
+/* Build a tuple of ints. */
+PyObject *build_ints(const int *values, int n);
+
+#endif
