@@ -123,7 +123,8 @@ static bool read_plan_input(PyObject *cars, PyObject *shares, PyObject *up_rates
     struct assign_params *params = &input->common.params;
     *params = (struct assign_params){
         .floors = params->floors, .door_ms = ASSIGN_DOOR_MS, .travel_ms = ASSIGN_TRAVEL_MS};
-    return read_cars(cars, input->common.cars, &input->common.n) && read_shares(shares, input->common.n, input->shares) &&
+    return read_cars(cars, input->common.cars, &input->common.n) &&
+           read_shares(shares, input->common.n, input->shares) &&
            read_rates(up_rates, params->floors, input->rates.up) &&
            read_rates(down_rates, params->floors, input->rates.down) &&
            (door_ms == NULL || read_int(door_ms, &params->door_ms, ASSIGN_DOOR)) &&

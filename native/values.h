@@ -1,7 +1,7 @@
 /* Conversion between Python objects and the integers of the assigners.
  *
- * Every read_* function returns false with a ValueError set if the object is not valid, every build_* function NULL with
- * an exception set if memory runs out. *status* is the enum assign_status whose message the ValueError gets.
+ * A read_ function returns false with a ValueError set if the object is invalid. *status* is the enum assign_status
+ * whose message the ValueError gets. A build_ function returns NULL with an exception set if memory runs out.
  *
  * Integers are read from int objects only (bool and IntEnum are ints, too), never through __index__. So no Python code
  * runs while the cars are read, and nothing can change them.

@@ -1,0 +1,168 @@
+/* Which simulated car answers which call, and where idle cars wait, by the rules of elevator/core/assignment.py. */
+#include <assert.h>
+#include <string.h>
+#include <time.h>
+
+#include "bench_group.h"
+
+enum { UNCLAIMED_MS = 2000, STARVED_MS = 30000 }; /* as in assignment.py */
+
+static int64_t clock_ns(void)
+{
+    struct timespec now;
+    timespec_get(&now, TIME_UTC);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+static void count_reassigned(struct bench_group *g, int k, struct assign_share share)
+{
+    for (int way = 0; way < 2; way++)
+        for (uint64_t calls = way == 1 ? share.up : share.down; calls != 0; calls &= calls - 1) {
+            int *owner = &g->owner[way][__builtin_ctzll(calls)];
+            g->counts->reassigned += *owner != BENCH_NOBODY && *owner != k;
+            *owner = k;
+        }
+}
+
+/* Plan the calls *up* and *down* for all cars that the view knows. */
+static void plan(struct bench_group *g, const struct bench_view *view, uint64_t up, uint64_t down,
+                 struct assign_share *shares)
+{
+    const int n = g->config->cars;
+    int64_t began_ns = clock_ns();
+    int status;
+    memset(shares, 0, (size_t)n * sizeof *shares);
+    if ((up | down) == 0)
+        return;
+    if (g->config->assigner == BENCH_PLAN) {
+        status = plan_assign(&g->params, up, down, view->cars, view->claims, n, &view->rates, shares, NULL);
+    } else {
+        struct assign_car cars[ASSIGN_MAX_CARS];
+        for (int k = 0; k < n; k++) {
+            cars[k] = view->cars[k];
+            if (cars[k].behaviour == ASSIGN_IDLE)
+                cars[k].direction = STOP;
+        }
+        status = assign_reference(&g->params, up, down, cars, n, shares);
+    }
+    int64_t took_ns = clock_ns() - began_ns;
+    assert(status == ASSIGN_OK);
+    g->counts->decisions++;
+    g->counts->decision_ns += took_ns;
+    if (took_ns > g->counts->decision_ns_most)
+        g->counts->decision_ns_most = took_ns;
+}
+
+/* The calls that each open door serves, as `on_the_spot` does. */
+static void find_on_the_spot(const struct bench_view *view, int n, struct assign_share *served)
+{
+    uint64_t up = 0, down = 0;
+    for (int k = 0; k < n; k++) {
+        const struct assign_car *car = &view->cars[k];
+        const struct motion_work work = {view->claims[k].up, view->claims[k].down, car->cab};
+        uint64_t here = car->behaviour == ASSIGN_DOOR_OPEN ? motion_bit(car->floor) : 0;
+        bool may_turn = !view->announced[k] && !motion_has_work_beyond(car->floor, car->direction, &work);
+        served[k].up = may_turn || car->direction == UP ? here & view->hall[1] & ~up : 0;
+        served[k].down = may_turn || car->direction == DOWN ? here & view->hall[0] & ~down : 0;
+        up |= served[k].up;
+        down |= served[k].down;
+    }
+}
+
+/* Drop the calls that other cars claim, as `claimed_before` does. */
+static void drop_claimed(const struct bench_view *view, int n, int k, struct assign_share *share)
+{
+    const struct assign_share *mine = &view->claims[k];
+    const struct assign_car *car = &view->cars[k];
+    uint64_t elsewhere = ~(car->behaviour == ASSIGN_MOVING ? 0 : motion_bit(car->floor));
+    for (int i = 0; i < n; i++) {
+        const struct assign_share *theirs = &view->claims[i];
+        if (i == k)
+            continue;
+        share->up &= ~(theirs->up & elsewhere & (k < i ? ~mine->up : ~UINT64_C(0)));
+        share->down &= ~(theirs->down & elsewhere & (k < i ? ~mine->down : ~UINT64_C(0)));
+    }
+}
+
+/* Update which lit calls have starved. *claimed* are the calls that some car claims. */
+static void update_waits(struct bench_group *g, struct bench_view *view, const uint64_t claimed[2])
+{
+    const int64_t rounds_ms = STARVED_MS + (int64_t)4 * (g->config->floors - 1) * ASSIGN_TRAVEL_MS;
+    for (int way = 0; way < 2; way++)
+        for (uint64_t calls = view->hall[way] & ~view->starved[way]; calls != 0; calls &= calls - 1) {
+            int floor = __builtin_ctzll(calls);
+            int64_t *unclaimed_since_ms = &view->unclaimed_since_ms[way][floor];
+            int64_t starves_at_ms = view->since_ms[way][floor] + rounds_ms;
+            if ((claimed[way] >> floor & 1) != 0)
+                *unclaimed_since_ms = BENCH_NEVER;
+            else if (*unclaimed_since_ms == BENCH_NEVER)
+                *unclaimed_since_ms = g->now_ms;
+            if (*unclaimed_since_ms != BENCH_NEVER && *unclaimed_since_ms + UNCLAIMED_MS < starves_at_ms)
+                starves_at_ms = *unclaimed_since_ms + UNCLAIMED_MS;
+            if (g->now_ms >= starves_at_ms)
+                view->starved[way] |= motion_bit(floor);
+            bench_note_due(g, starves_at_ms);
+        }
+}
+
+static bool is_free(const struct assign_car *car, const struct assign_share *share)
+{
+    return (car->cab | share->up | share->down) == 0 && car->behaviour != ASSIGN_DOOR_OPEN;
+}
+
+/* Choose where the free cars *first* to *last* wait. *shares* is the plan for all lit calls. */
+static void park(struct bench_group *g, const struct bench_view *view, const struct assign_share *shares, int first,
+                 int last)
+{
+    const int n = g->config->cars;
+    int targets[ASSIGN_MAX_CARS] = {0};
+    bool any = false;
+    for (int k = first; k <= last; k++) {
+        g->cars[k].target = -1;
+        any = any || is_free(&view->cars[k], &shares[k]);
+    }
+    if (!any || g->config->park == BENCH_PARK_NONE)
+        return;
+    if (g->config->park == BENCH_PARK_SPREAD) {
+        int status = plan_park(&g->params, view->cars, shares, n, &view->rates, targets, NULL);
+        assert(status == ASSIGN_OK);
+    }
+    for (int k = first; k <= last; k++)
+        if (is_free(&view->cars[k], &shares[k]))
+            g->cars[k].target = targets[k];
+}
+
+void bench_assign(struct bench_group *g, struct bench_view *view, int first, int last)
+{
+    const int n = g->config->cars;
+    struct assign_share served[ASSIGN_MAX_CARS], shares[ASSIGN_MAX_CARS];
+    uint64_t up = view->hall[1], down = view->hall[0], claimed[2] = {0, 0};
+    find_on_the_spot(view, n, served);
+    for (int k = 0; k < n; k++) {
+        up &= ~served[k].up;
+        down &= ~served[k].down;
+    }
+    plan(g, view, up, down, shares);
+    for (int k = 0; k < n; k++) {
+        struct assign_share share = view->claims[k];
+        if (first <= k && k <= last) {
+            share = shares[k];
+            if (g->view_count > 1) /* With one view a claim changes hands at once. */
+                drop_claimed(view, n, k, &share);
+            share.up |= served[k].up;
+            share.down |= served[k].down;
+            g->cars[k].share = share;
+            count_reassigned(g, k, share);
+        }
+        claimed[1] |= share.up;
+        claimed[0] |= share.down;
+    }
+    update_waits(g, view, claimed);
+    for (int k = first; k <= last; k++) {
+        g->cars[k].share.up |= view->starved[1];
+        g->cars[k].share.down |= view->starved[0];
+    }
+    if (up != view->hall[1] || down != view->hall[0])
+        plan(g, view, view->hall[1], view->hall[0], shares);
+    park(g, view, shares, first, last);
+}

@@ -1,0 +1,87 @@
+/* Private to the dispatch benchmark: the simulated group. See bench.h. */
+#ifndef ELEVATOR_BENCH_GROUP_H
+#define ELEVATOR_BENCH_GROUP_H
+
+#include "bench.h"
+#include "motion.h"
+
+#define BENCH_NEVER INT64_MAX
+
+enum { BENCH_NOBODY = -1 };
+
+struct bench_car {
+    int floor, direction;
+    int behaviour; /* what the car publishes: a car that arrives is idle until it has decided */
+    bool is_arriving;
+    int64_t next_at_ms; /* when it reaches the next floor, or when its door closes */
+    int64_t opened_at_ms, idle_at_ms; /* the start of its last stop, and of its last rest */
+    bool announced;
+    uint64_t cab;
+    struct assign_share share;
+    uint64_t full[2]; /* bit of the floor where a queue found no room; down and up */
+    int target;       /* the floor where it should wait if it has nothing to do, or -1 */
+    int load;
+    int riders[ASSIGN_MAX_FLOORS]; /* the first passenger to each floor */
+    struct bench_learned learned;
+};
+
+/* What a node knows. Arrays of two: down and up. */
+struct bench_view {
+    struct assign_car cars[ASSIGN_MAX_CARS];
+    bool announced[ASSIGN_MAX_CARS];
+    struct assign_share claims[ASSIGN_MAX_CARS];
+    struct plan_rates learned[ASSIGN_MAX_CARS];
+    struct plan_rates rates; /* the sum of what all have learned */
+    int64_t pressed[2][ASSIGN_MAX_FLOORS], served[2][ASSIGN_MAX_FLOORS];
+    int64_t since_ms[2][ASSIGN_MAX_FLOORS]; /* when the node first knew of the call */
+    int64_t unclaimed_since_ms[2][ASSIGN_MAX_FLOORS]; /* BENCH_NEVER: a car claims it */
+    uint64_t starved[2];
+    uint64_t hall[2]; /* the lit calls */
+};
+
+struct bench_passenger {
+    int next; /* in the queue at a floor, or among the riders to a floor */
+};
+
+struct bench_group {
+    const struct bench_config *config;
+    const struct bench_trip *trips;
+    int64_t *waits_ms, *journeys_ms;
+    struct bench_counts *counts;
+    struct bench_passenger *passengers;
+    struct bench_view *views;
+    int view_count;
+    struct assign_params params;
+    struct bench_car cars[ASSIGN_MAX_CARS];
+    int queue[2][ASSIGN_MAX_FLOORS];
+    int owner[2][ASSIGN_MAX_FLOORS];
+    int64_t now_ms, presses, broadcast_at_ms;
+    int64_t due_at_ms; /* when time alone changes a decision */
+    uint64_t random;
+    int waiting, riding;
+};
+
+static inline struct bench_view *bench_view_of(struct bench_group *g, int car)
+{
+    return &g->views[g->view_count == 1 ? 0 : car];
+}
+
+static inline void bench_note_due(struct bench_group *g, int64_t at_ms)
+{
+    if (at_ms > g->now_ms && at_ms < g->due_at_ms)
+        g->due_at_ms = at_ms;
+}
+
+/* Press a hall button at a node with this view. Nothing happens if the call is lit. */
+void bench_press(struct bench_group *g, struct bench_view *view, int way, int floor);
+
+/* Update whether a call is lit. */
+void bench_update_lamp(const struct bench_group *g, struct bench_view *view, int way, int floor);
+
+/* Assign the calls of *view* to its cars *first* to *last*, and choose where they wait. */
+void bench_assign(struct bench_group *g, struct bench_view *view, int first, int last);
+
+/* Let car *k* take its next action, by the rules of elevator/core/act.py. */
+void bench_act(struct bench_group *g, int k);
+
+#endif
