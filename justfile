@@ -1,4 +1,4 @@
-# All that is done with this project. Every recipe first makes what it needs in .cache/. Without `just`: build/just.
+# The commands of this project. Each recipe first installs what it needs in .cache/. Without `just`, use build/just.
 
 set positional-arguments
 
@@ -10,40 +10,40 @@ warnings := "-std=c11 -O2 -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror
 _default:
     @"{{just_executable()}}" --list --unsorted
 
-# Show a simulated building with real nodes on a page and in this terminal.
+# Run real nodes in a simulated building, shown on a web page and in this terminal.
 demo *ARGS: (_venv "runtime")
     @exec {{python}} -m elevator demo "$@"
 
-# Run the program: a node, or another of its commands.
+# Run the program: a node, or another command.
 run *ARGS: (_venv "runtime")
     @exec {{python}} -m elevator "$@"
 
-# Run the tests that take two minutes on two cores, or as the arguments say: `just test -n 0` uses one core.
+# Run the fast tests: two minutes on two cores. Arguments go to pytest: `just test -n 0` uses one core.
 test *ARGS: (_venv "dev")
     @{{python}} -m pytest --numprocesses=auto --dist=loadgroup -m "not slow" "$@"
 
-# Run the slow tests, which `just test` leaves out: most of the whole programs, more seeds. Both together are all tests.
+# Run the slow tests, which `just test` skips: whole programs and more seeds.
 test-all *ARGS: (_venv "dev")
     @{{python}} -m pytest --numprocesses=auto --dist=loadgroup -m slow "$@"
 
-# Run whole groups in virtual time with every fault, fresh seeds, for a minute; or as the arguments say.
+# Simulate groups with faults in virtual time, with new seeds, for a minute or as the arguments say.
 soak *ARGS: (_venv "runtime")
     @{{python}} -m elevator soak "${@:---minutes=1}"
 
-# Write the transcripts of the scenarios in tests/scenarios/golden/ anew; their differences are to be reviewed.
+# Rewrite the transcripts in tests/scenarios/golden/. Review the differences.
 golden *NAMES: (_venv "dev")
     @{{python}} tests/scenarios/test_golden.py "$@"
 
-# Print which scenarios, other tests, mutants and judges cover each rule of the specification; with RULES, their names.
+# Print how many scenarios, tests, mutants and judges cover each rule of the specification; with RULES, their names.
 rules *RULES: (_venv "dev")
     @{{python}} tests/tools/rules.py "$@"
 
-# Try the page in a real browser, chromium, and leave pictures of it in .cache/page/. Status 77: there is none.
+# Test the page in chromium and save screenshots in .cache/page/. Exit status 77 if there is no browser.
 test-page *ARGS: (_venv "dev")
     @build/browser.sh
     @{{python}} -m pytest tests/system/browse_page.py "$@"
 
-# Make the pictures in the README.
+# Make the screenshots in the README.
 pictures: (_venv "dev")
     @build/browser.sh
     {{python}} tests/tools/pictures.py
@@ -55,14 +55,14 @@ check: (_venv "dev")
     {{python}} -m mypy
     ${CC:-cc} {{warnings}} -shared -fPIC -isystem "$({{python}} -c 'import sysconfig; print(sysconfig.get_path("include"))')" native/*.c -o .cache/check.so
 
-# Make dist/elevator, a program in one file that needs no Python; try its commands, and whether it repairs itself.
+# Build dist/elevator, one file that needs no Python. Test its commands and how it repairs itself.
 build: (_venv "dev")
     {{python}} build/bundle.py
     {{python}} build/smoke.py dist/elevator
     {{python}} build/damage.py dist/elevator
 
-# The file KEY, if there is one, is the group's key for the nodes on HOST.
-# Install dist/elevator on HOST (by ssh, with sudo there) as a service of systemd; with an ID, start that node.
+# KEY is the file with the group's key, if the group has one.
+# Install dist/elevator on HOST as a systemd service, by ssh and sudo. With an ID, start that node.
 install-service HOST ID="" KEY="":
     scp dist/elevator build/elevator.service build/78-elevator.rules "$1":
     if [ -n "${3:-}" ]; then ssh "$1" 'umask 077; cat >elevator.key' <"$3"; fi
@@ -76,19 +76,19 @@ install-service HOST ID="" KEY="":
         sudo systemctl daemon-reload; \
         for id in {{ID}}; do sudo systemctl enable "elevator@$id"; sudo systemctl restart "elevator@$id"; done'
 
-# Look for bytes that break what reads them: each target (or those named) for so many SECONDS.
+# Fuzz each target (or the named ones) for SECONDS.
 fuzz SECONDS="20" *TARGETS: (_venv "fuzz")
     @{{python}} tests/tools/fuzz.py "$@"
 
-# Run in this checkout what CI runs in a fresh one: about a quarter of an hour.
+# Run what CI runs, but in this checkout: about 15 minutes.
 ci:
     @.ci/run
 
-# Measure NAME: assign [PROGRAM], group (press to lamp, take-over, idle load), card, pair, flood or memory [MINUTES].
+# Run a benchmark: assign [PROGRAM], group (press to lamp, reassignment, idle load), card, pair, flood, memory [MINUTES].
 bench NAME *ARGS: (_venv "dev")
     @PYTHONPATH=tests/tools {{python}} "tests/bench/bench_$1.py" "${@:2}"
 
-# Bring the lock files up to date: the newest versions that fit, for every Python and platform.
+# Update the lock files to the newest versions, for every supported Python and platform.
 lock:
     "$(build/python.sh)" -m venv .cache/lock
     .cache/lock/bin/python -m pip --disable-pip-version-check install --quiet --upgrade uv

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Say whether there is a browser for the tests of the page, and its driver; where this may be done, install them.
-# Exit status 77 means that there is none and why it was said: what needs one is to be left out.
+# Find the browser and the driver for the tests of the page. As root on Debian, install them if they are missing.
+# Exit with status 77 if there is no browser: the caller then skips these tests.
 set -eu
 missing() { for program in chromium chromedriver; do command -v "$program" || echo "none"; done | grep -q "^none$"; }
 
@@ -11,6 +11,6 @@ if missing && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
     { install || { apt-get -qq update && install; }; } >/dev/null 2>.cache/browser.log || tail -3 .cache/browser.log >&2
 fi
 if missing; then
-    echo "no browser to try the page in: it takes chromium and chromedriver (on Debian: chromium, chromium-driver)" >&2
+    echo "skipped the tests of the page: they need chromium and chromedriver (Debian: chromium, chromium-driver)" >&2
     exit 77
 fi

@@ -1,4 +1,4 @@
-/* Print the digests of the files that are named, a line each. */
+/* Prints the digest of each file named on the command line, one on each line. */
 #include "digest.h"
 #include <fcntl.h>
 #include <inttypes.h>

@@ -1,15 +1,16 @@
-/* The digest of a file, with which bootstrap.c finds damage: the XXH64 of its last chunk, seeded with that of the chunk
- * before. The file is read, not mapped: a mapped file that the disk cannot read ends the process by SIGBUS. */
+/* The digest of a file, with which bootstrap.c finds damage. It is the XXH64 of the last chunk, seeded with that of the
+ * previous chunk, and so on. The file is read, not mapped: if the disk fails, a mapped file kills the process by SIGBUS.
+ */
 #include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <unistd.h>
 
-/* Of the zstd library. */
+/* From the zstd library. */
 unsigned long long XXH64(const void *bytes, size_t size, unsigned long long seed);
 
-/* Read *size* bytes from *fd*; return false if there are fewer. */
+/* Read *size* bytes from *fd*. Return false if there are fewer. */
 static bool read_digest(int fd, size_t size, uint64_t *digest)
 {
     static char chunk[256 * 1024];

@@ -1,8 +1,8 @@
 #!/bin/sh
-# Print the Python to use, or one line for each thing that this machine lacks, with exit status 1.
+# Print the Python to use. If this machine lacks something, print one line for each missing thing and exit with status 1.
 #
-# Everything is tried, not looked up. pyenv puts names of missing versions on the PATH, Debian splits Python into
-# packages, and a C compiler may come without the headers of the C library.
+# The script runs each program instead of searching the PATH: pyenv puts names of missing versions there, Debian splits
+# Python into packages, and a C compiler may come without the headers of the C library.
 set -eu
 lacking=
 lacks() {
@@ -16,7 +16,7 @@ if [ "$system" != Linux ]; then
     exit 1
 fi
 
-# Prints the version and the missing parts. It must run in old Pythons too.
+# Prints the version and the missing parts. It must run in old versions of Python too.
 ask='import os, sys, sysconfig
 found = ["%d.%d" % tuple(sys.version_info[:2])]
 if tuple(sys.version_info) < (3, 11):

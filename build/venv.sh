@@ -1,9 +1,9 @@
 #!/bin/sh
-# Make .cache/venv hold what build/$1.lock lists and the project itself, editable. If it does already, return at once.
+# Install the packages in build/$1.lock and the project itself (editable) in .cache/venv, unless they are there already.
 #
-# - `origin` in there names the folder and the Python of the environment. If either changes, a new one is made.
-# - It is missing while packages are installed, so an interrupted installation starts again with a new environment.
-# - A stamp for each lock file is a checksum of the installed versions: lock file, pyproject.toml and C sources.
+# - .cache/venv/origin names the folder and the Python of the environment. If either changes, the script makes a new one.
+# - The file is missing during an installation, so after an interruption the next run starts with a new environment.
+# - The stamp of a lock file is a checksum of what was installed from it: lock file, pyproject.toml and C sources.
 set -eu
 cd "$(dirname "$0")/.."
 lock=build/$1.lock
@@ -30,12 +30,12 @@ if ! is_usable; then
 fi
 made=$(origin)
 rm -f $venv/origin
-# Quiet, but not mute: pip says on stderr what went wrong.
+# --quiet still prints errors.
 pip() { PIP_USER=0 "$python" -m pip --disable-pip-version-check --quiet "$@"; }
 echo "installing $lock" >&2
 pip install --require-hashes -r "$lock"
-export CC="${CC:-cc}" # The compiler that was tried, not the one that Python was built with.
+export CC="${CC:-cc}" # python.sh has tested this compiler. Python's own default may be missing.
 pip install --no-build-isolation --no-deps --editable .
 echo "$wanted" >"$venv/$1.stamp"
-sync -f $venv # After a power cut, what the next line says must be true.
+sync -f $venv # So that a power cut cannot keep the next line without the packages.
 echo "$made" >$venv/origin
