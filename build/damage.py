@@ -1,10 +1,10 @@
-"""Damage what dist/elevator has unpacked, in every way, and check that the next start works and repairs it.
+"""Damage the files that dist/elevator has unpacked, and check that the next start repairs them and works.
 
     python build/damage.py dist/elevator [SEED]
 
-A byte is flipped in each file in turn, at an offset drawn from the seed. Files, folders and the link are removed,
-replaced and made inaccessible. Several starts repair the copy at once. A node that runs from the copy must be able to
-replace its processes after a repair. If the disk is full, the program must run from another place.
+The test flips a byte in each file in turn, at an offset drawn from the seed. It removes files, folders and the link,
+replaces them and changes their permissions. Concurrent starts repair the same damage. A node that runs from the copy
+must be able to restart its processes after a repair. If the disk is full, the program must run from another folder.
 """
 
 import fcntl
@@ -26,7 +26,7 @@ STARTS_AT_ONCE = 4
 CACHE = "cache"
 
 Tree = dict[str, tuple[int, bytes]]
-"""The mode of every file, folder and link, and its bytes or where it leads to."""
+"""The mode of every file, folder and link, and its contents or its target."""
 
 
 def read_tree(folder: Path) -> Tree:
@@ -43,7 +43,7 @@ def read_tree(folder: Path) -> Tree:
 
 
 class Copy:
-    """The unpacked copy below *cache*, and how it should be."""
+    """The unpacked copy below *cache*, and its expected state."""
 
     def __init__(self, programs: Programs, cache: Path) -> None:
         self._programs = programs
@@ -56,10 +56,10 @@ class Copy:
 
     def _start(self) -> None:
         done, _ = self._programs.capture("--version")
-        expect(done.returncode == 0 and done.stdout.startswith("elevator "), f"it says {done.stdout + done.stderr!r}")
+        expect(done.returncode == 0 and done.stdout.startswith("elevator "), f"printed {done.stdout + done.stderr!r}")
 
     def check(self, damage: str) -> None:
-        """Start the program after a *damage*; the copy must be whole again."""
+        """Start the program after *damage*, and check that it repairs the copy."""
         try:
             self._start()
         except Failed as failure:
@@ -69,11 +69,11 @@ class Copy:
     def compare(self, damage: str) -> None:
         found = read_tree(self.folder)
         wrong = sorted(name for name in {*found, *self.tree} if found.get(name) != self.tree.get(name))
-        expect(not wrong, f"{damage}: these are still damaged: {', '.join(wrong)}")
-        expect(list(self.parent.iterdir()) == [self.folder], f"{damage}: something is left in {self.parent}")
+        expect(not wrong, f"{damage}: still damaged: {', '.join(wrong)}")
+        expect(list(self.parent.iterdir()) == [self.folder], f"{damage}: leftover files in {self.parent}")
 
     def flip(self, name: str, at: int) -> None:
-        """Flip a byte in a copy of the file and put that in its place, so that running programs keep the good one."""
+        """Replace file *name* with one that differs in a byte. Running programs keep the good file open."""
         content = bytearray(self.tree[name][1])
         content[at] ^= 0xFF
         damaged = self.parent.with_name("damaged")
@@ -87,7 +87,7 @@ def try_bytes(copy: Copy, random_: random.Random) -> None:
         at = random_.randrange(len(copy.tree[name][1]))
         copy.flip(name, at)
         copy.check(f"byte {at} of {name} flipped")
-    step(f"a byte flipped in each of {len(copy.files)} files was repaired")
+    step(f"repaired a flipped byte in each of {len(copy.files)} files")
 
 
 def remove(path: Path) -> None:
@@ -113,7 +113,7 @@ def replace_by_pipe(path: Path) -> None:
 
 
 def replace_by_link(path: Path) -> None:
-    """Move it elsewhere and leave a link to it, which leads to the right contents."""
+    """Move it elsewhere, and link to it: the contents are right, but not in the copy."""
     elsewhere = next(parent for parent in path.parents if parent.name == CACHE) / "elsewhere"
     with suppress(FileNotFoundError):
         remove(elsewhere)
@@ -144,7 +144,7 @@ def try_damages(copy: Copy) -> None:
         path = copy.folder / name
         for damage, inflict in DAMAGES.items():
             if inflict is replace_by_folder and path.is_dir():
-                continue  # That would only add to it.
+                continue
             inflict(path)
             copy.check(f"{name} {damage}")
             count += 1
@@ -158,7 +158,7 @@ def try_damages(copy: Copy) -> None:
     (copy.folder / "bin" / "elevator").unlink()
     (copy.folder / "bin" / "elevator").symlink_to(f"../{library}")
     copy.check("the link leads elsewhere")
-    step(f"{count + 2} other damages were repaired")
+    step(f"repaired {count + 2} other kinds of damage")
 
 
 def try_many_starts(copy: Copy, programs: Programs, random_: random.Random) -> None:
@@ -173,19 +173,19 @@ def try_many_starts(copy: Copy, programs: Programs, random_: random.Random) -> N
             programs.start(name, "--version")
         for name in names:
             status = programs.running.pop(name).wait()
-            expect(status == 0, f"one of {STARTS_AT_ONCE} starts at once ended with status {status}: {damage} damaged")
+            expect(status == 0, f"one of {STARTS_AT_ONCE} starts ended with status {status}: {damage} damaged")
         copy.compare(f"{damage} damaged, {STARTS_AT_ONCE} starts")
-    step(f"{STARTS_AT_ONCE} starts at once repaired it")
+    step(f"{STARTS_AT_ONCE} concurrent starts repaired the copy")
     lock = os.open(copy.parent, os.O_RDONLY | os.O_DIRECTORY)
     fcntl.flock(lock, fcntl.LOCK_EX)
     copy.flip("elevator.bin", 0)
     copy.check("the lock held by another process")
     os.close(lock)
-    step("another process kept the lock, and a start repaired it without")
+    step("repaired the copy while another process held the lock")
 
 
 def parent(pid: int) -> int:
-    """Return the process that forked *pid*, 0 if *pid* is gone."""
+    """Return the parent of *pid*, or 0 if *pid* has ended."""
     try:
         return int((Path("/proc") / str(pid) / "stat").read_text().rpartition(")")[2].split()[1])
     except OSError:
@@ -226,7 +226,7 @@ def try_running_node(copy: Copy, programs: Programs, scratch: Path) -> None:
             wait(what, lambda: processes().get(name, before[name]) != before[name])  # noqa: B023  # It is used at once.
     programs.running.pop("node")
     kill(programs.mark("node"))
-    step("a node that ran from it replaced its supervisor, worker and disk process afterwards")
+    step("a running node restarted its supervisor, worker and disk process after a repair")
 
 
 def try_damaged_binary(binary: Path, scratch: Path) -> None:
@@ -238,7 +238,7 @@ def try_damaged_binary(binary: Path, scratch: Path) -> None:
     environment = os.environ | {"XDG_CACHE_HOME": str(scratch / "other")}
     done = subprocess.run([damaged, "--version"], env=environment, capture_output=True, text=True, check=False)
     expect(
-        done.returncode == 1 and done.stderr == "elevator: this file is damaged: copy it here again\n",
+        done.returncode == 1 and done.stderr == "elevator: this file is damaged: copy it again\n",
         f"a damaged binary: status {done.returncode}, {done.stderr!r}",
     )
     step(f"a damaged binary: {done.stderr.strip()}")
@@ -252,7 +252,7 @@ printf x | dd of="$(echo "$2"/elevator-*/*/elevator.bin)" conv=notrunc 2>/dev/nu
 XDG_CACHE_HOME="$2" TMPDIR="$3" "$4" --version
 ls "$2"/elevator-*
 """
-"""In a mount namespace of its own: unpack to a small disk, damage the copy, and start with another place at hand."""
+"""Runs in its own mount namespace. Unpacks to a small disk, damages the copy and starts again, with room in TMPDIR."""
 
 
 def try_full_disk(copy: Copy, binary: Path, scratch: Path) -> None:
@@ -264,15 +264,15 @@ def try_full_disk(copy: Copy, binary: Path, scratch: Path) -> None:
     try:
         subprocess.run([*isolated, "mount", "-t", "tmpfs", "tmpfs", small], check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError):
-        step("left out: a full disk, because this machine allows no mounts")
+        step("skipped a full disk: this machine does not allow mounts")
         return
     arguments = [str(size * 3 // 2), str(small), str(large), str(binary)]
     script = [*isolated, "sh", "-c", FULL_DISK, "sh", *arguments]
     done = subprocess.run(script, capture_output=True, text=True, check=False)
     started = done.returncode == 0 and done.stdout.count("elevator ") == 2 and "new-" not in done.stdout
     expect(started, f"a repair on a full disk: {done.stdout + done.stderr!r}")
-    expect(len(list(large.glob("elevator-*/*/elevator.bin"))) == 1, "a repair on a full disk went nowhere else")
-    step("with no room for a repair the program ran from the next place")
+    expect(len(list(large.glob("elevator-*/*/elevator.bin"))) == 1, "full disk: not unpacked elsewhere")
+    step("with a full disk the program ran from the next folder")
 
 
 def main(arguments: list[str]) -> int:
@@ -281,7 +281,7 @@ def main(arguments: list[str]) -> int:
         return 2
     binary = Path(arguments[0]).resolve()
     seed = int(arguments[1]) if len(arguments) > 1 else random.randrange(1 << 32)
-    step(f"damages from seed {seed}")
+    step(f"seed {seed}")
     scratch = Path(tempfile.mkdtemp(prefix="elevator-damage-"))
     programs = Programs([str(binary)], scratch)
     try:

@@ -1,6 +1,5 @@
-/* The digest of a file, with which bootstrap.c finds damage. It is the XXH64 of the last chunk, seeded with that of the
- * previous chunk, and so on. The file is read, not mapped: if the disk fails, a mapped file kills the process by SIGBUS.
- */
+/* The digest of a file, with which bootstrap.c finds damage: the XXH64 of its last chunk, seeded with the XXH64 of the
+ * previous chunk, and so on. The file is read, because a disk error in a mapped file kills the process (SIGBUS). */
 #include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>

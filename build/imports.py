@@ -1,13 +1,11 @@
-"""Find imports that would fail in the bundle, because it lacks the imported module.
+"""Find imports that fail in the bundle because it lacks the imported module.
 
-Each source is read from our package on, and from the codecs that Python asks for by name. An import fails if
+The search starts at our package, and at the codecs that Python loads by name, and follows all imports. An import fails
+if the bundle lacks the module and the import is executed together with its own module. That excludes imports in
+functions, in a `try` that handles the failure, and in branches that this Python does not take. In our package, imports
+in functions count too, because some command calls each function.
 
-- it is executed with its module, so not if it stands in a function, in a `try` that expects it to fail, or in a branch
-  that this Python on this system does not take. In our own package imports in functions count too, since each function
-  serves some command; and
-- the bundle does not hold the module.
-
-Not seen: imports in functions of a library, and importlib.import_module. So build/smoke.py runs every command.
+The search misses imports in functions of libraries, and importlib.import_module. So build/smoke.py runs every command.
 """
 
 import ast
@@ -20,28 +18,29 @@ from typing import NamedTuple
 
 OWN = "elevator"
 CODECS = ["encodings.ascii", "encodings.idna", "encodings.latin_1", "encodings.utf_8"]
-"""Python asks for these, for standard streams and host names. Any other that is missing is an unknown encoding."""
+"""Python loads these for standard streams and host names. Any other missing codec is an unknown encoding."""
 EXPECTED = {"ImportError", "ModuleNotFoundError", "Exception", "BaseException"}
 BUILT_IN = {*sys.builtin_module_names, "os.path", "importlib._bootstrap", "importlib._bootstrap_external"}
-"""Modules of the interpreter itself; os.path is another name of posixpath."""
+"""Modules of the interpreter itself. os.path is an alias of posixpath."""
 
 
 class Import(NamedTuple):
-    """An import, and whether it is executed whenever its module is."""
+    """The import of a module."""
 
     name: str
     is_executed: bool
+    """Whether executing the importing module always executes this import."""
 
 
 class Bundle:
-    """The modules of a bundle: *sources* has the path of each that is written in Python, *others* are the rest."""
+    """The modules of a bundle: *sources* has the paths of the Python modules, *others* are extension modules."""
 
     def __init__(self, sources: Mapping[str, Path], others: set[str]) -> None:
         self._sources = sources
         self._held = {*sources, *others, *BUILT_IN}
 
     def failing(self) -> set[str]:
-        """Return what would fail: which module imports what."""
+        """Return a line for each import that fails."""
         found = {f"Python imports {name}" for name in CODECS if name not in self._held}
         seen: set[str] = set()
         to_read = [*CODECS, *(name for name in self._sources if name.partition(".")[0] == OWN)]
@@ -63,7 +62,7 @@ class Bundle:
         return self._walk(ast.parse(path.read_bytes()).body, package, is_own, executed=True)
 
     def _walk(self, body: Sequence[ast.stmt], package: list[str], own: bool, *, executed: bool) -> Iterator[Import]:
-        """Yield the imports in *body*, which stands in a module of *package*; *own* if that is ours."""
+        """Yield the imports in *body*, part of a module in *package*. *own* is true for our package."""
         for statement in body:
             match statement:
                 case ast.Import() | ast.ImportFrom():
@@ -92,7 +91,7 @@ class Bundle:
                         yield from self._walk(getattr(statement, part, []), package, own, executed=executed)
 
     def _names(self, statement: ast.Import | ast.ImportFrom, package: list[str]) -> Iterator[str]:
-        """Yield the modules that *statement* imports, packages before what they hold."""
+        """Yield the modules that *statement* imports, packages before their modules."""
         if isinstance(statement, ast.Import):
             named = [alias.name for alias in statement.names]
         else:
@@ -105,7 +104,7 @@ class Bundle:
             yield from (".".join(parts[: k + 1]) for k in range(len(parts)))
 
     def _is_left_out(self, name: str) -> bool:
-        """Tell whether *name* is a module that exists and is not in the bundle, not something in a module."""
+        """Return whether *name* is a module outside the bundle, not a name defined in a module."""
         package, _, last = name.rpartition(".")
         if package not in self._sources or self._sources[package].name != "__init__.py":
             return False
@@ -115,16 +114,16 @@ class Bundle:
 
 
 def taken(test: ast.expr, yes: list[ast.stmt], no: list[ast.stmt]) -> list[list[ast.stmt]]:
-    """Return the branches of an `if` that this Python on this system may take."""
+    """Return the branches of an `if` that this Python may take."""
     known = {"sys": sys, "os": os, "typing": typing, "TYPE_CHECKING": False, "__name__": "", "__builtins__": {}}
     try:
-        return [yes if eval(ast.unparse(test), known) else no]  # noqa: S307  # It is part of what we ship.
-    except Exception:  # noqa: BLE001  # It asks for what only its module knows.
+        return [yes if eval(ast.unparse(test), known) else no]  # noqa: S307  # The code is part of the bundle.
+    except Exception:  # noqa: BLE001  # The test uses names of its module.
         return [yes, no]
 
 
 def expects_failure(handler: ast.ExceptHandler) -> bool:
-    """Tell whether *handler* takes a failed import."""
+    """Return whether *handler* catches a failed import."""
     if handler.type is None:
         return True
     named = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Print the Python to use. If this machine lacks something, print one line for each missing thing and exit with status 1.
+# Print the Python to use. If this machine lacks anything, print a line for each missing thing and exit with status 1.
 #
 # The script runs each program instead of searching the PATH: pyenv puts names of missing versions there, Debian splits
 # Python into packages, and a C compiler may come without the headers of the C library.

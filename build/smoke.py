@@ -1,13 +1,14 @@
-"""Run every command of the program on real work and report each step in a line; exit with status 1 if one fails.
+"""Smoke test: run every command of the program and print a line for each step. Exit with status 1 if a step fails.
 
     python build/smoke.py dist/elevator
     python build/smoke.py .cache/venv/bin/python -m elevator
 
-Three nodes with records on disk and a key drive three simulated cars over real sockets. Calls are pressed on panels;
-each must light a lamp, open a door at its floor and go dark again. One node is killed on its way to hall calls: the
-others must serve them. Two other cars are simulated I/O cards on pseudo-terminals: a node drives one of them; the other
-has a server, which a node drives. In the end SIGTERM must end everything in time, with status 0, and leave no process
-behind. The list of commands comes from the program's help, so a command without a test fails.
+Three nodes with a key and records on disk drive three simulated cars over real sockets. The test presses calls on the
+panels. Each call must light its lamp, open a door at its floor, and turn its lamp off. Then the test kills a node on
+its way to hall calls, and the other nodes must serve them. Two more cars are simulated I/O cards on pseudo-terminals:
+one node drives a card directly, another drives a card through `elevator serve-card`. At the end SIGTERM must end every
+program within END_S, with status 0 and no process left. The list of commands comes from `--help`, so the test fails for
+a command that it does not run.
 """
 
 import json
@@ -31,18 +32,18 @@ from typing import Any, NamedTuple
 CARS = 3
 FLOORS = 4
 PATIENCE_S = 60.0
-"""For whatever must happen: some trips over all floors with three seconds of door at each, and a slow machine."""
+"""The timeout of each step. It allows several trips over all floors on a slow machine."""
 END_S = 2.0
 MARK = "ELEVATOR_SMOKE"
-"""A variable in the environment of all that we start: descendants are found by it wherever they have moved to."""
+"""An environment variable of every program started here. It identifies all their descendants."""
 
 
 class Failed(Exception):
-    """The program does not do what it should; the text says what."""
+    """A step of the test has failed; the text is the reason."""
 
 
 class Call(NamedTuple):
-    """A button to press on the panel of *car*."""
+    """A button on the panel of *car*."""
 
     car: int
     button: str
@@ -50,7 +51,7 @@ class Call(NamedTuple):
 
 
 class Visit(NamedTuple):
-    """A door that was open at a floor; *until_ms* is infinite if it still is."""
+    """A stop with an open door. *until_ms* is infinite while the door is open."""
 
     car: int
     floor: int | None
@@ -59,14 +60,14 @@ class Visit(NamedTuple):
 
 
 class Building:
-    """The simulator's control socket: presses buttons and tells what has happened since it was opened."""
+    """A client of the simulator's control socket. It presses buttons and collects events."""
 
     def __init__(self, port: int) -> None:
         self._stream = socket.create_connection(("127.0.0.1", port), timeout=10).makefile("rwb")
         self.cars: list[dict[str, Any]] = self.ask("state")["cars"]
         self.visits: list[Visit] = []
         self.lamps: dict[Call, list[tuple[float, bool]]] = {}
-        """When each lamp went on (True) and off."""
+        """When each lamp turned on (True) and off (False)."""
         self._floor: list[int | None] = [car["sensor"] for car in self.cars]
         self._next = 0
 
@@ -79,11 +80,11 @@ class Building:
         return reply
 
     def press(self, calls: Iterable[Call]) -> float:
-        """Press all buttons; return when the first of them was."""
+        """Press all buttons. Return the time of the first press."""
         return min(float(self.ask("press", **call._asdict())["ms"]) for call in calls)
 
     def update(self) -> None:
-        """Take in what happened since the last time."""
+        """Read the state and the events since the last update."""
         self.cars = self.ask("state")["cars"]
         reply = self.ask("events", since=self._next)
         self._next = reply["next"]
@@ -105,7 +106,7 @@ class Building:
                     pass
 
     def is_served(self, call: Call, since_ms: float, live: Sequence[int]) -> bool:
-        """Tell whether *call* lit all lamps it should and they are dark, after a *live* car opened its door."""
+        """Return whether *call* lit all its lamps, a *live* car opened its door at the floor, and the lamps are off."""
         panels, cars = ([call.car], [call.car]) if call.button == "cab" else (live, live)
         histories = [self.lamps.get(call._replace(car=panel), []) for panel in panels]
         fresh = [[(ms, lit) for ms, lit in history if ms >= since_ms] for history in histories]
@@ -118,7 +119,7 @@ class Building:
         )
 
     def wait(self, what: str, condition: Callable[[], bool]) -> None:
-        """Wait until *condition* holds of what has happened."""
+        """Wait until *condition* holds, updating before each check."""
 
         def holds() -> bool:
             self.update()
@@ -131,7 +132,7 @@ def wait(what: str, condition: Callable[[], bool], patience_s: float = PATIENCE_
     end = time.monotonic() + patience_s
     while not condition():
         if time.monotonic() > end:
-            raise Failed(f"not within {patience_s:.0f} s: {what}")
+            raise Failed(f"timeout after {patience_s:.0f} s: {what}")
         time.sleep(0.02)
 
 
@@ -145,49 +146,49 @@ def step(text: str) -> None:
 
 
 def descendants(mark: str) -> list[int]:
-    """List the living processes whose mark begins with *mark*."""
+    """Return the processes whose mark begins with *mark*."""
     return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit() and is_marked(entry, mark)]
 
 
 def is_marked(process: Path, mark: str) -> bool:
     try:
         return f"\0{MARK}={mark}".encode() in b"\0" + (process / "environ").read_bytes()
-    except OSError:  # It has just ended, or is not ours.
+    except OSError:  # It has ended, or belongs to another user.
         return False
 
 
 def kill(mark: str) -> None:
-    """Kill a program with all its processes: stopped first, so that none can replace another meanwhile."""
+    """Kill all processes with *mark*. They are stopped first, so that none can restart another."""
     while pids := descendants(mark):
         for number in (signal.SIGSTOP, signal.SIGKILL):
             for pid in pids:
-                with suppress(ProcessLookupError):  # It has just ended.
+                with suppress(ProcessLookupError):
                     os.kill(pid, number)
         time.sleep(0.01)
 
 
 class Programs:
-    """Starts the program and ends it."""
+    """Starts and ends instances of the program."""
 
     def __init__(self, command: list[str], scratch: Path) -> None:
         self._command = command
         self._scratch = scratch
         self.running: dict[str, subprocess.Popen[bytes]] = {}
         self.used: set[str] = set()
-        """The commands that were run on real work."""
+        """The commands that have run."""
         self.variables: dict[str, str] = {}
-        """What the environment of a program holds besides our own."""
+        """Additional environment variables."""
 
     def mark(self, name: str) -> str:
         return f"{self._scratch.name}/{name}/"
 
     def _environment(self, name: str) -> dict[str, str]:
-        # A binary unpacks into the cache: as if each run of this script were on a fresh machine.
+        # A new cache, so that the binary unpacks as on a new machine.
         fresh = {MARK: self.mark(name), "XDG_CACHE_HOME": str(self._scratch / "cache")}
         return os.environ | fresh | self.variables
 
     def capture(self, *arguments: str) -> tuple[subprocess.CompletedProcess[str], float]:
-        """Run to the end; return the outcome and how many seconds it took."""
+        """Run the program to its end. Return the result and the duration in seconds."""
         self._note(arguments)
         began = time.monotonic()
         done = subprocess.run(
@@ -201,7 +202,7 @@ class Programs:
         return done, time.monotonic() - began
 
     def work(self, *arguments: object) -> str:
-        """Run a command that must succeed; return its output."""
+        """Run a command that must succeed. Return its output."""
         done, _ = self.capture(*map(str, arguments))
         expect(done.returncode == 0, f"{arguments[0]}: status {done.returncode}, {done.stderr!r}")
         return done.stdout
@@ -226,28 +227,28 @@ class Programs:
         self.running.pop(name).wait()
 
     def end(self) -> float:
-        """End all with SIGTERM, as expected; return how many seconds it took."""
+        """End all programs with SIGTERM and check how they end. Return the duration in seconds."""
         began = time.monotonic()
         for name, process in self.running.items():
-            expect(process.poll() is None, f"{name} has ended by itself with status {process.returncode}")
+            expect(process.poll() is None, f"{name} ended early with status {process.returncode}")
             process.terminate()
-        wait("all to end at SIGTERM", lambda: all(p.poll() is not None for p in self.running.values()), END_S)
+        wait("all to end after SIGTERM", lambda: all(p.poll() is not None for p in self.running.values()), END_S)
         took = time.monotonic() - began
         for name, process in self.running.items():
             expect(process.returncode == 0, f"SIGTERM ended {name} with status {process.returncode}, not 0")
-            expect(not descendants(self.mark(name)), f"{name} has left processes behind")
+            expect(not descendants(self.mark(name)), f"{name} left processes running")
         return took
 
 
 def try_arguments(programs: Programs) -> set[str]:
     """Return the commands that the help lists."""
     done, first_s = programs.capture("--version")
-    expect(done.returncode == 0 and done.stdout.startswith("elevator "), f"--version says {done.stdout + done.stderr}")
+    expect(done.returncode == 0 and done.stdout.startswith("elevator "), f"printed {done.stdout + done.stderr}")
     _, next_s = programs.capture("--version")
     step(f"{done.stdout.strip()}: the first start took {first_s:.2f} s, the next {next_s:.2f} s")
 
     done, _ = programs.capture("--help")
-    expect(done.returncode == 0 and done.stdout.startswith("usage: elevator"), f"--help says {done.stdout!r}")
+    expect(done.returncode == 0 and done.stdout.startswith("usage: elevator"), f"--help printed {done.stdout!r}")
     commands = set(re.findall(r"^  elevator ([a-z][a-z-]*)", done.stdout, re.MULTILINE))
     expect(len(commands) > 1, f"--help lists no commands: {done.stdout!r}")
     step(f"--help lists {len(commands)} commands")
@@ -255,24 +256,24 @@ def try_arguments(programs: Programs) -> set[str]:
     done, _ = programs.capture("--no-such-thing")
     one_line = not done.stdout and len(done.stderr.splitlines()) == 1
     expect(done.returncode == 2 and one_line, f"a wrong argument: status {done.returncode}, {done.stderr!r}")
-    step(f"a wrong argument gets status 2 and one line: {done.stderr.strip()}")
+    step(f"a wrong argument: status 2 and one line: {done.stderr.strip()}")
     return commands
 
 
 def try_locale(programs: Programs, scratch: Path) -> None:
-    """Start in a locale with a codec that the binary lacks. Python does not start without the codec of its locale."""
+    """Start in a locale whose codec the binary lacks. Python does not start without the codec of its locale."""
     folder = scratch / "locales"
     folder.mkdir()
-    with suppress(OSError):  # There may be no localedef, or nothing to make a locale of.
+    with suppress(OSError):  # There may be no localedef.
         make = ["localedef", "--no-archive", "--force", "-f", "EUC-JP", "-i", "ja_JP", f"{folder}/ja_JP.EUC-JP"]
         subprocess.run(make, check=False, capture_output=True)
     if not (folder / "ja_JP.EUC-JP").exists():
-        step("left out: a Japanese locale, because this machine has no localedef or no sources of locales")
+        step("skipped a Japanese locale: this machine lacks localedef or the locale sources")
         return
     programs.variables = {"LOCPATH": str(folder), "LC_ALL": "ja_JP.EUC-JP"}
     programs.work("--version")
     programs.variables = {}
-    step("it starts in a Japanese locale")
+    step("the program starts in a Japanese locale")
 
 
 def try_assigner(programs: Programs) -> None:
@@ -281,26 +282,26 @@ def try_assigner(programs: Programs) -> None:
     asked = json.dumps({"hallRequests": [[False, False], [False, True]], "states": {"a": car}})
     for algorithm in ("reference", "plan"):
         done, took_s = programs.capture("assign", "--algorithm", algorithm, "--input", asked)
-        expect(done.stdout == '{"a":[[false,false],[false,true]]}\n', f"assign says {done.stdout + done.stderr!r}")
+        expect(done.stdout == '{"a":[[false,false],[false,true]]}\n', f"assign printed {done.stdout + done.stderr!r}")
         step(f"assign --algorithm {algorithm} answers in {took_s:.2f} s")
 
 
 def try_simulations(programs: Programs) -> None:
     small = ("--configs", "3x4", "--loads", "light", "--profiles", "up", "--seeds", 1, "--passengers", 200)
     table = programs.work("bench", "dispatch", *small)
-    expect("journey time, geometric mean" in table, f"bench says {table}")
+    expect("journey time, geometric mean" in table, f"bench printed {table}")
     (cell,) = json.loads(programs.work("bench", "dispatch", *small, "--json"))["cells"]
-    step(f"bench: a wait of {cell['plan']['wait_s']:.1f} s in the cell {cell['config']}")
+    step(f"bench: a mean wait of {cell['plan']['wait_s']:.1f} s in cell {cell['config']}")
     soaked = programs.work("soak", "--seeds", "1..2").splitlines()[-1]
-    expect(soaked == "2 passed, 0 failed", f"soak says {soaked}")
+    expect(soaked == "2 passed, 0 failed", f"soak printed {soaked}")
     step(f"soak: {soaked}")
     shown = programs.work("demo", "--cars", 2, "--rate", 600, "--seed", 2, "--for", 5, "--no-web").splitlines()[-1]
-    expect(re.match("[1-9].* passengers served", shown) is not None, f"demo says {shown}")
+    expect(re.match("[1-9].* passengers served", shown) is not None, f"demo printed {shown}")
     step(f"demo: {shown}")
 
 
 def free_ports() -> tuple[int, int]:
-    """Find CARS + 1 TCP ports in a row, and a UDP port; below those that the kernel hands out by itself."""
+    """Return the first of CARS + 1 free TCP ports, and a free UDP port, below the kernel's range of ephemeral ports."""
     while True:
         first = random.randrange(15_000, 30_000)
         if all(is_free(socket.SOCK_STREAM, first + k) for k in range(CARS + 1)) and is_free(socket.SOCK_DGRAM, first):
@@ -332,7 +333,7 @@ def try_group(programs: Programs, scratch: Path) -> None:
     programs.start("sim", "sim", "--cars", CARS, "--port", port, "--floors", FLOORS, "--control", control, "--at", 0)
     wait("the simulator to listen", lambda: answers(control))
     building = Building(control)
-    # A car that parked itself at a pressed floor would serve the call before anybody could see its lamp.
+    # A car that parks at the floor of a press would serve the call before its lamp lights.
     group = ["--park", "none", "--group", f"smoke-{os.getpid()}"]
     group += ["--net-port", str(net_port), "--broadcast", "127.255.255.255", "--key-file", str(key)]
     for car in range(CARS):
@@ -343,12 +344,12 @@ def try_group(programs: Programs, scratch: Path) -> None:
     heard = ["--net-port", net_port, "--group", f"smoke-{os.getpid()}", "--key-file", key]
     programs.start("watch", "watch", "--json", *heard)
     watched = scratch / "watch.log"
-    wait("every node to be watched", lambda: watched.read_text().count('"alive": true') >= CARS)
-    step(f"all of them are watched: {len(watched.read_text().splitlines()[-1])} bytes a line")
+    wait("elevator watch to show every node", lambda: watched.read_text().count('"alive": true') >= CARS)
+    step(f"elevator watch shows all of them: {len(watched.read_text().splitlines()[-1])} bytes a line")
 
-    # All cars stand at floor 0 with closed doors, so no call is served before it could light a lamp.
+    # All cars stand at floor 0 with closed doors, so every call lights its lamp first.
     calls = [Call(0, "up", 1), Call(1, "down", 3), Call(2, "cab", 2), Call(0, "cab", 3), Call(1, "up", 2)]
-    serve(building, calls, range(CARS), f"{len(calls)} calls on {CARS} panels lit, were served and are dark")
+    serve(building, calls, range(CARS), f"{len(calls)} calls on {CARS} panels lit their lamps and were served")
     away = [Call(car["car"], "cab", 0) for car in building.cars if car["sensor"] != 0]
     serve(building, away, range(CARS), "all cars are back at floor 0")
 
@@ -357,10 +358,10 @@ def try_group(programs: Programs, scratch: Path) -> None:
     building.wait("a car to leave for hall calls", lambda: any(map(is_leaving, building.cars)))
     victim = next(car["car"] for car in building.cars if is_leaving(car))
     programs.kill(f"node-{victim}")
-    step(f"node {victim} was killed on its way to hall calls")
+    step(f"killed node {victim} on its way to hall calls")
     live = [car for car in range(CARS) if car != victim]
     await_served(building, calls, since_ms, live)
-    step(f"cars {live[0]} and {live[1]} served all {len(calls)} of them")
+    step(f"cars {live[0]} and {live[1]} served all {len(calls)} calls")
 
 
 def try_card(programs: Programs, scratch: Path) -> None:
@@ -378,7 +379,7 @@ def try_card(programs: Programs, scratch: Path) -> None:
     building.wait("both nodes to show the floor", lambda: all(car["indicator"] == 0 for car in building.cars))
     calls = [Call(0, "up", 1), Call(0, "cab", 3), Call(1, "cab", 2)]
     what = "a node on an I/O card, and one on a card's server"
-    serve(building, calls, [0, 1], f"{what}: {len(calls)} calls lit, were served and are dark")
+    serve(building, calls, [0, 1], f"{what}: {len(calls)} calls lit their lamps and were served")
 
 
 def is_leaving(car: dict[str, Any]) -> bool:
@@ -386,7 +387,7 @@ def is_leaving(car: dict[str, Any]) -> bool:
 
 
 def serve(building: Building, calls: Sequence[Call], live: Sequence[int], what: str) -> None:
-    """Press *calls*, wait until they are served and say *what* that means."""
+    """Press *calls*, wait until they are served, and report *what* that shows."""
     since_ms = building.press(calls)
     await_served(building, calls, since_ms, live)
     step(what)
@@ -398,30 +399,30 @@ def await_served(building: Building, calls: Sequence[Call], since_ms: float, liv
 
 
 def try_doctor(programs: Programs) -> None:
-    # Nothing listens on port 1, and nobody but us is on this port of the group's.
+    # Nothing listens on port 1, and no other node uses this network port.
     done, _ = programs.capture("doctor", "--port", "1", "--no-record", "--net-port", str(free_ports()[1]))
     found = [line.split()[0] for line in done.stdout.splitlines()]
-    expect(done.returncode == 1 and not done.stderr, f"the doctor ends with {done.returncode}: {done.stderr}")
-    expect(found[0] == "✗" and len(found) == 6, f"the doctor finds {done.stdout}")
-    step(f"the doctor: {done.stdout.splitlines()[0]}")
+    expect(done.returncode == 1 and not done.stderr, f"doctor: status {done.returncode}, {done.stderr}")
+    expect(found[0] == "✗" and len(found) == 6, f"doctor printed {done.stdout}")
+    step(f"doctor: {done.stdout.splitlines()[0]}")
 
 
 def try_page(programs: Programs) -> None:
     port, _ = free_ports()
     programs.start("page", "sim", "--headless", "--port", 0, "--web", port)
-    wait("the page", lambda: answers(port))
+    wait("the page's port to listen", lambda: answers(port))
     host = f"Host: 127.0.0.1:{port}"
     page = ask(port, "GET / HTTP/1.1", host)
     expect(page.startswith(b"HTTP/1.1 200 ") and page.rstrip().endswith(b"</html>"), f"the page is {page[:200]!r}")
     handshake = ["Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13"]
     handshake += ["Sec-WebSocket-Key: MTIzNDU2Nzg5MDEyMzQ1Ng==", f"Origin: http://127.0.0.1:{port}"]
     live = ask(port, "GET /live HTTP/1.1", host, *handshake, until=b'"car0"')
-    expect(live.startswith(b"HTTP/1.1 101 "), f"the page's connection says {live[:200]!r}")
-    step(f"a page of {len(page) / 1000:.0f} kB, and what it shows")
+    expect(live.startswith(b"HTTP/1.1 101 "), f"the page's WebSocket answered {live[:200]!r}")
+    step(f"a page of {len(page) / 1000:.0f} kB, and its live data")
 
 
 def ask(port: int, *lines: str, until: bytes = b"</html>") -> bytes:
-    """Send an HTTP request; return the answer up to some bytes, or to its end."""
+    """Send an HTTP request. Return the answer up to and including *until*, or to its end."""
     answer = b""
     with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
         client.sendall("\r\n".join([*lines, "", ""]).encode())
@@ -435,18 +436,18 @@ def try_terminal(command: list[str]) -> None:
     if not pid:
         os.environ["TERM"] = "xterm"
         os.execvp(command[0], [*command, "sim", "--port", "0"])
-    said = bytearray()
+    painted = bytearray()
 
     def shows(what: bytes) -> bool:
         if select.select([terminal], [], [], 0.1)[0]:
             with suppress(OSError):  # The other side has closed it.
-                said.extend(os.read(terminal, 65_536))
-        return what in said
+                painted.extend(os.read(terminal, 65_536))
+        return what in painted
 
     try:
         wait("a picture in the terminal", lambda: shows(b"elevator 0"))
         os.kill(pid, signal.SIGTERM)
-        wait("the terminal to be given back", lambda: shows(b"\x1b[?1049l"))
+        wait("the terminal to be restored", lambda: shows(b"\x1b[?1049l"))
     except Failed:
         os.kill(pid, signal.SIGKILL)
         raise
@@ -454,7 +455,7 @@ def try_terminal(command: list[str]) -> None:
         _, status = os.waitpid(pid, 0)
         os.close(terminal)
     expect(status == 0, f"SIGTERM ended the simulator in a terminal with status {status}")
-    step("a picture in a terminal, which was given back")
+    step("the simulator draws in a terminal and restores it")
 
 
 def main(command: list[str]) -> int:
@@ -473,13 +474,13 @@ def main(command: list[str]) -> int:
         try_simulations(programs)
         try_card(programs, scratch)
         try_group(programs, scratch)
-        step(f"SIGTERM ended all in {programs.end():.1f} s, with status 0 and nothing left behind")
+        step(f"SIGTERM ended all programs in {programs.end():.1f} s, with status 0 and no process left")
         untried = sorted({*commands, ""} - programs.used)
-        expect(not untried, f"no test here runs these commands: {', '.join(untried)}")
+        expect(not untried, f"this script does not run these commands: {', '.join(untried)}")
     except (Failed, OSError, ValueError, subprocess.TimeoutExpired) as failure:
         print(f"smoke: FAILED: {failure}", file=sys.stderr)
         for log in sorted(scratch.glob("*.log")):
-            print(f"--- the end of {log.name}\n{log.read_text(errors='replace')[-2000:]}", file=sys.stderr)
+            print(f"--- end of {log.name}\n{log.read_text(errors='replace')[-2000:]}", file=sys.stderr)
         return 1
     finally:
         kill(scratch.name)

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Install the packages in build/$1.lock and the project itself (editable) in .cache/venv, unless they are there already.
 #
-# - .cache/venv/origin names the folder and the Python of the environment. If either changes, the script makes a new one.
+# - .cache/venv/origin names the folder and the Python of the environment. A change of either means a new one.
 # - The file is missing during an installation, so after an interruption the next run starts with a new environment.
 # - The stamp of a lock file is a checksum of what was installed from it: lock file, pyproject.toml and C sources.
 set -eu
