@@ -1,8 +1,8 @@
-"""What all tests share.
+"""Settings for all tests.
 
-- Hypothesis asserts no timing, because machines that run tests are busy with other work too.
-- Tests of whole programs (those that use lab.py) run one after the other, in one process of xdist: two labs at once, of
-  a dozen processes each, would slow each other down and might draw the same ports.
+- Hypothesis has no deadline, because the machine may be busy with other work.
+- Tests that use lab.py run in one xdist process, one after the other. Concurrent labs, of a dozen processes each, would
+  slow each other down and could choose the same ports.
 - Tests in system/ are slow unless they are marked quick.
 """
 

@@ -1,7 +1,7 @@
-"""A laboratory of whole programs: simulated elevators and nodes as processes of their own, over real TCP and UDP.
+"""A laboratory of real processes: a simulator with several elevators, and nodes, over real TCP and UDP.
 
-Buttons are pressed through the simulator's control socket, and what happened is read from its log of events. Tests wait
-for something to become true, with patience for slow machines; how fast it was is for benchmarks to say.
+Tests press buttons and read events through the simulator's control socket. They wait for conditions with a generous
+timeout, because machines can be slow, and assert no times. Benchmarks measure those.
 """
 
 import json
@@ -22,8 +22,9 @@ from elevator.net.seal import HEAD_BYTES
 from elevator.net.wire import decode
 
 PROGRAM = shlex.split(os.environ.get("ELEVATOR_PROGRAM", "")) or [sys.executable, "-m", "elevator"]
-"""What is tested; the environment may name a binary instead."""
+"""The program under test. ELEVATOR_PROGRAM can name another one, such as a binary."""
 PATIENCE_S = 40.0
+"""The timeout of every wait."""
 
 
 def free_port(kind: int) -> int:
@@ -34,7 +35,7 @@ def free_port(kind: int) -> int:
 
 
 class Lab:
-    """Some simulated elevators, and a node on each as soon as it is started."""
+    """A simulator of several elevators, and the nodes that drive them."""
 
     def __init__(
         self,
@@ -70,10 +71,9 @@ class Lab:
                 return first
 
     def command(self, id: int, *more: str) -> list[str]:
-        """Return how node *id* is started.
+        """Return the command that starts node *id*.
 
-        Its car stays where it is when it has nothing to do: one that parked itself at the floor that a test presses
-        would serve the call on the spot, and light no lamp.
+        It disables parking: a car that parks at the floor of a press would serve the call without lighting a lamp.
         """
         at = ["--serial", self.directory / f"card-{id}"] if self.cards else ["--port", self.port + id]
         arguments = ["--id", id, *at, "--floors", self.floors, "--net-port", self.net_port, "--park", "none"]
@@ -81,33 +81,33 @@ class Lab:
         return [*PROGRAM, *map(str, arguments), *self.more, *more]
 
     def start(self, id: int, *more: str) -> None:
-        """Start node *id*; its log is in the test's directory."""
+        """Start node *id* with its log in the test's directory."""
         with (self.directory / f"node-{id}.log").open("ab") as log:
             self.nodes[id] = subprocess.Popen(self.command(id, *more), stderr=log, start_new_session=True)
 
     def signal(self, id: int, number: signal.Signals) -> None:
-        """Send a signal to all processes of node *id* at once."""
+        """Send a signal to all processes of node *id*."""
         os.killpg(self.nodes[id].pid, number)
 
     def kill(self, id: int) -> None:
-        """Kill node *id*, all of it, as a machine that loses its power does."""
+        """Kill all processes of node *id*, as a power cut does."""
         self.signal(id, signal.SIGKILL)
         self.nodes.pop(id).wait()
 
     def processes(self, id: int, name: str) -> list[int]:
-        """List the living processes of node *id* that are called *name*: "worker" and "disk", for one."""
+        """Return the processes of node *id* with a *name*: "pair", "worker" or "disk"."""
         return [pid for pid in processes_of(self.nodes[id].pid) if comm(pid) == f"elevator:{name}"]
 
     def heartbeat(self, id: int) -> Heartbeat:
-        """Return the next heartbeat of node *id*, in a group of the usual name."""
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ear:
+        """Wait for the next heartbeat of node *id*. The group has the default name and no key."""
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
             for option in (socket.SO_REUSEADDR, socket.SO_REUSEPORT):
-                ear.setsockopt(socket.SOL_SOCKET, option, 1)
-            ear.bind(("", self.net_port))
+                receiver.setsockopt(socket.SOL_SOCKET, option, 1)
+            receiver.bind(("", self.net_port))
             while True:
-                said = decode(ear.recv(10_000)[HEAD_BYTES:], "lab")
-                if said is not None and said.sender.id == id:
-                    return said
+                heartbeat = decode(receiver.recv(10_000)[HEAD_BYTES:], "lab")
+                if heartbeat is not None and heartbeat.sender.id == id:
+                    return heartbeat
 
     def ask(self, do: str, **what: object) -> dict[str, Any]:
         self._lines.write(json.dumps({"do": do, **what}) + "\n")
@@ -135,18 +135,18 @@ class Lab:
     def wait(self, condition: Callable[[], object], what: str) -> None:
         end = time.monotonic() + PATIENCE_S
         while not condition():
-            assert time.monotonic() < end, f"it never came about that {what}"
+            assert time.monotonic() < end, f"timed out waiting until {what}"
             time.sleep(0.02)
 
     def wait_for(self, id: int, text: str, times: int = 1) -> None:
-        """Wait until the log of node *id* has *text* so many *times*."""
-        self.wait(lambda: self.log(id).count(text) >= times, f"node {id} said {text!r}")
+        """Wait until the log of node *id* contains *text* at least *times* times."""
+        self.wait(lambda: self.log(id).count(text) >= times, f"node {id} logs {text!r}")
 
     def wait_until_dark(self) -> None:
-        self.wait(lambda: not any(self.lamps(id) for id in self.nodes), "all was served")
+        self.wait(lambda: not any(self.lamps(id) for id in self.nodes), "all lamps are off")
 
     def wait_until_ready(self) -> None:
-        """Wait until every node knows its elevator and all the others."""
+        """Wait until every node is in service and hears all others."""
         others = len(self.nodes) - 1
         for id in self.nodes:
             self.wait_for(id, "in service")
@@ -165,7 +165,7 @@ class Lab:
         for process in processes:
             process.wait(PATIENCE_S)
         for process in self.nodes.values():
-            if processes_of(process.pid):  # The supervisor that was started is gone, and others have followed it.
+            if processes_of(process.pid):  # The first supervisor has ended, and a later one still runs.
                 os.killpg(process.pid, signal.SIGKILL)
         self._lines.close()
         self._socket.close()
@@ -174,7 +174,7 @@ class Lab:
 
 
 def processes_of(session: int) -> list[int]:
-    """List the processes of a session; an ended one that nobody has waited for is not among them."""
+    """Return the processes of a session, without zombies."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
@@ -204,13 +204,13 @@ def is_free(port: int) -> bool:
 
 @contextmanager
 def demo(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """Run `elevator demo` with *arguments*; give the process and the address of its page."""
+    """Run `elevator demo` with *arguments*. Yield the process and the address of its page."""
     command = [*PROGRAM, "demo", "--web", "0", *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         assert process.stdout is not None
         try:
             while not (line := process.stdout.readline()).startswith("page: "):
-                assert line, "the demo has ended"
+                assert line, "the demo ended early"
             yield process, line.split()[1]
         finally:
             process.terminate()
@@ -228,10 +228,10 @@ def lab(
     travel_ms: int = 800,
     cards: bool = False,
 ) -> Iterator[Lab]:
-    """Open a lab with *cars* elevators standing *at* a floor, and nodes on them unless they are not to *start* yet.
+    """Open a lab with *cars* elevators that stand *at* a floor and take *travel_ms* from floor to floor.
 
-    Nodes are started with *more* arguments. Cars take *travel_ms* from floor to floor: fast ones for tests. With
-    *cards* the nodes are on I/O cards instead of elevator servers.
+    Unless *start* is false, start a node for each elevator and wait until they are ready. *more* are additional arguments
+    of the nodes. With *cards* the elevators are I/O cards instead of elevator servers.
     """
     opened = Lab(directory, cars, floors, at, more, travel_ms, cards)
     try:

@@ -1,6 +1,6 @@
-"""Make the pictures in the README: the demo's page with a node killed, and the simulator in a terminal.
+"""Make the screenshots in the README: the demo's page after a node was killed, and the simulator in a terminal.
 
-Both show the real program: chromium draws the page, and what the simulator last painted in a pseudo-terminal.
+Chromium renders both: the page, and the last frame that the simulator draws in a pseudo-terminal.
 """
 
 import os
@@ -25,7 +25,7 @@ from selenium.webdriver.common.by import By
 
 PICTURES = Path(__file__).with_name("shown")
 WIDTH, HEIGHT = 72, 23
-"""Of the terminal."""
+"""The size of the terminal."""
 TERMINAL = """\
 <body style="margin:0;background:#0d1117;display:inline-block"><pre style="margin:0;padding:18px 22px;color:#d5dbe4;
 font:15px/1.25 'DejaVu Sans Mono',monospace">{code}</pre>"""
@@ -47,19 +47,20 @@ def picture_page(browser: webdriver.Chrome) -> None:
     with demo("--seed", "11", "--rate", "24") as (_, address):
         browser.get(address)
         page = Page(browser)
-        time.sleep(45)  # Some passengers, so that there is something in the chart.
+        time.sleep(45)  # The chart needs some passengers.
         page.named("Kill node, car 1").click()
-        page.wait(lambda: browser.find_elements(By.CSS_SELECTOR, ".claim"), "a call was taken")
+        page.wait(lambda: browser.find_elements(By.CSS_SELECTOR, ".claim"), "a call is claimed")
         page.wait(
-            lambda: page.condition(1) == "Node killed" and browser.find_elements(By.CSS_SELECTOR, ".open"), "a door"
+            lambda: page.condition(1) == "Node killed" and browser.find_elements(By.CSS_SELECTOR, ".open"),
+            "a door opens",
         )
-        time.sleep(0.6)  # The door has opened.
+        time.sleep(0.6)  # The opening animation.
         browser.save_screenshot(PICTURES / "page.png")
     browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
 def picture_terminal(browser: webdriver.Chrome) -> None:
-    """Run a simulator in a pseudo-terminal, a node for each of its elevators, and draw what it painted."""
+    """Run a simulator in a pseudo-terminal with a node for each elevator, and render its last frame."""
     net_port = free_port(socket.SOCK_DGRAM)
     with ExitStack() as stack:
         directory = stack.enter_context(tempfile.TemporaryDirectory())
@@ -71,7 +72,7 @@ def picture_terminal(browser: webdriver.Chrome) -> None:
         stack.callback(os.close, master)
         os.set_blocking(master, False)
         termios.tcsetwinsize(master, (HEIGHT, WIDTH))
-        painted = watch(master, 2)
+        painted = read_terminal(master, 2)
         ports = re.findall(r"port (\d+)", painted)[:2]
         for id, port in enumerate(ports):
             arguments = ["--id", id, "--port", port, "--net-port", net_port, "--broadcast", "127.255.255.255"]
@@ -80,7 +81,7 @@ def picture_terminal(browser: webdriver.Chrome) -> None:
             )
             stack.callback(node.wait)
             stack.callback(node.terminate)
-        painted = watch(master, 12)
+        painted = read_terminal(master, 12)
     frame = painted.rpartition("\x1b[H")[2].replace("\x1b[K", "").replace("\x1b[J", "").replace("\r", "")
     console = Console(record=True, width=WIDTH, file=StringIO())
     console.print(Text.from_ansi(frame), soft_wrap=True)
@@ -89,13 +90,13 @@ def picture_terminal(browser: webdriver.Chrome) -> None:
     browser.find_element(By.TAG_NAME, "body").screenshot(str(PICTURES / "terminal.png"))
 
 
-def watch(master: int, seconds: float) -> str:
-    """Read a terminal for some *seconds*; return what came."""
-    said, deadline = b"", time.monotonic() + seconds
+def read_terminal(master: int, seconds: float) -> str:
+    """Return the output of a terminal during *seconds*."""
+    output, deadline = b"", time.monotonic() + seconds
     while time.monotonic() < deadline:
         if select.select([master], [], [], 0.1)[0]:
-            said += os.read(master, 65536)
-    return said.decode(errors="replace")
+            output += os.read(master, 65536)
+    return output.decode(errors="replace")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,8 @@
-"""The twin of native/assign_rules.h in plain Python, and the vectors of the official program that both must answer.
+"""A model of native/assign_rules.h in Python, and recorded answers of the official program (vectors).
 
-The twin works on the official program's own input: hall requests as rows of [up, down], and a state for each car id.
-It is written to be read against the rules, one function a rule, and is slow: it sorts all cars before each move and
-looks at every floor. It expects input that the official program accepts. `flatten` turns such an input into the
-integers that the native function takes.
+The model reads the official input format: hall requests as rows of [up, down], and a state for each car id. It has one
+function for each rule and is slow: it sorts all cars before each move and visits every floor. It expects input that the
+official program accepts. `flatten` converts such an input to the arguments of the C function.
 """
 
 import json
@@ -23,7 +22,7 @@ DATA = Path(__file__).parents[1] / "unit" / "data"
 
 
 class State(TypedDict):
-    """One car, as the official program reads it."""
+    """One car in the official format."""
 
     behaviour: str
     floor: int
@@ -32,14 +31,14 @@ class State(TypedDict):
 
 
 class Input(TypedDict):
-    """What the official program reads."""
+    """The input of the official program."""
 
     hallRequests: list[list[bool]]
     states: dict[str, State]
 
 
 class Args(TypedDict, total=False):
-    """Its command line."""
+    """The command-line options of the official program."""
 
     doorOpenDuration: int
     travelDuration: int
@@ -48,7 +47,7 @@ class Args(TypedDict, total=False):
 
 
 class Vector(TypedDict):
-    """One input and the official answer to it."""
+    """An input and the official answer."""
 
     input: Input
     args: Args
@@ -56,7 +55,7 @@ class Vector(TypedDict):
 
 
 class Integers(NamedTuple):
-    """The same input as the arguments of the native function."""
+    """The arguments of the C function."""
 
     floors: int
     up: int
@@ -69,7 +68,7 @@ class Integers(NamedTuple):
 
 
 Shares: TypeAlias = dict[str, list[list[bool]]]
-"""For each id a row of [up, down] for each floor."""
+"""By car id, a row of [up, down] for each floor."""
 
 
 class Call(NamedTuple):
@@ -81,7 +80,7 @@ class Call(NamedTuple):
 
 @define
 class Car:
-    """One car of the simulation; it changes as the simulation goes on."""
+    """A car of the simulation."""
 
     id: str
     floor: int
@@ -93,7 +92,7 @@ class Car:
 
 @define
 class Building:
-    """The whole simulation."""
+    """The state of the simulation."""
 
     floors: int
     door_us: int
@@ -101,19 +100,19 @@ class Building:
     clear_all: bool
     cars: list[Car]
     active: frozenset[Call]
-    """Never changes."""
+    """All hall requests of the input."""
     owners: dict[Call, str]
-    """Of each active call; empty for one that is unassigned, and so for one of a car whose id is empty."""
+    """The car that owns each active call. An empty id means unassigned, even if a car has that id."""
 
     def unassigned(self) -> list[Call]:
-        """List the requests without an owner, from the lowest floor up, up before down."""
+        """Return the requests without an owner, in ascending order of floors, up before down."""
         calls = (Call(floor, button) for floor in range(self.floors) for button in ("up", "down"))
         return [call for call in calls if self.owners.get(call) == ""]
 
 
 @frozen
 class View:
-    """What a car knows when it decides: where it is, and all the requests that it sees."""
+    """The information with which a car decides: its position and the requests that it sees."""
 
     floors: int
     floor: int
@@ -133,11 +132,11 @@ class View:
 
 
 class EndlessError(Exception):
-    """The simulation makes more moves than allowed; it may only do that if a car has an empty id."""
+    """The simulation exceeds its number of moves. Only a car with an empty id can cause that."""
 
 
 def assign(given: Input, args: Args, moves_max: int = 1_000_000) -> Shares:
-    """Share out the hall requests; raise EndlessError after *moves_max* moves."""
+    """Assign the hall requests. Raise EndlessError after *moves_max* moves."""
     building = start(given, args)
     for car in building.cars:
         move_initially(building, car)
@@ -154,7 +153,7 @@ def assign(given: Input, args: Args, moves_max: int = 1_000_000) -> Shares:
 
 
 def start(given: Input, args: Args) -> Building:
-    """Build the simulation with its cars in the order of their ids as bytes, each a microsecond after the other."""
+    """Create the simulation. The cars are in byte order of their ids, and each starts 1 us after the previous one."""
     hall = given["hallRequests"]
     ids = sorted(given["states"], key=lambda id: id.encode())
     active = frozenset(
@@ -187,7 +186,7 @@ def new_car(id: str, state: State, clock_us: int) -> Car:
 
 
 def move_initially(building: Building, car: Car) -> None:
-    """Bring *car* to the next point where it can decide anything."""
+    """Advance *car* to the first point where it decides."""
     if car.behaviour == "moving":
         car.floor += car.direction
         car.clock_us += building.travel_us // 2
@@ -195,13 +194,13 @@ def move_initially(building: Building, car: Car) -> None:
     if car.behaviour == "doorOpen":
         car.clock_us += building.door_us // 2
     for call in (Call(car.floor, "up"), Call(car.floor, "down")):
-        if call in building.active:  # even if it has an owner already
+        if call in building.active:  # Even if it has an owner.
             building.owners[call] = car.id
             car.clock_us += building.door_us
 
 
 def is_immediately_assignable(building: Building) -> bool:
-    """Tell whether nothing is left to find out."""
+    """Return whether the rest can be assigned without a simulation."""
     if any(car.cab for car in building.cars):
         return False
     if any({Call(floor, "up"), Call(floor, "down")} <= building.active for floor in range(building.floors)):
@@ -210,7 +209,7 @@ def is_immediately_assignable(building: Building) -> bool:
 
 
 def assign_immediately(building: Building) -> None:
-    """Give each request that is left to the first car that is there."""
+    """Assign each remaining request to the first car at its floor."""
     for call in building.unassigned():
         for car in building.cars:
             if building.owners[call] == "" and car.floor == call.floor:
@@ -218,7 +217,7 @@ def assign_immediately(building: Building) -> None:
                 car.clock_us += building.door_us
 
 
-def look(building: Building, car: Car) -> View:
+def view_of(building: Building, car: Car) -> View:
     left = building.unassigned()
     return View(
         floors=building.floors,
@@ -231,8 +230,8 @@ def look(building: Building, car: Car) -> View:
 
 
 def move(building: Building, car: Car) -> None:
-    """Let *car* make a single move."""
-    view = look(building, car)
+    """Make one move with *car*."""
+    view = view_of(building, car)
     if car.behaviour == "moving":
         if should_stop(view):
             car.behaviour = "doorOpen"
@@ -248,7 +247,7 @@ def move(building: Building, car: Car) -> None:
         car.floor += car.direction
         car.clock_us += building.travel_us
     elif view.here():
-        clear(building, car, view)  # the view has the direction of before
+        clear(building, car, view)  # With the previous direction, which the view has.
         car.clock_us += building.door_us
         car.behaviour = "doorOpen"
     else:
@@ -273,7 +272,7 @@ def choose_direction(view: View) -> int:
 
 
 def clear(building: Building, car: Car, view: View) -> None:
-    """Let *car* have what it serves with a stop at its floor."""
+    """Assign to *car* the requests that its stop clears."""
     floor = view.floor
     car.cab.discard(floor)
     for call in cleared(view, building.clear_all):
@@ -282,7 +281,7 @@ def clear(building: Building, car: Car, view: View) -> None:
 
 
 def cleared(view: View, clear_all: bool) -> list[Call]:
-    """List the hall requests that a stop clears if they are there."""
+    """Return the hall requests that a stop clears if they are active."""
     up, down = Call(view.floor, "up"), Call(view.floor, "down")
     if clear_all or view.direction == 0:
         return [up, down]
@@ -299,12 +298,12 @@ def shares(building: Building) -> Shares:
 
 
 def mask(lit: Iterable[bool]) -> int:
-    """Turn one truth value for each floor into a bit mask."""
+    """Convert a boolean for each floor to a bit mask."""
     return sum(1 << floor for floor, on in enumerate(lit) if on)
 
 
 def flatten(given: Input, args: Args) -> Integers:
-    """Turn an input into integers; a name that is unknown becomes a number that is, too."""
+    """Convert an input to integers. An unknown name becomes an invalid number."""
     hall, states = given["hallRequests"], given["states"]
     ids = sorted(states, key=lambda id: id.encode())
     return Integers(
@@ -328,7 +327,7 @@ def flatten(given: Input, args: Args) -> Integers:
 
 
 def unflatten(given: Input, answer: Sequence[tuple[int, int]]) -> Shares:
-    """Turn the native answer to *given* into the official form."""
+    """Convert the answer of the C function to the official format."""
     ids = sorted(given["states"], key=lambda id: id.encode())
     floors = range(len(given["hallRequests"]))
     return {
@@ -338,7 +337,7 @@ def unflatten(given: Input, answer: Sequence[tuple[int, int]]) -> Shares:
 
 
 def with_cab(given: Input, shares: Mapping[str, list[list[bool]]]) -> Shares:
-    """Add the third column that includeCab asks for: the cab requests as they were given."""
+    """Add the cab requests of the input as a third column, as includeCab does."""
     return {
         id: [[*row, cab] for row, cab in zip(rows, given["states"][id]["cabRequests"], strict=True)]
         for id, rows in shares.items()
@@ -346,7 +345,7 @@ def with_cab(given: Input, shares: Mapping[str, list[list[bool]]]) -> Shares:
 
 
 def vectors() -> list[Vector]:
-    """Read the official vectors: those of the file that ELEVATOR_VECTORS names, or else the sample kept here."""
+    """Read the recorded answers from the file ELEVATOR_VECTORS, by default from the sample in tests/unit/data/."""
     path = Path(os.environ.get("ELEVATOR_VECTORS", DATA / "assigner_official.jsonl"))
     with path.open(encoding="utf-8") as lines:
         return [json.loads(line) for line in lines]

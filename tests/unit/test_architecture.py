@@ -1,7 +1,7 @@
-"""The architecture: which package may import which, and which modules may touch the world outside.
+"""The architecture: which packages may import which, and which modules may use the operating system.
 
-A new package gets a row in PACKAGES; a module that needs the operating system gets one in OUTSIDE. If a row is hard to
-write, the code is in the wrong place.
+A new package needs a row in PACKAGES. A module that uses the operating system needs a row in OUTSIDE. If a row is hard
+to justify, the code belongs elsewhere.
 """
 
 import ast
@@ -24,7 +24,7 @@ PACKAGES = {
     "simulation": "core net storage hardware runtime building",
     "cli": "core net processes storage hardware runtime ui building simulation",
 }
-"""What each package may import besides itself. A package imports only rows above its own."""
+"""The packages that each package may import. A package imports only packages above it in this table."""
 
 OUTSIDE = {
     "__main__": "os",
@@ -49,7 +49,7 @@ OUTSIDE = {
     "building.terminal_picture": "rich",
     "simulation.campaign": "os select signal",
 }
-"""What each module uses to wait, speak, remember, draw or read the time. Commands (cli) may use everything."""
+"""The modules for input, output and time that each of our modules imports. The commands (cli) may import any."""
 
 WORLD = (
     "asyncio curses datetime fcntl http mmap multiprocessing os pty rich secrets select selectors serial shutil signal"
@@ -57,7 +57,7 @@ WORLD = (
 )
 
 VAGUE = {"base", "common", "data", "handlers", "helper", "helpers", "manager", "misc", "tools", "util", "utils"}
-"""Names for modules without a purpose of their own."""
+"""Names of modules without a clear purpose."""
 
 
 def name_of(file: Path) -> str:
@@ -73,7 +73,7 @@ def package_of(module: str) -> str:
 
 
 def imports(source: str) -> set[str]:
-    """List what *source* imports anywhere in it; `from a import b` is both a and a.b, for b may be a module."""
+    """Return every import in *source*. `from a import b` counts as a and as a.b, because b can be a module."""
     found = set()
     for node in ast.walk(ast.parse(source)):
         match node:
@@ -82,7 +82,7 @@ def imports(source: str) -> set[str]:
             case ast.ImportFrom(str(module), names, 0):
                 found |= {module} | {f"{module}.{alias.name}" for alias in names}
             case ast.ImportFrom():
-                raise AssertionError("relative imports hide the direction of an import")
+                raise AssertionError("a relative import: its direction is not visible")
             case _:
                 pass
     return found
@@ -93,11 +93,11 @@ def modules_imported(source: str) -> set[str]:
     return inner & SOURCES.keys()
 
 
-def test_every_module_is_in_a_package_of_the_table() -> None:
+def test_table_lists_every_package() -> None:
     assert {package_of(module) for module in MODULES} - {"__init__", "__main__"} == PACKAGES.keys()
 
 
-def test_packages_are_listed_in_the_order_of_their_layers() -> None:
+def test_table_is_in_layer_order() -> None:
     above: set[str] = set()
     for package, allowed in PACKAGES.items():
         assert set(allowed.split()) <= above, package
@@ -111,29 +111,29 @@ def test_no_package_imports_upwards(module: str) -> None:
     assert {package_of(each) for each in modules_imported(SOURCES[module])} <= allowed
 
 
-def test_no_modules_import_each_other() -> None:
+def test_imports_have_no_cycle() -> None:
     arrows = {module: modules_imported(SOURCES[module]) for module in MODULES}
 
-    def walk(module: str, path: tuple[str, ...]) -> None:
+    def visit(module: str, path: tuple[str, ...]) -> None:
         assert module not in path, f"a cycle: {' -> '.join((*path, module))}"
         if module not in done:
             for each in arrows.get(module, ()):
-                walk(each, (*path, module))
+                visit(each, (*path, module))
             done.add(module)
 
     done: set[str] = set()
     for module in MODULES:
-        walk(module, ())
+        visit(module, ())
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_only_listed_modules_touch_the_world_outside(module: str) -> None:
+def test_only_listed_modules_use_the_operating_system(module: str) -> None:
     used = {name.split(".")[0] for name in imports(SOURCES[module])} & set(WORLD.split())
     if package_of(module) != "cli":
         assert used == set(OUTSIDE.get(module, "").split())
 
 
-def test_only_the_benchmark_imports_its_extension() -> None:
+def test_only_the_benchmark_imports_the_bench_extension() -> None:
     assert [module for module in MODULES if "elevator._bench" in imports(SOURCES[module])] == ["cli.dispatch_benchmark"]
 
 
@@ -145,7 +145,7 @@ def test_names_of_modules_and_classes_are_unique() -> None:
     assert [name for names in (modules, classes) for name, times in names.items() if times > 1] == []
 
 
-def test_names_of_modules_have_a_meaning() -> None:
+def test_module_names_are_not_vague() -> None:
     words = {word for module in MODULES for word in module.lower().replace(".", "_").split("_")}
     assert not words & VAGUE
 
@@ -155,7 +155,7 @@ def test_each_package_has_an_introduction() -> None:
         assert ast.get_docstring(ast.parse(SOURCES[f"{package}.__init__"])), package
 
 
-def test_imports_are_found_wherever_they_are() -> None:
+def test_imports_in_functions_are_found() -> None:
     source = "import os.path\ndef f():\n    from elevator.core import node\n    from elevator.net.wire import decode\n"
     assert modules_imported(source) == {"core.node", "net.wire"}
     assert "os.path" in imports(source)

@@ -1,6 +1,6 @@
-"""The native assigner answers as the official program does, and as its twin in Python does.
+"""The reference assigner in C, compared with recorded answers of the official program and with a model in Python.
 
-`ELEVATOR_VECTORS=file` runs the tests on another file of vectors than the sample kept here.
+`ELEVATOR_VECTORS=file` runs the tests on another file of recorded answers.
 """
 
 import json
@@ -35,7 +35,7 @@ def vectors() -> list[Vector]:
 
 
 @pytest.mark.parametrize("assign", [native, reference.assign])
-def test_official_vectors(assign: Assigner, vectors: list[Vector]) -> None:
+def test_answers_equal_those_of_the_official_program(assign: Assigner, vectors: list[Vector]) -> None:
     for number, vector in enumerate(vectors, start=1):
         answer = assign(vector["input"], vector["args"])
         if vector["args"].get("includeCab", False):
@@ -60,19 +60,19 @@ NOT_INTEGERS = {
     "raw: trailing text",
     "raw: bool as 0/1",
 }
-"""What is wrong with these is lost when the input becomes integers: whoever reads the JSON has to refuse them."""
+"""Errors that only the JSON shows, not the integers made of it. The reader of the JSON must refuse these inputs."""
 
 
 @pytest.mark.parametrize(
     "reject", [pytest.param(reject, id=reject["case"]) for reject in REJECTS if reject["case"] not in NOT_INTEGERS]
 )
-def test_official_rejects(reject: dict[str, Any]) -> None:
+def test_inputs_that_the_official_program_rejects_raise_value_error(reject: dict[str, Any]) -> None:
     given = reject["input"] if "input" in reject else json.loads(reject["input_text"])
     with pytest.raises(ValueError, match=r"^[^\n]+$"):
         _assign.reference(*reference.flatten(given, reject["args"]))
 
 
-def test_each_reject_is_known() -> None:
+def test_rejects_include_every_non_integer_case() -> None:
     assert {reject["case"] for reject in REJECTS} > NOT_INTEGERS
 
 
@@ -127,13 +127,13 @@ ARGS = st.builds(
 
 @settings(max_examples=300, deadline=None)
 @given(inputs(), ARGS)
-def test_twins_agree(given: Input, args: Args) -> None:
+def test_agrees_with_model(given: Input, args: Args) -> None:
     assert native(given, args) == reference.assign(given, args)
 
 
 @settings(max_examples=100, deadline=None)
 @given(inputs(), st.data(), ARGS)
-def test_twins_agree_where_an_id_is_empty(given: Input, data: st.DataObject, args: Args) -> None:
+def test_agrees_with_model_with_an_empty_id(given: Input, data: st.DataObject, args: Args) -> None:
     given["states"][""] = data.draw(states(len(given["hallRequests"])))
     try:
         expected = reference.assign(given, args, 2000)
@@ -142,8 +142,8 @@ def test_twins_agree_where_an_id_is_empty(given: Input, data: st.DataObject, arg
     assert native(given, args) == expected
 
 
-def test_a_car_with_an_empty_id_leaves_calls_unassigned() -> None:
-    """It stands at the call, but another car gets it. Alone it gets what is left at the end, if there is an end."""
+def test_car_with_empty_id_leaves_calls_unassigned() -> None:
+    """Such a car stands at the call, but another car gets it. Without another car, it gets the call or raises."""
     state: State = {"behaviour": "idle", "floor": 1, "direction": "stop", "cabRequests": [False] * 3}
     hall = [[False, False], [True, False], [False, False]]
     other: State = {**state, "floor": 0, "cabRequests": [False, False, True]}
@@ -155,7 +155,7 @@ def test_a_car_with_an_empty_id_leaves_calls_unassigned() -> None:
 
 
 @pytest.mark.parametrize("floors", [65, 100, 128, 300])
-def test_twins_agree_on_large_buildings(floors: int) -> None:
+def test_agrees_with_model_on_large_buildings(floors: int) -> None:
     rng = random.Random(floors)
     for clear_type in ("all", "inDirn"):
         given: Input = {
@@ -176,7 +176,7 @@ def large_state(rng: random.Random, floors: int) -> State:
 
 
 @pytest.mark.parametrize("cars", [65, 500])
-def test_twins_agree_on_many_cars(cars: int) -> None:
+def test_agrees_with_model_on_many_cars(cars: int) -> None:
     rng = random.Random(cars)
     given: Input = {
         "hallRequests": [[rng.random() < 0.5, rng.random() < 0.5] for _ in range(20)],
@@ -185,15 +185,15 @@ def test_twins_agree_on_many_cars(cars: int) -> None:
     assert native(given, {}) == reference.assign(given, {})
 
 
-def test_the_largest_building_is_answered() -> None:
-    """Every car passes every floor, so this is the most work that a sensible input makes."""
+def test_largest_building_is_answered() -> None:
+    """Every car passes every floor, which is the most work for a realistic input."""
     everything = 2**1024 - 1
     shares = _assign.reference(1024, everything, everything, [(1, 1, -1, 0)] * 500)
     assert_shared_out(everything, everything, shares)
 
 
 @pytest.mark.parametrize(("door_ms", "travel_ms"), [(-1000, 2500), (3000, -100), (-5, -5), (-(2**31), 2**31 - 1)])
-def test_twins_agree_on_negative_and_huge_durations(door_ms: int, travel_ms: int) -> None:
+def test_agrees_with_model_on_negative_and_huge_durations(door_ms: int, travel_ms: int) -> None:
     rng = random.Random(door_ms)
     args = Args(doorOpenDuration=door_ms, travelDuration=travel_ms)
     for _ in range(20):
@@ -205,15 +205,15 @@ def test_twins_agree_on_negative_and_huge_durations(door_ms: int, travel_ms: int
 
 
 def test_clocks_that_overflow_wrap_around() -> None:
-    """So many stops take longer than 64 bits hold, in units of 100 ns; still every call gets one owner."""
+    """In units of 100 ns these stops take longer than 64 bits can hold. Still every call gets one owner."""
     everything = 2**1024 - 1
     for durations in ((2**31 - 1, 2**31 - 1), (-(2**31), 2**31 - 1)):
         shares = _assign.reference(1024, everything, everything, [(0, 0, 0, everything)] * 2, *durations)
         assert_shared_out(everything, everything, shares)
 
 
-def test_ties_are_broken_by_the_bytes_of_the_ids() -> None:
-    """Of two cars equally near, the first in byte order gets the call; digits come before letters, 10 before 2."""
+def test_byte_order_of_ids_breaks_ties() -> None:
+    """Digits come before letters, and 10 before 2."""
     hall = [[False, False], [False, False], [True, False]]
     state: State = {"behaviour": "idle", "floor": 0, "direction": "stop", "cabRequests": [False] * 3}
     for ids in (["10", "2", "a"], ["Z", "a", "é", "\uffff", "\U00010000"]):
@@ -222,7 +222,7 @@ def test_ties_are_broken_by_the_bytes_of_the_ids() -> None:
 
 
 def assert_shared_out(up: int, down: int, shares: tuple[tuple[int, int], ...]) -> None:
-    """Every call is in exactly one share: the shares add up to the calls without a carry and cover no bit twice."""
+    """Assert that each call is in exactly one share: the sums and the numbers of bits are equal."""
     for calls, parts in ((up, [share[0] for share in shares]), (down, [share[1] for share in shares])):
         assert sum(parts) == calls
         assert sum(part.bit_count() for part in parts) == calls.bit_count()
@@ -230,7 +230,7 @@ def assert_shared_out(up: int, down: int, shares: tuple[tuple[int, int], ...]) -
 
 @pytest.mark.parametrize("clear_all", [False, True])
 @pytest.mark.parametrize(("door_ms", "travel_ms"), [(3000, 2500), (0, 0), (3_600_000, 0), (0, 3_600_000)])
-def test_limits(clear_all: bool, door_ms: int, travel_ms: int) -> None:
+def test_buildings_at_the_limits_of_small_ones_are_answered(clear_all: bool, door_ms: int, travel_ms: int) -> None:
     rng = random.Random(1)
     fleets: list[list[Car]] = [
         [(0, 0, 0, EVERYWHERE)] * 64,
@@ -274,7 +274,7 @@ BAD: dict[str, list[Any]] = {
 
 
 @pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in BAD.items() for value in values])
-def test_a_bad_value_is_one_clear_line(name: str, value: object) -> None:
+def test_bad_value_raises_value_error_of_one_line(name: str, value: object) -> None:
     assert _assign.reference(**GOOD) == ((1, 2),)
     with pytest.raises(ValueError, match=r"^[^\n]+$"):
         _assign.reference(**{**GOOD, name: value})
@@ -298,7 +298,7 @@ BAD_LARGE: dict[str, list[Any]] = {
 
 
 @pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in BAD_LARGE.items() for value in values])
-def test_a_bad_value_for_a_large_building_is_one_clear_line(name: str, value: object) -> None:
+def test_bad_value_for_a_large_building_raises_value_error_of_one_line(name: str, value: object) -> None:
     assert _assign.reference(**LARGE) == ((1, 2),)
     with pytest.raises(ValueError, match=r"^[^\n]+$"):
         _assign.reference(**{**LARGE, name: value})
@@ -306,12 +306,12 @@ def test_a_bad_value_for_a_large_building_is_one_clear_line(name: str, value: ob
 
 @pytest.mark.parametrize("extension", [_assign, _bench])
 def test_assertions_are_compiled_in(extension: ModuleType) -> None:
-    """Python's own compiler flags would leave them out."""
+    """Python's own compiler flags disable assertions."""
     assert extension.__file__ is not None
     assert b"__assert_fail" in Path(extension.__file__).read_bytes()
 
 
-def test_a_call_that_does_not_fit_the_signature_is_a_type_error() -> None:
+def test_wrong_arguments_raise_type_error() -> None:
     for keywords in ({"floors": 4}, {**GOOD, "up_calls": 1}):
         with pytest.raises(TypeError):
             _assign.reference(**keywords)
@@ -324,7 +324,7 @@ ANYTHING = st.recursive(
 
 
 @given(st.fixed_dictionaries({name: st.just(good) | ANYTHING for name, good in GOOD.items()}))
-def test_anything_is_answered_or_refused(arguments: dict[str, Any]) -> None:
+def test_any_object_is_answered_or_raises_value_error(arguments: dict[str, Any]) -> None:
     try:
         shares = _assign.reference(**arguments)
     except ValueError:
@@ -332,8 +332,8 @@ def test_anything_is_answered_or_refused(arguments: dict[str, Any]) -> None:
     assert_shared_out(arguments["up"], arguments["down"], shares)
 
 
-class Loud(int):
-    """An integer that objects to being asked for its value: it is an int already."""
+class ForbiddingInt(int):
+    """An int whose conversion methods raise."""
 
     def __index__(self) -> int:
         raise AssertionError
@@ -344,5 +344,5 @@ class Loud(int):
 
 @pytest.mark.parametrize("floors", [4, 65])
 def test_reading_integers_runs_no_python(floors: int) -> None:
-    nought = Loud(0)
-    assert _assign.reference(Loud(floors), Loud(1), Loud(2), [(nought, nought, nought, nought)]) == ((1, 2),)
+    zero, number = ForbiddingInt(0), ForbiddingInt
+    assert _assign.reference(number(floors), number(1), number(2), [(zero, zero, zero, zero)]) == ((1, 2),)

@@ -1,7 +1,4 @@
-"""The native assigners under the address and undefined-behaviour sanitizers, by way of native/check.c.
-
-There is no skip: a C compiler is needed to build the project at all.
-"""
+"""The assigners in C under the address and undefined-behaviour sanitizers, run by native/check.c."""
 
 import json
 import subprocess
@@ -31,7 +28,7 @@ def run(check: Path, *arguments: str, text: str = "") -> subprocess.CompletedPro
 
 
 def line(integers: Integers, answer: list[tuple[int, int]] | None) -> str:
-    """Write one vector as check.c reads it; without an *answer* it is to be refused."""
+    """Write a vector in the format of check.c. Without an *answer* the assigner must refuse the input."""
     floors, up, down, cars, door_ms, travel_ms, clear_all, _ = integers
     fields = [
         floors,
@@ -58,7 +55,7 @@ def official() -> list[str]:
     ]
 
 
-def test_vectors_and_rejects(check: Path) -> None:
+def test_official_answers_and_rejects(check: Path) -> None:
     rejects = map(json.loads, (reference.DATA / "assigner_rejects.jsonl").read_text().splitlines())
     named = {
         "moving up at top floor",
@@ -75,34 +72,31 @@ def test_vectors_and_rejects(check: Path) -> None:
     assert (result.returncode, result.stdout) == (0, f"{len(lines)} agree\n"), result.stderr
 
 
-def test_a_wrong_answer_is_noticed(check: Path) -> None:
-    """The check can fail: it does so for an answer with one call too many."""
+def test_check_detects_a_wrong_answer(check: Path) -> None:
     good = official()[0].split()
     result = run(check, text=" ".join([*good[:-1], str(int(good[-1]) ^ 1)]))
     assert (result.returncode, result.stderr) == (1, "input 1: a different answer\n")
 
 
-def test_random_inputs(check: Path) -> None:
+def test_reference_with_random_inputs(check: Path) -> None:
     count = 200_000
     result = run(check, "random", str(count), "1")
     assert result.returncode == 0, result.stderr
     accepted = int(result.stdout.split()[0])
-    assert count // 4 < accepted < count * 9 // 10, "the inputs are too tame or too wild to show much"
+    assert count // 4 < accepted < count * 9 // 10, "too many or too few valid inputs"
 
 
-def test_random_inputs_of_large_buildings(check: Path) -> None:
-    """Both sizes of the reference answer alike, and nothing overruns where only the large one answers."""
+def test_reference_for_large_buildings_with_random_inputs(check: Path) -> None:
     count = 10_000
     result = run(check, "large", str(count), "1")
     assert result.returncode == 0, result.stderr
     accepted = int(result.stdout.split()[0])
-    assert count // 10 * 3 // 4 < accepted < count // 10, "the inputs are too tame or too wild to show much"
+    assert count // 10 * 3 // 4 < accepted < count // 10, "too many or too few valid inputs"
 
 
-def test_random_inputs_of_the_plan_cost_assigner(check: Path) -> None:
-    """Nothing overruns, whatever the integers; and the work stays within its bound."""
+def test_plan_and_parking_with_random_inputs(check: Path) -> None:
     count = 4000
     result = run(check, "plan", str(count), "1")
     assert result.returncode == 0, result.stderr
     accepted = int(result.stdout.splitlines()[-1].split()[0])
-    assert count // 4 < accepted < count * 9 // 10, "the inputs are too tame or too wild to show much"
+    assert count // 4 < accepted < count * 9 // 10, "too many or too few valid inputs"

@@ -1,4 +1,4 @@
-"""The check that no import of the binary fails: which imports it counts as executed."""
+"""The search for imports that fail in the binary: which imports it counts as executed."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from imports import CODECS, Bundle
 
 GUARDED = "try:\n    import absent\nexcept {}:\n    pass\n"
 FAILING = {
-    # The source of a library that our package imports. Each imports `absent`.
+    # The source of a library, and whether its import of `absent` fails.
     "import absent": True,
     "import absent.inner as other": True,
     "from absent import thing": True,
@@ -44,7 +44,7 @@ FAILING = {
 
 
 def bundle(folder: Path, **sources: str) -> Bundle:
-    """Make a bundle of these modules, beside a module `absent` that it lacks, and one that imports it."""
+    """Make a bundle of packages. Each has a module `absent` on disk that is not in the bundle."""
     for name, source in sources.items():
         package = folder / name
         package.mkdir()
@@ -70,17 +70,17 @@ def test_imports_in_functions_of_our_package_are_executed(tmp_path: Path) -> Non
     assert bundle(tmp_path, elevator=source).failing() == {"elevator imports absent"}
 
 
-def test_extension_module_of_our_package_must_be_there(tmp_path: Path) -> None:
-    its = bundle(tmp_path, elevator="from elevator import _fast, version")
+def test_missing_extension_module_of_our_package_fails(tmp_path: Path) -> None:
+    incomplete = bundle(tmp_path, elevator="from elevator import _fast, version")
     (tmp_path / "elevator" / "_fast.abi3.so").write_bytes(b"")
-    assert its.failing() == {"elevator imports elevator._fast"}
+    assert incomplete.failing() == {"elevator imports elevator._fast"}
 
 
-def test_library_is_reached_by_an_import_that_may_be_executed(tmp_path: Path) -> None:
+def test_imports_in_functions_of_libraries_are_followed(tmp_path: Path) -> None:
     source = "def f():\n    import other"
     found = bundle(tmp_path, elevator="import library", library=source, other="import absent").failing()
     assert found == {"other imports absent"}
 
 
-def test_codecs_that_python_needs_must_be_there() -> None:
+def test_missing_codec_fails() -> None:
     assert Bundle({}, {*CODECS[1:]}).failing() == {f"Python imports {CODECS[0]}"}

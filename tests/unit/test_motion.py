@@ -1,4 +1,4 @@
-"""The rules of one car over their whole domain: every work, floor and direction in a building of four floors."""
+"""The motion rules of a car, for every set of calls, floor and direction in a building of four floors."""
 
 from collections.abc import Iterator
 from itertools import product
@@ -23,7 +23,7 @@ def everything(work: Buttons) -> int:
 
 
 @pytest.mark.rule("C5")
-def test_never_moves_past_an_end_and_only_towards_work() -> None:
+def test_moves_only_towards_calls_and_never_past_an_end_floor() -> None:
     for (floor, direction, work), departing in product(domain(), (False, True)):
         behaviour, chosen = decide(floor, direction, work, departing)
         if behaviour is Behaviour.MOVING:
@@ -31,14 +31,14 @@ def test_never_moves_past_an_end_and_only_towards_work() -> None:
             assert 0 <= floor + chosen < FLOORS
 
 
-def test_rests_exactly_when_there_is_nothing_to_do() -> None:
+def test_rests_only_without_calls() -> None:
     for (floor, direction, work), departing in product(domain(), (False, True)):
         behaviour, _ = decide(floor, direction, work, departing)
         assert (behaviour is Behaviour.IDLE) == (everything(work) == 0)
 
 
 @pytest.mark.rule("C1")
-def test_opens_only_where_it_serves_something() -> None:
+def test_opens_door_only_to_serve_a_call() -> None:
     for (floor, direction, work), departing in product(domain(), (False, True)):
         behaviour, chosen = decide(floor, direction, work, departing)
         if behaviour is Behaviour.DOOR_OPEN:
@@ -46,7 +46,7 @@ def test_opens_only_where_it_serves_something() -> None:
 
 
 @pytest.mark.rule("C1")
-def test_continues_in_its_direction_while_there_is_work() -> None:
+def test_continues_in_its_direction_while_calls_lie_ahead() -> None:
     for floor, direction, work in domain():
         behaviour, chosen = decide(floor, direction, work)
         if has_work_beyond(floor, direction, work):
@@ -56,13 +56,13 @@ def test_continues_in_its_direction_while_there_is_work() -> None:
 
 
 @pytest.mark.rule("C2")
-def test_never_clears_up_and_down_together() -> None:
+def test_never_serves_up_and_down_calls_together() -> None:
     for floor, direction, work in domain():
         buttons = {call.button for call in cleared(floor, direction, work, ME)}
         assert buttons <= {Button.CAB, Button.UP if direction is Direction.UP else Button.DOWN}
 
 
-def test_clears_what_is_there() -> None:
+def test_serves_cab_call_and_hall_call_in_its_direction() -> None:
     for floor, direction, work in domain():
         expected = set()
         if is_at(work.cab, floor):
@@ -75,7 +75,7 @@ def test_clears_what_is_there() -> None:
 
 
 @pytest.mark.rule("C3")
-def test_changes_the_announcement_only_when_its_direction_has_no_work() -> None:
+def test_reverses_announcement_only_without_calls_ahead() -> None:
     for floor, direction, work in domain():
         behaviour, chosen = decide(floor, direction, work, departing=True)
         if behaviour is Behaviour.DOOR_OPEN and chosen is not direction:
@@ -83,7 +83,7 @@ def test_changes_the_announcement_only_when_its_direction_has_no_work() -> None:
             assert is_at(hall(chosen, work), floor)
 
 
-def test_announces_a_direction_that_has_a_reason_if_any_has() -> None:
+def test_announces_a_direction_with_calls() -> None:
     for floor, direction, work in domain():
         chosen = announced(floor, direction, work)
         reasons = {way: is_at(hall(way, work), floor) or has_work_beyond(floor, way, work) for way in Direction}
@@ -91,7 +91,7 @@ def test_announces_a_direction_that_has_a_reason_if_any_has() -> None:
         assert chosen is direction or not reasons[direction]
 
 
-def test_a_departing_car_leaves_for_others_before_it_serves_the_same_way_again() -> None:
+def test_departing_car_prefers_other_floors_to_the_same_call_again() -> None:
     for floor, direction, work in domain():
         elsewhere = has_work_beyond(floor, direction, work) or has_work_beyond(floor, direction.opposite, work)
         behaviour, chosen = decide(floor, direction, work, departing=True)
@@ -99,8 +99,7 @@ def test_a_departing_car_leaves_for_others_before_it_serves_the_same_way_again()
             assert chosen is direction.opposite
 
 
-def test_every_call_is_reached() -> None:
-    """A car alone that is asked for everything serves everything, from wherever it is, within two round trips."""
+def test_single_car_serves_all_calls_within_two_round_trips() -> None:
     for floor, direction, work in domain():
         left, steps = work, 0
         behaviour = Behaviour.IDLE

@@ -1,4 +1,4 @@
-"""The plan-cost assigner: its motion rules are the car's own, its answers the best there are, its parking sensible."""
+"""The plan-cost assigner and parking, compared with motion.py and with a model in Python."""
 
 import random
 from itertools import product
@@ -20,8 +20,7 @@ EVERYWHERE = 2**64 - 1
 
 
 @pytest.mark.parametrize("floors", [2, 3, 4])
-def test_the_assigner_simulates_the_rules_of_the_car(floors: int) -> None:
-    """The C rules answer as motion.py does for every work, floor and direction of a small building."""
+def test_motion_rules_in_c_agree_with_python(floors: int) -> None:
     masks = range(1 << floors)
     for floor, direction, departing in product(range(floors), Direction, (False, True)):
         for up, down, cab in product(masks, masks, masks):
@@ -30,12 +29,14 @@ def test_the_assigner_simulates_the_rules_of_the_car(floors: int) -> None:
 
 
 @given(st.integers(0, 63), st.sampled_from(Direction), st.tuples(*[st.integers(0, EVERYWHERE)] * 3), st.booleans())
-def test_also_in_a_large_building(floor: int, way: Direction, masks: tuple[int, int, int], departing: bool) -> None:
+def test_motion_rules_in_c_agree_with_python_for_large_buildings(
+    floor: int, way: Direction, masks: tuple[int, int, int], departing: bool
+) -> None:
     assert _assign.decide(floor, way, *masks, departing) == motion.decide(floor, way, Buttons(*masks), departing)
 
 
 def destination(floor: int, way: int, floors: int, scenario: int) -> int:
-    """Say where people go who enter at *floor*."""
+    """Return the destination of passengers who enter at *floor*."""
     ahead = floors - 1 - floor if way == 1 else floor
     if ahead == 0:
         return floor - way
@@ -43,8 +44,8 @@ def destination(floor: int, way: int, floors: int, scenario: int) -> int:
     return floor + way * (1 + permille * ahead // 1000)
 
 
-def walk(car: Car, up: int, down: int, floors: int, rates: tuple[list[int], list[int]], scenario: int) -> int:
-    """Let a car serve its share floor by floor, by the rules of motion.py; return the cost."""
+def simulate(car: Car, up: int, down: int, floors: int, rates: tuple[list[int], list[int]], scenario: int) -> int:
+    """Let *car* serve a share by the rules of motion.py, floor by floor. Return the cost."""
     behaviour, floor, way, cab = car
     direction = Direction.UP if way == 1 else Direction.DOWN
     departing = behaviour >= Behaviour.DOOR_OPEN
@@ -71,7 +72,7 @@ def walk(car: Car, up: int, down: int, floors: int, rates: tuple[list[int], list
 
 
 class Group:
-    """A drawn input."""
+    """A random input of the assigner."""
 
     def __init__(self, rng: random.Random, calls: int) -> None:
         self.floors = rng.randint(2, 7)
@@ -98,10 +99,10 @@ class Group:
         return _assign.plan(self.floors, up, down, self.cars, claims, tuple(self.rates[0]), tuple(self.rates[1]))
 
     def price(self, shares: Shares) -> int:
-        """Say what *shares* cost."""
+        """Return the cost of *shares*, from the definition in plan_cost.h and plan.c."""
         total = 0
         for k, (car, (up, down)) in enumerate(zip(self.cars, shares, strict=True)):
-            total += sum(walk(car, up, down, self.floors, self.rates, scenario) for scenario in range(SCENARIOS))
+            total += sum(simulate(car, up, down, self.floors, self.rates, scenario) for scenario in range(SCENARIOS))
             for way, floor in self.calls:
                 owner = self.owners.get((way, floor), k)
                 if (up, down)[way] >> floor & 1 and owner != k and self.cars[owner][0] != OBSTRUCTED:
@@ -111,7 +112,7 @@ class Group:
                     total += COST * SCENARIOS * STANDING_MS
         return total
 
-    def every(self) -> list[Shares]:
+    def every_assignment(self) -> list[Shares]:
         found = []
         for owners in product(range(len(self.cars)), repeat=len(self.calls)):
             rows = [[0, 0] for _ in self.cars]
@@ -122,18 +123,17 @@ class Group:
 
 
 @pytest.mark.parametrize("seed", range(60))
-def test_up_to_six_calls_are_shared_out_in_the_best_way(seed: int) -> None:
-    """The answer costs what the best of all costs, as the twin here counts it by the car's own rules."""
+def test_up_to_six_calls_are_assigned_at_minimum_cost(seed: int) -> None:
     rng = random.Random(seed)
     group = Group(rng, rng.randint(0, 6))
     answer = group.answer()
-    every = group.every()
+    every = group.every_assignment()
     assert answer in every
     assert group.price(answer) == min(map(group.price, every))
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_more_calls_are_shared_out_no_worse_than_they_are_claimed(seed: int) -> None:
+def test_more_calls_are_assigned_at_no_higher_cost_than_the_claims(seed: int) -> None:
     rng = random.Random(seed)
     group = Group(rng, 10)
     for call in group.calls:
@@ -167,7 +167,7 @@ def test_every_call_has_one_owner(data: st.DataObject, floors: int) -> None:
 IDLE: Car = (0, 0, -1, 0)
 
 
-def test_a_call_stays_where_it_is_claimed_unless_another_is_better_by_a_clear_margin() -> None:
+def test_call_stays_with_its_claim_unless_another_car_is_clearly_better() -> None:
     near, far = (0, 3, -1, 0), (0, 0, -1, 0)
     both = [(0, 1, -1, 0), (0, 3, -1, 0)]  # equally far from floor 2
     for owner in (0, 1):
@@ -176,38 +176,37 @@ def test_a_call_stays_where_it_is_claimed_unless_another_is_better_by_a_clear_ma
     assert _assign.plan(4, 8, 0, [far, near], ((8, 0), (0, 0)), (), ()) == ((0, 0), (8, 0))
 
 
-def test_of_two_claims_the_first_counts() -> None:
+def test_first_of_two_claims_counts() -> None:
     both = [(0, 1, -1, 0), (0, 3, -1, 0)]
     assert _assign.plan(4, 4, 0, both, ((4, 0), (4, 0)), (), ())[0] == (4, 0)
 
 
-def test_idle_cars_spread() -> None:
+def test_idle_cars_spread_out() -> None:
     targets = _assign.park(9, [IDLE] * 3, ((0, 0),) * 3, (), ())
     assert len(set(targets)) == 3
     assert max(targets) >= 5
 
 
-def test_a_car_waits_where_people_come() -> None:
+def test_car_parks_at_the_busiest_floor() -> None:
     for busy in range(9):
         rates = tuple(60 if floor == busy else 0 for floor in range(9))
         assert busy in _assign.park(9, [(0, 4, -1, 0)] * 4, ((0, 0),) * 4, rates, rates)
 
 
-def test_who_is_where_it_should_be_stays() -> None:
-    """Parking is stable: cars that have reached their targets are given the same again."""
+def test_parking_is_stable() -> None:
     rng = random.Random(1)
     for _ in range(50):
         floors, n = rng.randint(2, 20), rng.randint(1, 8)
         cars = [(0, rng.randrange(floors), -1, 0) for _ in range(n)]
         rates = tuple(rng.randrange(100) for _ in range(floors)), tuple(rng.randrange(100) for _ in range(floors))
         targets: tuple[int, ...] = ()
-        for _ in range(4):  # it may be improved once more from the new places, but not for ever
+        for _ in range(4):  # A new position can improve the targets again, but not forever.
             targets = _assign.park(floors, cars, ((0, 0),) * n, *rates)
             if targets == tuple(car[1] for car in cars):
                 break
             cars = [(0, target, -1, 0) for target in targets]
         else:
-            pytest.fail(f"cars go on moving: {cars} {targets}")
+            pytest.fail(f"cars keep moving: {cars} {targets}")
 
 
 BAD = [
@@ -223,6 +222,6 @@ BAD = [
 
 
 @pytest.mark.parametrize(("message", "arguments"), BAD)
-def test_refuses(message: str, arguments: tuple[object, ...]) -> None:
+def test_bad_value_raises_value_error(message: str, arguments: tuple[object, ...]) -> None:
     with pytest.raises(ValueError, match=message):
         _assign.plan(*arguments)  # type: ignore[arg-type]
