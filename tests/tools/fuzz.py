@@ -1,13 +1,13 @@
-"""Bytes from outside, thrown at everything that reads them: run by `just fuzz`.
+"""Fuzz targets for every parser of external input, run by `just fuzz`.
 
-1. A target takes bytes, hands them on as whoever is outside would, and returns whether anything of them was taken. What
-   it must not do is raise: whatever is wrong with the bytes, the program has one way to say so.
-2. Targets go on behind the reader: what was taken has its effect on a node, a machine or a page, and what these say
-   then is read again. An input that is let in and breaks something later is found, too.
-3. `just fuzz` lets atheris (libFuzzer, guided by the coverage of our modules) look for inputs, a target after the
-   other. What it finds stays in tests/unit/corpus/TARGET/ and is replayed by test_corpus.py ever after.
-4. The C extension is fuzzed with the sanitizers: `extension` in an interpreter that has them, and the algorithms in
-   native/check.c, both with fresh pseudo-random inputs.
+1. A target passes bytes to a parser as an outsider would. It returns whether the parser accepted any of them. A target
+   fails if it raises, because each parser has one defined way to report bad input.
+2. Targets do not stop at the parser. They apply accepted input to a node, a simulated car or a page, and check the
+   output of these, to find input that passes the parser and breaks something later.
+3. `just fuzz` runs each target under atheris (libFuzzer, guided by the coverage of our modules). Inputs that fail go to
+   tests/unit/corpus/TARGET/, and test_corpus.py replays them from then on.
+4. The C extension is fuzzed with the sanitizers and pseudo-random inputs: the target `extension` in a Python with the
+   sanitizers loaded, and the algorithms by native/check.c.
 """
 
 import argparse
@@ -71,11 +71,11 @@ FLOORS = 4
 KEY = b"k" * 32
 SANITIZED = ["cc", "-std=c11", "-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 SLOW_S = 10
-"""An input that takes longer is a fault, too."""
+"""A target that takes longer fails."""
 
 
 class Bytes:
-    """An input, taken from its beginning; zeros when it is used up."""
+    """A reader of an input. It reads zeros after the end."""
 
     def __init__(self, data: bytes) -> None:
         self.rest = data
@@ -88,27 +88,27 @@ class Bytes:
         return (self.take(1) or b"\0")[0]
 
     def pieces(self) -> Iterator[tuple[int, bytes]]:
-        """Take a byte that tells something of the next piece, a byte for its length, and the piece, until the end."""
+        """Yield pieces until the end: each is a control byte, a length byte and that many bytes."""
         while self.rest:
-            what = self.byte()
-            yield what, self.take(self.byte())
+            control = self.byte()
+            yield control, self.take(self.byte())
 
 
-# What a node makes of it
+# The effect on a node
 
 
 class Running:
-    """A node with an honest disk, at a panel of four floors."""
+    """A node with four floors whose disk stores every record at once."""
 
     def __init__(self, record: Record | None = None) -> None:
         self.node: Node = boot(0, FLOORS, record, 1, 0, Policy())
         self.known: set[Call] = set(self.node.calls.live.values())
-        """Calls that somebody made."""
+        """All calls that were pressed here or reported by peers."""
         self._encoder = Encoder(GROUP)
         self.run(0, None)
 
     def run(self, now_ms: int, inputs: Inputs | None, heard: tuple[Heartbeat, ...] = ()) -> None:
-        """Take a step; check what the node then says and shows."""
+        """Step the node and check its outputs."""
         for each in heard:
             self.known |= set(each.calls.live.values())
         old, recorded = self.node, record(self.node).calls
@@ -116,7 +116,7 @@ class Running:
             inputs = old.inputs
         self.node = node = step(old, Tick(max(now_ms, old.now_ms), inputs, heard, recorded))
         self.known |= {call for dot, call in node.calls.live.items() if dot.author == node.me}
-        assert node.lit <= self.known, "a lamp was lit for a call that nobody made"
+        assert node.lit <= self.known, "the lamp of an unknown call is lit"
         shown = outputs(node)
         assert not (shown.door and shown.motor is not Motor.STOP), "the motor runs with the door open"
         assert node.drive.behaviour in Behaviour
@@ -125,19 +125,19 @@ class Running:
         assert wake_at_ms(node) > 0
         self.node = sent(node)
 
-    def speak(self) -> None:
-        """Check that others understand what the node says."""
-        said = heartbeat(self.node)
-        parts = [decode(datagram, GROUP) for datagram in self._encoder.encode(said)]
-        told = {dot: call for part in parts if part is not None for dot, call in part.calls.live.items()}
-        assert None not in parts, "a node that nobody understands"
-        assert told == said.calls.live
+    def check_round_trip(self) -> None:
+        """Check that the heartbeat and the record decode to what was encoded."""
+        original = heartbeat(self.node)
+        parts = [decode(datagram, GROUP) for datagram in self._encoder.encode(original)]
+        calls = {dot: call for part in parts if part is not None for dot, call in part.calls.live.items()}
+        assert None not in parts, "the heartbeat does not decode"
+        assert calls == original.calls.live
         kept = read_record(write_record(record(self.node)), FLOORS)
         assert kept.calls.seen == self.node.calls.seen
 
 
 def check_messages(messages: bytes, floors: int) -> None:
-    """Check that a panel of *floors* floors has all that is written to it."""
+    """Check that *messages* are valid for a panel of *floors* floors."""
     for operation, first, second, third in struct.iter_unpack("4B", messages):
         match operation:
             case server.MOTOR:
@@ -157,7 +157,7 @@ def check_messages(messages: bytes, floors: int) -> None:
 
 
 def datagrams(data: bytes) -> bool:
-    """Send datagrams to the port of a node; a good seal is put on some, so that what is in them is read."""
+    """Send datagrams to a node. Some get a valid seal, so that the node parses their contents."""
     admission, running, now_ms, taken = Admission(GROUP), Running(), 0, False
     still = Inputs(floor=0)
     rest = Bytes(data)
@@ -168,12 +168,12 @@ def datagrams(data: bytes) -> bool:
         now_ms += how >> 1
         running.run(now_ms, still if how & 2 else None, () if heard is None else (heard,))
         taken = taken or heard is not None
-    running.speak()
+    running.check_round_trip()
     return taken
 
 
 def seals(data: bytes) -> bool:
-    """Send a datagram to an admission with keys: nothing gets in that was not sealed with one of them."""
+    """Send a datagram to an admission with keys: it accepts only datagrams sealed with one of them."""
     admission = Admission(GROUP, (KEY, b"o" * 32))
     assert admission.admit(data) is None
     assert sum(admission.refused.values()) == (not is_probe(data))
@@ -182,7 +182,7 @@ def seals(data: bytes) -> bool:
 
 
 def mailbox(data: bytes) -> bool:
-    """Receive and read in any order: no more waits than there is room for, and each address is read in its order."""
+    """Put and take datagrams in any order: the queue is bounded and keeps the order of each address."""
     queue, came, read = FairQueue(), [0] * 256, [-1] * 256
     for each in data:
         if each == 255:
@@ -202,7 +202,7 @@ def mailbox(data: bytes) -> bool:
 
 
 def watched(data: bytes) -> bool:
-    """Send datagrams to `elevator watch`: every picture of them can be drawn."""
+    """Send datagrams to `elevator watch`: it can draw every state."""
     admission, group, now_ms = Admission(GROUP), watch_view.Group(), 0
     rest = Bytes(data)
     while rest.rest:
@@ -221,7 +221,7 @@ def watched(data: bytes) -> bool:
 
 
 def record_text(data: bytes) -> bool:
-    """Read what stands in the record's row: text or, from a strange hand, bytes."""
+    """Read the row of the record: text, or bytes that another program wrote."""
     text: Any = data[1:] if data[:1] == b"\0" else data.decode(errors="replace")
     try:
         kept = read_record(text, FLOORS)
@@ -230,12 +230,12 @@ def record_text(data: bytes) -> bool:
     running = Running(kept)
     running.run(500, Inputs(floor=1))
     running.run(900, Inputs(floor=1))
-    running.speak()
+    running.check_round_trip()
     return True
 
 
 def record_file(data: bytes) -> bool:
-    """Open the record's file: it is read, set aside or of a newer version; no DiskError, for the disk is well."""
+    """Open the record's file: it is read, set aside, or has a newer version, but never raises DiskError."""
     with scratch() as directory:
         (directory / "record.sqlite").write_bytes(data)
         try:
@@ -256,7 +256,7 @@ def configuration(data: bytes) -> bool:
         try:
             settings = config.load({"id": 3}, directory / "file")
         except config.ConfigError as error:
-            assert_one_line_is_said(error)
+            assert_prints_one_line(error)
             return False
     assert 2 <= settings.floors <= 64
     return True
@@ -270,19 +270,19 @@ def key_file(data: bytes) -> bool:
         try:
             keys = config.read_keys(file)
         except config.ConfigError as error:
-            assert_one_line_is_said(error)
+            assert_prints_one_line(error)
             return False
     assert all(len(key) == 32 for key in keys)
     return True
 
 
 def arguments(data: bytes) -> bool:
-    """Read the arguments of a node or of `elevator sim`, and the file of the latter."""
+    """Read the arguments of a node, or the arguments and the options file of `elevator sim`."""
     rest = Bytes(data)
     how = rest.byte()
     words = [os.fsdecode(word) for word in rest.rest.split(b"\n")]
-    said, here = io.StringIO(), Path.cwd()
-    with scratch() as directory, redirect_stderr(said), redirect_stdout(io.StringIO()):
+    errors, here = io.StringIO(), Path.cwd()
+    with scratch() as directory, redirect_stderr(errors), redirect_stdout(io.StringIO()):
         try:
             os.chdir(directory)
             if how & 1:
@@ -299,15 +299,15 @@ def arguments(data: bytes) -> bool:
         finally:
             os.chdir(here)
     if status:
-        assert_one_line(said.getvalue().removesuffix("\n"))
+        assert_one_line(errors.getvalue().removesuffix("\n"))
     assert status in (0, None, 2)
     return not status
 
 
-def assert_one_line_is_said(error: config.ConfigError) -> None:
-    with redirect_stderr(io.StringIO()) as said:
+def assert_prints_one_line(error: config.ConfigError) -> None:
+    with redirect_stderr(io.StringIO()) as errors:
         assert fail(str(error)) == 2
-    assert_one_line(said.getvalue().removesuffix("\n"))
+    assert_one_line(errors.getvalue().removesuffix("\n"))
 
 
 def assert_one_line(text: object) -> None:
@@ -324,7 +324,7 @@ def scratch() -> Iterator[Path]:
 
 
 def elevator_server(data: bytes) -> bool:
-    """Answer as an elevator server, in any pieces and at any time; some of it in the form of a reply."""
+    """Answer as an elevator server, in pieces of any size and at any time. Some pieces have the form of a reply."""
     near, far = tcp_pair()
     port, running, now_ms, taken = ElevatorServer("127.0.0.1", 1, FLOORS), Running(), 1000, False
     port._socket, port._give_up_at_ms = near, 1 << 40
@@ -344,13 +344,13 @@ def elevator_server(data: bytes) -> bool:
             taken = taken or inputs is not None
             running.run(now_ms, inputs)
             port.write(outputs(running.node))
-        running.speak()
+        running.check_round_trip()
         port.stop()
     return taken
 
 
 def reply(asked: bytes, piece: bytes) -> bytes:
-    """Make a reply to the messages *asked* out of *piece*, two bytes for each."""
+    """Make a reply to the messages *asked*, with two bytes of *piece* in each."""
     values = piece.ljust(len(asked) // 2, b"\0")
     return b"".join(bytes((asked[4 * n], values[2 * n], values[2 * n + 1], 0)) for n in range(len(asked) // 4))
 
@@ -361,7 +361,7 @@ def io_card(data: bytes) -> bool:
     port, running, now_ms, taken = CardPort("card", 174), Running(), 1000, False
     near.setblocking(False)
     far.setblocking(False)
-    port._port = near  # type: ignore[assignment]  # it reads and writes by number
+    port._port = near  # type: ignore[assignment]  # It uses only the file descriptor.
     port._attributes = [0, 0, 0, 0, 0, 0, [b"\0"] * 32]
     port.client.begin(now_ms)
     with far:
@@ -379,7 +379,7 @@ def io_card(data: bytes) -> bool:
             taken = taken or inputs is not None
             running.run(now_ms, inputs)
             port.write(outputs(running.node))
-        running.speak()
+        running.check_round_trip()
         port.release()
     return taken
 
@@ -390,7 +390,7 @@ def listener() -> socket.socket:
 
 
 def tcp_pair() -> tuple[socket.socket, socket.socket]:
-    """Return two ends of a connection that leaves nothing behind when it is closed."""
+    """Return both ends of a connection that closes without TIME_WAIT."""
     near = socket.create_connection(listener().getsockname())
     far, _ = listener().accept()
     for each in (near, far):
@@ -399,7 +399,7 @@ def tcp_pair() -> tuple[socket.socket, socket.socket]:
     return near, far
 
 
-# What other people's controllers send
+# The simulator
 
 
 @contextmanager
@@ -413,7 +413,7 @@ def building() -> Iterator[Building]:
 
 
 def simulator(data: bytes) -> bool:
-    """Send what a controller may to a simulated elevator."""
+    """Send bytes to a simulated elevator, as a controller does."""
     with building() as opened:
         opened.clock_us = clock = Clock(1000)
         for how, piece in Bytes(data).pieces():
@@ -430,7 +430,7 @@ def simulator(data: bytes) -> bool:
 
 
 class Clock:
-    """A clock that is set, in microseconds."""
+    """A clock with a settable time."""
 
     def __init__(self, now_us: int) -> None:
         self.now_us = now_us
@@ -453,7 +453,7 @@ def control(data: bytes) -> bool:
 
 
 def page_messages(data: bytes) -> bool:
-    """Send what the page of a demo may; all of it is obeyed but for what needs the demo's processes."""
+    """Send lines as the page of a demo does. Requests for the demo's processes are only checked."""
     taken = False
     with building() as opened:
         opened.clock_us = clock = Clock(1000)
@@ -474,13 +474,13 @@ def page_messages(data: bytes) -> bool:
 
 @cache
 def site() -> tuple[Web, list[bytes]]:
-    told: list[bytes] = []
+    requests: list[bytes] = []
 
-    def obey(line: bytes) -> bytes:
-        told.append(line)
+    def answer(line: bytes) -> bytes:
+        requests.append(line)
         return b'{"ok":true}'
 
-    return Web(listen("127.0.0.1", 0), lambda sock, mask, then: None, obey, "127.0.0.1"), told
+    return Web(listen("127.0.0.1", 0), lambda sock, mask, then: None, answer, "127.0.0.1"), requests
 
 
 VISIT = (
@@ -490,9 +490,9 @@ VISIT = (
 
 
 def visitor(data: bytes) -> bool:
-    """Send anything to the page's port: HTTP, or, after a good beginning, frames."""
-    web, told = site()
-    told.clear()
+    """Send bytes to the page's port: HTTP, or WebSocket frames after a valid handshake."""
+    web, requests = site()
+    requests.clear()
     near, far = socket.socketpair()
     near.setblocking(False)
     far.setblocking(False)
@@ -516,11 +516,11 @@ def visitor(data: bytes) -> bool:
             if visiting in web._visitors:
                 web._serve(visiting, selectors.EVENT_READ)
     assert visiting not in web._visitors
-    return bool(told)
+    return bool(requests)
 
 
 def card_server(data: bytes) -> bool:
-    """Send what a client may to `elevator serve-card`."""
+    """Send messages to `elevator serve-card`."""
     inputs = Inputs(floor=2)
     wanted, replies = serve_card.Wanted(), b""
     for message in (data[at : at + 4] for at in range(0, len(data) - 3, 4)):
@@ -532,7 +532,7 @@ def card_server(data: bytes) -> bool:
 
 
 def simulated_card(data: bytes) -> bool:
-    """Send what a controller may to a simulated I/O card."""
+    """Send bytes to a simulated I/O card."""
     card, moved, replied = card_line.Card(), elevator.machine(physics.put(Shaft(CARD_FLOORS, 2000, 500), 0, 0)), b""
     for number, byte in enumerate(data):
         moved, _ = elevator.settle(moved, number)
@@ -545,7 +545,7 @@ def simulated_card(data: bytes) -> bool:
 
 
 def assigner(data: bytes) -> bool:
-    """Give `elevator assign` a command line, and lines to read."""
+    """Run `elevator assign` with any arguments and input lines."""
     line, _, rest = data.partition(b"\0")
     try:
         asked = assign.read_arguments([os.fsdecode(word) for word in line.split(b"\n")])
@@ -562,13 +562,13 @@ def assigner(data: bytes) -> bool:
             building = assign.parse(text)
             hall = (building if "states" in building else building["input"]).get("hallRequests", [])
             owners = [[sum(row[way] for row in rows) for way in (0, 1)] for rows in zip(*shares.values(), strict=True)]
-            assert owners == [[int(up), int(down)] for up, down in hall], "a call without an owner, or with two"
+            assert owners == [[int(up), int(down)] for up, down in hall], "a call has no owner, or two"
         taken = taken or good
     return taken
 
 
 def assigner_socket(data: bytes) -> bool:
-    """Send what a client may to `elevator assign --serve`, in any pieces."""
+    """Send bytes to `elevator assign --serve`, in pieces of any size."""
     near, far = socket.socketpair()
     near.setblocking(False)
     far.setblocking(False)
@@ -591,9 +591,9 @@ def answer_line(text: str) -> str:
 
 
 def extension(data: bytes) -> bool:
-    """Give the C extension arguments of any kind: it answers, or raises ValueError or TypeError.
+    """Call the C extension with any arguments: it answers, or raises ValueError or TypeError.
 
-    These three functions work with what comes from outside; the others only with what our tests and benchmarks make.
+    Only these three functions get external input. Our tests and benchmarks call the others.
     """
     rest = Bytes(data)
     taken = False
@@ -609,7 +609,7 @@ def extension(data: bytes) -> bool:
 
 
 def integer(rest: Bytes) -> int:
-    """Take an integer, more often one that fits than one that is beyond all bounds."""
+    """Read an integer, usually a small one."""
     how = rest.byte()
     if how < 160:
         return how % 8
@@ -621,12 +621,12 @@ def integer(rest: Bytes) -> int:
 
 
 def anything(rest: Bytes) -> Any:
-    """Take a value of any kind."""
+    """Read an object of any type."""
     return (None, 1.5, "text", [1], (1, 2), {}, 1 << 70, -1)[rest.byte() % 8]
 
 
 def fitting(name: str, rest: Bytes) -> list[Any]:
-    """Take arguments that mostly fit the signature of the function *name*."""
+    """Read arguments that usually fit the signature of function *name*."""
     n = max(0, min(integer(rest), 70))
 
     def rows(width: int) -> tuple[tuple[int, ...], ...]:
@@ -681,7 +681,7 @@ TARGETS: dict[str, Callable[[bytes], bool]] = {
 
 
 def fuzz(name: str, seconds: float) -> bool:
-    """Let atheris look for inputs of a target for so many *seconds*; return whether it found none."""
+    """Run a target under atheris for *seconds*. Return whether no input failed."""
     found, seeds = WORK / name, CORPUS / name
     found.mkdir(parents=True, exist_ok=True)
     limits = [f"-max_total_time={seconds:.0f}", f"-timeout={SLOW_S}", f"-artifact_prefix={seeds}/"]
@@ -695,8 +695,8 @@ def fuzz(name: str, seconds: float) -> bool:
     return done.returncode == 0
 
 
-def look(name: str, options: list[str]) -> None:
-    """Be the process that looks for inputs of one target; never return."""
+def run_atheris(name: str, options: list[str]) -> None:
+    """Run atheris on one target in this process, and never return."""
     import atheris
 
     for module in [module for module in sys.modules if module.split(".")[0] == "elevator"]:
@@ -710,7 +710,7 @@ def look(name: str, options: list[str]) -> None:
 
 
 def sanitize(seconds: float) -> bool:
-    """Throw pseudo-random inputs at the C extension and at its algorithms, both built with the sanitizers."""
+    """Run the C extension and its algorithms, built with the sanitizers, on pseudo-random inputs."""
     native, package = ROOT / "native", WORK / "sanitized" / "elevator"
     shutil.rmtree(package, ignore_errors=True)
     shutil.copytree(ROOT / "elevator", package, ignore=shutil.ignore_patterns("*.so", "__pycache__"))
@@ -722,27 +722,27 @@ def sanitize(seconds: float) -> bool:
     subprocess.run([*SANITIZED, "-shared", "-fPIC", *include, *sources, "-o", str(module)], check=True)
     within = {
         "LD_PRELOAD": " ".join(library(each) for each in ("libasan.so", "libubsan.so")),
-        "ASAN_OPTIONS": "detect_leaks=0",  # The interpreter keeps what it has until its end.
+        "ASAN_OPTIONS": "detect_leaks=0",  # The interpreter does not free everything at exit.
         "PYTHONMALLOC": "malloc",
         "PYTHONPATH": str(package.parent),
     }
     good, end = True, time.monotonic() + seconds
     while good and time.monotonic() < end:
         seed = str(random.randrange(1 << 32))
-        good = said_well([str(check), "random", "100000", seed])
-        good = said_well([str(check), "plan", "2000", seed]) and good
-        good = said_well([sys.executable, __file__, "--random", "extension", "20000", seed], **within) and good
+        good = succeeds([str(check), "random", "100000", seed])
+        good = succeeds([str(check), "plan", "2000", seed]) and good
+        good = succeeds([sys.executable, __file__, "--random", "extension", "20000", seed], **within) and good
     return good
 
 
 def library(name: str) -> str:
-    """Return where the compiler has a *name*d library."""
+    """Return the path of a library of the compiler."""
     command = ["cc", f"-print-file-name={name}"]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
-def throw(name: str, count: int, seed: int) -> int:
-    """Throw *count* pseudo-random inputs at a target: known ones, with some bytes changed."""
+def run_random(name: str, count: int, seed: int) -> int:
+    """Run a target on *count* pseudo-random inputs: mutations of the corpus."""
     rng = random.Random(seed)
     known = [file.read_bytes() for folder in (CORPUS / name, WORK / name) for file in sorted(folder.glob("*"))]
     taken = 0
@@ -755,7 +755,7 @@ def throw(name: str, count: int, seed: int) -> int:
     return 0
 
 
-def said_well(command: list[str], **environment: str) -> bool:
+def succeeds(command: list[str], **environment: str) -> bool:
     done = subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True, check=False)
     print(f"{' '.join(command)}: {done.stdout.splitlines()[-1:]}, status {done.returncode}", flush=True)
     if done.returncode:
@@ -764,9 +764,9 @@ def said_well(command: list[str], **environment: str) -> bool:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Look for bytes that break what reads them.")
-    parser.add_argument("seconds", type=float, nargs="?", default=20, help="how long for each target (20)")
-    parser.add_argument("targets", nargs="*", help=f"which: {', '.join(TARGETS)}, sanitizers (all)")
+    parser = argparse.ArgumentParser(description="Fuzz the parsers of external input.")
+    parser.add_argument("seconds", type=float, nargs="?", default=20, help="time for each target (20)")
+    parser.add_argument("targets", nargs="*", help=f"{', '.join(TARGETS)}, sanitizers (default: all)")
     arguments = parser.parse_args()
     names = arguments.targets or [*TARGETS, "sanitizers"]
     if unknown := set(names) - TARGETS.keys() - {"sanitizers"}:
@@ -777,7 +777,7 @@ def main() -> int:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--target"]:
-        look(sys.argv[2], sys.argv[3:])
+        run_atheris(sys.argv[2], sys.argv[3:])
     if sys.argv[1:2] == ["--random"]:
-        sys.exit(throw(sys.argv[2], int(sys.argv[3]), int(sys.argv[4])))
+        sys.exit(run_random(sys.argv[2], int(sys.argv[3]), int(sys.argv[4])))
     sys.exit(main())
