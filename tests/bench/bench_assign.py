@@ -1,12 +1,12 @@
-"""Print how long the native assigners take, beside the official program's algorithm; parking; and `elevator assign`.
+"""Benchmark: times of the assigners in C, of parking, and of `elevator assign`.
 
     just bench assign [PROGRAM]
 
-Each number is the median over random inputs from a fixed seed, in microseconds for one call from Python; of each
-input the fastest of several runs counts. The official medians were taken in process, optimised, on another machine and
-with other inputs: the ratios tell orders of magnitude, not percents.
+Each number is the median over random inputs from a fixed seed, in microseconds for one call from Python. For each input
+the fastest of RUNS runs counts. The official medians are for the optimised algorithm, called in process, on another
+machine and with other inputs, so the ratios are orders of magnitude.
 
-PROGRAM is the binary, to be started beside the same command in this Python, which has to find its modules first.
+PROGRAM is a binary whose `assign` command is measured too.
 """
 
 import json
@@ -29,7 +29,7 @@ RUNS = 5
 
 
 class Size(NamedTuple):
-    """A building, and what the official algorithm takes for it."""
+    """A building, and the time of the official algorithm."""
 
     cars: int
     floors: int
@@ -41,7 +41,7 @@ Arguments = tuple[int, int, int, list[tuple[int, int, int, int]]]
 
 
 def busy(rng: random.Random, cars: int, floors: int) -> Arguments:
-    """Draw a busy building: a third of the hall calls and a fifth of the cab calls are lit, half of the cars move."""
+    """Draw a building with a third of all hall calls and a fifth of all cab calls, in which half of the cars move."""
 
     def mask(share: float) -> int:
         return sum(1 << floor for floor in range(floors) if rng.random() < share)
@@ -56,13 +56,13 @@ def busy(rng: random.Random, cars: int, floors: int) -> Arguments:
 
 
 def full(behaviour: int, floor: int, direction: int) -> Arguments:
-    """Light everything for 64 cars in the same state."""
+    """Return the largest input: 64 cars in the same state, with every call lit."""
     everything = 2**64 - 1
     return 64, everything, everything, [(behaviour, floor, direction, everything)] * 64
 
 
 def plan_us(arguments: Arguments) -> float:
-    """Time the plan-cost assigner on the same input, with claims that are not the best."""
+    """Time the plan-cost assigner, with poor claims."""
     floors, up, down, cars = arguments
     rates = tuple(range(floors))
     cars = [(behaviour, floor, direction or 1, cab) for behaviour, floor, direction, cab in cars]
@@ -77,7 +77,7 @@ def plan_us(arguments: Arguments) -> float:
 
 
 def park_us(arguments: Arguments, busy: int) -> float:
-    """Time parking of the same cars; the first *busy* of them have something to do."""
+    """Time parking. The first *busy* cars have calls."""
     floors, up, down, cars = arguments
     rates = tuple(range(floors))
     fleet = [(2, floor, 1, cab) if k < busy else (0, floor, 1, 0) for k, (_, floor, _, cab) in enumerate(cars)]
@@ -92,7 +92,7 @@ def park_us(arguments: Arguments, busy: int) -> float:
 
 
 def everything(rng: random.Random, cars: int, floors: int) -> Arguments:
-    """Draw a building in which every hall and every cab call is lit."""
+    """Draw a building with every call lit."""
     _, _, _, fleet = busy(rng, cars, floors)
     every = (1 << floors) - 1
     rows = [(behaviour, floor, direction, every) for behaviour, floor, direction, _ in fleet]
@@ -120,7 +120,7 @@ REQUEST = json.dumps(
 
 
 def start_ms(command: list[str]) -> float:
-    """Return the median time of a run of *command*."""
+    """Return the median duration of *command*."""
 
     def once() -> int:
         before = perf_counter_ns()
@@ -131,7 +131,7 @@ def start_ms(command: list[str]) -> float:
 
 
 def serve_us(command: list[str]) -> tuple[float, float]:
-    """Return the median and the 99th percentile of the time from a request on a socket to its answer."""
+    """Return the median and the 99th percentile of the time from request to answer on a socket."""
     with tempfile.TemporaryDirectory() as directory, socket.socket(socket.AF_UNIX) as client:
         path = Path(directory) / "assigner"
         server = subprocess.Popen([*command, "--serve", str(path)])
@@ -158,14 +158,14 @@ def main() -> None:
         print(f"{f'{cars} x {floors}':<22}{us:>10.2f}{official_us:>14.1f}{official_us / us:>7.0f}x")
     worst = max(fastest_us(full(*state)) for state in ((0, 0, 0), (0, 32, 0), (1, 0, 1), (1, 63, -1), (2, 32, 1)))
     print(f"{'64 x 64, all lit':<22}{worst:>10.2f}{'-':>14}{'-':>8}")
-    print(f"\n{'plan, us':<22}{'busy':>10}{'every call lit, the slowest':>34}{'parking, the slowest':>24}")
+    print(f"\n{'plan, us':<22}{'busy':>10}{'all lit, slowest':>34}{'parking, slowest':>24}")
     for cars, floors in ((3, 4), (3, 9), (8, 32), (64, 64)):
         us = median(plan_us(busy(rng, cars, floors)) for _ in range(INPUTS // 3))
         most = max(plan_us(everything(rng, cars, floors)) for _ in range(INPUTS // 3))
         parks = max(park_us(everything(rng, cars, floors), n * cars // 4) for n in range(4) for _ in range(INPUTS // 6))
         print(f"{f'{cars} x {floors}':<22}{us:>10.1f}{most:>34.1f}{parks:>24.1f}")
     print(f"\n{'elevator assign':<40}{'one run, ms':>12}{'request on the socket, us':>27}{'p99':>8}")
-    print(f"{'(a Python that does nothing)':<40}{start_ms([sys.executable, '-c', 'pass']):>12.1f}")
+    print(f"{'(Python without a program)':<40}{start_ms([sys.executable, '-c', 'pass']):>12.1f}")
     for command in [[sys.executable, "-m", "elevator"], *([program] for program in sys.argv[1:])]:
         words = [*command, "assign"]
         once_ms = start_ms([*words, "--input", REQUEST])

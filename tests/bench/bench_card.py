@@ -1,13 +1,13 @@
-"""How fast a group on I/O cards is, against one on elevator servers in the same run: run by `just bench card`.
+"""Benchmark: a group of three nodes on I/O cards, compared with one on elevator servers. Run it with `just bench card`.
 
-1. From a press to the lamp, with three nodes. The cards are simulated, at the speed of a real line: a byte takes 87 us,
-   so a sweep takes 0.35 ms and a lamp 0.09 ms. The other milliseconds are the wait for the next sweep, half of SWEEP_MS
-   on average, and two disks and the network: lamps wait until the others have the call on their disks.
-2. From the kill of a worker until the card stops the motor, which only its supervisor can tell it; on the elevator
-   server the end of the connection does.
-3. What an idle node takes.
+1. From a press to its lamp. The simulated cards have the speed of a real line: a byte takes 87 us, a sweep 0.35 ms, a
+   lamp 0.09 ms. The rest is the wait for the next sweep (half of SWEEP_MS on average), two disks and the network,
+   because a lamp waits until the peers have stored the call.
+2. From the kill of a worker until the motor stops. On a card the supervisor stops it; an elevator server does so when
+   the connection ends.
+3. CPU time of an idle node.
 
-Figures depend on the machine: compare those of one run. The two groups take turns, so that both have the same load.
+Times depend on the machine, so compare only figures of one run. The two groups alternate, to have the same load.
 """
 
 import argparse
@@ -29,8 +29,8 @@ IDLE_S = 10
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Measure a group of three nodes on I/O cards.")
-    parser.add_argument("--rounds", type=int, default=30, help="how often each thing is measured (30)")
+    parser = argparse.ArgumentParser(description="Compare nodes on I/O cards with nodes on elevator servers.")
+    parser.add_argument("--rounds", type=int, default=30, help="number of measurements of each kind (30)")
     rounds = parser.parse_args().rounds
     with ExitStack() as stack:
         groups = {}
@@ -59,14 +59,14 @@ def main() -> int:
 def press(group: Lab, rng: random.Random) -> float:
     """Return the time from a press to the lamp on the same panel."""
     floor, button = settle_and_choose(group)
-    time.sleep(rng.random() / 20)  # at any phase of sweeps and heartbeats
+    time.sleep(rng.random() / 20)  # A random phase of sweeps and heartbeats.
     car = rng.randrange(3)
     answer = group.ask("press", car=car, button=button, floor=floor)
     return first(group, answer, car, "lamp") - float(answer["ms"])
 
 
 def kill_on_the_way(group: Lab) -> float:
-    """Return the time from killing the worker of a car that moves until its motor is told to stop."""
+    """Return the time from the kill of a moving car's worker to the stop command."""
     settle(group)
     (state,) = group.ask("state", car=0)["cars"]
     start = group.ask("press", car=0, button="cab", floor=0 if state["sensor"] else 3)
@@ -82,7 +82,7 @@ def kill_on_the_way(group: Lab) -> float:
 
 
 def first(group: Lab, answer: dict[str, Any], car: int, kind: str, value: int | None = None) -> float:
-    """Return when after *answer* something of that *kind* first came to *value*, anything but 0 by default."""
+    """Wait for the first event of *kind* with *value* (default: not 0) after *answer*. Return its time."""
     found: list[float] = []
 
     def has_come() -> bool:

@@ -1,15 +1,14 @@
-"""What a flood on the group's port does to a node, measured from outside: run by `just bench flood`.
+"""Benchmark: the effect of a flood of datagrams on a node. Run it with `just bench flood`.
 
-Two nodes are left alone for a while, and then have so many malformed datagrams a second broadcast to their port from
-another address. For each: the longest time between two sweeps of node 0's panel, the heartbeats that it sends, the
-share of a core that it takes, and the time from a press on node 1's panel to its lamp, for which node 0 must have
-heard of it and answered. The malformed datagrams are of four kinds: noise, one with a seal that does not fit, one whose
-content is no heartbeat, and one of another group; most differ from the one before.
+Two nodes run first without, then with a flood of invalid datagrams, broadcast to their port from another address. The
+benchmark prints the longest time between two sweeps of node 0's panel, its rate of heartbeats, its CPU time, and the
+time from a press on node 1's panel to its lamp, which needs an acknowledgement of node 0. There are four kinds of
+invalid datagrams: random bytes, a wrong seal, no heartbeat inside, and another group.
 
-With --large each has a good seal and as much in it as takes longest to read; with --addresses so many they come from so
-many addresses; with --keyed the group has a key, which those who flood do not know.
+With --large every datagram has a valid seal and the contents that take longest to parse. With --keyed the group has a
+key that the sender of the flood does not know.
 
-Figures depend on the machine: compare those of one run.
+Times depend on the machine, so compare only figures of one run.
 """
 
 import argparse
@@ -45,12 +44,12 @@ CALLS = Calls(
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Measure what a flood on the group's port does to a node.")
-    parser.add_argument("--per-second", type=int, default=20_000, help="malformed datagrams a second (20000)")
-    parser.add_argument("--seconds", type=float, default=20, help="how long each is measured (20)")
-    parser.add_argument("--addresses", type=int, default=1, help="from how many addresses (1)")
-    parser.add_argument("--large", action="store_true", help="datagrams that take longest to read")
-    parser.add_argument("--keyed", action="store_true", help="a group with a key")
+    parser = argparse.ArgumentParser(description="Measure the effect of a flood of datagrams on a node.")
+    parser.add_argument("--per-second", type=int, default=20_000, help="datagrams per second (20000)")
+    parser.add_argument("--seconds", type=float, default=20, help="seconds for each measurement (20)")
+    parser.add_argument("--addresses", type=int, default=1, help="number of sending addresses (1)")
+    parser.add_argument("--large", action="store_true", help="datagrams that take longest to parse")
+    parser.add_argument("--keyed", action="store_true", help="give the group a key")
     parser.add_argument("--flood", type=int, metavar="PORT", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.flood is not None:
@@ -58,23 +57,18 @@ def main() -> int:
         flood(arguments.flood, arguments.per_second, arguments.addresses, kind)
         return 0
     with nodes(arguments.keyed) as (group, panel):
-        measure("left alone", group, panel, arguments.seconds)
+        measure("without flood", group, panel, arguments.seconds)
         command = [sys.executable, __file__, *sys.argv[1:], "--flood", str(group.net_port)]
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as flooding:
             time.sleep(1)
-            measure("in a flood", group, panel, arguments.seconds)
+            measure("with flood", group, panel, arguments.seconds)
             print(flooding.communicate("")[0], end="")
-        print("node 0 said of it:")
-        said = group.log(0).splitlines()
-        for line in [line for line in said if "dropped" in line][-4:] + [line for line in said if is_trouble(line)][
-            -4:
-        ]:
-            print(f"  {line}")
+        print("from the log of node 0:")
+        log = group.log(0).splitlines()
+        for words in (("dropped",), ("is silent", "worker")):
+            for line in [line for line in log if any(word in line for word in words)][-4:]:
+                print(f"  {line}")
     return 0
-
-
-def is_trouble(line: str) -> bool:
-    return "is silent" in line or "worker" in line
 
 
 @contextmanager
@@ -94,7 +88,7 @@ def nodes(keyed: bool) -> Iterator[tuple[Lab, Panel]]:
 
 
 def measure(what: str, group: Lab, panel: Panel, seconds: float) -> None:
-    """Measure for so many *seconds* at least, and print what came of it."""
+    """Measure for at least *seconds* and print the results."""
     first, began_s, used_s = group.heartbeat(0).counter, time.monotonic(), cpu_s(group.nodes[0].pid)
     lamps_ms: list[float] = []
     worst_ms = 0.0
@@ -105,20 +99,20 @@ def measure(what: str, group: Lab, panel: Panel, seconds: float) -> None:
         floor = 1 + n % 3
         lamps_ms.append(press(group, floor))
         worst_ms = max(worst_ms, panel.gap_ms)
-        group.wait(lambda: not group.lamps(1), "the call was served")
+        group.wait(lambda: not group.lamps(1), "the call is served")
         worst_ms = max(worst_ms, panel.gap_ms)
     took_s = time.monotonic() - began_s
     share = (cpu_s(group.nodes[0].pid) - used_s) / took_s
     beats = (group.heartbeat(0).counter - first) / took_s
     print(
-        f"{what}, {took_s:.0f} s: worst gap between sweeps {worst_ms:.1f} ms, {beats:.1f} heartbeats a second", end=""
+        f"{what}, {took_s:.0f} s: worst gap between sweeps {worst_ms:.1f} ms, {beats:.1f} heartbeats per second", end=""
     )
     print(f", {share:.1%} of a core; press to lamp {statistics.median(lamps_ms):.1f} ms median", end="")
     print(f", {max(lamps_ms):.1f} worst of {n}", flush=True)
 
 
 def press(group: Lab, floor: int) -> float:
-    """Press a cab button of car 1, which is not at that *floor*; return after how many milliseconds its lamp lit."""
+    """Press a cab button of car 1, which is not at *floor*. Return the milliseconds until its lamp lights."""
     answer = group.ask("press", car=1, button="cab", floor=floor)
     pressed_ms: float = answer["ms"]
     lit_ms: list[float] = []
@@ -132,7 +126,7 @@ def press(group: Lab, floor: int) -> float:
 
 
 def flood(port: int, per_second: int, addresses: int, kind: Callable[[int], list[bytes]]) -> None:
-    """Broadcast *per_second* datagrams to *port* until the standard input ends; say how many it came to."""
+    """Broadcast *per_second* datagrams to *port* until standard input ends, and print the rate reached."""
     ended = threading.Event()
 
     def wait() -> None:
@@ -141,20 +135,20 @@ def flood(port: int, per_second: int, addresses: int, kind: Callable[[int], list
 
     threading.Thread(target=wait).start()
     with ExitStack() as opened:
-        mouths = [opened.enter_context(mouth(number)) for number in range(addresses)]
+        senders = [opened.enter_context(open_sender(number)) for number in range(addresses)]
         began_ms, sent = now_ms(), 0
         kinds = kind(0)
         while not ended.wait(STEP_S):
             for _ in range(min(int((now_ms() - began_ms) * per_second / 1000) - sent, per_second // 20)):
-                mouths[sent % addresses].sendto(kinds[sent % len(kinds)], (EVERYBODY, port))
+                senders[sent % addresses].sendto(kinds[sent % len(kinds)], (EVERYBODY, port))
                 sent += 1
                 if sent % 64 == 0:
                     kinds = kind(sent)
-        print(f"the flood was of {sent * 1000 / (now_ms() - began_ms):.0f} datagrams a second", flush=True)
+        print(f"the flood had {sent * 1000 / (now_ms() - began_ms):.0f} datagrams per second", flush=True)
 
 
-def mouth(number: int) -> socket.socket:
-    """Return a socket with an address of its own."""
+def open_sender(number: int) -> socket.socket:
+    """Return a socket with its own address."""
     opened = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     opened.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
     opened.bind((f"127.0.{1 + number // 250}.{1 + number % 250}", 0))
@@ -162,14 +156,14 @@ def mouth(number: int) -> socket.socket:
 
 
 def large(number: int) -> list[bytes]:
-    """Make 64 datagrams of another group, all different, with a good seal and 600 calls each."""
+    """Make 64 different datagrams of another group, each with a valid seal and 600 calls."""
     head, _, body = LARGE.partition(b'"hears":0')
     return [seal(head + b'"hears":%d' % (number + each) + body, NO_KEY) for each in range(64)]
 
 
 def malformed(number: int) -> list[bytes]:
-    said = Heartbeat(Author(1, 1), number + 1, FLOORS, Car(), Buttons(), number, Calls())
-    (other,) = Encoder("another").encode(said)
+    heartbeat = Heartbeat(Author(1, 1), number + 1, FLOORS, Car(), Buttons(), number, Calls())
+    (other,) = Encoder("another").encode(heartbeat)
     broken = seal(b"elevator3 1 1 %d 0 1\n" % number + b'{"calls":[' * 100, NO_KEY)
     return [os.urandom(300), seal(other, b"%d" % number), broken, seal(other, NO_KEY)]
 

@@ -1,6 +1,7 @@
-"""How fast a group of whole programs is, measured from outside through the simulator's log: run by `just bench group`.
+"""Benchmark: reaction times of a group of real processes. Run it with `just bench group`.
 
-Prints medians and worst cases in milliseconds. They depend on the machine: compare figures of one run, on one machine.
+It prints medians and worst cases in milliseconds, from the events of the simulator. Times depend on the machine, so
+compare only figures of one run.
 """
 
 import argparse
@@ -26,7 +27,7 @@ from elevator.hardware.elevator_server import ElevatorServer
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Measure a group of three nodes.")
-    parser.add_argument("--rounds", type=int, default=10, help="how often each thing is measured (10)")
+    parser.add_argument("--rounds", type=int, default=10, help="number of measurements of each kind (10)")
     rounds = parser.parse_args().rounds
     with tempfile.TemporaryDirectory() as directory, lab(Path(directory), travel_ms=2000) as group:
         sweeps(group, rounds * 20)
@@ -34,22 +35,26 @@ def main() -> int:
         presses(group, rounds * 3, "healthy group")
         idle(group)
     with tempfile.TemporaryDirectory() as directory, lab(Path(directory), travel_ms=2000) as group:
-        for what, hurt, heal in (
-            ("node killed", kill, revive),
-            ("motor stopped", unpower, power),
-            ("network silent (node frozen)", freeze, thaw),
+        for what, inject, repair in (
+            ("node killed", kill, restart),
+            ("motor without power", disconnect_motor, reconnect_motor),
+            ("node frozen", freeze, thaw),
         ):
             report(
-                f"{what}: its hall call under way with another", [take_over(group, hurt, heal) for _ in range(rounds)]
+                f"{what}: another car departs for its hall call",
+                [reassignment(group, inject, repair) for _ in range(rounds)],
             )
-        report("door blocked: hall call under way after its period", [obstruction(group) for _ in range(rounds)])
+        report(
+            "door obstructed: another car departs for its hall call after the dwell time",
+            [obstruction(group) for _ in range(rounds)],
+        )
     for loss in (0.3, 0.5, 0.7):
         with (
             tempfile.TemporaryDirectory() as directory,
             lossy(loss) as network,
             lab(Path(directory), more=network, travel_ms=2000) as group,
         ):
-            presses(group, rounds * 3, f"{loss:.0%} of all datagrams lost")
+            presses(group, rounds * 3, f"{loss:.0%} packet loss")
     return 0
 
 
@@ -67,7 +72,7 @@ def until(condition: Callable[[], Any], patience_s: float = 60) -> None:
     end = time.monotonic() + patience_s
     while not condition():
         if time.monotonic() > end:
-            sys.exit("it never came")
+            sys.exit(f"timeout after {patience_s:.0f} s")
         time.sleep(0.01)
 
 
@@ -87,7 +92,7 @@ def settle(group: Lab) -> None:
 
 
 def settle_and_choose(group: Lab) -> tuple[int, str]:
-    """Wait until nothing moves; return a hall button of a floor where no car stands."""
+    """Wait until nothing moves. Return a hall button at a floor without a car."""
     settle(group)
     taken = {state["sensor"] for state in group.states()}
     floor = next(floor for floor in (1, 2, 3, 0) if floor not in taken)
@@ -95,7 +100,7 @@ def settle_and_choose(group: Lab) -> tuple[int, str]:
 
 
 def sweeps(group: Lab, rounds: int) -> None:
-    """Measure the answer to a sweep of 4 floors, through the production port."""
+    """Measure the response time to a sweep of 4 floors, with the real ElevatorServer."""
     group.kill(2)
     port = ElevatorServer("127.0.0.1", group.port + 2, 4)
     took: list[float] = []
@@ -117,7 +122,7 @@ def sweeps(group: Lab, rounds: int) -> None:
 
 
 def single(group: Lab, rounds: int) -> None:
-    """Measure a write and a read after it, one message at a time, with and without TCP_NODELAY."""
+    """Measure a write followed by a read, with and without TCP_NODELAY."""
     group.kill(2)
     for how, no_delay in (("with TCP_NODELAY", 1), ("without it", 0)):
         with socket.create_connection(("127.0.0.1", group.port + 2)) as client:
@@ -137,7 +142,7 @@ def single(group: Lab, rounds: int) -> None:
 
 
 def presses(group: Lab, rounds: int, where: str) -> None:
-    """Measure from a press to the lamps: on the panel pressed, and on the others."""
+    """Measure the time from a press to the lamps, on the pressed panel and on the others."""
     here: list[float] = []
     others: list[float] = []
     rng = random.Random(1)
@@ -172,7 +177,7 @@ def idle(group: Lab) -> None:
 
 
 def family(pid: int) -> list[int]:
-    """Return *pid* and the processes below it."""
+    """Return *pid* and its descendants."""
     pids = [pid]
     for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
         pids += family(int(child))
@@ -188,7 +193,7 @@ def cpu_s(pid: int) -> float:
 
 
 def memory_mb(pid: int) -> float:
-    """Return the memory of *pid* and those below it, shared pages counted once."""
+    """Return the memory of *pid* and its descendants. Shared pages count once."""
     kb = 0
     for each in family(pid):
         rollup = Path(f"/proc/{each}/smaps_rollup").read_text()
@@ -196,8 +201,8 @@ def memory_mb(pid: int) -> float:
     return kb / 1000
 
 
-def take_over(group: Lab, hurt: Callable[[Lab, int], None], heal: Callable[[Lab, int], None]) -> float:
-    """Return the time from hurting a car on its way to a hall call until another is on its way there."""
+def reassignment(group: Lab, inject: Callable[[Lab, int], None], repair: Callable[[Lab, int], None]) -> float:
+    """Inject a fault into a car on its way to a hall call. Return the time until another car departs for it."""
     floor, button = settle_and_choose(group)
     start = group.ask("press", car=0, button=button, floor=floor)["next"]
 
@@ -207,8 +212,8 @@ def take_over(group: Lab, hurt: Callable[[Lab, int], None], heal: Callable[[Lab,
     until(going)
     time.sleep(0.8)
     (car, *_) = going()
-    from_event, hurt_ms = group.ask("state")["next"], now_ms()
-    hurt(group, car)
+    from_event, injected_ms = group.ask("state")["next"], now_ms()
+    inject(group, car)
     moved: list[float] = []
 
     def others_move() -> bool:
@@ -217,15 +222,15 @@ def take_over(group: Lab, hurt: Callable[[Lab, int], None], heal: Callable[[Lab,
         return bool(moved)
 
     until(others_move)
-    heal(group, car)
-    return min(moved) - hurt_ms
+    repair(group, car)
+    return min(moved) - injected_ms
 
 
 def kill(group: Lab, car: int) -> None:
     group.kill(car)
 
 
-def revive(group: Lab, car: int) -> None:
+def restart(group: Lab, car: int) -> None:
     group.start(car)
     time.sleep(1)
 
@@ -239,16 +244,16 @@ def thaw(group: Lab, car: int) -> None:
     time.sleep(1)
 
 
-def unpower(group: Lab, car: int) -> None:
+def disconnect_motor(group: Lab, car: int) -> None:
     group.ask("power", car=car, on=False)
 
 
-def power(group: Lab, car: int) -> None:
+def reconnect_motor(group: Lab, car: int) -> None:
     group.ask("power", car=car, on=True)
 
 
 def obstruction(group: Lab) -> float:
-    """Return the time from the end of a blocked door's period until another car goes for its hall call."""
+    """Return the time from the end of an obstructed door's dwell time until another car departs for its hall call."""
     settle(group)
     car, floor = 0, 1
     for other in (state["car"] for state in group.states() if state["car"] != car and state["sensor"] == floor):
@@ -258,9 +263,9 @@ def obstruction(group: Lab) -> float:
     until(lambda: group.states()[car]["door"])
     opened: float = max(e["ms"] for e in group.events("door") if e["car"] == car and e["value"])
     group.ask("obstruct", car=car, on=True)
-    group.press(car, "up", floor)  # Served on the spot, and so announced.
+    group.press(car, "up", floor)  # The open door serves this call and announces up.
     time.sleep(0.3)
-    start = group.ask("press", car=car, button="down", floor=floor)["next"]  # This has to wait for a car.
+    start = group.ask("press", car=car, button="down", floor=floor)["next"]  # This call waits for another car.
     moved: list[float] = []
 
     def another_moves() -> bool:
@@ -274,9 +279,9 @@ def obstruction(group: Lab) -> float:
 
 @contextmanager
 def lossy(loss: float) -> Iterator[tuple[str, ...]]:
-    """Open a relay that broadcasts what nodes send it, but for a share of *loss*, lost to all at once.
+    """Open a relay that broadcasts the datagrams of all nodes and drops a fraction *loss*, for all receivers at once.
 
-    Yield the arguments that make a node use it.
+    Yield the arguments of a node that uses it.
     """
     net_port, address = free_port(socket.SOCK_DGRAM), "127.0.0.99"
     relay = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)

@@ -1,12 +1,12 @@
-"""Whether the memory of whole programs stays as it is, measured from outside: run by `just bench memory MINUTES`.
+"""Benchmark: does the memory of a node grow? Run it with `just bench memory MINUTES`.
 
-Three nodes serve calls. The third is killed again and again, every second time with its record wiped, so that it comes
-back as an author nobody knows. A stranger sends datagrams that no node takes, each from another address. After each
-round comes a line with what the processes of the first node keep in memory, how many authors and calls its heartbeats
-name, and how large its record is on the disk. Status 1: the worker keeps more in the last quarter than in the second.
+Three nodes serve calls. The benchmark kills the third node in each round, and deletes its record every second time, so
+that it returns as a new author. An outsider sends invalid datagrams, each from another address. After each round a
+line shows the resident memory of the first node's processes, the authors and calls in its heartbeats, and the size of
+its record. The exit status is 1 if the worker's memory in the last quarter exceeds the second quarter's.
 
-With --world it is so many hours of the simulated world instead, with one fault or another every other minute: after
-each quarter comes a line with the most that any node holds of what could grow.
+With --world HOURS the benchmark runs a simulated world instead, with a fault every two minutes. After each quarter a
+line shows the largest sizes of all collections that could grow in a node.
 """
 
 import argparse
@@ -33,14 +33,14 @@ from elevator.simulation.world import World
 FLOORS = 8
 PRESS_S, DATAGRAM_S = 1.0, 0.02
 GROWTH_MAX = 1.05
-"""More than allocators do by themselves."""
+"""The tolerated ratio, because allocators keep some freed memory."""
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Measure whether the memory of nodes grows.")
-    parser.add_argument("minutes", type=float, nargs="?", default=60, help="for how long (60)")
-    parser.add_argument("--round", type=float, default=60, help="seconds between two lines (60)")
-    parser.add_argument("--world", type=int, metavar="HOURS", help="simulate so many hours instead")
+    parser = argparse.ArgumentParser(description="Measure whether the memory of a node grows.")
+    parser.add_argument("minutes", type=float, nargs="?", default=60, help="duration (60)")
+    parser.add_argument("--round", type=float, default=60, help="seconds for each round (60)")
+    parser.add_argument("--world", type=int, metavar="HOURS", help="run a simulated world for HOURS instead")
     arguments = parser.parse_args()
     if arguments.world:
         simulate(arguments.world)
@@ -50,19 +50,17 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as directory, lab(Path(directory), floors=FLOORS) as group:
         for number in range(1, rounds + 1):
             restart(group, 2, wiped=number % 2 == 0)
-            live(group, arguments.round, random.Random(number))
+            load(group, arguments.round, random.Random(number))
             kb = memory_kb(group.nodes[0].pid)
             worker_kb.append(kb["worker"])
             calls = group.heartbeat(0).calls
             size = sum(each.stat().st_size for each in (group.directory / "state-0").iterdir())
             kept = ", ".join(f"{name} {resident:,} kB" for name, resident in kb.items())
-            told_of = f"{len(calls.seen)} authors, {len(calls.live)} live presses; record {size:,} bytes"
-            print(f"{number * arguments.round / 60:g} min: {kept}; {told_of}", flush=True)
+            known = f"{len(calls.seen)} authors, {len(calls.live)} live presses; record {size:,} bytes"
+            print(f"{number * arguments.round / 60:g} min: {kept}; {known}", flush=True)
     quarter = rounds // 4
     before, after = (statistics.median(each) for each in (worker_kb[quarter : 2 * quarter], worker_kb[-quarter:]))
-    print(
-        f"the worker, median of the second quarter {before:,.0f} kB, of the last {after:,.0f} kB: {after / before:.3f}"
-    )
+    print(f"worker: median {before:,.0f} kB in the second quarter, {after:,.0f} kB in the last ({after / before:.3f})")
     return int(after > before * GROWTH_MAX)
 
 
@@ -88,49 +86,56 @@ def simulate(hours: int) -> None:
             for what, n in sizes(host).items():
                 most[what] = max(most.get(what, 0), n)
         resident = resident_kb(os.getpid())
-        print(f"{hours * quarter / 4:g} h: {resident:,} kB with the world around them; {most}", flush=True)
+        print(f"{hours * quarter / 4:g} h: {resident:,} kB for the whole world; {most}", flush=True)
 
 
 def sizes(host: SimulatedNode) -> dict[str, int]:
-    """Count what could grow in a node, and the bytes of its record."""
+    """Return the sizes of the collections in a node that could grow, and of its record."""
     found = {"remembered authors": len(host.admission._newest), "record bytes": len(host.disk.text or "")}
     node = host.node
-    if node is not None:
-        found |= {"seen": len(node.calls.seen), "live": len(node.calls.live)}
-        for name in ("peers", "waiting", "unclaimed", "doors", "starved", "lit", "past", "rivals", "oddities"):
-            found[name] = len(getattr(node, name))
-    return found
+    if node is None:
+        return found
+    return found | {
+        "seen": len(node.calls.seen),
+        "live": len(node.calls.live),
+        "lit": len(node.lit),
+        "waits": len(node.assignment.waits),
+        "peers": len(node.peers.known),
+        "past": len(node.peers.past),
+        "rivals": len(node.peers.rivals),
+        "oddities": len(node.oddities),
+    }
 
 
 def restart(group: Lab, id: int, wiped: bool) -> None:
-    """Kill node *id* and start it anew, *wiped*: without its record."""
+    """Kill node *id* and start it again, without its record if *wiped*."""
     group.kill(id)
     if wiped:
         shutil.rmtree(group.directory / f"state-{id}")
     group.start(id)
 
 
-def live(group: Lab, seconds: float, rng: random.Random) -> None:
-    """Press buttons and send what no node takes for so many *seconds*."""
+def load(group: Lab, seconds: float, rng: random.Random) -> None:
+    """Press buttons and send invalid datagrams for *seconds*."""
     end = time.monotonic() + seconds
     press_at, number = 0.0, 0
-    strange: deque[bytes] = deque()
+    datagrams: deque[bytes] = deque()
     while (now := time.monotonic()) < end:
         if now >= press_at:
             press_at = now + PRESS_S
             button = rng.choice(("up", "down", "cab"))
             group.press(rng.randrange(3), button, rng.randrange(button == "down", FLOORS - (button == "up")))
         number += 1
-        strange = strange or deque(malformed(rng.getrandbits(40)))
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as mouth:
-            mouth.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
-            mouth.bind((f"127.{rng.randrange(1, 255)}.{rng.randrange(256)}.{rng.randrange(1, 255)}", 0))
-            mouth.sendto(strange.popleft(), (EVERYBODY, group.net_port))
+        datagrams = datagrams or deque(malformed(rng.getrandbits(40)))
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            sender.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+            sender.bind((f"127.{rng.randrange(1, 255)}.{rng.randrange(256)}.{rng.randrange(1, 255)}", 0))
+            sender.sendto(datagrams.popleft(), (EVERYBODY, group.net_port))
         time.sleep(DATAGRAM_S)
 
 
 def memory_kb(session: int) -> dict[str, int]:
-    """Return what each process of a node keeps in memory for itself and with others, by its name."""
+    """Return the resident memory of each process of a node, by its name."""
     return {comm(pid).removeprefix("elevator:"): resident_kb(pid) for pid in sorted(processes_of(session))}
 
 

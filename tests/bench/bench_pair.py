@@ -1,12 +1,11 @@
-"""How hard one node is to hurt, measured from outside at its elevator server: run by `just bench pair`.
+"""Benchmark: failover of a node's process pair, measured at its elevator server. Run it with `just bench pair`.
 
-1. From the kill of a worker to the first frame of its successor, also when its supervisor has just been killed.
-2. Presses of 200 ms, one every 100 ms, each of another button, while the worker is killed again and again: how many of
-   them never light a lamp.
-3. The longest time between two sweeps while presses are recorded, with the disk as it is and with one that takes 200 ms
-   for every synchronisation.
+1. From the kill of a worker to the first message of the next worker, also right after the supervisor was killed.
+2. Presses that never light a lamp, while the worker is killed repeatedly: each button is pressed for 200 ms, and the
+   next one starts every 100 ms.
+3. The longest time between two sweeps while presses are stored, with this disk and with 200 ms for every fsync.
 
-Figures depend on the machine: compare those of one run.
+Times depend on the machine, so compare only figures of one run.
 """
 
 import argparse
@@ -44,15 +43,15 @@ int fdatasync(int descriptor) { return (void)descriptor, slow(); }
 
 @define
 class Panel:
-    """An elevator server with a car that stays at floor 0, and every button pressed once, one after the other."""
+    """An elevator server whose car stays at floor 0. Its buttons are pressed one after the other."""
 
     listener: socket.socket
     begin_ms: float = float("inf")
-    """When the first button is pressed."""
-    first_frames_ms: list[float] = field(factory=list)
-    """When each connection was first asked for anything."""
+    """Time of the first press."""
+    first_messages_ms: list[float] = field(factory=list)
+    """Time of the first message on each connection."""
     gap_ms: float = 0
-    """The longest time between two sweeps on one connection since this was last set to 0."""
+    """The longest time between two sweeps of a connection. Measurements reset it to 0."""
     lit: set[tuple[int, int]] = field(factory=set)
     buttons: list[tuple[Button, int]] = field(factory=lambda: list(panel_buttons(FLOORS)))
 
@@ -66,7 +65,7 @@ class Panel:
         return {button for n, button in enumerate(self.buttons) if 0 <= ago_ms - n * EVERY_MS < PRESS_MS}
 
     def serve(self) -> None:
-        """Take one client after the other until the listener is shut."""
+        """Serve one client after the other until the listener is closed."""
         while True:
             try:
                 client, _ = self.listener.accept()
@@ -74,16 +73,16 @@ class Panel:
                 return
             with client:
                 try:
-                    self.attend(client)
+                    self.serve_client(client)
                 except ConnectionResetError:
                     pass
 
-    def attend(self, client: socket.socket) -> None:
+    def serve_client(self, client: socket.socket) -> None:
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         rest, swept_ms, is_first = b"", None, True
         while received := client.recv(1 << 16):
             if is_first:
-                self.first_frames_ms.append(now_ms())
+                self.first_messages_ms.append(now_ms())
                 is_first = False
             rest += received
             whole = len(rest) // MESSAGE * MESSAGE
@@ -105,17 +104,17 @@ class Panel:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Measure how hard one node is to hurt.")
-    parser.add_argument("--rounds", type=int, default=30, help="how often each thing is measured (30)")
+    parser = argparse.ArgumentParser(description="Measure the failover of a process pair.")
+    parser.add_argument("--rounds", type=int, default=30, help="number of measurements of each kind (30)")
     rounds = parser.parse_args().rounds
-    for whom in ("worker", "supervisor and then worker"):
-        took = successions(rounds, whom)
+    for victims in ("worker", "supervisor and then worker"):
+        took = failovers(rounds, victims)
         median, worst = statistics.median(took), max(took)
-        print(f"{whom} killed: first frame of the next after {median:.1f} ms median, {worst:.1f} worst of {rounds}")
+        print(f"{victims} killed: first message after {median:.1f} ms median, {worst:.1f} worst of {rounds}")
     kills, missed = presses_while_killed()
-    print(f"worker killed {kills} times while every button was pressed for {PRESS_MS} ms: {missed} presses missed")
-    print(f"longest time between two sweeps in 20 s of presses: {stall():.1f} ms", end="", flush=True)
-    print(f"; with 200 ms for each synchronisation of the disk: {slow_stall():.1f} ms")
+    print(f"worker killed {kills} times during presses of {PRESS_MS} ms: {missed} presses missed")
+    print(f"longest time between two sweeps in 20 s of presses: {longest_gap():.1f} ms", end="", flush=True)
+    print(f"; with 200 ms for each fsync: {longest_gap_on_slow_disk():.1f} ms")
     return 0
 
 
@@ -127,13 +126,13 @@ def until(condition: Callable[[], object], patience_s: float = 60) -> None:
     end = time.monotonic() + patience_s
     while not condition():
         if time.monotonic() > end:
-            sys.exit("it never came")
+            sys.exit(f"timeout after {patience_s:.0f} s")
         time.sleep(0.01)
 
 
 @contextmanager
 def serving() -> Iterator[Panel]:
-    """Have a panel that serves clients."""
+    """Serve a panel in a thread."""
     with closing(socket.create_server(("127.0.0.1", 0))) as listener:
         panel = Panel(listener)
         threading.Thread(target=panel.serve, daemon=True).start()
@@ -145,7 +144,7 @@ def serving() -> Iterator[Panel]:
 
 @contextmanager
 def node(floors: int = FLOORS) -> Iterator[tuple[Lab, Panel]]:
-    """Run one node on a panel."""
+    """Run a node on a panel."""
     with ExitStack() as opened:
         directory = Path(opened.enter_context(tempfile.TemporaryDirectory()))
         panel = opened.enter_context(serving())
@@ -161,25 +160,25 @@ def kill(group: Lab, name: str) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
-def successions(rounds: int, whom: str) -> list[float]:
-    """Kill a node's worker again and again; measure until its successor first asks for anything."""
+def failovers(rounds: int, victims: str) -> list[float]:
+    """Kill a node's worker repeatedly. Return the times until the next worker's first message."""
     took = []
     with node(floors=4) as (group, panel):
         for number in range(1, rounds + 1):
             time.sleep(random.uniform(0.6, 1.2))
-            if "supervisor" in whom:
+            if "supervisor" in victims:
                 kill(group, "pair")
-                time.sleep(0.3)  # A new one is started as the program is, not forked.
+                time.sleep(0.3)  # The worker starts a new supervisor, which takes longer than a fork.
             killed_ms = now_ms()
             kill(group, "worker")
-            while len(panel.first_frames_ms) <= number:
+            while len(panel.first_messages_ms) <= number:
                 time.sleep(0.002)
-            took.append(panel.first_frames_ms[number] - killed_ms)
+            took.append(panel.first_messages_ms[number] - killed_ms)
     return took
 
 
 def presses_while_killed() -> tuple[int, int]:
-    """Press every button once while the worker is killed at random; return how many kills and misses there were."""
+    """Press every button once and kill the worker at random times. Return the numbers of kills and missed presses."""
     kills = 0
     with node() as (group, panel):
         panel.begin_ms = now_ms() + 200
@@ -189,12 +188,12 @@ def presses_while_killed() -> tuple[int, int]:
             kill(group, "worker")
             kills += 1
         time.sleep(3)
-        # The car never moves: nothing is served but at its own floor, where the door opens.
+        # The car never moves, so only calls at its own floor are served.
         missed = [button for button in panel.buttons if button not in panel.lit and button[1] != 0]
         return kills, len(missed)
 
 
-def stall() -> float:
+def longest_gap() -> float:
     """Return the longest time between two sweeps, in milliseconds, while buttons are pressed."""
     with node() as (_, panel):
         panel.begin_ms = now_ms() + 200
@@ -203,8 +202,8 @@ def stall() -> float:
         return panel.gap_ms
 
 
-def slow_stall() -> float:
-    """Do the same with a disk that takes 200 ms for every synchronisation."""
+def longest_gap_on_slow_disk() -> float:
+    """Return the same with a disk that needs 200 ms for every fsync."""
     with tempfile.TemporaryDirectory() as directory:
         library = f"{directory}/slow.so"
         subprocess.run(
@@ -212,7 +211,7 @@ def slow_stall() -> float:
         )
         os.environ["LD_PRELOAD"] = library
         try:
-            return stall()
+            return longest_gap()
         finally:
             del os.environ["LD_PRELOAD"]
 

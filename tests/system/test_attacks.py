@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
-from bench_flood import large, mouth
+from bench_flood import large, open_sender
 from lab import PATIENCE_S, PROGRAM, Lab, lab
 
 from elevator.cli.keygen import main as keygen
@@ -140,7 +140,7 @@ def test_flood_does_not_starve_other_nodes(
     tmp_path: Path, addresses: int, datagrams: Callable[[int], list[bytes]]
 ) -> None:
     with lab(tmp_path, cars=2) as group, ExitStack() as opened:
-        attackers = [opened.enter_context(mouth(number)) for number in range(addresses)]
+        attackers = [opened.enter_context(open_sender(number)) for number in range(addresses)]
         numbers = itertools.count()
 
         def attack() -> None:
