@@ -39,10 +39,10 @@ def reference(
     otherwise the announced one only. *has_empty_id* is true if the first car's id is empty. The original reads that as
     "no owner", so the car gets only the calls that are unassigned at the end.
 
-    The result depends only on the arguments. Limits: 1..1024 floors, 1..500 cars, durations of 32 bits and of either
-    sign. Raises ValueError with a message of one line for everything else: a set with a floor that does not exist, a
-    car outside the building or moving out of it, a value of the wrong kind. Raises it also if the simulation makes more
-    than 4,194,304 moves, which a car with an empty id can cause.
+    The result depends only on the arguments. Limits: 1..1024 floors, 1..500 cars, durations of 32 bits (negative ones
+    too). Raises ValueError with a message of one line for any other input: a floor that does not exist, a car that is
+    outside the building or moves out of it, a value of the wrong type. Raises ValueError too if the simulation exceeds
+    4,194,304 moves, which only a car with an empty id can cause.
     """
 
 _Shares: TypeAlias = tuple[tuple[int, int], ...]

@@ -64,7 +64,7 @@ int assign_reference(const struct assign_params *params, uint64_t up, uint64_t d
 const char *assign_message(int status)
 {
     static const char *const messages[ASSIGN_STATUSES] = {
-        [ASSIGN_OK] = "fine",
+        [ASSIGN_OK] = "ok",
         [ASSIGN_FLOORS] = "floors must be 1 to " ASSIGN_TEXT(ASSIGN_MAX_FLOORS),
         [ASSIGN_DURATION] = "a duration must be -2147483648 to 2147483647 ms",
         [ASSIGN_DOOR] = "door_ms must be 0 to " ASSIGN_TEXT(PLAN_MAX_MS),
@@ -74,13 +74,13 @@ const char *assign_message(int status)
         [ASSIGN_BEHAVIOUR] = "a car's behaviour must be 0 (idle), 1 (moving) or 2 (door open)",
         [ASSIGN_FLOOR] = "a car's floor must be an existing floor",
         [ASSIGN_DIRECTION] = "a car's direction must be -1 (down), 0 (stop) or 1 (up)",
-        [ASSIGN_LEAVING] = "a car must not be moving away from an end floor",
+        [ASSIGN_LEAVING] = "a car must not move past an end floor",
         [ASSIGN_CAB] = "a car's cab calls must be a bit mask of existing floors",
         [ASSIGN_RATE] = "rates must be 0 to " ASSIGN_TEXT(PLAN_MAX_RATE) " for each floor",
         [ASSIGN_ENDLESS] = "the simulation did not end within " ASSIGN_TEXT(ASSIGN_MAX_MOVES) " moves",
         [ASSIGN_LARGE_FLOORS] = "floors must be 1 to " ASSIGN_TEXT(ASSIGN_LARGE_MAX_FLOORS),
         [ASSIGN_LARGE_CARS] = "there must be 1 to " ASSIGN_TEXT(ASSIGN_LARGE_MAX_CARS) " cars",
-        [ASSIGN_MEMORY] = "there is no memory for this building",
+        [ASSIGN_MEMORY] = "out of memory",
     };
     return in_range(status, ASSIGN_OK, ASSIGN_STATUSES - 1) ? messages[status] : "unknown status";
 }

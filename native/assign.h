@@ -34,7 +34,7 @@ enum assign_status {
     ASSIGN_BEHAVIOUR, /* not an assign_behaviour */
     ASSIGN_FLOOR,     /* a car at a floor that does not exist */
     ASSIGN_DIRECTION, /* not -1, 0 or 1 */
-    ASSIGN_LEAVING,   /* a car moving away from an end floor */
+    ASSIGN_LEAVING,   /* a car moving past an end floor */
     ASSIGN_CAB,       /* a cab call at a floor that does not exist */
     ASSIGN_RATE,      /* see plan.h */
     ASSIGN_ENDLESS,   /* more than ASSIGN_MAX_MOVES; impossible for assign_reference without an empty id */

@@ -259,7 +259,7 @@ static void start(struct simulation *sim)
     }
 }
 
-/* Tell whether the rest can be handed out at once. */
+/* Whether the rest can be handed out at once. */
 static bool is_handout(const struct simulation *sim)
 {
     struct floors occupied = {{0}};

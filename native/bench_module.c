@@ -13,8 +13,8 @@ static bool is_valid_learning(const struct bench_learning *learning)
 }
 
 PyDoc_STRVAR(learn_doc, "learn($module, floors, services, people_max, prior_ms, rate_max, /)\n--\n\n"
-                        "Return the rates, up and down, that a simulated car learns from the services, each (now_ms, "
-                        "floor, direction, age_ms, rate).");
+                        "Return the rates, up and down, that a simulated car learns from services (now_ms, floor, "
+                        "direction, age_ms, rate).");
 
 static PyObject *learn(PyObject *module, PyObject *args)
 {
@@ -28,7 +28,7 @@ static PyObject *learn(PyObject *module, PyObject *args)
                           &learning.prior_ms, &learning.rate_max))
         return NULL;
     if (floors < 1 || floors > ASSIGN_MAX_FLOORS || !is_valid_learning(&learning)) {
-        PyErr_SetString(PyExc_ValueError, "these floors or limits are out of range");
+        PyErr_SetString(PyExc_ValueError, "floors or limits out of range");
         return NULL;
     }
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(services); i++) {
@@ -64,7 +64,7 @@ static bool are_valid_trips(const struct bench_trip *trips, Py_ssize_t count, in
     return count > 0 && count < INT_MAX;
 }
 
-/* Run the simulation on the buffers; return false with an exception set if that fails. */
+/* Run the simulation on the buffers. Return false with an exception set if that fails. */
 static bool run(const struct bench_config *config, const Py_buffer *trips, const Py_buffer *waits,
                 const Py_buffer *journeys, struct bench_counts *counts)
 {
@@ -72,11 +72,11 @@ static bool run(const struct bench_config *config, const Py_buffer *trips, const
     const Py_ssize_t count = trips->len / (Py_ssize_t)sizeof *rows, size = count * (Py_ssize_t)sizeof(int64_t);
     if (!is_valid_config(config) || !are_valid_trips(rows, count, config->floors) || waits->len < size ||
         journeys->len < size) {
-        PyErr_SetString(PyExc_ValueError, "these trips or this group cannot be simulated");
+        PyErr_SetString(PyExc_ValueError, "invalid group or trips");
         return false;
     }
     if (!bench_run(config, rows, (int)count, waits->buf, journeys->buf, counts)) {
-        PyErr_SetString(PyExc_RuntimeError, "the passengers never arrive, or there is no memory");
+        PyErr_SetString(PyExc_RuntimeError, "the simulation did not end, or memory ran out");
         return false;
     }
     return true;
