@@ -22,6 +22,11 @@ Decisions:
   both opened. The reference assigner knows no such price at all.
 - A step shares out the calls once. It used to repeat that until the car did not change any more, up to four times; now
   a step that changed what the others see is followed by another at once.
+- A record once listed all former runs of its node, to tell their cab calls from those of a second node with its id. Now
+  the incarnations themselves tell (node.py).
+- A node that starts beside another with its id serves like any other. It could wait, silent, until the other is gone.
+  But its passengers would wait as well, two nodes that start together would wait for each other, and replayed datagrams
+  could keep a node out of service.
 - A call was kept for 0.3 s from every car with an open door that might serve it. Now an open door publishes whether it
   has announced a direction, so the others know which calls it serves.
 """

@@ -88,7 +88,7 @@ class Call(NamedTuple):
 
 
 class Author(NamedTuple):
-    """One run of one node: the author of presses."""
+    """One run of one node: the author of presses. node.py has the rules for incarnations."""
 
     id: int
     incarnation: int
@@ -274,6 +274,3 @@ class Record:
     calls: Calls
     door: OpenDoor | None = None
     """The open door, so that a successor does not close it on a passenger; None if it is closed."""
-    past: frozenset[int] = frozenset()
-    """Incarnations of this node's former runs. The successor keeps their promises, even for presses that only other
-    nodes know. Second nodes with the same id are not among them."""

@@ -1,6 +1,11 @@
 """The state of one node as a frozen value, and what is derived from it: outputs, heartbeat, record, and when to wake.
 
 step.py folds what a node learns into it.
+
+The incarnation of a node is drawn at random when it has no record, and grows by a random step at each start from its
+record. So the incarnations of its runs are close together, and those of a second node with its id are elsewhere. By
+this a node knows the cab calls that its former runs promised. While another incarnation with its id is heard, no other
+cab calls are its own; otherwise every cab call for its car is, since a run whose record is lost may have promised it.
 """
 
 from collections.abc import Iterable, Mapping
@@ -33,7 +38,14 @@ from elevator.core.traffic import Traffic
 
 LISTEN_MS = 300
 INCARNATIONS_KEPT = 8
-NEXT_INCARNATIONS = 1 << 16
+INCARNATIONS_APART = 1 << 19
+"""Distance between the incarnations that a node without a record draws from."""
+INCARNATION_STEP = 1 << 16
+"""The longest step from a record's incarnation to the next. It is random: the run before may have had no disk for its
+record."""
+INCARNATIONS_OWN = 1 << 28
+"""How far below its predecessor a node takes an incarnation for a former run. Even a node that restarts thousands of
+times stays within, and a second node is there by chance only once in 2^24."""
 
 
 @frozen
@@ -49,6 +61,8 @@ class Node:
     replica: Replica
     traffic: Traffic
     outgoing: Outgoing
+    predecessor: int | None = None
+    """The incarnation in the record that it found; None without a record."""
     peers: Peers = Peers()
     drive: Drive = Drive()
     assignment: Assignment = Assignment()
@@ -76,10 +90,9 @@ class Node:
 def boot(id: int, floors: int, record: Record | None, lot: int, now_ms: int, policy: Policy) -> Node:
     """Return a node that starts at *now_ms* with its *record*, with a *lot* drawn from 0 .. 2**32 - 1.
 
-    Its incarnation is one that no run of this node has had: above its predecessor's, or drawn from many. Save its
-    record before it does anything.
+    Save its record before it does anything.
     """
-    incarnation = lot + 1 if record is None else record.incarnation + 1 + lot % NEXT_INCARNATIONS
+    incarnation = lot * INCARNATIONS_APART if record is None else record.incarnation + 1 + lot % INCARNATION_STEP
     calls = Calls() if record is None else record.calls
     return Node(
         Author(id, incarnation),
@@ -90,16 +103,9 @@ def boot(id: int, floors: int, record: Record | None, lot: int, now_ms: int, pol
         Replica(calls, calls),
         Traffic(now_ms),
         Outgoing(sent_at_ms=now_ms),
-        Peers(past=frozenset() if record is None else runs_of(record, id)),
-        drive.boot(None if record is None else record.door),
+        None if record is None else record.incarnation,
+        drive=drive.boot(None if record is None else record.door),
     )
-
-
-def runs_of(record: Record, id: int) -> frozenset[int]:
-    """Return the incarnations of our former runs in *record*: the latest, and those with a press not yet served."""
-    runs = record.past | {record.incarnation}
-    waited_for = {dot.author.incarnation for dot in record.calls.live if dot.author.id == id}
-    return frozenset(sorted(runs)[-INCARNATIONS_KEPT:]) | runs & waited_for
 
 
 def send_at_ms(node: Node) -> int:
@@ -128,8 +134,9 @@ def outputs(node: Node) -> Outputs:
 
     The lamp of a call that is known but not confirmed yet stays as it is: a former run may have lit it.
     """
-    car, lit = node.drive, node.lit
-    unsure = EVERY_BUTTON if is_listening(node) else lamps({*shown(node).values()} - lit, node.me.id)
+    car, lit, duplicate = node.drive, node.lit, peers.duplicate(node.peers, node.now_ms)
+    known = shown(node) if duplicate is not None and duplicate.is_certain else node.calls.live
+    unsure = EVERY_BUTTON if is_listening(node) else lamps({*known.values()} - lit, node.me.id)
     return Outputs(
         motor=drive.motor(car, node.floors),
         motor_try=car.motor_try,
@@ -149,7 +156,7 @@ def lamps(calls: Iterable[Call], car: int) -> Buttons:
 
 def record(node: Node) -> Record:
     """Return the record to keep on the disk."""
-    return Record(node.me.incarnation, node.calls, drive.open_door(node.drive), node.peers.past)
+    return Record(node.me.incarnation, node.calls, drive.open_door(node.drive))
 
 
 def wake_at_ms(node: Node) -> int:
@@ -167,25 +174,25 @@ def alive(node: Node) -> Mapping[int, Peer]:
 
 def shown(node: Node) -> Mapping[Dot, Call]:
     """Return the presses whose lamps this panel shows: hall calls and own cab calls."""
-    others, me = others_cab_calls(node), node.me.id
+    me, is_contested = node.me.id, has_duplicate(node)
     return {
         dot: call
         for dot, call in node.calls.live.items()
-        if call.button is not Button.CAB or (call.car == me and dot not in others)
+        if call.button is not Button.CAB or (call.car == me and not (is_contested and is_foreign(node, dot.author)))
     }
 
 
-def others_cab_calls(node: Node) -> frozenset[Dot]:
-    """Return the cab calls of a second node with our id: those that no run of ours made.
+def has_duplicate(node: Node) -> bool:
+    """Tell whether another incarnation with our id was heard lately, even if that may have been a former run."""
+    return peers.duplicate(node.peers, node.now_ms) is not None
 
-    Without a live second node such a call is ours, made by a run of which the record is lost.
-    """
-    rivals = node.peers.rivals
-    if not any(rival.id == node.me.id and node.now_ms < at_ms for rival, at_ms in rivals.items()):
-        return frozenset()
-    ours = {Author(node.me.id, incarnation) for incarnation in (node.me.incarnation, *node.peers.past)}
-    cabs = (dot for dot, call in node.calls.live.items() if call.button is Button.CAB and call.car == node.me.id)
-    return frozenset(dot for dot in cabs if dot.author not in ours)
+
+def is_foreign(node: Node, author: Author) -> bool:
+    """Tell whether *author* is neither this run nor a former one, as far as its record shows."""
+    if author == node.me:
+        return False
+    last = node.predecessor
+    return last is None or author.id != node.me.id or not last - INCARNATIONS_OWN < author.incarnation <= last
 
 
 def is_listening(node: Node) -> bool:

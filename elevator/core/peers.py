@@ -9,6 +9,9 @@ after a crash.
 A restarted node has a higher incarnation than before, or a random one if it has lost its record. A higher incarnation
 replaces its predecessor at once, a lower one only when the predecessor is silent. Until then the lower one is a second
 node with the same id: its calls are merged, but the state of its car is ignored.
+
+A node that hears its own id from another incarnation cannot tell at once whether that is a late or replayed datagram of
+a former run or a second node. It is a second node if its sequence numbers still rise after DOUBT_MS.
 """
 
 from bisect import bisect_left
@@ -29,9 +32,10 @@ LOSS_MEMORY = 50
 """The loss is averaged over about this many heartbeats."""
 LOSS_MARGIN = 0.02
 """Added to the measured loss, which is noisy: no link is perfect."""
-RIVAL_MS = 2000
-"""For how long another node with our id is remembered after it was last heard."""
-RIVALS_MAX = 8
+DOUBT_MS = 300
+"""Datagrams are not delayed for so long that a former run seems to send for this time."""
+DUPLICATE_MS = 2000
+"""For how long a second node with our id is remembered after it was last heard."""
 
 
 @frozen
@@ -53,16 +57,35 @@ class Peer:
 
 
 @frozen
+class Duplicate:
+    """Another incarnation with our id."""
+
+    author: Author
+    counter: int
+    """Its highest sequence number."""
+    since_ms: int
+    heard_at_ms: int
+    """When that sequence number arrived."""
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether it is a second node and not a former run."""
+        return self.heard_at_ms - self.since_ms >= DOUBT_MS
+
+    @property
+    def forget_at_ms(self) -> int:
+        return self.heard_at_ms + (DUPLICATE_MS if self.is_certain else DOUBT_MS)
+
+
+@frozen
 class Peers:
     """The other nodes that this one hears."""
 
     known: Mapping[int, Peer] = {}
     miss_at_ms: int = NEVER_MS
     """No peer times out before this. It is a lower bound: later heartbeats move the timeouts, but not this."""
-    past: frozenset[int] = frozenset()
-    """Incarnations of this node's former runs, from its record."""
-    rivals: Mapping[Author, int] = {}
-    """Second nodes with our id or the id of a peer, and when each is forgotten."""
+    duplicate: Duplicate | None = None
+    """A second node with our id, or what may turn out to be one; see `duplicate`."""
 
 
 def alive(peers: Peers, now_ms: int) -> Mapping[int, Peer]:
@@ -91,10 +114,23 @@ def excuse(peers: Peers, gap_ms: int) -> Peers:
     return evolve(peers, known=known)
 
 
-def with_rival(peers: Peers, rival: Author, now_ms: int) -> Peers:
-    """Remember that *rival* was heard now. Only the last few are kept, because an attacker could invent many."""
-    others = [(author, at_ms) for author, at_ms in peers.rivals.items() if now_ms < at_ms]
-    return evolve(peers, rivals={**dict(others[-RIVALS_MAX:]), rival: now_ms + RIVAL_MS})
+def duplicate(peers: Peers, now_ms: int) -> Duplicate | None:
+    """Return the other incarnation with our id that was heard lately."""
+    other = peers.duplicate
+    return other if other is not None and now_ms < other.forget_at_ms else None
+
+
+def hear_duplicate(old: Duplicate | None, heartbeat: Heartbeat, now_ms: int) -> Duplicate:
+    """Note a heartbeat with our id. *old* is the other incarnation heard lately.
+
+    A third incarnation is ignored at first. Later it prolongs the warning: the second node may have restarted.
+    """
+    sender, counter = heartbeat.sender, heartbeat.counter
+    if old is None:
+        return Duplicate(sender, counter, now_ms, now_ms)
+    if counter <= old.counter if sender == old.author else not old.is_certain:
+        return old
+    return evolve(old, author=sender, counter=counter, heard_at_ms=now_ms)
 
 
 def are_as_before(old: Mapping[int, Peer], new: Mapping[int, Peer]) -> bool:

@@ -27,7 +27,6 @@ from elevator.core.model import (
     Button,
     Buttons,
     Call,
-    Calls,
     Direction,
     Fault,
     Heartbeat,
@@ -40,8 +39,6 @@ from elevator.core.node import (
     Node,
     in_reach,
     is_listening,
-    others_cab_calls,
-    runs_of,
     shown,
 )
 from elevator.core.outgoing import Message
@@ -58,9 +55,7 @@ def step(node: Node, tick: Tick) -> Node:
     before, node = node, take_time(node, tick)
     for heartbeat in tick.heartbeats:
         node = hear(node, heartbeat)
-    node = prune(
-        take_presses(node, tick.inputs)
-    )  # A service is broadcast at least once before its author is forgotten.
+    node = prune(take_presses(node, tick.inputs))
     if must_decide(before, node):
         node = decide(node, tick.asked_at_ms)
     node = light(node)
@@ -80,8 +75,8 @@ def must_decide(before: Node, node: Node) -> bool:
         node.calls is before.calls
         and node.inputs is before.inputs
         and node.drive is before.drive
-        and new.rivals is old.rivals
-        and new.past is old.past
+        and new.duplicate is old.duplicate
+        and node.predecessor == before.predecessor
     )
     if not is_same or node.now_ms >= before.quiet_until_ms:
         return True
@@ -101,10 +96,11 @@ def decide(node: Node, asked_at_ms: int | None) -> Node:
     shared = evolve(shared, hall=lit, share=shared.share - left)
     has_news = drive.public(acted.car) != drive.public(sensed.car) or shared.share != old.share or bool(acted.served)
     resteps = node.resteps + 1 if has_news else 0
-    rivals_at_ms = min((at_ms for at_ms in node.peers.rivals.values() if at_ms > now_ms), default=NEVER_MS)
+    duplicate = peers.duplicate(node.peers, now_ms)
+    forget_at_ms = NEVER_MS if duplicate is None else duplicate.forget_at_ms
     listened_at_ms = node.listen_until_ms if is_listening(node) else NEVER_MS
-    due_at_ms = min(sensed.due_at_ms, acted.due_at_ms, shared.due_at_ms, rivals_at_ms, listened_at_ms)
-    calls = serve(node.calls, acted.served, others_cab_calls(node)) if acted.served else node.calls
+    due_at_ms = min(sensed.due_at_ms, acted.due_at_ms, shared.due_at_ms, forget_at_ms, listened_at_ms)
+    calls = serve(node.calls, acted.served, node.calls.live.keys() - shown(node).keys())
     return evolve(
         node,
         drive=acted.car,
@@ -170,8 +166,7 @@ def take_time(node: Node, tick: Tick) -> Node:
         recorded = ours.recorded if tick.recorded is None else tick.recorded
         ours = evolve(ours, recorded=recorded, disk_failed=tick.disk_failed)
     if tick.found is not None:
-        past = node.peers.past | runs_of(tick.found, node.me.id) | {tick.found.incarnation}
-        node = evolve(node, peers=evolve(node.peers, past=past))
+        node = evolve(node, predecessor=tick.found.incarnation)
         ours = evolve(ours, calls=merge(ours.calls, tick.found.calls))
     return evolve(node, now_ms=now_ms, replica=ours)
 
@@ -198,32 +193,34 @@ def hear(node: Node, heartbeat: Heartbeat) -> Node:
         # Only this run uses this incarnation, and it has noted fewer presses: the claim is forged.
         return count(node, f"node {sender.id} claims presses that were never made here: ignored")
     if sender.id == node.me.id:
-        if sender.incarnation in node.peers.past:
-            return node  # A late datagram of a former run.
-        return hear_rival(node, heartbeat, f"another node uses this one's id, {sender.id}")
-    old = node.peers.known.get(sender.id)
-    peer = peers.hear(old, heartbeat, node.now_ms)
-    if peer is None:
-        if old is None or old.said.sender == sender:
+        node = hear_duplicate(node, heartbeat)
+    else:
+        old = node.peers.known.get(sender.id)
+        peer = peers.hear(old, heartbeat, node.now_ms)
+        if peer is not None:
+            node = evolve(node, peers=evolve(node.peers, known={**node.peers.known, sender.id: peer}))
+        elif old is None or old.said.sender == sender:
             return node
-        return hear_rival(node, heartbeat, f"two nodes use the id {sender.id}")
-    known = {**node.peers.known, sender.id: peer}
-    return learn(evolve(node, peers=evolve(node.peers, known=known)), heartbeat.calls)
-
-
-def hear_rival(node: Node, heartbeat: Heartbeat, what: str) -> Node:
-    rivalled = peers.with_rival(node.peers, heartbeat.sender, node.now_ms)
-    return learn(evolve(count(node, what), peers=rivalled), heartbeat.calls)
-
-
-def learn(node: Node, calls: Calls) -> Node:
-    """Merge the *calls* of another node."""
-    merged = merge(node.calls, calls)
+        else:
+            node = count(node, f"two nodes use the id {sender.id}")
+    merged = merge(node.calls, heartbeat.calls)
     return node if merged is node.calls else evolve(node, replica=evolve(node.replica, calls=merged))
 
 
+def hear_duplicate(node: Node, heartbeat: Heartbeat) -> Node:
+    """Note a heartbeat with our id from another incarnation."""
+    other = peers.hear_duplicate(peers.duplicate(node.peers, node.now_ms), heartbeat, node.now_ms)
+    if other.is_certain:
+        node = count(node, f"another node uses this one's id, {node.me.id}")
+    return node if other is node.peers.duplicate else evolve(node, peers=evolve(node.peers, duplicate=other))
+
+
 def prune(node: Node) -> Node:
-    """Forget the oldest incarnations of a node with many, unless a live peer is one or still has a call of one."""
+    """Forget the oldest incarnations of a node with many, unless a live peer is one or still has a call of one.
+
+    One of a second node with the id of another may be forgotten too soon, as it is no peer. Its calls are then merged
+    and served once more, until it hears of the service: that is broadcast at least once before its author is forgotten.
+    """
     if len(node.calls.seen) <= INCARNATIONS_KEPT:
         return node
     runs: dict[int, list[Author]] = {}
@@ -234,8 +231,8 @@ def prune(node: Node) -> Node:
         return node
     neighbours = peers.alive(node.peers, node.now_ms).values()
     needed = {node.me} | {peer.said.sender for peer in neighbours}
-    needed |= {rival for rival, at_ms in node.peers.rivals.items() if node.now_ms < at_ms}
-    needed |= {dot.author for peer in neighbours for dot in peer.calls.live}
+    holders = (node.replica.recorded, *[peer.calls for peer in neighbours])
+    needed |= {dot.author for calls in holders for dot in calls.live}
     return evolve(node, replica=evolve(node.replica, calls=forget(node.calls, excess - needed)))
 
 

@@ -22,7 +22,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from elevator.core.model import Author, Button, Buttons, Call, Calls, Dot, Inputs
-from elevator.core.node import Node
+from elevator.core.node import Node, has_duplicate
 from elevator.simulation.events import (
     CallPressed,
     CallServed,
@@ -168,7 +168,7 @@ class CallLedger:
         for dot in gone:
             call = self.open[dot]
             self.judge_place(host, call)
-            if call.button is Button.CAB and has_rivals(node) and self.runs.get(dot.author) != host.id:
+            if call.button is Button.CAB and has_duplicate(node) and self.runs.get(dot.author) != host.id:
                 self.fail(f"car {host.id} took {dot} {call} from another with its id")
             del self.open[dot]
             self.note_service(host, call, node.now_ms, is_first=True)
@@ -193,7 +193,7 @@ class CallLedger:
             self.withdrawn[host.id][call] = now_ms, given.pop(call)
         for call in sorted(node.lit - given.keys()):
             dots = [dot for dot, each in node.calls.live.items() if each == call]
-            if call.button is Button.CAB and has_rivals(node):
+            if call.button is Button.CAB and has_duplicate(node):
                 dots = [dot for dot in dots if self.runs.get(dot.author) == host.id]
             if not any(self.is_guaranteed(host, node, dot) for dot in dots):
                 self.fail(f"the lamp of {call} at car {host.id} is lit without its guarantee: {dots}")
@@ -244,7 +244,7 @@ class CallLedger:
     def is_unknown(self, host: ObservedNode, call: Call, dots: Iterable[Dot]) -> bool:
         """Tell whether the program of *host* cannot know that a lamp was lit for presses of its own panel's *call*."""
         assert host.node is not None
-        if call.button is Button.CAB and has_rivals(host.node):
+        if call.button is Button.CAB and has_duplicate(host.node):
             return not all(dot.author in {host.node.me} | self.own_runs[host.id] for dot in dots)
         return not any(covers(host.node.calls.seen, dot) for dot in dots)
 
@@ -304,8 +304,3 @@ def extend(known: dict[Author, int], seen: Mapping[Author, int]) -> None:
     for author, n in seen.items():
         if n > known.get(author, 0):
             known[author] = n
-
-
-def has_rivals(node: Node) -> bool:
-    """Tell whether *node* knows that another uses its id."""
-    return any(rival.id == node.me.id and node.now_ms < at_ms for rival, at_ms in node.peers.rivals.items())

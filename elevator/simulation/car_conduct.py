@@ -19,8 +19,8 @@ from attrs import define
 
 from elevator.core.call_set import mask
 from elevator.core.model import EVERY_CAR, NEVER_MS, Button, Call, Direction, Dot, Fault, Motor
-from elevator.core.node import Node
-from elevator.simulation.call_safety import CallLedger, has_rivals
+from elevator.core.node import Node, has_duplicate
+from elevator.simulation.call_safety import CallLedger
 from elevator.simulation.car_safety import DOOR_MS, SEEN_MS
 from elevator.simulation.events import CallServed, Joined, MachineChanged, ProgramStarted, Stream, TimePassed
 from elevator.simulation.faults import FaultKind
@@ -124,7 +124,7 @@ class CarConduct:
         going = Call(Direction(host.machine.shaft.motor).button, floor, EVERY_CAR)
         if claims(came, going) and claims(node, going):  # It may be given one only as it leaves.
             self.fail(f"car {host.id} passes a hall call at floor {floor} that it claims")
-        if Call(Button.CAB, floor, host.id) in came.calls.live.values() and not has_rivals(node):
+        if Call(Button.CAB, floor, host.id) in came.calls.live.values() and not has_duplicate(node):
             self.fail(f"car {host.id} passes its cab call to floor {floor}")
 
     def judge_departure(self, host: ObservedNode, journey: Journey, direction: Direction) -> None:

@@ -15,7 +15,8 @@ from collections import deque
 
 from elevator.core.call_set import mask
 from elevator.core.model import EVERY_CAR, Author, Button, Call, Dot, Fault
-from elevator.simulation.call_safety import CallLedger, has_rivals
+from elevator.core.node import has_duplicate
+from elevator.simulation.call_safety import CallLedger
 from elevator.simulation.car_conduct import HAMMERED_MS, LOOK_MS, CarConduct, claims
 from elevator.simulation.car_safety import SEEN_MS
 from elevator.simulation.events import CallPressed, CallServed, MachineChanged, Stream, TimePassed, TurnTaken
@@ -239,5 +240,5 @@ class GroupConduct:
             assert host.node is not None
             if not host.node.oddities:
                 self.fail(f"node {host.id} has not said that node {stranger.node_id} should not be there")
-            if is_twin and not has_rivals(host.node):
+            if is_twin and not has_duplicate(host.node):
                 self.fail(f"node {host.id} has forgotten that another uses its id")

@@ -118,7 +118,10 @@ class SimulatedDisk:
 
     def hold(self, record: Record) -> Record:
         if self.read_late is not None:
-            record = complete(record, self.read_late)
+            completed = complete(record, self.read_late)
+            if completed is record:
+                self.read_late = None
+            record = completed
         self.text, self.durable = write_record(record), record.calls
         return record
 

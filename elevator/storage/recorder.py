@@ -231,7 +231,11 @@ def serve(link: socket.socket, directory: Path | None, floors: int) -> None:
             store.close()
             store, written, problem = None, 0, "the record was deleted or replaced"
         elif store is not None and written != received:
-            text = newest if late is None else write_record(complete(read_record(newest, floors), late))
+            text = newest
+            if late is not None:
+                record = read_record(newest, floors)
+                completed = complete(record, late)
+                text, late = write_record(completed), None if completed is record else late
             done = store.save(text)
             written, problem = (received, problem) if done else (written, store.problem)
             send((WRITTEN if done else FAILED) + b"%d" % received)

@@ -4,38 +4,39 @@ import json
 
 from attrs import evolve
 
-from elevator.core.call_set import merge
+from elevator.core.call_set import covers, merge
 from elevator.core.model import MAX_FLOORS, Calls, Direction, OpenDoor, Record
 from elevator.net.wire import COUNT_MAX, Entry, converter, dump, is_button, pack, unpack
 
 
 def write_record(record: Record) -> str:
-    return f"[{record.incarnation},{dump(record.door)},[{','.join(pack(record.calls))}],{dump(sorted(record.past))}]"
+    return f"[{record.incarnation},{dump(record.door)},[{','.join(pack(record.calls))}]]"
 
 
 def read_record(text: str, floors: int) -> Record:
     """Parse what `write_record` returned; raise one of BAD_INPUT if *text* is not a record.
 
-    The building may have fewer floors than when the record was written. Calls at other floors are dropped.
+    The building may have fewer floors than when the record was written. Calls at other floors are dropped. Earlier
+    versions wrote a fourth field, which is ignored.
     """
-    incarnation, door, entries, past = converter.structure(
-        json.loads(text), tuple[int, tuple[int, Direction] | None, list[Entry], list[int]]
+    fields = json.loads(text)
+    incarnation, door, entries = converter.structure(
+        fields[:3] if len(fields) == 4 else fields, tuple[int, tuple[int, Direction] | None, list[Entry]]
     )
-    if not all(0 <= each < COUNT_MAX // 2 for each in (incarnation, *past)):  # Later incarnations are higher.
-        raise ValueError(f"invalid incarnations: {incarnation} {past}")
+    if not 0 <= incarnation < COUNT_MAX // 2:  # Later incarnations are higher.
+        raise ValueError(f"invalid incarnation: {incarnation}")
     calls = unpack(entries, MAX_FLOORS)
     live = {dot: call for dot, call in calls.live.items() if is_button(*call, floors)}
     opened = OpenDoor(*door) if door is not None and 0 <= door[0] < floors else None
-    return Record(incarnation, Calls(live, calls.seen), opened, frozenset(past))
+    return Record(incarnation, Calls(live, calls.seen), opened)
 
 
 def complete(record: Record, found: Record) -> Record:
-    """Return *record* merged with the record *found* on the disk, whose incarnation becomes a past one.
+    """Return *record* merged with the record *found* on the disk; *record* itself if it covers all calls of *found*.
 
-    If it already is a past one, *record* is returned: the node has merged *found* itself and may since have served or
-    forgotten some of its calls.
+    In that case the node has merged *found* itself, and may later forget some of its authors. So do not complete its
+    later records.
     """
-    if found.incarnation in record.past:
+    if all(covers(record.calls.seen, dot) for dot in found.calls.live):
         return record
-    past = record.past | found.past | {found.incarnation}
-    return evolve(record, calls=merge(record.calls, found.calls), past=past)
+    return evolve(record, calls=merge(record.calls, found.calls))

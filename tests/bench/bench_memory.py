@@ -101,8 +101,6 @@ def sizes(host: SimulatedNode) -> dict[str, int]:
         "lit": len(node.lit),
         "waits": len(node.assignment.waits),
         "peers": len(node.peers.known),
-        "past": len(node.peers.past),
-        "rivals": len(node.peers.rivals),
         "oddities": len(node.oddities),
     }
 

@@ -139,7 +139,7 @@ def test_cab_call_of_another_node_with_the_same_id_is_not_logged_as_served() -> 
     group.run_until(lambda: group.lit(1) == {("cab", 2)}, 5000)
     before = group[1].node
     group[0].start()
-    group.run_until(lambda: group.lit(1) == set(), 100)
+    group.run_until(lambda: group.lit(1) == set(), 500)
     assert before is not None
     assert group[1].node is not None
     lines = [event.text for event in events(before, group[1].node)]
