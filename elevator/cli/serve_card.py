@@ -201,7 +201,7 @@ class Bridge:
     def _is_current(self, inputs: Inputs) -> bool:
         """Return whether *inputs* were read after the client's last door and motor commands took effect."""
         # After a halt the inputs are current, but the client's motor command is not restored yet.
-        is_as_wanted = (inputs.door, inputs.still) == confirmation(self._wanted.outputs)
+        is_as_wanted = inputs.confirmed == confirmation(self._wanted.outputs)
         return is_as_wanted and not inputs.halted and self.card.client.panel.is_current
 
     def _expire(self, until_ms: int) -> None:

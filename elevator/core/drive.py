@@ -100,8 +100,9 @@ def sense(
         car = inherit(car, now_ms, inputs.floor, car.door.inherited)
     car = locate(car, now_ms, now_ms if asked_at_ms is None else asked_at_ms, inputs.floor, floors)
     car = hold(car, now_ms, held=inputs.stop or inputs.halted or listening or car.position.is_dead)
-    stands = not car.held and inputs.still and car.position.at_floor and inputs.floor == car.position.floor
-    seen = door.confirm(car.door, now_ms, stands, inputs.door, inputs.obstructed)
+    is_stopped, is_open = inputs.confirmed.motor_stopped, inputs.confirmed.door_open
+    stands = not car.held and is_stopped and car.position.at_floor and inputs.floor == car.position.floor
+    seen = door.confirm(car.door, now_ms, stands, is_open, inputs.obstructed)
     fault, due_at_ms = diagnose(evolve(car, door=seen, stands=stands), now_ms, inputs.stop)
     if (seen, stands, fault) != (car.door, car.stands, car.fault):
         car = evolve(car, door=seen, stands=stands, fault=fault)

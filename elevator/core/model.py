@@ -135,6 +135,13 @@ class Buttons:
 EVERY_BUTTON = Buttons(-1, -1, -1)
 
 
+class Confirmed(NamedTuple):
+    """What a panel has confirmed of its commands: it executes messages in order, so a reply confirms those before."""
+
+    door_open: bool = False
+    motor_stopped: bool = False
+
+
 @frozen
 class Inputs:
     """One snapshot of a panel and its shaft, read in one sweep."""
@@ -144,10 +151,7 @@ class Inputs:
     """The floor whose sensor is active; None between floors."""
     stop: bool = False
     obstructed: bool = False
-    door: bool = False
-    """True if an open command preceded the sweep. The panel executes messages in order, so its reply confirms it."""
-    still: bool = False
-    """The same for a stop command to the motor."""
+    confirmed: Confirmed = Confirmed()
     halted: bool = False
     """Whether the port has stopped the motor by itself, because replies are late or malformed. Without this the core
     would report a motor fault. The next good snapshot ends it."""

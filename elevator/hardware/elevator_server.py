@@ -23,7 +23,6 @@ from elevator.hardware.panel_client import (
     RETRY_MS,
     SWEEP_MS,
     TIMEOUT_MS,
-    Confirmed,
     PanelClient,
     Receipt,
 )
@@ -41,8 +40,8 @@ def sweep(floors: int) -> bytes:
     return buttons + bytes((SENSOR, 0, 0, 0, STOP, 0, 0, 0, OBSTRUCTION, 0, 0, 0))
 
 
-def snapshot(reply: bytes, floors: int, door: bool = False, still: bool = False) -> Inputs | None:
-    """Decode the *reply* to a sweep; None if it is malformed. *door* and *still* state what it confirms."""
+def snapshot(reply: bytes, floors: int) -> Inputs | None:
+    """Decode the *reply* to a sweep; None if it is malformed."""
     asked = sweep(floors)
     if len(reply) != len(asked) or reply[::4] != asked[::4]:
         return None
@@ -50,7 +49,7 @@ def snapshot(reply: bytes, floors: int, door: bool = False, still: bool = False)
     for (button, floor), pressed in zip(panel_buttons(floors), reply[1::4], strict=False):
         masks[button] |= bool(pressed) << floor
     at_floor, floor = reply[-11], reply[-10]
-    return Inputs(Buttons(*masks), floor if at_floor else None, bool(reply[-7]), bool(reply[-3]), door, still)
+    return Inputs(Buttons(*masks), floor if at_floor else None, bool(reply[-7]), bool(reply[-3]))
 
 
 def changes(sent: Outputs | None, wanted: Outputs, floors: int) -> bytes:
@@ -85,8 +84,8 @@ class ServerCodec:
     def sweeps(self, sent: Outputs | None) -> tuple[bytes]:
         return (self._sweep,)
 
-    def snapshot(self, reply: bytes, confirmed: Confirmed) -> Inputs | None:
-        return snapshot(reply, self.floors, *confirmed)
+    def snapshot(self, reply: bytes) -> Inputs | None:
+        return snapshot(reply, self.floors)
 
     def changes(self, sent: Outputs | None, wanted: Outputs) -> bytes:
         return changes(sent, wanted, self.floors)

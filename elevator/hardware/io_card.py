@@ -16,7 +16,6 @@
 from attrs import frozen
 
 from elevator.core.model import EVERY_BUTTON, Button, Buttons, Inputs, Motor, Outputs
-from elevator.hardware.panel_client import Confirmed
 from elevator.hardware.panel_outputs import lamp_changes, needs_door_command
 
 FLOORS = 4
@@ -72,20 +71,20 @@ HALT = PAD + bytes((LOW + PWM_PIN, 0))
 """Stops the motor, even if the card expects the value of a PWM write."""
 
 
-def snapshot(reply: bytes, door: bool = False, still: bool = False) -> Inputs | None:
-    """Decode the *reply* to a sweep; None if it is malformed. *door* and *still* state what it confirms."""
+def snapshot(reply: bytes) -> Inputs | None:
+    """Decode the *reply* to a sweep; None if it is malformed."""
     if len(reply) != len(SWEEP) or reply[0] != IDENTITY or reply[-1] != IDENTITY:
         return None
     pins = int.from_bytes(reply[1:-1], "little") << FIRST_PIN
     at_floors = [floor for floor, pin in enumerate(SENSOR_PINS) if pins >> pin & 1]
     if len(at_floors) > 1:
         return None
-    mreads = [0, 0, 0]
+    masks = [0, 0, 0]
     for (button, floor), pin in BUTTON_PINS.items():
-        mreads[button] |= (pins >> pin & 1) << floor
+        masks[button] |= (pins >> pin & 1) << floor
     floor_now = at_floors[0] if at_floors else None
     stop, obstructed = pins >> STOP_PIN & 1, pins >> OBSTRUCTION_PIN & 1
-    return Inputs(Buttons(*mreads), floor_now, bool(stop), bool(obstructed), door, still)
+    return Inputs(Buttons(*masks), floor_now, bool(stop), bool(obstructed))
 
 
 def changes(sent: Outputs | None, wanted: Outputs, speed: int) -> bytes:
@@ -157,8 +156,8 @@ class CardCodec:
     def sweeps(self, sent: Outputs | None) -> tuple[bytes, ...]:
         return sweeps(sent, self.speed, READ_TACHOMETER + SWEEP if self.has_tachometer else SWEEP)
 
-    def snapshot(self, reply: bytes, confirmed: Confirmed) -> Inputs | None:
-        return snapshot(reply[self.has_tachometer :], *confirmed)
+    def snapshot(self, reply: bytes) -> Inputs | None:
+        return snapshot(reply[self.has_tachometer :])
 
     def changes(self, sent: Outputs | None, wanted: Outputs) -> bytes:
         return changes(sent, wanted, self.speed)

@@ -12,11 +12,11 @@
 from collections.abc import Iterator, Sequence
 from enum import Enum, auto
 from itertools import cycle
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from attrs import define, evolve, field
 
-from elevator.core.model import Inputs, Motor, Outputs
+from elevator.core.model import Confirmed, Inputs, Motor, Outputs
 from elevator.hardware.panel_outputs import outputs_after
 
 SWEEP_MS = 10
@@ -28,16 +28,10 @@ BACKLOG_MAX = 1 << 16
 """A panel is lost if it leaves more bytes than this unread."""
 
 
-class Confirmed(NamedTuple):
-    """The state that a reply confirms."""
-
-    door: bool = False
-    """True if the door is open."""
-    still: bool = False
-    """True if the motor is stopped."""
+NOTHING_SENT_SINCE = Confirmed(True, True)
 
 
-def confirmation(sent: Outputs | None, before: tuple[bool, bool] = (True, True)) -> Confirmed:
+def confirmation(sent: Outputs | None, before: Confirmed = NOTHING_SENT_SINCE) -> Confirmed:
     """Return what the reply to a sweep will confirm if *sent* are the outputs sent before it.
 
     When the outputs change while a sweep is outstanding, pass its previous confirmation as *before*: the reply confirms
@@ -45,7 +39,7 @@ def confirmation(sent: Outputs | None, before: tuple[bool, bool] = (True, True))
     """
     if sent is None:
         return Confirmed()
-    return Confirmed(bool(sent.door) and before[0], sent.motor is Motor.STOP and before[1])
+    return Confirmed(bool(sent.door) and before.door_open, sent.motor is Motor.STOP and before.motor_stopped)
 
 
 class Codec(Protocol):
@@ -58,7 +52,7 @@ class Codec(Protocol):
     def sweeps(self, sent: Outputs | None) -> Sequence[bytes]:
         """Return the sweeps to write in rotation while *sent* are the outputs last sent."""
 
-    def snapshot(self, reply: bytes, confirmed: Confirmed) -> Inputs | None:
+    def snapshot(self, reply: bytes) -> Inputs | None:
         """Decode a *reply* of `reply_size` bytes; return None if it is malformed."""
 
     def changes(self, sent: Outputs | None, wanted: Outputs) -> bytes:
@@ -99,8 +93,6 @@ class PanelClient:
     """The bytes that the newest snapshot was decoded from."""
     newest_asked_at_ms: int = field(default=0, init=False)
     """When the sweep of the newest reply was written."""
-    confirmed: Confirmed = field(default=Confirmed(), init=False)
-    """What the reply of the newest snapshot confirmed."""
     fresh_until_ms: int = field(default=0, init=False)
     is_current: bool = field(default=True, init=False)
     """True if the sweep of the newest snapshot was written after all door and motor commands."""
@@ -154,17 +146,17 @@ class PanelClient:
         """Decode the complete *reply* to the outstanding sweep. If it is malformed, the sweep remains outstanding."""
         assert self.asked_at_ms is not None
         newest, confirmed = self.newest, self._to_confirm
-        is_same = reply == self.newest_reply and confirmed == self.confirmed
-        if newest is None or newest.halted or not is_same:
-            inputs = self.codec.snapshot(reply, confirmed)
+        if newest is None or newest.halted or reply != self.newest_reply or confirmed != newest.confirmed:
+            inputs = self.codec.snapshot(reply)
             if inputs is None:
                 return Receipt.MALFORMED
+            inputs = evolve(inputs, confirmed=confirmed)
             newest = newest if inputs == newest else inputs
         asked_at_ms, self.asked_at_ms = self.asked_at_ms, None
         if self._is_stale(asked_at_ms, now_ms):
             return Receipt.STALE
         self.newest_asked_at_ms = asked_at_ms
-        self.newest, self.newest_reply, self.confirmed = newest, reply, confirmed
+        self.newest, self.newest_reply = newest, reply
         self.is_current = self._is_sweep_current
         self.has_answered = True
         self.fresh_until_ms = now_ms + FRESH_MS

@@ -4,9 +4,9 @@ A sweep of a panel on which nothing has changed tells a program nothing, so it i
 grid of every 10 ms, when they have changed.
 """
 
-from attrs import define
+from attrs import define, evolve
 
-from elevator.core.model import NEVER_MS, Inputs, Outputs
+from elevator.core.model import NEVER_MS, Confirmed, Inputs, Outputs
 from elevator.hardware.elevator_server import changes, snapshot, sweep
 from elevator.hardware.panel_client import FRESH_MS, SWEEP_MS, confirmation
 from elevator.hardware.panel_outputs import outputs_after
@@ -25,7 +25,7 @@ class SimulatedPanel:
     """What the program was last told."""
     sent: Outputs | None = None
     """The outputs written since the last connect."""
-    asked_after: tuple[bool, bool] = confirmation(None)
+    asked_after: Confirmed = confirmation(None)
     """What the panel had done when it was last asked, as far as the program relies on that."""
     is_gone: bool = False
     """Whether nothing connects."""
@@ -106,4 +106,5 @@ class SimulatedPanel:
         self.sweep_ms = now_ms + SWEEP_MS if is_back or is_old else NEVER_MS
         if server.orders:
             self.sweep_ms = min(self.sweep_ms, server.orders_ms)
-        return None if reply is None else snapshot(reply, self.floors, *self.asked_after)
+        inputs = None if reply is None else snapshot(reply, self.floors)
+        return None if inputs is None else evolve(inputs, confirmed=self.asked_after)

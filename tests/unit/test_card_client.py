@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from elevator.core.model import Buttons, Inputs, Motor, Outputs
+from elevator.core.model import Buttons, Confirmed, Inputs, Motor, Outputs
 from elevator.hardware.card_client import (
     ASK_MS,
     LATE_MS,
@@ -133,7 +133,7 @@ def test_reply_after_a_late_one_is_decoded_even_if_equal_to_an_earlier_one(line:
     list(line.wait(SWEEP_MS + LATE_MS))
     line.receive(AT_FLOOR_2_PRESSED)
     line.receive(AT_FLOOR_2)
-    assert line.inputs() == Inputs(floor=2, still=True)
+    assert line.inputs() == Inputs(floor=2, confirmed=Confirmed(motor_stopped=True))
 
 
 def test_identity_is_requested_if_a_late_reply_never_arrives(line: Line) -> None:
@@ -162,7 +162,7 @@ def test_client_resynchronises_after_a_bad_reply(line: Line, received: bytes, wh
     assert not line.client.write(MOVING_UP)
     line.receive(AT_FLOOR_2)
     assert line.phase() is CardPhase.IN_STEP
-    assert line.inputs() == Inputs(floor=2, still=True)
+    assert line.inputs() == Inputs(floor=2, confirmed=Confirmed(motor_stopped=True))
 
 
 def test_truncated_reply_halts_the_motor(line: Line) -> None:

@@ -15,7 +15,7 @@ from elevator.building.building import Building, open_building
 from elevator.building.card_line import CardLine
 from elevator.building.elevator import Machine
 from elevator.building.shaft import Shaft, put
-from elevator.core.model import Buttons, Inputs, Motor, Outputs
+from elevator.core.model import Buttons, Confirmed, Inputs, Motor, Outputs
 from elevator.hardware import card_client, card_port
 from elevator.hardware.card_port import CardPort
 from elevator.hardware.io_card import READ_IDENTITY, SWEEP
@@ -77,7 +77,9 @@ def test_port_reads_inputs_and_writes_outputs(bench: Bench) -> None:
 
 def confirmed_inputs(before: Inputs, wanted: Outputs) -> Inputs:
     """Return the snapshot of a sweep that was sent before *wanted* and answered after it. *before*: the last one."""
-    return evolve(before, door=before.door and bool(wanted.door), still=before.still and wanted.motor is Motor.STOP)
+    door_open, motor_stopped = before.confirmed
+    confirmed = Confirmed(door_open and bool(wanted.door), motor_stopped and wanted.motor is Motor.STOP)
+    return evolve(before, confirmed=confirmed)
 
 
 def test_reply_confirms_the_commands_before_its_sweep(bench: Bench) -> None:
@@ -92,7 +94,7 @@ def test_reply_confirms_the_commands_before_its_sweep(bench: Bench) -> None:
         # The port's clock stands still, so a late reply is not followed by the next sweep at once.
         bench.pump(lambda: bench.port.client.panel.asked_at_ms is None, clock=lambda ms=asked_at_ms: ms)  # type: ignore[misc]
         assert bench.port.inputs(now_ms()) == confirmed_inputs(before, wanted)
-        before = Inputs(floor=2, door=bool(wanted.door), still=wanted.motor is Motor.STOP)
+        before = Inputs(floor=2, confirmed=Confirmed(bool(wanted.door), wanted.motor is Motor.STOP))
         bench.pump(lambda: bench.port.client.panel.asked_at_ms is not None)
         bench.pump(lambda: bench.port.client.panel.asked_at_ms is None)  # A sweep after the command.
         assert bench.port.inputs(now_ms()) == before

@@ -5,7 +5,7 @@ import pytest
 from elevator.core import door
 from elevator.core.door import DOOR_OPEN_MS, Door, Phase
 from elevator.core.drive import Drive, sense
-from elevator.core.model import Direction, Fault, Inputs, OpenDoor
+from elevator.core.model import Confirmed, Direction, Fault, Inputs, OpenDoor
 from elevator.core.position import Position
 
 NOW_MS = 10_000
@@ -46,7 +46,7 @@ def test_late_confirmation_that_the_car_stands_is_no_fault() -> None:
     stopping = Door(Phase.STOPPING, close_at_ms=NOW_MS + DOOR_OPEN_MS)
     where = Position(floor=2, at_floor=True, trusted=True)
     car = Drive(where, door=stopping, held=False, fault=Fault.NONE, due_at_ms=NOW_MS)
-    waiting, standing = Inputs(floor=2), Inputs(floor=2, still=True)
+    waiting, standing = Inputs(floor=2), Inputs(floor=2, confirmed=Confirmed(motor_stopped=True))
     assert sense(car, NOW_MS + 1, waiting, floors=4, listening=False).car.fault is Fault.POSITION
     assert sense(car, NOW_MS + 1, standing, floors=4, listening=False).car.fault is Fault.NONE
 

@@ -17,7 +17,7 @@ from elevator.building.building import Building, open_building
 from elevator.building.elevator import Machine
 from elevator.building.shaft import Shaft, put
 from elevator.core.call_set import mask
-from elevator.core.model import EVERY_BUTTON, Button, Buttons, Inputs, Motor, Outputs
+from elevator.core.model import EVERY_BUTTON, Button, Buttons, Confirmed, Inputs, Motor, Outputs
 from elevator.hardware.elevator_server import ElevatorServer, changes, snapshot, sweep
 from elevator.hardware.panel_outputs import outputs_after, panel_buttons
 
@@ -176,7 +176,9 @@ def test_equal_replies_give_the_same_snapshot_object() -> None:
 
 def confirmed_inputs(before: Inputs, wanted: Outputs) -> Inputs:
     """Return the snapshot of a sweep that was sent before *wanted* and answered after it. *before*: the last one."""
-    return evolve(before, door=before.door and bool(wanted.door), still=before.still and wanted.motor is Motor.STOP)
+    door_open, motor_stopped = before.confirmed
+    confirmed = Confirmed(door_open and bool(wanted.door), motor_stopped and wanted.motor is Motor.STOP)
+    return evolve(before, confirmed=confirmed)
 
 
 def test_reply_confirms_the_commands_before_its_sweep() -> None:
@@ -194,7 +196,7 @@ def test_reply_confirms_the_commands_before_its_sweep() -> None:
             machine = built.elevators[0].machine
             assert (machine.door, machine.shaft.motor) == (wanted.door, wanted.motor)
             assert port.inputs(now_ms()) == confirmed_inputs(before, wanted)
-            before = Inputs(floor=2, door=bool(wanted.door), still=wanted.motor is Motor.STOP)
+            before = Inputs(floor=2, confirmed=Confirmed(bool(wanted.door), wanted.motor is Motor.STOP))
             pump(port, built, lambda before=before: port.inputs(now_ms()) == before)  # type: ignore[misc]
         port.stop()
 

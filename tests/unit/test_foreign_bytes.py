@@ -23,7 +23,7 @@ from elevator.building.shaft import Shaft, put
 from elevator.core.act import Surroundings, act
 from elevator.core.door import command
 from elevator.core.drive import Drive, motor, sense
-from elevator.core.model import Button, Buttons, Fault, Inputs, Motor, Outputs
+from elevator.core.model import Button, Buttons, Confirmed, Fault, Inputs, Motor, Outputs
 from elevator.hardware import io_card
 from elevator.hardware.card_client import LATE_MS, LOST_MS
 from elevator.hardware.card_port import CardPort
@@ -175,7 +175,8 @@ class Rig:
     def is_restored(self) -> bool:
         """Return whether the card has the wanted outputs and the port knows it."""
         lit = (self.machine.lamps, self.machine.indicator) == (self.wanted.lamps, self.wanted.floor)
-        known = self.inputs is not None and not self.inputs.halted and self.inputs.door == self.wanted.door
+        inputs = self.inputs
+        known = inputs is not None and not inputs.halted and inputs.confirmed.door_open == self.wanted.door
         return known and lit and matches(self.wanted, 255, self.card, self.machine)
 
     def close(self) -> None:
@@ -446,14 +447,15 @@ def test_halt_stops_the_car_without_a_motor_fault() -> None:
     around = Surroundings(0, Buttons(cab=0b1000), Buttons(cab=0b1000))
     car, now_ms = Drive(), 0
     for floor in (0, 0, None):
-        car = drive_once(car, now_ms, Inputs(floor=floor, still=not now_ms), around)
+        confirmed = Confirmed(motor_stopped=not now_ms)
+        car = drive_once(car, now_ms, Inputs(floor=floor, confirmed=confirmed), around)
         now_ms += 100
     assert motor(car, 4) is Motor.UP
     for _ in range(10):
         car = drive_once(car, now_ms, Inputs(halted=True), around)
         assert (motor(car, 4), car.fault) == (Motor.STOP, Fault.NONE)
         now_ms += 1000
-    car = drive_once(car, now_ms, Inputs(still=True), around)
+    car = drive_once(car, now_ms, Inputs(confirmed=Confirmed(motor_stopped=True)), around)
     assert (motor(car, 4), car.fault) == (Motor.UP, Fault.NONE)
     car = drive_once(car, now_ms + 1000, Inputs(floor=1), around)
     assert (motor(car, 4), car.fault) == (Motor.UP, Fault.NONE)
@@ -463,11 +465,11 @@ def test_halt_stops_the_car_without_a_motor_fault() -> None:
 def test_open_door_stays_open_during_a_halt() -> None:
     around = Surroundings(0, Buttons(cab=0b0001), Buttons(cab=0b0001))
     car, now_ms = Drive(), 0
-    for inputs in (Inputs(floor=0, still=True), Inputs(floor=0, still=True, door=True)):
-        car = drive_once(car, now_ms, inputs, around)
+    for confirmed in (Confirmed(motor_stopped=True), Confirmed(True, True)):
+        car = drive_once(car, now_ms, Inputs(floor=0, confirmed=confirmed), around)
         now_ms += 10
     assert command(car.door)
     for _ in range(10):
-        car = drive_once(car, now_ms, Inputs(floor=0, still=True, door=True, halted=True), around)
+        car = drive_once(car, now_ms, Inputs(floor=0, confirmed=Confirmed(True, True), halted=True), around)
         assert command(car.door)
         now_ms += 1000

@@ -6,9 +6,9 @@ from attrs import evolve
 from elevator.building import elevator as machines
 from elevator.building import protocol
 from elevator.building.shaft import Shaft, put
-from elevator.core.model import NEVER_MS, Button, Buttons, Inputs, Motor, Outputs
+from elevator.core.model import NEVER_MS, Button, Buttons, Confirmed, Inputs, Motor, Outputs
 from elevator.hardware.elevator_server import ServerCodec, changes, sweep
-from elevator.hardware.panel_client import FRESH_MS, Confirmed, PanelClient, Receipt
+from elevator.hardware.panel_client import FRESH_MS, PanelClient, Receipt
 
 FLOORS = 4
 SWEEP = sweep(FLOORS)
@@ -101,10 +101,9 @@ def test_malformed_reply_leaves_the_snapshot_unchanged(panel: Panel) -> None:
 
 def test_reply_confirms_the_commands_sent_before_its_sweep(panel: Panel) -> None:
     panel.execute(panel.client.write(Outputs(door=True)))
-    assert panel.client.confirmed == Confirmed()
+    assert panel.client.inputs(9) == Inputs(floor=2)
     panel.sweep(10)
-    assert panel.client.confirmed == Confirmed(door=True, still=True)
-    assert panel.client.inputs(10) == Inputs(floor=2, door=True, still=True)
+    assert panel.client.inputs(10) == Inputs(floor=2, confirmed=Confirmed(door_open=True, motor_stopped=True))
 
 
 def test_command_after_the_sweep_is_not_confirmed_and_cancels_its_opposite(panel: Panel) -> None:
@@ -113,9 +112,9 @@ def test_command_after_the_sweep_is_not_confirmed_and_cancels_its_opposite(panel
     panel.execute(panel.client.write(Outputs(motor=Motor.UP, door=False)))
     panel.execute(panel.client.write(Outputs(door=True)))
     assert panel.client.receive(reply, 11) is Receipt.ANSWERED
-    assert panel.client.confirmed == Confirmed()
+    assert panel.client.inputs(11) == Inputs(floor=2)
     panel.sweep(20)
-    assert panel.client.confirmed == Confirmed(door=True, still=True)
+    assert panel.client.inputs(20) == Inputs(floor=2, confirmed=Confirmed(door_open=True, motor_stopped=True))
 
 
 def test_only_differences_are_written_until_a_reconnect(panel: Panel) -> None:
@@ -138,7 +137,7 @@ def test_halt_lasts_until_the_next_valid_reply_and_keeps_other_outputs(panel: Pa
     stopped = evolve(wanted, motor=Motor.STOP)
     assert panel.client.rewrite() == changes(None, stopped, FLOORS)
     panel.sweep(10)
-    assert panel.client.inputs(10) == Inputs(floor=2, still=True)
+    assert panel.client.inputs(10) == Inputs(floor=2, confirmed=Confirmed(motor_stopped=True))
     assert panel.client.write(wanted) == changes(stopped, wanted, FLOORS)
 
 

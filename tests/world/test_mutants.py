@@ -345,7 +345,7 @@ WORDS: Mapping[str, tuple[Callable[..., object], str, str]] = {
     ),
     "a_car_is_thought_to_stand_when_told_to": (
         drive.sense,
-        "inputs.still and car.position.at_floor",
+        "is_stopped and car.position.at_floor",
         "car.position.at_floor",
     ),
     "what_was_decided_long_ago_is_done": (turn.turn, "inputs is not tick.inputs", "False"),
@@ -440,7 +440,7 @@ WORDS: Mapping[str, tuple[Callable[..., object], str, str]] = {
     "an_obstruction_holds_a_car_with_a_closed_door": (
         drive.sense,
         "held=inputs.stop or ",
-        "held=inputs.stop or (inputs.obstructed and not inputs.door) or ",
+        "held=inputs.stop or (inputs.obstructed and not inputs.confirmed.door_open) or ",
     ),
 }
 """Of each: the function, words of it, and what stands there instead."""
