@@ -22,7 +22,7 @@ from typing import assert_never
 from attrs import evolve, frozen
 
 from elevator import _assign
-from elevator.core.model import Direction, OpenDoor
+from elevator.core.model import NEVER_MS, Direction, OpenDoor
 
 DOOR_OPEN_MS = _assign.DOOR_MS
 """The dwell time. The assigner plans with it."""
@@ -61,6 +61,17 @@ class Door:
     """When it may close, unless it is obstructed."""
     inherited: OpenDoor | None = None
     """The door that a former run left open; None once a floor report has told whether it can still be open."""
+
+
+def blocked_at_ms(door: Door) -> int:
+    """Return when an open door takes its car out of service unless it closes before.
+
+    An obstruction that comes and goes may keep it open when it no longer serves presses.
+    """
+    if not is_at_stop(door):
+        return NEVER_MS
+    kept_ms = NEVER_MS if door.opened_at_ms is None else door.opened_at_ms + DOOR_EXTENSION_MS + DOOR_OPEN_MS
+    return min(kept_ms, door.close_at_ms if door.obstructed else NEVER_MS) + DOOR_GRACE_MS
 
 
 def is_at_stop(door: Door) -> bool:

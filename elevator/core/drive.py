@@ -4,7 +4,8 @@ A car is three values, each in a module of its own: position.py (where it is), t
 and door.py. `sense` takes what the panel says; then the node shares out the calls; then act.py does what is next.
 
 1. The door never closes while obstructed, and when that ends it stays open for another full dwell time (D2). A car
-   whose door is blocked for longer is out of service: others serve the hall calls, also those at this floor.
+   whose door is blocked for longer, or kept open for longer than it serves presses (C6), is out of service: others
+   serve the hall calls, also those at this floor.
 2. While *held* (stop button, dead sensor, no server, motor halted by the port, just started or stalled) the motor
    stands and the door stays as it is.
 3. A car that stops to open its door, and is not confirmed to stand there, has a sensor that lies: its position is
@@ -120,15 +121,13 @@ def diagnose(car: Drive, now_ms: int, is_stopped: bool) -> tuple[Fault, int]:
         return Fault.POSITION, NEVER_MS
     if car.activity is not Activity.RESTING:
         return Fault.MOTOR if car.fault is Fault.MOTOR else Fault.NONE, NEVER_MS
-    if car.door.obstructed:
-        blocked_at_ms = car.door.close_at_ms + door.DOOR_GRACE_MS
-        if now_ms >= blocked_at_ms:
-            return Fault.DOOR, NEVER_MS
-        return Fault.NONE, blocked_at_ms
+    blocked_at_ms = door.blocked_at_ms(car.door)
+    if now_ms >= blocked_at_ms:
+        return Fault.DOOR, NEVER_MS
     is_waiting = car.door.phase in (Phase.STOPPING, Phase.UNKNOWN) and car.door.inherited is None
     if car.held or car.stands or not is_waiting:
-        return Fault.NONE, NEVER_MS
-    return (Fault.POSITION, NEVER_MS) if now_ms >= car.due_at_ms else (Fault.NONE, car.due_at_ms)
+        return Fault.NONE, blocked_at_ms
+    return (Fault.POSITION, NEVER_MS) if now_ms >= car.due_at_ms else (Fault.NONE, min(car.due_at_ms, blocked_at_ms))
 
 
 def inherit(car: Drive, now_ms: int, report: int | None, left: OpenDoor) -> Drive:

@@ -20,6 +20,7 @@ from steps import (
 
 from elevator.building import elevator as machines
 from elevator.building.elevator import misbehaviour
+from elevator.core.door import DOOR_EXTENSION_MS
 from elevator.core.model import (
     EVERY_CAR,
     Behaviour,
@@ -214,3 +215,22 @@ def test_obstruction_switch_that_is_on_when_the_door_opens_counts() -> None:
     cleared_ms = group.now_ms
     settle(group)
     assert doors(group[0])[-1][0] - cleared_ms >= 3000
+
+
+@pytest.mark.rule("C6", "G3")
+def test_hall_call_at_a_door_that_a_flickering_obstruction_keeps_open_is_taken_by_another_car() -> None:
+    group = Group(cars=2, at=(0, 1))
+    group.press(0, CAB, 0)
+    group.run_until(lambda: machine_door(group[0]), 1000)
+    pressed_ms = group.now_ms + DOOR_EXTENSION_MS + 1000
+    while group.now_ms < pressed_ms + 10_000:
+        obstruct(group[0], True)
+        group.run(2000)
+        obstruct(group[0], False)
+        group.run(500)
+        if pressed_ms <= group.now_ms < pressed_ms + 2500:
+            group.press(1, UP, 0)
+    assert machine_door(group[0])
+    assert floor_of(group[1]) == 0
+    assert group.lit(0) == group.lit(1) == set()
+    settle(group)
