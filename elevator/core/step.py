@@ -3,7 +3,8 @@
 1. `step` folds what a node learns into its state, in three stages. Sense: merge what peers said, take presses, find out
    where the car is. Assign: share out the hall calls once (assignment.py). Act: drive the car once (act.py).
 2. If a step changed the public state of this car or its claims, the next step follows at once, because the assignment
-   depends on both. This happens at most RESTEPS_MAX times in a row: an assignment may alternate between two answers.
+   depends on both. After RESTEPS_MAX in a row the next step waits for RESTEP_MS or for news, because an assignment may
+   alternate between two answers for ever.
 3. A lamp lights when the guarantee of its call holds (replica.py). That is in the values, so it holds in whatever order
    turn.py does its I/O.
 4. A node that has just started, or was stalled, first listens: it merges and acknowledges, but its car stands and its
@@ -48,6 +49,8 @@ from elevator.core.traffic import Traffic
 STALL_MS = 500
 """A gap between two steps that means that the program was not running. It sends, so it steps, every HEARTBEAT_MS."""
 RESTEPS_MAX = 4
+RESTEP_MS = 500
+"""When the next step follows after RESTEPS_MAX in a row."""
 
 
 def step(node: Node, tick: Tick) -> Node:
@@ -96,6 +99,7 @@ def decide(node: Node, asked_at_ms: int | None) -> Node:
     shared = evolve(shared, hall=lit, share=shared.share - left)
     has_news = drive.public(acted.car) != drive.public(sensed.car) or shared.share != old.share or bool(acted.served)
     resteps = node.resteps + 1 if has_news else 0
+    restep_at_ms = NEVER_MS if resteps == 0 else now_ms + (0 if resteps < RESTEPS_MAX else RESTEP_MS)
     duplicate = peers.duplicate(node.peers, now_ms)
     forget_at_ms = NEVER_MS if duplicate is None else duplicate.forget_at_ms
     listened_at_ms = node.listen_until_ms if is_listening(node) else NEVER_MS
@@ -108,7 +112,7 @@ def decide(node: Node, asked_at_ms: int | None) -> Node:
         traffic=meet(node, shared, acted.served),
         replica=node.replica if calls is node.calls else evolve(node.replica, calls=calls),
         resteps=resteps % RESTEPS_MAX,
-        quiet_until_ms=now_ms if 0 < resteps < RESTEPS_MAX else due_at_ms,
+        quiet_until_ms=min(due_at_ms, restep_at_ms),
     )
 
 

@@ -1,5 +1,7 @@
 """The group: who answers a hall call, duplicate ids, idle cars."""
 
+import itertools
+
 import pytest
 from group import Group
 from steps import (
@@ -15,6 +17,7 @@ from steps import (
     lamps,
     machine_door,
     motors,
+    obstruct,
     places,
     settle,
     stop_button,
@@ -22,12 +25,8 @@ from steps import (
 
 from elevator.core import act, assignment
 from elevator.core.assignment import Member
-from elevator.core.model import (
-    Behaviour,
-    Buttons,
-    Car,
-    Rates,
-)
+from elevator.core.model import Behaviour, Buttons, Car, Rates
+from elevator.core.step import RESTEPS_MAX
 from elevator.runtime.event_log import events
 
 
@@ -308,6 +307,25 @@ def test_assignment_that_changes_each_time_does_not_keep_a_node_busy(
     before = group[0].node.outgoing.counter
     group.run(1000)
     assert group[0].node.outgoing.counter - before < 40
+
+
+@pytest.mark.rule("A1")
+def test_assignment_that_changes_a_few_times_is_repeated_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    group = Group(cars=1, at=(0,), travel_ms=10_000)
+    monkeypatch.setattr(assignment, "planned", lambda *_: Buttons())
+    group.press(0, CAB, 3)
+    group.run_until(lambda: floor_of(group[0]) is None, 5000)
+    group.press(0, UP, 2)
+    group.run(500)
+    answers = itertools.chain([Buttons(up=0b100), Buttons()] * (RESTEPS_MAX // 2), itertools.repeat(Buttons(up=0b100)))
+    monkeypatch.setattr(assignment, "planned", lambda _, me, floors, hall, cars: next(answers) & hall)
+    obstruct(group[0], True)  # This changes nothing, but the node takes a step.
+    group.run(50)
+    assert group[0].node is not None
+    assert not group[0].node.share.up
+    group.run_until(lambda: bool(group[0].node and group[0].node.share.up), 600)
+    obstruct(group[0], False)
+    settle(group)
 
 
 @pytest.mark.rule("A1")
