@@ -7,8 +7,8 @@
 2. *Claims.* A car publishes the calls that it answers. It does not take a call that another car claims before that car
    has released it, unless it is at the floor of the call. If both claim it, the one with the lower id keeps it. So a
    call has one car, except for a moment after datagrams were lost.
-3. *Starvation.* A call that no car has claimed for UNCLAIMED_MS, or that has waited for longer than any working group
-   takes, is taken by every car that can serve it (A2).
+3. *Starvation.* A call that no car has claimed for UNCLAIMED_MS (a claim for a single step does not count), or that has
+   waited for longer than any working group takes, is taken by every car that can serve it (A2).
 4. *On the spot.* An open door serves the hall call of its floor that agrees with its direction, or either of them if it
    has announced none and has nothing to do. So these calls are not shared out: they belong to that car.
 
@@ -103,7 +103,7 @@ def assign(
         share = planned(policy, me, floors, left, members) - claimed_before(me, members) | served[me] & hall
         target = park(policy, me, floors, hall, members)
     for id, member in members.items():
-        claimed |= share if id == me else member.claims
+        claimed |= share & member.claims if id == me else member.claims
     # Time during which no car could have served it does not starve a call.
     waits = {call: wait(old.waits.get(call), call, now_ms, claimed, floors) for call in calls if members}
     if me in members:

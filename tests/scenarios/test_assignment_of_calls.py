@@ -25,7 +25,7 @@ from steps import (
 
 from elevator.core import act, assignment
 from elevator.core.assignment import Member
-from elevator.core.model import Behaviour, Buttons, Car, Rates
+from elevator.core.model import EVERY_CAR, Behaviour, Button, Buttons, Call, Car, Policy, Rates
 from elevator.core.step import RESTEPS_MAX
 from elevator.runtime.event_log import events
 
@@ -326,6 +326,18 @@ def test_assignment_that_changes_a_few_times_is_repeated_soon(monkeypatch: pytes
     group.run_until(lambda: bool(group[0].node and group[0].node.share.up), 600)
     obstruct(group[0], False)
     settle(group)
+
+
+@pytest.mark.rule("A2")
+def test_call_that_a_car_claims_for_a_moment_again_and_again_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    call, cars = Call(Button.UP, 2, EVERY_CAR), {0: Member(Car(0), 0, Buttons(), Rates())}
+    taken = itertools.cycle((Buttons(), Buttons(), Buttons(up=0b100)))
+    monkeypatch.setattr(assignment, "planned", lambda *_: next(taken))
+    now = assignment.Assignment()
+    for now_ms in range(0, assignment.UNCLAIMED_MS + 1, 100):
+        cars[0] = cars[0]._replace(claims=now.share)
+        now = assignment.assign(now, now_ms, Policy(), 0, 4, {call}, cars)
+    assert now.waits[call].is_starved
 
 
 @pytest.mark.rule("A1")
