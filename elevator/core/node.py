@@ -10,9 +10,8 @@ cab calls are its own; otherwise every cab call for its car is, since a run whos
 
 from collections.abc import Iterable, Mapping
 
-from attrs import frozen
+from attrs import evolve, frozen
 
-from elevator import __version__
 from elevator.core import door, drive, outgoing, peers
 from elevator.core.assignment import Assignment
 from elevator.core.call_set import demand
@@ -116,17 +115,7 @@ def heartbeat(node: Node) -> Heartbeat:
     """Return the next heartbeat."""
     message = node.outgoing.message
     assert message is not None, "a node sends only after its first step"
-    return Heartbeat(
-        node.me,
-        node.outgoing.counter + 1,
-        node.floors,
-        message.car,
-        message.claims,
-        message.hears,
-        message.calls,
-        rates=message.rates,
-        version=__version__,
-    )
+    return evolve(message, counter=node.outgoing.counter + 1)
 
 
 def outputs(node: Node) -> Outputs:

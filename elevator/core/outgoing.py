@@ -5,7 +5,7 @@ A change is sent at once and repeated REPEATS - 1 times, so one lost datagram co
 
 from attrs import evolve, frozen
 
-from elevator.core.model import Buttons, Calls, Car, Rates
+from elevator.core.model import Heartbeat
 from elevator.core.peers import HEARTBEAT_MS
 
 COALESCE_MS = 5
@@ -18,22 +18,11 @@ REPEATS = 3
 
 
 @frozen
-class Message:
-    """The content of a heartbeat."""
-
-    calls: Calls
-    car: Car
-    claims: Buttons
-    hears: int
-    rates: Rates
-
-
-@frozen
 class Outgoing:
     """The heartbeats of one node."""
 
-    message: Message | None = None
-    """The content of the next one; None before the first step."""
+    message: Heartbeat | None = None
+    """The next one, without its sequence number; None before the first step."""
     repeats: int = 0
     """How many more times it is sent early. REPEATS: it has not been sent yet."""
     is_awaited: bool = False
@@ -43,7 +32,7 @@ class Outgoing:
     sent_at_ms: int = 0
 
 
-def compose(old: Outgoing, message: Message) -> Outgoing:
+def compose(old: Outgoing, message: Heartbeat) -> Outgoing:
     """Send *message* at once if it differs from the last."""
     if message == old.message:
         return old

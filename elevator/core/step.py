@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping
 
 from attrs import evolve
 
+from elevator import __version__
 from elevator.core import act, assignment, drive, outgoing, peers, replica, traffic
 from elevator.core.act import Surroundings
 from elevator.core.assignment import Assignment, Member
@@ -42,7 +43,6 @@ from elevator.core.node import (
     is_listening,
     shown,
 )
-from elevator.core.outgoing import Message
 from elevator.core.peers import HEARTBEAT_MS
 from elevator.core.traffic import Traffic
 
@@ -63,7 +63,17 @@ def step(node: Node, tick: Tick) -> Node:
         node = decide(node, tick.asked_at_ms)
     node = light(node)
     heard = sum(1 << id for id in peers.alive(node.peers, node.now_ms))
-    message = Message(replica.durable(node.replica), drive.public(node.drive), node.share, heard, node.traffic.rates)
+    message = Heartbeat(
+        node.me,
+        0,
+        node.floors,
+        drive.public(node.drive),
+        node.share,
+        heard,
+        replica.durable(node.replica),
+        rates=node.traffic.rates,
+        version=__version__,
+    )
     known = evolve(node.peers, miss_at_ms=peers.miss_at_ms(node.peers, node.now_ms))
     return evolve(node, outgoing=outgoing.compose(node.outgoing, message), peers=known)
 
