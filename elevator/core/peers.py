@@ -82,8 +82,6 @@ class Peers:
     """The other nodes that this one hears."""
 
     known: Mapping[int, Peer] = {}
-    miss_at_ms: int = NEVER_MS
-    """No peer times out before this. It is a lower bound: later heartbeats move the timeouts, but not this."""
     duplicate: Duplicate | None = None
     """A second node with our id, or what may turn out to be one; see `duplicate`."""
 
@@ -104,8 +102,9 @@ def able(reached: Mapping[int, Peer]) -> Mapping[int, Peer]:
 
 
 def miss_at_ms(peers: Peers, now_ms: int) -> int:
-    """Return when the first live peer times out if no heartbeat arrives before."""
-    return min((peer.silent_at_ms for peer in alive(peers, now_ms).values()), default=NEVER_MS)
+    """Return when the first peer that was alive at *now_ms* times out if no heartbeat arrives before."""
+    timeouts = [peer.silent_at_ms for peer in peers.known.values()]
+    return min([at_ms for at_ms in timeouts if now_ms < at_ms], default=NEVER_MS)
 
 
 def excuse(peers: Peers, gap_ms: int) -> Peers:

@@ -74,8 +74,7 @@ def step(node: Node, tick: Tick) -> Node:
         rates=node.traffic.rates,
         version=__version__,
     )
-    known = evolve(node.peers, miss_at_ms=peers.miss_at_ms(node.peers, node.now_ms))
-    return evolve(node, outgoing=outgoing.compose(node.outgoing, message), peers=known)
+    return evolve(node, outgoing=outgoing.compose(node.outgoing, message))
 
 
 def must_decide(before: Node, node: Node) -> bool:
@@ -147,13 +146,9 @@ def step_idle(node: Node, tick: Tick) -> Node | None:
     """
     now_ms = tick.now_ms
     expected = tick.inputs is node.inputs and tick.recorded is None and tick.found is None and not tick.disk_failed
-    if not expected or now_ms >= node.quiet_until_ms or now_ms - node.now_ms > HEARTBEAT_MS:
+    due_at_ms = min(node.quiet_until_ms, peers.miss_at_ms(node.peers, node.now_ms))
+    if not expected or now_ms >= due_at_ms or now_ms - node.now_ms > HEARTBEAT_MS:
         return None
-    soonest_ms = node.peers.miss_at_ms
-    if now_ms >= soonest_ms:
-        soonest_ms = peers.miss_at_ms(node.peers, node.now_ms)
-        if now_ms >= soonest_ms:
-            return None
     known = dict(node.peers.known)
     for heartbeat in tick.heartbeats:
         old = known.get(heartbeat.sender.id)
@@ -162,8 +157,7 @@ def step_idle(node: Node, tick: Tick) -> Node | None:
         new = peers.hear(old, heartbeat, now_ms)
         if new is not None:
             known[heartbeat.sender.id] = new
-            soonest_ms = min(soonest_ms, new.silent_at_ms)
-    return evolve(node, now_ms=now_ms, peers=evolve(node.peers, known=known, miss_at_ms=soonest_ms))
+    return evolve(node, now_ms=now_ms, peers=evolve(node.peers, known=known))
 
 
 def take_time(node: Node, tick: Tick) -> Node:
