@@ -72,24 +72,14 @@ def act(car: Drive, now_ms: int, around: Surroundings) -> Acted:
             pass
         case _:
             assert_never(activity)
-    return Acted(car, served, act_at_ms(car, now_ms, around))
+    return Acted(car, served, act_at_ms(car, now_ms))
 
 
-def act_at_ms(car: Drive, now_ms: int, around: Surroundings) -> int:
+def act_at_ms(car: Drive, now_ms: int) -> int:
     """Return when *car* must act again if nothing changes."""
-    if car.activity is not Activity.RESTING:
-        return car.due_at_ms
-    match car.door.phase:
-        case Phase.OPEN:
-            return NEVER_MS if car.door.obstructed else car.door.close_at_ms
-        case Phase.CLOSED:
-            return NEVER_MS if around.target in (None, car.position.floor) else car.due_at_ms
-        case Phase.STOPPING:
-            return car.due_at_ms if car.due_at_ms > now_ms else NEVER_MS
-        case Phase.OPENING | Phase.CLOSING | Phase.UNKNOWN:
-            return NEVER_MS
-        case _:
-            assert_never(car.door.phase)
+    if car.activity is Activity.RESTING and car.door.phase is Phase.OPEN:
+        return NEVER_MS if car.door.obstructed else car.door.close_at_ms
+    return car.due_at_ms if car.due_at_ms > now_ms else NEVER_MS
 
 
 def travel(car: Drive, now_ms: int) -> Drive:
