@@ -94,9 +94,9 @@ def assign(
     calls: AbstractSet[Call],
     members: Mapping[int, Member],
 ) -> Assignment:
-    """Assign hall *calls* to car *me*: none if it is not one of the *members*; without members, all."""
+    """Assign hall *calls* to car *me*: none if it is not one of the *members*."""
     hall, _ = demand(calls)
-    share, target, claimed = hall if not members else Buttons(), None, Buttons()
+    share, target, claimed = Buttons(), None, Buttons()
     if me in members:
         served = on_the_spot(members)
         left = hall - reduce(Buttons.__or__, served.values(), Buttons())
