@@ -74,8 +74,6 @@ class Wait(NamedTuple):
 class Assignment:
     """The work of one car."""
 
-    hall: Buttons = Buttons()
-    """All hall calls, and this car's cab calls."""
     share: Buttons = Buttons()
     """The hall calls that this car answers. It publishes them as its claims."""
     target: int | None = None
@@ -110,7 +108,7 @@ def assign(
         starved, _ = demand([call for call, each in waits.items() if each.is_starved])
         share |= starved
     due_at_ms = min([starves_at_ms(each, floors) for each in waits.values() if not each.is_starved], default=NEVER_MS)
-    return Assignment(hall, share, target, waits, due_at_ms)
+    return Assignment(share, target, waits, due_at_ms)
 
 
 def on_the_spot(members: Mapping[int, Member]) -> Mapping[int, Buttons]:

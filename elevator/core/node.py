@@ -125,20 +125,20 @@ def outputs(node: Node) -> Outputs:
     """
     car, lit, duplicate = node.drive, node.lit, peers.duplicate(node.peers, node.now_ms)
     known = shown(node) if duplicate is not None and duplicate.is_certain else node.calls.live
-    unsure = EVERY_BUTTON if is_listening(node) else lamps({*known.values()} - lit, node.me.id)
+    unsure = EVERY_BUTTON if is_listening(node) else buttons({*known.values()} - lit, node.me.id)
     return Outputs(
         motor=drive.motor(car, node.floors),
         motor_try=car.motor_try,
         door=door.command(car.door),
-        lamps=lamps(lit, node.me.id),
+        lamps=buttons(lit, node.me.id),
         unsure=unsure,
         floor=car.position.floor,
         stop_lamp=node.inputs is not None and node.inputs.stop,
     )
 
 
-def lamps(calls: Iterable[Call], car: int) -> Buttons:
-    """Return the lamps of *calls* on the panel of *car*."""
+def buttons(calls: Iterable[Call], car: int) -> Buttons:
+    """Return the buttons of *calls* on the panel of *car*."""
     hall, cabs = demand(calls)
     return Buttons(hall.up, hall.down, cabs.get(car, 0))
 

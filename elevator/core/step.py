@@ -39,6 +39,7 @@ from elevator.core.node import (
     INCARNATIONS_KEPT,
     LISTEN_MS,
     Node,
+    buttons,
     in_reach,
     is_listening,
     shown,
@@ -99,13 +100,13 @@ def decide(node: Node, asked_at_ms: int | None) -> Node:
     """Sense, assign, act: find out where the car is, share out the calls, and drive it."""
     now_ms, old = node.now_ms, node.assignment
     sensed = drive.sense(node.drive, now_ms, node.inputs, node.floors, is_listening(node), asked_at_ms)
-    mine, members = members_of(node, sensed.car)
+    every = buttons(shown(node).values(), node.me.id)
+    members = members_of(node, sensed.car, every.cab)
     hall = frozenset(call for call in node.calls.live.values() if call.button is not Button.CAB)
     shared = assignment.assign(old, now_ms, node.policy, node.me.id, node.floors, hall, members)
-    work, lit = shared.share | mine, shared.hall | mine
-    acted = act.act(sensed.car, now_ms, Surroundings(node.me.id, work, lit, shared.target))
-    left, _ = demand(call for call in acted.served if call.button is not Button.CAB)
-    shared = evolve(shared, hall=lit, share=shared.share - left)
+    work = evolve(shared.share, cab=every.cab)
+    acted = act.act(sensed.car, now_ms, Surroundings(node.me.id, work, every, shared.target))
+    shared = evolve(shared, share=shared.share - buttons(acted.served, node.me.id))
     has_news = drive.public(acted.car) != drive.public(sensed.car) or shared.share != old.share or bool(acted.served)
     resteps = node.resteps + 1 if has_news else 0
     restep_at_ms = NEVER_MS if resteps == 0 else now_ms + (0 if resteps < RESTEPS_MAX else RESTEP_MS)
@@ -125,18 +126,17 @@ def decide(node: Node, asked_at_ms: int | None) -> Node:
     )
 
 
-def members_of(node: Node, car: Drive) -> tuple[Buttons, Mapping[int, Member]]:
-    """Return the cab calls of this node's *car*, and the cars that can serve hall calls."""
+def members_of(node: Node, car: Drive, cab: int) -> Mapping[int, Member]:
+    """Return the cars that can serve hall calls. *cab* is the mask of the cab calls of this node's *car*."""
     _, cabs = demand(node.calls.live.values())
-    mine = Buttons(cab=sum(1 << floor for button, floor, _ in set(shown(node).values()) if button is Button.CAB))
     members = {
         id: Member(peer.said.car, cabs.get(id, 0), peer.said.claims, peer.said.rates)
         for id, peer in peers.able(in_reach(node)).items()
     }
     public = drive.public(car)
     if public.fault is Fault.NONE and not is_listening(node):
-        members[node.me.id] = Member(public, mine.cab, node.share, node.traffic.rates)
-    return mine, members
+        members[node.me.id] = Member(public, cab, node.share, node.traffic.rates)
+    return members
 
 
 def step_idle(node: Node, tick: Tick) -> Node | None:

@@ -40,7 +40,7 @@ class Regression:
         return Plan(1, 3, 4, 2000, 20_000, faults, presses, at=(0, 3, 3))
 
 
-UNCONFIRMED_LAMPS_GO_DARK = (node.outputs, "lamps({*known.values()} - lit, node.me.id)", "Buttons()")
+UNCONFIRMED_LAMPS_GO_DARK = (node.outputs, "buttons({*known.values()} - lit, node.me.id)", "Buttons()")
 
 REGRESSIONS = {
     # Node 1 restarts and cannot read its record before 6500. The record holds a call of the other node 1.
