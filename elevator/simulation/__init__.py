@@ -1,7 +1,7 @@
 """The proof: a whole group under virtual time, with every fault that a seed can draw.
 
 Start with world.py, which runs the program's own `turn`, wire format, records and hardware codecs. simulated_node.py is
-one node, with a module each for its process, its disk, its server and what its program does at its panel; links.py is
+one node, with a module each for its process, its disk, its server and its connection to that; links.py is
 the network between them. faults.py says what can go wrong, plans.py and chains.py draw it from a seed, and injection.py
 lets it happen. attacker.py forges datagrams, ghost.py claims calls that it never serves.
 

@@ -3,7 +3,6 @@
 from attrs import evolve
 
 from elevator.building import elevator as machines
-from elevator.hardware.panel_client import FRESH_MS
 from elevator.simulation.events import DiskWiped, ProgramResumed
 from elevator.simulation.faults import KILLS, FaultKind, InjectedFault
 from elevator.simulation.links import with_or_without
@@ -30,6 +29,7 @@ def apply(host: SimulatedNode, fault: InjectedFault, begins: bool) -> None:
         case FaultKind.KILL | FaultKind.WIPE | FaultKind.TORN | FaultKind.CRASH | FaultKind.BLACKOUT:
             kill_or_start(host, fault, begins)
         case FaultKind.HANG | FaultKind.FREEZE if changed and begins:
+            host.panel.catch_up(now_ms)
             host.process.stopped_ms = now_ms
         case FaultKind.HANG if changed:
             replace_worker(host)
@@ -54,7 +54,7 @@ def apply(host: SimulatedNode, fault: InjectedFault, begins: bool) -> None:
         case FaultKind.LAG:
             server.lags = with_or_without(server.lags, fault, begins)
             if not server.lags:
-                server.orders_ms = server.reply_ms = host.panel.sweep_ms = now_ms
+                server.requests_ms = server.reply_ms = host.panel.sweep_ms = now_ms
         case FaultKind.SERVER if changed:
             hang_up_or_return(host, fault, begins)
         case _:
@@ -63,8 +63,7 @@ def apply(host: SimulatedNode, fault: InjectedFault, begins: bool) -> None:
 
 def hang_up_or_return(host: SimulatedNode, fault: InjectedFault, begins: bool) -> None:
     now_ms = host.world.now_ms
-    host.server.obey_all(now_ms)
-    host.panel.sent = None
+    host.server.handle_all(now_ms)
     if begins:
         host.panel.hang_up(now_ms, fault.delay_ms)
         host.server.change(machines.disconnect(host.machine, now_ms), now_ms)
@@ -111,8 +110,6 @@ def thaw(host: SimulatedNode) -> None:
         return
     heartbeats, process.backlog = tuple(process.backlog), []
     host.server.put_back(world.now_ms)
-    if world.now_ms - process.stopped_ms >= FRESH_MS:
-        host.panel.inputs = None
     host.upset_ms = world.now_ms
     world.stream.emit(ProgramResumed(host.id, process.stopped_ms))
     host.turn(heartbeats)

@@ -10,14 +10,14 @@ from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 from typing import NoReturn, Protocol
 
-from attrs import define, evolve, field
-
 from elevator.building import elevator as machines
 from elevator.building.elevator import Event, Machine
 from elevator.building.shaft import Shaft, position
 from elevator.core.model import NEVER_MS, Heartbeat, Inputs, Outputs, Record, Tick
 from elevator.core.node import Node, boot, record, wake_at_ms
 from elevator.core.turn import turn
+from elevator.hardware.elevator_server import ServerCodec
+from elevator.hardware.panel_client import PanelClient
 from elevator.net.admission import Admission
 from elevator.runtime import event_log
 from elevator.simulation.attacker import Attacker
@@ -68,52 +68,36 @@ class Outside(Protocol):
         """Let the supervisor of a node start the next worker soon, if one has crashed."""
 
 
-@define(eq=False)
 class SimulatedNode:
     """To its program it is disk, network and panel."""
 
-    world: Outside
-    id: int
-    """Its number in the world."""
-    node_id: int
-    """The id that its program is given; that of another if it is a stranger."""
-    name: str
-    """What the transcript calls it."""
-    disk: SimulatedDisk
-    process: SimulatedProcess
-    server: SimulatedServer
-    panel: SimulatedPanel
-    admission: Admission
-    """The way into its program."""
-    off: dict[FaultKind, int] = field(factory=dict)
-    """How many faults hold it at present, of each kind of which any does."""
-    upset_ms: int = 0
-    """When a fault last began or ended, or its program started, ended or went on."""
-    sensed_ms: int = 0
-    """When its floor sensor last changed."""
-    has_looked: bool = False
-    """Whether the turn that it is taking is more than a sign of life: see turn.py."""
-
-    @classmethod
-    def build(cls, world: Outside, id: int, node_id: int, shaft: Shaft) -> "SimulatedNode":
-        """Return a node around *shaft*, with an empty disk and no program yet."""
-        floors, name = shaft.floors, str(id) if id < world.plan.cars else f"{node_id}*"
-
-        def note(before: Machine, after: Machine, events: Iterable[Event]) -> None:
-            host.note(before, after, events)
-
-        server = SimulatedServer(machines.machine(shaft), world.rng, note)
-        process = SimulatedProcess(lambda fault: world.begin_or_end(fault, begins=True))
-        panel = SimulatedPanel(server, floors, phase_ms=3 * id)
-        disk = SimulatedDisk(floors, world.rng)
-        host = cls(world, id, node_id, name, disk, process, server, panel, Admission(GROUP))
-        world.stream.emit(Joined(id, node_id, server.machine))
-        server.take(server.machine)
-        return host
-
-    @property
-    def floors(self) -> int:
-        return self.panel.floors
+    def __init__(self, world: Outside, id: int, node_id: int, shaft: Shaft) -> None:
+        """Join the *world* with a car in *shaft*, an empty disk and no program yet."""
+        self.world = world
+        self.id = id
+        """Its number in the world."""
+        self.node_id = node_id
+        """The id that its program is given; that of another if it is a stranger."""
+        self.name = str(id) if id < world.plan.cars else f"{node_id}*"
+        """What the transcript calls it."""
+        self.floors = shaft.floors
+        self.off: dict[FaultKind, int] = {}
+        """How many faults hold it at present, of each kind of which any does."""
+        self.upset_ms = 0
+        """When a fault last began or ended, or its program started, ended or went on."""
+        self.sensed_ms = 0
+        """When its floor sensor last changed."""
+        self.has_looked = False
+        """Whether the turn that it is taking is more than a sign of life: see turn.py."""
+        self.disk = SimulatedDisk(shaft.floors, world.rng)
+        self.process = SimulatedProcess(lambda fault: world.begin_or_end(fault, begins=True))
+        self.server = SimulatedServer(machines.machine(shaft), world.rng, self.note)
+        client = PanelClient(ServerCodec(shaft.floors), first_reply_ms=NEVER_MS)
+        self.panel = SimulatedPanel(self.server, client, self.misread, phase_ms=3 * id)
+        self.admission = Admission(GROUP)
+        """The way into its program."""
+        world.stream.emit(Joined(id, node_id, self.machine))
+        self.server.take(self.machine)
 
     @property
     def node(self) -> Node | None:
@@ -156,7 +140,11 @@ class SimulatedNode:
         self.has_looked = True
         if self.process.is_stopped_at(Point.BEFORE_HARDWARE):
             raise Stopped
-        return self.world.now_ms, self.panel.inputs
+        return self.see()
+
+    def see(self) -> tuple[int, Inputs | None]:
+        """Return the time and what the panel says."""
+        return self.world.now_ms, self.panel.client.inputs(self.world.now_ms)
 
     def save(self, record: Record) -> None:
         if record == self.disk.asked or self.process.put_off_here(Point.BEFORE_RECORD, lambda: self.save(record)):
@@ -172,11 +160,11 @@ class SimulatedNode:
         self.process.step_of_turn(Point.AFTER_BROADCAST)
 
     def write(self, outputs: Outputs) -> None:
-        if not self.panel.can_write(outputs):
-            return
-        self.process.step_of_turn(Point.BEFORE_HARDWARE)
-        self.panel.write(outputs, self.world.now_ms)
-        self.process.step_of_turn(Point.AFTER_HARDWARE)
+        client = self.panel.client
+        if client.has_answered and outputs != client.sent:
+            self.process.step_of_turn(Point.BEFORE_HARDWARE)
+            self.panel.write(outputs, self.world.now_ms)
+            self.process.step_of_turn(Point.AFTER_HARDWARE)
 
     # The program
 
@@ -187,7 +175,7 @@ class SimulatedNode:
         node = boot(self.node_id, self.floors, kept, world.rng.randrange(1 << 32), now_ms, world.plan.policy)
         world.tell(f"node {self.name} starts {'with' if kept else 'without'} a record")
         self.process.doom = None
-        self.panel.start()
+        self.panel.connect()
         self.admission = Admission(GROUP, [world.key])
         if world.attacker is not None:
             world.attacker.note_start(self.id)
@@ -208,9 +196,9 @@ class SimulatedNode:
         held = self.disk.close(2 if is_worker else self.world.rng.randrange(3))
         if held is not None:
             self.world.stream.emit(RecordStored(self.id, held))
-        self.server.obey_all(now_ms)
+        self.server.handle_all(now_ms)
         self.process.end()
-        self.panel.sent = self.panel.inputs = None
+        self.panel.client.forget()
         self.world.stream.emit(ProgramEnded(self.id))
         self.server.change(machines.disconnect(self.machine, now_ms), now_ms)
 
@@ -220,12 +208,14 @@ class SimulatedNode:
         if self.server.due_ms <= now_ms:
             self.server.settle(now_ms)
         elif self.disk.due_ms <= now_ms:
+            if not self.process.stands_still:
+                self.panel.catch_up(now_ms)
             self.turn(())
         elif self.panel.sweep_ms <= now_ms:
-            self.panel.sweep_ms = NEVER_MS
             self.sweep(())
         else:
             self.process.wake_ms = NEVER_MS
+            self.panel.catch_up(now_ms)
             self.turn(())
             if wrong := self.process.count_wake(now_ms):
                 self.world.fail(f"node {self.id} {wrong}")
@@ -245,31 +235,29 @@ class SimulatedNode:
         elif self.panel.sweep_ms <= self.world.now_ms:
             self.sweep(heard)
         elif heard:
+            self.panel.catch_up(self.world.now_ms)
             self.turn(heard)
 
     def sweep(self, heartbeats: tuple[Heartbeat, ...]) -> None:
         """Look at the panel, and take a turn if that says anything new or *heartbeats* came."""
         now_ms, panel = self.world.now_ms, self.panel
-        if self.server.orders and not self.server.obey(now_ms):
-            panel.sweep_ms = self.server.orders_ms
+        self.server.handle(now_ms)
         if self.node is None or self.process.stands_still:
+            panel.sweep_ms = self.server.due_to_client_ms if self.server.requests else NEVER_MS
             return
-        inputs = self.misread(panel.read(now_ms)) if panel.is_answered(now_ms) else panel.inputs
-        if inputs != panel.inputs:
-            panel.inputs = inputs
-            self.turn(heartbeats)
-        elif heartbeats:
+        panel.sweep(now_ms)
+        if heartbeats or panel.client.inputs(now_ms) is not self.node.inputs:
             self.turn(heartbeats)
 
-    def misread(self, inputs: Inputs | None) -> Inputs | None:
-        """Return *inputs* as a floor sensor that is out of order has them."""
-        if inputs is not None and self.panel.inputs is not None and self.has(FaultKind.GLITCH):
+    def misread(self, reply: bytes) -> bytes:
+        """Return the *reply* to a sweep as a floor sensor that is out of order has it."""
+        floor = None
+        if self.has(FaultKind.GLITCH) and self.panel.client.newest is not None:
             is_certain = self.knows_its_place()
             floor = false_floor(self.machine.shaft, self.world.now_ms) if is_certain else self.floors
-            inputs = evolve(inputs, floor=floor)
-        if inputs is not None and self.has(FaultKind.SENSOR):
-            inputs = evolve(inputs, floor=self.floors)
-        return inputs
+        if self.has(FaultKind.SENSOR):
+            floor = self.floors
+        return reply if floor is None else reply[:-11] + bytes((True, floor)) + reply[-9:]
 
     def turn(self, heartbeats: tuple[Heartbeat, ...]) -> None:
         """Take a turn, after the rest of an interrupted one. The program may die in it."""
@@ -286,8 +274,8 @@ class SimulatedNode:
             if process.under_way is not None:
                 self.take_turn(process.node, process.under_way)
             recorded, failed, found = disk.take_answer()
-            asked_at_ms, told = self.panel.asked_at_ms(world.now_ms), (recorded, failed, found)
-            self.take_turn(process.node, Tick(world.now_ms, self.panel.inputs, heartbeats, *told, asked_at_ms))
+            (now_ms, inputs), asked_at_ms = self.see(), self.panel.client.newest_asked_at_ms
+            self.take_turn(process.node, Tick(now_ms, inputs, heartbeats, recorded, failed, found, asked_at_ms))
         except Stopped:
             pass
         except Died as died:
@@ -305,7 +293,7 @@ class SimulatedNode:
                 taken = TurnTaken(self.id, before, after, tick)
         except Died:  # It has become what it would have been, as far as others can tell.
             nowhere = Nowhere()
-            after = turn(before, tick, lambda: (world.now_ms, self.panel.inputs), nowhere, nowhere, nowhere)
+            after = turn(before, tick, self.see, nowhere, nowhere, nowhere)
             taken = TurnTaken(self.id, before, after, tick)
             raise
         finally:

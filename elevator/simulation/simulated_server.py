@@ -21,12 +21,12 @@ class SimulatedServer:
     note: Callable[[Machine, Machine, Iterable[Event]], None]
     """Is called with the elevator before and after each change."""
     lags: list[InjectedFault] = field(factory=list)
-    orders: bytes = b""
-    """Commands that it has not obeyed yet ..."""
-    orders_ms: int = 0
+    requests: bytes = b""
+    """Commands, and perhaps a sweep behind them, that it has not handled yet ..."""
+    requests_ms: int = 0
     """... and when it will."""
     reply: bytes | None = None
-    """The reply that it has not sent yet ..."""
+    """The reply to a sweep that it has not sent yet ..."""
     reply_ms: int = 0
     """... and when it will."""
     due_ms: int = NEVER_MS
@@ -45,41 +45,48 @@ class SimulatedServer:
         """Bring the elevator up to date."""
         self.take(*machines.settle(self.machine, now_ms))
 
-    def longest_ms(self) -> int:
-        """Return how long it takes at most."""
-        return max((fault.delay_ms for fault in self.lags), default=0)
+    @property
+    def lag_ms(self) -> int:
+        """How long it takes at most."""
+        return max(fault.delay_ms for fault in self.lags) if self.lags else 0
+
+    @property
+    def due_to_client_ms(self) -> int:
+        """When it next handles a request or sends a reply."""
+        return min(
+            self.requests_ms if self.requests else NEVER_MS, self.reply_ms if self.reply is not None else NEVER_MS
+        )
 
     def late_ms(self, now_ms: int) -> int:
         """Return when it will have handled a request that arrives now."""
-        longest_ms = self.longest_ms()
-        return now_ms + (self.rng.randint(0, longest_ms) if longest_ms else 0)
+        return now_ms + (self.rng.randint(0, self.lag_ms) if self.lags else 0)
 
-    def ask(self, requests: bytes, now_ms: int) -> None:
-        """Ask it what `reply` then says, when its time has come."""
-        self.reply = self.exchange(requests, now_ms)
-        self.reply_ms = self.late_ms(now_ms)
+    def ask(self, sweep: bytes, now_ms: int) -> None:
+        """Let it handle a *sweep*, after all commands that are pending."""
+        if self.requests:
+            self.requests += sweep
+        else:
+            self.reply, self.reply_ms = self.exchange(sweep, now_ms), self.late_ms(now_ms)
 
-    def order(self, orders: bytes, now_ms: int) -> bool:
-        """Give it *orders*; tell whether it has obeyed already."""
-        if not self.orders:  # It obeys and answers in order.
-            self.orders_ms = max(self.late_ms(now_ms), self.reply_ms if self.reply is not None else 0)
-        self.orders += orders
-        return self.obey(now_ms)
+    def order(self, orders: bytes, now_ms: int) -> None:
+        """Let it handle commands, which have no reply, after what is pending."""
+        if not self.requests:
+            self.requests_ms = max(self.late_ms(now_ms), self.reply_ms if self.reply is not None else 0)
+        self.requests += orders
+        self.handle(now_ms)
 
-    def obey(self, now_ms: int) -> bool:
-        """Obey pending commands if they are due; tell whether it did."""
-        if now_ms < self.orders_ms:
-            return False
-        self.put_back(now_ms)
-        orders, self.orders = self.orders, b""
-        self.exchange(orders, now_ms)
-        return True
+    def handle(self, now_ms: int) -> None:
+        """Handle the pending requests if they are due."""
+        if self.requests and now_ms >= self.requests_ms:
+            self.put_back(now_ms)
+            requests, self.requests = self.requests, b""
+            if replies := self.exchange(requests, now_ms):
+                self.reply, self.reply_ms = replies, now_ms
 
-    def obey_all(self, now_ms: int) -> None:
-        """Obey pending commands at once: the connection ends."""
-        if self.orders:
-            self.orders_ms = now_ms
-            self.obey(now_ms)
+    def handle_all(self, now_ms: int) -> None:
+        """Handle the pending requests at once: the connection ends."""
+        self.requests_ms = now_ms
+        self.handle(now_ms)
 
     def put_back(self, now_ms: int) -> None:
         """Let the operator of a car that is out of bounds put it back: he has seen it, too."""

@@ -86,7 +86,7 @@ class World:
         for id in range(plan.cars):
             drawn = evolve(shaft, place=min(self.rng.randint(0, end(shaft)), end(shaft) - 1))
             placed = put(shaft, plan.at[id], 0) if plan.at else drawn
-            self.hosts.append(SimulatedNode.build(self, id, id, placed))
+            self.hosts.append(SimulatedNode(self, id, id, placed))
         for host in self.hosts:
             host.start()
 
@@ -261,7 +261,7 @@ class World:
         assert len(self.hosts) == self.plan.cars, "one stranger at a time"
         floors = stranger.detail if stranger.kind is FaultKind.MISFIT else self.plan.floors
         shaft = put(Shaft(floors, self.plan.travel_ms, self.plan.passing_ms), 0, self.now_ms)
-        host = SimulatedNode.build(self, self.plan.cars, stranger.who, shaft)
+        host = SimulatedNode(self, self.plan.cars, stranger.who, shaft)
         self.hosts.append(host)
         host.start()
 

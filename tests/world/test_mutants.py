@@ -46,7 +46,7 @@ from elevator.core.node import Node
 from elevator.core.replica import Replica
 from elevator.core.travel_times import SEARCH_MS
 from elevator.hardware import elevator_server
-from elevator.simulation import campaign, simulated_node, simulated_panel
+from elevator.simulation import campaign, simulated_node
 from elevator.simulation.plans import plan
 from elevator.storage import records
 
@@ -178,9 +178,10 @@ def what_is_told_is_not_on_the_disk(patch: pytest.MonkeyPatch) -> None:
 @mutant
 def nothing_is_repeated_after_a_reconnect(patch: pytest.MonkeyPatch) -> None:
     def changes(sent: Outputs | None, wanted: Outputs, floors: int) -> bytes:
-        return elevator_server.changes(sent or Outputs(lamps=Buttons()), wanted, floors)
+        return server_changes(sent or Outputs(lamps=Buttons()), wanted, floors)
 
-    patch.setattr(simulated_panel, "changes", changes)
+    server_changes = elevator_server.changes
+    patch.setattr(elevator_server, "changes", changes)
 
 
 @mutant

@@ -116,18 +116,6 @@ REGRESSIONS = {
             InjectedFault(FaultKind.LAG, 5308, 9308, 0, delay_ms=400),
         ),
     ),
-    # A false reading begins, the program stalls for 450 ms and resumes with that reading.
-    "stall_does_not_age_an_impossible_floor_reading": Regression(
-        pytest.mark.rule("C5"),
-        position.delay,
-        "old.believe_at_ms + late_ms",
-        "old.believe_at_ms",
-        (
-            Press(3000, 3200, 0, CAB, 3),
-            InjectedFault(FaultKind.GLITCH, 6000, 6080, 0),
-            InjectedFault(FaultKind.FREEZE, 6030, 6480, 0),
-        ),
-    ),
 }
 
 

@@ -220,7 +220,7 @@ EFFECTS: dict[FaultKind, tuple[int, str] | Callable[[World], object]] = {
     FaultKind.MOTOR: (0, "car 1: power off"),
     FaultKind.OBSTRUCT: (0, "car 1: obstructed on"),
     FaultKind.STOP: (0, "node 1: out of service: stop button"),
-    FaultKind.LAG: lambda world: world.hosts[1].server.reply,
+    FaultKind.LAG: lambda world: world.hosts[1].server.reply_ms > world.hosts[1].panel.swept_ms,
     FaultKind.SERVER: (0, "node 1: out of service: no elevator answers"),
     FaultKind.GHOST: (0, "node 1: node 63 is alive"),
     FaultKind.SHIRKER: (0, "node 1: node 63 is alive"),
