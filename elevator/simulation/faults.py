@@ -51,6 +51,8 @@ class FaultKind(StrEnum):
     """A disk takes nothing, and gives nothing to a program that starts."""
     SLOW = "slow disk"
     """A disk takes its time."""
+    RECORDER = "recorder"
+    """The process that writes a node's record is killed; the worker starts another."""
     GHOST = "ghost"
     """One more node is in the group, which says that it is able and takes every hall call, and never moves its car."""
     SHIRKER = "shirker"
@@ -162,7 +164,7 @@ def describe(fault: InjectedFault, cars: int) -> str:
     match fault.kind:
         case FaultKind.KILL | FaultKind.WIPE | FaultKind.TORN | FaultKind.CRASH | FaultKind.FREEZE:
             return f"{fault.kind} of {node}" + (f", {fault.point}" if fault.point else "")
-        case FaultKind.HANG | FaultKind.DISK:
+        case FaultKind.HANG | FaultKind.DISK | FaultKind.RECORDER:
             return f"{fault.kind} of {node}"
         case FaultKind.SLOW:
             return f"{fault.kind} of {node}, up to {fault.delay_ms} ms"

@@ -38,6 +38,9 @@ def apply(host: SimulatedNode, fault: InjectedFault, begins: bool) -> None:
         case FaultKind.SLOW:
             host.disk.slowness = with_or_without(host.disk.slowness, fault, begins)
             host.disk.hasten(now_ms)
+        case FaultKind.RECORDER if begins and host.node is not None:
+            host.note_stored(host.disk.lose_recorder())
+            host.disk.due_ms = now_ms
         case FaultKind.MOTOR if changed:
             server.change(machines.power(host.machine, not begins, now_ms), now_ms)
             if fault.detail and not begins:

@@ -81,7 +81,9 @@ def plan(seed: int, cars: int | None = None, floors: int | None = None) -> Plan:
     lags = draw_lags(random.Random(f"lag {seed}"), cars, calm_at_ms) if faults else []
     sensors = draw_sensors(random.Random(f"sensor {seed}"), cars, calm_at_ms) if faults else []
     storm, storm_presses = draw_storm(random.Random(f"storm {seed}"), cars, floors, calm_at_ms) if faults else ([], [])
+    recorders = draw_recorders(random.Random(f"recorder {seed}"), cars, calm_at_ms) if faults else []
     whole = (*faults, *lasting, *strangers, *processes, *rare, *attacks, *glitches, *long, *lags, *sensors, *storm)
+    whole = (*whole, *recorders)
     rng = random.Random(f"policy {seed}")
     policy = Policy(rng.choice((*[Assigner.PLAN] * 4, *Assigner)), rng.choice((*[Park.SPREAD] * 3, *Park)))
     traffic = draw_traffic(random.Random(f"traffic {seed}"), seed, cars, floors, calm_at_ms)
@@ -237,6 +239,14 @@ def draw_sensors(rng: random.Random, cars: int, calm_at_ms: int) -> list[Injecte
     starts = [rng.randrange(calm_at_ms) for _ in range(rng.randint(1, 3))]
     ends = [min(at_ms + rng.randint(200, 12_000), calm_at_ms) for at_ms in starts]
     return [InjectedFault(FaultKind.SENSOR, *each, rng.randrange(cars)) for each in zip(starts, ends, strict=True)]
+
+
+def draw_recorders(rng: random.Random, cars: int, calm_at_ms: int) -> list[InjectedFault]:
+    """Draw recorders that are killed, in one of three runs."""
+    if rng.random() > 1 / 3:
+        return []
+    times = [rng.randrange(calm_at_ms) for _ in range(rng.randint(1, 6))]
+    return [InjectedFault(FaultKind.RECORDER, at_ms, at_ms + 1, rng.randrange(cars)) for at_ms in times]
 
 
 def draw_lags(rng: random.Random, cars: int, calm_at_ms: int) -> list[InjectedFault]:

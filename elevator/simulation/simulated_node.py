@@ -171,7 +171,7 @@ class SimulatedNode:
     def start(self) -> None:
         """Start the program."""
         world, now_ms = self.world, self.world.now_ms
-        kept = self.disk.start()
+        kept = self.disk.start(now_ms)
         node = boot(self.node_id, self.floors, kept, world.rng.randrange(1 << 32), now_ms, world.plan.policy)
         world.tell(f"node {self.name} starts {'with' if kept else 'without'} a record")
         self.process.doom = None
@@ -186,6 +186,12 @@ class SimulatedNode:
         self.process.wake_ms = self.upset_ms = now_ms
         self.panel.sweep_soon(now_ms)
 
+    def note_stored(self, record: Record | None) -> bool:
+        """Report that *record* has become durable, if there is one."""
+        if record is not None:
+            self.world.stream.emit(RecordStored(self.id, record))
+        return record is not None
+
     def die(self, is_worker: bool = False) -> None:
         """End the program: its connection breaks, and with it the motor stops.
 
@@ -193,9 +199,7 @@ class SimulatedNode:
         """
         now_ms = self.upset_ms = self.world.now_ms
         self.world.tell(f"node {self.name} dies")
-        held = self.disk.close(2 if is_worker else self.world.rng.randrange(3))
-        if held is not None:
-            self.world.stream.emit(RecordStored(self.id, held))
+        self.note_stored(self.disk.lose_worker(is_killed=not is_worker))
         self.server.handle_all(now_ms)
         self.process.end()
         self.panel.client.forget()
@@ -263,19 +267,16 @@ class SimulatedNode:
         """Take a turn, after the rest of an interrupted one. The program may die in it."""
         world, process, disk = self.world, self.process, self.disk
         try:
-            if disk.due_ms <= world.now_ms:
-                held = disk.work(world.now_ms)
-                if held is not None:
-                    world.stream.emit(RecordStored(self.id, held))
-                    process.step_of_turn(Point.AFTER_RECORD)
+            if disk.due_ms <= world.now_ms and self.note_stored(disk.work(world.now_ms)):
+                process.step_of_turn(Point.AFTER_RECORD)
             if process.node is None or process.stands_still:
                 return
             process.go_on()
             if process.under_way is not None:
                 self.take_turn(process.node, process.under_way)
-            recorded, failed, found = disk.take_answer()
-            (now_ms, inputs), asked_at_ms = self.see(), self.panel.client.newest_asked_at_ms
-            self.take_turn(process.node, Tick(now_ms, inputs, heartbeats, recorded, failed, found, asked_at_ms))
+            now_ms, inputs = self.see()
+            asked_at_ms = self.panel.client.newest_asked_at_ms
+            self.take_turn(process.node, Tick(now_ms, inputs, heartbeats, *disk.receive(now_ms), asked_at_ms))
         except Stopped:
             pass
         except Died as died:

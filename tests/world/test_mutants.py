@@ -45,10 +45,12 @@ from elevator.core.model import (
 from elevator.core.node import Node
 from elevator.core.replica import Replica
 from elevator.core.travel_times import SEARCH_MS
-from elevator.hardware import elevator_server
+from elevator.hardware import elevator_server, panel_client
+from elevator.hardware.panel_client import Confirmed
 from elevator.simulation import campaign, simulated_node
 from elevator.simulation.plans import plan
 from elevator.storage import records
+from elevator.storage.recorder_client import WRITTEN, RecorderClient
 
 SEEDS = 300
 TRY_FIRST = {
@@ -182,6 +184,26 @@ def nothing_is_repeated_after_a_reconnect(patch: pytest.MonkeyPatch) -> None:
 
     server_changes = elevator_server.changes
     patch.setattr(elevator_server, "changes", changes)
+
+
+@mutant
+def a_reply_confirms_what_was_sent_after_its_sweep(patch: pytest.MonkeyPatch) -> None:
+    def done(sent: Outputs | None, before: object = None) -> Confirmed:
+        return client_done(sent)
+
+    client_done = panel_client.done
+    patch.setattr(panel_client, "done", done)
+
+
+@mutant
+def an_acknowledgement_covers_records_after_it(patch: pytest.MonkeyPatch) -> None:
+    def receive(client: RecorderClient, message: bytes, now_ms: int) -> None:
+        if message[:1] == WRITTEN and client._pending:
+            message = WRITTEN + b"%d" % client._pending[-1].number
+        client_receive(client, message, now_ms)
+
+    client_receive = RecorderClient.receive
+    patch.setattr(RecorderClient, "receive", receive)
 
 
 @mutant
@@ -469,7 +491,8 @@ BREAKS: Mapping[str, str] = {
     "L3": (
         "a_lamp_lights_before_the_record a_lamp_lights_before_the_others_know what_is_told_is_not_on_the_disk "
         "news_waits_for_the_next_heartbeat a_new_program_promises_before_it_has_listened "
-        "a_lamp_waits_for_those_who_do_not_hear_its_node a_failing_disk_keeps_lamps_dark"
+        "a_lamp_waits_for_those_who_do_not_hear_its_node a_failing_disk_keeps_lamps_dark "
+        "an_acknowledgement_covers_records_after_it"
     ),
     "L4": "merge_forgets_who_has_seen a_lamp_stays_lit_for_ever a_former_run_is_taken_for_another_node",
     "L5": (
@@ -498,7 +521,10 @@ BREAKS: Mapping[str, str] = {
         "a_stuck_motor_is_not_noticed a_dead_motor_is_kept_secret a_motor_is_told_again_at_every_turn "
         "a_motor_is_not_told_again"
     ),
-    "C9": "a_door_is_thought_to_be_open_when_told_to a_call_is_served_as_soon_as_the_car_stops",
+    "C9": (
+        "a_door_is_thought_to_be_open_when_told_to a_call_is_served_as_soon_as_the_car_stops "
+        "a_reply_confirms_what_was_sent_after_its_sweep"
+    ),
     "C10": "a_new_program_does_not_listen_first a_thawed_program_acts_at_once what_was_decided_long_ago_is_done",
     "C11": "nothing_is_repeated_after_a_reconnect a_car_is_thought_to_be_where_it_was_when_its_server_went",
     "A1": "every_car_takes_every_call a_call_is_not_left_to_an_open_door",

@@ -228,6 +228,7 @@ EFFECTS: dict[FaultKind, tuple[int, str] | Callable[[World], object]] = {
     FaultKind.MISFIT: (3, "node 1: node 1 has 3 floors, this one 4: ignored"),
     FaultKind.DISK: lambda world: world.observed.nodes[1].is_failing,
     FaultKind.SLOW: lambda world: world.observed.nodes[1].is_failing,
+    FaultKind.RECORDER: lambda world: world.hosts[1].disk.heard,
     FaultKind.GLITCH: lambda world: (node := world.hosts[1].node) and node.drive.position.rejections,
     FaultKind.SENSOR: (0, "node 1: out of service: position unknown"),
     FaultKind.ATTACK: lambda world: world.attack_at_ms < 10_000,
