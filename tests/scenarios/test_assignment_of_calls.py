@@ -3,13 +3,13 @@
 import itertools
 
 import pytest
-from group import Group
 from steps import (
     CAB,
     DOWN,
     LOBBY,
     SPREAD,
     UP,
+    Group,
     behaviour,
     doors,
     floor_of,
@@ -28,6 +28,7 @@ from elevator.core.assignment import Member
 from elevator.core.model import EVERY_CAR, Behaviour, Button, Buttons, Call, Car, Policy, Rates
 from elevator.core.step import RESTEPS_MAX
 from elevator.runtime.event_log import events
+from elevator.simulation.faults import FaultKind
 
 
 @pytest.mark.rule("A1")
@@ -42,7 +43,7 @@ def test_one_car_takes_a_hall_call_and_the_others_stay() -> None:
 @pytest.mark.rule("A2")
 def test_cycle_of_one_way_links_leaves_no_call_without_a_car() -> None:
     group = Group(at=(0, 1, 2))
-    group.links = lambda sender, receiver: (sender + 1) % 3 == receiver
+    group.link(lambda sender, receiver: (sender + 1) % 3 == receiver)
     group.run(1000)
     for panel, floor in enumerate((3, 1, 2)):
         group.press(panel, DOWN, floor)
@@ -52,7 +53,7 @@ def test_cycle_of_one_way_links_leaves_no_call_without_a_car() -> None:
 @pytest.mark.rule("A2")
 def test_call_that_no_car_claims_is_taken() -> None:
     group = Group(at=(0, 1, 3))
-    group.links = lambda sender, receiver: {sender, receiver} != {0, 2}  # 0 and 2 hear each other through 1 only
+    group.link(lambda sender, receiver: {sender, receiver} != {0, 2})  # 0 and 2 hear each other through 1 only
     group.run(1000)
     for panel, floor in enumerate((2, 2, 1)):
         group.press(panel, UP, floor)
@@ -61,33 +62,24 @@ def test_call_that_no_car_claims_is_taken() -> None:
 
 @pytest.mark.rule("A3", "L2")
 def test_two_nodes_with_one_id_do_no_harm() -> None:
-    group = Group(at=(0, 0, 3))
-    twin = group[1]
-    twin.id = 0
-    twin.kill()
-    twin.disk.record = None
-    twin.lot = 50_000
-    twin.start()
-    group.run(1500)
-    for computer in (group[0], twin):
+    group = group_with_twin()
+    for computer in (group[0], group[2]):
         assert computer.node is not None
         assert any("another node uses this one's id" in what for what in computer.node.oddities)
-    assert group[2].node is not None
-    assert any("two nodes use the id 0" in what for what in group[2].node.oddities)
+    assert group[1].node is not None
+    assert any("two nodes use the id 0" in what for what in group[1].node.oddities)
     group.press(0, CAB, 2)
-    group.press(1, DOWN, 1)
+    group.press(2, DOWN, 1)
     group.run(100)
     assert group.lit(0) == {("down", 1), ("cab", 2)}
-    assert group.lit(1) == {("down", 1)}, "a cab call of the other panel is not shown"
+    assert group.lit(2) == {("down", 1)}, "a cab call of the other panel is not shown"
     settle(group)
 
 
 @pytest.mark.rule("A3")
 def test_node_with_another_number_of_floors_is_logged_and_ignored() -> None:
-    group = Group(cars=2, at=(0, 0))
-    group[1].floors = 9
-    group[1].kill()
-    group[1].start()
+    group = Group(cars=1)
+    group.join(FaultKind.MISFIT, id=1, floors=9)
     group.run(1000)
     assert group[0].node is not None
     assert [what for what in group[0].node.oddities if "9 floors" in what]
@@ -99,20 +91,15 @@ def test_node_with_another_number_of_floors_is_logged_and_ignored() -> None:
 
 @pytest.mark.rule("A3", "L2")
 def test_node_does_not_show_cab_calls_of_former_runs_of_another_with_its_id() -> None:
-    group = Group(at=(0, 0, 3))
+    group = Group(cars=2, at=(0, 3))
     group.press(0, CAB, 3)
     group.run(50)
     group[0].kill()
     group.run(100)
     group[0].start()
-    twin = group[1]
-    twin.id = 0
-    twin.kill()
-    twin.disk.record = None
-    twin.lot = 50_000
-    twin.start()
+    group.join(FaultKind.TWIN, id=0)
     group.run(1500)
-    assert group.lit(1) == set()
+    assert group.lit(2) == set()
     settle(group)
     assert floor_of(group[0]) == 3
 
@@ -120,13 +107,13 @@ def test_node_does_not_show_cab_calls_of_former_runs_of_another_with_its_id() ->
 @pytest.mark.rule("A3")
 def test_car_does_not_serve_cab_calls_of_another_with_its_id() -> None:
     group = group_with_twin()
-    group.press(1, CAB, 2)
+    group.press(2, CAB, 2)
     group.run(100)
     group.press(0, CAB, 2)
     group.run_until(lambda: ("cab", 2) not in group.lit(0), 10_000)
-    assert lamps(group[1], CAB, 2) == [True] or floor_of(group[1]) == 2
+    assert lamps(group[2], CAB, 2) == [True] or floor_of(group[2]) == 2
     settle(group)
-    assert floor_of(group[0]) == floor_of(group[1]) == 2
+    assert floor_of(group[0]) == floor_of(group[2]) == 2
 
 
 @pytest.mark.rule("A3")
@@ -135,13 +122,13 @@ def test_cab_call_of_another_node_with_the_same_id_is_not_logged_as_served() -> 
     group.press(0, CAB, 2)
     group.run(100)
     group[0].kill()
-    group.run_until(lambda: group.lit(1) == {("cab", 2)}, 5000)
-    before = group[1].node
+    group.run_until(lambda: group.lit(2) == {("cab", 2)}, 5000)
+    before = group[2].node
     group[0].start()
-    group.run_until(lambda: group.lit(1) == set(), 500)
+    group.run_until(lambda: group.lit(2) == set(), 500)
     assert before is not None
-    assert group[1].node is not None
-    lines = [event.text for event in events(before, group[1].node)]
+    assert group[2].node is not None
+    lines = [event.text for event in events(before, group[2].node)]
     assert "cab call of car 0 to floor 2: lamp off, not served yet" in lines
     settle(group)
     assert floor_of(group[0]) == 2
@@ -150,7 +137,7 @@ def test_cab_call_of_another_node_with_the_same_id_is_not_logged_as_served() -> 
 @pytest.mark.rule("A3")
 def test_restarted_node_tells_another_with_its_id_from_its_former_runs() -> None:
     group = group_with_twin()
-    group.press(1, CAB, 2)
+    group.press(2, CAB, 2)
     group.run(100)
     group[0].kill()
     group.run(50)
@@ -167,15 +154,13 @@ def test_restarted_node_tells_another_with_its_id_from_its_former_runs() -> None
 def test_node_that_reads_its_record_late_tells_another_with_its_id_from_its_former_runs() -> None:
     group = group_with_twin()
     group.press(0, CAB, 1)
-    group.press(1, CAB, 2)
+    group.press(2, CAB, 2)
     group.run(100)
-    kept = group[0].disk.record
+    group[0].inject(FaultKind.DISK, on=True)
     group[0].kill()
-    group[0].disk.record = None
-    group[0].lot = 1 << 20
     group[0].start()
     group.run(200)
-    group[0].disk.unread = kept
+    group[0].inject(FaultKind.DISK, on=False)
     group.run(500)
     assert group.lit(0) == {("cab", 1)}
     settle(group)
@@ -185,23 +170,22 @@ def test_node_that_reads_its_record_late_tells_another_with_its_id_from_its_form
 @pytest.mark.rule("A3", "G7")
 def test_press_of_a_second_node_with_one_id_is_served_after_many_restarts_of_the_first() -> None:
     group = group_with_twin()
-    group[0].lot = 1 << 31
     for _ in range(10):
         group[0].kill()
-        group[0].disk.record = None
+        group[0].wipe()
         group[0].start()
         group.press(0, UP, 2)
         group.run(400)
-    group.press(1, CAB, 0)
+    group.press(2, CAB, 0)
     settle(group)
-    assert floor_of(group[2]) == 2
-    opened = len(doors(group[2]))
-    group.links = lambda sender, receiver: {sender, receiver} != {0}  # the twins do not hear each other
-    group.press(1, UP, 2)
+    assert floor_of(group[1]) == 2
+    opened = len(doors(group[1]))
+    group.link(lambda sender, receiver: {sender, receiver} != {0, 2})  # the twins do not hear each other
+    group.press(2, UP, 2)
     group.run(500)
-    assert group[1].node is not None
-    assert len(doors(group[2])) == opened + 1
-    assert not group[1].node.calls.live
+    assert group[2].node is not None
+    assert len(doors(group[1])) == opened + 1
+    assert not group[2].node.calls.live
 
 
 @pytest.mark.rule("A1", "A2")

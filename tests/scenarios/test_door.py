@@ -2,10 +2,10 @@
 
 import pytest
 from attrs import evolve
-from group import Group
 from steps import (
     CAB,
     UP,
+    Group,
     behaviour,
     doors,
     fault,
@@ -126,7 +126,7 @@ def test_door_closed_as_its_server_was_lost_does_not_close_on_an_obstruction() -
     group.run(20)
     assert group[0].node is not None
     group.run(group[0].node.drive.door.close_at_ms - group.now_ms - 1)
-    group[0].server = False
+    group[0].unplug_server()
     group.run(1)
     assert behaviour(group[0]) is Behaviour.IDLE
     lose_server(group, 100)

@@ -2,11 +2,11 @@
 
 import pytest
 from attrs import evolve
-from group import Group
 from steps import (
     CAB,
     DOWN,
     UP,
+    Group,
     assert_able_on_trips_to,
     cut,
     doors,
@@ -29,11 +29,13 @@ from elevator.core.model import (
     Motor,
 )
 from elevator.core.node import INCARNATIONS_KEPT, heartbeat
+from elevator.net.wire import Encoder
+from elevator.simulation.simulated_node import GROUP
 
 
 @pytest.mark.rule("D1", "C11")
 def test_car_moved_while_its_server_was_lost_opens_its_door_only_where_it_stands() -> None:
-    group = Group(cars=1, at=(1,))
+    group = Group(cars=1, at=(1,), judged=False)
     group.press(0, CAB, 1)
     group.run(500)
     lose_server(group, 300)
@@ -109,7 +111,7 @@ def test_cab_calls_survive_a_wiped_disk_if_a_peer_is_alive() -> None:
     group.press(0, CAB, 3)
     group.run(100)
     group[0].kill()
-    group[0].disk.record = None
+    group[0].wipe()
     group.run(5000)
     group[0].start()
     group.run_until(lambda: floor_of(group[0]) == 3 and machine_door(group[0]), 20_000)
@@ -179,8 +181,7 @@ def test_no_call_is_served_before_the_panel_confirms_an_open_door(has_just_shut:
     group.press(1, UP, 0)
     group.run(1)
     # The server of the car that stands there hangs up between two sweeps; before the second comes the news of the call.
-    group[0].server = False
-    group[0].take(machines.disconnect(group[0].machine, group.now_ms))
+    group[0].unplug_server()
     group.run(100)
     assert not group[0].machine.door
     assert ("up", 0) in group.lit(1)
@@ -195,11 +196,10 @@ def test_no_call_is_lost_with_the_connection_to_the_server() -> None:
     group.press(0, CAB, 3)
     group.run(1000)
     group[0].unplug_server()
-    group[0].server = False
     group.press(1, DOWN, 1)
     group.run(3000)
     assert fault(group[0]) is Fault.SERVER
-    group[0].server = True
+    group[0].unplug_server(on=False)
     settle(group)
     assert floor_of(group[0]) == 3
 
@@ -209,10 +209,10 @@ def test_stalled_process_stops_the_motor_and_listens_before_it_acts() -> None:
     group = Group(cars=2, at=(0, 3))
     group.press(0, UP, 1)
     group.run(500)
-    group[0].frozen = True
+    group[0].freeze(True)
     group.run_until(lambda: not group.lit(1), 20_000)
-    group[0].frozen = False
     started = len(motors(group[0]))
+    group[0].freeze(False)
     group.run(250)
     assert motors(group[0])[started:] == [(motors(group[0])[-1][0], Motor.STOP)], "it stops and listens"
     settle(group)
@@ -238,10 +238,10 @@ def test_car_learns_no_travel_time_during_a_pause_of_the_program() -> None:
     group.press(0, CAB, 1)
     group.run_until(lambda: group[0].machine.shaft.motor is Motor.UP, 100)
     group.run(230)
-    group[0].frozen = True
+    group[0].freeze(True)
     group.run(420)
     assert group[0].machine.sensed is None
-    group[0].frozen = False
+    group[0].freeze(False)
     settle(group)
     assert_able_on_trips_to(group, 0, 1)
 
@@ -251,11 +251,10 @@ def test_car_learns_no_travel_time_while_its_server_is_lost() -> None:
     group = Group(cars=1, at=(0,))
     group.press(0, CAB, 1)
     group.run_until(lambda: group[0].machine.shaft.motor is Motor.UP, 100)
-    group[0].server = False
     group[0].unplug_server()
     group.run(300)
     group[0].take(machines.put(group[0].machine, 0.6, group.now_ms))
-    group[0].server = True
+    group[0].unplug_server(on=False)
     settle(group)
     assert_able_on_trips_to(group, 0, 1)
 
@@ -279,12 +278,12 @@ def test_wiped_node_gets_its_cab_calls_back_despite_a_late_datagram_of_its_forme
     group.press(0, CAB, 3)
     group.run(230)
     assert group[0].node is not None
-    late = group[0].encoder.encode(heartbeat(group[0].node))[0]
+    late = Encoder(GROUP).encode(heartbeat(group[0].node))[0]
     group[0].kill()
-    group[0].disk.record = None
+    group[0].wipe()
     group.run(50)
     group[0].start()
-    group[0].inbox.append((group.now_ms + 10, late))
+    group[0].hear(late, group.now_ms + 10)
     group.run(500)
     group[1].kill()
     group.run_until(lambda: floor_of(group[0]) == 3 and machine_door(group[0]), 20_000)

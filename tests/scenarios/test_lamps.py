@@ -1,10 +1,12 @@
 """Buttons and lamps."""
 
 import pytest
-from group import Group
-from steps import CAB, DOWN, UP, cut, floor_of, group_with_twin, lamps, settle
+from steps import CAB, DOWN, UP, Group, cut, floor_of, group_with_twin, lamps, settle
 
 from elevator.core.node import heartbeat
+from elevator.net.wire import Encoder
+from elevator.simulation.faults import FaultKind
+from elevator.simulation.simulated_node import GROUP
 
 
 @pytest.mark.rule("L1", "L2")
@@ -31,7 +33,7 @@ def test_node_alone_lights_its_lamps() -> None:
 @pytest.mark.rule("L3")
 def test_one_way_link_does_not_keep_a_lamp_dark() -> None:
     group = Group(cars=2, at=(0, 0))
-    group.links = lambda sender, receiver: sender == 1  # 1 is heard by 0, 0 by nobody
+    group.link(lambda sender, receiver: sender == 1)  # 1 is heard by 0, 0 by nobody
     group.run(500)
     group.press(0, DOWN, 3)
     group.run(100)
@@ -42,7 +44,7 @@ def test_one_way_link_does_not_keep_a_lamp_dark() -> None:
 @pytest.mark.rule("L3")
 def test_lamp_of_a_node_with_a_failing_disk_lights_once_a_peer_has_the_call() -> None:
     group = Group(cars=2, at=(0, 0))
-    group[0].disk.full = True
+    group[0].inject(FaultKind.DISK, on=True)
     group.press(0, DOWN, 3)
     group.run(100)
     assert group.lit(0) == {("down", 3)}, "the peer has it"
@@ -51,7 +53,7 @@ def test_lamp_of_a_node_with_a_failing_disk_lights_once_a_peer_has_the_call() ->
     group.press(0, DOWN, 2)
     group.run(1000)
     assert group.lit(0) == {("down", 3)}, "nobody has the new one: no promise"
-    group[0].disk.full = False
+    group[0].inject(FaultKind.DISK, on=False)
     group.run(1100)
     assert ("down", 2) in group.lit(0)
     settle(group)
@@ -63,11 +65,11 @@ def test_late_datagram_of_a_former_run_does_not_darken_a_lamp() -> None:
     group.press(0, CAB, 3)
     group.run(230)
     assert group[0].node is not None
-    late = group[0].encoder.encode(heartbeat(group[0].node))[0]
+    late = Encoder(GROUP).encode(heartbeat(group[0].node))[0]
     group[0].kill()
     group.run(50)
     group[0].start()
-    group[0].inbox.append((group.now_ms + 10, late))
+    group[0].hear(late, group.now_ms + 10)
     settle(group)
     assert lamps(group[0], CAB, 3) == [True, False]
     assert floor_of(group[0]) == 3
@@ -82,14 +84,13 @@ def test_restart_does_not_darken_a_lamp_before_a_peer_knows_its_call() -> None:
     group.press(1, DOWN, 2)
     group.run(100)
     assert group.lit(1) == {("cab", 3), ("down", 2)}
-    group[0].disk.takes_ms = 900
+    group[0].inject(FaultKind.SLOW, on=True, delay_ms=4000)
     cut(group, {0, 1, 2})
     group[1].kill()
     group.run(50)
     group[1].start()
     group.run(500)
-    assert group[0].disk.record is not None
-    assert not group[0].disk.record.calls.live
+    assert not group[0].host.disk.durable.live
     group.press(1, UP, 0)
     group.run(200)
     assert group.lit(1) == {("cab", 3), ("down", 2)}, "lit before, and the new one is not promised yet"
@@ -102,25 +103,27 @@ def test_cab_lamp_does_not_light_for_a_press_at_another_node_with_its_id() -> No
     group = group_with_twin()
     group.press(0, CAB, 2)
     group.run(100)
-    group.links = lambda sender, receiver: sender != 0  # that is what both are called
-    group.press(1, CAB, 2)
+    group.link(lambda sender, receiver: sender not in (0, 2))
+    group.press(2, CAB, 2)
     group.run(100)
-    assert group.lit(1) == set(), "nobody has heard of it, and the others seem to be there"
+    assert group.lit(2) == set(), "nobody has heard of it, and the others seem to be there"
     group.run(500)
-    assert group.lit(1) == {("cab", 2)}
+    assert group.lit(2) == {("cab", 2)}
     settle(group)
 
 
 @pytest.mark.rule("L4", "A3")
 def test_lamp_survives_two_restarts_with_a_failing_disk_and_another_node_with_its_id() -> None:
     group = group_with_twin()
-    group[0].disk.full = True
+    group[0].inject(FaultKind.DISK, on=True)
     group.press(0, CAB, 3)
     group.run_until(lambda: group.lit(0) == {("cab", 3)}, 3000)
     group.run(250)  # until the button is up again
     for _ in range(2):
         group[0].kill()
+        group[0].inject(FaultKind.DISK, on=False)
         group[0].start()
+        group[0].inject(FaultKind.DISK, on=True)
     group.run(1000)
     assert group.lit(0) == {("cab", 3)}
     settle(group)

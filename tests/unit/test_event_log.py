@@ -1,18 +1,18 @@
 """A node's log in virtual time: events are logged at once, and flapping inputs do not flood the log."""
 
 import logging
-import random
 from collections.abc import Callable
 
 import pytest
 from attrs import evolve
-from group import Computer, Group
+from steps import Group, ScriptedNode, cut
 
 from elevator.building.elevator import machine
 from elevator.building.shaft import Shaft, put, sensor
 from elevator.core.log_damping import FREE_RECURRENCES
 from elevator.core.model import Button
 from elevator.runtime.event_log import RepeatedWarnings, events
+from elevator.simulation.faults import FaultKind
 
 MINUTE_MS = 60_000
 LINES_MAX = 40
@@ -29,32 +29,24 @@ def flap(group: Group, change: Callable[[bool], None], on_ms: int, off_ms: int, 
         group.run(off_ms)
 
 
-def sensor_without_floor(computer: Computer) -> Callable[[bool], None]:
+def sensor_without_floor(node: ScriptedNode) -> Callable[[bool], None]:
     def change(on: bool) -> None:
-        true = sensor(computer.machine.shaft, computer.now_ms)
-        computer.machine = evolve(computer.machine, sensed=None if on else true)
+        true = sensor(node.machine.shaft, node.world.now_ms)
+        node.take(evolve(node.machine, sensed=None if on else true))
 
     return change
 
 
-def sensor_with_floor(floor: int) -> Callable[[Computer], Callable[[bool], None]]:
-    def choose(computer: Computer) -> Callable[[bool], None]:
-        return lambda on: setattr(computer, "lies", floor if on else None)
-
-    return choose
+def sensor_with_floor(floor: int) -> Callable[[ScriptedNode], Callable[[bool], None]]:
+    return lambda node: lambda on: node.lie(floor if on else None)
 
 
-def stop_button(computer: Computer) -> Callable[[bool], None]:
-    return lambda on: setattr(computer, "machine", evolve(computer.machine, stop=on))
+def stop_button(node: ScriptedNode) -> Callable[[bool], None]:
+    return lambda on: node.inject(FaultKind.STOP, on)
 
 
-def server(computer: Computer) -> Callable[[bool], None]:
-    def change(on: bool) -> None:
-        computer.server = not on
-        if on:
-            computer.unplug_server()
-
-    return change
+def server(node: ScriptedNode) -> Callable[[bool], None]:
+    return node.unplug_server
 
 
 @pytest.mark.parametrize(
@@ -62,14 +54,12 @@ def server(computer: Computer) -> Callable[[bool], None]:
 )
 @pytest.mark.parametrize("on_ms", [30, 150, 700])
 def test_flapping_input_does_not_flood_the_log(
-    make_change: Callable[[Computer], Callable[[bool], None]], on_ms: int
+    make_change: Callable[[ScriptedNode], Callable[[bool], None]], on_ms: int
 ) -> None:
-    group = Group(cars=1, at=(1,))
+    group = Group(cars=1, at=(1,), judged=False)
     flap(group, make_change(group[0]), on_ms, on_ms)
     assert len(group[0].log) <= LINES_MAX, group[0].log[-10:]
-    group[0].machine = machine(
-        put(Shaft(4), 1, group.now_ms)
-    )  # The false readings may have driven the car out of its shaft.
+    group[0].take(machine(put(Shaft(4), 1, group.now_ms)))  # It may have left its shaft, led by its sensor.
     group.run(2 * MINUTE_MS)
     assert [line for line in group[0].log if "service" in line][-1].startswith("in service"), (
         "the last line must be correct"
@@ -82,14 +72,7 @@ def test_flapping_input_does_not_flood_the_log(
 @pytest.mark.parametrize(("cut_ms", "connected_ms"), [(300, 60), (400, 300), (2500, 200)])
 def test_flapping_link_to_a_peer_does_not_flood_the_log(cut_ms: int, connected_ms: int) -> None:
     group = Group(cars=2, at=(0, 0))
-    is_cut = False
-    group.links = lambda sender, receiver: not is_cut
-
-    def cut(on: bool) -> None:
-        nonlocal is_cut
-        is_cut = on
-
-    flap(group, cut, cut_ms, connected_ms)
+    flap(group, lambda on: cut(group, {0}, {1}) if on else cut(group, {0, 1}), cut_ms, connected_ms)
     lines = [line for line in group[0].log if line.startswith("node 1")]
     assert lines[:4] == ["node 1 is alive", "node 1 is silent"] * 2
     assert len(lines) <= 14
@@ -99,8 +82,8 @@ def test_flapping_link_to_a_peer_does_not_flood_the_log(cut_ms: int, connected_m
 
 
 def test_packet_loss_does_not_flood_the_log() -> None:
-    group, rng = Group(cars=3), random.Random(1)
-    group.links = lambda sender, receiver: rng.random() > 0.7
+    group = Group(cars=3)
+    group[0].inject(FaultKind.WEATHER, on=True, detail=70)
     group.run(MINUTE_MS)
     assert all(len(computer.log) <= LINES_MAX for computer in group.computers)
 

@@ -2,7 +2,7 @@
 
 import pytest
 from attrs import evolve
-from group import Group
+from steps import Group
 
 from elevator.core import node, turn
 from elevator.core import step as stepping
@@ -10,6 +10,7 @@ from elevator.core.model import Button, Buttons, Call, Inputs, Motor, Outputs, T
 from elevator.core.node import Node
 from elevator.core.step import step
 from elevator.simulation.plans import plan
+from elevator.simulation.simulated_node import Nowhere
 from elevator.simulation.world import World
 
 
@@ -46,10 +47,10 @@ class Panel:
 def test_what_was_decided_by_what_a_panel_showed_long_ago_is_not_done(stood_still: bool) -> None:
     computer = Group(cars=1, at=(0,))[0]
     assert computer.node is not None
-    assert computer.inputs is not None
-    inputs, panel = evolve(computer.inputs, pressed=Buttons(cab=0b1000)), Panel()
+    assert computer.node.inputs is not None
+    inputs, panel = evolve(computer.node.inputs, pressed=Buttons(cab=0b1000)), Panel()
     seen: tuple[int, Inputs | None] = (31_000, None) if stood_still else (1400, inputs)
-    after = turn.turn(computer.node, Tick(1010, inputs), lambda: seen, computer.disk, computer, panel)
+    after = turn.turn(computer.node, Tick(1010, inputs), lambda: seen, Nowhere(), Nowhere(), panel)
     assert [each.motor for each in panel.written] == [Motor.STOP if stood_still else Motor.UP]
     assert after.now_ms == (31_000 if stood_still else 1010)
 
@@ -57,16 +58,16 @@ def test_what_was_decided_by_what_a_panel_showed_long_ago_is_not_done(stood_stil
 def test_a_press_is_kept_that_was_read_before_a_long_standstill() -> None:
     computer = Group(cars=1, at=(0,))[0]
     assert computer.node is not None
-    assert computer.inputs is not None
-    inputs = evolve(computer.inputs, pressed=Buttons(cab=0b1000))
-    after = turn.turn(computer.node, Tick(1010, inputs), lambda: (1600, None), computer.disk, computer, Panel())
+    assert computer.node.inputs is not None
+    inputs = evolve(computer.node.inputs, pressed=Buttons(cab=0b1000))
+    after = turn.turn(computer.node, Tick(1010, inputs), lambda: (1600, None), Nowhere(), Nowhere(), Panel())
     assert set(after.calls.live.values()) == {Call(Button.CAB, 3, 0)}
 
 
 def test_a_panel_that_gets_old_in_a_turn_makes_no_peer_silent() -> None:
     computer = Group()[0]
     assert computer.node is not None
-    assert computer.inputs is not None
-    inputs = evolve(computer.inputs, pressed=Buttons(up=0b0010))
-    after = turn.turn(computer.node, Tick(1010, inputs), lambda: (1450, None), computer.disk, computer, Panel())
+    assert computer.node.inputs is not None
+    inputs = evolve(computer.node.inputs, pressed=Buttons(up=0b0010))
+    after = turn.turn(computer.node, Tick(1010, inputs), lambda: (1450, None), Nowhere(), Nowhere(), Panel())
     assert node.in_reach(after).keys() == {1, 2}
