@@ -247,7 +247,7 @@ class SimulatedNode:
         now_ms, panel = self.world.now_ms, self.panel
         self.server.handle(now_ms)
         if self.node is None or self.process.stands_still:
-            panel.sweep_ms = self.server.due_to_client_ms if self.server.requests else NEVER_MS
+            panel.sweep_ms = self.server.requests_ms if self.server.requests else NEVER_MS
             return
         panel.sweep(now_ms)
         if heartbeats or panel.client.inputs(now_ms) is not self.node.inputs:

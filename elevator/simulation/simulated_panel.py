@@ -12,6 +12,8 @@ from elevator.core.model import NEVER_MS, Outputs
 from elevator.hardware.panel_client import SWEEP_MS, PanelClient
 from elevator.simulation.simulated_server import SimulatedServer
 
+RECENT_MS = 30
+
 
 @define(eq=False)
 class SimulatedPanel:
@@ -49,8 +51,11 @@ class SimulatedPanel:
         self.sweep_ms = min(self.sweep_ms, next_ms if next_ms > self.swept_ms else next_ms + SWEEP_MS)
 
     def catch_up(self, now_ms: int) -> None:
-        """Let the client have the reply to the last sweep that was left out."""
-        client, at_ms = self.client, now_ms - self.server.lag_ms - (now_ms - self.phase_ms) % SWEEP_MS
+        """Let the client have the reply to the last sweep that was left out, if its newest is not of late."""
+        client = self.client
+        if now_ms - client.newest_asked_at_ms < RECENT_MS:
+            return
+        at_ms = now_ms - self.server.lag_ms - (now_ms - self.phase_ms) % SWEEP_MS
         is_idle = client.has_answered and client.asked_at_ms is None and client.is_current
         if is_idle and at_ms > client.newest_asked_at_ms and not self.is_gone and not self.has_hung_up:
             client.ask(at_ms)
