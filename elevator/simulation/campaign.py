@@ -1,8 +1,8 @@
 """`elevator soak`: run the simulated world with seed after seed, and make a failing one small.
 
-Each seed is a run of its own with its own group, building, faults and passengers. Workers are forks that take every
-n-th seed and report over a pipe, a line a seed. A failing run is repeated with fewer faults and presses for as long as
-it still fails; what remains is printed with its transcript and the command that replays it.
+Each seed is a run of its own with its own group, building, faults and passengers, in a process of its own. A failing
+run is repeated with fewer faults and presses for as long as it still fails; what remains is printed with its transcript
+and the command that replays it.
 """
 
 import argparse
@@ -12,7 +12,7 @@ import select
 import signal
 import sys
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple
 
 from attrs import evolve
 
@@ -86,46 +86,39 @@ def only(plan: Plan, faults: Sequence[int], presses: Sequence[int]) -> Plan:
 
 
 def results(arguments: argparse.Namespace) -> Iterator[Outcome]:
-    """Run all seeds in forked workers and yield what became of them, as they end."""
-    jobs = min(arguments.jobs, len(arguments.seeds))
+    """Run all seeds, each in a fork, and yield what became of them, as they end. A fork that dies yields nothing."""
     sys.stdout.flush()
-    pipes: dict[int, int] = {}
-    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # Workers keep it so: what interrupts us ends them.
-    for job in range(jobs):
-        reading, writing = os.pipe()
-        pid = os.fork()
-        if pid == 0:
-            for inherited in (reading, *pipes):
-                os.close(inherited)
-            work(arguments, job, jobs, writing)
-        os.close(writing)
-        pipes[reading] = pid
-    rest = dict.fromkeys(pipes, b"")
+    waiting, running = iter(arguments.seeds), dict[int, int]()
     try:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
-        while rest:
-            for pipe in select.select(list(rest), [], [])[0]:
-                received = os.read(pipe, 65536)
-                *lines, left = (rest[pipe] + received).split(b"\n")
-                for line in lines:
-                    yield Outcome(*json.loads(line))
-                rest[pipe] = left
-                if not received:
-                    del rest[pipe]
+        while True:
+            while len(running) < arguments.jobs and (seed := next(waiting, None)) is not None:
+                pipe, pid = start(seed, arguments)
+                running[pipe] = pid
+            if not running:
+                return
+            for pipe in select.select(list(running), [], [])[0]:
+                received = os.read(pipe, 65536)  # A line is shorter than what a pipe takes at once.
+                os.close(pipe)
+                os.waitpid(running.pop(pipe), 0)
+                if received:
+                    yield Outcome(*json.loads(received))
     finally:
-        for pipe, pid in pipes.items():
+        for pipe, pid in running.items():
             os.close(pipe)
-            os.kill(pid, signal.SIGKILL)  # It may have seeds left; or be gone already, which is as well.
+            os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
 
 
-def work(arguments: argparse.Namespace, job: int, jobs: int, pipe: int) -> NoReturn:
-    """Be a worker: never return to the code of the parent."""
-    try:
-        for seed in arguments.seeds[job::jobs]:
+def start(seed: int, arguments: argparse.Namespace) -> tuple[int, int]:
+    """Run *seed* in a fork; return the pipe from which to read its outcome, and its process."""
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # What interrupts its parent ends it.
+        try:
             done, _ = outcome(plan(seed, arguments.cars, arguments.floors))
-            os.write(pipe, json.dumps(done).encode() + b"\n")
-    except BrokenPipeError:
-        pass
-    finally:
-        os._exit(0)
+            os.write(writing, json.dumps(done).encode())
+        finally:
+            os._exit(0)
+    os.close(writing)
+    return reading, pid
