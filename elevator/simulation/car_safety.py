@@ -110,7 +110,7 @@ class CarSafety:
 
     def runs_as_told(self, host: ObservedNode) -> bool:
         """Tell whether a car does now what its program wants now."""
-        return not any(self.health.has(host.id, kind) for kind in (FaultKind.LAG, FaultKind.FREEZE, FaultKind.HANG))
+        return not any(self.health.has(host.id, kind) for kind in (FaultKind.LAG, FaultKind.FREEZE))
 
     def judge_machine(self, event: MachineChanged) -> None:
         host, old, new = self.observed.nodes[event.host], event.before, event.after

@@ -9,13 +9,10 @@ from elevator.core.model import NEVER_MS, Button
 from elevator.hardware.panel_outputs import panel_buttons
 from elevator.simulation.faults import FaultKind, InjectedFault, Point, Press
 
-HUNG_MS = 500
-"""After what silence a supervisor kills its worker."""
 STORM = (
     *[FaultKind.FREEZE] * 3,
     *[FaultKind.SERVER] * 2,
     *[FaultKind.OBSTRUCT] * 2,
-    FaultKind.HANG,
     FaultKind.KILL,
     FaultKind.CRASH,
     FaultKind.LAG,
@@ -36,7 +33,7 @@ def draw_storm(rng: random.Random, cars: int, floors: int, calm_at_ms: int) -> t
     faults = []
     for _ in range(rng.randint(4, 12)):
         kind, at_ms = rng.choice(STORM), start_ms + rng.randrange(12_000)
-        lasts_ms = HUNG_MS + 30 if kind is FaultKind.HANG else rng.choice((150, 400, 700, 1500, 4000))
+        lasts_ms = rng.choice((150, 400, 700, 1500, 4000))
         fault = InjectedFault(kind, at_ms, min(at_ms + lasts_ms, calm_at_ms), who)
         match kind:
             case FaultKind.KILL | FaultKind.CRASH:

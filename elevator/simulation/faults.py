@@ -6,7 +6,6 @@ car or some links stay out of order for good, and the promise holds for the rest
 """
 
 from enum import StrEnum
-from typing import assert_never
 
 from attrs import frozen
 
@@ -21,13 +20,9 @@ class FaultKind(StrEnum):
     """A node's program ends with all its processes at some point of a turn, and is started again."""
     WIPE = "wipe"
     """The same, and its disk is empty when it starts again."""
-    TORN = "torn record"
-    """The same, and of its record only the first half is left."""
     CRASH = "crash"
     """A worker ends at some point of a turn. Its record is still written, and its supervisor starts the next, after
     `delay_ms`: that ends it."""
-    HANG = "hang"
-    """A worker stands still until its supervisor kills it and starts the next."""
     BLACKOUT = "blackout"
     """All programs end at once, and are started again at once."""
     FREEZE = "freeze"
@@ -81,10 +76,22 @@ class Point(StrEnum):
     AFTER_BROADCAST = "after a broadcast"
 
 
-KILLS = (FaultKind.KILL, FaultKind.WIPE, FaultKind.TORN, FaultKind.CRASH)
+KILLS = (FaultKind.KILL, FaultKind.WIPE, FaultKind.CRASH)
 """What ends one program at some point of a turn."""
-PROGRAM = frozenset((*KILLS, FaultKind.BLACKOUT, FaultKind.HANG, FaultKind.FREEZE, FaultKind.SERVER, FaultKind.LAG))
+PROGRAM = frozenset((*KILLS, FaultKind.BLACKOUT, FaultKind.FREEZE, FaultKind.SERVER, FaultKind.LAG))
 """What keeps a program from knowing its panel, or its panel from doing what it is told."""
+OF_CAR = frozenset(
+    (
+        FaultKind.LAG,
+        FaultKind.MOTOR,
+        FaultKind.SERVER,
+        FaultKind.OBSTRUCT,
+        FaultKind.STOP,
+        FaultKind.GLITCH,
+        FaultKind.SENSOR,
+    )
+)
+"""What happens to a car or its server, not to its program."""
 STRANGERS = (FaultKind.TWIN, FaultKind.MISFIT)
 """Nodes that should not be there. One at a time; its panel is the one after the last car's."""
 GHOSTS = (FaultKind.GHOST, FaultKind.SHIRKER)
@@ -160,37 +167,23 @@ class Plan:
 
 def describe(fault: InjectedFault, cars: int) -> str:
     """Say what *fault* is and whom it hits."""
-    node = f"node {fault.who}"
+    where = f"{fault.kind} of {'car' if fault.kind in OF_CAR else 'node'} {fault.who}"
     match fault.kind:
-        case FaultKind.KILL | FaultKind.WIPE | FaultKind.TORN | FaultKind.CRASH | FaultKind.FREEZE:
-            return f"{fault.kind} of {node}" + (f", {fault.point}" if fault.point else "")
-        case FaultKind.HANG | FaultKind.DISK | FaultKind.RECORDER:
-            return f"{fault.kind} of {node}"
-        case FaultKind.SLOW:
-            return f"{fault.kind} of {node}, up to {fault.delay_ms} ms"
-        case FaultKind.LAG:
-            return f"{fault.kind} of car {fault.who}, up to {fault.delay_ms} ms"
         case FaultKind.CUT:
             sides = [[id for id in range(cars) if (fault.who >> id & 1) == side] for side in (1, 0)]
             return f"{fault.kind} between nodes {' and '.join(' '.join(map(str, side)) or 'none' for side in sides)}"
         case FaultKind.DEAF:
-            return f"{fault.kind}: {node} does not hear node {fault.detail}"
+            return f"{fault.kind}: node {fault.who} does not hear node {fault.detail}"
         case FaultKind.WEATHER:
             return f"{fault.kind}: {fault.detail} % lost, {fault.doubled} % doubled, up to {fault.delay_ms} ms late"
-        case FaultKind.MOTOR:
-            return f"{fault.kind} of car {fault.who}" + (", which forgets what it was told" if fault.detail else "")
-        case FaultKind.SERVER:
-            noticed = ", noticed late" if fault.delay_ms else ""
-            return f"{fault.kind} of car {fault.who}{noticed}" + (", which somebody moves" if fault.detail else "")
-        case FaultKind.OBSTRUCT | FaultKind.STOP | FaultKind.GLITCH | FaultKind.SENSOR:
-            return f"{fault.kind} of car {fault.who}"
-        case FaultKind.TWIN:
-            return f"{fault.kind}: one more {node}, here {fault.who}*"
-        case FaultKind.MISFIT:
-            return f"{fault.kind}: one more {node}, here {fault.who}*, with {fault.detail} floors"
-        case FaultKind.BLACKOUT | FaultKind.GHOST | FaultKind.SHIRKER:
-            return str(fault.kind)
-        case FaultKind.ATTACK:
-            return f"{fault.kind} on a group {'with' if fault.detail else 'without'} a key"
+        case FaultKind.TWIN | FaultKind.MISFIT:
+            floors = f", with {fault.detail} floors" if fault.detail else ""
+            return f"{fault.kind}: one more node {fault.who}, here {fault.who}*{floors}"
+        case FaultKind.BLACKOUT | FaultKind.GHOST | FaultKind.SHIRKER | FaultKind.ATTACK:
+            return fault.kind
+        case FaultKind.SLOW | FaultKind.LAG:
+            return f"{where}, up to {fault.delay_ms} ms"
+        case FaultKind.MOTOR | FaultKind.SERVER:
+            return where + (" (worse)" if fault.detail else "")
         case _:
-            assert_never(fault.kind)
+            return where + (f", {fault.point}" if fault.point else "")

@@ -37,7 +37,6 @@ DISPUTE_MS = 150
 """How long two cars may claim one call: until they have heard of each other."""
 DISPUTE_MAX_MS = 25_000
 """A call older than that may be taken by every car."""
-PAUSES = (FaultKind.FREEZE, FaultKind.HANG)
 
 
 class GroupConduct:
@@ -199,7 +198,7 @@ class GroupConduct:
     def judge_hearing(self, members: list[ObservedNode]) -> None:
         """Judge whether nodes say that they hear each other, and nobody else."""
         alive = [host.id for host in self.observed.nodes.values() if host.is_alive]
-        present = sum(1 << id for id in alive if not any(self.health.has(id, kind) for kind in PAUSES))
+        present = sum(1 << id for id in alive if not self.health.has(id, FaultKind.FREEZE))
         for host in members:
             assert host.node is not None
             message = host.node.outgoing.message

@@ -22,17 +22,15 @@ def apply(host: SimulatedNode, fault: InjectedFault, begins: bool) -> None:
     changed = count == (1 if begins else 0)
     if host.process.stands_still:  # What its car has done up to this moment it has done alone.
         server.settle(now_ms)
-    host.process.stands_still = host.has(FaultKind.FREEZE) or host.has(FaultKind.HANG)
+    host.process.stands_still = host.has(FaultKind.FREEZE)
     host.disk.is_broken = host.has(FaultKind.DISK)
     host.panel.is_gone = host.has(FaultKind.SERVER)
     match kind:
-        case FaultKind.KILL | FaultKind.WIPE | FaultKind.TORN | FaultKind.CRASH | FaultKind.BLACKOUT:
+        case FaultKind.KILL | FaultKind.WIPE | FaultKind.CRASH | FaultKind.BLACKOUT:
             kill_or_start(host, fault, begins)
-        case FaultKind.HANG | FaultKind.FREEZE if changed and begins:
+        case FaultKind.FREEZE if changed and begins:
             host.panel.catch_up(now_ms)
             host.process.stopped_ms = now_ms
-        case FaultKind.HANG if changed:
-            replace_worker(host)
         case FaultKind.FREEZE if changed:
             thaw(host)
         case FaultKind.SLOW:
@@ -87,30 +85,18 @@ def kill_or_start(host: SimulatedNode, fault: InjectedFault, begins: bool) -> No
     if begins or host.has_any(DOWN):
         return
     host.process.doom = None
-    if fault.kind in (FaultKind.WIPE, FaultKind.TORN):
+    if fault.kind is FaultKind.WIPE:
         if host.node is not None:
             host.die()
         host.world.stream.emit(DiskWiped(host.id))
-        host.disk.wipe(is_torn=fault.kind is FaultKind.TORN)
+        host.disk.wipe()
     if host.node is None:
-        host.start()
-
-
-def replace_worker(host: SimulatedNode) -> None:
-    """Let the supervisor put another worker in the place of one that hung."""
-    host.server.put_back(host.world.now_ms)
-    host.process.backlog.clear()
-    if host.node is not None:
-        host.die(is_worker=True)
-    if not host.has_any(DOWN):
         host.start()
 
 
 def thaw(host: SimulatedNode) -> None:
     """Let a frozen program go on: it finds everything that came meanwhile, and its panel's old answer."""
     world, process = host.world, host.process
-    if process.stands_still:  # Its worker hangs, too.
-        return
     heartbeats, process.backlog = tuple(process.backlog), []
     host.server.put_back(world.now_ms)
     host.upset_ms = world.now_ms

@@ -13,7 +13,7 @@ from elevator.building.passengers import PassengerFlow, Profile
 from elevator.core.model import NEVER_MS, Assigner, Button, Park, Policy
 from elevator.hardware.panel_client import FRESH_MS
 from elevator.hardware.panel_outputs import panel_buttons
-from elevator.simulation.chains import HUNG_MS, draw_long, draw_rare, draw_storm
+from elevator.simulation.chains import draw_long, draw_rare, draw_storm
 from elevator.simulation.faults import GHOSTS, FaultKind, InjectedFault, Plan, Point, Press
 
 LATE_MS = 9
@@ -24,6 +24,8 @@ SHORT_MS = 200
 """The reach of a short floor sensor."""
 CRASH_MS = 1000
 """Within that a worker comes to the point where it ends."""
+HUNG_MS = 500
+"""After what silence a supervisor kills its worker."""
 TAKE_OVER_MS = (5, 60)
 """The least and the longest time from the end of a worker to the first turn of the next."""
 SMALL_BYTES = 400
@@ -141,27 +143,26 @@ def draw_fault(rng: random.Random, cars: int, calm_at_ms: int) -> InjectedFault:
 
 def draw_processes(rng: random.Random, cars: int, calm_at_ms: int) -> list[InjectedFault]:
     """Draw what happens to a node's processes and its disk, about twice a minute."""
-    return [draw_process(rng, cars, calm_at_ms) for _ in range(rng.randint(0, calm_at_ms // 15_000))]
+    return [each for _ in range(rng.randint(0, calm_at_ms // 15_000)) for each in draw_process(rng, cars, calm_at_ms)]
 
 
-def draw_process(rng: random.Random, cars: int, calm_at_ms: int) -> InjectedFault:
-    kind = rng.choice(
-        (FaultKind.CRASH, FaultKind.CRASH, FaultKind.CRASH, FaultKind.HANG, FaultKind.SLOW, FaultKind.TORN)
-    )
+def draw_process(rng: random.Random, cars: int, calm_at_ms: int) -> list[InjectedFault]:
+    kind = rng.choice((*[FaultKind.CRASH] * 3, FaultKind.FREEZE, FaultKind.SLOW, FaultKind.WIPE))
     at_ms, who, take_over_ms = rng.randrange(calm_at_ms), rng.randrange(cars), rng.randint(*TAKE_OVER_MS)
+    fault = InjectedFault(kind, at_ms, min(at_ms + CRASH_MS, calm_at_ms), who)
     match kind:
         case FaultKind.CRASH:
-            until_ms = min(at_ms + CRASH_MS, calm_at_ms)
-            return InjectedFault(kind, at_ms, until_ms, who, detail=rng.randrange(6), delay_ms=take_over_ms)
-        case FaultKind.HANG:
-            return InjectedFault(kind, at_ms, min(at_ms + HUNG_MS + take_over_ms, calm_at_ms), who)
+            return [evolve(fault, detail=rng.randrange(6), delay_ms=take_over_ms)]
+        case FaultKind.FREEZE:  # A worker hangs until its supervisor kills it.
+            killed_ms = min(at_ms + HUNG_MS, calm_at_ms - 2)
+            crash = evolve(fault, kind=FaultKind.CRASH, at_ms=killed_ms, delay_ms=take_over_ms)
+            return [evolve(fault, until_ms=killed_ms + 1), crash] if at_ms < killed_ms else []
         case FaultKind.SLOW:
             until_ms = min(at_ms + rng.randint(1000, 30_000), calm_at_ms)
-            return InjectedFault(kind, at_ms, until_ms, who, delay_ms=rng.choice((100, 300, 1000, 4000)))
+            return [evolve(fault, until_ms=until_ms, delay_ms=rng.choice((100, 300, 1000, 4000)))]
         case _:
-            return InjectedFault(
-                kind, at_ms, min(at_ms + rng.randint(100, 20_000), calm_at_ms), who, detail=rng.randrange(12)
-            )
+            until_ms = min(at_ms + rng.randint(100, 20_000), calm_at_ms)
+            return [evolve(fault, until_ms=until_ms, detail=rng.randrange(12))]
 
 
 def draw_lasting(rng: random.Random, cars: int, calm_at_ms: int) -> list[InjectedFault]:

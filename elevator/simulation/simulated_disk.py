@@ -10,7 +10,6 @@ from typing import NamedTuple
 from attrs import Factory, define, field
 
 from elevator.core.model import NEVER_MS, Calls, Record
-from elevator.net.wire import BAD_INPUT
 from elevator.simulation.faults import InjectedFault
 from elevator.storage.recorder import RETRY_MS
 from elevator.storage.recorder_client import FAILED, FOUND, WRITTEN, RecorderClient, Told
@@ -66,11 +65,8 @@ class SimulatedDisk:
     """When the recorder or the worker does."""
 
     def read(self) -> Record | None:
-        """Return the record; None if there is none, or it is damaged."""
-        try:
-            return None if self.text is None else read_record(self.text, self.floors)
-        except BAD_INPUT:
-            return None
+        """Return the record, if there is one."""
+        return None if self.text is None else read_record(self.text, self.floors)
 
     # The worker
 
@@ -202,7 +198,6 @@ class SimulatedDisk:
         self.text, self.durable, self.writing = text, record.calls, None
         return record
 
-    def wipe(self, is_torn: bool) -> None:
-        """Lose the record, or only its second half."""
-        self.text = self.text[: len(self.text) // 2] if is_torn and self.text is not None else None
-        self.durable = Calls()
+    def wipe(self) -> None:
+        """Lose the record."""
+        self.text, self.durable = None, Calls()

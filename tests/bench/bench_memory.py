@@ -68,7 +68,7 @@ def simulate(hours: int) -> None:
     rng, cars, floors, calm_at_ms = random.Random(1), 3, 4, hours * 3_600_000
     minutes = hours * 60
     drawn = [draw_fault(rng, cars, calm_at_ms) for _ in range(minutes // 4)]
-    drawn += [draw_process(rng, cars, calm_at_ms) for _ in range(minutes // 4)]
+    drawn += [each for _ in range(minutes // 4) for each in draw_process(rng, cars, calm_at_ms)]
     presses = [
         Press(
             at_ms := rng.randrange(calm_at_ms), at_ms + 200, rng.randrange(cars), *rng.choice([*panel_buttons(floors)])

@@ -80,7 +80,7 @@ class ScriptedNode:
     def wipe(self) -> None:
         """Delete its record; the program must be dead."""
         self.world.stream.emit(DiskWiped(self.id))
-        self.host.disk.wipe(is_torn=False)
+        self.host.disk.wipe()
 
     def freeze(self, on: bool) -> None:
         self.inject(FaultKind.FREEZE, on)

@@ -209,9 +209,7 @@ def test_what_leaves_a_program_in_a_turn_is_told_after_the_turn() -> None:
 EFFECTS: dict[FaultKind, tuple[int, str] | Callable[[World], object]] = {
     FaultKind.KILL: (1, "node 1 dies"),
     FaultKind.WIPE: (1, "node 1 starts without a record"),
-    FaultKind.TORN: (1, "node 1 starts without a record"),
     FaultKind.CRASH: (1, "node 1 dies"),
-    FaultKind.HANG: (1, "node 1 dies"),
     FaultKind.BLACKOUT: (0, "node 2 dies"),
     FaultKind.FREEZE: (1, "node 0: node 1 is silent"),
     FaultKind.CUT: (1, "node 1: node 0 is silent"),
