@@ -3,8 +3,8 @@
  1. Each press that a node notes was made on its own panel, each button that its panel says has gone down is noted, and
     once (G6, L5).
  2. None is lost: a press leaves a set, or is passed over by it, only when it was served by a car with its door open
-    there (G1, C9), or replaced by a newer one of the same button. Up and down are never served at one moment (C2). A
-    program starts with all that it finds on its disk (G1).
+    there (G1, C9), or replaced by a newer one of the same button. A program starts with all that it finds on its disk
+    (G1).
  3. No lamp without its guarantee: a node promises a call only when one of its presses is on its own disk and on the
     disk of every peer that it counts on, and lights nothing else (L2, L3). Its panel may show that later. What a node
     tells is on its disk, unless that takes nothing.
@@ -163,8 +163,6 @@ class CallLedger:
         passed = newly_covered(before, after) if host.machine.door else set[Dot]()
         again = [dot for dot in sorted(dropped | passed) if dot not in self.open and dot in self.born]
         gone = [d for d in self.open if d not in after.live and (d in dropped or covers(after.seen, d))]
-        if {Button.UP, Button.DOWN} <= {self.open[dot].button for dot in gone}:
-            self.fail(f"car {host.id} served up and down at once")
         for dot in gone:
             call = self.open[dot]
             self.judge_place(host, call)

@@ -4,7 +4,6 @@
     not kept open for ever by those who keep pressing while passengers wait to be carried (C6).
  2. A car does not pass a floor of its own cab call, nor of a hall call going its way that it claims (C1). It does not
     turn its back on a cab call that lies ahead, nor on passengers who boarded for the direction it announced (C1, C2).
-    It does not leave a hall call behind that it could serve with its open door (C3, C6).
  3. It does not take itself for unable for longer than to the next floor (C8). The floor indicator shows the last floor
     reached (L6).
 
@@ -139,17 +138,12 @@ class CarConduct:
             return
         decided_ms = host.opened_ms if has_just_shut and announced is None else now_ms
         heading = heading if announced is None else announced
-        left = Call(direction.button, floor, EVERY_CAR)
-        is_short = has_just_shut and now_ms - host.opened_ms < HAMMERED_MS
         for dot, call in node.calls.live.items():
             born_ms = self.ledger.born[dot]
             is_behind = heading is not None and direction is not heading and (call.floor - floor) * heading > 0
             is_due = call.car == host.id and not is_repeated and born_ms <= decided_ms - SEEN_MS
             if is_behind and is_due:
                 self.fail(f"car {host.id} turned away from {call}")
-            is_known = self.health.is_calm(born_ms) and born_ms <= now_ms - SEEN_MS
-            if call == left and is_short and is_known:
-                self.fail(f"car {host.id} left {call} behind with its door just shut")
 
     # What takes no event to go wrong
 

@@ -1,10 +1,8 @@
 """What a group owes to those who press its buttons, while no fault touches it; a judge of a simulated run.
 
- 1. A noted press lights, and a served call goes dark, on every panel it concerns within LAMP_MS (L1, L3, L4). A lamp
-    lights only for a call that waits (G6), and only when every disk holds it (L3).
+ 1. A noted press lights, and a served call goes dark, on every panel it concerns within LAMP_MS (L1, L3, L4).
  2. Every lit hall call is claimed by a car that can serve it, soon after another could not (G3, A2), and not by two
-    (A1). A call that is the only one goes to a car that is nearest, if all are at rest (A1). No car opens for a new
-    call for which another stands open (A1).
+    (A1). No car opens for a new call for which another stands open (A1).
  3. Nodes hear each other, and know who is gone (G3). None forgets a run of which another still has a press (G1).
  4. Nodes that cannot be in one group say so (A3).
 
@@ -57,8 +55,6 @@ class GroupConduct:
         self.lamp_ms = LAMP_MS + LATE_TURNS * plan.late_ms
         self.wanted_ms: dict[Call, int] = {}
         """When each call was made first since it was last served."""
-        self.nearest: dict[Dot, frozenset[int]] = {}
-        """Which cars stood nearest when a call was made while nobody else wanted anything."""
         self.orphan_ms: dict[Call, int] = {}
         """Since when each hall call has been without a car that can serve it."""
         self.disputed_ms: dict[Call, int] = {}
@@ -81,8 +77,6 @@ class GroupConduct:
         self.wanted_ms.setdefault(event.call, self.clock())
         if event.host < self.plan.cars and self.health.is_calm():
             self.due.append((self.clock(), event.host, event.call, event.dot))
-            if len(self.ledger.open) == 1 and event.call.button is not Button.CAB:
-                self.note_nearest(event.call, event.dot)
 
     def note_service(self, event: CallServed) -> None:
         if event.is_first:
@@ -91,34 +85,10 @@ class GroupConduct:
             if event.host < self.plan.cars and self.health.is_calm():
                 self.due.append((self.clock(), event.host, event.call, None))
 
-    def note_nearest(self, call: Call, dot: Dot) -> None:
-        """Note who is to serve the only call there is, if all cars are in order and at rest."""
-        hosts = list(self.observed.nodes.values())
-        at_rest = all(not host.machine.door and not host.machine.shaft.motor for host in hosts)
-        if at_rest and all(self.health.is_untouched(host.id) for host in hosts):
-            ways = {host.id: abs(floor - call.floor) for host in hosts if (floor := host.machine.sensed) is not None}
-            self.nearest[dot] = frozenset(id for id, way in ways.items() if way == min(ways.values()))
-
     def judge_machine(self, event: MachineChanged) -> None:
-        if event.host < self.plan.cars and self.health.is_calm():
-            host, old, new = self.observed.nodes[event.host], event.before, event.after
-            if new.lamps is not old.lamps:
-                self.judge_lit(host, sorted(host.lit(new.lamps) - host.lit(old.lamps)))
-            if new.door and not old.door and self.health.is_untouched(host.id):
-                self.judge_opening(host)
-
-    def judge_lit(self, host: ObservedNode, lit: list[Call]) -> None:
-        """Judge lamps that have just come on."""
-        for call in lit:
-            is_news = self.clock() - self.ledger.served_at_ms.get(call, 0) <= SEEN_MS
-            dots = [dot for dot, each in self.ledger.open.items() if each == call]
-            if is_news:
-                continue
-            if not dots:
-                self.fail(f"{call} is lit at car {host.id} and has been served")
-            for other in self.members:
-                if not any(dot in other.durable.live for dot in dots):
-                    self.fail(f"{call} is lit at car {host.id} and not on the disk of node {other.id}")
+        opens = event.after.door and not event.before.door
+        if opens and self.health.is_calm() and self.health.is_untouched(event.host):
+            self.judge_opening(self.observed.nodes[event.host])
 
     def judge_opening(self, host: ObservedNode) -> None:
         """Judge whether a car opens its door only for calls for which another stands open."""
@@ -164,15 +134,10 @@ class GroupConduct:
 
     def judge_lamp(self, at_ms: int, car: int, call: Call, dot: Dot | None) -> None:
         """Judge what has become of a press, or of a service, after LAMP_MS."""
-        nearest = self.nearest.pop(dot, None) if dot is not None else None
         pressed, still_open = dot is not None, dot in self.ledger.open
         members = self.members if self.health.is_calm(at_ms) and self.health.is_alert(car) else []
         if not members or (not still_open if pressed else call in self.ledger.open.values()):
             return
-        if nearest is not None and len(self.ledger.open) == 1:
-            takers = {host.id for host in members if host.node is not None and claims(host.node, call)}
-            if not nearest & takers:
-                self.fail(f"{call} is left to {sorted(takers)}, and {sorted(nearest)} are nearer")
         for host in members:
             is_lit = bool(mask(host.machine.lamps, call.button) >> call.floor & 1)
             if is_lit != pressed and call.car in (EVERY_CAR, host.id):

@@ -5,10 +5,9 @@ step of a turn: before and after each write to elevator, disk and network. One t
 with all that it has yet to do.
 """
 
-import random
 from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
-from typing import NoReturn, Protocol
+from typing import TYPE_CHECKING
 
 from elevator.building import elevator as machines
 from elevator.building.elevator import Event, Machine
@@ -20,7 +19,6 @@ from elevator.hardware.elevator_server import ServerCodec
 from elevator.hardware.panel_client import PanelClient
 from elevator.net.admission import Admission
 from elevator.runtime import event_log
-from elevator.simulation.attacker import Attacker
 from elevator.simulation.events import (
     HeartbeatSent,
     Joined,
@@ -28,14 +26,16 @@ from elevator.simulation.events import (
     ProgramEnded,
     ProgramStarted,
     RecordStored,
-    Stream,
     TurnTaken,
 )
-from elevator.simulation.faults import PROGRAM, FaultKind, InjectedFault, Plan, Point
+from elevator.simulation.faults import PROGRAM, FaultKind, Point
 from elevator.simulation.simulated_disk import SimulatedDisk
 from elevator.simulation.simulated_panel import SimulatedPanel
 from elevator.simulation.simulated_process import Died, SimulatedProcess, Stopped
 from elevator.simulation.simulated_server import SimulatedServer
+
+if TYPE_CHECKING:
+    from elevator.simulation.world import World
 
 GROUP = "world"
 STEADY_MS, EARLIER_MS = 1000, 50
@@ -43,35 +43,10 @@ UNSTEADY = PROGRAM | {FaultKind.STOP, FaultKind.MOTOR, FaultKind.SENSOR}
 """What may keep a program from knowing for STEADY_MS where its car is."""
 
 
-class Outside(Protocol):
-    """What a simulated node has around it."""
-
-    plan: Plan
-    now_ms: int
-    rng: random.Random
-    key: bytes
-    attacker: Attacker | None
-    stream: Stream
-    look_ms: int
-    """When people look at lamps and doors next."""
-
-    def tell(self, line: str) -> None:
-        """Write a line of the transcript."""
-
-    def fail(self, why: str) -> NoReturn: ...
-
-    def broadcast(self, sender: int, heartbeat: Heartbeat) -> None: ...
-
-    def begin_or_end(self, fault: InjectedFault, begins: bool) -> None: ...
-
-    def take_over(self, id: int) -> None:
-        """Let the supervisor of a node start the next worker soon, if one has crashed."""
-
-
 class SimulatedNode:
     """To its program it is disk, network and panel."""
 
-    def __init__(self, world: Outside, id: int, node_id: int, shaft: Shaft) -> None:
+    def __init__(self, world: "World", id: int, node_id: int, shaft: Shaft) -> None:
         """Join the *world* with a car in *shaft*, an empty disk and no program yet."""
         self.world = world
         self.id = id
