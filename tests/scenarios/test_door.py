@@ -10,8 +10,8 @@ from steps import (
     doors,
     fault,
     floor_of,
+    is_door_open,
     lose_server,
-    machine_door,
     motors,
     obstruct,
     serve_elsewhere,
@@ -47,7 +47,7 @@ def test_car_that_overran_its_floor_returns_before_it_opens_its_door() -> None:
     group = Group(cars=1, at=(0,))
     group.press(0, CAB, 2)
     group.run_until(lambda: floor_of(group[0]) == 2 and motors(group[0])[-1][1] is Motor.STOP, 10_000)
-    group[0].take(machines.put(group[0].machine, 2.3, group.now_ms))
+    group[0].set_machine(machines.put(group[0].machine, 2.3, group.now_ms))
     group.run(500)
     assert doors(group[0]) == []
     settle(group)
@@ -124,7 +124,6 @@ def test_door_closed_as_its_server_was_lost_does_not_close_on_an_obstruction() -
     group.run(1000)
     group.press(1, UP, 0)  # Its news comes between two answers of the panel, and so does the end of the period.
     group.run(20)
-    assert group[0].node is not None
     group.run(group[0].node.drive.door.close_at_ms - group.now_ms - 1)
     group[0].unplug_server()
     group.run(1)
@@ -156,7 +155,7 @@ def test_closed_door_that_the_record_names_open_opens_for_a_full_dwell_time() ->
     group.press(0, CAB, 1)
     group.run(500)
     group[0].kill()
-    group[0].take(evolve(group[0].machine, door=False))
+    group[0].set_machine(evolve(group[0].machine, door=False))
     group[0].start()
     group.run(10_000)
     (opened, _), (closed, _) = doors(group[0])[-2:]
@@ -167,16 +166,15 @@ def test_closed_door_that_the_record_names_open_opens_for_a_full_dwell_time() ->
 def test_record_names_no_door_before_the_open_command() -> None:
     group = Group(cars=1, at=(0,))
     group.press(0, CAB, 1)
-    computer = group[0]
-    group.run_until(lambda: behaviour(computer) is Behaviour.DOOR_OPEN, 10_000)
-    assert doors(computer) == []
-    assert computer.node is not None
-    assert record(computer.node).door is None
-    group.run_until(lambda: bool(doors(computer)), 1000)
-    assert record(computer.node).door == OpenDoor(1, Direction.UP)
+    car = group[0]
+    group.run_until(lambda: behaviour(car) is Behaviour.DOOR_OPEN, 10_000)
+    assert doors(car) == []
+    assert record(car.node).door is None
+    group.run_until(lambda: bool(doors(car)), 1000)
+    assert record(car.node).door == OpenDoor(1, Direction.UP)
     group.run(20)
     lose_server(group, 200)
-    assert record(computer.node).door == OpenDoor(1, Direction.UP)
+    assert record(car.node).door == OpenDoor(1, Direction.UP)
 
 
 @pytest.mark.rule("D2")
@@ -209,7 +207,7 @@ def test_obstruction_switch_that_is_on_when_the_door_opens_counts() -> None:
     group = Group(cars=1, at=(0,))
     obstruct(group[0], True)
     group.press(0, CAB, 1)
-    group.run_until(lambda: machine_door(group[0]), 10_000)
+    group.run_until(lambda: is_door_open(group[0]), 10_000)
     group.run(1000)
     obstruct(group[0], False)
     cleared_ms = group.now_ms

@@ -16,7 +16,7 @@ def test_forged_acknowledgement_of_a_nodes_own_presses_is_ignored() -> None:
     rest = f'"up":0,"down":0,"hears":0,"rates":["",""],"version":"","calls":{entry}'
     body = f'{{"group":"{GROUP}","floors":4,"car":{car},{rest}}}'
     datagram = f"elevator3 63 5 1 0 1\n{body}".encode()
-    group[0].hear(datagram, group.now_ms + 1)
+    group[0].deliver(datagram, group.now_ms + 1)
     group.run(500)
     group.press(0, UP, 2)
     group.run(100)

@@ -7,18 +7,18 @@ from steps import (
     DOWN,
     UP,
     Group,
-    assert_able_on_trips_to,
-    cut,
+    assert_in_service_on_trips_to,
     doors,
     fault,
     floor_of,
     is_dark,
+    is_door_open,
     lamps,
     lose_server,
-    machine_door,
+    motor_power,
     motors,
     obstruct,
-    power,
+    partition,
     settle,
 )
 
@@ -39,14 +39,14 @@ def test_car_moved_while_its_server_was_lost_opens_its_door_only_where_it_stands
     group.press(0, CAB, 1)
     group.run(500)
     lose_server(group, 300)
-    computer = group[0]
+    car = group[0]
     # It still runs when the server is back, and just passes the floor that it was at.
-    machine = machines.put(evolve(computer.machine, door=False), 1, group.now_ms)
-    computer.take(evolve(machine, shaft=command(machine.shaft, Motor.DOWN, group.now_ms)))
+    machine = machines.put(evolve(car.machine, door=False), 1, group.now_ms)
+    car.set_machine(evolve(machine, shaft=command(machine.shaft, Motor.DOWN, group.now_ms)))
     settle(group)
-    stopped_ms, told = motors(computer)[-1]
+    stopped_ms, told = motors(car)[-1]
     assert told is Motor.STOP
-    assert [(on, at_ms > stopped_ms) for at_ms, on in doors(computer)[-2:]] == [(True, True), (False, True)]
+    assert [(on, at_ms > stopped_ms) for at_ms, on in doors(car)[-2:]] == [(True, True), (False, True)]
 
 
 @pytest.mark.rule("G2", "G3")
@@ -69,11 +69,10 @@ def test_another_car_takes_the_call_within_2_s_of_a_motor_stop() -> None:
     group.press(0, DOWN, 1)
     group.run_until(lambda: floor_of(group[0]) is None, 2000)
     group.run(300)
-    assert group[0].node is not None
-    power(group[0], False)
+    motor_power(group[0], False)
     before = len(motors(group[1])) + len(motors(group[2]))
     group.run_until(lambda: len(motors(group[1])) + len(motors(group[2])) > before, 2000)
-    power(group[0], True)
+    motor_power(group[0], True)
     settle(group)
 
 
@@ -100,7 +99,7 @@ def test_cab_calls_survive_a_crash_of_their_node() -> None:
     group[0].kill()
     group.run(2000)
     group[0].start()
-    group.run_until(lambda: floor_of(group[0]) == 3 and machine_door(group[0]), 20_000)
+    group.run_until(lambda: floor_of(group[0]) == 3 and is_door_open(group[0]), 20_000)
     settle(group)
     assert lamps(group[0], CAB, 3) == [True, False], "the lamp never flickered"
 
@@ -114,7 +113,7 @@ def test_cab_calls_survive_a_wiped_disk_if_a_peer_is_alive() -> None:
     group[0].wipe()
     group.run(5000)
     group[0].start()
-    group.run_until(lambda: floor_of(group[0]) == 3 and machine_door(group[0]), 20_000)
+    group.run_until(lambda: floor_of(group[0]) == 3 and is_door_open(group[0]), 20_000)
     settle(group)
 
 
@@ -127,11 +126,11 @@ def test_all_lit_calls_are_served_after_a_blackout() -> None:
     group.run(100)
     wanted = group.lit(0) | group.lit(1) | group.lit(2)
     assert wanted == {("cab", 3), ("down", 3), ("up", 1)}
-    for computer in group.computers:
-        computer.kill()
+    for car in group.cars:
+        car.kill()
     group.run(10_000)
-    for computer in group.computers:
-        computer.start()
+    for car in group.cars:
+        car.start()
     settle(group)
     assert lamps(group[0], CAB, 3) == [True, False]
     assert floor_of(group[0]) == 3
@@ -140,7 +139,7 @@ def test_all_lit_calls_are_served_after_a_blackout() -> None:
 @pytest.mark.rule("G4")
 def test_both_sides_of_a_partition_serve_the_calls_that_they_show() -> None:
     group = Group(cars=4, at=(0, 0, 3, 3))
-    cut(group, {0, 1}, {2, 3})
+    partition(group, {0, 1}, {2, 3})
     group.run(500)
     group.press(0, DOWN, 2)
     group.press(2, DOWN, 2)
@@ -149,7 +148,7 @@ def test_both_sides_of_a_partition_serve_the_calls_that_they_show() -> None:
     assert group.lit(1) == {("down", 2)}
     assert group.lit(3) == {("down", 2), ("up", 1)}
     settle(group)
-    cut(group, {0, 1, 2, 3})
+    partition(group, {0, 1, 2, 3})
     group.run(1000)
     assert is_dark(group)
 
@@ -157,13 +156,13 @@ def test_both_sides_of_a_partition_serve_the_calls_that_they_show() -> None:
 @pytest.mark.rule("G4", "G5")
 def test_calls_of_both_sides_merge_when_the_network_heals() -> None:
     group = Group(cars=2, at=(0, 0))
-    cut(group, {0}, {1})
+    partition(group, {0}, {1})
     group.run(500)
     group.press(0, DOWN, 3)
     group.press(1, DOWN, 2)
     group.run(500)
     assert (group.lit(0), group.lit(1)) == ({("down", 3)}, {("down", 2)})
-    cut(group, {0, 1})
+    partition(group, {0, 1})
     group.run(1000)
     assert group.lit(0) == group.lit(1), "G5"
     settle(group)
@@ -224,11 +223,11 @@ def test_car_learns_no_travel_time_from_a_motor_stop() -> None:
     for floor in (3, 0, 3):
         group.press(0, CAB, floor)
         group.run(2900)
-        power(group[0], False)
+        motor_power(group[0], False)
         within_ms = group.run_until(lambda: fault(group[0]) is Fault.MOTOR, 2300)
         assert within_ms <= 2300
         group.run(700 * (floor + 3))
-        power(group[0], True)
+        motor_power(group[0], True)
         settle(group)
 
 
@@ -243,7 +242,7 @@ def test_car_learns_no_travel_time_during_a_pause_of_the_program() -> None:
     assert group[0].machine.sensed is None
     group[0].freeze(False)
     settle(group)
-    assert_able_on_trips_to(group, 0, 1)
+    assert_in_service_on_trips_to(group, 0, 1)
 
 
 @pytest.mark.rule("C8", "C11")
@@ -253,18 +252,18 @@ def test_car_learns_no_travel_time_while_its_server_is_lost() -> None:
     group.run_until(lambda: group[0].machine.shaft.motor is Motor.UP, 100)
     group[0].unplug_server()
     group.run(300)
-    group[0].take(machines.put(group[0].machine, 0.6, group.now_ms))
+    group[0].set_machine(machines.put(group[0].machine, 0.6, group.now_ms))
     group[0].unplug_server(on=False)
     settle(group)
-    assert_able_on_trips_to(group, 0, 1)
+    assert_in_service_on_trips_to(group, 0, 1)
 
 
 @pytest.mark.rule("G3")
 def test_crash_soon_after_a_partition_is_detected_as_fast_as_any() -> None:
     group = Group(at=(0, 3, 3))
-    cut(group, {0}, {1, 2})
+    partition(group, {0}, {1, 2})
     group.run(60_000)
-    cut(group, {0, 1, 2})
+    partition(group, {0, 1, 2})
     group.run(1000)
     group.press(0, UP, 1)
     group.run(200)
@@ -277,16 +276,15 @@ def test_wiped_node_gets_its_cab_calls_back_despite_a_late_datagram_of_its_forme
     group = Group(cars=2, at=(0, 0))
     group.press(0, CAB, 3)
     group.run(230)
-    assert group[0].node is not None
     late = Encoder(GROUP).encode(heartbeat(group[0].node))[0]
     group[0].kill()
     group[0].wipe()
     group.run(50)
     group[0].start()
-    group[0].hear(late, group.now_ms + 10)
+    group[0].deliver(late, group.now_ms + 10)
     group.run(500)
     group[1].kill()
-    group.run_until(lambda: floor_of(group[0]) == 3 and machine_door(group[0]), 20_000)
+    group.run_until(lambda: floor_of(group[0]) == 3 and is_door_open(group[0]), 20_000)
 
 
 @pytest.mark.rule("G7")
@@ -300,9 +298,8 @@ def test_nodes_forget_old_runs_of_a_node_that_often_restarts() -> None:
         group.press(1, CAB, 3)
         group.run(400)
     settle(group)
-    for computer in group.computers:
-        assert computer.node is not None
-        known = [author for author in computer.node.calls.seen if author.id == 1]
+    for car in group.cars:
+        known = [author for author in car.node.calls.seen if author.id == 1]
         assert 0 < len(known) <= INCARNATIONS_KEPT + 1
 
 
@@ -313,10 +310,10 @@ def test_hall_call_of_an_obstructed_car_is_taken_within_300_ms_by_a_car_that_is_
     group.run(1000)
     group.press(1, UP, 4)
     group.run(100)
-    assert [computer.node.share.up for computer in group.computers if computer.node] == [0b10000, 0]
+    assert [car.node.share.up for car in group.cars] == [0b10000, 0]
     obstruct(group[0], True)
     group.run(300)
-    assert [computer.node.share.up for computer in group.computers if computer.node] == [0, 0b10000]
+    assert [car.node.share.up for car in group.cars] == [0, 0b10000]
     assert fault(group[0]) is Fault.NONE
     obstruct(group[0], False)
     settle(group)

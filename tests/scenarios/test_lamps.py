@@ -1,7 +1,7 @@
 """Buttons and lamps."""
 
 import pytest
-from steps import CAB, DOWN, UP, Group, cut, floor_of, group_with_twin, lamps, settle
+from steps import CAB, DOWN, UP, Group, floor_of, group_with_duplicate, lamps, partition, settle
 
 from elevator.core.node import heartbeat
 from elevator.net.wire import Encoder
@@ -64,12 +64,11 @@ def test_late_datagram_of_a_former_run_does_not_darken_a_lamp() -> None:
     group = Group(cars=1, at=(0,))
     group.press(0, CAB, 3)
     group.run(230)
-    assert group[0].node is not None
     late = Encoder(GROUP).encode(heartbeat(group[0].node))[0]
     group[0].kill()
     group.run(50)
     group[0].start()
-    group[0].hear(late, group.now_ms + 10)
+    group[0].deliver(late, group.now_ms + 10)
     settle(group)
     assert lamps(group[0], CAB, 3) == [True, False]
     assert floor_of(group[0]) == 3
@@ -78,14 +77,14 @@ def test_late_datagram_of_a_former_run_does_not_darken_a_lamp() -> None:
 @pytest.mark.rule("L3", "L4")
 def test_restart_does_not_darken_a_lamp_before_a_peer_knows_its_call() -> None:
     group = Group(at=(0, 0, 0))
-    cut(group, {0}, {1, 2})
+    partition(group, {0}, {1, 2})
     group.run(500)
     group.press(1, CAB, 3)
     group.press(1, DOWN, 2)
     group.run(100)
     assert group.lit(1) == {("cab", 3), ("down", 2)}
     group[0].inject(FaultKind.SLOW, on=True, delay_ms=4000)
-    cut(group, {0, 1, 2})
+    partition(group, {0, 1, 2})
     group[1].kill()
     group.run(50)
     group[1].start()
@@ -100,7 +99,7 @@ def test_restart_does_not_darken_a_lamp_before_a_peer_knows_its_call() -> None:
 
 @pytest.mark.rule("L2", "L3")
 def test_cab_lamp_does_not_light_for_a_press_at_another_node_with_its_id() -> None:
-    group = group_with_twin()
+    group = group_with_duplicate()
     group.press(0, CAB, 2)
     group.run(100)
     group.link(lambda sender, receiver: sender not in (0, 2))
@@ -114,7 +113,7 @@ def test_cab_lamp_does_not_light_for_a_press_at_another_node_with_its_id() -> No
 
 @pytest.mark.rule("L4", "A3")
 def test_lamp_survives_two_restarts_with_a_failing_disk_and_another_node_with_its_id() -> None:
-    group = group_with_twin()
+    group = group_with_duplicate()
     group[0].inject(FaultKind.DISK, on=True)
     group.press(0, CAB, 3)
     group.run_until(lambda: group.lit(0) == {("cab", 3)}, 3000)

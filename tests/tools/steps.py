@@ -1,6 +1,7 @@
-"""A group in the simulated world that a test controls step by step, and what tests do to it and ask of it.
+"""A group of cars in the simulated world, driven step by step by a test, and helpers that act on it or inspect it.
 
-The judges of the world watch, unless a scenario does what no fault of the world does.
+The judges of the simulated world check every scenario. A scenario that does what no injected fault can do turns them
+off with `judged=False`.
 """
 
 from collections.abc import Callable, Iterable
@@ -31,20 +32,20 @@ from elevator.simulation.world import World
 from elevator.storage.recorder_client import FOUND
 from elevator.storage.records import write_record
 
+UP, DOWN, CAB = Button.UP, Button.DOWN, Button.CAB
+NO_PARKING, SPREAD, LOBBY = Policy(park=Park.NONE), Policy(park=Park.SPREAD), Policy(park=Park.LOBBY)
 PRESS_MS = 200
 LOG_MS = 100
-"""How often a node's log is brought up to date at least."""
-STAY = Policy(park=Park.NONE)
-"""Cars stay where they are: most scenarios say where each one is."""
+"""The longest time between two updates of a car's log."""
 
 
-class ScriptedNode:
-    """One node of a `Group`."""
+class ScriptedCar:
+    """One car of a `Group`, with its node."""
 
     def __init__(self, world: World, id: int) -> None:
         self.world = world
         self.id = id
-        """Its number in the world."""
+        """The number of the car's panel. A duplicate node has another id than its panel."""
         self.faults: dict[tuple[FaultKind, int], InjectedFault] = {}
         self.events: list[Event] = []
         self.log: list[str] = []
@@ -55,7 +56,13 @@ class ScriptedNode:
         return self.world.hosts[self.id]
 
     @property
-    def node(self) -> Node | None:
+    def is_running(self) -> bool:
+        return self.host.node is not None
+
+    @property
+    def node(self) -> Node:
+        """The state of the node, which must be running."""
+        assert self.host.node is not None
         return self.host.node
 
     @property
@@ -63,7 +70,7 @@ class ScriptedNode:
         return self.host.machine
 
     def inject(self, kind: FaultKind, on: bool, detail: int = 0, delay_ms: int = 0) -> None:
-        """Let a fault begin here, or end."""
+        """Begin a fault at this car or its node, or end it."""
         if on and (kind, detail) not in self.faults:
             fault = InjectedFault(kind, self.world.now_ms, NEVER_MS, self.id, detail=detail, delay_ms=delay_ms)
             self.faults[kind, detail] = fault
@@ -78,7 +85,7 @@ class ScriptedNode:
         self.inject(FaultKind.KILL, on=False)
 
     def wipe(self) -> None:
-        """Delete its record; the program must be dead."""
+        """Delete the record of the node, which must not be running."""
         self.world.stream.emit(DiskWiped(self.id))
         self.host.disk.wipe()
 
@@ -88,29 +95,28 @@ class ScriptedNode:
     def unplug_server(self, on: bool = True) -> None:
         self.inject(FaultKind.SERVER, on)
 
-    def lie(self, floor: int | None) -> None:
-        """Let the floor sensor name *floor*; None: what is true."""
+    def misread_floor(self, floor: int | None) -> None:
+        """Make the floor sensor report *floor* from now on; with None, make it work again."""
         panel = self.host.panel
         panel.misread = lambda reply: reply if floor is None else reply[:-11] + bytes((True, floor)) + reply[-9:]
         panel.sweep_soon(self.world.now_ms)
 
-    def take(self, machine: Machine) -> None:
+    def set_machine(self, machine: Machine) -> None:
         self.host.server.change(machine, self.world.now_ms)
 
-    def find(self, found: Record) -> None:
-        """Let the recorder find a record that it could not read before."""
+    def recover_record(self, found: Record) -> None:
+        """Let the recorder report *found*, as if it could read the record only now."""
         self.host.disk.mail.append(FOUND + write_record(found).encode())
         self.host.disk.due_ms = self.world.now_ms
 
-    def hear(self, datagram: bytes, at_ms: int) -> None:
-        """Let a *datagram* arrive here at *at_ms*."""
+    def deliver(self, datagram: bytes, at_ms: int) -> None:
         heartbeat = decode(datagram, GROUP)
         assert heartbeat is not None
         self.world.links.put(self.id, heartbeat, at_ms)
 
 
 class Group:
-    """*cars* nodes, each with its car at rest at the floor that *at* names."""
+    """A running group of up to *cars* cars, each at rest at its floor in *at*."""
 
     def __init__(
         self,
@@ -118,7 +124,7 @@ class Group:
         floors: int = 4,
         at: Iterable[float] = (0, 0, 0),
         travel_ms: int = 2000,
-        policy: Policy = STAY,
+        policy: Policy = NO_PARKING,
         judged: bool = True,
     ) -> None:
         places = tuple(place for place, _ in zip(at, range(cars), strict=False))
@@ -128,11 +134,11 @@ class Group:
         self.world.stream.subscribe(MachineChanged, self.note_machine)
         self.world.stream.subscribe(TurnTaken, self.note_turn)
         self.world.stream.subscribe(ProgramStarted, self.note_start)
-        self.computers = [ScriptedNode(self.world, host.id) for host in self.world.hosts]
+        self.cars = [ScriptedCar(self.world, host.id) for host in self.world.hosts]
         self.run(1000)
 
-    def __getitem__(self, number: int) -> ScriptedNode:
-        return self.computers[number]
+    def __getitem__(self, number: int) -> ScriptedCar:
+        return self.cars[number]
 
     @property
     def now_ms(self) -> int:
@@ -142,8 +148,8 @@ class Group:
         self[event.host].events += machines.changes(event.before, event.after, self.now_ms)
 
     def note_turn(self, event: TurnTaken) -> None:
-        node = self[event.host]
-        node.log += node.journal.news(event.before, event.after)
+        car = self[event.host]
+        car.log += car.journal.news(event.before, event.after)
 
     def note_start(self, event: ProgramStarted) -> None:
         self[event.host].journal = Journal()
@@ -152,15 +158,15 @@ class Group:
         until_ms = self.now_ms + ms
         while self.now_ms < until_ms:
             self.world.run_until(min(self.now_ms + LOG_MS, until_ms))
-            for each in self.computers:
-                if each.node is not None:  # The world reports no turn that brings only signs of life.
-                    each.log += each.journal.news(each.node, each.node)
+            for car in self.cars:
+                if car.is_running:  # The world emits no event for a turn that received only unchanged heartbeats.
+                    car.log += car.journal.news(car.node, car.node)
 
     def run_until(self, condition: Callable[[], bool], within_ms: int) -> int:
-        """Run until *condition* holds; return how long that took."""
+        """Run until *condition* holds; return the time that this took, in milliseconds."""
         start_ms = self.now_ms
         while not condition():
-            assert self.now_ms < start_ms + within_ms, "it took too long"
+            assert self.now_ms < start_ms + within_ms, f"the condition does not hold after {within_ms} ms"
             self.run(1)
         return self.now_ms - start_ms
 
@@ -168,111 +174,118 @@ class Group:
         self.world.press(Press(self.now_ms, self.now_ms + PRESS_MS, panel, button, floor), begins=True)
 
     def link(self, is_linked: Callable[[int, int], bool]) -> None:
-        """Let only those datagrams pass for whose sender and receiver *is_linked* holds."""
-        for receiver in self.computers:
-            for sender in self.computers:
+        """Deliver a datagram only if *is_linked(sender, receiver)*."""
+        for receiver in self.cars:
+            for sender in self.cars:
                 if sender is not receiver:
                     receiver.inject(FaultKind.DEAF, not is_linked(sender.id, receiver.id), detail=sender.id)
 
-    def join(self, kind: FaultKind, id: int, floors: int = 0) -> ScriptedNode:
-        """Let a node join that should not be there."""
-        self.computers.append(ScriptedNode(self.world, len(self.computers)))
+    def join(self, kind: FaultKind, id: int, floors: int = 0) -> ScriptedCar:
+        """Start a misconfigured node with a car of its own: one with an id in use, or another number of floors."""
+        self.cars.append(ScriptedCar(self.world, len(self.cars)))
         self.world.begin_or_end(InjectedFault(kind, self.now_ms, NEVER_MS, id, detail=floors), begins=True)
-        return self.computers[-1]
+        return self.cars[-1]
 
     def lit(self, panel: int) -> set[tuple[str, int]]:
-        """Return what is lit on a panel."""
+        """Return the button lamps that are lit on a panel, such as ("up", 2)."""
         lamps = self[panel].machine.lamps
         return {(button.name.lower(), floor) for button in Button for floor in machines.floors_of(mask(lamps, button))}
 
 
-UP, DOWN, CAB = Button.UP, Button.DOWN, Button.CAB
+def group_with_duplicate() -> Group:
+    """Return a group of two cars and a third whose node uses the id 0 as well."""
+    group = Group(cars=2, at=(0, 3))
+    group.join(FaultKind.TWIN, id=0)
+    group.run(1500)
+    return group
 
 
-SPREAD, LOBBY = Policy(park=Park.SPREAD), Policy(park=Park.LOBBY)
-
-
-def doors(computer: ScriptedNode) -> list[tuple[int, bool]]:
-    return [(event.at_ms, bool(event.value)) for event in computer.events if event.kind is EventKind.DOOR]
-
-
-def lamps(computer: ScriptedNode, button: Button, floor: int) -> list[bool]:
-    """Return the history of one lamp."""
-    return [
-        bool(event.value)
-        for event in computer.events
-        if event.kind is EventKind.LAMP and (event.button, event.floor) == (button, floor)
-    ]
-
-
-def floor_of(computer: ScriptedNode) -> int | None:
-    return computer.machine.sensed
-
-
-def behaviour(computer: ScriptedNode) -> Behaviour:
-    assert computer.node is not None
-    return computer.node.drive.behaviour
-
-
-def fault(computer: ScriptedNode) -> Fault:
-    assert computer.node is not None
-    return computer.node.drive.fault
-
-
-def is_idle(group: Group) -> bool:
-    return all(computer.node is None or behaviour(computer) is Behaviour.IDLE for computer in group.computers)
-
-
-def is_dark(group: Group) -> bool:
-    return not any(group.lit(computer.id) for computer in group.computers if computer.node is not None)
-
-
-def settle(group: Group, within_ms: int = 60_000) -> None:
-    """Run until everything is served, and check that no car did what none may."""
-    group.run(300)
-    group.run_until(lambda: is_dark(group) and is_idle(group), within_ms)
-    for computer in group.computers:
-        assert misbehaviour(computer.machine.counts) == 0
-
-
-def motors(computer: ScriptedNode) -> list[tuple[int, Motor]]:
-    return [(event.at_ms, Motor(int(event.value or 0))) for event in computer.events if event.kind is EventKind.MOTOR]
+def partition(group: Group, *sides: set[int]) -> None:
+    group.link(lambda sender, receiver: any(sender in side and receiver in side for side in sides))
 
 
 def lose_server(group: Group, for_ms: int) -> None:
+    """Disconnect the elevator server of car 0 for a while."""
     group[0].unplug_server()
     group.run(for_ms)
     group[0].unplug_server(on=False)
 
 
-def serve_elsewhere(computer: ScriptedNode, call: Call) -> None:
-    """Let a node learn that another car has served *call*."""
-    assert computer.node is not None
-    computer.find(evolve(record(computer.node), calls=serve(computer.node.calls, {call})))
+def serve_elsewhere(car: ScriptedCar, call: Call) -> None:
+    """Let the node of *car* learn that another car has served *call*."""
+    car.recover_record(evolve(record(car.node), calls=serve(car.node.calls, {call})))
 
 
-def obstruct(computer: ScriptedNode, on: bool) -> None:
-    computer.inject(FaultKind.OBSTRUCT, on)
+def obstruct(car: ScriptedCar, on: bool) -> None:
+    car.inject(FaultKind.OBSTRUCT, on)
 
 
-def stop_button(computer: ScriptedNode, on: bool) -> None:
-    computer.inject(FaultKind.STOP, on)
+def stop_button(car: ScriptedCar, on: bool) -> None:
+    car.inject(FaultKind.STOP, on)
 
 
-def machine_door(computer: ScriptedNode) -> bool:
-    return computer.machine.door
+def motor_power(car: ScriptedCar, on: bool) -> None:
+    car.inject(FaultKind.MOTOR, not on)
 
 
-def power(computer: ScriptedNode, on: bool) -> None:
-    computer.inject(FaultKind.MOTOR, not on)
+def floor_of(car: ScriptedCar) -> int | None:
+    """Return the floor whose sensor the car is on, if any."""
+    return car.machine.sensed
 
 
-def cut(group: Group, *islands: set[int]) -> None:
-    group.link(lambda sender, receiver: any(sender in island and receiver in island for island in islands))
+def floors_of(group: Group) -> list[int | None]:
+    return [floor_of(car) for car in group.cars]
 
 
-def assert_able_on_trips_to(group: Group, *floors: int) -> None:
-    """Send car 0 to one floor after the other, and see that it never takes itself for unable."""
+def behaviour(car: ScriptedCar) -> Behaviour:
+    return car.node.drive.behaviour
+
+
+def fault(car: ScriptedCar) -> Fault:
+    return car.node.drive.fault
+
+
+def is_door_open(car: ScriptedCar) -> bool:
+    return car.machine.door
+
+
+def is_idle(group: Group) -> bool:
+    return all(behaviour(car) is Behaviour.IDLE for car in group.cars if car.is_running)
+
+
+def is_dark(group: Group) -> bool:
+    return not any(group.lit(car.id) for car in group.cars if car.is_running)
+
+
+def doors(car: ScriptedCar) -> list[tuple[int, bool]]:
+    """Return when the door opened (True) and closed (False)."""
+    return [(event.at_ms, bool(event.value)) for event in car.events if event.kind is EventKind.DOOR]
+
+
+def motors(car: ScriptedCar) -> list[tuple[int, Motor]]:
+    """Return when the motor changed, and to what."""
+    return [(event.at_ms, Motor(int(event.value or 0))) for event in car.events if event.kind is EventKind.MOTOR]
+
+
+def lamps(car: ScriptedCar, button: Button, floor: int) -> list[bool]:
+    """Return the states that a lamp has changed to."""
+    return [
+        bool(event.value)
+        for event in car.events
+        if event.kind is EventKind.LAMP and (event.button, event.floor) == (button, floor)
+    ]
+
+
+def settle(group: Group, within_ms: int = 60_000) -> None:
+    """Run until all lamps are dark and all cars idle; check that no node has endangered passengers or its car."""
+    group.run(300)
+    group.run_until(lambda: is_dark(group) and is_idle(group), within_ms)
+    for car in group.cars:
+        assert misbehaviour(car.machine.counts) == 0
+
+
+def assert_in_service_on_trips_to(group: Group, *floors: int) -> None:
+    """Send car 0 to *floors*, one after the other, and check that it reports no fault on the way."""
     for floor in floors:
         group.press(0, CAB, floor)
         group.run(50)
@@ -280,15 +293,3 @@ def assert_able_on_trips_to(group: Group, *floors: int) -> None:
             assert fault(group[0]) is Fault.NONE
             group.run(10)
         settle(group)
-
-
-def group_with_twin() -> Group:
-    """Return a group of two cars in which node 2 uses the id of node 0."""
-    group = Group(cars=2, at=(0, 3))
-    group.join(FaultKind.TWIN, id=0)
-    group.run(1500)
-    return group
-
-
-def places(group: Group) -> list[int | None]:
-    return [computer.machine.sensed for computer in group.computers]

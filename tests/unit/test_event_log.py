@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 from attrs import evolve
-from steps import Group, ScriptedNode, cut
+from steps import Group, ScriptedCar, partition
 
 from elevator.building.elevator import machine
 from elevator.building.shaft import Shaft, put, sensor
@@ -29,23 +29,23 @@ def flap(group: Group, change: Callable[[bool], None], on_ms: int, off_ms: int, 
         group.run(off_ms)
 
 
-def sensor_without_floor(node: ScriptedNode) -> Callable[[bool], None]:
+def sensor_without_floor(node: ScriptedCar) -> Callable[[bool], None]:
     def change(on: bool) -> None:
         true = sensor(node.machine.shaft, node.world.now_ms)
-        node.take(evolve(node.machine, sensed=None if on else true))
+        node.set_machine(evolve(node.machine, sensed=None if on else true))
 
     return change
 
 
-def sensor_with_floor(floor: int) -> Callable[[ScriptedNode], Callable[[bool], None]]:
-    return lambda node: lambda on: node.lie(floor if on else None)
+def sensor_with_floor(floor: int) -> Callable[[ScriptedCar], Callable[[bool], None]]:
+    return lambda node: lambda on: node.misread_floor(floor if on else None)
 
 
-def stop_button(node: ScriptedNode) -> Callable[[bool], None]:
+def stop_button(node: ScriptedCar) -> Callable[[bool], None]:
     return lambda on: node.inject(FaultKind.STOP, on)
 
 
-def server(node: ScriptedNode) -> Callable[[bool], None]:
+def server(node: ScriptedCar) -> Callable[[bool], None]:
     return node.unplug_server
 
 
@@ -54,12 +54,12 @@ def server(node: ScriptedNode) -> Callable[[bool], None]:
 )
 @pytest.mark.parametrize("on_ms", [30, 150, 700])
 def test_flapping_input_does_not_flood_the_log(
-    make_change: Callable[[ScriptedNode], Callable[[bool], None]], on_ms: int
+    make_change: Callable[[ScriptedCar], Callable[[bool], None]], on_ms: int
 ) -> None:
     group = Group(cars=1, at=(1,), judged=False)
     flap(group, make_change(group[0]), on_ms, on_ms)
     assert len(group[0].log) <= LINES_MAX, group[0].log[-10:]
-    group[0].take(machine(put(Shaft(4), 1, group.now_ms)))  # It may have left its shaft, led by its sensor.
+    group[0].set_machine(machine(put(Shaft(4), 1, group.now_ms)))  # It may have left its shaft, led by its sensor.
     group.run(2 * MINUTE_MS)
     assert [line for line in group[0].log if "service" in line][-1].startswith("in service"), (
         "the last line must be correct"
@@ -72,7 +72,7 @@ def test_flapping_input_does_not_flood_the_log(
 @pytest.mark.parametrize(("cut_ms", "connected_ms"), [(300, 60), (400, 300), (2500, 200)])
 def test_flapping_link_to_a_peer_does_not_flood_the_log(cut_ms: int, connected_ms: int) -> None:
     group = Group(cars=2, at=(0, 0))
-    flap(group, lambda on: cut(group, {0}, {1}) if on else cut(group, {0, 1}), cut_ms, connected_ms)
+    flap(group, lambda on: partition(group, {0}, {1}) if on else partition(group, {0, 1}), cut_ms, connected_ms)
     lines = [line for line in group[0].log if line.startswith("node 1")]
     assert lines[:4] == ["node 1 is alive", "node 1 is silent"] * 2
     assert len(lines) <= 14
@@ -85,7 +85,7 @@ def test_packet_loss_does_not_flood_the_log() -> None:
     group = Group(cars=3)
     group[0].inject(FaultKind.WEATHER, on=True, detail=70)
     group.run(MINUTE_MS)
-    assert all(len(computer.log) <= LINES_MAX for computer in group.computers)
+    assert all(len(car.log) <= LINES_MAX for car in group.cars)
 
 
 def test_first_changes_are_logged_at_once() -> None:

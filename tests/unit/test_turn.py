@@ -45,29 +45,26 @@ class Panel:
 
 @pytest.mark.parametrize("stood_still", [False, True])
 def test_what_was_decided_by_what_a_panel_showed_long_ago_is_not_done(stood_still: bool) -> None:
-    computer = Group(cars=1, at=(0,))[0]
-    assert computer.node is not None
-    assert computer.node.inputs is not None
-    inputs, panel = evolve(computer.node.inputs, pressed=Buttons(cab=0b1000)), Panel()
+    car = Group(cars=1, at=(0,))[0]
+    assert car.node.inputs is not None
+    inputs, panel = evolve(car.node.inputs, pressed=Buttons(cab=0b1000)), Panel()
     seen: tuple[int, Inputs | None] = (31_000, None) if stood_still else (1400, inputs)
-    after = turn.turn(computer.node, Tick(1010, inputs), lambda: seen, Nowhere(), Nowhere(), panel)
+    after = turn.turn(car.node, Tick(1010, inputs), lambda: seen, Nowhere(), Nowhere(), panel)
     assert [each.motor for each in panel.written] == [Motor.STOP if stood_still else Motor.UP]
     assert after.now_ms == (31_000 if stood_still else 1010)
 
 
 def test_a_press_is_kept_that_was_read_before_a_long_standstill() -> None:
-    computer = Group(cars=1, at=(0,))[0]
-    assert computer.node is not None
-    assert computer.node.inputs is not None
-    inputs = evolve(computer.node.inputs, pressed=Buttons(cab=0b1000))
-    after = turn.turn(computer.node, Tick(1010, inputs), lambda: (1600, None), Nowhere(), Nowhere(), Panel())
+    car = Group(cars=1, at=(0,))[0]
+    assert car.node.inputs is not None
+    inputs = evolve(car.node.inputs, pressed=Buttons(cab=0b1000))
+    after = turn.turn(car.node, Tick(1010, inputs), lambda: (1600, None), Nowhere(), Nowhere(), Panel())
     assert set(after.calls.live.values()) == {Call(Button.CAB, 3, 0)}
 
 
 def test_a_panel_that_gets_old_in_a_turn_makes_no_peer_silent() -> None:
-    computer = Group()[0]
-    assert computer.node is not None
-    assert computer.node.inputs is not None
-    inputs = evolve(computer.node.inputs, pressed=Buttons(up=0b0010))
-    after = turn.turn(computer.node, Tick(1010, inputs), lambda: (1450, None), Nowhere(), Nowhere(), Panel())
+    car = Group()[0]
+    assert car.node.inputs is not None
+    inputs = evolve(car.node.inputs, pressed=Buttons(up=0b0010))
+    after = turn.turn(car.node, Tick(1010, inputs), lambda: (1450, None), Nowhere(), Nowhere(), Panel())
     assert node.in_reach(after).keys() == {1, 2}
