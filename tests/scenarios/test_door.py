@@ -1,4 +1,4 @@
-"""The door."""
+"""The door: dwell time, obstruction, and recovery after a lost server or a restart."""
 
 import pytest
 from attrs import evolve
@@ -34,7 +34,7 @@ from elevator.core.node import record
 
 
 @pytest.mark.rule("D1")
-def test_door_is_open_for_three_seconds() -> None:
+def test_door_stays_open_for_three_seconds() -> None:
     group = Group(cars=1, at=(0,))
     group.press(0, CAB, 1)
     settle(group)
@@ -43,7 +43,7 @@ def test_door_is_open_for_three_seconds() -> None:
 
 
 @pytest.mark.rule("D1")
-def test_car_that_overran_its_floor_returns_before_it_opens_its_door() -> None:
+def test_car_that_overruns_its_floor_returns_before_it_opens_its_door() -> None:
     group = Group(cars=1, at=(0,))
     group.press(0, CAB, 2)
     group.run_until(lambda: floor_of(group[0]) == 2 and motors(group[0])[-1][1] is Motor.STOP, 10_000)
@@ -57,7 +57,7 @@ def test_car_that_overran_its_floor_returns_before_it_opens_its_door() -> None:
 
 
 @pytest.mark.rule("D1")
-def test_door_is_open_for_three_seconds_although_another_car_serves_the_call() -> None:
+def test_door_stays_open_for_three_seconds_even_if_another_car_serves_the_call() -> None:
     group = Group(cars=1, at=(0,))
     group.press(0, UP, 1)
     group.run_until(lambda: bool(doors(group[0])), 10_000)
@@ -68,7 +68,7 @@ def test_door_is_open_for_three_seconds_although_another_car_serves_the_call() -
 
 
 @pytest.mark.rule("D1")
-def test_door_of_a_standing_car_opens_at_once() -> None:
+def test_door_of_a_stationary_car_opens_at_once() -> None:
     group = Group(cars=1, at=(2,))
     group.press(0, CAB, 2)
     group.run(25)
@@ -76,7 +76,7 @@ def test_door_of_a_standing_car_opens_at_once() -> None:
 
 
 @pytest.mark.rule("D2")
-def test_obstructed_door_stays_open_and_then_another_full_dwell_time() -> None:
+def test_door_stays_open_while_obstructed_and_for_a_dwell_time_afterwards() -> None:
     group = Group(cars=1, at=(0,))
     group.press(0, CAB, 0)
     group.run(1000)
@@ -90,7 +90,7 @@ def test_obstructed_door_stays_open_and_then_another_full_dwell_time() -> None:
 
 
 @pytest.mark.rule("D2", "D4")
-def test_blocked_door_stays_blocked_after_a_lost_server() -> None:
+def test_car_with_a_blocked_door_is_still_out_of_service_after_a_lost_server() -> None:
     group = Group(cars=1, at=(0,))
     group.press(0, CAB, 0)
     group.run(1000)
@@ -104,7 +104,7 @@ def test_blocked_door_stays_blocked_after_a_lost_server() -> None:
 
 
 @pytest.mark.rule("D1", "D4")
-def test_door_opened_as_its_server_was_lost_stays_open_for_a_full_dwell_time() -> None:
+def test_door_that_opened_just_before_the_server_was_lost_stays_open_for_a_dwell_time() -> None:
     group = Group(cars=1, at=(0,))
     group.press(0, UP, 1)
     group.run_until(lambda: bool(doors(group[0])), 10_000)
@@ -118,11 +118,11 @@ def test_door_opened_as_its_server_was_lost_stays_open_for_a_full_dwell_time() -
 
 
 @pytest.mark.rule("D2", "D4")
-def test_door_closed_as_its_server_was_lost_does_not_close_on_an_obstruction() -> None:
+def test_door_whose_close_command_was_lost_with_the_server_stays_open_while_obstructed() -> None:
     group = Group(cars=2, at=(0, 3))
     group.press(0, CAB, 0)
     group.run(1000)
-    group.press(1, UP, 0)  # Its news comes between two answers of the panel, and so does the end of the period.
+    group.press(1, UP, 0)  # This call arrives between two replies of the panel, and so does the end of the dwell time.
     group.run(20)
     group.run(group[0].node.drive.door.close_at_ms - group.now_ms - 1)
     group[0].unplug_server()
@@ -150,7 +150,7 @@ def test_door_stays_open_for_another_dwell_time_after_a_lost_server() -> None:
 
 
 @pytest.mark.rule("D1", "D4")
-def test_closed_door_that_the_record_names_open_opens_for_a_full_dwell_time() -> None:
+def test_closed_door_that_the_record_lists_as_open_opens_for_a_dwell_time() -> None:
     group = Group(cars=1, at=(1,))
     group.press(0, CAB, 1)
     group.run(500)
@@ -163,7 +163,7 @@ def test_closed_door_that_the_record_names_open_opens_for_a_full_dwell_time() ->
 
 
 @pytest.mark.rule("D4")
-def test_record_names_no_door_before_the_open_command() -> None:
+def test_record_lists_the_door_as_open_only_from_the_open_command_on() -> None:
     group = Group(cars=1, at=(0,))
     group.press(0, CAB, 1)
     car = group[0]
@@ -178,7 +178,7 @@ def test_record_names_no_door_before_the_open_command() -> None:
 
 
 @pytest.mark.rule("D2")
-def test_obstruction_within_the_dwell_time_prolongs_it() -> None:
+def test_obstruction_during_the_dwell_time_restarts_it() -> None:
     group = Group(cars=1, at=(0,))
     group.press(0, CAB, 0)
     group.run(2000)
@@ -203,7 +203,7 @@ def test_obstruction_switch_has_no_effect_while_the_door_is_closed() -> None:
 
 
 @pytest.mark.rule("D2", "D3")
-def test_obstruction_switch_that_is_on_when_the_door_opens_counts() -> None:
+def test_obstruction_switch_that_is_on_before_the_door_opens_keeps_it_open() -> None:
     group = Group(cars=1, at=(0,))
     obstruct(group[0], True)
     group.press(0, CAB, 1)

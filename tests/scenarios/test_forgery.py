@@ -1,4 +1,4 @@
-"""What is forged is not believed."""
+"""Forged datagrams."""
 
 import pytest
 from steps import UP, Group, settle
@@ -7,10 +7,9 @@ from elevator.simulation.simulated_node import GROUP
 
 
 @pytest.mark.rule("G6", "S2")
-def test_forged_acknowledgement_of_a_nodes_own_presses_is_ignored() -> None:
+def test_node_ignores_a_forged_acknowledgement_of_its_own_presses() -> None:
     group = Group(cars=2, at=(0, 0))
     victim = group[0].node
-    assert victim is not None
     entry = f"[[0,{victim.me.incarnation},{1 << 53},[]]]"
     car = '[0,1,0,"none",false,true]'
     rest = f'"up":0,"down":0,"hears":0,"rates":["",""],"version":"","calls":{entry}'

@@ -1,11 +1,11 @@
-"""Scenarios that people argue about, each a short script for the simulated world with a transcript to argue over.
+"""Scenarios whose outcome is open to debate, each a short script for the simulated world with an agreed transcript.
 
-`just golden` rewrites the transcripts in golden/. Review their differences as changes of what the program promises.
-While a scenario runs, the judges of the simulated world watch it, and at the end that everything was served.
+`just golden` rewrites the transcripts in golden/. Review their differences as changes of the program's behaviour. The
+judges of the simulated world check each scenario while it runs, and at the end that every call was served.
 
-A transcript tells what a bystander sees: buttons, lamps, doors, motors; and, of each node's log, who is there and who
-is out of service. Times are seconds. A panel is swept every 10 ms, and a datagram takes 1 ms. The start, which is the
-same everywhere, is left out.
+A transcript lists what a bystander sees: buttons, lamps, doors and motors. It adds two things from each node's log:
+which nodes are alive and which cars are out of service. Times are in seconds. A panel is swept every 10 ms, and a
+datagram takes 1 ms. All transcripts leave out the startup, which is always the same.
 """
 
 import difflib
@@ -26,17 +26,17 @@ GOLDEN = Path(__file__).parent / "golden"
 UP, DOWN, CAB = Button.UP, Button.DOWN, Button.CAB
 PRESS_MS = 200
 STARTED_MS = 500
-TOLD = {
+SHOWN = {
     "car": ("press", "lamp", "door", "motor", "at floor", "misbehaviour"),
     "node": ("starts", "is killed", "dies", "node", "in service", "out of service", "door open", "another", "two"),
 }
-"""How the lines of cars and nodes begin that are shown; all others are."""
+"""How a line about a car or a node must begin to be shown. Lines about anything else are always shown."""
 
 
 class Scenario(NamedTuple):
-    """What happens, and what it is to show. The script ends at *ends_ms*."""
+    """A script of presses and faults that ends at *ends_ms*, and an introduction to its transcript."""
 
-    about: str
+    introduction: str
     rules: pytest.MarkDecorator
     at: tuple[float, ...]
     ends_ms: int
@@ -51,9 +51,10 @@ def press(at_ms: int, panel: int, button: Button, floor: int) -> Press:
 
 SCENARIOS = {
     "cut_and_rejoin": Scenario(
-        "Node 0 is cut off while its car is on its way to a hall call. The others hear nothing from it and send another"
-        " car; car 0 goes on, because its own panel shows the lamp. Cut off, it takes new calls. When it returns, what"
-        " was served by it goes dark on the other panels, and what is lit on either side lights on the other.",
+        "Node 0 is cut off while its car is on its way to a hall call. The others send another car, because they no "
+        "longer hear node 0. Car 0 keeps going, because its own panel still shows the lamp. While it is cut off, node "
+        "0 accepts new calls. When it reconnects, the calls that it has served go dark on the other panels, and the "
+        "calls that are still lit on one side light up on the other.",
         rules=pytest.mark.rule("G4"),
         at=(0, 3, 3),
         ends_ms=12_000,
@@ -61,9 +62,10 @@ SCENARIOS = {
         faults=(InjectedFault(FaultKind.CUT, 1500, 6000, who=0b001),),
     ),
     "split_two_and_two": Scenario(
-        "The group is split into 0 1 and 2 3, and the same button is pressed on both sides. Each side has a lamp and"
-        " a car on its way. They meet again when one side has served its press and its car has left, and the other has"
-        " not: the other press is one that nobody has answered, so its lamp stays lit and lights everywhere.",
+        "The group is partitioned into nodes 0 1 and nodes 2 3, and the same hall button is pressed on both sides. "
+        "Each side lights its lamp and sends a car. When the partition heals, one side has served its call and its "
+        "car has left; the car of the other side is still on its way. The press on that side has not been served, so "
+        "its lamp stays lit and lights up on all panels.",
         rules=pytest.mark.rule("G4", "G5"),
         at=(0, 5, 5, 5),
         ends_ms=12_000,
@@ -72,10 +74,10 @@ SCENARIOS = {
         floors=6,
     ),
     "obstruction": Scenario(
-        "The door of car 0 is blocked, with a cab call and a hall call still before it. 0.3 s after the door's period"
-        " the car says that it is out of service, and another takes the hall call. So it does with a call from the"
-        " very floor where the blocked car stands. The cab call waits for its own car, which holds its door for a full"
-        " period after the obstruction has gone.",
+        "The door of car 0 is blocked while a cab call and a hall call are still waiting. 0.3 s after the dwell time "
+        "the car goes out of service, and another car takes the hall call. The same happens to a later call from the "
+        "floor where the blocked car stands. The cab call waits for its own car, which keeps its door open for "
+        "another full dwell time after the obstruction clears.",
         rules=pytest.mark.rule("G3", "D2"),
         at=(0, 3, 3),
         ends_ms=20_000,
@@ -83,8 +85,8 @@ SCENARIOS = {
         faults=(InjectedFault(FaultKind.OBSTRUCT, 2200, 16_000, who=0),),
     ),
     "blackout": Scenario(
-        "All three programs die at once, with two hall lamps and two cab lamps lit and cars between floors. They start"
-        " again one second later with nothing but their records. No lamp changes, and every call is served.",
+        "All three nodes die at once, with two hall lamps and two cab lamps lit and cars between floors. One second "
+        "later they start again from their records. No lamp changes, and every call is served.",
         rules=pytest.mark.rule("G1", "G2", "L4"),
         at=(0, 0, 3),
         ends_ms=12_000,
@@ -92,8 +94,9 @@ SCENARIOS = {
         faults=(InjectedFault(FaultKind.BLACKOUT, 3000, 4000, who=0),),
     ),
     "kill_between_record_and_broadcast": Scenario(
-        "Node 0 is killed when it has written a press to its disk and not yet told anybody. No lamp was lit, so nothing"
-        " was promised. When it starts again the press is in its record: the others hear of it and the lamp lights.",
+        "Node 0 is killed after it has written a press to its disk and before it has sent it to its peers. Its lamp "
+        "was not lit, so the call was not confirmed. When the node starts again, it finds the press in its record and "
+        "sends it to its peers, and the lamp lights.",
         rules=pytest.mark.rule("L3"),
         at=(0, 3, 3),
         ends_ms=10_000,
@@ -101,9 +104,10 @@ SCENARIOS = {
         faults=(InjectedFault(FaultKind.KILL, 900, 3000, who=0, point=Point.AFTER_RECORD),),
     ),
     "both_directions": Scenario(
-        "Up and down are called at floor 1. The car announces up, and clears up alone. Nobody presses a cab button, so"
-        " it announces down and holds its door for another 3 s. The second time the passenger does go up: the car goes"
-        " there first and then comes back for down.",
+        "The up and down buttons at floor 1 are both pressed. The car announces up and clears only the up call. The "
+        "passenger presses no cab button, so the car announces down and keeps its door open for another 3 s. The "
+        "second time the passenger does go up: the car takes the passenger there first and then returns for the down "
+        "call.",
         rules=pytest.mark.rule("C2", "C3"),
         at=(0,),
         ends_ms=22_000,
@@ -116,11 +120,11 @@ SCENARIOS = {
             press(21_500, 0, CAB, 3),
         ),
     ),
-    "id_twice": Scenario(
-        "Somebody starts one more node with the id 1; it is written 1* here, has an elevator of its own and shows as"
-        " panel 1*. Both say so, and so do the others. The same cab button is pressed in both cars: each goes there for"
-        " itself, and neither takes the other's call. A hall call from the panel of 1* is shown and served like any."
-        " Then 1* is taken away while a hall call from its panel is lit: that call lives on with the others.",
+    "duplicate_id": Scenario(
+        "A second node with the id 1 is started. The transcript calls it, its car and its panel 1*. Both nodes with "
+        "the id 1 and all other nodes log the conflict. The same cab button is pressed in both cars: each car serves "
+        "its own call and ignores the other's. A hall call from the panel of 1* lights and is served like any other. "
+        "Then 1* is removed while a hall call from its panel is lit: the other nodes keep that call.",
         rules=pytest.mark.rule("A3", "L2"),
         at=(0, 3, 0),
         ends_ms=17_000,
@@ -133,9 +137,9 @@ SCENARIOS = {
         faults=(InjectedFault(FaultKind.TWIN, 1000, 16_000, who=1),),
     ),
     "freeze": Scenario(
-        "The program of node 0 stands still while its car moves up with a hall call and a cab call before it; the motor"
-        " runs on, as it was told. The others take the hall call. When the program goes on it stops its car, listens"
-        " for 0.3 s, looks for a floor, and serves its cab call.",
+        "Node 0 is frozen while its car moves up to serve a hall call and a cab call. The motor keeps running. The "
+        "other cars take the hall call. When node 0 continues, it stops its car, listens for 0.3 s, searches for a "
+        "floor, and serves its cab call.",
         rules=pytest.mark.rule("G2", "C10"),
         at=(0, 3, 3),
         ends_ms=8000,
@@ -146,7 +150,7 @@ SCENARIOS = {
 
 
 def run(scenario: Scenario) -> list[str]:
-    """Run *scenario* under the eyes of the judges; return the world's whole transcript."""
+    """Run *scenario*, checked by the judges, and return the world's full transcript."""
     plan = Plan(
         seed=0,
         cars=len(scenario.at),
@@ -163,18 +167,18 @@ def run(scenario: Scenario) -> list[str]:
     return world.transcript
 
 
-def shown(lines: Iterable[str]) -> Iterator[tuple[int, str, str, str]]:
-    """Pick from a world's transcript what a bystander sees: time, kind of subject, its name, what it does."""
+def visible_events(lines: Iterable[str]) -> Iterator[tuple[int, str, str, str]]:
+    """Select from a world's transcript what a bystander sees: time in ms, car or node, its number, and the event."""
     for line in lines:
         time, _, rest = line.strip().partition(" ")
         subject, _, what = rest.partition(": ") if rest.startswith("car") else split(rest)
         kind, _, name = subject.partition(" ")
-        if int(time) >= STARTED_MS and (kind not in TOLD or what.startswith(TOLD[kind])):
+        if int(time) >= STARTED_MS and (kind not in SHOWN or what.startswith(SHOWN[kind])):
             yield int(time), kind, name, what
 
 
 def split(line: str) -> tuple[str, str, str]:
-    """Split a line into subject and what it does; one that is about no node has no subject."""
+    """Split a line about a node into its subject, a separator and the event; other lines have no subject."""
     words = line.split(" ", 2)
     if words[0] != "node":
         return "", "", line
@@ -182,9 +186,9 @@ def split(line: str) -> tuple[str, str, str]:
 
 
 def render(scenario: Scenario, lines: Iterable[str]) -> str:
-    """Make a transcript of few lines: what several cars or nodes do alike at one time is one of them."""
-    text = [textwrap.fill(scenario.about, 100), ""]
-    for (time, kind), group in groupby(shown(lines), key=lambda event: event[:2]):
+    """Format a transcript, with one line for cars or nodes that do the same at the same time."""
+    text = [textwrap.fill(scenario.introduction, 100), ""]
+    for (time, kind), group in groupby(visible_events(lines), key=lambda event: event[:2]):
         names: dict[str, list[str]] = {}
         for _, _, name, what in group:
             names.setdefault(what, []).append(name)
@@ -194,15 +198,15 @@ def render(scenario: Scenario, lines: Iterable[str]) -> str:
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=each.rules) for name, each in SCENARIOS.items()])
-def test_transcripts_are_as_agreed(name: str) -> None:
-    agreed = (GOLDEN / f"{name}.txt").read_text()
-    now = render(SCENARIOS[name], run(SCENARIOS[name]))
-    changes = difflib.unified_diff(agreed.splitlines(), now.splitlines(), "agreed", "now", lineterm="")
-    if now != agreed:
-        pytest.fail("`just golden` would accept this:\n" + "\n".join(changes), pytrace=False)
+def test_transcript_matches_the_golden_file(name: str) -> None:
+    golden = (GOLDEN / f"{name}.txt").read_text()
+    actual = render(SCENARIOS[name], run(SCENARIOS[name]))
+    changes = difflib.unified_diff(golden.splitlines(), actual.splitlines(), "golden", "actual", lineterm="")
+    if actual != golden:
+        pytest.fail("`just golden` accepts this change:\n" + "\n".join(changes), pytrace=False)
 
 
-def test_every_transcript_has_its_scenario() -> None:
+def test_every_golden_file_has_a_scenario() -> None:
     assert {file.stem for file in GOLDEN.iterdir()} == SCENARIOS.keys()
 
 

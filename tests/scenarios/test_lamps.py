@@ -10,7 +10,7 @@ from elevator.simulation.simulated_node import GROUP
 
 
 @pytest.mark.rule("L1", "L2")
-def test_hall_lamps_show_on_all_panels_and_cab_lamps_on_their_own() -> None:
+def test_hall_lamps_light_on_all_panels_and_cab_lamps_only_on_their_own() -> None:
     group = Group(at=(0, 0, 0))
     group.press(1, UP, 2)
     group.press(2, CAB, 3)
@@ -22,7 +22,7 @@ def test_hall_lamps_show_on_all_panels_and_cab_lamps_on_their_own() -> None:
 
 
 @pytest.mark.rule("L3")
-def test_node_alone_lights_its_lamps() -> None:
+def test_node_without_peers_lights_its_lamps() -> None:
     group = Group(cars=1, at=(0,))
     group.press(0, DOWN, 3)
     group.run(30)
@@ -33,7 +33,7 @@ def test_node_alone_lights_its_lamps() -> None:
 @pytest.mark.rule("L3")
 def test_one_way_link_does_not_keep_a_lamp_dark() -> None:
     group = Group(cars=2, at=(0, 0))
-    group.link(lambda sender, receiver: sender == 1)  # 1 is heard by 0, 0 by nobody
+    group.link(lambda sender, receiver: sender == 1)
     group.run(500)
     group.press(0, DOWN, 3)
     group.run(100)
@@ -42,17 +42,17 @@ def test_one_way_link_does_not_keep_a_lamp_dark() -> None:
 
 
 @pytest.mark.rule("L3")
-def test_lamp_of_a_node_with_a_failing_disk_lights_once_a_peer_has_the_call() -> None:
+def test_lamp_of_a_node_with_a_failing_disk_lights_once_a_peer_has_stored_the_call() -> None:
     group = Group(cars=2, at=(0, 0))
     group[0].inject(FaultKind.DISK, on=True)
     group.press(0, DOWN, 3)
     group.run(100)
-    assert group.lit(0) == {("down", 3)}, "the peer has it"
+    assert group.lit(0) == {("down", 3)}, "a peer has stored the call"
     group[1].kill()
     group.run(500)
     group.press(0, DOWN, 2)
     group.run(1000)
-    assert group.lit(0) == {("down", 3)}, "nobody has the new one: no promise"
+    assert group.lit(0) == {("down", 3)}, "no disk has stored the new call"
     group[0].inject(FaultKind.DISK, on=False)
     group.run(1100)
     assert ("down", 2) in group.lit(0)
@@ -60,7 +60,7 @@ def test_lamp_of_a_node_with_a_failing_disk_lights_once_a_peer_has_the_call() ->
 
 
 @pytest.mark.rule("L4")
-def test_late_datagram_of_a_former_run_does_not_darken_a_lamp() -> None:
+def test_late_datagram_of_the_previous_run_does_not_darken_a_lamp() -> None:
     group = Group(cars=1, at=(0,))
     group.press(0, CAB, 3)
     group.run(230)
@@ -75,7 +75,7 @@ def test_late_datagram_of_a_former_run_does_not_darken_a_lamp() -> None:
 
 
 @pytest.mark.rule("L3", "L4")
-def test_restart_does_not_darken_a_lamp_before_a_peer_knows_its_call() -> None:
+def test_lamps_stay_lit_when_their_node_restarts_although_a_peer_has_not_stored_the_calls() -> None:
     group = Group(at=(0, 0, 0))
     partition(group, {0}, {1, 2})
     group.run(500)
@@ -92,32 +92,32 @@ def test_restart_does_not_darken_a_lamp_before_a_peer_knows_its_call() -> None:
     assert not group[0].host.disk.durable.live
     group.press(1, UP, 0)
     group.run(200)
-    assert group.lit(1) == {("cab", 3), ("down", 2)}, "lit before, and the new one is not promised yet"
+    assert group.lit(1) == {("cab", 3), ("down", 2)}, "the new call is not confirmed yet"
     settle(group)
     assert lamps(group[1], CAB, 3) == lamps(group[1], DOWN, 2) == [True, False]
 
 
 @pytest.mark.rule("L2", "L3")
-def test_cab_lamp_does_not_light_for_a_press_at_another_node_with_its_id() -> None:
+def test_cab_lamp_of_a_duplicate_lights_once_no_peer_seems_alive() -> None:
     group = group_with_duplicate()
     group.press(0, CAB, 2)
     group.run(100)
     group.link(lambda sender, receiver: sender not in (0, 2))
     group.press(2, CAB, 2)
     group.run(100)
-    assert group.lit(2) == set(), "nobody has heard of it, and the others seem to be there"
+    assert group.lit(2) == set(), "no peer has acknowledged the call, and all still seem alive"
     group.run(500)
     assert group.lit(2) == {("cab", 2)}
     settle(group)
 
 
 @pytest.mark.rule("L4", "A3")
-def test_lamp_survives_two_restarts_with_a_failing_disk_and_another_node_with_its_id() -> None:
+def test_lamp_survives_two_restarts_with_a_failing_disk_and_a_duplicate_node() -> None:
     group = group_with_duplicate()
     group[0].inject(FaultKind.DISK, on=True)
     group.press(0, CAB, 3)
     group.run_until(lambda: group.lit(0) == {("cab", 3)}, 3000)
-    group.run(250)  # until the button is up again
+    group.run(250)  # until the button is released
     for _ in range(2):
         group[0].kill()
         group[0].inject(FaultKind.DISK, on=False)
@@ -130,7 +130,7 @@ def test_lamp_survives_two_restarts_with_a_failing_disk_and_another_node_with_it
 
 
 @pytest.mark.rule("L5")
-def test_button_that_is_down_at_the_start_counts() -> None:
+def test_button_that_is_already_down_at_the_start_registers_a_call() -> None:
     group = Group(cars=1, at=(0,))
     group[0].kill()
     group.press(0, CAB, 2)
@@ -146,7 +146,7 @@ def test_floor_indicator_shows_the_last_floor_reached() -> None:
     group.press(0, CAB, 2)
     for floor in (1, 2):
         group.run_until(lambda: floor_of(group[0]) is None, 5000)
-        assert group[0].machine.indicator == floor - 1, "between floors"
+        assert group[0].machine.indicator == floor - 1
         group.run_until(lambda: floor_of(group[0]) is not None, 5000)
         group.run(15)
         assert group[0].machine.indicator == floor

@@ -66,7 +66,7 @@ def test_each_scenario_names_its_rules_in_its_markers_only() -> None:
     scenarios = [name for file in SCENARIOS.glob("*.py") for name in functions.findall(file.read_text())]
     marked = {mention.name for mention in all_marks()}
     # These two belong to the table of scenarios with transcripts. Its entries have the markers.
-    tables = {"test_transcripts_are_as_agreed", "test_every_transcript_has_its_scenario"}
+    tables = {"test_transcript_matches_the_golden_file", "test_every_golden_file_has_a_scenario"}
     assert [name for name in scenarios if name not in marked | tables] == []
     assert [name for name, times in Counter(scenarios).items() if times > 1] == []
     tests = [name for file in python_files("tests") for name in functions.findall(file.read_text())]
