@@ -1,7 +1,7 @@
-"""The rules of the specification, and what covers each of them: scenarios, other tests, judges and mutants.
+"""The rules of the specification and what covers each of them: scenarios, other tests, judges and mutants.
 
-`just rules` prints the table; `just rules L3 C5` prints the names behind two of its rows. Everything is read from the
-sources, so no test has to run.
+`just rules` prints the table; `just rules L3 C5` lists the names behind two of its rows. It reads only the sources and
+runs no tests.
 """
 
 import ast
@@ -27,7 +27,7 @@ CITATION = re.compile(rf"\(({NAME}(?:,\s+{NAME})*)\)")
 
 
 class Mention(NamedTuple):
-    """A rule, the file that names it, and the test or mutant there that covers it, if it is one."""
+    """A file that mentions a rule, with the name of the test or mutant in it, if any."""
 
     rule: str
     file: Path
@@ -35,7 +35,7 @@ class Mention(NamedTuple):
 
 
 def read_rules() -> list[tuple[str, str]]:
-    """Return the name and the text of each rule, in the order of the specification."""
+    """Return the name and text of each rule, in the order of the specification."""
     return [(name, " ".join(text.split())) for name, text in RULE.findall(SPECIFICATION.read_text())]
 
 
@@ -44,7 +44,7 @@ def python_files(*folders: str) -> list[Path]:
 
 
 def marks(source: str) -> Iterator[tuple[str, str]]:
-    """Yield each rule that a marker in *source* names, with its test function or its key in a table of tests."""
+    """Yield each rule named by a marker in *source*, with its test function or its key in a table of tests."""
     for node in ast.walk(ast.parse(source)):
         match node:
             case ast.FunctionDef(name=name):
@@ -61,7 +61,7 @@ def marks(source: str) -> Iterator[tuple[str, str]]:
 
 
 def citations(source: str) -> Iterator[str]:
-    """Yield the rules cited in the comments and docstrings of *source*: names alone in parentheses."""
+    """Yield the rules cited in comments and docstrings of *source*, such as (L3) or (C1, C5)."""
     prose = [
         node.value.value
         for node in ast.walk(ast.parse(source))
@@ -83,7 +83,7 @@ def all_citations() -> list[Mention]:
 
 
 def all_mutants() -> list[Mention]:
-    """Read the table BREAKS of the mutants."""
+    """Return the entries of the table BREAKS in test_mutants.py."""
     for node in ast.parse(MUTANTS.read_text()).body:
         match node:
             case ast.AnnAssign(target=ast.Name("BREAKS"), value=ast.expr() as value):
@@ -95,7 +95,7 @@ def all_mutants() -> list[Mention]:
 
 
 def coverage() -> dict[str, dict[str, list[str]]]:
-    """Return what covers each rule, by the columns of the table."""
+    """Map each rule to the columns of its row, and each column to the names in it."""
     found: dict[str, dict[str, list[str]]] = {
         rule: {"scenarios": [], "other tests": [], "judges": [], "mutants": []} for rule, _ in read_rules()
     }

@@ -1,4 +1,4 @@
-"""The specification: each rule has scenarios and mutants, and nothing names a rule that does not exist."""
+"""The specification: each rule has scenarios and mutants, and every name of a rule refers to an existing one."""
 
 import re
 from collections import Counter
@@ -20,31 +20,31 @@ from rules import (
 RULES = [name for name, _ in read_rules()]
 
 TESTED_ELSEWHERE = {
-    "C12": "The supervisor and the elevator server stop the motor: scenarios run one process without either.",
-    "S1": "Seals are opened before a node hears a datagram: scenarios hand datagrams to the node.",
-    "S3": "Foreign bytes reach the serial port: scenarios use the elevator server's protocol.",
+    "C12": "The supervisor and the elevator server stop the motor, and scenarios run neither.",
+    "S1": "Datagrams are unsealed before they reach a node, and scenarios deliver unsealed datagrams.",
+    "S3": "Foreign bytes arrive at the serial port, and scenarios use the elevator server's protocol.",
 }
-"""Rules that no scenario can show, with the reason. Other tests carry their marker."""
+"""Rules that no scenario covers, and why. Other tests carry their markers."""
 
 WITHOUT_MUTANT = {
-    "G2": "A list of failures, which the world injects while its judges check the other rules.",
-    "C12": "Outside the core: the world has no supervisor.",
-    "A4": "No mutant yet: the judges ignore where idle cars wait.",
-    "S1": "Outside the core: the world's network opens no seals with a key.",
-    "S2": "No mutant yet: it would be in the decoders, and the world's attacker would have to find it.",
-    "S3": "Outside the core: the world has no serial line.",
+    "G2": "It lists the failures that the simulated world injects while its judges check the other rules.",
+    "C12": "It is outside the core, and the simulated world has no supervisor.",
+    "A4": "The judges do not check yet where idle cars wait.",
+    "S1": "It is outside the core, and the simulated network unseals nothing with a key.",
+    "S2": "The mutant would be in a decoder, and the simulated attacker would have to find it.",
+    "S3": "It is outside the core, and the simulated world has no serial line.",
 }
-"""Rules that no mutant breaks, with the reason. This table should shrink."""
+"""Rules that no mutant breaks, and why. This table should shrink."""
 
 
-def test_each_rule_has_a_name_of_its_own_in_the_group_of_its_letter() -> None:
+def test_each_rule_has_a_unique_name_and_belongs_to_the_group_of_its_letter() -> None:
     assert [rule for rule, times in Counter(RULES).items() if times > 1] == []
     sections = GROUP.split(SPECIFICATION.read_text())[1:]
     groups = dict(zip(sections[::2], sections[1::2], strict=True))
     assert [rule for rule in RULES if f"\n- {rule}: " not in groups[rule[0]]] == []
 
 
-def test_everything_that_names_a_rule_names_an_existing_one() -> None:
+def test_markers_citations_and_mutants_name_existing_rules() -> None:
     mentions = [*all_marks(), *all_citations(), *all_mutants()]
     assert len(mentions) > 100
     assert [mention for mention in mentions if mention.rule not in RULES] == []
@@ -57,15 +57,15 @@ def test_each_rule_has_a_scenario_or_another_test() -> None:
 
 
 def test_each_rule_has_a_mutant() -> None:
-    bare = [rule for rule, row in coverage().items() if not row["mutants"]]
-    assert bare == sorted(WITHOUT_MUTANT, key=RULES.index)
+    uncovered = [rule for rule, row in coverage().items() if not row["mutants"]]
+    assert uncovered == sorted(WITHOUT_MUTANT, key=RULES.index)
 
 
-def test_each_scenario_names_its_rules_in_its_markers_only() -> None:
+def test_scenarios_name_their_rules_in_markers_and_no_test_in_its_name() -> None:
     functions = re.compile(r"^def (test_\w+)", re.MULTILINE)
     scenarios = [name for file in SCENARIOS.glob("*.py") for name in functions.findall(file.read_text())]
     marked = {mention.name for mention in all_marks()}
-    # These two belong to the table of scenarios with transcripts. Its entries have the markers.
+    # These two run the table of scenarios with transcripts, whose entries carry the markers.
     tables = {"test_transcript_matches_the_golden_file", "test_every_golden_file_has_a_scenario"}
     assert [name for name in scenarios if name not in marked | tables] == []
     assert [name for name, times in Counter(scenarios).items() if times > 1] == []
@@ -73,7 +73,7 @@ def test_each_scenario_names_its_rules_in_its_markers_only() -> None:
     assert [name for name in tests if re.match(r"test_[gldcas]\d+_", name)] == []
 
 
-def test_citations_are_names_alone_in_parentheses() -> None:
+def test_citation_consists_of_rule_names_in_parentheses() -> None:
     source = '''
 """A lamp lights (L3), and a
 car stops (C1,
@@ -85,7 +85,7 @@ y = "(G1)"
     assert sorted(citations(source)) == ["C1", "C5", "D2", "L3", "S1"]
 
 
-def test_markers_belong_to_their_function_or_entry() -> None:
+def test_marker_belongs_to_its_function_or_table_entry() -> None:
     source = """
 @pytest.mark.rule("L1", "L2")
 def test_one(): ...
