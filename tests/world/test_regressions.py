@@ -1,11 +1,11 @@
-"""Regressions: mistakes that random runs once found, each with a small run that finds it again.
+"""Regression tests: bugs that random runs once found, each with a small run that finds it again.
 
-Each run is an explicit plan of faults and presses, because a seed may draw another plan when plans.py changes. Every
-plan runs twice: it must pass, and it must fail with the mistake put back. This shows that the plan still reaches the
-code in question, and that the judges still see the harm.
+Each run is an explicit plan of faults and presses, because the same seed draws a different plan after a change of
+plans.py. Every plan runs twice: it must pass, and it must fail with the bug put back. This shows that the plan still
+reaches the code in question and that the judges still detect the damage.
 
-To add a regression, shrink the plan of the failing seed with campaign.shrink. Copy it here with the words of the
-function that are right, and those that were wrong.
+To add a regression, shrink the plan of the failing seed with campaign.shrink. Copy it here, with the correct words of
+the function and the faulty ones.
 """
 
 from collections.abc import Callable
@@ -20,18 +20,18 @@ from elevator.simulation import campaign
 from elevator.simulation.faults import FaultKind, InjectedFault, Plan, Press
 
 UP, CAB = Button.UP, Button.CAB
-STRANGER = 3
-"""The panel of a second node with an id that is in use."""
+DUPLICATE = 3
+"""The panel of the duplicate node."""
 
 
 @frozen
 class Regression:
-    """A *run* that passes with the *right* words of a *function*, and fails with the *wrong* ones."""
+    """A *run* that passes with the *correct* words of a *function* and fails with the *faulty* ones."""
 
     rule: pytest.MarkDecorator
     function: Callable[..., object]
-    right: str
-    wrong: str
+    correct: str
+    faulty: str
     run: tuple[InjectedFault | Press, ...]
 
     def plan(self) -> Plan:
@@ -43,21 +43,21 @@ class Regression:
 UNCONFIRMED_LAMPS_GO_DARK = (node.outputs, "buttons({*known.values()} - lit, node.me.id)", "Buttons()")
 
 REGRESSIONS = {
-    # Node 1 restarts and cannot read its record before 6500. The record holds a call of the other node 1.
-    "cab_call_of_another_node_with_the_same_id_is_not_adopted_from_a_record_read_late": Regression(
+    # Node 1 restarts and cannot read its record before 6500 ms. The record contains a call of the duplicate.
+    "cab_call_of_a_duplicate_is_not_adopted_from_a_record_read_late": Regression(
         pytest.mark.rule("L2"),
         node.shown,
         "is_contested and ",
         "is_contested and node.predecessor is None and ",
         (
             InjectedFault(FaultKind.TWIN, 2000, 20_000, 1),
-            Press(4000, 4200, STRANGER, CAB, 2),
+            Press(4000, 4200, DUPLICATE, CAB, 2),
             InjectedFault(FaultKind.DISK, 5000, 6500, 1),
             InjectedFault(FaultKind.KILL, 5100, 5300, 1),
         ),
     ),
-    # The third run of node 1 must know the call of the first as its own, although the second pressed nothing.
-    "cab_lamp_stays_lit_over_two_restarts_beside_another_node_with_the_same_id": Regression(
+    # The third run of node 1 must recognize the call of the first as its own, although the second registered none.
+    "cab_lamp_stays_lit_over_two_restarts_beside_a_duplicate": Regression(
         pytest.mark.rule("L4"),
         node.is_foreign,
         "not last - INCARNATIONS_OWN < author.incarnation <= last",
@@ -69,8 +69,8 @@ REGRESSIONS = {
             InjectedFault(FaultKind.KILL, 5500, 5550, 1),
         ),
     ),
-    # Because of a new press, the recorder reads the record just before the new run stops listening. The slow disk has
-    # not confirmed the call by then.
+    # A new press makes the recorder read the record just before the new run stops listening. The slow disk has not
+    # confirmed the call by then.
     "lamp_stays_lit_until_a_call_from_a_record_read_late_is_confirmed_again": Regression(
         pytest.mark.rule("L4"),
         *UNCONFIRMED_LAMPS_GO_DARK,
@@ -83,8 +83,8 @@ REGRESSIONS = {
             Press(5380, 5580, 0, CAB, 2),
         ),
     ),
-    # The new run has lost its record. It hears of the call from its peers, and its slow disk delays the confirmation.
-    "lamp_stays_lit_until_a_call_that_only_peers_still_hold_is_confirmed_again": Regression(
+    # The new run has lost its record. Its peers send it the call, and its slow disk delays the confirmation.
+    "lamp_stays_lit_until_a_call_that_only_peers_have_stored_is_confirmed_again": Regression(
         pytest.mark.rule("L4"),
         *UNCONFIRMED_LAMPS_GO_DARK,
         (
@@ -93,8 +93,8 @@ REGRESSIONS = {
             InjectedFault(FaultKind.WIPE, 5000, 5100, 0),
         ),
     ),
-    # Node 1 is killed with the lamp lit and nothing on its disk: only its peers can give the call back.
-    "lamp_of_a_node_with_a_failing_disk_lights_only_when_its_peers_hold_the_call": Regression(
+    # Node 1 is killed with the lamp lit and no call on its disk, so only its peers can restore the call.
+    "lamp_of_a_node_with_a_failing_disk_lights_only_when_its_peers_have_stored_the_call": Regression(
         pytest.mark.rule("L3"),
         replica.is_promised,
         "on_disk and all(",
@@ -105,8 +105,9 @@ REGRESSIONS = {
             InjectedFault(FaultKind.KILL, 4500, 6000, 1),
         ),
     ),
-    # The answer with the false reading is 100 ms old when the next one comes: the reading is over, the server slow.
-    "impossible_floor_is_not_believed_by_the_age_of_one_answer": Regression(
+    # The reply with the wrong reading is 100 ms old when the next one arrives. The glitch is over by then; the server
+    # is slow.
+    "impossible_floor_is_not_accepted_because_of_the_age_of_one_reply": Regression(
         pytest.mark.rule("C5"),
         position.judge,
         "asked_at_ms < old.believe_at_ms",
@@ -132,6 +133,6 @@ def test_run_passes(regression: Regression) -> None:
 
 
 @pytest.mark.parametrize("regression", parameters())
-def test_run_fails_with_the_mistake_put_back(regression: Regression, monkeypatch: pytest.MonkeyPatch) -> None:
-    reword(monkeypatch, regression.function, regression.right, regression.wrong)
+def test_run_fails_with_the_bug_put_back(regression: Regression, monkeypatch: pytest.MonkeyPatch) -> None:
+    reword(monkeypatch, regression.function, regression.correct, regression.faulty)
     assert campaign.outcome(regression.plan())[0].violation

@@ -1,4 +1,4 @@
-"""The world: seeds that must pass, runs that repeat themselves to the byte, and the command around it."""
+"""The simulated world: passing seeds, reproducible runs, faults with an effect, and the soak command."""
 
 import os
 import subprocess
@@ -11,7 +11,7 @@ from attrs import evolve
 from elevator.building.passengers import PassengerFlow, Profile, tally
 from elevator.cli import soak
 from elevator.core.model import NEVER_MS, Button, Park, Policy
-from elevator.core.model import Fault as Trouble
+from elevator.core.model import Fault as CarFault
 from elevator.core.node import Node
 from elevator.simulation import campaign
 from elevator.simulation.events import MachineChanged, ProgramEnded, TurnTaken
@@ -21,13 +21,12 @@ from elevator.simulation.world import AGREE_MS, World
 
 UP, DOWN = Button.UP, Button.DOWN
 
-STAY = Policy(park=Park.NONE)
-"""Cars stay where they are."""
+NO_PARKING = Policy(park=Park.NONE)
 
 
 @pytest.mark.rule("G5")
-def test_call_that_is_served_when_panels_are_compared_is_no_disagreement() -> None:
-    run = Plan(1, 3, 4, 2000, 20_000, (), (Press(4000, 4200, 1, DOWN, 2),), at=(0, 3, 3), policy=STAY)
+def test_panels_may_differ_while_a_call_is_being_served() -> None:
+    run = Plan(1, 3, 4, 2000, 20_000, (), (Press(4000, 4200, 1, DOWN, 2),), at=(0, 3, 3), policy=NO_PARKING)
     _, transcript = campaign.outcome(run)
     served = next(line for line in transcript if "lamp down 2 off" in line)
     done, transcript = campaign.outcome(evolve(run, calm_at_ms=int(served.split()[0]) - AGREE_MS))
@@ -38,7 +37,7 @@ def test_call_that_is_served_when_panels_are_compared_is_no_disagreement() -> No
 @pytest.mark.rule("L4")
 def test_lamp_may_go_dark_just_after_its_button_was_pressed_again() -> None:
     for seed in range(1, 7):
-        run = Plan(seed, 3, 4, 2000, 8000, (), (Press(4000, 4200, 1, DOWN, 2),), at=(0, 3, 3), policy=STAY)
+        run = Plan(seed, 3, 4, 2000, 8000, (), (Press(4000, 4200, 1, DOWN, 2),), at=(0, 3, 3), policy=NO_PARKING)
         _, transcript = campaign.outcome(run)
         served_ms = next(int(line.split()[0]) for line in transcript if "lamp down 2 off" in line)
         again = Press(served_ms - 6, served_ms + 194, 0, DOWN, 2)
@@ -56,21 +55,21 @@ def test_seeds_pass(decade: int) -> None:
         assert not done.violation, f"seed {seed}: " + "\n".join(transcript[-40:])
 
 
-def test_a_run_repeats_itself_also_in_another_process_with_other_hashes() -> None:
-    here = campaign.outcome(plan(7))[0].digest
-    assert campaign.outcome(plan(7))[0].digest == here
+def test_run_is_reproducible_in_another_process_with_another_hash_seed() -> None:
+    digest = campaign.outcome(plan(7))[0].digest
+    assert campaign.outcome(plan(7))[0].digest == digest
     command = [sys.executable, "-m", "elevator", "soak", "--seeds", "7"]
     for hash_seed in ("1", "2"):
         other = subprocess.run(
             command, env=os.environ | {"PYTHONHASHSEED": hash_seed}, capture_output=True, text=True, check=True
         )
-        assert here in other.stdout
+        assert digest in other.stdout
 
 
 @pytest.mark.rule("A2")
 @pytest.mark.parametrize("seed", range(5))
-def test_cycle_of_one_way_links_starves_no_call(seed: int) -> None:
-    """Each node hears one other, and is heard by the third alone: no two of them share a view, for good."""
+def test_no_call_starves_in_a_permanent_cycle_of_one_way_links(seed: int) -> None:
+    """Each node hears one other and is heard only by the third, so no two nodes ever share a view."""
     drawn = plan(seed, cars=3)
     cycle = tuple(InjectedFault(FaultKind.DEAF, 0, NEVER_MS, who=id, detail=(id + 1) % 3) for id in range(3))
     done, transcript = campaign.outcome(evolve(drawn, faults=cycle))
@@ -78,26 +77,26 @@ def test_cycle_of_one_way_links_starves_no_call(seed: int) -> None:
 
 
 @pytest.mark.rule("A1")
-def test_two_cars_rarely_claim_one_call_at_50_percent_packet_loss() -> None:
-    """Of all calls looked at every 20 ms, no more than 0.3 % are claimed by two able cars."""
+def test_two_cars_rarely_claim_the_same_call_at_50_percent_packet_loss() -> None:
+    """Of all calls, sampled every 20 ms, at most 0.3 % are claimed by two cars in service."""
     samples = twice = 0
     for seed in range(1, 9):
         drawn = plan(seed, cars=3, floors=4)
-        weather = InjectedFault(FaultKind.WEATHER, 0, drawn.calm_at_ms, who=0, detail=50, delay_ms=2)
-        world = World(evolve(drawn, faults=(weather,), policy=Policy()))
+        loss = InjectedFault(FaultKind.WEATHER, 0, drawn.calm_at_ms, who=0, detail=50, delay_ms=2)
+        world = World(evolve(drawn, faults=(loss,), policy=Policy()))
         while world.now_ms < drawn.calm_at_ms:
             world.run_until(world.now_ms + 20)
             nodes = [host.node for host in world.hosts if host.node is not None]
-            shares = [node.share for node in nodes if node.drive.fault is Trouble.NONE]
+            claims = [node.share for node in nodes if node.drive.fault is CarFault.NONE]
             for call in {call for node in nodes for call in node.calls.live.values() if call.button is not Button.CAB}:
-                masks = [share.up if call.button is Button.UP else share.down for share in shares]
+                masks = [claim.up if call.button is Button.UP else claim.down for claim in claims]
                 samples += 1
                 twice += sum(mask >> call.floor & 1 for mask in masks) > 1
     assert samples > 5000
     assert twice <= 0.003 * samples
 
 
-def test_different_seeds_are_different_runs() -> None:
+def test_different_seeds_draw_different_plans() -> None:
     assert len({(each.calm_at_ms, each.faults, each.presses) for each in map(plan, range(50))}) == 50
     drawn = [plan(seed) for seed in range(300)]
     assert {fault.kind for each in drawn for fault in each.faults} == set(FaultKind)
@@ -106,7 +105,7 @@ def test_different_seeds_are_different_runs() -> None:
     assert {each.traffic.profile for each in drawn if each.traffic} == set(Profile)
 
 
-def test_shrinking_keeps_what_makes_a_run_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_shrinking_keeps_only_the_press_that_makes_the_run_fail(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = evolve(plan(4, 3, 4), traffic=PassengerFlow(1, 3, 4, 20))
     culprit = whole.presses[5]
 
@@ -117,29 +116,27 @@ def test_shrinking_keeps_what_makes_a_run_fail(monkeypatch: pytest.MonkeyPatch) 
     assert campaign.shrink(whole) == evolve(whole, faults=(), presses=(culprit,), traffic=None)
 
 
-def test_a_campaign_reports_and_its_status_says_whether_all_passed(capsys: pytest.CaptureFixture[str]) -> None:
+def test_campaign_whose_seeds_pass_exits_with_status_0(capsys: pytest.CaptureFixture[str]) -> None:
     assert soak.main(["--seeds", "1..4", "--jobs", "2"]) == 0
     assert "4 passed, 0 failed" in capsys.readouterr().out
 
 
-def test_a_campaign_whose_worker_dies_fails(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_campaign_fails_if_a_worker_dies(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     outcome = campaign.outcome
     monkeypatch.setattr(campaign, "outcome", lambda plan: os._exit(0) if plan.seed == 3 else outcome(plan))
     assert soak.main(["--seeds", "1..4", "--jobs", "2"]) == 1
     assert "3 passed, 0 failed, 1 not run" in capsys.readouterr().out
 
 
-def test_a_program_that_does_not_start_fails_its_seed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_seed_fails_if_a_node_raises_an_exception_at_startup(monkeypatch: pytest.MonkeyPatch) -> None:
     def boot(*_: object) -> Node:
-        raise ZeroDivisionError("no luck")
+        raise ZeroDivisionError("startup failed")
 
     monkeypatch.setattr("elevator.simulation.simulated_node.boot", boot)
-    assert "ZeroDivisionError: no luck" in campaign.outcome(plan(1))[0].violation
+    assert "ZeroDivisionError: startup failed" in campaign.outcome(plan(1))[0].violation
 
 
-def test_a_campaign_ends_when_its_time_is_over(capsys: pytest.CaptureFixture[str]) -> None:
+def test_campaign_ends_after_its_time_limit(capsys: pytest.CaptureFixture[str]) -> None:
     assert soak.main(["--seeds", "1..1000000", "--minutes", "0.01", "--jobs", "2"]) == 0
     assert "0 failed" in capsys.readouterr().out
 
@@ -156,7 +153,9 @@ def test_a_campaign_ends_when_its_time_is_over(capsys: pytest.CaptureFixture[str
         ["-q"],
     ],
 )
-def test_wrong_arguments_get_one_line_and_status_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_invalid_arguments_get_a_one_line_error_and_status_2(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as stop:
         soak.main(arguments)
     assert stop.value.code == 2
@@ -164,19 +163,19 @@ def test_wrong_arguments_get_one_line_and_status_2(arguments: list[str], capsys:
 
 
 @pytest.mark.parametrize("profile", Profile)
-def test_a_healthy_group_carries_all_who_come(profile: Profile) -> None:
+def test_healthy_group_carries_every_passenger(profile: Profile) -> None:
     traffic = PassengerFlow(1, 3, 4, per_minute=12, until_ms=240_000, profile=profile)
     world = World(evolve(plan(5, 3, 4), faults=(), presses=(), traffic=traffic, calm_at_ms=300_000))
     world.run_until(300_000)
     assert world.crowd is not None
-    fared = tally(world.crowd, world.now_ms)
-    assert fared.served > 30
-    assert fared.under_way == 0
-    assert fared.longest_wait_ms < 60_000
+    total = tally(world.crowd, world.now_ms)
+    assert total.served > 30
+    assert total.under_way == 0
+    assert total.longest_wait_ms < 60_000
     world.run()
 
 
-def test_a_program_that_dies_in_a_turn_is_judged_by_what_its_panel_showed() -> None:
+def test_last_turn_of_a_killed_node_includes_its_inputs() -> None:
     kill = InjectedFault(FaultKind.KILL, 5000, 9000, who=1, point=Point.AFTER_HARDWARE)
     press = Press(5500, 5700, 1, UP, 0)
     world = World(evolve(plan(5, 3, 4), faults=(kill,), presses=(press,), calm_at_ms=20_000, traffic=None))
@@ -190,20 +189,20 @@ def test_a_program_that_dies_in_a_turn_is_judged_by_what_its_panel_showed() -> N
     assert last.tick.inputs.pressed.up == 1
 
 
-def test_what_leaves_a_program_in_a_turn_is_told_after_the_turn() -> None:
+def test_event_of_a_turn_precedes_the_events_of_its_outputs() -> None:
     world = World(evolve(plan(5, 3, 4), faults=(), calm_at_ms=20_000, traffic=None))
-    turned_ms = dict.fromkeys(range(3), -1)
-    in_time = []
-    world.stream.subscribe(TurnTaken, lambda event: turned_ms.update({event.host: world.now_ms}))
+    last_turn_ms = dict.fromkeys(range(3), -1)
+    follows_turn = []
+    world.stream.subscribe(TurnTaken, lambda event: last_turn_ms.update({event.host: world.now_ms}))
 
     def note(event: MachineChanged) -> None:
         if event.before.lamps != event.after.lamps:
-            in_time.append(turned_ms[event.host] == world.now_ms)
+            follows_turn.append(last_turn_ms[event.host] == world.now_ms)
 
     world.stream.subscribe(MachineChanged, note)
     world.run()
-    assert len(in_time) > 5
-    assert all(in_time)
+    assert len(follows_turn) > 5
+    assert all(follows_turn)
 
 
 EFFECTS: dict[FaultKind, tuple[int, str] | Callable[[World], object]] = {
@@ -231,13 +230,13 @@ EFFECTS: dict[FaultKind, tuple[int, str] | Callable[[World], object]] = {
     FaultKind.SENSOR: (0, "node 1: out of service: position unknown"),
     FaultKind.ATTACK: lambda world: world.attack_at_ms < 10_000,
 }
-"""Of each kind of fault: its detail, and what it brings about, as the transcript says it or as it is then."""
+"""For each kind of fault: its detail and an event in the transcript, or a condition that holds during the fault."""
 
 DELAYS = {FaultKind.SLOW: 1_000_000, FaultKind.LAG: 400}
 
 
 @pytest.mark.parametrize("kind", FaultKind)
-def test_every_kind_of_fault_does_something(kind: FaultKind) -> None:
+def test_every_kind_of_fault_has_an_effect(kind: FaultKind) -> None:
     effect = EFFECTS[kind]
     detail = 0 if callable(effect) else effect[0]
     fault = InjectedFault(kind, 5000, 9000, who=1, detail=detail, delay_ms=DELAYS.get(kind, 0))
