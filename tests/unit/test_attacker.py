@@ -1,4 +1,4 @@
-"""Somebody on the simulated network who means ill: nothing that he says is taken in, and the world would notice."""
+"""The simulated attacker: nodes reject all of its datagrams, and a judge notices any that is accepted."""
 
 from collections import Counter
 
@@ -19,7 +19,7 @@ AT_MS, UNTIL_MS = 500, 19_000
 
 
 def attacked(keyed: bool) -> Plan:
-    """Plan a run with many restarts, and an attack all the time."""
+    """Return a plan with many restarts and a continuous attack."""
     kills = [
         InjectedFault(FaultKind.KILL, at_ms, at_ms + 300, at_ms // 1000 % 2) for at_ms in range(3000, 15_000, 1000)
     ]
@@ -29,44 +29,44 @@ def attacked(keyed: bool) -> Plan:
 
 
 @pytest.mark.parametrize("keyed", [False, True])
-def test_nothing_is_taken_in_and_everything_is_tried(keyed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    tried: Counter[str] = Counter()
+def test_nodes_reject_every_kind_of_attack(keyed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    attacks: Counter[str] = Counter()
     draw = Attacker.draw
 
-    def note(attacker: Attacker, receiver: int) -> tuple[str, bytes]:
-        what, datagram = draw(attacker, receiver)
-        tried[what] += 1
-        return what, datagram
+    def count(attacker: Attacker, receiver: int) -> tuple[str, bytes]:
+        kind, datagram = draw(attacker, receiver)
+        attacks[kind] += 1
+        return kind, datagram
 
-    monkeypatch.setattr(Attacker, "draw", note)
+    monkeypatch.setattr(Attacker, "draw", count)
     world = World(attacked(keyed))
     world.run()
     assert world.key == (KEY if keyed else NO_KEY)
-    assert tried.keys() == {"flipped", "truncated", "replayed", "stale", "forged", "noise"}
-    assert min(tried.values()) > 100
-    refused = {what for host in world.hosts for what in host.admission.refused}
-    named = {"not from a node", "with another key, or damaged", "replayed"}
-    assert refused == named | ({"without a key"} if keyed else {"not of this group"})
+    assert attacks.keys() == {"flipped", "truncated", "replayed", "stale", "forged", "noise"}
+    assert min(attacks.values()) > 100
+    refused = {reason for host in world.hosts for reason in host.admission.refused}
+    always = {"not from a node", "with another key, or damaged", "replayed"}
+    assert refused == always | ({"without a key"} if keyed else {"not of this group"})
 
 
-def test_a_gate_that_lets_in_what_it_has_heard_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_admission_that_accepts_replays_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Admission, "note_new", lambda *_: True)
     with pytest.raises(Violation, match=r"replayed|stale"):
         World(attacked(keyed=True)).run()
 
 
 @pytest.mark.parametrize("keyed", [False, True])
-def test_a_gate_that_breaks_every_seal_is_caught(keyed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_admission_that_checks_no_seal_is_caught(keyed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(admission, "unseal", lambda sealed, _: sealed[HEAD_BYTES:])
     with pytest.raises(Violation, match=r"flipped|forged"):
         World(attacked(keyed)).run()
 
 
-def test_an_attack_changes_nothing() -> None:
+def test_attack_does_not_change_the_run() -> None:
     def transcript(plan: Plan) -> list[str]:
         world = World(plan)
         world.run()
         return [line for line in world.transcript if "attack" not in line]
 
-    whole = attacked(keyed=True)
-    assert transcript(whole) == transcript(evolve(whole, faults=whole.faults[1:]))
+    with_attack = attacked(keyed=True)
+    assert transcript(with_attack) == transcript(evolve(with_attack, faults=with_attack.faults[1:]))

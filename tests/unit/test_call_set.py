@@ -1,4 +1,4 @@
-"""The replicated set: its algebra, and random histories against a model that keeps every press ever made."""
+"""The call set: algebraic laws of merging, and random histories compared with a model that keeps every press."""
 
 from collections.abc import Mapping
 
@@ -15,12 +15,12 @@ NODES = 3
 
 @define
 class Replica:
-    """One node's set, and beside it the model: which presses it has heard of, which of them it knows to be served."""
+    """The call set of one node and its model: all presses that have reached it, and those of them that were served."""
 
     author: Author
     calls: Calls = Calls()
     saved: Calls = Calls()
-    heard: set[Dot] = field(factory=set)
+    received: set[Dot] = field(factory=set)
     served: set[Dot] = field(factory=set)
     saved_model: tuple[set[Dot], set[Dot]] = field(factory=lambda: (set(), set()))
 
@@ -28,7 +28,7 @@ class Replica:
 History = list[tuple[str, int, int]]
 histories = st.lists(
     st.tuples(
-        st.sampled_from(["press", "serve", "tell", "send late", "deliver late", "save", "crash", "wipe"]),
+        st.sampled_from(["press", "serve", "send", "delay", "deliver delayed", "save", "crash", "wipe"]),
         st.integers(0, NODES - 1),
         st.integers(0, NODES - 1),
     ),
@@ -37,10 +37,10 @@ histories = st.lists(
 
 
 def play(history: History) -> tuple[list[Replica], dict[Dot, Call]]:
-    """Run *history* on replicas and on the model; a partition is a stretch of history without telling."""
+    """Run *history* on replicas and models; return them and the call of each press."""
     replicas = [Replica(Author(id, 1)) for id in range(NODES)]
-    what: dict[Dot, Call] = {}
-    late: list[tuple[Calls, set[Dot], set[Dot]]] = []
+    pressed: dict[Dot, Call] = {}
+    delayed: list[tuple[Calls, set[Dot], set[Dot]]] = []
     incarnation = 1
     for action, a, b in history:
         replica, other = replicas[a], replicas[b]
@@ -48,52 +48,48 @@ def play(history: History) -> tuple[list[Replica], dict[Dot, Call]]:
             case "press":
                 replica.calls = press(replica.calls, replica.author, CALLS[b])
                 dot = Dot(replica.author, replica.calls.seen[replica.author])
-                # The author's older press of the same call stands for the same person's wish: the new one replaces it.
+                # A new press replaces the author's older press of the same call.
                 replica.served |= {
-                    old for old in replica.heard if old.author == replica.author and what[old] == CALLS[b]
+                    old for old in replica.received if old.author == replica.author and pressed[old] == CALLS[b]
                 }
-                replica.heard.add(dot)
-                what[dot] = CALLS[b]
+                replica.received.add(dot)
+                pressed[dot] = CALLS[b]
             case "serve":
                 replica.calls = serve(replica.calls, {CALLS[b]})
-                replica.served |= {dot for dot in replica.heard if what[dot] == CALLS[b]}
-            case "tell":
-                hear(replica, other.calls, other.heard, other.served)
-            case "send late":
-                late.append((replica.calls, set(replica.heard), set(replica.served)))
-            case "deliver late" if late:
-                hear(replica, *late[b % len(late)])
+                replica.served |= {dot for dot in replica.received if pressed[dot] == CALLS[b]}
+            case "send":
+                receive(replica, other.calls, other.received, other.served)
+            case "delay":
+                delayed.append((replica.calls, set(replica.received), set(replica.served)))
+            case "deliver delayed" if delayed:
+                receive(replica, *delayed[b % len(delayed)])
             case "save":
                 replica.saved = replica.calls
-                replica.saved_model = (set(replica.heard), set(replica.served))
+                replica.saved_model = (set(replica.received), set(replica.served))
             case "crash" | "wipe":
                 incarnation += 1
                 if action == "wipe":
                     replica.saved, replica.saved_model = Calls(), (set(), set())
                 replica.author, replica.calls = Author(a, incarnation), replica.saved
-                replica.heard, replica.served = set(replica.saved_model[0]), set(replica.saved_model[1])
+                replica.received, replica.served = set(replica.saved_model[0]), set(replica.saved_model[1])
             case _:
-                assert action == "deliver late", "nothing was sent yet"
-    return replicas, what
+                assert action == "deliver delayed", "no message is delayed yet"
+    return replicas, pressed
 
 
-def hear(replica: Replica, calls: Calls, heard: set[Dot], served: set[Dot]) -> None:
+def receive(replica: Replica, calls: Calls, received: set[Dot], served: set[Dot]) -> None:
     replica.calls = merge(replica.calls, calls)
-    replica.heard |= heard
+    replica.received |= received
     replica.served |= served
-
-
-def open_presses(replica: Replica) -> set[Dot]:
-    return replica.heard - replica.served
 
 
 @given(histories)
 @settings(max_examples=400)
-def test_equals_a_model_that_keeps_every_press(history: History) -> None:
-    replicas, what = play(history)
+def test_call_set_equals_a_model_that_keeps_every_press(history: History) -> None:
+    replicas, pressed = play(history)
     for replica in replicas:
-        assert dict(replica.calls.live) == {dot: what[dot] for dot in open_presses(replica)}
-        assert all(covers(replica.calls.seen, dot) for dot in replica.heard)
+        assert dict(replica.calls.live) == {dot: pressed[dot] for dot in replica.received - replica.served}
+        assert all(covers(replica.calls.seen, dot) for dot in replica.received)
         check_invariants(replica.calls)
 
 
@@ -115,7 +111,7 @@ def test_merge_is_commutative_associative_and_idempotent(history: History) -> No
 
 
 @given(histories)
-def test_what_does_not_change_is_the_same_object(history: History) -> None:
+def test_unchanged_call_set_is_the_same_object(history: History) -> None:
     a, b, _ = (replica.calls for replica in play(history)[0])
     assert (merge(a, b) is a) == (merge(a, b) == a)
     for call in CALLS:
@@ -123,7 +119,7 @@ def test_what_does_not_change_is_the_same_object(history: History) -> None:
 
 
 @given(histories, st.sampled_from(CALLS))
-def test_a_press_is_not_undone_by_a_serve_that_had_not_seen_it(history: History, call: Call) -> None:
+def test_press_survives_a_concurrent_serve(history: History, call: Call) -> None:
     a, b, _ = (replica for replica in play(history)[0])
     pressed = press(a.calls, a.author, call)
     joined = merge(serve(b.calls, {call}), pressed)
@@ -132,7 +128,7 @@ def test_a_press_is_not_undone_by_a_serve_that_had_not_seen_it(history: History,
 
 
 @given(histories, st.sampled_from(CALLS))
-def test_a_press_is_undone_by_a_serve_that_had_seen_it(history: History, call: Call) -> None:
+def test_press_is_removed_by_a_later_serve(history: History, call: Call) -> None:
     a, b, _ = (replica for replica in play(history)[0])
     pressed = press(a.calls, a.author, call)
     served = serve(merge(b.calls, pressed), {call})
@@ -140,7 +136,7 @@ def test_a_press_is_undone_by_a_serve_that_had_seen_it(history: History, call: C
 
 
 @given(histories)
-def test_parts_that_name_their_authors_can_be_merged_one_by_one(history: History) -> None:
+def test_parts_of_a_call_set_can_be_merged_one_by_one(history: History) -> None:
     a, b, _ = (replica.calls for replica in play(history)[0])
     parts = [
         Calls({dot: call for dot, call in b.live.items() if dot.author == author}, {author: n})
@@ -159,11 +155,11 @@ def test_forgetting_loses_no_live_call(history: History) -> None:
     assert forgotten.live == a.live
     check_invariants(forgotten)
     live_in_both = merge(a, b).live.items()
-    again: Mapping[Dot, Call] = merge(forgotten, b).live
-    assert live_in_both <= again.items(), "at worst a call that was served comes back"
+    merged: Mapping[Dot, Call] = merge(forgotten, b).live
+    assert live_in_both <= merged.items(), "at worst a served call becomes live again"
 
 
-def test_demand_gathers_masks() -> None:
+def test_demand_is_a_mask_per_button_and_per_car() -> None:
     calls = [
         Call(Button.UP, 0, EVERY_CAR),
         Call(Button.DOWN, 3, EVERY_CAR),

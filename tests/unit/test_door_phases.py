@@ -1,4 +1,4 @@
-"""The phases of a door: every way from one to the next."""
+"""The phases of a door and every transition between them."""
 
 import pytest
 
@@ -11,8 +11,8 @@ from elevator.core.position import Position
 NOW_MS = 10_000
 
 
-def confirmed(phase: Phase, stands: bool, is_open: bool) -> Phase:
-    return door.confirm(Door(phase), NOW_MS, stands, is_open, obstructed=False).phase
+def confirmed(phase: Phase, is_standing: bool, is_open: bool) -> Phase:
+    return door.confirm(Door(phase), NOW_MS, is_standing, is_open, obstructed=False).phase
 
 
 @pytest.mark.rule("D1")
@@ -31,18 +31,18 @@ def test_door_goes_through_its_phases_as_the_panel_confirms_them() -> None:
     assert door.confirm(its, NOW_MS + 4010, True, False, False).phase is Phase.CLOSED
 
 
-def test_car_that_already_stands_opens_its_door_at_once() -> None:
+def test_stationary_car_opens_its_door_at_once() -> None:
     assert door.stop(Door(), NOW_MS, is_standing=True).phase is Phase.OPENING
 
 
 @pytest.mark.rule("D1")
 @pytest.mark.parametrize("phase", [Phase.CLOSED, Phase.CLOSING, Phase.STOPPING])
-def test_door_is_not_told_to_open_before_the_car_is_confirmed_to_stand(phase: Phase) -> None:
+def test_door_gets_no_open_command_before_standstill_is_confirmed(phase: Phase) -> None:
     assert door.command(door.stop(Door(phase), NOW_MS, is_standing=False)) is None
 
 
 @pytest.mark.rule("D1")
-def test_late_confirmation_that_the_car_stands_is_no_fault() -> None:
+def test_late_confirmation_of_standstill_is_no_fault() -> None:
     stopping = Door(Phase.STOPPING, close_at_ms=NOW_MS + DOOR_OPEN_MS)
     where = Position(floor=2, at_floor=True, trusted=True)
     car = Drive(where, door=stopping, held=False, fault=Fault.NONE, due_at_ms=NOW_MS)
@@ -51,7 +51,7 @@ def test_late_confirmation_that_the_car_stands_is_no_fault() -> None:
     assert sense(car, NOW_MS + 1, standing, floors=4, listening=False).car.fault is Fault.NONE
 
 
-def test_stop_that_ends_before_the_door_was_told_to_open_leaves_it_closed() -> None:
+def test_stop_that_ends_before_the_open_command_leaves_the_door_closed() -> None:
     assert door.close(Door(Phase.STOPPING)).phase is Phase.CLOSED
 
 
@@ -67,22 +67,22 @@ def test_stop_that_ends_before_the_door_was_told_to_open_leaves_it_closed() -> N
         (Phase.UNKNOWN, Phase.UNKNOWN),
     ],
 )
-def test_door_that_may_be_open_is_unknown_once_the_panel_is_lost(phase: Phase, after: Phase) -> None:
+def test_door_that_may_be_open_becomes_unknown_when_the_panel_is_lost(phase: Phase, after: Phase) -> None:
     lost = door.lose(Door(phase), NOW_MS, at_floor=True)
     assert lost.phase is after
     assert door.command(Door(Phase.UNKNOWN)) is None
 
 
 @pytest.mark.rule("D4")
-def test_unknown_door_stays_as_it_is_until_the_car_is_confirmed_to_stand() -> None:
-    assert confirmed(Phase.UNKNOWN, stands=False, is_open=False) is Phase.UNKNOWN
-    assert confirmed(Phase.UNKNOWN, stands=False, is_open=True) is Phase.UNKNOWN
-    assert confirmed(Phase.UNKNOWN, stands=True, is_open=False) is Phase.OPENING
-    assert confirmed(Phase.UNKNOWN, stands=True, is_open=True) is Phase.OPEN
+def test_unknown_door_stays_unknown_until_standstill_is_confirmed() -> None:
+    assert confirmed(Phase.UNKNOWN, is_standing=False, is_open=False) is Phase.UNKNOWN
+    assert confirmed(Phase.UNKNOWN, is_standing=False, is_open=True) is Phase.UNKNOWN
+    assert confirmed(Phase.UNKNOWN, is_standing=True, is_open=False) is Phase.OPENING
+    assert confirmed(Phase.UNKNOWN, is_standing=True, is_open=True) is Phase.OPEN
 
 
 @pytest.mark.rule("D2")
-def test_end_of_an_obstruction_begins_another_dwell_time() -> None:
+def test_end_of_an_obstruction_restarts_the_dwell_time() -> None:
     its = door.obstruct(Door(Phase.OPEN, close_at_ms=NOW_MS + 100), NOW_MS, obstructed=True)
     its = door.obstruct(its, NOW_MS + 5000, obstructed=False)
     assert its.close_at_ms == NOW_MS + 5000 + DOOR_OPEN_MS
@@ -94,7 +94,7 @@ def test_obstruction_has_no_effect_on_a_closed_door(phase: Phase) -> None:
     assert not door.confirm(Door(phase), NOW_MS, True, False, obstructed=True).obstructed
 
 
-def test_record_names_a_door_that_may_be_open() -> None:
+def test_record_lists_a_door_that_may_be_open() -> None:
     here = OpenDoor(2, Direction.UP)
     recorded = {phase for phase in Phase if door.record(Door(phase), 2, Direction.UP) == here}
     assert recorded == {Phase.OPENING, Phase.OPEN, Phase.UNKNOWN}

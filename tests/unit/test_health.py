@@ -1,4 +1,4 @@
-"""Which cars a fault touches, and when the group counts as calm again."""
+"""Which cars a fault affects, and when the group counts as calm again."""
 
 import pytest
 
@@ -23,7 +23,7 @@ class Run:
         self.now_ms = LONG_MS
 
     def fail(self, kind: FaultKind, lasts_ms: int | None) -> None:
-        """Let a fault hit node 0, and end if it *lasts_ms*."""
+        """Begin a fault at node 0, and end it after *lasts_ms*, if given."""
         fault = InjectedFault(kind, self.now_ms, self.now_ms + (lasts_ms or LONG_MS), 0)
         self.stream.emit(FaultBegan(fault))
         self.now_ms += lasts_ms or 0
@@ -32,7 +32,7 @@ class Run:
 
 
 @pytest.mark.parametrize("kind", [FaultKind.KILL, FaultKind.FREEZE, FaultKind.SERVER, FaultKind.MOTOR, FaultKind.STOP])
-def test_fault_touches_its_car_while_it_lasts_and_for_a_while(kind: FaultKind) -> None:
+def test_fault_affects_only_its_car_and_for_a_while_after_its_end(kind: FaultKind) -> None:
     run = Run()
     assert run.health.is_untouched(0)
     run.fail(kind, lasts_ms=3000)
@@ -42,7 +42,7 @@ def test_fault_touches_its_car_while_it_lasts_and_for_a_while(kind: FaultKind) -
     assert run.health.is_untouched(0)
 
 
-def test_group_does_without_a_node_that_is_gone_for_long() -> None:
+def test_group_is_calm_again_although_a_node_stays_dead() -> None:
     run = Run()
     run.fail(FaultKind.KILL, lasts_ms=None)
     run.now_ms += GROUP_MS - 1
@@ -61,14 +61,14 @@ def test_group_is_not_calm_while_its_network_or_a_disk_fails(kind: FaultKind) ->
 
 
 @pytest.mark.parametrize("kind", [FaultKind.GLITCH, FaultKind.ATTACK])
-def test_what_must_change_nothing_touches_nothing(kind: FaultKind) -> None:
+def test_harmless_fault_affects_no_car(kind: FaultKind) -> None:
     run = Run()
     run.fail(kind, lasts_ms=100)
     assert run.health.is_untouched(0)
     assert run.health.is_calm()
 
 
-def test_second_node_with_an_id_touches_every_car() -> None:
+def test_duplicate_node_affects_every_car() -> None:
     run = Run()
     run.fail(FaultKind.TWIN, lasts_ms=1000)
     assert not any(run.health.is_untouched(host) for host in (0, 1))

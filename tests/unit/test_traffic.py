@@ -1,4 +1,4 @@
-"""What a car learns of the traffic: in production and in the benchmark the same."""
+"""Measured passenger traffic: accuracy, memory, and equality with the benchmark's implementation."""
 
 import random
 
@@ -25,44 +25,44 @@ SERVICES = st.lists(
 
 
 @given(SERVICES)
-def test_the_benchmark_learns_the_same(services: list[tuple[int, int, Direction, int, int]]) -> None:
+def test_benchmark_measures_the_same_rates(services: list[tuple[int, int, Direction, int, int]]) -> None:
     traffic, now_ms = Traffic(0), 0
-    told = []
+    history = []
     for after_ms, floor, way, age_ms, rate in services:
         now_ms += after_ms
         traffic = met(traffic, FLOORS, floor, way, age_ms, rate, now_ms)
-        told.append((now_ms, floor, int(way), age_ms, rate))
-    assert _bench.learn(FLOORS, tuple(told), PEOPLE, PRIOR_MS, RATE_MAX) == traffic.rates
+        history.append((now_ms, floor, int(way), age_ms, rate))
+    assert _bench.learn(FLOORS, tuple(history), PEOPLE, PRIOR_MS, RATE_MAX) == traffic.rates
     assert max(map(max, traffic.rates)) <= RATE_MAX
 
 
 @pytest.mark.parametrize("limits", [(-1, 1, 1), (1, 0, 1), (1, 1, -1), (1, 1, 65_535 // MAX_CARS + 1)])
-def test_the_benchmark_refuses_limits_out_of_range(limits: tuple[int, int, int]) -> None:
+def test_benchmark_rejects_limits_out_of_range(limits: tuple[int, int, int]) -> None:
     with pytest.raises(ValueError, match="out of range"):
         _bench.learn(FLOORS, (), *limits)
 
 
-def test_rates_come_to_what_is_true_and_follow_it() -> None:
-    """Somebody every 20 s at floor 2, and after an hour every 10 s at floor 0 instead."""
+def test_rates_converge_and_follow_a_change() -> None:
+    """A passenger comes every 20 s to floor 2, and after an hour every 10 s to floor 0 instead."""
     traffic, now_ms = Traffic(0), 0
     rng = random.Random(1)
     for floor, mean_ms in ((2, 20_000), (0, 10_000)):
         for _ in range(200):
             now_ms += round(rng.expovariate(1 / mean_ms))
             traffic = met(traffic, FLOORS, floor, Direction.UP, 0, 0, now_ms)
-        learned = traffic.rates.up
-        assert 0.6 < learned[floor] * mean_ms / (1 << 20) < 1.5
-        assert sum(learned) - learned[floor] <= 5
+        rates = traffic.rates.up
+        assert 0.6 < rates[floor] * mean_ms / (1 << 20) < 1.5
+        assert sum(rates) - rates[floor] <= 5
 
 
-def test_who_waits_long_is_taken_for_many() -> None:
+def test_long_wait_counts_for_several_passengers_if_the_rate_is_known() -> None:
     one = met(Traffic(0), FLOORS, 1, Direction.DOWN, 60_000, 0, 1000)
     many = met(Traffic(0), FLOORS, 1, Direction.DOWN, 60_000, 1 << 6, 1000)
     assert one.down[1] == SIXTEENTHS
     assert many.down[1] == SIXTEENTHS + (SIXTEENTHS * (1 << 6) * 60_000 >> 20)
 
 
-def test_little_is_kept() -> None:
+def test_count_is_bounded() -> None:
     traffic = Traffic(0)
     for n in range(10 * PEOPLE):
         traffic = met(traffic, FLOORS, n % FLOORS, Direction.UP, 0, 0, n)

@@ -1,4 +1,4 @@
-"""A turn: its short way must come to the same as a whole step, and nothing is done by what was seen long ago."""
+"""A turn: an idle step equals a full step, and no command follows from stale inputs."""
 
 import pytest
 from attrs import evolve
@@ -15,26 +15,26 @@ from elevator.simulation.world import World
 
 
 @pytest.mark.parametrize("seed", [2, 8, 13, 24])
-def test_a_turn_that_goes_the_short_way_comes_to_the_same_as_a_step(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    short_ways = 0
+def test_idle_step_equals_a_full_step(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    idle_steps = 0
 
     def step_idle(before: Node, tick: Tick) -> Node | None:
         after = stepping.step_idle(before, tick)
         if after is not None:
-            nonlocal short_ways
-            short_ways += 1
+            nonlocal idle_steps
+            idle_steps += 1
             stepped = step(before, tick)
-            assert after.quiet_until_ms <= stepped.quiet_until_ms, "it would wake too late"
+            assert after.quiet_until_ms <= stepped.quiet_until_ms, "the node would wake too late"
             assert after == evolve(stepped, quiet_until_ms=after.quiet_until_ms, resteps=after.resteps)
         return after
 
     monkeypatch.setattr(turn, "step_idle", step_idle)
     World(plan(seed)).run()
-    assert short_ways > 1000
+    assert idle_steps > 1000
 
 
 class Panel:
-    """Remembers what was written to it."""
+    """A panel that keeps the outputs written to it."""
 
     def __init__(self) -> None:
         self.written: list[Outputs] = []
@@ -43,28 +43,31 @@ class Panel:
         self.written.append(outputs)
 
 
-@pytest.mark.parametrize("stood_still", [False, True])
-def test_what_was_decided_by_what_a_panel_showed_long_ago_is_not_done(stood_still: bool) -> None:
-    car = Group(cars=1, at=(0,))[0]
-    assert car.node.inputs is not None
-    inputs, panel = evolve(car.node.inputs, pressed=Buttons(cab=0b1000)), Panel()
-    seen: tuple[int, Inputs | None] = (31_000, None) if stood_still else (1400, inputs)
-    after = turn.turn(car.node, Tick(1010, inputs), lambda: seen, Nowhere(), Nowhere(), panel)
-    assert [each.motor for each in panel.written] == [Motor.STOP if stood_still else Motor.UP]
-    assert after.now_ms == (31_000 if stood_still else 1010)
+def press(before: Node, pressed: Buttons) -> Inputs:
+    """Return the inputs of *before* with *pressed* buttons."""
+    assert before.inputs is not None
+    return evolve(before.inputs, pressed=pressed)
 
 
-def test_a_press_is_kept_that_was_read_before_a_long_standstill() -> None:
-    car = Group(cars=1, at=(0,))[0]
-    assert car.node.inputs is not None
-    inputs = evolve(car.node.inputs, pressed=Buttons(cab=0b1000))
-    after = turn.turn(car.node, Tick(1010, inputs), lambda: (1600, None), Nowhere(), Nowhere(), Panel())
+@pytest.mark.parametrize("is_stalled", [False, True])
+def test_decision_from_stale_inputs_is_not_executed(is_stalled: bool) -> None:
+    before, panel = Group(cars=1, at=(0,))[0].node, Panel()
+    inputs = press(before, Buttons(cab=0b1000))
+    latest: tuple[int, Inputs | None] = (31_000, None) if is_stalled else (1400, inputs)
+    after = turn.turn(before, Tick(1010, inputs), lambda: latest, Nowhere(), Nowhere(), panel)
+    assert [outputs.motor for outputs in panel.written] == [Motor.STOP if is_stalled else Motor.UP]
+    assert after.now_ms == (31_000 if is_stalled else 1010)
+
+
+def test_press_read_before_a_stall_is_kept() -> None:
+    before = Group(cars=1, at=(0,))[0].node
+    tick = Tick(1010, press(before, Buttons(cab=0b1000)))
+    after = turn.turn(before, tick, lambda: (1600, None), Nowhere(), Nowhere(), Panel())
     assert set(after.calls.live.values()) == {Call(Button.CAB, 3, 0)}
 
 
-def test_a_panel_that_gets_old_in_a_turn_makes_no_peer_silent() -> None:
-    car = Group()[0]
-    assert car.node.inputs is not None
-    inputs = evolve(car.node.inputs, pressed=Buttons(up=0b0010))
-    after = turn.turn(car.node, Tick(1010, inputs), lambda: (1450, None), Nowhere(), Nowhere(), Panel())
+def test_inputs_that_become_stale_in_a_turn_time_out_no_peer() -> None:
+    before = Group()[0].node
+    tick = Tick(1010, press(before, Buttons(up=0b0010)))
+    after = turn.turn(before, tick, lambda: (1450, None), Nowhere(), Nowhere(), Panel())
     assert node.in_reach(after).keys() == {1, 2}
