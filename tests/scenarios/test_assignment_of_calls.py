@@ -237,7 +237,7 @@ def test_idle_car_waits_before_it_leaves_to_park() -> None:
 
 @pytest.mark.rule("C6")
 def test_press_at_an_idle_car_is_served_at_once() -> None:
-    """A stop of the car that passes soon would cost less."""
+    """Assigning the call to the car that will soon pass would cost less."""
     group = Group(floors=4, at=(0, 1, 3))
     group.press(0, CAB, 3)
     group.run(400)

@@ -9,6 +9,7 @@ datagram takes 1 ms. All transcripts leave out the startup, which is always the 
 """
 
 import difflib
+import re
 import sys
 import textwrap
 from collections.abc import Iterable, Iterator
@@ -26,6 +27,7 @@ GOLDEN = Path(__file__).parent / "golden"
 UP, DOWN, CAB = Button.UP, Button.DOWN, Button.CAB
 PRESS_MS = 200
 STARTED_MS = 500
+LINE = r" *(\d+) (?:(car|node) (\d+\*?):? )?(.*)"
 SHOWN = {
     "car": ("press", "lamp", "door", "motor", "at floor", "misbehaviour"),
     "node": ("starts", "is killed", "dies", "node", "in service", "out of service", "door open", "another", "two"),
@@ -168,32 +170,24 @@ def run(scenario: Scenario) -> list[str]:
 
 
 def visible_events(lines: Iterable[str]) -> Iterator[tuple[int, str, str, str]]:
-    """Select from a world's transcript what a bystander sees: time in ms, car or node, its number, and the event."""
+    """Select from a world's transcript what a bystander sees: time in ms, "car" or "node", its name, and the event."""
     for line in lines:
-        time, _, rest = line.strip().partition(" ")
-        subject, _, what = rest.partition(": ") if rest.startswith("car") else split(rest)
-        kind, _, name = subject.partition(" ")
-        if int(time) >= STARTED_MS and (kind not in SHOWN or what.startswith(SHOWN[kind])):
-            yield int(time), kind, name, what
-
-
-def split(line: str) -> tuple[str, str, str]:
-    """Split a line about a node into its subject, a separator and the event; other lines have no subject."""
-    words = line.split(" ", 2)
-    if words[0] != "node":
-        return "", "", line
-    return f"node {words[1].removesuffix(':')}", " ", words[2]
+        match = re.fullmatch(LINE, line)
+        assert match is not None
+        at_ms, kind, name, event = match.groups("")
+        if int(at_ms) >= STARTED_MS and (not kind or event.startswith(SHOWN[kind])):
+            yield int(at_ms), kind, name, event
 
 
 def render(scenario: Scenario, lines: Iterable[str]) -> str:
-    """Format a transcript, with one line for cars or nodes that do the same at the same time."""
+    """Format a transcript, with one line for all cars or nodes that do the same at the same time."""
     text = [textwrap.fill(scenario.introduction, 100), ""]
-    for (time, kind), group in groupby(visible_events(lines), key=lambda event: event[:2]):
+    for (at_ms, kind), group in groupby(visible_events(lines), key=lambda event: event[:2]):
         names: dict[str, list[str]] = {}
-        for _, _, name, what in group:
-            names.setdefault(what, []).append(name)
-        for what, those in names.items():
-            text.append(f"{time / 1000:7.3f}  {' '.join((kind, *sorted(those))).strip():<12} {what}")
+        for _, _, name, event in group:
+            names.setdefault(event, []).append(name)
+        for event, those in names.items():
+            text.append(f"{at_ms / 1000:7.3f}  {' '.join((kind, *sorted(those))).strip():<12} {event}")
     return "\n".join(text) + "\n"
 
 

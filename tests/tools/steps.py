@@ -45,7 +45,7 @@ class ScriptedCar:
     def __init__(self, world: World, id: int) -> None:
         self.world = world
         self.id = id
-        """The number of the car's panel. A duplicate node has another id than its panel."""
+        """The number of the car and its panel. The id of a duplicate node differs from it."""
         self.faults: dict[tuple[FaultKind, int], InjectedFault] = {}
         self.events: list[Event] = []
         self.log: list[str] = []

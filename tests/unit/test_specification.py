@@ -61,7 +61,7 @@ def test_each_rule_has_a_mutant() -> None:
     assert uncovered == sorted(WITHOUT_MUTANT, key=RULES.index)
 
 
-def test_scenarios_name_their_rules_in_markers_and_no_test_in_its_name() -> None:
+def test_rules_are_named_in_markers_and_not_in_test_names() -> None:
     functions = re.compile(r"^def (test_\w+)", re.MULTILINE)
     scenarios = [name for file in SCENARIOS.glob("*.py") for name in functions.findall(file.read_text())]
     marked = {mention.name for mention in all_marks()}

@@ -62,7 +62,7 @@ def test_long_wait_counts_for_several_passengers_if_the_rate_is_known() -> None:
     assert many.down[1] == SIXTEENTHS + (SIXTEENTHS * (1 << 6) * 60_000 >> 20)
 
 
-def test_count_is_bounded() -> None:
+def test_passenger_count_is_bounded() -> None:
     traffic = Traffic(0)
     for n in range(10 * PEOPLE):
         traffic = met(traffic, FLOORS, n % FLOORS, Direction.UP, 0, 0, n)

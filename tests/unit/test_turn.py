@@ -66,7 +66,7 @@ def test_press_read_before_a_stall_is_kept() -> None:
     assert set(after.calls.live.values()) == {Call(Button.CAB, 3, 0)}
 
 
-def test_inputs_that_become_stale_in_a_turn_time_out_no_peer() -> None:
+def test_inputs_that_become_stale_during_a_turn_do_not_time_out_a_peer() -> None:
     before = Group()[0].node
     tick = Tick(1010, press(before, Buttons(up=0b0010)))
     after = turn.turn(before, tick, lambda: (1450, None), Nowhere(), Nowhere(), Panel())
