@@ -221,8 +221,8 @@ def test_press_at_an_open_door_is_served_on_the_spot() -> None:
     group.run(100)
     assert group.lit(0) == set()
     settle(group)
-    (opened, _), (closed, _) = doors(group[0])
-    assert closed - opened >= 1500 + 3000 - 100, "the passenger has a full dwell time to enter"
+    (opened_ms, _), (closed_ms, _) = doors(group[0])
+    assert closed_ms - opened_ms >= 1500 + 3000 - 100, "the passenger has a full dwell time to enter"
 
 
 @pytest.mark.rule("C2", "C6")

@@ -123,10 +123,10 @@ SCENARIOS = {
         ),
     ),
     "duplicate_id": Scenario(
-        "A second node with the id 1 is started. The transcript calls it, its car and its panel 1*. Both nodes with "
-        "the id 1 and all other nodes log the conflict. The same cab button is pressed in both cars: each car serves "
-        "its own call and ignores the other's. A hall call from the panel of 1* lights and is served like any other. "
-        "Then 1* is removed while a hall call from its panel is lit: the other nodes keep that call.",
+        "A duplicate of node 1 is started. The transcript calls the duplicate, its car and its panel 1*. Both nodes "
+        "with the id 1 and all other nodes log the conflict. The same cab button is pressed in both cars: each car "
+        "serves its own call and ignores the other's. A hall call from the panel of 1* lights and is served like any "
+        "other. Then 1* is removed while a hall call from its panel is lit: the other nodes keep that call.",
         rules=pytest.mark.rule("A3", "L2"),
         at=(0, 3, 0),
         ends_ms=17_000,
