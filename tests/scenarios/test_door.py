@@ -219,7 +219,7 @@ def test_obstruction_switch_that_is_on_before_the_door_opens_keeps_it_open() -> 
 def test_hall_call_at_a_door_that_a_flickering_obstruction_keeps_open_is_taken_by_another_car() -> None:
     group = Group(cars=2, at=(0, 1))
     group.press(0, CAB, 0)
-    group.run_until(lambda: machine_door(group[0]), 1000)
+    group.run_until(lambda: is_door_open(group[0]), 1000)
     pressed_ms = group.now_ms + DOOR_EXTENSION_MS + 1000
     while group.now_ms < pressed_ms + 10_000:
         obstruct(group[0], True)
@@ -228,7 +228,7 @@ def test_hall_call_at_a_door_that_a_flickering_obstruction_keeps_open_is_taken_b
         group.run(500)
         if pressed_ms <= group.now_ms < pressed_ms + 2500:
             group.press(1, UP, 0)
-    assert machine_door(group[0])
+    assert is_door_open(group[0])
     assert floor_of(group[1]) == 0
     assert group.lit(0) == group.lit(1) == set()
     settle(group)

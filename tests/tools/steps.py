@@ -24,7 +24,7 @@ from elevator.core.model import (
 )
 from elevator.core.node import Node, record
 from elevator.net.wire import decode
-from elevator.runtime.event_log import Journal
+from elevator.runtime.event_log import EventLog
 from elevator.simulation.events import DiskWiped, MachineChanged, ProgramStarted, TurnTaken
 from elevator.simulation.faults import FaultKind, InjectedFault, Plan, Press
 from elevator.simulation.simulated_node import GROUP, SimulatedNode
@@ -49,7 +49,7 @@ class ScriptedCar:
         self.faults: dict[tuple[FaultKind, int], InjectedFault] = {}
         self.events: list[Event] = []
         self.log: list[str] = []
-        self.journal = Journal()
+        self.event_log = EventLog()
 
     @property
     def host(self) -> SimulatedNode:
@@ -149,10 +149,10 @@ class Group:
 
     def note_turn(self, event: TurnTaken) -> None:
         car = self[event.host]
-        car.log += car.journal.news(event.before, event.after)
+        car.log += [each.text for each in car.event_log.events(event.before, event.after)]
 
     def note_start(self, event: ProgramStarted) -> None:
-        self[event.host].journal = Journal()
+        self[event.host].event_log = EventLog()
 
     def run(self, ms: int) -> None:
         until_ms = self.now_ms + ms
@@ -160,7 +160,7 @@ class Group:
             self.world.run_until(min(self.now_ms + LOG_MS, until_ms))
             for car in self.cars:
                 if car.is_running:  # The world emits no event for a turn that received only unchanged heartbeats.
-                    car.log += car.journal.news(car.node, car.node)
+                    car.log += [each.text for each in car.event_log.events(car.node, car.node)]
 
     def run_until(self, condition: Callable[[], bool], within_ms: int) -> int:
         """Run until *condition* holds; return the time that this took, in milliseconds."""

@@ -35,6 +35,7 @@ from elevator.core.model import (
     Buttons,
     Call,
     Calls,
+    Confirmed,
     Direction,
     Dot,
     Motor,
@@ -46,7 +47,6 @@ from elevator.core.node import Node
 from elevator.core.replica import Replica
 from elevator.core.travel_times import SEARCH_MS
 from elevator.hardware import elevator_server, panel_client
-from elevator.hardware.panel_client import Confirmed
 from elevator.simulation import campaign, simulated_node
 from elevator.simulation.plans import plan
 from elevator.storage import records
@@ -188,11 +188,11 @@ def outputs_are_not_rewritten_after_a_reconnect(patch: pytest.MonkeyPatch) -> No
 
 @mutant
 def reply_confirms_commands_sent_after_its_sweep(patch: pytest.MonkeyPatch) -> None:
-    def done(sent: Outputs | None, before: object = None) -> Confirmed:
-        return client_done(sent)
+    def confirmation(sent: Outputs | None, before: object = None) -> Confirmed:
+        return client_confirmation(sent)
 
-    client_done = panel_client.done
-    patch.setattr(panel_client, "done", done)
+    client_confirmation = panel_client.confirmation
+    patch.setattr(panel_client, "confirmation", confirmation)
 
 
 @mutant
