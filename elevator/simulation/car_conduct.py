@@ -37,6 +37,8 @@ RETOLD_MS = 1200
 """A motor without power is noticed by so much later than the next floor is due."""
 HAMMERED_MS = 14_900
 """After so long an open door need not serve presses on the spot any more."""
+RELEASED_MS = 18_000
+"""A car whose door is open for longer than this is out of service (C6)."""
 KEPT_OPEN_MS = 45_000
 """Longer than that no door is open while its car has a cab call elsewhere."""
 DARK_MS, DARK_LOSSY_MS = 6000, 15_000
@@ -193,7 +195,8 @@ class CarConduct:
             self.fail(f"the indicator of car {host.id} shows {machine.indicator} at floor {machine.sensed}")
         assert host.node is not None
         fault = host.node.drive.fault
-        if fault in (Fault.NONE, Fault.POSITION):
+        is_kept_open = fault is Fault.DOOR and machine.door and now_ms - host.opened_ms > RELEASED_MS
+        if fault in (Fault.NONE, Fault.POSITION) or is_kept_open:
             journey.able_ms = now_ms
         elif now_ms - journey.able_ms > self.travel_ms + SHOWN_MS:
             self.fail(f"car {host.id} is in order and takes itself for unable: {fault}")
