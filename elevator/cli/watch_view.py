@@ -42,14 +42,14 @@ class Group:
 def receive(group: Group, heartbeat: Heartbeat, address: str, now_ms: int) -> Group:
     id = heartbeat.sender.id
     old = group.nodes.get(id)
-    peer = peers.hear(None if old is None else old.peer, heartbeat, now_ms)
+    peer = peers.receive(None if old is None else old.peer, heartbeat, now_ms)
     if peer is None:
         assert old is not None
-        if old.peer.said.sender == heartbeat.sender:
+        if old.peer.heartbeat.sender == heartbeat.sender:
             return group  # A copy that took another route.
         return evolve(group, nodes={**group.nodes, id: evolve(old, duplicate_at_ms=now_ms)})
     recent_ms = () if old is None else tuple(at_ms for at_ms in old.recent_ms if at_ms > now_ms - RATE_MS)
-    if old is None or heartbeat.counter != old.peer.said.counter:
+    if old is None or heartbeat.counter != old.peer.heartbeat.counter:
         recent_ms += (now_ms,)
     duplicate_at_ms = None if old is None else old.duplicate_at_ms
     return evolve(group, nodes={**group.nodes, id: NodeStatus(peer, address, now_ms, recent_ms, duplicate_at_ms)})
@@ -68,7 +68,7 @@ def rows(group: Group, now_ms: int) -> list[dict[str, object]]:
 
 def row(node: NodeStatus, now_ms: int) -> dict[str, object]:
     """Return the state of one node as JSON values. Loss is from 0 to 1."""
-    heartbeat = node.peer.said
+    heartbeat = node.peer.heartbeat
     car = heartbeat.car
     hall, cabs = demand(node.peer.calls.live.values())
     return {
@@ -76,7 +76,7 @@ def row(node: NodeStatus, now_ms: int) -> dict[str, object]:
         "address": node.address,
         "incarnation": heartbeat.sender.incarnation,
         "version": heartbeat.version,
-        "alive": now_ms < node.peer.silent_at_ms,
+        "alive": now_ms < node.peer.timeout_at_ms,
         "age_ms": now_ms - node.received_at_ms,
         "per_second": round(sum(at_ms > now_ms - RATE_MS for at_ms in node.recent_ms) * 1000 / RATE_MS, 1),
         "loss": round(node.peer.loss, 3),
@@ -102,13 +102,13 @@ def floors_of(bits: int) -> list[int]:
 def draw(group: Group, name: str, now_ms: int, width: int, height: int) -> Text:
     """Draw one line per node, in as many columns as necessary, and crop to *width* and *height*."""
     nodes = [group.nodes[id] for id in sorted(group.nodes)]
-    alive = sum(now_ms < node.peer.silent_at_ms for node in nodes)
+    alive = sum(now_ms < node.peer.timeout_at_ms for node in nodes)
     head = Text(f"group {name}: {alive} of {len(nodes)} nodes alive", "bold")
     for reason, count in group.refused.items():
         head.append(f", {count} datagrams dropped: {reason}", "yellow")
-    if len({node.peer.said.floors for node in nodes}) > 1:
+    if len({node.peer.heartbeat.floors for node in nodes}) > 1:
         head.append(", nodes have different numbers of floors", "bold red")
-    if len({node.peer.said.version for node in nodes}) > 1:
+    if len({node.peer.heartbeat.version for node in nodes}) > 1:
         head.append(", nodes run different versions", "bold yellow")
     head.append("    Ctrl-C quits", "dim")
     room = max(1, height - HEAD_LINES)
@@ -131,7 +131,7 @@ def draw(group: Group, name: str, now_ms: int, width: int, height: int) -> Text:
 
 def describe(node: NodeStatus, now_ms: int) -> Text:
     """Return a node's line, with the most important facts first, because the end may be cropped."""
-    facts, heartbeat = row(node, now_ms), node.peer.said
+    facts, heartbeat = row(node, now_ms), node.peer.heartbeat
     car = heartbeat.car
     text = Text(f"{heartbeat.sender.id:>2} ", "bold")
     if not facts["alive"]:
@@ -161,12 +161,12 @@ def describe(node: NodeStatus, now_ms: int) -> Text:
 def scene(group: Group, now_ms: int) -> dict[str, object]:
     """Return the group in the format of the page's buildings, with constants for what heartbeats do not contain."""
     nodes = [group.nodes[id] for id in sorted(group.nodes)]
-    floors = max([node.peer.said.floors for node in nodes], default=2)
-    names = [node.peer.said.sender.id for node in nodes]
+    floors = max([node.peer.heartbeat.floors for node in nodes], default=2)
+    names = [node.peer.heartbeat.sender.id for node in nodes]
     building = {"floors": floors, "cars": len(nodes), "nodes": True, "watched": True, "profiles": [], "names": names}
     shown: dict[str, object] = {"building": building}
     for number, node in enumerate(nodes):
-        facts, heartbeat = row(node, now_ms), node.peer.said
+        facts, heartbeat = row(node, now_ms), node.peer.heartbeat
         car, version = heartbeat.car, heartbeat.version
         moving = car.behaviour is Behaviour.MOVING
         hall, _ = demand(node.peer.calls.live.values())

@@ -150,7 +150,9 @@ def record(node: Node) -> Record:
 
 def wake_at_ms(node: Node) -> int:
     """Return when the next turn is due if nothing arrives."""
-    return min(send_at_ms(node), max(node.quiet_until_ms, node.now_ms + 1), peers.miss_at_ms(node.peers, node.now_ms))
+    return min(
+        send_at_ms(node), max(node.quiet_until_ms, node.now_ms + 1), peers.next_timeout_at_ms(node.peers, node.now_ms)
+    )
 
 
 def in_reach(node: Node) -> Mapping[int, Peer]:

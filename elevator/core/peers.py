@@ -42,17 +42,17 @@ DUPLICATE_MS = 2000
 class Peer:
     """What this node knows of another one."""
 
-    said: Heartbeat
+    heartbeat: Heartbeat
     """Its newest heartbeat."""
     parts: int
     """Bit mask of the parts of that heartbeat that have arrived."""
-    told: Calls
+    received: Calls
     """The calls in those parts."""
     calls: Calls
     """The calls on its disk, as far as known. It acknowledges `calls.seen`."""
     loss: float
     """Estimated share of its heartbeats that are lost, 0..1."""
-    silent_at_ms: int
+    timeout_at_ms: int
     """When it is dead unless a heartbeat arrives before."""
 
 
@@ -88,28 +88,28 @@ class Peers:
 
 def alive(peers: Peers, now_ms: int) -> Mapping[int, Peer]:
     """Return the peers that have not timed out."""
-    return {id: peer for id, peer in peers.known.items() if now_ms < peer.silent_at_ms}
+    return {id: peer for id, peer in peers.known.items() if now_ms < peer.timeout_at_ms}
 
 
 def in_reach(peers: Peers, me: int, now_ms: int) -> Mapping[int, Peer]:
     """Return the live peers that hear node *me*: links may be one-way."""
-    return {id: peer for id, peer in alive(peers, now_ms).items() if peer.said.hears >> me & 1}
+    return {id: peer for id, peer in alive(peers, now_ms).items() if peer.heartbeat.hears >> me & 1}
 
 
 def able(reached: Mapping[int, Peer]) -> Mapping[int, Peer]:
     """Return those of the peers *reached* whose cars are in service."""
-    return {id: peer for id, peer in reached.items() if peer.said.car.fault is Fault.NONE}
+    return {id: peer for id, peer in reached.items() if peer.heartbeat.car.fault is Fault.NONE}
 
 
-def miss_at_ms(peers: Peers, now_ms: int) -> int:
+def next_timeout_at_ms(peers: Peers, now_ms: int) -> int:
     """Return when the first peer that was alive at *now_ms* times out if no heartbeat arrives before."""
-    timeouts = [peer.silent_at_ms for peer in peers.known.values()]
+    timeouts = [peer.timeout_at_ms for peer in peers.known.values()]
     return min([at_ms for at_ms in timeouts if now_ms < at_ms], default=NEVER_MS)
 
 
-def excuse(peers: Peers, gap_ms: int) -> Peers:
+def extend_timeouts(peers: Peers, gap_ms: int) -> Peers:
     """Extend all timeouts by *gap_ms*, for which this node did not listen."""
-    known = {id: evolve(peer, silent_at_ms=peer.silent_at_ms + gap_ms) for id, peer in peers.known.items()}
+    known = {id: evolve(peer, timeout_at_ms=peer.timeout_at_ms + gap_ms) for id, peer in peers.known.items()}
     return evolve(peers, known=known)
 
 
@@ -119,7 +119,7 @@ def duplicate(peers: Peers, now_ms: int) -> Duplicate | None:
     return other if other is not None and now_ms < other.forget_at_ms else None
 
 
-def hear_duplicate(old: Duplicate | None, heartbeat: Heartbeat, now_ms: int) -> Duplicate:
+def receive_duplicate(old: Duplicate | None, heartbeat: Heartbeat, now_ms: int) -> Duplicate:
     """Note a heartbeat with our id. *old* is the other incarnation heard lately.
 
     A third incarnation is ignored at first. Later it prolongs the warning: the second node may have restarted.
@@ -132,44 +132,44 @@ def hear_duplicate(old: Duplicate | None, heartbeat: Heartbeat, now_ms: int) -> 
     return evolve(old, author=sender, counter=counter, heard_at_ms=now_ms)
 
 
-def are_as_before(old: Mapping[int, Peer], new: Mapping[int, Peer]) -> bool:
+def have_same_states(old: Mapping[int, Peer], new: Mapping[int, Peer]) -> bool:
     """Tell whether the same peers are there with the same state of their cars and the same claims."""
-    return old.keys() == new.keys() and all(stands_as_before(old[id], peer) for id, peer in new.items())
+    return old.keys() == new.keys() and all(has_same_state(old[id], peer) for id, peer in new.items())
 
 
-def hear(peer: Peer | None, heartbeat: Heartbeat, now_ms: int) -> Peer | None:
+def receive(peer: Peer | None, heartbeat: Heartbeat, now_ms: int) -> Peer | None:
     """Return the updated sender; None if the heartbeat is old, or comes from a second node with its id."""
     calls = heartbeat.calls
     parts = 1 << heartbeat.part
     if peer is None:
-        return Peer(heartbeat, parts, calls, calls, LOSS_PRIOR, now_ms + silence_ms(LOSS_PRIOR))
-    said, loss, told = peer.said, peer.loss, calls
-    if said.sender == heartbeat.sender:
-        ahead = heartbeat.counter - said.counter
+        return Peer(heartbeat, parts, calls, calls, LOSS_PRIOR, now_ms + timeout_ms(LOSS_PRIOR))
+    last, loss, received = peer.heartbeat, peer.loss, calls
+    if last.sender == heartbeat.sender:
+        ahead = heartbeat.counter - last.counter
         if ahead < 0 or (ahead == 0 and peer.parts & parts):
             return None
         if ahead == 0:
-            parts, told = parts | peer.parts, patch(peer.told, calls)
-        elif now_ms < peer.silent_at_ms:  # else it was away: that is no measure of the link
+            parts, received = parts | peer.parts, patch(peer.received, calls)
+        elif now_ms < peer.timeout_at_ms:  # else it was away: that is no measure of the link
             loss = average(loss, missed=ahead - 1)
         # What it has forgotten it does not name, so that shows only in a heartbeat of which all parts have come.
-        calls = told if parts == (1 << heartbeat.parts) - 1 else patch(peer.calls, calls)
-    elif heartbeat.sender < said.sender and now_ms < peer.silent_at_ms:
+        calls = received if parts == (1 << heartbeat.parts) - 1 else patch(peer.calls, calls)
+    elif heartbeat.sender < last.sender and now_ms < peer.timeout_at_ms:
         return None
-    return Peer(heartbeat, parts, told, calls, loss, now_ms + silence_ms(loss))
+    return Peer(heartbeat, parts, received, calls, loss, now_ms + timeout_ms(loss))
 
 
-def says_the_same(peer: Peer, heartbeat: Heartbeat) -> bool:
+def has_same_content(peer: Peer, heartbeat: Heartbeat) -> bool:
     """Tell whether *heartbeat* is only a sign of life. A body that was decoded before is the same object (wire.py)."""
-    said = peer.said
+    last = peer.heartbeat
     # Tuples compare identities first.
     news = (heartbeat.sender, heartbeat.hears, heartbeat.car, heartbeat.claims, heartbeat.rates)
-    return heartbeat.calls is peer.calls and news == (said.sender, said.hears, said.car, said.claims, said.rates)
+    return heartbeat.calls is peer.calls and news == (last.sender, last.hears, last.car, last.claims, last.rates)
 
 
-def stands_as_before(old: Peer, new: Peer) -> bool:
+def has_same_state(old: Peer, new: Peer) -> bool:
     """Tell whether a peer's car has the same state and the same claims."""
-    was, now = old.said, new.said
+    was, now = old.heartbeat, new.heartbeat
     return was is now or (was.car, was.claims, was.rates) == (now.car, now.claims, now.rates)
 
 
@@ -185,6 +185,6 @@ def average(loss: float, missed: int) -> float:
     return (1 - (1 - loss) * keep ** min(missed, 1000)) * keep
 
 
-def silence_ms(loss: float) -> int:
+def timeout_ms(loss: float) -> int:
     """Return the timeout of a peer whose heartbeats arrive with *loss*."""
     return HEARTBEAT_MS * (MISSED_MIN + bisect_left(LOSSES, loss + LOSS_MARGIN))

@@ -58,7 +58,7 @@ def step(node: Node, tick: Tick) -> Node:
     """Fold *tick* into *node*."""
     before, node = node, take_time(node, tick)
     for heartbeat in tick.heartbeats:
-        node = hear(node, heartbeat)
+        node = receive(node, heartbeat)
     node = prune(take_presses(node, tick.inputs))
     if must_decide(before, node):
         node = decide(node, tick.asked_at_ms)
@@ -93,7 +93,7 @@ def must_decide(before: Node, node: Node) -> bool:
     )
     if not is_same or node.now_ms >= before.quiet_until_ms:
         return True
-    return not peers.are_as_before(in_reach(before), in_reach(node))
+    return not peers.have_same_states(in_reach(before), in_reach(node))
 
 
 def decide(node: Node, asked_at_ms: int | None) -> Node:
@@ -130,7 +130,7 @@ def members_of(node: Node, car: Drive, cab: int) -> Mapping[int, Member]:
     """Return the cars that can serve hall calls. *cab* is the mask of the cab calls of this node's *car*."""
     _, cabs = demand(node.calls.live.values())
     members = {
-        id: Member(peer.said.car, cabs.get(id, 0), peer.said.claims, peer.said.rates)
+        id: Member(peer.heartbeat.car, cabs.get(id, 0), peer.heartbeat.claims, peer.heartbeat.rates)
         for id, peer in peers.able(in_reach(node)).items()
     }
     public = drive.public(car)
@@ -146,15 +146,15 @@ def step_idle(node: Node, tick: Tick) -> Node | None:
     """
     now_ms = tick.now_ms
     expected = tick.inputs is node.inputs and tick.recorded is None and tick.found is None and not tick.disk_failed
-    due_at_ms = min(node.quiet_until_ms, peers.miss_at_ms(node.peers, node.now_ms))
+    due_at_ms = min(node.quiet_until_ms, peers.next_timeout_at_ms(node.peers, node.now_ms))
     if not expected or now_ms >= due_at_ms or now_ms - node.now_ms > HEARTBEAT_MS:
         return None
     known = dict(node.peers.known)
     for heartbeat in tick.heartbeats:
         old = known.get(heartbeat.sender.id)
-        if old is None or now_ms >= old.silent_at_ms or not peers.says_the_same(old, heartbeat):
+        if old is None or now_ms >= old.timeout_at_ms or not peers.has_same_content(old, heartbeat):
             return None
-        new = peers.hear(old, heartbeat, now_ms)
+        new = peers.receive(old, heartbeat, now_ms)
         if new is not None:
             known[heartbeat.sender.id] = new
     return evolve(node, now_ms=now_ms, peers=evolve(node.peers, known=known))
@@ -165,8 +165,8 @@ def take_time(node: Node, tick: Tick) -> Node:
     now_ms = tick.now_ms
     gap_ms = now_ms - node.now_ms
     if gap_ms >= STALL_MS:
-        stalled, excused = drive.stall(node.drive, now_ms), peers.excuse(node.peers, gap_ms)
-        node = evolve(node, peers=excused, drive=stalled, listen_until_ms=now_ms + LISTEN_MS)
+        stalled, waited = drive.stall(node.drive, now_ms), peers.extend_timeouts(node.peers, gap_ms)
+        node = evolve(node, peers=waited, drive=stalled, listen_until_ms=now_ms + LISTEN_MS)
     elif gap_ms > HEARTBEAT_MS:
         node = evolve(node, drive=drive.pause(node.drive, now_ms, gap_ms - HEARTBEAT_MS))
     ours = node.replica
@@ -187,10 +187,10 @@ def skip_stale(node: Node, tick: Tick, now_ms: int) -> Node:
     node = take_presses(node, tick.inputs)
     if now_ms >= node.now_ms + STALL_MS:
         return node
-    return evolve(node, peers=peers.excuse(node.peers, now_ms - tick.now_ms))
+    return evolve(node, peers=peers.extend_timeouts(node.peers, now_ms - tick.now_ms))
 
 
-def hear(node: Node, heartbeat: Heartbeat) -> Node:
+def receive(node: Node, heartbeat: Heartbeat) -> Node:
     """Merge what another node says."""
     sender = heartbeat.sender
     if sender == node.me:
@@ -201,13 +201,13 @@ def hear(node: Node, heartbeat: Heartbeat) -> Node:
         # Only this run uses this incarnation, and it has noted fewer presses: the claim is forged.
         return count(node, f"node {sender.id} claims presses that were never made here: ignored")
     if sender.id == node.me.id:
-        node = hear_duplicate(node, heartbeat)
+        node = receive_duplicate(node, heartbeat)
     else:
         old = node.peers.known.get(sender.id)
-        peer = peers.hear(old, heartbeat, node.now_ms)
+        peer = peers.receive(old, heartbeat, node.now_ms)
         if peer is not None:
             node = evolve(node, peers=evolve(node.peers, known={**node.peers.known, sender.id: peer}))
-        elif old is None or old.said.sender == sender:
+        elif old is None or old.heartbeat.sender == sender:
             return node
         else:
             node = count(node, f"two nodes use the id {sender.id}")
@@ -215,9 +215,9 @@ def hear(node: Node, heartbeat: Heartbeat) -> Node:
     return node if merged is node.calls else evolve(node, replica=evolve(node.replica, calls=merged))
 
 
-def hear_duplicate(node: Node, heartbeat: Heartbeat) -> Node:
+def receive_duplicate(node: Node, heartbeat: Heartbeat) -> Node:
     """Note a heartbeat with our id from another incarnation."""
-    other = peers.hear_duplicate(peers.duplicate(node.peers, node.now_ms), heartbeat, node.now_ms)
+    other = peers.receive_duplicate(peers.duplicate(node.peers, node.now_ms), heartbeat, node.now_ms)
     if other.is_certain:
         node = count(node, f"another node uses this one's id, {node.me.id}")
     return node if other is node.peers.duplicate else evolve(node, peers=evolve(node.peers, duplicate=other))
@@ -238,7 +238,7 @@ def prune(node: Node) -> Node:
     if not excess:
         return node
     neighbours = peers.alive(node.peers, node.now_ms).values()
-    needed = {node.me} | {peer.said.sender for peer in neighbours}
+    needed = {node.me} | {peer.heartbeat.sender for peer in neighbours}
     holders = (node.replica.recorded, *[peer.calls for peer in neighbours])
     needed |= {dot.author for calls in holders for dot in calls.live}
     return evolve(node, replica=evolve(node.replica, calls=forget(node.calls, excess - needed)))
@@ -280,7 +280,7 @@ def meet(node: Node, shared: Assignment, served: Iterable[Call]) -> Traffic:
         if button is Button.CAB:
             continue
         way = Direction.UP if button is Button.UP else Direction.DOWN
-        others = (peer.said.rates for peer in in_reach(node).values())
+        others = (peer.heartbeat.rates for peer in in_reach(node).values())
         total = assignment.total((known.rates, *others), node.floors)
         rate = (total.up if way is Direction.UP else total.down)[floor]
         wait = shared.waits.get(Call(button, floor, car))

@@ -202,9 +202,9 @@ class CallLedger:
 
     def is_guaranteed(self, host: ObservedNode, node: Node, dot: Dot) -> bool:
         heard = [
-            peer.said.sender
+            peer.heartbeat.sender
             for peer in node.peers.known.values()
-            if node.now_ms < peer.silent_at_ms and peer.said.hears >> node.me.id & 1
+            if node.now_ms < peer.timeout_at_ms and peer.heartbeat.hears >> node.me.id & 1
         ]
         own = covers(host.durable.seen, dot) or (host.is_failing and bool(heard))
         return own and all(covers(self.told[run], dot) for run in heard if run in self.told)  # A ghost has no disk.

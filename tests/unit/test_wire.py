@@ -134,10 +134,10 @@ def test_large_state_is_split_into_parts_that_merge_in_any_order() -> None:
 def test_author_missing_from_all_parts_is_forgotten() -> None:
     one, two, gone = Author(0, 1), Author(1, 1), Author(2, 1)
     former = Calls({Dot(gone, 1): Call(Button.UP, 0, EVERY_CAR)}, {gone: 1})
-    peer = peers.hear(None, evolve(example(former), counter=1), 0)
+    peer = peers.receive(None, evolve(example(former), counter=1), 0)
     known = []
     for part, author in enumerate((one, two)):
-        peer = peers.hear(peer, evolve(example(Calls({}, {author: 1})), counter=2, part=part, parts=2), 0)
+        peer = peers.receive(peer, evolve(example(Calls({}, {author: 1})), counter=2, part=part, parts=2), 0)
         assert peer is not None
         known.append(peer.calls)
     assert gone in known[0].seen, "the second part may still name it"

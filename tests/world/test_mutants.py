@@ -265,7 +265,7 @@ def motor_fault_is_not_detected(patch: pytest.MonkeyPatch) -> None:
 
 @mutant
 def dead_peer_never_times_out(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(peers, "silence_ms", lambda loss: 1 << 40)
+    patch.setattr(peers, "timeout_ms", lambda loss: 1 << 40)
 
 
 @mutant
@@ -323,9 +323,9 @@ REPLACEMENTS: Mapping[str, tuple[Callable[..., object], str, str]] = {
         "tick.inputs is node.inputs and",
         "(tick.inputs is node.inputs or bool(tick.heartbeats)) and",
     ),
-    "fault_of_a_peer_does_not_trigger_a_decision": (peers.stands_as_before, "was is now or", "True or"),
+    "fault_of_a_peer_does_not_trigger_a_decision": (peers.has_same_state, "was is now or", "True or"),
     "deadline_does_not_trigger_a_decision": (step.must_decide, " or node.now_ms >= before.quiet_until_ms", ""),
-    "idle_step_ignores_new_calls": (peers.says_the_same, "heartbeat.calls is peer.calls and", ""),
+    "idle_step_ignores_new_calls": (peers.has_same_content, "heartbeat.calls is peer.calls and", ""),
     "only_the_last_heartbeat_of_a_turn_is_processed": (step.step, "in tick.heartbeats:", "in tick.heartbeats[-1:]:"),
     "changes_wait_for_the_next_periodic_heartbeat": (outgoing.compose, " repeats=REPEATS,", ""),
     "lamp_lights_only_on_the_panel_that_was_pressed": (
@@ -340,7 +340,7 @@ REPLACEMENTS: Mapping[str, tuple[Callable[..., object], str, str]] = {
         "needed |= {dot.author for calls in holders for dot in calls.live}",
         "pass",
     ),
-    "car_out_of_service_is_assigned_calls": (peers.able, " if peer.said.car.fault is Fault.NONE}", "}"),
+    "car_out_of_service_is_assigned_calls": (peers.able, " if peer.heartbeat.car.fault is Fault.NONE}", "}"),
     "starvation_guard_ignores_unclaimed_calls": (
         assignment.starves_at_ms,
         "wait.unclaimed_since_ms + UNCLAIMED_MS",
@@ -416,7 +416,7 @@ REPLACEMENTS: Mapping[str, tuple[Callable[..., object], str, str]] = {
         "or True",
     ),
     "different_number_of_floors_is_not_logged": (
-        step.hear,
+        step.receive,
         'count(node, f"node {sender.id} has {heartbeat.floors} floors, this one {node.floors}: ignored")',
         "node",
     ),
@@ -446,7 +446,7 @@ REPLACEMENTS: Mapping[str, tuple[Callable[..., object], str, str]] = {
         "peers.alive(node.peers, node.now_ms)",
     ),
     "failing_disk_keeps_lamps_dark": (replica.is_promised, " or (replica.disk_failed and bool(witnesses))", ""),
-    "authors_forgotten_by_a_peer_are_kept": (peers.hear, "parts == (1 << heartbeat.parts) - 1", "False"),
+    "authors_forgotten_by_a_peer_are_kept": (peers.receive, "parts == (1 << heartbeat.parts) - 1", "False"),
     "impossible_floor_is_accepted": (position.judge, "not old.trusted or follows(old, report, heading)", "True"),
     "search_for_a_floor_starts_upwards": (act.rest, "Direction.DOWN", "Direction.UP"),
     "search_for_a_floor_never_reverses": (act.travel, "car.direction.opposite", "car.direction"),
