@@ -49,7 +49,7 @@ def receive(group: Group, heartbeat: Heartbeat, address: str, now_ms: int) -> Gr
             return group  # A copy that took another route.
         return evolve(group, nodes={**group.nodes, id: evolve(old, duplicate_at_ms=now_ms)})
     recent_ms = () if old is None else tuple(at_ms for at_ms in old.recent_ms if at_ms > now_ms - RATE_MS)
-    if old is None or heartbeat.counter != old.peer.heartbeat.counter:
+    if old is None or heartbeat.sequence != old.peer.heartbeat.sequence:
         recent_ms += (now_ms,)
     duplicate_at_ms = None if old is None else old.duplicate_at_ms
     return evolve(group, nodes={**group.nodes, id: NodeStatus(peer, address, now_ms, recent_ms, duplicate_at_ms)})

@@ -224,7 +224,7 @@ class Heartbeat:
     """What a node broadcasts: its state, its calls and its acknowledgements."""
 
     sender: Author
-    counter: int
+    sequence: int
     """The sequence number, from 1. Receivers ignore an older or repeated one."""
     floors: int
     car: Car

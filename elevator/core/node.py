@@ -115,7 +115,7 @@ def heartbeat(node: Node) -> Heartbeat:
     """Return the next heartbeat."""
     message = node.outgoing.message
     assert message is not None, "a node sends only after its first step"
-    return evolve(message, counter=node.outgoing.counter + 1)
+    return evolve(message, sequence=node.outgoing.sequence + 1)
 
 
 def outputs(node: Node) -> Outputs:

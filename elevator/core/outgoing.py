@@ -27,7 +27,7 @@ class Outgoing:
     """How many more times it is sent early. REPEATS: it has not been sent yet."""
     is_awaited: bool = False
     """Whether it carries calls that have not been sent yet."""
-    counter: int = 0
+    sequence: int = 0
     """Heartbeats sent."""
     sent_at_ms: int = 0
 
@@ -42,7 +42,7 @@ def compose(old: Outgoing, message: Heartbeat) -> Outgoing:
 
 def sent(old: Outgoing, now_ms: int) -> Outgoing:
     repeats = max(old.repeats - 1, 0)
-    return evolve(old, counter=old.counter + 1, repeats=repeats, is_awaited=False, sent_at_ms=now_ms)
+    return evolve(old, sequence=old.sequence + 1, repeats=repeats, is_awaited=False, sent_at_ms=now_ms)
 
 
 def due_at_ms(outgoing: Outgoing) -> int:

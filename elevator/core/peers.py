@@ -61,7 +61,7 @@ class Duplicate:
     """Another incarnation with our id."""
 
     author: Author
-    counter: int
+    sequence: int
     """Its highest sequence number."""
     since_ms: int
     heard_at_ms: int
@@ -124,12 +124,12 @@ def receive_duplicate(old: Duplicate | None, heartbeat: Heartbeat, now_ms: int) 
 
     A third incarnation is ignored at first. Later it prolongs the warning: the second node may have restarted.
     """
-    sender, counter = heartbeat.sender, heartbeat.counter
+    sender, sequence = heartbeat.sender, heartbeat.sequence
     if old is None:
-        return Duplicate(sender, counter, now_ms, now_ms)
-    if counter <= old.counter if sender == old.author else not old.is_certain:
+        return Duplicate(sender, sequence, now_ms, now_ms)
+    if sequence <= old.sequence if sender == old.author else not old.is_certain:
         return old
-    return evolve(old, author=sender, counter=counter, heard_at_ms=now_ms)
+    return evolve(old, author=sender, sequence=sequence, heard_at_ms=now_ms)
 
 
 def have_same_states(old: Mapping[int, Peer], new: Mapping[int, Peer]) -> bool:
@@ -145,7 +145,7 @@ def receive(peer: Peer | None, heartbeat: Heartbeat, now_ms: int) -> Peer | None
         return Peer(heartbeat, parts, calls, calls, LOSS_PRIOR, now_ms + timeout_ms(LOSS_PRIOR))
     last, loss, received = peer.heartbeat, peer.loss, calls
     if last.sender == heartbeat.sender:
-        ahead = heartbeat.counter - last.counter
+        ahead = heartbeat.sequence - last.sequence
         if ahead < 0 or (ahead == 0 and peer.parts & parts):
             return None
         if ahead == 0:

@@ -59,14 +59,14 @@ class Admission:
 
     def note_new(self, heartbeat: Heartbeat) -> bool:
         """Return whether *heartbeat* is new, and remember it."""
-        counter, part = heartbeat.counter, 1 << heartbeat.part
-        newest, parts = self._newest.pop(heartbeat.sender, (counter, 0))
-        is_new = counter > newest or (counter == newest and not parts & part)
-        if counter > newest:
-            newest, parts = counter, part
+        sequence, part = heartbeat.sequence, 1 << heartbeat.part
+        newest, parts = self._newest.pop(heartbeat.sender, (sequence, 0))
+        is_new = sequence > newest or (sequence == newest and not parts & part)
+        if sequence > newest:
+            newest, parts = sequence, part
         elif is_new:
             parts |= part
-        elif newest - counter > REORDER_MAX:
+        elif newest - sequence > REORDER_MAX:
             self._count("replayed")
         self._newest[heartbeat.sender] = newest, parts
         if len(self._newest) > AUTHORS_MAX:

@@ -1,6 +1,6 @@
 r"""The format of heartbeats on the network.
 
-1. A datagram is a line of text and a JSON body: `elevator3 <id> <incarnation> <counter> <part> <parts>\n{...}`. The
+1. A datagram is a line of text and a JSON body: `elevator3 <id> <incarnation> <sequence> <part> <parts>\n{...}`. The
    sequence number is in the line, so an unchanged body is neither encoded nor parsed again.
 2. The presses of one author form an entry: `[id, incarnation, n, [[button, floor, car, age], ...]]`. The dot of a press
    is n - age; car -1 is a hall call.
@@ -125,7 +125,7 @@ class Encoder:
         id, incarnation = heartbeat.sender
         parts = len(self._bodies)
         return [
-            b"%s %d %d %d %d %d\n%s" % (FORMAT, id, incarnation, heartbeat.counter, part, parts, body)
+            b"%s %d %d %d %d %d\n%s" % (FORMAT, id, incarnation, heartbeat.sequence, part, parts, body)
             for part, body in enumerate(self._bodies)
         ]
 
@@ -186,15 +186,15 @@ def decode(datagram: bytes, group: str) -> Heartbeat | None:
     head = HEAD.match(datagram)
     if head is None or len(datagram) > DATAGRAM_BYTES_MAX:
         return None
-    id, incarnation, counter, part, parts = map(int, head.groups())
-    if id >= MAX_CARS or max(incarnation, counter) > COUNT_MAX or not part < parts <= PARTS_MAX:
+    id, incarnation, sequence, part, parts = map(int, head.groups())
+    if id >= MAX_CARS or max(incarnation, sequence) > COUNT_MAX or not part < parts <= PARTS_MAX:
         return None
     body = decode_body(datagram[head.end() :], group)
     if body is None:
         return None
     floors, car, claims, hears, rates, version, calls = body
     sender = Author(id, incarnation)
-    return Heartbeat(sender, counter, floors, car, claims, hears, calls, part, parts, rates, version)
+    return Heartbeat(sender, sequence, floors, car, claims, hears, calls, part, parts, rates, version)
 
 
 @lru_cache(maxsize=256)

@@ -42,13 +42,13 @@ class Attacker:
 
     def overhear(self, heartbeat: Heartbeat, sealed: bytes) -> None:
         """Remember the datagram that says *heartbeat*."""
-        self._overheard[heartbeat.sender, heartbeat.counter, heartbeat.part] = sealed
+        self._overheard[heartbeat.sender, heartbeat.sequence, heartbeat.part] = sealed
         if len(self._overheard) > REMEMBERED:
             del self._overheard[next(iter(self._overheard))]
 
     def note(self, receiver: int, heartbeat: Heartbeat) -> None:
         """Remember what a program has taken in."""
-        sealed = self._overheard.get((heartbeat.sender, heartbeat.counter, heartbeat.part))
+        sealed = self._overheard.get((heartbeat.sender, heartbeat.sequence, heartbeat.part))
         if sealed is not None:
             self._taken_in[receiver].append(sealed)
 

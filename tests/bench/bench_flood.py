@@ -89,7 +89,7 @@ def nodes(keyed: bool) -> Iterator[tuple[Lab, Panel]]:
 
 def measure(what: str, group: Lab, panel: Panel, seconds: float) -> None:
     """Measure for at least *seconds* and print the results."""
-    first, began_s, used_s = group.heartbeat(0).counter, time.monotonic(), cpu_s(group.nodes[0].pid)
+    first, began_s, used_s = group.heartbeat(0).sequence, time.monotonic(), cpu_s(group.nodes[0].pid)
     lamps_ms: list[float] = []
     worst_ms = 0.0
     n = 0
@@ -103,7 +103,7 @@ def measure(what: str, group: Lab, panel: Panel, seconds: float) -> None:
         worst_ms = max(worst_ms, panel.gap_ms)
     took_s = time.monotonic() - began_s
     share = (cpu_s(group.nodes[0].pid) - used_s) / took_s
-    beats = (group.heartbeat(0).counter - first) / took_s
+    beats = (group.heartbeat(0).sequence - first) / took_s
     print(
         f"{what}, {took_s:.0f} s: worst gap between sweeps {worst_ms:.1f} ms, {beats:.1f} heartbeats per second", end=""
     )

@@ -21,8 +21,8 @@ def admission_of(*keys: bytes) -> Admission:
     return Admission("lab", keys or (NO_KEY,))
 
 
-def heartbeat(counter: int = 100, incarnation: int = 77, part: int = 0, parts: int = 1) -> Heartbeat:
-    return evolve(HEARTBEAT, sender=Author(3, incarnation), counter=counter, part=part, parts=parts)
+def heartbeat(sequence: int = 100, incarnation: int = 77, part: int = 0, parts: int = 1) -> Heartbeat:
+    return evolve(HEARTBEAT, sender=Author(3, incarnation), sequence=sequence, part=part, parts=parts)
 
 
 @pytest.mark.rule("S1")
@@ -99,7 +99,7 @@ def test_nodes_understand_each_other_at_every_step_of_a_key_change() -> None:
 def test_heartbeat_is_new_once_and_never_after_a_newer_one() -> None:
     gate = admission_of()
     order = (5, 5, 7, 6, 7, 5, 8)
-    assert [gate.note_new(heartbeat(counter)) for counter in order] == [True, False, True, False, False, False, True]
+    assert [gate.note_new(heartbeat(sequence)) for sequence in order] == [True, False, True, False, False, False, True]
     assert not gate.refused, "networks duplicate and reorder datagrams, so this is not an attack"
 
 
@@ -107,7 +107,7 @@ def test_each_part_of_a_heartbeat_is_new_once_in_any_order() -> None:
     gate = admission_of()
     order = [(5, 2), (5, 0), (5, 2), (5, 1), (6, 1), (5, 1), (6, 0), (6, 1)]
     expected = [True, True, False, True, True, False, True, False]
-    assert [gate.note_new(heartbeat(counter, part=part, parts=3)) for counter, part in order] == expected
+    assert [gate.note_new(heartbeat(sequence, part=part, parts=3)) for sequence, part in order] == expected
 
 
 @pytest.mark.rule("S1")

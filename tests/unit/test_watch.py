@@ -37,17 +37,17 @@ from elevator.core.model import (
 CAR = Car(2, Direction.UP, Behaviour.DOOR_OPEN, Fault.NONE)
 
 
-def heartbeat(id: int = 1, counter: int = 1, incarnation: int = 5, floors: int = 4, car: Car = CAR) -> Heartbeat:
+def heartbeat(id: int = 1, sequence: int = 1, incarnation: int = 5, floors: int = 4, car: Car = CAR) -> Heartbeat:
     author = Author(id, incarnation)
     calls = press(press(Calls(), author, Call(Button.UP, 1, EVERY_CAR)), author, Call(Button.CAB, 3, id))
-    return Heartbeat(author, counter, floors, car, Buttons(up=2), 1, calls, version="1.2.3")
+    return Heartbeat(author, sequence, floors, car, Buttons(up=2), 1, calls, version="1.2.3")
 
 
-def receive_all(counters: list[int], interval_ms: int = 50) -> tuple[Group, int]:
+def receive_all(sequences: list[int], interval_ms: int = 50) -> tuple[Group, int]:
     group, now_ms = Group(), 0
-    for counter in counters:
+    for sequence in sequences:
         now_ms += interval_ms
-        group = receive(group, heartbeat(counter=counter), "10.0.0.1", now_ms)
+        group = receive(group, heartbeat(sequence=sequence), "10.0.0.1", now_ms)
     return group, now_ms
 
 
@@ -78,7 +78,7 @@ def test_row_contains_the_heartbeat_and_its_statistics() -> None:
 
 
 def test_loss_follows_from_sequence_numbers_despite_duplicates() -> None:
-    group, now_ms = receive_all([counter for each in range(1, 600, 2) for counter in (each, each)])
+    group, now_ms = receive_all([sequence for each in range(1, 600, 2) for sequence in (each, each)])
     (row,) = rows(group, now_ms)
     assert row["loss"] == pytest.approx(0.5, abs=0.03)
     assert row["per_second"] == pytest.approx(10, abs=1)

@@ -55,7 +55,7 @@ rates = st.one_of(st.just(()), st.tuples(*[st.integers(0, RATE_MAX)] * FLOORS))
 heartbeats = st.builds(
     Heartbeat,
     sender=st.builds(Author, st.integers(0, MAX_CARS - 1), st.integers(0, 1 << 53)),
-    counter=st.integers(1, (1 << 53) - 1),
+    sequence=st.integers(1, (1 << 53) - 1),
     floors=st.just(FLOORS),
     car=cars,
     claims=st.builds(Buttons, masks, masks),
@@ -81,7 +81,7 @@ def test_decode_inverts_encode(heartbeat: Heartbeat) -> None:
 @given(heartbeats, heartbeats)
 def test_encoder_cache_never_returns_a_stale_body(first: Heartbeat, second: Heartbeat) -> None:
     encoder = Encoder("lab")
-    for heartbeat in (first, second, evolve(second, counter=second.counter + 1), first):
+    for heartbeat in (first, second, evolve(second, sequence=second.sequence + 1), first):
         assert decode(encoder.encode(heartbeat)[0], "lab") == heartbeat
 
 
@@ -134,10 +134,10 @@ def test_large_state_is_split_into_parts_that_merge_in_any_order() -> None:
 def test_author_missing_from_all_parts_is_forgotten() -> None:
     one, two, gone = Author(0, 1), Author(1, 1), Author(2, 1)
     former = Calls({Dot(gone, 1): Call(Button.UP, 0, EVERY_CAR)}, {gone: 1})
-    peer = peers.receive(None, evolve(example(former), counter=1), 0)
+    peer = peers.receive(None, evolve(example(former), sequence=1), 0)
     known = []
     for part, author in enumerate((one, two)):
-        peer = peers.receive(peer, evolve(example(Calls({}, {author: 1})), counter=2, part=part, parts=2), 0)
+        peer = peers.receive(peer, evolve(example(Calls({}, {author: 1})), sequence=2, part=part, parts=2), 0)
         assert peer is not None
         known.append(peer.calls)
     assert gone in known[0].seen, "the second part may still name it"
