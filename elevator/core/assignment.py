@@ -44,7 +44,7 @@ UNCLAIMED_MS = 2000
 STARVED_MS = 30_000
 
 Row = tuple[int, int, int, int]
-Shares = tuple[tuple[int, int], ...]
+CallMasks = tuple[tuple[int, int], ...]
 
 
 class Member(NamedTuple):
@@ -74,7 +74,7 @@ class Wait(NamedTuple):
 class Assignment:
     """The work of one car."""
 
-    share: Buttons = Buttons()
+    claims: Buttons = Buttons()
     """The hall calls that this car answers. It publishes them as its claims."""
     target: int | None = None
     """The floor where this car should wait if it has nothing to do; None: anywhere."""
@@ -94,45 +94,45 @@ def assign(
 ) -> Assignment:
     """Assign hall *calls* to car *me*: none if it is not one of the *members*."""
     hall, _ = demand(calls)
-    share, target, claimed = Buttons(), None, Buttons()
+    claims, target, claimed = Buttons(), None, Buttons()
     if me in members:
         served = on_the_spot(members)
         left = hall - reduce(Buttons.__or__, served.values(), Buttons())
-        share = planned(policy, me, floors, left, members) - claimed_before(me, members) | served[me] & hall
+        claims = planned(policy, me, floors, left, members) - claimed_before(me, members) | served[me] & hall
         target = park(policy, me, floors, hall, members)
     for id, member in members.items():
-        claimed |= share & member.claims if id == me else member.claims
+        claimed |= claims & member.claims if id == me else member.claims
     # Time during which no car could have served it does not starve a call.
     waits = {call: wait(old.waits.get(call), call, now_ms, claimed, floors) for call in calls if members}
     if me in members:
         starved, _ = demand([call for call, each in waits.items() if each.is_starved])
-        share |= starved
+        claims |= starved
     due_at_ms = min([starves_at_ms(each, floors) for each in waits.values() if not each.is_starved], default=NEVER_MS)
-    return Assignment(share, target, waits, due_at_ms)
+    return Assignment(claims, target, waits, due_at_ms)
 
 
 def on_the_spot(members: Mapping[int, Member]) -> Mapping[int, Buttons]:
     """Return the hall calls that each open door serves. Of two doors at one floor, the lower id serves them."""
-    served, taken = {}, Buttons()
+    served, reserved = {}, Buttons()
     for id, (car, cab, claims, _) in sorted(members.items()):
         here = 1 << car.floor if car.behaviour is Behaviour.DOOR_OPEN else 0
         work = Buttons(claims.up, claims.down, cab)
         may_turn = not car.announced and not motion.has_work_beyond(car.floor, car.direction, work)
         up = here if may_turn or car.direction is Direction.UP else 0
         down = here if may_turn or car.direction is Direction.DOWN else 0
-        served[id] = Buttons(up, down) - taken
-        taken |= served[id]
+        served[id] = Buttons(up, down) - reserved
+        reserved |= served[id]
     return served
 
 
 def claimed_before(me: int, members: Mapping[int, Member]) -> Buttons:
     """Return the calls that car *me* leaves to others because they claim them; none at the floor where it is."""
-    taken, (car, _, mine, _) = Buttons(), members[me]
+    reserved, (car, _, mine, _) = Buttons(), members[me]
     for id, member in members.items():
         if id != me:
-            taken |= member.claims - mine if me < id else member.claims
+            reserved |= member.claims - mine if me < id else member.claims
     here = 0 if car.behaviour is Behaviour.MOVING else 1 << car.floor
-    return taken - Buttons(here, here)
+    return reserved - Buttons(here, here)
 
 
 def wait(old: Wait | None, call: Call, now_ms: int, claimed: Buttons, floors: int) -> Wait:
@@ -156,7 +156,7 @@ def starves_at_ms(wait: Wait, floors: int) -> int:
 def planned(policy: Policy, me: int, floors: int, hall: Buttons, members: Mapping[int, Member]) -> Buttons:
     """Return the hall calls that the plan assigns to car *me*, one of *members*."""
     ids = sorted(members)
-    up, down = shares(policy, floors, hall, [members[id] for id in ids])[ids.index(me)]
+    up, down = assign_all(policy, floors, hall, [members[id] for id in ids])[ids.index(me)]
     return Buttons(up, down)
 
 
@@ -166,17 +166,17 @@ def park(policy: Policy, me: int, floors: int, hall: Buttons, members: Mapping[i
         return None
     ids = sorted(members)
     cars = [members[id] for id in ids]
-    taken = shares(policy, floors, hall, cars)
+    assigned = assign_all(policy, floors, hall, cars)
     k = ids.index(me)
-    if taken[k] != (0, 0) or members[me].cab or members[me].car.behaviour is Behaviour.DOOR_OPEN:
+    if assigned[k] != (0, 0) or members[me].cab or members[me].car.behaviour is Behaviour.DOOR_OPEN:
         return None
     if policy.park is Park.LOBBY:
         return 0
     rows = tuple(row(each.car, each.cab, floors) for each in cars)
-    return targets(floors, rows, taken, *total(tuple(each.rates for each in cars), floors))[k]
+    return targets(floors, rows, assigned, *total(tuple(each.rates for each in cars), floors))[k]
 
 
-def shares(policy: Policy, floors: int, hall: Buttons, members: list[Member]) -> Shares:
+def assign_all(policy: Policy, floors: int, hall: Buttons, members: list[Member]) -> CallMasks:
     """Assign all calls of *hall* to *members*, which are in the order of their ids."""
     if not hall.up | hall.down:
         return ((0, 0),) * len(members)
@@ -188,22 +188,28 @@ def shares(policy: Policy, floors: int, hall: Buttons, members: list[Member]) ->
 
 
 @lru_cache(maxsize=KEPT)
-def reference(floors: int, up: int, down: int, rows: tuple[Row, ...]) -> Shares:
+def reference(floors: int, up: int, down: int, rows: tuple[Row, ...]) -> CallMasks:
     return _assign.reference(floors, up, down, rows)
 
 
 @lru_cache(maxsize=KEPT)
 def plan(
-    floors: int, up: int, down: int, rows: tuple[Row, ...], claims: Shares, ups: tuple[int, ...], downs: tuple[int, ...]
-) -> Shares:
+    floors: int,
+    up: int,
+    down: int,
+    rows: tuple[Row, ...],
+    claims: CallMasks,
+    ups: tuple[int, ...],
+    downs: tuple[int, ...],
+) -> CallMasks:
     return _assign.plan(floors, up, down, rows, claims, ups, downs)
 
 
 @lru_cache(maxsize=KEPT)
 def targets(
-    floors: int, rows: tuple[Row, ...], taken: Shares, ups: tuple[int, ...], downs: tuple[int, ...]
+    floors: int, rows: tuple[Row, ...], assigned: CallMasks, ups: tuple[int, ...], downs: tuple[int, ...]
 ) -> tuple[int, ...]:
-    return _assign.park(floors, rows, taken, ups, downs)
+    return _assign.park(floors, rows, assigned, ups, downs)
 
 
 @lru_cache(maxsize=KEPT)

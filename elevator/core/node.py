@@ -82,8 +82,8 @@ class Node:
         return self.replica.lit
 
     @property
-    def share(self) -> Buttons:
-        return self.assignment.share
+    def claims(self) -> Buttons:
+        return self.assignment.claims
 
 
 def boot(id: int, floors: int, record: Record | None, lot: int, now_ms: int, policy: Policy) -> Node:

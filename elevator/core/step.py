@@ -69,7 +69,7 @@ def step(node: Node, tick: Tick) -> Node:
         0,
         node.floors,
         drive.public(node.drive),
-        node.share,
+        node.claims,
         heard,
         replica.durable(node.replica),
         rates=node.traffic.rates,
@@ -103,23 +103,25 @@ def decide(node: Node, asked_at_ms: int | None) -> Node:
     every = buttons(shown(node).values(), node.me.id)
     members = members_of(node, sensed.car, every.cab)
     hall = frozenset(call for call in node.calls.live.values() if call.button is not Button.CAB)
-    shared = assignment.assign(old, now_ms, node.policy, node.me.id, node.floors, hall, members)
-    work = evolve(shared.share, cab=every.cab)
-    acted = act.act(sensed.car, now_ms, Surroundings(node.me.id, work, every, shared.target))
-    shared = evolve(shared, share=shared.share - buttons(acted.served, node.me.id))
-    has_news = drive.public(acted.car) != drive.public(sensed.car) or shared.share != old.share or bool(acted.served)
+    assigned = assignment.assign(old, now_ms, node.policy, node.me.id, node.floors, hall, members)
+    work = evolve(assigned.claims, cab=every.cab)
+    acted = act.act(sensed.car, now_ms, Surroundings(node.me.id, work, every, assigned.target))
+    assigned = evolve(assigned, claims=assigned.claims - buttons(acted.served, node.me.id))
+    has_news = (
+        drive.public(acted.car) != drive.public(sensed.car) or assigned.claims != old.claims or bool(acted.served)
+    )
     resteps = node.resteps + 1 if has_news else 0
     restep_at_ms = NEVER_MS if resteps == 0 else now_ms + (0 if resteps < RESTEPS_MAX else RESTEP_MS)
     duplicate = peers.duplicate(node.peers, now_ms)
     forget_at_ms = NEVER_MS if duplicate is None else duplicate.forget_at_ms
     listened_at_ms = node.listen_until_ms if is_listening(node) else NEVER_MS
-    due_at_ms = min(sensed.due_at_ms, acted.due_at_ms, shared.due_at_ms, forget_at_ms, listened_at_ms)
+    due_at_ms = min(sensed.due_at_ms, acted.due_at_ms, assigned.due_at_ms, forget_at_ms, listened_at_ms)
     calls = serve(node.calls, acted.served, node.calls.live.keys() - shown(node).keys())
     return evolve(
         node,
         drive=acted.car,
-        assignment=shared,
-        traffic=meet(node, shared, acted.served),
+        assignment=assigned,
+        traffic=meet(node, assigned, acted.served),
         replica=node.replica if calls is node.calls else evolve(node.replica, calls=calls),
         resteps=resteps % RESTEPS_MAX,
         quiet_until_ms=min(due_at_ms, restep_at_ms),
@@ -135,7 +137,7 @@ def members_of(node: Node, car: Drive, cab: int) -> Mapping[int, Member]:
     }
     public = drive.public(car)
     if public.fault is Fault.NONE and not is_listening(node):
-        members[node.me.id] = Member(public, cab, node.share, node.traffic.rates)
+        members[node.me.id] = Member(public, cab, node.claims, node.traffic.rates)
     return members
 
 
@@ -273,7 +275,7 @@ def calls_of(buttons: Buttons, car: int) -> Iterable[Call]:
                 yield Call(button, floor, owner)
 
 
-def meet(node: Node, shared: Assignment, served: Iterable[Call]) -> Traffic:
+def meet(node: Node, assigned: Assignment, served: Iterable[Call]) -> Traffic:
     """Update the traffic statistics with the calls just served."""
     known = node.traffic
     for button, floor, car in sorted(served):
@@ -283,7 +285,7 @@ def meet(node: Node, shared: Assignment, served: Iterable[Call]) -> Traffic:
         others = (peer.heartbeat.rates for peer in in_reach(node).values())
         total = assignment.total((known.rates, *others), node.floors)
         rate = (total.up if way is Direction.UP else total.down)[floor]
-        wait = shared.waits.get(Call(button, floor, car))
+        wait = assigned.waits.get(Call(button, floor, car))
         age_ms = 0 if wait is None else node.now_ms - wait.since_ms
         known = traffic.met(known, node.floors, floor, way, age_ms, rate, node.now_ms)
     return known

@@ -229,4 +229,4 @@ class CarConduct:
 
 def claims(node: Node, call: Call) -> bool:
     """Tell whether *node* means to serve a hall call."""
-    return bool(mask(node.share, call.button) >> call.floor & 1)
+    return bool(mask(node.claims, call.button) >> call.floor & 1)

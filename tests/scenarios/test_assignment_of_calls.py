@@ -269,7 +269,7 @@ def test_call_at_the_open_door_of_a_car_going_the_other_way_is_claimed_by_one_ca
     claims = []
     for _ in range(500):
         group.run(1)
-        claims.append(sum(car.node.share.up >> 1 & 1 for car in group.cars))
+        claims.append(sum(car.node.claims.up >> 1 & 1 for car in group.cars))
     assert set(claims) == {1}
 
 
@@ -298,8 +298,8 @@ def test_assignment_that_changes_a_few_times_is_repeated_soon(monkeypatch: pytes
     monkeypatch.setattr(assignment, "planned", lambda _, me, floors, hall, cars: next(answers) & hall)
     obstruct(group[0], True)  # This changes nothing, but the node takes a step.
     group.run(50)
-    assert not group[0].node.share.up
-    group.run_until(lambda: bool(group[0].node.share.up), 600)
+    assert not group[0].node.claims.up
+    group.run_until(lambda: bool(group[0].node.claims.up), 600)
     obstruct(group[0], False)
     settle(group)
 
@@ -311,7 +311,7 @@ def test_call_that_a_car_claims_for_a_moment_again_and_again_is_taken(monkeypatc
     monkeypatch.setattr(assignment, "planned", lambda *_: next(taken))
     now = assignment.Assignment()
     for now_ms in range(0, assignment.UNCLAIMED_MS + 1, 100):
-        cars[0] = cars[0]._replace(claims=now.share)
+        cars[0] = cars[0]._replace(claims=now.claims)
         now = assignment.assign(now, now_ms, Policy(), 0, 4, {call}, cars)
     assert now.waits[call].is_starved
 
@@ -327,7 +327,7 @@ def test_car_releases_a_call_before_another_takes_it() -> None:
     assert behaviour(group[0]) is Behaviour.MOVING
     stop_button(group[1], False)
     while behaviour(group[1]) is not Behaviour.DOOR_OPEN:
-        assert sum(car.node.share.up >> 5 & 1 for car in group.cars) <= 1
+        assert sum(car.node.claims.up >> 5 & 1 for car in group.cars) <= 1
         group.run(1)
     assert doors(group[0]) == []
 

@@ -307,10 +307,10 @@ def test_faster_car_takes_over_the_hall_call_of_an_obstructed_car_within_300_ms(
     group.run(1000)
     group.press(1, UP, 4)
     group.run(100)
-    assert [car.node.share.up for car in group.cars] == [0b10000, 0]
+    assert [car.node.claims.up for car in group.cars] == [0b10000, 0]
     obstruct(group[0], True)
     group.run(300)
-    assert [car.node.share.up for car in group.cars] == [0, 0b10000]
+    assert [car.node.claims.up for car in group.cars] == [0, 0b10000]
     assert fault(group[0]) is Fault.NONE
     obstruct(group[0], False)
     settle(group)

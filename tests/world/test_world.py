@@ -87,7 +87,7 @@ def test_two_cars_rarely_claim_the_same_call_at_50_percent_packet_loss() -> None
         while world.now_ms < drawn.calm_at_ms:
             world.run_until(world.now_ms + 20)
             nodes = [host.node for host in world.hosts if host.node is not None]
-            claims = [node.share for node in nodes if node.drive.fault is CarFault.NONE]
+            claims = [node.claims for node in nodes if node.drive.fault is CarFault.NONE]
             for call in {call for node in nodes for call in node.calls.live.values() if call.button is not Button.CAB}:
                 masks = [claim.up if call.button is Button.UP else claim.down for claim in claims]
                 samples += 1
