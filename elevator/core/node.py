@@ -70,8 +70,8 @@ class Node:
     """No decision can change before this time unless new input arrives or a peer times out."""
     resteps: int = 0
     """How many steps in a row have followed at once."""
-    oddities: Mapping[str, int] = {}
-    """How often each kind of wrong heartbeat arrived; the log reports it."""
+    warnings: Mapping[str, int] = {}
+    """How often each log line about wrong heartbeats occurred."""
 
     @property
     def calls(self) -> Calls:

@@ -198,10 +198,10 @@ def receive(node: Node, heartbeat: Heartbeat) -> Node:
     if sender == node.me:
         return node
     if heartbeat.floors != node.floors:
-        return count(node, f"node {sender.id} has {heartbeat.floors} floors, this one {node.floors}: ignored")
+        return warn(node, f"node {sender.id} has {heartbeat.floors} floors, this one {node.floors}: heartbeats ignored")
     if heartbeat.calls.seen.get(node.me, 0) > node.calls.seen.get(node.me, 0):
         # Only this run uses this incarnation, and it has noted fewer presses: the claim is forged.
-        return count(node, f"node {sender.id} claims presses that were never made here: ignored")
+        return warn(node, f"node {sender.id} acknowledges presses that this node never made: heartbeat ignored")
     if sender.id == node.me.id:
         node = receive_duplicate(node, heartbeat)
     else:
@@ -212,7 +212,7 @@ def receive(node: Node, heartbeat: Heartbeat) -> Node:
         elif old is None or old.heartbeat.sender == sender:
             return node
         else:
-            node = count(node, f"two nodes use the id {sender.id}")
+            node = warn(node, f"two nodes use the id {sender.id}")
     merged = merge(node.calls, heartbeat.calls)
     return node if merged is node.calls else evolve(node, replica=evolve(node.replica, calls=merged))
 
@@ -221,7 +221,7 @@ def receive_duplicate(node: Node, heartbeat: Heartbeat) -> Node:
     """Note a heartbeat with our id from another incarnation."""
     other = peers.receive_duplicate(peers.duplicate(node.peers, node.now_ms), heartbeat, node.now_ms)
     if other.is_certain:
-        node = count(node, f"another node uses this one's id, {node.me.id}")
+        node = warn(node, f"another node uses this one's id, {node.me.id}")
     return node if other is node.peers.duplicate else evolve(node, peers=evolve(node.peers, duplicate=other))
 
 
@@ -305,6 +305,6 @@ def sent(node: Node) -> Node:
     return evolve(node, outgoing=outgoing.sent(node.outgoing, node.now_ms))
 
 
-def count(node: Node, what: str) -> Node:
-    """Count an oddity for the log."""
-    return evolve(node, oddities={**node.oddities, what: node.oddities.get(what, 0) + 1})
+def warn(node: Node, text: str) -> Node:
+    """Count the log line *text*."""
+    return evolve(node, warnings={**node.warnings, text: node.warnings.get(text, 0) + 1})

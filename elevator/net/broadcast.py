@@ -135,7 +135,7 @@ class Broadcast:
         return ""
 
     @property
-    def oddities(self) -> dict[str, int]:
+    def warnings(self) -> dict[str, int]:
         """How many datagrams were dropped, by log line."""
         dropped = {f"dropped a datagram: {what}": times for what, times in self._admission.refused.items()}
         return {**dropped, "dropped a datagram: queue full": self._queue.dropped}

@@ -120,7 +120,7 @@ def serve(signals: Signals, link: Link, disk: Recorder, network: Broadcast, elev
             for event in event_log.events(before, node):
                 log.log(event.level, "%s", event.text)
             rejections = {"ignored an impossible floor sensor reading": node.drive.position.rejections}
-            warnings.log({**node.oddities, **network.oddities, **rejections}, now_ms)
+            warnings.log({**node.warnings, **network.warnings, **rejections}, now_ms)
     log.info("stopping: received %s", signal.Signals(signals.received).name)
     link.send(ENDS)
     elevator.stop()

@@ -202,7 +202,7 @@ class GroupConduct:
         those = [host for host in self.members if not is_twin or host.node_id == stranger.node_id]
         for host in [*those, stranger] if those else []:
             assert host.node is not None
-            if not host.node.oddities:
+            if not host.node.warnings:
                 self.fail(f"node {host.id} has not said that node {stranger.node_id} should not be there")
             if is_twin and not has_duplicate(host.node):
                 self.fail(f"node {host.id} has forgotten that another uses its id")

@@ -277,7 +277,7 @@ class SimulatedNode:
         process.under_way = None
         process.wake_ms = wake_at_ms(after) + world.plan.late_ms
         if self.has_looked:
-            for what in sorted(after.oddities.keys() - before.oddities.keys()):
+            for what in sorted(after.warnings.keys() - before.warnings.keys()):
                 world.tell(f"node {self.name}: {what}")
             if is_news(before, after):
                 for event in event_log.events(before, after):

@@ -101,7 +101,7 @@ def sizes(host: SimulatedNode) -> dict[str, int]:
         "lit": len(node.lit),
         "waits": len(node.assignment.waits),
         "peers": len(node.peers.known),
-        "oddities": len(node.oddities),
+        "warnings": len(node.warnings),
     }
 
 

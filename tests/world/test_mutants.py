@@ -417,7 +417,7 @@ REPLACEMENTS: Mapping[str, tuple[Callable[..., object], str, str]] = {
     ),
     "different_number_of_floors_is_not_logged": (
         step.receive,
-        'count(node, f"node {sender.id} has {heartbeat.floors} floors, this one {node.floors}: ignored")',
+        'warn(node, f"node {sender.id} has {heartbeat.floors} floors, this one {node.floors}: heartbeats ignored")',
         "node",
     ),
     "node_does_not_listen_after_a_stall": (step.take_time, ", listen_until_ms=now_ms + LISTEN_MS", ""),

@@ -222,7 +222,7 @@ EFFECTS: dict[FaultKind, tuple[int, str] | Callable[[World], object]] = {
     FaultKind.GHOST: (0, "node 1: node 63 is alive"),
     FaultKind.SHIRKER: (0, "node 1: node 63 is alive"),
     FaultKind.TWIN: (0, "node 1: another node uses this one's id, 1"),
-    FaultKind.MISFIT: (3, "node 1: node 1 has 3 floors, this one 4: ignored"),
+    FaultKind.MISFIT: (3, "node 1: node 1 has 3 floors, this one 4: heartbeats ignored"),
     FaultKind.DISK: lambda world: world.observed.nodes[1].is_failing,
     FaultKind.SLOW: lambda world: world.observed.nodes[1].is_failing,
     FaultKind.RECORDER: lambda world: world.hosts[1].disk.heard,
