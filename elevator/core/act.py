@@ -25,13 +25,13 @@ RETRY_MS = 1000
 
 
 @frozen
-class Surroundings:
+class Tasks:
     """The work of a car."""
 
     id: int
     work: Buttons
     """The hall calls that this car answers, and its cab calls."""
-    lit: Buttons
+    calls: Buttons
     """All hall calls, and its cab calls."""
     target: int | None = None
     """The floor where it should wait when it has nothing to do; None: anywhere."""
@@ -40,7 +40,7 @@ class Surroundings:
         """Return its work with all hall calls of the *floor* where it opens its door."""
         assert floor is not None
         here = 1 << floor
-        return self.work | (self.lit & Buttons(here, here))
+        return self.work | (self.calls & Buttons(here, here))
 
 
 class Acted(NamedTuple):
@@ -51,7 +51,7 @@ class Acted(NamedTuple):
     """When it must act again if nothing changes."""
 
 
-def act(car: Drive, now_ms: int, around: Surroundings) -> Acted:
+def act(car: Drive, now_ms: int, tasks: Tasks) -> Acted:
     """Take the next action of *car*, unless it is held."""
     served, activity, phase = frozenset[Call](), car.activity, car.door.phase
     if car.held:
@@ -60,14 +60,14 @@ def act(car: Drive, now_ms: int, around: Surroundings) -> Acted:
         case Activity.RUNNING:
             car = travel(car, now_ms)
         case Activity.ARRIVED:
-            car = decide(car, now_ms, around.work, around.target)
+            car = decide(car, now_ms, tasks.work, tasks.target)
         case Activity.RESTING if phase is Phase.CLOSED:
-            car = rest(car, now_ms, around)
-        case Activity.RESTING if phase is Phase.STOPPING and car.stands:
+            car = rest(car, now_ms, tasks)
+        case Activity.RESTING if phase is Phase.STOPPING and car.is_standing:
             # Another car may have served the call since this one stopped.
-            car = decide(car, now_ms, around.work_at(car.position.floor), around.target)
+            car = decide(car, now_ms, tasks.work_at(car.position.floor), tasks.target)
         case Activity.RESTING if phase is Phase.OPEN:
-            car, served = stand_open(car, now_ms, around)
+            car, served = hold_open(car, now_ms, tasks)
         case Activity.RESTING:
             pass
         case _:
@@ -92,10 +92,10 @@ def travel(car: Drive, now_ms: int) -> Drive:
     return evolve(car, fault=Fault.MOTOR, due_at_ms=now_ms + RETRY_MS)
 
 
-def rest(car: Drive, now_ms: int, around: Surroundings) -> Drive:
+def rest(car: Drive, now_ms: int, tasks: Tasks) -> Drive:
     if car.position.floor is None:
         return start(car, now_ms, Direction.DOWN)
-    return decide(car, now_ms, around.work, around.target if now_ms >= car.due_at_ms else None)
+    return decide(car, now_ms, tasks.work, tasks.target if now_ms >= car.due_at_ms else None)
 
 
 def decide(car: Drive, now_ms: int, work: Buttons, target: int | None) -> Drive:
@@ -105,21 +105,21 @@ def decide(car: Drive, now_ms: int, work: Buttons, target: int | None) -> Drive:
     behaviour, direction = motion.decide(floor, car.direction, work)
     if behaviour is Behaviour.IDLE:
         behaviour, direction = motion.wait(floor, direction, target)
-    return go_on(car, now_ms, behaviour, direction)
+    return carry_out(car, now_ms, behaviour, direction)
 
 
-def stand_open(car: Drive, now_ms: int, around: Surroundings) -> tuple[Drive, frozenset[Call]]:
+def hold_open(car: Drive, now_ms: int, tasks: Tasks) -> tuple[Drive, frozenset[Call]]:
     """Serve the calls at the open door, and close it a dwell time after the last service."""
-    car, served = serve(car, now_ms, around)
+    car, served = serve(car, now_ms, tasks)
     if car.door.obstructed or now_ms < car.door.close_at_ms:
         return car, served
-    floor, work = car.position.floor, around.work_at(car.position.floor)
+    floor, work = car.position.floor, tasks.work_at(car.position.floor)
     assert floor is not None
-    car = go_on(car, now_ms, *motion.decide(floor, car.direction, work, departing=True))
-    return serve(car, now_ms, around) if car.door.phase is Phase.OPEN else (car, served)
+    car = carry_out(car, now_ms, *motion.decide(floor, car.direction, work, departing=True))
+    return serve(car, now_ms, tasks) if car.door.phase is Phase.OPEN else (car, served)
 
 
-def go_on(car: Drive, now_ms: int, behaviour: Behaviour, direction: Direction) -> Drive:
+def carry_out(car: Drive, now_ms: int, behaviour: Behaviour, direction: Direction) -> Drive:
     """Carry out a decision made at a floor."""
     match behaviour:
         case Behaviour.MOVING:
@@ -130,7 +130,7 @@ def go_on(car: Drive, now_ms: int, behaviour: Behaviour, direction: Direction) -
                 return car
             due_at_ms, its_door = now_ms + PARK_AFTER_MS, door.close(car.door)
         case Behaviour.DOOR_OPEN:
-            due_at_ms, its_door = now_ms + STAND_MS, door.stop(car.door, now_ms, car.stands)
+            due_at_ms, its_door = now_ms + STAND_MS, door.stop(car.door, now_ms, car.is_standing)
         case _:
             assert_never(behaviour)
     return evolve(car, activity=Activity.RESTING, direction=direction, due_at_ms=due_at_ms, door=its_door)
@@ -142,18 +142,18 @@ def start(car: Drive, now_ms: int, direction: Direction) -> Drive:
     return evolve(car, due_at_ms=now_ms + patience_ms(car))
 
 
-def serve(car: Drive, now_ms: int, around: Surroundings) -> tuple[Drive, frozenset[Call]]:
+def serve(car: Drive, now_ms: int, tasks: Tasks) -> tuple[Drive, frozenset[Call]]:
     """Serve the calls that the open door serves: those it was opened for, and presses on the spot."""
     floor = car.position.floor
     assert floor is not None
     assert car.door.opened_at_ms is not None
     if now_ms >= car.door.opened_at_ms + DOOR_EXTENSION_MS:
         return car, frozenset()
-    work = Buttons(cab=around.work.cab) if car.fault is Fault.DOOR else around.work_at(floor)
+    work = Buttons(cab=tasks.work.cab) if car.fault is Fault.DOOR else tasks.work_at(floor)
     direction = car.direction
-    if not car.door.announced and not motion.has_work_beyond(floor, direction, around.work):
+    if not car.door.announced and not motion.has_work_beyond(floor, direction, tasks.work):
         direction = motion.announced(floor, direction, work)
-    served = motion.cleared(floor, direction, work, around.id)
+    served = motion.cleared(floor, direction, work, tasks.id)
     if not served:
         return car, served
     announces = any(call.button is not Button.CAB for call in served)

@@ -36,7 +36,7 @@ STAND_MS = 1000
 """How long the panel may take to confirm that the car stands: two answers of the slowest acceptable panel."""
 
 
-LOOK_AGAIN_MS = 10
+RECHECK_MS = 10
 """How often to look whether a later answer repeats an impossible report."""
 
 
@@ -66,7 +66,7 @@ class Drive:
     that rests may park from then on."""
     motor_try: int = 0
     """How often the motor command was repeated."""
-    stands: bool = False
+    is_standing: bool = False
     """Whether the panel has confirmed that the car stands at its floor, and it is not held there."""
 
     @property
@@ -102,15 +102,15 @@ def sense(
     car = locate(car, now_ms, now_ms if asked_at_ms is None else asked_at_ms, inputs.floor, floors)
     car = hold(car, now_ms, held=inputs.stop or inputs.halted or listening or car.position.is_dead)
     is_stopped, is_open = inputs.confirmed.motor_stopped, inputs.confirmed.door_open
-    stands = not car.held and is_stopped and car.position.at_floor and inputs.floor == car.position.floor
-    seen = door.confirm(car.door, now_ms, stands, is_open, inputs.obstructed)
-    fault, due_at_ms = diagnose(evolve(car, door=seen, stands=stands), now_ms, inputs.stop)
-    if (seen, stands, fault) != (car.door, car.stands, car.fault):
-        car = evolve(car, door=seen, stands=stands, fault=fault)
+    is_standing = not car.held and is_stopped and car.position.at_floor and inputs.floor == car.position.floor
+    seen = door.confirm(car.door, now_ms, is_standing, is_open, inputs.obstructed)
+    fault, due_at_ms = diagnose(evolve(car, door=seen, is_standing=is_standing), now_ms, inputs.stop)
+    if (seen, is_standing, fault) != (car.door, car.is_standing, car.fault):
+        car = evolve(car, door=seen, is_standing=is_standing, fault=fault)
     believe_at_ms = car.position.believe_at_ms
     if believe_at_ms is None:
         return Sensed(car, due_at_ms)
-    return Sensed(car, min(due_at_ms, max(believe_at_ms, now_ms + LOOK_AGAIN_MS)))
+    return Sensed(car, min(due_at_ms, max(believe_at_ms, now_ms + RECHECK_MS)))
 
 
 def diagnose(car: Drive, now_ms: int, is_stopped: bool) -> tuple[Fault, int]:
@@ -125,7 +125,7 @@ def diagnose(car: Drive, now_ms: int, is_stopped: bool) -> tuple[Fault, int]:
     if now_ms >= blocked_at_ms:
         return Fault.DOOR, NEVER_MS
     is_waiting = car.door.phase in (Phase.STOPPING, Phase.UNKNOWN) and car.door.inherited is None
-    if car.held or car.stands or not is_waiting:
+    if car.held or car.is_standing or not is_waiting:
         return Fault.NONE, blocked_at_ms
     return (Fault.POSITION, NEVER_MS) if now_ms >= car.due_at_ms else (Fault.NONE, min(car.due_at_ms, blocked_at_ms))
 
@@ -251,5 +251,5 @@ def motor(car: Drive, floors: int) -> Motor:
 def public(car: Drive) -> Car:
     """Return the public state of *car*. One that has not decided yet at its floor can still stop there."""
     behaviour = Behaviour.IDLE if car.activity is Activity.ARRIVED else car.behaviour
-    is_told = car.door.announced or behaviour is not Behaviour.DOOR_OPEN
-    return Car(car.position.floor or 0, car.direction, behaviour, car.fault, car.door.obstructed, is_told)
+    is_announced = car.door.announced or behaviour is not Behaviour.DOOR_OPEN
+    return Car(car.position.floor or 0, car.direction, behaviour, car.fault, car.door.obstructed, is_announced)

@@ -86,12 +86,14 @@ class Node:
         return self.assignment.claims
 
 
-def boot(id: int, floors: int, record: Record | None, lot: int, now_ms: int, policy: Policy) -> Node:
-    """Return a node that starts at *now_ms* with its *record*, with a *lot* drawn from 0 .. 2**32 - 1.
+def boot(id: int, floors: int, record: Record | None, random_bits: int, now_ms: int, policy: Policy) -> Node:
+    """Return a node that starts at *now_ms* with its *record*, with a *random_bits* drawn from 0 .. 2**32 - 1.
 
     Save its record before it does anything.
     """
-    incarnation = lot * INCARNATIONS_APART if record is None else record.incarnation + 1 + lot % INCARNATION_STEP
+    incarnation = (
+        random_bits * INCARNATIONS_APART if record is None else record.incarnation + 1 + random_bits % INCARNATION_STEP
+    )
     calls = Calls() if record is None else record.calls
     return Node(
         Author(id, incarnation),

@@ -37,14 +37,14 @@ def darken(replica: Replica, shown: Mapping[Dot, Call]) -> Replica:
     return replica if len(lit) == len(replica.lit) else evolve(replica, lit=lit)
 
 
-def light(replica: Replica, shown: Mapping[Dot, Call], witnesses: Collection[Mapping[Author, int]]) -> Replica:
-    """Light the lamps of calls *shown* whose guarantee holds; each of the *witnesses* is what a peer acknowledges."""
+def light(replica: Replica, shown: Mapping[Dot, Call], acknowledgements: Collection[Mapping[Author, int]]) -> Replica:
+    """Light the lamps of calls *shown* whose guarantee holds. Each peer has a version vector in *acknowledgements*."""
     dark = {dot: call for dot, call in shown.items() if call not in replica.lit}
-    fresh = {call for dot, call in dark.items() if is_promised(replica, dot, witnesses)}
+    fresh = {call for dot, call in dark.items() if is_promised(replica, dot, acknowledgements)}
     return evolve(replica, lit=replica.lit | fresh) if fresh else replica
 
 
-def is_promised(replica: Replica, dot: Dot, witnesses: Collection[Mapping[Author, int]]) -> bool:
+def is_promised(replica: Replica, dot: Dot, acknowledgements: Collection[Mapping[Author, int]]) -> bool:
     """Tell whether enough disks hold *dot*."""
-    on_disk = covers(replica.recorded.seen, dot) or (replica.disk_failed and bool(witnesses))
-    return on_disk and all(covers(seen, dot) for seen in witnesses)
+    on_disk = covers(replica.recorded.seen, dot) or (replica.disk_failed and bool(acknowledgements))
+    return on_disk and all(covers(seen, dot) for seen in acknowledgements)

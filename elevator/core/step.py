@@ -18,7 +18,7 @@ from attrs import evolve
 
 from elevator import __version__
 from elevator.core import act, assignment, drive, outgoing, peers, replica, traffic
-from elevator.core.act import Surroundings
+from elevator.core.act import Tasks
 from elevator.core.assignment import Assignment, Member
 from elevator.core.call_set import demand, forget, merge, press, serve
 from elevator.core.drive import Drive
@@ -56,13 +56,13 @@ RESTEP_MS = 500
 
 def step(node: Node, tick: Tick) -> Node:
     """Fold *tick* into *node*."""
-    before, node = node, take_time(node, tick)
+    before, node = node, start_step(node, tick)
     for heartbeat in tick.heartbeats:
         node = receive(node, heartbeat)
-    node = prune(take_presses(node, tick.inputs))
+    node = prune(register_presses(node, tick.inputs))
     if must_decide(before, node):
         node = decide(node, tick.asked_at_ms)
-    node = light(node)
+    node = update_lamps(node)
     heard = sum(1 << id for id in peers.alive(node.peers, node.now_ms))
     message = Heartbeat(
         node.me,
@@ -105,7 +105,7 @@ def decide(node: Node, asked_at_ms: int | None) -> Node:
     hall = frozenset(call for call in node.calls.live.values() if call.button is not Button.CAB)
     assigned = assignment.assign(old, now_ms, node.policy, node.me.id, node.floors, hall, members)
     work = evolve(assigned.claims, cab=every.cab)
-    acted = act.act(sensed.car, now_ms, Surroundings(node.me.id, work, every, assigned.target))
+    acted = act.act(sensed.car, now_ms, Tasks(node.me.id, work, every, assigned.target))
     assigned = evolve(assigned, claims=assigned.claims - buttons(acted.served, node.me.id))
     has_news = (
         drive.public(acted.car) != drive.public(sensed.car) or assigned.claims != old.claims or bool(acted.served)
@@ -121,7 +121,7 @@ def decide(node: Node, asked_at_ms: int | None) -> Node:
         node,
         drive=acted.car,
         assignment=assigned,
-        traffic=meet(node, assigned, acted.served),
+        traffic=count_passengers(node, assigned, acted.served),
         replica=node.replica if calls is node.calls else evolve(node.replica, calls=calls),
         resteps=resteps % RESTEPS_MAX,
         quiet_until_ms=min(due_at_ms, restep_at_ms),
@@ -162,7 +162,7 @@ def step_idle(node: Node, tick: Tick) -> Node | None:
     return evolve(node, now_ms=now_ms, peers=evolve(node.peers, known=known))
 
 
-def take_time(node: Node, tick: Tick) -> Node:
+def start_step(node: Node, tick: Tick) -> Node:
     """Take the time and the news from the disk; detect a stall."""
     now_ms = tick.now_ms
     gap_ms = now_ms - node.now_ms
@@ -186,7 +186,7 @@ def skip_stale(node: Node, tick: Tick, now_ms: int) -> Node:
 
     The node keeps the presses that it read. It has not read the heartbeats of the meantime, so it extends the timeouts.
     """
-    node = take_presses(node, tick.inputs)
+    node = register_presses(node, tick.inputs)
     if now_ms >= node.now_ms + STALL_MS:
         return node
     return evolve(node, peers=peers.extend_timeouts(node.peers, now_ms - tick.now_ms))
@@ -246,7 +246,7 @@ def prune(node: Node) -> Node:
     return evolve(node, replica=evolve(node.replica, calls=forget(node.calls, excess - needed)))
 
 
-def take_presses(node: Node, inputs: Inputs | None) -> Node:
+def register_presses(node: Node, inputs: Inputs | None) -> Node:
     """Note a press for each button that went down. After a reconnect, every button that is down counts."""
     if inputs is node.inputs:
         return node
@@ -275,7 +275,7 @@ def calls_of(buttons: Buttons, car: int) -> Iterable[Call]:
                 yield Call(button, floor, owner)
 
 
-def meet(node: Node, assigned: Assignment, served: Iterable[Call]) -> Traffic:
+def count_passengers(node: Node, assigned: Assignment, served: Iterable[Call]) -> Traffic:
     """Update the traffic statistics with the calls just served."""
     known = node.traffic
     for button, floor, car in sorted(served):
@@ -287,16 +287,16 @@ def meet(node: Node, assigned: Assignment, served: Iterable[Call]) -> Traffic:
         rate = (total.up if way is Direction.UP else total.down)[floor]
         wait = assigned.waits.get(Call(button, floor, car))
         age_ms = 0 if wait is None else node.now_ms - wait.since_ms
-        known = traffic.met(known, node.floors, floor, way, age_ms, rate, node.now_ms)
+        known = traffic.count_passengers(known, node.floors, floor, way, age_ms, rate, node.now_ms)
     return known
 
 
-def light(node: Node) -> Node:
+def update_lamps(node: Node) -> Node:
     """Darken the lamps of served calls, and light those whose guarantee now holds."""
-    its = shown(node)
-    ours = replica.darken(node.replica, its)
-    if not is_listening(node) and len(ours.lit) < len({*its.values()}):
-        ours = replica.light(ours, its, [peer.calls.seen for peer in in_reach(node).values()])
+    presses = shown(node)
+    ours = replica.darken(node.replica, presses)
+    if not is_listening(node) and len(ours.lit) < len({*presses.values()}):
+        ours = replica.light(ours, presses, [peer.calls.seen for peer in in_reach(node).values()])
     return node if ours is node.replica else evolve(node, replica=ours)
 
 

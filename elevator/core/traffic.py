@@ -29,7 +29,9 @@ class Traffic:
     """The rates to publish, as of the last passenger met."""
 
 
-def met(traffic: Traffic, floors: int, floor: int, way: Direction, age_ms: int, rate: int, now_ms: int) -> Traffic:
+def count_passengers(
+    traffic: Traffic, floors: int, floor: int, way: Direction, age_ms: int, rate: int, now_ms: int
+) -> Traffic:
     """Count the passengers who waited at *floor* for *way*, when their call was served *age_ms* after it was made.
 
     *rate* is the group's rate of passengers there in 2^20 ms.

@@ -67,7 +67,7 @@ def cleared(old: TravelTimes, now_ms: int, is_exact: bool, motor_fault: bool) ->
     if old.since_ms is not None:
         took_ms = now_ms - old.since_ms
         if is_usual(old, took_ms, motor_fault):
-            clear_ms = settle(clear_ms, took_ms) if old.crosses else max(clear_ms, took_ms)
+            clear_ms = update_estimate(clear_ms, took_ms) if old.crosses else max(clear_ms, took_ms)
         late_ms = took_ms if motor_fault else late_ms
     return evolve(old, clear_ms=clear_ms, late_ms=late_ms, since_ms=edge_ms(old, now_ms, is_exact))
 
@@ -78,7 +78,7 @@ def reached(old: TravelTimes, now_ms: int, is_exact: bool, motor_fault: bool, le
     if old.since_ms is not None and leg is not None:
         took_ms = now_ms - old.since_ms
         if is_usual(old, took_ms, motor_fault):
-            legs = {**legs, leg: settle(legs.get(leg, took_ms), took_ms)}
+            legs = {**legs, leg: update_estimate(legs.get(leg, took_ms), took_ms)}
         late_ms = took_ms if motor_fault else late_ms
     since_ms = edge_ms(old, now_ms, is_exact)
     return evolve(old, legs=legs, late_ms=late_ms, since_ms=since_ms, crosses=True, search_ms=SEARCH_MS)
@@ -93,7 +93,7 @@ def is_usual(old: TravelTimes, took_ms: int, motor_fault: bool) -> bool:
     return not motor_fault or abs(took_ms - old.late_ms) <= took_ms // 20
 
 
-def settle(learned_ms: int, took_ms: int) -> int:
+def update_estimate(learned_ms: int, took_ms: int) -> int:
     return max(took_ms, (7 * learned_ms + took_ms) // 8)
 
 

@@ -46,15 +46,15 @@ class Panel(Protocol):
         """Bring the hardware to *outputs*; write only differences."""
 
 
-Look = Callable[[], tuple[int, Inputs | None]]
+ReadPanel = Callable[[], tuple[int, Inputs | None]]
 """Returns the time in milliseconds and the newest panel snapshot; None if that has gone stale."""
 
 
-def turn(node: Node, tick: Tick, look: Look, disk: Disk, network: Network, panel: Panel) -> Node:
+def turn(node: Node, tick: Tick, read_panel: ReadPanel, disk: Disk, network: Network, panel: Panel) -> Node:
     """Step *node* with *tick*, then write, save and send the results."""
     heard = step_idle(node, tick)
     if heard is None:
-        stepped, (now_ms, inputs) = step(node, tick), look()
+        stepped, (now_ms, inputs) = step(node, tick), read_panel()
         if inputs is not tick.inputs:
             node, tick = skip_stale(node, tick, now_ms), evolve(tick, now_ms=now_ms, inputs=inputs)
             stepped = step(node, tick)

@@ -20,7 +20,7 @@ from elevator.building import elevator as machines
 from elevator.building.card_line import Card, apply_byte
 from elevator.building.elevator import Machine
 from elevator.building.shaft import Shaft, put
-from elevator.core.act import Surroundings, act
+from elevator.core.act import Tasks, act
 from elevator.core.door import command
 from elevator.core.drive import Drive, motor, sense
 from elevator.core.model import Button, Buttons, Confirmed, Fault, Inputs, Motor, Outputs
@@ -439,37 +439,37 @@ def test_foreign_terminal_settings_are_reset(rigs: list[Rig]) -> None:
     assert None not in rig.seen
 
 
-def drive_once(car: Drive, now_ms: int, inputs: Inputs, around: Surroundings) -> Drive:
-    return act(sense(car, now_ms, inputs, floors=4, listening=False).car, now_ms, around).car
+def drive_once(car: Drive, now_ms: int, inputs: Inputs, tasks: Tasks) -> Drive:
+    return act(sense(car, now_ms, inputs, floors=4, listening=False).car, now_ms, tasks).car
 
 
 def test_halt_stops_the_car_without_a_motor_fault() -> None:
-    around = Surroundings(0, Buttons(cab=0b1000), Buttons(cab=0b1000))
+    tasks = Tasks(0, Buttons(cab=0b1000), Buttons(cab=0b1000))
     car, now_ms = Drive(), 0
     for floor in (0, 0, None):
         confirmed = Confirmed(motor_stopped=not now_ms)
-        car = drive_once(car, now_ms, Inputs(floor=floor, confirmed=confirmed), around)
+        car = drive_once(car, now_ms, Inputs(floor=floor, confirmed=confirmed), tasks)
         now_ms += 100
     assert motor(car, 4) is Motor.UP
     for _ in range(10):
-        car = drive_once(car, now_ms, Inputs(halted=True), around)
+        car = drive_once(car, now_ms, Inputs(halted=True), tasks)
         assert (motor(car, 4), car.fault) == (Motor.STOP, Fault.NONE)
         now_ms += 1000
-    car = drive_once(car, now_ms, Inputs(confirmed=Confirmed(motor_stopped=True)), around)
+    car = drive_once(car, now_ms, Inputs(confirmed=Confirmed(motor_stopped=True)), tasks)
     assert (motor(car, 4), car.fault) == (Motor.UP, Fault.NONE)
-    car = drive_once(car, now_ms + 1000, Inputs(floor=1), around)
+    car = drive_once(car, now_ms + 1000, Inputs(floor=1), tasks)
     assert (motor(car, 4), car.fault) == (Motor.UP, Fault.NONE)
     assert not car.times.legs, "a leg with a halt is not measured"
 
 
 def test_open_door_stays_open_during_a_halt() -> None:
-    around = Surroundings(0, Buttons(cab=0b0001), Buttons(cab=0b0001))
+    tasks = Tasks(0, Buttons(cab=0b0001), Buttons(cab=0b0001))
     car, now_ms = Drive(), 0
     for confirmed in (Confirmed(motor_stopped=True), Confirmed(True, True)):
-        car = drive_once(car, now_ms, Inputs(floor=0, confirmed=confirmed), around)
+        car = drive_once(car, now_ms, Inputs(floor=0, confirmed=confirmed), tasks)
         now_ms += 10
     assert command(car.door)
     for _ in range(10):
-        car = drive_once(car, now_ms, Inputs(floor=0, confirmed=Confirmed(True, True), halted=True), around)
+        car = drive_once(car, now_ms, Inputs(floor=0, confirmed=Confirmed(True, True), halted=True), tasks)
         assert command(car.door)
         now_ms += 1000

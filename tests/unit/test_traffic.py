@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from elevator import _bench
 from elevator.core.model import MAX_CARS, RATE_MAX, Direction
-from elevator.core.traffic import PEOPLE, PRIOR_MS, SIXTEENTHS, Traffic, met
+from elevator.core.traffic import PEOPLE, PRIOR_MS, SIXTEENTHS, Traffic, count_passengers
 
 FLOORS = 5
 SERVICES = st.lists(
@@ -30,7 +30,7 @@ def test_benchmark_measures_the_same_rates(services: list[tuple[int, int, Direct
     history = []
     for after_ms, floor, way, age_ms, rate in services:
         now_ms += after_ms
-        traffic = met(traffic, FLOORS, floor, way, age_ms, rate, now_ms)
+        traffic = count_passengers(traffic, FLOORS, floor, way, age_ms, rate, now_ms)
         history.append((now_ms, floor, int(way), age_ms, rate))
     assert _bench.learn(FLOORS, tuple(history), PEOPLE, PRIOR_MS, RATE_MAX) == traffic.rates
     assert max(map(max, traffic.rates)) <= RATE_MAX
@@ -49,15 +49,15 @@ def test_rates_converge_and_follow_a_change() -> None:
     for floor, mean_ms in ((2, 20_000), (0, 10_000)):
         for _ in range(200):
             now_ms += round(rng.expovariate(1 / mean_ms))
-            traffic = met(traffic, FLOORS, floor, Direction.UP, 0, 0, now_ms)
+            traffic = count_passengers(traffic, FLOORS, floor, Direction.UP, 0, 0, now_ms)
         rates = traffic.rates.up
         assert 0.6 < rates[floor] * mean_ms / (1 << 20) < 1.5
         assert sum(rates) - rates[floor] <= 5
 
 
 def test_long_wait_counts_for_several_passengers_if_the_rate_is_known() -> None:
-    one = met(Traffic(0), FLOORS, 1, Direction.DOWN, 60_000, 0, 1000)
-    many = met(Traffic(0), FLOORS, 1, Direction.DOWN, 60_000, 1 << 6, 1000)
+    one = count_passengers(Traffic(0), FLOORS, 1, Direction.DOWN, 60_000, 0, 1000)
+    many = count_passengers(Traffic(0), FLOORS, 1, Direction.DOWN, 60_000, 1 << 6, 1000)
     assert one.down[1] == SIXTEENTHS
     assert many.down[1] == SIXTEENTHS + (SIXTEENTHS * (1 << 6) * 60_000 >> 20)
 
@@ -65,5 +65,5 @@ def test_long_wait_counts_for_several_passengers_if_the_rate_is_known() -> None:
 def test_passenger_count_is_bounded() -> None:
     traffic = Traffic(0)
     for n in range(10 * PEOPLE):
-        traffic = met(traffic, FLOORS, n % FLOORS, Direction.UP, 0, 0, n)
+        traffic = count_passengers(traffic, FLOORS, n % FLOORS, Direction.UP, 0, 0, n)
         assert sum(traffic.up) <= PEOPLE * SIXTEENTHS

@@ -25,7 +25,7 @@ from elevator.core import (
     step,
     turn,
 )
-from elevator.core.act import Surroundings
+from elevator.core.act import Tasks
 from elevator.core.drive import Drive
 from elevator.core.model import (
     NEVER_MS,
@@ -158,15 +158,15 @@ def stop_clears_both_directions(patch: pytest.MonkeyPatch) -> None:
 
 @mutant
 def lamp_lights_before_the_call_is_durable(patch: pytest.MonkeyPatch) -> None:
-    def is_promised(ours: Replica, dot: Dot, witnesses: list[Mapping[Author, int]]) -> bool:
-        return all(call_set.covers(seen, dot) for seen in witnesses)
+    def is_promised(ours: Replica, dot: Dot, acknowledgements: list[Mapping[Author, int]]) -> bool:
+        return all(call_set.covers(seen, dot) for seen in acknowledgements)
 
     patch.setattr(replica, "is_promised", is_promised)
 
 
 @mutant
 def lamp_lights_before_peers_acknowledge_the_call(patch: pytest.MonkeyPatch) -> None:
-    def is_promised(ours: Replica, dot: Dot, witnesses: list[Mapping[Author, int]]) -> bool:
+    def is_promised(ours: Replica, dot: Dot, acknowledgements: list[Mapping[Author, int]]) -> bool:
         return call_set.covers(ours.recorded.seen, dot)
 
     patch.setattr(replica, "is_promised", is_promised)
@@ -213,27 +213,27 @@ def starvation_guard_is_disabled(patch: pytest.MonkeyPatch) -> None:
 
 @mutant
 def restart_forgets_cab_calls(patch: pytest.MonkeyPatch) -> None:
-    def boot(id: int, floors: int, record: Record | None, lot: int, now_ms: int, policy: Policy) -> Node:
+    def boot(id: int, floors: int, record: Record | None, random_bits: int, now_ms: int, policy: Policy) -> Node:
         if record is not None:
             live = {dot: call for dot, call in record.calls.live.items() if call.button is not Button.CAB}
             record = evolve(record, calls=Calls(live, record.calls.seen))
-        return node.boot(id, floors, record, lot, now_ms, policy)
+        return node.boot(id, floors, record, random_bits, now_ms, policy)
 
     patch.setattr(simulated_node, "boot", boot)
 
 
 @mutant
 def restart_reuses_the_incarnation(patch: pytest.MonkeyPatch) -> None:
-    def boot(id: int, floors: int, record: Record | None, lot: int, now_ms: int, policy: Policy) -> Node:
-        return evolve(node.boot(id, floors, record, lot, now_ms, policy), me=Author(id, 1))
+    def boot(id: int, floors: int, record: Record | None, random_bits: int, now_ms: int, policy: Policy) -> Node:
+        return evolve(node.boot(id, floors, record, random_bits, now_ms, policy), me=Author(id, 1))
 
     patch.setattr(simulated_node, "boot", boot)
 
 
 @mutant
 def restart_closes_an_open_door(patch: pytest.MonkeyPatch) -> None:
-    def boot(id: int, floors: int, record: Record | None, lot: int, now_ms: int, policy: Policy) -> Node:
-        return node.boot(id, floors, record and evolve(record, door=None), lot, now_ms, policy)
+    def boot(id: int, floors: int, record: Record | None, random_bits: int, now_ms: int, policy: Policy) -> Node:
+        return node.boot(id, floors, record and evolve(record, door=None), random_bits, now_ms, policy)
 
     patch.setattr(simulated_node, "boot", boot)
 
@@ -290,8 +290,8 @@ def car_without_calls_keeps_its_door_open(patch: pytest.MonkeyPatch) -> None:
 
 @mutant
 def car_between_floors_does_not_search_for_a_floor(patch: pytest.MonkeyPatch) -> None:
-    def rest(car: Drive, now_ms: int, around: Surroundings) -> Drive:
-        return car if car.position.floor is None else act_rest(car, now_ms, around)
+    def rest(car: Drive, now_ms: int, tasks: Tasks) -> Drive:
+        return car if car.position.floor is None else act_rest(car, now_ms, tasks)
 
     act_rest = act.rest
     patch.setattr(act, "rest", rest)
@@ -299,12 +299,12 @@ def car_between_floors_does_not_search_for_a_floor(patch: pytest.MonkeyPatch) ->
 
 REPLACEMENTS: Mapping[str, tuple[Callable[..., object], str, str]] = {
     "press_is_ignored_while_the_door_is_open": (
-        step.take_presses,
+        step.register_presses,
         "inputs.pressed != before:",
         "inputs.pressed != before and node.drive.behaviour is not drive.Behaviour.DOOR_OPEN:",
     ),
     "press_is_ignored_while_the_node_listens": (
-        step.take_presses,
+        step.register_presses,
         "inputs.pressed != before:",
         "inputs.pressed != before and not is_listening(node):",
     ),
@@ -314,7 +314,7 @@ REPLACEMENTS: Mapping[str, tuple[Callable[..., object], str, str]] = {
         "sorted(calls_of(pressed, node.me.id))[:1]",
     ),
     "button_down_at_startup_is_ignored": (
-        step.take_presses,
+        step.register_presses,
         "if node.inputs is not None else Buttons()",
         "if node.inputs is not None or inputs is None else inputs.pressed",
     ),
@@ -329,9 +329,9 @@ REPLACEMENTS: Mapping[str, tuple[Callable[..., object], str, str]] = {
     "only_the_last_heartbeat_of_a_turn_is_processed": (step.step, "in tick.heartbeats:", "in tick.heartbeats[-1:]:"),
     "changes_wait_for_the_next_periodic_heartbeat": (outgoing.compose, " repeats=REPEATS,", ""),
     "lamp_lights_only_on_the_panel_that_was_pressed": (
-        step.light,
-        "replica.light(ours, its,",
-        "replica.light(ours, {dot: call for dot, call in its.items() if dot.author == node.me},",
+        step.update_lamps,
+        "replica.light(ours, presses,",
+        "replica.light(ours, {dot: call for dot, call in presses.items() if dot.author == node.me},",
     ),
     "lamp_never_goes_dark": (replica.darken, "replica.lit.intersection(shown.values())", "replica.lit"),
     "node_does_not_listen_at_startup": (node.boot, "now_ms + LISTEN_MS", "now_ms"),
@@ -372,7 +372,7 @@ REPLACEMENTS: Mapping[str, tuple[Callable[..., object], str, str]] = {
         "car.position.at_floor",
     ),
     "stale_decision_is_executed": (turn.turn, "inputs is not tick.inputs", "False"),
-    "press_read_before_a_stall_is_forgotten": (step.skip_stale, "take_presses(node, tick.inputs)", "node"),
+    "press_read_before_a_stall_is_forgotten": (step.skip_stale, "register_presses(node, tick.inputs)", "node"),
     "car_with_a_blocked_door_stays_in_service": (drive.diagnose, "if now_ms >= blocked_at_ms:", "if False:"),
     "car_with_a_dead_sensor_stays_in_service": (drive.diagnose, " or car.position.is_dead", ""),
     "car_with_a_dead_sensor_keeps_moving": (drive.sense, " or car.position.is_dead", ""),
@@ -420,19 +420,19 @@ REPLACEMENTS: Mapping[str, tuple[Callable[..., object], str, str]] = {
         'warn(node, f"node {sender.id} has {heartbeat.floors} floors, this one {node.floors}: heartbeats ignored")',
         "node",
     ),
-    "node_does_not_listen_after_a_stall": (step.take_time, ", listen_until_ms=now_ms + LISTEN_MS", ""),
-    "lamp_lights_while_the_node_listens": (step.light, "if not is_listening(node) and len", "if len"),
+    "node_does_not_listen_after_a_stall": (step.start_step, ", listen_until_ms=now_ms + LISTEN_MS", ""),
+    "lamp_lights_while_the_node_listens": (step.update_lamps, "if not is_listening(node) and len", "if len"),
     "record_read_late_is_overwritten": (
         records.complete,
         "if all(covers(record.calls.seen, dot) for dot in found.calls.live):",
         "if True:",
     ),
     "record_read_late_is_ignored": (
-        step.take_time,
+        step.start_step,
         "merge(ours.calls, tick.found.calls)",
         "ours.calls",
     ),
-    "restart_without_a_record_reuses_the_incarnation": (node.boot, " + lot % INCARNATION_STEP", ""),
+    "restart_without_a_record_reuses_the_incarnation": (node.boot, " + random_bits % INCARNATION_STEP", ""),
     "old_incarnations_are_never_forgotten": (step.prune, "if not excess:", "if True:"),
     "starvation_guard_ignores_down_calls": (
         assignment.wait,
@@ -441,11 +441,11 @@ REPLACEMENTS: Mapping[str, tuple[Callable[..., object], str, str]] = {
     ),
     "starvation_guard_does_not_wake_the_node": (assignment.assign, "waits, due_at_ms)", "waits, NEVER_MS)"),
     "lamp_waits_for_peers_that_do_not_hear_the_node": (
-        step.light,
+        step.update_lamps,
         "in_reach(node)",
         "peers.alive(node.peers, node.now_ms)",
     ),
-    "failing_disk_keeps_lamps_dark": (replica.is_promised, " or (replica.disk_failed and bool(witnesses))", ""),
+    "failing_disk_keeps_lamps_dark": (replica.is_promised, " or (replica.disk_failed and bool(acknowledgements))", ""),
     "authors_forgotten_by_a_peer_are_kept": (peers.receive, "parts == (1 << heartbeat.parts) - 1", "False"),
     "impossible_floor_is_accepted": (position.judge, "not old.trusted or follows(old, report, heading)", "True"),
     "search_for_a_floor_starts_upwards": (act.rest, "Direction.DOWN", "Direction.UP"),
