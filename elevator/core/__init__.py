@@ -1,32 +1,35 @@
-"""The controller of one car, and how cars share the hall calls: values and pure functions, no clock, socket or disk.
+"""The controller of one car and the protocol of the group: frozen values and pure functions, without clock or I/O.
 
-Start with model.py (the vocabulary), then step.py: it folds what a node learns into a frozen `Node`. Outputs and
-heartbeats derive from it in node.py; turn.py fixes the order in which they leave the program. A node is made of
+Each node runs one `Node` (node.py). A *turn* (turn.py) takes the newest inputs: the time, the panel, heartbeats of
+other nodes, and news from the disk. `step` (step.py) computes the next `Node` from them. The turn then writes the
+outputs to the panel, saves the record, and sends a heartbeat when one is due.
 
-    replica       the call set, what the disk holds of it, and which lamps that lights; call_set has its rules
-    peers         which nodes are alive, from the loss measured on each link
+Read model.py first: it defines the vocabulary. Then read step.py. A node consists of
+
+    replica       the call set, the part that is on disk, and the lit lamps; call_set.py merges call sets
+    peers         the failure detector: which other nodes are alive
     assignment    which car answers which hall call, and where idle cars wait
-    drive         the car, made of position, travel_times and door; act says what it does next, by the rules of motion
-    traffic       how many passengers come to each hall button
-    outgoing      what the node tells the others, and when
+    drive         the car: position, travel_times and door. act chooses its next action by the rules in motion
+    traffic       how many passengers arrive at each hall button
+    outgoing      the next heartbeat, and when it is due
 
-log_damping, when a fault that comes and goes is logged, is for the packages that touch the outside.
+log_damping decides when to log a recurring fault. The packages that do I/O use it.
 
-Imports nothing but the extension `_assign` and the program's version. The laboratory and the simulated world run this
-very code, so `just soak` judges a change here within a minute. What must not change without a new wire format: the
-meaning of dots and of version vectors.
+The core imports only the extension `_assign` and the program's version. The nodes and the simulated world run the same
+code, so `just soak` tests a change here within a minute. The meaning of dots and version vectors is part of the wire
+format: changing it requires a new format.
 
 Decisions:
-- An open door serves the calls of its floor on the spot, so they are taken out before the plan shares out the rest. As
-  a price in the plan it was not enough: another car at the floor was still cheaper when the first had far to go, and
-  both opened. The reference assigner knows no such price at all.
-- A step shares out the calls once. It used to repeat that until the car did not change any more, up to four times; now
-  a step that changed what the others see is followed by another at once.
-- A record once listed all former runs of its node, to tell their cab calls from those of a second node with its id. Now
-  the incarnations themselves tell (node.py).
-- A node that starts beside another with its id serves like any other. It could wait, silent, until the other is gone.
-  But its passengers would wait as well, two nodes that start together would wait for each other, and replayed datagrams
-  could keep a node out of service.
-- A call was kept for 0.3 s from every car with an open door that might serve it. Now an open door publishes whether it
-  has announced a direction, so the others know which calls it serves.
+- A car with an open door serves the calls at its floor immediately, so these calls are excluded from the assignment.
+  Expressing this as a cost in the plan was not enough: if the first car still had far to go, another car at the floor
+  was cheaper, and both opened their doors. The reference assigner has no such cost at all.
+- A step computes the assignment once. It used to repeat the assignment up to four times, until the car no longer
+  changed. Now, if the car's public state changes, another step follows immediately.
+- The record used to list all former runs of the node, to tell their cab calls from those of a duplicate. Now the
+  incarnation numbers distinguish them (node.py).
+- A node that starts while another node uses its id serves calls like any other. The alternative is to wait until the
+  duplicate is gone. But passengers would wait too, two nodes that start together would block each other, and replayed
+  datagrams could keep a node out of service.
+- A car that might serve a call at its open door used to reserve the call for 0.3 s. Now its heartbeat says whether it
+  has announced a direction, so the other nodes know which calls it serves.
 """

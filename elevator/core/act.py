@@ -1,11 +1,11 @@
-"""What a car does next: go, stop, open its door, serve, close it. Pure.
+"""The actions of a car: start, stop, open the door, serve calls, close the door. Pure.
 
-1. A car decides only where it can act: standing, or in the moment it reaches a floor. Between floors it goes on.
-2. A car between floors that does not know where it is looks for a floor, down first, then up, in turns (C4).
-3. A moving car without a sensor edge in time has a motor fault. It sends the command again every second; the next edge
-   ends the fault (C8).
-4. A press at the floor where the door is open is served on the spot if it agrees with the announced direction, or none
-   was announced yet. It prolongs the stop, but by no more than DOOR_EXTENSION_MS (C6).
+1. A car makes a decision while it stands, or at the moment it reaches a floor. Between floors it keeps its direction.
+2. A car at an unknown position between floors searches for a floor, first downwards, then upwards, and so on (C4).
+3. If the next sensor edge of a moving car is overdue, the motor is at fault. The node repeats the command every second,
+   and the next edge ends the fault (C8).
+4. An open door serves presses at its floor immediately, if they agree with the announced direction or the car has
+   announced none. Such presses extend the stop, until DOOR_EXTENSION_MS after the door has opened (C6).
 """
 
 from typing import NamedTuple, assert_never
@@ -18,26 +18,26 @@ from elevator.core.drive import STAND_MS, Activity, Drive, patience_ms
 from elevator.core.model import NEVER_MS, Behaviour, Button, Buttons, Call, Direction, Fault
 
 PARK_AFTER_MS = 200
-"""How long a car rests before it parks. Shorter is better for passengers (500 ms cost 0.5 % of the waiting time), but
-news from the other cars must have time to arrive."""
+"""How long a car is idle before it parks. The heartbeats of other cars need time to arrive; but a delay of 500 ms would
+increase the waiting time of passengers by 0.5 %."""
 RETRY_MS = 1000
-"""How often the command to a motor that does not move is repeated."""
+"""The interval at which the command is repeated while the motor is at fault."""
 
 
 @frozen
 class Tasks:
-    """The work of a car."""
+    """The calls that a car answers, and where it waits."""
 
     id: int
     work: Buttons
-    """The hall calls that this car answers, and its cab calls."""
+    """The hall calls assigned to this car, and its cab calls."""
     calls: Buttons
-    """All hall calls, and its cab calls."""
+    """All hall calls of the group, and the cab calls of this car."""
     target: int | None = None
-    """The floor where it should wait when it has nothing to do; None: anywhere."""
+    """The floor where the car waits when it is idle; None means where it is."""
 
     def work_at(self, floor: int | None) -> Buttons:
-        """Return its work with all hall calls of the *floor* where it opens its door."""
+        """Return `work` and all hall calls at *floor*, where the door opens."""
         assert floor is not None
         here = 1 << floor
         return self.work | (self.calls & Buttons(here, here))
@@ -46,13 +46,13 @@ class Tasks:
 class Acted(NamedTuple):
     car: Drive
     served: frozenset[Call]
-    """The calls that its open door has served."""
+    """The calls that the open door has served."""
     due_at_ms: int
-    """When it must act again if nothing changes."""
+    """When the car must act again if no input changes."""
 
 
 def act(car: Drive, now_ms: int, tasks: Tasks) -> Acted:
-    """Take the next action of *car*, unless it is held."""
+    """Carry out the next action of *car* unless it is held."""
     served, activity, phase = frozenset[Call](), car.activity, car.door.phase
     if car.held:
         return Acted(car, served, NEVER_MS)
@@ -64,7 +64,7 @@ def act(car: Drive, now_ms: int, tasks: Tasks) -> Acted:
         case Activity.RESTING if phase is Phase.CLOSED:
             car = rest(car, now_ms, tasks)
         case Activity.RESTING if phase is Phase.STOPPING and car.is_standing:
-            # Another car may have served the call since this one stopped.
+            # Another car may have served the call since this car began to stop.
             car = decide(car, now_ms, tasks.work_at(car.position.floor), tasks.target)
         case Activity.RESTING if phase is Phase.OPEN:
             car, served = hold_open(car, now_ms, tasks)
@@ -76,14 +76,14 @@ def act(car: Drive, now_ms: int, tasks: Tasks) -> Acted:
 
 
 def act_at_ms(car: Drive, now_ms: int) -> int:
-    """Return when *car* must act again if nothing changes."""
+    """Return when *car* must act again if no input changes."""
     if car.activity is Activity.RESTING and car.door.phase is Phase.OPEN:
         return NEVER_MS if car.door.obstructed else car.door.close_at_ms
     return car.due_at_ms if car.due_at_ms > now_ms else NEVER_MS
 
 
 def travel(car: Drive, now_ms: int) -> Drive:
-    """Notice that the next sensor edge is overdue."""
+    """Detect an overdue sensor edge."""
     if now_ms < car.due_at_ms:
         return car
     car = evolve(car, motor_try=car.motor_try + 1)
@@ -99,7 +99,7 @@ def rest(car: Drive, now_ms: int, tasks: Tasks) -> Drive:
 
 
 def decide(car: Drive, now_ms: int, work: Buttons, target: int | None) -> Drive:
-    """Choose the next action of a car that stands at its floor, or has just reached it."""
+    """Choose the next action of a car that stands at a floor or has just reached one."""
     floor = car.position.floor
     assert floor is not None
     behaviour, direction = motion.decide(floor, car.direction, work)
@@ -109,7 +109,7 @@ def decide(car: Drive, now_ms: int, work: Buttons, target: int | None) -> Drive:
 
 
 def hold_open(car: Drive, now_ms: int, tasks: Tasks) -> tuple[Drive, frozenset[Call]]:
-    """Serve the calls at the open door, and close it a dwell time after the last service."""
+    """Serve the calls at the open door, and close it when the dwell time is over."""
     car, served = serve(car, now_ms, tasks)
     if car.door.obstructed or now_ms < car.door.close_at_ms:
         return car, served
@@ -128,12 +128,12 @@ def carry_out(car: Drive, now_ms: int, behaviour: Behaviour, direction: Directio
         case Behaviour.IDLE:
             if car.activity is Activity.RESTING and not door.is_at_stop(car.door):
                 return car
-            due_at_ms, its_door = now_ms + PARK_AFTER_MS, door.close(car.door)
+            due_at_ms, new_door = now_ms + PARK_AFTER_MS, door.close(car.door)
         case Behaviour.DOOR_OPEN:
-            due_at_ms, its_door = now_ms + STAND_MS, door.stop(car.door, now_ms, car.is_standing)
+            due_at_ms, new_door = now_ms + STAND_MS, door.stop(car.door, now_ms, car.is_standing)
         case _:
             assert_never(behaviour)
-    return evolve(car, activity=Activity.RESTING, direction=direction, due_at_ms=due_at_ms, door=its_door)
+    return evolve(car, activity=Activity.RESTING, direction=direction, due_at_ms=due_at_ms, door=new_door)
 
 
 def start(car: Drive, now_ms: int, direction: Direction) -> Drive:
@@ -143,7 +143,7 @@ def start(car: Drive, now_ms: int, direction: Direction) -> Drive:
 
 
 def serve(car: Drive, now_ms: int, tasks: Tasks) -> tuple[Drive, frozenset[Call]]:
-    """Serve the calls that the open door serves: those it was opened for, and presses on the spot."""
+    """Serve the calls at the open door, including those made since it opened."""
     floor = car.position.floor
     assert floor is not None
     assert car.door.opened_at_ms is not None
@@ -157,4 +157,4 @@ def serve(car: Drive, now_ms: int, tasks: Tasks) -> tuple[Drive, frozenset[Call]
     if not served:
         return car, served
     announces = any(call.button is not Button.CAB for call in served)
-    return evolve(car, direction=direction, door=door.prolong(car.door, now_ms, announces)), served
+    return evolve(car, direction=direction, door=door.extend(car.door, now_ms, announces)), served

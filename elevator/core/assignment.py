@@ -1,18 +1,18 @@
-"""Who answers a hall call, and where idle cars wait.
+"""The assignment of hall calls to cars, and of waiting floors to idle cars. Pure.
 
-1. *Plan.* Every node shares out all hall calls among the cars that are in service and in touch both ways. The answer
-   depends only on what the cars publish, so nodes that have heard the same agree. native/plan.c minimises the waiting
-   time of passengers, plus a price for restlessness: for taking a call from the car that claims it, or from a car that
+1. *Plan.* Each node assigns all hall calls to the cars that are in service and connected in both directions. The plan
+   depends only on published values, so nodes with the same heartbeats compute the same plan. native/plan.c minimises
+   the waiting time of passengers, plus a penalty for each call that moves away from the car that claims it or that
    stands at its floor.
-2. *Claims.* A car publishes the calls that it answers. It does not take a call that another car claims before that car
-   has released it, unless it is at the floor of the call. If both claim it, the one with the lower id keeps it. So a
-   call has one car, except for a moment after datagrams were lost.
-3. *Starvation.* A call that no car has claimed for UNCLAIMED_MS (a claim for a single step does not count), or that has
-   waited for longer than any working group takes, is taken by every car that can serve it (A2).
-4. *On the spot.* An open door serves the hall call of its floor that agrees with its direction, or either of them if it
-   has announced none and has nothing to do. So these calls are not shared out: they belong to that car.
+2. *Claims.* Each car publishes the calls assigned to it as its claims. A node does not assign a call to its own car
+   while another car claims it, unless its car is at the floor of the call. If both claim it, the car with the lower id
+   keeps it. So each call has one car, except briefly after packet loss.
+3. *Starvation.* Every car that can serve a call gets it, if no car has claimed it for UNCLAIMED_MS or if it has waited
+   for longer than in any working group (A2). Claims that last for only one step do not count.
+4. *Open doors.* A car with an open door serves the hall call at its floor in its direction. If it has announced no
+   direction and has no calls ahead, it may serve either hall call. These calls are excluded from the plan.
 
-The result depends on the arguments only, so the last ones are kept: most ticks change nothing of them.
+The results of native functions are cached, because most ticks do not change the arguments.
 """
 
 from collections.abc import Mapping
@@ -39,7 +39,7 @@ from elevator.core.model import (
     Rates,
 )
 
-KEPT = 16
+CACHE_SIZE = 16
 UNCLAIMED_MS = 2000
 STARVED_MS = 30_000
 
@@ -48,39 +48,38 @@ CallMasks = tuple[tuple[int, int], ...]
 
 
 class Member(NamedTuple):
-    """A car that can serve hall calls, with the state that it publishes."""
+    """A car that can serve hall calls, and its published values."""
 
     car: Car
     cab: int
     """Mask of its cab calls."""
     claims: Buttons
-    """The hall calls that it answers, as it last published."""
+    """The hall calls that it last published as its claims."""
     rates: Rates
-    """The traffic that it has measured."""
 
 
 class Wait(NamedTuple):
     """How long a hall call has waited, as far as this node knows."""
 
     since_ms: int
-    """When this node first knew of it while some car could serve it."""
+    """When this node first knew of the call while a car was in service."""
     unclaimed_since_ms: int
-    """Since when no car claims it. NEVER_MS: one does."""
+    """When the last claim ended; NEVER_MS while a car claims the call."""
     is_starved: bool = False
-    """Whether every car takes it, until it is served."""
+    """True once the call is assigned to every car. It stays true until the call is served."""
 
 
 @frozen
 class Assignment:
-    """The work of one car."""
+    """The hall calls assigned to one car, and where the car waits."""
 
     claims: Buttons = Buttons()
-    """The hall calls that this car answers. It publishes them as its claims."""
+    """The hall calls assigned to the car, which it publishes."""
     target: int | None = None
-    """The floor where this car should wait if it has nothing to do; None: anywhere."""
+    """The floor where the car waits when it is idle; None means where it is."""
     waits: Mapping[Call, Wait] = {}
     due_at_ms: int = NEVER_MS
-    """When time alone changes it."""
+    """When the assignment changes if no input changes."""
 
 
 def assign(
@@ -92,17 +91,17 @@ def assign(
     calls: AbstractSet[Call],
     members: Mapping[int, Member],
 ) -> Assignment:
-    """Assign hall *calls* to car *me*: none if it is not one of the *members*."""
+    """Return the assignment of hall *calls* to car *me*; it is empty unless *me* is one of the *members*."""
     hall, _ = demand(calls)
     claims, target, claimed = Buttons(), None, Buttons()
     if me in members:
-        served = on_the_spot(members)
+        served = served_by_open_doors(members)
         left = hall - reduce(Buttons.__or__, served.values(), Buttons())
         claims = planned(policy, me, floors, left, members) - claimed_before(me, members) | served[me] & hall
         target = park(policy, me, floors, hall, members)
     for id, member in members.items():
         claimed |= claims & member.claims if id == me else member.claims
-    # Time during which no car could have served it does not starve a call.
+    # While no car is in service, no call starves.
     waits = {call: wait(old.waits.get(call), call, now_ms, claimed, floors) for call in calls if members}
     if me in members:
         starved, _ = demand([call for call, each in waits.items() if each.is_starved])
@@ -111,8 +110,8 @@ def assign(
     return Assignment(claims, target, waits, due_at_ms)
 
 
-def on_the_spot(members: Mapping[int, Member]) -> Mapping[int, Buttons]:
-    """Return the hall calls that each open door serves. Of two doors at one floor, the lower id serves them."""
+def served_by_open_doors(members: Mapping[int, Member]) -> Mapping[int, Buttons]:
+    """Return the hall calls that each open door serves. If two doors are open at a floor, the lower id serves them."""
     served, reserved = {}, Buttons()
     for id, (car, cab, claims, _) in sorted(members.items()):
         here = 1 << car.floor if car.behaviour is Behaviour.DOOR_OPEN else 0
@@ -126,7 +125,7 @@ def on_the_spot(members: Mapping[int, Member]) -> Mapping[int, Buttons]:
 
 
 def claimed_before(me: int, members: Mapping[int, Member]) -> Buttons:
-    """Return the calls that car *me* leaves to others because they claim them; none at the floor where it is."""
+    """Return the calls that car *me* must not claim, because others do. A call at its own floor is not among them."""
     reserved, (car, _, mine, _) = Buttons(), members[me]
     for id, member in members.items():
         if id != me:
@@ -136,7 +135,7 @@ def claimed_before(me: int, members: Mapping[int, Member]) -> Buttons:
 
 
 def wait(old: Wait | None, call: Call, now_ms: int, claimed: Buttons, floors: int) -> Wait:
-    """Update how long *call* has waited, and has waited unclaimed."""
+    """Update how long *call* has waited, and for how long no car has claimed it."""
     is_claimed = (claimed.up if call.button is Button.UP else claimed.down) >> call.floor & 1
     since_ms, unclaimed_since_ms, is_starved = old or Wait(now_ms, NEVER_MS)
     unclaimed_since_ms = NEVER_MS if is_claimed else min(unclaimed_since_ms, now_ms)
@@ -145,23 +144,23 @@ def wait(old: Wait | None, call: Call, now_ms: int, claimed: Buttons, floors: in
 
 
 def starves_at_ms(wait: Wait, floors: int) -> int:
-    """Return when every car takes a call, unless one claims or serves it before.
+    """Return when a call starves, unless a car claims or serves it before.
 
-    A working group serves it within a few full rounds of a car.
+    A working group serves each call within a few round trips of a car.
     """
     rounds_ms = STARVED_MS + 4 * (floors - 1) * _assign.TRAVEL_MS
     return min(wait.since_ms + rounds_ms, wait.unclaimed_since_ms + UNCLAIMED_MS)
 
 
 def planned(policy: Policy, me: int, floors: int, hall: Buttons, members: Mapping[int, Member]) -> Buttons:
-    """Return the hall calls that the plan assigns to car *me*, one of *members*."""
+    """Return the hall calls that the plan assigns to car *me*."""
     ids = sorted(members)
     up, down = assign_all(policy, floors, hall, [members[id] for id in ids])[ids.index(me)]
     return Buttons(up, down)
 
 
 def park(policy: Policy, me: int, floors: int, hall: Buttons, members: Mapping[int, Member]) -> int | None:
-    """Return the floor where idle car *me* should wait; None: where it is."""
+    """Return the floor where car *me* waits; None if it is not idle or stays where it is."""
     if policy.park is Park.NONE:
         return None
     ids = sorted(members)
@@ -177,22 +176,22 @@ def park(policy: Policy, me: int, floors: int, hall: Buttons, members: Mapping[i
 
 
 def assign_all(policy: Policy, floors: int, hall: Buttons, members: list[Member]) -> CallMasks:
-    """Assign all calls of *hall* to *members*, which are in the order of their ids."""
+    """Return the hall calls assigned to each of the *members*, which are in the order of their ids."""
     if not hall.up | hall.down:
         return ((0, 0),) * len(members)
     rows = tuple(row(each.car, each.cab, floors) for each in members)
     if policy.assigner is Assigner.REFERENCE:
-        return reference(floors, hall.up, hall.down, tuple(map(resting, rows)))
+        return reference(floors, hall.up, hall.down, tuple(map(reference_row, rows)))
     claims = tuple((each.claims.up, each.claims.down) for each in members)
     return plan(floors, hall.up, hall.down, rows, claims, *total(tuple(each.rates for each in members), floors))
 
 
-@lru_cache(maxsize=KEPT)
+@lru_cache(maxsize=CACHE_SIZE)
 def reference(floors: int, up: int, down: int, rows: tuple[Row, ...]) -> CallMasks:
     return _assign.reference(floors, up, down, rows)
 
 
-@lru_cache(maxsize=KEPT)
+@lru_cache(maxsize=CACHE_SIZE)
 def plan(
     floors: int,
     up: int,
@@ -205,14 +204,14 @@ def plan(
     return _assign.plan(floors, up, down, rows, claims, ups, downs)
 
 
-@lru_cache(maxsize=KEPT)
+@lru_cache(maxsize=CACHE_SIZE)
 def targets(
     floors: int, rows: tuple[Row, ...], assigned: CallMasks, ups: tuple[int, ...], downs: tuple[int, ...]
 ) -> tuple[int, ...]:
     return _assign.park(floors, rows, assigned, ups, downs)
 
 
-@lru_cache(maxsize=KEPT)
+@lru_cache(maxsize=CACHE_SIZE)
 def total(rates: tuple[Rates, ...], floors: int) -> Rates:
     """Add up the rates of all cars. A car without measurements has empty rows."""
     rows = [[each[way] for each in rates if each[way]] or [(0,) * floors] for way in (0, 1)]
@@ -221,14 +220,14 @@ def total(rates: tuple[Rates, ...], floors: int) -> Rates:
 
 
 def row(car: Car, cab: int, floors: int) -> Row:
-    """Flatten *car*. If it claims to move past an end floor, it has just stopped there."""
+    """Return *car* as the native functions expect it. A car that moves past an end floor has just stopped there."""
     behaviour, direction = _assign.OBSTRUCTED if car.obstructed else int(car.behaviour), int(car.direction)
     if behaviour == Behaviour.MOVING and not 0 <= car.floor + direction < floors:
         behaviour = Behaviour.IDLE
     return behaviour, car.floor, direction, cab
 
 
-def resting(row: Row) -> Row:
-    """Adapt a row to the reference: an idle car has no direction there, and a door is never obstructed."""
+def reference_row(row: Row) -> Row:
+    """Adapt a row to the reference assigner: an idle car has no direction, and no door is obstructed."""
     behaviour, floor, direction, cab = row
     return min(behaviour, Behaviour.DOOR_OPEN), floor, 0 if behaviour == Behaviour.IDLE else direction, cab

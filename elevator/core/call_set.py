@@ -1,17 +1,18 @@
-"""The replicated set of calls: press, serve, merge.
+"""The call set: a replicated set of calls with the operations press, serve and merge.
 
-An observed-remove set without tombstones (Bieniusa et al. 2012, "An optimized conflict-free replicated set").
-Each press is a dot, (author, n). `live` holds the dots not yet served. `seen` is the version vector: the highest n
-heard of each author.
+It is an observed-remove set without tombstones (Bieniusa et al. 2012, "An optimized conflict-free replicated set").
+Each press has a *dot*, (author, n), as its identity. `live` holds the dots that are not yet served. The version vector
+`seen` holds the highest n known of each author.
 
- 1. press adds a new dot and drops the author's own older dot for that call.
- 2. serve drops the live dots of the calls served. Dots that the server had not heard of are not among them.
- 3. merge keeps a dot if both sides have it live, or if one has it and the other has not seen that far.
- 4. So merge is commutative, associative and idempotent. Loss, duplication, reordering and partitions need no code. A
-    press made on one side of a partition survives the service of an older press on the other side.
- 5. seen[author] >= n is the acknowledgement of the dot (author, n).
+ 1. `press` adds a new dot and removes the author's older dot for the same call.
+ 2. `serve` removes the live dots of the calls served. It does not affect dots that this replica has not seen yet.
+ 3. `merge` keeps a dot if it is live in both replicas, or if it is live in one and not yet seen by the other.
+ 4. So `merge` is commutative, associative and idempotent. Packet loss, duplicates, reordering and partitions need no
+    special handling. If a call is served on one side of a partition and pressed again on the other, the new press
+    survives the merge.
+ 5. seen[author] >= n acknowledges the dot (author, n).
 
-Every function returns its argument itself when nothing changes, so that `is` tells whether anything did.
+Each function returns its argument itself if nothing changes, so callers can detect changes with `is`.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -36,7 +37,7 @@ def serve(calls: Calls, served: Collection[Call], spared: Collection[Dot] = ()) 
 
 
 def merge(ours: Calls, theirs: Calls) -> Calls:
-    """Join two replicas. *theirs* may be partial: authors missing in its `seen` stay as they are."""
+    """Merge two replicas. *theirs* may be partial: authors missing in its `seen` keep their state in *ours*."""
     if ours is theirs:
         return ours
     live = {dot: call for dot, call in ours.live.items() if dot in theirs.live or not covers(theirs.seen, dot)}
@@ -48,10 +49,10 @@ def merge(ours: Calls, theirs: Calls) -> Calls:
 
 
 def forget(calls: Calls, authors: AbstractSet[Author]) -> Calls:
-    """Drop *authors* without live dots from `seen`.
+    """Remove *authors* without live dots from `seen`.
 
-    This is always safe. If an old replica comes back with a dot of such an author, its call is served again. None is
-    lost, because an author with a live dot stays.
+    This loses no call, because an author with a live dot stays. If an old replica returns with a dot of a removed
+    author, its call is served again.
     """
     gone = authors - {dot.author for dot in calls.live}
     if not gone & calls.seen.keys():
@@ -60,12 +61,12 @@ def forget(calls: Calls, authors: AbstractSet[Author]) -> Calls:
 
 
 def covers(seen: Mapping[Author, int], dot: Dot) -> bool:
-    """Tell whether *seen* acknowledges *dot*."""
+    """Report whether *seen* acknowledges *dot*."""
     return dot.n <= seen.get(dot.author, 0)
 
 
 def demand(calls: Iterable[Call]) -> tuple[Buttons, Mapping[int, int]]:
-    """Return *calls* as masks: the hall calls (`cab` is 0), and the cab calls by car."""
+    """Return *calls* as bit masks: the hall calls (`cab` is 0), and the cab calls of each car."""
     up = down = 0
     cabs: dict[int, int] = {}
     for button, floor, car in calls:
@@ -79,7 +80,7 @@ def demand(calls: Iterable[Call]) -> tuple[Buttons, Mapping[int, int]]:
 
 
 def mask(of: Buttons, button: Button) -> int:
-    """Return the floors of one kind of button."""
+    """Return the mask of the floors for one kind of button."""
     match button:
         case Button.UP:
             return of.up

@@ -1,6 +1,6 @@
-"""The door of one car: its phase, what it has announced, and until when it stays open. Pure.
+"""The door of one car: its phase, its announcement, and when it closes. Pure.
 
-                       the car decides to stop here
+                         the car decides to stop
             CLOSED ──────────────────────────────────▶ STOPPING
                ▲                                          │ the panel confirms that the car stands
                │ the panel confirms                       ▼
@@ -10,10 +10,10 @@
                                                              ▼
                               OPENING ◀── the car stands ── UNKNOWN
 
-No command opens or closes a door at once: its server may be slow, or gone. So a door is OPEN only when the panel has
-answered since it was told to open (C9), and it is told to open only when the panel has answered since the motor was
-told to stop (D1). A door whose panel is lost may be open. It stays as it is until the panel has confirmed that the car
-stands there; then it opens anew, for a full dwell time (D4).
+A command does not take effect immediately: the server may be slow or gone. So the node commands the door to open only
+after the panel has confirmed that the motor has stopped (D1). The door counts as OPEN only after the panel has
+confirmed the open command (C9). If the panel is lost, the door may be open. It stays as it is until the panel confirms
+that the car stands at its floor. Then the door opens again for a full dwell time (D4).
 """
 
 from enum import Enum, auto
@@ -25,48 +25,50 @@ from elevator import _assign
 from elevator.core.model import NEVER_MS, Direction, OpenDoor
 
 DOOR_OPEN_MS = _assign.DOOR_MS
-"""The dwell time. The assigner plans with it."""
+"""The dwell time, as the assigner assumes it."""
 DOOR_GRACE_MS = 300
-"""How long past its dwell time an obstructed door takes the car out of service. Less, and each passenger would."""
+"""An obstruction that lasts this long after the dwell time takes the car out of service. With a smaller value, ordinary
+passengers would do so."""
 DOOR_EXTENSION_MS = 15_000
-"""For how long after opening presses on the spot may prolong the stop (C6)."""
+"""Presses at an open door may extend the stop until this long after it opened (C6)."""
 
 
 class Phase(Enum):
-    """What the door does, as far as the panel has confirmed it."""
+    """The phase of a stop, as far as the panel has confirmed it."""
 
     CLOSED = auto()
     STOPPING = auto()
-    """The car is to open it here; the panel has not confirmed yet that the car stands."""
+    """The car stops to open the door; the panel has not confirmed yet that the motor has stopped."""
     OPENING = auto()
-    """It was told to open; the panel has not confirmed that yet."""
+    """The node has sent the open command; the panel has not confirmed it yet."""
     OPEN = auto()
     CLOSING = auto()
-    """It was told to close; the panel has not confirmed that yet."""
+    """The node has sent the close command; the panel has not confirmed it yet."""
     UNKNOWN = auto()
-    """It may be open, because the panel was lost or a former run opened it. It stays as it is."""
+    """The door may be open, because the panel was lost or a former run opened it. It stays as it is."""
 
 
 @frozen
 class Door:
-    """What a node knows and wants of the door of its car."""
+    """The state of the door."""
 
     phase: Phase = Phase.CLOSED
     announced: bool = False
-    """Whether passengers were told the direction at this stop, by clearing its hall call."""
+    """True once the car has announced its direction at this stop, by clearing the hall call."""
     obstructed: bool = False
     opened_at_ms: int | None = None
-    """When it may first have been open at this stop, even if the panel was lost since. None if it has not been."""
+    """When the door may first have opened at this stop, even if the panel was lost since; otherwise None."""
     close_at_ms: int = 0
-    """When it may close, unless it is obstructed."""
+    """When the dwell time ends. While the door is obstructed, it stays open longer."""
     inherited: OpenDoor | None = None
-    """The door that a former run left open; None once a floor report has told whether it can still be open."""
+    """The door that a former run left open; None once the floor sensor shows whether the car is still there."""
 
 
 def blocked_at_ms(door: Door) -> int:
-    """Return when an open door takes its car out of service unless it closes before.
+    """Return when the door takes its car out of service if it does not close before.
 
-    An obstruction that comes and goes may keep it open when it no longer serves presses.
+    This happens if the door is obstructed, and also if an obstruction that comes and goes keeps the door open for longer
+    than it serves presses.
     """
     if not is_at_stop(door):
         return NEVER_MS
@@ -75,12 +77,12 @@ def blocked_at_ms(door: Door) -> int:
 
 
 def is_at_stop(door: Door) -> bool:
-    """Tell whether the car serves a floor, or is about to: it does not leave before the door is closed."""
+    """Report whether the car is stopping, or has stopped, to open its door. It leaves only after the door is closed."""
     return door.phase not in (Phase.CLOSED, Phase.CLOSING) and door.inherited is None
 
 
 def command(door: Door) -> bool | None:
-    """Return whether the door should be open; None: it stays as it is."""
+    """Return the command: True opens the door, False closes it, None leaves it as it is."""
     match door.phase:
         case Phase.CLOSED | Phase.CLOSING:
             return False
@@ -93,7 +95,7 @@ def command(door: Door) -> bool | None:
 
 
 def stop(door: Door, now_ms: int, is_standing: bool) -> Door:
-    """Begin a stop, or another dwell time with another announcement."""
+    """Begin a stop. If the door is open already, begin another dwell time with a new announcement."""
     match door.phase:
         case Phase.CLOSED | Phase.CLOSING | Phase.STOPPING:
             phase = Phase.OPENING if is_standing else Phase.STOPPING
@@ -106,13 +108,13 @@ def stop(door: Door, now_ms: int, is_standing: bool) -> Door:
 
 
 def close(door: Door) -> Door:
-    """End a stop, whether or not the door has been open."""
+    """End a stop, even if the door has not opened."""
     is_open = door.phase in (Phase.OPEN, Phase.CLOSING)
     return evolve(door, phase=Phase.CLOSING if is_open else Phase.CLOSED)
 
 
 def confirm(door: Door, now_ms: int, is_standing: bool, is_open: bool, obstructed: bool) -> Door:
-    """Take what the panel has confirmed: that the car stands at its floor, and that the door *is_open*."""
+    """Update the phase from the panel's confirmations: whether the car stands at its floor, and the door is open."""
     phase = door.phase
     match phase:
         case Phase.UNKNOWN if is_standing and door.inherited is None:
@@ -125,7 +127,7 @@ def confirm(door: Door, now_ms: int, is_standing: bool, is_open: bool, obstructe
             pass
         case _:
             assert_never(phase)
-    if phase is Phase.OPENING and is_open:  # The dwell time begins now.
+    if phase is Phase.OPENING and is_open:
         was_blocked = door.opened_at_ms is not None and door.obstructed
         close_at_ms = door.close_at_ms if was_blocked else now_ms + DOOR_OPEN_MS
         door = evolve(door, opened_at_ms=now_ms, close_at_ms=close_at_ms)
@@ -136,14 +138,14 @@ def confirm(door: Door, now_ms: int, is_standing: bool, is_open: bool, obstructe
 
 
 def obstruct(door: Door, now_ms: int, obstructed: bool) -> Door:
-    """Note an obstruction; when it ends, another full dwell time begins (D2)."""
+    """Set or clear the obstruction. When it clears, another full dwell time begins (D2)."""
     if obstructed == door.obstructed:
         return door
     return evolve(door, obstructed=obstructed, close_at_ms=door.close_at_ms if obstructed else now_ms + DOOR_OPEN_MS)
 
 
 def lose(door: Door, now_ms: int, at_floor: bool) -> Door:
-    """Go on without a panel: a door that was told to open, or to close, may be open."""
+    """Return the door after the panel is lost. It may be open unless it was confirmed closed before."""
     match door.phase:
         case Phase.OPEN | Phase.CLOSING:
             return evolve(door, phase=Phase.UNKNOWN if at_floor else Phase.CLOSED)
@@ -155,14 +157,14 @@ def lose(door: Door, now_ms: int, at_floor: bool) -> Door:
             assert_never(door.phase)
 
 
-def prolong(door: Door, now_ms: int, announces: bool) -> Door:
-    """Stay open for another dwell time, because the open door serves a call."""
+def extend(door: Door, now_ms: int, announces: bool) -> Door:
+    """Begin another dwell time, because the open door serves a call."""
     close_at_ms = door.close_at_ms if door.obstructed else max(door.close_at_ms, now_ms + DOOR_OPEN_MS)
     return evolve(door, announced=door.announced or announces, close_at_ms=close_at_ms)
 
 
 def record(door: Door, floor: int | None, direction: Direction) -> OpenDoor | None:
-    """Return where the door was told to open, for the record."""
+    """Return where the door may be open, for the record; None if it is closed."""
     may_be_open = door.phase in (Phase.OPENING, Phase.OPEN, Phase.UNKNOWN)
     if may_be_open and door.inherited is None and floor is not None:
         return OpenDoor(floor, direction)

@@ -1,15 +1,15 @@
-"""One car: what its panel says in; motor, door and faults out. Pure.
+"""One car: its inputs from the panel, its motor command, and its faults. Pure.
 
-A car is three values, each in a module of its own: position.py (where it is), travel_times.py (how long it may take)
-and door.py. `sense` takes what the panel says; then the node shares out the calls; then act.py does what is next.
+The parts of a car have modules of their own: position.py, travel_times.py and door.py. `sense` updates the car from a
+snapshot of the panel. Then the node assigns the calls, and act.py chooses the next action.
 
-1. The door never closes while obstructed, and when that ends it stays open for another full dwell time (D2). A car
-   whose door is blocked for longer, or kept open for longer than it serves presses (C6), is out of service: others
-   serve the hall calls, also those at this floor.
-2. While *held* (stop button, dead sensor, no server, motor halted by the port, just started or stalled) the motor
-   stands and the door stays as it is.
-3. A car that stops to open its door, and is not confirmed to stand there, has a sensor that lies: its position is
-   unknown.
+1. The door never closes while obstructed. After the obstruction clears, it stays open for another full dwell time (D2).
+   A car is out of service if its door is obstructed for longer, or kept open for longer than it serves presses (C6).
+   Other cars then serve the hall calls, including those at its floor.
+2. A car is *held* while its stop button is down, its sensor is dead, its panel is lost, its port has halted the motor,
+   or its node listens. While a car is held, its motor stands and its door stays as it is.
+3. If a car stops to open its door, but the panel does not confirm that it stands at the floor, the floor sensor is
+   wrong. The position is then unknown.
 """
 
 from enum import Enum, auto
@@ -33,26 +33,24 @@ from elevator.core.position import Position
 from elevator.core.travel_times import TravelTimes
 
 STAND_MS = 1000
-"""How long the panel may take to confirm that the car stands: two answers of the slowest acceptable panel."""
-
-
+"""The panel must confirm a stop within this time: two replies of the slowest panel that is in service."""
 RECHECK_MS = 10
-"""How often to look whether a later answer repeats an impossible report."""
+"""The interval at which to check whether a later reply repeats an impossible floor reading."""
 
 
 class Activity(Enum):
-    """What the motor does."""
+    """The activity of the motor."""
 
     RESTING = auto()
-    """It stands; the door may be open."""
+    """The motor is stopped. The door may be open."""
     RUNNING = auto()
     ARRIVED = auto()
-    """It runs, and the car has just reached a floor and not decided yet whether to stop."""
+    """The motor runs. The car has just reached a floor and has not decided yet whether to stop."""
 
 
 @frozen
 class Drive:
-    """The state of this node's car. The group sees what `public` returns."""
+    """The state of the car. Heartbeats carry the part that `public` returns."""
 
     position: Position = Position()
     times: TravelTimes = TravelTimes()
@@ -62,12 +60,11 @@ class Drive:
     held: bool = True
     fault: Fault = Fault.SERVER
     due_at_ms: int = 0
-    """The deadline of the activity: for the next sensor edge, or for the panel to confirm that the car stands. A car
-    that rests may park from then on."""
+    """The deadline for the next sensor edge, or for the confirmation of a stop. An idle car may park from then on."""
     motor_try: int = 0
-    """How often the motor command was repeated."""
+    """The number of times the motor command was repeated."""
     is_standing: bool = False
-    """Whether the panel has confirmed that the car stands at its floor, and it is not held there."""
+    """True if the car is not held and the panel has confirmed that it stands at its floor."""
 
     @property
     def behaviour(self) -> Behaviour:
@@ -77,23 +74,23 @@ class Drive:
 
 
 def boot(inherited: OpenDoor | None) -> Drive:
-    """Return a car in an unknown position. A former run may have left its door open."""
+    """Return the car at startup, at an unknown position. *inherited* is the door that a former run left open."""
     return Drive() if inherited is None else Drive(door=Door(Phase.UNKNOWN, inherited=inherited))
 
 
 class Sensed(NamedTuple):
     car: Drive
     due_at_ms: int
-    """When the car must be sensed again if its panel reports nothing new."""
+    """When to call `sense` again if no input changes."""
 
 
 def sense(
     car: Drive, now_ms: int, inputs: Inputs | None, floors: int, listening: bool, asked_at_ms: int | None = None
 ) -> Sensed:
-    """Update position, stop button and door from the panel, and diagnose faults.
+    """Update the car from a snapshot of the panel, and diagnose faults.
 
-    A node that is *listening* does not know yet what the others know, so it holds its car. The panel was asked at
-    *asked_at_ms*; None: just now.
+    A node that is *listening* holds its car, because it does not know yet what its peers know. *asked_at_ms* is the
+    time when the sweep began; None means now.
     """
     if inputs is None:
         return Sensed(lose_panel(car, now_ms), NEVER_MS)
@@ -107,14 +104,14 @@ def sense(
     fault, due_at_ms = diagnose(evolve(car, door=seen, is_standing=is_standing), now_ms, inputs.stop)
     if (seen, is_standing, fault) != (car.door, car.is_standing, car.fault):
         car = evolve(car, door=seen, is_standing=is_standing, fault=fault)
-    believe_at_ms = car.position.believe_at_ms
-    if believe_at_ms is None:
+    accept_at_ms = car.position.accept_at_ms
+    if accept_at_ms is None:
         return Sensed(car, due_at_ms)
-    return Sensed(car, min(due_at_ms, max(believe_at_ms, now_ms + RECHECK_MS)))
+    return Sensed(car, min(due_at_ms, max(accept_at_ms, now_ms + RECHECK_MS)))
 
 
 def diagnose(car: Drive, now_ms: int, is_stopped: bool) -> tuple[Fault, int]:
-    """Return why *car* is out of service, and when time alone changes that."""
+    """Return the fault of *car*, and when it must be diagnosed again if no input changes."""
     if is_stopped:
         return Fault.STOP, NEVER_MS
     if car.position.floor is None or car.position.is_dead:
@@ -131,9 +128,9 @@ def diagnose(car: Drive, now_ms: int, is_stopped: bool) -> tuple[Fault, int]:
 
 
 def inherit(car: Drive, now_ms: int, report: int | None, left: OpenDoor) -> Drive:
-    """Adopt the door that a former run *left* open, if the first floor *report* agrees.
+    """Resume the stop that a former run has *left*, if the first floor *report* shows that the car is still there.
 
-    Its direction counts as announced, because passengers may have entered.
+    The direction counts as announced, because passengers may have entered.
     """
     if report != left.floor:
         return evolve(car, door=Door())
@@ -143,7 +140,7 @@ def inherit(car: Drive, now_ms: int, report: int | None, left: OpenDoor) -> Driv
 
 
 def lose_panel(car: Drive, now_ms: int) -> Drive:
-    """Continue without a panel: the motor may stop anywhere, and the door may be open."""
+    """Return the car after its panel is lost. The car may stop anywhere, and the door may be open."""
     lost = door.lose(car.door, now_ms, car.position.at_floor)
     is_at_stop = lost.phase is Phase.UNKNOWN and lost.inherited is None
     return evolve(
@@ -158,7 +155,7 @@ def lose_panel(car: Drive, now_ms: int) -> Drive:
 
 
 def locate(car: Drive, now_ms: int, asked_at_ms: int, report: int | None, floors: int) -> Drive:
-    """Update the position from the floor sensor's *report*, if that is possible."""
+    """Update the position from the floor sensor's *report*, unless the report is impossible."""
     old = car.position
     heading = None if car.activity is Activity.RESTING else car.direction
     new = position.judge(old, now_ms, asked_at_ms, report, floors, heading)
@@ -166,11 +163,10 @@ def locate(car: Drive, now_ms: int, asked_at_ms: int, report: int | None, floors
         car = evolve(car, position=new)
     if not new.trusted and car.times.since_ms is not None:
         car = evolve(car, times=travel_times.interrupt(car.times))
-    if new.believe_at_ms is not None:
+    if new.accept_at_ms is not None:
         return car
-    is_exact = (
-        new.trusted and old.believe_at_ms is None
-    )  # Otherwise the edge may have come with the first rejected report.
+    # If reports were rejected, the sensor edge may have occurred at the first of them.
+    is_exact = new.trusted and old.accept_at_ms is None
     if report is None:
         return leave_sensor(car, now_ms, is_exact)
     if new.at_floor and report == new.floor:
@@ -179,7 +175,7 @@ def locate(car: Drive, now_ms: int, asked_at_ms: int, report: int | None, floors
 
 
 def leave_sensor(car: Drive, now_ms: int, is_exact: bool) -> Drive:
-    if car.activity is Activity.RESTING:  # Somebody moved it, or it starts between floors.
+    if car.activity is Activity.RESTING:  # The car was moved by hand or starts between floors.
         if car.position.floor is None:
             return car
         nowhere = evolve(car.position, floor=None, at_floor=False)
@@ -204,7 +200,7 @@ def reach(car: Drive, now_ms: int, floor: int, is_exact: bool) -> Drive:
 
 
 def stall(car: Drive, now_ms: int) -> Drive:
-    """Give up the position after a stall, in which the car may have moved on."""
+    """Distrust the position after a stall, because the car may have moved."""
     lost, times = evolve(car.position, trusted=False), travel_times.interrupt(car.times)
     if car.activity is Activity.RESTING:
         return evolve(car, position=lost, times=times)
@@ -213,13 +209,13 @@ def stall(car: Drive, now_ms: int) -> Drive:
 
 
 def pause(car: Drive, now_ms: int, late_ms: int) -> Drive:
-    """Exclude a pause of *late_ms*, in which the program did not run, from all measurements."""
+    """Exclude a pause of *late_ms*, during which the program did not run, from all measurements."""
     times, where = travel_times.pause(car.times, now_ms, late_ms), position.delay(car.position, late_ms)
     return car if times is car.times and where is car.position else evolve(car, times=times, position=where)
 
 
 def patience_ms(car: Drive) -> int:
-    """Return how long the next sensor edge of a moving *car* may take."""
+    """Return how long a moving *car* may take to the next sensor edge."""
     return travel_times.patience_ms(car.times, car.position, car.direction)
 
 
@@ -236,12 +232,12 @@ def hold(car: Drive, now_ms: int, held: bool) -> Drive:
 
 
 def open_door(car: Drive) -> OpenDoor | None:
-    """Return where the door of *car* may be open, for the record."""
+    """Return where the door may be open, for the record; None if it is closed."""
     return door.record(car.door, car.position.floor, car.direction)
 
 
 def motor(car: Drive, floors: int) -> Motor:
-    """Return the motor command. The last line of defence: it never drives past an end floor."""
+    """Return the motor command. As a last safeguard, it never drives the car past an end floor."""
     at_end = car.position.at_floor and car.position.floor == (0 if car.direction is Direction.DOWN else floors - 1)
     if car.activity is Activity.RESTING or car.held or at_end:
         return Motor.STOP
@@ -249,7 +245,7 @@ def motor(car: Drive, floors: int) -> Motor:
 
 
 def public(car: Drive) -> Car:
-    """Return the public state of *car*. One that has not decided yet at its floor can still stop there."""
+    """Return the public state of *car*. A car that has just reached a floor counts as idle: it can still stop there."""
     behaviour = Behaviour.IDLE if car.activity is Activity.ARRIVED else car.behaviour
     is_announced = car.door.announced or behaviour is not Behaviour.DOOR_OPEN
     return Car(car.position.floor or 0, car.direction, behaviour, car.fault, car.door.obstructed, is_announced)

@@ -1,8 +1,7 @@
-"""The vocabulary: enums and frozen values that all modules use. No behaviour.
+"""The vocabulary of the core: enums and frozen values.
 
-Floors count from 0 to floors - 1, node ids from 0 to 63. Times are milliseconds of the node's own monotonic clock;
-names of deadlines end in `_at_ms`. A set of floors is a bit mask: bit f stands for floor f. A direction is always the
-announced one, up or down; "stop" exists only as a motor command.
+Floors are numbered from 0, node ids from 0 to 63. Times are in milliseconds on the node's own monotonic clock; names of
+points in time end in `_at_ms`. A set of floors is a bit mask: bit f stands for floor f.
 """
 
 from collections.abc import Mapping
@@ -16,15 +15,15 @@ from elevator import _assign
 MAX_FLOORS = _assign.MAX_FLOORS
 MAX_CARS = _assign.MAX_CARS
 NEVER_MS = 1 << 62
-"""Later than any clock reading."""
+"""A time later than any clock reading."""
 RATE_MAX = 1000
-"""The limit for one car at one button (see Rates). The sum of 64 cars stays within the limit of the assigner."""
+"""The highest rate of one car at one button (see Rates). The sum over 64 cars is within the assigner's limit."""
 EVERY_CAR = -1
 """The `car` of a hall call."""
 
 
 class Direction(IntEnum):
-    """The direction that a car announces to passengers."""
+    """The direction of travel of a car, as announced to passengers."""
 
     DOWN = -1
     UP = 1
@@ -56,11 +55,11 @@ class Behaviour(IntEnum):
 
 
 class Fault(StrEnum):
-    """Why a car cannot serve hall calls; NONE if it can."""
+    """The reason why a car is out of service; NONE if it is in service."""
 
     NONE = "none"
     SERVER = "no elevator answers"
-    """Its elevator server or I/O card does not answer."""
+    """The elevator server or I/O card does not answer."""
     STOP = "stop button"
     MOTOR = "motor"
     POSITION = "position unknown"
@@ -68,7 +67,7 @@ class Fault(StrEnum):
 
 
 class Button(IntEnum):
-    """The kinds of call button, numbered as the elevator server does."""
+    """The kinds of call button, with the numbers of the elevator server's protocol."""
 
     UP = 0
     DOWN = 1
@@ -76,10 +75,10 @@ class Button(IntEnum):
 
 
 class Call(NamedTuple):
-    """A request for service: hall up, hall down (car = EVERY_CAR), or a cab call of one *car*.
+    """A hall call, up or down, or a cab call of one *car*. The car of a hall call is EVERY_CAR.
 
-    Calls, authors and dots are tuples rather than attrs classes because they are dictionary keys on the hottest path:
-    they hash and compare in C.
+    Calls, authors and dots are dictionary keys on the hottest path. They are named tuples, not attrs classes, because
+    tuples hash and compare in C.
     """
 
     button: Button
@@ -88,14 +87,14 @@ class Call(NamedTuple):
 
 
 class Author(NamedTuple):
-    """One run of one node: the author of presses. node.py has the rules for incarnations."""
+    """One run of one node. node.py explains incarnations."""
 
     id: int
     incarnation: int
 
 
 class Dot(NamedTuple):
-    """One press: the *n*-th of its *author*, counted from 1."""
+    """The identity of one press: its *author*, and its number *n* among the author's presses, from 1."""
 
     author: Author
     n: int
@@ -103,20 +102,20 @@ class Dot(NamedTuple):
 
 @frozen
 class Calls:
-    """The replicated set of calls; call_set.py has its rules.
+    """A call set, with the operations in call_set.py.
 
-    Invariants: seen[dot.author] >= dot.n for every live dot; at most one live dot for an author and a call.
+    Invariants: seen[dot.author] >= dot.n for every live dot; at most one live dot per author and call.
     """
 
     live: Mapping[Dot, Call] = {}
     """Presses not yet served."""
     seen: Mapping[Author, int] = {}
-    """The version vector: all presses of an author up to this number are either live here or served."""
+    """The version vector: each press of an author up to this number is either in `live` or served."""
 
 
 @frozen
 class Buttons:
-    """A bit mask of floors for each kind of button."""
+    """A set of buttons, as a bit mask of floors for each kind."""
 
     up: int = 0
     down: int = 0
@@ -136,7 +135,10 @@ EVERY_BUTTON = Buttons(-1, -1, -1)
 
 
 class Confirmed(NamedTuple):
-    """What a panel has confirmed of its commands: it executes messages in order, so a reply confirms those before."""
+    """The commands that the panel has confirmed.
+
+    The panel executes messages in order, so a reply confirms every command sent before the request.
+    """
 
     door_open: bool = False
     motor_stopped: bool = False
@@ -144,49 +146,50 @@ class Confirmed(NamedTuple):
 
 @frozen
 class Inputs:
-    """One snapshot of a panel and its shaft, read in one sweep."""
+    """The state of the panel and the floor sensor, read in one sweep."""
 
     pressed: Buttons = Buttons()
     floor: int | None = None
     """The floor whose sensor is active; None between floors."""
     stop: bool = False
+    """True while the stop button is down."""
     obstructed: bool = False
     confirmed: Confirmed = Confirmed()
     halted: bool = False
-    """Whether the port has stopped the motor by itself, because replies are late or malformed. Without this the core
-    would report a motor fault. The next good snapshot ends it."""
+    """True if the port has halted the motor because replies are late or malformed. The core then reports no motor
+    fault. The next valid snapshot ends the halt."""
 
 
 @frozen
 class Outputs:
-    """Everything that a node commands its panel and its car to do."""
+    """The commands for the panel and the car."""
 
     motor: Motor = Motor.STOP
     motor_try: int = 0
-    """Counts up when an unchanged motor command is to be sent again."""
+    """Increases when the same motor command must be sent again."""
     door: bool | None = False
-    """None: leave it as it is."""
+    """True opens the door, False closes it, None leaves it as it is."""
     lamps: Buttons = Buttons()
     floor: int | None = None
-    """The floor indicator; None before the first floor is known."""
+    """The floor shown by the floor indicator; None until the first floor is known."""
     stop_lamp: bool = False
     unsure: Buttons = Buttons()
-    """Button lamps to leave as they are, because the node does not know yet whether they should be lit."""
+    """Button lamps to leave as they are, because the node does not know yet whether they must be lit."""
 
 
 @frozen
 class Car:
-    """The state of a car as the group knows it."""
+    """The state of a car that its heartbeats publish."""
 
     floor: int = 0
-    """The last floor reached; a moving car is between it and the next one in its direction."""
+    """The last floor reached. A moving car is between this floor and the next one in its direction."""
     direction: Direction = Direction.DOWN
     behaviour: Behaviour = Behaviour.IDLE
     fault: Fault = Fault.POSITION
     obstructed: bool = False
-    """Whether its door is obstructed now. The plan assumes that a full dwell time still lies ahead of it."""
+    """True while the door is obstructed. The plan assumes that a full dwell time follows."""
     announced: bool = True
-    """Whether it has announced its direction at this stop. Until then it may turn round for a call at its floor."""
+    """True if the car has announced its direction at this stop. Until then it may reverse for a call at its floor."""
 
 
 class Assigner(StrEnum):
@@ -197,7 +200,7 @@ class Assigner(StrEnum):
 
 
 class Park(StrEnum):
-    """Where idle cars wait."""
+    """Where idle cars wait: where the next passengers are likely, at floor 0, or where they are."""
 
     SPREAD = "spread"
     LOBBY = "lobby"
@@ -206,14 +209,14 @@ class Park(StrEnum):
 
 @frozen
 class Policy:
-    """How a group serves. All its nodes should have the same policy."""
+    """How a group assigns calls and parks cars. All nodes of a group should use the same policy."""
 
     assigner: Assigner = Assigner.PLAN
     park: Park = Park.SPREAD
 
 
 class Rates(NamedTuple):
-    """How many passengers a car has met at each hall button in 2^20 ms; empty if it has met none yet."""
+    """Passengers per 2^20 ms at each hall button, as one car has measured them; empty before the first passenger."""
 
     up: tuple[int, ...] = ()
     down: tuple[int, ...] = ()
@@ -221,26 +224,25 @@ class Rates(NamedTuple):
 
 @frozen
 class Heartbeat:
-    """What a node broadcasts: its state, its calls and its acknowledgements."""
+    """The message that a node broadcasts periodically and after each change."""
 
     sender: Author
     sequence: int
-    """The sequence number, from 1. Receivers ignore an older or repeated one."""
+    """The sequence number, from 1. Receivers ignore a heartbeat with an old or repeated number."""
     floors: int
     car: Car
     claims: Buttons
-    """The hall calls that the sender answers; `cab` is 0."""
+    """The hall calls assigned to the sender; `cab` is 0."""
     hears: int
-    """Bit mask of the ids that the sender hears."""
+    """Bit mask of the ids of the nodes that the sender hears."""
     calls: Calls
     """The calls on the sender's disk; `calls.seen` acknowledges them."""
     part: int = 0
     parts: int = 1
-    """A heartbeat too large for one datagram is sent in parts. Each covers only the authors in its `calls.seen`."""
+    """The number of datagrams of this heartbeat. Each part covers only the authors in its own `calls.seen`."""
     rates: Rates = Rates()
-    """The traffic that the sender has measured."""
     version: str = ""
-    """The sender's program version, for `elevator watch` only."""
+    """The program version of the sender. Only `elevator watch` uses it."""
 
 
 @frozen
@@ -249,21 +251,21 @@ class Tick:
 
     now_ms: int
     inputs: Inputs | None = None
-    """The newest snapshot of the panel; None if no elevator answers."""
+    """The newest snapshot of the panel; None if the elevator server or card does not answer."""
     heartbeats: tuple[Heartbeat, ...] = ()
-    """Heartbeats since the last turn, in order of arrival."""
+    """The heartbeats received since the last turn, in order of arrival."""
     recorded: Calls | None = None
-    """Calls that are now durable; None: nothing new."""
+    """The calls on disk, if a write has just completed."""
     disk_failed: bool = False
-    """The disk has just refused a record, or takes too long."""
+    """True if a write has just failed or is taking too long."""
     found: "Record | None" = None
-    """A record that could not be read at the start and now has been; the disk still holds it."""
+    """The record of the previous run, if it was unreadable at startup and has been read now."""
     asked_at_ms: int | None = None
-    """When the panel was asked for `inputs`, or last for a snapshot equal to it; None: just now."""
+    """When the newest sweep that returned `inputs` began; None means now."""
 
 
 class OpenDoor(NamedTuple):
-    """The floor of an open door, and the direction announced there."""
+    """The floor where the door is open, and the direction of the car there."""
 
     floor: int
     direction: Direction
@@ -271,10 +273,10 @@ class OpenDoor(NamedTuple):
 
 @frozen
 class Record:
-    """What survives a power cut."""
+    """The durable state of a node."""
 
     incarnation: int
-    """The incarnation that wrote it. Its successor takes a higher one."""
+    """The incarnation that wrote the record. The next run uses a higher one."""
     calls: Calls
     door: OpenDoor | None = None
-    """The open door, so that a successor does not close it on a passenger; None if it is closed."""
+    """The open door, which the next run must not close on a passenger; None if the door is closed."""

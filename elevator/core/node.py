@@ -1,11 +1,11 @@
-"""The state of one node as a frozen value, and what is derived from it: outputs, heartbeat, record, and when to wake.
+"""The state of a node, and the values derived from it: outputs, heartbeat, record, and the time of the next turn.
 
-step.py folds what a node learns into it.
+An *incarnation* is a number that identifies one run of a node. A node that starts without a record draws it at random;
+otherwise it adds a small random step to the incarnation in its record. So the incarnations of a node's own runs are
+close together, and those of a duplicate, another node with the same id, are far away.
 
-The incarnation of a node is drawn at random when it has no record, and grows by a random step at each start from its
-record. So the incarnations of its runs are close together, and those of a second node with its id are elsewhere. By
-this a node knows the cab calls that its former runs promised. While another incarnation with its id is heard, no other
-cab calls are its own; otherwise every cab call for its car is, since a run whose record is lost may have promised it.
+While a node hears a duplicate, it shows and serves only the cab calls of its own runs. Otherwise it shows and serves
+every cab call for its car, because a run with a lost record may have confirmed it.
 """
 
 from collections.abc import Iterable, Mapping
@@ -38,30 +38,30 @@ from elevator.core.traffic import Traffic
 LISTEN_MS = 300
 INCARNATIONS_KEPT = 8
 INCARNATIONS_APART = 1 << 19
-"""Distance between the incarnations that a node without a record draws from."""
+"""The random incarnations of nodes without a record are multiples of this number."""
 INCARNATION_STEP = 1 << 16
-"""The longest step from a record's incarnation to the next. It is random: the run before may have had no disk for its
-record."""
+"""The largest step between the incarnations of successive runs. The step is random because the previous run may have
+failed to store its incarnation."""
 INCARNATIONS_OWN = 1 << 28
-"""How far below its predecessor a node takes an incarnation for a former run. Even a node that restarts thousands of
-times stays within, and a second node is there by chance only once in 2^24."""
+"""An incarnation less than this far below the one in the record counts as a former run. Thousands of restarts stay in
+this range. The random incarnation of a duplicate is in it with a probability of 2^-24."""
 
 
 @frozen
 class Node:
-    """The whole controller of one car."""
+    """The controller of one car."""
 
     me: Author
     floors: int
     policy: Policy
     now_ms: int
-    """When it was last stepped."""
+    """The time of the last step."""
     listen_until_ms: int
     replica: Replica
     traffic: Traffic
     outgoing: Outgoing
     predecessor: int | None = None
-    """The incarnation in the record that it found; None without a record."""
+    """The incarnation in the record read at startup; None without a record."""
     peers: Peers = Peers()
     drive: Drive = Drive()
     assignment: Assignment = Assignment()
@@ -69,9 +69,9 @@ class Node:
     quiet_until_ms: int = 0
     """No decision can change before this time unless new input arrives or a peer times out."""
     resteps: int = 0
-    """How many steps in a row have followed at once."""
+    """The number of immediate steps in a row."""
     warnings: Mapping[str, int] = {}
-    """How often each log line about wrong heartbeats occurred."""
+    """Counts of the log lines about ignored heartbeats and duplicates."""
 
     @property
     def calls(self) -> Calls:
@@ -87,9 +87,9 @@ class Node:
 
 
 def boot(id: int, floors: int, record: Record | None, random_bits: int, now_ms: int, policy: Policy) -> Node:
-    """Return a node that starts at *now_ms* with its *record*, with a *random_bits* drawn from 0 .. 2**32 - 1.
+    """Return a node that starts at *now_ms* from *record*. *random_bits* is a random number below 2**32.
 
-    Save its record before it does anything.
+    The caller must save the node's new record before the first turn.
     """
     incarnation = (
         random_bits * INCARNATIONS_APART if record is None else record.incarnation + 1 + random_bits % INCARNATION_STEP
@@ -123,7 +123,7 @@ def heartbeat(node: Node) -> Heartbeat:
 def outputs(node: Node) -> Outputs:
     """Return the commands for the panel and the car.
 
-    The lamp of a call that is known but not confirmed yet stays as it is: a former run may have lit it.
+    The lamp of an unconfirmed call stays as it is, because a former run may have lit it.
     """
     car, lit, duplicate = node.drive, node.lit, peers.duplicate(node.peers, node.now_ms)
     known = shown(node) if duplicate is not None and duplicate.is_certain else node.calls.live
@@ -146,12 +146,12 @@ def buttons(calls: Iterable[Call], car: int) -> Buttons:
 
 
 def record(node: Node) -> Record:
-    """Return the record to keep on the disk."""
+    """Return the durable state."""
     return Record(node.me.incarnation, node.calls, drive.open_door(node.drive))
 
 
 def wake_at_ms(node: Node) -> int:
-    """Return when the next turn is due if nothing arrives."""
+    """Return when the next turn is due if no input arrives."""
     return min(
         send_at_ms(node), max(node.quiet_until_ms, node.now_ms + 1), peers.next_timeout_at_ms(node.peers, node.now_ms)
     )
@@ -166,7 +166,7 @@ def alive(node: Node) -> Mapping[int, Peer]:
 
 
 def shown(node: Node) -> Mapping[Dot, Call]:
-    """Return the presses whose lamps this panel shows: hall calls and own cab calls."""
+    """Return the live presses that this panel shows: those of hall calls and of the car's own cab calls."""
     me, is_contested = node.me.id, has_duplicate(node)
     return {
         dot: call
@@ -176,12 +176,12 @@ def shown(node: Node) -> Mapping[Dot, Call]:
 
 
 def has_duplicate(node: Node) -> bool:
-    """Tell whether another incarnation with our id was heard lately, even if that may have been a former run."""
+    """Report whether another incarnation with this node's id was heard recently, even if it may be a former run."""
     return peers.duplicate(node.peers, node.now_ms) is not None
 
 
 def is_foreign(node: Node, author: Author) -> bool:
-    """Tell whether *author* is neither this run nor a former one, as far as its record shows."""
+    """Report whether *author* is neither this run nor, judging by its incarnation, a former run of this node."""
     if author == node.me:
         return False
     last = node.predecessor

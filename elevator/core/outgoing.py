@@ -1,6 +1,7 @@
-"""The heartbeats of a node: their content, and when they are due. Pure.
+"""The next heartbeat of a node: its content, and when it is due. Pure.
 
-A change is sent at once and repeated REPEATS - 1 times, so one lost datagram costs REPEAT_MS instead of HEARTBEAT_MS.
+Without changes a heartbeat is due every HEARTBEAT_MS. A change is sent immediately and repeated REPEATS - 1 times, so a
+lost datagram delays it by REPEAT_MS only.
 """
 
 from attrs import evolve, frozen
@@ -9,31 +10,31 @@ from elevator.core.model import Heartbeat
 from elevator.core.peers import HEARTBEAT_MS
 
 COALESCE_MS = 5
-"""The least time between two heartbeats, ..."""
+"""The minimum interval between heartbeats, if the next one carries no new calls."""
 AWAITED_MS = 1
-"""... unless the second one carries new calls: others keep their lamps dark until they have heard of them. A press is
-usually preceded by news of the car that it sets in motion, and acknowledged by a node that has just had such news."""
+"""The minimum interval before a heartbeat with new calls. It is shorter because other nodes light a lamp only after
+they have received the call. Often a heartbeat has just been sent, because a press also sets a car in motion."""
 REPEAT_MS = 10
 REPEATS = 3
 
 
 @frozen
 class Outgoing:
-    """The heartbeats of one node."""
+    """The next heartbeat, and its schedule."""
 
     message: Heartbeat | None = None
-    """The next one, without its sequence number; None before the first step."""
+    """The next heartbeat, without its sequence number; None before the first step."""
     repeats: int = 0
-    """How many more times it is sent early. REPEATS: it has not been sent yet."""
+    """How often the message is still to be sent early. REPEATS means that it has not been sent yet."""
     is_awaited: bool = False
-    """Whether it carries calls that have not been sent yet."""
+    """True if the message carries calls that have not been sent yet."""
     sequence: int = 0
-    """Heartbeats sent."""
+    """The sequence number of the last heartbeat sent."""
     sent_at_ms: int = 0
 
 
 def compose(old: Outgoing, message: Heartbeat) -> Outgoing:
-    """Send *message* at once if it differs from the last."""
+    """Make *message* the next heartbeat. If it differs from the last one, it is due immediately."""
     if message == old.message:
         return old
     is_awaited = old.is_awaited or old.message is None or message.calls != old.message.calls

@@ -1,17 +1,18 @@
-"""The failure detector: the newest heartbeat of each peer, and how long its silence is normal.
+"""The failure detector: it keeps the newest heartbeat of each peer and decides which peers are alive.
 
-A peer is alive until it has missed so many heartbeats that a false alarm is rarer than one in a million. That number
-depends on the packet loss, which is measured from the gaps in the peer's sequence numbers: a few at 1 % loss, about 12
-at 30 %, about 36 at 70 %. A false alarm costs a double visit, never a call. There is one threshold: a lamp waits for
-every peer that may be alive and hears this node. This keeps its promise strong in bad networks, and delays a lamp right
-after a crash.
+The timeout of a peer adapts to the packet loss, which is measured from gaps in the peer's sequence numbers. A peer
+counts as dead after several missed heartbeats in a row: 5 at 1 % loss, about 12 at 30 %, 36 at 70 %. The numbers make
+a false alarm rarer than one in a million. A false alarm may send two cars to one call, but never loses a call.
 
-A restarted node has a higher incarnation than before, or a random one if it has lost its record. A higher incarnation
-replaces its predecessor at once, a lower one only when the predecessor is silent. Until then the lower one is a second
-node with the same id: its calls are merged, but the state of its car is ignored.
+Lamps use the same timeout: a lamp waits for each live peer that hears this node. So the guarantee stays strong in bad
+networks, at the price of a delay after a peer has crashed.
 
-A node that hears its own id from another incarnation cannot tell at once whether that is a late or replayed datagram of
-a former run or a second node. It is a second node if its sequence numbers still rise after DOUBT_MS.
+A restarted node has a higher incarnation than before, or a random one if its record is lost. A higher incarnation
+replaces the known one at once, a lower one only after the known one has timed out. Until then the lower one counts as
+a duplicate: its calls are merged, but the state of its car is ignored.
+
+A heartbeat with this node's own id may be a late or replayed datagram of a former run, or come from a duplicate. It
+comes from a duplicate if the sequence numbers still rise after DOUBT_MS.
 """
 
 from bisect import bisect_left
@@ -24,52 +25,52 @@ from elevator.core.model import NEVER_MS, Author, Calls, Fault, Heartbeat
 HEARTBEAT_MS = 50
 FALSE_ALARM = 1e-6
 MISSED_MIN, MISSED_MAX = 5, 36
-"""The least and the greatest number of missed heartbeats after which a peer is dead."""
+"""The range of missed heartbeats in a row after which a peer counts as dead."""
 LOSSES = [FALSE_ALARM ** (1 / missed) for missed in range(MISSED_MIN, MISSED_MAX)]
-"""For each number of missed heartbeats, the loss at which that is as rare as a false alarm may be; ascending."""
+"""For each number of missed heartbeats, the loss at which its probability is FALSE_ALARM. In ascending order."""
 LOSS_PRIOR = 0.1
 LOSS_MEMORY = 50
-"""The loss is averaged over about this many heartbeats."""
+"""The measured loss is an average over about this many heartbeats."""
 LOSS_MARGIN = 0.02
-"""Added to the measured loss, which is noisy: no link is perfect."""
+"""Added to the measured loss to allow for noise in the measurement."""
 DOUBT_MS = 300
-"""Datagrams are not delayed for so long that a former run seems to send for this time."""
+"""Late datagrams of a former run do not keep arriving for this long."""
 DUPLICATE_MS = 2000
-"""For how long a second node with our id is remembered after it was last heard."""
+"""A duplicate of this node is forgotten this long after its last heartbeat."""
 
 
 @frozen
 class Peer:
-    """What this node knows of another one."""
+    """Another node, as known from its heartbeats."""
 
     heartbeat: Heartbeat
-    """Its newest heartbeat."""
+    """The newest heartbeat, or the part of it that arrived last."""
     parts: int
     """Bit mask of the parts of that heartbeat that have arrived."""
     received: Calls
     """The calls in those parts."""
     calls: Calls
-    """The calls on its disk, as far as known. It acknowledges `calls.seen`."""
+    """The known calls on the peer's disk. The peer acknowledges `calls.seen`."""
     loss: float
-    """Estimated share of its heartbeats that are lost, 0..1."""
+    """The estimated fraction of heartbeats that are lost, 0..1."""
     timeout_at_ms: int
-    """When it is dead unless a heartbeat arrives before."""
+    """The peer counts as dead from this time on, unless a heartbeat arrives earlier."""
 
 
 @frozen
 class Duplicate:
-    """Another incarnation with our id."""
+    """Another incarnation with this node's id: a duplicate or a former run."""
 
     author: Author
     sequence: int
-    """Its highest sequence number."""
+    """The highest sequence number heard."""
     since_ms: int
     heard_at_ms: int
-    """When that sequence number arrived."""
+    """When the highest sequence number arrived."""
 
     @property
     def is_certain(self) -> bool:
-        """Whether it is a second node and not a former run."""
+        """True if this is a duplicate and not a former run."""
         return self.heard_at_ms - self.since_ms >= DOUBT_MS
 
     @property
@@ -79,11 +80,11 @@ class Duplicate:
 
 @frozen
 class Peers:
-    """The other nodes that this one hears."""
+    """The other nodes that this node has heard."""
 
     known: Mapping[int, Peer] = {}
     duplicate: Duplicate | None = None
-    """A second node with our id, or what may turn out to be one; see `duplicate`."""
+    """The last one heard. The function `duplicate` returns None once it is forgotten."""
 
 
 def alive(peers: Peers, now_ms: int) -> Mapping[int, Peer]:
@@ -92,37 +93,38 @@ def alive(peers: Peers, now_ms: int) -> Mapping[int, Peer]:
 
 
 def in_reach(peers: Peers, me: int, now_ms: int) -> Mapping[int, Peer]:
-    """Return the live peers that hear node *me*: links may be one-way."""
+    """Return the live peers that hear node *me*. A link may be one-way."""
     return {id: peer for id, peer in alive(peers, now_ms).items() if peer.heartbeat.hears >> me & 1}
 
 
 def able(reached: Mapping[int, Peer]) -> Mapping[int, Peer]:
-    """Return those of the peers *reached* whose cars are in service."""
+    """Return the peers in *reached* with a car in service."""
     return {id: peer for id, peer in reached.items() if peer.heartbeat.car.fault is Fault.NONE}
 
 
 def next_timeout_at_ms(peers: Peers, now_ms: int) -> int:
-    """Return when the first peer that was alive at *now_ms* times out if no heartbeat arrives before."""
+    """Return when the next live peer times out if no heartbeat arrives."""
     timeouts = [peer.timeout_at_ms for peer in peers.known.values()]
     return min([at_ms for at_ms in timeouts if now_ms < at_ms], default=NEVER_MS)
 
 
 def extend_timeouts(peers: Peers, gap_ms: int) -> Peers:
-    """Extend all timeouts by *gap_ms*, for which this node did not listen."""
+    """Extend all timeouts by *gap_ms*, during which this node did not listen."""
     known = {id: evolve(peer, timeout_at_ms=peer.timeout_at_ms + gap_ms) for id, peer in peers.known.items()}
     return evolve(peers, known=known)
 
 
 def duplicate(peers: Peers, now_ms: int) -> Duplicate | None:
-    """Return the other incarnation with our id that was heard lately."""
+    """Return the other incarnation with this node's id if it was heard recently, else None."""
     other = peers.duplicate
     return other if other is not None and now_ms < other.forget_at_ms else None
 
 
 def receive_duplicate(old: Duplicate | None, heartbeat: Heartbeat, now_ms: int) -> Duplicate:
-    """Note a heartbeat with our id. *old* is the other incarnation heard lately.
+    """Record a heartbeat with this node's id. *old* is the other incarnation heard recently.
 
-    A third incarnation is ignored at first. Later it prolongs the warning: the second node may have restarted.
+    A third incarnation is ignored until *old* is certain to be a duplicate. Then it replaces *old*, because the
+    duplicate may have restarted.
     """
     sender, sequence = heartbeat.sender, heartbeat.sequence
     if old is None:
@@ -133,12 +135,12 @@ def receive_duplicate(old: Duplicate | None, heartbeat: Heartbeat, now_ms: int) 
 
 
 def have_same_states(old: Mapping[int, Peer], new: Mapping[int, Peer]) -> bool:
-    """Tell whether the same peers are there with the same state of their cars and the same claims."""
+    """Report whether *old* and *new* contain the same peers with the same cars, claims and rates."""
     return old.keys() == new.keys() and all(has_same_state(old[id], peer) for id, peer in new.items())
 
 
 def receive(peer: Peer | None, heartbeat: Heartbeat, now_ms: int) -> Peer | None:
-    """Return the updated sender; None if the heartbeat is old, or comes from a second node with its id."""
+    """Return *peer* after a heartbeat; None if the heartbeat is old or comes from a duplicate of the peer."""
     calls = heartbeat.calls
     parts = 1 << heartbeat.part
     if peer is None:
@@ -150,9 +152,9 @@ def receive(peer: Peer | None, heartbeat: Heartbeat, now_ms: int) -> Peer | None
             return None
         if ahead == 0:
             parts, received = parts | peer.parts, patch(peer.received, calls)
-        elif now_ms < peer.timeout_at_ms:  # else it was away: that is no measure of the link
+        elif now_ms < peer.timeout_at_ms:  # After a timeout, the gap does not measure the loss of the link.
             loss = average(loss, missed=ahead - 1)
-        # What it has forgotten it does not name, so that shows only in a heartbeat of which all parts have come.
+        # Authors that the peer has forgotten are missing in its heartbeat. This shows only once all parts are here.
         calls = received if parts == (1 << heartbeat.parts) - 1 else patch(peer.calls, calls)
     elif heartbeat.sender < last.sender and now_ms < peer.timeout_at_ms:
         return None
@@ -160,31 +162,33 @@ def receive(peer: Peer | None, heartbeat: Heartbeat, now_ms: int) -> Peer | None
 
 
 def has_same_content(peer: Peer, heartbeat: Heartbeat) -> bool:
-    """Tell whether *heartbeat* is only a sign of life. A body that was decoded before is the same object (wire.py)."""
+    """Report whether *heartbeat* has the content of the last one.
+
+    This is fast: the decoder returns the same object for the same bytes (wire.py), and tuples compare identities first.
+    """
     last = peer.heartbeat
-    # Tuples compare identities first.
     news = (heartbeat.sender, heartbeat.hears, heartbeat.car, heartbeat.claims, heartbeat.rates)
     return heartbeat.calls is peer.calls and news == (last.sender, last.hears, last.car, last.claims, last.rates)
 
 
 def has_same_state(old: Peer, new: Peer) -> bool:
-    """Tell whether a peer's car has the same state and the same claims."""
+    """Report whether a peer has the same car, claims and rates in *old* and *new*."""
     was, now = old.heartbeat, new.heartbeat
     return was is now or (was.car, was.claims, was.rates) == (now.car, now.claims, now.rates)
 
 
 def patch(old: Calls, part: Calls) -> Calls:
-    """Replace the entries of *old* for the authors in *part*."""
+    """Replace the dots and numbers of the authors in *part*."""
     live = {dot: call for dot, call in old.live.items() if dot.author not in part.seen}
     return Calls({**live, **part.live}, {**old.seen, **part.seen})
 
 
 def average(loss: float, missed: int) -> float:
-    """Update *loss* with *missed* heartbeats followed by one that arrived."""
+    """Return the moving average *loss* after *missed* heartbeats and one that arrived."""
     keep = 1 - 1 / LOSS_MEMORY
     return (1 - (1 - loss) * keep ** min(missed, 1000)) * keep
 
 
 def timeout_ms(loss: float) -> int:
-    """Return the timeout of a peer whose heartbeats arrive with *loss*."""
+    """Return the timeout for a peer with the given *loss*."""
     return HEARTBEAT_MS * (MISSED_MIN + bisect_left(LOSSES, loss + LOSS_MARGIN))

@@ -1,15 +1,15 @@
-"""One node: a pure function folds ticks into a frozen value, and everything that leaves the program is derived from it.
+"""The step function: it computes the next state of a node from its current state and a tick.
 
-1. `step` folds what a node learns into its state, in three stages. Sense: merge what peers said, take presses, find out
-   where the car is. Assign: share out the hall calls once (assignment.py). Act: drive the car once (act.py).
-2. If a step changed the public state of this car or its claims, the next step follows at once, because the assignment
-   depends on both. After RESTEPS_MAX in a row the next step waits for RESTEP_MS or for news, because an assignment may
-   alternate between two answers for ever.
-3. A lamp lights when the guarantee of its call holds (replica.py). That is in the values, so it holds in whatever order
-   turn.py does its I/O.
-4. A node that has just started, or was stalled, first listens: it merges and acknowledges, but its car stands and its
-   lamps stay as they are. A former run may have lit the lamp of a call, so that lamp stays as it is until the call is
-   confirmed again or served.
+1. A step first applies the inputs: it merges the calls of peers, registers presses and locates the car. Then it assigns
+   the hall calls (assignment.py) and chooses the next action of the car (act.py).
+2. If a step changes the public state of the car or its claims, another step follows immediately, because the assignment
+   depends on both. After RESTEPS_MAX such steps in a row, the next one waits for RESTEP_MS or for new input. Otherwise
+   an assignment that alternates between two results would keep the node busy forever.
+3. A lamp lights when the guarantee of its call holds (replica.py). The guarantee depends only on the state, so it holds
+   regardless of the order in which turn.py does its I/O.
+4. After a start or a stall, a node listens first: it merges and acknowledges calls, but its motor stands and no lamp
+   changes. A former run may have lit the lamp of a call. So the lamp stays as it is until the call is confirmed again
+   or served.
 """
 
 from collections.abc import Iterable, Mapping
@@ -48,14 +48,14 @@ from elevator.core.peers import HEARTBEAT_MS
 from elevator.core.traffic import Traffic
 
 STALL_MS = 500
-"""A gap between two steps that means that the program was not running. It sends, so it steps, every HEARTBEAT_MS."""
+"""A gap of this length between two steps is a stall. A running node steps at least every HEARTBEAT_MS, to send."""
 RESTEPS_MAX = 4
 RESTEP_MS = 500
-"""When the next step follows after RESTEPS_MAX in a row."""
+"""The delay of the next step after RESTEPS_MAX steps in a row."""
 
 
 def step(node: Node, tick: Tick) -> Node:
-    """Fold *tick* into *node*."""
+    """Return the next state of *node* after *tick*."""
     before, node = node, start_step(node, tick)
     for heartbeat in tick.heartbeats:
         node = receive(node, heartbeat)
@@ -79,9 +79,9 @@ def step(node: Node, tick: Tick) -> Node:
 
 
 def must_decide(before: Node, node: Node) -> bool:
-    """Tell whether anything changed that the assignment or the car depends on.
+    """Report whether an input of the assignment or of the car has changed.
 
-    Most steps only bring news of which presses are on which disks.
+    Most steps only bring acknowledgements.
     """
     old, new = before.peers, node.peers
     is_same = (
@@ -97,7 +97,7 @@ def must_decide(before: Node, node: Node) -> bool:
 
 
 def decide(node: Node, asked_at_ms: int | None) -> Node:
-    """Sense, assign, act: find out where the car is, share out the calls, and drive it."""
+    """Locate the car, assign the hall calls, and choose the next action of the car."""
     now_ms, old = node.now_ms, node.assignment
     sensed = drive.sense(node.drive, now_ms, node.inputs, node.floors, is_listening(node), asked_at_ms)
     every = buttons(shown(node).values(), node.me.id)
@@ -129,7 +129,7 @@ def decide(node: Node, asked_at_ms: int | None) -> Node:
 
 
 def members_of(node: Node, car: Drive, cab: int) -> Mapping[int, Member]:
-    """Return the cars that can serve hall calls. *cab* is the mask of the cab calls of this node's *car*."""
+    """Return the cars in service by id. *cab* is the mask of the cab calls of this node's *car*."""
     _, cabs = demand(node.calls.live.values())
     members = {
         id: Member(peer.heartbeat.car, cabs.get(id, 0), peer.heartbeat.claims, peer.heartbeat.rates)
@@ -142,9 +142,9 @@ def members_of(node: Node, car: Drive, cab: int) -> Mapping[int, Member]:
 
 
 def step_idle(node: Node, tick: Tick) -> Node | None:
-    """Return *node* after a tick that brings only signs of life; None if it brings anything else.
+    """Return the result of `step` for a tick that only extends timeouts of peers; None for any other tick.
 
-    Nearly every tick comes here, so this is cheap. `step` would return the same.
+    Nearly every tick is of this kind, so this function is a fast path.
     """
     now_ms = tick.now_ms
     expected = tick.inputs is node.inputs and tick.recorded is None and tick.found is None and not tick.disk_failed
@@ -163,7 +163,7 @@ def step_idle(node: Node, tick: Tick) -> Node | None:
 
 
 def start_step(node: Node, tick: Tick) -> Node:
-    """Take the time and the news from the disk; detect a stall."""
+    """Set the time, detect a stall, and apply the news from the disk."""
     now_ms = tick.now_ms
     gap_ms = now_ms - node.now_ms
     if gap_ms >= STALL_MS:
@@ -182,9 +182,10 @@ def start_step(node: Node, tick: Tick) -> Node:
 
 
 def skip_stale(node: Node, tick: Tick, now_ms: int) -> Node:
-    """Prepare *node* to redo, at *now_ms*, a turn whose *tick* has gone stale.
+    """Prepare *node* to repeat, at *now_ms*, a turn with a stale *tick*.
 
-    The node keeps the presses that it read. It has not read the heartbeats of the meantime, so it extends the timeouts.
+    The node keeps the presses in the tick. It has not read the heartbeats that arrived since, so it extends the
+    timeouts of its peers.
     """
     node = register_presses(node, tick.inputs)
     if now_ms >= node.now_ms + STALL_MS:
@@ -193,14 +194,14 @@ def skip_stale(node: Node, tick: Tick, now_ms: int) -> Node:
 
 
 def receive(node: Node, heartbeat: Heartbeat) -> Node:
-    """Merge what another node says."""
+    """Update the peer that sent *heartbeat*, and merge its calls."""
     sender = heartbeat.sender
     if sender == node.me:
         return node
     if heartbeat.floors != node.floors:
         return warn(node, f"node {sender.id} has {heartbeat.floors} floors, this one {node.floors}: heartbeats ignored")
     if heartbeat.calls.seen.get(node.me, 0) > node.calls.seen.get(node.me, 0):
-        # Only this run uses this incarnation, and it has noted fewer presses: the claim is forged.
+        # No other run uses this incarnation, and this run has registered fewer presses: the heartbeat is forged.
         return warn(node, f"node {sender.id} acknowledges presses that this node never made: heartbeat ignored")
     if sender.id == node.me.id:
         node = receive_duplicate(node, heartbeat)
@@ -218,7 +219,7 @@ def receive(node: Node, heartbeat: Heartbeat) -> Node:
 
 
 def receive_duplicate(node: Node, heartbeat: Heartbeat) -> Node:
-    """Note a heartbeat with our id from another incarnation."""
+    """Record a heartbeat from another incarnation with this node's id."""
     other = peers.receive_duplicate(peers.duplicate(node.peers, node.now_ms), heartbeat, node.now_ms)
     if other.is_certain:
         node = warn(node, f"another node uses this one's id, {node.me.id}")
@@ -226,28 +227,32 @@ def receive_duplicate(node: Node, heartbeat: Heartbeat) -> Node:
 
 
 def prune(node: Node) -> Node:
-    """Forget the oldest incarnations of a node with many, unless a live peer is one or still has a call of one.
+    """Forget all but the newest INCARNATIONS_KEPT incarnations of each node.
 
-    One of a second node with the id of another may be forgotten too soon, as it is no peer. Its calls are then merged
-    and served once more, until it hears of the service: that is broadcast at least once before its author is forgotten.
+    Incarnations of live peers and authors of calls that a live peer still holds are kept. An incarnation of a duplicate
+    may be forgotten too early, because a duplicate is no peer. Its calls may then be served again until it hears of the
+    service, which this node broadcasts at least once before it forgets the author.
     """
     if len(node.calls.seen) <= INCARNATIONS_KEPT:
         return node
     runs: dict[int, list[Author]] = {}
     for author in sorted(node.calls.seen):
         runs.setdefault(author.id, []).append(author)
-    excess = {author for crowd in runs.values() for author in crowd[:-INCARNATIONS_KEPT]}
+    excess = {author for authors in runs.values() for author in authors[:-INCARNATIONS_KEPT]}
     if not excess:
         return node
-    neighbours = peers.alive(node.peers, node.now_ms).values()
-    needed = {node.me} | {peer.heartbeat.sender for peer in neighbours}
-    holders = (node.replica.recorded, *[peer.calls for peer in neighbours])
+    live_peers = peers.alive(node.peers, node.now_ms).values()
+    needed = {node.me} | {peer.heartbeat.sender for peer in live_peers}
+    holders = (node.replica.recorded, *[peer.calls for peer in live_peers])
     needed |= {dot.author for calls in holders for dot in calls.live}
     return evolve(node, replica=evolve(node.replica, calls=forget(node.calls, excess - needed)))
 
 
 def register_presses(node: Node, inputs: Inputs | None) -> Node:
-    """Note a press for each button that went down. After a reconnect, every button that is down counts."""
+    """Register a press of each button that is down now and was up in the last snapshot.
+
+    After a reconnect, each button that is down counts as pressed.
+    """
     if inputs is node.inputs:
         return node
     before = node.inputs.pressed if node.inputs is not None else Buttons()
@@ -264,7 +269,7 @@ def press_all(node: Node, pressed: Buttons) -> Node:
 
 
 def calls_of(buttons: Buttons, car: int) -> Iterable[Call]:
-    """Name the calls of *buttons* on the panel of *car*."""
+    """Yield the calls of *buttons* on the panel of *car*."""
     for button, mask, owner in (
         (Button.UP, buttons.up, EVERY_CAR),
         (Button.DOWN, buttons.down, EVERY_CAR),
@@ -276,7 +281,7 @@ def calls_of(buttons: Buttons, car: int) -> Iterable[Call]:
 
 
 def count_passengers(node: Node, assigned: Assignment, served: Iterable[Call]) -> Traffic:
-    """Update the traffic statistics with the calls just served."""
+    """Return the traffic statistics after the calls *served* by this step."""
     known = node.traffic
     for button, floor, car in sorted(served):
         if button is Button.CAB:
@@ -292,7 +297,7 @@ def count_passengers(node: Node, assigned: Assignment, served: Iterable[Call]) -
 
 
 def update_lamps(node: Node) -> Node:
-    """Darken the lamps of served calls, and light those whose guarantee now holds."""
+    """Turn off the lamps of served calls, and light the lamps of calls with a guarantee."""
     presses = shown(node)
     ours = replica.darken(node.replica, presses)
     if not is_listening(node) and len(ours.lit) < len({*presses.values()}):
@@ -301,10 +306,10 @@ def update_lamps(node: Node) -> Node:
 
 
 def sent(node: Node) -> Node:
-    """Return *node* after its heartbeat was sent."""
+    """Return *node* after sending its heartbeat."""
     return evolve(node, outgoing=outgoing.sent(node.outgoing, node.now_ms))
 
 
 def warn(node: Node, text: str) -> Node:
-    """Count the log line *text*."""
+    """Count an occurrence of the log line *text*."""
     return evolve(node, warnings={**node.warnings, text: node.warnings.get(text, 0) + 1})

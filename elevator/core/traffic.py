@@ -1,12 +1,14 @@
-"""The traffic that one car has measured: how many passengers come to each hall button. Pure.
+"""Traffic measurement: how many passengers arrive at each hall button, as estimated by one car. Pure.
 
-Every car counts the passengers whose calls it serves, and publishes the rates. Each rate has one writer, so nodes that
-have heard the same add them up to the same sums. The assigner uses these.
+Each car counts the passengers at the hall calls it serves and publishes the rates. The assigner uses the sum over all
+cars. Only one car writes each rate, so nodes with the same heartbeats compute the same sums.
 
-- No sensor shows how many passengers wait behind a lit button. One pressed it, and others have come at the known rate.
-- When the count exceeds PEOPLE, it is halved together with its time span, so heavy traffic forgets sooner. A span of
-  PRIOR_MS without passengers at the beginning keeps the first rates low.
-- native/bench.c has the same rules, for the benchmark; a test compares them.
+- No sensor counts the passengers who wait at a lit button. The estimate is one passenger for the press, plus those who
+  arrived since then at the known rate.
+- When the count exceeds PEOPLE, both the count and its time span are halved. So rates adapt faster in heavy traffic.
+- Rates are computed as if a time span of PRIOR_MS without passengers preceded the measurement. This keeps the first
+  rates low.
+- native/bench.c implements the same rules for the benchmark, and a test compares the two.
 """
 
 from attrs import frozen
@@ -20,21 +22,21 @@ SIXTEENTHS = 16
 
 @frozen
 class Traffic:
-    """What one car has counted since *since_ms*, in sixteenths of a person at each floor."""
+    """The passengers that one car has counted since *since_ms*, in sixteenths of a person for each floor."""
 
     since_ms: int
     up: tuple[int, ...] = ()
     down: tuple[int, ...] = ()
     rates: Rates = Rates()
-    """The rates to publish, as of the last passenger met."""
+    """The rates to publish, computed when the last passenger was counted."""
 
 
 def count_passengers(
     traffic: Traffic, floors: int, floor: int, way: Direction, age_ms: int, rate: int, now_ms: int
 ) -> Traffic:
-    """Count the passengers who waited at *floor* for *way*, when their call was served *age_ms* after it was made.
+    """Count the passengers at the hall call for *way* at *floor*, which was served *age_ms* after it was made.
 
-    *rate* is the group's rate of passengers there in 2^20 ms.
+    *rate* is the group's rate at this button, in passengers per 2^20 ms.
     """
     counted = {
         Direction.UP: list(traffic.up) or [0] * floors,
@@ -50,7 +52,7 @@ def count_passengers(
 
 
 def rates(up: tuple[int, ...], down: tuple[int, ...], counted_ms: int) -> Rates:
-    """Return how many passengers came to each button in 2^20 ms, at most RATE_MAX."""
+    """Return the rates in passengers per 2^20 ms, each at most RATE_MAX."""
 
     def row(people: tuple[int, ...]) -> tuple[int, ...]:
         return tuple(min((each << 16) // (counted_ms + PRIOR_MS), RATE_MAX) for each in people)

@@ -1,8 +1,9 @@
-"""What one car has learned of its travel times, and how long its next sensor edge may take. Pure.
+"""The travel times that a car learns, and the timeout for its next sensor edge. Pure.
 
-A car learns from each stretch between two sensor edges if it knows their times exactly. It follows a longer
-time at once and a shorter one slowly: what matters is the longest that is normal. After a motor fault it learns only
-from a stretch that took as long as the one before: a car can be slow, but power does not fail twice for the same time.
+The car measures the time from one sensor edge to the next if it knows both times exactly. The estimate rises to a
+longer time immediately and falls towards a shorter one slowly, because it should be the longest normal time. During a
+motor fault, the car learns from a measurement only if it agrees with the previous one: then the car is slow. Two power
+failures are unlikely to last equally long.
 """
 
 from collections.abc import Mapping
@@ -13,56 +14,56 @@ from elevator.core.model import NEVER_MS, Direction
 from elevator.core.position import Position
 
 VAGUE_MS = 50
-"""A pause of at least this long spoils a measurement; the panel may report what happened in it this much later."""
+"""A pause of at least this long spoils a measurement; the panel may report what happened during it this much later."""
 SEARCH_MS = 4000
-"""How long a car looks for a floor in one direction at first; each time it turns, twice as long."""
+"""How long a car first searches for a floor in one direction. The time doubles at each reversal."""
 SEARCH_MAX_MS = 64_000
 TRAVEL_PRIOR_MS = 2000
 CLEAR_PRIOR_MS = 800
-"""Times between and on floor sensors to expect before the first measurement. A slower car goes out of service for a
-moment on its first two stretches. That costs a double visit at most."""
+"""The expected times between and on floor sensors before the first measurement. A slower car goes out of service for a
+moment during its first two measurements. At worst, two cars then answer one call."""
 
 Leg = tuple[int, Direction]
-"""The floor that a car leaves, and its direction."""
+"""A trip from a floor to the next one: the floor that the car leaves, and its direction."""
 
 
 @frozen
 class TravelTimes:
-    """What a car has learned, and the measurement under way."""
+    """The learned times and the measurement in progress."""
 
     legs: Mapping[Leg, int] = {}
-    """How long it takes from leaving a floor's sensor in a direction to reaching the next."""
+    """The time from leaving one floor's sensor to reaching the next one."""
     clear_ms: int = CLEAR_PRIOR_MS
-    """How long it takes to cross a floor's sensor."""
+    """The time to cross a floor's sensor."""
     since_ms: int | None = None
-    """When the present stretch on or off a sensor began. None if that is not known exactly or the car was held."""
+    """When the last sensor edge or start occurred. None if this is not known exactly or the car was held since."""
     vague_until_ms: int = -NEVER_MS
-    """Until when an edge that the panel reports may have happened while the program paused."""
+    """Until this time, a reported edge may have occurred while the program paused."""
     crosses: bool = False
-    """Whether the car came to its sensor from outside and did not turn. One that starts there leaves it sooner."""
+    """True if the car crosses its sensor from one side to the other. A car that starts on a sensor leaves it sooner."""
     late_ms: int = 0
-    """How long the last stretch with a motor fault took."""
+    """The last measurement during a motor fault."""
     search_ms: int = SEARCH_MS
-    """How long the present search for a floor lasts in one direction."""
+    """The duration of the current search in one direction."""
 
 
 def begin(old: TravelTimes, now_ms: int) -> TravelTimes:
-    """Begin a stretch where the car starts."""
+    """Begin a measurement at the start of the car."""
     return evolve(old, since_ms=now_ms, crosses=False)
 
 
 def interrupt(old: TravelTimes) -> TravelTimes:
-    """Learn nothing from the present stretch."""
+    """Discard the measurement in progress."""
     return old if old.since_ms is None else evolve(old, since_ms=None)
 
 
 def pause(old: TravelTimes, now_ms: int, late_ms: int) -> TravelTimes:
-    """Note that the program paused for *late_ms* until *now_ms*."""
+    """Discard the measurement in progress if the program paused for at least VAGUE_MS until *now_ms*."""
     return evolve(old, since_ms=None, vague_until_ms=now_ms + VAGUE_MS) if late_ms >= VAGUE_MS else old
 
 
 def cleared(old: TravelTimes, now_ms: int, is_exact: bool, motor_fault: bool) -> TravelTimes:
-    """Learn from an edge at which a moving car left its sensor."""
+    """Complete the measurement when a moving car leaves a sensor."""
     clear_ms, late_ms = old.clear_ms, old.late_ms
     if old.since_ms is not None:
         took_ms = now_ms - old.since_ms
@@ -73,7 +74,7 @@ def cleared(old: TravelTimes, now_ms: int, is_exact: bool, motor_fault: bool) ->
 
 
 def reached(old: TravelTimes, now_ms: int, is_exact: bool, motor_fault: bool, leg: Leg | None) -> TravelTimes:
-    """Learn from an edge at which a car reached a sensor, by a *leg* if it came from the floor before."""
+    """Complete the measurement when a car reaches a sensor. *leg* is None unless it came from the previous floor."""
     legs, late_ms = old.legs, old.late_ms
     if old.since_ms is not None and leg is not None:
         took_ms = now_ms - old.since_ms
@@ -89,7 +90,7 @@ def edge_ms(old: TravelTimes, now_ms: int, is_exact: bool) -> int | None:
 
 
 def is_usual(old: TravelTimes, took_ms: int, motor_fault: bool) -> bool:
-    """Tell whether a stretch that *took_ms* is one to learn from."""
+    """Report whether to learn from a measurement of *took_ms*."""
     return not motor_fault or abs(took_ms - old.late_ms) <= took_ms // 20
 
 
@@ -102,7 +103,7 @@ def search_longer(old: TravelTimes) -> TravelTimes:
 
 
 def patience_ms(times: TravelTimes, position: Position, direction: Direction) -> int:
-    """Return how long the next sensor edge of a moving car may take: 5 % and 60 ms longer than usual (C8)."""
+    """Return the timeout for the next sensor edge of a moving car: the learned time plus 5 % and 60 ms (C8)."""
     if position.floor is None:
         return times.search_ms
     if position.at_floor:

@@ -1,18 +1,16 @@
-"""One turn of a node: the order in which its outputs leave the program.
+"""One turn of a node: a step, followed by its outputs in a fixed order.
 
- 1. Motor and door come first, because they wait for nothing. A call is served only in a later tick, once the panel has
-    confirmed that the door is open. So a node that crashes or loses its elevator in between leaves a call that is
-    served twice, not one that is lost.
- 2. The disk is only asked to store the record. A later tick says when it has. Heartbeats and lamps rest on that tick
-    (replica.py), so nothing here waits for a disk, and lamps need no place in this order.
- 3. The process may be stopped between its look at the panel and its command, and resume much later. So it checks the
-    clock once more before the command. If the panel's answer has gone stale, the node drops what it decided and keeps
-    the presses that it read. A shorter stop, or one between the clock check and the command, is undetectable; it has
-    the effect of a slow server. The next turn corrects such a command, and no door opens between floors because of it
-    (door.py).
+ 1. The panel comes first. A call is served only in a later turn, after the panel has confirmed that the door is open.
+    If the node crashes or loses the panel in between, the call is served twice, but never lost.
+ 2. The turn only starts to save the record. A later tick reports that the record is on disk, and heartbeats and lamps
+    depend on that report (replica.py). So a turn never waits for the disk.
+ 3. The process may stall between reading the panel and writing a command. So the turn checks the clock again after the
+    step. If the snapshot is stale by then, the turn discards the result, keeps the presses, and repeats the step with
+    the current inputs. A stall between the clock check and the command is undetectable and has the effect of a slow
+    server: the next turn corrects the command, and no door opens between floors (door.py).
 
-A tick that brings only signs of life changes nothing but the time of the next heartbeat, and takes a short cut. The
-lab's loop and the simulated world both run this function.
+A tick that only extends the timeouts of peers takes a fast path. The event loop and the simulated world both run this
+function.
 """
 
 from collections.abc import Callable
@@ -26,32 +24,32 @@ from elevator.core.step import sent, skip_stale, step, step_idle
 
 
 class Disk(Protocol):
-    """The record, which survives a power cut."""
+    """The storage of the record."""
 
     def save(self, record: Record) -> None:
-        """Begin to make *record* durable unless it equals the last one; keep trying. A later tick reports success."""
+        """Start to save *record* unless it equals the last one. A later tick reports success or failure."""
 
 
 class Network(Protocol):
-    """The broadcast port."""
+    """The broadcast network."""
 
     def send(self, heartbeat: Heartbeat) -> None:
-        """Broadcast *heartbeat*. It may get lost."""
+        """Broadcast *heartbeat*, without a guarantee of delivery."""
 
 
 class Panel(Protocol):
-    """The elevator: lamps, door and motor."""
+    """The lamps, door and motor of one car."""
 
     def write(self, outputs: Outputs) -> None:
-        """Bring the hardware to *outputs*; write only differences."""
+        """Write the differences between *outputs* and the last ones."""
 
 
 ReadPanel = Callable[[], tuple[int, Inputs | None]]
-"""Returns the time in milliseconds and the newest panel snapshot; None if that has gone stale."""
+"""Returns the time in milliseconds, and the newest snapshot of the panel or None if it is stale."""
 
 
 def turn(node: Node, tick: Tick, read_panel: ReadPanel, disk: Disk, network: Network, panel: Panel) -> Node:
-    """Step *node* with *tick*, then write, save and send the results."""
+    """Step *node* with *tick*; then write its outputs, save its record, and send its heartbeat if one is due."""
     heard = step_idle(node, tick)
     if heard is None:
         stepped, (now_ms, inputs) = step(node, tick), read_panel()

@@ -347,13 +347,13 @@ REPLACEMENTS: Mapping[str, tuple[Callable[..., object], str, str]] = {
         "NEVER_MS",
     ),
     "open_door_reserves_calls_against_its_announced_direction": (
-        assignment.on_the_spot,
+        assignment.served_by_open_doors,
         "not car.announced and not motion",
         "not motion",
     ),
     "call_at_an_open_door_is_assigned_to_another_car": (
         assignment.assign,
-        "served = on_the_spot(members)",
+        "served = served_by_open_doors(members)",
         "served = dict.fromkeys(members, Buttons())",
     ),
     "door_counts_as_open_before_confirmation": (

@@ -110,8 +110,8 @@ REGRESSIONS = {
     "impossible_floor_is_not_accepted_because_of_the_age_of_one_reply": Regression(
         pytest.mark.rule("C5"),
         position.judge,
-        "asked_at_ms < old.believe_at_ms",
-        "now_ms < old.believe_at_ms",
+        "asked_at_ms < old.accept_at_ms",
+        "now_ms < old.accept_at_ms",
         (
             Press(3000, 3200, 0, UP, 0),
             Press(3500, 3700, 0, CAB, 2),
