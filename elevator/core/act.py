@@ -18,8 +18,8 @@ from elevator.core.drive import STAND_MS, Activity, Drive, patience_ms
 from elevator.core.model import NEVER_MS, Behaviour, Button, Buttons, Call, Direction, Fault
 
 PARK_AFTER_MS = 200
-"""How long a car is idle before it parks. The heartbeats of other cars need time to arrive; but a delay of 500 ms would
-increase the waiting time of passengers by 0.5 %."""
+"""How long a car is idle before it parks. Heartbeats of other cars need time to arrive. A longer delay makes passengers
+wait longer: 500 ms cost 0.5 % of the waiting time."""
 RETRY_MS = 1000
 """The interval at which the command is repeated while the motor is at fault."""
 

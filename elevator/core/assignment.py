@@ -97,7 +97,7 @@ def assign(
     if me in members:
         served = served_by_open_doors(members)
         left = hall - reduce(Buttons.__or__, served.values(), Buttons())
-        claims = planned(policy, me, floors, left, members) - claimed_before(me, members) | served[me] & hall
+        claims = planned(policy, me, floors, left, members) - claimed_by_others(me, members) | served[me] & hall
         target = park(policy, me, floors, hall, members)
     for id, member in members.items():
         claimed |= claims & member.claims if id == me else member.claims
@@ -124,7 +124,7 @@ def served_by_open_doors(members: Mapping[int, Member]) -> Mapping[int, Buttons]
     return served
 
 
-def claimed_before(me: int, members: Mapping[int, Member]) -> Buttons:
+def claimed_by_others(me: int, members: Mapping[int, Member]) -> Buttons:
     """Return the calls that car *me* must not claim, because others do. A call at its own floor is not among them."""
     reserved, (car, _, mine, _) = Buttons(), members[me]
     for id, member in members.items():

@@ -27,14 +27,14 @@ from elevator.core.model import NEVER_MS, Direction, OpenDoor
 DOOR_OPEN_MS = _assign.DOOR_MS
 """The dwell time, as the assigner assumes it."""
 DOOR_GRACE_MS = 300
-"""An obstruction that lasts this long after the dwell time takes the car out of service. With a smaller value, ordinary
-passengers would do so."""
+"""An obstruction takes the car out of service when it lasts this long after the dwell time. This grace period tolerates
+ordinary passengers."""
 DOOR_EXTENSION_MS = 15_000
 """Presses at an open door may extend the stop until this long after it opened (C6)."""
 
 
 class Phase(Enum):
-    """The phase of a stop, as far as the panel has confirmed it."""
+    """The phase of a stop, as confirmed by the panel."""
 
     CLOSED = auto()
     STOPPING = auto()
@@ -57,7 +57,7 @@ class Door:
     """True once the car has announced its direction at this stop, by clearing the hall call."""
     obstructed: bool = False
     opened_at_ms: int | None = None
-    """When the door may first have opened at this stop, even if the panel was lost since; otherwise None."""
+    """When the door may first have opened at this stop; None if it has not. A lost panel does not reset it."""
     close_at_ms: int = 0
     """When the dwell time ends. While the door is obstructed, it stays open longer."""
     inherited: OpenDoor | None = None
@@ -67,8 +67,8 @@ class Door:
 def blocked_at_ms(door: Door) -> int:
     """Return when the door takes its car out of service if it does not close before.
 
-    This happens if the door is obstructed, and also if an obstruction that comes and goes keeps the door open for longer
-    than it serves presses.
+    This happens if the door is obstructed after its dwell time. It also happens if repeated obstructions keep the door
+    open for longer than it serves presses.
     """
     if not is_at_stop(door):
         return NEVER_MS

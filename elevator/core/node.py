@@ -71,7 +71,7 @@ class Node:
     resteps: int = 0
     """The number of immediate steps in a row."""
     warnings: Mapping[str, int] = {}
-    """Counts of the log lines about ignored heartbeats and duplicates."""
+    """How often each warning about a heartbeat occurred, by log line."""
 
     @property
     def calls(self) -> Calls:

@@ -25,7 +25,7 @@ class Outgoing:
     message: Heartbeat | None = None
     """The next heartbeat, without its sequence number; None before the first step."""
     repeats: int = 0
-    """How often the message is still to be sent early. REPEATS means that it has not been sent yet."""
+    """The number of early sends left. REPEATS means that the message has not been sent yet."""
     is_awaited: bool = False
     """True if the message carries calls that have not been sent yet."""
     sequence: int = 0

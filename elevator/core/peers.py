@@ -27,14 +27,14 @@ FALSE_ALARM = 1e-6
 MISSED_MIN, MISSED_MAX = 5, 36
 """The range of missed heartbeats in a row after which a peer counts as dead."""
 LOSSES = [FALSE_ALARM ** (1 / missed) for missed in range(MISSED_MIN, MISSED_MAX)]
-"""For each number of missed heartbeats, the loss at which its probability is FALSE_ALARM. In ascending order."""
+"""LOSSES[k] is the loss at which MISSED_MIN + k heartbeats in a row get lost with probability FALSE_ALARM. Ascending."""
 LOSS_PRIOR = 0.1
 LOSS_MEMORY = 50
 """The measured loss is an average over about this many heartbeats."""
 LOSS_MARGIN = 0.02
 """Added to the measured loss to allow for noise in the measurement."""
 DOUBT_MS = 300
-"""Late datagrams of a former run do not keep arriving for this long."""
+"""The last datagrams of a former run arrive within this time."""
 DUPLICATE_MS = 2000
 """A duplicate of this node is forgotten this long after its last heartbeat."""
 
@@ -84,7 +84,7 @@ class Peers:
 
     known: Mapping[int, Peer] = {}
     duplicate: Duplicate | None = None
-    """The last one heard. The function `duplicate` returns None once it is forgotten."""
+    """The last other incarnation heard. The function `duplicate` returns None once it is forgotten."""
 
 
 def alive(peers: Peers, now_ms: int) -> Mapping[int, Peer]:
@@ -178,7 +178,7 @@ def has_same_state(old: Peer, new: Peer) -> bool:
 
 
 def patch(old: Calls, part: Calls) -> Calls:
-    """Replace the dots and numbers of the authors in *part*."""
+    """Return *old* with the dots and numbers of the authors in *part* replaced."""
     live = {dot: call for dot, call in old.live.items() if dot.author not in part.seen}
     return Calls({**live, **part.live}, {**old.seen, **part.seen})
 

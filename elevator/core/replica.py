@@ -38,13 +38,13 @@ def darken(replica: Replica, shown: Mapping[Dot, Call]) -> Replica:
 
 
 def light(replica: Replica, shown: Mapping[Dot, Call], acknowledgements: Collection[Mapping[Author, int]]) -> Replica:
-    """Light the lamps of the calls *shown* that have a guarantee. Each peer has a version vector in *acknowledgements*."""
+    """Light the lamps of the calls in *shown* with a guarantee. *acknowledgements* has the version vector of each peer."""
     dark = {dot: call for dot, call in shown.items() if call not in replica.lit}
     fresh = {call for dot, call in dark.items() if is_promised(replica, dot, acknowledgements)}
     return evolve(replica, lit=replica.lit | fresh) if fresh else replica
 
 
 def is_promised(replica: Replica, dot: Dot, acknowledgements: Collection[Mapping[Author, int]]) -> bool:
-    """Report whether *dot* is on this disk, if it works, and on the disk of each peer."""
+    """Report whether *dot* is on this node's disk, if the disk works, and acknowledged by each peer."""
     on_disk = covers(replica.recorded.seen, dot) or (replica.disk_failed and bool(acknowledgements))
     return on_disk and all(covers(seen, dot) for seen in acknowledgements)

@@ -27,7 +27,7 @@ class Disk(Protocol):
     """The storage of the record."""
 
     def save(self, record: Record) -> None:
-        """Start to save *record* unless it equals the last one. A later tick reports success or failure."""
+        """Start to save *record* unless it equals the last one; retry on failure. A later tick reports the result."""
 
 
 class Network(Protocol):
