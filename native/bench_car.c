@@ -121,7 +121,7 @@ static void depart(struct bench_group *g, struct bench_car *car, int direction)
     car->next_at_ms = g->now_ms + ASSIGN_TRAVEL_MS;
 }
 
-/* Apply a decision made at a floor, as `go_on` in act.py does. */
+/* Apply a decision made at a floor, as `carry_out` in act.py does. */
 static void apply(struct bench_group *g, int k, struct motion_move next)
 {
     struct bench_car *car = &g->cars[k];

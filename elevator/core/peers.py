@@ -27,7 +27,7 @@ FALSE_ALARM = 1e-6
 MISSED_MIN, MISSED_MAX = 5, 36
 """The range of missed heartbeats in a row after which a peer counts as dead."""
 LOSSES = [FALSE_ALARM ** (1 / missed) for missed in range(MISSED_MIN, MISSED_MAX)]
-"""LOSSES[k] is the loss at which MISSED_MIN + k heartbeats in a row get lost with probability FALSE_ALARM. Ascending."""
+"""LOSSES[k] is the loss at which MISSED_MIN + k heartbeats in a row are lost with probability FALSE_ALARM."""
 LOSS_PRIOR = 0.1
 LOSS_MEMORY = 50
 """The measured loss is an average over about this many heartbeats."""

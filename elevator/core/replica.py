@@ -38,7 +38,7 @@ def darken(replica: Replica, shown: Mapping[Dot, Call]) -> Replica:
 
 
 def light(replica: Replica, shown: Mapping[Dot, Call], acknowledgements: Collection[Mapping[Author, int]]) -> Replica:
-    """Light the lamps of the calls in *shown* with a guarantee. *acknowledgements* has the version vector of each peer."""
+    """Light the lamps of calls with a guarantee. *acknowledgements* has the version vector of each peer."""
     dark = {dot: call for dot, call in shown.items() if call not in replica.lit}
     fresh = {call for dot, call in dark.items() if is_promised(replica, dot, acknowledgements)}
     return evolve(replica, lit=replica.lit | fresh) if fresh else replica

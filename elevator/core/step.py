@@ -167,8 +167,8 @@ def start_step(node: Node, tick: Tick) -> Node:
     now_ms = tick.now_ms
     gap_ms = now_ms - node.now_ms
     if gap_ms >= STALL_MS:
-        stalled, waited = drive.stall(node.drive, now_ms), peers.extend_timeouts(node.peers, gap_ms)
-        node = evolve(node, peers=waited, drive=stalled, listen_until_ms=now_ms + LISTEN_MS)
+        stalled, extended = drive.stall(node.drive, now_ms), peers.extend_timeouts(node.peers, gap_ms)
+        node = evolve(node, peers=extended, drive=stalled, listen_until_ms=now_ms + LISTEN_MS)
     elif gap_ms > HEARTBEAT_MS:
         node = evolve(node, drive=drive.pause(node.drive, now_ms, gap_ms - HEARTBEAT_MS))
     ours = node.replica

@@ -336,10 +336,10 @@ def test_car_releases_a_call_before_another_takes_it() -> None:
 def test_claimed_call_stays_with_its_claimant_and_the_lower_id_wins_a_tie() -> None:
     claimed = Buttons(up=0b0110)
     cars = {0: Member(Car(3), 0, claimed, Rates()), 1: Member(Car(0), 0, Buttons(up=0b0010), Rates())}
-    assert assignment.claimed_before(1, cars) == claimed
-    assert assignment.claimed_before(0, cars) == Buttons()
+    assert assignment.claimed_by_others(1, cars) == claimed
+    assert assignment.claimed_by_others(0, cars) == Buttons()
     cars[0] = Member(Car(3), 0, Buttons(up=0b0100), Rates())
-    assert assignment.claimed_before(1, cars) == Buttons(up=0b0100)
+    assert assignment.claimed_by_others(1, cars) == Buttons(up=0b0100)
 
 
 @pytest.mark.rule("C6")
@@ -349,4 +349,4 @@ def test_car_ignores_a_claim_at_its_floor_unless_it_is_moving(behaviour: Behavio
     claimed = Buttons(up=0b0110)
     cars = {0: Member(Car(3), 0, claimed, Rates()), 1: Member(Car(2, behaviour=behaviour), 0, Buttons(), Rates())}
     left_to_other = claimed if behaviour is Behaviour.MOVING else Buttons(up=0b0010)
-    assert assignment.claimed_before(1, cars) == left_to_other
+    assert assignment.claimed_by_others(1, cars) == left_to_other
