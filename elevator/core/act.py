@@ -14,7 +14,7 @@ from attrs import evolve, frozen
 
 from elevator.core import door, motion, travel_times
 from elevator.core.door import DOOR_EXTENSION_MS, Phase
-from elevator.core.drive import STAND_MS, Activity, Drive, patience_ms
+from elevator.core.drive import STAND_MS, Activity, Drive, edge_timeout_ms
 from elevator.core.model import NEVER_MS, Behaviour, Button, Buttons, Call, Direction, Fault
 
 PARK_AFTER_MS = 200
@@ -83,7 +83,7 @@ def act_at_ms(car: Drive, now_ms: int) -> int:
 
 
 def travel(car: Drive, now_ms: int) -> Drive:
-    """Detect an overdue sensor edge."""
+    """If the next sensor edge is overdue, reverse the search for a floor, or diagnose a motor fault."""
     if now_ms < car.due_at_ms:
         return car
     car = evolve(car, motor_try=car.motor_try + 1)
@@ -139,7 +139,7 @@ def carry_out(car: Drive, now_ms: int, behaviour: Behaviour, direction: Directio
 def start(car: Drive, now_ms: int, direction: Direction) -> Drive:
     times = travel_times.begin(car.times, now_ms)
     car = evolve(car, activity=Activity.RUNNING, direction=direction, door=door.close(car.door), times=times)
-    return evolve(car, due_at_ms=now_ms + patience_ms(car))
+    return evolve(car, due_at_ms=now_ms + edge_timeout_ms(car))
 
 
 def serve(car: Drive, now_ms: int, tasks: Tasks) -> tuple[Drive, frozenset[Call]]:

@@ -100,10 +100,10 @@ def sense(
     car = hold(car, now_ms, held=inputs.stop or inputs.halted or listening or car.position.is_dead)
     is_stopped, is_open = inputs.confirmed.motor_stopped, inputs.confirmed.door_open
     is_standing = not car.held and is_stopped and car.position.at_floor and inputs.floor == car.position.floor
-    seen = door.confirm(car.door, now_ms, is_standing, is_open, inputs.obstructed)
-    fault, due_at_ms = diagnose(evolve(car, door=seen, is_standing=is_standing), now_ms, inputs.stop)
-    if (seen, is_standing, fault) != (car.door, car.is_standing, car.fault):
-        car = evolve(car, door=seen, is_standing=is_standing, fault=fault)
+    new_door = door.confirm(car.door, now_ms, is_standing, is_open, inputs.obstructed)
+    fault, due_at_ms = diagnose(evolve(car, door=new_door, is_standing=is_standing), now_ms, inputs.stop)
+    if (new_door, is_standing, fault) != (car.door, car.is_standing, car.fault):
+        car = evolve(car, door=new_door, is_standing=is_standing, fault=fault)
     accept_at_ms = car.position.accept_at_ms
     if accept_at_ms is None:
         return Sensed(car, due_at_ms)
@@ -145,7 +145,7 @@ def lose_panel(car: Drive, now_ms: int) -> Drive:
     is_at_stop = lost.phase is Phase.UNKNOWN and lost.inherited is None
     return evolve(
         car,
-        position=position.mistrust(car.position),
+        position=position.distrust(car.position),
         times=travel_times.interrupt(car.times),
         door=lost,
         activity=Activity.RESTING if is_at_stop else car.activity,
@@ -185,7 +185,7 @@ def leave_sensor(car: Drive, now_ms: int, is_exact: bool) -> Drive:
     between = evolve(car.position, at_floor=False)
     times = travel_times.cleared(car.times, now_ms, is_exact, car.fault is Fault.MOTOR)
     car = evolve(car, position=between, times=times, activity=Activity.RUNNING, fault=Fault.NONE)
-    return evolve(car, due_at_ms=now_ms + patience_ms(car))
+    return evolve(car, due_at_ms=now_ms + edge_timeout_ms(car))
 
 
 def reach(car: Drive, now_ms: int, floor: int, is_exact: bool) -> Drive:
@@ -196,7 +196,7 @@ def reach(car: Drive, now_ms: int, floor: int, is_exact: bool) -> Drive:
     car = evolve(car, position=evolve(old, floor=floor, at_floor=True, trusted=True), times=times, fault=Fault.NONE)
     if car.activity is Activity.RESTING:
         return car
-    return evolve(car, activity=Activity.ARRIVED, due_at_ms=now_ms + patience_ms(car))
+    return evolve(car, activity=Activity.ARRIVED, due_at_ms=now_ms + edge_timeout_ms(car))
 
 
 def stall(car: Drive, now_ms: int) -> Drive:
@@ -214,9 +214,9 @@ def pause(car: Drive, now_ms: int, late_ms: int) -> Drive:
     return car if times is car.times and where is car.position else evolve(car, times=times, position=where)
 
 
-def patience_ms(car: Drive) -> int:
-    """Return how long a moving *car* may take to the next sensor edge."""
-    return travel_times.patience_ms(car.times, car.position, car.direction)
+def edge_timeout_ms(car: Drive) -> int:
+    """Return the timeout for the next sensor edge of a moving *car*."""
+    return travel_times.edge_timeout_ms(car.times, car.position, car.direction)
 
 
 def hold(car: Drive, now_ms: int, held: bool) -> Drive:
@@ -228,7 +228,7 @@ def hold(car: Drive, now_ms: int, held: bool) -> Drive:
     if car.activity is Activity.RESTING:
         return evolve(car, due_at_ms=now_ms + STAND_MS) if door.is_at_stop(car.door) else car
     activity = Activity.ARRIVED if car.position.at_floor else Activity.RUNNING
-    return evolve(car, activity=activity, due_at_ms=now_ms + patience_ms(car))
+    return evolve(car, activity=activity, due_at_ms=now_ms + edge_timeout_ms(car))
 
 
 def open_door(car: Drive) -> OpenDoor | None:

@@ -70,7 +70,7 @@ def is_in_shaft(report: int | None, floors: int) -> bool:
     return report is None or 0 <= report < floors
 
 
-def mistrust(old: Position) -> Position:
+def distrust(old: Position) -> Position:
     """Accept any next report inside the shaft. A dead sensor stays dead."""
     return evolve(old, trusted=False, accept_at_ms=old.accept_at_ms if old.is_dead else None)
 

@@ -102,7 +102,7 @@ def search_longer(old: TravelTimes) -> TravelTimes:
     return evolve(old, search_ms=min(2 * old.search_ms, SEARCH_MAX_MS))
 
 
-def patience_ms(times: TravelTimes, position: Position, direction: Direction) -> int:
+def edge_timeout_ms(times: TravelTimes, position: Position, direction: Direction) -> int:
     """Return the timeout for the next sensor edge of a moving car: the learned time plus 5 % and 60 ms (C8)."""
     if position.floor is None:
         return times.search_ms

@@ -260,7 +260,7 @@ def motor_runs_while_the_door_is_open(patch: pytest.MonkeyPatch) -> None:
 @mutant
 def motor_fault_is_not_detected(patch: pytest.MonkeyPatch) -> None:
     for module in (drive, act):
-        patch.setattr(module, "patience_ms", lambda car: SEARCH_MS if car.position.floor is None else NEVER_MS)
+        patch.setattr(module, "edge_timeout_ms", lambda car: SEARCH_MS if car.position.floor is None else NEVER_MS)
 
 
 @mutant
@@ -454,7 +454,7 @@ REPLACEMENTS: Mapping[str, tuple[Callable[..., object], str, str]] = {
     "motor_command_is_never_repeated": (act.travel, "motor_try=car.motor_try + 1", "motor_try=car.motor_try"),
     "position_is_trusted_after_a_lost_server": (
         drive.lose_panel,
-        "position=position.mistrust(car.position),",
+        "position=position.distrust(car.position),",
         "",
     ),
     "stop_lamp_is_lit_whenever_the_car_is_held": (
