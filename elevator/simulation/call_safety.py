@@ -80,8 +80,8 @@ class CallLedger:
         self.own_runs: dict[int, set[Author]] = {}
         """Which former runs each node can know for its own, from its record."""
         stream.subscribe(Joined, self.note_joined)
-        stream.subscribe(Left, lambda event: self.wipe(event.host))
-        stream.subscribe(DiskWiped, lambda event: self.wipe(event.host))
+        stream.subscribe(Left, lambda event: self.wipe(event.node))
+        stream.subscribe(DiskWiped, lambda event: self.wipe(event.node))
         stream.subscribe(RecordStored, self.note_stored)
         stream.subscribe(ProgramStarted, self.note_started)
         stream.subscribe(TurnTaken, self.judge_turn)
@@ -92,8 +92,8 @@ class CallLedger:
 
     def note_joined(self, event: Joined) -> None:
         for table in (self.given, self.withdrawn, self.lit, self.stored):
-            table[event.host] = {}
-        self.own_runs[event.host] = set()
+            table[event.node] = {}
+        self.own_runs[event.node] = set()
 
     def wipe(self, id: int) -> None:
         """Excuse what was on this disk alone, or can never come back to it."""
@@ -105,146 +105,146 @@ class CallLedger:
                 self.excused.add(dot)
 
     def note_stored(self, event: RecordStored) -> None:
-        extend(self.stored[event.host], event.record.calls.seen)
-        self.own_runs[event.host].add(Author(self.observed.nodes[event.host].node_id, event.record.incarnation))
+        extend(self.stored[event.node], event.record.calls.seen)
+        self.own_runs[event.node].add(Author(self.observed.nodes[event.node].node_id, event.record.incarnation))
 
     def note_started(self, event: ProgramStarted) -> None:
-        host, node, now_ms = self.observed.nodes[event.host], event.node, self.clock()
-        self.runs[node.me] = host.id
-        self.withdrawn[host.id] |= {call: (now_ms, dots) for call, dots in self.given[host.id].items()}
-        self.given[host.id] = {}
+        node, state, now_ms = self.observed.nodes[event.node], event.state, self.clock()
+        self.runs[state.me] = node.id
+        self.withdrawn[node.id] |= {call: (now_ms, dots) for call, dots in self.given[node.id].items()}
+        self.given[node.id] = {}
         if event.kept is None:
-            self.own_runs[host.id].clear()
-        elif lost := event.kept.calls.live.items() - node.calls.live.items():
-            self.fail(f"node {host.id} starts without {lost}, which it had on its disk")
+            self.own_runs[node.id].clear()
+        elif lost := event.kept.calls.live.items() - state.calls.live.items():
+            self.fail(f"node {node.id} starts without {lost}, which it had on its disk")
 
     def judge_turn(self, event: TurnTaken) -> None:
         before, after, tick = event.before, event.after, event.tick
-        host = self.observed.nodes[event.host]
-        if host.floors != self.plan.floors:  # In another building: none of its calls may come in here.
+        node = self.observed.nodes[event.node]
+        if node.floors != self.plan.floors:  # In another building: none of its calls may come in here.
             return
         if tick.inputs is not before.inputs and tick.inputs is not None:
-            self.judge_presses(host, before, after, tick.inputs)
+            self.judge_presses(node, before, after, tick.inputs)
         if after.calls is not before.calls:
-            self.judge_calls(host, before.calls, after)
-        if after.lit is not before.lit or self.given[host.id].keys() != after.lit:
-            self.judge_promises(host, after)
+            self.judge_calls(node, before.calls, after)
+        if after.lit is not before.lit or self.given[node.id].keys() != after.lit:
+            self.judge_promises(node, after)
 
-    def judge_presses(self, host: ObservedNode, before: Node, after: Node, inputs: Inputs) -> None:
+    def judge_presses(self, node: ObservedNode, before: Node, after: Node, inputs: Inputs) -> None:
         me = after.me
         was = before.inputs.pressed if before.inputs is not None else Buttons()
-        fresh = host.lit(inputs.pressed) - host.lit(was) if inputs.pressed != was else frozenset()
+        fresh = node.lit(inputs.pressed) - node.lit(was) if inputs.pressed != was else frozenset()
         last = before.calls.seen.get(me, 0)
         counted = after.calls.seen.get(me, 0) - last
         if counted != len(fresh):
-            self.fail(f"node {host.id} has noted {counted} of {len(fresh)} presses of {sorted(fresh)}")
+            self.fail(f"node {node.id} has noted {counted} of {len(fresh)} presses of {sorted(fresh)}")
         noted = {dot: call for dot, call in after.calls.live.items() if dot.author == me and dot.n > last}
         for dot, call in sorted(noted.items()):
             if call in fresh:
-                self.note_press(host, dot, call)
+                self.note_press(node, dot, call)
         for call in sorted(fresh - {*noted.values()}):  # No node will ever tell of these.
-            self.judge_place(host, call)
-            self.note_service(host, call, after.now_ms, is_first=True)
+            self.judge_place(node, call)
+            self.note_service(node, call, after.now_ms, is_first=True)
 
-    def note_press(self, host: ObservedNode, dot: Dot, call: Call) -> None:
+    def note_press(self, node: ObservedNode, dot: Dot, call: Call) -> None:
         for older in [d for d, c in self.open.items() if d.author == dot.author and c == call]:
             del self.open[older]
             self.replaced[older] = dot
         self.born[dot], self.call_of[dot], self.open[dot] = self.clock(), call, call
-        self.emit(CallPressed(host.id, call, dot))
+        self.emit(CallPressed(node.id, call, dot))
 
-    def judge_calls(self, host: ObservedNode, before: Calls, node: Node) -> None:
+    def judge_calls(self, node: ObservedNode, before: Calls, state: Node) -> None:
         """Compare what a node holds now with what it held, and both with the truth."""
-        after = node.calls
+        after = state.calls
         for dot in after.live.keys() - before.live.keys():
             if dot not in self.born:
-                self.fail(f"node {host.id} has a call that nobody made: {dot} {after.live[dot]}")
+                self.fail(f"node {node.id} has a call that nobody made: {dot} {after.live[dot]}")
         dropped = before.live.keys() - after.live.keys()
-        passed = newly_covered(before, after) if host.machine.door else set[Dot]()
+        passed = newly_covered(before, after) if node.machine.door else set[Dot]()
         again = [dot for dot in sorted(dropped | passed) if dot not in self.open and dot in self.born]
         gone = [d for d in self.open if d not in after.live and (d in dropped or covers(after.seen, d))]
         for dot in gone:
             call = self.open[dot]
-            self.judge_place(host, call)
-            if call.button is Button.CAB and has_duplicate(node) and self.runs.get(dot.author) != host.id:
-                self.fail(f"car {host.id} took {dot} {call} from another with its id")
+            self.judge_place(node, call)
+            if call.button is Button.CAB and has_duplicate(state) and self.runs.get(dot.author) != node.id:
+                self.fail(f"car {node.id} took {dot} {call} from another with its id")
             del self.open[dot]
-            self.note_service(host, call, node.now_ms, is_first=True)
+            self.note_service(node, call, state.now_ms, is_first=True)
         for dot in again:
-            if host.stands_open_at(self.call_of[dot].floor):
-                self.note_service(host, self.call_of[dot], node.now_ms, is_first=False)
+            if node.stands_open_at(self.call_of[dot].floor):
+                self.note_service(node, self.call_of[dot], state.now_ms, is_first=False)
 
-    def judge_place(self, host: ObservedNode, call: Call) -> None:
-        if not host.stands_open_at(call.floor) or (call.button is Button.CAB and call.car != host.node_id):
-            self.fail(f"node {host.id} lost {call}")
+    def judge_place(self, node: ObservedNode, call: Call) -> None:
+        if not node.stands_open_at(call.floor) or (call.button is Button.CAB and call.car != node.node_id):
+            self.fail(f"node {node.id} lost {call}")
 
-    def note_service(self, host: ObservedNode, call: Call, at_ms: int, is_first: bool) -> None:
+    def note_service(self, node: ObservedNode, call: Call, at_ms: int, is_first: bool) -> None:
         self.served_at_ms[call] = self.clock()
-        self.emit(CallServed(host.id, call, is_first, at_ms))
+        self.emit(CallServed(node.id, call, is_first, at_ms))
 
     # Promises and lamps
 
-    def judge_promises(self, host: ObservedNode, node: Node) -> None:
+    def judge_promises(self, node: ObservedNode, state: Node) -> None:
         """Judge what a node has promised since it was last looked at."""
-        given, now_ms = self.given[host.id], self.clock()
-        for call in given.keys() - node.lit:
-            self.withdrawn[host.id][call] = now_ms, given.pop(call)
-        for call in sorted(node.lit - given.keys()):
-            dots = [dot for dot, each in node.calls.live.items() if each == call]
-            if call.button is Button.CAB and has_duplicate(node):
-                dots = [dot for dot in dots if self.runs.get(dot.author) == host.id]
-            if not any(self.is_guaranteed(host, node, dot) for dot in dots):
-                self.fail(f"the lamp of {call} at car {host.id} is lit without its guarantee: {dots}")
+        given, now_ms = self.given[node.id], self.clock()
+        for call in given.keys() - state.lit:
+            self.withdrawn[node.id][call] = now_ms, given.pop(call)
+        for call in sorted(state.lit - given.keys()):
+            dots = [dot for dot, each in state.calls.live.items() if each == call]
+            if call.button is Button.CAB and has_duplicate(state):
+                dots = [dot for dot in dots if self.runs.get(dot.author) == node.id]
+            if not any(self.is_guaranteed(node, state, dot) for dot in dots):
+                self.fail(f"the lamp of {call} at car {node.id} is lit without its guarantee: {dots}")
             self.promised.update(dots)
             holders = self.observed.nodes.values()
             self.excused.update(dot for dot in dots if not any(dot in each.durable.live for each in holders))
             given[call] = dots
 
-    def is_guaranteed(self, host: ObservedNode, node: Node, dot: Dot) -> bool:
+    def is_guaranteed(self, node: ObservedNode, state: Node, dot: Dot) -> bool:
         heard = [
             peer.heartbeat.sender
-            for peer in node.peers.known.values()
-            if node.now_ms < peer.timeout_at_ms and peer.heartbeat.hears >> node.me.id & 1
+            for peer in state.peers.known.values()
+            if state.now_ms < peer.timeout_at_ms and peer.heartbeat.hears >> state.me.id & 1
         ]
-        own = covers(host.durable.seen, dot) or (host.is_failing and bool(heard))
+        own = covers(node.durable.seen, dot) or (node.is_failing and bool(heard))
         return own and all(covers(self.told[run], dot) for run in heard if run in self.told)  # A ghost has no disk.
 
     def judge_heartbeat(self, event: HeartbeatSent) -> None:
-        host, seen = self.observed.nodes[event.host], event.heartbeat.calls.seen
-        if host.floors != self.plan.floors:
+        node, seen = self.observed.nodes[event.node], event.heartbeat.calls.seen
+        if node.floors != self.plan.floors:
             return
         told = self.told.setdefault(event.heartbeat.sender, {})
         if seen == told:
             return
-        stored = self.stored[host.id]
-        if not host.is_failing and any(n > stored.get(author, 0) for author, n in seen.items()):
-            self.fail(f"node {host.id} tells what is not on its disk")
+        stored = self.stored[node.id]
+        if not node.is_failing and any(n > stored.get(author, 0) for author, n in seen.items()):
+            self.fail(f"node {node.id} tells what is not on its disk")
         extend(told, seen)
 
     def judge_lamps(self, event: MachineChanged) -> None:
-        host, was, now = self.observed.nodes[event.host], event.before.lamps, event.after.lamps
-        if was is now or host.floors != self.plan.floors:
+        node, was, now = self.observed.nodes[event.node], event.before.lamps, event.after.lamps
+        if was is now or node.floors != self.plan.floors:
             return
-        old, new, lit = host.lit(was), host.lit(now), self.lit[host.id]
+        old, new, lit = node.lit(was), node.lit(now), self.lit[node.id]
         for call in sorted(new - old):
-            since_ms, dots = self.withdrawn[host.id].get(call, (-BLIND_MS, []))
-            if call in self.given[host.id]:
-                dots = self.given[host.id][call]
+            since_ms, dots = self.withdrawn[node.id].get(call, (-BLIND_MS, []))
+            if call in self.given[node.id]:
+                dots = self.given[node.id][call]
             elif self.clock() - since_ms > BLIND_MS:
-                self.fail(f"the lamp of {call} at car {host.id} is lit for nothing")
+                self.fail(f"the lamp of {call} at car {node.id} is lit for nothing")
             lit[call] = dots
         for call in sorted(old - new):
             dots = lit.pop(call)
             since_ms = min(self.born[dot] for dot in dots)
-            if self.served_at_ms.get(call, -1) < since_ms and not self.is_unknown(host, call, dots):
-                self.fail(f"the lamp of {call} at car {host.id} went dark unserved")
+            if self.served_at_ms.get(call, -1) < since_ms and not self.is_unknown(node, call, dots):
+                self.fail(f"the lamp of {call} at car {node.id} went dark unserved")
 
-    def is_unknown(self, host: ObservedNode, call: Call, dots: Iterable[Dot]) -> bool:
+    def is_unknown(self, node: ObservedNode, call: Call, dots: Iterable[Dot]) -> bool:
         """Tell whether the program of *host* cannot know that a lamp was lit for presses of its own panel's *call*."""
-        assert host.node is not None
-        if call.button is Button.CAB and has_duplicate(host.node):
-            return not all(dot.author in {host.node.me} | self.own_runs[host.id] for dot in dots)
-        return not any(covers(host.node.calls.seen, dot) for dot in dots)
+        assert node.state is not None
+        if call.button is Button.CAB and has_duplicate(node.state):
+            return not all(dot.author in {node.state.me} | self.own_runs[node.id] for dot in dots)
+        return not any(covers(node.state.calls.seen, dot) for dot in dots)
 
     # The end
 
@@ -253,32 +253,32 @@ class CallLedger:
         lost = self.plan.lost_cars()
         recent = {call for call, at_ms in self.served_at_ms.items() if self.clock() - at_ms <= SPREAD_MS}
         panels = [
-            {call for call in host.lit(host.machine.lamps) if call.button is not Button.CAB} - recent
-            for host in self.observed.nodes.values()
-            if host.id not in lost
+            {call for call in node.lit(node.machine.lamps) if call.button is not Button.CAB} - recent
+            for node in self.observed.nodes.values()
+            if node.id not in lost
         ]
         if not self.plan.loses_links() and any(panel != panels[0] for panel in panels):
             self.fail(f"the panels do not agree: {panels}")
 
     def judge_end(self) -> None:
         """Judge a world in which nothing is left to do."""
-        lost, hosts = self.plan.lost_cars(), [host for host in self.observed.nodes.values() if host.is_alive]
-        nodes = [(host.id, host.node) for host in hosts if host.node is not None]
-        for id, node in nodes:
-            waited_for = {dot.author for dot in node.calls.live}
-            runs = Counter(author.id for author in node.calls.seen if author not in waited_for)
+        lost, nodes = self.plan.lost_cars(), [node for node in self.observed.nodes.values() if node.is_alive]
+        states = [(node.id, node.state) for node in nodes if node.state is not None]
+        for id, state in states:
+            waited_for = {dot.author for dot in state.calls.live}
+            runs = Counter(author.id for author in state.calls.seen if author not in waited_for)
             if max(runs.values(), default=0) > RUNS_KEPT:
                 self.fail(f"node {id} forgets no former run: {runs}")
-            for other_id, other in nodes if not self.plan.loses_links() and not {id} & lost else ():
-                peer = node.peers.known.get(other.me.id)
-                if other is not node and other_id not in lost and (peer is None or peer.calls != other.calls):
+            for other_id, other in states if not self.plan.loses_links() and not {id} & lost else ():
+                peer = state.peers.known.get(other.me.id)
+                if other is not state and other_id not in lost and (peer is None or peer.calls != other.calls):
                     self.fail(f"node {id} does not know what node {other_id} holds")
         for dot in sorted(self.promised):
             last, call = dot, self.call_of[dot]
             while last in self.replaced:
                 last = self.replaced[last]
-            holders = [host for host in self.observed.nodes.values() if last in host.durable.live]
-            is_gone = bool(holders) and not any(host.is_alive for host in holders)
+            holders = [node for node in self.observed.nodes.values() if last in node.durable.live]
+            is_gone = bool(holders) and not any(node.is_alive for node in holders)
             if is_gone or {dot, last} & self.excused or call.car in lost:
                 continue
             if self.served_at_ms.get(call, -1) < self.born[dot]:

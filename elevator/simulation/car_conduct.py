@@ -78,155 +78,160 @@ class CarConduct:
         self.clock, self.fail = observed.clock, observed.fail
         self.journeys: dict[int, Journey] = {}
         self.look_ms = 0
-        stream.subscribe(Joined, lambda event: self.journeys.update({event.host: Journey()}))
-        stream.subscribe(ProgramStarted, lambda event: self.journeys.update({event.host: Journey()}))
+        stream.subscribe(Joined, lambda event: self.journeys.update({event.node: Journey()}))
+        stream.subscribe(ProgramStarted, lambda event: self.journeys.update({event.node: Journey()}))
         stream.subscribe(CallServed, self.note_service)
         stream.subscribe(MachineChanged, self.judge_machine)
         stream.subscribe(TimePassed, self.look)
 
     def note_service(self, event: CallServed) -> None:
-        journey = self.journeys[event.host]
+        journey = self.journeys[event.node]
         journey.served_ms = self.clock()
         if event.call.button is not Button.CAB:
             journey.is_repeated = journey.is_repeated or not event.is_first
             journey.announced = Direction.UP if event.call.button is Button.UP else Direction.DOWN
 
     def judge_machine(self, event: MachineChanged) -> None:
-        host, old, new = self.observed.nodes[event.host], event.before, event.after
-        journey = self.journeys[host.id]
+        node, old, new = self.observed.nodes[event.node], event.before, event.after
+        journey = self.journeys[node.id]
         if new.door and not old.door:
-            self.judge_opening(host, journey)
+            self.judge_opening(node, journey)
         elif old.door and not new.door:
             journey.shut_ms = self.clock()
         if new.sensed != old.sensed:
             is_coming = new.sensed is not None and new.shaft.motor is not Motor.STOP
-            journey.comes = host.node if is_coming else None
+            journey.comes = node.state if is_coming else None
         if new.shaft.motor is not old.shaft.motor:
             journey.comes = None
             if new.shaft.motor is not Motor.STOP:
-                self.judge_departure(host, journey, Direction(new.shaft.motor))
+                self.judge_departure(node, journey, Direction(new.shaft.motor))
 
-    def judge_opening(self, host: ObservedNode, journey: Journey) -> None:
+    def judge_opening(self, node: ObservedNode, journey: Journey) -> None:
         if journey.is_at_stop:  # It has rested since it came here, and is free to go anywhere.
             journey.heading = None
         journey.is_at_stop, journey.announced, journey.is_repeated = True, None, False
-        if self.health.is_untouched(host.id) and host.node is not None:
-            floor, calls = host.machine.sensed, host.node.calls.live.values()
-            if not any(call.floor == floor and call.car in (EVERY_CAR, host.node_id) for call in calls):
-                self.fail(f"car {host.id} opens its door for nothing")
+        if self.health.is_untouched(node.id) and node.state is not None:
+            floor, calls = node.machine.sensed, node.state.calls.live.values()
+            if not any(call.floor == floor and call.car in (EVERY_CAR, node.node_id) for call in calls):
+                self.fail(f"car {node.id} opens its door for nothing")
 
-    def judge_passing(self, host: ObservedNode, came: Node) -> None:
+    def judge_passing(self, node: ObservedNode, came: Node) -> None:
         """Judge a car that has come to a floor and runs on."""
-        floor, node = host.machine.sensed, host.node
-        if floor is None or node is None or not self.health.is_untouched(host.id) or came.drive.fault is not Fault.NONE:
+        floor, state = node.machine.sensed, node.state
+        if (
+            floor is None
+            or state is None
+            or not self.health.is_untouched(node.id)
+            or came.drive.fault is not Fault.NONE
+        ):
             return
-        if node.inputs is None or node.inputs.floor != floor:  # A false reading hides the floor from the program.
+        if state.inputs is None or state.inputs.floor != floor:  # A false reading hides the floor from the program.
             return
-        going = Call(Direction(host.machine.shaft.motor).button, floor, EVERY_CAR)
-        if claims(came, going) and claims(node, going):  # It may be given one only as it leaves.
-            self.fail(f"car {host.id} passes a hall call at floor {floor} that it claims")
-        if Call(Button.CAB, floor, host.id) in came.calls.live.values() and not has_duplicate(node):
-            self.fail(f"car {host.id} passes its cab call to floor {floor}")
+        going = Call(Direction(node.machine.shaft.motor).button, floor, EVERY_CAR)
+        if claims(came, going) and claims(state, going):  # It may be given one only as it leaves.
+            self.fail(f"car {node.id} passes a hall call at floor {floor} that it claims")
+        if Call(Button.CAB, floor, node.id) in came.calls.live.values() and not has_duplicate(state):
+            self.fail(f"car {node.id} passes its cab call to floor {floor}")
 
-    def judge_departure(self, host: ObservedNode, journey: Journey, direction: Direction) -> None:
-        now_ms, floor, node = self.clock(), host.machine.sensed, host.node
-        has_just_shut = journey.is_at_stop and journey.shut_ms == now_ms and host.opened_itself()
+    def judge_departure(self, node: ObservedNode, journey: Journey, direction: Direction) -> None:
+        now_ms, floor, state = self.clock(), node.machine.sensed, node.state
+        has_just_shut = journey.is_at_stop and journey.shut_ms == now_ms and node.opened_itself()
         heading = journey.heading if not journey.is_at_stop or has_just_shut else None
         announced, is_repeated = (journey.announced, journey.is_repeated) if has_just_shut else (None, False)
         journey.heading, journey.is_at_stop, journey.announced, journey.is_repeated = direction, False, None, False
-        if floor is None or node is None or not self.health.is_untouched(host.id):
+        if floor is None or state is None or not self.health.is_untouched(node.id):
             return
-        if node.inputs is None or node.inputs.floor != floor:  # It has just come there and does not know yet.
+        if state.inputs is None or state.inputs.floor != floor:  # It has just come there and does not know yet.
             return
-        decided_ms = host.opened_ms if has_just_shut and announced is None else now_ms
+        decided_ms = node.opened_ms if has_just_shut and announced is None else now_ms
         heading = heading if announced is None else announced
-        for dot, call in node.calls.live.items():
+        for dot, call in state.calls.live.items():
             born_ms = self.ledger.born[dot]
             is_behind = heading is not None and direction is not heading and (call.floor - floor) * heading > 0
-            is_due = call.car == host.id and not is_repeated and born_ms <= decided_ms - SEEN_MS
+            is_due = call.car == node.id and not is_repeated and born_ms <= decided_ms - SEEN_MS
             if is_behind and is_due:
-                self.fail(f"car {host.id} turned away from {call}")
+                self.fail(f"car {node.id} turned away from {call}")
 
     # What takes no event to go wrong
 
     def look(self, event: TimePassed) -> None:
-        for host in self.observed.nodes.values():
-            journey = self.journeys[host.id]
-            if journey.comes is not None and self.clock() - host.sensed_ms > SEEN_MS:
-                self.judge_passing(host, journey.comes)
+        for node in self.observed.nodes.values():
+            journey = self.journeys[node.id]
+            if journey.comes is not None and self.clock() - node.sensed_ms > SEEN_MS:
+                self.judge_passing(node, journey.comes)
                 journey.comes = None
         if self.clock() < self.look_ms:
             return
         self.look_ms = self.clock() + LOOK_MS
-        for host in self.observed.nodes.values():
-            if host.id < self.health.cars and host.is_alive and self.health.is_alert(host.id):
-                self.judge_held(host)
-            if host.is_alive and self.health.is_untouched(host.id):
-                self.judge_rest(host, self.journeys[host.id])
+        for node in self.observed.nodes.values():
+            if node.id < self.health.cars and node.is_alive and self.health.is_alert(node.id):
+                self.judge_held(node)
+            if node.is_alive and self.health.is_untouched(node.id):
+                self.judge_rest(node, self.journeys[node.id])
             else:
-                self.journeys[host.id].able_ms = self.clock()
+                self.journeys[node.id].able_ms = self.clock()
         for dot, call in self.ledger.open.items():
             if self.ledger.born[dot] > self.clock() - DARK_MS:
                 break
             self.judge_dark(dot, call)
 
-    def judge_held(self, host: ObservedNode) -> None:
+    def judge_held(self, node: ObservedNode) -> None:
         """Judge a car that may be held: it stands, and says that it is out of service."""
-        machine, now_ms = host.machine, self.clock()
-        is_stop_known = now_ms - host.stop_ms >= SHOWN_MS
+        machine, now_ms = node.machine, self.clock()
+        is_stop_known = now_ms - node.stop_ms >= SHOWN_MS
         if is_stop_known and machine.stop_lamp != machine.stop:
-            self.fail(f"the stop lamp of car {host.id} is {'lit' if machine.stop_lamp else 'dark'}")
-        stopped_ms = host.stop_ms if machine.stop else now_ms
-        dead_ms = self.health.begun_ms(host.id, FaultKind.SENSOR)
+            self.fail(f"the stop lamp of car {node.id} is {'lit' if machine.stop_lamp else 'dark'}")
+        stopped_ms = node.stop_ms if machine.stop else now_ms
+        dead_ms = self.health.begun_ms(node.id, FaultKind.SENSOR)
         is_held = now_ms - min(stopped_ms, dead_ms) > SHOWN_MS
         if is_held and machine.shaft.motor:
-            self.fail(f"car {host.id} runs {'while its stop button is down' if machine.stop else 'with a dead sensor'}")
-        is_stuck = host.stuck_ms is not None and now_ms - host.stuck_ms > self.stuck_ms
-        held_open_ms = max(host.opened_ms, host.obstructed_ms, self.health.programs[host.id].from_ms)
+            self.fail(f"car {node.id} runs {'while its stop button is down' if machine.stop else 'with a dead sensor'}")
+        is_stuck = node.stuck_ms is not None and now_ms - node.stuck_ms > self.stuck_ms
+        held_open_ms = max(node.opened_ms, node.obstructed_ms, self.health.programs[node.id].from_ms)
         is_blocked = machine.door and machine.obstructed and now_ms - held_open_ms > BLOCKED_MS
-        is_said = host.node is None or host.node.drive.fault is not Fault.NONE
+        is_said = node.state is None or node.state.drive.fault is not Fault.NONE
         if (is_held or is_stuck or is_blocked) and not is_said:
-            self.fail(f"car {host.id} cannot serve a call and does not say so")
+            self.fail(f"car {node.id} cannot serve a call and does not say so")
 
-    def judge_rest(self, host: ObservedNode, journey: Journey) -> None:
-        machine, now_ms = host.machine, self.clock()
+    def judge_rest(self, node: ObservedNode, journey: Journey) -> None:
+        machine, now_ms = node.machine, self.clock()
         is_shown = machine.indicator == machine.sensed or machine.sensed is None
-        if not is_shown and now_ms - host.sensed_ms >= SHOWN_MS:
-            self.fail(f"the indicator of car {host.id} shows {machine.indicator} at floor {machine.sensed}")
-        assert host.node is not None
-        fault = host.node.drive.fault
-        is_kept_open = fault is Fault.DOOR and machine.door and now_ms - host.opened_ms > RELEASED_MS
+        if not is_shown and now_ms - node.sensed_ms >= SHOWN_MS:
+            self.fail(f"the indicator of car {node.id} shows {machine.indicator} at floor {machine.sensed}")
+        assert node.state is not None
+        fault = node.state.drive.fault
+        is_kept_open = fault is Fault.DOOR and machine.door and now_ms - node.opened_ms > RELEASED_MS
         if fault in (Fault.NONE, Fault.POSITION) or is_kept_open:
             journey.able_ms = now_ms
         elif now_ms - journey.able_ms > self.travel_ms + SHOWN_MS:
-            self.fail(f"car {host.id} is in order and takes itself for unable: {fault}")
+            self.fail(f"car {node.id} is in order and takes itself for unable: {fault}")
         if not machine.door:
             return
-        if now_ms - max(host.opened_ms, journey.served_ms, self.health.whole[host.id].from_ms) > DOOR_MS + SHOWN_MS:
-            self.fail(f"the door of car {host.id} stays open for nothing")
+        if now_ms - max(node.opened_ms, journey.served_ms, self.health.whole[node.id].from_ms) > DOOR_MS + SHOWN_MS:
+            self.fail(f"the door of car {node.id} stays open for nothing")
         long_ago_ms = now_ms - KEPT_OPEN_MS
-        if max(host.opened_ms, self.health.whole[host.id].from_ms) < long_ago_ms:
+        if max(node.opened_ms, self.health.whole[node.id].from_ms) < long_ago_ms:
             for dot, call in self.ledger.open.items():
-                if call.car == host.id and call.floor != machine.sensed and self.ledger.born[dot] < long_ago_ms:
-                    self.fail(f"car {host.id} is kept from {call} by an open door")
+                if call.car == node.id and call.floor != machine.sensed and self.ledger.born[dot] < long_ago_ms:
+                    self.fail(f"car {node.id} is kept from {call} by an open door")
 
     def judge_dark(self, dot: Dot, call: Call) -> None:
         """Judge whether a press has lit in the end where it was made."""
-        host = self.observed.nodes.get(self.ledger.runs[dot.author])
-        if host is None or host.node is None or host.node.me != dot.author or not host.is_alive:
+        node = self.observed.nodes.get(self.ledger.runs[dot.author])
+        if node is None or node.state is None or node.state.me != dot.author or not node.is_alive:
             return
         is_clear = self.health.network.from_ms <= self.clock()
         long_ago_ms = self.clock() - (DARK_MS if is_clear else DARK_LOSSY_MS)
-        if self.ledger.born[dot] > long_ago_ms or host.id >= self.health.cars:
+        if self.ledger.born[dot] > long_ago_ms or node.id >= self.health.cars:
             return
-        if not self.health.is_alert(host.id, long_ago_ms) or mask(host.machine.lamps, call.button) >> call.floor & 1:
+        if not self.health.is_alert(node.id, long_ago_ms) or mask(node.machine.lamps, call.button) >> call.floor & 1:
             return
-        others = [each for each in self.observed.nodes if each != host.id and self.health.is_alert(each, long_ago_ms)]
-        is_held = not host.is_failing and not self.health.has(host.id, FaultKind.DISK)
+        others = [each for each in self.observed.nodes if each != node.id and self.health.is_alert(each, long_ago_ms)]
+        is_held = not node.is_failing and not self.health.has(node.id, FaultKind.DISK)
         if is_held or (is_clear and others):
-            self.fail(f"{call} is still dark at car {host.id} where it was made")
+            self.fail(f"{call} is still dark at car {node.id} where it was made")
 
 
-def claims(node: Node, call: Call) -> bool:
+def claims(state: Node, call: Call) -> bool:
     """Tell whether *node* means to serve a hall call."""
-    return bool(mask(node.claims, call.button) >> call.floor & 1)
+    return bool(mask(state.claims, call.button) >> call.floor & 1)

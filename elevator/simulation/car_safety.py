@@ -66,7 +66,7 @@ class CarSafety:
         self.health = health
         self.clock, self.fail = observed.clock, observed.fail
         self.stops: dict[int, Stop] = {}
-        stream.subscribe(Joined, lambda event: self.stops.update({event.host: Stop()}))
+        stream.subscribe(Joined, lambda event: self.stops.update({event.node: Stop()}))
         stream.subscribe(ProgramStarted, self.note_started)
         stream.subscribe(FaultEnded, self.note_server_back)
         stream.subscribe(TurnTaken, self.judge_turn)
@@ -74,104 +74,104 @@ class CarSafety:
         stream.subscribe(MachineChanged, self.judge_machine)
         stream.subscribe(CallServed, self.judge_service)
 
-    def seen_ms(self, host: ObservedNode) -> int:
+    def seen_ms(self, node: ObservedNode) -> int:
         """Return by when a program has acted on what its panel shows."""
-        return SEEN_MS if self.health.is_alert(host.id) else BLIND_MS
+        return SEEN_MS if self.health.is_alert(node.id) else BLIND_MS
 
     def note_started(self, event: ProgramStarted) -> None:
-        self.stops[event.host] = Stop(self.clock())
+        self.stops[event.node] = Stop(self.clock())
 
     def note_server_back(self, event: FaultEnded) -> None:
         if event.fault.kind is FaultKind.SERVER:
             self.stops[event.fault.who].stays_from_ms = self.clock()
 
     def judge_turn(self, event: TurnTaken) -> None:
-        host, stop, now_ms = self.observed.nodes[event.host], self.stops[event.host], self.clock()
+        node, stop, now_ms = self.observed.nodes[event.node], self.stops[event.node], self.clock()
         inputs = event.tick.inputs
-        if inputs is not None and inputs.floor is not None and inputs.floor < host.floors:
+        if inputs is not None and inputs.floor is not None and inputs.floor < node.floors:
             stop.has_seen_floor, stop.searches_ms = True, None
-        if stop.stale_ms == now_ms and host.machine.shaft.motor and self.runs_as_told(host):
-            self.fail(f"car {host.id} goes on as its program decided before it stood still")
+        if stop.stale_ms == now_ms and node.machine.shaft.motor and self.runs_as_told(node):
+            self.fail(f"car {node.id} goes on as its program decided before it stood still")
         if now_ms - event.tick.now_ms >= STALE_MS:
             stop.stale_ms = now_ms
         fresh = event.after.lit - event.before.lit
-        if fresh and now_ms - host.listens_ms < LISTEN_MS:
-            self.fail(f"node {host.id} promises {sorted(fresh)} before its program has listened")
+        if fresh and now_ms - node.listens_ms < LISTEN_MS:
+            self.fail(f"node {node.id} promises {sorted(fresh)} before its program has listened")
 
     def look(self, event: TimePassed) -> None:
         now_ms = self.clock()
-        for host in self.observed.nodes.values():
-            is_listening = host.is_alive and SEEN_MS <= now_ms - host.listens_ms < LISTEN_MS
-            if is_listening and host.machine.shaft.motor and self.runs_as_told(host):
-                self.fail(f"car {host.id} runs before its program has listened")
-            searches_ms = self.stops[host.id].searches_ms
-            if searches_ms is not None and now_ms - searches_ms > SEARCH_MS and self.runs_as_told(host):
-                self.fail(f"car {host.id} looks for a floor below for ever")
+        for node in self.observed.nodes.values():
+            is_listening = node.is_alive and SEEN_MS <= now_ms - node.listens_ms < LISTEN_MS
+            if is_listening and node.machine.shaft.motor and self.runs_as_told(node):
+                self.fail(f"car {node.id} runs before its program has listened")
+            searches_ms = self.stops[node.id].searches_ms
+            if searches_ms is not None and now_ms - searches_ms > SEARCH_MS and self.runs_as_told(node):
+                self.fail(f"car {node.id} looks for a floor below for ever")
 
-    def runs_as_told(self, host: ObservedNode) -> bool:
+    def runs_as_told(self, node: ObservedNode) -> bool:
         """Tell whether a car does now what its program wants now."""
-        return not any(self.health.has(host.id, kind) for kind in (FaultKind.LAG, FaultKind.FREEZE))
+        return not any(self.health.has(node.id, kind) for kind in (FaultKind.LAG, FaultKind.FREEZE))
 
     def judge_machine(self, event: MachineChanged) -> None:
-        host, old, new = self.observed.nodes[event.host], event.before, event.after
+        node, old, new = self.observed.nodes[event.node], event.before, event.after
         if new.counts is not old.counts:
-            self.judge_counts(host, old, new)
+            self.judge_counts(node, old, new)
         if old.door and not new.door:
-            self.judge_shutting(host)
+            self.judge_shutting(node)
         elif new.door and not old.door:
-            self.stops[host.id].stays_from_ms, self.stops[host.id].hall = self.clock(), None
-        self.note_obstruction(host, new)
+            self.stops[node.id].stays_from_ms, self.stops[node.id].hall = self.clock(), None
+        self.note_obstruction(node, new)
         if new.shaft.motor is not old.shaft.motor:
-            self.judge_motor(host, new)
+            self.judge_motor(node, new)
 
-    def judge_counts(self, host: ObservedNode, old: Machine, new: Machine) -> None:
+    def judge_counts(self, node: ObservedNode, old: Machine, new: Machine) -> None:
         was, now = old.counts, new.counts
         if now.bad_requests > was.bad_requests:
-            self.fail(f"car {host.id} was asked for what there is not: {new.last_bad}")
-        has_left = now.out_of_bounds > was.out_of_bounds and self.health.is_alert(host.id)
+            self.fail(f"car {node.id} was asked for what there is not: {new.last_bad}")
+        has_left = now.out_of_bounds > was.out_of_bounds and self.health.is_alert(node.id)
         doors = (now.motor_with_door_open, now.door_with_motor_on, now.door_between_floors)
         if has_left or doors != (was.motor_with_door_open, was.door_with_motor_on, was.door_between_floors):
-            self.fail(f"car {host.id} misbehaved: {now}")
+            self.fail(f"car {node.id} misbehaved: {now}")
 
-    def judge_shutting(self, host: ObservedNode) -> None:
-        if not host.opened_itself():
+    def judge_shutting(self, node: ObservedNode) -> None:
+        if not node.opened_itself():
             return  # A new run does not know of a door that opened just before the old one ended.
-        open_ms = self.clock() - self.stops[host.id].stays_from_ms
+        open_ms = self.clock() - self.stops[node.id].stays_from_ms
         if open_ms < DOOR_MS:
-            self.fail(f"the door of car {host.id} shut {open_ms} ms after it had a reason to be open")
-        if host.machine.obstructed and self.clock() - host.obstructed_ms > self.seen_ms(host):
-            self.fail(f"the door of car {host.id} shut while it was obstructed")
+            self.fail(f"the door of car {node.id} shut {open_ms} ms after it had a reason to be open")
+        if node.machine.obstructed and self.clock() - node.obstructed_ms > self.seen_ms(node):
+            self.fail(f"the door of car {node.id} shut while it was obstructed")
 
-    def note_obstruction(self, host: ObservedNode, machine: Machine) -> None:
+    def note_obstruction(self, node: ObservedNode, machine: Machine) -> None:
         """Note the end of an obstruction of which the program must have known."""
-        stop, now_ms = self.stops[host.id], self.clock()
+        stop, now_ms = self.stops[node.id], self.clock()
         if machine.door and machine.obstructed:
             stop.blocked_ms = now_ms if stop.blocked_ms is None else stop.blocked_ms
             return
-        if machine.door and stop.blocked_ms is not None and now_ms - stop.blocked_ms > self.seen_ms(host):
+        if machine.door and stop.blocked_ms is not None and now_ms - stop.blocked_ms > self.seen_ms(node):
             stop.stays_from_ms = now_ms
         stop.blocked_ms = None
 
-    def judge_motor(self, host: ObservedNode, machine: Machine) -> None:
-        stop, motor, now_ms = self.stops[host.id], machine.shaft.motor, self.clock()
-        end = {Motor.DOWN: 0, Motor.UP: host.floors - 1}.get(motor)
-        if end is not None and machine.sensed == end and self.runs_as_told(host):
-            self.fail(f"car {host.id} sets out past an end floor")
-        if not motor or stop.has_seen_floor or not host.is_alive:
+    def judge_motor(self, node: ObservedNode, machine: Machine) -> None:
+        stop, motor, now_ms = self.stops[node.id], machine.shaft.motor, self.clock()
+        end = {Motor.DOWN: 0, Motor.UP: node.floors - 1}.get(motor)
+        if end is not None and machine.sensed == end and self.runs_as_told(node):
+            self.fail(f"car {node.id} sets out past an end floor")
+        if not motor or stop.has_seen_floor or not node.is_alive:
             stop.searches_ms = None
             return
         if motor is Motor.UP and not stop.has_searched:
-            self.fail(f"car {host.id} looks for a floor above first")
+            self.fail(f"car {node.id} looks for a floor above first")
         stop.searches_ms = now_ms if motor is Motor.DOWN and not stop.has_searched else None
         stop.has_searched = True
 
     def judge_service(self, event: CallServed) -> None:
-        host, stop = self.observed.nodes[event.host], self.stops[event.host]
+        node, stop = self.observed.nodes[event.node], self.stops[event.node]
         if not event.is_first:
             return
         if event.call.button is not Button.CAB:
-            is_other = stop.hall not in (None, event.call.button) and host.opened_itself()
+            is_other = stop.hall not in (None, event.call.button) and node.opened_itself()
             if is_other and event.at_ms - stop.hall_ms < DOOR_MS:
-                self.fail(f"car {host.id} served up and down within {event.at_ms - stop.hall_ms} ms")
+                self.fail(f"car {node.id} served up and down within {event.at_ms - stop.hall_ms} ms")
             stop.hall, stop.hall_ms = event.call.button, event.at_ms
         stop.stays_from_ms = max(stop.stays_from_ms, event.at_ms)

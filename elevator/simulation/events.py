@@ -16,7 +16,7 @@ from elevator.simulation.faults import InjectedFault
 class Joined(NamedTuple):
     """A node is there, with its elevator and an empty disk."""
 
-    host: int
+    node: int
     node_id: int
     machine: Machine
 
@@ -24,24 +24,24 @@ class Joined(NamedTuple):
 class Left(NamedTuple):
     """A node is gone, with its elevator and its disk."""
 
-    host: int
+    node: int
 
 
 class ProgramStarted(NamedTuple):
-    host: int
-    node: Node
+    node: int
+    state: Node
     kept: Record | None
     """What was on its disk, if that could be read."""
 
 
 class ProgramEnded(NamedTuple):
-    host: int
+    node: int
 
 
 class ProgramResumed(NamedTuple):
     """A program goes on that has stood still since *stopped_ms*."""
 
-    host: int
+    node: int
     stopped_ms: int
 
 
@@ -51,14 +51,14 @@ class TurnTaken(NamedTuple):
     Then *after* is what it would have been.
     """
 
-    host: int
+    node: int
     before: Node
     after: Node
     tick: Tick
 
 
 class MachineChanged(NamedTuple):
-    host: int
+    node: int
     before: Machine
     after: Machine
 
@@ -66,18 +66,18 @@ class MachineChanged(NamedTuple):
 class RecordStored(NamedTuple):
     """A record has become durable."""
 
-    host: int
+    node: int
     record: Record
 
 
 class DiskWiped(NamedTuple):
     """The disk of a dead program has lost its record."""
 
-    host: int
+    node: int
 
 
 class HeartbeatSent(NamedTuple):
-    host: int
+    node: int
     heartbeat: Heartbeat
 
 
@@ -96,7 +96,7 @@ class TimePassed(NamedTuple):
 class CallPressed(NamedTuple):
     """A node has noted a press. Told by the judge of calls."""
 
-    host: int
+    node: int
     call: Call
     dot: Dot
 
@@ -104,7 +104,7 @@ class CallPressed(NamedTuple):
 class CallServed(NamedTuple):
     """A car has served a call, for the first time since it was pressed or once more. Told by the judge of calls."""
 
-    host: int
+    node: int
     call: Call
     is_first: bool
     at_ms: int

@@ -68,44 +68,44 @@ class GroupConduct:
     def members(self) -> list[ObservedNode]:
         """The nodes whose programs no fault touches."""
         return [
-            host
-            for host in self.observed.nodes.values()
-            if host.is_alive and host.id < self.plan.cars and self.health.is_alert(host.id)
+            node
+            for node in self.observed.nodes.values()
+            if node.is_alive and node.id < self.plan.cars and self.health.is_alert(node.id)
         ]
 
     def note_press(self, event: CallPressed) -> None:
         self.wanted_ms.setdefault(event.call, self.clock())
-        if event.host < self.plan.cars and self.health.is_calm():
-            self.due.append((self.clock(), event.host, event.call, event.dot))
+        if event.node < self.plan.cars and self.health.is_calm():
+            self.due.append((self.clock(), event.node, event.call, event.dot))
 
     def note_service(self, event: CallServed) -> None:
         if event.is_first:
             for table in (self.wanted_ms, self.orphan_ms, self.disputed_ms):
                 table.pop(event.call, None)
-            if event.host < self.plan.cars and self.health.is_calm():
-                self.due.append((self.clock(), event.host, event.call, None))
+            if event.node < self.plan.cars and self.health.is_calm():
+                self.due.append((self.clock(), event.node, event.call, None))
 
     def judge_machine(self, event: MachineChanged) -> None:
         opens = event.after.door and not event.before.door
-        if opens and self.health.is_calm() and self.health.is_untouched(event.host):
-            self.judge_opening(self.observed.nodes[event.host])
+        if opens and self.health.is_calm() and self.health.is_untouched(event.node):
+            self.judge_opening(self.observed.nodes[event.node])
 
-    def judge_opening(self, host: ObservedNode) -> None:
+    def judge_opening(self, node: ObservedNode) -> None:
         """Judge whether a car opens its door only for calls for which another stands open."""
-        assert host.node is not None
-        floor, calls = host.machine.sensed, host.node.calls.live.values()
-        here = {call for call in calls if call.floor == floor and call.car in (EVERY_CAR, host.id)}
-        others = [other for other in self.members if other is not host and self.health.is_untouched(other.id)]
+        assert node.state is not None
+        floor, calls = node.machine.sensed, node.state.calls.live.values()
+        here = {call for call in calls if call.floor == floor and call.car in (EVERY_CAR, node.id)}
+        others = [other for other in self.members if other is not node and self.health.is_untouched(other.id)]
         if here and all(any(self.stands_open(other, call) for other in others) for call in here):
-            self.fail(f"car {host.id} opens its door for {sorted(here)}, and that of another is open for them")
+            self.fail(f"car {node.id} opens its door for {sorted(here)}, and that of another is open for them")
 
-    def stands_open(self, host: ObservedNode, call: Call) -> bool:
+    def stands_open(self, node: ObservedNode, call: Call) -> bool:
         """Tell whether the car of *host* has stood open since before a new hall *call* was made there, and takes it."""
-        made_ms, announced = self.wanted_ms.get(call, 0), self.cars.journeys[host.id].announced
-        if call.button is Button.CAB or not host.stands_open_at(call.floor) or announced is None:
+        made_ms, announced = self.wanted_ms.get(call, 0), self.cars.journeys[node.id].announced
+        if call.button is Button.CAB or not node.stands_open_at(call.floor) or announced is None:
             return False
-        is_fresh = self.clock() - host.opened_ms < HAMMERED_MS and self.clock() - made_ms < NEW_MS
-        return is_fresh and host.opened_ms <= made_ms - SEEN_MS and announced.button is call.button
+        is_fresh = self.clock() - node.opened_ms < HAMMERED_MS and self.clock() - made_ms < NEW_MS
+        return is_fresh and node.opened_ms <= made_ms - SEEN_MS and announced.button is call.button
 
     def judge_turn(self, event: TurnTaken) -> None:
         if forgotten := event.before.calls.seen.keys() - event.after.calls.seen.keys():
@@ -125,12 +125,12 @@ class GroupConduct:
     def judge_forgotten(self, event: TurnTaken, authors: set[Author]) -> None:
         """Judge whether a node has just forgotten runs of which others, who are in touch, keep presses."""
         members = self.members if self.health.network.from_ms <= self.clock() else []
-        others = [host for host in members if host.id != event.host]
+        others = [node for node in members if node.id != event.node]
         for other in others if len(others) < len(members) else []:
-            known = other.durable.live.items() & other.node.calls.live.items() if other.node is not None else ()
+            known = other.durable.live.items() & other.state.calls.live.items() if other.state is not None else ()
             for dot, call in known:
                 if dot.author in authors and self.ledger.born[dot] < self.clock() - LOOK_MS:
-                    self.fail(f"node {event.host} forgets whose {call} was, and node {other.id} still has it")
+                    self.fail(f"node {event.node} forgets whose {call} was, and node {other.id} still has it")
 
     def judge_lamp(self, at_ms: int, car: int, call: Call, dot: Dot | None) -> None:
         """Judge what has become of a press, or of a service, after LAMP_MS."""
@@ -138,11 +138,11 @@ class GroupConduct:
         members = self.members if self.health.is_calm(at_ms) and self.health.is_alert(car) else []
         if not members or (not still_open if pressed else call in self.ledger.open.values()):
             return
-        for host in members:
-            is_lit = bool(mask(host.machine.lamps, call.button) >> call.floor & 1)
-            if is_lit != pressed and call.car in (EVERY_CAR, host.id):
+        for node in members:
+            is_lit = bool(mask(node.machine.lamps, call.button) >> call.floor & 1)
+            if is_lit != pressed and call.car in (EVERY_CAR, node.id):
                 state = "dark" if pressed else "lit"
-                self.fail(f"{call} is still {state} at car {host.id}, {self.clock() - at_ms} ms later")
+                self.fail(f"{call} is still {state} at car {node.id}, {self.clock() - at_ms} ms later")
 
     # What takes no event to go wrong
 
@@ -162,22 +162,22 @@ class GroupConduct:
 
     def judge_hearing(self, members: list[ObservedNode]) -> None:
         """Judge whether nodes say that they hear each other, and nobody else."""
-        alive = [host.id for host in self.observed.nodes.values() if host.is_alive]
+        alive = [node.id for node in self.observed.nodes.values() if node.is_alive]
         present = sum(1 << id for id in alive if not self.health.has(id, FaultKind.FREEZE))
-        for host in members:
-            assert host.node is not None
-            message = host.node.outgoing.message
+        for node in members:
+            assert node.state is not None
+            message = node.state.outgoing.message
             hears = 0 if message is None else message.hears
-            if hears | 1 << host.id != present:
-                self.fail(f"node {host.id} hears {hears:b} of {present:b}")
+            if hears | 1 << node.id != present:
+                self.fail(f"node {node.id} hears {hears:b} of {present:b}")
 
     def judge_claims(self, members: list[ObservedNode], allowed_ms: int) -> None:
         """Judge whether each lit hall call is taken by a car in service, if there is one."""
         now_ms = self.clock()
-        nodes = [host.node for host in members if host.node is not None and host.node.drive.fault is Fault.NONE]
-        lit = {call for host in members for call in host.lit(host.machine.lamps)} & {*self.ledger.open.values()}
+        states = [node.state for node in members if node.state is not None and node.state.drive.fault is Fault.NONE]
+        lit = {call for node in members for call in node.lit(node.machine.lamps)} & {*self.ledger.open.values()}
         for call in sorted(lit):
-            if not nodes or any(claims(node, call) for node in nodes):
+            if not states or any(claims(state, call) for state in states):
                 self.orphan_ms.pop(call, None)
             elif call.button is Button.CAB:
                 continue
@@ -186,12 +186,12 @@ class GroupConduct:
 
     def judge_disputes(self, members: list[ObservedNode]) -> None:
         now_ms = self.clock()
-        able = [host.node for host in members if host.node is not None and host.node.drive.fault is Fault.NONE]
+        able = [node.state for node in members if node.state is not None and node.state.drive.fault is Fault.NONE]
         for call, wanted_ms in self.wanted_ms.items():
             # One that was made before may have been taken by every car for good.
             if call.button is Button.CAB or now_ms - wanted_ms > DISPUTE_MAX_MS or not self.health.is_calm(wanted_ms):
                 continue
-            if sum(claims(node, call) for node in able) < 2:
+            if sum(claims(state, call) for state in able) < 2:
                 self.disputed_ms.pop(call, None)
             elif now_ms - self.disputed_ms.setdefault(call, now_ms) > DISPUTE_MS:
                 self.fail(f"two cars keep claiming {call}")
@@ -199,10 +199,10 @@ class GroupConduct:
     def judge_stranger(self, stranger: ObservedNode) -> None:
         """Judge whether nodes that cannot be in one group have said so."""
         is_twin = stranger.floors == self.plan.floors
-        those = [host for host in self.members if not is_twin or host.node_id == stranger.node_id]
-        for host in [*those, stranger] if those else []:
-            assert host.node is not None
-            if not host.node.warnings:
-                self.fail(f"node {host.id} has not said that node {stranger.node_id} should not be there")
-            if is_twin and not has_duplicate(host.node):
-                self.fail(f"node {host.id} has forgotten that another uses its id")
+        those = [node for node in self.members if not is_twin or node.node_id == stranger.node_id]
+        for node in [*those, stranger] if those else []:
+            assert node.state is not None
+            if not node.state.warnings:
+                self.fail(f"node {node.id} has not said that node {stranger.node_id} should not be there")
+            if is_twin and not has_duplicate(node.state):
+                self.fail(f"node {node.id} has forgotten that another uses its id")

@@ -70,34 +70,34 @@ class Health:
 
     def note_joined(self, event: Joined) -> None:
         from_ms = self.clock() + CAR_MS
-        self.programs[event.host] = Untouched(PROGRAM, PROGRAM, CAR_MS, from_ms=from_ms)
-        self.whole[event.host] = Untouched(PROGRAM | CAR, PROGRAM | CAR, CAR_MS, from_ms=from_ms)
+        self.programs[event.node] = Untouched(PROGRAM, PROGRAM, CAR_MS, from_ms=from_ms)
+        self.whole[event.node] = Untouched(PROGRAM | CAR, PROGRAM | CAR, CAR_MS, from_ms=from_ms)
 
     def note_fault(self, fault: InjectedFault, begins: bool) -> None:
         kind, now_ms = fault.kind, self.clock()
         self.active = [*self.active, fault] if begins else [each for each in self.active if each is not fault]
-        for host in self.whole if kind is FaultKind.BLACKOUT else {fault.who} & self.whole.keys():
-            self.programs[host].note(kind, begins, now_ms)
-            self.whole[host].note(kind, begins, now_ms)
+        for node in self.whole if kind is FaultKind.BLACKOUT else {fault.who} & self.whole.keys():
+            self.programs[node].note(kind, begins, now_ms)
+            self.whole[node].note(kind, begins, now_ms)
         for group in (self.strangers, self.network, self.group, self.shirked, self.estranged):
             group.note(kind, begins, now_ms)
 
-    def has(self, host: int, kind: FaultKind) -> bool:
-        return any(fault.kind is kind and fault.who == host for fault in self.active)
+    def has(self, node: int, kind: FaultKind) -> bool:
+        return any(fault.kind is kind and fault.who == node for fault in self.active)
 
-    def begun_ms(self, host: int, kind: FaultKind) -> int:
+    def begun_ms(self, node: int, kind: FaultKind) -> int:
         """Return since when *host* has had a fault; now, if it has none."""
         return min(
-            (fault.at_ms for fault in self.active if fault.kind is kind and fault.who == host), default=self.clock()
+            (fault.at_ms for fault in self.active if fault.kind is kind and fault.who == node), default=self.clock()
         )
 
-    def is_alert(self, host: int, since_ms: int | None = None) -> bool:
+    def is_alert(self, node: int, since_ms: int | None = None) -> bool:
         """Tell whether no fault has touched the program of *host* and its server, at *since_ms* or now."""
-        return self.programs[host].from_ms <= (self.clock() if since_ms is None else since_ms)
+        return self.programs[node].from_ms <= (self.clock() if since_ms is None else since_ms)
 
-    def is_untouched(self, host: int) -> bool:
+    def is_untouched(self, node: int) -> bool:
         """Tell whether no fault has touched *host*, which belongs to the group, or its car."""
-        return host < self.cars and max(self.whole[host].from_ms, self.strangers.from_ms) <= self.clock()
+        return node < self.cars and max(self.whole[node].from_ms, self.strangers.from_ms) <= self.clock()
 
     def is_calm(self, at_ms: int | None = None) -> bool:
         """Tell whether no fault has touched the group, at *at_ms* and since, or now."""

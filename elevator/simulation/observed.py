@@ -37,7 +37,7 @@ class ObservedNode:
     machine: Machine
     durable: Calls = Calls()
     """What its disk holds."""
-    node: Node | None = None
+    state: Node | None = None
     """Its program as of the last turn, also of one that has ended."""
     is_alive: bool = False
     is_failing: bool = False
@@ -70,7 +70,7 @@ class ObservedNode:
 
     def opened_itself(self) -> bool:
         """Tell whether its present run knows when the door opened."""
-        return self.is_alive and self.node is not None and self.node.me == self.opener
+        return self.is_alive and self.state is not None and self.state.me == self.opener
 
     def stands_open_at(self, floor: int) -> bool:
         return self.machine.door and self.machine.sensed == floor
@@ -84,7 +84,7 @@ class Observed:
         self.clock = clock
         self.tell = tell
         stream.subscribe(Joined, self.note_joined)
-        stream.subscribe(Left, lambda event: self.nodes.pop(event.host))
+        stream.subscribe(Left, lambda event: self.nodes.pop(event.node))
         stream.subscribe(ProgramStarted, self.note_started)
         stream.subscribe(ProgramEnded, self.note_ended)
         stream.subscribe(ProgramResumed, self.note_resumed)
@@ -98,49 +98,49 @@ class Observed:
         raise Violation(f"{self.clock()} ms: {why}")
 
     def note_joined(self, event: Joined) -> None:
-        self.nodes[event.host] = ObservedNode(event.host, event.node_id, event.machine)
+        self.nodes[event.node] = ObservedNode(event.node, event.node_id, event.machine)
 
     def note_started(self, event: ProgramStarted) -> None:
-        host = self.nodes[event.host]
-        host.node, host.is_alive, host.is_failing = event.node, True, False
-        host.started_ms = host.listens_ms = self.clock()
+        node = self.nodes[event.node]
+        node.state, node.is_alive, node.is_failing = event.state, True, False
+        node.started_ms = node.listens_ms = self.clock()
         left = event.kept.door if event.kept else None
-        if left and host.stands_open_at(left.floor):
-            host.opened_ms, host.opener = self.clock(), event.node.me
+        if left and node.stands_open_at(left.floor):
+            node.opened_ms, node.opener = self.clock(), event.state.me
 
     def note_ended(self, event: ProgramEnded) -> None:
-        self.nodes[event.host].is_alive = False
+        self.nodes[event.node].is_alive = False
 
     def note_resumed(self, event: ProgramResumed) -> None:
-        host, now_ms = self.nodes[event.host], self.clock()
-        if now_ms - max(event.stopped_ms, host.started_ms) >= STALE_MS:
-            host.listens_ms = now_ms
+        node, now_ms = self.nodes[event.node], self.clock()
+        if now_ms - max(event.stopped_ms, node.started_ms) >= STALE_MS:
+            node.listens_ms = now_ms
 
     def note_turn(self, event: TurnTaken) -> None:
-        host, tick = self.nodes[event.host], event.tick
-        host.node = event.after
+        node, tick = self.nodes[event.node], event.tick
+        node.state = event.after
         if tick.disk_failed or tick.recorded is not None:
-            host.is_failing = tick.disk_failed
+            node.is_failing = tick.disk_failed
 
     def note_machine(self, event: MachineChanged) -> None:
-        host, before, after, now_ms = self.nodes[event.host], event.before, event.after, self.clock()
-        host.machine = after
+        node, before, after, now_ms = self.nodes[event.node], event.before, event.after, self.clock()
+        node.machine = after
         if after.sensed != before.sensed:
-            host.sensed_ms = now_ms
+            node.sensed_ms = now_ms
         if after.stop != before.stop:
-            host.stop_ms = now_ms
+            node.stop_ms = now_ms
         if after.obstructed != before.obstructed:
-            host.obstructed_ms = now_ms
+            node.obstructed_ms = now_ms
         if after.door and not before.door:
-            host.opened_ms, host.opener = now_ms, host.node.me if host.is_alive and host.node else None
+            node.opened_ms, node.opener = now_ms, node.state.me if node.is_alive and node.state else None
         is_stuck = after.shaft.motor is not Motor.STOP and not after.shaft.powered
-        host.stuck_ms = (now_ms if host.stuck_ms is None else host.stuck_ms) if is_stuck else None
+        node.stuck_ms = (now_ms if node.stuck_ms is None else node.stuck_ms) if is_stuck else None
 
     def note_stored(self, event: RecordStored) -> None:
-        self.nodes[event.host].durable = event.record.calls
+        self.nodes[event.node].durable = event.record.calls
 
     def note_wiped(self, event: DiskWiped) -> None:
-        self.nodes[event.host].durable = Calls()
+        self.nodes[event.node].durable = Calls()
 
 
 STALE_MS = 600

@@ -75,8 +75,8 @@ class SimulatedNode:
         self.server.take(self.machine)
 
     @property
-    def node(self) -> Node | None:
-        return self.process.node
+    def state(self) -> Node | None:
+        return self.process.state
 
     @property
     def machine(self) -> Machine:
@@ -147,7 +147,7 @@ class SimulatedNode:
         """Start the program."""
         world, now_ms = self.world, self.world.now_ms
         kept = self.disk.start(now_ms)
-        node = boot(self.node_id, self.floors, kept, world.rng.randrange(1 << 32), now_ms, world.plan.policy)
+        state = boot(self.node_id, self.floors, kept, world.rng.randrange(1 << 32), now_ms, world.plan.policy)
         world.tell(f"node {self.name} starts {'with' if kept else 'without'} a record")
         self.process.doom = None
         self.panel.connect()
@@ -155,9 +155,9 @@ class SimulatedNode:
         if world.attacker is not None:
             world.attacker.note_start(self.id)
         self.process.backlog.clear()
-        self.process.node = node
-        world.stream.emit(ProgramStarted(self.id, node, kept))
-        self.save(record(node))
+        self.process.state = state
+        world.stream.emit(ProgramStarted(self.id, state, kept))
+        self.save(record(state))
         self.process.wake_ms = self.upset_ms = now_ms
         self.panel.sweep_soon(now_ms)
 
@@ -201,10 +201,10 @@ class SimulatedNode:
 
     def hear(self, heartbeats: Iterable[Heartbeat]) -> None:
         """Take in what arrives now, and the panel too if that is due, before a turn."""
-        node, is_new, attacker = self.process.node, self.admission.note_new, self.world.attacker
-        if node is None:
+        state, is_new, attacker = self.process.state, self.admission.note_new, self.world.attacker
+        if state is None:
             return
-        me = node.me
+        me = state.me
         heard = tuple([each for each in heartbeats if each.sender != me and is_new(each)])
         if attacker is not None:
             for heartbeat in heard:
@@ -221,11 +221,11 @@ class SimulatedNode:
         """Look at the panel, and take a turn if that says anything new or *heartbeats* came."""
         now_ms, panel = self.world.now_ms, self.panel
         self.server.handle(now_ms)
-        if self.node is None or self.process.stands_still:
+        if self.state is None or self.process.stands_still:
             panel.sweep_ms = self.server.requests_ms if self.server.requests else NEVER_MS
             return
         panel.sweep(now_ms)
-        if heartbeats or panel.client.inputs(now_ms) is not self.node.inputs:
+        if heartbeats or panel.client.inputs(now_ms) is not self.state.inputs:
             self.turn(heartbeats)
 
     def misread(self, reply: bytes) -> bytes:
@@ -244,14 +244,14 @@ class SimulatedNode:
         try:
             if disk.due_ms <= world.now_ms and self.note_stored(disk.work(world.now_ms)):
                 process.step_of_turn(Point.AFTER_RECORD)
-            if process.node is None or process.stands_still:
+            if process.state is None or process.stands_still:
                 return
             process.go_on()
             if process.under_way is not None:
-                self.take_turn(process.node, process.under_way)
+                self.take_turn(process.state, process.under_way)
             now_ms, inputs = self.see()
             asked_at_ms = self.panel.client.newest_asked_at_ms
-            self.take_turn(process.node, Tick(now_ms, inputs, heartbeats, *disk.receive(now_ms), asked_at_ms))
+            self.take_turn(process.state, Tick(now_ms, inputs, heartbeats, *disk.receive(now_ms), asked_at_ms))
         except Stopped:
             pass
         except Died as died:
@@ -264,7 +264,7 @@ class SimulatedNode:
         process.under_way, self.has_looked = tick, False
         world.stream.hold()
         try:
-            after = process.node = turn(before, tick, self.look, self, self, self)
+            after = process.state = turn(before, tick, self.look, self, self, self)
             if self.has_looked or tick.inputs is not before.inputs:
                 taken = TurnTaken(self.id, before, after, tick)
         except Died:  # It has become what it would have been, as far as others can tell.

@@ -29,7 +29,7 @@ class SimulatedProcess:
 
     freeze: Callable[[InjectedFault], None]
     """Lets a fault begin that stops it."""
-    node: Node | None = None
+    state: Node | None = None
     """None: it is dead."""
     stands_still: bool = False
     stopped_ms: int = 0
@@ -52,7 +52,7 @@ class SimulatedProcess:
     """Turns taken one after the other at one time."""
 
     def end(self) -> None:
-        self.node = self.doom = self.under_way = self.put_off = None
+        self.state = self.doom = self.under_way = self.put_off = None
         self.wake_ms = NEVER_MS
 
     def keep(self, heartbeats: tuple[Heartbeat, ...]) -> None:

@@ -57,7 +57,7 @@ class World:
         self.plan = plan
         self.now_ms = 0
         self.rng = random.Random(f"world {plan.seed}")
-        self.hosts: list[SimulatedNode] = []
+        self.nodes: list[SimulatedNode] = []
         self.stream = Stream()
         self.observed = Observed(self.stream, lambda: self.now_ms, self.tell)
         self.fail = self.observed.fail
@@ -86,9 +86,9 @@ class World:
         for id in range(plan.cars):
             drawn = evolve(shaft, place=min(self.rng.randint(0, end(shaft)), end(shaft) - 1))
             placed = put(shaft, plan.at[id], 0) if plan.at else drawn
-            self.hosts.append(SimulatedNode(self, id, id, placed))
-        for host in self.hosts:
-            host.start()
+            self.nodes.append(SimulatedNode(self, id, id, placed))
+        for node in self.nodes:
+            node.start()
 
     def tell(self, line: str) -> None:
         """Write a line of the transcript."""
@@ -114,16 +114,16 @@ class World:
     def is_quiet(self) -> bool:
         """Tell whether nothing is left to do for the cars that are in order, and they could do it."""
         lost = self.plan.lost_cars()
-        return all(self.is_idle(host) for host in self.hosts if host.id not in lost)
+        return all(self.is_idle(node) for node in self.nodes if node.id not in lost)
 
     @staticmethod
-    def is_idle(host: SimulatedNode) -> bool:
-        node, machine = host.node, host.machine
-        if node is None or node.drive.fault is not Fault.NONE or machine.lamps != Buttons():
+    def is_idle(node: SimulatedNode) -> bool:
+        state, machine = node.state, node.machine
+        if state is None or state.drive.fault is not Fault.NONE or machine.lamps != Buttons():
             return False
         if machine.door or machine.shaft.motor:
             return False
-        return not any(call.car in (EVERY_CAR, host.id) for call in node.calls.live.values())
+        return not any(call.car in (EVERY_CAR, node.id) for call in state.calls.live.values())
 
     def run_until(self, end_ms: int) -> None:
         links, ghost = self.links, self.ghost
@@ -138,15 +138,15 @@ class World:
             if self.script and self.script[-1][0] <= at_ms:
                 at_ms = self.script[-1][0]
             soonest = None
-            for host in self.hosts:
-                if host.process.wake_ms < at_ms:
-                    at_ms, soonest = host.process.wake_ms, host
-                if host.panel.sweep_ms < at_ms:
-                    at_ms, soonest = host.panel.sweep_ms, host
-                if host.server.due_ms < at_ms:
-                    at_ms, soonest = host.server.due_ms, host
-                if host.disk.due_ms < at_ms:
-                    at_ms, soonest = host.disk.due_ms, host
+            for node in self.nodes:
+                if node.process.wake_ms < at_ms:
+                    at_ms, soonest = node.process.wake_ms, node
+                if node.panel.sweep_ms < at_ms:
+                    at_ms, soonest = node.panel.sweep_ms, node
+                if node.server.due_ms < at_ms:
+                    at_ms, soonest = node.server.due_ms, node
+                if node.disk.due_ms < at_ms:
+                    at_ms, soonest = node.disk.due_ms, node
             if at_ms > end_ms:
                 self.now_ms = end_ms
                 return
@@ -170,7 +170,7 @@ class World:
 
     def look(self, crowd: Crowd) -> Crowd:
         """Let people look at lamps and doors, and press buttons."""
-        machines = [host.machine for host in self.hosts[: self.plan.cars]]
+        machines = [node.machine for node in self.nodes[: self.plan.cars]]
         crowd, pressed = passengers.step(crowd, machines, self.now_ms)
         self.look_ms = max(passengers.wake_at_ms(crowd) or NEVER_MS, self.now_ms + 1)
         for car, button, floor in pressed:
@@ -178,8 +178,8 @@ class World:
         return crowd
 
     def press(self, press: Press, begins: bool) -> None:
-        if begins and press.panel < len(self.hosts):
-            server = self.hosts[press.panel].server
+        if begins and press.panel < len(self.nodes):
+            server = self.nodes[press.panel].server
             machine = machines.press(server.machine, press.button, press.floor, press.until_ms)
             server.change(machines.settle(machine, self.now_ms)[0], self.now_ms)
 
@@ -191,42 +191,42 @@ class World:
             assert heard is not None, datagram
             if self.attacker is not None:
                 self.attacker.overhear(heard, seal(datagram, self.key))
-            self.links.carry(sender, range(len(self.hosts)), heard, self.now_ms)
+            self.links.carry(sender, range(len(self.nodes)), heard, self.now_ms)
 
     def deliver(self) -> None:
         """Let everybody hear what arrives now."""
         for receiver, heartbeats in self.links.arrived(self.now_ms).items():
-            if receiver < len(self.hosts):
-                self.hosts[receiver].hear(heartbeats)
+            if receiver < len(self.nodes):
+                self.nodes[receiver].hear(heartbeats)
 
     def haunt(self) -> None:
         """Let the ghost speak."""
         self.ghost.due_ms = self.now_ms + HEARTBEAT_MS
         known = Calls()
-        for host in self.hosts:
-            if host.node is not None and host.floors == self.plan.floors:
-                known = merge(known, host.disk.durable)
-        heartbeat = self.ghost.speak(self.plan.floors, (1 << len(self.hosts)) - 1, known)
-        for host in self.hosts:
-            self.links.put(host.id, heartbeat, self.now_ms + 1)
+        for node in self.nodes:
+            if node.state is not None and node.floors == self.plan.floors:
+                known = merge(known, node.disk.durable)
+        heartbeat = self.ghost.speak(self.plan.floors, (1 << len(self.nodes)) - 1, known)
+        for node in self.nodes:
+            self.links.put(node.id, heartbeat, self.now_ms + 1)
 
     def attack(self) -> None:
         """Let somebody send something to each program that no program must take in."""
         assert self.attacker is not None
         self.attack_at_ms = self.now_ms + self.attacker.rng.randint(1, EVERY_MS)
-        for host in self.hosts:
-            if host.node is not None:
-                what, datagram = self.attacker.draw(host.id)
-                if host.admission.admit(datagram) is not None:
-                    self.fail(f"node {host.name} has taken in a datagram that was {what}")
+        for node in self.nodes:
+            if node.state is not None:
+                what, datagram = self.attacker.draw(node.id)
+                if node.admission.admit(datagram) is not None:
+                    self.fail(f"node {node.name} has taken in a datagram that was {what}")
 
     # Faults
 
     def trouble(self, fault: InjectedFault, begins: bool) -> None:
         """Let a fault begin or end, unless it waits for the program to come to some point of a turn."""
         at_point = fault.kind is FaultKind.FREEZE and fault.point is not None
-        process = self.hosts[fault.who].process if at_point else None
-        can_wait = process is not None and process.node is not None and not process.stands_still
+        process = self.nodes[fault.who].process if at_point else None
+        can_wait = process is not None and process.state is not None and not process.stands_still
         if process is not None and begins and process.pause is None and can_wait:
             process.pause = fault
         elif process is not None and process.pause is fault:
@@ -249,28 +249,28 @@ class World:
             case FaultKind.ATTACK:
                 self.attack_at_ms = self.now_ms if begins else NEVER_MS
             case FaultKind.BLACKOUT:
-                for host in self.hosts[: self.plan.cars]:
-                    apply(host, fault, begins)
+                for node in self.nodes[: self.plan.cars]:
+                    apply(node, fault, begins)
             case FaultKind.TWIN | FaultKind.MISFIT:
                 self.join(fault) if begins else self.leave()
             case _:
-                apply(self.hosts[fault.who], fault, begins)
+                apply(self.nodes[fault.who], fault, begins)
 
     def join(self, stranger: InjectedFault) -> None:
         """Start one more node, which should not be there, with an elevator of its own."""
-        assert len(self.hosts) == self.plan.cars, "one stranger at a time"
+        assert len(self.nodes) == self.plan.cars, "one stranger at a time"
         floors = stranger.detail if stranger.kind is FaultKind.MISFIT else self.plan.floors
         shaft = put(Shaft(floors, self.plan.travel_ms, self.plan.passing_ms), 0, self.now_ms)
-        host = SimulatedNode(self, self.plan.cars, stranger.who, shaft)
-        self.hosts.append(host)
-        host.start()
+        node = SimulatedNode(self, self.plan.cars, stranger.who, shaft)
+        self.nodes.append(node)
+        node.start()
 
     def leave(self) -> None:
         """Take away the stranger with all that it has."""
-        host = self.hosts[-1]
-        host.die()
-        self.hosts.pop()
-        self.stream.emit(Left(host.id))
+        node = self.nodes[-1]
+        node.die()
+        self.nodes.pop()
+        self.stream.emit(Left(node.id))
 
     def take_over(self, id: int) -> None:
         """Let the supervisor of node *id* start the next worker soon, if one has crashed: that is the fault's end."""

@@ -82,26 +82,26 @@ def simulate(hours: int) -> None:
         world.run_until(calm_at_ms * quarter // 4)
         world.transcript.clear()
         most: dict[str, int] = {}
-        for host in world.hosts:
-            for what, n in sizes(host).items():
+        for node in world.nodes:
+            for what, n in sizes(node).items():
                 most[what] = max(most.get(what, 0), n)
         resident = resident_kb(os.getpid())
         print(f"{hours * quarter / 4:g} h: {resident:,} kB for the whole world; {most}", flush=True)
 
 
-def sizes(host: SimulatedNode) -> dict[str, int]:
+def sizes(node: SimulatedNode) -> dict[str, int]:
     """Return the sizes of the collections in a node that could grow, and of its record."""
-    found = {"remembered authors": len(host.admission._newest), "record bytes": len(host.disk.text or "")}
-    node = host.node
-    if node is None:
+    found = {"remembered authors": len(node.admission._newest), "record bytes": len(node.disk.text or "")}
+    state = node.state
+    if state is None:
         return found
     return found | {
-        "seen": len(node.calls.seen),
-        "live": len(node.calls.live),
-        "lit": len(node.lit),
-        "waits": len(node.assignment.waits),
-        "peers": len(node.peers.known),
-        "warnings": len(node.warnings),
+        "seen": len(state.calls.seen),
+        "live": len(state.calls.live),
+        "lit": len(state.lit),
+        "waits": len(state.assignment.waits),
+        "peers": len(state.peers.known),
+        "warnings": len(state.warnings),
     }
 
 

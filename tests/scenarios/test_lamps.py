@@ -89,7 +89,7 @@ def test_lamps_stay_lit_when_their_node_restarts_although_a_peer_has_not_stored_
     group.run(50)
     group[1].start()
     group.run(500)
-    assert not group[0].host.disk.durable.live
+    assert not group[0].simulated.disk.durable.live
     group.press(1, UP, 0)
     group.run(200)
     assert group.lit(1) == {("cab", 3), ("down", 2)}, "the new call is not confirmed yet"

@@ -52,22 +52,22 @@ class ScriptedCar:
         self.event_log = EventLog()
 
     @property
-    def host(self) -> SimulatedNode:
-        return self.world.hosts[self.id]
+    def simulated(self) -> SimulatedNode:
+        return self.world.nodes[self.id]
 
     @property
     def is_running(self) -> bool:
-        return self.host.node is not None
+        return self.simulated.state is not None
 
     @property
     def node(self) -> Node:
         """The state of the node, which must be running."""
-        assert self.host.node is not None
-        return self.host.node
+        assert self.simulated.state is not None
+        return self.simulated.state
 
     @property
     def machine(self) -> Machine:
-        return self.host.machine
+        return self.simulated.machine
 
     def inject(self, kind: FaultKind, on: bool, detail: int = 0, delay_ms: int = 0) -> None:
         """Begin a fault at this car or its node, or end it."""
@@ -87,7 +87,7 @@ class ScriptedCar:
     def wipe(self) -> None:
         """Delete the record of the node, which must not be running."""
         self.world.stream.emit(DiskWiped(self.id))
-        self.host.disk.wipe()
+        self.simulated.disk.wipe()
 
     def freeze(self, on: bool) -> None:
         self.inject(FaultKind.FREEZE, on)
@@ -97,17 +97,17 @@ class ScriptedCar:
 
     def misread_floor(self, floor: int | None) -> None:
         """Make the floor sensor report *floor* from now on; with None, make it work again."""
-        panel = self.host.panel
+        panel = self.simulated.panel
         panel.misread = lambda reply: reply if floor is None else reply[:-11] + bytes((True, floor)) + reply[-9:]
         panel.sweep_soon(self.world.now_ms)
 
     def set_machine(self, machine: Machine) -> None:
-        self.host.server.change(machine, self.world.now_ms)
+        self.simulated.server.change(machine, self.world.now_ms)
 
     def recover_record(self, found: Record) -> None:
         """Let the recorder report *found*, as if it could read the record only now."""
-        self.host.disk.mail.append(FOUND + write_record(found).encode())
-        self.host.disk.due_ms = self.world.now_ms
+        self.simulated.disk.mail.append(FOUND + write_record(found).encode())
+        self.simulated.disk.due_ms = self.world.now_ms
 
     def deliver(self, datagram: bytes, at_ms: int) -> None:
         heartbeat = decode(datagram, GROUP)
@@ -134,7 +134,7 @@ class Group:
         self.world.stream.subscribe(MachineChanged, self.note_machine)
         self.world.stream.subscribe(TurnTaken, self.note_turn)
         self.world.stream.subscribe(ProgramStarted, self.note_start)
-        self.cars = [ScriptedCar(self.world, host.id) for host in self.world.hosts]
+        self.cars = [ScriptedCar(self.world, simulated.id) for simulated in self.world.nodes]
         self.run(1000)
 
     def __getitem__(self, number: int) -> ScriptedCar:
@@ -145,14 +145,14 @@ class Group:
         return self.world.now_ms
 
     def note_machine(self, event: MachineChanged) -> None:
-        self[event.host].events += machines.changes(event.before, event.after, self.now_ms)
+        self[event.node].events += machines.changes(event.before, event.after, self.now_ms)
 
     def note_turn(self, event: TurnTaken) -> None:
-        car = self[event.host]
+        car = self[event.node]
         car.log += [each.text for each in car.event_log.events(event.before, event.after)]
 
     def note_start(self, event: ProgramStarted) -> None:
-        self[event.host].event_log = EventLog()
+        self[event.node].event_log = EventLog()
 
     def run(self, ms: int) -> None:
         until_ms = self.now_ms + ms

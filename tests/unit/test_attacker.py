@@ -44,7 +44,7 @@ def test_nodes_reject_every_kind_of_attack(keyed: bool, monkeypatch: pytest.Monk
     assert world.key == (KEY if keyed else NO_KEY)
     assert attacks.keys() == {"flipped", "truncated", "replayed", "stale", "forged", "noise"}
     assert min(attacks.values()) > 100
-    refused = {reason for host in world.hosts for reason in host.admission.refused}
+    refused = {reason for node in world.nodes for reason in node.admission.refused}
     always = {"not from a node", "with another key, or damaged", "replayed"}
     assert refused == always | ({"without a key"} if keyed else {"not of this group"})
 

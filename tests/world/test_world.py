@@ -86,9 +86,11 @@ def test_two_cars_rarely_claim_the_same_call_at_50_percent_packet_loss() -> None
         world = World(evolve(drawn, faults=(loss,), policy=Policy()))
         while world.now_ms < drawn.calm_at_ms:
             world.run_until(world.now_ms + 20)
-            nodes = [host.node for host in world.hosts if host.node is not None]
-            claims = [node.claims for node in nodes if node.drive.fault is CarFault.NONE]
-            for call in {call for node in nodes for call in node.calls.live.values() if call.button is not Button.CAB}:
+            states = [node.state for node in world.nodes if node.state is not None]
+            claims = [state.claims for state in states if state.drive.fault is CarFault.NONE]
+            for call in {
+                call for state in states for call in state.calls.live.values() if call.button is not Button.CAB
+            }:
                 masks = [claim.up if call.button is Button.UP else claim.down for claim in claims]
                 samples += 1
                 claimed_twice += sum(mask >> call.floor & 1 for mask in masks) > 1
@@ -181,7 +183,7 @@ def test_last_turn_of_a_killed_node_includes_its_inputs() -> None:
     world = World(evolve(plan(5, 3, 4), faults=(kill,), presses=(press,), calm_at_ms=20_000, traffic=None))
     turns: list[TurnTaken] = []
     ended: list[TurnTaken] = []
-    world.stream.subscribe(TurnTaken, lambda event: turns.append(event) if event.host == 1 else None)
+    world.stream.subscribe(TurnTaken, lambda event: turns.append(event) if event.node == 1 else None)
     world.stream.subscribe(ProgramEnded, lambda event: ended.append(turns[-1]))
     world.run()
     (last,) = ended
@@ -193,11 +195,11 @@ def test_event_of_a_turn_precedes_the_events_of_its_outputs() -> None:
     world = World(evolve(plan(5, 3, 4), faults=(), calm_at_ms=20_000, traffic=None))
     last_turn_ms = dict.fromkeys(range(3), -1)
     follows_turn = []
-    world.stream.subscribe(TurnTaken, lambda event: last_turn_ms.update({event.host: world.now_ms}))
+    world.stream.subscribe(TurnTaken, lambda event: last_turn_ms.update({event.node: world.now_ms}))
 
     def note(event: MachineChanged) -> None:
         if event.before.lamps != event.after.lamps:
-            follows_turn.append(last_turn_ms[event.host] == world.now_ms)
+            follows_turn.append(last_turn_ms[event.node] == world.now_ms)
 
     world.stream.subscribe(MachineChanged, note)
     world.run()
@@ -217,7 +219,7 @@ EFFECTS: dict[FaultKind, tuple[int, str] | Callable[[World], object]] = {
     FaultKind.MOTOR: (0, "car 1: power off"),
     FaultKind.OBSTRUCT: (0, "car 1: obstructed on"),
     FaultKind.STOP: (0, "node 1: out of service: stop button"),
-    FaultKind.LAG: lambda world: world.hosts[1].server.reply_ms > world.hosts[1].panel.swept_ms,
+    FaultKind.LAG: lambda world: world.nodes[1].server.reply_ms > world.nodes[1].panel.swept_ms,
     FaultKind.SERVER: (0, "node 1: out of service: no elevator answers"),
     FaultKind.GHOST: (0, "node 1: node 63 is alive"),
     FaultKind.SHIRKER: (0, "node 1: node 63 is alive"),
@@ -225,8 +227,8 @@ EFFECTS: dict[FaultKind, tuple[int, str] | Callable[[World], object]] = {
     FaultKind.MISFIT: (3, "node 1: node 1 has 3 floors, this one 4: heartbeats ignored"),
     FaultKind.DISK: lambda world: world.observed.nodes[1].is_failing,
     FaultKind.SLOW: lambda world: world.observed.nodes[1].is_failing,
-    FaultKind.RECORDER: lambda world: world.hosts[1].disk.heard,
-    FaultKind.GLITCH: lambda world: (node := world.hosts[1].node) and node.drive.position.rejections,
+    FaultKind.RECORDER: lambda world: world.nodes[1].disk.heard,
+    FaultKind.GLITCH: lambda world: (node := world.nodes[1].state) and node.drive.position.rejections,
     FaultKind.SENSOR: (0, "node 1: out of service: position unknown"),
     FaultKind.ATTACK: lambda world: world.attack_at_ms < 10_000,
 }
