@@ -182,7 +182,7 @@ class CarConduct:
         if is_stop_known and machine.stop_lamp != machine.stop:
             self.fail(f"the stop lamp of car {node.id} is {'lit' if machine.stop_lamp else 'dark'}")
         stopped_ms = node.stop_ms if machine.stop else now_ms
-        dead_ms = self.health.begun_ms(node.id, FaultKind.SENSOR)
+        dead_ms = self.health.begun_ms(node.id, FaultKind.DEAD_SENSOR)
         is_held = now_ms - min(stopped_ms, dead_ms) > SHOWN_MS
         if is_held and machine.shaft.motor:
             self.fail(f"car {node.id} runs {'while its stop button is down' if machine.stop else 'with a dead sensor'}")

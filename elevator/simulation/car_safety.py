@@ -110,7 +110,7 @@ class CarSafety:
 
     def runs_as_told(self, node: ObservedNode) -> bool:
         """Tell whether a car does now what its program wants now."""
-        return not any(self.health.has(node.id, kind) for kind in (FaultKind.LAG, FaultKind.FREEZE))
+        return not any(self.health.has(node.id, kind) for kind in (FaultKind.SLOW_SERVER, FaultKind.FREEZE))
 
     def judge_machine(self, event: MachineChanged) -> None:
         node, old, new = self.observed.nodes[event.node], event.before, event.after

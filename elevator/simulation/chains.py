@@ -15,10 +15,10 @@ STORM = (
     *[FaultKind.OBSTRUCT] * 2,
     FaultKind.KILL,
     FaultKind.CRASH,
-    FaultKind.LAG,
-    FaultKind.SLOW,
+    FaultKind.SLOW_SERVER,
+    FaultKind.SLOW_DISK,
     FaultKind.DISK,
-    FaultKind.SENSOR,
+    FaultKind.DEAD_SENSOR,
     FaultKind.STOP,
     FaultKind.MOTOR,
 )
@@ -38,7 +38,7 @@ def draw_storm(rng: random.Random, cars: int, floors: int, calm_at_ms: int) -> t
         match kind:
             case FaultKind.KILL | FaultKind.CRASH:
                 fault = evolve(fault, point=rng.choice((None, *Point)), delay_ms=30)
-            case FaultKind.LAG | FaultKind.SLOW:
+            case FaultKind.SLOW_SERVER | FaultKind.SLOW_DISK:
                 fault = evolve(fault, delay_ms=rng.choice((50, 400)))
             case _:
                 pass
@@ -80,7 +80,7 @@ def draw_long(rng: random.Random, cars: int, floors: int, calm_at_ms: int) -> tu
     if chain == "slow disk":  # Again and again a program ends before its disk has taken anything of it.
         ends = [at_ms + n * rng.randint(2200, 2600) for n in range(1, 5)]
         deaths = [InjectedFault(FaultKind.KILL, end_ms, end_ms + 50, who) for end_ms in ends]
-        slow = InjectedFault(FaultKind.SLOW, at_ms, ends[-1] + 2000, who, delay_ms=4000)
+        slow = InjectedFault(FaultKind.SLOW_DISK, at_ms, ends[-1] + 2000, who, delay_ms=4000)
         return [slow, *deaths], presses(end_ms + late_ms for end_ms in ends for late_ms in (1400, 1700))
     if chain == "unread":  # What one disk alone holds cannot be read when the program starts.
         cut = InjectedFault(FaultKind.CUT, at_ms, at_ms + 9000, 1 << who)
@@ -111,8 +111,10 @@ def draw_long(rng: random.Random, cars: int, floors: int, calm_at_ms: int) -> tu
         links = [(other, who) for other in range(cars) if other != who]
         links = links if rng.random() < 0.7 else [(hearer, speaker) for speaker, hearer in links]
         until_ms = min(at_ms + 30_000, calm_at_ms)
-        deaf = [InjectedFault(FaultKind.DEAF, at_ms, until_ms, hearer, detail=speaker) for hearer, speaker in links]
+        deaf = [InjectedFault(FaultKind.ONE_WAY, at_ms, until_ms, hearer, detail=speaker) for hearer, speaker in links]
         return deaf, presses(range(at_ms + 1000, until_ms, 2000))
     if chain == "lossy":
-        return [InjectedFault(FaultKind.WEATHER, at_ms, at_ms + 15_000, 0, detail=rng.randint(55, 70), delay_ms=10)], []
+        return [
+            InjectedFault(FaultKind.PACKET_LOSS, at_ms, at_ms + 15_000, 0, detail=rng.randint(55, 70), delay_ms=10)
+        ], []
     return [], []

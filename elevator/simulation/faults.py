@@ -29,9 +29,9 @@ class FaultKind(StrEnum):
     """A program stands still, with its supervisor, wherever it is. What is sent to it waits."""
     CUT = "cut"
     """The group falls into two parts."""
-    DEAF = "one way"
+    ONE_WAY = "one way"
     """One directed link carries nothing."""
-    WEATHER = "weather"
+    PACKET_LOSS = "weather"
     """Datagrams are lost, late and doubled on every link."""
     MOTOR = "motor"
     """A motor has no power. With a `detail` it has forgotten what it was told when that comes back."""
@@ -40,11 +40,11 @@ class FaultKind(StrEnum):
     SERVER = "server"
     """An elevator server hangs up, or just falls silent, and cannot be reached; its motor stops. With a `detail`
     somebody moves the car then, if its door is shut, to so many tenths of the height of the shaft."""
-    LAG = "slow server"
+    SLOW_SERVER = "slow server"
     """An elevator server takes its time, `delay_ms` at most, to obey and to answer."""
     DISK = "disk"
     """A disk takes nothing, and gives nothing to a program that starts."""
-    SLOW = "slow disk"
+    SLOW_DISK = "slow disk"
     """A disk takes its time."""
     RECORDER = "recorder"
     """The process that writes a node's record is killed; the worker starts another."""
@@ -52,13 +52,13 @@ class FaultKind(StrEnum):
     """One more node is in the group, which says that it is able and takes every hall call, and never moves its car."""
     SHIRKER = "shirker"
     """The same, but it takes no hall call."""
-    TWIN = "id twice"
+    DUPLICATE_ID = "id twice"
     """One more node, with an elevator of its own, is started with the id of another."""
-    MISFIT = "other floors"
+    OTHER_FLOORS = "other floors"
     """One more node, with an elevator of its own, is started in the group with another number of floors."""
-    GLITCH = "false floor"
+    FALSE_FLOOR = "false floor"
     """A floor sensor says what cannot be true, for a shorter time than any such report is believed."""
-    SENSOR = "dead sensor"
+    DEAD_SENSOR = "dead sensor"
     """A floor sensor names a floor that there is not, for as long as it lasts."""
     ATTACK = "attack"
     """Somebody on the network forges, damages and repeats datagrams; see attacker.py."""
@@ -78,21 +78,21 @@ class Point(StrEnum):
 
 KILLS = (FaultKind.KILL, FaultKind.WIPE, FaultKind.CRASH)
 """What ends one program at some point of a turn."""
-PROGRAM = frozenset((*KILLS, FaultKind.BLACKOUT, FaultKind.FREEZE, FaultKind.SERVER, FaultKind.LAG))
+PROGRAM = frozenset((*KILLS, FaultKind.BLACKOUT, FaultKind.FREEZE, FaultKind.SERVER, FaultKind.SLOW_SERVER))
 """What keeps a program from knowing its panel, or its panel from doing what it is told."""
 OF_CAR = frozenset(
     (
-        FaultKind.LAG,
+        FaultKind.SLOW_SERVER,
         FaultKind.MOTOR,
         FaultKind.SERVER,
         FaultKind.OBSTRUCT,
         FaultKind.STOP,
-        FaultKind.GLITCH,
-        FaultKind.SENSOR,
+        FaultKind.FALSE_FLOOR,
+        FaultKind.DEAD_SENSOR,
     )
 )
 """What happens to a car or its server, not to its program."""
-STRANGERS = (FaultKind.TWIN, FaultKind.MISFIT)
+STRANGERS = (FaultKind.DUPLICATE_ID, FaultKind.OTHER_FLOORS)
 """Nodes that should not be there. One at a time; its panel is the one after the last car's."""
 GHOSTS = (FaultKind.GHOST, FaultKind.SHIRKER)
 """Nodes that never leave once they have come."""
@@ -158,11 +158,11 @@ class Plan:
 
     def lost_cars(self) -> frozenset[int]:
         """Name the cars that stay out of order: their cab calls have to wait."""
-        whole = (FaultKind.DEAF, FaultKind.GHOST, FaultKind.SHIRKER)
+        whole = (FaultKind.ONE_WAY, FaultKind.GHOST, FaultKind.SHIRKER)
         return frozenset(f.who for f in self.faults if f.until_ms == NEVER_MS and f.kind not in whole)
 
     def loses_links(self) -> bool:
-        return any(fault.until_ms == NEVER_MS and fault.kind is FaultKind.DEAF for fault in self.faults)
+        return any(fault.until_ms == NEVER_MS and fault.kind is FaultKind.ONE_WAY for fault in self.faults)
 
 
 def describe(fault: InjectedFault, cars: int) -> str:
@@ -172,16 +172,16 @@ def describe(fault: InjectedFault, cars: int) -> str:
         case FaultKind.CUT:
             sides = [[id for id in range(cars) if (fault.who >> id & 1) == side] for side in (1, 0)]
             return f"{fault.kind} between nodes {' and '.join(' '.join(map(str, side)) or 'none' for side in sides)}"
-        case FaultKind.DEAF:
+        case FaultKind.ONE_WAY:
             return f"{fault.kind}: node {fault.who} does not hear node {fault.detail}"
-        case FaultKind.WEATHER:
+        case FaultKind.PACKET_LOSS:
             return f"{fault.kind}: {fault.detail} % lost, {fault.doubled} % doubled, up to {fault.delay_ms} ms late"
-        case FaultKind.TWIN | FaultKind.MISFIT:
+        case FaultKind.DUPLICATE_ID | FaultKind.OTHER_FLOORS:
             floors = f", with {fault.detail} floors" if fault.detail else ""
             return f"{fault.kind}: one more node {fault.who}, here {fault.who}*{floors}"
         case FaultKind.BLACKOUT | FaultKind.GHOST | FaultKind.SHIRKER | FaultKind.ATTACK:
             return fault.kind
-        case FaultKind.SLOW | FaultKind.LAG:
+        case FaultKind.SLOW_DISK | FaultKind.SLOW_SERVER:
             return f"{where}, up to {fault.delay_ms} ms"
         case FaultKind.MOTOR | FaultKind.SERVER:
             return where + (" (worse)" if fault.detail else "")

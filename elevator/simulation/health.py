@@ -20,11 +20,11 @@ and a motor is told again after a second (C8)."""
 GROUP_MS = 5000
 """Others take over within 2.5 s (G3), and what nobody has claimed for another 2 s is taken by all (A2)."""
 
-CAR = frozenset((FaultKind.MOTOR, FaultKind.SENSOR, FaultKind.OBSTRUCT, FaultKind.STOP))
-NETWORK = frozenset((FaultKind.CUT, FaultKind.DEAF, FaultKind.WEATHER, *GHOSTS, *STRANGERS))
-GROUP = NETWORK | {FaultKind.DISK, FaultKind.SLOW, FaultKind.LAG}
+CAR = frozenset((FaultKind.MOTOR, FaultKind.DEAD_SENSOR, FaultKind.OBSTRUCT, FaultKind.STOP))
+NETWORK = frozenset((FaultKind.CUT, FaultKind.ONE_WAY, FaultKind.PACKET_LOSS, *GHOSTS, *STRANGERS))
+GROUP = NETWORK | {FaultKind.DISK, FaultKind.SLOW_DISK, FaultKind.SLOW_SERVER}
 """What the group cannot do without while it lasts."""
-HARMLESS = frozenset((FaultKind.GLITCH, FaultKind.ATTACK))
+HARMLESS = frozenset((FaultKind.FALSE_FLOOR, FaultKind.ATTACK))
 """They must change nothing."""
 EVERYTHING = frozenset(FaultKind) - HARMLESS
 

@@ -33,7 +33,7 @@ def apply(node: SimulatedNode, fault: InjectedFault, begins: bool) -> None:
             node.process.stopped_ms = now_ms
         case FaultKind.FREEZE if changed:
             thaw(node)
-        case FaultKind.SLOW:
+        case FaultKind.SLOW_DISK:
             node.disk.slowness = with_or_without(node.disk.slowness, fault, begins)
             node.disk.hasten(now_ms)
         case FaultKind.RECORDER if begins and node.state is not None:
@@ -45,14 +45,14 @@ def apply(node: SimulatedNode, fault: InjectedFault, begins: bool) -> None:
                 server.change(machines.disconnect(node.machine, now_ms), now_ms)
         case FaultKind.OBSTRUCT if changed:
             server.change(evolve(node.machine, obstructed=begins), now_ms)
-        case FaultKind.GLITCH if changed:
+        case FaultKind.FALSE_FLOOR if changed:
             node.panel.sweep_soon(now_ms)
-        case FaultKind.SENSOR if changed:
+        case FaultKind.DEAD_SENSOR if changed:
             server.put_back(now_ms)
             node.panel.sweep_soon(now_ms)
         case FaultKind.STOP if changed:
             server.change(evolve(node.machine, stop=begins), now_ms)
-        case FaultKind.LAG:
+        case FaultKind.SLOW_SERVER:
             server.lags = with_or_without(server.lags, fault, begins)
             if not server.lags:
                 server.requests_ms = server.reply_ms = node.panel.sweep_ms = now_ms

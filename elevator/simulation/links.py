@@ -30,7 +30,7 @@ class Links:
 
     def change(self, fault: InjectedFault, begins: bool) -> None:
         """Let *fault*, weather or a cut, begin or end."""
-        if fault.kind is FaultKind.WEATHER:
+        if fault.kind is FaultKind.PACKET_LOSS:
             self.weather = with_or_without(self.weather, fault, begins)
             self.loss = max((each.detail for each in self.weather), default=0)
             self.delay_ms = max((each.delay_ms for each in self.weather), default=0)
@@ -55,7 +55,7 @@ class Links:
 
     def is_linked(self, sender: int, receiver: int) -> bool:
         for cut in self.cuts:
-            if cut.kind is FaultKind.DEAF:
+            if cut.kind is FaultKind.ONE_WAY:
                 if (cut.detail, cut.who) == (sender, receiver):
                     return False
             elif (cut.who >> sender ^ cut.who >> receiver) & 1:

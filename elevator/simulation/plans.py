@@ -33,9 +33,9 @@ SMALL_BYTES = 400
 GLITCH_MS = (10, 80)
 """The least and the longest time for which a floor sensor says what cannot be true."""
 LASTING = (
-    FaultKind.DEAF,
+    FaultKind.ONE_WAY,
     FaultKind.MOTOR,
-    FaultKind.SENSOR,
+    FaultKind.DEAD_SENSOR,
     FaultKind.OBSTRUCT,
     FaultKind.STOP,
     FaultKind.SERVER,
@@ -48,8 +48,8 @@ SHARES = {
     FaultKind.BLACKOUT: 1,
     FaultKind.FREEZE: 3,
     FaultKind.CUT: 3,
-    FaultKind.DEAF: 2,
-    FaultKind.WEATHER: 4,
+    FaultKind.ONE_WAY: 2,
+    FaultKind.PACKET_LOSS: 4,
     FaultKind.MOTOR: 3,
     FaultKind.OBSTRUCT: 4,
     FaultKind.STOP: 2,
@@ -105,7 +105,9 @@ def plan(seed: int, cars: int | None = None, floors: int | None = None) -> Plan:
     passing_ms = random.Random(f"passing {seed}").choice((500, 500, 500, SHORT_MS))
     # A server that takes longer than a car is on a sensor does not tell of every floor.
     longest_ms = passing_ms - 50
-    whole = tuple(evolve(f, delay_ms=min(f.delay_ms, longest_ms)) if f.kind is FaultKind.LAG else f for f in whole)
+    whole = tuple(
+        evolve(f, delay_ms=min(f.delay_ms, longest_ms)) if f.kind is FaultKind.SLOW_SERVER else f for f in whole
+    )
     run = Plan(seed, cars, floors, travel_ms, calm_at_ms, whole, pressed, traffic, (), policy, datagram_bytes)
     return evolve(run, passing_ms=passing_ms, late_ms=late_ms)
 
@@ -132,9 +134,9 @@ def draw_fault(rng: random.Random, cars: int, calm_at_ms: int) -> InjectedFault:
         case FaultKind.CUT:
             side = rng.randrange(1 << cars)
             return evolve(fault, who=side if side not in (0, (1 << cars) - 1) else 1 << at_ms % cars)
-        case FaultKind.DEAF:
+        case FaultKind.ONE_WAY:
             return evolve(fault, detail=another(fault.who, rng.randrange(cars), cars))
-        case FaultKind.WEATHER:
+        case FaultKind.PACKET_LOSS:
             delay_ms = rng.choice((2, 10, 50, 500))
             return evolve(fault, detail=rng.randint(1, 70), delay_ms=delay_ms, doubled=rng.choice((0, 10, 50)))
         case _:
@@ -147,7 +149,7 @@ def draw_processes(rng: random.Random, cars: int, calm_at_ms: int) -> list[Injec
 
 
 def draw_process(rng: random.Random, cars: int, calm_at_ms: int) -> list[InjectedFault]:
-    kind = rng.choice((*[FaultKind.CRASH] * 3, FaultKind.FREEZE, FaultKind.SLOW, FaultKind.WIPE))
+    kind = rng.choice((*[FaultKind.CRASH] * 3, FaultKind.FREEZE, FaultKind.SLOW_DISK, FaultKind.WIPE))
     at_ms, who, take_over_ms = rng.randrange(calm_at_ms), rng.randrange(cars), rng.randint(*TAKE_OVER_MS)
     fault = InjectedFault(kind, at_ms, min(at_ms + CRASH_MS, calm_at_ms), who)
     match kind:
@@ -157,7 +159,7 @@ def draw_process(rng: random.Random, cars: int, calm_at_ms: int) -> list[Injecte
             killed_ms = min(at_ms + HUNG_MS, calm_at_ms - 2)
             crash = evolve(fault, kind=FaultKind.CRASH, at_ms=killed_ms, delay_ms=take_over_ms)
             return [evolve(fault, until_ms=killed_ms + 1), crash] if at_ms < killed_ms else []
-        case FaultKind.SLOW:
+        case FaultKind.SLOW_DISK:
             until_ms = min(at_ms + rng.randint(1000, 30_000), calm_at_ms)
             return [evolve(fault, until_ms=until_ms, delay_ms=rng.choice((100, 300, 1000, 4000)))]
         case _:
@@ -170,7 +172,7 @@ def draw_lasting(rng: random.Random, cars: int, calm_at_ms: int) -> list[Injecte
     if cars == 1 or rng.random() > 0.3:
         return []
     kind = rng.choice(LASTING)
-    times = rng.randint(1, 3) if kind is FaultKind.DEAF else 1
+    times = rng.randint(1, 3) if kind is FaultKind.ONE_WAY else 1
     at_ms = rng.randrange(calm_at_ms)
     pairs = [(rng.randrange(cars), rng.randrange(cars)) for _ in range(times)]
     return [InjectedFault(kind, at_ms, NEVER_MS, who, detail=another(who, whom, cars)) for who, whom in pairs]
@@ -187,10 +189,10 @@ def draw_stranger(rng: random.Random, cars: int, floors: int, calm_at_ms: int) -
         return []
     at_ms, until_ms = sorted(rng.sample(range(calm_at_ms + 1), 2))
     if rng.random() < 0.7:
-        return [InjectedFault(FaultKind.TWIN, at_ms, until_ms, rng.randrange(cars))]
+        return [InjectedFault(FaultKind.DUPLICATE_ID, at_ms, until_ms, rng.randrange(cars))]
     return [
         InjectedFault(
-            FaultKind.MISFIT,
+            FaultKind.OTHER_FLOORS,
             at_ms,
             until_ms,
             rng.randrange(cars + 1),
@@ -229,7 +231,8 @@ def draw_glitches(rng: random.Random, cars: int, calm_at_ms: int) -> list[Inject
         return []
     starts = (every_ms + rng.randrange(3800) for every_ms in range(0, calm_at_ms, 4000))  # One ends before the next.
     return [
-        InjectedFault(FaultKind.GLITCH, at_ms, at_ms + rng.randint(*GLITCH_MS), rng.randrange(cars)) for at_ms in starts
+        InjectedFault(FaultKind.FALSE_FLOOR, at_ms, at_ms + rng.randint(*GLITCH_MS), rng.randrange(cars))
+        for at_ms in starts
     ]
 
 
@@ -239,7 +242,7 @@ def draw_sensors(rng: random.Random, cars: int, calm_at_ms: int) -> list[Injecte
         return []
     starts = [rng.randrange(calm_at_ms) for _ in range(rng.randint(1, 3))]
     ends = [min(at_ms + rng.randint(200, 12_000), calm_at_ms) for at_ms in starts]
-    return [InjectedFault(FaultKind.SENSOR, *each, rng.randrange(cars)) for each in zip(starts, ends, strict=True)]
+    return [InjectedFault(FaultKind.DEAD_SENSOR, *each, rng.randrange(cars)) for each in zip(starts, ends, strict=True)]
 
 
 def draw_recorders(rng: random.Random, cars: int, calm_at_ms: int) -> list[InjectedFault]:
@@ -258,7 +261,8 @@ def draw_lags(rng: random.Random, cars: int, calm_at_ms: int) -> list[InjectedFa
     ends = [min(at_ms + rng.randint(2000, 20_000), calm_at_ms) for at_ms in starts]
     times = zip(starts, ends, strict=True)
     return [
-        InjectedFault(FaultKind.LAG, *each, rng.randrange(cars), delay_ms=rng.choice((50, 400, 400))) for each in times
+        InjectedFault(FaultKind.SLOW_SERVER, *each, rng.randrange(cars), delay_ms=rng.choice((50, 400, 400)))
+        for each in times
     ]
 
 

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 GROUP = "world"
 STEADY_MS, EARLIER_MS = 1000, 50
-UNSTEADY = PROGRAM | {FaultKind.STOP, FaultKind.MOTOR, FaultKind.SENSOR}
+UNSTEADY = PROGRAM | {FaultKind.STOP, FaultKind.MOTOR, FaultKind.DEAD_SENSOR}
 """What may keep a program from knowing for STEADY_MS where its car is."""
 
 
@@ -231,10 +231,10 @@ class SimulatedNode:
     def misread(self, reply: bytes) -> bytes:
         """Return the *reply* to a sweep as a floor sensor that is out of order has it."""
         floor = None
-        if self.has(FaultKind.GLITCH) and self.panel.client.newest is not None:
+        if self.has(FaultKind.FALSE_FLOOR) and self.panel.client.newest is not None:
             is_certain = self.knows_its_place()
             floor = false_floor(self.machine.shaft, self.world.now_ms) if is_certain else self.floors
-        if self.has(FaultKind.SENSOR):
+        if self.has(FaultKind.DEAD_SENSOR):
             floor = self.floors
         return reply if floor is None else reply[:-11] + bytes((True, floor)) + reply[-9:]
 

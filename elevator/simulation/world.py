@@ -239,7 +239,7 @@ class World:
         if begins or fault.kind not in GHOSTS:  # They never leave.
             self.stream.emit(FaultBegan(fault) if begins else FaultEnded(fault))
         match fault.kind:
-            case FaultKind.WEATHER | FaultKind.CUT | FaultKind.DEAF:
+            case FaultKind.PACKET_LOSS | FaultKind.CUT | FaultKind.ONE_WAY:
                 self.links.change(fault, begins)
             case FaultKind.GHOST | FaultKind.SHIRKER:
                 if begins:
@@ -251,7 +251,7 @@ class World:
             case FaultKind.BLACKOUT:
                 for node in self.nodes[: self.plan.cars]:
                     apply(node, fault, begins)
-            case FaultKind.TWIN | FaultKind.MISFIT:
+            case FaultKind.DUPLICATE_ID | FaultKind.OTHER_FLOORS:
                 self.join(fault) if begins else self.leave()
             case _:
                 apply(self.nodes[fault.who], fault, begins)
@@ -259,7 +259,7 @@ class World:
     def join(self, stranger: InjectedFault) -> None:
         """Start one more node, which should not be there, with an elevator of its own."""
         assert len(self.nodes) == self.plan.cars, "one stranger at a time"
-        floors = stranger.detail if stranger.kind is FaultKind.MISFIT else self.plan.floors
+        floors = stranger.detail if stranger.kind is FaultKind.OTHER_FLOORS else self.plan.floors
         shaft = put(Shaft(floors, self.plan.travel_ms, self.plan.passing_ms), 0, self.now_ms)
         node = SimulatedNode(self, self.plan.cars, stranger.who, shaft)
         self.nodes.append(node)

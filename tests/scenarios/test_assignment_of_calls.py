@@ -77,7 +77,7 @@ def test_nodes_with_duplicate_ids_warn_and_serve_their_own_calls() -> None:
 @pytest.mark.rule("A3")
 def test_node_with_another_number_of_floors_is_logged_and_ignored() -> None:
     group = Group(cars=1)
-    group.join(FaultKind.MISFIT, id=1, floors=9)
+    group.join(FaultKind.OTHER_FLOORS, id=1, floors=9)
     group.run(1000)
     assert [what for what in group[0].node.warnings if "9 floors" in what]
     group.press(0, UP, 2)
@@ -94,7 +94,7 @@ def test_node_does_not_show_cab_calls_from_earlier_runs_of_its_duplicate() -> No
     group[0].kill()
     group.run(100)
     group[0].start()
-    group.join(FaultKind.TWIN, id=0)
+    group.join(FaultKind.DUPLICATE_ID, id=0)
     group.run(1500)
     assert group.lit(2) == set()
     settle(group)

@@ -136,7 +136,7 @@ SCENARIOS = {
             press(9500, 3, DOWN, 1),
             press(15_800, 3, DOWN, 3),
         ),
-        faults=(InjectedFault(FaultKind.TWIN, 1000, 16_000, who=1),),
+        faults=(InjectedFault(FaultKind.DUPLICATE_ID, 1000, 16_000, who=1),),
     ),
     "freeze": Scenario(
         "Node 0 is frozen while its car moves up to serve a hall call and a cab call. The motor keeps running. The "

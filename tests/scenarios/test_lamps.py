@@ -83,7 +83,7 @@ def test_lamps_stay_lit_when_their_node_restarts_although_a_peer_has_not_stored_
     group.press(1, DOWN, 2)
     group.run(100)
     assert group.lit(1) == {("cab", 3), ("down", 2)}
-    group[0].inject(FaultKind.SLOW, on=True, delay_ms=4000)
+    group[0].inject(FaultKind.SLOW_DISK, on=True, delay_ms=4000)
     partition(group, {0, 1, 2})
     group[1].kill()
     group.run(50)

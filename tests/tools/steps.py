@@ -178,7 +178,7 @@ class Group:
         for receiver in self.cars:
             for sender in self.cars:
                 if sender is not receiver:
-                    receiver.inject(FaultKind.DEAF, not is_linked(sender.id, receiver.id), detail=sender.id)
+                    receiver.inject(FaultKind.ONE_WAY, not is_linked(sender.id, receiver.id), detail=sender.id)
 
     def join(self, kind: FaultKind, id: int, floors: int = 0) -> ScriptedCar:
         """Start a misconfigured node with a car of its own: one with an id in use, or another number of floors."""
@@ -195,7 +195,7 @@ class Group:
 def group_with_duplicate() -> Group:
     """Return a group of two cars and a third whose node uses the id 0 as well."""
     group = Group(cars=2, at=(0, 3))
-    group.join(FaultKind.TWIN, id=0)
+    group.join(FaultKind.DUPLICATE_ID, id=0)
     group.run(1500)
     return group
 

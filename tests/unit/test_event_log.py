@@ -83,7 +83,7 @@ def test_flapping_link_to_a_peer_does_not_flood_the_log(cut_ms: int, connected_m
 
 def test_packet_loss_does_not_flood_the_log() -> None:
     group = Group(cars=3)
-    group[0].inject(FaultKind.WEATHER, on=True, detail=70)
+    group[0].inject(FaultKind.PACKET_LOSS, on=True, detail=70)
     group.run(MINUTE_MS)
     assert all(len(car.log) <= LINES_MAX for car in group.cars)
 

@@ -50,7 +50,7 @@ REGRESSIONS = {
         "is_contested and ",
         "is_contested and node.predecessor is None and ",
         (
-            InjectedFault(FaultKind.TWIN, 2000, 20_000, 1),
+            InjectedFault(FaultKind.DUPLICATE_ID, 2000, 20_000, 1),
             Press(4000, 4200, DUPLICATE, CAB, 2),
             InjectedFault(FaultKind.DISK, 5000, 6500, 1),
             InjectedFault(FaultKind.KILL, 5100, 5300, 1),
@@ -63,7 +63,7 @@ REGRESSIONS = {
         "not last - INCARNATIONS_OWN < author.incarnation <= last",
         "author.incarnation != last",
         (
-            InjectedFault(FaultKind.TWIN, 2000, 20_000, 1),
+            InjectedFault(FaultKind.DUPLICATE_ID, 2000, 20_000, 1),
             Press(4000, 4200, 1, CAB, 0),
             InjectedFault(FaultKind.KILL, 5000, 5050, 1),
             InjectedFault(FaultKind.KILL, 5500, 5550, 1),
@@ -77,7 +77,7 @@ REGRESSIONS = {
         (
             InjectedFault(FaultKind.CUT, 2000, 9000, 1 << 0),
             Press(3000, 3200, 0, CAB, 3),
-            InjectedFault(FaultKind.SLOW, 4900, 9000, 0, delay_ms=400),
+            InjectedFault(FaultKind.SLOW_DISK, 4900, 9000, 0, delay_ms=400),
             InjectedFault(FaultKind.DISK, 4900, 5150, 0),
             InjectedFault(FaultKind.KILL, 5000, 5100, 0),
             Press(5380, 5580, 0, CAB, 2),
@@ -89,7 +89,7 @@ REGRESSIONS = {
         *UNCONFIRMED_LAMPS_GO_DARK,
         (
             Press(3000, 3200, 0, CAB, 3),
-            InjectedFault(FaultKind.SLOW, 3500, 9000, 0, delay_ms=4000),
+            InjectedFault(FaultKind.SLOW_DISK, 3500, 9000, 0, delay_ms=4000),
             InjectedFault(FaultKind.WIPE, 5000, 5100, 0),
         ),
     ),
@@ -115,8 +115,8 @@ REGRESSIONS = {
         (
             Press(3000, 3200, 0, UP, 0),
             Press(3500, 3700, 0, CAB, 2),
-            InjectedFault(FaultKind.GLITCH, 5300, 5373, 0),
-            InjectedFault(FaultKind.LAG, 5308, 9308, 0, delay_ms=400),
+            InjectedFault(FaultKind.FALSE_FLOOR, 5300, 5373, 0),
+            InjectedFault(FaultKind.SLOW_SERVER, 5308, 9308, 0, delay_ms=400),
         ),
     ),
 }

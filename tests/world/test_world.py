@@ -71,7 +71,7 @@ def test_run_is_reproducible_in_another_process_with_another_hash_seed() -> None
 def test_no_call_starves_in_a_permanent_cycle_of_one_way_links(seed: int) -> None:
     """Each node hears one other and is heard only by the third, so no two nodes ever share a view."""
     drawn = plan(seed, cars=3)
-    cycle = tuple(InjectedFault(FaultKind.DEAF, 0, NEVER_MS, who=id, detail=(id + 1) % 3) for id in range(3))
+    cycle = tuple(InjectedFault(FaultKind.ONE_WAY, 0, NEVER_MS, who=id, detail=(id + 1) % 3) for id in range(3))
     done, transcript = campaign.outcome(evolve(drawn, faults=cycle))
     assert not done.violation, "\n".join(transcript[-40:])
 
@@ -82,7 +82,7 @@ def test_two_cars_rarely_claim_the_same_call_at_50_percent_packet_loss() -> None
     samples = claimed_twice = 0
     for seed in range(1, 9):
         drawn = plan(seed, cars=3, floors=4)
-        loss = InjectedFault(FaultKind.WEATHER, 0, drawn.calm_at_ms, who=0, detail=50, delay_ms=2)
+        loss = InjectedFault(FaultKind.PACKET_LOSS, 0, drawn.calm_at_ms, who=0, detail=50, delay_ms=2)
         world = World(evolve(drawn, faults=(loss,), policy=Policy()))
         while world.now_ms < drawn.calm_at_ms:
             world.run_until(world.now_ms + 20)
@@ -214,27 +214,27 @@ EFFECTS: dict[FaultKind, tuple[int, str] | Callable[[World], object]] = {
     FaultKind.BLACKOUT: (0, "node 2 dies"),
     FaultKind.FREEZE: (1, "node 0: node 1 is silent"),
     FaultKind.CUT: (1, "node 1: node 0 is silent"),
-    FaultKind.DEAF: (2, "node 1: node 2 is silent"),
-    FaultKind.WEATHER: (100, "node 1: node 0 is silent"),
+    FaultKind.ONE_WAY: (2, "node 1: node 2 is silent"),
+    FaultKind.PACKET_LOSS: (100, "node 1: node 0 is silent"),
     FaultKind.MOTOR: (0, "car 1: power off"),
     FaultKind.OBSTRUCT: (0, "car 1: obstructed on"),
     FaultKind.STOP: (0, "node 1: out of service: stop button"),
-    FaultKind.LAG: lambda world: world.nodes[1].server.reply_ms > world.nodes[1].panel.swept_ms,
+    FaultKind.SLOW_SERVER: lambda world: world.nodes[1].server.reply_ms > world.nodes[1].panel.swept_ms,
     FaultKind.SERVER: (0, "node 1: out of service: no elevator answers"),
     FaultKind.GHOST: (0, "node 1: node 63 is alive"),
     FaultKind.SHIRKER: (0, "node 1: node 63 is alive"),
-    FaultKind.TWIN: (0, "node 1: another node uses this one's id, 1"),
-    FaultKind.MISFIT: (3, "node 1: node 1 has 3 floors, this one 4: heartbeats ignored"),
+    FaultKind.DUPLICATE_ID: (0, "node 1: another node uses this one's id, 1"),
+    FaultKind.OTHER_FLOORS: (3, "node 1: node 1 has 3 floors, this one 4: ignored"),
     FaultKind.DISK: lambda world: world.observed.nodes[1].is_failing,
-    FaultKind.SLOW: lambda world: world.observed.nodes[1].is_failing,
+    FaultKind.SLOW_DISK: lambda world: world.observed.nodes[1].is_failing,
     FaultKind.RECORDER: lambda world: world.nodes[1].disk.heard,
-    FaultKind.GLITCH: lambda world: (node := world.nodes[1].state) and node.drive.position.rejections,
-    FaultKind.SENSOR: (0, "node 1: out of service: position unknown"),
+    FaultKind.FALSE_FLOOR: lambda world: (node := world.nodes[1].state) and node.drive.position.rejections,
+    FaultKind.DEAD_SENSOR: (0, "node 1: out of service: position unknown"),
     FaultKind.ATTACK: lambda world: world.attack_at_ms < 10_000,
 }
 """For each kind of fault: its detail and an event in the transcript, or a condition that holds during the fault."""
 
-DELAYS = {FaultKind.SLOW: 1_000_000, FaultKind.LAG: 400}
+DELAYS = {FaultKind.SLOW_DISK: 1_000_000, FaultKind.SLOW_SERVER: 400}
 
 
 @pytest.mark.parametrize("kind", FaultKind)
