@@ -16,8 +16,8 @@ from elevator.core.model import EVERY_CAR, MAX_CARS, Author, Button, Buttons, Ca
 from elevator.net.seal import NO_KEY, seal
 from elevator.net.wire import Encoder
 
-KEY, ANOTHER = b"the key of a simulated group ...", b"another one"
-REMEMBERED = 2000
+KEY, WRONG_KEY = b"the key of a simulated group ...", b"another one"
+REMEMBERED_MAX = 2000
 """So many datagrams of a program are remembered by who means it ill."""
 EVERY_MS = 40
 """The longest time between two attacks on one node."""
@@ -31,32 +31,32 @@ class Attacker:
     key: bytes
     floors: int
     rng: random.Random
-    _overheard: dict[tuple[Author, int, int], bytes] = field(factory=dict)
+    _captured: dict[tuple[Author, int, int], bytes] = field(factory=dict)
     """What nodes have said lately, by author, counter and part."""
-    _taken_in: dict[int, deque[bytes]] = field(factory=dict)
+    _accepted: dict[int, deque[bytes]] = field(factory=dict)
     """What each program has taken in since it was started."""
 
-    def note_start(self, receiver: int) -> None:
+    def forget_accepted(self, receiver: int) -> None:
         """Remember that a program has just begun. What its predecessor took in is new to it: nobody promises else."""
-        self._taken_in[receiver] = deque(maxlen=REMEMBERED)
+        self._accepted[receiver] = deque(maxlen=REMEMBERED_MAX)
 
-    def overhear(self, heartbeat: Heartbeat, sealed: bytes) -> None:
+    def capture(self, heartbeat: Heartbeat, sealed: bytes) -> None:
         """Remember the datagram that says *heartbeat*."""
-        self._overheard[heartbeat.sender, heartbeat.sequence, heartbeat.part] = sealed
-        if len(self._overheard) > REMEMBERED:
-            del self._overheard[next(iter(self._overheard))]
+        self._captured[heartbeat.sender, heartbeat.counter, heartbeat.part] = sealed
+        if len(self._captured) > REMEMBERED_MAX:
+            del self._captured[next(iter(self._captured))]
 
-    def note(self, receiver: int, heartbeat: Heartbeat) -> None:
+    def add_accepted(self, receiver: int, heartbeat: Heartbeat) -> None:
         """Remember what a program has taken in."""
-        sealed = self._overheard.get((heartbeat.sender, heartbeat.sequence, heartbeat.part))
+        sealed = self._captured.get((heartbeat.sender, heartbeat.counter, heartbeat.part))
         if sealed is not None:
-            self._taken_in[receiver].append(sealed)
+            self._accepted[receiver].append(sealed)
 
     def draw(self, receiver: int) -> tuple[str, bytes]:
         """Return what to send to a program, and what that is."""
-        rng, known = self.rng, self._taken_in[receiver]
-        of_known = ("flipped", "truncated", "replayed", "stale") if known else ()
-        what = rng.choice(("noise", "forged", *of_known))
+        rng, known = self.rng, self._accepted[receiver]
+        from_known = ("flipped", "truncated", "replayed", "stale") if known else ()
+        what = rng.choice(("noise", "forged", *from_known))
         match what:
             case "flipped":
                 flipped = bytearray(rng.choice(known))
@@ -80,7 +80,9 @@ class Attacker:
         author = Author(rng.randrange(MAX_CARS), rng.randrange(1 << 40))
         calls = press(Calls(), author, Call(Button.UP, rng.randrange(self.floors - 1), EVERY_CAR))
         everything = (1 << self.floors) - 1
-        said = Heartbeat(author, 1, self.floors, Car(), Buttons(everything, everything), (1 << MAX_CARS) - 1, calls)
-        key = rng.choice((NO_KEY, ANOTHER))
+        heartbeat = Heartbeat(
+            author, 1, self.floors, Car(), Buttons(everything, everything), (1 << MAX_CARS) - 1, calls
+        )
+        key = rng.choice((NO_KEY, WRONG_KEY))
         group = "another" if key == self.key else self.group
-        return seal(Encoder(group).encode(said)[0], key)
+        return seal(Encoder(group).encode(heartbeat)[0], key)

@@ -39,7 +39,7 @@ from elevator.simulation.events import (
 from elevator.simulation.faults import Plan
 from elevator.simulation.observed import Observed, ObservedNode
 
-BLIND_MS = 2000
+PANEL_DELAY_MAX_MS = 2000
 """How long what happens at a panel may take to matter, whatever fails: a program and its server may each be late by as
 much as is still believed (C10, C11)."""
 SPREAD_MS = 50
@@ -57,7 +57,7 @@ class CallLedger:
         self.clock, self.fail, self.emit = observed.clock, observed.fail, stream.emit
         self.runs: dict[Author, int] = {}
         """Whose program each run is, or was."""
-        self.born: dict[Dot, int] = {}
+        self.pressed_at_ms: dict[Dot, int] = {}
         """When each press was made."""
         self.call_of: dict[Dot, Call] = {}
         self.open: dict[Dot, Call] = {}
@@ -66,8 +66,8 @@ class CallLedger:
         """Which press took the place of an older one."""
         self.served_at_ms: dict[Call, int] = {}
         self.excused: set[Dot] = set()
-        self.promised: set[Dot] = set()
-        self.given: dict[int, dict[Call, list[Dot]]] = {}
+        self.ever_confirmed: set[Dot] = set()
+        self.confirmed: dict[int, dict[Call, list[Dot]]] = {}
         """What each present run has promised, and the presses for which it has."""
         self.withdrawn: dict[int, dict[Call, tuple[int, list[Dot]]]] = {}
         """What it no longer promises, and since when."""
@@ -75,23 +75,23 @@ class CallLedger:
         """Lamps that are lit, and the presses for which they are."""
         self.stored: dict[int, dict[Author, int]] = {}
         """How far each disk has been since it was last wiped."""
-        self.told: dict[Author, dict[Author, int]] = {}
+        self.sent: dict[Author, dict[Author, int]] = {}
         """How far each run has told what it knows, from its disk or because that took nothing."""
         self.own_runs: dict[int, set[Author]] = {}
         """Which former runs each node can know for its own, from its record."""
-        stream.subscribe(Joined, self.note_joined)
+        stream.subscribe(Joined, self.on_joined)
         stream.subscribe(Left, lambda event: self.wipe(event.node))
         stream.subscribe(DiskWiped, lambda event: self.wipe(event.node))
-        stream.subscribe(RecordStored, self.note_stored)
-        stream.subscribe(ProgramStarted, self.note_started)
+        stream.subscribe(RecordStored, self.on_record_stored)
+        stream.subscribe(ProgramStarted, self.on_program_started)
         stream.subscribe(TurnTaken, self.judge_turn)
         stream.subscribe(HeartbeatSent, self.judge_heartbeat)
         stream.subscribe(MachineChanged, self.judge_lamps)
 
     # Presses and services
 
-    def note_joined(self, event: Joined) -> None:
-        for table in (self.given, self.withdrawn, self.lit, self.stored):
+    def on_joined(self, event: Joined) -> None:
+        for table in (self.confirmed, self.withdrawn, self.lit, self.stored):
             table[event.node] = {}
         self.own_runs[event.node] = set()
 
@@ -104,18 +104,18 @@ class CallLedger:
             if not holders or (call.car == node_id and self.plan.loses_links()):
                 self.excused.add(dot)
 
-    def note_stored(self, event: RecordStored) -> None:
+    def on_record_stored(self, event: RecordStored) -> None:
         extend(self.stored[event.node], event.record.calls.seen)
         self.own_runs[event.node].add(Author(self.observed.nodes[event.node].node_id, event.record.incarnation))
 
-    def note_started(self, event: ProgramStarted) -> None:
+    def on_program_started(self, event: ProgramStarted) -> None:
         node, state, now_ms = self.observed.nodes[event.node], event.state, self.clock()
         self.runs[state.me] = node.id
-        self.withdrawn[node.id] |= {call: (now_ms, dots) for call, dots in self.given[node.id].items()}
-        self.given[node.id] = {}
-        if event.kept is None:
+        self.withdrawn[node.id] |= {call: (now_ms, dots) for call, dots in self.confirmed[node.id].items()}
+        self.confirmed[node.id] = {}
+        if event.found is None:
             self.own_runs[node.id].clear()
-        elif lost := event.kept.calls.live.items() - state.calls.live.items():
+        elif lost := event.found.calls.live.items() - state.calls.live.items():
             self.fail(f"node {node.id} starts without {lost}, which it had on its disk")
 
     def judge_turn(self, event: TurnTaken) -> None:
@@ -127,8 +127,8 @@ class CallLedger:
             self.judge_presses(node, before, after, tick.inputs)
         if after.calls is not before.calls:
             self.judge_calls(node, before.calls, after)
-        if after.lit is not before.lit or self.given[node.id].keys() != after.lit:
-            self.judge_promises(node, after)
+        if after.lit is not before.lit or self.confirmed[node.id].keys() != after.lit:
+            self.judge_confirmations(node, after)
 
     def judge_presses(self, node: ObservedNode, before: Node, after: Node, inputs: Inputs) -> None:
         me = after.me
@@ -141,27 +141,27 @@ class CallLedger:
         noted = {dot: call for dot, call in after.calls.live.items() if dot.author == me and dot.n > last}
         for dot, call in sorted(noted.items()):
             if call in fresh:
-                self.note_press(node, dot, call)
+                self.add_press(node, dot, call)
         for call in sorted(fresh - {*noted.values()}):  # No node will ever tell of these.
             self.judge_place(node, call)
-            self.note_service(node, call, after.now_ms, is_first=True)
+            self.add_service(node, call, after.now_ms, is_first=True)
 
-    def note_press(self, node: ObservedNode, dot: Dot, call: Call) -> None:
+    def add_press(self, node: ObservedNode, dot: Dot, call: Call) -> None:
         for older in [d for d, c in self.open.items() if d.author == dot.author and c == call]:
             del self.open[older]
             self.replaced[older] = dot
-        self.born[dot], self.call_of[dot], self.open[dot] = self.clock(), call, call
+        self.pressed_at_ms[dot], self.call_of[dot], self.open[dot] = self.clock(), call, call
         self.emit(CallPressed(node.id, call, dot))
 
     def judge_calls(self, node: ObservedNode, before: Calls, state: Node) -> None:
         """Compare what a node holds now with what it held, and both with the truth."""
         after = state.calls
         for dot in after.live.keys() - before.live.keys():
-            if dot not in self.born:
+            if dot not in self.pressed_at_ms:
                 self.fail(f"node {node.id} has a call that nobody made: {dot} {after.live[dot]}")
         dropped = before.live.keys() - after.live.keys()
         passed = newly_covered(before, after) if node.machine.door else set[Dot]()
-        again = [dot for dot in sorted(dropped | passed) if dot not in self.open and dot in self.born]
+        again = [dot for dot in sorted(dropped | passed) if dot not in self.open and dot in self.pressed_at_ms]
         gone = [d for d in self.open if d not in after.live and (d in dropped or covers(after.seen, d))]
         for dot in gone:
             call = self.open[dot]
@@ -169,57 +169,59 @@ class CallLedger:
             if call.button is Button.CAB and has_duplicate(state) and self.runs.get(dot.author) != node.id:
                 self.fail(f"car {node.id} took {dot} {call} from another with its id")
             del self.open[dot]
-            self.note_service(node, call, state.now_ms, is_first=True)
+            self.add_service(node, call, state.now_ms, is_first=True)
         for dot in again:
-            if node.stands_open_at(self.call_of[dot].floor):
-                self.note_service(node, self.call_of[dot], state.now_ms, is_first=False)
+            if node.is_open_at(self.call_of[dot].floor):
+                self.add_service(node, self.call_of[dot], state.now_ms, is_first=False)
 
     def judge_place(self, node: ObservedNode, call: Call) -> None:
-        if not node.stands_open_at(call.floor) or (call.button is Button.CAB and call.car != node.node_id):
+        if not node.is_open_at(call.floor) or (call.button is Button.CAB and call.car != node.node_id):
             self.fail(f"node {node.id} lost {call}")
 
-    def note_service(self, node: ObservedNode, call: Call, at_ms: int, is_first: bool) -> None:
+    def add_service(self, node: ObservedNode, call: Call, at_ms: int, is_first: bool) -> None:
         self.served_at_ms[call] = self.clock()
         self.emit(CallServed(node.id, call, is_first, at_ms))
 
     # Promises and lamps
 
-    def judge_promises(self, node: ObservedNode, state: Node) -> None:
+    def judge_confirmations(self, node: ObservedNode, state: Node) -> None:
         """Judge what a node has promised since it was last looked at."""
-        given, now_ms = self.given[node.id], self.clock()
-        for call in given.keys() - state.lit:
-            self.withdrawn[node.id][call] = now_ms, given.pop(call)
-        for call in sorted(state.lit - given.keys()):
+        confirmed, now_ms = self.confirmed[node.id], self.clock()
+        for call in confirmed.keys() - state.lit:
+            self.withdrawn[node.id][call] = now_ms, confirmed.pop(call)
+        for call in sorted(state.lit - confirmed.keys()):
             dots = [dot for dot, each in state.calls.live.items() if each == call]
             if call.button is Button.CAB and has_duplicate(state):
                 dots = [dot for dot in dots if self.runs.get(dot.author) == node.id]
             if not any(self.is_guaranteed(node, state, dot) for dot in dots):
                 self.fail(f"the lamp of {call} at car {node.id} is lit without its guarantee: {dots}")
-            self.promised.update(dots)
+            self.ever_confirmed.update(dots)
             holders = self.observed.nodes.values()
             self.excused.update(dot for dot in dots if not any(dot in each.durable.live for each in holders))
-            given[call] = dots
+            confirmed[call] = dots
 
     def is_guaranteed(self, node: ObservedNode, state: Node, dot: Dot) -> bool:
-        heard = [
+        counted_on = [
             peer.heartbeat.sender
             for peer in state.peers.known.values()
             if state.now_ms < peer.timeout_at_ms and peer.heartbeat.hears >> state.me.id & 1
         ]
-        own = covers(node.durable.seen, dot) or (node.is_failing and bool(heard))
-        return own and all(covers(self.told[run], dot) for run in heard if run in self.told)  # A ghost has no disk.
+        own = covers(node.durable.seen, dot) or (node.is_disk_failing and bool(counted_on))
+        return own and all(
+            covers(self.sent[run], dot) for run in counted_on if run in self.sent
+        )  # A ghost has no disk.
 
     def judge_heartbeat(self, event: HeartbeatSent) -> None:
         node, seen = self.observed.nodes[event.node], event.heartbeat.calls.seen
         if node.floors != self.plan.floors:
             return
-        told = self.told.setdefault(event.heartbeat.sender, {})
-        if seen == told:
+        sent = self.sent.setdefault(event.heartbeat.sender, {})
+        if seen == sent:
             return
         stored = self.stored[node.id]
-        if not node.is_failing and any(n > stored.get(author, 0) for author, n in seen.items()):
+        if not node.is_disk_failing and any(n > stored.get(author, 0) for author, n in seen.items()):
             self.fail(f"node {node.id} tells what is not on its disk")
-        extend(told, seen)
+        extend(sent, seen)
 
     def judge_lamps(self, event: MachineChanged) -> None:
         node, was, now = self.observed.nodes[event.node], event.before.lamps, event.after.lamps
@@ -227,15 +229,15 @@ class CallLedger:
             return
         old, new, lit = node.lit(was), node.lit(now), self.lit[node.id]
         for call in sorted(new - old):
-            since_ms, dots = self.withdrawn[node.id].get(call, (-BLIND_MS, []))
-            if call in self.given[node.id]:
-                dots = self.given[node.id][call]
-            elif self.clock() - since_ms > BLIND_MS:
+            since_ms, dots = self.withdrawn[node.id].get(call, (-PANEL_DELAY_MAX_MS, []))
+            if call in self.confirmed[node.id]:
+                dots = self.confirmed[node.id][call]
+            elif self.clock() - since_ms > PANEL_DELAY_MAX_MS:
                 self.fail(f"the lamp of {call} at car {node.id} is lit for nothing")
             lit[call] = dots
         for call in sorted(old - new):
             dots = lit.pop(call)
-            since_ms = min(self.born[dot] for dot in dots)
+            since_ms = min(self.pressed_at_ms[dot] for dot in dots)
             if self.served_at_ms.get(call, -1) < since_ms and not self.is_unknown(node, call, dots):
                 self.fail(f"the lamp of {call} at car {node.id} went dark unserved")
 
@@ -273,7 +275,7 @@ class CallLedger:
                 peer = state.peers.known.get(other.me.id)
                 if other is not state and other_id not in lost and (peer is None or peer.calls != other.calls):
                     self.fail(f"node {id} does not know what node {other_id} holds")
-        for dot in sorted(self.promised):
+        for dot in sorted(self.ever_confirmed):
             last, call = dot, self.call_of[dot]
             while last in self.replaced:
                 last = self.replaced[last]
@@ -281,7 +283,7 @@ class CallLedger:
             is_gone = bool(holders) and not any(node.is_alive for node in holders)
             if is_gone or {dot, last} & self.excused or call.car in lost:
                 continue
-            if self.served_at_ms.get(call, -1) < self.born[dot]:
+            if self.served_at_ms.get(call, -1) < self.pressed_at_ms[dot]:
                 self.fail(f"{dot} {call} was promised and never served")
 
 
@@ -293,8 +295,8 @@ def covers(seen: Mapping[Author, int], dot: Dot) -> bool:
 def newly_covered(before: Calls, after: Calls) -> set[Dot]:
     """Name the presses that *after* knows to have been served, and *before* did not know of."""
     firsts = {author: before.seen.get(author, 0) + 1 for author in after.seen}
-    heard = {Dot(author, n) for author, last in after.seen.items() for n in range(firsts[author], last + 1)}
-    return heard - after.live.keys()
+    counted_on = {Dot(author, n) for author, last in after.seen.items() for n in range(firsts[author], last + 1)}
+    return counted_on - after.live.keys()
 
 
 def extend(known: dict[Author, int], seen: Mapping[Author, int]) -> None:

@@ -51,7 +51,7 @@ def outcome(plan: Plan) -> tuple[Outcome, list[str]]:
         violation = str(error)
     except Exception as error:  # noqa: BLE001  A crash of the program under test is a finding like any other.
         violation, crashed = f"{world.now_ms} ms: {type(error).__name__}: {error}", True
-        world.tell(f"CRASH: {violation}")
+        world.log(f"CRASH: {violation}")
     done = Outcome(plan.seed, world.now_ms, len(plan.faults), world.digest.hexdigest(), violation, crashed)
     return done, world.transcript
 

@@ -20,22 +20,22 @@ from elevator.core.call_set import mask
 from elevator.core.model import EVERY_CAR, NEVER_MS, Button, Call, Direction, Dot, Fault, Motor
 from elevator.core.node import Node, has_duplicate
 from elevator.simulation.call_safety import CallLedger
-from elevator.simulation.car_safety import DOOR_MS, SEEN_MS
+from elevator.simulation.car_safety import DOOR_MS, REACTION_MS
 from elevator.simulation.events import CallServed, Joined, MachineChanged, ProgramStarted, Stream, TimePassed
 from elevator.simulation.faults import FaultKind
 from elevator.simulation.health import Health
 from elevator.simulation.observed import Observed, ObservedNode
 
-LOOK_MS = 100
+CHECK_MS = 100
 SHOWN_MS = 300
 """What is shown and done for long is right by then."""
 BLOCKED_MS = DOOR_MS + 1000
 """After so long a car says that its door is held open (G3)."""
 USUAL_TRAVEL_MS = 2000
 """What a program expects of a car that it does not know yet."""
-RETOLD_MS = 1200
+MOTOR_FAULT_MS = 1200
 """A motor without power is noticed by so much later than the next floor is due."""
-HAMMERED_MS = 14_900
+EXTENSION_MS = 14_900
 """After so long an open door need not serve presses on the spot any more."""
 RELEASED_MS = 18_000
 """A car whose door is open for longer than this is out of service (C6)."""
@@ -53,16 +53,16 @@ class Journey:
     """The direction it last set out in, or announced."""
     is_at_stop: bool = False
     """Whether it has opened its door and not set out since."""
-    shut_ms: int = -NEVER_MS
-    served_ms: int = -NEVER_MS
+    closed_at_ms: int = -NEVER_MS
+    served_at_ms: int = -NEVER_MS
     """When it last served anything at this stop."""
     announced: Direction | None = None
     """The direction of the last hall call served at this stop."""
     is_repeated: bool = False
     """Whether it served there what had been served before: which way that was announced is not known."""
-    able_ms: int = 0
+    in_service_at_ms: int = 0
     """When its program last took it for able, or a fault touched it."""
-    comes: Node | None = None
+    at_arrival: Node | None = None
     """Its program as the car came to the floor at which it is, running."""
 
 
@@ -74,19 +74,19 @@ class CarConduct:
         self.health = health
         self.ledger = ledger
         self.travel_ms = travel_ms
-        self.stuck_ms = max(travel_ms, USUAL_TRAVEL_MS) * 21 // 20 + RETOLD_MS
+        self.stuck_max_ms = max(travel_ms, USUAL_TRAVEL_MS) * 21 // 20 + MOTOR_FAULT_MS
         self.clock, self.fail = observed.clock, observed.fail
         self.journeys: dict[int, Journey] = {}
-        self.look_ms = 0
+        self.check_at_ms = 0
         stream.subscribe(Joined, lambda event: self.journeys.update({event.node: Journey()}))
         stream.subscribe(ProgramStarted, lambda event: self.journeys.update({event.node: Journey()}))
-        stream.subscribe(CallServed, self.note_service)
+        stream.subscribe(CallServed, self.on_served)
         stream.subscribe(MachineChanged, self.judge_machine)
-        stream.subscribe(TimePassed, self.look)
+        stream.subscribe(TimePassed, self.check)
 
-    def note_service(self, event: CallServed) -> None:
+    def on_served(self, event: CallServed) -> None:
         journey = self.journeys[event.node]
-        journey.served_ms = self.clock()
+        journey.served_at_ms = self.clock()
         if event.call.button is not Button.CAB:
             journey.is_repeated = journey.is_repeated or not event.is_first
             journey.announced = Direction.UP if event.call.button is Button.UP else Direction.DOWN
@@ -97,12 +97,12 @@ class CarConduct:
         if new.door and not old.door:
             self.judge_opening(node, journey)
         elif old.door and not new.door:
-            journey.shut_ms = self.clock()
+            journey.closed_at_ms = self.clock()
         if new.sensed != old.sensed:
             is_coming = new.sensed is not None and new.shaft.motor is not Motor.STOP
-            journey.comes = node.state if is_coming else None
+            journey.at_arrival = node.state if is_coming else None
         if new.shaft.motor is not old.shaft.motor:
-            journey.comes = None
+            journey.at_arrival = None
             if new.shaft.motor is not Motor.STOP:
                 self.judge_departure(node, journey, Direction(new.shaft.motor))
 
@@ -110,109 +110,116 @@ class CarConduct:
         if journey.is_at_stop:  # It has rested since it came here, and is free to go anywhere.
             journey.heading = None
         journey.is_at_stop, journey.announced, journey.is_repeated = True, None, False
-        if self.health.is_untouched(node.id) and node.state is not None:
+        if self.health.is_unaffected(node.id) and node.state is not None:
             floor, calls = node.machine.sensed, node.state.calls.live.values()
             if not any(call.floor == floor and call.car in (EVERY_CAR, node.node_id) for call in calls):
                 self.fail(f"car {node.id} opens its door for nothing")
 
-    def judge_passing(self, node: ObservedNode, came: Node) -> None:
+    def judge_passing(self, node: ObservedNode, at_arrival: Node) -> None:
         """Judge a car that has come to a floor and runs on."""
         floor, state = node.machine.sensed, node.state
         if (
             floor is None
             or state is None
-            or not self.health.is_untouched(node.id)
-            or came.drive.fault is not Fault.NONE
+            or not self.health.is_unaffected(node.id)
+            or at_arrival.drive.fault is not Fault.NONE
         ):
             return
         if state.inputs is None or state.inputs.floor != floor:  # A false reading hides the floor from the program.
             return
         going = Call(Direction(node.machine.shaft.motor).button, floor, EVERY_CAR)
-        if claims(came, going) and claims(state, going):  # It may be given one only as it leaves.
+        if claims(at_arrival, going) and claims(state, going):  # It may be given one only as it leaves.
             self.fail(f"car {node.id} passes a hall call at floor {floor} that it claims")
-        if Call(Button.CAB, floor, node.id) in came.calls.live.values() and not has_duplicate(state):
+        if Call(Button.CAB, floor, node.id) in at_arrival.calls.live.values() and not has_duplicate(state):
             self.fail(f"car {node.id} passes its cab call to floor {floor}")
 
     def judge_departure(self, node: ObservedNode, journey: Journey, direction: Direction) -> None:
         now_ms, floor, state = self.clock(), node.machine.sensed, node.state
-        has_just_shut = journey.is_at_stop and journey.shut_ms == now_ms and node.opened_itself()
-        heading = journey.heading if not journey.is_at_stop or has_just_shut else None
-        announced, is_repeated = (journey.announced, journey.is_repeated) if has_just_shut else (None, False)
+        has_just_closed = journey.is_at_stop and journey.closed_at_ms == now_ms and node.knows_when_opened()
+        heading = journey.heading if not journey.is_at_stop or has_just_closed else None
+        announced, is_repeated = (journey.announced, journey.is_repeated) if has_just_closed else (None, False)
         journey.heading, journey.is_at_stop, journey.announced, journey.is_repeated = direction, False, None, False
-        if floor is None or state is None or not self.health.is_untouched(node.id):
+        if floor is None or state is None or not self.health.is_unaffected(node.id):
             return
         if state.inputs is None or state.inputs.floor != floor:  # It has just come there and does not know yet.
             return
-        decided_ms = node.opened_ms if has_just_shut and announced is None else now_ms
+        decided_ms = node.opened_at_ms if has_just_closed and announced is None else now_ms
         heading = heading if announced is None else announced
         for dot, call in state.calls.live.items():
-            born_ms = self.ledger.born[dot]
+            made_at_ms = self.ledger.pressed_at_ms[dot]
             is_behind = heading is not None and direction is not heading and (call.floor - floor) * heading > 0
-            is_due = call.car == node.id and not is_repeated and born_ms <= decided_ms - SEEN_MS
+            is_due = call.car == node.id and not is_repeated and made_at_ms <= decided_ms - REACTION_MS
             if is_behind and is_due:
                 self.fail(f"car {node.id} turned away from {call}")
 
     # What takes no event to go wrong
 
-    def look(self, event: TimePassed) -> None:
+    def check(self, event: TimePassed) -> None:
         for node in self.observed.nodes.values():
             journey = self.journeys[node.id]
-            if journey.comes is not None and self.clock() - node.sensed_ms > SEEN_MS:
-                self.judge_passing(node, journey.comes)
-                journey.comes = None
-        if self.clock() < self.look_ms:
+            if journey.at_arrival is not None and self.clock() - node.sensed_at_ms > REACTION_MS:
+                self.judge_passing(node, journey.at_arrival)
+                journey.at_arrival = None
+        if self.clock() < self.check_at_ms:
             return
-        self.look_ms = self.clock() + LOOK_MS
+        self.check_at_ms = self.clock() + CHECK_MS
         for node in self.observed.nodes.values():
-            if node.id < self.health.cars and node.is_alive and self.health.is_alert(node.id):
-                self.judge_held(node)
-            if node.is_alive and self.health.is_untouched(node.id):
-                self.judge_rest(node, self.journeys[node.id])
+            if node.id < self.health.cars and node.is_alive and self.health.is_program_unaffected(node.id):
+                self.judge_fault_reports(node)
+            if node.is_alive and self.health.is_unaffected(node.id):
+                self.judge_idle(node, self.journeys[node.id])
             else:
-                self.journeys[node.id].able_ms = self.clock()
+                self.journeys[node.id].in_service_at_ms = self.clock()
         for dot, call in self.ledger.open.items():
-            if self.ledger.born[dot] > self.clock() - DARK_MS:
+            if self.ledger.pressed_at_ms[dot] > self.clock() - DARK_MS:
                 break
             self.judge_dark(dot, call)
 
-    def judge_held(self, node: ObservedNode) -> None:
+    def judge_fault_reports(self, node: ObservedNode) -> None:
         """Judge a car that may be held: it stands, and says that it is out of service."""
         machine, now_ms = node.machine, self.clock()
-        is_stop_known = now_ms - node.stop_ms >= SHOWN_MS
+        is_stop_known = now_ms - node.stop_changed_at_ms >= SHOWN_MS
         if is_stop_known and machine.stop_lamp != machine.stop:
             self.fail(f"the stop lamp of car {node.id} is {'lit' if machine.stop_lamp else 'dark'}")
-        stopped_ms = node.stop_ms if machine.stop else now_ms
-        dead_ms = self.health.begun_ms(node.id, FaultKind.DEAD_SENSOR)
-        is_held = now_ms - min(stopped_ms, dead_ms) > SHOWN_MS
+        stopped_at_ms = node.stop_changed_at_ms if machine.stop else now_ms
+        dead_ms = self.health.began_at_ms(node.id, FaultKind.DEAD_SENSOR)
+        is_held = now_ms - min(stopped_at_ms, dead_ms) > SHOWN_MS
         if is_held and machine.shaft.motor:
             self.fail(f"car {node.id} runs {'while its stop button is down' if machine.stop else 'with a dead sensor'}")
-        is_stuck = node.stuck_ms is not None and now_ms - node.stuck_ms > self.stuck_ms
-        held_open_ms = max(node.opened_ms, node.obstructed_ms, self.health.programs[node.id].from_ms)
+        is_stuck = node.stuck_since_ms is not None and now_ms - node.stuck_since_ms > self.stuck_max_ms
+        held_open_ms = max(node.opened_at_ms, node.obstructed_at_ms, self.health.programs[node.id].from_ms)
         is_blocked = machine.door and machine.obstructed and now_ms - held_open_ms > BLOCKED_MS
-        is_said = node.state is None or node.state.drive.fault is not Fault.NONE
-        if (is_held or is_stuck or is_blocked) and not is_said:
+        is_reported = node.state is None or node.state.drive.fault is not Fault.NONE
+        if (is_held or is_stuck or is_blocked) and not is_reported:
             self.fail(f"car {node.id} cannot serve a call and does not say so")
 
-    def judge_rest(self, node: ObservedNode, journey: Journey) -> None:
+    def judge_idle(self, node: ObservedNode, journey: Journey) -> None:
         machine, now_ms = node.machine, self.clock()
         is_shown = machine.indicator == machine.sensed or machine.sensed is None
-        if not is_shown and now_ms - node.sensed_ms >= SHOWN_MS:
+        if not is_shown and now_ms - node.sensed_at_ms >= SHOWN_MS:
             self.fail(f"the indicator of car {node.id} shows {machine.indicator} at floor {machine.sensed}")
         assert node.state is not None
         fault = node.state.drive.fault
-        is_kept_open = fault is Fault.DOOR and machine.door and now_ms - node.opened_ms > RELEASED_MS
+        is_kept_open = fault is Fault.DOOR and machine.door and now_ms - node.opened_at_ms > RELEASED_MS
         if fault in (Fault.NONE, Fault.POSITION) or is_kept_open:
-            journey.able_ms = now_ms
-        elif now_ms - journey.able_ms > self.travel_ms + SHOWN_MS:
+            journey.in_service_at_ms = now_ms
+        elif now_ms - journey.in_service_at_ms > self.travel_ms + SHOWN_MS:
             self.fail(f"car {node.id} is in order and takes itself for unable: {fault}")
         if not machine.door:
             return
-        if now_ms - max(node.opened_ms, journey.served_ms, self.health.whole[node.id].from_ms) > DOOR_MS + SHOWN_MS:
+        if (
+            now_ms - max(node.opened_at_ms, journey.served_at_ms, self.health.nodes[node.id].from_ms)
+            > DOOR_MS + SHOWN_MS
+        ):
             self.fail(f"the door of car {node.id} stays open for nothing")
         long_ago_ms = now_ms - KEPT_OPEN_MS
-        if max(node.opened_ms, self.health.whole[node.id].from_ms) < long_ago_ms:
+        if max(node.opened_at_ms, self.health.nodes[node.id].from_ms) < long_ago_ms:
             for dot, call in self.ledger.open.items():
-                if call.car == node.id and call.floor != machine.sensed and self.ledger.born[dot] < long_ago_ms:
+                if (
+                    call.car == node.id
+                    and call.floor != machine.sensed
+                    and self.ledger.pressed_at_ms[dot] < long_ago_ms
+                ):
                     self.fail(f"car {node.id} is kept from {call} by an open door")
 
     def judge_dark(self, dot: Dot, call: Call) -> None:
@@ -222,12 +229,19 @@ class CarConduct:
             return
         is_clear = self.health.network.from_ms <= self.clock()
         long_ago_ms = self.clock() - (DARK_MS if is_clear else DARK_LOSSY_MS)
-        if self.ledger.born[dot] > long_ago_ms or node.id >= self.health.cars:
+        if self.ledger.pressed_at_ms[dot] > long_ago_ms or node.id >= self.health.cars:
             return
-        if not self.health.is_alert(node.id, long_ago_ms) or mask(node.machine.lamps, call.button) >> call.floor & 1:
+        if (
+            not self.health.is_program_unaffected(node.id, long_ago_ms)
+            or mask(node.machine.lamps, call.button) >> call.floor & 1
+        ):
             return
-        others = [each for each in self.observed.nodes if each != node.id and self.health.is_alert(each, long_ago_ms)]
-        is_held = not node.is_failing and not self.health.has(node.id, FaultKind.DISK)
+        others = [
+            each
+            for each in self.observed.nodes
+            if each != node.id and self.health.is_program_unaffected(each, long_ago_ms)
+        ]
+        is_held = not node.is_disk_failing and not self.health.has(node.id, FaultKind.DISK)
         if is_held or (is_clear and others):
             self.fail(f"{call} is still dark at car {node.id} where it was made")
 

@@ -14,7 +14,7 @@ from attrs import define
 
 from elevator.building.elevator import Machine
 from elevator.core.model import NEVER_MS, Button, Motor
-from elevator.simulation.call_safety import BLIND_MS
+from elevator.simulation.call_safety import PANEL_DELAY_MAX_MS
 from elevator.simulation.events import (
     CallServed,
     FaultEnded,
@@ -31,7 +31,7 @@ from elevator.simulation.observed import STALE_MS, Observed, ObservedNode
 
 DOOR_MS = 3000
 """The dwell time: what is specified, whatever the core takes it to be."""
-SEEN_MS = 50
+REACTION_MS = 50
 """By then what has happened at a panel has been acted on, if program and server are in order."""
 LISTEN_MS = 250
 """A program listens for at least so long."""
@@ -43,18 +43,18 @@ SEARCH_MS = 6000
 class Stop:
     """What a car has done since its door opened, and its program since it started."""
 
-    stays_from_ms: int = -NEVER_MS
+    dwell_from_ms: int = -NEVER_MS
     """Since when its door must stay open for a dwell time."""
     hall: Button | None = None
     """The hall call that it last served."""
-    hall_ms: int = 0
-    stale_ms: int = -1
+    hall_at_ms: int = 0
+    stale_at_ms: int = -1
     """When it acted on what was seen too long ago."""
-    blocked_ms: int | None = None
+    blocked_since_ms: int | None = None
     """Since when the open door has been obstructed."""
     has_seen_floor: bool = False
     has_searched: bool = False
-    searches_ms: int | None = None
+    search_since_ms: int | None = None
     """Since when it has been looking for its first floor."""
 
 
@@ -67,48 +67,48 @@ class CarSafety:
         self.clock, self.fail = observed.clock, observed.fail
         self.stops: dict[int, Stop] = {}
         stream.subscribe(Joined, lambda event: self.stops.update({event.node: Stop()}))
-        stream.subscribe(ProgramStarted, self.note_started)
-        stream.subscribe(FaultEnded, self.note_server_back)
+        stream.subscribe(ProgramStarted, self.on_program_started)
+        stream.subscribe(FaultEnded, self.on_fault_ended)
         stream.subscribe(TurnTaken, self.judge_turn)
-        stream.subscribe(TimePassed, self.look)
+        stream.subscribe(TimePassed, self.check)
         stream.subscribe(MachineChanged, self.judge_machine)
         stream.subscribe(CallServed, self.judge_service)
 
-    def seen_ms(self, node: ObservedNode) -> int:
+    def reaction_ms(self, node: ObservedNode) -> int:
         """Return by when a program has acted on what its panel shows."""
-        return SEEN_MS if self.health.is_alert(node.id) else BLIND_MS
+        return REACTION_MS if self.health.is_program_unaffected(node.id) else PANEL_DELAY_MAX_MS
 
-    def note_started(self, event: ProgramStarted) -> None:
+    def on_program_started(self, event: ProgramStarted) -> None:
         self.stops[event.node] = Stop(self.clock())
 
-    def note_server_back(self, event: FaultEnded) -> None:
+    def on_fault_ended(self, event: FaultEnded) -> None:
         if event.fault.kind is FaultKind.SERVER:
-            self.stops[event.fault.who].stays_from_ms = self.clock()
+            self.stops[event.fault.who].dwell_from_ms = self.clock()
 
     def judge_turn(self, event: TurnTaken) -> None:
         node, stop, now_ms = self.observed.nodes[event.node], self.stops[event.node], self.clock()
         inputs = event.tick.inputs
         if inputs is not None and inputs.floor is not None and inputs.floor < node.floors:
-            stop.has_seen_floor, stop.searches_ms = True, None
-        if stop.stale_ms == now_ms and node.machine.shaft.motor and self.runs_as_told(node):
+            stop.has_seen_floor, stop.search_since_ms = True, None
+        if stop.stale_at_ms == now_ms and node.machine.shaft.motor and self.obeys_now(node):
             self.fail(f"car {node.id} goes on as its program decided before it stood still")
         if now_ms - event.tick.now_ms >= STALE_MS:
-            stop.stale_ms = now_ms
+            stop.stale_at_ms = now_ms
         fresh = event.after.lit - event.before.lit
-        if fresh and now_ms - node.listens_ms < LISTEN_MS:
+        if fresh and now_ms - node.listens_from_ms < LISTEN_MS:
             self.fail(f"node {node.id} promises {sorted(fresh)} before its program has listened")
 
-    def look(self, event: TimePassed) -> None:
+    def check(self, event: TimePassed) -> None:
         now_ms = self.clock()
         for node in self.observed.nodes.values():
-            is_listening = node.is_alive and SEEN_MS <= now_ms - node.listens_ms < LISTEN_MS
-            if is_listening and node.machine.shaft.motor and self.runs_as_told(node):
+            is_listening = node.is_alive and REACTION_MS <= now_ms - node.listens_from_ms < LISTEN_MS
+            if is_listening and node.machine.shaft.motor and self.obeys_now(node):
                 self.fail(f"car {node.id} runs before its program has listened")
-            searches_ms = self.stops[node.id].searches_ms
-            if searches_ms is not None and now_ms - searches_ms > SEARCH_MS and self.runs_as_told(node):
+            search_since_ms = self.stops[node.id].search_since_ms
+            if search_since_ms is not None and now_ms - search_since_ms > SEARCH_MS and self.obeys_now(node):
                 self.fail(f"car {node.id} looks for a floor below for ever")
 
-    def runs_as_told(self, node: ObservedNode) -> bool:
+    def obeys_now(self, node: ObservedNode) -> bool:
         """Tell whether a car does now what its program wants now."""
         return not any(self.health.has(node.id, kind) for kind in (FaultKind.SLOW_SERVER, FaultKind.FREEZE))
 
@@ -117,10 +117,10 @@ class CarSafety:
         if new.counts is not old.counts:
             self.judge_counts(node, old, new)
         if old.door and not new.door:
-            self.judge_shutting(node)
+            self.judge_closing(node)
         elif new.door and not old.door:
-            self.stops[node.id].stays_from_ms, self.stops[node.id].hall = self.clock(), None
-        self.note_obstruction(node, new)
+            self.stops[node.id].dwell_from_ms, self.stops[node.id].hall = self.clock(), None
+        self.track_obstruction(node, new)
         if new.shaft.motor is not old.shaft.motor:
             self.judge_motor(node, new)
 
@@ -128,41 +128,45 @@ class CarSafety:
         was, now = old.counts, new.counts
         if now.bad_requests > was.bad_requests:
             self.fail(f"car {node.id} was asked for what there is not: {new.last_bad}")
-        has_left = now.out_of_bounds > was.out_of_bounds and self.health.is_alert(node.id)
+        has_left_shaft = now.out_of_bounds > was.out_of_bounds and self.health.is_program_unaffected(node.id)
         doors = (now.motor_with_door_open, now.door_with_motor_on, now.door_between_floors)
-        if has_left or doors != (was.motor_with_door_open, was.door_with_motor_on, was.door_between_floors):
+        if has_left_shaft or doors != (was.motor_with_door_open, was.door_with_motor_on, was.door_between_floors):
             self.fail(f"car {node.id} misbehaved: {now}")
 
-    def judge_shutting(self, node: ObservedNode) -> None:
-        if not node.opened_itself():
+    def judge_closing(self, node: ObservedNode) -> None:
+        if not node.knows_when_opened():
             return  # A new run does not know of a door that opened just before the old one ended.
-        open_ms = self.clock() - self.stops[node.id].stays_from_ms
+        open_ms = self.clock() - self.stops[node.id].dwell_from_ms
         if open_ms < DOOR_MS:
             self.fail(f"the door of car {node.id} shut {open_ms} ms after it had a reason to be open")
-        if node.machine.obstructed and self.clock() - node.obstructed_ms > self.seen_ms(node):
+        if node.machine.obstructed and self.clock() - node.obstructed_at_ms > self.reaction_ms(node):
             self.fail(f"the door of car {node.id} shut while it was obstructed")
 
-    def note_obstruction(self, node: ObservedNode, machine: Machine) -> None:
+    def track_obstruction(self, node: ObservedNode, machine: Machine) -> None:
         """Note the end of an obstruction of which the program must have known."""
         stop, now_ms = self.stops[node.id], self.clock()
         if machine.door and machine.obstructed:
-            stop.blocked_ms = now_ms if stop.blocked_ms is None else stop.blocked_ms
+            stop.blocked_since_ms = now_ms if stop.blocked_since_ms is None else stop.blocked_since_ms
             return
-        if machine.door and stop.blocked_ms is not None and now_ms - stop.blocked_ms > self.seen_ms(node):
-            stop.stays_from_ms = now_ms
-        stop.blocked_ms = None
+        if (
+            machine.door
+            and stop.blocked_since_ms is not None
+            and now_ms - stop.blocked_since_ms > self.reaction_ms(node)
+        ):
+            stop.dwell_from_ms = now_ms
+        stop.blocked_since_ms = None
 
     def judge_motor(self, node: ObservedNode, machine: Machine) -> None:
         stop, motor, now_ms = self.stops[node.id], machine.shaft.motor, self.clock()
         end = {Motor.DOWN: 0, Motor.UP: node.floors - 1}.get(motor)
-        if end is not None and machine.sensed == end and self.runs_as_told(node):
+        if end is not None and machine.sensed == end and self.obeys_now(node):
             self.fail(f"car {node.id} sets out past an end floor")
         if not motor or stop.has_seen_floor or not node.is_alive:
-            stop.searches_ms = None
+            stop.search_since_ms = None
             return
         if motor is Motor.UP and not stop.has_searched:
             self.fail(f"car {node.id} looks for a floor above first")
-        stop.searches_ms = now_ms if motor is Motor.DOWN and not stop.has_searched else None
+        stop.search_since_ms = now_ms if motor is Motor.DOWN and not stop.has_searched else None
         stop.has_searched = True
 
     def judge_service(self, event: CallServed) -> None:
@@ -170,8 +174,8 @@ class CarSafety:
         if not event.is_first:
             return
         if event.call.button is not Button.CAB:
-            is_other = stop.hall not in (None, event.call.button) and node.opened_itself()
-            if is_other and event.at_ms - stop.hall_ms < DOOR_MS:
-                self.fail(f"car {node.id} served up and down within {event.at_ms - stop.hall_ms} ms")
-            stop.hall, stop.hall_ms = event.call.button, event.at_ms
-        stop.stays_from_ms = max(stop.stays_from_ms, event.at_ms)
+            is_other = stop.hall not in (None, event.call.button) and node.knows_when_opened()
+            if is_other and event.at_ms - stop.hall_at_ms < DOOR_MS:
+                self.fail(f"car {node.id} served up and down within {event.at_ms - stop.hall_at_ms} ms")
+            stop.hall, stop.hall_at_ms = event.call.button, event.at_ms
+        stop.dwell_from_ms = max(stop.dwell_from_ms, event.at_ms)

@@ -30,7 +30,7 @@ class Left(NamedTuple):
 class ProgramStarted(NamedTuple):
     node: int
     state: Node
-    kept: Record | None
+    found: Record | None
     """What was on its disk, if that could be read."""
 
 
@@ -42,7 +42,7 @@ class ProgramResumed(NamedTuple):
     """A program goes on that has stood still since *stopped_ms*."""
 
     node: int
-    stopped_ms: int
+    stopped_at_ms: int
 
 
 class TurnTaken(NamedTuple):
@@ -111,7 +111,7 @@ class CallServed(NamedTuple):
     """When its program decided that."""
 
 
-Happening = TypeVar("Happening")
+Event = TypeVar("Event")
 
 
 class Stream:
@@ -121,7 +121,7 @@ class Stream:
         self.handlers: dict[type, list[Callable[[Any], object]]] = {}
         self.held: list[object] | None = None
 
-    def subscribe(self, kind: type[Happening], handle: Callable[[Happening], object]) -> None:
+    def subscribe(self, kind: type[Event], handle: Callable[[Event], object]) -> None:
         self.handlers.setdefault(kind, []).append(handle)
 
     def emit(self, event: object) -> None:

@@ -78,9 +78,9 @@ class Point(StrEnum):
 
 KILLS = (FaultKind.KILL, FaultKind.WIPE, FaultKind.CRASH)
 """What ends one program at some point of a turn."""
-PROGRAM = frozenset((*KILLS, FaultKind.BLACKOUT, FaultKind.FREEZE, FaultKind.SERVER, FaultKind.SLOW_SERVER))
+PROGRAM_FAULTS = frozenset((*KILLS, FaultKind.BLACKOUT, FaultKind.FREEZE, FaultKind.SERVER, FaultKind.SLOW_SERVER))
 """What keeps a program from knowing its panel, or its panel from doing what it is told."""
-OF_CAR = frozenset(
+CAR_FAULTS = frozenset(
     (
         FaultKind.SLOW_SERVER,
         FaultKind.MOTOR,
@@ -92,7 +92,7 @@ OF_CAR = frozenset(
     )
 )
 """What happens to a car or its server, not to its program."""
-STRANGERS = (FaultKind.DUPLICATE_ID, FaultKind.OTHER_FLOORS)
+MISCONFIGURED = (FaultKind.DUPLICATE_ID, FaultKind.OTHER_FLOORS)
 """Nodes that should not be there. One at a time; its panel is the one after the last car's."""
 GHOSTS = (FaultKind.GHOST, FaultKind.SHIRKER)
 """Nodes that never leave once they have come."""
@@ -113,7 +113,7 @@ class InjectedFault:
     delay_ms: int = 0
     """Of WEATHER: the longest delay; of SLOW: the longest that a record takes; of LAG: the same of a command; of a
     SERVER: how late it is noticed; of a CRASH: from the end of a worker to the first turn of the next."""
-    doubled: int = 0
+    duplicated: int = 0
     """Of WEATHER: datagrams doubled, in percent."""
     point: Point | None = None
     """Of one of KILLS: at which point, the next time the program comes there, instead of `detail`. Of a FREEZE: the
@@ -167,7 +167,7 @@ class Plan:
 
 def describe(fault: InjectedFault, cars: int) -> str:
     """Say what *fault* is and whom it hits."""
-    where = f"{fault.kind} of {'car' if fault.kind in OF_CAR else 'node'} {fault.who}"
+    where = f"{fault.kind} of {'car' if fault.kind in CAR_FAULTS else 'node'} {fault.who}"
     match fault.kind:
         case FaultKind.CUT:
             sides = [[id for id in range(cars) if (fault.who >> id & 1) == side] for side in (1, 0)]
@@ -175,7 +175,7 @@ def describe(fault: InjectedFault, cars: int) -> str:
         case FaultKind.ONE_WAY:
             return f"{fault.kind}: node {fault.who} does not hear node {fault.detail}"
         case FaultKind.PACKET_LOSS:
-            return f"{fault.kind}: {fault.detail} % lost, {fault.doubled} % doubled, up to {fault.delay_ms} ms late"
+            return f"{fault.kind}: {fault.detail} % lost, {fault.duplicated} % doubled, up to {fault.delay_ms} ms late"
         case FaultKind.DUPLICATE_ID | FaultKind.OTHER_FLOORS:
             floors = f", with {fault.detail} floors" if fault.detail else ""
             return f"{fault.kind}: one more node {fault.who}, here {fault.who}*{floors}"

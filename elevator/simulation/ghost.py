@@ -23,14 +23,14 @@ GHOST = Author(MAX_CARS - 1, 1)
 class Ghost:
     """What it says; its car stands at a floor in order."""
 
-    due_ms: int = NEVER_MS
+    due_at_ms: int = NEVER_MS
     """When it speaks next."""
     floor: int = 0
     claims: bool = False
     counter: int = 0
     known: Calls = Calls()
 
-    def speak(self, floors: int, hears: int, known: Calls) -> Heartbeat:
+    def heartbeat(self, floors: int, hears: int, known: Calls) -> Heartbeat:
         """Acknowledge all that is *known* on disks in use."""
         self.counter += 1
         if known != self.known:  # Otherwise its heartbeats visibly say the same, as those that are decoded do.

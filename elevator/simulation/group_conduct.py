@@ -15,8 +15,8 @@ from elevator.core.call_set import mask
 from elevator.core.model import EVERY_CAR, Author, Button, Call, Dot, Fault
 from elevator.core.node import has_duplicate
 from elevator.simulation.call_safety import CallLedger
-from elevator.simulation.car_conduct import HAMMERED_MS, LOOK_MS, CarConduct, claims
-from elevator.simulation.car_safety import SEEN_MS
+from elevator.simulation.car_conduct import CHECK_MS, EXTENSION_MS, CarConduct, claims
+from elevator.simulation.car_safety import REACTION_MS
 from elevator.simulation.events import CallPressed, CallServed, MachineChanged, Stream, TimePassed, TurnTaken
 from elevator.simulation.faults import FaultKind, Plan
 from elevator.simulation.health import Health
@@ -27,9 +27,9 @@ LATE_TURNS = 3
 """... and so many turns that may be late: to say it, to acknowledge it, and to hear that all do."""
 ORPHAN_MS = 700
 """How long a call may be without a car that can serve it: 0.6 s, and a look."""
-SHIRKED_MS = 4500
+UNCLAIMED_MS = 4500
 """The same where a stranger ought to take it and does not: 2 s, what the others need to notice, and 2 s more."""
-NEW_MS = 250
+RESERVED_MS = 250
 """A car that stands open where a call is made has taken it by then, or will not."""
 DISPUTE_MS = 150
 """How long two cars may claim one call: until they have heard of each other."""
@@ -51,18 +51,18 @@ class GroupConduct:
         self.clock, self.fail = observed.clock, observed.fail
         self.due: deque[tuple[int, int, Call, Dot | None]] = deque()
         """When something happened to a call, at which car, and the press that was made; None: it was served."""
-        self.look_ms = 0
+        self.check_at_ms = 0
         self.lamp_ms = LAMP_MS + LATE_TURNS * plan.late_ms
-        self.wanted_ms: dict[Call, int] = {}
+        self.wanted_since_ms: dict[Call, int] = {}
         """When each call was made first since it was last served."""
-        self.orphan_ms: dict[Call, int] = {}
+        self.orphaned_since_ms: dict[Call, int] = {}
         """Since when each hall call has been without a car that can serve it."""
-        self.disputed_ms: dict[Call, int] = {}
-        stream.subscribe(CallPressed, self.note_press)
-        stream.subscribe(CallServed, self.note_service)
+        self.disputed_since_ms: dict[Call, int] = {}
+        stream.subscribe(CallPressed, self.on_pressed)
+        stream.subscribe(CallServed, self.on_served)
         stream.subscribe(MachineChanged, self.judge_machine)
         stream.subscribe(TurnTaken, self.judge_turn)
-        stream.subscribe(TimePassed, self.look_soon)
+        stream.subscribe(TimePassed, self.on_time_passed)
 
     @property
     def members(self) -> list[ObservedNode]:
@@ -70,24 +70,24 @@ class GroupConduct:
         return [
             node
             for node in self.observed.nodes.values()
-            if node.is_alive and node.id < self.plan.cars and self.health.is_alert(node.id)
+            if node.is_alive and node.id < self.plan.cars and self.health.is_program_unaffected(node.id)
         ]
 
-    def note_press(self, event: CallPressed) -> None:
-        self.wanted_ms.setdefault(event.call, self.clock())
+    def on_pressed(self, event: CallPressed) -> None:
+        self.wanted_since_ms.setdefault(event.call, self.clock())
         if event.node < self.plan.cars and self.health.is_calm():
             self.due.append((self.clock(), event.node, event.call, event.dot))
 
-    def note_service(self, event: CallServed) -> None:
+    def on_served(self, event: CallServed) -> None:
         if event.is_first:
-            for table in (self.wanted_ms, self.orphan_ms, self.disputed_ms):
+            for table in (self.wanted_since_ms, self.orphaned_since_ms, self.disputed_since_ms):
                 table.pop(event.call, None)
             if event.node < self.plan.cars and self.health.is_calm():
                 self.due.append((self.clock(), event.node, event.call, None))
 
     def judge_machine(self, event: MachineChanged) -> None:
         opens = event.after.door and not event.before.door
-        if opens and self.health.is_calm() and self.health.is_untouched(event.node):
+        if opens and self.health.is_calm() and self.health.is_unaffected(event.node):
             self.judge_opening(self.observed.nodes[event.node])
 
     def judge_opening(self, node: ObservedNode) -> None:
@@ -95,32 +95,32 @@ class GroupConduct:
         assert node.state is not None
         floor, calls = node.machine.sensed, node.state.calls.live.values()
         here = {call for call in calls if call.floor == floor and call.car in (EVERY_CAR, node.id)}
-        others = [other for other in self.members if other is not node and self.health.is_untouched(other.id)]
-        if here and all(any(self.stands_open(other, call) for other in others) for call in here):
+        others = [other for other in self.members if other is not node and self.health.is_unaffected(other.id)]
+        if here and all(any(self.would_serve(other, call) for other in others) for call in here):
             self.fail(f"car {node.id} opens its door for {sorted(here)}, and that of another is open for them")
 
-    def stands_open(self, node: ObservedNode, call: Call) -> bool:
+    def would_serve(self, node: ObservedNode, call: Call) -> bool:
         """Tell whether the car of *host* has stood open since before a new hall *call* was made there, and takes it."""
-        made_ms, announced = self.wanted_ms.get(call, 0), self.cars.journeys[node.id].announced
-        if call.button is Button.CAB or not node.stands_open_at(call.floor) or announced is None:
+        made_ms, announced = self.wanted_since_ms.get(call, 0), self.cars.journeys[node.id].announced
+        if call.button is Button.CAB or not node.is_open_at(call.floor) or announced is None:
             return False
-        is_fresh = self.clock() - node.opened_ms < HAMMERED_MS and self.clock() - made_ms < NEW_MS
-        return is_fresh and node.opened_ms <= made_ms - SEEN_MS and announced.button is call.button
+        is_fresh = self.clock() - node.opened_at_ms < EXTENSION_MS and self.clock() - made_ms < RESERVED_MS
+        return is_fresh and node.opened_at_ms <= made_ms - REACTION_MS and announced.button is call.button
 
     def judge_turn(self, event: TurnTaken) -> None:
         if forgotten := event.before.calls.seen.keys() - event.after.calls.seen.keys():
             self.judge_forgotten(event, {*forgotten})
         # Where a stranger takes no calls, one that was taken but for a moment is left alone anew from then on.
-        if not self.health.is_calm() and self.health.shirked.from_ms <= self.clock():
-            self.judge_claims(self.members, SHIRKED_MS)
+        if not self.health.is_calm() and self.health.besides_shirker.from_ms <= self.clock():
+            self.judge_claims(self.members, UNCLAIMED_MS)
 
-    def look_soon(self, event: TimePassed) -> None:
+    def on_time_passed(self, event: TimePassed) -> None:
         now_ms = self.clock()
         while self.due and self.due[0][0] + self.lamp_ms <= now_ms:
             self.judge_lamp(*self.due.popleft())
-        if now_ms >= self.look_ms:
-            self.look_ms = now_ms + LOOK_MS
-            self.look()
+        if now_ms >= self.check_at_ms:
+            self.check_at_ms = now_ms + CHECK_MS
+            self.check()
 
     def judge_forgotten(self, event: TurnTaken, authors: set[Author]) -> None:
         """Judge whether a node has just forgotten runs of which others, who are in touch, keep presses."""
@@ -129,13 +129,13 @@ class GroupConduct:
         for other in others if len(others) < len(members) else []:
             known = other.durable.live.items() & other.state.calls.live.items() if other.state is not None else ()
             for dot, call in known:
-                if dot.author in authors and self.ledger.born[dot] < self.clock() - LOOK_MS:
+                if dot.author in authors and self.ledger.pressed_at_ms[dot] < self.clock() - CHECK_MS:
                     self.fail(f"node {event.node} forgets whose {call} was, and node {other.id} still has it")
 
     def judge_lamp(self, at_ms: int, car: int, call: Call, dot: Dot | None) -> None:
         """Judge what has become of a press, or of a service, after LAMP_MS."""
         pressed, still_open = dot is not None, dot in self.ledger.open
-        members = self.members if self.health.is_calm(at_ms) and self.health.is_alert(car) else []
+        members = self.members if self.health.is_calm(at_ms) and self.health.is_program_unaffected(car) else []
         if not members or (not still_open if pressed else call in self.ledger.open.values()):
             return
         for node in members:
@@ -146,19 +146,19 @@ class GroupConduct:
 
     # What takes no event to go wrong
 
-    def look(self) -> None:
+    def check(self) -> None:
         members = self.members
         if self.health.is_calm():
             self.judge_hearing(members)
             self.judge_disputes(members)
             self.judge_claims(members, ORPHAN_MS)
-        elif self.health.shirked.from_ms <= self.clock():
-            self.judge_claims(members, SHIRKED_MS)
+        elif self.health.besides_shirker.from_ms <= self.clock():
+            self.judge_claims(members, UNCLAIMED_MS)
         else:
-            self.orphan_ms.clear()
-            self.disputed_ms.clear()
-        if len(self.observed.nodes) > self.plan.cars and self.health.estranged.from_ms <= self.clock():
-            self.judge_stranger(self.observed.nodes[self.plan.cars])
+            self.orphaned_since_ms.clear()
+            self.disputed_since_ms.clear()
+        if len(self.observed.nodes) > self.plan.cars and self.health.besides_misconfigured.from_ms <= self.clock():
+            self.judge_misconfigured(self.observed.nodes[self.plan.cars])
 
     def judge_hearing(self, members: list[ObservedNode]) -> None:
         """Judge whether nodes say that they hear each other, and nobody else."""
@@ -178,31 +178,35 @@ class GroupConduct:
         lit = {call for node in members for call in node.lit(node.machine.lamps)} & {*self.ledger.open.values()}
         for call in sorted(lit):
             if not states or any(claims(state, call) for state in states):
-                self.orphan_ms.pop(call, None)
+                self.orphaned_since_ms.pop(call, None)
             elif call.button is Button.CAB:
                 continue
-            elif now_ms - self.orphan_ms.setdefault(call, now_ms) > allowed_ms:
+            elif now_ms - self.orphaned_since_ms.setdefault(call, now_ms) > allowed_ms:
                 self.fail(f"no car that could serves {call}")
 
     def judge_disputes(self, members: list[ObservedNode]) -> None:
         now_ms = self.clock()
         able = [node.state for node in members if node.state is not None and node.state.drive.fault is Fault.NONE]
-        for call, wanted_ms in self.wanted_ms.items():
+        for call, wanted_since_ms in self.wanted_since_ms.items():
             # One that was made before may have been taken by every car for good.
-            if call.button is Button.CAB or now_ms - wanted_ms > DISPUTE_MAX_MS or not self.health.is_calm(wanted_ms):
+            if (
+                call.button is Button.CAB
+                or now_ms - wanted_since_ms > DISPUTE_MAX_MS
+                or not self.health.is_calm(wanted_since_ms)
+            ):
                 continue
             if sum(claims(state, call) for state in able) < 2:
-                self.disputed_ms.pop(call, None)
-            elif now_ms - self.disputed_ms.setdefault(call, now_ms) > DISPUTE_MS:
+                self.disputed_since_ms.pop(call, None)
+            elif now_ms - self.disputed_since_ms.setdefault(call, now_ms) > DISPUTE_MS:
                 self.fail(f"two cars keep claiming {call}")
 
-    def judge_stranger(self, stranger: ObservedNode) -> None:
+    def judge_misconfigured(self, misconfigured: ObservedNode) -> None:
         """Judge whether nodes that cannot be in one group have said so."""
-        is_twin = stranger.floors == self.plan.floors
-        those = [node for node in self.members if not is_twin or node.node_id == stranger.node_id]
-        for node in [*those, stranger] if those else []:
+        is_duplicate = misconfigured.floors == self.plan.floors
+        those = [node for node in self.members if not is_duplicate or node.node_id == misconfigured.node_id]
+        for node in [*those, misconfigured] if those else []:
             assert node.state is not None
             if not node.state.warnings:
-                self.fail(f"node {node.id} has not said that node {stranger.node_id} should not be there")
-            if is_twin and not has_duplicate(node.state):
+                self.fail(f"node {node.id} has not said that node {misconfigured.node_id} should not be there")
+            if is_duplicate and not has_duplicate(node.state):
                 self.fail(f"node {node.id} has forgotten that another uses its id")

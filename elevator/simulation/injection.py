@@ -2,47 +2,47 @@
 
 from attrs import evolve
 
-from elevator.building import elevator as machines
+from elevator.building import elevator
 from elevator.simulation.events import DiskWiped, ProgramResumed
 from elevator.simulation.faults import KILLS, FaultKind, InjectedFault
 from elevator.simulation.links import with_or_without
-from elevator.simulation.simulated_node import UNSTEADY, SimulatedNode
+from elevator.simulation.simulated_node import DISTURBING, SimulatedNode
 
-DOWN = frozenset((*KILLS, FaultKind.BLACKOUT))
+STOPS_PROGRAM = frozenset((*KILLS, FaultKind.BLACKOUT))
 
 
 def apply(node: SimulatedNode, fault: InjectedFault, begins: bool) -> None:
     """Let *fault* begin or end here; faults of one kind may overlap."""
     kind, now_ms, server = fault.kind, node.world.now_ms, node.server
-    count = node.off.pop(kind, 0) + (1 if begins else -1)
+    count = node.active_faults.pop(kind, 0) + (1 if begins else -1)
     if count:
-        node.off[kind] = count
-    if kind in UNSTEADY:
-        node.upset_ms = now_ms
+        node.active_faults[kind] = count
+    if kind in DISTURBING:
+        node.disturbed_at_ms = now_ms
     changed = count == (1 if begins else 0)
-    if node.process.stands_still:  # What its car has done up to this moment it has done alone.
+    if node.process.is_frozen:  # What its car has done up to this moment it has done alone.
         server.settle(now_ms)
-    node.process.stands_still = node.has(FaultKind.FREEZE)
+    node.process.is_frozen = node.has(FaultKind.FREEZE)
     node.disk.is_broken = node.has(FaultKind.DISK)
-    node.panel.is_gone = node.has(FaultKind.SERVER)
+    node.panel.is_unreachable = node.has(FaultKind.SERVER)
     match kind:
         case FaultKind.KILL | FaultKind.WIPE | FaultKind.CRASH | FaultKind.BLACKOUT:
             kill_or_start(node, fault, begins)
         case FaultKind.FREEZE if changed and begins:
             node.panel.catch_up(now_ms)
-            node.process.stopped_ms = now_ms
+            node.process.stopped_at_ms = now_ms
         case FaultKind.FREEZE if changed:
-            thaw(node)
+            resume(node)
         case FaultKind.SLOW_DISK:
             node.disk.slowness = with_or_without(node.disk.slowness, fault, begins)
-            node.disk.hasten(now_ms)
+            node.disk.finish_soon(now_ms)
         case FaultKind.RECORDER if begins and node.state is not None:
-            node.note_stored(node.disk.lose_recorder())
-            node.disk.due_ms = now_ms
+            node.publish_stored(node.disk.lose_recorder())
+            node.disk.due_at_ms = now_ms
         case FaultKind.MOTOR if changed:
-            server.change(machines.power(node.machine, not begins, now_ms), now_ms)
+            server.change(elevator.power(node.machine, not begins, now_ms), now_ms)
             if fault.detail and not begins:
-                server.change(machines.disconnect(node.machine, now_ms), now_ms)
+                server.change(elevator.disconnect(node.machine, now_ms), now_ms)
         case FaultKind.OBSTRUCT if changed:
             server.change(evolve(node.machine, obstructed=begins), now_ms)
         case FaultKind.FALSE_FLOOR if changed:
@@ -55,51 +55,51 @@ def apply(node: SimulatedNode, fault: InjectedFault, begins: bool) -> None:
         case FaultKind.SLOW_SERVER:
             server.lags = with_or_without(server.lags, fault, begins)
             if not server.lags:
-                server.requests_ms = server.reply_ms = node.panel.sweep_ms = now_ms
+                server.requests_at_ms = server.reply_at_ms = node.panel.sweep_at_ms = now_ms
         case FaultKind.SERVER if changed:
-            hang_up_or_return(node, fault, begins)
+            disconnect_or_reconnect(node, fault, begins)
         case _:
             pass
 
 
-def hang_up_or_return(node: SimulatedNode, fault: InjectedFault, begins: bool) -> None:
+def disconnect_or_reconnect(node: SimulatedNode, fault: InjectedFault, begins: bool) -> None:
     now_ms = node.world.now_ms
     node.server.handle_all(now_ms)
     if begins:
-        node.panel.hang_up(now_ms, fault.delay_ms)
-        node.server.change(machines.disconnect(node.machine, now_ms), now_ms)
+        node.panel.disconnect(now_ms, fault.delay_ms)
+        node.server.change(elevator.disconnect(node.machine, now_ms), now_ms)
     elif fault.detail and not node.machine.door:
         place = (node.world.plan.floors - 1) * fault.detail / 10
-        node.server.change(machines.put(node.machine, place, now_ms), now_ms)
+        node.server.change(elevator.put(node.machine, place, now_ms), now_ms)
     node.panel.sweep_soon(now_ms)
 
 
 def kill_or_start(node: SimulatedNode, fault: InjectedFault, begins: bool) -> None:
     if begins and node.state is not None:
-        doom = fault.point or fault.detail
-        if doom and not node.process.stands_still and not node.has(FaultKind.BLACKOUT):
-            node.process.doom = doom
+        kill_at = fault.point or fault.detail
+        if kill_at and not node.process.is_frozen and not node.has(FaultKind.BLACKOUT):
+            node.process.kill_at = kill_at
         else:
-            node.die(is_worker=fault.kind is FaultKind.CRASH)
-            node.world.take_over(node.id)
-    if begins or node.has_any(DOWN):
+            node.end_program(is_worker=fault.kind is FaultKind.CRASH)
+            node.world.start_next_worker_soon(node.id)
+    if begins or node.has_any(STOPS_PROGRAM):
         return
-    node.process.doom = None
+    node.process.kill_at = None
     if fault.kind is FaultKind.WIPE:
         if node.state is not None:
-            node.die()
+            node.end_program()
         node.world.stream.emit(DiskWiped(node.id))
         node.disk.wipe()
     if node.state is None:
         node.start()
 
 
-def thaw(node: SimulatedNode) -> None:
+def resume(node: SimulatedNode) -> None:
     """Let a frozen program go on: it finds everything that came meanwhile, and its panel's old answer."""
     world, process = node.world, node.process
     heartbeats, process.backlog = tuple(process.backlog), []
     node.server.put_back(world.now_ms)
-    node.upset_ms = world.now_ms
-    world.stream.emit(ProgramResumed(node.id, process.stopped_ms))
+    node.disturbed_at_ms = world.now_ms
+    world.stream.emit(ProgramResumed(node.id, process.stopped_at_ms))
     node.turn(heartbeats)
     node.panel.sweep_soon(world.now_ms)

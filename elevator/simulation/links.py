@@ -20,36 +20,36 @@ class Links:
         """When each datagram arrives, its number, and where."""
         self.number = 0
         self.cuts: list[InjectedFault] = []
-        self.weather: list[InjectedFault] = []
-        self.loss = self.delay_ms = self.doubled = 0
+        self.losses: list[InjectedFault] = []
+        self.loss = self.delay_ms = self.duplicated = 0
         """The worst of the `weather`."""
 
     @property
-    def due_ms(self) -> int:
+    def due_at_ms(self) -> int:
         return self.queue[0][0] if self.queue else NEVER_MS
 
     def change(self, fault: InjectedFault, begins: bool) -> None:
         """Let *fault*, weather or a cut, begin or end."""
         if fault.kind is FaultKind.PACKET_LOSS:
-            self.weather = with_or_without(self.weather, fault, begins)
-            self.loss = max((each.detail for each in self.weather), default=0)
-            self.delay_ms = max((each.delay_ms for each in self.weather), default=0)
-            self.doubled = max((each.doubled for each in self.weather), default=0)
+            self.losses = with_or_without(self.losses, fault, begins)
+            self.loss = max((each.detail for each in self.losses), default=0)
+            self.delay_ms = max((each.delay_ms for each in self.losses), default=0)
+            self.duplicated = max((each.duplicated for each in self.losses), default=0)
         else:
             self.cuts = with_or_without(self.cuts, fault, begins)
 
-    def carry(self, sender: int, receivers: Iterable[int], heartbeat: Heartbeat, now_ms: int) -> None:
+    def send(self, sender: int, receivers: Iterable[int], heartbeat: Heartbeat, now_ms: int) -> None:
         """Carry one datagram from *sender* to *receivers*."""
-        rng, loss, delay_ms, doubled = self.rng, self.loss, self.delay_ms, self.doubled
+        rng, loss, delay_ms, duplicated = self.rng, self.loss, self.delay_ms, self.duplicated
         for receiver in receivers:
             if (receiver == sender and delay_ms < ECHO_MS) or (self.cuts and not self.is_linked(sender, receiver)):
                 continue
             if loss and rng.randrange(100) < loss:
                 continue
-            for _ in range(2 if doubled and rng.randrange(100) < doubled else 1):
-                self.put(receiver, heartbeat, now_ms + (rng.randint(1, delay_ms) if delay_ms else 1))
+            for _ in range(2 if duplicated and rng.randrange(100) < duplicated else 1):
+                self.deliver_at(receiver, heartbeat, now_ms + (rng.randint(1, delay_ms) if delay_ms else 1))
 
-    def put(self, receiver: int, heartbeat: Heartbeat, at_ms: int) -> None:
+    def deliver_at(self, receiver: int, heartbeat: Heartbeat, at_ms: int) -> None:
         self.number += 1
         heappush(self.queue, (at_ms, self.number, receiver, heartbeat))
 
@@ -62,13 +62,13 @@ class Links:
                 return False
         return True
 
-    def arrived(self, now_ms: int) -> dict[int, list[Heartbeat]]:
+    def pop_due(self, now_ms: int) -> dict[int, list[Heartbeat]]:
         """Return what arrives now, for each receiver."""
-        arrived: dict[int, list[Heartbeat]] = {}
+        pop_due: dict[int, list[Heartbeat]] = {}
         while self.queue and self.queue[0][0] <= now_ms:
             _, _, receiver, heartbeat = heappop(self.queue)
-            arrived.setdefault(receiver, []).append(heartbeat)
-        return arrived
+            pop_due.setdefault(receiver, []).append(heartbeat)
+        return pop_due
 
 
 def with_or_without(faults: list[InjectedFault], fault: InjectedFault, begins: bool) -> list[InjectedFault]:

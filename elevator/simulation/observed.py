@@ -40,20 +40,20 @@ class ObservedNode:
     state: Node | None = None
     """Its program as of the last turn, also of one that has ended."""
     is_alive: bool = False
-    is_failing: bool = False
+    is_disk_failing: bool = False
     """Whether its program was last told that the disk takes nothing, or too long."""
-    started_ms: int = 0
-    listens_ms: int = -NEVER_MS
+    started_at_ms: int = 0
+    listens_from_ms: int = -NEVER_MS
     """Since when its program must have listened before it acts."""
-    sensed_ms: int = 0
+    sensed_at_ms: int = 0
     """When its floor sensor last changed; so for the others."""
-    stop_ms: int = 0
-    obstructed_ms: int = -NEVER_MS
-    opened_ms: int = -NEVER_MS
+    stop_changed_at_ms: int = 0
+    obstructed_at_ms: int = -NEVER_MS
+    opened_at_ms: int = -NEVER_MS
     """When the door last opened."""
     opener: Author | None = None
     """Which run opened it, or knows from its record that it is open."""
-    stuck_ms: int | None = None
+    stuck_since_ms: int | None = None
     """Since when its motor has been told to run without power."""
 
     @property
@@ -68,78 +68,78 @@ class ObservedNode:
             Call(button, floor, car[button]) for button, floor in buttons if mask(lamps, button) >> floor & 1
         )
 
-    def opened_itself(self) -> bool:
+    def knows_when_opened(self) -> bool:
         """Tell whether its present run knows when the door opened."""
         return self.is_alive and self.state is not None and self.state.me == self.opener
 
-    def stands_open_at(self, floor: int) -> bool:
+    def is_open_at(self, floor: int) -> bool:
         return self.machine.door and self.machine.sensed == floor
 
 
 class Observed:
     """All nodes of one run, by their numbers."""
 
-    def __init__(self, stream: Stream, clock: Callable[[], int], tell: Callable[[str], None]) -> None:
+    def __init__(self, stream: Stream, clock: Callable[[], int], log: Callable[[str], None]) -> None:
         self.nodes: dict[int, ObservedNode] = {}
         self.clock = clock
-        self.tell = tell
-        stream.subscribe(Joined, self.note_joined)
+        self.log = log
+        stream.subscribe(Joined, self.on_joined)
         stream.subscribe(Left, lambda event: self.nodes.pop(event.node))
-        stream.subscribe(ProgramStarted, self.note_started)
-        stream.subscribe(ProgramEnded, self.note_ended)
-        stream.subscribe(ProgramResumed, self.note_resumed)
-        stream.subscribe(TurnTaken, self.note_turn)
-        stream.subscribe(MachineChanged, self.note_machine)
-        stream.subscribe(RecordStored, self.note_stored)
-        stream.subscribe(DiskWiped, self.note_wiped)
+        stream.subscribe(ProgramStarted, self.on_program_started)
+        stream.subscribe(ProgramEnded, self.on_program_ended)
+        stream.subscribe(ProgramResumed, self.on_program_resumed)
+        stream.subscribe(TurnTaken, self.on_turn)
+        stream.subscribe(MachineChanged, self.on_elevator_changed)
+        stream.subscribe(RecordStored, self.on_record_stored)
+        stream.subscribe(DiskWiped, self.on_disk_wiped)
 
     def fail(self, why: str) -> NoReturn:
-        self.tell(f"VIOLATION: {why}")
+        self.log(f"VIOLATION: {why}")
         raise Violation(f"{self.clock()} ms: {why}")
 
-    def note_joined(self, event: Joined) -> None:
+    def on_joined(self, event: Joined) -> None:
         self.nodes[event.node] = ObservedNode(event.node, event.node_id, event.machine)
 
-    def note_started(self, event: ProgramStarted) -> None:
+    def on_program_started(self, event: ProgramStarted) -> None:
         node = self.nodes[event.node]
-        node.state, node.is_alive, node.is_failing = event.state, True, False
-        node.started_ms = node.listens_ms = self.clock()
-        left = event.kept.door if event.kept else None
-        if left and node.stands_open_at(left.floor):
-            node.opened_ms, node.opener = self.clock(), event.state.me
+        node.state, node.is_alive, node.is_disk_failing = event.state, True, False
+        node.started_at_ms = node.listens_from_ms = self.clock()
+        left = event.found.door if event.found else None
+        if left and node.is_open_at(left.floor):
+            node.opened_at_ms, node.opener = self.clock(), event.state.me
 
-    def note_ended(self, event: ProgramEnded) -> None:
+    def on_program_ended(self, event: ProgramEnded) -> None:
         self.nodes[event.node].is_alive = False
 
-    def note_resumed(self, event: ProgramResumed) -> None:
+    def on_program_resumed(self, event: ProgramResumed) -> None:
         node, now_ms = self.nodes[event.node], self.clock()
-        if now_ms - max(event.stopped_ms, node.started_ms) >= STALE_MS:
-            node.listens_ms = now_ms
+        if now_ms - max(event.stopped_at_ms, node.started_at_ms) >= STALE_MS:
+            node.listens_from_ms = now_ms
 
-    def note_turn(self, event: TurnTaken) -> None:
+    def on_turn(self, event: TurnTaken) -> None:
         node, tick = self.nodes[event.node], event.tick
         node.state = event.after
         if tick.disk_failed or tick.recorded is not None:
-            node.is_failing = tick.disk_failed
+            node.is_disk_failing = tick.disk_failed
 
-    def note_machine(self, event: MachineChanged) -> None:
+    def on_elevator_changed(self, event: MachineChanged) -> None:
         node, before, after, now_ms = self.nodes[event.node], event.before, event.after, self.clock()
         node.machine = after
         if after.sensed != before.sensed:
-            node.sensed_ms = now_ms
+            node.sensed_at_ms = now_ms
         if after.stop != before.stop:
-            node.stop_ms = now_ms
+            node.stop_changed_at_ms = now_ms
         if after.obstructed != before.obstructed:
-            node.obstructed_ms = now_ms
+            node.obstructed_at_ms = now_ms
         if after.door and not before.door:
-            node.opened_ms, node.opener = now_ms, node.state.me if node.is_alive and node.state else None
+            node.opened_at_ms, node.opener = now_ms, node.state.me if node.is_alive and node.state else None
         is_stuck = after.shaft.motor is not Motor.STOP and not after.shaft.powered
-        node.stuck_ms = (now_ms if node.stuck_ms is None else node.stuck_ms) if is_stuck else None
+        node.stuck_since_ms = (now_ms if node.stuck_since_ms is None else node.stuck_since_ms) if is_stuck else None
 
-    def note_stored(self, event: RecordStored) -> None:
+    def on_record_stored(self, event: RecordStored) -> None:
         self.nodes[event.node].durable = event.record.calls
 
-    def note_wiped(self, event: DiskWiped) -> None:
+    def on_disk_wiped(self, event: DiskWiped) -> None:
         self.nodes[event.node].durable = Calls()
 
 

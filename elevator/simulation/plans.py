@@ -138,7 +138,7 @@ def draw_fault(rng: random.Random, cars: int, calm_at_ms: int) -> InjectedFault:
             return evolve(fault, detail=another(fault.who, rng.randrange(cars), cars))
         case FaultKind.PACKET_LOSS:
             delay_ms = rng.choice((2, 10, 50, 500))
-            return evolve(fault, detail=rng.randint(1, 70), delay_ms=delay_ms, doubled=rng.choice((0, 10, 50)))
+            return evolve(fault, detail=rng.randint(1, 70), delay_ms=delay_ms, duplicated=rng.choice((0, 10, 50)))
         case _:
             return fault
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING
 
-from elevator.building import elevator as machines
+from elevator.building import elevator
 from elevator.building.elevator import Event, Machine
 from elevator.building.shaft import Shaft, position
 from elevator.core.model import NEVER_MS, Heartbeat, Inputs, Outputs, Record, Tick
@@ -28,18 +28,18 @@ from elevator.simulation.events import (
     RecordStored,
     TurnTaken,
 )
-from elevator.simulation.faults import PROGRAM, FaultKind, Point
+from elevator.simulation.faults import PROGRAM_FAULTS, FaultKind, Point
 from elevator.simulation.simulated_disk import SimulatedDisk
 from elevator.simulation.simulated_panel import SimulatedPanel
-from elevator.simulation.simulated_process import Died, SimulatedProcess, Stopped
+from elevator.simulation.simulated_process import Frozen, Killed, SimulatedProcess
 from elevator.simulation.simulated_server import SimulatedServer
 
 if TYPE_CHECKING:
     from elevator.simulation.world import World
 
 GROUP = "world"
-STEADY_MS, EARLIER_MS = 1000, 50
-UNSTEADY = PROGRAM | {FaultKind.STOP, FaultKind.MOTOR, FaultKind.DEAD_SENSOR}
+SETTLED_MS, SENSOR_LEAD_MS = 1000, 50
+DISTURBING = PROGRAM_FAULTS | {FaultKind.STOP, FaultKind.MOTOR, FaultKind.DEAD_SENSOR}
 """What may keep a program from knowing for STEADY_MS where its car is."""
 
 
@@ -56,23 +56,23 @@ class SimulatedNode:
         self.name = str(id) if id < world.plan.cars else f"{node_id}*"
         """What the transcript calls it."""
         self.floors = shaft.floors
-        self.off: dict[FaultKind, int] = {}
+        self.active_faults: dict[FaultKind, int] = {}
         """How many faults hold it at present, of each kind of which any does."""
-        self.upset_ms = 0
+        self.disturbed_at_ms = 0
         """When a fault last began or ended, or its program started, ended or went on."""
-        self.sensed_ms = 0
+        self.sensed_at_ms = 0
         """When its floor sensor last changed."""
-        self.has_looked = False
+        self.is_full_turn = False
         """Whether the turn that it is taking is more than a sign of life: see turn.py."""
         self.disk = SimulatedDisk(shaft.floors, world.rng)
         self.process = SimulatedProcess(lambda fault: world.begin_or_end(fault, begins=True))
-        self.server = SimulatedServer(machines.machine(shaft), world.rng, self.note)
+        self.server = SimulatedServer(elevator.machine(shaft), world.rng, self.on_elevator_changed)
         client = PanelClient(ServerCodec(shaft.floors), first_reply_ms=NEVER_MS)
         self.panel = SimulatedPanel(self.server, client, self.misread, phase_ms=3 * id)
         self.admission = Admission(GROUP)
         """The way into its program."""
         world.stream.emit(Joined(id, node_id, self.machine))
-        self.server.take(self.machine)
+        self.server.replace(self.machine)
 
     @property
     def state(self) -> Node | None:
@@ -83,63 +83,65 @@ class SimulatedNode:
         return self.server.machine
 
     def has(self, kind: FaultKind) -> bool:
-        return kind in self.off
+        return kind in self.active_faults
 
     def has_any(self, kinds: AbstractSet[FaultKind]) -> bool:
-        return not kinds.isdisjoint(self.off)
+        return not kinds.isdisjoint(self.active_faults)
 
-    def note(self, before: Machine, after: Machine, events: Iterable[Event] = ()) -> None:
+    def on_elevator_changed(self, before: Machine, after: Machine, events: Iterable[Event] = ()) -> None:
         """Take notice of a change of the elevator."""
         now_ms = self.world.now_ms
         if before is not after:
             if before.door is not after.door or before.lamps is not after.lamps:
-                self.world.look_ms = now_ms
+                self.world.crowd_at_ms = now_ms
             if before.sensed != after.sensed:
-                self.sensed_ms = now_ms
+                self.sensed_at_ms = now_ms
             self.world.stream.emit(MachineChanged(self.id, before, after))
         self.panel.sweep_soon(now_ms)
         for event in events:
-            self.world.tell(f"car {self.name}: {machines.describe(event)}")
+            self.world.log(f"car {self.name}: {elevator.describe(event)}")
 
-    def knows_its_place(self) -> bool:
+    def is_position_certain(self) -> bool:
         """Tell whether its program has been told truly where its car is, and can tell what is impossible."""
         now_ms = self.world.now_ms
-        if self.has_any(UNSTEADY) or now_ms - self.upset_ms < STEADY_MS:
+        if self.has_any(DISTURBING) or now_ms - self.disturbed_at_ms < SETTLED_MS:
             return False
-        return (self.sensed_ms - self.upset_ms if self.machine.sensed is None else now_ms - self.sensed_ms) > EARLIER_MS
+        return (
+            self.sensed_at_ms - self.disturbed_at_ms if self.machine.sensed is None else now_ms - self.sensed_at_ms
+        ) > SENSOR_LEAD_MS
 
     # The ports of a turn
 
-    def look(self) -> tuple[int, Inputs | None]:
+    def read_inputs_again(self) -> tuple[int, Inputs | None]:
         """See turn.py."""
-        self.has_looked = True
-        if self.process.is_stopped_at(Point.BEFORE_HARDWARE):
-            raise Stopped
-        return self.see()
+        self.is_full_turn = True
+        if self.process.freezes_at(Point.BEFORE_HARDWARE):
+            raise Frozen
+        return self.read_inputs()
 
-    def see(self) -> tuple[int, Inputs | None]:
+    def read_inputs(self) -> tuple[int, Inputs | None]:
         """Return the time and what the panel says."""
         return self.world.now_ms, self.panel.client.inputs(self.world.now_ms)
 
     def save(self, record: Record) -> None:
-        if record == self.disk.asked or self.process.put_off_here(Point.BEFORE_RECORD, lambda: self.save(record)):
+        if record == self.disk.requested or self.process.defers_at(Point.BEFORE_RECORD, lambda: self.save(record)):
             return
         self.disk.save(record, self.world.now_ms)
-        self.process.step_of_turn(Point.WHILE_RECORDING)
+        self.process.reach(Point.WHILE_RECORDING)
 
     def send(self, heartbeat: Heartbeat) -> None:
-        if self.process.put_off_here(Point.BEFORE_BROADCAST, lambda: self.send(heartbeat)):
+        if self.process.defers_at(Point.BEFORE_BROADCAST, lambda: self.send(heartbeat)):
             return
         self.world.stream.emit(HeartbeatSent(self.id, heartbeat))
         self.world.broadcast(self.id, heartbeat)
-        self.process.step_of_turn(Point.AFTER_BROADCAST)
+        self.process.reach(Point.AFTER_BROADCAST)
 
     def write(self, outputs: Outputs) -> None:
         client = self.panel.client
         if client.has_answered and outputs != client.sent:
-            self.process.step_of_turn(Point.BEFORE_HARDWARE)
+            self.process.reach(Point.BEFORE_HARDWARE)
             self.panel.write(outputs, self.world.now_ms)
-            self.process.step_of_turn(Point.AFTER_HARDWARE)
+            self.process.reach(Point.AFTER_HARDWARE)
 
     # The program
 
@@ -148,81 +150,81 @@ class SimulatedNode:
         world, now_ms = self.world, self.world.now_ms
         kept = self.disk.start(now_ms)
         state = boot(self.node_id, self.floors, kept, world.rng.randrange(1 << 32), now_ms, world.plan.policy)
-        world.tell(f"node {self.name} starts {'with' if kept else 'without'} a record")
-        self.process.doom = None
+        world.log(f"node {self.name} starts {'with' if kept else 'without'} a record")
+        self.process.kill_at = None
         self.panel.connect()
         self.admission = Admission(GROUP, [world.key])
         if world.attacker is not None:
-            world.attacker.note_start(self.id)
+            world.attacker.forget_accepted(self.id)
         self.process.backlog.clear()
         self.process.state = state
         world.stream.emit(ProgramStarted(self.id, state, kept))
         self.save(record(state))
-        self.process.wake_ms = self.upset_ms = now_ms
+        self.process.wake_at_ms = self.disturbed_at_ms = now_ms
         self.panel.sweep_soon(now_ms)
 
-    def note_stored(self, record: Record | None) -> bool:
+    def publish_stored(self, record: Record | None) -> bool:
         """Report that *record* has become durable, if there is one."""
         if record is not None:
             self.world.stream.emit(RecordStored(self.id, record))
         return record is not None
 
-    def die(self, is_worker: bool = False) -> None:
+    def end_program(self, is_worker: bool = False) -> None:
         """End the program: its connection breaks, and with it the motor stops.
 
         Where it *is_worker* alone that ends, the process that writes its record does not, and writes what it was given.
         """
-        now_ms = self.upset_ms = self.world.now_ms
-        self.world.tell(f"node {self.name} dies")
-        self.note_stored(self.disk.lose_worker(is_killed=not is_worker))
+        now_ms = self.disturbed_at_ms = self.world.now_ms
+        self.world.log(f"node {self.name} dies")
+        self.publish_stored(self.disk.lose_worker(is_killed=not is_worker))
         self.server.handle_all(now_ms)
         self.process.end()
         self.panel.client.forget()
         self.world.stream.emit(ProgramEnded(self.id))
-        self.server.change(machines.disconnect(self.machine, now_ms), now_ms)
+        self.server.change(elevator.disconnect(self.machine, now_ms), now_ms)
 
-    def attend(self) -> None:
+    def handle_due(self) -> None:
         """Handle the event that is due."""
         now_ms = self.world.now_ms
-        if self.server.due_ms <= now_ms:
+        if self.server.due_at_ms <= now_ms:
             self.server.settle(now_ms)
-        elif self.disk.due_ms <= now_ms:
-            if not self.process.stands_still:
+        elif self.disk.due_at_ms <= now_ms:
+            if not self.process.is_frozen:
                 self.panel.catch_up(now_ms)
             self.turn(())
-        elif self.panel.sweep_ms <= now_ms:
+        elif self.panel.sweep_at_ms <= now_ms:
             self.sweep(())
         else:
-            self.process.wake_ms = NEVER_MS
+            self.process.wake_at_ms = NEVER_MS
             self.panel.catch_up(now_ms)
             self.turn(())
-            if wrong := self.process.count_wake(now_ms):
-                self.world.fail(f"node {self.id} {wrong}")
+            if complaint := self.process.count_wake(now_ms):
+                self.world.fail(f"node {self.id} {complaint}")
 
-    def hear(self, heartbeats: Iterable[Heartbeat]) -> None:
+    def receive(self, heartbeats: Iterable[Heartbeat]) -> None:
         """Take in what arrives now, and the panel too if that is due, before a turn."""
         state, is_new, attacker = self.process.state, self.admission.note_new, self.world.attacker
         if state is None:
             return
         me = state.me
-        heard = tuple([each for each in heartbeats if each.sender != me and is_new(each)])
+        accepted = tuple([each for each in heartbeats if each.sender != me and is_new(each)])
         if attacker is not None:
-            for heartbeat in heard:
-                attacker.note(self.id, heartbeat)
-        if self.process.stands_still:
-            self.process.keep(heard)
-        elif self.panel.sweep_ms <= self.world.now_ms:
-            self.sweep(heard)
-        elif heard:
+            for heartbeat in accepted:
+                attacker.add_accepted(self.id, heartbeat)
+        if self.process.is_frozen:
+            self.process.queue(accepted)
+        elif self.panel.sweep_at_ms <= self.world.now_ms:
+            self.sweep(accepted)
+        elif accepted:
             self.panel.catch_up(self.world.now_ms)
-            self.turn(heard)
+            self.turn(accepted)
 
     def sweep(self, heartbeats: tuple[Heartbeat, ...]) -> None:
         """Look at the panel, and take a turn if that says anything new or *heartbeats* came."""
         now_ms, panel = self.world.now_ms, self.panel
         self.server.handle(now_ms)
-        if self.state is None or self.process.stands_still:
-            panel.sweep_ms = self.server.requests_ms if self.server.requests else NEVER_MS
+        if self.state is None or self.process.is_frozen:
+            panel.sweep_at_ms = self.server.requests_at_ms if self.server.requests else NEVER_MS
             return
         panel.sweep(now_ms)
         if heartbeats or panel.client.inputs(now_ms) is not self.state.inputs:
@@ -232,7 +234,7 @@ class SimulatedNode:
         """Return the *reply* to a sweep as a floor sensor that is out of order has it."""
         floor = None
         if self.has(FaultKind.FALSE_FLOOR) and self.panel.client.newest is not None:
-            is_certain = self.knows_its_place()
+            is_certain = self.is_position_certain()
             floor = false_floor(self.machine.shaft, self.world.now_ms) if is_certain else self.floors
         if self.has(FaultKind.DEAD_SENSOR):
             floor = self.floors
@@ -242,55 +244,55 @@ class SimulatedNode:
         """Take a turn, after the rest of an interrupted one. The program may die in it."""
         world, process, disk = self.world, self.process, self.disk
         try:
-            if disk.due_ms <= world.now_ms and self.note_stored(disk.work(world.now_ms)):
-                process.step_of_turn(Point.AFTER_RECORD)
-            if process.state is None or process.stands_still:
+            if disk.due_at_ms <= world.now_ms and self.publish_stored(disk.work(world.now_ms)):
+                process.reach(Point.AFTER_RECORD)
+            if process.state is None or process.is_frozen:
                 return
-            process.go_on()
-            if process.under_way is not None:
-                self.take_turn(process.state, process.under_way)
-            now_ms, inputs = self.see()
+            process.run_deferred()
+            if process.unfinished is not None:
+                self.run_turn(process.state, process.unfinished)
+            now_ms, inputs = self.read_inputs()
             asked_at_ms = self.panel.client.newest_asked_at_ms
-            self.take_turn(process.state, Tick(now_ms, inputs, heartbeats, *disk.receive(now_ms), asked_at_ms))
-        except Stopped:
+            self.run_turn(process.state, Tick(now_ms, inputs, heartbeats, *disk.receive(now_ms), asked_at_ms))
+        except Frozen:
             pass
-        except Died as died:
-            world.tell(f"node {self.name} is killed {died}")
-            self.die(is_worker=self.has(FaultKind.CRASH))
-            world.take_over(self.id)
+        except Killed as killed:
+            world.log(f"node {self.name} is killed {killed}")
+            self.end_program(is_worker=self.has(FaultKind.CRASH))
+            world.start_next_worker_soon(self.id)
 
-    def take_turn(self, before: Node, tick: Tick) -> None:
-        world, process, taken = self.world, self.process, None
-        process.under_way, self.has_looked = tick, False
+    def run_turn(self, before: Node, tick: Tick) -> None:
+        world, process, event = self.world, self.process, None
+        process.unfinished, self.is_full_turn = tick, False
         world.stream.hold()
         try:
-            after = process.state = turn(before, tick, self.look, self, self, self)
-            if self.has_looked or tick.inputs is not before.inputs:
-                taken = TurnTaken(self.id, before, after, tick)
-        except Died:  # It has become what it would have been, as far as others can tell.
-            nowhere = Nowhere()
-            after = turn(before, tick, self.see, nowhere, nowhere, nowhere)
-            taken = TurnTaken(self.id, before, after, tick)
+            after = process.state = turn(before, tick, self.read_inputs_again, self, self, self)
+            if self.is_full_turn or tick.inputs is not before.inputs:
+                event = TurnTaken(self.id, before, after, tick)
+        except Killed:  # It has become what it would have been, as far as others can tell.
+            ports = NullPorts()
+            after = turn(before, tick, self.read_inputs, ports, ports, ports)
+            event = TurnTaken(self.id, before, after, tick)
             raise
         finally:
-            world.stream.release(taken)
-        process.under_way = None
-        process.wake_ms = wake_at_ms(after) + world.plan.late_ms
-        if self.has_looked:
-            for what in sorted(after.warnings.keys() - before.warnings.keys()):
-                world.tell(f"node {self.name}: {what}")
-            if is_news(before, after):
-                for event in event_log.events(before, after):
-                    world.tell(f"node {self.name}: {event.text}")
+            world.stream.release(event)
+        process.unfinished = None
+        process.wake_at_ms = wake_at_ms(after) + world.plan.late_ms
+        if self.is_full_turn:
+            for what in sorted(after.oddities.keys() - before.oddities.keys()):
+                world.log(f"node {self.name}: {what}")
+            if has_changes(before, after):
+                for logged in event_log.events(before, after):
+                    world.log(f"node {self.name}: {logged.text}")
 
 
-def is_news(before: Node, after: Node) -> bool:
+def has_changes(before: Node, after: Node) -> bool:
     """Tell whether a turn has changed what a node does, holds, promises or says."""
     is_same = after.drive is before.drive and after.calls is before.calls and after.lit is before.lit
     return not is_same or after.outgoing.message is not before.outgoing.message
 
 
-class Nowhere:
+class NullPorts:
     """Disk, network and panel of a program that is dead."""
 
     def save(self, record: Record) -> None: ...

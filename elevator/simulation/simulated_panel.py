@@ -25,30 +25,30 @@ class SimulatedPanel:
     """Returns a reply as a floor sensor that is out of order has it."""
     phase_ms: int
     """When in each SWEEP_MS it sweeps."""
-    is_gone: bool = False
+    is_unreachable: bool = False
     """Whether nothing connects."""
-    has_hung_up: bool = False
+    is_disconnected: bool = False
     """Whether the connection is broken and the program has not noticed."""
-    silent_until_ms: int = 0
+    unnoticed_until_ms: int = 0
     """Until when the program cannot notice that the server is gone."""
-    sweep_ms: int = NEVER_MS
+    sweep_at_ms: int = NEVER_MS
     """When `sweep` is due."""
-    swept_ms: int = -1
+    swept_at_ms: int = -1
     """When the panel was last swept."""
 
     def connect(self) -> None:
         """Begin a new connection."""
         self.client.forget()
         self.server.reply = None
-        self.has_hung_up = False
+        self.is_disconnected = False
 
-    def hang_up(self, now_ms: int, silent_ms: int) -> None:
-        self.has_hung_up, self.silent_until_ms = True, now_ms + silent_ms
+    def disconnect(self, now_ms: int, silent_ms: int) -> None:
+        self.is_disconnected, self.unnoticed_until_ms = True, now_ms + silent_ms
 
     def sweep_soon(self, now_ms: int) -> None:
         """Sweep at the next time on the grid: something has changed."""
         next_ms = now_ms + (self.phase_ms - now_ms) % SWEEP_MS
-        self.sweep_ms = min(self.sweep_ms, next_ms if next_ms > self.swept_ms else next_ms + SWEEP_MS)
+        self.sweep_at_ms = min(self.sweep_at_ms, next_ms if next_ms > self.swept_at_ms else next_ms + SWEEP_MS)
 
     def catch_up(self, now_ms: int) -> None:
         """Let the client have the reply to the last sweep that was left out, if its newest is not of late."""
@@ -57,33 +57,33 @@ class SimulatedPanel:
             return
         at_ms = now_ms - self.server.lag_ms - (now_ms - self.phase_ms) % SWEEP_MS
         is_idle = client.has_answered and client.asked_at_ms is None and client.is_current
-        if is_idle and at_ms > client.newest_asked_at_ms and not self.is_gone and not self.has_hung_up:
+        if is_idle and at_ms > client.newest_asked_at_ms and not self.is_unreachable and not self.is_disconnected:
             client.ask(at_ms)
             client.read(client.newest_reply, now_ms)
 
     def write(self, outputs: Outputs, now_ms: int) -> None:
-        orders = self.client.write(outputs)
-        if orders and not self.is_gone and not self.has_hung_up:
-            self.server.order(orders, now_ms)
-            self.sweep_ms = min(self.sweep_ms, self.server.due_to_client_ms)
+        commands = self.client.write(outputs)
+        if commands and not self.is_unreachable and not self.is_disconnected:
+            self.server.send_commands(commands, now_ms)
+            self.sweep_at_ms = min(self.sweep_at_ms, self.server.due_to_client_at_ms)
 
     def sweep(self, now_ms: int) -> None:
         """Notice that the server is gone, or ask it, or read its reply: what is due."""
         server, client = self.server, self.client
-        self.sweep_ms = NEVER_MS
-        if self.is_gone and now_ms < self.silent_until_ms and client.inputs(now_ms) is not None:
-            self.sweep_ms = self.silent_until_ms
-        elif self.is_gone or self.has_hung_up:
+        self.sweep_at_ms = NEVER_MS
+        if self.is_unreachable and now_ms < self.unnoticed_until_ms and client.inputs(now_ms) is not None:
+            self.sweep_at_ms = self.unnoticed_until_ms
+        elif self.is_unreachable or self.is_disconnected:
             self.connect()
-            self.sweep_ms = NEVER_MS if self.is_gone else now_ms + SWEEP_MS
+            self.sweep_at_ms = NEVER_MS if self.is_unreachable else now_ms + SWEEP_MS
         else:
             if client.asked_at_ms is None:
                 if client.inputs(now_ms) is not None:
                     self.catch_up(now_ms)
-                self.swept_ms = now_ms
+                self.swept_at_ms = now_ms
                 server.ask(client.ask(now_ms), now_ms)
-            if server.reply is not None and server.reply_ms <= now_ms:
-                self.sweep_ms = now_ms + SWEEP_MS if self.swept_ms < now_ms else NEVER_MS
+            if server.reply is not None and server.reply_at_ms <= now_ms:
+                self.sweep_at_ms = now_ms + SWEEP_MS if self.swept_at_ms < now_ms else NEVER_MS
                 client.receive(self.misread(server.reply), now_ms)
                 server.reply = None
-            self.sweep_ms = min(self.sweep_ms, server.due_to_client_ms)
+            self.sweep_at_ms = min(self.sweep_at_ms, server.due_to_client_at_ms)

@@ -15,11 +15,11 @@ WAKES_MAX = 300
 """How often a program may wake by itself in a second: to speak, in a hurry where there is much news."""
 
 
-class Died(Exception):
+class Killed(Exception):
     """A program is killed at this very point."""
 
 
-class Stopped(Exception):
+class Frozen(Exception):
     """A program is stopped in a turn before anything has left it."""
 
 
@@ -31,71 +31,71 @@ class SimulatedProcess:
     """Lets a fault begin that stops it."""
     state: Node | None = None
     """None: it is dead."""
-    stands_still: bool = False
-    stopped_ms: int = 0
+    is_frozen: bool = False
+    stopped_at_ms: int = 0
     """When it last began to stand still."""
     backlog: list[Heartbeat] = field(factory=list)
     """What has come for it meanwhile."""
-    doom: int | Point | None = None
+    kill_at: int | Point | None = None
     """After how many more steps it dies, or at which."""
-    pause: InjectedFault | None = None
+    pending_freeze: InjectedFault | None = None
     """The fault that will stop it at some point of a turn."""
-    under_way: Tick | None = None
+    unfinished: Tick | None = None
     """The tick of the turn that it is taking, or was stopped in before anything left it."""
-    put_off: list[Callable[[], None]] | None = None
+    deferred: list[Callable[[], None]] | None = None
     """What else leaves it, if it was stopped later in a turn."""
-    wake_ms: int = NEVER_MS
+    wake_at_ms: int = NEVER_MS
     wakes: int = 0
     """How often it has woken by itself in the second that began at `waking_ms`."""
-    waking_ms: int = 0
+    second_began_at_ms: int = 0
     spins: int = 0
     """Turns taken one after the other at one time."""
 
     def end(self) -> None:
-        self.state = self.doom = self.under_way = self.put_off = None
-        self.wake_ms = NEVER_MS
+        self.state = self.kill_at = self.unfinished = self.deferred = None
+        self.wake_at_ms = NEVER_MS
 
-    def keep(self, heartbeats: tuple[Heartbeat, ...]) -> None:
+    def queue(self, heartbeats: tuple[Heartbeat, ...]) -> None:
         """Queue *heartbeats* until it resumes."""
         self.backlog += heartbeats[: BACKLOG_MAX - len(self.backlog)]
 
-    def put_off_here(self, point: Point, act: Callable[[], None]) -> bool:
+    def defers_at(self, point: Point, act: Callable[[], None]) -> bool:
         """Come to a *point* of a turn; tell whether it stands still there, and will *act* when it goes on."""
-        self.step_of_turn(point)
-        if self.put_off is not None:
-            self.put_off.append(act)
-        return self.put_off is not None
+        self.reach(point)
+        if self.deferred is not None:
+            self.deferred.append(act)
+        return self.deferred is not None
 
-    def step_of_turn(self, point: Point) -> None:
+    def reach(self, point: Point) -> None:
         """Come to a *point* of a turn: it may be stopped or killed there."""
-        if self.is_stopped_at(point):
-            self.put_off = []
-        if self.doom is None or self.put_off is not None:
+        if self.freezes_at(point):
+            self.deferred = []
+        if self.kill_at is None or self.deferred is not None:
             return
-        if self.doom in (0, point):
-            raise Died(point)
-        if isinstance(self.doom, int):
-            self.doom -= 1
+        if self.kill_at in (0, point):
+            raise Killed(point)
+        if isinstance(self.kill_at, int):
+            self.kill_at -= 1
 
-    def is_stopped_at(self, point: Point) -> bool:
+    def freezes_at(self, point: Point) -> bool:
         """Stand still from now on if it was to be stopped at this *point* of a turn."""
-        if self.pause is None or self.pause.point is not point or self.under_way is None:
+        if self.pending_freeze is None or self.pending_freeze.point is not point or self.unfinished is None:
             return False
-        fault, self.pause = self.pause, None
+        fault, self.pending_freeze = self.pending_freeze, None
         self.freeze(fault)
         return True
 
-    def go_on(self) -> None:
+    def run_deferred(self) -> None:
         """Write and send everything that was put off."""
-        rest, self.put_off = self.put_off or [], None
+        rest, self.deferred = self.deferred or [], None
         for act in rest:
             act()
 
     def count_wake(self, now_ms: int) -> str:
         """Count a wake-up without input; return a complaint if there are too many."""
-        self.wakes = self.wakes + 1 if now_ms < self.waking_ms + 1000 else 0
-        self.waking_ms = now_ms if self.wakes == 0 else self.waking_ms
-        self.spins = self.spins + 1 if self.wake_ms <= now_ms else 0
+        self.wakes = self.wakes + 1 if now_ms < self.second_began_at_ms + 1000 else 0
+        self.second_began_at_ms = now_ms if self.wakes == 0 else self.second_began_at_ms
+        self.spins = self.spins + 1 if self.wake_at_ms <= now_ms else 0
         if self.wakes > WAKES_MAX:
             return f"wakes {self.wakes} times a second"
         return "turns and turns" if self.spins > SPINS_MAX else ""

@@ -17,8 +17,7 @@ from hashlib import blake2b
 
 from attrs import evolve
 
-from elevator.building import elevator as machines
-from elevator.building import passengers
+from elevator.building import elevator, passengers
 from elevator.building.passengers import Crowd
 from elevator.building.shaft import Shaft, end, put
 from elevator.core.call_set import merge
@@ -42,11 +41,11 @@ from elevator.simulation.simulated_node import GROUP, SimulatedNode
 
 PRESS_MS = 200
 """For how long people hold a button."""
-WATCH_MS = 10
+CHECK_MS = 10
 """How often the judges look, at the most, at what takes no event to go wrong."""
 AGREE_MS = 1000
 """How long after the last fault all panels must agree."""
-NEWS_MS = 300
+EXCHANGE_MS = 300
 """By then everybody has heard what the others hold at the end."""
 
 
@@ -59,7 +58,7 @@ class World:
         self.rng = random.Random(f"world {plan.seed}")
         self.nodes: list[SimulatedNode] = []
         self.stream = Stream()
-        self.observed = Observed(self.stream, lambda: self.now_ms, self.tell)
+        self.observed = Observed(self.stream, lambda: self.now_ms, self.log)
         self.fail = self.observed.fail
         health = Health(self.stream, lambda: self.now_ms, plan.cars)
         self.ledger = CallLedger(plan, self.observed, self.stream)
@@ -75,9 +74,9 @@ class World:
             self.attacker = Attacker(GROUP, self.key, plan.floors, random.Random(f"attacker {plan.seed}"))
         self.attack_at_ms = NEVER_MS
         self.crowd = None if plan.traffic is None else passengers.crowd(plan.traffic)
-        self.look_ms = NEVER_MS if self.crowd is None else 0
+        self.crowd_at_ms = NEVER_MS if self.crowd is None else 0
         self.script = script(plan)
-        self.watch_ms = 0
+        self.check_at_ms = 0
         """When the judges look next at what takes no event."""
         self.digest = blake2b(digest_size=16)
         self.transcript: list[str] = []
@@ -90,7 +89,7 @@ class World:
         for node in self.nodes:
             node.start()
 
-    def tell(self, line: str) -> None:
+    def log(self, line: str) -> None:
         """Write a line of the transcript."""
         line = f"{self.now_ms:>9} {line}"
         self.digest.update(line.encode() + b"\n")
@@ -103,15 +102,15 @@ class World:
         self.crowd = None  # Nobody presses any more.
         self.run_until(calm_at_ms + AGREE_MS)
         self.ledger.judge_agreement()
-        deadline_ms = calm_at_ms + patience_ms(self.plan)
-        while not self.is_quiet():
+        deadline_ms = calm_at_ms + drain_time_ms(self.plan)
+        while not self.is_done():
             if self.now_ms > deadline_ms:
                 self.fail("not everything was served in time")
             self.run_until(self.now_ms + 1000)
-        self.run_until(self.now_ms + NEWS_MS)
+        self.run_until(self.now_ms + EXCHANGE_MS)
         self.ledger.judge_end()
 
-    def is_quiet(self) -> bool:
+    def is_done(self) -> bool:
         """Tell whether nothing is left to do for the cars that are in order, and they could do it."""
         lost = self.plan.lost_cars()
         return all(self.is_idle(node) for node in self.nodes if node.id not in lost)
@@ -128,51 +127,51 @@ class World:
     def run_until(self, end_ms: int) -> None:
         links, ghost = self.links, self.ghost
         while True:
-            if ghost.due_ms <= self.now_ms:
-                self.haunt()
+            if ghost.due_at_ms <= self.now_ms:
+                self.send_ghost_heartbeat()
             if self.attack_at_ms <= self.now_ms:
                 self.attack()
-            at_ms = min(links.due_ms, ghost.due_ms, self.attack_at_ms)
-            if self.crowd is not None and self.look_ms < at_ms:
-                at_ms = self.look_ms
+            at_ms = min(links.due_at_ms, ghost.due_at_ms, self.attack_at_ms)
+            if self.crowd is not None and self.crowd_at_ms < at_ms:
+                at_ms = self.crowd_at_ms
             if self.script and self.script[-1][0] <= at_ms:
                 at_ms = self.script[-1][0]
             soonest = None
             for node in self.nodes:
-                if node.process.wake_ms < at_ms:
-                    at_ms, soonest = node.process.wake_ms, node
-                if node.panel.sweep_ms < at_ms:
-                    at_ms, soonest = node.panel.sweep_ms, node
-                if node.server.due_ms < at_ms:
-                    at_ms, soonest = node.server.due_ms, node
-                if node.disk.due_ms < at_ms:
-                    at_ms, soonest = node.disk.due_ms, node
+                if node.process.wake_at_ms < at_ms:
+                    at_ms, soonest = node.process.wake_at_ms, node
+                if node.panel.sweep_at_ms < at_ms:
+                    at_ms, soonest = node.panel.sweep_at_ms, node
+                if node.server.due_at_ms < at_ms:
+                    at_ms, soonest = node.server.due_at_ms, node
+                if node.disk.due_at_ms < at_ms:
+                    at_ms, soonest = node.disk.due_at_ms, node
             if at_ms > end_ms:
                 self.now_ms = end_ms
                 return
-            if at_ms >= self.watch_ms:
-                self.watch_ms = at_ms + WATCH_MS
+            if at_ms >= self.check_at_ms:
+                self.check_at_ms = at_ms + CHECK_MS
                 self.now_ms = at_ms
                 self.stream.emit(TimePassed())
             self.now_ms = at_ms
             if soonest is not None:
-                soonest.attend()
+                soonest.handle_due()
             elif self.script and self.script[-1][0] == at_ms:
                 _, begins, what = self.script.pop()
                 if isinstance(what, Press):
                     self.press(what, begins)
                 else:
-                    self.trouble(what, begins)
-            elif self.look_ms == at_ms and self.crowd is not None:
-                self.crowd = self.look(self.crowd)
-            elif links.due_ms == at_ms:
+                    self.trigger(what, begins)
+            elif self.crowd_at_ms == at_ms and self.crowd is not None:
+                self.crowd = self.step_crowd(self.crowd)
+            elif links.due_at_ms == at_ms:
                 self.deliver()
 
-    def look(self, crowd: Crowd) -> Crowd:
+    def step_crowd(self, crowd: Crowd) -> Crowd:
         """Let people look at lamps and doors, and press buttons."""
-        machines = [node.machine for node in self.nodes[: self.plan.cars]]
-        crowd, pressed = passengers.step(crowd, machines, self.now_ms)
-        self.look_ms = max(passengers.wake_at_ms(crowd) or NEVER_MS, self.now_ms + 1)
+        cars = [node.machine for node in self.nodes[: self.plan.cars]]
+        crowd, pressed = passengers.step(crowd, cars, self.now_ms)
+        self.crowd_at_ms = max(passengers.wake_at_ms(crowd) or NEVER_MS, self.now_ms + 1)
         for car, button, floor in pressed:
             self.press(Press(self.now_ms, self.now_ms + PRESS_MS, car, button, floor), begins=True)
         return crowd
@@ -180,35 +179,35 @@ class World:
     def press(self, press: Press, begins: bool) -> None:
         if begins and press.panel < len(self.nodes):
             server = self.nodes[press.panel].server
-            machine = machines.press(server.machine, press.button, press.floor, press.until_ms)
-            server.change(machines.settle(machine, self.now_ms)[0], self.now_ms)
+            machine = elevator.press(server.machine, press.button, press.floor, press.until_ms)
+            server.change(elevator.settle(machine, self.now_ms)[0], self.now_ms)
 
     # The network
 
     def broadcast(self, sender: int, heartbeat: Heartbeat) -> None:
         for datagram in self.encoders[sender].encode(heartbeat):
-            heard = decode(datagram, GROUP)
-            assert heard is not None, datagram
+            decoded = decode(datagram, GROUP)
+            assert decoded is not None, datagram
             if self.attacker is not None:
-                self.attacker.overhear(heard, seal(datagram, self.key))
-            self.links.carry(sender, range(len(self.nodes)), heard, self.now_ms)
+                self.attacker.capture(decoded, seal(datagram, self.key))
+            self.links.send(sender, range(len(self.nodes)), decoded, self.now_ms)
 
     def deliver(self) -> None:
         """Let everybody hear what arrives now."""
-        for receiver, heartbeats in self.links.arrived(self.now_ms).items():
+        for receiver, heartbeats in self.links.pop_due(self.now_ms).items():
             if receiver < len(self.nodes):
-                self.nodes[receiver].hear(heartbeats)
+                self.nodes[receiver].receive(heartbeats)
 
-    def haunt(self) -> None:
+    def send_ghost_heartbeat(self) -> None:
         """Let the ghost speak."""
-        self.ghost.due_ms = self.now_ms + HEARTBEAT_MS
+        self.ghost.due_at_ms = self.now_ms + HEARTBEAT_MS
         known = Calls()
         for node in self.nodes:
             if node.state is not None and node.floors == self.plan.floors:
                 known = merge(known, node.disk.durable)
-        heartbeat = self.ghost.speak(self.plan.floors, (1 << len(self.nodes)) - 1, known)
+        heartbeat = self.ghost.heartbeat(self.plan.floors, (1 << len(self.nodes)) - 1, known)
         for node in self.nodes:
-            self.links.put(node.id, heartbeat, self.now_ms + 1)
+            self.links.deliver_at(node.id, heartbeat, self.now_ms + 1)
 
     def attack(self) -> None:
         """Let somebody send something to each program that no program must take in."""
@@ -222,20 +221,20 @@ class World:
 
     # Faults
 
-    def trouble(self, fault: InjectedFault, begins: bool) -> None:
+    def trigger(self, fault: InjectedFault, begins: bool) -> None:
         """Let a fault begin or end, unless it waits for the program to come to some point of a turn."""
         at_point = fault.kind is FaultKind.FREEZE and fault.point is not None
         process = self.nodes[fault.who].process if at_point else None
-        can_wait = process is not None and process.state is not None and not process.stands_still
-        if process is not None and begins and process.pause is None and can_wait:
-            process.pause = fault
-        elif process is not None and process.pause is fault:
-            process.pause = None
+        can_wait = process is not None and process.state is not None and not process.is_frozen
+        if process is not None and begins and process.pending_freeze is None and can_wait:
+            process.pending_freeze = fault
+        elif process is not None and process.pending_freeze is fault:
+            process.pending_freeze = None
         else:
             self.begin_or_end(fault, begins)
 
     def begin_or_end(self, fault: InjectedFault, begins: bool) -> None:
-        self.tell(f"{'begins' if begins else 'ends'}: {describe(fault, self.plan.cars)}")
+        self.log(f"{'begins' if begins else 'ends'}: {describe(fault, self.plan.cars)}")
         if begins or fault.kind not in GHOSTS:  # They never leave.
             self.stream.emit(FaultBegan(fault) if begins else FaultEnded(fault))
         match fault.kind:
@@ -245,7 +244,7 @@ class World:
                 if begins:
                     self.ghost.claims = fault.kind is FaultKind.GHOST
                     self.ghost.floor = fault.who % self.plan.floors
-                    self.haunt()
+                    self.send_ghost_heartbeat()
             case FaultKind.ATTACK:
                 self.attack_at_ms = self.now_ms if begins else NEVER_MS
             case FaultKind.BLACKOUT:
@@ -256,33 +255,33 @@ class World:
             case _:
                 apply(self.nodes[fault.who], fault, begins)
 
-    def join(self, stranger: InjectedFault) -> None:
+    def join(self, misconfigured: InjectedFault) -> None:
         """Start one more node, which should not be there, with an elevator of its own."""
         assert len(self.nodes) == self.plan.cars, "one stranger at a time"
-        floors = stranger.detail if stranger.kind is FaultKind.OTHER_FLOORS else self.plan.floors
+        floors = misconfigured.detail if misconfigured.kind is FaultKind.OTHER_FLOORS else self.plan.floors
         shaft = put(Shaft(floors, self.plan.travel_ms, self.plan.passing_ms), 0, self.now_ms)
-        node = SimulatedNode(self, self.plan.cars, stranger.who, shaft)
+        node = SimulatedNode(self, self.plan.cars, misconfigured.who, shaft)
         self.nodes.append(node)
         node.start()
 
     def leave(self) -> None:
         """Take away the stranger with all that it has."""
         node = self.nodes[-1]
-        node.die()
+        node.end_program()
         self.nodes.pop()
         self.stream.emit(Left(node.id))
 
-    def take_over(self, id: int) -> None:
+    def start_next_worker_soon(self, id: int) -> None:
         """Let the supervisor of node *id* start the next worker soon, if one has crashed: that is the fault's end."""
 
-        def soon(act: Act) -> Act:
+        def advanced(act: Act) -> Act:
             at_ms, begins, what = act
             if begins or not isinstance(what, InjectedFault) or (what.kind, what.who) != (FaultKind.CRASH, id):
                 return act
             is_under_way = what.at_ms <= self.now_ms
             return (min(at_ms, self.now_ms + what.delay_ms), begins, what) if is_under_way else act
 
-        self.script = in_order(map(soon, self.script))
+        self.script = in_order(map(advanced, self.script))
 
 
 Act = tuple[int, bool, InjectedFault | Press]
@@ -301,12 +300,12 @@ def in_order(acts: Iterable[Act]) -> list[Act]:
     return sorted(acts, key=lambda act: (act[0], act[1]), reverse=True)
 
 
-def patience_ms(plan: Plan) -> int:
+def drain_time_ms(plan: Plan) -> int:
     """Return how long a group may take after the last fault to serve everything that can be lit at once.
 
     Enough for one car to go up, down and up again and open its door everywhere, with time to find a floor and to try a
     motor that was dead; and if a ghost has taken the calls, with the time until others take them from it.
     """
     ghost = any(fault.kind is FaultKind.GHOST and fault.until_ms == NEVER_MS for fault in plan.faults)
-    guard_ms = 30_000 + 10_000 * plan.floors if ghost else 0
-    return 15_000 + 3 * plan.floors * (plan.travel_ms + 1500) + guard_ms
+    starvation_ms = 30_000 + 10_000 * plan.floors if ghost else 0
+    return 15_000 + 3 * plan.floors * (plan.travel_ms + 1500) + starvation_ms

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 
 from attrs import evolve
 
-from elevator.building import elevator as machines
+from elevator.building import elevator
 from elevator.building.elevator import Event, EventKind, Machine, misbehaviour
 from elevator.core.call_set import mask, serve
 from elevator.core.model import (
@@ -106,13 +106,13 @@ class ScriptedCar:
 
     def recover_record(self, found: Record) -> None:
         """Let the recorder report *found*, as if it could read the record only now."""
-        self.simulated.disk.mail.append(FOUND + write_record(found).encode())
-        self.simulated.disk.due_ms = self.world.now_ms
+        self.simulated.disk.inbox.append(FOUND + write_record(found).encode())
+        self.simulated.disk.due_at_ms = self.world.now_ms
 
     def deliver(self, datagram: bytes, at_ms: int) -> None:
         heartbeat = decode(datagram, GROUP)
         assert heartbeat is not None
-        self.world.links.put(self.id, heartbeat, at_ms)
+        self.world.links.deliver_at(self.id, heartbeat, at_ms)
 
 
 class Group:
@@ -145,7 +145,7 @@ class Group:
         return self.world.now_ms
 
     def note_machine(self, event: MachineChanged) -> None:
-        self[event.node].events += machines.changes(event.before, event.after, self.now_ms)
+        self[event.node].events += elevator.changes(event.before, event.after, self.now_ms)
 
     def note_turn(self, event: TurnTaken) -> None:
         car = self[event.node]
@@ -189,7 +189,7 @@ class Group:
     def lit(self, panel: int) -> set[tuple[str, int]]:
         """Return the button lamps that are lit on a panel, such as ("up", 2)."""
         lamps = self[panel].machine.lamps
-        return {(button.name.lower(), floor) for button in Button for floor in machines.floors_of(mask(lamps, button))}
+        return {(button.name.lower(), floor) for button in Button for floor in elevator.floors_of(mask(lamps, button))}
 
 
 def group_with_duplicate() -> Group:

@@ -34,12 +34,12 @@ class Run:
 @pytest.mark.parametrize("kind", [FaultKind.KILL, FaultKind.FREEZE, FaultKind.SERVER, FaultKind.MOTOR, FaultKind.STOP])
 def test_fault_affects_only_its_car_and_for_a_while_after_its_end(kind: FaultKind) -> None:
     run = Run()
-    assert run.health.is_untouched(0)
+    assert run.health.is_unaffected(0)
     run.fail(kind, lasts_ms=3000)
     run.now_ms += CAR_MS - 1
-    assert (run.health.is_untouched(0), run.health.is_untouched(1)) == (False, True)
+    assert (run.health.is_unaffected(0), run.health.is_unaffected(1)) == (False, True)
     run.now_ms += 1
-    assert run.health.is_untouched(0)
+    assert run.health.is_unaffected(0)
 
 
 def test_group_is_calm_again_although_a_node_stays_dead() -> None:
@@ -49,7 +49,7 @@ def test_group_is_calm_again_although_a_node_stays_dead() -> None:
     assert not run.health.is_calm()
     run.now_ms += 1
     assert run.health.is_calm()
-    assert not run.health.is_untouched(0)
+    assert not run.health.is_unaffected(0)
 
 
 @pytest.mark.parametrize(
@@ -66,12 +66,12 @@ def test_group_is_not_calm_while_its_network_or_a_disk_fails(kind: FaultKind) ->
 def test_harmless_fault_affects_no_car(kind: FaultKind) -> None:
     run = Run()
     run.fail(kind, lasts_ms=100)
-    assert run.health.is_untouched(0)
+    assert run.health.is_unaffected(0)
     assert run.health.is_calm()
 
 
 def test_duplicate_node_affects_every_car() -> None:
     run = Run()
     run.fail(FaultKind.DUPLICATE_ID, lasts_ms=1000)
-    assert not any(run.health.is_untouched(host) for host in (0, 1))
+    assert not any(run.health.is_unaffected(host) for host in (0, 1))
     assert not run.health.is_calm()

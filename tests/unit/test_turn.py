@@ -10,7 +10,7 @@ from elevator.core.model import Button, Buttons, Call, Inputs, Motor, Outputs, T
 from elevator.core.node import Node
 from elevator.core.step import step
 from elevator.simulation.plans import plan
-from elevator.simulation.simulated_node import Nowhere
+from elevator.simulation.simulated_node import NullPorts
 from elevator.simulation.world import World
 
 
@@ -54,7 +54,7 @@ def test_decision_from_stale_inputs_is_not_executed(is_stalled: bool) -> None:
     before, panel = Group(cars=1, at=(0,))[0].node, Panel()
     inputs = press(before, Buttons(cab=0b1000))
     latest: tuple[int, Inputs | None] = (31_000, None) if is_stalled else (1400, inputs)
-    after = turn.turn(before, Tick(1010, inputs), lambda: latest, Nowhere(), Nowhere(), panel)
+    after = turn.turn(before, Tick(1010, inputs), lambda: latest, NullPorts(), NullPorts(), panel)
     assert [outputs.motor for outputs in panel.written] == [Motor.STOP if is_stalled else Motor.UP]
     assert after.now_ms == (31_000 if is_stalled else 1010)
 
@@ -62,12 +62,12 @@ def test_decision_from_stale_inputs_is_not_executed(is_stalled: bool) -> None:
 def test_press_read_before_a_stall_is_kept() -> None:
     before = Group(cars=1, at=(0,))[0].node
     tick = Tick(1010, press(before, Buttons(cab=0b1000)))
-    after = turn.turn(before, tick, lambda: (1600, None), Nowhere(), Nowhere(), Panel())
+    after = turn.turn(before, tick, lambda: (1600, None), NullPorts(), NullPorts(), Panel())
     assert set(after.calls.live.values()) == {Call(Button.CAB, 3, 0)}
 
 
 def test_inputs_that_become_stale_during_a_turn_do_not_time_out_a_peer() -> None:
     before = Group()[0].node
     tick = Tick(1010, press(before, Buttons(up=0b0010)))
-    after = turn.turn(before, tick, lambda: (1450, None), Nowhere(), Nowhere(), Panel())
+    after = turn.turn(before, tick, lambda: (1450, None), NullPorts(), NullPorts(), Panel())
     assert node.in_reach(after).keys() == {1, 2}
