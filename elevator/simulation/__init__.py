@@ -1,41 +1,48 @@
-"""The proof: a whole group under virtual time, with every fault that a seed can draw.
+"""The simulated world: a whole group in virtual time, with random faults and passengers, checked by judges.
 
-Start with world.py, which runs the program's own `turn`, wire format, records and hardware codecs. simulated_node.py is
-one node, with a module each for its process, its disk, its server and its connection to that; links.py is
-the network between them. faults.py says what can go wrong, plans.py and chains.py draw it from a seed, and injection.py
-lets it happen. attacker.py forges datagrams, ghost.py claims calls that it never serves.
+One integer, the seed, determines everything that happens in a run. `elevator soak` runs many seeds. A failing seed can
+be replayed exactly and shrunk to the few faults and presses that cause the failure.
 
-The judges learn of everything from one stream of events (events.py); observed.py keeps what it has told last of each
-node. Two judge safety, in every run and all the time: call_safety.py (what was pressed, stored, promised and served)
-and car_safety.py (doors and motors, and programs that are new or stood still). Two judge conduct, where no fault has
-touched a car or the group for a while: car_conduct.py and group_conduct.py; health.py says where that is. campaign.py
-runs seed after seed and shrinks those that fail.
+The nodes are the production code: `turn`, the wire format, the records, the hardware codecs and the clients of recorder
+and panel. Only their surroundings are simulated. The package building also simulates elevators, but for real programs
+in real time. Here the nodes run inside the simulation, about 200 times as fast as real time.
 
-The package building simulates elevators for real programs in real time; here the nodes run inside the simulation, two
-hundred times as fast. Imports a node's turn, wire format, records and codecs, and building for its elevators and
-passengers. A seed must replay to the byte: no clock, no unordered iteration, no generator that the plan did not seed.
+- faults.py defines the kinds of faults and the `Plan` of a run; plans.py and chains.py draw a plan from a seed.
+- world.py runs one plan. It advances virtual time from event to event. Start reading there.
+- simulated_node.py is one node. Its process, disk, elevator server and connection to that server have a module each:
+  simulated_process.py, simulated_disk.py, simulated_server.py and simulated_panel.py.
+- links.py is the network. attacker.py forges datagrams; ghost.py is a node that claims calls and never serves them.
+- injection.py begins and ends faults at a node.
+- events.py defines the events of a run. The judges learn about the run only from them; observed.py keeps the last known
+  state of each node for all judges.
+- call_safety.py and car_safety.py judge safety, throughout every run. car_conduct.py and group_conduct.py judge timing
+  and behaviour, but only of cars and groups that faults do not affect; health.py determines which those are.
+- campaign.py runs seeds in parallel and shrinks the plans that fail.
+
+A seed must replay byte for byte. So nothing here reads a clock, iterates over unordered data or uses a random generator
+that is not seeded by the plan.
 
 Decisions
 ---------
-Judges run in two phases. While faults last, only safety is judged, against what was truly pressed, stored and served.
-Timing and conduct are judged of cars and groups that no fault has touched for CAR_MS or GROUP_MS. Before, conduct was
-judged during faults too, with an excuse for each way in which a fault may delay or mislead a program. Most regressions
-that random runs found were missing excuses.
+Safety is judged all the time, against what was really pressed, stored and served. Timing and behaviour are judged only
+where no fault has had an effect for CAR_MS or GROUP_MS. An earlier version judged them during faults too, with an
+exception for each way in which a fault may delay or mislead a node. Most failures that random runs found were missing
+exceptions.
 
-A fault that lasts for long, such as a dead node or a blocked door, does not keep the group from being judged. The
-others must have noticed after GROUP_MS, and do without it. So take-over is judged (G3), but not to the millisecond:
-scenarios and benchmarks measure that.
+A long fault, such as a dead node or a blocked door, does not suspend the judgement of the group. The other nodes must
+have noticed it after GROUP_MS. So the judges check that other cars take over its calls (G3), but not to the
+millisecond: scenarios and benchmarks measure that.
 
-A car that cannot serve must say so (car_conduct.py), and each lit call must be claimed by a car in service
-(group_conduct.py). Before, one judge worked out which car could serve which call at each moment.
+A car that cannot serve calls must report that it is out of service (car_conduct.py), and a car in service must claim
+each lit call (group_conduct.py). An earlier judge computed which car could serve which call at each moment.
 
-Each press is counted: a node notes as many as its panel says have gone down. Before, the judge looked for each call
-with its press, and had to know why one may be missing.
+The judges count presses: a node must register as many as its panel has reported. An earlier judge searched for the call
+of each press and had to know why one could be missing.
 
-A judge looks into a program only at the end of a turn. What leaves the program in a turn is told after it, so a judge
-never compares a new world with an old program. A turn that brings only signs of life is not told at all.
+The judges see the state of a node only at the end of a turn. Events of a turn's outputs follow the event of the turn,
+so a judge never compares a new world with an old state. A turn that receives only unchanged heartbeats has no event.
 
-Tried and dropped: judging each part of a group that is cut on its own (safety and the end of the run are enough, and
-no mutant needed it); presses after all faults have healed, to have more conduct to judge (runs without faults and calm
-stretches have enough); how often nodes take each other for dead while datagrams are lost.
+Tried and dropped: judging each part of a partitioned group on its own (safety and the final checks suffice, and no
+mutant required it); presses after the last fault, to have more to judge (runs and periods without faults suffice); a
+limit on how often nodes falsely suspect each other during packet loss.
 """

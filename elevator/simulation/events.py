@@ -1,7 +1,7 @@
-"""What happens in a simulated world, and the one stream on which its judges learn of it.
+"""The events of a simulated run, and the stream that passes them to the judges.
 
-A node is named by its number in the world. What a node does in a turn is told after the turn itself, whose outcome it
-follows from; so no judge looks into a turn that is not over.
+The field *node* is the node's number in the world, which differs from its id if the id is used twice. The events that a
+turn causes follow the event of the turn itself, so a judge never sees a turn in progress.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from elevator.simulation.faults import InjectedFault
 
 
 class Joined(NamedTuple):
-    """A node is there, with its elevator and an empty disk."""
+    """A node has joined the group, with an elevator and an empty disk. Its program has not started."""
 
     node: int
     node_id: int
@@ -22,7 +22,7 @@ class Joined(NamedTuple):
 
 
 class Left(NamedTuple):
-    """A node is gone, with its elevator and its disk."""
+    """A node has been removed, with its elevator and its disk."""
 
     node: int
 
@@ -31,7 +31,7 @@ class ProgramStarted(NamedTuple):
     node: int
     state: Node
     found: Record | None
-    """What was on its disk, if that could be read."""
+    """The record on its disk; None if there was none or it could not be read."""
 
 
 class ProgramEnded(NamedTuple):
@@ -39,16 +39,16 @@ class ProgramEnded(NamedTuple):
 
 
 class ProgramResumed(NamedTuple):
-    """A program goes on that has stood still since *stopped_ms*."""
+    """A program continues that was frozen at *stopped_at_ms*."""
 
     node: int
     stopped_at_ms: int
 
 
 class TurnTaken(NamedTuple):
-    """A program has taken a turn that brought more than signs of life, or died in it.
+    """A turn that received more than unchanged heartbeats.
 
-    Then *after* is what it would have been.
+    If the program was killed during the turn, *after* is the state that it would have reached.
     """
 
     node: int
@@ -71,7 +71,7 @@ class RecordStored(NamedTuple):
 
 
 class DiskWiped(NamedTuple):
-    """The disk of a dead program has lost its record."""
+    """The record on the disk of a dead program was deleted."""
 
     node: int
 
@@ -90,11 +90,11 @@ class FaultEnded(NamedTuple):
 
 
 class TimePassed(NamedTuple):
-    """Some time has passed: what takes no event to go wrong can be looked at."""
+    """Time has passed. Judges use this event to check for something that has failed to happen."""
 
 
 class CallPressed(NamedTuple):
-    """A node has noted a press. Told by the judge of calls."""
+    """A node has registered a press. Emitted by the judge of calls."""
 
     node: int
     call: Call
@@ -102,20 +102,23 @@ class CallPressed(NamedTuple):
 
 
 class CallServed(NamedTuple):
-    """A car has served a call, for the first time since it was pressed or once more. Told by the judge of calls."""
+    """A car has served a call. Emitted by the judge of calls.
+
+    *is_first* is False if another car had already served this press.
+    """
 
     node: int
     call: Call
     is_first: bool
     at_ms: int
-    """When its program decided that."""
+    """The time of the turn that cleared the call."""
 
 
 Event = TypeVar("Event")
 
 
 class Stream:
-    """Tells each event to those who have subscribed to its kind, in the order in which they did."""
+    """Passes each event to the handlers of its type, in the order of their subscription."""
 
     def __init__(self) -> None:
         self.handlers: dict[type, list[Callable[[Any], object]]] = {}
@@ -132,11 +135,11 @@ class Stream:
             handle(event)
 
     def hold(self) -> None:
-        """Hold back what happens in a turn."""
+        """Buffer events until `release`, because a turn has begun."""
         self.held = []
 
     def release(self, turn: TurnTaken | None) -> None:
-        """Tell of a *turn*, if it came to an end, and then what happened in it."""
+        """Emit the event of a *turn*, unless it did not complete, and then the buffered events."""
         held, self.held = self.held or [], None
         if turn is not None:
             self.emit(turn)

@@ -1,4 +1,4 @@
-"""What the judges of a simulated world know of each node: the last that the stream of events has told of it."""
+"""The last known state of each node, as the judges may see it."""
 
 from collections.abc import Callable
 from typing import NoReturn
@@ -25,43 +25,42 @@ from elevator.simulation.events import (
 
 
 class Violation(Exception):
-    """Something that must never be."""
+    """A judge has found that the run breaks a rule."""
 
 
 @define(eq=False)
 class ObservedNode:
-    """One node, its elevator and its disk."""
+    """The last known state of one node, its elevator and its disk."""
 
     id: int
     node_id: int
     machine: Machine
     durable: Calls = Calls()
-    """What its disk holds."""
+    """The calls on its disk."""
     state: Node | None = None
-    """Its program as of the last turn, also of one that has ended."""
+    """The core's state after the last turn; kept when the program has ended."""
     is_alive: bool = False
     is_disk_failing: bool = False
-    """Whether its program was last told that the disk takes nothing, or too long."""
+    """Whether its last turn knew that the disk was failing or too slow."""
     started_at_ms: int = 0
     listens_from_ms: int = -NEVER_MS
-    """Since when its program must have listened before it acts."""
+    """When the node last had to begin to listen before acting."""
     sensed_at_ms: int = 0
-    """When its floor sensor last changed; so for the others."""
+    """When the floor sensor last changed. The following times are analogous."""
     stop_changed_at_ms: int = 0
     obstructed_at_ms: int = -NEVER_MS
     opened_at_ms: int = -NEVER_MS
-    """When the door last opened."""
     opener: Author | None = None
-    """Which run opened it, or knows from its record that it is open."""
+    """The incarnation that opened the door, or knows from its record that the door is open."""
     stuck_since_ms: int | None = None
-    """Since when its motor has been told to run without power."""
+    """Since when the motor has been commanded to run without power."""
 
     @property
     def floors(self) -> int:
         return self.machine.shaft.floors
 
     def lit(self, lamps: Buttons) -> frozenset[Call]:
-        """Name the calls whose *lamps* are lit."""
+        """Return the calls whose lamps are lit in *lamps*."""
         car = {Button.UP: EVERY_CAR, Button.DOWN: EVERY_CAR, Button.CAB: self.node_id}
         buttons = panel_buttons(self.floors)
         return frozenset(
@@ -69,7 +68,7 @@ class ObservedNode:
         )
 
     def knows_when_opened(self) -> bool:
-        """Tell whether its present run knows when the door opened."""
+        """Return whether the running incarnation knows when the door opened."""
         return self.is_alive and self.state is not None and self.state.me == self.opener
 
     def is_open_at(self, floor: int) -> bool:
@@ -77,7 +76,7 @@ class ObservedNode:
 
 
 class Observed:
-    """All nodes of one run, by their numbers."""
+    """The nodes of one run, by their numbers in the world."""
 
     def __init__(self, stream: Stream, clock: Callable[[], int], log: Callable[[str], None]) -> None:
         self.nodes: dict[int, ObservedNode] = {}
@@ -144,4 +143,4 @@ class Observed:
 
 
 STALE_MS = 600
-"""After so long a standstill a program knows that it has missed something."""
+"""A node that was frozen for at least this long knows that it has missed messages."""

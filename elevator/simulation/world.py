@@ -1,14 +1,13 @@
-"""A whole group in virtual time: production nodes, simulated everything else, from one seed.
+"""Run one plan: a whole group in virtual time.
 
- 1. Nodes take the turns of turn.py. Their datagrams, records and hardware messages go through the production codecs;
-    the network (links.py), the disks, the clock, the processes, the shafts and the people are simulated.
- 2. Time is an integer of milliseconds and jumps from event to event.
- 3. simulated_node.py is one node: its disk, its process, its server and its panel, a module each.
- 4. Judges follow the stream of events (events.py): see the introduction of the package.
- 5. When all faults have ended, everything that was promised must be served in time, and all panels agree.
+Time is an integer of milliseconds and jumps from event to event. The nodes run `turn`, and their datagrams, records and
+hardware messages pass through the production codecs. The network, the disks, the clock, the processes, the elevators
+and the passengers are simulated.
 
-Everything random comes from the plan and from generators seeded by it, so a run repeats itself to the byte: the digest
-of its transcript shows it.
+When the last fault has ended, all panels must soon agree and every confirmed call must be served in time.
+
+All randomness comes from the plan and from generators seeded by it, so a run can be repeated exactly. The digest of the
+transcript proves that two runs are equal.
 """
 
 import random
@@ -40,17 +39,17 @@ from elevator.simulation.observed import Observed
 from elevator.simulation.simulated_node import GROUP, SimulatedNode
 
 PRESS_MS = 200
-"""For how long people hold a button."""
+"""How long a passenger holds a button."""
 CHECK_MS = 10
-"""How often the judges look, at the most, at what takes no event to go wrong."""
+"""The shortest time between two `TimePassed` events."""
 AGREE_MS = 1000
-"""How long after the last fault all panels must agree."""
+"""After the last fault, all panels must agree within this time."""
 EXCHANGE_MS = 300
-"""By then everybody has heard what the others hold at the end."""
+"""Within this time, every node has received the final heartbeats of all others."""
 
 
 class World:
-    """One run of one plan. `run` raises Violation if anything is not as it must be."""
+    """One run of a plan. `run` raises Violation if a judge finds one."""
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
@@ -77,7 +76,6 @@ class World:
         self.crowd_at_ms = NEVER_MS if self.crowd is None else 0
         self.script = script(plan)
         self.check_at_ms = 0
-        """When the judges look next at what takes no event."""
         self.digest = blake2b(digest_size=16)
         self.transcript: list[str] = []
         self.encoders = [Encoder(GROUP, plan.datagram_bytes or DATAGRAM_BYTES) for _ in range(plan.cars + 1)]
@@ -90,28 +88,28 @@ class World:
             node.start()
 
     def log(self, line: str) -> None:
-        """Write a line of the transcript."""
+        """Add a line to the transcript, with the time."""
         line = f"{self.now_ms:>9} {line}"
         self.digest.update(line.encode() + b"\n")
         self.transcript.append(line)
 
     def run(self) -> None:
-        """Run the whole plan."""
+        """Run the whole plan, including the checks at its end."""
         calm_at_ms = self.plan.calm_at_ms
         self.run_until(calm_at_ms)
-        self.crowd = None  # Nobody presses any more.
+        self.crowd = None  # No passenger presses a button after that.
         self.run_until(calm_at_ms + AGREE_MS)
         self.ledger.judge_agreement()
         deadline_ms = calm_at_ms + drain_time_ms(self.plan)
         while not self.is_done():
             if self.now_ms > deadline_ms:
-                self.fail("not everything was served in time")
+                self.fail("a call was not served in time after the last fault")
             self.run_until(self.now_ms + 1000)
         self.run_until(self.now_ms + EXCHANGE_MS)
         self.ledger.judge_end()
 
     def is_done(self) -> bool:
-        """Tell whether nothing is left to do for the cars that are in order, and they could do it."""
+        """Return whether every car that can still serve calls has served all of them."""
         lost = self.plan.lost_cars()
         return all(self.is_idle(node) for node in self.nodes if node.id not in lost)
 
@@ -168,7 +166,7 @@ class World:
                 self.deliver()
 
     def step_crowd(self, crowd: Crowd) -> Crowd:
-        """Let people look at lamps and doors, and press buttons."""
+        """Let the passengers react to lamps and doors, and apply the buttons that they press."""
         cars = [node.machine for node in self.nodes[: self.plan.cars]]
         crowd, pressed = passengers.step(crowd, cars, self.now_ms)
         self.crowd_at_ms = max(passengers.wake_at_ms(crowd) or NEVER_MS, self.now_ms + 1)
@@ -193,13 +191,13 @@ class World:
             self.links.send(sender, range(len(self.nodes)), decoded, self.now_ms)
 
     def deliver(self) -> None:
-        """Let everybody hear what arrives now."""
+        """Deliver the datagrams that are due."""
         for receiver, heartbeats in self.links.pop_due(self.now_ms).items():
             if receiver < len(self.nodes):
                 self.nodes[receiver].receive(heartbeats)
 
     def send_ghost_heartbeat(self) -> None:
-        """Let the ghost speak."""
+        """Send a heartbeat of the ghost to all nodes."""
         self.ghost.due_at_ms = self.now_ms + HEARTBEAT_MS
         known = Calls()
         for node in self.nodes:
@@ -210,19 +208,19 @@ class World:
             self.links.deliver_at(node.id, heartbeat, self.now_ms + 1)
 
     def attack(self) -> None:
-        """Let somebody send something to each program that no program must take in."""
+        """Send every running node a datagram that it must reject."""
         assert self.attacker is not None
         self.attack_at_ms = self.now_ms + self.attacker.rng.randint(1, EVERY_MS)
         for node in self.nodes:
             if node.state is not None:
                 what, datagram = self.attacker.draw(node.id)
                 if node.admission.admit(datagram) is not None:
-                    self.fail(f"node {node.name} has taken in a datagram that was {what}")
+                    self.fail(f"node {node.name} accepted a datagram of the kind {what}")
 
     # Faults
 
     def trigger(self, fault: InjectedFault, begins: bool) -> None:
-        """Let a fault begin or end, unless it waits for the program to come to some point of a turn."""
+        """Begin or end a fault. A freeze at a point of a turn begins only when the program reaches that point."""
         at_point = fault.kind is FaultKind.FREEZE and fault.point is not None
         process = self.nodes[fault.who].process if at_point else None
         can_wait = process is not None and process.state is not None and not process.is_frozen
@@ -235,7 +233,7 @@ class World:
 
     def begin_or_end(self, fault: InjectedFault, begins: bool) -> None:
         self.log(f"{'begins' if begins else 'ends'}: {describe(fault, self.plan.cars)}")
-        if begins or fault.kind not in GHOSTS:  # They never leave.
+        if begins or fault.kind not in GHOSTS:  # They stay until the end of the run.
             self.stream.emit(FaultBegan(fault) if begins else FaultEnded(fault))
         match fault.kind:
             case FaultKind.PACKET_LOSS | FaultKind.CUT | FaultKind.ONE_WAY:
@@ -256,8 +254,8 @@ class World:
                 apply(self.nodes[fault.who], fault, begins)
 
     def join(self, misconfigured: InjectedFault) -> None:
-        """Start one more node, which should not be there, with an elevator of its own."""
-        assert len(self.nodes) == self.plan.cars, "one stranger at a time"
+        """Start the misconfigured node, with an elevator of its own."""
+        assert len(self.nodes) == self.plan.cars, "only one misconfigured node at a time"
         floors = misconfigured.detail if misconfigured.kind is FaultKind.OTHER_FLOORS else self.plan.floors
         shaft = put(Shaft(floors, self.plan.travel_ms, self.plan.passing_ms), 0, self.now_ms)
         node = SimulatedNode(self, self.plan.cars, misconfigured.who, shaft)
@@ -265,14 +263,14 @@ class World:
         node.start()
 
     def leave(self) -> None:
-        """Take away the stranger with all that it has."""
+        """Remove the misconfigured node, its elevator and its disk."""
         node = self.nodes[-1]
         node.end_program()
         self.nodes.pop()
         self.stream.emit(Left(node.id))
 
     def start_next_worker_soon(self, id: int) -> None:
-        """Let the supervisor of node *id* start the next worker soon, if one has crashed: that is the fault's end."""
+        """After a crash of node *id*, start its next worker after the fault's delay: this is the end of the fault."""
 
         def advanced(act: Act) -> Act:
             at_ms, begins, what = act
@@ -285,11 +283,11 @@ class World:
 
 
 Act = tuple[int, bool, InjectedFault | Press]
-"""When something is to happen, whether it begins or ends then, and what it is."""
+"""When the act is due, whether it begins or ends then, and the fault or press."""
 
 
 def script(plan: Plan) -> list[Act]:
-    """Put what the plan does in order, the last thing first."""
+    """Return the acts of the plan, the last one first."""
     acts: list[Act] = [(press.at_ms, True, press) for press in plan.presses]
     for fault in plan.faults:
         acts += [(fault.at_ms, True, fault), (fault.until_ms, False, fault)]
@@ -301,10 +299,11 @@ def in_order(acts: Iterable[Act]) -> list[Act]:
 
 
 def drain_time_ms(plan: Plan) -> int:
-    """Return how long a group may take after the last fault to serve everything that can be lit at once.
+    """Return how long a group may take after the last fault to serve all calls that can be lit at once.
 
-    Enough for one car to go up, down and up again and open its door everywhere, with time to find a floor and to try a
-    motor that was dead; and if a ghost has taken the calls, with the time until others take them from it.
+    One car can go up, down and up again in that time and open its door at every floor. It may also have to search for a
+    floor and to restart its motor. If a ghost claims the calls, the starvation guard of the other cars must expire
+    first.
     """
     ghost = any(fault.kind is FaultKind.GHOST and fault.until_ms == NEVER_MS for fault in plan.faults)
     starvation_ms = 30_000 + 10_000 * plan.floors if ghost else 0
