@@ -1,9 +1,9 @@
-"""Somebody on the simulated network who means ill: hears everything, and says what nobody said, or said before.
+"""An attacker on the simulated network, who records all datagrams and sends invalid ones to the nodes.
 
-What is sent to a node is one of: noise, a datagram with some bits flipped, the beginning of one, one that this program
-has taken in already (just now, or long ago), and one that was made up. Where the group has a key, what is made up is
-what a node could say, but sealed otherwise; without a key that would be believed, so there it is of another group or
-sealed with some key. Nothing of all this must be taken in.
+An attack is one of: noise; a datagram with flipped bits; a truncated datagram; a replay of a datagram that the receiver
+has accepted, recently or long ago; a forged heartbeat. If the group has a key, the forged heartbeat is plausible but
+sealed with another key or none. In a group without a key such a heartbeat would be accepted, so there the attacker
+forges one of another group or seals it with a key. The receiver must reject all of these.
 """
 
 import random
@@ -18,42 +18,42 @@ from elevator.net.wire import Encoder
 
 KEY, WRONG_KEY = b"the key of a simulated group ...", b"another one"
 REMEMBERED_MAX = 2000
-"""So many datagrams of a program are remembered by who means it ill."""
+"""The number of datagrams that the attacker remembers, in total and for each receiver."""
 EVERY_MS = 40
 """The longest time between two attacks on one node."""
 
 
 @define(eq=False)
 class Attacker:
-    """Who means ill of a *group* that seals with *key*."""
+    """An attacker on a *group* that seals its datagrams with *key*."""
 
     group: str
     key: bytes
     floors: int
     rng: random.Random
     _captured: dict[tuple[Author, int, int], bytes] = field(factory=dict)
-    """What nodes have said lately, by author, counter and part."""
+    """The newest datagrams by sender, sequence number and part."""
     _accepted: dict[int, deque[bytes]] = field(factory=dict)
-    """What each program has taken in since it was started."""
+    """The datagrams that each program has accepted since it started."""
 
     def forget_accepted(self, receiver: int) -> None:
-        """Remember that a program has just begun. What its predecessor took in is new to it: nobody promises else."""
+        """Forget what *receiver* had accepted, because it has restarted and does not recognize earlier replays."""
         self._accepted[receiver] = deque(maxlen=REMEMBERED_MAX)
 
     def capture(self, heartbeat: Heartbeat, sealed: bytes) -> None:
-        """Remember the datagram that says *heartbeat*."""
+        """Remember the datagram that contains *heartbeat*."""
         self._captured[heartbeat.sender, heartbeat.counter, heartbeat.part] = sealed
         if len(self._captured) > REMEMBERED_MAX:
             del self._captured[next(iter(self._captured))]
 
     def add_accepted(self, receiver: int, heartbeat: Heartbeat) -> None:
-        """Remember what a program has taken in."""
+        """Remember that *receiver* has accepted *heartbeat*."""
         sealed = self._captured.get((heartbeat.sender, heartbeat.counter, heartbeat.part))
         if sealed is not None:
             self._accepted[receiver].append(sealed)
 
     def draw(self, receiver: int) -> tuple[str, bytes]:
-        """Return what to send to a program, and what that is."""
+        """Return the kind of the next attack on *receiver*, and the datagram."""
         rng, known = self.rng, self._accepted[receiver]
         from_known = ("flipped", "truncated", "replayed", "stale") if known else ()
         what = rng.choice(("noise", "forged", *from_known))

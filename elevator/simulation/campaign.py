@@ -1,8 +1,7 @@
-"""`elevator soak`: run the simulated world with seed after seed, and make a failing one small.
+"""Runs the simulated world with many seeds, and shrinks the plan of a seed that fails.
 
-Each seed is a run of its own with its own group, building, faults and passengers, in a process of its own. A failing
-run is repeated with fewer faults and presses for as long as it still fails; what remains is printed with its transcript
-and the command that replays it.
+Each seed runs in a process of its own. To shrink a plan, `shrink` removes faults and presses for as long as the run
+still fails.
 """
 
 import argparse
@@ -25,31 +24,31 @@ SHRINK_RUNS = 300
 
 
 class Outcome(NamedTuple):
-    """What became of one run."""
+    """The result of one run."""
 
     seed: int
     simulated_ms: int
     faults: int
     digest: str
     violation: str
-    """Empty if all was well."""
+    """Empty if the run passed."""
     crashed: bool = False
-    """Whether the program crashed, which no judge had to notice."""
+    """Whether a node raised an exception. Then the failure does not show that the judges work."""
 
 
 def outcome(plan: Plan) -> tuple[Outcome, list[str]]:
-    """Run *plan*; return what became of it and its transcript."""
+    """Run *plan*; return the result and the transcript."""
     try:
         world = World(plan)
     except Exception as error:  # noqa: BLE001  As below.
-        why = f"no program starts: {type(error).__name__}: {error}"
+        why = f"no node starts: {type(error).__name__}: {error}"
         return Outcome(plan.seed, 0, len(plan.faults), "", why, crashed=True), [why]
     violation, crashed = "", False
     try:
         world.run()
     except Violation as error:
         violation = str(error)
-    except Exception as error:  # noqa: BLE001  A crash of the program under test is a finding like any other.
+    except Exception as error:  # noqa: BLE001  An exception in a node is a failure like any other.
         violation, crashed = f"{world.now_ms} ms: {type(error).__name__}: {error}", True
         world.log(f"CRASH: {violation}")
     done = Outcome(plan.seed, world.now_ms, len(plan.faults), world.digest.hexdigest(), violation, crashed)
@@ -57,7 +56,7 @@ def outcome(plan: Plan) -> tuple[Outcome, list[str]]:
 
 
 def shrink(plan: Plan) -> Plan:
-    """Leave out faults and presses of a failing *plan*, in ever smaller pieces, for as long as it still fails."""
+    """Return a smaller *plan* that still fails, without faults and presses that it does not need."""
     if plan.traffic is not None and outcome(evolve(plan, traffic=None))[0].violation:
         plan = evolve(plan, traffic=None)
     runs = 0
@@ -77,7 +76,7 @@ def shrink(plan: Plan) -> Plan:
 
 
 def only(plan: Plan, faults: Sequence[int], presses: Sequence[int]) -> Plan:
-    """Keep of *plan* only what is numbered."""
+    """Return *plan* with only the numbered faults and presses."""
     return evolve(
         plan,
         faults=tuple(plan.faults[n] for n in faults if n < len(plan.faults)),
@@ -86,7 +85,7 @@ def only(plan: Plan, faults: Sequence[int], presses: Sequence[int]) -> Plan:
 
 
 def results(arguments: argparse.Namespace) -> Iterator[Outcome]:
-    """Run all seeds, each in a fork, and yield what became of them, as they end. A fork that dies yields nothing."""
+    """Run each seed in a fork, and yield the results in order of completion. A fork that dies yields none."""
     sys.stdout.flush()
     waiting, running = iter(arguments.seeds), dict[int, int]()
     try:
@@ -97,7 +96,7 @@ def results(arguments: argparse.Namespace) -> Iterator[Outcome]:
             if not running:
                 return
             for pipe in select.select(list(running), [], [])[0]:
-                received = os.read(pipe, 65536)  # A line is shorter than what a pipe takes at once.
+                received = os.read(pipe, 65536)  # A result is shorter than the buffer of a pipe.
                 os.close(pipe)
                 os.waitpid(running.pop(pipe), 0)
                 if received:
@@ -110,11 +109,11 @@ def results(arguments: argparse.Namespace) -> Iterator[Outcome]:
 
 
 def start(seed: int, arguments: argparse.Namespace) -> tuple[int, int]:
-    """Run *seed* in a fork; return the pipe from which to read its outcome, and its process."""
+    """Run *seed* in a fork; return the pipe with its result, and its process id."""
     reading, writing = os.pipe()
     pid = os.fork()
     if pid == 0:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # What interrupts its parent ends it.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # The parent stops it.
         try:
             done, _ = outcome(plan(seed, arguments.cars, arguments.floors))
             os.write(writing, json.dumps(done).encode())

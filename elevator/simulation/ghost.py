@@ -1,4 +1,4 @@
-"""A node that never moves its car: it acknowledges everything, and claims every hall call or none."""
+"""A phantom node that never moves its car. It acknowledges every call, and claims every hall call or none."""
 
 from attrs import define
 
@@ -21,19 +21,19 @@ GHOST = Author(MAX_CARS - 1, 1)
 
 @define(eq=False)
 class Ghost:
-    """What it says; its car stands at a floor in order."""
+    """The state of the ghost. Its car is in service at *floor*."""
 
     due_at_ms: int = NEVER_MS
-    """When it speaks next."""
+    """When it sends its next heartbeat."""
     floor: int = 0
     claims: bool = False
     counter: int = 0
     known: Calls = Calls()
 
     def heartbeat(self, floors: int, hears: int, known: Calls) -> Heartbeat:
-        """Acknowledge all that is *known* on disks in use."""
+        """Return its next heartbeat, which acknowledges all *known* calls."""
         self.counter += 1
-        if known != self.known:  # Otherwise its heartbeats visibly say the same, as those that are decoded do.
+        if known != self.known:  # As with decoded heartbeats, equal calls are the same object.
             self.known = known
         hall = demand(self.known.live.values())[0] if self.claims else Buttons()
         car = Car(self.floor, Direction.UP, Behaviour.IDLE, Fault.NONE)

@@ -1,8 +1,8 @@
-"""Which cars, and when the whole group, no fault has touched for a while: of these alone more is judged than safety.
+"""Determines which cars, and when the whole group, are unaffected by faults. Only these are judged beyond safety.
 
-A fault touches what it happens to while it lasts, and for CAR_MS or GROUP_MS after it began or ended. What happens to
-the network touches the group; a node that should not be there touches every car as well. What happens to one node
-touches the group when it begins and ends, since the others have to notice. Then they must do without it.
+A fault affects its target while it lasts, and for CAR_MS or GROUP_MS after it begins or ends. Faults of the network
+affect the group; a misconfigured node affects every car as well. A fault of one node affects the group when it begins
+and ends, because the other nodes have to notice it. After that, the group must work without the node.
 """
 
 from collections.abc import Callable
@@ -15,27 +15,27 @@ from elevator.simulation.events import FaultBegan, FaultEnded, Joined, Stream
 from elevator.simulation.faults import GHOSTS, MISCONFIGURED, PROGRAM_FAULTS, FaultKind, InjectedFault
 
 CAR_MS = 1000
-"""A panel may be silent for 0.5 s before it is given up (C11), a program that was stopped then listens for 0.3 s (C10),
-and a motor is told again after a second (C8)."""
+"""A panel is declared lost after 0.5 s without a reply (C11), a resumed program listens for 0.3 s (C10), and a motor
+command is repeated after 1 s (C8)."""
 GROUP_MS = 5000
-"""Others take over within 2.5 s (G3), and what nobody has claimed for another 2 s is taken by all (A2)."""
+"""Other cars take over within 2.5 s (G3), and every car takes a call that has been unclaimed for another 2 s (A2)."""
 
 CAR_FAULTS = frozenset((FaultKind.MOTOR, FaultKind.DEAD_SENSOR, FaultKind.OBSTRUCT, FaultKind.STOP))
 NETWORK_FAULTS = frozenset((FaultKind.CUT, FaultKind.ONE_WAY, FaultKind.PACKET_LOSS, *GHOSTS, *MISCONFIGURED))
 GROUP_FAULTS = NETWORK_FAULTS | {FaultKind.DISK, FaultKind.SLOW_DISK, FaultKind.SLOW_SERVER}
-"""What the group cannot do without while it lasts."""
+"""Faults that affect the group for as long as they last."""
 HARMLESS = frozenset((FaultKind.FALSE_FLOOR, FaultKind.ATTACK))
-"""They must change nothing."""
+"""Faults that must have no effect."""
 HARMFUL = frozenset(FaultKind) - HARMLESS
 
 
 @define(eq=False)
 class Unaffected:
-    """From when on something is untouched by faults of some kinds, if no more come."""
+    """Tracks since when faults of some kinds have had no effect on something."""
 
     by: AbstractSet[FaultKind]
     lasting: AbstractSet[FaultKind]
-    """Those of them that touch it for as long as they last."""
+    """The kinds that have an effect for as long as they last. The others have one only when they begin and end."""
     after_ms: int
     active: int = 0
     from_ms: int = 0
@@ -47,22 +47,22 @@ class Unaffected:
 
 
 class Health:
-    """Follows one run."""
+    """Tracks which cars and groups are unaffected in one run."""
 
     def __init__(self, stream: Stream, clock: Callable[[], int], cars: int) -> None:
         self.clock = clock
         self.cars = cars
         self.programs: dict[int, Unaffected] = {}
         self.nodes: dict[int, Unaffected] = {}
-        """Of each node with its car."""
+        """For each node, together with its car."""
         self.ids = Unaffected(frozenset(MISCONFIGURED), frozenset(MISCONFIGURED), GROUP_MS)
-        """All nodes: who has used one's id is remembered for a while."""
+        """For all ids. Nodes remember a duplicate for a while."""
         self.network = Unaffected(NETWORK_FAULTS, NETWORK_FAULTS, GROUP_MS)
         self.group = Unaffected(HARMFUL, GROUP_FAULTS, GROUP_MS, from_ms=GROUP_MS)
         self.besides_shirker = Unaffected(HARMFUL, GROUP_FAULTS - {FaultKind.SHIRKER}, GROUP_MS, from_ms=GROUP_MS)
-        """The group, but for a stranger who takes no calls."""
+        """For the group if a node that claims no calls does not matter."""
         self.besides_misconfigured = Unaffected(HARMFUL, GROUP_FAULTS - set(MISCONFIGURED), GROUP_MS, from_ms=GROUP_MS)
-        """The group, but for a node that should not be there."""
+        """For the group if a misconfigured node does not matter."""
         self.active: list[InjectedFault] = []
         stream.subscribe(Joined, self.on_joined)
         stream.subscribe(FaultBegan, lambda event: self.on_fault(event.fault, begins=True))
@@ -88,19 +88,19 @@ class Health:
         return any(fault.kind is kind and fault.who == node for fault in self.active)
 
     def began_at_ms(self, node: int, kind: FaultKind) -> int:
-        """Return since when *host* has had a fault; now, if it has none."""
+        """Return since when *node* has had a fault of this kind; now, if it has none."""
         return min(
             (fault.at_ms for fault in self.active if fault.kind is kind and fault.who == node), default=self.clock()
         )
 
     def is_program_unaffected(self, node: int, since_ms: int | None = None) -> bool:
-        """Tell whether no fault has touched the program of *host* and its server, at *since_ms* or now."""
+        """Return whether no fault affects the program or the server of *node*, at *since_ms* or now."""
         return self.programs[node].from_ms <= (self.clock() if since_ms is None else since_ms)
 
     def is_unaffected(self, node: int) -> bool:
-        """Tell whether no fault has touched *host*, which belongs to the group, or its car."""
+        """Return whether *node* belongs to the group and no fault affects its program or its car."""
         return node < self.cars and max(self.nodes[node].from_ms, self.ids.from_ms) <= self.clock()
 
     def is_calm(self, at_ms: int | None = None) -> bool:
-        """Tell whether no fault has touched the group, at *at_ms* and since, or now."""
+        """Return whether no fault has affected the group since *at_ms*, or affects it now."""
         return self.group.from_ms <= (self.clock() if at_ms is None else at_ms)

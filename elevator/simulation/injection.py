@@ -1,4 +1,4 @@
-"""Lets faults begin and end at one simulated node."""
+"""Begins and ends faults at a simulated node."""
 
 from attrs import evolve
 
@@ -12,7 +12,7 @@ STOPS_PROGRAM = frozenset((*KILLS, FaultKind.BLACKOUT))
 
 
 def apply(node: SimulatedNode, fault: InjectedFault, begins: bool) -> None:
-    """Let *fault* begin or end here; faults of one kind may overlap."""
+    """Begin or end *fault* at *node*. Faults of the same kind may overlap."""
     kind, now_ms, server = fault.kind, node.world.now_ms, node.server
     count = node.active_faults.pop(kind, 0) + (1 if begins else -1)
     if count:
@@ -20,7 +20,7 @@ def apply(node: SimulatedNode, fault: InjectedFault, begins: bool) -> None:
     if kind in DISTURBING:
         node.disturbed_at_ms = now_ms
     changed = count == (1 if begins else 0)
-    if node.process.is_frozen:  # What its car has done up to this moment it has done alone.
+    if node.process.is_frozen:  # Until now the car has moved without its program.
         server.settle(now_ms)
     node.process.is_frozen = node.has(FaultKind.FREEZE)
     node.disk.is_broken = node.has(FaultKind.DISK)
@@ -95,7 +95,7 @@ def kill_or_start(node: SimulatedNode, fault: InjectedFault, begins: bool) -> No
 
 
 def resume(node: SimulatedNode) -> None:
-    """Let a frozen program go on: it finds everything that came meanwhile, and its panel's old answer."""
+    """Resume a frozen program: it reads all waiting heartbeats and an outdated reply from its panel."""
     world, process = node.world, node.process
     heartbeats, process.backlog = tuple(process.backlog), []
     node.server.put_back(world.now_ms)

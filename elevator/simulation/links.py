@@ -1,4 +1,4 @@
-"""The network of a simulated group: datagrams under way, lost, late and doubled, and links that carry nothing."""
+"""The network of a simulated group: it loses, delays, reorders and duplicates datagrams, and blocks links."""
 
 import random
 from collections.abc import Iterable
@@ -8,28 +8,28 @@ from elevator.core.model import NEVER_MS, Heartbeat
 from elevator.simulation.faults import FaultKind, InjectedFault
 
 ECHO_MS = 50
-"""A node's own datagrams come back to it. That matters only if they take so long that it was started again."""
+"""A node receives its own datagrams too. Only longer delays matter, because the node may have restarted meanwhile."""
 
 
 class Links:
-    """Carries heartbeats between nodes, which are numbered from 0."""
+    """Sends heartbeats between nodes, which are numbered from 0."""
 
     def __init__(self, rng: random.Random) -> None:
         self.rng = rng
         self.queue: list[tuple[int, int, int, Heartbeat]] = []
-        """When each datagram arrives, its number, and where."""
+        """A heap of (arrival time, serial number, receiver, heartbeat)."""
         self.number = 0
         self.cuts: list[InjectedFault] = []
         self.losses: list[InjectedFault] = []
         self.loss = self.delay_ms = self.duplicated = 0
-        """The worst of the `weather`."""
+        """The maxima over all active faults: loss and duplicates in percent, and the delay."""
 
     @property
     def due_at_ms(self) -> int:
         return self.queue[0][0] if self.queue else NEVER_MS
 
     def change(self, fault: InjectedFault, begins: bool) -> None:
-        """Let *fault*, weather or a cut, begin or end."""
+        """Begin or end *fault*: packet loss, a partition or a one-way link."""
         if fault.kind is FaultKind.PACKET_LOSS:
             self.losses = with_or_without(self.losses, fault, begins)
             self.loss = max((each.detail for each in self.losses), default=0)
@@ -39,7 +39,7 @@ class Links:
             self.cuts = with_or_without(self.cuts, fault, begins)
 
     def send(self, sender: int, receivers: Iterable[int], heartbeat: Heartbeat, now_ms: int) -> None:
-        """Carry one datagram from *sender* to *receivers*."""
+        """Send one datagram to *receivers*, subject to the active faults."""
         rng, loss, delay_ms, duplicated = self.rng, self.loss, self.delay_ms, self.duplicated
         for receiver in receivers:
             if (receiver == sender and delay_ms < ECHO_MS) or (self.cuts and not self.is_linked(sender, receiver)):
@@ -63,7 +63,7 @@ class Links:
         return True
 
     def pop_due(self, now_ms: int) -> dict[int, list[Heartbeat]]:
-        """Return what arrives now, for each receiver."""
+        """Remove and return the heartbeats that are due, for each receiver."""
         pop_due: dict[int, list[Heartbeat]] = {}
         while self.queue and self.queue[0][0] <= now_ms:
             _, _, receiver, heartbeat = heappop(self.queue)

@@ -1,7 +1,7 @@
-"""The disk of a simulated node: a record, a recorder process that writes it, and the worker's RecorderClient.
+"""The disk of a simulated node, the recorder process that writes to it, and the worker's RecorderClient.
 
-The recorder behaves like storage/recorder.py, but takes the time that its disk takes. Its messages wait for the worker,
-which may stand still; it goes on writing meanwhile.
+The recorder behaves like storage/recorder.py, but writes as fast as the simulated disk allows. While the worker is
+frozen, the recorder keeps writing and its messages wait.
 """
 
 import random
@@ -16,9 +16,9 @@ from elevator.storage.recorder_client import FAILED, FOUND, WRITTEN, RecorderCli
 from elevator.storage.records import complete, read_record, write_record
 
 SOUND_MS = 3
-"""The longest that a sound disk takes to make a record durable."""
+"""The longest time that a healthy disk needs to make a record durable."""
 GONE = b""
-"""The last message of a recorder that has died."""
+"""Stands for the end of the connection to a recorder that has died."""
 
 
 class Received(NamedTuple):
@@ -31,47 +31,47 @@ class Received(NamedTuple):
 
 @define(eq=False)
 class SimulatedDisk:
-    """Keeps one record, and outlives the program."""
+    """A disk with one record. It outlives the program."""
 
     floors: int
     rng: random.Random
     text: str | None = None
-    """What is on it ..."""
+    """The record as it is stored; None if there is none."""
     durable: Calls = Calls()
-    """... and the calls in that."""
+    """The calls in the stored record."""
     is_broken: bool = False
-    """Whether it refuses to be read and written."""
+    """Whether reads and writes fail."""
     slowness: list[InjectedFault] = field(factory=list)
     client: RecorderClient = field(default=Factory(lambda self: RecorderClient(self.floors), takes_self=True))
     requested: Record | None = None
-    """The newest record of the worker."""
+    """The newest record that the worker wants to save."""
     inbox: list[bytes] = field(factory=list)
-    """Messages of the recorder that the worker has not received."""
+    """Messages from the recorder that the worker has not received."""
     received_count: int = 0
-    """How many records this recorder has received."""
+    """The number of records that the running recorder has received."""
     newest: Received | None = None
-    """The last of them, until it is written."""
+    """The newest of these; None once it is written."""
     writing: Received | None = None
-    """What it writes at present."""
+    """The record that is being written."""
     is_open: bool = False
-    """Whether it has read the record."""
+    """Whether the recorder has read the stored record."""
     has_failed_to_read: bool = False
-    """Whether it could not at first, so the worker began without."""
+    """Whether reading failed at first, so that the worker started without the record."""
     found_late: Record | None = None
-    """The record that it read then. The program may not have taken it in."""
+    """A record that was read only after the worker had started without it. New records must preserve its calls."""
     recorder_at_ms: int = NEVER_MS
-    """When the recorder does something next."""
+    """When the recorder acts next."""
     due_at_ms: int = NEVER_MS
-    """When the recorder or the worker does."""
+    """When the recorder or the worker's client acts next."""
 
     def read(self) -> Record | None:
-        """Return the record, if there is one."""
+        """Return the stored record, if there is one."""
         return None if self.text is None else read_record(self.text, self.floors)
 
     # The worker
 
     def start(self, now_ms: int) -> Record | None:
-        """Start a worker with its recorder; return the record, unless it cannot be read."""
+        """Start a worker and its recorder; return the record, or None if there is none or it cannot be read."""
         self.client, self.requested = RecorderClient(self.floors), None
         self.start_recorder(now_ms)
         self.work(now_ms)
@@ -85,7 +85,7 @@ class SimulatedDisk:
         self.send(now_ms)
 
     def send(self, now_ms: int) -> None:
-        """Send the newest record to the recorder, if the client has one to send."""
+        """Send the newest record to the recorder unless the client is waiting for an earlier one."""
         message = None if GONE in self.inbox else self.client.message()
         if message is not None and self.requested is not None:
             self.client.note_sent(now_ms)
@@ -98,7 +98,7 @@ class SimulatedDisk:
         self.due_at_ms = min(self.recorder_at_ms, self.client.wake_at_ms())
 
     def receive(self, now_ms: int) -> Told:
-        """Let the worker receive its mail; return the news for its next turn."""
+        """Deliver the recorder's messages to the worker; return the news for its next turn."""
         inbox, self.inbox = self.inbox, []
         for message in inbox:
             if message == GONE:
@@ -124,13 +124,13 @@ class SimulatedDisk:
             self.recorder_at_ms = now_ms + self.rng.randint(0, longest_ms)
 
     def finish_soon(self, now_ms: int) -> None:
-        """Finish soon what is being written: the disk is quick again."""
+        """Finish the present write soon, if the disk is fast again."""
         if self.writing is not None and not self.slowness and not self.is_broken:
             self.recorder_at_ms = min(self.recorder_at_ms, now_ms + SOUND_MS)
             self.due_at_ms = min(self.due_at_ms, self.recorder_at_ms)
 
     def work(self, now_ms: int) -> Record | None:
-        """Do what the recorder has to do now; return the record that has become durable, if one has."""
+        """Let the recorder act if it is due; return the record that became durable, if any."""
         stored = None
         if self.recorder_at_ms <= now_ms:
             self.recorder_at_ms = NEVER_MS
@@ -153,7 +153,7 @@ class SimulatedDisk:
         self.recorder_at_ms = now_ms + RETRY_MS
 
     def open(self, now_ms: int) -> None:
-        """Read the record. If that was refused before, wait for what the worker makes of it."""
+        """Read the stored record. If an earlier attempt failed, wait for the worker's record before writing."""
         found = self.read()
         self.is_open = True
         self.inbox.append(FOUND + (b"" if found is None else write_record(found).encode()))
@@ -169,9 +169,10 @@ class SimulatedDisk:
         return stored
 
     def lose_worker(self, is_killed: bool) -> Record | None:
-        """End the worker. The recorder first writes the newest record, unless it *is_killed* as well.
+        """End the worker; return the record that became durable, if any.
 
-        It does not overwrite what it has not read. Return what has become durable, if anything.
+        If *is_killed* is False, the recorder survives the worker long enough to write the newest record. It never
+        overwrites a record that it has not read.
         """
         choice = self.rng.randrange(3) if is_killed else 2
         stored = self.end_recorder((None, self.writing, self.newest)[choice])
@@ -185,7 +186,7 @@ class SimulatedDisk:
         return stored
 
     def finish(self, done: Received) -> Record:
-        """Make durable what was received; return it, completed by what the worker may not know."""
+        """Make a received record durable, with the calls of `found_late` that the worker may not know; return it."""
         record, text = done.record, done.text
         if self.found_late is not None:
             completed = complete(record, self.found_late)
@@ -199,5 +200,5 @@ class SimulatedDisk:
         return record
 
     def wipe(self) -> None:
-        """Lose the record."""
+        """Delete the stored record."""
         self.text, self.durable = None, Calls()

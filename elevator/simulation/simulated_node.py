@@ -1,8 +1,8 @@
-"""One simulated node: a machine with its disk, its program, and its elevator behind a server.
+"""One simulated node with its program, its disk and its elevator behind a server.
 
-The program takes the turns of turn.py, to which this is disk, network and panel. It may be killed or stopped at every
-step of a turn: before and after each write to elevator, disk and network. One that is stopped in a turn goes on there,
-with all that it has yet to do.
+The program takes turns (`turn`), for which the node serves as disk, network and panel. A fault can kill or freeze the
+program before or after each write to the elevator, the disk or the network. A program that was frozen during a turn
+later completes that turn.
 """
 
 from collections.abc import Iterable
@@ -40,37 +40,36 @@ if TYPE_CHECKING:
 GROUP = "world"
 SETTLED_MS, SENSOR_LEAD_MS = 1000, 50
 DISTURBING = PROGRAM_FAULTS | {FaultKind.STOP, FaultKind.MOTOR, FaultKind.DEAD_SENSOR}
-"""What may keep a program from knowing for STEADY_MS where its car is."""
+"""Faults after which a program may need SETTLED_MS to learn where its car is."""
 
 
 class SimulatedNode:
-    """To its program it is disk, network and panel."""
+    """A node, and the disk, network and panel that its program uses."""
 
     def __init__(self, world: "World", id: int, node_id: int, shaft: Shaft) -> None:
-        """Join the *world* with a car in *shaft*, an empty disk and no program yet."""
+        """Join *world* with a car in *shaft* and an empty disk. The program is not started."""
         self.world = world
         self.id = id
-        """Its number in the world."""
+        """The node's number in the world."""
         self.node_id = node_id
-        """The id that its program is given; that of another if it is a stranger."""
+        """The id of the program; that of another node if the id is used twice."""
         self.name = str(id) if id < world.plan.cars else f"{node_id}*"
-        """What the transcript calls it."""
+        """The node's name in the transcript."""
         self.floors = shaft.floors
         self.active_faults: dict[FaultKind, int] = {}
-        """How many faults hold it at present, of each kind of which any does."""
+        """The number of active faults of each kind."""
         self.disturbed_at_ms = 0
-        """When a fault last began or ended, or its program started, ended or went on."""
+        """When a fault last began or ended, or the program started, ended or resumed."""
         self.sensed_at_ms = 0
-        """When its floor sensor last changed."""
+        """When the floor sensor last changed."""
         self.is_full_turn = False
-        """Whether the turn that it is taking is more than a sign of life: see turn.py."""
+        """Whether the present turn is more than an idle step."""
         self.disk = SimulatedDisk(shaft.floors, world.rng)
         self.process = SimulatedProcess(lambda fault: world.begin_or_end(fault, begins=True))
         self.server = SimulatedServer(elevator.machine(shaft), world.rng, self.on_elevator_changed)
         client = PanelClient(ServerCodec(shaft.floors), first_reply_ms=NEVER_MS)
         self.panel = SimulatedPanel(self.server, client, self.misread, phase_ms=3 * id)
         self.admission = Admission(GROUP)
-        """The way into its program."""
         world.stream.emit(Joined(id, node_id, self.machine))
         self.server.replace(self.machine)
 
@@ -89,7 +88,7 @@ class SimulatedNode:
         return not kinds.isdisjoint(self.active_faults)
 
     def on_elevator_changed(self, before: Machine, after: Machine, events: Iterable[Event] = ()) -> None:
-        """Take notice of a change of the elevator."""
+        """Emit and log a change of the elevator."""
         now_ms = self.world.now_ms
         if before is not after:
             if before.door is not after.door or before.lamps is not after.lamps:
@@ -102,7 +101,7 @@ class SimulatedNode:
             self.world.log(f"car {self.name}: {elevator.describe(event)}")
 
     def is_position_certain(self) -> bool:
-        """Tell whether its program has been told truly where its car is, and can tell what is impossible."""
+        """Return whether the program knows where its car is, so that it can recognize an impossible floor."""
         now_ms = self.world.now_ms
         if self.has_any(DISTURBING) or now_ms - self.disturbed_at_ms < SETTLED_MS:
             return False
@@ -113,14 +112,14 @@ class SimulatedNode:
     # The ports of a turn
 
     def read_inputs_again(self) -> tuple[int, Inputs | None]:
-        """See turn.py."""
+        """Return the time and the inputs just before the turn's outputs are written, as `turn` requires."""
         self.is_full_turn = True
         if self.process.freezes_at(Point.BEFORE_HARDWARE):
             raise Frozen
         return self.read_inputs()
 
     def read_inputs(self) -> tuple[int, Inputs | None]:
-        """Return the time and what the panel says."""
+        """Return the time and the newest inputs from the panel."""
         return self.world.now_ms, self.panel.client.inputs(self.world.now_ms)
 
     def save(self, record: Record) -> None:
@@ -146,7 +145,7 @@ class SimulatedNode:
     # The program
 
     def start(self) -> None:
-        """Start the program."""
+        """Start the program with the record on the disk."""
         world, now_ms = self.world, self.world.now_ms
         kept = self.disk.start(now_ms)
         state = boot(self.node_id, self.floors, kept, world.rng.randrange(1 << 32), now_ms, world.plan.policy)
@@ -164,15 +163,16 @@ class SimulatedNode:
         self.panel.sweep_soon(now_ms)
 
     def publish_stored(self, record: Record | None) -> bool:
-        """Report that *record* has become durable, if there is one."""
+        """Emit the event of a *record* that became durable, if any; return whether there was one."""
         if record is not None:
             self.world.stream.emit(RecordStored(self.id, record))
         return record is not None
 
     def end_program(self, is_worker: bool = False) -> None:
-        """End the program: its connection breaks, and with it the motor stops.
+        """Kill the program: its connection to the server breaks, so the motor stops.
 
-        Where it *is_worker* alone that ends, the process that writes its record does not, and writes what it was given.
+        If only the worker crashed (*is_worker*), the recorder process survives and writes the record that it has
+        received.
         """
         now_ms = self.disturbed_at_ms = self.world.now_ms
         self.world.log(f"node {self.name} dies")
@@ -184,7 +184,7 @@ class SimulatedNode:
         self.server.change(elevator.disconnect(self.machine, now_ms), now_ms)
 
     def handle_due(self) -> None:
-        """Handle the event that is due."""
+        """Process the event that is due."""
         now_ms = self.world.now_ms
         if self.server.due_at_ms <= now_ms:
             self.server.settle(now_ms)
@@ -202,7 +202,7 @@ class SimulatedNode:
                 self.world.fail(f"node {self.id} {complaint}")
 
     def receive(self, heartbeats: Iterable[Heartbeat]) -> None:
-        """Take in what arrives now, and the panel too if that is due, before a turn."""
+        """Receive *heartbeats*, sweep the panel if that is due, and take a turn."""
         state, is_new, attacker = self.process.state, self.admission.note_new, self.world.attacker
         if state is None:
             return
@@ -220,7 +220,7 @@ class SimulatedNode:
             self.turn(accepted)
 
     def sweep(self, heartbeats: tuple[Heartbeat, ...]) -> None:
-        """Look at the panel, and take a turn if that says anything new or *heartbeats* came."""
+        """Sweep the panel. Take a turn if its inputs changed or *heartbeats* arrived."""
         now_ms, panel = self.world.now_ms, self.panel
         self.server.handle(now_ms)
         if self.state is None or self.process.is_frozen:
@@ -231,7 +231,7 @@ class SimulatedNode:
             self.turn(heartbeats)
 
     def misread(self, reply: bytes) -> bytes:
-        """Return the *reply* to a sweep as a floor sensor that is out of order has it."""
+        """Return the *reply* to a sweep, with a false floor if the floor sensor has a fault."""
         floor = None
         if self.has(FaultKind.FALSE_FLOOR) and self.panel.client.newest is not None:
             is_certain = self.is_position_certain()
@@ -241,7 +241,7 @@ class SimulatedNode:
         return reply if floor is None else reply[:-11] + bytes((True, floor)) + reply[-9:]
 
     def turn(self, heartbeats: tuple[Heartbeat, ...]) -> None:
-        """Take a turn, after the rest of an interrupted one. The program may die in it."""
+        """Complete an interrupted turn, if any, and take another. A fault may kill the program meanwhile."""
         world, process, disk = self.world, self.process, self.disk
         try:
             if disk.due_at_ms <= world.now_ms and self.publish_stored(disk.work(world.now_ms)):
@@ -269,7 +269,7 @@ class SimulatedNode:
             after = process.state = turn(before, tick, self.read_inputs_again, self, self, self)
             if self.is_full_turn or tick.inputs is not before.inputs:
                 event = TurnTaken(self.id, before, after, tick)
-        except Killed:  # It has become what it would have been, as far as others can tell.
+        except Killed:  # Outputs that had left before it died are consistent with this state.
             ports = NullPorts()
             after = turn(before, tick, self.read_inputs, ports, ports, ports)
             event = TurnTaken(self.id, before, after, tick)
@@ -287,13 +287,13 @@ class SimulatedNode:
 
 
 def has_changes(before: Node, after: Node) -> bool:
-    """Tell whether a turn has changed what a node does, holds, promises or says."""
+    """Return whether a turn has changed the car, the calls, the lamps or the heartbeat."""
     is_same = after.drive is before.drive and after.calls is before.calls and after.lit is before.lit
     return not is_same or after.outgoing.message is not before.outgoing.message
 
 
 class NullPorts:
-    """Disk, network and panel of a program that is dead."""
+    """A disk, a network and a panel that ignore everything."""
 
     def save(self, record: Record) -> None: ...
 
@@ -303,6 +303,6 @@ class NullPorts:
 
 
 def false_floor(shaft: Shaft, now_ms: int) -> int:
-    """Name a floor where a car cannot be, nor come to next: a distant one, or one that there is not."""
+    """Return a floor that the car cannot have reached, or one that does not exist."""
     nearest = round(position(shaft, now_ms))
     return next((floor for floor in (nearest + 2, nearest - 2) if 0 <= floor < shaft.floors), shaft.floors)

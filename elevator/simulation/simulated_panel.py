@@ -1,7 +1,7 @@
-"""The program's end of the connection to a simulated server: a PanelClient that sweeps on a grid of SWEEP_MS.
+"""The connection of a simulated program to its elevator server: a PanelClient that sweeps every SWEEP_MS.
 
-A sweep of a panel on which nothing has changed brings the same reply again. The world leaves such sweeps out, and
-`catch_up` feeds their reply to the client before each turn.
+As long as nothing changes on the panel, each sweep returns the same reply. The world skips such sweeps, and `catch_up`
+passes their reply to the client before each turn.
 """
 
 from collections.abc import Callable
@@ -17,27 +17,26 @@ RECENT_MS = 30
 
 @define(eq=False)
 class SimulatedPanel:
-    """The connection as the program sees it."""
+    """The client's side of the connection."""
 
     server: SimulatedServer
     client: PanelClient
     misread: Callable[[bytes], bytes]
-    """Returns a reply as a floor sensor that is out of order has it."""
+    """Applies faults of the floor sensor to a reply."""
     phase_ms: int
-    """When in each SWEEP_MS it sweeps."""
+    """The offset of the sweeps within each SWEEP_MS."""
     is_unreachable: bool = False
-    """Whether nothing connects."""
+    """Whether the server accepts no connection."""
     is_disconnected: bool = False
-    """Whether the connection is broken and the program has not noticed."""
+    """Whether the connection is broken and the program has not noticed it."""
     unnoticed_until_ms: int = 0
-    """Until when the program cannot notice that the server is gone."""
+    """Until when the program cannot notice that the server is unreachable."""
     sweep_at_ms: int = NEVER_MS
-    """When `sweep` is due."""
+    """When to call `sweep` next."""
     swept_at_ms: int = -1
-    """When the panel was last swept."""
 
     def connect(self) -> None:
-        """Begin a new connection."""
+        """Open a new connection."""
         self.client.forget()
         self.server.reply = None
         self.is_disconnected = False
@@ -46,12 +45,12 @@ class SimulatedPanel:
         self.is_disconnected, self.unnoticed_until_ms = True, now_ms + silent_ms
 
     def sweep_soon(self, now_ms: int) -> None:
-        """Sweep at the next time on the grid: something has changed."""
+        """Schedule a sweep, because something has changed."""
         next_ms = now_ms + (self.phase_ms - now_ms) % SWEEP_MS
         self.sweep_at_ms = min(self.sweep_at_ms, next_ms if next_ms > self.swept_at_ms else next_ms + SWEEP_MS)
 
     def catch_up(self, now_ms: int) -> None:
-        """Let the client have the reply to the last sweep that was left out, if its newest is not of late."""
+        """Pass the reply of the last skipped sweep to the client, unless its newest reply is recent."""
         client = self.client
         if now_ms - client.newest_asked_at_ms < RECENT_MS:
             return
@@ -68,7 +67,7 @@ class SimulatedPanel:
             self.sweep_at_ms = min(self.sweep_at_ms, self.server.due_to_client_at_ms)
 
     def sweep(self, now_ms: int) -> None:
-        """Notice that the server is gone, or ask it, or read its reply: what is due."""
+        """Do the next step that is due: detect a lost server, send a sweep, or read its reply."""
         server, client = self.server, self.client
         self.sweep_at_ms = NEVER_MS
         if self.is_unreachable and now_ms < self.unnoticed_until_ms and client.inputs(now_ms) is not None:

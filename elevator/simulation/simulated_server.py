@@ -1,4 +1,4 @@
-"""The elevator of a simulated node and the server before it: bytes in, bytes out, at once or late."""
+"""The elevator of a simulated node and its server, which answers at once or, during a fault, late."""
 
 import random
 from collections.abc import Callable, Iterable
@@ -13,23 +13,23 @@ from elevator.simulation.faults import InjectedFault
 
 @define(eq=False)
 class SimulatedServer:
-    """Obeys and answers in order; a slow one takes its time for each."""
+    """Executes requests in order; a slow server delays each of them."""
 
     machine: Machine
     rng: random.Random
     on_change: Callable[[Machine, Machine, Iterable[Event]], None]
-    """Is called with the elevator before and after each change."""
+    """Called with the elevator before and after each change."""
     lags: list[InjectedFault] = field(factory=list)
     requests: bytes = b""
-    """Commands, and perhaps a sweep behind them, that it has not handled yet ..."""
+    """Commands, perhaps followed by a sweep, that are not executed yet ..."""
     requests_at_ms: int = 0
-    """... and when it will."""
+    """... and when they will be executed."""
     reply: bytes | None = None
-    """The reply to a sweep that it has not sent yet ..."""
+    """A reply that is not sent yet ..."""
     reply_at_ms: int = 0
-    """... and when it will."""
+    """... and when it will be sent."""
     due_at_ms: int = NEVER_MS
-    """When the elevator changes by itself."""
+    """When the elevator next changes by itself."""
 
     def replace(self, machine: Machine, events: Iterable[Event] = ()) -> None:
         before, self.machine = self.machine, machine
@@ -37,45 +37,45 @@ class SimulatedServer:
         self.on_change(before, machine, events)
 
     def change(self, machine: Machine, now_ms: int) -> None:
-        """Let something happen to the elevator."""
+        """Change the elevator to *machine*, with the events of the change."""
         self.replace(machine, elevator.changes(self.machine, machine, now_ms))
 
     def settle(self, now_ms: int) -> None:
-        """Bring the elevator up to date."""
+        """Advance the elevator to the present."""
         self.replace(*elevator.settle(self.machine, now_ms))
 
     @property
     def lag_ms(self) -> int:
-        """How long it takes at most."""
+        """The longest delay of the active faults."""
         return max(fault.delay_ms for fault in self.lags) if self.lags else 0
 
     @property
     def due_to_client_at_ms(self) -> int:
-        """When it next handles a request or sends a reply."""
+        """When the server next executes requests or sends a reply."""
         return min(
             self.requests_at_ms if self.requests else NEVER_MS, self.reply_at_ms if self.reply is not None else NEVER_MS
         )
 
     def handled_at_ms(self, now_ms: int) -> int:
-        """Return when it will have handled a request that arrives now."""
+        """Return when a request that arrives now will be executed."""
         return now_ms + (self.rng.randint(0, self.lag_ms) if self.lags else 0)
 
     def ask(self, sweep: bytes, now_ms: int) -> None:
-        """Let it handle a *sweep*, after all commands that are pending."""
+        """Receive a *sweep*, and execute it after all pending commands."""
         if self.requests:
             self.requests += sweep
         else:
             self.reply, self.reply_at_ms = self.exchange(sweep, now_ms), self.handled_at_ms(now_ms)
 
     def send_commands(self, commands: bytes, now_ms: int) -> None:
-        """Let it handle commands, which have no reply, after what is pending."""
+        """Receive *commands*, which have no reply, and execute them after all pending requests."""
         if not self.requests:
             self.requests_at_ms = max(self.handled_at_ms(now_ms), self.reply_at_ms if self.reply is not None else 0)
         self.requests += commands
         self.handle(now_ms)
 
     def handle(self, now_ms: int) -> None:
-        """Handle the pending requests if they are due."""
+        """Execute the pending requests if they are due."""
         if self.requests and now_ms >= self.requests_at_ms:
             self.put_back(now_ms)
             requests, self.requests = self.requests, b""
@@ -83,12 +83,12 @@ class SimulatedServer:
                 self.reply, self.reply_at_ms = replies, now_ms
 
     def handle_all(self, now_ms: int) -> None:
-        """Handle the pending requests at once: the connection ends."""
+        """Execute the pending requests at once, because the connection ends."""
         self.requests_at_ms = now_ms
         self.handle(now_ms)
 
     def put_back(self, now_ms: int) -> None:
-        """Let the operator of a car that is out of bounds put it back: he has seen it, too."""
+        """Move a car that has left its shaft back to the end floor, as its operator would."""
         if self.machine.out:
             self.change(elevator.put_back(self.machine, now_ms), now_ms)
 
