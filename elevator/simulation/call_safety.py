@@ -1,21 +1,21 @@
-"""The truth about all calls of a simulated run, and what must therefore hold whatever fails; a judge.
+"""Judges the safety of calls: tracks every press, and checks what must hold for it whatever fails.
 
- 1. Each press that a node notes was made on its own panel, each button that its panel says has gone down is noted, and
-    once (G6, L5).
- 2. None is lost: a press leaves a set, or is passed over by it, only when it was served by a car with its door open
-    there (G1, C9), or replaced by a newer one of the same button. A program starts with all that it finds on its disk
-    (G1).
- 3. No lamp without its guarantee: a node promises a call only when one of its presses is on its own disk and on the
-    disk of every peer that it counts on, and lights nothing else (L2, L3). Its panel may show that later. What a node
-    tells is on its disk, unless that takes nothing.
- 4. A lamp goes dark only when its call was served since the press for which it was lit, or when the present program has
-    never heard of that press (L4).
- 5. In the end all panels agree (G5), all nodes know what the others hold, everything promised was served (G1), and
-    former runs are forgotten (G7). What is out of order for good is left out of that.
+ 1. A node registers only presses of its own panel, each button that its panel reports as pressed, and each exactly once
+    (G6, L5).
+ 2. No call is lost. A node removes a press from its call set, or skips it in a merge, only after a car served it with
+    its door open at that floor (G1, C9), or after a newer press of the same button replaced it. A node that starts
+    restores all calls of its record (G1).
+ 3. No lamp lights without its guarantee. A node confirms a call only if one of its presses is on its own disk and on
+    the disk of every peer in reach, and it lights no other lamp (L2, L3). The panel may show this later. A heartbeat
+    contains only calls that are on the sender's disk, unless that disk is failing.
+ 4. A lamp goes dark only if its call was served after the press for which it was lit, or if the present incarnation
+    never received that press (L4).
+ 5. At the end, all panels agree (G5), every node knows the calls of all others, every confirmed call was served (G1),
+    and old incarnations are forgotten (G7). Cars and links with permanent faults are excluded.
 
-No program can keep a promise for a press whose last disk was wiped, that was only ever on disks that took nothing, or
-that is at the end only on disks of machines that are gone for good; nor can it tell a cab call of its own, made before
-its record was lost, from one of another node with its id.
+Some losses are unavoidable, and excused: a press whose last copy was on a disk that was wiped, a press that was only
+ever sent to failing disks, and a press whose only copies at the end are on disks of nodes that never recover. And a
+node that lost its record cannot distinguish its own earlier cab calls from those of a duplicate.
 """
 
 from collections import Counter
@@ -40,45 +40,45 @@ from elevator.simulation.faults import Plan
 from elevator.simulation.observed import Observed, ObservedNode
 
 PANEL_DELAY_MAX_MS = 2000
-"""How long what happens at a panel may take to matter, whatever fails: a program and its server may each be late by as
-much as is still believed (C10, C11)."""
+"""The longest time between an event at a panel and its effect, whatever fails: program and server may each be as late
+as is tolerated (C10, C11)."""
 SPREAD_MS = 50
-"""How long the news of a service may take to darken every lamp."""
+"""How long lamps may differ between panels after a call is served."""
 RUNS_KEPT = 12
-"""More former runs than that of one node nobody remembers when all is done."""
+"""At the end, a node may remember at most this many old incarnations of each id."""
 
 
 class CallLedger:
-    """Each press with what has become of it."""
+    """Every press of a run and its fate."""
 
     def __init__(self, plan: Plan, observed: Observed, stream: Stream) -> None:
         self.plan = plan
         self.observed = observed
         self.clock, self.fail, self.emit = observed.clock, observed.fail, stream.emit
         self.runs: dict[Author, int] = {}
-        """Whose program each run is, or was."""
+        """The node of each incarnation."""
         self.pressed_at_ms: dict[Dot, int] = {}
         """When each press was made."""
         self.call_of: dict[Dot, Call] = {}
         self.open: dict[Dot, Call] = {}
-        """Presses neither served nor replaced."""
+        """Presses that are neither served nor replaced."""
         self.replaced: dict[Dot, Dot] = {}
-        """Which press took the place of an older one."""
+        """The newer press that replaced each older one."""
         self.served_at_ms: dict[Call, int] = {}
         self.excused: set[Dot] = set()
         self.ever_confirmed: set[Dot] = set()
         self.confirmed: dict[int, dict[Call, list[Dot]]] = {}
-        """What each present run has promised, and the presses for which it has."""
+        """The calls that each running node has confirmed, and the presses for which it did."""
         self.withdrawn: dict[int, dict[Call, tuple[int, list[Dot]]]] = {}
-        """What it no longer promises, and since when."""
+        """The calls that each node no longer confirms: since when, and the presses."""
         self.lit: dict[int, dict[Call, list[Dot]]] = {}
-        """Lamps that are lit, and the presses for which they are."""
+        """The lit lamps, and the presses for which they are lit."""
         self.stored: dict[int, dict[Author, int]] = {}
-        """How far each disk has been since it was last wiped."""
+        """The version vector of all records stored on each disk since it was last wiped."""
         self.sent: dict[Author, dict[Author, int]] = {}
-        """How far each run has told what it knows, from its disk or because that took nothing."""
+        """The version vector that each incarnation has sent."""
         self.own_runs: dict[int, set[Author]] = {}
-        """Which former runs each node can know for its own, from its record."""
+        """The earlier incarnations that each node can recognize as its own, because its record contained them."""
         stream.subscribe(Joined, self.on_joined)
         stream.subscribe(Left, lambda event: self.wipe(event.node))
         stream.subscribe(DiskWiped, lambda event: self.wipe(event.node))
@@ -96,7 +96,7 @@ class CallLedger:
         self.own_runs[event.node] = set()
 
     def wipe(self, id: int) -> None:
-        """Excuse what was on this disk alone, or can never come back to it."""
+        """Excuse the presses that were on this disk alone, or that can never reach it again."""
         self.stored[id], self.own_runs[id] = {}, set()
         node_id = self.observed.nodes[id].node_id if id in self.observed.nodes else None
         for dot, call in self.open.items():
@@ -116,12 +116,12 @@ class CallLedger:
         if event.found is None:
             self.own_runs[node.id].clear()
         elif lost := event.found.calls.live.items() - state.calls.live.items():
-            self.fail(f"node {node.id} starts without {lost}, which it had on its disk")
+            self.fail(f"node {node.id} has started without {lost} from its record")
 
     def judge_turn(self, event: TurnTaken) -> None:
         before, after, tick = event.before, event.after, event.tick
         node = self.observed.nodes[event.node]
-        if node.floors != self.plan.floors:  # In another building: none of its calls may come in here.
+        if node.floors != self.plan.floors:  # Its calls must not enter this group.
             return
         if tick.inputs is not before.inputs and tick.inputs is not None:
             self.judge_presses(node, before, after, tick.inputs)
@@ -137,12 +137,12 @@ class CallLedger:
         last = before.calls.seen.get(me, 0)
         counted = after.calls.seen.get(me, 0) - last
         if counted != len(fresh):
-            self.fail(f"node {node.id} has noted {counted} of {len(fresh)} presses of {sorted(fresh)}")
+            self.fail(f"node {node.id} registered {counted} instead of {len(fresh)} presses: {sorted(fresh)}")
         noted = {dot: call for dot, call in after.calls.live.items() if dot.author == me and dot.n > last}
         for dot, call in sorted(noted.items()):
             if call in fresh:
                 self.add_press(node, dot, call)
-        for call in sorted(fresh - {*noted.values()}):  # No node will ever tell of these.
+        for call in sorted(fresh - {*noted.values()}):  # Served at once, without entering a call set.
             self.judge_place(node, call)
             self.add_service(node, call, after.now_ms, is_first=True)
 
@@ -154,11 +154,11 @@ class CallLedger:
         self.emit(CallPressed(node.id, call, dot))
 
     def judge_calls(self, node: ObservedNode, before: Calls, state: Node) -> None:
-        """Compare what a node holds now with what it held, and both with the truth."""
+        """Check the calls that a node has added and removed."""
         after = state.calls
         for dot in after.live.keys() - before.live.keys():
             if dot not in self.pressed_at_ms:
-                self.fail(f"node {node.id} has a call that nobody made: {dot} {after.live[dot]}")
+                self.fail(f"node {node.id} has a call that was never pressed: {dot} {after.live[dot]}")
         dropped = before.live.keys() - after.live.keys()
         passed = newly_covered(before, after) if node.machine.door else set[Dot]()
         again = [dot for dot in sorted(dropped | passed) if dot not in self.open and dot in self.pressed_at_ms]
@@ -167,7 +167,7 @@ class CallLedger:
             call = self.open[dot]
             self.judge_place(node, call)
             if call.button is Button.CAB and has_duplicate(state) and self.runs.get(dot.author) != node.id:
-                self.fail(f"car {node.id} took {dot} {call} from another with its id")
+                self.fail(f"car {node.id} served {dot} {call} of a duplicate node")
             del self.open[dot]
             self.add_service(node, call, state.now_ms, is_first=True)
         for dot in again:
@@ -185,7 +185,7 @@ class CallLedger:
     # Promises and lamps
 
     def judge_confirmations(self, node: ObservedNode, state: Node) -> None:
-        """Judge what a node has promised since it was last looked at."""
+        """Check the calls that a node has confirmed since its last turn."""
         confirmed, now_ms = self.confirmed[node.id], self.clock()
         for call in confirmed.keys() - state.lit:
             self.withdrawn[node.id][call] = now_ms, confirmed.pop(call)
@@ -194,7 +194,7 @@ class CallLedger:
             if call.button is Button.CAB and has_duplicate(state):
                 dots = [dot for dot in dots if self.runs.get(dot.author) == node.id]
             if not any(self.is_guaranteed(node, state, dot) for dot in dots):
-                self.fail(f"the lamp of {call} at car {node.id} is lit without its guarantee: {dots}")
+                self.fail(f"the lamp of {call} at car {node.id} lights without its guarantee: {dots}")
             self.ever_confirmed.update(dots)
             holders = self.observed.nodes.values()
             self.excused.update(dot for dot in dots if not any(dot in each.durable.live for each in holders))
@@ -220,7 +220,7 @@ class CallLedger:
             return
         stored = self.stored[node.id]
         if not node.is_disk_failing and any(n > stored.get(author, 0) for author, n in seen.items()):
-            self.fail(f"node {node.id} tells what is not on its disk")
+            self.fail(f"node {node.id} sent calls that are not on its disk")
         extend(sent, seen)
 
     def judge_lamps(self, event: MachineChanged) -> None:
@@ -233,16 +233,16 @@ class CallLedger:
             if call in self.confirmed[node.id]:
                 dots = self.confirmed[node.id][call]
             elif self.clock() - since_ms > PANEL_DELAY_MAX_MS:
-                self.fail(f"the lamp of {call} at car {node.id} is lit for nothing")
+                self.fail(f"the lamp of {call} at car {node.id} lights without a confirmed call")
             lit[call] = dots
         for call in sorted(old - new):
             dots = lit.pop(call)
             since_ms = min(self.pressed_at_ms[dot] for dot in dots)
             if self.served_at_ms.get(call, -1) < since_ms and not self.is_unknown(node, call, dots):
-                self.fail(f"the lamp of {call} at car {node.id} went dark unserved")
+                self.fail(f"the lamp of {call} at car {node.id} went dark before the call was served")
 
     def is_unknown(self, node: ObservedNode, call: Call, dots: Iterable[Dot]) -> bool:
-        """Tell whether the program of *host* cannot know that a lamp was lit for presses of its own panel's *call*."""
+        """Return whether *node* cannot know that the lamp was lit for presses of *call* on its own panel."""
         assert node.state is not None
         if call.button is Button.CAB and has_duplicate(node.state):
             return not all(dot.author in {node.state.me} | self.own_runs[node.id] for dot in dots)
@@ -251,7 +251,7 @@ class CallLedger:
     # The end
 
     def judge_agreement(self) -> None:
-        """Judge whether all panels show the same hall calls (G5)."""
+        """Check that all panels show the same hall calls (G5)."""
         lost = self.plan.lost_cars()
         recent = {call for call, at_ms in self.served_at_ms.items() if self.clock() - at_ms <= SPREAD_MS}
         panels = [
@@ -260,21 +260,21 @@ class CallLedger:
             if node.id not in lost
         ]
         if not self.plan.loses_links() and any(panel != panels[0] for panel in panels):
-            self.fail(f"the panels do not agree: {panels}")
+            self.fail(f"the panels disagree: {panels}")
 
     def judge_end(self) -> None:
-        """Judge a world in which nothing is left to do."""
+        """Check the final state, when nothing is left to do."""
         lost, nodes = self.plan.lost_cars(), [node for node in self.observed.nodes.values() if node.is_alive]
         states = [(node.id, node.state) for node in nodes if node.state is not None]
         for id, state in states:
             waited_for = {dot.author for dot in state.calls.live}
             runs = Counter(author.id for author in state.calls.seen if author not in waited_for)
             if max(runs.values(), default=0) > RUNS_KEPT:
-                self.fail(f"node {id} forgets no former run: {runs}")
+                self.fail(f"node {id} has not forgotten old incarnations: {runs}")
             for other_id, other in states if not self.plan.loses_links() and not {id} & lost else ():
                 peer = state.peers.known.get(other.me.id)
                 if other is not state and other_id not in lost and (peer is None or peer.calls != other.calls):
-                    self.fail(f"node {id} does not know what node {other_id} holds")
+                    self.fail(f"node {id} does not know the calls of node {other_id}")
         for dot in sorted(self.ever_confirmed):
             last, call = dot, self.call_of[dot]
             while last in self.replaced:
@@ -284,23 +284,23 @@ class CallLedger:
             if is_gone or {dot, last} & self.excused or call.car in lost:
                 continue
             if self.served_at_ms.get(call, -1) < self.pressed_at_ms[dot]:
-                self.fail(f"{dot} {call} was promised and never served")
+                self.fail(f"{dot} {call} was confirmed and never served")
 
 
 def covers(seen: Mapping[Author, int], dot: Dot) -> bool:
-    """Tell whether *seen* acknowledges *dot*. The core has such a function too, which is to be judged here."""
+    """Return whether *seen* covers *dot*. Independent of the core's function, which is under test here."""
     return dot.n <= seen.get(dot.author, 0)
 
 
 def newly_covered(before: Calls, after: Calls) -> set[Dot]:
-    """Name the presses that *after* knows to have been served, and *before* did not know of."""
+    """Return the presses that *after* covers as served and *before* does not cover."""
     firsts = {author: before.seen.get(author, 0) + 1 for author in after.seen}
     counted_on = {Dot(author, n) for author, last in after.seen.items() for n in range(firsts[author], last + 1)}
     return counted_on - after.live.keys()
 
 
 def extend(known: dict[Author, int], seen: Mapping[Author, int]) -> None:
-    """Let *known* reach as far as *seen*."""
+    """Merge the version vector *seen* into *known*."""
     for author, n in seen.items():
         if n > known.get(author, 0):
             known[author] = n

@@ -1,17 +1,18 @@
-"""What a car owes those who press its buttons and ride in it, while no fault touches it; a judge of a simulated run.
+"""Judges how a car serves its passengers while no fault affects it.
 
- 1. It opens its door for some call of that floor only (C1). The door closes when its dwell time is over (D1), and is
-    not kept open for ever by those who keep pressing while passengers wait to be carried (C6).
- 2. A car does not pass a floor of its own cab call, nor of a hall call going its way that it claims (C1). It does not
-    turn its back on a cab call that lies ahead, nor on passengers who boarded for the direction it announced (C1, C2).
- 3. It does not take itself for unable for longer than to the next floor (C8). The floor indicator shows the last floor
-    reached (L6).
+ 1. The door opens only for a call at that floor (C1). It closes when the dwell time ends (D1), and repeated presses
+    cannot hold it open while passengers wait for a cab call elsewhere (C6).
+ 2. A car does not pass the floor of a cab call, or of a hall call in its direction that it claims (C1). It does not
+    reverse away from a cab call that lies ahead, or from passengers who boarded for the announced direction (C1, C2).
+ 3. A healthy car does not report a fault for longer than the trip to the next floor (C8). The floor indicator shows the
+    last floor reached (L6).
 
-While no fault touches its program and its server, whatever happens to car and group:
- 4. The stop lamp shows whether the stop button is down (L6); then the motor stands (C7), and so it does with a dead
-    sensor (C5). Then, and without power (C8) or with a door that is held open (G3), the car says that it is out of
-    service.
- 5. A press lights in the end where it was made (L3).
+While no fault affects its program and its server, whatever else fails:
+
+ 4. The stop lamp shows the state of the stop button (L6). The motor is stopped while the button is down (C7) or the
+    sensor is dead (C5). In both cases, without motor power (C8) and while the door is blocked (G3), the car reports
+    that it is out of service.
+ 5. Every press eventually lights the lamp on its own panel (L3).
 """
 
 from attrs import define
@@ -28,46 +29,46 @@ from elevator.simulation.observed import Observed, ObservedNode
 
 CHECK_MS = 100
 SHOWN_MS = 300
-"""What is shown and done for long is right by then."""
+"""Lamps, indicator and motor must follow their inputs within this time."""
 BLOCKED_MS = DOOR_MS + 1000
-"""After so long a car says that its door is held open (G3)."""
+"""A car with a blocked door must report it within this time (G3)."""
 USUAL_TRAVEL_MS = 2000
-"""What a program expects of a car that it does not know yet."""
+"""The travel time that a node assumes before it has measured any."""
 MOTOR_FAULT_MS = 1200
-"""A motor without power is noticed by so much later than the next floor is due."""
+"""How long after the expected arrival a motor fault must be detected."""
 EXTENSION_MS = 14_900
-"""After so long an open door need not serve presses on the spot any more."""
+"""After this long, an open door need not serve new presses at its floor any more."""
 RELEASED_MS = 18_000
 """A car whose door is open for longer than this is out of service (C6)."""
 KEPT_OPEN_MS = 45_000
-"""Longer than that no door is open while its car has a cab call elsewhere."""
+"""The longest time that a door may stay open while its car has a cab call elsewhere."""
 DARK_MS, DARK_LOSSY_MS = 6000, 15_000
-"""How long a press may stay dark at the most where it was made, also in the worst network."""
+"""The longest time until a press lights on its own panel, without and with network faults."""
 
 
 @define(eq=False)
 class Journey:
-    """Where a car is going, and what it has promised those who board."""
+    """The direction of a car, and what it has announced to passengers who board."""
 
     heading: Direction | None = None
-    """The direction it last set out in, or announced."""
+    """The direction of the last departure or announcement."""
     is_at_stop: bool = False
-    """Whether it has opened its door and not set out since."""
+    """Whether the door has opened since the last departure."""
     closed_at_ms: int = -NEVER_MS
     served_at_ms: int = -NEVER_MS
-    """When it last served anything at this stop."""
+    """When a call was last served at this stop."""
     announced: Direction | None = None
     """The direction of the last hall call served at this stop."""
     is_repeated: bool = False
-    """Whether it served there what had been served before: which way that was announced is not known."""
+    """Whether a call was served that had been served before, so that the announced direction is unknown."""
     in_service_at_ms: int = 0
-    """When its program last took it for able, or a fault touched it."""
+    """When the car was last in service or affected by a fault."""
     at_arrival: Node | None = None
-    """Its program as the car came to the floor at which it is, running."""
+    """The state of the node when the moving car reached the present floor."""
 
 
 class CarConduct:
-    """Follows one run."""
+    """Judges all cars of one run."""
 
     def __init__(self, observed: Observed, health: Health, ledger: CallLedger, stream: Stream, travel_ms: int) -> None:
         self.observed = observed
@@ -107,16 +108,16 @@ class CarConduct:
                 self.judge_departure(node, journey, Direction(new.shaft.motor))
 
     def judge_opening(self, node: ObservedNode, journey: Journey) -> None:
-        if journey.is_at_stop:  # It has rested since it came here, and is free to go anywhere.
+        if journey.is_at_stop:  # It has been idle here, and may leave in any direction.
             journey.heading = None
         journey.is_at_stop, journey.announced, journey.is_repeated = True, None, False
         if self.health.is_unaffected(node.id) and node.state is not None:
             floor, calls = node.machine.sensed, node.state.calls.live.values()
             if not any(call.floor == floor and call.car in (EVERY_CAR, node.node_id) for call in calls):
-                self.fail(f"car {node.id} opens its door for nothing")
+                self.fail(f"car {node.id} opens its door without a call")
 
     def judge_passing(self, node: ObservedNode, at_arrival: Node) -> None:
-        """Judge a car that has come to a floor and runs on."""
+        """Check a car that continues past the floor that it has reached."""
         floor, state = node.machine.sensed, node.state
         if (
             floor is None
@@ -125,10 +126,10 @@ class CarConduct:
             or at_arrival.drive.fault is not Fault.NONE
         ):
             return
-        if state.inputs is None or state.inputs.floor != floor:  # A false reading hides the floor from the program.
+        if state.inputs is None or state.inputs.floor != floor:  # A false report hides the floor from the node.
             return
         going = Call(Direction(node.machine.shaft.motor).button, floor, EVERY_CAR)
-        if claims(at_arrival, going) and claims(state, going):  # It may be given one only as it leaves.
+        if claims(at_arrival, going) and claims(state, going):  # The claim may be newer than the departure.
             self.fail(f"car {node.id} passes a hall call at floor {floor} that it claims")
         if Call(Button.CAB, floor, node.id) in at_arrival.calls.live.values() and not has_duplicate(state):
             self.fail(f"car {node.id} passes its cab call to floor {floor}")
@@ -141,7 +142,7 @@ class CarConduct:
         journey.heading, journey.is_at_stop, journey.announced, journey.is_repeated = direction, False, None, False
         if floor is None or state is None or not self.health.is_unaffected(node.id):
             return
-        if state.inputs is None or state.inputs.floor != floor:  # It has just come there and does not know yet.
+        if state.inputs is None or state.inputs.floor != floor:  # The node has not received this floor yet.
             return
         decided_ms = node.opened_at_ms if has_just_closed and announced is None else now_ms
         heading = heading if announced is None else announced
@@ -150,9 +151,9 @@ class CarConduct:
             is_behind = heading is not None and direction is not heading and (call.floor - floor) * heading > 0
             is_due = call.car == node.id and not is_repeated and made_at_ms <= decided_ms - REACTION_MS
             if is_behind and is_due:
-                self.fail(f"car {node.id} turned away from {call}")
+                self.fail(f"car {node.id} reverses away from {call}")
 
-    # What takes no event to go wrong
+    # Checks that are made periodically
 
     def check(self, event: TimePassed) -> None:
         for node in self.observed.nodes.values():
@@ -176,7 +177,7 @@ class CarConduct:
             self.judge_dark(dot, call)
 
     def judge_fault_reports(self, node: ObservedNode) -> None:
-        """Judge a car that may be held: it stands, and says that it is out of service."""
+        """Check that a car which cannot serve calls is stopped if necessary, and reports it."""
         machine, now_ms = node.machine, self.clock()
         is_stop_known = now_ms - node.stop_changed_at_ms >= SHOWN_MS
         if is_stop_known and machine.stop_lamp != machine.stop:
@@ -185,13 +186,15 @@ class CarConduct:
         dead_ms = self.health.began_at_ms(node.id, FaultKind.DEAD_SENSOR)
         is_held = now_ms - min(stopped_at_ms, dead_ms) > SHOWN_MS
         if is_held and machine.shaft.motor:
-            self.fail(f"car {node.id} runs {'while its stop button is down' if machine.stop else 'with a dead sensor'}")
+            self.fail(
+                f"car {node.id} moves {'while its stop button is down' if machine.stop else 'with a dead sensor'}"
+            )
         is_stuck = node.stuck_since_ms is not None and now_ms - node.stuck_since_ms > self.stuck_max_ms
         held_open_ms = max(node.opened_at_ms, node.obstructed_at_ms, self.health.programs[node.id].from_ms)
         is_blocked = machine.door and machine.obstructed and now_ms - held_open_ms > BLOCKED_MS
         is_reported = node.state is None or node.state.drive.fault is not Fault.NONE
         if (is_held or is_stuck or is_blocked) and not is_reported:
-            self.fail(f"car {node.id} cannot serve a call and does not say so")
+            self.fail(f"car {node.id} cannot serve calls and does not report it")
 
     def judge_idle(self, node: ObservedNode, journey: Journey) -> None:
         machine, now_ms = node.machine, self.clock()
@@ -204,14 +207,14 @@ class CarConduct:
         if fault in (Fault.NONE, Fault.POSITION) or is_kept_open:
             journey.in_service_at_ms = now_ms
         elif now_ms - journey.in_service_at_ms > self.travel_ms + SHOWN_MS:
-            self.fail(f"car {node.id} is in order and takes itself for unable: {fault}")
+            self.fail(f"car {node.id} is healthy and reports a fault: {fault}")
         if not machine.door:
             return
         if (
             now_ms - max(node.opened_at_ms, journey.served_at_ms, self.health.nodes[node.id].from_ms)
             > DOOR_MS + SHOWN_MS
         ):
-            self.fail(f"the door of car {node.id} stays open for nothing")
+            self.fail(f"the door of car {node.id} stays open after its dwell time")
         long_ago_ms = now_ms - KEPT_OPEN_MS
         if max(node.opened_at_ms, self.health.nodes[node.id].from_ms) < long_ago_ms:
             for dot, call in self.ledger.open.items():
@@ -220,10 +223,10 @@ class CarConduct:
                     and call.floor != machine.sensed
                     and self.ledger.pressed_at_ms[dot] < long_ago_ms
                 ):
-                    self.fail(f"car {node.id} is kept from {call} by an open door")
+                    self.fail(f"car {node.id} keeps its door open instead of serving {call}")
 
     def judge_dark(self, dot: Dot, call: Call) -> None:
-        """Judge whether a press has lit in the end where it was made."""
+        """Check that an old press has lit on its own panel."""
         node = self.observed.nodes.get(self.ledger.runs[dot.author])
         if node is None or node.state is None or node.state.me != dot.author or not node.is_alive:
             return
@@ -243,9 +246,9 @@ class CarConduct:
         ]
         is_held = not node.is_disk_failing and not self.health.has(node.id, FaultKind.DISK)
         if is_held or (is_clear and others):
-            self.fail(f"{call} is still dark at car {node.id} where it was made")
+            self.fail(f"{call} is not lit on the panel of car {node.id}, where it was pressed")
 
 
 def claims(state: Node, call: Call) -> bool:
-    """Tell whether *node* means to serve a hall call."""
+    """Return whether the node with this *state* claims a hall call."""
     return bool(mask(state.claims, call.button) >> call.floor & 1)

@@ -1,13 +1,13 @@
-"""What a car must never do, and a program that is new or stood still, whatever fails; a judge of a simulated run.
+"""Judges the safety of cars: what doors and motors must never do, and what a node must not do after a start or stall.
 
 1. No motor runs with the door open, and no door opens between floors or while the motor runs (D1). No car leaves its
-shaft while its program and its server are in order (C5).
-2. A door that the present run knows to be open stays so for the dwell time: after it opened (D1), after each service,
-after an obstruction (D2), after its server came back or its program was replaced (D4). It does not close while
-obstructed (D2). Up and down are not served within one dwell time (C2, C3).
-3. A program that is new or was stalled listens before its car sets out or a lamp is promised, and does nothing that it
-decided before the stall (C10).
-4. A car that has seen no floor since its program started looks below first, and not for ever (C4).
+   shaft while its program and its server are unaffected by faults (C5).
+2. A door that the running incarnation knows to be open stays open for the dwell time after it opened (D1), after each
+   service, after an obstruction (D2), and after its server reconnected or its program was replaced (D4). It does not
+   close while obstructed (D2). Up and down calls are not served within one dwell time (C2, C3).
+3. A node that has started or was stalled listens before its car moves or a lamp lights, and does not execute decisions
+   from before the stall (C10).
+4. A car that has not been at a floor since its program started searches downwards first, and not forever (C4).
 """
 
 from attrs import define
@@ -30,36 +30,36 @@ from elevator.simulation.health import Health
 from elevator.simulation.observed import STALE_MS, Observed, ObservedNode
 
 DOOR_MS = 3000
-"""The dwell time: what is specified, whatever the core takes it to be."""
+"""The dwell time as specified, independent of the core's constant."""
 REACTION_MS = 50
-"""By then what has happened at a panel has been acted on, if program and server are in order."""
+"""Within this time, a node reacts to an event at its panel if program and server are unaffected by faults."""
 LISTEN_MS = 250
-"""A program listens for at least so long."""
+"""The shortest time for which a node must listen."""
 SEARCH_MS = 6000
-"""How long a car may look for a floor below: 4 s, and what a slow server adds."""
+"""How long a car may search downwards for a floor: 4 s, plus the delay of a slow server."""
 
 
 @define(eq=False)
 class Stop:
-    """What a car has done since its door opened, and its program since it started."""
+    """What a car has done since its door opened, and its node since it started."""
 
     dwell_from_ms: int = -NEVER_MS
-    """Since when its door must stay open for a dwell time."""
+    """When the dwell time last began."""
     hall: Button | None = None
-    """The hall call that it last served."""
+    """The button of the last hall call served at this stop."""
     hall_at_ms: int = 0
     stale_at_ms: int = -1
-    """When it acted on what was seen too long ago."""
+    """When the node last took a turn with stale inputs."""
     blocked_since_ms: int | None = None
     """Since when the open door has been obstructed."""
     has_seen_floor: bool = False
     has_searched: bool = False
     search_since_ms: int | None = None
-    """Since when it has been looking for its first floor."""
+    """Since when the car has been searching for its first floor."""
 
 
 class CarSafety:
-    """Follows one run."""
+    """Judges all cars of one run."""
 
     def __init__(self, observed: Observed, health: Health, stream: Stream) -> None:
         self.observed = observed
@@ -75,7 +75,7 @@ class CarSafety:
         stream.subscribe(CallServed, self.judge_service)
 
     def reaction_ms(self, node: ObservedNode) -> int:
-        """Return by when a program has acted on what its panel shows."""
+        """Return how long a node may take to react to its panel."""
         return REACTION_MS if self.health.is_program_unaffected(node.id) else PANEL_DELAY_MAX_MS
 
     def on_program_started(self, event: ProgramStarted) -> None:
@@ -91,25 +91,25 @@ class CarSafety:
         if inputs is not None and inputs.floor is not None and inputs.floor < node.floors:
             stop.has_seen_floor, stop.search_since_ms = True, None
         if stop.stale_at_ms == now_ms and node.machine.shaft.motor and self.obeys_now(node):
-            self.fail(f"car {node.id} goes on as its program decided before it stood still")
+            self.fail(f"car {node.id} moves by a decision from before its program was stalled")
         if now_ms - event.tick.now_ms >= STALE_MS:
             stop.stale_at_ms = now_ms
         fresh = event.after.lit - event.before.lit
         if fresh and now_ms - node.listens_from_ms < LISTEN_MS:
-            self.fail(f"node {node.id} promises {sorted(fresh)} before its program has listened")
+            self.fail(f"node {node.id} confirms {sorted(fresh)} before it has listened")
 
     def check(self, event: TimePassed) -> None:
         now_ms = self.clock()
         for node in self.observed.nodes.values():
             is_listening = node.is_alive and REACTION_MS <= now_ms - node.listens_from_ms < LISTEN_MS
             if is_listening and node.machine.shaft.motor and self.obeys_now(node):
-                self.fail(f"car {node.id} runs before its program has listened")
+                self.fail(f"car {node.id} moves before its program has listened")
             search_since_ms = self.stops[node.id].search_since_ms
             if search_since_ms is not None and now_ms - search_since_ms > SEARCH_MS and self.obeys_now(node):
-                self.fail(f"car {node.id} looks for a floor below for ever")
+                self.fail(f"car {node.id} searches for a floor below without end")
 
     def obeys_now(self, node: ObservedNode) -> bool:
-        """Tell whether a car does now what its program wants now."""
+        """Return whether commands take effect at once: the server is not slow and the program not frozen."""
         return not any(self.health.has(node.id, kind) for kind in (FaultKind.SLOW_SERVER, FaultKind.FREEZE))
 
     def judge_machine(self, event: MachineChanged) -> None:
@@ -127,23 +127,23 @@ class CarSafety:
     def judge_counts(self, node: ObservedNode, old: Machine, new: Machine) -> None:
         was, now = old.counts, new.counts
         if now.bad_requests > was.bad_requests:
-            self.fail(f"car {node.id} was asked for what there is not: {new.last_bad}")
+            self.fail(f"car {node.id} received an invalid request: {new.last_bad}")
         has_left_shaft = now.out_of_bounds > was.out_of_bounds and self.health.is_program_unaffected(node.id)
         doors = (now.motor_with_door_open, now.door_with_motor_on, now.door_between_floors)
         if has_left_shaft or doors != (was.motor_with_door_open, was.door_with_motor_on, was.door_between_floors):
-            self.fail(f"car {node.id} misbehaved: {now}")
+            self.fail(f"car {node.id} performed an unsafe operation: {now}")
 
     def judge_closing(self, node: ObservedNode) -> None:
         if not node.knows_when_opened():
-            return  # A new run does not know of a door that opened just before the old one ended.
+            return  # A new incarnation does not know of a door that opened just before the previous one ended.
         open_ms = self.clock() - self.stops[node.id].dwell_from_ms
         if open_ms < DOOR_MS:
-            self.fail(f"the door of car {node.id} shut {open_ms} ms after it had a reason to be open")
+            self.fail(f"the door of car {node.id} closed {open_ms} ms after its dwell time began")
         if node.machine.obstructed and self.clock() - node.obstructed_at_ms > self.reaction_ms(node):
-            self.fail(f"the door of car {node.id} shut while it was obstructed")
+            self.fail(f"the door of car {node.id} closed while it was obstructed")
 
     def track_obstruction(self, node: ObservedNode, machine: Machine) -> None:
-        """Note the end of an obstruction of which the program must have known."""
+        """Restart the dwell time after an obstruction that the node must have noticed."""
         stop, now_ms = self.stops[node.id], self.clock()
         if machine.door and machine.obstructed:
             stop.blocked_since_ms = now_ms if stop.blocked_since_ms is None else stop.blocked_since_ms
@@ -160,12 +160,12 @@ class CarSafety:
         stop, motor, now_ms = self.stops[node.id], machine.shaft.motor, self.clock()
         end = {Motor.DOWN: 0, Motor.UP: node.floors - 1}.get(motor)
         if end is not None and machine.sensed == end and self.obeys_now(node):
-            self.fail(f"car {node.id} sets out past an end floor")
+            self.fail(f"car {node.id} leaves its end floor towards the end of the shaft")
         if not motor or stop.has_seen_floor or not node.is_alive:
             stop.search_since_ms = None
             return
         if motor is Motor.UP and not stop.has_searched:
-            self.fail(f"car {node.id} looks for a floor above first")
+            self.fail(f"car {node.id} searches for a floor above first")
         stop.search_since_ms = now_ms if motor is Motor.DOWN and not stop.has_searched else None
         stop.has_searched = True
 
@@ -176,6 +176,6 @@ class CarSafety:
         if event.call.button is not Button.CAB:
             is_other = stop.hall not in (None, event.call.button) and node.knows_when_opened()
             if is_other and event.at_ms - stop.hall_at_ms < DOOR_MS:
-                self.fail(f"car {node.id} served up and down within {event.at_ms - stop.hall_at_ms} ms")
+                self.fail(f"car {node.id} served up and down calls within {event.at_ms - stop.hall_at_ms} ms")
             stop.hall, stop.hall_at_ms = event.call.button, event.at_ms
         stop.dwell_from_ms = max(stop.dwell_from_ms, event.at_ms)

@@ -1,8 +1,8 @@
-"""What can go wrong in one simulated run: kinds of faults, and plans made of them.
+"""The kinds of faults, and the plan of a run.
 
-A plan is a value: a run is replayed from it exactly, and a failing one is made smaller by leaving faults out. Faults
-come and go while passengers press buttons; then all of them end, and what was promised must come true. In some runs one
-car or some links stay out of order for good, and the promise holds for the rest. plans.py draws them.
+A run is determined by its `Plan` alone. It can be replayed exactly, and a failing plan is shrunk by leaving out faults
+and presses. Faults begin and end while passengers press buttons. When all have ended, every confirmed call must be
+served. In some runs one car or some links never recover; then this holds for the rest. plans.py draws plans.
 """
 
 from enum import StrEnum
@@ -14,58 +14,58 @@ from elevator.core.model import NEVER_MS, Button, Policy
 
 
 class FaultKind(StrEnum):
-    """What can go wrong. Unless said otherwise it ends by itself at the fault's `until_ms`."""
+    """A kind of fault. Unless stated otherwise, it lasts until the fault's `until_ms`."""
 
     KILL = "kill"
-    """A node's program ends with all its processes at some point of a turn, and is started again."""
+    """All processes of a node are killed at some point of a turn, and start again later."""
     WIPE = "wipe"
-    """The same, and its disk is empty when it starts again."""
+    """The same, and the disk is empty when the node starts again."""
     CRASH = "crash"
-    """A worker ends at some point of a turn. Its record is still written, and its supervisor starts the next, after
-    `delay_ms`: that ends it."""
+    """A worker dies at some point of a turn. The recorder still writes the record. The supervisor starts the next
+    worker after `delay_ms`, which ends the fault."""
     BLACKOUT = "blackout"
-    """All programs end at once, and are started again at once."""
+    """All nodes are killed at once, and start again at once."""
     FREEZE = "freeze"
-    """A program stands still, with its supervisor, wherever it is. What is sent to it waits."""
+    """A node is frozen, worker and supervisor. Incoming datagrams wait."""
     CUT = "cut"
-    """The group falls into two parts."""
+    """The group is partitioned into two parts."""
     ONE_WAY = "one way"
-    """One directed link carries nothing."""
+    """One directed link loses every datagram."""
     PACKET_LOSS = "weather"
-    """Datagrams are lost, late and doubled on every link."""
+    """Every link loses, delays and duplicates datagrams."""
     MOTOR = "motor"
-    """A motor has no power. With a `detail` it has forgotten what it was told when that comes back."""
+    """A motor has no power. With a `detail`, the motor is stopped when the power returns."""
     OBSTRUCT = "obstruct"
     STOP = "stop button"
     SERVER = "server"
-    """An elevator server hangs up, or just falls silent, and cannot be reached; its motor stops. With a `detail`
-    somebody moves the car then, if its door is shut, to so many tenths of the height of the shaft."""
+    """An elevator server closes the connection, or stops answering, and refuses new ones; its motor stops. With a
+    `detail`, the car has been moved to that many tenths of the shaft when the server returns, if its door is closed."""
     SLOW_SERVER = "slow server"
-    """An elevator server takes its time, `delay_ms` at most, to obey and to answer."""
+    """An elevator server takes up to `delay_ms` to execute a command and to answer."""
     DISK = "disk"
-    """A disk takes nothing, and gives nothing to a program that starts."""
+    """All reads and writes of a disk fail."""
     SLOW_DISK = "slow disk"
-    """A disk takes its time."""
+    """A disk needs up to `delay_ms` for each write."""
     RECORDER = "recorder"
-    """The process that writes a node's record is killed; the worker starts another."""
+    """The recorder process of a node is killed; the worker starts another."""
     GHOST = "ghost"
-    """One more node is in the group, which says that it is able and takes every hall call, and never moves its car."""
+    """An additional node reports that it is in service and claims every hall call, but never moves its car."""
     SHIRKER = "shirker"
-    """The same, but it takes no hall call."""
+    """The same, but the node claims no hall call."""
     DUPLICATE_ID = "id twice"
-    """One more node, with an elevator of its own, is started with the id of another."""
+    """An additional node, with an elevator of its own, uses the id of another."""
     OTHER_FLOORS = "other floors"
-    """One more node, with an elevator of its own, is started in the group with another number of floors."""
+    """An additional node, with an elevator of its own, has a different number of floors."""
     FALSE_FLOOR = "false floor"
-    """A floor sensor says what cannot be true, for a shorter time than any such report is believed."""
+    """A floor sensor reports an impossible floor, more briefly than the node needs to accept a report."""
     DEAD_SENSOR = "dead sensor"
-    """A floor sensor names a floor that there is not, for as long as it lasts."""
+    """A floor sensor reports a floor that does not exist."""
     ATTACK = "attack"
-    """Somebody on the network forges, damages and repeats datagrams; see attacker.py."""
+    """An attacker forges, damages and replays datagrams; see attacker.py."""
 
 
 class Point(StrEnum):
-    """Where in a turn a program can be killed or stopped: before or after each thing that leaves it."""
+    """A point of a turn at which a program can be killed or frozen: before, during or after each of its outputs."""
 
     BEFORE_HARDWARE = "before a write to its elevator"
     AFTER_HARDWARE = "after a write to its elevator"
@@ -77,9 +77,9 @@ class Point(StrEnum):
 
 
 KILLS = (FaultKind.KILL, FaultKind.WIPE, FaultKind.CRASH)
-"""What ends one program at some point of a turn."""
+"""Faults that kill one program at some point of a turn."""
 PROGRAM_FAULTS = frozenset((*KILLS, FaultKind.BLACKOUT, FaultKind.FREEZE, FaultKind.SERVER, FaultKind.SLOW_SERVER))
-"""What keeps a program from knowing its panel, or its panel from doing what it is told."""
+"""Faults that keep a program from reading its panel, or the panel from executing its commands."""
 CAR_FAULTS = frozenset(
     (
         FaultKind.SLOW_SERVER,
@@ -91,38 +91,38 @@ CAR_FAULTS = frozenset(
         FaultKind.DEAD_SENSOR,
     )
 )
-"""What happens to a car or its server, not to its program."""
+"""Faults of a car or its server, not of its program."""
 MISCONFIGURED = (FaultKind.DUPLICATE_ID, FaultKind.OTHER_FLOORS)
-"""Nodes that should not be there. One at a time; its panel is the one after the last car's."""
+"""Nodes with a wrong configuration. At most one at a time; its panel has the number after the last car's."""
 GHOSTS = (FaultKind.GHOST, FaultKind.SHIRKER)
-"""Nodes that never leave once they have come."""
+"""Phantom nodes. They stay until the end of the run."""
 
 
 @frozen
 class InjectedFault:
-    """One thing that goes wrong from *at_ms* to *until_ms*."""
+    """A fault from *at_ms* to *until_ms*."""
 
     kind: FaultKind
     at_ms: int
     until_ms: int
     who: int
-    """The node it happens to; of a CUT, a bit mask of the nodes on one side; of a stranger, its id."""
+    """The node concerned; for CUT, a bit mask of the nodes on one side; for a misconfigured node, its id."""
     detail: int = 0
-    """Of one of KILLS: at which step of a turn; of DEAF: the sender not heard; of WEATHER: loss in percent; of a
-    MISFIT: its number of floors; of an ATTACK: whether the group has a key."""
+    """For KILLS, the number of points of a turn to pass before the kill; for ONE_WAY, the sender; for PACKET_LOSS, the
+    loss in percent; for OTHER_FLOORS, the number of floors; for ATTACK, whether the group has a key."""
     delay_ms: int = 0
-    """Of WEATHER: the longest delay; of SLOW: the longest that a record takes; of LAG: the same of a command; of a
-    SERVER: how late it is noticed; of a CRASH: from the end of a worker to the first turn of the next."""
+    """The longest delay of a datagram (PACKET_LOSS), a write (SLOW_DISK) or a command (SLOW_SERVER). For SERVER, how
+    late the client notices the fault; for CRASH, the time until the next worker takes its first turn."""
     duplicated: int = 0
-    """Of WEATHER: datagrams doubled, in percent."""
+    """For PACKET_LOSS, the duplicated datagrams in percent."""
     point: Point | None = None
-    """Of one of KILLS: at which point, the next time the program comes there, instead of `detail`. Of a FREEZE: the
-    same, instead of between two turns; before a write is before the last look at the clock, of which turn.py tells."""
+    """For KILLS, the point of a turn, instead of `detail`. For FREEZE, the same; without it the freeze is between two
+    turns. BEFORE_HARDWARE is just before the program checks the clock for the last time."""
 
 
 @frozen
 class Press:
-    """A button held down on the panel of a car from *at_ms* to *until_ms*; on a stranger's if there is one then."""
+    """A button held down from *at_ms* to *until_ms* on the panel of a car or of a misconfigured node."""
 
     at_ms: int
     until_ms: int
@@ -133,31 +133,31 @@ class Press:
 
 @frozen
 class Plan:
-    """One run. Times are milliseconds from its start."""
+    """The plan of one run. Times are milliseconds from its start."""
 
     seed: int
     cars: int
     floors: int
     travel_ms: int
-    """From one floor sensor to the next."""
+    """The travel time between adjacent floors."""
     calm_at_ms: int
-    """All faults have ended and nobody presses any more."""
+    """When all temporary faults have ended and the last button is released."""
     faults: tuple[InjectedFault, ...]
     presses: tuple[Press, ...]
     traffic: PassengerFlow | None = None
-    """People who come, wait and ride, besides those who merely press."""
+    """Simulated passengers who wait, ride and react to lamps, in addition to the *presses*."""
     at: tuple[float, ...] = ()
-    """Heights in floors at which the cars stand at first; empty: drawn."""
+    """The initial positions of the cars, in floors; random if empty."""
     policy: Policy = Policy()
     datagram_bytes: int | None = None
-    """What a datagram should not exceed, if that is less than usual."""
+    """The largest size of a datagram; None for the production value."""
     passing_ms: int = 500
-    """For how long a car that passes a floor is on its sensor."""
+    """How long a passing car activates a floor sensor."""
     late_ms: int = 0
-    """How late every program wakes: one that looks at its panel every 10 ms hardly does so at other times."""
+    """How late every program wakes up. In production it wakes up at each sweep of its panel, every 10 ms."""
 
     def lost_cars(self) -> frozenset[int]:
-        """Name the cars that stay out of order: their cab calls have to wait."""
+        """Return the cars with a permanent fault; their cab calls cannot be served."""
         whole = (FaultKind.ONE_WAY, FaultKind.GHOST, FaultKind.SHIRKER)
         return frozenset(f.who for f in self.faults if f.until_ms == NEVER_MS and f.kind not in whole)
 
@@ -166,7 +166,7 @@ class Plan:
 
 
 def describe(fault: InjectedFault, cars: int) -> str:
-    """Say what *fault* is and whom it hits."""
+    """Return a description of *fault* for the transcript."""
     where = f"{fault.kind} of {'car' if fault.kind in CAR_FAULTS else 'node'} {fault.who}"
     match fault.kind:
         case FaultKind.CUT:

@@ -1,12 +1,13 @@
-"""What a group owes to those who press its buttons, while no fault touches it; a judge of a simulated run.
+"""Judges how the group serves its passengers while no fault affects it.
 
- 1. A noted press lights, and a served call goes dark, on every panel it concerns within LAMP_MS (L1, L3, L4).
- 2. Every lit hall call is claimed by a car that can serve it, soon after another could not (G3, A2), and not by two
-    (A1). No car opens for a new call for which another stands open (A1).
- 3. Nodes hear each other, and know who is gone (G3). None forgets a run of which another still has a press (G1).
- 4. Nodes that cannot be in one group say so (A3).
+ 1. Within LAMP_MS, a registered press lights, and a served call goes dark, on every panel concerned (L1, L3, L4).
+ 2. A car in service claims every lit hall call, soon after another car could no longer serve it (G3, A2), and no two
+    cars claim the same call (A1). No car opens its door for a new call that another car with an open door serves (A1).
+ 3. The nodes hear each other and know which are dead (G3). No node forgets an incarnation of which another node still
+    has a call (G1).
+ 4. Nodes that cannot belong to one group report the conflict (A3).
 
-A car that is out of order, or a node that is gone, has been so for GROUP_MS then: the others have to do without it.
+A car out of service or a dead node has been so for GROUP_MS by then: the other cars must serve its hall calls.
 """
 
 from collections import deque
@@ -24,21 +25,22 @@ from elevator.simulation.observed import Observed, ObservedNode
 
 LAMP_MS = 30
 LATE_TURNS = 3
-"""... and so many turns that may be late: to say it, to acknowledge it, and to hear that all do."""
+"""... plus this number of turns that may be late: to send the press, to acknowledge it, and to receive the
+acknowledgements."""
 ORPHAN_MS = 700
-"""How long a call may be without a car that can serve it: 0.6 s, and a look."""
+"""How long a call may be unclaimed by cars in service: 0.6 s, and one check."""
 UNCLAIMED_MS = 4500
-"""The same where a stranger ought to take it and does not: 2 s, what the others need to notice, and 2 s more."""
+"""The same if a node claims no calls: 2 s, the time until the other nodes notice, and another 2 s."""
 RESERVED_MS = 250
-"""A car that stands open where a call is made has taken it by then, or will not."""
+"""A car with an open door claims a new call at its floor within this time, or not at all."""
 DISPUTE_MS = 150
-"""How long two cars may claim one call: until they have heard of each other."""
+"""How long two cars may claim the same call, until they have received each other's claims."""
 DISPUTE_MAX_MS = 25_000
-"""A call older than that may be taken by every car."""
+"""The age after which every car may claim a call."""
 
 
 class GroupConduct:
-    """Follows one run."""
+    """Judges the group in one run."""
 
     def __init__(
         self, plan: Plan, observed: Observed, health: Health, ledger: CallLedger, cars: CarConduct, stream: Stream
@@ -50,13 +52,14 @@ class GroupConduct:
         self.ledger = ledger
         self.clock, self.fail = observed.clock, observed.fail
         self.due: deque[tuple[int, int, Call, Dot | None]] = deque()
-        """When something happened to a call, at which car, and the press that was made; None: it was served."""
+        """Lamps to check: the time of a press or service, the car, the call, and the press; None if the call was
+        served."""
         self.check_at_ms = 0
         self.lamp_ms = LAMP_MS + LATE_TURNS * plan.late_ms
         self.wanted_since_ms: dict[Call, int] = {}
-        """When each call was made first since it was last served."""
+        """When each call was first pressed since it was last served."""
         self.orphaned_since_ms: dict[Call, int] = {}
-        """Since when each hall call has been without a car that can serve it."""
+        """Since when no car in service has claimed each hall call."""
         self.disputed_since_ms: dict[Call, int] = {}
         stream.subscribe(CallPressed, self.on_pressed)
         stream.subscribe(CallServed, self.on_served)
@@ -66,7 +69,7 @@ class GroupConduct:
 
     @property
     def members(self) -> list[ObservedNode]:
-        """The nodes whose programs no fault touches."""
+        """The nodes whose programs are not affected by a fault."""
         return [
             node
             for node in self.observed.nodes.values()
@@ -91,16 +94,16 @@ class GroupConduct:
             self.judge_opening(self.observed.nodes[event.node])
 
     def judge_opening(self, node: ObservedNode) -> None:
-        """Judge whether a car opens its door only for calls for which another stands open."""
+        """Check that a car does not open its door only for calls that another car with an open door serves."""
         assert node.state is not None
         floor, calls = node.machine.sensed, node.state.calls.live.values()
         here = {call for call in calls if call.floor == floor and call.car in (EVERY_CAR, node.id)}
         others = [other for other in self.members if other is not node and self.health.is_unaffected(other.id)]
         if here and all(any(self.would_serve(other, call) for other in others) for call in here):
-            self.fail(f"car {node.id} opens its door for {sorted(here)}, and that of another is open for them")
+            self.fail(f"car {node.id} opens its door for {sorted(here)}, which another car with an open door serves")
 
     def would_serve(self, node: ObservedNode, call: Call) -> bool:
-        """Tell whether the car of *host* has stood open since before a new hall *call* was made there, and takes it."""
+        """Return whether the car of *node* had its door open before *call* was pressed there, and serves it."""
         made_ms, announced = self.wanted_since_ms.get(call, 0), self.cars.journeys[node.id].announced
         if call.button is Button.CAB or not node.is_open_at(call.floor) or announced is None:
             return False
@@ -110,7 +113,7 @@ class GroupConduct:
     def judge_turn(self, event: TurnTaken) -> None:
         if forgotten := event.before.calls.seen.keys() - event.after.calls.seen.keys():
             self.judge_forgotten(event, {*forgotten})
-        # Where a stranger takes no calls, one that was taken but for a moment is left alone anew from then on.
+        # If a node claims no calls, even a moment with a claim restarts the time until the other cars claim a call.
         if not self.health.is_calm() and self.health.besides_shirker.from_ms <= self.clock():
             self.judge_claims(self.members, UNCLAIMED_MS)
 
@@ -123,17 +126,17 @@ class GroupConduct:
             self.check()
 
     def judge_forgotten(self, event: TurnTaken, authors: set[Author]) -> None:
-        """Judge whether a node has just forgotten runs of which others, who are in touch, keep presses."""
+        """Check that a node has not forgotten an incarnation of which a connected node still has calls."""
         members = self.members if self.health.network.from_ms <= self.clock() else []
         others = [node for node in members if node.id != event.node]
         for other in others if len(others) < len(members) else []:
             known = other.durable.live.items() & other.state.calls.live.items() if other.state is not None else ()
             for dot, call in known:
                 if dot.author in authors and self.ledger.pressed_at_ms[dot] < self.clock() - CHECK_MS:
-                    self.fail(f"node {event.node} forgets whose {call} was, and node {other.id} still has it")
+                    self.fail(f"node {event.node} has forgotten the author of {call}, which node {other.id} still has")
 
     def judge_lamp(self, at_ms: int, car: int, call: Call, dot: Dot | None) -> None:
-        """Judge what has become of a press, or of a service, after LAMP_MS."""
+        """Check the lamps LAMP_MS after a press or a service."""
         pressed, still_open = dot is not None, dot in self.ledger.open
         members = self.members if self.health.is_calm(at_ms) and self.health.is_program_unaffected(car) else []
         if not members or (not still_open if pressed else call in self.ledger.open.values()):
@@ -144,7 +147,7 @@ class GroupConduct:
                 state = "dark" if pressed else "lit"
                 self.fail(f"{call} is still {state} at car {node.id}, {self.clock() - at_ms} ms later")
 
-    # What takes no event to go wrong
+    # Checks that are made periodically
 
     def check(self) -> None:
         members = self.members
@@ -161,7 +164,7 @@ class GroupConduct:
             self.judge_misconfigured(self.observed.nodes[self.plan.cars])
 
     def judge_hearing(self, members: list[ObservedNode]) -> None:
-        """Judge whether nodes say that they hear each other, and nobody else."""
+        """Check that each node hears exactly the running nodes."""
         alive = [node.id for node in self.observed.nodes.values() if node.is_alive]
         present = sum(1 << id for id in alive if not self.health.has(id, FaultKind.FREEZE))
         for node in members:
@@ -172,7 +175,7 @@ class GroupConduct:
                 self.fail(f"node {node.id} hears {hears:b} of {present:b}")
 
     def judge_claims(self, members: list[ObservedNode], allowed_ms: int) -> None:
-        """Judge whether each lit hall call is taken by a car in service, if there is one."""
+        """Check that a car in service, if there is one, claims each lit hall call."""
         now_ms = self.clock()
         states = [node.state for node in members if node.state is not None and node.state.drive.fault is Fault.NONE]
         lit = {call for node in members for call in node.lit(node.machine.lamps)} & {*self.ledger.open.values()}
@@ -182,13 +185,13 @@ class GroupConduct:
             elif call.button is Button.CAB:
                 continue
             elif now_ms - self.orphaned_since_ms.setdefault(call, now_ms) > allowed_ms:
-                self.fail(f"no car that could serves {call}")
+                self.fail(f"no car in service claims {call}")
 
     def judge_disputes(self, members: list[ObservedNode]) -> None:
         now_ms = self.clock()
         able = [node.state for node in members if node.state is not None and node.state.drive.fault is Fault.NONE]
         for call, wanted_since_ms in self.wanted_since_ms.items():
-            # One that was made before may have been taken by every car for good.
+            # Every car may have claimed an earlier call permanently.
             if (
                 call.button is Button.CAB
                 or now_ms - wanted_since_ms > DISPUTE_MAX_MS
@@ -198,15 +201,15 @@ class GroupConduct:
             if sum(claims(state, call) for state in able) < 2:
                 self.disputed_since_ms.pop(call, None)
             elif now_ms - self.disputed_since_ms.setdefault(call, now_ms) > DISPUTE_MS:
-                self.fail(f"two cars keep claiming {call}")
+                self.fail(f"two cars claim {call}")
 
     def judge_misconfigured(self, misconfigured: ObservedNode) -> None:
-        """Judge whether nodes that cannot be in one group have said so."""
+        """Check that nodes with conflicting configurations have logged it."""
         is_duplicate = misconfigured.floors == self.plan.floors
         those = [node for node in self.members if not is_duplicate or node.node_id == misconfigured.node_id]
         for node in [*those, misconfigured] if those else []:
             assert node.state is not None
             if not node.state.warnings:
-                self.fail(f"node {node.id} has not said that node {misconfigured.node_id} should not be there")
+                self.fail(f"node {node.id} has not logged the conflict with node {misconfigured.node_id}")
             if is_duplicate and not has_duplicate(node.state):
-                self.fail(f"node {node.id} has forgotten that another uses its id")
+                self.fail(f"node {node.id} has forgotten the duplicate of its id")
