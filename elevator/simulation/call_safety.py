@@ -138,11 +138,11 @@ class CallLedger:
         counted = after.calls.seen.get(me, 0) - last
         if counted != len(fresh):
             self.fail(f"node {node.id} registered {counted} instead of {len(fresh)} presses: {sorted(fresh)}")
-        noted = {dot: call for dot, call in after.calls.live.items() if dot.author == me and dot.n > last}
-        for dot, call in sorted(noted.items()):
+        registered = {dot: call for dot, call in after.calls.live.items() if dot.author == me and dot.n > last}
+        for dot, call in sorted(registered.items()):
             if call in fresh:
                 self.add_press(node, dot, call)
-        for call in sorted(fresh - {*noted.values()}):  # Served at once, without entering a call set.
+        for call in sorted(fresh - {*registered.values()}):  # Served at once, without entering a call set.
             self.judge_place(node, call)
             self.add_service(node, call, after.now_ms, is_first=True)
 
@@ -267,8 +267,8 @@ class CallLedger:
         lost, nodes = self.plan.lost_cars(), [node for node in self.observed.nodes.values() if node.is_alive]
         states = [(node.id, node.state) for node in nodes if node.state is not None]
         for id, state in states:
-            waited_for = {dot.author for dot in state.calls.live}
-            runs = Counter(author.id for author in state.calls.seen if author not in waited_for)
+            needed = {dot.author for dot in state.calls.live}
+            runs = Counter(author.id for author in state.calls.seen if author not in needed)
             if max(runs.values(), default=0) > RUNS_KEPT:
                 self.fail(f"node {id} has not forgotten old incarnations: {runs}")
             for other_id, other in states if not self.plan.loses_links() and not {id} & lost else ():

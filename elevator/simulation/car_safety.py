@@ -83,7 +83,7 @@ class CarSafety:
 
     def on_fault_ended(self, event: FaultEnded) -> None:
         if event.fault.kind is FaultKind.SERVER:
-            self.stops[event.fault.who].dwell_from_ms = self.clock()
+            self.stops[event.fault.target].dwell_from_ms = self.clock()
 
     def judge_turn(self, event: TurnTaken) -> None:
         node, stop, now_ms = self.observed.nodes[event.node], self.stops[event.node], self.clock()

@@ -39,10 +39,10 @@ class ProgramEnded(NamedTuple):
 
 
 class ProgramResumed(NamedTuple):
-    """A program continues that was frozen at *stopped_at_ms*."""
+    """A program continues that was frozen at *frozen_at_ms*."""
 
     node: int
-    stopped_at_ms: int
+    frozen_at_ms: int
 
 
 class TurnTaken(NamedTuple):

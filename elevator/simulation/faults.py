@@ -105,7 +105,7 @@ class InjectedFault:
     kind: FaultKind
     at_ms: int
     until_ms: int
-    who: int
+    target: int
     """The node concerned; for CUT, a bit mask of the nodes on one side; for a misconfigured node, its id."""
     detail: int = 0
     """For KILLS, the number of points of a turn to pass before the kill; for ONE_WAY, the sender; for PACKET_LOSS, the
@@ -158,8 +158,8 @@ class Plan:
 
     def lost_cars(self) -> frozenset[int]:
         """Return the cars with a permanent fault; their cab calls cannot be served."""
-        whole = (FaultKind.ONE_WAY, FaultKind.GHOST, FaultKind.SHIRKER)
-        return frozenset(f.who for f in self.faults if f.until_ms == NEVER_MS and f.kind not in whole)
+        without_car = (FaultKind.ONE_WAY, FaultKind.GHOST, FaultKind.SHIRKER)
+        return frozenset(f.target for f in self.faults if f.until_ms == NEVER_MS and f.kind not in without_car)
 
     def loses_links(self) -> bool:
         return any(fault.until_ms == NEVER_MS and fault.kind is FaultKind.ONE_WAY for fault in self.faults)
@@ -167,18 +167,18 @@ class Plan:
 
 def describe(fault: InjectedFault, cars: int) -> str:
     """Return a description of *fault* for the transcript."""
-    where = f"{fault.kind} of {'car' if fault.kind in CAR_FAULTS else 'node'} {fault.who}"
+    where = f"{fault.kind} of {'car' if fault.kind in CAR_FAULTS else 'node'} {fault.target}"
     match fault.kind:
         case FaultKind.CUT:
-            sides = [[id for id in range(cars) if (fault.who >> id & 1) == side] for side in (1, 0)]
+            sides = [[id for id in range(cars) if (fault.target >> id & 1) == side] for side in (1, 0)]
             return f"{fault.kind} between nodes {' and '.join(' '.join(map(str, side)) or 'none' for side in sides)}"
         case FaultKind.ONE_WAY:
-            return f"{fault.kind}: node {fault.who} does not hear node {fault.detail}"
+            return f"{fault.kind}: node {fault.target} does not hear node {fault.detail}"
         case FaultKind.PACKET_LOSS:
             return f"{fault.kind}: {fault.detail} % lost, {fault.duplicated} % doubled, up to {fault.delay_ms} ms late"
         case FaultKind.DUPLICATE_ID | FaultKind.OTHER_FLOORS:
             floors = f", with {fault.detail} floors" if fault.detail else ""
-            return f"{fault.kind}: one more node {fault.who}, here {fault.who}*{floors}"
+            return f"{fault.kind}: one more node {fault.target}, here {fault.target}*{floors}"
         case FaultKind.BLACKOUT | FaultKind.GHOST | FaultKind.SHIRKER | FaultKind.ATTACK:
             return fault.kind
         case FaultKind.SLOW_DISK | FaultKind.SLOW_SERVER:

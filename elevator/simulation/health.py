@@ -78,19 +78,19 @@ class Health:
     def on_fault(self, fault: InjectedFault, begins: bool) -> None:
         kind, now_ms = fault.kind, self.clock()
         self.active = [*self.active, fault] if begins else [each for each in self.active if each is not fault]
-        for node in self.nodes if kind is FaultKind.BLACKOUT else {fault.who} & self.nodes.keys():
+        for node in self.nodes if kind is FaultKind.BLACKOUT else {fault.target} & self.nodes.keys():
             self.programs[node].update(kind, begins, now_ms)
             self.nodes[node].update(kind, begins, now_ms)
         for group in (self.ids, self.network, self.group, self.besides_shirker, self.besides_misconfigured):
             group.update(kind, begins, now_ms)
 
     def has(self, node: int, kind: FaultKind) -> bool:
-        return any(fault.kind is kind and fault.who == node for fault in self.active)
+        return any(fault.kind is kind and fault.target == node for fault in self.active)
 
     def began_at_ms(self, node: int, kind: FaultKind) -> int:
         """Return since when *node* has had a fault of this kind; now, if it has none."""
         return min(
-            (fault.at_ms for fault in self.active if fault.kind is kind and fault.who == node), default=self.clock()
+            (fault.at_ms for fault in self.active if fault.kind is kind and fault.target == node), default=self.clock()
         )
 
     def is_program_unaffected(self, node: int, since_ms: int | None = None) -> bool:

@@ -30,11 +30,11 @@ def apply(node: SimulatedNode, fault: InjectedFault, begins: bool) -> None:
             kill_or_start(node, fault, begins)
         case FaultKind.FREEZE if changed and begins:
             node.panel.catch_up(now_ms)
-            node.process.stopped_at_ms = now_ms
+            node.process.frozen_at_ms = now_ms
         case FaultKind.FREEZE if changed:
             resume(node)
         case FaultKind.SLOW_DISK:
-            node.disk.slowness = with_or_without(node.disk.slowness, fault, begins)
+            node.disk.delays = with_or_without(node.disk.delays, fault, begins)
             node.disk.finish_soon(now_ms)
         case FaultKind.RECORDER if begins and node.state is not None:
             node.publish_stored(node.disk.lose_recorder())
@@ -53,8 +53,8 @@ def apply(node: SimulatedNode, fault: InjectedFault, begins: bool) -> None:
         case FaultKind.STOP if changed:
             server.change(evolve(node.machine, stop=begins), now_ms)
         case FaultKind.SLOW_SERVER:
-            server.lags = with_or_without(server.lags, fault, begins)
-            if not server.lags:
+            server.delays = with_or_without(server.delays, fault, begins)
+            if not server.delays:
                 server.requests_at_ms = server.reply_at_ms = node.panel.sweep_at_ms = now_ms
         case FaultKind.SERVER if changed:
             disconnect_or_reconnect(node, fault, begins)
@@ -64,7 +64,7 @@ def apply(node: SimulatedNode, fault: InjectedFault, begins: bool) -> None:
 
 def disconnect_or_reconnect(node: SimulatedNode, fault: InjectedFault, begins: bool) -> None:
     now_ms = node.world.now_ms
-    node.server.handle_all(now_ms)
+    node.server.execute_all(now_ms)
     if begins:
         node.panel.disconnect(now_ms, fault.delay_ms)
         node.server.change(elevator.disconnect(node.machine, now_ms), now_ms)
@@ -100,6 +100,6 @@ def resume(node: SimulatedNode) -> None:
     heartbeats, process.backlog = tuple(process.backlog), []
     node.server.put_back(world.now_ms)
     node.disturbed_at_ms = world.now_ms
-    world.stream.emit(ProgramResumed(node.id, process.stopped_at_ms))
+    world.stream.emit(ProgramResumed(node.id, process.frozen_at_ms))
     node.turn(heartbeats)
     node.panel.sweep_soon(world.now_ms)

@@ -56,9 +56,9 @@ class Links:
     def is_linked(self, sender: int, receiver: int) -> bool:
         for cut in self.cuts:
             if cut.kind is FaultKind.ONE_WAY:
-                if (cut.detail, cut.who) == (sender, receiver):
+                if (cut.detail, cut.target) == (sender, receiver):
                     return False
-            elif (cut.who >> sender ^ cut.who >> receiver) & 1:
+            elif (cut.target >> sender ^ cut.target >> receiver) & 1:
                 return False
         return True
 

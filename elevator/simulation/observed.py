@@ -103,8 +103,8 @@ class Observed:
         node = self.nodes[event.node]
         node.state, node.is_alive, node.is_disk_failing = event.state, True, False
         node.started_at_ms = node.listens_from_ms = self.clock()
-        left = event.found.door if event.found else None
-        if left and node.is_open_at(left.floor):
+        reopened = event.found.door if event.found else None
+        if reopened and node.is_open_at(reopened.floor):
             node.opened_at_ms, node.opener = self.clock(), event.state.me
 
     def on_program_ended(self, event: ProgramEnded) -> None:
@@ -112,7 +112,7 @@ class Observed:
 
     def on_program_resumed(self, event: ProgramResumed) -> None:
         node, now_ms = self.nodes[event.node], self.clock()
-        if now_ms - max(event.stopped_at_ms, node.started_at_ms) >= STALE_MS:
+        if now_ms - max(event.frozen_at_ms, node.started_at_ms) >= STALE_MS:
             node.listens_from_ms = now_ms
 
     def on_turn(self, event: TurnTaken) -> None:

@@ -133,9 +133,9 @@ def draw_fault(rng: random.Random, cars: int, calm_at_ms: int) -> InjectedFault:
             return evolve(fault, detail=rng.randrange(12))
         case FaultKind.CUT:
             side = rng.randrange(1 << cars)
-            return evolve(fault, who=side if side not in (0, (1 << cars) - 1) else 1 << at_ms % cars)
+            return evolve(fault, target=side if side not in (0, (1 << cars) - 1) else 1 << at_ms % cars)
         case FaultKind.ONE_WAY:
-            return evolve(fault, detail=another(fault.who, rng.randrange(cars), cars))
+            return evolve(fault, detail=another(fault.target, rng.randrange(cars), cars))
         case FaultKind.PACKET_LOSS:
             delay_ms = rng.choice((2, 10, 50, 500))
             return evolve(fault, detail=rng.randint(1, 70), delay_ms=delay_ms, duplicated=rng.choice((0, 10, 50)))
@@ -268,7 +268,7 @@ def draw_lags(rng: random.Random, cars: int, calm_at_ms: int) -> list[InjectedFa
 
 def draw_presses_at_ghost(ghost: InjectedFault, cars: int, floors: int, calm_at_ms: int) -> Iterable[Press]:
     """Name those who come where a ghost stands: a car that is always there, so that nobody else would come for them."""
-    here = ghost.who % floors
+    here = ghost.target % floors
     buttons = [button for button, floor in panel_buttons(floors) if floor == here and button is not Button.CAB]
     for n, at_ms in enumerate(range(ghost.at_ms + 2000, calm_at_ms - 1, 15_000)):
         for button in buttons:

@@ -41,7 +41,7 @@ class SimulatedDisk:
     """The calls in the stored record."""
     is_broken: bool = False
     """Whether reads and writes fail."""
-    slowness: list[InjectedFault] = field(factory=list)
+    delays: list[InjectedFault] = field(factory=list)
     client: RecorderClient = field(default=Factory(lambda self: RecorderClient(self.floors), takes_self=True))
     requested: Record | None = None
     """The newest record that the worker wants to save."""
@@ -119,13 +119,13 @@ class SimulatedDisk:
 
     def begin_write(self, now_ms: int) -> None:
         if self.newest is not None:
-            longest_ms = max((fault.delay_ms for fault in self.slowness), default=SOUND_MS)
+            longest_ms = max((fault.delay_ms for fault in self.delays), default=SOUND_MS)
             self.writing = self.newest
             self.recorder_at_ms = now_ms + self.rng.randint(0, longest_ms)
 
     def finish_soon(self, now_ms: int) -> None:
         """Finish the present write soon, if the disk is fast again."""
-        if self.writing is not None and not self.slowness and not self.is_broken:
+        if self.writing is not None and not self.delays and not self.is_broken:
             self.recorder_at_ms = min(self.recorder_at_ms, now_ms + SOUND_MS)
             self.due_at_ms = min(self.due_at_ms, self.recorder_at_ms)
 

@@ -5,9 +5,10 @@ program before or after each write to the elevator, the disk or the network. A p
 later completes that turn.
 """
 
+import random
 from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
-from typing import TYPE_CHECKING
+from typing import NoReturn, Protocol
 
 from elevator.building import elevator
 from elevator.building.elevator import Event, Machine
@@ -19,6 +20,7 @@ from elevator.hardware.elevator_server import ServerCodec
 from elevator.hardware.panel_client import PanelClient
 from elevator.net.admission import Admission
 from elevator.runtime import event_log
+from elevator.simulation.attacker import Attacker
 from elevator.simulation.events import (
     HeartbeatSent,
     Joined,
@@ -26,16 +28,14 @@ from elevator.simulation.events import (
     ProgramEnded,
     ProgramStarted,
     RecordStored,
+    Stream,
     TurnTaken,
 )
-from elevator.simulation.faults import PROGRAM_FAULTS, FaultKind, Point
+from elevator.simulation.faults import PROGRAM_FAULTS, FaultKind, InjectedFault, Plan, Point
 from elevator.simulation.simulated_disk import SimulatedDisk
 from elevator.simulation.simulated_panel import SimulatedPanel
 from elevator.simulation.simulated_process import Frozen, Killed, SimulatedProcess
 from elevator.simulation.simulated_server import SimulatedServer
-
-if TYPE_CHECKING:
-    from elevator.simulation.world import World
 
 GROUP = "world"
 SETTLED_MS, SENSOR_LEAD_MS = 1000, 50
@@ -43,10 +43,32 @@ DISTURBING = PROGRAM_FAULTS | {FaultKind.STOP, FaultKind.MOTOR, FaultKind.DEAD_S
 """Faults after which a program may need SETTLED_MS to learn where its car is."""
 
 
+class Environment(Protocol):
+    """The part of the world that a node uses. See the class World."""
+
+    plan: Plan
+    now_ms: int
+    rng: random.Random
+    key: bytes
+    attacker: Attacker | None
+    stream: Stream
+    crowd_at_ms: int
+
+    def log(self, line: str) -> None: ...
+
+    def fail(self, why: str) -> NoReturn: ...
+
+    def broadcast(self, sender: int, heartbeat: Heartbeat) -> None: ...
+
+    def begin_or_end(self, fault: InjectedFault, begins: bool) -> None: ...
+
+    def start_next_worker_soon(self, id: int) -> None: ...
+
+
 class SimulatedNode:
     """A node, and the disk, network and panel that its program uses."""
 
-    def __init__(self, world: "World", id: int, node_id: int, shaft: Shaft) -> None:
+    def __init__(self, world: Environment, id: int, node_id: int, shaft: Shaft) -> None:
         """Join *world* with a car in *shaft* and an empty disk. The program is not started."""
         self.world = world
         self.id = id
@@ -177,7 +199,7 @@ class SimulatedNode:
         now_ms = self.disturbed_at_ms = self.world.now_ms
         self.world.log(f"node {self.name} dies")
         self.publish_stored(self.disk.lose_worker(is_killed=not is_worker))
-        self.server.handle_all(now_ms)
+        self.server.execute_all(now_ms)
         self.process.end()
         self.panel.client.forget()
         self.world.stream.emit(ProgramEnded(self.id))
@@ -222,7 +244,7 @@ class SimulatedNode:
     def sweep(self, heartbeats: tuple[Heartbeat, ...]) -> None:
         """Sweep the panel. Take a turn if its inputs changed or *heartbeats* arrived."""
         now_ms, panel = self.world.now_ms, self.panel
-        self.server.handle(now_ms)
+        self.server.execute_due(now_ms)
         if self.state is None or self.process.is_frozen:
             panel.sweep_at_ms = self.server.requests_at_ms if self.server.requests else NEVER_MS
             return

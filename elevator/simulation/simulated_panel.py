@@ -63,7 +63,7 @@ class SimulatedPanel:
     def write(self, outputs: Outputs, now_ms: int) -> None:
         commands = self.client.write(outputs)
         if commands and not self.is_unreachable and not self.is_disconnected:
-            self.server.send_commands(commands, now_ms)
+            self.server.receive_commands(commands, now_ms)
             self.sweep_at_ms = min(self.sweep_at_ms, self.server.due_to_client_at_ms)
 
     def sweep(self, now_ms: int) -> None:
@@ -80,7 +80,7 @@ class SimulatedPanel:
                 if client.inputs(now_ms) is not None:
                     self.catch_up(now_ms)
                 self.swept_at_ms = now_ms
-                server.ask(client.ask(now_ms), now_ms)
+                server.receive_sweep(client.ask(now_ms), now_ms)
             if server.reply is not None and server.reply_at_ms <= now_ms:
                 self.sweep_at_ms = now_ms + SWEEP_MS if self.swept_at_ms < now_ms else NEVER_MS
                 client.receive(self.misread(server.reply), now_ms)

@@ -19,7 +19,7 @@ class SimulatedServer:
     rng: random.Random
     on_change: Callable[[Machine, Machine, Iterable[Event]], None]
     """Called with the elevator before and after each change."""
-    lags: list[InjectedFault] = field(factory=list)
+    delays: list[InjectedFault] = field(factory=list)
     requests: bytes = b""
     """Commands, perhaps followed by a sweep, that are not executed yet ..."""
     requests_at_ms: int = 0
@@ -47,7 +47,7 @@ class SimulatedServer:
     @property
     def lag_ms(self) -> int:
         """The longest delay of the active faults."""
-        return max(fault.delay_ms for fault in self.lags) if self.lags else 0
+        return max(fault.delay_ms for fault in self.delays) if self.delays else 0
 
     @property
     def due_to_client_at_ms(self) -> int:
@@ -56,25 +56,25 @@ class SimulatedServer:
             self.requests_at_ms if self.requests else NEVER_MS, self.reply_at_ms if self.reply is not None else NEVER_MS
         )
 
-    def handled_at_ms(self, now_ms: int) -> int:
+    def executed_at_ms(self, now_ms: int) -> int:
         """Return when a request that arrives now will be executed."""
-        return now_ms + (self.rng.randint(0, self.lag_ms) if self.lags else 0)
+        return now_ms + (self.rng.randint(0, self.lag_ms) if self.delays else 0)
 
-    def ask(self, sweep: bytes, now_ms: int) -> None:
+    def receive_sweep(self, sweep: bytes, now_ms: int) -> None:
         """Receive a *sweep*, and execute it after all pending commands."""
         if self.requests:
             self.requests += sweep
         else:
-            self.reply, self.reply_at_ms = self.exchange(sweep, now_ms), self.handled_at_ms(now_ms)
+            self.reply, self.reply_at_ms = self.exchange(sweep, now_ms), self.executed_at_ms(now_ms)
 
-    def send_commands(self, commands: bytes, now_ms: int) -> None:
+    def receive_commands(self, commands: bytes, now_ms: int) -> None:
         """Receive *commands*, which have no reply, and execute them after all pending requests."""
         if not self.requests:
-            self.requests_at_ms = max(self.handled_at_ms(now_ms), self.reply_at_ms if self.reply is not None else 0)
+            self.requests_at_ms = max(self.executed_at_ms(now_ms), self.reply_at_ms if self.reply is not None else 0)
         self.requests += commands
-        self.handle(now_ms)
+        self.execute_due(now_ms)
 
-    def handle(self, now_ms: int) -> None:
+    def execute_due(self, now_ms: int) -> None:
         """Execute the pending requests if they are due."""
         if self.requests and now_ms >= self.requests_at_ms:
             self.put_back(now_ms)
@@ -82,10 +82,10 @@ class SimulatedServer:
             if replies := self.exchange(requests, now_ms):
                 self.reply, self.reply_at_ms = replies, now_ms
 
-    def handle_all(self, now_ms: int) -> None:
+    def execute_all(self, now_ms: int) -> None:
         """Execute the pending requests at once, because the connection ends."""
         self.requests_at_ms = now_ms
-        self.handle(now_ms)
+        self.execute_due(now_ms)
 
     def put_back(self, now_ms: int) -> None:
         """Move a car that has left its shaft back to the end floor, as its operator would."""

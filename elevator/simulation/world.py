@@ -222,7 +222,7 @@ class World:
     def trigger(self, fault: InjectedFault, begins: bool) -> None:
         """Begin or end a fault. A freeze at a point of a turn begins only when the program reaches that point."""
         at_point = fault.kind is FaultKind.FREEZE and fault.point is not None
-        process = self.nodes[fault.who].process if at_point else None
+        process = self.nodes[fault.target].process if at_point else None
         can_wait = process is not None and process.state is not None and not process.is_frozen
         if process is not None and begins and process.pending_freeze is None and can_wait:
             process.pending_freeze = fault
@@ -241,7 +241,7 @@ class World:
             case FaultKind.GHOST | FaultKind.SHIRKER:
                 if begins:
                     self.ghost.claims = fault.kind is FaultKind.GHOST
-                    self.ghost.floor = fault.who % self.plan.floors
+                    self.ghost.floor = fault.target % self.plan.floors
                     self.send_ghost_heartbeat()
             case FaultKind.ATTACK:
                 self.attack_at_ms = self.now_ms if begins else NEVER_MS
@@ -251,14 +251,14 @@ class World:
             case FaultKind.DUPLICATE_ID | FaultKind.OTHER_FLOORS:
                 self.join(fault) if begins else self.leave()
             case _:
-                apply(self.nodes[fault.who], fault, begins)
+                apply(self.nodes[fault.target], fault, begins)
 
     def join(self, misconfigured: InjectedFault) -> None:
         """Start the misconfigured node, with an elevator of its own."""
         assert len(self.nodes) == self.plan.cars, "only one misconfigured node at a time"
         floors = misconfigured.detail if misconfigured.kind is FaultKind.OTHER_FLOORS else self.plan.floors
         shaft = put(Shaft(floors, self.plan.travel_ms, self.plan.passing_ms), 0, self.now_ms)
-        node = SimulatedNode(self, self.plan.cars, misconfigured.who, shaft)
+        node = SimulatedNode(self, self.plan.cars, misconfigured.target, shaft)
         self.nodes.append(node)
         node.start()
 
@@ -274,7 +274,7 @@ class World:
 
         def advanced(act: Act) -> Act:
             at_ms, begins, what = act
-            if begins or not isinstance(what, InjectedFault) or (what.kind, what.who) != (FaultKind.CRASH, id):
+            if begins or not isinstance(what, InjectedFault) or (what.kind, what.target) != (FaultKind.CRASH, id):
                 return act
             is_under_way = what.at_ms <= self.now_ms
             return (min(at_ms, self.now_ms + what.delay_ms), begins, what) if is_under_way else act

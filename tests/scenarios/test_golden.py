@@ -61,7 +61,7 @@ SCENARIOS = {
         at=(0, 3, 3),
         ends_ms=12_000,
         presses=(press(1000, 0, UP, 1), press(4000, 0, CAB, 3), press(5000, 0, DOWN, 1), press(5500, 1, UP, 0)),
-        faults=(InjectedFault(FaultKind.CUT, 1500, 6000, who=0b001),),
+        faults=(InjectedFault(FaultKind.CUT, 1500, 6000, target=0b001),),
     ),
     "split_two_and_two": Scenario(
         "The group is partitioned into nodes 0 1 and nodes 2 3, and the same hall button is pressed on both sides. "
@@ -72,7 +72,7 @@ SCENARIOS = {
         at=(0, 5, 5, 5),
         ends_ms=12_000,
         presses=(press(2000, 0, UP, 1), press(2000, 2, UP, 1), press(5000, 0, CAB, 3)),
-        faults=(InjectedFault(FaultKind.CUT, 1000, 8500, who=0b0011),),
+        faults=(InjectedFault(FaultKind.CUT, 1000, 8500, target=0b0011),),
         floors=6,
     ),
     "obstruction": Scenario(
@@ -84,7 +84,7 @@ SCENARIOS = {
         at=(0, 3, 3),
         ends_ms=20_000,
         presses=(press(1000, 0, UP, 0), press(2000, 0, CAB, 2), press(2500, 1, UP, 1), press(9500, 2, UP, 0)),
-        faults=(InjectedFault(FaultKind.OBSTRUCT, 2200, 16_000, who=0),),
+        faults=(InjectedFault(FaultKind.OBSTRUCT, 2200, 16_000, target=0),),
     ),
     "blackout": Scenario(
         "All three nodes die at once, with two hall lamps and two cab lamps lit and cars between floors. One second "
@@ -93,7 +93,7 @@ SCENARIOS = {
         at=(0, 0, 3),
         ends_ms=12_000,
         presses=(press(1000, 0, CAB, 2), press(1100, 2, CAB, 0), press(1200, 1, DOWN, 2), press(1300, 1, UP, 1)),
-        faults=(InjectedFault(FaultKind.BLACKOUT, 3000, 4000, who=0),),
+        faults=(InjectedFault(FaultKind.BLACKOUT, 3000, 4000, target=0),),
     ),
     "kill_between_record_and_broadcast": Scenario(
         "Node 0 is killed after it has written a press to its disk and before it has sent it to its peers. Its lamp "
@@ -103,7 +103,7 @@ SCENARIOS = {
         at=(0, 3, 3),
         ends_ms=10_000,
         presses=(press(1000, 0, UP, 2),),
-        faults=(InjectedFault(FaultKind.KILL, 900, 3000, who=0, point=Point.AFTER_RECORD),),
+        faults=(InjectedFault(FaultKind.KILL, 900, 3000, target=0, point=Point.AFTER_RECORD),),
     ),
     "both_directions": Scenario(
         "The up and down buttons at floor 1 are both pressed. The car announces up and clears only the up call. The "
@@ -136,7 +136,7 @@ SCENARIOS = {
             press(9500, 3, DOWN, 1),
             press(15_800, 3, DOWN, 3),
         ),
-        faults=(InjectedFault(FaultKind.DUPLICATE_ID, 1000, 16_000, who=1),),
+        faults=(InjectedFault(FaultKind.DUPLICATE_ID, 1000, 16_000, target=1),),
     ),
     "freeze": Scenario(
         "Node 0 is frozen while its car moves up to serve a hall call and a cab call. The motor keeps running. The "
@@ -146,7 +146,7 @@ SCENARIOS = {
         at=(0, 3, 3),
         ends_ms=8000,
         presses=(press(1000, 0, UP, 1), press(1000, 0, CAB, 2)),
-        faults=(InjectedFault(FaultKind.FREEZE, 1500, 5500, who=0),),
+        faults=(InjectedFault(FaultKind.FREEZE, 1500, 5500, target=0),),
     ),
 }
 

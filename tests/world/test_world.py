@@ -71,7 +71,7 @@ def test_run_is_reproducible_in_another_process_with_another_hash_seed() -> None
 def test_no_call_starves_in_a_permanent_cycle_of_one_way_links(seed: int) -> None:
     """Each node hears one other and is heard only by the third, so no two nodes ever share a view."""
     drawn = plan(seed, cars=3)
-    cycle = tuple(InjectedFault(FaultKind.ONE_WAY, 0, NEVER_MS, who=id, detail=(id + 1) % 3) for id in range(3))
+    cycle = tuple(InjectedFault(FaultKind.ONE_WAY, 0, NEVER_MS, target=id, detail=(id + 1) % 3) for id in range(3))
     done, transcript = campaign.outcome(evolve(drawn, faults=cycle))
     assert not done.violation, "\n".join(transcript[-40:])
 
@@ -82,7 +82,7 @@ def test_two_cars_rarely_claim_the_same_call_at_50_percent_packet_loss() -> None
     samples = claimed_twice = 0
     for seed in range(1, 9):
         drawn = plan(seed, cars=3, floors=4)
-        loss = InjectedFault(FaultKind.PACKET_LOSS, 0, drawn.calm_at_ms, who=0, detail=50, delay_ms=2)
+        loss = InjectedFault(FaultKind.PACKET_LOSS, 0, drawn.calm_at_ms, target=0, detail=50, delay_ms=2)
         world = World(evolve(drawn, faults=(loss,), policy=Policy()))
         while world.now_ms < drawn.calm_at_ms:
             world.run_until(world.now_ms + 20)
@@ -178,7 +178,7 @@ def test_healthy_group_carries_every_passenger(profile: Profile) -> None:
 
 
 def test_last_turn_of_a_killed_node_includes_its_inputs() -> None:
-    kill = InjectedFault(FaultKind.KILL, 5000, 9000, who=1, point=Point.AFTER_HARDWARE)
+    kill = InjectedFault(FaultKind.KILL, 5000, 9000, target=1, point=Point.AFTER_HARDWARE)
     press = Press(5500, 5700, 1, UP, 0)
     world = World(evolve(plan(5, 3, 4), faults=(kill,), presses=(press,), calm_at_ms=20_000, traffic=None))
     turns: list[TurnTaken] = []
@@ -241,7 +241,7 @@ DELAYS = {FaultKind.SLOW_DISK: 1_000_000, FaultKind.SLOW_SERVER: 400}
 def test_every_kind_of_fault_has_an_effect(kind: FaultKind) -> None:
     effect = EFFECTS[kind]
     detail = 0 if callable(effect) else effect[0]
-    fault = InjectedFault(kind, 5000, 9000, who=1, detail=detail, delay_ms=DELAYS.get(kind, 0))
+    fault = InjectedFault(kind, 5000, 9000, target=1, detail=detail, delay_ms=DELAYS.get(kind, 0))
     world = World(evolve(plan(5, 3, 4), faults=(fault,), presses=(Press(5500, 5700, 1, UP, 0),), calm_at_ms=20_000))
     world.run_until(8999)
     if callable(effect):
