@@ -29,9 +29,9 @@ class FaultKind(StrEnum):
     """A node is frozen, worker and supervisor. Incoming datagrams wait."""
     CUT = "cut"
     """The group is partitioned into two parts."""
-    ONE_WAY = "one way"
+    ONE_WAY = "one-way link"
     """One directed link loses every datagram."""
-    PACKET_LOSS = "weather"
+    PACKET_LOSS = "packet loss"
     """Every link loses, delays and duplicates datagrams."""
     MOTOR = "motor"
     """A motor has no power. With a `detail`, the motor is stopped when the power returns."""
@@ -175,7 +175,7 @@ def describe(fault: InjectedFault, cars: int) -> str:
         case FaultKind.ONE_WAY:
             return f"{fault.kind}: node {fault.target} does not hear node {fault.detail}"
         case FaultKind.PACKET_LOSS:
-            return f"{fault.kind}: {fault.detail} % lost, {fault.duplicated} % doubled, up to {fault.delay_ms} ms late"
+            return f"{fault.kind}: {fault.detail} % lost, {fault.duplicated} % duplicated, up to {fault.delay_ms} ms late"
         case FaultKind.DUPLICATE_ID | FaultKind.OTHER_FLOORS:
             floors = f", with {fault.detail} floors" if fault.detail else ""
             return f"{fault.kind}: one more node {fault.target}, here {fault.target}*{floors}"
