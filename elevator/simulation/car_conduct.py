@@ -63,7 +63,7 @@ class Journey:
     """Whether a call was served that had been served before, so that the announced direction is unknown."""
     in_service_at_ms: int = 0
     """When the car was last in service or affected by a fault."""
-    at_arrival: Node | None = None
+    arrival: Node | None = None
     """The state of the node when the moving car reached the present floor."""
 
 
@@ -101,9 +101,9 @@ class CarConduct:
             journey.closed_at_ms = self.clock()
         if new.sensed != old.sensed:
             is_coming = new.sensed is not None and new.shaft.motor is not Motor.STOP
-            journey.at_arrival = node.state if is_coming else None
+            journey.arrival = node.state if is_coming else None
         if new.shaft.motor is not old.shaft.motor:
-            journey.at_arrival = None
+            journey.arrival = None
             if new.shaft.motor is not Motor.STOP:
                 self.judge_departure(node, journey, Direction(new.shaft.motor))
 
@@ -116,22 +116,18 @@ class CarConduct:
             if not any(call.floor == floor and call.car in (EVERY_CAR, node.node_id) for call in calls):
                 self.fail(f"car {node.id} opens its door without a call")
 
-    def judge_passing(self, node: ObservedNode, at_arrival: Node) -> None:
+    def judge_passing(self, node: ObservedNode, arrival: Node) -> None:
         """Check a car that continues past the floor that it has reached."""
         floor, state = node.machine.sensed, node.state
-        if (
-            floor is None
-            or state is None
-            or not self.health.is_unaffected(node.id)
-            or at_arrival.drive.fault is not Fault.NONE
-        ):
+        is_healthy = self.health.is_unaffected(node.id) and arrival.drive.fault is Fault.NONE
+        if floor is None or state is None or not is_healthy:
             return
         if state.inputs is None or state.inputs.floor != floor:  # A false report hides the floor from the node.
             return
         going = Call(Direction(node.machine.shaft.motor).button, floor, EVERY_CAR)
-        if claims(at_arrival, going) and claims(state, going):  # The claim may be newer than the departure.
+        if claims(arrival, going) and claims(state, going):  # The claim may be newer than the departure.
             self.fail(f"car {node.id} passes a hall call at floor {floor} that it claims")
-        if Call(Button.CAB, floor, node.id) in at_arrival.calls.live.values() and not has_duplicate(state):
+        if Call(Button.CAB, floor, node.id) in arrival.calls.live.values() and not has_duplicate(state):
             self.fail(f"car {node.id} passes its cab call to floor {floor}")
 
     def judge_departure(self, node: ObservedNode, journey: Journey, direction: Direction) -> None:
@@ -158,9 +154,9 @@ class CarConduct:
     def check(self, event: TimePassed) -> None:
         for node in self.observed.nodes.values():
             journey = self.journeys[node.id]
-            if journey.at_arrival is not None and self.clock() - node.sensed_at_ms > REACTION_MS:
-                self.judge_passing(node, journey.at_arrival)
-                journey.at_arrival = None
+            if journey.arrival is not None and self.clock() - node.sensed_at_ms > REACTION_MS:
+                self.judge_passing(node, journey.arrival)
+                journey.arrival = None
         if self.clock() < self.check_at_ms:
             return
         self.check_at_ms = self.clock() + CHECK_MS

@@ -175,7 +175,9 @@ def describe(fault: InjectedFault, cars: int) -> str:
         case FaultKind.ONE_WAY:
             return f"{fault.kind}: node {fault.target} does not hear node {fault.detail}"
         case FaultKind.PACKET_LOSS:
-            return f"{fault.kind}: {fault.detail} % lost, {fault.duplicated} % duplicated, up to {fault.delay_ms} ms late"
+            return (
+                f"{fault.kind}: {fault.detail} % lost, {fault.duplicated} % duplicated, up to {fault.delay_ms} ms late"
+            )
         case FaultKind.DUPLICATE_ID | FaultKind.OTHER_FLOORS:
             floors = f", with {fault.detail} floors" if fault.detail else ""
             return f"{fault.kind}: one more node {fault.target}, here {fault.target}*{floors}"

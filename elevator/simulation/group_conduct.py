@@ -24,9 +24,9 @@ from elevator.simulation.health import Health
 from elevator.simulation.observed import Observed, ObservedNode
 
 LAMP_MS = 30
+"""The longest time until every lamp shows a press or a service, if no program wakes up late."""
 LATE_TURNS = 3
-"""... plus this number of turns that may be late: to send the press, to acknowledge it, and to receive the
-acknowledgements."""
+"""The turns that a late program may add: to send a press, to acknowledge it, and to receive the acknowledgements."""
 ORPHAN_MS = 700
 """How long a call may be unclaimed by cars in service: 0.6 s, and one check."""
 UNCLAIMED_MS = 4500
@@ -52,8 +52,7 @@ class GroupConduct:
         self.ledger = ledger
         self.clock, self.fail = observed.clock, observed.fail
         self.due: deque[tuple[int, int, Call, Dot | None]] = deque()
-        """Lamps to check: the time of a press or service, the car, the call, and the press; None if the call was
-        served."""
+        """Lamps to check: the time of a press or service, the car, the call, and the press (None for a service)."""
         self.check_at_ms = 0
         self.lamp_ms = LAMP_MS + LATE_TURNS * plan.late_ms
         self.wanted_since_ms: dict[Call, int] = {}

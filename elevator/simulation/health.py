@@ -20,9 +20,9 @@ command is repeated after 1 s (C8)."""
 GROUP_MS = 5000
 """Other cars take over within 2.5 s (G3), and every car takes a call that has been unclaimed for another 2 s (A2)."""
 
-CAR_FAULTS = frozenset((FaultKind.MOTOR, FaultKind.DEAD_SENSOR, FaultKind.OBSTRUCT, FaultKind.STOP))
-NETWORK_FAULTS = frozenset((FaultKind.CUT, FaultKind.ONE_WAY, FaultKind.PACKET_LOSS, *GHOSTS, *MISCONFIGURED))
-GROUP_FAULTS = NETWORK_FAULTS | {FaultKind.DISK, FaultKind.SLOW_DISK, FaultKind.SLOW_SERVER}
+AFFECTING_CAR = frozenset((FaultKind.MOTOR, FaultKind.DEAD_SENSOR, FaultKind.OBSTRUCT, FaultKind.STOP))
+AFFECTING_NETWORK = frozenset((FaultKind.CUT, FaultKind.ONE_WAY, FaultKind.PACKET_LOSS, *GHOSTS, *MISCONFIGURED))
+AFFECTING_GROUP = AFFECTING_NETWORK | {FaultKind.DISK, FaultKind.SLOW_DISK, FaultKind.SLOW_SERVER}
 """Faults that affect the group for as long as they last."""
 HARMLESS = frozenset((FaultKind.FALSE_FLOOR, FaultKind.ATTACK))
 """Faults that must have no effect."""
@@ -57,11 +57,13 @@ class Health:
         """For each node, together with its car."""
         self.ids = Unaffected(frozenset(MISCONFIGURED), frozenset(MISCONFIGURED), GROUP_MS)
         """For all ids. Nodes remember a duplicate for a while."""
-        self.network = Unaffected(NETWORK_FAULTS, NETWORK_FAULTS, GROUP_MS)
-        self.group = Unaffected(HARMFUL, GROUP_FAULTS, GROUP_MS, from_ms=GROUP_MS)
-        self.besides_shirker = Unaffected(HARMFUL, GROUP_FAULTS - {FaultKind.SHIRKER}, GROUP_MS, from_ms=GROUP_MS)
+        self.network = Unaffected(AFFECTING_NETWORK, AFFECTING_NETWORK, GROUP_MS)
+        self.group = Unaffected(HARMFUL, AFFECTING_GROUP, GROUP_MS, from_ms=GROUP_MS)
+        self.besides_shirker = Unaffected(HARMFUL, AFFECTING_GROUP - {FaultKind.SHIRKER}, GROUP_MS, from_ms=GROUP_MS)
         """For the group if a node that claims no calls does not matter."""
-        self.besides_misconfigured = Unaffected(HARMFUL, GROUP_FAULTS - set(MISCONFIGURED), GROUP_MS, from_ms=GROUP_MS)
+        self.besides_misconfigured = Unaffected(
+            HARMFUL, AFFECTING_GROUP - set(MISCONFIGURED), GROUP_MS, from_ms=GROUP_MS
+        )
         """For the group if a misconfigured node does not matter."""
         self.active: list[InjectedFault] = []
         stream.subscribe(Joined, self.on_joined)
@@ -72,7 +74,7 @@ class Health:
         from_ms = self.clock() + CAR_MS
         self.programs[event.node] = Unaffected(PROGRAM_FAULTS, PROGRAM_FAULTS, CAR_MS, from_ms=from_ms)
         self.nodes[event.node] = Unaffected(
-            PROGRAM_FAULTS | CAR_FAULTS, PROGRAM_FAULTS | CAR_FAULTS, CAR_MS, from_ms=from_ms
+            PROGRAM_FAULTS | AFFECTING_CAR, PROGRAM_FAULTS | AFFECTING_CAR, CAR_MS, from_ms=from_ms
         )
 
     def on_fault(self, fault: InjectedFault, begins: bool) -> None:

@@ -44,7 +44,7 @@ class ObservedNode:
     """Whether its last turn knew that the disk was failing or too slow."""
     started_at_ms: int = 0
     listens_from_ms: int = -NEVER_MS
-    """When the node last had to begin to listen before acting."""
+    """When the node last had to start listening before it may act."""
     sensed_at_ms: int = 0
     """When the floor sensor last changed. The following times are analogous."""
     stop_changed_at_ms: int = 0

@@ -18,8 +18,8 @@ class Run:
         self.now_ms = 0
         self.stream = Stream()
         self.health = Health(self.stream, lambda: self.now_ms, cars=2)
-        for host in (0, 1):
-            self.stream.emit(Joined(host, host, elevator.machine(Shaft(4))))
+        for node in (0, 1):
+            self.stream.emit(Joined(node, node, elevator.machine(Shaft(4))))
         self.now_ms = LONG_MS
 
     def fail(self, kind: FaultKind, lasts_ms: int | None) -> None:
@@ -73,5 +73,5 @@ def test_harmless_fault_affects_no_car(kind: FaultKind) -> None:
 def test_duplicate_node_affects_every_car() -> None:
     run = Run()
     run.fail(FaultKind.DUPLICATE_ID, lasts_ms=1000)
-    assert not any(run.health.is_unaffected(host) for host in (0, 1))
+    assert not any(run.health.is_unaffected(node) for node in (0, 1))
     assert not run.health.is_calm()
