@@ -42,13 +42,13 @@ class Attacker:
 
     def capture(self, heartbeat: Heartbeat, sealed: bytes) -> None:
         """Remember the datagram that contains *heartbeat*."""
-        self._captured[heartbeat.sender, heartbeat.counter, heartbeat.part] = sealed
+        self._captured[heartbeat.sender, heartbeat.sequence, heartbeat.part] = sealed
         if len(self._captured) > REMEMBERED_MAX:
             del self._captured[next(iter(self._captured))]
 
     def add_accepted(self, receiver: int, heartbeat: Heartbeat) -> None:
         """Remember that *receiver* has accepted *heartbeat*."""
-        sealed = self._captured.get((heartbeat.sender, heartbeat.counter, heartbeat.part))
+        sealed = self._captured.get((heartbeat.sender, heartbeat.sequence, heartbeat.part))
         if sealed is not None:
             self._accepted[receiver].append(sealed)
 

@@ -301,7 +301,7 @@ class SimulatedNode:
         process.unfinished = None
         process.wake_at_ms = wake_at_ms(after) + world.plan.late_ms
         if self.is_full_turn:
-            for what in sorted(after.oddities.keys() - before.oddities.keys()):
+            for what in sorted(after.warnings.keys() - before.warnings.keys()):
                 world.log(f"node {self.name}: {what}")
             if has_changes(before, after):
                 for logged in event_log.events(before, after):
