@@ -46,7 +46,7 @@ test-page *ARGS: (_venv "dev")
 # Make the screenshots in the README.
 pictures: (_venv "dev")
     @build/browser.sh
-    {{python}} tests/tools/pictures.py
+    @PYTHONPATH=tests/system {{python}} tests/tools/pictures.py
 
 # Check style, types and the C sources.
 check: (_venv "dev")
