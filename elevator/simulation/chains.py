@@ -1,4 +1,4 @@
-"""Chains of faults and presses that single ones would hardly ever come to by chance."""
+"""Draws sequences of faults and presses that would hardly ever occur by chance."""
 
 import random
 from collections.abc import Iterable
@@ -22,11 +22,11 @@ STORM = (
     FaultKind.STOP,
     FaultKind.MOTOR,
 )
-"""What happens to one car in a storm."""
+"""The kinds of faults in a storm."""
 
 
 def draw_storm(rng: random.Random, cars: int, floors: int, calm_at_ms: int) -> tuple[list[InjectedFault], list[Press]]:
-    """Draw, in one of eight runs, much that happens to one car within seconds, one thing in the middle of another."""
+    """Draw a storm, in 1 of 8 runs: many overlapping faults of one car within seconds."""
     if rng.random() > 1 / 8:
         return [], []
     who, buttons, start_ms = rng.randrange(cars), list(panel_buttons(floors)), rng.randint(2000, calm_at_ms - 15_000)
@@ -48,17 +48,17 @@ def draw_storm(rng: random.Random, cars: int, floors: int, calm_at_ms: int) -> t
 
 
 def draw_rare(rng: random.Random, cars: int, floors: int, calm_at_ms: int) -> tuple[list[InjectedFault], list[Press]]:
-    """Draw, in one of six runs, what takes long or many to do harm, and so would hardly ever come up by chance."""
+    """Draw, in 1 of 6 runs, a sequence that needs much time or many events to do harm."""
     buttons, who = list(panel_buttons(floors)), rng.randrange(cars)
     rare = rng.choices(("crash loop", "hammer", "shirker", ""), (5, 5, 6, 84))[0]
-    if rare == "crash loop":  # More runs than a node remembers, with calls in them that nobody can serve meanwhile.
+    if rare == "crash loop":  # More incarnations than a node remembers, with calls that cannot be served meanwhile.
         starts = [4000 + n * rng.randint(700, 800) for n in range(rng.randint(12, 18))]
         faults = [InjectedFault(FaultKind.KILL, at_ms, at_ms + rng.randint(20, 300), who) for at_ms in starts]
-        if rng.random() < 0.6:  # And nobody else knows of them.
+        if rng.random() < 0.6:  # No other node learns of these calls.
             faults.append(InjectedFault(FaultKind.CUT, 3000, starts[-1] + 2000, 1 << who))
         times = (at_ms + rng.randint(310, 400) for at_ms in starts)
         return faults, [Press(at_ms, at_ms + 200, who, *rng.choice(buttons)) for at_ms in times]
-    if rare == "hammer" and floors > 2 and calm_at_ms >= 60_000:  # Somebody who does not let a car go.
+    if rare == "hammer" and floors > 2 and calm_at_ms >= 60_000:  # A passenger keeps a car at a floor.
         button, floor = rng.choice(((Button.UP, 0), (Button.DOWN, floors - 1)))
         held = [Press(at_ms, at_ms + 200, who, button, floor) for at_ms in range(1000, calm_at_ms - 1000, 400)]
         boarded_ms = range(1500, calm_at_ms - 10_000, 7000)
@@ -70,30 +70,30 @@ def draw_rare(rng: random.Random, cars: int, floors: int, calm_at_ms: int) -> tu
 
 
 def draw_long(rng: random.Random, cars: int, floors: int, calm_at_ms: int) -> tuple[list[InjectedFault], list[Press]]:
-    """Draw, in three of ten runs, a chain of faults that single ones would hardly ever come to by chance."""
+    """Draw, in 3 of 10 runs, a sequence of related faults of one node."""
     who, at_ms, buttons = rng.randrange(cars), rng.randint(4000, calm_at_ms - 15_000), list(panel_buttons(floors))
     chain = rng.choices(("slow disk", "unread", "wiped", "frozen", "mute", "lossy", ""), (5, 5, 5, 5, 5, 5, 70))[0]
 
     def presses(times: Iterable[int]) -> list[Press]:
         return [Press(at_ms, at_ms + 200, who, *rng.choice(buttons)) for at_ms in times]
 
-    if chain == "slow disk":  # Again and again a program ends before its disk has taken anything of it.
+    if chain == "slow disk":  # The program is killed repeatedly before its disk has stored anything.
         ends = [at_ms + n * rng.randint(2200, 2600) for n in range(1, 5)]
         deaths = [InjectedFault(FaultKind.KILL, end_ms, end_ms + 50, who) for end_ms in ends]
         slow = InjectedFault(FaultKind.SLOW_DISK, at_ms, ends[-1] + 2000, who, delay_ms=4000)
         return [slow, *deaths], presses(end_ms + late_ms for end_ms in ends for late_ms in (1400, 1700))
-    if chain == "unread":  # What one disk alone holds cannot be read when the program starts.
+    if chain == "unread":  # Calls that are on one disk only cannot be read when the program starts.
         cut = InjectedFault(FaultKind.CUT, at_ms, at_ms + 9000, 1 << who)
         disk = InjectedFault(FaultKind.DISK, at_ms + 3500, at_ms + 5500, who)
         kill = InjectedFault(FaultKind.KILL, at_ms + 3600, at_ms + 4000, who)
-        # In a quarter of the runs it ends once more before it could take in what was then read after all.
+        # In a quarter of the runs the program is killed again before it can process the record that was read late.
         stops = [
             InjectedFault(FaultKind.FREEZE, at_ms + 5200, at_ms + 9000, who),
             InjectedFault(FaultKind.KILL, at_ms + 7000, at_ms + 9100, who),
         ]
         stops = stops if rng.random() > 0.75 else []
         return [cut, disk, kill, *stops], presses([at_ms + 3000, at_ms + 3010])
-    if chain == "wiped":  # More runs than others remember, none of which knows of the one before.
+    if chain == "wiped":  # More incarnations than the peers remember, none of which knows of its predecessor.
         starts = [at_ms + n * rng.randint(650, 700) for n in range(rng.randint(11, 14))]
         wipes = [InjectedFault(FaultKind.WIPE, start_ms, start_ms + 20, who) for start_ms in starts]
         return wipes, presses(start_ms + 400 for start_ms in (*starts, starts[-1] + 3000))
@@ -105,9 +105,9 @@ def draw_long(rng: random.Random, cars: int, floors: int, calm_at_ms: int) -> tu
             InjectedFault(FaultKind.FREEZE, *times, who, point=rng.choice(points))
             for times in zip(starts, ends, strict=True)
         ]
-        # What is pressed as it begins sets a car in motion in the very turn in which its program is stopped.
+        # A press at the start of the freeze sets the car in motion in the very turn that is frozen.
         return stops, presses(start_ms + rng.choice((-500, 5)) for start_ms in starts)
-    if chain == "mute":  # It hears all others, and none hears it; or the other way round.
+    if chain == "mute":  # A node hears all others and none hears it, or vice versa.
         links = [(other, who) for other in range(cars) if other != who]
         links = links if rng.random() < 0.7 else [(hearer, speaker) for speaker, hearer in links]
         until_ms = min(at_ms + 30_000, calm_at_ms)

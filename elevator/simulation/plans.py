@@ -1,7 +1,7 @@
 """Draws a plan from a seed: the group, its building, its faults and its passengers.
 
-Each kind of fault has a generator of its own, seeded by its name and the seed, so a new kind leaves old seeds as they
-are. chains.py draws what single faults would hardly ever come to by chance.
+Each kind of fault has its own random generator, seeded by its name and the seed. So adding a kind does not change the
+other faults of a seed. chains.py draws sequences of faults that would hardly ever occur by chance.
 """
 
 import random
@@ -18,20 +18,20 @@ from elevator.simulation.faults import GHOSTS, FaultKind, InjectedFault, Plan, P
 
 LATE_MS = 9
 PAUSES = (*[Point.BEFORE_HARDWARE] * 4, *(point for point in Point if point is not Point.AFTER_RECORD))
-"""Where in a turn a program can be stopped: mostly where it would do something by what it has seen long ago. Another
-process writes the record."""
+"""The points of a turn at which a program can be frozen, mostly just before it acts on inputs that will be stale by
+then. The recorder process writes the record, so a freeze after that does not matter."""
 SHORT_MS = 200
-"""The reach of a short floor sensor."""
+"""How long a passing car activates a short floor sensor."""
 CRASH_MS = 1000
-"""Within that a worker comes to the point where it ends."""
+"""A worker reaches the point at which it crashes within this time."""
 HUNG_MS = 500
-"""After what silence a supervisor kills its worker."""
+"""A supervisor kills a worker that has been silent for this long."""
 TAKE_OVER_MS = (5, 60)
-"""The least and the longest time from the end of a worker to the first turn of the next."""
+"""The shortest and the longest time from the end of a worker to the first turn of the next."""
 SMALL_BYTES = 400
-"""Datagrams no larger than that have even a small group say what it knows in parts."""
+"""With datagrams of this size, even small groups need several parts for a heartbeat."""
 GLITCH_MS = (10, 80)
-"""The least and the longest time for which a floor sensor says what cannot be true."""
+"""The shortest and the longest time for which a floor sensor reports an impossible floor."""
 LASTING = (
     FaultKind.ONE_WAY,
     FaultKind.MOTOR,
@@ -59,7 +59,7 @@ SHARES = {
 
 
 def plan(seed: int, cars: int | None = None, floors: int | None = None) -> Plan:
-    """Draw a run of 1 to 9 *cars* and 2 to 20 *floors*, mostly few; about one in eighteen has no faults at all."""
+    """Draw the plan of a run with 1 to 9 *cars* and 2 to 20 *floors*, mostly few. About one run in 18 has no faults."""
     rng = random.Random(seed)
     drawn_cars = rng.choice((1, 2, 3, 3, 3, 3, 4, 4, 5, rng.randint(6, 9)))
     drawn_floors = rng.choice((2, 3, 4, 4, 4, 4, 6, 9, rng.randint(10, 20)))
@@ -71,8 +71,10 @@ def plan(seed: int, cars: int | None = None, floors: int | None = None) -> Plan:
     faults = sorted((draw_fault(rng, cars, calm_at_ms) for _ in range(count)), key=lambda fault: fault.at_ms)
     presses = sorted(draw_presses(rng, cars, floors, calm_at_ms), key=lambda press: press.at_ms)
     travel_ms = rng.choice((2000, 2000, 2000, 2000, 1000, 3000, 6000))
-    strangers = draw_stranger(rng := random.Random(f"stranger {seed}"), cars, floors, calm_at_ms)
-    on_its_panel = [press for fault in strangers for press in draw_presses_on_stranger(rng, cars, floors, fault)]
+    misconfigured = draw_misconfigured(rng := random.Random(f"stranger {seed}"), cars, floors, calm_at_ms)
+    on_misconfigured = [
+        press for fault in misconfigured for press in draw_presses_on_misconfigured(rng, cars, floors, fault)
+    ]
     processes = draw_processes(random.Random(f"processes {seed}"), cars, calm_at_ms) if faults else []
     rare, rare_presses = draw_rare(random.Random(f"rare {seed}"), cars, floors, calm_at_ms)
     if any(fault.kind is FaultKind.GHOST for fault in lasting):
@@ -84,14 +86,14 @@ def plan(seed: int, cars: int | None = None, floors: int | None = None) -> Plan:
     sensors = draw_sensors(random.Random(f"sensor {seed}"), cars, calm_at_ms) if faults else []
     storm, storm_presses = draw_storm(random.Random(f"storm {seed}"), cars, floors, calm_at_ms) if faults else ([], [])
     recorders = draw_recorders(random.Random(f"recorder {seed}"), cars, calm_at_ms) if faults else []
-    whole = (*faults, *lasting, *strangers, *processes, *rare, *attacks, *glitches, *long, *lags, *sensors, *storm)
+    whole = (*faults, *lasting, *misconfigured, *processes, *rare, *attacks, *glitches, *long, *lags, *sensors, *storm)
     whole = (*whole, *recorders)
     rng = random.Random(f"policy {seed}")
     policy = Policy(rng.choice((*[Assigner.PLAN] * 4, *Assigner)), rng.choice((*[Park.SPREAD] * 3, *Park)))
     traffic = draw_traffic(random.Random(f"traffic {seed}"), seed, cars, floors, calm_at_ms)
     ghosts = [fault for fault in whole if fault.kind in GHOSTS]
     at_ghosts = [press for ghost in ghosts for press in draw_presses_at_ghost(ghost, cars, floors, calm_at_ms)]
-    pressed = (*presses, *on_its_panel, *rare_presses, *long_presses, *storm_presses, *at_ghosts)
+    pressed = (*presses, *on_misconfigured, *rare_presses, *long_presses, *storm_presses, *at_ghosts)
     datagram_bytes = SMALL_BYTES if random.Random(f"datagrams {seed}").random() < 1 / 10 else None
     rng = random.Random(f"details {seed}")
     whole = tuple(evolve(fault, detail=draw_detail(rng, fault)) for fault in whole)
@@ -103,7 +105,7 @@ def plan(seed: int, cars: int | None = None, floors: int | None = None) -> Plan:
     whole = tuple(evolve(fault, point=fault.point or pauses.get(fault)) for fault in whole)
     late_ms = random.Random(f"late {seed}").choice((0, 0, 0, LATE_MS)) if faults else 0
     passing_ms = random.Random(f"passing {seed}").choice((500, 500, 500, SHORT_MS))
-    # A server that takes longer than a car is on a sensor does not tell of every floor.
+    # A server that is slower than a car passes a sensor does not report every floor.
     longest_ms = passing_ms - 50
     whole = tuple(
         evolve(f, delay_ms=min(f.delay_ms, longest_ms)) if f.kind is FaultKind.SLOW_SERVER else f for f in whole
@@ -113,7 +115,7 @@ def plan(seed: int, cars: int | None = None, floors: int | None = None) -> Plan:
 
 
 def draw_detail(rng: random.Random, fault: InjectedFault) -> int:
-    """Draw how bad a *fault* of a motor or a server is: one in three is worse. Others are as bad as they are."""
+    """Draw the detail of a fault of a motor or a server; one in three is severe. Keep that of other faults."""
     match fault.kind:
         case FaultKind.MOTOR:
             return rng.choice((0, 0, 1))
@@ -144,7 +146,7 @@ def draw_fault(rng: random.Random, cars: int, calm_at_ms: int) -> InjectedFault:
 
 
 def draw_processes(rng: random.Random, cars: int, calm_at_ms: int) -> list[InjectedFault]:
-    """Draw what happens to a node's processes and its disk, about twice a minute."""
+    """Draw faults of processes and disks, about two per minute."""
     return [each for _ in range(rng.randint(0, calm_at_ms // 15_000)) for each in draw_process(rng, cars, calm_at_ms)]
 
 
@@ -168,7 +170,7 @@ def draw_process(rng: random.Random, cars: int, calm_at_ms: int) -> list[Injecte
 
 
 def draw_lasting(rng: random.Random, cars: int, calm_at_ms: int) -> list[InjectedFault]:
-    """Draw what stays out of order, in three of ten runs with more than one car: one car, or a few directed links."""
+    """Draw permanent faults, in 3 of 10 runs with several cars: of one car, or of a few one-way links."""
     if cars == 1 or rng.random() > 0.3:
         return []
     kind = rng.choice(LASTING)
@@ -179,12 +181,12 @@ def draw_lasting(rng: random.Random, cars: int, calm_at_ms: int) -> list[Injecte
 
 
 def another(node: int, drawn: int, cars: int) -> int:
-    """Return a node other than *node* if there is one: the one that was *drawn*, or the next."""
+    """Return *drawn* if it differs from *node*, or else the next node."""
     return drawn if drawn != node else (drawn + 1) % cars
 
 
-def draw_stranger(rng: random.Random, cars: int, floors: int, calm_at_ms: int) -> list[InjectedFault]:
-    """Draw a node that should not be there, in one of six runs. It comes without a record and leaves none."""
+def draw_misconfigured(rng: random.Random, cars: int, floors: int, calm_at_ms: int) -> list[InjectedFault]:
+    """Draw a misconfigured node, in 1 of 6 runs. It starts without a record and leaves none."""
     if rng.random() > 1 / 6:
         return []
     at_ms, until_ms = sorted(rng.sample(range(calm_at_ms + 1), 2))
@@ -201,16 +203,16 @@ def draw_stranger(rng: random.Random, cars: int, floors: int, calm_at_ms: int) -
     ]
 
 
-def draw_presses_on_stranger(rng: random.Random, cars: int, floors: int, stranger: InjectedFault) -> Iterable[Press]:
-    """Draw who presses what on the panel of a node that should not be there."""
-    buttons = list(panel_buttons(stranger.detail or floors))
-    at_ms = stranger.at_ms
-    while (at_ms := at_ms + 1 + int(rng.expovariate(1 / 4000))) < stranger.until_ms:
+def draw_presses_on_misconfigured(rng: random.Random, cars: int, floors: int, node: InjectedFault) -> Iterable[Press]:
+    """Draw the presses on the panel of a misconfigured node."""
+    buttons = list(panel_buttons(node.detail or floors))
+    at_ms = node.at_ms
+    while (at_ms := at_ms + 1 + int(rng.expovariate(1 / 4000))) < node.until_ms:
         yield Press(at_ms, at_ms + 200, cars, *rng.choice(buttons))
 
 
 def draw_traffic(rng: random.Random, seed: int, cars: int, floors: int, calm_at_ms: int) -> PassengerFlow | None:
-    """Draw the people who use the elevators as one does, in one of three runs."""
+    """Draw passengers who use the elevators as people do, in 1 of 3 runs."""
     if rng.random() > 1 / 3:
         return None
     profile, per_minute = rng.choice(list(Profile)), rng.choice((5, 20, 60))
@@ -218,7 +220,7 @@ def draw_traffic(rng: random.Random, seed: int, cars: int, floors: int, calm_at_
 
 
 def draw_attacks(rng: random.Random, calm_at_ms: int) -> list[InjectedFault]:
-    """Draw somebody on the network who means ill, in one of four runs."""
+    """Draw an attacker on the network, in 1 of 4 runs."""
     if rng.random() > 1 / 4:
         return []
     at_ms, until_ms = sorted(rng.sample(range(calm_at_ms + 1), 2))
@@ -226,10 +228,12 @@ def draw_attacks(rng: random.Random, calm_at_ms: int) -> list[InjectedFault]:
 
 
 def draw_glitches(rng: random.Random, cars: int, calm_at_ms: int) -> list[InjectedFault]:
-    """Draw floor sensors that say what cannot be true, in one of four runs, about every 4 s."""
+    """Draw impossible floor reports, in 1 of 4 runs, about every 4 s."""
     if rng.random() > 1 / 4:
         return []
-    starts = (every_ms + rng.randrange(3800) for every_ms in range(0, calm_at_ms, 4000))  # One ends before the next.
+    starts = (
+        every_ms + rng.randrange(3800) for every_ms in range(0, calm_at_ms, 4000)
+    )  # Each ends before the next begins.
     return [
         InjectedFault(FaultKind.FALSE_FLOOR, at_ms, at_ms + rng.randint(*GLITCH_MS), rng.randrange(cars))
         for at_ms in starts
@@ -237,7 +241,7 @@ def draw_glitches(rng: random.Random, cars: int, calm_at_ms: int) -> list[Inject
 
 
 def draw_sensors(rng: random.Random, cars: int, calm_at_ms: int) -> list[InjectedFault]:
-    """Draw floor sensors that are dead for a while, in one of eight runs."""
+    """Draw dead floor sensors, in 1 of 8 runs."""
     if rng.random() > 1 / 8:
         return []
     starts = [rng.randrange(calm_at_ms) for _ in range(rng.randint(1, 3))]
@@ -246,7 +250,7 @@ def draw_sensors(rng: random.Random, cars: int, calm_at_ms: int) -> list[Injecte
 
 
 def draw_recorders(rng: random.Random, cars: int, calm_at_ms: int) -> list[InjectedFault]:
-    """Draw recorders that are killed, in one of three runs."""
+    """Draw recorders that are killed, in 1 of 3 runs."""
     if rng.random() > 1 / 3:
         return []
     times = [rng.randrange(calm_at_ms) for _ in range(rng.randint(1, 6))]
@@ -254,7 +258,7 @@ def draw_recorders(rng: random.Random, cars: int, calm_at_ms: int) -> list[Injec
 
 
 def draw_lags(rng: random.Random, cars: int, calm_at_ms: int) -> list[InjectedFault]:
-    """Draw elevator servers that are slow for a while, in one of three runs. One that took longer would be given up."""
+    """Draw slow elevator servers, in 1 of 3 runs. None is so slow that its client declares it lost."""
     if rng.random() > 1 / 3:
         return []
     starts = [rng.randrange(calm_at_ms) for _ in range(rng.randint(1, 3))]
@@ -267,7 +271,7 @@ def draw_lags(rng: random.Random, cars: int, calm_at_ms: int) -> list[InjectedFa
 
 
 def draw_presses_at_ghost(ghost: InjectedFault, cars: int, floors: int, calm_at_ms: int) -> Iterable[Press]:
-    """Name those who come where a ghost stands: a car that is always there, so that nobody else would come for them."""
+    """Return presses at the floor of a *ghost*, whose car seems to be there, so no other car comes."""
     here = ghost.target % floors
     buttons = [button for button, floor in panel_buttons(floors) if floor == here and button is not Button.CAB]
     for n, at_ms in enumerate(range(ghost.at_ms + 2000, calm_at_ms - 1, 15_000)):
@@ -276,7 +280,7 @@ def draw_presses_at_ghost(ghost: InjectedFault, cars: int, floors: int, calm_at_
 
 
 def draw_presses(rng: random.Random, cars: int, floors: int, calm_at_ms: int) -> Iterable[Press]:
-    """Draw who presses what: people at random, and now and then somebody who hammers one button."""
+    """Draw random presses, some of them of a passenger who presses the same button many times."""
     buttons = list(panel_buttons(floors))
     gap_ms = rng.choice((700, 2000, 6000, 15_000))
     at_ms = 0
