@@ -241,7 +241,7 @@ class Programs:
 
 
 def try_arguments(programs: Programs) -> set[str]:
-    """Return the commands that the help lists."""
+    """Check `--version`, `--help` and a wrong argument; return the commands that the help lists."""
     done, first_s = programs.capture("--version")
     expect(done.returncode == 0 and done.stdout.startswith("elevator "), f"printed {done.stdout + done.stderr}")
     _, next_s = programs.capture("--version")

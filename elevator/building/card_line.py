@@ -120,7 +120,7 @@ def input_levels(machine: Machine) -> int:
 
 
 class CardLine:
-    """The I/O card of one *car* of *building*, on a pseudo-terminal. *link* is a symbolic link to keep on it.
+    """The I/O card of one *car* of *building*, on a pseudo-terminal. *link* is a symlink that always points to it.
 
     Raise OSError if the pseudo-terminal or the link cannot be created.
     """

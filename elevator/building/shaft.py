@@ -73,7 +73,7 @@ def is_moving(shaft: Shaft, now_ms: int) -> bool:
 
 
 def next_change_ms(shaft: Shaft) -> int | None:
-    """Return the time of the next sensor change without further commands; None if there is none.
+    """Return when the sensor next changes if no command arrives; None if it will not change.
 
     A car goes out of bounds at the moment the sensor of the end floor turns off.
     """

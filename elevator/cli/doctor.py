@@ -57,7 +57,7 @@ def findings(config: Config, keys: Sequence[bytes], directory: Path | None, id_g
     try:
         group_port = open_port(config.net_port)
     except OSError as error:
-        yield Finding(False, f"{error.strerror}: stop what uses it, or change --net-port on all nodes")
+        yield Finding(False, f"{error.strerror}: stop the program using it, or change --net-port on all nodes")
     else:
         yield Finding(True, f"UDP port {config.net_port} is available")
         with group_port:
@@ -96,7 +96,9 @@ def check_server(host: str, port: int, floors: int) -> Finding:
         )
     typical_ms = sorted(took_ms)[REQUESTS // 2]
     if typical_ms > SLOW_MS:
-        return Finding(False, f"{where} takes {typical_ms:.0f} ms to answer: run it on this machine or a closer one")
+        return Finding(
+            False, f"{where} takes {typical_ms:.0f} ms to answer (limit: {SLOW_MS} ms): run the server on this machine"
+        )
     return Finding(True, f"{where} answers in {typical_ms:.2f} ms; its car is {position(floor if at_floor else None)}")
 
 
@@ -123,7 +125,8 @@ def check_card(where: str, speed: int) -> Finding:
     if inputs is None:
         why = message.partition("(")[2].rpartition(")")[0] or "no answer"
         return Finding(
-            False, f"cannot use an I/O card at {where} ({why}): plug it in, stop what uses it, or correct --serial"
+            False,
+            f"cannot use the I/O card at {where} ({why}): plug it in, stop the program using it, or correct --serial",
         )
     if port.halts:
         return Finding(False, f"{message}, but some replies are late or malformed: stop other programs on this port")

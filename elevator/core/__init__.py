@@ -13,16 +13,17 @@ Read model.py first: it defines the vocabulary. Then read step.py. A node consis
     traffic       how many passengers arrive at each hall button
     outgoing      the next heartbeat, and when it is due
 
-log_damping decides when to log a recurring fault. The packages that do I/O use it.
+log_damping is not part of the node: the packages that do I/O use it to decide when to log a recurring fault.
 
-The core imports only the extension `_assign` and the program's version. The nodes and the simulated world run the same
-code, so `just soak` tests a change here within a minute. The meaning of dots and version vectors is part of the wire
-format: changing it requires a new format.
+From the rest of the project, the core imports only the extension `_assign` and the program's version. The nodes and
+the simulated world run the same code, so `just soak` tests a change here within a minute. The meaning of dots and
+version vectors is part of the wire format: changing it requires a new format.
 
 Decisions:
-- A car with an open door serves the calls at its floor immediately, so these calls are excluded from the assignment.
-  Expressing this as a cost in the plan was not enough: if the first car still had far to go, another car at the floor
-  was cheaper, and both opened their doors. The reference assigner has no such cost at all.
+- A car with an open door serves the calls at its floor immediately, so these calls are excluded from the assignment. A
+  penalty in the plan for moving such a call was not enough: if the car with the open door still had a long trip ahead,
+  another car at the floor was cheaper, and both opened their doors. The reference assigner (`--assigner reference`) has
+  no such penalty at all.
 - A step computes the assignment once. It used to repeat the assignment up to four times, until the car no longer
   changed. Now, if the car's public state changes, another step follows immediately.
 - The record used to list all former runs of the node, to tell their cab calls from those of a duplicate. Now the

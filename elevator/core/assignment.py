@@ -2,17 +2,17 @@
 
 1. *Plan.* Each node assigns all hall calls to the cars that are in service and connected in both directions. The plan
    depends only on published values, so nodes with the same heartbeats compute the same plan. native/plan.c minimises
-   the waiting time of passengers, plus a penalty for each call that moves away from the car that claims it or that
-   stands at its floor.
-2. *Claims.* Each car publishes the calls assigned to it as its claims. A node does not assign a call to its own car
-   while another car claims it, unless its car is at the floor of the call. If both claim it, the car with the lower id
-   keeps it. So each call has one car, except briefly after packet loss.
-3. *Starvation.* Every car that can serve a call gets it, if no car has claimed it for UNCLAIMED_MS or if it has waited
-   for longer than in any working group (A2). Claims that last for only one step do not count.
+   the waiting time of passengers, plus a penalty for each call taken from a car that claims it or is already at its
+   floor.
+2. *Claims.* Each car publishes the calls assigned to it as its claims. A node does not assign to its own car a call
+   that another car claims, unless its own car is already at that floor. If two cars claim the same call, the one with
+   the lower id keeps it. So each call has one car, except briefly after packet loss.
+3. *Starvation.* A call is assigned to every car that can serve it if it has gone unclaimed for UNCLAIMED_MS, or if it
+   has waited longer than any call waits in a working group (A2). Claims that last for only one step do not count.
 4. *Open doors.* A car with an open door serves the hall call at its floor in its direction. If it has announced no
    direction and has no calls ahead, it may serve either hall call. These calls are excluded from the plan.
 
-The results of native functions are cached, because most ticks do not change the arguments.
+The results of native functions are cached, because most turns do not change the arguments.
 """
 
 from collections.abc import Mapping

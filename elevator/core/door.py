@@ -2,18 +2,19 @@
 
                          the car decides to stop
             CLOSED ──────────────────────────────────▶ STOPPING
-               ▲                                          │ the panel confirms that the car stands
+               ▲                                          │ the panel confirms that the car has stopped
                │ the panel confirms                       ▼
             CLOSING ◀── dwell time over ── OPEN ◀──────── OPENING
                │                            │  confirmed     │
                └──────── the panel is lost ─┴────────────────┤
                                                              ▼
-                              OPENING ◀── the car stands ── UNKNOWN
+                              OPENING ◀─ the car has stopped ─ UNKNOWN
 
-A command does not take effect immediately: the server may be slow or gone. So the node commands the door to open only
-after the panel has confirmed that the motor has stopped (D1). The door counts as OPEN only after the panel has
-confirmed the open command (C9). If the panel is lost, the door may be open. It stays as it is until the panel confirms
-that the car stands at its floor. Then the door opens again for a full dwell time (D4).
+A command may take effect late or never, because the panel's server may be slow or gone. So the node commands the door
+to open only after the panel has confirmed that the motor has stopped (D1). The door counts as OPEN only after the panel
+has confirmed the open command (C9). If the panel is lost, the door may be open, so its phase is UNKNOWN and the node
+sends no door command until the panel confirms that the car has stopped at its floor. Then the node opens the door again
+for a full dwell time (D4).
 """
 
 from enum import Enum, auto

@@ -151,7 +151,7 @@ class ElevatorServer:
                 self._flush()
 
     def stop(self) -> None:
-        """Stop the motor and disconnect. The server also stops it then, unless it is configured not to."""
+        """Stop the motor and disconnect. Most servers also stop the motor when a client disconnects."""
         if self._socket is None:
             return
         if self.panel.has_answered:

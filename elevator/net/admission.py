@@ -18,7 +18,8 @@ from elevator.net.wire import decode
 PROBE, PROBE_BYTES = b"elevator-probe ", 31
 """The start of a probe, and its length. The rest is random."""
 AUTHORS_MAX = 4096
-"""The limit on remembered authors, enough for thousands of restarts. The one heard least recently is forgotten."""
+"""The maximum number of remembered authors, enough for thousands of restarts. Beyond that, the author heard from least
+recently is forgotten."""
 REORDER_MAX = 64
 """Networks duplicate and reorder datagrams within this many heartbeats. An older heartbeat counts as a replay."""
 

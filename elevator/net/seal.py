@@ -36,8 +36,8 @@ def unseal(sealed: bytes, keys: Sequence[bytes]) -> bytes:
     if any(compare_digest(received_tag, tag(datagram, key)) for key in keys):
         return datagram
     if NO_KEY not in keys and compare_digest(received_tag, tag(datagram, NO_KEY)):
-        raise SealError("without a key")
-    raise SealError("with another key, or damaged")
+        raise SealError("sealed without a key")
+    raise SealError("sealed with another key, or damaged")
 
 
 def tag(datagram: bytes, key: bytes) -> bytes:

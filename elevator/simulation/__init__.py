@@ -3,13 +3,13 @@
 One integer, the seed, determines everything that happens in a run. `elevator soak` runs many seeds. A failing seed can
 be replayed exactly and shrunk to the few faults and presses that cause the failure.
 
-The nodes are the production code: `turn`, the wire format, the records, the hardware codecs and the clients of recorder
-and panel. Only their surroundings are simulated. The package building also simulates elevators, but for real programs
-in real time. Here the nodes run inside the simulation, about 200 times as fast as real time.
+The nodes are the production code: `turn`, the wire format, the records, the hardware codecs, and the clients of the
+recorder and the panel. Only their surroundings are simulated. The package building also simulates elevators, but for
+real programs in real time. Here the nodes run inside the simulation, about 200 times as fast as real time.
 
 - faults.py defines the kinds of faults and the `Plan` of a run; plans.py and chains.py draw a plan from a seed.
 - world.py runs one plan. It advances virtual time from event to event. Start reading there.
-- simulated_node.py is one node. Its process, disk, elevator server and connection to that server have a module each:
+- simulated_node.py is one node. Its process, disk, elevator server and server connection each have their own module:
   simulated_process.py, simulated_disk.py, simulated_server.py and simulated_panel.py.
 - links.py is the network. attacker.py forges datagrams; ghost.py is a node that claims calls and never serves them.
 - injection.py begins and ends faults at a node.
@@ -26,23 +26,24 @@ Decisions
 ---------
 Safety is judged all the time, against what was really pressed, stored and served. Timing and behaviour are judged only
 where no fault has had an effect for CAR_MS or GROUP_MS. An earlier version judged them during faults too, with an
-exception for each way in which a fault may delay or mislead a node. Most failures that random runs found were missing
-exceptions.
+exception for each way in which a fault may delay or mislead a node. Most failures found by random runs then turned
+out to be exceptions that the judges lacked, not bugs in the nodes.
 
 A long fault, such as a dead node or a blocked door, does not suspend the judgement of the group. The other nodes must
-have noticed it after GROUP_MS. So the judges check that other cars take over its calls (G3), but not to the
-millisecond: scenarios and benchmarks measure that.
+notice it within GROUP_MS. After that, the judges check that other cars take over the calls of the affected car (G3).
+Scenarios and benchmarks measure precisely how quickly they do so.
 
 A car that cannot serve calls must report that it is out of service (car_conduct.py), and a car in service must claim
 each lit call (group_conduct.py). An earlier judge computed which car could serve which call at each moment.
 
-The judges count presses: a node must register as many as its panel has reported. An earlier judge searched for the call
-of each press and had to know why one could be missing.
+The judges count presses: a node must register as many as its panel has reported. An earlier judge looked for the call
+of each press, and so had to know every reason why that call could be missing.
 
-The judges see the state of a node only at the end of a turn. Events of a turn's outputs follow the event of the turn,
-so a judge never compares a new world with an old state. A turn that receives only unchanged heartbeats has no event.
+The judges see the state of a node only at the end of a turn. The event of a turn precedes the events of its outputs, so
+a judge never compares the new state of the world with an outdated state of the node. A turn that receives only
+unchanged heartbeats has no event.
 
-Tried and dropped: judging each part of a partitioned group on its own (safety and the final checks suffice, and no
-mutant required it); presses after the last fault, to have more to judge (runs and periods without faults suffice); a
-limit on how often nodes falsely suspect each other during packet loss.
+Tried and dropped: judging each part of a partitioned group on its own (safety and the final checks suffice, and every
+mutant is caught without it); presses after the last fault, to have more to judge (runs and periods without faults
+suffice); a limit on how often nodes falsely suspect each other during packet loss.
 """

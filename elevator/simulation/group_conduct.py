@@ -24,11 +24,11 @@ from elevator.simulation.health import Health
 from elevator.simulation.observed import Observed, ObservedNode
 
 LAMP_MS = 30
-"""The longest time until every lamp shows a press or a service, if no program wakes up late."""
+"""The longest time until all lamps light after a press, or go dark after a service, if no program wakes up late."""
 LATE_TURNS = 3
 """The turns that a late program may add: to send a press, to acknowledge it, and to receive the acknowledgements."""
 ORPHAN_MS = 700
-"""How long a call may be unclaimed by cars in service: 0.6 s, and one check."""
+"""How long a call may stay unclaimed by cars in service: 0.6 s, plus the interval between two checks."""
 UNCLAIMED_MS = 4500
 """The same if a node claims no calls: 2 s, the time until the other nodes notice, and another 2 s."""
 RESERVED_MS = 250

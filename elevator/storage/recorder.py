@@ -52,7 +52,10 @@ class Recorder:
         self._start()
 
     def load(self, meanwhile: Callable[[], None]) -> Record | None:
-        """Wait for the record, calling *meanwhile* every POLL_S; raise StoreError if the record cannot be used."""
+        """Wait up to LOAD_S for the record, calling *meanwhile* at least every POLL_S.
+
+        Return None if there is no record or it cannot be read yet; raise StoreError if it cannot be used.
+        """
         until = time.monotonic() + LOAD_S
         while time.monotonic() < until:
             meanwhile()

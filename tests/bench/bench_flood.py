@@ -148,7 +148,7 @@ def flood(port: int, per_second: int, addresses: int, kind: Callable[[int], list
 
 
 def open_sender(number: int) -> socket.socket:
-    """Return a socket with its own address."""
+    """Return a broadcast socket bound to a loopback address of its own, derived from *number*."""
     opened = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     opened.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
     opened.bind((f"127.0.{1 + number // 250}.{1 + number % 250}", 0))

@@ -83,8 +83,8 @@ def test_forged_calls_light_no_lamp(tmp_path: Path) -> None:
             for key in (NO_KEY, OLD):
                 attacker.sendto(forged("lab", counter, key), (BROADCAST, group.net_port))
             time.sleep(0.02)
-        group.wait_for(0, "dropped a datagram: without a key")
-        group.wait_for(0, "dropped a datagram: with another key, or damaged")
+        group.wait_for(0, "dropped a datagram: sealed without a key")
+        group.wait_for(0, "dropped a datagram: sealed with another key, or damaged")
         assert group.log(0).count("without a key") <= 4, "at most one line a second"
         assert "node 5" not in group.log(0)
         assert group.lamps(0) == set()
@@ -191,7 +191,7 @@ def test_corrupted_and_replayed_datagrams_create_no_calls(tmp_path: Path, keyed:
         lines = [line.partition(": ")[2] for id in range(2) for line in group.log(id).splitlines()]
         registered = {line for line in lines if line.endswith(": registered")}
         assert registered == {f"hall call {button} at floor {floor}: registered" for button, floor in pressed}
-        assert any(line.startswith("dropped a datagram: with another key, or damaged") for line in lines)
+        assert any(line.startswith("dropped a datagram: sealed with another key, or damaged") for line in lines)
         assert not [line for line in lines if "id" in line.split() or "internal error" in line or "worker" in line]
         assert group.misbehaviour() == 0
 
@@ -207,7 +207,7 @@ def test_watch_and_doctor_need_the_key(tmp_path: Path) -> None:
                 shown = json.loads(process.stdout.readline())
                 process.terminate()
             assert [node["id"] for node in shown["nodes"]] == ids
-            assert set(shown["refused"]) == (set() if ids else {"with another key, or damaged"})
+            assert set(shown["refused"]) == (set() if ids else {"sealed with another key, or damaged"})
             assert (shown["strangers"] > 0) == (not ids)
         settings = ["--port", group.port, "--net-port", group.net_port, "--broadcast", BROADCAST, "--no-record"]
         for arguments, sign in ((more, "✓"), ((), "✗")):

@@ -228,9 +228,9 @@ def lab(
     travel_ms: int = 800,
     cards: bool = False,
 ) -> Iterator[Lab]:
-    """Open a lab with *cars* elevators that stand *at* a floor and take *travel_ms* from floor to floor.
+    """Open a lab with *cars* elevators that start at floor *at* and take *travel_ms* from floor to floor.
 
-    Unless *start* is false, start a node for each elevator and wait until they are ready. *more* are additional
+    Unless *start* is false, start a node for each elevator and wait until the nodes are ready. *more* are additional
     arguments of the nodes. With *cards* the elevators are I/O cards instead of elevator servers.
     """
     opened = Lab(directory, cars, floors, at, more, travel_ms, cards)

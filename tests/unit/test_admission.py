@@ -78,14 +78,14 @@ def test_refused_datagrams_are_counted_by_reason() -> None:
     ):
         gate.admit(datagram)
     assert gate.refused == {
-        "without a key": 1,
-        "with another key, or damaged": 1,
+        "sealed without a key": 1,
+        "sealed with another key, or damaged": 1,
         "not from a node": 2,
         "not of this group": 1,
     }
     without = admission_of()
     assert without.admit(seal(DATAGRAM, KEY)) is None
-    assert without.refused == {"with another key, or damaged": 1}
+    assert without.refused == {"sealed with another key, or damaged": 1}
 
 
 def test_nodes_understand_each_other_at_every_step_of_a_key_change() -> None:

@@ -28,7 +28,7 @@ SPEED = 99
 
 
 class Line:
-    """A client. The test plays the card."""
+    """A serial line with a CardClient at one end. The test plays the card at the other."""
 
     def __init__(self) -> None:
         self.client = CardClient(CardCodec(SPEED))

@@ -350,7 +350,7 @@ def test_port_that_another_program_owns_fails() -> None:
         other.bind(("", 0))
         port = other.getsockname()[1]
         found = list(doctor.findings(Config(id=0, net_port=port, port=free_port(socket.SOCK_STREAM)), (), None, True))
-    advice = "stop what uses it, or change --net-port on all nodes"
+    advice = "stop the program using it, or change --net-port on all nodes"
     assert Finding(False, f"cannot open UDP port {port} (Address already in use): {advice}") in found
 
 

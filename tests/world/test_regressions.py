@@ -4,8 +4,8 @@ Each run is an explicit plan of faults and presses, because the same seed draws 
 plans.py. Every plan runs twice: it must pass, and it must fail with the bug put back. This shows that the plan still
 reaches the code in question and that the judges still detect the damage.
 
-To add a regression, shrink the plan of the failing seed with campaign.shrink. Copy it here, with the correct words of
-the function and the faulty ones.
+To add a regression, shrink the plan of the failing seed with campaign.shrink. Copy it here, with the
+function, the part of its source that the fix changed, and the faulty source that it replaced.
 """
 
 from collections.abc import Callable
@@ -26,7 +26,7 @@ DUPLICATE = 3
 
 @frozen
 class Regression:
-    """A *run* that passes with the *correct* words of a *function* and fails with the *faulty* ones."""
+    """A *run* that passes with the *correct* source of a *function*, and fails where *faulty* source replaces it."""
 
     rule: pytest.MarkDecorator
     function: Callable[..., object]

@@ -224,7 +224,7 @@ EFFECTS: dict[FaultKind, tuple[int, str] | Callable[[World], object]] = {
     FaultKind.GHOST: (0, "node 1: node 63 is alive"),
     FaultKind.SHIRKER: (0, "node 1: node 63 is alive"),
     FaultKind.DUPLICATE_ID: (0, "node 1: another node uses this one's id, 1"),
-    FaultKind.OTHER_FLOORS: (3, "node 1: node 1 has 3 floors, this one 4: ignored"),
+    FaultKind.OTHER_FLOORS: (3, "node 1: node 1 has 3 floors, this one 4: heartbeats ignored"),
     FaultKind.DISK: lambda world: world.observed.nodes[1].is_disk_failing,
     FaultKind.SLOW_DISK: lambda world: world.observed.nodes[1].is_disk_failing,
     FaultKind.RECORDER: lambda world: world.nodes[1].disk.received_count,
