@@ -237,7 +237,7 @@ def test_idle_car_waits_before_it_leaves_to_park() -> None:
 
 @pytest.mark.rule("C6")
 def test_press_at_an_idle_car_is_served_at_once() -> None:
-    """Assigning the call to the car that will soon pass would cost less."""
+    """The idle car opens its door, although another car will soon pass and could serve the call at a lower cost."""
     group = Group(floors=4, at=(0, 1, 3))
     group.press(0, CAB, 3)
     group.run(400)
@@ -249,11 +249,11 @@ def test_press_at_an_idle_car_is_served_at_once() -> None:
 
 @pytest.mark.rule("A1", "C1")
 def test_one_of_two_idle_cars_at_a_floor_opens_for_a_call() -> None:
-    """The heartbeat that reports a served call may arrive after the one that reports the open door."""
+    """The heartbeat that reports the open door may arrive before the heartbeat that reports the served call."""
     group = Group(floors=4, at=(1, 1, 3))
     group.press(2, UP, 1)
     settle(group)
-    assert sum(len(doors(car)) for car in group.cars) == 2  # one door, which opens and closes
+    assert sum(len(doors(car)) for car in group.cars) == 2  # One door opened and closed.
 
 
 @pytest.mark.rule("A1", "A2")
@@ -296,7 +296,7 @@ def test_assignment_that_changes_a_few_times_is_repeated_soon(monkeypatch: pytes
     group.run(500)
     answers = itertools.chain([Buttons(up=0b100), Buttons()] * (RESTEPS_MAX // 2), itertools.repeat(Buttons(up=0b100)))
     monkeypatch.setattr(assignment, "planned", lambda _, me, floors, hall, cars: next(answers) & hall)
-    obstruct(group[0], True)  # This changes nothing, but the node takes a step.
+    obstruct(group[0], True)  # The door is closed; this only makes the node take a step.
     group.run(50)
     assert not group[0].node.claims.up
     group.run_until(lambda: bool(group[0].node.claims.up), 600)

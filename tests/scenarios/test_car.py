@@ -109,11 +109,12 @@ def test_car_that_missed_a_floor_before_its_sensor_failed_does_not_pass_the_end_
     group.run_until(lambda: position(group[0].machine.shaft, group.now_ms) >= 1.9, 10_000)
     group[0].freeze(True)
     group.run(450)
-    group[0].freeze(False)  # The node has missed floor 2, ...
+    group[0].freeze(False)  # The node has missed floor 2.
     assert floor_of(group[0]) is None
     group.run_until(lambda: floor_of(group[0]) == 3, 5000)
     group.run(20)
-    group[0].misread_floor(9)  # ... and has not read the top floor for long enough to accept it.
+    # The sensor fails before the node has read the top floor for long enough to accept it.
+    group[0].misread_floor(9)
     group.run(130)
     group[0].misread_floor(None)
     settle(group)
@@ -359,7 +360,8 @@ def test_slow_car_is_out_of_service_on_its_first_trips_only() -> None:
 def test_car_that_often_reversed_on_a_sensor_stays_in_service_when_it_crosses_one() -> None:
     where = Position(floor=1, at_floor=True, trusted=True)
     car, now_ms, floor = drive.Drive(where, held=False), 0, 1
-    for _ in range(10):  # It travels between two floors and leaves each sensor, 500 ms wide, after 5 ms.
+    # The car travels between two floors. It leaves each sensor after 5 ms; crossing a sensor takes 500 ms.
+    for _ in range(10):
         direction = Direction.DOWN if floor else Direction.UP
         floor = 1 - floor
         car = drive.leave_sensor(act.start(car, now_ms, direction), now_ms + 5, is_exact=True)

@@ -122,7 +122,8 @@ def test_door_whose_close_command_was_lost_with_the_server_stays_open_while_obst
     group = Group(cars=2, at=(0, 3))
     group.press(0, CAB, 0)
     group.run(1000)
-    group.press(1, UP, 0)  # This call arrives between two replies of the panel, and so does the end of the dwell time.
+    # This call arrives between two replies of the panel. The dwell time also ends between two replies.
+    group.press(1, UP, 0)
     group.run(20)
     group.run(group[0].node.drive.door.close_at_ms - group.now_ms - 1)
     group[0].unplug_server()

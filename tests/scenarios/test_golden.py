@@ -1,7 +1,7 @@
 """Scenarios whose outcome is open to debate, each a short script for the simulated world with an agreed transcript.
 
-`just golden` rewrites the transcripts in golden/. Review their differences as changes of the program's behaviour. The
-judges of the simulated world check each scenario while it runs, and at the end that every call was served.
+`just golden` rewrites the transcripts in golden/. Review the differences as changes of the program's behaviour. The
+judges of the simulated world check each scenario while it runs. At the end, they check that every call was served.
 
 A transcript lists what a bystander sees: buttons, lamps, doors and motors. It adds two things from each node's log:
 which nodes are alive and which cars are out of service. Times are in seconds. A panel is swept every 10 ms, and a
@@ -32,11 +32,11 @@ SHOWN = {
     "car": ("press", "lamp", "door", "motor", "at floor", "misbehaviour"),
     "node": ("starts", "is killed", "dies", "node", "in service", "out of service", "door open", "another", "two"),
 }
-"""How a line about a car or a node must begin to be shown. Lines about anything else are always shown."""
+"""The first words of the lines about cars and nodes that are shown. Lines about anything else are always shown."""
 
 
 class Scenario(NamedTuple):
-    """A script of presses and faults that ends at *ends_ms*, and an introduction to its transcript."""
+    """A script of presses and faults up to *ends_ms*, and an introduction to its transcript."""
 
     introduction: str
     rules: pytest.MarkDecorator
@@ -170,7 +170,7 @@ def run(scenario: Scenario) -> list[str]:
 
 
 def visible_events(lines: Iterable[str]) -> Iterator[tuple[int, str, str, str]]:
-    """Select from a world's transcript what a bystander sees: time in ms, "car" or "node", its name, and the event."""
+    """Yield the events that a golden transcript shows: time in ms, "car", "node" or "", name, and text."""
     for line in lines:
         match = re.fullmatch(LINE, line)
         assert match is not None
@@ -180,7 +180,7 @@ def visible_events(lines: Iterable[str]) -> Iterator[tuple[int, str, str, str]]:
 
 
 def render(scenario: Scenario, lines: Iterable[str]) -> str:
-    """Format a transcript, with one line for all cars or nodes that do the same at the same time."""
+    """Format a golden transcript. Cars or nodes with the same event at the same time have one line."""
     text = [textwrap.fill(scenario.introduction, 100), ""]
     for (at_ms, kind), group in groupby(visible_events(lines), key=lambda event: event[:2]):
         names: dict[str, list[str]] = {}

@@ -40,7 +40,7 @@ def test_car_moved_while_its_server_was_lost_opens_its_door_only_at_standstill()
     group.run(500)
     lose_server(group, 300)
     car = group[0]
-    # The server returns while the car moves across the floor where it stood before.
+    # The server returns while the car passes the floor at which it was stationary before.
     machine = machines.put(evolve(car.machine, door=False), 1, group.now_ms)
     car.set_machine(evolve(machine, shaft=command(machine.shaft, Motor.DOWN, group.now_ms)))
     settle(group)
@@ -171,14 +171,14 @@ def test_calls_of_both_sides_merge_when_the_network_heals() -> None:
 @pytest.mark.parametrize("has_just_closed", [False, True])
 def test_no_call_is_served_before_the_panel_confirms_an_open_door(has_just_closed: bool) -> None:
     group = Group(cars=2, at=(0, 3))
-    if has_just_closed:  # The confirmation of the previous opening does not count for the next.
+    if has_just_closed:  # An earlier confirmation does not count for the next opening.
         group.press(0, UP, 0)
         group.run_until(lambda: group[0].machine.door, 100)
         group.run_until(lambda: not group[0].machine.door, 10_000)
     group.run_until(lambda: group.now_ms % 10 == 2, 10)
     group.press(1, UP, 0)
     group.run(1)
-    # The server of car 0 hangs up between two sweeps, and the call arrives before the second.
+    # The call arrives between two sweeps of car 0, and its server disconnects before the second.
     group[0].unplug_server()
     group.run(100)
     assert not group[0].machine.door

@@ -117,7 +117,7 @@ def test_lamp_survives_two_restarts_with_a_failing_disk_and_a_duplicate_node() -
     group[0].inject(FaultKind.DISK, on=True)
     group.press(0, CAB, 3)
     group.run_until(lambda: group.lit(0) == {("cab", 3)}, 3000)
-    group.run(250)  # until the button is released
+    group.run(250)  # Meanwhile the button is released.
     for _ in range(2):
         group[0].kill()
         group[0].inject(FaultKind.DISK, on=False)

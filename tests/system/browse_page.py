@@ -1,6 +1,6 @@
 """The page in a real browser: headless chromium. `just test-page` runs these tests.
 
-They find elements by their accessible names, so a missing name fails a test. Screenshots are stored in .cache/page/.
+The tests find elements by accessible name, so a missing name fails a test. Screenshots are stored in .cache/page/.
 """
 
 import re
@@ -22,9 +22,9 @@ from selenium.webdriver.remote.webelement import WebElement
 PICTURES = Path(__file__).parents[2] / ".cache" / "page"
 CARS = range(3)
 FLOORS = 9
-"""Enough for a parked car to be several floors away from some of them."""
+"""Enough that some floor is several floors away from every parked car."""
 PARKED_S = 1.0
-"""A car that has stood for this long is parked."""
+"""A car counts as parked once it has been stationary for this long."""
 SIZES = {"laptop": (1366, 900), "projector": (1920, 1080), "phone": (390, 844)}
 
 
@@ -40,7 +40,7 @@ def open_browser() -> webdriver.Chrome:
 
 
 class Page:
-    """The page in the browser."""
+    """The demo's page, as shown in a browser."""
 
     def __init__(self, browser: webdriver.Chrome) -> None:
         self.browser = browser
@@ -81,7 +81,7 @@ class Page:
             time.sleep(0.02)
 
     def far_floor(self) -> int:
-        """Wait until all cars are parked at different floors; return the floor farthest from all of them."""
+        """Wait until all cars are parked at different floors; return the floor whose nearest car is farthest away."""
 
         def at() -> list[int]:
             found = [re.match(r"Floor indicator (\d+)", self.screen(car)) for car in CARS]
@@ -221,7 +221,7 @@ def test_page_fits_the_screen(page: Page, size: str, scheme: str) -> None:
             ".filter((box) => box.width && (box.width < 24 || box.height < 24)).length"
         )
         assert small == 0
-        time.sleep(0.3)  # Colours change in a transition.
+        time.sleep(0.3)  # Wait for the transition of the colours.
         page.picture(f"{size}-{scheme}")
     finally:
         browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})

@@ -14,9 +14,9 @@ from websockets.typing import Origin
 
 CARS = range(3)
 FLOORS = 9
-"""Enough for a parked car to be several floors away from some of them."""
+"""Enough that some floor is several floors away from every parked car."""
 PARKED_S = 1.0
-"""A car that has stood for this long is parked."""
+"""A car counts as parked once it has been stationary for this long."""
 
 
 class Page:
@@ -66,7 +66,7 @@ class Page:
         return any(words in line for line in self.scene["said"])
 
     def far_floor(self) -> int:
-        """Wait until all cars are parked at different floors; return the floor farthest from all of them."""
+        """Wait until all cars are parked at different floors; return the floor whose nearest car is farthest away."""
 
         def places() -> list[int]:
             return [self.car(car)["sensor"] for car in CARS if not self.car(car)["motor"]]
@@ -188,7 +188,7 @@ def test_demo_stops_all_processes_even_with_frozen_and_killed_nodes() -> None:
             page.ask("freeze", node=0, on=True)
             page.ask("kill", node=1)
         started = nodes_of(process.pid)
-        assert len(started) == 3  # Two nodes and the keeper.
+        assert len(started) == 3  # two nodes, and the keeper process of demo_nodes.py
         process.send_signal(signal.SIGTERM)
         output, _ = process.communicate(timeout=PATIENCE_S)
         assert process.returncode == 0, output
@@ -196,7 +196,7 @@ def test_demo_stops_all_processes_even_with_frozen_and_killed_nodes() -> None:
 
 
 def nodes_of(parent: int) -> list[int]:
-    """List the living children of *parent*."""
+    """Return the pids of the living child processes of *parent*."""
     children = []
     for entry in Path("/proc").iterdir():
         try:

@@ -50,7 +50,7 @@ class Car:
         return self.machine.shaft.motor
 
     def motors(self, began: int) -> list[int]:
-        """Return the motor commands since event *began*."""
+        """Return the motor commands since the event with number *began*."""
         return [event["value"] for event in self.built.history.since(began)["events"] if event["kind"] == "motor"]
 
     def log(self) -> str:
@@ -67,7 +67,7 @@ class Car:
         self.wait(lambda: time.monotonic() >= end)
 
     def write_foreign(self, stream: bytes) -> None:
-        """Write to the card's port as another program."""
+        """Write *stream* to the card's port, as another program could."""
         port = os.open(self.line.path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
         os.write(port, stream)
         os.close(port)
@@ -278,7 +278,7 @@ def test_short_stall_of_the_card_is_not_a_fault(tmp_path: Path) -> None:
         car.drive_up()
         began = car.built.history.next_event
         for _ in range(3):
-            time.sleep(0.2)  # The card does not run meanwhile.
+            time.sleep(0.2)  # The card does not run during this time.
             car.wait(lambda: car.motor is Motor.STOP)
             car.wait(lambda: car.motor is Motor.UP)
             car.run_for(0.1)
@@ -290,7 +290,7 @@ def test_short_stall_of_the_card_is_not_a_fault(tmp_path: Path) -> None:
 
 NOBODY = 65534
 UNPRIVILEGED = [] if os.geteuid() else ["setpriv", "--inh-caps=-sys_admin", "--bounding-set=-sys_admin"]
-"""Drops the capability that lets root open a port which another program has opened exclusively."""
+"""For root: a command that drops the capability to open a port that another program has opened exclusively."""
 
 
 def can_open(car: Car) -> bool:
@@ -337,7 +337,7 @@ def test_only_a_new_worker_can_open_a_port_in_use(tmp_path: Path) -> None:
         car.wait(lambda: car.log().count("card answers") == 4)
         assert not can_open(car)
 
-        while pids := processes_of(car.pid):  # A killed process may just have been replaced.
+        while pids := processes_of(car.pid):  # Its parent may have replaced a killed process.
             for pid in pids:
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 TOOLS = shlex.split("cat chmod cksum cp dirname env flock ls mkdir mktemp mv rm sed sh sleep sync touch uname")
 JUST_VERSION = "1.2.3"
 
-# A fake Python runs one of these lines before the code that the script passes to it.
+# Defects of a fake Python, which runs one of these lines before the code that the script passes to it.
 OLD = "import sys; sys.version_info = (3, 9, 2)"
 NO_VENV = "import sys; sys.modules['ensurepip'] = None"
 NO_HEADERS = "import sysconfig; sysconfig.get_path = lambda name: '/nowhere'"
@@ -52,7 +52,7 @@ esac
 
 @pytest.fixture
 def bare(tmp_path: Path) -> Path:
-    """Return a folder of fake programs: a machine with all prerequisites."""
+    """Return a folder of fake programs, which simulates a machine with all prerequisites."""
     programs = tmp_path / "programs"
     programs.mkdir()
     for tool in TOOLS:
@@ -148,7 +148,7 @@ def test_all_missing_prerequisites_are_reported_at_once(bare: Path) -> None:
 
 
 class Checkout:
-    """A copy of the scripts in a folder with a space in its name, on a machine of fake programs."""
+    """A copy of the scripts, in a folder with a space in its name. The scripts find only fake programs."""
 
     def __init__(self, programs: Path) -> None:
         self.root = programs.parent / "my checkout"
@@ -179,14 +179,14 @@ class Checkout:
         )
 
     def run(self, script: str, *arguments: str, **variables: str) -> tuple[int, str]:
-        """Return the exit status and the last line of the output."""
+        """Run a script; return its exit status and the last line of its output."""
         self.log.write_text("")
         with self.start(script, *arguments, **variables) as process:
             out, err = process.communicate(timeout=PATIENCE_S)
         return process.returncode, [*err.splitlines(), *out.splitlines(), ""][-2 if out or err else -1]
 
     def start_and_hang(self, script: str, *arguments: str) -> subprocess.Popen[str]:
-        """Start a script and wait until its installation hangs. It continues once the file log.go exists."""
+        """Start a script and wait until its installation hangs. The file log.go lets the installation continue."""
         hangs = self.log.with_name("log.hangs")
         process = self.start(script, *arguments, HANGS="yes")
         end = time.monotonic() + PATIENCE_S
@@ -196,7 +196,7 @@ class Checkout:
         return process
 
     def interrupt(self, script: str, number: signal.Signals, *arguments: str) -> None:
-        """Send a signal to the script and its children during the installation."""
+        """Start a script; during its installation, send a signal to the script and its children."""
         with self.start_and_hang(script, *arguments) as process:
             os.killpg(process.pid, number)
 
@@ -281,7 +281,7 @@ def test_interrupted_installation_is_repeated_in_a_new_environment(
 
 
 CHANGES = {
-    # A change to a finished environment, and how many new environments it causes.
+    # A change to a finished environment, and how many environments venv.sh then creates.
     "lock file": 0,
     "C source": 0,
     "extension deleted": 0,

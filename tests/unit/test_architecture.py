@@ -49,7 +49,7 @@ OUTSIDE = {
     "building.terminal_picture": "rich",
     "simulation.campaign": "os select signal",
 }
-"""The modules for input, output and time that each of our modules imports. The commands (cli) may import any."""
+"""For each of our modules: the modules of WORLD that it imports. Modules of the package cli may import any of them."""
 
 WORLD = (
     "asyncio curses datetime fcntl http mmap multiprocessing os pty rich secrets select selectors serial shutil signal"
@@ -57,7 +57,7 @@ WORLD = (
 )
 
 VAGUE = {"base", "common", "data", "handlers", "helper", "helpers", "manager", "misc", "tools", "util", "utils"}
-"""Names of modules without a clear purpose."""
+"""Module names that do not state a purpose. Our modules must not have them."""
 
 
 def name_of(file: Path) -> str:

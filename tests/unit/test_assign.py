@@ -1,4 +1,4 @@
-"""`elevator assign` answers like the course's program, except for the entries of DIFFERENCES."""
+"""`elevator assign` answers like the original, the course's program, except for the entries of DIFFERENCES."""
 
 import io
 import json
@@ -26,8 +26,9 @@ from elevator.cli.assign_help import DIFFERENCES, USAGE
 COMMAND = [sys.executable, "-m", "elevator", "assign"]
 VECTORS = reference.vectors()
 CALLS = [json.loads(line) for line in (reference.DATA / "assigner_cli.jsonl").read_text().splitlines()]
-"""Calls of the original with its status and the first OUTPUT_BYTES of its output. If it rejects a call that `elevator
-assign` answers, *differences* names the entries of DIFFERENCES that explain why."""
+"""Recorded runs of the original: its arguments, its exit status and the first OUTPUT_BYTES bytes of its output. If the
+original rejects an input that `elevator assign` answers, "differences" names the entries of DIFFERENCES that explain
+why."""
 OUTPUT_BYTES = 400
 REJECTS = [json.loads(line) for line in (reference.DATA / "assigner_rejects.jsonl").read_text().splitlines()]
 
@@ -92,7 +93,7 @@ def ask(arguments: list[str], text: str = "") -> tuple[int, str, str]:
 
 
 def as_recorded(output: str) -> str:
-    """Convert *output* to the order of cars and the escapes in the recorded outputs."""
+    """Rewrite *output* with the order of cars and the escape sequences of the recorded outputs."""
     answers = json.loads(output)
     ordered = {id: answers[id] for id in sorted(answers, key=str.encode)}
     text = json.dumps(ordered, separators=(",", ":"), ensure_ascii=False) + "\n"
@@ -115,7 +116,7 @@ def test_recorded_call_is_answered_like_by_the_original(call: dict[str, Any]) ->
         recorded, ours = (
             call["output"].rstrip("\ufffd"),
             as_recorded(output),
-        )  # The limit of bytes may split a character.
+        )  # OUTPUT_BYTES may split a character.
         assert (status, errors) == (0, "")
         assert ours == recorded or (len(ours.encode()) > OUTPUT_BYTES and ours.startswith(recorded))
 
@@ -242,7 +243,7 @@ def test_invalid_options_are_reported_on_one_line(words: list[str]) -> None:
 
 
 def with_floor(floor: str, **more: str) -> str:
-    """Return an input of two floors and one car, with the *floor* and more fields as unquoted JSON."""
+    """Return an input of two floors and one car. *floor* and *more* are JSON texts of fields of the car."""
     fields = {"floor": floor, "cabRequests": "[false,false]", **more}
     state = ",".join(f'"{name}":{value}' for name, value in fields.items())
     return f'{{"hallRequests":[[false,false],[false,true]],"states":{{"a":{{{state}}}}}}}'
@@ -335,7 +336,7 @@ def test_only_a_newline_ends_a_line_of_standard_input() -> None:
 
 
 def test_last_character_of_standard_input_is_dropped_if_that_makes_it_valid() -> None:
-    # The original always drops it. `elevator assign` drops a character other than a newline only as a second attempt.
+    # The original always drops the last character. `elevator assign` first tries to keep it, unless it is a newline.
     text = with_floor("1")
     assert ask([], text + ",") == ask([], text) == ask([], text + "\n")
     assert ask([], text + ",\n")[0] == 1
@@ -425,7 +426,7 @@ def client(path: Path) -> socket.socket:
         except (
             ConnectionRefusedError,
             FileNotFoundError,
-        ):  # It does not listen yet, or is replacing an abandoned socket.
+        ):  # The program does not listen yet, or is replacing an abandoned socket.
             connection.close()
             assert time.monotonic() < deadline
         else:

@@ -60,7 +60,7 @@ NOT_INTEGERS = {
     "raw: trailing text",
     "raw: bool as 0/1",
 }
-"""Errors that only the JSON shows, not the integers made of it. The reader of the JSON must refuse these inputs."""
+"""Errors that are lost when JSON becomes integers for the C code. The JSON reader must reject these inputs."""
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,10 @@ def test_agrees_with_model_with_an_empty_id(given: Input, data: st.DataObject, a
 
 
 def test_car_with_empty_id_leaves_calls_unassigned() -> None:
-    """Such a car stands at the call, but another car gets it. Without another car, it gets the call or raises."""
+    """The other car is assigned the call, although the car with the empty id is idle at its floor.
+
+    Alone in the group, the car with the empty id is assigned a single call, but two calls raise ValueError.
+    """
     state: State = {"behaviour": "idle", "floor": 1, "direction": "stop", "cabRequests": [False] * 3}
     hall = [[False, False], [True, False], [False, False]]
     other: State = {**state, "floor": 0, "cabRequests": [False, False, True]}
@@ -186,7 +189,7 @@ def test_agrees_with_model_on_many_cars(cars: int) -> None:
 
 
 def test_largest_building_is_answered() -> None:
-    """Every car passes every floor, which is the most work for a realistic input."""
+    """Every car passes every floor. No realistic input causes more work."""
     everything = 2**1024 - 1
     shares = _assign.reference(1024, everything, everything, [(1, 1, -1, 0)] * 500)
     assert_shared_out(everything, everything, shares)
@@ -205,7 +208,7 @@ def test_agrees_with_model_on_negative_and_huge_durations(door_ms: int, travel_m
 
 
 def test_clocks_that_overflow_wrap_around() -> None:
-    """In units of 100 ns these stops take longer than 64 bits can hold. Still every call gets one owner."""
+    """Clocks count in units of 100 ns, with 64 bits. Even after an overflow, each call is assigned to one car."""
     everything = 2**1024 - 1
     for durations in ((2**31 - 1, 2**31 - 1), (-(2**31), 2**31 - 1)):
         shares = _assign.reference(1024, everything, everything, [(0, 0, 0, everything)] * 2, *durations)
@@ -213,7 +216,7 @@ def test_clocks_that_overflow_wrap_around() -> None:
 
 
 def test_byte_order_of_ids_breaks_ties() -> None:
-    """Digits come before letters, and 10 before 2."""
+    """Ids are compared byte by byte, so digits precede letters, and 10 precedes 2."""
     hall = [[False, False], [False, False], [True, False]]
     state: State = {"behaviour": "idle", "floor": 0, "direction": "stop", "cabRequests": [False] * 3}
     for ids in (["10", "2", "a"], ["Z", "a", "é", "\uffff", "\U00010000"]):
@@ -222,7 +225,10 @@ def test_byte_order_of_ids_breaks_ties() -> None:
 
 
 def assert_shared_out(up: int, down: int, shares: tuple[tuple[int, int], ...]) -> None:
-    """Assert that each call is in exactly one share: the sums and the numbers of bits are equal."""
+    """Assert that each call is assigned to exactly one car.
+
+    Then the masks of the cars add up to the mask of all calls, and contain the same number of bits.
+    """
     for calls, parts in ((up, [share[0] for share in shares]), (down, [share[1] for share in shares])):
         assert sum(parts) == calls
         assert sum(part.bit_count() for part in parts) == calls.bit_count()
@@ -306,7 +312,7 @@ def test_bad_value_for_a_large_building_raises_value_error_of_one_line(name: str
 
 @pytest.mark.parametrize("extension", [_assign, _bench])
 def test_assertions_are_compiled_in(extension: ModuleType) -> None:
-    """Python's own compiler flags disable assertions."""
+    """Python's default compiler flags include -DNDEBUG, which disables assertions."""
     assert extension.__file__ is not None
     assert b"__assert_fail" in Path(extension.__file__).read_bytes()
 

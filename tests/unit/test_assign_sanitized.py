@@ -28,7 +28,7 @@ def run(check: Path, *arguments: str, text: str = "") -> subprocess.CompletedPro
 
 
 def line(integers: Integers, answer: list[tuple[int, int]] | None) -> str:
-    """Write a vector in the format of check.c. Without an *answer* the assigner must refuse the input."""
+    """Format a vector for check.c. If *answer* is None, the assigner must reject the input."""
     floors, up, down, cars, door_ms, travel_ms, clear_all, _ = integers
     fields = [
         floors,

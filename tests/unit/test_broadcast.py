@@ -20,11 +20,11 @@ MINUTE_MS = 60_000
 ME = Author(1, 7)
 
 Refuses = Callable[[int, str], bool]
-"""Arguments: the time in ms and an interface. True if the kernel refuses a datagram sent there."""
+"""A predicate: whether the kernel refuses a datagram, given the time in ms and the interface."""
 
 
 class Kernel:
-    """A fake socket that fails with EPERM like a firewall rule, and sends nothing."""
+    """A fake kernel and its socket. Datagrams are only recorded, or refused with EPERM as by a firewall rule."""
 
     def __init__(self) -> None:
         self.now_ms = 0

@@ -229,7 +229,7 @@ def test_result_does_not_depend_on_how_messages_are_grouped(
 
 @contextmanager
 def running(building: Building) -> Iterator[Building]:
-    """Run *building* in a thread during the block. Raise its errors at the end."""
+    """Run *building* in a thread during the block. At the end, fail if the thread raised an error."""
     ended = threading.Event()
     errors: list[BaseException] = []
 
@@ -253,7 +253,7 @@ def running(building: Building) -> Iterator[Building]:
 
 @contextmanager
 def controlled(building: Building) -> Iterator[int]:
-    """Run *building* with a control socket; yield its port."""
+    """Run *building* with a control socket; yield the port of the socket."""
     control = open_control(building)
     try:
         with running(building):
@@ -275,7 +275,7 @@ def control_port(opened: Building) -> Iterator[int]:
 
 @pytest.fixture
 def building(opened: Building, control_port: int) -> Building:
-    """Return the building that *control_port* runs."""
+    """Return the building that the fixture control_port runs."""
     return opened
 
 
@@ -340,7 +340,7 @@ class Operator:
         return state
 
     def until(self, claim: Callable[[dict[str, Any]], object], car: int = 0) -> dict[str, Any]:
-        """Wait until *claim* holds for the state of *car*."""
+        """Wait until *claim* holds for the state of *car*; return this state."""
         deadline = time.monotonic() + 5
         while not claim(state := self.state(car)):
             assert time.monotonic() < deadline, state
@@ -392,7 +392,7 @@ def test_clients_that_send_one_message_at_a_time_are_served(building: Building, 
     They send each message separately, without TCP_NODELAY, and read each reply with a single call for 4 bytes. The C
     driver first requests a reload of the configuration.
     """
-    for run in range(3):  # A restarted controller reconnects immediately.
+    for run in range(3):  # Controllers may reconnect immediately after a restart.
         with socket.create_connection(("127.0.0.1", building.ports[0]), timeout=5) as client:
             client.send(bytes(4))
             for floor in range(4):

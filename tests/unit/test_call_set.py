@@ -15,7 +15,7 @@ NODES = 3
 
 @define
 class Replica:
-    """The call set of one node and its model: all presses that have reached it, and those of them that were served."""
+    """The call set of one node, and a model of it: all presses received, and the served ones among them."""
 
     author: Author
     calls: Calls = Calls()
@@ -37,7 +37,7 @@ histories = st.lists(
 
 
 def play(history: History) -> tuple[list[Replica], dict[Dot, Call]]:
-    """Run *history* on replicas and models; return them and the call of each press."""
+    """Run *history* on replicas; return the replicas and the call of each press."""
     replicas = [Replica(Author(id, 1)) for id in range(NODES)]
     pressed: dict[Dot, Call] = {}
     delayed: list[tuple[Calls, set[Dot], set[Dot]]] = []

@@ -41,13 +41,13 @@ class Line:
         return sent
 
     def receive(self, data: bytes) -> bytes:
-        """Receive *data* now and return what the client sends."""
+        """Deliver *data* to the client; return the bytes that the client sends in response."""
         self.client.receive(data, self.now_ms)
         self.client.advance(self.now_ms)
         return self.sent()
 
     def wait(self, ms: int) -> Iterator[tuple[int, bytes]]:
-        """Receive nothing for *ms*; yield the time and bytes of each message that the client sends."""
+        """Let *ms* pass without a reply; yield the time and bytes of each message that the client sends."""
         end_ms = self.now_ms + ms
         while self.client.wake_at_ms() <= end_ms:
             self.now_ms = max(self.client.wake_at_ms(), self.now_ms)
@@ -65,7 +65,7 @@ class Line:
 
 @pytest.fixture
 def line() -> Line:
-    """Return a line to a card that answered one sweep and then got MOVING_UP. The next sweep is outstanding."""
+    """Return a line whose card has answered one sweep and received MOVING_UP. The next sweep is unanswered."""
     made = Line()
     made.client.begin(0)
     assert made.sent() == HALT + READ_IDENTITY

@@ -26,7 +26,7 @@ def now_ms() -> int:
 
 
 class Bench:
-    """A simulated card on a fixed path, and the port to it."""
+    """A simulated card at a fixed path, and a CardPort that uses it."""
 
     def __init__(self, built: Building, path: Path) -> None:
         self.built = built
@@ -38,7 +38,7 @@ class Bench:
         return self.built.elevators[0].machine
 
     def pump(self, done: Callable[[], bool], timeout_s: float = 20, clock: Callable[[], int] = now_ms) -> None:
-        """Run both sides until *done*."""
+        """Run the port and the card until *done* returns true."""
         end = time.monotonic() + timeout_s
         while not done():
             assert time.monotonic() < end, "timed out"
@@ -56,7 +56,7 @@ class Bench:
 
 @pytest.fixture
 def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
-    monkeypatch.setattr(card_client, "LATE_MS", 400)  # A busy machine should not halt the motor here.
+    monkeypatch.setattr(card_client, "LATE_MS", 400)  # A delay on a busy machine must not halt the motor.
     built = open_building([put(Shaft(4), 2, 0)])
     made = Bench(built, tmp_path / "card")
     yield made
@@ -76,7 +76,10 @@ def test_port_reads_inputs_and_writes_outputs(bench: Bench) -> None:
 
 
 def confirmed_inputs(before: Inputs, wanted: Outputs) -> Inputs:
-    """Return the snapshot of a sweep that was sent before *wanted* and answered after it. *before*: the last one."""
+    """Return the inputs expected from a sweep that was sent before *wanted* was written, and answered afterwards.
+
+    *before* are the inputs from the previous sweep.
+    """
     door_open, motor_stopped = before.confirmed
     confirmed = Confirmed(door_open and bool(wanted.door), motor_stopped and wanted.motor is Motor.STOP)
     return evolve(before, confirmed=confirmed)
@@ -91,14 +94,14 @@ def test_reply_confirms_the_commands_before_its_sweep(bench: Bench) -> None:
             bench.port.poll(now_ms())
         asked_at_ms = bench.port.client.panel.asked_at_ms
         bench.port.write(wanted)
-        # The port's clock stands still, so a late reply is not followed by the next sweep at once.
+        # The port's clock is stopped, so the port sends no sweep right after a late reply.
         bench.pump(lambda: bench.port.client.panel.asked_at_ms is None, clock=lambda ms=asked_at_ms: ms)  # type: ignore[misc]
         assert bench.port.inputs(now_ms()) == confirmed_inputs(before, wanted)
         before = Inputs(floor=2, confirmed=Confirmed(bool(wanted.door), wanted.motor is Motor.STOP))
         bench.pump(lambda: bench.port.client.panel.asked_at_ms is not None)
-        bench.pump(lambda: bench.port.client.panel.asked_at_ms is None)  # A sweep after the command.
+        bench.pump(lambda: bench.port.client.panel.asked_at_ms is None)  # This sweep follows the command.
         assert bench.port.inputs(now_ms()) == before
-        if wanted.motor is not Motor.STOP:  # No reply confirms a running motor, so its bytes may still be on the line.
+        if wanted.motor is not Motor.STOP:  # No reply confirms a running motor, so wait for the motor itself.
             bench.pump(lambda: bench.machine.shaft.motor is not Motor.STOP)
         assert (bench.machine.door, bench.machine.shaft.motor) == (wanted.door, wanted.motor)
 
@@ -188,7 +191,7 @@ def test_copy_of_the_descriptor_does_not_keep_the_port_locked(bench: Bench) -> N
 def test_card_that_stops_answering_is_lost_and_found_again(bench: Bench) -> None:
     bench.pump(bench.answers)
     until = now_ms() + 1500
-    while now_ms() < until:  # The card does not run.
+    while now_ms() < until:  # The card does not run, so it does not answer.
         bench.port.poll(now_ms())
         time.sleep(0.005)
     assert not bench.answers()
@@ -208,7 +211,7 @@ def test_reply_from_before_a_stall_is_dropped(bench: Bench) -> None:
 
 
 class OtherDevice:
-    """A serial device that answers each request with *answer* of the request and its number, from 1."""
+    """A serial device that replies with answer(request, number). The number of the first request is 1."""
 
     def __init__(self, answer: Callable[[bytes, int], bytes]) -> None:
         self._master, self._slave = pty.openpty()
@@ -255,7 +258,7 @@ OTHER_DEVICES = {
 def test_other_device_gives_no_inputs_and_is_logged_once(kind: str) -> None:
     device = OtherDevice(OTHER_DEVICES[kind])
     port = CardPort(device.path, 99)
-    clock_ms = 0  # simulated, faster than real time
+    clock_ms = 0  # simulated time, which passes faster than real time
     while clock_ms < 6000:
         clock_ms += 5
         port.poll(clock_ms)
@@ -301,7 +304,7 @@ def test_late_identities_are_not_read_as_a_sweep_reply() -> None:
 
 
 def with_tachometer(request: bytes, asked: int) -> bytes:
-    """Answer like a card with its car at floor 0, whose tachometer shows the number of requests."""
+    """Reply like a card with its car at floor 0. Its tachometer shows *asked*, the number of requests so far."""
     if bytes((0xC0 + 62,)) + SWEEP in request:
         return bytes((asked, 0xA2, 0x20, 0x00, 0xA2))
     return b"\xa2" * request.count(READ_IDENTITY)

@@ -44,7 +44,7 @@ def heartbeat(id: int, floors: int = 4) -> Heartbeat:
 
 
 def traffic(*nodes: tuple[int, str, int], others: int = 0) -> GroupTraffic:
-    """Return the traffic of *nodes* (id, address, floors) and of *others* in another group."""
+    """Return the traffic of *nodes* (id, address, number of floors), and *others* datagrams of another group."""
     by_id: dict[int, dict[str, Heartbeat]] = {}
     for id, address, floors in nodes:
         by_id.setdefault(id, {})[address] = heartbeat(id, floors)
@@ -53,7 +53,7 @@ def traffic(*nodes: tuple[int, str, int], others: int = 0) -> GroupTraffic:
 
 @contextmanager
 def elevator(floor: float) -> Iterator[int]:
-    """Run a simulated elevator of six floors; yield its port."""
+    """Run a simulated elevator of six floors with its car at *floor*; yield its port."""
     building, ended = open_building([physics.put(Shaft(6), floor, 0)]), threading.Event()
 
     def drive() -> None:
@@ -72,7 +72,7 @@ def elevator(floor: float) -> Iterator[int]:
 
 @contextmanager
 def simulated_card(directory: Path, floor: float) -> Iterator[str]:
-    """Run `elevator sim` with an I/O card; yield its path."""
+    """Run `elevator sim` with an I/O card and the car at *floor*; yield the path of the card."""
     prefix = directory / "card-"
     command = [*PROGRAM, "sim", "--headless", "--port", "0", "--card", str(prefix), "--at", str(floor)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as sim:
@@ -183,7 +183,10 @@ def test_no_server_or_another_program_on_the_port_fails() -> None:
 
 
 class Filtered(socket.socket):
-    """A socket behind a firewall that refuses or drops one in *one_in* of the datagrams to an address."""
+    """A socket behind a simulated firewall, which acts on every datagram whose number is a multiple of *one_in*.
+
+    If the destination is *refused*, sending fails with *code*. If it is *lost*, the datagram is dropped.
+    """
 
     refused: str | None = None
     lost: str | None = None
@@ -202,7 +205,7 @@ class Filtered(socket.socket):
 
 @pytest.fixture
 def filtered(monkeypatch: pytest.MonkeyPatch) -> Iterator[Filtered]:
-    """Yield a port on a machine with two interfaces."""
+    """Yield a Filtered socket on a simulated machine with two network interfaces."""
     monkeypatch.setattr(doctor_network, "PROBE_S", 0.05)
     routes = [Route("eth0", "127.255.255.255"), Route("eth1", "127.0.0.1")]
     monkeypatch.setattr(doctor_network, "find_routes", lambda _: routes)
@@ -288,7 +291,7 @@ from elevator.net.broadcast import open_port
 with open_port(20145) as group_port:
     print(check_broadcast(group_port, None).text)'
 """
-"""Runs the broadcast check in a network namespace with one iptables rule."""
+"""A shell script that runs the broadcast check in a network namespace with one iptables rule."""
 
 
 def behind(*rule: str, probing: str = sys.executable) -> "subprocess.CompletedProcess[str]":
@@ -302,7 +305,7 @@ if (
     and all(map(shutil.which, ("unshare", "ip", "iptables")))
     and behind("-L", probing="true").returncode == 0
 ):
-    # Without root or these tools, only the tests with a filtered socket run.
+    # Without root or these programs, only the tests with a Filtered socket run.
     @pytest.mark.parametrize("verdict", ["DROP", "REJECT"])
     @pytest.mark.parametrize(
         ("rule", "message"),

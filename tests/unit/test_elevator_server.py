@@ -141,7 +141,7 @@ def pump(
     timeout_s: float = 10,
     clock: Callable[[], int] = now_ms,
 ) -> None:
-    """Run both sides until *done*."""
+    """Run the port, and the building if there is one, until *done* returns true."""
     end = time.monotonic() + timeout_s
     while not done():
         assert time.monotonic() < end, "timed out"
@@ -175,7 +175,10 @@ def test_equal_replies_give_the_same_snapshot_object() -> None:
 
 
 def confirmed_inputs(before: Inputs, wanted: Outputs) -> Inputs:
-    """Return the snapshot of a sweep that was sent before *wanted* and answered after it. *before*: the last one."""
+    """Return the inputs expected from a sweep that was sent before *wanted* was written, and answered afterwards.
+
+    *before* are the inputs from the previous sweep.
+    """
     door_open, motor_stopped = before.confirmed
     confirmed = Confirmed(door_open and bool(wanted.door), motor_stopped and wanted.motor is Motor.STOP)
     return evolve(before, confirmed=confirmed)
@@ -191,7 +194,7 @@ def test_reply_confirms_the_commands_before_its_sweep() -> None:
             pump(port, None, lambda: port.panel.asked_at_ms is not None)
             asked_at_ms = port.panel.asked_at_ms or 0
             port.write(wanted)
-            # The port's clock stands still, so a late reply is not followed by the next sweep at once.
+            # The port's clock is stopped, so the port sends no sweep right after a late reply.
             pump(port, built, lambda: port.panel.asked_at_ms is None, clock=lambda ms=asked_at_ms: ms)  # type: ignore[misc]
             machine = built.elevators[0].machine
             assert (machine.door, machine.shaft.motor) == (wanted.door, wanted.motor)
@@ -294,7 +297,7 @@ def test_reply_from_before_a_stall_is_dropped() -> None:
         pump(port, built, lambda: port.inputs(now_ms()) is not None)
         pump(port, built, lambda: port.panel.asked_at_ms is not None)
         built.turn(0.05)
-        resumed_ms = now_ms() + 600  # After a stall of 600 ms, with the reply already received by the kernel.
+        resumed_ms = now_ms() + 600  # The node stalls for 600 ms while the reply waits in the kernel.
         port.poll(resumed_ms)
         assert port.inputs(resumed_ms) is None
         port.stop()

@@ -16,11 +16,11 @@ from elevator.simulation.faults import FaultKind
 
 MINUTE_MS = 60_000
 LINES_MAX = 40
-"""Per minute while one input flaps: a dozen lines for each condition that depends on it."""
+"""The limit on lines per minute while one input flaps: a dozen for each condition that depends on the input."""
 
 
 def flap(group: Group, change: Callable[[bool], None], on_ms: int, off_ms: int, for_ms: int = MINUTE_MS) -> None:
-    """Call *change* with True and False alternately."""
+    """Repeat for *for_ms*: call change(True), run for *on_ms*, call change(False), run for *off_ms*."""
     until_ms = group.now_ms + for_ms
     while group.now_ms < until_ms:
         change(True)
@@ -59,7 +59,8 @@ def test_flapping_input_does_not_flood_the_log(
     group = Group(cars=1, at=(1,), judged=False)
     flap(group, make_change(group[0]), on_ms, on_ms)
     assert len(group[0].log) <= LINES_MAX, group[0].log[-10:]
-    group[0].set_machine(machine(put(Shaft(4), 1, group.now_ms)))  # It may have left its shaft, led by its sensor.
+    # The wrong readings may have led the car out of its shaft.
+    group[0].set_machine(machine(put(Shaft(4), 1, group.now_ms)))
     group.run(2 * MINUTE_MS)
     assert [line for line in group[0].log if "service" in line][-1].startswith("in service"), (
         "the last line must be correct"

@@ -47,7 +47,10 @@ def test_number_of_known_addresses_is_limited() -> None:
 
 @given(st.lists(st.none() | st.tuples(st.sampled_from("abcd"), st.integers(0, 200)), max_size=60))
 def test_drops_are_counted_and_the_rest_keeps_its_order(acts: list[tuple[str, int] | None]) -> None:
-    """An act is None to pop, or an address with a number of datagrams to put; 0 marks the address as known."""
+    """An act pops a datagram (None), or names an address and how many datagrams from it to put.
+
+    The number 0 instead marks the address as known.
+    """
     queue, put, popped = FairQueue(), 0, 0
     newest = dict.fromkeys("abcd", 0)
 

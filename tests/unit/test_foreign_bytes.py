@@ -35,9 +35,9 @@ MOVING_UP = Outputs(Motor.UP, lamps=Buttons(cab=0b1000), floor=1)
 MOVING_DOWN = Outputs(Motor.DOWN, lamps=Buttons(up=0b001), floor=2, stop_lamp=True)
 WANTED = [DOOR_OPEN, MOVING_UP, MOVING_DOWN]
 SPEEDS = [1, 13, 77, 88, 174, 255]
-"""As commands, 77 writes the PWM pin, 88 opens the door, and 174 and 255 are reads."""
+"""Some of these speeds are also commands: 77 writes the PWM pin, 88 opens the door, and 174 and 255 are reads."""
 SAMPLES = bytes((0, 0x0A, 0x0D, 0x18, 0x24, 0x41, 0x4D, 0x54, 0x58, 0x5E, 0x64, 0x80, 0xAA, 0xE6, 0xEE, 0xFF))
-"""A byte of each kind: low and high writes of an unused pin, PWM, door, direction and lamp; reads of all widths."""
+"""Commands of every kind: set an unused pin, PWM, door, direction or lamp to low or high; read any width."""
 
 
 def at(floor: float) -> Machine:
@@ -51,7 +51,7 @@ def feed(card: Card, machine: Machine, stream: bytes) -> tuple[Card, Machine]:
 
 
 def disturbed() -> Iterator[tuple[Card, bool]]:
-    """Yield every state of a card and its door that foreign bytes can cause, with three speeds for all."""
+    """Yield every state of card and door that foreign bytes can cause, but only three of the speeds."""
     for speed, down, waits, door in itertools.product((0, 13, 255), (False, True), (False, True), (False, True)):
         yield Card(speed, down, 0, waits), door
 
@@ -67,7 +67,8 @@ def test_one_sweep_restores_motor_and_door_from_any_state(wanted: Outputs, speed
     assert wanted.door is not None
     every = sweeps(wanted, speed)
     for (card, door), sweep in itertools.product(disturbed(), every):
-        for begin in range(len(sweep)):  # Foreign bytes precede the byte *begin*. Then the next sweep follows.
+        # The foreign bytes arrive just before byte *begin* of a sweep. One more sweep follows.
+        for begin in range(len(sweep)):
             assert matches(wanted, speed, *feed(card, evolve(at(2), door=door), sweep[begin:] + every[0]))
 
 
@@ -95,7 +96,7 @@ MESSAGES = [
 
 @pytest.mark.parametrize("message", MESSAGES)
 def test_first_byte_of_a_message_never_starts_the_motor(message: bytes) -> None:
-    """Another program has written any pair of bytes before it."""
+    """Another program has just written two bytes: any two before HALT, one of two pairs before other messages."""
     for pair in itertools.product(range(256), repeat=2) if message == io_card.HALT else [(0x54, 0x0D), (0x0D, 0x0D)]:
         card, machine = feed(Card(), at(2), bytes(pair))
         card_after, machine_after = feed(card, machine, message[:1])
@@ -131,7 +132,7 @@ class Rig:
         self.tachometer = 0
         self.delay_ms = 0
         self.steal_count = 0
-        """How many more reply bytes another program reads."""
+        """How many of the next reply bytes go to another program instead of the port."""
         self._replies: deque[tuple[int, int]] = deque()
         self._foreign: tuple[int, bytes] | None = None
         self.inputs: Inputs | None = None
@@ -162,7 +163,7 @@ class Rig:
         self.seen.clear()
 
     def recover(self, ms: int) -> None:
-        """Run for up to *ms*, until the outputs are restored and no reply is outstanding. Run at least three sweeps."""
+        """Run for three sweeps, and then, for up to *ms* in all, until outputs are restored and no reply is missing."""
         end_ms = self.now_ms + ms
         self.run(3 * SWEEP_MS)
         while self.now_ms < end_ms and (self.port.client.panel.asked_at_ms is not None or not self.is_restored()):
@@ -173,7 +174,7 @@ class Rig:
         self._foreign = before, stream
 
     def is_restored(self) -> bool:
-        """Return whether the card has the wanted outputs and the port knows it."""
+        """Return whether the card has the wanted outputs, and the port's inputs show no halt and confirm the door."""
         lit = (self.machine.lamps, self.machine.indicator) == (self.wanted.lamps, self.wanted.floor)
         inputs = self.inputs
         known = inputs is not None and not inputs.halted and inputs.confirmed.door_open == self.wanted.door
@@ -254,7 +255,7 @@ def test_stopped_car_recovers_from_any_foreign_byte(rigs: list[Rig], phase: int)
         rig.recover(200)
         assert rig.is_restored(), byte
         assert rig.running_ms <= LATE_MS + SWEEP_MS, byte
-        if phase == 0 and byte != 0x4D:  # 0x4D itself starts the motor.
+        if phase == 0 and byte != 0x4D:  # The command 0x4D starts the motor.
             assert rig.running_ms == 0, byte
         assert None not in rig.seen, byte
     assert len(rig.port.news) <= 2, "halts are logged once a minute, after the line that the card answers"
@@ -379,7 +380,7 @@ def test_stolen_reply_bytes_halt_the_motor_until_resynchronised(rigs: list[Rig],
     rig.run(800)
     assert rig.is_restored()
     assert len(rig.port.news) == 2
-    if stolen <= 5:  # the reply to a sweep and the first byte after it
+    if stolen <= 5:  # at most one sweep reply and the byte after it
         assert None not in rig.seen
 
 

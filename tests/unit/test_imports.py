@@ -1,4 +1,4 @@
-"""The search for imports that fail in the binary: which imports it counts as executed."""
+"""build/imports.py: which missing imports it reports because the binary would execute them."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from imports import CODECS, Bundle
 
 GUARDED = "try:\n    import absent\nexcept {}:\n    pass\n"
 FAILING = {
-    # The source of a library, and whether its import of `absent` fails.
+    # The source of a library, and whether its import of `absent` would fail.
     "import absent": True,
     "import absent.inner as other": True,
     "from absent import thing": True,
@@ -44,7 +44,7 @@ FAILING = {
 
 
 def bundle(folder: Path, **sources: str) -> Bundle:
-    """Make a bundle of packages. Each has a module `absent` on disk that is not in the bundle."""
+    """Make a bundle of packages. On disk, each package has a module `absent`, which the bundle lacks."""
     for name, source in sources.items():
         package = folder / name
         package.mkdir()

@@ -21,7 +21,7 @@ PRINTING = {
     "watch": ["watch", "--json"],
 }
 QUIET = {"keygen", "serve-card"}
-"""Commands without standard output."""
+"""Commands that write nothing to standard output."""
 
 
 @pytest.mark.parametrize("name", PRINTING)
@@ -70,7 +70,10 @@ print(*sorted(sys.modules))
 
 
 def test_assign_imports_only_what_it_needs() -> None:
-    """Controllers start it for every answer, and imports take most of its time. -S: site would import more."""
+    """Controllers start the command for every answer, and imports take most of its run time.
+
+    The option -S prevents the module site from importing more.
+    """
     root = Path(__file__).parents[2]
     command = [sys.executable, "-S", "-c", ASSIGN, str(root)]
     answer, loaded = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()

@@ -35,7 +35,7 @@ def test_loss_is_independent_for_each_receiver() -> None:
 
 
 class Nodes:
-    """Three sockets in place of the nodes' sockets, and the relay between them."""
+    """Three sockets that replace the nodes, and the simulated network that relays between them."""
 
     def __init__(self) -> None:
         self.network = SimulatedNetwork(3, "test", random.Random(1))

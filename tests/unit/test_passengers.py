@@ -44,12 +44,12 @@ def car(floor: float, door: bool = False, up: int = 0, down: int = 0, cab: int =
 
 
 def one(trip: Trip = UP_FROM_1) -> Crowd:
-    """Return a crowd of one passenger, who has not arrived yet."""
+    """Return a crowd whose only passenger makes *trip*. The passenger is not at the elevators yet."""
     return Crowd(evolve(TRAFFIC, until_ms=0), trip)
 
 
 def run(crowd: Crowd, moments: Iterable[tuple[int, list[Machine]]]) -> tuple[Crowd, list[PanelPress]]:
-    """Step *crowd* through *moments*; return it and all presses."""
+    """Step *crowd* through *moments*, each a time and the elevators; return the new crowd and all presses."""
     pressed: list[PanelPress] = []
     for now_ms, seen in moments:
         crowd, presses = passengers.step(crowd, seen, now_ms)
@@ -58,7 +58,7 @@ def run(crowd: Crowd, moments: Iterable[tuple[int, list[Machine]]]) -> tuple[Cro
 
 
 def after(crowd: Crowd, *moments: tuple[int, list[Machine]]) -> tuple[Passenger, list[PanelPress]]:
-    """Step a crowd of one passenger, who does not arrive, through *moments*; return the passenger and all presses."""
+    """Step a crowd through *moments*; return all presses and its only passenger, who must not have left yet."""
     crowd, pressed = run(crowd, moments)
     (passenger,) = crowd.present
     return passenger, pressed
@@ -77,7 +77,7 @@ def test_profile_sets_the_shares_of_trips(profile: str, incoming: float, outgoin
     floors = 8
     traffic = PassengerFlow(seed=1, cars=2, floors=floors, per_minute=20, profile=Profile(profile))
     trips = [trip for number in range(4000) if (trip := passengers.draw(traffic, number, 0))]
-    rest = (1 - incoming - outgoing) / floors  # share of interfloor trips from or to floor 0
+    rest = (1 - incoming - outgoing) / floors  # share of interfloor trips that begin (or end) at floor 0
     from_entrance = sum(trip.origin == 0 for trip in trips) / len(trips)
     to_entrance = sum(trip.destination == 0 for trip in trips) / len(trips)
     assert abs(from_entrance - incoming - rest) < 0.02
@@ -115,7 +115,7 @@ def test_passenger_boards_an_open_car_in_their_direction_and_leaves_at_the_desti
 
 @pytest.mark.rule("C2")
 def test_passenger_does_not_board_before_the_car_announces_their_direction() -> None:
-    """Only the hall lamp of their direction on the panel of that car counts."""
+    """The car announces a direction when the hall lamp of that direction on its own panel goes dark."""
     lit_there = [car(3), car(1, door=True, up=0b10)]
     assert after(one(), (1000, LIT), (5000, lit_there))[0].stage is Stage.WAITING
     other_lamps = [car(3, up=0b10), car(1, door=True, up=0b100, down=0b10, cab=0b10)]
@@ -206,7 +206,7 @@ def test_arrivals_are_a_poisson_process_with_the_given_rate() -> None:
     assert 1800 < len(drawn) < 2200
     gaps = [after.at_ms - before.at_ms for before, after in pairwise(drawn)]
     assert 2700 < statistics.mean(gaps) < 3300
-    assert 2700 < statistics.stdev(gaps) < 3300  # as large as the mean: a Poisson process
+    assert 2700 < statistics.stdev(gaps) < 3300  # equal to the mean in a Poisson process
     up = sum(each.origin == 0 for each in drawn) / len(drawn)
     down = sum(each.destination == 0 for each in drawn) / len(drawn)
     assert 0.4 < up < 0.55

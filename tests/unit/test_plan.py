@@ -36,7 +36,7 @@ def test_motion_rules_in_c_agree_with_python_for_large_buildings(
 
 
 def destination(floor: int, way: int, floors: int, scenario: int) -> int:
-    """Return the destination of passengers who enter at *floor*."""
+    """Return the destination of passengers who board at *floor* in direction *way*, in the given *scenario*."""
     ahead = floors - 1 - floor if way == 1 else floor
     if ahead == 0:
         return floor - way
@@ -45,7 +45,7 @@ def destination(floor: int, way: int, floors: int, scenario: int) -> int:
 
 
 def simulate(car: Car, up: int, down: int, floors: int, rates: tuple[list[int], list[int]], scenario: int) -> int:
-    """Let *car* serve a share by the rules of motion.py, floor by floor. Return the cost."""
+    """Simulate *car* floor by floor by the rules of motion.py until it has served its calls; return the cost."""
     behaviour, floor, way, cab = car
     direction = Direction.UP if way == 1 else Direction.DOWN
     departing = behaviour >= Behaviour.DOOR_OPEN
@@ -99,7 +99,7 @@ class Group:
         return _assign.plan(self.floors, up, down, self.cars, claims, tuple(self.rates[0]), tuple(self.rates[1]))
 
     def price(self, shares: Shares) -> int:
-        """Return the cost of *shares*, from the definition in plan_cost.h and plan.c."""
+        """Return the cost of the assignment *shares*, as defined in plan_cost.h and plan.c."""
         total = 0
         for k, (car, (up, down)) in enumerate(zip(self.cars, shares, strict=True)):
             total += sum(simulate(car, up, down, self.floors, self.rates, scenario) for scenario in range(SCENARIOS))
@@ -200,7 +200,7 @@ def test_parking_is_stable() -> None:
         cars = [(0, rng.randrange(floors), -1, 0) for _ in range(n)]
         rates = tuple(rng.randrange(100) for _ in range(floors)), tuple(rng.randrange(100) for _ in range(floors))
         targets: tuple[int, ...] = ()
-        for _ in range(4):  # A new position can improve the targets again, but not forever.
+        for _ in range(4):  # The new positions may lead to better targets, but only a few times.
             targets = _assign.park(floors, cars, ((0, 0),) * n, *rates)
             if targets == tuple(car[1] for car in cars):
                 break

@@ -39,7 +39,7 @@ def recorder(directory: Path | None) -> Iterator[Recorder]:
 
 
 def poll_until(disk: Recorder, condition: Callable[[Told], object]) -> list[Told]:
-    """Poll *disk* until *condition* holds for its newest news; return all of them."""
+    """Poll *disk* until *condition* holds for the latest news; return all news since the start."""
     end = time.monotonic() + TIMEOUT_S
     all_news: list[Told] = []
     while not all_news or not condition(all_news[-1]):
@@ -207,7 +207,7 @@ def test_call_found_late_and_then_served_is_not_written_again(tmp_path: Path, mo
         poll_until(disk, lambda news: news.found)
         disk.save(Record(71, Calls({}, CALLS.seen)))
         poll_until(disk, lambda news: news.recorded == Calls({}, CALLS.seen))
-        disk.save(Record(71, Calls()))  # It has forgotten the author as well.
+        disk.save(Record(71, Calls()))  # This record no longer knows the author either.
     monkeypatch.undo()
     assert stored(tmp_path) == Record(71, Calls())
 
@@ -279,7 +279,10 @@ def test_unusable_directory_is_an_error(tmp_path: Path) -> None:
 
 
 def test_writer_killed_at_any_instruction_leaves_a_complete_record(tmp_path: Path) -> None:
-    """The next reader finds the last durable record or the one being written. ELEVATOR_KILLS sets how many kills."""
+    """The next reader finds the last acknowledged record, or the one that was being written.
+
+    ELEVATOR_KILLS sets the number of kills.
+    """
     rng = random.Random(7)
     last = 0
     for _ in range(int(os.environ.get("ELEVATOR_KILLS", "500"))):

@@ -157,7 +157,8 @@ def test_read_after_a_door_command_waits_until_the_door_has_changed(served: Serv
             assert served.ask(client, bytes((4, door, 0, 0, 7, 0, 0, 0)), 4) == bytes((7, 1, 2, 0))
             assert served.machine.door == door
             client.sendall(bytes((4, 1 - door, 0, 0, 7, 0, 0, 0)))
-            with selectors.DefaultSelector() as waiting:  # No reply arrives while the simulated card is not advanced.
+            # The simulated card does not run now, so no reply may arrive.
+            with selectors.DefaultSelector() as waiting:
                 waiting.register(client, selectors.EVENT_READ)
                 assert not waiting.select(0.1)
             served.wait(lambda door=door: served.machine.door != door)  # type: ignore[misc]

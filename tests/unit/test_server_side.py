@@ -13,7 +13,7 @@ A, B = bytes((6, 2, 3, 0)), bytes((1, 255, 0, 0))
 
 
 def read(*arrivals: tuple[int, bytes], until_ms: int = 0) -> bytes:
-    """Return the messages of a stream of chunks with arrival times in ms. The server is never late."""
+    """Return the messages in chunks that arrive at given times in ms. The server reads each chunk on arrival."""
     reader, messages = MessageReader(), b""
     for at_ms, chunk in arrivals:
         reader.expire(at_ms - 1)

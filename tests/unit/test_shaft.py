@@ -11,7 +11,7 @@ from elevator.core.model import Motor
 
 @st.composite
 def shafts(draw: st.DrawFn) -> Shaft:
-    """Draw small shafts, in which a few steps reach every edge. Cars may be out of bounds."""
+    """Draw a shaft so small that a few steps reach every edge. Its car may be out of bounds."""
     shaft = Shaft(
         floors=draw(st.integers(2, 4)),
         travel_ms=draw(st.integers(1, 9)),
@@ -24,7 +24,7 @@ def shafts(draw: st.DrawFn) -> Shaft:
 
 
 def slow_sensor(shaft: Shaft, place: int) -> int | None:
-    """Return the sensor's floor from a list of all places in the shaft."""
+    """Return the floor that the sensor reads at *place*, or None, by listing all places in the shaft."""
     zones: list[int | None] = []
     for floor in range(shaft.floors):
         zones += [floor] * shaft.passing_ms + [None] * shaft.travel_ms

@@ -35,7 +35,7 @@ DEFAULTS = {"port": 15657, "cars": 1, "numfloors": 4, "travel_ms": 2000, "light_
 
 @pytest.fixture
 def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return the path of the file in the working directory. The program is in another directory."""
+    """Return the path of simulator.con in the working directory, which is not the program's directory."""
     here, program = tmp_path / "here", tmp_path / "program"
     for folder in (here, program):
         folder.mkdir()
@@ -46,12 +46,12 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def beside(file: Path) -> Path:
-    """Return the path of the file in the program's directory."""
+    """Return the path of simulator.con in the program's directory."""
     return file.parents[1] / "program" / "simulator.con"
 
 
 def settings(*argv: str) -> Namespace:
-    """Return the settings, none of which may be ignored."""
+    """Return the settings for *argv*; fail if any argument is ignored."""
     arguments, ignored = options(argv)
     assert ignored == []
     return arguments

@@ -1,4 +1,4 @@
-"""The specification: each rule has scenarios and mutants, and every name of a rule refers to an existing one."""
+"""The specification: each rule has scenarios and mutants, and only existing rules are cited."""
 
 import re
 from collections import Counter
@@ -24,7 +24,7 @@ TESTED_ELSEWHERE = {
     "S1": "Datagrams are unsealed before they reach a node, and scenarios deliver unsealed datagrams.",
     "S3": "Foreign bytes arrive at the serial port, and scenarios use the elevator server's protocol.",
 }
-"""Rules that no scenario covers, and why. Other tests carry their markers."""
+"""Rules that no scenario covers, and why. Other tests have the markers of these rules."""
 
 WITHOUT_MUTANT = {
     "G2": "It lists the failures that the simulated world injects while its judges check the other rules.",
@@ -65,7 +65,7 @@ def test_rules_are_named_in_markers_and_not_in_test_names() -> None:
     functions = re.compile(r"^def (test_\w+)", re.MULTILINE)
     scenarios = [name for file in SCENARIOS.glob("*.py") for name in functions.findall(file.read_text())]
     marked = {mention.name for mention in all_marks()}
-    # These two run the table of scenarios with transcripts, whose entries carry the markers.
+    # These two tests use the table of golden scenarios, whose entries have the markers.
     tables = {"test_transcript_matches_the_golden_file", "test_every_golden_file_has_a_scenario"}
     assert [name for name in scenarios if name not in marked | tables] == []
     assert [name for name, times in Counter(scenarios).items() if times > 1] == []

@@ -97,7 +97,7 @@ def test_file_with_a_damaged_row_is_renamed(tmp_path: Path, text: object) -> Non
     ],
 )
 def test_file_with_another_schema_is_renamed(tmp_path: Path, change: str) -> None:
-    """It must not count as a disk error, which the recorder would retry for ever."""
+    """The unknown schema must not count as a disk error, because the recorder retries those forever."""
     save(tmp_path, Record(71, CALLS))
     database = sqlite3.connect(tmp_path / "record.sqlite")
     database.execute(change)
@@ -122,8 +122,8 @@ def test_file_found_damaged_while_writing_is_renamed(tmp_path: Path) -> None:
 def test_file_with_a_read_only_format_is_read_and_renamed(tmp_path: Path, version: int) -> None:
     save(tmp_path, Record(71, CALLS))
     whole = bytearray((tmp_path / "record.sqlite").read_bytes())
-    whole[18] = 3  # The file format's "write version"; https://www.sqlite.org/fileformat2.html, 1.3.3
-    whole[63] ^= version  # The end of the "user version".
+    whole[18] = 3  # the "write version" of https://www.sqlite.org/fileformat2.html, section 1.3.3
+    whole[63] ^= version  # the last byte of the "user version"
     (tmp_path / "record.sqlite").write_bytes(whole)
     assert reopened(tmp_path) == (None if version else Record(71, CALLS))
     save(tmp_path, Record(72, CALLS))
@@ -140,7 +140,7 @@ def test_path_that_is_not_a_regular_file_is_renamed(tmp_path: Path, make: Callab
 
 
 def test_corrupted_file_is_read_completely_or_renamed(tmp_path: Path) -> None:
-    """A corrupted version number may look like a newer version. That file must stay untouched."""
+    """If the corrupted version number looks newer than ours, the file must stay unchanged."""
     rng = random.Random(5)
     save(tmp_path, Record(71, CALLS))
     whole = (tmp_path / "record.sqlite").read_bytes()
@@ -199,7 +199,7 @@ def test_calls_at_missing_floors_are_dropped(tmp_path: Path) -> None:
 def test_save_succeeds_after_the_disk_recovers(tmp_path: Path) -> None:
     store = Store(tmp_path, 4)
     store.save(write_record(Record(70, Calls())))
-    store._database.execute("PRAGMA query_only = ON")  # for this connection
+    store._database.execute("PRAGMA query_only = ON")  # for this connection only
     assert not store.save(write_record(Record(71, CALLS)))
     assert store.save(write_record(Record(71, CALLS)))
     assert store.load() == Record(71, CALLS)

@@ -213,7 +213,7 @@ while True:
     os.tcsetpgrp(0, recipe.pid)
     os.killpg(recipe.pid, signal.SIGCONT)
 """
-"""Runs a command in the foreground of its terminal with job control, as a shell does."""
+"""A program that runs a command in the foreground of its terminal with job control, as a shell does."""
 RECIPE = """\
 import os, signal, subprocess, sys
 signal.signal(signal.SIGINT, lambda *_: None)
@@ -221,11 +221,11 @@ process = subprocess.Popen([sys.executable, "-m", "elevator", *sys.argv[1:]])
 print("pids", os.getpid(), process.pid, flush=True)
 sys.exit(process.wait())
 """
-"""Runs the program as its child process, as recipes and scripts do."""
+"""A program that runs `elevator` as its child process, as recipes and scripts do."""
 
 
 class Screen:
-    """A pseudo-terminal with a shell, which runs a recipe, which runs the program."""
+    """A pseudo-terminal. SHELL runs in it and starts RECIPE, which starts `elevator`."""
 
     def __init__(self, *arguments: str) -> None:
         self.output = b""
@@ -261,7 +261,7 @@ class Screen:
         fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("4H", height, width, 0, 0))
 
     def is_restored(self) -> bool:
-        """Return whether the terminal's screen and settings are those from before the start."""
+        """Return whether the program has restored the terminal's screen and settings."""
         return self.output.rfind(LEAVE.encode()) > self.output.rfind(ENTER.encode()) and self.has_original_settings()
 
     def has_original_settings(self) -> bool:
@@ -276,7 +276,7 @@ class Screen:
 
 
 def state(pid: int) -> str:
-    """Return the state of a process as in /proc/PID/stat; empty if it does not exist."""
+    """Return the state letter of a process from /proc/PID/stat; empty if the process does not exist."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except OSError:
@@ -380,7 +380,8 @@ def test_demo_and_watch_restore_the_terminal(command: str, victim: str) -> None:
     screen = Screen(command, *arguments)
 
     def is_back() -> bool:
-        pairs = ((b"\x1b[?1049h", b"\x1b[?1049l"), (b"\x1b[?25l", b"\x1b[?25h"))  # the screen, the cursor
+        # Enter and leave the alternate screen; hide and show the cursor.
+        pairs = ((b"\x1b[?1049h", b"\x1b[?1049l"), (b"\x1b[?25l", b"\x1b[?25h"))
         return all(screen.output.rfind(entered) < screen.output.rfind(left) for entered, left in pairs)
 
     try:

@@ -44,7 +44,7 @@ class Panel:
 
 
 def press(before: Node, pressed: Buttons) -> Inputs:
-    """Return the inputs of *before* with *pressed* buttons."""
+    """Return the inputs of the node *before*, but with the buttons *pressed*."""
     assert before.inputs is not None
     return evolve(before.inputs, pressed=pressed)
 

@@ -54,7 +54,7 @@ def receive_all(sequences: list[int], interval_ms: int = 50) -> tuple[Group, int
 def test_row_contains_the_heartbeat_and_its_statistics() -> None:
     group, now_ms = receive_all(list(range(1, 101)))
     (row,) = rows(group, now_ms + 7)
-    assert row.pop("loss") == pytest.approx(0.014, abs=0.005)  # What remains of the initial estimate.
+    assert row.pop("loss") == pytest.approx(0.014, abs=0.005)  # The initial estimate has not faded yet.
     assert row == {
         "id": 1,
         "address": "10.0.0.1",
@@ -134,7 +134,7 @@ def test_terminal_view_fits_any_group_in_any_terminal(nodes: int, width: int, he
     assert len(lines) <= max(1, height - 1)
     assert all(cell_len(line) <= max(1, width - 1) for line in lines)
     if width >= 120 and height >= 24 and now_ms < 100:
-        assert "".join(lines).count("●") == nodes  # A group of 64 nodes fits.
+        assert "".join(lines).count("●") == nodes  # All nodes are visible, up to 64.
 
 
 def test_page_shows_a_car_for_each_node() -> None:

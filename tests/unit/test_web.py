@@ -100,7 +100,7 @@ def receive(visitor: ClientConnection) -> dict[str, Any]:
 
 
 def next_scene(visitor: ClientConnection) -> dict[str, Any]:
-    """Return the next scene that is not empty."""
+    """Receive messages until one contains a scene that is not empty; return the scene."""
     while not (news := receive(visitor).get("scene")):
         pass
     assert isinstance(news, dict)

@@ -99,7 +99,7 @@ def example(calls: Calls = NOTHING, floors: int = FLOORS) -> Heartbeat:
 
 
 def busy(cars: int, floors: int, lit: int) -> Calls:
-    """Return the calls of a group after *lit* presses, distributed over its cars."""
+    """Return the call set of a group after *lit* presses, in turn at each of its cars."""
     calls = Calls()
     authors = [Author(id, (1 << 32) + 65_536 * id) for id in range(cars)]
     for author in authors:

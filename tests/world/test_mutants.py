@@ -1,7 +1,8 @@
 """Mutation tests of the simulated world: its judges must catch each mutant of the core within 300 seeds.
 
-A mutant is a careless change: it replaces one function, or a few words of one. Its name states the wrong behaviour. If
-a new rule of the core makes a mutant harmless, replace it with one that breaks that rule.
+A mutant is a change that a careless programmer might make. It replaces one function, or a few words of a function, and
+its name states the wrong behaviour. If a new rule of the core makes a mutant harmless, replace the mutant with one that
+breaks the new rule.
 """
 
 from collections.abc import Callable, Mapping
@@ -107,7 +108,7 @@ TRY_FIRST = {
     "stop_button_does_not_stop_the_car": 5,
     "car_with_its_stop_button_down_stays_in_service": 7,
 }
-"""The seed that last caught a mutant, if it was not one of the first few. It is tried first, which only saves time."""
+"""For mutants that the first few seeds miss: a seed that has caught the mutant. Trying it first only saves time."""
 
 Mutation = Callable[[pytest.MonkeyPatch], None]
 MUTANTS: dict[str, Mutation] = {}
@@ -470,7 +471,7 @@ REPLACEMENTS: Mapping[str, tuple[Callable[..., object], str, str]] = {
         "held=inputs.stop or (inputs.obstructed and not inputs.confirmed.door_open) or ",
     ),
 }
-"""For each mutant: the function, the words to replace in its source, and their replacement."""
+"""For each mutant: a function, the words to replace in the function's source, and their replacement."""
 
 
 BREAKS: Mapping[str, str] = {
@@ -564,7 +565,7 @@ def test_mutant_is_caught(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     first = TRY_FIRST.get(name, 1)
     for seed in (*range(first, SEEDS + 1), *range(1, first)):
         done = campaign.outcome(plan(seed))[0]
-        if done.violation and not done.crashed:  # A crash would be noticed without a judge.
+        if done.violation and not done.crashed:  # Crashes do not count: they need no judge.
             print(f"{name}: seed {seed}: {done.violation}")
             return
     pytest.fail(f"{SEEDS} seeds did not catch {name}")

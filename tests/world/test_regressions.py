@@ -1,7 +1,7 @@
-"""Regression tests: bugs that random runs once found, each with a small run that finds it again.
+"""Regression tests: bugs that random runs once found, each with a small run that reproduces it.
 
 Each run is an explicit plan of faults and presses, because the same seed draws a different plan after a change of
-plans.py. Every plan runs twice: it must pass, and it must fail with the bug put back. This shows that the plan still
+plans.py. Every plan runs twice. It must pass, and it must fail with the bug put back, which shows that the plan still
 reaches the code in question and that the judges still detect the damage.
 
 To add a regression, shrink the plan of the failing seed with campaign.shrink. Copy it here, with the
@@ -21,12 +21,12 @@ from elevator.simulation.faults import FaultKind, InjectedFault, Plan, Press
 
 UP, CAB = Button.UP, Button.CAB
 DUPLICATE = 3
-"""The panel of the duplicate node."""
+"""The number of the duplicate node's panel."""
 
 
 @frozen
 class Regression:
-    """A *run* that passes with the *correct* source of a *function*, and fails where *faulty* source replaces it."""
+    """A *run* that passes, but fails if *faulty* replaces *correct* in the source of *function*."""
 
     rule: pytest.MarkDecorator
     function: Callable[..., object]
@@ -56,7 +56,7 @@ REGRESSIONS = {
             InjectedFault(FaultKind.KILL, 5100, 5300, 1),
         ),
     ),
-    # The third run of node 1 must recognize the call of the first as its own, although the second registered none.
+    # The third run of node 1 must recognize the first run's call as its own, although the second registered none.
     "cab_lamp_stays_lit_over_two_restarts_beside_a_duplicate": Regression(
         pytest.mark.rule("L4"),
         node.is_foreign,
@@ -105,8 +105,8 @@ REGRESSIONS = {
             InjectedFault(FaultKind.KILL, 4500, 6000, 1),
         ),
     ),
-    # The reply with the wrong reading is 100 ms old when the next one arrives. The glitch is over by then; the server
-    # is slow.
+    # The wrong reading ends soon, but the server is slow: its next reply arrives only when the reply with the wrong
+    # reading is 100 ms old.
     "impossible_floor_is_not_accepted_because_of_the_age_of_one_reply": Regression(
         pytest.mark.rule("C5"),
         position.judge,
