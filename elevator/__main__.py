@@ -1,11 +1,14 @@
-"""The command line. Each command imports only the modules that it needs, so it starts fast."""
+"""The entry point: runs the command that the arguments name.
+
+A command's modules are imported only when that command runs, so every command starts fast.
+"""
 
 import os
 import sys
 from collections.abc import Sequence
 
 BROKEN_PIPE_STATUS, INTERRUPTED_STATUS = 141, 130
-"""The exit statuses that a shell reports for a process killed by SIGPIPE or SIGINT."""
+"""The exit statuses that a shell reports for a process killed by SIGPIPE and by SIGINT."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -17,7 +20,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         finally:
             sys.stdout.flush()
     except BrokenPipeError:
-        # The interpreter flushes the buffer again at exit, which must not fail a second time.
+        # Python flushes standard output again at exit. Writing to /dev/null, that flush cannot fail too.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE_STATUS
     except KeyboardInterrupt:
@@ -50,7 +53,7 @@ def run(arguments: list[str]) -> int:
 
 
 def open_standard_streams() -> None:
-    """Open /dev/null in place of closed standard streams, so that no other file gets the descriptors 0 to 2."""
+    """Open /dev/null in place of closed standard streams, so that no later file gets a descriptor from 0 to 2."""
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
         os.set_inheritable(descriptor, True)
     os.close(descriptor)

@@ -7,17 +7,18 @@ MAX_CARS: Final[int]
 TRAVEL_MS: Final[int]
 """The nominal time from one floor to the next.
 
-Every node plans with the nominal durations, whatever its car has measured: the nodes would not agree otherwise.
+Every node plans with the nominal durations, even if its own car is faster or slower, because nodes that plan with
+different durations disagree.
 """
 DOOR_MS: Final[int]
 """The nominal dwell time."""
 OBSTRUCTED: Final[int]
-"""The behaviour of a car with an obstructed open door, for `plan` and `park`."""
+"""The behaviour of a car whose open door is obstructed. Only `plan` and `park` accept it."""
 
 _Car: TypeAlias = tuple[int, int, int, int]
 """behaviour (0 idle, 1 moving, 2 door open), floor, direction (-1 down, 0 stop, 1 up), bit mask of cab calls.
 
-`plan` and `park` also know OBSTRUCTED.
+`plan` and `park` also accept the behaviour OBSTRUCTED.
 """
 
 def reference(
@@ -32,22 +33,22 @@ def reference(
 ) -> tuple[tuple[int, int], ...]:
     """Assign the hall calls *up* and *down* as the course's hall_request_assigner does.
 
-    The result has one (up, down) for each of *cars*, in their order; every hall call is in exactly one of them. All
-    sets of floors are bit masks: bit f stands for floor f. *cars* must come in ascending byte-wise order of their ids
-    (as text): the order breaks ties, so all nodes must use the same. *door_ms* is how long a door stays open,
-    *travel_ms* the time from one floor to the next. With *clear_all* a stop serves both directions of a floor,
-    otherwise the announced one only. *has_empty_id* is true if the first car's id is empty. The original reads that as
-    "no owner", so the car gets only the calls that are unassigned at the end.
+    The result has a pair (up, down) for each car, in the order of *cars*. Each hall call is in exactly one pair. All
+    sets of floors are bit masks: bit f stands for floor f. *cars* must be in ascending order of their ids, compared as
+    text byte by byte. This order breaks ties, so all nodes must pass the same one. *door_ms* is the dwell time, and
+    *travel_ms* the time from one floor to the next. With *clear_all* a stop serves both hall calls of its floor,
+    otherwise only the call in the announced direction. *has_empty_id* is true if the first car's id is empty. The
+    original uses an empty id for "no owner", so this car gets only the calls that are unassigned at the end.
 
-    The result depends only on the arguments. Limits: 1..1024 floors, 1..500 cars, durations of 32 bits (negative ones
-    too). Raises ValueError with a message of one line for any other input: a floor that does not exist, a car that is
-    outside the building or moves out of it, a value of the wrong type. Raises ValueError too if the simulation exceeds
-    4,194,304 moves, which only a car with an empty id can cause.
+    The result depends only on the arguments. Limits: 1..1024 floors, 1..500 cars, signed 32-bit durations. Raises
+    ValueError with a one-line message for any other input: a floor that does not exist, a car that is outside the
+    building or moves out of it, a value of the wrong type. Also raises ValueError if the simulation exceeds 4,194,304
+    moves, which only a car with an empty id can cause.
     """
 
 _Shares: TypeAlias = tuple[tuple[int, int], ...]
 _Rates: TypeAlias = tuple[int, ...]
-"""People in 2^20 ms at each floor, 0..65535; () if nothing is known."""
+"""The rate at which people arrive at each floor, in people per 2^20 ms, 0..65535. () means 0 for all floors."""
 
 def plan(
     floors: int,
@@ -63,10 +64,10 @@ def plan(
 ) -> _Shares:
     """Assign the hall calls *up* and *down* so that passengers wait as little as possible.
 
-    *claims* has, for each car, the (up, down) that it last published as its own. A call stays with the car that claims
-    it unless another car is better by a clear margin. The other arguments and the result are as with `reference`. The
-    result depends only on the arguments, and the work is bounded. Limits: 1..MAX_FLOORS floors, 1..MAX_CARS cars,
-    durations of 0..3,600,000 ms. Raises ValueError as `reference` does, and for rates out of range.
+    *claims* has a pair (up, down) for each car: the calls that the car last claimed. A call stays with the car that
+    claims it unless another car is better by a clear margin. The other arguments and the result are as in `reference`.
+    The result depends only on the arguments, and the work is bounded. Limits: 1..MAX_FLOORS floors, 1..MAX_CARS cars,
+    durations of 0..3,600,000 ms. Raises ValueError as `reference` does, and also for rates out of range.
     """
 
 def park(
@@ -79,10 +80,13 @@ def park(
     travel_ms: int = ...,
     /,
 ) -> tuple[int, ...]:
-    """Choose a floor for each free car to wait at, and -1 for each other car.
+    """Choose where each free car waits for its next passenger. Return that floor, and -1 for each car that is not free.
 
     A car is free if it has no cab calls, no hall calls in *shares* and a closed door.
     """
 
 def decide(floor: int, direction: int, up: int, down: int, cab: int, departing: bool, /) -> tuple[int, int]:
-    """Return (behaviour, direction) as elevator.core.motion.decide does, by the rules that the assigner simulates."""
+    """Decide what a car does next, by the rules that `plan` simulates; return (behaviour, direction).
+
+    A test checks that elevator.core.motion.decide returns the same.
+    """

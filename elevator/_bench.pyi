@@ -10,7 +10,7 @@ PARK_SPREAD: Final[int]
 PARK_LOBBY: Final[int]
 
 _Service: TypeAlias = tuple[int, int, int, int, int]
-"""A served hall call: now_ms, floor, direction, age_ms, rate. See `met` in traffic.py."""
+"""A served hall call: (now_ms, floor, direction, age_ms, rate), as in traffic.py."""
 
 def learn(
     floors: int, services: tuple[_Service, ...], people_max: int, prior_ms: int, rate_max: int, /
@@ -37,7 +37,7 @@ def simulate(
 ) -> tuple[int, int, int, int, int, int, int, int, int]:
     """Simulate passengers in virtual time, and return the fields of struct bench_counts.
 
-    *trips* has three numbers for each passenger: at_ms, from, to. The simulation writes the waiting time and the
-    journey time of each passenger, in ms, into *waits* and *journeys*. All three arrays have type "q". Raises
-    ValueError for an invalid group or trip.
+    *trips* has three numbers for each passenger: arrival time in ms, origin, destination. The simulation writes the
+    waiting time and the journey time of each passenger, in ms, into *waits* and *journeys*. All three arrays have type
+    "q". Raises ValueError for an invalid group or trip.
     """

@@ -9,7 +9,7 @@ PAGE = ("127.0.0.1", 15780)
 
 
 class Arguments(argparse.ArgumentParser):
-    """An argument parser whose error messages fit on one line."""
+    """An argument parser that prints each error on a single line."""
 
     def error(self, message: str) -> NoReturn:
         """Print *message* on one line, even if it quotes a line break, and exit with status 2."""
@@ -29,7 +29,7 @@ def integer(low: int, high: int) -> Callable[[str], int]:
 
 
 def host_and_port(text: str) -> tuple[str, int]:
-    """Parse an argument [HOST:]PORT."""
+    """Parse an argument [HOST:]PORT. Without a host, it is the local address in PAGE."""
     host, _, port = text.rpartition(":")
     if not (port.isascii() and port.isdigit() and len(port) <= 5 and int(port) <= 65535):
         raise argparse.ArgumentTypeError(f"{text!r} is not [HOST:]PORT")

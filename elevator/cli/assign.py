@@ -1,18 +1,18 @@
 """`elevator assign`: a replacement for the course's hall_request_assigner.
 
-It gives the same answers as the original. assign_help.py lists the differences, and `--help` prints them. If the input
-is invalid, it prints one line on standard error and exits with status 1.
+The command gives the same answers as the original, with the exceptions listed in assign_help.py, which `--help` prints.
+If the input is invalid, it prints one line on standard error and exits with status 1.
 
 - Options are parsed like the original's, which uses std.getopt of the D language: see `extract`. Unknown options and
   other words are ignored.
-- Without --input, or with an empty one, the input is the first line of standard input.
+- Without --input, or if its value is empty, the input is the first line of standard input.
 - A missing field of a car has the original's default: idle, floor 0, down. cabRequests is required. Unknown fields are
   ignored. An integer may be a string, and may have a plus sign and leading zeros.
 - `--algorithm plan` selects the nodes' own assigner, with the nodes' limits: 64 floors, 64 cars, and durations from 0
   to one hour. A stop serves only the announced direction, and each answer is independent of earlier ones.
 - `--jsonl` answers each line of standard input with one line. A line is an input, or {"input": ..., "args": {...}} with
   its own options. The answer to an invalid line is {"error": ...}, and the exit status is then 1.
-- `--serve PATH` answers lines in the same way on a Unix socket, for any number of clients, until a signal ends it.
+- `--serve PATH` answers lines in the same way on a Unix socket, for any number of clients, until a signal arrives.
 """
 
 import json
@@ -59,7 +59,7 @@ SHORT = {"input": "i"}
 
 
 def read_arguments(argv: Sequence[str]) -> CommandLine:
-    """Parse the command line; raise InputError."""
+    """Parse the command line; raise InputError if it is invalid."""
     words, command = list(argv), CommandLine(Options())
     for name in ORDER:
         for value in extract(words, name):
@@ -82,9 +82,9 @@ def extract(words: list[str], name: str) -> list[str]:
     """Remove all occurrences of option *name* with their values from *words*; return the values.
 
     This is how D's std.getopt works: it searches for one option at a time in all words up to "--". The value is
-    attached to the option; otherwise it is the next remaining word, whatever that is. A short option has one dash and
-    one letter, and the rest of the word is its value, so -includeCab means the input "ncludeCab". A switch has no value
-    unless one is attached.
+    attached to the option; otherwise it is the next remaining word, even if that word looks like an option. A short
+    option has one dash and one letter, and the rest of the word is its value, so -includeCab means the input
+    "ncludeCab". A switch has no value unless one is attached.
     """
     values, k = [], 0
     while k < len(words) and words[k] != "--":
@@ -102,7 +102,7 @@ def extract(words: list[str], name: str) -> list[str]:
 
 
 def split(word: str) -> tuple[str, str]:
-    """Split *word* into the name of an option and the value attached to it. The name is "" for other words."""
+    """Split *word* into the name of an option and the value attached to it. If it is no option, the name is ""."""
     if word.startswith("--"):
         name, _, value = word[2:].partition("=")
         return name, value
@@ -119,16 +119,16 @@ INTEGER = re.compile(r"([+-]?)([0-9]+)")
 
 
 def read_integer(what: str, value: object) -> int:
-    """Parse a 32-bit integer; raise InputError."""
+    """Parse a 32-bit integer; raise InputError if *value* is not one. *what* names it in the message."""
     if isinstance(value, str) and (found := INTEGER.fullmatch(value)):
-        number = int(found[1] + (found[2].lstrip("0")[:11] or "0"))  # 11 digits exceed 32 bits.
+        number = int(found[1] + (found[2].lstrip("0")[:11] or "0"))  # 11 digits are always out of range.
         if INT_MIN <= number <= INT_MAX:
             return number
     raise InputError(f"{what} must be an integer from {INT_MIN} to {INT_MAX}, not {value!r:.40}")
 
 
 def change(options: Options, name: str, value: object) -> Options:
-    """Return *options* with the option *name* set; raise InputError."""
+    """Return *options* with the option *name* set to *value*; raise InputError if that is invalid."""
     match name, value:
         case "travelDuration", _:
             return options._replace(travel_ms=read_integer(name, value))
@@ -145,7 +145,7 @@ def change(options: Options, name: str, value: object) -> Options:
 
 
 def answer(text: str, options: Options) -> str:
-    """Answer one input; raise InputError."""
+    """Answer one input; raise InputError if it is invalid."""
     return to_json(assign(parse(text), options))
 
 
@@ -157,14 +157,14 @@ def to_json(answers: Mapping[str, list[list[bool]]]) -> str:
 NUMBERS = re.compile(
     r'("(?:[^"\\]|\\.)*+"?)|(?<![\w.+-])(?:(-)|\+)?+(?:0+(?=[0-9]))?+([0-9]++)(?![\w.+-])', re.ASCII | re.DOTALL
 )
-"""Matches a JSON string, or an integer outside of strings in two groups: its minus sign, and its digits without leading
-zeros. Matching takes linear time for any text."""
+"""Matches a JSON string (group 1), or an integer outside strings: its minus sign (group 2), and its digits without
+leading zeros (group 3). Matching takes linear time for any text."""
 
 
 def parse(text: str) -> dict[str, Any]:
-    """Parse a JSON object; raise InputError. Integers of any length become strings.
+    """Parse a JSON object; raise InputError if it is invalid. Integers of any length become strings.
 
-    Surrogates in *text* stand for bytes that are not UTF-8.
+    A surrogate in *text* represents a byte that is not UTF-8, and makes the input invalid.
     """
     if "\x7f" in text:
         raise InputError("the input contains a raw DEL character: write it as \\u007f")
@@ -196,7 +196,7 @@ def required(given: Mapping[str, Any], name: str) -> Any:
 
 
 def assign(given: Mapping[str, Any], options: Options) -> dict[str, list[list[bool]]]:
-    """Assign the hall requests of one input to its cars; raise InputError."""
+    """Assign the hall requests of one input to its cars; raise InputError if it is invalid."""
     rows = read_list("hallRequests", required(given, "hallRequests"))
     hall = [read_flags("a row of hallRequests", row) for row in rows]
     if any(len(row) != 2 for row in hall):
@@ -236,7 +236,7 @@ def run_algorithm(
 
 
 def read_car(state: Mapping[str, Any], cab: list[bool]) -> tuple[int, int, int, int]:
-    """Return the *state* of one car in the order that the native assigners take."""
+    """Convert the *state* of one car to the tuple that the native assigners expect."""
     behaviour, direction = state.get("behaviour", "idle"), state.get("direction", "down")
     if not isinstance(behaviour, str) or behaviour not in BEHAVIOURS:
         raise InputError(f"behaviour must be one of {', '.join(BEHAVIOURS)}, not {behaviour!r:.40}")
@@ -263,7 +263,7 @@ def mask(row: Sequence[bool]) -> int:
 
 
 def answer_line(text: str, options: Options) -> tuple[str, bool]:
-    """Answer one line, which may contain its own options; also return whether the line was valid."""
+    """Return the answer to one line, and whether the line was valid. The line may contain its own options."""
     try:
         given = parse(text)
         if "input" in given and "states" not in given:
@@ -276,7 +276,7 @@ def answer_line(text: str, options: Options) -> tuple[str, bool]:
 
 
 def answer_lines(options: Options) -> int:
-    """Answer standard input line by line; return the exit status."""
+    """Print an answer to each line of standard input; return the exit status."""
     status = 0
     for text in sys.stdin or ():
         if not text.strip():
@@ -289,7 +289,7 @@ def answer_lines(options: Options) -> int:
 
 
 def answer_first_line(options: Options) -> str:
-    """Answer the first line of standard input; raise InputError."""
+    """Return the answer to the first line of standard input; raise InputError if it is invalid."""
     line = sys.stdin.readline() if sys.stdin else ""
     try:
         return answer(line, options)
@@ -297,12 +297,12 @@ def answer_first_line(options: Options) -> str:
         if not line.endswith("\n"):
             with suppress(InputError):  # The original always drops the last character.
                 return answer(line[:-1], options)
-        # Explains why an input of several lines, or none, is invalid.
+        # The addition explains the error if the input has several lines, or none.
         raise InputError(f"{refused}; the input is the first line of standard input") from None
 
 
 def main(argv: list[str]) -> int:
-    """Run the command; return the exit status."""
+    """Run `elevator assign`; return the exit status."""
     # Only a newline ends a line: a carriage return is white space in JSON.
     if sys.stdin:  # It is None if the caller has closed standard input.
         sys.stdin.reconfigure(encoding="utf-8", errors="surrogateescape", newline="\n")  # type: ignore[union-attr]

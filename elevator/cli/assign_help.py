@@ -1,4 +1,4 @@
-"""The text that `elevator assign --help` prints, in a module of its own so that other calls do not load it."""
+"""The text that `elevator assign --help` prints. It has its own module because only `--help` needs it."""
 
 from elevator import _assign
 
@@ -11,7 +11,7 @@ DIFFERENCES = {
     "output": "The order of the cars and the escapes in their ids may differ.",
     "options": "The original ignores --algorithm, --jsonl, --serve and --help.",
 }
-"""The known differences from the original. A test compares them with recorded calls of the original."""
+"""The known differences from the original. A test checks each of them against recorded answers of the original."""
 
 USAGE = f"""\
 usage: elevator assign [--input JSON] [options]

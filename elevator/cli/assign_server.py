@@ -10,9 +10,9 @@ from pathlib import Path
 from attrs import define, field
 
 LINE_BYTES_MAX = 1 << 23
-"""Limit for one request. The largest building, 500 cars and 1024 floors, takes about 4 MB."""
+"""The maximum length of a request. One for the largest building, 500 cars and 1024 floors, takes about 4 MB."""
 UNREAD_BYTES_MAX = 1 << 24
-"""The server disconnects a client that leaves more bytes unread."""
+"""The server disconnects a client that leaves more bytes of answers unread."""
 
 
 @define(eq=False)
@@ -23,7 +23,7 @@ class Client:
 
 
 def run(path: str, answer: Callable[[str], str]) -> None:
-    """Listen at *path* and answer each line until SIGTERM or SIGINT. Raise OSError if it cannot listen."""
+    """Listen at *path* and answer each line until SIGTERM or SIGINT. Raise OSError if listening fails."""
     reading, writing = os.pipe()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: os.write(writing, b"."))
@@ -44,7 +44,7 @@ def run(path: str, answer: Callable[[str], str]) -> None:
 
 
 def listen(path: str) -> socket.socket:
-    """Create the socket. Replace an abandoned socket at *path*, but raise OSError for any other file."""
+    """Create a socket that listens at *path*. Replace an abandoned socket; raise OSError for any other file."""
     listener = socket.socket(socket.AF_UNIX)
     try:
         try:
@@ -63,7 +63,7 @@ def listen(path: str) -> socket.socket:
 
 
 def is_abandoned(path: str) -> bool:
-    if not Path(path).is_socket():  # Connecting to an ordinary file fails with the same error.
+    if not Path(path).is_socket():  # Connecting to an ordinary file also raises ConnectionRefusedError.
         return False
     with socket.socket(socket.AF_UNIX) as probe:
         try:
@@ -85,13 +85,16 @@ def accept(selector: selectors.BaseSelector, listener: socket.socket) -> None:
 
 
 def serve_client(selector: selectors.BaseSelector, client: Client, events: int, answer: Callable[[str], str]) -> None:
-    """Receive from *client*, answer each complete line, and send as much as the socket accepts."""
+    """Receive from *client*, answer each complete line, and send as much as the socket accepts.
+
+    Disconnect the client if it has closed the connection or exceeds a limit.
+    """
     try:
         if events & selectors.EVENT_READ:
             received = client.socket.recv(1 << 16)
             client.received += received
             lines = []
-            if b"\n" in received:  # Search only the new piece: a long line arrives in many.
+            if b"\n" in received:  # Search only the new bytes, because a long line arrives in many pieces.
                 *lines, client.received = client.received.split(b"\n")
             for line in lines:
                 client.unsent += answer(line.decode(errors="surrogateescape")).encode() + b"\n"

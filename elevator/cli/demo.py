@@ -1,12 +1,12 @@
 """`elevator demo`: simulated elevators with real nodes and passengers, on a page and in the terminal.
 
 Rules:
-- This process simulates the elevators. Each node is a separate process, as in the lab. It talks to its elevator over
-  TCP and to the other nodes over UDP, through a relay that can lose datagrams (network.py).
-- The page can kill, freeze and unplug nodes. Only a node that exits by itself makes the demo fail.
+- This process simulates the elevators. Each node is a separate process that talks to its elevator over TCP, and to
+  the other nodes over UDP through a relay that can lose datagrams (network.py).
+- The page can kill, freeze and unplug nodes. A node that exits by itself makes the demo fail; a killed node does not.
 - No process outlives the demo, however it ends: see demo_nodes.py.
 - A single loop serves the sockets, steps passengers and nodes every STEP_MS, updates the page every SHOW_MS and draws
-  every DRAW_MS. If standard output is not a terminal, it prints a line every LINE_MS instead.
+  the terminal picture every DRAW_MS. If standard output is not a terminal, it prints a line every LINE_MS instead.
 """
 
 import os
@@ -45,7 +45,7 @@ SHOW_MS = 40
 LINE_MS = 5000
 LINES_ON_PAGE = 40
 HEARD_MS = 400
-"""The page shows a node as silent if its last heartbeat is older."""
+"""The page shows a node as silent if its last heartbeat is older than this."""
 
 
 @frozen
@@ -57,9 +57,10 @@ class Verdict:
 
 
 def judge(scene: Scene, ended: dict[int, int], cut_short: bool) -> Verdict:
-    """Judge a demo at its end. It fails if nodes *ended* by themselves, cars were unsafe or passengers not served.
+    """Judge a demo at its end. It fails if a node exited by itself, a car was unsafe or a passenger was not served.
 
-    Passengers who are still under way do not count if the user interrupted the demo (*cut_short*).
+    *ended* has the exit statuses of nodes that exited by themselves. If the user interrupted the demo (*cut_short*),
+    passengers who are still under way do not make it fail.
     """
     tally = passengers.tally(scene.crowd, scene.now_ms)
     waits = f"mean wait {tally.mean_wait_ms / 1000:.1f} s, longest {tally.longest_wait_ms / 1000:.1f} s"
@@ -120,8 +121,8 @@ def main(argv: list[str]) -> int:
 def is_too_much(cars: int, cores: int) -> bool:
     """Return whether nodes for *cars* cars may overload a machine with *cores* cores.
 
-    Each node receives the heartbeats of all others, so the load is quadratic. Measured: 8 nodes need 0.4 of a core, and
-    the relay 0.15.
+    Each node receives the heartbeats of all others, so the load grows with the square of the number of cars. By
+    measurement, 8 nodes need 0.4 of a core, and the relay 0.15.
     """
     return cars * cars > 256 * cores
 
@@ -180,14 +181,14 @@ def _browse(address: str) -> None:
 
 @frozen
 class NodeAction:
-    """Kill or start *node*."""
+    """A request to kill or start *node*."""
 
     node: int
 
 
 @frozen
 class NodeSwitch:
-    """Freeze or unplug *node* (*on*), or undo that."""
+    """A request to freeze or unplug *node* if *on* is true; otherwise to undo that."""
 
     node: int
     on: bool
@@ -195,17 +196,17 @@ class NodeSwitch:
 
 @frozen
 class SetLoss:
-    """Set the packet loss between nodes, 0..100 percent."""
+    """A request to set the packet loss between nodes, 0..100 percent."""
 
     percent: int
 
 
 REQUESTS = {"kill": NodeAction, "start": NodeAction, "freeze": NodeSwitch, "unplug": NodeSwitch, "lose": SetLoss}
-"""The requests of the page that `elevator sim` does not support."""
+"""The page's requests to nodes and the network, by name. `elevator sim` does not support them."""
 
 
 class Demo:
-    """A running demo."""
+    """A running demo: elevators, nodes, passengers and page, and the loop that steps and shows them."""
 
     def __init__(
         self, building: Building, nodes: Nodes, network: SimulatedNetwork, seed: int, rate: int, seconds: int | None
@@ -233,7 +234,7 @@ class Demo:
         return self._occupied.handle(line, REQUESTS, self._apply)
 
     def _apply(self, name: str, request: object) -> None:
-        """Execute a request on a node or the network."""
+        """Execute a request to a node or the network; raise Refused if it is invalid."""
         if isinstance(request, SetLoss):
             if not 0 <= request.percent <= 100:
                 raise Refused(f"percent must be from 0 to 100, not {request.percent}")
@@ -254,7 +255,7 @@ class Demo:
                 self._nodes.log.append(f"node {node} was {'unplugged from' if on else 'plugged into'} the network")
 
     def _page_scene(self, now_ms: int) -> dict[str, object]:
-        """Return the values that the page shows."""
+        """Return all values that the page shows at *now_ms*, by name."""
         shown = {**self._fixed, **self._occupied.scene(), "loss": round(self._network.loss * 100)}
         for number in range(len(self._building.elevators)):
             at_ms, heartbeat = self._network.heard.get(number, (0, None))
@@ -304,7 +305,7 @@ class Demo:
         parent = os.getppid()
 
         def is_over() -> bool:
-            # Without its parent, a shell or a recipe, the program could never return to the foreground.
+            # Once its parent (a shell or a recipe) has exited, nothing can bring the demo back to the foreground.
             return is_ended() or os.getppid() != parent
 
         with guarded(), Live(console=console, screen=True, auto_refresh=False) as live:

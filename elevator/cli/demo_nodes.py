@@ -1,7 +1,7 @@
 """The node processes of a demo: they can be started, killed and frozen, and never outlive the demo.
 
-All nodes are in one process group. It is led by a keeper process that waits on a pipe from the demo. When the demo is
-gone, for whatever reason, the kernel closes the pipe and the keeper ends the whole group.
+All nodes are in one process group. The group's leader is a keeper process, which waits on a pipe from the demo. When
+the demo exits for any reason, the kernel closes the pipe, and the keeper terminates the whole group.
 """
 
 import os
@@ -26,10 +26,10 @@ GRACE_S = 60
 STOP_S = 3.0
 """Time for the nodes to exit after SIGTERM before they are killed."""
 KEEPER_STOP_S = 1.5
-"""The same if the demo is gone and the keeper stops them."""
+"""Time for the nodes to exit if the keeper stops them because the demo has exited."""
 LINES_KEPT = 200
 MARK = "ELEVATOR_DEMO_NODE"
-"""An environment variable that identifies all processes of a node, including those it started itself."""
+"""An environment variable that identifies all processes of a node, including its child processes."""
 
 
 class Nodes:
@@ -78,7 +78,7 @@ class Nodes:
         return f"{self._keeper}/{number}"
 
     def kill(self, number: int) -> None:
-        """Kill all processes of a node. Stop them first, so that none can start a replacement for another."""
+        """Kill all processes of a node. Suspend them first, so that none can start a replacement for another."""
         self.states[number] = "killed"
         while pids := _pids_with(self._mark(number)):
             _send(signal.SIGSTOP, pids)
@@ -98,7 +98,7 @@ class Nodes:
             self.log.append(f"node {number} was restarted")
 
     def freeze(self, number: int, on: bool) -> None:
-        """Suspend a running node with SIGSTOP, or resume it."""
+        """Suspend a running node with SIGSTOP if *on* is true; otherwise resume a frozen node."""
         if self.states[number] == ("running" if on else "frozen"):
             self.states[number] = "frozen" if on else "running"
             _send(signal.SIGSTOP if on else signal.SIGCONT, _pids_with(self._mark(number)))
@@ -110,14 +110,14 @@ class Nodes:
             assert process.stdout is not None
             chunk = process.stdout.read(65_536)
             *lines, self._partial[number] = (self._partial[number] + (chunk or b"")).split(b"\n")
-            # Limit lines without an end. Replace control characters, which would break the terminal picture.
+            # Limit the length of an unfinished line. Replace control characters, which would spoil the picture.
             self._partial[number] = self._partial[number][:1000]
             for line in lines:
                 text = line.decode(errors="replace")
                 self.log.append("".join(each if each.isprintable() else " " for each in text))
             if self.states[number] in ("killed", "ended") or (status := process.poll()) is None:
                 continue
-            if not _pids_with(self._mark(number)):  # A worker survives its supervisor.
+            if not _pids_with(self._mark(number)):  # A worker can survive its supervisor.
                 self.states[number] = "ended"
                 self.ended[number] = status
                 self.log.append(f"node {number} exited by itself with status {status}")
@@ -148,7 +148,7 @@ class Nodes:
 def _program() -> list[str]:
     """Return the command that starts this program."""
     if "__compiled__" in globals():
-        # In a Nuitka build, this is the absolute path of the unpacked program: the same build.
+        # In a Nuitka build, this is the absolute path of the unpacked program, so the nodes run the same build.
         return [sys.argv[0]]
     return [sys.executable, "-m", "elevator"]
 
@@ -183,7 +183,7 @@ def _send(number: int, pids: Sequence[int]) -> None:
 
 
 def _start_keeper(directory: str) -> tuple[int, int]:
-    """Fork the keeper process; return its process id, which is also the nodes' process group, and its pipe."""
+    """Fork the keeper process; return its process id, which also identifies the nodes' process group, and its pipe."""
     listening, lifeline = os.pipe()
     keeper = os.fork()
     if keeper:

@@ -1,4 +1,4 @@
-"""The terminal picture of a demo. Pure functions."""
+"""Draws the terminal picture of a demo. All functions are pure."""
 
 from collections.abc import Sequence
 
@@ -13,13 +13,13 @@ from elevator.building.passengers import Crowd, Stage
 from elevator.core.model import Direction, Motor
 
 CELL = 13
-"""Width of a car's column."""
+"""Width of a car's column in characters."""
 MARGIN = 14
 
 
 @frozen
 class Scene:
-    """The content of a picture."""
+    """Everything that a picture shows."""
 
     title: str
     machines: Sequence[Machine]
@@ -64,7 +64,10 @@ def line(scene: Scene) -> str:
 
 
 def _margin(crowd: Crowd, floor: int | None) -> Text:
-    """Draw the left margin of a row: the floor and the numbers of waiting passengers."""
+    """Draw the left margin of a row: the floor and the numbers of waiting passengers.
+
+    *floor* is None in a row between two floors.
+    """
     if floor is None:
         return Text(" " * MARGIN)
     waiting = [each for each in crowd.present if each.stage is Stage.WAITING and each.trip.origin == floor]
@@ -76,7 +79,7 @@ def _margin(crowd: Crowd, floor: int | None) -> Text:
 
 
 def _cell(machine: Machine, scene: Scene, car: int, row: int, rows_a_floor: int) -> Text:
-    """Draw one car's column in one row: the lamps of its panel, its shaft, and the car if it is in this row."""
+    """Draw *car* in one row: the lamps of this floor on its panel, its shaft, and the car itself if it is here."""
     text = Text()
     floor, between = divmod(row, rows_a_floor)
     lamps = machine.lamps

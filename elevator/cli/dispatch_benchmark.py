@@ -1,14 +1,15 @@
 """`elevator bench dispatch`: compares passengers' waiting times with the reference algorithm's.
 
  1. There are 48 cells: four buildings, four traffic profiles and three loads. Load 1 is the arrival rate at which the
-    cars would be fully busy if each carried one passenger at a time, including the trip to the next one's floor.
- 2. Passengers arrive as a Poisson process. A share of them travels up from the lobby (floor 0), a share down to it, and
-    the rest between random floors. All random numbers come from the seed, by splitmix64.
+    cars would be fully busy if each carried one passenger at a time, including the empty trip to the next passenger.
+ 2. Passengers arrive as a Poisson process. Some travel up from the lobby (floor 0), some down to it, and the rest
+    between random floors. All random numbers come from the seed, by splitmix64.
  3. C code (native/bench.h) simulates cars, doors and passengers with the assigners that nodes use. All cars start at
     floor 0, and the first passengers are not counted. The reference algorithm gets the same passengers and never parks.
  4. With --loss, each node has its own view of the group, updated by the broadcasts that it receives every 100 ms.
 
-The waiting time of a passenger ends on entering a car, the journey time on leaving it.
+The waiting time is from a passenger's arrival until the passenger enters a car. The journey time is from arrival until
+the passenger leaves the car.
 """
 
 import argparse
@@ -29,7 +30,7 @@ from elevator.core.model import RATE_MAX
 from elevator.core.traffic import PEOPLE, PRIOR_MS
 
 WARM_UP = 100
-"""Passengers that are not counted, for each seed."""
+"""How many of the first passengers are not counted, for each seed."""
 BUILDINGS = {"3x4": (3, 4), "3x9": (3, 9), "6x16": (6, 16), "8x32": (8, 32)}
 """Numbers of cars and floors."""
 PROFILES = {"up": (0.85, 0.05), "down": (0.05, 0.85), "inter": (0.0, 0.0), "lunch": (0.4, 0.4)}
@@ -64,7 +65,7 @@ def uniform(seed: int) -> Iterator[float]:
 
 
 def trips(seed: int, count: int, floors: int, profile: tuple[float, float], per_ms: float) -> "array[int]":
-    """Draw *count* passengers; return arrival time, origin and destination of each, in one flat array."""
+    """Draw *count* passengers; return arrival time in ms, origin and destination of each, in one flat array."""
     up, down = profile
     numbers = uniform(seed)
     rows = array("q")
@@ -100,7 +101,7 @@ def trip_probabilities(floors: int, profile: tuple[float, float]) -> dict[tuple[
 
 
 def passengers_per_ms(cars: int, floors: int, profile: tuple[float, float], load: float) -> float:
-    """Return the arrival rate of passengers under *load*."""
+    """Return the arrival rate, in passengers per ms, that results in *load*."""
     probabilities = trip_probabilities(floors, profile)
     origins, destinations = [0.0] * floors, [0.0] * floors
     ridden = 0.0
@@ -173,7 +174,7 @@ def simulate(setting: Setting, cars: int, floors: int, streams: Sequence["array[
 
 
 def cells(setting: Setting, configs: Sequence[str], profiles: Sequence[str], loads: Sequence[str]) -> Iterator[Cell]:
-    """Simulate the cells one after the other."""
+    """Simulate each cell with the reference and with *setting*; yield the results of one cell after the other."""
     for config in configs:
         cars, floors = BUILDINGS[config]
         for profile in profiles:
@@ -197,7 +198,7 @@ def names_of(known: Sequence[str]) -> Callable[[str], list[str]]:
 
 
 def main(argv: list[str]) -> int:
-    """Run the command; return the exit status."""
+    """Run `elevator bench dispatch`; return the exit status."""
     parser = Arguments(
         prog="elevator bench dispatch", description="Compare passengers' waiting times with the reference algorithm's."
     )

@@ -26,7 +26,7 @@ class Results(NamedTuple):
 
 
 class Cell(NamedTuple):
-    """The results for one building, traffic profile and load."""
+    """The results for one building, traffic profile and load. `run` has those of the assigner under test."""
 
     config: str
     profile: str
@@ -56,7 +56,7 @@ class Setting(NamedTuple):
     passengers: int
     capacity: int
     loss: int
-    """In percent; -1 if all nodes share one view."""
+    """Packet loss in percent; -1 if all nodes share one view."""
 
 
 def mean(values: Sequence[float]) -> float:

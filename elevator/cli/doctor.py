@@ -3,7 +3,7 @@
 The checks use the settings of the node and disturb no running program:
 
 - They send only read requests to the elevator server, and only requests that every server supports.
-- They skip an I/O card that another program uses. They stop the motor of a card that no program uses.
+- They do not use an I/O card that another program uses. If no program uses it, they stop its motor.
 - They listen on the group's port and broadcast only probes, which nodes drop silently (see admission.py).
 """
 
@@ -32,14 +32,17 @@ CONNECT_S = 2.0
 ANSWER_S = 1.0
 REQUESTS = 20
 SLOW_MS = 10.0
-"""With a slower server, a node can miss short button presses and overshoot floors."""
+"""The longest acceptable response time. With a slower server, a node can miss short presses and overshoot floors."""
 CARD_S = 3.0
 FOREIGN_S = 0.5
 """How long to watch for replies to another program's requests."""
 
 
 def main(config: Config, keys: Sequence[bytes], directory: Path | None, id_given: bool) -> int:
-    """Run all checks for a node with *config* and *keys* whose record is in *directory*; return the exit status."""
+    """Run all checks for a node with *config* and *keys* whose record is in *directory*; return the exit status.
+
+    *directory* is None if the node keeps no record. *id_given* is false if the user chose no id to check.
+    """
     status = 0
     for finding in findings(config, keys, directory, id_given):
         print(f"{'✓' if finding.good else '✗'} {finding.text}", flush=True)
@@ -71,7 +74,7 @@ def findings(config: Config, keys: Sequence[bytes], directory: Path | None, id_g
 
 
 def check_server(host: str, port: int, floors: int) -> Finding:
-    """Read the floor sensor through the elevator server, several times, and measure the response time."""
+    """Read the floor sensor several times: check that the elevator server answers fast and the floor exists."""
     where = f"elevator server on {host} port {port}"
     try:
         with socket.create_connection((host, port), timeout=CONNECT_S) as connection:
@@ -107,8 +110,8 @@ def position(floor: int | None) -> str:
 
 
 def check_card(where: str, speed: int) -> Finding:
-    """Read the I/O card for a moment, as a node does. This stops the motor and lights no lamp."""
-    from elevator.hardware.card_port import CardPort  # Other nodes do not load pyserial.
+    """Check that the I/O card answers, and that no other program uses it. This stops the motor and lights no lamp."""
+    from elevator.hardware.card_port import CardPort  # Only a card needs pyserial.
 
     port = CardPort(where, speed)
     until_s = time.monotonic() + CARD_S
@@ -136,7 +139,7 @@ def check_card(where: str, speed: int) -> Finding:
 def check_modem_manager(
     where: str, processes: Path = Path("/proc"), udev: Path = Path("/run/udev/data")
 ) -> Iterator[Finding]:
-    """Check that a udev rule keeps ModemManager, if it runs, from writing to the card's port."""
+    """If ModemManager runs, check that a udev rule keeps it from writing to the card's port."""
     from elevator.hardware.card_port import UDEV_MARK, UDEV_RULE, find_port
 
     names = []
@@ -157,7 +160,7 @@ def check_modem_manager(
 
 
 def request(connection: socket.socket, message: bytes) -> bytes:
-    """Send *message* and return the reply of four bytes; raise OSError if there is none."""
+    """Send *message* and return the four-byte reply; raise OSError if none arrives."""
     connection.sendall(message)
     reply = b""
     while len(reply) < 4:
@@ -169,7 +172,7 @@ def request(connection: socket.socket, message: bytes) -> bytes:
 
 
 def check_record(directory: Path | None) -> Finding:
-    """Write and sync a file in the record's *directory*, as a node does."""
+    """Check that a node can write its record: write and sync a file in *directory*, or None if no record is kept."""
     if directory is None:
         return Finding(True, "no record is kept, so a restart loses calls that only this node knows")
     try:

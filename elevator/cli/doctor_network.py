@@ -19,14 +19,14 @@ from elevator.net.wire import DATAGRAM_BYTES_MAX
 PROBES = 10
 """Broadcasts to send on each interface. A firewall may drop only some of them."""
 PROBE_S, BROADCAST_S = 0.02, 0.5
-"""How long to wait after each probe, and after the last one."""
+"""How long to receive after each probe, and again after the last one."""
 LISTEN_S = 1.5
 """Long enough to receive some heartbeats even at high packet loss."""
 
 
 @frozen
 class GroupTraffic:
-    """The datagrams received on the group's port."""
+    """What the doctor received on the group's port."""
 
     nodes: dict[int, dict[str, Heartbeat]]
     """The newest heartbeat by node id and sender address."""
@@ -51,10 +51,10 @@ def check_broadcast(group_port: socket.socket, address: str | None) -> Finding:
 
 @frozen
 class Probes:
-    """How many of PROBES broadcasts failed."""
+    """How many of the PROBES broadcasts on an interface failed."""
 
     refused: int = 0
-    """Number that the kernel did not send."""
+    """Number that the kernel refused to send."""
     code: int = 0
     """The errno of the last refusal."""
     lost: int = 0
@@ -78,7 +78,7 @@ def probe(group_port: socket.socket, route: Route) -> Probes:
 
 
 def await_probes(group_port: socket.socket, awaited: set[bytes], within_s: float) -> None:
-    """Receive for *within_s* and remove the received probes from *awaited*."""
+    """Receive probes and remove them from *awaited*, until it is empty or *within_s* seconds have passed."""
     until_s = time.monotonic() + within_s
     while awaited and (left_s := until_s - time.monotonic()) > 0:
         group_port.settimeout(left_s)
@@ -109,7 +109,7 @@ def assess(probes: Mapping[str, Probes], port: int) -> Finding:
 
 
 def listen(group_port: socket.socket, admission: Admission) -> GroupTraffic:
-    """Receive the datagrams of the next LISTEN_S that *admission* accepts."""
+    """Listen for LISTEN_S. Return the heartbeats that *admission* accepts, and the reasons why it drops others."""
     nodes: dict[int, dict[str, Heartbeat]] = {}
     until_s = time.monotonic() + LISTEN_S
     while (left_s := until_s - time.monotonic()) > 0:

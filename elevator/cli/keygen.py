@@ -10,7 +10,7 @@ FILE_MODE = 0o600
 
 
 def main(argv: list[str]) -> int:
-    """Run the command. It never overwrites a file."""
+    """Run `elevator keygen`; return the exit status. The command never overwrites a file."""
     parser = Arguments(
         prog="elevator keygen",
         description="Create a key for a group. Copy the file to every machine; pass it to each node with --key-file.",

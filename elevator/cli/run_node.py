@@ -40,7 +40,7 @@ other commands (each has its own --help):
 
 def node(argv: list[str]) -> int:
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # Until `pair` handles it, Ctrl-C just ends the program.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # No traceback until `pair` handles it.
     flags = vars(node_parser().parse_args(argv))
     file: Path | None = flags.pop("config", None)
     adopt: str | None = flags.pop("adopt", None)

@@ -1,11 +1,11 @@
 """`elevator serve-card`: an elevator server for the lab's I/O card, for controllers that speak the server's protocol.
 
 1. The server serves one client at a time. A second client can connect but gets replies only after the first
-   disconnects. The motor stops in between; lamps do not change.
+   disconnects. The motor stops in between; lamps keep their state.
 2. Reads are answered from the last sweep of the card's pins. `--interval` is the time between sweeps, at most 10 ms,
    because each sweep also repeats the motor command, which another program may have overwritten. Writes go to the card
    immediately and in order. Reads of buttons and floors that do not exist return 0; writes to them are ignored.
-3. A read waits for a sweep that began after the client's last door and motor commands. So its reply reflects them.
+3. A read waits for a sweep that began after the client's last door and motor commands, so the reply reflects them.
 4. If the card's replies are late or garbled, the port stops the motor (see card_port.py) and reads wait. When the
    replies are good again, the port restores the client's motor command.
 5. If the card is lost, the client is disconnected, because the state of the motor is unknown. New clients wait until
@@ -54,21 +54,21 @@ log = logging.getLogger("elevator")
 
 
 class Wanted(NamedTuple):
-    """The outputs that the client has set, and its motor speed (1..255)."""
+    """The outputs and the motor speed (1..255) that the client has set."""
 
     outputs: Outputs = Outputs()
     speed: int = SPEED
 
 
 def apply(wanted: Wanted, message: bytes, default_speed: int) -> Wanted:
-    """Return *wanted* after a *message*. Messages that write nothing do not change it."""
+    """Return *wanted*, updated with the output that the client's *message* writes, if any."""
     operation, first, second, third = message
     outputs, speed = wanted
     match operation:
         case _ if operation == MOTOR:
             motor = motor_direction(first)
             speed = third if second else default_speed
-            # A higher `motor_try` makes the port repeat the command, which only a new speed requires.
+            # A higher `motor_try` makes the port repeat the command. Only a new speed requires that.
             motor_try = outputs.motor_try + (speed != wanted.speed)
             return Wanted(evolve(outputs, motor=motor, motor_try=motor_try), speed)
         case _ if operation == LAMP and first <= Button.CAB and (Button(first), second) in LAMP_PINS:
@@ -87,7 +87,7 @@ def apply(wanted: Wanted, message: bytes, default_speed: int) -> Wanted:
 
 
 def answer(inputs: Inputs, tachometer: int, message: bytes) -> bytes:
-    """Return the reply to *message*; empty if it has none."""
+    """Return the reply to *message*, which is empty unless the message is a read."""
     operation, first, second, _ = message
     match operation:
         case _ if operation == PRESSED:
@@ -106,7 +106,7 @@ def answer(inputs: Inputs, tachometer: int, message: bytes) -> bytes:
 
 
 class Bridge:
-    """Connects the client of a listening socket to the card."""
+    """Connects the card to one client at a time of a listening socket."""
 
     def __init__(self, listener: socket.socket, card: CardPort) -> None:
         self.card = card
@@ -122,7 +122,7 @@ class Bridge:
         self._unsent = b""
 
     def turn(self, more: Sequence[socket.socket], wake_at_ms: int) -> None:
-        """Wait until a socket is ready, *more* is readable or it is *wake_at_ms*, then do what is due."""
+        """Wait for a ready socket, a readable one of *more*, or *wake_at_ms*; then serve the client and the card."""
         reading, writing = self.card.sockets()
         sockets: list[socket.socket] = []
         unsent: list[socket.socket] = []
@@ -265,7 +265,7 @@ def main(argv: list[str]) -> int:
 
 
 def serve(arguments: argparse.Namespace, link: Link) -> int:
-    """Serve until a signal arrives; return the exit status."""
+    """Serve clients until a signal arrives; return the exit status."""
     signals = child.Signals()
     try:
         listener = socket.create_server((arguments.host, arguments.port), backlog=8)

@@ -35,7 +35,7 @@ ERRORS = {
     EventKind.MISBEHAVIOUR.value: "unsafe: ",
     EventKind.RELOAD.value: "",
 }
-"""The kinds of events to report, each with a prefix for its description."""
+"""The kinds of events to report, each with a prefix for the event's description."""
 
 
 def main(argv: list[str]) -> int:
@@ -97,7 +97,7 @@ def _traffic(arguments: Namespace, now_ms: int) -> PassengerFlow:
 def attach_cards(building: Building, prefix: str) -> "list[CardLine]":
     """Attach an I/O card to each elevator; raise Refused if that fails.
 
-    Unless *prefix* is empty, a symbolic link named *prefix* and the elevator's number leads to each card.
+    Unless *prefix* is empty, create a symbolic link to each card, named *prefix* followed by the elevator's number.
     """
     from elevator.building.card_line import CardLine
 
@@ -156,7 +156,7 @@ class ControllerErrors:
         self._reported_ms: dict[tuple[object, object], float] = {}
 
     def new(self, building: Building) -> Iterable[str]:
-        """Yield the lines to report since the last call."""
+        """Yield a line for each error since the last call that is to be reported."""
         if self._next == building.history.next_event:
             return
         history = building.history.since(self._next)

@@ -6,7 +6,8 @@ Rules:
   may be a title.
 - The file is searched for in the working directory, then in the directory of the program.
 - The course's simulator ignores most mistakes, and existing files rely on this. So unknown words, bad values in the
-  file and durations of 0 are ignored, and one key may have several functions. The program prints a line about each.
+  file and durations of 0 are ignored, and one key may have several functions. The program prints a line about each
+  such mistake.
 - A bad value on the command line ends the program, as in the course's simulator.
 """
 
@@ -30,8 +31,8 @@ FILE = "simulator.con"
 FILE_MAX = 65_536
 """Maximum size of the file in bytes."""
 STARTED = "ELEVATOR_FILE"
-"""The environment variable with the path of the program that the user started. The program runs from a cache, so
-build/bootstrap.c sets this variable."""
+"""The environment variable with the path of the program that the user started. It runs from a copy in a
+cache, so build/bootstrap.c sets this variable."""
 DURATIONS = ("travel_ms", "passing_ms", "press_ms")
 """Options whose value 0 is ignored."""
 KEY_OPTIONS = {
@@ -45,7 +46,7 @@ KEY_OPTIONS = {
     "motor_down": ("moveDown", "motor down"),
     "inbounds": ("moveInbounds", "move the car back into the shaft"),
 }
-"""The course simulator's option and its help for each field of `Keys`, in the same order."""
+"""For each field of `Keys`, in the same order: the option's name in the course's simulator, and its help text."""
 NAMED_MAX, NAME_MAX = 8, 80
 """How many ignored words one line lists, and the maximum length of each."""
 
@@ -58,7 +59,7 @@ class FileReader(Arguments):
 
 
 def characters(low: int, high: int) -> Callable[[str], str]:
-    """Return an argument type: a string of *low* to *high* visible characters."""
+    """Return an argument type for strings of *low* to *high* visible characters."""
 
     def parse(text: str) -> str:
         # U+FFFD replaces bytes of the file that are not UTF-8.
@@ -85,7 +86,7 @@ def truth(text: str) -> bool:
 def options(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     """Return the settings from *argv* and the file, and lines about ignored settings.
 
-    A bad value in *argv* exits with status 2 and one line.
+    If a value in *argv* is bad, print one line and exit with status 2.
     """
     parser, known = _parser(Arguments)
     given, lines = _from_file()
@@ -178,7 +179,7 @@ def _parser(kind: type[Arguments]) -> tuple[Arguments, Known]:
 
 
 def _split(words: Iterable[str], known: Known) -> tuple[list[str], list[str]]:
-    """Split *words* into settings, in the parser's spelling, and unknown words. Join adjacent unknown words."""
+    """Split *words* into settings, in the parser's spelling, and unknown words, each joined with its values."""
     settings: list[str] = []
     ignored: list[str] = []
     rest, after_ignored = deque(words), False

@@ -1,4 +1,4 @@
-"""`elevator soak`: tests the simulated world with many seeds, and shrinks a failing one."""
+"""`elevator soak`: runs simulated groups with fault injection for many seeds, and shrinks the first run that fails."""
 
 import argparse
 import os
@@ -29,7 +29,7 @@ def numbers(text: str) -> list[int]:
 
 
 def main(argv: list[str]) -> int:
-    """Run the command; return 1 if a seed failed."""
+    """Run `elevator soak`; return the exit status, which is 1 if a seed failed or a process died."""
     parser = Arguments(prog="elevator soak", description="Test simulated groups in virtual time with fault injection.")
     parser.add_argument("--seeds", type=seeds, metavar="A..B", help="seed or range of seeds (100 new ones)")
     parser.add_argument("--cars", type=integer(1, 9), metavar="N", help="number of cars (random, 1..9)")
@@ -59,7 +59,7 @@ def main(argv: list[str]) -> int:
 
 
 def replay(arguments: argparse.Namespace) -> int:
-    """Run one seed, or a part of it, and print the result."""
+    """Run one seed, or only the chosen faults and presses of it, and print the result. Return 1 if it fails."""
     whole = plan(arguments.seeds[0], arguments.cars, arguments.floors)
     faults = range(len(whole.faults)) if arguments.faults is None else arguments.faults
     presses = range(len(whole.presses)) if arguments.presses is None else arguments.presses
@@ -115,7 +115,7 @@ def progress(done: int, hours: float, faults: int, took_s: float) -> str:
 
 
 def explain(arguments: argparse.Namespace, failure: Outcome) -> None:
-    """Shrink a failing seed and print the command that replays the rest."""
+    """Shrink a failing run; print what is left of it, its transcript and the command that replays it."""
     whole = plan(failure.seed, arguments.cars, arguments.floors)
     small = shrink(whole)
     _, transcript = outcome(small)

@@ -36,11 +36,11 @@ from elevator.ui.web import Web
 TERMINAL_MS, JSON_MS, PAGE_MS = 200, 1000, 50
 """Time between two updates of each view."""
 BATCH = 256
-"""Datagrams to read before the views are updated."""
+"""The most datagrams to read before the views are updated."""
 
 
 def main(argv: list[str]) -> int:
-    """Run the command until it gets a signal; return the exit status."""
+    """Run `elevator watch` until a signal arrives; return the exit status."""
     parser = Arguments(
         prog="elevator watch", description="Show the nodes of a group. Send nothing to them.", allow_abbrev=False
     )
@@ -81,7 +81,7 @@ def main(argv: list[str]) -> int:
                     viewer.run(
                         lambda: (
                             ended or os.getppid() != parent
-                        ),  # Without its shell it cannot return to the foreground.
+                        ),  # Once its shell has exited, nothing can bring it back to the foreground.
                         TERMINAL_MS,
                         lambda: live.update(viewer.picture(*console.size), refresh=True),
                     )
@@ -97,7 +97,7 @@ class Viewer:
     """Receives a group's heartbeats and updates the views."""
 
     def __init__(self, config: Config, keys: Sequence[bytes]) -> None:
-        """Open the port of the group in *config*, which has *keys*; raise OSError if that fails."""
+        """Open the UDP port in *config*, to receive from the group with *keys*; raise OSError if that fails."""
         self.group = Group()
         self._admission = Admission(config.group, keys)
         self._config = config
@@ -121,7 +121,7 @@ class Viewer:
         return self._web.address
 
     def run(self, is_ended: Callable[[], bool], interval_ms: int, show: Callable[[], None]) -> None:
-        """Receive heartbeats and call *show* every *interval_ms*, until *is_ended*."""
+        """Receive heartbeats and call *show* every *interval_ms*, until *is_ended* returns true."""
         shown_at_ms = page_shown_at_ms = 0
         while not is_ended():
             for key, ready in self._selector.select(PAGE_MS / 1000):
@@ -162,7 +162,7 @@ class Viewer:
         self.group = evolve(self.group, refused=dict(self._admission.refused))
 
     def _select(self, sock: socket.socket, mask: int, callback: Callable[[int], None]) -> None:
-        """Wait for the events of *mask* on *sock*, and pass them to *callback*; a *mask* of 0 stops that."""
+        """Call *callback* with the events of *mask* that occur on *sock*. If *mask* is 0, stop watching *sock*."""
         is_known = sock in self._selector.get_map()
         if is_known and mask:
             self._selector.modify(sock, mask, callback)
@@ -173,5 +173,5 @@ class Viewer:
 
 
 def clock_ms() -> int:
-    """Return the monotonic time."""
+    """Return the monotonic time in milliseconds."""
     return time.monotonic_ns() // 1_000_000

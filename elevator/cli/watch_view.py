@@ -1,4 +1,7 @@
-"""What `elevator watch` knows of a group, and the views of it: JSON rows, terminal and web page. Pure."""
+"""What `elevator watch` knows about a group, and how it shows this: as JSON, in the terminal and on a web page.
+
+All functions are pure.
+"""
 
 import math
 from collections.abc import Mapping
@@ -12,11 +15,11 @@ from elevator.core.model import Behaviour, Direction, Fault, Heartbeat
 from elevator.core.peers import Peer
 
 RATE_MS = 2000
-"""Heartbeats are counted over this time."""
+"""The rate of heartbeats is measured over this time."""
 DUPLICATE_MS = 5000
 """How long a duplicate id is shown after the last heartbeat of the second node."""
 FORGET_MS = 600_000
-"""A node that was silent for this long is no longer shown."""
+"""A node that has been silent for this long is no longer shown."""
 HEAD_LINES = 3
 
 
@@ -26,9 +29,9 @@ class NodeStatus:
     address: str
     received_at_ms: int
     recent_ms: tuple[int, ...]
-    """When its heartbeats of the last RATE_MS arrived."""
+    """When the node's heartbeats of the last RATE_MS arrived."""
     duplicate_at_ms: int | None = None
-    """When a second node with this id was last heard from."""
+    """When a second node with this id was last heard from; None if there was none."""
 
 
 @frozen
@@ -46,7 +49,7 @@ def receive(group: Group, heartbeat: Heartbeat, address: str, now_ms: int) -> Gr
     if peer is None:
         assert old is not None
         if old.peer.heartbeat.sender == heartbeat.sender:
-            return group  # A copy that took another route.
+            return group  # A copy of a heartbeat that took another route.
         return evolve(group, nodes={**group.nodes, id: evolve(old, duplicate_at_ms=now_ms)})
     recent_ms = () if old is None else tuple(at_ms for at_ms in old.recent_ms if at_ms > now_ms - RATE_MS)
     if old is None or heartbeat.sequence != old.peer.heartbeat.sequence:
@@ -56,7 +59,7 @@ def receive(group: Group, heartbeat: Heartbeat, address: str, now_ms: int) -> Gr
 
 
 def forget(group: Group, now_ms: int) -> Group:
-    """Drop the nodes that were silent for FORGET_MS."""
+    """Return *group* without the nodes that have been silent for FORGET_MS."""
     kept = {id: node for id, node in group.nodes.items() if now_ms < node.received_at_ms + FORGET_MS}
     return group if len(kept) == len(group.nodes) else evolve(group, nodes=kept)
 
@@ -95,7 +98,7 @@ def row(node: NodeStatus, now_ms: int) -> dict[str, object]:
 
 
 def floors_of(bits: int) -> list[int]:
-    """Return the floors whose bits are set."""
+    """Return the numbers of the bits that are set in a mask of floors or node ids."""
     return [bit for bit in range(bits.bit_length()) if bits >> bit & 1]
 
 
@@ -159,7 +162,7 @@ def describe(node: NodeStatus, now_ms: int) -> Text:
 
 
 def scene(group: Group, now_ms: int) -> dict[str, object]:
-    """Return the group in the format of the page's buildings, with constants for what heartbeats do not contain."""
+    """Return the group as a building that the web page can show, with constants for what heartbeats do not contain."""
     nodes = [group.nodes[id] for id in sorted(group.nodes)]
     floors = max([node.peer.heartbeat.floors for node in nodes], default=2)
     names = [node.peer.heartbeat.sender.id for node in nodes]
