@@ -13,8 +13,8 @@
 #define ASSIGN_MAX_CARS 64
 #define ASSIGN_MAX_MOVES 4194304 /* of one simulation; see assign_rules.h */
 
-/* The nominal durations. The course's program has the same defaults. Every node plans with them, whatever its own car
- * has measured: nodes that plan with different durations do not agree. */
+/* The nominal durations. The course's program has the same defaults. Every node plans with them, even if its own
+ * car is faster or slower, because nodes that plan with different durations disagree. */
 #define ASSIGN_TRAVEL_MS 2500 /* from one floor to the next */
 #define ASSIGN_DOOR_MS 3000   /* the dwell time */
 
@@ -56,7 +56,7 @@ struct assign_params {
 struct assign_car {
     int behaviour; /* enum assign_behaviour */
     int floor;     /* the last one reached */
-    int direction; /* -1 down, 0 stop, 1 up; any of them goes with any behaviour */
+    int direction; /* -1 down, 0 stop, 1 up; every combination with a behaviour is valid */
     uint64_t cab;
 };
 
@@ -66,14 +66,14 @@ struct assign_share {
     uint64_t down;
 };
 
-/* Check a car, or a whole input: return an enum assign_status. Durations need no check, because the reference works
- * with every int. */
+/* Check a car, or a whole input, and return an enum assign_status. Durations need no check, because the reference
+ * works with every int. */
 int assign_check_car(int behaviour, int floor, int direction, int floors);
 int assign_check(const struct assign_params *params, uint64_t hall, const struct assign_car *cars, int n);
 
 /* Assign the hall calls *up* and *down* as the course's hall_request_assigner does. *out* has room for *n* shares,
- * one for each car in the order of *cars*; it is meaningful only if ASSIGN_OK (0) is returned: then every call is in
- * exactly one share. Every other enum assign_status names a fault of the input. */
+ * one for each car in the order of *cars*. If the function returns ASSIGN_OK (0), every call is in exactly one share.
+ * Any other enum assign_status names a fault in the input, and *out* is then meaningless. */
 int assign_reference(const struct assign_params *params, uint64_t up, uint64_t down, const struct assign_car *cars,
                      int n, struct assign_share *out);
 

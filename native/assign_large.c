@@ -12,7 +12,7 @@
 static bool is_within(const struct assign_floors *calls, int floors)
 {
     for (int w = 0; w < ASSIGN_LARGE_WORDS; w++) {
-        int known = floors - WORD_BITS * w; /* floors that this word has a bit for, if it is 0 to 63 */
+        int known = floors - WORD_BITS * w; /* floors from the first of this word to the top */
         uint64_t outside = known >= WORD_BITS ? 0 : known <= 0 ? ~UINT64_C(0) : ~(bit_of(known) - 1);
         if ((calls->words[w] & outside) != 0)
             return false;

@@ -6,7 +6,7 @@
 
 #define ASSIGN_LARGE_MAX_FLOORS 1024
 #define ASSIGN_LARGE_WORDS (ASSIGN_LARGE_MAX_FLOORS / 64) /* of 64 floors */
-#define ASSIGN_LARGE_MAX_CARS 500 /* with more, two clocks can be equal: then the original's order is not known */
+#define ASSIGN_LARGE_MAX_CARS 500 /* with more, clocks can be equal, and the original's order is unknown */
 
 /* A set of floors: bit f % 64 of word f / 64 stands for floor f. */
 struct assign_floors {
@@ -22,8 +22,7 @@ struct assign_large_share {
     struct assign_floors up, down;
 };
 
-/* Do what assign_reference does. The simulation needs 200 kB of the heap; if there is less, the status is
- * ASSIGN_MEMORY. */
+/* Do what assign_reference does. The simulation allocates 200 kB. If that fails, the status is ASSIGN_MEMORY. */
 int assign_large(const struct assign_params *params, const struct assign_floors *up, const struct assign_floors *down,
                  const struct assign_large_car *cars, int n, struct assign_large_share *out);
 

@@ -4,13 +4,13 @@
  * clear a hall call gets it, and the other cars no longer see it.
  *
  * - Each car has a clock. The k-th car starts k microseconds late, and every later step is a multiple of 500 us.
- *   So two clocks are never equal with at most 500 cars: that is the whole tie-break.
+ *   So with at most 500 cars two clocks are never equal, and no other tie-break is needed.
  * - At the start a moving car is half a floor from its next floor; a car with its door open is half way through its
- *   door time. A car that is not moving takes both calls of its floor at once. If several stand there, the last one
- *   gets them, but each of them pays the time.
+ *   door time. A car that is not moving gets both calls of its floor at once. If several such cars are at a floor, the
+ *   last one gets the calls, but the clock of each advances by the door time for each call.
  * - Then the car with the earliest clock makes one move: arrive and stop, or pass, or depart, or serve its floor.
  * - If no car has cab calls left, no floor had both calls from the start, and a car is at every unassigned call, then
- *   the rest is handed out at once, earliest clock first.
+ *   the remaining calls are handed out at once: each to the car at its floor with the earliest clock.
  *
  * A clock counts in units of 100 ns and wraps around at 64 bits, as a Duration of the D language does. Durations may be
  * negative: a car stays the earliest while its clock runs backwards.
@@ -18,14 +18,14 @@
  * The original marks an unassigned call with an empty owner. So a car with an empty id spends the time on a call, but
  * the call stays unassigned. Calls that are still unassigned at the end count as that car's.
  *
- * Why it ends, whatever the clocks do (all durations may be 0). Take one car, while calls are unassigned, between two
- * changes of the calls that it sees. It moves only towards a call ahead, so a sweep has at most floors - 1 moves and a
- * stop. A stop clears nothing only if no call is here and none ahead. The car then turns towards a call, and its next
- * stop clears one. A standing car that stays has calls here and none ahead, so it clears one too. Hence at most
- * 2 * floors moves between two changes. There are at most 3 * floors changes (up, down, own cab), so a car makes at
- * most (3 * floors + 1) * 2 * floors moves, and the loop ends after n times as many: below 1.6 million with 64 floors
- * and 64 cars. The proof does not hold for an empty id, and in a large building the bound takes too long to reach.
- * There ASSIGN_MAX_MOVES ends the loop.
+ * The simulation ends for all durations, even if all are 0. Proof: take one car, while calls are unassigned, between
+ * two changes of the calls that it sees. It moves only towards a call ahead, so a sweep has at most floors - 1 moves
+ * and a stop. A stop clears nothing only if no call is here and none ahead. The car then turns towards a call, and its
+ * next stop clears one. A stationary car that stays has calls here and none ahead, so it clears one too. Hence it makes
+ * at most 2 * floors moves between two changes. There are at most 3 * floors changes (up, down, own cab), so a car
+ * makes at most (3 * floors + 1) * 2 * floors moves, and the loop ends after n times as many: below 1.6 million with 64
+ * floors and 64 cars. The proof does not hold for an empty id, and in a large building the bound takes too long to
+ * reach. There ASSIGN_MAX_MOVES ends the loop.
  *
  * The file that includes this one defines RULES_WORDS, the number of 64-bit words in a set of floors, and RULES_CARS.
  * The nodes' buildings fit one word, so the compiler removes every loop over words from their code.
@@ -166,7 +166,7 @@ static void assign_calls(struct simulation *sim, int k, int w, uint64_t up, uint
     sim->down.words[w] &= ~down;
 }
 
-/* Let car *k* serve its floor, as a car with its direction does. */
+/* Clear the calls that car *k* serves if it stops at its floor in its direction. */
 static void clear(struct simulation *sim, int k)
 {
     struct car *car = &sim->cars[k];
@@ -203,10 +203,10 @@ static int64_t move(struct simulation *sim, int k)
     } else {
         int direction = choose_direction(sim, car);
         if (direction == STOP) {
-            /* The loop ends without any call, so one is here. */
+            /* Some call is unassigned, or the loop would have ended. None is above or below, so it is here. */
             assert(has(&sim->up, car->floor) || has(&sim->down, car->floor) || has(&car->cab, car->floor));
             car->behaviour = ASSIGN_DOOR_OPEN;
-            clear(sim, k); /* in the direction of before */
+            clear(sim, k); /* in the previous direction */
             car->direction = STOP;
             return sim->door;
         }
@@ -217,7 +217,7 @@ static int64_t move(struct simulation *sim, int k)
     return sim->travel;
 }
 
-/* Insert *turn* into the first *n* of the queue. */
+/* Insert *turn* into *queue*, which has *n* turns. */
 static void enqueue(struct turn *queue, int n, struct turn turn)
 {
     assert(0 <= n && n < RULES_CARS);
@@ -228,7 +228,7 @@ static void enqueue(struct turn *queue, int n, struct turn turn)
     queue[n] = turn;
 }
 
-/* Put the first of the queue where it belongs, *spent* later. The rest is in order already. */
+/* Add *spent* to the time of the first turn, and move it to its new place. The other turns are in order. */
 static void requeue(struct turn *queue, int n, int64_t spent)
 {
     struct turn turn = queue[0];
@@ -259,7 +259,7 @@ static void start(struct simulation *sim)
     }
 }
 
-/* Whether the rest can be handed out at once. */
+/* Return whether the remaining calls can be handed out at once. */
 static bool is_handout(const struct simulation *sim)
 {
     struct floors occupied = {{0}};
@@ -299,7 +299,7 @@ static int simulate(struct simulation *sim)
     return ASSIGN_OK;
 }
 
-/* Assign the calls of *sim*. Its caller has checked them and the cars, and set up, down, n and cars. */
+/* Assign the calls of *sim*. The caller has checked and set its up, down, n and cars. */
 static int run(struct simulation *sim, const struct assign_params *params)
 {
     assert(0 < sim->n && sim->n <= RULES_CARS);

@@ -1,6 +1,6 @@
 /* See bench.h. The simulation handles one event at a time, the earliest first. At one instant passengers come before
  * cars, and cars come in their order. After each event every node takes steps, as elevator/core/step.py does: it
- * assigns the calls, then its car acts. It takes another step while the last one changed what it publishes.
+ * assigns the calls, then its car acts. A node takes another step if the last one changed what the node publishes.
  *
  * With loss each node has a view of its own. For each call a view has the numbers of the last known press and of the
  * last served press. Both merge by maximum, as the replicated set does. Every BROADCAST_MS each node sends its whole
@@ -141,7 +141,7 @@ static bool is_open(const struct bench_group *g, int floor)
     return false;
 }
 
-/* Passengers in a queue press again if their lamp is dark. It was lit for an earlier passenger. */
+/* Let passengers in a queue press again if their lamp is dark, because the call of an earlier passenger was served. */
 static void press_where_dark(struct bench_group *g)
 {
     for (int way = 0; way < 2; way++)
@@ -190,7 +190,7 @@ static void reach_floor(struct bench_group *g, struct bench_car *car)
     g->counts->floors_moved++;
 }
 
-/* Whether all passengers have reached their floors. */
+/* Return whether all passengers have reached their floors. */
 static bool is_over(const struct bench_group *g)
 {
     return g->waiting == 0 && g->riding == 0;

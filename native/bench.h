@@ -13,7 +13,7 @@
 enum bench_assigner { BENCH_REFERENCE, BENCH_PLAN, BENCH_ASSIGNERS };
 enum bench_park { BENCH_PARK_NONE, BENCH_PARK_SPREAD, BENCH_PARK_LOBBY, BENCH_PARKS };
 
-/* The limits of what a car learns of the traffic, as in elevator/core/traffic.py. */
+/* The parameters with which a car learns the traffic, as in elevator/core/traffic.py. */
 struct bench_learning {
     int people_max; /* counts are halved above this many people */
     int prior_ms;   /* time without people that is added to the time counted */
@@ -44,8 +44,9 @@ struct bench_counts {
     int64_t samples, unclaimed, claimed_twice; /* of lit calls, sampled at each broadcast, with loss only */
 };
 
-/* Simulate until all *count* passengers have left their cars. Write into *waits_ms* and *journeys_ms* how long after
- * coming each of them enters and leaves a car. Return false if memory runs out, or if the passengers never arrive. */
+/* Simulate until all *count* passengers have left their cars. Write the time from each passenger's arrival until the
+ * passenger enters a car into *waits_ms*, and until the passenger leaves it into *journeys_ms*. Return false if memory
+ * runs out, or if the passengers never arrive. */
 bool bench_run(const struct bench_config *config, const struct bench_trip *trips, int count, int64_t *waits_ms,
                int64_t *journeys_ms, struct bench_counts *counts);
 

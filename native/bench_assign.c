@@ -53,7 +53,7 @@ static void plan(struct bench_group *g, const struct bench_view *view, uint64_t 
         g->counts->decision_ns_most = took_ns;
 }
 
-/* The calls that each open door serves, as `served_by_open_doors` does. */
+/* Find the calls that each open door serves, as `served_by_open_doors` does. */
 static void find_on_the_spot(const struct bench_view *view, int n, struct assign_share *served)
 {
     uint64_t up = 0, down = 0;

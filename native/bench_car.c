@@ -23,13 +23,13 @@ static void serve_call(struct bench_group *g, int k, int way, int floor)
     }
 }
 
-/* The calls that *car* answers. */
+/* Return the calls that *car* answers. */
 static struct motion_work work_of(const struct bench_car *car)
 {
     return (struct motion_work){car->share.up, car->share.down, car->cab};
 }
 
-/* The work of car *k*, and all hall calls at its floor. */
+/* Return the work of car *k*, with all hall calls at its floor added. */
 static struct motion_work work_here(struct bench_group *g, int k)
 {
     const struct bench_view *view = bench_view_of(g, k);

@@ -25,7 +25,7 @@ struct bench_car {
     struct bench_learned learned;
 };
 
-/* What a node knows. Arrays of two: down and up. */
+/* What a node knows. Index 0 of an array of two is down, 1 is up. */
 struct bench_view {
     struct assign_car cars[ASSIGN_MAX_CARS];
     bool announced[ASSIGN_MAX_CARS];
@@ -34,7 +34,7 @@ struct bench_view {
     struct plan_rates rates; /* the sum of what all have learned */
     int64_t pressed[2][ASSIGN_MAX_FLOORS], served[2][ASSIGN_MAX_FLOORS];
     int64_t since_ms[2][ASSIGN_MAX_FLOORS]; /* when the node first knew of the call */
-    int64_t unclaimed_since_ms[2][ASSIGN_MAX_FLOORS]; /* BENCH_NEVER: a car claims it */
+    int64_t unclaimed_since_ms[2][ASSIGN_MAX_FLOORS]; /* BENCH_NEVER if a car claims the call */
     uint64_t starved[2];
     uint64_t hall[2]; /* the lit calls */
 };
@@ -56,7 +56,7 @@ struct bench_group {
     int queue[2][ASSIGN_MAX_FLOORS];
     int owner[2][ASSIGN_MAX_FLOORS];
     int64_t now_ms, presses, broadcast_at_ms;
-    int64_t due_at_ms; /* when time alone changes a decision */
+    int64_t due_at_ms; /* when a decision can change without any event */
     uint64_t random;
     int waiting, riding;
 };
@@ -72,7 +72,7 @@ static inline void bench_note_due(struct bench_group *g, int64_t at_ms)
         g->due_at_ms = at_ms;
 }
 
-/* Press a hall button at a node with this view. Nothing happens if the call is lit. */
+/* Press a hall button of the node that has *view*. This has no effect if the call is lit. */
 void bench_press(struct bench_group *g, struct bench_view *view, int way, int floor);
 
 /* Update whether a call is lit. */

@@ -122,7 +122,7 @@ static PyMethodDef functions[] = {
     {NULL, NULL, 0, NULL},
 };
 
-/* The values of *assigner* and *park*. */
+/* Add the possible values of *assigner* and *park*. */
 static int add_constants(PyObject *module)
 {
     bool is_added = PyModule_AddIntConstant(module, "REFERENCE", BENCH_REFERENCE) == 0 &&

@@ -2,8 +2,8 @@
  *
  *     check < vectors          compares the answers of the reference with the expected ones
  *     check random COUNT SEED  runs COUNT pseudo-random inputs, many of them out of range, on the reference
- *     check large COUNT SEED   does so on the reference for large buildings; in small ones both must agree
- *     check plan COUNT SEED    does so on the plan-cost assigner and on parking
+ *     check large COUNT SEED   the same for large buildings; in small ones both references must agree
+ *     check plan COUNT SEED    the same for the plan-cost assigner and for parking
  *
  * A vector is a row of integers, masks as unsigned decimals:
  *

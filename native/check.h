@@ -13,7 +13,7 @@ struct check_input {
     struct assign_share *out;
 };
 
-/* Print what is wrong with input *number* (0: with no input) and exit with *status*. */
+/* Print what is wrong with input *number* (0 if it concerns no input) and exit with *status*. */
 void check_fail(int status, const char *what, long number);
 
 void check_allocate(struct check_input *input, int n);

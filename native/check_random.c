@@ -9,7 +9,7 @@
 #include "assign_large.h"
 #include "plan.h"
 
-#define WORK_MAX 2000000 /* of one call: plan.c and plan_park.c stop far below */
+#define WORK_MAX 2000000 /* for one call; the limits in plan.c and plan_park.c are far lower */
 
 /* Return whether each call is in exactly one share. */
 static bool is_partition(const struct check_input *input)
@@ -33,7 +33,7 @@ static uint64_t next(uint64_t *seed)
     return z ^ (z >> 31);
 }
 
-/* An integer from *low* to *high*. One in *rare* is any int, or just out of range. */
+/* Draw an integer from *low* to *high*. One in *rare* is any int, or just out of range. */
 static int integer(uint64_t *seed, int low, int high, unsigned rare)
 {
     static const int odd[] = {INT_MIN, INT_MIN + 1, -2, -1, 0, 1, 63, 64, 65, INT_MAX - 1, INT_MAX};
@@ -57,7 +57,7 @@ static bool is_in(int value, int most)
     return 1 <= value && value <= most;
 }
 
-/* A set of floors, dense or sparse. One in *rare* may have floors that do not exist. */
+/* Draw a set of floors, dense or sparse. One in *rare* may have floors that do not exist. */
 static uint64_t mask(uint64_t *seed, int floors, unsigned rare)
 {
     uint64_t draw = next(seed), calls = next(seed);

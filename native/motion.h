@@ -1,7 +1,7 @@
 /* The rules of one car, over bit masks of floors. elevator/core/motion.py has the same rules and explains them.
  *
- * They are written twice because the car's own decisions belong with the rest of the car, and a simulated car must be
- * fast. A test compares both over the whole domain of a small building.
+ * The rules exist twice: in Python, because the rest of the car is in Python, and in C, because the simulated cars must
+ * be fast. A test compares both for all states of a small building.
  */
 #ifndef ELEVATOR_MOTION_H
 #define ELEVATOR_MOTION_H

@@ -41,7 +41,7 @@ struct problem {
     int count;
 };
 
-/* *share* with call *j* added, or removed if it is there. */
+/* Return *share* with call *j* added, or with the call removed if *share* has it. */
 static struct assign_share toggled(const struct problem *p, struct assign_share share, int j)
 {
     assert(0 <= j && j < p->count);
@@ -53,7 +53,7 @@ static struct assign_share toggled(const struct problem *p, struct assign_share 
     return share;
 }
 
-/* The penalty for assigning call *j* to car *k* although another car claims it or stands at its floor. */
+/* Return the penalty for assigning call *j* to car *k* although another car claims it or stands at its floor. */
 static int64_t penalty(const struct problem *p, int j, int k)
 {
     int claimed = p->calls[j].claimed, standing = p->calls[j].standing;
@@ -88,7 +88,7 @@ static void assign_exactly(struct problem *p, int *owner)
 {
     enum { SETS = 1 << EXACT };
     int64_t best[SETS], cost[SETS];
-    uint8_t taken[ASSIGN_MAX_CARS][SETS]; /* the part of car k, if cars 0..k share a set */
+    uint8_t taken[ASSIGN_MAX_CARS][SETS]; /* the calls of car k, if cars 0..k answer the calls of a set */
     assert(p->count <= EXACT);
     const int all = (1 << p->count) - 1;
     for (int k = 0; k < p->common.n; k++) {
@@ -134,7 +134,7 @@ struct assignment {
     long work_max;
 };
 
-/* Whether the search has work left. */
+/* Return whether the search may do more work. */
 static bool has_work_left(const struct problem *p, const struct assignment *s)
 {
     return p->common.work < s->work_max;
@@ -149,8 +149,8 @@ static void set_owner(struct problem *p, struct assignment *s, int j, int k, int
     s->owner[j] = k;
 }
 
-/* Find the car, except the *present* owner, whose cost call *j* raises least and by less than *bound*, or NO_CAR.
- * *cost* gets the new cost of its share. */
+/* Return the car whose cost call *j* raises least, or NO_CAR if it raises every car's cost by *bound* or more. The
+ * current owner, *present*, is left out. *cost* gets the new cost of the car's share. */
 static int cheapest(struct problem *p, const struct assignment *s, int j, int present, int64_t bound, int64_t *cost)
 {
     int found = NO_CAR;
@@ -199,7 +199,7 @@ static void insert(struct problem *p, struct assignment *s, bool claims)
             set_owner(p, s, j, k, cost);
         } else {
             int k = nearest(p, j);
-            set_owner(p, s, j, k, s->cost[k]); /* Out of date, but the search ends here. */
+            set_owner(p, s, j, k, s->cost[k]); /* The cost is out of date, but the search ends here. */
         }
     }
 }
@@ -243,8 +243,8 @@ static bool swap_two(struct problem *p, struct assignment *s)
     return false;
 }
 
-/* Search from one start for *work_max* steps. Return the cost of the result, INT64_MAX if even the start is
- * incomplete. */
+/* Search from one start for *work_max* steps. Return the cost of the result, or INT64_MAX if the work ran
+ * out before the start was complete. */
 static int64_t search(struct problem *p, struct assignment *s, bool claims, long work_max)
 {
     int64_t sum = 0;

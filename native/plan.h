@@ -31,7 +31,7 @@ int plan_assign(const struct assign_params *params, uint64_t up, uint64_t down, 
                 long *work);
 
 /* Choose a floor for each free car to wait at: targets[k] is a floor, or -1 if car k is not free. A car is free if
- * it has no cab call, an empty share and a closed door. *work* counts comparisons of arrival times, too. */
+ * it has no cab call, an empty share and a closed door. *work* also counts comparisons of arrival times. */
 int plan_park(const struct assign_params *params, const struct assign_car *cars, const struct assign_share *shares,
               int n, const struct plan_rates *rates, int *targets, long *work);
 

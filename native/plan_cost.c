@@ -29,7 +29,8 @@ static int highest(uint64_t floors)
     return 63 - __builtin_clzll(floors);
 }
 
-/* The next floor at which a car that moves in *direction* from *floor* stops or turns. It has work beyond *floor*. */
+/* Return the next floor at which a car that moves in *direction* from *floor* stops or turns. The car must have work
+ * beyond *floor*. */
 static int next_stop(int floor, int direction, const struct motion_work *work)
 {
     uint64_t beyond = direction == UP ? ~(motion_bit(floor) | (motion_bit(floor) - 1)) : motion_bit(floor) - 1;
@@ -111,7 +112,7 @@ int64_t plan_cost(struct plan_problem *p, int k, struct assign_share share)
     return cost;
 }
 
-/* The destination of passengers who enter at *floor*. With nothing ahead it is the neighbouring floor. */
+/* Return the destination of passengers who enter at *floor*. If no floor is ahead, it is the neighbouring floor. */
 static int destination(int floor, int direction, int floors, int scenario)
 {
     int ahead = direction == UP ? floors - 1 - floor : floor;

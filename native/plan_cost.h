@@ -1,9 +1,10 @@
-/* The cost of a share: what the plan-cost assigner (plan.c) minimises, and parking (plan_park.c) simulates, too.
+/* The cost of a share, which the plan-cost assigner (plan.c) minimises.
  *
- * A simulation finds it: the car serves the share by the rules of motion.h, from stop to stop. The cost is the sum of
- * the waiting times, plus a part (END) of the time at which the car is done. A car that is done sooner reaches the next
- * passenger sooner. Durations are nominal: a moving car is half way between two floors, an open door is half way
- * through its dwell time, and an obstructed door is at the start of it.
+ * A simulation finds the cost: the car serves the share by the rules of motion.h, from stop to stop. Parking
+ * (plan_park.c) uses the same simulation, to find out when busy cars pass a button. The cost is the sum of the waiting
+ * times, plus a part (END) of the time at which the car is done. A car that is done sooner reaches the next passenger
+ * sooner. Durations are nominal: a moving car is half way between two floors, an open door is half way through its
+ * dwell time, and an obstructed door is at the start of its dwell time.
  *
  * - More passengers gather at a button while it is lit. A call served after t ms costs t + rate * t * t / 2. The rate
  *   is the learned one plus PATIENCE. So one long wait is worse than two of half the time, even where few people come.
@@ -37,7 +38,7 @@ struct plan_problem {
     int8_t ahead[PLAN_SCENARIOS][2][ASSIGN_MAX_FLOORS]; /* destinations of passengers who enter; down and up */
 };
 
-/* When a car can first serve each button, not before *since_ms*; down and up. */
+/* The earliest time, from *since_ms* on, at which a car can serve each button; down and up. */
 struct plan_passing {
     int64_t since_ms;
     int64_t at_ms[2][ASSIGN_MAX_FLOORS];
@@ -52,7 +53,7 @@ int plan_prepare(struct plan_problem *p, const struct assign_params *params, uin
 int64_t plan_simulate(struct plan_problem *p, int k, struct assign_share share, int scenario,
                       struct plan_passing *passing);
 
-/* The cost of *share* for car *k*: the sum over the scenarios. */
+/* Return the cost of *share* for car *k*, summed over the scenarios. */
 int64_t plan_cost(struct plan_problem *p, int k, struct assign_share share);
 
 static inline bool plan_is_open(const struct assign_car *car)

@@ -7,8 +7,8 @@
  *
  * - Every button gets a share of unknown traffic. The share grows with the load: in a busy building a car that waits at
  *   the busiest button leaves with few passengers and is then away.
- * - The way to a floor has a price. It grows with the load too, where cars are few: a car that rests higher up comes
- *   later, takes more passengers at once, and is near those above the lobby.
+ * - The way to a floor has a price. The price grows with the load for each car: a car that rests higher up comes to the
+ *   lobby later, takes more passengers at once, and is near the passengers above the lobby.
  */
 #include "plan.h"
 
@@ -39,7 +39,7 @@ struct arrivals {
     int64_t first_ms, second_ms;
 };
 
-/* *known* and the time of one more car. */
+/* Return *known*, updated with the time of one more car. */
 static struct arrivals with(struct arrivals known, int64_t ms)
 {
     ms = plan_min(ms, FAR_MS);
@@ -106,7 +106,8 @@ static void add_busy(struct parking *parking, struct plan_problem *p, int k, con
     }
 }
 
-/* The price of a car that waits at *target*. *others* are the times that the other cars need. */
+/* Return the price if a car goes from floor *from* to *target* and waits there. *others* are the times that the other
+ * cars need. */
 static int64_t price(const struct parking *parking, const struct plan_problem *p, int target, int from,
                      struct arrivals others[2][ASSIGN_MAX_FLOORS])
 {

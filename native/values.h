@@ -15,7 +15,7 @@
 #include "assign.h"
 #include "assign_large.h"
 
-/* Raise ValueError. Return false, so that a failed check is one return. */
+/* Set a ValueError with *message* and return false, so that a caller can return the result. */
 bool refuse(const char *message);
 
 bool read_int(PyObject *object, int *value, int status);
@@ -32,7 +32,7 @@ bool read_cars(PyObject *object, struct assign_car *cars, int *n);
 /* Read a tuple of *n* tuples (up, down). */
 bool read_shares(PyObject *object, int n, struct assign_share *shares);
 
-/* Read the rates of all floors. An empty tuple means zeros. */
+/* Read the rates of all floors. An empty tuple means that all are 0. */
 bool read_rates(PyObject *object, int floors, int *rates);
 
 PyObject *build_shares(const struct assign_share *shares, int n);
