@@ -18,7 +18,7 @@ demo *ARGS: (_venv "runtime")
 run *ARGS: (_venv "runtime")
     @exec {{python}} -m elevator "$@"
 
-# Run the fast tests: two minutes on two cores. Arguments go to pytest: `just test -n 0` uses one core.
+# Run the fast tests, in two minutes on two cores. Arguments go to pytest: `just test -n 0` uses one core.
 test *ARGS: (_venv "dev")
     @{{python}} -m pytest --numprocesses=auto --dist=loadgroup -m "not slow" "$@"
 
@@ -26,7 +26,7 @@ test *ARGS: (_venv "dev")
 test-all *ARGS: (_venv "dev")
     @{{python}} -m pytest --numprocesses=auto --dist=loadgroup -m slow "$@"
 
-# Simulate groups with faults in virtual time, with new seeds, for a minute or as the arguments say.
+# Simulate groups with fault injection in virtual time, with new seeds. Without arguments, stop after a minute.
 soak *ARGS: (_venv "runtime")
     @{{python}} -m elevator soak "${@:---minutes=1}"
 
@@ -34,7 +34,7 @@ soak *ARGS: (_venv "runtime")
 golden *NAMES: (_venv "dev")
     @{{python}} tests/scenarios/test_golden.py "$@"
 
-# Print how many scenarios, tests, mutants and judges cover each rule of the specification; with RULES, their names.
+# Print how many scenarios, tests, mutants and judges cover each rule of the specification. With RULES, list the names.
 rules *RULES: (_venv "dev")
     @{{python}} tests/tools/rules.py "$@"
 
@@ -76,7 +76,7 @@ install-service HOST ID="" KEY="":
         sudo systemctl daemon-reload; \
         for id in {{ID}}; do sudo systemctl enable "elevator@$id"; sudo systemctl restart "elevator@$id"; done'
 
-# Fuzz each target (or the named ones) for SECONDS.
+# Fuzz each of TARGETS (default: all) for SECONDS.
 fuzz SECONDS="20" *TARGETS: (_venv "fuzz")
     @{{python}} tests/tools/fuzz.py "$@"
 

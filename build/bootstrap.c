@@ -42,7 +42,8 @@ struct file {
 #include "digest.h"
 #include "manifest.h"
 
-/* A link, which gives the process its name. The package's folder has the name elevator beside Nuitka's executable. */
+/* The link to execute, because its name becomes the name of the process. It is in bin/ because the package's folder has
+ * the name elevator beside Nuitka's executable. */
 #define PROGRAM "bin/elevator"
 #define STARTED "ELEVATOR_FILE"
 #define TARGET "../elevator.bin"
@@ -71,7 +72,7 @@ static void join(char path[PATH_SIZE], const char *base, const char *separator, 
         path[0] = 0;
 }
 
-/* Whether this user owns it with all permissions and no other user may change it. */
+/* Return whether this user owns the file with all permissions, and no other user may write to it. */
 static bool is_private(const struct stat *status)
 {
     return status->st_uid == geteuid() && (status->st_mode & (S_IRWXU | S_IWGRP | S_IWOTH)) == S_IRWXU;
@@ -204,7 +205,7 @@ static bool write_all(const char *folder)
     return good;
 }
 
-/* Move *fresh* to *place*. If the rename fails, exchange the two, or remove *place* first where that is impossible. */
+/* Move *fresh* to *place*. If the rename fails, exchange the two. If that fails too, remove *place* first. */
 static bool put(const char *fresh, const char *place)
 {
     if (rename(fresh, place) == 0 || renameat2(AT_FDCWD, fresh, AT_FDCWD, place, RENAME_EXCHANGE) == 0)
@@ -232,7 +233,7 @@ static bool repair(const char *fresh, const char *folder)
     return good;
 }
 
-/* Write a new copy of the program, and with it create or repair *folder* in *parent*. */
+/* Write a new copy of the program in *parent*, and use it to create or repair *folder*. */
 static bool unpack(const char *parent, const char *folder)
 {
     char fresh[PATH_SIZE];
@@ -241,7 +242,7 @@ static bool unpack(const char *parent, const char *folder)
         return false;
     bool good = write_all(fresh) && repair(fresh, folder);
     int why = errno;
-    remove_tree(fresh); /* It holds the unused new parts and the damaged old ones. */
+    remove_tree(fresh); /* It holds unused new files and damaged old ones. */
     errno = why;
     return good;
 }

@@ -1,12 +1,12 @@
 """Build dist/elevator: one file that runs without Python on every Linux with glibc GLIBC_NEWEST or newer.
 
  1. Nuitka compiles the program and collects what it loads in .cache/bundle/elevator.dist (its standalone mode).
- 2. The build checks that nothing in this folder needs a glibc newer than GLIBC_NEWEST. In CI that is an error.
+ 2. The build checks that nothing in this folder needs a glibc newer than GLIBC_NEWEST. In CI a violation is an error.
  3. The folder is compressed into one executable, with a digest of each file: see bootstrap.c.
 
 Nuitka has a onefile mode too, but it keeps a parent process. That process turns SIGTERM into SIGINT, unpacks at every
-start, leaves 20 MB behind when it is killed, and ends the program with it, although the program must survive that. The
-cached variant overwrites the files of copies that are running.
+start, and leaves 20 MB behind when it is killed. Its death also ends the program, which must survive it. The cached
+variant of onefile mode overwrites the files of copies that are running.
 
 Nuitka includes the standard library and rich as bytecode, by default. The modules in LEFT_OUT are named by imports that
 the program never executes.
@@ -42,7 +42,7 @@ ZSTD_SOURCES = [
 OPTIONS = [
     "--mode=standalone",
     "--python-flag=-m",  # elevator is a package with a __main__.
-    "--deployment",  # No checks that only help to find a wrong build.
+    "--deployment",  # Omit checks that only help to debug a build.
     "--lto=no",  # It would double the build time, for code that is not hot.
     "--static-libpython=auto",  # The program starts faster with a static libpython.
     "--assume-yes-for-downloads",  # Never ask. On Linux there is nothing to download.
@@ -74,9 +74,9 @@ LEFT_OUT = {
     "other user interfaces": "tkinter turtle turtledemo curses webbrowser",
 }
 DELETED = "_codecs_cn _codecs_hk _codecs_iso2022 _codecs_jp _codecs_kr _codecs_tw _multibytecodec _uuid"
-"""Extension modules that Nuitka includes although nothing imports them. It has no option to exclude them.
+"""Extension modules that nothing imports. Nuitka includes them and has no option to exclude them.
 
-Without them Python has no Chinese, Japanese or Korean encodings. In such a locale bootstrap.c switches it to UTF-8.
+Without them Python has no Chinese, Japanese or Korean encodings. In such a locale bootstrap.c makes it use UTF-8.
 """
 
 EXCUSED = {
@@ -186,7 +186,7 @@ def digests(files: list[Path], library: Path) -> list[int]:
 
 
 def decompressor() -> Path:
-    """Compile the zstd decompressor that comes with Nuitka: C files, included in the order of ZSTD_SOURCES."""
+    """Compile the zstd decompressor that comes with Nuitka, as one file that includes ZSTD_SOURCES."""
     nuitka = find_spec("nuitka")
     assert nuitka is not None
     assert nuitka.origin is not None

@@ -73,7 +73,7 @@ class Copy:
         expect(list(self.parent.iterdir()) == [self.folder], f"{damage}: leftover files in {self.parent}")
 
     def flip(self, name: str, at: int) -> None:
-        """Replace file *name* with one that differs in a byte. Running programs keep the good file open."""
+        """Replace file *name* with a copy whose byte *at* is wrong. Programs that have the good file open keep it."""
         content = bytearray(self.tree[name][1])
         content[at] ^= 0xFF
         damaged = self.parent.with_name("damaged")
@@ -113,7 +113,7 @@ def replace_by_pipe(path: Path) -> None:
 
 
 def replace_by_link(path: Path) -> None:
-    """Move it elsewhere, and link to it: the contents are right, but not in the copy."""
+    """Move *path* elsewhere and leave a link to it: the contents are right, but outside the copy."""
     elsewhere = next(parent for parent in path.parents if parent.name == CACHE) / "elsewhere"
     with suppress(FileNotFoundError):
         remove(elsewhere)
@@ -252,7 +252,8 @@ printf x | dd of="$(echo "$2"/elevator-*/*/elevator.bin)" conv=notrunc 2>/dev/nu
 XDG_CACHE_HOME="$2" TMPDIR="$3" "$4" --version
 ls "$2"/elevator-*
 """
-"""Runs in its own mount namespace. Unpacks to a small disk, damages the copy and starts again, with room in TMPDIR."""
+"""A shell script for a separate mount namespace. It starts the program with a small disk as cache, damages the unpacked
+copy and starts the program again. Only TMPDIR has room for a repair."""
 
 
 def try_full_disk(copy: Copy, binary: Path, scratch: Path) -> None:

@@ -1,5 +1,5 @@
 /* The digest of a file, with which bootstrap.c finds damage: the XXH64 of its last chunk, seeded with the XXH64 of the
- * previous chunk, and so on. The file is read, because a disk error in a mapped file kills the process (SIGBUS). */
+ * previous chunk, and so on. The file is read, not mapped, because a disk error in a mapped file kills the process. */
 #include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -9,7 +9,7 @@
 /* From the zstd library. */
 unsigned long long XXH64(const void *bytes, size_t size, unsigned long long seed);
 
-/* Read *size* bytes from *fd*. Return false if there are fewer. */
+/* Compute the digest of *size* bytes from *fd*. Return false if they cannot be read. */
 static bool read_digest(int fd, size_t size, uint64_t *digest)
 {
     static char chunk[256 * 1024];

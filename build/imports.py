@@ -1,9 +1,9 @@
 """Find imports that fail in the bundle because it lacks the imported module.
 
 The search starts at our package, and at the codecs that Python loads by name, and follows all imports. An import fails
-if the bundle lacks the module and the import is executed together with its own module. That excludes imports in
-functions, in a `try` that handles the failure, and in branches that this Python does not take. In our package, imports
-in functions count too, because some command calls each function.
+if the bundle lacks the imported module, and loading the importing module always executes the import. That excludes
+imports in functions, in a `try` that handles the failure, and in branches that this Python does not take. In our
+package, imports in functions count too, because some command calls each function.
 
 The search misses imports in functions of libraries, and importlib.import_module. So build/smoke.py runs every command.
 """
@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 OWN = "elevator"
 CODECS = ["encodings.ascii", "encodings.idna", "encodings.latin_1", "encodings.utf_8"]
-"""Python loads these for standard streams and host names. Any other missing codec is an unknown encoding."""
+"""Python loads these for standard streams and host names. Any other missing codec only causes a LookupError."""
 EXPECTED = {"ImportError", "ModuleNotFoundError", "Exception", "BaseException"}
 BUILT_IN = {*sys.builtin_module_names, "os.path", "importlib._bootstrap", "importlib._bootstrap_external"}
 """Modules of the interpreter itself. os.path is an alias of posixpath."""
@@ -29,7 +29,7 @@ class Import(NamedTuple):
 
     name: str
     is_executed: bool
-    """Whether executing the importing module always executes this import."""
+    """True if loading the importing module always executes this import."""
 
 
 class Bundle:
@@ -104,7 +104,7 @@ class Bundle:
             yield from (".".join(parts[: k + 1]) for k in range(len(parts)))
 
     def _is_left_out(self, name: str) -> bool:
-        """Return whether *name* is a module outside the bundle, not a name defined in a module."""
+        """Return whether *name* is a module that the bundle lacks, rather than a name that a module defines."""
         package, _, last = name.rpartition(".")
         if package not in self._sources or self._sources[package].name != "__init__.py":
             return False

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Print the Python to use. If this machine lacks anything, print a line for each missing thing and exit with status 1.
 #
-# The script runs each program instead of searching the PATH: pyenv puts names of missing versions there, Debian splits
+# The script runs each program instead of searching the PATH: pyenv puts commands there for versions that are not installed, Debian splits
 # Python into packages, and a C compiler may come without the headers of the C library.
 set -eu
 lacking=
@@ -16,7 +16,7 @@ if [ "$system" != Linux ]; then
     exit 1
 fi
 
-# Prints the version and the missing parts. It must run in old versions of Python too.
+# Prints the version and the missing parts. This code must run in old versions of Python too.
 ask='import os, sys, sysconfig
 found = ["%d.%d" % tuple(sys.version_info[:2])]
 if tuple(sys.version_info) < (3, 11):

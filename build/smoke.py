@@ -4,11 +4,11 @@
     python build/smoke.py .cache/venv/bin/python -m elevator
 
 Three nodes with a key and records on disk drive three simulated cars over real sockets. The test presses calls on the
-panels. Each call must light its lamp, open a door at its floor, and turn its lamp off. Then the test kills a node on
-its way to hall calls, and the other nodes must serve them. Two more cars are simulated I/O cards on pseudo-terminals:
-one node drives a card directly, another drives a card through `elevator serve-card`. At the end SIGTERM must end every
-program within END_S, with status 0 and no process left. The list of commands comes from `--help`, so the test fails for
-a command that it does not run.
+panels. For each call a lamp must light, a door must open at its floor, and the lamp must go out. Then the test kills a
+node on its way to hall calls, and the other nodes must serve them. Two more cars are simulated I/O cards on
+pseudo-terminals: one node drives a card directly, another drives a card through `elevator serve-card`. At the end
+SIGTERM must end every program within END_S, with status 0 and no process left. The list of commands comes from
+`--help`, so the test fails for a command that it does not run.
 """
 
 import json
@@ -158,7 +158,7 @@ def is_marked(process: Path, mark: str) -> bool:
 
 
 def kill(mark: str) -> None:
-    """Kill all processes with *mark*. They are stopped first, so that none can restart another."""
+    """Kill all processes with *mark*. Suspend them first, so that none can restart another."""
     while pids := descendants(mark):
         for number in (signal.SIGSTOP, signal.SIGKILL):
             for pid in pids:
@@ -347,7 +347,7 @@ def try_group(programs: Programs, scratch: Path) -> None:
     wait("elevator watch to show every node", lambda: watched.read_text().count('"alive": true') >= CARS)
     step(f"elevator watch shows all of them: {len(watched.read_text().splitlines()[-1])} bytes a line")
 
-    # All cars stand at floor 0 with closed doors, so every call lights its lamp first.
+    # All cars are at floor 0 with closed doors, so every call lights its lamp first.
     calls = [Call(0, "up", 1), Call(1, "down", 3), Call(2, "cab", 2), Call(0, "cab", 3), Call(1, "up", 2)]
     serve(building, calls, range(CARS), f"{len(calls)} calls on {CARS} panels lit their lamps and were served")
     away = [Call(car["car"], "cab", 0) for car in building.cars if car["sensor"] != 0]
@@ -387,7 +387,7 @@ def is_leaving(car: dict[str, Any]) -> bool:
 
 
 def serve(building: Building, calls: Sequence[Call], live: Sequence[int], what: str) -> None:
-    """Press *calls*, wait until they are served, and report *what* that shows."""
+    """Press *calls* and wait until they are served. Then print *what* as the result of the step."""
     since_ms = building.press(calls)
     await_served(building, calls, since_ms, live)
     step(what)
@@ -440,7 +440,7 @@ def try_terminal(command: list[str]) -> None:
 
     def shows(what: bytes) -> bool:
         if select.select([terminal], [], [], 0.1)[0]:
-            with suppress(OSError):  # The other side has closed it.
+            with suppress(OSError):  # The program has closed the terminal.
                 painted.extend(os.read(terminal, 65_536))
         return what in painted
 

@@ -1,8 +1,8 @@
 #!/bin/sh
 # Install the packages in build/$1.lock and the project itself (editable) in .cache/venv, unless they are there already.
 #
-# - .cache/venv/origin names the folder and the Python of the environment. A change of either means a new one.
-# - The file is missing during an installation, so after an interruption the next run starts with a new environment.
+# - .cache/venv/origin names the folder and the Python of the environment. If either changes, a new one is made.
+# - It is missing during an installation, so after an interruption the next run starts with a new environment.
 # - The stamp of a lock file is a checksum of what was installed from it: lock file, pyproject.toml and C sources.
 set -eu
 cd "$(dirname "$0")/.."
@@ -37,5 +37,5 @@ pip install --require-hashes -r "$lock"
 export CC="${CC:-cc}" # python.sh has tested this compiler. Python's own default may be missing.
 pip install --no-build-isolation --no-deps --editable .
 echo "$wanted" >"$venv/$1.stamp"
-sync -f $venv # So that a power cut cannot keep the next line without the packages.
+sync -f $venv # The packages must be on the disk before origin, in case of a power cut.
 echo "$made" >$venv/origin
