@@ -1,8 +1,8 @@
 """Settings for all tests.
 
 - Hypothesis has no deadline, because the machine may be busy with other work.
-- Tests that use lab.py run in one xdist process, one after the other. Concurrent labs, of a dozen processes each, would
-  slow each other down and could choose the same ports.
+- Tests that use lab.py run in one xdist process, one after the other. A lab has a dozen processes. Concurrent labs
+  would slow each other down and could choose the same ports.
 - Tests in system/ are slow unless they are marked quick.
 """
 
@@ -18,7 +18,7 @@ settings.register_profile("elevator", deadline=None)
 settings.load_profile("elevator")
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest applies -m
+@pytest.hookimpl(tryfirst=True)  # Run before pytest applies -m.
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         names = vars(item.module).values() if isinstance(item, pytest.Function) else ()

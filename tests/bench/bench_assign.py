@@ -1,10 +1,10 @@
-"""Benchmark: times of the assigners in C, of parking, and of `elevator assign`.
+"""Benchmark: measures the times of the assigners in C, of parking, and of `elevator assign`.
 
     just bench assign [PROGRAM]
 
 Each number is the median over random inputs from a fixed seed, in microseconds for one call from Python. For each input
-the fastest of RUNS runs counts. The official medians are for the optimised algorithm, called in process, on another
-machine and with other inputs, so the ratios are orders of magnitude.
+the fastest of RUNS runs counts. The official medians were measured on another machine and with other inputs, for the
+optimised algorithm called in process, so the ratios show only orders of magnitude.
 
 PROGRAM is a binary whose `assign` command is measured too.
 """
@@ -29,7 +29,7 @@ RUNS = 5
 
 
 class Size(NamedTuple):
-    """A building, and the time of the official algorithm."""
+    """The size of a building, and the median time of the official algorithm."""
 
     cars: int
     floors: int
@@ -41,7 +41,7 @@ Arguments = tuple[int, int, int, list[tuple[int, int, int, int]]]
 
 
 def busy(rng: random.Random, cars: int, floors: int) -> Arguments:
-    """Draw a building with a third of all hall calls and a fifth of all cab calls, in which half of the cars move."""
+    """Draw a building with about a third of all hall calls and a fifth of all cab calls. Half of the cars move."""
 
     def mask(share: float) -> int:
         return sum(1 << floor for floor in range(floors) if rng.random() < share)
@@ -62,7 +62,7 @@ def full(behaviour: int, floor: int, direction: int) -> Arguments:
 
 
 def plan_us(arguments: Arguments) -> float:
-    """Time the plan-cost assigner, with poor claims."""
+    """Return the time of the plan-cost assigner with poor claims: the first car has all up calls, the last all down."""
     floors, up, down, cars = arguments
     rates = tuple(range(floors))
     cars = [(behaviour, floor, direction or 1, cab) for behaviour, floor, direction, cab in cars]
@@ -77,7 +77,7 @@ def plan_us(arguments: Arguments) -> float:
 
 
 def park_us(arguments: Arguments, busy: int) -> float:
-    """Time parking. The first *busy* cars have calls."""
+    """Return the time of parking. The first *busy* cars have calls, and the others are free."""
     floors, up, down, cars = arguments
     rates = tuple(range(floors))
     fleet = [(2, floor, 1, cab) if k < busy else (0, floor, 1, 0) for k, (_, floor, _, cab) in enumerate(cars)]
@@ -120,7 +120,7 @@ REQUEST = json.dumps(
 
 
 def start_ms(command: list[str]) -> float:
-    """Return the median duration of *command*."""
+    """Return the median duration of *command* in milliseconds."""
 
     def once() -> int:
         before = perf_counter_ns()
@@ -131,7 +131,7 @@ def start_ms(command: list[str]) -> float:
 
 
 def serve_us(command: list[str]) -> tuple[float, float]:
-    """Return the median and the 99th percentile of the time from request to answer on a socket."""
+    """Return the median and the 99th percentile of the time from request to answer on a socket, in us."""
     with tempfile.TemporaryDirectory() as directory, socket.socket(socket.AF_UNIX) as client:
         path = Path(directory) / "assigner"
         server = subprocess.Popen([*command, "--serve", str(path)])

@@ -1,13 +1,16 @@
-"""Benchmark: a group of three nodes on I/O cards, compared with one on elevator servers. Run it with `just bench card`.
+"""Benchmark: compares a group on I/O cards with one on elevator servers. Run it with `just bench card`.
 
-1. From a press to its lamp. The simulated cards have the speed of a real line: a byte takes 87 us, a sweep 0.35 ms, a
-   lamp 0.09 ms. The rest is the wait for the next sweep (half of SWEEP_MS on average), two disks and the network,
-   because a lamp waits until the peers have stored the call.
-2. From the kill of a worker until the motor stops. On a card the supervisor stops it; an elevator server does so when
-   the connection ends.
-3. CPU time of an idle node.
+It measures:
 
-Times depend on the machine, so compare only figures of one run. The two groups alternate, to have the same load.
+1. The time from a press to its lamp. The simulated cards have the speed of a real line: a byte takes 87 us, a sweep
+   0.35 ms, a lamp 0.09 ms. The remaining time is the wait for the next sweep (half of SWEEP_MS on average), two disks
+   and the network, because a lamp waits until the peers have stored the call.
+2. The time from the kill of a worker until the motor stops. On a card, the supervisor stops the motor. An elevator
+   server stops the motor when the connection ends.
+3. The CPU time of an idle node.
+
+Times depend on the machine, so compare only figures of one run. Measurements of the two groups
+alternate, so that both run under the same load.
 """
 
 import argparse
@@ -57,16 +60,16 @@ def main() -> int:
 
 
 def press(group: Lab, rng: random.Random) -> float:
-    """Return the time from a press to the lamp on the same panel."""
+    """Return the time from a press to the lamp on the same panel, in milliseconds."""
     floor, button = settle_and_choose(group)
-    time.sleep(rng.random() / 20)  # A random phase of sweeps and heartbeats.
+    time.sleep(rng.random() / 20)  # Press at a random phase of sweeps and heartbeats.
     car = rng.randrange(3)
     answer = group.ask("press", car=car, button=button, floor=floor)
     return first(group, answer, car, "lamp") - float(answer["ms"])
 
 
 def kill_on_the_way(group: Lab) -> float:
-    """Return the time from the kill of a moving car's worker to the stop command."""
+    """Return the time from the kill of a moving car's worker to the stop command, in milliseconds."""
     settle(group)
     (state,) = group.ask("state", car=0)["cars"]
     start = group.ask("press", car=0, button="cab", floor=0 if state["sensor"] else 3)
@@ -82,7 +85,7 @@ def kill_on_the_way(group: Lab) -> float:
 
 
 def first(group: Lab, answer: dict[str, Any], car: int, kind: str, value: int | None = None) -> float:
-    """Wait for the first event of *kind* with *value* (default: not 0) after *answer*. Return its time."""
+    """Wait for the first event of *kind* with *value* after *answer*; return its time. None means any value but 0."""
     found: list[float] = []
 
     def has_come() -> bool:

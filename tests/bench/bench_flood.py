@@ -2,8 +2,9 @@
 
 Two nodes run first without, then with a flood of invalid datagrams, broadcast to their port from another address. The
 benchmark prints the longest time between two sweeps of node 0's panel, its rate of heartbeats, its CPU time, and the
-time from a press on node 1's panel to its lamp, which needs an acknowledgement of node 0. There are four kinds of
-invalid datagrams: random bytes, a wrong seal, no heartbeat inside, and another group.
+time from a press on node 1's panel to its lamp, which needs an acknowledgement from node 0. There are four
+kinds of invalid datagrams: random bytes, a wrong seal, a valid seal around something else than a heartbeat, and a
+heartbeat of another group.
 
 With --large every datagram has a valid seal and the contents that take longest to parse. With --keyed the group has a
 key that the sender of the flood does not know.
@@ -73,7 +74,7 @@ def main() -> int:
 
 @contextmanager
 def nodes(keyed: bool) -> Iterator[tuple[Lab, Panel]]:
-    """Run node 0 on a panel, and node 1 on a simulated elevator."""
+    """Run node 0 with a `Panel`, and node 1 with a simulated elevator."""
     with ExitStack() as opened:
         directory = Path(opened.enter_context(tempfile.TemporaryDirectory()))
         panel = opened.enter_context(serving())
@@ -88,7 +89,7 @@ def nodes(keyed: bool) -> Iterator[tuple[Lab, Panel]]:
 
 
 def measure(what: str, group: Lab, panel: Panel, seconds: float) -> None:
-    """Measure for at least *seconds* and print the results."""
+    """Press one button after the other for at least *seconds*; print the measurements, named *what*."""
     first, began_s, used_s = group.heartbeat(0).sequence, time.monotonic(), cpu_s(group.nodes[0].pid)
     lamps_ms: list[float] = []
     worst_ms = 0.0
@@ -112,7 +113,7 @@ def measure(what: str, group: Lab, panel: Panel, seconds: float) -> None:
 
 
 def press(group: Lab, floor: int) -> float:
-    """Press a cab button of car 1, which is not at *floor*. Return the milliseconds until its lamp lights."""
+    """Press a cab button of car 1, which is not at *floor*. Return the time until the button's lamp lights, in ms."""
     answer = group.ask("press", car=1, button="cab", floor=floor)
     pressed_ms: float = answer["ms"]
     lit_ms: list[float] = []
@@ -126,7 +127,7 @@ def press(group: Lab, floor: int) -> float:
 
 
 def flood(port: int, per_second: int, addresses: int, kind: Callable[[int], list[bytes]]) -> None:
-    """Broadcast *per_second* datagrams to *port* until standard input ends, and print the rate reached."""
+    """Broadcast *per_second* datagrams to *port* until standard input ends. Print the rate that was reached."""
     ended = threading.Event()
 
     def wait() -> None:

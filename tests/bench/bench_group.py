@@ -1,4 +1,4 @@
-"""Benchmark: reaction times of a group of real processes. Run it with `just bench group`.
+"""Benchmark: measures reaction times of a group of real processes. Run it with `just bench group`.
 
 It prints medians and worst cases in milliseconds, from the events of the simulator. Times depend on the machine, so
 compare only figures of one run.
@@ -100,7 +100,7 @@ def settle_and_choose(group: Lab) -> tuple[int, str]:
 
 
 def sweeps(group: Lab, rounds: int) -> None:
-    """Measure the response time to a sweep of 4 floors, with the real ElevatorServer."""
+    """Measure how long a sweep of 4 floors takes with ElevatorServer, the client that nodes use."""
     group.kill(2)
     port = ElevatorServer("127.0.0.1", group.port + 2, 4)
     took: list[float] = []
@@ -122,7 +122,7 @@ def sweeps(group: Lab, rounds: int) -> None:
 
 
 def single(group: Lab, rounds: int) -> None:
-    """Measure a write followed by a read, with and without TCP_NODELAY."""
+    """Measure the time for a write followed by a read, with and without TCP_NODELAY."""
     group.kill(2)
     for how, no_delay in (("with TCP_NODELAY", 1), ("without it", 0)):
         with socket.create_connection(("127.0.0.1", group.port + 2)) as client:
@@ -193,7 +193,7 @@ def cpu_s(pid: int) -> float:
 
 
 def memory_mb(pid: int) -> float:
-    """Return the memory of *pid* and its descendants. Shared pages count once."""
+    """Return the memory of *pid* and its descendants in MB. A page shared by several processes counts once."""
     kb = 0
     for each in family(pid):
         rollup = Path(f"/proc/{each}/smaps_rollup").read_text()
@@ -202,7 +202,7 @@ def memory_mb(pid: int) -> float:
 
 
 def reassignment(group: Lab, inject: Callable[[Lab, int], None], repair: Callable[[Lab, int], None]) -> float:
-    """Inject a fault into a car on its way to a hall call. Return the time until another car departs for it."""
+    """Inject a fault into a car on its way to a hall call. Return the ms until another car departs."""
     floor, button = settle_and_choose(group)
     start = group.ask("press", car=0, button=button, floor=floor)["next"]
 
@@ -279,9 +279,9 @@ def obstruction(group: Lab) -> float:
 
 @contextmanager
 def lossy(loss: float) -> Iterator[tuple[str, ...]]:
-    """Open a relay that broadcasts the datagrams of all nodes and drops a fraction *loss*, for all receivers at once.
+    """Open a relay that broadcasts the datagrams of all nodes and drops a fraction *loss* of them.
 
-    Yield the arguments of a node that uses it.
+    A dropped datagram reaches no receiver. Yield the command-line arguments for a node that uses the relay.
     """
     net_port, address = free_port(socket.SOCK_DGRAM), "127.0.0.99"
     relay = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)

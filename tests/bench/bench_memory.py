@@ -1,12 +1,13 @@
 """Benchmark: does the memory of a node grow? Run it with `just bench memory MINUTES`.
 
-Three nodes serve calls. The benchmark kills the third node in each round, and deletes its record every second time, so
-that it returns as a new author. An outsider sends invalid datagrams, each from another address. After each round a
-line shows the resident memory of the first node's processes, the authors and calls in its heartbeats, and the size of
-its record. The exit status is 1 if the worker's memory in the last quarter exceeds the second quarter's.
+Three nodes serve calls. The benchmark restarts the third node in each round. In every second round it also deletes that
+node's record, so the node returns as a new author. An outsider sends invalid datagrams, each from a different address.
+After each round the benchmark prints the resident memory of the first node's processes, the authors and calls in its
+heartbeats, and the size of its record. The exit status is 1 if the worker's memory in the last quarter exceeds the
+second quarter's.
 
-With --world HOURS the benchmark runs a simulated world instead, with a fault every two minutes. After each quarter a
-line shows the largest sizes of all collections that could grow in a node.
+With --world HOURS the benchmark runs a simulated world instead, with a fault every two minutes. After each quarter
+it prints the largest sizes of all collections that could grow in a node.
 """
 
 import argparse
@@ -33,7 +34,7 @@ from elevator.simulation.world import World
 FLOORS = 8
 PRESS_S, DATAGRAM_S = 1.0, 0.02
 GROWTH_MAX = 1.05
-"""The tolerated ratio, because allocators keep some freed memory."""
+"""The largest ratio of memory that counts as no growth. Allocators keep some freed memory."""
 
 
 def main() -> int:
@@ -133,7 +134,7 @@ def load(group: Lab, seconds: float, rng: random.Random) -> None:
 
 
 def memory_kb(session: int) -> dict[str, int]:
-    """Return the resident memory of each process of a node, by its name."""
+    """Return the resident memory of each process in *session*, which is a node's, by process name."""
     return {comm(pid).removeprefix("elevator:"): resident_kb(pid) for pid in sorted(processes_of(session))}
 
 

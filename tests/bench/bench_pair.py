@@ -1,9 +1,13 @@
 """Benchmark: failover of a node's process pair, measured at its elevator server. Run it with `just bench pair`.
 
-1. From the kill of a worker to the first message of the next worker, also right after the supervisor was killed.
-2. Presses that never light a lamp, while the worker is killed repeatedly: each button is pressed for 200 ms, and the
-   next one starts every 100 ms.
-3. The longest time between two sweeps while presses are stored, with this disk and with 200 ms for every fsync.
+It measures:
+
+1. The time from the kill of a worker to the first message of the next worker. A second measurement kills the
+   supervisor shortly before the worker.
+2. The number of presses that never light a lamp while the worker is killed repeatedly. Each press lasts 200 ms, and
+   the next button is pressed 100 ms after it began.
+3. The longest time between two sweeps while presses are stored: on this disk, and on a disk that needs 200 ms for
+   every fsync.
 
 Times depend on the machine, so compare only figures of one run.
 """
@@ -47,7 +51,7 @@ class Panel:
 
     listener: socket.socket
     begin_ms: float = float("inf")
-    """Time of the first press."""
+    """Time of the first press; infinite if no press is planned."""
     first_messages_ms: list[float] = field(factory=list)
     """Time of the first message on each connection."""
     gap_ms: float = 0
@@ -144,7 +148,7 @@ def serving() -> Iterator[Panel]:
 
 @contextmanager
 def node(floors: int = FLOORS) -> Iterator[tuple[Lab, Panel]]:
-    """Run a node on a panel."""
+    """Run a node that is connected to a panel; yield both."""
     with ExitStack() as opened:
         directory = Path(opened.enter_context(tempfile.TemporaryDirectory()))
         panel = opened.enter_context(serving())
@@ -188,7 +192,7 @@ def presses_while_killed() -> tuple[int, int]:
             kill(group, "worker")
             kills += 1
         time.sleep(3)
-        # The car never moves, so only calls at its own floor are served.
+        # The car stays at floor 0. It may serve calls there at once, without lighting their lamps.
         missed = [button for button in panel.buttons if button not in panel.lit and button[1] != 0]
         return kills, len(missed)
 
@@ -203,7 +207,7 @@ def longest_gap() -> float:
 
 
 def longest_gap_on_slow_disk() -> float:
-    """Return the same with a disk that needs 200 ms for every fsync."""
+    """Return the result of `longest_gap` on a disk that needs 200 ms for every fsync."""
     with tempfile.TemporaryDirectory() as directory:
         library = f"{directory}/slow.so"
         subprocess.run(

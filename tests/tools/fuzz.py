@@ -1,7 +1,7 @@
 """Fuzz targets for every parser of external input, run by `just fuzz`.
 
-1. A target passes bytes to a parser as an outsider would. It returns whether the parser accepted any of them. A target
-   fails if it raises, because each parser has one defined way to report bad input.
+1. A target passes bytes to a parser as an outsider would. It returns true if the parser accepted any of them. A target
+   fails if it raises an exception, because each parser has one defined way to report bad input.
 2. Targets do not stop at the parser. They apply accepted input to a node, a simulated car or a page, and check the
    output of these, to find input that passes the parser and breaks something later.
 3. `just fuzz` runs each target under atheris (libFuzzer, guided by the coverage of our modules). Inputs that fail go to
@@ -71,11 +71,11 @@ FLOORS = 4
 KEY = b"k" * 32
 SANITIZED = ["cc", "-std=c11", "-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 SLOW_S = 10
-"""A target that takes longer fails."""
+"""A target that takes more seconds for one input fails."""
 
 
 class Bytes:
-    """A reader of an input. It reads zeros after the end."""
+    """Reads an input from start to end. After the end, `byte` returns 0 and `take` returns no bytes."""
 
     def __init__(self, data: bytes) -> None:
         self.rest = data
@@ -88,7 +88,7 @@ class Bytes:
         return (self.take(1) or b"\0")[0]
 
     def pieces(self) -> Iterator[tuple[int, bytes]]:
-        """Yield pieces until the end: each is a control byte, a length byte and that many bytes."""
+        """Yield the pieces until the end as (control byte, data). A length byte precedes the data of each piece."""
         while self.rest:
             control = self.byte()
             yield control, self.take(self.byte())
@@ -173,7 +173,7 @@ def datagrams(data: bytes) -> bool:
 
 
 def seals(data: bytes) -> bool:
-    """Send a datagram to an admission with keys: it accepts only datagrams sealed with one of them."""
+    """Check that an admission with keys accepts only datagrams sealed with one of the keys."""
     admission = Admission(GROUP, (KEY, b"o" * 32))
     assert admission.admit(data) is None
     assert sum(admission.refused.values()) == (not is_probe(data))
@@ -182,7 +182,7 @@ def seals(data: bytes) -> bool:
 
 
 def mailbox(data: bytes) -> bool:
-    """Put and take datagrams in any order: the queue is bounded and keeps the order of each address."""
+    """Put and pop datagrams in any order. Check that the queue is bounded and keeps the order of each address."""
     queue, came, read = FairQueue(), [0] * 256, [-1] * 256
     for each in data:
         if each == 255:
@@ -202,7 +202,7 @@ def mailbox(data: bytes) -> bool:
 
 
 def watched(data: bytes) -> bool:
-    """Send datagrams to `elevator watch`: it can draw every state."""
+    """Send datagrams to `elevator watch`, and check that every view can show the result."""
     admission, group, now_ms = Admission(GROUP), watch_view.Group(), 0
     rest = Bytes(data)
     while rest.rest:
@@ -221,7 +221,7 @@ def watched(data: bytes) -> bool:
 
 
 def record_text(data: bytes) -> bool:
-    """Read the row of the record: text, or bytes that another program wrote."""
+    """Read the stored row of a record. It is text, unless another program wrote bytes."""
     text: Any = data[1:] if data[:1] == b"\0" else data.decode(errors="replace")
     try:
         kept = read_record(text, FLOORS)
@@ -235,7 +235,7 @@ def record_text(data: bytes) -> bool:
 
 
 def record_file(data: bytes) -> bool:
-    """Open the record's file: it is read, set aside, or has a newer version, but never raises DiskError."""
+    """Open any file as a record. The store reads it, sets it aside or refuses its version: no DiskError."""
     with scratch() as directory:
         (directory / "record.sqlite").write_bytes(data)
         try:
@@ -324,7 +324,7 @@ def scratch() -> Iterator[Path]:
 
 
 def elevator_server(data: bytes) -> bool:
-    """Answer as an elevator server, in pieces of any size and at any time. Some pieces have the form of a reply."""
+    """Answer a node as an elevator server, in pieces of any size at any time. Some pieces are valid replies."""
     near, far = tcp_pair()
     port, running, now_ms, taken = ElevatorServer("127.0.0.1", 1, FLOORS), Running(), 1000, False
     port._socket, port._give_up_at_ms = near, 1 << 40
@@ -356,7 +356,7 @@ def reply(asked: bytes, piece: bytes) -> bytes:
 
 
 def io_card(data: bytes) -> bool:
-    """Answer as an I/O card."""
+    """Answer a node as an I/O card, in pieces of any size and at any time."""
     near, far = socket.socketpair()
     port, running, now_ms, taken = CardPort("card", 174), Running(), 1000, False
     near.setblocking(False)
@@ -453,7 +453,7 @@ def control(data: bytes) -> bool:
 
 
 def page_messages(data: bytes) -> bool:
-    """Send lines as the page of a demo does. Requests for the demo's processes are only checked."""
+    """Send lines as the page of a demo does. Requests to nodes are parsed but not executed."""
     taken = False
     with building() as opened:
         opened.clock_us = clock = Clock(1000)
@@ -591,9 +591,9 @@ def answer_line(text: str) -> str:
 
 
 def extension(data: bytes) -> bool:
-    """Call the C extension with any arguments: it answers, or raises ValueError or TypeError.
+    """Call the C extension with any arguments. It must answer, or raise ValueError or TypeError.
 
-    Only these three functions get external input. Our tests and benchmarks call the others.
+    Only `reference`, `plan` and `park` get external input.
     """
     rest = Bytes(data)
     taken = False
@@ -681,7 +681,7 @@ TARGETS: dict[str, Callable[[bytes], bool]] = {
 
 
 def fuzz(name: str, seconds: float) -> bool:
-    """Run a target under atheris for *seconds*. Return whether no input failed."""
+    """Run a target under atheris for *seconds*. Return true if no input failed."""
     found, seeds = WORK / name, CORPUS / name
     found.mkdir(parents=True, exist_ok=True)
     limits = [f"-max_total_time={seconds:.0f}", f"-timeout={SLOW_S}", f"-artifact_prefix={seeds}/"]
@@ -742,7 +742,7 @@ def library(name: str) -> str:
 
 
 def run_random(name: str, count: int, seed: int) -> int:
-    """Run a target on *count* pseudo-random inputs: mutations of the corpus."""
+    """Run a target on *count* pseudo-random mutations of the corpus; return the exit status."""
     rng = random.Random(seed)
     known = [file.read_bytes() for folder in (CORPUS / name, WORK / name) for file in sorted(folder.glob("*"))]
     taken = 0

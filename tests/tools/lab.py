@@ -1,7 +1,7 @@
 """A laboratory of real processes: a simulator with several elevators, and nodes, over real TCP and UDP.
 
 Tests press buttons and read events through the simulator's control socket. They wait for conditions with a generous
-timeout, because machines can be slow, and assert no times. Benchmarks measure those.
+timeout, because machines can be slow. Only benchmarks measure times.
 """
 
 import json
@@ -22,7 +22,7 @@ from elevator.net.seal import HEAD_BYTES
 from elevator.net.wire import decode
 
 PROGRAM = shlex.split(os.environ.get("ELEVATOR_PROGRAM", "")) or [sys.executable, "-m", "elevator"]
-"""The program under test. ELEVATOR_PROGRAM can name another one, such as a binary."""
+"""The command that starts the program under test. The variable ELEVATOR_PROGRAM replaces it, such as by a binary."""
 PATIENCE_S = 40.0
 """The timeout of every wait."""
 
@@ -73,7 +73,7 @@ class Lab:
     def command(self, id: int, *more: str) -> list[str]:
         """Return the command that starts node *id*.
 
-        It disables parking: a car that parks at the floor of a press would serve the call without lighting a lamp.
+        The command disables parking: a car parked at the floor of a press would serve the call without lighting a lamp.
         """
         at = ["--serial", self.directory / f"card-{id}"] if self.cards else ["--port", self.port + id]
         arguments = ["--id", id, *at, "--floors", self.floors, "--net-port", self.net_port, "--park", "none"]
@@ -81,7 +81,7 @@ class Lab:
         return [*PROGRAM, *map(str, arguments), *self.more, *more]
 
     def start(self, id: int, *more: str) -> None:
-        """Start node *id* with its log in the test's directory."""
+        """Start node *id*, and append its log to a file in the lab's directory."""
         with (self.directory / f"node-{id}.log").open("ab") as log:
             self.nodes[id] = subprocess.Popen(self.command(id, *more), stderr=log, start_new_session=True)
 
@@ -95,7 +95,7 @@ class Lab:
         self.nodes.pop(id).wait()
 
     def processes(self, id: int, name: str) -> list[int]:
-        """Return the processes of node *id* with a *name*: "pair", "worker" or "disk"."""
+        """Return the process ids of node *id* with a *name*: "pair", "worker" or "disk"."""
         return [pid for pid in processes_of(self.nodes[id].pid) if comm(pid) == f"elevator:{name}"]
 
     def heartbeat(self, id: int) -> Heartbeat:
@@ -146,7 +146,7 @@ class Lab:
         self.wait(lambda: not any(self.lamps(id) for id in self.nodes), "all lamps are off")
 
     def wait_until_ready(self) -> None:
-        """Wait until every node is in service and hears all others."""
+        """Wait until every node is in service and has heard from all others."""
         others = len(self.nodes) - 1
         for id in self.nodes:
             self.wait_for(id, "in service")
@@ -174,7 +174,7 @@ class Lab:
 
 
 def processes_of(session: int) -> list[int]:
-    """Return the processes of a session, without zombies."""
+    """Return the process ids of a session, without zombies."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
@@ -231,7 +231,7 @@ def lab(
     """Open a lab with *cars* elevators that start at floor *at* and take *travel_ms* from floor to floor.
 
     Unless *start* is false, start a node for each elevator and wait until the nodes are ready. *more* are additional
-    arguments of the nodes. With *cards* the elevators are I/O cards instead of elevator servers.
+    arguments of the nodes. If *cards* is true, nodes use simulated I/O cards instead of elevator servers.
     """
     opened = Lab(directory, cars, floors, at, more, travel_ms, cards)
     try:

@@ -25,7 +25,7 @@ from selenium.webdriver.common.by import By
 
 PICTURES = Path(__file__).with_name("shown")
 WIDTH, HEIGHT = 72, 23
-"""The size of the terminal."""
+"""The size of the terminal in characters."""
 TERMINAL = """\
 <body style="margin:0;background:#0d1117;display:inline-block"><pre style="margin:0;padding:18px 22px;color:#d5dbe4;
 font:15px/1.25 'DejaVu Sans Mono',monospace">{code}</pre>"""
@@ -91,7 +91,7 @@ def picture_terminal(browser: webdriver.Chrome) -> None:
 
 
 def read_terminal(master: int, seconds: float) -> str:
-    """Return the output of a terminal during *seconds*."""
+    """Return what a program writes to its terminal during the next *seconds*."""
     output, deadline = b"", time.monotonic() + seconds
     while time.monotonic() < deadline:
         if select.select([master], [], [], 0.1)[0]:

@@ -112,7 +112,7 @@ class Building:
 
 @frozen
 class View:
-    """The information with which a car decides: its position and the requests that it sees."""
+    """What a car bases its decisions on: its position, and the requests that it sees."""
 
     floors: int
     floor: int
@@ -132,7 +132,7 @@ class View:
 
 
 class EndlessError(Exception):
-    """The simulation exceeds its number of moves. Only a car with an empty id can cause that."""
+    """The simulation exceeds the limit on moves. Only a car with an empty id can cause that."""
 
 
 def assign(given: Input, args: Args, moves_max: int = 1_000_000) -> Shares:
@@ -200,7 +200,7 @@ def move_initially(building: Building, car: Car) -> None:
 
 
 def is_immediately_assignable(building: Building) -> bool:
-    """Return whether the rest can be assigned without a simulation."""
+    """Return whether the remaining requests can be assigned without further simulation."""
     if any(car.cab for car in building.cars):
         return False
     if any({Call(floor, "up"), Call(floor, "down")} <= building.active for floor in range(building.floors)):
@@ -247,7 +247,7 @@ def move(building: Building, car: Car) -> None:
         car.floor += car.direction
         car.clock_us += building.travel_us
     elif view.here():
-        clear(building, car, view)  # With the previous direction, which the view has.
+        clear(building, car, view)  # The view still has the previous direction.
         car.clock_us += building.door_us
         car.behaviour = "doorOpen"
     else:

@@ -1,4 +1,4 @@
-"""Source mutation of single functions, for mutants and regression tests."""
+"""Changes the source of a function at run time, for mutants and regression tests."""
 
 import inspect
 import sys
@@ -8,7 +8,7 @@ import pytest
 
 
 def reword(patch: pytest.MonkeyPatch, function: Callable[..., object], old: str, new: str) -> None:
-    """Replace the only *old* in the source of *function* with *new*, in every module that imports the function."""
+    """Replace the only *old* in the source of *function* with *new*, in every module that has the function."""
     source = inspect.getsource(function)
     assert source.count(old) == 1, f"{function.__name__} contains {old!r} {source.count(old)} times"
     home = sys.modules[function.__module__]

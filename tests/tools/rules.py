@@ -1,7 +1,7 @@
 """The rules of the specification and what covers each of them: scenarios, other tests, judges and mutants.
 
-`just rules` prints the table; `just rules L3 C5` lists the names behind two of its rows. It reads only the sources and
-runs no tests.
+`just rules` prints the table; `just rules L3 C5` lists the names behind the rows of two rules. The script reads only
+sources and runs no tests.
 """
 
 import ast
@@ -44,7 +44,7 @@ def python_files(*folders: str) -> list[Path]:
 
 
 def marks(source: str) -> Iterator[tuple[str, str]]:
-    """Yield each rule named by a marker in *source*, with its test function or its key in a table of tests."""
+    """Yield each rule that a marker in *source* names, with the name of the marked test or entry in a table."""
     for node in ast.walk(ast.parse(source)):
         match node:
             case ast.FunctionDef(name=name):

@@ -1,7 +1,7 @@
 """A group of cars in the simulated world, driven step by step by a test, and helpers that act on it or inspect it.
 
-The judges of the simulated world check every scenario. A scenario that does what no injected fault can do turns them
-off with `judged=False`.
+The judges of the simulated world check every scenario. A scenario that goes beyond the faults that can be injected
+turns the judges off with `judged=False`.
 """
 
 from collections.abc import Callable, Iterable
@@ -45,7 +45,7 @@ class ScriptedCar:
     def __init__(self, world: World, id: int) -> None:
         self.world = world
         self.id = id
-        """The number of the car and its panel. The id of a duplicate node differs from it."""
+        """The number of the car and of its panel. It differs from the node's id if the node has a duplicate id."""
         self.faults: dict[tuple[FaultKind, int], InjectedFault] = {}
         self.events: list[Event] = []
         self.log: list[str] = []
@@ -70,7 +70,7 @@ class ScriptedCar:
         return self.simulated.machine
 
     def inject(self, kind: FaultKind, on: bool, detail: int = 0, delay_ms: int = 0) -> None:
-        """Begin a fault at this car or its node, or end it."""
+        """Begin a fault of this car or its node if *on* is true; otherwise end it. A repetition has no effect."""
         if on and (kind, detail) not in self.faults:
             fault = InjectedFault(kind, self.world.now_ms, NEVER_MS, self.id, detail=detail, delay_ms=delay_ms)
             self.faults[kind, detail] = fault
@@ -116,7 +116,7 @@ class ScriptedCar:
 
 
 class Group:
-    """A running group of up to *cars* cars, each at rest at its floor in *at*."""
+    """A running group. Its cars start at the floors in *at*, and there are at most *cars* of them."""
 
     def __init__(
         self,
@@ -163,7 +163,7 @@ class Group:
                     car.log += [each.text for each in car.event_log.events(car.node, car.node)]
 
     def run_until(self, condition: Callable[[], bool], within_ms: int) -> int:
-        """Run until *condition* holds; return the time that this took, in milliseconds."""
+        """Run until *condition* holds; return how many ms this took. Fail after *within_ms*."""
         start_ms = self.now_ms
         while not condition():
             assert self.now_ms < start_ms + within_ms, f"the condition does not hold after {within_ms} ms"
@@ -181,7 +181,7 @@ class Group:
                     receiver.inject(FaultKind.ONE_WAY, not is_linked(sender.id, receiver.id), detail=sender.id)
 
     def join(self, kind: FaultKind, id: int, floors: int = 0) -> ScriptedCar:
-        """Start a misconfigured node with a car of its own: one with an id in use, or another number of floors."""
+        """Add a car whose node is misconfigured: *id* is in use already, or *floors* differs from the group's."""
         self.cars.append(ScriptedCar(self.world, len(self.cars)))
         self.world.begin_or_end(InjectedFault(kind, self.now_ms, NEVER_MS, id, detail=floors), begins=True)
         return self.cars[-1]
@@ -193,7 +193,7 @@ class Group:
 
 
 def group_with_duplicate() -> Group:
-    """Return a group of two cars and a third whose node uses the id 0 as well."""
+    """Return a group of three cars. The nodes of the first and the third car both use id 0."""
     group = Group(cars=2, at=(0, 3))
     group.join(FaultKind.DUPLICATE_ID, id=0)
     group.run(1500)
@@ -205,7 +205,7 @@ def partition(group: Group, *sides: set[int]) -> None:
 
 
 def lose_server(group: Group, for_ms: int) -> None:
-    """Disconnect the elevator server of car 0 for a while."""
+    """Disconnect the elevator server of car 0 for *for_ms*."""
     group[0].unplug_server()
     group.run(for_ms)
     group[0].unplug_server(on=False)
@@ -229,7 +229,7 @@ def motor_power(car: ScriptedCar, on: bool) -> None:
 
 
 def floor_of(car: ScriptedCar) -> int | None:
-    """Return the floor whose sensor the car is on, if any."""
+    """Return the floor whose sensor detects the car; None between floors."""
     return car.machine.sensed
 
 
@@ -258,17 +258,17 @@ def is_dark(group: Group) -> bool:
 
 
 def doors(car: ScriptedCar) -> list[tuple[int, bool]]:
-    """Return when the door opened (True) and closed (False)."""
+    """Return the times at which the door opened (True) or closed (False)."""
     return [(event.at_ms, bool(event.value)) for event in car.events if event.kind is EventKind.DOOR]
 
 
 def motors(car: ScriptedCar) -> list[tuple[int, Motor]]:
-    """Return when the motor changed, and to what."""
+    """Return the times at which the motor command changed, and the new commands."""
     return [(event.at_ms, Motor(int(event.value or 0))) for event in car.events if event.kind is EventKind.MOTOR]
 
 
 def lamps(car: ScriptedCar, button: Button, floor: int) -> list[bool]:
-    """Return the states that a lamp has changed to."""
+    """Return the states that a lamp has changed to, in order."""
     return [
         bool(event.value)
         for event in car.events
@@ -277,7 +277,7 @@ def lamps(car: ScriptedCar, button: Button, floor: int) -> list[bool]:
 
 
 def settle(group: Group, within_ms: int = 60_000) -> None:
-    """Run until all lamps are dark and all cars idle; check that no node has endangered passengers or its car."""
+    """Run until all lamps are dark and all cars are idle; check that no node gave an unsafe command."""
     group.run(300)
     group.run_until(lambda: is_dark(group) and is_idle(group), within_ms)
     for car in group.cars:
