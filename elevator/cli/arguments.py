@@ -29,7 +29,7 @@ def integer(low: int, high: int) -> Callable[[str], int]:
 
 
 def host_and_port(text: str) -> tuple[str, int]:
-    """Parse an argument [HOST:]PORT. Without a host, it is the local address in PAGE."""
+    """Parse an argument [HOST:]PORT. Without HOST:, the host is the local address in PAGE."""
     host, _, port = text.rpartition(":")
     if not (port.isascii() and port.isdigit() and len(port) <= 5 and int(port) <= 65535):
         raise argparse.ArgumentTypeError(f"{text!r} is not [HOST:]PORT")

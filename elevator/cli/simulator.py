@@ -156,7 +156,7 @@ class ControllerErrors:
         self._reported_ms: dict[tuple[object, object], float] = {}
 
     def new(self, building: Building) -> Iterable[str]:
-        """Yield a line for each error since the last call that is to be reported."""
+        """Yield a line for each error since the last call, except repetitions within a second."""
         if self._next == building.history.next_event:
             return
         history = building.history.since(self._next)

@@ -3,7 +3,7 @@
 Two nodes run first without, then with a flood of invalid datagrams, broadcast to their port from another address. The
 benchmark prints the longest time between two sweeps of node 0's panel, its rate of heartbeats, its CPU time, and the
 time from a press on node 1's panel to its lamp, which needs an acknowledgement from node 0. There are four
-kinds of invalid datagrams: random bytes, a wrong seal, a valid seal around something else than a heartbeat, and a
+kinds of invalid datagrams: random bytes, a wrong seal, a valid seal around a malformed heartbeat, and a
 heartbeat of another group.
 
 With --large every datagram has a valid seal and the contents that take longest to parse. With --keyed the group has a
