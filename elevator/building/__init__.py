@@ -12,7 +12,7 @@ page; view.py converts both to the JSON that the page draws. terminal.py shows t
 terminal_picture.py for the drawing and keyboard.py for the keys. network.py relays datagrams between the nodes of a
 demo and can lose them.
 
-Imports core, net, hardware and ui; nodes never import this package. Protocol, options and keys follow the course's
+This package imports core, net, hardware and ui; nodes never import it. Protocol, options and keys follow the course's
 simulator, so programs written for that simulator work unchanged.
 
 The simulation package reuses shaft.py, elevator.py, protocol.py and passengers.py in virtual time, which is why these

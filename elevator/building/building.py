@@ -5,7 +5,7 @@ Rules:
   queues it, but gets replies only after the first disconnects. The motor stops in between.
 - This module does the I/O; protocol.py computes the replies. Requests that arrive together are answered together.
   `hardware/server_side.py` describes the handling of incomplete messages.
-- After every event, the events to wait for on a socket are derived from the elevator's state.
+- After every event, `_update_watch` derives from the elevator's state what to wait for on its sockets.
 - Every change is stored in the history with its time.
 """
 
@@ -142,7 +142,7 @@ class Building:
         now_us = self.settle()
         for car, expires_at_ms in enumerate(expiries):
             if expires_at_ms is not None:
-                # Bytes that arrived before this turn have been read by now, so the message was still incomplete then.
+                # All bytes that arrived before this turn have been read by now. So expire only what expired before it.
                 self._expire(car, began_us // 1000, now_us)
         for card in self.cards.values():
             card.advance(now_us)
@@ -159,7 +159,7 @@ class Building:
         self.change(car, machines.press(self.elevators[car].machine, button, floor, until_ms), now_us)
 
     def settle(self) -> int:
-        """Advance all machines to the present; return the time in microseconds."""
+        """Advance all machines to the current time; return that time in microseconds."""
         now_us = self.clock_us()
         for car, elevator in enumerate(self.elevators):
             elevator.machine, events = machines.settle(elevator.machine, now_us // 1000)

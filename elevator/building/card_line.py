@@ -1,8 +1,8 @@
 """The lab's I/O card for a simulated elevator, on a pseudo-terminal at the speed of the real serial line.
 
 Rules:
-- `apply_byte` is pure: one byte in, its reply out. It translates writes to the elevator server's messages, so both
-  interfaces share one panel and one list of unsafe commands.
+- `apply_byte` is pure: one byte in, its reply out. It translates pin writes into the elevator server's messages, so
+  both interfaces share one panel and one list of unsafe commands.
 - Each byte occupies the line for BYTE_US, in each direction separately. The card processes a byte once it is complete.
 - A serial line does not report a disconnect, so the card keeps the last command when the controller closes the port.
 - Unplugging closes the pseudo-terminal. Plugging in opens a new one, whose name may differ.
@@ -56,7 +56,7 @@ RELEASE_US = 500_000
 
 @frozen
 class Card:
-    """The state of the card's output pins, as far as it cannot be derived from the panel."""
+    """The part of the output pins' state that cannot be derived from the panel."""
 
     speed: int = 0
     """0..255. The simulated car moves equally fast at any speed except 0."""
@@ -86,7 +86,7 @@ def apply_byte(card: Card, machine: Machine, byte: int, now_ms: int) -> tuple[Ca
 
 
 def write_pin(card: Card, pin: int, high: bool) -> tuple[Card, tuple[int, ...]]:
-    """Set the level of an output *pin*; return the equivalent message of the elevator server, if there is one."""
+    """Set the level of an output *pin*; return the card and the equivalent server message, or ()."""
     if pin in LAMPS:
         return card, (2, *LAMPS[pin], high)
     if pin in INDICATOR_PINS:
@@ -135,7 +135,7 @@ class CardLine:
         """Bytes in transmission, each with the time at which it is complete."""
         self._to_host: deque[tuple[float, int]] = deque()
         self._release_at_us: float | None = None
-        """When to end the controller's exclusive use of the port; None if no controller has used it."""
+        """When to end the controller's exclusive use of the port; None if there is no such use."""
         building.cards[car] = self
         self.plug()
 
@@ -208,5 +208,5 @@ class CardLine:
 
     @staticmethod
     def _free_at_us(queue: deque[tuple[float, int]], earliest_us: float) -> float:
-        """Return the earliest time, from *earliest_us* on, at which the next transmission can start."""
+        """Return when the next byte can start: at *earliest_us*, or when the last byte in *queue* is complete."""
         return max(earliest_us, queue[-1][0]) if queue else earliest_us

@@ -19,7 +19,10 @@ LINE_LIMIT = 65_536
 
 @frozen
 class PressButton:
-    """Press a button for *ms* milliseconds (default 200), or hold it (*held* is true) or release it (false)."""
+    """Press a button for *ms* milliseconds (default: `press_ms` of the building).
+
+    If *held* is set, hold the button down (true) or release it (false) instead.
+    """
 
     car: int
     button: Literal["up", "down", "cab"]
@@ -30,7 +33,7 @@ class PressButton:
 
 @frozen
 class Switch:
-    """Switch something on or off; the request's name says what."""
+    """Switch on or off what the request's name says; see REQUESTS."""
 
     car: int
     on: bool
@@ -38,7 +41,7 @@ class Switch:
 
 @frozen
 class Put:
-    """Move the car to a height of *floor* floors, such as 1.5. It keeps its motor command."""
+    """Move the car to a height of *floor* floors, such as 1.5. The motor keeps its command."""
 
     car: int
     floor: float
@@ -79,8 +82,15 @@ REQUESTS: Mapping[str, type[Request]] = {
     "state": State,
     "events": Events,
 }
-"""The switches are the stop button, the obstruction switch, the motor's power, the elevator server (off: connections
-are closed and refused), `deaf` (on: the server keeps its connection but does not read from it) and the card's plug."""
+"""The type of each request, by name. The switches are:
+
+- `stop`: the stop button;
+- `obstruct`: the obstruction switch;
+- `power`: the motor's power;
+- `server`: the elevator server, which closes and refuses connections while it is off;
+- `deaf`: if on, the server keeps its connection but does not read from it;
+- `card`: the plug of the I/O card.
+"""
 
 
 def _exactly(wanted: type) -> Callable[[object, object], object]:

@@ -2,7 +2,7 @@
 
 The reply to `{"do": "press", "car": 0, "button": "up", "floor": 1}` is `{"ok": true, "ms": 81542.114, "next": 17}`:
 the time on the monotonic clock in milliseconds, and the number of the next event. control.py lists the requests. The
-reply to any other line is `{"error": "..."}`.
+reply to an invalid or refused request is `{"error": "..."}`.
 """
 
 import selectors
@@ -35,7 +35,6 @@ class ControlSocket:
 
     @property
     def port(self) -> int:
-        """The TCP port."""
         port: int = self._listener.getsockname()[1]
         return port
 

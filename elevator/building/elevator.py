@@ -4,7 +4,7 @@ Rules:
 - Unsafe commands, such as opening the door between floors, are executed as real hardware would execute them, and
   counted in `Counters`.
 - Bad requests are counted and ignored: see protocol.py.
-- A machine must be settled, that is advanced to the present, before anything else changes it. So the time of each event
+- A caller must settle a machine, that is advance it to the current time, before changing it. So the time of each event
   is exact even if the caller is late.
 - Events are derived by comparing two machines (`changes`), so no code path can forget to report one.
 """
@@ -43,7 +43,7 @@ class EventKind(StrEnum):
 
 
 class Event(NamedTuple):
-    """A change at *at_ms*. Only presses and lamps have *button* and *floor*."""
+    """A change of an elevator. Only presses, releases and lamps have a *button* and a *floor*."""
 
     at_ms: int
     kind: EventKind
@@ -53,7 +53,7 @@ class Event(NamedTuple):
 
 
 class ButtonPress(NamedTuple):
-    """A button that is down until *until_ms*; None if it is held."""
+    """A button that is down. It is released at *until_ms*, or held until further notice if that is None."""
 
     button: Button
     floor: int
@@ -88,7 +88,7 @@ class Machine:
     stop_lamp: bool = False
     obstructed: bool = False
     sensed: int | None = None
-    """The floor sensor at the last `settle`."""
+    """The floor whose sensor was active at the last `settle`; None between floors."""
     out: bool = False
     """Whether the car was out of bounds at the last `settle`."""
     counts: Counters = Counters()
@@ -103,7 +103,7 @@ def machine(shaft: Shaft) -> Machine:
 
 
 def misbehaviour(counts: Counters) -> int:
-    """Return how often the controller was unsafe. Bad requests do not count."""
+    """Return how often the controller did something unsafe. Bad requests do not count."""
     return counts.motor_with_door_open + counts.door_with_motor_on + counts.door_between_floors + counts.out_of_bounds
 
 
@@ -137,7 +137,7 @@ def wake_at_ms(machine: Machine) -> int | None:
 
 
 def settle(machine: Machine, now_ms: int) -> tuple[Machine, tuple[Event, ...]]:
-    """Advance *machine* to *now_ms*: the car moves and presses end. Return the events too."""
+    """Advance *machine* to *now_ms*: move the car and end presses. Return the new machine and the events."""
     events: list[Event] = []
     while (wake := wake_at_ms(machine)) is not None and wake <= now_ms:
         later = _at(machine, wake)
@@ -147,7 +147,7 @@ def settle(machine: Machine, now_ms: int) -> tuple[Machine, tuple[Event, ...]]:
 
 
 def _at(machine: Machine, now_ms: int) -> Machine:
-    """Return *machine* at *now_ms*. At most one change may be due, at *now_ms* itself."""
+    """Return *machine* advanced to *now_ms*. At most one change may be due by then, at *now_ms* itself."""
     shaft = physics.at(machine.shaft, now_ms)
     out = physics.is_out(shaft, now_ms)
     counts = machine.counts
@@ -177,7 +177,7 @@ def release(machine: Machine, button: Button, floor: int) -> Machine:
 
 
 def press_stop(machine: Machine, until_ms: int) -> Machine:
-    """Press the stop button until *until_ms*. A button that is already down is not changed."""
+    """Press the stop button until *until_ms*. Do nothing if it is already down."""
     return machine if machine.stop else evolve(machine, stop=True, stop_until_ms=until_ms)
 
 
@@ -192,7 +192,7 @@ def power(machine: Machine, powered: bool, now_ms: int) -> Machine:
 
 
 def put(machine: Machine, floor: float, now_ms: int) -> Machine:
-    """Move the car to a height of *floor* floors, 0 to floors - 1, even if it is out of bounds."""
+    """Move the car to a height of *floor* floors, 0 to floors - 1, even if the car is out of bounds."""
     return _at(evolve(machine, shaft=physics.put(physics.put_back(machine.shaft, now_ms), floor, now_ms)), now_ms)
 
 
@@ -212,13 +212,13 @@ def drop_incomplete(machine: Machine, length: int, now_ms: int) -> tuple[Machine
 
 
 def reject(machine: Machine, bad: Sequence[str], now_ms: int) -> tuple[Machine, Event]:
-    """Count the *bad* requests, given as descriptions; return an event for the last one too."""
+    """Count the *bad* requests, given as descriptions. Return the new machine and an event for the last request."""
     counts = evolve(machine.counts, bad_requests=machine.counts.bad_requests + len(bad))
     return evolve(machine, counts=counts, last_bad=bad[-1]), Event(now_ms, EventKind.BAD, bad[-1])
 
 
 def changes(old: Machine, new: Machine, now_ms: int) -> list[Event]:
-    """Return the differences between *old* and *new* as events at *now_ms*."""
+    """Return the differences between *old* and *new* as events with the time *now_ms*."""
     events = [
         Event(now_ms, kind, value)
         for kind, was, value in (
@@ -245,7 +245,6 @@ def changes(old: Machine, new: Machine, now_ms: int) -> list[Event]:
 
 
 def describe(event: Event) -> str:
-    """Return a description of *event*."""
     what = "" if event.button is None else f" {event.button.name.lower()} {event.floor}"
     match event.kind:
         case EventKind.PRESS | EventKind.RELEASE:

@@ -1,4 +1,4 @@
-"""The history of a simulated building: numbered events with their times. Tests measure from it."""
+"""The history of a simulated building: numbered events with their times. Tests measure response times with it."""
 
 from collections import deque
 from typing import Any
@@ -18,7 +18,6 @@ class History:
         self._events: deque[dict[str, object]] = deque(maxlen=LENGTH)
 
     def append(self, car: int, event: Event, at_us: int) -> None:
-        """Append an *event* of *car*."""
         entry: dict[str, object] = {"n": self.next_event, "ms": at_us / 1000, "car": car}
         entry |= {"kind": event.kind.value, "value": event.value}
         if event.button is not None:
@@ -27,7 +26,7 @@ class History:
         self.next_event += 1
 
     def since(self, number: int) -> dict[str, Any]:
-        """Return up to EVENTS_A_REPLY events from *number* on, the next number, and how many were dropped."""
+        """Return up to EVENTS_A_REPLY events from *number* on, the number to continue with, and the number dropped."""
         first = self.next_event - len(self._events)
         begin = min(max(number, first), self.next_event)
         end = min(begin + EVENTS_A_REPLY, self.next_event)

@@ -5,7 +5,7 @@ from attrs import frozen
 
 @frozen
 class Keys:
-    """Keys of the terminal. A row of buttons has one character per floor, lowest floor first.
+    """The function of each key. A row of buttons has one character per floor, lowest floor first.
 
     The keys for hall down start at floor 1, the lowest floor with such a button.
     """

@@ -27,13 +27,13 @@ class SimulatedNetwork:
     """A relay between the nodes of one group."""
 
     def __init__(self, nodes: int, group: str, rng: random.Random) -> None:
-        """Reserve a port for each of *nodes* nodes; raise OSError if none is free."""
+        """Reserve one port per node; raise OSError if there are not enough free ports."""
         self.unplugged: set[int] = set()
         """Nodes that neither send nor receive."""
         self.loss = 0.0
-        """Probability, 0 to 1, that a datagram is lost. It is drawn for each receiver separately."""
+        """Probability, 0 to 1, that a receiver misses a datagram. Receivers are independent."""
         self.heard: dict[int, tuple[int, Heartbeat]] = {}
-        """The last heartbeat of each node with its time in milliseconds, even if it was not forwarded."""
+        """By node, the arrival time (ms) and content of its last heartbeat, even if that was not forwarded."""
         self._batch = max(1, _BATCH // nodes**2)
         """Datagrams read from one node at a time. Each is forwarded to all other nodes."""
         self._admission = Admission(group)
@@ -43,7 +43,7 @@ class SimulatedNetwork:
             relay = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
             self._sockets.append(relay)
             relay.bind((ADDRESS, 0))
-            # The node binds this port too. Allow that only now, so that the bind found a port nobody else uses.
+            # The node binds this port too. Allow sharing only after `bind` has found a port that nothing else uses.
             relay.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             relay.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             relay.setblocking(False)

@@ -1,7 +1,7 @@
-"""A running building with passengers, as shown and controlled by a page.
+"""A running building with passengers, which a web page shows and controls.
 
-The page's requests have the form of the control socket's requests. Requests that only read are missing, because the
-page receives all changes without asking.
+The page's requests have the form of the control socket's requests. The page cannot send `state` and `events`, because
+it receives all changes without asking.
 """
 
 import json
@@ -42,7 +42,7 @@ class OccupiedBuilding:
         return self.crowd.next_trip is None and not self.crowd.present
 
     def step_passengers(self) -> int:
-        """Let the passengers react if STEP_MS have passed since the last time; return the time in milliseconds."""
+        """Let the passengers react, at most once in STEP_MS; return the current time in milliseconds."""
         now_ms = self.building.clock_us() // 1000
         if now_ms >= self._stepped_ms + STEP_MS:
             self._stepped_ms = now_ms
@@ -53,7 +53,7 @@ class OccupiedBuilding:
         return now_ms
 
     def scene(self) -> dict[str, object]:
-        """Return the values that a page shows of cars and passengers."""
+        """Return the state of all cars and passengers as the JSON values that the page draws, by name."""
         building, crowd = self.building, self.crowd
         cars = {
             f"car{car}": view.car(each.machine, each.address[1], each.client is not None, building.is_plugged(car))

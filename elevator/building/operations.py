@@ -1,4 +1,4 @@
-"""Execution of the requests in control.py."""
+"""Executes the requests defined in control.py."""
 
 import json
 from typing import Any, assert_never
@@ -113,7 +113,7 @@ def _switch_card(building: Building, car: int, on: bool) -> None:
 
 
 def state(building: Building, car: int) -> dict[str, object]:
-    """Return the state of *car*, which must be settled."""
+    """Return the state of *car*. Call `Building.settle` first."""
     elevator = building.elevators[car]
     machine, now_ms = elevator.machine, building.clock_us() // 1000
     return {

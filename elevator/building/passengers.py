@@ -4,8 +4,8 @@ Rules:
 - Passengers arrive as a Poisson process. The profile sets the shares of incoming, outgoing and interfloor trips. Each
   trip depends only on the seed and the passenger's number, so traffic is reproducible. Rate and profile may change at
   any time.
-- A passenger presses the hall button on one car's panel and waits. They board a car if it stands at their floor with
-  its door open and the hall lamp of their direction is dark on that car's panel, which announces the direction. They
+- A passenger presses the hall button on one car's panel and waits. They board a car if its door is open at
+  their floor and the hall lamp of their direction is dark on its panel. The dark lamp announces that direction. They
   ignore dark lamps during the first LAMP_DELAY_MS after a press, because the lamp may not have lit yet.
 - Boarding takes BOARDING_MS. If the door closes before that, the passenger keeps waiting.
 - In the car, the passenger presses the cab button of their destination and leaves when the door is open there.
@@ -32,7 +32,7 @@ RECENT = 120
 
 
 class Stage(Enum):
-    """A passenger's progress."""
+    """How far a passenger's trip has progressed."""
 
     WAITING = "waiting"
     BOARDING = "boarding"
@@ -55,7 +55,7 @@ ENTRANCE_SHARES = {
     Profile.INTER: (0.0, 0.0),
     Profile.LUNCH: (0.4, 0.4),
 }
-"""Shares of trips that start and that end at floor 0. The other trips are between two random floors."""
+"""By profile, the shares of trips that start and end at floor 0, respectively. Other trips have two random floors."""
 
 
 class Trip(NamedTuple):
@@ -78,7 +78,7 @@ class PanelPress(NamedTuple):
 
 @frozen
 class PassengerFlow:
-    """The arrival process, from *start_ms* up to but excluding *until_ms* (None: without end)."""
+    """The arrival process. Passengers arrive from *start_ms* until before *until_ms* (None: forever)."""
 
     seed: int
     cars: int
@@ -101,7 +101,7 @@ class Passenger:
     """When the passenger last looked for an open door."""
     stage: Stage = Stage.WAITING
     car: int | None = None
-    """None while waiting."""
+    """The car that the passenger boards or rides in; None while waiting."""
     boarded_at_ms: int = 0
     """When boarding ends."""
     dark_since_ms: int | None = None
@@ -143,19 +143,19 @@ class Tally:
 
 
 def crowd(traffic: PassengerFlow) -> Crowd:
-    """Return a crowd in which nobody has arrived yet."""
+    """Return the crowd of *traffic* before the first passenger arrives."""
     return Crowd(traffic, draw(traffic, 0, traffic.start_ms))
 
 
 def change_flow(crowd: Crowd, per_minute: float, profile: Profile, now_ms: int) -> Crowd:
-    """Change rate (0: nobody comes) and profile from *now_ms* on."""
+    """Change the arrival rate (0: no arrivals) and the profile from *now_ms* on."""
     traffic = evolve(crowd.traffic, per_minute=per_minute, profile=profile)
     number = crowd.next_number if crowd.next_trip is None else crowd.next_trip.number
     return evolve(crowd, traffic=traffic, next_trip=draw(traffic, number, now_ms), next_number=number)
 
 
 def draw(traffic: PassengerFlow, number: int, after_ms: int) -> Trip | None:
-    """Draw the trip of passenger *number*, who arrives next after *after_ms*; None if there is no such passenger."""
+    """Draw the trip of passenger *number*, the next to arrive after *after_ms*; None if no more passengers arrive."""
     if not traffic.per_minute:
         return None
     rng = random.Random(f"{traffic.seed}/{number}")
@@ -200,7 +200,7 @@ def wake_at_ms(crowd: Crowd) -> int | None:
 
 
 def step(crowd: Crowd, machines: Sequence[Machine], now_ms: int) -> tuple[Crowd, tuple[PanelPress, ...]]:
-    """Let all passengers react to *machines* as they are at *now_ms*; return the new crowd and the button presses."""
+    """Let all passengers react to *machines*, settled at *now_ms*; return the new crowd and the button presses."""
     present: list[Passenger] = []
     presses: list[PanelPress] = []
     totals = crowd.totals
@@ -275,7 +275,7 @@ _STEPS = {Stage.WAITING: _wait, Stage.BOARDING: _board, Stage.RIDING: _ride}
 
 
 def _track_lamp(passenger: Passenger, dark: bool, now_ms: int) -> tuple[Passenger, bool]:
-    """Update how long the lamp has been dark; return whether the button must be pressed again."""
+    """Return *passenger* with updated `dark_since_ms`, and whether to press the button again."""
     if not dark:
         return evolve(passenger, dark_since_ms=None), False
     if passenger.dark_since_ms is None:

@@ -20,7 +20,7 @@ from elevator.hardware.server_side import MESSAGE, motor_direction
 
 
 class Answer(NamedTuple):
-    """The replies to some requests, and the elevator after them."""
+    """The result of executing requests: the new state of the elevator, the replies and the events."""
 
     machine: Machine
     replies: bytes
@@ -59,7 +59,7 @@ def answer(machine: Machine, requests: bytes, now_ms: int) -> Answer:
                     events += changes(machine, written, now_ms)
                     machine = written
     if bad:
-        # One event for all of them, so that a client that sends garbage cannot flood the history.
+        # One event for all bad requests, so that a client that sends garbage cannot flood the history.
         machine, event = reject(machine, bad, now_ms)
         events.append(event)
     return Answer(machine, bytes(replies), tuple(events))

@@ -23,11 +23,11 @@ class Shaft:
 
     floors: int
     travel_ms: int = 2000
-    """Distance between two sensor zones; at least 1."""
+    """Distance between adjacent sensor zones; at least 1."""
     passing_ms: int = 500
     """Length of a sensor zone; at least 1."""
     place: int = 0
-    """-1..end(shaft). Both limits are out of bounds."""
+    """From -1 to `end`. Both limits are out of bounds."""
     motor: Motor = Motor.STOP
     """The last command. It is kept while the power is off."""
     powered: bool = True
@@ -35,7 +35,7 @@ class Shaft:
 
 
 def spacing(shaft: Shaft) -> int:
-    """Return the distance between two floors."""
+    """Return the distance between adjacent floors."""
     return shaft.travel_ms + shaft.passing_ms
 
 

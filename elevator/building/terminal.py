@@ -3,8 +3,8 @@
 Rules:
 - The picture (terminal_picture.py) is written only when it has changed.
 - The terminal is restored however the program ends (see screen.py), and while Ctrl-Z suspends the program.
-- If another program has changed the terminal's settings in the meantime, they are left alone.
-- The program ends when its parent (a shell or a recipe) ends, because it could never return to the foreground.
+- If another program has changed the terminal's settings in the meantime, the program does not restore them.
+- The program ends when its parent (a shell or a recipe) ends. It could never return to the foreground.
 - If the terminal does not accept output, nothing is drawn, and the elevators keep running.
 """
 
@@ -35,7 +35,7 @@ _NEXT, _PREVIOUS = ("\t", "\x1b[C", "\x1b[B"), ("\x1b[Z", "\x1b[D", "\x1b[A")
 
 
 def handle_key(building: Building, car: int, key: str, keys: Keys) -> None:
-    """Execute all functions of *key* on *car*. Ignore unknown keys and buttons that the panel does not have."""
+    """Do everything that *keys* assigns to *key*, on *car*. Ignore unknown keys and buttons that do not exist."""
     if len(key) != 1:
         return  # An escape sequence.
     now_us = building.settle()
@@ -89,14 +89,14 @@ class Terminal:
         self._parent = os.getppid()
 
     def enter(self) -> None:
-        """Save the terminal's settings and set it up."""
+        """Save the terminal's settings, switch to the alternate screen and start to read keys."""
         self._set_up(termios.tcgetattr(0))
         self._guard = Guard(self._modes)
         signal.signal(signal.SIGTSTP, self._suspend)
         self._building.watch(0, selectors.EVENT_READ, lambda _: self._read())
 
     def leave(self) -> None:
-        """Restore the terminal."""
+        """Stop reading keys and restore the terminal."""
         if self._guard is not None:
             self._building.watch(0, 0, lambda _: None)
             signal.signal(signal.SIGTSTP, signal.SIG_DFL)

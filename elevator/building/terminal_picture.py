@@ -39,7 +39,7 @@ class PanelPicture:
     port: int
     client: bool
     changes: int
-    """Number of events so far. It shows whether a controller keeps rewriting outputs that did not change."""
+    """Number of events so far. If it grows while the elevator is idle, the controller keeps changing outputs."""
 
 
 def draw(
@@ -58,7 +58,7 @@ def draw(
     rows = max(1, room // PANEL_LINES)
     columns = max(1, width // (_width(panels[0].machine.shaft.floors) + 2))
     if rows * columns < len(panels):
-        rows = max(1, (room - 1) // PANEL_LINES)  # One line lists which elevators are visible.
+        rows = max(1, (room - 1) // PANEL_LINES)  # One more line says which elevators are visible.
     if len(panels) <= rows:
         columns = 1
     shown = _window(len(panels), selected, rows * columns)
@@ -85,7 +85,7 @@ def draw(
 
 
 def _window(count: int, selected: int, room: int) -> list[int]:
-    """Return *room* consecutive numbers below *count*, with *selected* near the middle."""
+    """Return up to *room* consecutive numbers below *count*, with *selected* near the middle."""
     first = min(max(0, selected - room // 2), max(0, count - room))
     return list(range(first, min(count, first + room)))
 
@@ -152,7 +152,7 @@ def _panel(
 
 
 def _car(machine: Machine, position: float, floors: Sequence[int], width: int) -> Text:
-    """Draw the row with the car."""
+    """Draw the row above the *floors*, with the car at its position."""
     row = Text(" " * width)
     column = round((position - floors[0]) * CELL) + CELL - 2
     if 0 <= column < width:

@@ -1,7 +1,7 @@
 """The JSON values that the page draws: cars, passengers and nodes. Pure functions.
 
-A value changes only on an event, so nothing is sent while cars merely move. For a moving car the page gets a height,
-the time of that height and a speed, and computes the position for each frame.
+Values change only on events, so nothing is sent while cars merely move. For a moving car the page gets a height, the
+time of that height and a speed. From these the page computes the position in each frame.
 """
 
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ def building(floors: int, cars: int, nodes: bool) -> Json:
 
 
 def car(machine: Machine, port: int, client: bool, card: bool | None) -> Json:
-    """Return the values of one car. *card* is true if its I/O card is plugged in, and None if it has none."""
+    """Return the values of one car. *card* says whether its I/O card is plugged in; None if it has no card."""
     shaft = machine.shaft
     speed = 1000 * shaft.motor / physics.spacing(shaft) if physics.is_moving(shaft, shaft.since_ms) else 0
     return {

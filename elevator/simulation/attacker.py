@@ -1,9 +1,9 @@
-"""An attacker on the simulated network, who records all datagrams and sends invalid ones to the nodes.
+"""An attacker on the simulated network. It records all datagrams and sends invalid ones to the nodes.
 
 An attack is one of: noise; a datagram with flipped bits; a truncated datagram; a replay of a datagram that the receiver
 has accepted, recently or long ago; a forged heartbeat. If the group has a key, the forged heartbeat is plausible but
-sealed with another key or none. In a group without a key such a heartbeat would be accepted, so there the attacker
-forges one of another group or seals it with a key. The receiver must reject all of these.
+sealed with another key or with none. A group without a key would accept an unsealed heartbeat. There, the forged
+heartbeat names another group or is sealed with a key. The receiver must reject all of these.
 """
 
 import random
@@ -25,19 +25,19 @@ EVERY_MS = 40
 
 @define(eq=False)
 class Attacker:
-    """An attacker on a *group* that seals its datagrams with *key*."""
+    """An attacker on *group*, whose nodes seal their datagrams with *key*."""
 
     group: str
     key: bytes
     floors: int
     rng: random.Random
     _captured: dict[tuple[Author, int, int], bytes] = field(factory=dict)
-    """The newest datagrams by sender, sequence number and part."""
+    """The newest datagrams on the network, by sender, sequence number and part."""
     _accepted: dict[int, deque[bytes]] = field(factory=dict)
-    """The datagrams that each program has accepted since it started."""
+    """By receiver, the datagrams that its program has accepted since the program started."""
 
     def forget_accepted(self, receiver: int) -> None:
-        """Forget what *receiver* had accepted, because it has restarted and does not recognize earlier replays."""
+        """Forget what *receiver* accepted before it restarted: it no longer recognizes replays of that."""
         self._accepted[receiver] = deque(maxlen=REMEMBERED_MAX)
 
     def capture(self, heartbeat: Heartbeat, sealed: bytes) -> None:

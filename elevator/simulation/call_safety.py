@@ -1,21 +1,20 @@
-"""Judges the safety of calls: tracks every press, and checks what must hold for it whatever fails.
+"""Judges the safety of calls. It tracks every press and checks these rules, whatever fails.
 
- 1. A node registers only presses of its own panel, each button that its panel reports as pressed, and each exactly once
-    (G6, L5).
- 2. No call is lost. A node removes a press from its call set, or skips it in a merge, only after a car served it with
-    its door open at that floor (G1, C9), or after a newer press of the same button replaced it. A node that starts
+ 1. A node registers each press that its own panel reports exactly once, and no other press (G6, L5).
+ 2. No call is lost. A node removes a press from its call set, or skips it in a merge, only after a car with an
+    open door served it at that floor (G1, C9), or after a newer press of the same button replaced it. A starting node
     restores all calls of its record (G1).
- 3. No lamp lights without its guarantee. A node confirms a call only if one of its presses is on its own disk and on
-    the disk of every peer in reach, and it lights no other lamp (L2, L3). The panel may show this later. A heartbeat
-    contains only calls that are on the sender's disk, unless that disk is failing.
- 4. A lamp goes dark only if its call was served after the press for which it was lit, or if the present incarnation
+ 3. No lamp lights without its guarantee. A node confirms a call only if a press of that call is on the node's
+    disk and on the disk of every reachable peer. It lights the lamps of confirmed calls only (L2, L3). The panel may
+    follow later. A heartbeat contains only calls that are on the sender's disk, unless that disk is failing.
+ 4. A lamp goes dark only if its call was served after the press for which it was lit, or if the current incarnation
     never received that press (L4).
  5. At the end, all panels agree (G5), every node knows the calls of all others, every confirmed call was served (G1),
     and old incarnations are forgotten (G7). Cars and links with permanent faults are excluded.
 
-Some losses are unavoidable, and excused: a press whose last copy was on a disk that was wiped, a press that was only
-ever sent to failing disks, and a press whose only copies at the end are on disks of nodes that never recover. And a
-node that lost its record cannot distinguish its own earlier cab calls from those of a duplicate.
+The judge excuses unavoidable losses: a press whose last copy was on a disk that was wiped, a press that was only ever
+sent to failing disks, and a press whose only copies at the end are on disks of nodes that never recover. Also, a node
+that lost its record cannot distinguish its own earlier cab calls from those of a duplicate.
 """
 
 from collections import Counter
@@ -40,8 +39,8 @@ from elevator.simulation.faults import Plan
 from elevator.simulation.observed import Observed, ObservedNode
 
 PANEL_DELAY_MAX_MS = 2000
-"""The longest time between an event at a panel and its effect, whatever fails: program and server may each be as late
-as is tolerated (C10, C11)."""
+"""The longest time between an event at a panel and its effect during any fault. The program (C10) and the server (C11)
+may both be as late as the specification tolerates."""
 SPREAD_MS = 50
 """How long lamps may differ between panels after a call is served."""
 RUNS_KEPT = 12
@@ -56,7 +55,7 @@ class CallLedger:
         self.observed = observed
         self.clock, self.fail, self.emit = observed.clock, observed.fail, stream.emit
         self.runs: dict[Author, int] = {}
-        """The node of each incarnation."""
+        """The number of the node that each incarnation belongs to."""
         self.pressed_at_ms: dict[Dot, int] = {}
         """When each press was made."""
         self.call_of: dict[Dot, Call] = {}
@@ -68,17 +67,17 @@ class CallLedger:
         self.excused: set[Dot] = set()
         self.ever_confirmed: set[Dot] = set()
         self.confirmed: dict[int, dict[Call, list[Dot]]] = {}
-        """The calls that each running node has confirmed, and the presses for which it did."""
+        """By running node, the confirmed calls and the presses that each confirmation is based on."""
         self.withdrawn: dict[int, dict[Call, tuple[int, list[Dot]]]] = {}
-        """The calls that each node no longer confirms: since when, and the presses."""
+        """By node, the calls that it no longer confirms: since when, and the presses of the confirmation."""
         self.lit: dict[int, dict[Call, list[Dot]]] = {}
-        """The lit lamps, and the presses for which they are lit."""
+        """By node, the calls whose lamps are lit on its panel, and the presses for which they are lit."""
         self.stored: dict[int, dict[Author, int]] = {}
         """The version vector of all records stored on each disk since it was last wiped."""
         self.sent: dict[Author, dict[Author, int]] = {}
-        """The version vector that each incarnation has sent."""
+        """The version vector of all heartbeats that each incarnation has sent."""
         self.own_runs: dict[int, set[Author]] = {}
-        """The earlier incarnations that each node can recognize as its own, because its record contained them."""
+        """By node, the earlier incarnations that it recognizes as its own, because they stored a record on its disk."""
         stream.subscribe(Joined, self.on_joined)
         stream.subscribe(Left, lambda event: self.wipe(event.node))
         stream.subscribe(DiskWiped, lambda event: self.wipe(event.node))
@@ -96,7 +95,7 @@ class CallLedger:
         self.own_runs[event.node] = set()
 
     def wipe(self, id: int) -> None:
-        """Excuse the presses that were on this disk alone, or that can never reach it again."""
+        """Forget the contents of a node's disk. Excuse presses that were only there, or that can never return to it."""
         self.stored[id], self.own_runs[id] = {}, set()
         node_id = self.observed.nodes[id].node_id if id in self.observed.nodes else None
         for dot, call in self.open.items():
@@ -121,7 +120,7 @@ class CallLedger:
     def judge_turn(self, event: TurnTaken) -> None:
         before, after, tick = event.before, event.after, event.tick
         node = self.observed.nodes[event.node]
-        if node.floors != self.plan.floors:  # Its calls must not enter this group.
+        if node.floors != self.plan.floors:  # A misconfigured node, whose calls must not enter this group.
             return
         if tick.inputs is not before.inputs and tick.inputs is not None:
             self.judge_presses(node, before, after, tick.inputs)
@@ -182,10 +181,10 @@ class CallLedger:
         self.served_at_ms[call] = self.clock()
         self.emit(CallServed(node.id, call, is_first, at_ms))
 
-    # Promises and lamps
+    # Confirmations and lamps
 
     def judge_confirmations(self, node: ObservedNode, state: Node) -> None:
-        """Check the calls that a node has confirmed since its last turn."""
+        """Check the calls that a node has newly confirmed in this turn, and note those that it no longer confirms."""
         confirmed, now_ms = self.confirmed[node.id], self.clock()
         for call in confirmed.keys() - state.lit:
             self.withdrawn[node.id][call] = now_ms, confirmed.pop(call)
@@ -209,7 +208,7 @@ class CallLedger:
         own = covers(node.durable.seen, dot) or (node.is_disk_failing and bool(counted_on))
         return own and all(
             covers(self.sent[run], dot) for run in counted_on if run in self.sent
-        )  # A ghost has no disk.
+        )  # Ghosts are not in `sent`.
 
     def judge_heartbeat(self, event: HeartbeatSent) -> None:
         node, seen = self.observed.nodes[event.node], event.heartbeat.calls.seen
@@ -242,7 +241,7 @@ class CallLedger:
                 self.fail(f"the lamp of {call} at car {node.id} went dark before the call was served")
 
     def is_unknown(self, node: ObservedNode, call: Call, dots: Iterable[Dot]) -> bool:
-        """Return whether *node* cannot know that the lamp was lit for presses of *call* on its own panel."""
+        """Return whether *node* may turn off the lamp of *call*: it does not know *dots*, or not as its own presses."""
         assert node.state is not None
         if call.button is Button.CAB and has_duplicate(node.state):
             return not all(dot.author in {node.state.me} | self.own_runs[node.id] for dot in dots)
@@ -288,7 +287,7 @@ class CallLedger:
 
 
 def covers(seen: Mapping[Author, int], dot: Dot) -> bool:
-    """Return whether *seen* covers *dot*. Independent of the core's function, which is under test here."""
+    """Return whether *seen* covers *dot*. This does not call the core's function, which is under test."""
     return dot.n <= seen.get(dot.author, 0)
 
 

@@ -33,7 +33,7 @@ class Outcome(NamedTuple):
     violation: str
     """Empty if the run passed."""
     crashed: bool = False
-    """Whether a node raised an exception. Then the failure does not show that the judges work."""
+    """Whether the run ended with an exception, not with a judge's verdict."""
 
 
 def outcome(plan: Plan) -> tuple[Outcome, list[str]]:
@@ -56,7 +56,7 @@ def outcome(plan: Plan) -> tuple[Outcome, list[str]]:
 
 
 def shrink(plan: Plan) -> Plan:
-    """Return a smaller *plan* that still fails, without faults and presses that it does not need."""
+    """Return a smaller plan that still fails. Remove the faults and presses that the failure does not need."""
     if plan.traffic is not None and outcome(evolve(plan, traffic=None))[0].violation:
         plan = evolve(plan, traffic=None)
     runs = 0
@@ -76,7 +76,7 @@ def shrink(plan: Plan) -> Plan:
 
 
 def only(plan: Plan, faults: Sequence[int], presses: Sequence[int]) -> Plan:
-    """Return *plan* with only the numbered faults and presses."""
+    """Return *plan* with only the faults and presses at the given indices."""
     return evolve(
         plan,
         faults=tuple(plan.faults[n] for n in faults if n < len(plan.faults)),
@@ -85,7 +85,7 @@ def only(plan: Plan, faults: Sequence[int], presses: Sequence[int]) -> Plan:
 
 
 def results(arguments: argparse.Namespace) -> Iterator[Outcome]:
-    """Run each seed in a fork, and yield the results in order of completion. A fork that dies yields none."""
+    """Run each seed in a child process, and yield the results as they arrive. A child that dies yields none."""
     sys.stdout.flush()
     waiting, running = iter(arguments.seeds), dict[int, int]()
     try:
@@ -96,7 +96,7 @@ def results(arguments: argparse.Namespace) -> Iterator[Outcome]:
             if not running:
                 return
             for pipe in select.select(list(running), [], [])[0]:
-                received = os.read(pipe, 65536)  # A result is shorter than the buffer of a pipe.
+                received = os.read(pipe, 65536)  # One read suffices: a result fits in the buffer of a pipe.
                 os.close(pipe)
                 os.waitpid(running.pop(pipe), 0)
                 if received:
@@ -109,11 +109,11 @@ def results(arguments: argparse.Namespace) -> Iterator[Outcome]:
 
 
 def start(seed: int, arguments: argparse.Namespace) -> tuple[int, int]:
-    """Run *seed* in a fork; return the pipe with its result, and its process id."""
+    """Run *seed* in a child process; return the pipe for its result, and its process id."""
     reading, writing = os.pipe()
     pid = os.fork()
     if pid == 0:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # The parent stops it.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # The parent handles Ctrl-C.
         try:
             done, _ = outcome(plan(seed, arguments.cars, arguments.floors))
             os.write(writing, json.dumps(done).encode())

@@ -35,20 +35,20 @@ BLOCKED_MS = DOOR_MS + 1000
 USUAL_TRAVEL_MS = 2000
 """The travel time that a node assumes before it has measured any."""
 MOTOR_FAULT_MS = 1200
-"""How long after the expected arrival a motor fault must be detected."""
+"""The longest time from the expected arrival of a car to the detection of its motor fault."""
 EXTENSION_MS = 14_900
-"""After this long, an open door need not serve new presses at its floor any more."""
+"""A car whose door has been open for this long need not serve new presses at its floor."""
 RELEASED_MS = 18_000
-"""A car whose door is open for longer than this is out of service (C6)."""
+"""A car whose door has been open for longer than this is out of service (C6)."""
 KEPT_OPEN_MS = 45_000
 """The longest time that a door may stay open while its car has a cab call elsewhere."""
 DARK_MS, DARK_LOSSY_MS = 6000, 15_000
-"""The longest time until a press lights on its own panel, without and with network faults."""
+"""The longest time until a press lights its lamp on the same panel, without and with network faults."""
 
 
 @define(eq=False)
 class Journey:
-    """The direction of a car, and what it has announced to passengers who board."""
+    """The direction of a car, and the direction that it has announced to boarding passengers."""
 
     heading: Direction | None = None
     """The direction of the last departure or announcement."""
@@ -60,11 +60,12 @@ class Journey:
     announced: Direction | None = None
     """The direction of the last hall call served at this stop."""
     is_repeated: bool = False
-    """Whether a call was served that had been served before, so that the announced direction is unknown."""
+    """Whether the car served, at this stop, a press that another car had already served. Then the judge does not know
+    which direction passengers expect."""
     in_service_at_ms: int = 0
     """When the car was last in service or affected by a fault."""
     arrival: Node | None = None
-    """The state of the node when the moving car reached the present floor."""
+    """The node's state when the moving car reached its floor; None after the check, or if the car has stopped."""
 
 
 class CarConduct:
@@ -108,7 +109,7 @@ class CarConduct:
                 self.judge_departure(node, journey, Direction(new.shaft.motor))
 
     def judge_opening(self, node: ObservedNode, journey: Journey) -> None:
-        if journey.is_at_stop:  # It has been idle here, and may leave in any direction.
+        if journey.is_at_stop:  # The car was idle here, so it may leave in any direction.
             journey.heading = None
         journey.is_at_stop, journey.announced, journey.is_repeated = True, None, False
         if self.health.is_unaffected(node.id) and node.state is not None:
@@ -125,7 +126,8 @@ class CarConduct:
         if state.inputs is None or state.inputs.floor != floor:  # A false report hides the floor from the node.
             return
         going = Call(Direction(node.machine.shaft.motor).button, floor, EVERY_CAR)
-        if claims(arrival, going) and claims(state, going):  # The claim may be newer than the departure.
+        # The node may have claimed the call only after the car passed, or may have given up its claim.
+        if claims(arrival, going) and claims(state, going):
             self.fail(f"car {node.id} passes a hall call at floor {floor} that it claims")
         if Call(Button.CAB, floor, node.id) in arrival.calls.live.values() and not has_duplicate(state):
             self.fail(f"car {node.id} passes its cab call to floor {floor}")
@@ -149,7 +151,7 @@ class CarConduct:
             if is_behind and is_due:
                 self.fail(f"car {node.id} reverses away from {call}")
 
-    # Checks that are made periodically
+    # Periodic checks
 
     def check(self, event: TimePassed) -> None:
         for node in self.observed.nodes.values():
@@ -173,7 +175,7 @@ class CarConduct:
             self.judge_dark(dot, call)
 
     def judge_fault_reports(self, node: ObservedNode) -> None:
-        """Check that a car which cannot serve calls is stopped if necessary, and reports it."""
+        """Check that a car that cannot serve calls stops if necessary and reports a fault."""
         machine, now_ms = node.machine, self.clock()
         is_stop_known = now_ms - node.stop_changed_at_ms >= SHOWN_MS
         if is_stop_known and machine.stop_lamp != machine.stop:
@@ -222,7 +224,7 @@ class CarConduct:
                     self.fail(f"car {node.id} keeps its door open instead of serving {call}")
 
     def judge_dark(self, dot: Dot, call: Call) -> None:
-        """Check that an old press has lit on its own panel."""
+        """Check that a press has lit its lamp on the same panel within DARK_MS or DARK_LOSSY_MS."""
         node = self.observed.nodes.get(self.ledger.runs[dot.author])
         if node is None or node.state is None or node.state.me != dot.author or not node.is_alive:
             return

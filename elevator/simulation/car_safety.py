@@ -5,9 +5,9 @@
 2. A door that the running incarnation knows to be open stays open for the dwell time after it opened (D1), after each
    service, after an obstruction (D2), and after its server reconnected or its program was replaced (D4). It does not
    close while obstructed (D2). Up and down calls are not served within one dwell time (C2, C3).
-3. A node that has started or was stalled listens before its car moves or a lamp lights, and does not execute decisions
-   from before the stall (C10).
-4. A car that has not been at a floor since its program started searches downwards first, and not forever (C4).
+3. A node that starts or resumes after a stall listens before its car moves or a lamp lights. It does not execute
+   decisions from before the stall (C10).
+4. A car that has not been at a floor since its program started searches downwards first, for a limited time (C4).
 """
 
 from attrs import define
@@ -32,7 +32,7 @@ from elevator.simulation.observed import STALE_MS, Observed, ObservedNode
 DOOR_MS = 3000
 """The dwell time as specified, independent of the core's constant."""
 REACTION_MS = 50
-"""Within this time, a node reacts to an event at its panel if program and server are unaffected by faults."""
+"""The longest time until a node reacts to an event at its panel, if no fault affects its program and its server."""
 LISTEN_MS = 250
 """The shortest time for which a node must listen."""
 SEARCH_MS = 6000
@@ -41,7 +41,7 @@ SEARCH_MS = 6000
 
 @define(eq=False)
 class Stop:
-    """What a car has done since its door opened, and its node since it started."""
+    """The current stop of a car. The last three fields describe the time since its program started."""
 
     dwell_from_ms: int = -NEVER_MS
     """When the dwell time last began."""
@@ -143,7 +143,7 @@ class CarSafety:
             self.fail(f"the door of car {node.id} closed while it was obstructed")
 
     def track_obstruction(self, node: ObservedNode, machine: Machine) -> None:
-        """Restart the dwell time after an obstruction that the node must have noticed."""
+        """Restart the dwell time when an obstruction ends, if it lasted long enough for the node to notice."""
         stop, now_ms = self.stops[node.id], self.clock()
         if machine.door and machine.obstructed:
             stop.blocked_since_ms = now_ms if stop.blocked_since_ms is None else stop.blocked_since_ms

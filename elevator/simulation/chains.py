@@ -54,11 +54,11 @@ def draw_rare(rng: random.Random, cars: int, floors: int, calm_at_ms: int) -> tu
     if rare == "crash loop":  # More incarnations than a node remembers, with calls that cannot be served meanwhile.
         starts = [4000 + n * rng.randint(700, 800) for n in range(rng.randint(12, 18))]
         faults = [InjectedFault(FaultKind.KILL, at_ms, at_ms + rng.randint(20, 300), who) for at_ms in starts]
-        if rng.random() < 0.6:  # No other node learns of these calls.
+        if rng.random() < 0.6:  # The node is cut off, so no other node learns of these calls.
             faults.append(InjectedFault(FaultKind.CUT, 3000, starts[-1] + 2000, 1 << who))
         times = (at_ms + rng.randint(310, 400) for at_ms in starts)
         return faults, [Press(at_ms, at_ms + 200, who, *rng.choice(buttons)) for at_ms in times]
-    if rare == "hammer" and floors > 2 and calm_at_ms >= 60_000:  # A passenger keeps a car at a floor.
+    if rare == "hammer" and floors > 2 and calm_at_ms >= 60_000:  # Repeated presses keep a car at a floor.
         button, floor = rng.choice(((Button.UP, 0), (Button.DOWN, floors - 1)))
         held = [Press(at_ms, at_ms + 200, who, button, floor) for at_ms in range(1000, calm_at_ms - 1000, 400)]
         boarded_ms = range(1500, calm_at_ms - 10_000, 7000)

@@ -31,7 +31,7 @@ class ProgramStarted(NamedTuple):
     node: int
     state: Node
     found: Record | None
-    """The record on its disk; None if there was none or it could not be read."""
+    """The record that the program read from its disk; None if the disk had no record or reading failed."""
 
 
 class ProgramEnded(NamedTuple):
@@ -39,7 +39,7 @@ class ProgramEnded(NamedTuple):
 
 
 class ProgramResumed(NamedTuple):
-    """A program continues that was frozen at *frozen_at_ms*."""
+    """A program that was frozen at *frozen_at_ms* has resumed."""
 
     node: int
     frozen_at_ms: int
@@ -90,7 +90,7 @@ class FaultEnded(NamedTuple):
 
 
 class TimePassed(NamedTuple):
-    """Time has passed. Judges use this event to check for something that has failed to happen."""
+    """Virtual time has passed. Judges use this event to detect that something expected has not happened."""
 
 
 class CallPressed(NamedTuple):
@@ -139,7 +139,7 @@ class Stream:
         self.held = []
 
     def release(self, turn: TurnTaken | None) -> None:
-        """Emit the event of a *turn*, unless it did not complete, and then the buffered events."""
+        """Emit *turn*, then the buffered events. *turn* is None if the turn has no event of its own."""
         held, self.held = self.held or [], None
         if turn is not None:
             self.emit(turn)

@@ -2,7 +2,8 @@
 
 A run is determined by its `Plan` alone. It can be replayed exactly, and a failing plan is shrunk by leaving out faults
 and presses. Faults begin and end while passengers press buttons. When all have ended, every confirmed call must be
-served. In some runs one car or some links never recover; then this holds for the rest. plans.py draws plans.
+served. In some runs one car or some links never recover; calls that do not depend on them must still be served.
+plans.py draws plans.
 """
 
 from enum import StrEnum
@@ -19,14 +20,14 @@ class FaultKind(StrEnum):
     KILL = "kill"
     """All processes of a node are killed at some point of a turn, and start again later."""
     WIPE = "wipe"
-    """The same, and the disk is empty when the node starts again."""
+    """Like KILL, but the disk is empty when the node starts again."""
     CRASH = "crash"
     """A worker dies at some point of a turn. The recorder still writes the record. The supervisor starts the next
     worker after `delay_ms`, which ends the fault."""
     BLACKOUT = "blackout"
-    """All nodes are killed at once, and start again at once."""
+    """All nodes are killed at the same time, and later start again at the same time."""
     FREEZE = "freeze"
-    """A node is frozen, worker and supervisor. Incoming datagrams wait."""
+    """The worker and the supervisor of a node are frozen. Incoming datagrams wait."""
     CUT = "cut"
     """The group is partitioned into two parts."""
     ONE_WAY = "one-way link"
@@ -34,12 +35,12 @@ class FaultKind(StrEnum):
     PACKET_LOSS = "packet loss"
     """Every link loses, delays and duplicates datagrams."""
     MOTOR = "motor"
-    """A motor has no power. With a `detail`, the motor is stopped when the power returns."""
+    """A motor has no power. If `detail` is set, the motor gets a stop command when the power returns."""
     OBSTRUCT = "obstruct"
     STOP = "stop button"
     SERVER = "server"
-    """An elevator server closes the connection, or stops answering, and refuses new ones; its motor stops. With a
-    `detail`, the car has been moved to that many tenths of the shaft when the server returns, if its door is closed."""
+    """An elevator server closes its connection or stops answering, and refuses new connections. The motor stops. If
+    `detail` is set and the door is closed, the car is at `detail` tenths of the shaft when the server returns."""
     SLOW_SERVER = "slow server"
     """An elevator server takes up to `delay_ms` to execute a command and to answer."""
     DISK = "disk"
@@ -51,13 +52,13 @@ class FaultKind(StrEnum):
     GHOST = "ghost"
     """An additional node reports that it is in service and claims every hall call, but never moves its car."""
     SHIRKER = "shirker"
-    """The same, but the node claims no hall call."""
+    """Like GHOST, but the node claims no hall call."""
     DUPLICATE_ID = "id twice"
     """An additional node, with an elevator of its own, uses the id of another."""
     OTHER_FLOORS = "other floors"
     """An additional node, with an elevator of its own, has a different number of floors."""
     FALSE_FLOOR = "false floor"
-    """A floor sensor reports an impossible floor, more briefly than the node needs to accept a report."""
+    """A floor sensor reports an impossible floor, for too short a time for the node to accept it."""
     DEAD_SENSOR = "dead sensor"
     """A floor sensor reports a floor that does not exist."""
     ATTACK = "attack"
@@ -65,7 +66,7 @@ class FaultKind(StrEnum):
 
 
 class Point(StrEnum):
-    """A point of a turn at which a program can be killed or frozen: before, during or after each of its outputs."""
+    """A point of a turn at which a program can be killed or frozen: before, during or after an output of the turn."""
 
     BEFORE_HARDWARE = "before a write to its elevator"
     AFTER_HARDWARE = "after a write to its elevator"
@@ -93,9 +94,9 @@ CAR_FAULTS = frozenset(
 )
 """Faults of a car or its server, not of its program."""
 MISCONFIGURED = (FaultKind.DUPLICATE_ID, FaultKind.OTHER_FLOORS)
-"""Nodes with a wrong configuration. At most one at a time; its panel has the number after the last car's."""
+"""Faults that add a misconfigured node. There is at most one at a time. Its number follows that of the last car."""
 GHOSTS = (FaultKind.GHOST, FaultKind.SHIRKER)
-"""Phantom nodes. They stay until the end of the run."""
+"""Faults that add a phantom node. It stays until the end of the run."""
 
 
 @frozen
@@ -106,7 +107,8 @@ class InjectedFault:
     at_ms: int
     until_ms: int
     target: int
-    """The node concerned; for CUT, a bit mask of the nodes on one side; for a misconfigured node, its id."""
+    """The node that has the fault; for CUT, a bit mask of the nodes on one side; for ONE_WAY, the receiver; for a
+    misconfigured node, its id; for GHOSTS, the floor of the phantom car."""
     detail: int = 0
     """For KILLS, the number of points of a turn to pass before the kill; for ONE_WAY, the sender; for PACKET_LOSS, the
     loss in percent; for OTHER_FLOORS, the number of floors; for ATTACK, whether the group has a key."""
@@ -116,8 +118,9 @@ class InjectedFault:
     duplicated: int = 0
     """For PACKET_LOSS, the duplicated datagrams in percent."""
     point: Point | None = None
-    """For KILLS, the point of a turn, instead of `detail`. For FREEZE, the same; without it the freeze is between two
-    turns. BEFORE_HARDWARE is just before the program checks the clock for the last time."""
+    """For KILLS and FREEZE, the point of a turn at which the fault occurs. If it is None, `detail` determines the point
+    of a kill, and a freeze occurs between two turns. For FREEZE, BEFORE_HARDWARE is just before the program's last
+    look at the clock."""
 
 
 @frozen
@@ -141,7 +144,7 @@ class Plan:
     travel_ms: int
     """The travel time between adjacent floors."""
     calm_at_ms: int
-    """When all temporary faults have ended and the last button is released."""
+    """The time by which all temporary faults have ended and all buttons are released."""
     faults: tuple[InjectedFault, ...]
     presses: tuple[Press, ...]
     traffic: PassengerFlow | None = None
@@ -154,7 +157,7 @@ class Plan:
     passing_ms: int = 500
     """How long a passing car activates a floor sensor."""
     late_ms: int = 0
-    """How late every program wakes up. In production it wakes up at each sweep of its panel, every 10 ms."""
+    """How late every program wakes up. In production, the sweeps of its panel wake it every 10 ms."""
 
     def lost_cars(self) -> frozenset[int]:
         """Return the cars with a permanent fault; their cab calls cannot be served."""

@@ -1,4 +1,4 @@
-"""A phantom node that never moves its car. It acknowledges every call, and claims every hall call or none."""
+"""A phantom node that never moves its car. It acknowledges every call, and claims either all hall calls or none."""
 
 from attrs import define
 
@@ -24,14 +24,14 @@ class Ghost:
     """The state of the ghost. Its car is in service at *floor*."""
 
     due_at_ms: int = NEVER_MS
-    """When it sends its next heartbeat."""
+    """When the ghost sends its next heartbeat."""
     floor: int = 0
     claims: bool = False
     counter: int = 0
     known: Calls = Calls()
 
     def heartbeat(self, floors: int, hears: int, known: Calls) -> Heartbeat:
-        """Return its next heartbeat, which acknowledges all *known* calls."""
+        """Return the ghost's next heartbeat, which acknowledges all *known* calls."""
         self.counter += 1
         if known != self.known:  # As with decoded heartbeats, equal calls are the same object.
             self.known = known

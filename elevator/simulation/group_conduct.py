@@ -1,13 +1,14 @@
 """Judges how the group serves its passengers while no fault affects it.
 
  1. Within LAMP_MS, a registered press lights, and a served call goes dark, on every panel concerned (L1, L3, L4).
- 2. A car in service claims every lit hall call, soon after another car could no longer serve it (G3, A2), and no two
-    cars claim the same call (A1). No car opens its door for a new call that another car with an open door serves (A1).
+ 2. Every lit hall call is claimed by a car in service, soon after the previous car failed (G3, A2). No two cars claim
+    the same call (A1). No car opens its door for a new call that another car with an open door serves (A1).
  3. The nodes hear each other and know which are dead (G3). No node forgets an incarnation of which another node still
     has a call (G1).
  4. Nodes that cannot belong to one group report the conflict (A3).
 
-A car out of service or a dead node has been so for GROUP_MS by then: the other cars must serve its hall calls.
+A failure affects the group for GROUP_MS only. After that, the rules apply again: the other cars must serve the hall
+calls of a dead node or of a car out of service.
 """
 
 from collections import deque
@@ -26,17 +27,17 @@ from elevator.simulation.observed import Observed, ObservedNode
 LAMP_MS = 30
 """The longest time until all lamps light after a press, or go dark after a service, if no program wakes up late."""
 LATE_TURNS = 3
-"""The turns that a late program may add: to send a press, to acknowledge it, and to receive the acknowledgements."""
+"""Late wake-ups between a press and its lamp: to send the press, to acknowledge it, to read the acknowledgements."""
 ORPHAN_MS = 700
-"""How long a call may stay unclaimed by cars in service: 0.6 s, plus the interval between two checks."""
+"""How long a call may stay unclaimed by cars in service: 0.6 s for the takeover, plus CHECK_MS."""
 UNCLAIMED_MS = 4500
-"""The same if a node claims no calls: 2 s, the time until the other nodes notice, and another 2 s."""
+"""The same limit if a shirker claims no calls: two waits of 2 s, plus the time until the other nodes notice."""
 RESERVED_MS = 250
 """A car with an open door claims a new call at its floor within this time, or not at all."""
 DISPUTE_MS = 150
-"""How long two cars may claim the same call, until they have received each other's claims."""
+"""How long two cars may claim the same call: until each has received the claim of the other."""
 DISPUTE_MAX_MS = 25_000
-"""The age after which every car may claim a call."""
+"""Claims of calls older than this are not judged, because every car may claim a call that waits too long."""
 
 
 class GroupConduct:
@@ -58,7 +59,7 @@ class GroupConduct:
         self.wanted_since_ms: dict[Call, int] = {}
         """When each call was first pressed since it was last served."""
         self.orphaned_since_ms: dict[Call, int] = {}
-        """Since when no car in service has claimed each hall call."""
+        """By hall call, since when no car in service has claimed it."""
         self.disputed_since_ms: dict[Call, int] = {}
         stream.subscribe(CallPressed, self.on_pressed)
         stream.subscribe(CallServed, self.on_served)
@@ -93,7 +94,7 @@ class GroupConduct:
             self.judge_opening(self.observed.nodes[event.node])
 
     def judge_opening(self, node: ObservedNode) -> None:
-        """Check that a car does not open its door only for calls that another car with an open door serves."""
+        """Check that a car opens its door for at least one call that no other car with an open door serves."""
         assert node.state is not None
         floor, calls = node.machine.sensed, node.state.calls.live.values()
         here = {call for call in calls if call.floor == floor and call.car in (EVERY_CAR, node.id)}
@@ -102,7 +103,7 @@ class GroupConduct:
             self.fail(f"car {node.id} opens its door for {sorted(here)}, which another car with an open door serves")
 
     def would_serve(self, node: ObservedNode, call: Call) -> bool:
-        """Return whether the car of *node* had its door open before *call* was pressed there, and serves it."""
+        """Return whether the car of *node* opened its door before *call* was pressed at that floor, and serves it."""
         made_ms, announced = self.wanted_since_ms.get(call, 0), self.cars.journeys[node.id].announced
         if call.button is Button.CAB or not node.is_open_at(call.floor) or announced is None:
             return False
@@ -112,7 +113,7 @@ class GroupConduct:
     def judge_turn(self, event: TurnTaken) -> None:
         if forgotten := event.before.calls.seen.keys() - event.after.calls.seen.keys():
             self.judge_forgotten(event, {*forgotten})
-        # If a node claims no calls, even a moment with a claim restarts the time until the other cars claim a call.
+        # With a shirker in the group, even a brief claim restarts the wait of the other cars. So check every turn.
         if not self.health.is_calm() and self.health.besides_shirker.from_ms <= self.clock():
             self.judge_claims(self.members, UNCLAIMED_MS)
 
@@ -135,7 +136,7 @@ class GroupConduct:
                     self.fail(f"node {event.node} has forgotten the author of {call}, which node {other.id} still has")
 
     def judge_lamp(self, at_ms: int, car: int, call: Call, dot: Dot | None) -> None:
-        """Check the lamps LAMP_MS after a press or a service."""
+        """Check that all lamps of *call* show the press or service that *car* registered at *at_ms*."""
         pressed, still_open = dot is not None, dot in self.ledger.open
         members = self.members if self.health.is_calm(at_ms) and self.health.is_program_unaffected(car) else []
         if not members or (not still_open if pressed else call in self.ledger.open.values()):
@@ -146,7 +147,7 @@ class GroupConduct:
                 state = "dark" if pressed else "lit"
                 self.fail(f"{call} is still {state} at car {node.id}, {self.clock() - at_ms} ms later")
 
-    # Checks that are made periodically
+    # Periodic checks
 
     def check(self) -> None:
         members = self.members
@@ -163,7 +164,7 @@ class GroupConduct:
             self.judge_misconfigured(self.observed.nodes[self.plan.cars])
 
     def judge_hearing(self, members: list[ObservedNode]) -> None:
-        """Check that each node hears exactly the running nodes."""
+        """Check that each node hears from all running nodes and from no others."""
         alive = [node.id for node in self.observed.nodes.values() if node.is_alive]
         present = sum(1 << id for id in alive if not self.health.has(id, FaultKind.FREEZE))
         for node in members:
@@ -174,7 +175,7 @@ class GroupConduct:
                 self.fail(f"node {node.id} hears {hears:b} of {present:b}")
 
     def judge_claims(self, members: list[ObservedNode], allowed_ms: int) -> None:
-        """Check that a car in service, if there is one, claims each lit hall call."""
+        """Check that no lit hall call stays unclaimed for longer than *allowed_ms* while a car is in service."""
         now_ms = self.clock()
         states = [node.state for node in members if node.state is not None and node.state.drive.fault is Fault.NONE]
         lit = {call for node in members for call in node.lit(node.machine.lamps)} & {*self.ledger.open.values()}
@@ -190,7 +191,7 @@ class GroupConduct:
         now_ms = self.clock()
         able = [node.state for node in members if node.state is not None and node.state.drive.fault is Fault.NONE]
         for call, wanted_since_ms in self.wanted_since_ms.items():
-            # Every car may have claimed an earlier call permanently.
+            # Claims made during a fault may be permanent, so skip calls that are older than the calm period.
             if (
                 call.button is Button.CAB
                 or now_ms - wanted_since_ms > DISPUTE_MAX_MS
@@ -203,7 +204,7 @@ class GroupConduct:
                 self.fail(f"two cars claim {call}")
 
     def judge_misconfigured(self, misconfigured: ObservedNode) -> None:
-        """Check that nodes with conflicting configurations have logged it."""
+        """Check that nodes with conflicting configurations have logged the conflict."""
         is_duplicate = misconfigured.floors == self.plan.floors
         those = [node for node in self.members if not is_duplicate or node.node_id == misconfigured.node_id]
         for node in [*those, misconfigured] if those else []:

@@ -1,8 +1,9 @@
-"""Determines which cars, and when the whole group, are unaffected by faults. Only these are judged beyond safety.
+"""Determines when faults affect a car or the whole group. Timing and behaviour are not judged then.
 
 A fault affects its target while it lasts, and for CAR_MS or GROUP_MS after it begins or ends. Faults of the network
-affect the group; a misconfigured node affects every car as well. A fault of one node affects the group when it begins
-and ends, because the other nodes have to notice it. After that, the group must work without the node.
+affect the group. A misconfigured node affects the group and every car. A fault of one node
+affects the group when it begins and ends, because the other nodes have to notice. In between, the group must work
+without that node.
 """
 
 from collections.abc import Callable
@@ -15,10 +16,11 @@ from elevator.simulation.events import FaultBegan, FaultEnded, Joined, Stream
 from elevator.simulation.faults import GHOSTS, MISCONFIGURED, PROGRAM_FAULTS, FaultKind, InjectedFault
 
 CAR_MS = 1000
-"""A panel is declared lost after 0.5 s without a reply (C11), a resumed program listens for 0.3 s (C10), and a motor
-command is repeated after 1 s (C8)."""
+"""How long a fault affects a car after it begins or ends. A panel is declared lost after 0.5 s without a reply (C11), a
+resumed program listens for 0.3 s (C10), and a motor command is repeated after 1 s (C8)."""
 GROUP_MS = 5000
-"""Other cars take over within 2.5 s (G3), and every car takes a call that has been unclaimed for another 2 s (A2)."""
+"""How long a fault affects the group after it begins or ends. Other cars take over within 2.5 s (G3), and every car
+claims a call that has been unclaimed for another 2 s (A2)."""
 
 AFFECTING_CAR = frozenset((FaultKind.MOTOR, FaultKind.DEAD_SENSOR, FaultKind.OBSTRUCT, FaultKind.STOP))
 AFFECTING_NETWORK = frozenset((FaultKind.CUT, FaultKind.ONE_WAY, FaultKind.PACKET_LOSS, *GHOSTS, *MISCONFIGURED))
@@ -31,7 +33,7 @@ HARMFUL = frozenset(FaultKind) - HARMLESS
 
 @define(eq=False)
 class Unaffected:
-    """Tracks since when faults of some kinds have had no effect on something."""
+    """The time from which a program, a node or the group is unaffected by faults of the kinds in *by*."""
 
     by: AbstractSet[FaultKind]
     lasting: AbstractSet[FaultKind]
@@ -47,24 +49,24 @@ class Unaffected:
 
 
 class Health:
-    """Tracks which cars and groups are unaffected in one run."""
+    """Tracks in one run which nodes are unaffected by faults, and whether the group is."""
 
     def __init__(self, stream: Stream, clock: Callable[[], int], cars: int) -> None:
         self.clock = clock
         self.cars = cars
         self.programs: dict[int, Unaffected] = {}
         self.nodes: dict[int, Unaffected] = {}
-        """For each node, together with its car."""
+        """By node, for the program and the car together."""
         self.ids = Unaffected(frozenset(MISCONFIGURED), frozenset(MISCONFIGURED), GROUP_MS)
-        """For all ids. Nodes remember a duplicate for a while."""
+        """Unaffected by misconfigured nodes. Nodes remember a duplicate for a while after it has left."""
         self.network = Unaffected(AFFECTING_NETWORK, AFFECTING_NETWORK, GROUP_MS)
         self.group = Unaffected(HARMFUL, AFFECTING_GROUP, GROUP_MS, from_ms=GROUP_MS)
         self.besides_shirker = Unaffected(HARMFUL, AFFECTING_GROUP - {FaultKind.SHIRKER}, GROUP_MS, from_ms=GROUP_MS)
-        """For the group if a node that claims no calls does not matter."""
+        """Like `group`, but a shirker affects the group only when it begins, not while it lasts."""
         self.besides_misconfigured = Unaffected(
             HARMFUL, AFFECTING_GROUP - set(MISCONFIGURED), GROUP_MS, from_ms=GROUP_MS
         )
-        """For the group if a misconfigured node does not matter."""
+        """Like `group`, but a misconfigured node affects the group only when it joins and leaves."""
         self.active: list[InjectedFault] = []
         stream.subscribe(Joined, self.on_joined)
         stream.subscribe(FaultBegan, lambda event: self.on_fault(event.fault, begins=True))
@@ -90,13 +92,13 @@ class Health:
         return any(fault.kind is kind and fault.target == node for fault in self.active)
 
     def began_at_ms(self, node: int, kind: FaultKind) -> int:
-        """Return since when *node* has had a fault of this kind; now, if it has none."""
+        """Return when the active fault of this kind at *node* began; the current time if there is none."""
         return min(
             (fault.at_ms for fault in self.active if fault.kind is kind and fault.target == node), default=self.clock()
         )
 
     def is_program_unaffected(self, node: int, since_ms: int | None = None) -> bool:
-        """Return whether no fault affects the program or the server of *node*, at *since_ms* or now."""
+        """Return whether no fault has affected the program and server of *node* since *since_ms* (default: now)."""
         return self.programs[node].from_ms <= (self.clock() if since_ms is None else since_ms)
 
     def is_unaffected(self, node: int) -> bool:
@@ -104,5 +106,5 @@ class Health:
         return node < self.cars and max(self.nodes[node].from_ms, self.ids.from_ms) <= self.clock()
 
     def is_calm(self, at_ms: int | None = None) -> bool:
-        """Return whether no fault has affected the group since *at_ms*, or affects it now."""
+        """Return whether no fault has affected the group since *at_ms* (default: now)."""
         return self.group.from_ms <= (self.clock() if at_ms is None else at_ms)

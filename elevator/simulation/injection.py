@@ -20,7 +20,7 @@ def apply(node: SimulatedNode, fault: InjectedFault, begins: bool) -> None:
     if kind in DISTURBING:
         node.disturbed_at_ms = now_ms
     changed = count == (1 if begins else 0)
-    if node.process.is_frozen:  # Until now the car has moved without its program.
+    if node.process.is_frozen:  # The car moved while its program was frozen.
         server.settle(now_ms)
     node.process.is_frozen = node.has(FaultKind.FREEZE)
     node.disk.is_broken = node.has(FaultKind.DISK)

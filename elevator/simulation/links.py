@@ -8,7 +8,8 @@ from elevator.core.model import NEVER_MS, Heartbeat
 from elevator.simulation.faults import FaultKind, InjectedFault
 
 ECHO_MS = 50
-"""A node receives its own datagrams too. Only longer delays matter, because the node may have restarted meanwhile."""
+"""Datagrams return to their sender only if delays can reach this limit. A node ignores its own datagrams unless it has
+restarted since it sent them."""
 
 
 class Links:
@@ -17,12 +18,12 @@ class Links:
     def __init__(self, rng: random.Random) -> None:
         self.rng = rng
         self.queue: list[tuple[int, int, int, Heartbeat]] = []
-        """A heap of (arrival time, serial number, receiver, heartbeat)."""
+        """A heap of (arrival time, serial number, receiver, heartbeat). Serial numbers follow the order of sending."""
         self.number = 0
         self.cuts: list[InjectedFault] = []
         self.losses: list[InjectedFault] = []
         self.loss = self.delay_ms = self.duplicated = 0
-        """The maxima over all active faults: loss and duplicates in percent, and the delay."""
+        """The maximum of each over all active faults. Loss and duplicates are in percent."""
 
     @property
     def due_at_ms(self) -> int:
@@ -39,7 +40,7 @@ class Links:
             self.cuts = with_or_without(self.cuts, fault, begins)
 
     def send(self, sender: int, receivers: Iterable[int], heartbeat: Heartbeat, now_ms: int) -> None:
-        """Send one datagram to *receivers*, subject to the active faults."""
+        """Send one datagram to each of *receivers*. The active faults may lose, delay or duplicate it."""
         rng, loss, delay_ms, duplicated = self.rng, self.loss, self.delay_ms, self.duplicated
         for receiver in receivers:
             if (receiver == sender and delay_ms < ECHO_MS) or (self.cuts and not self.is_linked(sender, receiver)):
@@ -63,7 +64,7 @@ class Links:
         return True
 
     def pop_due(self, now_ms: int) -> dict[int, list[Heartbeat]]:
-        """Remove and return the heartbeats that are due, for each receiver."""
+        """Remove the heartbeats that are due; return them by receiver."""
         pop_due: dict[int, list[Heartbeat]] = {}
         while self.queue and self.queue[0][0] <= now_ms:
             _, _, receiver, heartbeat = heappop(self.queue)

@@ -1,4 +1,4 @@
-"""The last known state of each node, as the judges may see it."""
+"""The last known state of each node, for all judges."""
 
 from collections.abc import Callable
 from typing import NoReturn
@@ -36,24 +36,24 @@ class ObservedNode:
     node_id: int
     machine: Machine
     durable: Calls = Calls()
-    """The calls on its disk."""
+    """The calls on the node's disk."""
     state: Node | None = None
     """The core's state after the last turn; kept when the program has ended."""
     is_alive: bool = False
     is_disk_failing: bool = False
-    """Whether its last turn knew that the disk was failing or too slow."""
+    """Whether the node knew in its last turn that its disk was failing or too slow."""
     started_at_ms: int = 0
     listens_from_ms: int = -NEVER_MS
-    """When the node last had to start listening before it may act."""
+    """When the node last began to listen. It must listen for a while before it acts."""
     sensed_at_ms: int = 0
-    """When the floor sensor last changed. The following times are analogous."""
+    """When the floor sensor last changed. The next three fields are analogous."""
     stop_changed_at_ms: int = 0
     obstructed_at_ms: int = -NEVER_MS
     opened_at_ms: int = -NEVER_MS
     opener: Author | None = None
-    """The incarnation that opened the door, or knows from its record that the door is open."""
+    """The incarnation that opened the door, or that learned from its record that the door is open."""
     stuck_since_ms: int | None = None
-    """Since when the motor has been commanded to run without power."""
+    """Since when the motor has had a command to run but no power; None if it has power or no such command."""
 
     @property
     def floors(self) -> int:
@@ -76,7 +76,7 @@ class ObservedNode:
 
 
 class Observed:
-    """The nodes of one run, by their numbers in the world."""
+    """Tracks the last known states of all nodes in one run."""
 
     def __init__(self, stream: Stream, clock: Callable[[], int], log: Callable[[str], None]) -> None:
         self.nodes: dict[int, ObservedNode] = {}

@@ -1,7 +1,7 @@
 """Draws a plan from a seed: the group, its building, its faults and its passengers.
 
-Each kind of fault has its own random generator, seeded by its name and the seed. So adding a kind does not change the
-other faults of a seed. chains.py draws sequences of faults that would hardly ever occur by chance.
+Each family of faults has its own random generator, seeded by the family's name and the seed. So a new family does not
+change the other faults of a seed. chains.py draws sequences of faults that would hardly ever occur by chance.
 """
 
 import random
@@ -18,12 +18,12 @@ from elevator.simulation.faults import GHOSTS, FaultKind, InjectedFault, Plan, P
 
 LATE_MS = 9
 PAUSES = (*[Point.BEFORE_HARDWARE] * 4, *(point for point in Point if point is not Point.AFTER_RECORD))
-"""The points of a turn at which a program can be frozen, mostly just before it acts on inputs that will be stale by
-then. The recorder process writes the record, so a freeze after that does not matter."""
+"""The points of a turn at which a program can be frozen. BEFORE_HARDWARE is drawn most often: a program that
+resumes there is about to act on stale inputs. AFTER_RECORD is missing: the recorder is another process."""
 SHORT_MS = 200
-"""How long a passing car activates a short floor sensor."""
+"""How long a passing car activates a floor sensor with a short zone."""
 CRASH_MS = 1000
-"""A worker reaches the point at which it crashes within this time."""
+"""The duration of a CRASH fault, long enough for the worker to reach the point at which it crashes."""
 HUNG_MS = 500
 """A supervisor kills a worker that has been silent for this long."""
 TAKE_OVER_MS = (5, 60)
@@ -59,7 +59,10 @@ SHARES = {
 
 
 def plan(seed: int, cars: int | None = None, floors: int | None = None) -> Plan:
-    """Draw the plan of a run with 1 to 9 *cars* and 2 to 20 *floors*, mostly few. About one run in 18 has no faults."""
+    """Draw the plan for *seed*. Unless given, there are 1 to 9 cars and 2 to 20 floors, mostly few.
+
+    About one run in 18 has no faults.
+    """
     rng = random.Random(seed)
     drawn_cars = rng.choice((1, 2, 3, 3, 3, 3, 4, 4, 5, rng.randint(6, 9)))
     drawn_floors = rng.choice((2, 3, 4, 4, 4, 4, 6, 9, rng.randint(10, 20)))
@@ -105,7 +108,7 @@ def plan(seed: int, cars: int | None = None, floors: int | None = None) -> Plan:
     whole = tuple(evolve(fault, point=fault.point or pauses.get(fault)) for fault in whole)
     late_ms = random.Random(f"late {seed}").choice((0, 0, 0, LATE_MS)) if faults else 0
     passing_ms = random.Random(f"passing {seed}").choice((500, 500, 500, SHORT_MS))
-    # A server that is slower than a car passes a sensor does not report every floor.
+    # If a server takes longer than a car needs to pass a sensor, it misses floors.
     longest_ms = passing_ms - 50
     whole = tuple(
         evolve(f, delay_ms=min(f.delay_ms, longest_ms)) if f.kind is FaultKind.SLOW_SERVER else f for f in whole
@@ -115,7 +118,7 @@ def plan(seed: int, cars: int | None = None, floors: int | None = None) -> Plan:
 
 
 def draw_detail(rng: random.Random, fault: InjectedFault) -> int:
-    """Draw the detail of a fault of a motor or a server; one in three is severe. Keep that of other faults."""
+    """Draw `detail` for a MOTOR or SERVER fault; a third of them are severe. Return other faults' own `detail`."""
     match fault.kind:
         case FaultKind.MOTOR:
             return rng.choice((0, 0, 1))
@@ -170,7 +173,7 @@ def draw_process(rng: random.Random, cars: int, calm_at_ms: int) -> list[Injecte
 
 
 def draw_lasting(rng: random.Random, cars: int, calm_at_ms: int) -> list[InjectedFault]:
-    """Draw permanent faults, in 3 of 10 runs with several cars: of one car, or of a few one-way links."""
+    """Draw permanent faults, in 3 of 10 runs with several cars: one faulty node, one ghost or 1 to 3 one-way links."""
     if cars == 1 or rng.random() > 0.3:
         return []
     kind = rng.choice(LASTING)
@@ -181,12 +184,12 @@ def draw_lasting(rng: random.Random, cars: int, calm_at_ms: int) -> list[Injecte
 
 
 def another(node: int, drawn: int, cars: int) -> int:
-    """Return *drawn* if it differs from *node*, or else the next node."""
+    """Return *drawn*, or the next node if *drawn* equals *node*."""
     return drawn if drawn != node else (drawn + 1) % cars
 
 
 def draw_misconfigured(rng: random.Random, cars: int, floors: int, calm_at_ms: int) -> list[InjectedFault]:
-    """Draw a misconfigured node, in 1 of 6 runs. It starts without a record and leaves none."""
+    """Draw a misconfigured node, in 1 of 6 runs. It starts with an empty disk, which is removed with it."""
     if rng.random() > 1 / 6:
         return []
     at_ms, until_ms = sorted(rng.sample(range(calm_at_ms + 1), 2))
@@ -212,7 +215,7 @@ def draw_presses_on_misconfigured(rng: random.Random, cars: int, floors: int, no
 
 
 def draw_traffic(rng: random.Random, seed: int, cars: int, floors: int, calm_at_ms: int) -> PassengerFlow | None:
-    """Draw passengers who use the elevators as people do, in 1 of 3 runs."""
+    """Draw simulated passengers (see passengers.py), in 1 of 3 runs."""
     if rng.random() > 1 / 3:
         return None
     profile, per_minute = rng.choice(list(Profile)), rng.choice((5, 20, 60))
@@ -233,7 +236,7 @@ def draw_glitches(rng: random.Random, cars: int, calm_at_ms: int) -> list[Inject
         return []
     starts = (
         every_ms + rng.randrange(3800) for every_ms in range(0, calm_at_ms, 4000)
-    )  # Each ends before the next begins.
+    )  # Each report ends before the next begins.
     return [
         InjectedFault(FaultKind.FALSE_FLOOR, at_ms, at_ms + rng.randint(*GLITCH_MS), rng.randrange(cars))
         for at_ms in starts
@@ -258,7 +261,7 @@ def draw_recorders(rng: random.Random, cars: int, calm_at_ms: int) -> list[Injec
 
 
 def draw_lags(rng: random.Random, cars: int, calm_at_ms: int) -> list[InjectedFault]:
-    """Draw slow elevator servers, in 1 of 3 runs. None is so slow that its client declares it lost."""
+    """Draw slow elevator servers, in 1 of 3 runs. Each still answers before its client declares it lost."""
     if rng.random() > 1 / 3:
         return []
     starts = [rng.randrange(calm_at_ms) for _ in range(rng.randint(1, 3))]
@@ -271,7 +274,7 @@ def draw_lags(rng: random.Random, cars: int, calm_at_ms: int) -> list[InjectedFa
 
 
 def draw_presses_at_ghost(ghost: InjectedFault, cars: int, floors: int, calm_at_ms: int) -> Iterable[Press]:
-    """Return presses at the floor of a *ghost*, whose car seems to be there, so no other car comes."""
+    """Draw presses at the floor of a *ghost*. Its car seems to be there already, so no other car comes."""
     here = ghost.target % floors
     buttons = [button for button, floor in panel_buttons(floors) if floor == here and button is not Button.CAB]
     for n, at_ms in enumerate(range(ghost.at_ms + 2000, calm_at_ms - 1, 15_000)):
@@ -280,7 +283,7 @@ def draw_presses_at_ghost(ghost: InjectedFault, cars: int, floors: int, calm_at_
 
 
 def draw_presses(rng: random.Random, cars: int, floors: int, calm_at_ms: int) -> Iterable[Press]:
-    """Draw random presses, some of them of a passenger who presses the same button many times."""
+    """Draw random presses. Some passengers press the same button many times."""
     buttons = list(panel_buttons(floors))
     gap_ms = rng.choice((700, 2000, 6000, 15_000))
     at_ms = 0

@@ -18,7 +18,7 @@ from elevator.storage.records import complete, read_record, write_record
 SOUND_MS = 3
 """The longest time that a healthy disk needs to make a record durable."""
 GONE = b""
-"""Stands for the end of the connection to a recorder that has died."""
+"""An inbox message that marks the end of the connection to a recorder that has died."""
 
 
 class Received(NamedTuple):
@@ -36,7 +36,7 @@ class SimulatedDisk:
     floors: int
     rng: random.Random
     text: str | None = None
-    """The record as it is stored; None if there is none."""
+    """The stored record as text; None if the disk is empty."""
     durable: Calls = Calls()
     """The calls in the stored record."""
     is_broken: bool = False
@@ -50,7 +50,7 @@ class SimulatedDisk:
     received_count: int = 0
     """The number of records that the running recorder has received."""
     newest: Received | None = None
-    """The newest of these; None once it is written."""
+    """The newest record that the recorder has received; None once it is written."""
     writing: Received | None = None
     """The record that is being written."""
     is_open: bool = False
@@ -65,7 +65,7 @@ class SimulatedDisk:
     """When the recorder or the worker's client acts next."""
 
     def read(self) -> Record | None:
-        """Return the stored record, if there is one."""
+        """Return the stored record; None if the disk is empty."""
         return None if self.text is None else read_record(self.text, self.floors)
 
     # The worker
@@ -98,7 +98,7 @@ class SimulatedDisk:
         self.due_at_ms = min(self.recorder_at_ms, self.client.wake_at_ms())
 
     def receive(self, now_ms: int) -> Told:
-        """Deliver the recorder's messages to the worker; return the news for its next turn."""
+        """Deliver the recorder's messages to the worker; return what it has learned for its next turn."""
         inbox, self.inbox = self.inbox, []
         for message in inbox:
             if message == GONE:
@@ -124,7 +124,7 @@ class SimulatedDisk:
             self.recorder_at_ms = now_ms + self.rng.randint(0, longest_ms)
 
     def finish_soon(self, now_ms: int) -> None:
-        """Finish the present write soon, if the disk is fast again."""
+        """Bring the end of the current write forward, if the disk is fast again."""
         if self.writing is not None and not self.delays and not self.is_broken:
             self.recorder_at_ms = min(self.recorder_at_ms, now_ms + SOUND_MS)
             self.due_at_ms = min(self.due_at_ms, self.recorder_at_ms)
@@ -163,7 +163,7 @@ class SimulatedDisk:
             self.begin_write(now_ms)
 
     def lose_recorder(self) -> Record | None:
-        """Kill the recorder; return the record that it could just make durable, if any."""
+        """Kill the recorder; return the record that it finished writing as it died, if any."""
         stored = self.end_recorder(self.writing if self.rng.randrange(2) else None)
         self.inbox.append(GONE)
         return stored
@@ -171,8 +171,8 @@ class SimulatedDisk:
     def lose_worker(self, is_killed: bool) -> Record | None:
         """End the worker; return the record that became durable, if any.
 
-        If *is_killed* is False, the recorder survives the worker long enough to write the newest record. It never
-        overwrites a record that it has not read.
+        If *is_killed* is False, the recorder survives the worker long enough to write the newest record. But the
+        recorder never overwrites a stored record before reading it.
         """
         choice = self.rng.randrange(3) if is_killed else 2
         stored = self.end_recorder((None, self.writing, self.newest)[choice])
@@ -186,7 +186,7 @@ class SimulatedDisk:
         return stored
 
     def finish(self, done: Received) -> Record:
-        """Make a received record durable, with the calls of `found_late` that the worker may not know; return it."""
+        """Make a received record durable; return it. Add the calls of `found_late` that the worker may not know."""
         record, text = done.record, done.text
         if self.found_late is not None:
             completed = complete(record, self.found_late)

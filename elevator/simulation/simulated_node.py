@@ -1,8 +1,8 @@
 """One simulated node with its program, its disk and its elevator behind a server.
 
-The program takes turns (`turn`), for which the node serves as disk, network and panel. A fault can kill or freeze the
-program before or after each write to the elevator, the disk or the network. A program that was frozen during a turn
-later completes that turn.
+The program takes turns by calling `turn`, with this node as its disk, network and panel. A fault can kill or freeze the
+program before or after each write to the elevator, the disk or the network. A program that was frozen in mid-turn
+completes that turn when it resumes.
 """
 
 import random
@@ -44,7 +44,7 @@ DISTURBING = PROGRAM_FAULTS | {FaultKind.STOP, FaultKind.MOTOR, FaultKind.DEAD_S
 
 
 class Environment(Protocol):
-    """The part of the world that a node uses. See the class World."""
+    """The part of World that a node uses."""
 
     plan: Plan
     now_ms: int
@@ -66,15 +66,15 @@ class Environment(Protocol):
 
 
 class SimulatedNode:
-    """A node, and the disk, network and panel that its program uses."""
+    """A node with its process, disk, panel and server. It is also the disk, network and panel that `turn` writes to."""
 
     def __init__(self, world: Environment, id: int, node_id: int, shaft: Shaft) -> None:
-        """Join *world* with a car in *shaft* and an empty disk. The program is not started."""
+        """Join *world* with a car in *shaft* and an empty disk. Call `start` to start the program."""
         self.world = world
         self.id = id
         """The node's number in the world."""
         self.node_id = node_id
-        """The id of the program; that of another node if the id is used twice."""
+        """The id in the program's configuration. A duplicate node has the id of another node."""
         self.name = str(id) if id < world.plan.cars else f"{node_id}*"
         """The node's name in the transcript."""
         self.floors = shaft.floors
@@ -85,7 +85,7 @@ class SimulatedNode:
         self.sensed_at_ms = 0
         """When the floor sensor last changed."""
         self.is_full_turn = False
-        """Whether the present turn is more than an idle step."""
+        """Whether the current turn is more than an idle step."""
         self.disk = SimulatedDisk(shaft.floors, world.rng)
         self.process = SimulatedProcess(lambda fault: world.begin_or_end(fault, begins=True))
         self.server = SimulatedServer(elevator.machine(shaft), world.rng, self.on_elevator_changed)
@@ -110,7 +110,7 @@ class SimulatedNode:
         return not kinds.isdisjoint(self.active_faults)
 
     def on_elevator_changed(self, before: Machine, after: Machine, events: Iterable[Event] = ()) -> None:
-        """Emit and log a change of the elevator."""
+        """Emit a change of the elevator, log its *events*, and schedule a sweep."""
         now_ms = self.world.now_ms
         if before is not after:
             if before.door is not after.door or before.lamps is not after.lamps:
@@ -134,14 +134,14 @@ class SimulatedNode:
     # The ports of a turn
 
     def read_inputs_again(self) -> tuple[int, Inputs | None]:
-        """Return the time and the inputs just before the turn's outputs are written, as `turn` requires."""
+        """Return the current time and inputs. `turn` calls this just before it writes any output."""
         self.is_full_turn = True
         if self.process.freezes_at(Point.BEFORE_HARDWARE):
             raise Frozen
         return self.read_inputs()
 
     def read_inputs(self) -> tuple[int, Inputs | None]:
-        """Return the time and the newest inputs from the panel."""
+        """Return the current time and the newest inputs from the panel."""
         return self.world.now_ms, self.panel.client.inputs(self.world.now_ms)
 
     def save(self, record: Record) -> None:
@@ -185,13 +185,13 @@ class SimulatedNode:
         self.panel.sweep_soon(now_ms)
 
     def publish_stored(self, record: Record | None) -> bool:
-        """Emit the event of a *record* that became durable, if any; return whether there was one."""
+        """Emit RecordStored if a *record* became durable; return whether one did."""
         if record is not None:
             self.world.stream.emit(RecordStored(self.id, record))
         return record is not None
 
     def end_program(self, is_worker: bool = False) -> None:
-        """Kill the program: its connection to the server breaks, so the motor stops.
+        """Kill the program. Its connection to the server breaks, so the motor stops.
 
         If only the worker crashed (*is_worker*), the recorder process survives and writes the record that it has
         received.
@@ -224,7 +224,7 @@ class SimulatedNode:
                 self.world.fail(f"node {self.id} {complaint}")
 
     def receive(self, heartbeats: Iterable[Heartbeat]) -> None:
-        """Receive *heartbeats*, sweep the panel if that is due, and take a turn."""
+        """Receive *heartbeats*, sweep the panel if a sweep is due, and take a turn if there is new input."""
         state, is_new, attacker = self.process.state, self.admission.note_new, self.world.attacker
         if state is None:
             return
@@ -253,7 +253,7 @@ class SimulatedNode:
             self.turn(heartbeats)
 
     def misread(self, reply: bytes) -> bytes:
-        """Return the *reply* to a sweep, with a false floor if the floor sensor has a fault."""
+        """Return *reply*, a reply to a sweep. If the floor sensor has a fault, replace the floor in it."""
         floor = None
         if self.has(FaultKind.FALSE_FLOOR) and self.panel.client.newest is not None:
             is_certain = self.is_position_certain()
@@ -263,7 +263,7 @@ class SimulatedNode:
         return reply if floor is None else reply[:-11] + bytes((True, floor)) + reply[-9:]
 
     def turn(self, heartbeats: tuple[Heartbeat, ...]) -> None:
-        """Complete an interrupted turn, if any, and take another. A fault may kill the program meanwhile."""
+        """Complete an interrupted turn, if any, and take another. A fault may kill the program in mid-turn."""
         world, process, disk = self.world, self.process, self.disk
         try:
             if disk.due_at_ms <= world.now_ms and self.publish_stored(disk.work(world.now_ms)):
@@ -291,7 +291,7 @@ class SimulatedNode:
             after = process.state = turn(before, tick, self.read_inputs_again, self, self, self)
             if self.is_full_turn or tick.inputs is not before.inputs:
                 event = TurnTaken(self.id, before, after, tick)
-        except Killed:  # Outputs that had left before it died are consistent with this state.
+        except Killed:  # The outputs written before the kill are consistent with this state.
             ports = NullPorts()
             after = turn(before, tick, self.read_inputs, ports, ports, ports)
             event = TurnTaken(self.id, before, after, tick)

@@ -1,7 +1,7 @@
 """The connection of a simulated program to its elevator server: a PanelClient that sweeps every SWEEP_MS.
 
-As long as nothing changes on the panel, each sweep returns the same reply. The world skips such sweeps, and `catch_up`
-passes their reply to the client before each turn.
+As long as nothing changes on the panel, each sweep returns the same reply. The world skips such sweeps. Before each
+turn, `catch_up` passes the reply of the last skipped sweep to the client.
 """
 
 from collections.abc import Callable
@@ -24,19 +24,19 @@ class SimulatedPanel:
     misread: Callable[[bytes], bytes]
     """Applies faults of the floor sensor to a reply."""
     phase_ms: int
-    """The offset of the sweeps within each SWEEP_MS."""
+    """The offset of the sweeps within each interval of SWEEP_MS."""
     is_unreachable: bool = False
-    """Whether the server accepts no connection."""
+    """Whether the server refuses connections."""
     is_disconnected: bool = False
     """Whether the connection is broken and the program has not noticed it."""
     unnoticed_until_ms: int = 0
-    """Until when the program cannot notice that the server is unreachable."""
+    """The earliest time at which the program can notice that the server is unreachable."""
     sweep_at_ms: int = NEVER_MS
     """When to call `sweep` next."""
     swept_at_ms: int = -1
 
     def connect(self) -> None:
-        """Open a new connection."""
+        """Start a new connection: forget the state and the reply of the old one."""
         self.client.forget()
         self.server.reply = None
         self.is_disconnected = False

@@ -1,4 +1,4 @@
-"""The process of a simulated node: it runs, is frozen, or is killed in the middle of a turn."""
+"""The process of a simulated node. Faults can freeze or kill it at any point of a turn."""
 
 from collections.abc import Callable
 
@@ -9,18 +9,18 @@ from elevator.core.node import Node
 from elevator.simulation.faults import InjectedFault, Point
 
 BACKLOG_MAX = 300
-"""The number of datagrams that wait for a frozen program; a real socket buffer holds about as many."""
+"""The most datagrams that can wait for a frozen program. A real socket buffer holds about as many."""
 SPINS_MAX = 10
 WAKES_MAX = 300
-"""How often a program may wake up in a second without input. It sends most often while there is much to report."""
+"""The most wake-ups without input in one second. A program needs the most while it has much to send."""
 
 
 class Killed(Exception):
-    """The program was killed at this point of a turn."""
+    """The program was killed during a turn, at the point in the argument."""
 
 
 class Frozen(Exception):
-    """The program was frozen in a turn before it had written any output."""
+    """The program was frozen during a turn, before the first output."""
 
 
 @define(eq=False)
@@ -37,16 +37,16 @@ class SimulatedProcess:
     backlog: list[Heartbeat] = field(factory=list)
     """Heartbeats that arrived while the process was frozen."""
     kill_at: int | Point | None = None
-    """The number of points after which to kill the process, or the point at which to kill it."""
+    """Where to kill the process: a point of a turn, or the number of points to pass first; None to let it live."""
     pending_freeze: InjectedFault | None = None
-    """A fault that will freeze the process at its point of a turn."""
+    """The fault that will freeze the process when the process reaches `InjectedFault.point`."""
     unfinished: Tick | None = None
-    """The tick of the present turn, or of one that was frozen before it had written any output."""
+    """The tick of the current turn, or of a turn that was frozen before its first output."""
     deferred: list[Callable[[], None]] | None = None
     """Outputs of a turn that was frozen after its first output; None if there is no such turn."""
     wake_at_ms: int = NEVER_MS
     wakes: int = 0
-    """How often it has woken up without input since `second_began_at_ms`."""
+    """How often the process has woken up without input since `second_began_at_ms`."""
     second_began_at_ms: int = 0
     spins: int = 0
     """The number of consecutive turns at the same time."""
@@ -60,14 +60,14 @@ class SimulatedProcess:
         self.backlog += heartbeats[: BACKLOG_MAX - len(self.backlog)]
 
     def defers_at(self, point: Point, act: Callable[[], None]) -> bool:
-        """Reach a *point* of a turn. If the process is frozen there, defer *act* and return True."""
+        """Handle the arrival at *point* as in `reach`. If the process is frozen, defer *act* and return True."""
         self.reach(point)
         if self.deferred is not None:
             self.deferred.append(act)
         return self.deferred is not None
 
     def reach(self, point: Point) -> None:
-        """Reach a *point* of a turn, at which the process may be frozen or killed."""
+        """Handle the arrival at *point* of a turn: freeze the process or raise Killed if a fault demands it."""
         if self.freezes_at(point):
             self.deferred = []
         if self.kill_at is None or self.deferred is not None:

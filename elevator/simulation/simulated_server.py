@@ -1,4 +1,4 @@
-"""The elevator of a simulated node and its server, which answers at once or, during a fault, late."""
+"""The elevator of a simulated node, and its server. The server answers at once, or late during a fault."""
 
 import random
 from collections.abc import Callable, Iterable
@@ -13,7 +13,7 @@ from elevator.simulation.faults import InjectedFault
 
 @define(eq=False)
 class SimulatedServer:
-    """Executes requests in order; a slow server delays each of them."""
+    """An elevator server with its elevator. It executes requests in order; a fault delays each request."""
 
     machine: Machine
     rng: random.Random
@@ -21,13 +21,13 @@ class SimulatedServer:
     """Called with the elevator before and after each change."""
     delays: list[InjectedFault] = field(factory=list)
     requests: bytes = b""
-    """Commands, perhaps followed by a sweep, that are not executed yet ..."""
+    """Commands that have not been executed yet, perhaps followed by a sweep."""
     requests_at_ms: int = 0
-    """... and when they will be executed."""
+    """When `requests` will be executed."""
     reply: bytes | None = None
-    """A reply that is not sent yet ..."""
+    """A reply that has not been sent yet."""
     reply_at_ms: int = 0
-    """... and when it will be sent."""
+    """When `reply` will be sent."""
     due_at_ms: int = NEVER_MS
     """When the elevator next changes by itself."""
 
@@ -37,11 +37,11 @@ class SimulatedServer:
         self.on_change(before, machine, events)
 
     def change(self, machine: Machine, now_ms: int) -> None:
-        """Change the elevator to *machine*, with the events of the change."""
+        """Replace the elevator's state by *machine*, and report the events of the change."""
         self.replace(machine, elevator.changes(self.machine, machine, now_ms))
 
     def settle(self, now_ms: int) -> None:
-        """Advance the elevator to the present."""
+        """Advance the elevator to *now_ms*."""
         self.replace(*elevator.settle(self.machine, now_ms))
 
     @property
@@ -61,7 +61,7 @@ class SimulatedServer:
         return now_ms + (self.rng.randint(0, self.lag_ms) if self.delays else 0)
 
     def receive_sweep(self, sweep: bytes, now_ms: int) -> None:
-        """Receive a *sweep*, and execute it after all pending commands."""
+        """Receive a *sweep*. Execute it at once, or after the pending commands if there are any."""
         if self.requests:
             self.requests += sweep
         else:

@@ -1,10 +1,10 @@
-"""Run one plan: a whole group in virtual time.
+"""Runs one plan: a whole group in virtual time.
 
-Time is an integer of milliseconds and jumps from event to event. The nodes run `turn`, and their datagrams, records and
-hardware messages pass through the production codecs. The network, the disks, the clock, the processes, the elevators
-and the passengers are simulated.
+Time is an integer number of milliseconds and jumps from event to event. The nodes run `turn`, and their datagrams,
+records and hardware messages pass through the production codecs. The network, the disks, the clock, the processes, the
+elevators and the passengers are simulated.
 
-When the last fault has ended, all panels must soon agree and every confirmed call must be served in time.
+After the last fault, all panels must agree within AGREE_MS, and every confirmed call must be served in time.
 
 All randomness comes from the plan and from generators seeded by it, so a run can be repeated exactly. The digest of the
 transcript proves that two runs are equal.
@@ -45,11 +45,11 @@ CHECK_MS = 10
 AGREE_MS = 1000
 """After the last fault, all panels must agree within this time."""
 EXCHANGE_MS = 300
-"""Within this time, every node has received the final heartbeats of all others."""
+"""The time in which every node receives the final heartbeats of all others."""
 
 
 class World:
-    """One run of a plan. `run` raises Violation if a judge finds one."""
+    """One run of a plan. `run` raises Violation if a judge finds a broken rule."""
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
@@ -97,7 +97,7 @@ class World:
         """Run the whole plan, including the checks at its end."""
         calm_at_ms = self.plan.calm_at_ms
         self.run_until(calm_at_ms)
-        self.crowd = None  # No passenger presses a button after that.
+        self.crowd = None  # No passenger presses a button after calm_at_ms.
         self.run_until(calm_at_ms + AGREE_MS)
         self.ledger.judge_agreement()
         deadline_ms = calm_at_ms + drain_time_ms(self.plan)
@@ -233,7 +233,7 @@ class World:
 
     def begin_or_end(self, fault: InjectedFault, begins: bool) -> None:
         self.log(f"{'begins' if begins else 'ends'}: {describe(fault, self.plan.cars)}")
-        if begins or fault.kind not in GHOSTS:  # They stay until the end of the run.
+        if begins or fault.kind not in GHOSTS:  # Ghosts stay until the end of the run.
             self.stream.emit(FaultBegan(fault) if begins else FaultEnded(fault))
         match fault.kind:
             case FaultKind.PACKET_LOSS | FaultKind.CUT | FaultKind.ONE_WAY:
@@ -270,7 +270,7 @@ class World:
         self.stream.emit(Left(node.id))
 
     def start_next_worker_soon(self, id: int) -> None:
-        """After a crash of node *id*, start its next worker after the fault's delay: this is the end of the fault."""
+        """After a crash of node *id*, let its CRASH fault end `delay_ms` from now, which starts the next worker."""
 
         def advanced(act: Act) -> Act:
             at_ms, begins, what = act
@@ -283,7 +283,7 @@ class World:
 
 
 Act = tuple[int, bool, InjectedFault | Press]
-"""When the act is due, whether it begins or ends then, and the fault or press."""
+"""A fault or press that begins or ends: when, whether it begins, and the fault or press itself."""
 
 
 def script(plan: Plan) -> list[Act]:
@@ -299,7 +299,7 @@ def in_order(acts: Iterable[Act]) -> list[Act]:
 
 
 def drain_time_ms(plan: Plan) -> int:
-    """Return how long a group may take after the last fault to serve all calls that can be lit at once.
+    """Return how long a group may take, after the last fault, to serve every call that a panel can have.
 
     One car can go up, down and up again in that time and open its door at every floor. It may also have to search for a
     floor and to restart its motor. If a ghost claims the calls, the starvation guard of the other cars must expire

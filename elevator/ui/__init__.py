@@ -3,5 +3,5 @@
 web.py serves page.html over HTTP and sends it updates over a WebSocket. screen.py restores the terminal however the
 program ends. The callers decide what both show: `demo` and `sim` a building, `watch` a group of nodes.
 
-Imports no other package of the program.
+This package imports no other package of the program.
 """

@@ -26,7 +26,7 @@ class Modes(NamedTuple):
 def restore(modes: Modes | None) -> None:
     """Leave the alternate screen, and restore the saved settings unless another program has changed them.
 
-    None means that the settings were never changed. This works from a background process too.
+    *modes* is None if this program has not changed the settings. A background process may call this too.
     """
     before = signal.signal(signal.SIGTTOU, signal.SIG_IGN)
     try:

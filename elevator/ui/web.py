@@ -4,8 +4,8 @@ Rules:
 - The page shows a scene, a set of named JSON values. Each visitor receives only the values that have changed, and only
   after receiving all previous ones. So a slow visitor skips updates instead of filling memory or seeing old values.
 - Only the page itself may open the WebSocket: its origin must equal the requested host, and that host must be an IP
-  address, this machine's name or localhost. So another page in the same browser cannot connect, even if it points a
-  name of its own at this server (DNS rebinding).
+  address, this machine's name or localhost. So another page in the same browser cannot connect, even if the
+  domain of that page resolves to this server (DNS rebinding).
 - Messages from visitors go to the caller's *handle* function, which validates them. The server offers nothing else.
 - The number of visitors, the size of their messages and the time they may take are bounded.
 """
@@ -61,7 +61,7 @@ class _Visitor:
         """The last scene sent, with each value as JSON."""
         self.sent_at_s = time.monotonic()
         self.progress_at_s = self.sent_at_s
-        """The last time at which everything had been sent; initially the time of the connection."""
+        """When everything was last found to be sent; initially the time of the connection."""
         self.is_ending = False
 
 
