@@ -1,7 +1,7 @@
 """The controller of one car and the protocol of the group: frozen values and pure functions, without clock or I/O.
 
 Each node runs one `Node` (node.py). A *turn* (turn.py) takes the newest inputs: the time, the panel, heartbeats of
-other nodes, and news from the disk. `step` (step.py) computes the next `Node` from them. The turn then writes the
+other nodes, and results from the disk. `step` (step.py) computes the next `Node` from them. The turn then writes the
 outputs to the panel, saves the record, and sends a heartbeat when one is due.
 
 Read model.py first: it defines the vocabulary. Then read step.py. A node consists of
@@ -15,7 +15,7 @@ Read model.py first: it defines the vocabulary. Then read step.py. A node consis
 
 log_damping is not part of the node: the packages that do I/O use it to decide when to log a recurring fault.
 
-From the rest of the project, the core imports only the extension `_assign` and the program's version. The nodes and
+Of the rest of the project, the core imports only the extension `_assign` and the program's version. The nodes and
 the simulated world run the same code, so `just soak` tests a change here within a minute. The meaning of dots and
 version vectors is part of the wire format: changing it requires a new format.
 
@@ -25,7 +25,7 @@ Decisions:
   another car at the floor was cheaper, and both opened their doors. The reference assigner (`--assigner reference`) has
   no such penalty at all.
 - A step computes the assignment once. It used to repeat the assignment up to four times, until the car no longer
-  changed. Now, if the car's public state changes, another step follows immediately.
+  changed. Now another step follows immediately if the car's public state changes.
 - The record used to list all former runs of the node, to tell their cab calls from those of a duplicate. Now the
   incarnation numbers distinguish them (node.py).
 - A node that starts while another node uses its id serves calls like any other. The alternative is to wait until the

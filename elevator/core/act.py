@@ -1,6 +1,6 @@
 """The actions of a car: start, stop, open the door, serve calls, close the door. Pure.
 
-1. A car makes a decision while it stands, or at the moment it reaches a floor. Between floors it keeps its direction.
+1. A car decides while it is stationary, or at the moment it reaches a floor. Between floors it keeps its direction.
 2. A car at an unknown position between floors searches for a floor, first downwards, then upwards, and so on (C4).
 3. If the next sensor edge of a moving car is overdue, the motor is at fault. The node repeats the command every second,
    and the next edge ends the fault (C8).
@@ -18,10 +18,10 @@ from elevator.core.drive import STAND_MS, Activity, Drive, edge_timeout_ms
 from elevator.core.model import NEVER_MS, Behaviour, Button, Buttons, Call, Direction, Fault
 
 PARK_AFTER_MS = 200
-"""How long a car is idle before it parks. Heartbeats of other cars need time to arrive. A longer delay makes passengers
-wait longer: 500 ms cost 0.5 % of the waiting time."""
+"""How long a car is idle before it parks, so that heartbeats of other cars can arrive first. A longer delay makes
+passengers wait longer: a delay of 500 ms increased the waiting time by 0.5 %."""
 RETRY_MS = 1000
-"""The interval at which the command is repeated while the motor is at fault."""
+"""The interval at which the motor command is repeated during a motor fault."""
 
 
 @frozen
@@ -37,7 +37,7 @@ class Tasks:
     """The floor where the car waits when it is idle; None means where it is."""
 
     def work_at(self, floor: int | None) -> Buttons:
-        """Return `work` and all hall calls at *floor*, where the door opens."""
+        """Return `work` plus all hall calls of the group at *floor*, where the car opens its door."""
         assert floor is not None
         here = 1 << floor
         return self.work | (self.calls & Buttons(here, here))
@@ -46,13 +46,13 @@ class Tasks:
 class Acted(NamedTuple):
     car: Drive
     served: frozenset[Call]
-    """The calls that the open door has served."""
+    """The calls that the car has served through its open door."""
     due_at_ms: int
     """When the car must act again if no input changes."""
 
 
 def act(car: Drive, now_ms: int, tasks: Tasks) -> Acted:
-    """Carry out the next action of *car* unless it is held."""
+    """Choose and carry out the next action of *car*, unless it is held."""
     served, activity, phase = frozenset[Call](), car.activity, car.door.phase
     if car.held:
         return Acted(car, served, NEVER_MS)
@@ -99,7 +99,7 @@ def rest(car: Drive, now_ms: int, tasks: Tasks) -> Drive:
 
 
 def decide(car: Drive, now_ms: int, work: Buttons, target: int | None) -> Drive:
-    """Choose the next action of a car that stands at a floor or has just reached one."""
+    """Choose and carry out the next action of a car that is stationary at a floor or has just reached one."""
     floor = car.position.floor
     assert floor is not None
     behaviour, direction = motion.decide(floor, car.direction, work)
@@ -120,7 +120,7 @@ def hold_open(car: Drive, now_ms: int, tasks: Tasks) -> tuple[Drive, frozenset[C
 
 
 def carry_out(car: Drive, now_ms: int, behaviour: Behaviour, direction: Direction) -> Drive:
-    """Carry out a decision made at a floor."""
+    """Make *car* at a floor move, begin a stop or rest, as *behaviour* and *direction* require."""
     match behaviour:
         case Behaviour.MOVING:
             is_straight = car.activity is Activity.ARRIVED and car.direction is direction
@@ -143,7 +143,10 @@ def start(car: Drive, now_ms: int, direction: Direction) -> Drive:
 
 
 def serve(car: Drive, now_ms: int, tasks: Tasks) -> tuple[Drive, frozenset[Call]]:
-    """Serve the calls at the open door, including those made since it opened."""
+    """Serve the calls at the open door, including those made since it opened; return them.
+
+    From DOOR_EXTENSION_MS after the door has opened, the car serves no more calls at this stop.
+    """
     floor = car.position.floor
     assert floor is not None
     assert car.door.opened_at_ms is not None

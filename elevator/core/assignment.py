@@ -52,7 +52,7 @@ class Member(NamedTuple):
 
     car: Car
     cab: int
-    """Mask of its cab calls."""
+    """Bit mask of the floors of its cab calls."""
     claims: Buttons
     """The hall calls that it last published as its claims."""
     rates: Rates
@@ -64,7 +64,7 @@ class Wait(NamedTuple):
     since_ms: int
     """When this node first knew of the call while a car was in service."""
     unclaimed_since_ms: int
-    """When the last claim ended; NEVER_MS while a car claims the call."""
+    """Since when no car has claimed the call; NEVER_MS while a car claims it."""
     is_starved: bool = False
     """True once the call is assigned to every car. It stays true until the call is served."""
 
@@ -79,7 +79,7 @@ class Assignment:
     """The floor where the car waits when it is idle; None means where it is."""
     waits: Mapping[Call, Wait] = {}
     due_at_ms: int = NEVER_MS
-    """When the assignment changes if no input changes."""
+    """When the assignment may change even if no input changes."""
 
 
 def assign(
@@ -91,7 +91,11 @@ def assign(
     calls: AbstractSet[Call],
     members: Mapping[int, Member],
 ) -> Assignment:
-    """Return the assignment of hall *calls* to car *me*; it is empty unless *me* is one of the *members*."""
+    """Return the assignment of car *me*: its hall calls, and the floor where it waits.
+
+    *calls* are all hall calls of the group, and *old* is the previous assignment. The car gets no calls and no floor
+    unless it is one of the *members*.
+    """
     hall, _ = demand(calls)
     claims, target, claimed = Buttons(), None, Buttons()
     if me in members:
@@ -111,7 +115,10 @@ def assign(
 
 
 def served_by_open_doors(members: Mapping[int, Member]) -> Mapping[int, Buttons]:
-    """Return the hall calls that each open door serves. If two doors are open at a floor, the lower id serves them."""
+    """Return the hall calls that each car serves through its open door, by id.
+
+    If two cars at a floor can serve the same call, the one with the lower id serves it.
+    """
     served, reserved = {}, Buttons()
     for id, (car, cab, claims, _) in sorted(members.items()):
         here = 1 << car.floor if car.behaviour is Behaviour.DOOR_OPEN else 0
@@ -125,7 +132,10 @@ def served_by_open_doors(members: Mapping[int, Member]) -> Mapping[int, Buttons]
 
 
 def claimed_by_others(me: int, members: Mapping[int, Member]) -> Buttons:
-    """Return the calls that car *me* must not claim, because others do. A call at its own floor is not among them."""
+    """Return the hall calls that car *me* must not claim, because other cars claim them.
+
+    A car that is not moving may claim the calls at its own floor regardless.
+    """
     reserved, (car, _, mine, _) = Buttons(), members[me]
     for id, member in members.items():
         if id != me:
@@ -135,7 +145,7 @@ def claimed_by_others(me: int, members: Mapping[int, Member]) -> Buttons:
 
 
 def wait(old: Wait | None, call: Call, now_ms: int, claimed: Buttons, floors: int) -> Wait:
-    """Update how long *call* has waited, and for how long no car has claimed it."""
+    """Return the updated wait of *call*. *old* is None for a new call; *claimed* are the hall calls that cars claim."""
     is_claimed = (claimed.up if call.button is Button.UP else claimed.down) >> call.floor & 1
     since_ms, unclaimed_since_ms, is_starved = old or Wait(now_ms, NEVER_MS)
     unclaimed_since_ms = NEVER_MS if is_claimed else min(unclaimed_since_ms, now_ms)
@@ -144,7 +154,7 @@ def wait(old: Wait | None, call: Call, now_ms: int, claimed: Buttons, floors: in
 
 
 def starves_at_ms(wait: Wait, floors: int) -> int:
-    """Return when a call starves, unless a car claims or serves it before.
+    """Return when a call starves, unless it is served before or a car starts or stops claiming it.
 
     A working group serves each call within a few round trips of a car.
     """
@@ -160,7 +170,7 @@ def planned(policy: Policy, me: int, floors: int, hall: Buttons, members: Mappin
 
 
 def park(policy: Policy, me: int, floors: int, hall: Buttons, members: Mapping[int, Member]) -> int | None:
-    """Return the floor where car *me* waits; None if it is not idle or stays where it is."""
+    """Return the floor where car *me* should wait; None if it is not idle, or should wait where it is."""
     if policy.park is Park.NONE:
         return None
     ids = sorted(members)
@@ -220,7 +230,10 @@ def total(rates: tuple[Rates, ...], floors: int) -> Rates:
 
 
 def row(car: Car, cab: int, floors: int) -> Row:
-    """Return *car* as the native functions expect it. A car that moves past an end floor has just stopped there."""
+    """Return *car* as the native functions expect it.
+
+    A car at an end floor may still be reported as moving past it. It has just stopped there, so it counts as idle.
+    """
     behaviour, direction = _assign.OBSTRUCTED if car.obstructed else int(car.behaviour), int(car.direction)
     if behaviour == Behaviour.MOVING and not 0 <= car.floor + direction < floors:
         behaviour = Behaviour.IDLE

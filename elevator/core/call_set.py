@@ -31,13 +31,13 @@ def press(calls: Calls, author: Author, call: Call) -> Calls:
 
 
 def serve(calls: Calls, served: Collection[Call], spared: Collection[Dot] = ()) -> Calls:
-    """Remove every known press of the calls *served*, except those *spared*."""
+    """Remove every known press of the calls *served*, except the dots *spared*."""
     live = {dot: call for dot, call in calls.live.items() if call not in served or dot in spared}
     return calls if len(live) == len(calls.live) else Calls(live, calls.seen)
 
 
 def merge(ours: Calls, theirs: Calls) -> Calls:
-    """Merge two replicas. *theirs* may be partial: authors missing in its `seen` keep their state in *ours*."""
+    """Merge two replicas. *theirs* may be partial: authors missing from its `seen` keep their state in *ours*."""
     if ours is theirs:
         return ours
     live = {dot: call for dot, call in ours.live.items() if dot in theirs.live or not covers(theirs.seen, dot)}
@@ -51,8 +51,8 @@ def merge(ours: Calls, theirs: Calls) -> Calls:
 def forget(calls: Calls, authors: AbstractSet[Author]) -> Calls:
     """Remove *authors* without live dots from `seen`.
 
-    This loses no call, because an author with a live dot stays. If an old replica returns with a dot of a removed
-    author, its call is served again.
+    This loses no call, because an author with a live dot is kept. If an old replica returns with a dot of a removed
+    author, the call of that dot is served again.
     """
     gone = authors - {dot.author for dot in calls.live}
     if not gone & calls.seen.keys():

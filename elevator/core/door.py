@@ -26,10 +26,10 @@ from elevator import _assign
 from elevator.core.model import NEVER_MS, Direction, OpenDoor
 
 DOOR_OPEN_MS = _assign.DOOR_MS
-"""The dwell time, as the assigner assumes it."""
+"""The dwell time. The native assigner uses the same value."""
 DOOR_GRACE_MS = 300
-"""An obstruction takes the car out of service when it lasts this long after the dwell time. This grace period tolerates
-ordinary passengers."""
+"""How long an obstruction may outlast the dwell time before the car goes out of service, so that ordinary passengers do
+not cause a fault."""
 DOOR_EXTENSION_MS = 15_000
 """Presses at an open door may extend the stop until this long after it opened (C6)."""
 
@@ -39,14 +39,15 @@ class Phase(Enum):
 
     CLOSED = auto()
     STOPPING = auto()
-    """The car stops to open the door; the panel has not confirmed yet that the motor has stopped."""
+    """The car is stopping to open its door; the panel has not confirmed yet that the motor has stopped."""
     OPENING = auto()
     """The node has sent the open command; the panel has not confirmed it yet."""
     OPEN = auto()
     CLOSING = auto()
     """The node has sent the close command; the panel has not confirmed it yet."""
     UNKNOWN = auto()
-    """The door may be open, because the panel was lost or a former run opened it. It stays as it is."""
+    """The door may be open, because the panel was lost or a former run opened the door. The node sends no door
+    command."""
 
 
 @frozen
@@ -55,21 +56,22 @@ class Door:
 
     phase: Phase = Phase.CLOSED
     announced: bool = False
-    """True once the car has announced its direction at this stop, by clearing the hall call."""
+    """True once the car has announced its direction at this stop, by serving a hall call."""
     obstructed: bool = False
     opened_at_ms: int | None = None
-    """When the door may first have opened at this stop; None if it has not. A lost panel does not reset it."""
+    """When the door last opened, or may have opened, at this stop; None if it has not. Losing the panel does not clear
+    this."""
     close_at_ms: int = 0
-    """When the dwell time ends. While the door is obstructed, it stays open longer."""
+    """When the dwell time ends. An obstructed door stays open for longer."""
     inherited: OpenDoor | None = None
     """The door that a former run left open; None once the floor sensor shows whether the car is still there."""
 
 
 def blocked_at_ms(door: Door) -> int:
-    """Return when the door takes its car out of service if it does not close before.
+    """Return when the door takes its car out of service, unless it closes before; NEVER_MS if the car is not at a stop.
 
-    This happens if the door is obstructed after its dwell time. It also happens if repeated obstructions keep the door
-    open for longer than it serves presses.
+    The car goes out of service if the door is still obstructed DOOR_GRACE_MS after the dwell time. It also goes out of
+    service if repeated obstructions keep the door open for longer than it serves presses.
     """
     if not is_at_stop(door):
         return NEVER_MS
@@ -78,12 +80,12 @@ def blocked_at_ms(door: Door) -> int:
 
 
 def is_at_stop(door: Door) -> bool:
-    """Report whether the car is stopping, or has stopped, to open its door. It leaves only after the door is closed."""
+    """Report whether the car is making a stop: from the decision to stop until the node closes the door."""
     return door.phase not in (Phase.CLOSED, Phase.CLOSING) and door.inherited is None
 
 
 def command(door: Door) -> bool | None:
-    """Return the command: True opens the door, False closes it, None leaves it as it is."""
+    """Return the door command: True opens the door, False closes it, None leaves it as it is."""
     match door.phase:
         case Phase.CLOSED | Phase.CLOSING:
             return False
@@ -115,7 +117,11 @@ def close(door: Door) -> Door:
 
 
 def confirm(door: Door, now_ms: int, is_standing: bool, is_open: bool, obstructed: bool) -> Door:
-    """Update the phase from the panel's confirmations: whether the car stands at its floor, and the door is open."""
+    """Update the phase and the obstruction from a snapshot of the panel.
+
+    *is_standing* is true if the panel has confirmed that the car is stationary at its floor, and *is_open* if it has
+    confirmed the open command.
+    """
     phase = door.phase
     match phase:
         case Phase.UNKNOWN if is_standing and door.inherited is None:
@@ -146,7 +152,7 @@ def obstruct(door: Door, now_ms: int, obstructed: bool) -> Door:
 
 
 def lose(door: Door, now_ms: int, at_floor: bool) -> Door:
-    """Return the door after the panel is lost. It may be open unless it was confirmed closed before."""
+    """Return the door after the panel is lost. It may be open, unless the panel had confirmed that it is closed."""
     match door.phase:
         case Phase.OPEN | Phase.CLOSING:
             return evolve(door, phase=Phase.UNKNOWN if at_floor else Phase.CLOSED)
@@ -159,13 +165,13 @@ def lose(door: Door, now_ms: int, at_floor: bool) -> Door:
 
 
 def extend(door: Door, now_ms: int, announces: bool) -> Door:
-    """Begin another dwell time, because the open door serves a call."""
+    """Begin another dwell time, because a call is served. *announces* is true if this announces the direction."""
     close_at_ms = door.close_at_ms if door.obstructed else max(door.close_at_ms, now_ms + DOOR_OPEN_MS)
     return evolve(door, announced=door.announced or announces, close_at_ms=close_at_ms)
 
 
 def record(door: Door, floor: int | None, direction: Direction) -> OpenDoor | None:
-    """Return where the door may be open, for the record; None if it is closed."""
+    """Return the door to record, if it may be open; None if it is closed."""
     may_be_open = door.phase in (Phase.OPENING, Phase.OPEN, Phase.UNKNOWN)
     if may_be_open and door.inherited is None and floor is not None:
         return OpenDoor(floor, direction)

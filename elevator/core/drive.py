@@ -1,15 +1,15 @@
-"""One car: its inputs from the panel, its motor command, and its faults. Pure.
+"""The state of one car, updated from its panel's inputs; its motor command and its faults. Pure.
 
 The parts of a car have modules of their own: position.py, travel_times.py and door.py. `sense` updates the car from a
 snapshot of the panel. Then the node assigns the calls, and act.py chooses the next action.
 
 1. The door never closes while obstructed. After the obstruction clears, it stays open for another full dwell time (D2).
-   A car is out of service if its door is obstructed for longer, or kept open for longer than it serves presses (C6).
-   Other cars then serve the hall calls, including those at its floor.
+   A car is out of service if the obstruction outlasts the dwell time by a grace period, or if the door is kept open for
+   longer than it serves presses (C6). Other cars then serve the hall calls, including those at this car's floor.
 2. A car is *held* while its stop button is down, its sensor is dead, its panel is lost, its port has halted the motor,
-   or its node listens. While a car is held, its motor stands and its door stays as it is.
-3. If a car stops to open its door, but the panel does not confirm that it stands at the floor, the floor sensor is
-   wrong. The position is then unknown.
+   or its node is listening (step.py). While a car is held, its motor is stopped and its door stays as it is.
+3. When a car stops to open its door, the panel must confirm that the car is stationary at the floor. If it does not,
+   the floor sensor is wrong, and the position is unknown from then on.
 """
 
 from enum import Enum, auto
@@ -33,24 +33,24 @@ from elevator.core.position import Position
 from elevator.core.travel_times import TravelTimes
 
 STAND_MS = 1000
-"""The panel must confirm a stop within this time: two replies of the slowest panel that is in service."""
+"""How long the panel may take to confirm a stop: two replies of the slowest panel that counts as in service."""
 RECHECK_MS = 10
-"""The interval at which to check whether a later reply repeats an impossible floor reading."""
+"""While a floor reading is impossible, how often to check whether a later reply repeats it."""
 
 
 class Activity(Enum):
-    """The activity of the motor."""
+    """What the motor is doing, and whether the car has just reached a floor."""
 
     RESTING = auto()
     """The motor is stopped. The door may be open."""
     RUNNING = auto()
     ARRIVED = auto()
-    """The motor runs. The car has just reached a floor and has not decided yet whether to stop."""
+    """The motor is running. The car has just reached a floor and has not decided yet whether to stop."""
 
 
 @frozen
 class Drive:
-    """The state of the car. Heartbeats carry the part that `public` returns."""
+    """The state of a car. Heartbeats carry the part that `public` returns."""
 
     position: Position = Position()
     times: TravelTimes = TravelTimes()
@@ -60,11 +60,12 @@ class Drive:
     held: bool = True
     fault: Fault = Fault.SERVER
     due_at_ms: int = 0
-    """The deadline for the next sensor edge, or for the confirmation of a stop. An idle car may park from then on."""
+    """If the car is moving, the deadline for the next sensor edge. If it is stopping, the deadline for the
+    confirmation. If it is idle, when it may park."""
     motor_try: int = 0
-    """The number of times the motor command was repeated."""
+    """How often the motor command has been repeated (see Outputs)."""
     is_standing: bool = False
-    """True if the car is not held and the panel has confirmed that it stands at its floor."""
+    """True if the car is not held, and the panel has confirmed that it is stationary at its floor."""
 
     @property
     def behaviour(self) -> Behaviour:
@@ -74,7 +75,7 @@ class Drive:
 
 
 def boot(inherited: OpenDoor | None) -> Drive:
-    """Return the car at startup, at an unknown position. *inherited* is the door that a former run left open."""
+    """Return the state of a car at startup. *inherited* is the door that a former run left open, if any."""
     return Drive() if inherited is None else Drive(door=Door(Phase.UNKNOWN, inherited=inherited))
 
 
@@ -89,8 +90,8 @@ def sense(
 ) -> Sensed:
     """Update the car from a snapshot of the panel, and diagnose faults.
 
-    A node that is *listening* holds its car, because it does not know yet what its peers know. *asked_at_ms* is the
-    time when the sweep began; None means now.
+    *inputs* is None if the panel is lost. A node that is *listening* holds its car, because it does not know yet what
+    its peers know. *asked_at_ms* is the time when the sweep was sent; None means now.
     """
     if inputs is None:
         return Sensed(lose_panel(car, now_ms), NEVER_MS)
@@ -111,7 +112,10 @@ def sense(
 
 
 def diagnose(car: Drive, now_ms: int, is_stopped: bool) -> tuple[Fault, int]:
-    """Return the fault of *car*, and when it must be diagnosed again if no input changes."""
+    """Return the fault of *car*, and when to diagnose it again if no input changes.
+
+    *is_stopped* is true while the stop button is down.
+    """
     if is_stopped:
         return Fault.STOP, NEVER_MS
     if car.position.floor is None or car.position.is_dead:
@@ -128,9 +132,10 @@ def diagnose(car: Drive, now_ms: int, is_stopped: bool) -> tuple[Fault, int]:
 
 
 def inherit(car: Drive, now_ms: int, report: int | None, left: OpenDoor) -> Drive:
-    """Resume the stop that a former run has *left*, if the first floor *report* shows that the car is still there.
+    """Resume the stop of a former run if the car is still at that floor; otherwise the door counts as closed.
 
-    The direction counts as announced, because passengers may have entered.
+    *left* is the door that the former run left open, and *report* is the first report of the floor sensor. The
+    direction counts as announced, because passengers may have entered.
     """
     if report != left.floor:
         return evolve(car, door=Door())
@@ -140,7 +145,7 @@ def inherit(car: Drive, now_ms: int, report: int | None, left: OpenDoor) -> Driv
 
 
 def lose_panel(car: Drive, now_ms: int) -> Drive:
-    """Return the car after its panel is lost. The car may stop anywhere, and the door may be open."""
+    """Return *car* after its panel is lost. From then on the car may be anywhere, and its door may be open."""
     lost = door.lose(car.door, now_ms, car.position.at_floor)
     is_at_stop = lost.phase is Phase.UNKNOWN and lost.inherited is None
     return evolve(
@@ -232,12 +237,12 @@ def hold(car: Drive, now_ms: int, held: bool) -> Drive:
 
 
 def open_door(car: Drive) -> OpenDoor | None:
-    """Return where the door may be open, for the record; None if it is closed."""
+    """Return the door to record, if it may be open; None if it is closed."""
     return door.record(car.door, car.position.floor, car.direction)
 
 
 def motor(car: Drive, floors: int) -> Motor:
-    """Return the motor command. As a last safeguard, it never drives the car past an end floor."""
+    """Return the motor command. As a last safeguard, the command never drives the car past an end floor."""
     at_end = car.position.at_floor and car.position.floor == (0 if car.direction is Direction.DOWN else floors - 1)
     if car.activity is Activity.RESTING or car.held or at_end:
         return Motor.STOP
@@ -245,7 +250,7 @@ def motor(car: Drive, floors: int) -> Motor:
 
 
 def public(car: Drive) -> Car:
-    """Return the public state of *car*. A car that has just reached a floor counts as idle: it can still stop there."""
+    """Return the public state of *car*. A car that has just reached a floor counts as idle: it may stop there."""
     behaviour = Behaviour.IDLE if car.activity is Activity.ARRIVED else car.behaviour
     is_announced = car.door.announced or behaviour is not Behaviour.DOOR_OPEN
     return Car(car.position.floor or 0, car.direction, behaviour, car.fault, car.door.obstructed, is_announced)

@@ -16,14 +16,14 @@ from attrs import define
 
 ONE_IN = 5
 SCORE_MAX = 20
-"""After this many successes, earlier failures no longer count."""
+"""The limit on the score. After this many successes in a row, earlier failures no longer count."""
 FORGET_MS = 60_000
 FREE_RECURRENCES = 1
 DAMPED_MS, DAMPED_MAX_MS = 5000, 60_000
 
 
 class Report(NamedTuple):
-    """A change of a condition to log now."""
+    """The begin or the end of a fault, to be logged now."""
 
     begins: bool
     times: int
@@ -33,7 +33,7 @@ class Report(NamedTuple):
 
     @property
     def note(self) -> str:
-        """A suffix for the log line about interruptions and damping; often empty."""
+        """A suffix for the log line: how often the fault was interrupted, or how it is damped. Often empty."""
         if not self.begins:
             return f" (after {self.times} interruptions)" if self.times > 1 else ""
         quiet_s = self.damped_ms // 1000
@@ -48,13 +48,13 @@ class Condition:
     """One fault, detected from a series of samples. Each sample holds until the next one."""
 
     is_failing: bool | None = False
-    """The state last reported. None: unknown, so the first sample is reported."""
+    """The state last reported. None: nothing was reported yet, so the first sample is."""
     begin_ms: int = 0
     calm_ms: int = 0
     is_dampable: bool = True
     _score: int = 0
     _suspect_since_ms: int | None = None
-    """Time of the first failure after the score last fell below zero. None: no failure since."""
+    """Time of the first failure since the score last fell below zero. None: no sample has failed since."""
     _calm_since_ms: int | None = None
     """Time of the first success after the last failure. None: the last sample failed, or there is none."""
     _forget_at_ms: int = 0
@@ -66,7 +66,7 @@ class Condition:
         self._times = int(bool(self.is_failing))
 
     def feed(self, now_ms: int, failed: bool) -> Report | None:
-        """Add a sample; return the change to log, if there is one."""
+        """Process a sample; return the begin or end of the fault if it must be logged now."""
         if not failed:
             self._succeed(now_ms)
             return self._end(now_ms)

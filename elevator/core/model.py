@@ -1,7 +1,7 @@
-"""The vocabulary of the core: enums and frozen values.
+"""The data types that the core's modules share: enums and immutable values.
 
-Floors are numbered from 0, node ids from 0 to 63. Times are in milliseconds on the node's own monotonic clock; names of
-points in time end in `_at_ms`. A set of floors is a bit mask: bit f stands for floor f.
+Floors are numbered from 0, and node ids range from 0 to 63. Times are in milliseconds on the node's own monotonic
+clock. Names of points in time end in `_at_ms`. A set of floors is a bit mask: bit f represents floor f.
 """
 
 from collections.abc import Mapping
@@ -17,13 +17,14 @@ MAX_CARS = _assign.MAX_CARS
 NEVER_MS = 1 << 62
 """A time later than any clock reading."""
 RATE_MAX = 1000
-"""The highest rate of one car at one button (see Rates). The sum over 64 cars is within the assigner's limit."""
+"""The highest passenger rate that one car publishes for one button, in the unit of Rates. The sum of 64 such rates is
+within the native assigner's limit."""
 EVERY_CAR = -1
-"""The `car` of a hall call."""
+"""The value of `Call.car` for a hall call, which any car may answer."""
 
 
 class Direction(IntEnum):
-    """The direction of travel of a car, as announced to passengers."""
+    """A direction of travel: of a car, or of the passenger who makes a hall call."""
 
     DOWN = -1
     UP = 1
@@ -67,7 +68,7 @@ class Fault(StrEnum):
 
 
 class Button(IntEnum):
-    """The kinds of call button, with the numbers of the elevator server's protocol."""
+    """The kinds of call button. The values are those of the elevator server's protocol."""
 
     UP = 0
     DOWN = 1
@@ -75,7 +76,7 @@ class Button(IntEnum):
 
 
 class Call(NamedTuple):
-    """A hall call, up or down, or a cab call of one *car*. The car of a hall call is EVERY_CAR.
+    """A hall call, up or down, or a cab call of one *car*. For a hall call, `car` is EVERY_CAR.
 
     Calls, authors and dots are dictionary keys on the hottest path. They are named tuples, not attrs classes, because
     tuples hash and compare in C.
@@ -87,14 +88,14 @@ class Call(NamedTuple):
 
 
 class Author(NamedTuple):
-    """One run of one node. node.py explains incarnations."""
+    """The author of presses and heartbeats: one run of one node. node.py explains incarnations."""
 
     id: int
     incarnation: int
 
 
 class Dot(NamedTuple):
-    """The identity of one press: its *author*, and its number *n* among the author's presses, from 1."""
+    """The unique identity of one press: its *author*, and its number *n* among the author's presses, counted from 1."""
 
     author: Author
     n: int
@@ -102,15 +103,16 @@ class Dot(NamedTuple):
 
 @frozen
 class Calls:
-    """A call set, with the operations in call_set.py.
+    """A replica of the call set. call_set.py defines the operations.
 
     Invariants: seen[dot.author] >= dot.n for every live dot; at most one live dot per author and call.
     """
 
     live: Mapping[Dot, Call] = {}
-    """Presses not yet served."""
+    """The presses not yet served, each with its call."""
     seen: Mapping[Author, int] = {}
-    """The version vector: each press of an author up to this number is either in `live` or served."""
+    """The version vector: the number of the newest known press of each author. Every press of the author up to that
+    number is in `live`, or was served or replaced by a later press of the same call."""
 
 
 @frozen
@@ -135,9 +137,9 @@ EVERY_BUTTON = Buttons(-1, -1, -1)
 
 
 class Confirmed(NamedTuple):
-    """The commands that the panel has confirmed.
+    """The commands that a snapshot confirms: to open the door, and to stop the motor.
 
-    The panel executes messages in order, so a reply confirms every command sent before the request.
+    The panel executes messages in order, so the reply to a sweep confirms every command sent before that sweep.
     """
 
     door_open: bool = False
@@ -156,8 +158,8 @@ class Inputs:
     obstructed: bool = False
     confirmed: Confirmed = Confirmed()
     halted: bool = False
-    """True if the port has halted the motor because replies are late or malformed. The core then reports no motor
-    fault. The next valid snapshot ends the halt."""
+    """True if the I/O card's port has halted the motor, because a reply was late or malformed. Meanwhile the core does
+    not diagnose a motor fault. The next valid reply ends the halt."""
 
 
 @frozen
@@ -166,7 +168,7 @@ class Outputs:
 
     motor: Motor = Motor.STOP
     motor_try: int = 0
-    """Increases when the same motor command must be sent again."""
+    """A counter that increases when the motor command must be sent again although it has not changed."""
     door: bool | None = False
     """True opens the door, False closes it, None leaves it as it is."""
     lamps: Buttons = Buttons()
@@ -174,12 +176,12 @@ class Outputs:
     """The floor shown by the floor indicator; None until the first floor is known."""
     stop_lamp: bool = False
     unsure: Buttons = Buttons()
-    """Button lamps to leave as they are, because the node does not know yet whether they must be lit."""
+    """The button lamps to leave unchanged, because the node does not know yet whether they must be lit."""
 
 
 @frozen
 class Car:
-    """The state of a car that its heartbeats publish."""
+    """The part of a car's state that its heartbeats publish."""
 
     floor: int = 0
     """The last floor reached. A moving car is between this floor and the next one in its direction."""
@@ -187,9 +189,10 @@ class Car:
     behaviour: Behaviour = Behaviour.IDLE
     fault: Fault = Fault.POSITION
     obstructed: bool = False
-    """True while the door is obstructed. The plan assumes that a full dwell time follows."""
+    """True while the door is obstructed. The assigner then assumes that the door stays open for a full dwell time."""
     announced: bool = True
-    """True if the car has announced its direction at this stop. Until then it may reverse for a call at its floor."""
+    """True if the car has announced its direction at this stop, or its door is not open. A car that has announced no
+    direction may still serve a hall call in either direction at its floor."""
 
 
 class Assigner(StrEnum):
@@ -200,7 +203,7 @@ class Assigner(StrEnum):
 
 
 class Park(StrEnum):
-    """Where idle cars wait: where the next passengers are likely, at floor 0, or where they are."""
+    """Where idle cars wait. SPREAD: where the next passengers are likely. LOBBY: at floor 0. NONE: where they stop."""
 
     SPREAD = "spread"
     LOBBY = "lobby"
@@ -216,7 +219,10 @@ class Policy:
 
 
 class Rates(NamedTuple):
-    """Passengers per 2^20 ms at each hall button, as one car has measured them; empty before the first passenger."""
+    """The passenger arrival rates that one car has measured, by floor, in passengers per 2^20 ms.
+
+    Both tuples are empty until the car has counted its first passenger.
+    """
 
     up: tuple[int, ...] = ()
     down: tuple[int, ...] = ()
@@ -228,26 +234,27 @@ class Heartbeat:
 
     sender: Author
     sequence: int
-    """The sequence number, from 1. Receivers ignore a heartbeat with an old or repeated number."""
+    """The sequence number, from 1. Receivers ignore heartbeats with an old number and repeated parts."""
     floors: int
     car: Car
     claims: Buttons
-    """The hall calls assigned to the sender; `cab` is 0."""
+    """The hall calls assigned to the sender's car; `cab` is 0."""
     hears: int
-    """Bit mask of the ids of the nodes that the sender hears."""
+    """Bit mask of the ids of the sender's live peers, from which it receives heartbeats."""
     calls: Calls
-    """The calls on the sender's disk; `calls.seen` acknowledges them."""
+    """The calls on the sender's disk, or all its calls while its disk fails. `calls.seen` acknowledges presses."""
     part: int = 0
     parts: int = 1
-    """The number of datagrams of this heartbeat. Each part covers only the authors in its own `calls.seen`."""
+    """The number of parts of this heartbeat, each in a datagram of its own. In a part, `calls` covers only some
+    authors: those in its `calls.seen`."""
     rates: Rates = Rates()
     version: str = ""
-    """The program version of the sender. Only `elevator watch` uses it."""
+    """The sender's program version. Only `elevator watch` uses it."""
 
 
 @frozen
 class Tick:
-    """The input of one turn."""
+    """The inputs of one turn of a node."""
 
     now_ms: int
     inputs: Inputs | None = None
@@ -255,17 +262,17 @@ class Tick:
     heartbeats: tuple[Heartbeat, ...] = ()
     """The heartbeats received since the last turn, in order of arrival."""
     recorded: Calls | None = None
-    """The calls on disk, if a write has just completed."""
+    """The calls on disk, if a write has just completed; else None."""
     disk_failed: bool = False
     """True if a write has just failed or is taking too long."""
     found: "Record | None" = None
-    """The record of the previous run, if it was unreadable at startup and has been read now."""
+    """The record of the previous run, if it could not be read at startup but has just been read; else None."""
     asked_at_ms: int | None = None
-    """When the newest sweep that returned `inputs` began; None means now."""
+    """When the newest sweep that returned `inputs` was sent; None means at `now_ms`."""
 
 
 class OpenDoor(NamedTuple):
-    """The floor where the door is open, and the direction of the car there."""
+    """A door that is or may be open: its floor, and the direction of the car."""
 
     floor: int
     direction: Direction
@@ -279,4 +286,4 @@ class Record:
     """The incarnation that wrote the record. The next run uses a higher one."""
     calls: Calls
     door: OpenDoor | None = None
-    """The open door, which the next run must not close on a passenger; None if the door is closed."""
+    """The door if it may be open: the next run must not close it on a passenger. None if it is closed."""

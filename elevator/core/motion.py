@@ -20,8 +20,8 @@ from elevator.core.model import EVERY_CAR, Behaviour, Button, Buttons, Call, Dir
 def decide(floor: int, direction: Direction, work: Buttons, departing: bool = False) -> tuple[Behaviour, Direction]:
     """Choose the next behaviour and direction of a car at *floor*.
 
-    A *departing* car is about to close its door. Calls ahead now precede new calls in the same direction at this floor,
-    so that a passenger who presses the button again and again cannot hold the car forever.
+    A *departing* car is about to close its door. Then calls ahead have priority over new calls in the same direction at
+    this floor, so a passenger who presses the button again and again cannot hold the car forever.
     """
     back = direction.opposite
     has_calls_here = is_at(work.cab, floor) or is_at(hall(direction, work), floor)
@@ -37,7 +37,10 @@ def decide(floor: int, direction: Direction, work: Buttons, departing: bool = Fa
 
 
 def wait(floor: int, direction: Direction, target: int | None) -> tuple[Behaviour, Direction]:
-    """Choose the next behaviour and direction of an idle car at *floor*. It waits at *target*; None means here."""
+    """Choose the next behaviour and direction of an idle car at *floor*.
+
+    The car should wait at *target*; None means at *floor*.
+    """
     if target is None or target == floor:
         return Behaviour.IDLE, direction
     return Behaviour.MOVING, Direction.UP if target > floor else Direction.DOWN

@@ -2,10 +2,10 @@
 
 An *incarnation* is a number that identifies one run of a node. A node that starts without a record draws it at random;
 otherwise it adds a small random step to the incarnation in its record. So the incarnations of a node's own runs are
-close together, and those of a duplicate, another node with the same id, are far away.
+close together. A *duplicate* is another node with the same id; its incarnations are far from those of this node.
 
-While a node hears a duplicate, it shows and serves only the cab calls of its own runs. Otherwise it shows and serves
-every cab call for its car, because a run with a lost record may have confirmed it.
+While a node hears from a duplicate, it shows and serves only the cab calls of its own runs. Otherwise it shows and
+serves every cab call for its car, because a former run, whose record was lost, may have confirmed it.
 """
 
 from collections.abc import Iterable, Mapping
@@ -44,7 +44,7 @@ INCARNATION_STEP = 1 << 16
 failed to store its incarnation."""
 INCARNATIONS_OWN = 1 << 28
 """An incarnation less than this far below the one in the record counts as a former run. Thousands of restarts stay in
-this range. The random incarnation of a duplicate is in it with a probability of 2^-24."""
+this range. The random incarnation of a duplicate falls into this range with a probability of 2^-24."""
 
 
 @frozen
@@ -61,7 +61,7 @@ class Node:
     traffic: Traffic
     outgoing: Outgoing
     predecessor: int | None = None
-    """The incarnation in the record read at startup; None without a record."""
+    """The incarnation in the record of the previous run; None if no record has been read."""
     peers: Peers = Peers()
     drive: Drive = Drive()
     assignment: Assignment = Assignment()
@@ -69,9 +69,9 @@ class Node:
     quiet_until_ms: int = 0
     """No decision can change before this time unless new input arrives or a peer times out."""
     resteps: int = 0
-    """The number of immediate steps in a row."""
+    """The number of immediate steps in a row so far (step.py)."""
     warnings: Mapping[str, int] = {}
-    """How often each warning about a heartbeat occurred, by log line."""
+    """How often each warning has occurred, by log line."""
 
     @property
     def calls(self) -> Calls:
@@ -146,7 +146,7 @@ def buttons(calls: Iterable[Call], car: int) -> Buttons:
 
 
 def record(node: Node) -> Record:
-    """Return the durable state."""
+    """Return the state of *node* that must survive a restart."""
     return Record(node.me.incarnation, node.calls, drive.open_door(node.drive))
 
 
@@ -166,7 +166,10 @@ def alive(node: Node) -> Mapping[int, Peer]:
 
 
 def shown(node: Node) -> Mapping[Dot, Call]:
-    """Return the live presses that this panel shows: those of hall calls and of the car's own cab calls."""
+    """Return the live presses of the calls that this panel shows: hall calls, and cab calls of this car.
+
+    While this node hears from another incarnation with its id, the cab calls of foreign incarnations are left out.
+    """
     me, is_contested = node.me.id, has_duplicate(node)
     return {
         dot: call
@@ -176,7 +179,7 @@ def shown(node: Node) -> Mapping[Dot, Call]:
 
 
 def has_duplicate(node: Node) -> bool:
-    """Report whether another incarnation with this node's id was heard recently, even if it may be a former run."""
+    """Report whether another incarnation with this node's id was heard from recently. It may be a former run."""
     return peers.duplicate(node.peers, node.now_ms) is not None
 
 

@@ -10,7 +10,7 @@ from elevator.core.model import Heartbeat
 from elevator.core.peers import HEARTBEAT_MS
 
 COALESCE_MS = 5
-"""The minimum interval between heartbeats, if the next one carries no new calls."""
+"""The minimum interval before a heartbeat with changes other than new calls."""
 AWAITED_MS = 1
 """The minimum interval before a heartbeat with new calls. It is shorter because other nodes light a lamp only after
 they have received the call. Often a heartbeat has just been sent, because a press also sets a car in motion."""
@@ -25,7 +25,7 @@ class Outgoing:
     message: Heartbeat | None = None
     """The next heartbeat, without its sequence number; None before the first step."""
     repeats: int = 0
-    """The number of early sends left. REPEATS means that the message has not been sent yet."""
+    """How many more times to send the message early. REPEATS means that it has not been sent yet."""
     is_awaited: bool = False
     """True if the message carries calls that have not been sent yet."""
     sequence: int = 0
@@ -34,7 +34,7 @@ class Outgoing:
 
 
 def compose(old: Outgoing, message: Heartbeat) -> Outgoing:
-    """Make *message* the next heartbeat. If it differs from the last one, it is due immediately."""
+    """Make *message* the next heartbeat. If it differs from the last one, it is sent early."""
     if message == old.message:
         return old
     is_awaited = old.is_awaited or old.message is None or message.calls != old.message.calls

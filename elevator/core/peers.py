@@ -1,18 +1,19 @@
 """The failure detector: it keeps the newest heartbeat of each peer and decides which peers are alive.
 
 The timeout of a peer adapts to the packet loss, which is measured from gaps in the peer's sequence numbers. A peer
-counts as dead after several missed heartbeats in a row: 5 at 1 % loss, about 12 at 30 %, 36 at 70 %. The numbers make
-a false alarm rarer than one in a million. A false alarm may send two cars to one call, but never loses a call.
+counts as dead after several missed heartbeats in a row: 5 at 1 % loss, about 12 at 30 %, 36 at 70 %. So the
+probability of a false alarm is below one in a million. A false alarm may send two cars to one call, but never loses a
+call.
 
-Lamps use the same timeout: a lamp waits for each live peer that hears this node. So the guarantee stays strong in bad
-networks, at the price of a delay after a peer has crashed.
+Lamps use the same timeout: a lamp waits for each live peer that receives this node's heartbeats. So the guarantee stays
+strong in bad networks, at the price of a delay after a peer has crashed.
 
 A restarted node has a higher incarnation than before, or a random one if its record is lost. A higher incarnation
 replaces the known one at once, a lower one only after the known one has timed out. Until then the lower one counts as
 a duplicate: its calls are merged, but the state of its car is ignored.
 
-A heartbeat with this node's own id may be a late or replayed datagram of a former run, or come from a duplicate. It
-comes from a duplicate if the sequence numbers still rise after DOUBT_MS.
+A heartbeat with this node's own id may be a late or replayed datagram of a former run, or come from a duplicate. If
+such heartbeats still arrive with rising sequence numbers after DOUBT_MS, they come from a duplicate.
 """
 
 from bisect import bisect_left
@@ -27,7 +28,7 @@ FALSE_ALARM = 1e-6
 MISSED_MIN, MISSED_MAX = 5, 36
 """The range of missed heartbeats in a row after which a peer counts as dead."""
 LOSSES = [FALSE_ALARM ** (1 / missed) for missed in range(MISSED_MIN, MISSED_MAX)]
-"""LOSSES[k] is the loss at which MISSED_MIN + k heartbeats in a row are lost with probability FALSE_ALARM."""
+"""LOSSES[k] is the loss rate at which MISSED_MIN + k heartbeats in a row are lost with probability FALSE_ALARM."""
 LOSS_PRIOR = 0.1
 LOSS_MEMORY = 50
 """The measured loss is an average over about this many heartbeats."""
@@ -44,13 +45,13 @@ class Peer:
     """Another node, as known from its heartbeats."""
 
     heartbeat: Heartbeat
-    """The newest heartbeat, or the part of it that arrived last."""
+    """The newest heartbeat. If it has several parts, this is the part that arrived last."""
     parts: int
     """Bit mask of the parts of that heartbeat that have arrived."""
     received: Calls
-    """The calls in those parts."""
+    """The calls in the parts that have arrived."""
     calls: Calls
-    """The known calls on the peer's disk. The peer acknowledges `calls.seen`."""
+    """The calls on the peer's disk, as far as its heartbeats have shown. The peer acknowledges `calls.seen`."""
     loss: float
     """The estimated fraction of heartbeats that are lost, 0..1."""
     timeout_at_ms: int
@@ -59,12 +60,13 @@ class Peer:
 
 @frozen
 class Duplicate:
-    """Another incarnation with this node's id: a duplicate or a former run."""
+    """Another incarnation with this node's id: either a duplicate, or a former run of this node."""
 
     author: Author
     sequence: int
-    """The highest sequence number heard."""
+    """The highest sequence number received from it."""
     since_ms: int
+    """When the first heartbeat with this node's id arrived."""
     heard_at_ms: int
     """When the highest sequence number arrived."""
 
@@ -80,11 +82,12 @@ class Duplicate:
 
 @frozen
 class Peers:
-    """The other nodes that this node has heard."""
+    """The other nodes from which this node has received heartbeats."""
 
     known: Mapping[int, Peer] = {}
     duplicate: Duplicate | None = None
-    """The last other incarnation heard. The function `duplicate` returns None once it is forgotten."""
+    """The other incarnation with this node's id that was heard from last; None if there was none. The function
+    `duplicate` returns it only until it is forgotten."""
 
 
 def alive(peers: Peers, now_ms: int) -> Mapping[int, Peer]:
@@ -93,7 +96,7 @@ def alive(peers: Peers, now_ms: int) -> Mapping[int, Peer]:
 
 
 def in_reach(peers: Peers, me: int, now_ms: int) -> Mapping[int, Peer]:
-    """Return the live peers that hear node *me*. A link may be one-way."""
+    """Return the live peers that also receive the heartbeats of node *me*: a link may be one-way."""
     return {id: peer for id, peer in alive(peers, now_ms).items() if peer.heartbeat.hears >> me & 1}
 
 
@@ -109,19 +112,21 @@ def next_timeout_at_ms(peers: Peers, now_ms: int) -> int:
 
 
 def extend_timeouts(peers: Peers, gap_ms: int) -> Peers:
-    """Extend all timeouts by *gap_ms*, during which this node did not listen."""
+    """Extend all timeouts by *gap_ms*, during which this node did not receive heartbeats."""
     known = {id: evolve(peer, timeout_at_ms=peer.timeout_at_ms + gap_ms) for id, peer in peers.known.items()}
     return evolve(peers, known=known)
 
 
 def duplicate(peers: Peers, now_ms: int) -> Duplicate | None:
-    """Return the other incarnation with this node's id if it was heard recently, else None."""
+    """Return the other incarnation with this node's id if it was heard from recently, else None."""
     other = peers.duplicate
     return other if other is not None and now_ms < other.forget_at_ms else None
 
 
 def receive_duplicate(old: Duplicate | None, heartbeat: Heartbeat, now_ms: int) -> Duplicate:
-    """Record a heartbeat with this node's id. *old* is the other incarnation heard recently.
+    """Return the other incarnation with this node's id, after a *heartbeat* from one.
+
+    *old* is the other incarnation that was heard from recently; None if there was none.
 
     A third incarnation is ignored until *old* is certain to be a duplicate. Then it replaces *old*, because the
     duplicate may have restarted.
@@ -140,7 +145,10 @@ def have_same_states(old: Mapping[int, Peer], new: Mapping[int, Peer]) -> bool:
 
 
 def receive(peer: Peer | None, heartbeat: Heartbeat, now_ms: int) -> Peer | None:
-    """Return *peer* after a heartbeat; None if the heartbeat is old or comes from a duplicate of the peer."""
+    """Update *peer* with a heartbeat. Return None if the heartbeat is old or comes from a duplicate of the peer.
+
+    *peer* is None if no heartbeat of the peer was received before.
+    """
     calls = heartbeat.calls
     parts = 1 << heartbeat.part
     if peer is None:
@@ -154,7 +162,7 @@ def receive(peer: Peer | None, heartbeat: Heartbeat, now_ms: int) -> Peer | None
             parts, received = parts | peer.parts, patch(peer.received, calls)
         elif now_ms < peer.timeout_at_ms:  # After a timeout, the gap does not measure the loss of the link.
             loss = average(loss, missed=ahead - 1)
-        # Authors that the peer has forgotten are missing in its heartbeat. This shows only once all parts are here.
+        # Authors that the peer has forgotten are missing from its heartbeat. Only all parts together show this.
         calls = received if parts == (1 << heartbeat.parts) - 1 else patch(peer.calls, calls)
     elif heartbeat.sender < last.sender and now_ms < peer.timeout_at_ms:
         return None
@@ -162,7 +170,7 @@ def receive(peer: Peer | None, heartbeat: Heartbeat, now_ms: int) -> Peer | None
 
 
 def has_same_content(peer: Peer, heartbeat: Heartbeat) -> bool:
-    """Report whether *heartbeat* has the content of the last one.
+    """Report whether *heartbeat* has the same content as the last one of *peer*.
 
     This is fast: the decoder returns the same object for the same bytes (wire.py), and tuples compare identities first.
     """
@@ -178,13 +186,13 @@ def has_same_state(old: Peer, new: Peer) -> bool:
 
 
 def patch(old: Calls, part: Calls) -> Calls:
-    """Return *old* with the dots and numbers of the authors in *part* replaced."""
+    """Return *old*, with the dots and numbers of the authors in *part* replaced by those in *part*."""
     live = {dot: call for dot, call in old.live.items() if dot.author not in part.seen}
     return Calls({**live, **part.live}, {**old.seen, **part.seen})
 
 
 def average(loss: float, missed: int) -> float:
-    """Return the moving average *loss* after *missed* heartbeats and one that arrived."""
+    """Return the moving average *loss*, updated for *missed* lost heartbeats and then one that arrived."""
     keep = 1 - 1 / LOSS_MEMORY
     return (1 - (1 - loss) * keep ** min(missed, 1000)) * keep
 

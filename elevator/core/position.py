@@ -11,12 +11,13 @@ from attrs import evolve, frozen
 from elevator.core.model import NEVER_MS, Direction
 
 DOUBT_MS = 100
-"""How long an impossible report must persist to be accepted: longer than a glitch, shorter than crossing a sensor."""
+"""How long an impossible report must persist to be accepted: longer than a glitch, but shorter than the time to cross a
+sensor."""
 
 
 @frozen
 class Position:
-    """The last accepted position, and the report being rejected."""
+    """The last accepted position, and the report that is being rejected, if any."""
 
     floor: int | None = None
     """The last floor reached; None if unknown."""
@@ -25,7 +26,7 @@ class Position:
     trusted: bool = False
     """True if the next report must follow from the last one."""
     rejected: int | None = None
-    """The last rejected report. The number of floors stands for any floor outside the shaft."""
+    """The last rejected report. The number of floors represents any floor outside the shaft."""
     accept_at_ms: int | None = None
     """When `rejected` is accepted if it persists. None: no report is being rejected. NEVER_MS: the sensor is dead."""
     rejections: int = 0
@@ -43,7 +44,7 @@ def judge(
     """Decide whether to accept the floor sensor's *report* from the sweep that began at *asked_at_ms*.
 
     In the result, `accept_at_ms` is None if the report is accepted. *heading* is the direction of a moving car; None if
-    the car stands.
+    the car is stationary.
     """
     in_shaft = is_in_shaft(report, floors)
     if in_shaft and (not old.trusted or follows(old, report, heading)):
@@ -71,7 +72,7 @@ def is_in_shaft(report: int | None, floors: int) -> bool:
 
 
 def distrust(old: Position) -> Position:
-    """Accept any next report inside the shaft. A dead sensor stays dead."""
+    """Stop trusting the position: accept the next report if it is inside the shaft. A dead sensor stays dead."""
     return evolve(old, trusted=False, accept_at_ms=old.accept_at_ms if old.is_dead else None)
 
 

@@ -7,9 +7,9 @@
    an assignment that alternates between two results would keep the node busy forever.
 3. A lamp lights when the guarantee of its call holds (replica.py). The guarantee depends only on the state, so it holds
    regardless of the order in which turn.py does its I/O.
-4. After a start or a stall, a node listens first: it merges and acknowledges calls, but its motor stands and no lamp
-   changes. A former run may have lit the lamp of a call. So the lamp stays as it is until the call is confirmed again
-   or served.
+4. After a start or a stall, a node *listens* first: it merges and acknowledges calls, but keeps its motor stopped and
+   changes no lamp. A former run may have lit the lamp of an unserved call. So each lamp stays as it is until its call
+   is confirmed again or served.
 """
 
 from collections.abc import Iterable, Mapping
@@ -81,7 +81,7 @@ def step(node: Node, tick: Tick) -> Node:
 def must_decide(before: Node, node: Node) -> bool:
     """Report whether an input of the assignment or of the car has changed.
 
-    Most steps only bring acknowledgements.
+    In most steps none has, because the heartbeats only bring acknowledgements.
     """
     old, new = before.peers, node.peers
     is_same = (
@@ -129,7 +129,10 @@ def decide(node: Node, asked_at_ms: int | None) -> Node:
 
 
 def members_of(node: Node, car: Drive, cab: int) -> Mapping[int, Member]:
-    """Return the cars in service by id. *cab* is the mask of the cab calls of this node's *car*."""
+    """Return the cars that can serve hall calls, by id.
+
+    *car* is this node's own car, and *cab* is the bit mask of the floors of its cab calls.
+    """
     _, cabs = demand(node.calls.live.values())
     members = {
         id: Member(peer.heartbeat.car, cabs.get(id, 0), peer.heartbeat.claims, peer.heartbeat.rates)
@@ -182,10 +185,10 @@ def start_step(node: Node, tick: Tick) -> Node:
 
 
 def skip_stale(node: Node, tick: Tick, now_ms: int) -> Node:
-    """Prepare *node* to repeat, at *now_ms*, a turn with a stale *tick*.
+    """Prepare *node* to repeat, at *now_ms*, a turn whose *tick* has become stale.
 
-    The node keeps the presses in the tick. It has not read the heartbeats that arrived since, so it extends the
-    timeouts of its peers.
+    The node keeps the presses in the tick. It has not read the heartbeats that arrived in the meantime, so it extends
+    the timeouts of its peers.
     """
     node = register_presses(node, tick.inputs)
     if now_ms >= node.now_ms + STALL_MS:
@@ -219,7 +222,7 @@ def receive(node: Node, heartbeat: Heartbeat) -> Node:
 
 
 def receive_duplicate(node: Node, heartbeat: Heartbeat) -> Node:
-    """Record a heartbeat from another incarnation with this node's id."""
+    """Process a heartbeat from another incarnation with this node's id; warn if it comes from a duplicate."""
     other = peers.receive_duplicate(peers.duplicate(node.peers, node.now_ms), heartbeat, node.now_ms)
     if other.is_certain:
         node = warn(node, f"another node uses this one's id, {node.me.id}")
@@ -229,9 +232,10 @@ def receive_duplicate(node: Node, heartbeat: Heartbeat) -> Node:
 def prune(node: Node) -> Node:
     """Forget all but the newest INCARNATIONS_KEPT incarnations of each node.
 
-    Incarnations of live peers and authors of calls that a live peer still holds are kept. An incarnation of a duplicate
-    may be forgotten too early, because a duplicate is no peer. Its calls may then be served again until it hears of the
-    service, which this node broadcasts at least once before it forgets the author.
+    The node also keeps the incarnations of live peers, and the authors of calls that its disk or a live peer still
+    holds. But a duplicate is not a peer, so the node may forget an incarnation of a duplicate too early. Calls that the
+    duplicate still holds may then be served again, until it learns that they were served. The node broadcasts this at
+    least once before it forgets the author.
     """
     if len(node.calls.seen) <= INCARNATIONS_KEPT:
         return node
@@ -249,9 +253,9 @@ def prune(node: Node) -> Node:
 
 
 def register_presses(node: Node, inputs: Inputs | None) -> Node:
-    """Register a press of each button that is down now and was up in the last snapshot.
+    """Register a press of each button that is down in *inputs* and was up in the last snapshot.
 
-    After a reconnect, each button that is down counts as pressed.
+    In the first snapshot after a reconnect, each button that is down counts as pressed.
     """
     if inputs is node.inputs:
         return node
@@ -269,7 +273,7 @@ def press_all(node: Node, pressed: Buttons) -> Node:
 
 
 def calls_of(buttons: Buttons, car: int) -> Iterable[Call]:
-    """Yield the calls of *buttons* on the panel of *car*."""
+    """Yield the call of each of the *buttons* on the panel of *car*."""
     for button, mask, owner in (
         (Button.UP, buttons.up, EVERY_CAR),
         (Button.DOWN, buttons.down, EVERY_CAR),
@@ -281,7 +285,7 @@ def calls_of(buttons: Buttons, car: int) -> Iterable[Call]:
 
 
 def count_passengers(node: Node, assigned: Assignment, served: Iterable[Call]) -> Traffic:
-    """Return the traffic statistics after the calls *served* by this step."""
+    """Return the traffic statistics, updated with the passengers of the calls *served* in this step."""
     known = node.traffic
     for button, floor, car in sorted(served):
         if button is Button.CAB:
@@ -297,7 +301,7 @@ def count_passengers(node: Node, assigned: Assignment, served: Iterable[Call]) -
 
 
 def update_lamps(node: Node) -> Node:
-    """Turn off the lamps of served calls, and light the lamps of calls with a guarantee."""
+    """Turn off the lamps of served calls, and light those of calls whose guarantee holds (replica.py)."""
     presses = shown(node)
     ours = replica.darken(node.replica, presses)
     if not is_listening(node) and len(ours.lit) < len({*presses.values()}):
@@ -306,10 +310,10 @@ def update_lamps(node: Node) -> Node:
 
 
 def sent(node: Node) -> Node:
-    """Return *node* after sending its heartbeat."""
+    """Schedule the next heartbeat of *node*, because the current one was sent."""
     return evolve(node, outgoing=outgoing.sent(node.outgoing, node.now_ms))
 
 
 def warn(node: Node, text: str) -> Node:
-    """Count an occurrence of the log line *text*."""
+    """Count one more occurrence of the warning *text*. The main loop logs it."""
     return evolve(node, warnings={**node.warnings, text: node.warnings.get(text, 0) + 1})

@@ -5,7 +5,8 @@ cars. Only one car writes each rate, so nodes with the same heartbeats compute t
 
 - No sensor counts the passengers who wait at a lit button. The estimate is one passenger for the press, plus those who
   arrived since then at the known rate.
-- When the count exceeds PEOPLE, both the count and its time span are halved. So rates adapt faster in heavy traffic.
+- When a car's total count exceeds PEOPLE, all its counts and their time span are halved. So rates adapt faster
+  in heavy traffic.
 - Rates are computed as if a time span of PRIOR_MS without passengers preceded the measurement. This keeps the first
   rates low.
 - native/bench.c implements the same rules for the benchmark, and a test compares the two.
@@ -22,7 +23,10 @@ SIXTEENTHS = 16
 
 @frozen
 class Traffic:
-    """The passengers that one car has counted since *since_ms*, in sixteenths of a person for each floor."""
+    """The passengers that one car has counted since *since_ms*, by floor, in sixteenths of a passenger.
+
+    Both tuples are empty until the first passenger is counted.
+    """
 
     since_ms: int
     up: tuple[int, ...] = ()
@@ -34,8 +38,9 @@ class Traffic:
 def count_passengers(
     traffic: Traffic, floors: int, floor: int, way: Direction, age_ms: int, rate: int, now_ms: int
 ) -> Traffic:
-    """Count the passengers at the hall call for *way* at *floor*, which was served *age_ms* after it was made.
+    """Add the estimated passengers of a hall call that was just served.
 
+    The call was in direction *way* at *floor*, and was served *age_ms* after it was made.
     *rate* is the group's rate at this button, in passengers per 2^20 ms.
     """
     counted = {
@@ -52,7 +57,7 @@ def count_passengers(
 
 
 def rates(up: tuple[int, ...], down: tuple[int, ...], counted_ms: int) -> Rates:
-    """Return the rates in passengers per 2^20 ms, each at most RATE_MAX."""
+    """Convert counts, in sixteenths of a passenger during *counted_ms*, to rates of at most RATE_MAX."""
 
     def row(people: tuple[int, ...]) -> tuple[int, ...]:
         return tuple(min((each << 16) // (counted_ms + PRIOR_MS), RATE_MAX) for each in people)

@@ -1,9 +1,9 @@
 """The travel times that a car learns, and the timeout for its next sensor edge. Pure.
 
-The car measures the time from one sensor edge to the next if it knows both times exactly. The estimate rises to a
-longer time immediately and falls towards a shorter one slowly, because it should be the longest normal time. During a
-motor fault, the car learns from a measurement only if it agrees with the previous one: then the car is slow. Two power
-failures are unlikely to last equally long.
+The car measures the time from one sensor edge to the next if both times are known exactly. The estimate should be the
+longest normal time, so a longer measurement raises it immediately and a shorter one lowers it slowly. During a motor
+fault, the car learns only from a measurement that agrees with the previous one. Such a pair shows that the car is slow:
+two power failures are unlikely to last equally long.
 """
 
 from collections.abc import Mapping
@@ -14,14 +14,15 @@ from elevator.core.model import NEVER_MS, Direction
 from elevator.core.position import Position
 
 VAGUE_MS = 50
-"""A pause of at least this long spoils a measurement; the panel may report what happened during it this much later."""
+"""A pause of the program for at least this long invalidates the measurement in progress. Edges reported within this
+time after the pause may have occurred during the pause, so their times are not known exactly."""
 SEARCH_MS = 4000
-"""How long a car first searches for a floor in one direction. The time doubles at each reversal."""
+"""How long a car searches for a floor before it first reverses. The time doubles at each reversal."""
 SEARCH_MAX_MS = 64_000
 TRAVEL_PRIOR_MS = 2000
 CLEAR_PRIOR_MS = 800
-"""The expected times between and on floor sensors before the first measurement. A slower car goes out of service for a
-moment during its first two measurements. At worst, two cars then answer one call."""
+"""The assumed times to travel between two floor sensors and to cross one, before the first measurement. A slower car
+goes out of service for a moment during its first two measurements. At worst, two cars then answer one call."""
 
 Leg = tuple[int, Direction]
 """A trip from a floor to the next one: the floor that the car leaves, and its direction."""
@@ -36,9 +37,10 @@ class TravelTimes:
     clear_ms: int = CLEAR_PRIOR_MS
     """The time to cross a floor's sensor."""
     since_ms: int | None = None
-    """When the last sensor edge or start occurred. None if this is not known exactly or the car was held since."""
+    """When the measurement began: at the last sensor edge or the start of the car. None if this is not known exactly,
+    or if the car was held since then."""
     vague_until_ms: int = -NEVER_MS
-    """Until this time, a reported edge may have occurred while the program paused."""
+    """An edge that is reported before this time may have occurred during a pause of the program."""
     crosses: bool = False
     """True if the car crosses its sensor from one side to the other. A car that starts on a sensor leaves it sooner."""
     late_ms: int = 0
@@ -48,7 +50,7 @@ class TravelTimes:
 
 
 def begin(old: TravelTimes, now_ms: int) -> TravelTimes:
-    """Begin a measurement at the start of the car."""
+    """Begin a measurement when the car starts."""
     return evolve(old, since_ms=now_ms, crosses=False)
 
 
@@ -74,7 +76,7 @@ def cleared(old: TravelTimes, now_ms: int, is_exact: bool, motor_fault: bool) ->
 
 
 def reached(old: TravelTimes, now_ms: int, is_exact: bool, motor_fault: bool, leg: Leg | None) -> TravelTimes:
-    """Complete the measurement when a car reaches a sensor. *leg* is None unless it came from the previous floor."""
+    """Complete the measurement when a car reaches a sensor. *leg* is the completed trip, if known."""
     legs, late_ms = old.legs, old.late_ms
     if old.since_ms is not None and leg is not None:
         took_ms = now_ms - old.since_ms
@@ -90,7 +92,7 @@ def edge_ms(old: TravelTimes, now_ms: int, is_exact: bool) -> int | None:
 
 
 def is_usual(old: TravelTimes, took_ms: int, motor_fault: bool) -> bool:
-    """Report whether to learn from a measurement of *took_ms*."""
+    """Report whether to learn from a measurement of *took_ms*. See the module's rule for motor faults."""
     return not motor_fault or abs(took_ms - old.late_ms) <= took_ms // 20
 
 

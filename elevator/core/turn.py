@@ -2,7 +2,7 @@
 
  1. The panel comes first. A call is served only in a later turn, after the panel has confirmed that the door is open.
     If the node crashes or loses the panel in between, the call is served twice, but never lost.
- 2. The turn only starts to save the record. A later tick reports that the record is on disk, and heartbeats and lamps
+ 2. The turn only starts a write of the record. A later tick reports that the record is on disk. Heartbeats and lamps
     depend on that report (replica.py). So a turn never waits for the disk.
  3. The process may stall between reading the panel and writing a command. So the turn checks the clock again after the
     step. If the snapshot is stale by then, the turn discards the result, keeps the presses, and repeats the step with
@@ -27,7 +27,7 @@ class Disk(Protocol):
     """The storage of the record."""
 
     def save(self, record: Record) -> None:
-        """Start to save *record* unless it equals the last one; retry on failure. A later tick reports the result."""
+        """Start to write *record* unless it equals the last one; retry on failure. A later tick reports the result."""
 
 
 class Network(Protocol):
@@ -41,11 +41,11 @@ class Panel(Protocol):
     """The lamps, door and motor of one car."""
 
     def write(self, outputs: Outputs) -> None:
-        """Write the differences between *outputs* and the last ones."""
+        """Send the commands that change the panel from the outputs last written to *outputs*."""
 
 
 ReadPanel = Callable[[], tuple[int, Inputs | None]]
-"""Returns the time in milliseconds, and the newest snapshot of the panel or None if it is stale."""
+"""Returns the current time, and the newest snapshot of the panel, or None instead of a stale snapshot."""
 
 
 def turn(node: Node, tick: Tick, read_panel: ReadPanel, disk: Disk, network: Network, panel: Panel) -> Node:

@@ -6,6 +6,6 @@
 - io_card.py is the codec of the card, card_client.py identifies and resynchronises it, and card_port.py is its port.
 - server_side.py serves programs that act as an elevator server.
 
-Imports core. Both ports never block, keep one sweep outstanding and write only differences. A sweep of the card also
-repeats outputs, because other programs may change them. The protocols belong to the course and cannot change.
+Imports core. Neither port blocks. Each keeps one sweep outstanding and writes only changed outputs. A sweep of the
+card also repeats outputs, because other programs may change them. The protocols belong to the course and cannot change.
 """

@@ -1,7 +1,7 @@
 """The client of the I/O card, without I/O: identification, sweeps and resynchronisation.
 
 1. The device on a port that was just opened may not be a card. The client requests its identity up to TRIES times,
-   because a card may miss the first requests, and discards everything else that the device sends. Then it sweeps.
+   because a card may miss the first requests. It discards everything else that the device sends. Then it sweeps.
 2. If the reply to a sweep takes longer than LATE_MS or is malformed, the client halts the motor: another program may
    have written to the card or read its replies. It writes HALT at once, and every SWEEP_MS while it resynchronises.
 3. To resynchronise, it requests the card's identity until the card has sent nothing else and is quiet for QUIET_MS.
@@ -24,9 +24,9 @@ TRIES, ASK_MS = 10, 100
 LATE_MS = 50
 """A reply that takes longer halts the motor. On the line, a sweep and its reply take about 1 ms."""
 LOST_MS = 250
-"""How long the client waits for a late reply to begin before it requests the card's identity."""
+"""How long after a sweep the client still waits for a late reply, before it requests the card's identity."""
 QUIET_MS = 20
-"""After this long without a byte no reply is outstanding. USB adapters deliver at least every 16 ms."""
+"""After this long without a received byte, no reply is outstanding. USB adapters deliver bytes at least every 16 ms."""
 
 
 class CardLost(Exception):
@@ -42,7 +42,7 @@ class CardPhase(Enum):
     STARTING = auto()
     """The device is a card. No sweep has been answered yet."""
     IN_STEP = auto()
-    """Replies match sweeps."""
+    """The client sweeps, and each reply belongs to the last sweep."""
     RESYNCHRONISING = auto()
     """The motor is halted, and the client requests the identity until no reply is outstanding."""
     RESUMING = auto()
@@ -61,7 +61,7 @@ class Identification:
     requests: int = 0
     received: bytes = b""
     has_strange_bytes: bool = False
-    """True if anything other than identities was ever received."""
+    """True if anything other than identities was received since the identification began."""
 
     @property
     def identities(self) -> int:
@@ -77,7 +77,7 @@ class Identification:
         return bool(self.requests and self.received) and self.is_clean
 
     def request(self, now_ms: int) -> bytes:
-        """Return the next request. Start counting again if anything was received that does not answer a request."""
+        """Return the next request. If anything other than identities was received, start counting again."""
         if not self.is_clean or not self.requests:
             self.requests, self.received = 0, b""
         self.requests += 1
@@ -87,9 +87,10 @@ class Identification:
 
 @define(eq=False)
 class CardClient:
-    """The client of a card. Call `begin` when the port was opened and `end` when it was closed.
+    """The client of a card. Call `begin` after opening the port and `end` after closing it.
 
-    The caller writes `outgoing` to the port and removes what was written. `receive` and `advance` raise CardLost.
+    The caller writes `outgoing` to the port and removes the bytes that were written. `receive` and `advance` raise
+    CardLost.
     """
 
     _codec: CardCodec
@@ -100,12 +101,12 @@ class CardClient:
     halts: int = field(default=0, init=False)
     """How often a late or malformed reply has halted the motor."""
     why_halted: str = field(default="", init=False)
-    """The reason for the last halt."""
+    """The reason for the last halt, for the log."""
     _identification: Identification = field(factory=lambda: Identification(0), init=False)
     _received_at_ms: int = field(default=0, init=False)
     _halt_at_ms: int = field(default=0, init=False)
     _next_at_ms: int = field(default=0, init=False)
-    """When to sweep, or to continue the identification."""
+    """When to send the next sweep, or to continue the identification."""
     _give_up_at_ms: int = field(default=0, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -159,7 +160,7 @@ class CardClient:
                 assert_never(self.phase)
 
     def is_late(self, now_ms: int) -> bool:
-        """Return whether a reply is overdue. After a stall of this process it may already have arrived, unread."""
+        """Return whether a reply is overdue. After a stall of this process, it may have arrived but not been read."""
         return self.panel.asked_at_ms is not None and now_ms >= self.panel.asked_at_ms + LATE_MS
 
     def receive(self, data: bytes, now_ms: int) -> None:
@@ -190,13 +191,13 @@ class CardClient:
                 assert_never(self.phase)
 
     def write(self, outputs: Outputs) -> bool:
-        """Send the differences from the outputs last sent, unless the motor is halted. Return whether there are any."""
+        """Send the outputs that differ from those last sent, unless the motor is halted. Return whether any differ."""
         message = self.panel.write(outputs) if self.phase is CardPhase.IN_STEP else b""
         self.outgoing += message
         return bool(message)
 
     def last_message(self) -> bytes:
-        """Return the bytes to send before closing the port: they stop the motor and switch off all lamps."""
+        """Return the bytes to write before closing the port, which stop the motor and switch off all lamps."""
         return self.outgoing + (HALT + self._codec.changes(self.panel.sent, Outputs()) if self.is_card else b"")
 
     def _sweep(self, now_ms: int) -> None:
@@ -271,7 +272,7 @@ class CardClient:
             self._next_at_ms = min(self._next_at_ms, self._halt_at_ms)
 
     def _read_late_reply(self, now_ms: int) -> None:
-        """Decode the reply to the sweep before the halt, if it arrives complete and before anything else."""
+        """Decode the reply to the sweep before the halt, if this reply arrives complete and before anything else."""
         identification, size = self._identification, self._codec.reply_size
         if self.panel.asked_at_ms is None or len(identification.received) < size:
             return
@@ -286,7 +287,7 @@ class CardClient:
             self.panel.halt()
 
     def _start_sweeping(self, phase: CardPhase, now_ms: int) -> None:
-        """Rewrite all outputs, which other programs may have changed, and sweep. No reply may be outstanding."""
+        """Send all outputs again, in case other programs changed them, and sweep. No reply may be outstanding."""
         self.phase = phase
         self.outgoing += self.panel.rewrite()
         self.panel.drop()

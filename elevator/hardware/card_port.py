@@ -1,12 +1,13 @@
-"""The port of the lab's I/O card, a serial line. The main loop uses it like that of an elevator server.
+"""The port of the lab's I/O card, a serial line. The main loop uses it like the port of an elevator server.
 
 card_client.py decides what to send and decodes replies. The port handles what is peculiar to a serial line:
 
-1. No other program should use it: two controllers would read each other's replies. TIOCEXCL excludes all programs
+1. No other program should use the port: two controllers would read each other's replies. TIOCEXCL excludes all programs
    except those of root. ModemManager runs as root, so a udev rule must stop it (see `elevator doctor`). A lock (flock)
-   excludes a second controller run by root. The lab's elevator server takes no lock: it must not run at the same time.
+   excludes a second controller run by root. The lab's elevator server takes no lock, so it must not run at the same
+   time.
 2. Unlike an elevator server, the card keeps executing its last command when this program dies. So while the port is
-   open, the supervisor holds a copy of its descriptor and writes HALT there when the worker is gone.
+   open, the supervisor holds a copy of the descriptor and writes HALT to it when the worker is gone.
 3. Another program may change the line's settings, even its bit rate. So every halt sets them again.
 4. Closing the port must not hang up (HUPCL), because that restarts the card.
 """
@@ -32,9 +33,9 @@ AUTO = "auto"
 BY_ID = Path("/dev/serial/by-id")
 CARD = "*NTNU_Arduino_IO_Card*"
 UDEV_RULE = f'SUBSYSTEM=="tty", ENV{{ID_SERIAL}}=="{CARD}", ENV{{ID_MM_DEVICE_IGNORE}}="1"'
-"""Stops ModemManager from probing the card. udev also makes the name in BY_ID from ID_SERIAL."""
+"""The udev rule that stops ModemManager from probing the card. udev also derives the name in BY_ID from ID_SERIAL."""
 UDEV_MARK = "E:ID_MM_DEVICE_IGNORE=1"
-"""The line in udev's record of a port that shows that such a rule applies to it."""
+"""If udev's record of a port contains this line, such a rule applies to the port."""
 REPORT_MS = 60_000
 """The minimum time between two log lines about halts."""
 LISTED_MAX = 8
@@ -42,7 +43,7 @@ LISTED_MAX = 8
 
 
 def find_port(where: str) -> str:
-    """Return the path of the port *where*. If it is AUTO, find the only card, or raise OSError."""
+    """Return *where*, the path of a port. For AUTO, return the path of the only card, or raise OSError."""
     if where != AUTO:
         return where
     cards = sorted(BY_ID.glob(CARD))
@@ -85,17 +86,18 @@ def open_port(path: str) -> tuple[Serial, list[Any]]:
 
 
 def share_port(descriptor: int) -> None:
-    """Let other programs open the port, even while another process holds a copy of *descriptor*."""
+    """Let other programs open the port again, even while another process still holds a copy of *descriptor*."""
     fcntl.ioctl(descriptor, termios.TIOCNXCL)
     fcntl.flock(descriptor, fcntl.LOCK_UN)
 
 
 class CardPort:
-    """The port to one card. It reopens the serial port for ever and never blocks.
+    """The port to one card. It reopens the serial port whenever the card is lost, and never blocks.
 
-    *where* is a path, or AUTO. *hold* is called with the descriptor once a card has identified itself, and with None
-    before the descriptor is closed. The card is swept every *sweep_ms*, at most SWEEP_MS, because a motor command of
-    another program lasts until the next sweep. *has_tachometer* adds the tachometer to each sweep.
+    *where* is a path, or AUTO. The port calls *hold* with its descriptor once a card has identified itself, and with
+    None before closing the descriptor. It sweeps the card every *sweep_ms*, and at least every SWEEP_MS, because a
+    motor command of another program lasts until the next sweep. *has_tachometer* adds the tachometer to each sweep.
+
     The caller logs the lines in `news`, oldest first, and removes them.
     """
 
@@ -116,7 +118,7 @@ class CardPort:
         self._port: Serial | None = None
         self._attributes: list[Any] = []
         self._open_at_ms = 0
-        """When to open the port again."""
+        """When to try next to open the port."""
         self._report_at_ms = 0
         """When the next halt may be logged."""
 
@@ -136,7 +138,7 @@ class CardPort:
 
     @property
     def halts(self) -> int:
-        """How often the client has stopped the motor because of a late or malformed reply."""
+        """How often a late or malformed reply has halted the motor."""
         return self.client.halts
 
     def sockets(self) -> tuple[list[int], list[int]]:
@@ -155,7 +157,7 @@ class CardPort:
 
     @property
     def asked_at_ms(self) -> int:
-        """When the sweep that the newest snapshot answers was written."""
+        """When the sweep whose reply is the newest snapshot was written."""
         return self.client.panel.newest_asked_at_ms
 
     def poll(self, now_ms: int, readable: bool = True) -> None:
@@ -171,9 +173,9 @@ class CardPort:
             self._report(now_ms)
 
     def write(self, outputs: Outputs) -> None:
-        """Send the differences from the outputs last sent, unless the motor is halted."""
+        """Send the outputs that differ from those last sent, unless the motor is halted."""
         if self.client.write(outputs):
-            with suppress(OSError):  # The next receive fails too and closes the port.
+            with suppress(OSError):  # The next receive also fails, and `poll` then closes the port.
                 self._flush()
 
     def stop(self) -> None:

@@ -5,7 +5,8 @@ panel_client.py decides what to send and decodes replies. The port handles what 
 1. They treat a short read as a complete message, so each send contains only complete messages.
 2. They set neither TCP_NODELAY nor quick acknowledgements. With TCP_NODELAY here, and TCP_QUICKACK set again after
    every receive, a sweep takes a fraction of a millisecond instead of 44 ms.
-3. They serve one client at a time, so a new connection may wait FIRST_REPLY_TIMEOUT_MS for its first reply.
+3. They serve one client at a time, so a new connection may wait up to FIRST_REPLY_TIMEOUT_MS for its
+   first reply.
 """
 
 import errno
@@ -29,7 +30,7 @@ from elevator.hardware.panel_client import (
 from elevator.hardware.panel_outputs import lamp_changes, needs_door_command, panel_buttons
 
 FIRST_REPLY_TIMEOUT_MS = 5000
-"""How long the first reply on a new connection may take. Another client may be connected before this one."""
+"""How long the first reply on a new connection may take, because the server may still be serving another client."""
 
 MOTOR, LAMP, INDICATOR, DOOR, STOP_LAMP, PRESSED, SENSOR, STOP, OBSTRUCTION, TACHOMETER = range(1, 11)
 
@@ -41,7 +42,7 @@ def sweep(floors: int) -> bytes:
 
 
 def snapshot(reply: bytes, floors: int) -> Inputs | None:
-    """Decode the *reply* to a sweep; None if it is malformed."""
+    """Decode the *reply* to a sweep; return None if the reply is malformed."""
     asked = sweep(floors)
     if len(reply) != len(asked) or reply[::4] != asked[::4]:
         return None
@@ -92,7 +93,7 @@ class ServerCodec:
 
 
 class ElevatorServer:
-    """The port to one elevator server. It reconnects for ever and never blocks.
+    """The port to one elevator server. It reconnects whenever the connection is lost, and never blocks.
 
     The caller logs the lines in `news`, oldest first, and removes them.
     """
@@ -127,7 +128,7 @@ class ElevatorServer:
 
     @property
     def asked_at_ms(self) -> int:
-        """When the sweep that the newest snapshot answers was written."""
+        """When the sweep whose reply is the newest snapshot was written."""
         return self.panel.newest_asked_at_ms
 
     def poll(self, now_ms: int, readable: bool = True) -> None:
@@ -143,11 +144,11 @@ class ElevatorServer:
             self._report(now_ms)
 
     def write(self, outputs: Outputs) -> None:
-        """Send the differences from the outputs last sent on this connection."""
+        """Send the outputs that differ from those last sent on this connection."""
         message = self.panel.write(outputs)
         if message:
             self._outgoing += message
-            with suppress(OSError):  # The next receive fails too and drops the connection.
+            with suppress(OSError):  # The next receive also fails, and `poll` then disconnects.
                 self._flush()
 
     def stop(self) -> None:
@@ -184,7 +185,7 @@ class ElevatorServer:
             try:
                 self._socket.getpeername()
             except OSError:
-                return  # It is still connecting.
+                return  # The socket is still connecting.
             self._is_connected = True
             self._next_at_ms = now_ms
         if readable:

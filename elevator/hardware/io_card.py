@@ -1,11 +1,11 @@
-"""The bytes of the lab's Arduino I/O card, which the lab's elevator server drives. Without I/O.
+"""The protocol of the lab's Arduino I/O card, which the lab's elevator server also uses. Without I/O.
 
 1. A byte holds an operation in its top two bits and a pin in the low six. The card answers only reads, with one byte
    that does not say which read it answers.
 2. A sweep begins and ends with a read of the card's identity. So each snapshot proves again that the device is this
-   card, and that no reply byte was lost or added: the first sensor byte cannot equal the identity, because that would
-   put the car at two floors.
-3. Before it reverses, the motor is stopped, and its direction is set before its speed.
+   card, and that no reply byte was lost or added: the first sensor byte cannot equal the identity, because this byte
+   would then report the car at two floors.
+3. Every command to start the motor first stops it, then sets its direction, then its speed.
 4. Other programs may write to the port. ModemManager sends "AT" and a carriage return, which is 13: the start of a PWM
    write, so the card takes the next byte as the motor's speed. So each message begins with PAD, which does nothing as a
    command and stops the motor as a speed.
@@ -24,7 +24,8 @@ SPEED = 255
 """The default motor speed, 1..255. The lab's elevator server uses it too."""
 
 LOW, HIGH, READ, WIDE = 0x00, 0x40, 0x80, 0xC0
-"""The operations. A wide read returns eight pins; bit 0 is the pin in the command."""
+"""The operations: set a pin low, set it high, read it, or read eight pins (a wide read). Bit 0 of the reply to a wide
+read is the pin in the command."""
 PWM_PIN, DIRECTION_PIN, TACHOMETER_PIN, IDENTITY_PIN = 13, 36, 62, 63
 """A write to the PWM pin is followed by a value, 0..255. A high direction pin means down."""
 IDENTITY = 0xA2
@@ -62,17 +63,17 @@ SENSOR_PINS = (43, 42, 45, 44)
 STOP_PIN, OBSTRUCTION_PIN = 46, 47
 
 PAD = bytes((LOW,))
-"""Sets pin 0 low. Nothing is connected to it: the lab's elevator server writes it for lamps that do not exist."""
+"""Sets pin 0 low. Nothing is connected to this pin: the lab's elevator server sets it for lamps that do not exist."""
 READ_IDENTITY = bytes((WIDE + IDENTITY_PIN,))
 SWEEP = READ_IDENTITY + bytes((WIDE + FIRST_PIN, WIDE + FIRST_PIN + 8)) + READ_IDENTITY
-"""Reads everything except the tachometer, which only serve-card uses."""
+"""Reads all inputs except the tachometer, which only serve-card uses."""
 READ_TACHOMETER = bytes((WIDE + TACHOMETER_PIN,))
 HALT = PAD + bytes((LOW + PWM_PIN, 0))
 """Stops the motor, even if the card expects the value of a PWM write."""
 
 
 def snapshot(reply: bytes) -> Inputs | None:
-    """Decode the *reply* to a sweep; None if it is malformed."""
+    """Decode the *reply* to a sweep; return None if the reply is malformed."""
     if len(reply) != len(SWEEP) or reply[0] != IDENTITY or reply[-1] != IDENTITY:
         return None
     pins = int.from_bytes(reply[1:-1], "little") << FIRST_PIN
@@ -107,9 +108,9 @@ def changes(sent: Outputs | None, wanted: Outputs, speed: int) -> bytes:
 
 
 def sweeps(sent: Outputs | None, speed: int, reads: bytes = SWEEP) -> tuple[bytes, ...]:
-    """Return the sweeps to write in rotation: each makes the reads *reads* and repeats outputs of *sent*.
+    """Return the sweeps to write in rotation. Each contains the commands *reads* and repeats some outputs of *sent*.
 
-    Until something has been sent, the sweep keeps the motor stopped.
+    If *sent* is None, no outputs have been sent yet. The only sweep then keeps the motor stopped.
     """
     if sent is None:
         return (PAD + reads + bytes((LOW + PWM_PIN, 0)),)
@@ -123,7 +124,7 @@ def sweeps(sent: Outputs | None, speed: int, reads: bytes = SWEEP) -> tuple[byte
 
 
 def motor_command(motor: Motor, speed: int) -> bytes:
-    """Return the bytes that stop the motor, set its direction and start it."""
+    """Return the bytes that stop the motor and then, unless *motor* is STOP, start it in the new direction."""
     if motor is Motor.STOP:
         return HALT
     return HALT + start_motor(motor, speed)
@@ -163,5 +164,5 @@ class CardCodec:
         return changes(sent, wanted, self.speed)
 
     def tachometer(self, reply: bytes) -> int:
-        """Return the tachometer value in a *reply*; 0 without one."""
+        """Return the tachometer value in a *reply*; 0 if the reply has none."""
         return reply[0] if self.has_tachometer and reply else 0

@@ -1,10 +1,10 @@
-"""The client of a panel for any protocol, without sockets and clocks: bytes and times in, bytes out.
+"""The client of a panel, for any protocol, without sockets and clocks: bytes and times in, bytes out.
 
 1. A reply does not say which request it answers. So one *sweep* requests everything, at most one sweep is outstanding,
    and the complete reply to a sweep is one snapshot.
-2. A snapshot is fresh for FRESH_MS. A reply that takes longer than that describes the past and is dropped.
-3. A message contains only the outputs that differ from those already sent on this connection. After a reconnect nothing
-   has been sent, so everything is written again. Nothing is written before the first snapshot.
+2. A snapshot is fresh for FRESH_MS. A reply that takes longer than that is out of date and is dropped.
+3. A message contains only the outputs that differ from those already sent on this connection. After a reconnect,
+   nothing has been sent yet, so all outputs are written again. Nothing is written before the first snapshot.
 4. No reply says whether the door is open or the motor is stopped. But a panel executes messages in order, so a reply
    confirms the commands sent before its sweep, unless the opposite has been sent since.
 """
@@ -22,20 +22,20 @@ from elevator.hardware.panel_outputs import outputs_after
 SWEEP_MS = 10
 FRESH_MS = 500
 TIMEOUT_MS = 1000
-"""A panel that has answered before is lost if it then does not answer for this long."""
+"""A panel that has answered before counts as lost after this long without an answer."""
 RETRY_MS = 100
 BACKLOG_MAX = 1 << 16
-"""A panel is lost if it leaves more bytes than this unread."""
+"""A panel counts as lost if more bytes than this wait to be sent to it."""
 
 
 NOTHING_SENT_SINCE = Confirmed(True, True)
 
 
 def confirmation(sent: Outputs | None, before: Confirmed = NOTHING_SENT_SINCE) -> Confirmed:
-    """Return what the reply to a sweep will confirm if *sent* are the outputs sent before it.
+    """Return what the reply to a sweep will confirm if *sent* are the outputs sent before that sweep.
 
-    When the outputs change while a sweep is outstanding, pass its previous confirmation as *before*: the reply confirms
-    only what both imply.
+    When the outputs change while a sweep is outstanding, pass the previous result for that sweep as *before*: the
+    reply confirms only what holds for both outputs.
     """
     if sent is None:
         return Confirmed()
@@ -53,7 +53,7 @@ class Codec(Protocol):
         """Return the sweeps to write in rotation while *sent* are the outputs last sent."""
 
     def snapshot(self, reply: bytes) -> Inputs | None:
-        """Decode a *reply* of `reply_size` bytes; return None if it is malformed."""
+        """Decode a *reply* of `reply_size` bytes; return None if the reply is malformed."""
 
     def changes(self, sent: Outputs | None, wanted: Outputs) -> bytes:
         """Return the message that changes a panel from *sent* (None: unknown outputs) to *wanted*."""
@@ -65,12 +65,12 @@ class Receipt(Enum):
     PARTIAL = auto()
     """The reply is not complete yet."""
     ANSWERED = auto()
-    """The reply is complete, and is the newest snapshot."""
+    """The reply is complete, and has become the newest snapshot."""
     STALE = auto()
-    """The reply is complete, but took too long. It was dropped."""
+    """The reply is complete, but took too long and was dropped."""
     MALFORMED = auto()
     UNASKED = auto()
-    """Bytes arrived without an outstanding sweep, or beyond its reply."""
+    """Bytes arrived while no sweep was outstanding, or more bytes than its reply has."""
 
 
 @define(eq=False)
@@ -88,14 +88,14 @@ class PanelClient:
     received: bytes = field(default=b"", init=False)
     """The part of the outstanding sweep's reply that has arrived."""
     newest: Inputs | None = field(default=None, init=False)
-    """The newest snapshot, fresh or not. Equal snapshots are one object."""
+    """The newest snapshot, fresh or not; None before the first. While replies are equal, this stays the same object."""
     newest_reply: bytes = field(default=b"", init=False)
     """The bytes that the newest snapshot was decoded from."""
     newest_asked_at_ms: int = field(default=0, init=False)
-    """When the sweep of the newest reply was written."""
+    """When the sweep that returned the newest snapshot was written."""
     fresh_until_ms: int = field(default=0, init=False)
     is_current: bool = field(default=True, init=False)
-    """True if the sweep of the newest snapshot was written after all door and motor commands."""
+    """True if the sweep that returned the newest snapshot was written after all door and motor commands."""
     _is_sweep_current: bool = field(default=True, init=False)
     """True if the newest sweep was written after all door and motor commands."""
     _to_confirm: Confirmed = field(default=Confirmed(), init=False)
@@ -129,7 +129,7 @@ class PanelClient:
         self.received, self.asked_at_ms = b"", None
 
     def receive(self, data: bytes, now_ms: int) -> Receipt:
-        """Process received bytes, and `read` the reply once it is complete."""
+        """Process received bytes. Once a reply is complete, decode it."""
         self.received += data
         missing = self.codec.reply_size - len(self.received)
         if self.asked_at_ms is None or missing < 0:
@@ -174,14 +174,14 @@ class PanelClient:
         return message
 
     def halt(self) -> None:
-        """Assume from now on that the motor is stopped, and mark the newest snapshot as `halted`."""
+        """Note that the caller has stopped the motor, and mark the newest snapshot as `halted`."""
         if self.sent is not None:
             self._set_sent(evolve(self.sent, motor=Motor.STOP))
         if self.newest is not None:
             self.newest = evolve(self.newest, halted=True)
 
     def rewrite(self) -> bytes:
-        """Return the message that writes all outputs last sent again."""
+        """Return the message that sends all current outputs again; empty if none were sent yet."""
         return b"" if self.sent is None else self.codec.changes(None, self.sent)
 
     def _is_stale(self, asked_at_ms: int, now_ms: int) -> bool:

@@ -1,4 +1,4 @@
-"""The outputs of a panel for any protocol: which buttons exist, and which outputs a message must change."""
+"""The outputs of a panel, for any protocol: which buttons exist, and which outputs a message must change."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,7 @@ from elevator.core.model import EVERY_BUTTON, Button, Buttons, Outputs
 
 
 def panel_buttons(floors: int) -> Iterator[tuple[Button, int]]:
-    """Yield the buttons of a panel. The top floor has no up button and the lowest floor no down button."""
+    """Yield the buttons of a panel. The top floor has no up button, and the lowest floor has no down button."""
     yield from ((Button.UP, floor) for floor in range(floors - 1))
     yield from ((Button.DOWN, floor) for floor in range(1, floors))
     yield from ((Button.CAB, floor) for floor in range(floors))
@@ -21,7 +21,10 @@ def needs_door_command(sent: Outputs | None, wanted: Outputs) -> bool:
 
 
 def outputs_after(sent: Outputs | None, wanted: Outputs) -> Outputs:
-    """Return the outputs of a panel after the message from *sent* to *wanted*, which leaves unsure lamps unchanged."""
+    """Return the outputs of a panel after the message that changes it from *sent* to *wanted*.
+
+    That message leaves unsure lamps unchanged. If *sent* is None, the outputs before the message are unknown.
+    """
     if wanted.door is not None and wanted.unsure == Buttons():
         return wanted
     old = sent or Outputs(door=None, unsure=EVERY_BUTTON)

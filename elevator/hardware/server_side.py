@@ -2,8 +2,8 @@
 
 A client may send a message in pieces, or send an extra byte, such as the newline that `echo` adds. The lab's servers
 start a new message at each receive, so an extra byte spoils only one message there. In a stream it would shift all
-later messages. An extra byte looks like the first piece of a message, so a timeout decides: if the next piece does not
-arrive within PIECE_MS, the incomplete message is dropped.
+later messages. An extra byte looks like the first piece of a message. A timeout tells them apart: if the next piece
+does not arrive within PIECE_MS, the incomplete message is dropped.
 """
 
 from elevator.core.model import Motor
@@ -45,7 +45,7 @@ class MessageReader:
         return self._received_at_ms + PIECE_MS if 0 < len(self._received) < MESSAGE else None
 
     def expire(self, now_ms: int) -> int:
-        """Drop an incomplete message that has expired by *now_ms*; return its length, 0 if there is none.
+        """Drop an incomplete message that has expired by *now_ms*. Return the number of bytes dropped.
 
         The caller must have tried to receive after *now_ms*. Otherwise a late caller would drop a message whose next
         piece has already arrived.
@@ -58,7 +58,7 @@ class MessageReader:
 
 
 def motor_direction(byte: int) -> Motor:
-    """Return the direction of a motor message. The lab's servers read *byte* as signed: positive is up."""
+    """Decode the *byte* of a motor message. Like the lab's servers, read it as signed: positive is up."""
     if byte == 0:
         return Motor.STOP
     return Motor.UP if byte < 128 else Motor.DOWN

@@ -1,8 +1,8 @@
-"""The check that every received datagram passes: sealed, of this group, well formed, and new.
+"""The check that every received datagram must pass: sealed, of this group, well formed, and new.
 
 An author numbers its heartbeats. A number below the newest received, or a repeated part of the newest heartbeat, is a
-reordered, duplicated or replayed datagram. It is dropped, so a recording of a dead node does not revive it. A restarted
-node has a new incarnation, hence is a new author.
+reordered, duplicated or replayed datagram. It is dropped, so replaying the datagrams of a dead node does not make the
+node appear alive. A restarted node has a new incarnation, so it is a new author.
 
 `elevator doctor` broadcasts probes to the group's port. Nodes of every group drop them without counting them.
 """
@@ -30,14 +30,14 @@ def is_probe(datagram: bytes) -> bool:
 
 @define(eq=False)
 class Admission:
-    """Admits the heartbeats of one *group* that are sealed with one of its *keys*, each of them once."""
+    """Admits heartbeats of one *group* that are sealed with one of the *keys*. It admits each heartbeat only once."""
 
     group: str
     keys: Sequence[bytes] = (NO_KEY,)
     refused: dict[str, int] = field(factory=dict)
     """How many datagrams were dropped, by reason."""
     _newest: dict[Author, tuple[int, int]] = field(factory=dict)
-    """The newest sequence number of each author, and a bit mask of the parts received of it. The author heard last
+    """The newest sequence number of each author, and a bit mask of its parts received. The author heard from last
     comes last."""
 
     def admit(self, sealed: bytes) -> Heartbeat | None:

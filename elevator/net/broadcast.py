@@ -22,7 +22,7 @@ log = logging.getLogger("elevator")
 BROADCAST, LOOPBACK = "255.255.255.255", "127.255.255.255"
 NO_INTERFACE = "no network interface"
 REFRESH_MS, REFRESH_OFFLINE_MS = 1000, 100
-"""How often to list the network interfaces, and how often if none works."""
+"""The interval at which to list the network interfaces: normally, and while no interface works."""
 SIOCGIFFLAGS, SIOCGIFADDR, IFF_UP, IFF_BROADCAST, IP_PKTINFO = 0x8913, 0x8915, 1, 2, 8
 """Linux constants that Python's socket module lacks; see netdevice(7) and ip(7)."""
 READ_NS = 3_000_000
@@ -43,7 +43,7 @@ class Broadcast:
 
     Without a configured address, each heartbeat is sent on every interface that has an address. A plain broadcast to
     255.255.255.255 would need a default route, which a lab network without a router lacks. Nodes on the same machine
-    receive these broadcasts too; without a network the heartbeat is sent on the loopback interface instead.
+    receive these broadcasts too. Without a network, heartbeats are sent on the loopback interface instead.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class Broadcast:
             self._log_failures(failures, now_ms)
 
     def _log_failures(self, failures: Mapping[str, str], now_ms: int) -> None:
-        """Log which routes begin or cease to fail. *failures* has the error of each route, empty if it worked."""
+        """Log which routes begin or cease to fail. *failures* has the error of each route, empty if sending worked."""
         begun = []
         for name in sorted(failures.keys() | self._sending.keys()):
             condition = self._sending.setdefault(name, Condition(False, SEND_FAILS_MS, SEND_WORKS_MS, False))
@@ -136,7 +136,7 @@ class Broadcast:
 
     @property
     def warnings(self) -> dict[str, int]:
-        """How many datagrams were dropped, by log line."""
+        """How many received datagrams were dropped, by log line."""
         dropped = {f"dropped a datagram: {what}": times for what, times in self._admission.refused.items()}
         return {**dropped, "dropped a datagram: queue full": self._queue.dropped}
 
@@ -177,7 +177,7 @@ class Broadcast:
             except BlockingIOError:
                 break
             except OSError:
-                continue  # A delayed error of an earlier send.
+                continue  # The error of an earlier send, reported late.
             if datagram.startswith(self._own_head, HEAD_BYTES):
                 unwanted += 1
             else:
@@ -196,7 +196,10 @@ class Broadcast:
 
 
 class Route(NamedTuple):
-    """A destination address, and the ancillary data that selects the interface. *name* is that of the interface."""
+    """A way to broadcast: a destination address, and the ancillary data that selects the interface.
+
+    *name* is the name of the interface, or the address if the routing table selects the interface.
+    """
 
     name: str
     address: str
@@ -204,7 +207,7 @@ class Route(NamedTuple):
 
 
 def find_routes(any_socket: socket.socket) -> list[Route]:
-    """Return a route for each interface that can broadcast and has an address. Any open socket will do."""
+    """Return a route for each interface that can broadcast and has an address. *any_socket* is used for the query."""
     routes: list[Route] = []
     for index, name in socket.if_nameindex():
         request = struct.pack("16s24x", name.encode())
@@ -219,7 +222,7 @@ def find_routes(any_socket: socket.socket) -> list[Route]:
 
 
 def open_port(port: int) -> socket.socket:
-    """Open the group's UDP *port*, which several programs on this machine may share; raise OSError."""
+    """Open the group's UDP *port*, which several programs on this machine may share; raise OSError on failure."""
     opened = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     opened.setblocking(False)
     for option in (socket.SO_REUSEADDR, socket.SO_REUSEPORT, socket.SO_BROADCAST):

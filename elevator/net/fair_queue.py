@@ -4,8 +4,9 @@ Decoding a datagram may take a hundred times as long as receiving it. So the por
 and then decodes one datagram of each address in turn, until its time is up. The rest stays in the queue. When an
 address exceeds its capacity, its newest datagram replaces its oldest.
 
-Source addresses can be forged. So addresses that nodes were recently heard from have a queue of their own. While that
-is not empty, all unknown addresses together get one turn in UNKNOWN_EVERY + 1.
+An address is *known* if a node was recently heard from there. Source addresses can be forged, so datagrams from known
+addresses have a queue of their own. While that queue is not empty, all unknown addresses together get one turn in
+UNKNOWN_EVERY + 1.
 """
 
 from collections import deque
@@ -20,7 +21,7 @@ ADDRESS_CAPACITY = 128
 KNOWN_MAX = 128
 """The limit on known addresses. The one heard from least recently is forgotten."""
 UNKNOWN_EVERY = 8
-"""After this many datagrams from known addresses comes one from an unknown address: it may be a new node."""
+"""After this many datagrams from known addresses, one from an unknown address is decoded: it may be from a new node."""
 
 
 @define(eq=False)
@@ -46,7 +47,10 @@ class Queue:
         return True
 
     def pop(self) -> tuple[str, bytes]:
-        """Remove and return the next datagram and its address: addresses in turn, each in order of arrival."""
+        """Remove the next datagram; return its address and the datagram.
+
+        Addresses take turns. The datagrams of one address keep their order of arrival.
+        """
         address, waiting = next(iter(self._by_address.items()))
         del self._by_address[address]
         datagram = waiting.popleft()
@@ -69,7 +73,7 @@ class FairQueue:
     dropped: int = 0
     """How many datagrams were dropped because a queue was full."""
     _known: dict[str, None] = field(factory=dict)
-    """A set in order: the address heard from last comes last."""
+    """The known addresses, as an ordered set: the address heard from last comes last."""
     _of_known: Queue = field(factory=Queue)
     _of_unknown: Queue = field(factory=Queue)
     _known_in_a_row: int = 0
@@ -82,7 +86,7 @@ class FairQueue:
         self.dropped += not queue.put(address, datagram)
 
     def pop(self) -> tuple[str, bytes]:
-        """Remove and return the next datagram and its address."""
+        """Remove the next datagram; return its address and the datagram."""
         if self._of_known.count and (self._known_in_a_row < UNKNOWN_EVERY or not self._of_unknown.count):
             self._known_in_a_row += 1
             return self._of_known.pop()

@@ -2,8 +2,8 @@ r"""The format of heartbeats on the network.
 
 1. A datagram is a line of text and a JSON body: `elevator3 <id> <incarnation> <sequence> <part> <parts>\n{...}`. The
    sequence number is in the line, so an unchanged body is neither encoded nor parsed again.
-2. The presses of one author form an entry: `[id, incarnation, n, [[button, floor, car, age], ...]]`. The dot of a press
-   is n - age; car -1 is a hall call.
+2. The presses of one author form an entry: `[id, incarnation, n, [[button, floor, car, age], ...]]`. Here n is the
+   number of the author's newest press, and n - age the number of the press in question. Hall calls have car -1.
 3. The car is `[floor, direction, behaviour, fault, obstructed, announced]`. The traffic rates, up and down, are three
    hexadecimal digits for each floor, or an empty string.
 4. A state too large for one datagram is split by author. Each part is complete for its authors, so receivers can merge
@@ -84,7 +84,7 @@ def strict_converter(*primitives: type, detailed: bool = False) -> cattrs.Conver
         def check(value: object, kind: type) -> object:
             if type(value) is not primitive:
                 raise TypeError(f"{value!r} is not of type {primitive.__name__}")
-            return kind(value)  # *kind* is the primitive itself or an enum of it.
+            return kind(value)  # *kind* is the primitive itself, or an enum derived from it.
 
         return check
 
@@ -215,7 +215,7 @@ def decode_body(body: bytes, group: str) -> tuple[int, Car, Buttons, int, Rates,
 
 
 def unpack(entries: list[Entry], floors: int) -> Calls:
-    """Return the calls that `pack` wrote; raise ValueError if one of them is impossible."""
+    """Return the calls that `pack` wrote; raise ValueError if any entry is invalid."""
     live: dict[Dot, Call] = {}
     seen: dict[Author, int] = {}
     for id, incarnation, n, dots in entries:

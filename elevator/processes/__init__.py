@@ -1,9 +1,9 @@
 """The process pair of a node: a supervisor and its worker, each of which replaces the other within milliseconds.
 
 - pair.py is the supervisor: it forks the worker, detects its death and forks the next one.
-- worker_link.py is the worker's connection to it. It replaces a supervisor that is gone.
+- worker_link.py is the worker's connection to its supervisor. The worker replaces a supervisor that is gone.
 - child.py forks named processes and receives termination signals.
 
 Nothing here knows about elevators. Imports core. The names of processes (`elevator:pair`,
-`elevator:worker`, `elevator:disk`) are visible in `ps` and stay as they are.
+`elevator:worker`, `elevator:disk`) are visible in `ps` and must not change.
 """

@@ -25,12 +25,12 @@ class Signals:
         self._waker.setblocking(False)
         signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)
         for number in TERMINATION_SIGNALS:
-            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup and background jobs ignore it
+            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup and background jobs ignore some signals
                 signal.signal(number, self._note)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, TERMINATION_SIGNALS)
 
     def drain(self) -> None:
-        """Make the socket unreadable until the next signal."""
+        """Empty the socket, so that it is not readable until the next signal."""
         with suppress(BlockingIOError):
             self.socket.recv(64)
 

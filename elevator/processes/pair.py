@@ -1,4 +1,4 @@
-"""The supervisor of a process pair. Supervisor and worker each detect at once when the other is gone.
+"""The supervisor of a process pair. Supervisor and worker each detect at once that the other is gone.
 
 1. The worker runs the node and sends beats over a socketpair. At end of file, or after WORKER_TIMEOUT_S without a beat,
    the supervisor kills the worker, waits until it is dead, and forks the next one from its own loaded image. So two
@@ -6,16 +6,18 @@
 2. A worker that loses its supervisor starts another by executing the program: a fork would carry along the sockets and
    the state of a running node. The new supervisor adopts the worker by its inherited pidfd. So it detects a worker that
    died in the meantime, and cannot confuse it with another process that has the same pid.
-3. A worker announces when it ends on purpose or cannot start. Any other end is a crash. The next worker starts at once,
-   but repeated crashes at startup delay it, by up to a second.
+3. A worker announces when it ends on purpose or cannot start. If it ends in any other way, it has crashed. The next
+   worker starts at once, but repeated crashes at startup delay it, by up to a second.
 4. The supervisor passes termination signals on to the worker, which stops its motor and says goodbye to its peers.
    Signals are blocked while a process starts, so none is lost.
 5. A worker may have the supervisor hold a copy of a descriptor (SCM_RIGHTS). When the worker is gone, the supervisor
-   writes a final message there. On a serial line, where no peer would notice the death, that stops the motor.
-6. Time during which the supervisor itself was stalled (a suspended machine, a stopped process group) does not count.
+   writes a final message to that descriptor. An I/O card does not notice that the worker is gone, so this message stops
+   the motor.
+6. Time during which the supervisor itself was stalled (a suspended machine, a stopped process group) does not count
+   towards a worker's timeout.
 
-The pair does not survive if both processes die at the same instant, or if one dies while the other is stopped and that
-is not yet detected. Then the other nodes take over, and init starts the pair again.
+The pair does not survive if both processes die at the same instant, or if one dies while the other is stopped and not
+yet replaced. Then the other nodes take over, and init starts the pair again.
 """
 
 import fcntl
@@ -48,14 +50,14 @@ log = logging.getLogger("elevator")
 
 
 class Worker(NamedTuple):
-    """A worker as its supervisor sees it."""
+    """The supervisor's handles on a worker: its pidfd, and the socket to it."""
 
     pidfd: int
     link: socket.socket
 
 
 Work = Callable[[Link], int]
-"""Runs the node and returns the exit status: 0 if it ended on request, else it could not start."""
+"""Runs the node and returns the exit status: 0 if the node ended on request, nonzero if it could not start."""
 
 
 def supervise(
@@ -68,7 +70,8 @@ def supervise(
     """Keep one worker running until it ends on purpose or a termination signal arrives; return the exit status.
 
     Every worker and later supervisor inherits the descriptors *inherited*. Later supervisors are started with
-    *extra_arguments*. When a worker is gone, *final_message* is written to the descriptor that is held for it.
+    *extra_arguments*. When a worker is gone, the supervisor writes *final_message* to the descriptor
+    that it holds for this worker.
     """
     rename("elevator:pair")
     gc.freeze()  # Workers share the memory of loaded objects as long as their garbage collector skips them.
@@ -125,7 +128,7 @@ def start(work: Work, inherited: Collection[int], extra_arguments: Sequence[str]
             run_worker(work, Link(theirs, own_pidfd, inherited, extra_arguments))
         try:
             pidfd = os.pidfd_open(pid)
-        except OSError:  # Without a pidfd the supervisor cannot watch it.
+        except OSError:  # Without a pidfd, the supervisor cannot watch the worker.
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
             raise
@@ -138,7 +141,7 @@ def adopt(text: str) -> tuple[Worker, list[int]]:
     try:
         for descriptor in (pidfd, link, *inherited):
             os.set_inheritable(descriptor, False)
-        with suppress(ProcessLookupError):  # It died in the meantime, which `watch` detects.
+        with suppress(ProcessLookupError):  # The worker died in the meantime. `watch` detects this.
             signal.pidfd_send_signal(pidfd, 0)
         return Worker(pidfd, socket.socket(fileno=link)), inherited
     except (OSError, OverflowError) as error:
@@ -162,7 +165,7 @@ def run_worker(work: Work, link: Link) -> NoReturn:
 
 
 def watch(worker: Worker, signals: Signals, final_message: bytes) -> tuple[bytes, str]:
-    """Wait until *worker* ends or must be killed, and leave it dead. Return its last message and how it ended."""
+    """Wait until *worker* ends or hangs; then make sure that it is dead. Return its last message and how it ended."""
     worker.link.setblocking(False)
     held: list[int] = []
     last, hung, is_ending = b"", False, False
@@ -208,7 +211,10 @@ def watch(worker: Worker, signals: Signals, final_message: bytes) -> tuple[bytes
 
 
 def receive(link: socket.socket, held: list[int]) -> bytes:
-    """Return what the worker sent, and answer it; empty at end of file. Update *held*, the descriptors to hold."""
+    """Receive from the worker, answer, and update *held*, the descriptors to hold. Return the bytes received.
+
+    The result is empty at end of file.
+    """
     try:
         # The kernel ends a read at the byte that carries a descriptor, so a DROP in the same read precedes it.
         received, descriptors, _, _ = socket.recv_fds(link, 4096, 1)
@@ -220,7 +226,7 @@ def receive(link: socket.socket, held: list[int]) -> bytes:
         return BEAT  # A spurious wakeup; the connection is still open.
     except OSError:
         return b""
-    with suppress(OSError):  # Even if the worker no longer reads, its message counts.
+    with suppress(OSError):  # The worker may be gone already, but its message counts.
         link.send(BEAT)
     return received
 

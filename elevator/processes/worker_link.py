@@ -1,4 +1,4 @@
-"""The worker's connection to its supervisor. It sends beats, and replaces a supervisor that is gone."""
+"""The worker's connection to its supervisor. The worker sends beats, and replaces a supervisor that is gone."""
 
 import logging
 import os
@@ -57,7 +57,7 @@ class Link:
         return [] if self.socket is None else [self.socket]
 
     def wake_at_ms(self) -> int:
-        """Return the latest time for the next call of `poll`."""
+        """Return when to call `poll` if nothing is received."""
         return self._beat_at_ms if self._is_paired else NEVER_MS
 
     def poll(self, now_ms: int, readable: bool = True) -> None:
@@ -109,7 +109,7 @@ class Link:
                 return
         except OSError:
             pass
-        with suppress(OSError):  # It may only be stopped, and there must not be two supervisors.
+        with suppress(OSError):  # It may only be stopped, but there must never be two supervisors.
             signal.pidfd_send_signal(self._supervisor, signal.SIGKILL)
         with suppress(ChildProcessError):
             os.waitid(os.P_PIDFD, self._supervisor, os.WEXITED)
@@ -143,7 +143,7 @@ class Link:
 
 
 def own_command() -> list[str]:
-    """Return the command with which the user started this program."""
+    """Return the command with which the user started this program, without `--adopt`."""
     if "__compiled__" in globals():
         command = [PROGRAM_PATH, *sys.argv[1:]]
     else:

@@ -84,7 +84,7 @@ class Config:
     host: str = field(default="127.0.0.1", validator=host_name)
     port: int = field(default=15657, validator=between(1, 65535))
     serial: Path | None = field(default=None, validator=optional(path))
-    """Serial port of an I/O card to use instead of an elevator server. "auto" finds the only card."""
+    """Serial port of an I/O card to use instead of an elevator server. "auto": find the only card."""
     speed: int = field(default=SPEED, validator=between(1, 255))
     """Motor speed of an I/O card."""
     floors: int = field(default=4, validator=between(2, MAX_FLOORS))
@@ -93,7 +93,7 @@ class Config:
     broadcast: str | None = field(default=None, validator=optional(ipv4))
     """IPv4 address to broadcast to. None: broadcast on every network interface."""
     key_file: Path | None = field(default=None, validator=optional(path))
-    """File with the group's key and, during a change of keys, with the other key. None: the group has no key."""
+    """File with the group's key and, while the group changes its key, a second key. None: the group has no key."""
     state_dir: Path | None = field(default=None, validator=optional(path))
     """Directory of the record. None: $XDG_STATE_HOME/elevator/<group>-<id>."""
     no_record: bool = False
@@ -143,7 +143,7 @@ def read_keys(file: Path | None) -> tuple[bytes, ...]:
     """Return the keys in *file*, or NO_KEY without a file; raise ConfigError. The node seals with the first key.
 
     Each line is a key of KEY_BYTES bytes in hexadecimal. A file that other users can access is refused, because its
-    keys are not secret. The mode of a systemd credential is not checked: its directory is private, and an access
+    keys may not be secret. The mode of a systemd credential is not checked: its directory is private, and an access
     control list for the service's user appears in the mode as access for the group.
     """
     if file is None:

@@ -1,9 +1,9 @@
-"""The events that a node logs, derived from its value before and after each turn.
+"""The events that a node logs, derived from the node's state before and after each turn.
 
 `events` returns every change. An `EventLog` returns the same changes with flap damping (log_damping.py).
 
-Calls are logged at level info, so they are all that an undisturbed node logs between its start and its stop. A car out
-of service and a silent peer are warnings. The movements of the car are for debugging.
+Calls are logged at level info. Without faults, a node logs nothing else between its start and its stop. A car out of
+service and a silent peer are warnings. The movements of the car are for debugging.
 """
 
 import logging
@@ -60,7 +60,7 @@ class EventLog:
 
     _peers: dict[int, Condition] = field(factory=dict)
     _unsettled: frozenset[int] = frozenset()
-    """Peers whose state differs from the one last reported."""
+    """The peers whose current state differs from their last reported state."""
     _faults: dict[Fault, Condition] = field(factory=lambda: {Fault.SERVER: Condition(is_failing=True)})
     _fault: Fault = Fault.SERVER
     _has_unreported_action: bool = False
@@ -70,7 +70,7 @@ class EventLog:
         yield from call_events(before, after)
         yield from self._peer_events(before, after)
         yield from self._service_events(after)
-        # A flickering floor sensor starts and stops the car each time.
+        # A flickering floor sensor starts and stops the car each time, so its actions are not logged meanwhile.
         position = self._faults.get(Fault.POSITION)
         self._has_unreported_action = self._has_unreported_action or has_acted(before.drive, after.drive)
         if self._has_unreported_action and not (position and position.damped_ms):
@@ -93,7 +93,7 @@ class EventLog:
         before, self._fault = self._fault, after.drive.fault
         reported = {fault for fault, condition in self._faults.items() if condition.is_failing}
         if self._fault is before and reported == {before} - {Fault.NONE}:
-            return  # The fault is unchanged, and damping holds no report back.
+            return  # The fault is unchanged, and damping delays no report.
         if self._fault is not Fault.NONE:
             self._faults.setdefault(self._fault, Condition())
         reports = [condition.feed(after.now_ms, fault is self._fault) for fault, condition in self._faults.items()]
@@ -122,7 +122,7 @@ def has_acted(old: Drive, new: Drive) -> bool:
 
 
 def action(car: Drive) -> str:
-    """Describe what *car* does and which direction it has announced."""
+    """Describe what *car* is doing, and which direction it has announced."""
     floor, direction = car.position.floor, car.direction.name.lower()
     where = "between floors" if floor is None else f"at floor {floor}"
     match car.behaviour:
@@ -163,4 +163,4 @@ class LoggedWarning(NamedTuple):
     next_at_ms: int
     """When the next line may be logged."""
     gap_ms: int
-    """Time between that line and the one after it."""
+    """The minimum time from that line to the following line."""

@@ -42,7 +42,7 @@ log = logging.getLogger("elevator")
 def run(config: Config, keys: Sequence[bytes], directory: Path | None, link: Link) -> None:
     """Run a node of a group with *keys* until a signal ends it. Raise StoreError or ConfigError if it cannot start.
 
-    The configured host must be an address: a name lookup could block the loop.
+    The configured host must be an address, because a name lookup could block the loop.
     """
     with ExitStack() as opened:
         signals = opened.enter_context(closing(Signals()))
@@ -56,7 +56,7 @@ def run(config: Config, keys: Sequence[bytes], directory: Path | None, link: Lin
             link.poll(clock_ms())
             elevator.poll(clock_ms())
             inputs = elevator.inputs(clock_ms())
-            if inputs is not None:  # A button may be released before a slow disk has loaded the record.
+            if inputs is not None:  # A button may be released before the record is read from a slow disk.
                 new = inputs.pressed
                 pressed = Buttons(pressed.up | new.up, pressed.down | new.down, pressed.cab | new.cab)
 
@@ -128,7 +128,7 @@ def serve(signals: Signals, link: Link, disk: Recorder, network: Broadcast, elev
 
 
 def leave(node: Node, network: Broadcast) -> None:
-    """Broadcast that the car is out of service, so that the peers reassign its calls before they time out."""
+    """Broadcast that the car is out of service, so that the peers reassign its calls at once, without a timeout."""
     node = step(node, Tick(clock_ms(), inputs=None))
     for _ in range(3):
         network.send(heartbeat(node))

@@ -1,11 +1,11 @@
-"""The recorder: a process that waits for the disk so that the worker never does, and the worker's end of it.
+"""The recorder: a process that waits for the disk so that the worker never does, and the worker's connection to it.
 
 1. The recorder is a fork of the worker. Only it opens the record (store.py). First it sends the record found there.
 2. Then the worker sends records and the recorder writes the newest. recorder_client.py describes the protocol.
 3. If the disk refuses a record, the recorder retries twice a second.
 4. When its worker is gone, a recorder writes the newest record it has received and ends. The worker replaces a recorder
-   that is gone. To one that does not answer it sends SIGCONT, in case it is stopped; but it never kills a recorder,
-   because one that waits for a hanging disk would not die.
+   that is gone. If a recorder does not answer, the worker sends it SIGCONT, in case it is stopped. The worker never
+   kills a recorder, because a process that waits for a hanging disk would not die.
 5. If the record is deleted or replaced while it is open, the recorder writes it again.
 """
 
@@ -31,7 +31,7 @@ RETRY_S, RETRY_MS = 0.5, 500
 CHECK_S = 2.0
 """How often the recorder checks that the record is still there."""
 LOAD_S = 5.0
-"""How long a starting node waits for its record. After that it starts without, and merges the record later."""
+"""How long a starting node waits for its record. After that it starts without the record, and merges it later."""
 POLL_S = 0.003
 END_S = 1.0
 MESSAGE_MAX = 1 << 20
@@ -40,7 +40,10 @@ log = logging.getLogger("elevator")
 
 
 class Recorder:
-    """The worker's end. Without a *directory* nothing is written. *clock* returns milliseconds."""
+    """The worker's connection to the recorder.
+
+    Without a *directory*, nothing is stored. *clock* returns the time in milliseconds.
+    """
 
     def __init__(self, directory: Path | None, floors: int, clock: Callable[[], int]) -> None:
         self._directory = directory
@@ -72,7 +75,7 @@ class Recorder:
         return None
 
     def save(self, record: Record) -> None:
-        """Start making *record* durable, unless it equals the newest."""
+        """Start making *record* durable, unless it equals the newest record."""
         self._client.save(record)
         self._send(self._clock())
 
@@ -132,7 +135,7 @@ class Recorder:
         try:
             self._socket.send(message)
         except OSError:
-            return  # The recorder is gone, which the next receive will notice.
+            return  # The recorder is gone. The next receive detects this.
         self._client.note_sent(now_ms)
 
     def _receive(self, message: bytes, now_ms: int) -> None:
@@ -171,7 +174,7 @@ def receive(link: socket.socket) -> bytes | None:
         except BlockingIOError:
             return None
         except ConnectionResetError:
-            continue  # The peer closed without reading everything. Linux reports that once, before its last messages.
+            continue  # The other end closed with messages unread. Linux reports that once, before its last messages.
         except OSError:
             return b""
 
@@ -192,7 +195,7 @@ def serve(link: socket.socket, directory: Path | None, floors: int) -> None:
     """Write the records received over *link* until it is closed."""
     store: Memory | Store | None = None
     late: Record | None = None
-    """A record found only after the node had started without it, which the node may not have merged yet."""
+    """A record that was found only after the node had started without it. The node may not have merged it yet."""
     newest, received, written = "", 0, 0
     had_failed, failure, problem = False, Condition(), ""
     is_open = True
@@ -217,7 +220,7 @@ def serve(link: socket.socket, directory: Path | None, floors: int) -> None:
                 return
             except DiskError as error:
                 if store is not None:
-                    store.close()  # It holds the lock on the file.
+                    store.close()  # The open store holds the lock on the file.
                     store = None
                 had_failed, problem = True, str(error)
                 report(failed=True)

@@ -1,7 +1,7 @@
 """The worker's side of the recorder's protocol, without I/O: messages and times in, messages out.
 
-1. The worker sends complete records, and only the newest. At most WINDOW are unacknowledged. Their numbers count from 1
-   for each recorder process.
+1. The worker sends complete records, and only the newest. At most WINDOW records may be unacknowledged. They are
+   numbered from 1 for each recorder process.
 2. The recorder writes the newest record received and acknowledges its number, which covers all earlier records.
 3. If the disk refuses a record, or none is acknowledged for ACK_TIMEOUT_MS, the disk has failed: calls are then durable
    only on peers. The recorder retries on its own, and its next acknowledgement ends the failure.
@@ -37,7 +37,7 @@ NOTHING = Told()
 
 
 class Pending(NamedTuple):
-    """A sent record that is not acknowledged."""
+    """A record that was sent but is not acknowledged yet."""
 
     number: int
     sent_at_ms: int
@@ -55,7 +55,7 @@ class RecorderClient:
     """Why the record on the disk cannot be used, for the user; empty if it can."""
     _newest: Record | None = field(default=None, init=False)
     _unsent: Record | None = field(default=None, init=False)
-    """The newest record until it is sent."""
+    """The newest record if it has not been sent yet, else None."""
     _sent_count: int = field(default=0, init=False)
     _pending: deque[Pending] = field(factory=deque, init=False)
     _received_at_ms: int = field(default=0, init=False)
@@ -65,7 +65,7 @@ class RecorderClient:
     _news: Told = field(default=NOTHING, init=False)
 
     def save(self, record: Record) -> None:
-        """Make *record* the next one to send, unless it equals the newest."""
+        """Make *record* the next one to send, unless it equals the newest record."""
         if record != self._newest:
             self._newest = self._unsent = record
 

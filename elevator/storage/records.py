@@ -32,10 +32,10 @@ def read_record(text: str, floors: int) -> Record:
 
 
 def complete(record: Record, found: Record) -> Record:
-    """Return *record* merged with the record *found* on the disk; *record* itself if it covers all calls of *found*.
+    """Return *record* merged with *found*, the record on disk; or *record* itself if it covers all calls of *found*.
 
-    In that case the node has merged *found* itself, and may later forget some of its authors. So do not complete its
-    later records.
+    If it covers them, the node has merged *found* itself, and may later forget some of its authors. Then the caller
+    must not complete later records of this node.
     """
     if all(covers(record.calls.seen, dot) for dot in found.calls.live):
         return record

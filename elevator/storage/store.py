@@ -46,7 +46,7 @@ LOCK_S = 1.0
 DAMAGE_CALM_MS = 10_000
 """Repeated damage within this time is logged once."""
 PERMANENT = (errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL)
-"""The errors of a path where no directory can be made. Others may be temporary."""
+"""The errors that mean that no directory can ever be made at a path. Others may be temporary."""
 
 log = logging.getLogger("elevator")
 
@@ -62,7 +62,8 @@ class DiskError(Exception):
 def lock(directory: Path) -> int | None:
     """Lock the record in *directory*. Return the descriptor of the lock, or None if the disk cannot store a lock file.
 
-    The lock lasts until every process with a copy of the descriptor has ended. Raise StoreError if it is taken.
+    The lock lasts until every process with a copy of the descriptor has ended. Raise StoreError if another process
+    holds it.
     """
     try:
         make_directory(directory)
@@ -125,7 +126,7 @@ class Store:
     def load(self) -> Record | None:
         """Return the record, or None if it is missing or damaged; raise DiskError if the disk cannot be read."""
         try:
-            # As bytes: for invalid text, SQLite would report an error that looks like one of the disk.
+            # Read bytes, not text: for invalid text, SQLite would report an error that looks like a disk error.
             row = self._database.execute("SELECT CAST(text AS BLOB) FROM record").fetchone()
             return None if row is None else read_record(row[0], self._floors)
         except (sqlite3.Error, *BAD_INPUT) as error:
@@ -150,7 +151,7 @@ class Store:
         return True
 
     def is_replaced(self) -> bool:
-        """Return whether the open file is no longer the one in the directory, so that writes to it are lost."""
+        """Return whether the open file was deleted or replaced in the directory, so that writes to it are lost."""
         return self._identity != identity(self.path)
 
     def close(self) -> None:
