@@ -61,14 +61,14 @@ TRY_FIRST = {
     "restart_forgets_cab_calls": 7,
     "restart_closes_an_open_door": 6,
     "car_with_a_blocked_door_stays_in_service": 25,
-    "every_car_claims_every_hall_call": 13,
+    "every_car_claims_every_hall_call": 35,
     "cab_calls_of_a_duplicate_are_adopted": 49,
     "only_one_of_simultaneous_presses_is_registered": 8,
     "starvation_guard_ignores_unclaimed_calls": 18,
     "record_read_late_is_overwritten": 58,
     "open_door_reserves_calls_against_its_announced_direction": 159,
     "call_at_an_open_door_is_assigned_to_another_car": 10,
-    "car_counts_as_stopped_before_confirmation": 13,
+    "car_counts_as_stopped_before_confirmation": 18,
     "stale_decision_is_executed": 36,
     "car_with_a_dead_sensor_stays_in_service": 37,
     "car_with_a_dead_sensor_keeps_moving": 27,
@@ -78,7 +78,7 @@ TRY_FIRST = {
     "different_number_of_floors_is_not_logged": 50,
     "node_does_not_listen_after_a_stall": 36,
     "record_read_late_is_ignored": 184,
-    "restart_without_a_record_reuses_the_incarnation": 205,
+    "restart_without_a_record_reuses_the_incarnation": 237,
     "starvation_guard_ignores_down_calls": 44,
     "starvation_guard_does_not_wake_the_node": 44,
     "lamp_waits_for_peers_that_do_not_hear_the_node": 70,
@@ -104,11 +104,18 @@ TRY_FIRST = {
     "motor_command_is_repeated_in_every_turn": 8,
     "obstruction_holds_a_car_with_a_closed_door": 61,
     "door_closes_while_obstructed": 14,
-    "call_is_served_before_the_door_opens": 13,
+    "call_is_served_before_the_door_opens": 67,
     "stop_button_does_not_stop_the_car": 5,
     "car_with_its_stop_button_down_stays_in_service": 7,
+    "incarnations_with_live_calls_are_forgotten": 26,
+    "former_run_counts_as_a_duplicate": 26,
+    "stop_lamp_is_lit_whenever_the_car_is_held": 6,
+    "reply_confirms_commands_sent_after_its_sweep": 130,
 }
 """For mutants that the first few seeds miss: a seed that has caught the mutant. Trying it first only saves time."""
+
+RARE = {"reply_confirms_commands_sent_after_its_sweep", "repeated_presses_hold_the_door_forever"}
+"""Mutants that only one seed in more than a hundred catches: minutes of searching."""
 
 Mutation = Callable[[pytest.MonkeyPatch], None]
 MUTANTS: dict[str, Mutation] = {}
@@ -451,7 +458,7 @@ REPLACEMENTS: Mapping[str, tuple[Callable[..., object], str, str]] = {
     "impossible_floor_is_accepted": (position.judge, "not old.trusted or follows(old, report, heading)", "True"),
     "search_for_a_floor_starts_upwards": (act.rest, "Direction.DOWN", "Direction.UP"),
     "search_for_a_floor_never_reverses": (act.travel, "car.direction.opposite", "car.direction"),
-    "motor_command_is_repeated_in_every_turn": (act.travel, "now_ms + RETRY_MS", "RETRY_MS"),
+    "motor_command_is_repeated_in_every_turn": (act.travel, "now_ms + RETRY_MS", "now_ms + 1"),
     "motor_command_is_never_repeated": (act.travel, "motor_try=car.motor_try + 1", "motor_try=car.motor_try"),
     "position_is_trusted_after_a_lost_server": (
         drive.lose_panel,
@@ -556,7 +563,9 @@ def test_unmutated_core_passes() -> None:
         assert not campaign.outcome(plan(seed))[0].violation
 
 
-@pytest.mark.parametrize("name", [*MUTANTS, *REPLACEMENTS])
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in RARE else name for name in (*MUTANTS, *REPLACEMENTS)]
+)
 def test_mutant_is_caught(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if name in REPLACEMENTS:
         reword(monkeypatch, *REPLACEMENTS[name])
