@@ -110,12 +110,12 @@ TRY_FIRST = {
     "incarnations_with_live_calls_are_forgotten": 26,
     "former_run_counts_as_a_duplicate": 26,
     "stop_lamp_is_lit_whenever_the_car_is_held": 6,
-    "reply_confirms_commands_sent_after_its_sweep": 130,
+    "reply_confirms_commands_sent_after_its_sweep": 183,
 }
 """For mutants that the first few seeds miss: a seed that has caught the mutant. Trying it first only saves time."""
 
-RARE = {"reply_confirms_commands_sent_after_its_sweep", "repeated_presses_hold_the_door_forever"}
-"""Mutants that only one seed in more than a hundred catches: minutes of searching."""
+RARE = {"repeated_presses_hold_the_door_forever"}
+"""Mutants that fewer than one seed in a hundred catches: they take minutes."""
 
 Mutation = Callable[[pytest.MonkeyPatch], None]
 MUTANTS: dict[str, Mutation] = {}
