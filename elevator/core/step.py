@@ -100,7 +100,8 @@ def decide(node: Node, asked_at_ms: int | None) -> Node:
     """Locate the car, assign the hall calls, and choose the next action of the car."""
     now_ms, old = node.now_ms, node.assignment
     sensed = drive.sense(node.drive, now_ms, node.inputs, node.floors, is_listening(node), asked_at_ms)
-    every = buttons(shown(node).values(), node.me.id)
+    presses = shown(node)
+    every = buttons(presses.values(), node.me.id)
     members = members_of(node, sensed.car, every.cab)
     hall = frozenset(call for call in node.calls.live.values() if call.button is not Button.CAB)
     assigned = assignment.assign(old, now_ms, node.policy, node.me.id, node.floors, hall, members)
@@ -116,7 +117,7 @@ def decide(node: Node, asked_at_ms: int | None) -> Node:
     forget_at_ms = NEVER_MS if duplicate is None else duplicate.forget_at_ms
     listened_at_ms = node.listen_until_ms if is_listening(node) else NEVER_MS
     due_at_ms = min(sensed.due_at_ms, acted.due_at_ms, assigned.due_at_ms, forget_at_ms, listened_at_ms)
-    calls = serve(node.calls, acted.served, node.calls.live.keys() - shown(node).keys())
+    calls = serve(node.calls, acted.served, node.calls.live.keys() - presses.keys()) if acted.served else node.calls
     return evolve(
         node,
         drive=acted.car,
