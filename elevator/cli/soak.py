@@ -83,22 +83,24 @@ def campaign(arguments: argparse.Namespace) -> int:
     failed: list[Outcome] = []
     print(f"seeds {arguments.seeds[0]}..{arguments.seeds[-1]}, {arguments.jobs} jobs", flush=True)
     reported_at = began
-    for result in results(arguments):
-        done += 1
-        hours += result.simulated_ms / 3_600_000
-        faults += result.faults
+    for seed, result in results(arguments):
         now = time.monotonic()
-        if result.violation:
-            failed.append(result)
-            print(f"seed {result.seed} failed: {result.violation}", flush=True)
+        if result is None:
+            lost += 1
+            print(f"seed {seed} not run: its process died", flush=True)
+        else:
+            done += 1
+            hours += result.simulated_ms / 3_600_000
+            faults += result.faults
+            if result.violation:
+                failed.append(result)
+                print(f"seed {seed} failed: {result.violation}", flush=True)
         if now >= reported_at + 10:
             reported_at = now
             print(progress(done, hours, faults, now - began), flush=True)
         is_late = arguments.minutes and now - began > 60 * arguments.minutes
         if is_late or (arguments.hours and hours >= arguments.hours):
             break
-    else:
-        lost = len(arguments.seeds) - done
     print(progress(done, hours, faults, time.monotonic() - began))
     if failed:
         explain(arguments, failed[0])

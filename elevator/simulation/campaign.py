@@ -84,25 +84,25 @@ def only(plan: Plan, faults: Sequence[int], presses: Sequence[int]) -> Plan:
     )
 
 
-def results(arguments: argparse.Namespace) -> Iterator[Outcome]:
-    """Run each seed in a child process, and yield the results as they arrive. A child that dies yields none."""
+def results(arguments: argparse.Namespace) -> Iterator[tuple[int, Outcome | None]]:
+    """Run each seed in a child process. Yield seeds and their results as they arrive; None if the child has died."""
     sys.stdout.flush()
-    waiting, running = iter(arguments.seeds), dict[int, int]()
+    waiting, running = iter(arguments.seeds), dict[int, tuple[int, int]]()
     try:
         while True:
             while len(running) < arguments.jobs and (seed := next(waiting, None)) is not None:
                 pipe, pid = start(seed, arguments)
-                running[pipe] = pid
+                running[pipe] = pid, seed
             if not running:
                 return
             for pipe in select.select(list(running), [], [])[0]:
                 received = os.read(pipe, 65536)  # One read suffices: a result fits in the buffer of a pipe.
                 os.close(pipe)
-                os.waitpid(running.pop(pipe), 0)
-                if received:
-                    yield Outcome(*json.loads(received))
+                pid, seed = running.pop(pipe)
+                os.waitpid(pid, 0)
+                yield seed, Outcome(*json.loads(received)) if received else None
     finally:
-        for pipe, pid in running.items():
+        for pipe, (pid, _) in running.items():
             os.close(pipe)
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)

@@ -130,6 +130,15 @@ def test_campaign_fails_if_a_worker_dies(monkeypatch: pytest.MonkeyPatch, capsys
     assert "3 passed, 0 failed, 1 not run" in capsys.readouterr().out
 
 
+def test_campaign_with_a_time_limit_fails_if_a_worker_dies(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    outcome = campaign.outcome
+    monkeypatch.setattr(campaign, "outcome", lambda plan: os._exit(0) if plan.seed == 2 else outcome(plan))
+    assert soak.main(["--seeds", "1..1000000", "--minutes", "0.01", "--jobs", "2"]) == 1
+    assert "seed 2 not run" in capsys.readouterr().out
+
+
 def test_seed_fails_if_a_node_raises_an_exception_at_startup(monkeypatch: pytest.MonkeyPatch) -> None:
     def boot(*_: object) -> Node:
         raise ZeroDivisionError("startup failed")
