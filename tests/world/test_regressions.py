@@ -14,7 +14,7 @@ import pytest
 from attrs import frozen
 from reword import reword
 
-from elevator.core import node, position, replica
+from elevator.core import act, node, position, replica
 from elevator.core.model import Button
 from elevator.simulation import campaign
 from elevator.simulation.faults import FaultKind, InjectedFault, Plan, Press
@@ -103,6 +103,17 @@ REGRESSIONS = {
             InjectedFault(FaultKind.DISK, 2000, 20_000, 1),
             Press(4000, 4200, 1, CAB, 0),
             InjectedFault(FaultKind.KILL, 4500, 6000, 1),
+        ),
+    ),
+    # A passenger in car 0 presses the button of the floor where the door is open, and another wants to floor 2.
+    "repeated_presses_do_not_hold_the_door_forever": Regression(
+        pytest.mark.rule("C6"),
+        act.serve,
+        "now_ms >= car.door.opened_at_ms + DOOR_EXTENSION_MS",
+        "False",
+        (
+            *(Press(at_ms, at_ms + 200, 0, CAB, 0) for at_ms in range(3000, 60_000, 1000)),
+            Press(4500, 4700, 0, CAB, 2),
         ),
     ),
     # The wrong reading ends soon, but the server is slow: its next reply arrives only when the reply with the wrong
