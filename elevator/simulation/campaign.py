@@ -91,8 +91,11 @@ def results(arguments: argparse.Namespace) -> Iterator[tuple[int, Outcome | None
     try:
         while True:
             while len(running) < arguments.jobs and (seed := next(waiting, None)) is not None:
+                # An interrupt during a fork would get lost: Python ignores exceptions in the hooks that run then.
+                signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
                 pipe, pid = start(seed, arguments)
                 running[pipe] = pid, seed
+                signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
             if not running:
                 return
             for pipe in select.select(list(running), [], [])[0]:
@@ -109,11 +112,13 @@ def results(arguments: argparse.Namespace) -> Iterator[tuple[int, Outcome | None
 
 
 def start(seed: int, arguments: argparse.Namespace) -> tuple[int, int]:
-    """Run *seed* in a child process; return the pipe for its result, and its process id."""
+    """Run *seed* in a child process; return the pipe for its result, and its process id.
+
+    SIGINT must be blocked, and stays blocked in the child: the parent handles Ctrl-C.
+    """
     reading, writing = os.pipe()
     pid = os.fork()
     if pid == 0:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # The parent handles Ctrl-C.
         try:
             done, _ = outcome(plan(seed, arguments.cars, arguments.floors))
             os.write(writing, json.dumps(done).encode())

@@ -1,6 +1,7 @@
 """The simulated world: passing seeds, reproducible runs, faults with an effect, and the soak command."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -128,6 +129,19 @@ def test_campaign_fails_if_a_worker_dies(monkeypatch: pytest.MonkeyPatch, capsys
     monkeypatch.setattr(campaign, "outcome", lambda plan: os._exit(0) if plan.seed == 3 else outcome(plan))
     assert soak.main(["--seeds", "1..4", "--jobs", "2"]) == 1
     assert "3 passed, 0 failed, 1 not run" in capsys.readouterr().out
+
+
+def test_interrupt_waits_until_a_forked_worker_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    fork, blocked = os.fork, list[bool]()
+
+    def observed_fork() -> int:
+        blocked.append(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, []))
+        return fork()
+
+    monkeypatch.setattr(os, "fork", observed_fork)
+    assert soak.main(["--seeds", "1..3", "--jobs", "2"]) == 0
+    assert blocked == [True] * 3
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
 
 
 def test_campaign_with_a_time_limit_fails_if_a_worker_dies(
