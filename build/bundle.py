@@ -5,11 +5,11 @@
  3. The folder is compressed into one executable, with a digest of each file: see bootstrap.c.
 
 Nuitka has a onefile mode too, but it keeps a parent process. That process turns SIGTERM into SIGINT, unpacks at every
-start, and leaves 20 MB behind when it is killed. Its death also ends the program, which must survive it. The cached
-variant of onefile mode overwrites the files of copies that are running.
+start, and leaves 20 MB behind when it is killed. If that process dies, the program ends with it, but a node must keep
+running. The cached variant of onefile mode overwrites the files of copies that are running.
 
-Nuitka includes the standard library and rich as bytecode, by default. The modules in LEFT_OUT are named by imports that
-the program never executes.
+By default, Nuitka includes the standard library and the package `rich` as bytecode. The modules in LEFT_OUT are
+excluded: bundled code imports them, but the program never executes these imports.
 """
 
 import hashlib

@@ -294,7 +294,7 @@ def main(arguments: list[str]) -> int:
         try_full_disk(copy, binary, scratch)
         try_damaged_binary(binary, scratch)
     except (Failed, OSError, subprocess.TimeoutExpired) as failure:
-        print(f"smoke: FAILED with seed {seed}: {failure}", file=sys.stderr)
+        print(f"damage: FAILED with seed {seed}: {failure}", file=sys.stderr)
         return 1
     finally:
         kill(scratch.name)

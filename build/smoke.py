@@ -146,7 +146,7 @@ def step(text: str) -> None:
 
 
 def descendants(mark: str) -> list[int]:
-    """Return the processes whose mark begins with *mark*."""
+    """Return the pids of all processes whose MARK environment variable begins with *mark*."""
     return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit() and is_marked(entry, mark)]
 
 

@@ -56,7 +56,7 @@ RELEASE_US = 500_000
 
 @frozen
 class Card:
-    """The part of the output pins' state that cannot be derived from the panel."""
+    """The state of the simulated card that `Machine` does not have."""
 
     speed: int = 0
     """0..255. The simulated car moves equally fast at any speed except 0."""

@@ -88,7 +88,7 @@ def check_server(host: str, port: int, floors: int) -> Finding:
                 if reply[0] != 7:
                     return Finding(False, f"{where} is not an elevator server: set --port to the elevator server's")
     except TimeoutError:
-        return Finding(False, f"{where} does not answer: stop the program that is connected to it, or restart it")
+        return Finding(False, f"{where} does not answer: stop the program connected to it, or restart the server")
     except OSError as error:
         why = error.strerror or str(error)
         return Finding(False, f"cannot connect to the {where} ({why}): start it, or correct --host and --port")
@@ -100,7 +100,7 @@ def check_server(host: str, port: int, floors: int) -> Finding:
     typical_ms = sorted(took_ms)[REQUESTS // 2]
     if typical_ms > SLOW_MS:
         return Finding(
-            False, f"{where} takes {typical_ms:.0f} ms to answer (limit: {SLOW_MS} ms): run the server on this machine"
+            False, f"{where} takes {typical_ms:.0f} ms to answer (limit: {SLOW_MS:.0f} ms): run it on this machine"
         )
     return Finding(True, f"{where} answers in {typical_ms:.2f} ms; its car is {position(floor if at_floor else None)}")
 

@@ -25,7 +25,7 @@ def main(argv: list[str]) -> int:
             opened.flush()
             os.fsync(descriptor)
     except FileExistsError:
-        parser.error(f"{file} already exists and is not overwritten: choose another name")
+        parser.error(f"{file} already exists and will not be overwritten: choose another name")
     except (OSError, ValueError) as error:
         parser.error(f"cannot write {file!r}: {getattr(error, 'strerror', None) or error}")
     print(f"created key file {file}, mode {FILE_MODE:04o}", file=sys.stderr)

@@ -205,7 +205,7 @@ class Bridge:
         return is_as_wanted and not inputs.halted and self.card.client.panel.is_current
 
     def _expire(self, until_ms: int) -> None:
-        """Drop the client's incomplete message if it expired by *until_ms* without further bytes."""
+        """Drop the client's incomplete message if the rest of it has not arrived in time, as of *until_ms*."""
         dropped = self._reader.expire(until_ms)
         if dropped and not self._has_warned:
             log.warning("dropped an incomplete message (%d of 4 bytes); logged once for each client", dropped)

@@ -56,7 +56,7 @@ class Condition:
     _suspect_since_ms: int | None = None
     """Time of the first failure since the score last fell below zero. None: no sample has failed since."""
     _calm_since_ms: int | None = None
-    """Time of the first success after the last failure. None: the last sample failed, or there is none."""
+    """When the current run of successes began. None: the last sample failed, or there has been no sample yet."""
     _forget_at_ms: int = 0
     _recurrences: int = -1
     _times: int = 0

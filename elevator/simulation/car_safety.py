@@ -55,7 +55,7 @@ class Stop:
     has_seen_floor: bool = False
     has_searched: bool = False
     search_since_ms: int | None = None
-    """Since when the car has been searching for its first floor."""
+    """When the car began to search for its first floor; None if it is not searching."""
 
 
 class CarSafety:

@@ -48,7 +48,7 @@ def draw_storm(rng: random.Random, cars: int, floors: int, calm_at_ms: int) -> t
 
 
 def draw_rare(rng: random.Random, cars: int, floors: int, calm_at_ms: int) -> tuple[list[InjectedFault], list[Press]]:
-    """Draw, in 1 of 6 runs, a sequence that needs much time or many events to do harm."""
+    """Draw, in 1 of 6 runs, faults and presses that do harm only after a long time or many events."""
     buttons, who = list(panel_buttons(floors)), rng.randrange(cars)
     rare = rng.choices(("crash loop", "hammer", "shirker", ""), (5, 5, 6, 84))[0]
     if rare == "crash loop":  # More incarnations than a node remembers, with calls that cannot be served meanwhile.

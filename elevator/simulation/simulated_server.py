@@ -37,7 +37,7 @@ class SimulatedServer:
         self.on_change(before, machine, events)
 
     def change(self, machine: Machine, now_ms: int) -> None:
-        """Replace the elevator's state by *machine*, and report the events of the change."""
+        """Replace the elevator's state with *machine*, and report the differences as events."""
         self.replace(machine, elevator.changes(self.machine, machine, now_ms))
 
     def settle(self, now_ms: int) -> None:

@@ -68,7 +68,7 @@ class Guard:
 
 @contextmanager
 def guarded() -> Iterator[None]:
-    """Leave the alternate screen even if the process is killed inside the block."""
+    """Have a child process leave the alternate screen if this process is killed inside the block."""
     guard = Guard(None)
     try:
         yield

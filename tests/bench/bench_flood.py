@@ -113,7 +113,7 @@ def measure(what: str, group: Lab, panel: Panel, seconds: float) -> None:
 
 
 def press(group: Lab, floor: int) -> float:
-    """Press a cab button of car 1, which is not at *floor*. Return the time until the button's lamp lights, in ms."""
+    """Press the cab button for *floor* of car 1, which must be elsewhere; return the time to its lamp, in ms."""
     answer = group.ask("press", car=1, button="cab", floor=floor)
     pressed_ms: float = answer["ms"]
     lit_ms: list[float] = []

@@ -32,7 +32,7 @@ SHOWN = {
     "car": ("press", "lamp", "door", "motor", "at floor", "misbehaviour"),
     "node": ("starts", "is killed", "dies", "node", "in service", "out of service", "door open", "another", "two"),
 }
-"""The first words of the lines about cars and nodes that are shown. Lines about anything else are always shown."""
+"""A line about a car or a node is shown only if it starts with one of these. All other lines are always shown."""
 
 
 class Scenario(NamedTuple):

@@ -95,7 +95,7 @@ def all_mutants() -> list[Mention]:
 
 
 def coverage() -> dict[str, dict[str, list[str]]]:
-    """Map each rule to the columns of its row, and each column to the names in it."""
+    """Return the table: for each rule and column, the names of scenarios, tests, judges or mutants."""
     found: dict[str, dict[str, list[str]]] = {
         rule: {"scenarios": [], "other tests": [], "judges": [], "mutants": []} for rule, _ in read_rules()
     }

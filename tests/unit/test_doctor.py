@@ -159,7 +159,7 @@ def test_server_with_another_client_fails(monkeypatch: pytest.MonkeyPatch) -> No
         assert first.recv(4)
         found = check_server("127.0.0.1", port, 6)
     assert not found.good
-    assert "stop the program that is connected to it" in found.text
+    assert "stop the program connected to it, or restart the server" in found.text
 
 
 def test_no_server_or_another_program_on_the_port_fails() -> None:

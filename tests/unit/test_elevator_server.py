@@ -95,7 +95,7 @@ def test_unsure_lamps_are_left_unchanged() -> None:
     assert changes(outputs_after(sent, unsure), Outputs(lamps=Buttons(2)), FLOORS) == bytes((2, Button.UP, 0, 0))
 
 
-def test_lamp_is_written_once_it_is_no_longer_unsure() -> None:
+def test_lamp_is_written_when_its_state_becomes_certain() -> None:
     unsure = outputs_after(None, Outputs(unsure=Buttons(cab=1)))
     assert unsure == Outputs(unsure=Buttons(cab=1))
     assert changes(unsure, Outputs(), FLOORS) == bytes((2, Button.CAB, 0, 0))

@@ -43,7 +43,7 @@ def test_end_of_an_initial_fault_is_reported() -> None:
     assert reports(Condition(is_failing=True), lambda now_ms: now_ms < 1000) == [(1000, Report(False, 1))]
 
 
-def test_fault_begins_after_2_s_with_a_fifth_of_failures_and_ends_after_10_s_without_any() -> None:
+def test_fault_begins_after_2_s_with_one_failure_in_five_and_ends_after_10_s_without_one() -> None:
     reported = changes(reports(send_failures(), lambda now_ms: now_ms < 5000 and now_ms // STEP_MS % 5 == 0))
     assert reported == [(2000, True), (4750 + STEP_MS + 10_000, False)]
 
