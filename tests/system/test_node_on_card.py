@@ -221,7 +221,7 @@ def test_car_without_a_card_cannot_be_unplugged(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["--serial", "auto", "--floors", "9"], "4 floors"),
+        (["--serial", "auto", "--floors", "9"], "floors must be 4"),
         (["--serial", "auto", "--speed", "0"], "speed must be 1..255"),
         (["--serial", "auto", "--speed", "256"], "speed must be 1..255"),
     ],
