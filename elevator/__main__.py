@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 BROKEN_PIPE_STATUS, INTERRUPTED_STATUS = 141, 130
-"""The exit statuses that a shell reports for a process killed by SIGPIPE and by SIGINT."""
+"""The exit statuses that a shell reports for processes killed by SIGPIPE and SIGINT."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -20,7 +20,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         finally:
             sys.stdout.flush()
     except BrokenPipeError:
-        # Python flushes standard output again at exit. Writing to /dev/null, that flush cannot fail too.
+        # Python flushes standard output again at exit. With /dev/null in its place, that flush cannot fail.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE_STATUS
     except KeyboardInterrupt:

@@ -1,18 +1,18 @@
-"""`elevator assign`: a replacement for the course's hall_request_assigner.
+"""`elevator assign`: a replacement for TTK4145's hall_request_assigner.
 
-The command gives the same answers as the original, with the exceptions listed in assign_help.py, which `--help` prints.
-If the input is invalid, it prints one line on standard error and exits with status 1.
+The command answers like the original, except for the differences in assign_help.py, which `--help` prints. If the input
+is invalid, the command prints one line on standard error and exits with status 1.
 
 - Options are parsed like the original's, which uses std.getopt of the D language: see `extract`. Unknown options and
   other words are ignored.
 - Without --input, or if its value is empty, the input is the first line of standard input.
 - A missing field of a car has the original's default: idle, floor 0, down. cabRequests is required. Unknown fields are
-  ignored. An integer may be a string, and may have a plus sign and leading zeros.
-- `--algorithm plan` selects the nodes' own assigner, with the nodes' limits: 64 floors, 64 cars, and durations from 0
-  to one hour. A stop serves only the announced direction, and each answer is independent of earlier ones.
+  ignored. Integers may be JSON strings, and may have a plus sign and leading zeros.
+- `--algorithm plan` selects the nodes' own assigner, with its limits: 64 floors, 64 cars, and durations from 0 to
+  one hour. A stop serves only hall calls in the announced direction. Earlier answers do not affect later ones.
 - `--jsonl` answers each line of standard input with one line. A line is an input, or {"input": ..., "args": {...}} with
   its own options. The answer to an invalid line is {"error": ...}, and the exit status is then 1.
-- `--serve PATH` answers lines in the same way on a Unix socket, for any number of clients, until a signal arrives.
+- `--serve PATH` answers lines in the same way on a Unix socket, for any number of clients, until SIGTERM or SIGINT.
 """
 
 import json
@@ -34,7 +34,7 @@ class InputError(Exception):
 
 
 class Options(NamedTuple):
-    """Options that determine the answer."""
+    """The options that affect an answer."""
 
     travel_ms: int = _assign.TRAVEL_MS
     door_ms: int = _assign.DOOR_MS
@@ -52,8 +52,8 @@ class CommandLine(NamedTuple):
 
 
 ORDER = ("algorithm", "serve", "jsonl", "travelDuration", "doorOpenDuration", "clearRequestType", "includeCab", "input")
-"""The order in which options are extracted. As in the original the input is last, so other options may stand between -i
-and its value. The four options before it are in the order of the original's documentation."""
+"""Options are extracted in this order. As in the original, the input is last, so other options may stand between -i and
+its value."""
 SWITCHES = {"jsonl", "includeCab"}
 SHORT = {"input": "i"}
 
@@ -102,7 +102,7 @@ def extract(words: list[str], name: str) -> list[str]:
 
 
 def split(word: str) -> tuple[str, str]:
-    """Split *word* into the name of an option and the value attached to it. If it is no option, the name is ""."""
+    """Split *word* into an option's name and the value attached to it. The name is "" if *word* is not an option."""
     if word.startswith("--"):
         name, _, value = word[2:].partition("=")
         return name, value
@@ -119,7 +119,7 @@ INTEGER = re.compile(r"([+-]?)([0-9]+)")
 
 
 def read_integer(what: str, value: object) -> int:
-    """Parse a 32-bit integer; raise InputError if *value* is not one. *what* names it in the message."""
+    """Parse a string as a signed 32-bit integer. Otherwise raise InputError with a message about *what*."""
     if isinstance(value, str) and (found := INTEGER.fullmatch(value)):
         number = int(found[1] + (found[2].lstrip("0")[:11] or "0"))  # 11 digits are always out of range.
         if INT_MIN <= number <= INT_MAX:
@@ -128,7 +128,7 @@ def read_integer(what: str, value: object) -> int:
 
 
 def change(options: Options, name: str, value: object) -> Options:
-    """Return *options* with the option *name* set to *value*; raise InputError if that is invalid."""
+    """Return *options* with the option *name* set to *value*; raise InputError if either is invalid."""
     match name, value:
         case "travelDuration", _:
             return options._replace(travel_ms=read_integer(name, value))
@@ -141,11 +141,11 @@ def change(options: Options, name: str, value: object) -> Options:
         case "algorithm", "reference" | "plan":
             return options._replace(algorithm=value)
         case _:
-            raise InputError(f"{name} cannot be {value!r:.40}")
+            raise InputError(f"unknown option or invalid value: {name} {value!r:.40}")
 
 
 def answer(text: str, options: Options) -> str:
-    """Answer one input; raise InputError if it is invalid."""
+    """Return the JSON answer to the JSON input *text*; raise InputError if the input is invalid."""
     return to_json(assign(parse(text), options))
 
 
@@ -162,9 +162,9 @@ leading zeros (group 3). Matching takes linear time for any text."""
 
 
 def parse(text: str) -> dict[str, Any]:
-    """Parse a JSON object; raise InputError if it is invalid. Integers of any length become strings.
+    """Parse a JSON object; raise InputError if it is invalid. Integers become strings, so any length is allowed.
 
-    A surrogate in *text* represents a byte that is not UTF-8, and makes the input invalid.
+    A surrogate in *text* stands for a byte that is not UTF-8, and makes the input invalid.
     """
     if "\x7f" in text:
         raise InputError("the input contains a raw DEL character: write it as \\u007f")
@@ -196,20 +196,23 @@ def required(given: Mapping[str, Any], name: str) -> Any:
 
 
 def assign(given: Mapping[str, Any], options: Options) -> dict[str, list[list[bool]]]:
-    """Assign the hall requests of one input to its cars; raise InputError if it is invalid."""
+    """Assign the hall requests of an input; raise InputError if it is invalid.
+
+    Return a table for each car id, with a row for each floor: [up, down], or [up, down, cab] with include_cab.
+    """
     rows = read_list("hallRequests", required(given, "hallRequests"))
     hall = [read_flags("a row of hallRequests", row) for row in rows]
     if any(len(row) != 2 for row in hall):
         raise InputError("a row of hallRequests must be [up, down]")
     states = read_object("states", required(given, "states"))
     if any("\ud800" <= letter <= "\udfff" for id in states for letter in id):
-        raise InputError("an id contains half of a surrogate pair")
+        raise InputError("a car id contains an unpaired surrogate")
     ids = sorted(states, key=str.encode)
     for state in states.values():
         read_object("a state", state)
     cabs = {id: read_flags("cabRequests", required(states[id], "cabRequests")) for id in ids}
     if any(len(cab) != len(hall) for cab in cabs.values()):
-        raise InputError("hallRequests and cabRequests must all have the same length")
+        raise InputError("hallRequests and every cabRequests must have the same length")
     cars = [read_car(states[id], cabs[id]) for id in ids]
     up, down = (mask([row[way] for row in hall]) for way in (0, 1))
     try:
@@ -236,7 +239,7 @@ def run_algorithm(
 
 
 def read_car(state: Mapping[str, Any], cab: list[bool]) -> tuple[int, int, int, int]:
-    """Convert the *state* of one car to the tuple that the native assigners expect."""
+    """Convert a car's *state* and *cab* requests to the tuple that the C assigners expect."""
     behaviour, direction = state.get("behaviour", "idle"), state.get("direction", "down")
     if not isinstance(behaviour, str) or behaviour not in BEHAVIOURS:
         raise InputError(f"behaviour must be one of {', '.join(BEHAVIOURS)}, not {behaviour!r:.40}")
@@ -263,7 +266,7 @@ def mask(row: Sequence[bool]) -> int:
 
 
 def answer_line(text: str, options: Options) -> tuple[str, bool]:
-    """Return the answer to one line, and whether the line was valid. The line may contain its own options."""
+    """Answer a line of JSON, which may override *options*; return the answer and whether the line is valid."""
     try:
         given = parse(text)
         if "input" in given and "states" not in given:
@@ -276,7 +279,7 @@ def answer_line(text: str, options: Options) -> tuple[str, bool]:
 
 
 def answer_lines(options: Options) -> int:
-    """Print an answer to each line of standard input; return the exit status."""
+    """Answer each line of standard input; return the exit status: 1 if any line is invalid, otherwise 0."""
     status = 0
     for text in sys.stdin or ():
         if not text.strip():
@@ -297,8 +300,8 @@ def answer_first_line(options: Options) -> str:
         if not line.endswith("\n"):
             with suppress(InputError):  # The original always drops the last character.
                 return answer(line[:-1], options)
-        # The addition explains the error if the input has several lines, or none.
-        raise InputError(f"{refused}; the input is the first line of standard input") from None
+        # The hint explains the error if standard input has several lines, or none.
+        raise InputError(f"{refused} (the input is only the first line of standard input)") from None
 
 
 def main(argv: list[str]) -> int:

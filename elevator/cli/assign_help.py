@@ -3,32 +3,32 @@
 from elevator import _assign
 
 DIFFERENCES = {
-    "final newline": "Standard input may end without a newline. The original always drops its last character.",
+    "final newline": "Standard input may end without a newline. The original drops the last character, whatever it is.",
     "white space": "White space may surround the input, and a line may end with CR LF. The original rejects both.",
     "surrogates": "A pair of \\u escapes may encode any character. The original rejects many above U+3FFFF.",
     "size": "A building has at most 1024 floors and 500 cars. The original has no limit.",
-    "empty id": "A simulation stops after 4194304 moves. With an empty id, the original may run forever.",
-    "output": "The order of the cars and the escapes in their ids may differ.",
+    "empty id": "A simulation stops after 4194304 moves. With an empty car id, the original may run forever.",
+    "output": "The order of the cars, and the escapes in their ids, may differ.",
     "options": "The original ignores --algorithm, --jsonl, --serve and --help.",
 }
-"""The known differences from the original. A test checks each of them against recorded answers of the original."""
+"""The known differences from the original, by topic. Each has a recorded answer of the original, or a test."""
 
 USAGE = f"""\
 usage: elevator assign [--input JSON] [options]
 
-Assign hall calls like the course's hall_request_assigner. Without --input, read one line from standard input.
+Assign hall calls like TTK4145's hall_request_assigner. Without --input, read one line from standard input.
 
   -i, --input JSON             hallRequests and states, in the format of the original
-  --travelDuration MS          travel time between two floors ({_assign.TRAVEL_MS})
+  --travelDuration MS          travel time from one floor to the next ({_assign.TRAVEL_MS})
   --doorOpenDuration MS        dwell time of the door ({_assign.DOOR_MS})
   --clearRequestType TYPE      hall calls that a stop serves: inDirn or all (inDirn)
   --includeCab                 add the cab requests to the output as a third column
-  --algorithm NAME             reference, or plan for shorter waits (reference)
+  --algorithm NAME             reference, or plan for shorter waiting times (reference)
   --jsonl                      answer each line of standard input with one line
-  --serve PATH                 do the same on a Unix socket
+  --serve PATH                 answer lines in the same way on a Unix socket
 
-Options are parsed like the original's: upper or lower case, -iJSON, --input=JSON, and other options between -i and its
-value. Unknown options are ignored.
+Options are parsed like the original's: in upper or lower case, as -iJSON or --input=JSON, and with other options
+between -i and its value. Unknown options are ignored.
 
 Differences from the original:
 """ + "\n".join(f"  - {difference}" for difference in DIFFERENCES.values())

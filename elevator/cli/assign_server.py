@@ -10,9 +10,9 @@ from pathlib import Path
 from attrs import define, field
 
 LINE_BYTES_MAX = 1 << 23
-"""The maximum length of a request. One for the largest building, 500 cars and 1024 floors, takes about 4 MB."""
+"""The maximum length of a request. A request for the largest building (500 cars, 1024 floors) takes about 4 MB."""
 UNREAD_BYTES_MAX = 1 << 24
-"""The server disconnects a client that leaves more bytes of answers unread."""
+"""The server disconnects a client that leaves more than this many bytes of answers unread."""
 
 
 @define(eq=False)
@@ -23,7 +23,7 @@ class Client:
 
 
 def run(path: str, answer: Callable[[str], str]) -> None:
-    """Listen at *path* and answer each line until SIGTERM or SIGINT. Raise OSError if listening fails."""
+    """Listen at *path* and answer each received line until SIGTERM or SIGINT. Raise OSError if listening fails."""
     reading, writing = os.pipe()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: os.write(writing, b"."))
@@ -44,7 +44,7 @@ def run(path: str, answer: Callable[[str], str]) -> None:
 
 
 def listen(path: str) -> socket.socket:
-    """Create a socket that listens at *path*. Replace an abandoned socket; raise OSError for any other file."""
+    """Create a socket that listens at *path*. Replace an unused socket there; raise OSError for any other file."""
     listener = socket.socket(socket.AF_UNIX)
     try:
         try:

@@ -1,12 +1,12 @@
-"""`elevator bench dispatch`: compares passengers' waiting times with the reference algorithm's.
+"""`elevator bench dispatch`: measures passengers' waiting times relative to the reference algorithm.
 
- 1. There are 48 cells: four buildings, four traffic profiles and three loads. Load 1 is the arrival rate at which the
-    cars would be fully busy if each carried one passenger at a time, including the empty trip to the next passenger.
+ 1. A cell is a combination of building, traffic profile and load; there are 4 * 4 * 3 = 48. At load 1, passengers
+    arrive as fast as the cars could carry them one at a time, including the empty trip to the next passenger.
  2. Passengers arrive as a Poisson process. Some travel up from the lobby (floor 0), some down to it, and the rest
-    between random floors. All random numbers come from the seed, by splitmix64.
+    between random floors. splitmix64 generates all random numbers from the seed.
  3. C code (native/bench.h) simulates cars, doors and passengers with the assigners that nodes use. All cars start at
-    floor 0, and the first passengers are not counted. The reference algorithm gets the same passengers and never parks.
- 4. With --loss, each node has its own view of the group, updated by the broadcasts that it receives every 100 ms.
+    floor 0. With the reference algorithm, the same passengers arrive and idle cars never park.
+ 4. With --loss, each node has its own view of the group. Nodes broadcast every 100 ms, with the given packet loss.
 
 The waiting time is from a passenger's arrival until the passenger enters a car. The journey time is from arrival until
 the passenger leaves the car.
@@ -30,18 +30,18 @@ from elevator.core.model import RATE_MAX
 from elevator.core.traffic import PEOPLE, PRIOR_MS
 
 WARM_UP = 100
-"""How many of the first passengers are not counted, for each seed."""
+"""The waiting and journey times exclude this many passengers at the start of each simulation."""
 BUILDINGS = {"3x4": (3, 4), "3x9": (3, 9), "6x16": (6, 16), "8x32": (8, 32)}
-"""Numbers of cars and floors."""
+"""Numbers of cars and floors, by building."""
 PROFILES = {"up": (0.85, 0.05), "down": (0.05, 0.85), "inter": (0.0, 0.0), "lunch": (0.4, 0.4)}
-"""Shares of passengers who travel up from the lobby and down to it."""
+"""Fractions of passengers who travel up from the lobby and down to it; the rest travel between random floors."""
 LOADS = {"light": 0.25, "medium": 1.0, "heavy": 3.0}
 ASSIGNERS = {"reference": _bench.REFERENCE, "plan": _bench.PLAN}
 PARKS = {"none": _bench.PARK_NONE, "spread": _bench.PARK_SPREAD, "lobby": _bench.PARK_LOBBY}
 
 
 class Counts(NamedTuple):
-    """The counters of the simulation; see native/bench.h."""
+    """The fields of `struct bench_counts`; native/bench.h explains them."""
 
     floors_moved: int
     reassigned: int
@@ -55,7 +55,7 @@ class Counts(NamedTuple):
 
 
 def uniform(seed: int) -> Iterator[float]:
-    """Yield random numbers in [0, 1) from splitmix64."""
+    """Yield uniform random numbers in [0, 1), which splitmix64 generates from *seed*."""
     mask = (1 << 64) - 1
     while True:
         seed = (seed + 0x9E3779B97F4A7C15) & mask
@@ -65,7 +65,7 @@ def uniform(seed: int) -> Iterator[float]:
 
 
 def trips(seed: int, count: int, floors: int, profile: tuple[float, float], per_ms: float) -> "array[int]":
-    """Draw *count* passengers; return arrival time in ms, origin and destination of each, in one flat array."""
+    """Draw *count* passengers, *per_ms* per ms. Return a flat array: arrival in ms, origin and destination of each."""
     up, down = profile
     numbers = uniform(seed)
     rows = array("q")
@@ -114,7 +114,7 @@ def passengers_per_ms(cars: int, floors: int, profile: tuple[float, float], load
 
 
 class Run(NamedTuple):
-    """The result of one simulation, for each passenger in order of arrival."""
+    """The result of one simulation. The times are in the order in which the passengers arrive."""
 
     waits_ms: "array[int]"
     journeys_ms: "array[int]"
@@ -122,7 +122,7 @@ class Run(NamedTuple):
 
 
 def run(setting: Setting, cars: int, floors: int, seed: int, stream: "array[int]") -> Run:
-    """Simulate one *stream* of passengers."""
+    """Simulate the passengers in *stream*, an array from `trips`."""
     people = len(stream) // 3
     waits_ms, journeys_ms = array("q", bytes(8 * people)), array("q", bytes(8 * people))
     counts = _bench.simulate(
@@ -146,7 +146,7 @@ def run(setting: Setting, cars: int, floors: int, seed: int, stream: "array[int]
 
 
 def simulate(setting: Setting, cars: int, floors: int, streams: Sequence["array[int]"]) -> Results:
-    """Simulate one cell with every stream of passengers."""
+    """Simulate one cell with each stream of passengers; combine the results."""
     waits: list[int] = []
     journeys: list[int] = []
     counted: list[Counts] = []
@@ -174,7 +174,7 @@ def simulate(setting: Setting, cars: int, floors: int, streams: Sequence["array[
 
 
 def cells(setting: Setting, configs: Sequence[str], profiles: Sequence[str], loads: Sequence[str]) -> Iterator[Cell]:
-    """Simulate each cell with the reference and with *setting*; yield the results of one cell after the other."""
+    """Simulate each cell with the reference algorithm and with *setting*; yield its results."""
     for config in configs:
         cars, floors = BUILDINGS[config]
         for profile in profiles:
@@ -186,7 +186,7 @@ def cells(setting: Setting, configs: Sequence[str], profiles: Sequence[str], loa
 
 
 def names_of(known: Sequence[str]) -> Callable[[str], list[str]]:
-    """Return an argument type for comma-separated names."""
+    """Return an argparse type that accepts comma-separated names, each in *known*."""
 
     def names(text: str) -> list[str]:
         found = text.split(",")
@@ -200,9 +200,10 @@ def names_of(known: Sequence[str]) -> Callable[[str], list[str]]:
 def main(argv: list[str]) -> int:
     """Run `elevator bench dispatch`; return the exit status."""
     parser = Arguments(
-        prog="elevator bench dispatch", description="Compare passengers' waiting times with the reference algorithm's."
+        prog="elevator bench dispatch",
+        description="Measure passengers' waiting times relative to the reference algorithm.",
     )
-    parser.add_argument("what", choices=["dispatch"], help="what to measure")
+    parser.add_argument("what", choices=["dispatch"], help="the benchmark to run")
     parser.add_argument("--seed", type=integer(0, 1 << 62), metavar="N", help="first seed (random)")
     parser.add_argument("--seeds", type=integer(1, 1000), default=2, metavar="N", help="number of seeds (2)")
     parser.add_argument(
@@ -221,28 +222,40 @@ def main(argv: list[str]) -> int:
         type=integer(0, 1000),
         default=0,
         metavar="N",
-        help="greatest number of passengers in a car (unlimited)",
+        help="maximum number of passengers in a car (unlimited)",
     )
     parser.add_argument(
         "--loss",
         type=integer(0, 99),
         default=-1,
         metavar="PERCENT",
-        help="packet loss; each node then has its own view (none)",
+        help="percentage of broadcasts lost (none: all nodes share one view)",
     )
     parser.add_argument(
-        "--configs", type=names_of([*BUILDINGS]), default=[*BUILDINGS], metavar="NAME,NAME", help="buildings (all)"
+        "--configs",
+        type=names_of([*BUILDINGS]),
+        default=[*BUILDINGS],
+        metavar="NAME,NAME",
+        help="buildings, as CARSxFLOORS (all)",
     )
     parser.add_argument(
         "--profiles",
         type=names_of([*PROFILES]),
         default=[*PROFILES],
         metavar="NAME,NAME",
-        help="traffic profiles (all)",
+        help="traffic profiles: up, down, inter, lunch (all)",
     )
-    parser.add_argument("--loads", type=names_of([*LOADS]), default=[*LOADS], metavar="NAME,NAME", help="loads (all)")
+    parser.add_argument(
+        "--loads",
+        type=names_of([*LOADS]),
+        default=[*LOADS],
+        metavar="NAME,NAME",
+        help="loads: light, medium, heavy (all)",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON instead of the table")
-    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the ratios of waiting times as an SVG file")
+    parser.add_argument(
+        "--plot", type=Path, metavar="FILE", help="write a chart of the waiting time ratios to an SVG file"
+    )
     arguments = parser.parse_args(argv)
     seed = int.from_bytes(os.urandom(4), "big") if arguments.seed is None else arguments.seed
     seeds = range(seed, seed + arguments.seeds)

@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 
 class Results(NamedTuple):
-    """Averages of one assigner in one cell over all seeds.
+    """Statistics of one assigner in one cell, over all seeds.
 
-    `floors_moved`, `reassigned` and `turns` are per passenger, `unclaimed` and `claimed_twice` per sample.
+    `floors_moved`, `reassigned` and `turns` are per passenger. `unclaimed` and `claimed_twice` are per sampled call.
     """
 
     wait_s: float
@@ -26,7 +26,7 @@ class Results(NamedTuple):
 
 
 class Cell(NamedTuple):
-    """The results for one building, traffic profile and load. `run` has those of the assigner under test."""
+    """The results for one building, traffic profile and load. `run` has those of the assigner being compared."""
 
     config: str
     profile: str
@@ -56,7 +56,7 @@ class Setting(NamedTuple):
     passengers: int
     capacity: int
     loss: int
-    """Packet loss in percent; -1 if all nodes share one view."""
+    """Packet loss in percent. -1: all nodes share one view of the group."""
 
 
 def mean(values: Sequence[float]) -> float:
@@ -68,8 +68,8 @@ def geometric_mean(values: Sequence[float]) -> float:
 
 
 HEAD = (
-    f"{'building':<9}{'traffic':<8}{'load':<8}{'wait s':>8}{'was':>8}{'ratio':>7}{'p95':>7}{'journey':>9}"
-    f"{'moved':>8}{'was':>7}{'reassigned':>12}{'was':>7}{'turns':>7}{'was':>7}{'us':>7}{'most':>7}"
+    f"{'building':<9}{'traffic':<8}{'load':<8}{'wait s':>8}{'ref':>8}{'ratio':>7}{'p95':>7}{'journey':>9}"
+    f"{'moved':>8}{'ref':>7}{'reassigned':>12}{'ref':>7}{'turns':>7}{'ref':>7}{'us':>7}{'max us':>7}"
 )
 
 
@@ -80,7 +80,7 @@ def title(setting: Setting) -> str:
 
 
 def line(cell: Cell) -> str:
-    """Return *cell* as a line of the table, with reassignments and turns per hundred passengers."""
+    """Return *cell* as a line of the table. Reassignments and turns are per hundred passengers."""
     run, was = cell.run, cell.reference
     return (
         f"{cell.config:<9}{cell.profile:<8}{cell.load:<8}{run.wait_s:>8.2f}{was.wait_s:>8.2f}{cell.wait_ratio:>7.3f}"
@@ -107,7 +107,9 @@ def summary(found: Sequence[Cell], loss: int) -> str:
         for what in ("unclaimed", "claimed_twice"):
             most = 100 * max(getattr(cell.run, what) for cell in found)
             was = 100 * max(getattr(cell.reference, what) for cell in found)
-            lines.append(f"calls {what.replace('_', ' ')}, % of samples in the worst cell: {most:.2f} (was {was:.2f})")
+            lines.append(
+                f"calls {what.replace('_', ' ')}, % of samples in the worst cell: {most:.2f} (reference {was:.2f})"
+            )
     return "\n".join(lines)
 
 
@@ -143,7 +145,7 @@ BAR, GAP, LEFT, HEIGHT = 12, 10, 60, 300
 
 
 def as_svg(found: Sequence[Cell], caption: str) -> str:
-    """Draw the ratios of waiting times as bars, with a line at 1 for the reference."""
+    """Return an SVG bar chart of mean waiting times relative to the reference, with a line at 1."""
     groups: dict[tuple[str, str], list[Cell]] = {}
     for cell in found:
         groups.setdefault((cell.config, cell.profile), []).append(cell)

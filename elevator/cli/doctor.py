@@ -3,7 +3,7 @@
 The checks use the settings of the node and disturb no running program:
 
 - They send only read requests to the elevator server, and only requests that every server supports.
-- They do not use an I/O card that another program uses. If no program uses it, they stop its motor.
+- They use an I/O card only if no other program uses it; then they stop the motor.
 - They listen on the group's port and broadcast only probes, which nodes drop silently (see admission.py).
 """
 
@@ -32,16 +32,16 @@ CONNECT_S = 2.0
 ANSWER_S = 1.0
 REQUESTS = 20
 SLOW_MS = 10.0
-"""The longest acceptable response time. With a slower server, a node can miss short presses and overshoot floors."""
+"""The longest acceptable response time of a server. With a slower one, a node can miss presses and overshoot floors."""
 CARD_S = 3.0
 FOREIGN_S = 0.5
-"""How long to watch for replies to another program's requests."""
+"""How long to watch the I/O card for replies to another program's requests."""
 
 
 def main(config: Config, keys: Sequence[bytes], directory: Path | None, id_given: bool) -> int:
     """Run all checks for a node with *config* and *keys* whose record is in *directory*; return the exit status.
 
-    *directory* is None if the node keeps no record. *id_given* is false if the user chose no id to check.
+    *directory* is None if the node keeps no record. The id is checked only if *id_given*.
     """
     status = 0
     for finding in findings(config, keys, directory, id_given):
@@ -74,7 +74,7 @@ def findings(config: Config, keys: Sequence[bytes], directory: Path | None, id_g
 
 
 def check_server(host: str, port: int, floors: int) -> Finding:
-    """Read the floor sensor several times: check that the elevator server answers fast and the floor exists."""
+    """Read the floor sensor several times: check that the server answers fast and reports a floor below *floors*."""
     where = f"elevator server on {host} port {port}"
     try:
         with socket.create_connection((host, port), timeout=CONNECT_S) as connection:
@@ -86,7 +86,7 @@ def check_server(host: str, port: int, floors: int) -> Finding:
                 reply = request(connection, bytes((7, 0, 0, 0)))
                 took_ms.append((time.monotonic() - asked_s) * 1000)
                 if reply[0] != 7:
-                    return Finding(False, f"{where} is not an elevator server: set --port to the elevator server's")
+                    return Finding(False, f"no {where}: another program answers there; correct --host and --port")
     except TimeoutError:
         return Finding(False, f"{where} does not answer: stop the program connected to it, or restart the server")
     except OSError as error:
@@ -110,7 +110,7 @@ def position(floor: int | None) -> str:
 
 
 def check_card(where: str, speed: int) -> Finding:
-    """Check that the I/O card answers, and that no other program uses it. This stops the motor and lights no lamp."""
+    """Check that the I/O card answers and no other program uses it. The check stops the motor and lights no lamp."""
     from elevator.hardware.card_port import CardPort  # Only a card needs pyserial.
 
     port = CardPort(where, speed)
@@ -172,7 +172,7 @@ def request(connection: socket.socket, message: bytes) -> bytes:
 
 
 def check_record(directory: Path | None) -> Finding:
-    """Check that a node can write its record: write and sync a file in *directory*, or None if no record is kept."""
+    """Check that a file can be written and synced in *directory*, which is None if the node keeps no record."""
     if directory is None:
         return Finding(True, "no record is kept, so a restart loses calls that only this node knows")
     try:

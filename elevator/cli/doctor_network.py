@@ -1,4 +1,4 @@
-"""The doctor's network checks: the group's port, the firewall, and the other nodes."""
+"""The network checks of `elevator doctor`: broadcasts, firewalls and the other nodes."""
 
 import errno
 import os
@@ -17,11 +17,11 @@ from elevator.net.broadcast import Route, find_routes
 from elevator.net.wire import DATAGRAM_BYTES_MAX
 
 PROBES = 10
-"""Broadcasts to send on each interface. A firewall may drop only some of them."""
+"""Number of broadcasts sent on each interface: several, because a firewall may drop only some."""
 PROBE_S, BROADCAST_S = 0.02, 0.5
-"""How long to receive after each probe, and again after the last one."""
+"""How long to receive after sending each probe, and again after the last one."""
 LISTEN_S = 1.5
-"""Long enough to receive some heartbeats even at high packet loss."""
+"""How long to listen for heartbeats: long enough to receive some even at high packet loss."""
 
 
 @frozen
@@ -29,7 +29,7 @@ class GroupTraffic:
     """What the doctor received on the group's port."""
 
     nodes: dict[int, dict[str, Heartbeat]]
-    """The newest heartbeat by node id and sender address."""
+    """The newest heartbeat, by the sender's node id and then by its address."""
     refused: Mapping[str, int]
     """Number of datagrams dropped for each reason."""
 
@@ -56,7 +56,7 @@ class Probes:
     refused: int = 0
     """Number that the kernel refused to send."""
     code: int = 0
-    """The errno of the last refusal."""
+    """The errno of the last refusal; 0 if there was none."""
     lost: int = 0
     """Number that were sent but not received."""
 
@@ -87,7 +87,7 @@ def await_probes(group_port: socket.socket, awaited: set[bytes], within_s: float
 
 
 def assess(probes: Mapping[str, Probes], port: int) -> Finding:
-    """Conclude from the probes on each interface whether a firewall blocks broadcasts."""
+    """Judge from the probes, by interface, whether broadcasts to *port* are sent and received."""
     refused = {name: each for name, each in probes.items() if each.refused * ONE_IN >= PROBES}
     lost = {name: each for name, each in probes.items() if each.lost * ONE_IN >= PROBES}
     if not refused and not lost:
@@ -109,7 +109,7 @@ def assess(probes: Mapping[str, Probes], port: int) -> Finding:
 
 
 def listen(group_port: socket.socket, admission: Admission) -> GroupTraffic:
-    """Listen for LISTEN_S. Return the heartbeats that *admission* accepts, and the reasons why it drops others."""
+    """Listen for LISTEN_S. Return the heartbeats that *admission* accepts, and how many datagrams it drops and why."""
     nodes: dict[int, dict[str, Heartbeat]] = {}
     until_s = time.monotonic() + LISTEN_S
     while (left_s := until_s - time.monotonic()) > 0:

@@ -1,4 +1,4 @@
-"""The result of one of the doctor's checks."""
+"""The result of one check of `elevator doctor`."""
 
 from attrs import frozen
 

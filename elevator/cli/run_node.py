@@ -1,4 +1,4 @@
-"""The command lines of a node and of `elevator doctor`, which has the same options."""
+"""Parses the command line that starts a node, and that of `elevator doctor`, which has the same options."""
 
 import argparse
 import logging
@@ -32,15 +32,15 @@ other commands (each has its own --help):
   elevator serve-card
                      act as the elevator server for the lab's I/O card, for other controllers
   elevator keygen    create a key that authenticates the nodes of a group
-  elevator assign    assign hall calls like the course's hall_request_assigner
-  elevator bench     compare passengers' waiting times with the reference algorithm's
+  elevator assign    assign hall calls like TTK4145's hall_request_assigner
+  elevator bench     measure passengers' waiting times relative to the reference algorithm
   elevator soak      test simulated groups with fault injection
 """
 
 
 def node(argv: list[str]) -> int:
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # No traceback until `pair` handles it.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # Exit without a traceback until `pair` handles SIGINT.
     flags = vars(node_parser().parse_args(argv))
     file: Path | None = flags.pop("config", None)
     adopt: str | None = flags.pop("adopt", None)
@@ -120,15 +120,17 @@ def node_parser() -> Arguments:
     parser.add_argument("--port", type=int, metavar="PORT", help="TCP port of the elevator server (15657)")
     parser.add_argument("--host", metavar="HOST", help="host of the elevator server (127.0.0.1)")
     parser.add_argument(
-        "--serial", metavar="PATH", help="serial port of an I/O card to use instead of a server, or auto"
+        "--serial", metavar="PATH", help="serial port of an I/O card to use instead of a server, or auto to find it"
     )
     parser.add_argument("--speed", type=int, metavar="S", help="motor speed of an I/O card, 1..255 (255)")
     parser.add_argument("--floors", type=int, metavar="M", help="number of floors, 2..64 (4); the same on every node")
     parser.add_argument("--group", metavar="NAME", help="name of the group; nodes of other groups are ignored (lab)")
     parser.add_argument("--net-port", type=int, metavar="PORT", help="UDP port of the group (20145)")
-    parser.add_argument("--broadcast", metavar="ADDRESS", help="IPv4 address to broadcast to (every network interface)")
+    parser.add_argument("--broadcast", metavar="ADDRESS", help="IPv4 address to broadcast to (all network interfaces)")
     parser.add_argument("--key-file", metavar="FILE", help="file with the group's key, made by elevator keygen (none)")
-    parser.add_argument("--state-dir", metavar="DIR", help="directory for the record of calls")
+    parser.add_argument(
+        "--state-dir", metavar="DIR", help="directory for the record of calls (~/.local/state/elevator/GROUP-ID)"
+    )
     parser.add_argument(
         "--no-record", action="store_true", help="keep no record: a restart loses calls that only this node knows"
     )
@@ -138,27 +140,29 @@ def node_parser() -> Arguments:
         "--assigner", metavar="NAME", help="algorithm that assigns hall calls: plan or reference (plan)"
     )
     parser.add_argument("--park", metavar="HOW", help="where idle cars park: spread, lobby or none (spread)")
-    parser.add_argument("--config", type=Path, metavar="FILE", help="TOML file with the same settings")
     parser.add_argument(
-        "--log-level", metavar="LEVEL", help="least severe messages to log: debug, info, warning or error (info)"
+        "--config", type=Path, metavar="FILE", help="TOML file with the same settings, which options override"
+    )
+    parser.add_argument(
+        "--log-level", metavar="LEVEL", help="minimum severity of logged messages: debug, info, warning or error (info)"
     )
     parser.add_argument("--version", action="version", version=f"elevator {__version__}")
     return parser
 
 
 def state_directory(settings: "config.Config") -> Path:
-    """Return the default directory for the record, as the XDG base directory specification defines it."""
+    """Return the default directory for the record, in $XDG_STATE_HOME or else in ~/.local/state."""
     from elevator.runtime.config import ConfigError
 
     home = os.environ.get("XDG_STATE_HOME", "")
     try:
         base = Path(home) if home.startswith("/") else Path.home() / ".local" / "state"
     except RuntimeError:
-        raise ConfigError("no home directory to keep the record in: choose a directory with --state-dir") from None
+        raise ConfigError("no home directory for the record: choose a directory with --state-dir") from None
     return base / "elevator" / f"{settings.group}-{settings.id}"
 
 
 def fail(message: str) -> int:
-    """Print *message* on one line of standard error; return the exit status for bad arguments."""
+    """Print *message* on one line of standard error; return exit status 2."""
     print("elevator:", *message.split(), file=sys.stderr)
     return 2

@@ -31,11 +31,11 @@ def numbers(text: str) -> list[int]:
 def main(argv: list[str]) -> int:
     """Run `elevator soak`; return the exit status, which is 1 if a seed failed or a process died."""
     parser = Arguments(prog="elevator soak", description="Test simulated groups in virtual time with fault injection.")
-    parser.add_argument("--seeds", type=seeds, metavar="A..B", help="seed or range of seeds (100 new ones)")
+    parser.add_argument("--seeds", type=seeds, metavar="A..B", help="one seed, or a range of seeds (random)")
     parser.add_argument("--cars", type=integer(1, 9), metavar="N", help="number of cars (random, 1..9)")
     parser.add_argument("--floors", type=integer(2, 20), metavar="M", help="number of floors (random, 2..20)")
-    parser.add_argument("--hours", type=float, help="simulated hours after which to stop")
-    parser.add_argument("--minutes", type=float, help="real minutes after which to stop")
+    parser.add_argument("--hours", type=float, help="stop after this many simulated hours")
+    parser.add_argument("--minutes", type=float, help="stop after this many minutes of real time")
     parser.add_argument(
         "--jobs",
         type=integer(1, 1000),
@@ -44,9 +44,9 @@ def main(argv: list[str]) -> int:
         help="number of processes (one per core)",
     )
     parser.add_argument("--transcript", action="store_true", help="print the transcript even if the seed passes")
-    parser.add_argument("--faults", type=numbers, metavar="N,N", help="replay only these faults of the seed")
+    parser.add_argument("--faults", type=numbers, metavar="N,N", help="replay only the faults with these indices")
     parser.add_argument("--no-traffic", action="store_true", help="replay without simulated passengers")
-    parser.add_argument("--presses", type=numbers, metavar="N,N", help="replay only these presses of the seed")
+    parser.add_argument("--presses", type=numbers, metavar="N,N", help="replay only the presses with these indices")
     arguments = parser.parse_args(argv)
     if arguments.seeds is None:
         first = int.from_bytes(os.urandom(4), "big")
@@ -54,12 +54,12 @@ def main(argv: list[str]) -> int:
     if len(arguments.seeds) == 1:
         return replay(arguments)
     if arguments.transcript or arguments.no_traffic or arguments.faults is not None or arguments.presses is not None:
-        parser.error("--transcript, --faults, --presses and --no-traffic need a single seed")
+        parser.error("--transcript, --faults, --presses and --no-traffic need --seeds with a single seed")
     return campaign(arguments)
 
 
 def replay(arguments: argparse.Namespace) -> int:
-    """Run one seed, or only the chosen faults and presses of it, and print the result. Return 1 if it fails."""
+    """Run one seed, or only the chosen faults and presses in it, and print the result. Return 1 if the run fails."""
     whole = plan(arguments.seeds[0], arguments.cars, arguments.floors)
     faults = range(len(whole.faults)) if arguments.faults is None else arguments.faults
     presses = range(len(whole.presses)) if arguments.presses is None else arguments.presses
@@ -117,7 +117,7 @@ def progress(done: int, hours: float, faults: int, took_s: float) -> str:
 
 
 def explain(arguments: argparse.Namespace, failure: Outcome) -> None:
-    """Shrink a failing run; print what is left of it, its transcript and the command that replays it."""
+    """Shrink a failing run. Print the remaining faults and presses, the end of the transcript and a replay command."""
     whole = plan(failure.seed, arguments.cars, arguments.floors)
     small = shrink(whole)
     _, transcript = outcome(small)
