@@ -96,7 +96,7 @@ def test_card_passes_if_it_answers_and_fails_if_another_program_uses_it(tmp_path
         found = doctor.check_card(path, 99)
         user.close()
         assert not found.good
-        assert "another program has it" in found.text
+        assert "another program uses the port" in found.text
 
 
 def test_modem_manager_is_reported_unless_a_udev_rule_blocks_it(tmp_path: Path) -> None:
