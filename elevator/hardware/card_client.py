@@ -1,14 +1,14 @@
 """The client of the I/O card, without I/O: identification, sweeps and resynchronisation.
 
-1. The device on a port that was just opened may not be a card. The client requests its identity up to TRIES times,
-   because a card may miss the first requests. It discards everything else that the device sends. Then it sweeps.
+1. The device on a port that was just opened may not be the card. The client requests its identity up to TRIES times,
+   because a card may miss the first requests. Then it sweeps: it reads all inputs at once, again and again.
 2. If the reply to a sweep takes longer than LATE_MS or is malformed, the client halts the motor: another program may
    have written to the card or read its replies. It writes HALT at once, and every SWEEP_MS while it resynchronises.
-3. To resynchronise, it requests the card's identity until the card has sent nothing else and is quiet for QUIET_MS.
-   Then it writes all outputs again, with the motor stopped, and sweeps. The first valid reply ends the halt. Until then
-   snapshots are marked `halted` and commands are ignored.
-4. A late but complete reply shows that no byte was lost. It becomes a snapshot and ends the halt.
-5. If a halt lasts for TIMEOUT_MS, the card is lost.
+3. To resynchronise, it requests the card's identity until only the identity arrives and the line is then quiet for
+   QUIET_MS. Then it writes all outputs again, with the motor stopped, and sweeps. The first valid reply ends the halt.
+   During a halt, snapshots are marked `halted` and commands are ignored.
+4. If the late reply still arrives complete, no byte was lost. It becomes a snapshot and ends the halt.
+5. If a halt lasts for TIMEOUT_MS, the client raises CardLost.
 """
 
 from enum import Enum, auto
@@ -22,15 +22,15 @@ from elevator.hardware.panel_client import SWEEP_MS, TIMEOUT_MS, PanelClient, Re
 
 TRIES, ASK_MS = 10, 100
 LATE_MS = 50
-"""A reply that takes longer halts the motor. On the line, a sweep and its reply take about 1 ms."""
+"""The client halts the motor if a reply takes longer. On the line, a sweep and its reply take about 1 ms."""
 LOST_MS = 250
-"""How long after a sweep the client still waits for a late reply, before it requests the card's identity."""
+"""How long after a sweep the client stops waiting for its reply and requests the card's identity."""
 QUIET_MS = 20
-"""After this long without a received byte, no reply is outstanding. USB adapters deliver bytes at least every 16 ms."""
+"""If nothing arrives for this long, all replies have arrived: USB adapters hold bytes back for 16 ms at most."""
 
 
 class CardLost(Exception):
-    """The device on the port is not the card, or no longer answers. The message is the reason, for the log."""
+    """Raised if the device is not the card or no longer answers. The message is the reason, for the log."""
 
 
 class CardPhase(Enum):
@@ -42,9 +42,9 @@ class CardPhase(Enum):
     STARTING = auto()
     """The device is a card. No sweep has been answered yet."""
     IN_STEP = auto()
-    """The client sweeps, and each reply belongs to the last sweep."""
+    """The client sweeps, and the last reply was valid."""
     RESYNCHRONISING = auto()
-    """The motor is halted, and the client requests the identity until no reply is outstanding."""
+    """The motor is halted, and the client requests the card's identity until all old replies have arrived."""
     RESUMING = auto()
     """The motor is halted, and the client sweeps again. The first valid reply ends the halt."""
 
@@ -57,11 +57,11 @@ class Identification:
     """The outstanding requests for the card's identity, and the bytes received since the first one."""
 
     request_at_ms: int
-    """When to send the next request."""
+    """When to request the identity next."""
     requests: int = 0
     received: bytes = b""
     has_strange_bytes: bool = False
-    """True if anything other than identities was received since the identification began."""
+    """True if any byte other than IDENTITY was received since the identification began."""
 
     @property
     def identities(self) -> int:
@@ -73,11 +73,11 @@ class Identification:
 
     @property
     def is_answered(self) -> bool:
-        """True if the card has sent its identity and nothing else."""
+        """True if the device has answered with IDENTITY and has sent no other byte."""
         return bool(self.requests and self.received) and self.is_clean
 
     def request(self, now_ms: int) -> bytes:
-        """Return the next request. If anything other than identities was received, start counting again."""
+        """Return the next request. If any byte other than IDENTITY was received, discard all bytes received so far."""
         if not self.is_clean or not self.requests:
             self.requests, self.received = 0, b""
         self.requests += 1
@@ -114,7 +114,7 @@ class CardClient:
 
     @property
     def speed(self) -> int:
-        """The motor speed of later commands, 1..255."""
+        """The motor speed that later commands set, 1..255."""
         return self._codec.speed
 
     @speed.setter
@@ -124,7 +124,7 @@ class CardClient:
 
     @property
     def tachometer(self) -> int:
-        """The tachometer value in the newest snapshot."""
+        """The tachometer value in the newest reply, 0..255; 0 if the reply has none."""
         return self._codec.tachometer(self.panel.newest_reply)
 
     @property
@@ -141,13 +141,13 @@ class CardClient:
         self._identify(now_ms)
 
     def end(self) -> None:
-        """Forget the device, because the port is closed."""
+        """Forget the device after its port was closed."""
         self.phase = CardPhase.CLOSED
         self.panel.forget()
         self.outgoing = b""
 
     def wake_at_ms(self) -> int:
-        """Return when to call `advance` if nothing is received."""
+        """Return when to call `advance`, unless bytes are received earlier."""
         asked_at_ms = self.panel.asked_at_ms
         match self.phase:
             case CardPhase.CLOSED | CardPhase.IDENTIFYING | CardPhase.RESYNCHRONISING:
@@ -160,7 +160,7 @@ class CardClient:
                 assert_never(self.phase)
 
     def is_late(self, now_ms: int) -> bool:
-        """Return whether a reply is overdue. After a stall of this process, it may have arrived but not been read."""
+        """Report whether a reply is overdue. After a stall of this process, it may be waiting in the port, unread."""
         return self.panel.asked_at_ms is not None and now_ms >= self.panel.asked_at_ms + LATE_MS
 
     def receive(self, data: bytes, now_ms: int) -> None:
@@ -179,7 +179,7 @@ class CardClient:
                 assert_never(self.phase)
 
     def advance(self, now_ms: int) -> None:
-        """Request the identity, sweep, halt or give up, if it is time."""
+        """Do what is due: request the identity, sweep, halt the motor, or raise CardLost."""
         match self.phase:
             case CardPhase.CLOSED:
                 pass
@@ -191,17 +191,17 @@ class CardClient:
                 assert_never(self.phase)
 
     def write(self, outputs: Outputs) -> bool:
-        """Send the outputs that differ from those last sent, unless the motor is halted. Return whether any differ."""
+        """Send changed outputs, but none before the first reply or during a halt. Report whether any were sent."""
         message = self.panel.write(outputs) if self.phase is CardPhase.IN_STEP else b""
         self.outgoing += message
         return bool(message)
 
     def last_message(self) -> bytes:
-        """Return the bytes to write before closing the port, which stop the motor and switch off all lamps."""
+        """Return the bytes to write before closing the port: they stop the motor and switch off all lamps."""
         return self.outgoing + (HALT + self._codec.changes(self.panel.sent, Outputs()) if self.is_card else b"")
 
     def _sweep(self, now_ms: int) -> None:
-        """Sweep if it is time, or check whether the reply is late."""
+        """Sweep if it is due. If the reply to the last sweep is overdue, halt the motor or raise CardLost."""
         asked_at_ms = self.panel.asked_at_ms
         if asked_at_ms is None:
             if now_ms >= self._next_at_ms:
@@ -237,8 +237,8 @@ class CardClient:
         self._halt(now_ms, why, now_ms)
 
     def _halt(self, now_ms: int, why: str, request_at_ms: int) -> None:
-        """Stop the motor and resynchronise. Request the identity from *request_at_ms* on."""
-        self.outgoing = HALT  # Drops the rest of an interrupted command, which would be misread after HALT.
+        """Stop the motor and resynchronise: request the identity from *request_at_ms* on."""
+        self.outgoing = HALT  # Drops the rest of a partly written message: after HALT, the card would misread it.
         self.panel.halt()
         if self.phase not in HALTED:
             self._give_up_at_ms = now_ms + TIMEOUT_MS - LATE_MS
@@ -250,7 +250,7 @@ class CardClient:
         self._identify(now_ms)
 
     def _identify(self, now_ms: int) -> None:
-        """Request the identity until the card has sent nothing else and is quiet."""
+        """Request the identity if it is due, or start to sweep once the card has sent only IDENTITY and is quiet."""
         identification, is_halted = self._identification, self.phase in HALTED
         identification.has_strange_bytes |= not identification.is_clean
         is_answered, quiet_ms = identification.is_answered, ASK_MS
@@ -265,14 +265,14 @@ class CardClient:
         if now_ms >= identification.request_at_ms and not is_answered:
             self.outgoing += identification.request(now_ms)
         self._next_at_ms = min(quiet_at_ms if is_answered else identification.request_at_ms, self._give_up_at_ms)
-        if is_halted:  # Another program may start the motor in the meantime.
+        if is_halted:  # Repeat HALT, because another program may start the motor.
             if now_ms >= self._halt_at_ms:
                 self.outgoing = self.outgoing or HALT
                 self._halt_at_ms = now_ms + SWEEP_MS
             self._next_at_ms = min(self._next_at_ms, self._halt_at_ms)
 
     def _read_late_reply(self, now_ms: int) -> None:
-        """Decode the reply to the sweep before the halt, if this reply arrives complete and before anything else."""
+        """Decode the late reply to the last sweep, if it is complete and no other byte preceded it."""
         identification, size = self._identification, self._codec.reply_size
         if self.panel.asked_at_ms is None or len(identification.received) < size:
             return
@@ -287,7 +287,7 @@ class CardClient:
             self.panel.halt()
 
     def _start_sweeping(self, phase: CardPhase, now_ms: int) -> None:
-        """Send all outputs again, in case other programs changed them, and sweep. No reply may be outstanding."""
+        """Send all outputs again, in case another program changed them, and sweep. No reply may be outstanding."""
         self.phase = phase
         self.outgoing += self.panel.rewrite()
         self.panel.drop()

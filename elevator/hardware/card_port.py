@@ -1,4 +1,4 @@
-"""The port of the lab's I/O card, a serial line. The main loop uses it like the port of an elevator server.
+"""The port to the lab's I/O card, on a serial line. It has the interface of the port to an elevator server.
 
 card_client.py decides what to send and decodes replies. The port handles what is peculiar to a serial line:
 
@@ -8,8 +8,8 @@ card_client.py decides what to send and decodes replies. The port handles what i
    time.
 2. Unlike an elevator server, the card keeps executing its last command when this program dies. So while the port is
    open, the supervisor holds a copy of the descriptor and writes HALT to it when the worker is gone.
-3. Another program may change the line's settings, even its bit rate. So every halt sets them again.
-4. Closing the port must not hang up (HUPCL), because that restarts the card.
+3. Another program may change the line's settings, even its bit rate. So the port sets them again at every halt.
+4. The port clears HUPCL, because a hang-up when the port closes would restart the card.
 """
 
 import errno
@@ -35,7 +35,7 @@ CARD = "*NTNU_Arduino_IO_Card*"
 UDEV_RULE = f'SUBSYSTEM=="tty", ENV{{ID_SERIAL}}=="{CARD}", ENV{{ID_MM_DEVICE_IGNORE}}="1"'
 """The udev rule that stops ModemManager from probing the card. udev also derives the name in BY_ID from ID_SERIAL."""
 UDEV_MARK = "E:ID_MM_DEVICE_IGNORE=1"
-"""If udev's record of a port contains this line, such a rule applies to the port."""
+"""If udev's record of a port contains this line, ModemManager ignores the port."""
 REPORT_MS = 60_000
 """The minimum time between two log lines about halts."""
 LISTED_MAX = 8
@@ -43,14 +43,14 @@ LISTED_MAX = 8
 
 
 def find_port(where: str) -> str:
-    """Return *where*, the path of a port. For AUTO, return the path of the only card, or raise OSError."""
+    """Return *where*, or for AUTO the path of the only card; raise OSError if there is no card or more than one."""
     if where != AUTO:
         return where
     cards = sorted(BY_ID.glob(CARD))
     if len(cards) == 1:
         return str(cards[0])
     if cards:
-        raise OSError(errno.ENODEV, f"more than one card: {listed(cards)}")
+        raise OSError(errno.ENODEV, f"more than one card, so choose one with --serial: {listed(cards)}")
     others = sorted(BY_ID.glob("*"))
     raise OSError(errno.ENODEV, f"no card in {BY_ID}" + (f", only {listed(others)}" if others else ""))
 
@@ -61,7 +61,7 @@ def listed(paths: list[Path]) -> str:
 
 
 def open_port(path: str) -> tuple[Serial, list[Any]]:
-    """Open the serial port at *path*, exclusively and non-blocking; raise OSError on failure.
+    """Open the serial port at *path* for exclusive, non-blocking use; raise OSError on failure.
 
     Return the port and its terminal attributes.
     """
@@ -71,13 +71,13 @@ def open_port(path: str) -> tuple[Serial, list[Any]]:
         raise OSError(errno.EINVAL, str(error)) from None
     except OSError as error:  # pyserial's message repeats the path.
         if error.errno in (errno.EAGAIN, errno.EBUSY):
-            raise OSError(errno.EBUSY, "another program has it") from None
+            raise OSError(errno.EBUSY, "another program uses the port") from None
         raise OSError(error.errno, os.strerror(error.errno) if error.errno else str(error)) from None
     try:
         fcntl.ioctl(port.fileno(), termios.TIOCEXCL)
         attributes = termios.tcgetattr(port.fileno())
         attributes[2] &= ~termios.HUPCL
-        attributes[6][termios.VMIN] = 1  # A read then distinguishes no data from an unplugged port.
+        attributes[6][termios.VMIN] = 1  # A read then returns nothing only if the card is unplugged.
         termios.tcsetattr(port.fileno(), termios.TCSANOW, attributes)
     except (OSError, termios.error) as error:
         port.close()
@@ -96,7 +96,7 @@ class CardPort:
 
     *where* is a path, or AUTO. The port calls *hold* with its descriptor once a card has identified itself, and with
     None before closing the descriptor. It sweeps the card every *sweep_ms*, and at least every SWEEP_MS, because a
-    motor command of another program lasts until the next sweep. *has_tachometer* adds the tachometer to each sweep.
+    motor command from another program lasts until the next sweep. *has_tachometer* adds the tachometer to each sweep.
 
     The caller logs the lines in `news`, oldest first, and removes them.
     """
@@ -118,13 +118,13 @@ class CardPort:
         self._port: Serial | None = None
         self._attributes: list[Any] = []
         self._open_at_ms = 0
-        """When to try next to open the port."""
+        """When to try again to open the port."""
         self._report_at_ms = 0
-        """When the next halt may be logged."""
+        """Halts before this time are not logged."""
 
     @property
     def speed(self) -> int:
-        """The motor speed of later commands, 1..255."""
+        """The motor speed that later commands set, 1..255."""
         return self.client.speed
 
     @speed.setter
@@ -133,7 +133,7 @@ class CardPort:
 
     @property
     def tachometer(self) -> int:
-        """The tachometer value in the newest snapshot."""
+        """The tachometer value in the newest reply, 0..255; 0 if the reply has none."""
         return self.client.tachometer
 
     @property
@@ -148,7 +148,7 @@ class CardPort:
         return [self._port.fileno()], [self._port.fileno()] if self.client.outgoing else []
 
     def wake_at_ms(self) -> int:
-        """Return when to call `poll` if no descriptor is ready."""
+        """Return when to call `poll`, unless a descriptor is ready earlier."""
         return self._open_at_ms if self._port is None else self.client.wake_at_ms()
 
     def inputs(self, now_ms: int) -> Inputs | None:
@@ -157,11 +157,11 @@ class CardPort:
 
     @property
     def asked_at_ms(self) -> int:
-        """When the sweep whose reply is the newest snapshot was written."""
+        """When the sweep that returned the newest snapshot was written."""
         return self.client.panel.newest_asked_at_ms
 
     def poll(self, now_ms: int, readable: bool = True) -> None:
-        """Open, identify, sweep or give up if it is time, and receive if the port is *readable*."""
+        """Receive if the port is *readable*, and do what is due: open or close it, identify the card, or sweep."""
         try:
             if self._port is not None:
                 self._exchange(self._port, now_ms, readable)
@@ -173,7 +173,7 @@ class CardPort:
             self._report(now_ms)
 
     def write(self, outputs: Outputs) -> None:
-        """Send the outputs that differ from those last sent, unless the motor is halted."""
+        """Send changed outputs, but none before the first reply or during a halt."""
         if self.client.write(outputs):
             with suppress(OSError):  # The next receive also fails, and `poll` then closes the port.
                 self._flush()
@@ -213,7 +213,7 @@ class CardPort:
         except BlockingIOError:
             return
         if not received:
-            raise OSError(errno.ENODEV, "it was unplugged")
+            raise OSError(errno.ENODEV, "unplugged")
         self.client.receive(received, now_ms)
 
     def _handle_halt(self, port: Serial, now_ms: int) -> None:
@@ -235,12 +235,12 @@ class CardPort:
         if not outgoing or self._port is None:
             return
         if len(outgoing) > BACKLOG_MAX:
-            raise OSError(errno.ENOBUFS, "it does not read its input")
+            raise OSError(errno.ENOBUFS, "the card has stopped reading commands")
         with suppress(BlockingIOError):
             self.client.outgoing = outgoing[os.write(self._port.fileno(), outgoing) :]
 
     def _disconnect(self, now_ms: int, why: str) -> None:
-        state = "is lost" if self.client.panel.has_answered else "is not there yet"
+        state = "is lost" if self.client.panel.has_answered else "is unavailable"
         if self._port is not None:
             self._close(self._port, HALT if self.client.is_card else b"")
         self._open_at_ms = now_ms + RETRY_MS

@@ -1,12 +1,11 @@
-"""The elevator server of the lab and of the simulators: 4-byte messages over TCP.
+"""The port to the elevator server of the lab or of a simulator: 4-byte messages over TCP.
 
 panel_client.py decides what to send and decodes replies. The port handles what is peculiar to the lab's servers:
 
 1. They treat a short read as a complete message, so each send contains only complete messages.
 2. They set neither TCP_NODELAY nor quick acknowledgements. With TCP_NODELAY here, and TCP_QUICKACK set again after
    every receive, a sweep takes a fraction of a millisecond instead of 44 ms.
-3. They serve one client at a time, so a new connection may wait up to FIRST_REPLY_TIMEOUT_MS for its
-   first reply.
+3. They serve one client at a time, so a new connection may wait up to FIRST_REPLY_TIMEOUT_MS for its first reply.
 """
 
 import errno
@@ -107,7 +106,7 @@ class ElevatorServer:
         self._is_connected = False
         self._outgoing = b""
         self._next_at_ms = 0
-        """When to connect, or to send the next sweep."""
+        """When to connect or, once connected, to send the next sweep."""
         self._give_up_at_ms = 0
 
     def sockets(self) -> tuple[list[socket.socket], list[socket.socket]]:
@@ -117,7 +116,7 @@ class ElevatorServer:
         return [self._socket], [self._socket] if self._outgoing or not self._is_connected else []
 
     def wake_at_ms(self) -> int:
-        """Return when to call `poll` if no socket is ready."""
+        """Return when to call `poll`, unless a socket is ready earlier."""
         if self._socket is None or (self._is_connected and self.panel.asked_at_ms is None):
             return self._next_at_ms
         return self._give_up_at_ms
@@ -128,11 +127,11 @@ class ElevatorServer:
 
     @property
     def asked_at_ms(self) -> int:
-        """When the sweep whose reply is the newest snapshot was written."""
+        """When the sweep that returned the newest snapshot was written."""
         return self.panel.newest_asked_at_ms
 
     def poll(self, now_ms: int, readable: bool = True) -> None:
-        """Connect, sweep or give up if it is time, and receive if the socket is *readable*."""
+        """Receive if the socket is *readable*, and do what is due: connect, sweep or disconnect."""
         try:
             if self._socket is not None:
                 self._exchange(now_ms, readable)
@@ -206,7 +205,7 @@ class ElevatorServer:
         except BlockingIOError:
             return
         if not received:
-            raise OSError(errno.ECONNRESET, "it closed the connection")
+            raise OSError(errno.ECONNRESET, "the server closed the connection")
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
         receipt = self.panel.receive(received, now_ms)
         match receipt:
@@ -229,7 +228,7 @@ class ElevatorServer:
         if not self._outgoing or self._socket is None or not self._is_connected:
             return
         if len(self._outgoing) > BACKLOG_MAX:
-            raise OSError(errno.ENOBUFS, "it does not read its input")
+            raise OSError(errno.ENOBUFS, "the server has stopped reading commands")
         with suppress(BlockingIOError):
             self._outgoing = self._outgoing[self._socket.send(self._outgoing) :]
 
@@ -238,6 +237,6 @@ class ElevatorServer:
             self._socket.close()
         self._socket = None
         self._next_at_ms = now_ms + RETRY_MS
-        state = "is lost" if self.panel.has_answered else "is not there yet"
+        state = "is lost" if self.panel.has_answered else "is unavailable"
         self._report(now_ms, f"{state} ({why}); retrying")
         self.panel.forget()

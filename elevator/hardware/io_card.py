@@ -1,7 +1,7 @@
-"""The protocol of the lab's Arduino I/O card, which the lab's elevator server also uses. Without I/O.
+"""The protocol of the lab's Arduino I/O card, without I/O.
 
-1. A byte holds an operation in its top two bits and a pin in the low six. The card answers only reads, with one byte
-   that does not say which read it answers.
+1. A command is one byte: an operation in the top two bits and a pin in the low six. The card answers only reads, with
+   one byte that does not say which read it answers.
 2. A sweep begins and ends with a read of the card's identity. So each snapshot proves again that the device is this
    card, and that no reply byte was lost or added: the first sensor byte cannot equal the identity, because this byte
    would then report the car at two floors.
@@ -10,7 +10,7 @@
    write, so the card takes the next byte as the motor's speed. So each message begins with PAD, which does nothing as a
    command and stops the motor as a speed.
 5. Foreign bytes may also change outputs without disturbing a reply. So each sweep repeats the motor command, the door
-   and one lamp in rotation. A foreign write to motor or door lasts for one sweep, and one to a lamp for thirteen.
+   and one lamp in rotation. The next sweep undoes a foreign write to motor or door; a lamp may need thirteen sweeps.
 """
 
 from attrs import frozen
@@ -59,7 +59,7 @@ BUTTON_PINS = {
     (Button.CAB, 3): 50,
 }
 SENSOR_PINS = (43, 42, 45, 44)
-"""The pins of the floor sensors, by floor."""
+"""The pins of the floor sensors, from the lowest floor up."""
 STOP_PIN, OBSTRUCTION_PIN = 46, 47
 
 PAD = bytes((LOW,))
@@ -110,7 +110,7 @@ def changes(sent: Outputs | None, wanted: Outputs, speed: int) -> bytes:
 def sweeps(sent: Outputs | None, speed: int, reads: bytes = SWEEP) -> tuple[bytes, ...]:
     """Return the sweeps to write in rotation. Each contains the commands *reads* and repeats some outputs of *sent*.
 
-    If *sent* is None, no outputs have been sent yet. The only sweep then keeps the motor stopped.
+    If no outputs were sent yet (*sent* is None), there is only one sweep, which stops the motor.
     """
     if sent is None:
         return (PAD + reads + bytes((LOW + PWM_PIN, 0)),)
@@ -164,5 +164,5 @@ class CardCodec:
         return changes(sent, wanted, self.speed)
 
     def tachometer(self, reply: bytes) -> int:
-        """Return the tachometer value in a *reply*; 0 if the reply has none."""
+        """Return the tachometer value in a *reply*, 0..255; 0 if the reply has none."""
         return reply[0] if self.has_tachometer and reply else 0

@@ -1,4 +1,4 @@
-"""The client of a panel, for any protocol, without sockets and clocks: bytes and times in, bytes out.
+"""The client of a panel, for any protocol, without I/O and clocks: bytes and times in, bytes out.
 
 1. A reply does not say which request it answers. So one *sweep* requests everything, at most one sweep is outstanding,
    and the complete reply to a sweep is one snapshot.
@@ -22,20 +22,20 @@ from elevator.hardware.panel_outputs import outputs_after
 SWEEP_MS = 10
 FRESH_MS = 500
 TIMEOUT_MS = 1000
-"""A panel that has answered before counts as lost after this long without an answer."""
+"""A panel that has answered before counts as lost if a sweep remains unanswered for this long."""
 RETRY_MS = 100
 BACKLOG_MAX = 1 << 16
-"""A panel counts as lost if more bytes than this wait to be sent to it."""
+"""A panel counts as lost if more unsent bytes than this are waiting for it."""
 
 
 NOTHING_SENT_SINCE = Confirmed(True, True)
 
 
 def confirmation(sent: Outputs | None, before: Confirmed = NOTHING_SENT_SINCE) -> Confirmed:
-    """Return what the reply to a sweep will confirm if *sent* are the outputs sent before that sweep.
+    """Return what the reply to a sweep confirms if *sent* are the last outputs sent before that sweep.
 
-    When the outputs change while a sweep is outstanding, pass the previous result for that sweep as *before*: the
-    reply confirms only what holds for both outputs.
+    If the outputs change while the sweep is outstanding, pass the previous result as *before*: the reply confirms only
+    what holds for both outputs.
     """
     if sent is None:
         return Confirmed()
@@ -56,7 +56,7 @@ class Codec(Protocol):
         """Decode a *reply* of `reply_size` bytes; return None if the reply is malformed."""
 
     def changes(self, sent: Outputs | None, wanted: Outputs) -> bytes:
-        """Return the message that changes a panel from *sent* (None: unknown outputs) to *wanted*."""
+        """Return the message that changes a panel from *sent* (None if unknown) to *wanted*."""
 
 
 class Receipt(Enum):
@@ -70,13 +70,11 @@ class Receipt(Enum):
     """The reply is complete, but took too long and was dropped."""
     MALFORMED = auto()
     UNASKED = auto()
-    """Bytes arrived while no sweep was outstanding, or more bytes than its reply has."""
+    """Bytes arrived while no sweep was outstanding, or more bytes than one reply has."""
 
 
 @define(eq=False)
 class PanelClient:
-    """The client of one panel."""
-
     codec: Codec
     first_reply_ms: int = FRESH_MS
     """How long the first reply of a connection may take before it is stale."""
@@ -88,7 +86,7 @@ class PanelClient:
     received: bytes = field(default=b"", init=False)
     """The part of the outstanding sweep's reply that has arrived."""
     newest: Inputs | None = field(default=None, init=False)
-    """The newest snapshot, fresh or not; None before the first. While replies are equal, this stays the same object."""
+    """The newest snapshot, even if it is no longer fresh; None before the first. Equal replies keep the same object."""
     newest_reply: bytes = field(default=b"", init=False)
     """The bytes that the newest snapshot was decoded from."""
     newest_asked_at_ms: int = field(default=0, init=False)
@@ -110,14 +108,14 @@ class PanelClient:
         return self.newest if now_ms < self.fresh_until_ms else None
 
     def forget(self) -> None:
-        """Forget everything about the panel, for a new connection."""
+        """Forget the panel's outputs and snapshots, for a new connection."""
         self.drop()
         self._set_sent(None)
         self.has_answered = False
         self.newest, self.newest_reply, self.fresh_until_ms = None, b"", 0
 
     def ask(self, now_ms: int) -> bytes:
-        """Return the next sweep to write. No other may be outstanding."""
+        """Return the next sweep to write. No other sweep may be outstanding."""
         assert self.asked_at_ms is None
         self.asked_at_ms = now_ms
         self._to_confirm = confirmation(self.sent)
@@ -129,7 +127,7 @@ class PanelClient:
         self.received, self.asked_at_ms = b"", None
 
     def receive(self, data: bytes, now_ms: int) -> Receipt:
-        """Process received bytes. Once a reply is complete, decode it."""
+        """Process bytes of the outstanding sweep's reply. Once the reply is complete, decode it."""
         self.received += data
         missing = self.codec.reply_size - len(self.received)
         if self.asked_at_ms is None or missing < 0:
@@ -174,7 +172,7 @@ class PanelClient:
         return message
 
     def halt(self) -> None:
-        """Note that the caller has stopped the motor, and mark the newest snapshot as `halted`."""
+        """Record that the caller has stopped the motor, and mark the newest snapshot as `halted`."""
         if self.sent is not None:
             self._set_sent(evolve(self.sent, motor=Motor.STOP))
         if self.newest is not None:

@@ -1,4 +1,4 @@
-"""The outputs of a panel, for any protocol: which buttons exist, and which outputs a message must change."""
+"""For any protocol: which buttons a panel has, and which outputs a message must change."""
 
 from collections.abc import Iterator
 
@@ -16,14 +16,14 @@ def panel_buttons(floors: int) -> Iterator[tuple[Button, int]]:
 
 
 def needs_door_command(sent: Outputs | None, wanted: Outputs) -> bool:
-    """Return whether the change from *sent* to *wanted* needs a door command."""
+    """Report whether the door must be commanded. *sent* is None if the panel's outputs are unknown."""
     return wanted.door is not None and (sent is None or sent.door != wanted.door)
 
 
 def outputs_after(sent: Outputs | None, wanted: Outputs) -> Outputs:
     """Return the outputs of a panel after the message that changes it from *sent* to *wanted*.
 
-    That message leaves unsure lamps unchanged. If *sent* is None, the outputs before the message are unknown.
+    That message leaves the lamps in *wanted.unsure* unchanged. *sent* is None if the previous outputs are unknown.
     """
     if wanted.door is not None and wanted.unsure == Buttons():
         return wanted

@@ -1,8 +1,7 @@
-"""The server side of the elevator server's protocol, without I/O: splits a byte stream into messages.
+"""The server side of the elevator server's protocol, without I/O: splits a client's bytes into messages.
 
-A client may send a message in pieces, or send an extra byte, such as the newline that `echo` adds. The lab's servers
-start a new message at each receive, so an extra byte spoils only one message there. In a stream it would shift all
-later messages. An extra byte looks like the first piece of a message. A timeout tells them apart: if the next piece
+A client may send a message in pieces, or send an extra byte, such as the newline that `echo` adds. The extra byte looks
+like the first piece of a message, and would shift all later messages. So a timeout tells them apart: if the next piece
 does not arrive within PIECE_MS, the incomplete message is dropped.
 """
 
@@ -47,8 +46,8 @@ class MessageReader:
     def expire(self, now_ms: int) -> int:
         """Drop an incomplete message that has expired by *now_ms*. Return the number of bytes dropped.
 
-        The caller must have tried to receive after *now_ms*. Otherwise a late caller would drop a message whose next
-        piece has already arrived.
+        Read the clock first, then receive everything that has arrived, then call this. Otherwise a late caller would
+        drop a message whose next piece has already arrived.
         """
         expires_at_ms = self.expires_at_ms()
         if expires_at_ms is None or now_ms < expires_at_ms:

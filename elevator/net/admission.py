@@ -1,10 +1,10 @@
 """The check that every received datagram must pass: sealed, of this group, well formed, and new.
 
-An author numbers its heartbeats. A number below the newest received, or a repeated part of the newest heartbeat, is a
-reordered, duplicated or replayed datagram. It is dropped, so replaying the datagrams of a dead node does not make the
-node appear alive. A restarted node has a new incarnation, so it is a new author.
+An author, which is one incarnation of a node, numbers its heartbeats. A datagram with a lower number than the newest
+received, or with a repeated part of the newest heartbeat, was reordered, duplicated or replayed. It is dropped, so that
+replaying the datagrams of a dead node does not make the node appear alive.
 
-`elevator doctor` broadcasts probes to the group's port. Nodes of every group drop them without counting them.
+`elevator doctor` broadcasts probes to the group's port. Nodes drop them without counting them.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ AUTHORS_MAX = 4096
 """The maximum number of remembered authors, enough for thousands of restarts. Beyond that, the author heard from least
 recently is forgotten."""
 REORDER_MAX = 64
-"""Networks duplicate and reorder datagrams within this many heartbeats. An older heartbeat counts as a replay."""
+"""A heartbeat that is more than this many behind the newest counts as a replay, not as reordered."""
 
 
 def is_probe(datagram: bytes) -> bool:
@@ -37,16 +37,16 @@ class Admission:
     refused: dict[str, int] = field(factory=dict)
     """How many datagrams were dropped, by reason."""
     _newest: dict[Author, tuple[int, int]] = field(factory=dict)
-    """The newest sequence number of each author, and a bit mask of its parts received. The author heard from last
-    comes last."""
+    """By author: the newest sequence number, and a bit mask of the parts received of that heartbeat. The author heard
+    from last comes last."""
 
     def admit(self, sealed: bytes) -> Heartbeat | None:
-        """Return the heartbeat in a datagram, or None if it must be dropped."""
+        """Return the heartbeat in a datagram, or None if the datagram must be dropped."""
         heartbeat = self.read(sealed)
         return heartbeat if heartbeat is not None and self.note_new(heartbeat) else None
 
     def read(self, sealed: bytes) -> Heartbeat | None:
-        """Return the heartbeat in a datagram even if it is old; None if it is invalid or of another group."""
+        """Return the heartbeat in a datagram, new or old; None if the datagram is invalid or from another group."""
         if is_probe(sealed):
             return None
         try:
@@ -55,11 +55,11 @@ class Admission:
             self._count(str(error))
             return None
         if heartbeat is None:
-            self._count("not of this group")
+            self._count("from another group, or malformed")
         return heartbeat
 
     def note_new(self, heartbeat: Heartbeat) -> bool:
-        """Return whether *heartbeat* is new, and remember it."""
+        """Report whether *heartbeat* is new, and remember it."""
         sequence, part = heartbeat.sequence, 1 << heartbeat.part
         newest, parts = self._newest.pop(heartbeat.sender, (sequence, 0))
         is_new = sequence > newest or (sequence == newest and not parts & part)

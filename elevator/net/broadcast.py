@@ -26,16 +26,16 @@ REFRESH_MS, REFRESH_OFFLINE_MS = 1000, 100
 SIOCGIFFLAGS, SIOCGIFADDR, IFF_UP, IFF_BROADCAST, IP_PKTINFO = 0x8913, 0x8915, 1, 2, 8
 """Linux constants that Python's socket module lacks; see netdevice(7) and ip(7)."""
 READ_NS = 3_000_000
-"""The limit on CPU time for decoding datagrams in one turn, so that a flood does not delay the car. CPU time rather
-than elapsed time: a busy machine must not lower it."""
+"""The limit on CPU time for decoding datagrams in one turn, so that a flood does not delay the car. A limit on elapsed
+time would leave too little CPU time on a busy machine."""
 UNWANTED_MS, UNWANTED_BURST_MS = 1, 20
-"""Dropped datagrams are normal up to one per UNWANTED_MS, in bursts of up to UNWANTED_BURST_MS. Above that the port
-rests for REST_MS after each turn that receives, because every turn costs time."""
+"""One dropped datagram per UNWANTED_MS is normal, and so is a burst of UNWANTED_BURST_MS / UNWANTED_MS. If there are
+more, the port rests for REST_MS after each turn that receives, because every turn costs time."""
 REST_MS = 2
 SEND_FAILS_MS, SEND_WORKS_MS = 2000, 10_000
 """How long broadcasts must fail, or work again, before the node logs it. Single failures are normal."""
 RECEIVE_BYTES = 1 << 20
-"""The receive buffer that the kernel is asked for. It may grant less."""
+"""The receive buffer to request. The kernel may grant less."""
 
 
 class Broadcast:
@@ -57,8 +57,8 @@ class Broadcast:
     ) -> None:
         """Open *port*; raise OSError on failure.
 
-        Heartbeats of the node *me* are sealed with the first of *keys* and sent to *address*, or on every network
-        interface if it is None.
+        Heartbeats of the node *me* are sealed with the first of *keys* and sent to *address*. If *address* is None,
+        they are sent on every network interface.
         """
         self._clock_ms = clock_ms
         self._admission = Admission(group, keys)
@@ -106,14 +106,16 @@ class Broadcast:
             elif report is not None:
                 is_gone = name not in failures
                 log.info(
-                    "interface %s is gone: nothing is broadcast there" if is_gone else "broadcasts on %s work again",
+                    "interface %s is gone: this node no longer broadcasts on it"
+                    if is_gone
+                    else "broadcasts on %s work again",
                     name,
                 )
             if name not in failures and not condition.is_failing:
                 del self._sending[name]
         if NO_INTERFACE in begun:
             log.warning(
-                "cannot broadcast without a network interface: only nodes on this machine hear this one; retrying. "
+                "no network interface is available: only nodes on this machine receive heartbeats; retrying. "
                 "Check the cable"
             )
         elif begun:
@@ -122,7 +124,9 @@ class Broadcast:
                 "broadcasts on %s fail (%s): %s; retrying. Check the cable, and allow UDP port %d in the firewall",
                 ", ".join(begun),
                 ", ".join(sorted({failures[name] for name in begun})),
-                "only nodes on this machine hear all heartbeats" if is_alone else "nodes there may not hear this one",
+                "only nodes on this machine receive all heartbeats"
+                if is_alone
+                else "nodes there may miss this node's heartbeats",
                 self._port,
             )
 
@@ -136,7 +140,7 @@ class Broadcast:
 
     @property
     def warnings(self) -> dict[str, int]:
-        """How many received datagrams were dropped, by log line."""
+        """How many received datagrams were dropped. The keys are log lines with the reason."""
         dropped = {f"dropped a datagram: {what}": times for what, times in self._admission.refused.items()}
         return {**dropped, "dropped a datagram: queue full": self._queue.dropped}
 
@@ -145,7 +149,7 @@ class Broadcast:
         return [] if now_ms < self._rest_until_ms else [self.socket]
 
     def wake_at_ms(self, now_ms: int) -> int:
-        """Return when to call `receive` even if the socket is not readable."""
+        """Return when to call `receive`, unless the socket is readable earlier."""
         return self._rest_until_ms if self._queue or now_ms < self._rest_until_ms else NEVER_MS
 
     def receive(self, now_ms: int) -> tuple[Heartbeat, ...]:
@@ -177,7 +181,7 @@ class Broadcast:
             except BlockingIOError:
                 break
             except OSError:
-                continue  # The error of an earlier send, reported late.
+                continue  # The kernel reports the error of an earlier send.
             if datagram.startswith(self._own_head, HEAD_BYTES):
                 unwanted += 1
             else:
@@ -185,7 +189,7 @@ class Broadcast:
         return unwanted + self._queue.dropped
 
     def _throttle(self, unwanted: int, now_ms: int) -> None:
-        """Rest if more datagrams are *unwanted* than is normal (a leaky bucket)."""
+        """Rest if *unwanted*, the number of dropped datagrams, exceeds the normal rate (a leaky bucket)."""
         full_ms = now_ms + UNWANTED_BURST_MS
         self._unwanted_until_ms = max(self._unwanted_until_ms, now_ms) + UNWANTED_MS * unwanted
         if self._unwanted_until_ms > full_ms:
@@ -215,7 +219,7 @@ def find_routes(any_socket: socket.socket) -> list[Route]:
             flags = struct.unpack_from("H", fcntl.ioctl(any_socket, SIOCGIFFLAGS, request), 16)[0]
             fcntl.ioctl(any_socket, SIOCGIFADDR, request)
         except OSError:
-            continue  # It has no address, or has just disappeared.
+            continue  # The interface has no address, or has just disappeared.
         if flags & IFF_UP and flags & IFF_BROADCAST:
             routes.append(Route(name, BROADCAST, [(socket.IPPROTO_IP, IP_PKTINFO, struct.pack("i8x", index))]))
     return routes

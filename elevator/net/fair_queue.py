@@ -26,7 +26,7 @@ UNKNOWN_EVERY = 8
 
 @define(eq=False)
 class Queue:
-    """Datagrams by address. The address whose turn it is comes first."""
+    """Datagrams by source address. The address whose turn is next comes first."""
 
     count: int = 0
     _by_address: dict[str, deque[bytes]] = field(factory=dict)

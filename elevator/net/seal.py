@@ -17,11 +17,11 @@ NO_KEY = b""
 PREFIX = b"sealed1 "
 TAG_BYTES = 16
 HEAD_BYTES = len(PREFIX) + 2 * TAG_BYTES + 1
-"""Length of the line before the datagram, with its newline."""
+"""Length of the line `sealed1 <tag>`, with its newline."""
 
 
 class SealError(Exception):
-    """A datagram has no valid seal. The message is the reason, for the log."""
+    """Raised if a datagram has no valid seal. The message is the reason, for the log."""
 
 
 def seal(datagram: bytes, key: bytes) -> bytes:
@@ -31,7 +31,7 @@ def seal(datagram: bytes, key: bytes) -> bytes:
 def unseal(sealed: bytes, keys: Sequence[bytes]) -> bytes:
     """Return the datagram in *sealed*; raise SealError unless one of *keys* sealed it. *keys* must not be empty."""
     if not sealed.startswith(PREFIX) or sealed[HEAD_BYTES - 1 : HEAD_BYTES] != b"\n":
-        raise SealError("not from a node")
+        raise SealError("no seal, so not from a node")
     datagram, received_tag = sealed[HEAD_BYTES:], sealed[len(PREFIX) : HEAD_BYTES - 1]
     if any(compare_digest(received_tag, tag(datagram, key)) for key in keys):
         return datagram

@@ -43,7 +43,7 @@ from elevator.core.model import (
 
 FORMAT = b"elevator3"
 HEAD = re.compile(FORMAT + rb" (\d{1,16})" * 5 + rb"\n")
-"""The first line. COUNT_MAX has 16 digits."""
+"""Matches the first line of a datagram. COUNT_MAX has 16 digits."""
 DATAGRAM_BYTES = 1400
 """The target size of a datagram with its seal, so that it fits one Ethernet frame. A single author with very many
 presses may exceed it."""
@@ -138,7 +138,7 @@ def has_same_body(old: Heartbeat, new: Heartbeat) -> bool:
         new.hears,
         new.rates,
         new.version,
-    )  # Tuple comparison tests identity first.
+    )  # Fast for unchanged fields: tuple comparison tests identity first.
     return new.calls is old.calls and body == (old.floors, old.car, old.claims, old.hears, old.rates, old.version)
 
 
@@ -158,7 +158,7 @@ def encode_bodies(group: str, heartbeat: Heartbeat, datagram_bytes: int) -> list
             "version": heartbeat.version,
         }
     )[:-1]
-    room = datagram_bytes - len(head) - 120  # 120 bytes for the seal's line and the first line
+    room = datagram_bytes - len(head) - 120  # 120 bytes for the two lines before the body
     parts: list[list[str]] = [[]]
     used = 0
     for entry in entries:
@@ -199,7 +199,7 @@ def decode(datagram: bytes, group: str) -> Heartbeat | None:
 
 @lru_cache(maxsize=256)
 def decode_body(body: bytes, group: str) -> tuple[int, Car, Buttons, int, Rates, str, Calls] | None:
-    """Return floors, car, claims, hears, rates, version and calls of a *body* of *group*; None if it is not valid."""
+    """Return floors, car, claims, hears, rates, version and calls; None if *body* is invalid or of another group."""
     try:
         parsed = converter.structure(json.loads(body), Body)
         calls = unpack(parsed.calls, parsed.floors)
@@ -215,25 +215,25 @@ def decode_body(body: bytes, group: str) -> tuple[int, Car, Buttons, int, Rates,
 
 
 def unpack(entries: list[Entry], floors: int) -> Calls:
-    """Return the calls that `pack` wrote; raise ValueError if any entry is invalid."""
+    """Return the calls in *entries*, the inverse of `pack`; raise ValueError if any entry is invalid."""
     live: dict[Dot, Call] = {}
     seen: dict[Author, int] = {}
     for id, incarnation, n, dots in entries:
         author = Author(id, incarnation)
         if not (0 <= id < MAX_CARS and 0 <= incarnation <= COUNT_MAX and 0 < n <= COUNT_MAX) or author in seen:
-            raise ValueError(f"invalid author: {author} {n}")
+            raise ValueError(f"invalid author or press number: {author} {n}")
         seen[author] = n
         for button, floor, car, age in dots:
             if not 0 <= age < n or not is_button(button, floor, car, floors):
                 raise ValueError(f"invalid press: {button} {floor} {car} {age}")
             live[Dot(author, n - age)] = Call(Button(button), floor, car)
         if len({tuple(call) for *call, _ in dots}) != len(dots) or len({age for *_, age in dots}) != len(dots):
-            raise ValueError(f"duplicate press: {author}")
+            raise ValueError(f"duplicate press of {author}")
     return Calls(live, seen)
 
 
 def unpack_rates(row: str, floors: int) -> tuple[int, ...]:
-    """Return the rates of one direction; raise ValueError if they are invalid."""
+    """Decode the traffic rates of one direction; raise ValueError if they are invalid."""
     if len(row) not in (0, 3 * floors) or not set(row) <= HEX:
         raise ValueError(f"invalid rates: {row}")
     rates = tuple(int(row[at : at + 3], 16) for at in range(0, len(row), 3))
@@ -243,7 +243,7 @@ def unpack_rates(row: str, floors: int) -> tuple[int, ...]:
 
 
 def is_button(button: int, floor: int, car: int, floors: int) -> bool:
-    """Return whether a building of *floors* floors has this button."""
+    """Report whether a building of *floors* floors has this button."""
     if button == Button.CAB:
         return 0 <= floor < floors and 0 <= car < MAX_CARS
     lowest = 0 if button == Button.UP else 1

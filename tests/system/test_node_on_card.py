@@ -329,7 +329,7 @@ def test_only_a_new_worker_can_open_a_port_in_use(tmp_path: Path) -> None:
         car.wait(lambda: any(comm(pid) == "elevator:pair" for pid in processes_of(car.pid)))
         os.kill(car.worker(), signal.SIGKILL)
         car.wait(lambda: car.log().count("card answers") == 3)
-        assert "another program has it" not in car.log()
+        assert "another program uses the port" not in car.log()
 
         car.line.unplug()
         car.wait(lambda: "lost" in car.log())

@@ -105,7 +105,7 @@ def test_elevator_server_may_start_late_and_restart(tmp_path: Path) -> None:
         group.ask("server", car=0, on=False)
         group.start(0)
         group.start(1)
-        group.wait_for(0, "not there yet")
+        group.wait_for(0, "is unavailable")
         group.ask("server", car=0, on=True)
         group.wait_for(0, "in service")
         group.press(0, "cab", 3)
@@ -115,7 +115,7 @@ def test_elevator_server_may_start_late_and_restart(tmp_path: Path) -> None:
         group.ask("server", car=0, on=True)
         group.wait_until_dark()
         assert door_opened(group, 0, 3)
-        assert group.log(0).count("not there yet") == 1
+        assert group.log(0).count("is unavailable") == 1
 
 
 def test_hall_call_of_a_car_without_motor_power_is_served_by_another(tmp_path: Path) -> None:

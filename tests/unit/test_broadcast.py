@@ -76,7 +76,7 @@ def test_failing_broadcasts_are_logged_once(
     kernel.refuses = lambda now_ms, name: rng.random() < share
     send_heartbeats(port, kernel, MINUTE_MS)
     (line,) = caplog.messages
-    assert line.startswith("broadcasts on eth0 fail (Operation not permitted): only nodes on this machine hear all")
+    assert line.startswith("broadcasts on eth0 fail (Operation not permitted): only nodes on this machine receive all")
     assert f"allow UDP port {port._port} in the firewall" in line
     assert kernel.sent.count(LOOPBACK) > 0, "nodes on this machine still receive the heartbeats"
     kernel.refuses = lambda now_ms, name: False
@@ -100,12 +100,14 @@ def test_failing_interface_among_several_is_named(
     kernel.refuses = lambda now_ms, name: name == "eth1"
     send_heartbeats(port, kernel, MINUTE_MS)
     (line,) = caplog.messages
-    assert line.startswith("broadcasts on eth1 fail (Operation not permitted): nodes there may not hear this one")
+    assert line.startswith(
+        "broadcasts on eth1 fail (Operation not permitted): nodes there may miss this node's heartbeats"
+    )
     assert LOOPBACK not in kernel.sent
     kernel.refuses = lambda now_ms, name: name != "wlan0"
     send_heartbeats(port, kernel, MINUTE_MS)
     assert "broadcasts on eth0 fail" in caplog.messages[1]
-    assert "nodes there may not hear this one" in caplog.messages[1]
+    assert "nodes there may miss this node's heartbeats" in caplog.messages[1]
     kernel.refuses = lambda now_ms, name: True
     send_heartbeats(port, kernel, MINUTE_MS)
     assert "broadcasts on wlan0 fail (Operation not permitted): only nodes on this machine" in caplog.messages[2]
@@ -133,7 +135,7 @@ def test_missing_network_is_logged_once_while_the_cable_flaps(
         kernel.interfaces = []
         send_heartbeats(port, kernel, 3000)
     (line,) = caplog.messages
-    assert line.startswith("cannot broadcast without a network interface: only nodes on this machine hear this one")
+    assert line.startswith("no network interface is available: only nodes on this machine receive heartbeats")
     kernel.interfaces = ["eth0"]
     send_heartbeats(port, kernel, MINUTE_MS)
     assert caplog.messages[1:] == ["a network interface is available again"]
@@ -158,5 +160,5 @@ def test_failing_interface_that_disappears_is_forgotten(
     send_heartbeats(port, kernel, 10_000)
     kernel.interfaces = ["eth0"]
     send_heartbeats(port, kernel, MINUTE_MS)
-    assert caplog.messages[1:] == ["interface usb0 is gone: nothing is broadcast there"]
+    assert caplog.messages[1:] == ["interface usb0 is gone: this node no longer broadcasts on it"]
     assert list(port._sending) == ["eth0"]

@@ -153,7 +153,7 @@ def test_missing_card_is_logged_once_and_opened_later(bench: Bench) -> None:
     bench.line.unplug()
     bench.pump_for(500)
     assert len(bench.port.news) == 1
-    assert "not there yet (No such file or directory)" in bench.port.news[0]
+    assert "is unavailable (No such file or directory)" in bench.port.news[0]
     bench.line.plug()
     bench.pump(bench.answers)
 
@@ -166,7 +166,7 @@ def test_port_in_use_by_another_program_is_opened_once_it_is_free(bench: Bench) 
         bench.pump_for(120)
     assert other.inputs(now_ms()) is None
     assert len(other.news) == 1
-    assert "another program has it" in other.news[0]
+    assert "another program uses the port" in other.news[0]
     bench.port.stop()
     bench.port = other
     bench.pump(bench.answers)
@@ -265,7 +265,7 @@ def test_other_device_gives_no_inputs_and_is_logged_once(kind: str) -> None:
         device.turn()
         assert port.inputs(clock_ms) is None
     assert len(port.news) == 1, port.news
-    assert "not there yet" in port.news[0]
+    assert "is unavailable" in port.news[0]
     port.stop()
     device.close()
 
@@ -373,7 +373,7 @@ def test_card_is_swept_every_interval_and_at_least_every_10_ms(interval_ms: int,
         (("usb-FTDI_UART-if00",), "only usb-FTDI_UART-if00"),
         (
             ("usb-NTNU_Arduino_IO_Card_1", "usb-NTNU_Arduino_IO_Card_2"),
-            "more than one card: usb-NTNU_Arduino_IO_Card_1, usb",
+            "choose one with --serial: usb-NTNU_Arduino_IO_Card_1, usb",
         ),
     ],
 )

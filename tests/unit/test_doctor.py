@@ -48,7 +48,7 @@ def traffic(*nodes: tuple[int, str, int], others: int = 0) -> GroupTraffic:
     by_id: dict[int, dict[str, Heartbeat]] = {}
     for id, address, floors in nodes:
         by_id.setdefault(id, {})[address] = heartbeat(id, floors)
-    return GroupTraffic(by_id, {"not of this group": others} if others else {})
+    return GroupTraffic(by_id, {"from another group, or malformed": others} if others else {})
 
 
 @contextmanager
@@ -96,7 +96,7 @@ def test_card_passes_if_it_answers_and_fails_if_another_program_uses_it(tmp_path
         found = doctor.check_card(path, 99)
         user.close()
         assert not found.good
-        assert "another program has it" in found.text
+        assert "another program uses the port" in found.text
 
 
 def test_modem_manager_is_reported_unless_a_udev_rule_blocks_it(tmp_path: Path) -> None:
@@ -343,8 +343,8 @@ def test_listen_returns_nodes_and_counts_other_datagrams(monkeypatch: pytest.Mon
     thread.join()
     assert {id: list(by_address) for id, by_address in found.nodes.items()} == {3: ["127.0.0.1"]}
     assert {reason: count > 0 for reason, count in found.refused.items()} == {
-        "not of this group": True,
-        "not from a node": True,
+        "from another group, or malformed": True,
+        "no seal, so not from a node": True,
     }
 
 
@@ -360,7 +360,7 @@ def test_port_that_another_program_owns_fails() -> None:
 def test_peers_floors_and_id() -> None:
     alone, group = traffic(others=2), traffic((1, "10.0.0.1", 4), (3, "10.0.0.3", 4), (3, "10.0.0.9", 6))
     assert check_peers(alone, "lab").text == (
-        "no heartbeats from other nodes of group lab yet; 2 datagrams dropped: not of this group"
+        "no heartbeats from other nodes of group lab yet; 2 datagrams dropped: from another group, or malformed"
     )
     assert check_peers(group, "lab").text == "other nodes of group lab: 1 at 10.0.0.1, 3 at 10.0.0.3 and 10.0.0.9"
     assert check_floors(alone, 4).good

@@ -211,7 +211,7 @@ def test_missing_server_is_logged_once_and_connected_later() -> None:
     until = now_ms() + 500
     pump(port, None, lambda: now_ms() > until)
     assert len(port.news) == 1
-    assert port.news[0].endswith("is not there yet (Connection refused); retrying")
+    assert port.news[0].endswith("is unavailable (Connection refused); retrying")
     built = open_building([put(Shaft(FLOORS), 1, 0)], port=number)
     pump(port, built, lambda: port.inputs(now_ms()) == Inputs(floor=1))
     assert len(port.news) == 2
