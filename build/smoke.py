@@ -267,7 +267,7 @@ def try_arguments(programs: Programs) -> set[str]:
 
 
 def try_locale(programs: Programs, scratch: Path) -> None:
-    """Check that the program starts in a locale whose codec the binary lacks; bootstrap.c must replace it."""
+    """Check that the program starts in a locale whose codec the binary lacks: bootstrap.c must replace the locale."""
     folder = scratch / "locales"
     folder.mkdir()
     with suppress(OSError):  # There may be no localedef.
