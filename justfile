@@ -55,7 +55,7 @@ check: (_venv "dev")
     {{python}} -m mypy
     ${CC:-cc} {{warnings}} -shared -fPIC -isystem "$({{python}} -c 'import sysconfig; print(sysconfig.get_path("include"))')" native/*.c -o .cache/check.so
 
-# Build dist/elevator, one file that needs no Python. Test its commands and how it repairs itself.
+# Build dist/elevator, one file that needs no Python. Test its commands and its self-repair.
 build: (_venv "dev")
     {{python}} build/bundle.py
     {{python}} build/smoke.py dist/elevator

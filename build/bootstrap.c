@@ -304,8 +304,8 @@ static void name_started_file(void)
     setenv(STARTED, path, true);
 }
 
-/* Python does not start without the codec of the locale, and UTF-8 is the only multibyte codec in the bundle. In the C
- * locale the program uses UTF-8. (Nuitka's executables ignore PYTHONUTF8.) */
+/* Python does not start without the codec of the locale, and UTF-8 is the only multibyte codec in the bundle. So
+ * replace any other multibyte locale by C, where Python uses UTF-8. (Nuitka's executables ignore PYTHONUTF8.) */
 static void avoid_missing_codec(void)
 {
     if (setlocale(LC_CTYPE, "") != NULL && MB_CUR_MAX > 1 && strcmp(nl_langinfo(CODESET), "UTF-8") != 0)

@@ -1,6 +1,6 @@
-"""Build dist/elevator: one file that runs without Python on every Linux with glibc GLIBC_NEWEST or newer.
+"""Build dist/elevator: one executable that runs without Python on every Linux with glibc GLIBC_NEWEST or newer.
 
- 1. Nuitka compiles the program and collects what it loads in .cache/bundle/elevator.dist (its standalone mode).
+ 1. Nuitka compiles the program and collects its libraries in .cache/bundle/elevator.dist (its standalone mode).
  2. The build checks that nothing in this folder needs a glibc newer than GLIBC_NEWEST. In CI a violation is an error.
  3. The folder is compressed into one executable, with a digest of each file: see bootstrap.c.
 
@@ -8,8 +8,8 @@ Nuitka has a onefile mode too, but it keeps a parent process. That process turns
 start, and leaves 20 MB behind when it is killed. If that process dies, the program ends with it, but a node must keep
 running. The cached variant of onefile mode overwrites the files of copies that are running.
 
-By default, Nuitka includes the standard library and the package `rich` as bytecode. The modules in LEFT_OUT are
-excluded: bundled code imports them, but the program never executes these imports.
+By default, Nuitka includes the standard library and the package `rich` as bytecode. LEFT_OUT excludes the modules that
+the program does not need. Bundled code has imports of them, but the program never executes these imports.
 """
 
 import hashlib
@@ -31,7 +31,7 @@ SCRATCH = ROOT / ".cache" / "bundle"
 FOLDER = SCRATCH / "elevator.dist"
 BINARY = ROOT / "dist" / "elevator"
 GLIBC_NEWEST = (2, 35)
-"""The glibc of Ubuntu 22.04, the oldest supported system."""
+"""The newest glibc version that the bundle may need: the one of Ubuntu 22.04, the oldest supported system."""
 ZSTD_LEVEL = 19
 STRICT = ["-std=gnu11", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Werror"]
 ZSTD_SOURCES = [
@@ -43,7 +43,7 @@ OPTIONS = [
     "--mode=standalone",
     "--python-flag=-m",  # elevator is a package with a __main__.
     "--deployment",  # Omit checks that only help to debug a build.
-    "--lto=no",  # It would double the build time, for code that is not hot.
+    "--lto=no",  # LTO would double the build time, for code that is not hot.
     "--static-libpython=auto",  # The program starts faster with a static libpython.
     "--assume-yes-for-downloads",  # Never ask. On Linux there is nothing to download.
     "--update-check=never",
@@ -80,7 +80,7 @@ Without them Python has no Chinese, Japanese or Korean encodings. In such a loca
 """
 
 EXCUSED = {
-    "for other systems, in a branch that the module does not take": ["os imports nt", "subprocess imports _winapi"],
+    "for other systems, in a branch that is not taken on Linux": ["os imports nt", "subprocess imports _winapi"],
     "for Python 3.14, which has this module": ["attr._compat imports annotationlib"],
 }
 """Imports that imports.py reports although they are harmless, by reason."""
@@ -98,7 +98,7 @@ def main() -> None:
     newest = max(newest, newest_glibc(BINARY.parent))
     print(f"needs GLIBC_{newest[0]}.{newest[1]}")
     if newest > GLIBC_NEWEST:
-        print(f"bundle: it does not run on systems with GLIBC_{GLIBC_NEWEST[0]}.{GLIBC_NEWEST[1]}")
+        print(f"bundle: the binary does not run with glibc {GLIBC_NEWEST[0]}.{GLIBC_NEWEST[1]}, which it must support")
         if os.environ.get("CI"):  # CI builds releases. A local build only has to run on this machine.
             sys.exit(1)
     print(f"{BINARY.relative_to(ROOT)}: {BINARY.stat().st_size / 1e6:.1f} MB, {total_size() / 1e6:.1f} MB unpacked")
@@ -142,7 +142,7 @@ def bundled() -> Bundle:
 
 
 def newest_glibc(folder: Path) -> tuple[int, int]:
-    """Return the newest glibc version that any file in *folder* mentions."""
+    """Return the newest glibc version that a file in *folder* names in its symbol versions."""
     named = {match for file in contents(folder) for match in re.findall(rb"GLIBC_(\d+)\.(\d+)", file.read_bytes())}
     return max((int(major), int(minor)) for major, minor in named)
 
@@ -156,7 +156,7 @@ def total_size() -> int:
 
 
 def pack() -> None:
-    """Compress FOLDER into BINARY."""
+    """Compress FOLDER into BINARY, the self-extracting executable."""
     files = contents(FOLDER)
     payload = b"".join(file.read_bytes() for file in files)
     library = decompressor()
@@ -186,7 +186,7 @@ def digests(files: list[Path], library: Path) -> list[int]:
 
 
 def decompressor() -> Path:
-    """Compile the zstd decompressor that comes with Nuitka, as one file that includes ZSTD_SOURCES."""
+    """Compile the zstd decompressor that comes with Nuitka; return the object file."""
     nuitka = find_spec("nuitka")
     assert nuitka is not None
     assert nuitka.origin is not None

@@ -2,9 +2,10 @@
 
     python build/damage.py dist/elevator [SEED]
 
-The test flips a byte in each file in turn, at an offset drawn from the seed. It removes files, folders and the link,
-replaces them and changes their permissions. Concurrent starts repair the same damage. A node that runs from the copy
-must be able to restart its processes after a repair. If the disk is full, the program must run from another folder.
+The test flips a byte in each file in turn, at an offset drawn from the seed. It also removes and replaces files,
+folders and the symbolic link to the executable, and changes their permissions. Concurrent starts repair the same
+damage. A node that runs from the copy must be able to restart its processes after a repair. If the disk is full, the
+program must run from another folder.
 """
 
 import fcntl
@@ -26,7 +27,7 @@ STARTS_AT_ONCE = 4
 CACHE = "cache"
 
 Tree = dict[str, tuple[int, bytes]]
-"""The mode of every file, folder and link, and its contents or its target."""
+"""By relative path: the mode of a file, folder or link, and the content of the file or the target of the link."""
 
 
 def read_tree(folder: Path) -> Tree:
@@ -43,7 +44,7 @@ def read_tree(folder: Path) -> Tree:
 
 
 class Copy:
-    """The unpacked copy below *cache*, and its expected state."""
+    """The copy that the program has unpacked below *cache*, and its expected state."""
 
     def __init__(self, programs: Programs, cache: Path) -> None:
         self._programs = programs
@@ -59,7 +60,7 @@ class Copy:
         expect(done.returncode == 0 and done.stdout.startswith("elevator "), f"printed {done.stdout + done.stderr!r}")
 
     def check(self, damage: str) -> None:
-        """Start the program after *damage*, and check that it repairs the copy."""
+        """Start the program and check that it repairs the copy. A failure message begins with *damage*."""
         try:
             self._start()
         except Failed as failure:
@@ -73,7 +74,7 @@ class Copy:
         expect(list(self.parent.iterdir()) == [self.folder], f"{damage}: leftover files in {self.parent}")
 
     def flip(self, name: str, at: int) -> None:
-        """Replace file *name* with a copy whose byte *at* is wrong. Programs that have the good file open keep it."""
+        """Replace file *name* by a copy with byte *at* flipped. Running programs keep the intact file open."""
         content = bytearray(self.tree[name][1])
         content[at] ^= 0xFF
         damaged = self.parent.with_name("damaged")
@@ -134,7 +135,7 @@ DAMAGES: dict[str, Callable[[Path], None]] = {
     "replaced by a link to it": replace_by_link,
     "replaced by a link to nothing": replace_by_loose_link,
 }
-MODES = {"not readable": 0o300, "not executable": 0o600, "not accessible": 0, "writable for others": 0o702}
+MODES = {"not readable": 0o300, "not executable": 0o600, "not accessible": 0, "writable by others": 0o702}
 
 
 def try_damages(copy: Copy) -> None:
@@ -154,10 +155,10 @@ def try_damages(copy: Copy) -> None:
                 copy.check(f"{name} {damage}")
                 count += 1
     (copy.folder / "elevator.bin").write_bytes(b"")
-    copy.check("elevator.bin cut off")
+    copy.check("elevator.bin truncated to 0 bytes")
     (copy.folder / "bin" / "elevator").unlink()
     (copy.folder / "bin" / "elevator").symlink_to(f"../{library}")
-    copy.check("the link leads elsewhere")
+    copy.check("the link to the executable points to a library")
     step(f"repaired {count + 2} other kinds of damage")
 
 
@@ -185,7 +186,7 @@ def try_many_starts(copy: Copy, programs: Programs, random_: random.Random) -> N
 
 
 def parent(pid: int) -> int:
-    """Return the parent of *pid*, or 0 if *pid* has ended."""
+    """Return the process id of the parent of *pid*, or 0 if *pid* has ended."""
     try:
         return int((Path("/proc") / str(pid) / "stat").read_text().rpartition(")")[2].split()[1])
     except OSError:
@@ -252,8 +253,8 @@ printf x | dd of="$(echo "$2"/elevator-*/*/elevator.bin)" conv=notrunc 2>/dev/nu
 XDG_CACHE_HOME="$2" TMPDIR="$3" "$4" --version
 ls "$2"/elevator-*
 """
-"""A shell script for a separate mount namespace. It starts the program with a small disk as cache, damages the unpacked
-copy and starts the program again. Only TMPDIR has room for a repair."""
+"""A shell script for a separate mount namespace. It starts the program with its cache on a small disk, damages the
+unpacked copy and starts the program again. Only TMPDIR has room for a repair."""
 
 
 def try_full_disk(copy: Copy, binary: Path, scratch: Path) -> None:

@@ -1,4 +1,4 @@
-/* Prints the digest of each file named on the command line, one on each line. */
+/* Prints the digest of each file named on the command line, one per line. */
 #include "digest.h"
 #include <fcntl.h>
 #include <inttypes.h>

@@ -1,9 +1,9 @@
 """Find imports that fail in the bundle because it lacks the imported module.
 
-The search starts at our package, and at the codecs that Python loads by name, and follows all imports. An import fails
-if the bundle lacks the imported module, and loading the importing module always executes the import. That excludes
-imports in functions, in a `try` that handles the failure, and in branches that this Python does not take. In our
-package, imports in functions count too, because some command calls each function.
+The search starts at our package, and at the codecs that Python loads by name, and follows all imports. It reports an
+import if the bundle lacks the imported module, and loading the importing module always executes the import. That
+excludes imports in functions, in a `try` that handles the failure, and in branches that this Python does not take. In
+our package, imports in functions count too, because some command calls each function.
 
 The search misses imports in functions of libraries, and importlib.import_module. So build/smoke.py runs every command.
 """
@@ -18,29 +18,27 @@ from typing import NamedTuple
 
 OWN = "elevator"
 CODECS = ["encodings.ascii", "encodings.idna", "encodings.latin_1", "encodings.utf_8"]
-"""Python loads these for standard streams and host names. Any other missing codec only causes a LookupError."""
+"""Codecs that Python loads for standard streams and host names. Other missing codecs only cause a LookupError."""
 EXPECTED = {"ImportError", "ModuleNotFoundError", "Exception", "BaseException"}
 BUILT_IN = {*sys.builtin_module_names, "os.path", "importlib._bootstrap", "importlib._bootstrap_external"}
 """Modules of the interpreter itself. os.path is an alias of posixpath."""
 
 
 class Import(NamedTuple):
-    """The import of a module."""
-
     name: str
     is_executed: bool
     """True if loading the importing module always executes this import."""
 
 
 class Bundle:
-    """The modules of a bundle: *sources* has the paths of the Python modules, *others* are extension modules."""
+    """The modules of a bundle: *sources* has the file of each Python module, *others* has the extension modules."""
 
     def __init__(self, sources: Mapping[str, Path], others: set[str]) -> None:
         self._sources = sources
         self._held = {*sources, *others, *BUILT_IN}
 
     def failing(self) -> set[str]:
-        """Return a line for each import that fails."""
+        """Return the imports that would fail, each as `MODULE imports MODULE`."""
         found = {f"Python imports {name}" for name in CODECS if name not in self._held}
         seen: set[str] = set()
         to_read = [*CODECS, *(name for name in self._sources if name.partition(".")[0] == OWN)]
@@ -62,14 +60,17 @@ class Bundle:
         return self._walk(ast.parse(path.read_bytes()).body, package, is_own, executed=True)
 
     def _walk(self, body: Sequence[ast.stmt], package: list[str], own: bool, *, executed: bool) -> Iterator[Import]:
-        """Yield the imports in *body*, part of a module in *package*. *own* is true for our package."""
+        """Yield the imports in *body*, which belongs to a module in *package*. *own* is true for our package.
+
+        *executed* is true if loading the module always executes *body*.
+        """
         for statement in body:
             match statement:
                 case ast.Import() | ast.ImportFrom():
                     for name in self._names(statement, package):
                         yield Import(name, executed)
                 case ast.If(test, yes, no):
-                    for branch in taken(test, yes, no):
+                    for branch in possible_branches(test, yes, no):
                         yield from self._walk(branch, package, own, executed=executed)
                 case ast.Try(tried, handlers, otherwise, finally_):
                     is_expected = any(map(expects_failure, handlers))
@@ -91,7 +92,7 @@ class Bundle:
                         yield from self._walk(getattr(statement, part, []), package, own, executed=executed)
 
     def _names(self, statement: ast.Import | ast.ImportFrom, package: list[str]) -> Iterator[str]:
-        """Yield the modules that *statement* imports, packages before their modules."""
+        """Yield the modules that *statement* imports, each after the packages that contain it."""
         if isinstance(statement, ast.Import):
             named = [alias.name for alias in statement.names]
         else:
@@ -104,7 +105,7 @@ class Bundle:
             yield from (".".join(parts[: k + 1]) for k in range(len(parts)))
 
     def _is_left_out(self, name: str) -> bool:
-        """Return whether *name* is a module that the bundle lacks, rather than a name that a module defines."""
+        """Report whether *name*, which is not in the bundle, is a module. Otherwise its package defines the name."""
         package, _, last = name.rpartition(".")
         if package not in self._sources or self._sources[package].name != "__init__.py":
             return False
@@ -113,7 +114,7 @@ class Bundle:
         return is_source or any(folder.glob(f"{last}.*.so"))
 
 
-def taken(test: ast.expr, yes: list[ast.stmt], no: list[ast.stmt]) -> list[list[ast.stmt]]:
+def possible_branches(test: ast.expr, yes: list[ast.stmt], no: list[ast.stmt]) -> list[list[ast.stmt]]:
     """Return the branches of an `if` that this Python may take."""
     known = {"sys": sys, "os": os, "typing": typing, "TYPE_CHECKING": False, "__name__": "", "__builtins__": {}}
     try:
@@ -123,7 +124,7 @@ def taken(test: ast.expr, yes: list[ast.stmt], no: list[ast.stmt]) -> list[list[
 
 
 def expects_failure(handler: ast.ExceptHandler) -> bool:
-    """Return whether *handler* catches a failed import."""
+    """Report whether *handler* catches a failed import."""
     if handler.type is None:
         return True
     named = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]

@@ -3,12 +3,12 @@
     python build/smoke.py dist/elevator
     python build/smoke.py .cache/venv/bin/python -m elevator
 
-Three nodes with a key and records on disk drive three simulated cars over real sockets. The test presses calls on the
+Three nodes with a key and records on disk drive three simulated cars over real sockets. The test presses buttons on the
 panels. For each call a lamp must light, a door must open at its floor, and the lamp must go out. Then the test kills a
-node on its way to hall calls, and the other nodes must serve them. Two more cars are simulated I/O cards on
+node whose car is on its way to hall calls, and the other cars must serve them. Two more cars are simulated I/O cards on
 pseudo-terminals: one node drives a card directly, another drives a card through `elevator serve-card`. At the end
 SIGTERM must end every program within END_S, with status 0 and no process left. The list of commands comes from
-`--help`, so the test fails for a command that it does not run.
+`--help`, so the test fails if it does not run one of them.
 """
 
 import json
@@ -35,7 +35,7 @@ PATIENCE_S = 60.0
 """The timeout of each step. It allows several trips over all floors on a slow machine."""
 END_S = 2.0
 MARK = "ELEVATOR_SMOKE"
-"""An environment variable of every program started here. It identifies all their descendants."""
+"""The environment variable that identifies each program started here and its descendants."""
 
 
 class Failed(Exception):
@@ -43,7 +43,7 @@ class Failed(Exception):
 
 
 class Call(NamedTuple):
-    """A button on the panel of *car*."""
+    """A button on the panel of *car*: "up", "down" or "cab"."""
 
     car: int
     button: str
@@ -67,7 +67,7 @@ class Building:
         self.cars: list[dict[str, Any]] = self.ask("state")["cars"]
         self.visits: list[Visit] = []
         self.lamps: dict[Call, list[tuple[float, bool]]] = {}
-        """When each lamp turned on (True) and off (False)."""
+        """For each lamp, the times in ms at which it turned on (True) or off (False)."""
         self._floor: list[int | None] = [car["sensor"] for car in self.cars]
         self._next = 0
 
@@ -80,7 +80,7 @@ class Building:
         return reply
 
     def press(self, calls: Iterable[Call]) -> float:
-        """Press all buttons. Return the time of the first press."""
+        """Press all buttons. Return when the first was pressed, in ms on the simulator's clock."""
         return min(float(self.ask("press", **call._asdict())["ms"]) for call in calls)
 
     def update(self) -> None:
@@ -106,7 +106,10 @@ class Building:
                     pass
 
     def is_served(self, call: Call, since_ms: float, live: Sequence[int]) -> bool:
-        """Return whether *call* lit all its lamps, a *live* car opened its door at the floor, and the lamps are off."""
+        """Report whether *call* has been served since *since_ms*.
+
+        Its lamps must have lit, a *live* car must have opened its door at the floor, and the lamps must be off again.
+        """
         panels, cars = ([call.car], [call.car]) if call.button == "cab" else (live, live)
         histories = [self.lamps.get(call._replace(car=panel), []) for panel in panels]
         fresh = [[(ms, lit) for ms, lit in history if ms >= since_ms] for history in histories]
@@ -119,7 +122,7 @@ class Building:
         )
 
     def wait(self, what: str, condition: Callable[[], bool]) -> None:
-        """Wait until *condition* holds, updating before each check."""
+        """Wait until *condition* holds; call `update` before each check."""
 
         def holds() -> bool:
             self.update()
@@ -132,7 +135,7 @@ def wait(what: str, condition: Callable[[], bool], patience_s: float = PATIENCE_
     end = time.monotonic() + patience_s
     while not condition():
         if time.monotonic() > end:
-            raise Failed(f"timeout after {patience_s:.0f} s: {what}")
+            raise Failed(f"timed out after {patience_s:.0f} s waiting for {what}")
         time.sleep(0.02)
 
 
@@ -153,12 +156,12 @@ def descendants(mark: str) -> list[int]:
 def is_marked(process: Path, mark: str) -> bool:
     try:
         return f"\0{MARK}={mark}".encode() in b"\0" + (process / "environ").read_bytes()
-    except OSError:  # It has ended, or belongs to another user.
+    except OSError:  # The process has ended, or belongs to another user.
         return False
 
 
 def kill(mark: str) -> None:
-    """Kill all processes with *mark*. Suspend them first, so that none can restart another."""
+    """Kill all processes with *mark*. Suspend them first, so that none can replace another."""
     while pids := descendants(mark):
         for number in (signal.SIGSTOP, signal.SIGKILL):
             for pid in pids:
@@ -188,7 +191,7 @@ class Programs:
         return os.environ | fresh | self.variables
 
     def capture(self, *arguments: str) -> tuple[subprocess.CompletedProcess[str], float]:
-        """Run the program to its end. Return the result and the duration in seconds."""
+        """Run the program until it exits. Return the result and the duration in seconds."""
         self._note(arguments)
         began = time.monotonic()
         done = subprocess.run(
@@ -201,7 +204,7 @@ class Programs:
         )
         return done, time.monotonic() - began
 
-    def work(self, *arguments: object) -> str:
+    def run(self, *arguments: object) -> str:
         """Run a command that must succeed. Return its output."""
         done, _ = self.capture(*map(str, arguments))
         expect(done.returncode == 0, f"{arguments[0]}: status {done.returncode}, {done.stderr!r}")
@@ -227,12 +230,15 @@ class Programs:
         self.running.pop(name).wait()
 
     def end(self) -> float:
-        """End all programs with SIGTERM and check how they end. Return the duration in seconds."""
+        """End all programs with SIGTERM; return the duration in seconds.
+
+        Raise Failed if one exits with a status other than 0, leaves a process running or takes longer than END_S.
+        """
         began = time.monotonic()
         for name, process in self.running.items():
             expect(process.poll() is None, f"{name} ended early with status {process.returncode}")
             process.terminate()
-        wait("all to end after SIGTERM", lambda: all(p.poll() is not None for p in self.running.values()), END_S)
+        wait("all to exit after SIGTERM", lambda: all(p.poll() is not None for p in self.running.values()), END_S)
         took = time.monotonic() - began
         for name, process in self.running.items():
             expect(process.returncode == 0, f"SIGTERM ended {name} with status {process.returncode}, not 0")
@@ -261,7 +267,7 @@ def try_arguments(programs: Programs) -> set[str]:
 
 
 def try_locale(programs: Programs, scratch: Path) -> None:
-    """Start in a locale whose codec the binary lacks. Python does not start without the codec of its locale."""
+    """Check that the program starts in a locale whose codec the binary lacks: bootstrap.c must replace the locale."""
     folder = scratch / "locales"
     folder.mkdir()
     with suppress(OSError):  # There may be no localedef.
@@ -271,7 +277,7 @@ def try_locale(programs: Programs, scratch: Path) -> None:
         step("skipped a Japanese locale: this machine lacks localedef or the locale sources")
         return
     programs.variables = {"LOCPATH": str(folder), "LC_ALL": "ja_JP.EUC-JP"}
-    programs.work("--version")
+    programs.run("--version")
     programs.variables = {}
     step("the program starts in a Japanese locale")
 
@@ -288,20 +294,20 @@ def try_assigner(programs: Programs) -> None:
 
 def try_simulations(programs: Programs) -> None:
     small = ("--configs", "3x4", "--loads", "light", "--profiles", "up", "--seeds", 1, "--passengers", 200)
-    table = programs.work("bench", "dispatch", *small)
+    table = programs.run("bench", "dispatch", *small)
     expect("journey time, geometric mean" in table, f"bench printed {table}")
-    (cell,) = json.loads(programs.work("bench", "dispatch", *small, "--json"))["cells"]
+    (cell,) = json.loads(programs.run("bench", "dispatch", *small, "--json"))["cells"]
     step(f"bench: a mean wait of {cell['plan']['wait_s']:.1f} s in cell {cell['config']}")
-    soaked = programs.work("soak", "--seeds", "1..2").splitlines()[-1]
+    soaked = programs.run("soak", "--seeds", "1..2").splitlines()[-1]
     expect(soaked == "2 passed, 0 failed", f"soak printed {soaked}")
     step(f"soak: {soaked}")
-    shown = programs.work("demo", "--cars", 2, "--rate", 600, "--seed", 2, "--for", 5, "--no-web").splitlines()[-1]
+    shown = programs.run("demo", "--cars", 2, "--rate", 600, "--seed", 2, "--for", 5, "--no-web").splitlines()[-1]
     expect(re.match("[1-9].* passengers served", shown) is not None, f"demo printed {shown}")
     step(f"demo: {shown}")
 
 
 def free_ports() -> tuple[int, int]:
-    """Return the first of CARS + 1 free TCP ports, and a free UDP port, below the kernel's range of ephemeral ports."""
+    """Return the first of CARS + 1 consecutive free TCP ports, and a free UDP port, all below the ephemeral ports."""
     while True:
         first = random.randrange(15_000, 30_000)
         if all(is_free(socket.SOCK_STREAM, first + k) for k in range(CARS + 1)) and is_free(socket.SOCK_DGRAM, first):
@@ -328,7 +334,7 @@ def answers(port: int) -> bool:
 def try_group(programs: Programs, scratch: Path) -> None:
     port, net_port = free_ports()
     key = scratch / "lab.key"
-    programs.work("keygen", key)
+    programs.run("keygen", key)
     control = port + CARS
     programs.start("sim", "sim", "--cars", CARS, "--port", port, "--floors", FLOORS, "--control", control, "--at", 0)
     wait("the simulator to listen", lambda: answers(control))
@@ -418,11 +424,11 @@ def try_page(programs: Programs) -> None:
     handshake += ["Sec-WebSocket-Key: MTIzNDU2Nzg5MDEyMzQ1Ng==", f"Origin: http://127.0.0.1:{port}"]
     live = ask(port, "GET /live HTTP/1.1", host, *handshake, until=b'"car0"')
     expect(live.startswith(b"HTTP/1.1 101 "), f"the page's WebSocket answered {live[:200]!r}")
-    step(f"a page of {len(page) / 1000:.0f} kB, and its live data")
+    step(f"served a page of {len(page) / 1000:.0f} kB and its live data")
 
 
 def ask(port: int, *lines: str, until: bytes = b"</html>") -> bytes:
-    """Send an HTTP request. Return the answer up to and including *until*, or to its end."""
+    """Send an HTTP request. Return the answer as soon as it contains *until*, or has ended."""
     answer = b""
     with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
         client.sendall("\r\n".join([*lines, "", ""]).encode())

@@ -1,12 +1,13 @@
-"""`elevator demo`: simulated elevators with real nodes and passengers, on a page and in the terminal.
+"""`elevator demo`: simulated elevators and passengers with real nodes, on a page and in the terminal.
 
 Rules:
 - This process simulates the elevators. Each node is a separate process that talks to its elevator over TCP, and to
   the other nodes over UDP through a relay that can lose datagrams (network.py).
 - The page can kill, freeze and unplug nodes. A node that exits by itself makes the demo fail; a killed node does not.
 - No process outlives the demo, however it ends: see demo_nodes.py.
-- A single loop serves the sockets, steps passengers and nodes every STEP_MS, updates the page every SHOW_MS and draws
-  the terminal picture every DRAW_MS. If standard output is not a terminal, it prints a line every LINE_MS instead.
+- A single loop serves the sockets, steps the passengers and polls the nodes every STEP_MS, updates the page every
+  SHOW_MS and draws the terminal picture every DRAW_MS. If standard output is not a terminal, it prints a line every
+  LINE_MS instead.
 """
 
 import os
@@ -57,16 +58,17 @@ class Verdict:
 
 
 def judge(scene: Scene, ended: dict[int, int], cut_short: bool) -> Verdict:
-    """Judge a demo at its end. It fails if a node exited by itself, a car was unsafe or a passenger was not served.
+    """Return the verdict on a demo that has ended.
 
-    *ended* has the exit statuses of nodes that exited by themselves. If the user interrupted the demo (*cut_short*),
-    passengers who are still under way do not make it fail.
+    A demo fails if a node exited by itself or sent an unsafe command, or if a passenger was not served. *ended* has
+    the exit statuses of nodes that exited by themselves. If the user interrupted the demo (*cut_short*), passengers who
+    are still under way do not make it fail.
     """
     tally = passengers.tally(scene.crowd, scene.now_ms)
     waits = f"mean wait {tally.mean_wait_ms / 1000:.1f} s, longest {tally.longest_wait_ms / 1000:.1f} s"
     lines = [f"{tally.served} passengers served, {waits}"]
     if tally.under_way:
-        lines.append(f"{tally.under_way} {'still under way' if cut_short else 'never served'}")
+        lines.append(f"{tally.under_way} passengers {'still under way' if cut_short else 'never served'}")
     lines += [f"node {number} exited by itself with status {status}" for number, status in sorted(ended.items())]
     failed = bool(ended) or (tally.under_way > 0 and not cut_short)
     for car, machine in enumerate(scene.machines):
@@ -87,7 +89,7 @@ def main(argv: list[str]) -> int:
     """Run `elevator demo`; return the exit status."""
     parser = Arguments(
         prog="elevator demo",
-        description="Run simulated elevators with passengers and a real node for each, on a page and in this terminal.",
+        description="Simulate elevators and passengers, with a real node per elevator, on a page and in this terminal.",
         allow_abbrev=False,
     )
     parser.add_argument("--cars", type=integer(1, MAX_CARS), default=3, help="number of elevators and nodes (3)")
@@ -99,16 +101,16 @@ def main(argv: list[str]) -> int:
         "--web",
         type=host_and_port,
         metavar="[HOST:]PORT",
-        help=f"address of the page (local, on port {PAGE[1]} or any free port, and opened in the browser)",
+        help=f"address of the page ({PAGE[0]}, port {PAGE[1]} or any free port; opened in the browser)",
     )
-    parser.add_argument("--no-web", action="store_true", help="no page")
+    parser.add_argument("--no-web", action="store_true", help="do not serve a page")
     arguments = parser.parse_args(argv)
     seed = random.randrange(1_000_000) if arguments.seed is None else arguments.seed
     signals = Signals()
-    sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]  # it is a TextIOWrapper or pytest's child of one
+    sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]  # a TextIOWrapper, or pytest's subclass
     print(f"elevator demo: {arguments.cars} cars, {arguments.floors} floors, seed {seed}", flush=True)
-    if is_too_much(arguments.cars, len(os.sched_getaffinity(0))):
-        print(f"{arguments.cars} nodes may overload this machine; use fewer --cars if they react late", flush=True)
+    if may_overload(arguments.cars, len(os.sched_getaffinity(0))):
+        print(f"{arguments.cars} nodes may overload this machine; if they react late, use a smaller --cars", flush=True)
     try:
         verdict = _run(arguments, seed, lambda: signals.received is not None)
         print("\n".join(verdict.lines), flush=True)
@@ -118,8 +120,8 @@ def main(argv: list[str]) -> int:
     return verdict.status
 
 
-def is_too_much(cars: int, cores: int) -> bool:
-    """Return whether nodes for *cars* cars may overload a machine with *cores* cores.
+def may_overload(cars: int, cores: int) -> bool:
+    """Report whether the nodes of *cars* cars may overload a machine with *cores* cores.
 
     Each node receives the heartbeats of all others, so the load grows with the square of the number of cars. By
     measurement, 8 nodes need 0.4 of a core, and the relay 0.15.
@@ -140,7 +142,7 @@ def _run(arguments: Namespace, seed: int, is_ended: Callable[[], bool]) -> Verdi
             raise Refused(f"cannot reserve UDP ports for the nodes: {error.strerror}") from None
         stack.callback(network.close)
         network.register(building.watch, lambda: building.clock_us() // 1000)
-        page = None if arguments.no_web else _page(arguments.web)
+        page = None if arguments.no_web else _listen_for_page(arguments.web)
         if page is not None:
             stack.callback(page.close)
         directory = stack.enter_context(
@@ -161,8 +163,8 @@ def _run(arguments: Namespace, seed: int, is_ended: Callable[[], bool]) -> Verdi
         return judge(run.scene(), nodes.ended, cut_short=is_ended())
 
 
-def _page(wanted: tuple[str, int] | None) -> socket.socket:
-    """Return a listening socket at *wanted*, or by default at PAGE or any free port; raise Refused if that fails."""
+def _listen_for_page(wanted: tuple[str, int] | None) -> socket.socket:
+    """Return a socket that listens at *wanted*, or if None at PAGE or any free port; raise Refused if that fails."""
     if wanted is not None:
         return listen(*wanted)
     try:
@@ -188,7 +190,7 @@ class NodeAction:
 
 @frozen
 class NodeSwitch:
-    """A request to freeze or unplug *node* if *on* is true; otherwise to undo that."""
+    """A request to freeze or unplug *node*, or to undo that if *on* is false."""
 
     node: int
     on: bool
@@ -226,7 +228,7 @@ class Demo:
         self._polled_ms = self._showed_ms = now_ms
 
     def open_page(self, listener: socket.socket, host: str) -> Web:
-        """Serve the page on *listener*, which was opened on *host*."""
+        """Serve the page on *listener*, which is bound to *host*."""
         self._web = Web(listener, self._building.watch, self._handle, host)
         return self._web
 
@@ -277,7 +279,10 @@ class Demo:
         return Scene(title, machines, crowd, tuple(self._nodes.log), now_ms)
 
     def is_over(self, now_ms: int) -> bool:
-        """Return whether all nodes have exited, or the time is up and all passengers have arrived."""
+        """Report whether all nodes have exited, or the time is up and all passengers have arrived.
+
+        GRACE_S after the time is up, this is true even if passengers are still under way.
+        """
         if self._nodes.all_ended:
             return True
         if self._end_ms is None or now_ms < self._end_ms:
@@ -285,7 +290,7 @@ class Demo:
         return not self._occupied.crowd.present or now_ms >= self._end_ms + GRACE_S * 1000
 
     def turn(self) -> int:
-        """Step elevators, passengers and nodes, and update the page; return the time in milliseconds."""
+        """Step elevators and passengers, poll the nodes and update the page; return the time in milliseconds."""
         self._building.turn(STEP_MS / 1000)
         now_ms = self._occupied.step_passengers()
         if now_ms >= self._polled_ms + STEP_MS:

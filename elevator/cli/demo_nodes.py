@@ -22,14 +22,14 @@ from elevator.building.network import ADDRESS, SimulatedNetwork
 BOOT_MS = 1500
 """Time for the nodes to start before the first passengers arrive."""
 GRACE_S = 60
-"""How long the demo waits after its end for passengers who are still under way."""
+"""How long the demo continues after its time is up, for passengers who are still under way."""
 STOP_S = 3.0
 """Time for the nodes to exit after SIGTERM before they are killed."""
 KEEPER_STOP_S = 1.5
-"""Time for the nodes to exit if the keeper stops them because the demo has exited."""
+"""Time for the nodes to exit after SIGTERM if the demo has exited and the keeper stops them."""
 LINES_KEPT = 200
 MARK = "ELEVATOR_DEMO_NODE"
-"""An environment variable that identifies all processes of a node, including its child processes."""
+"""The environment variable that identifies all processes of a node, including its child processes."""
 
 
 class Nodes:
@@ -128,7 +128,7 @@ class Nodes:
         return all(state == "ended" for state in self.states)
 
     def stop(self, meanwhile: Callable[[], None]) -> None:
-        """Terminate all nodes; kill those that run longer than STOP_S. Call *meanwhile* repeatedly while waiting."""
+        """Terminate all nodes; kill those that still run after STOP_S. Call *meanwhile* repeatedly while waiting."""
         for number, process in enumerate(self._processes):
             self.freeze(number, on=False)
             if process.poll() is None:
@@ -160,7 +160,7 @@ def _environment() -> dict[str, str]:
 
 
 def _pids_with(mark: str) -> list[int]:
-    """Return the processes that have *mark* in their environment."""
+    """Return the ids of the processes in whose environment the variable MARK is *mark*."""
     wanted = f"{MARK}={mark}".encode()
     return [
         int(entry.name)
@@ -183,7 +183,10 @@ def _send(number: int, pids: Sequence[int]) -> None:
 
 
 def _start_keeper(directory: str) -> tuple[int, int]:
-    """Fork the keeper process; return its process id, which also identifies the nodes' process group, and its pipe."""
+    """Fork the keeper; return its process id, which is also the id of the nodes' group, and the pipe to it.
+
+    When the pipe closes, the keeper terminates the group and deletes *directory*.
+    """
     listening, lifeline = os.pipe()
     keeper = os.fork()
     if keeper:

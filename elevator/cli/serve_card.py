@@ -6,8 +6,8 @@
    because each sweep also repeats the motor command, which another program may have overwritten. Writes go to the card
    immediately and in order. Reads of buttons and floors that do not exist return 0; writes to them are ignored.
 3. A read waits for a sweep that began after the client's last door and motor commands, so the reply reflects them.
-4. If the card's replies are late or garbled, the port stops the motor (see card_port.py) and reads wait. When the
-   replies are good again, the port restores the client's motor command.
+4. If the card's replies are late or garbled, card_port.py stops the motor, and reads wait. When the replies are good
+   again, it restores the client's motor command.
 5. If the card is lost, the client is disconnected, because the state of the motor is unknown. New clients wait until
    the card is back.
 6. Like a node, the server is a process pair. The supervisor stops the motor when the worker dies.
@@ -61,7 +61,7 @@ class Wanted(NamedTuple):
 
 
 def apply(wanted: Wanted, message: bytes, default_speed: int) -> Wanted:
-    """Return *wanted*, updated with the output that the client's *message* writes, if any."""
+    """Return *wanted* after the client's *message*. A motor message without a speed sets *default_speed*."""
     operation, first, second, third = message
     outputs, speed = wanted
     match operation:
@@ -87,7 +87,7 @@ def apply(wanted: Wanted, message: bytes, default_speed: int) -> Wanted:
 
 
 def answer(inputs: Inputs, tachometer: int, message: bytes) -> bytes:
-    """Return the reply to *message*, which is empty unless the message is a read."""
+    """Return the reply if *message* is a read; otherwise return no bytes."""
     operation, first, second, _ = message
     match operation:
         case _ if operation == PRESSED:
@@ -106,7 +106,7 @@ def answer(inputs: Inputs, tachometer: int, message: bytes) -> bytes:
 
 
 class Bridge:
-    """Connects the card to one client at a time of a listening socket."""
+    """Serves the card to the clients of *listener*, one at a time."""
 
     def __init__(self, listener: socket.socket, card: CardPort) -> None:
         self.card = card
@@ -118,11 +118,11 @@ class Bridge:
         self._wanted = Wanted(speed=card.speed)
         self._reader = MessageReader()
         self._has_warned = False
-        """True if an incomplete message of this client was logged."""
+        """True if the log already has a line about an incomplete message of this client."""
         self._unsent = b""
 
     def turn(self, more: Sequence[socket.socket], wake_at_ms: int) -> None:
-        """Wait for a ready socket, a readable one of *more*, or *wake_at_ms*; then serve the client and the card."""
+        """Wait for a socket of client or card, a readable one of *more*, or *wake_at_ms*; then serve both."""
         reading, writing = self.card.sockets()
         sockets: list[socket.socket] = []
         unsent: list[socket.socket] = []
@@ -199,13 +199,13 @@ class Bridge:
             self._write()
 
     def _is_current(self, inputs: Inputs) -> bool:
-        """Return whether *inputs* were read after the client's last door and motor commands took effect."""
+        """Report whether *inputs* were read after the client's last door and motor commands took effect."""
         # After a halt the inputs are current, but the client's motor command is not restored yet.
         is_as_wanted = inputs.confirmed == confirmation(self._wanted.outputs)
         return is_as_wanted and not inputs.halted and self.card.client.panel.is_current
 
     def _expire(self, until_ms: int) -> None:
-        """Drop the client's incomplete message if the rest of it has not arrived in time, as of *until_ms*."""
+        """Drop the client's incomplete message if its timeout had passed by *until_ms*."""
         dropped = self._reader.expire(until_ms)
         if dropped and not self._has_warned:
             log.warning("dropped an incomplete message (%d of 4 bytes); logged once for each client", dropped)
@@ -239,7 +239,7 @@ def main(argv: list[str]) -> int:
     add = parser.add_argument
     add("-s", "--serial", default=AUTO, metavar="PATH", help="serial port of the card (auto: the only card)")
     add("-p", "--port", type=int, default=15657, help="TCP port (15657)")
-    interval_help = f"time between reads of the pins, at most {SWEEP_MS} ({SWEEP_MS})"
+    interval_help = f"time between reads of the pins in ms, at most {SWEEP_MS} ({SWEEP_MS})"
     add("-i", "--interval", type=int, default=SWEEP_MS, metavar="MS", help=interval_help)
     add("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
     add("--speed", type=int, default=SPEED, help=f"speed of the motor, 1..255 ({SPEED})")

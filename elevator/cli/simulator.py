@@ -29,13 +29,13 @@ if TYPE_CHECKING:
 SHOW_MS = 40
 """Interval between updates of terminal and page."""
 NOTES = 6
-"""Number of controller errors shown below the picture."""
+"""How many of the newest controller errors are shown below the picture."""
 ERRORS = {
     EventKind.BAD.value: "bad request ignored: ",
     EventKind.MISBEHAVIOUR.value: "unsafe: ",
     EventKind.RELOAD.value: "",
 }
-"""The kinds of events to report, each with a prefix for the event's description."""
+"""The kinds of events that are reported, and the text before the event's own description."""
 
 
 def main(argv: list[str]) -> int:
@@ -95,7 +95,7 @@ def _traffic(arguments: Namespace, now_ms: int) -> PassengerFlow:
 
 
 def attach_cards(building: Building, prefix: str) -> "list[CardLine]":
-    """Attach an I/O card to each elevator; raise Refused if that fails.
+    """Attach a simulated I/O card to each elevator; raise Refused if that fails.
 
     Unless *prefix* is empty, create a symbolic link to each card, named *prefix* followed by the elevator's number.
     """
@@ -109,7 +109,7 @@ def attach_cards(building: Building, prefix: str) -> "list[CardLine]":
 
 
 def open_page(building: Building, occupied: OccupiedBuilding, host: str, port: int) -> "Web":
-    """Open a page that shows *occupied*; raise Refused if the port is in use."""
+    """Serve a page that shows *occupied*; raise Refused if *host* and *port* are not available."""
     from elevator.ui.web import Web
 
     return Web(listen(host, port), building.watch, occupied.handle, host)

@@ -1,7 +1,7 @@
 """The settings of `elevator sim`: command-line arguments and the course simulator's file `simulator.con`.
 
 Rules:
-- Arguments override the file, and the file overrides the defaults. Both use the same option names, in any case.
+- Arguments override the file, and the file overrides the defaults. Both use the same option names; case is ignored.
 - The file consists of words such as `--name value`; line breaks have no meaning. `//` starts a comment. The first line
   may be a title.
 - The file is searched for in the working directory, then in the directory of the program.
@@ -31,8 +31,8 @@ FILE = "simulator.con"
 FILE_MAX = 65_536
 """Maximum size of the file in bytes."""
 STARTED = "ELEVATOR_FILE"
-"""The environment variable with the path of the program that the user started. It runs from a copy in a
-cache, so build/bootstrap.c sets this variable."""
+"""The environment variable in which build/bootstrap.c passes the path of the file that the user started. The program
+itself runs from an unpacked copy."""
 DURATIONS = ("travel_ms", "passing_ms", "press_ms")
 """Options whose value 0 is ignored."""
 KEY_OPTIONS = {
@@ -48,11 +48,11 @@ KEY_OPTIONS = {
 }
 """For each field of `Keys`, in the same order: the option's name in the course's simulator, and its help text."""
 NAMED_MAX, NAME_MAX = 8, 80
-"""How many ignored words one line lists, and the maximum length of each."""
+"""How many ignored words one line lists, and how many characters of each."""
 
 
 class FileReader(Arguments):
-    """An argument parser for the file. It raises ValueError on errors."""
+    """An argument parser for the file. On an error it raises ValueError and does not exit."""
 
     def error(self, message: str) -> NoReturn:
         raise ValueError(message.removeprefix("argument "))
@@ -73,7 +73,7 @@ def characters(low: int, high: int) -> Callable[[str], str]:
 
 
 def truth(text: str) -> bool:
-    """Parse a boolean argument."""
+    """Parse a boolean: true, yes or 1; false, no or 0. Case is ignored."""
     match text.lower():
         case "true" | "1" | "yes":
             return True
@@ -106,12 +106,12 @@ def options(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
 
 
 def keys_of(arguments: argparse.Namespace) -> Keys:
-    """Return the keys of the terminal that *arguments* configure."""
+    """Return the terminal keys that *arguments* configure."""
     return Keys(*(getattr(arguments, f"key_{name}") for name in KEY_OPTIONS))
 
 
 Known = Mapping[str, tuple[str, argparse.Action]]
-"""The parser's spelling and action of each option, by its name in lower case."""
+"""For each option name in lower case: the parser's spelling of the name, and its action."""
 
 
 def _parser(kind: type[Arguments]) -> tuple[Arguments, Known]:
@@ -141,20 +141,20 @@ def _parser(kind: type[Arguments]) -> tuple[Arguments, Known]:
             nargs="?",
             const=PAGE,
             metavar="[HOST:]PORT",
-            help=f"also show the elevators on a web page ({PAGE[0]}:{PAGE[1]}; 0.0.0.0:PORT is for other machines too)",
+            help=f"also show the elevators on a page ({PAGE[0]}:{PAGE[1]}; 0.0.0.0:PORT shows it to other machines)",
         ),
         add(
             "--card",
             nargs="?",
             const="",
             metavar="PREFIX",
-            help="also simulate an I/O card for each elevator, on a pseudo-terminal linked from PREFIX and its number",
+            help="also simulate an I/O card for each elevator, on a pseudo-terminal; PREFIX0, PREFIX1, ... link to it",
         ),
         add("--rate", type=integer(0, 6000), default=0, help="simulated passengers per minute (0)"),
         add("--control", type=integer(0, 65535), default=0, help="port of the control socket (0: any free)"),
         add("--host", default="127.0.0.1", help="address to listen on (127.0.0.1); the control socket is always local"),
         add("--seed", type=integer(0, 2**63), help="seed for start positions and passengers (random)"),
-        add("--at", type=integer(0, MAX_FLOORS - 1), metavar="FLOOR", help="where all cars start (random positions)"),
+        add("--at", type=integer(0, MAX_FLOORS - 1), metavar="FLOOR", help="floor where cars start (random positions)"),
         duration("travelTimeBetweenFloors_ms", "travel_ms", 2000, "travel time between two floor sensors"),
         duration("travelTimePassingFloor_ms", "passing_ms", 500, "travel time within the range of a floor sensor"),
         duration("btnDepressedTime_ms", "press_ms", 200, "duration of a button press"),
@@ -179,7 +179,7 @@ def _parser(kind: type[Arguments]) -> tuple[Arguments, Known]:
 
 
 def _split(words: Iterable[str], known: Known) -> tuple[list[str], list[str]]:
-    """Split *words* into settings, in the parser's spelling, and unknown words, each joined with its values."""
+    """Split *words* into settings in the parser's spelling, and ignored words, each joined with its values."""
     settings: list[str] = []
     ignored: list[str] = []
     rest, after_ignored = deque(words), False
@@ -230,7 +230,7 @@ def _from_file() -> tuple[argparse.Namespace, list[str]]:
 
 
 def _words(file: Path) -> list[str]:
-    """Return the words in *file* without title and comments; raise OSError or ValueError if it cannot be read."""
+    """Return the words in *file* without title and comments; raise OSError or ValueError if the file is unusable."""
     if not stat.S_ISREG(file.stat().st_mode):
         raise ValueError("not a regular file")
     with file.open("rb") as stream:
@@ -246,7 +246,7 @@ def _words(file: Path) -> list[str]:
 
 
 def _line(where: str, ignored: Sequence[str]) -> list[str]:
-    """Return a line that lists the *ignored* settings, or nothing if there are none."""
+    """Return one line that lists the *ignored* settings after the prefix *where*; no line if none is ignored."""
     if not ignored:
         return []
     cut = [each if len(each) <= NAME_MAX else f"{each[: NAME_MAX - 3]}..." for each in ignored[:NAMED_MAX]]

@@ -34,7 +34,7 @@ from elevator.ui.screen import guarded
 from elevator.ui.web import Web
 
 TERMINAL_MS, JSON_MS, PAGE_MS = 200, 1000, 50
-"""Time between two updates of each view."""
+"""Time between updates of the terminal, of the JSON output and of the page."""
 BATCH = 256
 """The most datagrams to read before the views are updated."""
 
@@ -51,7 +51,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--key-file", metavar="FILE", help="file with the group's key (none)")
     parser.add_argument("--json", action="store_true", help="print one line of JSON per second, for scripts")
     parser.add_argument(
-        "--web", type=host_and_port, nargs="?", const=PAGE, metavar="[HOST:]PORT", help="show a web page as well"
+        "--web", type=host_and_port, nargs="?", const=PAGE, metavar="[HOST:]PORT", help="also show a web page"
     )
     arguments = parser.parse_args(argv)
     try:
@@ -81,7 +81,7 @@ def main(argv: list[str]) -> int:
                     viewer.run(
                         lambda: (
                             ended or os.getppid() != parent
-                        ),  # Once its shell has exited, nothing can bring it back to the foreground.
+                        ),  # Once the shell has exited, nothing can bring this program back to the foreground.
                         TERMINAL_MS,
                         lambda: live.update(viewer.picture(*console.size), refresh=True),
                     )
@@ -97,7 +97,7 @@ class Viewer:
     """Receives a group's heartbeats and updates the views."""
 
     def __init__(self, config: Config, keys: Sequence[bytes]) -> None:
-        """Open the UDP port in *config*, to receive from the group with *keys*; raise OSError if that fails."""
+        """Open the UDP port in *config*; raise OSError if that fails. *keys* authenticate the group's heartbeats."""
         self.group = Group()
         self._admission = Admission(config.group, keys)
         self._config = config

@@ -17,7 +17,7 @@ from elevator.core.peers import Peer
 RATE_MS = 2000
 """The rate of heartbeats is measured over this time."""
 DUPLICATE_MS = 5000
-"""How long a duplicate id is shown after the last heartbeat of the second node."""
+"""How long a duplicate id is shown after the last heartbeat from the second node with that id."""
 FORGET_MS = 600_000
 """A node that has been silent for this long is no longer shown."""
 HEAD_LINES = 3
@@ -29,7 +29,7 @@ class NodeStatus:
     address: str
     received_at_ms: int
     recent_ms: tuple[int, ...]
-    """When the node's heartbeats of the last RATE_MS arrived."""
+    """Arrival times of the node's heartbeats in the last RATE_MS."""
     duplicate_at_ms: int | None = None
     """When a second node with this id was last heard from; None if there was none."""
 
@@ -98,7 +98,7 @@ def row(node: NodeStatus, now_ms: int) -> dict[str, object]:
 
 
 def floors_of(bits: int) -> list[int]:
-    """Return the numbers of the bits that are set in a mask of floors or node ids."""
+    """Return the floors, or the node ids, whose bits are set in the mask *bits*."""
     return [bit for bit in range(bits.bit_length()) if bits >> bit & 1]
 
 
@@ -162,7 +162,7 @@ def describe(node: NodeStatus, now_ms: int) -> Text:
 
 
 def scene(group: Group, now_ms: int) -> dict[str, object]:
-    """Return the group as a building that the web page can show, with constants for what heartbeats do not contain."""
+    """Return the group as a building that the web page can show, with constants for values that heartbeats lack."""
     nodes = [group.nodes[id] for id in sorted(group.nodes)]
     floors = max([node.peer.heartbeat.floors for node in nodes], default=2)
     names = [node.peer.heartbeat.sender.id for node in nodes]

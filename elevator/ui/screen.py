@@ -1,4 +1,4 @@
-"""Restores the terminal after the program has used its alternate screen, however the program ends.
+"""Restores the terminal from the alternate screen, however the program ends.
 
 After errors and most signals, the program restores the terminal itself. SIGKILL cannot be caught, so a guard process
 waits on a pipe that the kernel closes when the program is gone, and restores the terminal then.
@@ -17,7 +17,7 @@ LEAVE = "\x1b[?25h\x1b[?1049l"
 
 
 class Modes(NamedTuple):
-    """Two settings of the terminal on standard input: those saved at the start, and the program's own."""
+    """The settings of the terminal on standard input: those before the program changed them, and the program's own."""
 
     saved: list[object]
     ours: list[object]

@@ -29,9 +29,9 @@ VISITORS_MAX = 64
 MESSAGE_MAX = 4096
 """Maximum length of a visitor's message in bytes."""
 QUIET_S = 1.0
-"""Maximum interval between messages to a visitor. The page reports a lost connection if none arrives for longer."""
+"""Maximum interval between messages to a visitor. The page reconnects if none arrives for SILENT_MS (page.html)."""
 PATIENCE_S = 15.0
-"""A visitor is disconnected after this time without completing a request or receiving what was sent."""
+"""A visitor is disconnected if completing a request or receiving what was sent takes longer."""
 _CHUNK = 65_536
 HEADERS = {
     "Content-Type": "text/html; charset=utf-8",
@@ -61,7 +61,7 @@ class _Visitor:
         """The last scene sent, with each value as JSON."""
         self.sent_at_s = time.monotonic()
         self.progress_at_s = self.sent_at_s
-        """When everything was last found to be sent; initially the time of the connection."""
+        """The last time at which nothing remained to be sent; initially the time of the connection."""
         self.is_ending = False
 
 
@@ -69,7 +69,7 @@ class Web:
     """The server of the page on a listening socket."""
 
     def __init__(self, listener: socket.socket, watch: Watch, handle: Callable[[bytes], bytes], host: str) -> None:
-        """Take ownership of *listener*, opened on *host*. *handle* returns the reply to a visitor's message."""
+        """Take ownership of *listener*, which is bound to *host*. *handle* returns the reply to a visitor's message."""
         self._listener = listener
         self._watch = watch
         self._handle = handle
@@ -91,7 +91,7 @@ class Web:
         return any(visitor.protocol.state is State.OPEN for visitor in self._visitors)
 
     def show(self, scene: Mapping[str, object]) -> None:
-        """Send the changed values of *scene* to all visitors, and disconnect visitors without progress."""
+        """Send the changed values of *scene* to all visitors, and disconnect visitors that exceed PATIENCE_S."""
         now_s = time.monotonic()
         texts = {name: json.dumps(value, separators=(",", ":")) for name, value in scene.items()}
         for visitor in list(self._visitors):
@@ -165,7 +165,7 @@ class Web:
         """Return the response to an HTTP request, which may open the WebSocket."""
         hosts, origins = request.headers.get_all("Host"), request.headers.get_all("Origin")
         if len(hosts) != 1 or not is_own_host(hosts[0], self._names):
-            return protocol.reject(403, "Open this page by the address that the program printed at its start.\n")
+            return protocol.reject(403, "Open this page at the address that the program printed when it started.\n")
         if request.method != "GET":
             return protocol.reject(405, "Only GET is supported.\n")
         if request.path == "/live":
@@ -189,7 +189,7 @@ class Web:
             visitor.protocol.send_text(reply)
 
     def _flush(self, visitor: _Visitor) -> None:
-        """Send pending data. An empty piece means that the connection ends after it."""
+        """Send pending data. An empty piece from the protocol object marks the end of the connection."""
         for piece in visitor.protocol.data_to_send():
             visitor.unsent += piece
             visitor.is_ending = visitor.is_ending or not piece
@@ -209,7 +209,7 @@ class Web:
 
 
 def is_own_host(host: str, names: set[str]) -> bool:
-    """Return whether an HTTP Host header is an IP address or one of *names*, with an optional port."""
+    """Report whether an HTTP Host header is an IP address or one of *names*, with an optional port."""
     name, colon, port = host.rpartition(":") if not host.endswith("]") else (host, "", "")
     name = name if colon else host
     if colon and not (port.isascii() and port.isdigit()):

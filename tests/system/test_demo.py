@@ -12,7 +12,7 @@ from elevator.building import shaft as physics
 from elevator.building.elevator import Counters, Machine
 from elevator.building.passengers import Passenger, PassengerFlow, Trip
 from elevator.building.shaft import Shaft
-from elevator.cli.demo import is_too_much, judge, main
+from elevator.cli.demo import judge, main, may_overload
 from elevator.cli.demo_picture import Scene, draw
 from elevator.core.model import Buttons, Motor
 
@@ -48,8 +48,8 @@ def test_picture_fits_any_terminal(floors: int, cars: int, width: int, height: i
 
 @pytest.mark.parametrize(("cars", "cores"), [(3, 1), (16, 1), (22, 2), (64, 16)])
 def test_warning_depends_on_nodes_and_cores(cars: int, cores: int) -> None:
-    assert not is_too_much(cars, cores)
-    assert is_too_much(cars + 1, cores) or cars == 3
+    assert not may_overload(cars, cores)
+    assert may_overload(cars + 1, cores) or cars == 3
 
 
 def test_demo_fails_for_lost_nodes_unsafe_cars_and_unserved_passengers() -> None:
