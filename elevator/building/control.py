@@ -33,7 +33,7 @@ class PressButton:
 
 @frozen
 class Switch:
-    """Switch on or off what the request's name says; see REQUESTS."""
+    """Turn on or off the switch that the request names; see REQUESTS."""
 
     car: int
     on: bool
@@ -41,7 +41,7 @@ class Switch:
 
 @frozen
 class Put:
-    """Move the car to a height of *floor* floors, such as 1.5. The motor keeps its command."""
+    """Place the car at height *floor* at once; 1.5 is halfway between floors 1 and 2. The motor keeps its command."""
 
     car: int
     floor: float
@@ -56,14 +56,14 @@ class PutBack:
 
 @frozen
 class State:
-    """Return the state of one car, or of all cars."""
+    """Ask for the state of one car; of all cars if *car* is None."""
 
     car: int | None = None
 
 
 @frozen
 class Events:
-    """Return the events from number *since* on."""
+    """Ask for the events from number *since* on."""
 
     since: int = 0
 
@@ -89,14 +89,14 @@ REQUESTS: Mapping[str, type[Request]] = {
 - `power`: the motor's power;
 - `server`: the elevator server, which closes and refuses connections while it is off;
 - `deaf`: if on, the server keeps its connection but does not read from it;
-- `card`: the plug of the I/O card.
+- `card`: whether the I/O card is plugged in.
 """
 
 
 def _exactly(wanted: type) -> Callable[[object, object], object]:
     def check(value: object, _: object) -> object:
         if type(value) is not wanted:
-            raise TypeError(f"not {'a number' if wanted is int else 'true or false'}")
+            raise TypeError(f"must be {'a whole number' if wanted is int else 'true or false'}")
         return value
 
     return check
@@ -104,7 +104,7 @@ def _exactly(wanted: type) -> Callable[[object, object], object]:
 
 def _number(value: object, _: object) -> float:
     if type(value) not in (int, float) or not isfinite(value):  # type: ignore[arg-type]  # type() has checked it
-        raise TypeError("not a number")
+        raise TypeError("must be a finite number")
     return float(value)  # type: ignore[arg-type]
 
 
@@ -115,7 +115,7 @@ _converter.register_structure_hook(float, _number)
 
 
 class Refused(Exception):
-    """A request that cannot be executed. The text is one line with the reason."""
+    """Raised if a request cannot be executed or a port cannot be opened. The text is one line with the reason."""
 
 
 R = TypeVar("R")
@@ -126,9 +126,9 @@ def parse(line: bytes, known: Mapping[str, type[R]]) -> tuple[str, R]:
     try:
         request = json.loads(line)
     except (ValueError, RecursionError):
-        raise Refused("not JSON") from None
+        raise Refused("the request is not valid JSON") from None
     if not isinstance(request, dict) or not isinstance(name := request.pop("do", None), str) or name not in known:
-        raise Refused(f'not an object with "do" of {", ".join(known)}')
+        raise Refused(f'the request must be a JSON object whose "do" is one of: {", ".join(known)}')
     try:
         return name, _converter.structure(request, known[name])
     except (BaseValidationError, OverflowError) as error:

@@ -87,7 +87,7 @@ class ControlSocket:
         while not client.is_ending and len(client.unsent) < _CHUNK:
             line, newline, rest = client.received.partition(b"\n")
             if len(line) > LINE_LIMIT:
-                client.unsent += b'{"error": "line too long"}\n'
+                client.unsent += b'{"error": "the request is longer than 65536 bytes; disconnecting"}\n'
                 client.is_ending = True
             elif not newline:
                 break

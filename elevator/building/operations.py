@@ -34,7 +34,7 @@ def answer(building: Building, line: bytes) -> bytes:
 
 
 def execute(building: Building, name: str, request: Request) -> dict[str, Any]:
-    """Execute the request *name* and return the reply; raise Refused if that is impossible."""
+    """Execute *request*, whose name is *name*, and return the reply; raise Refused if that is impossible."""
     now_us = building.settle()
     reply = _execute(building, name, request, now_us)
     reply |= {"ok": True, "ms": now_us / 1000}
@@ -47,7 +47,7 @@ def _execute(building: Building, name: str, request: Request, now_us: int) -> di
         return building.history.since(request.since)
     cars = range(len(building.elevators))
     if request.car is not None and request.car not in cars:
-        raise Refused(f"no car {request.car}")
+        raise Refused(f"there is no car {request.car}")
     match request:
         case State(car):
             return {"cars": [state(building, each) for each in (cars if car is None else [car])]}
@@ -71,7 +71,7 @@ def _press_or_hold(building: Building, request: PressButton, now_us: int) -> Non
     machine = building.elevators[request.car].machine
     button = Button[request.button.upper()]
     if request.floor not in machines.floors_of(mask(machines.buttons(machine.shaft.floors), button)):
-        raise Refused(f"no {request.button} button at floor {request.floor}")
+        raise Refused(f"there is no {request.button} button at floor {request.floor}")
     if request.ms is not None and (request.held is not None or not 1 <= request.ms <= 3_600_000):
         raise Refused("ms must be from 1 to 3600000 and cannot be combined with held")
     match request.held:
@@ -105,15 +105,15 @@ def _switch(building: Building, name: str, car: int, on: bool, now_us: int) -> N
 
 def _switch_card(building: Building, car: int, on: bool) -> None:
     if car not in building.cards:
-        raise Refused(f"car {car} has no card")
+        raise Refused(f"car {car} has no I/O card")
     try:
         (building.cards[car].plug if on else building.cards[car].unplug)()
     except OSError as error:
-        raise Refused(f"the card of car {car}: {error.strerror}") from None
+        raise Refused(f"cannot {'plug in' if on else 'unplug'} the I/O card of car {car}: {error.strerror}") from None
 
 
 def state(building: Building, car: int) -> dict[str, object]:
-    """Return the state of *car*. Call `Building.settle` first."""
+    """Return the state of *car* as JSON values. Call `Building.settle` first."""
     elevator = building.elevators[car]
     machine, now_ms = elevator.machine, building.clock_us() // 1000
     return {

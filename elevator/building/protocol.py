@@ -4,7 +4,7 @@ Rules:
 - Bad requests are counted and ignored: unknown commands, and buttons or floors that do not exist. Bad reads are
   answered with 0. The request to reload the configuration (command 0), which would move the car, is ignored too.
 - The top floor has no up button and the bottom floor no down button, but many controllers loop over all buttons of all
-  floors. So reading these two buttons or turning their lamps off is not an error. Turning the lamps on is.
+  floors. So it is an error to turn the lamps of these two buttons on, but not to turn them off or to read the buttons.
 """
 
 from struct import iter_unpack
@@ -42,7 +42,7 @@ def answer(machine: Machine, requests: bytes, now_ms: int) -> Answer:
             case 6:
                 known = first <= Button.CAB and second < machine.shaft.floors
                 if not known:
-                    bad.append(f"asked for button {first} at floor {second}")
+                    bad.append(f"read of button {first} at floor {second}")
                 replies += bytes((6, known and down_masks[first] >> second & 1, 0, 0))
             case 7:
                 floor = machine.sensed
@@ -66,7 +66,7 @@ def answer(machine: Machine, requests: bytes, now_ms: int) -> Answer:
 
 
 def _write(machine: Machine, exist: Buttons, message: tuple[int, int, int, int], now_ms: int) -> Machine | str:
-    """Execute one message without a reply; return a description of the error if it is bad."""
+    """Execute one *message* that has no reply. Return the new machine, or a description of the error if it is bad."""
     operation, first, second, third = message
     counts = machine.counts
     match operation:

@@ -214,7 +214,7 @@ def test_simulated_card_can_be_unplugged_and_replugged(tmp_path: Path) -> None:
 def test_car_without_a_card_cannot_be_unplugged(tmp_path: Path) -> None:
     with lab(tmp_path, cars=1, start=False) as user:
         assert user.states()[0]["card"] is None
-        with pytest.raises(AssertionError, match="car 0 has no card"):
+        with pytest.raises(AssertionError, match="car 0 has no I/O card"):
             user.ask("card", car=0, on=False)
 
 
