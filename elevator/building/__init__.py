@@ -1,16 +1,16 @@
 """A simulated building in real time. Nodes connect to its elevators as they do to real ones.
 
-shaft.py is the physics of one car. elevator.py adds the panel, the effects of time and people, and the events that both
-cause. protocol.py answers the elevator server's messages. All three are pure functions on immutable values.
+shaft.py is the physics of one car. elevator.py adds the panel and reports changes as events. protocol.py answers
+messages as the elevator server does. All three are pure functions on immutable values.
 
 building.py serves these elevators over TCP, and card_line.py over pseudo-terminals in the byte protocol of the lab's
-I/O card. history.py stores the events. Tests and people operate the building through the control socket: control.py
+I/O card. history.py stores the events. Tests press buttons and inject faults through the control socket: control.py
 defines its requests, operations.py executes them and control_socket.py does the I/O.
 
 passengers.py simulates passengers. occupied_building.py runs a building with passengers and executes the requests of a
 page; view.py converts both to the JSON that the page draws. terminal.py shows the building in a terminal, with
 terminal_picture.py for the drawing and keyboard.py for the keys. network.py relays datagrams between the nodes of a
-demo and can lose them.
+demo and can drop them.
 
 This package imports core, net, hardware and ui; nodes never import it. Protocol, options and keys follow the course's
 simulator, so programs written for that simulator work unchanged.

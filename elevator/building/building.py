@@ -1,12 +1,12 @@
 """Simulated elevators on TCP sockets.
 
 Rules:
-- Each elevator listens on its own port and serves one client at a time. A second client can connect, because the kernel
-  queues it, but gets replies only after the first disconnects. The motor stops in between.
+- Each elevator listens on its own port and serves one client at a time. A second client waits in the kernel's queue:
+  it is connected, but gets replies only after the first disconnects. The disconnect stops the motor.
 - This module does the I/O; protocol.py computes the replies. Requests that arrive together are answered together.
   `hardware/server_side.py` describes the handling of incomplete messages.
-- After every event, `_update_watch` derives from the elevator's state what to wait for on its sockets.
-- Every change is stored in the history with its time.
+- Whenever the state of a connection changes, `_update_watch` selects the socket events to wait for.
+- The history records each change of an elevator with its time.
 """
 
 import random
@@ -45,11 +45,11 @@ class SimulatedElevator:
         self.unsent = b""
         """Replies that did not fit in the send buffer. The server reads no requests until they are sent."""
         self.changes = 0
-        """Number of events so far."""
+        """Number of events of this elevator so far."""
 
 
 class SerialCard(Protocol):
-    """A serial interface to an elevator, implemented by card_line.py."""
+    """The I/O card of an elevator, as `Building` uses it. `CardLine` implements it."""
 
     path: str
     """Path of the serial port; empty while the card is unplugged."""
@@ -63,7 +63,7 @@ class SerialCard(Protocol):
         """Return when `advance` must run next; None if nothing is scheduled."""
 
     def advance(self, now_us: int) -> None:
-        """Process all bytes that are complete at *now_us*, the time of the last `settle`."""
+        """Process all bytes that have arrived by *now_us*, the time of the last `settle`."""
 
 
 def _monotonic_us() -> int:
@@ -71,7 +71,7 @@ def _monotonic_us() -> int:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Return a socket that listens on *port* (0: any free port); raise Refused if that fails."""
+    """Return a socket that listens on *host* and *port* (0: any free port); raise Refused if that fails."""
     listener = socket.socket()
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -105,18 +105,16 @@ class Building:
         ]
         self.history = History()
         self.cards: dict[int, SerialCard] = {}
-        """The I/O cards by car; empty unless the simulator runs with `--card`."""
+        """The I/O card of each car; empty unless the simulator runs with `--card`."""
         self._selector = selectors.DefaultSelector()
         for car in range(len(self.elevators)):
             self._update_watch(car)
 
     @property
     def ports(self) -> list[int]:
-        """The TCP port of each elevator."""
         return [elevator.address[1] for elevator in self.elevators]
 
     def close(self) -> None:
-        """Close the elevators' sockets."""
         for elevator in self.elevators:
             for each in (elevator.client, elevator.listener):
                 if each is not None:
@@ -124,7 +122,7 @@ class Building:
         self._selector.close()
 
     def turn(self, timeout_s: float) -> None:
-        """Wait for at most *timeout_s* until a socket is ready or a change is due, then process it."""
+        """Wait up to *timeout_s* for a ready socket or a due change, then process all that are ready or due."""
         now_us = began_us = self.settle()
         wakes = [machines.wake_at_ms(elevator.machine) for elevator in self.elevators]
         expiries = [self._expires_at_ms(car) for car in range(len(self.elevators))]
@@ -142,13 +140,13 @@ class Building:
         now_us = self.settle()
         for car, expires_at_ms in enumerate(expiries):
             if expires_at_ms is not None:
-                # All bytes that arrived before this turn have been read by now. So expire only what expired before it.
+                # All bytes that arrived before this turn have been read. So drop only what had expired before it.
                 self._expire(car, began_us // 1000, now_us)
         for card in self.cards.values():
             card.advance(now_us)
 
     def change(self, car: int, new: Machine, now_us: int) -> None:
-        """Replace the machine of *car* by *new* and record the differences as events."""
+        """Set the state of *car* to *new* and record the differences as events."""
         old, self.elevators[car].machine = self.elevators[car].machine, new
         self._record(car, machines.changes(old, new, now_us // 1000), now_us)
 
@@ -159,7 +157,7 @@ class Building:
         self.change(car, machines.press(self.elevators[car].machine, button, floor, until_ms), now_us)
 
     def settle(self) -> int:
-        """Advance all machines to the current time; return that time in microseconds."""
+        """Advance all elevators to the current time; return that time in microseconds."""
         now_us = self.clock_us()
         for car, elevator in enumerate(self.elevators):
             elevator.machine, events = machines.settle(elevator.machine, now_us // 1000)
@@ -174,7 +172,7 @@ class Building:
             self.elevators[car].changes += 1
 
     def watch(self, sock: socket.socket | int, mask: int, then: Callable[[int], None]) -> None:
-        """Make `turn` call *then* with the events of *mask* that are ready on *sock*. A mask of 0 stops this."""
+        """Make each `turn` call *then* with the ready events of *mask* on *sock*, if any. A mask of 0 stops this."""
         key = self._selector.get_map().get(sock)
         if key is None and mask:
             self._selector.register(sock, mask, then)
@@ -246,7 +244,7 @@ class Building:
         self._record(car, events, now_us)
 
     def _expires_at_ms(self, car: int) -> int | None:
-        """Return when the client's incomplete message expires; None if there is none or the client is not read."""
+        """Return when the client's incomplete message expires; None if there is none or reading is suspended."""
         elevator = self.elevators[car]
         is_read = elevator.client is not None and not elevator.is_paused and not elevator.unsent
         return elevator.reader.expires_at_ms() if is_read else None

@@ -3,7 +3,7 @@
 Rules:
 - `apply_byte` is pure: one byte in, its reply out. It translates pin writes into the elevator server's messages, so
   both interfaces share one panel and one list of unsafe commands.
-- Each byte occupies the line for BYTE_US, in each direction separately. The card processes a byte once it is complete.
+- Each byte takes BYTE_US on the line; the directions are independent. The card processes a byte once it has arrived.
 - A serial line does not report a disconnect, so the card keeps the last command when the controller closes the port.
 - Unplugging closes the pseudo-terminal. Plugging in opens a new one, whose name may differ.
 """
@@ -56,10 +56,10 @@ RELEASE_US = 500_000
 
 @frozen
 class Card:
-    """The state of the simulated card that `Machine` does not have."""
+    """The part of the simulated card's state that is not in `Machine`."""
 
     speed: int = 0
-    """0..255. The simulated car moves equally fast at any speed except 0."""
+    """PWM value of the motor, 0..255. The simulated car moves equally fast at any value except 0."""
     down: bool = False
     indicator: int = 0
     awaits_speed: bool = False
@@ -86,7 +86,7 @@ def apply_byte(card: Card, machine: Machine, byte: int, now_ms: int) -> tuple[Ca
 
 
 def write_pin(card: Card, pin: int, high: bool) -> tuple[Card, tuple[int, ...]]:
-    """Set the level of an output *pin*; return the card and the equivalent server message, or ()."""
+    """Set the level of an output *pin*. Return the card and the elevator server's equivalent message, () if none."""
     if pin in LAMPS:
         return card, (2, *LAMPS[pin], high)
     if pin in INDICATOR_PINS:
@@ -98,19 +98,19 @@ def write_pin(card: Card, pin: int, high: bool) -> tuple[Card, tuple[int, ...]]:
     if pin == DIRECTION_PIN:
         card = evolve(card, down=high)
         return card, motor_message(card) if card.speed else ()
-    if pin == PWM_PIN:  # A constantly high PWM pin is full speed.
+    if pin == PWM_PIN:  # A constantly high PWM pin means full speed.
         card = evolve(card, speed=FULL_SPEED)
         return card, motor_message(card)
     return card, ()  # The pin is not connected.
 
 
 def motor_message(card: Card) -> tuple[int, ...]:
-    """Return the start of the elevator server's motor message for the state of the pins."""
+    """Return the elevator server's motor message for the state of the pins, without its trailing zeros."""
     return 1, 0 if not card.speed else 255 if card.down else 1
 
 
 def input_levels(machine: Machine) -> int:
-    """Return the levels of the input pins as a bit mask."""
+    """Return the levels of the input pins: bit n is pin n."""
     pressed = machines.pressed(machine)
     pins = sum((mask(pressed, button) >> floor & 1) << pin for (button, floor), pin in BUTTON_PINS.items())
     if machine.sensed is not None:
@@ -120,7 +120,7 @@ def input_levels(machine: Machine) -> int:
 
 
 class CardLine:
-    """The I/O card of one *car* of *building*, on a pseudo-terminal. *link* is a symlink that always points to it.
+    """The I/O card of *car* in *building*, on a pseudo-terminal. *link* is the path of a symbolic link to it.
 
     Raise OSError if the pseudo-terminal or the link cannot be created.
     """
@@ -132,15 +132,15 @@ class CardLine:
         self._building, self._car, self._link = building, car, link
         self._master = self._slave = -1
         self._to_card: deque[tuple[float, int]] = deque()
-        """Bytes in transmission, each with the time at which it is complete."""
+        """Bytes on their way to the card, as pairs of arrival time (microseconds) and byte."""
         self._to_host: deque[tuple[float, int]] = deque()
         self._release_at_us: float | None = None
-        """When to end the controller's exclusive use of the port; None if there is no such use."""
+        """When to end the controller's exclusive use of the port; None if it has ended."""
         building.cards[car] = self
         self.plug()
 
     def plug(self) -> None:
-        """Plug in the card; do nothing if it is plugged in."""
+        """Plug in the card; do nothing if it is already plugged in."""
         if self.path:
             return
         self._master, self._slave = pty.openpty()
@@ -174,7 +174,7 @@ class CardLine:
         return min(times, default=None)
 
     def advance(self, now_us: int) -> None:
-        """Process all bytes that are complete at *now_us*, in both directions."""
+        """Process all bytes that have arrived by *now_us*, in both directions."""
         old = machine = self._building.elevators[self._car].machine
         while self._to_card and self._to_card[0][0] <= now_us:
             came_us, byte = self._to_card.popleft()
@@ -208,5 +208,5 @@ class CardLine:
 
     @staticmethod
     def _free_at_us(queue: deque[tuple[float, int]], earliest_us: float) -> float:
-        """Return when the next byte can start: at *earliest_us*, or when the last byte in *queue* is complete."""
+        """Return when the next byte can start: at *earliest_us*, or after the last byte in *queue* if that is later."""
         return max(earliest_us, queue[-1][0]) if queue else earliest_us

@@ -1,12 +1,12 @@
-"""One simulated elevator: a car in its shaft, its panel, and the events that change them. Pure functions.
+"""One simulated elevator: a car in its shaft, its panel, and the events that report changes. Pure functions.
 
 Rules:
 - Unsafe commands, such as opening the door between floors, are executed as real hardware would execute them, and
   counted in `Counters`.
 - Bad requests are counted and ignored: see protocol.py.
-- A caller must settle a machine, that is advance it to the current time, before changing it. So the time of each event
-  is exact even if the caller is late.
-- Events are derived by comparing two machines (`changes`), so no code path can forget to report one.
+- Before changing a machine, the caller must `settle` it, that is, advance it to the current time. So the time of each
+  event is exact even if the caller is late.
+- `changes` derives the events by comparing two states of a machine, so no code path can forget to report one.
 """
 
 from collections.abc import Iterator, Sequence
@@ -53,7 +53,7 @@ class Event(NamedTuple):
 
 
 class ButtonPress(NamedTuple):
-    """A button that is down. It is released at *until_ms*, or held until further notice if that is None."""
+    """A button that is down until *until_ms*; None: until `release`."""
 
     button: Button
     floor: int
@@ -78,26 +78,26 @@ class Machine:
 
     shaft: Shaft
     presses: tuple[ButtonPress, ...] = ()
-    """At most one per button."""
+    """The buttons that are down, one entry for each."""
     lamps: Buttons = Buttons()
     door: bool = False
     indicator: int | None = None
     stop: bool = False
     stop_until_ms: int | None = None
-    """When the stop button is released; None if it is up or held."""
+    """When the stop button is released; None if it is up, or held until `hold_stop` releases it."""
     stop_lamp: bool = False
     obstructed: bool = False
     sensed: int | None = None
     """The floor whose sensor was active at the last `settle`; None between floors."""
     out: bool = False
-    """Whether the car was out of bounds at the last `settle`."""
+    """True if the car was out of bounds at the last `settle`."""
     counts: Counters = Counters()
     last_bad: str = ""
-    """Description of the last bad request."""
+    """Description of the last bad request; empty if there was none."""
 
 
 def machine(shaft: Shaft) -> Machine:
-    """Return an elevator with all lamps off and no button pressed."""
+    """Return an elevator in *shaft* with all lamps off and no button pressed."""
     now = shaft.since_ms
     return Machine(shaft, sensed=physics.sensor(shaft, now), out=physics.is_out(shaft, now))
 
@@ -114,7 +114,7 @@ def buttons(floors: int) -> Buttons:
 
 
 def floors_of(bits: int) -> list[int]:
-    """Return the floors in a bit mask, lowest first."""
+    """Return the floors whose bits are set, lowest first."""
     return [floor for floor in range(bits.bit_length()) if bits >> floor & 1]
 
 
@@ -127,7 +127,7 @@ def pressed(machine: Machine) -> Buttons:
 
 
 def wake_at_ms(machine: Machine) -> int | None:
-    """Return the time of the next change without external input; None if there is none."""
+    """Return when the elevator next changes without external input; None if never."""
     times = [press.until_ms for press in machine.presses if press.until_ms is not None]
     if machine.stop_until_ms is not None:
         times.append(machine.stop_until_ms)
@@ -147,7 +147,7 @@ def settle(machine: Machine, now_ms: int) -> tuple[Machine, tuple[Event, ...]]:
 
 
 def _at(machine: Machine, now_ms: int) -> Machine:
-    """Return *machine* advanced to *now_ms*. At most one change may be due by then, at *now_ms* itself."""
+    """Return *machine* advanced to *now_ms*. Requires that no change is due before *now_ms*."""
     shaft = physics.at(machine.shaft, now_ms)
     out = physics.is_out(shaft, now_ms)
     counts = machine.counts
@@ -182,7 +182,6 @@ def press_stop(machine: Machine, until_ms: int) -> Machine:
 
 
 def hold_stop(machine: Machine, held: bool) -> Machine:
-    """Hold or release the stop button."""
     return evolve(machine, stop=held, stop_until_ms=None)
 
 
@@ -192,7 +191,7 @@ def power(machine: Machine, powered: bool, now_ms: int) -> Machine:
 
 
 def put(machine: Machine, floor: float, now_ms: int) -> Machine:
-    """Move the car to a height of *floor* floors, 0 to floors - 1, even if the car is out of bounds."""
+    """Place the car at height *floor*, from 0 to floors - 1, even if the car is out of bounds."""
     return _at(evolve(machine, shaft=physics.put(physics.put_back(machine.shaft, now_ms), floor, now_ms)), now_ms)
 
 
@@ -212,7 +211,7 @@ def drop_incomplete(machine: Machine, length: int, now_ms: int) -> tuple[Machine
 
 
 def reject(machine: Machine, bad: Sequence[str], now_ms: int) -> tuple[Machine, Event]:
-    """Count the *bad* requests, given as descriptions. Return the new machine and an event for the last request."""
+    """Count a bad request for each description in *bad*. Return the new machine and an event with the last one."""
     counts = evolve(machine.counts, bad_requests=machine.counts.bad_requests + len(bad))
     return evolve(machine, counts=counts, last_bad=bad[-1]), Event(now_ms, EventKind.BAD, bad[-1])
 

@@ -1,4 +1,4 @@
-"""The history of a simulated building: numbered events with their times. Tests measure response times with it."""
+"""The history of a simulated building: numbered events with their times, from which tests compute response times."""
 
 from collections import deque
 from typing import Any
@@ -26,7 +26,7 @@ class History:
         self.next_event += 1
 
     def since(self, number: int) -> dict[str, Any]:
-        """Return up to EVENTS_A_REPLY events from *number* on, the number to continue with, and the number dropped."""
+        """Return up to EVENTS_A_REPLY events from *number*, the number of the next event, and how many were dropped."""
         first = self.next_event - len(self._events)
         begin = min(max(number, first), self.next_event)
         end = min(begin + EVENTS_A_REPLY, self.next_event)

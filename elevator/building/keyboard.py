@@ -1,13 +1,13 @@
-"""The keys of a simulated elevator in the terminal."""
+"""The keys that operate a simulated elevator in the terminal."""
 
 from attrs import frozen
 
 
 @frozen
 class Keys:
-    """The function of each key. A row of buttons has one character per floor, lowest floor first.
+    """The keys of each function. `up`, `down` and `cab` have one key per floor, lowest floor first.
 
-    The keys for hall down start at floor 1, the lowest floor with such a button.
+    `down` starts at floor 1, the lowest floor with a down button.
     """
 
     up: str = "qwertyui"

@@ -1,9 +1,9 @@
 """A datagram relay between the nodes of a demo. It can drop datagrams and disconnect nodes.
 
-Each node uses its own UDP port and broadcasts to ADDRESS. A relay socket for each node is bound to ADDRESS and to the
-node's port, so it receives what that node broadcasts. The node itself is not bound to an address, so it receives what
-is sent to any other loopback address. The receiving socket identifies the sender, and the relay forwards the datagram
-to the other nodes. The machine's real network is not affected.
+Each node has its own UDP port and broadcasts to ADDRESS. For each node, the relay binds a socket to ADDRESS and the
+node's port, so this socket receives what that node broadcasts. The node binds the same port on all addresses, so it
+receives what is sent to any other loopback address. The relay identifies the sender by the receiving socket and
+forwards the datagram to the other nodes. The machine's real network is not affected.
 """
 
 import random
@@ -18,24 +18,24 @@ from elevator.net.wire import DATAGRAM_BYTES_MAX
 ADDRESS = "127.0.0.1"
 """The broadcast address given to the nodes."""
 _NODES = "127.0.0.2"
-"""The address to which the relay forwards datagrams: any other loopback address."""
+"""The address to which the relay forwards datagrams: any loopback address but ADDRESS."""
 _BATCH = 8192
-"""Approximate number of datagrams forwarded before other events are processed. The kernel drops the excess."""
+"""About how many datagrams to forward before other events get a turn. The kernel queues or drops the rest."""
 
 
 class SimulatedNetwork:
-    """A relay between the nodes of one group."""
+    """A datagram relay between the nodes of one group."""
 
     def __init__(self, nodes: int, group: str, rng: random.Random) -> None:
         """Reserve one port per node; raise OSError if there are not enough free ports."""
         self.unplugged: set[int] = set()
         """Nodes that neither send nor receive."""
         self.loss = 0.0
-        """Probability, 0 to 1, that a receiver misses a datagram. Receivers are independent."""
+        """Probability, 0 to 1, that a datagram is lost, independently for each receiver."""
         self.heard: dict[int, tuple[int, Heartbeat]] = {}
-        """By node, the arrival time (ms) and content of its last heartbeat, even if that was not forwarded."""
+        """The arrival time (ms) and content of each node's last heartbeat, forwarded or not."""
         self._batch = max(1, _BATCH // nodes**2)
-        """Datagrams read from one node at a time. Each is forwarded to all other nodes."""
+        """Number of datagrams to read from one node per turn. Each is forwarded to all other nodes."""
         self._admission = Admission(group)
         self._rng = rng
         self._sockets: list[socket.socket] = []
@@ -52,7 +52,7 @@ class SimulatedNetwork:
     def register(
         self, watch: Callable[[socket.socket, int, Callable[[int], None]], None], clock_ms: Callable[[], int]
     ) -> None:
-        """Register each socket with *watch*, which has the signature of a selector's `register`."""
+        """Pass each socket, its events and its callback to *watch*, such as `Building.watch`."""
 
         def relay_from(node: int) -> Callable[[int], None]:
             return lambda _: self._relay(node, clock_ms())
@@ -83,7 +83,7 @@ class SimulatedNetwork:
 def receivers(
     sender: int, nodes: Collection[int], unplugged: Collection[int], loss: float, rng: random.Random
 ) -> list[int]:
-    """Return the nodes that receive a datagram from *sender*."""
+    """Choose at random which *nodes* receive a datagram from *sender*; each misses it with probability *loss*."""
     if sender in unplugged:
         return []
     return [node for node in nodes if node != sender and node not in unplugged and rng.random() >= loss]

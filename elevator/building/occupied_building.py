@@ -1,7 +1,7 @@
 """A running building with passengers, which a web page shows and controls.
 
-The page's requests have the form of the control socket's requests. The page cannot send `state` and `events`, because
-it receives all changes without asking.
+The page may send `traffic` and the control socket's requests except `state` and `events`: it receives all changes
+without asking.
 """
 
 import json
@@ -16,7 +16,7 @@ from elevator.building.operations import execute
 from elevator.building.passengers import Crowd, PassengerFlow, Profile
 
 STEP_MS = 10
-"""Interval at which passengers react to the cars."""
+"""Minimum interval at which passengers react to the cars."""
 RATE_MAX = 6000
 
 
@@ -29,7 +29,7 @@ class SetTraffic:
 
 
 class OccupiedBuilding:
-    """A building and its passengers. The caller's loop must call `step_passengers`."""
+    """A building and its passengers. The caller's loop must call `step_passengers` repeatedly."""
 
     def __init__(self, building: Building, traffic: PassengerFlow) -> None:
         self.building = building
@@ -42,7 +42,7 @@ class OccupiedBuilding:
         return self.crowd.next_trip is None and not self.crowd.present
 
     def step_passengers(self) -> int:
-        """Let the passengers react, at most once in STEP_MS; return the current time in milliseconds."""
+        """Let the passengers react, at most once per STEP_MS; return the current time in milliseconds."""
         now_ms = self.building.clock_us() // 1000
         if now_ms >= self._stepped_ms + STEP_MS:
             self._stepped_ms = now_ms
@@ -79,7 +79,7 @@ class OccupiedBuilding:
             if isinstance(request, SetTraffic):
                 self._set_traffic(request)
             elif name in PAGE:
-                execute(self.building, name, request)  # type: ignore[arg-type]  # it is a Request, by PAGE
+                execute(self.building, name, request)  # type: ignore[arg-type]  # a Request, as its name is in PAGE
             elif do_more is not None:
                 do_more(name, request)
         except Refused as refusal:

@@ -4,13 +4,13 @@ Rules:
 - Passengers arrive as a Poisson process. The profile sets the shares of incoming, outgoing and interfloor trips. Each
   trip depends only on the seed and the passenger's number, so traffic is reproducible. Rate and profile may change at
   any time.
-- A passenger presses the hall button on one car's panel and waits. They board a car if its door is open at
-  their floor and the hall lamp of their direction is dark on its panel. The dark lamp announces that direction. They
+- A passenger presses the hall button on one car's panel and waits. They board a car if its door is open at their floor
+  and its panel shows the hall lamp of their direction dark: a car clears that lamp to announce its direction. They
   ignore dark lamps during the first LAMP_DELAY_MS after a press, because the lamp may not have lit yet.
 - Boarding takes BOARDING_MS. If the door closes before that, the passenger keeps waiting.
 - In the car, the passenger presses the cab button of their destination and leaves when the door is open there.
-- A passenger presses again if the lamp has been dark for PATIENCE_MS and no car has its door open at their floor. A
-  hall button is pressed on the next panel, because the first one may be dead.
+- A passenger presses again if the lamp of the button has been dark for PATIENCE_MS and no car has its door open at
+  their floor. They press a hall button on the next car's panel, because the first panel may be dead.
 """
 
 import random
@@ -55,7 +55,7 @@ ENTRANCE_SHARES = {
     Profile.INTER: (0.0, 0.0),
     Profile.LUNCH: (0.4, 0.4),
 }
-"""By profile, the shares of trips that start and end at floor 0, respectively. Other trips have two random floors."""
+"""For each profile, the shares of trips from floor 0 and to floor 0. Other trips connect two random floors."""
 
 
 class Trip(NamedTuple):
@@ -78,7 +78,7 @@ class PanelPress(NamedTuple):
 
 @frozen
 class PassengerFlow:
-    """The arrival process. Passengers arrive from *start_ms* until before *until_ms* (None: forever)."""
+    """The arrival process of passengers, from *start_ms* to *until_ms* (exclusive; None: endless)."""
 
     seed: int
     cars: int
@@ -95,7 +95,7 @@ class Passenger:
 
     trip: Trip
     panel: int
-    """The panel on which the hall button was last pressed."""
+    """The car on whose panel the passenger last pressed the hall button."""
     pressed_at_ms: int
     checked_at_ms: int
     """When the passenger last looked for an open door."""
@@ -103,9 +103,9 @@ class Passenger:
     car: int | None = None
     """The car that the passenger boards or rides in; None while waiting."""
     boarded_at_ms: int = 0
-    """When boarding ends."""
+    """When boarding ends, once it has begun."""
     dark_since_ms: int | None = None
-    """When the lamp went dark with no door open at the floor; None if it is lit or a door is open."""
+    """When the passenger began to wait for the lamp to light; None while it is lit or a door is open at their floor."""
 
 
 @frozen
@@ -122,7 +122,7 @@ class Totals:
 
 @frozen
 class Crowd:
-    """All passengers of one arrival process."""
+    """The passengers of one arrival process: those present, the next to arrive, and running totals."""
 
     traffic: PassengerFlow
     next_trip: Trip | None
@@ -275,7 +275,7 @@ _STEPS = {Stage.WAITING: _wait, Stage.BOARDING: _board, Stage.RIDING: _ride}
 
 
 def _track_lamp(passenger: Passenger, dark: bool, now_ms: int) -> tuple[Passenger, bool]:
-    """Return *passenger* with updated `dark_since_ms`, and whether to press the button again."""
+    """Return *passenger* with `dark_since_ms` updated, and whether they press the button again."""
     if not dark:
         return evolve(passenger, dark_since_ms=None), False
     if passenger.dark_since_ms is None:

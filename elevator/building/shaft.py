@@ -3,13 +3,13 @@
 Rules:
 - Position is measured in milliseconds of travel: a moving car covers one unit per millisecond. So each change of the
   floor sensor has an exact time, and rounding errors cannot accumulate.
-- `place` counts from the lower edge of the lowest sensor zone. The zone of floor f is the *passing_ms* units from
-  f * (travel_ms + passing_ms). The car is level with the floor in the middle of the zone. Zones are half-open, so the
-  sensor is on for exactly passing_ms and off for exactly travel_ms in both directions.
+- `place` counts from the lower edge of the lowest sensor zone. The zone of floor f begins at
+  f * (travel_ms + passing_ms) and is passing_ms long. The car is level with the floor in the middle of the zone. Zones
+  are half-open, so the sensor is on for exactly passing_ms and off for exactly travel_ms in both directions.
 - A car that starts inside a zone needs only the time for the rest of the zone to leave it.
 - A car that leaves the last zone at either end is out of bounds: it stops, ignores commands, and only `put_back` moves
   it. The two out-of-bounds places are -1 and `end`.
-- Without power the car stops but keeps its command. It continues when power returns.
+- Without power the car stops. The motor keeps its command, so the car continues when power returns.
 """
 
 from attrs import evolve, frozen
@@ -23,19 +23,19 @@ class Shaft:
 
     floors: int
     travel_ms: int = 2000
-    """Distance between adjacent sensor zones; at least 1."""
+    """Travel time between adjacent sensor zones; at least 1."""
     passing_ms: int = 500
-    """Length of a sensor zone; at least 1."""
+    """Travel time through a sensor zone; at least 1."""
     place: int = 0
-    """From -1 to `end`. Both limits are out of bounds."""
+    """Position at *since_ms* in milliseconds of travel, from -1 to `end`. Both limits are out of bounds."""
     motor: Motor = Motor.STOP
-    """The last command. It is kept while the power is off."""
+    """The last motor command, kept while the power is off."""
     powered: bool = True
     since_ms: int = 0
 
 
 def spacing(shaft: Shaft) -> int:
-    """Return the distance between adjacent floors."""
+    """Return the distance between adjacent floors in milliseconds of travel."""
     return shaft.travel_ms + shaft.passing_ms
 
 
@@ -63,7 +63,6 @@ def position(shaft: Shaft, now_ms: int) -> float:
 
 
 def is_out(shaft: Shaft, now_ms: int) -> bool:
-    """Return whether the car is out of bounds at *now_ms*."""
     return not 0 <= place(shaft, now_ms) < end(shaft)
 
 
@@ -93,19 +92,19 @@ def at(shaft: Shaft, now_ms: int) -> Shaft:
 
 
 def command(shaft: Shaft, motor: Motor, now_ms: int) -> Shaft:
-    """Give the car a motor command. A repeated command and a command out of bounds have no effect."""
+    """Give the car a motor command. It has no effect if it repeats the last one or the car is out of bounds."""
     if motor == shaft.motor or is_out(shaft, now_ms):
         return shaft
     return evolve(at(shaft, now_ms), motor=motor)
 
 
 def power(shaft: Shaft, powered: bool, now_ms: int) -> Shaft:
-    """Switch the motor's power on or off. The car keeps its command."""
+    """Switch the motor's power on or off. The motor keeps its command."""
     return shaft if powered == shaft.powered else evolve(at(shaft, now_ms), powered=powered)
 
 
 def put(shaft: Shaft, floor: float, now_ms: int) -> Shaft:
-    """Move the car to a height of *floor* floors, 0 to floors - 1. The car keeps its command."""
+    """Place the car at height *floor*, from 0 to floors - 1. The motor keeps its command."""
     moved = round(floor * spacing(shaft) + shaft.passing_ms / 2)
     return evolve(shaft, place=min(max(0, moved), end(shaft) - 1), since_ms=now_ms)
 

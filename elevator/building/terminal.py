@@ -4,7 +4,7 @@ Rules:
 - The picture (terminal_picture.py) is written only when it has changed.
 - The terminal is restored however the program ends (see screen.py), and while Ctrl-Z suspends the program.
 - If another program has changed the terminal's settings in the meantime, the program does not restore them.
-- The program ends when its parent (a shell or a recipe) ends. It could never return to the foreground.
+- The program ends when its parent (a shell or `just`) ends, because it could never return to the foreground.
 - If the terminal does not accept output, nothing is drawn, and the elevators keep running.
 """
 
@@ -31,11 +31,11 @@ from elevator.core.model import Button, Motor
 from elevator.ui.screen import ENTER, Guard, Modes, restore
 
 _NEXT, _PREVIOUS = ("\t", "\x1b[C", "\x1b[B"), ("\x1b[Z", "\x1b[D", "\x1b[A")
-"""Tab, Shift-Tab and the arrow keys select an elevator."""
+"""Keys that select another elevator: Tab, Right and Down the next; Shift-Tab, Left and Up the previous."""
 
 
 def handle_key(building: Building, car: int, key: str, keys: Keys) -> None:
-    """Do everything that *keys* assigns to *key*, on *car*. Ignore unknown keys and buttons that do not exist."""
+    """Perform on *car* all functions that *keys* assigns to *key*. Ignore unknown keys and missing buttons."""
     if len(key) != 1:
         return  # An escape sequence.
     now_us = building.settle()
@@ -76,7 +76,7 @@ class Terminal:
     """The terminal on standard input and output. Between `enter` and `leave` it shows the elevators."""
 
     def __init__(self, building: Building, appearance: Appearance) -> None:
-        """Show *building*. The caller's loop must call `paint`."""
+        """Prepare to show *building*. The caller's loop must call `paint` repeatedly."""
         self.is_over = False
         """True if the terminal or the parent process is gone."""
         self._building = building

@@ -14,12 +14,12 @@ from elevator.core.call_set import mask
 from elevator.core.model import Button, Motor
 
 CELL = 4
-"""Width of a floor's column."""
+"""Width of a floor's column, in characters."""
 LABEL = 11
 STATUS = 12
 PANEL_LINES = 8
 NOTE_LINES = 2
-"""Lines reserved for notes if not all elevators fit."""
+"""Lines kept free for notes even if not all elevators fit."""
 
 
 @frozen
@@ -33,8 +33,6 @@ class Appearance:
 
 @frozen
 class PanelPicture:
-    """One elevator to draw."""
-
     machine: Machine
     port: int
     client: bool
@@ -51,7 +49,7 @@ def draw(
     width: int,
     height: int,
 ) -> Text:
-    """Draw *panels* above *notes*, cropped to *width* and *height*. The keys act on panel *selected*."""
+    """Draw *panels* above *notes*, cropped to *width* by *height* characters. Panel *selected* is marked."""
     text = Text(no_wrap=True, overflow="crop", end="")
     legend = _legend(appearance.keys, len(panels))
     room = height - 1 - len(legend) - NOTE_LINES
@@ -152,7 +150,7 @@ def _panel(
 
 
 def _car(machine: Machine, position: float, floors: Sequence[int], width: int) -> Text:
-    """Draw the row above the *floors*, with the car at its position."""
+    """Draw the row above the *floors*, with the car above its position."""
     row = Text(" " * width)
     column = round((position - floors[0]) * CELL) + CELL - 2
     if 0 <= column < width:

@@ -23,7 +23,7 @@ def building(floors: int, cars: int, nodes: bool) -> Json:
 
 
 def car(machine: Machine, port: int, client: bool, card: bool | None) -> Json:
-    """Return the values of one car. *card* says whether its I/O card is plugged in; None if it has no card."""
+    """Return the values of one car. *card* is true if its I/O card is plugged in, None if it has no card."""
     shaft = machine.shaft
     speed = 1000 * shaft.motor / physics.spacing(shaft) if physics.is_moving(shaft, shaft.since_ms) else 0
     return {
@@ -40,7 +40,7 @@ def car(machine: Machine, port: int, client: bool, card: bool | None) -> Json:
 
 
 def panel(machine: Machine) -> Json:
-    """Return the values that the page and the control socket share."""
+    """Return the values of one elevator that both the page and the control socket show."""
     return {
         "sensor": machine.sensed,
         "power": machine.shaft.powered,
@@ -60,7 +60,7 @@ def floors_by_button(buttons: Buttons) -> dict[str, list[int]]:
 
 
 def node(state: str, plugged: bool, heard: bool, heartbeat: Heartbeat | None) -> Json:
-    """Return the values of one node: the state of its processes and the content of its last heartbeat."""
+    """Return the values of one node. *plugged*: its network is connected; *heard*: *heartbeat* is recent."""
     values: dict[str, object] = {"state": state, "plugged": plugged, "heard": heard}
     if heartbeat is not None:
         status, claims = heartbeat.car, heartbeat.claims
