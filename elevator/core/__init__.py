@@ -22,10 +22,10 @@ version vectors is part of the wire format: changing it requires a new format.
 Decisions:
 - A car with an open door serves the calls at its floor immediately, so these calls are excluded from the assignment. A
   penalty in the plan for moving such a call was not enough: if the car with the open door still had a long trip ahead,
-  another car at the floor was cheaper, and both opened their doors. The reference assigner (`--assigner reference`) has
-  no such penalty at all.
+  the plan preferred another car at the floor, and both opened their doors. The reference assigner (`--assigner
+  reference`) has no such penalty at all.
 - A step computes the assignment once. It used to repeat the assignment up to four times, until the car no longer
-  changed. Now another step follows immediately if the car's public state changes.
+  changed. Now another step follows immediately if the car's public state or claims change.
 - The record used to list all former runs of the node, to tell their cab calls from those of a duplicate. Now the
   incarnation numbers distinguish them (node.py).
 - A node that starts while another node uses its id serves calls like any other. The alternative is to wait until the

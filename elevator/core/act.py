@@ -2,10 +2,11 @@
 
 1. A car decides while it is stationary, or at the moment it reaches a floor. Between floors it keeps its direction.
 2. A car at an unknown position between floors searches for a floor, first downwards, then upwards, and so on (C4).
-3. If the next sensor edge of a moving car is overdue, the motor is at fault. The node repeats the command every second,
-   and the next edge ends the fault (C8).
-4. An open door serves presses at its floor immediately, if they agree with the announced direction or the car has
-   announced none. Such presses extend the stop, until DOOR_EXTENSION_MS after the door has opened (C6).
+3. A *sensor edge* is a change of the floor sensor. If the next edge of a moving car is overdue, the node reports a
+   motor fault and repeats the motor command every second. The next edge ends the fault (C8).
+4. A car with an open door immediately serves the cab call and the hall call in its direction at its floor. If it has
+   announced no direction and has no calls ahead, it may serve either hall call. Such calls extend the stop, until
+   DOOR_EXTENSION_MS after the door has opened (C6).
 """
 
 from typing import NamedTuple, assert_never
@@ -18,8 +19,8 @@ from elevator.core.drive import STAND_MS, Activity, Drive, edge_timeout_ms
 from elevator.core.model import NEVER_MS, Behaviour, Button, Buttons, Call, Direction, Fault
 
 PARK_AFTER_MS = 200
-"""How long a car is idle before it parks, so that heartbeats of other cars can arrive first. A longer delay makes
-passengers wait longer: a delay of 500 ms increased the waiting time by 0.5 %."""
+"""How long an idle car stands before it drives to its waiting floor. Meanwhile heartbeats of other cars can arrive. A
+delay of 500 ms made passengers wait 0.5 % longer."""
 RETRY_MS = 1000
 """The interval at which the motor command is repeated during a motor fault."""
 
@@ -34,10 +35,10 @@ class Tasks:
     calls: Buttons
     """All hall calls of the group, and the cab calls of this car."""
     target: int | None = None
-    """The floor where the car waits when it is idle; None means where it is."""
+    """The floor where the car waits when it is idle; None if it should stay where it is."""
 
     def work_at(self, floor: int | None) -> Buttons:
-        """Return `work` plus all hall calls of the group at *floor*, where the car opens its door."""
+        """Return `work` plus all hall calls at *floor*: the open door also serves those assigned to other cars."""
         assert floor is not None
         here = 1 << floor
         return self.work | (self.calls & Buttons(here, here))
@@ -46,13 +47,13 @@ class Tasks:
 class Acted(NamedTuple):
     car: Drive
     served: frozenset[Call]
-    """The calls that the car has served through its open door."""
+    """The calls served through the open door by this call of `act`."""
     due_at_ms: int
-    """When the car must act again if no input changes."""
+    """When to call `act` again if no input changes; NEVER_MS if only an input can cause an action."""
 
 
 def act(car: Drive, now_ms: int, tasks: Tasks) -> Acted:
-    """Choose and carry out the next action of *car*, unless it is held."""
+    """Choose and carry out the next action of *car*. A held car (drive.py) does not act."""
     served, activity, phase = frozenset[Call](), car.activity, car.door.phase
     if car.held:
         return Acted(car, served, NEVER_MS)
@@ -76,14 +77,14 @@ def act(car: Drive, now_ms: int, tasks: Tasks) -> Acted:
 
 
 def act_at_ms(car: Drive, now_ms: int) -> int:
-    """Return when *car* must act again if no input changes."""
+    """Return when to call `act` again if no input changes; NEVER_MS if only an input can cause an action."""
     if car.activity is Activity.RESTING and car.door.phase is Phase.OPEN:
         return NEVER_MS if car.door.obstructed else car.door.close_at_ms
     return car.due_at_ms if car.due_at_ms > now_ms else NEVER_MS
 
 
 def travel(car: Drive, now_ms: int) -> Drive:
-    """If the next sensor edge is overdue, reverse the search for a floor, or diagnose a motor fault."""
+    """If the next sensor edge is late, reverse a search for a floor; if the floor is known, report a motor fault."""
     if now_ms < car.due_at_ms:
         return car
     car = evolve(car, motor_try=car.motor_try + 1)
@@ -109,7 +110,7 @@ def decide(car: Drive, now_ms: int, work: Buttons, target: int | None) -> Drive:
 
 
 def hold_open(car: Drive, now_ms: int, tasks: Tasks) -> tuple[Drive, frozenset[Call]]:
-    """Serve the calls at the open door, and close it when the dwell time is over."""
+    """Serve the calls at the open door and return them. After the dwell time, end the stop or begin another one."""
     car, served = serve(car, now_ms, tasks)
     if car.door.obstructed or now_ms < car.door.close_at_ms:
         return car, served
@@ -120,7 +121,7 @@ def hold_open(car: Drive, now_ms: int, tasks: Tasks) -> tuple[Drive, frozenset[C
 
 
 def carry_out(car: Drive, now_ms: int, behaviour: Behaviour, direction: Direction) -> Drive:
-    """Make *car* at a floor move, begin a stop or rest, as *behaviour* and *direction* require."""
+    """Make a *car* at a floor move in *direction*, rest, or begin a stop, as *behaviour* says."""
     match behaviour:
         case Behaviour.MOVING:
             is_straight = car.activity is Activity.ARRIVED and car.direction is direction
@@ -143,9 +144,9 @@ def start(car: Drive, now_ms: int, direction: Direction) -> Drive:
 
 
 def serve(car: Drive, now_ms: int, tasks: Tasks) -> tuple[Drive, frozenset[Call]]:
-    """Serve the calls at the open door, including those made since it opened; return them.
+    """Serve the calls at the open door, including those made since it opened, and return them.
 
-    From DOOR_EXTENSION_MS after the door has opened, the car serves no more calls at this stop.
+    Calls made more than DOOR_EXTENSION_MS after the door has opened wait for another stop.
     """
     floor = car.position.floor
     assert floor is not None

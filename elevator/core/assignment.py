@@ -1,6 +1,6 @@
 """The assignment of hall calls to cars, and of waiting floors to idle cars. Pure.
 
-1. *Plan.* Each node assigns all hall calls to the cars that are in service and connected in both directions. The plan
+1. *Plan.* Each node assigns all hall calls to the cars in service with which it has a two-way connection. The plan
    depends only on published values, so nodes with the same heartbeats compute the same plan. native/plan.c minimises
    the waiting time of passengers, plus a penalty for each call taken from a car that claims it or is already at its
    floor.
@@ -48,13 +48,13 @@ CallMasks = tuple[tuple[int, int], ...]
 
 
 class Member(NamedTuple):
-    """A car that can serve hall calls, and its published values."""
+    """The published values of a car that can serve hall calls."""
 
     car: Car
     cab: int
-    """Bit mask of the floors of its cab calls."""
+    """The bit mask of the floors of its cab calls."""
     claims: Buttons
-    """The hall calls that it last published as its claims."""
+    """The hall calls that its last heartbeat claimed."""
     rates: Rates
 
 
@@ -62,11 +62,11 @@ class Wait(NamedTuple):
     """How long a hall call has waited, as far as this node knows."""
 
     since_ms: int
-    """When this node first knew of the call while a car was in service."""
+    """The start of the wait: the time when the node knew the call and at least one car was in service."""
     unclaimed_since_ms: int
-    """Since when no car has claimed the call; NEVER_MS while a car claims it."""
+    """The time since which no car has claimed the call; NEVER_MS while a car claims it."""
     is_starved: bool = False
-    """True once the call is assigned to every car. It stays true until the call is served."""
+    """True once the call has starved. It is then assigned to every car until it is served."""
 
 
 @frozen
@@ -74,9 +74,9 @@ class Assignment:
     """The hall calls assigned to one car, and where the car waits."""
 
     claims: Buttons = Buttons()
-    """The hall calls assigned to the car, which it publishes."""
+    """The hall calls assigned to the car. Its heartbeats publish them."""
     target: int | None = None
-    """The floor where the car waits when it is idle; None means where it is."""
+    """The floor where the car waits when it is idle; None if it should stay where it is."""
     waits: Mapping[Call, Wait] = {}
     due_at_ms: int = NEVER_MS
     """When the assignment may change even if no input changes."""
@@ -93,8 +93,8 @@ def assign(
 ) -> Assignment:
     """Return the assignment of car *me*: its hall calls, and the floor where it waits.
 
-    *calls* are all hall calls of the group, and *old* is the previous assignment. The car gets no calls and no floor
-    unless it is one of the *members*.
+    *calls* are all hall calls of the group, and *old* is the previous assignment. A car that is not in *members* gets
+    neither calls nor a floor.
     """
     hall, _ = demand(calls)
     claims, target, claimed = Buttons(), None, Buttons()
@@ -115,9 +115,9 @@ def assign(
 
 
 def served_by_open_doors(members: Mapping[int, Member]) -> Mapping[int, Buttons]:
-    """Return the hall calls that each car serves through its open door, by id.
+    """Return, by car id, the hall calls that each car may serve through its open door.
 
-    If two cars at a floor can serve the same call, the one with the lower id serves it.
+    If two cars at a floor can serve the same call, it goes to the one with the lower id.
     """
     served, reserved = {}, Buttons()
     for id, (car, cab, claims, _) in sorted(members.items()):
@@ -134,7 +134,7 @@ def served_by_open_doors(members: Mapping[int, Member]) -> Mapping[int, Buttons]
 def claimed_by_others(me: int, members: Mapping[int, Member]) -> Buttons:
     """Return the hall calls that car *me* must not claim, because other cars claim them.
 
-    A car that is not moving may claim the calls at its own floor regardless.
+    A stationary car may claim the calls at its own floor even then.
     """
     reserved, (car, _, mine, _) = Buttons(), members[me]
     for id, member in members.items():
@@ -154,9 +154,9 @@ def wait(old: Wait | None, call: Call, now_ms: int, claimed: Buttons, floors: in
 
 
 def starves_at_ms(wait: Wait, floors: int) -> int:
-    """Return when a call starves, unless it is served before or a car starts or stops claiming it.
+    """Return when the call of *wait* starves if it is not served and its claims do not change.
 
-    A working group serves each call within a few round trips of a car.
+    The limits are UNCLAIMED_MS without a claim, and a wait of STARVED_MS plus two round trips of a car.
     """
     rounds_ms = STARVED_MS + 4 * (floors - 1) * _assign.TRAVEL_MS
     return min(wait.since_ms + rounds_ms, wait.unclaimed_since_ms + UNCLAIMED_MS)
@@ -186,7 +186,7 @@ def park(policy: Policy, me: int, floors: int, hall: Buttons, members: Mapping[i
 
 
 def assign_all(policy: Policy, floors: int, hall: Buttons, members: list[Member]) -> CallMasks:
-    """Return the hall calls assigned to each of the *members*, which are in the order of their ids."""
+    """Return the masks of the hall calls assigned to each member. *members* must be in the order of their ids."""
     if not hall.up | hall.down:
         return ((0, 0),) * len(members)
     rows = tuple(row(each.car, each.cab, floors) for each in members)
@@ -223,14 +223,14 @@ def targets(
 
 @lru_cache(maxsize=CACHE_SIZE)
 def total(rates: tuple[Rates, ...], floors: int) -> Rates:
-    """Add up the rates of all cars. A car without measurements has empty rows."""
+    """Add up the rates of all cars. A car that has counted no passengers adds nothing."""
     rows = [[each[way] for each in rates if each[way]] or [(0,) * floors] for way in (0, 1)]
     up, down = (tuple(map(sum, zip(*row, strict=True))) for row in rows)
     return Rates(up, down)
 
 
 def row(car: Car, cab: int, floors: int) -> Row:
-    """Return *car* as the native functions expect it.
+    """Return *car* and the mask of its *cab* calls in the form that the native functions expect.
 
     A car at an end floor may still be reported as moving past it. It has just stopped there, so it counts as idle.
     """
@@ -241,6 +241,6 @@ def row(car: Car, cab: int, floors: int) -> Row:
 
 
 def reference_row(row: Row) -> Row:
-    """Adapt a row to the reference assigner: an idle car has no direction, and no door is obstructed."""
+    """Adapt *row* to the reference assigner: an idle car loses its direction, and an obstructed door counts as open."""
     behaviour, floor, direction, cab = row
     return min(behaviour, Behaviour.DOOR_OPEN), floor, 0 if behaviour == Behaviour.IDLE else direction, cab

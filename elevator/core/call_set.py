@@ -2,7 +2,7 @@
 
 It is an observed-remove set without tombstones (Bieniusa et al. 2012, "An optimized conflict-free replicated set").
 Each press has a *dot*, (author, n), as its identity. `live` holds the dots that are not yet served. The version vector
-`seen` holds the highest n known of each author.
+`seen` holds the highest known n of each author.
 
  1. `press` adds a new dot and removes the author's older dot for the same call.
  2. `serve` removes the live dots of the calls served. It does not affect dots that this replica has not seen yet.
@@ -10,9 +10,9 @@ Each press has a *dot*, (author, n), as its identity. `live` holds the dots that
  4. So `merge` is commutative, associative and idempotent. Packet loss, duplicates, reordering and partitions need no
     special handling. If a call is served on one side of a partition and pressed again on the other, the new press
     survives the merge.
- 5. seen[author] >= n acknowledges the dot (author, n).
+ 5. A replica with seen[author] >= n acknowledges the dot (author, n).
 
-Each function returns its argument itself if nothing changes, so callers can detect changes with `is`.
+`serve`, `merge` and `forget` return their first argument itself if nothing changes. Callers test this with `is`.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -51,8 +51,8 @@ def merge(ours: Calls, theirs: Calls) -> Calls:
 def forget(calls: Calls, authors: AbstractSet[Author]) -> Calls:
     """Remove *authors* without live dots from `seen`.
 
-    This loses no call, because an author with a live dot is kept. If an old replica returns with a dot of a removed
-    author, the call of that dot is served again.
+    This loses no call, because an author with a live dot is kept. If a node returns with an old replica that holds a
+    dot of a removed author, the call of that dot is served again.
     """
     gone = authors - {dot.author for dot in calls.live}
     if not gone & calls.seen.keys():
@@ -66,7 +66,7 @@ def covers(seen: Mapping[Author, int], dot: Dot) -> bool:
 
 
 def demand(calls: Iterable[Call]) -> tuple[Buttons, Mapping[int, int]]:
-    """Return *calls* as bit masks: the hall calls (`cab` is 0), and the cab calls of each car."""
+    """Return *calls* as bit masks: the hall calls (`cab` is 0), and the cab calls by car id."""
     up = down = 0
     cabs: dict[int, int] = {}
     for button, floor, car in calls:

@@ -1,4 +1,4 @@
-"""The door of one car: its phase, its announcement, and when it closes. Pure.
+"""The door of one car: its phase, when it closes, and whether a direction is announced. Pure.
 
                          the car decides to stop
             CLOSED ──────────────────────────────────▶ STOPPING
@@ -52,15 +52,12 @@ class Phase(Enum):
 
 @frozen
 class Door:
-    """The state of the door."""
-
     phase: Phase = Phase.CLOSED
     announced: bool = False
     """True once the car has announced its direction at this stop, by serving a hall call."""
     obstructed: bool = False
     opened_at_ms: int | None = None
-    """When the door last opened, or may have opened, at this stop; None if it has not. Losing the panel does not clear
-    this."""
+    """When the door last opened, or may have opened, at this stop; None if it has not. Kept if the panel is lost."""
     close_at_ms: int = 0
     """When the dwell time ends. An obstructed door stays open for longer."""
     inherited: OpenDoor | None = None
@@ -68,10 +65,10 @@ class Door:
 
 
 def blocked_at_ms(door: Door) -> int:
-    """Return when the door takes its car out of service, unless it closes before; NEVER_MS if the car is not at a stop.
+    """Return when the car goes out of service if it does not end its stop before; at least NEVER_MS if it need not.
 
-    The car goes out of service if the door is still obstructed DOOR_GRACE_MS after the dwell time. It also goes out of
-    service if repeated obstructions keep the door open for longer than it serves presses.
+    An obstruction may last until DOOR_GRACE_MS after the dwell time. Repeated obstructions may keep the door open until
+    DOOR_GRACE_MS after the longest stop that presses can cause.
     """
     if not is_at_stop(door):
         return NEVER_MS
@@ -98,7 +95,7 @@ def command(door: Door) -> bool | None:
 
 
 def stop(door: Door, now_ms: int, is_standing: bool) -> Door:
-    """Begin a stop. If the door is open already, begin another dwell time with a new announcement."""
+    """Begin a stop. If the door is already open, begin another dwell time, with no direction announced yet."""
     match door.phase:
         case Phase.CLOSED | Phase.CLOSING | Phase.STOPPING:
             phase = Phase.OPENING if is_standing else Phase.STOPPING
@@ -152,7 +149,7 @@ def obstruct(door: Door, now_ms: int, obstructed: bool) -> Door:
 
 
 def lose(door: Door, now_ms: int, at_floor: bool) -> Door:
-    """Return the door after the panel is lost. It may be open, unless the panel had confirmed that it is closed."""
+    """Update the door when the panel is lost: it may be open, unless the panel has confirmed that it is closed."""
     match door.phase:
         case Phase.OPEN | Phase.CLOSING:
             return evolve(door, phase=Phase.UNKNOWN if at_floor else Phase.CLOSED)
@@ -165,13 +162,13 @@ def lose(door: Door, now_ms: int, at_floor: bool) -> Door:
 
 
 def extend(door: Door, now_ms: int, announces: bool) -> Door:
-    """Begin another dwell time, because a call is served. *announces* is true if this announces the direction."""
+    """Begin another dwell time, because a call is served. *announces* is true if this announces the car's direction."""
     close_at_ms = door.close_at_ms if door.obstructed else max(door.close_at_ms, now_ms + DOOR_OPEN_MS)
     return evolve(door, announced=door.announced or announces, close_at_ms=close_at_ms)
 
 
 def record(door: Door, floor: int | None, direction: Direction) -> OpenDoor | None:
-    """Return the door to record, if it may be open; None if it is closed."""
+    """Return the door's entry in the record: None if the door is closed."""
     may_be_open = door.phase in (Phase.OPENING, Phase.OPEN, Phase.UNKNOWN)
     if may_be_open and door.inherited is None and floor is not None:
         return OpenDoor(floor, direction)

@@ -4,12 +4,12 @@ The parts of a car have modules of their own: position.py, travel_times.py and d
 snapshot of the panel. Then the node assigns the calls, and act.py chooses the next action.
 
 1. The door never closes while obstructed. After the obstruction clears, it stays open for another full dwell time (D2).
-   A car is out of service if the obstruction outlasts the dwell time by a grace period, or if the door is kept open for
-   longer than it serves presses (C6). Other cars then serve the hall calls, including those at this car's floor.
+   A car is out of service if the obstruction outlasts the dwell time by a grace period, or if repeated obstructions
+   keep the door open for too long (C6). Other cars then serve the hall calls, including those at this car's floor.
 2. A car is *held* while its stop button is down, its sensor is dead, its panel is lost, its port has halted the motor,
    or its node is listening (step.py). While a car is held, its motor is stopped and its door stays as it is.
-3. When a car stops to open its door, the panel must confirm that the car is stationary at the floor. If it does not,
-   the floor sensor is wrong, and the position is unknown from then on.
+3. When a car stops to open its door, the panel must confirm within STAND_MS that the car is stationary at the floor.
+   If it does not, the floor sensor may be wrong, and the car is out of service until the confirmation arrives.
 """
 
 from enum import Enum, auto
@@ -33,9 +33,9 @@ from elevator.core.position import Position
 from elevator.core.travel_times import TravelTimes
 
 STAND_MS = 1000
-"""How long the panel may take to confirm a stop: two replies of the slowest panel that counts as in service."""
+"""How long the panel may take to confirm a stop: two replies of 500 ms each, the slowest that a node accepts."""
 RECHECK_MS = 10
-"""While a floor reading is impossible, how often to check whether a later reply repeats it."""
+"""How often to check, after an impossible floor reading, whether the sensor repeats it."""
 
 
 class Activity(Enum):
@@ -63,7 +63,7 @@ class Drive:
     """If the car is moving, the deadline for the next sensor edge. If it is stopping, the deadline for the
     confirmation. If it is idle, when it may park."""
     motor_try: int = 0
-    """How often the motor command has been repeated (see Outputs)."""
+    """The number of times that the motor command has been repeated (`Outputs.motor_try`)."""
     is_standing: bool = False
     """True if the car is not held, and the panel has confirmed that it is stationary at its floor."""
 
@@ -90,8 +90,8 @@ def sense(
 ) -> Sensed:
     """Update the car from a snapshot of the panel, and diagnose faults.
 
-    *inputs* is None if the panel is lost. A node that is *listening* holds its car, because it does not know yet what
-    its peers know. *asked_at_ms* is the time when the sweep was sent; None means now.
+    *inputs* is None if the panel is lost. A node that is *listening* holds its car until it has heard from its
+    peers. *asked_at_ms* is the time when the request for the snapshot was sent; None means now.
     """
     if inputs is None:
         return Sensed(lose_panel(car, now_ms), NEVER_MS)
@@ -205,7 +205,7 @@ def reach(car: Drive, now_ms: int, floor: int, is_exact: bool) -> Drive:
 
 
 def stall(car: Drive, now_ms: int) -> Drive:
-    """Distrust the position after a stall, because the car may have moved."""
+    """Stop trusting the position after a stall of the process, because the car may have moved."""
     lost, times = evolve(car.position, trusted=False), travel_times.interrupt(car.times)
     if car.activity is Activity.RESTING:
         return evolve(car, position=lost, times=times)
@@ -214,7 +214,7 @@ def stall(car: Drive, now_ms: int) -> Drive:
 
 
 def pause(car: Drive, now_ms: int, late_ms: int) -> Drive:
-    """Exclude a pause of *late_ms*, during which the program did not run, from all measurements."""
+    """Correct the timing of sensor edges and reports for a pause of *late_ms*, during which the program did not run."""
     times, where = travel_times.pause(car.times, now_ms, late_ms), position.delay(car.position, late_ms)
     return car if times is car.times and where is car.position else evolve(car, times=times, position=where)
 
@@ -237,12 +237,12 @@ def hold(car: Drive, now_ms: int, held: bool) -> Drive:
 
 
 def open_door(car: Drive) -> OpenDoor | None:
-    """Return the door to record, if it may be open; None if it is closed."""
+    """Return the door's entry in the record: None if the door is closed."""
     return door.record(car.door, car.position.floor, car.direction)
 
 
 def motor(car: Drive, floors: int) -> Motor:
-    """Return the motor command. As a last safeguard, the command never drives the car past an end floor."""
+    """Return the motor command. As a last safeguard, it never drives the car past an end floor."""
     at_end = car.position.at_floor and car.position.floor == (0 if car.direction is Direction.DOWN else floors - 1)
     if car.activity is Activity.RESTING or car.held or at_end:
         return Motor.STOP
@@ -250,7 +250,7 @@ def motor(car: Drive, floors: int) -> Motor:
 
 
 def public(car: Drive) -> Car:
-    """Return the public state of *car*. A car that has just reached a floor counts as idle: it may stop there."""
+    """Return the public state of *car*. A car that has just reached a floor counts as idle, since it may stop there."""
     behaviour = Behaviour.IDLE if car.activity is Activity.ARRIVED else car.behaviour
     is_announced = car.door.announced or behaviour is not Behaviour.DOOR_OPEN
     return Car(car.position.floor or 0, car.direction, behaviour, car.fault, car.door.obstructed, is_announced)

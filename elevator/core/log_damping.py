@@ -1,13 +1,13 @@
 """Log damping: a fault is logged when it begins and when it ends, but not each time that it flaps. Pure.
 
-1. A fault begins with the first failure. If `begin_ms` is set, it begins once at least one sample in ONE_IN has failed
-   for that long. A CUSUM (Page 1954) detects this: a failure adds ONE_IN - 1 to a score and a success subtracts 1, so
-   the score stays at or above zero only while that many samples fail.
+1. A fault begins with the first failure. If `begin_ms` is set, it begins only after at least one in ONE_IN samples has
+   failed during that time. A CUSUM (Page 1954) detects this: a failure adds ONE_IN - 1 to a score and a success
+   subtracts 1, so the score stays at or above zero only while that many samples fail.
 2. A fault ends once no sample has failed for `calm_ms`.
 3. Flap damping, as in RFC 2439 for routes: a fault that begins within FORGET_MS of its last end is a recurrence. From
    the second recurrence on, its end is logged only after DAMPED_MS without a failure. This time doubles with each
-   recurrence, up to DAMPED_MAX_MS. So a fault that keeps flapping logs a dozen lines in the first minute, then two per
-   minute.
+   recurrence, up to DAMPED_MAX_MS. So a fault that keeps flapping causes a dozen log lines in the first minute, then
+   two per minute.
 """
 
 from typing import NamedTuple
@@ -23,17 +23,17 @@ DAMPED_MS, DAMPED_MAX_MS = 5000, 60_000
 
 
 class Report(NamedTuple):
-    """The begin or the end of a fault, to be logged now."""
+    """The beginning or end of a fault, to be logged now."""
 
     begins: bool
     times: int
-    """Number of times that the fault began since it was last logged."""
+    """How many times the fault has begun, counted from its last logged beginning."""
     damped_ms: int = 0
-    """How long no sample may fail before the end is logged; 0 if the fault is not damped."""
+    """How long the samples must succeed before the end is logged; 0 if the fault is not damped."""
 
     @property
     def note(self) -> str:
-        """A suffix for the log line: how often the fault was interrupted, or how it is damped. Often empty."""
+        """A suffix for the log line: the number of interruptions, or the damping; empty if there is neither."""
         if not self.begins:
             return f" (after {self.times} interruptions)" if self.times > 1 else ""
         quiet_s = self.damped_ms // 1000
@@ -48,25 +48,25 @@ class Condition:
     """One fault, detected from a series of samples. Each sample holds until the next one."""
 
     is_failing: bool | None = False
-    """The state last reported. None: nothing was reported yet, so the first sample is."""
+    """The state last reported, True for a fault. None: nothing was reported yet, so a first success is reported too."""
     begin_ms: int = 0
     calm_ms: int = 0
     is_dampable: bool = True
     _score: int = 0
     _suspect_since_ms: int | None = None
-    """Time of the first failure since the score last fell below zero. None: no sample has failed since."""
+    """When the first sample failed since the score last fell below zero; None if none has."""
     _calm_since_ms: int | None = None
-    """When the current run of successes began. None: the last sample failed, or there has been no sample yet."""
+    """When the current run of successes began; None if the last sample failed, or there has been no sample yet."""
     _forget_at_ms: int = 0
     _recurrences: int = -1
     _times: int = 0
-    """Number of times that the fault began since its begin was last reported, including that time."""
+    """How many times the fault has begun, counted from its last reported beginning."""
 
     def __attrs_post_init__(self) -> None:
         self._times = int(bool(self.is_failing))
 
     def feed(self, now_ms: int, failed: bool) -> Report | None:
-        """Process a sample; return the begin or end of the fault if it must be logged now."""
+        """Process a sample. Return the beginning or end of the fault if it must be logged now, else None."""
         if not failed:
             self._succeed(now_ms)
             return self._end(now_ms)
@@ -76,7 +76,7 @@ class Condition:
 
     @property
     def damped_ms(self) -> int:
-        """How long no sample may fail before the end is logged; 0 if the fault is not damped."""
+        """How long the samples must succeed before the end is logged; 0 if the fault is not damped."""
         excess = self._recurrences - FREE_RECURRENCES
         if not self.is_failing or not self.is_dampable or excess <= 0:
             return 0
@@ -101,7 +101,7 @@ class Condition:
             self._score, self._suspect_since_ms = 0, None
 
     def _end(self, now_ms: int) -> Report | None:
-        """End the fault if no sample has failed for long enough."""
+        """End the fault if the samples have succeeded for long enough."""
         if self.is_failing is False or self._calm_since_ms is None:
             return None
         ends_at_ms = self._calm_since_ms + max(self.calm_ms, self.damped_ms)

@@ -1,7 +1,8 @@
 """The data types that the core's modules share: enums and immutable values.
 
-Floors are numbered from 0, and node ids range from 0 to 63. Times are in milliseconds on the node's own monotonic
-clock. Names of points in time end in `_at_ms`. A set of floors is a bit mask: bit f represents floor f.
+Floors are numbered from 0, and node ids range from 0 to 63. All times are in milliseconds. Points in time, such as
+`now_ms`, `_at_ms` and `since_ms`, are on the node's own monotonic clock. A set of floors is a bit mask: bit f means
+floor f.
 """
 
 from collections.abc import Mapping
@@ -17,8 +18,8 @@ MAX_CARS = _assign.MAX_CARS
 NEVER_MS = 1 << 62
 """A time later than any clock reading."""
 RATE_MAX = 1000
-"""The highest passenger rate that one car publishes for one button, in the unit of Rates. The sum of 64 such rates is
-within the native assigner's limit."""
+"""The highest passenger rate that one car publishes for one button, in the unit of Rates. The sum of MAX_CARS such
+rates is within the native assigner's limit."""
 EVERY_CAR = -1
 """The value of `Call.car` for a hall call, which any car may answer."""
 
@@ -137,9 +138,9 @@ EVERY_BUTTON = Buttons(-1, -1, -1)
 
 
 class Confirmed(NamedTuple):
-    """The commands that a snapshot confirms: to open the door, and to stop the motor.
+    """Whether a snapshot confirms that the panel has executed the commands to open the door and to stop the motor.
 
-    The panel executes messages in order, so the reply to a sweep confirms every command sent before that sweep.
+    The panel executes messages in order, so a snapshot confirms the commands sent before it was requested.
     """
 
     door_open: bool = False
@@ -148,7 +149,7 @@ class Confirmed(NamedTuple):
 
 @frozen
 class Inputs:
-    """The state of the panel and the floor sensor, read in one sweep."""
+    """A snapshot: the state of the panel and the floor sensor, read in one sweep (panel_client.py)."""
 
     pressed: Buttons = Buttons()
     floor: int | None = None
@@ -181,7 +182,7 @@ class Outputs:
 
 @frozen
 class Car:
-    """The part of a car's state that its heartbeats publish."""
+    """The part of a car's state that its node publishes in heartbeats."""
 
     floor: int = 0
     """The last floor reached. A moving car is between this floor and the next one in its direction."""
@@ -221,7 +222,7 @@ class Policy:
 class Rates(NamedTuple):
     """The passenger arrival rates that one car has measured, by floor, in passengers per 2^20 ms.
 
-    Both tuples are empty until the car has counted its first passenger.
+    `up` and `down` are empty until the car has counted its first passenger.
     """
 
     up: tuple[int, ...] = ()
@@ -230,23 +231,23 @@ class Rates(NamedTuple):
 
 @frozen
 class Heartbeat:
-    """The message that a node broadcasts periodically and after each change."""
+    """The message that a node broadcasts periodically and whenever its content changes."""
 
     sender: Author
     sequence: int
-    """The sequence number, from 1. Receivers ignore heartbeats with an old number and repeated parts."""
+    """The sequence number, from 1. Receivers ignore repeated parts, and heartbeats older than the newest one."""
     floors: int
     car: Car
     claims: Buttons
     """The hall calls assigned to the sender's car; `cab` is 0."""
     hears: int
-    """Bit mask of the ids of the sender's live peers, from which it receives heartbeats."""
+    """The bit mask of the ids of the sender's live peers: the nodes whose heartbeats it receives."""
     calls: Calls
     """The calls on the sender's disk, or all its calls while its disk fails. `calls.seen` acknowledges presses."""
     part: int = 0
     parts: int = 1
-    """The number of parts of this heartbeat, each in a datagram of its own. In a part, `calls` covers only some
-    authors: those in its `calls.seen`."""
+    """The number of parts of this heartbeat, each in its own datagram. In a part, `calls` covers only the authors in
+    its `calls.seen`."""
     rates: Rates = Rates()
     version: str = ""
     """The sender's program version. Only `elevator watch` uses it."""
@@ -266,9 +267,9 @@ class Tick:
     disk_failed: bool = False
     """True if a write has just failed or is taking too long."""
     found: "Record | None" = None
-    """The record of the previous run, if it could not be read at startup but has just been read; else None."""
+    """The record of the previous run, if the node failed to read it at startup but has just succeeded; else None."""
     asked_at_ms: int | None = None
-    """When the newest sweep that returned `inputs` was sent; None means at `now_ms`."""
+    """When the node sent the newest request that the panel answered with `inputs`; None means at `now_ms`."""
 
 
 class OpenDoor(NamedTuple):
@@ -280,10 +281,10 @@ class OpenDoor(NamedTuple):
 
 @frozen
 class Record:
-    """The durable state of a node."""
+    """The durable state of a node: what survives a restart."""
 
     incarnation: int
     """The incarnation that wrote the record. The next run uses a higher one."""
     calls: Calls
     door: OpenDoor | None = None
-    """The door if it may be open: the next run must not close it on a passenger. None if it is closed."""
+    """The door if it may be open, so that the next run does not close it on a passenger; None if it is closed."""

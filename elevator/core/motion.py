@@ -37,9 +37,9 @@ def decide(floor: int, direction: Direction, work: Buttons, departing: bool = Fa
 
 
 def wait(floor: int, direction: Direction, target: int | None) -> tuple[Behaviour, Direction]:
-    """Choose the next behaviour and direction of an idle car at *floor*.
+    """Choose the next behaviour and direction of an idle car at *floor* that should wait at floor *target*.
 
-    The car should wait at *target*; None means at *floor*.
+    None means that it should wait where it is.
     """
     if target is None or target == floor:
         return Behaviour.IDLE, direction
@@ -47,7 +47,7 @@ def wait(floor: int, direction: Direction, target: int | None) -> tuple[Behaviou
 
 
 def announced(floor: int, direction: Direction, work: Buttons) -> Direction:
-    """Choose the direction to announce at *floor*: the current one, unless only the other one has calls."""
+    """Choose the direction to announce at *floor*: *direction*, unless only the opposite one has calls."""
     if is_at(hall(direction, work), floor) or has_work_beyond(floor, direction, work):
         return direction
     back = direction.opposite
@@ -57,7 +57,7 @@ def announced(floor: int, direction: Direction, work: Buttons) -> Direction:
 
 
 def cleared(floor: int, direction: Direction, work: Buttons, car: int) -> frozenset[Call]:
-    """Return the calls that an open door at *floor* serves if it announces *direction*."""
+    """Return the calls that *car* serves at *floor* with its door open, if it announces *direction*."""
     served = {Call(Button.CAB, floor, car)} if is_at(work.cab, floor) else set()
     if is_at(hall(direction, work), floor):
         served.add(Call(direction.button, floor, EVERY_CAR))

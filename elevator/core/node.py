@@ -38,13 +38,13 @@ from elevator.core.traffic import Traffic
 LISTEN_MS = 300
 INCARNATIONS_KEPT = 8
 INCARNATIONS_APART = 1 << 19
-"""The random incarnations of nodes without a record are multiples of this number."""
+"""A node without a record draws a random multiple of this number as its incarnation."""
 INCARNATION_STEP = 1 << 16
-"""The largest step between the incarnations of successive runs. The step is random because the previous run may have
-failed to store its incarnation."""
+"""The largest step between the incarnations of successive runs. The step is random, so that the new incarnation
+differs from that of the previous run even if that run failed to store it."""
 INCARNATIONS_OWN = 1 << 28
-"""An incarnation less than this far below the one in the record counts as a former run. Thousands of restarts stay in
-this range. The random incarnation of a duplicate falls into this range with a probability of 2^-24."""
+"""The range of incarnations, up to the one in the record, that count as former runs of this node. It covers thousands
+of restarts. A duplicate's random incarnation falls into it with a probability of 2^-23."""
 
 
 @frozen
@@ -114,7 +114,7 @@ def send_at_ms(node: Node) -> int:
 
 
 def heartbeat(node: Node) -> Heartbeat:
-    """Return the next heartbeat."""
+    """Return the heartbeat to send next."""
     message = node.outgoing.message
     assert message is not None, "a node sends only after its first step"
     return evolve(message, sequence=node.outgoing.sequence + 1)
@@ -168,7 +168,7 @@ def alive(node: Node) -> Mapping[int, Peer]:
 def shown(node: Node) -> Mapping[Dot, Call]:
     """Return the live presses of the calls that this panel shows: hall calls, and cab calls of this car.
 
-    While this node hears from another incarnation with its id, the cab calls of foreign incarnations are left out.
+    While this node hears from another incarnation with its id, it leaves out the cab calls of other nodes with that id.
     """
     me, is_contested = node.me.id, has_duplicate(node)
     return {
@@ -179,12 +179,12 @@ def shown(node: Node) -> Mapping[Dot, Call]:
 
 
 def has_duplicate(node: Node) -> bool:
-    """Report whether another incarnation with this node's id was heard from recently. It may be a former run."""
+    """Report whether this node has recently heard from another incarnation with its id, perhaps a former run."""
     return peers.duplicate(node.peers, node.now_ms) is not None
 
 
 def is_foreign(node: Node, author: Author) -> bool:
-    """Report whether *author* is neither this run nor, judging by its incarnation, a former run of this node."""
+    """Report whether *author* is a run of another node. A former run of this node is known by its incarnation."""
     if author == node.me:
         return False
     last = node.predecessor

@@ -10,10 +10,10 @@ from elevator.core.model import Heartbeat
 from elevator.core.peers import HEARTBEAT_MS
 
 COALESCE_MS = 5
-"""The minimum interval before a heartbeat with changes other than new calls."""
+"""How long after the last heartbeat a change is sent, so that changes in quick succession share one heartbeat."""
 AWAITED_MS = 1
-"""The minimum interval before a heartbeat with new calls. It is shorter because other nodes light a lamp only after
-they have received the call. Often a heartbeat has just been sent, because a press also sets a car in motion."""
+"""How long after the last heartbeat a change of the calls is sent. It is shorter because lamps wait for these changes.
+Often a heartbeat has just been sent, because a press also sets a car in motion."""
 REPEAT_MS = 10
 REPEATS = 3
 
@@ -27,7 +27,7 @@ class Outgoing:
     repeats: int = 0
     """How many more times to send the message early. REPEATS means that it has not been sent yet."""
     is_awaited: bool = False
-    """True if the message carries calls that have not been sent yet."""
+    """True if the message contains a change of the calls that has not been sent yet."""
     sequence: int = 0
     """The sequence number of the last heartbeat sent."""
     sent_at_ms: int = 0
@@ -47,7 +47,6 @@ def sent(old: Outgoing, now_ms: int) -> Outgoing:
 
 
 def due_at_ms(outgoing: Outgoing) -> int:
-    """Return when the next heartbeat is due."""
     if outgoing.repeats == REPEATS:
         return outgoing.sent_at_ms + (AWAITED_MS if outgoing.is_awaited else COALESCE_MS)
     return outgoing.sent_at_ms + (REPEAT_MS if outgoing.repeats else HEARTBEAT_MS)

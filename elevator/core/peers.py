@@ -26,16 +26,16 @@ from elevator.core.model import NEVER_MS, Author, Calls, Fault, Heartbeat
 HEARTBEAT_MS = 50
 FALSE_ALARM = 1e-6
 MISSED_MIN, MISSED_MAX = 5, 36
-"""The range of missed heartbeats in a row after which a peer counts as dead."""
+"""A peer counts as dead after this many missed heartbeats in a row: the lowest and the highest number."""
 LOSSES = [FALSE_ALARM ** (1 / missed) for missed in range(MISSED_MIN, MISSED_MAX)]
 """LOSSES[k] is the loss rate at which MISSED_MIN + k heartbeats in a row are lost with probability FALSE_ALARM."""
 LOSS_PRIOR = 0.1
 LOSS_MEMORY = 50
 """The measured loss is an average over about this many heartbeats."""
 LOSS_MARGIN = 0.02
-"""Added to the measured loss to allow for noise in the measurement."""
+"""A margin added to the measured loss, because the measurement is noisy."""
 DOUBT_MS = 300
-"""The last datagrams of a former run arrive within this time."""
+"""The network delivers the last datagrams of a former run within this time."""
 DUPLICATE_MS = 2000
 """A duplicate of this node is forgotten this long after its last heartbeat."""
 
@@ -47,11 +47,11 @@ class Peer:
     heartbeat: Heartbeat
     """The newest heartbeat. If it has several parts, this is the part that arrived last."""
     parts: int
-    """Bit mask of the parts of that heartbeat that have arrived."""
+    """The bit mask of the parts of `heartbeat` that have arrived."""
     received: Calls
-    """The calls in the parts that have arrived."""
+    """The calls in the parts of `heartbeat` that have arrived."""
     calls: Calls
-    """The calls on the peer's disk, as far as its heartbeats have shown. The peer acknowledges `calls.seen`."""
+    """The calls on the peer's disk, according to its heartbeats. The peer acknowledges `calls.seen`."""
     loss: float
     """The estimated fraction of heartbeats that are lost, 0..1."""
     timeout_at_ms: int
@@ -64,11 +64,11 @@ class Duplicate:
 
     author: Author
     sequence: int
-    """The highest sequence number received from it."""
+    """The highest sequence number received from `author`."""
     since_ms: int
-    """When the first heartbeat with this node's id arrived."""
+    """When the first heartbeat of another incarnation with this node's id arrived."""
     heard_at_ms: int
-    """When the highest sequence number arrived."""
+    """When the heartbeat with that sequence number arrived."""
 
     @property
     def is_certain(self) -> bool:
@@ -86,8 +86,8 @@ class Peers:
 
     known: Mapping[int, Peer] = {}
     duplicate: Duplicate | None = None
-    """The other incarnation with this node's id that was heard from last; None if there was none. The function
-    `duplicate` returns it only until it is forgotten."""
+    """The other incarnation with this node's id; None if there was none. It stays here even when it has not been heard
+    from for a while, so read it with the function `duplicate`."""
 
 
 def alive(peers: Peers, now_ms: int) -> Mapping[int, Peer]:
@@ -101,12 +101,12 @@ def in_reach(peers: Peers, me: int, now_ms: int) -> Mapping[int, Peer]:
 
 
 def able(reached: Mapping[int, Peer]) -> Mapping[int, Peer]:
-    """Return the peers in *reached* with a car in service."""
+    """Return the peers in *reached* whose car is in service."""
     return {id: peer for id, peer in reached.items() if peer.heartbeat.car.fault is Fault.NONE}
 
 
 def next_timeout_at_ms(peers: Peers, now_ms: int) -> int:
-    """Return when the next live peer times out if no heartbeat arrives."""
+    """Return when the next live peer times out if no heartbeat arrives; NEVER_MS if no peer is alive."""
     timeouts = [peer.timeout_at_ms for peer in peers.known.values()]
     return min([at_ms for at_ms in timeouts if now_ms < at_ms], default=NEVER_MS)
 
@@ -124,12 +124,10 @@ def duplicate(peers: Peers, now_ms: int) -> Duplicate | None:
 
 
 def receive_duplicate(old: Duplicate | None, heartbeat: Heartbeat, now_ms: int) -> Duplicate:
-    """Return the other incarnation with this node's id, after a *heartbeat* from one.
+    """Process a *heartbeat* from another incarnation with this node's id; return the incarnation to remember.
 
-    *old* is the other incarnation that was heard from recently; None if there was none.
-
-    A third incarnation is ignored until *old* is certain to be a duplicate. Then it replaces *old*, because the
-    duplicate may have restarted.
+    *old* is the incarnation remembered so far; None if there is none. A third incarnation is ignored until *old* is
+    certain to be a duplicate. Then it replaces *old*, because the duplicate may have restarted.
     """
     sender, sequence = heartbeat.sender, heartbeat.sequence
     if old is None:
@@ -147,7 +145,7 @@ def have_same_states(old: Mapping[int, Peer], new: Mapping[int, Peer]) -> bool:
 def receive(peer: Peer | None, heartbeat: Heartbeat, now_ms: int) -> Peer | None:
     """Update *peer* with a heartbeat. Return None if the heartbeat is old or comes from a duplicate of the peer.
 
-    *peer* is None if no heartbeat of the peer was received before.
+    *peer* is None if this is the first heartbeat from the peer.
     """
     calls = heartbeat.calls
     parts = 1 << heartbeat.part
@@ -162,7 +160,7 @@ def receive(peer: Peer | None, heartbeat: Heartbeat, now_ms: int) -> Peer | None
             parts, received = parts | peer.parts, patch(peer.received, calls)
         elif now_ms < peer.timeout_at_ms:  # After a timeout, the gap does not measure the loss of the link.
             loss = average(loss, missed=ahead - 1)
-        # Authors that the peer has forgotten are missing from its heartbeat. Only all parts together show this.
+        # Only when all parts have arrived, an author missing from them is one that the peer has forgotten.
         calls = received if parts == (1 << heartbeat.parts) - 1 else patch(peer.calls, calls)
     elif heartbeat.sender < last.sender and now_ms < peer.timeout_at_ms:
         return None
@@ -172,7 +170,8 @@ def receive(peer: Peer | None, heartbeat: Heartbeat, now_ms: int) -> Peer | None
 def has_same_content(peer: Peer, heartbeat: Heartbeat) -> bool:
     """Report whether *heartbeat* has the same content as the last one of *peer*.
 
-    This is fast: the decoder returns the same object for the same bytes (wire.py), and tuples compare identities first.
+    The comparison is fast: the decoder returns the same object for the same bytes (wire.py), and tuples first compare
+    identities.
     """
     last = peer.heartbeat
     news = (heartbeat.sender, heartbeat.hears, heartbeat.car, heartbeat.claims, heartbeat.rates)

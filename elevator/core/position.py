@@ -1,7 +1,7 @@
 """The position of a car, from a floor sensor that may be wrong. Pure.
 
-A report that cannot follow from the last one is rejected and counted. If a sweep at least DOUBT_MS later repeats the
-report, it is accepted as the new position. The start of the sweep counts, not the arrival of its reply, because the
+A report that cannot follow from the last accepted one is rejected and counted. If a sweep that starts at least DOUBT_MS
+later repeats the report, it is accepted as the new position. The arrival of the reply does not count, because the
 server may be slow. A floor outside the shaft is never accepted: if the sensor keeps reporting one, it is dead. After a
 start, a lost panel or a stall the position is not trusted, and any report inside the shaft is accepted.
 """
@@ -24,13 +24,13 @@ class Position:
     at_floor: bool = False
     """True while the sensor of `floor` is active."""
     trusted: bool = False
-    """True if the next report must follow from the last one."""
+    """True if only a report that can follow from this position is accepted; False if any floor in the shaft is."""
     rejected: int | None = None
     """The last rejected report. The number of floors represents any floor outside the shaft."""
     accept_at_ms: int | None = None
-    """When `rejected` is accepted if it persists. None: no report is being rejected. NEVER_MS: the sensor is dead."""
+    """When `rejected` is accepted if it persists; None if no report is rejected, NEVER_MS if the sensor is dead."""
     rejections: int = 0
-    """The number of impossible reports, for the log."""
+    """The number of impossible reports since startup, for the log."""
 
     @property
     def is_dead(self) -> bool:
@@ -59,7 +59,7 @@ def judge(
 
 
 def follows(old: Position, report: int | None, heading: Direction | None) -> bool:
-    """Return whether *report* can follow from the last accepted position."""
+    """Report whether *report* can follow from the last accepted position."""
     if old.floor is None or report == old.floor:
         return True
     if heading is None:
@@ -77,5 +77,5 @@ def distrust(old: Position) -> Position:
 
 
 def delay(old: Position, late_ms: int) -> Position:
-    """Exclude a pause of *late_ms* from the time that a report has persisted."""
+    """Delay the acceptance of a rejected report by *late_ms*, during which the program did not run."""
     return old if old.accept_at_ms is None else evolve(old, accept_at_ms=old.accept_at_ms + late_ms)

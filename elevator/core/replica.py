@@ -1,9 +1,9 @@
 """A node's replica of the call set, the part of it that is on disk, and the lit lamps. Pure.
 
-A lamp lights when a press of its call is on this node's disk and acknowledged by each live peer that hears this node
-(L3). Without such a peer the disk suffices. While the disk fails, the acknowledgements suffice. A lit lamp stays lit
-until its call is served (L4). While the disk works, a heartbeat carries only calls that are on disk, so an acknowledged
-call is durable.
+A lamp lights when the *guarantee* of its call holds: a press of the call is on this node's disk, and each live peer
+that hears this node has acknowledged it (L3). Without such a peer the disk suffices. While the disk fails, the
+acknowledgements suffice. A lit lamp stays lit until its call is served (L4). While the disk works, a heartbeat carries
+only calls that are on disk, so an acknowledged call is durable.
 """
 
 from collections.abc import Collection, Mapping
@@ -39,7 +39,7 @@ def darken(replica: Replica, shown: Mapping[Dot, Call]) -> Replica:
 
 
 def light(replica: Replica, shown: Mapping[Dot, Call], acknowledgements: Collection[Mapping[Author, int]]) -> Replica:
-    """Light the lamps of calls whose guarantee holds. *acknowledgements* are the version vectors of the peers."""
+    """Light the lamps of calls whose guarantee holds. *acknowledgements* are the peers' version vectors."""
     dark = {dot: call for dot, call in shown.items() if call not in replica.lit}
     fresh = {call for dot, call in dark.items() if is_promised(replica, dot, acknowledgements)}
     return evolve(replica, lit=replica.lit | fresh) if fresh else replica

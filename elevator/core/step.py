@@ -51,7 +51,7 @@ STALL_MS = 500
 """A gap of this length between two steps is a stall. A running node steps at least every HEARTBEAT_MS, to send."""
 RESTEPS_MAX = 4
 RESTEP_MS = 500
-"""The delay of the next step after RESTEPS_MAX steps in a row."""
+"""The delay of the next step after RESTEPS_MAX immediate steps in a row."""
 
 
 def step(node: Node, tick: Tick) -> Node:
@@ -81,7 +81,7 @@ def step(node: Node, tick: Tick) -> Node:
 def must_decide(before: Node, node: Node) -> bool:
     """Report whether an input of the assignment or of the car has changed.
 
-    In most steps none has, because the heartbeats only bring acknowledgements.
+    In most steps nothing has changed, because the heartbeats only bring acknowledgements.
     """
     old, new = before.peers, node.peers
     is_same = (
@@ -167,7 +167,7 @@ def step_idle(node: Node, tick: Tick) -> Node | None:
 
 
 def start_step(node: Node, tick: Tick) -> Node:
-    """Set the time, detect a stall, and apply the news from the disk."""
+    """Set the time, handle a stall, and apply what the disk has reported."""
     now_ms = tick.now_ms
     gap_ms = now_ms - node.now_ms
     if gap_ms >= STALL_MS:
@@ -203,10 +203,10 @@ def receive(node: Node, heartbeat: Heartbeat) -> Node:
     if sender == node.me:
         return node
     if heartbeat.floors != node.floors:
-        return warn(node, f"node {sender.id} has {heartbeat.floors} floors, this one {node.floors}: heartbeats ignored")
+        return warn(node, f"ignoring node {sender.id}: it has {heartbeat.floors} floors, this node has {node.floors}")
     if heartbeat.calls.seen.get(node.me, 0) > node.calls.seen.get(node.me, 0):
         # No other run uses this incarnation, and this run has registered fewer presses: the heartbeat is forged.
-        return warn(node, f"node {sender.id} acknowledges presses that this node never made: heartbeat ignored")
+        return warn(node, f"ignored a forged heartbeat of node {sender.id}: it acknowledges presses that do not exist")
     if sender.id == node.me.id:
         node = receive_duplicate(node, heartbeat)
     else:
@@ -217,7 +217,7 @@ def receive(node: Node, heartbeat: Heartbeat) -> Node:
         elif old is None or old.heartbeat.sender == sender:
             return node
         else:
-            node = warn(node, f"two nodes use the id {sender.id}")
+            node = warn(node, f"two nodes have the same id, {sender.id}: give each node its own --id")
     merged = merge(node.calls, heartbeat.calls)
     return node if merged is node.calls else evolve(node, replica=evolve(node.replica, calls=merged))
 
@@ -226,7 +226,7 @@ def receive_duplicate(node: Node, heartbeat: Heartbeat) -> Node:
     """Process a heartbeat from another incarnation with this node's id; warn if it comes from a duplicate."""
     other = peers.receive_duplicate(peers.duplicate(node.peers, node.now_ms), heartbeat, node.now_ms)
     if other.is_certain:
-        node = warn(node, f"another node uses this one's id, {node.me.id}")
+        node = warn(node, f"another node has the same id, {node.me.id}: give each node its own --id")
     return node if other is node.peers.duplicate else evolve(node, peers=evolve(node.peers, duplicate=other))
 
 
@@ -235,8 +235,8 @@ def prune(node: Node) -> Node:
 
     The node also keeps the incarnations of live peers, and the authors of calls that its disk or a live peer still
     holds. But a duplicate is not a peer, so the node may forget an incarnation of a duplicate too early. Calls that the
-    duplicate still holds may then be served again, until it learns that they were served. The node broadcasts this at
-    least once before it forgets the author.
+    duplicate still holds may then be served again, until the duplicate learns that they were served. Before the node
+    forgets the author, it broadcasts this at least once.
     """
     if len(node.calls.seen) <= INCARNATIONS_KEPT:
         return node

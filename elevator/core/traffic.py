@@ -25,7 +25,7 @@ SIXTEENTHS = 16
 class Traffic:
     """The passengers that one car has counted since *since_ms*, by floor, in sixteenths of a passenger.
 
-    Both tuples are empty until the first passenger is counted.
+    `up` and `down` are empty until the first passenger is counted.
     """
 
     since_ms: int

@@ -21,8 +21,8 @@ SEARCH_MS = 4000
 SEARCH_MAX_MS = 64_000
 TRAVEL_PRIOR_MS = 2000
 CLEAR_PRIOR_MS = 800
-"""The assumed times to travel between two floor sensors and to cross one, before the first measurement. A slower car
-goes out of service for a moment during its first two measurements. At worst, two cars then answer one call."""
+"""The time assumed for crossing a floor sensor until it is measured. TRAVEL_PRIOR_MS is the time between two sensors. A
+slower car is out of service for a moment during its first two measurements. At worst, two cars then answer one call."""
 
 Leg = tuple[int, Direction]
 """A trip from a floor to the next one: the floor that the car leaves, and its direction."""
@@ -33,7 +33,7 @@ class TravelTimes:
     """The learned times and the measurement in progress."""
 
     legs: Mapping[Leg, int] = {}
-    """The time from leaving one floor's sensor to reaching the next one."""
+    """The learned time from leaving one floor's sensor to reaching the next one, in milliseconds."""
     clear_ms: int = CLEAR_PRIOR_MS
     """The time to cross a floor's sensor."""
     since_ms: int | None = None
@@ -44,9 +44,9 @@ class TravelTimes:
     crosses: bool = False
     """True if the car crosses its sensor from one side to the other. A car that starts on a sensor leaves it sooner."""
     late_ms: int = 0
-    """The last measurement during a motor fault."""
+    """The last time measured during a motor fault; 0 if there was none."""
     search_ms: int = SEARCH_MS
-    """The duration of the current search in one direction."""
+    """How long the current search for a floor goes in one direction before it reverses."""
 
 
 def begin(old: TravelTimes, now_ms: int) -> TravelTimes:
@@ -60,12 +60,12 @@ def interrupt(old: TravelTimes) -> TravelTimes:
 
 
 def pause(old: TravelTimes, now_ms: int, late_ms: int) -> TravelTimes:
-    """Discard the measurement in progress if the program paused for at least VAGUE_MS until *now_ms*."""
+    """Discard the measurement in progress if a pause of the program, *late_ms* long, lasted at least VAGUE_MS."""
     return evolve(old, since_ms=None, vague_until_ms=now_ms + VAGUE_MS) if late_ms >= VAGUE_MS else old
 
 
 def cleared(old: TravelTimes, now_ms: int, is_exact: bool, motor_fault: bool) -> TravelTimes:
-    """Complete the measurement when a moving car leaves a sensor."""
+    """Complete the measurement when a moving car leaves a sensor. *is_exact* is true if it left at *now_ms* exactly."""
     clear_ms, late_ms = old.clear_ms, old.late_ms
     if old.since_ms is not None:
         took_ms = now_ms - old.since_ms
@@ -76,7 +76,7 @@ def cleared(old: TravelTimes, now_ms: int, is_exact: bool, motor_fault: bool) ->
 
 
 def reached(old: TravelTimes, now_ms: int, is_exact: bool, motor_fault: bool, leg: Leg | None) -> TravelTimes:
-    """Complete the measurement when a car reaches a sensor. *leg* is the completed trip, if known."""
+    """Complete the measurement when a car reaches a sensor. *leg* is the completed trip; None if not known."""
     legs, late_ms = old.legs, old.late_ms
     if old.since_ms is not None and leg is not None:
         took_ms = now_ms - old.since_ms
@@ -92,7 +92,7 @@ def edge_ms(old: TravelTimes, now_ms: int, is_exact: bool) -> int | None:
 
 
 def is_usual(old: TravelTimes, took_ms: int, motor_fault: bool) -> bool:
-    """Report whether to learn from a measurement of *took_ms*. See the module's rule for motor faults."""
+    """Report whether to learn *took_ms*. During a motor fault, it must be within 5 % of the previous measurement."""
     return not motor_fault or abs(took_ms - old.late_ms) <= took_ms // 20
 
 

@@ -41,11 +41,11 @@ class Panel(Protocol):
     """The lamps, door and motor of one car."""
 
     def write(self, outputs: Outputs) -> None:
-        """Send the commands that change the panel from the outputs last written to *outputs*."""
+        """Send the panel the commands for the *outputs* that differ from those last written."""
 
 
 ReadPanel = Callable[[], tuple[int, Inputs | None]]
-"""Returns the current time, and the newest snapshot of the panel, or None instead of a stale snapshot."""
+"""Returns the current time, and the newest snapshot of the panel; None in place of the snapshot if it is stale."""
 
 
 def turn(node: Node, tick: Tick, read_panel: ReadPanel, disk: Disk, network: Network, panel: Panel) -> Node:

@@ -64,8 +64,8 @@ def test_hall_calls_are_served_although_two_nodes_cannot_reach_each_other() -> N
 def test_nodes_with_duplicate_ids_warn_and_serve_their_own_calls() -> None:
     group = group_with_duplicate()
     for car in (group[0], group[2]):
-        assert any("another node uses this one's id" in what for what in car.node.warnings)
-    assert any("two nodes use the id 0" in what for what in group[1].node.warnings)
+        assert any("another node has the same id" in what for what in car.node.warnings)
+    assert any("two nodes have the same id, 0" in what for what in group[1].node.warnings)
     group.press(0, CAB, 2)
     group.press(2, DOWN, 1)
     group.run(100)
@@ -139,7 +139,7 @@ def test_restarted_node_distinguishes_its_duplicate_from_its_earlier_runs() -> N
     group.run(50)
     group[0].start()
     group.run(1000)
-    assert any("another node uses this one's id" in what for what in group[0].node.warnings)
+    assert any("another node has the same id" in what for what in group[0].node.warnings)
     assert group.lit(0) == set()
     settle(group)
     assert floor_of(group[0]) == 0

@@ -178,7 +178,7 @@ def test_two_nodes_with_one_id_log_it_and_keep_serving(tmp_path: Path) -> None:
         group.start(0, "--port", str(group.port))
         group.start(1, "--id", "0")
         for id in (0, 1):
-            group.wait_for(id, "another node uses this one's id")
+            group.wait_for(id, "another node has the same id")
         group.press(0, "cab", 1)
         group.press(1, "cab", 2)
         group.wait(lambda: door_opened(group, 0, 1) and door_opened(group, 1, 2), "both served their own cab calls")
@@ -190,8 +190,8 @@ def test_nodes_with_different_floor_counts_log_it_and_keep_serving(tmp_path: Pat
     with lab(tmp_path, cars=2, start=False) as group:
         group.start(0)
         group.start(1, "--floors", "3")
-        group.wait_for(0, "node 1 has 3 floors")
-        group.wait_for(1, "node 0 has 4 floors")
+        group.wait_for(0, "node 1: it has 3 floors")
+        group.wait_for(1, "node 0: it has 4 floors")
         group.press(0, "cab", 3)
         group.press(1, "cab", 2)
         group.wait(lambda: door_opened(group, 0, 3) and door_opened(group, 1, 2), "both served their calls")

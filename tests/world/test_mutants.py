@@ -416,7 +416,7 @@ REPLACEMENTS: Mapping[str, tuple[Callable[..., object], str, str]] = {
     ),
     "different_number_of_floors_is_not_logged": (
         step.receive,
-        'warn(node, f"node {sender.id} has {heartbeat.floors} floors, this one {node.floors}: heartbeats ignored")',
+        'warn(node, f"ignoring node {sender.id}: it has {heartbeat.floors} floors, this node has {node.floors}")',
         "node",
     ),
     "node_does_not_listen_after_a_stall": (step.start_step, ", listen_until_ms=now_ms + LISTEN_MS", ""),
