@@ -52,9 +52,9 @@ class Member(NamedTuple):
 
     car: Car
     cab: int
-    """The bit mask of the floors of its cab calls."""
+    """The bit mask of the floors of the car's cab calls."""
     claims: Buttons
-    """The hall calls that its last heartbeat claimed."""
+    """The hall calls that the car claimed in the last heartbeat."""
     rates: Rates
 
 
@@ -62,7 +62,7 @@ class Wait(NamedTuple):
     """How long a hall call has waited, as far as this node knows."""
 
     since_ms: int
-    """The start of the wait: the time when the node knew the call and at least one car was in service."""
+    """When the wait began. It begins once the node knows the call and at least one car is in service."""
     unclaimed_since_ms: int
     """The time since which no car has claimed the call; NEVER_MS while a car claims it."""
     is_starved: bool = False
@@ -74,7 +74,7 @@ class Assignment:
     """The hall calls assigned to one car, and where the car waits."""
 
     claims: Buttons = Buttons()
-    """The hall calls assigned to the car. Its heartbeats publish them."""
+    """The hall calls assigned to the car. Heartbeats publish them."""
     target: int | None = None
     """The floor where the car waits when it is idle; None if it should stay where it is."""
     waits: Mapping[Call, Wait] = {}
@@ -134,7 +134,7 @@ def served_by_open_doors(members: Mapping[int, Member]) -> Mapping[int, Buttons]
 def claimed_by_others(me: int, members: Mapping[int, Member]) -> Buttons:
     """Return the hall calls that car *me* must not claim, because other cars claim them.
 
-    A stationary car may claim the calls at its own floor even then.
+    A stationary car may still claim the calls at its own floor.
     """
     reserved, (car, _, mine, _) = Buttons(), members[me]
     for id, member in members.items():

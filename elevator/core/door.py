@@ -65,7 +65,7 @@ class Door:
 
 
 def blocked_at_ms(door: Door) -> int:
-    """Return when the car goes out of service if it does not end its stop before; at least NEVER_MS if it need not.
+    """Return when the car goes out of service unless it ends its stop before; NEVER_MS or later if there is no limit.
 
     An obstruction may last until DOOR_GRACE_MS after the dwell time. Repeated obstructions may keep the door open until
     DOOR_GRACE_MS after the longest stop that presses can cause.
@@ -168,7 +168,7 @@ def extend(door: Door, now_ms: int, announces: bool) -> Door:
 
 
 def record(door: Door, floor: int | None, direction: Direction) -> OpenDoor | None:
-    """Return the door's entry in the record: None if the door is closed."""
+    """Return the door's entry in the record; None if the door is closed."""
     may_be_open = door.phase in (Phase.OPENING, Phase.OPEN, Phase.UNKNOWN)
     if may_be_open and door.inherited is None and floor is not None:
         return OpenDoor(floor, direction)

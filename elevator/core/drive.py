@@ -90,8 +90,8 @@ def sense(
 ) -> Sensed:
     """Update the car from a snapshot of the panel, and diagnose faults.
 
-    *inputs* is None if the panel is lost. A node that is *listening* holds its car until it has heard from its
-    peers. *asked_at_ms* is the time when the request for the snapshot was sent; None means now.
+    *inputs* is None if the panel is lost. A node that is *listening* holds its car, to hear from its peers
+    first. *asked_at_ms* is the time when the request for the snapshot was sent; None means now.
     """
     if inputs is None:
         return Sensed(lose_panel(car, now_ms), NEVER_MS)
@@ -237,7 +237,7 @@ def hold(car: Drive, now_ms: int, held: bool) -> Drive:
 
 
 def open_door(car: Drive) -> OpenDoor | None:
-    """Return the door's entry in the record: None if the door is closed."""
+    """Return the door's entry in the record; None if the door is closed."""
     return door.record(car.door, car.position.floor, car.direction)
 
 

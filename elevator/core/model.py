@@ -1,8 +1,8 @@
 """The data types that the core's modules share: enums and immutable values.
 
 Floors are numbered from 0, and node ids range from 0 to 63. All times are in milliseconds. Points in time, such as
-`now_ms`, `_at_ms` and `since_ms`, are on the node's own monotonic clock. A set of floors is a bit mask: bit f means
-floor f.
+`now_ms`, `_at_ms` and `since_ms`, are on the node's own monotonic clock. A set of floors is a bit mask: bit f stands
+for floor f.
 """
 
 from collections.abc import Mapping

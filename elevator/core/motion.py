@@ -37,9 +37,9 @@ def decide(floor: int, direction: Direction, work: Buttons, departing: bool = Fa
 
 
 def wait(floor: int, direction: Direction, target: int | None) -> tuple[Behaviour, Direction]:
-    """Choose the next behaviour and direction of an idle car at *floor* that should wait at floor *target*.
+    """Choose the next behaviour and direction of an idle car at *floor*, so that it waits at *target*.
 
-    None means that it should wait where it is.
+    *target* is a floor; None means that the car waits where it is.
     """
     if target is None or target == floor:
         return Behaviour.IDLE, direction

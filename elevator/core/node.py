@@ -43,8 +43,8 @@ INCARNATION_STEP = 1 << 16
 """The largest step between the incarnations of successive runs. The step is random, so that the new incarnation
 differs from that of the previous run even if that run failed to store it."""
 INCARNATIONS_OWN = 1 << 28
-"""The range of incarnations, up to the one in the record, that count as former runs of this node. It covers thousands
-of restarts. A duplicate's random incarnation falls into it with a probability of 2^-23."""
+"""The size of the range of incarnations that count as former runs of this node. The range ends at the incarnation in
+the record and covers thousands of restarts. It contains a duplicate's random incarnation with probability 2^-23."""
 
 
 @frozen

@@ -10,9 +10,9 @@ from elevator.core.model import Heartbeat
 from elevator.core.peers import HEARTBEAT_MS
 
 COALESCE_MS = 5
-"""How long after the last heartbeat a change is sent, so that changes in quick succession share one heartbeat."""
+"""The minimum time from one heartbeat to the next with a change, so that changes in quick succession share one."""
 AWAITED_MS = 1
-"""How long after the last heartbeat a change of the calls is sent. It is shorter because lamps wait for these changes.
+"""The minimum time from one heartbeat to the next if the calls have changed. It is shorter because lamps wait for this.
 Often a heartbeat has just been sent, because a press also sets a car in motion."""
 REPEAT_MS = 10
 REPEATS = 3

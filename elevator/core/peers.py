@@ -26,7 +26,7 @@ from elevator.core.model import NEVER_MS, Author, Calls, Fault, Heartbeat
 HEARTBEAT_MS = 50
 FALSE_ALARM = 1e-6
 MISSED_MIN, MISSED_MAX = 5, 36
-"""A peer counts as dead after this many missed heartbeats in a row: the lowest and the highest number."""
+"""The lowest and the highest number of missed heartbeats in a row after which a peer counts as dead."""
 LOSSES = [FALSE_ALARM ** (1 / missed) for missed in range(MISSED_MIN, MISSED_MAX)]
 """LOSSES[k] is the loss rate at which MISSED_MIN + k heartbeats in a row are lost with probability FALSE_ALARM."""
 LOSS_PRIOR = 0.1
@@ -35,7 +35,7 @@ LOSS_MEMORY = 50
 LOSS_MARGIN = 0.02
 """A margin added to the measured loss, because the measurement is noisy."""
 DOUBT_MS = 300
-"""The network delivers the last datagrams of a former run within this time."""
+"""After a run has ended, the network delivers its last datagrams within this time."""
 DUPLICATE_MS = 2000
 """A duplicate of this node is forgotten this long after its last heartbeat."""
 
@@ -160,7 +160,7 @@ def receive(peer: Peer | None, heartbeat: Heartbeat, now_ms: int) -> Peer | None
             parts, received = parts | peer.parts, patch(peer.received, calls)
         elif now_ms < peer.timeout_at_ms:  # After a timeout, the gap does not measure the loss of the link.
             loss = average(loss, missed=ahead - 1)
-        # Only when all parts have arrived, an author missing from them is one that the peer has forgotten.
+        # Once all parts have arrived, an author missing from them is one that the peer has forgotten.
         calls = received if parts == (1 << heartbeat.parts) - 1 else patch(peer.calls, calls)
     elif heartbeat.sender < last.sender and now_ms < peer.timeout_at_ms:
         return None

@@ -24,7 +24,7 @@ class Position:
     at_floor: bool = False
     """True while the sensor of `floor` is active."""
     trusted: bool = False
-    """True if only a report that can follow from this position is accepted; False if any floor in the shaft is."""
+    """True if a report must be able to follow from this position; False if any report inside the shaft is accepted."""
     rejected: int | None = None
     """The last rejected report. The number of floors represents any floor outside the shaft."""
     accept_at_ms: int | None = None

@@ -235,8 +235,8 @@ def prune(node: Node) -> Node:
 
     The node also keeps the incarnations of live peers, and the authors of calls that its disk or a live peer still
     holds. But a duplicate is not a peer, so the node may forget an incarnation of a duplicate too early. Calls that the
-    duplicate still holds may then be served again, until the duplicate learns that they were served. Before the node
-    forgets the author, it broadcasts this at least once.
+    duplicate still holds may then be served again, until the duplicate learns that they were served. The node
+    broadcasts that at least once before it forgets the author.
     """
     if len(node.calls.seen) <= INCARNATIONS_KEPT:
         return node

@@ -60,7 +60,7 @@ def interrupt(old: TravelTimes) -> TravelTimes:
 
 
 def pause(old: TravelTimes, now_ms: int, late_ms: int) -> TravelTimes:
-    """Discard the measurement in progress if a pause of the program, *late_ms* long, lasted at least VAGUE_MS."""
+    """Discard the measurement in progress if *late_ms*, the length of a pause of the program, is at least VAGUE_MS."""
     return evolve(old, since_ms=None, vague_until_ms=now_ms + VAGUE_MS) if late_ms >= VAGUE_MS else old
 
 
