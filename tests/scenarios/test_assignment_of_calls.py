@@ -87,7 +87,7 @@ def test_node_with_another_number_of_floors_is_logged_and_ignored() -> None:
 
 
 @pytest.mark.rule("A3", "L2")
-def test_node_does_not_show_cab_calls_from_earlier_runs_of_its_duplicate() -> None:
+def test_duplicate_does_not_show_cab_calls_from_earlier_runs_of_the_original() -> None:
     group = Group(cars=2, at=(0, 3))
     group.press(0, CAB, 3)
     group.run(50)
@@ -114,7 +114,7 @@ def test_car_does_not_serve_cab_calls_of_its_duplicate() -> None:
 
 
 @pytest.mark.rule("A3")
-def test_cab_call_left_to_a_duplicate_is_not_logged_as_served() -> None:
+def test_node_does_not_log_a_cab_call_as_served_when_its_duplicate_takes_it_back() -> None:
     group = group_with_duplicate()
     group.press(0, CAB, 2)
     group.run(100)
@@ -183,7 +183,7 @@ def test_press_at_a_duplicate_is_served_after_many_restarts_of_the_original() ->
 
 
 @pytest.mark.rule("A1", "A2")
-def test_time_with_all_cars_out_of_service_does_not_starve_a_call() -> None:
+def test_only_one_car_serves_a_call_that_waited_while_all_cars_were_out_of_service() -> None:
     group = Group(at=(0, 0, 0))
     for car in group.cars:
         stop_button(car, True)
@@ -196,7 +196,7 @@ def test_time_with_all_cars_out_of_service_does_not_starve_a_call() -> None:
 
 
 @pytest.mark.rule("A4")
-def test_idle_cars_spread_with_their_doors_closed() -> None:
+def test_idle_cars_park_at_different_floors_with_their_doors_closed() -> None:
     group = Group(floors=9, at=(0, 0, 0), policy=SPREAD)
     group.run(30_000)
     assert len({*floors_of(group)}) == 3
@@ -208,7 +208,7 @@ def test_idle_cars_spread_with_their_doors_closed() -> None:
 
 
 @pytest.mark.rule("A4")
-def test_idle_cars_go_to_the_lobby() -> None:
+def test_idle_cars_park_in_the_lobby_under_the_lobby_policy() -> None:
     group = Group(floors=5, at=(4, 2, 0), policy=LOBBY)
     group.run(20_000)
     assert floors_of(group) == [0, 0, 0]
@@ -248,7 +248,7 @@ def test_press_at_an_idle_car_is_served_at_once() -> None:
 
 
 @pytest.mark.rule("A1", "C1")
-def test_one_of_two_idle_cars_at_a_floor_opens_for_a_call() -> None:
+def test_only_one_of_two_idle_cars_at_a_floor_opens_its_door() -> None:
     """The heartbeat that reports the open door may arrive before the heartbeat that reports the served call."""
     group = Group(floors=4, at=(1, 1, 3))
     group.press(2, UP, 1)
@@ -257,7 +257,7 @@ def test_one_of_two_idle_cars_at_a_floor_opens_for_a_call() -> None:
 
 
 @pytest.mark.rule("A1", "A2")
-def test_call_at_the_open_door_of_a_car_going_the_other_way_is_claimed_by_one_car() -> None:
+def test_call_at_the_open_door_of_a_car_going_the_other_way_is_claimed_by_exactly_one_car() -> None:
     group = Group(floors=4, at=(1, 2, 3))
     group.press(0, DOWN, 1)
     group.run(300)
@@ -287,7 +287,7 @@ def test_node_whose_assignment_never_settles_sends_few_heartbeats(
 
 
 @pytest.mark.rule("A1")
-def test_assignment_that_changes_a_few_times_is_repeated_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_assignment_that_settles_after_several_steps_is_completed_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     group = Group(cars=1, at=(0,), travel_ms=10_000)
     monkeypatch.setattr(assignment, "planned", lambda *_: Buttons())
     group.press(0, CAB, 3)
@@ -305,7 +305,7 @@ def test_assignment_that_changes_a_few_times_is_repeated_soon(monkeypatch: pytes
 
 
 @pytest.mark.rule("A2")
-def test_call_that_a_car_claims_for_a_moment_again_and_again_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_call_that_is_only_claimed_for_moments_counts_as_starved(monkeypatch: pytest.MonkeyPatch) -> None:
     call, cars = Call(Button.UP, 2, EVERY_CAR), {0: Member(Car(0), 0, Buttons(), Rates())}
     taken = itertools.cycle((Buttons(), Buttons(), Buttons(up=0b100)))
     monkeypatch.setattr(assignment, "planned", lambda *_: next(taken))
@@ -317,7 +317,7 @@ def test_call_that_a_car_claims_for_a_moment_again_and_again_is_taken(monkeypatc
 
 
 @pytest.mark.rule("A1")
-def test_car_releases_a_call_before_another_takes_it() -> None:
+def test_car_releases_a_call_before_another_car_claims_it() -> None:
     """Car 1, next to the call, comes back into service while car 0 is on its way."""
     group = Group(floors=8, at=(0, 6))
     stop_button(group[1], True)
@@ -333,7 +333,7 @@ def test_car_releases_a_call_before_another_takes_it() -> None:
 
 
 @pytest.mark.rule("A1")
-def test_claimed_call_stays_with_its_claimant_and_the_lower_id_wins_a_tie() -> None:
+def test_claimed_call_stays_with_its_car_and_the_lower_id_wins_a_conflict() -> None:
     claimed = Buttons(up=0b0110)
     cars = {0: Member(Car(3), 0, claimed, Rates()), 1: Member(Car(0), 0, Buttons(up=0b0010), Rates())}
     assert assignment.claimed_by_others(1, cars) == claimed
@@ -344,7 +344,7 @@ def test_claimed_call_stays_with_its_claimant_and_the_lower_id_wins_a_tie() -> N
 
 @pytest.mark.rule("C6")
 @pytest.mark.parametrize("behaviour", Behaviour)
-def test_car_ignores_a_claim_at_its_floor_unless_it_is_moving(behaviour: Behaviour) -> None:
+def test_car_ignores_another_cars_claim_at_its_own_floor_unless_it_is_moving(behaviour: Behaviour) -> None:
     """A moving car may have passed the floor already and would have to reverse."""
     claimed = Buttons(up=0b0110)
     cars = {0: Member(Car(3), 0, claimed, Rates()), 1: Member(Car(2, behaviour=behaviour), 0, Buttons(), Rates())}

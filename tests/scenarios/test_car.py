@@ -48,7 +48,7 @@ def test_door_stays_closed_if_another_car_serves_the_call_while_the_car_stops() 
 
 
 @pytest.mark.rule("C5")
-def test_sensor_that_reports_changing_floors_outside_the_shaft_is_dead() -> None:
+def test_sensor_that_reports_changing_floors_outside_the_shaft_counts_as_dead() -> None:
     group = Group(cars=1, at=(1,))
     for reading in range(4, 104):
         group[0].misread_floor(reading)
@@ -122,7 +122,7 @@ def test_car_that_missed_a_floor_before_its_sensor_failed_does_not_pass_the_end_
 
 
 @pytest.mark.rule("C5", "C11")
-def test_dead_sensor_is_still_dead_after_a_lost_server_or_a_restart() -> None:
+def test_dead_sensor_still_counts_as_dead_after_a_lost_server_or_a_restart() -> None:
     group = Group(cars=1, at=(0,))
     group.press(0, CAB, 2)
     group.run_until(lambda: position(group[0].machine.shaft, group.now_ms) >= 0.5, 10_000)
@@ -213,7 +213,7 @@ def test_car_between_floors_searches_upwards_if_it_finds_no_floor_below() -> Non
 
 
 @pytest.mark.rule("C6")
-def test_press_at_an_open_door_is_served_on_the_spot() -> None:
+def test_press_at_an_open_door_is_served_without_another_stop() -> None:
     group = Group(cars=1, at=(1,))
     group.press(0, CAB, 1)
     group.run(1500)
@@ -238,7 +238,7 @@ def test_press_at_an_open_door_waits_if_the_car_is_going_the_other_way() -> None
 
 
 @pytest.mark.rule("C6")
-def test_repeated_presses_do_not_hold_the_car() -> None:
+def test_repeated_presses_at_an_open_door_do_not_hold_the_car_forever() -> None:
     group = Group(cars=1, at=(1,))
     group.press(0, UP, 1)
     group.run(100)
@@ -250,7 +250,7 @@ def test_repeated_presses_do_not_hold_the_car() -> None:
 
 
 @pytest.mark.rule("C7", "L6")
-def test_stop_button_stops_the_car_and_another_serves_its_hall_calls() -> None:
+def test_stop_button_stops_the_car_and_another_car_serves_its_hall_calls() -> None:
     group = Group(cars=2, at=(0, 3))
     group.press(0, UP, 1)
     group.press(0, CAB, 3)
@@ -334,7 +334,7 @@ def test_slow_car_between_floors_finds_a_floor() -> None:
 
 
 @pytest.mark.rule("C1", "C4")
-def test_car_that_finds_a_floor_serves_a_call_in_its_direction_there() -> None:
+def test_car_that_searches_for_a_floor_serves_a_call_in_its_direction_there() -> None:
     group = Group(cars=2, at=(2.6, 0))
     group.press(0, CAB, 0)
     group.press(0, DOWN, 2)
@@ -357,7 +357,7 @@ def test_slow_car_is_out_of_service_on_its_first_trips_only() -> None:
 
 
 @pytest.mark.rule("C8")
-def test_car_that_often_reversed_on_a_sensor_stays_in_service_when_it_crosses_one() -> None:
+def test_car_that_has_only_reversed_at_sensors_stays_in_service_when_it_first_crosses_a_sensor() -> None:
     where = Position(floor=1, at_floor=True, trusted=True)
     car, now_ms, floor = drive.Drive(where, held=False), 0, 1
     # The car travels between two floors. It leaves each sensor after 5 ms; crossing a sensor takes 500 ms.

@@ -90,7 +90,7 @@ def test_door_stays_open_while_obstructed_and_for_a_dwell_time_afterwards() -> N
 
 
 @pytest.mark.rule("D2", "D4")
-def test_car_with_a_blocked_door_is_still_out_of_service_after_a_lost_server() -> None:
+def test_car_with_a_blocked_door_stays_out_of_service_when_its_server_reconnects() -> None:
     group = Group(cars=1, at=(0,))
     group.press(0, CAB, 0)
     group.run(1000)
@@ -139,7 +139,7 @@ def test_door_whose_close_command_was_lost_with_the_server_stays_open_while_obst
 
 
 @pytest.mark.rule("D4")
-def test_door_stays_open_for_another_dwell_time_after_a_lost_server() -> None:
+def test_door_stays_open_for_another_dwell_time_after_the_server_reconnects() -> None:
     group = Group(cars=1, at=(0,))
     group.press(0, CAB, 0)
     group.run(1000)
@@ -151,7 +151,7 @@ def test_door_stays_open_for_another_dwell_time_after_a_lost_server() -> None:
 
 
 @pytest.mark.rule("D1", "D4")
-def test_closed_door_that_the_record_lists_as_open_opens_for_a_dwell_time() -> None:
+def test_closed_door_that_the_record_lists_as_open_reopens_for_a_dwell_time() -> None:
     group = Group(cars=1, at=(1,))
     group.press(0, CAB, 1)
     group.run(500)
@@ -164,7 +164,7 @@ def test_closed_door_that_the_record_lists_as_open_opens_for_a_dwell_time() -> N
 
 
 @pytest.mark.rule("D4")
-def test_record_lists_the_door_as_open_only_from_the_open_command_on() -> None:
+def test_record_lists_the_door_as_open_only_after_the_open_command() -> None:
     group = Group(cars=1, at=(0,))
     group.press(0, CAB, 1)
     car = group[0]
@@ -179,7 +179,7 @@ def test_record_lists_the_door_as_open_only_from_the_open_command_on() -> None:
 
 
 @pytest.mark.rule("D2")
-def test_obstruction_during_the_dwell_time_restarts_it() -> None:
+def test_dwell_time_restarts_when_an_obstruction_clears() -> None:
     group = Group(cars=1, at=(0,))
     group.press(0, CAB, 0)
     group.run(2000)
@@ -204,7 +204,7 @@ def test_obstruction_switch_has_no_effect_while_the_door_is_closed() -> None:
 
 
 @pytest.mark.rule("D2", "D3")
-def test_obstruction_switch_that_is_on_before_the_door_opens_keeps_it_open() -> None:
+def test_door_that_opens_with_the_obstruction_switch_on_stays_open() -> None:
     group = Group(cars=1, at=(0,))
     obstruct(group[0], True)
     group.press(0, CAB, 1)
@@ -217,7 +217,7 @@ def test_obstruction_switch_that_is_on_before_the_door_opens_keeps_it_open() -> 
 
 
 @pytest.mark.rule("C6", "G3")
-def test_hall_call_at_a_door_that_a_flickering_obstruction_keeps_open_is_taken_by_another_car() -> None:
+def test_another_car_serves_a_hall_call_at_a_door_held_open_by_a_flickering_obstruction() -> None:
     group = Group(cars=2, at=(0, 1))
     group.press(0, CAB, 0)
     group.run_until(lambda: is_door_open(group[0]), 1000)

@@ -62,7 +62,7 @@ def test_another_car_starts_for_a_killed_nodes_hall_call_within_600_ms() -> None
 
 
 @pytest.mark.rule("G2", "G3")
-def test_another_car_starts_for_the_call_within_2_s_of_a_motor_stop() -> None:
+def test_another_car_starts_for_the_call_within_2_s_of_a_motor_power_failure() -> None:
     group = Group(at=(0, 3, 3))
     group.press(0, UP, 2)
     settle(group)
@@ -203,7 +203,7 @@ def test_no_call_is_lost_when_the_server_disconnects() -> None:
 
 
 @pytest.mark.rule("G2", "C10")
-def test_stalled_process_stops_the_motor_and_listens_before_it_acts() -> None:
+def test_node_stops_its_motor_and_listens_after_a_stall_before_it_acts() -> None:
     group = Group(cars=2, at=(0, 3))
     group.press(0, UP, 1)
     group.run(500)
@@ -217,7 +217,7 @@ def test_stalled_process_stops_the_motor_and_listens_before_it_acts() -> None:
 
 
 @pytest.mark.rule("G3", "C8")
-def test_car_learns_no_travel_time_from_a_motor_stop() -> None:
+def test_car_learns_no_travel_time_from_a_motor_power_failure() -> None:
     group = Group(cars=1, at=(0,))
     for floor in (3, 0, 3):
         group.press(0, CAB, floor)

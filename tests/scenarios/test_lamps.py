@@ -31,7 +31,7 @@ def test_node_without_peers_lights_its_lamps() -> None:
 
 
 @pytest.mark.rule("L3")
-def test_one_way_link_does_not_keep_a_lamp_dark() -> None:
+def test_lamp_lights_although_a_one_way_link_prevents_acknowledgements() -> None:
     group = Group(cars=2, at=(0, 0))
     group.link(lambda sender, receiver: sender == 1)
     group.run(500)
@@ -112,7 +112,7 @@ def test_cab_lamp_of_a_duplicate_lights_once_no_peer_seems_alive() -> None:
 
 
 @pytest.mark.rule("L4", "A3")
-def test_lamp_survives_two_restarts_with_a_failing_disk_and_a_duplicate_node() -> None:
+def test_lamp_stays_lit_over_two_restarts_with_a_failing_disk_and_a_duplicate_node() -> None:
     group = group_with_duplicate()
     group[0].inject(FaultKind.DISK, on=True)
     group.press(0, CAB, 3)
@@ -130,7 +130,7 @@ def test_lamp_survives_two_restarts_with_a_failing_disk_and_a_duplicate_node() -
 
 
 @pytest.mark.rule("L5")
-def test_button_that_is_already_down_at_the_start_registers_a_call() -> None:
+def test_button_that_is_already_down_at_startup_registers_a_call() -> None:
     group = Group(cars=1, at=(0,))
     group[0].kill()
     group.press(0, CAB, 2)

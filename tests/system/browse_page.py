@@ -132,7 +132,7 @@ def test_press_lights_the_lamp_on_every_panel_and_a_car_serves_the_call(page: Pa
     page.wait(lambda: not any(page.is_pressed(page.call(kind, floor, panel=car)) for car in CARS), "the lamps went out")
 
 
-def test_killed_node_is_shown_and_another_car_serves_its_call(page: Page) -> None:
+def test_page_shows_a_killed_node_and_another_car_serves_its_call(page: Page) -> None:
     floor = page.far_floor()
     kind = "up" if floor == 0 else "down"
 
@@ -153,7 +153,7 @@ def test_killed_node_is_shown_and_another_car_serves_its_call(page: Page) -> Non
     page.wait(lambda: page.condition(victim) in ("At rest", "Door open", "Going up", "Going down"), "the node was back")
 
 
-def test_fault_buttons_show_their_effect(page: Page) -> None:
+def test_page_shows_the_effect_of_its_fault_buttons(page: Page) -> None:
     for switch, words in (
         ("Hold stop", "Out of service: stop button"),
         ("Unplug network", "Network unplugged"),

@@ -47,12 +47,12 @@ def test_picture_fits_any_terminal(floors: int, cars: int, width: int, height: i
 
 
 @pytest.mark.parametrize(("cars", "cores"), [(3, 1), (16, 1), (22, 2), (64, 16)])
-def test_warning_depends_on_nodes_and_cores(cars: int, cores: int) -> None:
+def test_demo_warns_about_more_nodes_than_the_cores_can_run(cars: int, cores: int) -> None:
     assert not may_overload(cars, cores)
     assert may_overload(cars + 1, cores) or cars == 3
 
 
-def test_demo_fails_for_lost_nodes_unsafe_cars_and_unserved_passengers() -> None:
+def test_demo_exits_with_1_for_lost_nodes_unsafe_cars_and_unserved_passengers() -> None:
     good, lost = scene(), scene(waiting=1)
     bad = evolve(good, machines=[evolve(good.machines[0], counts=Counters(door_between_floors=1))])
     assert judge(good, {}, cut_short=False).status == 0

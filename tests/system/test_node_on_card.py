@@ -150,7 +150,7 @@ def test_supervisor_stops_the_motor_without_a_new_worker(tmp_path: Path) -> None
         assert car.log().count("answers") == 1
 
 
-def test_next_supervisor_holds_the_port_too(tmp_path: Path) -> None:
+def test_new_supervisor_stops_the_motor_when_the_worker_is_killed(tmp_path: Path) -> None:
     with car_on_card(tmp_path) as car:
         car.start()
         assert car.node is not None
@@ -272,7 +272,7 @@ def test_car_serves_both_ends_of_its_shaft_despite_foreign_bytes(tmp_path: Path,
         assert car.machine.counts.out_of_bounds == 0
 
 
-def test_short_stall_of_the_card_is_not_a_fault(tmp_path: Path) -> None:
+def test_short_stall_of_the_card_stops_the_motor_without_a_fault(tmp_path: Path) -> None:
     with car_on_card(tmp_path) as car:
         car.start()
         car.drive_up()

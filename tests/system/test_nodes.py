@@ -159,7 +159,7 @@ def test_calls_are_served_while_a_node_is_frozen_and_after_it_resumes(tmp_path: 
         group.wait_until_dark()
 
 
-def test_second_node_on_the_same_record_is_refused(tmp_path: Path) -> None:
+def test_second_node_with_the_same_record_directory_exits_with_2(tmp_path: Path) -> None:
     with lab(tmp_path, cars=1) as group:
         second = subprocess.run(
             [*PROGRAM, "--id", "0", "--net-port", str(group.net_port), "--state-dir", str(tmp_path / "state-0")],

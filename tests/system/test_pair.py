@@ -186,7 +186,7 @@ def test_pair_survives_kills_without_standard_streams(tmp_path: Path, closed: st
         assert "Traceback" not in group.log(0)
 
 
-def test_later_supervisors_get_the_resolved_address_and_no_other_arguments(tmp_path: Path) -> None:
+def test_new_supervisor_gets_the_resolved_address_and_no_other_arguments(tmp_path: Path) -> None:
     with lab(tmp_path, cars=1, more=("--host", "localhost")) as group:
         for _ in range(2):
             killed = only(group.processes(0, "pair"))
@@ -268,7 +268,7 @@ def test_last_message_of_a_closed_connection_is_received() -> None:
     supervisor.close()
 
 
-def test_supervisor_holds_only_the_newest_descriptor() -> None:
+def test_supervisor_keeps_only_the_newest_port_descriptor() -> None:
     supervisor, worker = socket.socketpair()
     supervisor.setblocking(False)
     link = Link(worker)
@@ -334,7 +334,7 @@ def supervised(directory: Path, work: pair.Work, seconds: float) -> int:
 
 
 @pytest.mark.quick
-def test_crash_loop_backs_off(tmp_path: Path) -> None:
+def test_worker_that_crashes_at_startup_is_restarted_at_growing_intervals(tmp_path: Path) -> None:
     def crash(link: Link) -> int:
         (tmp_path / str(os.getpid())).touch()
         raise ValueError("a bug")
@@ -342,7 +342,7 @@ def test_crash_loop_backs_off(tmp_path: Path) -> None:
     assert 3 <= supervised(tmp_path, crash, 4.0) <= 15
 
 
-def test_worker_that_announces_its_end_gets_time_to_finish(tmp_path: Path) -> None:
+def test_worker_that_announces_its_end_is_not_replaced_while_it_finishes(tmp_path: Path) -> None:
     def end(link: Link) -> int:
         (tmp_path / str(os.getpid())).touch()
         link.send(ENDS)

@@ -256,7 +256,7 @@ def test_just_reports_missing_prerequisites_before_it_installs(checkout: Checkou
     assert checkout.installs() == 0
 
 
-def test_environment_is_made_once(checkout: Checkout) -> None:
+def test_environment_is_created_only_once(checkout: Checkout) -> None:
     assert checkout.run("venv.sh", "dev")[0] == 0
     assert (checkout.environments_made(), checkout.installs()) == (1, 2)
     assert checkout.run("venv.sh", "dev") == (0, "")
@@ -321,7 +321,7 @@ def test_outdated_environment_is_repaired(checkout: Checkout, change: str) -> No
     assert (checkout.environments_made(), checkout.installs()) == (0, 0)
 
 
-def test_two_recipes_at_once_install_once(checkout: Checkout) -> None:
+def test_concurrent_recipes_install_only_once(checkout: Checkout) -> None:
     with checkout.start_and_hang("venv.sh", "dev") as first, checkout.start("venv.sh", "dev") as second:
         assert second.stderr is not None
         assert second.stderr.readline() == "waiting for another recipe to install its packages\n"

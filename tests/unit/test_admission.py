@@ -27,7 +27,7 @@ def heartbeat(sequence: int = 100, incarnation: int = 77, part: int = 0, parts: 
 
 @pytest.mark.rule("S1")
 @given(st.binary(max_size=2000), keys, keys)
-def test_unseal_accepts_only_the_sealing_key(content: bytes, key: bytes, another: bytes) -> None:
+def test_datagram_is_unsealed_only_with_the_key_that_sealed_it(content: bytes, key: bytes, another: bytes) -> None:
     sealed = seal(content, key)
     assert len(sealed) == len(content) + HEAD_BYTES
     assert unseal(sealed, [key]) == content
@@ -56,7 +56,7 @@ def test_truncated_or_extended_datagram_is_refused(key: bytes, length: int, more
 
 
 @pytest.mark.parametrize("key", [NO_KEY, KEY])
-def test_doctor_probes_are_dropped_uncounted(key: bytes) -> None:
+def test_doctor_probes_are_dropped_but_not_counted(key: bytes) -> None:
     gate = admission_of(key)
     probe = PROBE + bytes(PROBE_BYTES - len(PROBE))
     assert gate.admit(probe) is None
@@ -96,14 +96,14 @@ def test_nodes_understand_each_other_at_every_step_of_a_key_change() -> None:
 
 
 @pytest.mark.rule("S1")
-def test_heartbeat_is_new_once_and_never_after_a_newer_one() -> None:
+def test_heartbeat_passes_once_and_never_after_a_newer_one() -> None:
     gate = admission_of()
     order = (5, 5, 7, 6, 7, 5, 8)
     assert [gate.note_new(heartbeat(sequence)) for sequence in order] == [True, False, True, False, False, False, True]
     assert not gate.refused, "networks duplicate and reorder datagrams, so this is not an attack"
 
 
-def test_each_part_of_a_heartbeat_is_new_once_in_any_order() -> None:
+def test_each_part_of_a_heartbeat_passes_once_in_any_order() -> None:
     gate = admission_of()
     order = [(5, 2), (5, 0), (5, 2), (5, 1), (6, 1), (5, 1), (6, 0), (6, 1)]
     expected = [True, True, False, True, True, False, True, False]
@@ -124,7 +124,7 @@ def test_replay_is_detected_after_later_incarnations() -> None:
     assert gate.note_new(heartbeat(201, incarnation=1))
 
 
-def test_author_silent_for_longest_is_forgotten_at_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_longest_silent_author_is_forgotten_when_there_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(admission, "AUTHORS_MAX", 10)
     gate = admission_of()
     for run in range(100):

@@ -93,11 +93,11 @@ def modules_imported(source: str) -> set[str]:
     return inner & SOURCES.keys()
 
 
-def test_table_lists_every_package() -> None:
+def test_package_table_lists_every_package() -> None:
     assert {package_of(module) for module in MODULES} - {"__init__", "__main__"} == PACKAGES.keys()
 
 
-def test_table_is_in_layer_order() -> None:
+def test_package_table_is_in_layer_order() -> None:
     above: set[str] = set()
     for package, allowed in PACKAGES.items():
         assert set(allowed.split()) <= above, package
@@ -155,7 +155,7 @@ def test_each_package_has_an_introduction() -> None:
         assert ast.get_docstring(ast.parse(SOURCES[f"{package}.__init__"])), package
 
 
-def test_imports_in_functions_are_found() -> None:
+def test_imports_inside_functions_are_found() -> None:
     source = "import os.path\ndef f():\n    from elevator.core import node\n    from elevator.net.wire import decode\n"
     assert modules_imported(source) == {"core.node", "net.wire"}
     assert "os.path" in imports(source)

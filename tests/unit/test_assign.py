@@ -45,14 +45,14 @@ def flags(vector: Vector) -> list[str]:
     return found
 
 
-def test_all_vectors_with_jsonl() -> None:
+def test_jsonl_mode_answers_all_vectors_correctly() -> None:
     lines = [json.dumps({"input": vector["input"], "args": vector["args"]}) for vector in VECTORS]
     result = run("--jsonl", text="\n".join(lines) + "\n")
     assert (result.returncode, result.stderr) == (0, "")
     assert [json.loads(line) for line in result.stdout.splitlines()] == [vector["output"] for vector in VECTORS]
 
 
-def test_all_vectors_with_the_command_line_of_the_original() -> None:
+def test_command_line_of_the_original_answers_all_vectors_correctly() -> None:
     for vector in VECTORS:
         command = read_arguments([*flags(vector), "--input", json.dumps(vector["input"])])
         assert json.loads(answer(command.input, command.options)) == vector["output"]
@@ -105,7 +105,7 @@ def as_recorded(output: str) -> str:
 
 
 @pytest.mark.parametrize("call", [pytest.param(call, id=str(number)) for number, call in enumerate(CALLS)])
-def test_recorded_call_is_answered_like_by_the_original(call: dict[str, Any]) -> None:
+def test_recorded_command_gets_the_answer_of_the_original(call: dict[str, Any]) -> None:
     status, output, errors = ask(call["args"], call.get("stdin", ""))
     if "differences" in call:
         assert set(call["differences"]) <= set(DIFFERENCES)
@@ -121,7 +121,7 @@ def test_recorded_call_is_answered_like_by_the_original(call: dict[str, Any]) ->
         assert ours == recorded or (len(ours.encode()) > OUTPUT_BYTES and ours.startswith(recorded))
 
 
-def test_each_difference_has_a_recorded_call_or_a_test() -> None:
+def test_each_difference_has_a_recorded_command_or_a_test() -> None:
     shown = {name for call in CALLS for name in call.get("differences", [])}
     assert shown == {"final newline", "white space", "surrogates"}
     assert set(DIFFERENCES) == shown | {"size", "empty id", "output", "options"}
@@ -129,14 +129,14 @@ def test_each_difference_has_a_recorded_call_or_a_test() -> None:
 
 
 @pytest.mark.parametrize(("floors", "cars", "limit"), [(1025, 1, "1024"), (10**6, 1, "1024"), (2, 501, "500")])
-def test_difference_size_is_limited_and_the_error_names_the_limit(floors: int, cars: int, limit: str) -> None:
+def test_input_over_the_size_limit_gets_an_error_that_names_the_limit(floors: int, cars: int, limit: str) -> None:
     state = {"cabRequests": [False] * floors}
     states = {str(k): state for k in range(cars)}
     with pytest.raises(InputError, match=limit):
         answer(json.dumps({"hallRequests": [[True, False]] * floors, "states": states}), Options())
 
 
-def test_every_request_in_the_largest_building_is_assigned_once() -> None:
+def test_every_request_in_the_largest_building_is_assigned_to_one_car() -> None:
     states = {str(k): {"cabRequests": [True] * 1024} for k in range(500)}
     answers = json.loads(answer(json.dumps({"hallRequests": [[True, True]] * 1024, "states": states}), Options()))
     assert [[sum(rows[way] for rows in table) for way in (0, 1)] for table in zip(*answers.values(), strict=True)] == [
@@ -144,24 +144,24 @@ def test_every_request_in_the_largest_building_is_assigned_once() -> None:
     ] * 1024
 
 
-def test_difference_empty_id_stops_where_the_original_may_run_forever() -> None:
+def test_input_with_an_empty_id_gets_an_error_where_the_original_may_run_forever() -> None:
     endless = {"hallRequests": [[True, True]], "states": {"": {"cabRequests": [False]}}}
     with pytest.raises(InputError, match="4194304 moves"):
         answer(json.dumps(endless), Options())
 
 
-def test_difference_output_is_in_order_and_escapes() -> None:
+def test_order_and_escape_sequences_differ_from_the_original() -> None:
     outputs = [(ask(call["args"], call.get("stdin", ""))[1], call["output"]) for call in CALLS if not call["status"]]
     assert any(ours[:50] != recorded[:50] for ours, recorded in outputs)
 
 
-def test_difference_options_are_listed_in_the_help() -> None:
+def test_help_lists_the_options_that_the_original_lacks() -> None:
     status, output, _ = ask(["--help"])
     assert (status, output) == (0, USAGE + "\n")
     assert all(option in output for option in ("--algorithm", "--jsonl", "--serve"))
 
 
-def test_missing_fields_have_the_defaults_of_the_original() -> None:
+def test_missing_fields_get_the_defaults_of_the_original() -> None:
     short = {"hallRequests": HALL, "states": {"a": {"cabRequests": [False] * 4}}, "comment": 1}
     whole = {"hallRequests": HALL, "states": {"a": {**IDLE, "direction": "down"}}}
     assert answer(json.dumps(short), Options()) == answer(json.dumps(whole), Options())
@@ -204,12 +204,12 @@ OPTIONS: list[tuple[list[str], Options, str]] = [
 
 
 @pytest.mark.parametrize(("words", "options", "text"), OPTIONS)
-def test_options_are_parsed_like_the_originals(words: list[str], options: Options, text: str) -> None:
+def test_options_are_parsed_as_by_the_original(words: list[str], options: Options, text: str) -> None:
     command = read_arguments(words)
     assert (command.options, command.input) == (options, text)
 
 
-def test_help_is_ignored_after_the_end_of_options_and_as_a_value() -> None:
+def test_help_option_is_ignored_after_a_double_dash_and_as_a_value() -> None:
     assert read_arguments(["-h"]).help
     assert not read_arguments(["--", "--help"]).help
     assert read_arguments(["-i", "--help"]) == (Options(), "--help", False, "", False)
@@ -287,7 +287,7 @@ def test_unknown_fields_are_ignored() -> None:
         ("[" * 100_000, "the input is nested too deeply"),
     ],
 )
-def test_error_names_the_cause(text: str, message: str) -> None:
+def test_missing_field_or_deep_nesting_is_named_in_the_error(text: str, message: str) -> None:
     with pytest.raises(InputError, match=f"^{message}$"):
         answer(text, Options())
 
@@ -323,7 +323,7 @@ def test_invalid_input_is_rejected(text: str, algorithm: str) -> None:
     assert (good, list(json.loads(line))) == (False, ["error"])
 
 
-def test_del_in_an_id_is_escaped_as_in_the_original() -> None:
+def test_del_character_in_an_id_is_escaped() -> None:
     text = with_floor("1").replace('"a"', '"\\u007f"')
     assert answer(text, Options()).startswith('{"\\u007f":')
 
@@ -335,7 +335,7 @@ def test_only_a_newline_ends_a_line_of_standard_input() -> None:
     assert ask(["--jsonl"], text.replace(",", ",\r") + "\r\n" + text) == (0, expected[1] * 2, "")
 
 
-def test_last_character_of_standard_input_is_dropped_if_that_makes_it_valid() -> None:
+def test_last_character_of_standard_input_is_dropped_if_the_rest_is_valid() -> None:
     # The original always drops the last character. `elevator assign` first tries to keep it, unless it is a newline.
     text = with_floor("1")
     assert ask([], text + ",") == ask([], text) == ask([], text + "\n")
@@ -349,7 +349,7 @@ def test_only_a_jsonl_line_may_contain_options() -> None:
     assert answer_line(json.dumps({**GOOD, "input": 1}), Options())[1]
 
 
-def test_closed_standard_input_counts_as_empty() -> None:
+def test_closed_standard_input_gets_a_one_line_error() -> None:
     closed = subprocess.run(["sh", "-c", '"$@" <&-', "sh", *COMMAND], capture_output=True, text=True, check=False)
     assert (closed.returncode, closed.stdout, closed.stderr.count("\n")) == (1, "", 1)
 
@@ -365,7 +365,7 @@ def test_input_is_utf_8_in_any_locale() -> None:
     assert (result.returncode, list(json.loads(result.stdout))) == (0, ["å"])
 
 
-def test_plan_assigns_every_request_once() -> None:
+def test_plan_algorithm_assigns_every_request_to_one_car() -> None:
     answers = json.loads(answer(json.dumps(GOOD), Options(algorithm="plan")))
     owners = [[sum(answers[id][floor][way] for id in answers) for way in (0, 1)] for floor in range(4)]
     assert owners == [[int(lit) for lit in row] for row in HALL]
@@ -433,7 +433,7 @@ def client(path: Path) -> socket.socket:
             return connection
 
 
-def test_serve_answers_each_line(path: Path) -> None:
+def test_server_answers_each_line(path: Path) -> None:
     with closing(client(path)) as first, closing(client(path)) as second:
         for vector in VECTORS[:50]:
             line = json.dumps({"input": vector["input"], "args": vector["args"]}).encode() + b"\n"
@@ -446,7 +446,7 @@ def test_serve_answers_each_line(path: Path) -> None:
         assert b"error" in first.recv(1000)
 
 
-def test_serve_answers_the_largest_building(path: Path) -> None:
+def test_server_answers_for_the_largest_building(path: Path) -> None:
     # Neither the request nor the answer fits into the socket buffer.
     states = {str(k): {"behaviour": "idle", "floor": k, "cabRequests": [False] * 1024} for k in range(500)}
     line = json.dumps({"hallRequests": [[True, True]] * 1024, "states": states}).encode() + b"\n"
@@ -471,7 +471,7 @@ def test_client_that_disconnects_or_sends_an_endless_line_does_not_affect_others
         assert set(json.loads(other.makefile("rb").readline())) == {"a", "b"}
 
 
-def test_serve_replaces_an_abandoned_socket_but_not_one_in_use(path: Path, tmp_path: Path) -> None:
+def test_server_replaces_an_abandoned_socket_but_not_one_in_use(path: Path, tmp_path: Path) -> None:
     assert run("--serve", str(path)).returncode == 1
     left = tmp_path / "left"
     with socket.socket(socket.AF_UNIX) as gone:
@@ -486,7 +486,7 @@ def test_serve_replaces_an_abandoned_socket_but_not_one_in_use(path: Path, tmp_p
 
 
 @pytest.mark.parametrize("kind", ["file", "directory"])
-def test_serve_never_replaces_a_file_or_directory(kind: str, tmp_path: Path) -> None:
+def test_server_never_replaces_a_file_or_directory(kind: str, tmp_path: Path) -> None:
     path = tmp_path / "taken"
     path.mkdir() if kind == "directory" else path.write_text("homework")
     result = run("--serve", str(path))

@@ -43,7 +43,7 @@ def test_answers_equal_those_of_the_official_program(assign: Assigner, vectors: 
         assert answer == vector["output"], f"line {number}"
 
 
-def test_vectors_cover_all_modes(vectors: list[Vector]) -> None:
+def test_recorded_answers_cover_all_modes(vectors: list[Vector]) -> None:
     modes = {(vector["args"]["clearRequestType"], vector["args"].get("includeCab", False)) for vector in vectors}
     assert modes == {("all", True), ("all", False), ("inDirn", True), ("inDirn", False)}
 
@@ -72,7 +72,7 @@ def test_inputs_that_the_official_program_rejects_raise_value_error(reject: dict
         _assign.reference(*reference.flatten(given, reject["args"]))
 
 
-def test_rejects_include_every_non_integer_case() -> None:
+def test_recorded_rejects_include_every_case_of_not_integers() -> None:
     assert {reject["case"] for reject in REJECTS} > NOT_INTEGERS
 
 
@@ -127,13 +127,13 @@ ARGS = st.builds(
 
 @settings(max_examples=300, deadline=None)
 @given(inputs(), ARGS)
-def test_agrees_with_model(given: Input, args: Args) -> None:
+def test_assigner_agrees_with_model(given: Input, args: Args) -> None:
     assert native(given, args) == reference.assign(given, args)
 
 
 @settings(max_examples=100, deadline=None)
 @given(inputs(), st.data(), ARGS)
-def test_agrees_with_model_with_an_empty_id(given: Input, data: st.DataObject, args: Args) -> None:
+def test_assigner_agrees_with_model_if_an_id_is_empty(given: Input, data: st.DataObject, args: Args) -> None:
     given["states"][""] = data.draw(states(len(given["hallRequests"])))
     try:
         expected = reference.assign(given, args, 2000)
@@ -142,7 +142,7 @@ def test_agrees_with_model_with_an_empty_id(given: Input, data: st.DataObject, a
     assert native(given, args) == expected
 
 
-def test_car_with_empty_id_leaves_calls_unassigned() -> None:
+def test_car_with_empty_id_is_assigned_calls_only_if_it_is_alone() -> None:
     """The other car is assigned the call, although the car with the empty id is idle at its floor.
 
     Alone in the group, the car with the empty id is assigned a single call, but two calls raise ValueError.
@@ -158,7 +158,7 @@ def test_car_with_empty_id_leaves_calls_unassigned() -> None:
 
 
 @pytest.mark.parametrize("floors", [65, 100, 128, 300])
-def test_agrees_with_model_on_large_buildings(floors: int) -> None:
+def test_assigner_agrees_with_model_for_large_buildings(floors: int) -> None:
     rng = random.Random(floors)
     for clear_type in ("all", "inDirn"):
         given: Input = {
@@ -179,7 +179,7 @@ def large_state(rng: random.Random, floors: int) -> State:
 
 
 @pytest.mark.parametrize("cars", [65, 500])
-def test_agrees_with_model_on_many_cars(cars: int) -> None:
+def test_assigner_agrees_with_model_for_many_cars(cars: int) -> None:
     rng = random.Random(cars)
     given: Input = {
         "hallRequests": [[rng.random() < 0.5, rng.random() < 0.5] for _ in range(20)],
@@ -188,7 +188,7 @@ def test_agrees_with_model_on_many_cars(cars: int) -> None:
     assert native(given, {}) == reference.assign(given, {})
 
 
-def test_largest_building_is_answered() -> None:
+def test_calls_in_the_largest_building_are_assigned() -> None:
     """Every car passes every floor. No realistic input causes more work."""
     everything = 2**1024 - 1
     shares = _assign.reference(1024, everything, everything, [(1, 1, -1, 0)] * 500)
@@ -196,7 +196,7 @@ def test_largest_building_is_answered() -> None:
 
 
 @pytest.mark.parametrize(("door_ms", "travel_ms"), [(-1000, 2500), (3000, -100), (-5, -5), (-(2**31), 2**31 - 1)])
-def test_agrees_with_model_on_negative_and_huge_durations(door_ms: int, travel_ms: int) -> None:
+def test_assigner_agrees_with_model_for_negative_and_huge_durations(door_ms: int, travel_ms: int) -> None:
     rng = random.Random(door_ms)
     args = Args(doorOpenDuration=door_ms, travelDuration=travel_ms)
     for _ in range(20):
@@ -215,7 +215,7 @@ def test_clocks_that_overflow_wrap_around() -> None:
         assert_shared_out(everything, everything, shares)
 
 
-def test_byte_order_of_ids_breaks_ties() -> None:
+def test_first_id_in_byte_order_wins_a_tie() -> None:
     """Ids are compared byte by byte, so digits precede letters, and 10 precedes 2."""
     hall = [[False, False], [False, False], [True, False]]
     state: State = {"behaviour": "idle", "floor": 0, "direction": "stop", "cabRequests": [False] * 3}
@@ -236,7 +236,9 @@ def assert_shared_out(up: int, down: int, shares: tuple[tuple[int, int], ...]) -
 
 @pytest.mark.parametrize("clear_all", [False, True])
 @pytest.mark.parametrize(("door_ms", "travel_ms"), [(3000, 2500), (0, 0), (3_600_000, 0), (0, 3_600_000)])
-def test_buildings_at_the_limits_of_small_ones_are_answered(clear_all: bool, door_ms: int, travel_ms: int) -> None:
+def test_calls_are_assigned_in_buildings_of_64_floors_and_64_cars(
+    clear_all: bool, door_ms: int, travel_ms: int
+) -> None:
     rng = random.Random(1)
     fleets: list[list[Car]] = [
         [(0, 0, 0, EVERYWHERE)] * 64,
@@ -251,7 +253,7 @@ def test_buildings_at_the_limits_of_small_ones_are_answered(clear_all: bool, doo
 
 
 @given(st.data(), st.integers(1, 64), st.booleans())
-def test_every_call_has_one_owner(data: st.DataObject, floors: int, clear_all: bool) -> None:
+def test_every_call_is_assigned_to_one_car(data: st.DataObject, floors: int, clear_all: bool) -> None:
     up, down = data.draw(masks(floors)), data.draw(masks(floors))
     fleet = data.draw(st.lists(cars(floors), min_size=1, max_size=64))
     times = data.draw(DURATIONS_MS), data.draw(DURATIONS_MS)
@@ -280,7 +282,7 @@ BAD: dict[str, list[Any]] = {
 
 
 @pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in BAD.items() for value in values])
-def test_bad_value_raises_value_error_of_one_line(name: str, value: object) -> None:
+def test_bad_value_raises_value_error_with_one_line(name: str, value: object) -> None:
     assert _assign.reference(**GOOD) == ((1, 2),)
     with pytest.raises(ValueError, match=r"^[^\n]+$"):
         _assign.reference(**{**GOOD, name: value})
@@ -304,7 +306,7 @@ BAD_LARGE: dict[str, list[Any]] = {
 
 
 @pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in BAD_LARGE.items() for value in values])
-def test_bad_value_for_a_large_building_raises_value_error_of_one_line(name: str, value: object) -> None:
+def test_bad_value_for_a_large_building_raises_value_error_with_one_line(name: str, value: object) -> None:
     assert _assign.reference(**LARGE) == ((1, 2),)
     with pytest.raises(ValueError, match=r"^[^\n]+$"):
         _assign.reference(**{**LARGE, name: value})
@@ -330,7 +332,7 @@ ANYTHING = st.recursive(
 
 
 @given(st.fixed_dictionaries({name: st.just(good) | ANYTHING for name, good in GOOD.items()}))
-def test_any_object_is_answered_or_raises_value_error(arguments: dict[str, Any]) -> None:
+def test_any_argument_is_accepted_or_raises_value_error(arguments: dict[str, Any]) -> None:
     try:
         shares = _assign.reference(**arguments)
     except ValueError:
@@ -349,6 +351,6 @@ class ForbiddingInt(int):
 
 
 @pytest.mark.parametrize("floors", [4, 65])
-def test_reading_integers_runs_no_python(floors: int) -> None:
+def test_integers_are_read_without_calling_python_methods(floors: int) -> None:
     zero, number = ForbiddingInt(0), ForbiddingInt
     assert _assign.reference(number(floors), number(1), number(2), [(zero, zero, zero, zero)]) == ((1, 2),)

@@ -55,7 +55,7 @@ def official() -> list[str]:
     ]
 
 
-def test_official_answers_and_rejects(check: Path) -> None:
+def test_reference_reproduces_official_answers_and_rejections(check: Path) -> None:
     rejects = map(json.loads, (reference.DATA / "assigner_rejects.jsonl").read_text().splitlines())
     named = {
         "moving up at top floor",
@@ -72,13 +72,13 @@ def test_official_answers_and_rejects(check: Path) -> None:
     assert (result.returncode, result.stdout) == (0, f"{len(lines)} agree\n"), result.stderr
 
 
-def test_check_detects_a_wrong_answer(check: Path) -> None:
+def test_check_program_detects_a_wrong_answer(check: Path) -> None:
     good = official()[0].split()
     result = run(check, text=" ".join([*good[:-1], str(int(good[-1]) ^ 1)]))
     assert (result.returncode, result.stderr) == (1, "input 1: a different answer\n")
 
 
-def test_reference_with_random_inputs(check: Path) -> None:
+def test_reference_handles_random_inputs(check: Path) -> None:
     count = 200_000
     result = run(check, "random", str(count), "1")
     assert result.returncode == 0, result.stderr
@@ -86,7 +86,7 @@ def test_reference_with_random_inputs(check: Path) -> None:
     assert count // 4 < accepted < count * 9 // 10, "too many or too few valid inputs"
 
 
-def test_reference_for_large_buildings_with_random_inputs(check: Path) -> None:
+def test_reference_handles_random_inputs_for_large_buildings(check: Path) -> None:
     count = 10_000
     result = run(check, "large", str(count), "1")
     assert result.returncode == 0, result.stderr
@@ -94,7 +94,7 @@ def test_reference_for_large_buildings_with_random_inputs(check: Path) -> None:
     assert count // 10 * 3 // 4 < accepted < count // 10, "too many or too few valid inputs"
 
 
-def test_plan_and_parking_with_random_inputs(check: Path) -> None:
+def test_plan_and_parking_handle_random_inputs(check: Path) -> None:
     count = 4000
     result = run(check, "plan", str(count), "1")
     assert result.returncode == 0, result.stderr

@@ -150,7 +150,7 @@ def test_unsafe_commands_are_counted(before: Machine, request_: tuple[int, ...],
 
 
 @pytest.mark.parametrize("request_", [(1, 0, 0, 0), (4, 0, 0, 0), (4, 1, 0, 0)])
-def test_stop_and_door_commands_with_the_door_open_are_safe(request_: tuple[int, ...]) -> None:
+def test_stop_and_door_commands_with_the_door_open_do_not_count_as_unsafe(request_: tuple[int, ...]) -> None:
     assert machines.misbehaviour(protocol.answer(OPEN, bytes(request_), 0).machine.counts) == 0
 
 
@@ -182,7 +182,7 @@ def test_leaving_the_shaft_is_counted_once_at_its_exact_time() -> None:
 
 
 @pytest.mark.parametrize("halt", [machines.disconnect, lambda machine, now_ms: machines.power(machine, False, now_ms)])
-def test_sensor_is_off_when_the_car_stops_at_its_edge(halt: Callable[[Machine, int], Machine]) -> None:
+def test_car_that_stops_at_the_edge_of_a_sensor_is_between_floors(halt: Callable[[Machine, int], Machine]) -> None:
     assert GOING_UP.sensed == 1
     halted = halt(GOING_UP, 250)
     assert halted.sensed is None
@@ -365,7 +365,7 @@ def test_messages_sent_byte_by_byte_are_answered(building: Building) -> None:
         assert client.receive(2) == bytes((7, 1, 1, 0, 6, 0, 0, 0))
 
 
-def test_batched_reads_are_answered_in_order(building: Building, operator: Operator) -> None:
+def test_reads_sent_together_are_answered_in_order(building: Building, operator: Operator) -> None:
     operator.do("press", car=0, button="down", floor=2, held=True)
     operator.do("obstruct", car=0, on=True)
     with Client(building.ports[0]) as client:
@@ -577,7 +577,7 @@ def test_random_bytes_do_not_break_the_server(chunks: list[bytes]) -> None:
 # The control socket
 
 
-def test_controlled_press_lasts_its_duration(building: Building, operator: Operator) -> None:
+def test_press_from_the_control_socket_lasts_its_duration(building: Building, operator: Operator) -> None:
     with Client(building.ports[0]) as client:
         start = operator.do("press", car=0, button="up", floor=2, ms=100)
         assert start["ok"]
@@ -594,14 +594,16 @@ def test_controlled_press_lasts_its_duration(building: Building, operator: Opera
     assert all((each["button"], each["floor"]) == ("up", 2) for each in events)
 
 
-def test_control_switches_stop_obstruction_power_and_reading(building: Building, operator: Operator) -> None:
+def test_control_socket_switches_stop_button_obstruction_power_and_reading(
+    building: Building, operator: Operator
+) -> None:
     for name, key in (("stop", "stop"), ("obstruct", "obstructed"), ("power", "power"), ("deaf", "deaf")):
         for on in (True, False):
             assert operator.do(name, car=1, on=on)["ok"]
             assert operator.state(1)[key] is on
 
 
-def test_car_stops_without_power_and_continues_with_it(building: Building, operator: Operator) -> None:
+def test_car_stops_without_power_and_continues_when_power_returns(building: Building, operator: Operator) -> None:
     with Client(building.ports[0]) as client:
         client.send((1, 1, 0, 0))
         operator.until(lambda state: state["position"] > 1.01)
@@ -646,7 +648,9 @@ def test_server_can_be_stopped_and_restarted_on_its_port(building: Building, ope
     assert [value for kind, value in operator.kinds(0) if kind == "server"] == [False, True]
 
 
-def test_deaf_server_keeps_the_connection_and_answers_later(building: Building, operator: Operator) -> None:
+def test_server_with_reading_paused_keeps_the_connection_and_answers_later(
+    building: Building, operator: Operator
+) -> None:
     with Client(building.ports[0]) as client:
         assert client.ask((7, 0, 0, 0))
         operator.do("deaf", car=0, on=True)
@@ -678,7 +682,7 @@ def test_events_are_numbered_in_order_of_time(building: Building, operator: Oper
     assert operator.do("events", since=-5)["lost"] == 0
 
 
-def test_history_is_bounded_and_reports_dropped_events() -> None:
+def test_event_history_is_bounded_and_counts_dropped_events() -> None:
     building = open_building([AT_FLOOR_1.shaft])
     try:
         for number in range(60_000):

@@ -159,7 +159,7 @@ def test_forgetting_loses_no_live_call(history: History) -> None:
     assert live_in_both <= merged.items(), "at worst a served call becomes live again"
 
 
-def test_demand_is_a_mask_per_button_and_per_car() -> None:
+def test_demand_has_one_mask_per_hall_button_and_one_per_car() -> None:
     calls = [
         Call(Button.UP, 0, EVERY_CAR),
         Call(Button.DOWN, 3, EVERY_CAR),

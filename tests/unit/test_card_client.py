@@ -97,7 +97,7 @@ def test_silent_device_is_lost_after_ten_requests() -> None:
     assert not line.client.is_card
 
 
-def test_device_without_the_identity_is_not_the_card() -> None:
+def test_device_that_sends_no_card_identity_is_rejected() -> None:
     line = Line()
     line.client.begin(0)
     line.receive(b"$GPGGA\r\n")
@@ -171,7 +171,7 @@ def test_truncated_reply_halts_the_motor(line: Line) -> None:
     assert line.client.why_halted == "truncated reply"
 
 
-def test_identity_is_requested_until_the_card_sends_nothing_else(line: Line) -> None:
+def test_identity_is_requested_until_it_is_the_only_reply(line: Line) -> None:
     line.receive(TWO_FLOORS)
     for _ in range(3):
         line.receive(b"\x00")
@@ -195,7 +195,7 @@ def test_card_is_lost_if_a_halt_lasts_too_long(line: Line) -> None:
     assert line.client.is_card, "so closing the port must stop its motor"
 
 
-def test_reply_older_than_a_fresh_snapshot_is_dropped(line: Line) -> None:
+def test_reply_that_arrives_too_late_for_a_snapshot_is_dropped(line: Line) -> None:
     list(line.wait(LATE_MS))
     line.now_ms += FRESH_MS
     line.receive(AT_FLOOR_2)
@@ -203,7 +203,7 @@ def test_reply_older_than_a_fresh_snapshot_is_dropped(line: Line) -> None:
     assert line.inputs() is None
 
 
-def test_last_message_stops_the_motor_and_switches_off_the_lamps(line: Line) -> None:
+def test_final_message_stops_the_motor_and_switches_off_the_lamps(line: Line) -> None:
     line.client.outgoing = PAD
     assert line.client.last_message() == PAD + HALT + changes(MOVING_UP, Outputs(), SPEED)
     line.client.end()

@@ -261,6 +261,6 @@ def refused(*arguments: str) -> str:
         return errors
 
 
-def test_impossible_card_options_print_one_line(tmp_path: Path) -> None:
+def test_impossible_card_options_print_a_one_line_error(tmp_path: Path) -> None:
     assert "4 floors" in refused("--card", "--numfloors", "9")
     assert "cannot create a card" in refused("--card", str(tmp_path / "nowhere" / "card"))

@@ -113,7 +113,7 @@ def test_equal_replies_give_the_same_snapshot_object(bench: Bench) -> None:
     assert bench.port.inputs(now_ms()) is first
 
 
-def test_stop_stops_the_motor_and_switches_off_the_lamps(bench: Bench) -> None:
+def test_stopping_the_port_stops_the_motor_and_switches_off_the_lamps(bench: Bench) -> None:
     bench.pump(bench.answers)
     bench.port.write(Outputs(motor=Motor.UP, lamps=Buttons(7, 2, 15), floor=2, stop_lamp=True))
     bench.pump(lambda: bench.machine.stop_lamp and bench.machine.shaft.motor is Motor.UP)
@@ -294,7 +294,7 @@ def test_card_that_misses_the_first_requests_is_found() -> None:
     device.close()
 
 
-def test_late_identities_are_not_read_as_a_sweep_reply() -> None:
+def test_late_identity_replies_are_not_decoded_as_a_sweep_reply() -> None:
     device = OtherDevice(lambda request, asked: b"\xa2" * 4 if asked == 4 else b"\xa2\x20\x00\xa2" * is_sweep(request))
     port = CardPort(device.path, 99)
     assert first_inputs(port, device) == Inputs(floor=0)
@@ -310,7 +310,7 @@ def with_tachometer(request: bytes, asked: int) -> bytes:
     return b"\xa2" * request.count(READ_IDENTITY)
 
 
-def test_tachometer_is_read_in_the_same_sweep_without_new_inputs() -> None:
+def test_tachometer_is_read_without_creating_new_snapshots() -> None:
     device = OtherDevice(with_tachometer)
     port = CardPort(device.path, 99, has_tachometer=True)
     seen: list[tuple[Inputs, int]] = []
@@ -329,7 +329,7 @@ def test_tachometer_is_read_in_the_same_sweep_without_new_inputs() -> None:
     device.close()
 
 
-def test_blocked_port_can_be_reopened_while_a_copy_is_open() -> None:
+def test_port_with_a_full_output_buffer_can_be_reopened_while_a_copy_is_open() -> None:
     device = OtherDevice(identity_then(b"\xa2\x20\x00\xa2"))
     copies: list[int] = []
     port = CardPort(device.path, 99, lambda fd: None if fd is None else copies.append(os.dup(fd)))
@@ -377,7 +377,7 @@ def test_card_is_swept_every_interval_and_at_least_every_10_ms(interval_ms: int,
         ),
     ],
 )
-def test_auto_names_the_ports_it_found(
+def test_automatic_search_without_a_single_card_logs_the_ports_found(
     names: tuple[str, ...], found: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(card_port, "BY_ID", tmp_path)
@@ -390,7 +390,7 @@ def test_auto_names_the_ports_it_found(
     assert found in port.news[0]
 
 
-def test_auto_opens_the_only_card(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_automatic_search_opens_the_only_card(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "by-id").mkdir()
     (tmp_path / "by-id" / "usb-NTNU_Arduino_IO_Card_75-if00").symlink_to(bench.line.path)
     (tmp_path / "by-id" / "usb-FTDI_UART-if00").touch()

@@ -162,7 +162,7 @@ def test_server_with_another_client_fails(monkeypatch: pytest.MonkeyPatch) -> No
     assert "stop the program connected to it, or restart the server" in found.text
 
 
-def test_no_server_or_another_program_on_the_port_fails() -> None:
+def test_missing_server_or_another_program_on_its_port_fails() -> None:
     found = check_server("127.0.0.1", free_port(socket.SOCK_STREAM), 4)
     assert not found.good
     assert "Connection refused" in found.text
@@ -357,7 +357,7 @@ def test_port_that_another_program_owns_fails() -> None:
     assert Finding(False, f"cannot open UDP port {port} (Address already in use): {advice}") in found
 
 
-def test_peers_floors_and_id() -> None:
+def test_doctor_checks_peers_number_of_floors_and_id() -> None:
     alone, group = traffic(others=2), traffic((1, "10.0.0.1", 4), (3, "10.0.0.3", 4), (3, "10.0.0.9", 6))
     assert check_peers(alone, "lab").text == (
         "no heartbeats from other nodes of group lab yet; 2 datagrams dropped: from another group, or malformed"
@@ -380,7 +380,7 @@ def test_record_directory_must_be_writable(tmp_path: Path) -> None:
     assert "--state-dir" in found.text
 
 
-def test_command_beside_running_nodes(tmp_path: Path) -> None:
+def test_doctor_reports_running_nodes_and_conflicts_with_them(tmp_path: Path) -> None:
     with lab(tmp_path, cars=3, start=False) as opened:
         for id in (0, 1):
             opened.start(id)

@@ -87,7 +87,7 @@ def test_all_outputs_are_written_to_an_unknown_panel(outputs: Outputs) -> None:
     assert sorted(everything[::4]) == sorted([1, 3, 4, 5] + [2] * len(list(panel_buttons(FLOORS))))
 
 
-def test_unsure_lamps_are_left_unchanged() -> None:
+def test_lamps_of_uncertain_state_are_left_unchanged() -> None:
     assert 2 not in changes(None, Outputs(unsure=EVERY_BUTTON), FLOORS)[::4]
     sent, unsure = Outputs(lamps=Buttons(1)), Outputs(lamps=Buttons(2), unsure=Buttons(1))
     assert changes(sent, unsure, FLOORS) == bytes((2, Button.UP, 1, 1))
@@ -102,7 +102,7 @@ def test_lamp_is_written_when_its_state_becomes_certain() -> None:
     assert changes(unsure, Outputs(lamps=Buttons(cab=1)), FLOORS) == bytes((2, Button.CAB, 0, 1))
 
 
-def test_motor_command_is_repeated_for_a_new_try() -> None:
+def test_motor_command_is_repeated_when_the_controller_retries_it() -> None:
     sent = Outputs(motor=Motor.DOWN)
     assert changes(sent, evolve(sent, motor_try=1), FLOORS) == bytes((1, 255, 0, 0))
 
@@ -113,7 +113,7 @@ def test_door_closes_before_the_motor_starts_and_motor_stops_before_the_door_ope
     assert changes(moving, door_open, FLOORS)[::4] == bytes((1, 4))
 
 
-def test_panel_buttons_omits_buttons_that_do_not_exist() -> None:
+def test_panel_buttons_are_the_buttons_that_exist() -> None:
     for floors in (2, 4, 64):
         named = list(panel_buttons(floors))
         assert len(named) == len(set(named)) == 3 * floors - 2
@@ -303,7 +303,7 @@ def test_reply_from_before_a_stall_is_dropped() -> None:
         port.stop()
 
 
-def test_failing_socket_call_is_retried(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_connection_attempt_is_logged_and_retried(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> socket.socket:
         raise OSError(errno.EMFILE, "Too many open files")
 

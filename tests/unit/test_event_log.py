@@ -89,7 +89,7 @@ def test_packet_loss_does_not_flood_the_log() -> None:
     assert all(len(car.log) <= LINES_MAX for car in group.cars)
 
 
-def test_first_changes_are_logged_at_once() -> None:
+def test_first_recurrences_of_a_change_are_logged_at_once() -> None:
     group = Group(cars=1, at=(0,))
     for _ in range(1 + FREE_RECURRENCES):
         group[0].log.clear()
@@ -101,7 +101,7 @@ def test_first_changes_are_logged_at_once() -> None:
         assert group[0].log == ["out of service: stop button", "in service"]
 
 
-def test_second_fault_is_logged_at_once() -> None:
+def test_second_fault_of_a_car_is_logged_at_once() -> None:
     group = Group(cars=1, at=(0,))
     group[0].log.clear()
     stop_button(group[0])(True)
@@ -111,7 +111,7 @@ def test_second_fault_is_logged_at_once() -> None:
     assert group[0].log == ["out of service: stop button", "out of service: no elevator answers"]
 
 
-def test_repeated_warnings_are_logged_at_growing_intervals_with_their_number(caplog: pytest.LogCaptureFixture) -> None:
+def test_repeated_warnings_are_logged_at_growing_intervals_with_a_count(caplog: pytest.LogCaptureFixture) -> None:
     warnings = RepeatedWarnings()
     for now_ms in range(0, 10 * MINUTE_MS, 50):
         warnings.log({"garbage": 1 + now_ms // 50, "quiet": 0}, now_ms)
@@ -130,7 +130,7 @@ def test_repeated_warnings_are_logged_at_growing_intervals_with_their_number(cap
     ]
 
 
-def test_undisturbed_node_logs_only_its_calls() -> None:
+def test_node_without_faults_logs_only_calls() -> None:
     group = Group(cars=2, at=(0, 0))
     group.run(1000)
     group.press(0, Button.CAB, 2)

@@ -24,7 +24,7 @@ def test_flood_from_one_address_does_not_starve_another() -> None:
     assert (len(queue), queue.dropped) == (ADDRESS_CAPACITY - 1, 10_000 - ADDRESS_CAPACITY)
 
 
-def test_flood_from_forged_addresses_starves_neither_known_nor_unknown_ones() -> None:
+def test_flood_from_forged_addresses_starves_no_other_address() -> None:
     queue = FairQueue()
     queue.mark_known("node")
     for n in range(10_000):
@@ -46,7 +46,7 @@ def test_number_of_known_addresses_is_limited() -> None:
 
 
 @given(st.lists(st.none() | st.tuples(st.sampled_from("abcd"), st.integers(0, 200)), max_size=60))
-def test_drops_are_counted_and_the_rest_keeps_its_order(acts: list[tuple[str, int] | None]) -> None:
+def test_dropped_datagrams_are_counted_and_the_rest_keep_their_order(acts: list[tuple[str, int] | None]) -> None:
     """An act pops a datagram (None), or names an address and how many datagrams from it to put.
 
     The number 0 instead marks the address as known.

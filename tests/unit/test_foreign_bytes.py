@@ -80,7 +80,7 @@ def test_all_sweeps_together_restore_every_output(wanted: Outputs) -> None:
         assert (machine.lamps, machine.indicator, machine.stop_lamp) == (wanted.lamps, wanted.floor, wanted.stop_lamp)
 
 
-def test_sweeps_do_not_repeat_unknown_outputs() -> None:
+def test_sweeps_repeat_only_known_outputs() -> None:
     unsure = evolve(DOOR_OPEN, door=None, unsure=Buttons(up=-1), floor=None)
     written = set(b"".join(sweeps(unsure, 255)))
     assert not written & {24, 0x40 + 24, 30, 0x40 + 30, 31, 0x40 + 31, 29, 0x40 + 29, 22, 23, 0x40 + 22, 0x40 + 23}
@@ -279,7 +279,7 @@ def test_moving_car_recovers_from_any_foreign_byte(rigs: list[Rig], phase: int, 
 
 @pytest.mark.parametrize("interval_ms", [0, 250])
 @pytest.mark.parametrize("phase", PHASES)
-def test_serve_card_recovers_at_any_interval(rigs: list[Rig], phase: int, interval_ms: int) -> None:
+def test_port_recovers_with_the_sweep_intervals_of_serve_card(rigs: list[Rig], phase: int, interval_ms: int) -> None:
     rig = make(rigs, sweep_ms=interval_ms, has_tachometer=True)
     for byte in SAMPLES:
         rig.running_ms = 0
@@ -290,7 +290,7 @@ def test_serve_card_recovers_at_any_interval(rigs: list[Rig], phase: int, interv
         assert None not in rig.seen, byte
 
 
-def test_foreign_motor_command_lasts_for_one_sweep_at_any_interval(rigs: list[Rig]) -> None:
+def test_foreign_motor_command_ends_within_10_ms_even_with_a_long_sweep_interval(rigs: list[Rig]) -> None:
     rig = make(rigs, sweep_ms=250, has_tachometer=True)
     for pause_ms in range(SWEEP_MS):
         rig.run(pause_ms)
@@ -328,7 +328,7 @@ def test_port_recovers_from_a_second_of_foreign_bytes(rigs: list[Rig], wanted: O
 @pytest.mark.rule("S3")
 @pytest.mark.parametrize("late_ms", [LATE_MS + 1, 80, 120, 200, 240, 300, 400])
 @pytest.mark.parametrize("wanted", WANTED)
-def test_late_reply_halts_the_motor_and_becomes_a_snapshot(rigs: list[Rig], wanted: Outputs, late_ms: int) -> None:
+def test_late_reply_halts_the_motor_and_is_then_decoded(rigs: list[Rig], wanted: Outputs, late_ms: int) -> None:
     rig = make(rigs, wanted, 1.5)
     rig.machine = machines.press(rig.machine, Button.CAB, 0, rig.now_ms + 30)
     rig.delay_ms = late_ms
@@ -356,7 +356,7 @@ def test_late_reply_updates_the_tachometer(rigs: list[Rig], late_ms: int) -> Non
 
 
 @pytest.mark.parametrize("late_ms", [60, 90, 120, 150])
-def test_slow_adapter_misses_no_press_and_the_car_still_moves(rigs: list[Rig], late_ms: int) -> None:
+def test_port_on_a_slow_adapter_misses_no_press_and_the_car_still_moves(rigs: list[Rig], late_ms: int) -> None:
     rig = make(rigs, MOVING_UP, 0)
     rig.delay_ms = late_ms
     for phase_ms in range(0, 300, 7):
@@ -397,7 +397,7 @@ def test_foreign_motor_command_during_a_halt_lasts_for_10_ms(rigs: list[Rig], st
         assert 0 < rig.running_ms <= SWEEP_MS
 
 
-def test_commands_during_a_halt_are_ignored(rigs: list[Rig]) -> None:
+def test_motor_commands_during_a_halt_are_ignored(rigs: list[Rig]) -> None:
     rig = make(rigs, MOVING_UP, 1.5)
     rig.delay_ms = 1000
     rig.run(LATE_MS + SWEEP_MS + 2)

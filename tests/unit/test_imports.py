@@ -59,28 +59,28 @@ def bundle(folder: Path, **sources: str) -> Bundle:
 
 
 @pytest.mark.parametrize("source", FAILING)
-def test_import_of_a_library_fails_if_it_is_executed(tmp_path: Path, source: str) -> None:
+def test_missing_import_of_a_library_is_reported_only_if_it_would_fail(tmp_path: Path, source: str) -> None:
     found = bundle(tmp_path, elevator="import library", library=source).failing()
     assert bool(found) is FAILING[source]
     assert all(line.startswith("library imports ") and "absent" in line for line in found)
 
 
-def test_imports_in_functions_of_our_package_are_executed(tmp_path: Path) -> None:
+def test_missing_import_in_a_function_of_our_package_is_reported(tmp_path: Path) -> None:
     source = "class A:\n    def f():\n        def g():\n            import absent"
     assert bundle(tmp_path, elevator=source).failing() == {"elevator imports absent"}
 
 
-def test_missing_extension_module_of_our_package_fails(tmp_path: Path) -> None:
+def test_missing_extension_module_of_our_package_is_reported(tmp_path: Path) -> None:
     incomplete = bundle(tmp_path, elevator="from elevator import _fast, version")
     (tmp_path / "elevator" / "_fast.abi3.so").write_bytes(b"")
     assert incomplete.failing() == {"elevator imports elevator._fast"}
 
 
-def test_imports_in_functions_of_libraries_are_followed(tmp_path: Path) -> None:
+def test_module_imported_in_a_function_of_a_library_is_checked(tmp_path: Path) -> None:
     source = "def f():\n    import other"
     found = bundle(tmp_path, elevator="import library", library=source, other="import absent").failing()
     assert found == {"other imports absent"}
 
 
-def test_missing_codec_fails() -> None:
+def test_missing_codec_is_reported() -> None:
     assert Bundle({}, {*CODECS[1:]}).failing() == {f"Python imports {CODECS[0]}"}

@@ -92,14 +92,14 @@ def test_unchanged_outputs_are_not_written() -> None:
         assert io_card.changes(wanted, wanted, 200) == b""
 
 
-def test_unknown_card_gets_all_outputs_except_unsure_lamps_and_unknown_floor() -> None:
+def test_card_in_unknown_state_gets_all_outputs_except_uncertain_lamps_and_unknown_floor() -> None:
     unknown = io_card.changes(None, Outputs(unsure=EVERY_BUTTON), 200)
     assert sorted(unknown) == sorted([0, 0, 13, 0, 24, 37])
     known = io_card.changes(None, evolve(DARK, floor=0), 200)
     assert sorted(known) == sorted([*unknown, *range(26, 36), 22, 23])
 
 
-def test_motor_command_is_repeated_for_a_new_try() -> None:
+def test_motor_command_is_repeated_when_the_controller_retries_it() -> None:
     up = evolve(DARK, motor=Motor.UP)
     assert io_card.changes(up, evolve(up, motor_try=1), 99) == bytes((0, 0, 13, 0, 36, 13, 99))
 
@@ -121,7 +121,7 @@ def test_halt_stops_the_motor_after_an_interrupted_command() -> None:
         assert speed == 0
 
 
-def test_every_pin_has_one_meaning() -> None:
+def test_no_pin_has_two_meanings() -> None:
     outputs = [*io_card.LAMP_PINS.values(), *io_card.INDICATOR_PINS]
     outputs += [io_card.DOOR_PIN, io_card.STOP_LAMP_PIN, io_card.PWM_PIN, io_card.DIRECTION_PIN]
     inputs = [*io_card.BUTTON_PINS.values(), *io_card.SENSOR_PINS, io_card.STOP_PIN, io_card.OBSTRUCTION_PIN]

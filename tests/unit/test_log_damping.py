@@ -49,7 +49,7 @@ def test_fault_begins_after_2_s_with_one_failure_in_five_and_ends_after_10_s_wit
 
 
 @pytest.mark.parametrize("fails", [lambda now_ms: now_ms // STEP_MS % 6 == 0, lambda now_ms: now_ms % 10_000 < 900])
-def test_rarer_or_shorter_failures_are_not_reported(fails: Callable[[int], bool]) -> None:
+def test_failures_below_the_thresholds_are_not_reported(fails: Callable[[int], bool]) -> None:
     assert reports(send_failures(), fails) == []
 
 

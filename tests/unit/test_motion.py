@@ -23,7 +23,7 @@ def everything(work: Buttons) -> int:
 
 
 @pytest.mark.rule("C5")
-def test_moves_only_towards_calls_and_never_past_an_end_floor() -> None:
+def test_car_moves_only_towards_calls_and_never_past_an_end_floor() -> None:
     for (floor, direction, work), departing in product(domain(), (False, True)):
         behaviour, chosen = decide(floor, direction, work, departing)
         if behaviour is Behaviour.MOVING:
@@ -31,14 +31,14 @@ def test_moves_only_towards_calls_and_never_past_an_end_floor() -> None:
             assert 0 <= floor + chosen < FLOORS
 
 
-def test_rests_only_without_calls() -> None:
+def test_car_is_idle_exactly_if_it_has_no_calls() -> None:
     for (floor, direction, work), departing in product(domain(), (False, True)):
         behaviour, _ = decide(floor, direction, work, departing)
         assert (behaviour is Behaviour.IDLE) == (everything(work) == 0)
 
 
 @pytest.mark.rule("C1")
-def test_opens_door_only_to_serve_a_call() -> None:
+def test_car_opens_its_door_only_to_serve_a_call() -> None:
     for (floor, direction, work), departing in product(domain(), (False, True)):
         behaviour, chosen = decide(floor, direction, work, departing)
         if behaviour is Behaviour.DOOR_OPEN:
@@ -46,7 +46,7 @@ def test_opens_door_only_to_serve_a_call() -> None:
 
 
 @pytest.mark.rule("C1")
-def test_continues_in_its_direction_while_calls_lie_ahead() -> None:
+def test_car_continues_in_its_direction_while_calls_are_ahead() -> None:
     for floor, direction, work in domain():
         behaviour, chosen = decide(floor, direction, work)
         if has_work_beyond(floor, direction, work):
@@ -56,13 +56,13 @@ def test_continues_in_its_direction_while_calls_lie_ahead() -> None:
 
 
 @pytest.mark.rule("C2")
-def test_never_serves_up_and_down_calls_together() -> None:
+def test_car_never_serves_up_and_down_calls_together() -> None:
     for floor, direction, work in domain():
         buttons = {call.button for call in cleared(floor, direction, work, ME)}
         assert buttons <= {Button.CAB, Button.UP if direction is Direction.UP else Button.DOWN}
 
 
-def test_serves_cab_call_and_hall_call_in_its_direction() -> None:
+def test_car_serves_cab_call_and_hall_call_in_its_direction() -> None:
     for floor, direction, work in domain():
         expected = set()
         if is_at(work.cab, floor):
@@ -75,7 +75,7 @@ def test_serves_cab_call_and_hall_call_in_its_direction() -> None:
 
 
 @pytest.mark.rule("C3")
-def test_reverses_announcement_only_without_calls_ahead() -> None:
+def test_car_announces_the_other_direction_only_without_calls_ahead() -> None:
     for floor, direction, work in domain():
         behaviour, chosen = decide(floor, direction, work, departing=True)
         if behaviour is Behaviour.DOOR_OPEN and chosen is not direction:
@@ -83,7 +83,7 @@ def test_reverses_announcement_only_without_calls_ahead() -> None:
             assert is_at(hall(chosen, work), floor)
 
 
-def test_announces_a_direction_with_calls() -> None:
+def test_car_announces_a_direction_with_calls_and_keeps_it_if_possible() -> None:
     for floor, direction, work in domain():
         chosen = announced(floor, direction, work)
         reasons = {way: is_at(hall(way, work), floor) or has_work_beyond(floor, way, work) for way in Direction}
@@ -91,7 +91,7 @@ def test_announces_a_direction_with_calls() -> None:
         assert chosen is direction or not reasons[direction]
 
 
-def test_departing_car_prefers_other_floors_to_the_same_call_again() -> None:
+def test_departing_car_prefers_calls_at_other_floors_to_a_repeated_call() -> None:
     for floor, direction, work in domain():
         elsewhere = has_work_beyond(floor, direction, work) or has_work_beyond(floor, direction.opposite, work)
         behaviour, chosen = decide(floor, direction, work, departing=True)

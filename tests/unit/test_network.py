@@ -94,7 +94,7 @@ def test_relay_applies_unplugging_and_loss(nodes: Nodes) -> None:
     assert nodes.broadcast(0, b"d") == [None, None, None]
 
 
-def test_heartbeats_of_unplugged_nodes_are_observed(nodes: Nodes) -> None:
+def test_network_reports_heartbeats_even_of_unplugged_nodes(nodes: Nodes) -> None:
     author = Author(1, 5)
     heartbeat = Heartbeat(author, 3, 4, Car(), Buttons(up=2), 0, press(Calls(), author, Call(Button.UP, 1, EVERY_CAR)))
     nodes.network.unplugged.add(1)

@@ -61,7 +61,7 @@ def test_equal_snapshots_are_one_object(panel: Panel) -> None:
     assert panel.client.inputs(20) is first
 
 
-def test_snapshot_expires(panel: Panel) -> None:
+def test_snapshot_expires_after_its_maximum_age(panel: Panel) -> None:
     assert panel.client.inputs(FRESH_MS - 1) is not None
     assert panel.client.inputs(FRESH_MS) is None
 
@@ -82,7 +82,7 @@ def test_first_reply_of_a_connection_may_take_longer(first_reply_ms: int, receip
     assert panel.client.receive(panel.execute(panel.client.ask(600)), 600 + FRESH_MS) is Receipt.STALE
 
 
-def test_bytes_without_a_sweep_or_beyond_its_reply_are_unasked(panel: Panel) -> None:
+def test_bytes_without_a_sweep_or_after_its_reply_are_reported_as_unasked(panel: Panel) -> None:
     assert panel.client.receive(b"\0", 5) is Receipt.UNASKED
     panel.client.drop()
     reply = panel.execute(panel.client.ask(10))

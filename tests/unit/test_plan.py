@@ -133,7 +133,7 @@ def test_up_to_six_calls_are_assigned_at_minimum_cost(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_more_calls_are_assigned_at_no_higher_cost_than_the_claims(seed: int) -> None:
+def test_ten_calls_are_assigned_at_no_higher_cost_than_the_claims(seed: int) -> None:
     rng = random.Random(seed)
     group = Group(rng, 10)
     for call in group.calls:
@@ -146,7 +146,7 @@ def test_more_calls_are_assigned_at_no_higher_cost_than_the_claims(seed: int) ->
 
 @given(st.data(), st.integers(1, 64))
 @settings(max_examples=60, deadline=None)
-def test_every_call_has_one_owner(data: st.DataObject, floors: int) -> None:
+def test_every_call_is_assigned_to_one_car_and_only_free_cars_park(data: st.DataObject, floors: int) -> None:
     masks = st.integers(0, 2**floors - 1)
     up, down = data.draw(masks), data.draw(masks)
     behaviours = st.sampled_from([0, 2, OBSTRUCTED] if floors == 1 else [0, 1, 2, OBSTRUCTED])
@@ -176,7 +176,7 @@ def test_call_stays_with_its_claim_unless_another_car_is_clearly_better() -> Non
     assert _assign.plan(4, 8, 0, [far, near], ((8, 0), (0, 0)), (), ()) == ((0, 0), (8, 0))
 
 
-def test_first_of_two_claims_counts() -> None:
+def test_call_that_two_cars_claim_stays_with_the_first() -> None:
     both = [(0, 1, -1, 0), (0, 3, -1, 0)]
     assert _assign.plan(4, 4, 0, both, ((4, 0), (4, 0)), (), ())[0] == (4, 0)
 
@@ -193,7 +193,7 @@ def test_car_parks_at_the_busiest_floor() -> None:
         assert busy in _assign.park(9, [(0, 4, -1, 0)] * 4, ((0, 0),) * 4, rates, rates)
 
 
-def test_parking_is_stable() -> None:
+def test_cars_soon_stop_moving_between_parking_floors() -> None:
     rng = random.Random(1)
     for _ in range(50):
         floors, n = rng.randint(2, 20), rng.randint(1, 8)

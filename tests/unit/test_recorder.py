@@ -164,7 +164,9 @@ def test_slow_disk_counts_as_failed_until_it_answers(tmp_path: Path, monkeypatch
     assert any(news.failed for news in all_news)
 
 
-def test_record_that_becomes_readable_later_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_record_that_becomes_readable_later_is_reported_and_merged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with recorder(tmp_path) as disk:
         disk.load(lambda: None)
         disk.save(RECORD)
@@ -272,7 +274,7 @@ def test_last_message_is_received_from_a_peer_that_closed_with_unread_data() -> 
     ours.close()
 
 
-def test_unusable_directory_is_an_error(tmp_path: Path) -> None:
+def test_unusable_directory_raises_store_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with recorder(tmp_path / "file" / "deeper") as disk, pytest.raises(StoreError, match="cannot make"):
         disk.load(lambda: None)

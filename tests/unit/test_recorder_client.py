@@ -44,12 +44,12 @@ def test_record_is_sent_once_and_acknowledged(client: RecorderClient) -> None:
     assert client.wake_at_ms() == NEVER_MS
 
 
-def test_message_that_could_not_be_sent_is_offered_again(client: RecorderClient) -> None:
+def test_message_is_offered_until_it_is_sent(client: RecorderClient) -> None:
     client.save(RECORDS[1])
     assert client.message() == client.message() == write_record(RECORDS[1]).encode()
 
 
-def test_acknowledgement_covers_the_records_before(client: RecorderClient) -> None:
+def test_acknowledgement_covers_earlier_records(client: RecorderClient) -> None:
     save(client, 1, 2, 3)
     client.receive(b"+2", 5)
     assert client.take_news().recorded is CALLS[2]
@@ -80,7 +80,7 @@ def test_only_the_newest_record_waits_while_the_window_is_full(client: RecorderC
     assert client.take_news().recorded is CALLS[WINDOW + 2]
 
 
-def test_disk_has_failed_until_it_accepts_the_record(client: RecorderClient) -> None:
+def test_disk_counts_as_failed_until_it_accepts_the_record(client: RecorderClient) -> None:
     save(client, 1)
     for now_ms in (5, 505):
         client.receive(b"-1", now_ms)
@@ -90,7 +90,7 @@ def test_disk_has_failed_until_it_accepts_the_record(client: RecorderClient) -> 
     assert client.take_news() == Told(recorded=CALLS[1])
 
 
-def test_success_after_a_failure_in_the_same_turn_cancels_it(client: RecorderClient) -> None:
+def test_later_success_in_the_same_turn_cancels_a_failure(client: RecorderClient) -> None:
     save(client, 1)
     client.receive(b"-1", 5)
     client.receive(b"+1", 5)

@@ -270,7 +270,7 @@ def test_bad_arguments_print_one_line_and_exit_with_status_2(arguments: list[str
     assert done.stderr.count("\n") == 1
 
 
-def test_port_in_use_prints_one_line() -> None:
+def test_port_in_use_prints_a_one_line_error() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         command = [*PROGRAM, "serve-card", "--port", str(taken.getsockname()[1])]
         done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=30)

@@ -263,18 +263,18 @@ def test_program_directory_is_found_through_a_symbolic_link(
         ([os.fsdecode(b"\xff")], "?"),
     ],
 )
-def test_unknown_arguments_are_listed(file: Path, argv: list[str], listed: str) -> None:
+def test_unknown_arguments_are_reported(file: Path, argv: list[str], listed: str) -> None:
     parsed, lines = options([*argv, "--port", "15000"])
     assert lines == [f"ignored {listed}"]
     assert (parsed.port, parsed.travel_ms) == (15000, 2000)
 
 
-def test_duration_0_on_the_command_line_does_not_override_the_file(file: Path) -> None:
+def test_press_duration_0_on_the_command_line_does_not_override_the_file(file: Path) -> None:
     file.write_text("--btnDepressedTime_ms 250")
     assert options(["--btnDepressedTime_ms", "0"])[0].press_ms == 250
 
 
-def test_file_and_arguments_get_separate_lines(file: Path) -> None:
+def test_file_and_arguments_are_reported_on_separate_lines(file: Path) -> None:
     file.write_text("--colour blue")
     assert ignored("--colour", "red") == ["simulator.con: ignored --colour blue", "ignored --colour red"]
 
@@ -282,7 +282,7 @@ def test_file_and_arguments_get_separate_lines(file: Path) -> None:
 @pytest.mark.parametrize(
     ("argv", "keys"), [(["--key_stopButton", "q"], "q"), (["--key_ordersUp", "AAB", "--key_moveUp", "-"], "- A")]
 )
-def test_keys_with_several_functions_are_listed(file: Path, argv: list[str], keys: str) -> None:
+def test_keys_with_several_functions_are_reported(file: Path, argv: list[str], keys: str) -> None:
     assert ignored(*argv) == [f"keys with more than one function: {keys}"]
 
 

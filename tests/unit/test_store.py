@@ -183,7 +183,7 @@ def test_file_of_a_newer_version_is_refused_and_kept(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*.spoiled-*"))
 
 
-def test_impossible_directory_is_an_error(tmp_path: Path) -> None:
+def test_impossible_directory_raises_store_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="cannot make"):
         Store(tmp_path / "file" / "record", 4)
@@ -206,7 +206,7 @@ def test_save_succeeds_after_the_disk_recovers(tmp_path: Path) -> None:
     store.close()
 
 
-def test_memory_keeps_nothing() -> None:
+def test_memory_store_accepts_records_and_loads_none() -> None:
     memory = Memory()
     assert memory.save(write_record(Record(1, CALLS)))
     assert memory.load() is None

@@ -42,7 +42,7 @@ def test_benchmark_rejects_limits_out_of_range(limits: tuple[int, int, int]) -> 
         _bench.learn(FLOORS, (), *limits)
 
 
-def test_rates_converge_and_follow_a_change() -> None:
+def test_measured_rates_converge_and_follow_a_change() -> None:
     """On average, passengers arrive at floor 2 every 20 s, and after about an hour at floor 0 every 10 s instead."""
     traffic, now_ms = Traffic(0), 0
     rng = random.Random(1)

@@ -162,7 +162,7 @@ def watching(opened: Lab, *arguments: str) -> Iterator[subprocess.Popen[str]]:
             process.communicate(timeout=PATIENCE_S)
 
 
-def test_command_beside_a_running_group(tmp_path: Path) -> None:
+def test_watch_shows_a_running_group_and_a_killed_node(tmp_path: Path) -> None:
     with lab(tmp_path, cars=2) as opened, watching(opened, "--web", "0") as process:
         assert process.stdout is not None
         assert process.stderr is not None
@@ -190,7 +190,7 @@ def test_command_beside_a_running_group(tmp_path: Path) -> None:
         assert opened.misbehaviour() == 0
 
 
-def test_command_ends_when_its_reader_does() -> None:
+def test_watch_ends_when_its_output_pipe_is_closed() -> None:
     port = str(free_port(socket.SOCK_DGRAM))
     with subprocess.Popen(
         [*PROGRAM, "watch", "--json", "--net-port", port], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

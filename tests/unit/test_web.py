@@ -150,7 +150,9 @@ def test_page_loads_nothing_from_other_hosts(site: Site) -> None:
         (["GET /live HTTP/1.1", "Host: localhost", "Origin: http://localhost"], 426),
     ],
 )
-def test_other_http_requests_are_refused(site: Site, lines: list[str], status: int) -> None:
+def test_requests_with_a_foreign_host_or_other_path_or_method_are_refused(
+    site: Site, lines: list[str], status: int
+) -> None:
     assert site.ask(*lines).startswith(f"HTTP/1.1 {status} ".encode())
 
 
@@ -158,7 +160,7 @@ def test_other_http_requests_are_refused(site: Site, lines: list[str], status: i
     "request_",
     [b"\r\n\r\n", b"GET\r\n\r\n", b"\x16\x03\x01\x00\x00\r\n\r\n", b"GET / HTTP/3\r\n\r\n", b"GET " + b"/" * 20_000],
 )
-def test_malformed_requests_get_no_page(site: Site, request_: bytes) -> None:
+def test_malformed_request_gets_no_page_and_disturbs_no_visitor(site: Site, request_: bytes) -> None:
     with socket.create_connection(("127.0.0.1", site.port), timeout=PATIENCE_S) as client:
         client.sendall(request_)
         assert b"<!doctype" not in client.recv(100)

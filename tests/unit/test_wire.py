@@ -131,7 +131,7 @@ def test_large_state_is_split_into_parts_that_merge_in_any_order() -> None:
     assert joined == calls
 
 
-def test_author_missing_from_all_parts_is_forgotten() -> None:
+def test_author_missing_from_all_parts_of_a_heartbeat_is_forgotten() -> None:
     one, two, gone = Author(0, 1), Author(1, 1), Author(2, 1)
     former = Calls({Dot(gone, 1): Call(Button.UP, 0, EVERY_CAR)}, {gone: 1})
     peer = peers.receive(None, evolve(example(former), sequence=1), 0)
@@ -170,7 +170,7 @@ VALID = {
 LINE = b"elevator3 2 77 12 0 1\n"
 
 
-def test_example_is_valid() -> None:
+def test_example_of_a_heartbeat_is_valid() -> None:
     assert decode(LINE + json.dumps(VALID).encode(), "lab") is not None
 
 
@@ -256,7 +256,7 @@ def test_invalid_field_is_refused(change: dict[str, object]) -> None:
     assert decode(LINE + json.dumps(VALID | change).encode(), "lab") is None
 
 
-def test_own_version_is_valid() -> None:
+def test_own_version_matches_the_version_pattern() -> None:
     assert re.fullmatch(VERSION, __version__)
 
 

@@ -138,12 +138,12 @@ def parameters() -> list[object]:
 
 
 @pytest.mark.parametrize("regression", parameters())
-def test_run_passes(regression: Regression) -> None:
+def test_plan_that_once_failed_passes(regression: Regression) -> None:
     done, transcript = campaign.outcome(regression.plan())
     assert not done.violation, "\n".join(transcript[-40:])
 
 
 @pytest.mark.parametrize("regression", parameters())
-def test_run_fails_with_the_bug_put_back(regression: Regression, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_plan_fails_with_its_bug_put_back(regression: Regression, monkeypatch: pytest.MonkeyPatch) -> None:
     reword(monkeypatch, regression.function, regression.correct, regression.faulty)
     assert campaign.outcome(regression.plan())[0].violation

@@ -50,7 +50,7 @@ DECADES = [*range(6), *(pytest.param(decade, marks=pytest.mark.slow) for decade 
 
 
 @pytest.mark.parametrize("decade", DECADES)
-def test_seeds_pass(decade: int) -> None:
+def test_random_plans_pass(decade: int) -> None:
     for seed in range(10 * decade + 1, 10 * decade + 11):
         done, transcript = campaign.outcome(plan(seed))
         assert not done.violation, f"seed {seed}: " + "\n".join(transcript[-40:])
@@ -131,7 +131,7 @@ def test_campaign_fails_if_a_worker_dies(monkeypatch: pytest.MonkeyPatch, capsys
     assert "3 passed, 0 failed, 1 not run" in capsys.readouterr().out
 
 
-def test_interrupt_waits_until_a_forked_worker_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interrupt_is_blocked_while_a_worker_is_forked(monkeypatch: pytest.MonkeyPatch) -> None:
     fork, blocked = os.fork, list[bool]()
 
     def observed_fork() -> int:
@@ -188,7 +188,7 @@ def test_invalid_arguments_get_a_one_line_error_and_status_2(
 
 
 @pytest.mark.parametrize("profile", Profile)
-def test_healthy_group_carries_every_passenger(profile: Profile) -> None:
+def test_group_without_faults_carries_every_passenger(profile: Profile) -> None:
     traffic = PassengerFlow(1, 3, 4, per_minute=12, until_ms=240_000, profile=profile)
     world = World(evolve(plan(5, 3, 4), faults=(), presses=(), traffic=traffic, calm_at_ms=300_000))
     world.run_until(300_000)
@@ -200,7 +200,7 @@ def test_healthy_group_carries_every_passenger(profile: Profile) -> None:
     world.run()
 
 
-def test_last_turn_of_a_killed_node_includes_its_inputs() -> None:
+def test_last_turn_of_a_killed_node_is_published_with_its_inputs() -> None:
     kill = InjectedFault(FaultKind.KILL, 5000, 9000, target=1, point=Point.AFTER_HARDWARE)
     press = Press(5500, 5700, 1, UP, 0)
     world = World(evolve(plan(5, 3, 4), faults=(kill,), presses=(press,), calm_at_ms=20_000, traffic=None))
