@@ -249,7 +249,7 @@ def test_press_at_an_idle_car_is_served_at_once() -> None:
 
 @pytest.mark.rule("A1", "C1")
 def test_only_one_of_two_idle_cars_at_a_floor_opens_its_door() -> None:
-    """The heartbeat that reports the open door may arrive before the heartbeat that reports the served call."""
+    """The other car keeps its door closed even between the heartbeats that report the open door and the served call."""
     group = Group(floors=4, at=(1, 1, 3))
     group.press(2, UP, 1)
     settle(group)
@@ -296,7 +296,7 @@ def test_assignment_that_settles_after_several_steps_is_completed_soon(monkeypat
     group.run(500)
     answers = itertools.chain([Buttons(up=0b100), Buttons()] * (RESTEPS_MAX // 2), itertools.repeat(Buttons(up=0b100)))
     monkeypatch.setattr(assignment, "planned", lambda _, me, floors, hall, cars: next(answers) & hall)
-    obstruct(group[0], True)  # The door is closed; this only makes the node take a step.
+    obstruct(group[0], True)  # The door is closed, so this only makes the node step.
     group.run(50)
     assert not group[0].node.claims.up
     group.run_until(lambda: bool(group[0].node.claims.up), 600)
@@ -318,7 +318,7 @@ def test_call_that_is_only_claimed_for_moments_counts_as_starved(monkeypatch: py
 
 @pytest.mark.rule("A1")
 def test_car_releases_a_call_before_another_car_claims_it() -> None:
-    """Car 1, next to the call, comes back into service while car 0 is on its way."""
+    """Car 1 returns to service next to the call while car 0 is on its way to serve it."""
     group = Group(floors=8, at=(0, 6))
     stop_button(group[1], True)
     group.run(100)

@@ -1,4 +1,4 @@
-"""Forged datagrams."""
+"""A node that receives forged datagrams."""
 
 import pytest
 from steps import UP, Group, settle

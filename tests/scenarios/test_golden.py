@@ -1,11 +1,11 @@
-"""Scenarios whose outcome is open to debate, each a short script for the simulated world with an agreed transcript.
+"""Golden transcripts: short scripts for the simulated world whose correct outcome is a matter of judgement.
 
-`just golden` rewrites the transcripts in golden/. Review the differences as changes of the program's behaviour. The
+`just golden` rewrites the transcripts in golden/. Review each difference as a change of the program's behaviour. The
 judges of the simulated world check each scenario while it runs. At the end, they check that every call was served.
 
 A transcript lists what a bystander sees: buttons, lamps, doors and motors. It adds two things from each node's log:
 which nodes are alive and which cars are out of service. Times are in seconds. A panel is swept every 10 ms, and a
-datagram takes 1 ms. All transcripts leave out the startup, which is always the same.
+datagram takes 1 ms. The startup is always the same and is left out.
 """
 
 import difflib
@@ -32,7 +32,7 @@ SHOWN = {
     "car": ("press", "lamp", "door", "motor", "at floor", "misbehaviour"),
     "node": ("starts", "is killed", "dies", "node", "in service", "out of service", "door open", "another", "two"),
 }
-"""A line about a car or a node is shown only if it starts with one of these. All other lines are always shown."""
+"""Golden transcripts show a line about a car or a node only if it starts with one of these, and all other lines."""
 
 
 class Scenario(NamedTuple):
@@ -53,10 +53,10 @@ def press(at_ms: int, panel: int, button: Button, floor: int) -> Press:
 
 SCENARIOS = {
     "cut_and_rejoin": Scenario(
-        "Node 0 is cut off while its car is on its way to a hall call. The others send another car, because they no "
-        "longer hear node 0. Car 0 keeps going, because its own panel still shows the lamp. While it is cut off, node "
-        "0 accepts new calls. When it reconnects, the calls that it has served go dark on the other panels, and the "
-        "calls that are still lit on one side light up on the other.",
+        "Node 0 is cut off while its car is on its way to a hall call. The other nodes send another car, because they"
+        " no longer hear node 0. Car 0 keeps going, because its own panel still shows the lamp. While it is cut off, "
+        "node 0 accepts new calls. When it reconnects, the calls that it has served go dark on the other panels, and "
+        "the calls that are still lit on one side light up on the other.",
         rules=pytest.mark.rule("G4"),
         at=(0, 3, 3),
         ends_ms=12_000,
@@ -152,7 +152,7 @@ SCENARIOS = {
 
 
 def run(scenario: Scenario) -> list[str]:
-    """Run *scenario*, checked by the judges, and return the world's full transcript."""
+    """Run *scenario* while the judges check it; return the world's full transcript."""
     plan = Plan(
         seed=0,
         cars=len(scenario.at),
@@ -170,7 +170,7 @@ def run(scenario: Scenario) -> list[str]:
 
 
 def visible_events(lines: Iterable[str]) -> Iterator[tuple[int, str, str, str]]:
-    """Yield the events that a golden transcript shows: time in ms, "car", "node" or "", name, and text."""
+    """Yield each event that a golden transcript shows: time in ms, kind ("car", "node" or ""), name, and text."""
     for line in lines:
         match = re.fullmatch(LINE, line)
         assert match is not None
@@ -180,7 +180,7 @@ def visible_events(lines: Iterable[str]) -> Iterator[tuple[int, str, str, str]]:
 
 
 def render(scenario: Scenario, lines: Iterable[str]) -> str:
-    """Format a golden transcript. Cars or nodes with the same event at the same time have one line."""
+    """Format a golden transcript. Cars or nodes with the same event at the same time share a line."""
     text = [textwrap.fill(scenario.introduction, 100), ""]
     for (at_ms, kind), group in groupby(visible_events(lines), key=lambda event: event[:2]):
         names: dict[str, list[str]] = {}

@@ -22,7 +22,7 @@ from selenium.webdriver.remote.webelement import WebElement
 PICTURES = Path(__file__).parents[2] / ".cache" / "page"
 CARS = range(3)
 FLOORS = 9
-"""Enough that some floor is several floors away from every parked car."""
+"""So many that some floor is always several floors away from every parked car."""
 PARKED_S = 1.0
 """A car counts as parked once it has been stationary for this long."""
 SIZES = {"laptop": (1366, 900), "projector": (1920, 1080), "phone": (390, 844)}
@@ -63,7 +63,7 @@ class Page:
         return re.fullmatch(rf"Floor indicator {floor}\b.*door open", self.screen(car)) is not None
 
     def screen(self, car: int) -> str:
-        """Return the accessible text of a car's floor indicator."""
+        """Return the accessible name of a car's floor indicator."""
         return self.named(f"Car {car}").find_element(By.CSS_SELECTOR, ".screen").get_attribute("aria-label") or ""
 
     def height(self, car: int) -> float:

@@ -119,7 +119,7 @@ def small(number: int) -> list[bytes]:
 
 @contextmanager
 def repeating(attack: Callable[[], None]) -> Iterator[None]:
-    """Call *attack* repeatedly in another thread."""
+    """Call *attack* every 10 ms in another thread during the block."""
     ended = threading.Event()
 
     def run() -> None:

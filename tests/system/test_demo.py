@@ -1,4 +1,4 @@
-"""The demo's terminal picture and its verdict. test_demo_page.py tests a running demo."""
+"""The demo's terminal picture, warning and exit status. test_demo_page.py tests a running demo."""
 
 import pytest
 from attrs import evolve

@@ -14,7 +14,7 @@ from websockets.typing import Origin
 
 CARS = range(3)
 FLOORS = 9
-"""Enough that some floor is several floors away from every parked car."""
+"""So many that some floor is always several floors away from every parked car."""
 PARKED_S = 1.0
 """A car counts as parked once it has been stationary for this long."""
 
@@ -36,7 +36,7 @@ class Page:
             self.replies.append(message)
 
     def ask(self, do: str, **what: object) -> dict[str, Any]:
-        """Send a request and return the reply."""
+        """Send the request *do* with the fields *what*; return the reply."""
         self.replies.clear()
         self._connection.send(json.dumps({"do": do, **what}))
         self.wait(lambda: self.replies, "it was answered")
@@ -188,7 +188,7 @@ def test_demo_stops_all_processes_even_with_frozen_and_killed_nodes() -> None:
             page.ask("freeze", node=0, on=True)
             page.ask("kill", node=1)
         started = nodes_of(process.pid)
-        assert len(started) == 3  # two nodes, and the keeper process of demo_nodes.py
+        assert len(started) == 3  # two nodes and the keeper process of demo_nodes.py
         process.send_signal(signal.SIGTERM)
         output, _ = process.communicate(timeout=PATIENCE_S)
         assert process.returncode == 0, output

@@ -29,7 +29,7 @@ class Car:
         self.directory = directory
         self.node: subprocess.Popen[bytes] | None = None
         self.pid = 0
-        """The pid of the node's first process, which is also its session id."""
+        """The pid of the node's first process, which is also the session id of all its processes."""
         self.command = PROGRAM
 
     def start(self, *more: str) -> None:
@@ -132,7 +132,7 @@ def test_motor_stops_when_the_worker_is_killed_and_the_next_one_serves_the_call(
 
 @pytest.mark.rule("C12")
 def test_supervisor_stops_the_motor_without_a_new_worker(tmp_path: Path) -> None:
-    """The supervisor gets a termination signal at the same time, so it starts no new worker."""
+    """The worker is killed while the supervisor gets a termination signal, so the supervisor starts no new worker."""
     with car_on_card(tmp_path) as car:
         car.start()
         car.drive_up()
@@ -142,7 +142,7 @@ def test_supervisor_stops_the_motor_without_a_new_worker(tmp_path: Path) -> None
         os.kill(worker, signal.SIGKILL)
         time.sleep(0.05)
         car.built.turn(0)
-        assert car.motor is Motor.UP, "no process could stop it yet"
+        assert car.motor is Motor.UP, "no process could stop the motor yet"
         supervisor.terminate()
         os.kill(supervisor.pid, signal.SIGCONT)
         car.wait(lambda: car.motor is Motor.STOP)
@@ -290,7 +290,7 @@ def test_short_stall_of_the_card_stops_the_motor_without_a_fault(tmp_path: Path)
 
 NOBODY = 65534
 UNPRIVILEGED = [] if os.geteuid() else ["setpriv", "--inh-caps=-sys_admin", "--bounding-set=-sys_admin"]
-"""For root: a command that drops the capability to open a port that another program has opened exclusively."""
+"""Command prefix that takes from root the capability to open a port in exclusive use; empty for other users."""
 
 
 def can_open(car: Car) -> bool:
@@ -337,7 +337,7 @@ def test_only_a_new_worker_can_open_a_port_in_use(tmp_path: Path) -> None:
         car.wait(lambda: car.log().count("card answers") == 4)
         assert not can_open(car)
 
-        while pids := processes_of(car.pid):  # Its parent may have replaced a killed process.
+        while pids := processes_of(car.pid):  # A killed process may have been replaced meanwhile.
             for pid in pids:
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""Complete nodes, started like a user does, over real sockets and with injected faults."""
+"""Complete nodes, started as a user starts them, with real sockets and injected faults."""
 
 import os
 import resource

@@ -114,7 +114,7 @@ def test_node_keeps_its_processes_after_the_machine_stalls(tmp_path: Path) -> No
 
 @pytest.mark.rule("L5")
 def test_press_is_not_missed_while_a_new_worker_waits_for_its_record(tmp_path: Path) -> None:
-    """The stopped recorder delays the record as a slow disk would."""
+    """The test stops the recorder, which delays the record as a slow disk would."""
     with lab(tmp_path, cars=1) as group:
         recorder, worker = only(group.processes(0, "disk")), only(group.processes(0, "worker"))
         os.kill(recorder, signal.SIGSTOP)
@@ -207,7 +207,7 @@ def test_worker_killed_while_its_supervisor_starts_is_replaced(tmp_path: Path) -
 
 
 def test_worker_reaped_before_its_adoption_is_replaced(tmp_path: Path) -> None:
-    """If init has reaped the orphaned worker, only its pidfd remains."""
+    """After init has reaped the orphaned worker, the supervisor still has the worker's pidfd."""
     pid = os.fork()
     if pid == 0:
         os._exit(0)
@@ -321,7 +321,7 @@ def test_supervisor_writes_the_final_message_of_a_killed_worker() -> None:
 
 
 def supervised(directory: Path, work: pair.Work, seconds: float) -> int:
-    """Supervise *work* in another process for *seconds*; return how many files are then in *directory*."""
+    """Supervise *work* in another process for *seconds*; return how many files the workers left in *directory*."""
     pid = os.fork()
     if pid == 0:
         os.setsid()

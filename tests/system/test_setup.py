@@ -52,7 +52,7 @@ esac
 
 @pytest.fixture
 def bare(tmp_path: Path) -> Path:
-    """Return a folder of fake programs, which simulates a machine with all prerequisites."""
+    """Return a folder of fake programs. As the PATH, it simulates a machine with all prerequisites."""
     programs = tmp_path / "programs"
     programs.mkdir()
     for tool in TOOLS:
@@ -148,7 +148,7 @@ def test_all_missing_prerequisites_are_reported_at_once(bare: Path) -> None:
 
 
 class Checkout:
-    """A copy of the scripts, in a folder with a space in its name. The scripts find only fake programs."""
+    """A copy of the setup scripts in a folder with a space in its name. It runs them with fake programs only."""
 
     def __init__(self, programs: Path) -> None:
         self.root = programs.parent / "my checkout"
@@ -186,7 +186,7 @@ class Checkout:
         return process.returncode, [*err.splitlines(), *out.splitlines(), ""][-2 if out or err else -1]
 
     def start_and_hang(self, script: str, *arguments: str) -> subprocess.Popen[str]:
-        """Start a script and wait until its installation hangs. The file log.go lets the installation continue."""
+        """Start a script and wait until its installation hangs. It continues once the file log.go exists."""
         hangs = self.log.with_name("log.hangs")
         process = self.start(script, *arguments, HANGS="yes")
         end = time.monotonic() + PATIENCE_S
@@ -281,7 +281,7 @@ def test_interrupted_installation_is_repeated_in_a_new_environment(
 
 
 CHANGES = {
-    # A change to a finished environment, and how many environments venv.sh then creates.
+    # A change to a finished environment, and the number of environments that venv.sh then creates.
     "lock file": 0,
     "C source": 0,
     "extension deleted": 0,

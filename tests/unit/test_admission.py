@@ -130,7 +130,7 @@ def test_longest_silent_author_is_forgotten_when_there_are_too_many(monkeypatch:
     for run in range(100):
         assert gate.note_new(heartbeat(2, incarnation=run))
         assert not gate.note_new(heartbeat(1, incarnation=run // 10 * 10)), (
-            "this author is heard often, so it is remembered"
+            "the gate remembers an author that it hears often"
         )
     assert len(gate._newest) == 10
     assert gate.note_new(heartbeat(1, incarnation=1))

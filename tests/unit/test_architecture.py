@@ -49,7 +49,7 @@ OUTSIDE = {
     "building.terminal_picture": "rich",
     "simulation.campaign": "os select signal",
 }
-"""For each of our modules: the modules of WORLD that it imports. Modules of the package cli may import any of them."""
+"""For each of our modules: the operating-system modules that it imports. The package cli may import any of them."""
 
 WORLD = (
     "asyncio curses datetime fcntl http mmap multiprocessing os pty rich secrets select selectors serial shutil signal"
@@ -73,7 +73,7 @@ def package_of(module: str) -> str:
 
 
 def imports(source: str) -> set[str]:
-    """Return every import in *source*. `from a import b` counts as a and as a.b, because b can be a module."""
+    """Return every module that *source* may import. `from a import b` counts as a and a.b, as b can be a module."""
     found = set()
     for node in ast.walk(ast.parse(source)):
         match node:

@@ -1,4 +1,4 @@
-"""`elevator assign` answers like the original, the course's program, except for the entries of DIFFERENCES."""
+"""`elevator assign` answers like the original, the course's assigner, except for the entries of DIFFERENCES."""
 
 import io
 import json
@@ -26,9 +26,8 @@ from elevator.cli.assign_help import DIFFERENCES, USAGE
 COMMAND = [sys.executable, "-m", "elevator", "assign"]
 VECTORS = reference.vectors()
 CALLS = [json.loads(line) for line in (reference.DATA / "assigner_cli.jsonl").read_text().splitlines()]
-"""Recorded runs of the original: its arguments, its exit status and the first OUTPUT_BYTES bytes of its output. If the
-original rejects an input that `elevator assign` answers, "differences" names the entries of DIFFERENCES that explain
-why."""
+"""Recorded runs of the original: arguments, exit status and the first OUTPUT_BYTES bytes of the output. If the original
+rejects an input that `elevator assign` answers, "differences" names the entries of DIFFERENCES that explain why."""
 OUTPUT_BYTES = 400
 REJECTS = [json.loads(line) for line in (reference.DATA / "assigner_rejects.jsonl").read_text().splitlines()]
 
@@ -83,7 +82,7 @@ GOOD = {"hallRequests": HALL, "states": {"a": IDLE, "b": {**IDLE, "floor": 3}}}
 
 
 def ask(arguments: list[str], text: str = "") -> tuple[int, str, str]:
-    """Run the command in this process; return its status, standard output and standard error."""
+    """Run `elevator assign` in this process; return its exit status, standard output and standard error."""
     output, errors = io.TextIOWrapper(io.BytesIO(), encoding="utf-8"), io.StringIO()
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(output), redirect_stderr(errors):
         patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode()), encoding="utf-8"))
@@ -93,7 +92,7 @@ def ask(arguments: list[str], text: str = "") -> tuple[int, str, str]:
 
 
 def as_recorded(output: str) -> str:
-    """Rewrite *output* with the order of cars and the escape sequences of the recorded outputs."""
+    """Convert *output* to the order of cars and the escape sequences that the original uses."""
     answers = json.loads(output)
     ordered = {id: answers[id] for id in sorted(answers, key=str.encode)}
     text = json.dumps(ordered, separators=(",", ":"), ensure_ascii=False) + "\n"
@@ -336,7 +335,7 @@ def test_only_a_newline_ends_a_line_of_standard_input() -> None:
 
 
 def test_last_character_of_standard_input_is_dropped_if_the_rest_is_valid() -> None:
-    # The original always drops the last character. `elevator assign` first tries to keep it, unless it is a newline.
+    # The original always drops the last character. `elevator assign` first tries the complete line.
     text = with_floor("1")
     assert ask([], text + ",") == ask([], text) == ask([], text + "\n")
     assert ask([], text + ",\n")[0] == 1

@@ -60,7 +60,7 @@ NOT_INTEGERS = {
     "raw: trailing text",
     "raw: bool as 0/1",
 }
-"""Errors that are lost when JSON becomes integers for the C code. The JSON reader must reject these inputs."""
+"""Rejected inputs whose error is lost when the JSON becomes integers for C. The JSON reader must reject them."""
 
 
 @pytest.mark.parametrize(
@@ -143,9 +143,9 @@ def test_assigner_agrees_with_model_if_an_id_is_empty(given: Input, data: st.Dat
 
 
 def test_car_with_empty_id_is_assigned_calls_only_if_it_is_alone() -> None:
-    """The other car is assigned the call, although the car with the empty id is idle at its floor.
+    """Another car gets the call, although the car with the empty id is idle at the call's floor.
 
-    Alone in the group, the car with the empty id is assigned a single call, but two calls raise ValueError.
+    Alone, the car with the empty id gets a single call, but two calls raise ValueError.
     """
     state: State = {"behaviour": "idle", "floor": 1, "direction": "stop", "cabRequests": [False] * 3}
     hall = [[False, False], [True, False], [False, False]]
@@ -189,7 +189,7 @@ def test_assigner_agrees_with_model_for_many_cars(cars: int) -> None:
 
 
 def test_calls_in_the_largest_building_are_assigned() -> None:
-    """Every car passes every floor. No realistic input causes more work."""
+    """Every car passes every floor, which is the most work that a realistic input can cause."""
     everything = 2**1024 - 1
     shares = _assign.reference(1024, everything, everything, [(1, 1, -1, 0)] * 500)
     assert_shared_out(everything, everything, shares)
@@ -225,9 +225,9 @@ def test_first_id_in_byte_order_wins_a_tie() -> None:
 
 
 def assert_shared_out(up: int, down: int, shares: tuple[tuple[int, int], ...]) -> None:
-    """Assert that each call is assigned to exactly one car.
+    """Assert that each call of the masks *up* and *down* is assigned to exactly one car.
 
-    Then the masks of the cars add up to the mask of all calls, and contain the same number of bits.
+    If so, the masks of all cars add up to the mask of all calls and have equally many bits.
     """
     for calls, parts in ((up, [share[0] for share in shares]), (down, [share[1] for share in shares])):
         assert sum(parts) == calls

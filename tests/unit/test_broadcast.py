@@ -20,7 +20,7 @@ MINUTE_MS = 60_000
 ME = Author(1, 7)
 
 Refuses = Callable[[int, str], bool]
-"""A predicate: whether the kernel refuses a datagram, given the time in ms and the interface."""
+"""True if the kernel refuses a datagram, given the time in ms and the interface."""
 
 
 class Kernel:

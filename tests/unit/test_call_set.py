@@ -15,7 +15,7 @@ NODES = 3
 
 @define
 class Replica:
-    """The call set of one node, and a model of it: all presses received, and the served ones among them."""
+    """The call set of one node, and its model: the presses that the node has received, and those of them served."""
 
     author: Author
     calls: Calls = Calls()

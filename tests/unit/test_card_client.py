@@ -65,7 +65,7 @@ class Line:
 
 @pytest.fixture
 def line() -> Line:
-    """Return a line whose card has answered one sweep and received MOVING_UP. The next sweep is unanswered."""
+    """Return a line whose card has answered one sweep, received MOVING_UP, and not yet answered a second sweep."""
     made = Line()
     made.client.begin(0)
     assert made.sent() == HALT + READ_IDENTITY
@@ -150,7 +150,7 @@ def test_identity_is_requested_if_a_late_reply_never_arrives(line: Line) -> None
     ],
 )
 def test_client_resynchronises_after_a_bad_reply(line: Line, received: bytes, why: str) -> None:
-    assert line.receive(received) == HALT + HALT + READ_IDENTITY, "without delay"
+    assert line.receive(received) == HALT + HALT + READ_IDENTITY, "the client sends these at once"
     assert line.client.why_halted == why
     line.now_ms += 1
     assert line.receive(IDENTIFIED) == b""
@@ -192,7 +192,7 @@ def test_card_is_lost_if_a_halt_lasts_too_long(line: Line) -> None:
     with pytest.raises(CardLost, match="no answer"):
         list(line.wait(10 * TIMEOUT_MS))
     assert line.now_ms == asked_at_ms + TIMEOUT_MS
-    assert line.client.is_card, "so closing the port must stop its motor"
+    assert line.client.is_card, "closing the port must still stop the motor"
 
 
 def test_reply_that_arrives_too_late_for_a_snapshot_is_dropped(line: Line) -> None:

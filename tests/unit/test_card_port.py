@@ -76,9 +76,9 @@ def test_port_reads_inputs_and_writes_outputs(bench: Bench) -> None:
 
 
 def confirmed_inputs(before: Inputs, wanted: Outputs) -> Inputs:
-    """Return the inputs expected from a sweep that was sent before *wanted* was written, and answered afterwards.
+    """Return the inputs expected from a sweep during which *wanted* was written, after a sweep that gave *before*.
 
-    *before* are the inputs from the previous sweep.
+    The reply still confirms the door and the motor only where *wanted* agrees with *before*.
     """
     door_open, motor_stopped = before.confirmed
     confirmed = Confirmed(door_open and bool(wanted.door), motor_stopped and wanted.motor is Motor.STOP)
@@ -211,7 +211,7 @@ def test_reply_from_before_a_stall_is_dropped(bench: Bench) -> None:
 
 
 class OtherDevice:
-    """A serial device that replies with answer(request, number). The number of the first request is 1."""
+    """A serial device that replies to its n-th request with answer(request, n), where n counts from 1."""
 
     def __init__(self, answer: Callable[[bytes, int], bytes]) -> None:
         self._master, self._slave = pty.openpty()
@@ -304,7 +304,7 @@ def test_late_identity_replies_are_not_decoded_as_a_sweep_reply() -> None:
 
 
 def with_tachometer(request: bytes, asked: int) -> bytes:
-    """Reply like a card with its car at floor 0. Its tachometer shows *asked*, the number of requests so far."""
+    """Reply like a card with its car at floor 0 whose tachometer shows *asked*, the number of requests so far."""
     if bytes((0xC0 + 62,)) + SWEEP in request:
         return bytes((asked, 0xA2, 0x20, 0x00, 0xA2))
     return b"\xa2" * request.count(READ_IDENTITY)

@@ -17,7 +17,7 @@ def test_input_passes_its_fuzz_target(file: Path) -> None:
 def test_corpus_of_each_fuzz_target_has_accepted_and_refused_inputs(name: str) -> None:
     """A corpus that its target refuses entirely would test only the parser's first check."""
     accepted = {TARGETS[name](file.read_bytes()) for file in (CORPUS / name).iterdir()}
-    assert accepted == {True, False}, "after a change of a format, convert its inputs"
+    assert accepted == {True, False}, "after a change of a format, convert the inputs of its corpus"
 
 
 def test_pieces_split_an_input_by_its_length_bytes() -> None:

@@ -44,7 +44,7 @@ def heartbeat(id: int, floors: int = 4) -> Heartbeat:
 
 
 def traffic(*nodes: tuple[int, str, int], others: int = 0) -> GroupTraffic:
-    """Return the traffic of *nodes* (id, address, number of floors), and *others* datagrams of another group."""
+    """Return the traffic of *nodes*, each (id, address, number of floors), and *others* datagrams of another group."""
     by_id: dict[int, dict[str, Heartbeat]] = {}
     for id, address, floors in nodes:
         by_id.setdefault(id, {})[address] = heartbeat(id, floors)
@@ -102,7 +102,7 @@ def test_card_passes_if_it_answers_and_fails_if_another_program_uses_it(tmp_path
 def test_modem_manager_is_reported_unless_a_udev_rule_blocks_it(tmp_path: Path) -> None:
     processes, udev, port = tmp_path / "proc", tmp_path / "udev", Path("/dev/null")
     for pid, name in ((1, "systemd"), (20, "ModemManager")):
-        assert not list(doctor.check_modem_manager(str(port), processes, udev)), "not running"
+        assert not list(doctor.check_modem_manager(str(port), processes, udev)), "ModemManager is not running"
         (processes / str(pid)).mkdir(parents=True)
         (processes / str(pid) / "comm").write_text(f"{name}\n")
     udev.mkdir()
@@ -183,9 +183,9 @@ def test_missing_server_or_another_program_on_its_port_fails() -> None:
 
 
 class Filtered(socket.socket):
-    """A socket behind a simulated firewall, which acts on every datagram whose number is a multiple of *one_in*.
+    """A socket behind a simulated firewall, which acts on one in *one_in* datagrams.
 
-    If the destination is *refused*, sending fails with *code*. If it is *lost*, the datagram is dropped.
+    Sending to the address *refused* fails with the errno *code*. Datagrams to the address *lost* are dropped.
     """
 
     refused: str | None = None
@@ -291,7 +291,7 @@ from elevator.net.broadcast import open_port
 with open_port(20145) as group_port:
     print(check_broadcast(group_port, None).text)'
 """
-"""A shell script that runs the broadcast check in a network namespace with one iptables rule."""
+"""A shell script that adds an iptables rule, given as its arguments, and runs the broadcast check."""
 
 
 def behind(*rule: str, probing: str = sys.executable) -> "subprocess.CompletedProcess[str]":

@@ -16,7 +16,7 @@ from elevator.simulation.faults import FaultKind
 
 MINUTE_MS = 60_000
 LINES_MAX = 40
-"""The limit on lines per minute while one input flaps: a dozen for each condition that depends on the input."""
+"""The limit on log lines per minute while one input flaps: a dozen for each condition that depends on that input."""
 
 
 def flap(group: Group, change: Callable[[bool], None], on_ms: int, off_ms: int, for_ms: int = MINUTE_MS) -> None:

@@ -51,7 +51,7 @@ def feed(card: Card, machine: Machine, stream: bytes) -> tuple[Card, Machine]:
 
 
 def disturbed() -> Iterator[tuple[Card, bool]]:
-    """Yield every state of card and door that foreign bytes can cause, but only three of the speeds."""
+    """Yield every state of card and door that foreign bytes can cause, but with only three different speeds."""
     for speed, down, waits, door in itertools.product((0, 13, 255), (False, True), (False, True), (False, True)):
         yield Card(speed, down, 0, waits), door
 
@@ -96,7 +96,7 @@ MESSAGES = [
 
 @pytest.mark.parametrize("message", MESSAGES)
 def test_first_byte_of_a_message_never_starts_the_motor(message: bytes) -> None:
-    """Another program has just written two bytes: any two before HALT, one of two pairs before other messages."""
+    """Another program has just written two bytes: before HALT any pair, before other messages one of two pairs."""
     for pair in itertools.product(range(256), repeat=2) if message == io_card.HALT else [(0x54, 0x0D), (0x0D, 0x0D)]:
         card, machine = feed(Card(), at(2), bytes(pair))
         card_after, machine_after = feed(card, machine, message[:1])
@@ -132,13 +132,13 @@ class Rig:
         self.tachometer = 0
         self.delay_ms = 0
         self.steal_count = 0
-        """How many of the next reply bytes go to another program instead of the port."""
+        """How many of the next reply bytes another program reads instead of the port."""
         self._replies: deque[tuple[int, int]] = deque()
         self._foreign: tuple[int, bytes] | None = None
         self.inputs: Inputs | None = None
         self.seen: list[Inputs | None] = []
         self.running_ms = self.stopped_ms = self.wrong_way_ms = 0
-        """How long the motor was running, stopped, and running in the wrong direction."""
+        """How long the motor was running, stopped, and running in the wrong direction, in ms."""
 
     def run(self, ms: int) -> None:
         end_ms = self.now_ms + ms
@@ -163,7 +163,7 @@ class Rig:
         self.seen.clear()
 
     def recover(self, ms: int) -> None:
-        """Run for three sweeps, and then, for up to *ms* in all, until outputs are restored and no reply is missing."""
+        """Run until the outputs are restored and no reply is missing, for at least three sweeps and at most *ms*."""
         end_ms = self.now_ms + ms
         self.run(3 * SWEEP_MS)
         while self.now_ms < end_ms and (self.port.client.panel.asked_at_ms is not None or not self.is_restored()):
@@ -174,7 +174,7 @@ class Rig:
         self._foreign = before, stream
 
     def is_restored(self) -> bool:
-        """Return whether the card has the wanted outputs, and the port's inputs show no halt and confirm the door."""
+        """Report whether the card has the wanted outputs, and the port's inputs confirm the door and show no halt."""
         lit = (self.machine.lamps, self.machine.indicator) == (self.wanted.lamps, self.wanted.floor)
         inputs = self.inputs
         known = inputs is not None and not inputs.halted and inputs.confirmed.door_open == self.wanted.door

@@ -1,4 +1,4 @@
-"""build/imports.py: which missing imports it reports because the binary would execute them."""
+"""build/imports.py: it reports the missing imports that the binary would execute."""
 
 from pathlib import Path
 
@@ -44,7 +44,7 @@ FAILING = {
 
 
 def bundle(folder: Path, **sources: str) -> Bundle:
-    """Make a bundle of packages. On disk, each package has a module `absent`, which the bundle lacks."""
+    """Make a bundle of packages, given their sources. Each has a module `absent` on disk that the bundle lacks."""
     for name, source in sources.items():
         package = folder / name
         package.mkdir()

@@ -44,7 +44,7 @@ def car(floor: float, door: bool = False, up: int = 0, down: int = 0, cab: int =
 
 
 def one(trip: Trip = UP_FROM_1) -> Crowd:
-    """Return a crowd whose only passenger makes *trip*. The passenger is not at the elevators yet."""
+    """Return a crowd whose only passenger makes *trip* and has not arrived yet."""
     return Crowd(evolve(TRAFFIC, until_ms=0), trip)
 
 

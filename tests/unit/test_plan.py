@@ -45,7 +45,7 @@ def destination(floor: int, way: int, floors: int, scenario: int) -> int:
 
 
 def simulate(car: Car, up: int, down: int, floors: int, rates: tuple[list[int], list[int]], scenario: int) -> int:
-    """Simulate *car* floor by floor by the rules of motion.py until it has served its calls; return the cost."""
+    """Simulate *car* floor by floor with the rules of motion.py until it has served its calls; return the cost."""
     behaviour, floor, way, cab = car
     direction = Direction.UP if way == 1 else Direction.DOWN
     departing = behaviour >= Behaviour.DOOR_OPEN

@@ -39,7 +39,7 @@ def recorder(directory: Path | None) -> Iterator[Recorder]:
 
 
 def poll_until(disk: Recorder, condition: Callable[[Told], object]) -> list[Told]:
-    """Poll *disk* until *condition* holds for the latest news; return all news since the start."""
+    """Poll *disk* until *condition* holds for the result; return the results of all polls."""
     end = time.monotonic() + TIMEOUT_S
     all_news: list[Told] = []
     while not all_news or not condition(all_news[-1]):
@@ -109,7 +109,7 @@ def test_failed_write_is_retried_with_the_newest_record(
             disk.save(Record(n, CALLS))
             if n % 7 == 0:
                 poll_until(disk, lambda news: news.failed)
-        assert "not answered" not in caplog.text, "the disk did answer, with a failure"
+        assert "not answered" not in caplog.text, "the disk answered with a failure"
         (tmp_path / "full").unlink()
         poll_until(disk, lambda news: news.recorded)
     assert stored(tmp_path) == Record(14, CALLS)
@@ -187,7 +187,9 @@ def test_record_that_becomes_readable_later_is_reported_and_merged(
         all_news = poll_until(disk, lambda news: news.recorded is not None)
         assert [news.found for news in all_news if news.found] == [RECORD]
     completed = Record(71, CALLS)
-    assert stored(tmp_path) == completed, "the recorder merges it itself, in case the node is killed before it does"
+    assert stored(tmp_path) == completed, (
+        "the recorder merges the records itself, because the node could be killed first"
+    )
 
 
 def test_call_found_late_and_then_served_is_not_written_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -281,7 +283,7 @@ def test_unusable_directory_raises_store_error(tmp_path: Path) -> None:
 
 
 def test_writer_killed_at_any_instruction_leaves_a_complete_record(tmp_path: Path) -> None:
-    """The next reader finds the last acknowledged record, or the one that was being written.
+    """The next reader finds the last acknowledged record or the record that was being written.
 
     ELEVATOR_KILLS sets the number of kills.
     """

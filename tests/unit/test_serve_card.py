@@ -36,15 +36,15 @@ def test_motor_command_may_contain_a_speed() -> None:
     assert (first.outputs.motor, first.speed) == (Motor.UP, 200)
     second = apply(first, bytes((1, 1, 0, 0)), 50)
     assert second.speed == 50
-    assert second.outputs != first.outputs, "a new speed repeats the command"
-    assert apply(second, bytes((1, 1, 0, 0)), 50) == second, "an equal command does not"
+    assert second.outputs != first.outputs, "a new speed sends the command again"
+    assert apply(second, bytes((1, 1, 0, 0)), 50) == second, "an equal command changes nothing"
 
 
 @pytest.mark.parametrize(
     ("byte", "motor"), [(0, Motor.STOP), (1, Motor.UP), (127, Motor.UP), (128, Motor.DOWN), (255, Motor.DOWN)]
 )
 def test_every_direction_byte_is_accepted(byte: int, motor: Motor) -> None:
-    """The byte is signed, as in the lab's server."""
+    """The direction byte is signed, as in the lab's server."""
     assert apply(Wanted(speed=50), bytes((1, byte, 0, 0)), 50) == Wanted(Outputs(motor, lamps=Buttons()), 50)
     assert apply(Wanted(speed=50), bytes((1, byte, 9, 7)), 50).speed == 7, "any value except 0 announces a speed"
 
@@ -134,7 +134,7 @@ def test_client_reads_inputs_and_writes_outputs(served: Served) -> None:
         served.wait(lambda: served.ask(client, bytes((6, 2, 3, 0)), 4) == bytes((6, 1, 0, 0)))
         assert served.ask(client, bytes((7, 0, 0, 0)), 4) == bytes((7, 1, 2, 0))
         assert served.ask(client, bytes((10, 0, 0, 0)), 4) == bytes((10, 0, 0, 0))
-        client.sendall(bytes((2, 2)))  # One message in two pieces.
+        client.sendall(bytes((2, 2)))  # one message in two pieces
         client.sendall(bytes((3, 1)))
         served.wait(lambda: served.machine.lamps == Buttons(cab=0b1000))
         client.sendall(bytes((1, 255, 1, 77)))

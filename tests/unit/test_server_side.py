@@ -62,7 +62,7 @@ def test_incomplete_message_expires_100_ms_after_its_last_piece() -> None:
 
 
 def test_late_server_reads_the_complete_message() -> None:
-    """A stalled server cannot know when the second piece arrived, so it keeps the first."""
+    """A server that was stalled cannot know when the second piece arrived, so it does not drop the first."""
     reader = MessageReader()
     reader.receive(A[:1], 0)
     reader.receive(A[1:], 5000)

@@ -24,7 +24,7 @@ def shafts(draw: st.DrawFn) -> Shaft:
 
 
 def slow_sensor(shaft: Shaft, place: int) -> int | None:
-    """Return the floor that the sensor reads at *place*, or None, by listing all places in the shaft."""
+    """List all places in the shaft; return the floor that the sensor reads at *place*, None between floors."""
     zones: list[int | None] = []
     for floor in range(shaft.floors):
         zones += [floor] * shaft.passing_ms + [None] * shaft.travel_ms
@@ -32,7 +32,7 @@ def slow_sensor(shaft: Shaft, place: int) -> int | None:
 
 
 def slow_places(shaft: Shaft, steps: int) -> list[int]:
-    """Return the car's place after 0, 1, ... *steps* milliseconds, moving one unit at a time."""
+    """Return the car's place after 0, 1, ... *steps* ms, found by moving the car one unit per ms."""
     places = [shaft.place]
     for _ in range(steps):
         runs = shaft.powered and 0 <= places[-1] < physics.end(shaft)
@@ -111,7 +111,7 @@ def test_placed_car_has_the_requested_position(shaft: Shaft, floor: float) -> No
 
 
 def test_sensor_times_match_the_course_simulator() -> None:
-    """A car that starts level with a floor leaves its zone after 250 ms and reaches the next one 2000 ms later."""
+    """A car that starts level with a floor leaves its sensor after 250 ms and reaches the next sensor 2000 ms later."""
     shaft = physics.command(physics.put(Shaft(floors=4), 1, 0), Motor.UP, 0)
     seen = []
     while (change := physics.next_change_ms(shaft)) is not None:

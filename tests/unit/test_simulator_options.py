@@ -220,7 +220,7 @@ def test_missing_and_empty_files_print_nothing(file: Path) -> None:
     assert ignored() == []
 
 
-# Where the file is
+# The place of the file
 
 
 def test_file_in_the_program_directory_is_read(beside: Path) -> None:

@@ -35,7 +35,7 @@ WITHOUT_MUTANT = {
     "S2": "The mutant would be in a decoder, and the simulated attacker would have to find it.",
     "S3": "It is outside the core, and the simulated world has no serial line.",
 }
-"""Rules that no mutant breaks, and why. This table should shrink."""
+"""Rules that no mutant breaks, and why. Aim to remove entries."""
 
 
 def test_each_rule_has_a_unique_name_and_belongs_to_the_group_of_its_letter() -> None:

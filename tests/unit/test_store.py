@@ -97,7 +97,7 @@ def test_file_with_a_damaged_row_is_renamed(tmp_path: Path, text: object) -> Non
     ],
 )
 def test_file_with_another_schema_is_renamed(tmp_path: Path, change: str) -> None:
-    """The unknown schema must not count as a disk error, because the recorder retries those forever."""
+    """An unknown schema must not count as a disk error, because the recorder retries disk errors forever."""
     save(tmp_path, Record(71, CALLS))
     database = sqlite3.connect(tmp_path / "record.sqlite")
     database.execute(change)
@@ -140,7 +140,7 @@ def test_path_that_is_not_a_regular_file_is_renamed(tmp_path: Path, make: Callab
 
 
 def test_corrupted_file_is_read_completely_or_renamed(tmp_path: Path) -> None:
-    """If the corrupted version number looks newer than ours, the file must stay unchanged."""
+    """If corruption makes the version number look newer than ours, the store must leave the file in place."""
     rng = random.Random(5)
     save(tmp_path, Record(71, CALLS))
     whole = (tmp_path / "record.sqlite").read_bytes()

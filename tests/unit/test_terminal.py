@@ -261,7 +261,7 @@ class Screen:
         fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("4H", height, width, 0, 0))
 
     def is_restored(self) -> bool:
-        """Return whether the program has restored the terminal's screen and settings."""
+        """Report whether the program has restored the terminal's screen and settings."""
         return self.output.rfind(LEAVE.encode()) > self.output.rfind(ENTER.encode()) and self.has_original_settings()
 
     def has_original_settings(self) -> bool:
@@ -342,7 +342,7 @@ def test_control_z_restores_the_terminal_until_the_program_continues(screen: Scr
 
 
 def test_settings_changed_by_another_program_are_kept(screen: Screen) -> None:
-    """The shell may already have set up its prompt when the program restores the terminal."""
+    """When the program restores the terminal, the shell may already have changed the settings for its prompt."""
     os.kill(screen.pid, signal.SIGSTOP)
     changed = termios.tcgetattr(screen.master)
     changed[3] ^= termios.ECHOK

@@ -1,4 +1,4 @@
-"""A turn: an idle step equals a full step, and no command follows from stale inputs."""
+"""A turn: an idle step has the result of a full step, and stale inputs lead to no command."""
 
 import pytest
 from attrs import evolve

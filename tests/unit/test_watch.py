@@ -1,4 +1,4 @@
-"""`elevator watch`: its views of received heartbeats, and the command beside a running group."""
+"""`elevator watch`: its views of received heartbeats, and the command run beside a group."""
 
 import json
 import socket

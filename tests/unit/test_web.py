@@ -24,7 +24,7 @@ PATIENCE_S = 20.0
 
 
 class Site:
-    """A page whose scene the tests change. It stores the messages of its visitors."""
+    """A web server whose scene the tests change. It stores the messages of its visitors."""
 
     def __init__(self) -> None:
         self.scene: dict[str, object] = {"a": 1, "b": [1, 2]}

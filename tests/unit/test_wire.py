@@ -99,7 +99,7 @@ def example(calls: Calls = NOTHING, floors: int = FLOORS) -> Heartbeat:
 
 
 def busy(cars: int, floors: int, lit: int) -> Calls:
-    """Return the call set of a group after *lit* presses, in turn at each of its cars."""
+    """Return the call set of a group after *lit* presses, made at its panels in turn."""
     calls = Calls()
     authors = [Author(id, (1 << 32) + 65_536 * id) for id in range(cars)]
     for author in authors:
@@ -140,7 +140,7 @@ def test_author_missing_from_all_parts_of_a_heartbeat_is_forgotten() -> None:
         peer = peers.receive(peer, evolve(example(Calls({}, {author: 1})), sequence=2, part=part, parts=2), 0)
         assert peer is not None
         known.append(peer.calls)
-    assert gone in known[0].seen, "the second part may still name it"
+    assert gone in known[0].seen, "the second part may still name this author"
     assert known[1] == Calls({}, {one: 1, two: 1})
 
 

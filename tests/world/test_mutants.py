@@ -111,7 +111,7 @@ TRY_FIRST = {
     "stop_lamp_is_lit_whenever_the_car_is_held": 6,
     "reply_confirms_commands_sent_after_its_sweep": 183,
 }
-"""For mutants that the first few seeds miss: a seed that has caught the mutant. Trying it first only saves time."""
+"""For mutants that the first few seeds miss: a seed that has caught the mutant. It is tried first to save time."""
 
 Mutation = Callable[[pytest.MonkeyPatch], None]
 MUTANTS: dict[str, Mutation] = {}
@@ -562,7 +562,7 @@ def test_mutant_is_caught(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     first = TRY_FIRST.get(name, 1)
     for seed in (*range(first, SEEDS + 1), *range(1, first)):
         done = campaign.outcome(plan(seed))[0]
-        if done.violation and not done.crashed:  # Crashes do not count: they need no judge.
+        if done.violation and not done.crashed:  # A crash is found without a judge, so it does not count.
             print(f"{name}: seed {seed}: {done.violation}")
             return
     pytest.fail(f"{SEEDS} seeds did not catch {name}")

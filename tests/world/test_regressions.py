@@ -4,8 +4,8 @@ Each run is an explicit plan of faults and presses, because the same seed draws 
 plans.py. Every plan runs twice. It must pass, and it must fail with the bug put back, which shows that the plan still
 reaches the code in question and that the judges still detect the damage.
 
-To add a regression, shrink the plan of the failing seed with campaign.shrink. Copy it here, with the
-function, the part of its source that the fix changed, and the faulty source that it replaced.
+To add a regression, shrink the plan of the failing seed with campaign.shrink. Copy the shrunk plan here, with the
+function, the part of its source that the fix changed, and the faulty source that the fix replaced.
 """
 
 from collections.abc import Callable
@@ -26,7 +26,7 @@ DUPLICATE = 3
 
 @frozen
 class Regression:
-    """A *run* that passes, but fails if *faulty* replaces *correct* in the source of *function*."""
+    """A run of faults and presses that fails only if *faulty* replaces *correct* in the source of *function*."""
 
     rule: pytest.MarkDecorator
     function: Callable[..., object]
@@ -56,7 +56,7 @@ REGRESSIONS = {
             InjectedFault(FaultKind.KILL, 5100, 5300, 1),
         ),
     ),
-    # The third run of node 1 must recognize the first run's call as its own, although the second registered none.
+    # The third run of node 1 must recognize the first run's call as its own, although the second run registered none.
     "cab_lamp_stays_lit_over_two_restarts_beside_a_duplicate": Regression(
         pytest.mark.rule("L4"),
         node.is_foreign,
@@ -105,7 +105,7 @@ REGRESSIONS = {
             InjectedFault(FaultKind.KILL, 4500, 6000, 1),
         ),
     ),
-    # A passenger in car 0 presses the button of the floor where the door is open, and another wants to floor 2.
+    # A passenger in car 0 keeps pressing the button of the floor where the car stands. Another wants to reach floor 2.
     "repeated_presses_do_not_hold_the_door_forever": Regression(
         pytest.mark.rule("C6"),
         act.serve,

@@ -70,7 +70,7 @@ def test_run_is_reproducible_in_another_process_with_another_hash_seed() -> None
 @pytest.mark.rule("A2")
 @pytest.mark.parametrize("seed", range(5))
 def test_no_call_starves_in_a_permanent_cycle_of_one_way_links(seed: int) -> None:
-    """Each node sends to only one other node and receives only from the third, so no two ever share a view."""
+    """Each node sends only to one other node and receives only from the third, so no two nodes know the same."""
     drawn = plan(seed, cars=3)
     cycle = tuple(InjectedFault(FaultKind.ONE_WAY, 0, NEVER_MS, target=id, detail=(id + 1) % 3) for id in range(3))
     done, transcript = campaign.outcome(evolve(drawn, faults=cycle))
@@ -79,7 +79,7 @@ def test_no_call_starves_in_a_permanent_cycle_of_one_way_links(seed: int) -> Non
 
 @pytest.mark.rule("A1")
 def test_two_cars_rarely_claim_the_same_call_at_50_percent_packet_loss() -> None:
-    """Calls are sampled every 20 ms. At most 0.3 % of these are claimed by two or more cars in service."""
+    """The test samples the calls every 20 ms. Two or more cars in service claim at most 0.3 % of the samples."""
     samples = claimed_twice = 0
     for seed in range(1, 9):
         drawn = plan(seed, cars=3, floors=4)
@@ -255,8 +255,8 @@ EFFECTS: dict[FaultKind, tuple[int, str] | Callable[[World], object]] = {
     FaultKind.DEAD_SENSOR: (0, "node 1: out of service: position unknown"),
     FaultKind.ATTACK: lambda world: world.attack_at_ms < 10_000,
 }
-"""For each kind of fault: its *detail* and part of a line that it causes in the transcript, or a condition that holds
-during the fault."""
+"""For each kind of fault: the fault's *detail* and part of a transcript line that the fault causes, or a condition that
+holds during the fault."""
 
 DELAYS = {FaultKind.SLOW_DISK: 1_000_000, FaultKind.SLOW_SERVER: 400}
 
