@@ -79,7 +79,7 @@ def ask(programs: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_machine_with_all_prerequisites_prints_the_name_of_its_python(bare: Path) -> None:
+def test_script_prints_the_name_of_a_python_with_all_prerequisites(bare: Path) -> None:
     done = ask(bare)
     assert (done.returncode, done.stdout, done.stderr) == (0, "python3\n", "")
 
@@ -186,7 +186,7 @@ class Checkout:
         return process.returncode, [*err.splitlines(), *out.splitlines(), ""][-2 if out or err else -1]
 
     def start_and_hang(self, script: str, *arguments: str) -> subprocess.Popen[str]:
-        """Start a script and wait until its installation hangs. It continues once the file log.go exists."""
+        """Start a script and wait until its installation hangs. The installation continues once log.go exists."""
         hangs = self.log.with_name("log.hangs")
         process = self.start(script, *arguments, HANGS="yes")
         end = time.monotonic() + PATIENCE_S

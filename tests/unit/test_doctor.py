@@ -86,7 +86,7 @@ def simulated_card(directory: Path, floor: float) -> Iterator[str]:
             sim.communicate()
 
 
-def test_card_passes_if_it_answers_and_fails_if_another_program_uses_it(tmp_path: Path) -> None:
+def test_card_passes_the_check_if_it_answers_and_fails_if_another_program_uses_it(tmp_path: Path) -> None:
     with simulated_card(tmp_path, 2) as path:
         for _ in range(2):
             found = doctor.check_card(path, 99)
@@ -125,7 +125,7 @@ def test_card_fails_while_another_program_writes_to_it(tmp_path: Path) -> None:
     assert "stop other programs" in found.text
 
 
-def test_missing_or_silent_card_fails(tmp_path: Path) -> None:
+def test_missing_or_silent_card_fails_the_check(tmp_path: Path) -> None:
     found = doctor.check_card(str(tmp_path / "card"), 99)
     assert not found.good
     assert "(No such file or directory): plug it in" in found.text
@@ -137,7 +137,7 @@ def test_missing_or_silent_card_fails(tmp_path: Path) -> None:
     os.close(slave)
 
 
-def test_server_that_answers_passes() -> None:
+def test_server_that_answers_passes_the_check() -> None:
     with elevator(2) as port:
         found = check_server("127.0.0.1", port, 6)
     assert found.good, found
@@ -146,13 +146,13 @@ def test_server_that_answers_passes() -> None:
         assert "between floors" in check_server("127.0.0.1", port, 6).text
 
 
-def test_server_with_more_floors_fails() -> None:
+def test_server_with_more_floors_fails_the_check() -> None:
     with elevator(5) as port:
         found = check_server("127.0.0.1", port, 4)
     assert (found.good, "--floors" in found.text) == (False, True)
 
 
-def test_server_with_another_client_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_server_with_another_client_fails_the_check(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "ANSWER_S", 0.1)
     with elevator(2) as port, socket.create_connection(("127.0.0.1", port)) as first:
         first.sendall(bytes((7, 0, 0, 0)))
@@ -162,7 +162,7 @@ def test_server_with_another_client_fails(monkeypatch: pytest.MonkeyPatch) -> No
     assert "stop the program connected to it, or restart the server" in found.text
 
 
-def test_missing_server_or_another_program_on_its_port_fails() -> None:
+def test_missing_server_or_another_program_on_its_port_fails_the_check() -> None:
     found = check_server("127.0.0.1", free_port(socket.SOCK_STREAM), 4)
     assert not found.good
     assert "Connection refused" in found.text
@@ -215,7 +215,7 @@ def filtered(monkeypatch: pytest.MonkeyPatch) -> Iterator[Filtered]:
         yield opened
 
 
-def test_no_network_interface_fails(filtered: Filtered, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_network_interface_fails_the_check(filtered: Filtered, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor_network, "find_routes", lambda _: [])
     found = check_broadcast(filtered, None)
     assert not found.good
@@ -223,7 +223,7 @@ def test_no_network_interface_fails(filtered: Filtered, monkeypatch: pytest.Monk
     assert check_broadcast(filtered, "127.255.255.255").good, "a configured address needs no interface"
 
 
-def test_broadcasts_received_on_every_interface_pass(filtered: Filtered) -> None:
+def test_broadcasts_received_on_every_interface_pass_the_check(filtered: Filtered) -> None:
     port = filtered.getsockname()[1]
     assert check_broadcast(filtered, None) == Finding(
         True, f"broadcasts to UDP port {port} are sent and received (eth0, eth1)"
@@ -231,7 +231,7 @@ def test_broadcasts_received_on_every_interface_pass(filtered: Filtered) -> None
 
 
 @pytest.mark.parametrize("one_in", [1, 2, 5])
-def test_outgoing_broadcasts_blocked_by_a_firewall_fail(filtered: Filtered, one_in: int) -> None:
+def test_outgoing_broadcasts_blocked_by_a_firewall_fail_the_check(filtered: Filtered, one_in: int) -> None:
     filtered.refused, filtered.one_in, port = "127.0.0.1", one_in, filtered.getsockname()[1]
     why = "eth1: Operation not permitted"
     assert check_broadcast(filtered, None) == Finding(
@@ -242,7 +242,7 @@ def test_outgoing_broadcasts_blocked_by_a_firewall_fail(filtered: Filtered, one_
 
 
 @pytest.mark.parametrize("one_in", [1, 2, 5])
-def test_incoming_broadcasts_blocked_by_a_firewall_fail(filtered: Filtered, one_in: int) -> None:
+def test_incoming_broadcasts_blocked_by_a_firewall_fail_the_check(filtered: Filtered, one_in: int) -> None:
     filtered.lost, filtered.one_in, port = "127.255.255.255", one_in, filtered.getsockname()[1]
     assert check_broadcast(filtered, None) == Finding(
         False,
@@ -348,7 +348,7 @@ def test_listen_returns_nodes_and_counts_other_datagrams(monkeypatch: pytest.Mon
     }
 
 
-def test_port_that_another_program_owns_fails() -> None:
+def test_port_that_another_program_owns_fails_the_check() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
         other.bind(("", 0))
         port = other.getsockname()[1]

@@ -61,7 +61,7 @@ def test_incomplete_message_expires_100_ms_after_its_last_piece() -> None:
     assert reader.expire(9999) == 0
 
 
-def test_late_server_reads_the_complete_message() -> None:
+def test_stalled_server_reads_the_complete_message() -> None:
     """A server that was stalled cannot know when the second piece arrived, so it does not drop the first."""
     reader = MessageReader()
     reader.receive(A[:1], 0)

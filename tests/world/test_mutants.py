@@ -548,7 +548,7 @@ def test_each_mutant_is_listed_under_a_rule() -> None:
     assert {name for names in BREAKS.values() for name in names.split()} == {*MUTANTS, *REPLACEMENTS}
 
 
-def test_unmutated_core_passes() -> None:
+def test_unchanged_core_passes_the_judges() -> None:
     for seed in range(1, 6):
         assert not campaign.outcome(plan(seed))[0].violation
 

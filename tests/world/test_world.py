@@ -70,7 +70,7 @@ def test_run_is_reproducible_in_another_process_with_another_hash_seed() -> None
 @pytest.mark.rule("A2")
 @pytest.mark.parametrize("seed", range(5))
 def test_no_call_starves_in_a_permanent_cycle_of_one_way_links(seed: int) -> None:
-    """Each node sends only to one other node and receives only from the third, so no two nodes know the same."""
+    """Each node sends only to one other node and receives only from the third, so no two have the same information."""
     drawn = plan(seed, cars=3)
     cycle = tuple(InjectedFault(FaultKind.ONE_WAY, 0, NEVER_MS, target=id, detail=(id + 1) % 3) for id in range(3))
     done, transcript = campaign.outcome(evolve(drawn, faults=cycle))
