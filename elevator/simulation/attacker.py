@@ -2,8 +2,8 @@
 
 An attack is one of: noise; a datagram with flipped bits; a truncated datagram; a replay of a datagram that the receiver
 has accepted, recently or long ago; a forged heartbeat. If the group has a key, the forged heartbeat is plausible but
-sealed with another key or with none. A group without a key would accept an unsealed heartbeat. There, the forged
-heartbeat names another group or is sealed with a key. The receiver must reject all of these.
+sealed with another key or with none. A group without a key accepts unsealed heartbeats, so there the forged heartbeat
+names another group or is sealed with a key. The receiver must reject all of these.
 """
 
 import random
@@ -18,7 +18,7 @@ from elevator.net.wire import Encoder
 
 KEY, WRONG_KEY = b"the key of a simulated group ...", b"another one"
 REMEMBERED_MAX = 2000
-"""The number of datagrams that the attacker remembers, in total and for each receiver."""
+"""How many captured datagrams the attacker remembers, and how many accepted ones per receiver."""
 EVERY_MS = 40
 """The longest time between two attacks on one node."""
 
@@ -34,10 +34,10 @@ class Attacker:
     _captured: dict[tuple[Author, int, int], bytes] = field(factory=dict)
     """The newest datagrams on the network, by sender, sequence number and part."""
     _accepted: dict[int, deque[bytes]] = field(factory=dict)
-    """By receiver, the datagrams that its program has accepted since the program started."""
+    """By receiver, the newest datagrams that its program has accepted since it started."""
 
     def forget_accepted(self, receiver: int) -> None:
-        """Forget what *receiver* accepted before it restarted: it no longer recognizes replays of that."""
+        """Forget what *receiver* accepted before it restarted: a restarted node cannot recognize replays of that."""
         self._accepted[receiver] = deque(maxlen=REMEMBERED_MAX)
 
     def capture(self, heartbeat: Heartbeat, sealed: bytes) -> None:
@@ -53,7 +53,7 @@ class Attacker:
             self._accepted[receiver].append(sealed)
 
     def draw(self, receiver: int) -> tuple[str, bytes]:
-        """Return the kind of the next attack on *receiver*, and the datagram."""
+        """Return the kind and the datagram of the next attack on *receiver*."""
         rng, known = self.rng, self._accepted[receiver]
         from_known = ("flipped", "truncated", "replayed", "stale") if known else ()
         what = rng.choice(("noise", "forged", *from_known))

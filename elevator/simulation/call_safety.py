@@ -5,16 +5,17 @@
     open door served it at that floor (G1, C9), or after a newer press of the same button replaced it. A starting node
     restores all calls of its record (G1).
  3. No lamp lights without its guarantee. A node confirms a call only if a press of that call is on the node's
-    disk and on the disk of every reachable peer. It lights the lamps of confirmed calls only (L2, L3). The panel may
-    follow later. A heartbeat contains only calls that are on the sender's disk, unless that disk is failing.
+    disk and on the disk of every reachable peer. It lights the lamps of confirmed calls only (L2, L3). A slow panel
+    may show them later. A heartbeat contains only calls that are on the sender's disk, unless that disk is failing.
  4. A lamp goes dark only if its call was served after the press for which it was lit, or if the current incarnation
     never received that press (L4).
  5. At the end, all panels agree (G5), every node knows the calls of all others, every confirmed call was served (G1),
     and old incarnations are forgotten (G7). Cars and links with permanent faults are excluded.
 
-The judge excuses unavoidable losses: a press whose last copy was on a disk that was wiped, a press that was only ever
-sent to failing disks, and a press whose only copies at the end are on disks of nodes that never recover. Also, a node
-that lost its record cannot distinguish its own earlier cab calls from those of a duplicate.
+The judge excuses unavoidable losses: a press whose last copy was on a disk that was wiped, a press that no disk held
+when it was confirmed because the disks were failing, and a press whose only copies at the end are on disks of nodes
+that never recover. Also, a node that lost its record cannot distinguish its own earlier cab calls from those of a
+duplicate.
 """
 
 from collections import Counter
@@ -39,45 +40,45 @@ from elevator.simulation.faults import Plan
 from elevator.simulation.observed import Observed, ObservedNode
 
 PANEL_DELAY_MAX_MS = 2000
-"""The longest time between an event at a panel and its effect during any fault. The program (C10) and the server (C11)
+"""The longest time from an event at a panel to the node's reaction, during any fault. Program (C10) and server (C11)
 may both be as late as the specification tolerates."""
 SPREAD_MS = 50
 """How long lamps may differ between panels after a call is served."""
 RUNS_KEPT = 12
-"""At the end, a node may remember at most this many old incarnations of each id."""
+"""How many old incarnations of each id a node may remember at the end of a run."""
 
 
 class CallLedger:
-    """Every press of a run and its fate."""
+    """Tracks every press of a run, and judges what the nodes do with it."""
 
     def __init__(self, plan: Plan, observed: Observed, stream: Stream) -> None:
         self.plan = plan
         self.observed = observed
         self.clock, self.fail, self.emit = observed.clock, observed.fail, stream.emit
         self.runs: dict[Author, int] = {}
-        """The number of the node that each incarnation belongs to."""
+        """By incarnation, the number of its node."""
         self.pressed_at_ms: dict[Dot, int] = {}
-        """When each press was made."""
+        """When each press was registered."""
         self.call_of: dict[Dot, Call] = {}
         self.open: dict[Dot, Call] = {}
         """Presses that are neither served nor replaced."""
         self.replaced: dict[Dot, Dot] = {}
-        """The newer press that replaced each older one."""
+        """By replaced press, the newer press of the same button."""
         self.served_at_ms: dict[Call, int] = {}
         self.excused: set[Dot] = set()
         self.ever_confirmed: set[Dot] = set()
         self.confirmed: dict[int, dict[Call, list[Dot]]] = {}
-        """By running node, the confirmed calls and the presses that each confirmation is based on."""
+        """By running node, the calls that it confirms, and the presses on which each confirmation is based."""
         self.withdrawn: dict[int, dict[Call, tuple[int, list[Dot]]]] = {}
-        """By node, the calls that it no longer confirms: since when, and the presses of the confirmation."""
+        """By node, the calls that it no longer confirms: since when, and the presses that it had confirmed."""
         self.lit: dict[int, dict[Call, list[Dot]]] = {}
         """By node, the calls whose lamps are lit on its panel, and the presses for which they are lit."""
         self.stored: dict[int, dict[Author, int]] = {}
-        """The version vector of all records stored on each disk since it was last wiped."""
+        """By node, the merged version vectors of all records that its disk has stored since it was last wiped."""
         self.sent: dict[Author, dict[Author, int]] = {}
-        """The version vector of all heartbeats that each incarnation has sent."""
+        """By incarnation, the merged version vectors of all heartbeats that it has sent."""
         self.own_runs: dict[int, set[Author]] = {}
-        """By node, the earlier incarnations that it recognizes as its own, because they stored a record on its disk."""
+        """By node, the incarnations that have stored a record on its disk. It treats their presses as its own."""
         stream.subscribe(Joined, self.on_joined)
         stream.subscribe(Left, lambda event: self.wipe(event.node))
         stream.subscribe(DiskWiped, lambda event: self.wipe(event.node))
@@ -95,7 +96,7 @@ class CallLedger:
         self.own_runs[event.node] = set()
 
     def wipe(self, id: int) -> None:
-        """Forget the contents of a node's disk. Excuse presses that were only there, or that can never return to it."""
+        """Forget the disk contents of node *id*. Excuse open presses that it cannot get back from any other disk."""
         self.stored[id], self.own_runs[id] = {}, set()
         node_id = self.observed.nodes[id].node_id if id in self.observed.nodes else None
         for dot, call in self.open.items():
@@ -115,12 +116,12 @@ class CallLedger:
         if event.found is None:
             self.own_runs[node.id].clear()
         elif lost := event.found.calls.live.items() - state.calls.live.items():
-            self.fail(f"node {node.id} has started without {lost} from its record")
+            self.fail(f"node {node.id} has started without these calls of its record: {lost}")
 
     def judge_turn(self, event: TurnTaken) -> None:
         before, after, tick = event.before, event.after, event.tick
         node = self.observed.nodes[event.node]
-        if node.floors != self.plan.floors:  # A misconfigured node, whose calls must not enter this group.
+        if node.floors != self.plan.floors:  # The calls of a misconfigured node must not enter this group.
             return
         if tick.inputs is not before.inputs and tick.inputs is not None:
             self.judge_presses(node, before, after, tick.inputs)
@@ -132,11 +133,11 @@ class CallLedger:
     def judge_presses(self, node: ObservedNode, before: Node, after: Node, inputs: Inputs) -> None:
         me = after.me
         was = before.inputs.pressed if before.inputs is not None else Buttons()
-        fresh = node.lit(inputs.pressed) - node.lit(was) if inputs.pressed != was else frozenset()
+        fresh = node.calls_of(inputs.pressed) - node.calls_of(was) if inputs.pressed != was else frozenset()
         last = before.calls.seen.get(me, 0)
         counted = after.calls.seen.get(me, 0) - last
         if counted != len(fresh):
-            self.fail(f"node {node.id} registered {counted} instead of {len(fresh)} presses: {sorted(fresh)}")
+            self.fail(f"node {node.id} registered {counted} of {len(fresh)} presses on its panel: {sorted(fresh)}")
         registered = {dot: call for dot, call in after.calls.live.items() if dot.author == me and dot.n > last}
         for dot, call in sorted(registered.items()):
             if call in fresh:
@@ -153,7 +154,7 @@ class CallLedger:
         self.emit(CallPressed(node.id, call, dot))
 
     def judge_calls(self, node: ObservedNode, before: Calls, state: Node) -> None:
-        """Check the calls that a node has added and removed."""
+        """Check the presses that a turn has added to the node's call set or removed from it."""
         after = state.calls
         for dot in after.live.keys() - before.live.keys():
             if dot not in self.pressed_at_ms:
@@ -166,7 +167,7 @@ class CallLedger:
             call = self.open[dot]
             self.judge_place(node, call)
             if call.button is Button.CAB and has_duplicate(state) and self.runs.get(dot.author) != node.id:
-                self.fail(f"car {node.id} served {dot} {call} of a duplicate node")
+                self.fail(f"car {node.id} served a cab call of a node with the same id: {dot} {call}")
             del self.open[dot]
             self.add_service(node, call, state.now_ms, is_first=True)
         for dot in again:
@@ -175,7 +176,7 @@ class CallLedger:
 
     def judge_place(self, node: ObservedNode, call: Call) -> None:
         if not node.is_open_at(call.floor) or (call.button is Button.CAB and call.car != node.node_id):
-            self.fail(f"node {node.id} lost {call}")
+            self.fail(f"node {node.id} removed {call} without serving it")
 
     def add_service(self, node: ObservedNode, call: Call, at_ms: int, is_first: bool) -> None:
         self.served_at_ms[call] = self.clock()
@@ -184,7 +185,7 @@ class CallLedger:
     # Confirmations and lamps
 
     def judge_confirmations(self, node: ObservedNode, state: Node) -> None:
-        """Check the calls that a node has newly confirmed in this turn, and note those that it no longer confirms."""
+        """Check the calls that a turn has newly confirmed, and note those that the node no longer confirms."""
         confirmed, now_ms = self.confirmed[node.id], self.clock()
         for call in confirmed.keys() - state.lit:
             self.withdrawn[node.id][call] = now_ms, confirmed.pop(call)
@@ -193,7 +194,7 @@ class CallLedger:
             if call.button is Button.CAB and has_duplicate(state):
                 dots = [dot for dot in dots if self.runs.get(dot.author) == node.id]
             if not any(self.is_guaranteed(node, state, dot) for dot in dots):
-                self.fail(f"the lamp of {call} at car {node.id} lights without its guarantee: {dots}")
+                self.fail(f"node {node.id} confirmed {call}, which a required disk does not hold: {dots}")
             self.ever_confirmed.update(dots)
             holders = self.observed.nodes.values()
             self.excused.update(dot for dot in dots if not any(dot in each.durable.live for each in holders))
@@ -226,13 +227,13 @@ class CallLedger:
         node, was, now = self.observed.nodes[event.node], event.before.lamps, event.after.lamps
         if was is now or node.floors != self.plan.floors:
             return
-        old, new, lit = node.lit(was), node.lit(now), self.lit[node.id]
+        old, new, lit = node.calls_of(was), node.calls_of(now), self.lit[node.id]
         for call in sorted(new - old):
             since_ms, dots = self.withdrawn[node.id].get(call, (-PANEL_DELAY_MAX_MS, []))
             if call in self.confirmed[node.id]:
                 dots = self.confirmed[node.id][call]
             elif self.clock() - since_ms > PANEL_DELAY_MAX_MS:
-                self.fail(f"the lamp of {call} at car {node.id} lights without a confirmed call")
+                self.fail(f"car {node.id} lights the lamp of {call}, which its node has not confirmed")
             lit[call] = dots
         for call in sorted(old - new):
             dots = lit.pop(call)
@@ -241,7 +242,7 @@ class CallLedger:
                 self.fail(f"the lamp of {call} at car {node.id} went dark before the call was served")
 
     def is_unknown(self, node: ObservedNode, call: Call, dots: Iterable[Dot]) -> bool:
-        """Return whether *node* may turn off the lamp of *call*: it does not know *dots*, or not as its own presses."""
+        """Return whether *node* may darken the lamp of *call*: *dots* are unknown to it, or may be a duplicate's."""
         assert node.state is not None
         if call.button is Button.CAB and has_duplicate(node.state):
             return not all(dot.author in {node.state.me} | self.own_runs[node.id] for dot in dots)
@@ -254,7 +255,7 @@ class CallLedger:
         lost = self.plan.lost_cars()
         recent = {call for call, at_ms in self.served_at_ms.items() if self.clock() - at_ms <= SPREAD_MS}
         panels = [
-            {call for call in node.lit(node.machine.lamps) if call.button is not Button.CAB} - recent
+            {call for call in node.calls_of(node.machine.lamps) if call.button is not Button.CAB} - recent
             for node in self.observed.nodes.values()
             if node.id not in lost
         ]
@@ -262,14 +263,14 @@ class CallLedger:
             self.fail(f"the panels disagree: {panels}")
 
     def judge_end(self) -> None:
-        """Check the final state, when nothing is left to do."""
+        """Check what each node knows, and that every confirmed call was served, at the end of the run."""
         lost, nodes = self.plan.lost_cars(), [node for node in self.observed.nodes.values() if node.is_alive]
         states = [(node.id, node.state) for node in nodes if node.state is not None]
         for id, state in states:
             needed = {dot.author for dot in state.calls.live}
             runs = Counter(author.id for author in state.calls.seen if author not in needed)
             if max(runs.values(), default=0) > RUNS_KEPT:
-                self.fail(f"node {id} has not forgotten old incarnations: {runs}")
+                self.fail(f"node {id} remembers too many old incarnations, counted by id: {runs}")
             for other_id, other in states if not self.plan.loses_links() and not {id} & lost else ():
                 peer = state.peers.known.get(other.me.id)
                 if other is not state and other_id not in lost and (peer is None or peer.calls != other.calls):
@@ -283,16 +284,16 @@ class CallLedger:
             if is_gone or {dot, last} & self.excused or call.car in lost:
                 continue
             if self.served_at_ms.get(call, -1) < self.pressed_at_ms[dot]:
-                self.fail(f"{dot} {call} was confirmed and never served")
+                self.fail(f"{dot} {call} was confirmed but never served")
 
 
 def covers(seen: Mapping[Author, int], dot: Dot) -> bool:
-    """Return whether *seen* covers *dot*. This does not call the core's function, which is under test."""
+    """Return whether *seen* covers *dot*. The core has such a function too, but that is under test."""
     return dot.n <= seen.get(dot.author, 0)
 
 
 def newly_covered(before: Calls, after: Calls) -> set[Dot]:
-    """Return the presses that *after* covers as served and *before* does not cover."""
+    """Return the presses that *before* does not know and that *after* knows as served or replaced."""
     firsts = {author: before.seen.get(author, 0) + 1 for author in after.seen}
     counted_on = {Dot(author, n) for author, last in after.seen.items() for n in range(firsts[author], last + 1)}
     return counted_on - after.live.keys()

@@ -1,7 +1,6 @@
 """Runs the simulated world with many seeds, and shrinks the plan of a seed that fails.
 
-Each seed runs in a process of its own. To shrink a plan, `shrink` removes faults and presses for as long as the run
-still fails.
+Each seed runs in a process of its own. `shrink` removes faults and presses from a plan as long as the run still fails.
 """
 
 import argparse
@@ -31,9 +30,9 @@ class Outcome(NamedTuple):
     faults: int
     digest: str
     violation: str
-    """Empty if the run passed."""
+    """The broken rule or the exception; empty if the run passed."""
     crashed: bool = False
-    """Whether the run ended with an exception, not with a judge's verdict."""
+    """Whether the run ended with an exception other than Violation."""
 
 
 def outcome(plan: Plan) -> tuple[Outcome, list[str]]:
@@ -56,7 +55,7 @@ def outcome(plan: Plan) -> tuple[Outcome, list[str]]:
 
 
 def shrink(plan: Plan) -> Plan:
-    """Return a smaller plan that still fails. Remove the faults and presses that the failure does not need."""
+    """Return *plan* without the passengers, faults and presses that its failure does not need."""
     if plan.traffic is not None and outcome(evolve(plan, traffic=None))[0].violation:
         plan = evolve(plan, traffic=None)
     runs = 0
@@ -85,7 +84,7 @@ def only(plan: Plan, faults: Sequence[int], presses: Sequence[int]) -> Plan:
 
 
 def results(arguments: argparse.Namespace) -> Iterator[tuple[int, Outcome | None]]:
-    """Run each seed in a child process. Yield seeds and their results as they arrive; None if the child has died."""
+    """Run each seed in a child process. Yield the seed and its result, or None if the child died without a result."""
     sys.stdout.flush()
     waiting, running = iter(arguments.seeds), dict[int, tuple[int, int]]()
     try:
@@ -114,7 +113,7 @@ def results(arguments: argparse.Namespace) -> Iterator[tuple[int, Outcome | None
 def start(seed: int, arguments: argparse.Namespace) -> tuple[int, int]:
     """Run *seed* in a child process; return the pipe for its result, and its process id.
 
-    SIGINT must be blocked, and stays blocked in the child: the parent handles Ctrl-C.
+    The caller must have blocked SIGINT. It stays blocked in the child: only the parent handles Ctrl-C.
     """
     reading, writing = os.pipe()
     pid = os.fork()

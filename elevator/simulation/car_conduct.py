@@ -12,7 +12,7 @@ While no fault affects its program and its server, whatever else fails:
  4. The stop lamp shows the state of the stop button (L6). The motor is stopped while the button is down (C7) or the
     sensor is dead (C5). In both cases, without motor power (C8) and while the door is blocked (G3), the car reports
     that it is out of service.
- 5. Every press eventually lights the lamp on its own panel (L3).
+ 5. Every press lights the lamp on its own panel within DARK_MS or DARK_LOSSY_MS (L3).
 """
 
 from attrs import define
@@ -39,7 +39,7 @@ MOTOR_FAULT_MS = 1200
 EXTENSION_MS = 14_900
 """A car whose door has been open for this long need not serve new presses at its floor."""
 RELEASED_MS = 18_000
-"""A car whose door has been open for longer than this is out of service (C6)."""
+"""A car whose door has been open for longer than this may report a door fault (C6)."""
 KEPT_OPEN_MS = 45_000
 """The longest time that a door may stay open while its car has a cab call elsewhere."""
 DARK_MS, DARK_LOSSY_MS = 6000, 15_000
@@ -60,16 +60,16 @@ class Journey:
     announced: Direction | None = None
     """The direction of the last hall call served at this stop."""
     is_repeated: bool = False
-    """Whether the car served, at this stop, a press that another car had already served. Then the judge does not know
-    which direction passengers expect."""
+    """Whether the car has served a hall call at this stop that another car had already served. If so, the judge does
+    not know which direction the passengers expect."""
     in_service_at_ms: int = 0
-    """When the car was last in service or affected by a fault."""
+    """When the car was last seen to be in service or affected by a fault."""
     arrival: Node | None = None
-    """The node's state when the moving car reached its floor; None after the check, or if the car has stopped."""
+    """The node's state when the moving car reached a floor; None once that was judged or the car has stopped."""
 
 
 class CarConduct:
-    """Judges all cars of one run."""
+    """Judges the conduct of all cars in one run."""
 
     def __init__(self, observed: Observed, health: Health, ledger: CallLedger, stream: Stream, travel_ms: int) -> None:
         self.observed = observed
@@ -115,10 +115,10 @@ class CarConduct:
         if self.health.is_unaffected(node.id) and node.state is not None:
             floor, calls = node.machine.sensed, node.state.calls.live.values()
             if not any(call.floor == floor and call.car in (EVERY_CAR, node.node_id) for call in calls):
-                self.fail(f"car {node.id} opens its door without a call")
+                self.fail(f"car {node.id} opens its door without a call at that floor")
 
     def judge_passing(self, node: ObservedNode, arrival: Node) -> None:
-        """Check a car that continues past the floor that it has reached."""
+        """Check that a car that moves on from a floor has no call to serve there."""
         floor, state = node.machine.sensed, node.state
         is_healthy = self.health.is_unaffected(node.id) and arrival.drive.fault is Fault.NONE
         if floor is None or state is None or not is_healthy:
@@ -126,7 +126,7 @@ class CarConduct:
         if state.inputs is None or state.inputs.floor != floor:  # A false report hides the floor from the node.
             return
         going = Call(Direction(node.machine.shaft.motor).button, floor, EVERY_CAR)
-        # The node may have claimed the call only after the car passed, or may have given up its claim.
+        # The node may have claimed the call only after the car passed, or may have released it since.
         if claims(arrival, going) and claims(state, going):
             self.fail(f"car {node.id} passes a hall call at floor {floor} that it claims")
         if Call(Button.CAB, floor, node.id) in arrival.calls.live.values() and not has_duplicate(state):
@@ -175,11 +175,14 @@ class CarConduct:
             self.judge_dark(dot, call)
 
     def judge_fault_reports(self, node: ObservedNode) -> None:
-        """Check that a car that cannot serve calls stops if necessary and reports a fault."""
+        """Check the stop lamp, and that a car that cannot serve calls reports a fault and stands still if it must."""
         machine, now_ms = node.machine, self.clock()
         is_stop_known = now_ms - node.stop_changed_at_ms >= SHOWN_MS
         if is_stop_known and machine.stop_lamp != machine.stop:
-            self.fail(f"the stop lamp of car {node.id} is {'lit' if machine.stop_lamp else 'dark'}")
+            self.fail(
+                f"the stop lamp of car {node.id} is "
+                f"{'lit while its button is up' if machine.stop_lamp else 'dark while its button is down'}"
+            )
         stopped_at_ms = node.stop_changed_at_ms if machine.stop else now_ms
         dead_ms = self.health.began_at_ms(node.id, FaultKind.DEAD_SENSOR)
         is_held = now_ms - min(stopped_at_ms, dead_ms) > SHOWN_MS
@@ -192,7 +195,7 @@ class CarConduct:
         is_blocked = machine.door and machine.obstructed and now_ms - held_open_ms > BLOCKED_MS
         is_reported = node.state is None or node.state.drive.fault is not Fault.NONE
         if (is_held or is_stuck or is_blocked) and not is_reported:
-            self.fail(f"car {node.id} cannot serve calls and does not report it")
+            self.fail(f"car {node.id} cannot serve calls but does not report a fault")
 
     def judge_idle(self, node: ObservedNode, journey: Journey) -> None:
         machine, now_ms = node.machine, self.clock()
@@ -205,7 +208,7 @@ class CarConduct:
         if fault in (Fault.NONE, Fault.POSITION) or is_kept_open:
             journey.in_service_at_ms = now_ms
         elif now_ms - journey.in_service_at_ms > self.travel_ms + SHOWN_MS:
-            self.fail(f"car {node.id} is healthy and reports a fault: {fault}")
+            self.fail(f"car {node.id} is healthy but reports a fault: {fault}")
         if not machine.door:
             return
         if (
@@ -244,9 +247,9 @@ class CarConduct:
         ]
         is_held = not node.is_disk_failing and not self.health.has(node.id, FaultKind.DISK)
         if is_held or (is_clear and others):
-            self.fail(f"{call} is not lit on the panel of car {node.id}, where it was pressed")
+            self.fail(f"the lamp of {call} stays dark at car {node.id}, where it was pressed")
 
 
 def claims(state: Node, call: Call) -> bool:
-    """Return whether the node with this *state* claims a hall call."""
+    """Return whether the node with this *state* claims the hall call *call*."""
     return bool(mask(state.claims, call.button) >> call.floor & 1)

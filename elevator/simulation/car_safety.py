@@ -4,7 +4,7 @@
    shaft while its program and its server are unaffected by faults (C5).
 2. A door that the running incarnation knows to be open stays open for the dwell time after it opened (D1), after each
    service, after an obstruction (D2), and after its server reconnected or its program was replaced (D4). It does not
-   close while obstructed (D2). Up and down calls are not served within one dwell time (C2, C3).
+   close while obstructed (D2). A car never serves an up call and a down call within one dwell time (C2, C3).
 3. A node that starts or resumes after a stall listens before its car moves or a lamp lights. It does not execute
    decisions from before the stall (C10).
 4. A car that has not been at a floor since its program started searches downwards first, for a limited time (C4).
@@ -34,14 +34,14 @@ DOOR_MS = 3000
 REACTION_MS = 50
 """The longest time until a node reacts to an event at its panel, if no fault affects its program and its server."""
 LISTEN_MS = 250
-"""The shortest time for which a node must listen."""
+"""How long a node must listen, at least, after a start or a stall."""
 SEARCH_MS = 6000
 """How long a car may search downwards for a floor: 4 s, plus the delay of a slow server."""
 
 
 @define(eq=False)
 class Stop:
-    """The current stop of a car. The last three fields describe the time since its program started."""
+    """The current stop of a car. The last three fields describe its search for a floor since its program started."""
 
     dwell_from_ms: int = -NEVER_MS
     """When the dwell time last began."""
@@ -49,9 +49,9 @@ class Stop:
     """The button of the last hall call served at this stop."""
     hall_at_ms: int = 0
     stale_at_ms: int = -1
-    """When the node last took a turn with stale inputs."""
+    """When the node last took a turn with a stale tick; -1 if it never has."""
     blocked_since_ms: int | None = None
-    """Since when the open door has been obstructed."""
+    """Since when the open door has been obstructed; None if it is not."""
     has_seen_floor: bool = False
     has_searched: bool = False
     search_since_ms: int | None = None
@@ -59,7 +59,7 @@ class Stop:
 
 
 class CarSafety:
-    """Judges all cars of one run."""
+    """Judges the safety of all cars in one run."""
 
     def __init__(self, observed: Observed, health: Health, stream: Stream) -> None:
         self.observed = observed
@@ -75,7 +75,7 @@ class CarSafety:
         stream.subscribe(CallServed, self.judge_service)
 
     def reaction_ms(self, node: ObservedNode) -> int:
-        """Return how long a node may take to react to its panel."""
+        """Return how long a node may take to react to an event at its panel."""
         return REACTION_MS if self.health.is_program_unaffected(node.id) else PANEL_DELAY_MAX_MS
 
     def on_program_started(self, event: ProgramStarted) -> None:
@@ -91,25 +91,25 @@ class CarSafety:
         if inputs is not None and inputs.floor is not None and inputs.floor < node.floors:
             stop.has_seen_floor, stop.search_since_ms = True, None
         if stop.stale_at_ms == now_ms and node.machine.shaft.motor and self.obeys_now(node):
-            self.fail(f"car {node.id} moves by a decision from before its program was stalled")
+            self.fail(f"car {node.id} moves because of a decision made before its program stalled")
         if now_ms - event.tick.now_ms >= STALE_MS:
             stop.stale_at_ms = now_ms
         fresh = event.after.lit - event.before.lit
         if fresh and now_ms - node.listens_from_ms < LISTEN_MS:
-            self.fail(f"node {node.id} confirms {sorted(fresh)} before it has listened")
+            self.fail(f"node {node.id} confirms {sorted(fresh)} before it has listened long enough")
 
     def check(self, event: TimePassed) -> None:
         now_ms = self.clock()
         for node in self.observed.nodes.values():
             is_listening = node.is_alive and REACTION_MS <= now_ms - node.listens_from_ms < LISTEN_MS
             if is_listening and node.machine.shaft.motor and self.obeys_now(node):
-                self.fail(f"car {node.id} moves before its program has listened")
+                self.fail(f"car {node.id} moves before its program has listened long enough")
             search_since_ms = self.stops[node.id].search_since_ms
             if search_since_ms is not None and now_ms - search_since_ms > SEARCH_MS and self.obeys_now(node):
-                self.fail(f"car {node.id} searches for a floor below without end")
+                self.fail(f"car {node.id} searches downwards for too long")
 
     def obeys_now(self, node: ObservedNode) -> bool:
-        """Return whether commands take effect at once: the server is not slow and the program not frozen."""
+        """Return whether the car obeys its program at once: the server is not slow, and the program is not frozen."""
         return not any(self.health.has(node.id, kind) for kind in (FaultKind.SLOW_SERVER, FaultKind.FREEZE))
 
     def judge_machine(self, event: MachineChanged) -> None:
@@ -160,12 +160,12 @@ class CarSafety:
         stop, motor, now_ms = self.stops[node.id], machine.shaft.motor, self.clock()
         end = {Motor.DOWN: 0, Motor.UP: node.floors - 1}.get(motor)
         if end is not None and machine.sensed == end and self.obeys_now(node):
-            self.fail(f"car {node.id} leaves its end floor towards the end of the shaft")
+            self.fail(f"car {node.id} drives from an end floor towards the end of its shaft")
         if not motor or stop.has_seen_floor or not node.is_alive:
             stop.search_since_ms = None
             return
         if motor is Motor.UP and not stop.has_searched:
-            self.fail(f"car {node.id} searches for a floor above first")
+            self.fail(f"car {node.id} searches upwards before it has searched downwards")
         stop.search_since_ms = now_ms if motor is Motor.DOWN and not stop.has_searched else None
         stop.has_searched = True
 
@@ -176,6 +176,6 @@ class CarSafety:
         if event.call.button is not Button.CAB:
             is_other = stop.hall not in (None, event.call.button) and node.knows_when_opened()
             if is_other and event.at_ms - stop.hall_at_ms < DOOR_MS:
-                self.fail(f"car {node.id} served up and down calls within {event.at_ms - stop.hall_at_ms} ms")
+                self.fail(f"car {node.id} served an up call and a down call within {event.at_ms - stop.hall_at_ms} ms")
             stop.hall, stop.hall_at_ms = event.call.button, event.at_ms
         stop.dwell_from_ms = max(stop.dwell_from_ms, event.at_ms)

@@ -22,7 +22,7 @@ STORM = (
     FaultKind.STOP,
     FaultKind.MOTOR,
 )
-"""The kinds of faults in a storm."""
+"""The kinds of faults in a storm. A kind that is listed more often is drawn more often."""
 
 
 def draw_storm(rng: random.Random, cars: int, floors: int, calm_at_ms: int) -> tuple[list[InjectedFault], list[Press]]:
@@ -111,8 +111,8 @@ def draw_long(rng: random.Random, cars: int, floors: int, calm_at_ms: int) -> tu
         links = [(other, who) for other in range(cars) if other != who]
         links = links if rng.random() < 0.7 else [(hearer, speaker) for speaker, hearer in links]
         until_ms = min(at_ms + 30_000, calm_at_ms)
-        deaf = [InjectedFault(FaultKind.ONE_WAY, at_ms, until_ms, hearer, detail=speaker) for hearer, speaker in links]
-        return deaf, presses(range(at_ms + 1000, until_ms, 2000))
+        cuts = [InjectedFault(FaultKind.ONE_WAY, at_ms, until_ms, hearer, detail=speaker) for hearer, speaker in links]
+        return cuts, presses(range(at_ms + 1000, until_ms, 2000))
     if chain == "lossy":
         return [
             InjectedFault(FaultKind.PACKET_LOSS, at_ms, at_ms + 15_000, 0, detail=rng.randint(55, 70), delay_ms=10)

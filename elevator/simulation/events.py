@@ -1,7 +1,7 @@
 """The events of a simulated run, and the stream that passes them to the judges.
 
-The field *node* is the node's number in the world, which differs from its id if the id is used twice. The events that a
-turn causes follow the event of the turn itself, so a judge never sees a turn in progress.
+The field *node* is the node's number in the world, which differs from its id if two nodes use the same id. The events
+that a turn causes follow the event of the turn itself, so a judge never sees a turn in progress.
 """
 
 from collections.abc import Callable
@@ -46,7 +46,7 @@ class ProgramResumed(NamedTuple):
 
 
 class TurnTaken(NamedTuple):
-    """A turn that received more than unchanged heartbeats.
+    """A node has taken a turn. A turn that received only unchanged heartbeats has no event.
 
     If the program was killed during the turn, *after* is the state that it would have reached.
     """
@@ -94,7 +94,7 @@ class TimePassed(NamedTuple):
 
 
 class CallPressed(NamedTuple):
-    """A node has registered a press. Emitted by the judge of calls."""
+    """A node has registered a press. CallLedger emits this event."""
 
     node: int
     call: Call
@@ -102,7 +102,7 @@ class CallPressed(NamedTuple):
 
 
 class CallServed(NamedTuple):
-    """A car has served a call. Emitted by the judge of calls.
+    """A car has served a call. CallLedger emits this event.
 
     *is_first* is False if another car had already served this press.
     """
@@ -135,11 +135,11 @@ class Stream:
             handle(event)
 
     def hold(self) -> None:
-        """Buffer events until `release`, because a turn has begun."""
+        """Begin a turn: buffer its events until `release`."""
         self.held = []
 
     def release(self, turn: TurnTaken | None) -> None:
-        """Emit *turn*, then the buffered events. *turn* is None if the turn has no event of its own."""
+        """End a turn: emit *turn* unless it is None, then the buffered events."""
         held, self.held = self.held or [], None
         if turn is not None:
             self.emit(turn)

@@ -1,9 +1,9 @@
 """The kinds of faults, and the plan of a run.
 
-A run is determined by its `Plan` alone. It can be replayed exactly, and a failing plan is shrunk by leaving out faults
-and presses. Faults begin and end while passengers press buttons. When all have ended, every confirmed call must be
-served. In some runs one car or some links never recover; calls that do not depend on them must still be served.
-plans.py draws plans.
+A `Plan` alone determines a run, so the run can be replayed exactly. A failing plan is shrunk by leaving out faults and
+presses. Faults begin and end while passengers press buttons. After the last fault, every confirmed call must be served.
+In some runs one car or some links never recover; calls that do not depend on them must still be served. plans.py draws
+plans.
 """
 
 from enum import StrEnum
@@ -22,8 +22,8 @@ class FaultKind(StrEnum):
     WIPE = "wipe"
     """Like KILL, but the disk is empty when the node starts again."""
     CRASH = "crash"
-    """A worker dies at some point of a turn. The recorder still writes the record. The supervisor starts the next
-    worker after `delay_ms`, which ends the fault."""
+    """A worker dies at some point of a turn. The recorder still writes the newest record. The supervisor starts the
+    next worker after `delay_ms`, which ends the fault."""
     BLACKOUT = "blackout"
     """All nodes are killed at the same time, and later start again at the same time."""
     FREEZE = "freeze"
@@ -94,7 +94,7 @@ CAR_FAULTS = frozenset(
 )
 """Faults of a car or its server, not of its program."""
 MISCONFIGURED = (FaultKind.DUPLICATE_ID, FaultKind.OTHER_FLOORS)
-"""Faults that add a misconfigured node. There is at most one at a time. Its number follows that of the last car."""
+"""Faults that add a misconfigured node, at most one at a time. Its number in the world follows that of the last car."""
 GHOSTS = (FaultKind.GHOST, FaultKind.SHIRKER)
 """Faults that add a phantom node. It stays until the end of the run."""
 
@@ -111,7 +111,8 @@ class InjectedFault:
     misconfigured node, its id; for GHOSTS, the floor of the phantom car."""
     detail: int = 0
     """For KILLS, the number of points of a turn to pass before the kill; for ONE_WAY, the sender; for PACKET_LOSS, the
-    loss in percent; for OTHER_FLOORS, the number of floors; for ATTACK, whether the group has a key."""
+    loss in percent; for OTHER_FLOORS, the number of floors; for ATTACK, 1 if the group has a key. FaultKind explains
+    it for MOTOR and SERVER."""
     delay_ms: int = 0
     """The longest delay of a datagram (PACKET_LOSS), a write (SLOW_DISK) or a command (SLOW_SERVER). For SERVER, how
     late the client notices the fault; for CRASH, the time until the next worker takes its first turn."""
@@ -119,8 +120,8 @@ class InjectedFault:
     """For PACKET_LOSS, the duplicated datagrams in percent."""
     point: Point | None = None
     """For KILLS and FREEZE, the point of a turn at which the fault occurs. If it is None, `detail` determines the point
-    of a kill, and a freeze occurs between two turns. For FREEZE, BEFORE_HARDWARE is just before the program's last
-    look at the clock."""
+    of a kill, and a freeze occurs between two turns. For FREEZE, BEFORE_HARDWARE is just before the turn reads the
+    clock for the last time."""
 
 
 @frozen
@@ -157,7 +158,7 @@ class Plan:
     passing_ms: int = 500
     """How long a passing car activates a floor sensor."""
     late_ms: int = 0
-    """How late every program wakes up. In production, the sweeps of its panel wake it every 10 ms."""
+    """How late the timer of every program wakes it. Input, such as the reply to a sweep, still wakes it on time."""
 
     def lost_cars(self) -> frozenset[int]:
         """Return the cars with a permanent fault; their cab calls cannot be served."""

@@ -21,7 +21,7 @@ GHOST = Author(MAX_CARS - 1, 1)
 
 @define(eq=False)
 class Ghost:
-    """The state of the ghost. Its car is in service at *floor*."""
+    """A phantom node. Its car is in service at *floor*."""
 
     due_at_ms: int = NEVER_MS
     """When the ghost sends its next heartbeat."""
@@ -31,7 +31,7 @@ class Ghost:
     known: Calls = Calls()
 
     def heartbeat(self, floors: int, hears: int, known: Calls) -> Heartbeat:
-        """Return the ghost's next heartbeat, which acknowledges all *known* calls."""
+        """Return the next heartbeat, which acknowledges all *known* calls. *hears* is a bit mask of nodes."""
         self.counter += 1
         if known != self.known:  # As with decoded heartbeats, equal calls are the same object.
             self.known = known

@@ -7,8 +7,8 @@
     has a call (G1).
  4. Nodes that cannot belong to one group report the conflict (A3).
 
-A failure affects the group for GROUP_MS only. After that, the rules apply again: the other cars must serve the hall
-calls of a dead node or of a car out of service.
+A lasting fault of one node affects the group for GROUP_MS only. After that, the rules apply again: the other cars must
+serve the hall calls of a dead node or of a car out of service.
 """
 
 from collections import deque
@@ -31,7 +31,7 @@ LATE_TURNS = 3
 ORPHAN_MS = 700
 """How long a call may stay unclaimed by cars in service: 0.6 s for the takeover, plus CHECK_MS."""
 UNCLAIMED_MS = 4500
-"""The same limit if a shirker claims no calls: two waits of 2 s, plus the time until the other nodes notice."""
+"""Like ORPHAN_MS, with a shirker in the group: two waits of 2 s, plus the time until the other nodes notice."""
 RESERVED_MS = 250
 """A car with an open door claims a new call at its floor within this time, or not at all."""
 DISPUTE_MS = 150
@@ -41,7 +41,7 @@ DISPUTE_MAX_MS = 25_000
 
 
 class GroupConduct:
-    """Judges the group in one run."""
+    """Judges the conduct of the group in one run."""
 
     def __init__(
         self, plan: Plan, observed: Observed, health: Health, ledger: CallLedger, cars: CarConduct, stream: Stream
@@ -69,7 +69,7 @@ class GroupConduct:
 
     @property
     def members(self) -> list[ObservedNode]:
-        """The nodes whose programs are not affected by a fault."""
+        """The running nodes of the group whose programs and servers no fault affects."""
         return [
             node
             for node in self.observed.nodes.values()
@@ -103,7 +103,7 @@ class GroupConduct:
             self.fail(f"car {node.id} opens its door for {sorted(here)}, which another car with an open door serves")
 
     def would_serve(self, node: ObservedNode, call: Call) -> bool:
-        """Return whether the car of *node* opened its door before *call* was pressed at that floor, and serves it."""
+        """Return whether *node* should serve *call* because its door was already open there when *call* was pressed."""
         made_ms, announced = self.wanted_since_ms.get(call, 0), self.cars.journeys[node.id].announced
         if call.button is Button.CAB or not node.is_open_at(call.floor) or announced is None:
             return False
@@ -133,7 +133,7 @@ class GroupConduct:
             known = other.durable.live.items() & other.state.calls.live.items() if other.state is not None else ()
             for dot, call in known:
                 if dot.author in authors and self.ledger.pressed_at_ms[dot] < self.clock() - CHECK_MS:
-                    self.fail(f"node {event.node} has forgotten the author of {call}, which node {other.id} still has")
+                    self.fail(f"node {event.node} has forgotten the author of {call}, which node {other.id} holds")
 
     def judge_lamp(self, at_ms: int, car: int, call: Call, dot: Dot | None) -> None:
         """Check that all lamps of *call* show the press or service that *car* registered at *at_ms*."""
@@ -145,7 +145,7 @@ class GroupConduct:
             is_lit = bool(mask(node.machine.lamps, call.button) >> call.floor & 1)
             if is_lit != pressed and call.car in (EVERY_CAR, node.id):
                 state = "dark" if pressed else "lit"
-                self.fail(f"{call} is still {state} at car {node.id}, {self.clock() - at_ms} ms later")
+                self.fail(f"the lamp of {call} is still {state} at car {node.id} after {self.clock() - at_ms} ms")
 
     # Periodic checks
 
@@ -172,13 +172,13 @@ class GroupConduct:
             message = node.state.outgoing.message
             hears = 0 if message is None else message.hears
             if hears | 1 << node.id != present:
-                self.fail(f"node {node.id} hears {hears:b} of {present:b}")
+                self.fail(f"node {node.id} hears nodes {hears:b} while nodes {present:b} are running (bit masks)")
 
     def judge_claims(self, members: list[ObservedNode], allowed_ms: int) -> None:
         """Check that no lit hall call stays unclaimed for longer than *allowed_ms* while a car is in service."""
         now_ms = self.clock()
         states = [node.state for node in members if node.state is not None and node.state.drive.fault is Fault.NONE]
-        lit = {call for node in members for call in node.lit(node.machine.lamps)} & {*self.ledger.open.values()}
+        lit = {call for node in members for call in node.calls_of(node.machine.lamps)} & {*self.ledger.open.values()}
         for call in sorted(lit):
             if not states or any(claims(state, call) for state in states):
                 self.orphaned_since_ms.pop(call, None)
@@ -201,7 +201,7 @@ class GroupConduct:
             if sum(claims(state, call) for state in able) < 2:
                 self.disputed_since_ms.pop(call, None)
             elif now_ms - self.disputed_since_ms.setdefault(call, now_ms) > DISPUTE_MS:
-                self.fail(f"two cars claim {call}")
+                self.fail(f"two cars keep claiming {call}")
 
     def judge_misconfigured(self, misconfigured: ObservedNode) -> None:
         """Check that nodes with conflicting configurations have logged the conflict."""

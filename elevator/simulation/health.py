@@ -1,9 +1,8 @@
 """Determines when faults affect a car or the whole group. Timing and behaviour are not judged then.
 
 A fault affects its target while it lasts, and for CAR_MS or GROUP_MS after it begins or ends. Faults of the network
-affect the group. A misconfigured node affects the group and every car. A fault of one node
-affects the group when it begins and ends, because the other nodes have to notice. In between, the group must work
-without that node.
+affect the group. A misconfigured node affects the group and every car. A fault of one node affects the group when it
+begins and ends, because the other nodes have to notice. In between, the group must work without that node.
 """
 
 from collections.abc import Callable
@@ -56,9 +55,9 @@ class Health:
         self.cars = cars
         self.programs: dict[int, Unaffected] = {}
         self.nodes: dict[int, Unaffected] = {}
-        """By node, for the program and the car together."""
+        """By node, since when its program, server and car are unaffected."""
         self.ids = Unaffected(frozenset(MISCONFIGURED), frozenset(MISCONFIGURED), GROUP_MS)
-        """Unaffected by misconfigured nodes. Nodes remember a duplicate for a while after it has left."""
+        """Since when misconfigured nodes affect no car. Nodes remember a duplicate for a while after it has left."""
         self.network = Unaffected(AFFECTING_NETWORK, AFFECTING_NETWORK, GROUP_MS)
         self.group = Unaffected(HARMFUL, AFFECTING_GROUP, GROUP_MS, from_ms=GROUP_MS)
         self.besides_shirker = Unaffected(HARMFUL, AFFECTING_GROUP - {FaultKind.SHIRKER}, GROUP_MS, from_ms=GROUP_MS)
@@ -98,7 +97,7 @@ class Health:
         )
 
     def is_program_unaffected(self, node: int, since_ms: int | None = None) -> bool:
-        """Return whether no fault has affected the program and server of *node* since *since_ms* (default: now)."""
+        """Return whether the program and server of *node* have been unaffected since *since_ms*, or are now if None."""
         return self.programs[node].from_ms <= (self.clock() if since_ms is None else since_ms)
 
     def is_unaffected(self, node: int) -> bool:
@@ -106,5 +105,5 @@ class Health:
         return node < self.cars and max(self.nodes[node].from_ms, self.ids.from_ms) <= self.clock()
 
     def is_calm(self, at_ms: int | None = None) -> bool:
-        """Return whether no fault has affected the group since *at_ms* (default: now)."""
+        """Return whether the group has been unaffected by faults since *at_ms*, or is now if None."""
         return self.group.from_ms <= (self.clock() if at_ms is None else at_ms)

@@ -8,8 +8,8 @@ from elevator.core.model import NEVER_MS, Heartbeat
 from elevator.simulation.faults import FaultKind, InjectedFault
 
 ECHO_MS = 50
-"""Datagrams return to their sender only if delays can reach this limit. A node ignores its own datagrams unless it has
-restarted since it sent them."""
+"""Datagrams return to their sender only if delays can reach this limit. A sender ignores its own datagrams unless it
+has restarted in the meantime."""
 
 
 class Links:
@@ -65,13 +65,13 @@ class Links:
 
     def pop_due(self, now_ms: int) -> dict[int, list[Heartbeat]]:
         """Remove the heartbeats that are due; return them by receiver."""
-        pop_due: dict[int, list[Heartbeat]] = {}
+        due: dict[int, list[Heartbeat]] = {}
         while self.queue and self.queue[0][0] <= now_ms:
             _, _, receiver, heartbeat = heappop(self.queue)
-            pop_due.setdefault(receiver, []).append(heartbeat)
-        return pop_due
+            due.setdefault(receiver, []).append(heartbeat)
+        return due
 
 
 def with_or_without(faults: list[InjectedFault], fault: InjectedFault, begins: bool) -> list[InjectedFault]:
-    """Return *faults* after *fault* has begun or ended."""
+    """Return *faults* with *fault* if it *begins*, otherwise without *fault*."""
     return [*faults, fault] if begins else [each for each in faults if each is not fault]

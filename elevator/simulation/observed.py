@@ -46,12 +46,13 @@ class ObservedNode:
     listens_from_ms: int = -NEVER_MS
     """When the node last began to listen. It must listen for a while before it acts."""
     sensed_at_ms: int = 0
-    """When the floor sensor last changed. The next three fields are analogous."""
+    """When the floor sensor last changed."""
     stop_changed_at_ms: int = 0
     obstructed_at_ms: int = -NEVER_MS
+    """When the obstruction switch last changed."""
     opened_at_ms: int = -NEVER_MS
     opener: Author | None = None
-    """The incarnation that opened the door, or that learned from its record that the door is open."""
+    """The incarnation that opened the door or read in its record that it is open; None if no program ran then."""
     stuck_since_ms: int | None = None
     """Since when the motor has had a command to run but no power; None if it has power or no such command."""
 
@@ -59,12 +60,12 @@ class ObservedNode:
     def floors(self) -> int:
         return self.machine.shaft.floors
 
-    def lit(self, lamps: Buttons) -> frozenset[Call]:
-        """Return the calls whose lamps are lit in *lamps*."""
+    def calls_of(self, buttons: Buttons) -> frozenset[Call]:
+        """Return the calls that belong to the buttons or lamps in *buttons*."""
         car = {Button.UP: EVERY_CAR, Button.DOWN: EVERY_CAR, Button.CAB: self.node_id}
-        buttons = panel_buttons(self.floors)
+        places = panel_buttons(self.floors)
         return frozenset(
-            Call(button, floor, car[button]) for button, floor in buttons if mask(lamps, button) >> floor & 1
+            Call(button, floor, car[button]) for button, floor in places if mask(buttons, button) >> floor & 1
         )
 
     def knows_when_opened(self) -> bool:

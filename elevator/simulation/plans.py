@@ -59,7 +59,7 @@ SHARES = {
 
 
 def plan(seed: int, cars: int | None = None, floors: int | None = None) -> Plan:
-    """Draw the plan for *seed*. Unless given, there are 1 to 9 cars and 2 to 20 floors, mostly few.
+    """Draw the plan for *seed*. Unless given, *cars* is 1 to 9 and *floors* is 2 to 20; small numbers are likelier.
 
     About one run in 18 has no faults.
     """
@@ -108,7 +108,7 @@ def plan(seed: int, cars: int | None = None, floors: int | None = None) -> Plan:
     whole = tuple(evolve(fault, point=fault.point or pauses.get(fault)) for fault in whole)
     late_ms = random.Random(f"late {seed}").choice((0, 0, 0, LATE_MS)) if faults else 0
     passing_ms = random.Random(f"passing {seed}").choice((500, 500, 500, SHORT_MS))
-    # If a server takes longer than a car needs to pass a sensor, it misses floors.
+    # A server that takes longer than a car needs to pass a sensor would miss floors.
     longest_ms = passing_ms - 50
     whole = tuple(
         evolve(f, delay_ms=min(f.delay_ms, longest_ms)) if f.kind is FaultKind.SLOW_SERVER else f for f in whole
@@ -118,7 +118,7 @@ def plan(seed: int, cars: int | None = None, floors: int | None = None) -> Plan:
 
 
 def draw_detail(rng: random.Random, fault: InjectedFault) -> int:
-    """Draw `detail` for a MOTOR or SERVER fault; a third of them are severe. Return other faults' own `detail`."""
+    """Draw `detail` for a MOTOR or SERVER fault, 0 in 2 of 3 cases. Return the `detail` of other faults unchanged."""
     match fault.kind:
         case FaultKind.MOTOR:
             return rng.choice((0, 0, 1))
@@ -253,7 +253,7 @@ def draw_sensors(rng: random.Random, cars: int, calm_at_ms: int) -> list[Injecte
 
 
 def draw_recorders(rng: random.Random, cars: int, calm_at_ms: int) -> list[InjectedFault]:
-    """Draw recorders that are killed, in 1 of 3 runs."""
+    """Draw kills of recorder processes, in 1 of 3 runs."""
     if rng.random() > 1 / 3:
         return []
     times = [rng.randrange(calm_at_ms) for _ in range(rng.randint(1, 6))]

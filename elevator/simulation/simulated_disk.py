@@ -31,7 +31,7 @@ class Received(NamedTuple):
 
 @define(eq=False)
 class SimulatedDisk:
-    """A disk with one record. It outlives the program."""
+    """A disk with at most one record, its recorder process, and the worker's client."""
 
     floors: int
     rng: random.Random
@@ -85,7 +85,7 @@ class SimulatedDisk:
         self.send(now_ms)
 
     def send(self, now_ms: int) -> None:
-        """Send the newest record to the recorder unless the client is waiting for an earlier one."""
+        """Send the newest record to the recorder unless the client awaits the answer to an earlier one."""
         message = None if GONE in self.inbox else self.client.message()
         if message is not None and self.requested is not None:
             self.client.note_sent(now_ms)
@@ -153,7 +153,7 @@ class SimulatedDisk:
         self.recorder_at_ms = now_ms + RETRY_MS
 
     def open(self, now_ms: int) -> None:
-        """Read the stored record. If an earlier attempt failed, wait for the worker's record before writing."""
+        """Read the stored record. If that failed before, give the worker RETRY_MS to save a record with its calls."""
         found = self.read()
         self.is_open = True
         self.inbox.append(FOUND + (b"" if found is None else write_record(found).encode()))

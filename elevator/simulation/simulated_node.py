@@ -81,11 +81,11 @@ class SimulatedNode:
         self.active_faults: dict[FaultKind, int] = {}
         """The number of active faults of each kind."""
         self.disturbed_at_ms = 0
-        """When a fault last began or ended, or the program started, ended or resumed."""
+        """When a DISTURBING fault last began or ended, or the program started, ended or resumed."""
         self.sensed_at_ms = 0
         """When the floor sensor last changed."""
         self.is_full_turn = False
-        """Whether the current turn is more than an idle step."""
+        """Whether the current turn runs a full step. Unchanged heartbeats alone need none."""
         self.disk = SimulatedDisk(shaft.floors, world.rng)
         self.process = SimulatedProcess(lambda fault: world.begin_or_end(fault, begins=True))
         self.server = SimulatedServer(elevator.machine(shaft), world.rng, self.on_elevator_changed)
@@ -206,7 +206,7 @@ class SimulatedNode:
         self.server.change(elevator.disconnect(self.machine, now_ms), now_ms)
 
     def handle_due(self) -> None:
-        """Process the event that is due."""
+        """Process one due event of the elevator, the disk, the panel or the program."""
         now_ms = self.world.now_ms
         if self.server.due_at_ms <= now_ms:
             self.server.settle(now_ms)

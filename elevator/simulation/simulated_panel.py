@@ -24,7 +24,7 @@ class SimulatedPanel:
     misread: Callable[[bytes], bytes]
     """Applies faults of the floor sensor to a reply."""
     phase_ms: int
-    """The offset of the sweeps within each interval of SWEEP_MS."""
+    """The offset of each sweep from the multiples of SWEEP_MS."""
     is_unreachable: bool = False
     """Whether the server refuses connections."""
     is_disconnected: bool = False
@@ -45,7 +45,7 @@ class SimulatedPanel:
         self.is_disconnected, self.unnoticed_until_ms = True, now_ms + silent_ms
 
     def sweep_soon(self, now_ms: int) -> None:
-        """Schedule a sweep, because something has changed."""
+        """Schedule a sweep at the earliest time that the sweep interval allows."""
         next_ms = now_ms + (self.phase_ms - now_ms) % SWEEP_MS
         self.sweep_at_ms = min(self.sweep_at_ms, next_ms if next_ms > self.swept_at_ms else next_ms + SWEEP_MS)
 

@@ -9,7 +9,7 @@ from elevator.core.node import Node
 from elevator.simulation.faults import InjectedFault, Point
 
 BACKLOG_MAX = 300
-"""The most datagrams that can wait for a frozen program. A real socket buffer holds about as many."""
+"""The most heartbeats that can wait for a frozen program. A real socket buffer holds about as many."""
 SPINS_MAX = 10
 WAKES_MAX = 300
 """The most wake-ups without input in one second. A program needs the most while it has much to send."""
@@ -37,7 +37,7 @@ class SimulatedProcess:
     backlog: list[Heartbeat] = field(factory=list)
     """Heartbeats that arrived while the process was frozen."""
     kill_at: int | Point | None = None
-    """Where to kill the process: a point of a turn, or the number of points to pass first; None to let it live."""
+    """Where to kill the process: a point of a turn, or the number of points to pass first; None if no kill is due."""
     pending_freeze: InjectedFault | None = None
     """The fault that will freeze the process when the process reaches `InjectedFault.point`."""
     unfinished: Tick | None = None
@@ -49,7 +49,7 @@ class SimulatedProcess:
     """How often the process has woken up without input since `second_began_at_ms`."""
     second_began_at_ms: int = 0
     spins: int = 0
-    """The number of consecutive turns at the same time."""
+    """How many wake-ups in a row have asked for another one at once."""
 
     def end(self) -> None:
         self.state = self.kill_at = self.unfinished = self.deferred = None
@@ -60,7 +60,7 @@ class SimulatedProcess:
         self.backlog += heartbeats[: BACKLOG_MAX - len(self.backlog)]
 
     def defers_at(self, point: Point, act: Callable[[], None]) -> bool:
-        """Handle the arrival at *point* as in `reach`. If the process is frozen, defer *act* and return True."""
+        """Call `reach` with *point*. If the process is frozen then, defer *act*; return whether it was deferred."""
         self.reach(point)
         if self.deferred is not None:
             self.deferred.append(act)
@@ -98,4 +98,4 @@ class SimulatedProcess:
         self.spins = self.spins + 1 if self.wake_at_ms <= now_ms else 0
         if self.wakes > WAKES_MAX:
             return f"wakes up more than {WAKES_MAX} times a second without input"
-        return f"takes more than {SPINS_MAX} turns at the same time" if self.spins > SPINS_MAX else ""
+        return f"wakes up more than {SPINS_MAX} times in one millisecond" if self.spins > SPINS_MAX else ""

@@ -13,12 +13,12 @@ from elevator.simulation.faults import InjectedFault
 
 @define(eq=False)
 class SimulatedServer:
-    """An elevator server with its elevator. It executes requests in order; a fault delays each request."""
+    """An elevator server with its elevator. It executes requests in order, with a delay while faults are active."""
 
     machine: Machine
     rng: random.Random
     on_change: Callable[[Machine, Machine, Iterable[Event]], None]
-    """Called with the elevator before and after each change."""
+    """Called with the elevator before and after each change, and the events of the change."""
     delays: list[InjectedFault] = field(factory=list)
     requests: bytes = b""
     """Commands that have not been executed yet, perhaps followed by a sweep."""
@@ -88,7 +88,7 @@ class SimulatedServer:
         self.execute_due(now_ms)
 
     def put_back(self, now_ms: int) -> None:
-        """Move a car that has left its shaft back to the end floor, as its operator would."""
+        """Move a car that has left its shaft back to the end floor, as an operator would."""
         if self.machine.out:
             self.change(elevator.put_back(self.machine, now_ms), now_ms)
 

@@ -45,7 +45,7 @@ CHECK_MS = 10
 AGREE_MS = 1000
 """After the last fault, all panels must agree within this time."""
 EXCHANGE_MS = 300
-"""The time in which every node receives the final heartbeats of all others."""
+"""How long the run continues at its end, so that every node receives the final heartbeats of all others."""
 
 
 class World:
@@ -215,7 +215,7 @@ class World:
             if node.state is not None:
                 what, datagram = self.attacker.draw(node.id)
                 if node.admission.admit(datagram) is not None:
-                    self.fail(f"node {node.name} accepted a datagram of the kind {what}")
+                    self.fail(f"node {node.name} accepted an invalid datagram: {what}")
 
     # Faults
 
@@ -299,7 +299,7 @@ def in_order(acts: Iterable[Act]) -> list[Act]:
 
 
 def drain_time_ms(plan: Plan) -> int:
-    """Return how long a group may take, after the last fault, to serve every call that a panel can have.
+    """Return how long a group may take, after the last fault, to serve every call that a panel can register.
 
     One car can go up, down and up again in that time and open its door at every floor. It may also have to search for a
     floor and to restart its motor. If a ghost claims the calls, the starvation guard of the other cars must expire
