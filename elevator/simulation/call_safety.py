@@ -72,7 +72,7 @@ class CallLedger:
         self.withdrawn: dict[int, dict[Call, tuple[int, list[Dot]]]] = {}
         """By node, the calls that it no longer confirms: since when, and the presses that it had confirmed."""
         self.lit: dict[int, dict[Call, list[Dot]]] = {}
-        """By node, the calls whose lamps are lit on its panel, and the presses for which they are lit."""
+        """By node, the calls of the lit lamps on its panel, each with the presses that lit the lamp."""
         self.stored: dict[int, dict[Author, int]] = {}
         """By node, the merged version vectors of all records that its disk has stored since it was last wiped."""
         self.sent: dict[Author, dict[Author, int]] = {}
@@ -263,7 +263,7 @@ class CallLedger:
             self.fail(f"the panels disagree: {panels}")
 
     def judge_end(self) -> None:
-        """Check what each node knows, and that every confirmed call was served, at the end of the run."""
+        """Check the end of the run: what each node knows, and that every confirmed call was served."""
         lost, nodes = self.plan.lost_cars(), [node for node in self.observed.nodes.values() if node.is_alive]
         states = [(node.id, node.state) for node in nodes if node.state is not None]
         for id, state in states:

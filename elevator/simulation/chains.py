@@ -93,7 +93,7 @@ def draw_long(rng: random.Random, cars: int, floors: int, calm_at_ms: int) -> tu
         ]
         stops = stops if rng.random() > 0.75 else []
         return [cut, disk, kill, *stops], presses([at_ms + 3000, at_ms + 3010])
-    if chain == "wiped":  # More incarnations than the peers remember, none of which knows of its predecessor.
+    if chain == "wiped":  # More incarnations than the peers remember, each unaware of its predecessor.
         starts = [at_ms + n * rng.randint(650, 700) for n in range(rng.randint(11, 14))]
         wipes = [InjectedFault(FaultKind.WIPE, start_ms, start_ms + 20, who) for start_ms in starts]
         return wipes, presses(start_ms + 400 for start_ms in (*starts, starts[-1] + 3000))

@@ -190,6 +190,6 @@ def describe(fault: InjectedFault, cars: int) -> str:
         case FaultKind.SLOW_DISK | FaultKind.SLOW_SERVER:
             return f"{where}, up to {fault.delay_ms} ms"
         case FaultKind.MOTOR | FaultKind.SERVER:
-            return where + (" (worse)" if fault.detail else "")
+            return where + (f" (detail {fault.detail})" if fault.detail else "")
         case _:
             return where + (f", {fault.point}" if fault.point else "")

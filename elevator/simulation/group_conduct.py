@@ -3,8 +3,8 @@
  1. Within LAMP_MS, a registered press lights, and a served call goes dark, on every panel concerned (L1, L3, L4).
  2. Every lit hall call is claimed by a car in service, soon after the previous car failed (G3, A2). No two cars claim
     the same call (A1). No car opens its door for a new call that another car with an open door serves (A1).
- 3. The nodes hear each other and know which are dead (G3). No node forgets an incarnation of which another node still
-    has a call (G1).
+ 3. The nodes hear each other and know which are dead (G3). No node forgets an incarnation while another node still has
+    a call of it (G1).
  4. Nodes that cannot belong to one group report the conflict (A3).
 
 A lasting fault of one node affects the group for GROUP_MS only. After that, the rules apply again: the other cars must
@@ -69,7 +69,7 @@ class GroupConduct:
 
     @property
     def members(self) -> list[ObservedNode]:
-        """The running nodes of the group whose programs and servers no fault affects."""
+        """The running nodes of the group with unaffected programs and servers."""
         return [
             node
             for node in self.observed.nodes.values()
@@ -126,7 +126,7 @@ class GroupConduct:
             self.check()
 
     def judge_forgotten(self, event: TurnTaken, authors: set[Author]) -> None:
-        """Check that a node has not forgotten an incarnation of which a connected node still has calls."""
+        """Check that a node forgets no incarnation while a connected node still has calls of it."""
         members = self.members if self.health.network.from_ms <= self.clock() else []
         others = [node for node in members if node.id != event.node]
         for other in others if len(others) < len(members) else []:

@@ -31,7 +31,7 @@ TAKE_OVER_MS = (5, 60)
 SMALL_BYTES = 400
 """With datagrams of this size, even small groups need several parts for a heartbeat."""
 GLITCH_MS = (10, 80)
-"""The shortest and the longest time for which a floor sensor reports an impossible floor."""
+"""How long an impossible report of a floor sensor lasts, at least and at most."""
 LASTING = (
     FaultKind.ONE_WAY,
     FaultKind.MOTOR,
