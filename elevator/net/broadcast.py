@@ -22,15 +22,15 @@ log = logging.getLogger("elevator")
 BROADCAST, LOOPBACK = "255.255.255.255", "127.255.255.255"
 NO_INTERFACE = "no network interface"
 REFRESH_MS, REFRESH_OFFLINE_MS = 1000, 100
-"""The interval at which to list the network interfaces: normally, and while no interface works."""
+"""How often to list the network interfaces: normally, and while no interface works."""
 SIOCGIFFLAGS, SIOCGIFADDR, IFF_UP, IFF_BROADCAST, IP_PKTINFO = 0x8913, 0x8915, 1, 2, 8
 """Linux constants that Python's socket module lacks; see netdevice(7) and ip(7)."""
 READ_NS = 3_000_000
 """The limit on CPU time for decoding datagrams in one turn, so that a flood does not delay the car. A limit on elapsed
 time would leave too little CPU time on a busy machine."""
 UNWANTED_MS, UNWANTED_BURST_MS = 1, 20
-"""One dropped datagram per UNWANTED_MS is normal, and so is a burst of UNWANTED_BURST_MS / UNWANTED_MS. If there are
-more, the port rests for REST_MS after each turn that receives, because every turn costs time."""
+"""The normal rate of dropped datagrams: one per UNWANTED_MS, in bursts of up to UNWANTED_BURST_MS / UNWANTED_MS. Above
+this rate, the port rests for REST_MS after each turn that receives, because every turn costs time."""
 REST_MS = 2
 SEND_FAILS_MS, SEND_WORKS_MS = 2000, 10_000
 """How long broadcasts must fail, or work again, before the node logs it. Single failures are normal."""
@@ -94,7 +94,7 @@ class Broadcast:
             self._log_failures(failures, now_ms)
 
     def _log_failures(self, failures: Mapping[str, str], now_ms: int) -> None:
-        """Log which routes begin or cease to fail. *failures* has the error of each route, empty if sending worked."""
+        """Log the routes that begin or cease to fail. *failures*: the error of each route, empty if sending worked."""
         begun = []
         for name in sorted(failures.keys() | self._sending.keys()):
             condition = self._sending.setdefault(name, Condition(False, SEND_FAILS_MS, SEND_WORKS_MS, False))
@@ -140,7 +140,7 @@ class Broadcast:
 
     @property
     def warnings(self) -> dict[str, int]:
-        """How many received datagrams were dropped. The keys are log lines with the reason."""
+        """The number of datagrams dropped for each reason. The keys state the reason, as a line for the log."""
         dropped = {f"dropped a datagram: {what}": times for what, times in self._admission.refused.items()}
         return {**dropped, "dropped a datagram: queue full": self._queue.dropped}
 
@@ -153,7 +153,7 @@ class Broadcast:
         return self._rest_until_ms if self._queue or now_ms < self._rest_until_ms else NEVER_MS
 
     def receive(self, now_ms: int) -> tuple[Heartbeat, ...]:
-        """Return the heartbeats of other nodes that can be decoded within READ_NS. The rest stays queued."""
+        """Return heartbeats of other nodes. Datagrams that cannot be decoded within READ_NS stay queued."""
         if now_ms < self._rest_until_ms:
             return ()
         unwanted = self._fetch()
@@ -189,7 +189,7 @@ class Broadcast:
         return unwanted + self._queue.dropped
 
     def _throttle(self, unwanted: int, now_ms: int) -> None:
-        """Rest if *unwanted*, the number of dropped datagrams, exceeds the normal rate (a leaky bucket)."""
+        """Count *unwanted* more dropped datagrams, and rest if they exceed the normal rate (a leaky bucket)."""
         full_ms = now_ms + UNWANTED_BURST_MS
         self._unwanted_until_ms = max(self._unwanted_until_ms, now_ms) + UNWANTED_MS * unwanted
         if self._unwanted_until_ms > full_ms:

@@ -15,18 +15,18 @@ from collections.abc import Iterable
 from attrs import define, field
 
 CAPACITY = 256
-"""The limit on queued datagrams from known addresses, and also from unknown ones."""
+"""The maximum number of queued datagrams from known addresses, and likewise from unknown ones."""
 ADDRESS_CAPACITY = 128
-"""The limit on queued datagrams from one address."""
+"""The maximum number of queued datagrams from one address."""
 KNOWN_MAX = 128
-"""The limit on known addresses. The one heard from least recently is forgotten."""
+"""The maximum number of known addresses. Beyond it, the address heard from least recently is forgotten."""
 UNKNOWN_EVERY = 8
 """After this many datagrams from known addresses, one from an unknown address is decoded: it may be from a new node."""
 
 
 @define(eq=False)
 class Queue:
-    """Datagrams by source address. The address whose turn is next comes first."""
+    """Datagrams grouped by source address. The address whose turn is next comes first."""
 
     count: int = 0
     _by_address: dict[str, deque[bytes]] = field(factory=dict)

@@ -1,4 +1,4 @@
-r"""The seal on a datagram: a message authentication code that proves who wrote it.
+r"""The seal on a datagram: a message authentication code that proves that a holder of the group's key wrote it.
 
 1. A sealed datagram is a line `sealed1 <tag>\n` followed by a datagram of wire.py. The tag is 16 bytes in hexadecimal:
    the BLAKE2b hash (RFC 7693) of everything after the line, keyed with the group's key.
@@ -31,7 +31,7 @@ def seal(datagram: bytes, key: bytes) -> bytes:
 def unseal(sealed: bytes, keys: Sequence[bytes]) -> bytes:
     """Return the datagram in *sealed*; raise SealError unless one of *keys* sealed it. *keys* must not be empty."""
     if not sealed.startswith(PREFIX) or sealed[HEAD_BYTES - 1 : HEAD_BYTES] != b"\n":
-        raise SealError("no seal, so not from a node")
+        raise SealError("not sealed, so not sent by a node")
     datagram, received_tag = sealed[HEAD_BYTES:], sealed[len(PREFIX) : HEAD_BYTES - 1]
     if any(compare_digest(received_tag, tag(datagram, key)) for key in keys):
         return datagram

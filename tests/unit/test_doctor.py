@@ -344,7 +344,7 @@ def test_listen_returns_nodes_and_counts_other_datagrams(monkeypatch: pytest.Mon
     assert {id: list(by_address) for id, by_address in found.nodes.items()} == {3: ["127.0.0.1"]}
     assert {reason: count > 0 for reason, count in found.refused.items()} == {
         "from another group, or malformed": True,
-        "no seal, so not from a node": True,
+        "not sealed, so not sent by a node": True,
     }
 
 
