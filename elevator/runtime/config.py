@@ -108,7 +108,7 @@ converter.register_structure_hook(Path, lambda value, _: Path(converter.structur
 
 
 def load(options: Mapping[str, object], file: Path | None) -> Config:
-    """Combine the *options* that the user gave with the TOML *file*; raise ConfigError."""
+    """Combine the *options* that the user gave with the TOML *file*; raise ConfigError if either is invalid."""
     settings = {**(read(file) if file else {}), **options}
     if "id" not in settings:
         raise ConfigError("no node id: give this node a number of its own, 0..63, with --id")
@@ -142,8 +142,8 @@ def key_file(settings: Config) -> Path | None:
 def read_keys(file: Path | None) -> tuple[bytes, ...]:
     """Return the keys in *file*, or NO_KEY without a file; raise ConfigError. The node seals with the first key.
 
-    Each line is a key of KEY_BYTES bytes in hexadecimal. A file that other users can access is refused, because its
-    keys may not be secret. The mode of a systemd credential is not checked: its directory is private, and an access
+    Each line is a key of KEY_BYTES bytes in hexadecimal. A file that other users can access is refused, because these
+    users may know its keys. The mode of a systemd credential is not checked: its directory is private, and an access
     control list for the service's user appears in the mode as access for the group.
     """
     if file is None:

@@ -3,7 +3,7 @@
 `events` returns every change. An `EventLog` returns the same changes with flap damping (log_damping.py).
 
 Calls are logged at level info. Without faults, a node logs nothing else between its start and its stop. A car out of
-service and a silent peer are warnings. The movements of the car are for debugging.
+service and a silent peer are warnings. The movements of the car are logged at level debug.
 """
 
 import logging
@@ -38,7 +38,7 @@ def events(before: Node, after: Node) -> Iterator[LoggedEvent]:
     if new is not old:
         if new.fault is not old.fault:
             yield service_event({new.fault} - {Fault.NONE})
-        if has_acted(old, new):
+        if has_new_action(old, new):
             yield LoggedEvent(DEBUG, action(new))
 
 
@@ -63,7 +63,7 @@ class EventLog:
     """The peers whose current state differs from their last reported state."""
     _faults: dict[Fault, Condition] = field(factory=lambda: {Fault.SERVER: Condition(is_failing=True)})
     _fault: Fault = Fault.SERVER
-    _has_unreported_action: bool = False
+    _has_unlogged_action: bool = False
 
     def events(self, before: Node, after: Node) -> Iterator[LoggedEvent]:
         """Return the events to log for the turn from *before* to *after*. Call this for every turn, in order."""
@@ -72,9 +72,9 @@ class EventLog:
         yield from self._service_events(after)
         # A flickering floor sensor starts and stops the car each time, so its actions are not logged meanwhile.
         position = self._faults.get(Fault.POSITION)
-        self._has_unreported_action = self._has_unreported_action or has_acted(before.drive, after.drive)
-        if self._has_unreported_action and not (position and position.damped_ms):
-            self._has_unreported_action = False
+        self._has_unlogged_action = self._has_unlogged_action or has_new_action(before.drive, after.drive)
+        if self._has_unlogged_action and not (position and position.damped_ms):
+            self._has_unlogged_action = False
             yield LoggedEvent(DEBUG, action(after.drive))
 
     def _peer_events(self, before: Node, after: Node) -> Iterator[LoggedEvent]:
@@ -116,13 +116,13 @@ def service_event(faults: set[Fault], note: str = "") -> LoggedEvent:
     return LoggedEvent(INFO, f"in service{note}")
 
 
-def has_acted(old: Drive, new: Drive) -> bool:
-    """Return whether the car has begun to do something else or has announced a direction."""
+def has_new_action(old: Drive, new: Drive) -> bool:
+    """Report whether the car's behaviour or direction, or the announcement of its direction, has changed."""
     return (new.behaviour, new.direction, new.door.announced) != (old.behaviour, old.direction, old.door.announced)
 
 
 def action(car: Drive) -> str:
-    """Describe what *car* is doing, and which direction it has announced."""
+    """Describe what *car* is doing, and the direction that it has announced, if any."""
     floor, direction = car.position.floor, car.direction.name.lower()
     where = "between floors" if floor is None else f"at floor {floor}"
     match car.behaviour:
@@ -141,13 +141,13 @@ def describe(call: Call) -> str:
 
 
 class RepeatedWarnings:
-    """Logs counted problems: first at once, then after 1, 2, 4, ... seconds, and finally once a minute."""
+    """Logs each recurring problem at once, then after 1, 2, 4, ... seconds, and finally once a minute."""
 
     def __init__(self) -> None:
         self._logged: dict[str, LoggedWarning] = {}
 
     def log(self, counts: Mapping[str, int], now_ms: int) -> None:
-        """Log each problem in *counts* whose count has grown, if its next line is due."""
+        """Log each problem whose total in *counts* has grown, if the next line about it is due."""
         for problem, total in counts.items():
             logged, next_at_ms, gap_ms = self._logged.get(problem, LoggedWarning(0, now_ms, GAP_MS))
             if total == logged or now_ms < next_at_ms:
@@ -163,4 +163,4 @@ class LoggedWarning(NamedTuple):
     next_at_ms: int
     """When the next line may be logged."""
     gap_ms: int
-    """The minimum time from that line to the following line."""
+    """The minimum time between the next line and the one after it."""

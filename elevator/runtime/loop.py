@@ -2,7 +2,7 @@
 
 One select waits for the elevator, the broadcast port, the recorder, the supervisor, a signal and the next deadline. The
 loop then reads everything that has arrived and takes one turn. It skips the turn if no deadline is due and nothing is
-new: an unchanged panel snapshot is the same object as before, so that check is one comparison.
+new. An unchanged panel snapshot remains the same object, so comparing identities shows whether it is new.
 """
 
 import logging
@@ -80,7 +80,7 @@ def run(config: Config, keys: Sequence[bytes], directory: Path | None, link: Lin
 def open_elevator(config: Config, link: Link) -> "Elevator":
     if config.serial is None:
         return ElevatorServer(config.host, config.port, config.floors)
-    from elevator.hardware.card_port import CardPort  # Other nodes do not load pyserial.
+    from elevator.hardware.card_port import CardPort  # Only nodes with a card load pyserial.
 
     return CardPort(str(config.serial), config.speed, link.hold)
 
@@ -144,5 +144,5 @@ def resolve(host: str) -> str:
 
 
 def clock_ms() -> int:
-    """Return a monotonic time that counts while the machine is suspended, so that the node detects such a stall."""
+    """Return a monotonic time that advances while the machine is suspended, so that the node notices the suspension."""
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000
