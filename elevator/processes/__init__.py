@@ -4,6 +4,6 @@
 - worker_link.py is the worker's connection to its supervisor. The worker replaces a supervisor that is gone.
 - child.py forks named processes and receives termination signals.
 
-Nothing here knows about elevators. Imports core. The names of processes (`elevator:pair`,
-`elevator:worker`, `elevator:disk`) are visible in `ps` and must not change.
+Nothing here knows about elevators. Imports core. The names of processes (`elevator:pair`, `elevator:worker`,
+`elevator:disk`) are visible in `ps` and must not change.
 """

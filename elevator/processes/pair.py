@@ -41,7 +41,8 @@ WORKER_TIMEOUT_S = 0.5
 END_S = 2.0
 """How long a worker may take to end on request."""
 STEADY_S, STEADY_KILLED_S = 0.5, 0.05
-"""A worker that ran for at least STEADY_S, or STEADY_KILLED_S until SIGKILL, did not crash at startup."""
+"""How long a worker must run so that its end does not count as a crash at startup. STEADY_KILLED_S applies if SIGKILL
+ended it."""
 BACKOFF_S, BACKOFF_MAX_S = 0.02, 1.0
 
 KILLED = "was killed by SIGKILL"
@@ -69,9 +70,9 @@ def supervise(
 ) -> int:
     """Keep one worker running until it ends on purpose or a termination signal arrives; return the exit status.
 
-    Every worker and later supervisor inherits the descriptors *inherited*. Later supervisors are started with
-    *extra_arguments*. When a worker is gone, the supervisor writes *final_message* to the descriptor
-    that it holds for this worker.
+    The first worker is *adopted* if given. Every later worker and supervisor inherits the descriptors *inherited*, and
+    later supervisors are started with *extra_arguments*. When a worker is gone, the supervisor writes *final_message*
+    to the descriptor that it holds for this worker.
     """
     rename("elevator:pair")
     gc.freeze()  # Workers share the memory of loaded objects as long as their garbage collector skips them.
@@ -211,9 +212,9 @@ def watch(worker: Worker, signals: Signals, final_message: bytes) -> tuple[bytes
 
 
 def receive(link: socket.socket, held: list[int]) -> bytes:
-    """Receive from the worker, answer, and update *held*, the descriptors to hold. Return the bytes received.
+    """Receive from the worker, answer, and update *held*, the descriptors to hold.
 
-    The result is empty at end of file.
+    Return the bytes received; empty at end of file.
     """
     try:
         # The kernel ends a read at the byte that carries a descriptor, so a DROP in the same read precedes it.

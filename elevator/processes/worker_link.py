@@ -27,7 +27,7 @@ log = logging.getLogger("elevator")
 
 
 class Link:
-    """The worker's connection. Without a pair (`--no-pair`) it does nothing.
+    """The worker's connection to its supervisor. With `--no-pair`, it does nothing.
 
     *link* is the socket and *supervisor* the supervisor's pidfd. A new supervisor inherits the descriptors *inherited*
     and is started with the program's own arguments and *extra_arguments*.
@@ -86,7 +86,7 @@ class Link:
                 self.socket.send(message)
 
     def hold(self, descriptor: int | None) -> None:
-        """Make this supervisor and its successors hold a copy of *descriptor*, or of none.
+        """Make the supervisor and its successors hold a copy of *descriptor*, or nothing if it is None.
 
         Call this with None before closing the descriptor.
         """
@@ -109,7 +109,7 @@ class Link:
                 return
         except OSError:
             pass
-        with suppress(OSError):  # It may only be stopped, but there must never be two supervisors.
+        with suppress(OSError):  # A stopped supervisor could continue beside its successor.
             signal.pidfd_send_signal(self._supervisor, signal.SIGKILL)
         with suppress(ChildProcessError):
             os.waitid(os.P_PIDFD, self._supervisor, os.WEXITED)

@@ -3,7 +3,7 @@
 - records.py encodes a record as text.
 - store.py keeps that text in SQLite.
 - recorder.py runs the process that waits for the disk, so that the worker never does.
-- recorder_client.py is the worker's side of their protocol, without I/O.
+- recorder_client.py is the worker's side of the protocol between the two, without I/O.
 
 Imports core, net (whose notation of calls the record uses) and processes. Records of older versions must stay readable.
 A damaged record is renamed, never deleted.

@@ -1,6 +1,7 @@
 """The recorder: a process that waits for the disk so that the worker never does, and the worker's connection to it.
 
-1. The recorder is a fork of the worker. Only it opens the record (store.py). First it sends the record found there.
+1. The recorder is a fork of the worker. Only it opens the record (store.py). First it sends the stored record to the
+   worker.
 2. Then the worker sends records and the recorder writes the newest. recorder_client.py describes the protocol.
 3. If the disk refuses a record, the recorder retries twice a second.
 4. When its worker is gone, a recorder writes the newest record it has received and ends. The worker replaces a recorder
@@ -29,7 +30,7 @@ from elevator.storage.store import DiskError, Memory, Store, StoreError
 
 RETRY_S, RETRY_MS = 0.5, 500
 CHECK_S = 2.0
-"""How often the recorder checks that the record is still there."""
+"""How often the recorder checks that the record was neither deleted nor replaced."""
 LOAD_S = 5.0
 """How long a starting node waits for its record. After that it starts without the record, and merges it later."""
 POLL_S = 0.003
@@ -71,11 +72,11 @@ class Recorder:
             if message[:1] == FOUND:
                 return read_record(message[1:].decode(), self._floors) if len(message) > 1 else None
             break
-        log.warning("cannot read the record yet; starting without it. It is merged once it can be read")
+        log.warning("cannot read the record yet; starting without it, and merging it once it can be read")
         return None
 
     def save(self, record: Record) -> None:
-        """Start making *record* durable, unless it equals the newest record."""
+        """Start making *record* durable, unless it equals the last record saved."""
         self._client.save(record)
         self._send(self._clock())
 
@@ -88,7 +89,10 @@ class Recorder:
         return self._replace_at_ms if self._is_gone else self._client.wake_at_ms()
 
     def poll(self, readable: bool = True) -> Told:
-        """Receive if the socket is *readable*, replace a lost recorder and wake a late one. Return what was learned."""
+        """Receive if the socket is *readable*, replace a lost recorder, and resume a late one.
+
+        Return what was learned about the disk.
+        """
         now_ms = self._clock()
         while readable and not self._is_gone and (message := receive(self._socket)) is not None:
             if message:
@@ -249,7 +253,7 @@ def serve(link: socket.socket, directory: Path | None, floors: int) -> None:
 
 
 def receive_all(link: socket.socket, newest: str, received: int) -> tuple[str, int, bool]:
-    """Return the newest record received, how many were received in all, and whether the link is still open."""
+    """Return the newest record, the number of records received in all, and whether the link is still open."""
     while select.select([link], [], [], 0)[0]:
         message = receive(link)
         if not message:

@@ -1,7 +1,7 @@
 """The worker's side of the recorder's protocol, without I/O: messages and times in, messages out.
 
-1. The worker sends complete records, and only the newest. At most WINDOW records may be unacknowledged. They are
-   numbered from 1 for each recorder process.
+1. The worker sends complete records, and only the newest. At most WINDOW records may be unacknowledged. For each
+   recorder process, records are numbered from 1.
 2. The recorder writes the newest record received and acknowledges its number, which covers all earlier records.
 3. If the disk refuses a record, or none is acknowledged for ACK_TIMEOUT_MS, the disk has failed: calls are then durable
    only on peers. The recorder retries on its own, and its next acknowledgement ends the failure.
@@ -20,9 +20,9 @@ ACK_TIMEOUT_MS = 1000
 """How long the recorder may take to acknowledge a record."""
 WINDOW = 8
 FOUND, REFUSED, WRITTEN, FAILED = b"=", b"!", b"+", b"-"
-"""The first byte of a recorder's message. FOUND is followed by the record on the disk, if there is one; REFUSED by the
-reason why that record cannot be used, for the user; WRITTEN by the number of the newest record received, now durable;
-FAILED by that number if the disk refuses it."""
+"""The first byte of a recorder's message, and what follows it. FOUND: the record on the disk, if there is one. REFUSED:
+why the record on the disk cannot be used, for the user. WRITTEN: the number of the newest record received, which is
+now durable. FAILED: the number of the newest record received, if the disk failed."""
 
 
 class Told(NamedTuple):
@@ -65,7 +65,7 @@ class RecorderClient:
     _news: Told = field(default=NOTHING, init=False)
 
     def save(self, record: Record) -> None:
-        """Make *record* the next one to send, unless it equals the newest record."""
+        """Make *record* the next one to send, unless it equals the last record saved."""
         if record != self._newest:
             self._newest = self._unsent = record
 
@@ -101,13 +101,13 @@ class RecorderClient:
         self._recorded, self._sent_count, self._unsent = None, 0, self._newest
 
     def wake_at_ms(self) -> int:
-        """Return when an acknowledgement becomes overdue, or NEVER_MS."""
+        """Return when an acknowledgement becomes overdue; NEVER_MS if none is expected or one is already overdue."""
         if not self._pending or self.is_late:
             return NEVER_MS
         return max(self._pending[0].sent_at_ms, self._received_at_ms) + ACK_TIMEOUT_MS
 
     def becomes_late(self, now_ms: int) -> bool:
-        """Return whether an acknowledgement has just become overdue. If so, the disk has failed."""
+        """Report whether an acknowledgement has just become overdue. If so, the disk counts as failed."""
         if now_ms < self.wake_at_ms():
             return False
         self.is_late = True

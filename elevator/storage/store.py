@@ -24,7 +24,7 @@ from elevator.storage.records import read_record
 
 VERSION = 1
 DAMAGE = (sqlite3.Error, UnicodeDecodeError)
-"""The errors from an unusable file. UnicodeDecodeError occurs if SQLite's message quotes bytes that are not text."""
+"""The errors that an unusable file causes. UnicodeDecodeError occurs if SQLite's message quotes invalid text."""
 DISK_ERRORS = (
     sqlite3.SQLITE_PERM,
     sqlite3.SQLITE_BUSY,
@@ -46,7 +46,7 @@ LOCK_S = 1.0
 DAMAGE_CALM_MS = 10_000
 """Repeated damage within this time is logged once."""
 PERMANENT = (errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL)
-"""The errors that mean that no directory can ever be made at a path. Others may be temporary."""
+"""The errors that show that a directory can never be made at a path. Other errors may be temporary."""
 
 log = logging.getLogger("elevator")
 
@@ -151,7 +151,7 @@ class Store:
         return True
 
     def is_replaced(self) -> bool:
-        """Return whether the open file was deleted or replaced in the directory, so that writes to it are lost."""
+        """Report whether the open file was deleted or replaced in the directory, so that writes to it are lost."""
         return self._identity != identity(self.path)
 
     def close(self) -> None:
@@ -218,7 +218,7 @@ def identity(path: Path) -> tuple[int, int] | None:
 
 
 def is_disk_error(error: Exception, path: Path) -> bool:
-    """Return whether *error* comes from the disk, so that a retry may succeed, and not from damage in the file."""
+    """Report whether *error* comes from the disk, so that a retry may succeed, rather than from a damaged file."""
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
     if code == sqlite3.SQLITE_IOERR_SHORT_READ or (code == sqlite3.SQLITE_READONLY and is_format_read_only(path)):
         return False
@@ -226,7 +226,7 @@ def is_disk_error(error: Exception, path: Path) -> bool:
 
 
 def is_format_read_only(path: Path) -> bool:
-    """Return whether byte 18 of the file at *path* makes SQLite treat it as read-only.
+    """Report whether byte 18 of the file at *path* makes SQLite treat it as read-only.
 
     That byte is the "write version", at most 2 for a writable file: https://www.sqlite.org/fileformat2.html, 1.3.3.
     """
