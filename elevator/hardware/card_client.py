@@ -1,14 +1,14 @@
 """The client of the I/O card, without I/O: identification, sweeps and resynchronisation.
 
-1. The device on a port that was just opened may not be the card. The client requests its identity up to TRIES times,
-   because a card may miss the first requests. Then it sweeps: it reads all inputs at once, again and again.
-2. If the reply to a sweep takes longer than LATE_MS or is malformed, the client halts the motor: another program may
-   have written to the card or read its replies. It writes HALT at once, and every SWEEP_MS while it resynchronises.
-3. To resynchronise, it requests the card's identity until only the identity arrives and the line is then quiet for
-   QUIET_MS. Then it writes all outputs again, with the motor stopped, and sweeps. The first valid reply ends the halt.
-   During a halt, snapshots are marked `halted` and commands are ignored.
-4. If the late reply still arrives complete, no byte was lost. It becomes a snapshot and ends the halt.
-5. If a halt lasts for TIMEOUT_MS, the client raises CardLost.
+1. The device on a port that was just opened may not be the card. The client requests the device's identity up to TRIES
+   times, because a card may miss the first requests. Then it sweeps: it reads all inputs at once, again and again.
+2. If the reply to a sweep takes longer than LATE_MS or is malformed, another program may have written to the card or
+   read its replies. The client halts the motor: it writes HALT at once, and every SWEEP_MS while it resynchronises.
+3. To resynchronise, the client requests the card's identity until only the identity arrives and the line is then quiet
+   for QUIET_MS. Then it writes all outputs again, with the motor stopped, and sweeps. The first valid reply ends the
+   halt. During a halt, snapshots are marked `halted` and commands are ignored.
+4. If the late reply still arrives complete, no byte was lost. The reply becomes a snapshot and ends the halt.
+5. If no valid reply ends the halt within TIMEOUT_MS - LATE_MS, the client raises CardLost.
 """
 
 from enum import Enum, auto
@@ -24,7 +24,7 @@ TRIES, ASK_MS = 10, 100
 LATE_MS = 50
 """The client halts the motor if a reply takes longer. On the line, a sweep and its reply take about 1 ms."""
 LOST_MS = 250
-"""How long after a sweep the client stops waiting for its reply and requests the card's identity."""
+"""If nothing has arrived this long after a sweep, the client stops waiting and requests the card's identity."""
 QUIET_MS = 20
 """If nothing arrives for this long, all replies have arrived: USB adapters hold bytes back for 16 ms at most."""
 
@@ -160,7 +160,7 @@ class CardClient:
                 assert_never(self.phase)
 
     def is_late(self, now_ms: int) -> bool:
-        """Report whether a reply is overdue. After a stall of this process, it may be waiting in the port, unread."""
+        """Report whether a reply is overdue. After a stall of this process, the reply may be in the port, unread."""
         return self.panel.asked_at_ms is not None and now_ms >= self.panel.asked_at_ms + LATE_MS
 
     def receive(self, data: bytes, now_ms: int) -> None:
@@ -191,7 +191,10 @@ class CardClient:
                 assert_never(self.phase)
 
     def write(self, outputs: Outputs) -> bool:
-        """Send changed outputs, but none before the first reply or during a halt. Report whether any were sent."""
+        """Send the outputs that have changed; report whether there were any.
+
+        Before the first reply and during a halt, nothing is sent.
+        """
         message = self.panel.write(outputs) if self.phase is CardPhase.IN_STEP else b""
         self.outgoing += message
         return bool(message)
@@ -201,7 +204,7 @@ class CardClient:
         return self.outgoing + (HALT + self._codec.changes(self.panel.sent, Outputs()) if self.is_card else b"")
 
     def _sweep(self, now_ms: int) -> None:
-        """Sweep if it is due. If the reply to the last sweep is overdue, halt the motor or raise CardLost."""
+        """Sweep if the next sweep is due. If the reply to the last one is overdue, halt the motor or raise CardLost."""
         asked_at_ms = self.panel.asked_at_ms
         if asked_at_ms is None:
             if now_ms >= self._next_at_ms:
@@ -250,7 +253,7 @@ class CardClient:
         self._identify(now_ms)
 
     def _identify(self, now_ms: int) -> None:
-        """Request the identity if it is due, or start to sweep once the card has sent only IDENTITY and is quiet."""
+        """Start to sweep if the card has sent only IDENTITY and is quiet; otherwise request the identity when due."""
         identification, is_halted = self._identification, self.phase in HALTED
         identification.has_strange_bytes |= not identification.is_clean
         is_answered, quiet_ms = identification.is_answered, ASK_MS

@@ -43,7 +43,7 @@ LISTED_MAX = 8
 
 
 def find_port(where: str) -> str:
-    """Return *where*, or for AUTO the path of the only card; raise OSError if there is no card or more than one."""
+    """Return *where*; if it is AUTO, the path of the only card. Raise OSError if there is no card or more than one."""
     if where != AUTO:
         return where
     cards = sorted(BY_ID.glob(CARD))
@@ -95,8 +95,8 @@ class CardPort:
     """The port to one card. It reopens the serial port whenever the card is lost, and never blocks.
 
     *where* is a path, or AUTO. The port calls *hold* with its descriptor once a card has identified itself, and with
-    None before closing the descriptor. It sweeps the card every *sweep_ms*, and at least every SWEEP_MS, because a
-    motor command from another program lasts until the next sweep. *has_tachometer* adds the tachometer to each sweep.
+    None before closing the descriptor. It sweeps the card every *sweep_ms* or every SWEEP_MS, whichever is shorter: a
+    motor command from another program lasts until the next sweep. With *has_tachometer*, a sweep reads the tachometer.
 
     The caller logs the lines in `news`, oldest first, and removes them.
     """
@@ -161,7 +161,7 @@ class CardPort:
         return self.client.panel.newest_asked_at_ms
 
     def poll(self, now_ms: int, readable: bool = True) -> None:
-        """Receive if the port is *readable*, and do what is due: open or close it, identify the card, or sweep."""
+        """Receive if the port is *readable*. Then do what is due: open, identify the card, sweep, or close."""
         try:
             if self._port is not None:
                 self._exchange(self._port, now_ms, readable)
@@ -173,7 +173,7 @@ class CardPort:
             self._report(now_ms)
 
     def write(self, outputs: Outputs) -> None:
-        """Send changed outputs, but none before the first reply or during a halt."""
+        """Send changed outputs. Before the first reply and during a halt, send nothing."""
         if self.client.write(outputs):
             with suppress(OSError):  # The next receive also fails, and `poll` then closes the port.
                 self._flush()
@@ -221,7 +221,7 @@ class CardPort:
             termios.tcsetattr(port.fileno(), termios.TCSANOW, self._attributes)
         if now_ms >= self._report_at_ms:
             self._report_at_ms = now_ms + REPORT_MS
-            action = f"the motor is stopped until replies are valid again (halt {self.halts})"
+            action = f"the motor is stopped until replies are valid again (halt number {self.halts})"
             advice = "run `elevator doctor` to find other programs that use the port"
             self.news.append(f"I/O card {self._path}: {self.client.why_halted}; {action}; {advice}")
 

@@ -2,13 +2,13 @@
 
 1. A command is one byte: an operation in the top two bits and a pin in the low six. The card answers only reads, with
    one byte that does not say which read it answers.
-2. A sweep begins and ends with a read of the card's identity. So each snapshot proves again that the device is this
-   card, and that no reply byte was lost or added: the first sensor byte cannot equal the identity, because this byte
-   would then report the car at two floors.
+2. A sweep begins and ends with a read of the card's identity. So each valid reply proves again that the device is the
+   card, and that no byte was lost or added. The byte after the first identity cannot equal the identity, because
+   that value would report the car at two floors.
 3. Every command to start the motor first stops it, then sets its direction, then its speed.
-4. Other programs may write to the port. ModemManager sends "AT" and a carriage return, which is 13: the start of a PWM
-   write, so the card takes the next byte as the motor's speed. So each message begins with PAD, which does nothing as a
-   command and stops the motor as a speed.
+4. Other programs may write to the port. ModemManager sends "AT" and a carriage return. The carriage return, 13, starts
+   a PWM write, so the card takes the next byte as the motor's speed. So each message begins with PAD: as a command it
+   does nothing, and as a speed it stops the motor.
 5. Foreign bytes may also change outputs without disturbing a reply. So each sweep repeats the motor command, the door
    and one lamp in rotation. The next sweep undoes a foreign write to motor or door; a lamp may need thirteen sweeps.
 """
@@ -66,7 +66,7 @@ PAD = bytes((LOW,))
 """Sets pin 0 low. Nothing is connected to this pin: the lab's elevator server sets it for lamps that do not exist."""
 READ_IDENTITY = bytes((WIDE + IDENTITY_PIN,))
 SWEEP = READ_IDENTITY + bytes((WIDE + FIRST_PIN, WIDE + FIRST_PIN + 8)) + READ_IDENTITY
-"""Reads all inputs except the tachometer, which only serve-card uses."""
+"""Reads all inputs except the tachometer. Only serve-card uses the tachometer."""
 READ_TACHOMETER = bytes((WIDE + TACHOMETER_PIN,))
 HALT = PAD + bytes((LOW + PWM_PIN, 0))
 """Stops the motor, even if the card expects the value of a PWM write."""
@@ -89,7 +89,7 @@ def snapshot(reply: bytes) -> Inputs | None:
 
 
 def changes(sent: Outputs | None, wanted: Outputs, speed: int) -> bytes:
-    """Return the bytes that change a card from *sent* to *wanted*. If *sent* is None, its outputs are unknown.
+    """Return the bytes that change a card from *sent* to *wanted*. If *sent* is None, the outputs are unknown.
 
     The door closes before the motor starts, and the motor stops before the door opens. *speed* is 1..255.
     """
@@ -124,7 +124,7 @@ def sweeps(sent: Outputs | None, speed: int, reads: bytes = SWEEP) -> tuple[byte
 
 
 def motor_command(motor: Motor, speed: int) -> bytes:
-    """Return the bytes that stop the motor and then, unless *motor* is STOP, start it in the new direction."""
+    """Return the bytes that stop the motor and then, unless *motor* is STOP, start it in that direction."""
     if motor is Motor.STOP:
         return HALT
     return HALT + start_motor(motor, speed)

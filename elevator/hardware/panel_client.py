@@ -1,10 +1,10 @@
 """The client of a panel, for any protocol, without I/O and clocks: bytes and times in, bytes out.
 
-1. A reply does not say which request it answers. So one *sweep* requests everything, at most one sweep is outstanding,
+1. A reply does not say which request it answers. So one *sweep* requests all inputs, at most one sweep is outstanding,
    and the complete reply to a sweep is one snapshot.
 2. A snapshot is fresh for FRESH_MS. A reply that takes longer than that is out of date and is dropped.
 3. A message contains only the outputs that differ from those already sent on this connection. After a reconnect,
-   nothing has been sent yet, so all outputs are written again. Nothing is written before the first snapshot.
+   nothing has been sent yet, so all outputs are written again. No outputs are written before the first snapshot.
 4. No reply says whether the door is open or the motor is stopped. But a panel executes messages in order, so a reply
    confirms the commands sent before its sweep, unless the opposite has been sent since.
 """
@@ -86,7 +86,7 @@ class PanelClient:
     received: bytes = field(default=b"", init=False)
     """The part of the outstanding sweep's reply that has arrived."""
     newest: Inputs | None = field(default=None, init=False)
-    """The newest snapshot, even if it is no longer fresh; None before the first. Equal replies keep the same object."""
+    """The newest snapshot, even if no longer fresh; None before the first. An equal snapshot does not replace it."""
     newest_reply: bytes = field(default=b"", init=False)
     """The bytes that the newest snapshot was decoded from."""
     newest_asked_at_ms: int = field(default=0, init=False)

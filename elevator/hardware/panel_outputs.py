@@ -1,4 +1,4 @@
-"""For any protocol: which buttons a panel has, and which outputs a message must change."""
+"""The buttons of a panel, and the outputs that a message must change, for any protocol."""
 
 from collections.abc import Iterator
 
@@ -16,7 +16,7 @@ def panel_buttons(floors: int) -> Iterator[tuple[Button, int]]:
 
 
 def needs_door_command(sent: Outputs | None, wanted: Outputs) -> bool:
-    """Report whether the door must be commanded. *sent* is None if the panel's outputs are unknown."""
+    """Report whether changing a panel from *sent* (None if unknown) to *wanted* requires a door command."""
     return wanted.door is not None and (sent is None or sent.door != wanted.door)
 
 
