@@ -114,7 +114,7 @@ def test_car_does_not_serve_cab_calls_of_its_duplicate() -> None:
 
 
 @pytest.mark.rule("A3")
-def test_node_does_not_log_a_cab_call_as_served_when_its_duplicate_takes_it_back() -> None:
+def test_duplicate_does_not_log_a_cab_call_as_served_when_the_restarted_original_takes_it_over() -> None:
     group = group_with_duplicate()
     group.press(0, CAB, 2)
     group.run(100)
@@ -287,7 +287,9 @@ def test_node_whose_assignment_never_settles_sends_few_heartbeats(
 
 
 @pytest.mark.rule("A1")
-def test_assignment_that_settles_after_several_steps_is_completed_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_node_claims_a_call_within_600_ms_although_its_assignment_settles_only_after_several_steps(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     group = Group(cars=1, at=(0,), travel_ms=10_000)
     monkeypatch.setattr(assignment, "planned", lambda *_: Buttons())
     group.press(0, CAB, 3)
@@ -305,7 +307,7 @@ def test_assignment_that_settles_after_several_steps_is_completed_soon(monkeypat
 
 
 @pytest.mark.rule("A2")
-def test_call_that_is_only_claimed_for_moments_counts_as_starved(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_call_that_is_claimed_only_for_moments_counts_as_starved(monkeypatch: pytest.MonkeyPatch) -> None:
     call, cars = Call(Button.UP, 2, EVERY_CAR), {0: Member(Car(0), 0, Buttons(), Rates())}
     taken = itertools.cycle((Buttons(), Buttons(), Buttons(up=0b100)))
     monkeypatch.setattr(assignment, "planned", lambda *_: next(taken))
@@ -318,7 +320,7 @@ def test_call_that_is_only_claimed_for_moments_counts_as_starved(monkeypatch: py
 
 @pytest.mark.rule("A1")
 def test_car_releases_a_call_before_another_car_claims_it() -> None:
-    """Car 1 returns to service next to the call while car 0 is on its way to serve it."""
+    """Car 0 is on its way to the call when car 1 returns to service one floor above the call."""
     group = Group(floors=8, at=(0, 6))
     stop_button(group[1], True)
     group.run(100)
@@ -344,7 +346,7 @@ def test_claimed_call_stays_with_its_car_and_the_lower_id_wins_a_conflict() -> N
 
 @pytest.mark.rule("C6")
 @pytest.mark.parametrize("behaviour", Behaviour)
-def test_car_ignores_another_cars_claim_at_its_own_floor_unless_it_is_moving(behaviour: Behaviour) -> None:
+def test_only_a_moving_car_respects_another_cars_claim_at_its_own_floor(behaviour: Behaviour) -> None:
     """A moving car may have passed the floor already and would have to reverse."""
     claimed = Buttons(up=0b0110)
     cars = {0: Member(Car(3), 0, claimed, Rates()), 1: Member(Car(2, behaviour=behaviour), 0, Buttons(), Rates())}

@@ -1,4 +1,4 @@
-"""Golden transcripts: short scripts for the simulated world whose correct outcome is a matter of judgement.
+"""Golden transcripts of short scripts for the simulated world. The correct outcome is a matter of judgement.
 
 `just golden` rewrites the transcripts in golden/. Review each difference as a change of the program's behaviour. The
 judges of the simulated world check each scenario while it runs. At the end, they check that every call was served.
@@ -32,7 +32,7 @@ SHOWN = {
     "car": ("press", "lamp", "door", "motor", "at floor", "misbehaviour"),
     "node": ("starts", "is killed", "dies", "node", "in service", "out of service", "door open", "another", "two"),
 }
-"""Golden transcripts show a line about a car or a node only if it starts with one of these, and all other lines."""
+"""For cars and nodes: how a line must start to appear in golden transcripts. All lines about other things appear."""
 
 
 class Scenario(NamedTuple):

@@ -22,7 +22,7 @@ from selenium.webdriver.remote.webelement import WebElement
 PICTURES = Path(__file__).parents[2] / ".cache" / "page"
 CARS = range(3)
 FLOORS = 9
-"""So many that some floor is always several floors away from every parked car."""
+"""With this many floors, one is always several floors away from every parked car."""
 PARKED_S = 1.0
 """A car counts as parked once it has been stationary for this long."""
 SIZES = {"laptop": (1366, 900), "projector": (1920, 1080), "phone": (390, 844)}
@@ -60,9 +60,9 @@ class Page:
         return self.named(f"Car {car}").find_element(By.CSS_SELECTOR, ".alive").text
 
     def is_open_at(self, car: int, floor: int) -> bool:
-        return re.fullmatch(rf"Floor indicator {floor}\b.*door open", self.screen(car)) is not None
+        return re.fullmatch(rf"Floor indicator {floor}\b.*door open", self.floor_indicator(car)) is not None
 
-    def screen(self, car: int) -> str:
+    def floor_indicator(self, car: int) -> str:
         """Return the accessible name of a car's floor indicator."""
         return self.named(f"Car {car}").find_element(By.CSS_SELECTOR, ".screen").get_attribute("aria-label") or ""
 
@@ -84,7 +84,7 @@ class Page:
         """Wait until all cars are parked at different floors; return the floor whose nearest car is farthest away."""
 
         def at() -> list[int]:
-            found = [re.match(r"Floor indicator (\d+)", self.screen(car)) for car in CARS]
+            found = [re.match(r"Floor indicator (\d+)", self.floor_indicator(car)) for car in CARS]
             return [int(each.group(1)) for each in found if each]
 
         since, old = time.monotonic(), [0]

@@ -14,7 +14,7 @@ from websockets.typing import Origin
 
 CARS = range(3)
 FLOORS = 9
-"""So many that some floor is always several floors away from every parked car."""
+"""With this many floors, one is always several floors away from every parked car."""
 PARKED_S = 1.0
 """A car counts as parked once it has been stationary for this long."""
 
@@ -125,7 +125,7 @@ def test_frozen_node_is_silent_until_it_is_resumed(page: Page) -> None:
     page.wait(lambda: page.node(2)["state"] == "running" and page.node(2)["heard"], "it was back")
 
 
-def test_unplugged_node_serves_cab_calls_and_rejoins(page: Page) -> None:
+def test_unplugged_node_serves_cab_calls_and_rejoins_the_group_when_replugged(page: Page) -> None:
     page.ask("unplug", node=0, on=True)
     page.wait(lambda: not page.node(0)["plugged"], "it was unplugged")
     page.wait(lambda: page.has_logged("node 1: node 0 is silent"), "node 1 noticed")
@@ -136,7 +136,7 @@ def test_unplugged_node_serves_cab_calls_and_rejoins(page: Page) -> None:
     page.wait(lambda: page.has_logged("node 1: node 0 is alive"), "node 1 received its heartbeats again")
 
 
-def test_packet_loss_separates_the_nodes(page: Page) -> None:
+def test_nodes_report_each_other_as_silent_at_100_percent_packet_loss(page: Page) -> None:
     page.ask("lose", percent=100)
     page.wait(lambda: page.scene["loss"] == 100, "the loss was 100 %")
     page.wait(lambda: page.has_logged("node 1: node 2 is silent"), "node 1 noticed")

@@ -29,7 +29,7 @@ class Car:
         self.directory = directory
         self.node: subprocess.Popen[bytes] | None = None
         self.pid = 0
-        """The pid of the node's first process, which is also the session id of all its processes."""
+        """The pid of the node's first process. All processes of the node have it as their session id."""
         self.command = PROGRAM
 
     def start(self, *more: str) -> None:
@@ -103,7 +103,7 @@ def car_on_card(directory: Path) -> Iterator[Car]:
         built.close()
 
 
-def test_call_is_served_and_termination_stops_the_motor_and_lamps(tmp_path: Path) -> None:
+def test_call_is_served_and_termination_stops_the_motor_and_switches_off_the_lamps(tmp_path: Path) -> None:
     with car_on_card(tmp_path) as car:
         car.start()
         car.drive_up()
@@ -119,7 +119,7 @@ def test_call_is_served_and_termination_stops_the_motor_and_lamps(tmp_path: Path
 
 @pytest.mark.rule("C12")
 @pytest.mark.quick
-def test_motor_stops_when_the_worker_is_killed_and_the_next_one_serves_the_call(tmp_path: Path) -> None:
+def test_motor_stops_and_a_new_worker_serves_the_call_when_the_worker_is_killed(tmp_path: Path) -> None:
     with car_on_card(tmp_path) as car:
         car.start()
         car.drive_up()
@@ -290,11 +290,11 @@ def test_short_stall_of_the_card_stops_the_motor_without_a_fault(tmp_path: Path)
 
 NOBODY = 65534
 UNPRIVILEGED = [] if os.geteuid() else ["setpriv", "--inh-caps=-sys_admin", "--bounding-set=-sys_admin"]
-"""Command prefix that takes from root the capability to open a port in exclusive use; empty for other users."""
+"""Command prefix that drops root's capability to open a port in exclusive use; empty for other users."""
 
 
 def can_open(car: Car) -> bool:
-    """Return whether an unprivileged user can open the card's port."""
+    """Report whether an unprivileged user can open the card's port."""
     if os.geteuid() == 0:
         os.chown(car.line.path, NOBODY, NOBODY)
     pid = os.fork()

@@ -13,7 +13,7 @@ from lab import PROGRAM, Lab, lab
 
 
 def door_opened(lab: Lab, car: int, floor: int) -> bool:
-    """Return whether the door of *car* was ever open at *floor*."""
+    """Report whether the door of *car* was ever open at *floor*."""
     at = None
     for event in lab.ask("events", since=0)["events"]:
         if event["car"] == car and event["kind"] == "sensor":
@@ -40,7 +40,9 @@ def test_group_serves_its_calls(tmp_path: Path) -> None:
 
 
 @pytest.mark.quick
-def test_calls_of_a_killed_node_are_served_and_its_cab_calls_after_its_restart(tmp_path: Path) -> None:
+def test_another_car_serves_a_killed_nodes_hall_call_and_the_node_serves_its_cab_call_after_a_restart(
+    tmp_path: Path,
+) -> None:
     with lab(tmp_path) as group:
         group.press(0, "cab", 3)
         group.press(0, "up", 1)
@@ -100,7 +102,7 @@ def test_node_with_a_full_disk_keeps_serving(tmp_path: Path) -> None:
         group.wait(lambda: door_opened(group, 0, 2), "the call was served")
 
 
-def test_elevator_server_may_start_late_and_restart(tmp_path: Path) -> None:
+def test_node_connects_to_an_elevator_server_that_starts_late_or_restarts(tmp_path: Path) -> None:
     with lab(tmp_path, cars=2, start=False) as group:
         group.ask("server", car=0, on=False)
         group.start(0)
@@ -118,7 +120,7 @@ def test_elevator_server_may_start_late_and_restart(tmp_path: Path) -> None:
         assert group.log(0).count("is unavailable") == 1
 
 
-def test_hall_call_of_a_car_without_motor_power_is_served_by_another(tmp_path: Path) -> None:
+def test_another_car_serves_the_hall_call_of_a_car_without_motor_power(tmp_path: Path) -> None:
     with lab(tmp_path, cars=2) as group:
         group.press(0, "down", 3)
         group.wait(lambda: any(state["sensor"] is None for state in group.states()), "a car was moving")
@@ -132,7 +134,7 @@ def test_hall_call_of_a_car_without_motor_power_is_served_by_another(tmp_path: P
         assert group.misbehaviour() == 0
 
 
-def test_hall_call_is_served_by_another_car_while_a_door_is_obstructed(tmp_path: Path) -> None:
+def test_another_car_serves_a_hall_call_while_a_door_is_obstructed(tmp_path: Path) -> None:
     with lab(tmp_path, cars=2) as group:
         group.press(0, "cab", 0)
         group.wait(lambda: group.states()[0]["door"], "the door opened")
@@ -173,7 +175,7 @@ def test_second_node_with_the_same_record_directory_exits_with_2(tmp_path: Path)
         assert second.stderr.count("\n") == 1
 
 
-def test_two_nodes_with_one_id_log_it_and_keep_serving(tmp_path: Path) -> None:
+def test_two_nodes_with_the_same_id_log_the_conflict_and_keep_serving(tmp_path: Path) -> None:
     with lab(tmp_path, cars=2, start=False) as group:
         group.start(0, "--port", str(group.port))
         group.start(1, "--id", "0")
@@ -186,7 +188,7 @@ def test_two_nodes_with_one_id_log_it_and_keep_serving(tmp_path: Path) -> None:
         assert not door_opened(group, 0, 2)
 
 
-def test_nodes_with_different_floor_counts_log_it_and_keep_serving(tmp_path: Path) -> None:
+def test_nodes_with_different_floor_counts_log_the_conflict_and_keep_serving(tmp_path: Path) -> None:
     with lab(tmp_path, cars=2, start=False) as group:
         group.start(0)
         group.start(1, "--floors", "3")
@@ -209,7 +211,7 @@ def test_termination_signal_stops_the_motor_and_ends_the_node(tmp_path: Path, nu
         assert "Traceback" not in group.log(0)
 
 
-def test_garbage_on_the_port_is_dropped_and_logged_a_few_times(tmp_path: Path) -> None:
+def test_garbage_on_the_network_port_is_dropped_and_logged_a_few_times(tmp_path: Path) -> None:
     lines_max = 10  # Each of the two reasons is logged at most five times in the first 30 s.
     with lab(tmp_path, cars=1) as group, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as attacker:
         for _ in range(500):

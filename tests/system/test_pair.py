@@ -17,7 +17,7 @@ from elevator.processes.worker_link import BEAT, ENDS, REFUSES, Link
 
 
 def wait_until_complete(group: Lab, id: int, without: tuple[int, ...] = ()) -> None:
-    """Wait until node *id* has one supervisor, one worker and one recorder, none with a pid in *without*."""
+    """Wait until node *id* has one supervisor, one worker and one recorder, and no process with a pid in *without*."""
 
     def is_complete() -> bool:
         found = [group.processes(id, name) for name in ("pair", "worker", "disk")]
@@ -32,7 +32,7 @@ def only(pids: list[int]) -> int:
 
 
 @pytest.mark.quick
-def test_killed_worker_is_replaced_and_serves_its_calls(tmp_path: Path) -> None:
+def test_new_worker_replaces_a_killed_one_and_serves_the_calls(tmp_path: Path) -> None:
     with lab(tmp_path, cars=1) as group:
         group.press(0, "cab", 3)
         group.wait(lambda: group.lamps(0) == {("cab", 3)}, "the lamp lit")
@@ -57,7 +57,7 @@ def test_repeated_kills_of_the_worker_are_logged_a_few_times(tmp_path: Path) -> 
 
 
 @pytest.mark.quick
-def test_killed_supervisor_is_replaced_and_adopts_the_worker(tmp_path: Path) -> None:
+def test_new_supervisor_replaces_a_killed_one_and_adopts_the_worker(tmp_path: Path) -> None:
     with lab(tmp_path, cars=1) as group:
         worker = only(group.processes(0, "worker"))
         group.nodes[0].kill()
@@ -171,7 +171,7 @@ def test_node_runs_without_a_pair(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("closed", ["0<&-", "1>&-", "2>&-", "0<&- 1>&- 2>&-"])
-def test_pair_survives_kills_without_standard_streams(tmp_path: Path, closed: str) -> None:
+def test_pair_without_standard_streams_survives_kills(tmp_path: Path, closed: str) -> None:
     with lab(tmp_path, cars=1, start=False) as group:
         command = ["sh", "-c", f'exec "$@" {closed}', "sh", *group.command(0)]
         with (tmp_path / "node-0.log").open("wb") as log:

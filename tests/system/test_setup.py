@@ -148,7 +148,7 @@ def test_all_missing_prerequisites_are_reported_at_once(bare: Path) -> None:
 
 
 class Checkout:
-    """A copy of the setup scripts in a folder with a space in its name. It runs them with fake programs only."""
+    """The setup scripts, copied to a folder with a space in its name. Their PATH contains only fake programs."""
 
     def __init__(self, programs: Path) -> None:
         self.root = programs.parent / "my checkout"

@@ -1,4 +1,4 @@
-"""The binary looks for simulator.con beside the file that the user started, not in its cache."""
+"""The packed binary looks for simulator.con beside itself, not in the cache into which it unpacks the program."""
 
 import importlib.util
 import os
@@ -38,7 +38,7 @@ def binary(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return packed
 
 
-def test_simulator_con_beside_the_binary_is_found_for_every_way_to_start_it(binary: Path, tmp_path: Path) -> None:
+def test_simulator_con_beside_the_binary_is_found_however_the_binary_is_started(binary: Path, tmp_path: Path) -> None:
     (binary.parent / "simulator.con").write_text("--port 15000")
     link = tmp_path / "links" / "sim"
     link.parent.mkdir()

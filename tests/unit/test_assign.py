@@ -1,4 +1,4 @@
-"""`elevator assign` answers like the original, the course's assigner, except for the entries of DIFFERENCES."""
+"""`elevator assign` answers like the original, the course's assigner, except in the cases of DIFFERENCES."""
 
 import io
 import json
@@ -51,7 +51,7 @@ def test_jsonl_mode_answers_all_vectors_correctly() -> None:
     assert [json.loads(line) for line in result.stdout.splitlines()] == [vector["output"] for vector in VECTORS]
 
 
-def test_command_line_of_the_original_answers_all_vectors_correctly() -> None:
+def test_options_of_the_original_answer_all_vectors_correctly() -> None:
     for vector in VECTORS:
         command = read_arguments([*flags(vector), "--input", json.dumps(vector["input"])])
         assert json.loads(answer(command.input, command.options)) == vector["output"]

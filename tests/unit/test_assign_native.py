@@ -72,7 +72,7 @@ def test_inputs_that_the_official_program_rejects_raise_value_error(reject: dict
         _assign.reference(*reference.flatten(given, reject["args"]))
 
 
-def test_recorded_rejects_include_every_case_of_not_integers() -> None:
+def test_recorded_rejections_include_every_case_of_not_integers() -> None:
     assert {reject["case"] for reject in REJECTS} > NOT_INTEGERS
 
 
@@ -145,7 +145,7 @@ def test_assigner_agrees_with_model_if_an_id_is_empty(given: Input, data: st.Dat
 def test_car_with_empty_id_is_assigned_calls_only_if_it_is_alone() -> None:
     """Another car gets the call, although the car with the empty id is idle at the call's floor.
 
-    Alone, the car with the empty id gets a single call, but two calls raise ValueError.
+    If no other car exists, the car with the empty id gets a single call, but two calls raise ValueError.
     """
     state: State = {"behaviour": "idle", "floor": 1, "direction": "stop", "cabRequests": [False] * 3}
     hall = [[False, False], [True, False], [False, False]]
@@ -192,7 +192,7 @@ def test_calls_in_the_largest_building_are_assigned() -> None:
     """Every car passes every floor, which is the most work that a realistic input can cause."""
     everything = 2**1024 - 1
     shares = _assign.reference(1024, everything, everything, [(1, 1, -1, 0)] * 500)
-    assert_shared_out(everything, everything, shares)
+    assert_assigned_once(everything, everything, shares)
 
 
 @pytest.mark.parametrize(("door_ms", "travel_ms"), [(-1000, 2500), (3000, -100), (-5, -5), (-(2**31), 2**31 - 1)])
@@ -212,7 +212,7 @@ def test_clocks_that_overflow_wrap_around() -> None:
     everything = 2**1024 - 1
     for durations in ((2**31 - 1, 2**31 - 1), (-(2**31), 2**31 - 1)):
         shares = _assign.reference(1024, everything, everything, [(0, 0, 0, everything)] * 2, *durations)
-        assert_shared_out(everything, everything, shares)
+        assert_assigned_once(everything, everything, shares)
 
 
 def test_first_id_in_byte_order_wins_a_tie() -> None:
@@ -224,10 +224,10 @@ def test_first_id_in_byte_order_wins_a_tie() -> None:
         assert [id for id in ids if answer[id][2][0]] == ids[:1]
 
 
-def assert_shared_out(up: int, down: int, shares: tuple[tuple[int, int], ...]) -> None:
+def assert_assigned_once(up: int, down: int, shares: tuple[tuple[int, int], ...]) -> None:
     """Assert that each call of the masks *up* and *down* is assigned to exactly one car.
 
-    If so, the masks of all cars add up to the mask of all calls and have equally many bits.
+    The cars' masks must add up to the mask of all calls and have as many bits in total.
     """
     for calls, parts in ((up, [share[0] for share in shares]), (down, [share[1] for share in shares])):
         assert sum(parts) == calls
@@ -249,7 +249,7 @@ def test_calls_are_assigned_in_buildings_of_64_floors_and_64_cars(
     ]
     for fleet in fleets:
         shares = _assign.reference(64, EVERYWHERE, EVERYWHERE, fleet, door_ms, travel_ms, clear_all)
-        assert_shared_out(EVERYWHERE, EVERYWHERE, shares)
+        assert_assigned_once(EVERYWHERE, EVERYWHERE, shares)
 
 
 @given(st.data(), st.integers(1, 64), st.booleans())
@@ -257,7 +257,7 @@ def test_every_call_is_assigned_to_one_car(data: st.DataObject, floors: int, cle
     up, down = data.draw(masks(floors)), data.draw(masks(floors))
     fleet = data.draw(st.lists(cars(floors), min_size=1, max_size=64))
     times = data.draw(DURATIONS_MS), data.draw(DURATIONS_MS)
-    assert_shared_out(up, down, _assign.reference(floors, up, down, fleet, *times, clear_all))
+    assert_assigned_once(up, down, _assign.reference(floors, up, down, fleet, *times, clear_all))
 
 
 HUGE = 2**100
@@ -282,7 +282,7 @@ BAD: dict[str, list[Any]] = {
 
 
 @pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in BAD.items() for value in values])
-def test_bad_value_raises_value_error_with_one_line(name: str, value: object) -> None:
+def test_bad_value_raises_value_error_with_a_one_line_message(name: str, value: object) -> None:
     assert _assign.reference(**GOOD) == ((1, 2),)
     with pytest.raises(ValueError, match=r"^[^\n]+$"):
         _assign.reference(**{**GOOD, name: value})
@@ -306,7 +306,7 @@ BAD_LARGE: dict[str, list[Any]] = {
 
 
 @pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in BAD_LARGE.items() for value in values])
-def test_bad_value_for_a_large_building_raises_value_error_with_one_line(name: str, value: object) -> None:
+def test_bad_value_for_a_large_building_raises_value_error_with_a_one_line_message(name: str, value: object) -> None:
     assert _assign.reference(**LARGE) == ((1, 2),)
     with pytest.raises(ValueError, match=r"^[^\n]+$"):
         _assign.reference(**{**LARGE, name: value})
@@ -337,7 +337,7 @@ def test_any_argument_is_accepted_or_raises_value_error(arguments: dict[str, Any
         shares = _assign.reference(**arguments)
     except ValueError:
         return
-    assert_shared_out(arguments["up"], arguments["down"], shares)
+    assert_assigned_once(arguments["up"], arguments["down"], shares)
 
 
 class ForbiddingInt(int):

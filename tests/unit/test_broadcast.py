@@ -24,7 +24,7 @@ Refuses = Callable[[int, str], bool]
 
 
 class Kernel:
-    """A fake kernel and its socket. Datagrams are only recorded, or refused with EPERM as by a firewall rule."""
+    """A fake kernel and its socket. It records each datagram, or refuses it with EPERM as a firewall rule would."""
 
     def __init__(self) -> None:
         self.now_ms = 0

@@ -200,7 +200,7 @@ def test_button_is_down_for_the_duration_of_the_press() -> None:
     assert protocol.answer(machines.release(again, Button.UP, 0), ask, 10).replies[1] == 0
 
 
-def test_pressed_stop_button_is_released_but_a_held_one_is_not() -> None:
+def test_stop_button_is_released_after_a_press_but_not_while_held() -> None:
     pressed = machines.press_stop(AT_FLOOR_1, 200)
     assert protocol.answer(pressed, bytes((8, 0, 0, 0)), 199).replies[1] == 1
     released, events = machines.settle(pressed, 200)
@@ -522,7 +522,7 @@ def test_message_completed_while_reading_is_paused_is_kept(stepped: Stepped, is_
     assert stepped.elevator.machine.counts.bad_requests == 0
 
 
-def test_motor_keeps_running_with_stop_on_disconnect_off() -> None:
+def test_motor_keeps_running_after_a_disconnect_if_stop_on_disconnect_is_off() -> None:
     building = open_building([AT_FLOOR_1.shaft], stop_on_disconnect=False)
     with (
         controlled(building) as port,
@@ -576,7 +576,7 @@ def test_random_bytes_do_not_break_the_server(chunks: list[bytes]) -> None:
 # The control socket
 
 
-def test_press_from_the_control_socket_lasts_its_duration(building: Building, operator: Operator) -> None:
+def test_press_from_the_control_socket_lasts_the_requested_time(building: Building, operator: Operator) -> None:
     with Client(building.ports[0]) as client:
         start = operator.do("press", car=0, button="up", floor=2, ms=100)
         assert start["ok"]
@@ -615,7 +615,7 @@ def test_car_stops_without_power_and_continues_when_power_returns(building: Buil
         operator.until(lambda state: state["position"] > position)
 
 
-def test_car_can_be_placed_and_returned_to_the_shaft(building: Building, operator: Operator) -> None:
+def test_car_can_be_placed_in_the_shaft_and_put_back_after_leaving_it(building: Building, operator: Operator) -> None:
     assert operator.do("put", car=0, floor=2.5)["ok"]
     assert (operator.state()["position"], operator.state()["sensor"]) == (2.5, None)
     operator.do("put", car=0, floor=3)

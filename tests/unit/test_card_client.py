@@ -128,7 +128,7 @@ def test_late_reply_halts_the_motor_every_10_ms_until_it_arrives(line: Line) -> 
     assert line.client.halts == 1
 
 
-def test_reply_after_a_late_one_is_decoded_even_if_equal_to_an_earlier_one(line: Line) -> None:
+def test_reply_after_a_late_reply_is_decoded_even_if_it_equals_an_earlier_one(line: Line) -> None:
     line.receive(AT_FLOOR_2)
     list(line.wait(SWEEP_MS + LATE_MS))
     line.receive(AT_FLOOR_2_PRESSED)

@@ -76,9 +76,9 @@ def test_port_reads_inputs_and_writes_outputs(bench: Bench) -> None:
 
 
 def confirmed_inputs(before: Inputs, wanted: Outputs) -> Inputs:
-    """Return the inputs expected from a sweep during which *wanted* was written, after a sweep that gave *before*.
+    """Return the inputs expected from a sweep if *wanted* is written between its request and its reply.
 
-    The reply still confirms the door and the motor only where *wanted* agrees with *before*.
+    *before* are the inputs from the previous sweep. What they confirm stays confirmed unless *wanted* contradicts it.
     """
     door_open, motor_stopped = before.confirmed
     confirmed = Confirmed(door_open and bool(wanted.door), motor_stopped and wanted.motor is Motor.STOP)
@@ -377,7 +377,7 @@ def test_card_is_swept_every_interval_and_at_least_every_10_ms(interval_ms: int,
         ),
     ],
 )
-def test_automatic_search_without_a_single_card_logs_the_ports_found(
+def test_automatic_search_logs_the_ports_found_unless_exactly_one_is_a_card(
     names: tuple[str, ...], found: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(card_port, "BY_ID", tmp_path)

@@ -175,9 +175,9 @@ def test_equal_replies_give_the_same_snapshot_object() -> None:
 
 
 def confirmed_inputs(before: Inputs, wanted: Outputs) -> Inputs:
-    """Return the inputs expected from a sweep during which *wanted* was written, after a sweep that gave *before*.
+    """Return the inputs expected from a sweep if *wanted* is written between its request and its reply.
 
-    The reply still confirms the door and the motor only where *wanted* agrees with *before*.
+    *before* are the inputs from the previous sweep. What they confirm stays confirmed unless *wanted* contradicts it.
     """
     door_open, motor_stopped = before.confirmed
     confirmed = Confirmed(door_open and bool(wanted.door), motor_stopped and wanted.motor is Motor.STOP)

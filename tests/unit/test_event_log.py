@@ -59,7 +59,7 @@ def test_flapping_input_does_not_flood_the_log(
     group = Group(cars=1, at=(1,), judged=False)
     flap(group, make_change(group[0]), on_ms, on_ms)
     assert len(group[0].log) <= LINES_MAX, group[0].log[-10:]
-    # The wrong readings may have led the car out of its shaft.
+    # The wrong readings may have led the car out of its shaft, so put it back.
     group[0].set_machine(machine(put(Shaft(4), 1, group.now_ms)))
     group.run(2 * MINUTE_MS)
     assert [line for line in group[0].log if "service" in line][-1].startswith("in service"), (

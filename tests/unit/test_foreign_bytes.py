@@ -35,7 +35,7 @@ MOVING_UP = Outputs(Motor.UP, lamps=Buttons(cab=0b1000), floor=1)
 MOVING_DOWN = Outputs(Motor.DOWN, lamps=Buttons(up=0b001), floor=2, stop_lamp=True)
 WANTED = [DOOR_OPEN, MOVING_UP, MOVING_DOWN]
 SPEEDS = [1, 13, 77, 88, 174, 255]
-"""Some of these speeds are also commands: 77 writes the PWM pin, 88 opens the door, and 174 and 255 are reads."""
+"""Motor speeds to test. Some are also commands: 77 writes the PWM pin, 88 opens the door, and 174 and 255 are reads."""
 SAMPLES = bytes((0, 0x0A, 0x0D, 0x18, 0x24, 0x41, 0x4D, 0x54, 0x58, 0x5E, 0x64, 0x80, 0xAA, 0xE6, 0xEE, 0xFF))
 """Commands of every kind: set an unused pin, PWM, door, direction or lamp to low or high; read any width."""
 
@@ -51,7 +51,7 @@ def feed(card: Card, machine: Machine, stream: bytes) -> tuple[Card, Machine]:
 
 
 def disturbed() -> Iterator[tuple[Card, bool]]:
-    """Yield every state of card and door that foreign bytes can cause, but with only three different speeds."""
+    """Yield every state of card and door that foreign bytes can cause, for three of the 256 speeds."""
     for speed, down, waits, door in itertools.product((0, 13, 255), (False, True), (False, True), (False, True)):
         yield Card(speed, down, 0, waits), door
 
@@ -96,7 +96,10 @@ MESSAGES = [
 
 @pytest.mark.parametrize("message", MESSAGES)
 def test_first_byte_of_a_message_never_starts_the_motor(message: bytes) -> None:
-    """Another program has just written two bytes: before HALT any pair, before other messages one of two pairs."""
+    """Another program has just written two bytes. HALT is tested after every possible pair.
+
+    Every other message is tested after two pairs: one makes the card expect a speed, the other starts the motor.
+    """
     for pair in itertools.product(range(256), repeat=2) if message == io_card.HALT else [(0x54, 0x0D), (0x0D, 0x0D)]:
         card, machine = feed(Card(), at(2), bytes(pair))
         card_after, machine_after = feed(card, machine, message[:1])
@@ -314,7 +317,7 @@ def test_port_recovers_from_any_pair_of_foreign_bytes(rigs: list[Rig], first: in
 
 @pytest.mark.parametrize("seed", range(20))
 @pytest.mark.parametrize("wanted", WANTED)
-def test_port_recovers_from_a_second_of_foreign_bytes(rigs: list[Rig], wanted: Outputs, seed: int) -> None:
+def test_port_recovers_from_one_second_of_foreign_bytes(rigs: list[Rig], wanted: Outputs, seed: int) -> None:
     rig, rng = make(rigs, wanted), random.Random(seed)
     for _ in range(1000):
         rig.interfere(rng.randbytes(rng.choice((0, 1, 9))), rng.randrange(15))

@@ -32,7 +32,7 @@ class Run:
 
 
 @pytest.mark.parametrize("kind", [FaultKind.KILL, FaultKind.FREEZE, FaultKind.SERVER, FaultKind.MOTOR, FaultKind.STOP])
-def test_fault_affects_only_its_car_and_for_a_while_after_its_end(kind: FaultKind) -> None:
+def test_fault_affects_only_its_own_car_during_the_fault_and_for_a_while_afterwards(kind: FaultKind) -> None:
     run = Run()
     assert run.health.is_unaffected(0)
     run.fail(kind, lasts_ms=3000)

@@ -68,7 +68,7 @@ def test_malformed_key_file_is_reported_on_one_line(tmp_path: Path, text: str) -
     assert KEYS_MAX == 2
 
 
-def test_pipe_directory_or_missing_key_file_is_refused_without_blocking(tmp_path: Path) -> None:
+def test_key_path_to_a_pipe_a_directory_or_nothing_is_refused_without_blocking(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe", 0o600)
     for file in (tmp_path / "pipe", tmp_path, tmp_path / "none"):
         with pytest.raises(ConfigError, match="key file") as error:
@@ -92,7 +92,7 @@ def test_systemd_credential_is_used_if_no_key_file_is_configured(
 
 
 @pytest.mark.parametrize("command", [["--id", "1", "--no-record"], ["doctor", "--no-record"], ["watch", "--json"]])
-def test_every_command_with_a_key_file_refuses_a_public_one(tmp_path: Path, command: list[str]) -> None:
+def test_every_command_refuses_a_key_file_that_other_users_can_access(tmp_path: Path, command: list[str]) -> None:
     file = written(tmp_path / "key", LINE, 0o644)
     done = subprocess.run(
         [*PROGRAM, *command, "--key-file", str(file)], capture_output=True, text=True, timeout=40, check=False

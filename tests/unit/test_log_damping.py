@@ -29,7 +29,7 @@ def changes(timed: list[tuple[int, Report]]) -> list[tuple[int, bool]]:
     return [(now_ms, report.begins) for now_ms, report in timed]
 
 
-def test_begin_and_end_are_reported_at_once_without_thresholds() -> None:
+def test_start_and_end_of_a_fault_are_reported_at_once_if_there_are_no_thresholds() -> None:
     reported = reports(Condition(), lambda now_ms: 1000 <= now_ms < 3000)
     assert reported == [(1000, Report(True, 1)), (3000, Report(False, 1))]
 
@@ -43,7 +43,7 @@ def test_end_of_an_initial_fault_is_reported() -> None:
     assert reports(Condition(is_failing=True), lambda now_ms: now_ms < 1000) == [(1000, Report(False, 1))]
 
 
-def test_fault_begins_after_2_s_with_one_failure_in_five_and_ends_after_10_s_without_one() -> None:
+def test_fault_begins_after_2_s_with_one_failure_in_five_and_ends_after_10_s_without_a_failure() -> None:
     reported = changes(reports(send_failures(), lambda now_ms: now_ms < 5000 and now_ms // STEP_MS % 5 == 0))
     assert reported == [(2000, True), (4750 + STEP_MS + 10_000, False)]
 
@@ -63,7 +63,7 @@ def test_random_failures_are_reported_once(seed: int, share: float) -> None:
 
 
 @given(st.integers(10, 4000), st.integers(10, 4000), st.integers(0, 1 << 32))
-def test_flapping_fault_logs_a_dozen_lines_in_the_first_minute_and_then_two_a_minute(
+def test_flapping_fault_is_reported_at_most_12_times_in_the_first_minute_and_then_4_times_a_minute(
     good_ms: int, bad_ms: int, seed: int
 ) -> None:
     rng = random.Random(seed)
@@ -111,14 +111,14 @@ def test_end_of_a_recurring_fault_is_delayed_and_reports_the_number_of_recurrenc
     assert again == Report(True, 1, 2 * DAMPED_MS)
 
 
-def test_fault_long_after_the_last_sample_is_a_new_one() -> None:
+def test_fault_long_after_the_last_sample_counts_as_new() -> None:
     condition = Condition(calm_ms=10_000)
     assert condition.feed(0, True) == Report(True, 1)
     assert condition.feed(100, False) is None
     assert condition.feed(10 * MINUTE_MS, True) == Report(True, 1)
 
 
-def test_end_due_between_two_samples_is_reported_before_the_next_begin() -> None:
+def test_end_due_between_two_samples_is_reported_before_the_next_fault() -> None:
     condition = send_failures()
     assert changes(reports(condition, lambda _: True, 3000)) == [(2000, True)]
     assert condition.feed(3000, False) is None
@@ -126,7 +126,7 @@ def test_end_due_between_two_samples_is_reported_before_the_next_begin() -> None
     assert condition.feed(MINUTE_MS + 2000, True) == Report(True, 1)
 
 
-def test_damping_is_at_most_a_minute_and_ends_after_a_minute_without_a_fault() -> None:
+def test_damping_lasts_at_most_a_minute_and_is_reset_after_a_minute_without_a_fault() -> None:
     condition, now_ms, longest_ms = Condition(), 0, 0
     for _ in range(100):
         began = condition.feed(now_ms, True)

@@ -58,7 +58,7 @@ def run(crowd: Crowd, moments: Iterable[tuple[int, list[Machine]]]) -> tuple[Cro
 
 
 def after(crowd: Crowd, *moments: tuple[int, list[Machine]]) -> tuple[Passenger, list[PanelPress]]:
-    """Step a crowd through *moments*; return all presses and its only passenger, who must not have left yet."""
+    """Step *crowd* through *moments*; return its only passenger, who must not have left yet, and all presses."""
     crowd, pressed = run(crowd, moments)
     (passenger,) = crowd.present
     return passenger, pressed

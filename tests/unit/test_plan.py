@@ -98,7 +98,7 @@ class Group:
         claims = tuple((up, down) for up, down in self.claims)
         return _assign.plan(self.floors, up, down, self.cars, claims, tuple(self.rates[0]), tuple(self.rates[1]))
 
-    def price(self, shares: Shares) -> int:
+    def cost(self, shares: Shares) -> int:
         """Return the cost of the assignment *shares*, as defined in plan_cost.h and plan.c."""
         total = 0
         for k, (car, (up, down)) in enumerate(zip(self.cars, shares, strict=True)):
@@ -129,7 +129,7 @@ def test_up_to_six_calls_are_assigned_at_minimum_cost(seed: int) -> None:
     answer = group.answer()
     every = group.every_assignment()
     assert answer in every
-    assert group.price(answer) == min(map(group.price, every))
+    assert group.cost(answer) == min(map(group.cost, every))
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -141,7 +141,7 @@ def test_ten_calls_are_assigned_at_no_higher_cost_than_the_claims(seed: int) -> 
             group.owners[call] = 0
             group.claims[0][call[0]] |= 1 << call[1]
     kept = tuple((up, down) for up, down in group.claims)
-    assert group.price(group.answer()) <= group.price(kept)
+    assert group.cost(group.answer()) <= group.cost(kept)
 
 
 @given(st.data(), st.integers(1, 64))

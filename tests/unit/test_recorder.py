@@ -87,7 +87,7 @@ def test_without_a_directory_every_record_counts_as_durable() -> None:
         poll_until(disk, lambda news: news.recorded)
 
 
-def test_killed_recorder_is_replaced_and_gets_the_newest_record(tmp_path: Path) -> None:
+def test_new_recorder_replaces_a_killed_one_and_gets_the_newest_record(tmp_path: Path) -> None:
     with recorder(tmp_path) as disk:
         disk.load(lambda: None)
         os.kill(disk._pid, signal.SIGKILL)
@@ -211,7 +211,7 @@ def test_call_found_late_and_then_served_is_not_written_again(tmp_path: Path, mo
         poll_until(disk, lambda news: news.found)
         disk.save(Record(71, Calls({}, CALLS.seen)))
         poll_until(disk, lambda news: news.recorded == Calls({}, CALLS.seen))
-        disk.save(Record(71, Calls()))  # This record no longer knows the author either.
+        disk.save(Record(71, Calls()))  # The version vector of this record is empty too.
     monkeypatch.undo()
     assert stored(tmp_path) == Record(71, Calls())
 

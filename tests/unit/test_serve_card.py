@@ -201,7 +201,7 @@ def test_motor_stops_when_the_worker_is_killed(served: Served) -> None:
         assert served.ask(client, bytes((9, 0, 0, 0)), 4) == bytes((9, 0, 0, 0))
 
 
-def test_garbled_replies_halt_the_motor_until_they_are_good_again(served: Served) -> None:
+def test_garbled_reply_halts_the_motor_until_replies_are_valid_again(served: Served) -> None:
     with served.connect() as client:
         client.sendall(bytes((1, 1, 0, 0)))
         served.wait(lambda: served.machine.shaft.motor is Motor.UP)
@@ -236,7 +236,7 @@ def test_frequent_reconnects_do_not_flood_the_log(served: Served) -> None:
     assert served.log().count("client disconnected: it closed the connection") <= 4
 
 
-def test_node_port_works_with_serve_card(served: Served) -> None:
+def test_port_of_a_node_works_with_serve_card(served: Served) -> None:
     port = ElevatorServer("127.0.0.1", served.port, 4)
 
     def read() -> Inputs | None:

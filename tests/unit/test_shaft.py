@@ -23,15 +23,15 @@ def shafts(draw: st.DrawFn) -> Shaft:
     return evolve(shaft, place=draw(st.integers(-1, physics.end(shaft))))
 
 
-def slow_sensor(shaft: Shaft, place: int) -> int | None:
-    """List all places in the shaft; return the floor that the sensor reads at *place*, None between floors."""
+def model_sensor(shaft: Shaft, place: int) -> int | None:
+    """Return the floor that the sensor reads at *place*, None between floors. The model lists all places."""
     zones: list[int | None] = []
     for floor in range(shaft.floors):
         zones += [floor] * shaft.passing_ms + [None] * shaft.travel_ms
     return zones[place] if 0 <= place < physics.end(shaft) else None
 
 
-def slow_places(shaft: Shaft, steps: int) -> list[int]:
+def model_places(shaft: Shaft, steps: int) -> list[int]:
     """Return the car's place after 0, 1, ... *steps* ms, found by moving the car one unit per ms."""
     places = [shaft.place]
     for _ in range(steps):
@@ -42,11 +42,11 @@ def slow_places(shaft: Shaft, steps: int) -> list[int]:
 
 @given(shafts())
 def test_shaft_agrees_with_the_millisecond_model(shaft: Shaft) -> None:
-    places = slow_places(shaft, 80)
+    places = model_places(shaft, 80)
     for step, place in enumerate(places):
         now = shaft.since_ms + step
         assert physics.place(shaft, now) == place
-        assert physics.sensor(shaft, now) == slow_sensor(shaft, place)
+        assert physics.sensor(shaft, now) == model_sensor(shaft, place)
         assert physics.is_out(shaft, now) == (not 0 <= place < physics.end(shaft))
         if step:
             assert (place != places[step - 1]) == physics.is_moving(shaft, now - 1)
@@ -54,7 +54,7 @@ def test_shaft_agrees_with_the_millisecond_model(shaft: Shaft) -> None:
 
 @given(shafts())
 def test_next_change_is_the_first_sensor_change(shaft: Shaft) -> None:
-    sensors = [slow_sensor(shaft, place) for place in slow_places(shaft, 80)]
+    sensors = [model_sensor(shaft, place) for place in model_places(shaft, 80)]
     first = next((step for step, floor in enumerate(sensors) if floor != sensors[0]), None)
     expected = None if first is None else shaft.since_ms + first
     assert physics.next_change_ms(shaft) == expected

@@ -45,7 +45,7 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def beside(file: Path) -> Path:
+def program_file(file: Path) -> Path:
     """Return the path of simulator.con in the program's directory."""
     return file.parents[1] / "program" / "simulator.con"
 
@@ -223,26 +223,28 @@ def test_missing_and_empty_files_print_nothing(file: Path) -> None:
 # The place of the file
 
 
-def test_file_in_the_program_directory_is_read(beside: Path) -> None:
-    beside.write_text("--port 15000 --nix")
+def test_file_in_the_program_directory_is_read(program_file: Path) -> None:
+    program_file.write_text("--port 15000 --nix")
     parsed, lines = options([])
     assert parsed.port == 15000
-    assert lines == [f"{beside}: ignored --nix"]
+    assert lines == [f"{program_file}: ignored --nix"]
 
 
-def test_file_in_the_working_directory_replaces_the_one_in_the_program_directory(file: Path, beside: Path) -> None:
+def test_file_in_the_working_directory_replaces_the_one_in_the_program_directory(
+    file: Path, program_file: Path
+) -> None:
     file.write_text("--port 15000")
-    beside.write_text("--port 15001 --cars 2")
+    program_file.write_text("--port 15001 --cars 2")
     parsed = settings()
     assert (parsed.port, parsed.cars) == (15000, 1)
 
 
 def test_program_directory_is_found_through_a_symbolic_link(
-    beside: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    program_file: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    beside.write_text("--port 15000")
+    program_file.write_text("--port 15000")
     monkeypatch.delenv(module.STARTED)
-    (tmp_path / "link").symlink_to(beside.parent / "elevator")
+    (tmp_path / "link").symlink_to(program_file.parent / "elevator")
     monkeypatch.setattr("sys.argv", [str(tmp_path / "link")])
     assert settings().port == 15000
 

@@ -24,7 +24,7 @@ TESTED_ELSEWHERE = {
     "S1": "Datagrams are unsealed before they reach a node, and scenarios deliver unsealed datagrams.",
     "S3": "Foreign bytes arrive at the serial port, and scenarios use the elevator server's protocol.",
 }
-"""Rules that no scenario covers, and why. Other tests have the markers of these rules."""
+"""For each rule that no scenario covers: the reason. Other tests have the rule's marker."""
 
 WITHOUT_MUTANT = {
     "G2": "It lists the failures that the simulated world injects while its judges check the other rules.",
@@ -35,7 +35,7 @@ WITHOUT_MUTANT = {
     "S2": "The mutant would be in a decoder, and the simulated attacker would have to find it.",
     "S3": "It is outside the core, and the simulated world has no serial line.",
 }
-"""Rules that no mutant breaks, and why. Aim to remove entries."""
+"""For each rule that no mutant breaks: the reason. Aim to remove entries."""
 
 
 def test_each_rule_has_a_unique_name_and_belongs_to_the_group_of_its_letter() -> None:

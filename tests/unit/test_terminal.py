@@ -125,7 +125,9 @@ def after(building: Building, keys: str) -> Machine:
         ("v", Button.CAB, 3),
     ],
 )
-def test_key_presses_its_button_and_capital_holds_it(building: Building, key: str, button: Button, floor: int) -> None:
+def test_key_presses_its_button_and_capital_letter_holds_it_down(
+    building: Building, key: str, button: Button, floor: int
+) -> None:
     (press,) = after(building, key).presses
     assert press[:2] == (button, floor)
     assert press.until_ms is not None
@@ -403,7 +405,7 @@ def test_ignored_arguments_are_shown_before_and_in_the_picture() -> None:
         screen.close()
 
 
-def test_headless_prints_lines_in_a_terminal() -> None:
+def test_headless_simulator_prints_lines_even_in_a_terminal() -> None:
     screen = Screen("sim", "--port", "0", "--headless", "--nonsense")
     try:
         screen.until(rb"elevator sim: ignored --nonsense\r\nsimulating 1 elevator on port \d+, control on \d+\r\n")

@@ -25,7 +25,7 @@ SERVICES = st.lists(
 
 
 @given(SERVICES)
-def test_benchmark_measures_the_same_rates(services: list[tuple[int, int, Direction, int, int]]) -> None:
+def test_benchmark_measures_the_same_rates_as_the_node(services: list[tuple[int, int, Direction, int, int]]) -> None:
     traffic, now_ms = Traffic(0), 0
     history = []
     for after_ms, floor, way, age_ms, rate in services:

@@ -77,7 +77,7 @@ def test_row_contains_the_heartbeat_and_its_statistics() -> None:
     }
 
 
-def test_loss_follows_from_sequence_numbers_despite_duplicates() -> None:
+def test_loss_is_computed_from_sequence_numbers_despite_duplicates() -> None:
     group, now_ms = receive_all([sequence for each in range(1, 600, 2) for sequence in (each, each)])
     (row,) = rows(group, now_ms)
     assert row["loss"] == pytest.approx(0.5, abs=0.03)

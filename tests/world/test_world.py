@@ -79,7 +79,7 @@ def test_no_call_starves_in_a_permanent_cycle_of_one_way_links(seed: int) -> Non
 
 @pytest.mark.rule("A1")
 def test_two_cars_rarely_claim_the_same_call_at_50_percent_packet_loss() -> None:
-    """The test samples the calls every 20 ms. Two or more cars in service claim at most 0.3 % of the samples."""
+    """Hall calls are sampled every 20 ms. In at most 0.3 % of the samples, several cars in service claim the call."""
     samples = claimed_twice = 0
     for seed in range(1, 9):
         drawn = plan(seed, cars=3, floors=4)
@@ -214,7 +214,7 @@ def test_last_turn_of_a_killed_node_is_published_with_its_inputs() -> None:
     assert last.tick.inputs.pressed.up == 1
 
 
-def test_event_of_a_turn_precedes_the_events_of_its_outputs() -> None:
+def test_turn_is_published_before_the_lamp_changes_that_it_causes() -> None:
     world = World(evolve(plan(5, 3, 4), faults=(), calm_at_ms=20_000, traffic=None))
     last_turn_ms = dict.fromkeys(range(3), -1)
     follows_turn = []
@@ -255,8 +255,8 @@ EFFECTS: dict[FaultKind, tuple[int, str] | Callable[[World], object]] = {
     FaultKind.DEAD_SENSOR: (0, "node 1: out of service: position unknown"),
     FaultKind.ATTACK: lambda world: world.attack_at_ms < 10_000,
 }
-"""For each kind of fault: the fault's *detail* and part of a transcript line that the fault causes, or a condition that
-holds during the fault."""
+"""How the effect of each kind of fault shows: as the fault's *detail* and part of a transcript line that the fault
+causes, or as a condition that holds during the fault."""
 
 DELAYS = {FaultKind.SLOW_DISK: 1_000_000, FaultKind.SLOW_SERVER: 400}
 
