@@ -64,7 +64,7 @@ SCENARIOS = {
         faults=(InjectedFault(FaultKind.CUT, 1500, 6000, target=0b001),),
     ),
     "split_two_and_two": Scenario(
-        "The group is partitioned into nodes 0 1 and nodes 2 3, and the same hall button is pressed on both sides. "
+        "A partition separates nodes 0 and 1 from nodes 2 and 3. The same hall button is pressed on both sides. "
         "Each side lights its lamp and sends a car. When the partition heals, one side has served its call and its "
         "car has left; the car of the other side is still on its way. The press on that side has not been served, so "
         "its lamp stays lit and lights up on all panels.",
@@ -96,8 +96,8 @@ SCENARIOS = {
         faults=(InjectedFault(FaultKind.BLACKOUT, 3000, 4000, target=0),),
     ),
     "kill_between_record_and_broadcast": Scenario(
-        "Node 0 is killed after it has written a press to its disk and before it has sent it to its peers. Its lamp "
-        "was not lit, so the call was not confirmed. When the node starts again, it finds the press in its record and "
+        "Node 0 is killed after writing a press to its disk and before sending the press to its peers. The lamp was "
+        "not lit yet, so the call was not confirmed. When the node starts again, it finds the press in its record and "
         "sends it to its peers, and the lamp lights.",
         rules=pytest.mark.rule("L3"),
         at=(0, 3, 3),

@@ -171,7 +171,7 @@ def test_passengers_arrive_and_their_waits_are_shown(page: Page) -> None:
     slider.send_keys(Keys.END)
     page.wait(lambda: page.browser.find_elements(By.CSS_SELECTOR, "#chart circle"), "a wait was drawn")
     page.wait(lambda: page.browser.find_element(By.ID, "mean").text.endswith(" s"), "a mean was shown")
-    page.wait(lambda: page.browser.find_elements(By.CSS_SELECTOR, ".queue svg"), "somebody waited")
+    page.wait(lambda: page.browser.find_elements(By.CSS_SELECTOR, ".queue svg"), "a passenger waited")
     slider.send_keys(Keys.HOME)
 
 
@@ -233,11 +233,11 @@ def test_page_reports_a_lost_connection_and_reconnects(browser: webdriver.Chrome
     with demo("--rate", "0") as (_, address):
         port = address.rstrip("/").rpartition(":")[2]
         browser.get(address)
-        page.wait(lambda: page.browser.find_element(By.ID, "link").text == "live", "it was live")
-    page.wait(lambda: "lost" in page.browser.find_element(By.ID, "link").text, "it was lost")
+        page.wait(lambda: page.browser.find_element(By.ID, "link").text == "live", "the connection was live")
+    page.wait(lambda: "lost" in page.browser.find_element(By.ID, "link").text, "the connection was lost")
     with demo("--rate", "0", "--cars", "2", "--web", port):
-        page.wait(lambda: page.browser.find_element(By.ID, "link").text == "live", "it was live again")
+        page.wait(lambda: page.browser.find_element(By.ID, "link").text == "live", "the connection was live again")
         page.wait(
-            lambda: len(page.browser.find_elements(By.CSS_SELECTOR, "article")) == 2, "it showed the new building"
+            lambda: len(page.browser.find_elements(By.CSS_SELECTOR, "article")) == 2, "the page showed the new building"
         )
     browser.get("about:blank")

@@ -39,7 +39,7 @@ class Page:
         """Send the request *do* with the fields *what*; return the reply."""
         self.replies.clear()
         self._connection.send(json.dumps({"do": do, **what}))
-        self.wait(lambda: self.replies, "it was answered")
+        self.wait(lambda: self.replies, "the request was answered")
         return self.replies[0]
 
     def wait(self, condition: Callable[[], object], what: str) -> None:
@@ -111,29 +111,29 @@ def test_another_car_serves_the_call_of_a_killed_node(page: Page) -> None:
     page.wait(lambda: page.is_lit(floor) and page.assigned_cars(floor), "the call was assigned")
     (victim, *_) = page.assigned_cars(floor)
     assert page.ask("kill", node=victim) == {"ok": True}
-    page.wait(lambda: page.node(victim)["state"] == "killed" and not page.node(victim)["heard"], "it was dead")
+    page.wait(lambda: page.node(victim)["state"] == "killed" and not page.node(victim)["heard"], "the node was dead")
     page.wait(lambda: set(page.is_open_at(floor)) - {victim}, "another car came")
     assert page.ask("freeze", node=victim, on=True) == {"ok": True}
     assert page.ask("start", node=victim) == {"ok": True}
-    page.wait(lambda: page.node(victim)["state"] == "running" and page.node(victim)["heard"], "it was back")
+    page.wait(lambda: page.node(victim)["state"] == "running" and page.node(victim)["heard"], "the node was back")
 
 
 def test_frozen_node_is_silent_until_it_is_resumed(page: Page) -> None:
     page.ask("freeze", node=2, on=True)
-    page.wait(lambda: page.node(2)["state"] == "frozen" and not page.node(2)["heard"], "it was silent")
+    page.wait(lambda: page.node(2)["state"] == "frozen" and not page.node(2)["heard"], "the node was silent")
     page.ask("freeze", node=2, on=False)
-    page.wait(lambda: page.node(2)["state"] == "running" and page.node(2)["heard"], "it was back")
+    page.wait(lambda: page.node(2)["state"] == "running" and page.node(2)["heard"], "the node was back")
 
 
 def test_unplugged_node_serves_cab_calls_and_rejoins_the_group_when_replugged(page: Page) -> None:
     page.ask("unplug", node=0, on=True)
-    page.wait(lambda: not page.node(0)["plugged"], "it was unplugged")
+    page.wait(lambda: not page.node(0)["plugged"], "the node was unplugged")
     page.wait(lambda: page.has_logged("node 1: node 0 is silent"), "node 1 noticed")
     page.wait(lambda: page.has_logged("node 2: node 0 is silent"), "node 2 noticed")
     page.ask("press", car=0, button="cab", floor=4)
-    page.wait(lambda: page.car(0)["door"] and page.car(0)["sensor"] == 4, "it served its passengers")
+    page.wait(lambda: page.car(0)["door"] and page.car(0)["sensor"] == 4, "the car served its cab call")
     page.ask("unplug", node=0, on=False)
-    page.wait(lambda: page.has_logged("node 1: node 0 is alive"), "node 1 received its heartbeats again")
+    page.wait(lambda: page.has_logged("node 1: node 0 is alive"), "node 1 received heartbeats of node 0 again")
 
 
 def test_nodes_report_each_other_as_silent_at_100_percent_packet_loss(page: Page) -> None:

@@ -105,7 +105,7 @@ def test_device_that_sends_no_card_identity_is_rejected() -> None:
         list(line.wait(10 * TRIES * ASK_MS))
 
 
-def test_malformed_first_reply_loses_the_card_without_a_halt() -> None:
+def test_card_is_lost_without_a_halt_if_its_first_reply_is_malformed() -> None:
     line = Line()
     line.client.begin(0)
     line.receive(IDENTIFIED)

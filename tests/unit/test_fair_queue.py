@@ -24,7 +24,7 @@ def test_flood_from_one_address_does_not_starve_another() -> None:
     assert (len(queue), queue.dropped) == (ADDRESS_CAPACITY - 1, 10_000 - ADDRESS_CAPACITY)
 
 
-def test_flood_from_forged_addresses_starves_no_other_address() -> None:
+def test_flood_from_forged_addresses_does_not_starve_a_known_address() -> None:
     queue = FairQueue()
     queue.mark_known("node")
     for n in range(10_000):

@@ -261,7 +261,7 @@ def test_stopped_car_recovers_from_any_foreign_byte(rigs: list[Rig], phase: int)
         if phase == 0 and byte != 0x4D:  # The command 0x4D starts the motor.
             assert rig.running_ms == 0, byte
         assert None not in rig.seen, byte
-    assert len(rig.port.news) <= 2, "halts are logged once a minute, after the line that the card answers"
+    assert len(rig.port.news) <= 2, "one line that the card answers, and one line a minute about halts"
 
 
 @pytest.mark.rule("S3")

@@ -118,7 +118,7 @@ REGRESSIONS = {
     ),
     # The wrong reading ends soon, but the server is slow: its next reply arrives only when the reply with the wrong
     # reading is 100 ms old.
-    "impossible_floor_is_not_accepted_because_of_the_age_of_one_reply": Regression(
+    "one_old_reply_does_not_make_the_node_accept_an_impossible_floor": Regression(
         pytest.mark.rule("C5"),
         position.judge,
         "asked_at_ms < old.accept_at_ms",
