@@ -1,4 +1,4 @@
-"""The demo's terminal picture, warning and exit status. test_demo_page.py tests a running demo."""
+"""The demo's terminal picture, overload warning and exit status. test_demo_page.py tests a running demo."""
 
 import pytest
 from attrs import evolve
@@ -52,7 +52,7 @@ def test_demo_warns_about_more_nodes_than_the_cores_can_run(cars: int, cores: in
     assert may_overload(cars + 1, cores) or cars == 3
 
 
-def test_demo_exits_with_1_for_lost_nodes_unsafe_cars_and_unserved_passengers() -> None:
+def test_demo_exits_with_1_if_a_node_is_lost_a_car_is_unsafe_or_a_passenger_is_not_served() -> None:
     good, lost = scene(), scene(waiting=1)
     bad = evolve(good, machines=[evolve(good.machines[0], counts=Counters(door_between_floors=1))])
     assert judge(good, {}, cut_short=False).status == 0

@@ -203,7 +203,7 @@ OPTIONS: list[tuple[list[str], Options, str]] = [
 
 
 @pytest.mark.parametrize(("words", "options", "text"), OPTIONS)
-def test_options_are_parsed_as_by_the_original(words: list[str], options: Options, text: str) -> None:
+def test_options_are_parsed_as_the_original_parses_them(words: list[str], options: Options, text: str) -> None:
     command = read_arguments(words)
     assert (command.options, command.input) == (options, text)
 
@@ -242,7 +242,7 @@ def test_invalid_options_are_reported_on_one_line(words: list[str]) -> None:
 
 
 def with_floor(floor: str, **more: str) -> str:
-    """Return an input of two floors and one car. *floor* and *more* are JSON texts of fields of the car."""
+    """Return an input of two floors and one car. *floor* and *more* are JSON values for fields of the car."""
     fields = {"floor": floor, "cabRequests": "[false,false]", **more}
     state = ",".join(f'"{name}":{value}' for name, value in fields.items())
     return f'{{"hallRequests":[[false,false],[false,true]],"states":{{"a":{{{state}}}}}}}'

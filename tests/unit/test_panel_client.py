@@ -106,7 +106,7 @@ def test_reply_confirms_the_commands_sent_before_its_sweep(panel: Panel) -> None
     assert panel.client.inputs(10) == Inputs(floor=2, confirmed=Confirmed(door_open=True, motor_stopped=True))
 
 
-def test_command_after_the_sweep_is_not_confirmed_and_cancels_its_opposite(panel: Panel) -> None:
+def test_command_after_a_sweep_is_not_confirmed_and_prevents_confirmation_of_the_opposite_command(panel: Panel) -> None:
     panel.execute(panel.client.write(Outputs(door=True)))
     reply = panel.execute(panel.client.ask(10))
     panel.execute(panel.client.write(Outputs(motor=Motor.UP, door=False)))

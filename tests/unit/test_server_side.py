@@ -13,7 +13,7 @@ A, B = bytes((6, 2, 3, 0)), bytes((1, 255, 0, 0))
 
 
 def read(*arrivals: tuple[int, bytes], until_ms: int = 0) -> bytes:
-    """Return the messages in chunks that arrive at given times in ms. The server reads each chunk on arrival."""
+    """Return the messages that the server reads from *arrivals*, each a time in ms and a chunk of bytes."""
     reader, messages = MessageReader(), b""
     for at_ms, chunk in arrivals:
         reader.expire(at_ms - 1)
@@ -38,13 +38,13 @@ def test_pieces_150_ms_apart_are_dropped_and_the_next_message_is_read(split: int
 
 
 @pytest.mark.parametrize("extra", [b"\n", b"\r\n", b"\0\0\0"])
-def test_extra_bytes_after_a_message_do_not_spoil_later_ones(extra: bytes) -> None:
+def test_extra_bytes_do_not_spoil_a_message_more_than_100_ms_later(extra: bytes) -> None:
     assert read((0, A + extra), (101, A), (102, B)) == A + A + B
     assert read((0, A + B + extra), (1000, A)) == A + B + A
     assert read((0, extra), (101, A)) == A
 
 
-def test_extra_byte_spoils_only_messages_within_100_ms() -> None:
+def test_extra_byte_spoils_only_messages_within_the_next_100_ms() -> None:
     assert read((0, A + b"\n"), (50, B), (200, A)) == A + b"\n" + B[:3] + A
 
 
