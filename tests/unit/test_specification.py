@@ -21,21 +21,21 @@ RULES = [name for name, _ in read_rules()]
 
 TESTED_ELSEWHERE = {
     "C12": "The supervisor and the elevator server stop the motor, and scenarios run neither.",
-    "S1": "Datagrams are unsealed before they reach a node, and scenarios deliver unsealed datagrams.",
+    "S1": "Seals are checked before a datagram reaches a node, and scenarios deliver datagrams without seals.",
     "S3": "Foreign bytes arrive at the serial port, and scenarios use the elevator server's protocol.",
 }
-"""For each rule that no scenario covers: the reason. Other tests have the rule's marker."""
+"""Rules that no scenario covers, each with the reason. Other tests carry their markers."""
 
 WITHOUT_MUTANT = {
     "G2": "It lists the failures that the simulated world injects while its judges check the other rules.",
-    "C6": "Random plans hardly ever press long enough at an open door. A plan in test_regressions.py does.",
-    "C12": "It is outside the core, and the simulated world has no supervisor.",
+    "C6": "Random plans hardly ever repeat presses at an open door for long enough. One in test_regressions.py does.",
+    "C12": "Its code is outside the core, and the simulated world has no supervisor.",
     "A4": "The judges do not check yet where idle cars wait.",
-    "S1": "It is outside the core, and the simulated network unseals nothing with a key.",
+    "S1": "Its code is outside the core, and simulated heartbeats are delivered without a seal.",
     "S2": "The mutant would be in a decoder, and the simulated attacker would have to find it.",
-    "S3": "It is outside the core, and the simulated world has no serial line.",
+    "S3": "Its code is outside the core, and the simulated world has no serial line.",
 }
-"""For each rule that no mutant breaks: the reason. Aim to remove entries."""
+"""Rules that no mutant breaks, each with the reason. Aim to remove entries."""
 
 
 def test_each_rule_has_a_unique_name_and_belongs_to_the_group_of_its_letter() -> None:
