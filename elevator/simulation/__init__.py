@@ -44,7 +44,7 @@ The judges see the state of a node only at the end of a turn. The event of a tur
 a judge never compares the new state of the world with an outdated state of the node. A turn that receives only
 unchanged heartbeats has no event.
 
-Tried and dropped: judging each part of a partitioned group on its own (safety and the final checks suffice, and every
-mutant is caught without it); presses after the last fault, to have more to judge (runs and periods without faults
-suffice); a limit on how often nodes falsely suspect each other during packet loss.
+Three ideas were tried and dropped: to judge each part of a partitioned group on its own (the safety rules and the final
+checks catch every mutant without it); to press buttons after the last fault (runs and periods without faults give the
+judges enough to check); and to limit how often nodes falsely suspect each other during packet loss.
 """

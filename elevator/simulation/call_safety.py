@@ -1,6 +1,6 @@
 """Judges the safety of calls. It tracks every press and checks these rules, whatever fails.
 
- 1. A node registers each press that its own panel reports exactly once, and no other press (G6, L5).
+ 1. A node registers exactly one press for each that its own panel reports (G6, L5).
  2. No call is lost. A node removes a press from its call set, or skips it in a merge, only after a car with an
     open door served it at that floor (G1, C9), or after a newer press of the same button replaced it. A starting node
     restores all calls of its record (G1).
@@ -40,8 +40,8 @@ from elevator.simulation.faults import Plan
 from elevator.simulation.observed import Observed, ObservedNode
 
 PANEL_DELAY_MAX_MS = 2000
-"""The longest time from an event at a panel to the node's reaction, during any fault. Program (C10) and server (C11)
-may both be as late as the specification tolerates."""
+"""The longest time from an event at a panel to the node's reaction, even during faults. It allows for a stalled program
+(C10) and a silent server (C11) at the same time."""
 SPREAD_MS = 50
 """How long lamps may differ between panels after a call is served."""
 RUNS_KEPT = 12
@@ -56,21 +56,22 @@ class CallLedger:
         self.observed = observed
         self.clock, self.fail, self.emit = observed.clock, observed.fail, stream.emit
         self.runs: dict[Author, int] = {}
-        """By incarnation, the number of its node."""
+        """Maps each incarnation to the number of its node in the world."""
         self.pressed_at_ms: dict[Dot, int] = {}
         """When each press was registered."""
         self.call_of: dict[Dot, Call] = {}
         self.open: dict[Dot, Call] = {}
         """Presses that are neither served nor replaced."""
         self.replaced: dict[Dot, Dot] = {}
-        """By replaced press, the newer press of the same button."""
+        """Maps each replaced press to the newer press of the same button."""
         self.served_at_ms: dict[Call, int] = {}
         self.excused: set[Dot] = set()
         self.ever_confirmed: set[Dot] = set()
         self.confirmed: dict[int, dict[Call, list[Dot]]] = {}
-        """By running node, the calls that it confirms, and the presses on which each confirmation is based."""
+        """By running node, the calls that it confirms, each with the presses on which the confirmation is based."""
         self.withdrawn: dict[int, dict[Call, tuple[int, list[Dot]]]] = {}
-        """By node, the calls that it no longer confirms: since when, and the presses that it had confirmed."""
+        """By node, the calls that it no longer confirms, each with the time when the confirmation ended and the presses
+        on which the confirmation was based."""
         self.lit: dict[int, dict[Call, list[Dot]]] = {}
         """By node, the calls of the lit lamps on its panel, each with the presses that lit the lamp."""
         self.stored: dict[int, dict[Author, int]] = {}
@@ -78,7 +79,7 @@ class CallLedger:
         self.sent: dict[Author, dict[Author, int]] = {}
         """By incarnation, the merged version vectors of all heartbeats that it has sent."""
         self.own_runs: dict[int, set[Author]] = {}
-        """By node, the incarnations that have stored a record on its disk. It treats their presses as its own."""
+        """By node, the incarnations that have stored a record on its disk. The node treats their presses as its own."""
         stream.subscribe(Joined, self.on_joined)
         stream.subscribe(Left, lambda event: self.wipe(event.node))
         stream.subscribe(DiskWiped, lambda event: self.wipe(event.node))
@@ -96,7 +97,7 @@ class CallLedger:
         self.own_runs[event.node] = set()
 
     def wipe(self, id: int) -> None:
-        """Forget the disk contents of node *id*. Excuse open presses that it cannot get back from any other disk."""
+        """Forget the disk contents of node *id*. Excuse the open presses that it cannot recover from another disk."""
         self.stored[id], self.own_runs[id] = {}, set()
         node_id = self.observed.nodes[id].node_id if id in self.observed.nodes else None
         for dot, call in self.open.items():
@@ -137,7 +138,7 @@ class CallLedger:
         last = before.calls.seen.get(me, 0)
         counted = after.calls.seen.get(me, 0) - last
         if counted != len(fresh):
-            self.fail(f"node {node.id} registered {counted} of {len(fresh)} presses on its panel: {sorted(fresh)}")
+            self.fail(f"node {node.id} registered {counted} presses, but its panel reported {sorted(fresh)}")
         registered = {dot: call for dot, call in after.calls.live.items() if dot.author == me and dot.n > last}
         for dot, call in sorted(registered.items()):
             if call in fresh:
@@ -167,7 +168,7 @@ class CallLedger:
             call = self.open[dot]
             self.judge_place(node, call)
             if call.button is Button.CAB and has_duplicate(state) and self.runs.get(dot.author) != node.id:
-                self.fail(f"car {node.id} served a cab call of a node with the same id: {dot} {call}")
+                self.fail(f"car {node.id} served a cab call of another node with the same id: {dot} {call}")
             del self.open[dot]
             self.add_service(node, call, state.now_ms, is_first=True)
         for dot in again:
@@ -242,7 +243,7 @@ class CallLedger:
                 self.fail(f"the lamp of {call} at car {node.id} went dark before the call was served")
 
     def is_unknown(self, node: ObservedNode, call: Call, dots: Iterable[Dot]) -> bool:
-        """Return whether *node* may darken the lamp of *call*: *dots* are unknown to it, or may be a duplicate's."""
+        """Return whether *node* may darken an unserved *call*: it knows none of *dots*, or a duplicate may own some."""
         assert node.state is not None
         if call.button is Button.CAB and has_duplicate(node.state):
             return not all(dot.author in {node.state.me} | self.own_runs[node.id] for dot in dots)
@@ -270,7 +271,7 @@ class CallLedger:
             needed = {dot.author for dot in state.calls.live}
             runs = Counter(author.id for author in state.calls.seen if author not in needed)
             if max(runs.values(), default=0) > RUNS_KEPT:
-                self.fail(f"node {id} remembers too many old incarnations, counted by id: {runs}")
+                self.fail(f"node {id} remembers too many old incarnations of an id: {runs}")
             for other_id, other in states if not self.plan.loses_links() and not {id} & lost else ():
                 peer = state.peers.known.get(other.me.id)
                 if other is not state and other_id not in lost and (peer is None or peer.calls != other.calls):

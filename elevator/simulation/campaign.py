@@ -39,7 +39,7 @@ def outcome(plan: Plan) -> tuple[Outcome, list[str]]:
     """Run *plan*; return the result and the transcript."""
     try:
         world = World(plan)
-    except Exception as error:  # noqa: BLE001  As below.
+    except Exception as error:  # noqa: BLE001  A node that cannot start is a failure like any other.
         why = f"no node starts: {type(error).__name__}: {error}"
         return Outcome(plan.seed, 0, len(plan.faults), "", why, crashed=True), [why]
     violation, crashed = "", False

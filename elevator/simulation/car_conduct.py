@@ -10,8 +10,8 @@
 While no fault affects its program and its server, whatever else fails:
 
  4. The stop lamp shows the state of the stop button (L6). The motor is stopped while the button is down (C7) or the
-    sensor is dead (C5). In both cases, without motor power (C8) and while the door is blocked (G3), the car reports
-    that it is out of service.
+    sensor is dead (C5). The car reports that it is out of service in both cases, and also if its motor has no power
+    (C8) or its door is blocked (G3).
  5. Every press lights the lamp on its own panel within DARK_MS or DARK_LOSSY_MS (L3).
 """
 
@@ -51,21 +51,23 @@ class Journey:
     """The direction of a car, and the direction that it has announced to boarding passengers."""
 
     heading: Direction | None = None
-    """The direction of the last departure or announcement."""
+    """The direction of the last departure. None once the door has opened twice at the same stop: the car may then leave
+    in either direction."""
     is_at_stop: bool = False
     """Whether the door has opened since the last departure."""
     closed_at_ms: int = -NEVER_MS
     served_at_ms: int = -NEVER_MS
     """When a call was last served at this stop."""
     announced: Direction | None = None
-    """The direction of the last hall call served at this stop."""
+    """The direction of the last hall call served at this stop; None if none was."""
     is_repeated: bool = False
     """Whether the car has served a hall call at this stop that another car had already served. If so, the judge does
     not know which direction the passengers expect."""
     in_service_at_ms: int = 0
     """When the car was last seen to be in service or affected by a fault."""
     arrival: Node | None = None
-    """The node's state when the moving car reached a floor; None once that was judged or the car has stopped."""
+    """The node's state when the moving car reached its current floor. None between floors, when the car has stopped,
+    and once `judge_passing` has run."""
 
 
 class CarConduct:
@@ -175,7 +177,10 @@ class CarConduct:
             self.judge_dark(dot, call)
 
     def judge_fault_reports(self, node: ObservedNode) -> None:
-        """Check the stop lamp, and that a car that cannot serve calls reports a fault and stands still if it must."""
+        """Check the stop lamp and the fault reports.
+
+        The stop button and a dead sensor must stop the motor. A car that cannot serve calls must report a fault.
+        """
         machine, now_ms = node.machine, self.clock()
         is_stop_known = now_ms - node.stop_changed_at_ms >= SHOWN_MS
         if is_stop_known and machine.stop_lamp != machine.stop:

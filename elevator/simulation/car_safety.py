@@ -46,7 +46,7 @@ class Stop:
     dwell_from_ms: int = -NEVER_MS
     """When the dwell time last began."""
     hall: Button | None = None
-    """The button of the last hall call served at this stop."""
+    """The button of the last hall call served at this stop; None if none was."""
     hall_at_ms: int = 0
     stale_at_ms: int = -1
     """When the node last took a turn with a stale tick; -1 if it never has."""

@@ -22,8 +22,8 @@ class FaultKind(StrEnum):
     WIPE = "wipe"
     """Like KILL, but the disk is empty when the node starts again."""
     CRASH = "crash"
-    """A worker dies at some point of a turn. The recorder still writes the newest record. The supervisor starts the
-    next worker after `delay_ms`, which ends the fault."""
+    """A worker dies at some point of a turn. The recorder still writes the newest record. The fault ends when
+    the supervisor starts the next worker, after `delay_ms`."""
     BLACKOUT = "blackout"
     """All nodes are killed at the same time, and later start again at the same time."""
     FREEZE = "freeze"
@@ -54,7 +54,7 @@ class FaultKind(StrEnum):
     SHIRKER = "shirker"
     """Like GHOST, but the node claims no hall call."""
     DUPLICATE_ID = "id twice"
-    """An additional node, with an elevator of its own, uses the id of another."""
+    """An additional node, with an elevator of its own, uses the id of another node."""
     OTHER_FLOORS = "other floors"
     """An additional node, with an elevator of its own, has a different number of floors."""
     FALSE_FLOOR = "false floor"
@@ -80,7 +80,7 @@ class Point(StrEnum):
 KILLS = (FaultKind.KILL, FaultKind.WIPE, FaultKind.CRASH)
 """Faults that kill one program at some point of a turn."""
 PROGRAM_FAULTS = frozenset((*KILLS, FaultKind.BLACKOUT, FaultKind.FREEZE, FaultKind.SERVER, FaultKind.SLOW_SERVER))
-"""Faults that keep a program from reading its panel, or the panel from executing its commands."""
+"""Faults that keep a program from reading its panel, or the panel from executing the program's commands."""
 CAR_FAULTS = frozenset(
     (
         FaultKind.SLOW_SERVER,

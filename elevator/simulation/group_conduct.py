@@ -1,11 +1,12 @@
 """Judges how the group serves its passengers while no fault affects it.
 
- 1. Within LAMP_MS, a registered press lights, and a served call goes dark, on every panel concerned (L1, L3, L4).
- 2. Every lit hall call is claimed by a car in service, soon after the previous car failed (G3, A2). No two cars claim
-    the same call (A1). No car opens its door for a new call that another car with an open door serves (A1).
- 3. The nodes hear each other and know which are dead (G3). No node forgets an incarnation while another node still has
-    a call of it (G1).
- 4. Nodes that cannot belong to one group report the conflict (A3).
+ 1. A press lights the lamp of its call on every panel that has one, and serving the call darkens the lamp, both within
+    LAMP_MS (L1, L3, L4).
+ 2. A car in service claims every lit hall call (A2). If that car fails, another soon claims the call (G3). No two cars
+    claim the same call. If a car with an open door serves a new call, no other car opens its door for that call (A1).
+ 3. Each node hears all running nodes and knows which nodes are dead (G3). A node forgets an incarnation only when no
+    other node holds a call that this incarnation registered (G1).
+ 4. Nodes with the same id or different numbers of floors log the conflict (A3).
 
 A lasting fault of one node affects the group for GROUP_MS only. After that, the rules apply again: the other cars must
 serve the hall calls of a dead node or of a car out of service.
@@ -27,7 +28,7 @@ from elevator.simulation.observed import Observed, ObservedNode
 LAMP_MS = 30
 """The longest time until all lamps light after a press, or go dark after a service, if no program wakes up late."""
 LATE_TURNS = 3
-"""Late wake-ups between a press and its lamp: to send the press, to acknowledge it, to read the acknowledgements."""
+"""How many late wake-ups can delay a lamp: to send the press, to acknowledge it, to read the acknowledgements."""
 ORPHAN_MS = 700
 """How long a call may stay unclaimed by cars in service: 0.6 s for the takeover, plus CHECK_MS."""
 UNCLAIMED_MS = 4500
@@ -59,7 +60,7 @@ class GroupConduct:
         self.wanted_since_ms: dict[Call, int] = {}
         """When each call was first pressed since it was last served."""
         self.orphaned_since_ms: dict[Call, int] = {}
-        """By hall call, since when no car in service has claimed it."""
+        """When each hall call that no car in service claims was first seen to be unclaimed."""
         self.disputed_since_ms: dict[Call, int] = {}
         stream.subscribe(CallPressed, self.on_pressed)
         stream.subscribe(CallServed, self.on_served)
@@ -126,14 +127,17 @@ class GroupConduct:
             self.check()
 
     def judge_forgotten(self, event: TurnTaken, authors: set[Author]) -> None:
-        """Check that a node forgets no incarnation while a connected node still has calls of it."""
+        """Check that no connected node still holds a call registered by the *authors* that a node has forgotten."""
         members = self.members if self.health.network.from_ms <= self.clock() else []
         others = [node for node in members if node.id != event.node]
         for other in others if len(others) < len(members) else []:
             known = other.durable.live.items() & other.state.calls.live.items() if other.state is not None else ()
             for dot, call in known:
                 if dot.author in authors and self.ledger.pressed_at_ms[dot] < self.clock() - CHECK_MS:
-                    self.fail(f"node {event.node} has forgotten the author of {call}, which node {other.id} holds")
+                    self.fail(
+                        f"node {event.node} has forgotten the incarnation that registered {call}, "
+                        f"but node {other.id} holds that call"
+                    )
 
     def judge_lamp(self, at_ms: int, car: int, call: Call, dot: Dot | None) -> None:
         """Check that all lamps of *call* show the press or service that *car* registered at *at_ms*."""
@@ -212,4 +216,4 @@ class GroupConduct:
             if not node.state.warnings:
                 self.fail(f"node {node.id} has not logged the conflict with node {misconfigured.node_id}")
             if is_duplicate and not has_duplicate(node.state):
-                self.fail(f"node {node.id} has forgotten the duplicate of its id")
+                self.fail(f"node {node.id} has forgotten the other node with its id")

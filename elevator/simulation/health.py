@@ -2,7 +2,7 @@
 
 A fault affects its target while it lasts, and for CAR_MS or GROUP_MS after it begins or ends. Faults of the network
 affect the group. A misconfigured node affects the group and every car. A fault of one node affects the group when it
-begins and ends, because the other nodes have to notice. In between, the group must work without that node.
+begins and ends, because the other nodes have to notice it. In between, the group must work without that node.
 """
 
 from collections.abc import Callable
@@ -36,7 +36,7 @@ class Unaffected:
 
     by: AbstractSet[FaultKind]
     lasting: AbstractSet[FaultKind]
-    """The kinds that have an effect for as long as they last. The others have one only when they begin and end."""
+    """The kinds that have an effect while they last. Other kinds have an effect only when they begin and end."""
     after_ms: int
     active: int = 0
     from_ms: int = 0
@@ -97,7 +97,7 @@ class Health:
         )
 
     def is_program_unaffected(self, node: int, since_ms: int | None = None) -> bool:
-        """Return whether the program and server of *node* have been unaffected since *since_ms*, or are now if None."""
+        """Return whether the program and server of *node* are unaffected, and have been since *since_ms* if given."""
         return self.programs[node].from_ms <= (self.clock() if since_ms is None else since_ms)
 
     def is_unaffected(self, node: int) -> bool:
@@ -105,5 +105,5 @@ class Health:
         return node < self.cars and max(self.nodes[node].from_ms, self.ids.from_ms) <= self.clock()
 
     def is_calm(self, at_ms: int | None = None) -> bool:
-        """Return whether the group has been unaffected by faults since *at_ms*, or is now if None."""
+        """Return whether the group is unaffected by faults, and has been since *at_ms* if given."""
         return self.group.from_ms <= (self.clock() if at_ms is None else at_ms)

@@ -8,8 +8,8 @@ from elevator.core.model import NEVER_MS, Heartbeat
 from elevator.simulation.faults import FaultKind, InjectedFault
 
 ECHO_MS = 50
-"""Datagrams return to their sender only if delays can reach this limit. A sender ignores its own datagrams unless it
-has restarted in the meantime."""
+"""Datagrams return to their sender only while faults may delay them by at least this. A sender ignores its own
+datagrams unless it has restarted in the meantime."""
 
 
 class Links:
@@ -64,7 +64,7 @@ class Links:
         return True
 
     def pop_due(self, now_ms: int) -> dict[int, list[Heartbeat]]:
-        """Remove the heartbeats that are due; return them by receiver."""
+        """Remove the heartbeats that are due; return them as lists, keyed by receiver."""
         due: dict[int, list[Heartbeat]] = {}
         while self.queue and self.queue[0][0] <= now_ms:
             _, _, receiver, heartbeat = heappop(self.queue)

@@ -52,7 +52,7 @@ class ObservedNode:
     """When the obstruction switch last changed."""
     opened_at_ms: int = -NEVER_MS
     opener: Author | None = None
-    """The incarnation that opened the door or read in its record that it is open; None if no program ran then."""
+    """The incarnation that opened the door or found it open in its record; None if it opened while no program ran."""
     stuck_since_ms: int | None = None
     """Since when the motor has had a command to run but no power; None if it has power or no such command."""
 
@@ -144,4 +144,4 @@ class Observed:
 
 
 STALE_MS = 600
-"""A node that was frozen for at least this long knows that it has missed messages."""
+"""A node that was frozen for at least this long must notice that it has missed messages."""

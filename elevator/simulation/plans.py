@@ -19,7 +19,7 @@ from elevator.simulation.faults import GHOSTS, FaultKind, InjectedFault, Plan, P
 LATE_MS = 9
 PAUSES = (*[Point.BEFORE_HARDWARE] * 4, *(point for point in Point if point is not Point.AFTER_RECORD))
 """The points of a turn at which a program can be frozen. BEFORE_HARDWARE is drawn most often: a program that
-resumes there is about to act on stale inputs. AFTER_RECORD is missing: the recorder is another process."""
+resumes there is about to act on stale inputs. AFTER_RECORD is excluded, because no fault freezes the recorder."""
 SHORT_MS = 200
 """How long a passing car activates a floor sensor with a short zone."""
 CRASH_MS = 1000
@@ -189,7 +189,7 @@ def another(node: int, drawn: int, cars: int) -> int:
 
 
 def draw_misconfigured(rng: random.Random, cars: int, floors: int, calm_at_ms: int) -> list[InjectedFault]:
-    """Draw a misconfigured node, in 1 of 6 runs. It starts with an empty disk, which is removed with it."""
+    """Draw a misconfigured node, in 1 of 6 runs. Its disk is empty at the start and removed at the end."""
     if rng.random() > 1 / 6:
         return []
     at_ms, until_ms = sorted(rng.sample(range(calm_at_ms + 1), 2))
@@ -223,7 +223,7 @@ def draw_traffic(rng: random.Random, seed: int, cars: int, floors: int, calm_at_
 
 
 def draw_attacks(rng: random.Random, calm_at_ms: int) -> list[InjectedFault]:
-    """Draw an attacker on the network, in 1 of 4 runs."""
+    """Draw one ATTACK fault, in 1 of 4 runs."""
     if rng.random() > 1 / 4:
         return []
     at_ms, until_ms = sorted(rng.sample(range(calm_at_ms + 1), 2))

@@ -98,7 +98,7 @@ class SimulatedDisk:
         self.due_at_ms = min(self.recorder_at_ms, self.client.wake_at_ms())
 
     def receive(self, now_ms: int) -> Told:
-        """Deliver the recorder's messages to the worker; return what it has learned for its next turn."""
+        """Deliver the recorder's messages to the worker; return what the worker has learned from them."""
         inbox, self.inbox = self.inbox, []
         for message in inbox:
             if message == GONE:
@@ -153,7 +153,7 @@ class SimulatedDisk:
         self.recorder_at_ms = now_ms + RETRY_MS
 
     def open(self, now_ms: int) -> None:
-        """Read the stored record. If that failed before, give the worker RETRY_MS to save a record with its calls."""
+        """Read the stored record. If an earlier read failed, give the worker RETRY_MS to merge the record and save."""
         found = self.read()
         self.is_open = True
         self.inbox.append(FOUND + (b"" if found is None else write_record(found).encode()))
@@ -169,10 +169,10 @@ class SimulatedDisk:
         return stored
 
     def lose_worker(self, is_killed: bool) -> Record | None:
-        """End the worker; return the record that became durable, if any.
+        """End the worker and its recorder; return the record that the recorder still stored, if any.
 
-        If *is_killed* is False, the recorder survives the worker long enough to write the newest record. But the
-        recorder never overwrites a stored record before reading it.
+        If *is_killed* is true, the recorder is killed too and may lose what it has received. Otherwise it first writes
+        the newest record. It stores nothing if the disk fails or if it has not read the stored record yet.
         """
         choice = self.rng.randrange(3) if is_killed else 2
         stored = self.end_recorder((None, self.writing, self.newest)[choice])
@@ -186,7 +186,7 @@ class SimulatedDisk:
         return stored
 
     def finish(self, done: Received) -> Record:
-        """Make a received record durable; return it. Add the calls of `found_late` that the worker may not know."""
+        """Store *done*, completed with the calls of `found_late` if it lacks some; return the stored record."""
         record, text = done.record, done.text
         if self.found_late is not None:
             completed = complete(record, self.found_late)

@@ -134,14 +134,14 @@ class SimulatedNode:
     # The ports of a turn
 
     def read_inputs_again(self) -> tuple[int, Inputs | None]:
-        """Return the current time and inputs. `turn` calls this just before it writes any output."""
+        """Return `read_inputs()`, or raise Frozen. `turn` calls this just before it writes any output."""
         self.is_full_turn = True
         if self.process.freezes_at(Point.BEFORE_HARDWARE):
             raise Frozen
         return self.read_inputs()
 
     def read_inputs(self) -> tuple[int, Inputs | None]:
-        """Return the current time and the newest inputs from the panel."""
+        """Return the current time, and the newest inputs from the panel; None in their place if they are stale."""
         return self.world.now_ms, self.panel.client.inputs(self.world.now_ms)
 
     def save(self, record: Record) -> None:

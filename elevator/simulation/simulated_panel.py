@@ -17,7 +17,7 @@ RECENT_MS = 30
 
 @define(eq=False)
 class SimulatedPanel:
-    """The client's side of the connection."""
+    """The program's side of the connection to its elevator server."""
 
     server: SimulatedServer
     client: PanelClient
@@ -50,7 +50,7 @@ class SimulatedPanel:
         self.sweep_at_ms = min(self.sweep_at_ms, next_ms if next_ms > self.swept_at_ms else next_ms + SWEEP_MS)
 
     def catch_up(self, now_ms: int) -> None:
-        """Pass the reply of the last skipped sweep to the client, unless its newest reply is recent."""
+        """Pass the reply of the last skipped sweep to the client, unless the client's newest reply is recent."""
         client = self.client
         if now_ms - client.newest_asked_at_ms < RECENT_MS:
             return

@@ -16,7 +16,7 @@ WAKES_MAX = 300
 
 
 class Killed(Exception):
-    """The program was killed during a turn, at the point in the argument."""
+    """The program was killed during a turn. The argument is the `Point` at which this happened."""
 
 
 class Frozen(Exception):
@@ -49,7 +49,7 @@ class SimulatedProcess:
     """How often the process has woken up without input since `second_began_at_ms`."""
     second_began_at_ms: int = 0
     spins: int = 0
-    """How many wake-ups in a row have asked for another one at once."""
+    """How many wake-ups in a row have scheduled the next one for the same millisecond."""
 
     def end(self) -> None:
         self.state = self.kill_at = self.unfinished = self.deferred = None

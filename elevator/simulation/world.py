@@ -109,7 +109,7 @@ class World:
         self.ledger.judge_end()
 
     def is_done(self) -> bool:
-        """Return whether every car that can still serve calls has served all of them."""
+        """Return whether every car that can still serve calls has served all its calls."""
         lost = self.plan.lost_cars()
         return all(self.is_idle(node) for node in self.nodes if node.id not in lost)
 
@@ -270,7 +270,7 @@ class World:
         self.stream.emit(Left(node.id))
 
     def start_next_worker_soon(self, id: int) -> None:
-        """After a crash of node *id*, let its CRASH fault end `delay_ms` from now, which starts the next worker."""
+        """Let the CRASH fault of node *id* end within `delay_ms`. The end of the fault starts the next worker."""
 
         def advanced(act: Act) -> Act:
             at_ms, begins, what = act
@@ -302,8 +302,8 @@ def drain_time_ms(plan: Plan) -> int:
     """Return how long a group may take, after the last fault, to serve every call that a panel can register.
 
     One car can go up, down and up again in that time and open its door at every floor. It may also have to search for a
-    floor and to restart its motor. If a ghost claims the calls, the starvation guard of the other cars must expire
-    first.
+    floor and to restart its motor. If a ghost claims the calls, the other cars must first wait until A2 lets them
+    claim the same calls.
     """
     ghost = any(fault.kind is FaultKind.GHOST and fault.until_ms == NEVER_MS for fault in plan.faults)
     starvation_ms = 30_000 + 10_000 * plan.floors if ghost else 0
