@@ -53,7 +53,7 @@ def run(arguments: list[str]) -> int:
 
 
 def open_standard_streams() -> None:
-    """Open /dev/null in place of closed standard streams, so that no later file gets a descriptor from 0 to 2."""
+    """Open /dev/null for each closed standard stream, so that no file opened later gets its descriptor."""
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
         os.set_inheritable(descriptor, True)
     os.close(descriptor)

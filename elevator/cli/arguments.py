@@ -29,7 +29,7 @@ def integer(low: int, high: int) -> Callable[[str], int]:
 
 
 def host_and_port(text: str) -> tuple[str, int]:
-    """Parse [HOST:]PORT. HOST defaults to this machine's local address, PAGE[0]."""
+    """Parse [HOST:]PORT. HOST defaults to the loopback address, PAGE[0]."""
     host, _, port = text.rpartition(":")
     if not (port.isascii() and port.isdigit() and len(port) <= 5 and int(port) <= 65535):
         raise argparse.ArgumentTypeError(f"{text!r} is not [HOST:]PORT")

@@ -11,7 +11,7 @@ is invalid, the command prints one line on standard error and exits with status 
 - `--algorithm plan` selects the nodes' own assigner, with its limits: 64 floors, 64 cars, and durations from 0 to
   one hour. A stop serves only hall calls in the announced direction. Earlier answers do not affect later ones.
 - `--jsonl` answers each line of standard input with one line. A line is an input, or {"input": ..., "args": {...}} with
-  its own options. The answer to an invalid line is {"error": ...}, and the exit status is then 1.
+  its own options. The answer to an invalid line is {"error": ...}. If any line is invalid, the exit status is 1.
 - `--serve PATH` answers lines in the same way on a Unix socket, for any number of clients, until SIGTERM or SIGINT.
 """
 
@@ -119,7 +119,7 @@ INTEGER = re.compile(r"([+-]?)([0-9]+)")
 
 
 def read_integer(what: str, value: object) -> int:
-    """Parse a string as a signed 32-bit integer. Otherwise raise InputError with a message about *what*."""
+    """Convert the string *value* to a signed 32-bit integer. If that fails, raise InputError, which names *what*."""
     if isinstance(value, str) and (found := INTEGER.fullmatch(value)):
         number = int(found[1] + (found[2].lstrip("0")[:11] or "0"))  # 11 digits are always out of range.
         if INT_MIN <= number <= INT_MAX:
@@ -162,7 +162,7 @@ leading zeros (group 3). Matching takes linear time for any text."""
 
 
 def parse(text: str) -> dict[str, Any]:
-    """Parse a JSON object; raise InputError if it is invalid. Integers become strings, so any length is allowed.
+    """Parse a JSON object; raise InputError if it is invalid. Integers become strings, so they may have any length.
 
     A surrogate in *text* stands for a byte that is not UTF-8, and makes the input invalid.
     """
@@ -196,9 +196,9 @@ def required(given: Mapping[str, Any], name: str) -> Any:
 
 
 def assign(given: Mapping[str, Any], options: Options) -> dict[str, list[list[bool]]]:
-    """Assign the hall requests of an input; raise InputError if it is invalid.
+    """Assign the hall requests in the input *given*; raise InputError if it is invalid.
 
-    Return a table for each car id, with a row for each floor: [up, down], or [up, down, cab] with include_cab.
+    For each car id, return a table with a row for each floor: [up, down], or [up, down, cab] with include_cab.
     """
     rows = read_list("hallRequests", required(given, "hallRequests"))
     hall = [read_flags("a row of hallRequests", row) for row in rows]
@@ -292,7 +292,7 @@ def answer_lines(options: Options) -> int:
 
 
 def answer_first_line(options: Options) -> str:
-    """Return the answer to the first line of standard input; raise InputError if it is invalid."""
+    """Return the answer to the first line of standard input; raise InputError if that line is invalid."""
     line = sys.stdin.readline() if sys.stdin else ""
     try:
         return answer(line, options)
@@ -301,7 +301,7 @@ def answer_first_line(options: Options) -> str:
             with suppress(InputError):  # The original always drops the last character.
                 return answer(line[:-1], options)
         # The hint explains the error if standard input has several lines, or none.
-        raise InputError(f"{refused} (the input is only the first line of standard input)") from None
+        raise InputError(f"{refused} (without --input, only the first line of standard input is read)") from None
 
 
 def main(argv: list[str]) -> int:

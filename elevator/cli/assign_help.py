@@ -11,7 +11,7 @@ DIFFERENCES = {
     "output": "The order of the cars, and the escapes in their ids, may differ.",
     "options": "The original ignores --algorithm, --jsonl, --serve and --help.",
 }
-"""The known differences from the original, by topic. Each has a recorded answer of the original, or a test."""
+"""The known differences from the original, by topic. A recorded answer of the original, or a test, confirms each."""
 
 USAGE = f"""\
 usage: elevator assign [--input JSON] [options]

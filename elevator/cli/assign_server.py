@@ -10,7 +10,7 @@ from pathlib import Path
 from attrs import define, field
 
 LINE_BYTES_MAX = 1 << 23
-"""The maximum length of a request. A request for the largest building (500 cars, 1024 floors) takes about 4 MB."""
+"""The maximum length of a request in bytes. The request for 500 cars and 1024 floors takes about 4 MB."""
 UNREAD_BYTES_MAX = 1 << 24
 """The server disconnects a client that leaves more than this many bytes of answers unread."""
 
@@ -44,7 +44,7 @@ def run(path: str, answer: Callable[[str], str]) -> None:
 
 
 def listen(path: str) -> socket.socket:
-    """Create a socket that listens at *path*. Replace an unused socket there; raise OSError for any other file."""
+    """Create a socket that listens at *path*. Replace an abandoned socket there; raise OSError for any other file."""
     listener = socket.socket(socket.AF_UNIX)
     try:
         try:

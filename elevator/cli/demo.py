@@ -1,4 +1,4 @@
-"""`elevator demo`: simulated elevators and passengers with real nodes, on a page and in the terminal.
+"""`elevator demo`: real nodes with simulated elevators and passengers, shown on a page and in the terminal.
 
 Rules:
 - This process simulates the elevators. Each node is a separate process that talks to its elevator over TCP, and to
@@ -45,7 +45,7 @@ DRAW_MS = 125
 SHOW_MS = 40
 LINE_MS = 5000
 LINES_ON_PAGE = 40
-HEARD_MS = 400
+SILENT_AFTER_MS = 400
 """The page shows a node as silent if its last heartbeat is older than this."""
 
 
@@ -61,8 +61,8 @@ def judge(scene: Scene, ended: dict[int, int], cut_short: bool) -> Verdict:
     """Return the verdict on a demo that has ended.
 
     A demo fails if a node exited by itself or sent an unsafe command, or if a passenger was not served. *ended* has
-    the exit statuses of nodes that exited by themselves. If the user interrupted the demo (*cut_short*), passengers who
-    are still under way do not make it fail.
+    the number and the exit status of each node that exited by itself. If the user interrupted the demo (*cut_short*),
+    it does not fail because of passengers who are still under way.
     """
     tally = passengers.tally(scene.crowd, scene.now_ms)
     waits = f"mean wait {tally.mean_wait_ms / 1000:.1f} s, longest {tally.longest_wait_ms / 1000:.1f} s"
@@ -76,7 +76,7 @@ def judge(scene: Scene, ended: dict[int, int], cut_short: bool) -> Verdict:
         if machines.misbehaviour(counts):
             failed = True
             lines.append(
-                f"car {car}: motor with door open {counts.motor_with_door_open}, door with motor on "
+                f"unsafe commands to car {car}: motor with door open {counts.motor_with_door_open}, door with motor on "
                 f"{counts.door_with_motor_on}, door between floors {counts.door_between_floors}, "
                 f"out of bounds {counts.out_of_bounds}"
             )
@@ -101,7 +101,7 @@ def main(argv: list[str]) -> int:
         "--web",
         type=host_and_port,
         metavar="[HOST:]PORT",
-        help=f"address of the page ({PAGE[0]}, port {PAGE[1]} or any free port; opened in the browser)",
+        help=f"address of the page; by default {PAGE[0]}:{PAGE[1]} or a free port, and the browser opens the page",
     )
     parser.add_argument("--no-web", action="store_true", help="do not serve a page")
     arguments = parser.parse_args(argv)
@@ -123,8 +123,8 @@ def main(argv: list[str]) -> int:
 def may_overload(cars: int, cores: int) -> bool:
     """Report whether the nodes of *cars* cars may overload a machine with *cores* cores.
 
-    Each node receives the heartbeats of all others, so the load grows with the square of the number of cars. By
-    measurement, 8 nodes need 0.4 of a core, and the relay 0.15.
+    Each node receives the heartbeats of all others, so the load grows with the square of the number of cars. In
+    measurements, 8 nodes used 0.4 of a core, and the relay used 0.15.
     """
     return cars * cars > 256 * cores
 
@@ -164,7 +164,10 @@ def _run(arguments: Namespace, seed: int, is_ended: Callable[[], bool]) -> Verdi
 
 
 def _listen_for_page(wanted: tuple[str, int] | None) -> socket.socket:
-    """Return a socket that listens at *wanted*, or if None at PAGE or any free port; raise Refused if that fails."""
+    """Return a socket that listens at *wanted*; raise Refused if that fails.
+
+    If *wanted* is None, the socket listens at PAGE, or at a free port if PAGE is in use.
+    """
     if wanted is not None:
         return listen(*wanted)
     try:
@@ -204,7 +207,7 @@ class SetLoss:
 
 
 REQUESTS = {"kill": NodeAction, "start": NodeAction, "freeze": NodeSwitch, "unplug": NodeSwitch, "lose": SetLoss}
-"""The page's requests to nodes and the network, by name. `elevator sim` does not support them."""
+"""The name and the class of each request to nodes or the network. Only the page of `elevator demo` sends them."""
 
 
 class Demo:
@@ -257,11 +260,11 @@ class Demo:
                 self._nodes.log.append(f"node {node} was {'unplugged from' if on else 'plugged into'} the network")
 
     def _page_scene(self, now_ms: int) -> dict[str, object]:
-        """Return all values that the page shows at *now_ms*, by name."""
+        """Return the name and the value of everything that the page shows at *now_ms*."""
         shown = {**self._fixed, **self._occupied.scene(), "loss": round(self._network.loss * 100)}
         for number in range(len(self._building.elevators)):
             at_ms, heartbeat = self._network.heard.get(number, (0, None))
-            heard = heartbeat is not None and now_ms < at_ms + HEARD_MS
+            heard = heartbeat is not None and now_ms < at_ms + SILENT_AFTER_MS
             plugged = number not in self._network.unplugged
             shown[f"node{number}"] = view.node(self._nodes.states[number], plugged, heard, heartbeat)
         shown["said"] = list(self._nodes.log)[-LINES_ON_PAGE:]
@@ -279,7 +282,7 @@ class Demo:
         return Scene(title, machines, crowd, tuple(self._nodes.log), now_ms)
 
     def is_over(self, now_ms: int) -> bool:
-        """Report whether all nodes have exited, or the time is up and all passengers have arrived.
+        """Report whether all nodes have exited by themselves, or the time is up and all passengers have arrived.
 
         GRACE_S after the time is up, this is true even if passengers are still under way.
         """

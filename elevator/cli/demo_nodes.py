@@ -22,24 +22,24 @@ from elevator.building.network import ADDRESS, SimulatedNetwork
 BOOT_MS = 1500
 """Time for the nodes to start before the first passengers arrive."""
 GRACE_S = 60
-"""How long the demo continues after its time is up, for passengers who are still under way."""
+"""How long the demo waits for passengers who are still under way when its time is up."""
 STOP_S = 3.0
 """Time for the nodes to exit after SIGTERM before they are killed."""
 KEEPER_STOP_S = 1.5
 """Time for the nodes to exit after SIGTERM if the demo has exited and the keeper stops them."""
 LINES_KEPT = 200
 MARK = "ELEVATOR_DEMO_NODE"
-"""The environment variable that identifies all processes of a node, including its child processes."""
+"""The environment variable by which the demo finds all processes of a node. Child processes inherit it."""
 
 
 class Nodes:
     """The processes of all nodes and their output."""
 
     def __init__(self, building: Building, network: SimulatedNetwork, floors: int, directory: str, group: str) -> None:
-        """Start a node for each elevator of *building*, with its record in *directory*."""
+        """Start a node for each elevator of *building*. The nodes keep their records in *directory*."""
         self.log: deque[str] = deque(maxlen=LINES_KEPT)
         self.ended: dict[int, int] = {}
-        """Exit status of each node that exited by itself."""
+        """The number and the exit status of each node that exited by itself."""
         self.states = ["running"] * len(building.ports)
         """The state of each node: "running", "frozen", "killed" (by `kill`) or "ended" (by itself)."""
         self._keeper, self._lifeline = _start_keeper(directory)
@@ -160,7 +160,7 @@ def _environment() -> dict[str, str]:
 
 
 def _pids_with(mark: str) -> list[int]:
-    """Return the ids of the processes in whose environment the variable MARK is *mark*."""
+    """Return the ids of the processes whose environment variable MARK has the value *mark*."""
     wanted = f"{MARK}={mark}".encode()
     return [
         int(entry.name)
@@ -183,9 +183,9 @@ def _send(number: int, pids: Sequence[int]) -> None:
 
 
 def _start_keeper(directory: str) -> tuple[int, int]:
-    """Fork the keeper; return its process id, which is also the id of the nodes' group, and the pipe to it.
+    """Fork the keeper; return its process id, which is also the nodes' process group id, and the pipe to the keeper.
 
-    When the pipe closes, the keeper terminates the group and deletes *directory*.
+    When the pipe closes, the keeper terminates all processes in the group and deletes *directory*.
     """
     listening, lifeline = os.pipe()
     keeper = os.fork()

@@ -79,7 +79,7 @@ def _margin(crowd: Crowd, floor: int | None) -> Text:
 
 
 def _cell(machine: Machine, scene: Scene, car: int, row: int, rows_a_floor: int) -> Text:
-    """Draw *car* in *row*: the lamps of this floor on its panel, its shaft, and the car itself if it is here."""
+    """Draw the cell of *car* in *row*: the lamps of that floor, the shaft, and the car if it is in this row."""
     text = Text()
     floor, between = divmod(row, rows_a_floor)
     lamps = machine.lamps

@@ -5,7 +5,7 @@
  2. Passengers arrive as a Poisson process. Some travel up from the lobby (floor 0), some down to it, and the rest
     between random floors. splitmix64 generates all random numbers from the seed.
  3. C code (native/bench.h) simulates cars, doors and passengers with the assigners that nodes use. All cars start at
-    floor 0. With the reference algorithm, the same passengers arrive and idle cars never park.
+    floor 0. The reference algorithm gets the same passengers, and its idle cars never park.
  4. With --loss, each node has its own view of the group. Nodes broadcast every 100 ms, with the given packet loss.
 
 The waiting time is from a passenger's arrival until the passenger enters a car. The journey time is from arrival until
@@ -32,9 +32,9 @@ from elevator.core.traffic import PEOPLE, PRIOR_MS
 WARM_UP = 100
 """The waiting and journey times exclude this many passengers at the start of each simulation."""
 BUILDINGS = {"3x4": (3, 4), "3x9": (3, 9), "6x16": (6, 16), "8x32": (8, 32)}
-"""Numbers of cars and floors, by building."""
+"""For each building: the number of cars and the number of floors."""
 PROFILES = {"up": (0.85, 0.05), "down": (0.05, 0.85), "inter": (0.0, 0.0), "lunch": (0.4, 0.4)}
-"""Fractions of passengers who travel up from the lobby and down to it; the rest travel between random floors."""
+"""The fractions of passengers who travel up from the lobby, and down to it. The rest travel between random floors."""
 LOADS = {"light": 0.25, "medium": 1.0, "heavy": 3.0}
 ASSIGNERS = {"reference": _bench.REFERENCE, "plan": _bench.PLAN}
 PARKS = {"none": _bench.PARK_NONE, "spread": _bench.PARK_SPREAD, "lobby": _bench.PARK_LOBBY}
@@ -65,7 +65,10 @@ def uniform(seed: int) -> Iterator[float]:
 
 
 def trips(seed: int, count: int, floors: int, profile: tuple[float, float], per_ms: float) -> "array[int]":
-    """Draw *count* passengers, *per_ms* per ms. Return a flat array: arrival in ms, origin and destination of each."""
+    """Draw *count* passengers, of whom *per_ms* arrive per ms on average.
+
+    Return an array with three numbers for each passenger: arrival time in ms, origin and destination.
+    """
     up, down = profile
     numbers = uniform(seed)
     rows = array("q")
@@ -146,7 +149,7 @@ def run(setting: Setting, cars: int, floors: int, seed: int, stream: "array[int]
 
 
 def simulate(setting: Setting, cars: int, floors: int, streams: Sequence["array[int]"]) -> Results:
-    """Simulate one cell with each stream of passengers; combine the results."""
+    """Simulate one building with each stream of passengers; combine the results."""
     waits: list[int] = []
     journeys: list[int] = []
     counted: list[Counts] = []
@@ -174,7 +177,7 @@ def simulate(setting: Setting, cars: int, floors: int, streams: Sequence["array[
 
 
 def cells(setting: Setting, configs: Sequence[str], profiles: Sequence[str], loads: Sequence[str]) -> Iterator[Cell]:
-    """Simulate each cell with the reference algorithm and with *setting*; yield its results."""
+    """Yield the results for each building, profile and load, with the reference algorithm and with *setting*."""
     for config in configs:
         cars, floors = BUILDINGS[config]
         for profile in profiles:
@@ -186,7 +189,7 @@ def cells(setting: Setting, configs: Sequence[str], profiles: Sequence[str], loa
 
 
 def names_of(known: Sequence[str]) -> Callable[[str], list[str]]:
-    """Return an argparse type that accepts comma-separated names, each in *known*."""
+    """Return an argparse type that accepts a comma-separated list of names in *known*."""
 
     def names(text: str) -> list[str]:
         found = text.split(",")
@@ -229,14 +232,14 @@ def main(argv: list[str]) -> int:
         type=integer(0, 99),
         default=-1,
         metavar="PERCENT",
-        help="percentage of broadcasts lost (none: all nodes share one view)",
+        help="percentage of broadcasts that are lost (by default, all nodes share one view)",
     )
     parser.add_argument(
         "--configs",
         type=names_of([*BUILDINGS]),
         default=[*BUILDINGS],
         metavar="NAME,NAME",
-        help="buildings, as CARSxFLOORS (all)",
+        help="buildings, CARSxFLOORS: 3x4, 3x9, 6x16, 8x32 (all)",
     )
     parser.add_argument(
         "--profiles",

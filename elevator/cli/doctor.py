@@ -3,7 +3,7 @@
 The checks use the settings of the node and disturb no running program:
 
 - They send only read requests to the elevator server, and only requests that every server supports.
-- They use an I/O card only if no other program uses it; then they stop the motor.
+- They use the I/O card only if no other program uses it, and stop its motor.
 - They listen on the group's port and broadcast only probes, which nodes drop silently (see admission.py).
 """
 
@@ -32,7 +32,7 @@ CONNECT_S = 2.0
 ANSWER_S = 1.0
 REQUESTS = 20
 SLOW_MS = 10.0
-"""The longest acceptable response time of a server. With a slower one, a node can miss presses and overshoot floors."""
+"""The longest acceptable response time of a server. If it is slower, a node can miss presses and overshoot floors."""
 CARD_S = 3.0
 FOREIGN_S = 0.5
 """How long to watch the I/O card for replies to another program's requests."""

@@ -19,7 +19,7 @@ from elevator.net.wire import DATAGRAM_BYTES_MAX
 PROBES = 10
 """Number of broadcasts sent on each interface: several, because a firewall may drop only some."""
 PROBE_S, BROADCAST_S = 0.02, 0.5
-"""How long to receive after sending each probe, and again after the last one."""
+"""How long to receive after each probe, and how much longer after the last one."""
 LISTEN_S = 1.5
 """How long to listen for heartbeats: long enough to receive some even at high packet loss."""
 
@@ -29,9 +29,9 @@ class GroupTraffic:
     """What the doctor received on the group's port."""
 
     nodes: dict[int, dict[str, Heartbeat]]
-    """The newest heartbeat, by the sender's node id and then by its address."""
+    """For each node id: the addresses that sent its heartbeats, with the newest heartbeat from each address."""
     refused: Mapping[str, int]
-    """Number of datagrams dropped for each reason."""
+    """For each reason, how many datagrams were dropped."""
 
 
 def check_broadcast(group_port: socket.socket, address: str | None) -> Finding:
@@ -87,7 +87,7 @@ def await_probes(group_port: socket.socket, awaited: set[bytes], within_s: float
 
 
 def assess(probes: Mapping[str, Probes], port: int) -> Finding:
-    """Judge from the probes, by interface, whether broadcasts to *port* are sent and received."""
+    """Judge from the probes of each interface whether broadcasts to *port* are sent and received."""
     refused = {name: each for name, each in probes.items() if each.refused * ONE_IN >= PROBES}
     lost = {name: each for name, each in probes.items() if each.lost * ONE_IN >= PROBES}
     if not refused and not lost:
@@ -109,7 +109,7 @@ def assess(probes: Mapping[str, Probes], port: int) -> Finding:
 
 
 def listen(group_port: socket.socket, admission: Admission) -> GroupTraffic:
-    """Listen for LISTEN_S. Return the heartbeats that *admission* accepts, and how many datagrams it drops and why."""
+    """Listen for LISTEN_S; return the heartbeats that *admission* accepts, and how many datagrams it drops and why."""
     nodes: dict[int, dict[str, Heartbeat]] = {}
     until_s = time.monotonic() + LISTEN_S
     while (left_s := until_s - time.monotonic()) > 0:
@@ -141,7 +141,8 @@ def check_floors(traffic: GroupTraffic, own: int) -> Finding:
         for peer in by_address.values():
             if peer.floors != own:
                 return Finding(
-                    False, f"node {id} has {peer.floors} floors, this one {own}: give all nodes the same --floors"
+                    False,
+                    f"node {id} has {peer.floors} floors, but this node has {own}: give all nodes the same --floors",
                 )
     if not traffic.nodes:
         return Finding(True, f"{own} floors; no other node to compare with")

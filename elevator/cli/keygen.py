@@ -16,7 +16,7 @@ def main(argv: list[str]) -> int:
         description="Create a key for a group. Copy the file to every machine; pass it to each node with --key-file.",
         allow_abbrev=False,
     )
-    parser.add_argument("file", metavar="FILE", help="file to create; must not exist")
+    parser.add_argument("file", metavar="FILE", help="file to create; it must not exist yet")
     file: str = parser.parse_args(argv).file
     try:
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)

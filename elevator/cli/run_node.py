@@ -1,4 +1,4 @@
-"""Parses the command line that starts a node, and that of `elevator doctor`, which has the same options."""
+"""Parses the command lines of a node and of `elevator doctor`, which have the same options."""
 
 import argparse
 import logging
@@ -120,14 +120,16 @@ def node_parser() -> Arguments:
     parser.add_argument("--port", type=int, metavar="PORT", help="TCP port of the elevator server (15657)")
     parser.add_argument("--host", metavar="HOST", help="host of the elevator server (127.0.0.1)")
     parser.add_argument(
-        "--serial", metavar="PATH", help="serial port of an I/O card to use instead of a server, or auto to find it"
+        "--serial", metavar="PATH", help="use the I/O card at this serial port instead of a server; auto finds the port"
     )
     parser.add_argument("--speed", type=int, metavar="S", help="motor speed of an I/O card, 1..255 (255)")
     parser.add_argument("--floors", type=int, metavar="M", help="number of floors, 2..64 (4); the same on every node")
     parser.add_argument("--group", metavar="NAME", help="name of the group; nodes of other groups are ignored (lab)")
     parser.add_argument("--net-port", type=int, metavar="PORT", help="UDP port of the group (20145)")
     parser.add_argument("--broadcast", metavar="ADDRESS", help="IPv4 address to broadcast to (all network interfaces)")
-    parser.add_argument("--key-file", metavar="FILE", help="file with the group's key, made by elevator keygen (none)")
+    parser.add_argument(
+        "--key-file", metavar="FILE", help="file with the group's key, if the group has one: see elevator keygen"
+    )
     parser.add_argument(
         "--state-dir", metavar="DIR", help="directory for the record of calls (~/.local/state/elevator/GROUP-ID)"
     )
@@ -141,7 +143,7 @@ def node_parser() -> Arguments:
     )
     parser.add_argument("--park", metavar="HOW", help="where idle cars park: spread, lobby or none (spread)")
     parser.add_argument(
-        "--config", type=Path, metavar="FILE", help="TOML file with the same settings, which options override"
+        "--config", type=Path, metavar="FILE", help="TOML file with the same settings; options override it"
     )
     parser.add_argument(
         "--log-level", metavar="LEVEL", help="minimum severity of logged messages: debug, info, warning or error (info)"

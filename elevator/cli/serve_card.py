@@ -118,11 +118,11 @@ class Bridge:
         self._wanted = Wanted(speed=card.speed)
         self._reader = MessageReader()
         self._has_warned = False
-        """True if the log already has a line about an incomplete message of this client."""
+        """True if the log already has a line about an incomplete message from this client."""
         self._unsent = b""
 
     def turn(self, more: Sequence[socket.socket], wake_at_ms: int) -> None:
-        """Wait for a socket of client or card, a readable one of *more*, or *wake_at_ms*; then serve both."""
+        """Wait for the client, the card, input on a socket in *more*, or *wake_at_ms*; then serve client and card."""
         reading, writing = self.card.sockets()
         sockets: list[socket.socket] = []
         unsent: list[socket.socket] = []
@@ -141,7 +141,7 @@ class Bridge:
         self.card.poll(now_ms, readable=any(each in ready[0] for each in reading))
         inputs = self.card.inputs(now_ms)
         if inputs is None:
-            self._drop("the card is lost")
+            self._disconnect("the card is lost")
         elif self._listener in ready[0]:
             self._accept()
         elif self._client is not None:
@@ -175,7 +175,7 @@ class Bridge:
             if readable:
                 chunk = client.recv(CHUNK)
                 if not chunk:
-                    self._drop("it closed the connection")
+                    self._disconnect("it closed the connection")
                     return
                 # A client without TCP_NODELAY sends its next message only once this one is acknowledged.
                 client.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
@@ -186,7 +186,7 @@ class Bridge:
         except BlockingIOError:
             pass
         except OSError as error:
-            self._drop(error.strerror or str(error))
+            self._disconnect(error.strerror or str(error))
 
     def _handle_messages(self, inputs: Inputs) -> None:
         while message := self._reader.peek():
@@ -215,7 +215,7 @@ class Bridge:
         self.card.speed = self._wanted.speed
         self.card.write(self._wanted.outputs)
 
-    def _drop(self, why: str) -> None:
+    def _disconnect(self, why: str) -> None:
         """Disconnect the client, if any, and stop the motor."""
         self._wanted = self._wanted._replace(outputs=evolve(self._wanted.outputs, motor=Motor.STOP))
         if self._client is not None:

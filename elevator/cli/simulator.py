@@ -1,4 +1,4 @@
-"""`elevator sim`: simulated elevators, shown in the terminal, on a page, or neither."""
+"""`elevator sim`: simulates elevators, and can show them in the terminal and on a page."""
 
 import random
 import sys
@@ -35,7 +35,7 @@ ERRORS = {
     EventKind.MISBEHAVIOUR.value: "unsafe: ",
     EventKind.RELOAD.value: "",
 }
-"""The kinds of events that are reported, and the text before the event's own description."""
+"""For each kind of event that is reported: the text before the event's own description."""
 
 
 def main(argv: list[str]) -> int:
@@ -109,7 +109,7 @@ def attach_cards(building: Building, prefix: str) -> "list[CardLine]":
 
 
 def open_page(building: Building, occupied: OccupiedBuilding, host: str, port: int) -> "Web":
-    """Serve a page that shows *occupied*; raise Refused if *host* and *port* are not available."""
+    """Serve a page that shows *occupied*; raise Refused if it cannot listen at *host* and *port*."""
     from elevator.ui.web import Web
 
     return Web(listen(host, port), building.watch, occupied.handle, host)

@@ -34,7 +34,7 @@ STARTED = "ELEVATOR_FILE"
 """The environment variable in which build/bootstrap.c passes the path of the file that the user started. The program
 itself runs from an unpacked copy."""
 DURATIONS = ("travel_ms", "passing_ms", "press_ms")
-"""Options whose value 0 is ignored."""
+"""The attributes of the options that set durations. A duration of 0 is ignored."""
 KEY_OPTIONS = {
     "up": ("ordersUp", "hall up buttons, from floor 0"),
     "down": ("ordersDown", "hall down buttons, from floor 1"),
@@ -48,7 +48,7 @@ KEY_OPTIONS = {
 }
 """For each field of `Keys`, in the same order: the option's name in the course's simulator, and its help text."""
 NAMED_MAX, NAME_MAX = 8, 80
-"""How many ignored words one line lists, and how many characters of each."""
+"""How many ignored settings a line lists at most, and how many characters of each."""
 
 
 class FileReader(Arguments):
@@ -59,7 +59,7 @@ class FileReader(Arguments):
 
 
 def characters(low: int, high: int) -> Callable[[str], str]:
-    """Return an argument type for strings of *low* to *high* visible characters."""
+    """Return an argparse type for strings of *low* to *high* visible characters."""
 
     def parse(text: str) -> str:
         # U+FFFD replaces bytes of the file that are not UTF-8.
@@ -84,7 +84,7 @@ def truth(text: str) -> bool:
 
 
 def options(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
-    """Return the settings from *argv* and the file, and lines about ignored settings.
+    """Return the settings from *argv* and the file, and lines about mistakes in them.
 
     If a value in *argv* is bad, print one line and exit with status 2.
     """
@@ -179,7 +179,7 @@ def _parser(kind: type[Arguments]) -> tuple[Arguments, Known]:
 
 
 def _split(words: Iterable[str], known: Known) -> tuple[list[str], list[str]]:
-    """Split *words* into settings in the parser's spelling, and ignored words, each joined with its values."""
+    """Split *words* into known settings, in the parser's spelling, and ignored ones. Each includes its value."""
     settings: list[str] = []
     ignored: list[str] = []
     rest, after_ignored = deque(words), False
@@ -246,7 +246,7 @@ def _words(file: Path) -> list[str]:
 
 
 def _line(where: str, ignored: Sequence[str]) -> list[str]:
-    """Return one line that lists the *ignored* settings after the prefix *where*; no line if none is ignored."""
+    """Return a line with the prefix *where* and the *ignored* settings; return no line if none is ignored."""
     if not ignored:
         return []
     cut = [each if len(each) <= NAME_MAX else f"{each[: NAME_MAX - 3]}..." for each in ignored[:NAMED_MAX]]

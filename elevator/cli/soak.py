@@ -44,9 +44,13 @@ def main(argv: list[str]) -> int:
         help="number of processes (one per core)",
     )
     parser.add_argument("--transcript", action="store_true", help="print the transcript even if the seed passes")
-    parser.add_argument("--faults", type=numbers, metavar="N,N", help="replay only the faults with these indices")
+    parser.add_argument(
+        "--faults", type=numbers, metavar="N,N", help="replay only the faults with these indices in the plan"
+    )
     parser.add_argument("--no-traffic", action="store_true", help="replay without simulated passengers")
-    parser.add_argument("--presses", type=numbers, metavar="N,N", help="replay only the presses with these indices")
+    parser.add_argument(
+        "--presses", type=numbers, metavar="N,N", help="replay only the presses with these indices in the plan"
+    )
     arguments = parser.parse_args(argv)
     if arguments.seeds is None:
         first = int.from_bytes(os.urandom(4), "big")
@@ -59,7 +63,7 @@ def main(argv: list[str]) -> int:
 
 
 def replay(arguments: argparse.Namespace) -> int:
-    """Run one seed, or only the chosen faults and presses in it, and print the result. Return 1 if the run fails."""
+    """Run one seed, or only the chosen faults and presses in it, and print the result. Return 1 if it fails, else 0."""
     whole = plan(arguments.seeds[0], arguments.cars, arguments.floors)
     faults = range(len(whole.faults)) if arguments.faults is None else arguments.faults
     presses = range(len(whole.presses)) if arguments.presses is None else arguments.presses

@@ -36,7 +36,7 @@ class NodeStatus:
 
 @frozen
 class Group:
-    """All nodes heard from, by id, and the number of datagrams dropped for each reason."""
+    """Each node heard from, under its id; and for each reason, how many datagrams were dropped."""
 
     nodes: Mapping[int, NodeStatus] = {}
     refused: Mapping[str, int] = {}
@@ -70,7 +70,7 @@ def rows(group: Group, now_ms: int) -> list[dict[str, object]]:
 
 
 def row(node: NodeStatus, now_ms: int) -> dict[str, object]:
-    """Return the state of one node as JSON values. Loss is from 0 to 1."""
+    """Return the state of one node as JSON values. Packet loss is a fraction, 0..1."""
     heartbeat = node.peer.heartbeat
     car = heartbeat.car
     hall, cabs = demand(node.peer.calls.live.values())

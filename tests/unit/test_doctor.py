@@ -365,7 +365,9 @@ def test_doctor_checks_peers_number_of_floors_and_id() -> None:
     assert check_peers(group, "lab").text == "other nodes of group lab: 1 at 10.0.0.1, 3 at 10.0.0.3 and 10.0.0.9"
     assert check_floors(alone, 4).good
     assert check_floors(traffic((1, "10.0.0.1", 4)), 4).good
-    assert check_floors(group, 4) == Finding(False, "node 3 has 6 floors, this one 4: give all nodes the same --floors")
+    assert check_floors(group, 4) == Finding(
+        False, "node 3 has 6 floors, but this node has 4: give all nodes the same --floors"
+    )
     assert check_id(group, 2).good
     assert check_id(group, 1) == Finding(False, "id 1 is in use at 10.0.0.1: choose another --id")
 
