@@ -1,9 +1,9 @@
 """The events that a node logs, derived from the node's state before and after each turn.
 
-`events` returns every change. An `EventLog` returns the same changes with flap damping (log_damping.py).
+The function `events` yields all events of a turn. `EventLog.events` yields them with flap damping (log_damping.py).
 
-Calls are logged at level info. Without faults, a node logs nothing else between its start and its stop. A car out of
-service and a silent peer are warnings. The movements of the car are logged at level debug.
+Calls are logged at level info. Without faults, a node logs nothing else at this level between its start and its stop. A
+car out of service and a peer that has timed out are warnings. Movements of the car are logged at level debug.
 """
 
 import logging
@@ -56,7 +56,7 @@ def call_events(before: Node, after: Node) -> Iterator[LoggedEvent]:
 
 @define(eq=False)
 class EventLog:
-    """The events of one node, with damping for conditions that flap: a peer's silence and the car's faults."""
+    """Selects the events of one node to log, with flap damping for the timeouts of peers and the faults of the car."""
 
     _peers: dict[int, Condition] = field(factory=dict)
     _unsettled: frozenset[int] = frozenset()
@@ -106,7 +106,7 @@ def peer_event(id: int, is_alive: bool, note: str = "") -> LoggedEvent:
     return (
         LoggedEvent(INFO, f"node {id} is alive{note}")
         if is_alive
-        else LoggedEvent(WARNING, f"node {id} is silent{note}")
+        else LoggedEvent(WARNING, f"node {id} timed out: its hall calls are reassigned{note}")
     )
 
 
@@ -160,7 +160,8 @@ class RepeatedWarnings:
 
 class LoggedWarning(NamedTuple):
     total: int
+    """The count of the problem at its last line."""
     next_at_ms: int
-    """When the next line may be logged."""
+    """The earliest time of the next line."""
     gap_ms: int
     """The minimum time between the next line and the one after it."""

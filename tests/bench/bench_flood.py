@@ -66,7 +66,7 @@ def main() -> int:
             print(flooding.communicate("")[0], end="")
         print("from the log of node 0:")
         log = group.log(0).splitlines()
-        for words in (("dropped",), ("is silent", "worker")):
+        for words in (("dropped",), ("timed out", "worker")):
             for line in [line for line in log if any(word in line for word in words)][-4:]:
                 print(f"  {line}")
     return 0

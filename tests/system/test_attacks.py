@@ -103,7 +103,7 @@ def test_replay_does_not_revive_a_dead_node(tmp_path: Path, keyed: bool) -> None
             heartbeat = decode(sealed[HEAD_BYTES:], "lab")
             recording += [sealed] if heartbeat is not None and heartbeat.sender.id == 1 else []
         group.kill(1)
-        group.wait_for(0, "node 1 is silent")
+        group.wait_for(0, "node 1 timed out")
         for sealed in recording:
             attacker.sendto(sealed, (BROADCAST, group.net_port))
             time.sleep(0.02)

@@ -128,8 +128,8 @@ def test_frozen_node_is_silent_until_it_is_resumed(page: Page) -> None:
 def test_unplugged_node_serves_cab_calls_and_rejoins_the_group_when_replugged(page: Page) -> None:
     page.ask("unplug", node=0, on=True)
     page.wait(lambda: not page.node(0)["plugged"], "the node was unplugged")
-    page.wait(lambda: page.has_logged("node 1: node 0 is silent"), "node 1 noticed")
-    page.wait(lambda: page.has_logged("node 2: node 0 is silent"), "node 2 noticed")
+    page.wait(lambda: page.has_logged("node 1: node 0 timed out"), "node 1 noticed")
+    page.wait(lambda: page.has_logged("node 2: node 0 timed out"), "node 2 noticed")
     page.ask("press", car=0, button="cab", floor=4)
     page.wait(lambda: page.car(0)["door"] and page.car(0)["sensor"] == 4, "the car served its cab call")
     page.ask("unplug", node=0, on=False)
@@ -139,7 +139,7 @@ def test_unplugged_node_serves_cab_calls_and_rejoins_the_group_when_replugged(pa
 def test_nodes_report_each_other_as_silent_at_100_percent_packet_loss(page: Page) -> None:
     page.ask("lose", percent=100)
     page.wait(lambda: page.scene["loss"] == 100, "the loss was 100 %")
-    page.wait(lambda: page.has_logged("node 1: node 2 is silent"), "node 1 noticed")
+    page.wait(lambda: page.has_logged("node 1: node 2 timed out"), "node 1 noticed")
     page.ask("lose", percent=0)
     page.wait(lambda: page.scene["loss"] == 0, "the loss was 0 %")
 

@@ -151,7 +151,7 @@ def test_another_car_serves_a_hall_call_while_a_door_is_obstructed(tmp_path: Pat
 def test_calls_are_served_while_a_node_is_frozen_and_after_it_resumes(tmp_path: Path) -> None:
     with lab(tmp_path, cars=2) as group:
         group.signal(0, signal.SIGSTOP)
-        group.wait_for(1, "node 0 is silent")
+        group.wait_for(1, "node 0 timed out")
         group.press(1, "down", 3)
         group.wait(lambda: door_opened(group, 1, 3), "the other car served the call")
         group.signal(0, signal.SIGCONT)
@@ -207,7 +207,7 @@ def test_termination_signal_stops_the_motor_and_ends_the_node(tmp_path: Path, nu
         group.nodes[0].send_signal(number)
         assert group.nodes.pop(0).wait(30) == 0
         group.wait(lambda: group.states()[0]["motor"] == "stop", "the motor stopped")
-        group.wait_for(1, "node 0 is silent")
+        group.wait_for(1, "node 0 timed out")
         assert "Traceback" not in group.log(0)
 
 
