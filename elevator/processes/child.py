@@ -47,8 +47,8 @@ def fork(name: str, keep: Collection[int]) -> int:
     """Fork a process called *name*; return its pid, or 0 in the child. Raise OSError if that fails.
 
     The child closes all descriptors except the standard ones and *keep*, so that it holds no socket or lock of the
-    parent open. Termination signals are blocked in the child until it creates `Signals` or unblocks them. It must end
-    with os._exit.
+    parent open. Termination signals are blocked in the child until it creates `Signals` or unblocks them. The child
+    must end with os._exit.
     """
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError):  # The reader is gone, or the disk is full.
@@ -80,7 +80,7 @@ def set_up_child(name: str, keep: Collection[int]) -> None:
                     os.close(descriptor)
         rename(name)
     except OSError as error:
-        log.error("cannot set up the process %s (%s); it ends", name, error)
+        log.error("cannot set up process %s (%s); the process ends", name, error)
         os._exit(1)
     except BaseException:  # The child must not run the parent's code.
         log.exception("internal error")

@@ -39,10 +39,9 @@ from elevator.processes.worker_link import BEAT, DROP, ENDS, REFUSES, Link
 
 WORKER_TIMEOUT_S = 0.5
 END_S = 2.0
-"""How long a worker may take to end on request."""
+"""How long a worker may take to end on request. After that, the supervisor kills it."""
 STEADY_S, STEADY_KILLED_S = 0.5, 0.05
-"""How long a worker must run so that its end does not count as a crash at startup. STEADY_KILLED_S applies if SIGKILL
-ended it."""
+"""A worker that ran for at least STEADY_S did not crash at startup. If SIGKILL ended it, STEADY_KILLED_S is enough."""
 BACKOFF_S, BACKOFF_MAX_S = 0.02, 1.0
 
 KILLED = "was killed by SIGKILL"
@@ -68,11 +67,11 @@ def supervise(
     final_message: bytes = b"",
     extra_arguments: Sequence[str] = (),
 ) -> int:
-    """Keep one worker running until it ends on purpose or a termination signal arrives; return the exit status.
+    """Keep a worker running until one ends on purpose or a termination signal arrives.
 
-    The first worker is *adopted* if given. Every later worker and supervisor inherits the descriptors *inherited*, and
-    later supervisors are started with *extra_arguments*. When a worker is gone, the supervisor writes *final_message*
-    to the descriptor that it holds for this worker.
+    Return the exit status: 0, or 2 if the node cannot start. The first worker is *adopted*, unless that is None. All
+    workers and later supervisors inherit the descriptors *inherited*; later supervisors get *extra_arguments*. When a
+    worker is gone, the supervisor writes *final_message* to the descriptor that it holds for this worker, if any.
     """
     rename("elevator:pair")
     gc.freeze()  # Workers share the memory of loaded objects as long as their garbage collector skips them.
@@ -157,7 +156,7 @@ def run_worker(work: Work, link: Link) -> NoReturn:
         link.send(REFUSES if status else ENDS)
     except OSError as error:  # The machine lacks memory or descriptors; the next worker may get them.
         log.error(
-            "the system lacks a resource (%s); the worker restarts", error, exc_info=log.isEnabledFor(logging.DEBUG)
+            "the system lacks a resource (%s); restarting the worker", error, exc_info=log.isEnabledFor(logging.DEBUG)
         )
     except BaseException:  # The worker must not return into the supervisor's code.
         log.exception("internal error")

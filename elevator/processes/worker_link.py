@@ -21,13 +21,13 @@ BEAT, ENDS, REFUSES, HOLD, DROP = b".", b"q", b"!", b"h", b"d"
 HOLD: hold the descriptor sent with this message, instead of the previous one. DROP: hold none."""
 
 PROGRAM_PATH = os.path.realpath("/proc/self/exe").removesuffix(" (deleted)")
-"""The path of the program. It is read early, because a later start may replace the unpacked file (see bootstrap.c)."""
+"""The path of the program, read at import: another start may later replace the unpacked file (see bootstrap.c)."""
 
 log = logging.getLogger("elevator")
 
 
 class Link:
-    """The worker's connection to its supervisor. With `--no-pair`, it does nothing.
+    """The worker's connection to its supervisor. Without a pair (`--no-pair`), its methods do nothing.
 
     *link* is the socket and *supervisor* the supervisor's pidfd. A new supervisor inherits the descriptors *inherited*
     and is started with the program's own arguments and *extra_arguments*.
@@ -86,9 +86,9 @@ class Link:
                 self.socket.send(message)
 
     def hold(self, descriptor: int | None) -> None:
-        """Make the supervisor and its successors hold a copy of *descriptor*, or nothing if it is None.
+        """Have this supervisor and its successors hold a copy of *descriptor*. None: have them drop it.
 
-        Call this with None before closing the descriptor.
+        Drop a descriptor before you close it.
         """
         self._held = descriptor
         if self.socket is not None:

@@ -44,7 +44,7 @@ def between(low: int, high: int) -> Any:
 
 def name(_: object, attribute: "Attribute[str]", value: str) -> None:
     if not 0 < len(value) <= GROUP_LENGTH_MAX or not all(c.isalnum() or c in "-_." for c in value) or value[0] == ".":
-        allowed = f"1..{GROUP_LENGTH_MAX} letters, digits, '-', '_' or '.'"
+        allowed = f"1..{GROUP_LENGTH_MAX} letters, digits, '-', '_' or '.' ('.' not first)"
         raise ValueError(f"{option(attribute.name)} must be {allowed}, not {value!r}")
 
 
@@ -62,7 +62,7 @@ def host_name(_: object, attribute: "Attribute[str]", value: str) -> None:
 
 def path(_: object, attribute: "Attribute[Path]", value: Path) -> None:
     if "\0" in str(value):
-        raise ValueError(f"{option(attribute.name)} must be a path, not {str(value)!r}")
+        raise ValueError(f"{option(attribute.name)} must be a path without null bytes, not {str(value)!r}")
 
 
 def one_of(values: Iterable[str]) -> Any:
@@ -84,9 +84,9 @@ class Config:
     host: str = field(default="127.0.0.1", validator=host_name)
     port: int = field(default=15657, validator=between(1, 65535))
     serial: Path | None = field(default=None, validator=optional(path))
-    """Serial port of an I/O card to use instead of an elevator server. "auto": find the only card."""
+    """Serial port of the I/O card; "auto": find the only card. None: use an elevator server."""
     speed: int = field(default=SPEED, validator=between(1, 255))
-    """Motor speed of an I/O card."""
+    """Motor speed to set on an I/O card, 1..255 without a unit."""
     floors: int = field(default=4, validator=between(2, MAX_FLOORS))
     group: str = field(default="lab", validator=name)
     net_port: int = field(default=20145, validator=between(1, 65535))
@@ -108,7 +108,7 @@ converter.register_structure_hook(Path, lambda value, _: Path(converter.structur
 
 
 def load(options: Mapping[str, object], file: Path | None) -> Config:
-    """Combine the *options* that the user gave with the TOML *file*; raise ConfigError if either is invalid."""
+    """Return the settings from the TOML *file*, overridden by the command-line *options*; raise ConfigError."""
     settings = {**(read(file) if file else {}), **options}
     if "id" not in settings:
         raise ConfigError("no node id: give this node a number of its own, 0..63, with --id")
@@ -163,7 +163,7 @@ def read_keys(file: Path | None) -> tuple[bytes, ...]:
         raise ConfigError(f"cannot read key file {file}: {error.strerror}") from None
     lines = text.split()
     if len(text) > KEY_FILE_BYTES_MAX or not 0 < len(lines) <= KEYS_MAX:
-        raise ConfigError(f"key file {file} must contain one or two lines, each a key: create one with elevator keygen")
+        raise ConfigError(f"key file {file} must have one or two lines, each a key: create a file with elevator keygen")
     try:
         keys = tuple(bytes.fromhex(line.decode("ascii")) for line in lines)
     except ValueError:

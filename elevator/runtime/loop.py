@@ -40,9 +40,10 @@ log = logging.getLogger("elevator")
 
 
 def run(config: Config, keys: Sequence[bytes], directory: Path | None, link: Link) -> None:
-    """Run a node of a group with *keys* until a signal ends it. Raise StoreError or ConfigError if it cannot start.
+    """Run a node until a termination signal arrives. Raise StoreError or ConfigError if it cannot start.
 
-    The configured host must be an address, because a name lookup could block the loop.
+    *keys* are the keys of the group. Without a *directory*, the node stores no record. The configured host must be an
+    address (see `resolve`), because a name lookup could block the loop.
     """
     with ExitStack() as opened:
         signals = opened.enter_context(closing(Signals()))
@@ -128,7 +129,7 @@ def serve(signals: Signals, link: Link, disk: Recorder, network: Broadcast, elev
 
 
 def leave(node: Node, network: Broadcast) -> None:
-    """Broadcast that the car is out of service, so that the peers reassign its calls at once, without a timeout."""
+    """Broadcast that the car is out of service, so that the peers reassign its calls without waiting for a timeout."""
     node = step(node, Tick(clock_ms(), inputs=None))
     for _ in range(3):
         network.send(heartbeat(node))
@@ -140,7 +141,7 @@ def resolve(host: str) -> str:
     try:
         return socket.gethostbyname(host)
     except (OSError, UnicodeError) as error:
-        raise ConfigError(f"host {host}: {getattr(error, 'strerror', None) or error}") from None
+        raise ConfigError(f"cannot resolve host {host}: {getattr(error, 'strerror', None) or error}") from None
 
 
 def clock_ms() -> int:

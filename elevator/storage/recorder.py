@@ -128,7 +128,7 @@ class Recorder:
         self._is_gone = False
 
     def _resume(self) -> None:
-        """Resume the recorder in case it is stopped."""
+        """Send SIGCONT to the recorder, in case it is stopped."""
         with suppress(ProcessLookupError):
             os.kill(self._pid, signal.SIGCONT)
 
@@ -233,7 +233,7 @@ def serve(link: socket.socket, directory: Path | None, floors: int) -> None:
                 send(FOUND + (b"" if record is None else write_record(record).encode()))
                 if had_failed:
                     late = record
-                    select.select([link], [], [], RETRY_S)  # Let the node send a record that includes it.
+                    select.select([link], [], [], RETRY_S)  # Give the node time to send a record that includes it.
         timeout_s = CHECK_S if store is not None and written == received else RETRY_S
         if select.select([link], [], [], timeout_s)[0]:
             newest, received, is_open = receive_all(link, newest, received)

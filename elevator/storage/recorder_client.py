@@ -17,16 +17,20 @@ from elevator.core.model import NEVER_MS, Calls, Record
 from elevator.storage.records import read_record, write_record
 
 ACK_TIMEOUT_MS = 1000
-"""How long the recorder may take to acknowledge a record."""
+"""How long the recorder may take to acknowledge a record. After that, the disk counts as failed."""
 WINDOW = 8
 FOUND, REFUSED, WRITTEN, FAILED = b"=", b"!", b"+", b"-"
-"""The first byte of a recorder's message, and what follows it. FOUND: the record on the disk, if there is one. REFUSED:
-why the record on the disk cannot be used, for the user. WRITTEN: the number of the newest record received, which is
-now durable. FAILED: the number of the newest record received, if the disk failed."""
+"""The first byte of a recorder's message. The rest depends on it:
+
+FOUND: the record on the disk, or nothing if there is none.
+REFUSED: why that record cannot be used, for the user.
+WRITTEN: the number of the newest record received, which is now durable.
+FAILED: the same number, if the disk did not store that record.
+"""
 
 
 class Told(NamedTuple):
-    """What the worker learned about the disk in one turn. The fields are those of model.Tick."""
+    """What the worker has learned about the disk since its last turn. model.Tick describes the fields."""
 
     recorded: Calls | None = None
     failed: bool = False
@@ -55,7 +59,7 @@ class RecorderClient:
     """Why the record on the disk cannot be used, for the user; empty if it can."""
     _newest: Record | None = field(default=None, init=False)
     _unsent: Record | None = field(default=None, init=False)
-    """The newest record if it has not been sent yet, else None."""
+    """The newest record; None if it has been sent already."""
     _sent_count: int = field(default=0, init=False)
     _pending: deque[Pending] = field(factory=deque, init=False)
     _received_at_ms: int = field(default=0, init=False)
@@ -115,7 +119,7 @@ class RecorderClient:
         return True
 
     def take_news(self) -> Told:
-        """Return what was learned since the last call."""
+        """Return what the worker has learned about the disk since the last call."""
         news, self._news = self._news, NOTHING
         return news
 

@@ -14,9 +14,9 @@ def write_record(record: Record) -> str:
 
 
 def read_record(text: str, floors: int) -> Record:
-    """Parse what `write_record` returned; raise one of BAD_INPUT if *text* is not a record.
+    """Parse the result of `write_record`; raise one of BAD_INPUT if *text* is not a record.
 
-    The building may have fewer floors than when the record was written. Calls at other floors are dropped. Earlier
+    The building may have fewer floors than when the record was written. Calls at missing floors are dropped. Earlier
     versions wrote a fourth field, which is ignored.
     """
     fields = json.loads(text)
@@ -32,10 +32,10 @@ def read_record(text: str, floors: int) -> Record:
 
 
 def complete(record: Record, found: Record) -> Record:
-    """Return *record* merged with *found*, the record on disk; or *record* itself if it covers all calls of *found*.
+    """Return *record* merged with *found*, an older record of the same node, unless the node has merged *found* itself.
 
-    If it covers them, the node has merged *found* itself, and may later forget some of its authors. Then the caller
-    must not complete later records of this node.
+    In that case *record* covers all calls of *found*, and the result is *record* itself. The caller must then complete
+    no later records of the node: that could restore authors of *found* that the node has forgotten since.
     """
     if all(covers(record.calls.seen, dot) for dot in found.calls.live):
         return record

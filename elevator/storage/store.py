@@ -5,8 +5,8 @@
    its calls. A file of a newer version stays untouched (StoreError).
 3. If the disk fails, is full or is read-only, `save` returns False and other methods raise DiskError. The disk may
    recover, so each retry opens the file again: a file opened on a read-only disk stays read-only.
-4. Only one process pair holds a record. A lock file, whose descriptor successors inherit, excludes other nodes. The
-   database is locked too, so that a new recorder waits until its predecessor has finished writing.
+4. Only one process pair holds a record. A lock file excludes other nodes; all processes of the pair inherit its
+   descriptor. The database is locked too, so that a new recorder waits until its predecessor has finished writing.
 """
 
 import errno
@@ -36,7 +36,7 @@ DISK_ERRORS = (
     sqlite3.SQLITE_CANTOPEN,
     sqlite3.SQLITE_PROTOCOL,
 )
-"""The SQLite results that mean a disk error. Python's OperationalError also covers files with a wrong format."""
+"""The SQLite result codes of disk errors. Python's OperationalError is broader: it also covers invalid files."""
 TABLE = "CREATE TABLE record (one INTEGER PRIMARY KEY CHECK (one = 0), text TEXT)"
 WRITE = "REPLACE INTO record VALUES (0, ?)"
 BUSY_S = 5.0
@@ -44,9 +44,9 @@ BUSY_S = 5.0
 LOCK_S = 1.0
 """How long to wait for the lock file. Killed processes take a moment to release it."""
 DAMAGE_CALM_MS = 10_000
-"""Repeated damage within this time is logged once."""
+"""Damage that recurs within this time is not logged again."""
 PERMANENT = (errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL)
-"""The errors that show that a directory can never be made at a path. Other errors may be temporary."""
+"""The errors of mkdir that no retry can cure. Others may be temporary."""
 
 log = logging.getLogger("elevator")
 
@@ -158,7 +158,7 @@ class Store:
         self._database.close()
 
     def _write(self, text: str) -> None:
-        """Write *text*, to a new file if this one is damaged; raise sqlite3.Error or DiskError on failure."""
+        """Write *text*, to a new file if the open one is damaged; raise sqlite3.Error or DiskError on failure."""
         row = (text,)
         try:
             self._database.execute(WRITE, row)
@@ -226,7 +226,7 @@ def is_disk_error(error: Exception, path: Path) -> bool:
 
 
 def is_format_read_only(path: Path) -> bool:
-    """Report whether byte 18 of the file at *path* makes SQLite treat it as read-only.
+    """Report whether byte 18 of the file at *path* makes SQLite treat the file as read-only.
 
     That byte is the "write version", at most 2 for a writable file: https://www.sqlite.org/fileformat2.html, 1.3.3.
     """
@@ -246,7 +246,9 @@ def connect(path: Path) -> sqlite3.Connection:
     (version,) = database.execute("PRAGMA user_version").fetchone()
     if version > VERSION:
         database.close()
-        raise StoreError(f"the record {path} was written by a newer version of this program (format {version})")
+        raise StoreError(
+            f"a newer version of this program wrote the record {path} (format {version}): run that version"
+        )
     if version < VERSION:
         database.execute("BEGIN EXCLUSIVE")
         if not database.execute("SELECT 1 FROM sqlite_schema").fetchone():
