@@ -1,7 +1,7 @@
 /* The assigners of hall calls. They take and return plain integers and do not depend on Python.
  *
- * Floors count from 0. A set of floors is a bit mask: bit f stands for floor f. The caller owns all memory and passes
- * the cars in the order that breaks ties (ascending, byte by byte, by id): every node must pass the same order.
+ * Floors count from 0. A set of floors is a bit mask: bit f stands for floor f. The caller owns all memory. It passes
+ * the cars in ascending order of their ids, compared byte by byte. This order breaks ties, so all nodes must use it.
  */
 #ifndef ELEVATOR_ASSIGN_H
 #define ELEVATOR_ASSIGN_H
@@ -27,8 +27,8 @@ enum assign_status {
     ASSIGN_OK = 0,
     ASSIGN_FLOORS,    /* floors not in 1..ASSIGN_MAX_FLOORS */
     ASSIGN_DURATION,  /* a duration does not fit int */
-    ASSIGN_DOOR,      /* see plan.h */
-    ASSIGN_TRAVEL,    /* see plan.h */
+    ASSIGN_DOOR,      /* door_ms not in 0..PLAN_MAX_MS */
+    ASSIGN_TRAVEL,    /* travel_ms not in 0..PLAN_MAX_MS */
     ASSIGN_HALL,      /* a hall call at a floor that does not exist */
     ASSIGN_CARS,      /* n not in 1..ASSIGN_MAX_CARS */
     ASSIGN_BEHAVIOUR, /* not an assign_behaviour */
@@ -36,8 +36,8 @@ enum assign_status {
     ASSIGN_DIRECTION, /* not -1, 0 or 1 */
     ASSIGN_LEAVING,   /* a car moving past an end floor */
     ASSIGN_CAB,       /* a cab call at a floor that does not exist */
-    ASSIGN_RATE,      /* see plan.h */
-    ASSIGN_ENDLESS,   /* more than ASSIGN_MAX_MOVES; impossible for assign_reference without an empty id */
+    ASSIGN_RATE,      /* a rate not in 0..PLAN_MAX_RATE */
+    ASSIGN_ENDLESS,   /* more than ASSIGN_MAX_MOVES moves; assign_reference: only with an empty id */
     /* The following are from assign_large.h. */
     ASSIGN_LARGE_FLOORS, /* floors not in 1..ASSIGN_LARGE_MAX_FLOORS */
     ASSIGN_LARGE_CARS,   /* n not in 1..ASSIGN_LARGE_MAX_CARS */
@@ -55,7 +55,7 @@ struct assign_params {
 
 struct assign_car {
     int behaviour; /* enum assign_behaviour */
-    int floor;     /* the last one reached */
+    int floor;     /* the last floor reached */
     int direction; /* -1 down, 0 stop, 1 up; every combination with a behaviour is valid */
     uint64_t cab;
 };

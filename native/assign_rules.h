@@ -9,14 +9,14 @@
  *   door time. A car that is not moving gets both calls of its floor at once. If several such cars are at a floor, the
  *   last one gets the calls, but the clock of each advances by the door time for each call.
  * - Then the car with the earliest clock makes one move: arrive and stop, or pass, or depart, or serve its floor.
- * - If no car has cab calls left, no floor had both calls from the start, and a car is at every unassigned call, then
- *   the remaining calls are handed out at once: each to the car at its floor with the earliest clock.
+ * - The rest is handed out at once if no car has cab calls left, no floor had both calls at the start, and a car is at
+ *   the floor of every unassigned call: each call goes to the car at its floor with the earliest clock.
  *
  * A clock counts in units of 100 ns and wraps around at 64 bits, as a Duration of the D language does. Durations may be
  * negative: a car stays the earliest while its clock runs backwards.
  *
- * The original marks an unassigned call with an empty owner. So a car with an empty id spends the time on a call, but
- * the call stays unassigned. Calls that are still unassigned at the end count as that car's.
+ * The original marks an unassigned call with an empty owner. So a car with an empty id spends time on serving a call,
+ * but the call stays unassigned. Calls that are still unassigned at the end count as that car's.
  *
  * The simulation ends for all durations, even if all are 0. Proof: take one car, while calls are unassigned, between
  * two changes of the calls that it sees. It moves only towards a call ahead, so a sweep has at most floors - 1 moves
@@ -65,7 +65,7 @@ struct simulation {
     int64_t door, travel;   /* in units of the clock */
     struct floors up, down; /* the unassigned hall calls */
     int n;
-    int riding;    /* cars that have cab calls left */
+    int riding;    /* number of cars that have cab calls left */
     int ownerless; /* the car with the empty id, or NO_CAR */
     bool clear_all;
     bool has_crossing; /* some floor had both calls from the start */

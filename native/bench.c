@@ -1,6 +1,7 @@
-/* See bench.h. The simulation handles one event at a time, the earliest first. At one instant passengers come before
- * cars, and cars come in their order. After each event every node takes steps, as elevator/core/step.py does: it
- * assigns the calls, then its car acts. A node takes another step if the last one changed what the node publishes.
+/* See bench.h. The simulation handles one event at a time, the earliest first. Of events at the same instant, those of
+ * passengers precede those of cars, and cars follow in their order. After each event every node takes steps, as
+ * elevator/core/step.py does: it assigns the calls, then its car acts. A node takes another step if the last step
+ * changed what the node publishes.
  *
  * With loss each node has a view of its own. For each call a view has the numbers of the last known press and of the
  * last served press. Both merge by maximum, as the replicated set does. Every BROADCAST_MS each node sends its whole
@@ -14,8 +15,8 @@
 
 enum {
     BROADCAST_MS = 100,
-    GIVE_UP_MS = 36000000, /* 10 h after the last passenger came: the passengers never arrive */
-    STEPS_MAX = 4,         /* at one instant: an assignment that never settles ends here */
+    GIVE_UP_MS = 36000000, /* 10 h after the last passenger came, the simulation gives up */
+    STEPS_MAX = 4,         /* at one instant, in case the assignment never settles */
 };
 
 static uint64_t draw(uint64_t *state)

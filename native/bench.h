@@ -1,7 +1,7 @@
 /* A simulated group of cars with passengers, for `elevator bench dispatch`. It uses the rules of motion.h, the
  * assigners of assign.h and plan.h, and nothing else of the real program. Conventions as in assign.h.
  *
- * A car is one point. It needs ASSIGN_TRAVEL_MS from floor to floor. Its door stays open for ASSIGN_DOOR_MS after it
+ * A car is a point that needs ASSIGN_TRAVEL_MS from floor to floor. Its door stays open for ASSIGN_DOOR_MS after it
  * opens or a passenger enters; presses prolong a stop by at most *door_extension_ms*. Passengers enter and leave in no
  * time, enter only a car that announces their direction, and press at once.
  */
@@ -16,7 +16,7 @@ enum bench_park { BENCH_PARK_NONE, BENCH_PARK_SPREAD, BENCH_PARK_LOBBY, BENCH_PA
 /* The parameters with which a car learns the traffic, as in elevator/core/traffic.py. */
 struct bench_learning {
     int people_max; /* counts are halved above this many people */
-    int prior_ms;   /* time without people that is added to the time counted */
+    int prior_ms;   /* this time, with nobody counted, is added to the time of counting */
     int rate_max;   /* the sum over all cars must not exceed PLAN_MAX_RATE */
 };
 
@@ -41,7 +41,7 @@ struct bench_counts {
     int64_t floors_moved, reassigned;
     int64_t turns; /* cars that turned or stopped because their call was reassigned */
     int64_t decisions, decision_ns, decision_ns_most;
-    int64_t samples, unclaimed, claimed_twice; /* of lit calls, sampled at each broadcast, with loss only */
+    int64_t samples, unclaimed, claimed_twice; /* of the lit calls at each broadcast; only with loss */
 };
 
 /* Simulate until all *count* passengers have left their cars. Write the time from each passenger's arrival until the

@@ -147,7 +147,7 @@ void bench_assign(struct bench_group *g, struct bench_view *view, int first, int
         struct assign_share share = view->claims[k];
         if (first <= k && k <= last) {
             share = shares[k];
-            if (g->view_count > 1) /* With one view a claim changes hands at once. */
+            if (g->view_count > 1) /* With a single view, claims change at once. */
                 drop_claimed(view, n, k, &share);
             share.up |= served[k].up;
             share.down |= served[k].down;

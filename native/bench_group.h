@@ -11,17 +11,17 @@ enum { BENCH_NOBODY = -1 };
 
 struct bench_car {
     int floor, direction;
-    int behaviour; /* what the car publishes: a car that arrives is idle until it has decided */
+    int behaviour; /* as published: a car that arrives is idle until it has decided */
     bool is_arriving;
     int64_t next_at_ms; /* when it reaches the next floor, or when its door closes */
     int64_t opened_at_ms, idle_at_ms; /* the start of its last stop, and of its last rest */
     bool announced;
     uint64_t cab;
     struct assign_share share;
-    uint64_t full[2]; /* bit of the floor where a queue found no room; down and up */
-    int target;       /* the floor where it should wait if it has nothing to do, or -1 */
+    uint64_t full[2]; /* the floor of the stop, as a mask, if a queue found no room; down and up */
+    int target;       /* the floor where the car should park, or -1 */
     int load;
-    int riders[ASSIGN_MAX_FLOORS]; /* the first passenger to each floor */
+    int riders[ASSIGN_MAX_FLOORS]; /* the first passenger to each floor; bench_passenger links the others */
     struct bench_learned learned;
 };
 
@@ -31,7 +31,7 @@ struct bench_view {
     bool announced[ASSIGN_MAX_CARS];
     struct assign_share claims[ASSIGN_MAX_CARS];
     struct plan_rates learned[ASSIGN_MAX_CARS];
-    struct plan_rates rates; /* the sum of what all have learned */
+    struct plan_rates rates; /* the sum of *learned* over all cars */
     int64_t pressed[2][ASSIGN_MAX_FLOORS], served[2][ASSIGN_MAX_FLOORS];
     int64_t since_ms[2][ASSIGN_MAX_FLOORS]; /* when the node first knew of the call */
     int64_t unclaimed_since_ms[2][ASSIGN_MAX_FLOORS]; /* BENCH_NEVER if a car claims the call */

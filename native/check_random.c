@@ -223,7 +223,7 @@ static void draw_rates(int *rates, uint64_t *seed)
                                : (int)(next(seed) % 1000);
 }
 
-/* Run parking on *input* and on the shares that the plan found. */
+/* Run parking on *input* and on the shares that the plan found for it. */
 static void check_park(struct check_input *input, const struct plan_rates *rates, int room, long number)
 {
     int *targets = calloc((size_t)room, sizeof *targets);

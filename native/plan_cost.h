@@ -2,7 +2,7 @@
  *
  * A simulation finds the cost: the car serves the share by the rules of motion.h, from stop to stop. Parking
  * (plan_park.c) uses the same simulation, to find out when busy cars pass a button. The cost is the sum of the waiting
- * times, plus a part (END) of the time at which the car is done. A car that is done sooner reaches the next passenger
+ * times, plus a fraction (END) of the time until the car is done. A car that is done sooner reaches the next passenger
  * sooner. Durations are nominal: a moving car is half way between two floors, an open door is half way through its
  * dwell time, and an obstructed door is at the start of its dwell time.
  *
@@ -44,7 +44,7 @@ struct plan_passing {
     int64_t at_ms[2][ASSIGN_MAX_FLOORS];
 };
 
-/* Check the input and set up the problem. *floors* has every floor with a hall call. Return an enum assign_status. */
+/* Check the input and set up *p*. *floors* has every floor with a hall call. Return an enum assign_status. */
 int plan_prepare(struct plan_problem *p, const struct assign_params *params, uint64_t floors,
                  const struct assign_car *cars, int n, const struct plan_rates *rates);
 

@@ -5,7 +5,7 @@
  * from the end of its plan. Two moments are considered: when the next passenger is expected, and LATER_MS from now,
  * because a car that is about to pass is soon gone.
  *
- * - Every button gets a share of unknown traffic. The share grows with the load: in a busy building a car that waits at
+ * - A rate of unknown traffic is added for every button. It grows with the load: in a busy building a car that waits at
  *   the busiest button leaves with few passengers and is then away.
  * - The way to a floor has a price. The price grows with the load for each car: a car that rests higher up comes to the
  *   lobby later, takes more passengers at once, and is near the passengers above the lobby.
@@ -25,7 +25,7 @@ enum {
     SECOND = 98,          /* of PRICE */
     WAY = 1000,           /* price in ms of a way through the whole building */
     LOAD = 16,            /* the unit of load is 1/16 of what one car can carry alone */
-    LOAD_MAX = 16 * LOAD, /* bounds the two prices that grow with the load */
+    LOAD_MAX = 16 * LOAD, /* limits the two values that grow with the load */
     LOADED_WAY = 8,       /* price in ms of each floor of the way, times (load in units of LOAD / cars) squared */
     LOADED_UNKNOWN = 45,  /* of LOAD: this part of the mean rate, times load squared, is added to every rate */
     RATE_UNKNOWN = 1,     /* people in 2^20 ms, added to every rate: any button can be the next */
@@ -49,7 +49,7 @@ static struct arrivals with(struct arrivals known, int64_t ms)
 }
 
 struct parking {
-    struct arrivals busy[2][ASSIGN_MAX_FLOORS]; /* of busy cars; down and up */
+    struct arrivals busy[2][ASSIGN_MAX_FLOORS]; /* the arrivals of busy cars; down and up */
     int64_t weight[2][ASSIGN_MAX_FLOORS];
     int64_t weights;
     int64_t way; /* the price of one floor of the way to a target, in units of PRICE */
