@@ -1,10 +1,11 @@
-"""Benchmark: measures the times of the assigners in C, of parking, and of `elevator assign`.
+"""Benchmark of the assigners in C, of parking, and of `elevator assign`.
 
     just bench assign [PROGRAM]
 
 Each number is the median over random inputs from a fixed seed, in microseconds for one call from Python. For each input
-the fastest of RUNS runs counts. The official medians were measured on another machine and with other inputs, for the
-optimised algorithm called in process, so the ratios show only orders of magnitude.
+the fastest of RUNS runs counts. The official program is the course's hall_request_assigner. Its medians are those of an
+optimised build, called in process, on another machine and with other inputs. So the ratios show only orders of
+magnitude.
 
 PROGRAM is a binary whose `assign` command is measured too.
 """
@@ -29,7 +30,7 @@ RUNS = 5
 
 
 class Size(NamedTuple):
-    """The size of a building, and the median time of the official algorithm."""
+    """The size of a building, and the median time of the official program."""
 
     cars: int
     floors: int
@@ -41,7 +42,7 @@ Arguments = tuple[int, int, int, list[tuple[int, int, int, int]]]
 
 
 def busy(rng: random.Random, cars: int, floors: int) -> Arguments:
-    """Draw a building with about a third of all hall calls and a fifth of all cab calls. Half of the cars move."""
+    """Draw a random building. A third of the hall calls and a fifth of the cab calls are lit; half of the cars move."""
 
     def mask(share: float) -> int:
         return sum(1 << floor for floor in range(floors) if rng.random() < share)
@@ -62,7 +63,7 @@ def full(behaviour: int, floor: int, direction: int) -> Arguments:
 
 
 def plan_us(arguments: Arguments) -> float:
-    """Return the time of the plan-cost assigner with poor claims: the first car has all up calls, the last all down."""
+    """Return the time of the plan-cost assigner if the first car claims all up calls and the last all down calls."""
     floors, up, down, cars = arguments
     rates = tuple(range(floors))
     cars = [(behaviour, floor, direction or 1, cab) for behaviour, floor, direction, cab in cars]
@@ -77,7 +78,7 @@ def plan_us(arguments: Arguments) -> float:
 
 
 def park_us(arguments: Arguments, busy: int) -> float:
-    """Return the time of parking. The first *busy* cars have calls, and the others are free."""
+    """Return the time of parking if the first *busy* cars have calls and the others are free."""
     floors, up, down, cars = arguments
     rates = tuple(range(floors))
     fleet = [(2, floor, 1, cab) if k < busy else (0, floor, 1, 0) for k, (_, floor, _, cab) in enumerate(cars)]
@@ -92,7 +93,7 @@ def park_us(arguments: Arguments, busy: int) -> float:
 
 
 def everything(rng: random.Random, cars: int, floors: int) -> Arguments:
-    """Draw a building with every call lit."""
+    """Draw a random building with every call lit."""
     _, _, _, fleet = busy(rng, cars, floors)
     every = (1 << floors) - 1
     rows = [(behaviour, floor, direction, every) for behaviour, floor, direction, _ in fleet]
@@ -119,8 +120,8 @@ REQUEST = json.dumps(
 )
 
 
-def start_ms(command: list[str]) -> float:
-    """Return the median duration of *command* in milliseconds."""
+def run_ms(command: list[str]) -> float:
+    """Return the median time of a run of *command*, from its start to its exit."""
 
     def once() -> int:
         before = perf_counter_ns()
@@ -131,7 +132,7 @@ def start_ms(command: list[str]) -> float:
 
 
 def serve_us(command: list[str]) -> tuple[float, float]:
-    """Return the median and the 99th percentile of the time from request to answer on a socket, in us."""
+    """Start *command* as a server. Return the median and the 99th percentile of the time from request to answer."""
     with tempfile.TemporaryDirectory() as directory, socket.socket(socket.AF_UNIX) as client:
         path = Path(directory) / "assigner"
         server = subprocess.Popen([*command, "--serve", str(path)])
@@ -165,10 +166,10 @@ def main() -> None:
         parks = max(park_us(everything(rng, cars, floors), n * cars // 4) for n in range(4) for _ in range(INPUTS // 6))
         print(f"{f'{cars} x {floors}':<22}{us:>10.1f}{most:>34.1f}{parks:>24.1f}")
     print(f"\n{'elevator assign':<40}{'one run, ms':>12}{'request on the socket, us':>27}{'p99':>8}")
-    print(f"{'(Python without a program)':<40}{start_ms([sys.executable, '-c', 'pass']):>12.1f}")
+    print(f"{'(Python without a program)':<40}{run_ms([sys.executable, '-c', 'pass']):>12.1f}")
     for command in [[sys.executable, "-m", "elevator"], *([program] for program in sys.argv[1:])]:
         words = [*command, "assign"]
-        once_ms = start_ms([*words, "--input", REQUEST])
+        once_ms = run_ms([*words, "--input", REQUEST])
         us, most = serve_us(words)
         print(f"{' '.join(Path(word).name for word in words):<40}{once_ms:>12.1f}{us:>27.0f}{most:>8.0f}")
 

@@ -1,4 +1,4 @@
-"""Benchmark: compares a group on I/O cards with one on elevator servers. Run it with `just bench card`.
+"""Benchmark: compares a group on I/O cards with a group on elevator servers. Run it with `just bench card`.
 
 It measures:
 
@@ -60,7 +60,7 @@ def main() -> int:
 
 
 def press(group: Lab, rng: random.Random) -> float:
-    """Return the time from a press to the lamp on the same panel, in milliseconds."""
+    """Press a hall button on a random panel; return the time to the lamp on that panel, in milliseconds."""
     floor, button = settle_and_choose(group)
     time.sleep(rng.random() / 20)  # Press at a random phase of sweeps and heartbeats.
     car = rng.randrange(3)
@@ -69,7 +69,7 @@ def press(group: Lab, rng: random.Random) -> float:
 
 
 def kill_on_the_way(group: Lab) -> float:
-    """Return the time from the kill of a moving car's worker to the stop command, in milliseconds."""
+    """Kill the worker of a moving car; return the time until the command to stop its motor, in milliseconds."""
     settle(group)
     (state,) = group.ask("state", car=0)["cars"]
     start = group.ask("press", car=0, button="cab", floor=0 if state["sensor"] else 3)
@@ -85,7 +85,7 @@ def kill_on_the_way(group: Lab) -> float:
 
 
 def first(group: Lab, answer: dict[str, Any], car: int, kind: str, value: int | None = None) -> float:
-    """Wait for the first event of *kind* with *value* after *answer*; return its time. None means any value but 0."""
+    """Wait for an event of *car* after the request of *answer*; return its time. *value* None stands for any but 0."""
     found: list[float] = []
 
     def has_come() -> bool:

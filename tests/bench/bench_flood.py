@@ -74,7 +74,7 @@ def main() -> int:
 
 @contextmanager
 def nodes(keyed: bool) -> Iterator[tuple[Lab, Panel]]:
-    """Run node 0 with a `Panel`, and node 1 with a simulated elevator."""
+    """Run node 0 on a `Panel` and node 1 on a simulated elevator. Yield the lab with both nodes, and the panel."""
     with ExitStack() as opened:
         directory = Path(opened.enter_context(tempfile.TemporaryDirectory()))
         panel = opened.enter_context(serving())
@@ -89,7 +89,7 @@ def nodes(keyed: bool) -> Iterator[tuple[Lab, Panel]]:
 
 
 def measure(what: str, group: Lab, panel: Panel, seconds: float) -> None:
-    """Press one button after the other for at least *seconds*; print the measurements, named *what*."""
+    """Press one button after the other for at least *seconds*; print the measurements after the title *what*."""
     first, began_s, used_s = group.heartbeat(0).sequence, time.monotonic(), cpu_s(group.nodes[0].pid)
     lamps_ms: list[float] = []
     worst_ms = 0.0
@@ -127,7 +127,7 @@ def press(group: Lab, floor: int) -> float:
 
 
 def flood(port: int, per_second: int, addresses: int, kind: Callable[[int], list[bytes]]) -> None:
-    """Broadcast *per_second* datagrams to *port* until standard input ends. Print the rate that was reached."""
+    """Broadcast *per_second* datagrams made by *kind* to *port* until standard input ends. Print the actual rate."""
     ended = threading.Event()
 
     def wait() -> None:

@@ -92,7 +92,7 @@ def settle(group: Lab) -> None:
 
 
 def settle_and_choose(group: Lab) -> tuple[int, str]:
-    """Wait until nothing moves. Return a hall button at a floor without a car."""
+    """Wait until all cars are idle. Return the floor and direction of a hall button at a floor without a car."""
     settle(group)
     taken = {state["sensor"] for state in group.states()}
     floor = next(floor for floor in (1, 2, 3, 0) if floor not in taken)
@@ -193,7 +193,7 @@ def cpu_s(pid: int) -> float:
 
 
 def memory_mb(pid: int) -> float:
-    """Return the memory of *pid* and its descendants in MB. A page shared by several processes counts once."""
+    """Return the memory of *pid* and its descendants in MB. A page that several of them share counts once."""
     kb = 0
     for each in family(pid):
         rollup = Path(f"/proc/{each}/smaps_rollup").read_text()
@@ -202,7 +202,7 @@ def memory_mb(pid: int) -> float:
 
 
 def reassignment(group: Lab, inject: Callable[[Lab, int], None], repair: Callable[[Lab, int], None]) -> float:
-    """Inject a fault into a car on its way to a hall call. Return the ms until another car departs."""
+    """Inject a fault into a car on its way to a hall call. Return the time until another car departs, in ms."""
     floor, button = settle_and_choose(group)
     start = group.ask("press", car=0, button=button, floor=floor)["next"]
 
@@ -253,7 +253,10 @@ def reconnect_motor(group: Lab, car: int) -> None:
 
 
 def obstruction(group: Lab) -> float:
-    """Return the time from the end of an obstructed door's dwell time until another car departs for its hall call."""
+    """Obstruct an open door and press a hall button there. Return the time until another car departs for the call.
+
+    The time counts from the end of the door's dwell time, in milliseconds.
+    """
     settle(group)
     car, floor = 0, 1
     for other in (state["car"] for state in group.states() if state["car"] != car and state["sensor"] == floor):

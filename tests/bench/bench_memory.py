@@ -1,13 +1,13 @@
-"""Benchmark: does the memory of a node grow? Run it with `just bench memory MINUTES`.
+"""Benchmark: checks whether the memory of a node grows. Run it with `just bench memory MINUTES`.
 
 Three nodes serve calls. The benchmark restarts the third node in each round. In every second round it also deletes that
-node's record, so the node returns as a new author. An outsider sends invalid datagrams, each from a different address.
+node's record, so the others store a new author of calls. An outsider sends invalid datagrams from ever new addresses.
 After each round the benchmark prints the resident memory of the first node's processes, the authors and calls in its
 heartbeats, and the size of its record. The exit status is 1 if the worker's memory in the last quarter exceeds the
 second quarter's.
 
 With --world HOURS the benchmark runs a simulated world instead, with a fault every two minutes. After each quarter
-it prints the largest sizes of all collections that could grow in a node.
+it prints the largest size of each collection that could grow in a node.
 """
 
 import argparse
@@ -34,7 +34,7 @@ from elevator.simulation.world import World
 FLOORS = 8
 PRESS_S, DATAGRAM_S = 1.0, 0.02
 GROWTH_MAX = 1.05
-"""The largest ratio of memory that counts as no growth. Allocators keep some freed memory."""
+"""Up to this ratio, more memory does not count as growth, because allocators keep some freed memory."""
 
 
 def main() -> int:
@@ -91,7 +91,7 @@ def simulate(hours: int) -> None:
 
 
 def sizes(node: SimulatedNode) -> dict[str, int]:
-    """Return the sizes of the collections in a node that could grow, and of its record."""
+    """Return the size of each collection in *node* that could grow, and the size of the node's record, by name."""
     found = {"remembered authors": len(node.admission._newest), "record bytes": len(node.disk.text or "")}
     state = node.state
     if state is None:
@@ -134,7 +134,7 @@ def load(group: Lab, seconds: float, rng: random.Random) -> None:
 
 
 def memory_kb(session: int) -> dict[str, int]:
-    """Return the resident memory of each process in *session*, which is a node's, by process name."""
+    """Return the resident memory of each process of a node, by process name. *session* is the node's session id."""
     return {comm(pid).removeprefix("elevator:"): resident_kb(pid) for pid in sorted(processes_of(session))}
 
 

@@ -4,8 +4,8 @@ It measures:
 
 1. The time from the kill of a worker to the first message of the next worker. A second measurement kills the
    supervisor shortly before the worker.
-2. The number of presses that never light a lamp while the worker is killed repeatedly. Each press lasts 200 ms, and
-   the next button is pressed 100 ms after it began.
+2. The number of presses that never light a lamp while the worker is killed repeatedly. Each press lasts 200 ms, and a
+   new press begins every 100 ms.
 3. The longest time between two sweeps while presses are stored: on this disk, and on a disk that needs 200 ms for
    every fsync.
 
@@ -51,11 +51,11 @@ class Panel:
 
     listener: socket.socket
     begin_ms: float = float("inf")
-    """Time of the first press; infinite if no press is planned."""
+    """Time of the first press; infinite if no buttons are to be pressed."""
     first_messages_ms: list[float] = field(factory=list)
     """Time of the first message on each connection."""
     gap_ms: float = 0
-    """The longest time between two sweeps of a connection. Measurements reset it to 0."""
+    """The longest time between two sweeps of a connection since a measurement reset it to 0."""
     lit: set[tuple[int, int]] = field(factory=set)
     buttons: list[tuple[Button, int]] = field(factory=lambda: list(panel_buttons(FLOORS)))
 
@@ -136,7 +136,7 @@ def until(condition: Callable[[], object], patience_s: float = 60) -> None:
 
 @contextmanager
 def serving() -> Iterator[Panel]:
-    """Serve a panel in a thread."""
+    """Serve a panel in a thread, and yield it."""
     with closing(socket.create_server(("127.0.0.1", 0))) as listener:
         panel = Panel(listener)
         threading.Thread(target=panel.serve, daemon=True).start()
@@ -165,14 +165,14 @@ def kill(group: Lab, name: str) -> None:
 
 
 def failovers(rounds: int, victims: str) -> list[float]:
-    """Kill a node's worker repeatedly. Return the times until the next worker's first message."""
+    """Kill *victims* repeatedly. Return the times from a worker's death to the next one's first message, in ms."""
     took = []
     with node(floors=4) as (group, panel):
         for number in range(1, rounds + 1):
             time.sleep(random.uniform(0.6, 1.2))
             if "supervisor" in victims:
                 kill(group, "pair")
-                time.sleep(0.3)  # The worker starts a new supervisor, which takes longer than a fork.
+                time.sleep(0.3)  # The worker needs this time to start a new supervisor, which is slower than a fork.
             killed_ms = now_ms()
             kill(group, "worker")
             while len(panel.first_messages_ms) <= number:
@@ -182,7 +182,7 @@ def failovers(rounds: int, victims: str) -> list[float]:
 
 
 def presses_while_killed() -> tuple[int, int]:
-    """Press every button once and kill the worker at random times. Return the numbers of kills and missed presses."""
+    """Press each button once and kill the worker at random times. Return the numbers of kills and missed presses."""
     kills = 0
     with node() as (group, panel):
         panel.begin_ms = now_ms() + 200

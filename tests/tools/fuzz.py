@@ -6,8 +6,8 @@
    output of these, to find input that passes the parser and breaks something later.
 3. `just fuzz` runs each target under atheris (libFuzzer, guided by the coverage of our modules). Inputs that fail go to
    tests/unit/corpus/TARGET/, and test_corpus.py replays them from then on.
-4. The C extension is fuzzed with the sanitizers and pseudo-random inputs: the target `extension` in a Python with the
-   sanitizers loaded, and the algorithms by native/check.c.
+4. The C extension is built with the sanitizers and gets pseudo-random inputs: from the target `extension`, in a Python
+   that loads the sanitizers, and from native/check.c.
 """
 
 import argparse
@@ -71,7 +71,7 @@ FLOORS = 4
 KEY = b"k" * 32
 SANITIZED = ["cc", "-std=c11", "-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 SLOW_S = 10
-"""A target that takes more seconds for one input fails."""
+"""How long a target may take for one input. Otherwise it fails."""
 
 
 class Bytes:
@@ -88,7 +88,7 @@ class Bytes:
         return (self.take(1) or b"\0")[0]
 
     def pieces(self) -> Iterator[tuple[int, bytes]]:
-        """Yield the pieces until the end as (control byte, data). A length byte precedes the data of each piece."""
+        """Split the rest into pieces (control byte, data). In the input, a byte between the two holds the length."""
         while self.rest:
             control = self.byte()
             yield control, self.take(self.byte())
@@ -98,7 +98,7 @@ class Bytes:
 
 
 class Running:
-    """A node with four floors whose disk stores every record at once."""
+    """A node in a building of four floors. Its disk stores every record at once."""
 
     def __init__(self, record: Record | None = None) -> None:
         self.node: Node = boot(0, FLOORS, record, 1, 0, Policy())
@@ -108,7 +108,7 @@ class Running:
         self.run(0, None)
 
     def run(self, now_ms: int, inputs: Inputs | None, heard: tuple[Heartbeat, ...] = ()) -> None:
-        """Step the node and check its outputs."""
+        """Take one step of the node with *inputs* and the heartbeats *heard*, and check its outputs."""
         for each in heard:
             self.known |= set(each.calls.live.values())
         old, recorded = self.node, record(self.node).calls
@@ -126,7 +126,7 @@ class Running:
         self.node = sent(node)
 
     def check_round_trip(self) -> None:
-        """Check that the heartbeat and the record decode to what was encoded."""
+        """Check that the heartbeat and the record are the same after encoding and decoding."""
         original = heartbeat(self.node)
         parts = [decode(datagram, GROUP) for datagram in self._encoder.encode(original)]
         calls = {dot: call for part in parts if part is not None for dot, call in part.calls.live.items()}
@@ -182,7 +182,7 @@ def seals(data: bytes) -> bool:
 
 
 def mailbox(data: bytes) -> bool:
-    """Put and pop datagrams in any order. Check that the queue is bounded and keeps the order of each address."""
+    """Put and pop datagrams in any order. Check that the fair queue is bounded and keeps the order of each address."""
     queue, came, read = FairQueue(), [0] * 256, [-1] * 256
     for each in data:
         if each == 255:
@@ -221,7 +221,7 @@ def watched(data: bytes) -> bool:
 
 
 def record_text(data: bytes) -> bool:
-    """Read the stored row of a record. It is text, unless another program wrote bytes."""
+    """Read a stored record: text, or bytes if another program wrote the row. A node must run with the result."""
     text: Any = data[1:] if data[:1] == b"\0" else data.decode(errors="replace")
     try:
         kept = read_record(text, FLOORS)
@@ -235,7 +235,7 @@ def record_text(data: bytes) -> bool:
 
 
 def record_file(data: bytes) -> bool:
-    """Open any file as a record. The store reads it, sets it aside or refuses its version: no DiskError."""
+    """Open any file as a record. The store must read it, rename it or refuse its version; a DiskError is a failure."""
     with scratch() as directory:
         (directory / "record.sqlite").write_bytes(data)
         try:
@@ -250,7 +250,7 @@ def record_file(data: bytes) -> bool:
 
 
 def configuration(data: bytes) -> bool:
-    """Read a configuration file."""
+    """Read a configuration file. An invalid one must cause an error message of one line."""
     with scratch() as directory:
         (directory / "file").write_bytes(data)
         try:
@@ -277,7 +277,7 @@ def key_file(data: bytes) -> bool:
 
 
 def arguments(data: bytes) -> bool:
-    """Read the arguments of a node, or the arguments and the options file of `elevator sim`."""
+    """Parse the arguments of a node, or the arguments and the options file of `elevator sim`."""
     rest = Bytes(data)
     how = rest.byte()
     words = [os.fsdecode(word) for word in rest.rest.split(b"\n")]
@@ -361,7 +361,7 @@ def io_card(data: bytes) -> bool:
     port, running, now_ms, taken = CardPort("card", 174), Running(), 1000, False
     near.setblocking(False)
     far.setblocking(False)
-    port._port = near  # type: ignore[assignment]  # It uses only the file descriptor.
+    port._port = near  # type: ignore[assignment]  # CardPort uses only the file descriptor.
     port._attributes = [0, 0, 0, 0, 0, 0, [b"\0"] * 32]
     port.client.begin(now_ms)
     with far:
@@ -621,7 +621,7 @@ def integer(rest: Bytes) -> int:
 
 
 def anything(rest: Bytes) -> Any:
-    """Read an object of any type."""
+    """Return one of eight objects of different types."""
     return (None, 1.5, "text", [1], (1, 2), {}, 1 << 70, -1)[rest.byte() % 8]
 
 
@@ -681,7 +681,7 @@ TARGETS: dict[str, Callable[[bytes], bool]] = {
 
 
 def fuzz(name: str, seconds: float) -> bool:
-    """Run a target under atheris for *seconds*. Return true if no input failed."""
+    """Run a target under atheris for *seconds*. Report whether all inputs passed."""
     found, seeds = WORK / name, CORPUS / name
     found.mkdir(parents=True, exist_ok=True)
     limits = [f"-max_total_time={seconds:.0f}", f"-timeout={SLOW_S}", f"-artifact_prefix={seeds}/"]
@@ -696,7 +696,7 @@ def fuzz(name: str, seconds: float) -> bool:
 
 
 def run_atheris(name: str, options: list[str]) -> None:
-    """Run atheris on one target in this process, and never return."""
+    """Run atheris on one target in this process. Atheris ends the process."""
     import atheris
 
     for module in [module for module in sys.modules if module.split(".")[0] == "elevator"]:
@@ -710,7 +710,7 @@ def run_atheris(name: str, options: list[str]) -> None:
 
 
 def sanitize(seconds: float) -> bool:
-    """Run the C extension and its algorithms, built with the sanitizers, on pseudo-random inputs."""
+    """Build the C extension and native/check.c with the sanitizers, and run both on pseudo-random inputs."""
     native, package = ROOT / "native", WORK / "sanitized" / "elevator"
     shutil.rmtree(package, ignore_errors=True)
     shutil.copytree(ROOT / "elevator", package, ignore=shutil.ignore_patterns("*.so", "__pycache__"))
@@ -736,7 +736,7 @@ def sanitize(seconds: float) -> bool:
 
 
 def library(name: str) -> str:
-    """Return the path of a library of the compiler."""
+    """Return the path of a library that the C compiler provides."""
     command = ["cc", f"-print-file-name={name}"]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 

@@ -22,7 +22,7 @@ from elevator.net.seal import HEAD_BYTES
 from elevator.net.wire import decode
 
 PROGRAM = shlex.split(os.environ.get("ELEVATOR_PROGRAM", "")) or [sys.executable, "-m", "elevator"]
-"""The command that starts the program under test. The variable ELEVATOR_PROGRAM replaces it, such as by a binary."""
+"""The command that starts the program under test. ELEVATOR_PROGRAM in the environment overrides it."""
 PATIENCE_S = 40.0
 """The timeout of every wait."""
 
@@ -90,12 +90,12 @@ class Lab:
         os.killpg(self.nodes[id].pid, number)
 
     def kill(self, id: int) -> None:
-        """Kill all processes of node *id*, as a power cut does."""
+        """Kill all processes of node *id* at once, as a power cut does."""
         self.signal(id, signal.SIGKILL)
         self.nodes.pop(id).wait()
 
     def processes(self, id: int, name: str) -> list[int]:
-        """Return the process ids of node *id* with a *name*: "pair", "worker" or "disk"."""
+        """Return the ids of node *id*'s processes that are called *name*: "pair", "worker" or "disk"."""
         return [pid for pid in processes_of(self.nodes[id].pid) if comm(pid) == f"elevator:{name}"]
 
     def heartbeat(self, id: int) -> Heartbeat:
@@ -174,7 +174,7 @@ class Lab:
 
 
 def processes_of(session: int) -> list[int]:
-    """Return the process ids of a session, without zombies."""
+    """Return the ids of all processes of *session*, except zombies."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
@@ -230,7 +230,7 @@ def lab(
 ) -> Iterator[Lab]:
     """Open a lab with *cars* elevators that start at floor *at* and take *travel_ms* from floor to floor.
 
-    Unless *start* is false, start a node for each elevator and wait until the nodes are ready. *more* are additional
+    If *start* is true, start a node for each elevator and wait until the nodes are ready. *more* are additional
     arguments of the nodes. If *cards* is true, nodes use simulated I/O cards instead of elevator servers.
     """
     opened = Lab(directory, cars, floors, at, more, travel_ms, cards)

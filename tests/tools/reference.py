@@ -1,8 +1,9 @@
-"""A model of native/assign_rules.h in Python, and recorded answers of the official program (vectors).
+"""A model of native/assign_rules.h in Python, and recorded answers (vectors) of the official program.
 
-The model reads the official input format: hall requests as rows of [up, down], and a state for each car id. It has one
-function for each rule and is slow: it sorts all cars before each move and visits every floor. It expects input that the
-official program accepts. `flatten` converts such an input to the arguments of the C function.
+The official program is the course's hall_request_assigner. The model reads the same input format: hall requests as rows
+of [up, down], and a state for each car id. It has one function for each rule and is slow: it sorts all cars before each
+move and visits every floor. It expects input that the official program accepts. `flatten` converts such an input to the
+arguments of the C function.
 """
 
 import json
@@ -68,7 +69,7 @@ class Integers(NamedTuple):
 
 
 Shares: TypeAlias = dict[str, list[list[bool]]]
-"""By car id, a row of [up, down] for each floor."""
+"""The hall requests that each car answers: by car id, a row [up, down] for each floor."""
 
 
 class Call(NamedTuple):
@@ -80,7 +81,7 @@ class Call(NamedTuple):
 
 @define
 class Car:
-    """A car of the simulation."""
+    """A simulated car. At `clock_us`, it makes its next move."""
 
     id: str
     floor: int
@@ -186,7 +187,7 @@ def new_car(id: str, state: State, clock_us: int) -> Car:
 
 
 def move_initially(building: Building, car: Car) -> None:
-    """Advance *car* to the first point where it decides."""
+    """Advance *car* to its first decision. A car that is not moving gets the requests at its floor."""
     if car.behaviour == "moving":
         car.floor += car.direction
         car.clock_us += building.travel_us // 2
@@ -200,7 +201,7 @@ def move_initially(building: Building, car: Car) -> None:
 
 
 def is_immediately_assignable(building: Building) -> bool:
-    """Return whether the remaining requests can be assigned without further simulation."""
+    """Report whether the remaining requests can be assigned without further simulation."""
     if any(car.cab for car in building.cars):
         return False
     if any({Call(floor, "up"), Call(floor, "down")} <= building.active for floor in range(building.floors)):
@@ -230,7 +231,7 @@ def view_of(building: Building, car: Car) -> View:
 
 
 def move(building: Building, car: Car) -> None:
-    """Make one move with *car*."""
+    """Let *car* make one move: stop, pass a floor, depart, serve its floor or become idle."""
     view = view_of(building, car)
     if car.behaviour == "moving":
         if should_stop(view):
@@ -247,7 +248,7 @@ def move(building: Building, car: Car) -> None:
         car.floor += car.direction
         car.clock_us += building.travel_us
     elif view.here():
-        clear(building, car, view)  # The view still has the previous direction.
+        clear(building, car, view)  # The view, and so the stop, has the previous direction.
         car.clock_us += building.door_us
         car.behaviour = "doorOpen"
     else:
@@ -272,7 +273,7 @@ def choose_direction(view: View) -> int:
 
 
 def clear(building: Building, car: Car, view: View) -> None:
-    """Assign to *car* the requests that its stop clears."""
+    """Assign to *car* the requests that its stop at the floor of *view* clears."""
     floor = view.floor
     car.cab.discard(floor)
     for call in cleared(view, building.clear_all):
@@ -281,7 +282,7 @@ def clear(building: Building, car: Car, view: View) -> None:
 
 
 def cleared(view: View, clear_all: bool) -> list[Call]:
-    """Return the hall requests that a stop clears if they are active."""
+    """Return the hall requests, active or not, that a stop at the floor of *view* would clear."""
     up, down = Call(view.floor, "up"), Call(view.floor, "down")
     if clear_all or view.direction == 0:
         return [up, down]
@@ -303,7 +304,7 @@ def mask(lit: Iterable[bool]) -> int:
 
 
 def flatten(given: Input, args: Args) -> Integers:
-    """Convert an input to integers. An unknown name becomes an invalid number."""
+    """Convert an input to integers. An unknown behaviour or direction becomes an invalid number."""
     hall, states = given["hallRequests"], given["states"]
     ids = sorted(states, key=lambda id: id.encode())
     return Integers(

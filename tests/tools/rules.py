@@ -1,6 +1,6 @@
 """The rules of the specification and what covers each of them: scenarios, other tests, judges and mutants.
 
-`just rules` prints the table; `just rules L3 C5` lists the names behind the rows of two rules. The script reads only
+`just rules` prints a table; `just rules L3 C5` lists by name what covers the rules L3 and C5. The script only reads
 sources and runs no tests.
 """
 
@@ -27,7 +27,7 @@ CITATION = re.compile(rf"\(({NAME}(?:,\s+{NAME})*)\)")
 
 
 class Mention(NamedTuple):
-    """A file that mentions a rule, with the name of the test or mutant in it, if any."""
+    """A file that mentions a rule, and the name of the test or mutant that does, if any."""
 
     rule: str
     file: Path
@@ -44,7 +44,7 @@ def python_files(*folders: str) -> list[Path]:
 
 
 def marks(source: str) -> Iterator[tuple[str, str]]:
-    """Yield each rule that a marker in *source* names, with the name of the marked test or entry in a table."""
+    """Yield (rule, name) for each `pytest.mark.rule` in *source*. The name is the test's or the key of a dict."""
     for node in ast.walk(ast.parse(source)):
         match node:
             case ast.FunctionDef(name=name):
@@ -83,7 +83,7 @@ def all_citations() -> list[Mention]:
 
 
 def all_mutants() -> list[Mention]:
-    """Return the entries of the table BREAKS in test_mutants.py."""
+    """Return the mutants and the rules that they break, from the table BREAKS in test_mutants.py."""
     for node in ast.parse(MUTANTS.read_text()).body:
         match node:
             case ast.AnnAssign(target=ast.Name("BREAKS"), value=ast.expr() as value):
@@ -95,7 +95,7 @@ def all_mutants() -> list[Mention]:
 
 
 def coverage() -> dict[str, dict[str, list[str]]]:
-    """Return the table: for each rule and column, the names of scenarios, tests, judges or mutants."""
+    """Return, for each rule and column of the table, the names of scenarios, other tests, judges or mutants."""
     found: dict[str, dict[str, list[str]]] = {
         rule: {"scenarios": [], "other tests": [], "judges": [], "mutants": []} for rule, _ in read_rules()
     }

@@ -1,7 +1,7 @@
 """A group of cars in the simulated world, driven step by step by a test, and helpers that act on it or inspect it.
 
-The judges of the simulated world check every scenario. A scenario that goes beyond the faults that can be injected
-turns the judges off with `judged=False`.
+The judges of the simulated world check every scenario. A scenario turns them off with `judged=False` if it goes beyond
+the faults that the world can inject.
 """
 
 from collections.abc import Callable, Iterable
@@ -105,7 +105,7 @@ class ScriptedCar:
         self.simulated.server.change(machine, self.world.now_ms)
 
     def recover_record(self, found: Record) -> None:
-        """Let the recorder report *found*, as if it could read the record only now."""
+        """Let the recorder report the record *found*, as if the disk could be read only now."""
         self.simulated.disk.inbox.append(FOUND + write_record(found).encode())
         self.simulated.disk.due_at_ms = self.world.now_ms
 
@@ -116,7 +116,7 @@ class ScriptedCar:
 
 
 class Group:
-    """A running group. Its cars start at the floors in *at*, and there are at most *cars* of them."""
+    """A running group of at most *cars* cars, one for each starting floor in *at*."""
 
     def __init__(
         self,
@@ -174,7 +174,7 @@ class Group:
         self.world.press(Press(self.now_ms, self.now_ms + PRESS_MS, panel, button, floor), begins=True)
 
     def link(self, is_linked: Callable[[int, int], bool]) -> None:
-        """Deliver a datagram only if *is_linked(sender, receiver)*."""
+        """From now on, drop every datagram for which *is_linked(sender, receiver)* is false."""
         for receiver in self.cars:
             for sender in self.cars:
                 if sender is not receiver:
@@ -258,17 +258,17 @@ def is_dark(group: Group) -> bool:
 
 
 def doors(car: ScriptedCar) -> list[tuple[int, bool]]:
-    """Return the times at which the door opened (True) or closed (False)."""
+    """Return (time in ms, True) for each opening of the door and (time in ms, False) for each closing."""
     return [(event.at_ms, bool(event.value)) for event in car.events if event.kind is EventKind.DOOR]
 
 
 def motors(car: ScriptedCar) -> list[tuple[int, Motor]]:
-    """Return the times at which the motor command changed, and the new commands."""
+    """Return (time in ms, new command) for each change of the motor command."""
     return [(event.at_ms, Motor(int(event.value or 0))) for event in car.events if event.kind is EventKind.MOTOR]
 
 
 def lamps(car: ScriptedCar, button: Button, floor: int) -> list[bool]:
-    """Return the states that a lamp has changed to, in order."""
+    """Return the states that a lamp has changed to, in order; True means lit."""
     return [
         bool(event.value)
         for event in car.events
