@@ -85,7 +85,10 @@ def kill_on_the_way(group: Lab) -> float:
 
 
 def first(group: Lab, answer: dict[str, Any], car: int, kind: str, value: int | None = None) -> float:
-    """Wait for an event of *car* after the request of *answer*; return its time. *value* None stands for any but 0."""
+    """Wait for the first event of *car* with *kind* and *value*; return its time in milliseconds.
+
+    Only events after the control request that got *answer* count. If *value* is None, any value but 0 matches.
+    """
     found: list[float] = []
 
     def has_come() -> bool:

@@ -92,7 +92,7 @@ def settle(group: Lab) -> None:
 
 
 def settle_and_choose(group: Lab) -> tuple[int, str]:
-    """Wait until all cars are idle. Return the floor and direction of a hall button at a floor without a car."""
+    """Wait until all cars and lamps are idle. Return floor and direction of a hall button at a floor without a car."""
     settle(group)
     taken = {state["sensor"] for state in group.states()}
     floor = next(floor for floor in (1, 2, 3, 0) if floor not in taken)

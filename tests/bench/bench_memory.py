@@ -1,7 +1,7 @@
 """Benchmark: checks whether the memory of a node grows. Run it with `just bench memory MINUTES`.
 
 Three nodes serve calls. The benchmark restarts the third node in each round. In every second round it also deletes that
-node's record, so the others store a new author of calls. An outsider sends invalid datagrams from ever new addresses.
+node's record, so the others store a new author of calls. An outsider sends invalid datagrams from random addresses.
 After each round the benchmark prints the resident memory of the first node's processes, the authors and calls in its
 heartbeats, and the size of its record. The exit status is 1 if the worker's memory in the last quarter exceeds the
 second quarter's.

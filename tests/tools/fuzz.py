@@ -71,7 +71,7 @@ FLOORS = 4
 KEY = b"k" * 32
 SANITIZED = ["cc", "-std=c11", "-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 SLOW_S = 10
-"""How long a target may take for one input. Otherwise it fails."""
+"""The time limit for one input. A target that exceeds it fails."""
 
 
 class Bytes:
@@ -221,7 +221,7 @@ def watched(data: bytes) -> bool:
 
 
 def record_text(data: bytes) -> bool:
-    """Read a stored record: text, or bytes if another program wrote the row. A node must run with the result."""
+    """Read a stored record: text, or bytes if another program wrote the row. A node must be able to start from it."""
     text: Any = data[1:] if data[:1] == b"\0" else data.decode(errors="replace")
     try:
         kept = read_record(text, FLOORS)
@@ -621,7 +621,7 @@ def integer(rest: Bytes) -> int:
 
 
 def anything(rest: Bytes) -> Any:
-    """Return one of eight objects of different types."""
+    """Return an object whose type or value the called function may not expect."""
     return (None, 1.5, "text", [1], (1, 2), {}, 1 << 70, -1)[rest.byte() % 8]
 
 
