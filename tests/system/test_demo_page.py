@@ -136,7 +136,7 @@ def test_unplugged_node_serves_cab_calls_and_rejoins_the_group_when_replugged(pa
     page.wait(lambda: page.has_logged("node 1: node 0 is alive"), "node 1 received heartbeats of node 0 again")
 
 
-def test_nodes_report_each_other_as_silent_at_100_percent_packet_loss(page: Page) -> None:
+def test_nodes_log_that_their_peers_timed_out_at_100_percent_packet_loss(page: Page) -> None:
     page.ask("lose", percent=100)
     page.wait(lambda: page.scene["loss"] == 100, "the loss was 100 %")
     page.wait(lambda: page.has_logged("node 1: node 2 timed out"), "node 1 noticed")
