@@ -1,15 +1,16 @@
 """Build dist/elevator: one executable that runs without Python on every Linux with glibc GLIBC_NEWEST or newer.
 
  1. Nuitka compiles the program and collects its libraries in .cache/bundle/elevator.dist (its standalone mode).
- 2. The build checks that nothing in this folder needs a glibc newer than GLIBC_NEWEST. In CI a violation is an error.
+ 2. The build checks that nothing in this folder needs a glibc newer than GLIBC_NEWEST. If something does, a local build
+    prints a warning and a build in CI fails.
  3. The folder is compressed into one executable, with a digest of each file: see bootstrap.c.
 
-Nuitka has a onefile mode too, but it keeps a parent process. That process turns SIGTERM into SIGINT, unpacks at every
-start, and leaves 20 MB behind when it is killed. If that process dies, the program ends with it, but a node must keep
+Nuitka has a onefile mode too, but it keeps a parent process. The parent turns SIGTERM into SIGINT, unpacks at every
+start, and leaves 20 MB behind when it is killed. The program also ends when its parent dies, although a node must keep
 running. The cached variant of onefile mode overwrites the files of copies that are running.
 
 By default, Nuitka includes the standard library and the package `rich` as bytecode. LEFT_OUT excludes the modules that
-the program does not need. Bundled code has imports of them, but the program never executes these imports.
+the program does not need. Bundled code has imports of these modules, but the program never executes those imports.
 """
 
 import hashlib
@@ -31,7 +32,7 @@ SCRATCH = ROOT / ".cache" / "bundle"
 FOLDER = SCRATCH / "elevator.dist"
 BINARY = ROOT / "dist" / "elevator"
 GLIBC_NEWEST = (2, 35)
-"""The newest glibc version that the bundle may need: the one of Ubuntu 22.04, the oldest supported system."""
+"""The newest glibc version that the bundle may need. Ubuntu 22.04, the oldest supported system, has this version."""
 ZSTD_LEVEL = 19
 STRICT = ["-std=gnu11", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Werror"]
 ZSTD_SOURCES = [
@@ -74,16 +75,17 @@ LEFT_OUT = {
     "other user interfaces": "tkinter turtle turtledemo curses webbrowser",
 }
 DELETED = "_codecs_cn _codecs_hk _codecs_iso2022 _codecs_jp _codecs_kr _codecs_tw _multibytecodec _uuid"
-"""Extension modules that nothing imports. Nuitka includes them and has no option to exclude them.
+"""Extension modules to delete after the compilation: nothing imports them, but Nuitka cannot exclude them.
 
-Without them Python has no Chinese, Japanese or Korean encodings. In such a locale bootstrap.c makes it use UTF-8.
+Without them, Python has no Chinese, Japanese or Korean encodings. If the locale has such an encoding, bootstrap.c makes
+Python use UTF-8.
 """
 
 EXCUSED = {
     "for other systems, in a branch that is not taken on Linux": ["os imports nt", "subprocess imports _winapi"],
     "for Python 3.14, which has this module": ["attr._compat imports annotationlib"],
 }
-"""Imports that imports.py reports although they are harmless, by reason."""
+"""Harmless imports that imports.py reports. Each key says why the imports in its list are harmless."""
 
 
 def main() -> None:
@@ -123,7 +125,7 @@ def compile_program() -> None:
 
 
 def bundled() -> Bundle:
-    """Return the modules in FOLDER, from Nuitka's report."""
+    """Read from Nuitka's report which modules FOLDER contains."""
     places = {
         "${sys.real_prefix}": sys.base_prefix,
         "${sys.prefix}": sys.prefix,
@@ -186,7 +188,7 @@ def digests(files: list[Path], library: Path) -> list[int]:
 
 
 def decompressor() -> Path:
-    """Compile the zstd decompressor that comes with Nuitka; return the object file."""
+    """Compile the zstd decompressor that comes with Nuitka; return the path of the object file."""
     nuitka = find_spec("nuitka")
     assert nuitka is not None
     assert nuitka.origin is not None

@@ -3,9 +3,9 @@
     python build/damage.py dist/elevator [SEED]
 
 The test flips a byte in each file in turn, at an offset drawn from the seed. It also removes and replaces files,
-folders and the symbolic link to the executable, and changes their permissions. Concurrent starts repair the same
-damage. A node that runs from the copy must be able to restart its processes after a repair. If the disk is full, the
-program must run from another folder.
+folders and the symbolic link to the executable, and changes their permissions. It starts several instances at once,
+which must all repair the same damage. A node that runs from the copy must be able to restart its processes after a
+repair. If the disk is full, the program must run from another folder.
 """
 
 import fcntl
@@ -27,7 +27,7 @@ STARTS_AT_ONCE = 4
 CACHE = "cache"
 
 Tree = dict[str, tuple[int, bytes]]
-"""By relative path: the mode of a file, folder or link, and the content of the file or the target of the link."""
+"""For each relative path, the mode and the content: the bytes of a file, the target of a link, nothing for a folder."""
 
 
 def read_tree(folder: Path) -> Tree:
@@ -60,7 +60,7 @@ class Copy:
         expect(done.returncode == 0 and done.stdout.startswith("elevator "), f"printed {done.stdout + done.stderr!r}")
 
     def check(self, damage: str) -> None:
-        """Start the program and check that it repairs the copy. A failure message begins with *damage*."""
+        """Start the program and check that it repairs the copy. *damage* describes the damage in a failure message."""
         try:
             self._start()
         except Failed as failure:
@@ -132,7 +132,7 @@ DAMAGES: dict[str, Callable[[Path], None]] = {
     "replaced by a folder": replace_by_folder,
     "replaced by a file": replace_by_file,
     "replaced by a pipe": replace_by_pipe,
-    "replaced by a link to it": replace_by_link,
+    "moved elsewhere and replaced by a link": replace_by_link,
     "replaced by a link to nothing": replace_by_loose_link,
 }
 MODES = {"not readable": 0o300, "not executable": 0o600, "not accessible": 0, "writable by others": 0o702}

@@ -1,11 +1,12 @@
 """Find imports that fail in the bundle because it lacks the imported module.
 
 The search starts at our package, and at the codecs that Python loads by name, and follows all imports. It reports an
-import if the bundle lacks the imported module, and loading the importing module always executes the import. That
-excludes imports in functions, in a `try` that handles the failure, and in branches that this Python does not take. In
-our package, imports in functions count too, because some command calls each function.
+import if the bundle lacks the imported module and loading the importing module always executes the import. So it skips
+imports in functions, in a `try` that handles the failure, and in branches that this Python does not take. In our
+package, it reports imports in functions too, because some command calls each function.
 
-The search misses imports in functions of libraries, and importlib.import_module. So build/smoke.py runs every command.
+The search misses imports in functions of libraries and calls of importlib.import_module. To find those that fail,
+build/smoke.py runs every command.
 """
 
 import ast
@@ -18,7 +19,7 @@ from typing import NamedTuple
 
 OWN = "elevator"
 CODECS = ["encodings.ascii", "encodings.idna", "encodings.latin_1", "encodings.utf_8"]
-"""Codecs that Python loads for standard streams and host names. Other missing codecs only cause a LookupError."""
+"""Codecs that Python itself loads, for standard streams and host names. Other codecs load only if code names them."""
 EXPECTED = {"ImportError", "ModuleNotFoundError", "Exception", "BaseException"}
 BUILT_IN = {*sys.builtin_module_names, "os.path", "importlib._bootstrap", "importlib._bootstrap_external"}
 """Modules of the interpreter itself. os.path is an alias of posixpath."""
@@ -31,7 +32,7 @@ class Import(NamedTuple):
 
 
 class Bundle:
-    """The modules of a bundle: *sources* has the file of each Python module, *others* has the extension modules."""
+    """The modules of a bundle: *sources* maps each Python module to its file, *others* names the extension modules."""
 
     def __init__(self, sources: Mapping[str, Path], others: set[str]) -> None:
         self._sources = sources
@@ -92,7 +93,7 @@ class Bundle:
                         yield from self._walk(getattr(statement, part, []), package, own, executed=executed)
 
     def _names(self, statement: ast.Import | ast.ImportFrom, package: list[str]) -> Iterator[str]:
-        """Yield the modules that *statement* imports, each after the packages that contain it."""
+        """Yield the names of the modules that *statement* imports, each preceded by the packages that contain it."""
         if isinstance(statement, ast.Import):
             named = [alias.name for alias in statement.names]
         else:
@@ -105,7 +106,7 @@ class Bundle:
             yield from (".".join(parts[: k + 1]) for k in range(len(parts)))
 
     def _is_left_out(self, name: str) -> bool:
-        """Report whether *name*, which is not in the bundle, is a module. Otherwise its package defines the name."""
+        """Report whether *name*, which the bundle lacks, is a module rather than a name that its package defines."""
         package, _, last = name.rpartition(".")
         if package not in self._sources or self._sources[package].name != "__init__.py":
             return False

@@ -5,10 +5,10 @@
 
 Three nodes with a key and records on disk drive three simulated cars over real sockets. The test presses buttons on the
 panels. For each call a lamp must light, a door must open at its floor, and the lamp must go out. Then the test kills a
-node whose car is on its way to hall calls, and the other cars must serve them. Two more cars are simulated I/O cards on
-pseudo-terminals: one node drives a card directly, another drives a card through `elevator serve-card`. At the end
-SIGTERM must end every program within END_S, with status 0 and no process left. The list of commands comes from
-`--help`, so the test fails if it does not run one of them.
+node whose car is on its way to hall calls, and the other cars must serve them. Two more cars have simulated I/O cards
+on pseudo-terminals: one node drives its card directly, the other through `elevator serve-card`. At the end, SIGTERM
+must end every program within END_S, with status 0 and without leaving a process behind. The test fails if `--help`
+lists a command that the test has not run.
 """
 
 import json
@@ -35,7 +35,7 @@ PATIENCE_S = 60.0
 """The timeout of each step. It allows several trips over all floors on a slow machine."""
 END_S = 2.0
 MARK = "ELEVATOR_SMOKE"
-"""The environment variable that identifies each program started here and its descendants."""
+"""The environment variable that marks the programs started here, and their descendants."""
 
 
 class Failed(Exception):
@@ -43,7 +43,7 @@ class Failed(Exception):
 
 
 class Call(NamedTuple):
-    """A button on the panel of *car*: "up", "down" or "cab"."""
+    """A call on the panel of *car*. *button* is "up", "down" or "cab"."""
 
     car: int
     button: str
@@ -51,7 +51,7 @@ class Call(NamedTuple):
 
 
 class Visit(NamedTuple):
-    """A stop with an open door. *until_ms* is infinite while the door is open."""
+    """A period for which *car* had its door open at *floor*. *until_ms* is infinite until the door closes."""
 
     car: int
     floor: int | None
@@ -80,11 +80,11 @@ class Building:
         return reply
 
     def press(self, calls: Iterable[Call]) -> float:
-        """Press all buttons. Return when the first was pressed, in ms on the simulator's clock."""
+        """Press all buttons. Return the time of the first press, in ms on the simulator's clock."""
         return min(float(self.ask("press", **call._asdict())["ms"]) for call in calls)
 
     def update(self) -> None:
-        """Read the state and the events since the last update."""
+        """Read the state of all cars, and the events since the last update."""
         self.cars = self.ask("state")["cars"]
         reply = self.ask("events", since=self._next)
         self._next = reply["next"]
@@ -178,7 +178,7 @@ class Programs:
         self._scratch = scratch
         self.running: dict[str, subprocess.Popen[bytes]] = {}
         self.used: set[str] = set()
-        """The commands that have run."""
+        """The commands that have been run; "" stands for a node."""
         self.variables: dict[str, str] = {}
         """Additional environment variables."""
 
@@ -186,7 +186,7 @@ class Programs:
         return f"{self._scratch.name}/{name}/"
 
     def _environment(self, name: str) -> dict[str, str]:
-        # A new cache, so that the binary unpacks as on a new machine.
+        # A new cache makes the binary unpack itself, as on a new machine.
         fresh = {MARK: self.mark(name), "XDG_CACHE_HOME": str(self._scratch / "cache")}
         return os.environ | fresh | self.variables
 
@@ -428,7 +428,7 @@ def try_page(programs: Programs) -> None:
 
 
 def ask(port: int, *lines: str, until: bytes = b"</html>") -> bytes:
-    """Send an HTTP request. Return the answer as soon as it contains *until*, or has ended."""
+    """Send an HTTP request. Return the answer once it contains *until* or the server ends the connection."""
     answer = b""
     with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
         client.sendall("\r\n".join([*lines, "", ""]).encode())
@@ -480,7 +480,7 @@ def main(command: list[str]) -> int:
         try_simulations(programs)
         try_card(programs, scratch)
         try_group(programs, scratch)
-        step(f"SIGTERM ended all programs in {programs.end():.1f} s, with status 0 and no process left")
+        step(f"SIGTERM ended all programs in {programs.end():.1f} s, with status 0 and no process left behind")
         untried = sorted({*commands, ""} - programs.used)
         expect(not untried, f"this script does not run these commands: {', '.join(untried)}")
     except (Failed, OSError, ValueError, subprocess.TimeoutExpired) as failure:

@@ -8,13 +8,13 @@ I/O card. history.py stores the events. Tests press buttons and inject faults th
 defines its requests, operations.py executes them and control_socket.py does the I/O.
 
 passengers.py simulates passengers. occupied_building.py runs a building with passengers and executes the requests of a
-page; view.py converts both to the JSON that the page draws. terminal.py shows the building in a terminal, with
-terminal_picture.py for the drawing and keyboard.py for the keys. network.py relays datagrams between the nodes of a
-demo and can drop them.
+page; view.py converts cars and passengers to the JSON that the page draws. terminal.py shows the building in a
+terminal: terminal_picture.py draws it, keyboard.py defines the keys. network.py relays datagrams between the nodes of
+a demo and can drop them.
 
 This package imports core, net, hardware and ui; nodes never import it. Protocol, options and keys follow the course's
 simulator, so programs written for that simulator work unchanged.
 
-The simulation package reuses shaft.py, elevator.py, protocol.py and passengers.py in virtual time, which is why these
+The simulation package reuses shaft.py, elevator.py, protocol.py and passengers.py in virtual time, so their functions
 take the time as an argument.
 """

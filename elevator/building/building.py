@@ -2,7 +2,8 @@
 
 Rules:
 - Each elevator listens on its own port and serves one client at a time. A second client waits in the kernel's queue:
-  it is connected, but gets replies only after the first disconnects. The disconnect stops the motor.
+  it is connected, but gets replies only after the first disconnects. When a client disconnects, the motor stops,
+  unless `stop_on_disconnect` is false.
 - This module does the I/O; protocol.py computes the replies. Requests that arrive together are answered together.
   `hardware/server_side.py` describes the handling of incomplete messages.
 - Whenever the state of a connection changes, `_update_watch` selects the socket events to wait for.
@@ -122,7 +123,7 @@ class Building:
         self._selector.close()
 
     def turn(self, timeout_s: float) -> None:
-        """Wait up to *timeout_s* for a ready socket or a due change, then process all that are ready or due."""
+        """Wait up to *timeout_s* for a ready socket or a due change, then process all ready sockets and due changes."""
         now_us = began_us = self.settle()
         wakes = [machines.wake_at_ms(elevator.machine) for elevator in self.elevators]
         expiries = [self._expires_at_ms(car) for car in range(len(self.elevators))]
@@ -140,7 +141,7 @@ class Building:
         now_us = self.settle()
         for car, expires_at_ms in enumerate(expiries):
             if expires_at_ms is not None:
-                # All bytes that arrived before this turn have been read. So drop only what had expired before it.
+                # Bytes that arrived before this turn have been read. So drop only what had expired before this turn.
                 self._expire(car, began_us // 1000, now_us)
         for card in self.cards.values():
             card.advance(now_us)
@@ -172,7 +173,7 @@ class Building:
             self.elevators[car].changes += 1
 
     def watch(self, sock: socket.socket | int, mask: int, then: Callable[[int], None]) -> None:
-        """Make each `turn` call *then* with the ready events of *mask* on *sock*, if any. A mask of 0 stops this."""
+        """Let `turn` call *then* with the ready events of *sock* that are in *mask*, until a call with a mask of 0."""
         key = self._selector.get_map().get(sock)
         if key is None and mask:
             self._selector.register(sock, mask, then)
@@ -244,7 +245,7 @@ class Building:
         self._record(car, events, now_us)
 
     def _expires_at_ms(self, car: int) -> int | None:
-        """Return when the client's incomplete message expires; None if there is none or reading is suspended."""
+        """Return when the client's incomplete message expires; None if there is none or the server is not reading."""
         elevator = self.elevators[car]
         is_read = elevator.client is not None and not elevator.is_paused and not elevator.unsent
         return elevator.reader.expires_at_ms() if is_read else None
@@ -253,7 +254,7 @@ class Building:
         """Drop the client's incomplete message if it had expired by *until_ms*; see `MessageReader.expire`."""
         elevator = self.elevators[car]
         if dropped := elevator.reader.expire(until_ms):
-            elevator.machine, event = machines.drop_incomplete(elevator.machine, dropped, now_us // 1000)
+            elevator.machine, event = machines.reject_incomplete(elevator.machine, dropped, now_us // 1000)
             self._record(car, [event], now_us)
 
     def _drop(self, car: int) -> None:

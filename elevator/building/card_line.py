@@ -1,9 +1,9 @@
 """The lab's I/O card for a simulated elevator, on a pseudo-terminal at the speed of the real serial line.
 
 Rules:
-- `apply_byte` is pure: one byte in, its reply out. It translates pin writes into the elevator server's messages, so
-  both interfaces share one panel and one list of unsafe commands.
-- Each byte takes BYTE_US on the line; the directions are independent. The card processes a byte once it has arrived.
+- `apply_byte` processes one byte without I/O. It translates pin writes into the elevator server's messages, so both
+  interfaces act on the same panel and count the same unsafe commands.
+- Each byte takes BYTE_US on the line, which is full duplex. The card processes a byte once it has arrived.
 - A serial line does not report a disconnect, so the card keeps the last command when the controller closes the port.
 - Unplugging closes the pseudo-terminal. Plugging in opens a new one, whose name may differ.
 """
@@ -51,7 +51,7 @@ BYTE_US = 10 * 1_000_000 / BAUD
 FULL_SPEED = 255
 LAMPS = {pin: lamp for lamp, pin in LAMP_PINS.items()}
 RELEASE_US = 500_000
-"""After this time without a byte, the controller is assumed to have closed the port."""
+"""A controller that sends no byte for this long is assumed to have closed the port."""
 
 
 @frozen
@@ -86,7 +86,7 @@ def apply_byte(card: Card, machine: Machine, byte: int, now_ms: int) -> tuple[Ca
 
 
 def write_pin(card: Card, pin: int, high: bool) -> tuple[Card, tuple[int, ...]]:
-    """Set the level of an output *pin*. Return the card and the elevator server's equivalent message, () if none."""
+    """Set the level of an output *pin*. Return the card and the equivalent server message; () if there is none."""
     if pin in LAMPS:
         return card, (2, *LAMPS[pin], high)
     if pin in INDICATOR_PINS:
@@ -105,7 +105,7 @@ def write_pin(card: Card, pin: int, high: bool) -> tuple[Card, tuple[int, ...]]:
 
 
 def motor_message(card: Card) -> tuple[int, ...]:
-    """Return the elevator server's motor message for the state of the pins, without its trailing zeros."""
+    """Return the server message for the motor command that the pins encode, without its trailing zeros."""
     return 1, 0 if not card.speed else 255 if card.down else 1
 
 
@@ -135,7 +135,7 @@ class CardLine:
         """Bytes on their way to the card, as pairs of arrival time (microseconds) and byte."""
         self._to_host: deque[tuple[float, int]] = deque()
         self._release_at_us: float | None = None
-        """When to end the controller's exclusive use of the port; None if it has ended."""
+        """When to end the controller's exclusive use of the port; None if no end is due."""
         building.cards[car] = self
         self.plug()
 
@@ -208,5 +208,5 @@ class CardLine:
 
     @staticmethod
     def _free_at_us(queue: deque[tuple[float, int]], earliest_us: float) -> float:
-        """Return when the next byte can start: at *earliest_us*, or after the last byte in *queue* if that is later."""
+        """Return when the next byte can start: at *earliest_us*, or at the end of the last byte in *queue* if later."""
         return max(earliest_us, queue[-1][0]) if queue else earliest_us

@@ -33,7 +33,7 @@ class PressButton:
 
 @frozen
 class Switch:
-    """Turn on or off the switch that the request names; see REQUESTS."""
+    """Turn a switch on or off. The request's name selects the switch; see REQUESTS."""
 
     car: int
     on: bool
@@ -82,14 +82,14 @@ REQUESTS: Mapping[str, type[Request]] = {
     "state": State,
     "events": Events,
 }
-"""The type of each request, by name. The switches are:
+"""For each request name, the type of the request. The requests of type `Switch` operate:
 
 - `stop`: the stop button;
 - `obstruct`: the obstruction switch;
 - `power`: the motor's power;
-- `server`: the elevator server, which closes and refuses connections while it is off;
+- `server`: the elevator server, which closes its connection when turned off and refuses connections while off;
 - `deaf`: if on, the server keeps its connection but does not read from it;
-- `card`: whether the I/O card is plugged in.
+- `card`: the I/O card, plugged in (on) or unplugged (off).
 """
 
 
@@ -122,7 +122,7 @@ R = TypeVar("R")
 
 
 def parse(line: bytes, known: Mapping[str, type[R]]) -> tuple[str, R]:
-    """Return the name and the content of the request in *line*; raise Refused if it is invalid or not in *known*."""
+    """Return the name and content of the request in *line*. Raise Refused if it is invalid or not one of *known*."""
     try:
         request = json.loads(line)
     except (ValueError, RecursionError):

@@ -4,9 +4,9 @@ Rules:
 - Unsafe commands, such as opening the door between floors, are executed as real hardware would execute them, and
   counted in `Counters`.
 - Bad requests are counted and ignored: see protocol.py.
-- Before changing a machine, the caller must `settle` it, that is, advance it to the current time. So the time of each
+- Before changing a `Machine`, the caller must `settle` it, that is, advance it to the current time. So the time of each
   event is exact even if the caller is late.
-- `changes` derives the events by comparing two states of a machine, so no code path can forget to report one.
+- `changes` compares two states of a machine and derives the events, so no code path can forget to report a change.
 """
 
 from collections.abc import Iterator, Sequence
@@ -53,7 +53,7 @@ class Event(NamedTuple):
 
 
 class ButtonPress(NamedTuple):
-    """A button that is down until *until_ms*; None: until `release`."""
+    """A button that is down until *until_ms*, or until `release` if *until_ms* is None."""
 
     button: Button
     floor: int
@@ -78,7 +78,7 @@ class Machine:
 
     shaft: Shaft
     presses: tuple[ButtonPress, ...] = ()
-    """The buttons that are down, one entry for each."""
+    """One entry for each button that is down."""
     lamps: Buttons = Buttons()
     door: bool = False
     indicator: int | None = None
@@ -163,7 +163,7 @@ def _at(machine: Machine, now_ms: int) -> Machine:
 
 
 def press(machine: Machine, button: Button, floor: int, until_ms: int | None) -> Machine:
-    """Press a button until *until_ms*, or hold it if that is None. An earlier press is prolonged, never shortened."""
+    """Press a button until *until_ms*, or hold it if that is None. An earlier press that ends later keeps its end."""
     assert mask(buttons(machine.shaft.floors), button) >> floor & 1
     others = tuple(each for each in machine.presses if each[:2] != (button, floor))
     ends = [until_ms, *(each.until_ms for each in machine.presses if each[:2] == (button, floor))]
@@ -205,8 +205,8 @@ def disconnect(machine: Machine, now_ms: int) -> Machine:
     return _at(evolve(machine, shaft=physics.command(machine.shaft, Motor.STOP, now_ms)), now_ms)
 
 
-def drop_incomplete(machine: Machine, length: int, now_ms: int) -> tuple[Machine, Event]:
-    """Count an incomplete message that was dropped after *length* bytes."""
+def reject_incomplete(machine: Machine, length: int, now_ms: int) -> tuple[Machine, Event]:
+    """Count an incomplete message of *length* bytes as a bad request. Return the new machine and the event."""
     return reject(machine, [f"incomplete message ({length} of {MESSAGE} bytes)"], now_ms)
 
 

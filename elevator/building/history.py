@@ -26,7 +26,10 @@ class History:
         self.next_event += 1
 
     def since(self, number: int) -> dict[str, Any]:
-        """Return up to EVENTS_A_REPLY events from *number*, the number of the next event, and how many were dropped."""
+        """Return up to EVENTS_A_REPLY events, beginning with event *number*.
+
+        "next" is the number of the event after these; "lost" counts the events from *number* on that were dropped.
+        """
         first = self.next_event - len(self._events)
         begin = min(max(number, first), self.next_event)
         end = min(begin + EVENTS_A_REPLY, self.next_event)

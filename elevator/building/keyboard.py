@@ -5,7 +5,7 @@ from attrs import frozen
 
 @frozen
 class Keys:
-    """The keys of each function. `up`, `down` and `cab` have one key per floor, lowest floor first.
+    """The keys for each function. `up`, `down` and `cab` have one key per floor, lowest floor first.
 
     `down` starts at floor 1, the lowest floor with a down button.
     """

@@ -33,7 +33,7 @@ class SimulatedNetwork:
         self.loss = 0.0
         """Probability, 0 to 1, that a datagram is lost, independently for each receiver."""
         self.heard: dict[int, tuple[int, Heartbeat]] = {}
-        """The arrival time (ms) and content of each node's last heartbeat, forwarded or not."""
+        """The arrival time (ms) and content of each node's last heartbeat, even if the relay dropped the heartbeat."""
         self._batch = max(1, _BATCH // nodes**2)
         """Number of datagrams to read from one node per turn. Each is forwarded to all other nodes."""
         self._admission = Admission(group)
@@ -52,7 +52,7 @@ class SimulatedNetwork:
     def register(
         self, watch: Callable[[socket.socket, int, Callable[[int], None]], None], clock_ms: Callable[[], int]
     ) -> None:
-        """Pass each socket, its events and its callback to *watch*, such as `Building.watch`."""
+        """Register a callback for each socket by calling *watch*, such as `Building.watch`."""
 
         def relay_from(node: int) -> Callable[[int], None]:
             return lambda _: self._relay(node, clock_ms())
@@ -83,7 +83,10 @@ class SimulatedNetwork:
 def receivers(
     sender: int, nodes: Collection[int], unplugged: Collection[int], loss: float, rng: random.Random
 ) -> list[int]:
-    """Choose at random which *nodes* receive a datagram from *sender*; each misses it with probability *loss*."""
+    """Choose at random which *nodes* receive a datagram from *sender*; each misses it with probability *loss*.
+
+    The *unplugged* nodes neither send nor receive.
+    """
     if sender in unplugged:
         return []
     return [node for node in nodes if node != sender and node not in unplugged and rng.random() >= loss]

@@ -1,7 +1,7 @@
 """A running building with passengers, which a web page shows and controls.
 
-The page may send `traffic` and the control socket's requests except `state` and `events`: it receives all changes
-without asking.
+The page may send the request `traffic` and the requests of the control socket, except `state` and `events`: the page
+receives all changes without asking.
 """
 
 import json
@@ -73,7 +73,10 @@ class OccupiedBuilding:
         more: Mapping[str, type[object]] | None = None,
         do_more: Callable[[str, object], None] | None = None,
     ) -> bytes:
-        """Execute a request of the page and return the reply. *do_more* executes the additional requests in *more*."""
+        """Execute a request of the page and return the reply.
+
+        *more* has additional requests that the page may send; *do_more* executes them.
+        """
         try:
             name, request = parse(line, {**PAGE, **(more or {})})
             if isinstance(request, SetTraffic):

@@ -34,7 +34,7 @@ def answer(building: Building, line: bytes) -> bytes:
 
 
 def execute(building: Building, name: str, request: Request) -> dict[str, Any]:
-    """Execute *request*, whose name is *name*, and return the reply; raise Refused if that is impossible."""
+    """Execute *request*, called *name*, and return the reply; raise Refused if the request cannot be executed."""
     now_us = building.settle()
     reply = _execute(building, name, request, now_us)
     reply |= {"ok": True, "ms": now_us / 1000}

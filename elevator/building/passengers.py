@@ -10,7 +10,7 @@ Rules:
 - Boarding takes BOARDING_MS. If the door closes before that, the passenger keeps waiting.
 - In the car, the passenger presses the cab button of their destination and leaves when the door is open there.
 - A passenger presses again if the lamp of the button has been dark for PATIENCE_MS and no car has its door open at
-  their floor. They press a hall button on the next car's panel, because the first panel may be dead.
+  their floor. If the button is a hall button, they press it on the next car's panel, because the first may be dead.
 """
 
 import random
@@ -103,7 +103,7 @@ class Passenger:
     car: int | None = None
     """The car that the passenger boards or rides in; None while waiting."""
     boarded_at_ms: int = 0
-    """When boarding ends, once it has begun."""
+    """When boarding ends. Unused while the passenger waits."""
     dark_since_ms: int | None = None
     """When the passenger began to wait for the lamp to light; None while it is lit or a door is open at their floor."""
 
@@ -187,7 +187,7 @@ def tally(crowd: Crowd, now_ms: int) -> Tally:
 
 
 def wake_at_ms(crowd: Crowd) -> int | None:
-    """Return when `step` must run next if no elevator changes, possibly in the past; None if never."""
+    """Return when `step` must run next if no elevator changes; None if never. The time may be in the past."""
     times = [] if crowd.next_trip is None else [crowd.next_trip.at_ms]
     for each in crowd.present:
         if each.stage is Stage.BOARDING:
@@ -275,7 +275,7 @@ _STEPS = {Stage.WAITING: _wait, Stage.BOARDING: _board, Stage.RIDING: _ride}
 
 
 def _track_lamp(passenger: Passenger, dark: bool, now_ms: int) -> tuple[Passenger, bool]:
-    """Return *passenger* with `dark_since_ms` updated, and whether they press the button again."""
+    """Update `dark_since_ms` of *passenger*. Return the passenger, and whether they press the button again."""
     if not dark:
         return evolve(passenger, dark_since_ms=None), False
     if passenger.dark_since_ms is None:

@@ -1,10 +1,11 @@
 """The elevator server's protocol, answered by a simulated elevator. Pure functions.
 
 Rules:
-- Bad requests are counted and ignored: unknown commands, and buttons or floors that do not exist. Bad reads are
-  answered with 0. The request to reload the configuration (command 0), which would move the car, is ignored too.
+- A bad request names an unknown command, or a button or floor that does not exist. Bad writes are counted and ignored;
+  bad reads are counted and answered with 0. The request to reload the configuration (command 0), which would move the
+  car, is ignored too.
 - The top floor has no up button and the bottom floor no down button, but many controllers loop over all buttons of all
-  floors. So it is an error to turn the lamps of these two buttons on, but not to turn them off or to read the buttons.
+  floors. So only turning on the lamp of such a button is a bad request; turning it off or reading the button is not.
 """
 
 from struct import iter_unpack
@@ -66,7 +67,7 @@ def answer(machine: Machine, requests: bytes, now_ms: int) -> Answer:
 
 
 def _write(machine: Machine, exist: Buttons, message: tuple[int, int, int, int], now_ms: int) -> Machine | str:
-    """Execute one *message* that has no reply. Return the new machine, or a description of the error if it is bad."""
+    """Execute one *message* that has no reply. Return the new machine, or a description of the message if it is bad."""
     operation, first, second, third = message
     counts = machine.counts
     match operation:

@@ -6,8 +6,8 @@ Rules:
 - `place` counts from the lower edge of the lowest sensor zone. The zone of floor f begins at
   f * (travel_ms + passing_ms) and is passing_ms long. The car is level with the floor in the middle of the zone. Zones
   are half-open, so the sensor is on for exactly passing_ms and off for exactly travel_ms in both directions.
-- A car that starts inside a zone needs only the time for the rest of the zone to leave it.
-- A car that leaves the last zone at either end is out of bounds: it stops, ignores commands, and only `put_back` moves
+- A car that starts inside a zone leaves it after the time for the rest of the zone.
+- A car that leaves the last zone at either end is out of bounds: it stops and ignores commands until `put_back` moves
   it. The two out-of-bounds places are -1 and `end`.
 - Without power the car stops. The motor keeps its command, so the car continues when power returns.
 """

@@ -3,7 +3,7 @@
 Rules:
 - The picture (terminal_picture.py) is written only when it has changed.
 - The terminal is restored however the program ends (see screen.py), and while Ctrl-Z suspends the program.
-- If another program has changed the terminal's settings in the meantime, the program does not restore them.
+- If another program has changed the terminal's settings since the start, they stay as they are.
 - The program ends when its parent (a shell or `just`) ends, because it could never return to the foreground.
 - If the terminal does not accept output, nothing is drawn, and the elevators keep running.
 """
@@ -31,7 +31,7 @@ from elevator.core.model import Button, Motor
 from elevator.ui.screen import ENTER, Guard, Modes, restore
 
 _NEXT, _PREVIOUS = ("\t", "\x1b[C", "\x1b[B"), ("\x1b[Z", "\x1b[D", "\x1b[A")
-"""Keys that select another elevator: Tab, Right and Down the next; Shift-Tab, Left and Up the previous."""
+"""The keys that select the next elevator (Tab, Right, Down) and the previous one (Shift-Tab, Left, Up)."""
 
 
 def handle_key(building: Building, car: int, key: str, keys: Keys) -> None:

@@ -24,7 +24,7 @@ NOTE_LINES = 2
 
 @frozen
 class Appearance:
-    """The characters for lit and dark lamps, and the keys to list."""
+    """The characters for lit and dark lamps, and the keys that operate the elevators."""
 
     on: str = "*"
     off: str = "-"

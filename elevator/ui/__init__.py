@@ -1,7 +1,7 @@
 """The user interface: a web page with live updates, and a terminal that is always restored.
 
 web.py serves page.html over HTTP and sends it updates over a WebSocket. screen.py restores the terminal however the
-program ends. The callers decide what both show: `demo` and `sim` a building, `watch` a group of nodes.
+program ends. The callers decide what to show: `demo` and `sim` show a building, `watch` shows a group of nodes.
 
 This package imports no other package of the program.
 """

@@ -1,7 +1,7 @@
 """Restores the terminal from the alternate screen, however the program ends.
 
 After errors and most signals, the program restores the terminal itself. SIGKILL cannot be caught, so a guard process
-waits on a pipe that the kernel closes when the program is gone, and restores the terminal then.
+waits until the kernel closes the program's end of a pipe, and restores the terminal then.
 """
 
 import os
@@ -26,7 +26,7 @@ class Modes(NamedTuple):
 def restore(modes: Modes | None) -> None:
     """Leave the alternate screen, and restore the saved settings unless another program has changed them.
 
-    *modes* is None if this program has not changed the settings. A background process may call this too.
+    *modes* is None if this program has not changed the settings. A background process may call this function too.
     """
     before = signal.signal(signal.SIGTTOU, signal.SIG_IGN)
     try:

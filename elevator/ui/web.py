@@ -2,12 +2,12 @@
 
 Rules:
 - The page shows a scene, a set of named JSON values. Each visitor receives only the values that have changed, and only
-  after receiving all previous ones. So a slow visitor skips updates instead of filling memory or seeing old values.
+  after receiving all previous values. So a slow visitor skips updates instead of filling memory or seeing old values.
 - Only the page itself may open the WebSocket: its origin must equal the requested host, and that host must be an IP
   address, this machine's name or localhost. So another page in the same browser cannot connect, even if the
   domain of that page resolves to this server (DNS rebinding).
 - Messages from visitors go to the caller's *handle* function, which validates them. The server offers nothing else.
-- The number of visitors, the size of their messages and the time they may take are bounded.
+- There are limits on the number of visitors, the size of a message, and the time for a request or an update.
 """
 
 import ipaddress
@@ -44,7 +44,7 @@ HEADERS = {
 }
 
 Watch = Callable[[socket.socket, int, Callable[[int], None]], None]
-"""Registers a callback for the events of a socket: a mask of EVENT_READ and EVENT_WRITE, or 0 to unregister it."""
+"""A function that registers a callback for events of a socket: EVENT_READ, EVENT_WRITE or both. 0 unregisters it."""
 
 log = logging.getLogger("elevator.ui.web")
 log.addHandler(logging.NullHandler())
