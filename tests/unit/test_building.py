@@ -155,7 +155,7 @@ def test_stop_and_door_commands_with_the_door_open_do_not_count_as_unsafe(reques
 
 
 def test_incomplete_messages_are_counted() -> None:
-    machine, event = machines.drop_incomplete(AT_FLOOR_1, 3, 7)
+    machine, event = machines.reject_incomplete(AT_FLOOR_1, 3, 7)
     assert (event.at_ms, event.kind, event.value) == (7, EventKind.BAD, "incomplete message (3 of 4 bytes)")
     assert evolve(machine, counts=AT_FLOOR_1.counts, last_bad="") == AT_FLOOR_1
     assert machine.counts.bad_requests == 1
