@@ -11,7 +11,7 @@
 
 #define ASSIGN_MAX_FLOORS 64
 #define ASSIGN_MAX_CARS 64
-#define ASSIGN_MAX_MOVES 4194304 /* of one simulation; see assign_rules.h */
+#define ASSIGN_MAX_MOVES 4194304 /* the most moves in one simulation; see assign_rules.h */
 
 /* The nominal durations. The course's program has the same defaults. Every node plans with them, even if its own
  * car is faster or slower, because nodes that plan with different durations disagree. */

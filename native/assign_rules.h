@@ -25,7 +25,7 @@
  * at most 2 * floors moves between two changes. There are at most 3 * floors changes (up, down, own cab), so a car
  * makes at most (3 * floors + 1) * 2 * floors moves, and the loop ends after n times as many: below 1.6 million with 64
  * floors and 64 cars. The proof does not hold for an empty id, and in a large building the bound takes too long to
- * reach. There ASSIGN_MAX_MOVES ends the loop.
+ * reach. In these two cases, ASSIGN_MAX_MOVES ends the loop.
  *
  * The file that includes this one defines RULES_WORDS, the number of 64-bit words in a set of floors, and RULES_CARS.
  * The nodes' buildings fit one word, so the compiler removes every loop over words from their code.

@@ -40,7 +40,7 @@ struct bench_view {
 };
 
 struct bench_passenger {
-    int next; /* in the queue at a floor, or among the riders to a floor */
+    int next; /* the next passenger in the queue at a floor, or among the riders to a floor */
 };
 
 struct bench_group {

@@ -2,7 +2,7 @@
  *
  *     check < vectors          compares the answers of the reference with the expected ones
  *     check random COUNT SEED  runs COUNT pseudo-random inputs, many of them out of range, on the reference
- *     check large COUNT SEED   the same for large buildings; in small ones both references must agree
+ *     check large COUNT SEED   the same for large buildings; in small buildings both references must agree
  *     check plan COUNT SEED    the same for the plan-cost assigner and for parking
  *
  * A vector is a row of integers, masks as unsigned decimals:

@@ -163,7 +163,7 @@ static PyObject *plan(PyObject *module, PyObject *args)
 }
 
 PyDoc_STRVAR(park_doc, "park($module, floors, cars, shares, up_rates, down_rates, " DURATIONS
-                       ", /)\n--\n\nChoose where free cars wait: a floor for each car, -1 for one that is not free.");
+                       ", /)\n--\n\nChoose where free cars wait: a floor for each car, -1 for a car that is not free.");
 
 static PyObject *park(PyObject *module, PyObject *args)
 {

@@ -5,8 +5,8 @@
  * every node finds the same answer.
  *
  * - A call costs HYSTERESIS_MS more with any car but the one that claims it. A reassignment that gains less is not
- *   worth the turning cars. The rule uses published claims, so all nodes agree. The claim of a car with an obstructed
- *   door does not count, because the obstruction can last.
+ *   worth turning a car round. The rule uses published claims, so all nodes agree. The claim of a car does not count
+ *   while its door is obstructed, because the obstruction can last.
  * - If a car stands idle at the floor of a call, the call costs STANDING_MS more with any other car. Another car may
  *   pass soon and save a trip, but a passenger in front of a closed door does not understand that.
  */

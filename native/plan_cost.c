@@ -5,8 +5,8 @@
 
 enum {
     WAIT_SHIFT = 15, /* 2^WAIT_SHIFT = 2^PLAN_RATE_SHIFT * 2 / PLAN_COST */
-    END = 32,        /* of PLAN_COST */
-    PATIENCE = 200,  /* people in 2^20 ms */
+    END = 32,        /* the cost of each ms until a car is done */
+    PATIENCE = 200,  /* people in 2^20 ms, added to every rate */
     PERMILLE = 1000,
     GOLDEN = 382,          /* permille, a golden section: the destinations of neighbouring floors are spread evenly */
     JOIN_MAX_MS = 1 << 21, /* bounds the arithmetic, far beyond any real time */

@@ -22,7 +22,7 @@ enum {
     WORK_MAX = 600000, /* comparisons of arrival times */
     ROUNDS_MAX = 4,
     PRICE = 256,          /* the unit of a price of parking is 1/256 ms of one person */
-    SECOND = 98,          /* of PRICE */
+    SECOND = 98,          /* the price of each ms that the second nearest car needs */
     WAY = 1000,           /* price in ms of a way through the whole building */
     LOAD = 16,            /* the unit of load is 1/16 of what one car can carry alone */
     LOAD_MAX = 16 * LOAD, /* limits the two values that grow with the load */

@@ -9,8 +9,8 @@ It measures:
    server stops the motor when the connection ends.
 3. The CPU time of an idle node.
 
-Times depend on the machine, so compare only figures of one run. Measurements of the two groups
-alternate, so that both run under the same load.
+Times depend on the machine, so compare only figures of one run. Measurements of the two groups alternate, so that both
+run under the same load.
 """
 
 import argparse

@@ -122,9 +122,9 @@ def sweeps(group: Lab, rounds: int) -> None:
 
 
 def single(group: Lab, rounds: int) -> None:
-    """Measure the time for a write followed by a read, with and without TCP_NODELAY."""
+    """Measure the time from a write to the reply to the read after it, with and without TCP_NODELAY."""
     group.kill(2)
-    for how, no_delay in (("with TCP_NODELAY", 1), ("without it", 0)):
+    for how, no_delay in (("with TCP_NODELAY", 1), ("without TCP_NODELAY", 0)):
         with socket.create_connection(("127.0.0.1", group.port + 2)) as client:
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, no_delay)
             took: list[float] = []
@@ -141,8 +141,8 @@ def single(group: Lab, rounds: int) -> None:
     time.sleep(1)
 
 
-def presses(group: Lab, rounds: int, where: str) -> None:
-    """Measure the time from a press to the lamps, on the pressed panel and on the others."""
+def presses(group: Lab, rounds: int, title: str) -> None:
+    """Measure the time from a press until the lamps light, on its panel and on the others. Print it after *title*."""
     here: list[float] = []
     others: list[float] = []
     rng = random.Random(1)
@@ -162,8 +162,8 @@ def presses(group: Lab, rounds: int, where: str) -> None:
         until(all_lit)
         here.append(lit.pop(car))
         others += lit.values()
-    report(f"{where}: press to lamp on the pressed panel", here)
-    report(f"{where}: press to lamp on the other panels", others)
+    report(f"{title}: press to lamp on the pressed panel", here)
+    report(f"{title}: press to lamp on the other panels", others)
 
 
 def idle(group: Lab) -> None:

@@ -103,7 +103,7 @@ class Building:
     active: frozenset[Call]
     """All hall requests of the input."""
     owners: dict[Call, str]
-    """The car that owns each active call. An empty id means unassigned, even if a car has that id."""
+    """For each active call, the id of the car that owns it. An empty id means unassigned, even if a car has that id."""
 
     def unassigned(self) -> list[Call]:
         """Return the requests without an owner, in ascending order of floors, up before down."""

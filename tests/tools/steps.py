@@ -70,7 +70,7 @@ class ScriptedCar:
         return self.simulated.machine
 
     def inject(self, kind: FaultKind, on: bool, detail: int = 0, delay_ms: int = 0) -> None:
-        """Begin a fault of this car or its node if *on* is true; otherwise end it. A repetition has no effect."""
+        """Begin a fault of this car or its node if *on* is true; otherwise end it. A second call does nothing."""
         if on and (kind, detail) not in self.faults:
             fault = InjectedFault(kind, self.world.now_ms, NEVER_MS, self.id, detail=detail, delay_ms=delay_ms)
             self.faults[kind, detail] = fault
