@@ -16,7 +16,7 @@ enum bench_park { BENCH_PARK_NONE, BENCH_PARK_SPREAD, BENCH_PARK_LOBBY, BENCH_PA
 /* The parameters with which a car learns the traffic, as in elevator/core/traffic.py. */
 struct bench_learning {
     int people_max; /* counts are halved above this many people */
-    int prior_ms;   /* this time, with nobody counted, is added to the time of counting */
+    int prior_ms;   /* added to the counting time, as if no passenger had come in it */
     int rate_max;   /* the sum over all cars must not exceed PLAN_MAX_RATE */
 };
 
@@ -41,7 +41,7 @@ struct bench_counts {
     int64_t floors_moved, reassigned;
     int64_t turns; /* cars that turned or stopped because their call was reassigned */
     int64_t decisions, decision_ns, decision_ns_most;
-    int64_t samples, unclaimed, claimed_twice; /* of the lit calls at each broadcast; only with loss */
+    int64_t samples, unclaimed, claimed_twice; /* counts of lit calls at each broadcast; 0 without loss */
 };
 
 /* Simulate until all *count* passengers have left their cars. Write the time from each passenger's arrival until the

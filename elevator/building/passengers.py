@@ -10,7 +10,7 @@ Rules:
 - Boarding takes BOARDING_MS. If the door closes before that, the passenger keeps waiting.
 - In the car, the passenger presses the cab button of their destination and leaves when the door is open there.
 - A passenger presses again if the lamp of the button has been dark for PATIENCE_MS and no car has its door open at
-  their floor. If the button is a hall button, they press it on the next car's panel, because the first may be dead.
+  their floor. A hall button they press on the next car's panel, because the first panel may be dead.
 """
 
 import random

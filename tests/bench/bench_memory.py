@@ -91,7 +91,7 @@ def simulate(hours: int) -> None:
 
 
 def sizes(node: SimulatedNode) -> dict[str, int]:
-    """Return the size of each collection in *node* that could grow, and the size of the node's record, by name."""
+    """Map a name to a size, for each collection in *node* that could grow and for the record of the node."""
     found = {"remembered authors": len(node.admission._newest), "record bytes": len(node.disk.text or "")}
     state = node.state
     if state is None:
@@ -134,7 +134,7 @@ def load(group: Lab, seconds: float, rng: random.Random) -> None:
 
 
 def memory_kb(session: int) -> dict[str, int]:
-    """Return the resident memory of each process of a node, by process name. *session* is the node's session id."""
+    """Map the name of each process of a node to its resident memory. *session* is the session id of the node."""
     return {comm(pid).removeprefix("elevator:"): resident_kb(pid) for pid in sorted(processes_of(session))}
 
 

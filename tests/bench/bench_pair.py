@@ -136,7 +136,7 @@ def until(condition: Callable[[], object], patience_s: float = 60) -> None:
 
 @contextmanager
 def serving() -> Iterator[Panel]:
-    """Serve a panel in a thread, and yield it."""
+    """Serve a panel in a thread; yield the panel."""
     with closing(socket.create_server(("127.0.0.1", 0))) as listener:
         panel = Panel(listener)
         threading.Thread(target=panel.serve, daemon=True).start()
@@ -165,7 +165,7 @@ def kill(group: Lab, name: str) -> None:
 
 
 def failovers(rounds: int, victims: str) -> list[float]:
-    """Kill *victims* repeatedly. Return the times from a worker's death to the next one's first message, in ms."""
+    """Kill *victims* repeatedly. Return the ms from each kill of the worker to the first message of the next worker."""
     took = []
     with node(floors=4) as (group, panel):
         for number in range(1, rounds + 1):

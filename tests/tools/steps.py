@@ -105,7 +105,7 @@ class ScriptedCar:
         self.simulated.server.change(machine, self.world.now_ms)
 
     def recover_record(self, found: Record) -> None:
-        """Let the recorder report the record *found*, as if the disk could be read only now."""
+        """Let the recorder report the record *found*, as if the disk had been unreadable until now."""
         self.simulated.disk.inbox.append(FOUND + write_record(found).encode())
         self.simulated.disk.due_at_ms = self.world.now_ms
 
