@@ -196,7 +196,8 @@ class CarConduct:
                 f"car {node.id} moves {'while its stop button is down' if machine.stop else 'with a dead sensor'}"
             )
         is_stuck = node.stuck_since_ms is not None and now_ms - node.stuck_since_ms > self.stuck_max_ms
-        held_open_ms = max(node.opened_at_ms, node.obstructed_at_ms, self.health.programs[node.id].from_ms)
+        settled_ms = max(self.health.programs[node.id].from_ms, self.health.sensors[node.id].from_ms)
+        held_open_ms = max(node.opened_at_ms, node.obstructed_at_ms, settled_ms)
         is_blocked = machine.door and machine.obstructed and now_ms - held_open_ms > BLOCKED_MS
         is_reported = node.state is None or node.state.drive.fault is not Fault.NONE
         if (is_held or is_stuck or is_blocked) and not is_reported:

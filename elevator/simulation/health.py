@@ -54,6 +54,8 @@ class Health:
         self.clock = clock
         self.cars = cars
         self.programs: dict[int, Unaffected] = {}
+        self.sensors: dict[int, Unaffected] = {}
+        """By node, since when its floor sensor has not been dead."""
         self.nodes: dict[int, Unaffected] = {}
         """By node, since when its program, server and car are unaffected."""
         self.ids = Unaffected(frozenset(MISCONFIGURED), frozenset(MISCONFIGURED), GROUP_MS)
@@ -74,6 +76,8 @@ class Health:
     def on_joined(self, event: Joined) -> None:
         from_ms = self.clock() + CAR_MS
         self.programs[event.node] = Unaffected(PROGRAM_FAULTS, PROGRAM_FAULTS, CAR_MS, from_ms=from_ms)
+        dead = frozenset((FaultKind.DEAD_SENSOR,))
+        self.sensors[event.node] = Unaffected(dead, dead, CAR_MS)
         self.nodes[event.node] = Unaffected(
             PROGRAM_FAULTS | AFFECTING_CAR, PROGRAM_FAULTS | AFFECTING_CAR, CAR_MS, from_ms=from_ms
         )
@@ -82,8 +86,8 @@ class Health:
         kind, now_ms = fault.kind, self.clock()
         self.active = [*self.active, fault] if begins else [each for each in self.active if each is not fault]
         for node in self.nodes if kind is FaultKind.BLACKOUT else {fault.target} & self.nodes.keys():
-            self.programs[node].update(kind, begins, now_ms)
-            self.nodes[node].update(kind, begins, now_ms)
+            for affected in (self.programs, self.sensors, self.nodes):
+                affected[node].update(kind, begins, now_ms)
         for group in (self.ids, self.network, self.group, self.besides_shirker, self.besides_misconfigured):
             group.update(kind, begins, now_ms)
 
