@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection
 
 from elevator.core.model import Heartbeat
 from elevator.net.admission import Admission
-from elevator.net.wire import DATAGRAM_BYTES_MAX
+from elevator.net.wire import DATAGRAM_BYTES
 
 ADDRESS = "127.0.0.1"
 """The broadcast address given to the nodes."""
@@ -63,7 +63,7 @@ class SimulatedNetwork:
     def _relay(self, node: int, now_ms: int) -> None:
         for _ in range(self._batch):
             try:
-                datagram = self._sockets[node].recv(DATAGRAM_BYTES_MAX + 1)
+                datagram = self._sockets[node].recv(DATAGRAM_BYTES + 1)
             except OSError:
                 return  # No more datagrams, or the kernel reports that a receiver's port is closed.
             heartbeat = self._admission.read(datagram)

@@ -14,7 +14,7 @@ from elevator.core.log_damping import ONE_IN
 from elevator.core.model import Heartbeat
 from elevator.net.admission import PROBE, Admission
 from elevator.net.broadcast import Route, find_routes
-from elevator.net.wire import DATAGRAM_BYTES_MAX
+from elevator.net.wire import DATAGRAM_BYTES
 
 PROBES = 10
 """Number of broadcasts sent on each interface: several, because a firewall may drop only some."""
@@ -83,7 +83,7 @@ def await_probes(group_port: socket.socket, awaited: set[bytes], within_s: float
     while awaited and (left_s := until_s - time.monotonic()) > 0:
         group_port.settimeout(left_s)
         with suppress(OSError):
-            awaited.discard(group_port.recv(DATAGRAM_BYTES_MAX + 1))
+            awaited.discard(group_port.recv(DATAGRAM_BYTES + 1))
 
 
 def assess(probes: Mapping[str, Probes], port: int) -> Finding:
@@ -115,7 +115,7 @@ def listen(group_port: socket.socket, admission: Admission) -> GroupTraffic:
     while (left_s := until_s - time.monotonic()) > 0:
         group_port.settimeout(left_s)
         try:
-            datagram, (address, _) = group_port.recvfrom(DATAGRAM_BYTES_MAX + 1)
+            datagram, (address, _) = group_port.recvfrom(DATAGRAM_BYTES + 1)
         except OSError:
             continue
         heartbeat = admission.read(datagram)

@@ -28,7 +28,7 @@ from elevator.cli.arguments import PAGE, Arguments, host_and_port, integer
 from elevator.cli.watch_view import Group, draw, forget, receive, rows, scene
 from elevator.net.admission import Admission
 from elevator.net.broadcast import open_port
-from elevator.net.wire import DATAGRAM_BYTES_MAX, GROUP_LENGTH_MAX
+from elevator.net.wire import DATAGRAM_BYTES, GROUP_LENGTH_MAX
 from elevator.runtime.config import Config, ConfigError, load, read_keys
 from elevator.ui.screen import guarded
 from elevator.ui.web import Web
@@ -153,7 +153,7 @@ class Viewer:
     def _receive(self) -> None:
         for _ in range(BATCH):
             try:
-                datagram, (address, _port) = self._socket.recvfrom(DATAGRAM_BYTES_MAX + 1)
+                datagram, (address, _port) = self._socket.recvfrom(DATAGRAM_BYTES + 1)
             except OSError:
                 break
             heartbeat = self._admission.admit(datagram)

@@ -10,8 +10,8 @@ from attrs import evolve, frozen
 from rich.text import Text
 
 from elevator.core import peers
-from elevator.core.call_set import demand
-from elevator.core.model import Behaviour, Direction, Fault, Heartbeat
+from elevator.core.call_set import merge
+from elevator.core.model import Behaviour, Calls, Direction, Fault, Heartbeat
 from elevator.core.peers import Peer
 
 RATE_MS = 2000
@@ -40,6 +40,8 @@ class Group:
 
     nodes: Mapping[int, NodeStatus] = {}
     refused: Mapping[str, int] = {}
+    calls: Calls = Calls()
+    """The calls in all heartbeats, merged. A node whose digest equals theirs has exactly these calls."""
 
 
 def receive(group: Group, heartbeat: Heartbeat, address: str, now_ms: int) -> Group:
@@ -51,11 +53,14 @@ def receive(group: Group, heartbeat: Heartbeat, address: str, now_ms: int) -> Gr
         if old.peer.heartbeat.sender == heartbeat.sender:
             return group  # A copy of a heartbeat that took another route.
         return evolve(group, nodes={**group.nodes, id: evolve(old, duplicate_at_ms=now_ms)})
+    calls = merge(group.calls, heartbeat.calls)
+    if heartbeat.digest == calls.digest:
+        peer = evolve(peer, calls=calls)
     recent_ms = () if old is None else tuple(at_ms for at_ms in old.recent_ms if at_ms > now_ms - RATE_MS)
-    if old is None or heartbeat.sequence != old.peer.heartbeat.sequence:
-        recent_ms += (now_ms,)
+    recent_ms += (now_ms,)
     duplicate_at_ms = None if old is None else old.duplicate_at_ms
-    return evolve(group, nodes={**group.nodes, id: NodeStatus(peer, address, now_ms, recent_ms, duplicate_at_ms)})
+    node = NodeStatus(peer, address, now_ms, recent_ms, duplicate_at_ms)
+    return evolve(group, nodes={**group.nodes, id: node}, calls=calls)
 
 
 def forget(group: Group, now_ms: int) -> Group:
@@ -73,12 +78,12 @@ def row(node: NodeStatus, now_ms: int) -> dict[str, object]:
     """Return the state of one node as JSON values. Packet loss is a fraction, 0..1."""
     heartbeat = node.peer.heartbeat
     car = heartbeat.car
-    hall, cabs = demand(node.peer.calls.live.values())
+    hall, cabs = node.peer.calls.hall, node.peer.calls.cabs
     return {
         "id": heartbeat.sender.id,
         "address": node.address,
         "incarnation": heartbeat.sender.incarnation,
-        "version": heartbeat.version,
+        "version": node.peer.version,
         "alive": now_ms < node.peer.timeout_at_ms,
         "age_ms": now_ms - node.received_at_ms,
         "per_second": round(sum(at_ms > now_ms - RATE_MS for at_ms in node.recent_ms) * 1000 / RATE_MS, 1),
@@ -111,7 +116,7 @@ def draw(group: Group, name: str, now_ms: int, width: int, height: int) -> Text:
         head.append(f", {count} datagrams dropped: {reason}", "yellow")
     if len({node.peer.heartbeat.floors for node in nodes}) > 1:
         head.append(", nodes have different numbers of floors", "bold red")
-    if len({node.peer.heartbeat.version for node in nodes}) > 1:
+    if len({node.peer.version for node in nodes if node.peer.version}) > 1:
         head.append(", nodes run different versions", "bold yellow")
     head.append("    Ctrl-C quits", "dim")
     room = max(1, height - HEAD_LINES)
@@ -150,7 +155,7 @@ def describe(node: NodeStatus, now_ms: int) -> Text:
     else:
         names = {Behaviour.IDLE: "at rest", Behaviour.MOVING: "moving", Behaviour.DOOR_OPEN: "door open"}
         text.append(f" {names[car.behaviour]:<19}", "yellow" if car.behaviour is Behaviour.DOOR_OPEN else "")
-    _, cabs = demand(node.peer.calls.live.values())
+    cabs = node.peer.calls.cabs
     for sign, floors, style in (
         ("▲", heartbeat.claims.up, "green"),
         ("▼", heartbeat.claims.down, "magenta"),
@@ -158,7 +163,7 @@ def describe(node: NodeStatus, now_ms: int) -> Text:
     ):
         text.append(f" {sign + ','.join(map(str, floors_of(floors))) if floors else '':<8}", style)
     text.append(f" {facts['per_second']:>5}/s {100 * node.peer.loss:>3.0f} % lost {facts['age_ms']:>4} ms", "dim")
-    return text.append(f"  {node.address}  {heartbeat.floors} floors  {heartbeat.version}", "dim")
+    return text.append(f"  {node.address}  {heartbeat.floors} floors  {node.peer.version}", "dim")
 
 
 def scene(group: Group, now_ms: int) -> dict[str, object]:
@@ -170,9 +175,9 @@ def scene(group: Group, now_ms: int) -> dict[str, object]:
     shown: dict[str, object] = {"building": building}
     for number, node in enumerate(nodes):
         facts, heartbeat = row(node, now_ms), node.peer.heartbeat
-        car, version = heartbeat.car, heartbeat.version
+        car, version = heartbeat.car, node.peer.version
         moving = car.behaviour is Behaviour.MOVING
-        hall, _ = demand(node.peer.calls.live.values())
+        hall = node.peer.calls.hall
         shown[f"car{number}"] = {
             "height": car.floor + (car.direction * 0.5 if moving else 0),
             "since_ms": 0,

@@ -16,15 +16,14 @@ The results of native functions are cached, because most turns do not change the
 """
 
 from collections.abc import Mapping
-from collections.abc import Set as AbstractSet
 from functools import lru_cache, reduce
 from typing import NamedTuple
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from elevator import _assign
 from elevator.core import motion
-from elevator.core.call_set import demand
+from elevator.core.call_set import calls_of, demand
 from elevator.core.model import (
     NEVER_MS,
     Assigner,
@@ -42,6 +41,9 @@ from elevator.core.model import (
 CACHE_SIZE = 16
 UNCLAIMED_MS = 2000
 STARVED_MS = 30_000
+PAUSE_MS, PAUSE_SIZE = 10, 400
+"""Computing an assignment takes long in a large group. So the next one waits for PAUSE_MS for each PAUSE_SIZE of cars
+times floors: 100 ms for 64 cars and 64 floors, and not at all in a small group."""
 
 Row = tuple[int, int, int, int]
 CallMasks = tuple[tuple[int, int], ...]
@@ -80,6 +82,13 @@ class Assignment:
     waits: Mapping[Call, Wait] = {}
     due_at_ms: int = NEVER_MS
     """When the assignment may change even if no input changes."""
+    next_at_ms: int = 0
+    """When the assignment may be computed again."""
+
+
+def keep(old: Assignment, hall: Buttons) -> Assignment:
+    """Return the *old* assignment without the calls that are no longer among all *hall* calls."""
+    return evolve(old, claims=old.claims & hall, due_at_ms=old.next_at_ms)
 
 
 def assign(
@@ -88,15 +97,14 @@ def assign(
     policy: Policy,
     me: int,
     floors: int,
-    calls: AbstractSet[Call],
+    hall: Buttons,
     members: Mapping[int, Member],
 ) -> Assignment:
     """Return the assignment of car *me*: its hall calls, and the floor where it waits.
 
-    *calls* are all hall calls of the group, and *old* is the previous assignment. A car that is not in *members* gets
+    *hall* are all hall calls of the group, and *old* is the previous assignment. A car that is not in *members* gets
     neither calls nor a floor.
     """
-    hall, _ = demand(calls)
     claims, target, claimed = Buttons(), None, Buttons()
     if me in members:
         served = served_by_open_doors(members)
@@ -106,12 +114,13 @@ def assign(
     for id, member in members.items():
         claimed |= claims & member.claims if id == me else member.claims
     # While no car is in service, no call starves.
-    waits = {call: wait(old.waits.get(call), call, now_ms, claimed, floors) for call in calls if members}
+    waits = {call: wait(old.waits.get(call), call, now_ms, claimed, floors) for call in calls_of(hall, me) if members}
     if me in members:
         starved, _ = demand([call for call, each in waits.items() if each.is_starved])
         claims |= starved
     due_at_ms = min([starves_at_ms(each, floors) for each in waits.values() if not each.is_starved], default=NEVER_MS)
-    return Assignment(claims, target, waits, due_at_ms)
+    pause_ms = PAUSE_MS * (len(members) * floors // PAUSE_SIZE)
+    return Assignment(claims, target, waits, due_at_ms, now_ms + pause_ms)
 
 
 def served_by_open_doors(members: Mapping[int, Member]) -> Mapping[int, Buttons]:

@@ -1,8 +1,8 @@
 """The call set: a replicated set of calls with the operations press, serve and merge.
 
 It is an observed-remove set without tombstones (Bieniusa et al. 2012, "An optimized conflict-free replicated set").
-Each press has a *dot*, (author, n), as its identity. `live` holds the dots that are not yet served. The version vector
-`seen` holds the highest known n of each author.
+Each press has a *dot*, (author, n), as its identity. The presses of one author form an *entry*: the dots that are not
+yet served, and the highest n known. The highest n of all entries form the version vector.
 
  1. `press` adds a new dot and removes the author's older dot for the same call.
  2. `serve` removes the live dots of the calls served. It does not affect dots that this replica has not seen yet.
@@ -10,7 +10,7 @@ Each press has a *dot*, (author, n), as its identity. `live` holds the dots that
  4. So `merge` is commutative, associative and idempotent. Packet loss, duplicates, reordering and partitions need no
     special handling. If a call is served on one side of a partition and pressed again on the other, the new press
     survives the merge.
- 5. A replica with seen[author] >= n acknowledges the dot (author, n).
+ 5. An entry acknowledges the dots of its author up to the highest n.
 
 `serve`, `merge` and `forget` return their first argument itself if nothing changes. Callers test this with `is`.
 """
@@ -19,45 +19,71 @@ from collections.abc import Collection, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from typing import assert_never
 
-from elevator.core.model import Author, Button, Buttons, Call, Calls, Dot
+from elevator.core.model import EVERY_CAR, Author, Button, Buttons, Call, Calls, Dot, Entry
 
 
 def press(calls: Calls, author: Author, call: Call) -> Calls:
     """Add a press of *call* by *author*."""
-    n = calls.seen.get(author, 0) + 1
-    live = {dot: c for dot, c in calls.live.items() if dot.author != author or c != call}
-    live[Dot(author, n)] = call
-    return Calls(live, {**calls.seen, author: n})
+    old = calls.entries.get(author) or Entry(author, 0)
+    n = old.newest + 1
+    live = {k: each for k, each in old.live.items() if each != call}
+    return Calls({**calls.entries, author: Entry(author, n, {**live, n: call})})
 
 
 def serve(calls: Calls, served: Collection[Call], spared: Collection[Dot] = ()) -> Calls:
     """Remove every known press of the calls *served*, except the dots *spared*."""
-    live = {dot: call for dot, call in calls.live.items() if call not in served or dot in spared}
-    return calls if len(live) == len(calls.live) else Calls(live, calls.seen)
+    changed = {}
+    for author, newest, live in ((each.author, each.newest, each.live) for each in calls.entries.values()):
+        left = {n: call for n, call in live.items() if call not in served or Dot(author, n) in spared}
+        if len(left) < len(live):
+            changed[author] = Entry(author, newest, left)
+    return Calls({**calls.entries, **changed}) if changed else calls
 
 
 def merge(ours: Calls, theirs: Calls) -> Calls:
-    """Merge two replicas. *theirs* may be partial: authors missing from its `seen` keep their state in *ours*."""
+    """Merge two replicas. *theirs* may be partial: authors without an entry in it keep their state in *ours*."""
     if ours is theirs:
         return ours
-    live = {dot: call for dot, call in ours.live.items() if dot in theirs.live or not covers(theirs.seen, dot)}
-    fresh = {dot: call for dot, call in theirs.live.items() if dot not in ours.live and not covers(ours.seen, dot)}
-    further = {author: n for author, n in theirs.seen.items() if n > ours.seen.get(author, 0)}
-    if not fresh and not further and len(live) == len(ours.live):
+    changed = {}
+    for author, entry in theirs.entries.items():
+        old = ours.entries.get(author)
+        merged = entry if old is None else join(old, entry)
+        if merged is not old:
+            changed[author] = merged
+    return Calls({**ours.entries, **changed}) if changed else ours
+
+
+def join(ours: Entry, theirs: Entry) -> Entry:
+    """Merge two entries of one author."""
+    if ours == theirs:
         return ours
-    return Calls({**live, **fresh}, {**ours.seen, **further} if further else ours.seen)
+    live = {n: call for n, call in ours.live.items() if n in theirs.live or n > theirs.newest}
+    live |= {n: call for n, call in theirs.live.items() if n > ours.newest}
+    if len(live) == len(ours.live) and theirs.newest <= ours.newest:
+        return ours
+    return Entry(ours.author, max(ours.newest, theirs.newest), live)
 
 
 def forget(calls: Calls, authors: AbstractSet[Author]) -> Calls:
-    """Remove *authors* without live dots from `seen`.
+    """Remove the entries of *authors* that have no live dots.
 
     This loses no call, because an author with a live dot is kept. If a node returns with an old replica that holds a
     dot of a removed author, the call of that dot is served again.
     """
-    gone = authors - {dot.author for dot in calls.live}
-    if not gone & calls.seen.keys():
-        return calls
-    return Calls(calls.live, {author: n for author, n in calls.seen.items() if author not in gone})
+    gone = {author for author in authors & calls.entries.keys() if not has_live(calls, author)}
+    return Calls({author: entry for author, entry in calls.entries.items() if author not in gone}) if gone else calls
+
+
+def has_live(calls: Calls, author: Author) -> bool:
+    """Report whether a press of *author* is not yet served."""
+    entry = calls.entries.get(author)
+    return entry is not None and bool(entry.live)
+
+
+def acknowledges(calls: Calls, dot: Dot) -> bool:
+    """Report whether *calls* acknowledges *dot*."""
+    entry = calls.entries.get(dot.author)
+    return entry is not None and dot.n <= entry.newest
 
 
 def covers(seen: Mapping[Author, int], dot: Dot) -> bool:
@@ -77,6 +103,18 @@ def demand(calls: Iterable[Call]) -> tuple[Buttons, Mapping[int, int]]:
         else:
             cabs[car] = cabs.get(car, 0) | 1 << floor
     return Buttons(up, down), cabs
+
+
+def calls_of(buttons: Buttons, car: int) -> Iterable[Call]:
+    """Yield the call of each of the *buttons* on the panel of *car*."""
+    for button, mask, owner in (
+        (Button.UP, buttons.up, EVERY_CAR),
+        (Button.DOWN, buttons.down, EVERY_CAR),
+        (Button.CAB, buttons.cab, car),
+    ):
+        for floor in range(mask.bit_length()):
+            if mask >> floor & 1:
+                yield Call(button, floor, owner)
 
 
 def mask(of: Buttons, button: Button) -> int:

@@ -6,7 +6,11 @@ for floor f.
 """
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from enum import IntEnum, StrEnum
+from functools import cached_property, reduce
+from hashlib import blake2b
+from operator import xor
 from typing import NamedTuple
 
 from attrs import frozen
@@ -20,6 +24,8 @@ NEVER_MS = 1 << 62
 RATE_MAX = 1000
 """The highest passenger rate that one car publishes for one button, in the unit of Rates. The sum of MAX_CARS such
 rates is within the native assigner's limit."""
+INCARNATIONS_KEPT = 8
+"""How many incarnations of each node a call set keeps even if they have no live presses."""
 EVERY_CAR = -1
 """The value of `Call.car` for a hall call, which any car may answer."""
 
@@ -103,20 +109,6 @@ class Dot(NamedTuple):
 
 
 @frozen
-class Calls:
-    """A replica of the call set. call_set.py defines the operations.
-
-    Invariants: seen[dot.author] >= dot.n for every live dot; at most one live dot per author and call.
-    """
-
-    live: Mapping[Dot, Call] = {}
-    """The presses not yet served, each with its call."""
-    seen: Mapping[Author, int] = {}
-    """The version vector: the number of the newest known press of each author. Every press of the author up to that
-    number is in `live`, or was served or replaced by a later press of the same call."""
-
-
-@frozen
 class Buttons:
     """A set of buttons, as a bit mask of floors for each kind."""
 
@@ -132,6 +124,100 @@ class Buttons:
 
     def __sub__(self, other: "Buttons") -> "Buttons":
         return Buttons(self.up & ~other.up, self.down & ~other.down, self.cab & ~other.cab)
+
+    def __bool__(self) -> bool:
+        return bool(self.up | self.down | self.cab)
+
+    def __contains__(self, call: Call) -> bool:
+        """Report whether *call* is a hall call of these buttons, or a cab call of a car whose panel they are on."""
+        masks = self.up, self.down, self.cab
+        return bool(masks[call.button] >> call.floor & 1)
+
+
+@frozen
+class Entry:
+    """The presses of one author, as far as a replica of the call set knows them.
+
+    Invariants: no number in `live` exceeds `newest`; at most one live press per call.
+    """
+
+    author: Author
+    newest: int
+    """The number of the author's newest known press. Every press up to that number is in `live`, or was served or
+    replaced by a later press of the same call."""
+    live: Mapping[int, Call] = {}
+    """The presses not yet served, by number."""
+
+    @cached_property
+    def buttons(self) -> Buttons:
+        """The buttons of the live presses. The cab calls are those of the author's car."""
+        masks = [0, 0, 0]
+        for button, floor, _ in self.live.values():
+            masks[button] |= 1 << floor
+        return Buttons(*masks)
+
+    @cached_property
+    def digest(self) -> int:
+        """A hash of 64 bits. Two entries with the same digest are equal, except with negligible probability."""
+        presses = sorted((n, *call) for n, call in self.live.items())
+        text = f"{self.author.id} {self.author.incarnation} {self.newest} {[tuple(map(int, each)) for each in presses]}"
+        return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big")
+
+
+@frozen
+class Calls:
+    """A replica of the call set: an entry for each author. call_set.py defines the operations."""
+
+    entries: Mapping[Author, Entry] = {}
+
+    @cached_property
+    def live(self) -> Mapping[Dot, Call]:
+        """The presses not yet served, each with its call."""
+        return {Dot(author, n): call for author, entry in self.entries.items() for n, call in entry.live.items()}
+
+    @cached_property
+    def hall(self) -> Buttons:
+        """The hall calls, as buttons; `cab` is 0."""
+        up = down = 0
+        for entry in self.entries.values():
+            up |= entry.buttons.up
+            down |= entry.buttons.down
+        return Buttons(up, down)
+
+    @cached_property
+    def cabs(self) -> Mapping[int, int]:
+        """The cab calls: for each car that has some, the bit mask of the floors."""
+        cabs: dict[int, int] = {}
+        for author, entry in self.entries.items():
+            if entry.buttons.cab:
+                cabs[author.id] = cabs.get(author.id, 0) | entry.buttons.cab
+        return cabs
+
+    def panel(self, car: int) -> Buttons:
+        """Return the buttons of these calls on the panel of *car*."""
+        return Buttons(self.hall.up, self.hall.down, self.cabs.get(car, 0))
+
+    @cached_property
+    def seen(self) -> Mapping[Author, int]:
+        """The version vector: the number of the newest known press of each author."""
+        return {author: entry.newest for author, entry in self.entries.items()}
+
+    @cached_property
+    def digest(self) -> int:
+        """A hash of 64 bits of all entries but the expired ones, which other replicas may have forgotten already."""
+        expired = self.expired
+        return reduce(xor, (each.digest for author, each in self.entries.items() if author not in expired), 0)
+
+    @cached_property
+    def expired(self) -> AbstractSet[Author]:
+        """The authors without live presses that are not among the INCARNATIONS_KEPT newest incarnations of a node."""
+        if len(self.entries) <= INCARNATIONS_KEPT:
+            return frozenset()
+        runs: dict[int, list[Author]] = {}
+        for author in sorted(self.entries):
+            runs.setdefault(author.id, []).append(author)
+        old = (author for authors in runs.values() for author in authors[:-INCARNATIONS_KEPT])
+        return {author for author in old if not self.entries[author].live}
 
 
 EVERY_BUTTON = Buttons(-1, -1, -1)
@@ -235,7 +321,7 @@ class Heartbeat:
 
     sender: Author
     sequence: int
-    """The sequence number, from 1. Receivers ignore repeated parts, and heartbeats older than the newest one."""
+    """The sequence number, from 1. Receivers ignore heartbeats that are not newer than the newest one."""
     floors: int
     car: Car
     claims: Buttons
@@ -243,14 +329,14 @@ class Heartbeat:
     hears: int
     """The bit mask of the ids of the sender's live peers: the nodes whose heartbeats it receives."""
     calls: Calls
-    """The calls on the sender's disk, or all its calls while its disk fails. `calls.seen` acknowledges presses."""
-    part: int = 0
-    parts: int = 1
-    """The number of parts of this heartbeat, each in its own datagram. In a part, `calls` covers only the authors in
-    its `calls.seen`."""
-    rates: Rates = Rates()
+    """Some entries of the sender's published call set: the calls on its disk, or all its calls while its disk fails.
+    They acknowledge presses. outgoing.py explains which entries a heartbeat carries."""
+    digest: int = 0
+    """The digest of the whole published call set."""
+    rates: Rates | None = None
+    """The traffic rates; None if this heartbeat does not carry them."""
     version: str = ""
-    """The sender's program version. Only `elevator watch` uses it."""
+    """The sender's program version, for `elevator watch`; empty if this heartbeat does not carry it."""
 
 
 @frozen

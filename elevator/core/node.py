@@ -8,13 +8,12 @@ While a node hears from a duplicate, it shows and serves only the cab calls of i
 serves every cab call for its car, because a former run, whose record was lost, may have confirmed it.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from attrs import evolve, frozen
 
-from elevator.core import door, drive, outgoing, peers
+from elevator.core import door, drive, outgoing, peers, replica
 from elevator.core.assignment import Assignment
-from elevator.core.call_set import demand
 from elevator.core.drive import Drive
 from elevator.core.model import (
     EVERY_BUTTON,
@@ -23,7 +22,7 @@ from elevator.core.model import (
     Buttons,
     Call,
     Calls,
-    Dot,
+    Entry,
     Heartbeat,
     Inputs,
     Outputs,
@@ -36,7 +35,6 @@ from elevator.core.replica import Replica
 from elevator.core.traffic import Traffic
 
 LISTEN_MS = 300
-INCARNATIONS_KEPT = 8
 INCARNATIONS_APART = 1 << 19
 """A node without a record draws a random multiple of this number as its incarnation."""
 INCARNATION_STEP = 1 << 16
@@ -115,9 +113,9 @@ def send_at_ms(node: Node) -> int:
 
 def heartbeat(node: Node) -> Heartbeat:
     """Return the heartbeat to send next."""
-    message = node.outgoing.message
-    assert message is not None, "a node sends only after its first step"
-    return evolve(message, sequence=node.outgoing.sequence + 1)
+    digest, now_ms = replica.published(node.replica).digest, node.now_ms
+    digests = [peer.heartbeat.digest for peer in node.peers.known.values() if now_ms < peer.timeout_at_ms]
+    return outgoing.heartbeat(node.outgoing, now_ms, len(digests), any(each != digest for each in digests))
 
 
 def outputs(node: Node) -> Outputs:
@@ -125,24 +123,17 @@ def outputs(node: Node) -> Outputs:
 
     The lamp of an unconfirmed call stays as it is, because a former run may have lit it.
     """
-    car, lit, duplicate = node.drive, node.lit, peers.duplicate(node.peers, node.now_ms)
-    known = shown(node) if duplicate is not None and duplicate.is_certain else node.calls.live
-    unsure = EVERY_BUTTON if is_listening(node) else buttons({*known.values()} - lit, node.me.id)
+    car, lit, duplicate = node.drive, replica.buttons(node.lit), peers.duplicate(node.peers, node.now_ms)
+    known = shown(node) if duplicate is not None and duplicate.is_certain else node.calls
     return Outputs(
         motor=drive.motor(car, node.floors),
         motor_try=car.motor_try,
         door=door.command(car.door),
-        lamps=buttons(lit, node.me.id),
-        unsure=unsure,
+        lamps=lit,
+        unsure=EVERY_BUTTON if is_listening(node) else known.panel(node.me.id) - lit,
         floor=car.position.floor,
         stop_lamp=node.inputs is not None and node.inputs.stop,
     )
-
-
-def buttons(calls: Iterable[Call], car: int) -> Buttons:
-    """Return the buttons of *calls* on the panel of *car*."""
-    hall, cabs = demand(calls)
-    return Buttons(hall.up, hall.down, cabs.get(car, 0))
 
 
 def record(node: Node) -> Record:
@@ -161,21 +152,30 @@ def in_reach(node: Node) -> Mapping[int, Peer]:
     return peers.in_reach(node.peers, node.me.id, node.now_ms)
 
 
+def hears(node: Node) -> int:
+    """Return the bit mask of the live peers, as published."""
+    message = node.outgoing.message
+    return 0 if message is None else message.hears
+
+
 def alive(node: Node) -> Mapping[int, Peer]:
     return peers.alive(node.peers, node.now_ms)
 
 
-def shown(node: Node) -> Mapping[Dot, Call]:
-    """Return the live presses of the calls that this panel shows: hall calls, and cab calls of this car.
+def shown(node: Node) -> Calls:
+    """Return the calls that this node's panel shows: of the cab calls, only those of its own car count.
 
     While this node hears from another incarnation with its id, it leaves out the cab calls of other nodes with that id.
     """
-    me, is_contested = node.me.id, has_duplicate(node)
-    return {
-        dot: call
-        for dot, call in node.calls.live.items()
-        if call.button is not Button.CAB or (call.car == me and not (is_contested and is_foreign(node, dot.author)))
-    }
+    if not has_duplicate(node):
+        return node.calls
+    return Calls(
+        {author: without_cab(e) if is_foreign(node, author) else e for author, e in node.calls.entries.items()}
+    )
+
+
+def without_cab(entry: Entry) -> Entry:
+    return evolve(entry, live={n: call for n, call in entry.live.items() if call.button is not Button.CAB})
 
 
 def has_duplicate(node: Node) -> bool:

@@ -21,7 +21,7 @@ from collections.abc import Mapping
 
 from attrs import evolve, frozen
 
-from elevator.core.model import NEVER_MS, Author, Calls, Fault, Heartbeat
+from elevator.core.model import NEVER_MS, Author, Calls, Fault, Heartbeat, Rates
 
 HEARTBEAT_MS = 50
 FALSE_ALARM = 1e-6
@@ -45,13 +45,13 @@ class Peer:
     """Another node, as known from its heartbeats."""
 
     heartbeat: Heartbeat
-    """The newest heartbeat. If it has several parts, this is the part that arrived last."""
-    parts: int
-    """The bit mask of the parts of `heartbeat` that have arrived."""
-    received: Calls
-    """The calls in the parts of `heartbeat` that have arrived."""
+    """The newest heartbeat."""
     calls: Calls
-    """The calls on the peer's disk, according to its heartbeats. The peer acknowledges `calls.seen`."""
+    """The call set that the peer has published, as far as its heartbeats have shown. It acknowledges presses."""
+    rates: Rates
+    """The traffic rates that the peer last published."""
+    version: str
+    """The version of the peer's program; empty if not known yet."""
     loss: float
     """The estimated fraction of heartbeats that are lost, 0..1."""
     timeout_at_ms: int
@@ -137,9 +137,12 @@ def receive_duplicate(old: Duplicate | None, heartbeat: Heartbeat, now_ms: int) 
     return evolve(old, author=sender, sequence=sequence, heard_at_ms=now_ms)
 
 
-def have_same_states(old: Mapping[int, Peer], new: Mapping[int, Peer]) -> bool:
-    """Report whether *old* and *new* contain the same peers with the same cars, claims and rates."""
-    return old.keys() == new.keys() and all(has_same_state(old[id], peer) for id, peer in new.items())
+def have_changed(old: Peers, old_ms: int, new: Peers, new_ms: int, me: int) -> bool:
+    """Report whether the peers in reach of node *me*, or their cars, claims or rates, have changed since *old_ms*."""
+    if new_ms >= next_timeout_at_ms(old, old_ms):
+        return True
+    changed = [(old.known.get(id), peer) for id, peer in new.known.items() if old.known.get(id) is not peer]
+    return any(was is None or old_ms >= was.timeout_at_ms or not has_same_state(was, now, me) for was, now in changed)
 
 
 def receive(peer: Peer | None, heartbeat: Heartbeat, now_ms: int) -> Peer | None:
@@ -147,47 +150,57 @@ def receive(peer: Peer | None, heartbeat: Heartbeat, now_ms: int) -> Peer | None
 
     *peer* is None if this is the first heartbeat from the peer.
     """
-    calls = heartbeat.calls
-    parts = 1 << heartbeat.part
+    calls, rates, version = heartbeat.calls, heartbeat.rates, heartbeat.version
     if peer is None:
-        return Peer(heartbeat, parts, calls, calls, LOSS_PRIOR, now_ms + timeout_ms(LOSS_PRIOR))
-    last, loss, received = peer.heartbeat, peer.loss, calls
+        return Peer(heartbeat, calls, rates or Rates(), version, LOSS_PRIOR, now_ms + timeout_ms(LOSS_PRIOR))
+    last, loss = peer.heartbeat, peer.loss
     if last.sender == heartbeat.sender:
-        ahead = heartbeat.sequence - last.sequence
-        if ahead < 0 or (ahead == 0 and peer.parts & parts):
+        missed = heartbeat.sequence - last.sequence - 1
+        if missed < 0:
             return None
-        if ahead == 0:
-            parts, received = parts | peer.parts, patch(peer.received, calls)
-        elif now_ms < peer.timeout_at_ms:  # After a timeout, the gap does not measure the loss of the link.
-            loss = average(loss, missed=ahead - 1)
-        # Once all parts have arrived, an author missing from them is one that the peer has forgotten.
-        calls = received if parts == (1 << heartbeat.parts) - 1 else patch(peer.calls, calls)
+        if now_ms < peer.timeout_at_ms:  # After a timeout, the gap does not measure the loss of the link.
+            loss = average(loss, missed)
+        calls = patch(peer.calls, calls)
     elif heartbeat.sender < last.sender and now_ms < peer.timeout_at_ms:
         return None
-    return Peer(heartbeat, parts, received, calls, loss, now_ms + timeout_ms(loss))
+    return Peer(
+        heartbeat,
+        calls,
+        peer.rates if rates is None else rates,
+        version or peer.version,
+        loss,
+        now_ms + timeout_ms(loss),
+    )
 
 
 def has_same_content(peer: Peer, heartbeat: Heartbeat) -> bool:
-    """Report whether *heartbeat* has the same content as the last one of *peer*.
+    """Report whether *heartbeat* brings no news of *peer*, except that the peer is alive.
 
     The comparison is fast: the decoder returns the same object for the same bytes (wire.py), and tuples first compare
     identities.
     """
     last = peer.heartbeat
-    news = (heartbeat.sender, heartbeat.hears, heartbeat.car, heartbeat.claims, heartbeat.rates)
-    return heartbeat.calls is peer.calls and news == (last.sender, last.hears, last.car, last.claims, last.rates)
+    new = (heartbeat.sender, heartbeat.digest, heartbeat.hears, heartbeat.car, heartbeat.claims)
+    is_same = new == (last.sender, last.digest, last.hears, last.car, last.claims)
+    return is_same and heartbeat.rates in (None, peer.rates) and patch(peer.calls, heartbeat.calls) is peer.calls
 
 
-def has_same_state(old: Peer, new: Peer) -> bool:
-    """Report whether a peer has the same car, claims and rates in *old* and *new*."""
+def has_same_state(old: Peer, new: Peer, me: int) -> bool:
+    """Report whether a peer has the same car, claims and rates in *old* and *new*, and hears node *me* as before."""
     was, now = old.heartbeat, new.heartbeat
-    return was is now or (was.car, was.claims, was.rates) == (now.car, now.claims, now.rates)
+    if was is now:
+        return True
+    is_same = (was.car, was.claims, old.rates) == (now.car, now.claims, new.rates)
+    return is_same and not (was.hears ^ now.hears) >> me & 1
 
 
 def patch(old: Calls, part: Calls) -> Calls:
-    """Return *old*, with the dots and numbers of the authors in *part* replaced by those in *part*."""
-    live = {dot: call for dot, call in old.live.items() if dot.author not in part.seen}
-    return Calls({**live, **part.live}, {**old.seen, **part.seen})
+    """Return *old*, with the entries of the authors in *part* replaced by those in *part*."""
+    for author, entry in part.entries.items():
+        known = old.entries.get(author)
+        if known is not entry and known != entry:
+            return Calls({**old.entries, **part.entries})
+    return old
 
 
 def average(loss: float, missed: int) -> float:

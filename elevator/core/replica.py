@@ -6,12 +6,13 @@ acknowledgements suffice. A lit lamp stays lit until its call is served (L4). Wh
 only calls that are on disk, so an acknowledged call is durable.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
+from functools import lru_cache
 
 from attrs import evolve, frozen
 
-from elevator.core.call_set import covers
-from elevator.core.model import Author, Call, Calls, Dot
+from elevator.core.call_set import acknowledges
+from elevator.core.model import EVERY_CAR, Button, Buttons, Call, Calls, Dot
 
 
 @frozen
@@ -27,28 +28,44 @@ class Replica:
     """The calls of this panel whose lamps are lit: confirmed, and not yet served."""
 
 
-def durable(replica: Replica) -> Calls:
-    """Return the calls for the heartbeat: those on disk, or all calls while the disk fails."""
+def published(replica: Replica) -> Calls:
+    """Return the calls for the heartbeats: those on disk, or all calls while the disk fails."""
     return replica.calls if replica.disk_failed else replica.recorded
 
 
-def darken(replica: Replica, shown: Mapping[Dot, Call]) -> Replica:
-    """Turn off the lamps of calls that are no longer in *shown*."""
-    lit = replica.lit.intersection(shown.values())
-    return replica if len(lit) == len(replica.lit) else evolve(replica, lit=lit)
+def darken(replica: Replica, panel: Buttons) -> Replica:
+    """Turn off the lamps of calls that are no longer among the buttons of this node's *panel*."""
+    if not buttons(replica.lit) - panel:
+        return replica
+    return evolve(replica, lit=frozenset(call for call in replica.lit if call in panel))
 
 
-def light(replica: Replica, shown: Mapping[Dot, Call], acknowledgements: Collection[Mapping[Author, int]]) -> Replica:
-    """Light the lamps of calls whose guarantee holds. *acknowledgements* are the peers' version vectors."""
-    dark = {dot: call for dot, call in shown.items() if call not in replica.lit}
-    fresh = {call for dot, call in dark.items() if is_promised(replica, dot, acknowledgements)}
+def light(replica: Replica, shown: Calls, car: int, acknowledgements: Collection[Calls]) -> Replica:
+    """Light the lamps of calls whose guarantee holds.
+
+    *shown* are the calls that the panel of *car* shows, and *acknowledgements* the call sets published by the peers.
+    """
+    dark, fresh = shown.panel(car) - buttons(replica.lit), set()
+    for author, entry in shown.entries.items():
+        if entry.buttons & dark:
+            for n, call in entry.live.items():
+                is_dark = call in dark and call.car in (EVERY_CAR, car)
+                if is_dark and is_promised(replica, Dot(author, n), acknowledgements):
+                    fresh.add(call)
     return evolve(replica, lit=replica.lit | fresh) if fresh else replica
 
 
-def is_promised(replica: Replica, dot: Dot, acknowledgements: Collection[Mapping[Author, int]]) -> bool:
+@lru_cache(maxsize=16)
+def buttons(lit: frozenset[Call]) -> Buttons:
+    """Return the buttons of *lit* calls of one panel. Nearly always they are the same calls as before."""
+    up, down, cab = (sum(1 << call.floor for call in lit if call.button is button) for button in Button)
+    return Buttons(up, down, cab)
+
+
+def is_promised(replica: Replica, dot: Dot, acknowledgements: Collection[Calls]) -> bool:
     """Report whether the guarantee holds for *dot*: it is on this node's disk and acknowledged by each peer.
 
     While the disk fails, the acknowledgements suffice if there is at least one.
     """
-    on_disk = covers(replica.recorded.seen, dot) or (replica.disk_failed and bool(acknowledgements))
-    return on_disk and all(covers(seen, dot) for seen in acknowledgements)
+    on_disk = acknowledges(replica.recorded, dot) or (replica.disk_failed and bool(acknowledgements))
+    return on_disk and all(acknowledges(calls, dot) for calls in acknowledgements)

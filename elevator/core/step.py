@@ -20,26 +20,23 @@ from elevator import __version__
 from elevator.core import act, assignment, drive, outgoing, peers, replica, traffic
 from elevator.core.act import Tasks
 from elevator.core.assignment import Assignment, Member
-from elevator.core.call_set import demand, forget, merge, press, serve
+from elevator.core.call_set import acknowledges, calls_of, demand, forget, has_live, merge, press, serve
 from elevator.core.drive import Drive
 from elevator.core.model import (
-    EVERY_CAR,
     NEVER_MS,
-    Author,
     Button,
     Buttons,
     Call,
     Direction,
+    Dot,
     Fault,
     Heartbeat,
     Inputs,
     Tick,
 )
 from elevator.core.node import (
-    INCARNATIONS_KEPT,
     LISTEN_MS,
     Node,
-    buttons,
     in_reach,
     is_listening,
     shown,
@@ -59,11 +56,12 @@ def step(node: Node, tick: Tick) -> Node:
     before, node = node, start_step(node, tick)
     for heartbeat in tick.heartbeats:
         node = receive(node, heartbeat)
-    node = prune(register_presses(node, tick.inputs))
+    node = prune(register_presses(match_digests(node), tick.inputs))
     if must_decide(before, node):
         node = decide(node, tick.asked_at_ms)
     node = update_lamps(node)
     heard = sum(1 << id for id in peers.alive(node.peers, node.now_ms))
+    calls = replica.published(node.replica)
     message = Heartbeat(
         node.me,
         0,
@@ -71,11 +69,12 @@ def step(node: Node, tick: Tick) -> Node:
         drive.public(node.drive),
         node.claims,
         heard,
-        replica.durable(node.replica),
-        rates=node.traffic.rates,
-        version=__version__,
+        calls,
+        calls.digest,
+        node.traffic.rates,
+        __version__,
     )
-    return evolve(node, outgoing=outgoing.compose(node.outgoing, message))
+    return evolve(node, outgoing=outgoing.compose(node.outgoing, message, node.now_ms))
 
 
 def must_decide(before: Node, node: Node) -> bool:
@@ -93,21 +92,24 @@ def must_decide(before: Node, node: Node) -> bool:
     )
     if not is_same or node.now_ms >= before.quiet_until_ms:
         return True
-    return not peers.have_same_states(in_reach(before), in_reach(node))
+    return peers.have_changed(old, before.now_ms, new, node.now_ms, node.me.id)
 
 
 def decide(node: Node, asked_at_ms: int | None) -> Node:
     """Locate the car, assign the hall calls, and choose the next action of the car."""
     now_ms, old = node.now_ms, node.assignment
     sensed = drive.sense(node.drive, now_ms, node.inputs, node.floors, is_listening(node), asked_at_ms)
-    presses = shown(node)
-    every = buttons(presses.values(), node.me.id)
-    members = members_of(node, sensed.car, every.cab)
-    hall = frozenset(call for call in node.calls.live.values() if call.button is not Button.CAB)
-    assigned = assignment.assign(old, now_ms, node.policy, node.me.id, node.floors, hall, members)
+    visible, me = shown(node), node.me.id
+    every = visible.panel(me)
+    if now_ms < old.next_at_ms:
+        assigned = assignment.keep(old, visible.hall)
+    else:
+        members = members_of(node, sensed.car, every.cab)
+        assigned = assignment.assign(old, now_ms, node.policy, me, node.floors, visible.hall, members)
     work = evolve(assigned.claims, cab=every.cab)
-    acted = act.act(sensed.car, now_ms, Tasks(node.me.id, work, every, assigned.target))
-    assigned = evolve(assigned, claims=assigned.claims - buttons(acted.served, node.me.id))
+    acted = act.act(sensed.car, now_ms, Tasks(me, work, every, assigned.target))
+    served, _ = demand(acted.served)
+    assigned = evolve(assigned, claims=assigned.claims - served)
     has_news = (
         drive.public(acted.car) != drive.public(sensed.car) or assigned.claims != old.claims or bool(acted.served)
     )
@@ -117,7 +119,8 @@ def decide(node: Node, asked_at_ms: int | None) -> Node:
     forget_at_ms = NEVER_MS if duplicate is None else duplicate.forget_at_ms
     listened_at_ms = node.listen_until_ms if is_listening(node) else NEVER_MS
     due_at_ms = min(sensed.due_at_ms, acted.due_at_ms, assigned.due_at_ms, forget_at_ms, listened_at_ms)
-    calls = serve(node.calls, acted.served, node.calls.live.keys() - presses.keys()) if acted.served else node.calls
+    hidden = () if visible is node.calls else node.calls.live.keys() - visible.live.keys()
+    calls = serve(node.calls, acted.served, hidden) if acted.served else node.calls
     return evolve(
         node,
         drive=acted.car,
@@ -134,9 +137,9 @@ def members_of(node: Node, car: Drive, cab: int) -> Mapping[int, Member]:
 
     *car* is this node's own car, and *cab* is the bit mask of the floors of its cab calls.
     """
-    _, cabs = demand(node.calls.live.values())
+    cabs = node.calls.cabs
     members = {
-        id: Member(peer.heartbeat.car, cabs.get(id, 0), peer.heartbeat.claims, peer.heartbeat.rates)
+        id: Member(peer.heartbeat.car, cabs.get(id, 0), peer.heartbeat.claims, peer.rates)
         for id, peer in peers.able(in_reach(node)).items()
     }
     public = drive.public(car)
@@ -204,7 +207,8 @@ def receive(node: Node, heartbeat: Heartbeat) -> Node:
         return node
     if heartbeat.floors != node.floors:
         return warn(node, f"ignoring node {sender.id}: it has {heartbeat.floors} floors, this node has {node.floors}")
-    if heartbeat.calls.seen.get(node.me, 0) > node.calls.seen.get(node.me, 0):
+    own = heartbeat.calls.entries.get(node.me)
+    if own is not None and not acknowledges(node.calls, Dot(node.me, own.newest)):
         # No other run uses this incarnation, and this run has registered fewer presses: the heartbeat is forged.
         return warn(node, f"ignored a forged heartbeat of node {sender.id}: it acknowledges presses that do not exist")
     if sender.id == node.me.id:
@@ -230,27 +234,33 @@ def receive_duplicate(node: Node, heartbeat: Heartbeat) -> Node:
     return node if other is node.peers.duplicate else evolve(node, peers=evolve(node.peers, duplicate=other))
 
 
-def prune(node: Node) -> Node:
-    """Forget all but the newest INCARNATIONS_KEPT incarnations of each node.
+def match_digests(node: Node) -> Node:
+    """Note which peers have exactly the calls of this node, or those that it has published: their digests are equal."""
+    equal = {calls.digest: calls for calls in (node.calls, replica.published(node.replica))}
+    matched = {}
+    for id, peer in node.peers.known.items():
+        calls = equal.get(peer.heartbeat.digest, peer.calls)
+        if calls is not peer.calls:
+            matched[id] = evolve(peer, calls=calls)
+    return evolve(node, peers=evolve(node.peers, known={**node.peers.known, **matched})) if matched else node
 
-    The node also keeps the incarnations of live peers, and the authors of calls that its disk or a live peer still
+
+def prune(node: Node) -> Node:
+    """Forget the expired incarnations of each node.
+
+    The node keeps the incarnations of live peers, and the authors of calls that its disk or a live peer still
     holds. But a duplicate is not a peer, so the node may forget an incarnation of a duplicate too early. Calls that the
     duplicate still holds may then be served again, until the duplicate learns that they were served. The node
     broadcasts that at least once before it forgets the author.
     """
-    if len(node.calls.seen) <= INCARNATIONS_KEPT:
-        return node
-    runs: dict[int, list[Author]] = {}
-    for author in sorted(node.calls.seen):
-        runs.setdefault(author.id, []).append(author)
-    excess = {author for authors in runs.values() for author in authors[:-INCARNATIONS_KEPT]}
-    if not excess:
+    expired = node.calls.expired
+    if not expired:
         return node
     live_peers = peers.alive(node.peers, node.now_ms).values()
     needed = {node.me} | {peer.heartbeat.sender for peer in live_peers}
     holders = (node.replica.recorded, *[peer.calls for peer in live_peers])
-    needed |= {dot.author for calls in holders for dot in calls.live}
-    return evolve(node, replica=evolve(node.replica, calls=forget(node.calls, excess - needed)))
+    needed |= {author for calls in holders for author in expired if has_live(calls, author)}
+    return evolve(node, replica=evolve(node.replica, calls=forget(node.calls, expired - needed)))
 
 
 def register_presses(node: Node, inputs: Inputs | None) -> Node:
@@ -273,18 +283,6 @@ def press_all(node: Node, pressed: Buttons) -> Node:
     return node if calls is node.calls else evolve(node, replica=evolve(node.replica, calls=calls))
 
 
-def calls_of(buttons: Buttons, car: int) -> Iterable[Call]:
-    """Yield the call of each of the *buttons* on the panel of *car*."""
-    for button, mask, owner in (
-        (Button.UP, buttons.up, EVERY_CAR),
-        (Button.DOWN, buttons.down, EVERY_CAR),
-        (Button.CAB, buttons.cab, car),
-    ):
-        for floor in range(mask.bit_length()):
-            if mask >> floor & 1:
-                yield Call(button, floor, owner)
-
-
 def count_passengers(node: Node, assigned: Assignment, served: Iterable[Call]) -> Traffic:
     """Return the traffic statistics, updated with the passengers of the calls *served* in this step."""
     known = node.traffic
@@ -292,7 +290,7 @@ def count_passengers(node: Node, assigned: Assignment, served: Iterable[Call]) -
         if button is Button.CAB:
             continue
         way = Direction.UP if button is Button.UP else Direction.DOWN
-        others = (peer.heartbeat.rates for peer in in_reach(node).values())
+        others = (peer.rates for peer in in_reach(node).values())
         total = assignment.total((known.rates, *others), node.floors)
         rate = (total.up if way is Direction.UP else total.down)[floor]
         wait = assigned.waits.get(Call(button, floor, car))
@@ -303,10 +301,11 @@ def count_passengers(node: Node, assigned: Assignment, served: Iterable[Call]) -
 
 def update_lamps(node: Node) -> Node:
     """Turn off the lamps of served calls, and light those of calls whose guarantee holds (replica.py)."""
-    presses = shown(node)
-    ours = replica.darken(node.replica, presses)
-    if not is_listening(node) and len(ours.lit) < len({*presses.values()}):
-        ours = replica.light(ours, presses, [peer.calls.seen for peer in in_reach(node).values()])
+    visible, me = shown(node), node.me.id
+    panel = visible.panel(me)
+    ours = replica.darken(node.replica, panel)
+    if not is_listening(node) and panel - replica.buttons(ours.lit):
+        ours = replica.light(ours, visible, me, [peer.calls for peer in in_reach(node).values()])
     return node if ours is node.replica else evolve(node, replica=ours)
 
 

@@ -1,7 +1,7 @@
 """The check that every received datagram must pass: sealed, of this group, well formed, and new.
 
 An author, which is one incarnation of a node, numbers its heartbeats. A datagram with a lower number than the newest
-received, or with a repeated part of the newest heartbeat, was reordered, duplicated or replayed. It is dropped, so that
+received was reordered, duplicated or replayed. It is dropped, so that
 replaying the datagrams of a dead node does not make the node appear alive.
 
 `elevator doctor` broadcasts probes to the group's port. Nodes drop them without counting them.
@@ -13,7 +13,7 @@ from attrs import define, field
 
 from elevator.core.model import Author, Heartbeat
 from elevator.net.seal import NO_KEY, SealError, unseal
-from elevator.net.wire import decode
+from elevator.net.wire import decode, refusal
 
 PROBE, PROBE_BYTES = b"elevator-probe ", 31
 """The start of a probe, and its length. The rest is random."""
@@ -36,9 +36,8 @@ class Admission:
     keys: Sequence[bytes] = (NO_KEY,)
     refused: dict[str, int] = field(factory=dict)
     """How many datagrams were dropped, by reason."""
-    _newest: dict[Author, tuple[int, int]] = field(factory=dict)
-    """By author: the newest sequence number, and a bit mask of the parts received of that heartbeat. The author heard
-    from last comes last."""
+    _newest: dict[Author, int] = field(factory=dict)
+    """The newest sequence number of each author. The author heard from last comes last."""
 
     def admit(self, sealed: bytes) -> Heartbeat | None:
         """Return the heartbeat in a datagram, or None if the datagram must be dropped."""
@@ -50,26 +49,22 @@ class Admission:
         if is_probe(sealed):
             return None
         try:
-            heartbeat = decode(unseal(sealed, self.keys), self.group)
+            datagram = unseal(sealed, self.keys)
         except SealError as error:
             self._count(str(error))
             return None
+        heartbeat = decode(datagram, self.group)
         if heartbeat is None:
-            self._count("from another group, or malformed")
+            self._count(refusal(datagram, self.group))
         return heartbeat
 
     def note_new(self, heartbeat: Heartbeat) -> bool:
         """Report whether *heartbeat* is new, and remember it."""
-        sequence, part = heartbeat.sequence, 1 << heartbeat.part
-        newest, parts = self._newest.pop(heartbeat.sender, (sequence, 0))
-        is_new = sequence > newest or (sequence == newest and not parts & part)
-        if sequence > newest:
-            newest, parts = sequence, part
-        elif is_new:
-            parts |= part
-        elif newest - sequence > REORDER_MAX:
+        newest = self._newest.pop(heartbeat.sender, heartbeat.sequence - 1)
+        is_new = heartbeat.sequence > newest
+        if newest - heartbeat.sequence > REORDER_MAX:
             self._count("replayed")
-        self._newest[heartbeat.sender] = newest, parts
+        self._newest[heartbeat.sender] = max(newest, heartbeat.sequence)
         if len(self._newest) > AUTHORS_MAX:
             del self._newest[next(iter(self._newest))]
         return is_new

@@ -14,7 +14,7 @@ from elevator.core.model import NEVER_MS, Author, Heartbeat
 from elevator.net.admission import Admission
 from elevator.net.fair_queue import CAPACITY, FairQueue
 from elevator.net.seal import HEAD_BYTES, seal
-from elevator.net.wire import DATAGRAM_BYTES_MAX, FORMAT, Encoder
+from elevator.net.wire import DATAGRAM_BYTES, encode, own_head
 
 log = logging.getLogger("elevator")
 
@@ -28,10 +28,11 @@ SIOCGIFFLAGS, SIOCGIFADDR, IFF_UP, IFF_BROADCAST, IP_PKTINFO = 0x8913, 0x8915, 1
 READ_NS = 3_000_000
 """The limit on CPU time for decoding datagrams in one turn, so that a flood does not delay the car. A limit on elapsed
 time would leave too little CPU time on a busy machine."""
-UNWANTED_MS, UNWANTED_BURST_MS = 1, 20
-"""The normal rate of dropped datagrams: one per UNWANTED_MS, in bursts of up to UNWANTED_BURST_MS / UNWANTED_MS. Above
-this rate, the port rests for REST_MS after each turn that receives, because every turn costs time."""
-REST_MS = 2
+RATE_MS = 100
+"""The port measures the rate of datagrams over about this time."""
+DATAGRAMS_PER_REST_MS, REST_MAX_MS = 25, 4
+"""Every turn costs time. So after each `receive` the port rests for 1 ms for every DATAGRAMS_PER_REST_MS in RATE_MS, up
+to REST_MAX_MS. Then one turn reads many datagrams of a large group or a flood, and a small group waits for nothing."""
 SEND_FAILS_MS, SEND_WORKS_MS = 2000, 10_000
 """How long broadcasts must fail, or work again, before the node logs it. Single failures are normal."""
 RECEIVE_BYTES = 1 << 20
@@ -63,10 +64,11 @@ class Broadcast:
         self._clock_ms = clock_ms
         self._admission = Admission(group, keys)
         self._queue = FairQueue()
-        self._unwanted_until_ms = self._rest_until_ms = 0
+        self._received_at_ms = self._rest_until_ms = 0
+        self._rate = 0.0
         self._key = keys[0]
-        self._encoder = Encoder(group)
-        self._own_head = b"%s %d %d " % (FORMAT, *me)
+        self._group = group
+        self._own_head = own_head(group, me)
         self._address = address
         self._port = port
         self._routes: list[Route] = []
@@ -83,15 +85,12 @@ class Broadcast:
             with suppress(OSError):  # If the kernel lacks memory or descriptors, the old routes stay.
                 fixed = self._address
                 self._routes = [Route(fixed, fixed)] if fixed else find_routes(self.socket)
-        for datagram in self._encoder.encode(heartbeat):
-            sealed = seal(datagram, self._key)
-            failures = {route.name: self._send_on(sealed, route) for route in self._routes} or {
-                NO_INTERFACE: NO_INTERFACE
-            }
-            self._is_offline = all(failures.values())
-            if self._is_offline:
-                self._send_on(sealed, Route(LOOPBACK, LOOPBACK))
-            self._log_failures(failures, now_ms)
+        sealed = seal(encode(heartbeat, self._group), self._key)
+        failures = {route.name: self._send_on(sealed, route) for route in self._routes} or {NO_INTERFACE: NO_INTERFACE}
+        self._is_offline = all(failures.values())
+        if self._is_offline:
+            self._send_on(sealed, Route(LOOPBACK, LOOPBACK))
+        self._log_failures(failures, now_ms)
 
     def _log_failures(self, failures: Mapping[str, str], now_ms: int) -> None:
         """Log the routes that begin or cease to fail. *failures*: the error of each route, empty if sending worked."""
@@ -156,44 +155,37 @@ class Broadcast:
         """Return heartbeats of other nodes. Datagrams that cannot be decoded within READ_NS stay queued."""
         if now_ms < self._rest_until_ms:
             return ()
-        unwanted = self._fetch()
+        self._rest(self._fetch(), now_ms)
         until_ns = time.thread_time_ns() + READ_NS
         heartbeats = []
         while self._queue:
             address, datagram = self._queue.pop()
             heartbeat = self._admission.admit(datagram)
-            if heartbeat is None:
-                unwanted += 1
-            else:
+            if heartbeat is not None:
                 self._queue.mark_known(address)
                 heartbeats.append(heartbeat)
             if time.thread_time_ns() >= until_ns:
                 break
-        self._throttle(unwanted, now_ms)
         return tuple(heartbeats)
 
     def _fetch(self) -> int:
-        """Move up to CAPACITY datagrams from the socket to the queue; return how many were dropped."""
-        unwanted = -self._queue.dropped
-        for _ in range(CAPACITY):
+        """Move up to CAPACITY datagrams from the socket to the queue; return how many were read."""
+        for count in range(CAPACITY):
             try:
-                datagram, (address, _) = self.socket.recvfrom(DATAGRAM_BYTES_MAX + 1)
+                datagram, (address, _) = self.socket.recvfrom(DATAGRAM_BYTES + 1)
             except BlockingIOError:
-                break
+                return count
             except OSError:
                 continue  # The kernel reports the error of an earlier send.
-            if datagram.startswith(self._own_head, HEAD_BYTES):
-                unwanted += 1
-            else:
+            if not datagram.startswith(self._own_head, HEAD_BYTES):
                 self._queue.put(address, datagram)
-        return unwanted + self._queue.dropped
+        return CAPACITY
 
-    def _throttle(self, unwanted: int, now_ms: int) -> None:
-        """Count *unwanted* more dropped datagrams, and rest if they exceed the normal rate (a leaky bucket)."""
-        full_ms = now_ms + UNWANTED_BURST_MS
-        self._unwanted_until_ms = max(self._unwanted_until_ms, now_ms) + UNWANTED_MS * unwanted
-        if self._unwanted_until_ms > full_ms:
-            self._unwanted_until_ms, self._rest_until_ms = full_ms, now_ms + REST_MS
+    def _rest(self, count: int, now_ms: int) -> None:
+        """Rest after *count* datagrams, according to their rate: the number read within about RATE_MS."""
+        self._rate = self._rate * max(0, 1 - (now_ms - self._received_at_ms) / RATE_MS) + count
+        self._received_at_ms = now_ms
+        self._rest_until_ms = now_ms + min(int(self._rate) // DATAGRAMS_PER_REST_MS, REST_MAX_MS)
 
     def close(self) -> None:
         self.socket.close()

@@ -1,26 +1,29 @@
 r"""The format of heartbeats on the network.
 
-1. A datagram is a line of text and a JSON body: `elevator3 <id> <incarnation> <sequence> <part> <parts>\n{...}`. The
-   sequence number is in the line, so an unchanged body is neither encoded nor parsed again.
-2. The presses of one author form an entry: `[id, incarnation, n, [[button, floor, car, age], ...]]`. Here n is the
-   number of the author's newest press, and n - age the number of the press in question. Hall calls have car -1.
-3. The car is `[floor, direction, behaviour, fault, obstructed, announced]`. The traffic rates, up and down, are three
-   hexadecimal digits for each floor, or an empty string.
-4. A state too large for one datagram is split by author. Each part is complete for its authors, so receivers can merge
-   each part on its own.
-5. On the network, a seal precedes the datagram (seal.py).
-6. The decoder checks every type and bound, with cattrs, and returns None for anything invalid. Unknown fields are
-   errors: a new format gets a new first word.
+A datagram has these parts. Numbers are big-endian; the sizes are in bytes.
+
+    format     10       b"elevator4 ": a new format gets a new number
+    group      1 + n    the length of the group's name, and the name in UTF-8
+    head       17       id, incarnation and sequence number of the sender
+    state      41       floors; floor, direction, behaviour, fault and flags of the car; claims, hears, digest, and the
+                        lengths of the next two parts
+    version    0..16    the sender's program version, in ASCII
+    rates      0..160   the traffic rates of each floor, up and down, 10 bits each
+    entries             the entries of some authors, up to the end of the datagram:
+      head     19       length of the entry, id, incarnation, number of the newest press
+      presses  5 each   button and floor; age: the number of the newest press minus the number of this press
+
+1. A cab call is always for the author's own car, so the format does not contain its car.
+2. The flags say whether the door is obstructed, whether the car has announced a direction, and whether the rates are in
+   the datagram.
+3. On the network, a seal precedes the datagram (seal.py). A sealed datagram is at most DATAGRAM_BYTES long: the sender
+   chooses entries that fit (outgoing.py), and even the entry of an author with every button pressed fits.
+4. The decoder checks every length and bound, and returns None for anything invalid.
 """
 
-import json
 import re
-from collections.abc import Callable, Sequence
 from functools import lru_cache
-
-import cattrs
-from attrs import field, frozen
-from attrs.validators import ge, le, matches_re, max_len
+from struct import Struct
 
 from elevator.core.model import (
     EVERY_CAR,
@@ -35,216 +38,213 @@ from elevator.core.model import (
     Calls,
     Car,
     Direction,
-    Dot,
+    Entry,
     Fault,
     Heartbeat,
     Rates,
 )
+from elevator.core.outgoing import ENTRY_BYTES, PRESS_BYTES
 
-FORMAT = b"elevator3"
-HEAD = re.compile(FORMAT + rb" (\d{1,16})" * 5 + rb"\n")
-"""Matches the first line of a datagram. COUNT_MAX has 16 digits."""
+FORMAT = b"elevator4 "
+ANY_FORMAT = re.compile(rb"elevator\d{1,4} ")
+HEAD = Struct(">BQQ")
+SEQUENCE_BYTES = 8
+STATE = Struct(">BBbBBBQQQQBH")
+ENTRY = Struct(">HBQQ")
+PRESS = Struct(">BI")
+assert (ENTRY.size, PRESS.size) == (ENTRY_BYTES, PRESS_BYTES)
 DATAGRAM_BYTES = 1400
-"""The target size of a datagram with its seal, so that it fits one Ethernet frame. A single author with very many
-presses may exceed it."""
-DATAGRAM_BYTES_MAX = 8192
+"""The largest datagram with its seal: it fits one Ethernet frame, with room for the headers of a tunnel."""
 COUNT_MAX = 1 << 53
 """The limit on incarnations, sequence numbers and press numbers."""
-PARTS_MAX = 64
-HEX = frozenset("0123456789abcdef")
-AUTHORS_MAX = 1024
+AGE_MAX = (1 << 32) - 1
+"""The limit on the age of a press."""
 GROUP_LENGTH_MAX = 32
-VERSION = r"[0-9A-Za-z.+-]{0,16}"
-"""The regular expression for a program version."""
+"""The limit on the length of a group's name, in bytes."""
+VERSION = re.compile(r"[0-9A-Za-z.+-]{0,16}")
+"""A program version."""
 
-Entry = tuple[int, int, int, list[tuple[int, int, int, int]]]
-"""The presses of one author: id, incarnation, n, and a list of (button, floor, car, age)."""
+FAULTS = tuple(Fault)
+OBSTRUCTED, ANNOUNCED, HAS_RATES = 1, 2, 4
+RATE_BITS = 10
+assert RATE_MAX < 1 << RATE_BITS
 
-
-@frozen
-class Body:
-    """The JSON part of a datagram."""
-
-    group: str = field(validator=max_len(GROUP_LENGTH_MAX))
-    floors: int = field(validator=[ge(2), le(MAX_FLOORS)])
-    car: tuple[int, Direction, Behaviour, Fault, bool, bool]
-    up: int = field(validator=[ge(0), le((1 << MAX_FLOORS) - 1)])
-    down: int = field(validator=[ge(0), le((1 << MAX_FLOORS) - 1)])
-    hears: int = field(validator=[ge(0), le((1 << MAX_CARS) - 1)])
-    rates: tuple[str, str]
-    version: str = field(validator=matches_re(VERSION))
-    calls: list[Entry] = field(validator=max_len(AUTHORS_MAX))
+State = tuple[int, Car, Buttons, int, int, Rates | None, str, Calls]
+"""What `decode_body` returns: floors, car, claims, hears, digest, rates, version and calls."""
 
 
-def strict_converter(*primitives: type, detailed: bool = False) -> cattrs.Converter:
-    """Return a converter that accepts *primitives* only with their exact type: cattrs alone reads "3" as 3."""
-    converter = cattrs.Converter(forbid_extra_keys=True, detailed_validation=detailed)
-
-    def exactly(primitive: type) -> Callable[[object, type], object]:
-        def check(value: object, kind: type) -> object:
-            if type(value) is not primitive:
-                raise TypeError(f"{value!r} is not of type {primitive.__name__}")
-            return kind(value)  # *kind* is the primitive itself, or an enum derived from it.
-
-        return check
-
-    for primitive in primitives:
-        converter.register_structure_hook(primitive, exactly(primitive))
-    return converter
-
-
-BAD_INPUT = (
-    ValueError,
-    TypeError,
-    KeyError,
-    AttributeError,
-    RecursionError,
-    cattrs.BaseValidationError,
-    cattrs.ForbiddenExtraKeysError,
-)
-"""The exceptions that json, cattrs and this module raise for invalid input."""
-
-converter = strict_converter(int, str, bool)
-dump = json.JSONEncoder(separators=(",", ":")).encode
+def encode(heartbeat: Heartbeat, group: str) -> bytes:
+    """Return the datagram of *heartbeat*, without a seal."""
+    car, claims, rates = heartbeat.car, heartbeat.claims, heartbeat.rates
+    flags = OBSTRUCTED * car.obstructed | ANNOUNCED * car.announced | HAS_RATES * (rates is not None)
+    version = heartbeat.version.encode()
+    packed_rates = b"".join(map(pack_rates, rates or ()))
+    state = STATE.pack(
+        heartbeat.floors,
+        car.floor,
+        car.direction,
+        car.behaviour,
+        FAULTS.index(car.fault),
+        flags,
+        claims.up,
+        claims.down,
+        heartbeat.hears,
+        heartbeat.digest,
+        len(version),
+        len(packed_rates),
+    )
+    head = HEAD.pack(*heartbeat.sender, heartbeat.sequence)
+    entries = map(pack_entry, heartbeat.calls.entries.values())
+    return b"".join((prefix(group), head, state, version, packed_rates, *entries))
 
 
-class Encoder:
-    """Encodes heartbeats as datagrams. The body is encoded again only if it changed."""
-
-    def __init__(self, group: str, datagram_bytes: int = DATAGRAM_BYTES) -> None:
-        self.group = group
-        self.datagram_bytes = datagram_bytes
-        self._last: Heartbeat | None = None
-        self._bodies: Sequence[bytes] = ()
-
-    def encode(self, heartbeat: Heartbeat) -> list[bytes]:
-        """Return the datagrams of *heartbeat*: more than one only if its calls do not fit."""
-        if self._last is None or not has_same_body(self._last, heartbeat):
-            self._bodies = encode_bodies(self.group, heartbeat, self.datagram_bytes)
-        self._last = heartbeat
-        id, incarnation = heartbeat.sender
-        parts = len(self._bodies)
-        return [
-            b"%s %d %d %d %d %d\n%s" % (FORMAT, id, incarnation, heartbeat.sequence, part, parts, body)
-            for part, body in enumerate(self._bodies)
-        ]
+@lru_cache(maxsize=4)
+def prefix(group: str) -> bytes:
+    """Return the first two parts of the datagrams of *group*."""
+    name = group.encode()
+    return FORMAT + bytes((len(name),)) + name
 
 
-def has_same_body(old: Heartbeat, new: Heartbeat) -> bool:
-    body = (
-        new.floors,
-        new.car,
-        new.claims,
-        new.hears,
-        new.rates,
-        new.version,
-    )  # Fast for unchanged fields: tuple comparison tests identity first.
-    return new.calls is old.calls and body == (old.floors, old.car, old.claims, old.hears, old.rates, old.version)
+def own_head(group: str, author: Author) -> bytes:
+    """Return the bytes with which every datagram of *author* begins."""
+    return prefix(group) + HEAD.pack(*author, 0)[:-SEQUENCE_BYTES]
 
 
-def encode_bodies(group: str, heartbeat: Heartbeat, datagram_bytes: int) -> list[bytes]:
-    """Return the JSON bodies of *heartbeat*, one for each part."""
-    entries = pack(heartbeat.calls)
-    car, claims = heartbeat.car, heartbeat.claims
-    head = dump(
-        {
-            "group": group,
-            "floors": heartbeat.floors,
-            "car": [car.floor, car.direction, car.behaviour, car.fault, car.obstructed, car.announced],
-            "up": claims.up,
-            "down": claims.down,
-            "hears": heartbeat.hears,
-            "rates": ["".join(f"{rate:03x}" for rate in row) for row in heartbeat.rates],
-            "version": heartbeat.version,
-        }
-    )[:-1]
-    room = datagram_bytes - len(head) - 120  # 120 bytes for the two lines before the body
-    parts: list[list[str]] = [[]]
-    used = 0
-    for entry in entries:
-        if parts[-1] and used + len(entry) > room:
-            parts.append([])
-            used = 0
-        parts[-1].append(entry)
-        used += len(entry) + 1
-    return [f'{head},"calls":[{",".join(part)}]}}'.encode() for part in parts]
+def pack_rates(rates: tuple[int, ...]) -> bytes:
+    bits = sum(rate << RATE_BITS * floor for floor, rate in enumerate(rates))
+    return bits.to_bytes(rates_bytes(len(rates)), "big")
 
 
-def pack(calls: Calls) -> list[str]:
-    """Return *calls* as JSON, one entry for each author. Formatting numbers by hand is faster than json."""
-    seen = calls.seen
-    dots: dict[Author, list[str]] = {author: [] for author in seen}
-    for (author, n), (button, floor, car) in calls.live.items():
-        dots[author].append(f"[{button:d},{floor},{car},{seen[author] - n}]")
-    return [
-        f"[{author.id},{author.incarnation},{seen[author]},[{','.join(entries)}]]" for author, entries in dots.items()
+def rates_bytes(floors: int) -> int:
+    return (RATE_BITS * floors + 7) // 8
+
+
+def pack_entry(entry: Entry) -> bytes:
+    newest = entry.newest
+    presses = [
+        PRESS.pack(button * MAX_FLOORS + floor, newest - n) for n, (button, floor, _) in sorted(entry.live.items())
     ]
+    return ENTRY.pack(PRESS_BYTES * len(presses), *entry.author, newest) + b"".join(presses)
 
 
 def decode(datagram: bytes, group: str) -> Heartbeat | None:
     """Return the heartbeat in *datagram*; None if it is invalid or of another group."""
-    head = HEAD.match(datagram)
-    if head is None or len(datagram) > DATAGRAM_BYTES_MAX:
+    start = prefix(group)
+    if not datagram.startswith(start) or not len(start) + HEAD.size + STATE.size <= len(datagram) <= DATAGRAM_BYTES:
         return None
-    id, incarnation, sequence, part, parts = map(int, head.groups())
-    if id >= MAX_CARS or max(incarnation, sequence) > COUNT_MAX or not part < parts <= PARTS_MAX:
+    id, incarnation, sequence = HEAD.unpack_from(datagram, len(start))
+    body = decode_body(datagram[len(start) + HEAD.size :])
+    if body is None or not is_author(id, incarnation) or sequence > COUNT_MAX:
         return None
-    body = decode_body(datagram[head.end() :], group)
-    if body is None:
-        return None
-    floors, car, claims, hears, rates, version, calls = body
-    sender = Author(id, incarnation)
-    return Heartbeat(sender, sequence, floors, car, claims, hears, calls, part, parts, rates, version)
+    floors, car, claims, hears, digest, rates, version, calls = body
+    return Heartbeat(Author(id, incarnation), sequence, floors, car, claims, hears, calls, digest, rates, version)
 
 
-@lru_cache(maxsize=256)
-def decode_body(body: bytes, group: str) -> tuple[int, Car, Buttons, int, Rates, str, Calls] | None:
-    """Return floors, car, claims, hears, rates, version and calls; None if *body* is invalid or of another group."""
+def refusal(datagram: bytes, group: str) -> str:
+    """Return the reason why `decode` refuses *datagram*, for the log."""
+    if datagram.startswith(FORMAT):
+        return "malformed" if datagram.startswith(prefix(group)) else "from another group"
+    is_other_format = ANY_FORMAT.match(datagram) is not None
+    return "from another version of the program: update all nodes" if is_other_format else "malformed"
+
+
+@lru_cache(maxsize=1024)
+def decode_body(body: bytes) -> State | None:
+    """Return the contents of *body*, the part of a datagram that follows its head; None if it is invalid.
+
+    Most datagrams of a node differ only in their heads, so the results are cached.
+    """
+    floors, floor, direction, behaviour, fault, flags, up, down, hears, digest, version_size, rates_size = (
+        STATE.unpack_from(body)
+    )
+    rates_at = STATE.size + version_size
+    entries_at = rates_at + rates_size
+    outside = (up | down) >> floors
+    if not 2 <= floors <= MAX_FLOORS or floor >= floors or outside or flags >= 8 or entries_at > len(body):
+        return None
+    is_obstructed, is_announced, has_rates = (bool(flags & flag) for flag in (OBSTRUCTED, ANNOUNCED, HAS_RATES))
     try:
-        parsed = converter.structure(json.loads(body), Body)
-        calls = unpack(parsed.calls, parsed.floors)
-        up, down = (unpack_rates(row, parsed.floors) for row in parsed.rates)
-    except BAD_INPUT:
+        car = Car(floor, Direction(direction), Behaviour(behaviour), fault_of(fault), is_obstructed, is_announced)
+        version = unpack_version(body[STATE.size : rates_at])
+        rates = unpack_rates(body[rates_at:entries_at], floors, has_rates)
+        calls = unpack_calls(body[entries_at:], floors)
+    except ValueError:
         return None
-    floors = (1 << parsed.floors) - 1
-    car = Car(*parsed.car)
-    if parsed.group != group or not 0 <= car.floor < parsed.floors or (parsed.up | parsed.down) & ~floors:
-        return None
-    claims = Buttons(parsed.up, parsed.down)
-    return parsed.floors, car, claims, parsed.hears, Rates(up, down), parsed.version, calls
+    return floors, car, Buttons(up, down), hears, digest, rates, version, calls
 
 
-def unpack(entries: list[Entry], floors: int) -> Calls:
-    """Return the calls in *entries*, the inverse of `pack`; raise ValueError if any entry is invalid."""
-    live: dict[Dot, Call] = {}
-    seen: dict[Author, int] = {}
-    for id, incarnation, n, dots in entries:
-        author = Author(id, incarnation)
-        if not (0 <= id < MAX_CARS and 0 <= incarnation <= COUNT_MAX and 0 < n <= COUNT_MAX) or author in seen:
-            raise ValueError(f"invalid author or press number: {author} {n}")
-        seen[author] = n
-        for button, floor, car, age in dots:
-            if not 0 <= age < n or not is_button(button, floor, car, floors):
-                raise ValueError(f"invalid press: {button} {floor} {car} {age}")
-            live[Dot(author, n - age)] = Call(Button(button), floor, car)
-        if len({tuple(call) for *call, _ in dots}) != len(dots) or len({age for *_, age in dots}) != len(dots):
-            raise ValueError(f"duplicate press of {author}")
-    return Calls(live, seen)
+# The functions below raise ValueError if their input is invalid.
 
 
-def unpack_rates(row: str, floors: int) -> tuple[int, ...]:
-    """Decode the traffic rates of one direction; raise ValueError if they are invalid."""
-    if len(row) not in (0, 3 * floors) or not set(row) <= HEX:
-        raise ValueError(f"invalid rates: {row}")
-    rates = tuple(int(row[at : at + 3], 16) for at in range(0, len(row), 3))
-    if max(rates, default=0) > RATE_MAX:
-        raise ValueError(f"rate above the limit: {row}")
-    return rates
+def fault_of(code: int) -> Fault:
+    if code >= len(FAULTS):
+        raise ValueError(f"invalid fault: {code}")
+    return FAULTS[code]
 
 
-def is_button(button: int, floor: int, car: int, floors: int) -> bool:
+def unpack_version(packed: bytes) -> str:
+    version = packed.decode("ascii")
+    if not VERSION.fullmatch(version):
+        raise ValueError(f"invalid version: {version}")
+    return version
+
+
+def unpack_rates(packed: bytes, floors: int, is_present: bool) -> Rates | None:
+    """Return the rates; None if the datagram has none."""
+    if not packed:
+        return Rates() if is_present else None
+    size = rates_bytes(floors)
+    if not is_present or len(packed) != 2 * size:
+        raise ValueError(f"invalid size of rates: {len(packed)}")
+    return Rates(unpack_row(packed[:size], floors), unpack_row(packed[size:], floors))
+
+
+def unpack_row(packed: bytes, floors: int) -> tuple[int, ...]:
+    bits = int.from_bytes(packed, "big")
+    row = tuple(bits >> RATE_BITS * floor & (1 << RATE_BITS) - 1 for floor in range(floors))
+    if bits >> RATE_BITS * floors or max(row) > RATE_MAX:
+        raise ValueError(f"invalid rates: {packed.hex()}")
+    return row
+
+
+def unpack_calls(packed: bytes, floors: int) -> Calls:
+    entries: dict[Author, Entry] = {}
+    at = 0
+    while at < len(packed):
+        end = at + ENTRY.size + int.from_bytes(packed[at : at + 2], "big")
+        entry = unpack_entry(packed[at:end], floors)
+        if end > len(packed) or entry.author in entries:
+            raise ValueError(f"invalid size, or second entry of {entry.author}")
+        entries[entry.author] = entry
+        at = end
+    return Calls(entries)
+
+
+@lru_cache(maxsize=4096)
+def unpack_entry(packed: bytes, floors: int) -> Entry:
+    """Return an entry. Nodes repeat entries, so the results are cached."""
+    presses, rest = divmod(len(packed) - ENTRY.size, PRESS.size)
+    if presses < 0 or rest:
+        raise ValueError(f"invalid size of an entry: {len(packed)}")
+    _, id, incarnation, newest = ENTRY.unpack_from(packed)
+    if not is_author(id, incarnation) or not 0 < newest <= COUNT_MAX:
+        raise ValueError(f"invalid author or press number: {id} {incarnation} {newest}")
+    live = {}
+    for code, age in PRESS.iter_unpack(packed[ENTRY.size :]):
+        button, floor = divmod(code, MAX_FLOORS)
+        if age >= newest or not is_button(button, floor, floors):
+            raise ValueError(f"invalid press: {button} {floor} {age}")
+        live[newest - age] = Call(Button(button), floor, id if button == Button.CAB else EVERY_CAR)
+    if len({*live.values()}) != presses:
+        raise ValueError(f"duplicate press of {id} {incarnation}")
+    return Entry(Author(id, incarnation), newest, live)
+
+
+def is_author(id: int, incarnation: int) -> bool:
+    return 0 <= id < MAX_CARS and 0 <= incarnation <= COUNT_MAX
+
+
+def is_button(button: int, floor: int, floors: int) -> bool:
     """Report whether a building of *floors* floors has this button."""
-    if button == Button.CAB:
-        return 0 <= floor < floors and 0 <= car < MAX_CARS
-    lowest = 0 if button == Button.UP else 1
-    return button in (Button.UP, Button.DOWN) and lowest <= floor < floors - 1 + lowest and car == EVERY_CAR
+    lowest, highest = (1 if button == Button.DOWN else 0), (floors - 2 if button == Button.UP else floors - 1)
+    return button in (Button.UP, Button.DOWN, Button.CAB) and lowest <= floor <= highest

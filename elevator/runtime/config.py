@@ -15,7 +15,8 @@ from attrs.validators import optional
 from elevator.core.model import MAX_CARS, MAX_FLOORS, Assigner, Park
 from elevator.hardware.io_card import FLOORS, SPEED
 from elevator.net.seal import KEY_BYTES, KEYS_MAX, NO_KEY
-from elevator.net.wire import GROUP_LENGTH_MAX, strict_converter
+from elevator.net.wire import GROUP_LENGTH_MAX
+from elevator.storage.strict import strict_converter
 
 KEY_FILE_BYTES_MAX = 4096
 CREDENTIAL = "elevator.key"
@@ -43,7 +44,11 @@ def between(low: int, high: int) -> Any:
 
 
 def name(_: object, attribute: "Attribute[str]", value: str) -> None:
-    if not 0 < len(value) <= GROUP_LENGTH_MAX or not all(c.isalnum() or c in "-_." for c in value) or value[0] == ".":
+    if (
+        not 0 < len(value.encode()) <= GROUP_LENGTH_MAX
+        or not all(c.isalnum() or c in "-_." for c in value)
+        or value[0] == "."
+    ):
         allowed = f"1..{GROUP_LENGTH_MAX} letters, digits, '-', '_' or '.' ('.' not first)"
         raise ValueError(f"{option(attribute.name)} must be {allowed}, not {value!r}")
 

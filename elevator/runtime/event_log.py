@@ -16,7 +16,7 @@ from attrs import define, field
 from elevator.core.drive import Drive
 from elevator.core.log_damping import Condition
 from elevator.core.model import Behaviour, Button, Call, Fault
-from elevator.core.node import Node, alive
+from elevator.core.node import Node, hears
 
 GAP_MS, GAP_MAX_MS = 1000, 60_000
 
@@ -30,16 +30,20 @@ class LoggedEvent(NamedTuple):
 
 def events(before: Node, after: Node) -> Iterator[LoggedEvent]:
     yield from call_events(before, after)
-    if after.peers is not before.peers or after.now_ms != before.now_ms:
-        was, now = alive(before).keys(), alive(after).keys()
-        yield from (peer_event(id, is_alive=True) for id in sorted(now - was))
-        yield from (peer_event(id, is_alive=False) for id in sorted(was - now))
+    was, now = hears(before), hears(after)
+    if was != now:
+        yield from (peer_event(id, is_alive=True) for id in bits(now & ~was))
+        yield from (peer_event(id, is_alive=False) for id in bits(was & ~now))
     old, new = before.drive, after.drive
     if new is not old:
         if new.fault is not old.fault:
             yield service_event({new.fault} - {Fault.NONE})
         if has_new_action(old, new):
             yield LoggedEvent(DEBUG, action(new))
+
+
+def bits(mask: int) -> Iterator[int]:
+    return (bit for bit in range(mask.bit_length()) if mask >> bit & 1)
 
 
 def call_events(before: Node, after: Node) -> Iterator[LoggedEvent]:
@@ -59,8 +63,8 @@ class EventLog:
     """Selects the events of one node to log, with flap damping for the timeouts of peers and the faults of the car."""
 
     _peers: dict[int, Condition] = field(factory=dict)
-    _unsettled: frozenset[int] = frozenset()
-    """The peers whose current state differs from their last reported state."""
+    _unsettled: int = 0
+    """The bit mask of the peers whose current state differs from their last reported state."""
     _faults: dict[Fault, Condition] = field(factory=lambda: {Fault.SERVER: Condition(is_failing=True)})
     _fault: Fault = Fault.SERVER
     _has_unlogged_action: bool = False
@@ -78,16 +82,15 @@ class EventLog:
             yield LoggedEvent(DEBUG, action(after.drive))
 
     def _peer_events(self, before: Node, after: Node) -> Iterator[LoggedEvent]:
-        was, now = alive(before).keys(), alive(after).keys()
-        unsettled = set()
-        for id in sorted((was ^ now) | self._unsettled):
-            condition = self._peers.setdefault(id, Condition(is_failing=None))
-            report = condition.feed(after.now_ms, id not in now)
+        heard, unsettled = hears(after), 0
+        for id in bits((hears(before) ^ heard) | self._unsettled):
+            condition, is_silent = self._peers.setdefault(id, Condition(is_failing=None)), not heard >> id & 1
+            report = condition.feed(after.now_ms, is_silent)
             if report is not None:
                 yield peer_event(id, not report.begins, report.note)
-            if condition.is_failing is not (id not in now):
-                unsettled.add(id)
-        self._unsettled = frozenset(unsettled)
+            if condition.is_failing is not is_silent:
+                unsettled |= 1 << id
+        self._unsettled = unsettled
 
     def _service_events(self, after: Node) -> Iterator[LoggedEvent]:
         before, self._fault = self._fault, after.drive.fault

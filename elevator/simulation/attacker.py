@@ -14,7 +14,7 @@ from attrs import define, field
 from elevator.core.call_set import press
 from elevator.core.model import EVERY_CAR, MAX_CARS, Author, Button, Buttons, Call, Calls, Car, Heartbeat
 from elevator.net.seal import NO_KEY, seal
-from elevator.net.wire import Encoder
+from elevator.net.wire import encode
 
 KEY, WRONG_KEY = b"the key of a simulated group ...", b"another one"
 REMEMBERED_MAX = 2000
@@ -31,8 +31,8 @@ class Attacker:
     key: bytes
     floors: int
     rng: random.Random
-    _captured: dict[tuple[Author, int, int], bytes] = field(factory=dict)
-    """The newest datagrams on the network, by sender, sequence number and part."""
+    _captured: dict[tuple[Author, int], bytes] = field(factory=dict)
+    """The newest datagrams on the network, by sender and sequence number."""
     _accepted: dict[int, deque[bytes]] = field(factory=dict)
     """By receiver, the newest datagrams that its program has accepted since it started."""
 
@@ -42,13 +42,13 @@ class Attacker:
 
     def capture(self, heartbeat: Heartbeat, sealed: bytes) -> None:
         """Remember the datagram that contains *heartbeat*."""
-        self._captured[heartbeat.sender, heartbeat.sequence, heartbeat.part] = sealed
+        self._captured[heartbeat.sender, heartbeat.sequence] = sealed
         if len(self._captured) > REMEMBERED_MAX:
             del self._captured[next(iter(self._captured))]
 
     def add_accepted(self, receiver: int, heartbeat: Heartbeat) -> None:
         """Remember that *receiver* has accepted *heartbeat*."""
-        sealed = self._captured.get((heartbeat.sender, heartbeat.sequence, heartbeat.part))
+        sealed = self._captured.get((heartbeat.sender, heartbeat.sequence))
         if sealed is not None:
             self._accepted[receiver].append(sealed)
 
@@ -81,8 +81,8 @@ class Attacker:
         calls = press(Calls(), author, Call(Button.UP, rng.randrange(self.floors - 1), EVERY_CAR))
         everything = (1 << self.floors) - 1
         heartbeat = Heartbeat(
-            author, 1, self.floors, Car(), Buttons(everything, everything), (1 << MAX_CARS) - 1, calls
+            author, 1, self.floors, Car(), Buttons(everything, everything), (1 << MAX_CARS) - 1, calls, calls.digest
         )
         key = rng.choice((NO_KEY, WRONG_KEY))
         group = "another" if key == self.key else self.group
-        return seal(Encoder(group).encode(heartbeat)[0], key)
+        return seal(encode(heartbeat, group), key)

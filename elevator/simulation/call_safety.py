@@ -44,6 +44,7 @@ PANEL_DELAY_MAX_MS = 2000
 (C10) and a silent server (C11) at the same time."""
 SPREAD_MS = 50
 """How long lamps may differ between panels after a call is served."""
+EMPTY = Calls()
 RUNS_KEPT = 12
 """How many old incarnations of each id a node may remember at the end of a run."""
 
@@ -73,11 +74,15 @@ class CallLedger:
         """By node, the calls that it no longer confirms, each with the time when the confirmation ended and the presses
         on which the confirmation was based."""
         self.lit: dict[int, dict[Call, list[Dot]]] = {}
-        """By node, the calls of the lit lamps on its panel, each with the presses that lit the lamp."""
-        self.stored: dict[int, dict[Author, int]] = {}
-        """By node, the merged version vectors of all records that its disk has stored since it was last wiped."""
+        """By node, the calls whose lamps are lit on its panel, and the presses for which they are lit."""
+        self.vectors: dict[int, dict[Author, int]] = {}
+        """The version vector of each call set that a node or a disk has had, by digest."""
+        self.stored: dict[int, set[int]] = {}
+        """The digests of all call sets stored on each disk since it was last wiped."""
         self.sent: dict[Author, dict[Author, int]] = {}
-        """By incarnation, the merged version vectors of all heartbeats that it has sent."""
+        """The version vector of all call sets that each incarnation has published."""
+        self.last_digest: dict[Author, int] = {}
+        """The last digest that each incarnation has published."""
         self.own_runs: dict[int, set[Author]] = {}
         """By node, the incarnations that have stored a record on its disk. The node treats their presses as its own."""
         stream.subscribe(Joined, self.on_joined)
@@ -92,13 +97,14 @@ class CallLedger:
     # Presses and services
 
     def on_joined(self, event: Joined) -> None:
-        for table in (self.confirmed, self.withdrawn, self.lit, self.stored):
+        for table in (self.confirmed, self.withdrawn, self.lit):
             table[event.node] = {}
+        self.stored[event.node] = {EMPTY.digest}
         self.own_runs[event.node] = set()
 
     def wipe(self, id: int) -> None:
         """Forget the disk contents of node *id*. Excuse the open presses that it cannot recover from another disk."""
-        self.stored[id], self.own_runs[id] = {}, set()
+        self.stored[id], self.own_runs[id] = {EMPTY.digest}, set()
         node_id = self.observed.nodes[id].node_id if id in self.observed.nodes else None
         for dot, call in self.open.items():
             holders = [each for each in self.observed.nodes.values() if each.id != id and dot in each.durable.live]
@@ -106,12 +112,15 @@ class CallLedger:
                 self.excused.add(dot)
 
     def on_record_stored(self, event: RecordStored) -> None:
-        extend(self.stored[event.node], event.record.calls.seen)
+        calls = event.record.calls
+        self.stored[event.node].add(calls.digest)
+        extend(self.vectors.setdefault(calls.digest, {}), calls.seen)
         self.own_runs[event.node].add(Author(self.observed.nodes[event.node].node_id, event.record.incarnation))
 
     def on_program_started(self, event: ProgramStarted) -> None:
         node, state, now_ms = self.observed.nodes[event.node], event.state, self.clock()
         self.runs[state.me] = node.id
+        extend(self.vectors.setdefault(state.calls.digest, {}), state.calls.seen)
         self.withdrawn[node.id] |= {call: (now_ms, dots) for call, dots in self.confirmed[node.id].items()}
         self.confirmed[node.id] = {}
         if event.found is None:
@@ -127,6 +136,7 @@ class CallLedger:
         if tick.inputs is not before.inputs and tick.inputs is not None:
             self.judge_presses(node, before, after, tick.inputs)
         if after.calls is not before.calls:
+            extend(self.vectors.setdefault(after.calls.digest, {}), after.calls.seen)
             self.judge_calls(node, before.calls, after)
         if after.lit is not before.lit or self.confirmed[node.id].keys() != after.lit:
             self.judge_confirmations(node, after)
@@ -213,16 +223,17 @@ class CallLedger:
         )  # Ghosts are not in `sent`.
 
     def judge_heartbeat(self, event: HeartbeatSent) -> None:
-        node, seen = self.observed.nodes[event.node], event.heartbeat.calls.seen
+        node, heartbeat = self.observed.nodes[event.node], event.heartbeat
         if node.floors != self.plan.floors:
             return
-        sent = self.sent.setdefault(event.heartbeat.sender, {})
-        if seen == sent:
-            return
-        stored = self.stored[node.id]
-        if not node.is_disk_failing and any(n > stored.get(author, 0) for author, n in seen.items()):
-            self.fail(f"node {node.id} sent calls that are not on its disk")
-        extend(sent, seen)
+        vector = self.vectors.get(heartbeat.digest, {})
+        if not node.is_disk_failing and heartbeat.digest not in self.stored[node.id]:
+            self.fail(f"node {node.id} published calls that are not on its disk")
+        if any(entry.newest > vector.get(author, 0) for author, entry in heartbeat.calls.entries.items()):
+            self.fail(f"node {node.id} sent entries that its digest does not cover")
+        if self.last_digest.get(heartbeat.sender) != heartbeat.digest:
+            self.last_digest[heartbeat.sender] = heartbeat.digest
+            extend(self.sent.setdefault(heartbeat.sender, {}), vector)
 
     def judge_lamps(self, event: MachineChanged) -> None:
         node, was, now = self.observed.nodes[event.node], event.before.lamps, event.after.lamps

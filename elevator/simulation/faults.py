@@ -12,6 +12,7 @@ from attrs import frozen
 
 from elevator.building.passengers import PassengerFlow
 from elevator.core.model import NEVER_MS, Button, Policy
+from elevator.core.outgoing import ROOM_BYTES
 
 
 class FaultKind(StrEnum):
@@ -153,8 +154,8 @@ class Plan:
     at: tuple[float, ...] = ()
     """The initial positions of the cars, in floors; random if empty."""
     policy: Policy = Policy()
-    datagram_bytes: int | None = None
-    """The largest size of a datagram; None for the production value."""
+    room_bytes: int = ROOM_BYTES
+    """The room for entries in a heartbeat."""
     passing_ms: int = 500
     """How long a passing car activates a floor sensor."""
     late_ms: int = 0

@@ -37,4 +37,4 @@ class Ghost:
             self.known = known
         hall = demand(self.known.live.values())[0] if self.claims else Buttons()
         car = Car(self.floor, Direction.UP, Behaviour.IDLE, Fault.NONE)
-        return Heartbeat(GHOST, self.counter, floors, car, hall, hears, self.known)
+        return Heartbeat(GHOST, self.counter, floors, car, hall, hears, self.known, self.known.digest)

@@ -11,6 +11,7 @@ from attrs import evolve
 
 from elevator.building.passengers import PassengerFlow, Profile
 from elevator.core.model import NEVER_MS, Assigner, Button, Park, Policy
+from elevator.core.outgoing import ENTRY_BYTES, PRESS_BYTES, ROOM_BYTES
 from elevator.hardware.panel_client import FRESH_MS
 from elevator.hardware.panel_outputs import panel_buttons
 from elevator.simulation.chains import draw_long, draw_rare, draw_storm
@@ -28,8 +29,6 @@ HUNG_MS = 500
 """A supervisor kills a worker that has been silent for this long."""
 TAKE_OVER_MS = (5, 60)
 """The shortest and the longest time from the end of a worker to the first turn of the next."""
-SMALL_BYTES = 400
-"""With datagrams of this size, even small groups need several parts for a heartbeat."""
 GLITCH_MS = (10, 80)
 """How long an impossible report of a floor sensor lasts, at least and at most."""
 LASTING = (
@@ -59,9 +58,10 @@ SHARES = {
 
 
 def plan(seed: int, cars: int | None = None, floors: int | None = None) -> Plan:
-    """Draw the plan for *seed*. Unless given, *cars* is 1 to 9 and *floors* is 2 to 20; small numbers are likelier.
+    """Draw the plan for *seed*.
 
-    About one run in 18 has no faults.
+    Unless given, *cars* is 1 to 9 and *floors* is 2 to 20; small numbers are likelier. About one run in 18 has no
+    faults.
     """
     rng = random.Random(seed)
     drawn_cars = rng.choice((1, 2, 3, 3, 3, 3, 4, 4, 5, rng.randint(6, 9)))
@@ -97,7 +97,8 @@ def plan(seed: int, cars: int | None = None, floors: int | None = None) -> Plan:
     ghosts = [fault for fault in whole if fault.kind in GHOSTS]
     at_ghosts = [press for ghost in ghosts for press in draw_presses_at_ghost(ghost, cars, floors, calm_at_ms)]
     pressed = (*presses, *on_misconfigured, *rare_presses, *long_presses, *storm_presses, *at_ghosts)
-    datagram_bytes = SMALL_BYTES if random.Random(f"datagrams {seed}").random() < 1 / 10 else None
+    is_cramped = random.Random(f"datagrams {seed}").random() < 1 / 10
+    room_bytes = ENTRY_BYTES + 3 * floors * PRESS_BYTES if is_cramped else ROOM_BYTES
     rng = random.Random(f"details {seed}")
     whole = tuple(evolve(fault, detail=draw_detail(rng, fault)) for fault in whole)
     rng = random.Random(f"silence {seed}")
@@ -113,7 +114,7 @@ def plan(seed: int, cars: int | None = None, floors: int | None = None) -> Plan:
     whole = tuple(
         evolve(f, delay_ms=min(f.delay_ms, longest_ms)) if f.kind is FaultKind.SLOW_SERVER else f for f in whole
     )
-    run = Plan(seed, cars, floors, travel_ms, calm_at_ms, whole, pressed, traffic, (), policy, datagram_bytes)
+    run = Plan(seed, cars, floors, travel_ms, calm_at_ms, whole, pressed, traffic, (), policy, room_bytes)
     return evolve(run, passing_ms=passing_ms, late_ms=late_ms)
 
 

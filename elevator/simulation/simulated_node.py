@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 from typing import NoReturn, Protocol
 
+from attrs import evolve
+
 from elevator.building import elevator
 from elevator.building.elevator import Event, Machine
 from elevator.building.shaft import Shaft, position
@@ -171,6 +173,7 @@ class SimulatedNode:
         world, now_ms = self.world, self.world.now_ms
         kept = self.disk.start(now_ms)
         state = boot(self.node_id, self.floors, kept, world.rng.randrange(1 << 32), now_ms, world.plan.policy)
+        state = evolve(state, outgoing=evolve(state.outgoing, room_bytes=world.plan.room_bytes))
         world.log(f"node {self.name} starts {'with' if kept else 'without'} a record")
         self.process.kill_at = None
         self.panel.connect()

@@ -23,7 +23,7 @@ from elevator.core.call_set import merge
 from elevator.core.model import EVERY_CAR, NEVER_MS, Buttons, Calls, Fault, Heartbeat
 from elevator.core.peers import HEARTBEAT_MS
 from elevator.net.seal import NO_KEY, seal
-from elevator.net.wire import DATAGRAM_BYTES, Encoder, decode
+from elevator.net.wire import decode, encode
 from elevator.simulation.attacker import EVERY_MS, KEY, Attacker
 from elevator.simulation.call_safety import CallLedger
 from elevator.simulation.car_conduct import CarConduct
@@ -78,7 +78,6 @@ class World:
         self.check_at_ms = 0
         self.digest = blake2b(digest_size=16)
         self.transcript: list[str] = []
-        self.encoders = [Encoder(GROUP, plan.datagram_bytes or DATAGRAM_BYTES) for _ in range(plan.cars + 1)]
         shaft = Shaft(plan.floors, plan.travel_ms, plan.passing_ms)
         for id in range(plan.cars):
             drawn = evolve(shaft, place=min(self.rng.randint(0, end(shaft)), end(shaft) - 1))
@@ -183,12 +182,12 @@ class World:
     # The network
 
     def broadcast(self, sender: int, heartbeat: Heartbeat) -> None:
-        for datagram in self.encoders[sender].encode(heartbeat):
-            decoded = decode(datagram, GROUP)
-            assert decoded is not None, datagram
-            if self.attacker is not None:
-                self.attacker.capture(decoded, seal(datagram, self.key))
-            self.links.send(sender, range(len(self.nodes)), decoded, self.now_ms)
+        datagram = encode(heartbeat, GROUP)
+        decoded = decode(datagram, GROUP)
+        assert decoded is not None, datagram
+        if self.attacker is not None:
+            self.attacker.capture(decoded, seal(datagram, self.key))
+        self.links.send(sender, range(len(self.nodes)), decoded, self.now_ms)
 
     def deliver(self) -> None:
         """Deliver the datagrams that are due."""

@@ -1,16 +1,33 @@
-"""Records as text: what a node keeps on its disk."""
+"""Records as text: what a node keeps on its disk.
+
+A record is the JSON `[incarnation, door, entries]`. An entry has the presses of one author:
+`[id, incarnation, n, [[button, floor, car, age], ...]]`. Here n is the number of the author's newest press, and n - age
+the number of the press in question. Hall calls have car -1.
+"""
 
 import json
 
 from attrs import evolve
 
 from elevator.core.call_set import covers, merge
-from elevator.core.model import MAX_FLOORS, Calls, Direction, OpenDoor, Record
-from elevator.net.wire import COUNT_MAX, Entry, converter, dump, is_button, pack, unpack
+from elevator.core.model import EVERY_CAR, MAX_FLOORS, Author, Button, Call, Calls, Direction, Entry, OpenDoor, Record
+from elevator.net.wire import AGE_MAX, COUNT_MAX, is_author, is_button
+from elevator.storage.strict import strict_converter
+
+EntryText = tuple[int, int, int, list[tuple[int, int, int, int]]]
+converter = strict_converter(int)
+dump = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def write_record(record: Record) -> str:
-    return f"[{record.incarnation},{dump(record.door)},[{','.join(pack(record.calls))}]]"
+    return f"[{record.incarnation},{dump(record.door)},[{','.join(map(write_entry, record.calls.entries.values()))}]]"
+
+
+def write_entry(entry: Entry) -> str:
+    """Return *entry* as JSON. Formatting numbers by hand is faster than json."""
+    (id, incarnation), newest = entry.author, entry.newest
+    presses = [f"[{button:d},{floor},{car},{newest - n}]" for n, (button, floor, car) in entry.live.items()]
+    return f"[{id},{incarnation},{newest},[{','.join(presses)}]]"
 
 
 def read_record(text: str, floors: int) -> Record:
@@ -20,15 +37,33 @@ def read_record(text: str, floors: int) -> Record:
     versions wrote a fourth field, which is ignored.
     """
     fields = json.loads(text)
-    incarnation, door, entries = converter.structure(
-        fields[:3] if len(fields) == 4 else fields, tuple[int, tuple[int, Direction] | None, list[Entry]]
+    incarnation, door, texts = converter.structure(
+        fields[:3] if len(fields) == 4 else fields, tuple[int, tuple[int, Direction] | None, list[EntryText]]
     )
     if not 0 <= incarnation < COUNT_MAX // 2:  # Later incarnations are higher.
         raise ValueError(f"invalid incarnation: {incarnation}")
-    calls = unpack(entries, MAX_FLOORS)
-    live = {dot: call for dot, call in calls.live.items() if is_button(*call, floors)}
+    entries = [read_entry(each, floors) for each in texts]
+    calls = Calls({entry.author: entry for entry in entries})
+    if len(calls.entries) < len(entries):
+        raise ValueError("two entries of one author")
     opened = OpenDoor(*door) if door is not None and 0 <= door[0] < floors else None
-    return Record(incarnation, Calls(live, calls.seen), opened)
+    return Record(incarnation, calls, opened)
+
+
+def read_entry(text: EntryText, floors: int) -> Entry:
+    """Return an entry without its calls at other *floors*; raise ValueError if it is invalid."""
+    id, incarnation, newest, presses = text
+    if not is_author(id, incarnation) or not 0 < newest <= COUNT_MAX:
+        raise ValueError(f"invalid author or press number: {id} {incarnation} {newest}")
+    live = {newest - age: Call(Button(button), floor, car) for button, floor, car, age in presses}
+    is_valid = len({*live.values()}) == len(presses) and all(0 < n <= newest <= n + AGE_MAX for n in live)
+    for button, floor, car in live.values():
+        owner = id if button is Button.CAB else EVERY_CAR
+        is_valid = is_valid and car == owner and is_button(button, floor, MAX_FLOORS)
+    if not is_valid:
+        raise ValueError(f"invalid press of {id} {incarnation}")
+    kept = {n: call for n, call in live.items() if is_button(call.button, call.floor, floors)}
+    return Entry(Author(id, incarnation), newest, kept)
 
 
 def complete(record: Record, found: Record) -> Record:

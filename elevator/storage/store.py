@@ -19,8 +19,8 @@ from pathlib import Path
 
 from elevator.core.log_damping import Condition
 from elevator.core.model import Record
-from elevator.net.wire import BAD_INPUT
 from elevator.storage.records import read_record
+from elevator.storage.strict import BAD_INPUT
 
 VERSION = 1
 DAMAGE = (sqlite3.Error, UnicodeDecodeError)

@@ -6,8 +6,9 @@ time from a press on node 1's panel to its lamp, which needs an acknowledgement 
 kinds of invalid datagrams: random bytes, a wrong seal, a valid seal around a malformed heartbeat, and a
 heartbeat of another group.
 
-With --large every datagram has a valid seal and the contents that take longest to parse. With --keyed the group has a
-key that the sender of the flood does not know.
+With --large every datagram has a valid seal and the contents that take longest to parse: the entry of an author with
+every button pressed, followed by an invalid byte. With --keyed the group has a key that the sender of the flood does
+not know.
 
 Times depend on the machine, so compare only figures of one run.
 """
@@ -28,20 +29,21 @@ from pathlib import Path
 from bench_group import cpu_s, events_since
 from bench_pair import Panel, now_ms, serving, until
 from lab import Lab, lab
+from steps import full_entry
 
 from elevator.cli.keygen import main as keygen
-from elevator.core.model import Author, Button, Buttons, Call, Calls, Car, Dot, Heartbeat
+from elevator.core.model import MAX_FLOORS, Author, Buttons, Calls, Car, Heartbeat
 from elevator.net.seal import NO_KEY, seal
-from elevator.net.wire import Encoder
+from elevator.net.wire import COUNT_MAX, encode
 
 EVERYBODY = "127.255.255.255"
 STEP_S = 0.002
 FLOORS = 4
-CALLS = Calls(
-    {Dot(Author(1, 1), n + 1): Call(Button.CAB, n % 64, n // 64) for n in range(600)},
-    {Author(1, 1): 600},
-)
-(LARGE,) = Encoder("another").encode(Heartbeat(Author(1, 1), 1, 64, Car(), Buttons(), 0, CALLS))
+GROUP = "lab"
+AUTHOR = Author(1, 1)
+NEWEST = COUNT_MAX // 2
+CALLS = Calls({AUTHOR: full_entry(AUTHOR, MAX_FLOORS, NEWEST)})
+LARGE = encode(Heartbeat(AUTHOR, 1, MAX_FLOORS, Car(), Buttons(), 0, CALLS), GROUP) + b"\0"
 
 
 def main() -> int:
@@ -157,15 +159,15 @@ def open_sender(number: int) -> socket.socket:
 
 
 def large(number: int) -> list[bytes]:
-    """Make 64 different datagrams of another group, each with a valid seal and 600 calls."""
-    head, _, body = LARGE.partition(b'"hears":0')
-    return [seal(head + b'"hears":%d' % (number + each) + body, NO_KEY) for each in range(64)]
+    """Make 64 different datagrams, each with a valid seal and every call of one author, but malformed at the end."""
+    head, _, rest = LARGE.partition(NEWEST.to_bytes(8, "big"))
+    return [seal(head + (NEWEST + number + each).to_bytes(8, "big") + rest, NO_KEY) for each in range(64)]
 
 
 def malformed(number: int) -> list[bytes]:
     heartbeat = Heartbeat(Author(1, 1), number + 1, FLOORS, Car(), Buttons(), number, Calls())
-    (other,) = Encoder("another").encode(heartbeat)
-    broken = seal(b"elevator3 1 1 %d 0 1\n" % number + b'{"calls":[' * 100, NO_KEY)
+    other = encode(heartbeat, "another")
+    broken = seal(encode(heartbeat, GROUP) + os.urandom(300), NO_KEY)
     return [os.urandom(300), seal(other, b"%d" % number), broken, seal(other, NO_KEY)]
 
 

@@ -314,7 +314,7 @@ def test_call_that_is_claimed_only_for_moments_counts_as_starved(monkeypatch: py
     now = assignment.Assignment()
     for now_ms in range(0, assignment.UNCLAIMED_MS + 1, 100):
         cars[0] = cars[0]._replace(claims=now.claims)
-        now = assignment.assign(now, now_ms, Policy(), 0, 4, {call}, cars)
+        now = assignment.assign(now, now_ms, Policy(), 0, 4, Buttons(up=0b100), cars)
     assert now.waits[call].is_starved
 
 

@@ -25,11 +25,12 @@ from steps import (
 from elevator.building import elevator as machines
 from elevator.building.shaft import command
 from elevator.core.model import (
+    INCARNATIONS_KEPT,
     Fault,
     Motor,
 )
-from elevator.core.node import INCARNATIONS_KEPT, heartbeat
-from elevator.net.wire import Encoder
+from elevator.core.node import heartbeat
+from elevator.net.wire import encode
 from elevator.simulation.simulated_node import GROUP
 
 
@@ -274,7 +275,7 @@ def test_wiped_node_recovers_its_cab_calls_despite_a_late_datagram_of_its_previo
     group = Group(cars=2, at=(0, 0))
     group.press(0, CAB, 3)
     group.run(230)
-    late = Encoder(GROUP).encode(heartbeat(group[0].node))[0]
+    late = encode(heartbeat(group[0].node), GROUP)
     group[0].kill()
     group[0].wipe()
     group.run(50)

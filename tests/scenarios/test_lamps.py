@@ -4,7 +4,7 @@ import pytest
 from steps import CAB, DOWN, UP, Group, floor_of, group_with_duplicate, lamps, partition, settle
 
 from elevator.core.node import heartbeat
-from elevator.net.wire import Encoder
+from elevator.net.wire import encode
 from elevator.simulation.faults import FaultKind
 from elevator.simulation.simulated_node import GROUP
 
@@ -64,7 +64,7 @@ def test_late_datagram_of_the_previous_run_does_not_darken_a_lamp() -> None:
     group = Group(cars=1, at=(0,))
     group.press(0, CAB, 3)
     group.run(230)
-    late = Encoder(GROUP).encode(heartbeat(group[0].node))[0]
+    late = encode(heartbeat(group[0].node), GROUP)
     group[0].kill()
     group.run(50)
     group[0].start()

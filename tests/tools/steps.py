@@ -4,7 +4,7 @@ The judges of the simulated world check every scenario. A scenario turns them of
 the faults that the world can inject.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from attrs import evolve
 
@@ -12,10 +12,15 @@ from elevator.building import elevator
 from elevator.building.elevator import Event, EventKind, Machine, misbehaviour
 from elevator.core.call_set import mask, serve
 from elevator.core.model import (
+    EVERY_CAR,
     NEVER_MS,
+    Author,
     Behaviour,
     Button,
     Call,
+    Calls,
+    Dot,
+    Entry,
     Fault,
     Motor,
     Park,
@@ -23,7 +28,7 @@ from elevator.core.model import (
     Record,
 )
 from elevator.core.node import Node, record
-from elevator.net.wire import decode
+from elevator.net.wire import decode, is_button
 from elevator.runtime.event_log import EventLog
 from elevator.simulation.events import DiskWiped, MachineChanged, ProgramStarted, TurnTaken
 from elevator.simulation.faults import FaultKind, InjectedFault, Plan, Press
@@ -37,6 +42,22 @@ NO_PARKING, SPREAD, LOBBY = Policy(park=Park.NONE), Policy(park=Park.SPREAD), Po
 PRESS_MS = 200
 LOG_MS = 100
 """The longest time between two updates of a car's log."""
+
+
+def make_calls(live: Mapping[Dot, Call], seen: Mapping[Author, int]) -> Calls:
+    """Return the call set with the presses *live* and the version vector *seen*."""
+
+    def live_of(author: Author) -> dict[int, Call]:
+        return {dot.n: call for dot, call in live.items() if dot.author == author}
+
+    return Calls({author: Entry(author, newest, live_of(author)) for author, newest in seen.items()})
+
+
+def full_entry(author: Author, floors: int, newest: int) -> Entry:
+    """Return the entry of an author with every button pressed. The number of the newest press is *newest*."""
+    buttons = [(button, floor) for button in Button for floor in range(floors) if is_button(button, floor, floors)]
+    calls = [Call(button, floor, author.id if button is CAB else EVERY_CAR) for button, floor in buttons]
+    return Entry(author, newest, {newest - age: call for age, call in enumerate(calls)})
 
 
 class ScriptedCar:

@@ -1,13 +1,15 @@
 """The call set: algebraic laws of merging, and random histories compared with a model that keeps every press."""
 
 from collections.abc import Mapping
+from random import Random
 
+import pytest
 from attrs import define, field
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from elevator.core.call_set import covers, demand, forget, merge, press, serve
-from elevator.core.model import EVERY_CAR, Author, Button, Buttons, Call, Calls, Dot
+from elevator.core.model import EVERY_CAR, INCARNATIONS_KEPT, Author, Button, Buttons, Call, Calls, Dot, Entry
 
 CALLS = [Call(Button.UP, 0, EVERY_CAR), Call(Button.DOWN, 1, EVERY_CAR), Call(Button.CAB, 1, 0)]
 NODES = 3
@@ -138,10 +140,7 @@ def test_press_is_removed_by_a_later_serve(history: History, call: Call) -> None
 @given(histories)
 def test_parts_of_a_call_set_can_be_merged_one_by_one(history: History) -> None:
     a, b, _ = (replica.calls for replica in play(history)[0])
-    parts = [
-        Calls({dot: call for dot, call in b.live.items() if dot.author == author}, {author: n})
-        for author, n in b.seen.items()
-    ]
+    parts = [Calls({author: entry}) for author, entry in b.entries.items()]
     joined = a
     for part in reversed(parts):
         joined = merge(joined, part)
@@ -157,6 +156,89 @@ def test_forgetting_loses_no_live_call(history: History) -> None:
     live_in_both = merge(a, b).live.items()
     merged: Mapping[Dot, Call] = merge(forgotten, b).live
     assert live_in_both <= merged.items(), "at worst a served call becomes live again"
+
+
+@given(histories, st.randoms(use_true_random=False))
+def test_equal_sets_have_equal_digests_in_whatever_order_they_were_merged(history: History, rng: Random) -> None:
+    replicas = [replica.calls for replica in play(history)[0]]
+    parts = [Calls({author: entry}) for calls in replicas for author, entry in calls.entries.items()]
+    joined = [Calls(), Calls()]
+    for index in range(2):
+        for part in rng.sample(parts, len(parts)):
+            joined[index] = merge(joined[index], part)
+    assert joined[0] == joined[1]
+    assert joined[0].digest == joined[1].digest
+    backwards = Calls(
+        {
+            author: Entry(author, entry.newest, dict(reversed(list(entry.live.items()))))
+            for author, entry in reversed(list(joined[0].entries.items()))
+        }
+    )
+    assert backwards.digest == joined[0].digest
+
+
+@given(histories)
+def test_sets_with_the_same_digest_are_equal(history: History) -> None:
+    a, b, c = (replica.calls for replica in play(history)[0])
+    sets = (a, b, c, merge(a, b), merge(b, c), serve(a, {CALLS[0]}), press(b, Author(0, 1), CALLS[1]))
+    assert all((one.digest == two.digest) == (one == two) for one in sets for two in sets)
+
+
+ONE, TWO = Author(0, 5), Author(1, 7)
+EXAMPLE = Calls({ONE: Entry(ONE, 9, {6: CALLS[0], 9: CALLS[2]}), TWO: Entry(TWO, 2, {1: CALLS[1]})})
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        Entry(ONE, 10, {6: CALLS[0], 9: CALLS[2]}),
+        Entry(ONE, 9, {6: CALLS[0]}),
+        Entry(ONE, 9, {9: CALLS[2]}),
+        Entry(ONE, 9, {}),
+        Entry(ONE, 9, {6: CALLS[0], 8: CALLS[2]}),
+        Entry(ONE, 9, {6: CALLS[0], 9: CALLS[1]}),
+        Entry(ONE, 9, {6: CALLS[2], 9: CALLS[0]}),
+        Entry(ONE, 9, {6: CALLS[0], 7: CALLS[1], 9: CALLS[2]}),
+        Entry(ONE, 9, {6: CALLS[0], 9: CALLS[2]._replace(floor=2)}),
+        Entry(ONE, 9, {6: CALLS[0]._replace(button=Button.DOWN), 9: CALLS[2]}),
+        Entry(Author(0, 6), 9, {6: CALLS[0], 9: CALLS[2]}),
+        Entry(Author(2, 5), 9, {6: CALLS[0], 9: CALLS[2]}),
+        None,
+    ],
+)
+def test_every_difference_of_an_entry_changes_the_digest(changed: Entry | None) -> None:
+    left = {TWO: EXAMPLE.entries[TWO]}
+    assert Calls(left if changed is None else {**left, changed.author: changed}).digest != EXAMPLE.digest
+
+
+def test_author_without_live_presses_counts_in_the_digest() -> None:
+    added = Calls({**EXAMPLE.entries, Author(2, 1): Entry(Author(2, 1), 1)})
+    assert added.digest != EXAMPLE.digest
+
+
+def test_digest_of_no_calls_is_0() -> None:
+    assert Calls().digest == 0
+
+
+def test_expired_authors_do_not_count_in_the_digest() -> None:
+    """Replicas forget them at different times, and their sets must nevertheless count as equal."""
+    runs = [Author(0, run) for run in range(INCARNATIONS_KEPT + 3)]
+    entries = {author: Entry(author, 1) for author in runs}
+    kept = {author: entries[author] for author in runs[3:]}
+    other = {TWO: EXAMPLE.entries[TWO]}
+    calls = Calls({**other, **entries})
+    assert calls.expired == {*runs[:3]}
+    assert calls.digest == forget(calls, calls.expired).digest == Calls({**kept, **other}).digest
+    assert calls.digest != forget(calls, {runs[3]}).digest
+
+
+def test_old_author_with_a_live_press_counts_in_the_digest() -> None:
+    runs = [Author(0, run) for run in range(INCARNATIONS_KEPT + 3)]
+    entries = {author: Entry(author, 1, {1: CALLS[0]} if author == runs[1] else {}) for author in runs}
+    calls = Calls(entries)
+    assert calls.expired == {runs[0], runs[2]}
+    assert calls.digest == forget(calls, calls.expired).digest
+    assert calls.digest != serve(calls, {CALLS[0]}).digest
 
 
 def test_demand_has_one_mask_per_hall_button_and_one_per_car() -> None:

@@ -35,7 +35,7 @@ from elevator.hardware.card_port import UDEV_RULE
 from elevator.net.admission import PROBE, Admission
 from elevator.net.broadcast import Route, open_port
 from elevator.net.seal import NO_KEY, seal
-from elevator.net.wire import Encoder
+from elevator.net.wire import encode
 from elevator.runtime.config import Config
 
 
@@ -48,7 +48,7 @@ def traffic(*nodes: tuple[int, str, int], others: int = 0) -> GroupTraffic:
     by_id: dict[int, dict[str, Heartbeat]] = {}
     for id, address, floors in nodes:
         by_id.setdefault(id, {})[address] = heartbeat(id, floors)
-    return GroupTraffic(by_id, {"from another group, or malformed": others} if others else {})
+    return GroupTraffic(by_id, {"from another group": others} if others else {})
 
 
 @contextmanager
@@ -331,7 +331,7 @@ def test_listen_returns_nodes_and_counts_other_datagrams(monkeypatch: pytest.Mon
     def send() -> None:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
             while not done.wait(0.02):
-                for datagram in (*Encoder("lab").encode(heartbeat(3)), *Encoder("other").encode(heartbeat(4))):
+                for datagram in (encode(heartbeat(3), "lab"), encode(heartbeat(4), "other")):
                     sender.sendto(seal(datagram, NO_KEY), ("127.0.0.1", port))
                 sender.sendto(b"x", ("127.0.0.1", port))
 
@@ -343,7 +343,7 @@ def test_listen_returns_nodes_and_counts_other_datagrams(monkeypatch: pytest.Mon
     thread.join()
     assert {id: list(by_address) for id, by_address in found.nodes.items()} == {3: ["127.0.0.1"]}
     assert {reason: count > 0 for reason, count in found.refused.items()} == {
-        "from another group, or malformed": True,
+        "from another group": True,
         "not sealed, so not sent by a node": True,
     }
 
@@ -360,7 +360,7 @@ def test_port_that_another_program_owns_fails_the_check() -> None:
 def test_doctor_checks_peers_number_of_floors_and_id() -> None:
     alone, group = traffic(others=2), traffic((1, "10.0.0.1", 4), (3, "10.0.0.3", 4), (3, "10.0.0.9", 6))
     assert check_peers(alone, "lab").text == (
-        "no heartbeats from other nodes of group lab yet; 2 datagrams dropped: from another group, or malformed"
+        "no heartbeats from other nodes of group lab yet; 2 datagrams dropped: from another group"
     )
     assert check_peers(group, "lab").text == "other nodes of group lab: 1 at 10.0.0.1, 3 at 10.0.0.3 and 10.0.0.9"
     assert check_floors(alone, 4).good

@@ -11,7 +11,7 @@ from elevator.building.network import ADDRESS, SimulatedNetwork, receivers
 from elevator.core.call_set import press
 from elevator.core.model import EVERY_CAR, Author, Button, Buttons, Call, Calls, Car, Heartbeat
 from elevator.net.seal import NO_KEY, seal
-from elevator.net.wire import Encoder
+from elevator.net.wire import encode
 
 NODES = range(3)
 
@@ -98,6 +98,6 @@ def test_network_reports_heartbeats_even_of_unplugged_nodes(nodes: Nodes) -> Non
     author = Author(1, 5)
     heartbeat = Heartbeat(author, 3, 4, Car(), Buttons(up=2), 0, press(Calls(), author, Call(Button.UP, 1, EVERY_CAR)))
     nodes.network.unplugged.add(1)
-    nodes.broadcast(1, seal(Encoder("test").encode(heartbeat)[0], NO_KEY))
+    nodes.broadcast(1, seal(encode(heartbeat, "test"), NO_KEY))
     nodes.broadcast(0, b"garbage")
     assert nodes.network.heard == {1: (77, heartbeat)}

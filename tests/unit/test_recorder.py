@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from steps import make_calls
 
 from elevator.core.call_set import press
 from elevator.core.model import EVERY_CAR, Author, Button, Call, Calls, Direction, OpenDoor, Record
@@ -209,8 +210,8 @@ def test_call_found_late_and_then_served_is_not_written_again(tmp_path: Path, mo
         disk.load(lambda: None)
         disk.save(Record(71, Calls()))
         poll_until(disk, lambda news: news.found)
-        disk.save(Record(71, Calls({}, CALLS.seen)))
-        poll_until(disk, lambda news: news.recorded == Calls({}, CALLS.seen))
+        disk.save(Record(71, make_calls({}, CALLS.seen)))
+        poll_until(disk, lambda news: news.recorded == make_calls({}, CALLS.seen))
         disk.save(Record(71, Calls()))  # The version vector of this record is empty too.
     monkeypatch.undo()
     assert stored(tmp_path) == Record(71, Calls())

@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 
 from elevator.core.call_set import press
-from elevator.core.model import EVERY_CAR, Author, Button, Call, Calls, Record
-from elevator.storage.records import write_record
+from elevator.core.model import EVERY_CAR, Author, Button, Call, Calls, Direction, Entry, OpenDoor, Record
+from elevator.net.wire import AGE_MAX, COUNT_MAX
+from elevator.storage.records import read_record, write_record
 from elevator.storage.store import Memory, Store, StoreError, lock
+from elevator.storage.strict import BAD_INPUT
 
 ME = Author(2, 70)
 CALLS = press(press(Calls(), ME, Call(Button.UP, 2, EVERY_CAR)), ME, Call(Button.CAB, 3, 2))
@@ -210,3 +212,82 @@ def test_memory_store_accepts_records_and_loads_none() -> None:
     memory = Memory()
     assert memory.save(write_record(Record(1, CALLS)))
     assert memory.load() is None
+
+
+# The text of a record
+
+THREE_FIELDS = "[71,null,[[2,70,9,[[0,2,-1,3],[1,3,-1,1],[2,1,2,0]]],[0,5,1,[]]]]"
+FOUR_FIELDS = "[71,[2,-1],[[2,70,9,[[0,2,-1,3],[1,3,-1,1],[2,1,2,0]]],[0,5,1,[]]],[69,70]]"
+"""Records that earlier versions wrote."""
+EARLIER = Calls(
+    {
+        ME: Entry(
+            ME, 9, {6: Call(Button.UP, 2, EVERY_CAR), 8: Call(Button.DOWN, 3, EVERY_CAR), 9: Call(Button.CAB, 1, 2)}
+        ),
+        Author(0, 5): Entry(Author(0, 5), 1),
+    }
+)
+
+
+@pytest.mark.parametrize(("text", "door"), [(THREE_FIELDS, None), (FOUR_FIELDS, OpenDoor(2, Direction.DOWN))])
+def test_record_of_an_earlier_version_is_loaded(tmp_path: Path, text: str, door: OpenDoor | None) -> None:
+    store = Store(tmp_path, 4)
+    assert store.save(text)
+    store.close()
+    record = Record(71, EARLIER, door)
+    assert reopened(tmp_path) == record
+    assert read_record(write_record(record), 4) == record
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        "[[2,70,9,[[2,1,3,0]]]]",
+        "[[2,70,9,[[2,1,-1,0]]]]",
+        "[[2,70,9,[[0,2,-1,3],[2,1,0,0]]]]",
+        "[[2,70,9,[[0,2,2,0]]]]",
+        "[[2,70,9,[[1,2,0,0]]]]",
+        "[[2,70,9,[[1,2,-2,0]]]]",
+        "[[2,70,9,[[3,2,-1,0]]]]",
+        "[[2,70,9,[[0,63,-1,0]]]]",
+        "[[2,70,9,[[0,-1,-1,0]]]]",
+        "[[2,70,9,[[1,0,-1,0]]]]",
+        "[[2,70,9,[[2,64,2,0]]]]",
+        "[[2,70,9,[[0,2,-1,9]]]]",
+        "[[2,70,9,[[0,2,-1,-1]]]]",
+        "[[2,70,9,[[0,2,-1,0],[0,2,-1,1]]]]",
+        "[[2,70,9,[[0,2,-1,1],[0,1,-1,1]]]]",
+        "[[2,70,9007199254740992,[[0,2,-1,4294967296]]]]",
+        "[[2,70,0,[]]]",
+        "[[2,70,9007199254740993,[]]]",
+        "[[64,70,9,[]]]",
+        "[[-1,70,9,[]]]",
+        "[[2,-1,9,[]]]",
+        "[[2,9007199254740993,9,[]]]",
+        "[[2,70,9,[]],[2,70,9,[]]]",
+        "[[2,70,9]]",
+        "[[2,70,9,[],0]]",
+        "[[2,70,9,[[0,2,-1]]]]",
+        "[[2,70,9,[[0,2,-1,true]]]]",
+        "[[2,70.0,9,[]]]",
+        "[null]",
+        "null",
+    ],
+)
+def test_record_with_an_invalid_entry_is_refused(entries: str) -> None:
+    """A cab call belongs to the car of its author, and a hall call to no car."""
+    assert read_record("[71,null,[]]", 4) == Record(71, Calls())
+    with pytest.raises(BAD_INPUT):
+        read_record(f"[71,null,{entries}]", 4)
+
+
+def test_record_keeps_a_live_press_that_is_as_old_as_a_heartbeat_can_express() -> None:
+    calls = Calls({ME: Entry(ME, COUNT_MAX, {COUNT_MAX - AGE_MAX: Call(Button.UP, 2, EVERY_CAR)})})
+    assert read_record(write_record(Record(71, calls)), 4).calls == calls
+
+
+def test_calls_at_floors_that_the_building_no_longer_has_are_dropped() -> None:
+    kept = {6: Call(Button.UP, 2, EVERY_CAR), 8: Call(Button.DOWN, 3, EVERY_CAR), 9: Call(Button.CAB, 1, 2)}
+    for floors, numbers in ((4, {6, 8, 9}), (3, {9}), (2, {9})):
+        found = read_record(THREE_FIELDS, floors).calls.entries[ME]
+        assert found == Entry(ME, 9, {n: call for n, call in kept.items() if n in numbers})
