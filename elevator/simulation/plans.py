@@ -60,20 +60,25 @@ SHARES = {
 def plan(seed: int, cars: int | None = None, floors: int | None = None) -> Plan:
     """Draw the plan for *seed*.
 
-    Unless given, *cars* is 1 to 9 and *floors* is 2 to 20; small numbers are likelier. About one run in 18 has no
-    faults.
+    Unless given, *cars* is 1 to 9 and *floors* is 2 to 20; small numbers are likelier. One group in 50 is larger. About
+    one run in 18 has no faults.
     """
     rng = random.Random(seed)
     drawn_cars = rng.choice((1, 2, 3, 3, 3, 3, 4, 4, 5, rng.randint(6, 9)))
     drawn_floors = rng.choice((2, 3, 4, 4, 4, 4, 6, 9, rng.randint(10, 20)))
+    large = random.Random(f"large {seed}")
+    is_large = cars is None and floors is None and large.random() < 1 / 50
     cars, floors = cars or drawn_cars, floors or drawn_floors
     calm_at_ms = rng.choice((20, 40, 60, 120)) * 1000
+    if is_large:
+        cars, floors, calm_at_ms = round(10 * 6 ** large.random()), large.randint(9, 32), 20_000
     every_ms = rng.choice((3000, 6000, 12_000, 25_000))
     count = 0 if rng.random() < 0.1 else calm_at_ms // every_ms + 1
     lasting = draw_lasting(random.Random(f"lasting {seed}"), cars, calm_at_ms)
     faults = sorted((draw_fault(rng, cars, calm_at_ms) for _ in range(count)), key=lambda fault: fault.at_ms)
     presses = sorted(draw_presses(rng, cars, floors, calm_at_ms), key=lambda press: press.at_ms)
     travel_ms = rng.choice((2000, 2000, 2000, 2000, 1000, 3000, 6000))
+    travel_ms = 1000 if is_large else travel_ms
     misconfigured = draw_misconfigured(rng := random.Random(f"stranger {seed}"), cars, floors, calm_at_ms)
     on_misconfigured = [
         press for fault in misconfigured for press in draw_presses_on_misconfigured(rng, cars, floors, fault)

@@ -103,7 +103,8 @@ def test_different_seeds_draw_different_plans() -> None:
     assert len({(each.calm_at_ms, each.faults, each.presses) for each in map(plan, range(50))}) == 50
     drawn = [plan(seed) for seed in range(300)]
     assert {fault.kind for each in drawn for fault in each.faults} == set(FaultKind)
-    assert {each.cars for each in drawn} == set(range(1, 10))
+    sizes = {each.cars for each in drawn}
+    assert sizes > set(range(1, 10)), "about one group in 50 is larger"
     assert any(not each.faults for each in drawn)
     assert {each.traffic.profile for each in drawn if each.traffic} == set(Profile)
 
