@@ -30,9 +30,10 @@ READ_NS = 3_000_000
 time would leave too little CPU time on a busy machine."""
 RATE_MS = 100
 """The port measures the rate of datagrams over about this time."""
-DATAGRAMS_PER_REST_MS, REST_MAX_MS = 25, 4
-"""Every turn costs time. So after each `receive` the port rests for 1 ms for every DATAGRAMS_PER_REST_MS in RATE_MS, up
-to REST_MAX_MS. Then one turn reads many datagrams of a large group or a flood, and a small group waits for nothing."""
+FREE, PER_REST_MS, REST_MAX_MS = 10, 3, 8
+"""Every turn costs time. So after each `receive`, the port rests for 1 ms for every PER_REST_MS datagrams beyond FREE
+in RATE_MS, up to REST_MAX_MS. Then one turn reads many datagrams of a large group or a flood. A small group never waits.
+"""
 SEND_FAILS_MS, SEND_WORKS_MS = 2000, 10_000
 """How long broadcasts must fail, or work again, before the node logs it. Single failures are normal."""
 RECEIVE_BYTES = 1 << 20
@@ -185,7 +186,7 @@ class Broadcast:
         """Rest after *count* datagrams, according to their rate: the number read within about RATE_MS."""
         self._rate = self._rate * max(0, 1 - (now_ms - self._received_at_ms) / RATE_MS) + count
         self._received_at_ms = now_ms
-        self._rest_until_ms = now_ms + min(int(self._rate) // DATAGRAMS_PER_REST_MS, REST_MAX_MS)
+        self._rest_until_ms = now_ms + min(max(int(self._rate) - FREE, 0) // PER_REST_MS, REST_MAX_MS)
 
     def close(self) -> None:
         self.socket.close()
