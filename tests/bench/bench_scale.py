@@ -1,0 +1,593 @@
+"""Benchmark: how the cost of a node grows with its group. Run it with `just bench scale`.
+
+For each size of the group it prints one column:
+
+1. *Datagrams.* Their sizes and rates in a group without changes. These figures are exact.
+2. *One heartbeat.* The CPU time from a received datagram to the end of the turn. The assignment is measured apart,
+   because a node in a large group computes it at most every 100 ms.
+3. *A press in the simulated world.* The heartbeats that the group sends until the lamp is lit, divided by the number of
+   nodes, and the virtual time. A cell is empty if its run would take longer than WORLD_S.
+4. *A real node.* Node 0 runs with its supervisor, its recorder and a simulated elevator. The fleet
+   (tests/tools/fleet.py) plays all other nodes. Under load, the group has ten presses and ten services per second, and
+   its cars move.
+
+Every hall button but "up" at floor 0 is lit, and each car has eight cab calls, or fewer if there are fewer floors. The
+exceptions: in the simulated world, nothing is lit before the press. The real car has no cab call, and its panel presses
+hall buttons that are dark until then.
+
+Times depend on the machine and on what else it does, so compare only figures of one run. If the fleet was late, the
+processors were too busy, and the real group would have sent its datagrams more evenly.
+"""
+
+import argparse
+import json
+import math
+import os
+import random
+import re
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple, NoReturn
+
+import fleet
+import lab
+from attrs import define, evolve, field
+from bench_group import events_since
+from fleet import GROUP
+from lab import Lab
+
+from elevator import __version__
+from elevator.core import assignment, call_set, node, outgoing
+from elevator.core.model import (
+    EVERY_CAR,
+    NEVER_MS,
+    Author,
+    Behaviour,
+    Button,
+    Call,
+    Calls,
+    Confirmed,
+    Entry,
+    Heartbeat,
+    Inputs,
+    Outputs,
+    Park,
+    Policy,
+    Record,
+    Tick,
+)
+from elevator.core.node import Node
+from elevator.core.outgoing import REFRESH, Outgoing
+from elevator.core.peers import HEARTBEAT_MS
+from elevator.core.turn import turn
+from elevator.net.admission import Admission
+from elevator.net.seal import NO_KEY, seal
+from elevator.net.wire import encode
+from elevator.simulation.events import HeartbeatSent
+from elevator.simulation.faults import Plan, Press
+from elevator.simulation.world import World
+
+SIZES = {3: 4, 8: 9, 16: 32, 32: 32, 64: 64}
+"""The number of floors for each number of cars."""
+ROUNDS = 400
+"""How many heartbeats of each kind are read."""
+WORLD_PRESSES = 15
+WORLD_S = 14.0
+"""The limit on the real time of one run of the simulated world."""
+LOSS = 30
+"""The packet loss of the second run, in percent."""
+PRESS_EVERY_MS = 250
+LAMP_S = 2.0
+"""If the lamp is not lit after this time, the car has probably served the call at once."""
+SETTLE_S = 2.0
+BINARY = Path(__file__).parents[2] / "dist" / "elevator"
+UP = Button.UP
+
+Figures = dict[str, float | None]
+"""The measurements of one size, by the names in ROWS. None is an empty cell."""
+ROWS: Sequence[tuple[str, str]] = (
+    ("bytes of an idle heartbeat", "{:.0f}"),
+    ("bytes of a heartbeat with one press", "{:.0f}"),
+    ("idle group: datagrams/s", "{:.0f}"),
+    ("idle group: kB/s", "{:.1f}"),
+    ("read an unchanged heartbeat, µs", "{:.0f}"),
+    ("read one with a changed car, µs", "{:.0f}"),
+    ("read one with a press, µs", "{:.0f}"),
+    ("the same with an assignment, µs", "{:.0f}"),
+    ("world: heartbeats per node until lit", "{:.1f}"),
+    ("world: press to lamp, ms", "{:.0f}"),
+    ("world, 30 % loss: heartbeats per node", "{:.1f}"),
+    ("world, 30 % loss: press to lamp, ms", "{:.0f}"),
+    ("real, idle: worker, % of a core", "{:.1f}"),
+    ("real, idle: supervisor, % of a core", "{:.1f}"),
+    ("real, load: worker, % of a core", "{:.1f}"),
+    ("real, load: supervisor, % of a core", "{:.1f}"),
+    ("real, load: recorder, % of a core", "{:.1f}"),
+    ("real, load: received datagrams/s", "{:.0f}"),
+    ("real: dropped datagrams", "{:.0f}"),
+    ("real: press to lamp, median ms", "{:.0f}"),
+    ("real: press to lamp, 95th percentile ms", "{:.0f}"),
+    ("real: number of presses", "{:.0f}"),
+    ("fleet: heartbeats over 20 ms late, %", "{:.1f}"),
+    ("fleet: worst delay, ms", "{:.0f}"),
+)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Measure how the cost of a node grows with the number of cars.")
+    parser.add_argument("--only", type=int, nargs="+", choices=SIZES, default=[*SIZES], help="numbers of cars (all)")
+    parser.add_argument("--seconds", type=float, default=10, help="seconds for each measurement of the real node (10)")
+    parser.add_argument("--svg", type=Path, metavar="FILE", help="plot processor time and bytes to FILE")
+    arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, end)
+    if "ELEVATOR_PROGRAM" not in os.environ and BINARY.exists():
+        lab.PROGRAM[:] = [str(BINARY)]
+    table: dict[int, Figures] = {}
+    for cars in arguments.only:
+        floors, started_s = SIZES[cars], time.monotonic()
+        world, lossy = world_figures(cars, floors, 0), world_figures(cars, floors, LOSS)
+        figures = {**size_figures(cars, floors), **reading_figures(cars, floors)}
+        figures |= {**world, **lossy, **real_figures(cars, floors, arguments.seconds)}
+        table[cars] = figures
+        print(f"{cars} cars: measured in {time.monotonic() - started_s:.0f} s", file=sys.stderr, flush=True)
+    print(f"real node: {' '.join(lab.PROGRAM)}")
+    print_table(table)
+    if arguments.svg is not None:
+        arguments.svg.write_text(plot(table))
+    return 0
+
+
+def end(number: int, _: object) -> NoReturn:
+    """Exit on SIGTERM as on Ctrl-C, so that the processes started are ended, too."""
+    sys.exit(128 + number)
+
+
+def print_table(table: Mapping[int, Figures]) -> None:
+    width = max(len(name) for name, _ in ROWS)
+    print(f"{'cars':{width}}", *[f"{cars:>8}" for cars in table])
+    print(f"{'floors':{width}}", *[f"{SIZES[cars]:>8}" for cars in table])
+    for name, form in ROWS:
+        cells = [figures[name] for figures in table.values()]
+        print(f"{name:{width}}", *[f"{'' if cell is None else form.format(cell):>8}" for cell in cells], flush=True)
+
+
+# Sizes and rates
+
+
+def message(author: Author, cars: int, floors: int, calls: Calls) -> Heartbeat:
+    """Return the public state of a node in an idle group with the call set *calls*."""
+    car, hears = fleet.standing_car(author.id, cars, floors), (1 << cars) - 1 & ~(1 << author.id)
+    claims, rates = calls.hall & fleet.share(author.id, cars, floors), fleet.rates(floors)
+    return Heartbeat(author, 0, floors, car, claims, hears, calls, calls.digest, rates, __version__)
+
+
+def datagram(heartbeat: Heartbeat) -> bytes:
+    return seal(encode(heartbeat, GROUP), NO_KEY)
+
+
+def size_figures(cars: int, floors: int) -> Figures:
+    authors = fleet.authors(cars)
+    calls, me = fleet.lit(authors, floors), authors[-1]
+    long_ago = Outgoing(message(me, cars, floors, calls))
+    # The entries that a heartbeat carries repeat after REFRESH heartbeats for each author.
+    cycle = [evolve(long_ago, sequence=sequence) for sequence in range(1, REFRESH * cars + 1)]
+    sizes = [len(datagram(outgoing.heartbeat(each, 1 << 20, cars - 1, differs=False))) for each in cycle]
+    pressed = call_set.press(calls, me, Call(UP, 0, EVERY_CAR))
+    changed = outgoing.compose(cycle[1], message(me, cars, floors, pressed), 1 << 20)
+    per_s = cars * 1000 / HEARTBEAT_MS
+    return {
+        "bytes of an idle heartbeat": min(sizes),
+        "bytes of a heartbeat with one press": len(
+            datagram(outgoing.heartbeat(changed, 1 << 20, cars - 1, differs=False))
+        ),
+        "idle group: datagrams/s": per_s,
+        "idle group: kB/s": per_s * statistics.mean(sizes) / 1000,
+    }
+
+
+# The CPU time of one heartbeat
+
+
+@define
+class Ports:
+    """The disk, network and panel of a node that is measured. They keep the last record and ignore the rest."""
+
+    record: Record | None = None
+
+    def save(self, record: Record) -> None:
+        self.record = record
+
+    def send(self, heartbeat: Heartbeat) -> None: ...
+
+    def write(self, outputs: Outputs) -> None: ...
+
+
+@define
+class Reader:
+    """Node 0, with all others alive and all lamps lit, and the datagrams of its peers."""
+
+    cars: int
+    floors: int
+    authors: list[Author]
+    node: Node
+    admission: Admission = field(factory=lambda: Admission(GROUP))
+    ports: Ports = field(factory=Ports)
+    inputs: Inputs = Inputs(floor=0, confirmed=Confirmed(door_open=False, motor_stopped=True))
+    now_ms: int = 0
+    sequence: int = 1
+
+    def seal_next(self, author: Author, **changes: Any) -> bytes:
+        """Return the next datagram of *author*; by default without entries."""
+        self.sequence += 1
+        idle = message(author, self.cars, self.floors, self.node.calls)
+        return datagram(evolve(idle, **{"sequence": self.sequence, "calls": Calls(), "rates": None, **changes}))
+
+    def read(self, node: Node, *datagrams: bytes, recorded: Calls | None = None) -> Node:
+        """Admit *datagrams* and return *node* after the turn that reads them."""
+        admitted = [self.admission.admit(each) for each in datagrams]
+        heartbeats = tuple([each for each in admitted if each is not None])
+        tick = Tick(self.now_ms, self.inputs, heartbeats, recorded)
+        ports = self.ports
+        return turn(node, tick, lambda: (self.now_ms, self.inputs), ports, ports, ports)
+
+    def median_us(self, node: Node, make: Callable[[int], bytes], prepare: Callable[[], None] | None = None) -> float:
+        """Return the median CPU time of reading one datagram. Each time *node* begins in the same state."""
+        took_ns = []
+        for number in range(ROUNDS):
+            sealed = make(number)
+            if prepare is not None:
+                prepare()
+            before_ns = time.perf_counter_ns()
+            self.read(node, sealed)
+            took_ns.append(time.perf_counter_ns() - before_ns)
+        return statistics.median(took_ns) / 1000
+
+
+def reading_node(cars: int, floors: int) -> Reader:
+    authors = fleet.authors(cars)
+    record = Record(authors[0].incarnation - 1, fleet.lit(authors, floors))
+    booted = node.boot(0, floors, record, 0, 0, Policy(park=Park.NONE))
+    reader = Reader(cars, floors, authors, booted)
+    recorded: Calls | None = record.calls
+    while reader.now_ms < 1000:
+        reader.now_ms += HEARTBEAT_MS // 2
+        datagrams = [reader.seal_next(author, rates=fleet.rates(floors)) for author in authors[1:]]
+        reader.node = reader.read(reader.node, *datagrams, recorded=recorded)
+        recorded = None if reader.ports.record is None else reader.ports.record.calls
+    reader.now_ms += 1
+    assert reader.node.drive.behaviour is Behaviour.MOVING, "node 0 drives to its first call"
+    return reader
+
+
+def reading_figures(cars: int, floors: int) -> Figures:
+    reader = reading_node(cars, floors)
+    peers, rng = reader.authors[1:], random.Random(1)
+    quiet = evolve(reader.node, quiet_until_ms=NEVER_MS)
+    kept = evolve(quiet, assignment=evolve(quiet.assignment, next_at_ms=NEVER_MS))
+    due = evolve(quiet, assignment=evolve(quiet.assignment, next_at_ms=0))
+
+    def unchanged(number: int) -> bytes:
+        return reader.seal_next(peers[number % len(peers)])
+
+    def changed_car(number: int) -> bytes:
+        author = peers[number % len(peers)]
+        floor = (fleet.standing_car(author.id, cars, floors).floor + rng.randrange(1, floors)) % floors
+        return reader.seal_next(author, car=evolve(fleet.standing_car(author.id, cars, floors), floor=floor))
+
+    def pressed(number: int) -> bytes:
+        """Return a datagram with a press of the only dark hall button. The number of the press is new each time."""
+        author, calls = peers[number % len(peers)], reader.node.calls
+        old = calls.entries.get(author) or Entry(author, 0)
+        newest = old.newest + reader.sequence
+        entry = Entry(author, newest, {**old.live, newest: Call(UP, 0, EVERY_CAR)})
+        digest = Calls({**calls.entries, author: entry}).digest
+        return reader.seal_next(author, calls=Calls({author: entry}), digest=digest)
+
+    return {
+        "read an unchanged heartbeat, µs": reader.median_us(quiet, unchanged),
+        "read one with a changed car, µs": reader.median_us(kept, changed_car),
+        "read one with a press, µs": reader.median_us(kept, pressed),
+        "the same with an assignment, µs": reader.median_us(due, pressed, assignment.plan.cache_clear),
+    }
+
+
+# A press in the simulated world
+
+
+class TooSlow(Exception):
+    """Raised when a run of the simulated world takes longer than WORLD_S."""
+
+
+def world_figures(cars: int, floors: int, loss: int) -> Figures:
+    where = f"world, {loss} % loss" if loss else "world"
+    names = (f"{where}: heartbeats per node" + ("" if loss else " until lit"), f"{where}: press to lamp, ms")
+    try:
+        rounds, took_ms = world_presses(cars, floors, loss)
+    except TooSlow:
+        return dict.fromkeys(names)
+    return {names[0]: statistics.median(rounds) / cars, names[1]: statistics.median(took_ms)}
+
+
+def world_presses(cars: int, floors: int, loss: int) -> tuple[list[int], list[int]]:
+    """Press cab buttons on one panel after the other. Return the heartbeats and the ms until each lamp was lit."""
+    deadline_s = time.monotonic() + WORLD_S
+    at = tuple(float(id % floors) for id in range(cars))
+    world = World(Plan(0, cars, floors, 2000, NEVER_MS, (), (), at=at, policy=Policy(park=Park.NONE)))
+    world.stream.handlers.clear()  # The judges would take most of the time.
+    world.links.loss = loss
+    sent = 0
+
+    def count(_: HeartbeatSent) -> None:
+        nonlocal sent
+        sent += 1
+
+    def run(ms: int) -> None:
+        until_ms = world.now_ms + ms
+        while world.now_ms < until_ms:
+            world.run_until(world.now_ms + 1)
+            if time.monotonic() > deadline_s:
+                raise TooSlow
+
+    world.stream.subscribe(HeartbeatSent, count)
+    run(1000)
+    rng = random.Random(1)
+    rounds, took_ms = [], []
+    for number in range(WORLD_PRESSES):
+        panel = number % cars
+        run(rng.randrange(100, 100 + HEARTBEAT_MS))
+        machine = world.nodes[panel].machine
+        dark = [floor for floor in range(floors) if not machine.lamps.cab >> floor & 1 and floor != machine.sensed]
+        if not dark:
+            continue
+        floor, before, pressed_ms = rng.choice(dark), sent, world.now_ms
+        world.press(Press(pressed_ms, pressed_ms + 200, panel, Button.CAB, floor), begins=True)
+        while not world.nodes[panel].machine.lamps.cab >> floor & 1:
+            run(1)
+        rounds.append(sent - before)
+        took_ms.append(world.now_ms - pressed_ms)
+    return rounds, took_ms
+
+
+# A real node
+
+
+class Used(NamedTuple):
+    """The CPU time of the processes of node 0, and when it was read."""
+
+    at_ns: int
+    of_ns: dict[str, int]
+
+
+class FleetProcess:
+    """The fleet, and the channel to it."""
+
+    def __init__(self, cars: int, floors: int, port: int) -> None:
+        command = [sys.executable, fleet.__file__, *map(str, (cars, floors, port))]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def order(self, command: str) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(command + "\n")
+        self.process.stdin.flush()
+
+    def report(self) -> dict[str, Any]:
+        self.order("report")
+        assert self.process.stdout is not None
+        report: dict[str, Any] = json.loads(self.process.stdout.readline())
+        return report
+
+    def close(self) -> None:
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.close()
+        try:
+            self.process.wait(5)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.process.stdout.close()
+
+
+@contextmanager
+def running(cars: int, floors: int) -> Iterator[tuple[Lab, FleetProcess]]:
+    """Run node 0 with its elevator and the fleet; yield both when the whole group has the same call set."""
+    with tempfile.TemporaryDirectory() as directory, lab.lab(Path(directory), 1, floors, start=False) as group:
+        others = FleetProcess(cars, floors, group.net_port)
+        try:
+            group.start(0)
+            group.wait_for(0, "in service")
+            group.wait(lambda: others.report()["agrees"], "the nodes agree")
+            yield group, others
+        finally:
+            others.close()
+
+
+def real_figures(cars: int, floors: int, seconds: float) -> Figures:
+    with running(cars, floors) as (group, others):
+        time.sleep(SETTLE_S)
+        others.report()
+        before = used(group)
+        time.sleep(seconds)
+        idle, idle_report = percent(before, used(group)), others.report()
+        others.order("load")
+        time.sleep(SETTLE_S)
+        others.report()
+        before = used(group)
+        lamps_ms = presses(group, others, floors, seconds)
+        after = used(group)
+        load, report = percent(before, after), others.report()
+        lost = dropped(group)
+    sent, late = (idle_report[name] + report[name] for name in ("sent", "late"))
+    return {
+        "real, idle: worker, % of a core": idle["worker"],
+        "real, idle: supervisor, % of a core": idle["pair"],
+        "real, load: worker, % of a core": load["worker"],
+        "real, load: supervisor, % of a core": load["pair"],
+        "real, load: recorder, % of a core": load["disk"],
+        "real, load: received datagrams/s": report["sent"] / (after.at_ns - before.at_ns) * 1e9,
+        "real: dropped datagrams": lost,
+        "real: press to lamp, median ms": statistics.median(lamps_ms) if lamps_ms else None,
+        "real: press to lamp, 95th percentile ms": percentile(lamps_ms, 95) if lamps_ms else None,
+        "real: number of presses": len(lamps_ms),
+        "fleet: heartbeats over 20 ms late, %": 100 * late / sent,
+        "fleet: worst delay, ms": max(idle_report["worst_ms"], report["worst_ms"]),
+    }
+
+
+def used(group: Lab) -> Used:
+    of_ns = {}
+    for name in ("worker", "pair", "disk"):
+        texts = [Path(f"/proc/{pid}/schedstat").read_text() for pid in group.processes(0, name)]
+        of_ns[name] = sum(int(text.split()[0]) for text in texts)
+    return Used(time.monotonic_ns(), of_ns)
+
+
+def percent(before: Used, after: Used) -> dict[str, float]:
+    took_ns = after.at_ns - before.at_ns
+    return {name: 100 * (after.of_ns[name] - before.of_ns[name]) / took_ns for name in after.of_ns}
+
+
+def presses(group: Lab, others: FleetProcess, floors: int, seconds: float) -> list[float]:
+    """Press a dark button on the panel of node 0 every PRESS_EVERY_MS. Return the times to its lamp, in ms."""
+    rng, lamps_ms = random.Random(1), list[float]()
+    begin_s = time.monotonic()
+    while time.monotonic() < begin_s + seconds:
+        next_s = time.monotonic() + PRESS_EVERY_MS / 1000 + rng.random() * HEARTBEAT_MS / 1000
+        (state,) = group.states()
+        lit = {(name, floor) for name, at in state["lamps"].items() for floor in at}
+        buttons = [(call.button.name.lower(), call.floor) for call in fleet.reserved(floors)]
+        dark = [each for each in buttons if each not in lit and each[1] != state["sensor"]]
+        if dark:
+            took_ms = press(group, *rng.choice(dark))
+            lamps_ms += [] if took_ms is None else [took_ms]
+            others.order("serve")
+        time.sleep(max(0.0, next_s - time.monotonic()))
+    return lamps_ms
+
+
+def press(group: Lab, button: str, floor: int) -> float | None:
+    """Press a hall button; return the ms until its lamp is lit, or None if it is still dark after LAMP_S."""
+    answer = group.ask("press", car=0, button=button, floor=floor)
+    end_s, number = time.monotonic() + LAMP_S, answer["next"]
+    while time.monotonic() < end_s:
+        for event in events_since(group, number):
+            is_its_lamp = (event["kind"], event.get("button"), event.get("floor")) == ("lamp", button, floor)
+            if is_its_lamp and event["value"]:
+                return float(event["ms"] - answer["ms"])
+        time.sleep(0.01)
+    return None
+
+
+def percentile(values: Sequence[float], percent: int) -> float:
+    return sorted(values)[min(len(values) - 1, len(values) * percent // 100)]
+
+
+def dropped(group: Lab) -> int:
+    """Return how many datagrams node 0 has dropped, from its log, and the kernel for it, from /proc/net/udp."""
+    lines = re.findall(r"dropped a datagram: [^(\n]*(?:\((\d+) times\))?", group.log(0))
+    sockets = [line.split() for line in Path("/proc/net/udp").read_text().splitlines()[1:]]
+    by_kernel = [int(each[-1]) for each in sockets if each[1] == f"00000000:{group.net_port:04X}"]
+    return sum(int(times or 1) for times in lines) + sum(by_kernel)
+
+
+# The plot
+
+PANEL_W, PANEL_H, LEFT, TOP, GAP = 380, 260, 70, 70, 110
+"""The size of a diagram, its margins, and the gap between the two, in pixels."""
+COLOURS = ("#0b6fa4", "#c2410c", "#4d7c0f")
+STYLE = 'font-family="sans-serif" font-size="13" fill="#222"'
+MIDDLE = 'text-anchor="middle"'
+DIAGRAMS: Sequence[tuple[str, str, Mapping[str, str]]] = (
+    (
+        "Processor time of one node",
+        "% of a core",
+        {
+            "idle: worker": "real, idle: worker, % of a core",
+            "10 presses and 10 services per second: worker": "real, load: worker, % of a core",
+            "the same: supervisor": "real, load: supervisor, % of a core",
+        },
+    ),
+    (
+        "Size of a heartbeat",
+        "bytes",
+        {
+            "idle": "bytes of an idle heartbeat",
+            "with one press": "bytes of a heartbeat with one press",
+        },
+    ),
+    (
+        "Traffic of an idle group",
+        "kB/s",
+        {"heartbeats of all nodes": "idle group: kB/s"},
+    ),
+)
+
+
+def plot(table: Mapping[int, Figures]) -> str:
+    """Return an SVG picture with a diagram for each of DIAGRAMS. Its horizontal axis is logarithmic."""
+    width, height = LEFT + len(DIAGRAMS) * (PANEL_W + GAP) - GAP + 30, TOP + PANEL_H + 120
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" {STYLE}>',
+        f'<rect width="{width}" height="{height}" fill="#fff"/>',
+        text(width / 2, 26, "How the cost of a node grows with its group", 'font-size="18" text-anchor="middle"'),
+    ]
+    for number, (title, unit, lines) in enumerate(DIAGRAMS):
+        parts += diagram(LEFT + number * (PANEL_W + GAP), title, unit, lines, table)
+    return "\n".join([*parts, "</svg>\n"])
+
+
+def diagram(left: float, title: str, unit: str, lines: Mapping[str, str], table: Mapping[int, Figures]) -> list[str]:
+    """Draw one diagram: axes with their units, one line of points for each of *lines*, and a legend below."""
+    cells = {label: [(cars, table[cars][name]) for cars in sorted(table)] for label, name in lines.items()}
+    points = {label: [(cars, y) for cars, y in each if y is not None] for label, each in cells.items()}
+    step = tick_step(max(y for each in points.values() for _, y in each))
+    top = step * (max(y for each in points.values() for _, y in each) // step + 1)
+    bottom = TOP + PANEL_H
+
+    def x_of(cars: float) -> float:
+        return left + PANEL_W * (0.04 + 0.92 * math.log(cars / min(SIZES)) / math.log(max(SIZES) / min(SIZES)))
+
+    def y_of(value: float) -> float:
+        return bottom - PANEL_H * value / top
+
+    parts = [text(left + PANEL_W / 2, TOP - 16, title, 'font-size="15" text-anchor="middle"')]
+    for tick in range(round(top / step) + 1):
+        y = y_of(tick * step)
+        parts.append(f'<path d="M{left} {y:.1f}h{PANEL_W}" stroke="#ddd"/>')
+        parts.append(text(left - 8, y + 4, f"{tick * step:g}", 'text-anchor="end"'))
+    parts += [text(x_of(cars), bottom + 18, str(cars), 'text-anchor="middle"') for cars in SIZES]
+    parts.append(f'<path d="M{left} {TOP}V{bottom}H{left + PANEL_W}" fill="none" stroke="#222"/>')
+    parts.append(text(left + PANEL_W / 2, bottom + 38, "number of cars (logarithmic)", 'text-anchor="middle"'))
+    parts.append(text(left - 48, TOP + PANEL_H / 2, unit, f'{MIDDLE} transform="{quarter_turn(left)}"'))
+    for number, (label, each) in enumerate(points.items()):
+        colour, y = COLOURS[number], bottom + 62 + 18 * number
+        path = " ".join(f"{x_of(cars):.1f},{y_of(value):.1f}" for cars, value in each)
+        parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>')
+        parts += [f'<circle cx="{x_of(c):.1f}" cy="{y_of(v):.1f}" r="3.5" fill="{colour}"/>' for c, v in each]
+        parts.append(f'<path d="M{left} {y - 4}h24" stroke="{colour}" stroke-width="2"/>' + text(left + 32, y, label))
+    return parts
+
+
+def quarter_turn(left: float) -> str:
+    return f"rotate(-90 {left - 48} {TOP + PANEL_H / 2})"
+
+
+def text(x: float, y: float, words: str, style: str = "") -> str:
+    return f'<text x="{x:.1f}" y="{y:.1f}" {style}>{words}</text>'
+
+
+def tick_step(most: float) -> float:
+    """Return a round distance between ticks that gives three to eight ticks up to *most*."""
+    power: float = 10 ** math.floor(math.log10(most))
+    return next(step * power for step in (0.2, 0.5, 1, 2) if most < 6 * step * power)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,345 @@
+"""A fleet: one process that plays all nodes of a large group except node 0, on the loopback broadcast address.
+
+The fleet costs little processor time, because its nodes share one call set. It merges what node 0 sends. Each fleet node
+publishes a change after a delay of its own, in place of its disk. elevator.core.outgoing schedules and composes the
+heartbeats, as in a real node, so node 0 receives the datagrams of a real group. Each fleet node sends from an address
+of its own.
+
+The fleet cars claim all hall calls that fleet nodes have pressed. So the car of node 0 stays where it is until a button
+of its own panel is pressed.
+
+The process reads commands from standard input, one a line, and ends at end of file:
+
+    load     each second, press CHANGES_PER_S buttons and serve as many calls; move the cars
+    serve    with the next service, serve the calls that node 0 has pressed
+    report   print a line of JSON: whether all nodes agree, and how late the fleet has sent since the last report
+
+Under load, a press on the panel of node 0 replaces the next press of the fleet. The fleet does not press the buttons in
+`reserved`, so that the panel of node 0 has dark buttons.
+"""
+
+import argparse
+import json
+import os
+import random
+import select
+import signal
+import socket
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from enum import IntEnum
+from heapq import heappop, heappush
+
+from attrs import evolve
+
+from elevator import __version__
+from elevator.core import outgoing
+from elevator.core.call_set import merge, press, serve
+from elevator.core.model import (
+    EVERY_CAR,
+    RATE_MAX,
+    Author,
+    Behaviour,
+    Button,
+    Buttons,
+    Call,
+    Calls,
+    Car,
+    Direction,
+    Fault,
+    Heartbeat,
+    Rates,
+)
+from elevator.core.outgoing import Outgoing
+from elevator.core.peers import HEARTBEAT_MS
+from elevator.net.seal import HEAD_BYTES, NO_KEY, seal
+from elevator.net.wire import decode, encode
+
+EVERYBODY, NODE = "127.255.255.255", "127.0.0.1"
+"""The address to which every node sends, and the address from which node 0 sends."""
+GROUP = "lab"
+CABS = 8
+"""How many cab calls each car has, if the building has more floors than that."""
+CHANGES_PER_S = 10
+MOVE_MS = 2000
+"""The time from floor to floor of a moving fleet car."""
+DISK_MS = 2, 8
+"""The shortest and the longest time from a change to its publication, in place of writing a record."""
+LATE_MS = 20
+INCARNATION = 1 << 40
+RATES = RATE_MAX // 10
+
+
+def authors(cars: int) -> list[Author]:
+    return [Author(id, INCARNATION + id) for id in range(cars)]
+
+
+def hall_calls(floors: int) -> list[Call]:
+    """Return every hall call but "up" at floor 0, which the car of node 0 would serve at once."""
+    up = [Call(Button.UP, floor, EVERY_CAR) for floor in range(1, floors - 1)]
+    return up + [Call(Button.DOWN, floor, EVERY_CAR) for floor in range(1, floors)]
+
+
+def cab_calls(car: int, floors: int) -> list[Call]:
+    """Return CABS cab calls; fewer if there are fewer floors, because at least floor 0 has none."""
+    chosen = random.Random(car).sample(range(1, floors), min(CABS, floors - 1))
+    return [Call(Button.CAB, floor, car) for floor in chosen]
+
+
+def reserved(floors: int) -> list[Call]:
+    """Return the hall calls whose buttons only node 0 presses under load: half of them, or about a dozen."""
+    every = hall_calls(floors)
+    return every[:: max(2, len(every) // 12)]
+
+
+def lit(pressing: Sequence[Author], floors: int) -> Calls:
+    """Return a call set with all `hall_calls`, pressed in turn by *pressing*, and with the cab calls of their cars."""
+    calls = Calls()
+    for number, call in enumerate(hall_calls(floors)):
+        calls = press(calls, pressing[number % len(pressing)], call)
+    for author in pressing:
+        for call in cab_calls(author.id, floors):
+            calls = press(calls, author, call)
+    return calls
+
+
+def rates(floors: int) -> Rates:
+    return Rates((RATES,) * floors, (RATES,) * floors)
+
+
+def standing_car(id: int, cars: int, floors: int) -> Car:
+    """Return a car in service; the cars are spread over the building, and that of node 0 is at floor 0."""
+    return Car(id * floors // cars, Direction.UP, Behaviour.IDLE, Fault.NONE)
+
+
+def moved(car: Car, floors: int) -> Car:
+    """Return *car* one floor further; it turns at the ends of the building."""
+    turns = not 0 <= car.floor + car.direction < floors
+    direction = car.direction.opposite if turns else car.direction
+    return evolve(car, floor=car.floor + direction, direction=direction, behaviour=Behaviour.MOVING)
+
+
+def share(id: int, cars: int, floors: int) -> Buttons:
+    """Return the hall buttons whose calls fleet car *id* claims if they are lit."""
+    up, down = (
+        sum(1 << floor for floor in range(floors) if (2 * floor + way) % (cars - 1) == id - 1) for way in range(2)
+    )
+    return Buttons(up, down)
+
+
+class Task(IntEnum):
+    """What the fleet does at a time: for one node, or for the group."""
+
+    PUBLISH = 0
+    SEND = 1
+    MOVE = 2
+    PRESS = 3
+    SERVE = 4
+
+
+class Fleet:
+    """Nodes 1 to *cars* - 1 of a group whose node 0 is real."""
+
+    def __init__(self, cars: int, floors: int, port: int) -> None:
+        self.cars, self.floors, self.port = cars, floors, port
+        self.rng = random.Random(1)
+        self.authors = authors(cars)[1:]
+        self.calls = lit(self.authors, floors)
+        self.car = {each.id: standing_car(each.id, cars, floors) for each in self.authors}
+        self.shares = {each.id: share(each.id, cars, floors) for each in self.authors}
+        self.disk_ms = {each.id: self.rng.randint(*DISK_MS) for each in self.authors}
+        self.outgoing = {each.id: Outgoing(sent_at_ms=clock_ms()) for each in self.authors}
+        self.published: Counter[int] = Counter()
+        """How many fleet nodes publish each digest."""
+        self.publishing: set[int] = set()
+        """The nodes that will publish a change."""
+        self.heard: Heartbeat | None = None
+        """The newest heartbeat of node 0."""
+        self.pressed_at_0 = 0
+        """How many presses of node 0 have replaced no press of the fleet yet."""
+        self.should_serve_0 = False
+        pool = [*hall_calls(floors), *[call for each in self.authors for call in cab_calls(each.id, floors)]]
+        self.pool = [call for call in pool if call not in reserved(floors)]
+        self.tasks: list[tuple[int, Task, int]] = []
+        """A heap of (time, task, node)."""
+        self.sent = self.late = self.worst_ms = 0
+        self.receiver = open_receiver(port)
+        self.senders = {each.id: open_sender(each.id) for each in self.authors}
+        for number, author in enumerate(self.authors):
+            heappush(self.tasks, (clock_ms() + number * HEARTBEAT_MS // cars, Task.PUBLISH, author.id))
+
+    def run(self) -> None:
+        """Run until standard input ends."""
+        while True:
+            wait_s = max(0, self.tasks[0][0] - clock_ms()) / 1000
+            readable, _, _ = select.select([self.receiver, sys.stdin], [], [], wait_s)
+            if self.receiver in readable:
+                self.receive()
+            if sys.stdin in readable:
+                commands = os.read(sys.stdin.fileno(), 1 << 16).decode()
+                if not commands:
+                    return
+                for command in commands.split():
+                    self.execute(command)
+            while self.tasks[0][0] <= clock_ms():
+                self.do(*heappop(self.tasks))
+
+    def execute(self, command: str) -> None:
+        match command:
+            case "load":
+                self.change(serve(self.calls, set(reserved(self.floors))))
+                every_ms = 1000 // CHANGES_PER_S
+                heappush(self.tasks, (clock_ms(), Task.PRESS, 0))
+                heappush(self.tasks, (clock_ms() + every_ms // 2, Task.SERVE, 0))
+                for author in self.authors:
+                    heappush(self.tasks, (clock_ms() + self.rng.randrange(MOVE_MS), Task.MOVE, author.id))
+            case "serve":
+                self.should_serve_0 = True
+            case _:
+                print(json.dumps(self.report()), flush=True)
+
+    def report(self) -> dict[str, int]:
+        heard, everybody = self.heard, (1 << self.cars) - 2
+        agrees = heard is not None and heard.hears == everybody and set(self.published) == {heard.digest}
+        report = {"agrees": agrees, "sent": self.sent, "late": self.late, "worst_ms": self.worst_ms}
+        self.sent = self.late = self.worst_ms = 0
+        return report
+
+    def do(self, at_ms: int, task: Task, id: int) -> None:
+        now_ms, every_ms = clock_ms(), 1000 // CHANGES_PER_S
+        match task:
+            case Task.PUBLISH:
+                self.publish(id, now_ms)
+            case Task.SEND:
+                if outgoing.due_at_ms(self.outgoing[id]) == at_ms:  # Otherwise another task has replaced this one.
+                    self.send(id, at_ms, now_ms)
+            case Task.MOVE:
+                self.car[id] = moved(self.car[id], self.floors)
+                self.publish(id, now_ms)
+                heappush(self.tasks, (at_ms + MOVE_MS, Task.MOVE, id))
+            case Task.PRESS:
+                if self.pressed_at_0:
+                    self.pressed_at_0 -= 1
+                else:
+                    self.press()
+                heappush(self.tasks, (at_ms + every_ms, Task.PRESS, 0))
+            case Task.SERVE:
+                self.serve()
+                heappush(self.tasks, (at_ms + every_ms, Task.SERVE, 0))
+
+    def press(self) -> None:
+        """Press a button that is not lit."""
+        live = {*self.calls.live.values()}
+        dark = [call for call in self.pool if call not in live]
+        if dark:
+            call = self.rng.choice(dark)
+            author = self.rng.choice(self.authors) if call.car == EVERY_CAR else self.authors[call.car - 1]
+            self.change(press(self.calls, author, call))
+
+    def serve(self) -> None:
+        """Serve a call of the fleet; after the command `serve`, all calls that node 0 has pressed instead."""
+        of_0 = [call for dot, call in self.calls.live.items() if dot.author.id == 0]
+        if self.should_serve_0 and of_0:
+            self.should_serve_0 = False
+            self.change(serve(self.calls, {*of_0}))
+        else:
+            live = {*self.calls.live.values()}
+            self.change(serve(self.calls, {self.rng.choice([call for call in self.pool if call in live])}))
+
+    def change(self, calls: Calls) -> None:
+        """Replace the call set, and let each node publish it after its own delay."""
+        if calls is self.calls:
+            return
+        self.calls, now_ms = calls, clock_ms()
+        for author in self.authors:
+            if author.id not in self.publishing:
+                self.publishing.add(author.id)
+                heappush(self.tasks, (now_ms + self.disk_ms[author.id], Task.PUBLISH, author.id))
+
+    def publish(self, id: int, now_ms: int) -> None:
+        self.publishing.discard(id)
+        old, calls = self.outgoing[id], self.calls
+        others = [author.id for author in self.authors if author.id != id] + [0] * (self.heard is not None)
+        hears = sum(1 << other for other in others)
+        claims = calls.hall & self.shares[id]
+        car, me = self.car[id], self.authors[id - 1]
+        message = Heartbeat(
+            me, 0, self.floors, car, claims, hears, calls, calls.digest, rates(self.floors), __version__
+        )
+        new = self.outgoing[id] = outgoing.compose(old, message, now_ms)
+        if new is not old:
+            if old.message is not None:
+                self.published -= Counter([old.message.digest])
+            self.published[calls.digest] += 1
+            heappush(self.tasks, (outgoing.due_at_ms(new), Task.SEND, id))
+
+    def send(self, id: int, due_at_ms: int, now_ms: int) -> None:
+        mine, node = self.outgoing[id], self.heard
+        assert mine.message is not None
+        differs = len(self.published) > 1 or (node is not None and node.digest != mine.message.digest)
+        heartbeat = outgoing.heartbeat(mine, now_ms, self.cars - 1, differs)
+        self.senders[id].sendto(seal(encode(heartbeat, GROUP), NO_KEY), (EVERYBODY, self.port))
+        new = self.outgoing[id] = outgoing.sent(mine, now_ms)
+        heappush(self.tasks, (outgoing.due_at_ms(new), Task.SEND, id))
+        self.sent += 1
+        self.late += now_ms - due_at_ms > LATE_MS
+        self.worst_ms = max(self.worst_ms, now_ms - due_at_ms)
+
+    def receive(self) -> None:
+        """Receive the heartbeats of node 0, and merge their calls."""
+        while True:
+            try:
+                heartbeat = decode(self.receiver.recv(1 << 11)[HEAD_BYTES:], GROUP)
+            except BlockingIOError:
+                return
+            if heartbeat is None or heartbeat.sender.id != 0:
+                continue
+            is_first, self.heard = self.heard is None, heartbeat
+            known = self.newest_of_0()
+            self.change(merge(self.calls, heartbeat.calls))
+            self.pressed_at_0 += self.newest_of_0() - known
+            if is_first:
+                for author in self.authors:
+                    self.publish(author.id, clock_ms())
+
+    def newest_of_0(self) -> int:
+        return sum(entry.newest for author, entry in self.calls.entries.items() if author.id == 0)
+
+
+def clock_ms() -> int:
+    return time.monotonic_ns() // 1_000_000
+
+
+def open_receiver(port: int) -> socket.socket:
+    """Return a socket that receives the broadcasts of node 0 only: the kernel discards those of the fleet."""
+    opened = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    for option in (socket.SO_REUSEADDR, socket.SO_REUSEPORT):
+        opened.setsockopt(socket.SOL_SOCKET, option, 1)
+    opened.bind((EVERYBODY, port))
+    opened.connect((NODE, port))
+    opened.setblocking(False)
+    return opened
+
+
+def open_sender(id: int) -> socket.socket:
+    """Return a broadcast socket with a loopback address of its own."""
+    opened = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    opened.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+    opened.bind((f"127.0.1.{id}", 0))
+    return opened
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Play all nodes of a group except node 0.")
+    for name in ("cars", "floors", "port"):
+        parser.add_argument(name, type=int)
+    arguments = parser.parse_args()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the benchmark too, which closes standard input.
+    Fleet(arguments.cars, arguments.floors, arguments.port).run()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
