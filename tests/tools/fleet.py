@@ -1,9 +1,9 @@
 """A fleet: one process that plays all nodes of a large group except node 0, on the loopback broadcast address.
 
-The fleet costs little processor time, because its nodes share one call set. It merges what node 0 sends. Each fleet node
-publishes a change after a delay of its own, in place of its disk. elevator.core.outgoing schedules and composes the
-heartbeats, as in a real node, so node 0 receives the datagrams of a real group. Each fleet node sends from an address
-of its own.
+The fleet needs little processor time, because its nodes share one call set. It merges what node 0 sends. Each fleet
+node publishes a change after a delay of its own, in place of its disk. elevator.core.outgoing schedules and composes
+the heartbeats, as in a real node, so node 0 receives the datagrams of a real group. Each fleet node sends from an
+address of its own.
 
 The fleet cars claim all hall calls that fleet nodes have pressed. So the car of node 0 stays where it is until a button
 of its own panel is pressed.
@@ -151,6 +151,8 @@ class Fleet:
         self.shares = {each.id: share(each.id, cars, floors) for each in self.authors}
         self.disk_ms = {each.id: self.rng.randint(*DISK_MS) for each in self.authors}
         self.outgoing = {each.id: Outgoing(sent_at_ms=clock_ms()) for each in self.authors}
+        self.due_at_ms = dict.fromkeys(self.outgoing, 0)
+        """When the next heartbeat of each node is due. Other SEND tasks of the node are obsolete."""
         self.published: Counter[int] = Counter()
         """How many fleet nodes publish each digest."""
         self.publishing: set[int] = set()
@@ -213,8 +215,8 @@ class Fleet:
             case Task.PUBLISH:
                 self.publish(id, now_ms)
             case Task.SEND:
-                if outgoing.due_at_ms(self.outgoing[id]) == at_ms:  # Otherwise another task has replaced this one.
-                    self.send(id, at_ms, now_ms)
+                if self.due_at_ms[id] == at_ms:
+                    self.send(id, now_ms)
             case Task.MOVE:
                 self.car[id] = moved(self.car[id], self.floors)
                 self.publish(id, now_ms)
@@ -273,19 +275,24 @@ class Fleet:
             if old.message is not None:
                 self.published -= Counter([old.message.digest])
             self.published[calls.digest] += 1
-            heappush(self.tasks, (outgoing.due_at_ms(new), Task.SEND, id))
+            self.schedule(id, now_ms)
 
-    def send(self, id: int, due_at_ms: int, now_ms: int) -> None:
+    def schedule(self, id: int, now_ms: int) -> None:
+        due_at_ms = self.due_at_ms[id] = max(outgoing.due_at_ms(self.outgoing[id]), now_ms)
+        heappush(self.tasks, (due_at_ms, Task.SEND, id))
+
+    def send(self, id: int, now_ms: int) -> None:
         mine, node = self.outgoing[id], self.heard
         assert mine.message is not None
         differs = len(self.published) > 1 or (node is not None and node.digest != mine.message.digest)
         heartbeat = outgoing.heartbeat(mine, now_ms, self.cars - 1, differs)
         self.senders[id].sendto(seal(encode(heartbeat, GROUP), NO_KEY), (EVERYBODY, self.port))
-        new = self.outgoing[id] = outgoing.sent(mine, now_ms)
-        heappush(self.tasks, (outgoing.due_at_ms(new), Task.SEND, id))
+        late_ms = now_ms - self.due_at_ms[id]
         self.sent += 1
-        self.late += now_ms - due_at_ms > LATE_MS
-        self.worst_ms = max(self.worst_ms, now_ms - due_at_ms)
+        self.late += late_ms > LATE_MS
+        self.worst_ms = max(self.worst_ms, late_ms)
+        self.outgoing[id] = outgoing.sent(mine, now_ms)
+        self.schedule(id, now_ms)
 
     def receive(self) -> None:
         """Receive the heartbeats of node 0, and merge their calls."""
