@@ -63,6 +63,8 @@ GROUP = "lab"
 CABS = 8
 """How many cab calls each car has, if the building has more floors than that."""
 CHANGES_PER_S = 10
+SERVED_MAX = 3
+"""If more of the fleet's calls than this are dark, the car of node 0 has served some, and the fleet serves none."""
 MOVE_MS = 2000
 """The time from floor to floor of a moving fleet car."""
 DISK_MS = 2, 8
@@ -248,7 +250,9 @@ class Fleet:
             self.change(serve(self.calls, {*of_0}))
         else:
             live = {*self.calls.live.values()}
-            self.change(serve(self.calls, {self.rng.choice([call for call in self.pool if call in live])}))
+            ours = [call for call in self.pool if call in live]
+            if len(ours) >= len(self.pool) - SERVED_MAX:
+                self.change(serve(self.calls, {self.rng.choice(ours)}))
 
     def change(self, calls: Calls) -> None:
         """Replace the call set, and let each node publish it after its own delay."""
