@@ -128,7 +128,8 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=10, help="seconds for each measurement of the real node (10)")
     parser.add_argument("--svg", type=Path, metavar="FILE", help="plot processor time and bytes to FILE")
     arguments = parser.parse_args()
-    signal.signal(signal.SIGTERM, end)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, end)
     if "ELEVATOR_PROGRAM" not in os.environ and BINARY.exists():
         lab.PROGRAM[:] = [str(BINARY)]
     table: dict[int, Figures] = {}
@@ -147,7 +148,7 @@ def main() -> int:
 
 
 def end(number: int, _: object) -> NoReturn:
-    """Exit on SIGTERM as on Ctrl-C, so that the processes started are ended, too."""
+    """Exit on Ctrl-C or SIGTERM through the context managers that end the processes."""
     sys.exit(128 + number)
 
 
