@@ -84,7 +84,7 @@ fuzz SECONDS="20" *TARGETS: (_venv "fuzz")
 ci:
     @.ci/run
 
-# Run a benchmark: assign [PROGRAM], group (press to lamp, reassignment, idle load), card, pair, flood, scale, memory [MINUTES].
+# Run a benchmark: assign [PROGRAM], group (press to lamp, reassignment, idle), card, pair, flood, scale, memory [MINUTES].
 bench NAME *ARGS: (_venv "dev")
     @PYTHONPATH=tests/tools {{python}} "tests/bench/bench_$1.py" "${@:2}"
 

@@ -12,7 +12,7 @@ The process reads commands from standard input, one a line, and ends at end of f
 
     load     each second, press CHANGES_PER_S buttons and serve as many calls; move the cars
     serve    with the next service, serve the calls that node 0 has pressed
-    report   print a line of JSON: whether all nodes agree, and how late the fleet has sent since the last report
+    report   print a line of JSON: whether all nodes agree, and how much and how late the fleet has sent since
 
 Under load, a press on the panel of node 0 replaces the next press of the fleet. The fleet does not press the buttons in
 `reserved`, so that the panel of node 0 has dark buttons.
@@ -58,7 +58,7 @@ from elevator.net.seal import HEAD_BYTES, NO_KEY, seal
 from elevator.net.wire import decode, encode
 
 EVERYBODY, NODE = "127.255.255.255", "127.0.0.1"
-"""The address to which every node sends, and the address from which node 0 sends."""
+"""The destination of all heartbeats, and the source address of node 0."""
 GROUP = "lab"
 CABS = 8
 """How many cab calls each car has, if the building has more floors than that."""
@@ -91,7 +91,7 @@ def cab_calls(car: int, floors: int) -> list[Call]:
 
 
 def reserved(floors: int) -> list[Call]:
-    """Return the hall calls whose buttons only node 0 presses under load: half of them, or about a dozen."""
+    """Return the hall calls that only node 0 presses under load: half of them, or about a dozen."""
     every = hall_calls(floors)
     return every[:: max(2, len(every) // 12)]
 
@@ -124,7 +124,7 @@ def moved(car: Car, floors: int) -> Car:
 
 
 def share(id: int, cars: int, floors: int) -> Buttons:
-    """Return the hall buttons whose calls fleet car *id* claims if they are lit."""
+    """Return the hall calls that fleet car *id* claims while they are lit."""
     up, down = (
         sum(1 << floor for floor in range(floors) if (2 * floor + way) % (cars - 1) == id - 1) for way in range(2)
     )
@@ -142,7 +142,7 @@ class Task(IntEnum):
 
 
 class Fleet:
-    """Nodes 1 to *cars* - 1 of a group whose node 0 is real."""
+    """Nodes 1 to *cars* - 1 of a group. Node 0 is real."""
 
     def __init__(self, cars: int, floors: int, port: int) -> None:
         self.cars, self.floors, self.port = cars, floors, port
@@ -168,7 +168,7 @@ class Fleet:
         self.pool = [call for call in pool if call not in reserved(floors)]
         self.tasks: list[tuple[int, Task, int]] = []
         """A heap of (time, task, node)."""
-        self.sent = self.late = self.worst_ms = 0
+        self.sent = self.sent_bytes = self.late = self.worst_ms = 0
         self.receiver = open_receiver(port)
         self.senders = {each.id: open_sender(each.id) for each in self.authors}
         for number, author in enumerate(self.authors):
@@ -207,9 +207,9 @@ class Fleet:
     def report(self) -> dict[str, int]:
         heard, everybody = self.heard, (1 << self.cars) - 2
         agrees = heard is not None and heard.hears == everybody and set(self.published) == {heard.digest}
-        report = {"agrees": agrees, "sent": self.sent, "late": self.late, "worst_ms": self.worst_ms}
-        self.sent = self.late = self.worst_ms = 0
-        return report
+        sent = {"sent": self.sent, "bytes": self.sent_bytes, "late": self.late, "worst_ms": self.worst_ms}
+        self.sent = self.sent_bytes = self.late = self.worst_ms = 0
+        return {"agrees": agrees, **sent}
 
     def do(self, at_ms: int, task: Task, id: int) -> None:
         now_ms, every_ms = clock_ms(), 1000 // CHANGES_PER_S
@@ -290,9 +290,11 @@ class Fleet:
         assert mine.message is not None
         differs = len(self.published) > 1 or (node is not None and node.digest != mine.message.digest)
         heartbeat = outgoing.heartbeat(mine, now_ms, self.cars - 1, differs)
-        self.senders[id].sendto(seal(encode(heartbeat, GROUP), NO_KEY), (EVERYBODY, self.port))
+        datagram = seal(encode(heartbeat, GROUP), NO_KEY)
+        self.senders[id].sendto(datagram, (EVERYBODY, self.port))
         late_ms = now_ms - self.due_at_ms[id]
         self.sent += 1
+        self.sent_bytes += len(datagram)
         self.late += late_ms > LATE_MS
         self.worst_ms = max(self.worst_ms, late_ms)
         self.outgoing[id] = outgoing.sent(mine, now_ms)
