@@ -31,9 +31,8 @@ time would leave too little CPU time on a busy machine."""
 RATE_MS = 100
 """The port measures the rate of datagrams over about this time."""
 FREE, PER_REST_MS, REST_MAX_MS = 10, 3, 8
-"""Every turn costs time. So after each `receive`, the port rests for 1 ms for every PER_REST_MS datagrams beyond FREE
-in RATE_MS, up to REST_MAX_MS. Then one turn reads many datagrams of a large group or a flood. A small group never waits.
-"""
+"""Every turn costs time, so the port rests after each `receive`: 1 ms for every PER_REST_MS datagrams beyond FREE in
+RATE_MS, up to REST_MAX_MS. So one turn reads many datagrams of a large group or a flood. A small group never waits."""
 SEND_FAILS_MS, SEND_WORKS_MS = 2000, 10_000
 """How long broadcasts must fail, or work again, before the node logs it. Single failures are normal."""
 RECEIVE_BYTES = 1 << 20
