@@ -8,6 +8,7 @@ from attrs import evolve
 
 from elevator.cli.arguments import Arguments, integer
 from elevator.simulation.campaign import Outcome, only, outcome, results, shrink
+from elevator.simulation.faults import Plan
 from elevator.simulation.plans import plan
 
 LINES_SHOWN = 80
@@ -22,10 +23,9 @@ def seeds(text: str) -> range:
 
 
 def numbers(text: str) -> list[int]:
-    try:
-        return [int(number) for number in text.split(",") if number]
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a list of numbers such as 1,5") from None
+    if not all(number.isdecimal() for number in text.split(",") if number):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of numbers such as 1,5")
+    return [int(number) for number in text.split(",") if number]
 
 
 def main(argv: list[str]) -> int:
@@ -56,15 +56,21 @@ def main(argv: list[str]) -> int:
         first = int.from_bytes(os.urandom(4), "big")
         arguments.seeds = range(first, first + (1_000_000 if arguments.hours or arguments.minutes else 100))
     if len(arguments.seeds) == 1:
-        return replay(arguments)
+        whole = plan(arguments.seeds[0], arguments.cars, arguments.floors)
+        for name, chosen, drawn in (
+            ("faults", arguments.faults, whole.faults),
+            ("presses", arguments.presses, whole.presses),
+        ):
+            if max(chosen or (), default=-1) >= len(drawn):
+                parser.error(f"argument --{name}: the plan has {len(drawn)} {name}, numbered from 0")
+        return replay(arguments, whole)
     if arguments.transcript or arguments.no_traffic or arguments.faults is not None or arguments.presses is not None:
         parser.error("--transcript, --faults, --presses and --no-traffic need --seeds with a single seed")
     return campaign(arguments)
 
 
-def replay(arguments: argparse.Namespace) -> int:
-    """Run one seed, or only the chosen faults and presses in it, and print the result. Return 1 if it fails, else 0."""
-    whole = plan(arguments.seeds[0], arguments.cars, arguments.floors)
+def replay(arguments: argparse.Namespace, whole: Plan) -> int:
+    """Run the plan *whole*, or only the chosen faults and presses in it. Print the result; return 1 if it fails."""
     faults = range(len(whole.faults)) if arguments.faults is None else arguments.faults
     presses = range(len(whole.presses)) if arguments.presses is None else arguments.presses
     part = only(whole, faults, presses)

@@ -78,8 +78,8 @@ def only(plan: Plan, faults: Sequence[int], presses: Sequence[int]) -> Plan:
     """Return *plan* with only the faults and presses at the given indices."""
     return evolve(
         plan,
-        faults=tuple(plan.faults[n] for n in faults if n < len(plan.faults)),
-        presses=tuple(plan.presses[n] for n in presses if n < len(plan.presses)),
+        faults=tuple(plan.faults[n] for n in faults),
+        presses=tuple(plan.presses[n] for n in presses),
     )
 
 

@@ -176,6 +176,9 @@ def test_campaign_ends_after_its_time_limit(capsys: pytest.CaptureFixture[str]) 
         ["--cars", "0"],
         ["--floors", "99"],
         ["--faults", "a"],
+        ["--seeds", "1", "--faults=-1"],
+        ["--seeds", "1", "--faults", "999"],
+        ["--seeds", "1", "--presses", "9999"],
         ["-q"],
     ],
 )
