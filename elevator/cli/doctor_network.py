@@ -13,7 +13,7 @@ from elevator.cli.finding import Finding
 from elevator.core.log_damping import ONE_IN
 from elevator.core.model import Heartbeat
 from elevator.net.admission import PROBE, Admission
-from elevator.net.broadcast import Route, find_routes
+from elevator.net.broadcast import Interfaces, Route
 from elevator.net.wire import DATAGRAM_BYTES
 
 PROBES = 10
@@ -38,15 +38,20 @@ def check_broadcast(group_port: socket.socket, address: str | None) -> Finding:
     """Broadcast probes as a node does, and check that this machine receives them.
 
     The kernel delivers a broadcast to the sending machine as if it came from the network, so the firewall's rules for
-    both directions apply.
+    both directions apply. If *address* is a multicast group, *group_port* joins it on every network interface.
     """
-    routes = [Route(f"to {address}", address)] if address else find_routes(group_port)
-    if not routes:
+    interfaces = Interfaces(group_port, address)
+    interfaces.refresh()
+    if not interfaces.routes:
         return Finding(
             False,
             "no network interface can broadcast, so only nodes on this machine receive heartbeats: check the cable",
         )
-    return assess({route.name: probe(group_port, route) for route in routes}, group_port.getsockname()[1])
+    if interfaces.not_joined:
+        where = "; ".join(f"{name}: {error}" for name, error in interfaces.not_joined.items())
+        advice = "raise the limit net.ipv4.igmp_max_memberships with sysctl"
+        return Finding(False, f"cannot join the multicast group {address} ({where}): {advice}")
+    return assess({route.name: probe(group_port, route) for route in interfaces.routes}, group_port.getsockname()[1])
 
 
 @frozen

@@ -126,7 +126,11 @@ def node_parser() -> Arguments:
     parser.add_argument("--floors", type=int, metavar="M", help="number of floors, 2..64 (4); the same on every node")
     parser.add_argument("--group", metavar="NAME", help="name of the group; nodes of other groups are ignored (lab)")
     parser.add_argument("--net-port", type=int, metavar="PORT", help="UDP port of the group (20145)")
-    parser.add_argument("--broadcast", metavar="ADDRESS", help="IPv4 address to broadcast to (all network interfaces)")
+    parser.add_argument(
+        "--broadcast",
+        metavar="ADDRESS",
+        help="IPv4 address to broadcast to, or a multicast group such as 239.1.2.3 (every network interface)",
+    )
     parser.add_argument(
         "--key-file", metavar="FILE", help="file with the group's key, if the group has one: see elevator keygen"
     )

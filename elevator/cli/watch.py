@@ -13,7 +13,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from types import FrameType
 from typing import Self
 
@@ -27,7 +27,7 @@ from elevator.building.control import Refused
 from elevator.cli.arguments import PAGE, Arguments, host_and_port, integer
 from elevator.cli.watch_view import Group, draw, forget, receive, rows, scene
 from elevator.net.admission import Admission
-from elevator.net.broadcast import open_port
+from elevator.net.broadcast import REFRESH_MS, Interfaces, open_port
 from elevator.net.wire import DATAGRAM_BYTES, GROUP_LENGTH_MAX
 from elevator.runtime.config import Config, ConfigError, load, read_keys
 from elevator.ui.screen import guarded
@@ -48,6 +48,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument(
         "--net-port", type=integer(1, 65535), default=20145, metavar="PORT", help="UDP port of the group (20145)"
     )
+    parser.add_argument("--broadcast", metavar="ADDRESS", help="the nodes' multicast group, if they use one")
     parser.add_argument("--key-file", metavar="FILE", help="file with the group's key, if the group has one")
     parser.add_argument("--json", action="store_true", help="print one line of JSON per second, for scripts")
     parser.add_argument(
@@ -56,7 +57,8 @@ def main(argv: list[str]) -> int:
     arguments = parser.parse_args(argv)
     try:
         flags = {"id": 0, "group": arguments.group, "net_port": arguments.net_port}
-        config = load(flags if arguments.key_file is None else flags | {"key_file": arguments.key_file}, None)
+        optional = {"broadcast": arguments.broadcast, "key_file": arguments.key_file}
+        config = load(flags | {name: value for name, value in optional.items() if value is not None}, None)
         keys = read_keys(config.key_file)
     except ConfigError as error:
         parser.error(str(error))
@@ -103,6 +105,7 @@ class Viewer:
         self._config = config
         self._web: Web | None = None
         self._socket = open_port(config.net_port)
+        self._interfaces = Interfaces(self._socket, config.broadcast)
         self._selector = selectors.DefaultSelector()
         self._select(self._socket, selectors.EVENT_READ, lambda _: self._receive())
 
@@ -122,8 +125,12 @@ class Viewer:
 
     def run(self, is_ended: Callable[[], bool], interval_ms: int, show: Callable[[], None]) -> None:
         """Receive heartbeats and call *show* every *interval_ms*, until *is_ended* returns true."""
-        shown_at_ms = page_shown_at_ms = 0
+        shown_at_ms = page_shown_at_ms = refresh_at_ms = 0
         while not is_ended():
+            if clock_ms() >= refresh_at_ms:
+                refresh_at_ms = clock_ms() + REFRESH_MS
+                with suppress(OSError):  # If the kernel lacks memory or descriptors, the next refresh may succeed.
+                    self._interfaces.refresh()
             for key, ready in self._selector.select(PAGE_MS / 1000):
                 if key.fileobj in self._selector.get_map():
                     key.data(ready)

@@ -1,6 +1,11 @@
-"""The UDP broadcast port: sends heartbeats on every network interface and receives those of other nodes."""
+"""The UDP broadcast port: sends heartbeats on every network interface and receives those of other nodes.
+
+It can also use a multicast group. The kernel's defaults suit that: a multicast datagram has TTL 1, so routers do not
+forward it, and other programs on the sending machine receive it too (ip(7)).
+"""
 
 import fcntl
+import ipaddress
 import logging
 import socket
 import struct
@@ -23,7 +28,7 @@ BROADCAST, LOOPBACK = "255.255.255.255", "127.255.255.255"
 NO_INTERFACE = "no network interface"
 REFRESH_MS, REFRESH_OFFLINE_MS = 1000, 100
 """How often to list the network interfaces: normally, and while no interface works."""
-SIOCGIFFLAGS, SIOCGIFADDR, IFF_UP, IFF_BROADCAST, IP_PKTINFO = 0x8913, 0x8915, 1, 2, 8
+SIOCGIFFLAGS, SIOCGIFADDR, IFF_UP, IFF_BROADCAST, IFF_MULTICAST, IP_PKTINFO = 0x8913, 0x8915, 1, 2, 0x1000, 8
 """Linux constants that Python's socket module lacks; see netdevice(7) and ip(7)."""
 READ_NS = 3_000_000
 """The limit on CPU time for decoding datagrams in one turn, so that a flood does not delay the car. A limit on elapsed
@@ -58,8 +63,8 @@ class Broadcast:
     ) -> None:
         """Open *port*; raise OSError on failure.
 
-        Heartbeats of the node *me* are sealed with the first of *keys* and sent to *address*. If *address* is None,
-        they are sent on every network interface.
+        Heartbeats of the node *me* are sealed with the first of *keys* and sent to *address*. If *address* is None or
+        a multicast group, they are sent on every network interface.
         """
         self._clock_ms = clock_ms
         self._admission = Admission(group, keys)
@@ -69,13 +74,12 @@ class Broadcast:
         self._key = keys[0]
         self._group = group
         self._own_head = own_head(group, me)
-        self._address = address
         self._port = port
-        self._routes: list[Route] = []
         self._refresh_at_ms = 0
         self._is_offline = False
         self._sending: dict[str, Condition] = {}
         self.socket = open_port(port)
+        self._interfaces = Interfaces(self.socket, address)
 
     def send(self, heartbeat: Heartbeat) -> None:
         """Broadcast *heartbeat*. Without a network, only other nodes on this machine receive it."""
@@ -83,10 +87,13 @@ class Broadcast:
         if now_ms >= self._refresh_at_ms:
             self._refresh_at_ms = now_ms + (REFRESH_OFFLINE_MS if self._is_offline else REFRESH_MS)
             with suppress(OSError):  # If the kernel lacks memory or descriptors, the old routes stay.
-                fixed = self._address
-                self._routes = [Route(fixed, fixed)] if fixed else find_routes(self.socket)
+                self._interfaces.refresh()
         sealed = seal(encode(heartbeat, self._group), self._key)
-        failures = {route.name: self._send_on(sealed, route) for route in self._routes} or {NO_INTERFACE: NO_INTERFACE}
+        failures = {route.name: self._send_on(sealed, route) for route in self._interfaces.routes}
+        failures |= {
+            name: f"cannot join the multicast group: {error}" for name, error in self._interfaces.not_joined.items()
+        }
+        failures = failures or {NO_INTERFACE: NO_INTERFACE}
         self._is_offline = all(failures.values())
         if self._is_offline:
             self._send_on(sealed, Route(LOOPBACK, LOOPBACK))
@@ -192,18 +199,73 @@ class Broadcast:
 
 
 class Route(NamedTuple):
-    """A way to broadcast: a destination address, and the ancillary data that selects the interface.
+    """A way to broadcast: a destination address, and the interface that sends.
 
-    *name* is the name of the interface, or the address if the routing table selects the interface.
+    *name* and *interface* are the name and index of the interface. If the routing table selects the interface, they
+    are the address and 0.
     """
 
     name: str
     address: str
-    ancillary: Sequence[tuple[int, int, bytes]] = ()
+    interface: int = 0
+
+    @property
+    def ancillary(self) -> Sequence[tuple[int, int, bytes]]:
+        """The ancillary data that selects the interface."""
+        return [(socket.IPPROTO_IP, IP_PKTINFO, struct.pack("i8x", self.interface))] if self.interface else ()
 
 
-def find_routes(any_socket: socket.socket) -> list[Route]:
-    """Return a route for each interface that can broadcast and has an address. *any_socket* is used for the query."""
+class Interfaces:
+    """The routes of a port. If its address is a multicast group, the port is a member of the group on every route."""
+
+    def __init__(self, opened: socket.socket, address: str | None) -> None:
+        self.routes: list[Route] = []
+        self.not_joined: dict[str, str] = {}
+        """For each interface on which the port could not join the multicast group: the error."""
+        self._socket = opened
+        self._address = address
+        self._joined: set[int] = set()
+        """The indexes of the interfaces on which the port is a member."""
+
+    def refresh(self) -> None:
+        """List the interfaces, and join or leave the multicast group where they changed; raise OSError."""
+        self.routes = find_routes(self._socket, self._address)
+        if self._address is None or not is_multicast(self._address):
+            return
+        present = {route.interface for route in self.routes}
+        for index in self._joined - present:
+            # The kernel keeps the membership of an interface that is gone, and limits their number.
+            with suppress(OSError):
+                self._change_membership(socket.IP_DROP_MEMBERSHIP, index)
+        self._joined &= present
+        self.not_joined = {}
+        for name, _, index in self.routes:
+            try:
+                if index not in self._joined:
+                    self._change_membership(socket.IP_ADD_MEMBERSHIP, index)
+            except OSError as error:
+                self.not_joined[name] = error.strerror or str(error)
+            else:
+                self._joined.add(index)
+
+    def _change_membership(self, option: int, index: int) -> None:
+        assert self._address is not None
+        request = struct.pack("4s4xi", socket.inet_aton(self._address), index)
+        self._socket.setsockopt(socket.IPPROTO_IP, option, request)
+
+
+def is_multicast(address: str) -> bool:
+    return ipaddress.IPv4Address(address).is_multicast
+
+
+def find_routes(any_socket: socket.socket, address: str | None) -> list[Route]:
+    """Return the routes to *address*; *any_socket* is used for the query.
+
+    If *address* is None or a multicast group, there is a route for each interface that supports it and has an address.
+    """
+    if address is not None and not is_multicast(address):
+        return [Route(address, address)]
+    needed = IFF_UP | (IFF_BROADCAST if address is None else IFF_MULTICAST)
     routes: list[Route] = []
     for index, name in socket.if_nameindex():
         request = struct.pack("16s24x", name.encode())
@@ -212,8 +274,8 @@ def find_routes(any_socket: socket.socket) -> list[Route]:
             fcntl.ioctl(any_socket, SIOCGIFADDR, request)
         except OSError:
             continue  # The interface has no address, or has just disappeared.
-        if flags & IFF_UP and flags & IFF_BROADCAST:
-            routes.append(Route(name, BROADCAST, [(socket.IPPROTO_IP, IP_PKTINFO, struct.pack("i8x", index))]))
+        if flags & needed == needed:
+            routes.append(Route(name, address or BROADCAST, index))
     return routes
 
 

@@ -14,6 +14,7 @@ from attrs.validators import optional
 
 from elevator.core.model import MAX_CARS, MAX_FLOORS, Assigner, Park
 from elevator.hardware.io_card import FLOORS, SPEED
+from elevator.net.broadcast import BROADCAST
 from elevator.net.seal import KEY_BYTES, KEYS_MAX, NO_KEY
 from elevator.net.wire import GROUP_LENGTH_MAX
 from elevator.storage.strict import strict_converter
@@ -53,11 +54,14 @@ def name(_: object, attribute: "Attribute[str]", value: str) -> None:
         raise ValueError(f"{option(attribute.name)} must be {allowed}, not {value!r}")
 
 
-def ipv4(_: object, attribute: "Attribute[str]", value: str) -> None:
+def destination(_: object, attribute: "Attribute[str]", value: str) -> None:
+    """Check that *value* is an IPv4 address to which datagrams can be sent."""
     try:
-        ipaddress.IPv4Address(value)
+        address = ipaddress.IPv4Address(value)
     except ValueError:
         raise ValueError(f"{option(attribute.name)} must be an IPv4 address, not {value!r}") from None
+    if address.is_unspecified or (address.is_reserved and value != BROADCAST):
+        raise ValueError(f"{option(attribute.name)} must be a broadcast or multicast address, not {value!r}")
 
 
 def host_name(_: object, attribute: "Attribute[str]", value: str) -> None:
@@ -95,8 +99,8 @@ class Config:
     floors: int = field(default=4, validator=between(2, MAX_FLOORS))
     group: str = field(default="lab", validator=name)
     net_port: int = field(default=20145, validator=between(1, 65535))
-    broadcast: str | None = field(default=None, validator=optional(ipv4))
-    """IPv4 address to broadcast to. None: broadcast on every network interface."""
+    broadcast: str | None = field(default=None, validator=optional(destination))
+    """IPv4 address to broadcast to, or a multicast group. None: broadcast on every network interface."""
     key_file: Path | None = field(default=None, validator=optional(path))
     """File with the group's key and, while the group changes its key, a second key. None: the group has no key."""
     state_dir: Path | None = field(default=None, validator=optional(path))

@@ -32,7 +32,7 @@ class Kernel:
         self.refuses: Refuses = lambda now_ms, name: False
         self.sent: list[str] = []
 
-    def routes(self, _: object) -> list[Route]:
+    def routes(self, _: object, address: str | None) -> list[Route]:
         return [Route(name, name) for name in self.interfaces]
 
     def sendmsg(self, _datagrams: object, _ancillary: object, _flags: int, address: tuple[str, int]) -> None:
@@ -58,6 +58,12 @@ def port(kernel: Kernel, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCapt
     port.close()
     monkeypatch.setattr(port, "socket", kernel)
     return port
+
+
+def test_multicast_stays_on_the_local_network_and_reaches_this_machine() -> None:
+    with broadcast.open_port(free_port(socket.SOCK_DGRAM)) as opened:
+        assert opened.getsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL) == 1
+        assert opened.getsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_LOOP) == 1
 
 
 def send_heartbeats(port: Broadcast, kernel: Kernel, for_ms: int) -> None:

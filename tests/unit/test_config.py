@@ -30,6 +30,8 @@ def test_options_override_the_file_and_the_file_overrides_the_defaults(tmp_path:
         ({"id": 1, "group": "../x"}, "group must be"),
         ({"id": 1, "group": "a" * 33}, "group must be"),
         ({"id": 1, "broadcast": "lab.example"}, "broadcast must be an IPv4 address"),
+        ({"id": 1, "broadcast": "0.0.0.0"}, "broadcast must be a broadcast or multicast address, not '0.0.0.0'"),  # noqa: S104
+        ({"id": 1, "broadcast": "240.0.0.1"}, "broadcast must be a broadcast or multicast address, not '240.0.0.1'"),
         ({"id": 1, "log_level": "loud"}, "log-level must be one of"),
         ({"id": 1, "host": "a\0b"}, "host must be a name or an address"),
         ({"id": 1, "host": ""}, "host must be a name or an address"),

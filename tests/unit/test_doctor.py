@@ -32,6 +32,7 @@ from elevator.cli.finding import Finding
 from elevator.core.model import Author, Buttons, Calls, Car, Heartbeat
 from elevator.hardware import card_port
 from elevator.hardware.card_port import UDEV_RULE
+from elevator.net import broadcast
 from elevator.net.admission import PROBE, Admission
 from elevator.net.broadcast import Route, open_port
 from elevator.net.seal import NO_KEY, seal
@@ -208,7 +209,7 @@ def filtered(monkeypatch: pytest.MonkeyPatch) -> Iterator[Filtered]:
     """Yield a Filtered socket on a simulated machine with two network interfaces."""
     monkeypatch.setattr(doctor_network, "PROBE_S", 0.05)
     routes = [Route("eth0", "127.255.255.255"), Route("eth1", "127.0.0.1")]
-    monkeypatch.setattr(doctor_network, "find_routes", lambda _: routes)
+    monkeypatch.setattr(broadcast, "find_routes", lambda _, address: [Route(address, address)] if address else routes)
     with Filtered(socket.AF_INET, socket.SOCK_DGRAM) as opened:
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
         opened.bind(("", 0))
@@ -216,8 +217,9 @@ def filtered(monkeypatch: pytest.MonkeyPatch) -> Iterator[Filtered]:
 
 
 def test_no_network_interface_fails_the_check(filtered: Filtered, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor_network, "find_routes", lambda _: [])
-    found = check_broadcast(filtered, None)
+    with monkeypatch.context() as patched:
+        patched.setattr(broadcast, "find_routes", lambda _, address: [])
+        found = check_broadcast(filtered, None)
     assert not found.good
     assert "check the cable" in found.text
     assert check_broadcast(filtered, "127.255.255.255").good, "a configured address needs no interface"

@@ -203,7 +203,10 @@ def test_watch_ends_when_its_output_pipe_is_closed() -> None:
         assert process.stderr.read() == ""
 
 
-@pytest.mark.parametrize("argv", [["--net-port", "0"], ["--group", ""], ["--web", "x"], ["--json", "x"]])
+@pytest.mark.parametrize(
+    "argv",
+    [["--net-port", "0"], ["--group", ""], ["--broadcast", "239.1.2"], ["--web", "x"], ["--json", "x"]],
+)
 def test_bad_arguments_print_one_line_and_return_2(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as exit_:
         main(argv)
