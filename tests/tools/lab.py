@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from elevator.core.model import Heartbeat
+from elevator.net.broadcast import LOOPBACK
 from elevator.net.seal import HEAD_BYTES
 from elevator.net.wire import decode
 
@@ -46,11 +47,14 @@ class Lab:
         more: tuple[str, ...],
         travel_ms: int,
         cards: bool,
+        net_port: int | None,
+        broadcast: str | None,
     ) -> None:
         self.more = more
         self.directory = directory
         self.floors = floors
-        self.net_port = free_port(socket.SOCK_DGRAM)
+        self.net_port = net_port or free_port(socket.SOCK_DGRAM)
+        self.broadcast = broadcast
         self.nodes: dict[int, subprocess.Popen[bytes]] = {}
         self.cards = cards
         self.port = self._free_ports(cars)
@@ -77,7 +81,8 @@ class Lab:
         """
         at = ["--serial", self.directory / f"card-{id}"] if self.cards else ["--port", self.port + id]
         arguments = ["--id", id, *at, "--floors", self.floors, "--net-port", self.net_port, "--park", "none"]
-        arguments += ["--broadcast", "127.255.255.255", "--state-dir", self.directory / f"state-{id}"]
+        arguments += ["--state-dir", self.directory / f"state-{id}"]
+        arguments += ["--broadcast", self.broadcast] if self.broadcast else []
         return [*PROGRAM, *map(str, arguments), *self.more, *more]
 
     def start(self, id: int, *more: str) -> None:
@@ -227,13 +232,16 @@ def lab(
     more: tuple[str, ...] = (),
     travel_ms: int = 800,
     cards: bool = False,
+    net_port: int | None = None,
+    broadcast: str | None = LOOPBACK,
 ) -> Iterator[Lab]:
     """Open a lab with *cars* elevators that start at floor *at* and take *travel_ms* from floor to floor.
 
     If *start* is true, start a node for each elevator and wait until the nodes are ready. *more* are additional
-    arguments of the nodes. If *cards* is true, nodes use simulated I/O cards instead of elevator servers.
+    arguments of the nodes. If *cards* is true, nodes use simulated I/O cards instead of elevator servers. *net_port* is
+    the UDP port of the group; None: a free port. *broadcast* is the nodes' --broadcast; None: they have none.
     """
-    opened = Lab(directory, cars, floors, at, more, travel_ms, cards)
+    opened = Lab(directory, cars, floors, at, more, travel_ms, cards, net_port, broadcast)
     try:
         for id in range(cars if start else 0):
             opened.start(id)

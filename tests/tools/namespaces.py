@@ -1,0 +1,129 @@
+"""Hosts on one Ethernet network. Each host is a network namespace, and so is the switch between them.
+
+The namespaces have no names. The kernel destroys them and their interfaces once their file descriptors are closed and
+their processes have ended, so even a killed test leaves nothing behind.
+"""
+
+import ctypes
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Self
+
+CLONE_NEWNET = 0x40000000
+"""See unshare(2)."""
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+class Host:
+    """A network namespace. It has only the loopback interface at first."""
+
+    def __init__(self) -> None:
+        """Create the namespace; raise OSError if that is not allowed."""
+        with current() as outside:
+            check(libc.unshare(CLONE_NEWNET))
+            try:
+                self._fd = open_current()
+            finally:
+                check(libc.setns(outside, CLONE_NEWNET))
+        self.run("ip", "link", "set", "lo", "up")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._fd)
+
+    @property
+    def path(self) -> str:
+        """A path at which other processes can open the namespace."""
+        return f"/proc/{os.getpid()}/fd/{self._fd}"
+
+    @contextmanager
+    def entered(self) -> Iterator[None]:
+        """Enter the namespace. Sockets and processes that this thread creates meanwhile belong to it."""
+        with current() as outside:
+            check(libc.setns(self._fd, CLONE_NEWNET))
+            try:
+                yield
+            finally:
+                check(libc.setns(outside, CLONE_NEWNET))
+
+    def run(self, *command: str) -> str:
+        """Run *command* in the namespace and return its output, whatever its exit status."""
+        with self.entered():
+            done = subprocess.run(command, check=False, stdout=subprocess.PIPE, encoding="utf-8", timeout=60)
+        assert done.returncode == 0 or command[0] != "ip", command
+        return done.stdout
+
+
+class Network:
+    """A switch and the hosts that can be connected to it."""
+
+    def __init__(self) -> None:
+        self._stack = ExitStack()
+        self._cables = 0
+        self._switch = self.host()
+        self._switch.run("ip", "link", "add", "switch", "type", "bridge")
+        self._switch.run("ip", "link", "set", "switch", "up")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def host(self, address: str | None = None) -> Host:
+        """Return a new host. With an *address*, such as 10.0.0.1/24, it is connected as eth0."""
+        host = self._stack.enter_context(Host())
+        if address is not None:
+            self.connect(host, address)
+        return host
+
+    def connect(self, host: Host, address: str, interface: str = "eth0") -> None:
+        port = f"port{self._cables}"
+        self._cables += 1
+        peer = ("peer", "name", interface, "netns", host.path)
+        self._switch.run("ip", "link", "add", port, "type", "veth", *peer)
+        self._switch.run("ip", "link", "set", port, "master", "switch", "up")
+        host.run("ip", "address", "add", address, "brd", "+", "dev", interface)
+        host.run("ip", "link", "set", interface, "up")
+
+    @staticmethod
+    def remove(host: Host, interface: str = "eth0") -> None:
+        """Remove the network interface, as unplugging a USB adapter does."""
+        host.run("ip", "link", "delete", interface)
+
+
+def open_current() -> int:
+    return os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+
+
+@contextmanager
+def current() -> Iterator[int]:
+    """Yield a file descriptor of the namespace of this thread."""
+    fd = open_current()
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def check(result: int) -> None:
+    if result != 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
+
+
+def obstacle() -> str:
+    """Return the reason why this process cannot make namespaces and connect them; empty if it can."""
+    if shutil.which("ip") is None:
+        return "the program ip (package iproute2) is missing"
+    try:
+        with Network() as network:
+            network.host("10.0.0.1/24")
+    except (OSError, AssertionError) as error:
+        return f"cannot create network namespaces ({error}): run the tests as root, or with unshare -rn"
+    return ""
