@@ -48,7 +48,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument(
         "--net-port", type=integer(1, 65535), default=20145, metavar="PORT", help="UDP port of the group (20145)"
     )
-    parser.add_argument("--broadcast", metavar="ADDRESS", help="the nodes' multicast group, if they use one")
+    parser.add_argument("--broadcast", metavar="ADDRESS", help="the nodes' --broadcast, if it is a multicast group")
     parser.add_argument("--key-file", metavar="FILE", help="file with the group's key, if the group has one")
     parser.add_argument("--json", action="store_true", help="print one line of JSON per second, for scripts")
     parser.add_argument(

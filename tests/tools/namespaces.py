@@ -1,7 +1,7 @@
 """Hosts on one Ethernet network. Each host is a network namespace, and so is the switch between them.
 
-The namespaces have no names. The kernel destroys them and their interfaces once their file descriptors are closed and
-their processes have ended, so even a killed test leaves nothing behind.
+The namespaces have no names. The kernel destroys a namespace and its interfaces once its file descriptors are closed
+and its processes have ended, so a failed test leaves no interface behind.
 """
 
 import ctypes
@@ -10,6 +10,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import cache
 from typing import Self
 
 CLONE_NEWNET = 0x40000000
@@ -117,6 +118,7 @@ def check(result: int) -> None:
         raise OSError(code, os.strerror(code))
 
 
+@cache
 def obstacle() -> str:
     """Return the reason why this process cannot make namespaces and connect them; empty if it can."""
     if shutil.which("ip") is None:
