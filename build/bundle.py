@@ -1,13 +1,13 @@
 """Build dist/elevator: one executable that runs without Python on every Linux with glibc GLIBC_NEWEST or newer.
 
  1. Nuitka compiles the program and collects its libraries in .cache/bundle/elevator.dist (its standalone mode).
- 2. The build checks that nothing in this folder needs a glibc newer than GLIBC_NEWEST. If something does, a local build
-    prints a warning and a build in CI fails.
+ 2. No file in this folder may need a glibc newer than GLIBC_NEWEST. Otherwise a local build prints a warning, and a
+    build in CI fails.
  3. The folder is compressed into one executable, with a digest of each file: see bootstrap.c.
 
 Nuitka has a onefile mode too, but it keeps a parent process. The parent turns SIGTERM into SIGINT, unpacks at every
 start, and leaves 20 MB behind when it is killed. The program also ends when its parent dies, although a node must keep
-running. The cached variant of onefile mode overwrites the files of copies that are running.
+running. The cached variant of onefile mode overwrites the files of running copies.
 
 By default, Nuitka includes the standard library and the package `rich` as bytecode. LEFT_OUT excludes the modules that
 the program does not need. Bundled code has imports of these modules, but the program never executes those imports.
@@ -75,7 +75,7 @@ LEFT_OUT = {
     "other user interfaces": "tkinter turtle turtledemo curses webbrowser",
 }
 DELETED = "_codecs_cn _codecs_hk _codecs_iso2022 _codecs_jp _codecs_kr _codecs_tw _multibytecodec _uuid"
-"""Extension modules to delete after the compilation: nothing imports them, but Nuitka cannot exclude them.
+"""Extension modules to delete after the compilation. Nothing imports them, but Nuitka cannot exclude them.
 
 Without them, Python has no Chinese, Japanese or Korean encodings. If the locale has such an encoding, bootstrap.c makes
 Python use UTF-8.
@@ -85,7 +85,7 @@ EXCUSED = {
     "for other systems, in a branch that is not taken on Linux": ["os imports nt", "subprocess imports _winapi"],
     "for Python 3.14, which has this module": ["attr._compat imports annotationlib"],
 }
-"""Harmless imports that imports.py reports. Each key says why the imports in its list are harmless."""
+"""Imports that imports.py reports although they are harmless. Each key is the reason."""
 
 
 def main() -> None:
@@ -98,9 +98,9 @@ def main() -> None:
     newest = newest_glibc(FOLDER)
     pack()
     newest = max(newest, newest_glibc(BINARY.parent))
-    print(f"needs GLIBC_{newest[0]}.{newest[1]}")
+    print(f"the binary needs glibc {newest[0]}.{newest[1]} or newer")
     if newest > GLIBC_NEWEST:
-        print(f"bundle: the binary does not run with glibc {GLIBC_NEWEST[0]}.{GLIBC_NEWEST[1]}, which it must support")
+        print(f"bundle: the binary must run with glibc {GLIBC_NEWEST[0]}.{GLIBC_NEWEST[1]}, but needs a newer one")
         if os.environ.get("CI"):  # CI builds releases. A local build only has to run on this machine.
             sys.exit(1)
     print(f"{BINARY.relative_to(ROOT)}: {BINARY.stat().st_size / 1e6:.1f} MB, {total_size() / 1e6:.1f} MB unpacked")
@@ -144,7 +144,7 @@ def bundled() -> Bundle:
 
 
 def newest_glibc(folder: Path) -> tuple[int, int]:
-    """Return the newest glibc version that a file in *folder* names in its symbol versions."""
+    """Return the newest glibc version that any file in *folder* needs."""
     named = {match for file in contents(folder) for match in re.findall(rb"GLIBC_(\d+)\.(\d+)", file.read_bytes())}
     return max((int(major), int(minor)) for major, minor in named)
 

@@ -1,11 +1,11 @@
-"""Damage the files that dist/elevator has unpacked, and check that the next start repairs them and works.
+"""Damage the unpacked files of dist/elevator and check that the next start repairs them.
 
     python build/damage.py dist/elevator [SEED]
 
-The test flips a byte in each file in turn, at an offset drawn from the seed. It also removes and replaces files,
-folders and the symbolic link to the executable, and changes their permissions. It starts several instances at once,
-which must all repair the same damage. A node that runs from the copy must be able to restart its processes after a
-repair. If the disk is full, the program must run from another folder.
+The test flips one byte in each file; SEED determines the offsets. It also removes and replaces files, folders and the
+symbolic link to the executable, and changes their permissions. Several instances that start at once must all work. A
+running node must be able to restart its processes after a repair. If the disk is full, the program must run from
+another folder.
 """
 
 import fcntl
@@ -27,7 +27,7 @@ STARTS_AT_ONCE = 4
 CACHE = "cache"
 
 Tree = dict[str, tuple[int, bytes]]
-"""For each relative path, the mode and the content: the bytes of a file, the target of a link, nothing for a folder."""
+"""The mode and the content of each relative path. The content of a link is its target. Folders have no content."""
 
 
 def read_tree(folder: Path) -> Tree:
@@ -44,7 +44,7 @@ def read_tree(folder: Path) -> Tree:
 
 
 class Copy:
-    """The copy that the program has unpacked below *cache*, and its expected state."""
+    """The unpacked copy of the program below *cache*, and the contents that it had at first."""
 
     def __init__(self, programs: Programs, cache: Path) -> None:
         self._programs = programs
@@ -114,7 +114,7 @@ def replace_by_pipe(path: Path) -> None:
 
 
 def replace_by_link(path: Path) -> None:
-    """Move *path* elsewhere and leave a link to it: the contents are right, but outside the copy."""
+    """Move *path* out of the copy and replace it by a link to its new place."""
     elsewhere = next(parent for parent in path.parents if parent.name == CACHE) / "elsewhere"
     with suppress(FileNotFoundError):
         remove(elsewhere)

@@ -1,12 +1,14 @@
 """Find imports that fail in the bundle because it lacks the imported module.
 
-The search starts at our package, and at the codecs that Python loads by name, and follows all imports. It reports an
-import if the bundle lacks the imported module and loading the importing module always executes the import. So it skips
-imports in functions, in a `try` that handles the failure, and in branches that this Python does not take. In our
-package, it reports imports in functions too, because some command calls each function.
+The search starts at our package and at CODECS, and follows all imports. It reports an import if the bundle lacks the
+module, with these exceptions:
 
-The search misses imports in functions of libraries and calls of importlib.import_module. To find those that fail,
-build/smoke.py runs every command.
+- in a function of a library. Functions of our own package are searched, because some command calls each of them.
+- in a `try` that handles the failure
+- in a branch that this Python does not take
+
+The search does not see calls of importlib.import_module. build/smoke.py runs every command, so it finds failing imports
+that this search misses.
 """
 
 import ast
@@ -32,7 +34,7 @@ class Import(NamedTuple):
 
 
 class Bundle:
-    """The modules of a bundle: *sources* maps each Python module to its file, *others* names the extension modules."""
+    """The modules of a bundle. *sources* has the file of each Python module, *others* the names of C extensions."""
 
     def __init__(self, sources: Mapping[str, Path], others: set[str]) -> None:
         self._sources = sources
@@ -93,7 +95,7 @@ class Bundle:
                         yield from self._walk(getattr(statement, part, []), package, own, executed=executed)
 
     def _names(self, statement: ast.Import | ast.ImportFrom, package: list[str]) -> Iterator[str]:
-        """Yield the names of the modules that *statement* imports, each preceded by the packages that contain it."""
+        """Yield the modules that *statement* imports. Before each module, yield the packages that contain it."""
         if isinstance(statement, ast.Import):
             named = [alias.name for alias in statement.names]
         else:
@@ -106,7 +108,7 @@ class Bundle:
             yield from (".".join(parts[: k + 1]) for k in range(len(parts)))
 
     def _is_left_out(self, name: str) -> bool:
-        """Report whether *name*, which the bundle lacks, is a module rather than a name that its package defines."""
+        """Report whether *name* is a module that the bundle lacks. Otherwise its package defines it."""
         package, _, last = name.rpartition(".")
         if package not in self._sources or self._sources[package].name != "__init__.py":
             return False

@@ -5,10 +5,10 @@
 
 Three nodes with a key and records on disk drive three simulated cars over real sockets. The test presses buttons on the
 panels. For each call a lamp must light, a door must open at its floor, and the lamp must go out. Then the test kills a
-node whose car is on its way to hall calls, and the other cars must serve them. Two more cars have simulated I/O cards
-on pseudo-terminals: one node drives its card directly, the other through `elevator serve-card`. At the end, SIGTERM
-must end every program within END_S, with status 0 and without leaving a process behind. The test fails if `--help`
-lists a command that the test has not run.
+node while its car is on its way to hall calls. The other cars must serve these calls. Two more cars have simulated I/O
+cards on pseudo-terminals. One node drives its card directly, the other through `elevator serve-card`. At the end, the
+test sends SIGTERM. All programs and their processes must exit within END_S, with status 0. The test must have run every
+command that `--help` lists.
 """
 
 import json
@@ -51,7 +51,7 @@ class Call(NamedTuple):
 
 
 class Visit(NamedTuple):
-    """A period for which *car* had its door open at *floor*. *until_ms* is infinite until the door closes."""
+    """A period in which *car* had its door open at *floor*. *until_ms* is infinite until the door closes."""
 
     car: int
     floor: int | None
@@ -238,7 +238,11 @@ class Programs:
         for name, process in self.running.items():
             expect(process.poll() is None, f"{name} ended early with status {process.returncode}")
             process.terminate()
-        wait("all to exit after SIGTERM", lambda: all(p.poll() is not None for p in self.running.values()), END_S)
+        wait(
+            "all programs to exit after SIGTERM",
+            lambda: all(p.poll() is not None for p in self.running.values()),
+            END_S,
+        )
         took = time.monotonic() - began
         for name, process in self.running.items():
             expect(process.returncode == 0, f"SIGTERM ended {name} with status {process.returncode}, not 0")
@@ -267,7 +271,7 @@ def try_arguments(programs: Programs) -> set[str]:
 
 
 def try_locale(programs: Programs, scratch: Path) -> None:
-    """Check that the program starts in a locale whose codec the binary lacks: bootstrap.c must replace the locale."""
+    """Check that the program starts in a locale whose codec the binary lacks. bootstrap.c replaces the locale."""
     folder = scratch / "locales"
     folder.mkdir()
     with suppress(OSError):  # There may be no localedef.
@@ -307,7 +311,7 @@ def try_simulations(programs: Programs) -> None:
 
 
 def free_ports() -> tuple[int, int]:
-    """Return the first of CARS + 1 consecutive free TCP ports, and a free UDP port, all below the ephemeral ports."""
+    """Return the first of CARS + 1 consecutive free TCP ports, and a free UDP port. None is an ephemeral port."""
     while True:
         first = random.randrange(15_000, 30_000)
         if all(is_free(socket.SOCK_STREAM, first + k) for k in range(CARS + 1)) and is_free(socket.SOCK_DGRAM, first):
@@ -351,7 +355,7 @@ def try_group(programs: Programs, scratch: Path) -> None:
     programs.start("watch", "watch", "--json", *heard)
     watched = scratch / "watch.log"
     wait("elevator watch to show every node", lambda: watched.read_text().count('"alive": true') >= CARS)
-    step(f"elevator watch shows all of them: {len(watched.read_text().splitlines()[-1])} bytes a line")
+    step(f"elevator watch shows all nodes: {len(watched.read_text().splitlines()[-1])} bytes a line")
 
     # All cars are at floor 0 with closed doors, so every call lights its lamp first.
     calls = [Call(0, "up", 1), Call(1, "down", 3), Call(2, "cab", 2), Call(0, "cab", 3), Call(1, "up", 2)]

@@ -1,15 +1,15 @@
 """`elevator assign`: a replacement for TTK4145's hall_request_assigner.
 
-The command answers like the original, except for the differences in assign_help.py, which `--help` prints. If the input
-is invalid, the command prints one line on standard error and exits with status 1.
+The command answers like the original. `--help` lists the differences (assign_help.py). If the input is invalid, the
+command prints one line on standard error and exits with status 1.
 
-- Options are parsed like the original's, which uses std.getopt of the D language: see `extract`. Unknown options and
-  other words are ignored.
-- Without --input, or if its value is empty, the input is the first line of standard input.
+- Options are parsed like D's std.getopt, which the original uses: see `extract`. Unknown options and other words are
+  ignored.
+- If --input is missing or empty, the input is the first line of standard input.
 - A missing field of a car has the original's default: idle, floor 0, down. cabRequests is required. Unknown fields are
-  ignored. Integers may be JSON strings, and may have a plus sign and leading zeros.
-- `--algorithm plan` selects the nodes' own assigner, with its limits: 64 floors, 64 cars, and durations from 0 to
-  one hour. A stop serves only hall calls in the announced direction. Earlier answers do not affect later ones.
+  ignored. An integer may be a JSON string. It may have a plus sign and leading zeros.
+- `--algorithm plan` selects the nodes' own assigner. It supports 64 floors, 64 cars and durations of up to one hour. A
+  stop serves only hall calls in the announced direction. Earlier answers do not affect later ones.
 - `--jsonl` answers each line of standard input with one line. A line is an input, or {"input": ..., "args": {...}} with
   its own options. The answer to an invalid line is {"error": ...}. If any line is invalid, the exit status is 1.
 - `--serve PATH` answers lines in the same way on a Unix socket, for any number of clients, until SIGTERM or SIGINT.
@@ -81,10 +81,10 @@ def read_arguments(argv: Sequence[str]) -> CommandLine:
 def extract(words: list[str], name: str) -> list[str]:
     """Remove all occurrences of option *name* with their values from *words*; return the values.
 
-    This is how D's std.getopt works: it searches for one option at a time in all words up to "--". The value is
-    attached to the option; otherwise it is the next remaining word, even if that word looks like an option. A short
-    option has one dash and one letter, and the rest of the word is its value, so -includeCab means the input
-    "ncludeCab". A switch has no value unless one is attached.
+    Like D's std.getopt, this function searches for one option at a time, in all words up to "--". If no value is
+    attached to the option, the next remaining word is the value, even if it looks like an option. A switch never uses
+    the next word. A short option is a dash and one letter. The rest of the word is its value: -includeCab means the
+    input "ncludeCab".
     """
     values, k = [], 0
     while k < len(words) and words[k] != "--":
@@ -119,7 +119,7 @@ INTEGER = re.compile(r"([+-]?)([0-9]+)")
 
 
 def read_integer(what: str, value: object) -> int:
-    """Convert the string *value* to a signed 32-bit integer. If that fails, raise InputError, which names *what*."""
+    """Convert the string *value* to a signed 32-bit integer. If that fails, raise an InputError that names *what*."""
     if isinstance(value, str) and (found := INTEGER.fullmatch(value)):
         number = int(found[1] + (found[2].lstrip("0")[:11] or "0"))  # 11 digits are always out of range.
         if INT_MIN <= number <= INT_MAX:
@@ -128,7 +128,7 @@ def read_integer(what: str, value: object) -> int:
 
 
 def change(options: Options, name: str, value: object) -> Options:
-    """Return *options* with the option *name* set to *value*; raise InputError if either is invalid."""
+    """Return *options* with the option *name* set to *value*; raise InputError if one of them is invalid."""
     match name, value:
         case "travelDuration", _:
             return options._replace(travel_ms=read_integer(name, value))
@@ -157,14 +157,14 @@ def to_json(answers: Mapping[str, list[list[bool]]]) -> str:
 NUMBERS = re.compile(
     r'("(?:[^"\\]|\\.)*+"?)|(?<![\w.+-])(?:(-)|\+)?+(?:0+(?=[0-9]))?+([0-9]++)(?![\w.+-])', re.ASCII | re.DOTALL
 )
-"""Matches a JSON string (group 1), or an integer outside strings: its minus sign (group 2), and its digits without
-leading zeros (group 3). Matching takes linear time for any text."""
+"""Matches a JSON string or an integer outside strings. Group 1 is the string, group 2 the minus sign of the integer,
+and group 3 its digits without leading zeros. Matching takes linear time."""
 
 
 def parse(text: str) -> dict[str, Any]:
     """Parse a JSON object; raise InputError if it is invalid. Integers become strings, so they may have any length.
 
-    A surrogate in *text* stands for a byte that is not UTF-8, and makes the input invalid.
+    A surrogate in *text* stands for a byte that is not UTF-8. Such an input is invalid.
     """
     if "\x7f" in text:
         raise InputError("the input contains a raw DEL character: write it as \\u007f")
@@ -212,7 +212,7 @@ def assign(given: Mapping[str, Any], options: Options) -> dict[str, list[list[bo
         read_object("a state", state)
     cabs = {id: read_flags("cabRequests", required(states[id], "cabRequests")) for id in ids}
     if any(len(cab) != len(hall) for cab in cabs.values()):
-        raise InputError("hallRequests and every cabRequests must have the same length")
+        raise InputError("hallRequests and all cabRequests must have the same length")
     cars = [read_car(states[id], cabs[id]) for id in ids]
     up, down = (mask([row[way] for row in hall]) for way in (0, 1))
     try:
@@ -266,7 +266,7 @@ def mask(row: Sequence[bool]) -> int:
 
 
 def answer_line(text: str, options: Options) -> tuple[str, bool]:
-    """Answer a line of JSON, which may override *options*; return the answer and whether the line is valid."""
+    """Return the answer to a line of JSON, and whether the line is valid. The line may override *options*."""
     try:
         given = parse(text)
         if "input" in given and "states" not in given:

@@ -3,7 +3,7 @@
 from elevator import _assign
 
 DIFFERENCES = {
-    "final newline": "Standard input may end without a newline. The original drops the last character, whatever it is.",
+    "final newline": "Standard input may end without a newline. The original always drops the last character.",
     "white space": "White space may surround the input, and a line may end with CR LF. The original rejects both.",
     "surrogates": "A pair of \\u escapes may encode any character. The original rejects many above U+3FFFF.",
     "size": "A building has at most 1024 floors and 500 cars. The original has no limit.",
@@ -11,7 +11,7 @@ DIFFERENCES = {
     "output": "The order of the cars, and the escapes in their ids, may differ.",
     "options": "The original ignores --algorithm, --jsonl, --serve and --help.",
 }
-"""The known differences from the original, by topic. A recorded answer of the original, or a test, confirms each."""
+"""The known differences from the original. Each key is the topic. A recorded answer or a test confirms each."""
 
 USAGE = f"""\
 usage: elevator assign [--input JSON] [options]
@@ -19,16 +19,16 @@ usage: elevator assign [--input JSON] [options]
 Assign hall calls like TTK4145's hall_request_assigner. Without --input, read one line from standard input.
 
   -i, --input JSON             hallRequests and states, in the format of the original
-  --travelDuration MS          travel time from one floor to the next ({_assign.TRAVEL_MS})
-  --doorOpenDuration MS        dwell time of the door ({_assign.DOOR_MS})
-  --clearRequestType TYPE      hall calls that a stop serves: inDirn or all (inDirn)
+  --travelDuration MS          travel time from one floor to the next; default: {_assign.TRAVEL_MS}
+  --doorOpenDuration MS        dwell time of the door; default: {_assign.DOOR_MS}
+  --clearRequestType TYPE      hall calls that a stop serves: inDirn or all; default: inDirn
   --includeCab                 add the cab requests to the output as a third column
-  --algorithm NAME             reference, or plan for shorter waiting times (reference)
+  --algorithm NAME             reference, or plan for shorter waits; default: reference
   --jsonl                      answer each line of standard input with one line
   --serve PATH                 answer lines in the same way on a Unix socket
 
-Options are parsed like the original's: in upper or lower case, as -iJSON or --input=JSON, and with other options
-between -i and its value. Unknown options are ignored.
+As in the original, options may be in upper or lower case, -iJSON and --input=JSON are allowed, and other options may
+stand between -i and its value. Unknown options are ignored.
 
 Differences from the original:
 """ + "\n".join(f"  - {difference}" for difference in DIFFERENCES.values())

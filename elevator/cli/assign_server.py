@@ -1,4 +1,4 @@
-"""The server of `elevator assign --serve`: answers lines on a Unix socket, in one thread with one select loop."""
+"""The server of `elevator assign --serve`. It answers lines on a Unix socket, in one thread with a select loop."""
 
 import os
 import selectors

@@ -1,13 +1,12 @@
 """`elevator demo`: real nodes with simulated elevators and passengers, shown on a page and in the terminal.
 
 Rules:
-- This process simulates the elevators. Each node is a separate process that talks to its elevator over TCP, and to
-  the other nodes over UDP through a relay that can lose datagrams (network.py).
+- This process simulates the elevators. Each node is a separate process, which connects to its elevator over TCP. The
+  nodes exchange UDP datagrams through a relay that can lose them (network.py).
 - The page can kill, freeze and unplug nodes. A node that exits by itself makes the demo fail; a killed node does not.
 - No process outlives the demo, however it ends: see demo_nodes.py.
-- A single loop serves the sockets, steps the passengers and polls the nodes every STEP_MS, updates the page every
-  SHOW_MS and draws the terminal picture every DRAW_MS. If standard output is not a terminal, it prints a line every
-  LINE_MS instead.
+- A single loop serves the sockets. It steps the passengers and polls the nodes every STEP_MS. It updates the page every
+  SHOW_MS and the terminal picture every DRAW_MS. Without a terminal, it prints a line every LINE_MS.
 """
 
 import os
@@ -62,7 +61,7 @@ def judge(scene: Scene, ended: dict[int, int], cut_short: bool) -> Verdict:
 
     A demo fails if a node exited by itself or sent an unsafe command, or if a passenger was not served. *ended* has
     the number and the exit status of each node that exited by itself. If the user interrupted the demo (*cut_short*),
-    it does not fail because of passengers who are still under way.
+    passengers may still be under way.
     """
     tally = passengers.tally(scene.crowd, scene.now_ms)
     waits = f"mean wait {tally.mean_wait_ms / 1000:.1f} s, longest {tally.longest_wait_ms / 1000:.1f} s"
@@ -76,9 +75,9 @@ def judge(scene: Scene, ended: dict[int, int], cut_short: bool) -> Verdict:
         if machines.misbehaviour(counts):
             failed = True
             lines.append(
-                f"unsafe commands to car {car}: motor with door open {counts.motor_with_door_open}, door with motor on "
-                f"{counts.door_with_motor_on}, door between floors {counts.door_between_floors}, "
-                f"out of bounds {counts.out_of_bounds}"
+                f"unsafe commands to car {car}: motor with door open: {counts.motor_with_door_open}, "
+                f"door with motor on: {counts.door_with_motor_on}, door between floors: {counts.door_between_floors}, "
+                f"out of bounds: {counts.out_of_bounds}"
             )
     if failed:
         lines += list(scene.log)[-10:]
@@ -89,19 +88,23 @@ def main(argv: list[str]) -> int:
     """Run `elevator demo`; return the exit status."""
     parser = Arguments(
         prog="elevator demo",
-        description="Simulate elevators and passengers, with a real node per elevator, on a page and in this terminal.",
+        description="Simulate elevators with passengers and real nodes. Show them on a page and in this terminal.",
         allow_abbrev=False,
     )
-    parser.add_argument("--cars", type=integer(1, MAX_CARS), default=3, help="number of elevators and nodes (3)")
-    parser.add_argument("--floors", type=integer(2, MAX_FLOORS), default=4, help="number of floors (4)")
-    parser.add_argument("--seed", type=integer(0, 2**63), help="seed for passengers and start positions (random)")
-    parser.add_argument("--for", type=integer(1, 1_000_000), dest="seconds", help="duration in seconds (until Ctrl-C)")
-    parser.add_argument("--rate", type=integer(0, 6000), help="passengers per minute (4 for each elevator)")
+    parser.add_argument("--cars", type=integer(1, MAX_CARS), default=3, help="number of cars and nodes; default: 3")
+    parser.add_argument("--floors", type=integer(2, MAX_FLOORS), default=4, help="number of floors; default: 4")
+    parser.add_argument(
+        "--seed", type=integer(0, 2**63), help="seed for passengers and start positions; default: random"
+    )
+    parser.add_argument(
+        "--for", type=integer(1, 1_000_000), dest="seconds", help="duration in seconds; default: until Ctrl-C"
+    )
+    parser.add_argument("--rate", type=integer(0, 6000), help="passengers per minute; default: 4 for each elevator")
     parser.add_argument(
         "--web",
         type=host_and_port,
         metavar="[HOST:]PORT",
-        help=f"address of the page; by default {PAGE[0]}:{PAGE[1]} or a free port, and the browser opens the page",
+        help=f"address of the page; default: {PAGE[0]}:{PAGE[1]} or a free port, opened in the browser",
     )
     parser.add_argument("--no-web", action="store_true", help="do not serve a page")
     arguments = parser.parse_args(argv)
@@ -282,9 +285,9 @@ class Demo:
         return Scene(title, machines, crowd, tuple(self._nodes.log), now_ms)
 
     def is_over(self, now_ms: int) -> bool:
-        """Report whether all nodes have exited by themselves, or the time is up and all passengers have arrived.
+        """Report whether the demo is over: all nodes have exited by themselves, or the time is up.
 
-        GRACE_S after the time is up, this is true even if passengers are still under way.
+        When the time is up, the demo waits up to GRACE_S for passengers who are still under way.
         """
         if self._nodes.all_ended:
             return True

@@ -1,4 +1,4 @@
-"""The node processes of a demo: they can be started, killed and frozen, and never outlive the demo.
+"""The node processes of a demo. They can be killed, frozen and restarted, and never outlive the demo.
 
 All nodes are in one process group. The group's leader is a keeper process, which waits on a pipe from the demo. When
 the demo exits for any reason, the kernel closes the pipe, and the keeper terminates the whole group.
@@ -26,7 +26,7 @@ GRACE_S = 60
 STOP_S = 3.0
 """Time for the nodes to exit after SIGTERM before they are killed."""
 KEEPER_STOP_S = 1.5
-"""Time for the nodes to exit after SIGTERM if the demo has exited and the keeper stops them."""
+"""Time for the nodes to exit after SIGTERM if the keeper stops them, after the end of the demo."""
 LINES_KEPT = 200
 MARK = "ELEVATOR_DEMO_NODE"
 """The environment variable by which the demo finds all processes of a node. Child processes inherit it."""
@@ -183,7 +183,7 @@ def _send(number: int, pids: Sequence[int]) -> None:
 
 
 def _start_keeper(directory: str) -> tuple[int, int]:
-    """Fork the keeper; return its process id, which is also the nodes' process group id, and the pipe to the keeper.
+    """Fork the keeper; return its process id and the pipe to it. The id is also the process group id of the nodes.
 
     When the pipe closes, the keeper terminates all processes in the group and deletes *directory*.
     """

@@ -1,7 +1,7 @@
 """`elevator bench dispatch`: measures passengers' waiting times relative to the reference algorithm.
 
- 1. A cell is a combination of building, traffic profile and load; there are 4 * 4 * 3 = 48. At load 1, passengers
-    arrive as fast as the cars could carry them one at a time, including the empty trip to the next passenger.
+ 1. A cell is one of the 4 * 4 * 3 = 48 combinations of building, traffic profile and load. Load 1 is the arrival rate
+    that the cars can just serve if each carries one passenger at a time, and returns empty to fetch the next.
  2. Passengers arrive as a Poisson process. Some travel up from the lobby (floor 0), some down to it, and the rest
     between random floors. splitmix64 generates all random numbers from the seed.
  3. C code (native/bench.h) simulates cars, doors and passengers with the assigners that nodes use. All cars start at
@@ -34,7 +34,7 @@ WARM_UP = 100
 BUILDINGS = {"3x4": (3, 4), "3x9": (3, 9), "6x16": (6, 16), "8x32": (8, 32)}
 """For each building: the number of cars and the number of floors."""
 PROFILES = {"up": (0.85, 0.05), "down": (0.05, 0.85), "inter": (0.0, 0.0), "lunch": (0.4, 0.4)}
-"""The fractions of passengers who travel up from the lobby, and down to it. The rest travel between random floors."""
+"""For each profile: the fraction of passengers who go up from the lobby, and the fraction who go down to it."""
 LOADS = {"light": 0.25, "medium": 1.0, "heavy": 3.0}
 ASSIGNERS = {"reference": _bench.REFERENCE, "plan": _bench.PLAN}
 PARKS = {"none": _bench.PARK_NONE, "spread": _bench.PARK_SPREAD, "lobby": _bench.PARK_LOBBY}
@@ -65,7 +65,7 @@ def uniform(seed: int) -> Iterator[float]:
 
 
 def trips(seed: int, count: int, floors: int, profile: tuple[float, float], per_ms: float) -> "array[int]":
-    """Draw *count* passengers, of whom *per_ms* arrive per ms on average.
+    """Draw *count* passengers. On average, *per_ms* of them arrive per ms.
 
     Return an array with three numbers for each passenger: arrival time in ms, origin and destination.
     """
@@ -207,53 +207,53 @@ def main(argv: list[str]) -> int:
         description="Measure passengers' waiting times relative to the reference algorithm.",
     )
     parser.add_argument("what", choices=["dispatch"], help="the benchmark to run")
-    parser.add_argument("--seed", type=integer(0, 1 << 62), metavar="N", help="first seed (random)")
-    parser.add_argument("--seeds", type=integer(1, 1000), default=2, metavar="N", help="number of seeds (2)")
+    parser.add_argument("--seed", type=integer(0, 1 << 62), metavar="N", help="first seed; default: random")
+    parser.add_argument("--seeds", type=integer(1, 1000), default=2, metavar="N", help="number of seeds; default: 2")
     parser.add_argument(
         "--passengers",
         type=integer(2 * WARM_UP, 1_000_000),
         default=2500,
         metavar="N",
-        help="number of passengers for each seed (2500)",
+        help="number of passengers for each seed; default: 2500",
     )
     parser.add_argument(
-        "--assigner", choices=ASSIGNERS, default="plan", help="algorithm to compare with the reference (plan)"
+        "--assigner", choices=ASSIGNERS, default="plan", help="algorithm to compare with the reference; default: plan"
     )
-    parser.add_argument("--park", choices=PARKS, default="spread", help="where idle cars park (spread)")
+    parser.add_argument("--park", choices=PARKS, default="spread", help="where idle cars park; default: spread")
     parser.add_argument(
         "--capacity",
         type=integer(0, 1000),
         default=0,
         metavar="N",
-        help="maximum number of passengers in a car (unlimited)",
+        help="maximum number of passengers in a car; default: unlimited",
     )
     parser.add_argument(
         "--loss",
         type=integer(0, 99),
         default=-1,
         metavar="PERCENT",
-        help="percentage of broadcasts that are lost (by default, all nodes share one view)",
+        help="percentage of broadcasts that are lost; default: all nodes share one view",
     )
     parser.add_argument(
         "--configs",
         type=names_of([*BUILDINGS]),
         default=[*BUILDINGS],
         metavar="NAME,NAME",
-        help="buildings, CARSxFLOORS: 3x4, 3x9, 6x16, 8x32 (all)",
+        help="buildings, CARSxFLOORS: 3x4, 3x9, 6x16, 8x32; default: all",
     )
     parser.add_argument(
         "--profiles",
         type=names_of([*PROFILES]),
         default=[*PROFILES],
         metavar="NAME,NAME",
-        help="traffic profiles: up, down, inter, lunch (all)",
+        help="traffic profiles: up, down, inter, lunch; default: all",
     )
     parser.add_argument(
         "--loads",
         type=names_of([*LOADS]),
         default=[*LOADS],
         metavar="NAME,NAME",
-        help="loads: light, medium, heavy (all)",
+        help="loads: light, medium, heavy; default: all",
     )
     parser.add_argument("--json", action="store_true", help="print JSON instead of the table")
     parser.add_argument(

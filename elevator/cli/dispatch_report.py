@@ -27,7 +27,7 @@ class Results(NamedTuple):
 
 
 class Cell(NamedTuple):
-    """The results for one building, profile and load, of the reference algorithm and of another assigner (`run`)."""
+    """The results of the reference algorithm and of another assigner (`run`) in one building, profile and load."""
 
     config: str
     profile: str

@@ -2,7 +2,7 @@
 
 The checks use the settings of the node and disturb no running program:
 
-- They send only read requests to the elevator server, and only requests that every server supports.
+- They send the elevator server only read requests that every server supports.
 - They use the I/O card only if no other program uses it, and stop its motor.
 - They listen on the group's port and broadcast only probes, which nodes drop silently (see admission.py).
 """
@@ -39,9 +39,9 @@ FOREIGN_S = 0.5
 
 
 def main(config: Config, keys: Sequence[bytes], directory: Path | None, id_given: bool) -> int:
-    """Run all checks for a node with *config* and *keys* whose record is in *directory*; return the exit status.
+    """Run all checks for a node; return the exit status.
 
-    *directory* is None if the node keeps no record. The id is checked only if *id_given*.
+    *directory* has the node's record; it is None if the node keeps none. The id is checked only if *id_given*.
     """
     status = 0
     for finding in findings(config, keys, directory, id_given):
@@ -74,7 +74,7 @@ def findings(config: Config, keys: Sequence[bytes], directory: Path | None, id_g
 
 
 def check_server(host: str, port: int, floors: int) -> Finding:
-    """Read the floor sensor several times: check that the server answers fast and reports a floor below *floors*."""
+    """Read the floor sensor several times. Check that the server answers fast and reports a floor below *floors*."""
     where = f"elevator server on {host} port {port}"
     try:
         with socket.create_connection((host, port), timeout=CONNECT_S) as connection:
@@ -172,7 +172,7 @@ def request(connection: socket.socket, message: bytes) -> bytes:
 
 
 def check_record(directory: Path | None) -> Finding:
-    """Check that a file can be written and synced in *directory*, which is None if the node keeps no record."""
+    """Check that a file can be written and synced in *directory*. None means that the node keeps no record."""
     if directory is None:
         return Finding(True, "no record is kept, so a restart loses calls that only this node knows")
     try:

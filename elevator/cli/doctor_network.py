@@ -17,11 +17,11 @@ from elevator.net.broadcast import Interfaces, Route
 from elevator.net.wire import DATAGRAM_BYTES
 
 PROBES = 10
-"""Number of broadcasts sent on each interface: several, because a firewall may drop only some."""
+"""Number of broadcasts sent on each interface. A firewall may drop only some of them."""
 PROBE_S, BROADCAST_S = 0.02, 0.5
-"""How long to receive after each probe, and how much longer after the last one."""
+"""How long to receive after each probe (PROBE_S), and after all of them (BROADCAST_S)."""
 LISTEN_S = 1.5
-"""How long to listen for heartbeats: long enough to receive some even at high packet loss."""
+"""How long to listen for heartbeats. Some arrive within this time even at high packet loss."""
 
 
 @frozen
@@ -29,15 +29,15 @@ class GroupTraffic:
     """What the doctor received on the group's port."""
 
     nodes: dict[int, dict[str, Heartbeat]]
-    """For each node id: the addresses that sent its heartbeats, with the newest heartbeat from each address."""
+    """For each node id, the newest heartbeat from each address."""
     refused: Mapping[str, int]
-    """For each reason, how many datagrams were dropped."""
+    """How many datagrams were dropped for each reason."""
 
 
 def check_broadcast(group_port: socket.socket, address: str | None) -> Finding:
     """Broadcast probes as a node does, and check that this machine receives them.
 
-    The kernel delivers a broadcast to the sending machine as if it came from the network, so the firewall's rules for
+    The kernel delivers a broadcast to the sending machine as if it came from the network. So the firewall's rules for
     both directions apply. If *address* is a multicast group, *group_port* joins it on every network interface.
     """
     interfaces = Interfaces(group_port, address)
@@ -114,7 +114,7 @@ def assess(probes: Mapping[str, Probes], port: int) -> Finding:
 
 
 def listen(group_port: socket.socket, admission: Admission) -> GroupTraffic:
-    """Listen for LISTEN_S; return the heartbeats that *admission* accepts, and how many datagrams it drops and why."""
+    """Listen for LISTEN_S; return the heartbeats that *admission* accepts, and the numbers of dropped datagrams."""
     nodes: dict[int, dict[str, Heartbeat]] = {}
     until_s = time.monotonic() + LISTEN_S
     while (left_s := until_s - time.monotonic()) > 0:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from elevator.runtime import config
 
 NODE = """\
-Run one node: the program that controls one elevator car and shares the hall calls with the other nodes of its group.
+Run one node. It controls one elevator car and shares the hall calls with the other nodes of its group.
 
   elevator --id 2 --port 15659
 
@@ -25,12 +25,12 @@ its car through an elevator server (the lab's or a simulator) at --host and --po
 """
 COMMANDS = """\
 other commands (each has its own --help):
-  elevator demo      run a simulated building with real nodes and passengers; show it on a web page and in the terminal
+  elevator demo      simulate elevators with passengers and real nodes; show them on a web page and in the terminal
   elevator sim       simulate elevators that controllers can connect to
   elevator watch     show the nodes of a group in the terminal, as JSON or on a web page; send nothing
   elevator doctor    check whether a node can run with the given settings
   elevator serve-card
-                     act as the elevator server for the lab's I/O card, for other controllers
+                     connect the lab's I/O card to other controllers, as an elevator server
   elevator keygen    create a key that authenticates the nodes of a group
   elevator assign    assign hall calls like TTK4145's hall_request_assigner
   elevator bench     measure passengers' waiting times relative to the reference algorithm
@@ -117,25 +117,29 @@ def node_parser() -> Arguments:
         allow_abbrev=False,
     )
     parser.add_argument("--id", type=int, metavar="N", help="number of this node, 0..63; unique in its group")
-    parser.add_argument("--port", type=int, metavar="PORT", help="TCP port of the elevator server (15657)")
-    parser.add_argument("--host", metavar="HOST", help="host of the elevator server (127.0.0.1)")
+    parser.add_argument("--port", type=int, metavar="PORT", help="TCP port of the elevator server; default: 15657")
+    parser.add_argument("--host", metavar="HOST", help="host of the elevator server; default: 127.0.0.1")
     parser.add_argument(
         "--serial", metavar="PATH", help="use the I/O card at this serial port instead of a server; auto finds the port"
     )
-    parser.add_argument("--speed", type=int, metavar="S", help="motor speed of an I/O card, 1..255 (255)")
-    parser.add_argument("--floors", type=int, metavar="M", help="number of floors, 2..64 (4); the same on every node")
-    parser.add_argument("--group", metavar="NAME", help="name of the group; nodes of other groups are ignored (lab)")
-    parser.add_argument("--net-port", type=int, metavar="PORT", help="UDP port of the group (20145)")
+    parser.add_argument("--speed", type=int, metavar="S", help="motor speed of an I/O card, 1..255; default: 255")
+    parser.add_argument(
+        "--floors", type=int, metavar="M", help="number of floors, 2..64, the same on every node; default: 4"
+    )
+    parser.add_argument("--group", metavar="NAME", help="name of the group; a node ignores other groups; default: lab")
+    parser.add_argument("--net-port", type=int, metavar="PORT", help="UDP port of the group; default: 20145")
     parser.add_argument(
         "--broadcast",
         metavar="ADDRESS",
-        help="IPv4 address to broadcast to, or a multicast group such as 239.1.2.3 (every network interface)",
+        help="IPv4 address to broadcast to, or a multicast group such as 239.1.2.3; default: all interfaces",
     )
     parser.add_argument(
-        "--key-file", metavar="FILE", help="file with the group's key, if the group has one: see elevator keygen"
+        "--key-file", metavar="FILE", help="file with the group's key, if the group has one; elevator keygen creates it"
     )
     parser.add_argument(
-        "--state-dir", metavar="DIR", help="directory for the record of calls (~/.local/state/elevator/GROUP-ID)"
+        "--state-dir",
+        metavar="DIR",
+        help="directory for the record; default: ~/.local/state/elevator/GROUP-ID",
     )
     parser.add_argument(
         "--no-record", action="store_true", help="keep no record: a restart loses calls that only this node knows"
@@ -143,14 +147,16 @@ def node_parser() -> Arguments:
     parser.add_argument("--no-pair", action="store_true", help="run without a supervisor, for debugging")
     parser.add_argument("--adopt", help=argparse.SUPPRESS)
     parser.add_argument(
-        "--assigner", metavar="NAME", help="algorithm that assigns hall calls: plan or reference (plan)"
+        "--assigner", metavar="NAME", help="algorithm that assigns hall calls: plan or reference; default: plan"
     )
-    parser.add_argument("--park", metavar="HOW", help="where idle cars park: spread, lobby or none (spread)")
+    parser.add_argument("--park", metavar="HOW", help="where idle cars park: spread, lobby or none; default: spread")
     parser.add_argument(
         "--config", type=Path, metavar="FILE", help="TOML file with the same settings; options override it"
     )
     parser.add_argument(
-        "--log-level", metavar="LEVEL", help="minimum severity of logged messages: debug, info, warning or error (info)"
+        "--log-level",
+        metavar="LEVEL",
+        help="least severe messages to log: debug, info, warning or error; default: info",
     )
     parser.add_argument("--version", action="version", version=f"elevator {__version__}")
     return parser

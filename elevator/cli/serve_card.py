@@ -2,14 +2,14 @@
 
 1. The server serves one client at a time. A second client can connect but gets replies only after the first
    disconnects. The motor stops in between; lamps keep their state.
-2. Reads are answered from the last sweep of the card's pins. `--interval` is the time between sweeps, at most 10 ms,
-   because each sweep also repeats the motor command, which another program may have overwritten. Writes go to the card
+2. Reads are answered from the last sweep of the card's pins. `--interval` is the time between sweeps, at most 10 ms.
+   Each sweep also repeats the motor command, because another program may have overwritten it. Writes go to the card
    immediately and in order. Reads of buttons and floors that do not exist return 0; writes to them are ignored.
-3. A read waits for a sweep that began after the client's last door and motor commands, so the reply reflects them.
-4. If the card's replies are late or garbled, card_port.py stops the motor, and reads wait. When the replies are good
-   again, it restores the client's motor command.
-5. If the card is lost, the client is disconnected, because the state of the motor is unknown. New clients wait until
-   the card is back.
+3. A read waits for a sweep that began after the client's last door and motor commands. So the reply reflects them.
+4. While the card's replies are late or garbled, the motor stops and reads wait. Then the server restores the client's
+   motor command.
+5. If the card is lost, the server disconnects the client, because the state of the motor is unknown. New clients wait
+   until the card is back.
 6. Like a node, the server is a process pair. The supervisor stops the motor when the worker dies.
 """
 
@@ -122,7 +122,7 @@ class Bridge:
         self._unsent = b""
 
     def turn(self, more: Sequence[socket.socket], wake_at_ms: int) -> None:
-        """Wait for the client, the card, input on a socket in *more*, or *wake_at_ms*; then serve client and card."""
+        """Wait for the client, the card or a socket in *more* until *wake_at_ms*. Then serve client and card."""
         reading, writing = self.card.sockets()
         sockets: list[socket.socket] = []
         unsent: list[socket.socket] = []
@@ -237,12 +237,18 @@ def main(argv: list[str]) -> int:
         allow_abbrev=False,
     )
     add = parser.add_argument
-    add("-s", "--serial", default=AUTO, metavar="PATH", help="serial port of the card (auto: the only card)")
-    add("-p", "--port", type=int, default=15657, help="TCP port (15657)")
-    interval_help = f"time between reads of the pins in ms, at most {SWEEP_MS} ({SWEEP_MS})"
+    add(
+        "-s",
+        "--serial",
+        default=AUTO,
+        metavar="PATH",
+        help="serial port of the card; default: auto, which finds the only card",
+    )
+    add("-p", "--port", type=int, default=15657, help="TCP port; default: 15657")
+    interval_help = f"time between reads of the pins in ms, at most {SWEEP_MS}; default: {SWEEP_MS}"
     add("-i", "--interval", type=int, default=SWEEP_MS, metavar="MS", help=interval_help)
-    add("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
-    add("--speed", type=int, default=SPEED, help=f"speed of the motor, 1..255 ({SPEED})")
+    add("--host", default="127.0.0.1", help="address to listen on; default: 127.0.0.1")
+    add("--speed", type=int, default=SPEED, help=f"speed of the motor, 1..255; default: {SPEED}")
     add("--adopt", help=argparse.SUPPRESS)
     arguments = parser.parse_args(argv)
     if not 1 <= arguments.speed <= 255:
@@ -250,7 +256,7 @@ def main(argv: list[str]) -> int:
     if not 1 <= arguments.port <= 65535:
         parser.error(f"port must be 1..65535, not {arguments.port}")
     if arguments.interval < 0:
-        parser.error(f"interval must not be negative, but is {arguments.interval}")
+        parser.error(f"interval must be 0 or more, not {arguments.interval}")
     line = "%(asctime)s.%(msecs)03d serve-card: %(message)s"
     logging.basicConfig(level=logging.INFO, format=line, datefmt="%H:%M:%S")
 

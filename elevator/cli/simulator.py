@@ -35,7 +35,7 @@ ERRORS = {
     EventKind.MISBEHAVIOUR.value: "unsafe: ",
     EventKind.RELOAD.value: "",
 }
-"""For each kind of event that is reported: the text before the event's own description."""
+"""For each reported kind of event, the text before the event's own description."""
 
 
 def main(argv: list[str]) -> int:
@@ -97,7 +97,7 @@ def _traffic(arguments: Namespace, now_ms: int) -> PassengerFlow:
 def attach_cards(building: Building, prefix: str) -> "list[CardLine]":
     """Attach a simulated I/O card to each elevator; raise Refused if that fails.
 
-    Unless *prefix* is empty, create a symbolic link to each card, named *prefix* followed by the elevator's number.
+    If *prefix* is not empty, create a link to each card. Its name is *prefix* followed by the elevator's number.
     """
     from elevator.building.card_line import CardLine
 

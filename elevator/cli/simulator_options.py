@@ -2,12 +2,12 @@
 
 Rules:
 - Arguments override the file, and the file overrides the defaults. Both use the same option names; case is ignored.
-- The file consists of words such as `--name value`; line breaks have no meaning. `//` starts a comment. The first line
+- The file consists of words such as `--name value`. Line breaks have no meaning. `//` starts a comment. The first line
   may be a title.
 - The file is searched for in the working directory, then in the directory of the program.
-- The course's simulator ignores most mistakes, and existing files rely on this. So unknown words, bad values in the
-  file and durations of 0 are ignored, and one key may have several functions. The program prints a line about each
-  such mistake.
+- The course's simulator ignores most mistakes, and existing files rely on this. So the program ignores unknown words,
+  bad values in the file and durations of 0. One key may have several functions. The program prints a line about each
+  mistake.
 - A bad value on the command line ends the program, as in the course's simulator.
 """
 
@@ -31,8 +31,8 @@ FILE = "simulator.con"
 FILE_MAX = 65_536
 """Maximum size of the file in bytes."""
 STARTED = "ELEVATOR_FILE"
-"""The environment variable in which build/bootstrap.c passes the path of the file that the user started. The program
-itself runs from an unpacked copy."""
+"""The environment variable with the path of the file that the user started. build/bootstrap.c sets it, because the
+program itself runs from an unpacked copy."""
 DURATIONS = ("travel_ms", "passing_ms", "press_ms")
 """The attributes of the options that set durations. A duration of 0 is ignored."""
 KEY_OPTIONS = {
@@ -48,7 +48,7 @@ KEY_OPTIONS = {
 }
 """For each field of `Keys`, in the same order: the option's name in the course's simulator, and its help text."""
 NAMED_MAX, NAME_MAX = 8, 80
-"""How many ignored settings a line lists at most, and how many characters of each."""
+"""A line lists at most NAMED_MAX ignored settings, with at most NAME_MAX characters of each."""
 
 
 class FileReader(Arguments):
@@ -127,13 +127,23 @@ def _parser(kind: type[Arguments]) -> tuple[Arguments, Known]:
 
     def duration(name: str, dest: str, default: int, help: str) -> argparse.Action:
         kind = integer(1, 3_600_000)
-        return add(f"--{name}", type=kind, default=default, dest=dest, metavar="MS", help=f"{help} ({default})")
+        return add(f"--{name}", type=kind, default=default, dest=dest, metavar="MS", help=f"{help}; default: {default}")
 
     actions = [
         add("-h", "--help", action="help", help="show this help message and exit"),
-        add("--port", type=integer(0, 65535), default=15657, help="port of the first elevator (15657; 0: any free)"),
-        add("--cars", type=integer(1, MAX_CARS), default=1, help="number of elevators, on consecutive ports (1)"),
-        add("--numfloors", "--floors", type=integer(2, MAX_FLOORS), default=4, help="number of floors (4)"),
+        add(
+            "--port",
+            type=integer(0, 65535),
+            default=15657,
+            help="port of the first elevator (0: any free port); default: 15657",
+        ),
+        add(
+            "--cars",
+            type=integer(1, MAX_CARS),
+            default=1,
+            help="number of elevators, on consecutive ports; default: 1",
+        ),
+        add("--numfloors", "--floors", type=integer(2, MAX_FLOORS), default=4, help="number of floors; default: 4"),
         add("--headless", action="store_true", help="print lines instead of a picture"),
         add(
             "--web",
@@ -141,20 +151,25 @@ def _parser(kind: type[Arguments]) -> tuple[Arguments, Known]:
             nargs="?",
             const=PAGE,
             metavar="[HOST:]PORT",
-            help=f"also show the elevators on a page ({PAGE[0]}:{PAGE[1]}; 0.0.0.0:PORT shows it to other machines)",
+            help=f"also show a page at this address (0.0.0.0:PORT: for other machines); default: {PAGE[0]}:{PAGE[1]}",
         ),
         add(
             "--card",
             nargs="?",
             const="",
             metavar="PREFIX",
-            help="also simulate an I/O card for each elevator, on a pseudo-terminal; PREFIX0, PREFIX1, ... link to it",
+            help="also simulate an I/O card for each elevator; PREFIX0, PREFIX1, ... are links to the serial ports",
         ),
-        add("--rate", type=integer(0, 6000), default=0, help="simulated passengers per minute (0)"),
-        add("--control", type=integer(0, 65535), default=0, help="port of the control socket (0: any free)"),
-        add("--host", default="127.0.0.1", help="address to listen on (127.0.0.1); the control socket is always local"),
-        add("--seed", type=integer(0, 2**63), help="seed for start positions and passengers (random)"),
-        add("--at", type=integer(0, MAX_FLOORS - 1), metavar="FLOOR", help="floor where cars start (random positions)"),
+        add("--rate", type=integer(0, 6000), default=0, help="simulated passengers per minute; default: 0"),
+        add("--control", type=integer(0, 65535), default=0, help="port of the control socket; default: any free port"),
+        add("--host", default="127.0.0.1", help="address of the elevators' ports; default: 127.0.0.1"),
+        add("--seed", type=integer(0, 2**63), help="seed for start positions and passengers; default: random"),
+        add(
+            "--at",
+            type=integer(0, MAX_FLOORS - 1),
+            metavar="FLOOR",
+            help="floor where cars start; default: random positions",
+        ),
         duration("travelTimeBetweenFloors_ms", "travel_ms", 2000, "travel time between two floor sensors"),
         duration("travelTimePassingFloor_ms", "passing_ms", 500, "travel time within the range of a floor sensor"),
         duration("btnDepressedTime_ms", "press_ms", 200, "duration of a button press"),
@@ -166,20 +181,20 @@ def _parser(kind: type[Arguments]) -> tuple[Arguments, Known]:
             default=True,
             metavar="BOOL",
             dest="stop_on_disconnect",
-            help="stop the motor when the controller disconnects (true)",
+            help="stop the motor when the controller disconnects; default: true",
         ),
-        add("--light_off", type=key, default="-", metavar="CHAR", help="character for a dark lamp (-)"),
-        add("--light_on", type=key, default="*", metavar="CHAR", help="character for a lit lamp (*)"),
+        add("--light_off", type=key, default="-", metavar="CHAR", help="character for a dark lamp; default: -"),
+        add("--light_on", type=key, default="*", metavar="CHAR", help="character for a lit lamp; default: *"),
     ]
     for (name, (option, what)), keys in zip(KEY_OPTIONS.items(), astuple(Keys()), strict=True):
         value, metavar = (characters(1, MAX_FLOORS), "KEYS") if option.startswith("orders") else (key, "KEY")
-        help = f"{what} ({keys})"
+        help = f"{what}; default: {keys}"
         actions.append(add(f"--key_{option}", type=value, default=keys, dest=f"key_{name}", metavar=metavar, help=help))
     return parser, {name.lower(): (name, action) for action in actions for name in action.option_strings}
 
 
 def _split(words: Iterable[str], known: Known) -> tuple[list[str], list[str]]:
-    """Split *words* into known settings, in the parser's spelling, and ignored ones. Each includes its value."""
+    """Split *words* into known and ignored settings with their values. Known names get the parser's spelling."""
     settings: list[str] = []
     ignored: list[str] = []
     rest, after_ignored = deque(words), False

@@ -31,9 +31,9 @@ def numbers(text: str) -> list[int]:
 def main(argv: list[str]) -> int:
     """Run `elevator soak`; return the exit status, which is 1 if a seed failed or a process died."""
     parser = Arguments(prog="elevator soak", description="Test simulated groups in virtual time with fault injection.")
-    parser.add_argument("--seeds", type=seeds, metavar="A..B", help="one seed, or a range of seeds (random)")
-    parser.add_argument("--cars", type=integer(1, 9), metavar="N", help="number of cars (random, 1..9)")
-    parser.add_argument("--floors", type=integer(2, 20), metavar="M", help="number of floors (random, 2..20)")
+    parser.add_argument("--seeds", type=seeds, metavar="A..B", help="one seed, or a range of seeds; default: random")
+    parser.add_argument("--cars", type=integer(1, 9), metavar="N", help="number of cars, 1..9; default: random")
+    parser.add_argument("--floors", type=integer(2, 20), metavar="M", help="number of floors, 2..20; default: random")
     parser.add_argument("--hours", type=float, help="stop after this many simulated hours")
     parser.add_argument("--minutes", type=float, help="stop after this many minutes of real time")
     parser.add_argument(
@@ -41,7 +41,7 @@ def main(argv: list[str]) -> int:
         type=integer(1, 1000),
         metavar="N",
         default=os.cpu_count() or 1,
-        help="number of processes (one per core)",
+        help="number of processes; default: one per core",
     )
     parser.add_argument("--transcript", action="store_true", help="print the transcript even if the seed passes")
     parser.add_argument(
@@ -70,7 +70,7 @@ def main(argv: list[str]) -> int:
 
 
 def replay(arguments: argparse.Namespace, whole: Plan) -> int:
-    """Run the plan *whole*, or only the chosen faults and presses in it. Print the result; return 1 if it fails."""
+    """Run *whole*, perhaps with only some of its faults and presses. Return 1 if it fails, else 0."""
     faults = range(len(whole.faults)) if arguments.faults is None else arguments.faults
     presses = range(len(whole.presses)) if arguments.presses is None else arguments.presses
     part = only(whole, faults, presses)
@@ -78,7 +78,9 @@ def replay(arguments: argparse.Namespace, whole: Plan) -> int:
     if arguments.transcript or done.violation:
         print("\n".join(transcript))
     cars, floors = whole.cars, whole.floors
-    print(f"seed {whole.seed}: {cars} cars, {floors} floors, {done.simulated_ms / 1000:.0f} s, digest {done.digest}")
+    print(
+        f"seed {whole.seed}: {cars} cars, {floors} floors, {done.simulated_ms / 1000:.0f} s simulated, digest {done.digest}"
+    )
     print(done.violation or "no violation")
     is_whole = part == whole and not arguments.no_traffic
     if done.violation and is_whole and not arguments.transcript:

@@ -1,8 +1,8 @@
 """`elevator watch`: shows the nodes of a group in the terminal, as lines of JSON, or on a web page.
 
-It listens on the group's port, which nodes on the same machine may share, and sends nothing. It estimates packet loss
-and detects silent nodes with the same code as a node (peers.py). What it shows is a pure function of the heartbeats
-received and the time (watch_view.py).
+It listens on the group's port and sends nothing. Nodes on the same machine can share the port. It estimates packet loss
+and detects silent nodes with the same code as a node (peers.py). watch_view.py has no side effects: it computes what to
+show from the received heartbeats and the time.
 """
 
 import json
@@ -36,7 +36,7 @@ from elevator.ui.web import Web
 TERMINAL_MS, JSON_MS, PAGE_MS = 200, 1000, 50
 """Time between updates of the terminal, of the JSON output and of the page."""
 BATCH = 256
-"""The most datagrams to read before the views are updated."""
+"""Maximum number of datagrams to read before the views are updated."""
 
 
 def main(argv: list[str]) -> int:
@@ -44,15 +44,28 @@ def main(argv: list[str]) -> int:
     parser = Arguments(
         prog="elevator watch", description="Show the nodes of a group. Send nothing to them.", allow_abbrev=False
     )
-    parser.add_argument("--group", default="lab", help=f"name of the group, up to {GROUP_LENGTH_MAX} characters (lab)")
     parser.add_argument(
-        "--net-port", type=integer(1, 65535), default=20145, metavar="PORT", help="UDP port of the group (20145)"
+        "--group", default="lab", help=f"name of the group, up to {GROUP_LENGTH_MAX} characters; default: lab"
+    )
+    parser.add_argument(
+        "--net-port",
+        type=integer(1, 65535),
+        default=20145,
+        metavar="PORT",
+        help="UDP port of the group; default: 20145",
     )
     parser.add_argument("--broadcast", metavar="ADDRESS", help="the nodes' --broadcast, if it is a multicast group")
-    parser.add_argument("--key-file", metavar="FILE", help="file with the group's key, if the group has one")
+    parser.add_argument(
+        "--key-file", metavar="FILE", help="file with the group's key, if the group has one; elevator keygen creates it"
+    )
     parser.add_argument("--json", action="store_true", help="print one line of JSON per second, for scripts")
     parser.add_argument(
-        "--web", type=host_and_port, nargs="?", const=PAGE, metavar="[HOST:]PORT", help="also show a web page"
+        "--web",
+        type=host_and_port,
+        nargs="?",
+        const=PAGE,
+        metavar="[HOST:]PORT",
+        help=f"also show a web page; default address: {PAGE[0]}:{PAGE[1]}",
     )
     arguments = parser.parse_args(argv)
     try:
@@ -90,7 +103,8 @@ def main(argv: list[str]) -> int:
     except BrokenPipeError:
         raise  # __main__.py turns it into an exit status.
     except (OSError, Refused) as error:
-        print(f"elevator watch: {getattr(error, 'strerror', None) or error}", file=sys.stderr)
+        message = getattr(error, "strerror", None) or error
+        print(f"elevator watch: {message}", file=sys.stderr)
         return 2
     return 0
 

@@ -17,7 +17,7 @@ from elevator.core.peers import Peer
 RATE_MS = 2000
 """The rate of heartbeats is measured over this time."""
 DUPLICATE_MS = 5000
-"""How long a duplicate id is shown after the last heartbeat from the second node with that id."""
+"""A duplicate id is shown until the second node with that id has been silent for this long."""
 FORGET_MS = 600_000
 """A node that has been silent for this long is no longer shown."""
 HEAD_LINES = 3
@@ -36,12 +36,12 @@ class NodeStatus:
 
 @frozen
 class Group:
-    """Each node heard from, under its id; and for each reason, how many datagrams were dropped."""
+    """The status of each node, by id. `refused` counts the dropped datagrams for each reason."""
 
     nodes: Mapping[int, NodeStatus] = {}
     refused: Mapping[str, int] = {}
     calls: Calls = Calls()
-    """The calls in all heartbeats, merged. A node whose digest equals theirs has exactly these calls."""
+    """The merged calls of all heartbeats. A node with the same digest has exactly these calls."""
 
 
 def receive(group: Group, heartbeat: Heartbeat, address: str, now_ms: int) -> Group:
@@ -103,7 +103,7 @@ def row(node: NodeStatus, now_ms: int) -> dict[str, object]:
 
 
 def floors_of(bits: int) -> list[int]:
-    """Return the floors, or the node ids, whose bits are set in the mask *bits*."""
+    """Return the floors or node ids in the bit mask *bits*."""
     return [bit for bit in range(bits.bit_length()) if bits >> bit & 1]
 
 
@@ -138,7 +138,7 @@ def draw(group: Group, name: str, now_ms: int, width: int, height: int) -> Text:
 
 
 def describe(node: NodeStatus, now_ms: int) -> Text:
-    """Return a node's line, with the most important facts first, because the end may be cropped."""
+    """Return a node's line. The most important facts come first, because the end may be cropped."""
     facts, heartbeat = row(node, now_ms), node.peer.heartbeat
     car = heartbeat.car
     text = Text(f"{heartbeat.sender.id:>2} ", "bold")
@@ -167,7 +167,7 @@ def describe(node: NodeStatus, now_ms: int) -> Text:
 
 
 def scene(group: Group, now_ms: int) -> dict[str, object]:
-    """Return the group as a building that the web page can show, with constants for values that heartbeats lack."""
+    """Return the group as a scene for the web page. Values that heartbeats lack are constants."""
     nodes = [group.nodes[id] for id in sorted(group.nodes)]
     floors = max([node.peer.heartbeat.floors for node in nodes], default=2)
     names = [node.peer.heartbeat.sender.id for node in nodes]

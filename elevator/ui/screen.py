@@ -1,7 +1,7 @@
 """Restores the terminal from the alternate screen, however the program ends.
 
-After errors and most signals, the program restores the terminal itself. SIGKILL cannot be caught, so a guard process
-waits until the kernel closes the program's end of a pipe, and restores the terminal then.
+After errors and most signals, the program restores the terminal itself. SIGKILL cannot be caught, so there is also a
+guard process. It restores the terminal when the kernel closes the program's end of a pipe.
 """
 
 import os
@@ -17,14 +17,14 @@ LEAVE = "\x1b[?25h\x1b[?1049l"
 
 
 class Modes(NamedTuple):
-    """The settings of the terminal on standard input: those before the program changed them, and the program's own."""
+    """Settings of the terminal on standard input, before (`saved`) and after (`ours`) the program changed them."""
 
     saved: list[object]
     ours: list[object]
 
 
 def restore(modes: Modes | None) -> None:
-    """Leave the alternate screen, and restore the saved settings unless another program has changed them.
+    """Leave the alternate screen. Restore the saved settings if the current settings are still this program's own.
 
     *modes* is None if this program has not changed the settings. A background process may call this function too.
     """

@@ -1,11 +1,10 @@
 """A web server for one live page, over HTTP and WebSocket, inside the caller's select loop.
 
 Rules:
-- The page shows a scene, a set of named JSON values. Each visitor receives only the values that have changed, and only
-  after receiving all previous values. So a slow visitor skips updates instead of filling memory or seeing old values.
-- Only the page itself may open the WebSocket: its origin must equal the requested host, and that host must be an IP
-  address, this machine's name or localhost. So another page in the same browser cannot connect, even if the
-  domain of that page resolves to this server (DNS rebinding).
+- The page shows a scene: a set of named JSON values. An update has only the values that have changed. A visitor gets
+  the next update only after receiving the previous one. So a slow visitor skips updates and fills no memory.
+- Only the page itself may open the WebSocket. Its origin must equal the requested host. To prevent DNS rebinding, that
+  host must be an IP address, this machine's name or localhost.
 - Messages from visitors go to the caller's *handle* function, which validates them. The server offers nothing else.
 - There are limits on the number of visitors, the size of a message, and the time for a request or an update.
 """
@@ -31,7 +30,7 @@ MESSAGE_MAX = 4096
 QUIET_S = 1.0
 """Maximum interval between messages to a visitor. The page reconnects if none arrives for SILENT_MS (page.html)."""
 PATIENCE_S = 15.0
-"""A visitor is disconnected if completing a request or receiving what was sent takes longer."""
+"""Maximum time to complete a request or to receive an update. Slower visitors are disconnected."""
 _CHUNK = 65_536
 HEADERS = {
     "Content-Type": "text/html; charset=utf-8",
@@ -44,7 +43,7 @@ HEADERS = {
 }
 
 Watch = Callable[[socket.socket, int, Callable[[int], None]], None]
-"""A function that registers a callback for events of a socket: EVENT_READ, EVENT_WRITE or both. 0 unregisters it."""
+"""A function that registers a callback for EVENT_READ, EVENT_WRITE or both on a socket. 0 unregisters it."""
 
 log = logging.getLogger("elevator.ui.web")
 log.addHandler(logging.NullHandler())
@@ -61,7 +60,7 @@ class _Visitor:
         """The last scene sent, with each value as JSON."""
         self.sent_at_s = time.monotonic()
         self.progress_at_s = self.sent_at_s
-        """The last time at which nothing remained to be sent; initially the time of the connection."""
+        """When `show` last found all data sent; initially the time of the connection."""
         self.is_ending = False
 
 
@@ -130,12 +129,12 @@ class Web:
         self._update_watch(visitor)
 
     def _update_watch(self, visitor: _Visitor) -> None:
-        """Wait for the visitor's socket to become writable if anything is unsent, and readable otherwise."""
+        """Watch the visitor's socket: for writing if data is unsent, otherwise for reading."""
         wanted = EVENT_WRITE if visitor.unsent else EVENT_READ
         self._watch(visitor.client, wanted, lambda mask: self._serve(visitor, mask))
 
     def _serve(self, visitor: _Visitor, mask: int) -> None:
-        """Read if *mask* has EVENT_READ, then send what is pending. Drop the visitor if the connection has ended."""
+        """Read if *mask* has EVENT_READ, then send pending data. Drop the visitor if the connection has ended."""
         protocol = visitor.protocol
         try:
             if mask & EVENT_READ:
