@@ -2,18 +2,18 @@
  *
  * - The program is a folder: Nuitka's executable and the libraries it loads. Its place is <base>/elevator-<uid>/<ID>.
  *   ID is a digest of all contents, so every build has its own folder and a stale copy never runs.
- * - The files are written to a temporary folder, synced, and then moved into place. So concurrent starts, a full disk,
- *   kill -9 and a power cut leave either a complete copy or a folder that never runs.
- * - Each start reads every file and compares its digest, because a power cut can leave files of the right size with
- *   wrong contents. A damaged file is replaced by a rename. If a folder is damaged, the whole copy is exchanged. So
- *   every path stays valid for running programs, which load libraries and start processes later.
+ * - The files are written to a temporary folder, synced, and moved into place. So a full disk, kill -9 or a power cut
+ *   leaves either a complete copy or a folder that never runs.
+ * - Each start compares the digest of every file, because a power cut can leave files with wrong contents. A damaged
+ *   file is replaced by a rename. If a folder is damaged, the whole copy is exchanged. So every path stays valid:
+ *   running programs load libraries and start processes later.
  * - Only the holder of a lock unpacks or repairs. If the holder hangs, the others continue without the lock after
  *   LOCK_MS. Concurrent repairs are safe: they replace good files with good files.
- * - The bases are tried in turn until the program runs from one of them, because a home can be full, read-only or
- *   mounted noexec. A folder that belongs to another user, or that others may write to, is not used.
- * - The program replaces this process (exec), so signals, exit status and process list concern the program itself.
- * - The environment variable STARTED tells the program the path of this file, with links resolved, because users put
- *   configuration files beside it.
+ * - A home can be full, read-only or mounted noexec. So the bases are tried in turn until the program runs from one of
+ *   them. A folder is skipped if it belongs to another user or if others may write to it.
+ * - The program replaces this process (exec). So signals, exit status and process list concern the program itself.
+ * - The environment variable STARTED gives the program the resolved path of this file. Users put configuration files
+ *   beside it.
  *
  * The build writes manifest.h (ID, PAYLOAD_SIZE, folders, files) and payload.zst (the concatenated contents).
  */
@@ -42,8 +42,8 @@ struct file {
 #include "digest.h"
 #include "manifest.h"
 
-/* The link to execute, because its name becomes the name of the process. It is in bin/ because the package's folder has
- * the name elevator beside Nuitka's executable. */
+/* The link to execute: its name becomes the name of the process. It is in bin/ because the folder beside Nuitka's
+ * executable already has a folder named elevator. */
 #define PROGRAM "bin/elevator"
 #define STARTED "ELEVATOR_FILE"
 #define TARGET "../elevator.bin"

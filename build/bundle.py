@@ -5,9 +5,9 @@
     build in CI fails.
  3. The folder is compressed into one executable, with a digest of each file: see bootstrap.c.
 
-Nuitka has a onefile mode too, but it keeps a parent process. The parent turns SIGTERM into SIGINT, unpacks at every
-start, and leaves 20 MB behind when it is killed. The program also ends when its parent dies, although a node must keep
-running. The cached variant of onefile mode overwrites the files of running copies.
+Nuitka has a onefile mode too, but it keeps a parent process. The parent turns SIGTERM into SIGINT and unpacks at every
+start. If it is killed, it leaves 20 MB behind and the program ends too, although a node must keep running. The cached
+variant of onefile mode overwrites the files of running copies.
 
 By default, Nuitka includes the standard library and the package `rich` as bytecode. LEFT_OUT excludes the modules that
 the program does not need. Bundled code has imports of these modules, but the program never executes those imports.

@@ -253,8 +253,8 @@ printf x | dd of="$(echo "$2"/elevator-*/*/elevator.bin)" conv=notrunc 2>/dev/nu
 XDG_CACHE_HOME="$2" TMPDIR="$3" "$4" --version
 ls "$2"/elevator-*
 """
-"""A shell script for a separate mount namespace. It starts the program with its cache on a small disk, damages the
-unpacked copy and starts the program again. Only TMPDIR has room for a repair."""
+"""A shell script for a separate mount namespace. It starts the program with its cache on a small disk and damages the
+unpacked copy. Then it starts the program again. Only TMPDIR has room for a repair."""
 
 
 def try_full_disk(copy: Copy, binary: Path, scratch: Path) -> None:

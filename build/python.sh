@@ -1,8 +1,8 @@
 #!/bin/sh
 # Print the Python to use. If this machine lacks anything, print a line for each missing thing and exit with status 1.
 #
-# The script runs each program, because its presence in the PATH proves little: pyenv puts commands there for versions
-# that are not installed, Debian splits Python into packages, and a C compiler may lack the headers of the C library.
+# The script runs each program, because its presence in the PATH proves little. pyenv puts commands there for versions
+# that are not installed. Debian splits Python into packages. A C compiler may lack the headers of the C library.
 set -eu
 lacking=
 lacks() {

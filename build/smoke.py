@@ -108,7 +108,7 @@ class Building:
     def is_served(self, call: Call, since_ms: float, live: Sequence[int]) -> bool:
         """Report whether *call* has been served since *since_ms*.
 
-        Its lamps must have lit, a *live* car must have opened its door at the floor, and the lamps must be off again.
+        All its lamps must have lit and gone out, and a *live* car must have opened its door at the floor.
         """
         panels, cars = ([call.car], [call.car]) if call.button == "cab" else (live, live)
         histories = [self.lamps.get(call._replace(car=panel), []) for panel in panels]

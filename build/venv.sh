@@ -2,7 +2,7 @@
 # Install the packages in build/$1.lock and the project itself (editable) in .cache/venv, unless they are there already.
 #
 # - .cache/venv/origin names this folder and the version of Python. If either changes, a new environment is made.
-# - The file is missing during an installation, so after an interruption the next run starts with a new environment.
+# - The file is missing during an installation. So after an interruption, the next run makes a new environment.
 # - The stamp of a lock file is a checksum of what was installed from it: lock file, pyproject.toml and C sources.
 set -eu
 cd "$(dirname "$0")/.."

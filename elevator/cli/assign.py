@@ -12,7 +12,7 @@ command prints one line on standard error and exits with status 1.
   stop serves only hall calls in the announced direction. Earlier answers do not affect later ones.
 - `--jsonl` answers each line of standard input with one line. A line is an input, or {"input": ..., "args": {...}} with
   its own options. The answer to an invalid line is {"error": ...}. If any line is invalid, the exit status is 1.
-- `--serve PATH` answers lines in the same way on a Unix socket, for any number of clients, until SIGTERM or SIGINT.
+- `--serve PATH` answers lines in the same way on a Unix socket. It serves any number of clients.
 """
 
 import json
@@ -52,8 +52,8 @@ class CommandLine(NamedTuple):
 
 
 ORDER = ("algorithm", "serve", "jsonl", "travelDuration", "doorOpenDuration", "clearRequestType", "includeCab", "input")
-"""Options are extracted in this order. As in the original, the input is last, so other options may stand between -i and
-its value."""
+"""Options are extracted in this order. As in the original, the input is last. So other options may stand between -i
+and its value."""
 SWITCHES = {"jsonl", "includeCab"}
 SHORT = {"input": "i"}
 
@@ -81,10 +81,9 @@ def read_arguments(argv: Sequence[str]) -> CommandLine:
 def extract(words: list[str], name: str) -> list[str]:
     """Remove all occurrences of option *name* with their values from *words*; return the values.
 
-    Like D's std.getopt, this function searches for one option at a time, in all words up to "--". If no value is
-    attached to the option, the next remaining word is the value, even if it looks like an option. A switch never uses
-    the next word. A short option is a dash and one letter. The rest of the word is its value: -includeCab means the
-    input "ncludeCab".
+    Like D's std.getopt, this function searches for one option at a time, in all words up to "--". An option without
+    an attached value takes the next remaining word, even one that looks like an option. A switch never takes a word.
+    A short option is a dash and one letter. The rest of the word is its value: -includeCab means the input "ncludeCab".
     """
     values, k = [], 0
     while k < len(words) and words[k] != "--":

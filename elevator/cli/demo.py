@@ -59,7 +59,7 @@ class Verdict:
 def judge(scene: Scene, ended: dict[int, int], cut_short: bool) -> Verdict:
     """Return the verdict on a demo that has ended.
 
-    A demo fails if a node exited by itself or sent an unsafe command, or if a passenger was not served. *ended* has
+    A demo fails if a node exited by itself, a node sent an unsafe command, or a passenger was not served. *ended* has
     the number and the exit status of each node that exited by itself. If the user interrupted the demo (*cut_short*),
     passengers may still be under way.
     """
@@ -126,7 +126,7 @@ def main(argv: list[str]) -> int:
 def may_overload(cars: int, cores: int) -> bool:
     """Report whether the nodes of *cars* cars may overload a machine with *cores* cores.
 
-    Each node receives the heartbeats of all others, so the load grows with the square of the number of cars. In
+    Each node receives the heartbeats of all others. So the load grows with the square of the number of cars. In
     measurements, 8 nodes used 0.4 of a core, and the relay used 0.15.
     """
     return cars * cars > 256 * cores
@@ -285,9 +285,9 @@ class Demo:
         return Scene(title, machines, crowd, tuple(self._nodes.log), now_ms)
 
     def is_over(self, now_ms: int) -> bool:
-        """Report whether the demo is over: all nodes have exited by themselves, or the time is up.
+        """Report whether the time is up, or all nodes have exited by themselves.
 
-        When the time is up, the demo waits up to GRACE_S for passengers who are still under way.
+        After the end time, the demo waits up to GRACE_S for passengers who are still under way.
         """
         if self._nodes.all_ended:
             return True

@@ -24,9 +24,9 @@ BOOT_MS = 1500
 GRACE_S = 60
 """How long the demo waits for passengers who are still under way when its time is up."""
 STOP_S = 3.0
-"""Time for the nodes to exit after SIGTERM before they are killed."""
+"""How long the demo waits for the nodes to exit after SIGTERM. Then it kills them."""
 KEEPER_STOP_S = 1.5
-"""Time for the nodes to exit after SIGTERM if the keeper stops them, after the end of the demo."""
+"""How long the keeper waits for the nodes to exit after SIGTERM."""
 LINES_KEPT = 200
 MARK = "ELEVATOR_DEMO_NODE"
 """The environment variable by which the demo finds all processes of a node. Child processes inherit it."""

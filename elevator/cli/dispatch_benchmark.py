@@ -1,9 +1,9 @@
 """`elevator bench dispatch`: measures passengers' waiting times relative to the reference algorithm.
 
- 1. A cell is one of the 4 * 4 * 3 = 48 combinations of building, traffic profile and load. Load 1 is the arrival rate
-    that the cars can just serve if each carries one passenger at a time, and returns empty to fetch the next.
- 2. Passengers arrive as a Poisson process. Some travel up from the lobby (floor 0), some down to it, and the rest
-    between random floors. splitmix64 generates all random numbers from the seed.
+ 1. A cell is a combination of building, traffic profile and load; there are 4 * 4 * 3 = 48. At load 1, the cars can
+    just carry all passengers one at a time. A trip includes the empty trip to the next passenger.
+ 2. Passengers arrive as a Poisson process. Some travel up from the lobby (floor 0), some down to it, others between
+    random floors. splitmix64 generates all random numbers from the seed.
  3. C code (native/bench.h) simulates cars, doors and passengers with the assigners that nodes use. All cars start at
     floor 0. The reference algorithm gets the same passengers, and its idle cars never park.
  4. With --loss, each node has its own view of the group. Nodes broadcast every 100 ms, with the given packet loss.

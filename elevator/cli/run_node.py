@@ -156,7 +156,7 @@ def node_parser() -> Arguments:
     parser.add_argument(
         "--log-level",
         metavar="LEVEL",
-        help="least severe messages to log: debug, info, warning or error; default: info",
+        help="minimum severity of messages to log: debug, info, warning or error; default: info",
     )
     parser.add_argument("--version", action="version", version=f"elevator {__version__}")
     return parser

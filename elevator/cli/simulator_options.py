@@ -151,7 +151,7 @@ def _parser(kind: type[Arguments]) -> tuple[Arguments, Known]:
             nargs="?",
             const=PAGE,
             metavar="[HOST:]PORT",
-            help=f"also show a page at this address (0.0.0.0:PORT: for other machines); default: {PAGE[0]}:{PAGE[1]}",
+            help=f"also show a page (0.0.0.0:PORT: for other machines too); default address: {PAGE[0]}:{PAGE[1]}",
         ),
         add(
             "--card",

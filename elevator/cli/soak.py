@@ -78,9 +78,8 @@ def replay(arguments: argparse.Namespace, whole: Plan) -> int:
     if arguments.transcript or done.violation:
         print("\n".join(transcript))
     cars, floors = whole.cars, whole.floors
-    print(
-        f"seed {whole.seed}: {cars} cars, {floors} floors, {done.simulated_ms / 1000:.0f} s simulated, digest {done.digest}"
-    )
+    simulated = f"{done.simulated_ms / 1000:.0f} s simulated"
+    print(f"seed {whole.seed}: {cars} cars, {floors} floors, {simulated}, digest {done.digest}")
     print(done.violation or "no violation")
     is_whole = part == whole and not arguments.no_traffic
     if done.violation and is_whole and not arguments.transcript:

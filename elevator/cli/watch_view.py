@@ -17,7 +17,7 @@ from elevator.core.peers import Peer
 RATE_MS = 2000
 """The rate of heartbeats is measured over this time."""
 DUPLICATE_MS = 5000
-"""A duplicate id is shown until the second node with that id has been silent for this long."""
+"""A duplicate id is shown until its second node has been silent for this long."""
 FORGET_MS = 600_000
 """A node that has been silent for this long is no longer shown."""
 HEAD_LINES = 3

@@ -6,7 +6,7 @@ Rules:
 - Only the page itself may open the WebSocket. Its origin must equal the requested host. To prevent DNS rebinding, that
   host must be an IP address, this machine's name or localhost.
 - Messages from visitors go to the caller's *handle* function, which validates them. The server offers nothing else.
-- There are limits on the number of visitors, the size of a message, and the time for a request or an update.
+- The number of visitors, the size of a message, and the time for a request or an update are limited.
 """
 
 import ipaddress
