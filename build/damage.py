@@ -44,7 +44,7 @@ def read_tree(folder: Path) -> Tree:
 
 
 class Copy:
-    """The unpacked copy of the program below *cache*, and the contents that it had at first."""
+    """The unpacked copy of the program below *cache*, and its original contents."""
 
     def __init__(self, programs: Programs, cache: Path) -> None:
         self._programs = programs

@@ -1,14 +1,14 @@
 """Find imports that fail in the bundle because it lacks the imported module.
 
-The search starts at our package and at CODECS, and follows all imports. It reports an import if the bundle lacks the
-module, with these exceptions:
+The search starts at our package and at CODECS, and follows all imports. It reports imports of modules that the bundle
+lacks. It ignores imports
 
-- in a function of a library. Functions of our own package are searched, because some command calls each of them.
-- in a `try` that handles the failure
-- in a branch that this Python does not take
+- in functions of libraries (in our package, some command calls each function),
+- in a `try` that handles the failure, and
+- in branches that this Python does not take.
 
-The search does not see calls of importlib.import_module. build/smoke.py runs every command, so it finds failing imports
-that this search misses.
+It does not see calls of importlib.import_module. build/smoke.py runs every command to find the failures that this
+search misses.
 """
 
 import ast

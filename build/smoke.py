@@ -238,11 +238,7 @@ class Programs:
         for name, process in self.running.items():
             expect(process.poll() is None, f"{name} ended early with status {process.returncode}")
             process.terminate()
-        wait(
-            "all programs to exit after SIGTERM",
-            lambda: all(p.poll() is not None for p in self.running.values()),
-            END_S,
-        )
+        wait("all programs to exit", lambda: all(p.poll() is not None for p in self.running.values()), END_S)
         took = time.monotonic() - began
         for name, process in self.running.items():
             expect(process.returncode == 0, f"SIGTERM ended {name} with status {process.returncode}, not 0")

@@ -149,7 +149,7 @@ def ready(ports: list[int], control_port: int) -> str:
 
 
 class ControllerErrors:
-    """Reports bad requests and unsafe commands of controllers: at most one per second, car and kind."""
+    """Reports bad requests and unsafe commands of controllers, at most once per second for each car and kind."""
 
     def __init__(self) -> None:
         self._next = 0

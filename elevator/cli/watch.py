@@ -1,6 +1,6 @@
 """`elevator watch`: shows the nodes of a group in the terminal, as lines of JSON, or on a web page.
 
-It listens on the group's port and sends nothing. Nodes on the same machine can share the port. It estimates packet loss
+It listens on the group's port and sends nothing. Nodes on the same machine can share the port. `watch` estimates packet loss
 and detects silent nodes with the same code as a node (peers.py). watch_view.py has no side effects: it computes what to
 show from the received heartbeats and the time.
 """

@@ -2,7 +2,7 @@
 
 Rules:
 - The page shows a scene: a set of named JSON values. An update has only the values that have changed. A visitor gets
-  the next update only after receiving the previous one. So a slow visitor skips updates and fills no memory.
+  the next update only after receiving the previous one. So a slow visitor skips updates and does not fill memory.
 - Only the page itself may open the WebSocket. Its origin must equal the requested host. To prevent DNS rebinding, that
   host must be an IP address, this machine's name or localhost.
 - Messages from visitors go to the caller's *handle* function, which validates them. The server offers nothing else.
