@@ -70,7 +70,7 @@ def main(argv: list[str]) -> int:
 
 
 def replay(arguments: argparse.Namespace, whole: Plan) -> int:
-    """Run *whole*, perhaps with only some of its faults and presses. Return 1 if it fails, else 0."""
+    """Run the plan *whole*, or only the chosen faults and presses in it. Print the result; return 1 if it fails."""
     faults = range(len(whole.faults)) if arguments.faults is None else arguments.faults
     presses = range(len(whole.presses)) if arguments.presses is None else arguments.presses
     part = only(whole, faults, presses)
