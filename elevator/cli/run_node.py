@@ -131,7 +131,7 @@ def node_parser() -> Arguments:
     parser.add_argument(
         "--broadcast",
         metavar="ADDRESS",
-        help="IPv4 address to broadcast to, or a multicast group such as 239.1.2.3; default: all interfaces",
+        help="broadcast address or multicast group (such as 239.1.2.3), IPv4; default: broadcast on all interfaces",
     )
     parser.add_argument(
         "--key-file", metavar="FILE", help="file with the group's key, if the group has one; elevator keygen creates it"
