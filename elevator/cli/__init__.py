@@ -6,7 +6,7 @@ all commands share. This package may import all others; none of them imports it.
 Other programs depend on the options, the output of `watch --json` and these exit statuses:
 
   0  success
-  1  a check or a test failed, or `assign` got invalid input
+  1  a check, a test or a demo failed, or `assign` got invalid input
   2  the arguments are bad, or the command cannot start
 130  interrupted by the user
 141  the reader of the output has closed its pipe
