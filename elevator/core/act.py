@@ -1,12 +1,12 @@
 """The actions of a car: start, stop, open the door, serve calls, close the door. Pure.
 
 1. A car decides while it is stationary, or at the moment it reaches a floor. Between floors it keeps its direction.
-2. A car at an unknown position between floors searches for a floor, first downwards, then upwards, and so on (C4).
-3. A *sensor edge* is a change of the floor sensor. If the next edge of a moving car is overdue, the node reports a
-   motor fault and repeats the motor command every second. The next edge ends the fault (C8).
-4. A car with an open door immediately serves the cab call and the hall call in its direction at its floor. If it has
-   announced no direction and has no calls ahead, it may serve either hall call. Such calls extend the stop, until
-   DOOR_EXTENSION_MS after the door has opened (C6).
+2. A car between floors that does not know its position searches for a floor: downwards, then upwards, and so on (C4).
+3. A *sensor edge* is a change of the floor sensor. If the next edge of a moving car is overdue, the car has a motor
+   fault. The node repeats the motor command every second, until the next edge ends the fault (C8).
+4. A car with an open door serves calls at its floor immediately: the cab call, and the hall call in its direction. If
+   it has announced no direction and has no calls ahead, it may serve the other hall call instead. Each call served
+   extends the stop. From DOOR_EXTENSION_MS after the door opened, no further calls are served (C6).
 """
 
 from typing import NamedTuple, assert_never
@@ -84,7 +84,7 @@ def act_at_ms(car: Drive, now_ms: int) -> int:
 
 
 def travel(car: Drive, now_ms: int) -> Drive:
-    """If the next sensor edge is late, reverse a search for a floor; if the floor is known, report a motor fault."""
+    """Handle an overdue sensor edge: a car that searches for a floor reverses, any other car gets a motor fault."""
     if now_ms < car.due_at_ms:
         return car
     car = evolve(car, motor_try=car.motor_try + 1)
@@ -100,7 +100,7 @@ def rest(car: Drive, now_ms: int, tasks: Tasks) -> Drive:
 
 
 def decide(car: Drive, now_ms: int, work: Buttons, target: int | None) -> Drive:
-    """Choose and carry out the next action of a car that is stationary at a floor or has just reached one."""
+    """Choose and carry out the next action of a car at a floor."""
     floor = car.position.floor
     assert floor is not None
     behaviour, direction = motion.decide(floor, car.direction, work)
@@ -121,7 +121,7 @@ def hold_open(car: Drive, now_ms: int, tasks: Tasks) -> tuple[Drive, frozenset[C
 
 
 def carry_out(car: Drive, now_ms: int, behaviour: Behaviour, direction: Direction) -> Drive:
-    """Make a *car* at a floor move in *direction*, rest, or begin a stop, as *behaviour* says."""
+    """Make a *car* at a floor move, rest, or begin a stop, according to *behaviour*."""
     match behaviour:
         case Behaviour.MOVING:
             is_straight = car.activity is Activity.ARRIVED and car.direction is direction
@@ -144,9 +144,9 @@ def start(car: Drive, now_ms: int, direction: Direction) -> Drive:
 
 
 def serve(car: Drive, now_ms: int, tasks: Tasks) -> tuple[Drive, frozenset[Call]]:
-    """Serve the calls at the open door, including those made since it opened, and return them.
+    """Serve the calls at the open door, and return them.
 
-    Calls made more than DOOR_EXTENSION_MS after the door has opened wait for another stop.
+    Once the door has been open for DOOR_EXTENSION_MS, further calls wait for another stop.
     """
     floor = car.position.floor
     assert floor is not None

@@ -1,16 +1,17 @@
 """The assignment of hall calls to cars, and of waiting floors to idle cars. Pure.
 
-1. *Plan.* Each node assigns all hall calls to the cars in service with which it has a two-way connection. The plan
-   depends only on published values, so nodes with the same heartbeats compute the same plan. native/plan.c minimises
-   the waiting time of passengers, plus a penalty for each call taken from a car that claims it or is already at its
-   floor.
-2. *Claims.* Each car publishes the calls assigned to it as its claims. A node does not assign to its own car a call
-   that another car claims, unless its own car is already at that floor. If two cars claim the same call, the one with
-   the lower id keeps it. So each call has one car, except briefly after packet loss.
-3. *Starvation.* A call is assigned to every car that can serve it if it has gone unclaimed for UNCLAIMED_MS, or if it
-   has waited longer than any call waits in a working group (A2). Claims that last for only one step do not count.
+1. *Plan.* Each node assigns all hall calls to the cars that are in service and have a two-way connection with it. The
+   plan depends only on published values, so nodes with the same heartbeats compute the same plan. native/plan.c
+   minimises the waiting time of passengers. It also avoids taking a call from a car that claims it, or from a car at
+   the floor of the call.
+2. *Claims.* Each car publishes the calls assigned to it as its claims. Other cars leave these calls to it. A stationary
+   car may still claim the calls at its floor. If two cars claim the same call, the car with the lower id keeps it. So
+   each call has one car, except briefly after packet loss.
+3. *Starvation.* A call starves if no car claims it for UNCLAIMED_MS. It also starves if it has waited longer than any
+   call waits in a working group (A2). Every car in service then claims it. A claim that lasts for only one step does
+   not count.
 4. *Open doors.* A car with an open door serves the hall call at its floor in its direction. If it has announced no
-   direction and has no calls ahead, it may serve either hall call. These calls are excluded from the plan.
+   direction and has no calls ahead, it may serve the other hall call instead. The plan excludes these calls.
 
 The results of native functions are cached, because most turns do not change the arguments.
 """
@@ -42,8 +43,8 @@ CACHE_SIZE = 16
 UNCLAIMED_MS = 2000
 STARVED_MS = 30_000
 PAUSE_MS, PAUSE_SIZE = 10, 400
-"""Computing an assignment takes long in a large group. So the next one waits for PAUSE_MS for each PAUSE_SIZE of cars
-times floors: 100 ms for 64 cars and 64 floors, and not at all in a small group."""
+"""In a large group an assignment takes long to compute, so a pause follows. It lasts PAUSE_MS * (cars * floors //
+PAUSE_SIZE): 100 ms for 64 cars and 64 floors, and 0 in a small group."""
 
 Row = tuple[int, int, int, int]
 CallMasks = tuple[tuple[int, int], ...]
@@ -64,9 +65,9 @@ class Wait(NamedTuple):
     """How long a hall call has waited, as far as this node knows."""
 
     since_ms: int
-    """When the wait began. It begins once the node knows the call and at least one car is in service."""
+    """When the node first knew the call while a car was in service."""
     unclaimed_since_ms: int
-    """The time since which no car has claimed the call; NEVER_MS while a car claims it."""
+    """When the call became unclaimed; NEVER_MS while a car claims it."""
     is_starved: bool = False
     """True once the call has starved. It is then assigned to every car until it is served."""
 
@@ -87,7 +88,7 @@ class Assignment:
 
 
 def keep(old: Assignment, hall: Buttons) -> Assignment:
-    """Return the *old* assignment without the calls that are no longer among all *hall* calls."""
+    """Return *old* without claims on calls that no longer exist. *hall* are all hall calls of the group."""
     return evolve(old, claims=old.claims & hall, due_at_ms=old.next_at_ms)
 
 
@@ -102,8 +103,8 @@ def assign(
 ) -> Assignment:
     """Return the assignment of car *me*: its hall calls, and the floor where it waits.
 
-    *hall* are all hall calls of the group, and *old* is the previous assignment. A car that is not in *members* gets
-    neither calls nor a floor.
+    *hall* are all hall calls of the group, and *old* is the previous assignment. If car *me* is not in *members*, it
+    gets neither calls nor a floor.
     """
     claims, target, claimed = Buttons(), None, Buttons()
     if me in members:
@@ -124,9 +125,9 @@ def assign(
 
 
 def served_by_open_doors(members: Mapping[int, Member]) -> Mapping[int, Buttons]:
-    """Return, by car id, the hall calls that each car may serve through its open door.
+    """Return the hall calls that each car may serve through its open door. The keys are car ids.
 
-    If two cars at a floor can serve the same call, it goes to the one with the lower id.
+    If two cars can serve the same call, the car with the lower id gets it.
     """
     served, reserved = {}, Buttons()
     for id, (car, cab, claims, _) in sorted(members.items()):
@@ -163,9 +164,10 @@ def wait(old: Wait | None, call: Call, now_ms: int, claimed: Buttons, floors: in
 
 
 def starves_at_ms(wait: Wait, floors: int) -> int:
-    """Return when the call of *wait* starves if it is not served and its claims do not change.
+    """Return when a call starves if its claims do not change.
 
-    The limits are UNCLAIMED_MS without a claim, and a wait of STARVED_MS plus two round trips of a car.
+    A call starves after UNCLAIMED_MS without a claim, or after waiting for STARVED_MS plus the time of two round trips,
+    whichever comes first.
     """
     rounds_ms = STARVED_MS + 4 * (floors - 1) * _assign.TRAVEL_MS
     return min(wait.since_ms + rounds_ms, wait.unclaimed_since_ms + UNCLAIMED_MS)
@@ -195,7 +197,7 @@ def park(policy: Policy, me: int, floors: int, hall: Buttons, members: Mapping[i
 
 
 def assign_all(policy: Policy, floors: int, hall: Buttons, members: list[Member]) -> CallMasks:
-    """Return the masks of the hall calls assigned to each member. *members* must be in the order of their ids."""
+    """Return the hall calls of each member, as masks (up, down). *members* must be in the order of their ids."""
     if not hall.up | hall.down:
         return ((0, 0),) * len(members)
     rows = tuple(row(each.car, each.cab, floors) for each in members)
@@ -239,7 +241,7 @@ def total(rates: tuple[Rates, ...], floors: int) -> Rates:
 
 
 def row(car: Car, cab: int, floors: int) -> Row:
-    """Return *car* and the mask of its *cab* calls in the form that the native functions expect.
+    """Convert *car* and the mask of its *cab* calls to the row that the native functions expect.
 
     A car at an end floor may still be reported as moving past it. It has just stopped there, so it counts as idle.
     """
@@ -250,6 +252,6 @@ def row(car: Car, cab: int, floors: int) -> Row:
 
 
 def reference_row(row: Row) -> Row:
-    """Adapt *row* to the reference assigner: an idle car loses its direction, and an obstructed door counts as open."""
+    """Adapt *row* to the reference assigner. There an idle car has no direction, and an obstructed door is open."""
     behaviour, floor, direction, cab = row
     return min(behaviour, Behaviour.DOOR_OPEN), floor, 0 if behaviour == Behaviour.IDLE else direction, cab

@@ -1,15 +1,16 @@
 """The call set: a replicated set of calls with the operations press, serve and merge.
 
 It is an observed-remove set without tombstones (Bieniusa et al. 2012, "An optimized conflict-free replicated set").
-Each press has a *dot*, (author, n), as its identity. The presses of one author form an *entry*: the dots that are not
-yet served, and the highest n known. The highest n of all entries form the version vector.
+A *dot*, (author, n), identifies a press. An *entry* describes the presses of one author: the dots that are not served
+yet, and the highest n known. The highest n of each entry, taken together, form the version vector.
 
  1. `press` adds a new dot and removes the author's older dot for the same call.
  2. `serve` removes the live dots of the calls served. It does not affect dots that this replica has not seen yet.
- 3. `merge` keeps a dot if it is live in both replicas, or if it is live in one and not yet seen by the other.
+ 3. `merge` keeps a dot that is live in both replicas. It also keeps a dot that is live in one replica and not yet seen
+    by the other.
  4. So `merge` is commutative, associative and idempotent. Packet loss, duplicates, reordering and partitions need no
-    special handling. If a call is served on one side of a partition and pressed again on the other, the new press
-    survives the merge.
+    special handling. A call may be served on one side of a partition and pressed again on the other. Then the new
+    press survives the merge.
  5. An entry acknowledges the dots of its author up to the highest n.
 
 `serve`, `merge` and `forget` return their first argument itself if nothing changes. Callers test this with `is`.
@@ -41,7 +42,7 @@ def serve(calls: Calls, served: Collection[Call], spared: Collection[Dot] = ()) 
 
 
 def merge(ours: Calls, theirs: Calls) -> Calls:
-    """Merge two replicas. *theirs* may be partial: authors without an entry in it keep their state in *ours*."""
+    """Merge two replicas. *theirs* may be partial: entries that it lacks stay as they are in *ours*."""
     if ours is theirs:
         return ours
     changed = {}
@@ -67,32 +68,31 @@ def join(ours: Entry, theirs: Entry) -> Entry:
 def forget(calls: Calls, authors: AbstractSet[Author]) -> Calls:
     """Remove the entries of *authors* that have no live dots.
 
-    This loses no call, because an author with a live dot is kept. If a node returns with an old replica that holds a
-    dot of a removed author, the call of that dot is served again.
+    No call is lost, because authors with live dots are kept. But a node may return with an old replica, in which a dot
+    of a removed author is still live. Its call is then served again.
     """
     gone = {author for author in authors & calls.entries.keys() if not has_live(calls, author)}
     return Calls({author: entry for author, entry in calls.entries.items() if author not in gone}) if gone else calls
 
 
 def has_live(calls: Calls, author: Author) -> bool:
-    """Report whether a press of *author* is not yet served."""
+    """Report whether *calls* contains an unserved press of *author*."""
     entry = calls.entries.get(author)
     return entry is not None and bool(entry.live)
 
 
 def acknowledges(calls: Calls, dot: Dot) -> bool:
-    """Report whether *calls* acknowledges *dot*."""
     entry = calls.entries.get(dot.author)
     return entry is not None and dot.n <= entry.newest
 
 
 def covers(seen: Mapping[Author, int], dot: Dot) -> bool:
-    """Report whether *seen* acknowledges *dot*."""
+    """Report whether the version vector *seen* includes *dot*."""
     return dot.n <= seen.get(dot.author, 0)
 
 
 def demand(calls: Iterable[Call]) -> tuple[Buttons, Mapping[int, int]]:
-    """Return *calls* as bit masks: the hall calls (`cab` is 0), and the cab calls by car id."""
+    """Return *calls* as bit masks: the hall calls (`cab` is 0), and the cab calls of each car id."""
     up = down = 0
     cabs: dict[int, int] = {}
     for button, floor, car in calls:

@@ -10,11 +10,12 @@
                                                              ▼
                               OPENING ◀─ the car has stopped ─ UNKNOWN
 
-A command may take effect late or never, because the panel's server may be slow or gone. So the node commands the door
-to open only after the panel has confirmed that the motor has stopped (D1). The door counts as OPEN only after the panel
-has confirmed the open command (C9). If the panel is lost, the door may be open, so its phase is UNKNOWN and the node
-sends no door command until the panel confirms that the car has stopped at its floor. Then the node opens the door again
-for a full dwell time (D4).
+A command may take effect late or never, because the panel's server may be slow or gone. So the node opens the
+door only after the panel has confirmed that the motor has stopped (D1). The door counts as OPEN only after the panel
+has confirmed the open command (C9).
+
+If the panel is lost, the door may be open: its phase is UNKNOWN, and the node sends no door command. Once the panel
+confirms that the car has stopped at its floor, the node opens the door for a full dwell time (D4).
 """
 
 from enum import Enum, auto
@@ -28,10 +29,10 @@ from elevator.core.model import NEVER_MS, Direction, OpenDoor
 DOOR_OPEN_MS = _assign.DOOR_MS
 """The dwell time. The native assigner uses the same value."""
 DOOR_GRACE_MS = 300
-"""How long an obstruction may outlast the dwell time before the car goes out of service, so that ordinary passengers do
-not cause a fault."""
+"""How long an obstruction may outlast the dwell time before the car goes out of service. The limit tolerates ordinary
+passengers."""
 DOOR_EXTENSION_MS = 15_000
-"""Presses at an open door may extend the stop until this long after it opened (C6)."""
+"""Presses can extend a stop only until this long after the door opened (C6)."""
 
 
 class Phase(Enum):
@@ -39,12 +40,12 @@ class Phase(Enum):
 
     CLOSED = auto()
     STOPPING = auto()
-    """The car is stopping to open its door; the panel has not confirmed yet that the motor has stopped."""
+    """The car is stopping to open its door. The panel has not confirmed yet that the motor has stopped."""
     OPENING = auto()
-    """The node has sent the open command; the panel has not confirmed it yet."""
+    """The node has sent the open command. The panel has not confirmed it yet."""
     OPEN = auto()
     CLOSING = auto()
-    """The node has sent the close command; the panel has not confirmed it yet."""
+    """The node has sent the close command. The panel has not confirmed it yet."""
     UNKNOWN = auto()
     """The door may be open, because the panel was lost or a former run opened the door. The node sends no door
     command."""
@@ -57,17 +58,17 @@ class Door:
     """True once the car has announced its direction at this stop, by serving a hall call."""
     obstructed: bool = False
     opened_at_ms: int | None = None
-    """When the door last opened, or may have opened, at this stop; None if it has not. Kept if the panel is lost."""
+    """When the door last opened, or may have opened, at this stop; None if it has not."""
     close_at_ms: int = 0
     """When the dwell time ends. An obstructed door stays open for longer."""
     inherited: OpenDoor | None = None
-    """The door that a former run left open; None once the floor sensor shows whether the car is still there."""
+    """The door that a former run left open, until the floor sensor shows whether the car is still there; else None."""
 
 
 def blocked_at_ms(door: Door) -> int:
-    """Return when the car goes out of service unless it ends its stop before; NEVER_MS or later if there is no limit.
+    """Return when the stop has lasted too long, so the car goes out of service; NEVER_MS or later if there is no limit.
 
-    An obstruction may last until DOOR_GRACE_MS after the dwell time. Repeated obstructions may keep the door open until
+    One obstruction may last until DOOR_GRACE_MS after the dwell time. Repeated obstructions may extend the stop until
     DOOR_GRACE_MS after the longest stop that presses can cause.
     """
     if not is_at_stop(door):
@@ -116,8 +117,8 @@ def close(door: Door) -> Door:
 def confirm(door: Door, now_ms: int, is_standing: bool, is_open: bool, obstructed: bool) -> Door:
     """Update the phase and the obstruction from a snapshot of the panel.
 
-    *is_standing* is true if the panel has confirmed that the car is stationary at its floor, and *is_open* if it has
-    confirmed the open command.
+    *is_standing* is true if the panel has confirmed that the car is stationary at its floor. *is_open* is true if the
+    panel has confirmed the open command.
     """
     phase = door.phase
     match phase:
@@ -149,7 +150,7 @@ def obstruct(door: Door, now_ms: int, obstructed: bool) -> Door:
 
 
 def lose(door: Door, now_ms: int, at_floor: bool) -> Door:
-    """Update the door when the panel is lost: it may be open, unless the panel has confirmed that it is closed."""
+    """Update the door after the panel is lost. The phase becomes UNKNOWN if the door may be open."""
     match door.phase:
         case Phase.OPEN | Phase.CLOSING:
             return evolve(door, phase=Phase.UNKNOWN if at_floor else Phase.CLOSED)
@@ -162,7 +163,7 @@ def lose(door: Door, now_ms: int, at_floor: bool) -> Door:
 
 
 def extend(door: Door, now_ms: int, announces: bool) -> Door:
-    """Begin another dwell time, because a call is served. *announces* is true if this announces the car's direction."""
+    """Begin another dwell time, because the car serves a call. *announces* is true if this announces its direction."""
     close_at_ms = door.close_at_ms if door.obstructed else max(door.close_at_ms, now_ms + DOOR_OPEN_MS)
     return evolve(door, announced=door.announced or announces, close_at_ms=close_at_ms)
 

@@ -1,15 +1,15 @@
-"""The state of one car, updated from its panel's inputs; its motor command and its faults. Pure.
+"""The state of one car, its motor command and its faults. Pure.
 
 The parts of a car have modules of their own: position.py, travel_times.py and door.py. `sense` updates the car from a
 snapshot of the panel. Then the node assigns the calls, and act.py chooses the next action.
 
 1. The door never closes while obstructed. After the obstruction clears, it stays open for another full dwell time (D2).
-   A car is out of service if the obstruction outlasts the dwell time by a grace period, or if repeated obstructions
-   keep the door open for too long (C6). Other cars then serve the hall calls, including those at this car's floor.
-2. A car is *held* while its stop button is down, its sensor is dead, its panel is lost, its port has halted the motor,
-   or its node is listening (step.py). While a car is held, its motor is stopped and its door stays as it is.
+   If one obstruction outlasts the dwell time by a grace period, the car goes out of service. It also does if repeated
+   obstructions keep the door open for too long (C6). Other cars then serve all hall calls, even at this car's floor.
+2. Five conditions *hold* a car: its stop button is down, its sensor is dead, its panel is lost, its port has halted the
+   motor, or its node is listening (step.py). While a car is held, its motor is stopped and its door stays as it is.
 3. When a car stops to open its door, the panel must confirm within STAND_MS that the car is stationary at the floor.
-   If it does not, the floor sensor may be wrong, and the car is out of service until the confirmation arrives.
+   Without this confirmation the floor sensor may be wrong, so the car is out of service until it arrives.
 """
 
 from enum import Enum, auto
@@ -33,9 +33,9 @@ from elevator.core.position import Position
 from elevator.core.travel_times import TravelTimes
 
 STAND_MS = 1000
-"""How long the panel may take to confirm a stop: two replies of 500 ms each, the slowest that a node accepts."""
+"""How long the panel may take to confirm a stop. This takes two replies, and a node waits up to 500 ms for each."""
 RECHECK_MS = 10
-"""How often to check, after an impossible floor reading, whether the sensor repeats it."""
+"""How often to check whether the sensor repeats an impossible floor reading."""
 
 
 class Activity(Enum):
@@ -63,9 +63,9 @@ class Drive:
     """If the car is moving, the deadline for the next sensor edge. If it is stopping, the deadline for the
     confirmation. If it is idle, when it may park."""
     motor_try: int = 0
-    """The number of times that the motor command has been repeated (`Outputs.motor_try`)."""
+    """How often the motor command has been repeated (`Outputs.motor_try`)."""
     is_standing: bool = False
-    """True if the car is not held, and the panel has confirmed that it is stationary at its floor."""
+    """True if the panel has confirmed that the car is stationary at its floor. False while the car is held."""
 
     @property
     def behaviour(self) -> Behaviour:
@@ -90,8 +90,8 @@ def sense(
 ) -> Sensed:
     """Update the car from a snapshot of the panel, and diagnose faults.
 
-    *inputs* is None if the panel is lost. A node that is *listening* holds its car, to hear from its peers
-    first. *asked_at_ms* is the time when the request for the snapshot was sent; None means now.
+    *inputs* is None if the panel is lost. *listening* is true while the node listens, which holds the car.
+    *asked_at_ms* is when the node requested the snapshot; None means now.
     """
     if inputs is None:
         return Sensed(lose_panel(car, now_ms), NEVER_MS)
@@ -132,10 +132,10 @@ def diagnose(car: Drive, now_ms: int, is_stopped: bool) -> tuple[Fault, int]:
 
 
 def inherit(car: Drive, now_ms: int, report: int | None, left: OpenDoor) -> Drive:
-    """Resume the stop of a former run if the car is still at that floor; otherwise the door counts as closed.
+    """Resume the stop of a former run if the car is still at that floor. Otherwise the door counts as closed.
 
-    *left* is the door that the former run left open, and *report* is the first report of the floor sensor. The
-    direction counts as announced, because passengers may have entered.
+    *left* is the door that the former run left open. *report* is the first report of the floor sensor. The direction
+    counts as announced, because passengers may have entered.
     """
     if report != left.floor:
         return evolve(car, door=Door())
@@ -145,7 +145,7 @@ def inherit(car: Drive, now_ms: int, report: int | None, left: OpenDoor) -> Driv
 
 
 def lose_panel(car: Drive, now_ms: int) -> Drive:
-    """Return *car* after its panel is lost. From then on the car may be anywhere, and its door may be open."""
+    """Update *car* after its panel is lost. The car may now be anywhere, and its door may be open."""
     lost = door.lose(car.door, now_ms, car.position.at_floor)
     is_at_stop = lost.phase is Phase.UNKNOWN and lost.inherited is None
     return evolve(
@@ -170,7 +170,7 @@ def locate(car: Drive, now_ms: int, asked_at_ms: int, report: int | None, floors
         car = evolve(car, times=travel_times.interrupt(car.times))
     if new.accept_at_ms is not None:
         return car
-    # If reports were rejected, the sensor edge may have occurred at the first of them.
+    # If reports were rejected, the sensor edge may have occurred at the first rejected report.
     is_exact = new.trusted and old.accept_at_ms is None
     if report is None:
         return leave_sensor(car, now_ms, is_exact)
@@ -214,7 +214,7 @@ def stall(car: Drive, now_ms: int) -> Drive:
 
 
 def pause(car: Drive, now_ms: int, late_ms: int) -> Drive:
-    """Correct the timing of sensor edges and reports for a pause of *late_ms*, during which the program did not run."""
+    """Correct the times of sensor edges and reports after the program has paused for *late_ms*."""
     times, where = travel_times.pause(car.times, now_ms, late_ms), position.delay(car.position, late_ms)
     return car if times is car.times and where is car.position else evolve(car, times=times, position=where)
 

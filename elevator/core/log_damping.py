@@ -1,13 +1,13 @@
-"""Log damping: a fault is logged when it begins and when it ends, but not each time that it flaps. Pure.
+"""Log damping: a fault is logged when it begins and when it ends, but less often if it flaps. Pure.
 
-1. A fault begins with the first failure. If `begin_ms` is set, it begins only after at least one in ONE_IN samples has
-   failed during that time. A CUSUM (Page 1954) detects this: a failure adds ONE_IN - 1 to a score and a success
-   subtracts 1, so the score stays at or above zero only while that many samples fail.
-2. A fault ends once no sample has failed for `calm_ms`.
+1. A fault begins with the first failure. If `begin_ms` is set, it begins once at least one in ONE_IN samples has failed
+   for that long. A CUSUM (Page 1954) detects this. A failure adds ONE_IN - 1 to a score, and a success subtracts 1. So
+   the score stays at or above zero only while that many samples fail.
+2. A fault ends after `calm_ms` without a failure.
 3. Flap damping, as in RFC 2439 for routes: a fault that begins within FORGET_MS of its last end is a recurrence. From
    the second recurrence on, its end is logged only after DAMPED_MS without a failure. This time doubles with each
-   recurrence, up to DAMPED_MAX_MS. So a fault that keeps flapping causes a dozen log lines in the first minute, then
-   two per minute.
+   recurrence, up to DAMPED_MAX_MS. So a flapping fault causes a dozen log lines in the first minute, and two in each
+   later minute.
 """
 
 from typing import NamedTuple
@@ -48,13 +48,13 @@ class Condition:
     """One fault, detected from a series of samples. Each sample holds until the next one."""
 
     is_failing: bool | None = False
-    """The state last reported, True for a fault. None: nothing was reported yet, so a first success is reported too."""
+    """The last reported state: True for a fault. If it is None, nothing was reported yet: a success is reported too."""
     begin_ms: int = 0
     calm_ms: int = 0
     is_dampable: bool = True
     _score: int = 0
     _suspect_since_ms: int | None = None
-    """When the first sample failed since the score last fell below zero; None if none has."""
+    """When the first failure occurred that still counts. Failures no longer count when the score falls below zero."""
     _calm_since_ms: int | None = None
     """When the current run of successes began; None if the last sample failed, or there has been no sample yet."""
     _forget_at_ms: int = 0

@@ -25,7 +25,7 @@ RATE_MAX = 1000
 """The highest passenger rate that one car publishes for one button, in the unit of Rates. The sum of MAX_CARS such
 rates is within the native assigner's limit."""
 INCARNATIONS_KEPT = 8
-"""How many incarnations of each node a call set keeps even if they have no live presses."""
+"""How many incarnations of each node a call set keeps, even without live presses."""
 EVERY_CAR = -1
 """The value of `Call.car` for a hall call, which any car may answer."""
 
@@ -102,7 +102,7 @@ class Author(NamedTuple):
 
 
 class Dot(NamedTuple):
-    """The unique identity of one press: its *author*, and its number *n* among the author's presses, counted from 1."""
+    """The unique identity of one press: its *author* and its number *n*. An author numbers its presses from 1."""
 
     author: Author
     n: int
@@ -129,7 +129,7 @@ class Buttons:
         return bool(self.up | self.down | self.cab)
 
     def __contains__(self, call: Call) -> bool:
-        """Report whether *call* is a hall call of these buttons, or a cab call of a car whose panel they are on."""
+        """Report whether the button of *call* is in the set. The car of a cab call is ignored."""
         masks = self.up, self.down, self.cab
         return bool(masks[call.button] >> call.floor & 1)
 
@@ -143,7 +143,7 @@ class Entry:
 
     author: Author
     newest: int
-    """The number of the author's newest known press. Every press up to that number is in `live`, or was served or
+    """The number of the author's newest known press. A press up to this number that is not in `live` was served, or
     replaced by a later press of the same call."""
     live: Mapping[int, Call] = {}
     """The presses not yet served, by number."""
@@ -186,7 +186,7 @@ class Calls:
 
     @cached_property
     def cabs(self) -> Mapping[int, int]:
-        """The cab calls: for each car that has some, the bit mask of the floors."""
+        """The cab calls of each car that has some, as a bit mask of floors."""
         cabs: dict[int, int] = {}
         for author, entry in self.entries.items():
             if entry.buttons.cab:
@@ -204,13 +204,13 @@ class Calls:
 
     @cached_property
     def digest(self) -> int:
-        """A hash of 64 bits of all entries but the expired ones, which other replicas may have forgotten already."""
+        """A hash of 64 bits. It leaves out expired entries, because other replicas may have forgotten them."""
         expired = self.expired
         return reduce(xor, (each.digest for author, each in self.entries.items() if author not in expired), 0)
 
     @cached_property
     def expired(self) -> AbstractSet[Author]:
-        """The authors without live presses that are not among the INCARNATIONS_KEPT newest incarnations of a node."""
+        """The old incarnations without live presses. The newest INCARNATIONS_KEPT of each node do not count as old."""
         if len(self.entries) <= INCARNATIONS_KEPT:
             return frozenset()
         runs: dict[int, list[Author]] = {}
@@ -224,9 +224,9 @@ EVERY_BUTTON = Buttons(-1, -1, -1)
 
 
 class Confirmed(NamedTuple):
-    """Whether a snapshot confirms that the panel has executed the commands to open the door and to stop the motor.
+    """The commands that a snapshot confirms: the panel has executed them.
 
-    The panel executes messages in order, so a snapshot confirms the commands sent before it was requested.
+    The panel executes messages in order. So a snapshot confirms all commands sent before its request.
     """
 
     door_open: bool = False
@@ -255,7 +255,7 @@ class Outputs:
 
     motor: Motor = Motor.STOP
     motor_try: int = 0
-    """A counter that increases when the motor command must be sent again although it has not changed."""
+    """A counter. It increases when the node must send an unchanged motor command again."""
     door: bool | None = False
     """True opens the door, False closes it, None leaves it as it is."""
     lamps: Buttons = Buttons()
@@ -278,8 +278,8 @@ class Car:
     obstructed: bool = False
     """True while the door is obstructed. The assigner then assumes that the door stays open for a full dwell time."""
     announced: bool = True
-    """True if the car has announced its direction at this stop, or its door is not open. A car that has announced no
-    direction may still serve a hall call in either direction at its floor."""
+    """False if the door is open and the car has announced no direction at this stop. Then the car may still serve a
+    hall call in either direction at its floor."""
 
 
 class Assigner(StrEnum):
@@ -321,7 +321,7 @@ class Heartbeat:
 
     sender: Author
     sequence: int
-    """The sequence number, from 1. Receivers ignore heartbeats that are not newer than the newest one."""
+    """The sequence number, from 1. Receivers ignore heartbeats with a repeated or lower number."""
     floors: int
     car: Car
     claims: Buttons
@@ -329,8 +329,8 @@ class Heartbeat:
     hears: int
     """The bit mask of the ids of the sender's live peers: the nodes whose heartbeats it receives."""
     calls: Calls
-    """Some entries of the sender's published call set: the calls on its disk, or all its calls while its disk fails.
-    They acknowledge presses. outgoing.py explains which entries a heartbeat carries."""
+    """Some entries of the sender's published call set (outgoing.py). They acknowledge presses. The published set
+    contains the calls on the sender's disk. While the disk fails, it contains all its calls."""
     digest: int = 0
     """The digest of the whole published call set."""
     rates: Rates | None = None
@@ -353,9 +353,9 @@ class Tick:
     disk_failed: bool = False
     """True if a write has just failed or is taking too long."""
     found: "Record | None" = None
-    """The record of the previous run, if the node failed to read it at startup but has just succeeded; else None."""
+    """The record of the previous run, if it was unreadable at startup and has just been read; else None."""
     asked_at_ms: int | None = None
-    """When the node sent the newest request that the panel answered with `inputs`; None means at `now_ms`."""
+    """When the node requested `inputs` from the panel; None means at `now_ms`."""
 
 
 class OpenDoor(NamedTuple):
@@ -373,4 +373,4 @@ class Record:
     """The incarnation that wrote the record. The next run uses a higher one."""
     calls: Calls
     door: OpenDoor | None = None
-    """The door if it may be open, so that the next run does not close it on a passenger; None if it is closed."""
+    """The door if it may be open; None if it is closed. The next run must not close it on a passenger."""

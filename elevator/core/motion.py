@@ -1,17 +1,17 @@
 """The rules of motion of one car: where it goes next, where it stops, and which calls it serves. Pure.
 
  1. A car continues in its direction while there are calls ahead, then reverses (collective control).
- 2. It stops for cab calls and for hall calls in its direction. It stops for a hall call in the other direction only if
-    no calls are left ahead, and reverses there.
- 3. With its door open it announces one direction, and serves the cab call and the hall call in that direction. It never
+ 2. It stops for cab calls, and for hall calls in its direction. If no calls are left ahead, it also stops for a hall
+    call in the other direction, and reverses there.
+ 3. With its door open it announces one direction. It serves the cab call, and the hall call in that direction. It never
     serves both hall calls at once, because passengers board only a car that goes in their direction.
- 4. If there are no calls in the announced direction when the door is about to close, a hall call in the other direction
-    at this floor changes the announcement and begins another dwell time.
+ 4. When the door is about to close, there may be no calls in the announced direction. Then a hall call in the other
+    direction at this floor changes the announcement, and another dwell time begins.
  5. An idle car waits with its door closed.
- 6. An idle car may go to another floor to wait there. A call reverses it at the next floor.
+ 6. An idle car may go to another floor to wait there. A call can reverse it at the next floor.
 
-*work* contains the hall calls assigned to the car, and its cab calls. An open door also serves hall calls at its floor
-that are assigned to other cars, so callers add these (act.py).
+*work* contains the hall calls assigned to the car, and its cab calls. If the door is open, callers add the other hall
+calls at the floor, because the car serves these too (act.py).
 """
 
 from elevator.core.model import EVERY_CAR, Behaviour, Button, Buttons, Call, Direction
@@ -21,7 +21,7 @@ def decide(floor: int, direction: Direction, work: Buttons, departing: bool = Fa
     """Choose the next behaviour and direction of a car at *floor*.
 
     A *departing* car is about to close its door. Then calls ahead have priority over new calls in the same direction at
-    this floor, so a passenger who presses the button again and again cannot hold the car forever.
+    this floor. Otherwise a passenger could hold the car forever by pressing the button again and again.
     """
     back = direction.opposite
     has_calls_here = is_at(work.cab, floor) or is_at(hall(direction, work), floor)

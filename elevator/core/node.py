@@ -1,11 +1,11 @@
 """The state of a node, and the values derived from it: outputs, heartbeat, record, and the time of the next turn.
 
-An *incarnation* is a number that identifies one run of a node. A node that starts without a record draws it at random;
-otherwise it adds a small random step to the incarnation in its record. So the incarnations of a node's own runs are
-close together. A *duplicate* is another node with the same id; its incarnations are far from those of this node.
+An *incarnation* is a number that identifies one run of a node. A node without a record draws it at random. A
+node with a record adds a small random step to the incarnation in the record. So the incarnations of a node's own runs
+are close together. A *duplicate* is another node with the same id. Its incarnations are far from those of this node.
 
-While a node hears from a duplicate, it shows and serves only the cab calls of its own runs. Otherwise it shows and
-serves every cab call for its car, because a former run, whose record was lost, may have confirmed it.
+While a node hears from a duplicate, it shows and serves only the cab calls of its own runs. At other times it shows and
+serves every cab call for its car. A former run may have confirmed the call before its record was lost.
 """
 
 from collections.abc import Mapping
@@ -38,8 +38,8 @@ LISTEN_MS = 300
 INCARNATIONS_APART = 1 << 19
 """A node without a record draws a random multiple of this number as its incarnation."""
 INCARNATION_STEP = 1 << 16
-"""The largest step between the incarnations of successive runs. The step is random, so that the new incarnation
-differs from that of the previous run even if that run failed to store it."""
+"""The largest step between the incarnations of successive runs. The step is random. So the new incarnation differs from
+the previous one, even if the previous run failed to store it."""
 INCARNATIONS_OWN = 1 << 28
 """The size of the range of incarnations that count as former runs of this node. The range ends at the incarnation in
 the record and covers thousands of restarts. It contains a duplicate's random incarnation with probability 2^-23."""
@@ -69,7 +69,7 @@ class Node:
     resteps: int = 0
     """The number of immediate steps in a row so far (step.py)."""
     warnings: Mapping[str, int] = {}
-    """How often each warning has occurred, by log line."""
+    """How often each warning has occurred. The keys are the log lines."""
 
     @property
     def calls(self) -> Calls:
@@ -153,7 +153,7 @@ def in_reach(node: Node) -> Mapping[int, Peer]:
 
 
 def hears(node: Node) -> int:
-    """Return the bit mask of the live peers, as published."""
+    """Return the published bit mask of the live peers; 0 before the first step."""
     message = node.outgoing.message
     return 0 if message is None else message.hears
 
@@ -163,9 +163,9 @@ def alive(node: Node) -> Mapping[int, Peer]:
 
 
 def shown(node: Node) -> Calls:
-    """Return the calls that this node's panel shows: of the cab calls, only those of its own car count.
+    """Return the calls that this node shows on its panel and serves. Callers ignore the cab calls of other cars.
 
-    While this node hears from another incarnation with its id, it leaves out the cab calls of other nodes with that id.
+    While this node hears from another incarnation with its id, only the cab calls of its own runs are included.
     """
     if not has_duplicate(node):
         return node.calls

@@ -1,26 +1,27 @@
 """The heartbeats of a node: their content, and when they are due. Pure.
 
-Without changes a heartbeat is due every HEARTBEAT_MS. A change is sent immediately and repeated REPEATS - 1 times, so a
-lost datagram delays it by REPEAT_MS only.
+*Schedule.* A heartbeat is due every HEARTBEAT_MS. A change is sent immediately, and repeated REPEATS - 1 times at
+intervals of REPEAT_MS. So one lost datagram delays a change by REPEAT_MS only.
 
-How the call sets of a group become equal. The cost of a heartbeat must not grow with the size of the call set, so it
-carries the digest of the set instead of the set itself:
+*Content.* The call sets of all nodes must become equal. A call set has one entry for each author, that is, for each run
+of a node (call_set.py). It may be large, so a heartbeat carries a digest of the whole set, but only some entries:
 
-1. *Deltas.* For RECENT_MS after an entry has changed, each heartbeat carries the entry. Entries of different authors
-   merge independently, so any subset of them can be sent and lost (Almeida, Shoker and Baquero 2018, "Delta state
-   replicated data types").
-2. *Acknowledgements.* An entry acknowledges presses of its author. A digest equal to that of a node's own set
-   acknowledges the whole set (step.py).
-3. *Anti-entropy.* While the digest of a live peer differs from its own, a node also sends other entries in turn. Each
-   heartbeat begins one author further. In a small group all entries fit into each heartbeat. In a large one they do
-   not, but all nodes together send every entry within about a round of heartbeats: the nodes begin at different
-   authors, and the live nodes share ROOM_BYTES. So a node that joins receives about one copy of the set, not one from
-   each node.
-4. *Refresh.* Every REFRESH-th heartbeat carries entries in turn even if all digests are equal, and what rarely changes:
-   traffic rates and version. So listeners that send no heartbeats learn them, too (`elevator watch`).
+1. *Changes.* An entry that has changed is in every heartbeat of the next RECENT_MS.
+2. *Anti-entropy.* If the digest of a live peer differs from the node's own, one of the two lacks something. The node
+   cannot tell what, so its heartbeats also carry the other entries, in turn. Each heartbeat begins one entry further.
+   In a large group only a few entries fit, because the live nodes share ROOM_BYTES. But the nodes begin at different
+   entries, so together they send the whole set within about one round of heartbeats. A node that joins receives about
+   one copy of the set, not one from each node.
+3. *Refresh.* Every REFRESH-th heartbeat carries entries in turn even if all digests are equal. It also carries the
+   traffic rates and the version, which rarely change. `elevator watch` needs this: it sends no heartbeats, so the
+   nodes do not know its digest.
 
-Receivers merge entries like any replica (call_set.py). So loss, duplicates, reordering and partitions delay a call, but
-never lose it.
+*Merging.* A receiver merges the entries into its own set (call_set.py). Each entry merges independently of the others,
+so any of them may be missing (Almeida, Shoker and Baquero 2018, "Delta state replicated data types"). Loss, duplicates,
+reordering and partitions may delay a call, but never lose it.
+
+*Acknowledgements.* Lamps wait for them (replica.py), but they are not separate messages. An entry acknowledges the
+presses of its author. A digest that equals the receiver's own acknowledges the receiver's whole set (step.py).
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,17 +33,18 @@ from elevator.core.model import Author, Calls, Entry, Heartbeat
 from elevator.core.peers import HEARTBEAT_MS
 
 COALESCE_MS = 5
-"""The minimum time from one heartbeat to the next with a change, so that changes in quick succession share one."""
+"""A change is sent at least this long after the last heartbeat. So changes in quick succession share a heartbeat."""
 AWAITED_MS = 1
-"""The minimum time from one heartbeat to the next if the calls have changed. It is shorter because lamps wait for this.
-Often a heartbeat has just been sent, because a press also sets a car in motion."""
+"""The same limit for a change of the calls. It is shorter because lamps wait for such a change. Often a heartbeat has
+just been sent, because a press also sets a car in motion."""
 REPEAT_MS = 10
 REPEATS = 3
 RECENT_MS = 300
-"""At 30 % packet loss, all of the six or more heartbeats in this time are lost with a probability below 0.1 %."""
+"""A node sends at least six heartbeats in this time. At 30 % packet loss, a peer misses all of them with a probability
+below 0.1 %."""
 REFRESH = 16
 ENTRY_BYTES, PRESS_BYTES = 19, 5
-"""The size of an entry on the network: of itself, and of each of its live presses (wire.py)."""
+"""The size of an entry on the network is ENTRY_BYTES, plus PRESS_BYTES for each live press (wire.py)."""
 ROOM_BYTES = 1080
 """The room for entries in a heartbeat. The entry of an author with every button pressed fits."""
 
@@ -54,8 +56,7 @@ class Outgoing:
     """The next heartbeat, and its schedule."""
 
     message: Heartbeat | None = None
-    """The state to publish, with the whole published call set and without a sequence number; None before the first
-    step."""
+    """The state to publish; None before the first step. It has the whole published call set, but no sequence number."""
     repeats: int = 0
     """How many more times to send the message early. REPEATS means that it has not been sent yet."""
     is_awaited: bool = False
@@ -64,7 +65,7 @@ class Outgoing:
     """The sequence number of the last heartbeat sent."""
     sent_at_ms: int = 0
     changed_at_ms: Mapping[Author, int] = {}
-    """When the entries changed that did so within RECENT_MS."""
+    """The authors whose entries changed recently, and when."""
     rates_at_ms: int = 0
     """When the traffic rates last changed."""
     room_bytes: int = ROOM_BYTES
@@ -121,8 +122,8 @@ def heartbeat(outgoing: Outgoing, now_ms: int, others: int, differs: bool) -> He
 def choose(outgoing: Outgoing, changed: AbstractSet[Author], turn: int, others: int | None) -> Calls:
     """Return the entries for the next heartbeat: the *changed* ones, and some of the rest.
 
-    *turn* is the author, by number, at which the rest begins. *others* is the number of nodes that share the room for
-    the rest; None if the heartbeat carries only changes.
+    *turn* says where the rest begins: the next value begins one entry further. *others* is the number of nodes that
+    share the room for the rest; None if the heartbeat carries only changes.
     """
     assert outgoing.message is not None
     if not changed and others is None:
@@ -138,7 +139,10 @@ def choose(outgoing: Outgoing, changed: AbstractSet[Author], turn: int, others: 
 
 
 def in_turn(entries: Sequence[Entry], first: int, room_bytes: int, share_bytes: int) -> list[Entry]:
-    """Return the *entries* from number *first* on that fit: at least one in the room, and more in the share."""
+    """Return the *entries* that fit, from index *first* on and around the end.
+
+    All entries together fit in *room_bytes*. If there is more than one, they also fit in *share_bytes*.
+    """
     chosen: list[Entry] = []
     used_bytes = 0
     for k in range(len(entries)):

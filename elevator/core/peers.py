@@ -1,19 +1,18 @@
 """The failure detector: it keeps the newest heartbeat of each peer and decides which peers are alive.
 
-The timeout of a peer adapts to the packet loss, which is measured from gaps in the peer's sequence numbers. A peer
-counts as dead after several missed heartbeats in a row: 5 at 1 % loss, about 12 at 30 %, 36 at 70 %. So the
-probability of a false alarm is below one in a million. A false alarm may send two cars to one call, but never loses a
-call.
+The timeout of a peer adapts to the packet loss. Gaps in the peer's sequence numbers show the loss. A peer counts as
+dead after several missed heartbeats in a row: 5 at 1 % loss, about 12 at 30 %, 36 at 70 %. So the probability of a
+false alarm is below one in a million. A false alarm may send two cars to one call, but never loses a call.
 
 Lamps use the same timeout: a lamp waits for each live peer that receives this node's heartbeats. So the guarantee stays
-strong in bad networks, at the price of a delay after a peer has crashed.
+strong in bad networks. The price is a delay after a peer has crashed.
 
 A restarted node has a higher incarnation than before, or a random one if its record is lost. A higher incarnation
-replaces the known one at once, a lower one only after the known one has timed out. Until then the lower one counts as
-a duplicate: its calls are merged, but the state of its car is ignored.
+replaces the known one at once. A lower one replaces it only after the known one has timed out. Until then the lower one
+counts as a duplicate: its calls are merged, but the state of its car is ignored.
 
-A heartbeat with this node's own id may be a late or replayed datagram of a former run, or come from a duplicate. If
-such heartbeats still arrive with rising sequence numbers after DOUBT_MS, they come from a duplicate.
+A heartbeat with this node's own id may come from a duplicate. It may also be a late or replayed datagram of a former
+run. If such heartbeats still arrive with rising sequence numbers after DOUBT_MS, they come from a duplicate.
 """
 
 from bisect import bisect_left
@@ -28,7 +27,7 @@ FALSE_ALARM = 1e-6
 MISSED_MIN, MISSED_MAX = 5, 36
 """The lowest and the highest number of missed heartbeats in a row after which a peer counts as dead."""
 LOSSES = [FALSE_ALARM ** (1 / missed) for missed in range(MISSED_MIN, MISSED_MAX)]
-"""LOSSES[k] is the loss rate at which MISSED_MIN + k heartbeats in a row are lost with probability FALSE_ALARM."""
+"""At a loss rate of LOSSES[k], MISSED_MIN + k heartbeats in a row are lost with probability FALSE_ALARM."""
 LOSS_PRIOR = 0.1
 LOSS_MEMORY = 50
 """The measured loss is an average over about this many heartbeats."""
@@ -47,7 +46,7 @@ class Peer:
     heartbeat: Heartbeat
     """The newest heartbeat."""
     calls: Calls
-    """The call set that the peer has published, as far as its heartbeats have shown. It acknowledges presses."""
+    """The peer's published call set, as far as this node has received it. It acknowledges presses."""
     rates: Rates
     """The traffic rates that the peer last published."""
     version: str
@@ -68,7 +67,7 @@ class Duplicate:
     since_ms: int
     """When the first heartbeat of another incarnation with this node's id arrived."""
     heard_at_ms: int
-    """When the heartbeat with that sequence number arrived."""
+    """When the heartbeat with the number `sequence` arrived."""
 
     @property
     def is_certain(self) -> bool:
@@ -86,8 +85,8 @@ class Peers:
 
     known: Mapping[int, Peer] = {}
     duplicate: Duplicate | None = None
-    """The other incarnation with this node's id; None if there was none. It stays here even when it has not been heard
-    from for a while, so read it with the function `duplicate`."""
+    """The other incarnation with this node's id; None if there was none. It may be outdated, so use
+    the function `duplicate`."""
 
 
 def alive(peers: Peers, now_ms: int) -> Mapping[int, Peer]:
@@ -96,7 +95,7 @@ def alive(peers: Peers, now_ms: int) -> Mapping[int, Peer]:
 
 
 def in_reach(peers: Peers, me: int, now_ms: int) -> Mapping[int, Peer]:
-    """Return the live peers that also receive the heartbeats of node *me*: a link may be one-way."""
+    """Return the live peers that also receive the heartbeats of node *me*. Links may be one-way."""
     return {id: peer for id, peer in alive(peers, now_ms).items() if peer.heartbeat.hears >> me & 1}
 
 
@@ -112,7 +111,7 @@ def next_timeout_at_ms(peers: Peers, now_ms: int) -> int:
 
 
 def extend_timeouts(peers: Peers, gap_ms: int) -> Peers:
-    """Extend all timeouts by *gap_ms*, during which this node did not receive heartbeats."""
+    """Extend all timeouts by *gap_ms*, because this node received no heartbeats for that long."""
     known = {id: evolve(peer, timeout_at_ms=peer.timeout_at_ms + gap_ms) for id, peer in peers.known.items()}
     return evolve(peers, known=known)
 
@@ -138,7 +137,7 @@ def receive_duplicate(old: Duplicate | None, heartbeat: Heartbeat, now_ms: int) 
 
 
 def have_changed(old: Peers, old_ms: int, new: Peers, new_ms: int, me: int) -> bool:
-    """Report whether the peers in reach of node *me*, or their cars, claims or rates, have changed since *old_ms*."""
+    """Report whether, since *old_ms*, any peer or its car, claims, rates or link to node *me* has changed."""
     if new_ms >= next_timeout_at_ms(old, old_ms):
         return True
     changed = [(old.known.get(id), peer) for id, peer in new.known.items() if old.known.get(id) is not peer]
@@ -176,8 +175,8 @@ def receive(peer: Peer | None, heartbeat: Heartbeat, now_ms: int) -> Peer | None
 def has_same_content(peer: Peer, heartbeat: Heartbeat) -> bool:
     """Report whether *heartbeat* brings no news of *peer*, except that the peer is alive.
 
-    The comparison is fast: the decoder returns the same object for the same bytes (wire.py), and tuples first compare
-    identities.
+    The comparison is fast. The decoder returns the same object for the same bytes (wire.py), and tuples compare
+    identities first.
     """
     last = peer.heartbeat
     new = (heartbeat.sender, heartbeat.digest, heartbeat.hears, heartbeat.car, heartbeat.claims)
@@ -186,7 +185,7 @@ def has_same_content(peer: Peer, heartbeat: Heartbeat) -> bool:
 
 
 def has_same_state(old: Peer, new: Peer, me: int) -> bool:
-    """Report whether a peer has the same car, claims and rates in *old* and *new*, and hears node *me* as before."""
+    """Report whether the car, claims and rates of a peer, and whether it hears node *me*, are unchanged."""
     was, now = old.heartbeat, new.heartbeat
     if was is now:
         return True
@@ -195,7 +194,7 @@ def has_same_state(old: Peer, new: Peer, me: int) -> bool:
 
 
 def patch(old: Calls, part: Calls) -> Calls:
-    """Return *old*, with the entries of the authors in *part* replaced by those in *part*."""
+    """Return *old* with the entries of *part* added. They replace entries of the same authors."""
     for author, entry in part.entries.items():
         known = old.entries.get(author)
         if known is not entry and known != entry:

@@ -1,9 +1,9 @@
 """The position of a car, from a floor sensor that may be wrong. Pure.
 
-A report that cannot follow from the last accepted one is rejected and counted. If a sweep that starts at least DOUBT_MS
-later repeats the report, it is accepted as the new position. The arrival of the reply does not count, because the
-server may be slow. A floor outside the shaft is never accepted: if the sensor keeps reporting one, it is dead. After a
-start, a lost panel or a stall the position is not trusted, and any report inside the shaft is accepted.
+An *impossible* report cannot follow from the last accepted one. It is rejected and counted. If a sweep repeats it, and
+the sweep starts at least DOUBT_MS later, the report becomes the new position. When the reply arrives does not matter,
+because the server may be slow. A floor outside the shaft is never accepted. If the sensor keeps reporting one, it is
+dead. After a start, a lost panel or a stall, the position is not trusted. Then any report inside the shaft is accepted.
 """
 
 from attrs import evolve, frozen
@@ -11,8 +11,8 @@ from attrs import evolve, frozen
 from elevator.core.model import NEVER_MS, Direction
 
 DOUBT_MS = 100
-"""How long an impossible report must persist to be accepted: longer than a glitch, but shorter than the time to cross a
-sensor."""
+"""How long an impossible report must persist to be accepted. This is longer than a glitch, but shorter than the time to
+cross a sensor."""
 
 
 @frozen
@@ -24,11 +24,11 @@ class Position:
     at_floor: bool = False
     """True while the sensor of `floor` is active."""
     trusted: bool = False
-    """True if a report must be able to follow from this position; False if any report inside the shaft is accepted."""
+    """True if only reports that can follow from this position are accepted. If False, any floor in the shaft is."""
     rejected: int | None = None
     """The last rejected report. The number of floors represents any floor outside the shaft."""
     accept_at_ms: int | None = None
-    """When `rejected` is accepted if it persists; None if no report is rejected, NEVER_MS if the sensor is dead."""
+    """When `rejected` is accepted if it persists. None if no report is rejected; NEVER_MS if the sensor is dead."""
     rejections: int = 0
     """The number of impossible reports since startup, for the log."""
 
@@ -77,5 +77,5 @@ def distrust(old: Position) -> Position:
 
 
 def delay(old: Position, late_ms: int) -> Position:
-    """Delay the acceptance of a rejected report by *late_ms*, during which the program did not run."""
+    """Delay the acceptance of a rejected report by *late_ms*, the length of a pause of the program."""
     return old if old.accept_at_ms is None else evolve(old, accept_at_ms=old.accept_at_ms + late_ms)

@@ -1,9 +1,10 @@
 """A node's replica of the call set, the part of it that is on disk, and the lit lamps. Pure.
 
-A lamp lights when the *guarantee* of its call holds: a press of the call is on this node's disk, and each live peer
-that hears this node has acknowledged it (L3). Without such a peer the disk suffices. While the disk fails, the
-acknowledgements suffice. A lit lamp stays lit until its call is served (L4). While the disk works, a heartbeat carries
-only calls that are on disk, so an acknowledged call is durable.
+A lamp lights when the *guarantee* of its call holds (L3): this node has a press of the call on disk, and each live peer
+that hears this node has acknowledged the press. Without such a peer the disk suffices. While the disk fails, the
+acknowledgements suffice. A lit lamp stays lit until its call is served (L4).
+
+While the disk works, a heartbeat carries only calls that are on disk. So an acknowledged call is durable.
 """
 
 from collections.abc import Collection
@@ -34,7 +35,7 @@ def published(replica: Replica) -> Calls:
 
 
 def darken(replica: Replica, panel: Buttons) -> Replica:
-    """Turn off the lamps of calls that are no longer among the buttons of this node's *panel*."""
+    """Turn off the lamps of served calls. *panel* are the buttons of the calls not yet served."""
     if not buttons(replica.lit) - panel:
         return replica
     return evolve(replica, lit=frozenset(call for call in replica.lit if call in panel))
@@ -43,7 +44,7 @@ def darken(replica: Replica, panel: Buttons) -> Replica:
 def light(replica: Replica, shown: Calls, car: int, acknowledgements: Collection[Calls]) -> Replica:
     """Light the lamps of calls whose guarantee holds.
 
-    *shown* are the calls that the panel of *car* shows, and *acknowledgements* the call sets published by the peers.
+    *shown* are the calls that the panel of *car* shows. *acknowledgements* are the call sets published by the peers.
     """
     dark, fresh = shown.panel(car) - buttons(replica.lit), set()
     for author, entry in shown.entries.items():
@@ -57,7 +58,7 @@ def light(replica: Replica, shown: Calls, car: int, acknowledgements: Collection
 
 @lru_cache(maxsize=16)
 def buttons(lit: frozenset[Call]) -> Buttons:
-    """Return the buttons of *lit* calls of one panel. Nearly always they are the same calls as before."""
+    """Return the buttons of the *lit* calls of one panel. They rarely change, so the results are cached."""
     up, down, cab = (sum(1 << call.floor for call in lit if call.button is button) for button in Button)
     return Buttons(up, down, cab)
 
@@ -65,7 +66,7 @@ def buttons(lit: frozenset[Call]) -> Buttons:
 def is_promised(replica: Replica, dot: Dot, acknowledgements: Collection[Calls]) -> bool:
     """Report whether the guarantee holds for *dot*: it is on this node's disk and acknowledged by each peer.
 
-    While the disk fails, the acknowledgements suffice if there is at least one.
+    While the disk fails, the acknowledgements suffice, but there must be at least one.
     """
     on_disk = acknowledges(replica.recorded, dot) or (replica.disk_failed and bool(acknowledgements))
     return on_disk and all(acknowledges(calls, dot) for calls in acknowledgements)

@@ -2,12 +2,12 @@
 
 1. A step first applies the inputs: it merges the calls of peers, registers presses and locates the car. Then it assigns
    the hall calls (assignment.py) and chooses the next action of the car (act.py).
-2. If a step changes the public state of the car or its claims, another step follows immediately, because the assignment
-   depends on both. After RESTEPS_MAX such steps in a row, the next one waits for RESTEP_MS or for new input. Otherwise
-   an assignment that alternates between two results would keep the node busy forever.
-3. A lamp lights when the guarantee of its call holds (replica.py). The guarantee depends only on the state, so it holds
-   regardless of the order in which turn.py does its I/O.
-4. After a start or a stall, a node *listens* first: it merges and acknowledges calls, but keeps its motor stopped and
+2. The assignment depends on the public state of the car and on its claims. If a step changes either, another step
+   follows immediately. After RESTEPS_MAX such steps in a row, the next one waits for RESTEP_MS or for new input.
+   Otherwise an assignment that alternates between two results would keep the node busy forever.
+3. A lamp lights when the guarantee of its call holds (replica.py). The guarantee depends only on the state, so the
+   order of I/O in turn.py does not affect it.
+4. After a start or a stall, a node *listens* first. It merges and acknowledges calls, but keeps its motor stopped and
    changes no lamp. A former run may have lit the lamp of an unserved call. So each lamp stays as it is until its call
    is confirmed again or served.
 """
@@ -133,9 +133,9 @@ def decide(node: Node, asked_at_ms: int | None) -> Node:
 
 
 def members_of(node: Node, car: Drive, cab: int) -> Mapping[int, Member]:
-    """Return the cars that can serve hall calls, by id.
+    """Return the cars that can serve hall calls. The keys are their ids.
 
-    *car* is this node's own car, and *cab* is the bit mask of the floors of its cab calls.
+    *car* is this node's own car. *cab* is the bit mask of the floors of its cab calls.
     """
     cabs = node.calls.cabs
     members = {
@@ -210,7 +210,10 @@ def receive(node: Node, heartbeat: Heartbeat) -> Node:
     own = heartbeat.calls.entries.get(node.me)
     if own is not None and not acknowledges(node.calls, Dot(node.me, own.newest)):
         # No other run uses this incarnation, and this run has registered fewer presses: the heartbeat is forged.
-        return warn(node, f"ignored a forged heartbeat of node {sender.id}: it acknowledges presses that do not exist")
+        return warn(
+            node,
+            f"ignored a heartbeat forged in the name of node {sender.id}: it acknowledges presses that do not exist",
+        )
     if sender.id == node.me.id:
         node = receive_duplicate(node, heartbeat)
     else:
@@ -235,7 +238,10 @@ def receive_duplicate(node: Node, heartbeat: Heartbeat) -> Node:
 
 
 def match_digests(node: Node) -> Node:
-    """Note which peers have exactly the calls of this node, or those that it has published: their digests are equal."""
+    """Compare the digests of peers with those of this node. Equal digests mean equal call sets.
+
+    This node has two digests: one of all its calls, and one of its published calls.
+    """
     equal = {calls.digest: calls for calls in (node.calls, replica.published(node.replica))}
     matched = {}
     for id, peer in node.peers.known.items():
@@ -248,10 +254,10 @@ def match_digests(node: Node) -> Node:
 def prune(node: Node) -> Node:
     """Forget the expired incarnations of each node.
 
-    The node keeps the incarnations of live peers, and the authors of calls that its disk or a live peer still
-    holds. But a duplicate is not a peer, so the node may forget an incarnation of a duplicate too early. Calls that the
-    duplicate still holds may then be served again, until the duplicate learns that they were served. The node
-    broadcasts that at least once before it forgets the author.
+    The node keeps the incarnations of live peers, and the authors of calls that its disk or a live peer still holds.
+    But a duplicate is not a peer, so the node may forget an incarnation of a duplicate too early. The duplicate may not
+    know yet that calls were served. These calls may then be served again. This is rare, because the node broadcasts
+    that they were served before it forgets the author.
     """
     expired = node.calls.expired
     if not expired:

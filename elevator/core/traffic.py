@@ -9,7 +9,7 @@ cars. Only one car writes each rate, so nodes with the same heartbeats compute t
   in heavy traffic.
 - Rates are computed as if a time span of PRIOR_MS without passengers preceded the measurement. This keeps the first
   rates low.
-- native/bench.c implements the same rules for the benchmark, and a test compares the two.
+- native/bench.c implements the same rules for the benchmark. A test compares both implementations.
 """
 
 from attrs import frozen

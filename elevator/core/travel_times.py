@@ -1,9 +1,9 @@
 """The travel times that a car learns, and the timeout for its next sensor edge. Pure.
 
 The car measures the time from one sensor edge to the next if both times are known exactly. The estimate should be the
-longest normal time, so a longer measurement raises it immediately and a shorter one lowers it slowly. During a motor
-fault, the car learns only from a measurement that agrees with the previous one. Such a pair shows that the car is slow:
-two power failures are unlikely to last equally long.
+longest normal time. So a longer measurement raises it immediately, and a shorter one lowers it slowly. During a motor
+fault, the car learns from a measurement only if it agrees with the previous one. Two such measurements show that the
+car is slow, because two power failures are unlikely to last equally long.
 """
 
 from collections.abc import Mapping
@@ -14,15 +14,15 @@ from elevator.core.model import NEVER_MS, Direction
 from elevator.core.position import Position
 
 VAGUE_MS = 50
-"""A pause of the program for at least this long invalidates the measurement in progress. Edges reported within this
-time after the pause may have occurred during the pause, so their times are not known exactly."""
+"""A pause of the program for at least this long invalidates the measurement in progress. An edge reported up
+to this long after the pause may have occurred during the pause, so its time is not known exactly."""
 SEARCH_MS = 4000
 """How long a car searches for a floor before it first reverses. The time doubles at each reversal."""
 SEARCH_MAX_MS = 64_000
 TRAVEL_PRIOR_MS = 2000
 CLEAR_PRIOR_MS = 800
-"""The time assumed for crossing a floor sensor until it is measured. TRAVEL_PRIOR_MS is the time between two sensors. A
-slower car is out of service for a moment during its first two measurements. At worst, two cars then answer one call."""
+"""The times assumed before the first measurement: between two floor sensors (TRAVEL), and across one (CLEAR). A slower
+car is out of service for a moment during its first two measurements. At worst, two cars then answer one call."""
 
 Leg = tuple[int, Direction]
 """A trip from a floor to the next one: the floor that the car leaves, and its direction."""
@@ -60,7 +60,7 @@ def interrupt(old: TravelTimes) -> TravelTimes:
 
 
 def pause(old: TravelTimes, now_ms: int, late_ms: int) -> TravelTimes:
-    """Discard the measurement in progress if *late_ms*, the length of a pause of the program, is at least VAGUE_MS."""
+    """Discard the measurement in progress if the program has paused for *late_ms*, at least VAGUE_MS."""
     return evolve(old, since_ms=None, vague_until_ms=now_ms + VAGUE_MS) if late_ms >= VAGUE_MS else old
 
 

@@ -1,13 +1,13 @@
 """One turn of a node: a step, followed by its outputs in a fixed order.
 
- 1. The panel comes first. A call is served only in a later turn, after the panel has confirmed that the door is open.
-    If the node crashes or loses the panel in between, the call is served twice, but never lost.
+ 1. The panel comes first. A later turn serves a call, after the panel has confirmed that the door is open. If the node
+    crashes or loses the panel in between, the call is served twice, but never lost.
  2. The turn only starts a write of the record. A later tick reports that the record is on disk. Heartbeats and lamps
     depend on that report (replica.py). So a turn never waits for the disk.
  3. The process may stall between reading the panel and writing a command. So the turn checks the clock again after the
-    step. If the snapshot is stale by then, the turn discards the result, keeps the presses, and repeats the step with
-    the current inputs. A stall between the clock check and the command is undetectable and has the effect of a slow
-    server: the next turn corrects the command, and no door opens between floors (door.py).
+    step. If the snapshot is stale by then, the turn discards the result, but keeps the presses. It repeats the step
+    with the current inputs. A stall between the clock check and the command cannot be detected. It has the same effect
+    as a slow server: the next turn corrects the command, and no door opens between floors (door.py).
 
 A tick that only extends the timeouts of peers takes a fast path. The event loop and the simulated world both run this
 function.
@@ -45,7 +45,7 @@ class Panel(Protocol):
 
 
 ReadPanel = Callable[[], tuple[int, Inputs | None]]
-"""Returns the current time, and the newest snapshot of the panel; None in place of the snapshot if it is stale."""
+"""Returns the current time and the newest snapshot of the panel. The snapshot is None if it is stale."""
 
 
 def turn(node: Node, tick: Tick, read_panel: ReadPanel, disk: Disk, network: Network, panel: Panel) -> Node:

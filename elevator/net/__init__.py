@@ -4,8 +4,8 @@
 - seal.py authenticates datagrams with the group's key.
 - broadcast.py is the UDP port, and the only module here that opens sockets.
 
-A received datagram passes through fair_queue.py, so that one address cannot starve the others, and then through
-admission.py, which drops datagrams that are forged, malformed or old. The rest reach the core as heartbeats.
+Received datagrams wait in fair_queue.py, so that one address cannot starve the others. Then admission.py drops the
+datagrams that are forged, malformed or old. The rest reach the core as heartbeats.
 
-Imports core. All nodes of a group must use the same format; a changed format needs a new `FORMAT` in wire.py.
+Imports core. All nodes of a group must use the same format. A changed format needs a new `FORMAT` in wire.py.
 """

@@ -1,8 +1,8 @@
 """The check that every received datagram must pass: sealed, of this group, well formed, and new.
 
-An author, which is one incarnation of a node, numbers its heartbeats. A datagram with a lower number than the newest
-received was reordered, duplicated or replayed. It is dropped, so that
-replaying the datagrams of a dead node does not make the node appear alive.
+An author, which is one incarnation of a node, numbers its heartbeats. A datagram whose number is not higher than the
+newest received was reordered, duplicated or replayed. It is dropped. Otherwise an attacker could make a dead node
+appear alive by replaying its datagrams.
 
 `elevator doctor` broadcasts probes to the group's port. Nodes drop them without counting them.
 """
@@ -21,7 +21,7 @@ AUTHORS_MAX = 4096
 """The maximum number of remembered authors, enough for thousands of restarts. Beyond that, the author heard from least
 recently is forgotten."""
 REORDER_MAX = 64
-"""A heartbeat that is more than this many behind the newest counts as a replay, not as reordered."""
+"""A heartbeat whose number is further behind the newest than this counts as replayed, not as reordered."""
 
 
 def is_probe(datagram: bytes) -> bool:
@@ -35,7 +35,7 @@ class Admission:
     group: str
     keys: Sequence[bytes] = (NO_KEY,)
     refused: dict[str, int] = field(factory=dict)
-    """How many datagrams were dropped, by reason."""
+    """How many datagrams were dropped for each reason. The keys are the reasons."""
     _newest: dict[Author, int] = field(factory=dict)
     """The newest sequence number of each author. The author heard from last comes last."""
 

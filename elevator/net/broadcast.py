@@ -159,7 +159,7 @@ class Broadcast:
         return self._rest_until_ms if self._queue or now_ms < self._rest_until_ms else NEVER_MS
 
     def receive(self, now_ms: int) -> tuple[Heartbeat, ...]:
-        """Return heartbeats of other nodes. Datagrams that cannot be decoded within READ_NS stay queued."""
+        """Return heartbeats of other nodes. Stop after READ_NS; the remaining datagrams wait for the next call."""
         if now_ms < self._rest_until_ms:
             return ()
         self._rest(self._fetch(), now_ms)

@@ -1,11 +1,11 @@
 """A fair queue of received datagrams, by source address: a busy sender cannot starve the others.
 
-Decoding a datagram may take a hundred times as long as receiving it. So the port receives everything that has arrived
-and then decodes one datagram of each address in turn, until its time is up. The rest stays in the queue. When an
-address exceeds its capacity, its newest datagram replaces its oldest.
+Decoding a datagram may take a hundred times as long as receiving it. So the port first receives everything that has
+arrived. Then it decodes one datagram of each address in turn, until its time is up. The rest stays in the queue. When
+an address exceeds its capacity, its newest datagram replaces its oldest.
 
-An address is *known* if a node was recently heard from there. Source addresses can be forged, so datagrams from known
-addresses have a queue of their own. While that queue is not empty, all unknown addresses together get one turn in
+An address is *known* if a node was recently heard from there. An attacker can invent many addresses, so datagrams from
+known addresses have a queue of their own. While it has datagrams, all unknown addresses together get one turn in
 UNKNOWN_EVERY + 1.
 """
 
@@ -15,13 +15,13 @@ from collections.abc import Iterable
 from attrs import define, field
 
 CAPACITY = 256
-"""The maximum number of queued datagrams from known addresses, and likewise from unknown ones."""
+"""The maximum number of datagrams in each queue: one for known addresses, one for unknown ones."""
 ADDRESS_CAPACITY = 128
 """The maximum number of queued datagrams from one address."""
 KNOWN_MAX = 128
 """The maximum number of known addresses. Beyond it, the address heard from least recently is forgotten."""
 UNKNOWN_EVERY = 8
-"""After this many datagrams from known addresses, one from an unknown address is decoded: it may be from a new node."""
+"""After this many datagrams from known addresses, one from an unknown address is decoded. It may be from a new node."""
 
 
 @define(eq=False)

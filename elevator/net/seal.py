@@ -1,9 +1,9 @@
-r"""The seal on a datagram: a message authentication code that proves that a holder of the group's key wrote it.
+r"""The seal on a datagram: a message authentication code. It proves that a holder of the group's key wrote it.
 
-1. A sealed datagram is a line `sealed1 <tag>\n` followed by a datagram of wire.py. The tag is 16 bytes in hexadecimal:
-   the BLAKE2b hash (RFC 7693) of everything after the line, keyed with the group's key.
+1. A sealed datagram is a line `sealed1 <tag>\n` followed by a datagram of wire.py. The tag is a hash of
+   16 bytes, in hexadecimal: the BLAKE2b hash (RFC 7693) of everything after the line, keyed with the group's key.
 2. A group without a key uses the public NO_KEY. Its tag is only a checksum: it detects flipped bits, not forgeries.
-3. A node may have two keys. It seals with the first and accepts both, so a group can change its key node by node: add
+3. A node may have two keys. It seals with the first and accepts both. So a group can change its key node by node: add
    the new key everywhere, move it to the front everywhere, then remove the old one.
 """
 
@@ -29,7 +29,7 @@ def seal(datagram: bytes, key: bytes) -> bytes:
 
 
 def unseal(sealed: bytes, keys: Sequence[bytes]) -> bytes:
-    """Return the datagram in *sealed*; raise SealError unless one of *keys* sealed it. *keys* must not be empty."""
+    """Return the datagram in *sealed*; raise SealError if it was sealed with none of *keys*."""
     if not sealed.startswith(PREFIX) or sealed[HEAD_BYTES - 1 : HEAD_BYTES] != b"\n":
         raise SealError("not sealed, so not sent by a node")
     datagram, received_tag = sealed[HEAD_BYTES:], sealed[len(PREFIX) : HEAD_BYTES - 1]

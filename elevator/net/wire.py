@@ -14,10 +14,9 @@ A datagram has these parts. Numbers are big-endian; the sizes are in bytes.
       presses  5 each   button and floor; age: the number of the newest press minus the number of this press
 
 1. A cab call is always for the author's own car, so the format does not contain its car.
-2. The flags say whether the door is obstructed, whether the car has announced a direction, and whether the rates are in
-   the datagram.
-3. On the network, a seal precedes the datagram (seal.py). A sealed datagram is at most DATAGRAM_BYTES long: the sender
-   chooses entries that fit (outgoing.py), and even the entry of an author with every button pressed fits.
+2. There are three flags: the door is obstructed, the car has announced a direction, the datagram contains rates.
+3. On the network, a seal precedes the datagram (seal.py). A sealed datagram is at most DATAGRAM_BYTES long. The sender
+   chooses entries that fit (outgoing.py). Even the entry of an author with every button pressed fits.
 4. The decoder checks every length and bound, and returns None for anything invalid.
 """
 
@@ -54,7 +53,7 @@ ENTRY = Struct(">HBQQ")
 PRESS = Struct(">BI")
 assert (ENTRY.size, PRESS.size) == (ENTRY_BYTES, PRESS_BYTES)
 DATAGRAM_BYTES = 1400
-"""The largest datagram with its seal: it fits one Ethernet frame, with room for the headers of a tunnel."""
+"""The largest sealed datagram. It fits one Ethernet frame, with room for the headers of a tunnel."""
 COUNT_MAX = 1 << 53
 """The limit on incarnations, sequence numbers and press numbers."""
 AGE_MAX = (1 << 32) - 1
@@ -62,7 +61,6 @@ AGE_MAX = (1 << 32) - 1
 GROUP_LENGTH_MAX = 32
 """The limit on the length of a group's name, in bytes."""
 VERSION = re.compile(r"[0-9A-Za-z.+-]{0,16}")
-"""A program version."""
 
 FAULTS = tuple(Fault)
 OBSTRUCTED, ANNOUNCED, HAS_RATES = 1, 2, 4
@@ -106,7 +104,7 @@ def prefix(group: str) -> bytes:
 
 
 def own_head(group: str, author: Author) -> bytes:
-    """Return the bytes with which every datagram of *author* begins."""
+    """Return the first bytes of every datagram of *author*."""
     return prefix(group) + HEAD.pack(*author, 0)[:-SEQUENCE_BYTES]
 
 
@@ -178,7 +176,7 @@ def decode_body(body: bytes) -> State | None:
 
 def fault_of(code: int) -> Fault:
     if code >= len(FAULTS):
-        raise ValueError(f"invalid fault: {code}")
+        raise ValueError(f"invalid fault code: {code}")
     return FAULTS[code]
 
 
@@ -195,7 +193,7 @@ def unpack_rates(packed: bytes, floors: int, is_present: bool) -> Rates | None:
         return Rates() if is_present else None
     size = rates_bytes(floors)
     if not is_present or len(packed) != 2 * size:
-        raise ValueError(f"invalid size of rates: {len(packed)}")
+        raise ValueError(f"invalid size of the traffic rates: {len(packed)} bytes")
     return Rates(unpack_row(packed[:size], floors), unpack_row(packed[size:], floors))
 
 
@@ -203,7 +201,7 @@ def unpack_row(packed: bytes, floors: int) -> tuple[int, ...]:
     bits = int.from_bytes(packed, "big")
     row = tuple(bits >> RATE_BITS * floor & (1 << RATE_BITS) - 1 for floor in range(floors))
     if bits >> RATE_BITS * floors or max(row) > RATE_MAX:
-        raise ValueError(f"invalid rates: {packed.hex()}")
+        raise ValueError(f"invalid traffic rates: 0x{packed.hex()}")
     return row
 
 
@@ -214,7 +212,7 @@ def unpack_calls(packed: bytes, floors: int) -> Calls:
         end = at + ENTRY.size + int.from_bytes(packed[at : at + 2], "big")
         entry = unpack_entry(packed[at:end], floors)
         if end > len(packed) or entry.author in entries:
-            raise ValueError(f"invalid size, or second entry of {entry.author}")
+            raise ValueError(f"entry of {entry.author} is truncated or repeated")
         entries[entry.author] = entry
         at = end
     return Calls(entries)
@@ -225,18 +223,18 @@ def unpack_entry(packed: bytes, floors: int) -> Entry:
     """Return an entry. Nodes repeat entries, so the results are cached."""
     presses, rest = divmod(len(packed) - ENTRY.size, PRESS.size)
     if presses < 0 or rest:
-        raise ValueError(f"invalid size of an entry: {len(packed)}")
+        raise ValueError(f"invalid size of an entry: {len(packed)} bytes")
     _, id, incarnation, newest = ENTRY.unpack_from(packed)
     if not is_author(id, incarnation) or not 0 < newest <= COUNT_MAX:
-        raise ValueError(f"invalid author or press number: {id} {incarnation} {newest}")
+        raise ValueError(f"invalid author (node {id}, incarnation {incarnation}) or press number {newest}")
     live = {}
     for code, age in PRESS.iter_unpack(packed[ENTRY.size :]):
         button, floor = divmod(code, MAX_FLOORS)
         if age >= newest or not is_button(button, floor, floors):
-            raise ValueError(f"invalid press: {button} {floor} {age}")
+            raise ValueError(f"invalid press: button {button}, floor {floor}, age {age}")
         live[newest - age] = Call(Button(button), floor, id if button == Button.CAB else EVERY_CAR)
     if len({*live.values()}) != presses:
-        raise ValueError(f"duplicate press of {id} {incarnation}")
+        raise ValueError(f"two live presses of one call by node {id}, incarnation {incarnation}")
     return Entry(Author(id, incarnation), newest, live)
 
 
