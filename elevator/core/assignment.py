@@ -2,8 +2,8 @@
 
 1. *Plan.* Each node assigns all hall calls to the cars that are in service and have a two-way connection with it. The
    plan depends only on published values, so nodes with the same heartbeats compute the same plan. native/plan.c
-   minimises the waiting time of passengers. It also avoids taking a call from a car that claims it, or from a car at
-   the floor of the call.
+   minimises the waiting time of passengers. A penalty discourages taking a call from a car that claims it, or that is
+   at its floor.
 2. *Claims.* Each car publishes the calls assigned to it as its claims. Other cars leave these calls to it. A stationary
    car may still claim the calls at its floor. If two cars claim the same call, the car with the lower id keeps it. So
    each call has one car, except briefly after packet loss.

@@ -66,7 +66,7 @@ class Door:
 
 
 def blocked_at_ms(door: Door) -> int:
-    """Return when the stop has lasted too long, so the car goes out of service; NEVER_MS or later if there is no limit.
+    """Return when the car goes out of service because its stop lasts too long; NEVER_MS or later if there is no limit.
 
     One obstruction may last until DOOR_GRACE_MS after the dwell time. Repeated obstructions may extend the stop until
     DOOR_GRACE_MS after the longest stop that presses can cause.

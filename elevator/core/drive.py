@@ -6,10 +6,10 @@ snapshot of the panel. Then the node assigns the calls, and act.py chooses the n
 1. The door never closes while obstructed. After the obstruction clears, it stays open for another full dwell time (D2).
    If one obstruction outlasts the dwell time by a grace period, the car goes out of service. It also does if repeated
    obstructions keep the door open for too long (C6). Other cars then serve all hall calls, even at this car's floor.
-2. Five conditions *hold* a car: its stop button is down, its sensor is dead, its panel is lost, its port has halted the
-   motor, or its node is listening (step.py). While a car is held, its motor is stopped and its door stays as it is.
-3. When a car stops to open its door, the panel must confirm within STAND_MS that the car is stationary at the floor.
-   Without this confirmation the floor sensor may be wrong, so the car is out of service until it arrives.
+2. Five conditions *hold* a car: a stop button that is down, a dead sensor, a lost panel, a port that has halted the
+   motor, and a listening node (step.py). While a car is held, its motor is stopped and its door stays as it is.
+3. When a car stops to open its door, the panel must confirm that the car is stationary at the floor. If this takes
+   longer than STAND_MS, the floor sensor may be wrong. The car is then out of service until the confirmation arrives.
 """
 
 from enum import Enum, auto

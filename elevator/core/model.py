@@ -143,8 +143,8 @@ class Entry:
 
     author: Author
     newest: int
-    """The number of the author's newest known press. A press up to this number that is not in `live` was served, or
-    replaced by a later press of the same call."""
+    """The number of the author's newest known press. Each press up to this number is in `live`, or was
+    served, or was replaced by a later press of the same call."""
     live: Mapping[int, Call] = {}
     """The presses not yet served, by number."""
 

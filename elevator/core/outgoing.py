@@ -6,15 +6,16 @@ intervals of REPEAT_MS. So one lost datagram delays a change by REPEAT_MS only.
 *Content.* The call sets of all nodes must become equal. A call set has one entry for each author, that is, for each run
 of a node (call_set.py). It may be large, so a heartbeat carries a digest of the whole set, but only some entries:
 
-1. *Changes.* An entry that has changed is in every heartbeat of the next RECENT_MS.
+1. *Changes.* An entry that has changed is in every heartbeat of the next RECENT_MS. If not all changed entries fit into
+   a heartbeat, they take turns.
 2. *Anti-entropy.* If the digest of a live peer differs from the node's own, one of the two lacks something. The node
    cannot tell what, so its heartbeats also carry the other entries, in turn. Each heartbeat begins one entry further.
    In a large group only a few entries fit, because the live nodes share ROOM_BYTES. But the nodes begin at different
    entries, so together they send the whole set within about one round of heartbeats. A node that joins receives about
    one copy of the set, not one from each node.
 3. *Refresh.* Every REFRESH-th heartbeat carries entries in turn even if all digests are equal. It also carries the
-   traffic rates and the version, which rarely change. `elevator watch` needs this: it sends no heartbeats, so the
-   nodes do not know its digest.
+   version, and the traffic rates even if they have not changed. `elevator watch` needs this: it sends no heartbeats,
+   so the nodes do not know its digest.
 
 *Merging.* A receiver merges the entries into its own set (call_set.py). Each entry merges independently of the others,
 so any of them may be missing (Almeida, Shoker and Baquero 2018, "Delta state replicated data types"). Loss, duplicates,

@@ -137,7 +137,10 @@ def receive_duplicate(old: Duplicate | None, heartbeat: Heartbeat, now_ms: int) 
 
 
 def have_changed(old: Peers, old_ms: int, new: Peers, new_ms: int, me: int) -> bool:
-    """Report whether, since *old_ms*, any peer or its car, claims, rates or link to node *me* has changed."""
+    """Report whether a peer has appeared, timed out or changed since *old_ms*.
+
+    Only changes of its car, claims, rates and link from node *me* count.
+    """
     if new_ms >= next_timeout_at_ms(old, old_ms):
         return True
     changed = [(old.known.get(id), peer) for id, peer in new.known.items() if old.known.get(id) is not peer]
@@ -185,7 +188,7 @@ def has_same_content(peer: Peer, heartbeat: Heartbeat) -> bool:
 
 
 def has_same_state(old: Peer, new: Peer, me: int) -> bool:
-    """Report whether the car, claims and rates of a peer, and whether it hears node *me*, are unchanged."""
+    """Report whether a peer's car, claims, rates and link from node *me* are the same in *old* and *new*."""
     was, now = old.heartbeat, new.heartbeat
     if was is now:
         return True

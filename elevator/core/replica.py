@@ -1,8 +1,8 @@
 """A node's replica of the call set, the part of it that is on disk, and the lit lamps. Pure.
 
-A lamp lights when the *guarantee* of its call holds (L3): this node has a press of the call on disk, and each live peer
-that hears this node has acknowledged the press. Without such a peer the disk suffices. While the disk fails, the
-acknowledgements suffice. A lit lamp stays lit until its call is served (L4).
+A lamp lights when the *guarantee* of its call holds (L3). This node must have a press of the call on disk, and each
+live peer that hears this node must have acknowledged the press. Without such a peer the disk suffices. While the disk
+fails, the acknowledgements suffice. A lit lamp stays lit until its call is served (L4).
 
 While the disk works, a heartbeat carries only calls that are on disk. So an acknowledged call is durable.
 """

@@ -238,7 +238,7 @@ def receive_duplicate(node: Node, heartbeat: Heartbeat) -> Node:
 
 
 def match_digests(node: Node) -> Node:
-    """Compare the digests of peers with those of this node. Equal digests mean equal call sets.
+    """Compare the digests of peers with those of this node. A peer with an equal digest has the same call set.
 
     This node has two digests: one of all its calls, and one of its published calls.
     """
@@ -255,9 +255,9 @@ def prune(node: Node) -> Node:
     """Forget the expired incarnations of each node.
 
     The node keeps the incarnations of live peers, and the authors of calls that its disk or a live peer still holds.
-    But a duplicate is not a peer, so the node may forget an incarnation of a duplicate too early. The duplicate may not
-    know yet that calls were served. These calls may then be served again. This is rare, because the node broadcasts
-    that they were served before it forgets the author.
+    But a duplicate is not a peer, so the node may forget an incarnation of a duplicate too early. If the duplicate
+    does not know yet that a call was served, the call may be served again. The node broadcasts at least once that it
+    was served, before it forgets the author.
     """
     expired = node.calls.expired
     if not expired:

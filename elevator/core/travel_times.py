@@ -60,7 +60,7 @@ def interrupt(old: TravelTimes) -> TravelTimes:
 
 
 def pause(old: TravelTimes, now_ms: int, late_ms: int) -> TravelTimes:
-    """Discard the measurement in progress if the program has paused for *late_ms*, at least VAGUE_MS."""
+    """If the program paused for at least VAGUE_MS, discard the measurement in progress. *late_ms* is the pause."""
     return evolve(old, since_ms=None, vague_until_ms=now_ms + VAGUE_MS) if late_ms >= VAGUE_MS else old
 
 

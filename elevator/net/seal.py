@@ -1,7 +1,7 @@
 r"""The seal on a datagram: a message authentication code. It proves that a holder of the group's key wrote it.
 
-1. A sealed datagram is a line `sealed1 <tag>\n` followed by a datagram of wire.py. The tag is a hash of
-   16 bytes, in hexadecimal: the BLAKE2b hash (RFC 7693) of everything after the line, keyed with the group's key.
+1. A sealed datagram is a line `sealed1 <tag>\n` followed by a datagram of wire.py. The tag is 16 bytes in hexadecimal.
+   It is the BLAKE2b hash (RFC 7693) of everything after the line, keyed with the group's key.
 2. A group without a key uses the public NO_KEY. Its tag is only a checksum: it detects flipped bits, not forgeries.
 3. A node may have two keys. It seals with the first and accepts both. So a group can change its key node by node: add
    the new key everywhere, move it to the front everywhere, then remove the old one.
