@@ -123,8 +123,8 @@ def heartbeat(outgoing: Outgoing, now_ms: int, others: int, differs: bool) -> He
 def choose(outgoing: Outgoing, changed: AbstractSet[Author], turn: int, others: int | None) -> Calls:
     """Return the entries for the next heartbeat: the *changed* ones, and some of the rest.
 
-    *turn* says where the rest begins: the next value begins one entry further. *others* is the number of nodes that
-    share the room for the rest; None if the heartbeat carries only changes.
+    *turn* selects the entry at which the rest begins. *others* is the number of nodes that share the room for the rest;
+    None if the heartbeat carries only changes.
     """
     assert outgoing.message is not None
     if not changed and others is None:
@@ -140,9 +140,9 @@ def choose(outgoing: Outgoing, changed: AbstractSet[Author], turn: int, others: 
 
 
 def in_turn(entries: Sequence[Entry], first: int, room_bytes: int, share_bytes: int) -> list[Entry]:
-    """Return the *entries* that fit, from index *first* on and around the end.
+    """Return the *entries* that fit, in order from number *first*. The first entry follows the last one.
 
-    All entries together fit in *room_bytes*. If there is more than one, they also fit in *share_bytes*.
+    Their total size is at most *room_bytes*. If there is more than one, it is also at most *share_bytes*.
     """
     chosen: list[Entry] = []
     used_bytes = 0

@@ -85,8 +85,8 @@ class Peers:
 
     known: Mapping[int, Peer] = {}
     duplicate: Duplicate | None = None
-    """The other incarnation with this node's id; None if there was none. It may be outdated, so use
-    the function `duplicate`."""
+    """The other incarnation with this node's id; None if there was none. It may be outdated:
+    use the function `duplicate`."""
 
 
 def alive(peers: Peers, now_ms: int) -> Mapping[int, Peer]:

@@ -1,9 +1,10 @@
 """The position of a car, from a floor sensor that may be wrong. Pure.
 
-An *impossible* report cannot follow from the last accepted one. It is rejected and counted. If a sweep repeats it, and
-the sweep starts at least DOUBT_MS later, the report becomes the new position. When the reply arrives does not matter,
-because the server may be slow. A floor outside the shaft is never accepted. If the sensor keeps reporting one, it is
-dead. After a start, a lost panel or a stall, the position is not trusted. Then any report inside the shaft is accepted.
+An *impossible* report cannot follow from the last accepted one. It is rejected and counted. A sweep that starts at
+least DOUBT_MS later may repeat the report. Then the report becomes the new position. When the reply arrives does not
+matter, because the server may be slow. A floor outside the shaft is never accepted. If the sensor keeps reporting one,
+the sensor is dead. After a start, a lost panel or a stall, the position is not trusted. Then any report inside the
+shaft is accepted.
 """
 
 from attrs import evolve, frozen
@@ -24,7 +25,7 @@ class Position:
     at_floor: bool = False
     """True while the sensor of `floor` is active."""
     trusted: bool = False
-    """True if only reports that can follow from this position are accepted. If False, any floor in the shaft is."""
+    """True if a report must be possible after this position; False if any report inside the shaft is accepted."""
     rejected: int | None = None
     """The last rejected report. The number of floors represents any floor outside the shaft."""
     accept_at_ms: int | None = None
