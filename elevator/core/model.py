@@ -203,10 +203,15 @@ class Calls:
         return {author: entry.newest for author, entry in self.entries.items()}
 
     @cached_property
-    def digest(self) -> int:
-        """A hash of 64 bits. It leaves out expired entries, because other replicas may have forgotten them."""
+    def current(self) -> "Calls":
+        """These calls without the entries of expired authors, which other replicas may have forgotten."""
         expired = self.expired
-        return reduce(xor, (each.digest for author, each in self.entries.items() if author not in expired), 0)
+        return Calls({a: entry for a, entry in self.entries.items() if a not in expired}) if expired else self
+
+    @cached_property
+    def digest(self) -> int:
+        """A hash of 64 bits of the current entries."""
+        return reduce(xor, (entry.digest for entry in self.current.entries.values()), 0)
 
     @cached_property
     def expired(self) -> AbstractSet[Author]:

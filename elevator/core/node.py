@@ -114,8 +114,9 @@ def send_at_ms(node: Node) -> int:
 def heartbeat(node: Node) -> Heartbeat:
     """Return the heartbeat to send next."""
     digest, now_ms = replica.published(node.replica).digest, node.now_ms
-    digests = [peer.heartbeat.digest for peer in node.peers.known.values() if now_ms < peer.timeout_at_ms]
-    return outgoing.heartbeat(node.outgoing, now_ms, len(digests), any(each != digest for each in digests))
+    live = [peer for peer in node.peers.known.values() if now_ms < peer.timeout_at_ms]
+    since_ms = min((peer.agreed_at_ms for peer in live if peer.heartbeat.digest != digest), default=None)
+    return outgoing.heartbeat(node.outgoing, now_ms, len(live), since_ms)
 
 
 def outputs(node: Node) -> Outputs:

@@ -8,9 +8,9 @@ of a node (call_set.py). It may be large, so a heartbeat carries a digest of the
 
 1. *Changes.* An entry that has changed is in every heartbeat of the next RECENT_MS. If not all changed entries fit into
    a heartbeat, they take turns.
-2. *Anti-entropy.* If the digest of a live peer differs from the node's own, one of the two lacks something. The node
-   cannot tell what, so its heartbeats also carry the other entries, in turn. Each heartbeat begins one entry further.
-   In a large group only a few entries fit, because the live nodes share ROOM_BYTES. But the nodes begin at different
+2. *Anti-entropy.* If the digest of a live peer differs from the node's own, one of the two lacks something. So the
+   node's heartbeats also carry other entries, in turn: those that have changed since the two digests were last equal.
+   In a large group only a few of them fit, because the live nodes share ROOM_BYTES. But the nodes begin at different
    entries, so together they send the whole set within about one round of heartbeats. A node that joins receives about
    one copy of the set, not one from each node.
 3. *Refresh.* Every REFRESH-th heartbeat carries entries in turn even if all digests are equal. It also carries the
@@ -25,12 +25,13 @@ reordering and partitions may delay a call, but never lose it.
 presses of its author. A digest that equals the receiver's own acknowledges the receiver's whole set (step.py).
 """
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 
 from attrs import evolve, frozen
 
-from elevator.core.model import Author, Calls, Entry, Heartbeat
+from elevator.core.model import NEVER_MS, Author, Calls, Entry, Heartbeat
 from elevator.core.peers import HEARTBEAT_MS
 
 COALESCE_MS = 5
@@ -66,7 +67,9 @@ class Outgoing:
     """The sequence number of the last heartbeat sent."""
     sent_at_ms: int = 0
     changed_at_ms: Mapping[Author, int] = {}
-    """The authors whose entries changed recently, and when."""
+    """When each published entry last changed."""
+    cursor: Author | None = None
+    """The author of the last entry that was sent in turn."""
     rates_at_ms: int = 0
     """When the traffic rates last changed."""
     room_bytes: int = ROOM_BYTES
@@ -79,7 +82,7 @@ def compose(old: Outgoing, message: Heartbeat, now_ms: int) -> Outgoing:
         return old
     entries = {} if last is None else last.calls.entries
     changed = [each.author for each in message.calls.entries.values() if each != entries.get(each.author)]
-    kept = {author: old.changed_at_ms[author] for author in recent(old, now_ms)}
+    kept = {author: at_ms for author, at_ms in old.changed_at_ms.items() if author in message.calls.entries}
     is_same_rates = last is not None and message.rates == last.rates
     return evolve(
         old,
@@ -96,15 +99,14 @@ def recent(outgoing: Outgoing, now_ms: int) -> AbstractSet[Author]:
     return {author for author, at_ms in outgoing.changed_at_ms.items() if now_ms < at_ms + RECENT_MS}
 
 
-def heartbeat(outgoing: Outgoing, now_ms: int, others: int, differs: bool) -> Heartbeat:
+def heartbeat(outgoing: Outgoing, now_ms: int, others: int, since_ms: int | None) -> Heartbeat:
     """Return the next heartbeat of a node with *others* live peers.
 
-    *differs* is true if the call set of a live peer differs from the published one.
+    *since_ms* is None if all of them have the published call set. Otherwise it is the time up to which they had it.
     """
     message, sequence = outgoing.message, outgoing.sequence + 1
     assert message is not None, "a node sends only after its first step"
     is_refresh = sequence % REFRESH == 1
-    turn = sequence if differs else sequence // REFRESH
     has_rates = is_refresh or now_ms < outgoing.rates_at_ms + RECENT_MS
     return Heartbeat(
         message.sender,
@@ -113,29 +115,30 @@ def heartbeat(outgoing: Outgoing, now_ms: int, others: int, differs: bool) -> He
         message.car,
         message.claims,
         message.hears,
-        choose(outgoing, recent(outgoing, now_ms), turn, others if differs or is_refresh else None),
+        choose(outgoing, recent(outgoing, now_ms), others, -NEVER_MS if is_refresh else since_ms),
         message.digest,
         message.rates if has_rates else None,
         message.version if is_refresh else "",
     )
 
 
-def choose(outgoing: Outgoing, changed: AbstractSet[Author], turn: int, others: int | None) -> Calls:
-    """Return the entries for the next heartbeat: the *changed* ones, and some of the rest.
+def choose(outgoing: Outgoing, changed: AbstractSet[Author], others: int, since_ms: int | None) -> Calls:
+    """Return the entries for the next heartbeat: the *changed* ones, then others in turn.
 
-    *turn* selects the entry at which the rest begins. *others* is the number of nodes that share the room for the rest;
-    None if the heartbeat carries only changes.
+    The others have changed since *since_ms*; None if the heartbeat carries no others. Nodes share the room for them:
+    this one and *others*.
     """
     assert outgoing.message is not None
-    if not changed and others is None:
+    if not changed and since_ms is None:
         return NOTHING
     entries, room_bytes = outgoing.message.calls.entries, outgoing.room_bytes
-    fresh = [entries[author] for author in sorted(changed & entries.keys())]
-    chosen = in_turn(fresh, outgoing.sequence, room_bytes, room_bytes)
-    if others is not None:
-        rest = [entry for author, entry in sorted(entries.items()) if author not in changed]
+    chosen = in_turn([entries[author] for author in sorted(changed)], outgoing.sequence, room_bytes, room_bytes)
+    if since_ms is not None:
+        others_changed = (author for author, at_ms in outgoing.changed_at_ms.items() if at_ms >= since_ms)
+        authors = sorted(author for author in others_changed if author not in changed)
+        first = bisect_right(authors, outgoing.cursor or outgoing.message.sender)
         share_bytes, room_bytes = room_bytes // max(others, 1), room_bytes - sum(map(entry_bytes, chosen))
-        chosen += in_turn(rest, turn + outgoing.message.sender.id, room_bytes, share_bytes)
+        chosen += in_turn([entries[author] for author in authors], first, room_bytes, share_bytes)
     return Calls({entry.author: entry for entry in chosen})
 
 
@@ -159,9 +162,18 @@ def entry_bytes(entry: Entry) -> int:
     return ENTRY_BYTES + PRESS_BYTES * len(entry.live)
 
 
-def sent(old: Outgoing, now_ms: int) -> Outgoing:
-    repeats = max(old.repeats - 1, 0)
-    return evolve(old, sequence=old.sequence + 1, repeats=repeats, is_awaited=False, sent_at_ms=now_ms)
+def sent(old: Outgoing, heartbeat: Heartbeat, now_ms: int) -> Outgoing:
+    """Schedule the next heartbeat, because *heartbeat* was sent."""
+    changed = recent(old, now_ms)
+    others = [author for author in heartbeat.calls.entries if author not in changed]
+    return evolve(
+        old,
+        sequence=heartbeat.sequence,
+        repeats=max(old.repeats - 1, 0),
+        is_awaited=False,
+        sent_at_ms=now_ms,
+        cursor=others[-1] if others else old.cursor,
+    )
 
 
 def due_at_ms(outgoing: Outgoing) -> int:

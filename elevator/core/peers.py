@@ -55,6 +55,8 @@ class Peer:
     """The estimated fraction of heartbeats that are lost, 0..1."""
     timeout_at_ms: int
     """The peer counts as dead from this time on, unless a heartbeat arrives earlier."""
+    agreed_at_ms: int = -NEVER_MS
+    """When its digest was last found to equal one of this node; -NEVER_MS if never."""
 
 
 @frozen
@@ -172,6 +174,7 @@ def receive(peer: Peer | None, heartbeat: Heartbeat, now_ms: int) -> Peer | None
         version or peer.version,
         loss,
         now_ms + timeout_ms(loss),
+        peer.agreed_at_ms if last.sender == heartbeat.sender else -NEVER_MS,
     )
 
 

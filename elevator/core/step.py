@@ -242,30 +242,27 @@ def match_digests(node: Node) -> Node:
 
     This node has two digests: one of all its calls, and one of its published calls.
     """
-    equal = {calls.digest: calls for calls in (node.calls, replica.published(node.replica))}
+    equal = {calls.digest: calls.current for calls in (node.calls, replica.published(node.replica))}
     matched = {}
     for id, peer in node.peers.known.items():
         calls = equal.get(peer.heartbeat.digest, peer.calls)
         if calls is not peer.calls:
-            matched[id] = evolve(peer, calls=calls)
+            matched[id] = evolve(peer, calls=calls, agreed_at_ms=node.now_ms)
     return evolve(node, peers=evolve(node.peers, known={**node.peers.known, **matched})) if matched else node
 
 
 def prune(node: Node) -> Node:
-    """Forget the expired incarnations of each node.
+    """Forget the expired incarnations of each node, once no peer in reach can hold a call of them.
 
-    The node keeps the incarnations of live peers, and the authors of calls that its disk or a live peer still holds.
-    But a duplicate is not a peer, so the node may forget an incarnation of a duplicate too early. If the duplicate
-    does not know yet that a call was served, the call may be served again. The node broadcasts at least once that it
-    was served, before it forgets the author.
+    That is so while the digests of these peers equal the node's own. The node keeps its own incarnation and those of
+    live peers. A duplicate is not a peer, so the node may forget an incarnation of a duplicate too early. Then a call
+    that the duplicate still holds may be served again.
     """
-    expired = node.calls.expired
-    if not expired:
+    expired, published = node.calls.expired, replica.published(node.replica)
+    if not expired or any(peer.heartbeat.digest != published.digest for peer in in_reach(node).values()):
         return node
-    live_peers = peers.alive(node.peers, node.now_ms).values()
-    needed = {node.me} | {peer.heartbeat.sender for peer in live_peers}
-    holders = (node.replica.recorded, *[peer.calls for peer in live_peers])
-    needed |= {author for calls in holders for author in expired if has_live(calls, author)}
+    needed = {node.me} | {peer.heartbeat.sender for peer in peers.alive(node.peers, node.now_ms).values()}
+    needed |= {author for author in expired if has_live(published, author)}
     return evolve(node, replica=evolve(node.replica, calls=forget(node.calls, expired - needed)))
 
 
@@ -315,9 +312,9 @@ def update_lamps(node: Node) -> Node:
     return node if ours is node.replica else evolve(node, replica=ours)
 
 
-def sent(node: Node) -> Node:
-    """Schedule the next heartbeat of *node*, because the current one was sent."""
-    return evolve(node, outgoing=outgoing.sent(node.outgoing, node.now_ms))
+def sent(node: Node, heartbeat: Heartbeat) -> Node:
+    """Schedule the next heartbeat of *node*, because *heartbeat* was sent."""
+    return evolve(node, outgoing=outgoing.sent(node.outgoing, heartbeat, node.now_ms))
 
 
 def warn(node: Node, text: str) -> Node:

@@ -62,6 +62,7 @@ def turn(node: Node, tick: Tick, read_panel: ReadPanel, disk: Disk, network: Net
     else:
         node = heard
     if tick.now_ms >= send_at_ms(node):
-        network.send(heartbeat(node))
-        node = sent(node)
+        message = heartbeat(node)
+        network.send(message)
+        node = sent(node, message)
     return node

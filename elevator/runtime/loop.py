@@ -132,8 +132,9 @@ def leave(node: Node, network: Broadcast) -> None:
     """Broadcast that the car is out of service, so that the peers reassign its calls without waiting for a timeout."""
     node = step(node, Tick(clock_ms(), inputs=None))
     for _ in range(3):
-        network.send(heartbeat(node))
-        node = sent(node)
+        message = heartbeat(node)
+        network.send(message)
+        node = sent(node, message)
 
 
 def resolve(host: str) -> str:

@@ -75,7 +75,7 @@ class CallLedger:
         on which the confirmation was based."""
         self.lit: dict[int, dict[Call, list[Dot]]] = {}
         """By node, the calls whose lamps are lit on its panel, and the presses for which they are lit."""
-        self.vectors: dict[int, dict[Author, int]] = {}
+        self.vectors: dict[int, Mapping[Author, int]] = {}
         """The version vector of each call set that a node or a disk has had, by digest."""
         self.stored: dict[int, set[int]] = {}
         """The digests of all call sets stored on each disk since it was last wiped."""
@@ -114,13 +114,13 @@ class CallLedger:
     def on_record_stored(self, event: RecordStored) -> None:
         calls = event.record.calls
         self.stored[event.node].add(calls.digest)
-        extend(self.vectors.setdefault(calls.digest, {}), calls.seen)
+        self.vectors[calls.digest] = calls.current.seen
         self.own_runs[event.node].add(Author(self.observed.nodes[event.node].node_id, event.record.incarnation))
 
     def on_program_started(self, event: ProgramStarted) -> None:
         node, state, now_ms = self.observed.nodes[event.node], event.state, self.clock()
         self.runs[state.me] = node.id
-        extend(self.vectors.setdefault(state.calls.digest, {}), state.calls.seen)
+        self.vectors[state.calls.digest] = state.calls.current.seen
         self.withdrawn[node.id] |= {call: (now_ms, dots) for call, dots in self.confirmed[node.id].items()}
         self.confirmed[node.id] = {}
         if event.found is None:
@@ -136,7 +136,7 @@ class CallLedger:
         if tick.inputs is not before.inputs and tick.inputs is not None:
             self.judge_presses(node, before, after, tick.inputs)
         if after.calls is not before.calls:
-            extend(self.vectors.setdefault(after.calls.digest, {}), after.calls.seen)
+            self.vectors[after.calls.digest] = after.calls.current.seen
             self.judge_calls(node, before.calls, after)
         if after.lit is not before.lit or self.confirmed[node.id].keys() != after.lit:
             self.judge_confirmations(node, after)
@@ -229,11 +229,14 @@ class CallLedger:
         vector = self.vectors.get(heartbeat.digest, {})
         if not node.is_disk_failing and heartbeat.digest not in self.stored[node.id]:
             self.fail(f"node {node.id} published calls that are not on its disk")
-        if any(entry.newest > vector.get(author, 0) for author, entry in heartbeat.calls.entries.items()):
+        entries = {author: entry.newest for author, entry in heartbeat.calls.entries.items()}
+        if any(n > vector.get(author, n) for author, n in entries.items()):
             self.fail(f"node {node.id} sent entries that its digest does not cover")
+        sent = self.sent.setdefault(heartbeat.sender, {})
+        extend(sent, entries)
         if self.last_digest.get(heartbeat.sender) != heartbeat.digest:
             self.last_digest[heartbeat.sender] = heartbeat.digest
-            extend(self.sent.setdefault(heartbeat.sender, {}), vector)
+            extend(sent, vector)
 
     def judge_lamps(self, event: MachineChanged) -> None:
         node, was, now = self.observed.nodes[event.node], event.before.lamps, event.after.lamps
@@ -285,7 +288,11 @@ class CallLedger:
                 self.fail(f"node {id} remembers too many old incarnations of an id: {runs}")
             for other_id, other in states if not self.plan.loses_links() and not {id} & lost else ():
                 peer = state.peers.known.get(other.me.id)
-                if other is not state and other_id not in lost and (peer is None or peer.calls != other.calls):
+                if (
+                    other is not state
+                    and other_id not in lost
+                    and (peer is None or peer.calls.current != other.calls.current)
+                ):
                     self.fail(f"node {id} does not know the calls of node {other_id}")
         for dot in sorted(self.ever_confirmed):
             last, call = dot, self.call_of[dot]

@@ -103,7 +103,7 @@ def plan(seed: int, cars: int | None = None, floors: int | None = None) -> Plan:
     at_ghosts = [press for ghost in ghosts for press in draw_presses_at_ghost(ghost, cars, floors, calm_at_ms)]
     pressed = (*presses, *on_misconfigured, *rare_presses, *long_presses, *storm_presses, *at_ghosts)
     is_cramped = random.Random(f"datagrams {seed}").random() < 1 / 10
-    room_bytes = ENTRY_BYTES + 3 * floors * PRESS_BYTES if is_cramped else ROOM_BYTES
+    room_bytes = 2 * (ENTRY_BYTES + 3 * floors * PRESS_BYTES) if is_cramped else ROOM_BYTES
     rng = random.Random(f"details {seed}")
     whole = tuple(evolve(fault, detail=draw_detail(rng, fault)) for fault in whole)
     rng = random.Random(f"silence {seed}")

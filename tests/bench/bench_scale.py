@@ -179,18 +179,20 @@ def datagram(heartbeat: Heartbeat) -> bytes:
 def size_figures(cars: int, floors: int) -> Figures:
     authors = fleet.authors(cars)
     calls, me = fleet.lit(authors, floors), authors[-1]
-    long_ago = Outgoing(message(me, cars, floors, calls))
-    # The entries that a heartbeat carries repeat after REFRESH heartbeats for each author.
-    cycle = [evolve(long_ago, sequence=sequence) for sequence in range(1, REFRESH * cars + 1)]
-    sizes = [len(datagram(outgoing.heartbeat(each, 1 << 20, cars - 1, differs=False))) for each in cycle]
+    state = evolve(outgoing.compose(Outgoing(), message(me, cars, floors, calls), 0), repeats=0)
+    now_ms, sizes = 1 << 20, []
+    for _ in range(REFRESH * cars):  # After that, the entries that heartbeats carry repeat.
+        heartbeat = outgoing.heartbeat(state, now_ms, cars - 1, since_ms=None)
+        sizes.append(len(datagram(heartbeat)))
+        state = outgoing.sent(state, heartbeat, now_ms)
     pressed = call_set.press(calls, me, Call(UP, 0, EVERY_CAR))
-    changed = outgoing.compose(cycle[1], message(me, cars, floors, pressed), 1 << 20)
+    changed = outgoing.compose(evolve(state, sequence=1), message(me, cars, floors, pressed), now_ms)
     per_s = cars * 1000 / HEARTBEAT_MS
     return {
         "bytes of an idle heartbeat": min(sizes),
         "bytes of the largest one (refresh)": max(sizes),
         "bytes of a heartbeat with one press": len(
-            datagram(outgoing.heartbeat(changed, 1 << 20, cars - 1, differs=False))
+            datagram(outgoing.heartbeat(changed, now_ms, cars - 1, since_ms=None))
         ),
         "idle group: datagrams/s": per_s,
         "idle group: kB/s": per_s * statistics.mean(sizes) / 1000,

@@ -289,7 +289,7 @@ class Fleet:
         mine, node = self.outgoing[id], self.heard
         assert mine.message is not None
         differs = len(self.published) > 1 or (node is not None and node.digest != mine.message.digest)
-        heartbeat = outgoing.heartbeat(mine, now_ms, self.cars - 1, differs)
+        heartbeat = outgoing.heartbeat(mine, now_ms, self.cars - 1, mine.sent_at_ms - 1000 if differs else None)
         datagram = seal(encode(heartbeat, GROUP), NO_KEY)
         self.senders[id].sendto(datagram, (EVERYBODY, self.port))
         late_ms = now_ms - self.due_at_ms[id]
@@ -297,7 +297,7 @@ class Fleet:
         self.sent_bytes += len(datagram)
         self.late += late_ms > LATE_MS
         self.worst_ms = max(self.worst_ms, late_ms)
-        self.outgoing[id] = outgoing.sent(mine, now_ms)
+        self.outgoing[id] = outgoing.sent(mine, heartbeat, now_ms)
         self.schedule(id, now_ms)
 
     def receive(self) -> None:

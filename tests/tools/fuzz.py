@@ -127,7 +127,7 @@ class Running:
         datagram = encode(original, GROUP)
         assert len(seal(datagram, NO_KEY)) <= DATAGRAM_BYTES
         assert decode(datagram, GROUP) == original
-        self.node = sent(node)
+        self.node = sent(node, original)
 
     def check_round_trip(self) -> None:
         """Check that the record decodes to what was encoded."""

@@ -74,8 +74,9 @@ def send(
 ) -> Iterator[tuple[int, Heartbeat]]:
     """Send *count* heartbeats, one every *every_ms*; yield the time and the contents of each."""
     for _ in range(count):
-        yield now_ms, outgoing.heartbeat(state, now_ms, others, differs)
-        state = outgoing.sent(state, now_ms)
+        heartbeat = outgoing.heartbeat(state, now_ms, others, 0 if differs else None)
+        yield now_ms, heartbeat
+        state = outgoing.sent(state, heartbeat, now_ms)
         now_ms += every_ms
 
 
@@ -213,6 +214,14 @@ def test_heartbeat_carries_changed_entries_and_others_in_the_rest_of_the_room() 
         assert next(iter(sent.calls.entries)) == ME, "a change comes first"
 
 
+def test_peer_that_differs_gets_only_what_has_changed_since_it_agreed() -> None:
+    before = calls_of(64, live=4)
+    after = press(before, ME, UP)
+    state = evolve(compose(settled(before), message(after), 1000), sequence=1)
+    sent = outgoing.heartbeat(state, 1000 + RECENT_MS, 63, since_ms=500)
+    assert sent.calls.entries == {ME: after.entries[ME]}
+
+
 @pytest.mark.parametrize("live", [0, 10, 64])
 def test_share_of_a_node_is_small_if_there_are_many(live: int) -> None:
     """A share holds at least one entry, even if that is larger."""
@@ -260,7 +269,7 @@ def test_datagram_never_exceeds_its_limit(old: Calls, new: Calls, sequence: int,
     large = evolve(message(new, rates, MAX_FLOORS), claims=Buttons(everything, everything), version="1.22.333rc4+dev5")
     state = compose(state, large, QUIET_MS)
     for sequence_at in (sequence, sequence // REFRESH * REFRESH):
-        sent = outgoing.heartbeat(evolve(state, sequence=sequence_at), QUIET_MS, others, differs)
+        sent = outgoing.heartbeat(evolve(state, sequence=sequence_at), QUIET_MS, others, 0 if differs else None)
         assert sum(sizes(sent)) <= ROOM_BYTES
         assert sent.calls.entries.items() <= new.entries.items()
         datagram = encode(sent, GROUP)
@@ -307,7 +316,7 @@ def test_change_is_sent_early_and_repeated(is_awaited: bool) -> None:
     gaps_ms = []
     for _ in range(5):
         at_ms = due_at_ms(state)
-        state = outgoing.sent(state, at_ms)
+        state = outgoing.sent(state, outgoing.heartbeat(state, at_ms, 1, None), at_ms)
         gaps_ms.append(due_at_ms(state) - at_ms)
     assert gaps_ms == [REPEAT_MS] * (REPEATS - 1) + [HEARTBEAT_MS] * (6 - REPEATS)
 
@@ -317,4 +326,5 @@ def test_calls_stay_awaited_while_the_car_changes_before_they_are_sent() -> None
     assert state.message is not None
     state = compose(state, evolve(state.message, car=Car(floor=1)), QUIET_MS)
     assert state.is_awaited
-    assert not outgoing.sent(state, QUIET_MS).is_awaited
+    ((now_ms, heartbeat),) = send(state, QUIET_MS, 1)
+    assert not outgoing.sent(state, heartbeat, now_ms).is_awaited

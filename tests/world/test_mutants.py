@@ -56,9 +56,8 @@ from elevator.storage.recorder_client import WRITTEN, RecorderClient
 
 SEEDS = 300
 TRY_FIRST = {
-    "differing_digests_are_ignored": 107,
+    "differing_digests_are_ignored": 30,
     "only_the_first_entries_are_sent_in_turn": 17,
-    "restarted_peer_still_acknowledges_lost_calls": 174,
     "lamp_lights_before_the_call_is_durable": 25,
     "dead_peer_never_times_out": 28,
     "starvation_guard_is_disabled": 18,
@@ -349,8 +348,8 @@ REPLACEMENTS: Mapping[str, tuple[Callable[..., object], str, str]] = {
     "node_does_not_listen_at_startup": (node.boot, "now_ms + LISTEN_MS", "now_ms"),
     "incarnations_with_live_calls_are_forgotten": (
         step.prune,
-        "needed |= {author for calls in holders for author in expired if has_live(calls, author)}",
-        "pass",
+        "any(peer.heartbeat.digest != published.digest for peer in in_reach(node).values())",
+        "False",
     ),
     "car_out_of_service_is_assigned_calls": (peers.able, " if peer.heartbeat.car.fault is Fault.NONE}", "}"),
     "starvation_guard_ignores_unclaimed_calls": (
@@ -464,14 +463,13 @@ REPLACEMENTS: Mapping[str, tuple[Callable[..., object], str, str]] = {
         "node.calls",
     ),
     "digest_covers_calls_that_are_not_durable": (step.step, "calls.digest", "node.calls.digest"),
-    "differing_digests_are_ignored": (node.heartbeat, "any(each != digest for each in digests)", "False"),
-    "nothing_is_sent_again_in_turn": (outgoing.heartbeat, "others if differs or is_refresh else None", "None"),
-    "only_the_first_entries_are_sent_in_turn": (outgoing.in_turn, "(first + k) % len(entries)", "k"),
-    "restarted_peer_still_acknowledges_lost_calls": (
-        peers.receive,
-        "    return Peer(\n        heartbeat,\n        calls,",
-        "    return Peer(\n        heartbeat,\n        patch(peer.calls, calls),",
+    "differing_digests_are_ignored": (
+        node.heartbeat,
+        "min((peer.agreed_at_ms for peer in live if peer.heartbeat.digest != digest), default=None)",
+        "None",
     ),
+    "nothing_is_sent_again_in_turn": (outgoing.heartbeat, "-NEVER_MS if is_refresh else since_ms", "None"),
+    "only_the_first_entries_are_sent_in_turn": (outgoing.in_turn, "(first + k) % len(entries)", "k"),
     "impossible_floor_is_accepted": (position.judge, "not old.trusted or follows(old, report, heading)", "True"),
     "search_for_a_floor_starts_upwards": (act.rest, "Direction.DOWN", "Direction.UP"),
     "search_for_a_floor_never_reverses": (act.travel, "car.direction.opposite", "car.direction"),
@@ -523,7 +521,7 @@ BREAKS: Mapping[str, str] = {
         "heartbeat_carries_calls_that_are_not_durable changes_wait_for_the_next_periodic_heartbeat "
         "lamp_lights_while_the_node_listens lamp_waits_for_peers_that_do_not_hear_the_node "
         "failing_disk_keeps_lamps_dark acknowledgement_covers_later_records every_digest_acknowledges_all_calls "
-        "digest_covers_calls_that_are_not_durable restarted_peer_still_acknowledges_lost_calls"
+        "digest_covers_calls_that_are_not_durable"
     ),
     "L4": "merge_ignores_version_vectors lamp_never_goes_dark former_run_counts_as_a_duplicate",
     "L5": (

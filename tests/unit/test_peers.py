@@ -1,0 +1,63 @@
+"""What a node knows of its peers' calls."""
+
+import pytest
+from attrs import evolve
+
+from elevator.core import peers
+from elevator.core.call_set import press, serve
+from elevator.core.model import (
+    EVERY_CAR,
+    INCARNATIONS_KEPT,
+    NEVER_MS,
+    Author,
+    Button,
+    Buttons,
+    Call,
+    Calls,
+    Car,
+    Heartbeat,
+    Inputs,
+    Policy,
+    Record,
+    Tick,
+)
+from elevator.core.node import boot
+from elevator.core.step import step
+
+UP = Call(Button.UP, 0, EVERY_CAR)
+PEER = Author(1, 5)
+
+
+def heartbeat(sender: Author, sequence: int, calls: Calls, digest: int) -> Heartbeat:
+    return Heartbeat(sender, sequence, 4, Car(), Buttons(), 0b1, calls, digest)
+
+
+def served(authors: int) -> Calls:
+    """Return a call set with one served press of each of this number of incarnations of node 2."""
+    calls = Calls()
+    for incarnation in range(authors):
+        calls = press(calls, Author(2, incarnation), UP)
+    return serve(calls, {UP})
+
+
+@pytest.mark.rule("L3")
+def test_restarted_peer_acknowledges_only_what_it_sends() -> None:
+    calls = press(Calls(), PEER, UP)
+    peer = peers.receive(None, heartbeat(PEER, 1, calls, calls.digest), 0)
+    assert peer is not None
+    agreed = evolve(peer, agreed_at_ms=0)
+    restarted = peers.receive(agreed, heartbeat(Author(1, 6), 1, Calls(), 0), 10)
+    assert restarted is not None
+    assert restarted.calls == Calls()
+    assert restarted.agreed_at_ms == -NEVER_MS, "it may lack everything"
+
+
+@pytest.mark.rule("L3")
+def test_equal_digest_acknowledges_no_expired_incarnation() -> None:
+    calls = served(INCARNATIONS_KEPT + 1)
+    node = boot(0, 4, Record(1, calls), 0, 1000, Policy())
+    node = step(node, Tick(1001, Inputs(), (heartbeat(PEER, 1, Calls(), calls.digest),)))
+    known = node.peers.known[1].calls
+    assert known.digest == calls.digest
+    assert calls.expired == {Author(2, 0)}
+    assert known.entries.keys() == calls.entries.keys() - calls.expired
