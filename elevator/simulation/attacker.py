@@ -1,9 +1,9 @@
 """An attacker on the simulated network. It records all datagrams and sends invalid ones to the nodes.
 
-An attack is one of: noise; a datagram with flipped bits; a truncated datagram; a replay of a datagram that the receiver
-has accepted, recently or long ago; a forged heartbeat. If the group has a key, the forged heartbeat is plausible but
-sealed with another key or with none. A group without a key accepts unsealed heartbeats, so there the forged heartbeat
-names another group or is sealed with a key. The receiver must reject all of these.
+An attack is noise, a datagram with flipped bits, a truncated datagram, a replay or a forged heartbeat. A replay repeats
+a datagram that the receiver has accepted, recently or long ago. In a group with a key, the forged heartbeat is sealed
+with another key or not sealed. In a group without a key, it names another group or is sealed with a key. The receiver
+must reject every attack.
 """
 
 import random
@@ -18,9 +18,9 @@ from elevator.net.wire import encode
 
 KEY, WRONG_KEY = b"the key of a simulated group ...", b"another one"
 REMEMBERED_MAX = 2000
-"""How many captured datagrams the attacker remembers, and how many accepted ones per receiver."""
+"""The attacker remembers this many captured datagrams, and for each receiver this many accepted ones."""
 EVERY_MS = 40
-"""The longest time between two attacks on one node."""
+"""The longest time between two attacks."""
 
 
 @define(eq=False)
@@ -32,12 +32,12 @@ class Attacker:
     floors: int
     rng: random.Random
     _captured: dict[tuple[Author, int], bytes] = field(factory=dict)
-    """The newest datagrams on the network, by sender and sequence number."""
+    """The newest datagrams on the network, keyed by sender and sequence number."""
     _accepted: dict[int, deque[bytes]] = field(factory=dict)
-    """By receiver, the newest datagrams that its program has accepted since it started."""
+    """Maps each receiver to the newest datagrams that it has accepted since it started."""
 
     def forget_accepted(self, receiver: int) -> None:
-        """Forget what *receiver* accepted before it restarted: a restarted node cannot recognize replays of that."""
+        """Forget what *receiver* has accepted. After a restart, it cannot recognize replays of these datagrams."""
         self._accepted[receiver] = deque(maxlen=REMEMBERED_MAX)
 
     def capture(self, heartbeat: Heartbeat, sealed: bytes) -> None:

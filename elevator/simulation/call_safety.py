@@ -1,21 +1,20 @@
 """Judges the safety of calls. It tracks every press and checks these rules, whatever fails.
 
- 1. A node registers exactly one press for each that its own panel reports (G6, L5).
- 2. No call is lost. A node removes a press from its call set, or skips it in a merge, only after a car with an
-    open door served it at that floor (G1, C9), or after a newer press of the same button replaced it. A starting node
-    restores all calls of its record (G1).
+ 1. A node registers each press of its own panel exactly once, and no others (G6, L5).
+ 2. No call is lost (G1). A press leaves a node's call set only if a car with an open door has served it at that floor
+    (C9), or if a newer press of the same button has replaced it. A merge skips a press only for the same reasons. A
+    starting node restores all calls of its record.
  3. No lamp lights without its guarantee. A node confirms a call only if a press of that call is on the node's
     disk and on the disk of every reachable peer. It lights the lamps of confirmed calls only (L2, L3). A slow panel
-    may show them later. A heartbeat contains only calls that are on the sender's disk, unless that disk is failing.
- 4. A lamp goes dark only if its call was served after the press for which it was lit, or if the current incarnation
-    never received that press (L4).
- 5. At the end, all panels agree (G5), every node knows the calls of all others, every confirmed call was served (G1),
-    and old incarnations are forgotten (G7). Cars and links with permanent faults are excluded.
+    may show them later. While a node's disk works, its heartbeats contain only calls on that disk.
+ 4. A lamp stays lit until its call is served (L4). It may go dark earlier if its node restarts and does not know the
+    press.
+ 5. At the end, the hall lamps of all panels agree (G5), every node knows the calls of all others, every confirmed call
+    was served (G1), and old incarnations are forgotten (G7). Cars and links with permanent faults are excluded.
 
-The judge excuses unavoidable losses: a press whose last copy was on a disk that was wiped, a press that no disk held
-when it was confirmed because the disks were failing, and a press whose only copies at the end are on disks of nodes
-that never recover. Also, a node that lost its record cannot distinguish its own earlier cab calls from those of a
-duplicate.
+The judge excuses the loss of a press in three cases: its last copy was on a wiped disk; all disks were failing when it
+was confirmed; or, at the end, all nodes that store it have failed permanently. A node that has lost its record cannot
+tell its own earlier cab calls from those of a duplicate, so it may darken their lamps.
 """
 
 from collections import Counter
@@ -57,7 +56,7 @@ class CallLedger:
         self.observed = observed
         self.clock, self.fail, self.emit = observed.clock, observed.fail, stream.emit
         self.runs: dict[Author, int] = {}
-        """Maps each incarnation to the number of its node in the world."""
+        """Maps each incarnation to its node's number in the world."""
         self.pressed_at_ms: dict[Dot, int] = {}
         """When each press was registered."""
         self.call_of: dict[Dot, Call] = {}
@@ -69,22 +68,22 @@ class CallLedger:
         self.excused: set[Dot] = set()
         self.ever_confirmed: set[Dot] = set()
         self.confirmed: dict[int, dict[Call, list[Dot]]] = {}
-        """By running node, the calls that it confirms, each with the presses on which the confirmation is based."""
+        """Maps each running node to the calls that it confirms, and each call to the confirmed presses."""
         self.withdrawn: dict[int, dict[Call, tuple[int, list[Dot]]]] = {}
-        """By node, the calls that it no longer confirms, each with the time when the confirmation ended and the presses
-        on which the confirmation was based."""
+        """Maps each node to the calls that it no longer confirms. Each call has the time when its confirmation
+        ended, and the presses that were confirmed."""
         self.lit: dict[int, dict[Call, list[Dot]]] = {}
-        """By node, the calls whose lamps are lit on its panel, and the presses for which they are lit."""
+        """Maps each node to the lit calls of its panel, and each call to the presses that it was lit for."""
         self.vectors: dict[int, Mapping[Author, int]] = {}
-        """The version vector of each call set that a node or a disk has had, by digest."""
+        """Maps the digest of each call set to its version vector."""
         self.stored: dict[int, set[int]] = {}
         """The digests of all call sets stored on each disk since it was last wiped."""
         self.sent: dict[Author, dict[Author, int]] = {}
-        """The version vector of all call sets that each incarnation has published."""
+        """Maps each incarnation to the merged version vector of all call sets that it has published."""
         self.last_digest: dict[Author, int] = {}
         """The last digest that each incarnation has published."""
         self.own_runs: dict[int, set[Author]] = {}
-        """By node, the incarnations that have stored a record on its disk. The node treats their presses as its own."""
+        """Maps each node to the incarnations that have stored a record on its disk. The node owns their presses."""
         stream.subscribe(Joined, self.on_joined)
         stream.subscribe(Left, lambda event: self.wipe(event.node))
         stream.subscribe(DiskWiped, lambda event: self.wipe(event.node))
@@ -103,7 +102,7 @@ class CallLedger:
         self.own_runs[event.node] = set()
 
     def wipe(self, id: int) -> None:
-        """Forget the disk contents of node *id*. Excuse the open presses that it cannot recover from another disk."""
+        """Forget the disk contents of node *id*. Excuse the open presses that the node cannot recover from peers."""
         self.stored[id], self.own_runs[id] = {EMPTY.digest}, set()
         node_id = self.observed.nodes[id].node_id if id in self.observed.nodes else None
         for dot, call in self.open.items():
@@ -126,12 +125,12 @@ class CallLedger:
         if event.found is None:
             self.own_runs[node.id].clear()
         elif lost := event.found.calls.live.items() - state.calls.live.items():
-            self.fail(f"node {node.id} has started without these calls of its record: {lost}")
+            self.fail(f"node {node.id} started without these calls of its record: {lost}")
 
     def judge_turn(self, event: TurnTaken) -> None:
         before, after, tick = event.before, event.after, event.tick
         node = self.observed.nodes[event.node]
-        if node.floors != self.plan.floors:  # The calls of a misconfigured node must not enter this group.
+        if node.floors != self.plan.floors:  # The group must ignore the calls of such a node.
             return
         if tick.inputs is not before.inputs and tick.inputs is not None:
             self.judge_presses(node, before, after, tick.inputs)
@@ -153,7 +152,7 @@ class CallLedger:
         for dot, call in sorted(registered.items()):
             if call in fresh:
                 self.add_press(node, dot, call)
-        for call in sorted(fresh - {*registered.values()}):  # Served at once, without entering a call set.
+        for call in sorted(fresh - {*registered.values()}):  # The node served these at once, without adding them.
             self.judge_place(node, call)
             self.add_service(node, call, after.now_ms, is_first=True)
 
@@ -196,7 +195,7 @@ class CallLedger:
     # Confirmations and lamps
 
     def judge_confirmations(self, node: ObservedNode, state: Node) -> None:
-        """Check the calls that a turn has newly confirmed, and note those that the node no longer confirms."""
+        """Check the calls that a turn has confirmed. Record the calls that are no longer confirmed."""
         confirmed, now_ms = self.confirmed[node.id], self.clock()
         for call in confirmed.keys() - state.lit:
             self.withdrawn[node.id][call] = now_ms, confirmed.pop(call)
@@ -205,7 +204,7 @@ class CallLedger:
             if call.button is Button.CAB and has_duplicate(state):
                 dots = [dot for dot in dots if self.runs.get(dot.author) == node.id]
             if not any(self.is_guaranteed(node, state, dot) for dot in dots):
-                self.fail(f"node {node.id} confirmed {call}, which a required disk does not hold: {dots}")
+                self.fail(f"node {node.id} confirmed {call}, but a required disk lacks its press: {dots}")
             self.ever_confirmed.update(dots)
             holders = self.observed.nodes.values()
             self.excused.update(dot for dot in dots if not any(dot in each.durable.live for each in holders))
@@ -231,7 +230,7 @@ class CallLedger:
             self.fail(f"node {node.id} published calls that are not on its disk")
         entries = {author: entry.newest for author, entry in heartbeat.calls.entries.items()}
         if any(n > vector.get(author, n) for author, n in entries.items()):
-            self.fail(f"node {node.id} sent entries that its digest does not cover")
+            self.fail(f"node {node.id} sent a heartbeat whose digest does not cover its entries")
         sent = self.sent.setdefault(heartbeat.sender, {})
         extend(sent, entries)
         if self.last_digest.get(heartbeat.sender) != heartbeat.digest:
@@ -248,7 +247,7 @@ class CallLedger:
             if call in self.confirmed[node.id]:
                 dots = self.confirmed[node.id][call]
             elif self.clock() - since_ms > PANEL_DELAY_MAX_MS:
-                self.fail(f"car {node.id} lights the lamp of {call}, which its node has not confirmed")
+                self.fail(f"car {node.id} lights the lamp of {call}, but its node has not confirmed the call")
             lit[call] = dots
         for call in sorted(old - new):
             dots = lit.pop(call)
@@ -257,7 +256,10 @@ class CallLedger:
                 self.fail(f"the lamp of {call} at car {node.id} went dark before the call was served")
 
     def is_unknown(self, node: ObservedNode, call: Call, dots: Iterable[Dot]) -> bool:
-        """Return whether *node* may darken an unserved *call*: it knows none of *dots*, or a duplicate may own some."""
+        """Return whether *node* may darken an unserved *call*.
+
+        It may if it knows none of the presses *dots*, or if a duplicate may have registered one of them.
+        """
         assert node.state is not None
         if call.button is Button.CAB and has_duplicate(node.state):
             return not all(dot.author in {node.state.me} | self.own_runs[node.id] for dot in dots)
@@ -266,7 +268,7 @@ class CallLedger:
     # The end
 
     def judge_agreement(self) -> None:
-        """Check that all panels show the same hall calls (G5)."""
+        """Check that all panels show the same hall lamps (G5)."""
         lost = self.plan.lost_cars()
         recent = {call for call, at_ms in self.served_at_ms.items() if self.clock() - at_ms <= SPREAD_MS}
         panels = [
@@ -275,17 +277,17 @@ class CallLedger:
             if node.id not in lost
         ]
         if not self.plan.loses_links() and any(panel != panels[0] for panel in panels):
-            self.fail(f"the panels disagree: {panels}")
+            self.fail(f"the hall lamps differ between panels: {panels}")
 
     def judge_end(self) -> None:
-        """Check the end of the run: what each node knows, and that every confirmed call was served."""
+        """Check at the end that each node knows the calls of all others, and that every confirmed call was served."""
         lost, nodes = self.plan.lost_cars(), [node for node in self.observed.nodes.values() if node.is_alive]
         states = [(node.id, node.state) for node in nodes if node.state is not None]
         for id, state in states:
             needed = {dot.author for dot in state.calls.live}
             runs = Counter(author.id for author in state.calls.seen if author not in needed)
             if max(runs.values(), default=0) > RUNS_KEPT:
-                self.fail(f"node {id} remembers too many old incarnations of an id: {runs}")
+                self.fail(f"node {id} remembers too many old incarnations (number for each id: {runs})")
             for other_id, other in states if not self.plan.loses_links() and not {id} & lost else ():
                 peer = state.peers.known.get(other.me.id)
                 if (
@@ -303,16 +305,16 @@ class CallLedger:
             if is_gone or {dot, last} & self.excused or call.car in lost:
                 continue
             if self.served_at_ms.get(call, -1) < self.pressed_at_ms[dot]:
-                self.fail(f"{dot} {call} was confirmed but never served")
+                self.fail(f"{call} was confirmed but never served (press: {dot})")
 
 
 def covers(seen: Mapping[Author, int], dot: Dot) -> bool:
-    """Return whether *seen* covers *dot*. The core has such a function too, but that is under test."""
+    """Return whether *seen* covers *dot*. The core's own function is under test."""
     return dot.n <= seen.get(dot.author, 0)
 
 
 def newly_covered(before: Calls, after: Calls) -> set[Dot]:
-    """Return the presses that *before* does not know and that *after* knows as served or replaced."""
+    """Return the presses that are unknown in *before*, and served or replaced in *after*."""
     firsts = {author: before.seen.get(author, 0) + 1 for author in after.seen}
     counted_on = {Dot(author, n) for author, last in after.seen.items() for n in range(firsts[author], last + 1)}
     return counted_on - after.live.keys()

@@ -40,7 +40,7 @@ def outcome(plan: Plan) -> tuple[Outcome, list[str]]:
     try:
         world = World(plan)
     except Exception as error:  # noqa: BLE001  A node that cannot start is a failure like any other.
-        why = f"no node starts: {type(error).__name__}: {error}"
+        why = f"a node failed to start: {type(error).__name__}: {error}"
         return Outcome(plan.seed, 0, len(plan.faults), "", why, crashed=True), [why]
     violation, crashed = "", False
     try:
@@ -55,7 +55,7 @@ def outcome(plan: Plan) -> tuple[Outcome, list[str]]:
 
 
 def shrink(plan: Plan) -> Plan:
-    """Return *plan* without the passengers, faults and presses that its failure does not need."""
+    """Return *plan* with only the passengers, faults and presses that make it fail."""
     if plan.traffic is not None and outcome(evolve(plan, traffic=None))[0].violation:
         plan = evolve(plan, traffic=None)
     runs = 0
@@ -84,13 +84,13 @@ def only(plan: Plan, faults: Sequence[int], presses: Sequence[int]) -> Plan:
 
 
 def results(arguments: argparse.Namespace) -> Iterator[tuple[int, Outcome | None]]:
-    """Run each seed in a child process. Yield the seed and its result, or None if the child died without a result."""
+    """Run each seed in a child process. Yield each seed with its result, or with None if the child died."""
     sys.stdout.flush()
     waiting, running = iter(arguments.seeds), dict[int, tuple[int, int]]()
     try:
         while True:
             while len(running) < arguments.jobs and (seed := next(waiting, None)) is not None:
-                # An interrupt during a fork would get lost: Python ignores exceptions in the hooks that run then.
+                # Python ignores exceptions in its fork hooks, so a KeyboardInterrupt there would get lost.
                 signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
                 pipe, pid = start(seed, arguments)
                 running[pipe] = pid, seed
@@ -111,9 +111,9 @@ def results(arguments: argparse.Namespace) -> Iterator[tuple[int, Outcome | None
 
 
 def start(seed: int, arguments: argparse.Namespace) -> tuple[int, int]:
-    """Run *seed* in a child process; return the pipe for its result, and its process id.
+    """Run *seed* in a child process; return the pipe for the result and the child's process id.
 
-    The caller must have blocked SIGINT. It stays blocked in the child: only the parent handles Ctrl-C.
+    The caller must block SIGINT first. It stays blocked in the child, so only the parent handles Ctrl-C.
     """
     reading, writing = os.pipe()
     pid = os.fork()

@@ -1,18 +1,18 @@
 """Judges how a car serves its passengers while no fault affects it.
 
- 1. The door opens only for a call at that floor (C1). It closes when the dwell time ends (D1), and repeated presses
-    cannot hold it open while passengers wait for a cab call elsewhere (C6).
- 2. A car does not pass the floor of a cab call, or of a hall call in its direction that it claims (C1). It does not
-    reverse away from a cab call that lies ahead, or from passengers who boarded for the announced direction (C1, C2).
- 3. A healthy car does not report a fault for longer than the trip to the next floor (C8). The floor indicator shows the
-    last floor reached (L6).
+ 1. The door opens only for a call at that floor (C1). It closes when the dwell time ends (D1). Repeated presses cannot
+    hold it open for long while the car has a cab call elsewhere (C6).
+ 2. A car does not pass the floor of a cab call. It does not pass a hall call that it claims in its direction (C1). It
+    does not reverse if a cab call lies ahead (C1) or in the direction that it has announced (C2).
+ 3. A healthy car reports a fault for at most one trip to the next floor (C8). The floor indicator shows the last floor
+    reached (L6).
 
-While no fault affects its program and its server, whatever else fails:
+These rules apply during other faults too, as long as the program and the server are unaffected:
 
  4. The stop lamp shows the state of the stop button (L6). The motor is stopped while the button is down (C7) or the
-    sensor is dead (C5). The car reports that it is out of service in both cases, and also if its motor has no power
-    (C8) or its door is blocked (G3).
- 5. Every press lights the lamp on its own panel within DARK_MS or DARK_LOSSY_MS (L3).
+    sensor is dead (C5). In both cases the car is out of service. So is a car whose motor has no power (C8) or whose
+    door is blocked (G3).
+ 5. Every press lights the lamp on its own panel within DARK_MS, or within DARK_LOSSY_MS during network faults (L3).
 """
 
 from attrs import define
@@ -43,7 +43,7 @@ RELEASED_MS = 18_000
 KEPT_OPEN_MS = 45_000
 """The longest time that a door may stay open while its car has a cab call elsewhere."""
 DARK_MS, DARK_LOSSY_MS = 6000, 15_000
-"""The longest time until a press lights its lamp on the same panel, without and with network faults."""
+"""The longest time until a press lights its lamp on the same panel. DARK_LOSSY_MS applies during network faults."""
 
 
 @define(eq=False)
@@ -51,8 +51,8 @@ class Journey:
     """The direction of a car, and the direction that it has announced to boarding passengers."""
 
     heading: Direction | None = None
-    """The direction of the last departure. None once the door has opened twice at the same stop: the car may then leave
-    in either direction."""
+    """The direction of the last departure. None if the door has opened twice at this stop: the car may then leave in
+    either direction."""
     is_at_stop: bool = False
     """Whether the door has opened since the last departure."""
     closed_at_ms: int = -NEVER_MS
@@ -61,13 +61,12 @@ class Journey:
     announced: Direction | None = None
     """The direction of the last hall call served at this stop; None if none was."""
     is_repeated: bool = False
-    """Whether the car has served a hall call at this stop that another car had already served. If so, the judge does
-    not know which direction the passengers expect."""
+    """Whether another car had already served a hall call of this stop. If so, the judge does not know which direction
+    the passengers expect."""
     in_service_at_ms: int = 0
-    """When the car was last seen to be in service or affected by a fault."""
+    """When the car was last in service or affected by a fault."""
     arrival: Node | None = None
-    """The node's state when the moving car reached its current floor. None between floors, when the car has stopped,
-    and once `judge_passing` has run."""
+    """The node's state when the moving car reached its current floor. None if `judge_passing` has nothing to check."""
 
 
 class CarConduct:
@@ -120,7 +119,7 @@ class CarConduct:
                 self.fail(f"car {node.id} opens its door without a call at that floor")
 
     def judge_passing(self, node: ObservedNode, arrival: Node) -> None:
-        """Check that a car that moves on from a floor has no call to serve there."""
+        """Check that a car has no call to serve at the floor that it passes."""
         floor, state = node.machine.sensed, node.state
         is_healthy = self.health.is_unaffected(node.id) and arrival.drive.fault is Fault.NONE
         if floor is None or state is None or not is_healthy:
@@ -128,9 +127,9 @@ class CarConduct:
         if state.inputs is None or state.inputs.floor != floor:  # A false report hides the floor from the node.
             return
         going = Call(Direction(node.machine.shaft.motor).button, floor, EVERY_CAR)
-        # The node may have claimed the call only after the car passed, or may have released it since.
+        # A claim that began or ended while the car passed is not judged.
         if claims(arrival, going) and claims(state, going):
-            self.fail(f"car {node.id} passes a hall call at floor {floor} that it claims")
+            self.fail(f"car {node.id} passes floor {floor} although it claims a hall call there")
         if Call(Button.CAB, floor, node.id) in arrival.calls.live.values() and not has_duplicate(state):
             self.fail(f"car {node.id} passes its cab call to floor {floor}")
 
@@ -207,7 +206,7 @@ class CarConduct:
         machine, now_ms = node.machine, self.clock()
         is_shown = machine.indicator == machine.sensed or machine.sensed is None
         if not is_shown and now_ms - node.sensed_at_ms >= SHOWN_MS:
-            self.fail(f"the indicator of car {node.id} shows {machine.indicator} at floor {machine.sensed}")
+            self.fail(f"the indicator of car {node.id} shows floor {machine.indicator} at floor {machine.sensed}")
         assert node.state is not None
         fault = node.state.drive.fault
         is_kept_open = fault is Fault.DOOR and machine.door and now_ms - node.opened_at_ms > RELEASED_MS
@@ -233,7 +232,7 @@ class CarConduct:
                     self.fail(f"car {node.id} keeps its door open instead of serving {call}")
 
     def judge_dark(self, dot: Dot, call: Call) -> None:
-        """Check that a press has lit its lamp on the same panel within DARK_MS or DARK_LOSSY_MS."""
+        """Check that a press has lit its lamp on the same panel in time (DARK_MS, DARK_LOSSY_MS)."""
         node = self.observed.nodes.get(self.ledger.runs[dot.author])
         if node is None or node.state is None or node.state.me != dot.author or not node.is_alive:
             return
@@ -253,7 +252,7 @@ class CarConduct:
         ]
         is_held = not node.is_disk_failing and not self.health.has(node.id, FaultKind.DISK)
         if is_held or (is_clear and others):
-            self.fail(f"the lamp of {call} stays dark at car {node.id}, where it was pressed")
+            self.fail(f"the lamp of {call} stays dark at car {node.id} after a press there")
 
 
 def claims(state: Node, call: Call) -> bool:

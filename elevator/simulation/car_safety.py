@@ -1,13 +1,13 @@
-"""Judges the safety of cars: what doors and motors must never do, and what a node must not do after a start or stall.
+"""Judges the safety of doors and motors, and what nodes do after a start or a stall.
 
-1. No motor runs with the door open, and no door opens between floors or while the motor runs (D1). No car leaves its
-   shaft while its program and its server are unaffected by faults (C5).
-2. A door that the running incarnation knows to be open stays open for the dwell time after it opened (D1), after each
-   service, after an obstruction (D2), and after its server reconnected or its program was replaced (D4). It does not
-   close while obstructed (D2). A car never serves an up call and a down call within one dwell time (C2, C3).
-3. A node that starts or resumes after a stall listens before its car moves or a lamp lights. It does not execute
-   decisions from before the stall (C10).
-4. A car that has not been at a floor since its program started searches downwards first, for a limited time (C4).
+1. No motor runs with the door open. No door opens between floors or while the motor runs (D1). No car leaves its shaft
+   while its program and its server are unaffected by faults (C5).
+2. A door stays open for the dwell time after it opened (D1), after each service, after an obstruction (D2), and after a
+   reconnect or a restart (D4). It does not close while obstructed (D2). Both apply only if the running incarnation
+   knows when the door opened. A car never serves an up call and a down call within one dwell time (C2, C3).
+3. After a start or a stall, a node listens before its car moves or a lamp lights. It does not execute decisions from
+   before the stall (C10).
+4. A car that must search for a floor searches downwards first, for a limited time (C4).
 """
 
 from attrs import define
@@ -32,16 +32,16 @@ from elevator.simulation.observed import STALE_MS, Observed, ObservedNode
 DOOR_MS = 3000
 """The dwell time as specified, independent of the core's constant."""
 REACTION_MS = 50
-"""The longest time until a node reacts to an event at its panel, if no fault affects its program and its server."""
+"""A node reacts to an event at its panel within this time if its program and its server are unaffected."""
 LISTEN_MS = 250
-"""How long a node must listen, at least, after a start or a stall."""
+"""The shortest time for which a node must listen after a start or a stall."""
 SEARCH_MS = 6000
 """How long a car may search downwards for a floor: 4 s, plus the delay of a slow server."""
 
 
 @define(eq=False)
 class Stop:
-    """The current stop of a car. The last three fields describe its search for a floor since its program started."""
+    """The current stop of a car. The last three fields describe the search for a floor after a start."""
 
     dwell_from_ms: int = -NEVER_MS
     """When the dwell time last began."""
@@ -49,9 +49,9 @@ class Stop:
     """The button of the last hall call served at this stop; None if none was."""
     hall_at_ms: int = 0
     stale_at_ms: int = -1
-    """When the node last took a turn with a stale tick; -1 if it never has."""
+    """When the node last took a turn with a stale tick; -1 if never."""
     blocked_since_ms: int | None = None
-    """Since when the open door has been obstructed; None if it is not."""
+    """When the obstruction of the open door began; None if there is none."""
     has_seen_floor: bool = False
     has_searched: bool = False
     search_since_ms: int | None = None
@@ -91,7 +91,7 @@ class CarSafety:
         if inputs is not None and inputs.floor is not None and inputs.floor < node.floors:
             stop.has_seen_floor, stop.search_since_ms = True, None
         if stop.stale_at_ms == now_ms and node.machine.shaft.motor and self.obeys_now(node):
-            self.fail(f"car {node.id} moves because of a decision made before its program stalled")
+            self.fail(f"car {node.id} executes a decision from before its program stalled")
         if now_ms - event.tick.now_ms >= STALE_MS:
             stop.stale_at_ms = now_ms
         fresh = event.after.lit - event.before.lit
@@ -109,7 +109,7 @@ class CarSafety:
                 self.fail(f"car {node.id} searches downwards for too long")
 
     def obeys_now(self, node: ObservedNode) -> bool:
-        """Return whether the car obeys its program at once: the server is not slow, and the program is not frozen."""
+        """Return whether the car obeys its program at once. A slow server or a frozen program prevents that."""
         return not any(self.health.has(node.id, kind) for kind in (FaultKind.SLOW_SERVER, FaultKind.FREEZE))
 
     def judge_machine(self, event: MachineChanged) -> None:
@@ -135,15 +135,15 @@ class CarSafety:
 
     def judge_closing(self, node: ObservedNode) -> None:
         if not node.knows_when_opened():
-            return  # A new incarnation does not know of a door that opened just before the previous one ended.
+            return  # After a restart, the node may not know when the door opened.
         open_ms = self.clock() - self.stops[node.id].dwell_from_ms
         if open_ms < DOOR_MS:
-            self.fail(f"the door of car {node.id} closed {open_ms} ms after its dwell time began")
+            self.fail(f"the door of car {node.id} closed only {open_ms} ms after its dwell time began")
         if node.machine.obstructed and self.clock() - node.obstructed_at_ms > self.reaction_ms(node):
             self.fail(f"the door of car {node.id} closed while it was obstructed")
 
     def track_obstruction(self, node: ObservedNode, machine: Machine) -> None:
-        """Restart the dwell time when an obstruction ends, if it lasted long enough for the node to notice."""
+        """Restart the dwell time after an obstruction. Ignore one that is too short for the node to notice."""
         stop, now_ms = self.stops[node.id], self.clock()
         if machine.door and machine.obstructed:
             stop.blocked_since_ms = now_ms if stop.blocked_since_ms is None else stop.blocked_since_ms

@@ -26,7 +26,7 @@ STORM = (
 
 
 def draw_storm(rng: random.Random, cars: int, floors: int, calm_at_ms: int) -> tuple[list[InjectedFault], list[Press]]:
-    """Draw a storm, in 1 of 8 runs: many overlapping faults of one car within seconds."""
+    """In 1 of 8 runs, draw a storm: many overlapping faults of one car within seconds. In the others, draw nothing."""
     if rng.random() > 1 / 8:
         return [], []
     who, buttons, start_ms = rng.randrange(cars), list(panel_buttons(floors)), rng.randint(2000, calm_at_ms - 15_000)
@@ -48,7 +48,7 @@ def draw_storm(rng: random.Random, cars: int, floors: int, calm_at_ms: int) -> t
 
 
 def draw_rare(rng: random.Random, cars: int, floors: int, calm_at_ms: int) -> tuple[list[InjectedFault], list[Press]]:
-    """Draw, in 1 of 6 runs, faults and presses that do harm only after a long time or many events."""
+    """In 1 of 6 runs, draw faults and presses that do harm only after a long time or many events."""
     buttons, who = list(panel_buttons(floors)), rng.randrange(cars)
     rare = rng.choices(("crash loop", "hammer", "shirker", ""), (5, 5, 6, 84))[0]
     if rare == "crash loop":  # More incarnations than a node remembers, with calls that cannot be served meanwhile.
@@ -70,7 +70,7 @@ def draw_rare(rng: random.Random, cars: int, floors: int, calm_at_ms: int) -> tu
 
 
 def draw_long(rng: random.Random, cars: int, floors: int, calm_at_ms: int) -> tuple[list[InjectedFault], list[Press]]:
-    """Draw, in 3 of 10 runs, a sequence of related faults of one node."""
+    """In 3 of 10 runs, draw a sequence of related faults of one node."""
     who, at_ms, buttons = rng.randrange(cars), rng.randint(4000, calm_at_ms - 15_000), list(panel_buttons(floors))
     chain = rng.choices(("slow disk", "unread", "wiped", "frozen", "mute", "lossy", ""), (5, 5, 5, 5, 5, 5, 70))[0]
 
@@ -82,11 +82,11 @@ def draw_long(rng: random.Random, cars: int, floors: int, calm_at_ms: int) -> tu
         deaths = [InjectedFault(FaultKind.KILL, end_ms, end_ms + 50, who) for end_ms in ends]
         slow = InjectedFault(FaultKind.SLOW_DISK, at_ms, ends[-1] + 2000, who, delay_ms=4000)
         return [slow, *deaths], presses(end_ms + late_ms for end_ms in ends for late_ms in (1400, 1700))
-    if chain == "unread":  # Calls that are on one disk only cannot be read when the program starts.
+    if chain == "unread":  # The only copy of some calls is on a disk that cannot be read at startup.
         cut = InjectedFault(FaultKind.CUT, at_ms, at_ms + 9000, 1 << who)
         disk = InjectedFault(FaultKind.DISK, at_ms + 3500, at_ms + 5500, who)
         kill = InjectedFault(FaultKind.KILL, at_ms + 3600, at_ms + 4000, who)
-        # In a quarter of the runs the program is killed again before it can process the record that was read late.
+        # In 1 of 4 cases the program is killed again before it processes the record that was read late.
         stops = [
             InjectedFault(FaultKind.FREEZE, at_ms + 5200, at_ms + 9000, who),
             InjectedFault(FaultKind.KILL, at_ms + 7000, at_ms + 9100, who),
@@ -107,7 +107,7 @@ def draw_long(rng: random.Random, cars: int, floors: int, calm_at_ms: int) -> tu
         ]
         # A press at the start of the freeze sets the car in motion in the very turn that is frozen.
         return stops, presses(start_ms + rng.choice((-500, 5)) for start_ms in starts)
-    if chain == "mute":  # A node hears all others and none hears it, or vice versa.
+    if chain == "mute":  # A node hears the others but they do not hear it, or vice versa.
         links = [(other, who) for other in range(cars) if other != who]
         links = links if rng.random() < 0.7 else [(hearer, speaker) for speaker, hearer in links]
         until_ms = min(at_ms + 30_000, calm_at_ms)

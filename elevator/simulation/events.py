@@ -1,7 +1,7 @@
 """The events of a simulated run, and the stream that passes them to the judges.
 
-The field *node* is the node's number in the world, which differs from its id if two nodes use the same id. The events
-that a turn causes follow the event of the turn itself, so a judge never sees a turn in progress.
+The field *node* is the node's number in the world. It differs from the node's id if two nodes use the same id. The
+event of a turn precedes the events that the turn causes, so a judge never sees a turn in progress.
 """
 
 from collections.abc import Callable
@@ -71,7 +71,7 @@ class RecordStored(NamedTuple):
 
 
 class DiskWiped(NamedTuple):
-    """The record on the disk of a dead program was deleted."""
+    """The disk of a node was wiped while its program was dead."""
 
     node: int
 
@@ -139,7 +139,7 @@ class Stream:
         self.held = []
 
     def release(self, turn: TurnTaken | None) -> None:
-        """End a turn: emit *turn* unless it is None, then the buffered events."""
+        """End a turn: emit *turn* if there is one, then the buffered events."""
         held, self.held = self.held or [], None
         if turn is not None:
             self.emit(turn)

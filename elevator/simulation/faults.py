@@ -2,7 +2,7 @@
 
 A `Plan` alone determines a run, so the run can be replayed exactly. A failing plan is shrunk by leaving out faults and
 presses. Faults begin and end while passengers press buttons. After the last fault, every confirmed call must be served.
-In some runs one car or some links never recover; calls that do not depend on them must still be served. plans.py draws
+In some runs one car or some links never recover. The calls that do not need them must still be served. plans.py draws
 plans.
 """
 
@@ -41,7 +41,7 @@ class FaultKind(StrEnum):
     STOP = "stop button"
     SERVER = "server"
     """An elevator server closes its connection or stops answering, and refuses new connections. The motor stops. If
-    `detail` is set and the door is closed, the car is at `detail` tenths of the shaft when the server returns."""
+    `detail` is set and the door is closed, the server returns with the car at `detail` tenths of the shaft."""
     SLOW_SERVER = "slow server"
     """An elevator server takes up to `delay_ms` to execute a command and to answer."""
     DISK = "disk"
@@ -59,7 +59,7 @@ class FaultKind(StrEnum):
     OTHER_FLOORS = "other floors"
     """An additional node, with an elevator of its own, has a different number of floors."""
     FALSE_FLOOR = "false floor"
-    """A floor sensor reports an impossible floor, for too short a time for the node to accept it."""
+    """A floor sensor reports an impossible floor, but too briefly for the node to accept it."""
     DEAD_SENSOR = "dead sensor"
     """A floor sensor reports a floor that does not exist."""
     ATTACK = "attack"
@@ -81,7 +81,7 @@ class Point(StrEnum):
 KILLS = (FaultKind.KILL, FaultKind.WIPE, FaultKind.CRASH)
 """Faults that kill one program at some point of a turn."""
 PROGRAM_FAULTS = frozenset((*KILLS, FaultKind.BLACKOUT, FaultKind.FREEZE, FaultKind.SERVER, FaultKind.SLOW_SERVER))
-"""Faults that keep a program from reading its panel, or the panel from executing the program's commands."""
+"""Faults that interrupt or delay the exchange between a program and its panel."""
 CAR_FAULTS = frozenset(
     (
         FaultKind.SLOW_SERVER,
@@ -118,7 +118,7 @@ class InjectedFault:
     """The longest delay of a datagram (PACKET_LOSS), a write (SLOW_DISK) or a command (SLOW_SERVER). For SERVER, how
     late the client notices the fault; for CRASH, the time until the next worker takes its first turn."""
     duplicated: int = 0
-    """For PACKET_LOSS, the duplicated datagrams in percent."""
+    """For PACKET_LOSS, the percentage of duplicated datagrams."""
     point: Point | None = None
     """For KILLS and FREEZE, the point of a turn at which the fault occurs. If it is None, `detail` determines the point
     of a kill, and a freeze occurs between two turns. For FREEZE, BEFORE_HARDWARE is just before the turn reads the
@@ -159,7 +159,7 @@ class Plan:
     passing_ms: int = 500
     """How long a passing car activates a floor sensor."""
     late_ms: int = 0
-    """How late the timer of every program wakes it. Input, such as the reply to a sweep, still wakes it on time."""
+    """How late every program wakes up when its timer expires. Input wakes it on time."""
 
     def lost_cars(self) -> frozenset[int]:
         """Return the cars with a permanent fault; their cab calls cannot be served."""
@@ -185,7 +185,7 @@ def describe(fault: InjectedFault, cars: int) -> str:
             )
         case FaultKind.DUPLICATE_ID | FaultKind.OTHER_FLOORS:
             floors = f", with {fault.detail} floors" if fault.detail else ""
-            return f"{fault.kind}: one more node {fault.target}, here {fault.target}*{floors}"
+            return f"{fault.kind}: another node {fault.target}, called {fault.target}*{floors}"
         case FaultKind.BLACKOUT | FaultKind.GHOST | FaultKind.SHIRKER | FaultKind.ATTACK:
             return fault.kind
         case FaultKind.SLOW_DISK | FaultKind.SLOW_SERVER:

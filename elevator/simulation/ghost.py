@@ -31,9 +31,9 @@ class Ghost:
     known: Calls = Calls()
 
     def heartbeat(self, floors: int, hears: int, known: Calls) -> Heartbeat:
-        """Return the next heartbeat, which acknowledges all *known* calls. *hears* is a bit mask of nodes."""
+        """Return the next heartbeat. It acknowledges all *known* calls and says that the ghost *hears* these nodes."""
         self.counter += 1
-        if known != self.known:  # As with decoded heartbeats, equal calls are the same object.
+        if known != self.known:  # Equal calls stay the same object, as in decoded heartbeats.
             self.known = known
         hall = demand(self.known.live.values())[0] if self.claims else Buttons()
         car = Car(self.floor, Direction.UP, Behaviour.IDLE, Fault.NONE)

@@ -1,11 +1,11 @@
 """Judges how the group serves its passengers while no fault affects it.
 
- 1. A press lights the lamp of its call on every panel that has one, and serving the call darkens the lamp, both within
-    LAMP_MS (L1, L3, L4).
- 2. A car in service claims every lit hall call (A2). If that car fails, another soon claims the call (G3). No two cars
-    claim the same call. If a car with an open door serves a new call, no other car opens its door for that call (A1).
- 3. Each node hears all running nodes and knows which nodes are dead (G3). A node forgets an incarnation only when no
-    other node holds a call that this incarnation registered (G1).
+ 1. A press lights its lamp on every panel that has it (L1, L3). A service darkens it (L4). Each takes at most LAMP_MS.
+ 2. Every lit hall call is claimed by a car in service (A2). If that car fails, another soon claims the call (G3). Two
+    cars claim the same call only briefly. If a car with an open door serves a new call, no other car opens its door for
+    that call (A1).
+ 3. Each node hears all running nodes and knows which nodes are dead (G3). No node forgets an incarnation while another
+    node holds one of its calls (G1).
  4. Nodes with the same id or different numbers of floors log the conflict (A3).
 
 A lasting fault of one node affects the group for GROUP_MS only. After that, the rules apply again: the other cars must
@@ -26,19 +26,19 @@ from elevator.simulation.health import Health
 from elevator.simulation.observed import Observed, ObservedNode
 
 LAMP_MS = 30
-"""The longest time until all lamps light after a press, or go dark after a service, if no program wakes up late."""
+"""The longest time until all lamps show a press or a service, if no program wakes up late."""
 LATE_TURNS = 3
-"""How many late wake-ups can delay a lamp: to send the press, to acknowledge it, to read the acknowledgements."""
+"""Three late wake-ups can delay a lamp: to send the press, to acknowledge it, to read the acknowledgements."""
 ORPHAN_MS = 700
 """How long a call may stay unclaimed by cars in service: 0.6 s for the takeover, plus CHECK_MS."""
 UNCLAIMED_MS = 4500
-"""Like ORPHAN_MS, with a shirker in the group: two waits of 2 s, plus the time until the other nodes notice."""
+"""Replaces ORPHAN_MS if a shirker is in the group: two waits of 2 s, plus the time until the other nodes notice."""
 RESERVED_MS = 250
 """A car with an open door claims a new call at its floor within this time, or not at all."""
 DISPUTE_MS = 150
 """How long two cars may claim the same call: until each has received the claim of the other."""
 DISPUTE_MAX_MS = 25_000
-"""Claims of calls older than this are not judged, because every car may claim a call that waits too long."""
+"""Calls older than this are not judged: every car may claim a call that waits too long."""
 
 
 class GroupConduct:
@@ -58,9 +58,9 @@ class GroupConduct:
         self.check_at_ms = 0
         self.lamp_ms = LAMP_MS + LATE_TURNS * plan.late_ms
         self.wanted_since_ms: dict[Call, int] = {}
-        """When each call was first pressed since it was last served."""
+        """Maps each call that is not served yet to the time of its first press."""
         self.orphaned_since_ms: dict[Call, int] = {}
-        """When each hall call that no car in service claims was first seen to be unclaimed."""
+        """Maps each hall call that no car in service claims to the time when this was first seen."""
         self.disputed_since_ms: dict[Call, int] = {}
         stream.subscribe(CallPressed, self.on_pressed)
         stream.subscribe(CallServed, self.on_served)
@@ -95,13 +95,13 @@ class GroupConduct:
             self.judge_opening(self.observed.nodes[event.node])
 
     def judge_opening(self, node: ObservedNode) -> None:
-        """Check that a car opens its door for at least one call that no other car with an open door serves."""
+        """Check that an opening door serves at least one call that no other open door serves."""
         assert node.state is not None
         floor, calls = node.machine.sensed, node.state.calls.live.values()
         here = {call for call in calls if call.floor == floor and call.car in (EVERY_CAR, node.id)}
         others = [other for other in self.members if other is not node and self.health.is_unaffected(other.id)]
         if here and all(any(self.would_serve(other, call) for other in others) for call in here):
-            self.fail(f"car {node.id} opens its door for {sorted(here)}, which another car with an open door serves")
+            self.fail(f"car {node.id} opens its door for {sorted(here)}, but other open doors serve these calls")
 
     def would_serve(self, node: ObservedNode, call: Call) -> bool:
         """Return whether *node* should serve *call* because its door was already open there when *call* was pressed."""
@@ -127,7 +127,7 @@ class GroupConduct:
             self.check()
 
     def judge_forgotten(self, event: TurnTaken, authors: set[Author]) -> None:
-        """Check that no connected node still holds a call registered by the *authors* that a node has forgotten."""
+        """Check that a node has forgotten *authors* only if no connected node holds one of their calls."""
         members = self.members if self.health.network.from_ms <= self.clock() else []
         others = [node for node in members if node.id != event.node]
         for other in others if len(others) < len(members) else []:

@@ -1,8 +1,9 @@
 """Determines when faults affect a car or the whole group. Timing and behaviour are not judged then.
 
-A fault affects its target while it lasts, and for CAR_MS or GROUP_MS after it begins or ends. Faults of the network
-affect the group. A misconfigured node affects the group and every car. A fault of one node affects the group when it
-begins and ends, because the other nodes have to notice it. In between, the group must work without that node.
+A fault affects its target while it lasts and for some time after it begins or ends: CAR_MS for a car, GROUP_MS for the
+group. Faults of the network affect the group. A misconfigured node affects the group and every car. A fault of one node
+affects the group only when it begins and ends, because the other nodes must notice it. In between, the group must work
+without that node.
 """
 
 from collections.abc import Callable
@@ -32,7 +33,7 @@ HARMFUL = frozenset(FaultKind) - HARMLESS
 
 @define(eq=False)
 class Unaffected:
-    """The time from which a program, a node or the group is unaffected by faults of the kinds in *by*."""
+    """Tracks faults of the kinds in *by*. From `from_ms` on, they no longer affect their target."""
 
     by: AbstractSet[FaultKind]
     lasting: AbstractSet[FaultKind]
@@ -48,18 +49,18 @@ class Unaffected:
 
 
 class Health:
-    """Tracks in one run which nodes are unaffected by faults, and whether the group is."""
+    """Tracks which nodes are affected by faults, and whether the group is."""
 
     def __init__(self, stream: Stream, clock: Callable[[], int], cars: int) -> None:
         self.clock = clock
         self.cars = cars
         self.programs: dict[int, Unaffected] = {}
         self.sensors: dict[int, Unaffected] = {}
-        """By node, since when its floor sensor has not been dead."""
+        """For each node, the time from which its floor sensor works."""
         self.nodes: dict[int, Unaffected] = {}
-        """By node, since when its program, server and car are unaffected."""
+        """For each node, the time from which its program, server and car are unaffected."""
         self.ids = Unaffected(frozenset(MISCONFIGURED), frozenset(MISCONFIGURED), GROUP_MS)
-        """Since when misconfigured nodes affect no car. Nodes remember a duplicate for a while after it has left."""
+        """The time from which no misconfigured node affects the cars. Nodes remember a duplicate for a while."""
         self.network = Unaffected(AFFECTING_NETWORK, AFFECTING_NETWORK, GROUP_MS)
         self.group = Unaffected(HARMFUL, AFFECTING_GROUP, GROUP_MS, from_ms=GROUP_MS)
         self.besides_shirker = Unaffected(HARMFUL, AFFECTING_GROUP - {FaultKind.SHIRKER}, GROUP_MS, from_ms=GROUP_MS)
@@ -101,7 +102,7 @@ class Health:
         )
 
     def is_program_unaffected(self, node: int, since_ms: int | None = None) -> bool:
-        """Return whether the program and server of *node* are unaffected, and have been since *since_ms* if given."""
+        """Return whether the program and server of *node* have been unaffected since *since_ms* (default: now)."""
         return self.programs[node].from_ms <= (self.clock() if since_ms is None else since_ms)
 
     def is_unaffected(self, node: int) -> bool:
@@ -109,5 +110,5 @@ class Health:
         return node < self.cars and max(self.nodes[node].from_ms, self.ids.from_ms) <= self.clock()
 
     def is_calm(self, at_ms: int | None = None) -> bool:
-        """Return whether the group is unaffected by faults, and has been since *at_ms* if given."""
+        """Return whether the group has been unaffected by faults since *at_ms* (default: now)."""
         return self.group.from_ms <= (self.clock() if at_ms is None else at_ms)

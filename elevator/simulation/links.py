@@ -8,8 +8,8 @@ from elevator.core.model import NEVER_MS, Heartbeat
 from elevator.simulation.faults import FaultKind, InjectedFault
 
 ECHO_MS = 50
-"""Datagrams return to their sender only while faults may delay them by at least this. A sender ignores its own
-datagrams unless it has restarted in the meantime."""
+"""A datagram returns to its sender only while faults can delay datagrams by at least this long. With shorter delays,
+the sender would always ignore it."""
 
 
 class Links:
@@ -23,7 +23,7 @@ class Links:
         self.cuts: list[InjectedFault] = []
         self.losses: list[InjectedFault] = []
         self.loss = self.delay_ms = self.duplicated = 0
-        """The maximum of each over all active faults. Loss and duplicates are in percent."""
+        """The maxima over all active faults. `loss` and `duplicated` are percentages."""
 
     @property
     def due_at_ms(self) -> int:
@@ -64,7 +64,7 @@ class Links:
         return True
 
     def pop_due(self, now_ms: int) -> dict[int, list[Heartbeat]]:
-        """Remove the heartbeats that are due; return them as lists, keyed by receiver."""
+        """Remove the heartbeats that are due; return a list of them for each receiver."""
         due: dict[int, list[Heartbeat]] = {}
         while self.queue and self.queue[0][0] <= now_ms:
             _, _, receiver, heartbeat = heappop(self.queue)

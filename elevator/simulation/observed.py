@@ -41,7 +41,7 @@ class ObservedNode:
     """The core's state after the last turn; kept when the program has ended."""
     is_alive: bool = False
     is_disk_failing: bool = False
-    """Whether the node knew in its last turn that its disk was failing or too slow."""
+    """Whether the node knows that its disk is failing or too slow."""
     started_at_ms: int = 0
     listens_from_ms: int = -NEVER_MS
     """When the node last began to listen. It must listen for a while before it acts."""
@@ -54,7 +54,7 @@ class ObservedNode:
     opener: Author | None = None
     """The incarnation that opened the door or found it open in its record; None if it opened while no program ran."""
     stuck_since_ms: int | None = None
-    """Since when the motor has had a command to run but no power; None if it has power or no such command."""
+    """When the motor was first commanded to run without power; None if it has power or must stand still."""
 
     @property
     def floors(self) -> int:

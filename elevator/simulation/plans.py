@@ -30,7 +30,7 @@ HUNG_MS = 500
 TAKE_OVER_MS = (5, 60)
 """The shortest and the longest time from the end of a worker to the first turn of the next."""
 GLITCH_MS = (10, 80)
-"""How long an impossible report of a floor sensor lasts, at least and at most."""
+"""The shortest and the longest duration of an impossible floor report."""
 LASTING = (
     FaultKind.ONE_WAY,
     FaultKind.MOTOR,
@@ -60,8 +60,8 @@ SHARES = {
 def plan(seed: int, cars: int | None = None, floors: int | None = None) -> Plan:
     """Draw the plan for *seed*.
 
-    Unless given, *cars* is 1 to 9 and *floors* is 2 to 20; small numbers are likelier. One group in 50 is larger. About
-    one run in 18 has no faults.
+    By default, *cars* is 1 to 9 and *floors* is 2 to 20, mostly small. About 1 group in 50 is larger. About 1 run in 18
+    has no faults.
     """
     rng = random.Random(seed)
     drawn_cars = rng.choice((1, 2, 3, 3, 3, 3, 4, 4, 5, rng.randint(6, 9)))
@@ -124,7 +124,7 @@ def plan(seed: int, cars: int | None = None, floors: int | None = None) -> Plan:
 
 
 def draw_detail(rng: random.Random, fault: InjectedFault) -> int:
-    """Draw `detail` for a MOTOR or SERVER fault, 0 in 2 of 3 cases. Return the `detail` of other faults unchanged."""
+    """Draw `detail` for a MOTOR or SERVER fault (0 in 2 of 3 cases). Keep the `detail` of other faults."""
     match fault.kind:
         case FaultKind.MOTOR:
             return rng.choice((0, 0, 1))
@@ -179,7 +179,7 @@ def draw_process(rng: random.Random, cars: int, calm_at_ms: int) -> list[Injecte
 
 
 def draw_lasting(rng: random.Random, cars: int, calm_at_ms: int) -> list[InjectedFault]:
-    """Draw permanent faults, in 3 of 10 runs with several cars: one faulty node, one ghost or 1 to 3 one-way links."""
+    """In 3 of 10 runs with several cars, draw permanent faults: one faulty node, one ghost or 1 to 3 one-way links."""
     if cars == 1 or rng.random() > 0.3:
         return []
     kind = rng.choice(LASTING)
@@ -195,7 +195,7 @@ def another(node: int, drawn: int, cars: int) -> int:
 
 
 def draw_misconfigured(rng: random.Random, cars: int, floors: int, calm_at_ms: int) -> list[InjectedFault]:
-    """Draw a misconfigured node, in 1 of 6 runs. Its disk is empty at the start and removed at the end."""
+    """In 1 of 6 runs, draw a misconfigured node. Its disk is empty when it joins, and is removed with it."""
     if rng.random() > 1 / 6:
         return []
     at_ms, until_ms = sorted(rng.sample(range(calm_at_ms + 1), 2))
@@ -221,7 +221,7 @@ def draw_presses_on_misconfigured(rng: random.Random, cars: int, floors: int, no
 
 
 def draw_traffic(rng: random.Random, seed: int, cars: int, floors: int, calm_at_ms: int) -> PassengerFlow | None:
-    """Draw simulated passengers (see passengers.py), in 1 of 3 runs."""
+    """In 1 of 3 runs, draw simulated passengers (see passengers.py)."""
     if rng.random() > 1 / 3:
         return None
     profile, per_minute = rng.choice(list(Profile)), rng.choice((5, 20, 60))
@@ -229,7 +229,7 @@ def draw_traffic(rng: random.Random, seed: int, cars: int, floors: int, calm_at_
 
 
 def draw_attacks(rng: random.Random, calm_at_ms: int) -> list[InjectedFault]:
-    """Draw one ATTACK fault, in 1 of 4 runs."""
+    """In 1 of 4 runs, draw one ATTACK fault."""
     if rng.random() > 1 / 4:
         return []
     at_ms, until_ms = sorted(rng.sample(range(calm_at_ms + 1), 2))
@@ -237,7 +237,7 @@ def draw_attacks(rng: random.Random, calm_at_ms: int) -> list[InjectedFault]:
 
 
 def draw_glitches(rng: random.Random, cars: int, calm_at_ms: int) -> list[InjectedFault]:
-    """Draw impossible floor reports, in 1 of 4 runs, about every 4 s."""
+    """In 1 of 4 runs, draw impossible floor reports, about one every 4 s."""
     if rng.random() > 1 / 4:
         return []
     starts = (
@@ -250,7 +250,7 @@ def draw_glitches(rng: random.Random, cars: int, calm_at_ms: int) -> list[Inject
 
 
 def draw_sensors(rng: random.Random, cars: int, calm_at_ms: int) -> list[InjectedFault]:
-    """Draw dead floor sensors, in 1 of 8 runs."""
+    """In 1 of 8 runs, draw 1 to 3 dead floor sensors."""
     if rng.random() > 1 / 8:
         return []
     starts = [rng.randrange(calm_at_ms) for _ in range(rng.randint(1, 3))]
@@ -259,7 +259,7 @@ def draw_sensors(rng: random.Random, cars: int, calm_at_ms: int) -> list[Injecte
 
 
 def draw_recorders(rng: random.Random, cars: int, calm_at_ms: int) -> list[InjectedFault]:
-    """Draw kills of recorder processes, in 1 of 3 runs."""
+    """In 1 of 3 runs, draw 1 to 6 kills of recorder processes."""
     if rng.random() > 1 / 3:
         return []
     times = [rng.randrange(calm_at_ms) for _ in range(rng.randint(1, 6))]
@@ -267,7 +267,7 @@ def draw_recorders(rng: random.Random, cars: int, calm_at_ms: int) -> list[Injec
 
 
 def draw_lags(rng: random.Random, cars: int, calm_at_ms: int) -> list[InjectedFault]:
-    """Draw slow elevator servers, in 1 of 3 runs. Each still answers before its client declares it lost."""
+    """In 1 of 3 runs, draw 1 to 3 slow elevator servers. Each answers before its client declares it lost."""
     if rng.random() > 1 / 3:
         return []
     starts = [rng.randrange(calm_at_ms) for _ in range(rng.randint(1, 3))]
@@ -280,7 +280,7 @@ def draw_lags(rng: random.Random, cars: int, calm_at_ms: int) -> list[InjectedFa
 
 
 def draw_presses_at_ghost(ghost: InjectedFault, cars: int, floors: int, calm_at_ms: int) -> Iterable[Press]:
-    """Draw presses at the floor of a *ghost*. Its car seems to be there already, so no other car comes."""
+    """Draw hall calls at the floor of *ghost*. No other car comes, because the ghost's car seems to be there."""
     here = ghost.target % floors
     buttons = [button for button, floor in panel_buttons(floors) if floor == here and button is not Button.CAB]
     for n, at_ms in enumerate(range(ghost.at_ms + 2000, calm_at_ms - 1, 15_000)):

@@ -18,7 +18,7 @@ from elevator.storage.records import complete, read_record, write_record
 SOUND_MS = 3
 """The longest time that a healthy disk needs to make a record durable."""
 GONE = b""
-"""An inbox message that marks the end of the connection to a recorder that has died."""
+"""The inbox message after which the connection to the recorder ends, because the recorder has died."""
 
 
 class Received(NamedTuple):
@@ -56,7 +56,7 @@ class SimulatedDisk:
     is_open: bool = False
     """Whether the recorder has read the stored record."""
     has_failed_to_read: bool = False
-    """Whether reading failed at first, so that the worker started without the record."""
+    """Whether the first read failed. If so, the worker started without the record."""
     found_late: Record | None = None
     """A record that was read only after the worker had started without it. New records must preserve its calls."""
     recorder_at_ms: int = NEVER_MS
@@ -85,7 +85,7 @@ class SimulatedDisk:
         self.send(now_ms)
 
     def send(self, now_ms: int) -> None:
-        """Send the newest record to the recorder unless the client awaits the answer to an earlier one."""
+        """Send the newest record to the recorder, once the recorder has answered the previous one."""
         message = None if GONE in self.inbox else self.client.message()
         if message is not None and self.requested is not None:
             self.client.note_sent(now_ms)
@@ -124,7 +124,7 @@ class SimulatedDisk:
             self.recorder_at_ms = now_ms + self.rng.randint(0, longest_ms)
 
     def finish_soon(self, now_ms: int) -> None:
-        """Bring the end of the current write forward, if the disk is fast again."""
+        """Finish the current write soon if the disk is fast again."""
         if self.writing is not None and not self.delays and not self.is_broken:
             self.recorder_at_ms = min(self.recorder_at_ms, now_ms + SOUND_MS)
             self.due_at_ms = min(self.due_at_ms, self.recorder_at_ms)
@@ -171,8 +171,8 @@ class SimulatedDisk:
     def lose_worker(self, is_killed: bool) -> Record | None:
         """End the worker and its recorder; return the record that the recorder still stored, if any.
 
-        If *is_killed* is true, the recorder is killed too and may lose what it has received. Otherwise it first writes
-        the newest record. It stores nothing if the disk fails or if it has not read the stored record yet.
+        If *is_killed* is true, the recorder is killed too and may lose what it has received. Otherwise it still
+        writes the newest record. It writes nothing if the disk fails or if it has not read the stored record yet.
         """
         choice = self.rng.randrange(3) if is_killed else 2
         stored = self.end_recorder((None, self.writing, self.newest)[choice])
@@ -186,7 +186,7 @@ class SimulatedDisk:
         return stored
 
     def finish(self, done: Received) -> Record:
-        """Store *done*, completed with the calls of `found_late` if it lacks some; return the stored record."""
+        """Add the calls of `found_late` to *done* if necessary; store and return the record."""
         record, text = done.record, done.text
         if self.found_late is not None:
             completed = complete(record, self.found_late)

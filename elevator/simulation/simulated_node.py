@@ -87,7 +87,7 @@ class SimulatedNode:
         self.sensed_at_ms = 0
         """When the floor sensor last changed."""
         self.is_full_turn = False
-        """Whether the current turn runs a full step. Unchanged heartbeats alone need none."""
+        """Whether the current turn runs a full step. Unchanged heartbeats do not need one."""
         self.disk = SimulatedDisk(shaft.floors, world.rng)
         self.process = SimulatedProcess(lambda fault: world.begin_or_end(fault, begins=True))
         self.server = SimulatedServer(elevator.machine(shaft), world.rng, self.on_elevator_changed)
@@ -125,7 +125,7 @@ class SimulatedNode:
             self.world.log(f"car {self.name}: {elevator.describe(event)}")
 
     def is_position_certain(self) -> bool:
-        """Return whether the program knows where its car is, so that it can recognize an impossible floor."""
+        """Return whether the program knows where its car is. Only then can it recognize an impossible floor."""
         now_ms = self.world.now_ms
         if self.has_any(DISTURBING) or now_ms - self.disturbed_at_ms < SETTLED_MS:
             return False
@@ -143,7 +143,7 @@ class SimulatedNode:
         return self.read_inputs()
 
     def read_inputs(self) -> tuple[int, Inputs | None]:
-        """Return the current time, and the newest inputs from the panel; None in their place if they are stale."""
+        """Return the current time and the newest inputs of the panel (None if they are stale)."""
         return self.world.now_ms, self.panel.client.inputs(self.world.now_ms)
 
     def save(self, record: Record) -> None:
@@ -188,7 +188,7 @@ class SimulatedNode:
         self.panel.sweep_soon(now_ms)
 
     def publish_stored(self, record: Record | None) -> bool:
-        """Emit RecordStored if a *record* became durable; return whether one did."""
+        """Emit RecordStored if there is a *record* that became durable; return whether there is."""
         if record is not None:
             self.world.stream.emit(RecordStored(self.id, record))
         return record is not None
@@ -196,8 +196,7 @@ class SimulatedNode:
     def end_program(self, is_worker: bool = False) -> None:
         """Kill the program. Its connection to the server breaks, so the motor stops.
 
-        If only the worker crashed (*is_worker*), the recorder process survives and writes the record that it has
-        received.
+        If *is_worker* is true, only the worker dies. The recorder process still writes the newest record.
         """
         now_ms = self.disturbed_at_ms = self.world.now_ms
         self.world.log(f"node {self.name} dies")
@@ -256,7 +255,7 @@ class SimulatedNode:
             self.turn(heartbeats)
 
     def misread(self, reply: bytes) -> bytes:
-        """Return *reply*, a reply to a sweep. If the floor sensor has a fault, replace the floor in it."""
+        """Return the *reply* to a sweep, with a wrong floor if the floor sensor has a fault."""
         floor = None
         if self.has(FaultKind.FALSE_FLOOR) and self.panel.client.newest is not None:
             is_certain = self.is_position_certain()

@@ -28,7 +28,7 @@ class SimulatedPanel:
     is_unreachable: bool = False
     """Whether the server refuses connections."""
     is_disconnected: bool = False
-    """Whether the connection is broken and the program has not noticed it."""
+    """Whether the connection is broken. The program has not noticed it yet."""
     unnoticed_until_ms: int = 0
     """The earliest time at which the program can notice that the server is unreachable."""
     sweep_at_ms: int = NEVER_MS
@@ -50,7 +50,7 @@ class SimulatedPanel:
         self.sweep_at_ms = min(self.sweep_at_ms, next_ms if next_ms > self.swept_at_ms else next_ms + SWEEP_MS)
 
     def catch_up(self, now_ms: int) -> None:
-        """Pass the reply of the last skipped sweep to the client, unless the client's newest reply is recent."""
+        """If the client's newest reply is not recent, give it the reply of the last skipped sweep."""
         client = self.client
         if now_ms - client.newest_asked_at_ms < RECENT_MS:
             return

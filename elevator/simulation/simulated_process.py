@@ -12,7 +12,7 @@ BACKLOG_MAX = 300
 """The most heartbeats that can wait for a frozen program. A real socket buffer holds about as many."""
 SPINS_MAX = 10
 WAKES_MAX = 300
-"""The most wake-ups without input in one second. A program needs the most while it has much to send."""
+"""The most wake-ups without input in one second. Only a program with much to send comes close."""
 
 
 class Killed(Exception):
@@ -37,9 +37,9 @@ class SimulatedProcess:
     backlog: list[Heartbeat] = field(factory=list)
     """Heartbeats that arrived while the process was frozen."""
     kill_at: int | Point | None = None
-    """Where to kill the process: a point of a turn, or the number of points to pass first; None if no kill is due."""
+    """Where to kill the process: a point of a turn, or the number of points to pass first. None if no kill is due."""
     pending_freeze: InjectedFault | None = None
-    """The fault that will freeze the process when the process reaches `InjectedFault.point`."""
+    """The fault that freezes the process when it reaches the fault's `point`."""
     unfinished: Tick | None = None
     """The tick of the current turn, or of a turn that was frozen before its first output."""
     deferred: list[Callable[[], None]] | None = None
@@ -60,14 +60,14 @@ class SimulatedProcess:
         self.backlog += heartbeats[: BACKLOG_MAX - len(self.backlog)]
 
     def defers_at(self, point: Point, act: Callable[[], None]) -> bool:
-        """Call `reach` with *point*. If the process is frozen then, defer *act*; return whether it was deferred."""
+        """Call `reach` with *point*. If the process is then frozen, defer *act*. Return whether *act* was deferred."""
         self.reach(point)
         if self.deferred is not None:
             self.deferred.append(act)
         return self.deferred is not None
 
     def reach(self, point: Point) -> None:
-        """Handle the arrival at *point* of a turn: freeze the process or raise Killed if a fault demands it."""
+        """Freeze the process or raise Killed if a fault is due at *point* of the turn."""
         if self.freezes_at(point):
             self.deferred = []
         if self.kill_at is None or self.deferred is not None:

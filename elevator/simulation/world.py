@@ -4,7 +4,7 @@ Time is an integer number of milliseconds and jumps from event to event. The nod
 records and hardware messages pass through the production codecs. The network, the disks, the clock, the processes, the
 elevators and the passengers are simulated.
 
-After the last fault, all panels must agree within AGREE_MS, and every confirmed call must be served in time.
+After the last fault, all panels must show the same hall lamps within AGREE_MS. Every confirmed call must be served.
 
 All randomness comes from the plan and from generators seeded by it, so a run can be repeated exactly. The digest of the
 transcript proves that two runs are equal.
@@ -43,9 +43,9 @@ PRESS_MS = 200
 CHECK_MS = 10
 """The shortest time between two `TimePassed` events."""
 AGREE_MS = 1000
-"""After the last fault, all panels must agree within this time."""
+"""The longest time after the last fault until all panels show the same hall lamps."""
 EXCHANGE_MS = 300
-"""How long the run continues at its end, so that every node receives the final heartbeats of all others."""
+"""The extra time at the end of a run, in which every node receives the final heartbeats of all others."""
 
 
 class World:
@@ -269,7 +269,7 @@ class World:
         self.stream.emit(Left(node.id))
 
     def start_next_worker_soon(self, id: int) -> None:
-        """Let the CRASH fault of node *id* end within `delay_ms`. The end of the fault starts the next worker."""
+        """End the CRASH fault of node *id* within its `delay_ms`. The end of the fault starts the next worker."""
 
         def advanced(act: Act) -> Act:
             at_ms, begins, what = act
@@ -282,7 +282,7 @@ class World:
 
 
 Act = tuple[int, bool, InjectedFault | Press]
-"""A fault or press that begins or ends: when, whether it begins, and the fault or press itself."""
+"""The begin or end of a fault or press: its time, True for a begin, and the fault or press."""
 
 
 def script(plan: Plan) -> list[Act]:
@@ -298,11 +298,11 @@ def in_order(acts: Iterable[Act]) -> list[Act]:
 
 
 def drain_time_ms(plan: Plan) -> int:
-    """Return how long a group may take, after the last fault, to serve every call that a panel can register.
+    """Return how long a group may take, after the last fault, to serve every possible call.
 
-    One car can go up, down and up again in that time and open its door at every floor. It may also have to search for a
-    floor and to restart its motor. If a ghost claims the calls, the other cars must first wait until A2 lets them
-    claim the same calls.
+    In that time, one car can go up, down and up again and open its door at every floor. There is time to search for a
+    floor and to restart the motor. If a ghost claims the calls, the other cars must first wait until A2 lets them claim
+    the same calls.
     """
     ghost = any(fault.kind is FaultKind.GHOST and fault.until_ms == NEVER_MS for fault in plan.faults)
     starvation_ms = 30_000 + 10_000 * plan.floors if ghost else 0

@@ -114,7 +114,7 @@ def test_car_does_not_serve_cab_calls_of_its_duplicate() -> None:
 
 
 @pytest.mark.rule("A3")
-def test_duplicate_does_not_log_a_cab_call_as_served_when_the_restarted_original_takes_it_over() -> None:
+def test_duplicate_does_not_log_a_cab_call_as_served_when_the_original_takes_it_over() -> None:
     group = group_with_duplicate()
     group.press(0, CAB, 2)
     group.run(100)
@@ -237,7 +237,7 @@ def test_idle_car_waits_before_it_leaves_to_park() -> None:
 
 @pytest.mark.rule("C6")
 def test_press_at_an_idle_car_is_served_at_once() -> None:
-    """The idle car opens its door, although another car will soon pass and could serve the call at a lower cost."""
+    """The idle car opens its door, although a car that will soon pass could serve the call at a lower cost."""
     group = Group(floors=4, at=(0, 1, 3))
     group.press(0, CAB, 3)
     group.run(400)
@@ -249,7 +249,7 @@ def test_press_at_an_idle_car_is_served_at_once() -> None:
 
 @pytest.mark.rule("A1", "C1")
 def test_only_one_of_two_idle_cars_at_a_floor_opens_its_door() -> None:
-    """The other car keeps its door closed even between the heartbeats that report the open door and the served call."""
+    """The other car keeps its door closed even before a heartbeat reports that the call was served."""
     group = Group(floors=4, at=(1, 1, 3))
     group.press(2, UP, 1)
     settle(group)
@@ -257,7 +257,7 @@ def test_only_one_of_two_idle_cars_at_a_floor_opens_its_door() -> None:
 
 
 @pytest.mark.rule("A1", "A2")
-def test_call_at_the_open_door_of_a_car_going_the_other_way_is_claimed_by_exactly_one_car() -> None:
+def test_exactly_one_car_claims_a_call_at_the_open_door_of_a_car_going_the_other_way() -> None:
     group = Group(floors=4, at=(1, 2, 3))
     group.press(0, DOWN, 1)
     group.run(300)
@@ -287,7 +287,7 @@ def test_node_whose_assignment_never_settles_sends_few_heartbeats(
 
 
 @pytest.mark.rule("A1")
-def test_node_claims_a_call_within_600_ms_although_its_assignment_settles_only_after_several_steps(
+def test_node_claims_a_call_within_600_ms_even_if_its_assignment_needs_several_steps_to_settle(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     group = Group(cars=1, at=(0,), travel_ms=10_000)
@@ -307,7 +307,7 @@ def test_node_claims_a_call_within_600_ms_although_its_assignment_settles_only_a
 
 
 @pytest.mark.rule("A2")
-def test_call_that_is_claimed_only_for_moments_counts_as_starved(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_call_that_cars_claim_only_for_moments_counts_as_starved(monkeypatch: pytest.MonkeyPatch) -> None:
     call, cars = Call(Button.UP, 2, EVERY_CAR), {0: Member(Car(0), 0, Buttons(), Rates())}
     taken = itertools.cycle((Buttons(), Buttons(), Buttons(up=0b100)))
     monkeypatch.setattr(assignment, "planned", lambda *_: next(taken))

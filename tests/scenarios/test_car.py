@@ -334,7 +334,7 @@ def test_slow_car_between_floors_finds_a_floor() -> None:
 
 
 @pytest.mark.rule("C1", "C4")
-def test_car_that_searches_for_a_floor_serves_a_call_in_its_direction_there() -> None:
+def test_searching_car_serves_a_call_in_its_direction_at_the_floor_it_finds() -> None:
     group = Group(cars=2, at=(2.6, 0))
     group.press(0, CAB, 0)
     group.press(0, DOWN, 2)
@@ -357,10 +357,10 @@ def test_slow_car_is_out_of_service_on_its_first_trips_only() -> None:
 
 
 @pytest.mark.rule("C8")
-def test_car_that_has_only_reversed_at_sensors_stays_in_service_when_it_first_crosses_a_sensor() -> None:
+def test_car_stays_in_service_when_it_crosses_a_sensor_for_the_first_time() -> None:
     where = Position(floor=1, at_floor=True, trusted=True)
     car, now_ms, floor = drive.Drive(where, held=False), 0, 1
-    # The car travels between two floors. It leaves each sensor after 5 ms; crossing a sensor takes 500 ms.
+    # The car has only reversed at sensors, which takes 5 ms. Crossing a sensor takes 500 ms.
     for _ in range(10):
         direction = Direction.DOWN if floor else Direction.UP
         floor = 1 - floor

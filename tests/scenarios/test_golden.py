@@ -32,7 +32,7 @@ SHOWN = {
     "car": ("press", "lamp", "door", "motor", "at floor", "misbehaviour"),
     "node": ("starts", "is killed", "dies", "node", "in service", "out of service", "door open", "another", "two"),
 }
-"""For cars and nodes: how a line must start to appear in golden transcripts. All lines about other things appear."""
+"""Golden transcripts show a line about a car or node only if it begins with these words. They show all other lines."""
 
 
 class Scenario(NamedTuple):

@@ -35,13 +35,13 @@ from elevator.simulation.simulated_node import GROUP
 
 
 @pytest.mark.rule("D1", "C11")
-def test_car_moved_while_its_server_was_lost_opens_its_door_only_at_standstill() -> None:
+def test_car_that_moved_during_a_server_outage_opens_its_door_only_at_standstill() -> None:
     group = Group(cars=1, at=(1,), judged=False)
     group.press(0, CAB, 1)
     group.run(500)
     lose_server(group, 300)
     car = group[0]
-    # The server returns while the car passes the floor at which it was stationary before.
+    # The server returns while the car passes the floor where it stood before.
     machine = machines.put(evolve(car.machine, door=False), 1, group.now_ms)
     car.set_machine(evolve(machine, shaft=command(machine.shaft, Motor.DOWN, group.now_ms)))
     settle(group)

@@ -75,7 +75,7 @@ def test_late_datagram_of_the_previous_run_does_not_darken_a_lamp() -> None:
 
 
 @pytest.mark.rule("L3", "L4")
-def test_lamps_stay_lit_when_their_node_restarts_although_a_peer_has_not_stored_the_calls() -> None:
+def test_lamps_stay_lit_when_their_node_restarts_before_a_peer_has_stored_the_calls() -> None:
     group = Group(at=(0, 0, 0))
     partition(group, {0}, {1, 2})
     group.run(500)
@@ -98,7 +98,7 @@ def test_lamps_stay_lit_when_their_node_restarts_although_a_peer_has_not_stored_
 
 
 @pytest.mark.rule("L2", "L3")
-def test_cab_lamp_of_a_duplicate_lights_once_no_peer_seems_alive() -> None:
+def test_cab_lamp_of_a_duplicate_lights_once_all_peers_have_timed_out() -> None:
     group = group_with_duplicate()
     group.press(0, CAB, 2)
     group.run(100)

@@ -1,7 +1,7 @@
 """Mutation tests of the simulated world: its judges must catch each mutant of the core within 300 seeds.
 
-A mutant is a change that a careless programmer might make. It replaces one function, or a few words of a function, and
-its name states the wrong behaviour. If a new rule of the core makes a mutant harmless, replace the mutant with one that
+A mutant is a change that a careless programmer might make. It replaces one function, or a few words of a function. Its
+name states the wrong behaviour. If a new rule of the core makes a mutant harmless, replace the mutant with one that
 breaks the new rule.
 """
 
@@ -114,7 +114,7 @@ TRY_FIRST = {
     "stop_lamp_is_lit_whenever_the_car_is_held": 6,
     "reply_confirms_commands_sent_after_its_sweep": 183,
 }
-"""For mutants that the first few seeds miss: a seed that has caught the mutant. It is tried first to save time."""
+"""Maps mutants that the first few seeds miss to a seed that has caught them. It is tried first to save time."""
 
 Mutation = Callable[[pytest.MonkeyPatch], None]
 MUTANTS: dict[str, Mutation] = {}
@@ -493,7 +493,7 @@ REPLACEMENTS: Mapping[str, tuple[Callable[..., object], str, str]] = {
         "held=inputs.stop or (inputs.obstructed and not inputs.confirmed.door_open) or ",
     ),
 }
-"""For each mutant: a function, the words to replace in the function's source, and their replacement."""
+"""Maps each mutant to a function, the words to replace in its source, and their replacement."""
 
 
 BREAKS: Mapping[str, str] = {

@@ -1,11 +1,11 @@
 """Regression tests: bugs that random runs once found, each with a small run that reproduces it.
 
-Each run is an explicit plan of faults and presses, because the same seed draws a different plan after a change of
-plans.py. Every plan runs twice. It must pass, and it must fail with the bug put back, which shows that the plan still
-reaches the code in question and that the judges still detect the damage.
+Each run is an explicit plan of faults and presses, because a seed draws a different plan whenever plans.py changes.
+Every plan runs twice. First it must pass. Then the bug is put back, and the plan must fail. This shows that the plan
+still reaches the faulty code, and that the judges still detect the damage.
 
 To add a regression, shrink the plan of the failing seed with campaign.shrink. Copy the shrunk plan here, with the
-function, the part of its source that the fix changed, and the faulty source that the fix replaced.
+function that was fixed, the words that the fix wrote, and the faulty words that they replaced.
 """
 
 from collections.abc import Callable
@@ -56,7 +56,7 @@ REGRESSIONS = {
             InjectedFault(FaultKind.KILL, 5100, 5300, 1),
         ),
     ),
-    # The third run of node 1 must recognize the first run's call as its own, although the second run registered none.
+    # The second run of node 1 registers no call. The third run must recognize the first run's call as its own.
     "cab_lamp_stays_lit_over_two_restarts_beside_a_duplicate": Regression(
         pytest.mark.rule("L4"),
         node.is_foreign,
@@ -116,8 +116,7 @@ REGRESSIONS = {
             Press(4500, 4700, 0, CAB, 2),
         ),
     ),
-    # The wrong reading ends soon, but the server is slow: its next reply arrives only when the reply with the wrong
-    # reading is 100 ms old.
+    # The wrong reading ends soon. But the server is slow, and its next reply arrives more than 100 ms later.
     "one_old_reply_does_not_make_the_node_accept_an_impossible_floor": Regression(
         pytest.mark.rule("C5"),
         position.judge,

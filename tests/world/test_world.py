@@ -70,7 +70,7 @@ def test_run_is_reproducible_in_another_process_with_another_hash_seed() -> None
 @pytest.mark.rule("A2")
 @pytest.mark.parametrize("seed", range(5))
 def test_no_call_starves_in_a_permanent_cycle_of_one_way_links(seed: int) -> None:
-    """Each node sends only to one other node and receives only from the third, so no two have the same information."""
+    """Each node sends to one other node and receives from the third. So no two have the same information."""
     drawn = plan(seed, cars=3)
     cycle = tuple(InjectedFault(FaultKind.ONE_WAY, 0, NEVER_MS, target=id, detail=(id + 1) % 3) for id in range(3))
     done, transcript = campaign.outcome(evolve(drawn, faults=cycle))
@@ -79,7 +79,7 @@ def test_no_call_starves_in_a_permanent_cycle_of_one_way_links(seed: int) -> Non
 
 @pytest.mark.rule("A1")
 def test_two_cars_rarely_claim_the_same_call_at_50_percent_packet_loss() -> None:
-    """Hall calls are sampled every 20 ms. In at most 0.3 % of the samples, several cars in service claim the call."""
+    """Sample every hall call every 20 ms. In at most 0.3 % of the samples, several cars in service claim the call."""
     samples = claimed_twice = 0
     for seed in range(1, 9):
         drawn = plan(seed, cars=3, floors=4)
@@ -104,7 +104,7 @@ def test_different_seeds_draw_different_plans() -> None:
     drawn = [plan(seed) for seed in range(300)]
     assert {fault.kind for each in drawn for fault in each.faults} == set(FaultKind)
     sizes = {each.cars for each in drawn}
-    assert sizes > set(range(1, 10)), "about one group in 50 is larger"
+    assert sizes > set(range(1, 10)), "about 1 group in 50 is larger"
     assert any(not each.faults for each in drawn)
     assert {each.traffic.profile for each in drawn if each.traffic} == set(Profile)
 
@@ -259,8 +259,8 @@ EFFECTS: dict[FaultKind, tuple[int, str] | Callable[[World], object]] = {
     FaultKind.DEAD_SENSOR: (0, "node 1: out of service: position unknown"),
     FaultKind.ATTACK: lambda world: world.attack_at_ms < 10_000,
 }
-"""How the effect of each kind of fault shows: as the fault's *detail* and part of a transcript line that the fault
-causes, or as a condition that holds during the fault."""
+"""Maps each kind of fault to its effect. A tuple has the fault's `detail` and part of a transcript line that the fault
+causes. A function returns a true value during the fault."""
 
 DELAYS = {FaultKind.SLOW_DISK: 1_000_000, FaultKind.SLOW_SERVER: 400}
 
