@@ -147,7 +147,7 @@ class CallLedger:
         last = before.calls.seen.get(me, 0)
         counted = after.calls.seen.get(me, 0) - last
         if counted != len(fresh):
-            self.fail(f"node {node.id} registered {counted} presses, but its panel reported {sorted(fresh)}")
+            self.fail(f"node {node.id} registered {counted} presses, but its panel reported these: {sorted(fresh)}")
         registered = {dot: call for dot, call in after.calls.live.items() if dot.author == me and dot.n > last}
         for dot, call in sorted(registered.items()):
             if call in fresh:
@@ -280,7 +280,7 @@ class CallLedger:
             self.fail(f"the hall lamps differ between panels: {panels}")
 
     def judge_end(self) -> None:
-        """Check at the end that each node knows the calls of all others, and that every confirmed call was served."""
+        """Check that each node knows the calls of all others, and that every confirmed call was served."""
         lost, nodes = self.plan.lost_cars(), [node for node in self.observed.nodes.values() if node.is_alive]
         states = [(node.id, node.state) for node in nodes if node.state is not None]
         for id, state in states:
@@ -309,7 +309,7 @@ class CallLedger:
 
 
 def covers(seen: Mapping[Author, int], dot: Dot) -> bool:
-    """Return whether *seen* covers *dot*. The core's own function is under test."""
+    """Return whether *seen* covers *dot*. This does not use the core, which is under test."""
     return dot.n <= seen.get(dot.author, 0)
 
 

@@ -143,7 +143,7 @@ class CarSafety:
             self.fail(f"the door of car {node.id} closed while it was obstructed")
 
     def track_obstruction(self, node: ObservedNode, machine: Machine) -> None:
-        """Restart the dwell time after an obstruction. Ignore one that is too short for the node to notice."""
+        """Restart the dwell time after an obstruction, if it was long enough for the node to notice it."""
         stop, now_ms = self.stops[node.id], self.clock()
         if machine.door and machine.obstructed:
             stop.blocked_since_ms = now_ms if stop.blocked_since_ms is None else stop.blocked_since_ms

@@ -108,15 +108,15 @@ class InjectedFault:
     at_ms: int
     until_ms: int
     target: int
-    """The node that has the fault; for CUT, a bit mask of the nodes on one side; for ONE_WAY, the receiver; for a
-    misconfigured node, its id; for GHOSTS, the floor of the phantom car."""
+    """The node that has the fault. Exceptions: the bit mask of the nodes on one side (CUT), the receiver (ONE_WAY), the
+    id of the additional node (MISCONFIGURED), the floor of the phantom car (GHOSTS)."""
     detail: int = 0
-    """For KILLS, the number of points of a turn to pass before the kill; for ONE_WAY, the sender; for PACKET_LOSS, the
-    loss in percent; for OTHER_FLOORS, the number of floors; for ATTACK, 1 if the group has a key. FaultKind explains
-    it for MOTOR and SERVER."""
+    """The number of points of a turn to pass before the kill (KILLS), the sender (ONE_WAY), the loss in percent
+    (PACKET_LOSS), the number of floors (OTHER_FLOORS), 1 if the group has a key (ATTACK). For MOTOR and SERVER, see
+    FaultKind."""
     delay_ms: int = 0
-    """The longest delay of a datagram (PACKET_LOSS), a write (SLOW_DISK) or a command (SLOW_SERVER). For SERVER, how
-    late the client notices the fault; for CRASH, the time until the next worker takes its first turn."""
+    """The longest delay of a datagram (PACKET_LOSS), a write (SLOW_DISK) or a command (SLOW_SERVER). The time until the
+    client notices the fault (SERVER), or until the next worker takes its first turn (CRASH)."""
     duplicated: int = 0
     """For PACKET_LOSS, the percentage of duplicated datagrams."""
     point: Point | None = None

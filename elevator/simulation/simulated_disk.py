@@ -18,7 +18,7 @@ from elevator.storage.records import complete, read_record, write_record
 SOUND_MS = 3
 """The longest time that a healthy disk needs to make a record durable."""
 GONE = b""
-"""The inbox message after which the connection to the recorder ends, because the recorder has died."""
+"""An inbox message: the recorder has died, so its connection has ended."""
 
 
 class Received(NamedTuple):
@@ -153,7 +153,7 @@ class SimulatedDisk:
         self.recorder_at_ms = now_ms + RETRY_MS
 
     def open(self, now_ms: int) -> None:
-        """Read the stored record. If an earlier read failed, give the worker RETRY_MS to merge the record and save."""
+        """Read the stored record. If an earlier read failed, give the worker RETRY_MS to merge and save it."""
         found = self.read()
         self.is_open = True
         self.inbox.append(FOUND + (b"" if found is None else write_record(found).encode()))

@@ -188,7 +188,7 @@ class SimulatedNode:
         self.panel.sweep_soon(now_ms)
 
     def publish_stored(self, record: Record | None) -> bool:
-        """Emit RecordStored if there is a *record* that became durable; return whether there is."""
+        """Emit RecordStored for *record* and return True. If it is None, return False."""
         if record is not None:
             self.world.stream.emit(RecordStored(self.id, record))
         return record is not None

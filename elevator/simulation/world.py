@@ -282,7 +282,7 @@ class World:
 
 
 Act = tuple[int, bool, InjectedFault | Press]
-"""The begin or end of a fault or press: its time, True for a begin, and the fault or press."""
+"""The beginning or end of a fault or press: its time, True for a beginning, and the fault or press."""
 
 
 def script(plan: Plan) -> list[Act]:

@@ -75,7 +75,7 @@ def test_nodes_with_duplicate_ids_warn_and_serve_their_own_calls() -> None:
 
 
 @pytest.mark.rule("A3")
-def test_node_with_another_number_of_floors_is_logged_and_ignored() -> None:
+def test_node_with_a_different_number_of_floors_is_logged_and_ignored() -> None:
     group = Group(cars=1)
     group.join(FaultKind.OTHER_FLOORS, id=1, floors=9)
     group.run(1000)

@@ -10,7 +10,7 @@ from elevator.simulation.simulated_node import GROUP
 
 
 @pytest.mark.rule("L1", "L2")
-def test_hall_lamps_light_on_all_panels_and_cab_lamps_only_on_their_own() -> None:
+def test_hall_lamps_light_on_all_panels_and_cab_lamps_only_on_their_own_panel() -> None:
     group = Group(at=(0, 0, 0))
     group.press(1, UP, 2)
     group.press(2, CAB, 3)

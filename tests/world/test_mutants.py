@@ -114,7 +114,7 @@ TRY_FIRST = {
     "stop_lamp_is_lit_whenever_the_car_is_held": 6,
     "reply_confirms_commands_sent_after_its_sweep": 183,
 }
-"""Maps mutants that the first few seeds miss to a seed that has caught them. It is tried first to save time."""
+"""Seeds that have caught mutants which the first few seeds miss. The test tries them first to save time."""
 
 Mutation = Callable[[pytest.MonkeyPatch], None]
 MUTANTS: dict[str, Mutation] = {}
