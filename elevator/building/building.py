@@ -1,9 +1,8 @@
 """Simulated elevators on TCP sockets.
 
 Rules:
-- Each elevator listens on its own port and serves one client at a time. A second client waits in the kernel's queue:
-  it is connected, but gets replies only after the first disconnects. When a client disconnects, the motor stops,
-  unless `stop_on_disconnect` is false.
+- Each elevator listens on its own port and serves one client at a time. A second client is connected, but gets no
+  replies until the first disconnects. With `stop_on_disconnect`, the motor stops when a client disconnects.
 - This module does the I/O; protocol.py computes the replies. Requests that arrive together are answered together.
   `hardware/server_side.py` describes the handling of incomplete messages.
 - Whenever the state of a connection changes, `_update_watch` selects the socket events to wait for.
@@ -123,7 +122,7 @@ class Building:
         self._selector.close()
 
     def turn(self, timeout_s: float) -> None:
-        """Wait up to *timeout_s* for a ready socket or a due change, then process all ready sockets and due changes."""
+        """Wait up to *timeout_s* for ready sockets or due changes, then process them."""
         now_us = began_us = self.settle()
         wakes = [machines.wake_at_ms(elevator.machine) for elevator in self.elevators]
         expiries = [self._expires_at_ms(car) for car in range(len(self.elevators))]
@@ -173,7 +172,7 @@ class Building:
             self.elevators[car].changes += 1
 
     def watch(self, sock: socket.socket | int, mask: int, then: Callable[[int], None]) -> None:
-        """Let `turn` call *then* with the ready events of *sock* that are in *mask*, until a call with a mask of 0."""
+        """Make `turn` call *then* whenever *sock* is ready for an event in *mask*. A *mask* of 0 ends this."""
         key = self._selector.get_map().get(sock)
         if key is None and mask:
             self._selector.register(sock, mask, then)

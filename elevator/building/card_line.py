@@ -2,8 +2,8 @@
 
 Rules:
 - `apply_byte` processes one byte without I/O. It translates pin writes into the elevator server's messages, so both
-  interfaces act on the same panel and count the same unsafe commands.
-- Each byte takes BYTE_US on the line, which is full duplex. The card processes a byte once it has arrived.
+  interfaces act on the same panel and the same counters.
+- The line is full duplex, and each byte takes BYTE_US. The card processes a byte once it has arrived.
 - A serial line does not report a disconnect, so the card keeps the last command when the controller closes the port.
 - Unplugging closes the pseudo-terminal. Plugging in opens a new one, whose name may differ.
 """
@@ -105,7 +105,7 @@ def write_pin(card: Card, pin: int, high: bool) -> tuple[Card, tuple[int, ...]]:
 
 
 def motor_message(card: Card) -> tuple[int, ...]:
-    """Return the server message for the motor command that the pins encode, without its trailing zeros."""
+    """Return the motor command of the pins as a server message without trailing zeros."""
     return 1, 0 if not card.speed else 255 if card.down else 1
 
 
@@ -120,7 +120,7 @@ def input_levels(machine: Machine) -> int:
 
 
 class CardLine:
-    """The I/O card of *car* in *building*, on a pseudo-terminal. *link* is the path of a symbolic link to it.
+    """The I/O card of *car* in *building*, on a pseudo-terminal to which the symbolic link *link* points.
 
     Raise OSError if the pseudo-terminal or the link cannot be created.
     """
@@ -168,7 +168,7 @@ class CardLine:
         self._release_at_us = None
 
     def wake_us(self) -> float | None:
-        """Return when `advance` must run next; None if it need not run before the controller sends a byte."""
+        """Return when `advance` must run next; None if nothing is scheduled."""
         times = [queue[0][0] for queue in (self._to_card, self._to_host) if queue]
         times += [] if self._release_at_us is None else [self._release_at_us]
         return min(times, default=None)
@@ -208,5 +208,5 @@ class CardLine:
 
     @staticmethod
     def _free_at_us(queue: deque[tuple[float, int]], earliest_us: float) -> float:
-        """Return when the next byte can start: at *earliest_us*, or at the end of the last byte in *queue* if later."""
+        """Return *earliest_us* or the arrival time of the last byte in *queue*, whichever is later."""
         return max(earliest_us, queue[-1][0]) if queue else earliest_us

@@ -56,7 +56,7 @@ class PutBack:
 
 @frozen
 class State:
-    """Ask for the state of one car; of all cars if *car* is None."""
+    """Ask for the state of *car*, or of all cars if *car* is None."""
 
     car: int | None = None
 
@@ -87,7 +87,7 @@ REQUESTS: Mapping[str, type[Request]] = {
 - `stop`: the stop button;
 - `obstruct`: the obstruction switch;
 - `power`: the motor's power;
-- `server`: the elevator server, which closes its connection when turned off and refuses connections while off;
+- `server`: the elevator server; turning it off closes its connection and its port;
 - `deaf`: if on, the server keeps its connection but does not read from it;
 - `card`: the I/O card, plugged in (on) or unplugged (off).
 """

@@ -1,8 +1,8 @@
 """The control socket of a simulated building: TCP on loopback, with one JSON object per line in each direction.
 
-The reply to `{"do": "press", "car": 0, "button": "up", "floor": 1}` is `{"ok": true, "ms": 81542.114, "next": 17}`:
-the time on the monotonic clock in milliseconds, and the number of the next event. control.py lists the requests. The
-reply to an invalid or refused request is `{"error": "..."}`.
+The reply to `{"do": "press", "car": 0, "button": "up", "floor": 1}` is `{"ok": true, "ms": 81542.114, "next": 17}`.
+Here "ms" is the time on the monotonic clock, and "next" is the number of the next event. The reply to an invalid or
+refused request is `{"error": "..."}`. control.py lists the requests.
 """
 
 import selectors
@@ -83,7 +83,7 @@ class ControlSocket:
         self._clients.remove(client)
 
     def _answer_lines(self, client: ControlClient) -> bool:
-        """Answer complete lines until _CHUNK bytes of replies are unsent; return whether any reply is unsent."""
+        """Answer complete lines, up to _CHUNK bytes of unsent replies. Return whether any reply is unsent."""
         while not client.is_ending and len(client.unsent) < _CHUNK:
             line, newline, rest = client.received.partition(b"\n")
             if len(line) > LINE_LIMIT:

@@ -1,12 +1,11 @@
 """One simulated elevator: a car in its shaft, its panel, and the events that report changes. Pure functions.
 
 Rules:
-- Unsafe commands, such as opening the door between floors, are executed as real hardware would execute them, and
-  counted in `Counters`.
+- Unsafe commands, such as opening the door between floors, are executed as by real hardware. `Counters` counts them.
 - Bad requests are counted and ignored: see protocol.py.
-- Before changing a `Machine`, the caller must `settle` it, that is, advance it to the current time. So the time of each
-  event is exact even if the caller is late.
-- `changes` compares two states of a machine and derives the events, so no code path can forget to report a change.
+- Before changing a `Machine`, the caller must `settle` it: advance it to the current time. So the time of each event is
+  exact even if the caller is late.
+- `changes` derives the events by comparing two states of a machine, so no code path can forget to report a change.
 """
 
 from collections.abc import Iterator, Sequence
@@ -84,7 +83,7 @@ class Machine:
     indicator: int | None = None
     stop: bool = False
     stop_until_ms: int | None = None
-    """When the stop button is released; None if it is up, or held until `hold_stop` releases it."""
+    """When a press of the stop button ends; None if the button is up or held (see `hold_stop`)."""
     stop_lamp: bool = False
     obstructed: bool = False
     sensed: int | None = None
@@ -163,7 +162,7 @@ def _at(machine: Machine, now_ms: int) -> Machine:
 
 
 def press(machine: Machine, button: Button, floor: int, until_ms: int | None) -> Machine:
-    """Press a button until *until_ms*, or hold it if that is None. An earlier press that ends later keeps its end."""
+    """Press a button until *until_ms* (None: until `release`). An earlier press is never shortened."""
     assert mask(buttons(machine.shaft.floors), button) >> floor & 1
     others = tuple(each for each in machine.presses if each[:2] != (button, floor))
     ends = [until_ms, *(each.until_ms for each in machine.presses if each[:2] == (button, floor))]
@@ -211,7 +210,7 @@ def reject_incomplete(machine: Machine, length: int, now_ms: int) -> tuple[Machi
 
 
 def reject(machine: Machine, bad: Sequence[str], now_ms: int) -> tuple[Machine, Event]:
-    """Count a bad request for each description in *bad*. Return the new machine and an event with the last one."""
+    """Count a bad request per description in *bad*. Return the new machine and an event with the last description."""
     counts = evolve(machine.counts, bad_requests=machine.counts.bad_requests + len(bad))
     return evolve(machine, counts=counts, last_bad=bad[-1]), Event(now_ms, EventKind.BAD, bad[-1])
 

@@ -1,4 +1,4 @@
-"""The history of a simulated building: numbered events with their times, from which tests compute response times."""
+"""The history of a simulated building: numbered events with their times. Tests compute response times from it."""
 
 from collections import deque
 from typing import Any
@@ -28,7 +28,7 @@ class History:
     def since(self, number: int) -> dict[str, Any]:
         """Return up to EVENTS_A_REPLY events, beginning with event *number*.
 
-        "next" is the number of the event after these; "lost" counts the events from *number* on that were dropped.
+        "next" is the number of the event after these. "lost" tells how many of the requested events were dropped.
         """
         first = self.next_event - len(self._events)
         begin = min(max(number, first), self.next_event)

@@ -1,9 +1,8 @@
 """A datagram relay between the nodes of a demo. It can drop datagrams and disconnect nodes.
 
-Each node has its own UDP port and broadcasts to ADDRESS. For each node, the relay binds a socket to ADDRESS and the
-node's port, so this socket receives what that node broadcasts. The node binds the same port on all addresses, so it
-receives what is sent to any other loopback address. The relay identifies the sender by the receiving socket and
-forwards the datagram to the other nodes. The machine's real network is not affected.
+Each node broadcasts to ADDRESS, at a UDP port of its own. The relay has a socket at each of these ports, so the socket
+that receives a datagram identifies its sender. The relay forwards the datagram to the other nodes. They bind their
+ports on all addresses, so it reaches them at another loopback address. The machine's real network is not affected.
 """
 
 import random

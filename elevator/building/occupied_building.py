@@ -1,7 +1,7 @@
 """A running building with passengers, which a web page shows and controls.
 
-The page may send the request `traffic` and the requests of the control socket, except `state` and `events`: the page
-receives all changes without asking.
+The page may send the request `traffic` and those of the control socket, except `state` and `events`. It receives all
+changes without asking.
 """
 
 import json

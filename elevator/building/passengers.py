@@ -5,12 +5,12 @@ Rules:
   trip depends only on the seed and the passenger's number, so traffic is reproducible. Rate and profile may change at
   any time.
 - A passenger presses the hall button on one car's panel and waits. They board a car if its door is open at their floor
-  and its panel shows the hall lamp of their direction dark: a car clears that lamp to announce its direction. They
-  ignore dark lamps during the first LAMP_DELAY_MS after a press, because the lamp may not have lit yet.
+  and its lamp for their direction is dark. A car clears that lamp to announce its direction. For LAMP_DELAY_MS after a
+  press they do not board, because the lamp may not have lit yet.
 - Boarding takes BOARDING_MS. If the door closes before that, the passenger keeps waiting.
-- In the car, the passenger presses the cab button of their destination and leaves when the door is open there.
-- A passenger presses again if the lamp of the button has been dark for PATIENCE_MS and no car has its door open at
-  their floor. A hall button they press on the next car's panel, because the first panel may be dead.
+- In the car, the passenger presses the cab button of their destination. They leave when the door is open there.
+- If the lamp stays dark for PATIENCE_MS while no door is open at their floor, the passenger presses again. They press a
+  hall button on the next car's panel, because the first panel may be dead.
 """
 
 import random

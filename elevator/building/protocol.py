@@ -2,10 +2,10 @@
 
 Rules:
 - A bad request names an unknown command, or a button or floor that does not exist. Bad writes are counted and ignored;
-  bad reads are counted and answered with 0. The request to reload the configuration (command 0), which would move the
-  car, is ignored too.
-- The top floor has no up button and the bottom floor no down button, but many controllers loop over all buttons of all
-  floors. So only turning on the lamp of such a button is a bad request; turning it off or reading the button is not.
+  bad reads are counted and answered with 0. The request to reload the configuration (command 0) is ignored too, because
+  a reload would move the car.
+- The top floor has no up button, and the bottom floor has no down button. But many controllers loop over all buttons of
+  all floors. So reading such a button and turning off its lamp are allowed. Only turning on its lamp is a bad request.
 """
 
 from struct import iter_unpack

@@ -1,12 +1,12 @@
 """The client of the I/O card, without I/O: identification, sweeps and resynchronisation.
 
-1. The device on a port that was just opened may not be the card. The client requests the device's identity up to TRIES
-   times, because a card may miss the first requests. Then it sweeps: it reads all inputs at once, again and again.
-2. If the reply to a sweep takes longer than LATE_MS or is malformed, another program may have written to the card or
-   read its replies. The client halts the motor: it writes HALT at once, and every SWEEP_MS while it resynchronises.
-3. To resynchronise, the client requests the card's identity until only the identity arrives and the line is then quiet
-   for QUIET_MS. Then it writes all outputs again, with the motor stopped, and sweeps. The first valid reply ends the
-   halt. During a halt, snapshots are marked `halted` and commands are ignored.
+1. The device on a port that was just opened may not be the card. So the client first requests the device's identity, up
+   to TRIES times: a card may miss the first requests. Then it sweeps: it reads all inputs again and again.
+2. If the reply to a sweep takes longer than LATE_MS or is malformed, another program may be using the card. The client
+   halts the motor: it writes HALT at once, and every SWEEP_MS while it resynchronises.
+3. To resynchronise, the client requests the card's identity until the card sends nothing else and is then quiet for
+   QUIET_MS. Then it writes all outputs again, with the motor stopped, and sweeps. The first valid reply ends the halt.
+   During a halt, snapshots are marked `halted` and commands are ignored.
 4. If the late reply still arrives complete, no byte was lost. The reply becomes a snapshot and ends the halt.
 5. If no valid reply ends the halt within TIMEOUT_MS - LATE_MS, the client raises CardLost.
 """
@@ -77,7 +77,7 @@ class Identification:
         return bool(self.requests and self.received) and self.is_clean
 
     def request(self, now_ms: int) -> bytes:
-        """Return the next request. If any byte other than IDENTITY was received, discard all bytes received so far."""
+        """Return the next request. If any byte received so far is not IDENTITY, discard all."""
         if not self.is_clean or not self.requests:
             self.requests, self.received = 0, b""
         self.requests += 1
@@ -114,7 +114,7 @@ class CardClient:
 
     @property
     def speed(self) -> int:
-        """The motor speed that later commands set, 1..255."""
+        """The motor speed for later commands, 1..255."""
         return self._codec.speed
 
     @speed.setter
@@ -204,7 +204,7 @@ class CardClient:
         return self.outgoing + (HALT + self._codec.changes(self.panel.sent, Outputs()) if self.is_card else b"")
 
     def _sweep(self, now_ms: int) -> None:
-        """Sweep if the next sweep is due. If the reply to the last one is overdue, halt the motor or raise CardLost."""
+        """Sweep if the next sweep is due. Handle a reply that is overdue."""
         asked_at_ms = self.panel.asked_at_ms
         if asked_at_ms is None:
             if now_ms >= self._next_at_ms:

@@ -7,7 +7,7 @@ card_client.py decides what to send and decodes replies. The port handles what i
    excludes a second controller run by root. The lab's elevator server takes no lock, so it must not run at the same
    time.
 2. Unlike an elevator server, the card keeps executing its last command when this program dies. So while the port is
-   open, the supervisor holds a copy of the descriptor and writes HALT to it when the worker is gone.
+   open, the supervisor holds a copy of the descriptor. It writes HALT to this copy when the worker is gone.
 3. Another program may change the line's settings, even its bit rate. So the port sets them again at every halt.
 4. The port clears HUPCL, because a hang-up when the port closes would restart the card.
 """
@@ -86,7 +86,7 @@ def open_port(path: str) -> tuple[Serial, list[Any]]:
 
 
 def share_port(descriptor: int) -> None:
-    """Let other programs open the port again, even while another process still holds a copy of *descriptor*."""
+    """Let other programs open the port, even if another process still has a copy of *descriptor*."""
     fcntl.ioctl(descriptor, termios.TIOCNXCL)
     fcntl.flock(descriptor, fcntl.LOCK_UN)
 
@@ -94,9 +94,9 @@ def share_port(descriptor: int) -> None:
 class CardPort:
     """The port to one card. It reopens the serial port whenever the card is lost, and never blocks.
 
-    *where* is a path, or AUTO. The port calls *hold* with its descriptor once a card has identified itself, and with
-    None before closing the descriptor. It sweeps the card every *sweep_ms* or every SWEEP_MS, whichever is shorter: a
-    motor command from another program lasts until the next sweep. With *has_tachometer*, a sweep reads the tachometer.
+    *where* is a path, or AUTO. Once a card has identified itself, the port passes its descriptor to *hold*. Before
+    closing the descriptor, it passes None. It sweeps the card every *sweep_ms*, but at least every SWEEP_MS: a motor
+    command from another program lasts until the next sweep. With *has_tachometer*, each sweep reads the tachometer.
 
     The caller logs the lines in `news`, oldest first, and removes them.
     """
@@ -124,7 +124,7 @@ class CardPort:
 
     @property
     def speed(self) -> int:
-        """The motor speed that later commands set, 1..255."""
+        """The motor speed for later commands, 1..255."""
         return self.client.speed
 
     @speed.setter
@@ -157,7 +157,7 @@ class CardPort:
 
     @property
     def asked_at_ms(self) -> int:
-        """When the sweep that returned the newest snapshot was written."""
+        """When the sweep for the newest snapshot was written."""
         return self.client.panel.newest_asked_at_ms
 
     def poll(self, now_ms: int, readable: bool = True) -> None:

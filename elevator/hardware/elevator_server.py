@@ -29,11 +29,11 @@ from elevator.hardware.panel_client import (
 from elevator.hardware.panel_outputs import lamp_changes, needs_door_command, panel_buttons
 
 FIRST_REPLY_TIMEOUT_MS = 5000
-"""How long the first reply on a new connection may take, because the server may still be serving another client."""
+"""How long the first reply on a connection may take. The server may still be serving another client."""
 
 IDLE_SWEEP_MS = 20
-"""The time between two sweeps while a car rests without calls. It then only waits for a press, which lasts 200 ms (L5).
-Half as many sweeps save a fifth of the node's CPU time."""
+"""The time between two sweeps while a car rests without calls. This saves a fifth of the node's CPU time. A press lasts
+200 ms, so none is missed (L5)."""
 
 MOTOR, LAMP, INDICATOR, DOOR, STOP_LAMP, PRESSED, SENSOR, STOP, OBSTRUCTION, TACHOMETER = range(1, 11)
 
@@ -137,7 +137,7 @@ class ElevatorServer:
 
     @property
     def asked_at_ms(self) -> int:
-        """When the sweep that returned the newest snapshot was written."""
+        """When the sweep for the newest snapshot was written."""
         return self.panel.newest_asked_at_ms
 
     def poll(self, now_ms: int, readable: bool = True) -> None:

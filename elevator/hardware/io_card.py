@@ -2,7 +2,7 @@
 
 1. A command is one byte: an operation in the top two bits and a pin in the low six. The card answers only reads, with
    one byte that does not say which read it answers.
-2. A sweep begins and ends with a read of the card's identity. So each valid reply proves again that the device is the
+2. A sweep begins and ends with a read of the card's identity. So each valid reply proves that the device is still the
    card, and that no byte was lost or added. The byte after the first identity cannot equal the identity, because
    that value would report the car at two floors.
 3. Every command to start the motor first stops it, then sets its direction, then its speed.
@@ -124,7 +124,7 @@ def sweeps(sent: Outputs | None, speed: int, reads: bytes = SWEEP) -> tuple[byte
 
 
 def motor_command(motor: Motor, speed: int) -> bytes:
-    """Return the bytes that stop the motor and then, unless *motor* is STOP, start it in that direction."""
+    """Return the bytes for the command *motor*. They always stop the motor first."""
     if motor is Motor.STOP:
         return HALT
     return HALT + start_motor(motor, speed)

@@ -1,12 +1,12 @@
 """The client of a panel, for any protocol, without I/O and clocks: bytes and times in, bytes out.
 
-1. A reply does not say which request it answers. So one *sweep* requests all inputs, at most one sweep is outstanding,
-   and the complete reply to a sweep is one snapshot.
+1. A reply does not say which request it answers. So one *sweep* requests all inputs, and at most one sweep is
+   outstanding. The complete reply to a sweep is one snapshot.
 2. A snapshot is fresh for FRESH_MS. A reply that takes longer than that is out of date and is dropped.
 3. A message contains only the outputs that differ from those already sent on this connection. After a reconnect,
    nothing has been sent yet, so all outputs are written again. No outputs are written before the first snapshot.
-4. No reply says whether the door is open or the motor is stopped. But a panel executes messages in order, so a reply
-   confirms the commands sent before its sweep, unless the opposite has been sent since.
+4. No reply says whether the door is open or the motor is stopped. But a panel executes messages in order. So a reply
+   confirms the commands sent before its sweep, if none of them has been reversed since.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,20 +22,20 @@ from elevator.hardware.panel_outputs import outputs_after
 SWEEP_MS = 10
 FRESH_MS = 500
 TIMEOUT_MS = 1000
-"""A panel that has answered before counts as lost if a sweep remains unanswered for this long."""
+"""After its first reply, a panel counts as lost if it does not answer a sweep for this long."""
 RETRY_MS = 100
 BACKLOG_MAX = 1 << 16
-"""A panel counts as lost if more unsent bytes than this are waiting for it."""
+"""A panel counts as lost if more bytes than this wait to be sent to it."""
 
 
 NOTHING_SENT_SINCE = Confirmed(True, True)
 
 
 def confirmation(sent: Outputs | None, before: Confirmed = NOTHING_SENT_SINCE) -> Confirmed:
-    """Return what the reply to a sweep confirms if *sent* are the last outputs sent before that sweep.
+    """Return what the reply to a sweep confirms if the outputs *sent* preceded the sweep.
 
-    If the outputs change while the sweep is outstanding, pass the previous result as *before*: the reply confirms only
-    what holds for both outputs.
+    If outputs are sent while the sweep is outstanding, pass the previous result as *before*. The reply then confirms
+    only what holds before and after.
     """
     if sent is None:
         return Confirmed()
@@ -50,7 +50,7 @@ class Codec(Protocol):
         """Length of the reply to a sweep, in bytes."""
 
     def sweeps(self, sent: Outputs | None) -> Sequence[bytes]:
-        """Return the sweeps to write in rotation while *sent* are the outputs last sent."""
+        """Return the sweeps to write in rotation to a panel with the outputs *sent*."""
 
     def snapshot(self, reply: bytes) -> Inputs | None:
         """Decode a *reply* of `reply_size` bytes; return None if the reply is malformed."""
@@ -90,12 +90,12 @@ class PanelClient:
     newest_reply: bytes = field(default=b"", init=False)
     """The bytes that the newest snapshot was decoded from."""
     newest_asked_at_ms: int = field(default=0, init=False)
-    """When the sweep that returned the newest snapshot was written."""
+    """When the sweep for the newest snapshot was written."""
     fresh_until_ms: int = field(default=0, init=False)
     is_current: bool = field(default=True, init=False)
-    """True if the sweep that returned the newest snapshot was written after all door and motor commands."""
+    """True if no door or motor command was sent after the sweep for the newest snapshot."""
     _is_sweep_current: bool = field(default=True, init=False)
-    """True if the newest sweep was written after all door and motor commands."""
+    """True if no door or motor command was sent after the newest sweep."""
     _to_confirm: Confirmed = field(default=Confirmed(), init=False)
     """What the reply to the outstanding sweep will confirm."""
     _sweeps: Iterator[bytes] = field(init=False)

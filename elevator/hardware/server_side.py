@@ -1,8 +1,8 @@
 """The server side of the elevator server's protocol, without I/O: splits a client's bytes into messages.
 
-A client may send a message in pieces, or send an extra byte, such as the newline that `echo` adds. The extra byte looks
-like the first piece of a message, and would shift all later messages. A timeout distinguishes the two: if the next
-piece does not arrive within PIECE_MS, the incomplete message is dropped.
+A client may send a message in pieces. It may also send an extra byte, such as the newline that `echo` adds. This byte
+looks like the first piece of a message, and would shift all later messages. So an incomplete message is dropped if its
+next piece does not arrive within PIECE_MS.
 """
 
 from elevator.core.model import Motor

@@ -1,4 +1,4 @@
-"""The process pair of a node: a supervisor and its worker, each of which replaces the other within milliseconds.
+"""The process pair of a node: a supervisor and a worker. Each replaces the other within milliseconds.
 
 - pair.py is the supervisor: it forks the worker, detects its death and forks the next one.
 - worker_link.py is the worker's connection to its supervisor. The worker replaces a supervisor that is gone.

@@ -46,9 +46,8 @@ class Signals:
 def fork(name: str, keep: Collection[int]) -> int:
     """Fork a process called *name*; return its pid, or 0 in the child. Raise OSError if that fails.
 
-    The child closes all descriptors except the standard ones and *keep*, so that it holds no socket or lock of the
-    parent open. Termination signals are blocked in the child until it creates `Signals` or unblocks them. The child
-    must end with os._exit.
+    The child closes all descriptors except the standard ones and *keep*. Termination signals are blocked in the child
+    until it creates `Signals` or unblocks them. The child must end with os._exit.
     """
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError):  # The reader is gone, or the disk is full.

@@ -1,23 +1,22 @@
 """The supervisor of a process pair. Supervisor and worker each detect at once that the other is gone.
 
 1. The worker runs the node and sends beats over a socketpair. At end of file, or after WORKER_TIMEOUT_S without a beat,
-   the supervisor kills the worker, waits until it is dead, and forks the next one from its own loaded image. So two
-   copies of a node never run at once.
-2. A worker that loses its supervisor starts another by executing the program: a fork would carry along the sockets and
-   the state of a running node. The new supervisor adopts the worker by its inherited pidfd. So it detects a worker that
-   died in the meantime, and cannot confuse it with another process that has the same pid.
+   the supervisor kills the worker. Once the worker is dead, the supervisor forks the next one from its own image. So
+   two copies of a node never run at once.
+2. A worker that loses its supervisor executes the program to start another. A fork would copy the sockets and the state
+   of a running node. The new supervisor adopts the worker by an inherited pidfd. Unlike its pid, the pidfd still
+   identifies the worker if it has died in the meantime.
 3. A worker announces when it ends on purpose or cannot start. If it ends in any other way, it has crashed. The next
    worker starts at once, but repeated crashes at startup delay it, by up to a second.
-4. The supervisor passes termination signals on to the worker, which stops its motor and says goodbye to its peers.
-   Signals are blocked while a process starts, so none is lost.
+4. The supervisor passes termination signals on to the worker. The worker then stops its motor and says goodbye to its
+   peers. Signals are blocked while a process starts, so none is lost.
 5. A worker may have the supervisor hold a copy of a descriptor (SCM_RIGHTS). When the worker is gone, the supervisor
    writes a final message to that descriptor. An I/O card does not notice that the worker is gone, so this message stops
    the motor.
-6. Time during which the supervisor itself was stalled (a suspended machine, a stopped process group) does not count
-   towards a worker's timeout.
+6. If the supervisor itself was stalled (a suspended machine, a stopped process group), the worker's timeout restarts.
 
-The pair does not survive if both processes die at the same instant, or if one dies while the other is stopped and not
-yet replaced. Then the other nodes take over, and init starts the pair again.
+The pair ends if both processes die at the same instant, or if one dies while the other is stopped. Then the other nodes
+take over its calls, and init starts the pair again.
 """
 
 import fcntl
@@ -69,9 +68,9 @@ def supervise(
 ) -> int:
     """Keep a worker running until one ends on purpose or a termination signal arrives.
 
-    Return the exit status: 0, or 2 if the node cannot start. The first worker is *adopted*, unless that is None. All
-    workers and later supervisors inherit the descriptors *inherited*; later supervisors get *extra_arguments*. When a
-    worker is gone, the supervisor writes *final_message* to the descriptor that it holds for this worker, if any.
+    Return the exit status: 0, or 2 if the node cannot start. If *adopted* is given, it is the first worker. Workers and
+    later supervisors inherit the descriptors *inherited*. Later supervisors also get *extra_arguments*. When a worker
+    is gone, the supervisor writes *final_message* to the descriptor that it holds for this worker, if any.
     """
     rename("elevator:pair")
     gc.freeze()  # Workers share the memory of loaded objects as long as their garbage collector skips them.
@@ -237,7 +236,7 @@ def send_signal(worker: Worker, number: signal.Signals) -> None:
 
 
 def how_it_ended(pidfd: int) -> str:
-    """Describe how a process ended. The status of a process that is not our child is unknown."""
+    """Describe how a process ended. Only the status of a child is known."""
     try:
         ended = os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
     except ChildProcessError:

@@ -102,7 +102,7 @@ class Config:
     broadcast: str | None = field(default=None, validator=optional(destination))
     """IPv4 address to broadcast to, or a multicast group. None: broadcast on every network interface."""
     key_file: Path | None = field(default=None, validator=optional(path))
-    """File with the group's key and, while the group changes its key, a second key. None: the group has no key."""
+    """File with the group's key, and a second key while the group changes keys. None: the group has no key."""
     state_dir: Path | None = field(default=None, validator=optional(path))
     """Directory of the record. None: $XDG_STATE_HOME/elevator/<group>-<id>."""
     no_record: bool = False
@@ -151,9 +151,9 @@ def key_file(settings: Config) -> Path | None:
 def read_keys(file: Path | None) -> tuple[bytes, ...]:
     """Return the keys in *file*, or NO_KEY without a file; raise ConfigError. The node seals with the first key.
 
-    Each line is a key of KEY_BYTES bytes in hexadecimal. A file that other users can access is refused, because these
-    users may know its keys. The mode of a systemd credential is not checked: its directory is private, and an access
-    control list for the service's user appears in the mode as access for the group.
+    Each line is a key of KEY_BYTES bytes in hexadecimal. A file that other users can access is refused, because they
+    may know its keys. The mode of a systemd credential is not checked: its directory is private, and its access control
+    list looks like access for the group.
     """
     if file is None:
         return (NO_KEY,)
@@ -172,13 +172,13 @@ def read_keys(file: Path | None) -> tuple[bytes, ...]:
         raise ConfigError(f"cannot read key file {file}: {error.strerror}") from None
     lines = text.split()
     if len(text) > KEY_FILE_BYTES_MAX or not 0 < len(lines) <= KEYS_MAX:
-        raise ConfigError(f"key file {file} must have one or two lines, each a key: create a file with elevator keygen")
+        raise ConfigError(f"key file {file} must contain one or two keys, one per line: create it with elevator keygen")
     try:
         keys = tuple(bytes.fromhex(line.decode("ascii")) for line in lines)
     except ValueError:
         keys = ()
     if not keys or any(len(key) != KEY_BYTES for key in keys):
-        raise ConfigError(f"a key in {file} is not {2 * KEY_BYTES} hexadecimal digits: create one with elevator keygen")
+        raise ConfigError(f"each key in {file} must be {2 * KEY_BYTES} hexadecimal digits: see elevator keygen")
     return keys
 
 

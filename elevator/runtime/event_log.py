@@ -60,11 +60,11 @@ def call_events(before: Node, after: Node) -> Iterator[LoggedEvent]:
 
 @define(eq=False)
 class EventLog:
-    """Selects the events of one node to log, with flap damping for the timeouts of peers and the faults of the car."""
+    """Selects the events of one node to log. Flap damping applies to timeouts of peers and faults of the car."""
 
     _peers: dict[int, Condition] = field(factory=dict)
     _unsettled: int = 0
-    """The bit mask of the peers whose current state differs from their last reported state."""
+    """The bit mask of the peers with a state that is not reported yet."""
     _faults: dict[Fault, Condition] = field(factory=lambda: {Fault.SERVER: Condition(is_failing=True)})
     _fault: Fault = Fault.SERVER
     _has_unlogged_action: bool = False
@@ -74,7 +74,7 @@ class EventLog:
         yield from call_events(before, after)
         yield from self._peer_events(before, after)
         yield from self._service_events(after)
-        # A flickering floor sensor starts and stops the car each time, so its actions are not logged meanwhile.
+        # A flickering floor sensor keeps starting and stopping the car. Log no actions meanwhile.
         position = self._faults.get(Fault.POSITION)
         self._has_unlogged_action = self._has_unlogged_action or has_new_action(before.drive, after.drive)
         if self._has_unlogged_action and not (position and position.damped_ms):
@@ -163,8 +163,8 @@ class RepeatedWarnings:
 
 class LoggedWarning(NamedTuple):
     total: int
-    """The count of the problem at its last line."""
+    """How often the problem had occurred when it was last logged."""
     next_at_ms: int
     """The earliest time of the next line."""
     gap_ms: int
-    """The minimum time between the next line and the one after it."""
+    """The minimum time between the next line and the line after that."""

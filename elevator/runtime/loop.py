@@ -129,7 +129,7 @@ def serve(signals: Signals, link: Link, disk: Recorder, network: Broadcast, elev
 
 
 def leave(node: Node, network: Broadcast) -> None:
-    """Broadcast that the car is out of service, so that the peers reassign its calls without waiting for a timeout."""
+    """Broadcast that the car is out of service. The peers then reassign its calls without waiting for a timeout."""
     node = step(node, Tick(clock_ms(), inputs=None))
     for _ in range(3):
         message = heartbeat(node)
@@ -146,5 +146,5 @@ def resolve(host: str) -> str:
 
 
 def clock_ms() -> int:
-    """Return a monotonic time that advances while the machine is suspended, so that the node notices the suspension."""
+    """Return a monotonic time in milliseconds. It advances while the machine is suspended."""
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000

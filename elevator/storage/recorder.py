@@ -1,4 +1,4 @@
-"""The recorder: a process that waits for the disk so that the worker never does, and the worker's connection to it.
+"""The recorder process, and the worker's connection to it. The recorder waits for the disk, so the worker never does.
 
 1. The recorder is a fork of the worker. Only it opens the record (store.py). First it sends the stored record to the
    worker.
@@ -30,7 +30,7 @@ from elevator.storage.store import DiskError, Memory, Store, StoreError
 
 RETRY_S, RETRY_MS = 0.5, 500
 CHECK_S = 2.0
-"""How often the recorder checks that the record was neither deleted nor replaced."""
+"""How often the recorder checks whether the record was deleted or replaced."""
 LOAD_S = 5.0
 """How long a starting node waits for its record. After that it starts without the record, and merges it later."""
 POLL_S = 0.003
@@ -72,7 +72,7 @@ class Recorder:
             if message[:1] == FOUND:
                 return read_record(message[1:].decode(), self._floors) if len(message) > 1 else None
             break
-        log.warning("cannot read the record yet; starting without it, and merging it once it can be read")
+        log.warning("the record cannot be read yet; starting without it and merging it later")
         return None
 
     def save(self, record: Record) -> None:
@@ -233,7 +233,7 @@ def serve(link: socket.socket, directory: Path | None, floors: int) -> None:
                 send(FOUND + (b"" if record is None else write_record(record).encode()))
                 if had_failed:
                     late = record
-                    select.select([link], [], [], RETRY_S)  # Give the node time to send a record that includes it.
+                    select.select([link], [], [], RETRY_S)  # Give the node time to merge it and send the result.
         timeout_s = CHECK_S if store is not None and written == received else RETRY_S
         if select.select([link], [], [], timeout_s)[0]:
             newest, received, is_open = receive_all(link, newest, received)
@@ -253,7 +253,7 @@ def serve(link: socket.socket, directory: Path | None, floors: int) -> None:
 
 
 def receive_all(link: socket.socket, newest: str, received: int) -> tuple[str, int, bool]:
-    """Return the newest record, the number of records received in all, and whether the link is still open."""
+    """Receive all waiting records. Return the newest, the total received so far, and whether the link is open."""
     while select.select([link], [], [], 0)[0]:
         message = receive(link)
         if not message:

@@ -3,8 +3,8 @@
 1. The worker sends complete records, and only the newest. At most WINDOW records may be unacknowledged. For each
    recorder process, records are numbered from 1.
 2. The recorder writes the newest record received and acknowledges its number, which covers all earlier records.
-3. If the disk refuses a record, or none is acknowledged for ACK_TIMEOUT_MS, the disk has failed: calls are then durable
-   only on peers. The recorder retries on its own, and its next acknowledgement ends the failure.
+3. The disk counts as failed if it refuses a record or no acknowledgement arrives for ACK_TIMEOUT_MS. Calls are then
+   durable only on peers. The recorder retries on its own, and its next acknowledgement ends the failure.
 4. A new recorder process has received nothing, so the client sends it the newest record again.
 """
 
@@ -111,7 +111,7 @@ class RecorderClient:
         return max(self._pending[0].sent_at_ms, self._received_at_ms) + ACK_TIMEOUT_MS
 
     def becomes_late(self, now_ms: int) -> bool:
-        """Report whether an acknowledgement has just become overdue. If so, the disk counts as failed."""
+        """If an acknowledgement has become overdue since the last call, count the disk as failed and return True."""
         if now_ms < self.wake_at_ms():
             return False
         self.is_late = True

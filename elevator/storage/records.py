@@ -1,8 +1,8 @@
 """Records as text: what a node keeps on its disk.
 
 A record is the JSON `[incarnation, door, entries]`. An entry has the presses of one author:
-`[id, incarnation, n, [[button, floor, car, age], ...]]`. Here n is the number of the author's newest press, and n - age
-the number of the press in question. Hall calls have car -1.
+`[id, incarnation, n, [[button, floor, car, age], ...]]`. Here n is the number of the author's newest press. The number
+of each listed press is n - age. Hall calls have car -1.
 """
 
 import json
@@ -33,8 +33,7 @@ def write_entry(entry: Entry) -> str:
 def read_record(text: str, floors: int) -> Record:
     """Parse the result of `write_record`; raise one of BAD_INPUT if *text* is not a record.
 
-    The building may have fewer floors than when the record was written. Calls at missing floors are dropped. Earlier
-    versions wrote a fourth field, which is ignored.
+    Calls at floors that the building no longer has are dropped. Earlier versions wrote a fourth field; it is ignored.
     """
     fields = json.loads(text)
     incarnation, door, texts = converter.structure(
@@ -45,32 +44,32 @@ def read_record(text: str, floors: int) -> Record:
     entries = [read_entry(each, floors) for each in texts]
     calls = Calls({entry.author: entry for entry in entries})
     if len(calls.entries) < len(entries):
-        raise ValueError("two entries of one author")
+        raise ValueError("two entries for the same author")
     opened = OpenDoor(*door) if door is not None and 0 <= door[0] < floors else None
     return Record(incarnation, calls, opened)
 
 
 def read_entry(text: EntryText, floors: int) -> Entry:
-    """Return an entry without its calls at other *floors*; raise ValueError if it is invalid."""
+    """Parse an entry and drop calls at floors that do not exist; raise ValueError if the entry is invalid."""
     id, incarnation, newest, presses = text
     if not is_author(id, incarnation) or not 0 < newest <= COUNT_MAX:
-        raise ValueError(f"invalid author or press number: {id} {incarnation} {newest}")
+        raise ValueError(f"invalid author (node {id}, incarnation {incarnation}) or press number {newest}")
     live = {newest - age: Call(Button(button), floor, car) for button, floor, car, age in presses}
     is_valid = len({*live.values()}) == len(presses) and all(0 < n <= newest <= n + AGE_MAX for n in live)
     for button, floor, car in live.values():
         owner = id if button is Button.CAB else EVERY_CAR
         is_valid = is_valid and car == owner and is_button(button, floor, MAX_FLOORS)
     if not is_valid:
-        raise ValueError(f"invalid press of {id} {incarnation}")
+        raise ValueError(f"invalid press of node {id}, incarnation {incarnation}")
     kept = {n: call for n, call in live.items() if is_button(call.button, call.floor, floors)}
     return Entry(Author(id, incarnation), newest, kept)
 
 
 def complete(record: Record, found: Record) -> Record:
-    """Return *record* merged with *found*, an older record of the same node, unless the node has merged *found* itself.
+    """Return *record* merged with *found*, an older record of the same node.
 
-    In that case *record* covers all calls of *found*, and the result is *record* itself. The caller must then complete
-    no later records of the node: that could restore authors of *found* that the node has forgotten since.
+    If *record* covers all calls of *found*, the node has already merged *found*. The result is then *record* itself.
+    From then on, the caller must not complete records, because that could restore authors that the node has forgotten.
     """
     if all(covers(record.calls.seen, dot) for dot in found.calls.live):
         return record

@@ -1,8 +1,8 @@
 """The record on disk: one row in a SQLite database.
 
 1. Every save is a transaction with full synchronisation (fsync): once it returns, the record is durable.
-2. A damaged file, or one that is not a regular file, is renamed, and the node starts without it: its peers still have
-   its calls. A file of a newer version stays untouched (StoreError).
+2. A file that is damaged or not a regular file is renamed. The node starts without it: its peers still have its calls.
+   A file of a newer version stays untouched (StoreError).
 3. If the disk fails, is full or is read-only, `save` returns False and other methods raise DiskError. The disk may
    recover, so each retry opens the file again: a file opened on a read-only disk stays read-only.
 4. Only one process pair holds a record. A lock file excludes other nodes; all processes of the pair inherit its
@@ -46,7 +46,7 @@ LOCK_S = 1.0
 DAMAGE_CALM_MS = 10_000
 """Damage that recurs within this time is not logged again."""
 PERMANENT = (errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL)
-"""The errors of mkdir that no retry can cure. Others may be temporary."""
+"""The permanent errors of mkdir. Others may be temporary."""
 
 log = logging.getLogger("elevator")
 
@@ -94,7 +94,7 @@ def make_directory(directory: Path) -> None:
 
 
 class Memory:
-    """A store that keeps nothing (`--no-record`): calls are then lost with the process, except on peers."""
+    """A store that keeps nothing (`--no-record`). After a restart, only peers still have the node's calls."""
 
     problem = ""
 
@@ -151,7 +151,7 @@ class Store:
         return True
 
     def is_replaced(self) -> bool:
-        """Report whether the open file was deleted or replaced in the directory, so that writes to it are lost."""
+        """Report whether the open file was deleted or replaced. Writes to it are then lost."""
         return self._identity != identity(self.path)
 
     def close(self) -> None:
@@ -218,7 +218,7 @@ def identity(path: Path) -> tuple[int, int] | None:
 
 
 def is_disk_error(error: Exception, path: Path) -> bool:
-    """Report whether *error* comes from the disk, so that a retry may succeed, rather than from a damaged file."""
+    """Report whether *error* comes from the disk, not from a damaged file. A retry may then succeed."""
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
     if code == sqlite3.SQLITE_IOERR_SHORT_READ or (code == sqlite3.SQLITE_READONLY and is_format_read_only(path)):
         return False
@@ -257,5 +257,5 @@ def connect(path: Path) -> sqlite3.Connection:
         database.execute("COMMIT")
     if database.execute("SELECT sql FROM sqlite_schema").fetchall() != [(TABLE,)]:
         database.close()
-        raise sqlite3.DatabaseError("it has a different table")
+        raise sqlite3.DatabaseError("the file has a different table")
     return database
