@@ -105,7 +105,7 @@ class Building:
         ]
         self.history = History()
         self.cards: dict[int, SerialCard] = {}
-        """The I/O card of each car; empty unless the simulator runs with `--card`."""
+        """The I/O card of each car; empty without `--card`."""
         self._selector = selectors.DefaultSelector()
         for car in range(len(self.elevators)):
             self._update_watch(car)

@@ -135,7 +135,7 @@ class CardLine:
         """Bytes on their way to the card, as pairs of arrival time (microseconds) and byte."""
         self._to_host: deque[tuple[float, int]] = deque()
         self._release_at_us: float | None = None
-        """When to end the controller's exclusive use of the port; None if no end is due."""
+        """When to end the controller's exclusive use of the port; None if not scheduled."""
         building.cards[car] = self
         self.plug()
 

@@ -122,7 +122,7 @@ R = TypeVar("R")
 
 
 def parse(line: bytes, known: Mapping[str, type[R]]) -> tuple[str, R]:
-    """Return the name and content of the request in *line*. Raise Refused if it is invalid or not one of *known*."""
+    """Parse the request in *line* and return its name and content. Raise Refused if it is invalid or not in *known*."""
     try:
         request = json.loads(line)
     except (ValueError, RecursionError):

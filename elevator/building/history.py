@@ -11,7 +11,7 @@ EVENTS_A_REPLY = 5_000
 
 
 class History:
-    """The latest events of a building, numbered from 0."""
+    """The events of a building, numbered from 0. Only the last LENGTH are stored."""
 
     def __init__(self) -> None:
         self.next_event = 0

@@ -51,7 +51,7 @@ class SimulatedNetwork:
     def register(
         self, watch: Callable[[socket.socket, int, Callable[[int], None]], None], clock_ms: Callable[[], int]
     ) -> None:
-        """Register a callback for each socket by calling *watch*, such as `Building.watch`."""
+        """Register a callback for each socket with *watch* (see `Building.watch`)."""
 
         def relay_from(node: int) -> Callable[[int], None]:
             return lambda _: self._relay(node, clock_ms())

@@ -53,7 +53,7 @@ class OccupiedBuilding:
         return now_ms
 
     def scene(self) -> dict[str, object]:
-        """Return the state of all cars and passengers as the JSON values that the page draws, by name."""
+        """Return the state of all cars and passengers as JSON values for the page."""
         building, crowd = self.building, self.crowd
         cars = {
             f"car{car}": view.car(each.machine, each.address[1], each.client is not None, building.is_plugged(car))

@@ -6,7 +6,7 @@ Rules:
 - `place` counts from the lower edge of the lowest sensor zone. The zone of floor f begins at
   f * (travel_ms + passing_ms) and is passing_ms long. The car is level with the floor in the middle of the zone. Zones
   are half-open, so the sensor is on for exactly passing_ms and off for exactly travel_ms in both directions.
-- A car that starts inside a zone leaves it after the time for the rest of the zone.
+- A car that starts inside a zone travels only the rest of that zone.
 - A car that leaves the last zone at either end is out of bounds: it stops and ignores commands until `put_back` moves
   it. The two out-of-bounds places are -1 and `end`.
 - Without power the car stops. The motor keeps its command, so the car continues when power returns.
@@ -92,7 +92,7 @@ def at(shaft: Shaft, now_ms: int) -> Shaft:
 
 
 def command(shaft: Shaft, motor: Motor, now_ms: int) -> Shaft:
-    """Give the car a motor command. It has no effect if it repeats the last one or the car is out of bounds."""
+    """Give the car a motor command. A car out of bounds ignores it."""
     if motor == shaft.motor or is_out(shaft, now_ms):
         return shaft
     return evolve(at(shaft, now_ms), motor=motor)

@@ -143,7 +143,7 @@ class Link:
 
 
 def own_command() -> list[str]:
-    """Return the command with which the user started this program, without `--adopt`."""
+    """Return the command that started this program, without `--adopt`."""
     if "__compiled__" in globals():
         command = [PROGRAM_PATH, *sys.argv[1:]]
     else:

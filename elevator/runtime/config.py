@@ -141,7 +141,7 @@ def read(file: Path) -> dict[str, object]:
 
 
 def key_file(settings: Config) -> Path | None:
-    """Return the configured key file, or else the credential from systemd, if there is one."""
+    """Return the configured key file, else the systemd credential, else None."""
     credentials = os.environ.get("CREDENTIALS_DIRECTORY")
     if settings.key_file is None and credentials and (file := Path(credentials) / CREDENTIAL).exists():
         return file

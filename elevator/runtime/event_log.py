@@ -150,7 +150,7 @@ class RepeatedWarnings:
         self._logged: dict[str, LoggedWarning] = {}
 
     def log(self, counts: Mapping[str, int], now_ms: int) -> None:
-        """Log each problem whose total in *counts* has grown, if the next line about it is due."""
+        """Log each problem in *counts* whose total has grown, if its next line is due."""
         for problem, total in counts.items():
             logged, next_at_ms, gap_ms = self._logged.get(problem, LoggedWarning(0, now_ms, GAP_MS))
             if total == logged or now_ms < next_at_ms:

@@ -56,7 +56,7 @@ class Recorder:
         self._start()
 
     def load(self, meanwhile: Callable[[], None]) -> Record | None:
-        """Wait up to LOAD_S for the record, calling *meanwhile* at least every POLL_S.
+        """Wait up to LOAD_S for the record. Until then, call *meanwhile* at least every POLL_S.
 
         Return None if there is no record or it cannot be read yet; raise StoreError if it cannot be used.
         """

@@ -6,7 +6,7 @@
 3. If the disk fails, is full or is read-only, `save` returns False and other methods raise DiskError. The disk may
    recover, so each retry opens the file again: a file opened on a read-only disk stays read-only.
 4. Only one process pair holds a record. A lock file excludes other nodes; all processes of the pair inherit its
-   descriptor. The database is locked too, so that a new recorder waits until its predecessor has finished writing.
+   descriptor. The database is locked too, so a new recorder waits until its predecessor has finished writing.
 """
 
 import errno
