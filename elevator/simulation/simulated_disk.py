@@ -12,7 +12,7 @@ from attrs import Factory, define, field
 from elevator.core.model import NEVER_MS, Calls, Record
 from elevator.simulation.faults import InjectedFault
 from elevator.storage.recorder import RETRY_MS
-from elevator.storage.recorder_client import FAILED, FOUND, WRITTEN, RecorderClient, Told
+from elevator.storage.recorder_client import FAILED, FOUND, WRITTEN, DiskNews, RecorderClient
 from elevator.storage.records import complete, read_record, write_record
 
 SOUND_MS = 3
@@ -97,7 +97,7 @@ class SimulatedDisk:
                 self.begin_write(now_ms)
         self.due_at_ms = min(self.recorder_at_ms, self.client.wake_at_ms())
 
-    def receive(self, now_ms: int) -> Told:
+    def receive(self, now_ms: int) -> DiskNews:
         """Deliver the recorder's messages to the worker; return what the worker has learned from them."""
         inbox, self.inbox = self.inbox, []
         for message in inbox:

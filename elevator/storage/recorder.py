@@ -24,7 +24,7 @@ from typing import NoReturn
 from elevator.core.log_damping import Condition
 from elevator.core.model import Record
 from elevator.processes.child import TERMINATION_SIGNALS, fork
-from elevator.storage.recorder_client import ACK_TIMEOUT_MS, FAILED, FOUND, REFUSED, WRITTEN, RecorderClient, Told
+from elevator.storage.recorder_client import ACK_TIMEOUT_MS, FAILED, FOUND, REFUSED, WRITTEN, DiskNews, RecorderClient
 from elevator.storage.records import complete, read_record, write_record
 from elevator.storage.store import DiskError, Memory, Store, StoreError
 
@@ -88,7 +88,7 @@ class Recorder:
         """Return when to call `poll` if nothing is received."""
         return self._replace_at_ms if self._is_gone else self._client.wake_at_ms()
 
-    def poll(self, readable: bool = True) -> Told:
+    def poll(self, readable: bool = True) -> DiskNews:
         """Receive if the socket is *readable*, replace a lost recorder, and resume a late one.
 
         Return what was learned about the disk.

@@ -29,7 +29,7 @@ FAILED: the same number, if the disk did not store that record.
 """
 
 
-class Told(NamedTuple):
+class DiskNews(NamedTuple):
     """What the worker has learned about the disk since its last turn. model.Tick describes the fields."""
 
     recorded: Calls | None = None
@@ -37,7 +37,7 @@ class Told(NamedTuple):
     found: Record | None = None
 
 
-NOTHING = Told()
+NOTHING = DiskNews()
 
 
 class Pending(NamedTuple):
@@ -66,7 +66,7 @@ class RecorderClient:
     """When the last message arrived."""
     _recorded: Calls | None = field(default=None, init=False)
     """The calls in the last record that this recorder process acknowledged."""
-    _news: Told = field(default=NOTHING, init=False)
+    _news: DiskNews = field(default=NOTHING, init=False)
 
     def save(self, record: Record) -> None:
         """Make *record* the next one to send, unless it equals the last record saved."""
@@ -118,7 +118,7 @@ class RecorderClient:
         self._news = self._news._replace(failed=True)
         return True
 
-    def take_news(self) -> Told:
+    def take_news(self) -> DiskNews:
         """Return what the worker has learned about the disk since the last call."""
         news, self._news = self._news, NOTHING
         return news

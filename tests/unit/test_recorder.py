@@ -20,7 +20,7 @@ from elevator.core.call_set import press
 from elevator.core.model import EVERY_CAR, Author, Button, Call, Calls, Direction, OpenDoor, Record
 from elevator.runtime.loop import clock_ms
 from elevator.storage.recorder import RETRY_MS, Recorder, receive, serve
-from elevator.storage.recorder_client import Told
+from elevator.storage.recorder_client import DiskNews
 from elevator.storage.records import read_record, write_record
 from elevator.storage.store import DiskError, Store, StoreError
 
@@ -39,10 +39,10 @@ def recorder(directory: Path | None) -> Iterator[Recorder]:
         opened.close()
 
 
-def poll_until(disk: Recorder, condition: Callable[[Told], object]) -> list[Told]:
+def poll_until(disk: Recorder, condition: Callable[[DiskNews], object]) -> list[DiskNews]:
     """Poll *disk* until *condition* holds for the result; return the results of all polls."""
     end = time.monotonic() + TIMEOUT_S
-    all_news: list[Told] = []
+    all_news: list[DiskNews] = []
     while not all_news or not condition(all_news[-1]):
         assert time.monotonic() < end, all_news
         all_news.append(disk.poll())

@@ -4,7 +4,7 @@ import pytest
 
 from elevator.core.call_set import press
 from elevator.core.model import NEVER_MS, Author, Button, Call, Calls, Record
-from elevator.storage.recorder_client import ACK_TIMEOUT_MS, NOTHING, WINDOW, RecorderClient, Told
+from elevator.storage.recorder_client import ACK_TIMEOUT_MS, NOTHING, WINDOW, DiskNews, RecorderClient
 from elevator.storage.records import write_record
 
 ME = Author(2, 70)
@@ -39,7 +39,7 @@ def test_record_is_sent_once_and_acknowledged(client: RecorderClient) -> None:
     assert send(client) is None, "the record is equal"
     assert client.take_news() is NOTHING
     client.receive(b"+1", 5)
-    assert client.take_news() == Told(recorded=CALLS[1])
+    assert client.take_news() == DiskNews(recorded=CALLS[1])
     assert client.take_news() is NOTHING
     assert client.wake_at_ms() == NEVER_MS
 
@@ -64,9 +64,9 @@ def test_repeated_acknowledgement_does_not_cover_a_later_record(client: Recorder
     client.take_news()
     save(client, 2)
     client.receive(b"+1", 6)
-    assert client.take_news() == Told(recorded=CALLS[1])
+    assert client.take_news() == DiskNews(recorded=CALLS[1])
     client.receive(b"+2", 7)
-    assert client.take_news() == Told(recorded=CALLS[2])
+    assert client.take_news() == DiskNews(recorded=CALLS[2])
 
 
 def test_only_the_newest_record_waits_while_the_window_is_full(client: RecorderClient) -> None:
@@ -84,17 +84,17 @@ def test_disk_counts_as_failed_until_it_accepts_the_record(client: RecorderClien
     save(client, 1)
     for now_ms in (5, 505):
         client.receive(b"-1", now_ms)
-        assert client.take_news() == Told(failed=True)
+        assert client.take_news() == DiskNews(failed=True)
     assert send(client) is None, "the recorder retries on its own"
     client.receive(b"+1", 1005)
-    assert client.take_news() == Told(recorded=CALLS[1])
+    assert client.take_news() == DiskNews(recorded=CALLS[1])
 
 
 def test_later_success_in_the_same_turn_cancels_a_failure(client: RecorderClient) -> None:
     save(client, 1)
     client.receive(b"-1", 5)
     client.receive(b"+1", 5)
-    assert client.take_news() == Told(recorded=CALLS[1])
+    assert client.take_news() == DiskNews(recorded=CALLS[1])
 
 
 def test_overdue_acknowledgement_is_reported_once(client: RecorderClient) -> None:
@@ -102,11 +102,11 @@ def test_overdue_acknowledgement_is_reported_once(client: RecorderClient) -> Non
     assert client.wake_at_ms() == ACK_TIMEOUT_MS
     assert not client.becomes_late(ACK_TIMEOUT_MS - 1)
     assert client.becomes_late(ACK_TIMEOUT_MS)
-    assert client.take_news() == Told(failed=True)
+    assert client.take_news() == DiskNews(failed=True)
     assert client.is_late
     assert not client.becomes_late(3 * ACK_TIMEOUT_MS)
     client.receive(b"+1", 3 * ACK_TIMEOUT_MS)
-    assert client.take_news() == Told(recorded=CALLS[1])
+    assert client.take_news() == DiskNews(recorded=CALLS[1])
     save(client, 2)
     assert client.wake_at_ms() == 4 * ACK_TIMEOUT_MS
 
@@ -122,21 +122,21 @@ def test_new_recorder_gets_the_newest_record(client: RecorderClient) -> None:
     client.receive(b"+1", 5)
     client.take_news()
     client.lose()
-    assert client.take_news() == Told(failed=True)
+    assert client.take_news() == DiskNews(failed=True)
     assert client.wake_at_ms() == NEVER_MS
     client.receive(b"=", 6)
     assert client.take_news() is NOTHING
     assert send(client, 7) == write_record(RECORDS[2]).encode()
     client.receive(b"+1", 8)
-    assert client.take_news() == Told(recorded=CALLS[2])
+    assert client.take_news() == DiskNews(recorded=CALLS[2])
 
 
 def test_record_found_late_is_reported(client: RecorderClient) -> None:
     client.receive(b"=" + write_record(RECORDS[3]).encode(), 5)
-    assert client.take_news() == Told(found=RECORDS[3])
+    assert client.take_news() == DiskNews(found=RECORDS[3])
 
 
 def test_unusable_record_is_a_failure_with_a_reason(client: RecorderClient) -> None:
     client.receive(b"!it belongs to another node", 5)
-    assert client.take_news() == Told(failed=True)
+    assert client.take_news() == DiskNews(failed=True)
     assert client.refusal == "it belongs to another node"
