@@ -439,7 +439,7 @@ REPLACEMENTS: Mapping[str, tuple[Callable[..., object], str, str]] = {
         "ours.calls",
     ),
     "restart_without_a_record_reuses_the_incarnation": (node.boot, " + random_bits % INCARNATION_STEP", ""),
-    "old_incarnations_are_never_forgotten": (step.prune, "if not expired:", "if True:"),
+    "old_incarnations_are_never_forgotten": (step.prune, "if not expired or", "if True or"),
     "starvation_guard_ignores_down_calls": (
         assignment.wait,
         "now_ms < starves_at_ms(new, floors)",
