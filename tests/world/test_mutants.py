@@ -452,11 +452,6 @@ REPLACEMENTS: Mapping[str, tuple[Callable[..., object], str, str]] = {
         "peers.alive(node.peers, node.now_ms)",
     ),
     "failing_disk_keeps_lamps_dark": (replica.is_promised, " or (replica.disk_failed and bool(acknowledgements))", ""),
-    "equal_digests_acknowledge_nothing": (
-        step.match_digests,
-        "equal.get(peer.heartbeat.digest, peer.calls)",
-        "peer.calls",
-    ),
     "every_digest_acknowledges_all_calls": (
         step.match_digests,
         "equal.get(peer.heartbeat.digest, peer.calls)",
@@ -510,7 +505,7 @@ BREAKS: Mapping[str, str] = {
     "G4": "merge_drops_a_dot",
     "G5": (
         "lamp_lights_only_on_the_panel_that_was_pressed differing_digests_are_ignored "
-        "nothing_is_sent_again_in_turn only_the_first_entries_are_sent_in_turn equal_digests_acknowledge_nothing"
+        "nothing_is_sent_again_in_turn only_the_first_entries_are_sent_in_turn"
     ),
     "G6": "merge_ignores_version_vectors",
     "G7": "old_incarnations_are_never_forgotten",
