@@ -1,9 +1,9 @@
 """Settings for all tests.
 
 - Hypothesis has no deadline, because the machine may be busy with other work.
-- Tests that use lab.py run in one xdist process, one after the other. A lab has a dozen processes. Concurrent labs
-  would slow each other down and could choose the same ports.
-- Tests in system/ are slow unless they are marked quick.
+- Tests that use lab.py run in one xdist process, one after the other. Concurrent labs would slow each other down and
+  could choose the same ports.
+- Tests in system/ without the mark "quick" get the mark "slow".
 """
 
 from pathlib import Path

@@ -2,12 +2,13 @@
 
     just bench assign [PROGRAM]
 
-Each number is the median over random inputs from a fixed seed, in microseconds for one call from Python. For each input
-the fastest of RUNS runs counts. The official program is the course's hall_request_assigner. Its medians are those of an
-optimised build, called in process, on another machine and with other inputs. So the ratios show only orders of
-magnitude.
+Each number is a median over random inputs from a fixed seed: the microseconds for one call from Python. For each input
+the fastest of RUNS runs counts.
 
-PROGRAM is a binary whose `assign` command is measured too.
+The official program is the course's hall_request_assigner. Its times were measured in process, on another machine and
+with other inputs. So the ratios show only orders of magnitude.
+
+The benchmark also measures the `assign` command of the binary PROGRAM.
 """
 
 import json
@@ -30,7 +31,7 @@ RUNS = 5
 
 
 class Size(NamedTuple):
-    """The size of a building, and the median time of the official program."""
+    """The size of a building, and the official program's median time for it."""
 
     cars: int
     floors: int
@@ -42,7 +43,7 @@ Arguments = tuple[int, int, int, list[tuple[int, int, int, int]]]
 
 
 def busy(rng: random.Random, cars: int, floors: int) -> Arguments:
-    """Draw a random building: about 1/3 of hall calls and 1/5 of cab calls are lit, and half of the cars move."""
+    """Draw a random building. A third of the hall calls and a fifth of the cab calls are lit; half of the cars move."""
 
     def mask(share: float) -> int:
         return sum(1 << floor for floor in range(floors) if rng.random() < share)
@@ -63,7 +64,7 @@ def full(behaviour: int, floor: int, direction: int) -> Arguments:
 
 
 def plan_us(arguments: Arguments) -> float:
-    """Return the time of the plan-cost assigner if the first car claims all up calls and the last all down calls."""
+    """Time the plan-cost assigner. The first car claims all up calls, and the last car all down calls."""
     floors, up, down, cars = arguments
     rates = tuple(range(floors))
     cars = [(behaviour, floor, direction or 1, cab) for behaviour, floor, direction, cab in cars]
@@ -78,7 +79,7 @@ def plan_us(arguments: Arguments) -> float:
 
 
 def park_us(arguments: Arguments, busy: int) -> float:
-    """Return the time of parking if the first *busy* cars have calls and the others are free."""
+    """Time parking. The first *busy* cars have calls; the others are free."""
     floors, up, down, cars = arguments
     rates = tuple(range(floors))
     fleet = [(2, floor, 1, cab) if k < busy else (0, floor, 1, 0) for k, (_, floor, _, cab) in enumerate(cars)]
@@ -121,7 +122,7 @@ REQUEST = json.dumps(
 
 
 def run_ms(command: list[str]) -> float:
-    """Return the median time of a run of *command*, from its start to its exit."""
+    """Return the median time from start to exit of *command*."""
 
     def once() -> int:
         before = perf_counter_ns()
@@ -132,7 +133,7 @@ def run_ms(command: list[str]) -> float:
 
 
 def serve_us(command: list[str]) -> tuple[float, float]:
-    """Start *command* as a server. Return the median and the 99th percentile of the time from request to answer."""
+    """Run *command* as a server. Return the median and the 99th percentile of its response time."""
     with tempfile.TemporaryDirectory() as directory, socket.socket(socket.AF_UNIX) as client:
         path = Path(directory) / "assigner"
         server = subprocess.Popen([*command, "--serve", str(path)])

@@ -2,15 +2,13 @@
 
 It measures:
 
-1. The time from a press to its lamp. The simulated cards have the speed of a real line: a byte takes 87 us, a sweep
-   0.35 ms, a lamp 0.09 ms. The remaining time is the wait for the next sweep (half of SWEEP_MS on average), two disks
-   and the network, because a lamp waits until the peers have stored the call.
+1. The time from a press to its lamp. The simulated cards are as slow as a real line: a byte takes 87 us, a sweep
+   0.35 ms, a lamp command 0.09 ms. The rest is the wait for the next sweep, two disk writes and the network.
 2. The time from the kill of a worker until the motor stops. On a card, the supervisor stops the motor. An elevator
    server stops the motor when the connection ends.
 3. The CPU time of an idle node.
 
-Times depend on the machine, so compare only figures of one run. Measurements of the two groups alternate, so that both
-run under the same load.
+Times depend on the machine, so compare only figures of one run. The benchmark measures the two groups in turn.
 """
 
 import argparse
@@ -33,7 +31,7 @@ IDLE_S = 10
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Compare nodes on I/O cards with nodes on elevator servers.")
-    parser.add_argument("--rounds", type=int, default=30, help="number of measurements of each kind (30)")
+    parser.add_argument("--rounds", type=int, default=30, help="number of measurements of each kind; default: 30")
     rounds = parser.parse_args().rounds
     with ExitStack() as stack:
         groups = {}
@@ -60,7 +58,7 @@ def main() -> int:
 
 
 def press(group: Lab, rng: random.Random) -> float:
-    """Press a hall button on a random panel; return the time to the lamp on that panel, in milliseconds."""
+    """Press a hall button on a random panel. Return the ms until the lamp on that panel lights."""
     floor, button = settle_and_choose(group)
     time.sleep(rng.random() / 20)  # Press at a random phase of sweeps and heartbeats.
     car = rng.randrange(3)
@@ -69,7 +67,7 @@ def press(group: Lab, rng: random.Random) -> float:
 
 
 def kill_on_the_way(group: Lab) -> float:
-    """Kill the worker of a moving car; return the time until the command to stop its motor, in milliseconds."""
+    """Kill the worker of a moving car. Return the ms until its motor gets a stop command."""
     settle(group)
     (state,) = group.ask("state", car=0)["cars"]
     start = group.ask("press", car=0, button="cab", floor=0 if state["sensor"] else 3)
@@ -85,9 +83,9 @@ def kill_on_the_way(group: Lab) -> float:
 
 
 def first(group: Lab, answer: dict[str, Any], car: int, kind: str, value: int | None = None) -> float:
-    """Wait for the first event of *car* with *kind* and *value*; return its time in milliseconds.
+    """Wait for the first event of *car* with *kind* and *value*. Return its time in ms.
 
-    Only events after the control request that got *answer* count. If *value* is None, any value but 0 matches.
+    Events before the control reply *answer* do not count. If *value* is None, any value but 0 matches.
     """
     found: list[float] = []
 

@@ -1,14 +1,13 @@
 """Benchmark: the effect of a flood of datagrams on a node. Run it with `just bench flood`.
 
-Two nodes run first without, then with a flood of invalid datagrams, broadcast to their port from another address. The
-benchmark prints the longest time between two sweeps of node 0's panel, its rate of heartbeats, its CPU time, and the
-time from a press on node 1's panel to its lamp, which needs an acknowledgement from node 0. There are four
-kinds of invalid datagrams: random bytes, a wrong seal, a valid seal around a malformed heartbeat, and a
-heartbeat of another group.
+Two nodes run first without a flood, then with one. The benchmark prints:
 
-With --large every datagram has a valid seal and the contents that take longest to parse: the entry of an author with
-every button pressed, followed by an invalid byte. With --keyed the group has a key that the sender of the flood does
-not know.
+- for node 0, the longest time between two sweeps of its panel, its rate of heartbeats, and its CPU time;
+- the time from a press on node 1's panel to the lamp there. The lamp waits for an acknowledgement from node 0.
+
+The flood consists of four kinds of invalid datagrams: random bytes, wrong seals, malformed heartbeats with a valid
+seal, and heartbeats of another group. With --large, every datagram has a valid seal and takes as long as possible to
+parse. With --keyed, the group has a key that the sender of the flood does not know.
 
 Times depend on the machine, so compare only figures of one run.
 """
@@ -48,10 +47,10 @@ LARGE = encode(Heartbeat(AUTHOR, 1, MAX_FLOORS, Car(), Buttons(), 0, CALLS), GRO
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Measure the effect of a flood of datagrams on a node.")
-    parser.add_argument("--per-second", type=int, default=20_000, help="datagrams per second (20000)")
-    parser.add_argument("--seconds", type=float, default=20, help="seconds for each measurement (20)")
-    parser.add_argument("--addresses", type=int, default=1, help="number of sending addresses (1)")
-    parser.add_argument("--large", action="store_true", help="datagrams that take longest to parse")
+    parser.add_argument("--per-second", type=int, default=20_000, help="datagrams per second; default: 20000")
+    parser.add_argument("--seconds", type=float, default=20, help="seconds for each measurement; default: 20")
+    parser.add_argument("--addresses", type=int, default=1, help="number of sending addresses; default: 1")
+    parser.add_argument("--large", action="store_true", help="send the datagrams that take longest to parse")
     parser.add_argument("--keyed", action="store_true", help="give the group a key")
     parser.add_argument("--flood", type=int, metavar="PORT", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -91,7 +90,7 @@ def nodes(keyed: bool) -> Iterator[tuple[Lab, Panel]]:
 
 
 def measure(what: str, group: Lab, panel: Panel, seconds: float) -> None:
-    """Press one button after the other for at least *seconds*; print the measurements after the title *what*."""
+    """Press buttons one by one for at least *seconds*. Print the measurements with the title *what*."""
     first, began_s, used_s = group.heartbeat(0).sequence, time.monotonic(), cpu_s(group.nodes[0].pid)
     lamps_ms: list[float] = []
     worst_ms = 0.0
@@ -115,7 +114,7 @@ def measure(what: str, group: Lab, panel: Panel, seconds: float) -> None:
 
 
 def press(group: Lab, floor: int) -> float:
-    """Press the cab button for *floor* of car 1, which must be elsewhere; return the time to its lamp, in ms."""
+    """Press the cab button for *floor* in car 1; return the ms to its lamp. The car must be at another floor."""
     answer = group.ask("press", car=1, button="cab", floor=floor)
     pressed_ms: float = answer["ms"]
     lit_ms: list[float] = []
@@ -129,7 +128,7 @@ def press(group: Lab, floor: int) -> float:
 
 
 def flood(port: int, per_second: int, addresses: int, kind: Callable[[int], list[bytes]]) -> None:
-    """Broadcast *per_second* datagrams made by *kind* to *port* until standard input ends. Print the actual rate."""
+    """Broadcast datagrams made by *kind* until standard input ends. Then print the actual rate."""
     ended = threading.Event()
 
     def wait() -> None:
@@ -151,7 +150,7 @@ def flood(port: int, per_second: int, addresses: int, kind: Callable[[int], list
 
 
 def open_sender(number: int) -> socket.socket:
-    """Return a broadcast socket bound to a loopback address of its own, derived from *number*."""
+    """Return a broadcast socket. Each *number* has its own loopback address."""
     opened = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     opened.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
     opened.bind((f"127.0.{1 + number // 250}.{1 + number % 250}", 0))
@@ -159,7 +158,7 @@ def open_sender(number: int) -> socket.socket:
 
 
 def large(number: int) -> list[bytes]:
-    """Make 64 different datagrams, each with a valid seal and every call of one author, but malformed at the end."""
+    """Make 64 datagrams with a valid seal. Each has every call of one author and ends with an invalid byte."""
     head, _, rest = LARGE.partition(NEWEST.to_bytes(8, "big"))
     return [seal(head + (NEWEST + number + each).to_bytes(8, "big") + rest, NO_KEY) for each in range(64)]
 

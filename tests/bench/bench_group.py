@@ -27,7 +27,7 @@ from elevator.hardware.elevator_server import ElevatorServer
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Measure a group of three nodes.")
-    parser.add_argument("--rounds", type=int, default=10, help="number of measurements of each kind (10)")
+    parser.add_argument("--rounds", type=int, default=10, help="number of measurements of each kind; default: 10")
     rounds = parser.parse_args().rounds
     with tempfile.TemporaryDirectory() as directory, lab(Path(directory), travel_ms=2000) as group:
         sweeps(group, rounds * 20)
@@ -92,7 +92,7 @@ def settle(group: Lab) -> None:
 
 
 def settle_and_choose(group: Lab) -> tuple[int, str]:
-    """Wait until all cars and lamps are idle. Return floor and direction of a hall button at a floor without a car."""
+    """Wait until all cars are idle and all lamps dark. Return a hall button at a floor without a car."""
     settle(group)
     taken = {state["sensor"] for state in group.states()}
     floor = next(floor for floor in (1, 2, 3, 0) if floor not in taken)
@@ -100,7 +100,7 @@ def settle_and_choose(group: Lab) -> tuple[int, str]:
 
 
 def sweeps(group: Lab, rounds: int) -> None:
-    """Measure how long a sweep of 4 floors takes with ElevatorServer, the client that nodes use."""
+    """Measure the time of a sweep of 4 floors with ElevatorServer, the client in the nodes."""
     group.kill(2)
     port = ElevatorServer("127.0.0.1", group.port + 2, 4)
     took: list[float] = []
@@ -122,7 +122,7 @@ def sweeps(group: Lab, rounds: int) -> None:
 
 
 def single(group: Lab, rounds: int) -> None:
-    """Measure the time from a write to the reply to the read after it, with and without TCP_NODELAY."""
+    """Send a write and a read; measure the time to the reply, with and without TCP_NODELAY."""
     group.kill(2)
     for how, no_delay in (("with TCP_NODELAY", 1), ("without TCP_NODELAY", 0)):
         with socket.create_connection(("127.0.0.1", group.port + 2)) as client:
@@ -142,7 +142,7 @@ def single(group: Lab, rounds: int) -> None:
 
 
 def presses(group: Lab, rounds: int, title: str) -> None:
-    """Measure the time from a press until the lamps light, on its panel and on the others. Print it after *title*."""
+    """Print the time from a press to its lamp, on the pressed panel and on the others, with the title *title*."""
     here: list[float] = []
     others: list[float] = []
     rng = random.Random(1)
@@ -193,7 +193,7 @@ def cpu_s(pid: int) -> float:
 
 
 def memory_mb(pid: int) -> float:
-    """Return the memory of *pid* and its descendants in MB. A page that several of them share counts once."""
+    """Return the memory of *pid* and its descendants in MB. Shared pages count once."""
     kb = 0
     for each in family(pid):
         rollup = Path(f"/proc/{each}/smaps_rollup").read_text()
@@ -202,7 +202,7 @@ def memory_mb(pid: int) -> float:
 
 
 def reassignment(group: Lab, inject: Callable[[Lab, int], None], repair: Callable[[Lab, int], None]) -> float:
-    """Inject a fault into a car on its way to a hall call. Return the time until another car departs, in ms."""
+    """Inject a fault into a car on its way to a hall call. Return the ms until another car departs."""
     floor, button = settle_and_choose(group)
     start = group.ask("press", car=0, button=button, floor=floor)["next"]
 
@@ -253,9 +253,9 @@ def reconnect_motor(group: Lab, car: int) -> None:
 
 
 def obstruction(group: Lab) -> float:
-    """Obstruct an open door and press a hall button there. Return the time until another car departs for the call.
+    """Obstruct an open door and press a hall button there. Return when another car departs for the call.
 
-    The time counts from the end of the door's dwell time, in milliseconds.
+    The result is in ms after the normal dwell time of the door.
     """
     settle(group)
     car, floor = 0, 1
@@ -282,9 +282,9 @@ def obstruction(group: Lab) -> float:
 
 @contextmanager
 def lossy(loss: float) -> Iterator[tuple[str, ...]]:
-    """Open a relay that broadcasts the datagrams of all nodes and drops a fraction *loss* of them.
+    """Run a relay that drops a fraction *loss* of all datagrams and broadcasts the rest.
 
-    A dropped datagram reaches no receiver. Yield the command-line arguments for a node that uses the relay.
+    Yield the command-line arguments for a node that uses the relay.
     """
     net_port, address = free_port(socket.SOCK_DGRAM), "127.0.0.99"
     relay = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)

@@ -1,13 +1,14 @@
 """Benchmark: checks whether the memory of a node grows. Run it with `just bench memory MINUTES`.
 
-Three nodes serve calls. The benchmark restarts the third node in each round. In every second round it also deletes that
-node's record, so the others store a new author of calls. An outsider sends invalid datagrams from random addresses.
-After each round the benchmark prints the resident memory of the first node's processes, the authors and calls in its
-heartbeats, and the size of its record. The exit status is 1 if the worker's memory in the last quarter exceeds the
-second quarter's.
+Three nodes serve calls, and an outsider sends invalid datagrams from random addresses. In each round the benchmark
+restarts the third node. In every second round it also deletes that node's record, so the others store a new author of
+calls. After each round the benchmark prints figures of the first node: the resident memory of its processes, the
+authors and calls in its heartbeats, and the size of its record.
+
+The exit status is 1 if the worker's memory grows from the second to the last quarter.
 
 With --world HOURS the benchmark runs a simulated world instead, with a fault every two minutes. After each quarter
-it prints the largest size of each collection that could grow in a node.
+it prints the largest size of each collection that can grow in a node.
 """
 
 import argparse
@@ -34,13 +35,13 @@ from elevator.simulation.world import World
 FLOORS = 8
 PRESS_S, DATAGRAM_S = 1.0, 0.02
 GROWTH_MAX = 1.05
-"""Up to this ratio, more memory does not count as growth, because allocators keep some freed memory."""
+"""A smaller increase does not count as growth, because allocators keep some freed memory."""
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Measure whether the memory of a node grows.")
-    parser.add_argument("minutes", type=float, nargs="?", default=60, help="duration (60)")
-    parser.add_argument("--round", type=float, default=60, help="seconds for each round (60)")
+    parser.add_argument("minutes", type=float, nargs="?", default=60, help="duration in minutes; default: 60")
+    parser.add_argument("--round", type=float, default=60, help="seconds for each round; default: 60")
     parser.add_argument("--world", type=int, metavar="HOURS", help="run a simulated world for HOURS instead")
     arguments = parser.parse_args()
     if arguments.world:
@@ -91,7 +92,7 @@ def simulate(hours: int) -> None:
 
 
 def sizes(node: SimulatedNode) -> dict[str, int]:
-    """Map a name to a size, for each collection in *node* that could grow and for the record of the node."""
+    """Return the sizes, by name, of the node's record and of each collection in *node* that can grow."""
     found = {"remembered authors": len(node.admission._newest), "record bytes": len(node.disk.text or "")}
     state = node.state
     if state is None:
@@ -107,7 +108,7 @@ def sizes(node: SimulatedNode) -> dict[str, int]:
 
 
 def restart(group: Lab, id: int, wiped: bool) -> None:
-    """Kill node *id* and start it again, without its record if *wiped*."""
+    """Kill node *id*, delete its record if *wiped*, and start it again."""
     group.kill(id)
     if wiped:
         shutil.rmtree(group.directory / f"state-{id}")
@@ -134,7 +135,7 @@ def load(group: Lab, seconds: float, rng: random.Random) -> None:
 
 
 def memory_kb(session: int) -> dict[str, int]:
-    """Map the name of each process of a node to its resident memory. *session* is the session id of the node."""
+    """Return the resident memory of each process of a node, by name. The node has session id *session*."""
     return {comm(pid).removeprefix("elevator:"): resident_kb(pid) for pid in sorted(processes_of(session))}
 
 

@@ -4,10 +4,10 @@ It measures:
 
 1. The time from the kill of a worker to the first message of the next worker. A second measurement kills the
    supervisor shortly before the worker.
-2. The number of presses that never light a lamp while the worker is killed repeatedly. Each press lasts 200 ms, and a
-   new press begins every 100 ms.
-3. The longest time between two sweeps while presses are stored: on this disk, and on a disk that needs 200 ms for
-   every fsync.
+2. How many presses never light a lamp while the worker is killed repeatedly. Each press lasts 200 ms, and a new press
+   begins every 100 ms.
+3. The longest time between two sweeps while the node stores presses: on this disk, and on a simulated slow disk. The
+   slow disk needs 200 ms for every fsync.
 
 Times depend on the machine, so compare only figures of one run.
 """
@@ -51,11 +51,11 @@ class Panel:
 
     listener: socket.socket
     begin_ms: float = float("inf")
-    """Time of the first press; infinite if no buttons are to be pressed."""
+    """When the first button is pressed; infinite: never."""
     first_messages_ms: list[float] = field(factory=list)
     """Time of the first message on each connection."""
     gap_ms: float = 0
-    """The longest time between two sweeps of a connection since a measurement reset it to 0."""
+    """The longest time between two sweeps of a connection. Each measurement resets it to 0."""
     lit: set[tuple[int, int]] = field(factory=set)
     buttons: list[tuple[Button, int]] = field(factory=lambda: list(panel_buttons(FLOORS)))
 
@@ -109,7 +109,7 @@ class Panel:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Measure the failover of a process pair.")
-    parser.add_argument("--rounds", type=int, default=30, help="number of measurements of each kind (30)")
+    parser.add_argument("--rounds", type=int, default=30, help="number of measurements of each kind; default: 30")
     rounds = parser.parse_args().rounds
     for victims in ("worker", "supervisor and then worker"):
         took = failovers(rounds, victims)
@@ -172,7 +172,7 @@ def failovers(rounds: int, victims: str) -> list[float]:
             time.sleep(random.uniform(0.6, 1.2))
             if "supervisor" in victims:
                 kill(group, "pair")
-                time.sleep(0.3)  # The worker needs this time to start a new supervisor, which is slower than a fork.
+                time.sleep(0.3)  # The worker needs this time to start a new supervisor.
             killed_ms = now_ms()
             kill(group, "worker")
             while len(panel.first_messages_ms) <= number:
@@ -182,7 +182,7 @@ def failovers(rounds: int, victims: str) -> list[float]:
 
 
 def presses_while_killed() -> tuple[int, int]:
-    """Press each button once and kill the worker at random times. Return the numbers of kills and missed presses."""
+    """Press each button once, and kill the worker at random times. Return (kills, missed presses)."""
     kills = 0
     with node() as (group, panel):
         panel.begin_ms = now_ms() + 200
@@ -198,7 +198,7 @@ def presses_while_killed() -> tuple[int, int]:
 
 
 def longest_gap() -> float:
-    """Return the longest time between two sweeps, in milliseconds, while buttons are pressed."""
+    """Press buttons for 20 s. Return the longest time between two sweeps, in ms."""
     with node() as (_, panel):
         panel.begin_ms = now_ms() + 200
         panel.gap_ms = 0
@@ -207,7 +207,7 @@ def longest_gap() -> float:
 
 
 def longest_gap_on_slow_disk() -> float:
-    """Return the result of `longest_gap` on a disk that needs 200 ms for every fsync."""
+    """Return the `longest_gap` on a disk whose fsync takes 200 ms."""
     with tempfile.TemporaryDirectory() as directory:
         library = f"{directory}/slow.so"
         subprocess.run(

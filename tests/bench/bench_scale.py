@@ -3,20 +3,20 @@
 For each size of the group it prints one column:
 
 1. *Datagrams.* Their sizes and rates in a group without changes. These figures are exact.
-2. *One heartbeat.* The CPU time from a received datagram to the end of the turn. The assignment is measured apart,
+2. *One heartbeat.* The CPU time from a received datagram to the end of the turn. The assignment has a row of its own,
    because a node in a large group computes it at most every 100 ms.
-3. *A press in the simulated world.* The heartbeats that the group sends until the lamp is lit, divided by the number of
-   nodes, and the virtual time. A cell is empty if its run would take longer than WORLD_S.
+3. *A press in the simulated world.* The virtual time until the lamp is lit, and the heartbeats per node during this
+   time. A cell is empty if its run takes longer than WORLD_S.
 4. *A real node.* Node 0 runs with its supervisor, its recorder and a simulated elevator. The fleet
-   (tests/tools/fleet.py) plays all other nodes. Under load, the group has ten presses and ten services per second, and
-   its cars move.
+   (tests/tools/fleet.py) plays all other nodes. Under load, the cars move, and each second ten buttons are pressed and
+   ten calls are served.
 
-Every hall button but "up" at floor 0 is lit, and each car has eight cab calls, or fewer if there are fewer floors. The
-exceptions: in the simulated world, nothing is lit before the press. The real car has no cab call, and its panel presses
-hall buttons that are dark until then. Its lamps wait for the fleet, which takes 2 to 8 ms in place of writing to disks.
+Every hall button but "up" at floor 0 is lit, and each car has up to eight cab calls. There are two exceptions. In the
+simulated world, nothing is lit before the press. The real car has no cab calls, and its panel presses dark hall
+buttons. Its lamps wait for the fleet, which needs 2 to 8 ms in place of disk writes.
 
-Times depend on the machine and on what else it does, so compare only figures of one run. If the fleet was late, the
-processors were too busy, and the real group would have sent its datagrams more evenly.
+Times depend on the machine and its load, so compare only figures of one run. A late fleet means that the processors
+were too busy. A real group would have sent its datagrams more evenly.
 """
 
 import argparse
@@ -77,7 +77,7 @@ from elevator.simulation.world import World
 SIZES = {3: 4, 8: 9, 16: 32, 32: 32, 64: 64}
 """The number of floors for each number of cars."""
 ROUNDS = 400
-"""How many heartbeats of each kind are read."""
+"""The number of heartbeats measured of each kind."""
 WORLD_PRESSES = 15
 WORLD_S = 14.0
 """The limit on the real time of one run of the simulated world."""
@@ -85,13 +85,13 @@ LOSS = 30
 """The packet loss of the second run, in percent."""
 PRESS_EVERY_MS = 250
 LAMP_S = 2.0
-"""If the lamp is not lit after this time, the car has probably served the call at once."""
+"""If the lamp is still dark after this time, the car has probably served the call at once."""
 SETTLE_S = 2.0
 BINARY = Path(__file__).parents[2] / "dist" / "elevator"
 UP = Button.UP
 
 Figures = dict[str, float | None]
-"""The measurements of one size, by the names in ROWS. None is an empty cell."""
+"""The measurements for one group size, by their names in ROWS. None: an empty cell."""
 ROWS: Sequence[tuple[str, str]] = (
     ("bytes of an idle heartbeat", "{:.0f}"),
     ("bytes of the largest one (refresh)", "{:.0f}"),
@@ -125,8 +125,8 @@ ROWS: Sequence[tuple[str, str]] = (
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Measure how the cost of a node grows with the number of cars.")
-    parser.add_argument("--only", type=int, nargs="+", choices=SIZES, default=[*SIZES], help="numbers of cars (all)")
-    parser.add_argument("--seconds", type=float, default=10, help="seconds for each measurement of the real node (10)")
+    parser.add_argument("--only", type=int, nargs="+", choices=SIZES, default=[*SIZES], help="numbers of cars; default: all")
+    parser.add_argument("--seconds", type=float, default=10, help="seconds for each measurement of the real node; default: 10")
     parser.add_argument("--svg", type=Path, metavar="FILE", help="plot processor time and bytes to FILE")
     arguments = parser.parse_args()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -149,7 +149,7 @@ def main() -> int:
 
 
 def end(number: int, _: object) -> NoReturn:
-    """Exit on Ctrl-C or SIGTERM through the context managers that end the processes."""
+    """Exit on Ctrl-C or SIGTERM. The context managers then end the processes."""
     sys.exit(128 + number)
 
 
@@ -166,7 +166,7 @@ def print_table(table: Mapping[int, Figures]) -> None:
 
 
 def message(author: Author, cars: int, floors: int, calls: Calls) -> Heartbeat:
-    """Return the public state of a node in an idle group with the call set *calls*."""
+    """Return a heartbeat of *author* in an idle group with the call set *calls*."""
     car, hears = fleet.standing_car(author.id, cars, floors), (1 << cars) - 1 & ~(1 << author.id)
     claims, rates = calls.hall & fleet.share(author.id, cars, floors), fleet.rates(floors)
     return Heartbeat(author, 0, floors, car, claims, hears, calls, calls.digest, rates, __version__)
@@ -204,7 +204,7 @@ def size_figures(cars: int, floors: int) -> Figures:
 
 @define
 class Ports:
-    """The disk, network and panel of a node that is measured. They keep the last record and ignore the rest."""
+    """A fake disk, network and panel for node 0. They store the last record and ignore the rest."""
 
     record: Record | None = None
 
@@ -218,7 +218,7 @@ class Ports:
 
 @define
 class Reader:
-    """Node 0, with all others alive and all lamps lit, and the datagrams of its peers."""
+    """Node 0 and the datagrams of its peers. All peers are alive, and all lamps are lit."""
 
     cars: int
     floors: int
@@ -245,7 +245,7 @@ class Reader:
         return turn(node, tick, lambda: (self.now_ms, self.inputs), ports, ports, ports)
 
     def median_us(self, node: Node, make: Callable[[int], bytes], prepare: Callable[[], None] | None = None) -> float:
-        """Return the median CPU time of reading one datagram. Each time *node* begins in the same state."""
+        """Return the median CPU time to read one datagram. *node* starts each time in the same state."""
         took_ns = []
         for number in range(ROUNDS):
             sealed = make(number)
@@ -289,7 +289,7 @@ def reading_figures(cars: int, floors: int) -> Figures:
         return reader.seal_next(author, car=evolve(fleet.standing_car(author.id, cars, floors), floor=floor))
 
     def pressed(number: int) -> bytes:
-        """Return a datagram with a press of the only dark hall button. The number of the press is new each time."""
+        """Return a datagram with a new press of the only dark hall button."""
         author, calls = peers[number % len(peers)], reader.node.calls
         old = calls.entries.get(author) or Entry(author, 0)
         newest = old.newest + reader.sequence
@@ -323,7 +323,7 @@ def world_figures(cars: int, floors: int, loss: int) -> Figures:
 
 
 def world_presses(cars: int, floors: int, loss: int) -> tuple[list[int], list[int]]:
-    """Press cab buttons on one panel after the other. Return the heartbeats and the ms until each lamp was lit."""
+    """Press cab buttons one by one. Return, for each, the heartbeats and the ms until its lamp is lit."""
     deadline_s = time.monotonic() + WORLD_S
     at = tuple(float(id % floors) for id in range(cars))
     world = World(Plan(0, cars, floors, 2000, NEVER_MS, (), (), at=at, policy=Policy(park=Park.NONE)))
@@ -366,14 +366,14 @@ def world_presses(cars: int, floors: int, loss: int) -> tuple[list[int], list[in
 
 
 class Used(NamedTuple):
-    """The CPU time of the processes of node 0, and when it was read."""
+    """A reading of the CPU time of node 0's processes."""
 
     at_ns: int
     of_ns: dict[str, int]
 
 
 class FleetProcess:
-    """The fleet, and the channel to it."""
+    """The fleet's process and the pipes to it."""
 
     def __init__(self, cars: int, floors: int, port: int) -> None:
         command = [sys.executable, fleet.__file__, *map(str, (cars, floors, port))]
@@ -405,7 +405,7 @@ class FleetProcess:
 
 @contextmanager
 def running(cars: int, floors: int) -> Iterator[tuple[Lab, FleetProcess]]:
-    """Run node 0 with its elevator and the fleet; yield both when the whole group has the same call set."""
+    """Run node 0, its elevator and the fleet. Yield the lab and the fleet when all nodes have the same call set."""
     with tempfile.TemporaryDirectory() as directory, lab.lab(Path(directory), 1, floors, start=False) as group:
         others = FleetProcess(cars, floors, group.net_port)
         try:
@@ -466,7 +466,7 @@ def percent(before: Used, after: Used) -> dict[str, float]:
 
 
 def presses(group: Lab, others: FleetProcess, floors: int, seconds: float) -> list[float]:
-    """Press a dark button on the panel of node 0 every PRESS_EVERY_MS. Return the times to its lamp, in ms."""
+    """Press a dark button on node 0's panel every PRESS_EVERY_MS. Return the ms to each lamp."""
     rng, lamps_ms = random.Random(1), list[float]()
     begin_s = time.monotonic()
     while time.monotonic() < begin_s + seconds:
@@ -501,7 +501,7 @@ def percentile(values: Sequence[float], percent: int) -> float:
 
 
 def dropped(group: Lab) -> int:
-    """Return how many datagrams node 0 has dropped, from its log, and the kernel for it, from /proc/net/udp."""
+    """Return how many datagrams node 0 (see its log) and the kernel (see /proc/net/udp) have dropped."""
     lines = re.findall(r"dropped a datagram: [^(\n]*(?:\((\d+) times\))?", group.log(0))
     sockets = [line.split() for line in Path("/proc/net/udp").read_text().splitlines()[1:]]
     by_kernel = [int(each[-1]) for each in sockets if each[1] == f"00000000:{group.net_port:04X}"]
@@ -545,7 +545,7 @@ DIAGRAMS: Sequence[tuple[str, str, Mapping[str, str]]] = (
 
 
 def plot(table: Mapping[int, Figures]) -> str:
-    """Return an SVG picture with a diagram for each of DIAGRAMS. Its horizontal axis is logarithmic."""
+    """Return an SVG picture with one diagram for each of DIAGRAMS. The horizontal axes are logarithmic."""
     width, height = LEFT + len(DIAGRAMS) * (PANEL_W + GAP) - GAP + 30, TOP + PANEL_H + 120
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" {STYLE}>',
@@ -558,7 +558,7 @@ def plot(table: Mapping[int, Figures]) -> str:
 
 
 def diagram(left: float, title: str, unit: str, lines: Mapping[str, str], table: Mapping[int, Figures]) -> list[str]:
-    """Draw one diagram: axes with their units, one line of points for each of *lines*, and a legend below."""
+    """Draw one diagram: axes with units, a curve for each of *lines*, and a legend."""
     cells = {label: [(cars, table[cars][name]) for cars in sorted(table)] for label, name in lines.items()}
     points = {label: [(cars, y) for cars, y in each if y is not None] for label, each in cells.items()}
     step = tick_step(max(y for each in points.values() for _, y in each))
@@ -598,7 +598,7 @@ def text(x: float, y: float, words: str, style: str = "") -> str:
 
 
 def tick_step(most: float) -> float:
-    """Return a round distance between ticks that gives three to eight ticks up to *most*."""
+    """Return a round distance between ticks, so that three to eight ticks reach up to *most*."""
     power: float = 10 ** math.floor(math.log10(most))
     return next(step * power for step in (0.2, 0.5, 1, 2) if most < 6 * step * power)
 

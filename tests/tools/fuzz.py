@@ -758,8 +758,8 @@ def succeeds(command: list[str], **environment: str) -> bool:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Fuzz the parsers of external input.")
-    parser.add_argument("seconds", type=float, nargs="?", default=20, help="time for each target (20)")
-    parser.add_argument("targets", nargs="*", help=f"{', '.join(TARGETS)}, sanitizers (default: all)")
+    parser.add_argument("seconds", type=float, nargs="?", default=20, help="seconds for each target; default: 20")
+    parser.add_argument("targets", nargs="*", help=f"{', '.join(TARGETS)}, sanitizers; default: all")
     arguments = parser.parse_args()
     names = arguments.targets or [*TARGETS, "sanitizers"]
     if unknown := set(names) - TARGETS.keys() - {"sanitizers"}:
