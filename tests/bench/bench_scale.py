@@ -125,8 +125,10 @@ ROWS: Sequence[tuple[str, str]] = (
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Measure how the cost of a node grows with the number of cars.")
-    parser.add_argument("--only", type=int, nargs="+", choices=SIZES, default=[*SIZES], help="numbers of cars; default: all")
-    parser.add_argument("--seconds", type=float, default=10, help="seconds for each measurement of the real node; default: 10")
+    parser.add_argument(
+        "--only", type=int, nargs="+", choices=SIZES, default=[*SIZES], help="numbers of cars; default: all"
+    )
+    parser.add_argument("--seconds", type=float, default=10, help="seconds to measure the real node; default: 10")
     parser.add_argument("--svg", type=Path, metavar="FILE", help="plot processor time and bytes to FILE")
     arguments = parser.parse_args()
     for number in (signal.SIGINT, signal.SIGTERM):

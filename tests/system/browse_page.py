@@ -22,7 +22,7 @@ from selenium.webdriver.remote.webelement import WebElement
 PICTURES = Path(__file__).parents[2] / ".cache" / "page"
 CARS = range(3)
 FLOORS = 9
-"""With this many floors, one is always several floors away from every parked car."""
+"""So many floors that one is always far from every parked car."""
 PARKED_S = 1.0
 """A car counts as parked once it has been stationary for this long."""
 SIZES = {"laptop": (1366, 900), "projector": (1920, 1080), "phone": (390, 844)}
@@ -81,7 +81,7 @@ class Page:
             time.sleep(0.02)
 
     def far_floor(self) -> int:
-        """Wait until all cars are parked at different floors; return the floor whose nearest car is farthest away."""
+        """Wait until all cars are parked at different floors. Return the floor that is farthest from any car."""
 
         def at() -> list[int]:
             found = [re.match(r"Floor indicator (\d+)", self.floor_indicator(car)) for car in CARS]

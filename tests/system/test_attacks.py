@@ -159,7 +159,7 @@ def test_flood_does_not_starve_other_nodes(
 
 
 def corrupt(sealed: bytes, rng: random.Random) -> bytes:
-    """Flip some bits of a datagram, truncate it, or return it unchanged."""
+    """Return *sealed* unchanged, truncated, or with flipped bits."""
     match rng.randrange(4):
         case 0:
             return sealed[: 1 + rng.randrange(len(sealed))]

@@ -14,7 +14,7 @@ from websockets.typing import Origin
 
 CARS = range(3)
 FLOORS = 9
-"""With this many floors, one is always several floors away from every parked car."""
+"""So many floors that one is always far from every parked car."""
 PARKED_S = 1.0
 """A car counts as parked once it has been stationary for this long."""
 
@@ -66,7 +66,7 @@ class Page:
         return any(words in line for line in self.scene["said"])
 
     def far_floor(self) -> int:
-        """Wait until all cars are parked at different floors; return the floor whose nearest car is farthest away."""
+        """Wait until all cars are parked at different floors. Return the floor that is farthest from any car."""
 
         def places() -> list[int]:
             return [self.car(car)["sensor"] for car in CARS if not self.car(car)["motor"]]

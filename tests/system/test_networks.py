@@ -1,4 +1,4 @@
-"""Complete nodes on hosts of their own, which are network namespaces joined by a simulated Ethernet switch."""
+"""Complete nodes on separate hosts: network namespaces on a simulated Ethernet switch."""
 
 import json
 import socket
@@ -31,7 +31,7 @@ def network() -> Iterator[Network]:
 
 
 class HostLab:
-    """A host with a simulated elevator for each node in *ids*."""
+    """A lab on a host, with a simulated elevator for each node in *ids*."""
 
     def __init__(self, host: Host, opened: Lab, ids: Sequence[int]) -> None:
         self.host = host
@@ -48,7 +48,7 @@ class HostLab:
             self.lab.wait_for(car, text, times)
 
     def wait_for_peers(self, *ids: int, times: int = 1) -> None:
-        """Wait until each node has logged *times* times that each node in *ids*, except itself, is alive."""
+        """Wait until each node has logged *times* times that each other node in *ids* is alive."""
         for car in self.lab.nodes:
             for id in ids:
                 if id != self._ids[car]:
@@ -56,14 +56,14 @@ class HostLab:
 
 
 class Labs:
-    """Opens a lab on each host, and closes them all."""
+    """Opens labs on hosts, and closes all of them."""
 
     def __init__(self, directory: Path, stack: ExitStack) -> None:
         self._directory = directory
         self._stack = stack
 
     def open(self, host: Host, *ids: int, broadcast: str | None = None, start: bool = True) -> HostLab:
-        """Open a lab on *host* with a node for each of *ids*. *broadcast* is the nodes' --broadcast."""
+        """Open a lab on *host* with the nodes *ids*. *broadcast* is their option --broadcast."""
         directory = self._directory / "-".join(map(str, ids))
         directory.mkdir()
         with host.entered():
@@ -114,7 +114,7 @@ def next_line(process: subprocess.Popen[str]) -> dict[str, Any]:
 
 
 def alive(process: subprocess.Popen[str]) -> list[int]:
-    """Return the ids of the nodes that the next line of `watch --json` shows as alive."""
+    """Read the next line of `watch --json`. Return the ids of the nodes that are alive."""
     return [node["id"] for node in next_line(process)["nodes"] if node["alive"]]
 
 
@@ -234,7 +234,7 @@ def test_second_interface_that_appears_late_or_reappears_is_used(
 
 @pytest.mark.quick
 def test_multicast_group_is_left_on_interfaces_that_disappear(network: Network) -> None:
-    """Otherwise, the kernel refuses new memberships after 20: see igmp_max_memberships in ip(7)."""
+    """The kernel limits a socket to 20 memberships: see igmp_max_memberships in ip(7)."""
     host = network.host()
     with host.entered():
         opened = open_port(NET_PORT)

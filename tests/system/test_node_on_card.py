@@ -29,7 +29,7 @@ class Car:
         self.directory = directory
         self.node: subprocess.Popen[bytes] | None = None
         self.pid = 0
-        """The pid of the node's first process. All processes of the node have it as their session id."""
+        """The pid of the node's first process, and the session id of all its processes."""
         self.command = PROGRAM
 
     def start(self, *more: str) -> None:
@@ -132,7 +132,7 @@ def test_motor_stops_and_a_new_worker_serves_the_call_when_the_worker_is_killed(
 
 @pytest.mark.rule("C12")
 def test_supervisor_stops_the_motor_without_a_new_worker(tmp_path: Path) -> None:
-    """The worker is killed while the supervisor gets a termination signal, so the supervisor starts no new worker."""
+    """The supervisor is stopped while the worker is killed. It resumes with a termination signal."""
     with car_on_card(tmp_path) as car:
         car.start()
         car.drive_up()
@@ -290,7 +290,7 @@ def test_short_stall_of_the_card_stops_the_motor_without_a_fault(tmp_path: Path)
 
 NOBODY = 65534
 UNPRIVILEGED = [] if os.geteuid() else ["setpriv", "--inh-caps=-sys_admin", "--bounding-set=-sys_admin"]
-"""Command prefix that drops root's capability to open a port in exclusive use; empty for other users."""
+"""Starts a command without root's capability to open a port in exclusive use; empty for other users."""
 
 
 def can_open(car: Car) -> bool:
@@ -337,7 +337,7 @@ def test_only_a_new_worker_can_open_a_port_in_use(tmp_path: Path) -> None:
         car.wait(lambda: car.log().count("card answers") == 4)
         assert not can_open(car)
 
-        while pids := processes_of(car.pid):  # A killed process may have been replaced meanwhile.
+        while pids := processes_of(car.pid):  # The node may have replaced a killed process.
             for pid in pids:
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)

@@ -212,7 +212,7 @@ def test_termination_signal_stops_the_motor_and_ends_the_node(tmp_path: Path, nu
 
 
 def test_garbage_on_the_network_port_is_dropped_and_logged_a_few_times(tmp_path: Path) -> None:
-    lines_max = 10  # Each of the two reasons is logged at most five times in the first 30 s.
+    lines_max = 10  # The node logs each of the two reasons at most five times in 30 s.
     with lab(tmp_path, cars=1) as group, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as attacker:
         for _ in range(500):
             attacker.sendto(os.urandom(200), ("127.0.0.1", group.net_port))

@@ -1,4 +1,4 @@
-"""The process pair: supervisor and worker replace each other, and two copies of a node never run at once."""
+"""The process pair: supervisor and worker replace each other, but never run the same node twice."""
 
 import errno
 import os
@@ -17,7 +17,7 @@ from elevator.processes.worker_link import BEAT, ENDS, REFUSES, Link
 
 
 def wait_until_complete(group: Lab, id: int, without: tuple[int, ...] = ()) -> None:
-    """Wait until node *id* has one supervisor, one worker and one recorder, and no process with a pid in *without*."""
+    """Wait until node *id* has one supervisor, one worker and one recorder. No process may have a pid in *without*."""
 
     def is_complete() -> bool:
         found = [group.processes(id, name) for name in ("pair", "worker", "disk")]
@@ -114,7 +114,7 @@ def test_node_keeps_its_processes_after_the_machine_stalls(tmp_path: Path) -> No
 
 @pytest.mark.rule("L5")
 def test_press_is_not_missed_while_a_new_worker_waits_for_its_record(tmp_path: Path) -> None:
-    """The test stops the recorder, which delays the record as a slow disk would."""
+    """The test delays the record by stopping the recorder."""
     with lab(tmp_path, cars=1) as group:
         recorder, worker = only(group.processes(0, "disk")), only(group.processes(0, "worker"))
         os.kill(recorder, signal.SIGSTOP)
@@ -207,7 +207,7 @@ def test_worker_killed_while_its_supervisor_starts_is_replaced(tmp_path: Path) -
 
 
 def test_worker_reaped_before_its_adoption_is_replaced(tmp_path: Path) -> None:
-    """After init has reaped the orphaned worker, the supervisor still has the worker's pidfd."""
+    """Init has reaped the orphaned worker, but the supervisor still has the worker's pidfd."""
     pid = os.fork()
     if pid == 0:
         os._exit(0)

@@ -1,6 +1,6 @@
 """Setup on a new machine and after an interrupted installation: build/python.sh, build/just and build/venv.sh.
 
-The scripts run with fake versions of uname, the compiler and Python, so no test needs the network.
+The scripts run with fake versions of uname, the compiler and Python. No test needs the network.
 """
 
 import os
@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 TOOLS = shlex.split("cat chmod cksum cp dirname env flock ls mkdir mktemp mv rm sed sh sleep sync touch uname")
 JUST_VERSION = "1.2.3"
 
-# Defects of a fake Python, which runs one of these lines before the code that the script passes to it.
+# Defects of a fake Python. It runs one of these lines before the code that it gets from the script.
 OLD = "import sys; sys.version_info = (3, 9, 2)"
 NO_VENV = "import sys; sys.modules['ensurepip'] = None"
 NO_HEADERS = "import sysconfig; sysconfig.get_path = lambda name: '/nowhere'"
@@ -52,7 +52,7 @@ esac
 
 @pytest.fixture
 def bare(tmp_path: Path) -> Path:
-    """Return a folder of fake programs. As the PATH, it simulates a machine with all prerequisites."""
+    """Return a folder of fake programs. As the only PATH, it provides all prerequisites."""
     programs = tmp_path / "programs"
     programs.mkdir()
     for tool in TOOLS:
@@ -186,7 +186,7 @@ class Checkout:
         return process.returncode, [*err.splitlines(), *out.splitlines(), ""][-2 if out or err else -1]
 
     def start_and_hang(self, script: str, *arguments: str) -> subprocess.Popen[str]:
-        """Start a script and wait until its installation hangs. The installation continues once log.go exists."""
+        """Start a script and wait until its installation hangs. Create log.go to continue it."""
         hangs = self.log.with_name("log.hangs")
         process = self.start(script, *arguments, HANGS="yes")
         end = time.monotonic() + PATIENCE_S
@@ -196,7 +196,7 @@ class Checkout:
         return process
 
     def interrupt(self, script: str, number: signal.Signals, *arguments: str) -> None:
-        """Start a script; during its installation, send a signal to the script and its children."""
+        """Start a script. During its installation, send a signal to the script and its children."""
         with self.start_and_hang(script, *arguments) as process:
             os.killpg(process.pid, number)
 
@@ -281,7 +281,7 @@ def test_interrupted_installation_is_repeated_in_a_new_environment(
 
 
 CHANGES = {
-    # A change to a finished environment, and the number of environments that venv.sh then creates.
+    # A change to a finished environment, and how many environments venv.sh then creates.
     "lock file": 0,
     "C source": 0,
     "extension deleted": 0,

@@ -1,4 +1,4 @@
-"""The packed binary looks for simulator.con beside itself, not in the cache into which it unpacks the program."""
+"""The packed binary looks for simulator.con beside itself, not in its cache of unpacked files."""
 
 import importlib.util
 import os

@@ -1,21 +1,20 @@
 """A fleet: one process that plays all nodes of a large group except node 0, on the loopback broadcast address.
 
-The fleet needs little processor time, because its nodes share one call set. It merges what node 0 sends. Each fleet
-node publishes a change after a delay of its own, in place of its disk. elevator.core.outgoing schedules and composes
-the heartbeats, as in a real node, so node 0 receives the datagrams of a real group. Each fleet node sends from an
-address of its own.
+Node 0 receives the datagrams of a real group: elevator.core.outgoing schedules and composes the heartbeats, and each
+fleet node has its own address. The fleet needs little processor time, because its nodes share one call set. Each node
+publishes a change after a delay of its own, in place of a disk write.
 
-The fleet cars claim all hall calls that fleet nodes have pressed. So the car of node 0 stays where it is until a button
-of its own panel is pressed.
+The fleet cars claim all hall calls that fleet nodes have pressed. So the car of node 0 stays where it is until someone
+presses a button of its panel.
 
-The process reads commands from standard input, one a line, and ends at end of file:
+The process reads commands from standard input, one per line, until end of file:
 
-    load     each second, press CHANGES_PER_S buttons and serve as many calls; move the cars
-    serve    with the next service, serve the calls that node 0 has pressed
-    report   print a line of JSON: whether all nodes agree, and how much and how late the fleet has sent since
+    load     move the cars; each second, press CHANGES_PER_S buttons and serve CHANGES_PER_S calls
+    serve    at the next service, serve all calls that node 0 has pressed
+    report   print a line of JSON: whether all nodes agree, and how much and how late the fleet has sent since the last
 
 Under load, a press on the panel of node 0 replaces the next press of the fleet. The fleet does not press the buttons in
-`reserved`, so that the panel of node 0 has dark buttons.
+`reserved`, so the panel of node 0 has dark buttons.
 """
 
 import argparse
@@ -61,14 +60,14 @@ EVERYBODY, NODE = "127.255.255.255", "127.0.0.1"
 """The destination of all heartbeats, and the source address of node 0."""
 GROUP = "lab"
 CABS = 8
-"""How many cab calls each car has, if the building has more floors than that."""
+"""The number of cab calls of each car; fewer in a small building."""
 CHANGES_PER_S = 10
 SERVED_MAX = 3
-"""If more of the fleet's calls than this are dark, the car of node 0 has served some, and the fleet serves none."""
+"""The fleet serves no call while more of its calls than this are dark: then the car of node 0 has served some."""
 MOVE_MS = 2000
-"""The time from floor to floor of a moving fleet car."""
+"""The time of a fleet car from floor to floor."""
 DISK_MS = 2, 8
-"""The shortest and the longest time from a change to its publication, in place of writing a record."""
+"""The shortest and the longest simulated disk write: the delay from a change to its publication."""
 LATE_MS = 20
 INCARNATION = 1 << 40
 RATES = RATE_MAX // 10
@@ -79,25 +78,25 @@ def authors(cars: int) -> list[Author]:
 
 
 def hall_calls(floors: int) -> list[Call]:
-    """Return every hall call but "up" at floor 0, which the car of node 0 would serve at once."""
+    """Return all hall calls except "up" at floor 0: the car of node 0 would serve it at once."""
     up = [Call(Button.UP, floor, EVERY_CAR) for floor in range(1, floors - 1)]
     return up + [Call(Button.DOWN, floor, EVERY_CAR) for floor in range(1, floors)]
 
 
 def cab_calls(car: int, floors: int) -> list[Call]:
-    """Return CABS cab calls; fewer if there are fewer floors, because at least floor 0 has none."""
+    """Return up to CABS cab calls of *car*, none of them to floor 0."""
     chosen = random.Random(car).sample(range(1, floors), min(CABS, floors - 1))
     return [Call(Button.CAB, floor, car) for floor in chosen]
 
 
 def reserved(floors: int) -> list[Call]:
-    """Return the hall calls that only node 0 presses under load: half of them, or about a dozen."""
+    """Return the hall calls that only node 0 presses under load: half of all, at most about a dozen."""
     every = hall_calls(floors)
     return every[:: max(2, len(every) // 12)]
 
 
 def lit(pressing: Sequence[Author], floors: int) -> Calls:
-    """Return a call set with all `hall_calls`, pressed in turn by *pressing*, and with the cab calls of their cars."""
+    """Return a call set: the nodes *pressing* have pressed all their `cab_calls` and, in turn, all `hall_calls`."""
     calls = Calls()
     for number, call in enumerate(hall_calls(floors)):
         calls = press(calls, pressing[number % len(pressing)], call)
@@ -112,12 +111,12 @@ def rates(floors: int) -> Rates:
 
 
 def standing_car(id: int, cars: int, floors: int) -> Car:
-    """Return a car in service; the cars are spread over the building, and that of node 0 is at floor 0."""
+    """Return car *id*, idle and in service. The cars are spread over the building, with car 0 at floor 0."""
     return Car(id * floors // cars, Direction.UP, Behaviour.IDLE, Fault.NONE)
 
 
 def moved(car: Car, floors: int) -> Car:
-    """Return *car* one floor further; it turns at the ends of the building."""
+    """Return *car* one floor further. The car turns at an end floor."""
     turns = not 0 <= car.floor + car.direction < floors
     direction = car.direction.opposite if turns else car.direction
     return evolve(car, floor=car.floor + direction, direction=direction, behaviour=Behaviour.MOVING)
@@ -132,7 +131,7 @@ def share(id: int, cars: int, floors: int) -> Buttons:
 
 
 class Task(IntEnum):
-    """What the fleet does at a time: for one node, or for the group."""
+    """A task of one fleet node, or of the whole fleet."""
 
     PUBLISH = 0
     SEND = 1
@@ -158,11 +157,11 @@ class Fleet:
         self.published: Counter[int] = Counter()
         """How many fleet nodes publish each digest."""
         self.publishing: set[int] = set()
-        """The nodes that will publish a change."""
+        """The nodes whose publication of a change is pending."""
         self.heard: Heartbeat | None = None
         """The newest heartbeat of node 0."""
         self.pressed_at_0 = 0
-        """How many presses of node 0 have replaced no press of the fleet yet."""
+        """How many of the fleet's next presses to skip, one for each press of node 0."""
         self.should_serve_0 = False
         pool = [*hall_calls(floors), *[call for each in self.authors for call in cab_calls(each.id, floors)]]
         self.pool = [call for call in pool if call not in reserved(floors)]
@@ -243,7 +242,7 @@ class Fleet:
             self.change(press(self.calls, author, call))
 
     def serve(self) -> None:
-        """Serve a call of the fleet; after the command `serve`, all calls that node 0 has pressed instead."""
+        """Serve one call of the fleet. After the command `serve`, serve all calls of node 0 instead."""
         of_0 = [call for dot, call in self.calls.live.items() if dot.author.id == 0]
         if self.should_serve_0 and of_0:
             self.should_serve_0 = False
@@ -255,7 +254,7 @@ class Fleet:
                 self.change(serve(self.calls, {self.rng.choice(ours)}))
 
     def change(self, calls: Calls) -> None:
-        """Replace the call set, and let each node publish it after its own delay."""
+        """Replace the call set. Each node publishes it after its own delay."""
         if calls is self.calls:
             return
         self.calls, now_ms = calls, clock_ms()
@@ -326,7 +325,7 @@ def clock_ms() -> int:
 
 
 def open_receiver(port: int) -> socket.socket:
-    """Return a socket that receives the broadcasts of node 0 only: the kernel discards those of the fleet."""
+    """Return a socket that receives only broadcasts of node 0. The kernel discards those of the fleet."""
     opened = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     for option in (socket.SO_REUSEADDR, socket.SO_REUSEPORT):
         opened.setsockopt(socket.SOL_SOCKET, option, 1)
@@ -337,7 +336,7 @@ def open_receiver(port: int) -> socket.socket:
 
 
 def open_sender(id: int) -> socket.socket:
-    """Return a broadcast socket with a loopback address of its own."""
+    """Return a broadcast socket for fleet node *id*, with its own loopback address."""
     opened = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     opened.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
     opened.bind((f"127.0.1.{id}", 0))
@@ -349,7 +348,7 @@ def main() -> int:
     for name in ("cars", "floors", "port"):
         parser.add_argument(name, type=int)
     arguments = parser.parse_args()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the benchmark too, which closes standard input.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # On Ctrl-C, the benchmark closes standard input.
     Fleet(arguments.cars, arguments.floors, arguments.port).run()
     return 0
 

@@ -1,13 +1,12 @@
 """Fuzz targets for every parser of external input, run by `just fuzz`.
 
-1. A target passes bytes to a parser as an outsider would. It returns true if the parser accepted any of them. A target
-   fails if it raises an exception, because each parser has one defined way to report bad input.
-2. Targets do not stop at the parser. They apply accepted input to a node, a simulated car or a page, and check the
-   output of these, to find input that passes the parser and breaks something later.
-3. `just fuzz` runs each target under atheris (libFuzzer, guided by the coverage of our modules). Inputs that fail go to
-   tests/unit/corpus/TARGET/, and test_corpus.py replays them from then on.
-4. The C extension is built with the sanitizers and gets pseudo-random inputs: from the target `extension`, in a Python
-   that loads the sanitizers, and from native/check.c.
+1. A target passes bytes to a parser as an outsider would. It returns true if the parser accepts any of them. It fails
+   if it raises an exception.
+2. Targets also apply accepted input to a node, a simulated car or a page, and check what these do with it.
+3. `just fuzz` runs each target under atheris (libFuzzer, guided by the coverage of our modules). It stores inputs that
+   fail in tests/unit/corpus/TARGET/, and test_corpus.py replays them.
+4. The C extension also runs with the sanitizers, on pseudo-random inputs from the target `extension` and from
+   native/check.c.
 """
 
 import argparse
@@ -76,7 +75,7 @@ SLOW_S = 10
 
 
 class Bytes:
-    """Reads an input from start to end. After the end, `byte` returns 0 and `take` returns no bytes."""
+    """Reads an input from start to end. At the end, `byte` returns 0 and `take` returns no bytes."""
 
     def __init__(self, data: bytes) -> None:
         self.rest = data
@@ -89,7 +88,7 @@ class Bytes:
         return (self.take(1) or b"\0")[0]
 
     def pieces(self, length_bytes: int = 1) -> Iterator[tuple[int, bytes]]:
-        """Yield the pieces until the end as (control byte, data). Their length, big-endian, precedes the data."""
+        """Yield the remaining pieces as (control byte, data). A big-endian length precedes the data of each."""
         while self.rest:
             control = self.byte()
             yield control, self.take(int.from_bytes(self.take(length_bytes), "big"))
@@ -130,7 +129,7 @@ class Running:
         self.node = sent(node, original)
 
     def check_round_trip(self) -> None:
-        """Check that the record decodes to what was encoded."""
+        """Check that encoding and decoding the record changes nothing."""
         kept = read_record(write_record(record(self.node)), FLOORS)
         assert kept.calls.seen == self.node.calls.seen
 
@@ -178,7 +177,7 @@ def seals(data: bytes) -> bool:
 
 
 def mailbox(data: bytes) -> bool:
-    """Put and pop datagrams in any order. Check that the fair queue is bounded and keeps the order of each address."""
+    """Put and pop datagrams. Check that the fair queue is bounded and keeps the order of each address."""
     queue, came, read = FairQueue(), [0] * 256, [-1] * 256
     for each in data:
         if each == 255:
@@ -214,7 +213,7 @@ def watched(data: bytes) -> bool:
 
 
 def record_text(data: bytes) -> bool:
-    """Read a stored record: text, or bytes if another program wrote the row. A node must be able to start from it."""
+    """Read a stored record, as text or as bytes. A node must be able to start from it."""
     text: Any = data[1:] if data[:1] == b"\0" else data.decode(errors="replace")
     try:
         kept = read_record(text, FLOORS)
@@ -228,7 +227,7 @@ def record_text(data: bytes) -> bool:
 
 
 def record_file(data: bytes) -> bool:
-    """Open any file as a record. The store must read it, rename it or refuse its version; a DiskError is a failure."""
+    """Open any file as a record. The store must read it, rename it or refuse its version."""
     with scratch() as directory:
         (directory / "record.sqlite").write_bytes(data)
         try:
@@ -243,7 +242,7 @@ def record_file(data: bytes) -> bool:
 
 
 def configuration(data: bytes) -> bool:
-    """Read a configuration file. An invalid one must cause an error message of one line."""
+    """Read a configuration file. An invalid file must get a one-line error message."""
     with scratch() as directory:
         (directory / "file").write_bytes(data)
         try:
@@ -270,7 +269,7 @@ def key_file(data: bytes) -> bool:
 
 
 def arguments(data: bytes) -> bool:
-    """Parse the arguments of a node, or the arguments and the options file of `elevator sim`."""
+    """Parse the arguments of a node, or the arguments and the file `simulator.con` of `elevator sim`."""
     rest = Bytes(data)
     how = rest.byte()
     words = [os.fsdecode(word) for word in rest.rest.split(b"\n")]
@@ -317,7 +316,7 @@ def scratch() -> Iterator[Path]:
 
 
 def elevator_server(data: bytes) -> bool:
-    """Answer a node as an elevator server, in pieces of any size at any time. Some pieces are valid replies."""
+    """Answer a node as an elevator server would, in pieces of any size. Some pieces are valid replies."""
     near, far = tcp_pair()
     port, running, now_ms, taken = ElevatorServer("127.0.0.1", 1, FLOORS), Running(), 1000, False
     port._socket, port._give_up_at_ms = near, 1 << 40
@@ -343,13 +342,13 @@ def elevator_server(data: bytes) -> bool:
 
 
 def reply(asked: bytes, piece: bytes) -> bytes:
-    """Make a reply to the messages *asked*, with two bytes of *piece* in each."""
+    """Reply to the messages *asked*. Each reply contains two bytes of *piece*."""
     values = piece.ljust(len(asked) // 2, b"\0")
     return b"".join(bytes((asked[4 * n], values[2 * n], values[2 * n + 1], 0)) for n in range(len(asked) // 4))
 
 
 def io_card(data: bytes) -> bool:
-    """Answer a node as an I/O card, in pieces of any size and at any time."""
+    """Answer a node as an I/O card would, in pieces of any size."""
     near, far = socket.socketpair()
     port, running, now_ms, taken = CardPort("card", 174), Running(), 1000, False
     near.setblocking(False)
@@ -584,10 +583,7 @@ def answer_line(text: str) -> str:
 
 
 def extension(data: bytes) -> bool:
-    """Call the C extension with any arguments. It must answer, or raise ValueError or TypeError.
-
-    Only `reference`, `plan` and `park` get external input.
-    """
+    """Call the C extension with any arguments. It must answer, or raise ValueError or TypeError."""
     rest = Bytes(data)
     taken = False
     calls: list[Callable[..., object]] = [_assign.reference, _assign.plan, _assign.park]
@@ -614,7 +610,7 @@ def integer(rest: Bytes) -> int:
 
 
 def anything(rest: Bytes) -> Any:
-    """Return an object whose type or value the called function may not expect."""
+    """Return an object that may have an unexpected type or value."""
     return (None, 1.5, "text", [1], (1, 2), {}, 1 << 70, -1)[rest.byte() % 8]
 
 
@@ -715,7 +711,7 @@ def sanitize(seconds: float) -> bool:
     subprocess.run([*SANITIZED, "-shared", "-fPIC", *include, *sources, "-o", str(module)], check=True)
     within = {
         "LD_PRELOAD": " ".join(library(each) for each in ("libasan.so", "libubsan.so")),
-        "ASAN_OPTIONS": "detect_leaks=0",  # The interpreter does not free everything at exit.
+        "ASAN_OPTIONS": "detect_leaks=0",  # Python does not free everything at exit.
         "PYTHONMALLOC": "malloc",
         "PYTHONPATH": str(package.parent),
     }

@@ -1,7 +1,7 @@
 """A laboratory of real processes: a simulator with several elevators, and nodes, over real TCP and UDP.
 
-Tests press buttons and read events through the simulator's control socket. They wait for conditions with a generous
-timeout, because machines can be slow. Only benchmarks measure times.
+Tests press buttons and read events through the simulator's control socket. They measure no times, and every wait has a
+generous timeout, because the machine may be slow.
 """
 
 import json
@@ -23,7 +23,7 @@ from elevator.net.seal import HEAD_BYTES
 from elevator.net.wire import decode
 
 PROGRAM = shlex.split(os.environ.get("ELEVATOR_PROGRAM", "")) or [sys.executable, "-m", "elevator"]
-"""The command that starts the program under test. ELEVATOR_PROGRAM in the environment overrides it."""
+"""The command that starts the program under test. The environment variable ELEVATOR_PROGRAM overrides it."""
 PATIENCE_S = 40.0
 """The timeout of every wait."""
 
@@ -77,7 +77,7 @@ class Lab:
     def command(self, id: int, *more: str) -> list[str]:
         """Return the command that starts node *id*.
 
-        The command disables parking: a car parked at the floor of a press would serve the call without lighting a lamp.
+        The command disables parking. Otherwise, a car parked at the floor of a press serves the call without a lamp.
         """
         at = ["--serial", self.directory / f"card-{id}"] if self.cards else ["--port", self.port + id]
         arguments = ["--id", id, *at, "--floors", self.floors, "--net-port", self.net_port, "--park", "none"]
@@ -237,9 +237,9 @@ def lab(
 ) -> Iterator[Lab]:
     """Open a lab with *cars* elevators that start at floor *at* and take *travel_ms* from floor to floor.
 
-    If *start* is true, start a node for each elevator and wait until the nodes are ready. *more* are additional
+    If *start* is true, start a node for each elevator and wait until all nodes are ready. *more* are additional
     arguments of the nodes. If *cards* is true, nodes use simulated I/O cards instead of elevator servers. *net_port* is
-    the UDP port of the group; None: a free port. *broadcast* is the nodes' --broadcast; None: they have none.
+    the UDP port of the group; default: a free port. *broadcast* is the nodes' --broadcast; default: no such option.
     """
     opened = Lab(directory, cars, floors, at, more, travel_ms, cards, net_port, broadcast)
     try:

@@ -1,7 +1,7 @@
 """Hosts on one Ethernet network. Each host is a network namespace, and so is the switch between them.
 
-The namespaces have no names. The kernel destroys a namespace and its interfaces once its file descriptors are closed
-and its processes have ended, so a failed test leaves no interface behind.
+A failed test leaves no interface behind: the kernel destroys a namespace without a name when its file descriptors are
+closed and its processes have ended.
 """
 
 import ctypes
@@ -44,7 +44,7 @@ class Host:
 
     @contextmanager
     def entered(self) -> Iterator[None]:
-        """Enter the namespace. Sockets and processes that this thread creates meanwhile belong to it."""
+        """Enter the namespace during the block. It then owns new sockets and processes of this thread."""
         with current() as outside:
             check(libc.setns(self._fd, CLONE_NEWNET))
             try:
@@ -53,7 +53,7 @@ class Host:
                 check(libc.setns(outside, CLONE_NEWNET))
 
     def run(self, *command: str) -> str:
-        """Run *command* in the namespace and return its output, whatever its exit status."""
+        """Run *command* in the namespace and return its output. Only `ip` must succeed."""
         with self.entered():
             done = subprocess.run(command, check=False, stdout=subprocess.PIPE, encoding="utf-8", timeout=60)
         assert done.returncode == 0 or command[0] != "ip", command
@@ -77,7 +77,7 @@ class Network:
         self._stack.close()
 
     def host(self, address: str | None = None) -> Host:
-        """Return a new host. With an *address*, such as 10.0.0.1/24, it is connected as eth0."""
+        """Return a new host. If *address* is given, such as 10.0.0.1/24, connect the host's eth0 to the switch."""
         host = self._stack.enter_context(Host())
         if address is not None:
             self.connect(host, address)
@@ -120,7 +120,7 @@ def check(result: int) -> None:
 
 @cache
 def obstacle() -> str:
-    """Return the reason why this process cannot make namespaces and connect them; empty if it can."""
+    """Return why this process cannot create and connect namespaces; empty if it can."""
     if shutil.which("ip") is None:
         return "the program ip (package iproute2) is missing"
     try:

@@ -1,9 +1,8 @@
 """A model of native/assign_rules.h in Python, and recorded answers (vectors) of the official program.
 
-The official program is the course's hall_request_assigner. The model reads the same input format: hall requests as rows
-of [up, down], and a state for each car id. It has one function for each rule and is slow: it sorts all cars before each
-move and visits every floor. It expects input that the official program accepts. `flatten` converts such an input to the
-arguments of the C function.
+The official program is the course's hall_request_assigner. The model reads the same format: hall requests as rows of
+[up, down], and a state for each car id. It expects input that the official program accepts. It is simple but slow: it
+sorts all cars before each move and visits every floor. `flatten` converts an input to the arguments of the C function.
 """
 
 import json
@@ -103,7 +102,7 @@ class Building:
     active: frozenset[Call]
     """All hall requests of the input."""
     owners: dict[Call, str]
-    """For each active call, the id of the car that owns it. An empty id means unassigned, even if a car has that id."""
+    """For each active call, the id of its car; empty: unassigned, even if a car has an empty id."""
 
     def unassigned(self) -> list[Call]:
         """Return the requests without an owner, in ascending order of floors, up before down."""
@@ -113,7 +112,7 @@ class Building:
 
 @frozen
 class View:
-    """What a car bases its decisions on: its position, and the requests that it sees."""
+    """The input of a car's decisions: its position, and the requests that it sees."""
 
     floors: int
     floor: int
@@ -133,7 +132,7 @@ class View:
 
 
 class EndlessError(Exception):
-    """The simulation exceeds the limit on moves. Only a car with an empty id can cause that."""
+    """The simulation exceeded the limit on moves. Only a car with an empty id causes this."""
 
 
 def assign(given: Input, args: Args, moves_max: int = 1_000_000) -> Shares:
@@ -154,7 +153,7 @@ def assign(given: Input, args: Args, moves_max: int = 1_000_000) -> Shares:
 
 
 def start(given: Input, args: Args) -> Building:
-    """Create the simulation. The cars are in byte order of their ids, and each starts 1 us after the previous one."""
+    """Create the simulation. The cars start 1 us apart, in byte order of their ids."""
     hall = given["hallRequests"]
     ids = sorted(given["states"], key=lambda id: id.encode())
     active = frozenset(
@@ -248,7 +247,7 @@ def move(building: Building, car: Car) -> None:
         car.floor += car.direction
         car.clock_us += building.travel_us
     elif view.here():
-        clear(building, car, view)  # The view, and so the stop, has the previous direction.
+        clear(building, car, view)  # The stop is in the previous direction, which is in the view.
         car.clock_us += building.door_us
         car.behaviour = "doorOpen"
     else:
@@ -273,7 +272,7 @@ def choose_direction(view: View) -> int:
 
 
 def clear(building: Building, car: Car, view: View) -> None:
-    """Assign to *car* the requests that its stop at the floor of *view* clears."""
+    """Assign to *car* the requests that its stop clears."""
     floor = view.floor
     car.cab.discard(floor)
     for call in cleared(view, building.clear_all):
@@ -282,7 +281,7 @@ def clear(building: Building, car: Car, view: View) -> None:
 
 
 def cleared(view: View, clear_all: bool) -> list[Call]:
-    """Return the hall requests, active or not, that a stop at the floor of *view* would clear."""
+    """Return the hall requests that a stop at the floor of *view* clears, whether active or not."""
     up, down = Call(view.floor, "up"), Call(view.floor, "down")
     if clear_all or view.direction == 0:
         return [up, down]
@@ -338,7 +337,7 @@ def unflatten(given: Input, answer: Sequence[tuple[int, int]]) -> Shares:
 
 
 def with_cab(given: Input, shares: Mapping[str, list[list[bool]]]) -> Shares:
-    """Add the cab requests of the input as a third column, as includeCab does."""
+    """Add the cab requests as a third column, as the option includeCab does."""
     return {
         id: [[*row, cab] for row, cab in zip(rows, given["states"][id]["cabRequests"], strict=True)]
         for id, rows in shares.items()
@@ -346,7 +345,7 @@ def with_cab(given: Input, shares: Mapping[str, list[list[bool]]]) -> Shares:
 
 
 def vectors() -> list[Vector]:
-    """Read the recorded answers from the file ELEVATOR_VECTORS, by default from the sample in tests/unit/data/."""
+    """Read the recorded answers from the file ELEVATOR_VECTORS; default: a sample in tests/unit/data/."""
     path = Path(os.environ.get("ELEVATOR_VECTORS", DATA / "assigner_official.jsonl"))
     with path.open(encoding="utf-8") as lines:
         return [json.loads(line) for line in lines]

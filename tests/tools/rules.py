@@ -1,7 +1,7 @@
-"""The rules of the specification and what covers each of them: scenarios, other tests, judges and mutants.
+"""The rules of the specification, and the scenarios, other tests, judges and mutants for each rule.
 
-`just rules` prints a table; `just rules L3 C5` lists by name what covers the rules L3 and C5. The script only reads
-sources and runs no tests.
+`just rules` prints a table. `just rules L3 C5` lists what covers the rules L3 and C5. The script reads sources and runs
+no tests.
 """
 
 import ast
@@ -27,7 +27,7 @@ CITATION = re.compile(rf"\(({NAME}(?:,\s+{NAME})*)\)")
 
 
 class Mention(NamedTuple):
-    """A file that mentions a rule, and the name of the test or mutant that does, if any."""
+    """A mention of a rule: the file, and the name of the test or mutant, if any."""
 
     rule: str
     file: Path
@@ -44,7 +44,7 @@ def python_files(*folders: str) -> list[Path]:
 
 
 def marks(source: str) -> Iterator[tuple[str, str]]:
-    """Yield (rule, name) for each `pytest.mark.rule` in *source*. The name is the test's or the key of a dict."""
+    """Yield (rule, name) for each `pytest.mark.rule` in *source*. The name is a test or a key of a table."""
     for node in ast.walk(ast.parse(source)):
         match node:
             case ast.FunctionDef(name=name):
@@ -95,7 +95,7 @@ def all_mutants() -> list[Mention]:
 
 
 def coverage() -> dict[str, dict[str, list[str]]]:
-    """Return, for each rule and column of the table, the names of scenarios, other tests, judges or mutants."""
+    """Return the names in each column of the table, by rule and column."""
     found: dict[str, dict[str, list[str]]] = {
         rule: {"scenarios": [], "other tests": [], "judges": [], "mutants": []} for rule, _ in read_rules()
     }

@@ -1,7 +1,7 @@
-"""A group of cars in the simulated world, driven step by step by a test, and helpers that act on it or inspect it.
+"""Runs a group of cars in the simulated world step by step. Helpers change and inspect the group.
 
-The judges of the simulated world check every scenario. A scenario turns them off with `judged=False` if it goes beyond
-the faults that the world can inject.
+The judges of the simulated world check every scenario. A scenario turns them off with `judged=False` if its faults are
+beyond those that the world can inject.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -41,7 +41,7 @@ UP, DOWN, CAB = Button.UP, Button.DOWN, Button.CAB
 NO_PARKING, SPREAD, LOBBY = Policy(park=Park.NONE), Policy(park=Park.SPREAD), Policy(park=Park.LOBBY)
 PRESS_MS = 200
 LOG_MS = 100
-"""The longest time between two updates of a car's log."""
+"""Update the log of each car at least this often."""
 
 
 def make_calls(live: Mapping[Dot, Call], seen: Mapping[Author, int]) -> Calls:
@@ -54,7 +54,7 @@ def make_calls(live: Mapping[Dot, Call], seen: Mapping[Author, int]) -> Calls:
 
 
 def full_entry(author: Author, floors: int, newest: int) -> Entry:
-    """Return the entry of an author with every button pressed. The number of the newest press is *newest*."""
+    """Return an entry with a press of every button. *newest* is the number of the newest press."""
     buttons = [(button, floor) for button in Button for floor in range(floors) if is_button(button, floor, floors)]
     calls = [Call(button, floor, author.id if button is CAB else EVERY_CAR) for button, floor in buttons]
     return Entry(author, newest, {newest - age: call for age, call in enumerate(calls)})
@@ -66,7 +66,7 @@ class ScriptedCar:
     def __init__(self, world: World, id: int) -> None:
         self.world = world
         self.id = id
-        """The number of the car and of its panel. It differs from the node's id if the node has a duplicate id."""
+        """The number of the car and its panel. It is also the node's id, except for a duplicate node."""
         self.faults: dict[tuple[FaultKind, int], InjectedFault] = {}
         self.events: list[Event] = []
         self.log: list[str] = []
@@ -91,7 +91,7 @@ class ScriptedCar:
         return self.simulated.machine
 
     def inject(self, kind: FaultKind, on: bool, detail: int = 0, delay_ms: int = 0) -> None:
-        """Begin a fault of this car or its node if *on* is true; otherwise end it. A second call does nothing."""
+        """Begin a fault of this car or its node if *on* is true; otherwise end it. Repeated calls do nothing."""
         if on and (kind, detail) not in self.faults:
             fault = InjectedFault(kind, self.world.now_ms, NEVER_MS, self.id, detail=detail, delay_ms=delay_ms)
             self.faults[kind, detail] = fault
@@ -117,7 +117,7 @@ class ScriptedCar:
         self.inject(FaultKind.SERVER, on)
 
     def misread_floor(self, floor: int | None) -> None:
-        """Make the floor sensor report *floor* from now on; with None, make it work again."""
+        """Make the floor sensor report *floor* from now on. None: repair the sensor."""
         panel = self.simulated.panel
         panel.misread = lambda reply: reply if floor is None else reply[:-11] + bytes((True, floor)) + reply[-9:]
         panel.sweep_soon(self.world.now_ms)
@@ -137,7 +137,7 @@ class ScriptedCar:
 
 
 class Group:
-    """A running group of at most *cars* cars, one for each starting floor in *at*."""
+    """A running group: one car for each starting floor in *at*, but at most *cars*."""
 
     def __init__(
         self,
@@ -180,11 +180,11 @@ class Group:
         while self.now_ms < until_ms:
             self.world.run_until(min(self.now_ms + LOG_MS, until_ms))
             for car in self.cars:
-                if car.is_running:  # The world emits no event for a turn that received only unchanged heartbeats.
+                if car.is_running:  # Turns that read only unchanged heartbeats emit no event.
                     car.log += [each.text for each in car.event_log.events(car.node, car.node)]
 
     def run_until(self, condition: Callable[[], bool], within_ms: int) -> int:
-        """Run until *condition* holds; return how many ms this took. Fail after *within_ms*."""
+        """Run until *condition* holds and return the elapsed ms. Fail after *within_ms*."""
         start_ms = self.now_ms
         while not condition():
             assert self.now_ms < start_ms + within_ms, f"the condition does not hold after {within_ms} ms"
@@ -195,14 +195,14 @@ class Group:
         self.world.press(Press(self.now_ms, self.now_ms + PRESS_MS, panel, button, floor), begins=True)
 
     def link(self, is_linked: Callable[[int, int], bool]) -> None:
-        """From now on, drop every datagram for which *is_linked(sender, receiver)* is false."""
+        """From now on, deliver a datagram only if is_linked(sender, receiver) is true."""
         for receiver in self.cars:
             for sender in self.cars:
                 if sender is not receiver:
                     receiver.inject(FaultKind.ONE_WAY, not is_linked(sender.id, receiver.id), detail=sender.id)
 
     def join(self, kind: FaultKind, id: int, floors: int = 0) -> ScriptedCar:
-        """Add a car whose node is misconfigured: *id* is in use already, or *floors* differs from the group's."""
+        """Add a car with a misconfigured node: its *id* is in use, or its *floors* differ from the group's."""
         self.cars.append(ScriptedCar(self.world, len(self.cars)))
         self.world.begin_or_end(InjectedFault(kind, self.now_ms, NEVER_MS, id, detail=floors), begins=True)
         return self.cars[-1]
@@ -298,7 +298,7 @@ def lamps(car: ScriptedCar, button: Button, floor: int) -> list[bool]:
 
 
 def settle(group: Group, within_ms: int = 60_000) -> None:
-    """Run until all lamps are dark and all cars are idle; check that no node gave an unsafe command."""
+    """Run until all lamps are dark and all cars are idle. Check that no node gave an unsafe command."""
     group.run(300)
     group.run_until(lambda: is_dark(group) and is_idle(group), within_ms)
     for car in group.cars:
@@ -306,7 +306,7 @@ def settle(group: Group, within_ms: int = 60_000) -> None:
 
 
 def assert_in_service_on_trips_to(group: Group, *floors: int) -> None:
-    """Send car 0 to *floors*, one after the other, and check that it reports no fault on the way."""
+    """Send car 0 to *floors* one by one. Check that the car reports no fault on the way."""
     for floor in floors:
         group.press(0, CAB, floor)
         group.run(50)
