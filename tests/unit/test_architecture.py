@@ -1,7 +1,7 @@
-"""The architecture: which packages may import which, and which modules may use the operating system.
+"""The architecture: which packages each package may import, and which modules may use the operating system.
 
-A new package needs a row in PACKAGES. A module that uses the operating system needs a row in OUTSIDE. If a row is hard
-to justify, the code belongs elsewhere.
+A new package needs a row in PACKAGES. A module that uses the operating system needs a row in OUTSIDE. If you cannot
+justify a row, the code belongs elsewhere.
 """
 
 import ast
@@ -24,7 +24,7 @@ PACKAGES = {
     "simulation": "core net storage hardware runtime building",
     "cli": "core net processes storage hardware runtime ui building simulation",
 }
-"""The packages that each package may import. A package imports only packages above it in this table."""
+"""The packages that each package may import. All of them are above it in this table."""
 
 OUTSIDE = {
     "__main__": "os",
@@ -49,7 +49,7 @@ OUTSIDE = {
     "building.terminal_picture": "rich",
     "simulation.campaign": "os select signal",
 }
-"""For each module that uses the operating system: its imports from WORLD. The package cli may import any of them."""
+"""The modules that use the operating system, with their imports from WORLD. The package cli is exempt."""
 
 WORLD = (
     "asyncio curses datetime fcntl http mmap multiprocessing os pty rich secrets select selectors serial shutil signal"
@@ -57,7 +57,7 @@ WORLD = (
 )
 
 VAGUE = {"base", "common", "data", "handlers", "helper", "helpers", "manager", "misc", "tools", "util", "utils"}
-"""Module names that do not state a purpose. Our modules must not have them."""
+"""Forbidden module names: they state no purpose."""
 
 
 def name_of(file: Path) -> str:
@@ -73,7 +73,7 @@ def package_of(module: str) -> str:
 
 
 def imports(source: str) -> set[str]:
-    """Return every module that *source* may import. `from a import b` counts as a and a.b, as b can be a module."""
+    """Return every module that *source* may import. `from a import b` counts as a and a.b."""
     found = set()
     for node in ast.walk(ast.parse(source)):
         match node:

@@ -1,4 +1,4 @@
-"""`elevator assign` answers like the original, the course's assigner, except in the cases of DIFFERENCES."""
+"""`elevator assign` answers like the original (the course's assigner), with the exceptions in DIFFERENCES."""
 
 import io
 import json
@@ -26,8 +26,8 @@ from elevator.cli.assign_help import DIFFERENCES, USAGE
 COMMAND = [sys.executable, "-m", "elevator", "assign"]
 VECTORS = reference.vectors()
 CALLS = [json.loads(line) for line in (reference.DATA / "assigner_cli.jsonl").read_text().splitlines()]
-"""Recorded runs of the original: arguments, exit status and the first OUTPUT_BYTES bytes of the output. If the original
-rejects an input that `elevator assign` answers, "differences" names the entries of DIFFERENCES that explain why."""
+"""Recorded runs of the original: arguments, exit status and the first OUTPUT_BYTES bytes of the output. If only the
+original rejects an input, "differences" names the reasons in DIFFERENCES."""
 OUTPUT_BYTES = 400
 REJECTS = [json.loads(line) for line in (reference.DATA / "assigner_rejects.jsonl").read_text().splitlines()]
 
@@ -37,7 +37,7 @@ def run(*arguments: str, text: str = "") -> subprocess.CompletedProcess[str]:
 
 
 def flags(vector: Vector) -> list[str]:
-    """Return the args of *vector* as command-line options of the original."""
+    """Return the command-line options of the original for *vector*."""
     found = []
     for name, value in vector["args"].items():
         found += ["--includeCab"] * bool(value) if name == "includeCab" else [f"--{name}", str(value)]
@@ -92,7 +92,7 @@ def ask(arguments: list[str], text: str = "") -> tuple[int, str, str]:
 
 
 def as_recorded(output: str) -> str:
-    """Convert *output* to the order of cars and the escape sequences that the original uses."""
+    """Convert *output* to the original's order of cars and escape sequences."""
     answers = json.loads(output)
     ordered = {id: answers[id] for id in sorted(answers, key=str.encode)}
     text = json.dumps(ordered, separators=(",", ":"), ensure_ascii=False) + "\n"
@@ -242,7 +242,7 @@ def test_invalid_options_are_reported_on_one_line(words: list[str]) -> None:
 
 
 def with_floor(floor: str, **more: str) -> str:
-    """Return an input of two floors and one car. *floor* and *more* are JSON values for fields of the car."""
+    """Return an input with two floors and one car. *floor* and *more* are fields of the car, in JSON."""
     fields = {"floor": floor, "cabRequests": "[false,false]", **more}
     state = ",".join(f'"{name}":{value}' for name, value in fields.items())
     return f'{{"hallRequests":[[false,false],[false,true]],"states":{{"a":{{{state}}}}}}}'
@@ -479,7 +479,7 @@ def test_server_replaces_an_abandoned_socket_but_not_one_in_use(path: Path, tmp_
         with closing(client(left)) as connection:
             connection.sendall(b"{}\n")
             assert b"error" in connection.recv(1000)
-        left.unlink()  # The program must end cleanly even if a user has removed its socket.
+        left.unlink()  # The program must also end cleanly without its socket.
         os.kill(program.pid, signal.SIGINT)
         assert program.wait(20) == 0
 

@@ -60,7 +60,7 @@ NOT_INTEGERS = {
     "raw: trailing text",
     "raw: bool as 0/1",
 }
-"""Rejected inputs whose error is lost when the JSON becomes integers for C. The JSON reader must reject them."""
+"""Rejected inputs that only the JSON reader can reject. C gets integers, which do not show the error."""
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_inputs_that_the_official_program_rejects_raise_value_error(reject: dict
         _assign.reference(*reference.flatten(given, reject["args"]))
 
 
-def test_recorded_rejections_include_every_case_of_not_integers() -> None:
+def test_recorded_rejections_include_all_json_errors() -> None:
     assert {reject["case"] for reject in REJECTS} > NOT_INTEGERS
 
 
@@ -145,7 +145,7 @@ def test_assigner_agrees_with_model_if_an_id_is_empty(given: Input, data: st.Dat
 def test_car_with_empty_id_is_assigned_calls_only_if_it_is_alone() -> None:
     """Another car gets the call, although the car with the empty id is idle at the call's floor.
 
-    If no other car exists, the car with the empty id gets a single call, but two calls raise ValueError.
+    Alone, the car with the empty id gets a single call. Two calls raise ValueError.
     """
     state: State = {"behaviour": "idle", "floor": 1, "direction": "stop", "cabRequests": [False] * 3}
     hall = [[False, False], [True, False], [False, False]]
@@ -189,7 +189,7 @@ def test_assigner_agrees_with_model_for_many_cars(cars: int) -> None:
 
 
 def test_calls_in_the_largest_building_are_assigned() -> None:
-    """Every car passes every floor, which is the most work that a realistic input can cause."""
+    """Every car passes every floor. No realistic input causes more work."""
     everything = 2**1024 - 1
     shares = _assign.reference(1024, everything, everything, [(1, 1, -1, 0)] * 500)
     assert_assigned_once(everything, everything, shares)
@@ -208,7 +208,7 @@ def test_assigner_agrees_with_model_for_negative_and_huge_durations(door_ms: int
 
 
 def test_clocks_that_overflow_wrap_around() -> None:
-    """Clocks count in units of 100 ns, with 64 bits. Even after an overflow, each call is assigned to one car."""
+    """Clocks have 64 bits and count in units of 100 ns. After an overflow, each call still goes to one car."""
     everything = 2**1024 - 1
     for durations in ((2**31 - 1, 2**31 - 1), (-(2**31), 2**31 - 1)):
         shares = _assign.reference(1024, everything, everything, [(0, 0, 0, everything)] * 2, *durations)
@@ -216,7 +216,7 @@ def test_clocks_that_overflow_wrap_around() -> None:
 
 
 def test_first_id_in_byte_order_wins_a_tie() -> None:
-    """Ids are compared byte by byte, so digits precede letters, and 10 precedes 2."""
+    """Ids are compared byte by byte: digits precede letters, and 10 precedes 2."""
     hall = [[False, False], [False, False], [True, False]]
     state: State = {"behaviour": "idle", "floor": 0, "direction": "stop", "cabRequests": [False] * 3}
     for ids in (["10", "2", "a"], ["Z", "a", "é", "\uffff", "\U00010000"]):
@@ -225,10 +225,7 @@ def test_first_id_in_byte_order_wins_a_tie() -> None:
 
 
 def assert_assigned_once(up: int, down: int, shares: tuple[tuple[int, int], ...]) -> None:
-    """Assert that each call of the masks *up* and *down* is assigned to exactly one car.
-
-    The cars' masks must add up to the mask of all calls and have as many bits in total.
-    """
+    """Assert that each call of the masks *up* and *down* is assigned to exactly one car."""
     for calls, parts in ((up, [share[0] for share in shares]), (down, [share[1] for share in shares])):
         assert sum(parts) == calls
         assert sum(part.bit_count() for part in parts) == calls.bit_count()

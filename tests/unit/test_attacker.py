@@ -1,4 +1,4 @@
-"""The simulated attacker: nodes reject all its datagrams, and a judge detects any datagram that a node accepts."""
+"""The simulated attacker: nodes reject all its datagrams. If a node accepts one, a judge detects it."""
 
 from collections import Counter
 
@@ -19,7 +19,7 @@ AT_MS, UNTIL_MS = 500, 19_000
 
 
 def attacked(keyed: bool) -> Plan:
-    """Return a plan with many restarts and a continuous attack. If *keyed*, the group has a key."""
+    """Return a plan with many restarts and a continuous attack, on a group with a key if *keyed*."""
     kills = [
         InjectedFault(FaultKind.KILL, at_ms, at_ms + 300, at_ms // 1000 % 2) for at_ms in range(3000, 15_000, 1000)
     ]

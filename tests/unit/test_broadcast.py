@@ -1,4 +1,4 @@
-"""What the broadcast port logs when the kernel refuses datagrams, in virtual time."""
+"""Log lines of the broadcast port when the kernel refuses datagrams, in virtual time."""
 
 import errno
 import logging
@@ -20,11 +20,11 @@ MINUTE_MS = 60_000
 ME = Author(1, 7)
 
 Refuses = Callable[[int, str], bool]
-"""True if the kernel refuses a datagram, given the time in ms and the interface."""
+"""True if the kernel refuses a datagram at this time (in ms) on this interface."""
 
 
 class Kernel:
-    """A fake kernel and its socket. It records each datagram, or refuses it with EPERM as a firewall rule would."""
+    """A fake kernel and its socket. It records a datagram or, like a firewall, refuses it with EPERM."""
 
     def __init__(self) -> None:
         self.now_ms = 0

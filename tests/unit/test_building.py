@@ -229,7 +229,7 @@ def test_result_does_not_depend_on_how_messages_are_grouped(
 
 @contextmanager
 def running(building: Building) -> Iterator[Building]:
-    """Run *building* in a thread during the block. At the end, fail if the thread raised an error."""
+    """Run *building* in a thread during the block. Then fail if the thread raised an error."""
     ended = threading.Event()
     errors: list[BaseException] = []
 
@@ -340,7 +340,7 @@ class Operator:
         return state
 
     def until(self, condition: Callable[[dict[str, Any]], object], car: int = 0) -> dict[str, Any]:
-        """Wait until *condition* holds for the state of *car*; return this state."""
+        """Wait until the state of *car* fulfils *condition*. Return the state."""
         deadline = time.monotonic() + 5
         while not condition(state := self.state(car)):
             assert time.monotonic() < deadline, state
@@ -389,7 +389,7 @@ def test_second_client_waits_until_the_first_disconnects(building: Building, ope
 def test_clients_that_send_one_message_at_a_time_are_served(building: Building, operator: Operator) -> None:
     """The course's drivers for C, Rust and Python send each message separately, without TCP_NODELAY.
 
-    They read each reply with a single call for 4 bytes. The C driver first requests a reload of the configuration.
+    They read each reply with a single call. The C driver first requests a reload of the configuration.
     """
     for run in range(3):  # Controllers may reconnect immediately after a restart.
         with socket.create_connection(("127.0.0.1", building.ports[0]), timeout=5) as client:
@@ -454,7 +454,7 @@ class Stepped:
             self.building.turn(0)
 
     def send(self, piece: bytes) -> None:
-        """Send *piece*, a part of a message, and wait until the server has read it."""
+        """Send *piece* of a message. Wait until the server has read it."""
         before = self.elevator.reader.expires_at_ms()
         self.client.socket.sendall(piece)
         self.turn_until(lambda: self.elevator.reader.expires_at_ms() not in (None, before))

@@ -1,4 +1,4 @@
-"""The call set: algebraic laws of merging, and random histories compared with a model that keeps every press."""
+"""The call set: the laws of merging, and random histories compared with a model that keeps every press."""
 
 from collections.abc import Mapping
 from random import Random
@@ -17,7 +17,7 @@ NODES = 3
 
 @define
 class Replica:
-    """The call set of one node, and its model: the presses that the node has received, and those of them served."""
+    """The call set of one node, and a model of it: the sets of received presses and of served presses."""
 
     author: Author
     calls: Calls = Calls()
@@ -39,7 +39,7 @@ histories = st.lists(
 
 
 def play(history: History) -> tuple[list[Replica], dict[Dot, Call]]:
-    """Run *history* on replicas; return the replicas and the call of each press."""
+    """Run *history* on replicas. Return the replicas and the call of each press."""
     replicas = [Replica(Author(id, 1)) for id in range(NODES)]
     pressed: dict[Dot, Call] = {}
     delayed: list[tuple[Calls, set[Dot], set[Dot]]] = []
@@ -221,7 +221,7 @@ def test_digest_of_no_calls_is_0() -> None:
 
 
 def test_expired_authors_do_not_count_in_the_digest() -> None:
-    """Replicas forget them at different times, and their sets must nevertheless count as equal."""
+    """Replicas forget expired authors at different times. Their digests must still be equal."""
     runs = [Author(0, run) for run in range(INCARNATIONS_KEPT + 3)]
     entries = {author: Entry(author, 1) for author in runs}
     kept = {author: entries[author] for author in runs[3:]}

@@ -41,13 +41,13 @@ class Line:
         return sent
 
     def receive(self, data: bytes) -> bytes:
-        """Deliver *data* to the client; return the bytes that the client sends in response."""
+        """Deliver *data* to the client. Return the client's response."""
         self.client.receive(data, self.now_ms)
         self.client.advance(self.now_ms)
         return self.sent()
 
     def wait(self, ms: int) -> Iterator[tuple[int, bytes]]:
-        """Let *ms* pass without a reply; yield the time and bytes of each message that the client sends."""
+        """Let *ms* pass without a reply. Yield the time and bytes of each message from the client."""
         end_ms = self.now_ms + ms
         while self.client.wake_at_ms() <= end_ms:
             self.now_ms = max(self.client.wake_at_ms(), self.now_ms)
@@ -65,7 +65,7 @@ class Line:
 
 @pytest.fixture
 def line() -> Line:
-    """Return a line whose card has answered one sweep, received MOVING_UP, and not yet answered a second sweep."""
+    """Return a line whose card has received MOVING_UP after its first sweep. The second sweep is unanswered."""
     made = Line()
     made.client.begin(0)
     assert made.sent() == HALT + READ_IDENTITY

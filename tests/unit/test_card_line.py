@@ -27,7 +27,7 @@ from elevator.hardware.panel_outputs import panel_buttons
 
 
 def feed(card: Card, machine: Machine, stream: bytes) -> tuple[Card, Machine, bytes]:
-    """Send *stream* to the card; return the new states of the card and the elevator, and the replies."""
+    """Send *stream* to the card. Return the new card, the new elevator and the replies."""
     replies = b""
     for byte in stream:
         card, machine, reply = apply_byte(card, machine, byte, 0)
@@ -187,7 +187,7 @@ def test_command_prints_the_paths_of_its_cards(tmp_path: Path) -> None:
 class LabServer:
     """A client that uses the card like the lab's elevator server (TTK4145/elevator-server).
 
-    It writes single bytes and waits up to a second for each reply before it writes the next byte.
+    It writes single bytes. After a read command it waits up to a second for the reply.
     """
 
     def __init__(self, path: str) -> None:
@@ -221,7 +221,7 @@ def test_client_that_waits_for_every_reply_is_served(tmp_path: Path) -> None:
                 (state,) = json.loads(lines.readline()).get("cars", [{}])
                 return dict(state)
 
-            for _ in range(2):  # The second client finds the card as the first left it.
+            for _ in range(2):  # For the second client, the card is as the first left it.
                 server = LabServer(path)
                 assert server.wide(63) == 0xA2
                 assert [server.wide(pin) for pin in (38, 46, 62)] == [0x10, 0, 0]

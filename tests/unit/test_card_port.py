@@ -76,9 +76,9 @@ def test_port_reads_inputs_and_writes_outputs(bench: Bench) -> None:
 
 
 def confirmed_inputs(before: Inputs, wanted: Outputs) -> Inputs:
-    """Return the inputs expected from a sweep if *wanted* is written between its request and its reply.
+    """Return the expected reply to a sweep if *wanted* is written after its request.
 
-    *before* are the inputs from the previous sweep. What they confirm stays confirmed unless *wanted* contradicts it.
+    It equals *before*, the previous reply, but it no longer confirms what *wanted* contradicts.
     """
     door_open, motor_stopped = before.confirmed
     confirmed = Confirmed(door_open and bool(wanted.door), motor_stopped and wanted.motor is Motor.STOP)
@@ -94,14 +94,14 @@ def test_reply_confirms_the_commands_before_its_sweep(bench: Bench) -> None:
             bench.port.poll(now_ms())
         asked_at_ms = bench.port.client.panel.asked_at_ms
         bench.port.write(wanted)
-        # The port's clock is stopped, so the port sends no sweep right after a late reply.
+        # The port's clock stands still, so that the port sends no sweep after the reply.
         bench.pump(lambda: bench.port.client.panel.asked_at_ms is None, clock=lambda ms=asked_at_ms: ms)  # type: ignore[misc]
         assert bench.port.inputs(now_ms()) == confirmed_inputs(before, wanted)
         before = Inputs(floor=2, confirmed=Confirmed(bool(wanted.door), wanted.motor is Motor.STOP))
         bench.pump(lambda: bench.port.client.panel.asked_at_ms is not None)
         bench.pump(lambda: bench.port.client.panel.asked_at_ms is None)  # This sweep follows the command.
         assert bench.port.inputs(now_ms()) == before
-        if wanted.motor is not Motor.STOP:  # No reply confirms a running motor, so wait for the motor itself.
+        if wanted.motor is not Motor.STOP:  # No reply confirms a running motor.
             bench.pump(lambda: bench.machine.shaft.motor is not Motor.STOP)
         assert (bench.machine.door, bench.machine.shaft.motor) == (wanted.door, wanted.motor)
 
@@ -211,7 +211,7 @@ def test_reply_from_before_a_stall_is_dropped(bench: Bench) -> None:
 
 
 class OtherDevice:
-    """A serial device that replies to its n-th request with answer(request, n), where n counts from 1."""
+    """A serial device. Its reply to the n-th request is answer(request, n), starting with n = 1."""
 
     def __init__(self, answer: Callable[[bytes, int], bytes]) -> None:
         self._master, self._slave = pty.openpty()
@@ -304,7 +304,7 @@ def test_late_identity_replies_are_not_decoded_as_a_sweep_reply() -> None:
 
 
 def with_tachometer(request: bytes, asked: int) -> bytes:
-    """Reply like a card with its car at floor 0 whose tachometer shows *asked*, the number of requests so far."""
+    """Reply like a card with its car at floor 0. The tachometer shows *asked*, the number of requests."""
     if bytes((0xC0 + 62,)) + SWEEP in request:
         return bytes((asked, 0xA2, 0x20, 0x00, 0xA2))
     return b"\xa2" * request.count(READ_IDENTITY)

@@ -33,9 +33,9 @@ def ride(
     capacity: int = 0,
     loss: int = ONE_VIEW,
 ) -> list[tuple[int, int]]:
-    """Simulate passengers in a building of four floors; return the waiting and journey time of each in ms.
+    """Simulate *people* in a building of four floors; return (waiting time, journey time) of each, in ms.
 
-    Each of *people* is a passenger: the time of arrival in ms, the origin and the destination.
+    Each of *people* is (time of arrival in ms, origin, destination).
     """
     stream = array("q", [value for each in people for value in each])
     done = run(Setting(assigner, park, [1], len(people), capacity, loss), cars, 4, 1, stream)
@@ -53,7 +53,7 @@ def test_passenger_at_an_open_door_enters_at_once_and_extends_the_dwell_time() -
 
 
 def test_passenger_waits_for_a_car_in_the_right_direction() -> None:
-    """The car has announced down at floor 1, so the passenger to floor 2 waits until the car returns."""
+    """The car has announced down at floor 1. The passenger to floor 2 waits until it returns."""
     (_, first), (wait, _) = ride([(1000, 1, 0), (3600, 1, 2)])
     assert first == 2500 + 3000 + 2500
     down_again_ms = 1000 + first
@@ -99,7 +99,7 @@ def test_random_numbers_match_splitmix64() -> None:
 def test_arrival_rates_match_the_definition_of_a_load(
     cars: int, floors: int, profile: str, load: float, per_five_minutes: float
 ) -> None:
-    """The expected rates are estimates by an independent implementation, from random trips."""
+    """The expected rates come from random trips in an independent implementation."""
     people = passengers_per_ms(cars, floors, PROFILES[profile], load) * 300_000
     assert people == pytest.approx(per_five_minutes, rel=0.01)
 

@@ -45,7 +45,7 @@ def heartbeat(id: int, floors: int = 4) -> Heartbeat:
 
 
 def traffic(*nodes: tuple[int, str, int], others: int = 0) -> GroupTraffic:
-    """Return the traffic of *nodes*, each (id, address, number of floors), and *others* datagrams of another group."""
+    """Return traffic of *nodes*, each (id, address, floors), and *others* datagrams of another group."""
     by_id: dict[int, dict[str, Heartbeat]] = {}
     for id, address, floors in nodes:
         by_id.setdefault(id, {})[address] = heartbeat(id, floors)
@@ -184,9 +184,9 @@ def test_missing_server_or_another_program_on_its_port_fails_the_check() -> None
 
 
 class Filtered(socket.socket):
-    """A socket behind a simulated firewall, which acts on one in *one_in* datagrams.
+    """A socket behind a simulated firewall, which blocks one in *one_in* datagrams to two addresses.
 
-    Sending to the address *refused* fails with the errno *code*. Datagrams to the address *lost* are dropped.
+    Sending to *refused* fails with the errno *code*. Datagrams to *lost* disappear.
     """
 
     refused: str | None = None
@@ -293,7 +293,7 @@ from elevator.net.broadcast import open_port
 with open_port(20145) as group_port:
     print(check_broadcast(group_port, None).text)'
 """
-"""A shell script that adds an iptables rule, given as its arguments, and runs the broadcast check."""
+"""A shell script that adds an iptables rule (its arguments) and then runs the broadcast check."""
 
 
 def behind(*rule: str, probing: str = sys.executable) -> "subprocess.CompletedProcess[str]":
@@ -307,7 +307,7 @@ if (
     and all(map(shutil.which, ("unshare", "ip", "iptables")))
     and behind("-L", probing="true").returncode == 0
 ):
-    # Without root or these programs, only the tests with a Filtered socket run.
+    # The tests with a Filtered socket need neither root nor these programs.
     @pytest.mark.parametrize("verdict", ["DROP", "REJECT"])
     @pytest.mark.parametrize(
         ("rule", "message"),

@@ -1,4 +1,4 @@
-"""The phases of a door and every transition between them."""
+"""The phases of a door, and all transitions."""
 
 import pytest
 

@@ -141,7 +141,7 @@ def pump(
     timeout_s: float = 10,
     clock: Callable[[], int] = now_ms,
 ) -> None:
-    """Run the port, and the building if there is one, until *done* returns true."""
+    """Run *port* and *built*, if given, until *done* returns true."""
     end = time.monotonic() + timeout_s
     while not done():
         assert time.monotonic() < end, "timed out"
@@ -175,9 +175,9 @@ def test_equal_replies_give_the_same_snapshot_object() -> None:
 
 
 def confirmed_inputs(before: Inputs, wanted: Outputs) -> Inputs:
-    """Return the inputs expected from a sweep if *wanted* is written between its request and its reply.
+    """Return the expected reply to a sweep if *wanted* is written after its request.
 
-    *before* are the inputs from the previous sweep. What they confirm stays confirmed unless *wanted* contradicts it.
+    It equals *before*, the previous reply, but it no longer confirms what *wanted* contradicts.
     """
     door_open, motor_stopped = before.confirmed
     confirmed = Confirmed(door_open and bool(wanted.door), motor_stopped and wanted.motor is Motor.STOP)
@@ -194,7 +194,7 @@ def test_reply_confirms_the_commands_before_its_sweep() -> None:
             pump(port, None, lambda: port.panel.asked_at_ms is not None)
             asked_at_ms = port.panel.asked_at_ms or 0
             port.write(wanted)
-            # The port's clock is stopped, so the port sends no sweep right after a late reply.
+            # The port's clock stands still, so that the port sends no sweep after the reply.
             pump(port, built, lambda: port.panel.asked_at_ms is None, clock=lambda ms=asked_at_ms: ms)  # type: ignore[misc]
             machine = built.elevators[0].machine
             assert (machine.door, machine.shaft.motor) == (wanted.door, wanted.motor)

@@ -1,4 +1,4 @@
-"""A node's log in virtual time: events are logged at once, and flapping inputs do not flood the log."""
+"""A node's log in virtual time: it has each event at once, but flapping inputs do not flood it."""
 
 import logging
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from elevator.simulation.faults import FaultKind
 
 MINUTE_MS = 60_000
 LINES_MAX = 40
-"""The limit on log lines per minute while one input flaps: a dozen for each condition that depends on that input."""
+"""The limit on log lines per minute while one input flaps: about a dozen for each affected condition."""
 
 
 def flap(group: Group, change: Callable[[bool], None], on_ms: int, off_ms: int, for_ms: int = MINUTE_MS) -> None:

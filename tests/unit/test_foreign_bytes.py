@@ -1,6 +1,6 @@
-"""Foreign bytes: another program writes to the I/O card's port, or replies are late or lost.
+"""Foreign bytes: another program writes to the I/O card's port. Also late and lost replies.
 
-The first tests put a simulated card in every state that foreign bytes can cause, at every byte of our messages. The
+The first tests put a simulated card in every state that foreign bytes can cause, before every byte of our messages. The
 others run the port against a simulated card in virtual time.
 """
 
@@ -35,9 +35,9 @@ MOVING_UP = Outputs(Motor.UP, lamps=Buttons(cab=0b1000), floor=1)
 MOVING_DOWN = Outputs(Motor.DOWN, lamps=Buttons(up=0b001), floor=2, stop_lamp=True)
 WANTED = [DOOR_OPEN, MOVING_UP, MOVING_DOWN]
 SPEEDS = [1, 13, 77, 88, 174, 255]
-"""Motor speeds to test. Some are also commands: 77 writes the PWM pin, 88 opens the door, and 174 and 255 are reads."""
+"""Motor speeds. Some are also commands: 77 writes the PWM pin, 88 opens the door, 174 and 255 read pins."""
 SAMPLES = bytes((0, 0x0A, 0x0D, 0x18, 0x24, 0x41, 0x4D, 0x54, 0x58, 0x5E, 0x64, 0x80, 0xAA, 0xE6, 0xEE, 0xFF))
-"""Commands of every kind: set an unused pin, PWM, door, direction or lamp to low or high; read any width."""
+"""Commands of every kind: reads, and writes to an unused pin, PWM, door, direction and lamps."""
 
 
 def at(floor: float) -> Machine:
@@ -51,7 +51,7 @@ def feed(card: Card, machine: Machine, stream: bytes) -> tuple[Card, Machine]:
 
 
 def disturbed() -> Iterator[tuple[Card, bool]]:
-    """Yield every state of card and door that foreign bytes can cause, for three of the 256 speeds."""
+    """Yield every state of card and door that foreign bytes can cause, but with only 3 of the 256 speeds."""
     for speed, down, waits, door in itertools.product((0, 13, 255), (False, True), (False, True), (False, True)):
         yield Card(speed, down, 0, waits), door
 
@@ -96,9 +96,9 @@ MESSAGES = [
 
 @pytest.mark.parametrize("message", MESSAGES)
 def test_first_byte_of_a_message_never_starts_the_motor(message: bytes) -> None:
-    """Another program has just written two bytes. HALT is tested after every possible pair.
+    """Another program has just written a pair of bytes: for HALT, any pair; for other messages, one of two pairs.
 
-    Every other message is tested after two pairs: one makes the card expect a speed, the other starts the motor.
+    The first of these makes the card expect a speed; the second starts the motor.
     """
     for pair in itertools.product(range(256), repeat=2) if message == io_card.HALT else [(0x54, 0x0D), (0x0D, 0x0D)]:
         card, machine = feed(Card(), at(2), bytes(pair))
@@ -119,10 +119,7 @@ def test_halt_stops_the_motor_in_any_state_and_does_nothing_else() -> None:
 
 
 class Rig:
-    """A port, a simulated card, and a controller with constant wanted outputs.
-
-    A turn runs when the port or a reply is due, and at least every SWEEP_MS.
-    """
+    """A port, a simulated card, and a controller that always wants the same outputs."""
 
     def __init__(self, wanted: Outputs, floor: float, sweep_ms: int, has_tachometer: bool) -> None:
         self._master, self._slave = pty.openpty()
@@ -135,7 +132,7 @@ class Rig:
         self.tachometer = 0
         self.delay_ms = 0
         self.steal_count = 0
-        """How many of the next reply bytes another program reads instead of the port."""
+        """The number of reply bytes that another program will read before the port."""
         self._replies: deque[tuple[int, int]] = deque()
         self._foreign: tuple[int, bytes] | None = None
         self.inputs: Inputs | None = None
@@ -166,18 +163,18 @@ class Rig:
         self.seen.clear()
 
     def recover(self, ms: int) -> None:
-        """Run until the outputs are restored and no reply is missing, for at least three sweeps and at most *ms*."""
+        """Run until the outputs are restored and no reply is missing: at least three sweeps, at most *ms*."""
         end_ms = self.now_ms + ms
         self.run(3 * SWEEP_MS)
         while self.now_ms < end_ms and (self.port.client.panel.asked_at_ms is not None or not self.is_restored()):
             self.run(1)
 
     def interfere(self, stream: bytes, before: int = 0) -> None:
-        """Write *stream* as another program, just before byte number *before* of our next message."""
+        """Write *stream* as another program would, just before byte *before* of our next message."""
         self._foreign = before, stream
 
     def is_restored(self) -> bool:
-        """Report whether the card has the wanted outputs, and the port's inputs confirm the door and show no halt."""
+        """Report whether the card has the wanted outputs and the port has ended its halt."""
         lit = (self.machine.lamps, self.machine.indicator) == (self.wanted.lamps, self.wanted.floor)
         inputs = self.inputs
         known = inputs is not None and not inputs.halted and inputs.confirmed.door_open == self.wanted.door

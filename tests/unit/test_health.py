@@ -1,4 +1,4 @@
-"""Which cars a fault affects, and when the group counts as calm again."""
+"""The cars that a fault affects, and the time when the group is calm again."""
 
 import pytest
 
@@ -23,7 +23,7 @@ class Run:
         self.now_ms = LONG_MS
 
     def fail(self, kind: FaultKind, lasts_ms: int | None) -> None:
-        """Begin a fault of node 0. End it after *lasts_ms*; if that is None, the fault never ends."""
+        """Begin a fault of node 0. It ends after *lasts_ms*; None: never."""
         fault = InjectedFault(kind, self.now_ms, self.now_ms + (lasts_ms or LONG_MS), 0)
         self.stream.emit(FaultBegan(fault))
         self.now_ms += lasts_ms or 0

@@ -1,4 +1,4 @@
-"""build/imports.py: it reports the missing imports that the binary would execute."""
+"""build/imports.py reports missing modules that the binary would import."""
 
 from pathlib import Path
 
@@ -44,7 +44,7 @@ FAILING = {
 
 
 def bundle(folder: Path, **sources: str) -> Bundle:
-    """Make a bundle of packages, given their sources. Each has a module `absent` on disk that the bundle lacks."""
+    """Bundle packages with the given sources. Each has a module `absent` on disk but not in the bundle."""
     for name, source in sources.items():
         package = folder / name
         package.mkdir()

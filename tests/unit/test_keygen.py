@@ -1,4 +1,4 @@
-"""Key files: private when created, and refused if other users can access them."""
+"""Key files: new ones are private. A file that other users can access is refused."""
 
 import os
 import stat

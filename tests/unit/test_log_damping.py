@@ -1,4 +1,4 @@
-"""Log damping in virtual time: faults are reported at once, but flapping faults are reported rarely."""
+"""Log damping in virtual time: a new fault is reported at once, a flapping fault rarely."""
 
 import random
 from collections.abc import Callable
@@ -20,7 +20,7 @@ def send_failures() -> Condition:
 def reports(
     condition: Condition, fails: Callable[[int], bool], until_ms: int = MINUTE_MS, step_ms: int = STEP_MS
 ) -> list[tuple[int, Report]]:
-    """Feed *condition* with fails(now_ms) every *step_ms* until *until_ms*; return its reports with their times."""
+    """Feed fails(now_ms) to *condition* every *step_ms*. Return its reports with their times."""
     fed = ((now_ms, condition.feed(now_ms, fails(now_ms))) for now_ms in range(0, until_ms, step_ms))
     return [(now_ms, report) for now_ms, report in fed if report is not None]
 
@@ -80,7 +80,7 @@ def test_flapping_fault_is_reported_at_most_12_times_in_the_first_minute_and_the
 
 
 def test_worst_case_flapping_is_damped() -> None:
-    """The fault recurs as soon as its end has been reported."""
+    """The fault recurs whenever its end has just been reported."""
     condition, reported, fails = Condition(), list[int](), True
     for now_ms in range(0, 10 * MINUTE_MS, 10):
         report = condition.feed(now_ms, fails)

@@ -70,9 +70,9 @@ print(*sorted(sys.modules))
 
 
 def test_assign_imports_only_what_it_needs() -> None:
-    """Controllers start `elevator assign` for every answer, and imports take most of its run time.
+    """Controllers start `elevator assign` for every answer. Imports take most of its run time.
 
-    Python's option -S keeps the module site, and thus its imports, out of the count.
+    The option -S of Python prevents the imports of the module site.
     """
     root = Path(__file__).parents[2]
     command = [sys.executable, "-S", "-c", ASSIGN, str(root)]

@@ -48,11 +48,11 @@ GROUP = "g" * GROUP_LENGTH_MAX
 UP = Call(Button.UP, 1, EVERY_CAR)
 RATES = Rates((1, 2, 3, 4), (5, 6, 7, 8))
 QUIET_MS = 10_000
-"""A time long after the first message, when no change is recent."""
+"""A time when no change is recent."""
 
 
 def calls_of(authors: int, live: int = 0) -> Calls:
-    """Return the entries of *authors* authors, with *live* presses each."""
+    """Return a call set of *authors* authors with *live* presses each."""
     presses = {n + 1: Call(Button.CAB, n, 0) for n in range(live)}
     entries = [
         Entry(Author(id, 70), 100, {n: call._replace(car=id) for n, call in presses.items()}) for id in range(authors)
@@ -65,14 +65,14 @@ def message(calls: Calls, rates: Rates = RATES, floors: int = 4) -> Heartbeat:
 
 
 def settled(calls: Calls, sequence: int = 1) -> Outgoing:
-    """Return the state of a node that has published *calls* for long. Its last heartbeat had number *sequence*."""
+    """Return the state of a node whose *calls* have not changed recently. *sequence* is its last one."""
     return evolve(compose(Outgoing(), message(calls), 0), repeats=0, is_awaited=False, sequence=sequence)
 
 
 def send(
     state: Outgoing, now_ms: int, count: int, every_ms: int = 0, others: int = 1, differs: bool = False
 ) -> Iterator[tuple[int, Heartbeat]]:
-    """Send *count* heartbeats, one every *every_ms*; yield the time and the contents of each."""
+    """Send *count* heartbeats, one every *every_ms*. Yield the time and contents of each."""
     for _ in range(count):
         heartbeat = outgoing.heartbeat(state, now_ms, others, 0 if differs else None)
         yield now_ms, heartbeat
@@ -171,7 +171,7 @@ def test_group_with_equal_digests_sends_entries_rates_and_version_in_refreshes_o
 
 @pytest.mark.parametrize("authors", [1, 15, 16, 17, 32, 64])
 def test_successive_refreshes_carry_all_entries(authors: int) -> None:
-    """Programs that only listen, such as `elevator watch`, learn the calls from refreshes."""
+    """Listeners such as `elevator watch` learn the calls from refreshes."""
     calls, joined = calls_of(authors, live=64), Calls()
     for _, sent in send(settled(calls), QUIET_MS, authors * REFRESH, HEARTBEAT_MS):
         joined = merge(joined, sent.calls)
@@ -223,8 +223,8 @@ def test_peer_that_differs_gets_only_what_has_changed_since_it_agreed() -> None:
 
 
 @pytest.mark.parametrize("live", [0, 10, 64])
-def test_share_of_a_node_is_small_if_there_are_many(live: int) -> None:
-    """A share holds at least one entry, even if that is larger."""
+def test_each_of_many_nodes_sends_one_entry_at_a_time(live: int) -> None:
+    """A node sends at least one entry, even if its share of the bytes is smaller."""
     calls = calls_of(64, live)
     for _, sent in send(settled(calls), QUIET_MS, 100, HEARTBEAT_MS, others=63, differs=True):
         assert len(sent.calls.entries) == 1
@@ -249,7 +249,7 @@ def test_nodes_together_send_about_one_copy_of_a_large_set_in_a_round() -> None:
 
 @st.composite
 def call_sets(draw: st.DrawFn) -> Calls:
-    """Return a call set with entries of every size, of up to 64 authors."""
+    """Draw a call set of up to 64 authors, with entries of any size."""
     full = full_entry(Author(0, 0), MAX_FLOORS, COUNT_MAX)
     entries = {}
     for id in draw(st.sets(st.integers(0, MAX_CARS - 1))):

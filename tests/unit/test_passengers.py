@@ -1,4 +1,4 @@
-"""Passengers: how they react to elevators in given states, and how they arrive."""
+"""Passengers: their reactions to elevators, and their arrivals."""
 
 import statistics
 from collections.abc import Iterable
@@ -44,12 +44,12 @@ def car(floor: float, door: bool = False, up: int = 0, down: int = 0, cab: int =
 
 
 def one(trip: Trip = UP_FROM_1) -> Crowd:
-    """Return a crowd whose only passenger makes *trip* and has not arrived yet."""
+    """Return a crowd with a single passenger, who will arrive and make *trip*."""
     return Crowd(evolve(TRAFFIC, until_ms=0), trip)
 
 
 def run(crowd: Crowd, moments: Iterable[tuple[int, list[Machine]]]) -> tuple[Crowd, list[PanelPress]]:
-    """Step *crowd* through *moments*, each a time and the elevators; return the new crowd and all presses."""
+    """Step *crowd* at each (time, elevators) of *moments*. Return the new crowd and all presses."""
     pressed: list[PanelPress] = []
     for now_ms, seen in moments:
         crowd, presses = passengers.step(crowd, seen, now_ms)
@@ -58,7 +58,7 @@ def run(crowd: Crowd, moments: Iterable[tuple[int, list[Machine]]]) -> tuple[Cro
 
 
 def after(crowd: Crowd, *moments: tuple[int, list[Machine]]) -> tuple[Passenger, list[PanelPress]]:
-    """Step *crowd* through *moments*; return its only passenger, who must not have left yet, and all presses."""
+    """Step *crowd* like `run`. Return its only passenger, who must still be present, and all presses."""
     crowd, pressed = run(crowd, moments)
     (passenger,) = crowd.present
     return passenger, pressed
@@ -115,7 +115,7 @@ def test_passenger_boards_an_open_car_in_their_direction_and_leaves_at_the_desti
 
 @pytest.mark.rule("C2")
 def test_passenger_does_not_board_before_the_car_announces_their_direction() -> None:
-    """The car announces a direction when the hall lamp of that direction on its own panel goes dark."""
+    """A car announces a direction by switching off the hall lamp of this direction on its panel."""
     lit_there = [car(3), car(1, door=True, up=0b10)]
     assert after(one(), (1000, LIT), (5000, lit_there))[0].stage is Stage.WAITING
     other_lamps = [car(3, up=0b10), car(1, door=True, up=0b100, down=0b10, cab=0b10)]
@@ -260,7 +260,7 @@ def test_every_trip_is_valid_and_reproducible(traffic: PassengerFlow, number: in
 
 @st.composite
 def buildings(draw: st.DrawFn) -> list[Machine]:
-    """Draw two elevators in any state."""
+    """Draw the states of two elevators."""
     bits = st.integers(0, 2**FLOORS - 1)
     floor = st.sampled_from([0, 0.5, 1, 1.5, 2, 2.5, 3])
     return [car(draw(floor), draw(st.booleans()), draw(bits), draw(bits), draw(bits)) for _ in range(2)]

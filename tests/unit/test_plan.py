@@ -36,7 +36,7 @@ def test_motion_rules_in_c_agree_with_python_for_large_buildings(
 
 
 def destination(floor: int, way: int, floors: int, scenario: int) -> int:
-    """Return the destination of passengers who board at *floor* in direction *way*, in the given *scenario*."""
+    """Return the destination, in *scenario*, of passengers who board at *floor* in direction *way*."""
     ahead = floors - 1 - floor if way == 1 else floor
     if ahead == 0:
         return floor - way
@@ -45,7 +45,7 @@ def destination(floor: int, way: int, floors: int, scenario: int) -> int:
 
 
 def simulate(car: Car, up: int, down: int, floors: int, rates: tuple[list[int], list[int]], scenario: int) -> int:
-    """Simulate *car* floor by floor with the rules of motion.py until it has served its calls; return the cost."""
+    """Let *car* serve its calls by the rules of motion.py, floor by floor. Return the cost."""
     behaviour, floor, way, cab = car
     direction = Direction.UP if way == 1 else Direction.DOWN
     departing = behaviour >= Behaviour.DOOR_OPEN
@@ -200,7 +200,7 @@ def test_cars_soon_stop_moving_between_parking_floors() -> None:
         cars = [(0, rng.randrange(floors), -1, 0) for _ in range(n)]
         rates = tuple(rng.randrange(100) for _ in range(floors)), tuple(rng.randrange(100) for _ in range(floors))
         targets: tuple[int, ...] = ()
-        for _ in range(4):  # The new positions may lead to better targets, but only a few times.
+        for _ in range(4):  # New positions may lead to better targets, but only a few times.
             targets = _assign.park(floors, cars, ((0, 0),) * n, *rates)
             if targets == tuple(car[1] for car in cars):
                 break

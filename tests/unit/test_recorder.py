@@ -1,4 +1,4 @@
-"""The recorder process: it reports what is durable, and a failing disk never blocks the worker."""
+"""The recorder process: it reports durable records. A failing disk never blocks the worker."""
 
 import itertools
 import logging
@@ -40,7 +40,7 @@ def recorder(directory: Path | None) -> Iterator[Recorder]:
 
 
 def poll_until(disk: Recorder, condition: Callable[[DiskNews], object]) -> list[DiskNews]:
-    """Poll *disk* until *condition* holds for the result; return the results of all polls."""
+    """Poll *disk* until a result fulfils *condition*. Return all results."""
     end = time.monotonic() + TIMEOUT_S
     all_news: list[DiskNews] = []
     while not all_news or not condition(all_news[-1]):
@@ -284,7 +284,7 @@ def test_unusable_directory_raises_store_error(tmp_path: Path) -> None:
 
 
 def test_writer_killed_at_any_instruction_leaves_a_complete_record(tmp_path: Path) -> None:
-    """The next reader finds the last acknowledged record or the record that was being written.
+    """The next reader finds the last acknowledged record or the next one.
 
     ELEVATOR_KILLS sets the number of kills.
     """

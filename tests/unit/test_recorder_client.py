@@ -27,7 +27,7 @@ def send(client: RecorderClient, now_ms: int = 0) -> bytes | None:
 
 
 def save(client: RecorderClient, *numbers: int) -> None:
-    """Save and send the records with these *numbers*, one by one."""
+    """Save and send RECORDS with these *numbers*, one by one."""
     for number in numbers:
         client.save(RECORDS[number])
         assert send(client) == write_record(RECORDS[number]).encode()
@@ -58,7 +58,7 @@ def test_acknowledgement_covers_earlier_records(client: RecorderClient) -> None:
 
 
 def test_repeated_acknowledgement_does_not_cover_a_later_record(client: RecorderClient) -> None:
-    """The recorder repeats an acknowledgement after it has rewritten a record that was deleted from the disk."""
+    """The recorder repeats an acknowledgement if it had to rewrite a deleted record."""
     save(client, 1)
     client.receive(b"+1", 5)
     client.take_news()

@@ -71,7 +71,7 @@ def test_tachometer_request_ignores_its_other_bytes() -> None:
 
 
 class Served:
-    """A simulated card in this process, and `serve-card` in another one."""
+    """A simulated card in this process, and `serve-card` in another process."""
 
     def __init__(self, built: Building, directory: Path) -> None:
         self.built = built
@@ -157,7 +157,7 @@ def test_read_after_a_door_command_waits_until_the_door_has_changed(served: Serv
             assert served.ask(client, bytes((4, door, 0, 0, 7, 0, 0, 0)), 4) == bytes((7, 1, 2, 0))
             assert served.machine.door == door
             client.sendall(bytes((4, 1 - door, 0, 0, 7, 0, 0, 0)))
-            # The simulated card does not run now, so no reply may arrive.
+            # The simulated card does not run, so no reply can arrive.
             with selectors.DefaultSelector() as waiting:
                 waiting.register(client, selectors.EVENT_READ)
                 assert not waiting.select(0.1)

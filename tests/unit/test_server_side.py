@@ -13,7 +13,7 @@ A, B = bytes((6, 2, 3, 0)), bytes((1, 255, 0, 0))
 
 
 def read(*arrivals: tuple[int, bytes], until_ms: int = 0) -> bytes:
-    """Return the messages that the server reads from *arrivals*, each a time in ms and a chunk of bytes."""
+    """Return the messages that the server reads from *arrivals*: pairs of (time in ms, bytes)."""
     reader, messages = MessageReader(), b""
     for at_ms, chunk in arrivals:
         reader.expire(at_ms - 1)
@@ -62,7 +62,7 @@ def test_incomplete_message_expires_100_ms_after_its_last_piece() -> None:
 
 
 def test_stalled_server_reads_the_complete_message() -> None:
-    """A server that was stalled cannot know when the second piece arrived, so it does not drop the first."""
+    """After a stall, the server cannot know when the second piece arrived. So it keeps the first."""
     reader = MessageReader()
     reader.receive(A[:1], 0)
     reader.receive(A[1:], 5000)

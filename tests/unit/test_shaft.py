@@ -11,7 +11,7 @@ from elevator.core.model import Motor
 
 @st.composite
 def shafts(draw: st.DrawFn) -> Shaft:
-    """Draw a shaft so small that a few steps reach every edge. Its car may be out of bounds."""
+    """Draw a small shaft: a few steps reach every edge. The car may be out of bounds."""
     shaft = Shaft(
         floors=draw(st.integers(2, 4)),
         travel_ms=draw(st.integers(1, 9)),
@@ -24,7 +24,7 @@ def shafts(draw: st.DrawFn) -> Shaft:
 
 
 def model_sensor(shaft: Shaft, place: int) -> int | None:
-    """Return the floor that the sensor reads at *place*, None between floors. The model lists all places."""
+    """Return the floor that the sensor reads at *place*; None between floors."""
     zones: list[int | None] = []
     for floor in range(shaft.floors):
         zones += [floor] * shaft.passing_ms + [None] * shaft.travel_ms
@@ -32,7 +32,7 @@ def model_sensor(shaft: Shaft, place: int) -> int | None:
 
 
 def model_places(shaft: Shaft, steps: int) -> list[int]:
-    """Return the car's place after 0, 1, ... *steps* ms, found by moving the car one unit per ms."""
+    """Return the car's place after 0, 1, ... *steps* ms. The car moves one unit per ms."""
     places = [shaft.place]
     for _ in range(steps):
         runs = shaft.powered and 0 <= places[-1] < physics.end(shaft)
@@ -111,7 +111,7 @@ def test_placed_car_has_the_requested_position(shaft: Shaft, floor: float) -> No
 
 
 def test_sensor_times_match_the_course_simulator() -> None:
-    """A car that starts level with a floor leaves its sensor after 250 ms and reaches the next sensor 2000 ms later."""
+    """From a floor, the car leaves the sensor after 250 ms and reaches the next sensor 2000 ms later."""
     shaft = physics.command(physics.put(Shaft(floors=4), 1, 0), Motor.UP, 0)
     seen = []
     while (change := physics.next_change_ms(shaft)) is not None:

@@ -35,7 +35,7 @@ DEFAULTS = {"port": 15657, "cars": 1, "numfloors": 4, "travel_ms": 2000, "light_
 
 @pytest.fixture
 def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return the path of simulator.con in the working directory, which is not the program's directory."""
+    """Return the path of simulator.con in the working directory. The program is elsewhere."""
     here, program = tmp_path / "here", tmp_path / "program"
     for folder in (here, program):
         folder.mkdir()
@@ -208,7 +208,7 @@ def test_unreadable_file_is_ignored_with_a_reason(file: Path, monkeypatch: pytes
     def refuse(path: Path, mode: str) -> None:
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr(Path, "open", refuse)  # The tests may run as root, who may read any file.
+    monkeypatch.setattr(Path, "open", refuse)  # Root, who may run the tests, can read any file.
     assert ignored() == ["simulator.con: ignored all of it (Permission denied)"]
 
 

@@ -99,7 +99,7 @@ def test_file_with_a_damaged_row_is_renamed(tmp_path: Path, text: object) -> Non
     ],
 )
 def test_file_with_another_schema_is_renamed(tmp_path: Path, change: str) -> None:
-    """An unknown schema must not count as a disk error, because the recorder retries disk errors forever."""
+    """An unknown schema is not a disk error: the recorder would retry forever."""
     save(tmp_path, Record(71, CALLS))
     database = sqlite3.connect(tmp_path / "record.sqlite")
     database.execute(change)
@@ -141,8 +141,8 @@ def test_path_that_is_not_a_regular_file_is_renamed(tmp_path: Path, make: Callab
     assert len(list(tmp_path.glob("*.spoiled-*"))) == 1
 
 
-def test_corrupted_file_is_read_completely_or_renamed(tmp_path: Path) -> None:
-    """If corruption makes the version number look newer than ours, the store must leave the file in place."""
+def test_corrupted_file_is_read_completely_renamed_or_refused(tmp_path: Path) -> None:
+    """A corrupted file may seem to be of a newer version. Then the store must leave it in place."""
     rng = random.Random(5)
     save(tmp_path, Record(71, CALLS))
     whole = (tmp_path / "record.sqlite").read_bytes()
@@ -275,13 +275,13 @@ def test_record_of_an_earlier_version_is_loaded(tmp_path: Path, text: str, door:
     ],
 )
 def test_record_with_an_invalid_entry_is_refused(entries: str) -> None:
-    """A cab call belongs to the car of its author, and a hall call to no car."""
+    """A cab call belongs to its author's car. A hall call belongs to no car."""
     assert read_record("[71,null,[]]", 4) == Record(71, Calls())
     with pytest.raises(BAD_INPUT):
         read_record(f"[71,null,{entries}]", 4)
 
 
-def test_record_keeps_a_live_press_that_is_as_old_as_a_heartbeat_can_express() -> None:
+def test_record_keeps_the_oldest_live_press_that_a_heartbeat_can_express() -> None:
     calls = Calls({ME: Entry(ME, COUNT_MAX, {COUNT_MAX - AGE_MAX: Call(Button.UP, 2, EVERY_CAR)})})
     assert read_record(write_record(Record(71, calls)), 4).calls == calls
 

@@ -215,7 +215,7 @@ while True:
     os.tcsetpgrp(0, recipe.pid)
     os.killpg(recipe.pid, signal.SIGCONT)
 """
-"""A program that runs a command in the foreground of its terminal with job control, as a shell does."""
+"""A program that runs a command with job control, as a shell does."""
 RECIPE = """\
 import os, signal, subprocess, sys
 signal.signal(signal.SIGINT, lambda *_: None)
@@ -250,7 +250,7 @@ class Screen:
                 time.sleep(timeout_s)
 
     def until(self, pattern: bytes | Callable[[], object], since: int = 0) -> None:
-        """Read until the output from offset *since* matches *pattern*, or the callable *pattern* returns true."""
+        """Read until the output from offset *since* on matches *pattern*. A callable must return true instead."""
         deadline = time.monotonic() + PATIENCE_S
         while not (pattern() if callable(pattern) else re.search(pattern, self.output[since:], re.DOTALL)):
             assert time.monotonic() < deadline, self.output[since:]
@@ -278,7 +278,7 @@ class Screen:
 
 
 def state(pid: int) -> str:
-    """Return the state letter of a process from /proc/PID/stat; empty if the process does not exist."""
+    """Return the state letter of a process, as in /proc/PID/stat; empty if there is no such process."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except OSError:
@@ -344,7 +344,7 @@ def test_control_z_restores_the_terminal_until_the_program_continues(screen: Scr
 
 
 def test_settings_changed_by_another_program_are_kept(screen: Screen) -> None:
-    """When the program restores the terminal, the shell may already have changed the settings for its prompt."""
+    """The shell may change the settings for its prompt before the program restores the terminal."""
     os.kill(screen.pid, signal.SIGSTOP)
     changed = termios.tcgetattr(screen.master)
     changed[3] ^= termios.ECHOK

@@ -1,4 +1,4 @@
-"""A turn: an idle step has the result of a full step, and stale inputs lead to no command."""
+"""A turn: an idle step has the result of a full step. Stale inputs lead to no command."""
 
 import pytest
 from attrs import evolve
@@ -44,7 +44,7 @@ class Panel:
 
 
 def press(before: Node, pressed: Buttons) -> Inputs:
-    """Return the inputs of the node *before*, but with the buttons *pressed*."""
+    """Return the last inputs of *before*, but with the buttons *pressed*."""
     assert before.inputs is not None
     return evolve(before.inputs, pressed=pressed)
 

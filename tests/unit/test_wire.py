@@ -134,7 +134,7 @@ def test_largest_entry_fits_with_rates_version_and_the_longest_group() -> None:
 
 
 def test_entries_that_fill_their_room_fit_one_datagram() -> None:
-    """The sender counts the bytes of entries (outgoing.py), so the rest of a heartbeat must leave them ROOM_BYTES."""
+    """The sender counts only the bytes of entries. The rest of a heartbeat must leave them ROOM_BYTES."""
     full = full_entry(Author(63, COUNT_MAX), MAX_FLOORS, COUNT_MAX)
     more = [Entry(Author(id, COUNT_MAX), COUNT_MAX) for id in range((ROOM_BYTES - entry_bytes(full)) // 19)]
     heartbeat = largest([full, *more])
@@ -144,7 +144,7 @@ def test_entries_that_fill_their_room_fit_one_datagram() -> None:
 
 
 def largest(entries: list[Entry]) -> Heartbeat:
-    """Return a heartbeat with *entries* in which every other field has its largest size and value."""
+    """Return a heartbeat with *entries*. All other fields have their largest size and value."""
     everything = (1 << MAX_FLOORS) - 1
     return Heartbeat(
         Author(63, COUNT_MAX),
@@ -327,7 +327,7 @@ def test_invalid_field_is_refused(datagram: bytes) -> None:
 @pytest.mark.rule("S2")
 @pytest.mark.parametrize("length", range(END))
 def test_truncated_datagram_is_refused(length: int) -> None:
-    """A datagram may end after a whole entry: its seal protects the rest."""
+    """A datagram cut after an entry is valid. Only its seal reveals the cut."""
     decoded = decode(DATAGRAM[:length], "lab")
     if length == ENTRY:
         assert decoded == evolve(VALID, calls=Calls())
@@ -419,7 +419,7 @@ def test_every_changed_byte_is_refused_or_yields_a_valid_heartbeat() -> None:
 
 
 def assert_plausible(decoded: Heartbeat | None) -> None:
-    """Check the bounds of a heartbeat, and that it can be sent on."""
+    """Check the bounds of a heartbeat. Check that encoding and decoding it changes nothing."""
     if decoded is None:
         return
     floors = decoded.floors
