@@ -13,8 +13,8 @@
 #define ASSIGN_MAX_CARS 64
 #define ASSIGN_MAX_MOVES 4194304 /* the most moves in one simulation; see assign_rules.h */
 
-/* The nominal durations. The course's program has the same defaults. Every node plans with them, even if its own
- * car is faster or slower, because nodes that plan with different durations disagree. */
+/* The nominal durations. The course's program has the same defaults. All nodes plan with them, however fast their own
+ * cars are. With different durations, nodes would disagree. */
 #define ASSIGN_TRAVEL_MS 2500 /* from one floor to the next */
 #define ASSIGN_DOOR_MS 3000   /* the dwell time */
 
@@ -37,7 +37,7 @@ enum assign_status {
     ASSIGN_LEAVING,   /* a car moving past an end floor */
     ASSIGN_CAB,       /* a cab call at a floor that does not exist */
     ASSIGN_RATE,      /* a rate not in 0..PLAN_MAX_RATE */
-    ASSIGN_ENDLESS,   /* more than ASSIGN_MAX_MOVES moves; assign_reference: only with an empty id */
+    ASSIGN_ENDLESS,   /* more than ASSIGN_MAX_MOVES moves; in assign_reference, only with an empty id */
     /* The following are from assign_large.h. */
     ASSIGN_LARGE_FLOORS, /* floors not in 1..ASSIGN_LARGE_MAX_FLOORS */
     ASSIGN_LARGE_CARS,   /* n not in 1..ASSIGN_LARGE_MAX_CARS */
@@ -66,14 +66,13 @@ struct assign_share {
     uint64_t down;
 };
 
-/* Check a car, or a whole input, and return an enum assign_status. Durations need no check, because the reference
- * works with every int. */
+/* Check a car or a whole input. Return an enum assign_status. Every duration is valid. */
 int assign_check_car(int behaviour, int floor, int direction, int floors);
 int assign_check(const struct assign_params *params, uint64_t hall, const struct assign_car *cars, int n);
 
-/* Assign the hall calls *up* and *down* as the course's hall_request_assigner does. *out* has room for *n* shares,
- * one for each car in the order of *cars*. If the function returns ASSIGN_OK (0), every call is in exactly one share.
- * Any other enum assign_status names a fault in the input, and *out* is then meaningless. */
+/* Assign the hall calls *up* and *down* as the course's hall_request_assigner does. *out* has room for *n* shares, in
+ * the order of *cars*. ASSIGN_OK (0) means that every call is in exactly one share. Any other enum assign_status names
+ * a fault in the input; *out* is then meaningless. */
 int assign_reference(const struct assign_params *params, uint64_t up, uint64_t down, const struct assign_car *cars,
                      int n, struct assign_share *out);
 

@@ -6,7 +6,7 @@
 
 #define ASSIGN_LARGE_MAX_FLOORS 1024
 #define ASSIGN_LARGE_WORDS (ASSIGN_LARGE_MAX_FLOORS / 64) /* of 64 floors */
-#define ASSIGN_LARGE_MAX_CARS 500 /* with more, clocks can be equal, and the original's order is unknown */
+#define ASSIGN_LARGE_MAX_CARS 500 /* with more, clocks can be equal; see assign_rules.h */
 
 /* A set of floors: bit f % 64 of word f / 64 stands for floor f. */
 struct assign_floors {

@@ -4,28 +4,30 @@
  * clear a hall call gets it, and the other cars no longer see it.
  *
  * - Each car has a clock. The k-th car starts k microseconds late, and every later step is a multiple of 500 us.
- *   So with at most 500 cars two clocks are never equal, and no other tie-break is needed.
- * - At the start a moving car is half a floor from its next floor; a car with its door open is half way through its
- *   door time. A car that is not moving gets both calls of its floor at once. If several such cars are at a floor, the
- *   last one gets the calls, but the clock of each advances by the door time for each call.
+ *   So two clocks of at most 500 cars are never equal.
+ * - At the start, a moving car is half a floor from its next floor. An open door is half way through its door time. A
+ *   car that is not moving gets both calls of its floor at once. If several such cars are at a floor, the last one gets
+ *   the calls. The clock of each advances by the door time for each call.
  * - Then the car with the earliest clock makes one move: arrive and stop, or pass, or depart, or serve its floor.
- * - The rest is handed out at once if no car has cab calls left, no floor had both calls at the start, and a car is at
- *   the floor of every unassigned call: each call goes to the car at its floor with the earliest clock.
+ * - The last calls are handed out at once: each goes to the car at its floor with the earliest clock. There must be
+ *   such a car for each call. No car may have cab calls left, and no floor may have had both calls at the start.
  *
  * A clock counts in units of 100 ns and wraps around at 64 bits, as a Duration of the D language does. Durations may be
  * negative: a car stays the earliest while its clock runs backwards.
  *
  * The original marks an unassigned call with an empty owner. So a car with an empty id spends time on serving a call,
- * but the call stays unassigned. Calls that are still unassigned at the end count as that car's.
+ * but the call stays unassigned. At the end, the car gets all unassigned calls.
  *
- * The simulation ends for all durations, even if all are 0. Proof: take one car, while calls are unassigned, between
- * two changes of the calls that it sees. It moves only towards a call ahead, so a sweep has at most floors - 1 moves
- * and a stop. A stop clears nothing only if no call is here and none ahead. The car then turns towards a call, and its
- * next stop clears one. A stationary car that stays has calls here and none ahead, so it clears one too. Hence it makes
- * at most 2 * floors moves between two changes. There are at most 3 * floors changes (up, down, own cab), so a car
- * makes at most (3 * floors + 1) * 2 * floors moves, and the loop ends after n times as many: below 1.6 million with 64
- * floors and 64 cars. The proof does not hold for an empty id, and in a large building the bound takes too long to
- * reach. In these two cases, ASSIGN_MAX_MOVES ends the loop.
+ * The simulation ends for all durations, even if all are 0. Proof: Take one car while calls are unassigned. It makes at
+ * most 2 * floors moves between two changes of the calls that it sees:
+ *
+ * - It moves only towards a call ahead, so a sweep has at most floors - 1 moves and a stop.
+ * - A stop clears a call, except if there is none here or ahead. The car then turns, and its next stop clears a call.
+ * - A stationary car that stays has calls here and none ahead, so it clears one too.
+ *
+ * There are at most 3 * floors changes (up, down, own cab), so a car makes at most (3 * floors + 1) * 2 * floors moves.
+ * With 64 floors and 64 cars, that is below 1.6 million moves of all cars. The proof does not hold for an empty id, and
+ * in a large building the bound takes too long to reach. In these two cases, ASSIGN_MAX_MOVES ends the loop.
  *
  * The file that includes this one defines RULES_WORDS, the number of 64-bit words in a set of floors, and RULES_CARS.
  * The nodes' buildings fit one word, so the compiler removes every loop over words from their code.
@@ -174,7 +176,7 @@ static void clear(struct simulation *sim, int k)
     const uint64_t here = bit_of(car->floor);
     uint64_t up = here, down = here;
     if (!sim->clear_all && car->direction != STOP) {
-        /* The other direction is served only if no call here or ahead is in this one. */
+        /* The other direction is served only if this one has no call here or ahead. */
         struct floors seen = seen_by(sim, car);
         if (has(car->direction == UP ? &sim->up : &sim->down, car->floor) ||
             any_ahead(&seen, car->floor, car->direction)) {
@@ -203,7 +205,7 @@ static int64_t move(struct simulation *sim, int k)
     } else {
         int direction = choose_direction(sim, car);
         if (direction == STOP) {
-            /* Some call is unassigned, or the loop would have ended. None is above or below, so it is here. */
+            /* A call is unassigned, since the loop runs. It is not above or below, so it is here. */
             assert(has(&sim->up, car->floor) || has(&sim->down, car->floor) || has(&car->cab, car->floor));
             car->behaviour = ASSIGN_DOOR_OPEN;
             clear(sim, k); /* in the previous direction */
@@ -228,7 +230,7 @@ static void enqueue(struct turn *queue, int n, struct turn turn)
     queue[n] = turn;
 }
 
-/* Add *spent* to the time of the first turn, and move it to its new place. The other turns are in order. */
+/* Add *spent* to the time of the first turn, and move the turn to its new place. */
 static void requeue(struct turn *queue, int n, int64_t spent)
 {
     struct turn turn = queue[0];

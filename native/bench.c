@@ -1,11 +1,10 @@
-/* See bench.h. The simulation handles one event at a time, the earliest first. Of events at the same instant, those of
- * passengers precede those of cars, and cars follow in their order. After each event every node takes steps, as
- * elevator/core/step.py does: it assigns the calls, then its car acts. A node takes another step if the last step
- * changed what the node publishes.
+/* See bench.h. The simulation handles one event at a time, the earliest first. At the same instant, passengers come
+ * first, and then the cars in their order. After each event every node takes steps, as in elevator/core/step.py: it
+ * assigns the calls, then its car acts. If a step changes what the node publishes, another step follows.
  *
- * With loss each node has a view of its own. For each call a view has the numbers of the last known press and of the
- * last served press. Both merge by maximum, as the replicated set does. Every BROADCAST_MS each node sends its whole
- * view to each other node. Real nodes send twice as often, and at once after a change.
+ * With loss, each node has its own view. A view has, for each call, the numbers of the last known press and of the last
+ * served press. Both merge by maximum. Every BROADCAST_MS each node sends its whole view to each other node. Real nodes
+ * send twice as often, and at once after a change.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -16,7 +15,7 @@
 enum {
     BROADCAST_MS = 100,
     GIVE_UP_MS = 36000000, /* 10 h after the last passenger came, the simulation gives up */
-    STEPS_MAX = 4,         /* at one instant, in case the assignment never settles */
+    STEPS_MAX = 4,         /* of a node at one instant; the assignment may never settle */
 };
 
 static uint64_t draw(uint64_t *state)
@@ -142,7 +141,7 @@ static bool is_open(const struct bench_group *g, int floor)
     return false;
 }
 
-/* Let passengers in a queue press again if their lamp is dark, because the call of an earlier passenger was served. */
+/* Let the passengers at each dark hall lamp press again. The call of earlier passengers was served. */
 static void press_where_dark(struct bench_group *g)
 {
     for (int way = 0; way < 2; way++)

@@ -2,8 +2,8 @@
  * assigners of assign.h and plan.h, and nothing else of the real program. Conventions as in assign.h.
  *
  * A car is a point that needs ASSIGN_TRAVEL_MS from floor to floor. Its door stays open for ASSIGN_DOOR_MS after it
- * opens or a passenger enters; presses prolong a stop by at most *door_extension_ms*. Passengers enter and leave in no
- * time, enter only a car that announces their direction, and press at once.
+ * opens or a passenger enters. Presses can prolong a stop until *door_extension_ms* after the door opened. Passengers
+ * press at once. They enter only a car that announces their direction. Entering and leaving take no time.
  */
 #ifndef ELEVATOR_BENCH_H
 #define ELEVATOR_BENCH_H
@@ -16,7 +16,7 @@ enum bench_park { BENCH_PARK_NONE, BENCH_PARK_SPREAD, BENCH_PARK_LOBBY, BENCH_PA
 /* The parameters with which a car learns the traffic, as in elevator/core/traffic.py. */
 struct bench_learning {
     int people_max; /* counts are halved above this many people */
-    int prior_ms;   /* added to the counting time, as if no passenger had come in it */
+    int prior_ms;   /* added to the counting time, without passengers */
     int rate_max;   /* the sum over all cars must not exceed PLAN_MAX_RATE */
 };
 
@@ -25,9 +25,9 @@ struct bench_config {
     int assigner;          /* enum bench_assigner */
     int park;              /* enum bench_park */
     int park_after_ms;     /* how long a car is idle before it parks */
-    int door_extension_ms; /* how long after opening presses may prolong a stop */
+    int door_extension_ms; /* presses may prolong a stop until this long after the door opened */
     int capacity;          /* people in a car; 0: no limit */
-    int loss;              /* percent of broadcasts lost on each link; -1: all nodes share one view */
+    int loss;              /* percent of broadcasts lost on each link; -1: one shared view */
     uint64_t seed;         /* of the losses */
     struct bench_learning learning;
 };
@@ -44,9 +44,9 @@ struct bench_counts {
     int64_t samples, unclaimed, claimed_twice; /* counts of lit calls at each broadcast; 0 without loss */
 };
 
-/* Simulate until all *count* passengers have left their cars. Write the time from each passenger's arrival until the
- * passenger enters a car into *waits_ms*, and until the passenger leaves it into *journeys_ms*. Return false if memory
- * runs out, or if the passengers never arrive. */
+/* Simulate until all *count* passengers have left their cars. For each passenger, write the time from arrival to
+ * entering a car into *waits_ms*, and the time from arrival to leaving it into *journeys_ms*. Return false if memory
+ * runs out, or if a passenger never arrives. */
 bool bench_run(const struct bench_config *config, const struct bench_trip *trips, int count, int64_t *waits_ms,
                int64_t *journeys_ms, struct bench_counts *counts);
 

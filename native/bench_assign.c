@@ -1,4 +1,4 @@
-/* Which simulated car answers which call, and where idle cars wait, by the rules of elevator/core/assignment.py. */
+/* Assigns calls to simulated cars and parks idle cars, by the rules of elevator/core/assignment.py. */
 #include <assert.h>
 #include <string.h>
 #include <time.h>

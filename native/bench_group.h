@@ -11,14 +11,14 @@ enum { BENCH_NOBODY = -1 };
 
 struct bench_car {
     int floor, direction;
-    int behaviour; /* as published: a car that arrives is idle until it has decided */
+    int behaviour; /* as published; an arriving car is idle until it decides */
     bool is_arriving;
     int64_t next_at_ms; /* when it reaches the next floor, or when its door closes */
     int64_t opened_at_ms, idle_at_ms; /* the start of its last stop, and of its last rest */
     bool announced;
     uint64_t cab;
     struct assign_share share;
-    uint64_t full[2]; /* the floor of the stop, as a mask, if a queue found no room; down and up */
+    uint64_t full[2]; /* the floor of the stop, as a mask, if passengers found no room; down and up */
     int target;       /* the floor where the car should park, or -1 */
     int load;
     int riders[ASSIGN_MAX_FLOORS]; /* the first passenger to each floor; bench_passenger links the others */
@@ -56,7 +56,7 @@ struct bench_group {
     int queue[2][ASSIGN_MAX_FLOORS];
     int owner[2][ASSIGN_MAX_FLOORS];
     int64_t now_ms, presses, broadcast_at_ms;
-    int64_t due_at_ms; /* when a decision can change without any event */
+    int64_t due_at_ms; /* when a decision can change without an event */
     uint64_t random;
     int waiting, riding;
 };

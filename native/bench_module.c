@@ -5,7 +5,7 @@
 
 #include "bench.h"
 
-/* The plan gets the sum of the rates of all cars, which must not exceed PLAN_MAX_RATE. */
+/* The sum of the rates of all cars must not exceed PLAN_MAX_RATE. */
 static bool is_valid_learning(const struct bench_learning *learning)
 {
     return learning->people_max >= 0 && learning->prior_ms > 0 && learning->rate_max >= 0 &&
@@ -64,7 +64,7 @@ static bool are_valid_trips(const struct bench_trip *trips, Py_ssize_t count, in
     return count > 0 && count < INT_MAX;
 }
 
-/* Run the simulation on the buffers. Return false with an exception set if that fails. */
+/* Run the simulation on the buffers. If it fails, set an exception and return false. */
 static bool run(const struct bench_config *config, const Py_buffer *trips, const Py_buffer *waits,
                 const Py_buffer *journeys, struct bench_counts *counts)
 {

@@ -10,8 +10,8 @@
  *     floors up down door_ms travel_ms clear_all n, then n times: behaviour floor direction cab; then either 0 and
  *     n times: up down (the expected shares), or 1 (the assigner must refuse the input).
  *
- * The exit status is 0 if everything agrees, 1 at the first fault, which is printed on standard error, and 2 if the
- * arguments or the vectors cannot be read.
+ * The exit status is 0 if everything agrees. It is 1 at the first fault, which is printed on standard error. It is 2 if
+ * the arguments or the vectors cannot be read.
  */
 #include "check.h"
 

@@ -13,7 +13,7 @@ struct check_input {
     struct assign_share *out;
 };
 
-/* Print what is wrong with input *number* (0 if it concerns no input) and exit with *status*. */
+/* Print what is wrong with input *number* (0: no particular input). Exit with *status*. */
 void check_fail(int status, const char *what, long number);
 
 void check_allocate(struct check_input *input, int n);
@@ -22,7 +22,7 @@ void check_release(struct check_input *input);
 /* Run the reference on *input*. */
 int check_answer(struct check_input *input);
 
-/* Each runs COUNT pseudo-random inputs and returns how many the assigner accepted. */
+/* Each function runs COUNT pseudo-random inputs and returns how many the assigner accepted. */
 long check_random(long count, uint64_t seed);
 long check_large(long count, uint64_t seed);
 long check_plan(long count, uint64_t seed);

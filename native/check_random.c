@@ -117,7 +117,7 @@ static struct assign_floors widen(uint64_t calls)
     return (struct assign_floors){{calls}};
 }
 
-/* Run the reference for large buildings on *input* and, if it is a small building, compare the answers. */
+/* Run the reference for large buildings on *input*. In a small building, both references must agree. */
 static void compare_large(struct check_input *input, int room, long number)
 {
     struct assign_large_car *cars = calloc((size_t)room, sizeof *cars);

@@ -1,12 +1,11 @@
 /* The plan-cost assigner: the shares that minimise the cost (plan_cost.h), summed over all cars.
  *
- * Up to EXACT calls the search is exact, over all subsets. Beyond that it is a local search that moves one call or
- * swaps two. It has two starts: the claims, and cheapest insertion. Among choices of equal cost the first wins, so that
- * every node finds the same answer.
+ * Up to EXACT calls, the search is exact, over all subsets. With more calls, it is a local search that moves one call
+ * or swaps two. It starts twice: from the claims, and from cheapest insertion. Among choices of equal cost the first
+ * wins, so that every node finds the same answer.
  *
- * - A call costs HYSTERESIS_MS more with any car but the one that claims it. A reassignment that gains less is not
- *   worth turning a car round. The rule uses published claims, so all nodes agree. The claim of a car does not count
- *   while its door is obstructed, because the obstruction can last.
+ * - A claimed call costs HYSTERESIS_MS more with any other car. A smaller gain is not worth turning a car round. A
+ *   claim does not count while the car's door is obstructed, because the obstruction can last.
  * - If a car stands idle at the floor of a call, the call costs STANDING_MS more with any other car. Another car may
  *   pass soon and save a trip, but a passenger in front of a closed door does not understand that.
  */
@@ -34,14 +33,14 @@ struct call {
     int standing; /* an idle car at its floor, or NO_CAR */
 };
 
-/* The calls to assign, beside the cars and rates of *common*. */
+/* The calls to assign. The cars and rates are in *common*. */
 struct problem {
     struct plan_problem common;
     struct call calls[CALLS_MAX];
     int count;
 };
 
-/* Return *share* with call *j* added, or with the call removed if *share* has it. */
+/* Return *share* with call *j* added. If *share* has the call, remove it instead. */
 static struct assign_share toggled(const struct problem *p, struct assign_share share, int j)
 {
     assert(0 <= j && j < p->count);
@@ -53,7 +52,7 @@ static struct assign_share toggled(const struct problem *p, struct assign_share 
     return share;
 }
 
-/* Return the penalty for assigning call *j* to car *k* although another car claims it or stands at its floor. */
+/* Return the penalties for assigning call *j* to car *k*: another car may claim it or stand at its floor. */
 static int64_t penalty(const struct problem *p, int j, int k)
 {
     int claimed = p->calls[j].claimed, standing = p->calls[j].standing;
@@ -88,7 +87,7 @@ static void assign_exactly(struct problem *p, int *owner)
 {
     enum { SETS = 1 << EXACT };
     int64_t best[SETS], cost[SETS];
-    uint8_t taken[ASSIGN_MAX_CARS][SETS]; /* the calls of car k, if cars 0..k answer the calls of a set */
+    uint8_t taken[ASSIGN_MAX_CARS][SETS]; /* the calls of car k if cars 0..k answer a set of calls */
     assert(p->count <= EXACT);
     const int all = (1 << p->count) - 1;
     for (int k = 0; k < p->common.n; k++) {
@@ -149,8 +148,8 @@ static void set_owner(struct problem *p, struct assignment *s, int j, int k, int
     s->owner[j] = k;
 }
 
-/* Return the car whose cost call *j* raises least, or NO_CAR if it raises every car's cost by *bound* or more. The
- * current owner, *present*, is left out. *cost* gets the new cost of the car's share. */
+/* Return the car whose cost call *j* raises least, except the current owner *present*. Return NO_CAR if every increase
+ * is *bound* or more. *cost* gets the new cost of the car's share. */
 static int cheapest(struct problem *p, const struct assignment *s, int j, int present, int64_t bound, int64_t *cost)
 {
     int found = NO_CAR;
@@ -179,7 +178,7 @@ static int nearest(const struct problem *p, int j)
     return found;
 }
 
-/* Assign claimed calls to the cars that claim them if *claims* is true, and all others where they cost least. */
+/* Assign each call where it costs least. If *claims* is true, assign claimed calls to the cars that claim them. */
 static void insert(struct problem *p, struct assignment *s, bool claims)
 {
     memset(s->shares, 0, sizeof s->shares);
@@ -243,8 +242,8 @@ static bool swap_two(struct problem *p, struct assignment *s)
     return false;
 }
 
-/* Search from one start for *work_max* steps. Return the cost of the result, or INT64_MAX if the work ran
- * out before the start was complete. */
+/* Search from one start for *work_max* steps. Return the cost of the result. If the work runs out before the start is
+ * complete, return INT64_MAX. */
 static int64_t search(struct problem *p, struct assignment *s, bool claims, long work_max)
 {
     int64_t sum = 0;

@@ -22,16 +22,15 @@ struct plan_rates {
     int down[ASSIGN_MAX_FLOORS];
 };
 
-/* Assign the hall calls so that passengers wait as little as possible. *claims* are the calls that each car last
- * published as its own; they may contain calls that are not lit. A stop serves the announced direction only:
- * params->clear_all is ignored. The rest is as in assign_reference. If *work* is not NULL, it gets the number of steps
- * of simulated cars. */
+/* Assign the hall calls so that passengers wait as little as possible. *claims* are the last published claims of each
+ * car, and may contain calls that are not lit. The function ignores params->clear_all: a stop serves only the announced
+ * direction. *work*, if not NULL, gets the number of steps of simulated cars. The rest is as in assign_reference. */
 int plan_assign(const struct assign_params *params, uint64_t up, uint64_t down, const struct assign_car *cars,
                 const struct assign_share *claims, int n, const struct plan_rates *rates, struct assign_share *out,
                 long *work);
 
-/* Choose a floor for each free car to wait at: targets[k] is a floor, or -1 if car k is not free. A car is free if
- * it has no cab call, an empty share and a closed door. *work* also counts comparisons of arrival times. */
+/* Choose a floor for each free car to wait at. A free car has no cab call, an empty share and a closed door. If car k
+ * is not free, targets[k] is -1. *work* also counts comparisons of arrival times. */
 int plan_park(const struct assign_params *params, const struct assign_car *cars, const struct assign_share *shares,
               int n, const struct plan_rates *rates, int *targets, long *work);
 

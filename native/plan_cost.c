@@ -8,7 +8,7 @@ enum {
     END = 32,        /* the cost of each ms until a car is done */
     PATIENCE = 200,  /* people in 2^20 ms, added to every rate */
     PERMILLE = 1000,
-    GOLDEN = 382,          /* permille, a golden section: the destinations of neighbouring floors are spread evenly */
+    GOLDEN = 382,          /* permille, a golden section; spreads the destinations of neighbouring floors */
     JOIN_MAX_MS = 1 << 21, /* bounds the arithmetic, far beyond any real time */
 };
 

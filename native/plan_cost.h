@@ -1,15 +1,17 @@
 /* The cost of a share, which the plan-cost assigner (plan.c) minimises.
  *
- * A simulation finds the cost: the car serves the share by the rules of motion.h, from stop to stop. Parking
- * (plan_park.c) uses the same simulation, to find out when busy cars pass a button. The cost is the sum of the waiting
- * times, plus a fraction (END) of the time until the car is done. A car that is done sooner reaches the next passenger
- * sooner. Durations are nominal: a moving car is half way between two floors, an open door is half way through its
- * dwell time, and an obstructed door is at the start of its dwell time.
+ * A simulation finds the cost: the car serves the share by the rules of motion.h, from stop to stop. The cost is the
+ * sum of the waiting times, plus a fraction (END) of the time until the car is done. A car that is done sooner reaches
+ * the next passenger sooner. Parking (plan_park.c) uses the same simulation to find out when busy cars pass a button.
+ *
+ * Durations are nominal. A moving car is half way between two floors. An open door is half way through its dwell time,
+ * an obstructed door at its start.
  *
  * - More passengers gather at a button while it is lit. A call served after t ms costs t + rate * t * t / 2. The rate
  *   is the learned one plus PATIENCE. So one long wait is worse than two of half the time, even where few people come.
- * - Each passenger who enters presses a cab button. So each served call adds a cab call, at one quarter or at three
- *   quarters of the floors ahead, shifted a little from floor to floor. The cost is the sum over these SCENARIOS.
+ * - Each passenger who enters presses a cab button. So each served call adds a cab call. It is at one quarter of the
+ *   floors ahead in one scenario and at three quarters in the other, shifted a little from floor to floor. The cost is
+ *   the sum over both scenarios.
  *
  * Every constant in these three files was chosen by measurement (`elevator bench dispatch`). Results change little
  * around these values.
@@ -38,7 +40,7 @@ struct plan_problem {
     int8_t ahead[PLAN_SCENARIOS][2][ASSIGN_MAX_FLOORS]; /* destinations of passengers who enter; down and up */
 };
 
-/* The earliest time, from *since_ms* on, at which a car can serve each button; down and up. */
+/* When a car can first serve each button, from *since_ms* on; down and up. */
 struct plan_passing {
     int64_t since_ms;
     int64_t at_ms[2][ASSIGN_MAX_FLOORS];
@@ -48,8 +50,8 @@ struct plan_passing {
 int plan_prepare(struct plan_problem *p, const struct assign_params *params, uint64_t floors,
                  const struct assign_car *cars, int n, const struct plan_rates *rates);
 
-/* Simulate car *k* while it serves its cab calls and the hall calls of *share*. Return the cost. If *passing* is not
- * NULL, note when the car can serve each button. */
+/* Let car *k* serve its cab calls and the hall calls of *share*. Return the cost. *passing*, if not NULL, gets the time
+ * at which the car can first serve each button. */
 int64_t plan_simulate(struct plan_problem *p, int k, struct assign_share share, int scenario,
                       struct plan_passing *passing);
 

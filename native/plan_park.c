@@ -1,13 +1,13 @@
 /* Parking: puts idle cars near the next passengers.
  *
- * It minimises the sum, over all buttons, of the rate times the time that the nearest car needs, plus SECOND times the
- * time of the second nearest. A busy car counts from the moment when its plan passes the button in its direction, or
- * from the end of its plan. Two moments are considered: when the next passenger is expected, and LATER_MS from now,
- * because a car that is about to pass is soon gone.
+ * It minimises a sum over all buttons. The term of a button is its rate times the time that the nearest car needs, plus
+ * SECOND times the time of the second nearest. A busy car can serve a button when its plan passes the button in its
+ * direction, or after the end of its plan. The times are means over two moments: when the next passenger is expected,
+ * and LATER_MS from now. A car that is about to pass is soon gone.
  *
- * - A rate of unknown traffic is added for every button. It grows with the load: in a busy building a car that waits at
- *   the busiest button leaves with few passengers and is then away.
- * - The way to a floor has a price. The price grows with the load for each car: a car that rests higher up comes to the
+ * - A rate of unknown traffic is added for every button. It grows with the load. In a busy building, a car at the
+ *   busiest button would leave with few passengers and then be away.
+ * - The way to a floor has a price, which grows with the load for each car. A car that rests higher up comes to the
  *   lobby later, takes more passengers at once, and is near the passengers above the lobby.
  */
 #include "plan.h"
@@ -26,10 +26,10 @@ enum {
     WAY = 1000,           /* price in ms of a way through the whole building */
     LOAD = 16,            /* the unit of load is 1/16 of what one car can carry alone */
     LOAD_MAX = 16 * LOAD, /* limits the two values that grow with the load */
-    LOADED_WAY = 8,       /* price in ms of each floor of the way, times (load in units of LOAD / cars) squared */
-    LOADED_UNKNOWN = 45,  /* of LOAD: this part of the mean rate, times load squared, is added to every rate */
-    RATE_UNKNOWN = 1,     /* people in 2^20 ms, added to every rate: any button can be the next */
-    RATE_PRIOR = 10,      /* people in 2^20 ms, so that the next person is expected within 105 s */
+    LOADED_WAY = 8,       /* price in ms of each floor of the way, times (load / cars) squared */
+    LOADED_UNKNOWN = 45,  /* added to every rate: mean rate * LOADED_UNKNOWN / LOAD * (load / LOAD)^2 */
+    RATE_UNKNOWN = 1,     /* people in 2^20 ms, added to every rate; any button can be the next */
+    RATE_PRIOR = 10,      /* people in 2^20 ms, added to the sum of all rates */
     LATER_MS = 4000,
     FAR_MS = 1 << 24, /* bounds the arithmetic, far beyond any real time */
 };
@@ -68,7 +68,7 @@ static int64_t weigh(struct parking *parking, const struct plan_problem *p)
     int64_t total = 0;
     for (int f = 0; f < floors; f++)
         total += p->rates->up[f] + p->rates->down[f];
-    /* A trip has two stops, and its empty and its full way are each a third of the building. */
+    /* A trip has two stops. The way without passengers and the way with them are each a third of the building. */
     int64_t trip_ms = 2 * (int64_t)p->params->door_ms + (int64_t)p->params->travel_ms * floors * 2 / 3;
     int64_t load = plan_min((LOAD * total * trip_ms / p->n) >> PLAN_RATE_SHIFT, LOAD_MAX);
     int64_t loaded = total * load * load * LOADED_UNKNOWN / (LOAD * LOAD * LOAD) / floors;
@@ -83,8 +83,7 @@ static int64_t weigh(struct parking *parking, const struct plan_problem *p)
     return (INT64_C(1) << PLAN_RATE_SHIFT) / (total + RATE_PRIOR);
 }
 
-/* Add the times that busy car *k* needs to serve the buttons: the means over the moments *since_ms* and the
- * scenarios. */
+/* Add the times that busy car *k* needs to serve the buttons: means over the moments *since_ms* and the scenarios. */
 static void add_busy(struct parking *parking, struct plan_problem *p, int k, const struct assign_share *share,
                      const int64_t since_ms[MOMENTS])
 {
@@ -106,8 +105,8 @@ static void add_busy(struct parking *parking, struct plan_problem *p, int k, con
     }
 }
 
-/* Return the price if a car goes from floor *from* to *target* and waits there. *others* are the times that the other
- * cars need. */
+/* Return the price if a car goes from floor *from* to *target* and waits there. *others* are the times of the other
+ * cars. */
 static int64_t price(const struct parking *parking, const struct plan_problem *p, int target, int from,
                      struct arrivals others[2][ASSIGN_MAX_FLOORS])
 {
@@ -122,7 +121,7 @@ static int64_t price(const struct parking *parking, const struct plan_problem *p
     return sum;
 }
 
-/* Choose the best floor for car *k* while the others wait at *targets*. Return whether its target has changed. */
+/* Choose the best floor for car *k* while the others wait at *targets*. Return true if its target changes. */
 static bool improve(const struct parking *parking, struct plan_problem *p, int k, int *targets)
 {
     assert(0 <= targets[k] && targets[k] < p->params->floors);

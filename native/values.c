@@ -96,7 +96,7 @@ bool read_large_mask(PyObject *object, struct assign_floors *calls, int status)
 {
     if (!PyLong_Check(object))
         return refuse(assign_message(status));
-    /* The method of int itself: no Python code of a subclass runs. */
+    /* int.to_bytes itself, so that no code of a subclass runs */
     PyObject *bytes = PyObject_CallMethod((PyObject *)&PyLong_Type, "to_bytes", "Ois", object, (int)sizeof *calls,
                                           "little");
     if (bytes == NULL) {

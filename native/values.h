@@ -1,7 +1,7 @@
 /* Conversion between Python objects and the integers of the assigners.
  *
- * A read_ function returns false with a ValueError set if the object is invalid. *status* is the enum assign_status
- * whose message the ValueError gets. A build_ function returns NULL with an exception set if memory runs out.
+ * If an object is invalid, a read_ function sets a ValueError with the message of *status* and returns false. If memory
+ * runs out, a build_ function sets an exception and returns NULL.
  *
  * Integers are read from int objects only (bool and IntEnum are ints, too), never through __index__. So no Python code
  * runs while the cars are read, and nothing can change them.

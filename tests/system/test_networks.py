@@ -272,7 +272,7 @@ def test_watch_joins_the_multicast_group_on_an_interface_that_appears_late(labs:
         assert any(node["id"] == 0 for line in lines for node in line["nodes"])
 
 
-def test_datagram_of_another_format_is_reported_on_one_line_each(labs: Labs, network: Network) -> None:
+def test_node_watch_and_doctor_report_datagrams_of_another_format_on_one_line(labs: Labs, network: Network) -> None:
     opened = labs.open(network.host("10.9.1.1/24"), 0)
     opened.wait_for("in service")
     with network.host("10.9.1.2/24").entered():

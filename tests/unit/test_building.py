@@ -593,7 +593,7 @@ def test_press_from_the_control_socket_lasts_the_requested_time(building: Buildi
     assert all((each["button"], each["floor"]) == ("up", 2) for each in events)
 
 
-def test_control_socket_controls_stop_button_obstruction_power_and_the_reading_of_commands(
+def test_control_socket_switches_stop_button_obstruction_power_and_reading(
     building: Building, operator: Operator
 ) -> None:
     for name, key in (("stop", "stop"), ("obstruct", "obstructed"), ("power", "power"), ("deaf", "deaf")):

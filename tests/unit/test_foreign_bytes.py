@@ -356,7 +356,7 @@ def test_late_reply_updates_the_tachometer(rigs: list[Rig], late_ms: int) -> Non
 
 
 @pytest.mark.parametrize("late_ms", [60, 90, 120, 150])
-def test_port_on_a_slow_adapter_misses_no_press_and_the_car_still_moves(rigs: list[Rig], late_ms: int) -> None:
+def test_port_on_a_slow_adapter_misses_no_press_and_moves_the_car(rigs: list[Rig], late_ms: int) -> None:
     rig = make(rigs, MOVING_UP, 0)
     rig.delay_ms = late_ms
     for phase_ms in range(0, 300, 7):

@@ -100,7 +100,7 @@ def test_changed_entry_is_sent_while_the_change_is_recent() -> None:
             assert sent.calls.entries == ({ME: calls.entries[ME]} if is_recent else {})
 
 
-def test_each_change_has_its_own_time() -> None:
+def test_each_changed_entry_is_sent_for_the_same_time() -> None:
     one, two = Author(0, 70), Author(1, 70)
     first = press(calls_of(3), one, UP)
     second = press(first, two, UP)
@@ -110,7 +110,7 @@ def test_each_change_has_its_own_time() -> None:
     assert sent == [{one, two}, {two}, {two}, set()]
 
 
-def test_second_change_of_an_entry_is_recent_again() -> None:
+def test_entry_that_changes_again_is_sent_for_longer() -> None:
     pressed = press(calls_of(3), ME, UP)
     state = compose(settled(calls_of(3)), message(pressed), QUIET_MS)
     served = serve(pressed, {UP})
@@ -206,7 +206,7 @@ def test_all_entries_of_a_small_group_fit_into_each_heartbeat() -> None:
         assert sent.calls == calls
 
 
-def test_heartbeat_carries_changed_entries_and_others_in_the_rest_of_the_room() -> None:
+def test_heartbeat_carries_changed_entries_first_and_then_others() -> None:
     calls = press(calls_of(8, live=9), ME, UP)
     state = compose(settled(calls_of(8, live=9)), message(calls), QUIET_MS)
     for _, sent in send(state, QUIET_MS, REFRESH, 1, others=1, differs=True):
@@ -282,7 +282,7 @@ def test_full_entry_fits_the_room() -> None:
 
 
 @given(st.lists(st.integers(0, 190), max_size=70), st.integers(0, 1 << 53), st.integers(0, 1100), st.integers(1, 1100))
-def test_entries_in_turn_are_a_run_from_the_first_that_fits(
+def test_entries_in_turn_are_consecutive_and_fill_the_share(
     lives: Sequence[int], first: int, room: int, share: int
 ) -> None:
     entries = [Entry(Author(k % 64, k), 200, dict.fromkeys(range(1, live + 1), UP)) for k, live in enumerate(lives)]
@@ -321,7 +321,7 @@ def test_change_is_sent_early_and_repeated(is_awaited: bool) -> None:
     assert gaps_ms == [REPEAT_MS] * (REPEATS - 1) + [HEARTBEAT_MS] * (6 - REPEATS)
 
 
-def test_calls_stay_awaited_while_the_car_changes_before_they_are_sent() -> None:
+def test_calls_stay_awaited_until_they_are_sent_even_if_the_car_changes() -> None:
     state = compose(settled(calls_of(3)), message(press(calls_of(3), ME, UP)), QUIET_MS)
     assert state.message is not None
     state = compose(state, evolve(state.message, car=Car(floor=1)), QUIET_MS)

@@ -82,7 +82,7 @@ def test_first_reply_of_a_connection_may_take_longer(first_reply_ms: int, receip
     assert panel.client.receive(panel.execute(panel.client.ask(600)), 600 + FRESH_MS) is Receipt.STALE
 
 
-def test_bytes_without_a_sweep_or_after_its_reply_are_reported_as_unasked(panel: Panel) -> None:
+def test_bytes_that_belong_to_no_reply_are_reported_as_unasked(panel: Panel) -> None:
     assert panel.client.receive(b"\0", 5) is Receipt.UNASKED
     panel.client.drop()
     reply = panel.execute(panel.client.ask(10))
@@ -106,7 +106,7 @@ def test_reply_confirms_the_commands_sent_before_its_sweep(panel: Panel) -> None
     assert panel.client.inputs(10) == Inputs(floor=2, confirmed=Confirmed(door_open=True, motor_stopped=True))
 
 
-def test_command_after_a_sweep_is_not_confirmed_and_prevents_confirmation_of_the_opposite_command(panel: Panel) -> None:
+def test_reply_confirms_no_door_state_if_the_door_command_changed_after_its_sweep(panel: Panel) -> None:
     panel.execute(panel.client.write(Outputs(door=True)))
     reply = panel.execute(panel.client.ask(10))
     panel.execute(panel.client.write(Outputs(motor=Motor.UP, door=False)))

@@ -115,7 +115,7 @@ def test_every_button_and_the_highest_rates_survive_a_round_trip(floors: int) ->
     assert decode(encode(heartbeat, "lab"), "lab") == heartbeat
 
 
-def test_own_head_starts_the_datagrams_of_its_author_only() -> None:
+def test_only_datagrams_of_the_same_author_and_group_start_with_its_head() -> None:
     head = own_head("lab", VALID.sender)
     assert encode(VALID, "lab").startswith(head)
     assert encode(evolve(VALID, sequence=COUNT_MAX), "lab").startswith(head)
