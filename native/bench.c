@@ -141,7 +141,7 @@ static bool is_open(const struct bench_group *g, int floor)
     return false;
 }
 
-/* Let the passengers at each dark hall lamp press again. The call of earlier passengers was served. */
+/* Let the first passenger of each queue press again, except at an open door. A press at a lit lamp has no effect. */
 static void press_where_dark(struct bench_group *g)
 {
     for (int way = 0; way < 2; way++)

@@ -3,7 +3,7 @@
  * It minimises a sum over all buttons. The term of a button is its rate times the time that the nearest car needs, plus
  * SECOND times the time of the second nearest. A busy car can serve a button when its plan passes the button in its
  * direction, or after the end of its plan. The times are means over two moments: when the next passenger is expected,
- * and LATER_MS from now. A car that is about to pass is soon gone.
+ * and LATER_MS from now. By then, a car that is about to pass is gone.
  *
  * - A rate of unknown traffic is added for every button. It grows with the load. In a busy building, a car at the
  *   busiest button would leave with few passengers and then be away.
