@@ -73,9 +73,9 @@ class OccupiedBuilding:
         more: Mapping[str, type[object]] | None = None,
         do_more: Callable[[str, object], None] | None = None,
     ) -> bytes:
-        """Execute a request of the page and return the reply.
+        """Execute a request sent by the page, and return the reply.
 
-        *more* has additional requests that the page may send; *do_more* executes them.
+        *more* lists additional requests that the page may send; *do_more* executes them.
         """
         try:
             name, request = parse(line, {**PAGE, **(more or {})})

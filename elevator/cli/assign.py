@@ -232,7 +232,7 @@ def run_algorithm(
     if options.algorithm == "reference":
         return _assign.reference(floors, up, down, cars, door_ms, travel_ms, options.clear_all, has_empty_id)
     if options.clear_all:
-        raise InputError("algorithm plan supports only clearRequestType inDirn")
+        raise InputError("--algorithm plan supports only --clearRequestType inDirn")
     unclaimed = ((0, 0),) * len(cars)
     return _assign.plan(floors, up, down, cars, unclaimed, (), (), door_ms, travel_ms)
 

@@ -98,7 +98,7 @@ def campaign(arguments: argparse.Namespace) -> int:
         now = time.monotonic()
         if result is None:
             lost += 1
-            print(f"seed {seed} not run: its process died", flush=True)
+            print(f"seed {seed} has no result: its process died", flush=True)
         else:
             done += 1
             hours += result.simulated_ms / 3_600_000

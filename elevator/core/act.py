@@ -47,7 +47,7 @@ class Tasks:
 class Acted(NamedTuple):
     car: Drive
     served: frozenset[Call]
-    """The calls served through the open door by this call of `act`."""
+    """The calls that this run of `act` has served through the open door."""
     due_at_ms: int
     """When to call `act` again if no input changes; NEVER_MS if only an input can cause an action."""
 
@@ -121,7 +121,7 @@ def hold_open(car: Drive, now_ms: int, tasks: Tasks) -> tuple[Drive, frozenset[C
 
 
 def carry_out(car: Drive, now_ms: int, behaviour: Behaviour, direction: Direction) -> Drive:
-    """Make a *car* at a floor move, rest, or begin a stop, according to *behaviour*."""
+    """Let *car*, which is at a floor, move, rest or begin a stop, according to *behaviour*."""
     match behaviour:
         case Behaviour.MOVING:
             is_straight = car.activity is Activity.ARRIVED and car.direction is direction

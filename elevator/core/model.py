@@ -25,7 +25,7 @@ RATE_MAX = 1000
 """The highest passenger rate that one car publishes for one button, in the unit of Rates. The sum of MAX_CARS such
 rates is within the native assigner's limit."""
 INCARNATIONS_KEPT = 8
-"""How many incarnations of each node a call set keeps, even without live presses."""
+"""A call set keeps this many incarnations of each node: the newest. It keeps an older one while it has live presses."""
 EVERY_CAR = -1
 """The value of `Call.car` for a hall call, which any car may answer."""
 

@@ -215,5 +215,5 @@ def average(loss: float, missed: int) -> float:
 
 
 def timeout_ms(loss: float) -> int:
-    """Return the timeout for a peer with the given *loss*."""
+    """Return how long a peer may be silent before it counts as dead. *loss* is the lost fraction of its heartbeats."""
     return HEARTBEAT_MS * (MISSED_MIN + bisect_left(LOSSES, loss + LOSS_MARGIN))

@@ -31,7 +31,7 @@ def seal(datagram: bytes, key: bytes) -> bytes:
 def unseal(sealed: bytes, keys: Sequence[bytes]) -> bytes:
     """Return the datagram in *sealed*; raise SealError if it was sealed with none of *keys*."""
     if not sealed.startswith(PREFIX) or sealed[HEAD_BYTES - 1 : HEAD_BYTES] != b"\n":
-        raise SealError("not sealed, so not sent by a node")
+        raise SealError("without a seal, so not from a node")
     datagram, received_tag = sealed[HEAD_BYTES:], sealed[len(PREFIX) : HEAD_BYTES - 1]
     if any(compare_digest(received_tag, tag(datagram, key)) for key in keys):
         return datagram

@@ -75,7 +75,7 @@ class Link:
         lost = self._loss.feed(now_ms, self.socket is None)
         if lost is not None and (lost.begins or lost.times > 1):
             level = logging.WARNING if lost.begins else logging.INFO
-            log.log(level, "%s", lost.line("the supervisor is gone; starting another", "a supervisor runs again"))
+            log.log(level, "%s", lost.line("the supervisor is gone; starting another", "a supervisor is running again"))
         if self.socket is None and now_ms >= self._start_at_ms:
             self._start_supervisor(now_ms)
 

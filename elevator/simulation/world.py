@@ -269,7 +269,7 @@ class World:
         self.stream.emit(Left(node.id))
 
     def start_next_worker_soon(self, id: int) -> None:
-        """End the CRASH fault of node *id* within its `delay_ms`. The end of the fault starts the next worker."""
+        """Let the CRASH fault of node *id* end at most the fault's `delay_ms` from now. Then the next worker starts."""
 
         def advanced(act: Act) -> Act:
             at_ms, begins, what = act

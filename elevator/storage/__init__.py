@@ -1,4 +1,4 @@
-"""Durable storage: the record of a node with its calls, which survives a power cut.
+"""Durable storage: a node's record of its calls, which survives a power cut.
 
 - records.py encodes a record as text.
 - store.py keeps that text in SQLite.

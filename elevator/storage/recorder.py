@@ -196,7 +196,7 @@ def run_recorder(link: socket.socket, directory: Path | None, floors: int) -> No
 
 
 def serve(link: socket.socket, directory: Path | None, floors: int) -> None:
-    """Write the records received over *link* until it is closed."""
+    """Write each record received over *link* to *directory*, until the link is closed. None: keep no records."""
     store: Memory | Store | None = None
     late: Record | None = None
     """A record that was found only after the node had started without it. The node may not have merged it yet."""

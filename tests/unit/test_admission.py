@@ -64,7 +64,7 @@ def test_doctor_probes_are_dropped_but_not_counted(key: bytes) -> None:
     assert gate.refused == {}
     for other in (probe + b"0", probe[:-1], b"x" + probe[1:], b""):
         assert gate.admit(other) is None
-    assert gate.refused == {"not sealed, so not sent by a node": 4}
+    assert gate.refused == {"without a seal, so not from a node": 4}
 
 
 def test_refused_datagrams_are_counted_by_reason() -> None:
@@ -84,7 +84,7 @@ def test_refused_datagrams_are_counted_by_reason() -> None:
     assert gate.refused == {
         "sealed without a key": 1,
         "sealed with another key, or damaged": 1,
-        "not sealed, so not sent by a node": 2,
+        "without a seal, so not from a node": 2,
         "malformed": 2,
         "from another group": 1,
         "from another version of the program: update all nodes": 1,

@@ -45,7 +45,7 @@ def test_nodes_reject_every_kind_of_attack(keyed: bool, monkeypatch: pytest.Monk
     assert attacks.keys() == {"flipped", "truncated", "replayed", "stale", "forged", "noise"}
     assert min(attacks.values()) > 100
     refused = {reason for node in world.nodes for reason in node.admission.refused}
-    always = {"not sealed, so not sent by a node", "sealed with another key, or damaged", "replayed"}
+    always = {"without a seal, so not from a node", "sealed with another key, or damaged", "replayed"}
     assert refused == always | ({"sealed without a key"} if keyed else {"from another group"})
 
 

@@ -206,7 +206,7 @@ EXAMPLE = Calls({ONE: Entry(ONE, 9, {6: CALLS[0], 9: CALLS[2]}), TWO: Entry(TWO,
         None,
     ],
 )
-def test_every_difference_of_an_entry_changes_the_digest(changed: Entry | None) -> None:
+def test_any_change_to_an_entry_changes_the_digest(changed: Entry | None) -> None:
     left = {TWO: EXAMPLE.entries[TWO]}
     assert Calls(left if changed is None else {**left, changed.author: changed}).digest != EXAMPLE.digest
 

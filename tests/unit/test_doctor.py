@@ -346,7 +346,7 @@ def test_listen_returns_nodes_and_counts_other_datagrams(monkeypatch: pytest.Mon
     assert {id: list(by_address) for id, by_address in found.nodes.items()} == {3: ["127.0.0.1"]}
     assert {reason: count > 0 for reason, count in found.refused.items()} == {
         "from another group": True,
-        "not sealed, so not sent by a node": True,
+        "without a seal, so not from a node": True,
     }
 
 
@@ -384,7 +384,7 @@ def test_record_directory_must_be_writable(tmp_path: Path) -> None:
     assert "--state-dir" in found.text
 
 
-def test_doctor_reports_running_nodes_and_conflicts_with_them(tmp_path: Path) -> None:
+def test_doctor_reports_running_nodes_and_any_conflict_with_them(tmp_path: Path) -> None:
     with lab(tmp_path, cars=3, start=False) as opened:
         for id in (0, 1):
             opened.start(id)

@@ -133,7 +133,7 @@ def test_largest_entry_fits_with_rates_version_and_the_longest_group() -> None:
     assert decode(encode(heartbeat, LONG_GROUP), LONG_GROUP) == heartbeat
 
 
-def test_entries_that_fill_their_room_fit_one_datagram() -> None:
+def test_largest_choice_of_entries_fits_in_one_datagram() -> None:
     """The sender counts only the bytes of entries. The rest of a heartbeat must leave them ROOM_BYTES."""
     full = full_entry(Author(63, COUNT_MAX), MAX_FLOORS, COUNT_MAX)
     more = [Entry(Author(id, COUNT_MAX), COUNT_MAX) for id in range((ROOM_BYTES - entry_bytes(full)) // 19)]
