@@ -117,7 +117,7 @@ def campaign(arguments: argparse.Namespace) -> int:
         explain(arguments, failed[0])
     print(
         f"{done - len(failed)} passed, {len(failed)} failed"
-        + (f", {lost} not run because a process died" if lost else "")
+        + (f", {lost} without a result because a process died" if lost else "")
     )
     return 1 if failed or lost else 0
 

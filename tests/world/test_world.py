@@ -129,7 +129,7 @@ def test_campaign_fails_if_a_worker_dies(monkeypatch: pytest.MonkeyPatch, capsys
     outcome = campaign.outcome
     monkeypatch.setattr(campaign, "outcome", lambda plan: os._exit(0) if plan.seed == 3 else outcome(plan))
     assert soak.main(["--seeds", "1..4", "--jobs", "2"]) == 1
-    assert "3 passed, 0 failed, 1 not run" in capsys.readouterr().out
+    assert "3 passed, 0 failed, 1 without a result" in capsys.readouterr().out
 
 
 def test_interrupt_is_blocked_while_a_worker_is_forked(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,7 +151,7 @@ def test_campaign_with_a_time_limit_fails_if_a_worker_dies(
     outcome = campaign.outcome
     monkeypatch.setattr(campaign, "outcome", lambda plan: os._exit(0) if plan.seed == 2 else outcome(plan))
     assert soak.main(["--seeds", "1..1000000", "--minutes", "0.01", "--jobs", "2"]) == 1
-    assert "seed 2 not run" in capsys.readouterr().out
+    assert "seed 2 has no result" in capsys.readouterr().out
 
 
 def test_seed_fails_if_a_node_raises_an_exception_at_startup(monkeypatch: pytest.MonkeyPatch) -> None:
