@@ -433,7 +433,7 @@ def real_figures(cars: int, floors: int, seconds: float) -> Figures:
         lamps_ms = presses(group, others, floors, seconds)
         after = used(group)
         load, report = percent(before, after), others.report()
-        lost, silent = dropped(group), group.log(0).count(" is silent")
+        lost, silent = dropped(group), group.log(0).count(" timed out: ")
     took_s = (after.at_ns - before.at_ns) / 1e9
     sent, late = (idle_report[name] + report[name] for name in ("sent", "late"))
     return {
