@@ -24,7 +24,7 @@ from attrs import evolve, frozen
 
 from elevator import _assign
 from elevator.core import motion
-from elevator.core.call_set import calls_of, demand
+from elevator.core.call_set import calls_of
 from elevator.core.model import (
     NEVER_MS,
     Assigner,
@@ -37,6 +37,7 @@ from elevator.core.model import (
     Park,
     Policy,
     Rates,
+    buttons_of,
 )
 
 CACHE_SIZE = 16
@@ -117,8 +118,7 @@ def assign(
     # While no car is in service, no call starves.
     waits = {call: wait(old.waits.get(call), call, now_ms, claimed, floors) for call in calls_of(hall, me) if members}
     if me in members:
-        starved, _ = demand([call for call, each in waits.items() if each.is_starved])
-        claims |= starved
+        claims |= buttons_of(call for call, each in waits.items() if each.is_starved)
     due_at_ms = min([starves_at_ms(each, floors) for each in waits.values() if not each.is_starved], default=NEVER_MS)
     pause_ms = PAUSE_MS * (len(members) * floors // PAUSE_SIZE)
     return Assignment(claims, target, waits, due_at_ms, now_ms + pause_ms)

@@ -16,7 +16,7 @@ yet, and the highest n known. The highest n of each entry, taken together, form 
 `serve`, `merge` and `forget` return their first argument itself if nothing changes. Callers test this with `is`.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from collections.abc import Set as AbstractSet
 from typing import assert_never
 
@@ -84,25 +84,6 @@ def has_live(calls: Calls, author: Author) -> bool:
 def acknowledges(calls: Calls, dot: Dot) -> bool:
     entry = calls.entries.get(dot.author)
     return entry is not None and dot.n <= entry.newest
-
-
-def covers(seen: Mapping[Author, int], dot: Dot) -> bool:
-    """Report whether the version vector *seen* includes *dot*."""
-    return dot.n <= seen.get(dot.author, 0)
-
-
-def demand(calls: Iterable[Call]) -> tuple[Buttons, Mapping[int, int]]:
-    """Return *calls* as bit masks: the hall calls (`cab` is 0), and the cab calls of each car id."""
-    up = down = 0
-    cabs: dict[int, int] = {}
-    for button, floor, car in calls:
-        if button is Button.UP:
-            up |= 1 << floor
-        elif button is Button.DOWN:
-            down |= 1 << floor
-        else:
-            cabs[car] = cabs.get(car, 0) | 1 << floor
-    return Buttons(up, down), cabs
 
 
 def calls_of(buttons: Buttons, car: int) -> Iterable[Call]:

@@ -5,7 +5,7 @@ Floors are numbered from 0, and node ids range from 0 to 63. All times are in mi
 for floor f.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from enum import IntEnum, StrEnum
 from functools import cached_property, reduce
@@ -134,6 +134,14 @@ class Buttons:
         return bool(masks[call.button] >> call.floor & 1)
 
 
+def buttons_of(calls: Iterable[Call]) -> Buttons:
+    """Return the buttons of *calls*. Their cab calls are those of one car."""
+    masks = [0, 0, 0]
+    for button, floor, _ in calls:
+        masks[button] |= 1 << floor
+    return Buttons(*masks)
+
+
 @frozen
 class Entry:
     """The presses of one author, as far as a replica of the call set knows them.
@@ -151,10 +159,7 @@ class Entry:
     @cached_property
     def buttons(self) -> Buttons:
         """The buttons of the live presses. The cab calls are those of the author's car."""
-        masks = [0, 0, 0]
-        for button, floor, _ in self.live.values():
-            masks[button] |= 1 << floor
-        return Buttons(*masks)
+        return buttons_of(self.live.values())
 
     @cached_property
     def digest(self) -> int:

@@ -159,10 +159,6 @@ def hears(node: Node) -> int:
     return 0 if message is None else message.hears
 
 
-def alive(node: Node) -> Mapping[int, Peer]:
-    return peers.alive(node.peers, node.now_ms)
-
-
 def shown(node: Node) -> Calls:
     """Return the calls that this node shows on its panel and serves. Callers ignore the cab calls of other cars.
 

@@ -13,7 +13,7 @@ from functools import lru_cache
 from attrs import evolve, frozen
 
 from elevator.core.call_set import acknowledges
-from elevator.core.model import EVERY_CAR, Button, Buttons, Call, Calls, Dot
+from elevator.core.model import EVERY_CAR, Buttons, Call, Calls, Dot, buttons_of
 
 
 @frozen
@@ -59,8 +59,7 @@ def light(replica: Replica, shown: Calls, car: int, acknowledgements: Collection
 @lru_cache(maxsize=16)
 def buttons(lit: frozenset[Call]) -> Buttons:
     """Return the buttons of the *lit* calls of one panel. They rarely change, so the results are cached."""
-    up, down, cab = (sum(1 << call.floor for call in lit if call.button is button) for button in Button)
-    return Buttons(up, down, cab)
+    return buttons_of(lit)
 
 
 def is_promised(replica: Replica, dot: Dot, acknowledgements: Collection[Calls]) -> bool:

@@ -20,7 +20,7 @@ from elevator import __version__
 from elevator.core import act, assignment, drive, outgoing, peers, replica, traffic
 from elevator.core.act import Tasks
 from elevator.core.assignment import Assignment, Member
-from elevator.core.call_set import acknowledges, calls_of, demand, forget, has_live, merge, press, serve
+from elevator.core.call_set import acknowledges, calls_of, forget, has_live, merge, press, serve
 from elevator.core.drive import Drive
 from elevator.core.model import (
     NEVER_MS,
@@ -33,6 +33,7 @@ from elevator.core.model import (
     Heartbeat,
     Inputs,
     Tick,
+    buttons_of,
 )
 from elevator.core.node import (
     LISTEN_MS,
@@ -108,8 +109,7 @@ def decide(node: Node, asked_at_ms: int | None) -> Node:
         assigned = assignment.assign(old, now_ms, node.policy, me, node.floors, visible.hall, members)
     work = evolve(assigned.claims, cab=every.cab)
     acted = act.act(sensed.car, now_ms, Tasks(me, work, every, assigned.target))
-    served, _ = demand(acted.served)
-    assigned = evolve(assigned, claims=assigned.claims - served)
+    assigned = evolve(assigned, claims=assigned.claims - buttons_of(acted.served))
     has_news = (
         drive.public(acted.car) != drive.public(sensed.car) or assigned.claims != old.claims or bool(acted.served)
     )

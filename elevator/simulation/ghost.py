@@ -2,7 +2,6 @@
 
 from attrs import define
 
-from elevator.core.call_set import demand
 from elevator.core.model import (
     MAX_CARS,
     NEVER_MS,
@@ -35,6 +34,6 @@ class Ghost:
         self.counter += 1
         if known != self.known:  # Equal calls stay the same object, as in decoded heartbeats.
             self.known = known
-        hall = demand(self.known.live.values())[0] if self.claims else Buttons()
+        hall = self.known.hall if self.claims else Buttons()
         car = Car(self.floor, Direction.UP, Behaviour.IDLE, Fault.NONE)
         return Heartbeat(GHOST, self.counter, floors, car, hall, hears, self.known, self.known.digest)

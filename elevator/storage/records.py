@@ -9,7 +9,7 @@ import json
 
 from attrs import evolve
 
-from elevator.core.call_set import covers, merge
+from elevator.core.call_set import acknowledges, merge
 from elevator.core.model import EVERY_CAR, MAX_FLOORS, Author, Button, Call, Calls, Direction, Entry, OpenDoor, Record
 from elevator.net.wire import AGE_MAX, COUNT_MAX, is_author, is_button
 from elevator.storage.strict import strict_converter
@@ -71,6 +71,6 @@ def complete(record: Record, found: Record) -> Record:
     If *record* covers all calls of *found*, the node has already merged *found*. The result is then *record* itself.
     From then on, the caller must not complete records, because that could restore authors that the node has forgotten.
     """
-    if all(covers(record.calls.seen, dot) for dot in found.calls.live):
+    if all(acknowledges(record.calls, dot) for dot in found.calls.live):
         return record
     return evolve(record, calls=merge(record.calls, found.calls))

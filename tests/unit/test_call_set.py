@@ -8,7 +8,7 @@ from attrs import define, field
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from elevator.core.call_set import covers, demand, forget, merge, press, serve
+from elevator.core.call_set import acknowledges, forget, merge, press, serve
 from elevator.core.model import EVERY_CAR, INCARNATIONS_KEPT, Author, Button, Buttons, Call, Calls, Dot, Entry
 
 CALLS = [Call(Button.UP, 0, EVERY_CAR), Call(Button.DOWN, 1, EVERY_CAR), Call(Button.CAB, 1, 0)]
@@ -91,12 +91,12 @@ def test_call_set_equals_a_model_that_keeps_every_press(history: History) -> Non
     replicas, pressed = play(history)
     for replica in replicas:
         assert dict(replica.calls.live) == {dot: pressed[dot] for dot in replica.received - replica.served}
-        assert all(covers(replica.calls.seen, dot) for dot in replica.received)
+        assert all(acknowledges(replica.calls, dot) for dot in replica.received)
         check_invariants(replica.calls)
 
 
 def check_invariants(calls: Calls) -> None:
-    assert all(covers(calls.seen, dot) for dot in calls.live)
+    assert all(acknowledges(calls, dot) for dot in calls.live)
     pairs = [(dot.author, call) for dot, call in calls.live.items()]
     assert len(pairs) == len(set(pairs))
 
@@ -241,11 +241,10 @@ def test_old_author_with_a_live_press_counts_in_the_digest() -> None:
     assert calls.digest != serve(calls, {CALLS[0]}).digest
 
 
-def test_demand_has_one_mask_per_hall_button_and_one_per_car() -> None:
-    calls = [
-        Call(Button.UP, 0, EVERY_CAR),
-        Call(Button.DOWN, 3, EVERY_CAR),
-        Call(Button.CAB, 2, 7),
-        Call(Button.CAB, 0, 7),
-    ]
-    assert demand(calls) == (Buttons(up=0b1, down=0b1000), {7: 0b101})
+def test_call_set_has_one_mask_per_hall_button_and_one_per_car() -> None:
+    calls = press(Calls(), Author(3, 1), Call(Button.UP, 0, EVERY_CAR))
+    calls = press(calls, Author(7, 1), Call(Button.DOWN, 3, EVERY_CAR))
+    calls = press(calls, Author(7, 1), Call(Button.CAB, 2, 7))
+    calls = press(calls, Author(7, 2), Call(Button.CAB, 0, 7))
+    assert (calls.hall, calls.cabs) == (Buttons(up=0b1, down=0b1000), {7: 0b101})
+    assert calls.panel(7) == Buttons(up=0b1, down=0b1000, cab=0b101)

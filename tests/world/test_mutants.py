@@ -430,7 +430,7 @@ REPLACEMENTS: Mapping[str, tuple[Callable[..., object], str, str]] = {
     "lamp_lights_while_the_node_listens": (step.update_lamps, "if not is_listening(node) and panel", "if panel"),
     "record_read_late_is_overwritten": (
         records.complete,
-        "if all(covers(record.calls.seen, dot) for dot in found.calls.live):",
+        "if all(acknowledges(record.calls, dot) for dot in found.calls.live):",
         "if True:",
     ),
     "record_read_late_is_ignored": (
