@@ -17,7 +17,7 @@ from attrs import evolve, frozen
 from elevator.building import shaft as physics
 from elevator.building.shaft import Shaft
 from elevator.core.call_set import mask
-from elevator.core.model import Button, Buttons, Motor
+from elevator.core.model import Button, Buttons, Motor, bits
 from elevator.hardware.server_side import MESSAGE
 
 
@@ -110,11 +110,6 @@ def buttons(floors: int) -> Buttons:
     """Return the buttons that exist on a panel with *floors* floors."""
     every = (1 << floors) - 1
     return Buttons(every >> 1, every & ~1, every)
-
-
-def floors_of(bits: int) -> list[int]:
-    """Return the floors whose bits are set, lowest first."""
-    return [floor for floor in range(bits.bit_length()) if bits >> floor & 1]
 
 
 def pressed(machine: Machine) -> Buttons:
@@ -261,7 +256,7 @@ def describe(event: Event) -> str:
 def _differences(old: Buttons, new: Buttons) -> Iterator[tuple[Button, int, bool]]:
     for button in Button:
         was, now_on = mask(old, button), mask(new, button)
-        for floor in floors_of(was ^ now_on):
+        for floor in bits(was ^ now_on):
             yield button, floor, bool(now_on >> floor & 1)
 
 

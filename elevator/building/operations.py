@@ -22,7 +22,7 @@ from elevator.building.control import (
     parse,
 )
 from elevator.core.call_set import mask
-from elevator.core.model import Button, Motor
+from elevator.core.model import Button, Motor, bits
 
 
 def answer(building: Building, line: bytes) -> bytes:
@@ -70,7 +70,7 @@ def _execute(building: Building, name: str, request: Request, now_us: int) -> di
 def _press_or_hold(building: Building, request: PressButton, now_us: int) -> None:
     machine = building.elevators[request.car].machine
     button = Button[request.button.upper()]
-    if request.floor not in machines.floors_of(mask(machines.buttons(machine.shaft.floors), button)):
+    if request.floor not in bits(mask(machines.buttons(machine.shaft.floors), button)):
         raise Refused(f"there is no {request.button} button at floor {request.floor}")
     if request.ms is not None and (request.held is not None or not 1 <= request.ms <= 3_600_000):
         raise Refused("ms must be from 1 to 3600000 and cannot be combined with held")

@@ -12,7 +12,7 @@ from elevator.building import shaft as physics
 from elevator.building.elevator import Machine
 from elevator.building.passengers import Crowd, Profile, Stage
 from elevator.core.call_set import mask
-from elevator.core.model import Button, Buttons, Direction, Heartbeat
+from elevator.core.model import Button, Buttons, Direction, Heartbeat, bits
 
 Json = Mapping[str, object]
 
@@ -56,7 +56,7 @@ def panel(machine: Machine) -> Json:
 
 
 def floors_by_button(buttons: Buttons) -> dict[str, list[int]]:
-    return {button.name.lower(): machines.floors_of(mask(buttons, button)) for button in Button}
+    return {button.name.lower(): bits(mask(buttons, button)) for button in Button}
 
 
 def node(state: str, plugged: bool, heard: bool, heartbeat: Heartbeat | None) -> Json:
@@ -68,8 +68,8 @@ def node(state: str, plugged: bool, heard: bool, heartbeat: Heartbeat | None) ->
             "direction": int(status.direction),
             "behaviour": status.behaviour.name.lower(),
             "fault": str(status.fault),
-            "up": machines.floors_of(claims.up),
-            "down": machines.floors_of(claims.down),
+            "up": bits(claims.up),
+            "down": bits(claims.down),
         }
     return values
 

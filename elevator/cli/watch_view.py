@@ -11,7 +11,7 @@ from rich.text import Text
 
 from elevator.core import peers
 from elevator.core.call_set import merge
-from elevator.core.model import Behaviour, Calls, Direction, Fault, Heartbeat
+from elevator.core.model import Behaviour, Calls, Direction, Fault, Heartbeat, bits
 from elevator.core.peers import Peer
 
 RATE_MS = 2000
@@ -94,17 +94,12 @@ def row(node: NodeStatus, now_ms: int) -> dict[str, object]:
         "behaviour": car.behaviour.name.lower(),
         "door": car.behaviour is Behaviour.DOOR_OPEN,
         "fault": str(car.fault),
-        "takes": {"up": floors_of(heartbeat.claims.up), "down": floors_of(heartbeat.claims.down)},
-        "hall": {"up": floors_of(hall.up), "down": floors_of(hall.down)},
-        "cab": floors_of(cabs.get(heartbeat.sender.id, 0)),
-        "hears": floors_of(heartbeat.hears),
+        "takes": {"up": bits(heartbeat.claims.up), "down": bits(heartbeat.claims.down)},
+        "hall": {"up": bits(hall.up), "down": bits(hall.down)},
+        "cab": bits(cabs.get(heartbeat.sender.id, 0)),
+        "hears": bits(heartbeat.hears),
         "twice": node.duplicate_at_ms is not None and now_ms < node.duplicate_at_ms + DUPLICATE_MS,
     }
-
-
-def floors_of(bits: int) -> list[int]:
-    """Return the floors or node ids in the bit mask *bits*."""
-    return [bit for bit in range(bits.bit_length()) if bits >> bit & 1]
 
 
 def draw(group: Group, name: str, now_ms: int, width: int, height: int) -> Text:
@@ -161,7 +156,7 @@ def describe(node: NodeStatus, now_ms: int) -> Text:
         ("▼", heartbeat.claims.down, "magenta"),
         ("■", cabs.get(heartbeat.sender.id, 0), "cyan"),
     ):
-        text.append(f" {sign + ','.join(map(str, floors_of(floors))) if floors else '':<8}", style)
+        text.append(f" {sign + ','.join(map(str, bits(floors))) if floors else '':<8}", style)
     text.append(f" {facts['per_second']:>5}/s {100 * node.peer.loss:>3.0f} % lost {facts['age_ms']:>4} ms", "dim")
     return text.append(f"  {node.address}  {heartbeat.floors} floors  {node.peer.version}", "dim")
 
@@ -186,7 +181,7 @@ def scene(group: Group, now_ms: int) -> dict[str, object]:
             "power": True,
             "out": False,
             "door": facts["door"],
-            "lamps": {"up": floors_of(hall.up), "down": floors_of(hall.down), "cab": facts["cab"]},
+            "lamps": {"up": bits(hall.up), "down": bits(hall.down), "cab": facts["cab"]},
             "pressed": {"up": [], "down": [], "cab": []},
             "indicator": car.floor,
             "stop": car.fault is Fault.STOP,
@@ -200,7 +195,7 @@ def scene(group: Group, now_ms: int) -> dict[str, object]:
             "direction": int(car.direction),
             "behaviour": facts["behaviour"],
             "fault": facts["fault"],
-            "up": floors_of(heartbeat.claims.up),
-            "down": floors_of(heartbeat.claims.down),
+            "up": bits(heartbeat.claims.up),
+            "down": bits(heartbeat.claims.down),
         }
     return shown

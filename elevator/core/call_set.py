@@ -20,7 +20,7 @@ from collections.abc import Collection, Iterable
 from collections.abc import Set as AbstractSet
 from typing import assert_never
 
-from elevator.core.model import EVERY_CAR, Author, Button, Buttons, Call, Calls, Dot, Entry
+from elevator.core.model import EVERY_CAR, Author, Button, Buttons, Call, Calls, Dot, Entry, bits
 
 
 def press(calls: Calls, author: Author, call: Call) -> Calls:
@@ -93,9 +93,8 @@ def calls_of(buttons: Buttons, car: int) -> Iterable[Call]:
         (Button.DOWN, buttons.down, EVERY_CAR),
         (Button.CAB, buttons.cab, car),
     ):
-        for floor in range(mask.bit_length()):
-            if mask >> floor & 1:
-                yield Call(button, floor, owner)
+        for floor in bits(mask):
+            yield Call(button, floor, owner)
 
 
 def mask(of: Buttons, button: Button) -> int:

@@ -134,6 +134,11 @@ class Buttons:
         return bool(masks[call.button] >> call.floor & 1)
 
 
+def bits(mask: int) -> list[int]:
+    """Return the numbers of the bits that are set in *mask*, lowest first: floors or node ids."""
+    return [bit for bit in range(mask.bit_length()) if mask >> bit & 1]
+
+
 def buttons_of(calls: Iterable[Call]) -> Buttons:
     """Return the buttons of *calls*. Their cab calls are those of one car."""
     masks = [0, 0, 0]

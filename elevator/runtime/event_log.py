@@ -15,7 +15,7 @@ from attrs import define, field
 
 from elevator.core.drive import Drive
 from elevator.core.log_damping import Condition
-from elevator.core.model import Behaviour, Button, Call, Fault
+from elevator.core.model import Behaviour, Button, Call, Fault, bits
 from elevator.core.node import Node, hears
 
 GAP_MS, GAP_MAX_MS = 1000, 60_000
@@ -40,10 +40,6 @@ def events(before: Node, after: Node) -> Iterator[LoggedEvent]:
             yield service_event({new.fault} - {Fault.NONE})
         if has_new_action(old, new):
             yield LoggedEvent(DEBUG, action(new))
-
-
-def bits(mask: int) -> Iterator[int]:
-    return (bit for bit in range(mask.bit_length()) if mask >> bit & 1)
 
 
 def call_events(before: Node, after: Node) -> Iterator[LoggedEvent]:

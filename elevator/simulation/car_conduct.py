@@ -17,7 +17,6 @@ These rules apply during other faults too, as long as the program and the server
 
 from attrs import define
 
-from elevator.core.call_set import mask
 from elevator.core.model import EVERY_CAR, NEVER_MS, Button, Call, Direction, Dot, Fault, Motor
 from elevator.core.node import Node, has_duplicate
 from elevator.simulation.call_safety import CallLedger
@@ -240,10 +239,7 @@ class CarConduct:
         long_ago_ms = self.clock() - (DARK_MS if is_clear else DARK_LOSSY_MS)
         if self.ledger.pressed_at_ms[dot] > long_ago_ms or node.id >= self.health.cars:
             return
-        if (
-            not self.health.is_program_unaffected(node.id, long_ago_ms)
-            or mask(node.machine.lamps, call.button) >> call.floor & 1
-        ):
+        if not self.health.is_program_unaffected(node.id, long_ago_ms) or call in node.machine.lamps:
             return
         others = [
             each
@@ -257,4 +253,4 @@ class CarConduct:
 
 def claims(state: Node, call: Call) -> bool:
     """Return whether the node with this *state* claims the hall call *call*."""
-    return bool(mask(state.claims, call.button) >> call.floor & 1)
+    return call in state.claims

@@ -14,7 +14,6 @@ serve the hall calls of a dead node or of a car out of service.
 
 from collections import deque
 
-from elevator.core.call_set import mask
 from elevator.core.model import EVERY_CAR, Author, Button, Call, Dot, Fault
 from elevator.core.node import has_duplicate
 from elevator.simulation.call_safety import CallLedger
@@ -146,7 +145,7 @@ class GroupConduct:
         if not members or (not still_open if pressed else call in self.ledger.open.values()):
             return
         for node in members:
-            is_lit = bool(mask(node.machine.lamps, call.button) >> call.floor & 1)
+            is_lit = call in node.machine.lamps
             if is_lit != pressed and call.car in (EVERY_CAR, node.id):
                 state = "dark" if pressed else "lit"
                 self.fail(f"the lamp of {call} is still {state} at car {node.id} after {self.clock() - at_ms} ms")

@@ -26,6 +26,7 @@ from elevator.core.model import (
     Park,
     Policy,
     Record,
+    bits,
 )
 from elevator.core.node import Node, record
 from elevator.net.wire import decode, is_button
@@ -210,7 +211,7 @@ class Group:
     def lit(self, panel: int) -> set[tuple[str, int]]:
         """Return the button lamps that are lit on a panel, such as ("up", 2)."""
         lamps = self[panel].machine.lamps
-        return {(button.name.lower(), floor) for button in Button for floor in elevator.floors_of(mask(lamps, button))}
+        return {(button.name.lower(), floor) for button in Button for floor in bits(mask(lamps, button))}
 
 
 def group_with_duplicate() -> Group:
