@@ -21,6 +21,7 @@ A datagram has these parts. Numbers are big-endian; the sizes are in bytes.
 """
 
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 from struct import Struct
 
@@ -221,21 +222,28 @@ def unpack_calls(packed: bytes, floors: int) -> Calls:
 @lru_cache(maxsize=4096)
 def unpack_entry(packed: bytes, floors: int) -> Entry:
     """Return an entry. Nodes repeat entries, so the results are cached."""
-    presses, rest = divmod(len(packed) - ENTRY.size, PRESS.size)
-    if presses < 0 or rest:
+    presses_size = len(packed) - ENTRY.size
+    if presses_size < 0 or presses_size % PRESS.size:
         raise ValueError(f"invalid size of an entry: {len(packed)} bytes")
     _, id, incarnation, newest = ENTRY.unpack_from(packed)
-    if not is_author(id, incarnation) or not 0 < newest <= COUNT_MAX:
-        raise ValueError(f"invalid author (node {id}, incarnation {incarnation}) or press number {newest}")
+    decoded = [(*divmod(code, MAX_FLOORS), age) for code, age in PRESS.iter_unpack(packed[ENTRY.size :])]
+    return checked_entry(Author(id, incarnation), newest, decoded, floors)
+
+
+def checked_entry(author: Author, newest: int, presses: Sequence[tuple[int, int, int]], floors: int) -> Entry:
+    """Return the entry with these live *presses*, each as (button, floor, age); raise ValueError if it is invalid."""
+    if not is_author(*author) or not 0 < newest <= COUNT_MAX:
+        raise ValueError(
+            f"invalid author (node {author.id}, incarnation {author.incarnation}) or press number {newest}"
+        )
     live = {}
-    for code, age in PRESS.iter_unpack(packed[ENTRY.size :]):
-        button, floor = divmod(code, MAX_FLOORS)
-        if age >= newest or not is_button(button, floor, floors):
+    for button, floor, age in presses:
+        if not 0 <= age < newest or age > AGE_MAX or not is_button(button, floor, floors):
             raise ValueError(f"invalid press: button {button}, floor {floor}, age {age}")
-        live[newest - age] = Call(Button(button), floor, id if button == Button.CAB else EVERY_CAR)
-    if len({*live.values()}) != presses:
-        raise ValueError(f"two live presses of one call by node {id}, incarnation {incarnation}")
-    return Entry(Author(id, incarnation), newest, live)
+        live[newest - age] = Call(Button(button), floor, author.id if button == Button.CAB else EVERY_CAR)
+    if len({*live.values()}) != len(presses):
+        raise ValueError(f"two live presses of one call by node {author.id}, incarnation {author.incarnation}")
+    return Entry(author, newest, live)
 
 
 def is_author(id: int, incarnation: int) -> bool:

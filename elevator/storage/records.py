@@ -10,8 +10,8 @@ import json
 from attrs import evolve
 
 from elevator.core.call_set import acknowledges, merge
-from elevator.core.model import EVERY_CAR, MAX_FLOORS, Author, Button, Call, Calls, Direction, Entry, OpenDoor, Record
-from elevator.net.wire import AGE_MAX, COUNT_MAX, is_author, is_button
+from elevator.core.model import EVERY_CAR, MAX_FLOORS, Author, Button, Calls, Direction, Entry, OpenDoor, Record
+from elevator.net.wire import COUNT_MAX, checked_entry, is_button
 from elevator.storage.strict import strict_converter
 
 EntryText = tuple[int, int, int, list[tuple[int, int, int, int]]]
@@ -52,17 +52,13 @@ def read_record(text: str, floors: int) -> Record:
 def read_entry(text: EntryText, floors: int) -> Entry:
     """Parse an entry and drop calls at floors that do not exist; raise ValueError if the entry is invalid."""
     id, incarnation, newest, presses = text
-    if not is_author(id, incarnation) or not 0 < newest <= COUNT_MAX:
-        raise ValueError(f"invalid author (node {id}, incarnation {incarnation}) or press number {newest}")
-    live = {newest - age: Call(Button(button), floor, car) for button, floor, car, age in presses}
-    is_valid = len({*live.values()}) == len(presses) and all(0 < n <= newest <= n + AGE_MAX for n in live)
-    for button, floor, car in live.values():
-        owner = id if button is Button.CAB else EVERY_CAR
-        is_valid = is_valid and car == owner and is_button(button, floor, MAX_FLOORS)
-    if not is_valid:
-        raise ValueError(f"invalid press of node {id}, incarnation {incarnation}")
-    kept = {n: call for n, call in live.items() if is_button(call.button, call.floor, floors)}
-    return Entry(Author(id, incarnation), newest, kept)
+    for button, _, car, _ in presses:
+        if car != (id if button == Button.CAB else EVERY_CAR):
+            raise ValueError(f"invalid car of a call of node {id}: {car}")
+    entry = checked_entry(
+        Author(id, incarnation), newest, [(button, floor, age) for button, floor, _, age in presses], MAX_FLOORS
+    )
+    return evolve(entry, live={n: call for n, call in entry.live.items() if is_button(call.button, call.floor, floors)})
 
 
 def complete(record: Record, found: Record) -> Record:
