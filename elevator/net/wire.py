@@ -232,17 +232,16 @@ def unpack_entry(packed: bytes, floors: int) -> Entry:
 
 def checked_entry(author: Author, newest: int, presses: Sequence[tuple[int, int, int]], floors: int) -> Entry:
     """Return the entry with these live *presses*, each as (button, floor, age); raise ValueError if it is invalid."""
-    if not is_author(*author) or not 0 < newest <= COUNT_MAX:
-        raise ValueError(
-            f"invalid author (node {author.id}, incarnation {author.incarnation}) or press number {newest}"
-        )
+    id, incarnation = author
+    if not is_author(id, incarnation) or not 0 < newest <= COUNT_MAX:
+        raise ValueError(f"invalid author (node {id}, incarnation {incarnation}) or press number {newest}")
     live = {}
     for button, floor, age in presses:
         if not 0 <= age < newest or age > AGE_MAX or not is_button(button, floor, floors):
             raise ValueError(f"invalid press: button {button}, floor {floor}, age {age}")
-        live[newest - age] = Call(Button(button), floor, author.id if button == Button.CAB else EVERY_CAR)
+        live[newest - age] = Call(Button(button), floor, id if button == Button.CAB else EVERY_CAR)
     if len({*live.values()}) != len(presses):
-        raise ValueError(f"two live presses of one call by node {author.id}, incarnation {author.incarnation}")
+        raise ValueError(f"two live presses of one call by node {id}, incarnation {incarnation}")
     return Entry(author, newest, live)
 
 
