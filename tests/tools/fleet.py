@@ -154,6 +154,8 @@ class Fleet:
         self.outgoing = {each.id: Outgoing(sent_at_ms=clock_ms()) for each in self.authors}
         self.due_at_ms = dict.fromkeys(self.outgoing, 0)
         """When the next heartbeat of each node is due. Other SEND tasks of the node are obsolete."""
+        self.agreed_at_ms = dict.fromkeys(self.outgoing, 0)
+        """When each node last sent a heartbeat while all nodes had the same calls."""
         self.published: Counter[int] = Counter()
         """How many fleet nodes publish each digest."""
         self.publishing: set[int] = set()
@@ -288,7 +290,9 @@ class Fleet:
         mine, node = self.outgoing[id], self.heard
         assert mine.message is not None
         differs = len(self.published) > 1 or (node is not None and node.digest != mine.message.digest)
-        heartbeat = outgoing.heartbeat(mine, now_ms, self.cars - 1, mine.sent_at_ms - 1000 if differs else None)
+        if not differs:
+            self.agreed_at_ms[id] = now_ms
+        heartbeat = outgoing.heartbeat(mine, now_ms, self.cars - 1, self.agreed_at_ms[id] if differs else None)
         datagram = seal(encode(heartbeat, GROUP), NO_KEY)
         self.senders[id].sendto(datagram, (EVERYBODY, self.port))
         late_ms = now_ms - self.due_at_ms[id]
