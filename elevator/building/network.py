@@ -10,7 +10,7 @@ import selectors
 import socket
 from collections.abc import Callable, Collection
 
-from elevator.core.model import Heartbeat
+from elevator.core.messages import Heartbeat
 from elevator.net.admission import Admission
 from elevator.net.wire import DATAGRAM_BYTES
 

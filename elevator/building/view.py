@@ -12,7 +12,8 @@ from elevator.building import shaft as physics
 from elevator.building.elevator import Machine
 from elevator.building.passengers import Crowd, Profile, Stage
 from elevator.core.call_set import mask
-from elevator.core.model import Button, Buttons, Direction, Heartbeat, bits
+from elevator.core.messages import Heartbeat
+from elevator.core.model import Button, Buttons, Direction, bits
 
 Json = Mapping[str, object]
 

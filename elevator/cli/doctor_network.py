@@ -11,7 +11,7 @@ from attrs import frozen
 
 from elevator.cli.finding import Finding
 from elevator.core.log_damping import ONE_IN
-from elevator.core.model import Heartbeat
+from elevator.core.messages import Heartbeat
 from elevator.net.admission import PROBE, Admission
 from elevator.net.broadcast import Interfaces, Route
 from elevator.net.wire import DATAGRAM_BYTES

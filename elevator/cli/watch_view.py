@@ -11,7 +11,8 @@ from rich.text import Text
 
 from elevator.core import peers
 from elevator.core.call_set import merge
-from elevator.core.model import Behaviour, Calls, Direction, Fault, Heartbeat, bits
+from elevator.core.messages import Heartbeat
+from elevator.core.model import Behaviour, Calls, Direction, Fault, bits
 from elevator.core.peers import Peer
 
 RATE_MS = 2000

@@ -5,7 +5,7 @@ A *turn* (turn.py) takes the newest inputs: the time, the panel, heartbeats, and
 computes the next `Node` from them. Then the turn writes the outputs to the panel and saves the record. If a heartbeat
 is due, the turn sends it.
 
-Read model.py first: it defines the vocabulary. Then read step.py. A node consists of
+Read model.py and messages.py first: they define the vocabulary. Then read step.py. A node consists of
 
     replica       the call set (call_set.py), the part of it that is on disk, and the lit lamps
     peers         the failure detector: which other nodes are alive

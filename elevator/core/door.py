@@ -24,7 +24,8 @@ from typing import assert_never
 from attrs import evolve, frozen
 
 from elevator import _assign
-from elevator.core.model import NEVER_MS, Direction, OpenDoor
+from elevator.core.messages import OpenDoor
+from elevator.core.model import NEVER_MS, Direction
 
 DOOR_OPEN_MS = _assign.DOOR_MS
 """The dwell time. The native assigner uses the same value."""

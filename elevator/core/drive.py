@@ -19,16 +19,8 @@ from attrs import evolve, frozen
 
 from elevator.core import door, position, travel_times
 from elevator.core.door import Door, Phase
-from elevator.core.model import (
-    NEVER_MS,
-    Behaviour,
-    Car,
-    Direction,
-    Fault,
-    Inputs,
-    Motor,
-    OpenDoor,
-)
+from elevator.core.messages import OpenDoor
+from elevator.core.model import NEVER_MS, Behaviour, Car, Direction, Fault, Inputs, Motor
 from elevator.core.position import Position
 from elevator.core.travel_times import TravelTimes
 

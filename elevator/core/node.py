@@ -15,6 +15,7 @@ from attrs import evolve, frozen
 from elevator.core import door, drive, outgoing, peers, replica
 from elevator.core.assignment import Assignment
 from elevator.core.drive import Drive
+from elevator.core.messages import Heartbeat, Record
 from elevator.core.model import (
     EVERY_BUTTON,
     Author,
@@ -23,11 +24,9 @@ from elevator.core.model import (
     Call,
     Calls,
     Entry,
-    Heartbeat,
     Inputs,
     Outputs,
     Policy,
-    Record,
 )
 from elevator.core.outgoing import Outgoing
 from elevator.core.peers import Peer, Peers

@@ -31,7 +31,8 @@ from collections.abc import Set as AbstractSet
 
 from attrs import evolve, frozen
 
-from elevator.core.model import NEVER_MS, Author, Calls, Entry, Heartbeat
+from elevator.core.messages import Heartbeat
+from elevator.core.model import NEVER_MS, Author, Calls, Entry
 from elevator.core.peers import HEARTBEAT_MS
 
 COALESCE_MS = 5

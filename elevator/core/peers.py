@@ -20,7 +20,8 @@ from collections.abc import Mapping
 
 from attrs import evolve, frozen
 
-from elevator.core.model import NEVER_MS, Author, Calls, Fault, Heartbeat, Rates
+from elevator.core.messages import Heartbeat
+from elevator.core.model import NEVER_MS, Author, Calls, Fault, Rates
 
 HEARTBEAT_MS = 50
 FALSE_ALARM = 1e-6

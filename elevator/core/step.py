@@ -22,19 +22,8 @@ from elevator.core.act import Tasks
 from elevator.core.assignment import Assignment, Member
 from elevator.core.call_set import acknowledges, calls_of, forget, has_live, merge, press, serve
 from elevator.core.drive import Drive
-from elevator.core.model import (
-    NEVER_MS,
-    Button,
-    Buttons,
-    Call,
-    Direction,
-    Dot,
-    Fault,
-    Heartbeat,
-    Inputs,
-    Tick,
-    buttons_of,
-)
+from elevator.core.messages import Heartbeat, Tick
+from elevator.core.model import NEVER_MS, Button, Buttons, Call, Direction, Dot, Fault, Inputs, buttons_of
 from elevator.core.node import (
     LISTEN_MS,
     Node,

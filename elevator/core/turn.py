@@ -18,7 +18,8 @@ from typing import Protocol
 
 from attrs import evolve
 
-from elevator.core.model import Heartbeat, Inputs, Outputs, Record, Tick
+from elevator.core.messages import Heartbeat, Record, Tick
+from elevator.core.model import Inputs, Outputs
 from elevator.core.node import Node, heartbeat, outputs, record, send_at_ms
 from elevator.core.step import sent, skip_stale, step, step_idle
 

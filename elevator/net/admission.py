@@ -11,7 +11,8 @@ from collections.abc import Sequence
 
 from attrs import define, field
 
-from elevator.core.model import Author, Heartbeat
+from elevator.core.messages import Heartbeat
+from elevator.core.model import Author
 from elevator.net.seal import NO_KEY, SealError, unseal
 from elevator.net.wire import decode, refusal
 

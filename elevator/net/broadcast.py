@@ -15,7 +15,8 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from elevator.core.log_damping import Condition
-from elevator.core.model import NEVER_MS, Author, Heartbeat
+from elevator.core.messages import Heartbeat
+from elevator.core.model import NEVER_MS, Author
 from elevator.net.admission import Admission
 from elevator.net.fair_queue import CAPACITY, FairQueue
 from elevator.net.seal import HEAD_BYTES, seal

@@ -25,6 +25,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from struct import Struct
 
+from elevator.core.messages import Heartbeat
 from elevator.core.model import (
     EVERY_CAR,
     MAX_CARS,
@@ -40,7 +41,6 @@ from elevator.core.model import (
     Direction,
     Entry,
     Fault,
-    Heartbeat,
     Rates,
 )
 from elevator.core.outgoing import ENTRY_BYTES, PRESS_BYTES

@@ -16,7 +16,8 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from elevator.core.model import Assigner, Buttons, Inputs, Park, Policy, Tick
+from elevator.core.messages import Tick
+from elevator.core.model import Assigner, Buttons, Inputs, Park, Policy
 from elevator.core.node import Node, boot, heartbeat, record, wake_at_ms
 from elevator.core.step import press_all, sent, step
 from elevator.core.turn import turn

@@ -12,7 +12,8 @@ from collections import deque
 from attrs import define, field
 
 from elevator.core.call_set import press
-from elevator.core.model import EVERY_CAR, MAX_CARS, Author, Button, Buttons, Call, Calls, Car, Heartbeat
+from elevator.core.messages import Heartbeat
+from elevator.core.model import EVERY_CAR, MAX_CARS, Author, Button, Buttons, Call, Calls, Car
 from elevator.net.seal import NO_KEY, seal
 from elevator.net.wire import encode
 

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
 from elevator.building.elevator import Machine
-from elevator.core.model import Call, Dot, Heartbeat, Record, Tick
+from elevator.core.messages import Heartbeat, Record, Tick
+from elevator.core.model import Call, Dot
 from elevator.core.node import Node
 from elevator.simulation.faults import InjectedFault
 

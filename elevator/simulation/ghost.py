@@ -2,18 +2,8 @@
 
 from attrs import define
 
-from elevator.core.model import (
-    MAX_CARS,
-    NEVER_MS,
-    Author,
-    Behaviour,
-    Buttons,
-    Calls,
-    Car,
-    Direction,
-    Fault,
-    Heartbeat,
-)
+from elevator.core.messages import Heartbeat
+from elevator.core.model import MAX_CARS, NEVER_MS, Author, Behaviour, Buttons, Calls, Car, Direction, Fault
 
 GHOST = Author(MAX_CARS - 1, 1)
 

@@ -4,7 +4,8 @@ import random
 from collections.abc import Iterable
 from heapq import heappop, heappush
 
-from elevator.core.model import NEVER_MS, Heartbeat
+from elevator.core.messages import Heartbeat
+from elevator.core.model import NEVER_MS
 from elevator.simulation.faults import FaultKind, InjectedFault
 
 ECHO_MS = 50

@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 from attrs import Factory, define, field
 
-from elevator.core.model import NEVER_MS, Calls, Record
+from elevator.core.messages import Record
+from elevator.core.model import NEVER_MS, Calls
 from elevator.simulation.faults import InjectedFault
 from elevator.storage.recorder import RETRY_MS
 from elevator.storage.recorder_client import FAILED, FOUND, WRITTEN, DiskNews, RecorderClient

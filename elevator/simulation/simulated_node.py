@@ -15,7 +15,8 @@ from attrs import evolve
 from elevator.building import elevator
 from elevator.building.elevator import Event, Machine
 from elevator.building.shaft import Shaft, position
-from elevator.core.model import NEVER_MS, Heartbeat, Inputs, Outputs, Record, Tick
+from elevator.core.messages import Heartbeat, Record, Tick
+from elevator.core.model import NEVER_MS, Inputs, Outputs
 from elevator.core.node import Node, boot, record, wake_at_ms
 from elevator.core.turn import turn
 from elevator.hardware.elevator_server import ServerCodec

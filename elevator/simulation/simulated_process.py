@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 from attrs import define, field
 
-from elevator.core.model import NEVER_MS, Heartbeat, Tick
+from elevator.core.messages import Heartbeat, Tick
+from elevator.core.model import NEVER_MS
 from elevator.core.node import Node
 from elevator.simulation.faults import InjectedFault, Point
 

@@ -20,7 +20,8 @@ from elevator.building import elevator, passengers
 from elevator.building.passengers import Crowd
 from elevator.building.shaft import Shaft, end, put
 from elevator.core.call_set import merge
-from elevator.core.model import EVERY_CAR, NEVER_MS, Buttons, Calls, Fault, Heartbeat
+from elevator.core.messages import Heartbeat
+from elevator.core.model import EVERY_CAR, NEVER_MS, Buttons, Calls, Fault
 from elevator.core.peers import HEARTBEAT_MS
 from elevator.net.seal import NO_KEY, seal
 from elevator.net.wire import decode, encode

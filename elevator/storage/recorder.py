@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from elevator.core.log_damping import Condition
-from elevator.core.model import Record
+from elevator.core.messages import Record
 from elevator.processes.child import TERMINATION_SIGNALS, fork
 from elevator.storage.recorder_client import ACK_TIMEOUT_MS, FAILED, FOUND, REFUSED, WRITTEN, DiskNews, RecorderClient
 from elevator.storage.records import complete, read_record, write_record

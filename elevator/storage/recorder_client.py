@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 from attrs import define, field
 
-from elevator.core.model import NEVER_MS, Calls, Record
+from elevator.core.messages import Record
+from elevator.core.model import NEVER_MS, Calls
 from elevator.storage.records import read_record, write_record
 
 ACK_TIMEOUT_MS = 1000
@@ -30,7 +31,7 @@ FAILED: the same number, if the disk did not store that record.
 
 
 class DiskNews(NamedTuple):
-    """What the worker has learned about the disk since its last turn. model.Tick describes the fields."""
+    """What the worker has learned about the disk since its last turn. messages.Tick describes the fields."""
 
     recorded: Calls | None = None
     failed: bool = False

@@ -10,7 +10,8 @@ import json
 from attrs import evolve
 
 from elevator.core.call_set import acknowledges, merge
-from elevator.core.model import EVERY_CAR, MAX_FLOORS, Author, Button, Calls, Direction, Entry, OpenDoor, Record
+from elevator.core.messages import OpenDoor, Record
+from elevator.core.model import EVERY_CAR, MAX_FLOORS, Author, Button, Calls, Direction, Entry
 from elevator.net.wire import COUNT_MAX, checked_entry, is_button
 from elevator.storage.strict import strict_converter
 

@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 
 from elevator.core.log_damping import Condition
-from elevator.core.model import Record
+from elevator.core.messages import Record
 from elevator.storage.records import read_record
 from elevator.storage.strict import BAD_INPUT
 

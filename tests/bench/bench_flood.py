@@ -31,7 +31,8 @@ from lab import Lab, lab
 from steps import full_entry
 
 from elevator.cli.keygen import main as keygen
-from elevator.core.model import MAX_FLOORS, Author, Buttons, Calls, Car, Heartbeat
+from elevator.core.messages import Heartbeat
+from elevator.core.model import MAX_FLOORS, Author, Buttons, Calls, Car
 from elevator.net.seal import NO_KEY, seal
 from elevator.net.wire import COUNT_MAX, encode
 

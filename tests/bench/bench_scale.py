@@ -45,6 +45,7 @@ from lab import Lab
 
 from elevator import __version__
 from elevator.core import assignment, call_set, node, outgoing
+from elevator.core.messages import Heartbeat, Record, Tick
 from elevator.core.model import (
     EVERY_CAR,
     NEVER_MS,
@@ -55,13 +56,10 @@ from elevator.core.model import (
     Calls,
     Confirmed,
     Entry,
-    Heartbeat,
     Inputs,
     Outputs,
     Park,
     Policy,
-    Record,
-    Tick,
 )
 from elevator.core.node import Node
 from elevator.core.outgoing import REFRESH, Outgoing

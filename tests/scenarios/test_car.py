@@ -23,15 +23,8 @@ from steps import (
 from elevator.building import elevator as machines
 from elevator.building.shaft import Shaft, position, put
 from elevator.core import act, drive
-from elevator.core.model import (
-    EVERY_CAR,
-    Behaviour,
-    Call,
-    Direction,
-    Fault,
-    Motor,
-    Tick,
-)
+from elevator.core.messages import Tick
+from elevator.core.model import EVERY_CAR, Behaviour, Call, Direction, Fault, Motor
 from elevator.core.node import wake_at_ms
 from elevator.core.position import Position
 from elevator.core.step import step

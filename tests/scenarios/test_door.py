@@ -21,15 +21,8 @@ from steps import (
 from elevator.building import elevator as machines
 from elevator.building.elevator import misbehaviour
 from elevator.core.door import DOOR_EXTENSION_MS
-from elevator.core.model import (
-    EVERY_CAR,
-    Behaviour,
-    Call,
-    Direction,
-    Fault,
-    Motor,
-    OpenDoor,
-)
+from elevator.core.messages import OpenDoor
+from elevator.core.model import EVERY_CAR, Behaviour, Call, Direction, Fault, Motor
 from elevator.core.node import record
 
 

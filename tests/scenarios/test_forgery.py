@@ -3,7 +3,8 @@
 import pytest
 from steps import UP, Group, make_calls, settle
 
-from elevator.core.model import Author, Buttons, Car, Fault, Heartbeat
+from elevator.core.messages import Heartbeat
+from elevator.core.model import Author, Buttons, Car, Fault
 from elevator.net.wire import COUNT_MAX, encode
 from elevator.simulation.simulated_node import GROUP
 

@@ -19,7 +19,8 @@ from lab import PATIENCE_S, PROGRAM, Lab, lab
 
 from elevator.cli.keygen import main as keygen
 from elevator.core.call_set import press
-from elevator.core.model import EVERY_CAR, Author, Button, Buttons, Call, Calls, Car, Heartbeat
+from elevator.core.messages import Heartbeat
+from elevator.core.model import EVERY_CAR, Author, Button, Buttons, Call, Calls, Car
 from elevator.net.seal import HEAD_BYTES, NO_KEY, seal
 from elevator.net.wire import decode, encode
 

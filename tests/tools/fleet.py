@@ -36,6 +36,7 @@ from attrs import evolve
 from elevator import __version__
 from elevator.core import outgoing
 from elevator.core.call_set import merge, press, serve
+from elevator.core.messages import Heartbeat
 from elevator.core.model import (
     EVERY_CAR,
     RATE_MAX,
@@ -48,7 +49,6 @@ from elevator.core.model import (
     Car,
     Direction,
     Fault,
-    Heartbeat,
     Rates,
 )
 from elevator.core.outgoing import Outgoing

@@ -43,7 +43,8 @@ from elevator.building.shaft import Shaft
 from elevator.cli import assign, demo, serve_card, simulator_options, watch_view
 from elevator.cli.assign_server import Client, serve_client
 from elevator.cli.run_node import fail, node_parser
-from elevator.core.model import Behaviour, Call, Calls, Heartbeat, Inputs, Motor, Policy, Record, Tick
+from elevator.core.messages import Heartbeat, Record, Tick
+from elevator.core.model import Behaviour, Call, Calls, Inputs, Motor, Policy
 from elevator.core.node import Node, boot, heartbeat, outputs, record, wake_at_ms
 from elevator.core.step import sent, step
 from elevator.hardware import elevator_server as server

@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from elevator.core.model import Heartbeat
+from elevator.core.messages import Heartbeat
 from elevator.net.broadcast import LOOPBACK
 from elevator.net.seal import HEAD_BYTES
 from elevator.net.wire import decode

@@ -11,6 +11,7 @@ from attrs import evolve
 from elevator.building import elevator
 from elevator.building.elevator import Event, EventKind, Machine, misbehaviour
 from elevator.core.call_set import mask, serve
+from elevator.core.messages import Record
 from elevator.core.model import (
     EVERY_CAR,
     NEVER_MS,
@@ -25,7 +26,6 @@ from elevator.core.model import (
     Motor,
     Park,
     Policy,
-    Record,
     bits,
 )
 from elevator.core.node import Node, record

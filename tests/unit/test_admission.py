@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from steps import make_calls
 
-from elevator.core.model import Author, Buttons, Car, Heartbeat
+from elevator.core.messages import Heartbeat
+from elevator.core.model import Author, Buttons, Car
 from elevator.net import admission
 from elevator.net.admission import PROBE, PROBE_BYTES, REORDER_MAX, Admission
 from elevator.net.seal import HEAD_BYTES, NO_KEY, SealError, seal, unseal

@@ -10,7 +10,8 @@ from collections.abc import Callable
 import pytest
 from lab import free_port
 
-from elevator.core.model import Author, Buttons, Calls, Car, Heartbeat
+from elevator.core.messages import Heartbeat
+from elevator.core.model import Author, Buttons, Calls, Car
 from elevator.net import broadcast
 from elevator.net.broadcast import LOOPBACK, Broadcast, Route
 from elevator.net.seal import NO_KEY

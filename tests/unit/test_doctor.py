@@ -29,7 +29,8 @@ from elevator.cli.doctor_network import (
     listen,
 )
 from elevator.cli.finding import Finding
-from elevator.core.model import Author, Buttons, Calls, Car, Heartbeat
+from elevator.core.messages import Heartbeat
+from elevator.core.model import Author, Buttons, Calls, Car
 from elevator.hardware import card_port
 from elevator.hardware.card_port import UDEV_RULE
 from elevator.net import broadcast

@@ -5,7 +5,8 @@ import pytest
 from elevator.core import door
 from elevator.core.door import DOOR_OPEN_MS, Door, Phase
 from elevator.core.drive import Drive, sense
-from elevator.core.model import Confirmed, Direction, Fault, Inputs, OpenDoor
+from elevator.core.messages import OpenDoor
+from elevator.core.model import Confirmed, Direction, Fault, Inputs
 from elevator.core.position import Position
 
 NOW_MS = 10_000

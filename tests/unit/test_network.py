@@ -9,7 +9,8 @@ import pytest
 
 from elevator.building.network import ADDRESS, SimulatedNetwork, receivers
 from elevator.core.call_set import press
-from elevator.core.model import EVERY_CAR, Author, Button, Buttons, Call, Calls, Car, Heartbeat
+from elevator.core.messages import Heartbeat
+from elevator.core.model import EVERY_CAR, Author, Button, Buttons, Call, Calls, Car
 from elevator.net.seal import NO_KEY, seal
 from elevator.net.wire import encode
 

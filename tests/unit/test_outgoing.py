@@ -10,6 +10,7 @@ from steps import full_entry
 
 from elevator.core import outgoing
 from elevator.core.call_set import merge, press, serve
+from elevator.core.messages import Heartbeat
 from elevator.core.model import (
     EVERY_CAR,
     MAX_CARS,
@@ -22,7 +23,6 @@ from elevator.core.model import (
     Calls,
     Car,
     Entry,
-    Heartbeat,
     Rates,
 )
 from elevator.core.outgoing import (

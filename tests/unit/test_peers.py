@@ -5,6 +5,7 @@ from attrs import evolve
 
 from elevator.core import peers
 from elevator.core.call_set import press, serve
+from elevator.core.messages import Heartbeat, Record, Tick
 from elevator.core.model import (
     EVERY_CAR,
     INCARNATIONS_KEPT,
@@ -15,11 +16,8 @@ from elevator.core.model import (
     Call,
     Calls,
     Car,
-    Heartbeat,
     Inputs,
     Policy,
-    Record,
-    Tick,
 )
 from elevator.core.node import boot
 from elevator.core.step import step

@@ -17,7 +17,8 @@ import pytest
 from steps import make_calls
 
 from elevator.core.call_set import press
-from elevator.core.model import EVERY_CAR, Author, Button, Call, Calls, Direction, OpenDoor, Record
+from elevator.core.messages import OpenDoor, Record
+from elevator.core.model import EVERY_CAR, Author, Button, Call, Calls, Direction
 from elevator.runtime.loop import clock_ms
 from elevator.storage.recorder import RETRY_MS, Recorder, receive, serve
 from elevator.storage.recorder_client import DiskNews

@@ -3,7 +3,8 @@
 import pytest
 
 from elevator.core.call_set import press
-from elevator.core.model import NEVER_MS, Author, Button, Call, Calls, Record
+from elevator.core.messages import Record
+from elevator.core.model import NEVER_MS, Author, Button, Call, Calls
 from elevator.storage.recorder_client import ACK_TIMEOUT_MS, NOTHING, WINDOW, DiskNews, RecorderClient
 from elevator.storage.records import write_record
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from elevator.core.call_set import press
-from elevator.core.model import EVERY_CAR, Author, Button, Call, Calls, Direction, Entry, OpenDoor, Record
+from elevator.core.messages import OpenDoor, Record
+from elevator.core.model import EVERY_CAR, Author, Button, Call, Calls, Direction, Entry
 from elevator.net.wire import AGE_MAX, COUNT_MAX
 from elevator.storage.records import read_record, write_record
 from elevator.storage.store import Memory, Store, StoreError, lock

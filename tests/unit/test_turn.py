@@ -6,7 +6,8 @@ from steps import Group
 
 from elevator.core import node, turn
 from elevator.core import step as stepping
-from elevator.core.model import Button, Buttons, Call, Inputs, Motor, Outputs, Tick
+from elevator.core.messages import Tick
+from elevator.core.model import Button, Buttons, Call, Inputs, Motor, Outputs
 from elevator.core.node import Node
 from elevator.core.step import step
 from elevator.simulation.plans import plan

@@ -20,6 +20,7 @@ from websockets.typing import Origin
 from elevator.cli.watch import main
 from elevator.cli.watch_view import FORGET_MS, Group, draw, forget, receive, rows, scene
 from elevator.core.call_set import press
+from elevator.core.messages import Heartbeat
 from elevator.core.model import (
     EVERY_CAR,
     Author,
@@ -31,7 +32,6 @@ from elevator.core.model import (
     Car,
     Direction,
     Fault,
-    Heartbeat,
 )
 
 CAR = Car(2, Direction.UP, Behaviour.DOOR_OPEN, Fault.NONE)

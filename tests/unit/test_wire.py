@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from steps import full_entry
 
 from elevator import __version__
+from elevator.core.messages import Heartbeat
 from elevator.core.model import (
     EVERY_CAR,
     MAX_CARS,
@@ -25,7 +26,6 @@ from elevator.core.model import (
     Direction,
     Entry,
     Fault,
-    Heartbeat,
     Rates,
 )
 from elevator.core.outgoing import ROOM_BYTES, entry_bytes

@@ -29,6 +29,7 @@ from elevator.core import (
 )
 from elevator.core.act import Tasks
 from elevator.core.drive import Drive
+from elevator.core.messages import Record
 from elevator.core.model import (
     NEVER_MS,
     Author,
@@ -43,7 +44,6 @@ from elevator.core.model import (
     Motor,
     Outputs,
     Policy,
-    Record,
 )
 from elevator.core.node import Node
 from elevator.core.replica import Replica

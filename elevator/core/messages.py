@@ -1,0 +1,68 @@
+"""The values that enter and leave a node: heartbeats, the inputs of a turn, and the record on the disk."""
+
+from typing import NamedTuple
+
+from attrs import frozen
+
+from elevator.core.model import Author, Buttons, Calls, Car, Direction, Inputs, Rates
+
+
+@frozen
+class Heartbeat:
+    """The message that a node broadcasts periodically and whenever its content changes."""
+
+    sender: Author
+    sequence: int
+    """The sequence number, from 1. Receivers ignore heartbeats with a repeated or lower number."""
+    floors: int
+    car: Car
+    claims: Buttons
+    """The hall calls assigned to the sender's car; `cab` is 0."""
+    hears: int
+    """The bit mask of the ids of the sender's live peers: the nodes whose heartbeats it receives."""
+    calls: Calls
+    """Some entries of the sender's published call set (outgoing.py). They acknowledge presses. The published set
+    contains the calls on the sender's disk. While the disk fails, it contains all its calls."""
+    digest: int = 0
+    """The digest of the whole published call set."""
+    rates: Rates | None = None
+    """The traffic rates; None if this heartbeat does not carry them."""
+    version: str = ""
+    """The sender's program version, for `elevator watch`; empty if this heartbeat does not carry it."""
+
+
+@frozen
+class Tick:
+    """The inputs of one turn of a node."""
+
+    now_ms: int
+    inputs: Inputs | None = None
+    """The newest snapshot of the panel; None if the elevator server or card does not answer."""
+    heartbeats: tuple[Heartbeat, ...] = ()
+    """The heartbeats received since the last turn, in order of arrival."""
+    recorded: Calls | None = None
+    """The calls on disk, if a write has just completed; else None."""
+    disk_failed: bool = False
+    """True if a write has just failed or is taking too long."""
+    found: "Record | None" = None
+    """The record of the previous run, if it was unreadable at startup and has just been read; else None."""
+    asked_at_ms: int | None = None
+    """When the node requested `inputs` from the panel; None means at `now_ms`."""
+
+
+class OpenDoor(NamedTuple):
+    """A door that is or may be open: its floor, and the direction of the car."""
+
+    floor: int
+    direction: Direction
+
+
+@frozen
+class Record:
+    """The durable state of a node: what survives a restart."""
+
+    incarnation: int
+    """The incarnation that wrote the record. The next run uses a higher one."""
+    calls: Calls
+    door: OpenDoor | None = None
+    """The door if it may be open; None if it is closed. The next run must not close it on a passenger."""
