@@ -86,7 +86,7 @@ ci:
 
 # Run a benchmark: assign [PROGRAM], group (press to lamp, reassignment, idle), card, pair, flood, scale, memory [MINUTES].
 bench NAME *ARGS: (_venv "dev")
-    @PYTHONPATH=tests/tools {{python}} "tests/bench/bench_$1.py" "${@:2}"
+    @program="tests/bench/bench_$1.py"; shift; PYTHONPATH=tests/tools exec {{python}} "$program" "$@"
 
 # Update the lock files to the newest versions, for every supported Python and platform.
 lock:
