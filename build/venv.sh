@@ -14,7 +14,7 @@ wanted=$(cat "$lock" pyproject.toml native/*.[ch] | cksum)
 origin() { echo "$PWD $("$python" -V 2>&1)"; }
 holds() { [ "$(cat "$1" 2>/dev/null)" = "$2" ]; }
 is_usable() { "$python" -V >/dev/null 2>&1 && holds "$venv/origin" "$(origin)"; }
-is_ready() { is_usable && holds "$venv/$1.stamp" "$wanted" && ls elevator/_assign.*.so elevator/_bench.*.so >/dev/null 2>&1; }
+is_ready() { is_usable && holds "$venv/$1.stamp" "$wanted" && ls elevator/_assign.*.so elevator/_bench.*.so elevator/_namespace.*.so >/dev/null 2>&1; }
 
 if is_ready "$1"; then exit 0; fi
 base=$(build/python.sh)
