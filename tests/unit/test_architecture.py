@@ -22,7 +22,8 @@ PACKAGES = {
     "ui": "",
     "building": "core net hardware ui",
     "simulation": "core net storage hardware runtime building",
-    "cli": "core net processes storage hardware runtime ui building simulation",
+    "exam": "core ui building",
+    "cli": "core net processes storage hardware runtime ui building simulation exam",
 }
 """The packages that each package may import. All of them are above it in this table."""
 
@@ -48,6 +49,10 @@ OUTSIDE = {
     "building.terminal": "os rich select selectors signal termios",
     "building.terminal_picture": "rich",
     "simulation.campaign": "os select signal",
+    "exam.netlink": "os socket time",
+    "exam.sandbox": "os socket",
+    "exam.frames": "socket",
+    "exam.switch": "selectors socket",
 }
 """The modules that use the operating system, with their imports from WORLD. The package cli is exempt."""
 

@@ -1,0 +1,231 @@
+"""An Ethernet switch in user space, between the hosts of sandbox.py. It can impair the network.
+
+- Impairments apply to IP packets between hosts. As with an iptables rule, ARP is never lost. The way to the gateway is
+  never impaired, and the gateway belongs to every group: only `plug` cuts a host off from it.
+- Each receiver of a broadcast loses, delays and corrupts it independently.
+- A host without a cable, or in another group, is not reached by any frame, ARP included.
+- The switch knows the hosts' MAC addresses, so a unicast frame reaches only its host.
+- Counts are of frames that hosts sent, whatever happens to them later. A frame that the kernel has not split yet is
+  counted once. What kernels tell each other is not counted: ARP, IGMP and ICMPv6.
+"""
+
+import heapq
+import random
+import selectors
+import socket
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Sequence
+
+from attrs import frozen
+
+from elevator.exam import frames
+from elevator.exam.frames import Frame
+from elevator.exam.sandbox import Gateway, Host
+
+SERVICES = frozenset({53, 67, 68, 123, 137, 138, 547, 1900, 5353, 5355})
+"""UDP ports of the system's services: names, addresses, time and discovery. No controller has its network there."""
+CAPTURED_MAX = 2000
+BUCKET_MS = 100
+_BATCH = 64
+"""How many frames to read from one host before other events get a turn."""
+_FRAME_BYTES = 1 << 17
+"""More than the longest frame, which is one that is yet to be split."""
+
+
+@frozen
+class Captured:
+    """A frame with UDP, as *host* sent it at *at_ms*."""
+
+    host: int
+    at_ms: int
+    frame: Frame
+
+
+class EthernetSwitch:
+    """The switch. A host's number is its index in *hosts*."""
+
+    def __init__(
+        self, hosts: Sequence[Host], gateway: Gateway, rng: random.Random, clock_ms: Callable[[], int]
+    ) -> None:
+        self.loss = 0.0
+        """Probability, 0 to 1, that a packet is lost."""
+        self.delay_ms = (0, 0)
+        """The shortest and the longest delay of a packet. Packets with different delays overtake each other."""
+        self.duplicate = 0.0
+        """Probability, 0 to 1, that a packet arrives twice."""
+        self.corrupt = 0.0
+        """Probability, 0 to 1, that bytes of a UDP payload are changed. The checksum is made right again."""
+        self.groups: list[set[int]] | None = None
+        """Only hosts with a common group reach each other; None: all do."""
+        self.unplugged: set[int] = set()
+        """Hosts that neither send nor receive. `plug` changes this, and the carrier too."""
+        self._hosts = hosts
+        self._gateway = gateway
+        self._ports: list[Host] = [*hosts, gateway]
+        self._port_of = {host.mac: number for number, host in enumerate(self._ports)}
+        self._rng = rng
+        self._clock_ms = clock_ms
+        self._delayed: list[tuple[int, int, int, bytes]] = []
+        """A heap of frames on their way: when due, a sequence number, receiver, frame."""
+        self._sequence = 0
+        self._buffer = bytearray(_FRAME_BYTES)
+        self._targets: dict[int, tuple[bytes, str]] = {}
+        """For each UDP port, the last MAC and IP address of a group of hosts to which a datagram was sent."""
+        self.clear_counts()
+
+    def clear_counts(self) -> None:
+        """Set all counts to zero and forget the captured frames."""
+        count = len(self._hosts)
+        self.datagrams = [0] * count
+        """For each host, the number of IP packets that it sent."""
+        self.sent_bytes = [0] * count
+        """For each host, the length of these packets in bytes."""
+        self.sent_per_100ms: list[Counter[int]] = [Counter() for _ in range(count)]
+        """For each host, the number of packets in each period: the key is the time in ms, divided by BUCKET_MS."""
+        self.ports: Counter[int] = Counter()
+        """How many UDP datagrams were sent to each port, except SERVICES."""
+        self.bad_frames = 0
+        self.capture: deque[Captured] = deque(maxlen=CAPTURED_MAX)
+        """The last frames with UDP, except to SERVICES."""
+
+    def heal(self) -> None:
+        """Remove all impairments, and plug in all cables. Delayed frames still arrive late."""
+        self.loss = self.duplicate = self.corrupt = 0.0
+        self.delay_ms = (0, 0)
+        self.groups = None
+        for host in tuple(self.unplugged):
+            self.plug(host, True)
+
+    def plug(self, host: int, on: bool) -> None:
+        """Plug in the cable of *host* or unplug it; raise OSError."""
+        self._hosts[host].plug(on)
+        (self.unplugged.discard if on else self.unplugged.add)(host)
+
+    def register(self, watch: Callable[[socket.socket, int, Callable[[int], None]], None]) -> None:
+        """Register a callback for each socket with *watch* (see `Building.watch`)."""
+
+        def forward_from(port: int) -> Callable[[int], None]:
+            return lambda _: self._receive(port)
+
+        for port, host in enumerate(self._ports):
+            watch(host.frames, selectors.EVENT_READ, forward_from(port))
+        watch(self._gateway.listener, selectors.EVENT_READ, lambda _: self._accept())
+
+    def due_ms(self) -> int | None:
+        """Return when `advance` must run next; None if no frame is delayed."""
+        return self._delayed[0][0] if self._delayed else None
+
+    def advance(self, now_ms: int) -> None:
+        """Deliver the delayed frames that are due."""
+        while self._delayed and self._delayed[0][0] <= now_ms:
+            _, _, receiver, data = heapq.heappop(self._delayed)
+            if receiver not in self.unplugged:
+                self._send(receiver, data)
+
+    def replay(self, captured: Iterable[Captured]) -> None:
+        """Send captured frames again, in the name of the hosts that sent them. They are impaired, but not counted."""
+        for each in captured:
+            self._forward(each.host, each.frame)
+
+    def inject(
+        self, host: int, payload: bytes, port: int, source_port: int | None = None, sender: int | None = None
+    ) -> None:
+        """Send *payload* to UDP *port* of *host*, in the name of *sender*. It is neither impaired nor counted.
+
+        The default of *sender* is the next host, or the gateway if there is only one host. The default of
+        *source_port* is *port*. The datagram is sent to the address that was last used with this port by a host, if
+        that is a broadcast or multicast address, and otherwise to 255.255.255.255. Raise ValueError if *payload* is
+        longer than frames.PAYLOAD_MAX.
+        """
+        if sender is None:
+            sender = (host + 1) % len(self._hosts)
+        source = self._gateway if sender == host else self._hosts[sender]
+        mac, address = self._targets.get(port, (frames.BROADCAST_MAC, frames.BROADCAST))
+        ports = (port if source_port is None else source_port, port)
+        identification = self._rng.getrandbits(16)
+        if host not in self.unplugged:
+            for data in frames.udp_frames((source.mac, mac), (source.address, address), ports, payload, identification):
+                self._send(host, data)
+
+    def _accept(self) -> None:
+        """Close connections to the gateway. Their clients only wanted to learn their own address."""
+        try:
+            self._gateway.listener.accept()[0].close()
+        except OSError:
+            pass  # The client has already disconnected.
+
+    def _receive(self, port: int) -> None:
+        for _ in range(_BATCH):
+            try:
+                size = self._ports[port].frames.recv_into(self._buffer)
+            except OSError:
+                return  # No more frames, or the cable was unplugged.
+            frame = frames.parse(bytes(memoryview(self._buffer)[:size]))
+            if frame is None:
+                self.bad_frames += 1
+            elif port not in self.unplugged:
+                self._count(port, frame)
+                self._forward(port, frame)
+
+    def _count(self, port: int, frame: Frame) -> None:
+        if port == len(self._hosts) or not frame.is_ip or frame.is_overhead:
+            return
+        now_ms = self._clock_ms()
+        self.datagrams[port] += 1
+        self.sent_bytes[port] += frame.ip_bytes
+        self.sent_per_100ms[port][now_ms // BUCKET_MS] += 1
+        if frame.udp is not None and frame.udp.port not in SERVICES:
+            self.ports[frame.udp.port] += 1
+            if frame.target[0] & 1 and frame.address:
+                self._targets[frame.udp.port] = (frame.target, frame.address)
+        if frame.is_udp and (frame.udp is None or frame.udp.port not in SERVICES):
+            self.capture.append(Captured(port, now_ms, frame))
+
+    def _forward(self, sender: int, frame: Frame) -> None:
+        if frame.target[0] & 1:  # Broadcast or multicast.
+            receivers: Iterable[int] = range(len(self._ports))
+        else:
+            receivers = [self._port_of[frame.target]] if frame.target in self._port_of else []
+        for receiver in receivers:
+            if receiver == sender or not self._is_reachable(sender, receiver):
+                continue
+            if not frame.is_ip or len(self._hosts) in (sender, receiver):
+                self._send(receiver, frame.data)
+            elif not self._happens(self.loss):
+                for _ in range(2 if self._happens(self.duplicate) else 1):
+                    self._impair(receiver, frame)
+
+    def _is_reachable(self, sender: int, receiver: int) -> bool:
+        if sender in self.unplugged or receiver in self.unplugged:
+            return False
+        if self.groups is None or len(self._hosts) in (sender, receiver):
+            return True
+        return any(sender in group and receiver in group for group in self.groups)
+
+    def _happens(self, probability: float) -> bool:
+        return probability > 0 and self._rng.random() < probability
+
+    def _impair(self, receiver: int, frame: Frame) -> None:
+        """Deliver *frame*, perhaps corrupt or later."""
+        data = frame.data
+        if self._happens(self.corrupt) and (payload := frame.payload):
+            data = frames.with_payload(frame, corrupted(payload, self._rng))
+        if delay_ms := self._rng.randint(*self.delay_ms) if self.delay_ms[1] else 0:
+            self._sequence += 1
+            heapq.heappush(self._delayed, (self._clock_ms() + delay_ms, self._sequence, receiver, data))
+        else:
+            self._send(receiver, data)
+
+    def _send(self, receiver: int, data: bytes) -> None:
+        try:
+            self._ports[receiver].frames.send(data)
+        except OSError:
+            pass  # Lost: the host is unplugged, or its queue is full.
+
+
+def corrupted(payload: bytes, rng: random.Random) -> bytes:
+    """Change one to four bytes of *payload*, which is not empty."""
+    changed = bytearray(payload)
+    for place in rng.sample(range(len(payload)), min(len(payload), rng.randint(1, 4))):
+        changed[place] ^= rng.randint(1, 255)
+    return bytes(changed)
