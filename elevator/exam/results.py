@@ -1,0 +1,138 @@
+"""What an exam found, as values. The bench collects them; the reports show them.
+
+All times are in milliseconds since the start of the test.
+"""
+
+from enum import StrEnum
+
+from attrs import field, frozen
+
+from elevator.building.elevator import EventKind
+from elevator.core.model import Button
+
+
+class Level(StrEnum):
+    """How binding a check is."""
+
+    MUST = "must"
+    """The course demands it. A failed check fails the test and the exam."""
+    BEYOND = "beyond"
+    """Only the specification of this project demands it. A failed check is reported, but fails nothing."""
+
+
+class Verdict(StrEnum):
+    PASSED = "passed"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+@frozen
+class Check:
+    """One thing that a test checked."""
+
+    rule: str
+    """The rule of `specification.md`, such as L1."""
+    level: Level
+    passed: bool
+    expected: str
+    """What the specification expects, as a sentence without a full stop."""
+    found: str
+    """What happened instead, or what confirmed the check."""
+    at_ms: int
+    car: int | None = None
+    """The car that the check concerns; None if it concerns the group."""
+
+
+@frozen
+class Figure:
+    """A measured value, such as the time from a press to its lamp."""
+
+    name: str
+    value: float
+    unit: str
+
+
+@frozen
+class Seen:
+    """A change of an elevator, of its panel, or of its connection."""
+
+    at_ms: int
+    car: int
+    kind: EventKind
+    value: bool | int | str | None
+    button: Button | None = None
+    floor: int | None = None
+
+
+@frozen
+class Height:
+    """The height of a car at a time, in floors. Between two heights, the car moves evenly or stands."""
+
+    at_ms: int
+    car: int
+    floor: float
+
+
+@frozen
+class Intervention:
+    """Something that the test did to the group, such as killing a controller."""
+
+    at_ms: int
+    text: str
+    car: int | None = None
+
+
+@frozen
+class Timeline:
+    """All that happened during a test, for drawing it."""
+
+    cars: int
+    floors: int
+    end_ms: int
+    seen: tuple[Seen, ...] = ()
+    heights: tuple[Height, ...] = ()
+    interventions: tuple[Intervention, ...] = ()
+    datagrams: tuple[tuple[int, ...], ...] = ()
+    """For each tenth of a second, the number of datagrams that each car's controller sent; empty without a network."""
+
+
+@frozen
+class Result:
+    """The result of one test."""
+
+    name: str
+    title: str
+    verdict: Verdict
+    why: str = ""
+    """Why the test was skipped; empty otherwise."""
+    checks: tuple[Check, ...] = ()
+    figures: tuple[Figure, ...] = ()
+    timeline: Timeline | None = None
+    late_ms: int = 0
+    """How late the bench itself was at most. Times of the test may be wrong by this much."""
+    notes: tuple[str, ...] = ()
+    """Remarks for the reader, such as that the test was repeated because the machine was overloaded."""
+    log: tuple[str, ...] = field(default=())
+    """The last lines that the controllers printed, with their numbers."""
+
+
+@frozen
+class Report:
+    """The results of an exam of one controller."""
+
+    command: str
+    """The command that starts a controller, with its placeholders."""
+    cars: int
+    floors: int
+    seed: int
+    started: str
+    """Date and time of the exam in local time, as in 2026-05-17 14:30."""
+    seconds: int
+    """How long the exam took."""
+    results: tuple[Result, ...]
+
+    @property
+    def passed(self) -> bool:
+        """True if no test failed and at least one passed."""
+        verdicts = {result.verdict for result in self.results}
+        return Verdict.FAILED not in verdicts and Verdict.PASSED in verdicts
