@@ -49,6 +49,7 @@ OPTIONS = [
     "--assume-yes-for-downloads",  # Never ask. On Linux there is nothing to download.
     "--update-check=never",
     "--include-package-data=elevator.ui:page.html",
+    "--include-package-data=elevator.exam:report.html",
 ]
 
 LEFT_OUT = {

@@ -1,0 +1,204 @@
+"""The results of an exam as lines for the terminal and as JSON. report_page.py makes the page.
+
+A controller prints anything, and so does the command that starts it. `printable` makes that safe to print.
+"""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from itertools import zip_longest
+
+import cattrs
+
+from elevator.exam.results import Check, Figure, Level, Report, Result, Verdict
+
+MARKS = {Verdict.PASSED: "✓", Verdict.FAILED: "✗", Verdict.SKIPPED: "-"}
+COLOURS = {Verdict.PASSED: "32", Verdict.FAILED: "1;31", Verdict.SKIPPED: "2"}
+"""The terminal attributes of each verdict: green, bold red, faint."""
+KEY_FIGURES = 3
+"""How many figures the line of a test shows: the first ones."""
+COLUMN = 46
+"""Width in characters of each column of `versus`."""
+
+_ESCAPE_SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\^_])")
+"""What changes colours, moves the cursor or sets the title of a terminal."""
+
+
+def printable(text: str) -> str:
+    """Return *text* without terminal escape sequences, and with U+FFFD for each other unprintable character."""
+    plain = _ESCAPE_SEQUENCE.sub("", text).expandtabs(4)
+    return "".join(character if character.isprintable() else "\ufffd" for character in plain)
+
+
+def seconds(ms: int) -> str:
+    return f"{ms / 1000:.1f} s"
+
+
+def duration(whole_s: float) -> str:
+    """Return a duration to the second, or from 90 s on to the minute."""
+    return f"{whole_s:.0f} s" if whole_s < 90 else f"{whole_s / 60:.0f} min"
+
+
+def value_of(figure: Figure) -> str:
+    """Return the value of *figure* with its unit. A fraction has at least three significant digits."""
+    size = abs(float(figure.value))
+    digits = 0 if size >= 100 or size.is_integer() else 1 if size >= 10 else 2
+    return f"{figure.value:.{digits}f} {figure.unit}".rstrip()
+
+
+def failures(result: Result, level: Level) -> list[Check]:
+    """Return the failed checks of *level*, earliest first."""
+    failed = [check for check in result.checks if not check.passed and check.level is level]
+    return sorted(failed, key=lambda check: check.at_ms)
+
+
+def counts(report: Report) -> str:
+    """Return how many tests have each verdict, such as "27 of 29 tests passed, 1 failed, 1 skipped"."""
+    number = Counter(result.verdict for result in report.results)
+    words = f"{number[Verdict.PASSED]} of {len(report.results)} tests passed"
+    for verdict in (Verdict.FAILED, Verdict.SKIPPED):
+        words += f", {number[verdict]} {verdict}" if number[verdict] else ""
+    return words
+
+
+def outcome(report: Report) -> str:
+    """Return the verdict of the whole exam as a word."""
+    return "Passed" if report.passed else "Failed"
+
+
+def names(reports: Sequence[Report]) -> list[str]:
+    """Return the name of each test of *reports* once, in the order of the tests."""
+    return list(dict.fromkeys(result.name for report in reports for result in report.results))
+
+
+def result_of(report: Report, name: str) -> Result | None:
+    return next((result for result in report.results if result.name == name), None)
+
+
+# The terminal
+
+
+def progress(number: int, total: int, name: str, left_s: float) -> str:
+    """Return the line to show while test *name*, the *number*-th of *total*, runs. The exam takes *left_s* more."""
+    return f"test {number} of {total}: {name} (about {duration(left_s)} left)"
+
+
+def line(result: Result, colour: bool = False) -> str:
+    """Return one line about a test: its verdict, its key figures, and which checks failed when."""
+    parts = [result.why] if result.why else []
+    parts += [f"{figure.name} {value_of(figure)}" for figure in result.figures[:KEY_FIGURES]]
+    parts += _in_brief(failures(result, Level.MUST), "")
+    parts += _in_brief(failures(result, Level.BEYOND), "beyond: ")
+    verdict = f"{MARKS[result.verdict]} {result.name:<13}{result.verdict:<9}"
+    if colour:
+        verdict = f"\x1b[{COLOURS[result.verdict]}m{verdict}\x1b[0m"
+    return f"{verdict}{printable('; '.join(parts))}".rstrip()
+
+
+def _in_brief(failed: list[Check], before: str) -> Iterator[str]:
+    """Yield the first of the *failed* checks, and how many follow."""
+    if failed:
+        yield f"{before}{failed[0].rule} failed at {seconds(failed[0].at_ms)}: {failed[0].found}"
+    if len(failed) > 1:
+        yield f"and {len(failed) - 1} more"
+
+
+def summary(report: Report, look: Callable[[str], str] | None = None) -> str:
+    """Return the verdict of the exam, and each failed check in full.
+
+    *look* returns where a reader finds more about the test of this name: a log file, or a place in the page.
+    """
+    lines = [f"{outcome(report)}: {counts(report)}, in {duration(report.seconds)}."]
+    for level, heading in (
+        (Level.MUST, ""),
+        (Level.BEYOND, "These checks failed too, but go beyond the course and fail no test:"),
+    ):
+        failed = [(result, failures(result, level)) for result in report.results]
+        if heading and any(checks for _, checks in failed):
+            lines += ["", heading]
+        for result, checks in failed:
+            if checks:
+                lines += ["", f"{result.name}: {result.title}"]
+                lines += [text for check in checks for text in _in_full(check)]
+                lines += [] if look is None else [f"  look at   {look(result.name)}"]
+    return "\n".join(map(printable, lines))
+
+
+def _in_full(check: Check) -> list[str]:
+    car = "" if check.car is None else f", car {check.car}"
+    return [
+        f"  {check.rule} ({check.level}) at {seconds(check.at_ms)}{car}",
+        f"  expected  {check.expected}",
+        f"  found     {check.found}",
+    ]
+
+
+def versus(first: Report, second: Report) -> str:
+    """Return a table of two exams. Each controller has a column with its verdicts, figures and failed checks."""
+    reports = (first, second)
+    rows = [("", [report.command for report in reports])]
+    for name in names(reports):
+        cells = [_cells(result_of(report, name)) for report in reports]
+        table = zip_longest(*cells, fillvalue="")
+        rows += [("" if at else name, list(each)) for at, each in enumerate(table)]
+    rows.append(("", [f"{outcome(report)}: {counts(report)}" for report in reports]))
+    return "\n".join(_row(name, [printable(cell) for cell in cells]) for name, cells in rows)
+
+
+def _cells(result: Result | None) -> list[str]:
+    """Return the lines about one test in the column of one controller."""
+    if result is None:
+        return ["not run"]
+    return [
+        f"{MARKS[result.verdict]} {result.verdict}",
+        *(f"  {figure.name} {value_of(figure)}" for figure in result.figures),
+        *(f"  {check.rule} failed at {seconds(check.at_ms)}" for check in failures(result, Level.MUST)),
+    ]
+
+
+def _row(name: str, cells: list[str]) -> str:
+    cut = [cell if len(cell) < COLUMN else cell[: COLUMN - 2] + "…" for cell in cells]
+    return f"{name:<15}{''.join(f'{cell:<{COLUMN}}' for cell in cut)}".rstrip()
+
+
+# JSON
+
+
+def _kind_of_value(value: object, _: object) -> bool | int | str | None:
+    """Return *value* if an event can have it; raise TypeError otherwise."""
+    if value is None or type(value) in {bool, int, str}:
+        return value  # type: ignore[return-value]  # mypy does not narrow by type().
+    raise TypeError(f"{value!r} is not the value of an event")
+
+
+CONVERTER = cattrs.Converter(forbid_extra_keys=True)
+CONVERTER.register_structure_hook_func(lambda kind: kind == bool | int | str | None, _kind_of_value)
+
+
+def as_json(report: Report, versus: Report | None = None) -> str:
+    """Return *report* as JSON: an object with the fields of `Report`, and those of its values within.
+
+    - "passed" is true if the exam was passed. "versus" is the same kind of object for the other controller, or null.
+    - An enum is its value: a level "must" or "beyond", a verdict "passed", "failed" or "skipped", a kind of event as in
+      `EventKind`, a button 0 (hall up), 1 (hall down) or 2 (cab).
+    - Keys of times end in "_ms": milliseconds since the start of the test. "seconds" is how long the exam took.
+    - Cars and floors count from 0. A "car" that is null concerns the group.
+    - "timeline" is null for a skipped test. Its "datagrams" are as in `Timeline`: per tenth of a second, then per car.
+
+    Keys are not renamed; new ones may be added.
+    """
+    whole = {"passed": report.passed, **CONVERTER.unstructure(report)}
+    whole["versus"] = None if versus is None else {"passed": versus.passed, **CONVERTER.unstructure(versus)}
+    return json.dumps(whole, separators=(",", ":"))
+
+
+def load(text: str) -> tuple[Report, ...]:
+    """Return the reports in a text that `as_json` made: one, or two if it has the other controller."""
+    whole = json.loads(text)
+    parts = [whole, whole.pop("versus")]
+    return tuple(
+        CONVERTER.structure({key: value for key, value in part.items() if key != "passed"}, Report)
+        for part in parts
+        if part is not None
+    )
