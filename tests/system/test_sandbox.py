@@ -5,34 +5,52 @@ import fcntl
 import os
 import random
 import selectors
+import signal
 import socket
 import struct
+import subprocess
+import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache, wraps
+from pathlib import Path
 
 import pytest
 
-from elevator.exam.sandbox import Gateway, Host, enter, obstacle, open_gateway, open_hosts
+from elevator import _namespace
+from elevator.exam.frames import PAYLOAD_MAX
+from elevator.exam.sandbox import (
+    CLONE_NEWUSER,
+    INTERNET,
+    INTERNET_PORT,
+    Gateway,
+    Host,
+    enter,
+    obstacle,
+    open_gateway,
+    open_hosts,
+)
 from elevator.exam.switch import EthernetSwitch
 
 PATIENCE_S = 30.0
 """The timeout of every wait."""
-SETTLE_S = 0.3
-"""How long to wait for frames that must not arrive."""
+REST_S = 1.5
+"""Longer than the kernel waits before its first frames: RFC 4861, MAX_RTR_SOLICITATION_DELAY."""
 PORT = 20_789
 NOBODY = 65_534
+SKIPPED = "skipped: "
 PR_SET_DUMPABLE = 4
 """See prctl(2)."""
 SIOCGIFFLAGS, IFF_RUNNING = 0x8913, 0x40
 
+pytestmark = pytest.mark.quick
 obstacle_here = cache(obstacle)
 
 
 def in_child(function: Callable[[], None], user: int | None = None) -> None:
-    """Run *function* in a child process, as *user*; fail with its traceback."""
+    """Run *function* in a child process, as *user*. Fail with its traceback, or skip the test if it does."""
     ours, theirs = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -41,6 +59,8 @@ def in_child(function: Callable[[], None], user: int | None = None) -> None:
             if user is not None:
                 become(user)
             function()
+        except pytest.skip.Exception as skip:
+            os.write(theirs, f"{SKIPPED}{skip}".encode())
         except BaseException:  # noqa: BLE001  # Whatever it is, the parent reports it.
             os.write(theirs, traceback.format_exc().encode())
         finally:
@@ -49,6 +69,8 @@ def in_child(function: Callable[[], None], user: int | None = None) -> None:
     with os.fdopen(ours) as pipe:
         report = pipe.read()
     os.waitpid(pid, 0)
+    if report.startswith(SKIPPED):
+        pytest.skip(report.removeprefix(SKIPPED))
     assert not report, report
 
 
@@ -95,15 +117,9 @@ class Bench:
             assert time.monotonic() < end, "timed out"
             self.turn(0.01)
 
-    def settle(self) -> None:
-        """Forward frames for SETTLE_S."""
-        end = time.monotonic() + SETTLE_S
-        while time.monotonic() < end:
-            self.turn(0.01)
-
     def port(self, host: int) -> "Port":
         with self.hosts[host].entered():
-            return Port(self)
+            return Port(self, host)
 
     def ports(self) -> list["Port"]:
         return [self.port(host) for host in range(len(self.hosts))]
@@ -112,8 +128,9 @@ class Bench:
 class Port:
     """A UDP socket on a host, as a controller has it."""
 
-    def __init__(self, bench: Bench) -> None:
+    def __init__(self, bench: Bench, host: int) -> None:
         self.bench = bench
+        self.host = host
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
         self.socket.bind(("", PORT))
@@ -122,6 +139,12 @@ class Port:
 
     def send(self, payload: bytes, address: str = "255.255.255.255") -> None:
         self.socket.sendto(payload, (address, PORT))
+
+    def send_and_forward(self, payload: bytes) -> None:
+        """Send a datagram and wait until the switch has handled it."""
+        sent = self.bench.switch.datagrams[self.host]
+        self.send(payload)
+        self.bench.wait(lambda: self.bench.switch.datagrams[self.host] > sent)
 
     def read(self) -> list[bytes]:
         while True:
@@ -171,3 +194,254 @@ def test_datagrams_reach_other_hosts() -> None:
         assert bench.switch.datagrams == [1 + 14, 1, 1]
         assert bench.switch.sent_bytes[1:] == [28 + 6, 28 + 8]
         assert bench.switch.bad_frames == 0
+
+
+@sandboxed
+def test_programs_on_hosts_talk_by_udp_and_tcp() -> None:
+    """The stream is long enough for frames that the kernel has not split."""
+    sender = """
+import socket
+udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+udp.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+server = socket.create_server(("", 20790))
+udp.sendto(b"server", ("255.255.255.255", 20789))
+client, _ = server.accept()
+client.sendall(bytes(range(256)) * 20000)
+client.close()
+"""
+    receiver = """
+import socket
+udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+udp.bind(("", 20789))
+print("ready", flush=True)
+text, (address, _) = udp.recvfrom(100)
+with socket.create_connection((address, 20790)) as server, server.makefile("rb") as stream:
+    assert stream.read() == bytes(range(256)) * 20000
+print(text.decode(), address)
+"""
+    with opened(2) as bench:
+        receiving = start(bench.hosts[1], receiver)
+        assert receiving.stdout is not None
+        assert receiving.stdout.readline() == "ready\n"
+        sending = start(bench.hosts[0], sender)
+        bench.wait(lambda: receiving.poll() is not None and sending.poll() is not None)
+        assert (sending.returncode, receiving.returncode) == (0, 0)
+        assert receiving.stdout.read() == f"server {bench.hosts[0].address}\n"
+        assert bench.hosts[0].missed() == 0
+
+
+def start(host: Host, source: str) -> subprocess.Popen[str]:
+    with host.entered():
+        return subprocess.Popen([sys.executable, "-c", source], stdout=subprocess.PIPE, text=True)
+
+
+@sandboxed
+def test_impairments_apply_to_programs() -> None:
+    with opened(3) as bench:
+        ports, switch = bench.ports(), bench.switch
+        switch.loss = 1.0
+        ports[0].send_and_forward(b"lost")
+        switch.loss, switch.groups = 0.0, [{0, 1}, {2}]
+        ports[0].send_and_forward(b"cut")
+        switch.groups, switch.duplicate = None, 1.0
+        ports[0].send_and_forward(b"twice")
+        switch.duplicate, switch.delay_ms = 0.0, (100, 100)
+        ports[0].send_and_forward(b"late")
+        assert b"late" not in ports[1].read()
+        ports[1].expect(b"cut", b"twice", b"twice", b"late")
+        ports[2].expect(b"twice", b"twice", b"late")
+        switch.heal()
+        switch.corrupt = 1.0
+        ports[0].send(b"corrupt")
+        bench.wait(lambda: len(ports[2].read()) == 4)
+        assert ports[2].received[-1][0] != b"corrupt"
+
+
+@sandboxed
+def test_unplugged_host_has_no_carrier_until_it_is_plugged_in_again() -> None:
+    with opened(2) as bench:
+        ports = bench.ports()
+        bench.switch.plug(0, False)
+        bench.wait(lambda: not has_carrier(bench.hosts[0]))
+        assert has_carrier(bench.hosts[1])
+        ports[1].send_and_forward(b"unplugged")
+        bench.switch.plug(0, True)
+        bench.wait(lambda: has_carrier(bench.hosts[0]))
+        # The kernel may drop the first frames after it has seen the carrier.
+        repeated = iter(range(1000))
+
+        def is_reached() -> bool:
+            ports[1].send(b"%d" % next(repeated))
+            return bool(ports[0].read())
+
+        bench.wait(is_reached)
+        ports[0].send(b"back")
+        bench.wait(lambda: b"back" in ports[1].read())
+        assert b"unplugged" not in ports[0].read()
+
+
+@sandboxed
+def test_captured_datagrams_are_replayed_and_others_injected() -> None:
+    with opened(2) as bench:
+        ports = bench.ports()
+        ports[0].send(b"original")
+        ports[1].expect(b"original")
+        bench.switch.replay(bench.switch.capture)
+        ports[1].expect(b"original", b"original")
+        bench.switch.inject(1, b"garbage", PORT)
+        bench.switch.inject(1, bytes(PAYLOAD_MAX), PORT, source_port=9)
+        ports[1].expect(b"original", b"original", b"garbage", bytes(PAYLOAD_MAX))
+        assert {address for _, address in ports[1].received} == {bench.hosts[0].address}
+        ports[0].expect(b"original")
+
+
+@sandboxed
+def test_controller_learns_its_address_from_the_gateway() -> None:
+    with opened(1) as bench:
+        with bench.hosts[0].entered():
+            client = socket.socket()
+        client.setblocking(False)
+        client.connect_ex((INTERNET, INTERNET_PORT))
+        bench.wait(lambda: is_readable(client))
+        assert client.recv(1) == b""
+        assert client.getsockname()[0] == bench.hosts[0].address
+        assert bench.switch.bad_frames == 0
+
+
+def is_readable(client: socket.socket) -> bool:
+    with selectors.DefaultSelector() as selector:
+        selector.register(client, selectors.EVENT_READ)
+        return bool(selector.select(0))
+
+
+@sandboxed
+def test_hosts_are_silent_at_rest() -> None:
+    """What the kernels send by themselves is not counted."""
+    with opened(2) as bench:
+        end = time.monotonic() + REST_S
+        bench.wait(lambda: time.monotonic() > end)
+        assert (bench.switch.datagrams, bench.switch.ports) == ([0, 0], {})
+
+
+@sandboxed
+def test_sockets_opened_before_entering_keep_working() -> None:
+    server = socket.create_server(("127.0.0.1", 0))
+    client = socket.socket()
+    before = Path("/proc/self/ns/net").readlink()
+    enter()
+    assert Path("/proc/self/ns/net").readlink() != before
+    client.connect(server.getsockname())
+    accepted, _ = server.accept()
+    accepted.sendall(b"hello")
+    assert client.recv(5) == b"hello"
+
+
+@sandboxed
+def test_each_host_has_its_own_loopback_interface() -> None:
+    with opened(2) as bench:
+        for host in bench.hosts:
+            with host.entered():
+                server = socket.create_server(("127.0.0.1", PORT))
+                client = socket.create_connection(("127.0.0.1", PORT), timeout=PATIENCE_S)
+            server.accept()[0].close()
+            assert client.recv(1) == b""
+
+
+def descriptors_open() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+@sandboxed
+def test_closed_hosts_leave_no_interface() -> None:
+    enter()
+    for _ in range(3):
+        hosts, gateway = open_hosts(3), open_gateway()
+        descriptors = descriptors_open()
+        for host in (*hosts, gateway):
+            host.close()
+        assert [name for _, name in socket.if_nameindex()] == ["lo"]
+        assert descriptors_open() == descriptors - 4 * 2 - 1
+
+
+@sandboxed
+def test_failure_to_open_hosts_closes_those_that_are_open() -> None:
+    enter()
+    descriptors = descriptors_open()
+    third = Host(3)
+    with pytest.raises(OSError, match="exists"):
+        open_hosts(3)
+    third.close()
+    assert [name for _, name in socket.if_nameindex()] == ["lo"]
+    assert descriptors_open() == descriptors
+
+
+@sandboxed
+def test_frames_that_the_bench_missed_are_counted() -> None:
+    with opened(2) as bench:
+        port = bench.port(0)
+        bench.hosts[0].frames.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 0)
+        assert bench.hosts[0].missed() == 0
+        for _ in range(100):
+            port.send(b"flood")
+        assert bench.hosts[0].missed() > 0
+        assert bench.hosts[0].missed() == 0
+
+
+def test_obstacle_does_not_change_the_namespaces_of_its_caller() -> None:
+    before = [Path(f"/proc/self/ns/{kind}").readlink() for kind in ("net", "user")]
+    obstacle()
+    assert [Path(f"/proc/self/ns/{kind}").readlink() for kind in ("net", "user")] == before
+
+
+def test_limit_that_forbids_namespaces_is_found() -> None:
+    """Each user namespace has its own limits."""
+
+    def run() -> None:
+        try:
+            _namespace.unshare(CLONE_NEWUSER)
+            Path("/proc/sys/user/max_net_namespaces").write_text("0")
+        except OSError as error:
+            pytest.skip(f"cannot change the limits of a user namespace ({error})")
+        assert "sudo sysctl user.max_net_namespaces=" in obstacle()
+
+    in_child(run)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_user_without_root_has_hosts_too() -> None:
+    def run() -> None:
+        if reason := obstacle():
+            pytest.skip(reason)
+        with opened(2) as bench:
+            assert (os.getuid(), os.getgid()) == (NOBODY, NOBODY)
+            ports = bench.ports()
+            ports[0].send(b"hello")
+            ports[1].expect(b"hello")
+            bench.switch.plug(1, False)
+            bench.wait(lambda: not has_carrier(bench.hosts[1]))
+            with bench.hosts[0].entered():
+                shown = subprocess.check_output(["cat", "/proc/self/status"], text=True, cwd="/")
+            assert "CapEff:\t0000000000000000" in shown, "programs must have no privileges"
+            assert f"Uid:\t{NOBODY}" in shown
+
+    in_child(run, NOBODY)
+
+
+@sandboxed
+def test_process_that_is_killed_leaves_nothing() -> None:
+    """The hosts' cables end in the namespace of this process. They vanish with the hosts' namespaces."""
+    enter()
+    ours, theirs = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        hosts = open_hosts(2)
+        os.write(theirs, b"%d" % len(hosts))
+        signal.pause()
+    assert os.read(ours, 1) == b"2"
+    assert len(socket.if_nameindex()) == 3
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    end = time.monotonic() + PATIENCE_S
+    while len(socket.if_nameindex()) > 1:
+        assert time.monotonic() < end, "the interfaces are still there"
+        time.sleep(0.01)
