@@ -4,53 +4,29 @@ A failed test leaves no interface behind: the kernel destroys a namespace withou
 closed and its processes have ended.
 """
 
-import ctypes
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from functools import cache
 from typing import Self
 
-CLONE_NEWNET = 0x40000000
-"""See unshare(2)."""
-libc = ctypes.CDLL(None, use_errno=True)
+from elevator.exam.sandbox import Namespace
 
 
-class Host:
+class Host(Namespace):
     """A network namespace. It has only the loopback interface at first."""
-
-    def __init__(self) -> None:
-        """Create the namespace; raise OSError if that is not allowed."""
-        with current() as outside:
-            check(libc.unshare(CLONE_NEWNET))
-            try:
-                self._fd = open_current()
-            finally:
-                check(libc.setns(outside, CLONE_NEWNET))
-        self.run("ip", "link", "set", "lo", "up")
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        os.close(self._fd)
+        self.close()
 
     @property
     def path(self) -> str:
         """A path at which other processes can open the namespace."""
         return f"/proc/{os.getpid()}/fd/{self._fd}"
-
-    @contextmanager
-    def entered(self) -> Iterator[None]:
-        """Enter the namespace during the block. It then owns new sockets and processes of this thread."""
-        with current() as outside:
-            check(libc.setns(self._fd, CLONE_NEWNET))
-            try:
-                yield
-            finally:
-                check(libc.setns(outside, CLONE_NEWNET))
 
     def run(self, *command: str) -> str:
         """Run *command* in the namespace and return its output. Only `ip` must succeed."""
@@ -96,26 +72,6 @@ class Network:
     def remove(host: Host, interface: str = "eth0") -> None:
         """Remove the network interface, as unplugging a USB adapter does."""
         host.run("ip", "link", "delete", interface)
-
-
-def open_current() -> int:
-    return os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-
-
-@contextmanager
-def current() -> Iterator[int]:
-    """Yield a file descriptor of the namespace of this thread."""
-    fd = open_current()
-    try:
-        yield fd
-    finally:
-        os.close(fd)
-
-
-def check(result: int) -> None:
-    if result != 0:
-        code = ctypes.get_errno()
-        raise OSError(code, os.strerror(code))
 
 
 @cache
