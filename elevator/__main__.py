@@ -33,6 +33,8 @@ def run(arguments: list[str]) -> int:
             from elevator.cli.assign import main as command
         case ["bench", *argv]:
             from elevator.cli.dispatch_benchmark import main as command
+        case ["exam", *argv]:
+            from elevator.cli.exam import main as command
         case ["demo", *argv]:
             from elevator.cli.demo import main as command
         case ["sim", *argv]:

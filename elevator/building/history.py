@@ -1,6 +1,7 @@
 """The history of a simulated building: numbered events with their times. Tests compute response times from it."""
 
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 from elevator.building.elevator import Event
@@ -15,6 +16,8 @@ class History:
 
     def __init__(self) -> None:
         self.next_event = 0
+        self.observers: list[Callable[[int, Event, int], None]] = []
+        """Functions to call with the car, the event and its time in microseconds."""
         self._events: deque[dict[str, object]] = deque(maxlen=LENGTH)
 
     def append(self, car: int, event: Event, at_us: int) -> None:
@@ -24,6 +27,8 @@ class History:
             entry |= {"button": event.button.name.lower(), "floor": event.floor}
         self._events.append(entry)
         self.next_event += 1
+        for observer in self.observers:
+            observer(car, event, at_us)
 
     def since(self, number: int) -> dict[str, Any]:
         """Return up to EVENTS_A_REPLY events, beginning with event *number*.

@@ -4,7 +4,7 @@ Rules:
 - This process simulates the elevators. Each node is a separate process, which connects to its elevator over TCP. The
   nodes exchange UDP datagrams through a relay that can lose them (network.py).
 - The page can kill, freeze and unplug nodes. A node that exits by itself makes the demo fail; a killed node does not.
-- No process outlives the demo, however it ends: see demo_nodes.py.
+- No process outlives the demo, however it ends: see exam/controllers.py.
 - A single loop serves the sockets. It steps the passengers and polls the nodes every STEP_MS. It updates the page every
   SHOW_MS and the terminal picture every DRAW_MS. Without a terminal, it prints a line every LINE_MS.
 """
@@ -19,27 +19,33 @@ import tempfile
 from argparse import Namespace
 from collections.abc import Callable
 from contextlib import ExitStack
+from pathlib import Path
 
 from attrs import frozen
 from rich.console import Console
 from rich.live import Live
 
+import elevator
 from elevator.building import elevator as machines
 from elevator.building import passengers, view
 from elevator.building.building import Building, listen, open_building, random_starts
 from elevator.building.control import Refused
-from elevator.building.network import SimulatedNetwork
+from elevator.building.network import ADDRESS, SimulatedNetwork
 from elevator.building.occupied_building import STEP_MS, OccupiedBuilding
 from elevator.building.passengers import PassengerFlow
 from elevator.building.shaft import Shaft
 from elevator.cli.arguments import PAGE, Arguments, host_and_port, integer
-from elevator.cli.demo_nodes import BOOT_MS, GRACE_S, Nodes
 from elevator.cli.demo_picture import Scene, draw, line
 from elevator.core.model import MAX_CARS, MAX_FLOORS
+from elevator.exam.controllers import Controllers, Launch
 from elevator.processes.child import Signals
 from elevator.ui.screen import guarded
 from elevator.ui.web import Web
 
+BOOT_MS = 1500
+"""Time for the nodes to start before the first passengers arrive."""
+GRACE_S = 60
+"""How long the demo waits for passengers who are still under way when its time is up."""
 DRAW_MS = 125
 SHOW_MS = 40
 LINE_MS = 5000
@@ -151,8 +157,14 @@ def _run(arguments: Namespace, seed: int, is_ended: Callable[[], bool]) -> Verdi
         directory = stack.enter_context(
             tempfile.TemporaryDirectory(prefix="elevator-demo-", ignore_cleanup_errors=True)
         )
-        nodes = Nodes(building, network, arguments.floors, directory, group)
+        launches = [
+            _launch(number, port, net_port, arguments.floors, group, directory)
+            for number, (port, net_port) in enumerate(zip(building.ports, network.ports, strict=True))
+        ]
+        nodes = Controllers(launches, directory, "node")
         stack.callback(nodes.stop, lambda: building.turn(0.01))
+        for number in range(arguments.cars):
+            nodes.start(number)
         rate = 4 * arguments.cars if arguments.rate is None else arguments.rate
         run = Demo(building, nodes, network, seed, rate, arguments.seconds)
         if page is not None:
@@ -164,6 +176,32 @@ def _run(arguments: Namespace, seed: int, is_ended: Callable[[], bool]) -> Verdi
                 _browse(web.address)
         run.run_to_end(is_ended)
         return judge(run.scene(), nodes.ended, cut_short=is_ended())
+
+
+def _launch(number: int, port: int, net_port: int, floors: int, group: str, directory: str) -> Launch:
+    """Return how to start node *number*, which keeps its record in *directory*."""
+    options = {
+        "id": number,
+        "port": port,
+        "floors": floors,
+        "net-port": net_port,
+        "broadcast": ADDRESS,
+        "group": group,
+        "state-dir": Path(directory) / str(number),
+    }
+    flags = [part for name, value in options.items() for part in (f"--{name}", str(value))]
+    # Python must find this package even if it is not installed.
+    package = str(Path(elevator.__file__).parent.parent)
+    search_path = os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH"))))
+    return Launch([*_program(), *flags], {**os.environ, "PYTHONPATH": search_path})
+
+
+def _program() -> list[str]:
+    """Return the command that starts this program."""
+    if "__compiled__" in globals():
+        # In a Nuitka build, this is the absolute path of the unpacked program, so the nodes run the same build.
+        return [sys.argv[0]]
+    return [sys.executable, "-m", "elevator"]
 
 
 def _listen_for_page(wanted: tuple[str, int] | None) -> socket.socket:
@@ -217,7 +255,13 @@ class Demo:
     """A running demo: elevators, nodes, passengers and page, and the loop that steps and shows them."""
 
     def __init__(
-        self, building: Building, nodes: Nodes, network: SimulatedNetwork, seed: int, rate: int, seconds: int | None
+        self,
+        building: Building,
+        nodes: Controllers,
+        network: SimulatedNetwork,
+        seed: int,
+        rate: int,
+        seconds: int | None,
     ) -> None:
         self._building = building
         self._nodes = nodes
@@ -255,7 +299,7 @@ class Demo:
             case "kill", NodeAction(node):
                 self._nodes.kill(node)
             case _, NodeAction(node):
-                self._nodes.restart(node)
+                self._nodes.start(node)
             case "freeze", NodeSwitch(node, on):
                 self._nodes.freeze(node, on)
             case _, NodeSwitch(node, on):

@@ -1,6 +1,18 @@
-"""The bench that examines any controller that speaks the elevator server's protocol.
+"""The bench that examines any controller of the elevator server's protocol.
 
-sandbox.py gives each controller a host: a network namespace with one network interface, which needs no root where the
-system allows user namespaces. switch.py joins the hosts in user space. It can lose, delay, duplicate, corrupt and cut
-off frames, and it counts and captures them. netlink.py configures interfaces, and frames.py reads and builds frames.
+A test starts simulated elevators and a copy of the controller for each, hurts them, and judges what their panels, cars
+and network show. Each controller runs on a machine of its own: a network namespace (sandbox.py). A switch in this
+process joins the machines. It can lose, delay, repeat, damage and cut what they send (switch.py).
+
+bench.py is what a test sees: it acts, waits and checks. conduct.py judges during every test what must never happen. The
+modules tests_*.py have the tests, catalogue.py lists them, and examiner.py runs them. results.py defines what an exam
+finds, and report.py and report_page.py show it.
+
+Decisions:
+- The bench judges only what anyone in the laboratory could see: panels, cars and the network. So it can examine any
+  controller, and it cannot be wrong about what a controller meant.
+- It is fair. A check that the course does not demand is marked *beyond* and fails nothing. A lit lamp on the panel of a
+  dead controller, an idle car that parks, and a search for the bottom floor at startup are no faults.
+- Every time limit includes TOLERANCE_MS for the bench itself. If the bench was late by more than LATE_MS, the machine
+  was overloaded; the test is repeated once and then marked.
 """

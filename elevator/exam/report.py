@@ -11,10 +11,10 @@ from itertools import zip_longest
 
 import cattrs
 
-from elevator.exam.results import Check, Figure, Level, Report, Result, Verdict
+from elevator.exam.results import Check, ExamReport, Figure, Grade, Level, Result
 
-MARKS = {Verdict.PASSED: "✓", Verdict.FAILED: "✗", Verdict.SKIPPED: "-"}
-COLOURS = {Verdict.PASSED: "32", Verdict.FAILED: "1;31", Verdict.SKIPPED: "2"}
+MARKS = {Grade.PASSED: "✓", Grade.FAILED: "✗", Grade.SKIPPED: "-"}
+COLOURS = {Grade.PASSED: "32", Grade.FAILED: "1;31", Grade.SKIPPED: "2"}
 """The terminal attributes of each verdict: green, bold red, faint."""
 KEY_FIGURES = 3
 """How many figures the line of a test shows: the first ones."""
@@ -53,26 +53,26 @@ def failures(result: Result, level: Level) -> list[Check]:
     return sorted(failed, key=lambda check: check.at_ms)
 
 
-def counts(report: Report) -> str:
+def counts(report: ExamReport) -> str:
     """Return how many tests have each verdict, such as "27 of 29 tests passed, 1 failed, 1 skipped"."""
     number = Counter(result.verdict for result in report.results)
-    words = f"{number[Verdict.PASSED]} of {len(report.results)} tests passed"
-    for verdict in (Verdict.FAILED, Verdict.SKIPPED):
+    words = f"{number[Grade.PASSED]} of {len(report.results)} tests passed"
+    for verdict in (Grade.FAILED, Grade.SKIPPED):
         words += f", {number[verdict]} {verdict}" if number[verdict] else ""
     return words
 
 
-def outcome(report: Report) -> str:
+def outcome(report: ExamReport) -> str:
     """Return the verdict of the whole exam as a word."""
     return "Passed" if report.passed else "Failed"
 
 
-def names(reports: Sequence[Report]) -> list[str]:
+def names(reports: Sequence[ExamReport]) -> list[str]:
     """Return the name of each test of *reports* once, in the order of the tests."""
     return list(dict.fromkeys(result.name for report in reports for result in report.results))
 
 
-def result_of(report: Report, name: str) -> Result | None:
+def result_of(report: ExamReport, name: str) -> Result | None:
     return next((result for result in report.results if result.name == name), None)
 
 
@@ -104,7 +104,7 @@ def _in_brief(failed: list[Check], before: str) -> Iterator[str]:
         yield f"and {len(failed) - 1} more"
 
 
-def summary(report: Report, look: Callable[[str], str] | None = None) -> str:
+def summary(report: ExamReport, look: Callable[[str], str] | None = None) -> str:
     """Return the verdict of the exam, and each failed check in full.
 
     *look* returns where a reader finds more about the test of this name: a log file, or a place in the page.
@@ -134,7 +134,7 @@ def _in_full(check: Check) -> list[str]:
     ]
 
 
-def versus(first: Report, second: Report) -> str:
+def versus(first: ExamReport, second: ExamReport) -> str:
     """Return a table of two exams. Each controller has a column with its verdicts, figures and failed checks."""
     reports = (first, second)
     rows = [("", [report.command for report in reports])]
@@ -176,8 +176,8 @@ CONVERTER = cattrs.Converter(forbid_extra_keys=True)
 CONVERTER.register_structure_hook_func(lambda kind: kind == bool | int | str | None, _kind_of_value)
 
 
-def as_json(report: Report, versus: Report | None = None) -> str:
-    """Return *report* as JSON: an object with the fields of `Report`, and those of its values within.
+def as_json(report: ExamReport, versus: ExamReport | None = None) -> str:
+    """Return *report* as JSON: an object with the fields of `ExamReport`, and those of its values within.
 
     - "passed" is true if the exam was passed. "versus" is the same kind of object for the other controller, or null.
     - An enum is its value: a level "must" or "beyond", a verdict "passed", "failed" or "skipped", a kind of event as in
@@ -193,12 +193,12 @@ def as_json(report: Report, versus: Report | None = None) -> str:
     return json.dumps(whole, separators=(",", ":"))
 
 
-def load(text: str) -> tuple[Report, ...]:
+def load(text: str) -> tuple[ExamReport, ...]:
     """Return the reports in a text that `as_json` made: one, or two if it has the other controller."""
     whole = json.loads(text)
     parts = [whole, whole.pop("versus")]
     return tuple(
-        CONVERTER.structure({key: value for key, value in part.items() if key != "passed"}, Report)
+        CONVERTER.structure({key: value for key, value in part.items() if key != "passed"}, ExamReport)
         for part in parts
         if part is not None
     )

@@ -22,7 +22,7 @@ from elevator.exam.report import (
     value_of,
 )
 from elevator.exam.report_timeline import LEGEND, draw
-from elevator.exam.results import Check, Level, Report, Result, Verdict
+from elevator.exam.results import Check, ExamReport, Grade, Level, Result
 
 FAILURES = 3
 """How many failed checks the list of failed tests shows for a test."""
@@ -46,7 +46,7 @@ SAMPLES = {
 """A sample of the marks of each class, in a picture of 24 by 14 units."""
 
 
-def page(report: Report, versus: Report | None = None) -> str:
+def page(report: ExamReport, versus: ExamReport | None = None) -> str:
     """Return the page about *report*, or the page that compares it with *versus*."""
     reports = (report,) if versus is None else (report, versus)
     sections = "".join(_section(name, reports) for name in names(reports))
@@ -63,7 +63,7 @@ def _text(text: str) -> str:
 # The first page: verdicts, failures and the table of all tests
 
 
-def _head(reports: Sequence[Report]) -> str:
+def _head(reports: Sequence[ExamReport]) -> str:
     cards = []
     for report in reports:
         kind = "passed" if report.passed else "failed"
@@ -76,13 +76,13 @@ def _head(reports: Sequence[Report]) -> str:
     return f'<header><h1>Elevator exam</h1><div class="outcomes">{"".join(cards)}</div></header>'
 
 
-def _failures(reports: Sequence[Report]) -> str:
+def _failures(reports: Sequence[ExamReport]) -> str:
     """List the tests that failed, with their first failed checks."""
     lists = []
     for report in reports:
         rows = []
         for result in report.results:
-            if result.verdict is Verdict.FAILED:
+            if result.verdict is Grade.FAILED:
                 failed = failures(result, Level.MUST)
                 lines = [f"{check.rule} at {seconds(check.at_ms)}: {check.found}" for check in failed[:FAILURES]]
                 lines += [f"and {len(failed) - FAILURES} more"] if len(failed) > FAILURES else []
@@ -97,7 +97,7 @@ def _link(name: str) -> str:
     return f'<a href="#{_text(name)}">{_text(name)}</a>'
 
 
-def _overview(reports: Sequence[Report]) -> str:
+def _overview(reports: Sequence[ExamReport]) -> str:
     """Return the table of all tests, with the verdict and figures of each controller."""
     rows = []
     for name in names(reports):
@@ -111,7 +111,7 @@ def _overview(reports: Sequence[Report]) -> str:
     if len(reports) > 1:
         heads = "".join(f"<th scope=col colspan=2><code>{_text(report.command)}</code></th>" for report in reports)
     else:
-        heads = "<th scope=col>Verdict</th><th scope=col>Figures</th>"
+        heads = "<th scope=col>Grade</th><th scope=col>Figures</th>"
     kind = "overview of-two" if len(reports) > 1 else "overview"
     return (
         f'<section><h2>All tests</h2><table class="{kind}"><thead><tr><th scope=col>Test</th>{heads}</tr></thead>'
@@ -142,7 +142,7 @@ def _figures_brief(result: Result | None) -> str:
 # A section for each test
 
 
-def _section(name: str, reports: Sequence[Report]) -> str:
+def _section(name: str, reports: Sequence[ExamReport]) -> str:
     """Return the section about a test: what each of *reports* says about it."""
     results = [(report, result_of(report, name)) for report in reports]
     title = next(result.title for _, result in results if result is not None)
@@ -171,7 +171,7 @@ def _result(result: Result) -> str:
         parts.append(f"<dl>{''.join(figures)}</dl>")
     parts += [_timeline(result)]
     if result.log:
-        is_open = " open" if result.verdict is Verdict.FAILED else ""
+        is_open = " open" if result.verdict is Grade.FAILED else ""
         lines = "\n".join(map(_text, result.log))
         parts.append(
             f"<details{is_open}><summary>Last lines that the controllers printed</summary><pre>{lines}</pre></details>"
@@ -184,7 +184,7 @@ def _checks(checks: Iterable[Check]) -> str:
     rows = []
     for check in sorted(checks, key=lambda check: (check.passed, check.at_ms)):
         kind = "passed" if check.passed else "failed" if check.level is Level.MUST else "beyond"
-        verdict = Verdict.PASSED if check.passed else Verdict.FAILED
+        verdict = Grade.PASSED if check.passed else Grade.FAILED
         cells = (
             ("", f'<span class="mark" title="{verdict}">{MARKS[verdict]}</span>'),
             ("Rule", f"{_text(check.rule)} <em>{check.level}</em>"),

@@ -20,7 +20,7 @@ class Level(StrEnum):
     """Only the specification of this project demands it. A failed check is reported, but fails nothing."""
 
 
-class Verdict(StrEnum):
+class Grade(StrEnum):
     PASSED = "passed"
     FAILED = "failed"
     SKIPPED = "skipped"
@@ -102,7 +102,7 @@ class Result:
 
     name: str
     title: str
-    verdict: Verdict
+    verdict: Grade
     why: str = ""
     """Why the test was skipped; empty otherwise."""
     checks: tuple[Check, ...] = ()
@@ -117,7 +117,7 @@ class Result:
 
 
 @frozen
-class Report:
+class ExamReport:
     """The results of an exam of one controller."""
 
     command: str
@@ -135,4 +135,4 @@ class Report:
     def passed(self) -> bool:
         """True if no test failed and at least one passed."""
         verdicts = {result.verdict for result in self.results}
-        return Verdict.FAILED not in verdicts and Verdict.PASSED in verdicts
+        return Grade.FAILED not in verdicts and Grade.PASSED in verdicts

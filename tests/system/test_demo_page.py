@@ -188,7 +188,7 @@ def test_demo_stops_all_processes_even_with_frozen_and_killed_nodes() -> None:
             page.ask("freeze", node=0, on=True)
             page.ask("kill", node=1)
         started = nodes_of(process.pid)
-        assert len(started) == 3  # two nodes and the keeper process of demo_nodes.py
+        assert len(started) == 3  # two nodes and the keeper process of exam/controllers.py
         process.send_signal(signal.SIGTERM)
         output, _ = process.communicate(timeout=PATIENCE_S)
         assert process.returncode == 0, output

@@ -15,7 +15,18 @@ from elevator.exam.report import as_json, line, load, printable, progress, summa
 from elevator.exam.report_lane import GUTTER, TOLERANCE, Axis, lane, simplified, spans
 from elevator.exam.report_page import SAMPLES, page
 from elevator.exam.report_timeline import LEGEND, WIDTH, draw
-from elevator.exam.results import Check, Figure, Height, Intervention, Level, Report, Result, Seen, Timeline, Verdict
+from elevator.exam.results import (
+    Check,
+    ExamReport,
+    Figure,
+    Grade,
+    Height,
+    Intervention,
+    Level,
+    Result,
+    Seen,
+    Timeline,
+)
 
 HOSTILE = '\x1b[2J<script>alert("1")</script>&amp;\x07\udcff\u202e'
 SHOWN = '<script>alert("1")</script>&amp;\ufffd\ufffd\ufffd'
@@ -44,11 +55,11 @@ TIMELINE = Timeline(
 MISSED = Check("G3", Level.MUST, False, "another car serves the call", "no car stopped at floor 2", 12_300, 1)
 BEYOND = Check("A4", Level.BEYOND, False, "the door of an idle car is closed", "it stayed open", 15_000)
 MET = Check("L5", Level.MUST, True, "the lamp lights within 1 s", "after 100 ms", 1100)
-LAMPS = Result("lamps", "Lamps agree", Verdict.PASSED, checks=(MET,), figures=(Figure("press to lamp", 0.1, "s"),))
+LAMPS = Result("lamps", "Lamps agree", Grade.PASSED, checks=(MET,), figures=(Figure("press to lamp", 0.1, "s"),))
 KILL = Result(
     "kill",
     "A controller dies",
-    Verdict.FAILED,
+    Grade.FAILED,
     checks=(MET, BEYOND, MISSED),
     figures=(Figure("take-over", 12.345, "s"),),
     timeline=TIMELINE,
@@ -56,9 +67,9 @@ KILL = Result(
     notes=("The test was repeated.",),
     log=("[1] bye",),
 )
-SPLIT = Result("split", "Two and two", Verdict.SKIPPED, why="needs a network")
-REPORT = Report("./mine --id {id}", 2, 4, 7, "2026-05-17 14:30", 95, (LAMPS, KILL, SPLIT))
-OTHER = evolve(REPORT, command="go run .", results=(LAMPS, evolve(KILL, verdict=Verdict.PASSED, checks=(MET,))))
+SPLIT = Result("split", "Two and two", Grade.SKIPPED, why="needs a network")
+REPORT = ExamReport("./mine --id {id}", 2, 4, 7, "2026-05-17 14:30", 95, (LAMPS, KILL, SPLIT))
+OTHER = evolve(REPORT, command="go run .", results=(LAMPS, evolve(KILL, verdict=Grade.PASSED, checks=(MET,))))
 
 
 def text_of(html: str) -> str:
@@ -209,7 +220,7 @@ class TestPage:
         hostile = Result(
             name="name" + HOSTILE,
             title=HOSTILE,
-            verdict=Verdict.FAILED,
+            verdict=Grade.FAILED,
             why=HOSTILE,
             checks=(evolve(MISSED, rule=HOSTILE, expected=HOSTILE, found=HOSTILE),),
             figures=(Figure(HOSTILE, 1, HOSTILE),),

@@ -1,0 +1,291 @@
+"""What a test sees: it acts on the group, waits, and checks.
+
+All times are in milliseconds since the start of the test. While a test waits, the bench moves the cars, answers the
+controllers, forwards their datagrams and judges their conduct.
+"""
+
+import random
+import statistics
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
+
+from attrs import frozen
+
+from elevator.building.building import Building
+from elevator.building.occupied_building import OccupiedBuilding
+from elevator.building.passengers import PassengerFlow, Profile, Tally, tally
+from elevator.core.model import Button, Buttons
+from elevator.exam.conduct import TOLERANCE_MS, Conduct
+from elevator.exam.controllers import Controllers
+from elevator.exam.group import ControllerGroup, PressedCall
+from elevator.exam.results import Check, Figure, Grade, Level, Seen, Timeline
+from elevator.exam.switch import EthernetSwitch
+
+TURN_S = 0.01
+"""Longest time that the bench waits for sockets before it looks at conditions."""
+READY_S = 60
+"""How long a controller may take to start and to bring its car to a floor."""
+SERVED_S = 60
+"""How long a call may wait while a car can serve it."""
+
+
+class Abandoned(Exception):
+    """Raised to end a test early, because what it checks next makes no sense after what has failed."""
+
+
+@frozen
+class ExamTest:
+    """A test of the exam."""
+
+    name: str
+    title: str
+    run: Callable[["Bench"], None]
+    cars: int | None = None
+    """How many cars the test needs; None: as many as the exam has."""
+    needs_network: bool = False
+    """True if the test hurts the network, or needs each controller on a machine of its own."""
+    seconds: int = 30
+    """About how long the test takes, to estimate the time left."""
+
+
+class Bench(ControllerGroup):
+    """A group on the bench, during one test."""
+
+    def __init__(
+        self,
+        building: Building,
+        controllers: Controllers,
+        switch: EthernetSwitch | None,
+        rng: random.Random,
+        meanwhile: Callable[[], None] = lambda: None,
+        start_gap_s: float = 0.0,
+    ) -> None:
+        """Observe *building*. *switch* joins the controllers' machines; None if they run on this machine.
+
+        *meanwhile* is called in each turn. *start_gap_s* is the time between two starts of controllers.
+        """
+        self._meanwhile = meanwhile
+        self._start_gap_s = start_gap_s
+        super().__init__(building, controllers, switch)
+        self.rng = rng
+        self.late_ms = 0
+        self._checks: list[Check] = []
+        self._figures: list[Figure] = []
+        self.remarks: list[str] = []
+        self.recording.observers.append(self._judge)
+        self._conduct = Conduct([elevator.machine.sensed for elevator in building.elevators])
+        self._each_turn: Callable[[], object] = lambda: None
+
+    # Time
+
+    def turn(self, timeout_s: float = TURN_S) -> None:
+        """Wait up to *timeout_s* for anything to happen, and process it."""
+        began_ms = self.building.clock_us() / 1000
+        if self.switch is not None and (due_ms := self.switch.due_ms()) is not None:
+            timeout_s = min(timeout_s, max(0.0, (due_ms - began_ms) / 1000))
+        self.building.turn(timeout_s)
+        if self.switch is not None:
+            self.switch.advance(self.building.clock_us() // 1000)
+        self.controllers.poll()
+        self._each_turn()
+        self._meanwhile()
+        self._checks += self._conduct.overdue(self.now_ms)
+        late_ms = self.building.clock_us() / 1000 - began_ms - timeout_s * 1000
+        self.late_ms = max(self.late_ms, round(late_ms))
+
+    @contextmanager
+    def every(self, seconds: float, do: Callable[[], object]) -> Iterator[None]:
+        """Call *do* every so many seconds during the block; 0: in each turn."""
+        due_ms = self.now_ms
+
+        def each_turn() -> None:
+            nonlocal due_ms
+            if self.now_ms >= due_ms:
+                due_ms = max(due_ms + round(seconds * 1000), self.now_ms - 100)
+                do()
+
+        before, self._each_turn = self._each_turn, each_turn
+        try:
+            yield
+        finally:
+            self._each_turn = before
+
+    def run(self, seconds: float) -> None:
+        """Let *seconds* pass."""
+        self.wait(lambda: False, seconds)
+
+    def wait(self, condition: Callable[[], object], within_s: float) -> bool:
+        """Wait until *condition* is true, up to *within_s* and the tolerance of the bench; return whether it was."""
+        end_ms = self.now_ms + round(within_s * 1000) + TOLERANCE_MS
+        while not condition():
+            if self.now_ms >= end_ms:
+                return False
+            self.turn(min(TURN_S, (end_ms - self.now_ms) / 1000))
+        return True
+
+    def start(self, cars: Collection[int] | None = None) -> None:
+        """Start the controllers of *cars* (default: all), and wait until they are ready.
+
+        Raise Abandoned, after a failed check, if one is not ready in time.
+        """
+        for car in sorted(range(self.cars) if cars is None else cars):
+            self.controllers.start(car)
+            self.note(f"start {car}", car)
+            self.run(self._start_gap_s)
+        for car in sorted(range(self.cars) if cars is None else cars):
+            self.wait(lambda car=car: self.is_ready(car) or self.has_ended(car), READY_S)  # type: ignore[misc]  # a default
+            ready = self.is_ready(car)
+            limit = f"controller {car} connects and brings its car to a floor within {READY_S} s"
+            self.check(ready, "C4", Level.MUST, limit, "it did" if ready else self.state_of(car), car)
+            if not ready:
+                raise Abandoned
+        self.run(1.0)
+
+    # Judging
+
+    def was_served(self, call: PressedCall, cars: Collection[int]) -> bool:
+        """Report whether one of *cars* has had its door open at the floor of *call* since its button was pressed."""
+        return self._conduct.was_open(call.floor, call.pressed_ms, cars)
+
+    def suspend(self, car: int, on: bool) -> None:
+        """Suspend all processes of a controller, or resume them. Expect nothing of its car meanwhile."""
+        self._conduct.suspend(car, on, self.now_ms)
+        (self.unsound.add if on else self.unsound.discard)(car)
+        self.controllers.freeze(car, on)
+        self.note(f"{'suspend' if on else 'resume'} {car}", car)
+
+    def attacked(self) -> None:
+        """From now on, lamps that light without a press break no rule that the course demands."""
+        self._conduct.is_attacked = True
+
+    def remark(self, text: str) -> None:
+        """Add a remark for the reader of the report."""
+        self.remarks.append(text)
+
+    def _judge(self, seen: Seen) -> None:
+        self._checks += self._conduct.hear(seen)
+
+    def check(self, passed: bool, rule: str, level: Level, expected: str, found: str, car: int | None = None) -> bool:
+        """Record a check of *rule*; return *passed*. See `Check`."""
+        self._checks.append(Check(rule, level, passed, expected, found, self.now_ms, car))
+        return passed
+
+    def expect(
+        self,
+        condition: Callable[[], object],
+        within_s: float,
+        rule: str,
+        expected: str,
+        level: Level = Level.MUST,
+        found: Callable[[], str] | None = None,
+        car: int | None = None,
+    ) -> bool:
+        """Check that *condition* becomes true within *within_s*. Return whether it did.
+
+        *expected* says what should happen, without the time. *found* describes what happened instead; default: the
+        panels' lamps.
+        """
+        began_ms = self.now_ms
+        passed = self.wait(condition, within_s)
+        instead = (found or self.describe_panels)() if not passed else f"after {(self.now_ms - began_ms) / 1000:.2f} s"
+        return self.check(passed, rule, level, f"{expected} within {within_s:g} s", instead, car)
+
+    def figure(self, name: str, value: float, unit: str) -> None:
+        """Report a measured value."""
+        self._figures.append(Figure(name, value, unit))
+
+    def expect_lit(self, call: PressedCall, cars: Collection[int], within_s: float, level: Level = Level.MUST) -> bool:
+        """Check that the lamp of *call* lights on the panels of *cars*, or that the call is served before it can.
+
+        Report the time from the press to the last lamp as a figure.
+        """
+
+        def is_lit() -> bool:
+            return all(self.is_lit(car, call) for car in cars)
+
+        rule = "L3" if call.button is Button.CAB else "L1"
+        expected = f"the lamp {call} lights on panel {', '.join(map(str, cars))}"
+        servers = cars if call.button is Button.CAB else range(self.cars)
+        passed = self.expect(lambda: is_lit() or self.was_served(call, servers), within_s, rule, expected, level)
+        if is_lit():
+            self.figure("press to lamp", self.now_ms - call.pressed_ms, "ms")
+        return passed
+
+    def expect_served(self, buttons: Collection[Button], level: Level = Level.MUST) -> bool:
+        """Check that every call of *buttons* whose lamp was lit is served within SERVED_S."""
+        kind = "cab call" if Button.CAB in buttons else "hall call"
+        return self.expect(
+            lambda: not self._conduct.promises(self.sound, buttons),
+            SERVED_S,
+            "G1",
+            f"every {kind} whose lamp was lit is served",
+            level,
+            lambda: "not served: " + ", ".join(self._conduct.promises(self.sound, buttons)),
+        )
+
+    def expect_all_served(self, within_s: float = SERVED_S, level: Level = Level.MUST) -> bool:
+        """Check that every lit lamp's call is served, and that all sound panels are dark then."""
+        served = self.expect(
+            lambda: not self._conduct.promises(self.sound),
+            within_s,
+            "G1",
+            "every call whose lamp was lit is served",
+            level,
+            lambda: "not served: " + ", ".join(self._conduct.promises(self.sound)),
+        )
+        dark = self.expect(
+            lambda: not any(self.machine(car).lamps != Buttons() for car in self.sound),
+            5,
+            "L4",
+            "all lamps are dark after the calls have been served",
+            level,
+        )
+        return served and dark
+
+    # Passengers
+
+    def carry(self, profile: Profile, per_minute: float, seconds: int) -> Tally:
+        """Let passengers arrive for *seconds*, and wait until all have arrived at their destination.
+
+        Check that they do, up to SERVED_S after the last has arrived at the bench; return their waiting times.
+        """
+        now_ms = self.building.clock_us() // 1000
+        flow = PassengerFlow(
+            self.rng.randrange(2**32), self.cars, self.floors, per_minute, now_ms, now_ms + seconds * 1000, profile
+        )
+        occupied = OccupiedBuilding(self.building, flow)
+        with self.every(0, occupied.step_passengers):
+            self.run(seconds)
+            self.expect(
+                lambda: occupied.is_empty,
+                SERVED_S,
+                "G1",
+                "all passengers arrive at their destination",
+                found=lambda: f"{len(occupied.crowd.present)} passengers still wait or ride",
+            )
+        return tally(occupied.crowd, self.building.clock_us() // 1000)
+
+    def finish(self) -> tuple[Grade, tuple[Check, ...], tuple[Figure, ...], Timeline]:
+        """Return the verdict on the test, its checks in the order of their times, its figures and its timeline."""
+        checks = [*self._checks, *self._conduct.passed(self.now_ms)]
+        failed = any(not check.passed and check.level is Level.MUST for check in checks)
+        sent = [] if self.switch is None else self.switch.sent_per_100ms
+        verdict = Grade.FAILED if failed else Grade.PASSED
+        ordered = tuple(sorted(checks, key=lambda check: check.at_ms))
+        return verdict, ordered, tuple(summarized(self._figures)), self.recording.timeline(sent)
+
+
+def summarized(figures: Iterable[Figure]) -> list[Figure]:
+    """Replace figures of the same name by their median and their highest value."""
+    values: dict[tuple[str, str], list[float]] = {}
+    for each in figures:
+        values.setdefault((each.name, each.unit), []).append(each.value)
+    return [
+        figure
+        for (name, unit), each in values.items()
+        for figure in (
+            [Figure(name, each[0], unit)]
+            if len(each) == 1
+            else [Figure(f"{name} (median)", statistics.median(each), unit), Figure(f"{name} (most)", max(each), unit)]
+        )
+    ]

@@ -1,0 +1,315 @@
+"""What is judged during every test, whatever the test does: doors, motors, and what lamps promise.
+
+The judge hears the events of all cars in order. It reports each rule that a controller breaks, once for each car. Some
+decisions need a moment, such as whether a car that opens its door stops at the same time; see `overdue`.
+
+Rules that it judges, all of them binding (*must*) unless marked:
+- The door is never open while the motor runs or between floors (D1).
+- The door stays open for MIN_OPEN_MS (D1), and as long again after an obstruction (D2, beyond). It closes within
+  MAX_OPEN_MS after it has opened, or after the last thing that may keep it open: a press at its floor, a change of a
+  lamp there, the obstruction switch or the stop button (D1).
+- The door does not close while obstructed (D2).
+- The car does not leave its shaft (C5).
+- A lamp lights only for a button that was pressed (G6), a cab lamp only on the panel of its own car (L2).
+- A lamp goes dark only if a door has been open at its floor (L4).
+
+A controller has SETTLE_MS after it has connected to set its panel's lamps.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+
+from attrs import define, field
+
+from elevator.building.elevator import EventKind
+from elevator.core.model import Button
+from elevator.exam.results import Check, Level, Seen
+
+TOLERANCE_MS = 25
+"""How late the bench itself may be. Every time limit includes it."""
+MIN_OPEN_MS = 2850
+"""The shortest time between opening and closing. The dwell time is 3 s."""
+MAX_OPEN_MS = 4000
+"""The longest time that a door may stay open without a reason."""
+REACTION_MS = 200
+"""How long a controller may take to notice a switch, such as that of the obstruction."""
+CLEARED_BEFORE_OPEN_MS = 500
+"""A lamp may go dark this long before the door opens."""
+SETTLE_MS = 5000
+
+DOOR_STANDS = "the door is open only while the car stands at a floor"
+DOOR_STAYS = f"the door stays open for at least {MIN_OPEN_MS / 1000:g} s"
+DOOR_STAYS_AFTER = f"after an obstruction, the door stays open for at least {MIN_OPEN_MS / 1000:g} s"
+DOOR_CLOSES = f"the door closes within {MAX_OPEN_MS / 1000:g} s unless something keeps it open"
+DOOR_BLOCKED = "the door does not close while it is obstructed"
+IN_SHAFT = "the car does not drive past the end floors"
+NOT_INVENTED = "a lamp lights only if its button was pressed"
+PRIVATE = "a cab lamp lights only on the panel of its own car"
+DARK_IF_SERVED = "a lamp goes dark only after a door has opened at its floor"
+RULES = {
+    DOOR_STANDS: ("D1", Level.MUST),
+    DOOR_STAYS: ("D1", Level.MUST),
+    DOOR_STAYS_AFTER: ("D2", Level.BEYOND),
+    DOOR_CLOSES: ("D1", Level.MUST),
+    DOOR_BLOCKED: ("D2", Level.MUST),
+    IN_SHAFT: ("C5", Level.MUST),
+    NOT_INVENTED: ("G6", Level.MUST),
+    PRIVATE: ("L2", Level.MUST),
+    DARK_IF_SERVED: ("L4", Level.MUST),
+}
+
+Key = tuple[Button, int, int | None]
+"""A call: button, floor, and for a cab call its car."""
+
+
+@define
+class _Car:
+    """What the judge knows of one car."""
+
+    floor: int | None
+    motor: int = 0
+    door_since_ms: int | None = None
+    obstructed_since_ms: int | None = None
+    cleared_ms: int = -SETTLE_MS
+    """When the obstruction was last cleared."""
+    client_since_ms: int | None = None
+    stop_ms: int = -SETTLE_MS
+    """When the stop button last changed."""
+    is_stopped: bool = False
+    kept_open_ms: int = 0
+    """When something last happened that may keep the open door open."""
+    is_suspended: bool = False
+    """True while the bench suspends the controller."""
+    lit: dict[tuple[Button, int], int] = field(factory=dict)
+    """The lit lamps, and since when."""
+
+
+@define
+class _Suspicion:
+    """A rule that is broken unless *is_innocent* returns true at *due_ms*."""
+
+    due_ms: int
+    at_ms: int
+    car: int
+    rule: str
+    found: str
+    is_innocent: Callable[[], bool]
+
+
+class Conduct:
+    """The judge of what must never happen, and the memory of what lamps have promised."""
+
+    def __init__(self, floors: Sequence[int | None]) -> None:
+        """*floors*: for each car, the floor at which it starts; None between floors."""
+        self._cars = [_Car(floor) for floor in floors]
+        self._pressed: set[Key] = set()
+        self._promised: dict[Key, int] = {}
+        """For each call, when a lamp first lit since the call was last served."""
+        self._opened: dict[tuple[int, int], int] = {}
+        """For each car and floor, when the door last closed there; a time in the future if it is open."""
+        self._suspicions: list[_Suspicion] = []
+        self._counts = dict.fromkeys(RULES, 0)
+        """How often each rule was judged."""
+        self._broken: set[tuple[str, int]] = set()
+        self.is_attacked = False
+        """True while the bench damages or repeats datagrams. Lamps that then light without a press are *beyond*."""
+
+    # Judging
+
+    def hear(self, seen: Seen) -> list[Check]:
+        """Take note of an event. Return the checks that have failed by then."""
+        failed = self.overdue(seen.at_ms)
+        car = self._cars[seen.car]
+        match seen.kind:
+            case EventKind.SENSOR:
+                car.floor = seen.value if isinstance(seen.value, int) else None
+                self._judge_door_stands(seen)
+            case EventKind.MOTOR:
+                car.motor = int(seen.value or 0)
+                self._judge_door_stands(seen)
+            case EventKind.DOOR:
+                self._hear_door(seen, car)
+            case EventKind.OBSTRUCTED:
+                car.obstructed_since_ms = seen.at_ms if seen.value else None
+                car.cleared_ms = car.cleared_ms if seen.value else seen.at_ms
+            case EventKind.STOP:
+                car.stop_ms, car.is_stopped = seen.at_ms, bool(seen.value)
+            case EventKind.CLIENT:
+                car.client_since_ms = seen.at_ms if seen.value else None
+            case EventKind.OUT_OF_BOUNDS if seen.value:
+                self._suspect(seen, IN_SHAFT, "the car drove past an end floor", lambda: False)
+            case EventKind.PRESS:
+                self._pressed.add(self._key(seen))
+            case EventKind.LAMP:
+                self._hear_lamp(seen, car)
+            case _:
+                pass
+        self._keep_open(seen)
+        return failed + self.overdue(seen.at_ms)
+
+    def overdue(self, now_ms: int) -> list[Check]:
+        """Decide all suspicions that are due at *now_ms*. Return the checks that have failed."""
+        due = [each for each in self._suspicions if each.due_ms <= now_ms]
+        if not due:
+            return []
+        self._suspicions = [each for each in self._suspicions if each.due_ms > now_ms]
+        failed = []
+        for each in due:
+            self._counts[each.rule] += 1
+            if not each.is_innocent() and (each.rule, each.car) not in self._broken:
+                self._broken.add((each.rule, each.car))
+                rule, level = RULES[each.rule]
+                if self.is_attacked and each.rule in (NOT_INVENTED, PRIVATE):
+                    level = Level.BEYOND
+                failed.append(Check(rule, level, False, each.rule, each.found, each.at_ms, each.car))
+        return failed
+
+    def passed(self, now_ms: int) -> list[Check]:
+        """Return a passed check for each rule that was judged and never broken."""
+        broken = {rule for rule, _ in self._broken}
+        return [
+            Check(*RULES[rule], True, rule, f"it held {count} times" if count > 1 else "it held once", now_ms)
+            for rule, count in self._counts.items()
+            if count and rule not in broken
+        ]
+
+    def _suspect(self, seen: Seen, rule: str, found: str, is_innocent: Callable[[], bool], after_ms: int = 0) -> None:
+        self._suspicions.append(_Suspicion(seen.at_ms + after_ms, seen.at_ms, seen.car, rule, found, is_innocent))
+
+    def _judge_door_stands(self, seen: Seen) -> None:
+        car = self._cars[seen.car]
+        if car.door_since_ms is None:
+            return
+
+        def stands() -> bool:
+            return car.door_since_ms is None or (not car.motor and car.floor is not None)
+
+        what = "the motor runs" if car.motor else "the car is between floors" if car.floor is None else "it did"
+        self._suspect(seen, DOOR_STANDS, f"{what} while the door is open", stands, TOLERANCE_MS)
+
+    def suspend(self, car: int, on: bool, now_ms: int) -> None:
+        """Take note that the bench suspends the controller of *car*, or resumes it."""
+        self._cars[car].is_suspended = on
+        self._prolong(car, now_ms)
+
+    def _keep_open(self, seen: Seen) -> None:
+        """Let each open door that *seen* may concern stay open for longer."""
+        if seen.kind in (EventKind.PRESS, EventKind.RELEASE, EventKind.LAMP):
+            is_shared = seen.button is not Button.CAB
+            cars = [car for car in range(len(self._cars)) if is_shared or car == seen.car]
+            for car in cars:
+                if self._cars[car].floor == seen.floor:
+                    self._prolong(car, seen.at_ms)
+        elif seen.kind in (EventKind.DOOR, EventKind.OBSTRUCTED, EventKind.STOP, EventKind.CLIENT, EventKind.POWER):
+            self._prolong(seen.car, seen.at_ms)
+
+    def _prolong(self, number: int, now_ms: int) -> None:
+        car = self._cars[number]
+        car.kept_open_ms = now_ms
+
+        def is_excused() -> bool:
+            is_blocked = car.obstructed_since_ms is not None or car.is_stopped
+            is_idle = car.client_since_ms is None or car.is_suspended
+            return car.door_since_ms is None or car.kept_open_ms != now_ms or is_blocked or is_idle
+
+        if car.door_since_ms is not None:
+            due_ms = now_ms + MAX_OPEN_MS + TOLERANCE_MS
+            found = f"it is still open {MAX_OPEN_MS / 1000:g} s later"
+            self._suspicions.append(_Suspicion(due_ms, due_ms, number, DOOR_CLOSES, found, is_excused))
+
+    def _hear_door(self, seen: Seen, car: _Car) -> None:
+        if seen.value:
+            car.door_since_ms = seen.at_ms
+            if car.floor is not None:
+                self._opened[seen.car, car.floor] = _STILL_OPEN_MS
+            self._judge_door_stands(seen)
+            return
+        since_ms, car.door_since_ms = car.door_since_ms, None
+        for at in [at for at, closed in self._opened.items() if at[0] == seen.car and closed == _STILL_OPEN_MS]:
+            self._opened[at] = seen.at_ms
+        if since_ms is None or car.client_since_ms is None or car.client_since_ms > since_ms:
+            return  # Another program opened the door.
+        blocked_since_ms = car.obstructed_since_ms
+        is_blocked = blocked_since_ms is not None and seen.at_ms >= blocked_since_ms + REACTION_MS + TOLERANCE_MS
+        self._suspect(seen, DOOR_BLOCKED, "the door closed while obstructed", lambda: not is_blocked)
+        if car.stop_ms >= since_ms or is_blocked:
+            return
+        open_ms, clear_ms = seen.at_ms - since_ms, seen.at_ms - car.cleared_ms
+        enough_ms = MIN_OPEN_MS - TOLERANCE_MS
+        self._suspect(seen, DOOR_STAYS, f"it closed after {open_ms / 1000:.2f} s", lambda: open_ms >= enough_ms)
+        if car.cleared_ms >= since_ms:
+            found = f"it closed {clear_ms / 1000:.2f} s after the obstruction had gone"
+            self._suspect(seen, DOOR_STAYS_AFTER, found, lambda: clear_ms >= enough_ms)
+
+    def _hear_lamp(self, seen: Seen, car: _Car) -> None:
+        key = self._key(seen)
+        button, floor, _ = key
+        settled_ms = (seen.at_ms if car.client_since_ms is None else car.client_since_ms) + SETTLE_MS
+        if seen.value:
+            car.lit[button, floor] = seen.at_ms
+            if self._is_kept(key):
+                self._promised[key] = seen.at_ms
+            if key not in self._pressed:
+                is_elsewhere = any(pressed[:2] == (button, floor) for pressed in self._pressed)
+                rule = PRIVATE if button is Button.CAB and is_elsewhere else NOT_INVENTED
+                # At a start, a controller may test its lamps.
+                wait_ms = max(0, settled_ms - seen.at_ms)
+                found = f"the lamp {_name(key)} lit, and nobody had pressed its button"
+                self._suspect(seen, rule, found, lambda: bool(wait_ms) and (button, floor) not in car.lit, wait_ms)
+                self._promised.pop(key, None)
+            else:
+                self._counts[PRIVATE if button is Button.CAB else NOT_INVENTED] += 1
+            return
+        lit_ms = car.lit.pop((button, floor), seen.at_ms)
+        if key in self._promised and seen.at_ms >= settled_ms:
+            since_ms = min(lit_ms, self._promised[key])
+            self._suspect(
+                seen,
+                DARK_IF_SERVED,
+                f"the lamp {_name(key)} went dark, and no door had been open there",
+                lambda: self._was_open(key, since_ms),
+                CLEARED_BEFORE_OPEN_MS + TOLERANCE_MS,
+            )
+
+    # Promises
+
+    def promises(self, sound: Collection[int], buttons: Collection[Button] = (*Button,)) -> list[str]:
+        """Return the calls of *buttons* whose lamp was lit and that are not served. Omit cab calls of unsound cars.
+
+        A call is served if a door has been open at its floor since its lamp lit, and no sound panel still shows it.
+        """
+        return [
+            _name(key) + ("" if key[2] is None else f" of car {key[2]}")
+            for key in self._promised
+            if key[0] in buttons
+            and (key[2] is None or key[2] in sound)
+            and (not self._is_kept(key) or self._is_shown(key, sound))
+        ]
+
+    def was_open(self, floor: int, since_ms: int, cars: Iterable[int]) -> bool:
+        """Report whether the door of one of *cars* has been open at *floor* since *since_ms*."""
+        return any(self._opened.get((car, floor), -1) >= since_ms for car in cars)
+
+    def _is_kept(self, key: Key) -> bool:
+        return key not in self._promised or self._was_open(key, self._promised[key])
+
+    def _is_shown(self, key: Key, sound: Iterable[int]) -> bool:
+        button, floor, car = key
+        panels = sound if car is None else [car]
+        return any((button, floor) in self._cars[each].lit for each in panels)
+
+    def _was_open(self, key: Key, since_ms: int) -> bool:
+        """Report whether a door that serves *key* has been open since *since_ms*."""
+        _, floor, only = key
+        return self.was_open(floor, since_ms, range(len(self._cars)) if only is None else [only])
+
+    def _key(self, seen: Seen) -> Key:
+        assert seen.button is not None
+        assert seen.floor is not None
+        return seen.button, seen.floor, seen.car if seen.button is Button.CAB else None
+
+
+_STILL_OPEN_MS = 2**62
+
+
+def _name(key: Key) -> str:
+    return f"{key[0].name.lower()} at floor {key[1]}"

@@ -1,0 +1,219 @@
+"""The processes of the controllers. They can be killed, frozen and restarted, and never outlive this process.
+
+An environment variable marks all processes of a controller, also those that it starts itself. A keeper process waits on
+a pipe from this process. When this process exits for any reason, the kernel closes the pipe, and the keeper terminates
+all controllers.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
+from pathlib import Path
+
+from attrs import frozen
+
+STOP_S = 3.0
+"""How long `stop` waits for the controllers to exit after SIGTERM. Then it kills them."""
+KEEPER_STOP_S = 1.5
+"""How long the keeper waits for the controllers to exit after SIGTERM."""
+LINES_KEPT = 200
+MARK = "ELEVATOR_CONTROLLER"
+"""The environment variable by which all processes of a controller are found. Child processes inherit it."""
+
+
+@frozen
+class Launch:
+    """How to start one controller."""
+
+    command: Sequence[str]
+    environment: Mapping[str, str]
+    directory: str | None = None
+    """The working directory; None: that of this process."""
+    entered: Callable[[], AbstractContextManager[None]] = nullcontext
+    """Returns a context in which to start the process, such as a network namespace."""
+
+
+class Controllers:
+    """The processes of all controllers and their output."""
+
+    def __init__(self, launches: Sequence[Launch], scratch: str, noun: str, logs: Path | None = None) -> None:
+        """Prepare to start a controller for each of *launches*; see `start`.
+
+        If this process dies, *scratch* is deleted with the controllers. *noun* names a controller in the log. If *logs*
+        is given, each controller's output is appended to a file in this directory.
+        """
+        self.log: deque[str] = deque(maxlen=LINES_KEPT)
+        self.ended: dict[int, int] = {}
+        """The number and the exit status of each controller that exited by itself."""
+        self.states = ["unstarted"] * len(launches)
+        """The state of each: "unstarted", "running", "frozen", "killed" (by `kill`) or "ended" (by itself)."""
+        self._launches = launches
+        self._noun = noun
+        self._keeper, self._lifeline = _start_keeper(scratch)
+        self._processes: dict[int, subprocess.Popen[bytes]] = {}
+        self._partial = [b""] * len(launches)
+        self._files = None if logs is None else [(logs / f"{noun}-{n}.log").open("ab") for n in range(len(launches))]
+
+    def start(self, number: int) -> None:
+        """Start a controller unless it runs; raise OSError if its program cannot be executed."""
+        if self.states[number] in ("running", "frozen"):
+            return
+        launch = self._launches[number]
+        with launch.entered():
+            process = subprocess.Popen(
+                launch.command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                process_group=self._keeper,
+                env={**launch.environment, MARK: self._mark(number)},
+                cwd=launch.directory,
+            )
+        if self.states[number] != "unstarted":
+            self.log.append(f"{self._noun} {number} was restarted")
+        self.states[number] = "running"
+        assert process.stdout is not None
+        os.set_blocking(process.stdout.fileno(), False)
+        if (old := self._processes.get(number)) is not None:
+            assert old.stdout is not None
+            old.stdout.close()
+        self._processes[number] = process
+        self._partial[number] = b""
+
+    def _mark(self, number: int) -> str:
+        return _mark(self._keeper, number)
+
+    def kill(self, number: int) -> None:
+        """Kill all processes of a controller. Suspend them first, so that none can start a replacement for another."""
+        self.states[number] = "killed"
+        _kill_all(self._mark(number))
+        if number in self._processes:
+            self._processes[number].wait()
+        self.log.append(f"{self._noun} {number} was killed")
+
+    def pids(self, number: int) -> list[int]:
+        """Return the ids of all processes of a controller."""
+        return _pids_with(self._mark(number))
+
+    def freeze(self, number: int, on: bool) -> None:
+        """Suspend a running controller with SIGSTOP if *on* is true; otherwise resume a frozen one."""
+        if self.states[number] == ("running" if on else "frozen"):
+            self.states[number] = "frozen" if on else "running"
+            _send(signal.SIGSTOP if on else signal.SIGCONT, self.pids(number))
+            self.log.append(f"{self._noun} {number} was {'frozen' if on else 'resumed'}")
+
+    def poll(self) -> None:
+        """Read the controllers' output and detect controllers that have exited."""
+        for number, process in self._processes.items():
+            assert process.stdout is not None
+            chunk = process.stdout.read(65_536) or b""
+            if self._files is not None:
+                self._files[number].write(chunk)
+            *lines, self._partial[number] = (self._partial[number] + chunk).split(b"\n")
+            # Limit the length of an unfinished line. Replace control characters, which would spoil the picture.
+            self._partial[number] = self._partial[number][:1000]
+            for line in lines:
+                text = line.decode(errors="replace")
+                self.log.append("".join(each if each.isprintable() else " " for each in text))
+            if self.states[number] in ("killed", "ended") or (status := process.poll()) is None:
+                continue
+            if not self.pids(number):  # Another process of the controller can survive the first.
+                self.states[number] = "ended"
+                self.ended[number] = status
+                self.log.append(f"{self._noun} {number} exited by itself with status {status}")
+
+    @property
+    def all_ended(self) -> bool:
+        """True if every node has exited by itself."""
+        return all(state == "ended" for state in self.states)
+
+    def stop(self, meanwhile: Callable[[], None]) -> None:
+        """Terminate all controllers; kill those that still run after STOP_S. Call *meanwhile* while waiting."""
+        for number, process in self._processes.items():
+            self.freeze(number, on=False)
+            if process.poll() is None:
+                process.terminate()
+        deadline = time.monotonic() + STOP_S
+        while time.monotonic() < deadline and any(process.poll() is None for process in self._processes.values()):
+            meanwhile()
+        os.killpg(self._keeper, signal.SIGKILL)
+        os.waitpid(self._keeper, 0)
+        os.close(self._lifeline)
+        _kill_all(_mark(self._keeper))
+        for process in self._processes.values():
+            process.wait()
+            assert process.stdout is not None
+            process.stdout.close()
+        for file in self._files or ():
+            file.close()
+
+
+def _mark(keeper: int, number: int | None = None) -> str:
+    """Return the value of MARK for controller *number*; without a number, the beginning that all values share."""
+    return f"{keeper}/" if number is None else f"{keeper}/{number}/"
+
+
+def _pids_with(mark: str) -> list[int]:
+    """Return the ids of the processes whose environment variable MARK begins with *mark*."""
+    wanted = f"\0{MARK}={mark}".encode()
+    return [
+        int(entry.name)
+        for entry in Path("/proc").iterdir()
+        if entry.name.isdigit() and wanted in b"\0" + _environment_of(entry)
+    ]
+
+
+def _kill_all(mark: str) -> None:
+    while pids := _pids_with(mark):
+        _send(signal.SIGSTOP, pids)
+        _send(signal.SIGKILL, pids)
+        time.sleep(0.002)  # Killed processes take a moment to disappear.
+
+
+def _environment_of(process: Path) -> bytes:
+    try:
+        return (process / "environ").read_bytes()
+    except OSError:  # The process has exited or belongs to another user.
+        return b""
+
+
+def _send(number: int, pids: Sequence[int]) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError):  # The process has exited.
+            os.kill(pid, number)
+
+
+def _start_keeper(directory: str) -> tuple[int, int]:
+    """Fork the keeper; return its process id and the pipe to it. The id is also the controllers' process group.
+
+    When the pipe closes, the keeper terminates all controllers and deletes *directory*.
+    """
+    listening, lifeline = os.pipe()
+    keeper = os.fork()
+    if keeper:
+        os.close(listening)
+        os.setpgid(keeper, keeper)  # Both processes do this, so that the group exists before it is used.
+        return keeper, lifeline
+    try:
+        os.setpgid(0, 0)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+        nothing = os.open(os.devnull, os.O_RDWR)
+        for standard in range(3):
+            os.dup2(nothing, standard)
+        # Keep no socket open that the other process has closed.
+        os.closerange(3, listening)
+        os.closerange(listening + 1, os.sysconf("SC_OPEN_MAX"))
+        os.read(listening, 1)
+        os.killpg(0, signal.SIGTERM)
+        time.sleep(KEEPER_STOP_S)
+        _kill_all(_mark(os.getpid()))
+        shutil.rmtree(directory, ignore_errors=True)
+        os.killpg(0, signal.SIGKILL)
+    finally:
+        os._exit(0)

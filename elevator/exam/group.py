@@ -1,0 +1,199 @@
+"""The group on the bench: what a test can do to it, and what can be seen of it."""
+
+from collections.abc import Callable, Collection
+
+from attrs import evolve, frozen
+
+from elevator.building import elevator as machines
+from elevator.building import shaft as physics
+from elevator.building.building import Building
+from elevator.building.elevator import EventKind, Machine
+from elevator.core.call_set import mask
+from elevator.core.model import Button, Motor, bits
+from elevator.exam.controllers import Controllers
+from elevator.exam.recording import Recording
+from elevator.exam.results import Intervention, Seen
+from elevator.exam.switch import EthernetSwitch
+
+
+@frozen
+class PressedCall:
+    """A button on a panel. The hall buttons of all panels with the same *button* and *floor* make the same call."""
+
+    button: Button
+    floor: int
+    pressed_ms: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.button.name.lower()} at floor {self.floor}"
+
+
+class ControllerGroup:
+    """Simulated elevators, the controllers that drive them, and the network between these."""
+
+    def __init__(self, building: Building, controllers: Controllers, switch: EthernetSwitch | None) -> None:
+        """*switch* joins the controllers' machines; None if they run on this machine."""
+        self.building = building
+        self.controllers = controllers
+        self.switch = switch
+        self.cars = len(building.elevators)
+        self.floors = building.elevators[0].machine.shaft.floors
+        self.unsound: set[int] = set()
+        """Cars from which a test expects nothing, because of a fault other than a killed or frozen controller."""
+        self.recording = Recording(building)
+
+    @property
+    def now_ms(self) -> int:
+        return self.recording.now_ms
+
+    # Acting
+
+    def press(self, car: int, button: Button, floor: int, ms: int | None = None) -> PressedCall:
+        """Press a button on the panel of *car*, for *ms* (default: 200). Return the call."""
+        self.building.press(car, button, floor, ms)
+        return PressedCall(button, floor, self.now_ms)
+
+    def kill(self, *cars: int) -> None:
+        """Kill the controllers of *cars*, as a power cut does."""
+        for car in cars:
+            self.controllers.kill(car)
+            self.note(f"kill {car}", car)
+
+    def obstruct(self, car: int, on: bool) -> None:
+        """Turn the obstruction switch of *car* on or off."""
+        self._change(car, lambda machine, _: evolve(machine, obstructed=on))
+
+    def hold_stop(self, car: int, on: bool) -> None:
+        """Hold the stop button of *car* down, or release it."""
+        self._change(car, lambda machine, _: machines.hold_stop(machine, on))
+
+    def power(self, car: int, on: bool) -> None:
+        """Switch the power of the motor of *car*."""
+        self._change(car, lambda machine, now_ms: machines.power(machine, on, now_ms))
+        self.note(f"motor power {'on' if on else 'off'} {car}", car)
+
+    def server(self, car: int, on: bool) -> None:
+        """Start or stop the elevator server of *car*. While it is stopped, the car stands."""
+        self.building.switch_server(car, on, self.building.settle())
+        self.note(f"server {'on' if on else 'off'} {car}", car)
+
+    def unplug(self, *cars: int) -> None:
+        """Unplug the network cables of *cars*: their network interfaces lose the link."""
+        for car in cars:
+            self.network.plug(car, False)
+            self.note(f"unplug {car}", car)
+
+    def plug(self, *cars: int) -> None:
+        for car in cars:
+            self.network.plug(car, True)
+            self.note(f"plug in {car}", car)
+
+    def split(self, *groups: Collection[int]) -> None:
+        """Let only controllers of the same group reach each other. Without groups, connect all."""
+        self.network.groups = [set(group) for group in groups] or None
+        self.note(
+            f"split {' | '.join(' '.join(map(str, sorted(group))) for group in groups)}" if groups else "reconnect"
+        )
+
+    def lose(self, percent: int) -> None:
+        """Lose this share of all packets between machines, independently for each receiver."""
+        self.network.loss = percent / 100
+        self.note(f"lose {percent} %")
+
+    @property
+    def network(self) -> EthernetSwitch:
+        assert self.switch is not None, "the test needs a network"
+        return self.switch
+
+    def _change(self, car: int, change: Callable[[Machine, int], Machine]) -> None:
+        now_us = self.building.settle()
+        self.building.change(car, change(self.building.elevators[car].machine, now_us // 1000), now_us)
+
+    def note(self, text: str, car: int | None = None) -> None:
+        """Grade an intervention on the timeline."""
+        self.recording.interventions.append(Intervention(self.now_ms, text, car))
+
+    # Observing
+
+    @property
+    def seen(self) -> list[Seen]:
+        """All that has happened to elevators and panels, in order."""
+        return self.recording.seen
+
+    def machine(self, car: int) -> Machine:
+        self.building.settle()
+        return self.building.elevators[car].machine
+
+    def is_lit(self, car: int, call: PressedCall) -> bool:
+        return bool(mask(self.machine(car).lamps, call.button) >> call.floor & 1)
+
+    def is_open(self, car: int, floor: int | None = None) -> bool:
+        """Report whether the door of *car* is open (at *floor*)."""
+        machine = self.machine(car)
+        return machine.door and (floor is None or machine.sensed == floor)
+
+    def height(self, car: int) -> float:
+        """Return the height of *car* in floors."""
+        return physics.position(self.machine(car).shaft, self.building.clock_us() // 1000)
+
+    def far_floor(self, cars: Collection[int]) -> int:
+        """Return the floor that is farthest from all *cars*, and of several the lowest."""
+        heights = [self.height(car) for car in cars]
+        return max(range(self.floors), key=lambda floor: (min(abs(floor - height) for height in heights), -floor))
+
+    def hall_button(self, floor: int) -> Button:
+        """Return a hall button that exists at *floor*."""
+        return Button.UP if floor < self.floors - 1 else Button.DOWN
+
+    def has_client(self, car: int) -> bool:
+        return self.building.elevators[car].client is not None
+
+    @property
+    def sound(self) -> list[int]:
+        """The cars whose controller runs, is connected, and has not been declared *unsound* by the test."""
+        return [
+            car
+            for car in range(self.cars)
+            if self.controllers.states[car] == "running" and self.has_client(car) and car not in self.unsound
+        ]
+
+    def hall_lamps(self, car: int) -> tuple[int, int]:
+        """Return the masks of the lit up and down lamps on the panel of *car*."""
+        lamps = self.machine(car).lamps
+        return lamps.up, lamps.down
+
+    def panels_agree(self, cars: Collection[int] | None = None) -> bool:
+        """Report whether the panels of *cars* (default: all sound ones) show the same hall lamps."""
+        return len({self.hall_lamps(car) for car in (self.sound if cars is None else cars)}) <= 1
+
+    def since(self, at_ms: int, kind: EventKind, car: int | None = None) -> list[Seen]:
+        """Return what happened since *at_ms*, in order."""
+        return [each for each in self.seen if each.at_ms >= at_ms and each.kind is kind and car in (None, each.car)]
+
+    def describe_panels(self, cars: Collection[int] | None = None) -> str:
+        """Describe the lit lamps on the panels of *cars* (default: all sound ones)."""
+        return "; ".join(f"panel {car}: {lamps(self.machine(car))}" for car in (self.sound if cars is None else cars))
+
+    def state_of(self, car: int) -> str:
+        if self.controllers.states[car] == "ended":
+            return f"controller {car} exited with status {self.controllers.ended[car]}"
+        machine = self.machine(car)
+        if not self.has_client(car):
+            return f"controller {car} has not connected to the elevator server"
+        where = "between floors" if machine.sensed is None else f"at floor {machine.sensed}"
+        return f"car {car} is {where}, its motor runs {Motor(machine.shaft.motor).name.lower()}"
+
+    def has_ended(self, car: int) -> bool:
+        """Report whether the controller of *car* has exited by itself."""
+        return self.controllers.states[car] == "ended"
+
+    def is_ready(self, car: int) -> bool:
+        """Report whether the controller of *car* is connected and its car stands at a floor."""
+        elevator = self.building.elevators[car]
+        return elevator.client is not None and elevator.machine.sensed is not None and not elevator.machine.shaft.motor
+
+
+def lamps(machine: Machine) -> str:
+    """Describe the lit lamps of a panel, as in "up 1, cab 3"; "dark" if none is lit."""
+    lit = [f"{button.name.lower()} {floor}" for button in Button for floor in bits(mask(machine.lamps, button))]
+    return ", ".join(lit) or "dark"

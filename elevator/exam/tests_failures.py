@@ -1,0 +1,240 @@
+"""Tests in which controllers, motors and elevator servers fail."""
+
+from collections.abc import Callable, Collection
+
+from elevator.core.model import Button
+from elevator.exam.bench import SERVED_S, Bench, ExamTest
+from elevator.exam.group import PressedCall
+from elevator.exam.results import Level
+from elevator.exam.tests_single import LAMP_S
+
+TAKE_OVER_S = 10
+"""How long other cars may take to start for the hall call of a failed car."""
+RESTARTED_S = 20
+"""How long a restarted controller may take to serve a cab call again."""
+
+
+def call_far_away(bench: Bench, panel: int) -> PressedCall:
+    """Press a hall button at the floor that is farthest from all cars, and wait until the lamps are lit."""
+    floor = bench.far_floor(bench.sound)
+    call = bench.press(panel, bench.hall_button(floor), floor)
+    bench.expect_lit(call, bench.sound, LAMP_S)
+    return call
+
+
+def is_approaching(bench: Bench, car: int, call: PressedCall) -> bool:
+    """Report whether the motor of *car* drives it towards *call*."""
+    return bench.machine(car).shaft.motor * (call.floor - bench.height(car)) > 0
+
+
+def answering_car(bench: Bench, call: PressedCall) -> int:
+    """Wait until a car moves towards *call*, and return it; if none does, return the nearest one."""
+
+    def approaching() -> list[int]:
+        return [car for car in bench.sound if is_approaching(bench, car, call) and bench.machine(car).sensed is None]
+
+    bench.wait(approaching, 5)
+    return min(approaching() or bench.sound, key=lambda car: abs(bench.height(car) - call.floor))
+
+
+def expect_take_over(bench: Bench, call: PressedCall, failed: Collection[int]) -> None:
+    """Check that a car other than those that *failed* starts for *call* and serves it. Report how long it takes."""
+    others = [car for car in range(bench.cars) if car not in failed]
+    began_ms = bench.now_ms
+
+    def has_started() -> bool:
+        return any(is_approaching(bench, car, call) or bench.is_open(car, call.floor) for car in others)
+
+    if bench.expect(
+        has_started, TAKE_OVER_S, "G3", f"another car starts for {call}", found=lambda: "none did", car=min(failed)
+    ):
+        bench.figure("take-over", bench.now_ms - began_ms, "ms")
+    bench.expect(
+        lambda: bench.was_served(call, others), SERVED_S, "G1", f"another car serves {call}", found=lambda: "none did"
+    )
+
+
+def expect_back(bench: Bench, panel: int) -> None:
+    """Check that a new hall call lights on all panels again, and is served."""
+    call_far_away(bench, panel)
+    bench.expect_all_served()
+
+
+def kill(bench: Bench) -> None:
+    """Kill the controller whose car is on its way to a hall call, and restart it later."""
+    bench.start()
+    panel = bench.rng.randrange(bench.cars)
+    call = call_far_away(bench, panel)
+    victim = answering_car(bench, call)
+    bench.kill(victim)
+    expect_take_over(bench, call, [victim])
+    bench.expect_all_served()
+    bench.run(max(0.0, TAKE_OVER_S - 5))
+    call_far_away(bench, bench.sound[0])
+    bench.expect_all_served()
+    bench.start([victim])
+    bench.run(2)
+    expect_back(bench, victim)
+
+
+def kill_pressed(bench: Bench) -> None:
+    """Kill a controller within moments of a press. If any panel had lit the lamp, the call must be served."""
+    bench.start()
+    for number in range(4):
+        panel = bench.rng.randrange(bench.cars)
+        floor = bench.rng.randrange(bench.floors - 1)
+        bench.press(panel, Button.UP, floor)
+        bench.run(bench.rng.uniform(0.0, 0.3))
+        victim = panel if number % 2 == 0 else (panel + 1) % bench.cars
+        bench.kill(victim)
+        bench.run(0.5)
+        if not bench.expect_all_served():
+            return
+        bench.start([victim])
+
+
+def kill_two(bench: Bench) -> None:
+    """Kill all controllers but one, one of them while it answers a hall call."""
+    bench.start()
+    last = bench.rng.randrange(bench.cars)
+    call = call_far_away(bench, last)
+    victims = [car for car in range(bench.cars) if car != last]
+    bench.kill(*victims)
+    expect_take_over(bench, call, victims)
+    bench.run(max(0.0, TAKE_OVER_S - 5))
+    call = call_far_away(bench, last)
+    bench.expect_all_served()
+    bench.start(victims)
+    bench.run(2)
+    expect_back(bench, victims[0])
+
+
+def restart(bench: Bench) -> None:
+    """Kill a controller that has cab calls, and restart it after three seconds."""
+    bench.start()
+    car = bench.rng.randrange(bench.cars)
+    calls = _press_cabs(bench, car, 2)
+    bench.kill(car)
+    bench.run(3)
+    bench.start([car])
+    for call in calls:
+        bench.expect(
+            lambda call=call: bench.was_served(call, [car]),  # type: ignore[misc]  # mypy infers no default
+            RESTARTED_S,
+            "G1",
+            f"the restarted controller serves {call}",
+            found=lambda: "it did not",
+            car=car,
+        )
+    bench.expect_all_served()
+
+
+def _press_cabs(bench: Bench, car: int, count: int) -> list[PressedCall]:
+    """Press cab buttons of floors that are far from *car*, and wait until their lamps are lit."""
+    floors = sorted(range(bench.floors), key=lambda floor: -abs(floor - bench.height(car)))[:count]
+    calls = [bench.press(car, Button.CAB, floor) for floor in floors]
+    for call in calls:
+        bench.expect_lit(call, [car], LAMP_S)
+    return calls
+
+
+def blackout(bench: Bench) -> None:
+    """Kill all controllers at once while calls are waiting, and restart them all."""
+    bench.start()
+    for car in range(bench.cars):
+        _press_cabs(bench, car, 1)
+    call_far_away(bench, 0)
+    bench.kill(*range(bench.cars))
+    bench.run(3)
+    bench.start()
+    bench.expect_served((Button.CAB,))
+    bench.expect_served((Button.UP, Button.DOWN), level=Level.BEYOND)
+
+
+def motor(bench: Bench) -> None:
+    """Cut the power of a motor while its car answers a hall call and has a cab call."""
+    bench.start()
+    call = call_far_away(bench, bench.rng.randrange(bench.cars))
+    victim = answering_car(bench, call)
+    bench.power(victim, False)
+    bench.unsound.add(victim)
+    cab = bench.press(victim, Button.CAB, call.floor)
+    expect_take_over(bench, call, [victim])
+    bench.run(3)
+    bench.power(victim, True)
+    bench.unsound.discard(victim)
+    was_lit = bench.is_lit(victim, cab)
+    bench.expect(
+        lambda: not was_lit or bench.was_served(cab, [victim]),
+        SERVED_S,
+        "G1",
+        "the car serves its cab call after its motor has power again",
+        found=lambda: "it did not",
+        car=victim,
+    )
+    bench.expect_all_served()
+
+
+def freeze(bench: Bench) -> None:
+    """Suspend a controller whose car stands near a hall call, and resume it later."""
+    bench.start()
+    victim = bench.rng.randrange(bench.cars)
+    if not bench.wait(lambda: not bench.machine(victim).shaft.motor and bench.machine(victim).sensed is not None, 20):
+        return
+    bench.suspend(victim, True)
+    here = bench.machine(victim).sensed or 0
+    panel = (victim + 1) % bench.cars
+    call = bench.press(panel, bench.hall_button(here), here)
+    bench.run(0.5)
+    if not bench.is_lit(panel, call):  # It lights once the others no longer wait for the frozen one.
+        bench.wait(lambda: bench.is_lit(panel, call), TAKE_OVER_S)
+        call = bench.press(panel, call.button, call.floor)
+    expect_take_over(bench, call, [victim])
+    bench.suspend(victim, False)
+    bench.run(5)
+    expect_back(bench, victim)
+
+
+def server(bench: Bench) -> None:
+    """Stop the elevator server of a car for two seconds."""
+    bench.start()
+    car = bench.rng.randrange(bench.cars)
+    (call,) = _press_cabs(bench, car, 1)
+    bench.server(car, False)
+    bench.run(2)
+    bench.server(car, True)
+    bench.expect(
+        lambda: bench.has_client(car),
+        RESTARTED_S,
+        "C11",
+        "the controller connects to its elevator server again",
+        Level.BEYOND,
+        lambda: bench.state_of(car),
+        car,
+    )
+    bench.expect(
+        lambda: bench.was_served(call, [car]),
+        SERVED_S,
+        "G1",
+        "the car serves its cab call afterwards",
+        Level.BEYOND,
+        lambda: "it did not",
+        car,
+    )
+    bench.expect_all_served(level=Level.BEYOND)
+
+
+def _test(name: str, title: str, run: Callable[[Bench], None], seconds: int) -> ExamTest:
+    return ExamTest(name, title, run, seconds=seconds)
+
+
+TESTS = (
+    _test("kill", "One controller is killed while it answers a call", kill, 75),
+    _test("kill-pressed", "A controller is killed within moments of a press", kill_pressed, 75),
+    _test("kill-two", "All controllers but one are killed", kill_two, 75),
+    _test("restart", "A restarted controller serves its cab calls", restart, 40),
+    _test("blackout", "All controllers are killed at once", blackout, 45),
+    _test("motor", "A motor loses its power while the car moves", motor, 50),
+    _test("freeze", "A controller is suspended", freeze, 50),
+    _test("server", "The elevator server is restarted", server, 30),
+)

@@ -1,0 +1,213 @@
+"""Tests in which the network loses, cuts, damages and repeats what controllers send."""
+
+from collections.abc import Callable
+from functools import partial
+
+from elevator.building.elevator import EventKind
+from elevator.core.model import Button
+from elevator.exam.bench import Bench, ExamTest
+from elevator.exam.results import Level
+from elevator.exam.tests_failures import TAKE_OVER_S, call_far_away, expect_back
+from elevator.exam.tests_single import LAMP_S
+
+AGREE_S = 1.0
+"""How long panels may differ after the network is whole again."""
+ATTACK_S = 10
+
+
+def loss(percent: int, bench: Bench) -> None:
+    """Lose packets while calls are made."""
+    level = Level.MUST if percent <= 50 else Level.BEYOND
+    bench.start()
+    bench.lose(percent)
+    bench.run(2)
+    for number in range(4):
+        panel = number % bench.cars
+        floor = bench.rng.randrange(1, bench.floors - 1) if bench.floors > 2 else 0
+        call = bench.press(panel, Button.UP, floor)
+        bench.expect_lit(call, [panel], LAMP_S, level)
+        bench.expect_lit(call, range(bench.cars), 10, level)
+        bench.press(panel, Button.CAB, bench.rng.randrange(bench.floors))
+        bench.run(1)
+        if number % 2:
+            bench.expect_all_served(level=level)
+    bench.lose(0)
+    _expect_agreement(bench)
+    bench.expect_all_served()
+
+
+def _expect_agreement(bench: Bench) -> None:
+    bench.expect(
+        bench.panels_agree, AGREE_S, "G5", "the hall lamps of all panels agree after the network is whole again"
+    )
+
+
+def unplug(bench: Bench) -> None:
+    """Unplug the network cable of a controller."""
+    _isolate(bench, bench.unplug, bench.plug)
+
+
+def cutoff(bench: Bench) -> None:
+    """Cut a controller off from all others, with its network interface up."""
+    _isolate(
+        bench,
+        lambda car: bench.split([car], [other for other in range(bench.cars) if other != car]),
+        lambda car: bench.split(),
+    )
+
+
+def _isolate(bench: Bench, cut: Callable[[int], None], heal: Callable[[int], None]) -> None:
+    bench.start()
+    alone = bench.rng.randrange(bench.cars)
+    other = (alone + 1) % bench.cars
+    others = [car for car in range(bench.cars) if car != alone]
+    call_far_away(bench, alone)
+    cut(alone)
+    bench.expect_all_served()
+    bench.run(TAKE_OVER_S)
+    cab = bench.press(alone, Button.CAB, 0 if bench.machine(alone).sensed != 0 else 1)
+    bench.expect_lit(cab, [alone], LAMP_S)
+    call = bench.press(other, Button.UP, bench.rng.randrange(bench.floors - 1))
+    bench.expect_lit(call, others, LAMP_S)
+    bench.expect_all_served()
+    floor = bench.far_floor([alone])
+    hall = bench.press(alone, bench.hall_button(floor), floor)
+    bench.expect_lit(hall, [alone], LAMP_S, Level.BEYOND)
+    bench.run(0.5)
+    heal(alone)
+    _expect_agreement(bench)
+    bench.expect_all_served()
+    expect_back(bench, alone)
+
+
+def split(bench: Bench) -> None:
+    """Split the group in two halves. Each serves what its lamps show."""
+    bench.start()
+    half = max(1, bench.cars // 2)
+    call_far_away(bench, 0)
+    bench.split(range(half), range(half, bench.cars))
+    bench.run(TAKE_OVER_S)
+    bench.expect_all_served()
+    sides = (range(half), range(half, bench.cars))
+    for side in sides:
+        floor = bench.rng.randrange(bench.floors - 1)
+        bench.expect_lit(bench.press(side[0], Button.UP, floor), side, LAMP_S, Level.BEYOND)
+    bench.expect_all_served()
+    for side in sides:
+        floor = bench.far_floor(side)
+        bench.press(side[-1], bench.hall_button(floor), floor)
+    bench.run(0.5)
+    bench.split()
+    _expect_agreement(bench)
+    bench.expect_all_served()
+    expect_back(bench, 0)
+
+
+def garbage(bench: Bench) -> None:
+    """Send malformed datagrams to the ports that the controllers use, while they work."""
+    bench.start()
+    ports = [port for port, _ in bench.network.ports.most_common(3)]
+    if not ports:
+        bench.remark("the controllers sent no UDP datagrams")
+    bench.note("send garbage")
+    with bench.every(0.05, lambda: _inject(bench, ports)):
+        for number in range(3):
+            call_far_away(bench, number % bench.cars)
+            bench.run(ATTACK_S / 3)
+        bench.expect_all_served()
+    bench.note("no more garbage")
+    _expect_all_running(bench, Level.MUST)
+
+
+def _inject(bench: Bench, ports: list[int]) -> None:
+    """Send random bytes, text, or a damaged copy of a real datagram to a random controller."""
+    if not ports:
+        return
+    rng = bench.rng
+    kind = rng.randrange(4)
+    if kind == 0:
+        payload = rng.randbytes(rng.randrange(1400))
+    elif kind == 1:
+        payload = b'{"hallRequests": "' + b"[" * rng.randrange(600) + rng.randbytes(3)
+    else:
+        real = rng.choice(bench.network.capture).frame.payload or b""
+        payload = real[: rng.randrange(len(real) + 1)] if kind == 2 else real + rng.randbytes(rng.randrange(50))
+    bench.network.inject(rng.randrange(bench.cars), payload, rng.choice(ports))
+
+
+def corrupt(bench: Bench) -> None:
+    """Damage a fifth of all UDP datagrams on their way, with valid checksums."""
+    bench.start()
+    bench.attacked()
+    bench.network.corrupt = 0.2
+    bench.note("damage 20 %")
+    for number in range(3):
+        call_far_away(bench, number % bench.cars)
+        bench.run(2)
+    bench.expect_all_served(level=Level.BEYOND)
+    bench.network.corrupt = 0.0
+    bench.note("damage nothing")
+    bench.run(2)
+    _expect_all_running(bench, Level.BEYOND)
+    bench.expect(bench.panels_agree, AGREE_S, "G5", "the hall lamps of all panels agree", Level.BEYOND)
+    bench.expect_all_served(level=Level.BEYOND)
+
+
+def replay(bench: Bench) -> None:
+    """Record what controllers send while calls are made, and send it again when all calls are served."""
+    bench.start()
+    for number in range(3):
+        call_far_away(bench, number % bench.cars)
+    bench.expect_all_served()
+    bench.run(2)
+    recorded = list(bench.network.capture)
+    bench.attacked()
+    bench.note("replay")
+    began_ms = bench.now_ms
+    pieces = iter(recorded)
+    with bench.every(0.02, lambda: bench.network.replay([piece for piece, _ in zip(pieces, range(8), strict=False)])):
+        bench.run(ATTACK_S)
+    bench.note("end of replay")
+    lit = [seen for seen in bench.since(began_ms, EventKind.LAMP) if seen.value]
+    bench.check(
+        not lit,
+        "G6",
+        Level.BEYOND,
+        "no lamp lights because old datagrams arrive again",
+        f"{len(lit)} lamps lit" if lit else f"none lit; {len(recorded)} datagrams were repeated",
+    )
+    _expect_all_running(bench, Level.BEYOND)
+    bench.run(2)
+    call_far_away(bench, 0)
+    bench.expect_all_served()
+
+
+def _expect_all_running(bench: Bench, level: Level) -> None:
+    ended = [
+        car for car in range(bench.cars) if bench.controllers.states[car] != "running" or not bench.has_client(car)
+    ]
+    bench.check(
+        not ended,
+        "S2",
+        level,
+        "no controller exits or loses its connection",
+        ", ".join(bench.state_of(car) for car in ended) or "all run",
+    )
+
+
+def _test(name: str, title: str, run: Callable[[Bench], None], seconds: int) -> ExamTest:
+    return ExamTest(name, title, run, needs_network=True, seconds=seconds)
+
+
+TESTS = (
+    *(
+        _test(f"loss{percent}", f"The network loses {percent} % of all packets", partial(loss, percent), 60)
+        for percent in (10, 30, 50, 70)
+    ),
+    _test("unplug", "A network cable is unplugged", unplug, 75),
+    _test("cutoff", "A controller is cut off from the others", cutoff, 75),
+    _test("split", "The network is split in two halves", split, 75),
+    _test("garbage", "Malformed datagrams arrive", garbage, 45),
+    _test("corrupt", "Datagrams are damaged on their way", corrupt, 40),
+    _test("replay", "Old datagrams arrive again", replay, 50),
+)

@@ -1,0 +1,197 @@
+"""Tests of a single car, and of what a car's own panel switches do."""
+
+from elevator.building.elevator import EventKind, buttons
+from elevator.core.call_set import mask
+from elevator.core.model import Button, bits
+from elevator.exam.bench import Bench, ExamTest
+from elevator.exam.conduct import CLEARED_BEFORE_OPEN_MS, MAX_OPEN_MS, MIN_OPEN_MS, TOLERANCE_MS
+from elevator.exam.results import Level
+
+LAMP_S = 1.0
+"""How long a lamp may take to light."""
+
+
+def single(bench: Bench) -> None:
+    """Serve cab and hall calls one at a time, then several at once."""
+    bench.start()
+    exist = buttons(bench.floors)
+    calls = [(button, floor) for button in Button for floor in bits(mask(exist, button))]
+    bench.rng.shuffle(calls)
+    for at_once in [calls[:1], calls[1:2], calls[2:3], calls[3:]]:
+        for button, floor in at_once:
+            bench.expect_lit(bench.press(0, button, floor), [0], LAMP_S)
+        if not bench.expect_all_served():
+            return
+        floor_now = bench.machine(0).sensed
+        bench.check(
+            bench.machine(0).indicator == floor_now or floor_now is None,
+            "L6",
+            Level.MUST,
+            "the floor indicator shows the floor of the car",
+            f"it shows {bench.machine(0).indicator}, and the car is at floor {floor_now}",
+            0,
+        )
+    _check_stops(bench)
+
+
+def _check_stops(bench: Bench) -> None:
+    """Check that the door opened only at floors with a call (C1)."""
+    calls: dict[int, int] = {}
+    """For each floor with a lit lamp or a new press, a time in the future; for others, when the last lamp went dark."""
+    lit: set[tuple[Button, int]] = set()
+    floor, needless = -1, []
+    for seen in bench.seen:
+        match seen.kind:
+            case EventKind.SENSOR if isinstance(seen.value, int):
+                floor = seen.value
+            case EventKind.PRESS if seen.floor is not None:
+                calls[seen.floor] = bench.now_ms
+            case EventKind.LAMP if seen.button is not None and seen.floor is not None:
+                (lit.add if seen.value else lit.discard)((seen.button, seen.floor))
+                is_called = any(at == seen.floor for _, at in lit)
+                calls[seen.floor] = bench.now_ms if is_called else seen.at_ms
+            case EventKind.DOOR if seen.value and calls.get(floor, -1) < seen.at_ms - CLEARED_BEFORE_OPEN_MS:
+                needless.append(f"at floor {floor} after {seen.at_ms / 1000:.1f} s")
+            case _:
+                pass
+    found = f"it also opened {', '.join(needless)}" if needless else "it did"
+    bench.check(not needless, "C1", Level.MUST, "the door opens only at floors with a call", found, 0)
+
+
+def door(bench: Bench) -> None:
+    """Measure how long the door stays open, and call the car to the floor where it stands."""
+    bench.start()
+    for _ in range(3):
+        floor = bench.rng.choice([each for each in range(bench.floors) if each != bench.machine(0).sensed])
+        bench.press(0, Button.CAB, floor)
+        if not _open_and_close(bench, floor, 60):
+            return
+    here = bench.machine(0).sensed
+    if here is not None:
+        bench.run(0.5)
+        began_ms = bench.now_ms
+        bench.press(0, bench.hall_button(here), here)
+        if _open_and_close(bench, here, 10):
+            opened_ms = next(seen.at_ms for seen in bench.since(began_ms, EventKind.DOOR, 0) if seen.value)
+            bench.figure("door opens for a call at the floor of the car", opened_ms - began_ms, "ms")
+    bench.expect_all_served()
+
+
+def _open_and_close(bench: Bench, floor: int, within_s: float) -> bool:
+    """Check that the door opens at *floor* and closes in time. Return whether it did both."""
+    began_ms = bench.now_ms
+    if not bench.expect(
+        lambda: bench.is_open(0, floor), within_s, "C9", f"the door opens at floor {floor}", found=lambda: "it did not"
+    ):
+        return False
+    bench.wait(lambda: not bench.is_open(0), MAX_OPEN_MS / 1000 + 4)
+    opened_ms = next(seen.at_ms for seen in bench.since(began_ms, EventKind.DOOR, 0) if seen.value)
+    closings = [seen.at_ms for seen in bench.since(opened_ms, EventKind.DOOR, 0) if not seen.value]
+    open_ms = (closings[0] if closings else bench.now_ms) - opened_ms
+    closed = not bench.is_open(0)
+    bench.check(
+        closed and open_ms <= MAX_OPEN_MS + TOLERANCE_MS,
+        "D1",
+        Level.MUST,
+        f"after one call, the door closes within {MAX_OPEN_MS / 1000:g} s",
+        f"it was open for {open_ms / 1000:.2f} s" + ("" if closed else " and still is"),
+        0,
+    )
+    if closed:
+        bench.figure("door open", open_ms, "ms")
+    return closed
+
+
+def obstruction(bench: Bench) -> None:
+    """Obstruct an open door, toggle the switch, and use it while the door is closed."""
+    bench.start()
+    top = bench.floors - 1
+    bench.press(0, Button.CAB, top if bench.machine(0).sensed != top else 0)
+    if not bench.expect(lambda: bench.is_open(0), 60, "C9", "the door opens", found=lambda: "it did not"):
+        return
+    bench.run(1.0)
+    bench.obstruct(0, True)
+    bench.run(MIN_OPEN_MS / 1000)
+    others = range(1, bench.cars)
+    floors = [floor for floor in range(bench.floors) if others and floor != bench.machine(0).sensed]
+    calls = [bench.press(bench.cars - 1, bench.hall_button(floor), floor) for floor in floors]
+    bench.run(4.0)
+    for _ in range(4):  # The switch may toggle at any time. The door stays open all the while.
+        bench.obstruct(0, False)
+        bench.run(bench.rng.uniform(0.3, 1.5))
+        bench.obstruct(0, True)
+        bench.run(bench.rng.uniform(0.3, 1.0))
+    if others:
+        bench.expect(
+            lambda: all(bench.was_served(call, others) for call in calls),
+            30,
+            "G3",
+            "the other cars serve all hall calls while the door of car 0 is blocked",
+            found=lambda: "not served: " + ", ".join(str(call) for call in calls if not bench.was_served(call, others)),
+        )
+    bench.obstruct(0, False)
+    bench.expect(
+        lambda: not bench.is_open(0),
+        MAX_OPEN_MS / 1000,
+        "D2",
+        "the door closes after the obstruction has gone",
+        found=lambda: "it is still open",
+        car=0,
+    )
+    if bench.is_open(0):
+        return
+    bench.obstruct(0, True)
+    bench.press(0, Button.CAB, 0 if bench.machine(0).sensed != 0 else top)
+    bench.expect(
+        lambda: bench.is_open(0),
+        60,
+        "D3",
+        "a car whose obstruction switch is on, but whose door is closed, goes on",
+        found=lambda: "it did not reach its cab call",
+        car=0,
+    )
+    bench.obstruct(0, False)
+    bench.expect_all_served()
+
+
+def stop(bench: Bench) -> None:
+    """Hold the stop button of a moving car."""
+    bench.start()
+    top = bench.floors - 1
+    bench.press(0, Button.CAB, top if bench.machine(0).sensed != top else 0)
+    if not bench.wait(lambda: bench.machine(0).shaft.motor and bench.machine(0).sensed is None, 20):
+        bench.check(False, "C1", Level.MUST, "the car moves to its cab call", "it does not move", 0)
+        return
+    bench.hold_stop(0, True)
+    bench.expect(
+        lambda: not bench.machine(0).shaft.motor,
+        0.5,
+        "C7",
+        "the motor stops while the stop button is down",
+        Level.BEYOND,
+        lambda: "it runs",
+        0,
+    )
+    bench.expect(
+        lambda: bench.machine(0).stop_lamp, 0.5, "C7", "the stop lamp lights", Level.BEYOND, lambda: "it is dark", 0
+    )
+    bench.run(1.0)
+    bench.hold_stop(0, False)
+    bench.expect(
+        lambda: not bench.machine(0).stop_lamp,
+        0.5,
+        "L6",
+        "the stop lamp goes dark when the button is released",
+        Level.BEYOND,
+        lambda: "it is lit",
+        0,
+    )
+    bench.expect_all_served(level=Level.BEYOND)
+
+
+TESTS = (
+    ExamTest("single", "A single car serves all its buttons", single, cars=1, seconds=75),
+    ExamTest("door", "The door stays open for three seconds", door, cars=1, seconds=35),
+    ExamTest("obstruction", "A blocked door stays open", obstruction, seconds=40),
+    ExamTest("stop", "The stop button stops the car", stop, cars=1, seconds=20),
+)
