@@ -76,6 +76,10 @@ install-service HOST ID="" KEY="":
         sudo systemctl daemon-reload; \
         for id in {{ID}}; do sudo systemctl enable "elevator@$id"; sudo systemctl restart "elevator@$id"; done'
 
+# Examine dist/elevator as any controller. `just build` makes it.
+exam *ARGS:
+    @dist/elevator exam "$@" -- dist/elevator --id {id} --port {port} --floors {floors} --state-dir {dir}
+
 # Fuzz each of TARGETS (default: all) for SECONDS.
 fuzz SECONDS="20" *TARGETS: (_venv "fuzz")
     @{{python}} tests/tools/fuzz.py "$@"

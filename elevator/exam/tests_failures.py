@@ -28,13 +28,19 @@ def is_approaching(bench: Bench, car: int, call: PressedCall) -> bool:
 
 
 def answering_car(bench: Bench, call: PressedCall) -> int:
-    """Wait until a car moves towards *call*, and return it; if none does, return the nearest one."""
+    """Wait until a car has left its floor towards *call*, and return it; if none does, return the nearest one.
 
-    def approaching() -> list[int]:
-        return [car for car in bench.sound if is_approaching(bench, car, call) and bench.machine(car).sensed is None]
+    Of several, the nearest probably answers the call, and the others park.
+    """
 
-    bench.wait(approaching, 5)
-    return min(approaching() or bench.sound, key=lambda car: abs(bench.height(car) - call.floor))
+    def nearest() -> int:
+        approaching = [car for car in bench.sound if is_approaching(bench, car, call)]
+        return min(approaching or bench.sound, key=lambda car: abs(bench.height(car) - call.floor))
+
+    bench.wait(lambda: is_approaching(bench, nearest(), call), 5)
+    car = nearest()
+    bench.wait(lambda: bench.machine(car).sensed is None, 1)
+    return car
 
 
 def expect_take_over(bench: Bench, call: PressedCall, failed: Collection[int]) -> None:
@@ -46,11 +52,20 @@ def expect_take_over(bench: Bench, call: PressedCall, failed: Collection[int]) -
         return any(is_approaching(bench, car, call) or bench.is_open(car, call.floor) for car in others)
 
     if bench.expect(
-        has_started, TAKE_OVER_S, "G3", f"another car starts for {call}", found=lambda: "none did", car=min(failed)
+        has_started,
+        TAKE_OVER_S,
+        "G3",
+        f"another car starts for the call {call}",
+        found=lambda: "none did",
+        car=min(failed),
     ):
         bench.figure("take-over", bench.now_ms - began_ms, "ms")
     bench.expect(
-        lambda: bench.was_served(call, others), SERVED_S, "G1", f"another car serves {call}", found=lambda: "none did"
+        lambda: bench.was_served(call, others),
+        SERVED_S,
+        "G1",
+        f"another car serves the call {call}",
+        found=lambda: "none did",
     )
 
 
@@ -122,7 +137,7 @@ def restart(bench: Bench) -> None:
             lambda call=call: bench.was_served(call, [car]),  # type: ignore[misc]  # mypy infers no default
             RESTARTED_S,
             "G1",
-            f"the restarted controller serves {call}",
+            f"the restarted controller serves the call {call}",
             found=lambda: "it did not",
             car=car,
         )
