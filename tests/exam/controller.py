@@ -1,0 +1,471 @@
+"""A small controller for a group of elevators without a leader, in one process and with the standard library only.
+
+- Each node controls one car. Every 20 ms it reads all datagrams and the panel, decides, writes to the disk, writes to
+  the panel, and broadcasts a heartbeat with all that it knows. So nothing needs to be sent again if it is lost.
+- The calls of the group are counters that only grow (class Calls). Merging takes the larger counter. So lost, repeated,
+  late and replayed datagrams do no harm, and the parts of a split group merge without losing a call.
+- A node writes its calls to the disk before it sends or shows them.
+- A lamp lights once all live peers have sent back the call. Then it is on all their disks.
+- The car with the lowest cost takes a hall call, and keeps it until it has served it, is out of service or dies.
+"""
+
+import argparse
+import json
+import os
+import socket
+import time
+import zlib
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+UP, DOWN, CAB = 0, 1, 2
+CYCLE_S = 0.02
+TIMEOUT_S = 0.7
+"""A peer is dead if it was not heard for this long: 35 heartbeats, of which some arrive even at 70 % packet loss."""
+LISTEN_S = 0.5
+"""A node that starts listens for this long before it acts, to learn which peers are alive and what they know."""
+STALE_S = 0.5
+"""A snapshot of the panel that takes longer than this is out of date."""
+SLOT_BYTES = 8192
+DOOR_S = 3.0
+BLOCKED_S = 3.5
+"""A door that is still open this long after the last service is blocked."""
+MOTOR_S = 2.5
+"""A motor has failed if it does not change the floor sensor for this long. Floors are 2 s apart."""
+
+
+class Call(NamedTuple):
+    button: int
+    floor: int
+
+
+def hall_call(direction: int, floor: int) -> Call:
+    return Call(UP if direction > 0 else DOWN, floor)
+
+
+def seal(content: object) -> bytes:
+    """Encode *content* as JSON after a checksum."""
+    body = json.dumps(content).encode()
+    return zlib.crc32(body).to_bytes(4, "big") + body
+
+
+def unseal(data: bytes) -> Any:
+    """Decode the result of `seal`. Return None if *data* is anything else."""
+    body = data[4:]
+    return json.loads(body) if data[:4] == zlib.crc32(body).to_bytes(4, "big") else None
+
+
+class Calls:
+    """The calls of the whole group: a counter for each node, button and floor. An odd counter is a call to be served.
+
+    A press makes a counter of the pressed node odd. Whoever serves the call makes it even. So each odd number names one
+    press, and the larger of two counters is always the newer one.
+    """
+
+    def __init__(self, id: int, cars: int, floors: int) -> None:
+        self.id, self.cars, self.floors = id, cars, floors
+        self.counters = [0] * (cars * 3 * floors)
+        every = [Call(button, floor) for button in (UP, DOWN, CAB) for floor in range(floors)]
+        self.buttons = [call for call in every if call not in (Call(UP, floors - 1), Call(DOWN, 0))]
+
+    def index(self, node: int, call: Call) -> int:
+        return (node * 3 + call.button) * self.floors + call.floor
+
+    def active(self, call: Call) -> list[int]:
+        """Return the indexes of the odd counters of *call*. A cab call is a call of this node's car."""
+        nodes = [self.id] if call.button == CAB else range(self.cars)
+        return [i for i in (self.index(node, call) for node in nodes) if self.counters[i] % 2]
+
+    def press(self, call: Call) -> None:
+        if not self.active(call):
+            self.counters[self.index(self.id, call)] += 1
+
+    def serve(self, call: Call) -> None:
+        for i in self.active(call):
+            self.counters[i] += 1
+
+    def merge(self, counters: list[int]) -> None:
+        self.counters = list(map(max, self.counters, counters))
+
+    def is_known(self, call: Call, counters: list[int]) -> bool:
+        """Return whether a peer with *counters* has heard of the active *call*."""
+        return any(counters[i] >= self.counters[i] for i in self.active(call))
+
+    def cab_calls(self, car: int) -> int:
+        return sum(self.counters[self.index(car, Call(CAB, floor))] % 2 for floor in range(self.floors))
+
+
+@dataclass
+class Heartbeat:
+    """What a node broadcasts."""
+
+    id: int
+    boot: int
+    """A number that grows with each start of the node."""
+    number: int
+    """A number that grows with each heartbeat."""
+    counters: list[int]
+    floor: int
+    direction: int
+    in_service: bool
+    taken: list[Call]
+    """The hall calls that the car has taken."""
+
+
+def decode(data: bytes, calls: Calls) -> Heartbeat | None:
+    """Return the heartbeat in *data*; None if *data* is anything else, or comes from a different building."""
+    try:
+        heartbeat = Heartbeat(**unseal(data))
+        heartbeat.taken = [Call(*call) for call in heartbeat.taken]
+        numbers = [heartbeat.id, heartbeat.boot, heartbeat.number, heartbeat.floor, *heartbeat.counters]
+    except (TypeError, ValueError):
+        return None
+    is_valid = (
+        all(type(number) is int and number >= 0 for number in numbers)
+        and heartbeat.direction in (-1, 1)
+        and heartbeat.id < calls.cars
+        and len(heartbeat.counters) == len(calls.counters)
+    )
+    return heartbeat if is_valid else None
+
+
+class Inputs(NamedTuple):
+    """A snapshot of the panel."""
+
+    pressed: set[Call]
+    floor: int | None
+    """The floor where the car is; None between floors."""
+    stop: bool
+    obstructed: bool
+
+
+Outputs = dict[tuple[int, ...], int]
+"""The value of each output. The key is the beginning of the message that sets it."""
+
+
+class Panel:
+    """The connection to the elevator server, which answers messages in order."""
+
+    def __init__(self, port: int, calls: Calls) -> None:
+        self.port, self.calls = port, calls
+        self.server: socket.socket | None = None
+        self.sent: Outputs = {}
+        reads = [(6, *call, 0) for call in calls.buttons] + [(7, 0, 0, 0), (8, 0, 0, 0), (9, 0, 0, 0)]
+        self.sweep = b"".join(map(bytes, reads))
+
+    def read(self) -> Inputs | None:
+        """Return all inputs. Return None if there is no server, and connect again the next time."""
+        began = time.monotonic()
+        try:
+            if self.server is None:
+                self.sent = {}
+                self.server = socket.create_connection(("127.0.0.1", self.port), timeout=0.1)
+                self.server.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self.server.sendall(self.sweep)
+            reply = b""
+            while len(reply) < len(self.sweep):
+                data = self.server.recv(4096)
+                # Otherwise the server may wait 40 ms for an acknowledgement before it sends the rest.
+                self.server.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+                if not data:
+                    raise ConnectionError
+                reply += data
+        except OSError:
+            self.lose()
+            return None
+        floor, stop, obstruction = (reply[i : i + 4] for i in range(len(reply) - 12, len(reply), 4))
+        inputs = Inputs(
+            pressed={call for i, call in enumerate(self.calls.buttons) if reply[4 * i + 1]},
+            floor=floor[2] if floor[1] and floor[2] < self.calls.floors else None,
+            stop=bool(stop[1]),
+            obstructed=bool(obstruction[1]),
+        )
+        return inputs if time.monotonic() < began + STALE_S else None
+
+    def write(self, outputs: Outputs) -> None:
+        """Send the outputs that differ from those already sent, in order."""
+        changed = {key: value for key, value in outputs.items() if self.sent.get(key) != value}
+        self.sent |= changed
+        try:
+            if self.server is not None and changed:
+                messages = (bytes((*key, value & 255)).ljust(4, b"\0") for key, value in changed.items())
+                self.server.sendall(b"".join(messages))
+        except OSError:
+            self.lose()
+
+    def lose(self) -> None:
+        if self.server is not None:
+            self.server.close()
+        self.server = None
+
+
+@dataclass
+class Car:
+    """The car of this node."""
+
+    is_connected: bool = False
+    floor: int | None = None
+    """The last floor."""
+    sensor: int | None = None
+    """The floor in the last snapshot; None between floors."""
+    driven_at: float = 0.0
+    """When the last snapshot was read."""
+    direction: int = -1
+    is_moving: bool = False
+    moved_at: float = 0.0
+    """When the floor sensor last changed, or the motor last stood."""
+    motor_failed: bool = False
+    is_stopped: bool = False
+    """True while the stop button is down."""
+    is_open: bool = False
+    """True while the door is open. It is in the state file, because the door stays open if the program dies."""
+    close_at: float = 0.0
+    served_at: float = 0.0
+    """When the door opened, or the last call was served at this stop."""
+    is_announced: bool = False
+    """True if the car has served a hall call at this stop. It then keeps its direction until the dwell time is over."""
+    pressed: set[Call] = field(default_factory=set)
+    """The buttons that were down in the last snapshot."""
+    taken: set[Call] = field(default_factory=set)
+    """The hall calls that the car has taken."""
+
+
+class Node:
+    def __init__(self, id: int, port: int, cars: int, floors: int, directory: Path) -> None:
+        self.id = id
+        self.calls = Calls(id, cars, floors)
+        self.panel = Panel(port, self.calls)
+        self.car = Car()
+        self.heard_at: dict[int, float] = {}
+        self.peers: dict[int, Heartbeat] = {}
+        """The newest heartbeat of each peer, alive or dead."""
+        self.boot, self.number = time.time_ns(), 0
+        self.acts_at = time.monotonic() + LISTEN_S
+        self.file = os.open(directory / "state", os.O_RDWR | os.O_CREAT)
+        self.saved: object = None
+        self.saves = 0
+        self.load()
+
+    def run(self, net: socket.socket, address: tuple[str, int]) -> None:
+        while True:
+            now = time.monotonic()
+            self.hear_all(net, now)
+            self.step(self.panel.read(), now)
+            self.tell(net, address, now)
+            time.sleep(max(0.0, now + CYCLE_S - time.monotonic()))
+
+    def step(self, inputs: Inputs | None, now: float) -> None:
+        is_acting = now >= self.acts_at
+        self.car.is_connected = inputs is not None
+        if inputs is not None:
+            for call in inputs.pressed - self.car.pressed:
+                self.calls.press(call)
+            self.car.pressed = inputs.pressed
+            if is_acting:
+                self.drive(inputs, now)
+        self.take_calls(now)
+        self.save()
+        if inputs is not None and is_acting:
+            self.panel.write(self.outputs(now))
+
+    # The disk
+
+    def load(self) -> None:
+        slots = [os.pread(self.file, SLOT_BYTES, at).rstrip(b"\0") for at in (0, SLOT_BYTES)]
+        states = [state for state in map(unseal, slots) if state is not None]
+        state = max(states, key=lambda state: int(state["saves"]), default=None)
+        if state is not None and len(state["counters"]) == len(self.calls.counters):
+            self.calls.counters, self.car.is_open, self.saves = state["counters"], state["is_open"], state["saves"]
+            self.boot = max(self.boot, state["boot"] + 1)
+
+    def save(self) -> None:
+        """Write the state to the disk if it has changed. A power cut damages at most one of the two slots."""
+        state = {"boot": self.boot, "counters": self.calls.counters.copy(), "is_open": self.car.is_open}
+        if state != self.saved:
+            self.saved, self.saves = state, self.saves + 1
+            slot = seal({"saves": self.saves, **state}).ljust(SLOT_BYTES, b"\0")
+            assert len(slot) == SLOT_BYTES
+            os.pwrite(self.file, slot, self.saves % 2 * SLOT_BYTES)
+            os.fdatasync(self.file)
+
+    # The network
+
+    def hear_all(self, net: socket.socket, now: float) -> None:
+        try:
+            while True:
+                self.hear(net.recv(65_536), now)
+        except OSError:
+            pass  # There are no more datagrams.
+
+    def hear(self, data: bytes, now: float) -> None:
+        heartbeat = decode(data, self.calls)
+        if heartbeat is None or heartbeat.id == self.id:
+            return
+        peer = self.peers.get(heartbeat.id)
+        if peer is None or (heartbeat.boot, heartbeat.number) > (peer.boot, peer.number):
+            self.calls.merge(heartbeat.counters)
+            self.peers[heartbeat.id], self.heard_at[heartbeat.id] = heartbeat, now
+
+    def tell(self, net: socket.socket, address: tuple[str, int], now: float) -> None:
+        self.number += 1
+        try:
+            net.sendto(seal(asdict(self.heartbeat(now))), address)
+        except OSError:
+            pass  # There is no network now.
+
+    def heartbeat(self, now: float) -> Heartbeat:
+        car, in_service = self.car, self.is_in_service(now)
+        counters, taken = self.calls.counters, list(car.taken)
+        return Heartbeat(self.id, self.boot, self.number, counters, car.floor or 0, car.direction, in_service, taken)
+
+    def live_peers(self, now: float) -> list[Heartbeat]:
+        return [peer for peer in self.peers.values() if now < self.heard_at[peer.id] + TIMEOUT_S]
+
+    # Which car serves a hall call
+
+    def is_in_service(self, now: float) -> bool:
+        car = self.car
+        is_blocked = car.is_open and now > car.served_at + BLOCKED_S
+        is_ready = car.is_connected and car.floor is not None
+        return is_ready and not (is_blocked or car.motor_failed or car.is_stopped)
+
+    def take_calls(self, now: float) -> None:
+        """Take the hall calls that have the lowest cost with this car, unless another car has taken them."""
+        if not self.is_in_service(now):
+            self.car.taken.clear()
+            return
+        others = [peer for peer in self.live_peers(now) if peer.in_service]
+        for call in self.calls.buttons:
+            cars = [self.heartbeat(now), *others]
+            takers = [car.id for car in cars if call in car.taken]
+            best = min(takers) if takers else self.cheapest(cars, call)
+            if call.button != CAB and self.calls.active(call) and best == self.id:
+                self.car.taken.add(call)
+            else:
+                self.car.taken.discard(call)
+
+    def cheapest(self, cars: list[Heartbeat], call: Call) -> int:
+        return min(cars, key=lambda car: (self.cost(car, call), car.id)).id
+
+    def cost(self, car: Heartbeat, call: Call) -> int:
+        distance = call.floor - car.floor
+        load = len(car.taken) + self.calls.cab_calls(car.id)
+        is_behind = load > 0 and distance * car.direction < 0
+        return abs(distance) + 2 * load + (self.calls.floors if is_behind else 0)
+
+    # The car
+
+    def orders(self) -> set[Call]:
+        """Return the calls that this car is to serve. At an open door these are also the hall calls of other cars."""
+        car = self.car
+        return {
+            call
+            for call in self.calls.buttons
+            if self.calls.active(call)
+            and (call.button == CAB or call in car.taken or (car.is_open and call.floor == car.floor))
+        }
+
+    def is_ahead(self, direction: int, floor: int) -> bool:
+        return any((call.floor - floor) * direction > 0 for call in self.orders())
+
+    def heading(self, floor: int) -> int:
+        """Return the direction in which the car leaves *floor*. It reverses only if it has no orders ahead."""
+        for direction in (self.car.direction, -self.car.direction):
+            if self.is_ahead(direction, floor) or hall_call(direction, floor) in self.orders():
+                return direction
+        return self.car.direction
+
+    def drive(self, inputs: Inputs, now: float) -> None:
+        """Decide what the motor and the door do."""
+        car, floor = self.car, inputs.floor
+        if now > car.driven_at + STALE_S:  # The node has just connected, or was frozen.
+            car.moved_at, car.served_at, car.close_at = now, now, now + DOOR_S
+        if floor != car.sensor or not car.is_moving or inputs.stop:
+            car.moved_at = now
+        car.motor_failed = now > car.moved_at + MOTOR_S or (car.motor_failed and floor == car.sensor)
+        car.driven_at, car.sensor, car.is_stopped = now, floor, inputs.stop
+        if floor is None:
+            if not car.is_moving:  # The car starts between floors. There is always a floor below.
+                car.direction = -1
+            car.is_moving, car.is_open = True, False
+            return
+        car.floor = floor
+        if car.is_open:
+            self.hold_door(floor, inputs.obstructed, now)
+        elif car.motor_failed:
+            car.is_moving = True  # When the power returns, the car goes on to the next floor.
+        else:
+            car.direction = self.heading(floor)
+            car.is_moving = self.is_ahead(car.direction, floor)
+            if self.orders() & {Call(CAB, floor), hall_call(car.direction, floor)}:
+                car.is_moving, car.is_open, car.is_announced = False, True, False
+                car.served_at, car.close_at = now, now + DOOR_S
+
+    def hold_door(self, floor: int, is_obstructed: bool, now: float) -> None:
+        """Serve the calls at the open door, and close it after the dwell time.
+
+        The door opened in an earlier cycle. As the panel has answered since, it has executed the command.
+        """
+        car = self.car
+        if now >= car.close_at and not is_obstructed:
+            # If the car has no more orders in its direction, it announces the other one, and the door stays open.
+            car.is_open = car.is_announced = False
+        if self.serve(floor):
+            car.is_open, car.served_at, car.close_at = True, now, now + DOOR_S
+        if is_obstructed:
+            car.close_at = now + DOOR_S
+
+    def serve(self, floor: int) -> bool:
+        """Serve the cab call and the hall call in the car's direction at *floor*. Return whether there was any."""
+        car = self.car
+        if not car.is_announced:
+            car.direction = self.heading(floor)
+        hall = hall_call(car.direction, floor)
+        served = [call for call in (Call(CAB, floor), hall) if self.calls.active(call)]
+        for call in served:
+            self.calls.serve(call)
+        car.is_announced = car.is_announced or hall in served
+        return bool(served)
+
+    def outputs(self, now: float) -> Outputs:
+        """Return what the panel is to show, in the order in which it is to be sent."""
+        car = self.car
+        motor = car.direction if car.is_moving and not car.is_stopped else 0
+        # The motor stops before the door opens, and starts after the door has closed.
+        outputs: Outputs = {(1,): motor, (4,): car.is_open} if motor == 0 else {(4,): car.is_open, (1,): motor}
+        outputs[5,] = car.is_stopped
+        if car.floor is not None:
+            outputs[3,] = car.floor
+        peers = self.live_peers(now)
+        for call in self.calls.buttons:
+            if not self.calls.active(call):
+                outputs[2, *call] = False
+            elif all(self.calls.is_known(call, peer.counters) for peer in peers):
+                outputs[2, *call] = True
+            # Otherwise the lamp stays as it is: dark if the call is new, lit if this node or a peer has restarted.
+        return outputs
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--id", type=int, required=True, help="number of this node, from 0")
+    parser.add_argument("--port", type=int, default=15657, help="port of the elevator server (default %(default)s)")
+    parser.add_argument("--cars", type=int, default=3, help="number of cars (default %(default)s)")
+    parser.add_argument("--floors", type=int, default=4, help="number of floors (default %(default)s)")
+    parser.add_argument("--dir", type=Path, required=True, help="directory for the state of this node")
+    parser.add_argument("--net-port", type=int, default=30100, help="UDP port of the nodes (default %(default)s)")
+    parser.add_argument("--broadcast", default="255.255.255.255", help="address of the nodes (default %(default)s)")
+    options = parser.parse_args()
+    options.dir.mkdir(parents=True, exist_ok=True)
+    node = Node(options.id, options.port, options.cars, options.floors, options.dir)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as net:
+        for option in (socket.SO_BROADCAST, socket.SO_REUSEADDR, socket.SO_REUSEPORT):
+            net.setsockopt(socket.SOL_SOCKET, option, 1)
+        net.bind(("", options.net_port))
+        net.setblocking(False)
+        node.run(net, (options.broadcast, options.net_port))
+
+
+if __name__ == "__main__":
+    main()
