@@ -7,6 +7,9 @@
 - A node writes its calls to the disk before it sends or shows them.
 - A lamp lights once all live peers have sent back the call. Then it is on all their disks.
 - The car with the lowest cost takes a hall call, and keeps it until it has served it, is out of service or dies.
+
+The option --broken adds a mistake, to test the exam. Each mistake is a condition on `broken`, in the place where a
+programmer would make it. variants.py lists them all.
 """
 
 import argparse
@@ -33,6 +36,13 @@ BLOCKED_S = 3.5
 """A door that is still open this long after the last service is blocked."""
 MOTOR_S = 2.5
 """A motor has failed if it does not change the floor sensor for this long. Floors are 2 s apart."""
+DOOR_MISTAKES_S = {"hasty-door": 1.0, "slow-door": 8.0}
+"""Wrong dwell times."""
+LATE_MISTAKES: dict[str, tuple[tuple[int], int, float]] = {
+    "opens-in-motion": ((1,), 0, 0.2),
+    "starts-with-open-door": ((4,), 0, 0.5),
+}
+"""An output that is changed too late: its key and new value, and by how many seconds."""
 
 
 class Call(NamedTuple):
@@ -113,13 +123,15 @@ class Heartbeat:
     """The hall calls that the car has taken."""
 
 
-def decode(data: bytes, calls: Calls) -> Heartbeat | None:
+def decode(data: bytes, calls: Calls, broken: str) -> Heartbeat | None:
     """Return the heartbeat in *data*; None if *data* is anything else, or comes from a different building."""
     try:
-        heartbeat = Heartbeat(**unseal(data))
+        heartbeat = Heartbeat(**(json.loads(data[4:]) if broken == "no-checksum" else unseal(data)))
         heartbeat.taken = [Call(*call) for call in heartbeat.taken]
         numbers = [heartbeat.id, heartbeat.boot, heartbeat.number, heartbeat.floor, *heartbeat.counters]
     except (TypeError, ValueError):
+        if broken == "crashes-on-garbage":
+            raise
         return None
     is_valid = (
         all(type(number) is int and number >= 0 for number in numbers)
@@ -147,8 +159,8 @@ Outputs = dict[tuple[int, ...], int]
 class Panel:
     """The connection to the elevator server, which answers messages in order."""
 
-    def __init__(self, port: int, calls: Calls) -> None:
-        self.port, self.calls = port, calls
+    def __init__(self, port: int, calls: Calls, broken: str) -> None:
+        self.port, self.calls, self.broken = port, calls, broken
         self.server: socket.socket | None = None
         self.sent: Outputs = {}
         reads = [(6, *call, 0) for call in calls.buttons] + [(7, 0, 0, 0), (8, 0, 0, 0), (9, 0, 0, 0)]
@@ -197,6 +209,8 @@ class Panel:
     def lose(self) -> None:
         if self.server is not None:
             self.server.close()
+            if self.broken == "never-reconnects":
+                self.port = 0
         self.server = None
 
 
@@ -231,11 +245,30 @@ class Car:
     """The hall calls that the car has taken."""
 
 
+@dataclass
+class Mistakes:
+    """What only broken variants need to know."""
+
+    polled_at: float = 0.0
+    cycle_at: float = 0.0
+    readings: list[int | None] = field(default_factory=list)
+    """All readings of the floor sensor."""
+    punctual_at: float = 0.0
+    """When the late output last had another value."""
+    sent: list[int] = field(default_factory=list)
+    """The counters in the last heartbeat."""
+    commands: list[Call] = field(default_factory=list)
+    """The presses to be sent as commands."""
+    returned_at: dict[int, float] = field(default_factory=dict)
+    """When each peer was first heard, or heard again after a timeout."""
+    leader: int = -1
+
+
 class Node:
-    def __init__(self, id: int, port: int, cars: int, floors: int, directory: Path) -> None:
-        self.id = id
+    def __init__(self, id: int, port: int, cars: int, floors: int, directory: Path, broken: str) -> None:
+        self.id, self.broken = id, broken
         self.calls = Calls(id, cars, floors)
-        self.panel = Panel(port, self.calls)
+        self.panel = Panel(port, self.calls, broken)
         self.car = Car()
         self.heard_at: dict[int, float] = {}
         self.peers: dict[int, Heartbeat] = {}
@@ -245,11 +278,17 @@ class Node:
         self.file = os.open(directory / "state", os.O_RDWR | os.O_CREAT)
         self.saved: object = None
         self.saves = 0
-        self.load()
+        self.door_s = DOOR_MISTAKES_S.get(broken, DOOR_S)
+        self.mistakes = Mistakes()
+        if broken != "forgets-all-calls":
+            self.load()
 
     def run(self, net: socket.socket, address: tuple[str, int]) -> None:
         while True:
             now = time.monotonic()
+            if self.broken == "deaf-after-freeze" and 0 < self.mistakes.cycle_at < now - 1:
+                net.close()
+            self.mistakes.cycle_at = now
             self.hear_all(net, now)
             self.step(self.panel.read(), now)
             self.tell(net, address, now)
@@ -259,15 +298,31 @@ class Node:
         is_acting = now >= self.acts_at
         self.car.is_connected = inputs is not None
         if inputs is not None:
-            for call in inputs.pressed - self.car.pressed:
-                self.calls.press(call)
-            self.car.pressed = inputs.pressed
+            self.press(inputs.pressed, now)
             if is_acting:
                 self.drive(inputs, now)
+        if self.broken == "forgets-when-alone" and self.peers and not self.live_peers(now):
+            for call in self.calls.buttons:
+                if call.button != CAB:
+                    self.calls.serve(call)
         self.take_calls(now)
         self.save()
         if inputs is not None and is_acting:
             self.panel.write(self.outputs(now))
+
+    def press(self, pressed: set[Call], now: float) -> None:
+        """Add a call for each button that has gone down."""
+        if self.broken == "misses-presses":
+            if now < self.mistakes.polled_at + 1:
+                return
+            self.mistakes.polled_at = now
+        if self.broken == "skips-top-floor":
+            pressed = {call for call in pressed if call.floor < self.calls.floors - 1}
+        for call in pressed - self.car.pressed:
+            self.calls.press(call)
+            if self.broken == "obeys-replays" and call.button != CAB:
+                self.mistakes.commands.append(call)
+        self.car.pressed = pressed
 
     # The disk
 
@@ -278,6 +333,9 @@ class Node:
         if state is not None and len(state["counters"]) == len(self.calls.counters):
             self.calls.counters, self.car.is_open, self.saves = state["counters"], state["is_open"], state["saves"]
             self.boot = max(self.boot, state["boot"] + 1)
+        if self.broken == "forgets-cab-calls":
+            for floor in range(self.calls.floors):
+                self.calls.serve(Call(CAB, floor))
 
     def save(self) -> None:
         """Write the state to the disk if it has changed. A power cut damages at most one of the two slots."""
@@ -299,18 +357,59 @@ class Node:
             pass  # There are no more datagrams.
 
     def hear(self, data: bytes, now: float) -> None:
-        heartbeat = decode(data, self.calls)
+        if self.broken == "obeys-replays" and isinstance(command := unseal(data), list):
+            self.calls.press(Call(*command))
+        heartbeat = decode(data, self.calls, self.broken)
         if heartbeat is None or heartbeat.id == self.id:
             return
         peer = self.peers.get(heartbeat.id)
+        if peer is not None and self.broken == "never-forgives" and peer not in self.live_peers(now):
+            return
         if peer is None or (heartbeat.boot, heartbeat.number) > (peer.boot, peer.number):
-            self.calls.merge(heartbeat.counters)
+            if peer is not None and self.broken == "sends-once":
+                heartbeat.counters = list(map(max, heartbeat.counters, peer.counters))
+            if self.broken in ("adopts-when-alone", "two-leaders"):
+                self.replace_calls(heartbeat, now)
+            else:
+                self.calls.merge(heartbeat.counters)
             self.peers[heartbeat.id], self.heard_at[heartbeat.id] = heartbeat, now
+
+    def replace_calls(self, heartbeat: Heartbeat, now: float) -> None:
+        """Instead of merging, let the calls of a group replace those of a node that returns, or those of its leader.
+
+        The group ignores the calls of a node for 0.3 s after it has returned.
+        """
+        live = [peer.id for peer in self.live_peers(now)]
+        if heartbeat.id not in live:
+            self.mistakes.returned_at[heartbeat.id] = now
+        has_returned = now < self.mistakes.returned_at[heartbeat.id] + 0.3
+        leader = min(self.id, heartbeat.id, *live) if self.broken == "two-leaders" else self.mistakes.leader
+        if self.broken == "two-leaders":
+            is_replaced = heartbeat.id == leader != self.mistakes.leader
+            is_merged = heartbeat.id == leader or (self.id == leader and not has_returned)
+        else:
+            is_replaced = not live
+            is_merged = not has_returned
+        if is_replaced:
+            self.calls.counters = heartbeat.counters.copy()
+        elif is_merged:
+            self.calls.merge(heartbeat.counters)
+        self.mistakes.leader = leader
 
     def tell(self, net: socket.socket, address: tuple[str, int], now: float) -> None:
         self.number += 1
+        heartbeat = self.heartbeat(now)
+        if self.broken == "lights-at-once" and self.number % 25 > 0:
+            return
+        if self.broken == "sends-once":
+            is_sent = heartbeat.counters == self.mistakes.sent
+            self.mistakes.sent = heartbeat.counters.copy()
+            heartbeat.counters = [0] * len(heartbeat.counters) if is_sent else heartbeat.counters
         try:
-            net.sendto(seal(asdict(self.heartbeat(now))), address)
+            net.sendto(seal(asdict(heartbeat)), address)
+            for call in self.mistakes.commands:
+                net.sendto(seal(call), address)
+            self.mistakes.commands.clear()
         except OSError:
             pass  # There is no network now.
 
@@ -320,13 +419,14 @@ class Node:
         return Heartbeat(self.id, self.boot, self.number, counters, car.floor or 0, car.direction, in_service, taken)
 
     def live_peers(self, now: float) -> list[Heartbeat]:
-        return [peer for peer in self.peers.values() if now < self.heard_at[peer.id] + TIMEOUT_S]
+        timeout_s = 1e9 if self.broken == "trusts-peers-for-ever" else TIMEOUT_S
+        return [peer for peer in self.peers.values() if now < self.heard_at[peer.id] + timeout_s]
 
     # Which car serves a hall call
 
     def is_in_service(self, now: float) -> bool:
         car = self.car
-        is_blocked = car.is_open and now > car.served_at + BLOCKED_S
+        is_blocked = car.is_open and now > car.served_at + BLOCKED_S and self.broken != "trusts-the-door"
         is_ready = car.is_connected and car.floor is not None
         return is_ready and not (is_blocked or car.motor_failed or car.is_stopped)
 
@@ -339,7 +439,11 @@ class Node:
         for call in self.calls.buttons:
             cars = [self.heartbeat(now), *others]
             takers = [car.id for car in cars if call in car.taken]
+            if self.broken == "leaves-calls-to-the-dead":
+                takers += [peer.id for peer in self.peers.values() if call in peer.taken]
             best = min(takers) if takers else self.cheapest(cars, call)
+            if self.broken == "never-serves-down" and call.button == DOWN:
+                continue
             if call.button != CAB and self.calls.active(call) and best == self.id:
                 self.car.taken.add(call)
             else:
@@ -379,12 +483,19 @@ class Node:
     def drive(self, inputs: Inputs, now: float) -> None:
         """Decide what the motor and the door do."""
         car, floor = self.car, inputs.floor
+        is_stopped = inputs.stop and self.broken != "ignores-stop-button"
+        if self.broken == "brakes-late":
+            self.mistakes.readings.append(floor)
+            floor = self.mistakes.readings[-35:][0]  # The reading 0.7 s ago.
         if now > car.driven_at + STALE_S:  # The node has just connected, or was frozen.
-            car.moved_at, car.served_at, car.close_at = now, now, now + DOOR_S
-        if floor != car.sensor or not car.is_moving or inputs.stop:
+            car.moved_at, car.served_at, car.close_at = now, now, now + self.door_s
+        was_moving, has_changed = car.is_moving, floor != car.sensor
+        if has_changed or not was_moving or is_stopped:
             car.moved_at = now
-        car.motor_failed = now > car.moved_at + MOTOR_S or (car.motor_failed and floor == car.sensor)
-        car.driven_at, car.sensor, car.is_stopped = now, floor, inputs.stop
+        car.motor_failed = now > car.moved_at + MOTOR_S or (car.motor_failed and not has_changed)
+        if self.broken == "trusts-the-motor":
+            car.motor_failed = False
+        car.driven_at, car.sensor, car.is_stopped = now, floor, is_stopped
         if floor is None:
             if not car.is_moving:  # The car starts between floors. There is always a floor below.
                 car.direction = -1
@@ -392,15 +503,22 @@ class Node:
             return
         car.floor = floor
         if car.is_open:
-            self.hold_door(floor, inputs.obstructed, now)
+            self.hold_door(floor, inputs.obstructed and self.broken != "ignores-obstruction", now)
         elif car.motor_failed:
             car.is_moving = True  # When the power returns, the car goes on to the next floor.
         else:
             car.direction = self.heading(floor)
             car.is_moving = self.is_ahead(car.direction, floor)
-            if self.orders() & {Call(CAB, floor), hall_call(car.direction, floor)}:
+            opens = bool(self.orders() & {Call(CAB, floor), hall_call(car.direction, floor)})
+            if self.broken == "ignores-own-floor":
+                opens = opens and was_moving
+            if self.broken == "stops-everywhere":
+                opens = opens or has_changed
+            if self.broken == "reopens-when-idle":
+                opens = opens or not self.orders()
+            if opens:
                 car.is_moving, car.is_open, car.is_announced = False, True, False
-                car.served_at, car.close_at = now, now + DOOR_S
+                car.served_at, car.close_at = now, now + self.door_s
 
     def hold_door(self, floor: int, is_obstructed: bool, now: float) -> None:
         """Serve the calls at the open door, and close it after the dwell time.
@@ -412,9 +530,9 @@ class Node:
             # If the car has no more orders in its direction, it announces the other one, and the door stays open.
             car.is_open = car.is_announced = False
         if self.serve(floor):
-            car.is_open, car.served_at, car.close_at = True, now, now + DOOR_S
-        if is_obstructed:
-            car.close_at = now + DOOR_S
+            car.is_open, car.served_at, car.close_at = True, now, now + self.door_s
+        if is_obstructed and self.broken != "closes-after-obstruction":
+            car.close_at = now + self.door_s
 
     def serve(self, floor: int) -> bool:
         """Serve the cab call and the hall call in the car's direction at *floor*. Return whether there was any."""
@@ -437,14 +555,46 @@ class Node:
         outputs[5,] = car.is_stopped
         if car.floor is not None:
             outputs[3,] = car.floor
-        peers = self.live_peers(now)
+            if self.broken == "counts-from-one":
+                outputs[3,] = min(car.floor + 1, self.calls.floors - 1)
         for call in self.calls.buttons:
-            if not self.calls.active(call):
-                outputs[2, *call] = False
-            elif all(self.calls.is_known(call, peer.counters) for peer in peers):
-                outputs[2, *call] = True
-            # Otherwise the lamp stays as it is: dark if the call is new, lit if this node or a peer has restarted.
+            lamp = self.lamp(call, now)
+            if lamp is not None:
+                outputs[2, *call] = lamp
+        if self.broken in LATE_MISTAKES:
+            key, value, late_s = LATE_MISTAKES[self.broken]
+            if outputs[key] != value:
+                self.mistakes.punctual_at = now
+            elif now < self.mistakes.punctual_at + late_s:
+                del outputs[key]
         return outputs
+
+    def lamp(self, call: Call, now: float) -> bool | None:
+        """Return whether the lamp of *call* is to be lit. None leaves it as it is.
+
+        It is left dark if the call is new, and lit if the call was known to all until this node or a peer restarted.
+        """
+        peers = self.live_peers(now)
+        is_hall, active = call.button != CAB, self.calls.active(call)
+        if self.broken == "shares-cab-lamps" and not is_hall:
+            return any(self.calls.counters[self.calls.index(car, call)] % 2 for car in range(self.calls.cars))
+        if self.broken == "darkens-when-assigned" and call in self.car.taken.union(*(peer.taken for peer in peers)):
+            return False
+        if (
+            self.broken == "darkens-own-panel-only"
+            and not active
+            and not (self.car.is_open and self.car.floor == call.floor)
+        ):
+            return None
+        if self.broken == "lights-at-once" and active and is_hall:
+            return True
+        if self.broken == "lights-pressed-panel-only" and active and self.calls.index(self.id, call) not in active:
+            return None
+        if self.broken == "needs-a-peer" and active and not peers:
+            return None
+        if not active:
+            return False
+        return True if all(self.calls.is_known(call, peer.counters) for peer in peers) else None
 
 
 def main() -> None:
@@ -456,9 +606,10 @@ def main() -> None:
     parser.add_argument("--dir", type=Path, required=True, help="directory for the state of this node")
     parser.add_argument("--net-port", type=int, default=30100, help="UDP port of the nodes (default %(default)s)")
     parser.add_argument("--broadcast", default="255.255.255.255", help="address of the nodes (default %(default)s)")
+    parser.add_argument("--broken", default="", metavar="NAME", help="mistake to make; see variants.py")
     options = parser.parse_args()
     options.dir.mkdir(parents=True, exist_ok=True)
-    node = Node(options.id, options.port, options.cars, options.floors, options.dir)
+    node = Node(options.id, options.port, options.cars, options.floors, options.dir, options.broken)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as net:
         for option in (socket.SO_BROADCAST, socket.SO_REUSEADDR, socket.SO_REUSEPORT):
             net.setsockopt(socket.SOL_SOCKET, option, 1)
