@@ -201,7 +201,7 @@ def _test(name: str, title: str, run: Callable[[Bench], None], seconds: int) -> 
 
 TESTS = (
     *(
-        _test(f"loss{percent}", f"The network loses {percent} % of all packets", partial(loss, percent), 60)
+        _test(f"loss{percent}", f"The network loses {percent} % of all packets", partial(loss, percent), 25)
         for percent in (10, 30, 50, 70)
     ),
     _test("unplug", "A network cable is unplugged", unplug, 75),
