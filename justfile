@@ -20,11 +20,15 @@ run *ARGS: (_venv "runtime")
 
 # Run the fast tests, in two minutes on two cores. Arguments go to pytest: `just test -n 0` uses one core.
 test *ARGS: (_venv "dev")
-    @{{python}} -m pytest --numprocesses=auto --dist=loadgroup -m "not slow" "$@"
+    @{{python}} -m pytest --numprocesses=auto --dist=loadgroup -m "not slow and not exam" "$@"
 
 # Run the slow tests, which `just test` skips: whole programs and more seeds.
 test-all *ARGS: (_venv "dev")
     @{{python}} -m pytest --numprocesses=auto --dist=loadgroup -m slow "$@"
+
+# Test the exam: its reference controller passes, and each broken variant of it fails. Takes half an hour.
+test-exam *ARGS: (_venv "dev")
+    @{{python}} -m pytest --numprocesses=6 -m exam "$@" tests/exam
 
 # Simulate groups with fault injection in virtual time, with new seeds. Without arguments, stop after a minute.
 soak *ARGS: (_venv "runtime")

@@ -1,0 +1,70 @@
+"""The exam can fail: the reference controller passes it, and each broken variant fails the tests that it must fail.
+
+These tests run whole exams, one for each controller. An exam mostly waits, so several run at once: `just test-exam`.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lab import PROGRAM
+from variants import VARIANTS, Variant
+
+from elevator.exam.catalogue import TESTS
+from elevator.exam.sandbox import obstacle
+
+CONTROLLER = Path(__file__).with_name("controller.py")
+SEED = "1"
+pytestmark = pytest.mark.exam
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _network() -> None:
+    """Fail without network namespaces, unless EXAM_NO_NETWORK=1 says that this machine cannot have them."""
+    if why_not := obstacle():
+        assert os.environ.get("EXAM_NO_NETWORK") == "1", why_not
+        pytest.skip(why_not)
+
+
+def examine(directory: Path, tests: list[str], *options: str) -> dict[str, Any]:
+    """Examine the reference controller with *options*. Return the result of each of *tests*, by its name."""
+    file = directory / "report.json"
+    exam = [*PROGRAM, "exam", "--seed", SEED, "--only", ",".join(tests), "--json", str(file), "--keep", str(directory)]
+    arguments = ["--id", "{id}", "--port", "{port}", "--cars", "{cars}", "--floors", "{floors}", "--dir", "{dir}"]
+    done = subprocess.run(
+        [*exam, "--", sys.executable, str(CONTROLLER), *arguments, *options],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode in (0, 1), done.stderr
+    (report,) = json.loads(file.read_text())["reports"]
+    return {result["name"]: result for result in report["results"]}
+
+
+def failures(result: dict[str, Any]) -> list[str]:
+    return [
+        f"{check['rule']} at {check['at_ms']} ms: {check['expected']}: {check['found']}"
+        for check in result["checks"]
+        if not check["passed"]
+    ]
+
+
+@pytest.mark.parametrize("test", TESTS)
+def test_reference_passes(test: str, tmp_path: Path) -> None:
+    result = examine(tmp_path, [test])[test]
+    assert failures(result) == []
+    assert result["verdict"] == "passed"
+
+
+@pytest.mark.parametrize(
+    ("variant", "test"),
+    [pytest.param(each, test, id=f"{each.name}-{test}") for each in VARIANTS for test in sorted(each.must_fail)],
+)
+def test_variant_fails(variant: Variant, test: str, tmp_path: Path) -> None:
+    result = examine(tmp_path, [test], "--broken", variant.name)[test]
+    assert failures(result) != [], variant.mistake
