@@ -9,9 +9,11 @@ import ipaddress
 import logging
 import socket
 import struct
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import NamedTuple
 
 from elevator.core.log_damping import Condition
@@ -233,12 +235,13 @@ class Interfaces:
         self.routes = find_routes(self._socket, self._address)
         if self._address is None or not is_multicast(self._address):
             return
-        present = {route.interface for route in self.routes}
-        for index in self._joined - present:
-            # The kernel keeps the membership of an interface that is gone, and limits their number.
+        kept = {route.interface for route in self.routes} & find_memberships(self._address)
+        for index in self._joined - kept:
+            # The kernel keeps the membership of an interface that is gone. It limits their number, and refuses to join
+            # again on a new interface with the same index.
             with suppress(OSError):
                 self._change_membership(socket.IP_DROP_MEMBERSHIP, index)
-        self._joined &= present
+        self._joined &= kept
         self.not_joined = {}
         for name, _, index in self.routes:
             try:
@@ -278,6 +281,19 @@ def find_routes(any_socket: socket.socket, address: str | None) -> list[Route]:
         if flags & needed == needed:
             routes.append(Route(name, address or BROADCAST, index))
     return routes
+
+
+def find_memberships(group: str) -> set[int]:
+    """Return the indexes of the interfaces on which this machine is in the multicast *group*; raise OSError."""
+    found, index = set(), 0
+    group_number = f"{int.from_bytes(socket.inet_aton(group), sys.byteorder):08X}"
+    for line in Path("/proc/thread-self/net/igmp").read_text().splitlines()[1:]:
+        first = line.split()[0]
+        if not line.startswith("\t"):  # This line names an interface. Its groups follow, one on each line.
+            index = int(first)
+        elif first == group_number:
+            found.add(index)
+    return found
 
 
 def open_port(port: int) -> socket.socket:

@@ -1,9 +1,11 @@
 """Complete nodes on separate hosts: network namespaces on a simulated Ethernet switch."""
 
 import json
+import select
 import socket
 import subprocess
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -250,6 +252,30 @@ def test_multicast_group_is_left_on_interfaces_that_disappear(network: Network) 
             with host.entered():
                 interfaces.refresh()
             assert interfaces.routes == []
+
+
+@pytest.mark.quick
+def test_multicast_group_is_joined_again_on_an_interface_that_returns_with_its_old_index(network: Network) -> None:
+    near, far = network.host(), network.host("10.9.1.2/24")
+    with near.entered():
+        opened = open_port(NET_PORT)
+    with far.entered():
+        sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    interfaces = Interfaces(opened, MULTICAST)
+    with opened, sender:
+        sender.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton("10.9.1.2"))
+        for _ in range(3):
+            network.connect(near, "10.9.1.1/24", index=77)
+            with near.entered():
+                interfaces.refresh()
+            assert interfaces.routes[0].interface == 77
+            end_s = time.monotonic() + PATIENCE_S
+            while not select.select([opened], [], [], 0.1)[0]:
+                assert time.monotonic() < end_s, "the host receives no multicast"
+                sender.sendto(b"datagram", (MULTICAST, NET_PORT))
+            network.remove(near)
+            while select.select([opened], [], [], 0)[0]:
+                opened.recv(100)
 
 
 def test_node_and_doctor_report_an_interface_that_cannot_join(labs: Labs, network: Network) -> None:

@@ -59,11 +59,13 @@ class Network:
             self.connect(host, address)
         return host
 
-    def connect(self, host: Host, address: str, interface: str = "eth0") -> None:
+    def connect(self, host: Host, address: str, interface: str = "eth0", index: int | None = None) -> None:
+        """Connect a new *interface* of *host* to the switch. Without an *index*, the kernel chooses one."""
         port = f"port{self._cables}"
         self._cables += 1
-        peer = ("peer", "name", interface, "netns", host.path)
-        self._switch.run("ip", "link", "add", port, "type", "veth", *peer)
+        numbered = () if index is None else ("index", str(index))
+        peer = ("peer", "name", port, "netns", self._switch.path)
+        host.run("ip", "link", "add", interface, *numbered, "type", "veth", *peer)
         self._switch.run("ip", "link", "set", port, "master", "switch", "up")
         host.run("ip", "address", "add", address, "brd", "+", "dev", interface)
         host.run("ip", "link", "set", interface, "up")
