@@ -36,6 +36,7 @@ from elevator.building.passengers import PassengerFlow
 from elevator.building.shaft import Shaft
 from elevator.cli.arguments import PAGE, Arguments, host_and_port, integer
 from elevator.cli.demo_picture import Scene, draw, line
+from elevator.cli.wording import counted
 from elevator.core.model import MAX_CARS, MAX_FLOORS
 from elevator.exam.controllers import Controllers, Launch
 from elevator.processes.child import Signals
@@ -71,9 +72,9 @@ def judge(scene: Scene, ended: dict[int, int], cut_short: bool) -> Verdict:
     """
     tally = passengers.tally(scene.crowd, scene.now_ms)
     waits = f"mean wait {tally.mean_wait_ms / 1000:.1f} s, longest {tally.longest_wait_ms / 1000:.1f} s"
-    lines = [f"{tally.served} passengers served, {waits}"]
+    lines = [f"{counted(tally.served, 'passenger')} served, {waits}"]
     if tally.under_way:
-        lines.append(f"{tally.under_way} passengers {'still under way' if cut_short else 'never served'}")
+        lines.append(f"{counted(tally.under_way, 'passenger')} {'still under way' if cut_short else 'never served'}")
     lines += [f"node {number} exited by itself with status {status}" for number, status in sorted(ended.items())]
     failed = bool(ended) or (tally.under_way > 0 and not cut_short)
     for car, machine in enumerate(scene.machines):
@@ -117,7 +118,7 @@ def main(argv: list[str]) -> int:
     seed = random.randrange(1_000_000) if arguments.seed is None else arguments.seed
     signals = Signals()
     sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]  # a TextIOWrapper, or pytest's subclass
-    print(f"elevator demo: {arguments.cars} cars, {arguments.floors} floors, seed {seed}", flush=True)
+    print(f"elevator demo: {counted(arguments.cars, 'car')}, {arguments.floors} floors, seed {seed}", flush=True)
     if may_overload(arguments.cars, len(os.sched_getaffinity(0))):
         print(f"{arguments.cars} nodes may overload this machine; if they react late, use a smaller --cars", flush=True)
     try:

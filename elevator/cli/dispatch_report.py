@@ -5,6 +5,8 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from elevator.cli.wording import counted
+
 
 class Results(NamedTuple):
     """Statistics of one assigner in one cell, over all seeds.
@@ -76,7 +78,7 @@ HEAD = (
 
 def title(setting: Setting) -> str:
     words = f"{setting.assigner}, parking {setting.park}, seeds {setting.seeds[0]}..{setting.seeds[-1]}"
-    words += f", {setting.capacity} passengers per car at most" if setting.capacity else ""
+    words += f", at most {counted(setting.capacity, 'passenger')} per car" if setting.capacity else ""
     return words + (f", {setting.loss} % of broadcasts lost" if setting.loss >= 0 else "")
 
 

@@ -10,6 +10,7 @@ from contextlib import suppress
 from attrs import frozen
 
 from elevator.cli.finding import Finding
+from elevator.cli.wording import counted
 from elevator.core.log_damping import ONE_IN
 from elevator.core.messages import Heartbeat
 from elevator.net.admission import PROBE, Admission
@@ -130,7 +131,7 @@ def listen(group_port: socket.socket, admission: Admission) -> GroupTraffic:
 
 
 def check_peers(traffic: GroupTraffic, group: str) -> Finding:
-    dropped = "".join(f"; {count} datagrams dropped: {reason}" for reason, count in traffic.refused.items())
+    dropped = "".join(f"; {counted(count, 'datagram')} dropped: {reason}" for reason, count in traffic.refused.items())
     if any("key" in reason for reason in traffic.refused) and not traffic.nodes:
         return Finding(
             False, f"no other node of group {group} has the same key{dropped}: give all nodes the same --key-file"

@@ -19,6 +19,7 @@ from elevator.building.occupied_building import OccupiedBuilding
 from elevator.building.passengers import PassengerFlow
 from elevator.building.shaft import Shaft
 from elevator.cli.simulator_options import keys_of, options
+from elevator.cli.wording import counted
 from elevator.processes.child import Signals
 
 if TYPE_CHECKING:
@@ -144,8 +145,8 @@ def _run(
 
 
 def ready(ports: list[int], control_port: int) -> str:
-    elevators = "1 elevator on port" if len(ports) == 1 else f"{len(ports)} elevators on ports"
-    return f"simulating {elevators} {', '.join(map(str, ports))}, control on {control_port}"
+    where = f"{'port' if len(ports) == 1 else 'ports'} {', '.join(map(str, ports))}"
+    return f"simulating {counted(len(ports), 'elevator')} on {where}, control on {control_port}"
 
 
 class ControllerErrors:

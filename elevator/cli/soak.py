@@ -7,6 +7,7 @@ import time
 from attrs import evolve
 
 from elevator.cli.arguments import Arguments, integer
+from elevator.cli.wording import counted
 from elevator.simulation.campaign import Outcome, only, outcome, results, shrink
 from elevator.simulation.faults import Plan
 from elevator.simulation.plans import plan
@@ -62,7 +63,7 @@ def main(argv: list[str]) -> int:
             ("presses", arguments.presses, whole.presses),
         ):
             if max(chosen or (), default=-1) >= len(drawn):
-                parser.error(f"argument --{name}: the plan has {len(drawn)} {name}, numbered from 0")
+                parser.error(f"argument --{name}: the plan has only {len(drawn)}, numbered from 0")
         return replay(arguments, whole)
     if arguments.transcript or arguments.no_traffic or arguments.faults is not None or arguments.presses is not None:
         parser.error("--transcript, --faults, --presses and --no-traffic need --seeds with a single seed")
@@ -79,7 +80,7 @@ def replay(arguments: argparse.Namespace, whole: Plan) -> int:
         print("\n".join(transcript))
     cars, floors = whole.cars, whole.floors
     simulated = f"{done.simulated_ms / 1000:.0f} s simulated"
-    print(f"seed {whole.seed}: {cars} cars, {floors} floors, {simulated}, digest {done.digest}")
+    print(f"seed {whole.seed}: {counted(cars, 'car')}, {floors} floors, {simulated}, digest {done.digest}")
     print(done.violation or "no violation")
     is_whole = part == whole and not arguments.no_traffic
     if done.violation and is_whole and not arguments.transcript:
@@ -92,7 +93,7 @@ def campaign(arguments: argparse.Namespace) -> int:
     done = faults = lost = 0
     hours = 0.0
     failed: list[Outcome] = []
-    print(f"seeds {arguments.seeds[0]}..{arguments.seeds[-1]}, {arguments.jobs} jobs", flush=True)
+    print(f"seeds {arguments.seeds[0]}..{arguments.seeds[-1]}, {counted(arguments.jobs, 'job')}", flush=True)
     reported_at = began
     for seed, result in results(arguments):
         now = time.monotonic()
@@ -124,7 +125,7 @@ def campaign(arguments: argparse.Namespace) -> int:
 
 def progress(done: int, hours: float, faults: int, took_s: float) -> str:
     simulated = f"{hours:.1f} simulated hours, {hours * 3600 / took_s:.0f} times real time"
-    return f"{done} seeds, {done / took_s:.1f} per second; {simulated}; {faults} faults"
+    return f"{counted(done, 'seed')}, {done / took_s:.1f} per second; {simulated}; {counted(faults, 'fault')}"
 
 
 def explain(arguments: argparse.Namespace, failure: Outcome) -> None:
@@ -134,7 +135,8 @@ def explain(arguments: argparse.Namespace, failure: Outcome) -> None:
     _, transcript = outcome(small)
     kept_faults = ",".join(str(whole.faults.index(fault)) for fault in small.faults)
     kept_presses = ",".join(str(whole.presses.index(press)) for press in small.presses)
-    print(f"\nseed {failure.seed} shrunk to {len(small.faults)} faults, {len(small.presses)} presses")
+    kept = f"{counted(len(small.faults), 'fault')}, {counted(len(small.presses), 'press')}"
+    print(f"\nseed {failure.seed} shrunk to {kept}")
     for each in (*small.faults, *small.presses):
         print(f"  {each}")
     print("\n".join(transcript[-LINES_SHOWN:]))

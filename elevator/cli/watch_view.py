@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from attrs import evolve, frozen
 from rich.text import Text
 
+from elevator.cli.wording import counted
 from elevator.core import peers
 from elevator.core.call_set import merge
 from elevator.core.messages import Heartbeat
@@ -107,9 +108,9 @@ def draw(group: Group, name: str, now_ms: int, width: int, height: int) -> Text:
     """Draw one line per node, in as many columns as necessary, and crop to *width* and *height*."""
     nodes = [group.nodes[id] for id in sorted(group.nodes)]
     alive = sum(now_ms < node.peer.timeout_at_ms for node in nodes)
-    head = Text(f"group {name}: {alive} of {len(nodes)} nodes alive", "bold")
+    head = Text(f"group {name}: {alive} of {counted(len(nodes), 'node')} alive", "bold")
     for reason, count in group.refused.items():
-        head.append(f", {count} datagrams dropped: {reason}", "yellow")
+        head.append(f", {counted(count, 'datagram')} dropped: {reason}", "yellow")
     if len({node.peer.heartbeat.floors for node in nodes}) > 1:
         head.append(", nodes have different numbers of floors", "bold red")
     if len({node.peer.version for node in nodes if node.peer.version}) > 1:

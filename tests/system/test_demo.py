@@ -60,6 +60,8 @@ def test_demo_exits_with_1_if_a_node_is_lost_a_car_is_unsafe_or_a_passenger_is_n
     assert judge(lost, {}, cut_short=False).status == 1
     assert judge(lost, {}, cut_short=True).status == 0
     assert judge(bad, {}, cut_short=True).status == 1
+    assert judge(lost, {}, cut_short=False).lines[1] == "1 passenger never served"
+    assert judge(scene(waiting=2), {}, cut_short=False).lines[1] == "2 passengers never served"
     assert judge(good, {1: -9}, cut_short=False).status == 1
     assert "node 1 exited by itself with status -9" in judge(good, {1: -9}, cut_short=False).lines
     mistakes = evolve(good, machines=[evolve(good.machines[0], counts=Counters(bad_requests=1, reloads=1))])

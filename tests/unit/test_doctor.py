@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from attrs import evolve
 from lab import PROGRAM, free_port, lab
 
 from elevator.building import shaft as physics
@@ -365,6 +366,7 @@ def test_doctor_checks_peers_number_of_floors_and_id() -> None:
     assert check_peers(alone, "lab").text == (
         "no heartbeats from other nodes of group lab yet; 2 datagrams dropped: from another group"
     )
+    assert check_peers(evolve(alone, refused={"replayed": 1}), "lab").text.endswith("; 1 datagram dropped: replayed")
     assert check_peers(group, "lab").text == "other nodes of group lab: 1 at 10.0.0.1, 3 at 10.0.0.3 and 10.0.0.9"
     assert check_floors(alone, 4).good
     assert check_floors(traffic((1, "10.0.0.1", 4)), 4).good

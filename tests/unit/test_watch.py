@@ -125,6 +125,12 @@ def test_terminal_view_shows_each_node_and_each_problem() -> None:
     assert "no heartbeats received yet" in draw(Group(), "lab", 0, 80, 24).plain
 
 
+def test_terminal_view_uses_the_singular_for_one_node_and_one_datagram() -> None:
+    group, now_ms = receive_all([1])
+    picture = draw(evolve(group, refused={"replayed": 1}), "lab", now_ms, 120, 20).plain
+    assert "group lab: 1 of 1 node alive, 1 datagram dropped: replayed" in picture
+
+
 @given(st.integers(0, 64), st.integers(1, 250), st.integers(1, 80), st.integers(0, 10_000))
 def test_terminal_view_fits_any_group_in_any_terminal(nodes: int, width: int, height: int, now_ms: int) -> None:
     group = Group()
