@@ -33,6 +33,7 @@ from steps import full_entry
 from elevator.cli.keygen import main as keygen
 from elevator.core.messages import Heartbeat
 from elevator.core.model import MAX_FLOORS, Author, Buttons, Calls, Car
+from elevator.core.node import LISTEN_MS
 from elevator.net.seal import NO_KEY, seal
 from elevator.net.wire import COUNT_MAX, encode
 
@@ -87,6 +88,7 @@ def nodes(keyed: bool) -> Iterator[tuple[Lab, Panel]]:
         group.start(0, "--port", str(panel.port))
         group.start(1)
         group.wait_until_ready()
+        time.sleep(LISTEN_MS / 1000)  # Until then, a node that has just started lights no lamp.
         yield group, panel
 
 
