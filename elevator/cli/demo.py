@@ -26,8 +26,7 @@ from rich.console import Console
 from rich.live import Live
 
 import elevator
-from elevator.building import elevator as machines
-from elevator.building import passengers, view
+from elevator.building import view
 from elevator.building.building import Building, listen, open_building, random_starts
 from elevator.building.control import Refused
 from elevator.building.network import ADDRESS, SimulatedNetwork
@@ -36,6 +35,7 @@ from elevator.building.passengers import PassengerFlow
 from elevator.building.shaft import Shaft
 from elevator.cli.arguments import PAGE, Arguments, host_and_port, integer
 from elevator.cli.demo_picture import Scene, draw, line
+from elevator.cli.demo_verdict import Verdict, grace_ms, judge
 from elevator.cli.wording import counted
 from elevator.core.model import MAX_CARS, MAX_FLOORS
 from elevator.exam.controllers import Controllers, Launch
@@ -45,50 +45,12 @@ from elevator.ui.web import Web
 
 BOOT_MS = 1500
 """Time for the nodes to start before the first passengers arrive."""
-GRACE_S = 60
-"""How long the demo waits for passengers who are still under way when its time is up."""
 DRAW_MS = 125
 SHOW_MS = 40
 LINE_MS = 5000
 LINES_ON_PAGE = 40
 SILENT_AFTER_MS = 400
 """The page shows a node as silent if its last heartbeat is older than this."""
-
-
-@frozen
-class Verdict:
-    """The exit status of a demo and the lines to print at its end."""
-
-    status: int
-    lines: list[str]
-
-
-def judge(scene: Scene, ended: dict[int, int], cut_short: bool) -> Verdict:
-    """Return the verdict on a demo that has ended.
-
-    A demo fails if a node exited by itself, a node sent an unsafe command, or a passenger was not served. *ended* has
-    the number and the exit status of each node that exited by itself. If the user interrupted the demo (*cut_short*),
-    passengers may still be under way.
-    """
-    tally = passengers.tally(scene.crowd, scene.now_ms)
-    waits = f"mean wait {tally.mean_wait_ms / 1000:.1f} s, longest {tally.longest_wait_ms / 1000:.1f} s"
-    lines = [f"{counted(tally.served, 'passenger')} served, {waits}"]
-    if tally.under_way:
-        lines.append(f"{counted(tally.under_way, 'passenger')} {'still under way' if cut_short else 'never served'}")
-    lines += [f"node {number} exited by itself with status {status}" for number, status in sorted(ended.items())]
-    failed = bool(ended) or (tally.under_way > 0 and not cut_short)
-    for car, machine in enumerate(scene.machines):
-        counts = machine.counts
-        if machines.misbehaviour(counts):
-            failed = True
-            lines.append(
-                f"unsafe commands to car {car}: motor with door open: {counts.motor_with_door_open}, "
-                f"door with motor on: {counts.door_with_motor_on}, door between floors: {counts.door_between_floors}, "
-                f"out of bounds: {counts.out_of_bounds}"
-            )
-    if failed:
-        lines += list(scene.log)[-10:]
-    return Verdict(int(failed), lines)
 
 
 def main(argv: list[str]) -> int:
@@ -271,9 +233,9 @@ class Demo:
         self._end_ms = None if seconds is None else now_ms + seconds * 1000
         until_ms = None if seconds is None else now_ms + round(max(seconds - 30, seconds / 2) * 1000)
         cars = len(building.elevators)
-        traffic = PassengerFlow(seed, cars, _floors(building), rate, now_ms + BOOT_MS, until_ms)
+        traffic = PassengerFlow(seed, cars, _shaft(building).floors, rate, now_ms + BOOT_MS, until_ms)
         self._occupied = OccupiedBuilding(building, traffic)
-        self._fixed = {"building": view.building(_floors(building), cars, nodes=True)}
+        self._fixed = {"building": view.building(_shaft(building).floors, cars, nodes=True)}
         self._web: Web | None = None
         self._title = f"elevator demo    seed {seed}"
         self._polled_ms = self._showed_ms = now_ms
@@ -332,13 +294,13 @@ class Demo:
     def is_over(self, now_ms: int) -> bool:
         """Report whether the time is up, or all nodes have exited by themselves.
 
-        After the end time, the demo waits up to GRACE_S for passengers who are still under way.
+        After the end time, the demo waits for passengers who are still under way, but not longer than `grace_ms`.
         """
         if self._nodes.all_ended:
             return True
         if self._end_ms is None or now_ms < self._end_ms:
             return False
-        return not self._occupied.crowd.present or now_ms >= self._end_ms + GRACE_S * 1000
+        return not self._occupied.crowd.present or now_ms >= self._end_ms + grace_ms(_shaft(self._building))
 
     def turn(self) -> int:
         """Step elevators and passengers, poll the nodes and update the page; return the time in milliseconds."""
@@ -381,5 +343,5 @@ class Demo:
                 show()
 
 
-def _floors(building: Building) -> int:
-    return building.elevators[0].machine.shaft.floors
+def _shaft(building: Building) -> Shaft:
+    return building.elevators[0].machine.shaft

@@ -1,5 +1,10 @@
 """The demo's terminal picture, overload warning and exit status. test_demo_page.py tests a running demo."""
 
+import random
+from contextlib import closing
+from types import SimpleNamespace
+from typing import cast
+
 import pytest
 from attrs import evolve
 from hypothesis import given
@@ -9,12 +14,16 @@ from rich.cells import cell_len
 from elevator.building import elevator as machines
 from elevator.building import passengers
 from elevator.building import shaft as physics
+from elevator.building.building import open_building, random_starts
 from elevator.building.elevator import Counters, Machine
+from elevator.building.network import SimulatedNetwork
 from elevator.building.passengers import Passenger, PassengerFlow, Trip
 from elevator.building.shaft import Shaft
-from elevator.cli.demo import judge, main, may_overload
+from elevator.cli.demo import Demo, main, may_overload
 from elevator.cli.demo_picture import Scene, draw
+from elevator.cli.demo_verdict import judge
 from elevator.core.model import Buttons, Motor
+from elevator.exam.controllers import Controllers
 
 
 def car(floors: int, floor: float, motor: Motor = Motor.STOP) -> Machine:
@@ -66,6 +75,21 @@ def test_demo_exits_with_1_if_a_node_is_lost_a_car_is_unsafe_or_a_passenger_is_n
     assert "node 1 exited by itself with status -9" in judge(good, {1: -9}, cut_short=False).lines
     mistakes = evolve(good, machines=[evolve(good.machines[0], counts=Counters(bad_requests=1, reloads=1))])
     assert judge(mistakes, {}, cut_short=False).status == 0
+
+
+@pytest.mark.parametrize(("floors", "needed_s", "enough_s"), [(4, 59, 60), (32, 250, 600)])
+def test_demo_waits_for_passengers_as_long_as_the_building_is_tall(
+    floors: int, needed_s: float, enough_s: float
+) -> None:
+    """A car with 32 floors needs 155 s for a round trip, and 4 s more for each stop."""
+    with closing(open_building(random_starts(Shaft(floors), 1, random.Random(1)))) as building:
+        nodes, network = cast(Controllers, SimpleNamespace(all_ended=False)), cast(SimulatedNetwork, None)
+        demo = Demo(building, nodes, network, seed=1, rate=0, seconds=1)
+        end_ms = building.clock_us() // 1000 + 1000
+        assert demo.is_over(end_ms)
+        demo._occupied.crowd = evolve(demo._occupied.crowd, present=scene(waiting=1).crowd.present)
+        assert not demo.is_over(end_ms + round(needed_s * 1000))
+        assert demo.is_over(end_ms + round(enough_s * 1000))
 
 
 @pytest.mark.parametrize("argv", [["--cars", "0"], ["--floors", "65"], ["--for", "0"], ["--rate", "x"], ["now"]])

@@ -1,0 +1,61 @@
+"""How long a demo waits for its passengers, and its exit status."""
+
+from attrs import frozen
+
+from elevator.building import elevator as machines
+from elevator.building import passengers
+from elevator.building import shaft as physics
+from elevator.building.shaft import Shaft
+from elevator.cli.demo_picture import Scene
+from elevator.cli.wording import counted
+from elevator.core.door import DOOR_OPEN_MS
+
+GRACE_MS = 60_000
+"""The demo waits at least this long for passengers who are still under way when its time is up."""
+STOP_MS = DOOR_OPEN_MS + 500
+"""The time that a car needs for a stop in addition to its travel time: the dwell time of its door and two reactions."""
+
+
+def grace_ms(shaft: Shaft) -> int:
+    """Return how long a demo waits for passengers who are still under way when its time is up.
+
+    A passenger may need three passes of one car, each with a stop at every floor. The car has just passed the floor, so
+    it goes on to the end, returns past the floor, and takes the passenger back.
+    """
+    return max(GRACE_MS, 3 * (shaft.floors - 1) * (physics.spacing(shaft) + STOP_MS))
+
+
+@frozen
+class Verdict:
+    """The exit status of a demo and the lines to print at its end."""
+
+    status: int
+    lines: list[str]
+
+
+def judge(scene: Scene, ended: dict[int, int], cut_short: bool) -> Verdict:
+    """Return the verdict on a demo that has ended.
+
+    A demo fails if a node exited by itself, a node sent an unsafe command, or a passenger was not served. *ended* has
+    the number and the exit status of each node that exited by itself. If the user interrupted the demo (*cut_short*),
+    passengers may still be under way.
+    """
+    tally = passengers.tally(scene.crowd, scene.now_ms)
+    waits = f"mean wait {tally.mean_wait_ms / 1000:.1f} s, longest {tally.longest_wait_ms / 1000:.1f} s"
+    lines = [f"{counted(tally.served, 'passenger')} served, {waits}"]
+    if tally.under_way:
+        lines.append(f"{counted(tally.under_way, 'passenger')} {'still under way' if cut_short else 'never served'}")
+    lines += [f"node {number} exited by itself with status {status}" for number, status in sorted(ended.items())]
+    failed = bool(ended) or (tally.under_way > 0 and not cut_short)
+    for car, machine in enumerate(scene.machines):
+        counts = machine.counts
+        if machines.misbehaviour(counts):
+            failed = True
+            lines.append(
+                f"unsafe commands to car {car}: motor with door open: {counts.motor_with_door_open}, "
+                f"door with motor on: {counts.door_with_motor_on}, door between floors: {counts.door_between_floors}, "
+                f"out of bounds: {counts.out_of_bounds}"
+            )
+    if failed:
+        lines += list(scene.log)[-10:]
+    return Verdict(int(failed), lines)
