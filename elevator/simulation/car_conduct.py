@@ -129,7 +129,7 @@ class CarConduct:
         # A claim that began or ended while the car passed is not judged.
         if claims(arrival, going) and claims(state, going):
             self.fail(f"car {node.id} passes floor {floor} although it claims a hall call there")
-        if Call(Button.CAB, floor, node.id) in arrival.calls.live.values() and not has_duplicate(state):
+        if Call(Button.CAB, floor, node.node_id) in arrival.calls.live.values() and not has_duplicate(state):
             self.fail(f"car {node.id} passes its cab call to floor {floor}")
 
     def judge_departure(self, node: ObservedNode, journey: Journey, direction: Direction) -> None:
@@ -147,7 +147,7 @@ class CarConduct:
         for dot, call in state.calls.live.items():
             made_at_ms = self.ledger.pressed_at_ms[dot]
             is_behind = heading is not None and direction is not heading and (call.floor - floor) * heading > 0
-            is_due = call.car == node.id and not is_repeated and made_at_ms <= decided_ms - REACTION_MS
+            is_due = call.car == node.node_id and not is_repeated and made_at_ms <= decided_ms - REACTION_MS
             if is_behind and is_due:
                 self.fail(f"car {node.id} reverses away from {call}")
 
@@ -224,7 +224,7 @@ class CarConduct:
         if max(node.opened_at_ms, self.health.nodes[node.id].from_ms) < long_ago_ms:
             for dot, call in self.ledger.open.items():
                 if (
-                    call.car == node.id
+                    call.car == node.node_id
                     and call.floor != machine.sensed
                     and self.ledger.pressed_at_ms[dot] < long_ago_ms
                 ):

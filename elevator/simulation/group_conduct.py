@@ -97,7 +97,7 @@ class GroupConduct:
         """Check that an opening door serves at least one call that no other open door serves."""
         assert node.state is not None
         floor, calls = node.machine.sensed, node.state.calls.live.values()
-        here = {call for call in calls if call.floor == floor and call.car in (EVERY_CAR, node.id)}
+        here = {call for call in calls if call.floor == floor and call.car in (EVERY_CAR, node.node_id)}
         others = [other for other in self.members if other is not node and self.health.is_unaffected(other.id)]
         if here and all(any(self.would_serve(other, call) for other in others) for call in here):
             self.fail(f"car {node.id} opens its door for {sorted(here)}, but other open doors serve these calls")
@@ -146,7 +146,7 @@ class GroupConduct:
             return
         for node in members:
             is_lit = call in node.machine.lamps
-            if is_lit != pressed and call.car in (EVERY_CAR, node.id):
+            if is_lit != pressed and call.car in (EVERY_CAR, node.node_id):
                 state = "dark" if pressed else "lit"
                 self.fail(f"the lamp of {call} is still {state} at car {node.id} after {self.clock() - at_ms} ms")
 
