@@ -206,9 +206,9 @@ def stall(car: Drive, now_ms: int) -> Drive:
 
 
 def pause(car: Drive, now_ms: int, late_ms: int) -> Drive:
-    """Correct the times of sensor edges and reports after the program has paused for *late_ms*."""
-    times, where = travel_times.pause(car.times, now_ms, late_ms), position.delay(car.position, late_ms)
-    return car if times is car.times and where is car.position else evolve(car, times=times, position=where)
+    """Correct the times of sensor edges after the program has paused for *late_ms*."""
+    times = travel_times.pause(car.times, now_ms, late_ms)
+    return car if times is car.times else evolve(car, times=times)
 
 
 def edge_timeout_ms(car: Drive) -> int:

@@ -75,8 +75,3 @@ def is_in_shaft(report: int | None, floors: int) -> bool:
 def distrust(old: Position) -> Position:
     """Stop trusting the position: accept the next report if it is inside the shaft. A dead sensor stays dead."""
     return evolve(old, trusted=False, accept_at_ms=old.accept_at_ms if old.is_dead else None)
-
-
-def delay(old: Position, late_ms: int) -> Position:
-    """Delay the acceptance of a rejected report by *late_ms*, the length of a pause of the program."""
-    return old if old.accept_at_ms is None else evolve(old, accept_at_ms=old.accept_at_ms + late_ms)
