@@ -145,7 +145,7 @@ def expect(truth: bool, otherwise: str) -> None:
 
 
 def step(text: str) -> None:
-    print(f"smoke: {text}", flush=True)
+    print(f"{Path(sys.argv[0]).stem}: {text}", flush=True)
 
 
 def descendants(mark: str) -> list[int]:
