@@ -7,11 +7,12 @@ executed.
 import json
 from collections.abc import Callable, Mapping
 from math import isfinite
-from typing import Literal, TypeVar
+from typing import Literal, TypeVar, get_args, get_origin
 
 from attrs import frozen
 from cattrs import Converter, transform_error
 from cattrs.errors import BaseValidationError
+from cattrs.v import format_exception
 
 LINE_LIMIT = 65_536
 """Maximum length of a request in bytes. The control socket disconnects a client that exceeds it."""
@@ -93,10 +94,14 @@ REQUESTS: Mapping[str, type[Request]] = {
 """
 
 
+class Refused(Exception):
+    """Raised if a request cannot be executed or a port cannot be opened. The text is one line with the reason."""
+
+
 def _exactly(wanted: type) -> Callable[[object, object], object]:
     def check(value: object, _: object) -> object:
         if type(value) is not wanted:
-            raise TypeError(f"must be {'a whole number' if wanted is int else 'true or false'}")
+            raise Refused(f"must be {'a whole number' if wanted is int else 'true or false'}")
         return value
 
     return check
@@ -104,7 +109,7 @@ def _exactly(wanted: type) -> Callable[[object, object], object]:
 
 def _number(value: object, _: object) -> float:
     if type(value) not in (int, float) or not isfinite(value):  # type: ignore[arg-type]  # type() has checked it
-        raise TypeError("must be a finite number")
+        raise Refused("must be a finite number")
     return float(value)  # type: ignore[arg-type]
 
 
@@ -112,10 +117,6 @@ _converter = Converter(forbid_extra_keys=True)
 _converter.register_structure_hook(int, _exactly(int))
 _converter.register_structure_hook(bool, _exactly(bool))
 _converter.register_structure_hook(float, _number)
-
-
-class Refused(Exception):
-    """Raised if a request cannot be executed or a port cannot be opened. The text is one line with the reason."""
 
 
 R = TypeVar("R")
@@ -132,4 +133,11 @@ def parse(line: bytes, known: Mapping[str, type[R]]) -> tuple[str, R]:
     try:
         return name, _converter.structure(request, known[name])
     except (BaseValidationError, OverflowError) as error:
-        raise Refused("; ".join(transform_error(error, path=name))) from None
+        raise Refused("; ".join(transform_error(error, path=name, format_exception=_describe))) from None
+
+
+def _describe(error: BaseException, wanted: type | None) -> str:
+    """Describe an invalid value for the sender of the request."""
+    if get_origin(wanted) is Literal and not isinstance(error, KeyError):
+        return f"must be one of: {', '.join(get_args(wanted))}"
+    return str(error) if isinstance(error, Refused) else format_exception(error, wanted)

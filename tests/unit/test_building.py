@@ -730,6 +730,23 @@ BAD_LINES = [
 ]
 
 
+@pytest.mark.parametrize(
+    ("line", "error"),
+    [
+        (b'{"do": "stop", "car": "0", "on": 1}', "must be a whole number @ stop.car; must be true or false @ stop.on"),
+        (b'{"do": "put", "car": 0, "floor": NaN}', "must be a finite number @ put.floor"),
+        (b'{"do": "press", "car": 0, "button": "x", "floor": 1}', "must be one of: up, down, cab @ press.button"),
+        (b'{"do": "press", "car": 0, "floor": 1}', "required field missing @ press.button"),
+    ],
+)
+def test_error_for_an_invalid_control_request_names_the_value_that_is_expected(line: bytes, error: str) -> None:
+    building = open_building([AT_FLOOR_1.shaft])
+    try:
+        assert json.loads(answer(building, line)) == {"error": error}
+    finally:
+        building.close()
+
+
 @pytest.mark.parametrize("line", BAD_LINES, ids=lambda line: line[:50].decode(errors="replace"))
 def test_invalid_control_requests_get_an_error_and_change_nothing(line: bytes) -> None:
     building = open_building([AT_FLOOR_1.shaft])
