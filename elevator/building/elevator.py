@@ -245,7 +245,7 @@ def describe(event: Event) -> str:
         case EventKind.MOTOR:
             return f"motor {Motor(int(event.value or 0)).name.lower()}"
         case EventKind.DOOR:
-            return f"door {'opens' if event.value else 'shuts'}"
+            return f"door {'opens' if event.value else 'closes'}"
         case EventKind.SENSOR:
             return "leaves its floor" if event.value is None else f"at floor {event.value}"
         case _:
