@@ -170,7 +170,7 @@ def _fault(machine: Machine) -> Text:
 def _legend(keys: Keys, cars: int) -> list[str]:
     return [
         f"up {keys.up}   down {keys.down}   cab {keys.cab}   stop {keys.stop}   obstruction {keys.obstruction}",
-        f"capitals hold down   motor: {keys.motor_down} down {keys.motor_stop} stop {keys.motor_up} up",
-        f"{keys.inbounds} back in bounds",
+        f"a capital letter holds its button down   {keys.inbounds} back in bounds",
+        f"motor: {keys.motor_down} down {keys.motor_stop} stop {keys.motor_up} up",
         *(["Tab or arrows: another elevator"] if cars > 1 else []),
     ]
