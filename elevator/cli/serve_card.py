@@ -25,7 +25,7 @@ from typing import NamedTuple
 
 from attrs import evolve
 
-from elevator.cli.arguments import Arguments
+from elevator.cli.arguments import Arguments, integer
 from elevator.core.call_set import mask
 from elevator.core.log_damping import Condition
 from elevator.core.model import Button, Buttons, Inputs, Motor, Outputs
@@ -244,19 +244,13 @@ def main(argv: list[str]) -> int:
         metavar="PATH",
         help="serial port of the card; default: auto, which finds the only card",
     )
-    add("-p", "--port", type=int, default=15657, help="TCP port; default: 15657")
+    add("-p", "--port", type=integer(1, 65535), default=15657, help="TCP port; default: 15657")
     interval_help = f"time between reads of the pins in ms, at most {SWEEP_MS}; default: {SWEEP_MS}"
-    add("-i", "--interval", type=int, default=SWEEP_MS, metavar="MS", help=interval_help)
+    add("-i", "--interval", type=integer(0, 3_600_000), default=SWEEP_MS, metavar="MS", help=interval_help)
     add("--host", default="127.0.0.1", help="address to listen on; default: 127.0.0.1")
-    add("--speed", type=int, default=SPEED, help=f"speed of the motor, 1..255; default: {SPEED}")
+    add("--speed", type=integer(1, 255), default=SPEED, help=f"speed of the motor, 1..255; default: {SPEED}")
     add("--adopt", help=argparse.SUPPRESS)
     arguments = parser.parse_args(argv)
-    if not 1 <= arguments.speed <= 255:
-        parser.error(f"speed must be 1..255, not {arguments.speed}")
-    if not 1 <= arguments.port <= 65535:
-        parser.error(f"port must be 1..65535, not {arguments.port}")
-    if arguments.interval < 0:
-        parser.error(f"interval must be 0 or more, not {arguments.interval}")
     line = "%(asctime)s.%(msecs)03d serve-card: %(message)s"
     logging.basicConfig(level=logging.INFO, format=line, datefmt="%H:%M:%S")
 

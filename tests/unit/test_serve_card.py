@@ -254,7 +254,7 @@ def test_port_of_a_node_works_with_serve_card(served: Served) -> None:
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["--speed", "0"],
+        ["--speed", "256"],
         ["--port", "0"],
         ["-p", "x"],
         ["--interval", "-1"],
@@ -268,6 +268,16 @@ def test_bad_arguments_print_one_line_and_exit_with_status_2(arguments: list[str
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=30)
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "limits"),
+    [("--speed", "0", "1 to 255"), ("--port", "0", "1 to 65535"), ("--interval", "-1", "0 to 3600000")],
+)
+def test_number_out_of_range_is_reported_with_its_option(option: str, value: str, limits: str) -> None:
+    command = [*PROGRAM, "serve-card", f"{option}={value}"]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=30)
+    assert f"{option}: '{value}' is not a whole number from {limits}" in done.stderr
 
 
 def test_port_in_use_prints_a_one_line_error() -> None:
