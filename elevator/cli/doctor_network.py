@@ -15,6 +15,7 @@ from elevator.core.log_damping import ONE_IN
 from elevator.core.messages import Heartbeat
 from elevator.net.admission import PROBE, Admission
 from elevator.net.broadcast import Interfaces, Route
+from elevator.net.seal import OTHER_KEY, UNKEYED
 from elevator.net.wire import DATAGRAM_BYTES
 
 PROBES = 10
@@ -132,7 +133,7 @@ def listen(group_port: socket.socket, admission: Admission) -> GroupTraffic:
 
 def check_peers(traffic: GroupTraffic, group: str) -> Finding:
     dropped = "".join(f"; {counted(count, 'datagram')} dropped: {reason}" for reason, count in traffic.refused.items())
-    if any("key" in reason for reason in traffic.refused) and not traffic.nodes:
+    if not traffic.nodes and not traffic.refused.keys().isdisjoint((UNKEYED, OTHER_KEY)):
         return Finding(
             False, f"no other node of group {group} has the same key{dropped}: give all nodes the same --key-file"
         )

@@ -18,6 +18,10 @@ PREFIX = b"sealed1 "
 TAG_BYTES = 16
 HEAD_BYTES = len(PREFIX) + 2 * TAG_BYTES + 1
 """Length of the line `sealed1 <tag>`, with its newline."""
+NO_SEAL = "without a seal, so not from a node"
+UNKEYED = "sealed without a key"
+OTHER_KEY = "sealed with another key, or damaged"
+"""The reasons why `unseal` refuses a datagram."""
 
 
 class SealError(Exception):
@@ -31,13 +35,13 @@ def seal(datagram: bytes, key: bytes) -> bytes:
 def unseal(sealed: bytes, keys: Sequence[bytes]) -> bytes:
     """Return the datagram in *sealed*; raise SealError if it was sealed with none of *keys*."""
     if not sealed.startswith(PREFIX) or sealed[HEAD_BYTES - 1 : HEAD_BYTES] != b"\n":
-        raise SealError("without a seal, so not from a node")
+        raise SealError(NO_SEAL)
     datagram, received_tag = sealed[HEAD_BYTES:], sealed[len(PREFIX) : HEAD_BYTES - 1]
     if any(compare_digest(received_tag, tag(datagram, key)) for key in keys):
         return datagram
     if NO_KEY not in keys and compare_digest(received_tag, tag(datagram, NO_KEY)):
-        raise SealError("sealed without a key")
-    raise SealError("sealed with another key, or damaged")
+        raise SealError(UNKEYED)
+    raise SealError(OTHER_KEY)
 
 
 def tag(datagram: bytes, key: bytes) -> bytes:

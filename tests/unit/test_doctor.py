@@ -37,7 +37,7 @@ from elevator.hardware.card_port import UDEV_RULE
 from elevator.net import broadcast
 from elevator.net.admission import PROBE, Admission
 from elevator.net.broadcast import Route, open_port
-from elevator.net.seal import NO_KEY, seal
+from elevator.net.seal import NO_KEY, OTHER_KEY, UNKEYED, seal
 from elevator.net.wire import encode
 from elevator.runtime.config import Config
 
@@ -367,6 +367,11 @@ def test_doctor_checks_peers_number_of_floors_and_id() -> None:
         "no heartbeats from other nodes of group lab yet; 2 datagrams dropped: from another group"
     )
     assert check_peers(evolve(alone, refused={"replayed": 1}), "lab").text.endswith("; 1 datagram dropped: replayed")
+    for reason in (UNKEYED, OTHER_KEY):
+        found = check_peers(evolve(alone, refused={reason: 2}), "lab")
+        assert not found.good
+        assert found.text.endswith(f"2 datagrams dropped: {reason}: give all nodes the same --key-file")
+        assert check_peers(evolve(group, refused={reason: 2}), "lab").good
     assert check_peers(group, "lab").text == "other nodes of group lab: 1 at 10.0.0.1, 3 at 10.0.0.3 and 10.0.0.9"
     assert check_floors(alone, 4).good
     assert check_floors(traffic((1, "10.0.0.1", 4)), 4).good
