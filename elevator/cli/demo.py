@@ -49,8 +49,8 @@ DRAW_MS = 125
 SHOW_MS = 40
 LINE_MS = 5000
 LINES_ON_PAGE = 40
-SILENT_AFTER_MS = 400
-"""The page shows a node as silent if its last heartbeat is older than this."""
+TIMEOUT_MS = 400
+"""The page shows that a node has timed out if its last heartbeat is older than this."""
 
 
 def main(argv: list[str]) -> int:
@@ -274,7 +274,7 @@ class Demo:
         shown = {**self._fixed, **self._occupied.scene(), "loss": round(self._network.loss * 100)}
         for number in range(len(self._building.elevators)):
             at_ms, heartbeat = self._network.heard.get(number, (0, None))
-            heard = heartbeat is not None and now_ms < at_ms + SILENT_AFTER_MS
+            heard = heartbeat is not None and now_ms < at_ms + TIMEOUT_MS
             plugged = number not in self._network.unplugged
             shown[f"node{number}"] = view.node(self._nodes.states[number], plugged, heard, heartbeat)
         shown["said"] = list(self._nodes.log)[-LINES_ON_PAGE:]

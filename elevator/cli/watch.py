@@ -1,7 +1,7 @@
 """`elevator watch`: shows the nodes of a group in the terminal, as lines of JSON, or on a web page.
 
-It listens on the group's port and sends nothing. Nodes on the same machine can share the port. Packet loss and silent
-nodes are found by the same code as in a node (peers.py). watch_view.py computes what to show from the received
+It listens on the group's port and sends nothing. Nodes on the same machine can share the port. Packet loss and
+timeouts are found by the same code as in a node (peers.py). watch_view.py computes what to show from the received
 heartbeats and the time.
 """
 

@@ -118,9 +118,12 @@ def test_another_car_serves_the_call_of_a_killed_node(page: Page) -> None:
     page.wait(lambda: page.node(victim)["state"] == "running" and page.node(victim)["heard"], "the node was back")
 
 
-def test_frozen_node_is_silent_until_it_is_resumed(page: Page) -> None:
+def test_frozen_node_times_out_until_it_is_resumed(page: Page) -> None:
     page.ask("freeze", node=2, on=True)
-    page.wait(lambda: page.node(2)["state"] == "frozen" and not page.node(2)["heard"], "the node was silent")
+    page.wait(
+        lambda: page.node(2)["state"] == "frozen" and not page.node(2)["heard"],
+        "the node timed out",
+    )
     page.ask("freeze", node=2, on=False)
     page.wait(lambda: page.node(2)["state"] == "running" and page.node(2)["heard"], "the node was back")
 

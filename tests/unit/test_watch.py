@@ -84,10 +84,10 @@ def test_loss_is_computed_from_sequence_numbers_despite_duplicates() -> None:
     assert row["per_second"] == pytest.approx(10, abs=1)
 
 
-def test_silent_node_is_shown_and_finally_forgotten() -> None:
+def test_node_that_timed_out_is_shown_and_finally_forgotten() -> None:
     group, now_ms = receive_all([1, 2, 3])
     assert rows(group, now_ms + 5000)[0]["alive"] is False
-    assert "silent for 5 s" in draw(group, "lab", now_ms + 5000, 100, 20).plain
+    assert "timed out, heard 5 s ago" in draw(group, "lab", now_ms + 5000, 100, 20).plain
     assert forget(group, now_ms + FORGET_MS - 1) is group
     assert forget(group, now_ms + FORGET_MS).nodes == {}
 
@@ -192,7 +192,7 @@ def test_watch_shows_a_running_group_and_a_killed_node(tmp_path: Path) -> None:
                 pass
             assert reply == {"error": "this page is read-only"}
         opened.kill(1)
-        opened.wait(lambda: [n["alive"] for n in nodes().values()] == [True, False], "node 1 is reported as silent")
+        opened.wait(lambda: [n["alive"] for n in nodes().values()] == [True, False], "node 1 timed out")
         assert opened.misbehaviour() == 0
 
 
