@@ -17,9 +17,10 @@ from elevator.core.model import MAX_CARS, MAX_FLOORS
 from elevator.exam import report, report_page
 from elevator.exam.bench import ExamTest
 from elevator.exam.catalogue import TESTS
-from elevator.exam.examiner import BadCommand, ExamSetting, Subject, examine, skipped
+from elevator.exam.examiner import ExamSetting, examine, skipped
 from elevator.exam.results import ExamReport, Result
 from elevator.exam.sandbox import enter, obstacle
+from elevator.exam.setup import BadCommand, Subject
 from elevator.processes.child import Signals
 
 EXAMPLES = """\

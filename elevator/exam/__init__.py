@@ -5,8 +5,8 @@ and network show. Each controller runs on a machine of its own: a network namesp
 process joins the machines. It can lose, delay, repeat, damage and cut what they send (switch.py).
 
 bench.py is what a test sees: it acts, waits and checks. conduct.py judges during every test what must never happen. The
-modules tests_*.py have the tests, catalogue.py lists them, and examiner.py runs them. results.py defines what an exam
-finds, and report.py and report_page.py show it.
+modules tests_*.py have the tests, catalogue.py lists them, and examiner.py runs each in a group that setup.py makes.
+results.py defines what an exam finds, and report.py and report_page.py show it.
 
 Decisions:
 - The bench judges only what anyone in the laboratory could see: panels, cars and the network. So it can examine any

@@ -1,0 +1,99 @@
+"""Sets up what a group of controllers needs: a machine and an elevator server for each, and a switch between them.
+
+The exam sets up a group for each test. `elevator demo` sets up one.
+"""
+
+import random
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from pathlib import Path
+
+from attrs import frozen
+
+from elevator.building.building import Building, listen, random_starts
+from elevator.building.shaft import Shaft
+from elevator.exam.controllers import Launch
+from elevator.exam.sandbox import Host, open_gateway, open_hosts
+from elevator.exam.switch import EthernetSwitch
+
+
+class BadCommand(Exception):
+    """Raised if the controller's command cannot be used. The text is one line with the reason."""
+
+
+@frozen
+class Subject:
+    """The controller to examine, and how to start it."""
+
+    command: Sequence[str]
+    """Program and arguments, with placeholders such as {id}; see `fill`."""
+    environment: Mapping[str, str]
+    """Environment of the controllers; the values may have placeholders too."""
+    first_id: int = 0
+    port: int = 15657
+    """Port of the first elevator server; those of the others follow."""
+    per_car: Mapping[str, Sequence[str]] = {}
+    """More placeholders, with a value for each car."""
+    in_own_directory: bool = False
+    """True if each controller's working directory is its {dir}; otherwise it is that of this process."""
+    start_gap_s: float = 0.0
+
+
+def fill(text: str, values: Mapping[str, object]) -> str:
+    """Replace each {name} in *text* by its value. Leave other braces alone, so that shell text passes through."""
+    for name, value in values.items():
+        text = text.replace(f"{{{name}}}", str(value))
+    return text
+
+
+def launch(subject: Subject, car: int, cars: int, floors: int, directory: Path, host: Host | None) -> Launch:
+    """Return how to start the controller of *car*. Its own directory is made below *directory*."""
+    own = directory / f"car-{car}"
+    own.mkdir(parents=True, exist_ok=True)
+    values: dict[str, object] = {
+        "id": subject.first_id + car,
+        "port": subject.port + car,
+        "cars": cars,
+        "floors": floors,
+        "dir": own,
+    }
+    values |= {name: choices[car] for name, choices in subject.per_car.items()}
+    program, *arguments = (fill(part, values) for part in subject.command)
+    if "/" in program:
+        program = str(Path.cwd() / program)
+    environment = {name: fill(value, values) for name, value in subject.environment.items()}
+    where = str(own) if subject.in_own_directory else None
+    return Launch([program, *arguments], environment, where, *([] if host is None else [host.entered]))
+
+
+@contextmanager
+def joined_hosts(count: int, rng: random.Random) -> Iterator[tuple[list[Host], EthernetSwitch]]:
+    """Create *count* hosts and a switch that joins them; raise OSError. The caller must have called `enter`."""
+    with ExitStack() as stack:
+        hosts = open_hosts(count)
+        for host in hosts:
+            stack.callback(host.close)
+        gateway = open_gateway()
+        stack.callback(gateway.close)
+        yield hosts, EthernetSwitch(hosts, gateway, rng, lambda: time.monotonic_ns() // 1_000_000)
+
+
+def open_building(port: int, cars: int, floors: int, hosts: Sequence[Host | None], rng: random.Random) -> Building:
+    """Open an elevator server for each car, at the loopback address of its controller's host; None: of this machine.
+
+    Raise Refused if a port is in use.
+    """
+
+    def entered(car: int) -> AbstractContextManager[None]:
+        host = hosts[car]
+        return nullcontext() if host is None else host.entered()
+
+    with ExitStack() as stack:
+        listeners = []
+        for car in range(cars):
+            with entered(car):
+                listeners.append(stack.enter_context(listen("127.0.0.1", port + car)))
+        stack.pop_all()
+    building = Building(random_starts(Shaft(floors), cars, rng), listeners)
+    return building
