@@ -14,7 +14,7 @@ import selectors
 import socket
 import time
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import Protocol
 
 from attrs import evolve
@@ -98,6 +98,8 @@ class Building:
         self.clock_us: Callable[[], int] = _monotonic_us
         self._stop_on_disconnect = stop_on_disconnect
         self.press_ms = press_ms
+        self.entered: Callable[[int], AbstractContextManager[None]] = lambda _: nullcontext()
+        """Returns a context in which to open the server of a car again, such as a network namespace."""
         now_ms = self.clock_us() // 1000
         self.elevators = [
             SimulatedElevator(machines.machine(evolve(shaft, since_ms=now_ms)), listener)
@@ -275,7 +277,8 @@ class Building:
         if on == (elevator.listener is not None):
             return
         if on:
-            elevator.listener = listen(*elevator.address)
+            with self.entered(car):
+                elevator.listener = listen(*elevator.address)
         else:
             assert elevator.listener is not None
             self.close_socket(elevator.listener)

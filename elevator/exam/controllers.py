@@ -64,7 +64,7 @@ class Controllers:
         if self.states[number] in ("running", "frozen"):
             return
         launch = self._launches[number]
-        with self.entered(number):
+        with launch.entered():
             process = subprocess.Popen(
                 launch.command,
                 stdin=subprocess.DEVNULL,
@@ -84,10 +84,6 @@ class Controllers:
             old.stdout.close()
         self._processes[number] = process
         self._partial[number] = b""
-
-    def entered(self, number: int) -> AbstractContextManager[None]:
-        """Return a context in which this process is on the machine of a controller."""
-        return self._launches[number].entered()
 
     def _mark(self, number: int) -> str:
         return _mark(self._keeper, number)

@@ -74,8 +74,7 @@ class ControllerGroup:
 
     def server(self, car: int, on: bool) -> None:
         """Start or stop the elevator server of *car*. While it is stopped, the car stands."""
-        with self.controllers.entered(car):
-            self.building.switch_server(car, on, self.building.settle())
+        self.building.switch_server(car, on, self.building.settle())
         self.note(f"server {'on' if on else 'off'} {car}", car)
 
     def unplug(self, *cars: int) -> None:

@@ -96,4 +96,5 @@ def open_building(port: int, cars: int, floors: int, hosts: Sequence[Host | None
                 listeners.append(stack.enter_context(listen("127.0.0.1", port + car)))
         stack.pop_all()
     building = Building(random_starts(Shaft(floors), cars, rng), listeners)
+    building.entered = entered
     return building

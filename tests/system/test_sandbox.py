@@ -13,7 +13,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cache, wraps
 from pathlib import Path
 
@@ -32,6 +32,7 @@ from elevator.exam.sandbox import (
     open_gateway,
     open_hosts,
 )
+from elevator.exam.setup import joined_hosts, open_building
 from elevator.exam.switch import EthernetSwitch
 
 PATIENCE_S = 30.0
@@ -425,6 +426,22 @@ def test_user_without_root_has_hosts_too() -> None:
             assert f"Uid:\t{NOBODY}" in shown
 
     in_child(run, NOBODY)
+
+
+@sandboxed
+def test_elevator_server_that_restarts_is_on_its_host_again() -> None:
+    enter()
+    with ExitStack() as stack:
+        hosts, _ = stack.enter_context(joined_hosts(2, random.Random(1)))
+        building = open_building(PORT, 2, 4, hosts, random.Random(1))
+        stack.callback(building.close)
+        for car, host in enumerate(hosts):
+            building.switch_server(car, False, building.settle())
+            with host.entered(), pytest.raises(ConnectionRefusedError):
+                socket.create_connection(("127.0.0.1", PORT + car))
+            building.switch_server(car, True, building.settle())
+            with host.entered(), socket.create_connection(("127.0.0.1", PORT + car)):
+                pass
 
 
 @sandboxed
