@@ -1,6 +1,5 @@
 """`elevator exam`: examine any controller that speaks the elevator server's protocol."""
 
-import os
 import random
 import shlex
 import subprocess
@@ -13,6 +12,7 @@ from pathlib import Path
 
 from elevator.building.control import Refused
 from elevator.cli.arguments import Arguments, integer
+from elevator.cli.subject_options import PLACEHOLDERS, add_options, split, subject
 from elevator.core.model import MAX_CARS, MAX_FLOORS
 from elevator.exam import report, report_page
 from elevator.exam.bench import ExamTest
@@ -30,8 +30,6 @@ examples:
   elevator exam --per-car role=Master,Backup,Regular -- ./mycontroller {role} {port}
   elevator exam --env ELEVATOR_ID={id} --first 'go build -o /tmp/mine .' -- /tmp/mine
 
-placeholders in the command and in --env: {id} {port} {cars} {floors} {dir}, and those of --per-car.
-{dir} is a directory of the controller's own. It survives kills and restarts during a test.
 """
 
 
@@ -41,7 +39,7 @@ class Interrupted(Exception):
 
 def main(argv: list[str]) -> int:
     """Run `elevator exam`; return the exit status: 0 if the controller passed, 1 if not, 2 on a bad argument."""
-    options, command = _split(argv)
+    options, command = split(argv)
     parser = _parser()
     arguments = parser.parse_args(options)
     if arguments.list:
@@ -65,18 +63,12 @@ def main(argv: list[str]) -> int:
         return 130
 
 
-def _split(argv: list[str]) -> tuple[list[str], list[str]]:
-    """Split the arguments at the first `--` into options and the controller's command."""
-    at = argv.index("--") if "--" in argv else len(argv)
-    return argv[:at], argv[at + 1 :]
-
-
 def _parser() -> Arguments:
     parser = Arguments(
         prog="elevator exam",
         usage="elevator exam [OPTIONS] -- COMMAND",
         description="Examine a controller: run a copy for each car, hurt the group, and judge what its panels show.",
-        epilog=EXAMPLES,
+        epilog=EXAMPLES + PLACEHOLDERS,
         formatter_class=RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
@@ -86,17 +78,12 @@ def _parser() -> Arguments:
     add("--seed", type=integer(0, 2**63), help="seed of all random choices; default: random")
     add("--only", type=_tests, metavar="TEST,TEST", help="run only these tests; see --list")
     add("--list", action="store_true", help="list the tests and exit")
-    add("--first-id", type=integer(0, 10_000), default=0, help="{id} of the first controller; default: 0")
-    add("--port", type=integer(1, 65_000), default=15657, help="{port} of the first elevator server; default: 15657")
-    add("--per-car", type=_per_car, action="append", default=[], metavar="NAME=A,B,C", help="a placeholder {NAME}")
-    add("--env", type=_assignment, action="append", default=[], metavar="NAME=VALUE", help="environment variable")
-    add("--own-dir", action="store_true", help="start each controller in its {dir}; default: in this directory")
-    add("--start-gap", type=_seconds, default=0.0, metavar="SECONDS", help="time between two starts; default: 0")
     add("--first", metavar="COMMAND", help="shell command to run before the exam, such as a build")
     add("--versus", metavar="COMMAND", help="examine this controller too, with the same seed, and compare")
     add("--keep", type=Path, metavar="DIR", help="keep the controllers' logs and directories here")
     add("--json", type=Path, metavar="FILE", help="write the results to FILE")
     add("--html", type=Path, metavar="FILE", help="write a report with timelines to FILE")
+    add_options(parser)
     return parser
 
 
@@ -107,32 +94,9 @@ def _tests(text: str) -> list[ExamTest]:
     return [test for test in TESTS.values() if test.name in names]
 
 
-def _per_car(text: str) -> tuple[str, list[str]]:
-    name, values = _assignment(text)
-    return name, values.split(",")
-
-
-def _assignment(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not name or not equals:
-        raise ArgumentTypeError(f"{text!r} is not NAME=VALUE")
-    return name, value
-
-
-def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= 600:
-        raise ArgumentTypeError(f"{text!r} is not a number from 0 to 600")
-    return value
-
-
 def _run(arguments: Namespace, command: list[str], meanwhile: Callable[[], None]) -> int:
-    for name, values in arguments.per_car:
-        if len(values) < arguments.cars:
-            raise BadCommand(f"--per-car {name} needs {arguments.cars} values, one for each car")
+    commands = [command, *([shlex.split(arguments.versus)] if arguments.versus else [])]
+    subjects = [subject(arguments, each) for each in commands]
     if arguments.first is not None and (status := subprocess.run(arguments.first, shell=True, check=False).returncode):  # noqa: S602  # the user's own command
         raise BadCommand(f"the command of --first failed with status {status}")
     why_not = obstacle()
@@ -143,8 +107,7 @@ def _run(arguments: Namespace, command: list[str], meanwhile: Callable[[], None]
     seed = random.randrange(1_000_000) if arguments.seed is None else arguments.seed
     setting = ExamSetting(arguments.cars, arguments.floors, seed, not why_not, arguments.keep)
     tests = arguments.only or list(TESTS.values())
-    commands = [command, *([shlex.split(arguments.versus)] if arguments.versus else [])]
-    reports = [_examine(tests, _subject(arguments, each), setting, why_not, meanwhile) for each in commands]
+    reports = [_examine(tests, each, setting, why_not, meanwhile) for each in subjects]
     print("", *(report.summary(each) for each in reports), sep="\n")
     if len(reports) == 2:
         print(report.versus(*reports))
@@ -156,18 +119,6 @@ def _run(arguments: Namespace, command: list[str], meanwhile: Callable[[], None]
     except OSError as error:
         raise BadCommand(f"cannot write {error.filename}: {error.strerror}") from None
     return int(not reports[0].passed)
-
-
-def _subject(arguments: Namespace, command: Sequence[str]) -> Subject:
-    return Subject(
-        command,
-        {**os.environ, **dict(arguments.env)},
-        arguments.first_id,
-        arguments.port,
-        dict(arguments.per_car),
-        arguments.own_dir,
-        arguments.start_gap,
-    )
 
 
 def _examine(
