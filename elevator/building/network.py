@@ -48,6 +48,10 @@ class SimulatedNetwork:
             relay.setblocking(False)
         self.ports: list[int] = [relay.getsockname()[1] for relay in self._sockets]
 
+    def plug(self, node: int, on: bool) -> None:
+        """Connect *node* to the network or disconnect it."""
+        (self.unplugged.discard if on else self.unplugged.add)(node)
+
     def register(
         self, watch: Callable[[socket.socket, int, Callable[[int], None]], None], clock_ms: Callable[[], int]
     ) -> None:

@@ -18,9 +18,14 @@ from elevator.core.model import Button, Buttons, Direction, bits
 Json = Mapping[str, object]
 
 
-def building(floors: int, cars: int, nodes: bool) -> Json:
-    """Return the values that never change. *nodes* is true if the page controls nodes too."""
-    return {"floors": floors, "cars": cars, "nodes": nodes, "profiles": [str(profile) for profile in Profile]}
+def building(floors: int, cars: int, driver: str = "", network: bool = False) -> Json:
+    """Return the values that never change.
+
+    *driver* is what drives the cars, if the page controls that too: "node" for this program's nodes, "controller" for
+    another program's. *network* is true if the page controls the network between them.
+    """
+    profiles = [str(profile) for profile in Profile]
+    return {"floors": floors, "cars": cars, "driver": driver, "network": network, "profiles": profiles}
 
 
 def car(machine: Machine, port: int, client: bool, card: bool | None) -> Json:
@@ -60,9 +65,14 @@ def floors_by_button(buttons: Buttons) -> dict[str, list[int]]:
     return {button.name.lower(): bits(mask(buttons, button)) for button in Button}
 
 
-def node(state: str, plugged: bool, heard: bool, heartbeat: Heartbeat | None) -> Json:
-    """Return the values of one node. *plugged*: its network is connected; *heard*: *heartbeat* is recent."""
-    values: dict[str, object] = {"state": state, "plugged": plugged, "heard": heard}
+def controller(state: str, plugged: bool | None) -> Json:
+    """Return what is known of any controller. *plugged*: its network is connected; None if the page has no network."""
+    return {"state": state, "plugged": plugged}
+
+
+def heartbeat(heard: bool, heartbeat: Heartbeat | None) -> Json:
+    """Return what a node reports in its last *heartbeat*. *heard* is true if that is recent."""
+    values: dict[str, object] = {"heard": heard}
     if heartbeat is not None:
         status, claims = heartbeat.car, heartbeat.claims
         values |= {

@@ -1,5 +1,7 @@
 """How long a demo waits for its passengers, and its exit status."""
 
+from collections.abc import Mapping
+
 from attrs import frozen
 
 from elevator.building import elevator as machines
@@ -33,19 +35,19 @@ class Verdict:
     lines: list[str]
 
 
-def judge(scene: Scene, ended: dict[int, int], cut_short: bool) -> Verdict:
+def judge(scene: Scene, ended: Mapping[int, int], cut_short: bool, noun: str = "node") -> Verdict:
     """Return the verdict on a demo that has ended.
 
-    A demo fails if a node exited by itself, a node sent an unsafe command, or a passenger was not served. *ended* has
-    the number and the exit status of each node that exited by itself. If the user interrupted the demo (*cut_short*),
-    passengers may still be under way.
+    A demo fails if a controller exited by itself, a controller sent an unsafe command, or a passenger was not served.
+    *ended* has the number and the exit status of each controller that exited by itself; *noun* names a controller. If
+    the user interrupted the demo (*cut_short*), passengers may still be under way.
     """
     tally = passengers.tally(scene.crowd, scene.now_ms)
     waits = f"mean wait {tally.mean_wait_ms / 1000:.1f} s, longest {tally.longest_wait_ms / 1000:.1f} s"
     lines = [f"{counted(tally.served, 'passenger')} served, {waits}"]
     if tally.under_way:
         lines.append(f"{counted(tally.under_way, 'passenger')} {'still under way' if cut_short else 'never served'}")
-    lines += [f"node {number} exited by itself with status {status}" for number, status in sorted(ended.items())]
+    lines += [f"{noun} {number} exited by itself with status {status}" for number, status in sorted(ended.items())]
     failed = bool(ended) or (tally.under_way > 0 and not cut_short)
     for car, machine in enumerate(scene.machines):
         counts = machine.counts

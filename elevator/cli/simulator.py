@@ -127,7 +127,7 @@ def _run(
     errors = ControllerErrors()
     notes: deque[str] = deque(maxlen=NOTES)
     shown_ms = 0
-    fixed = {"building": view.building(occupied.crowd.traffic.floors, occupied.crowd.traffic.cars, nodes=False)}
+    fixed = {"building": view.building(occupied.crowd.traffic.floors, occupied.crowd.traffic.cars)}
     while not is_ended() and not (terminal is not None and terminal.is_over):
         # Signals do not interrupt the wait, so it must be short.
         building.turn(0.1 if web is None and terminal is None and occupied.is_empty else 0.01)

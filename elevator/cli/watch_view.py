@@ -169,7 +169,7 @@ def scene(group: Group, now_ms: int) -> dict[str, object]:
     nodes = [group.nodes[id] for id in sorted(group.nodes)]
     floors = max([node.peer.heartbeat.floors for node in nodes], default=2)
     names = [node.peer.heartbeat.sender.id for node in nodes]
-    building = {"floors": floors, "cars": len(nodes), "nodes": True, "watched": True, "profiles": [], "names": names}
+    building = {"floors": floors, "cars": len(nodes), "driver": "node", "watched": True, "profiles": [], "names": names}
     shown: dict[str, object] = {"building": building}
     for number, node in enumerate(nodes):
         facts, heartbeat = row(node, now_ms), node.peer.heartbeat

@@ -81,8 +81,7 @@ class Web:
     @property
     def address(self) -> str:
         """The URL of the page."""
-        host, port = self._listener.getsockname()
-        return f"http://{socket.gethostname() if host == '0.0.0.0' else host}:{port}/"  # noqa: S104  # a comparison
+        return address_of(self._listener)
 
     @property
     def is_watched(self) -> bool:
@@ -205,6 +204,12 @@ class Web:
             self._visitors.remove(visitor)
             self._watch(visitor.client, 0, lambda _: None)
             visitor.client.close()
+
+
+def address_of(listener: socket.socket) -> str:
+    """Return the URL of the page that is served on *listener*."""
+    host, port = listener.getsockname()
+    return f"http://{socket.gethostname() if host == '0.0.0.0' else host}:{port}/"  # noqa: S104  # a comparison
 
 
 def is_own_host(host: str, names: set[str]) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from lab import PATIENCE_S, demo
+from lab import FORBIDDEN, PATIENCE_S, PROGRAM, demo, free_ports
 from selenium import webdriver
 from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
 from selenium.webdriver.chrome.service import Service
@@ -19,12 +19,16 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 
+from elevator.exam.sandbox import obstacle
+
 PICTURES = Path(__file__).parents[2] / ".cache" / "page"
 CARS = range(3)
 FLOORS = 9
 """So many floors that one is always far from every parked car."""
 PARKED_S = 1.0
 """A car counts as parked once it has been stationary for this long."""
+AT_WORK = ("At rest", "Door open", "Going up", "Going down")
+"""The conditions of a car without a fault."""
 SIZES = {"laptop": (1366, 900), "projector": (1920, 1080), "phone": (390, 844)}
 
 
@@ -150,7 +154,7 @@ def test_page_shows_a_killed_node_and_another_car_serves_its_call(page: Page) ->
     page.picture("taken-over")
     page.wait(lambda: any(page.is_open_at(car, floor) for car in others), "another car came")
     page.browser.find_element(By.ID, "mend").click()
-    page.wait(lambda: page.condition(victim) in ("At rest", "Door open", "Going up", "Going down"), "the node was back")
+    page.wait(lambda: page.condition(victim) in AT_WORK, "the node was back")
 
 
 def test_page_shows_the_effect_of_its_fault_buttons(page: Page) -> None:
@@ -240,4 +244,42 @@ def test_page_reports_a_lost_connection_and_reconnects(browser: webdriver.Chrome
         page.wait(
             lambda: len(page.browser.find_elements(By.CSS_SELECTOR, "article")) == 2, "the page showed the new building"
         )
+    browser.get("about:blank")
+
+
+def test_page_shows_other_controllers_without_what_only_nodes_report(browser: webdriver.Chrome) -> None:
+    if reason := obstacle():
+        pytest.skip(reason)
+    page = Page(browser)
+    browser.set_window_size(*SIZES["laptop"])
+    command = (*PROGRAM, "--id", "{id}", "--port", "{port}", "--state-dir", "{dir}", "--park", "none")
+    with demo("--rate", "0", "--", *command) as (_, address):
+        browser.get(address)
+        page.wait(lambda: all(page.condition(car) == "At rest" for car in CARS), "all cars were ready")
+        page.call("up", 0, panel=0).click()
+        page.wait(lambda: any(page.is_open_at(car, 0) for car in CARS), "a car came")
+        page.named("Kill controller, car 1").click()
+        page.wait(lambda: page.condition(1) == "Controller killed", "the controller was shown as killed")
+        page.named("Freeze controller, car 0").click()
+        page.wait(lambda: page.condition(0) == "Controller frozen", "the controller was shown as frozen")
+        page.named("Unplug network, car 2").click()
+        page.wait(lambda: page.condition(2) == "Network unplugged", "the network was shown as unplugged")
+        floor = 2 if page.floor_indicator(2).startswith("Floor indicator 0") else 0
+        page.call("up", floor, panel=2).click()
+        page.wait(lambda: page.is_pressed(page.call("up", floor, panel=2)), "the lamp was lit")
+        assert "assigned" not in browser.find_element(By.ID, "legend").text
+        assert " node" not in browser.find_element(By.ID, "building").text
+        assert not browser.find_elements(By.CSS_SELECTOR, ".claim")
+        assert browser.find_element(By.ID, "loss").is_displayed()
+        assert browser.execute_script("return document.documentElement.scrollWidth <= innerWidth")
+        page.picture("controllers")
+        browser.find_element(By.ID, "mend").click()
+        page.wait(lambda: all(page.condition(car) in AT_WORK for car in CARS), "all controllers were back")
+    ports = str(free_ports(len(CARS)))
+    with demo("--rate", "0", "--port", ports, "--", *command, prefix=FORBIDDEN) as (_, address):
+        browser.get(address)
+        page.wait(lambda: page.condition(0) in AT_WORK, "the cars were ready")
+        assert page.named("Kill controller, car 0").is_displayed()
+        assert not browser.find_element(By.ID, "loss").is_displayed()
+        assert not browser.find_elements(By.CSS_SELECTOR, '[aria-label^="Unplug network"]')
     browser.get("about:blank")

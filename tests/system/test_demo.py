@@ -16,12 +16,13 @@ from elevator.building import passengers
 from elevator.building import shaft as physics
 from elevator.building.building import open_building, random_starts
 from elevator.building.elevator import Counters, Machine
-from elevator.building.network import SimulatedNetwork
 from elevator.building.passengers import Passenger, PassengerFlow, Trip
 from elevator.building.shaft import Shaft
-from elevator.cli.demo import Demo, main, may_overload
+from elevator.cli.demo import main, may_overload
+from elevator.cli.demo_group import DemoGroup
 from elevator.cli.demo_picture import Scene, draw
 from elevator.cli.demo_verdict import judge
+from elevator.cli.running_demo import Demo
 from elevator.core.model import Buttons, Motor
 from elevator.exam.controllers import Controllers
 
@@ -73,6 +74,7 @@ def test_demo_exits_with_1_if_a_node_is_lost_a_car_is_unsafe_or_a_passenger_is_n
     assert judge(scene(waiting=2), {}, cut_short=False).lines[1] == "2 passengers never served"
     assert judge(good, {1: -9}, cut_short=False).status == 1
     assert "node 1 exited by itself with status -9" in judge(good, {1: -9}, cut_short=False).lines
+    assert "controller 1 exited by itself with status 2" in judge(good, {1: 2}, False, "controller").lines
     mistakes = evolve(good, machines=[evolve(good.machines[0], counts=Counters(bad_requests=1, reloads=1))])
     assert judge(mistakes, {}, cut_short=False).status == 0
 
@@ -83,8 +85,8 @@ def test_demo_waits_for_passengers_as_long_as_the_building_is_tall(
 ) -> None:
     """A car with 32 floors needs 155 s for a round trip, and 4 s more for each stop."""
     with closing(open_building(random_starts(Shaft(floors), 1, random.Random(1)))) as building:
-        nodes, network = cast(Controllers, SimpleNamespace(all_ended=False)), cast(SimulatedNetwork, None)
-        demo = Demo(building, nodes, network, seed=1, rate=0, seconds=1)
+        nodes = cast(Controllers, SimpleNamespace(all_ended=False))
+        demo = Demo(DemoGroup(building, nodes, None), seed=1, rate=0, seconds=1)
         end_ms = building.clock_us() // 1000 + 1000
         assert demo.is_over(end_ms)
         demo._occupied.crowd = evolve(demo._occupied.crowd, present=scene(waiting=1).crowd.present)
@@ -92,7 +94,21 @@ def test_demo_waits_for_passengers_as_long_as_the_building_is_tall(
         assert demo.is_over(end_ms + round(enough_s * 1000))
 
 
-@pytest.mark.parametrize("argv", [["--cars", "0"], ["--floors", "65"], ["--for", "0"], ["--rate", "x"], ["now"]])
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["--cars", "0"],
+        ["--floors", "65"],
+        ["--for", "0"],
+        ["--rate", "x"],
+        ["now"],
+        ["--"],
+        ["--first-id", "1"],
+        ["--own-dir"],
+        ["--per-car", "role", "--", "true"],
+        ["--start-gap", "-1", "--", "true"],
+    ],
+)
 def test_bad_arguments_print_one_line_and_exit_with_status_2(
     argv: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,101 +1,25 @@
-"""A running demo with real nodes, controlled through the WebSocket of its page."""
+"""A running demo with real nodes, controlled through the WebSocket of its page.
 
-import json
+test_demo_of_controllers.py does the same with another program's controllers.
+"""
+
 import signal
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from lab import PATIENCE_S, demo
-from websockets.sync.client import ClientConnection, connect
-from websockets.typing import Origin
-
-CARS = range(3)
-FLOORS = 9
-"""So many floors that one is always far from every parked car."""
-PARKED_S = 1.0
-"""A car counts as parked once it has been stationary for this long."""
-
-
-class Page:
-    """A client of the page's WebSocket."""
-
-    def __init__(self, address: str, connection: ClientConnection) -> None:
-        self.address = address
-        self.scene: dict[str, Any] = {}
-        self.replies: list[dict[str, Any]] = []
-        self._connection = connection
-
-    def receive(self) -> None:
-        message = json.loads(self._connection.recv(PATIENCE_S))
-        if "scene" in message:
-            self.scene |= message["scene"]
-        else:
-            self.replies.append(message)
-
-    def ask(self, do: str, **what: object) -> dict[str, Any]:
-        """Send the request *do* with the fields *what*; return the reply."""
-        self.replies.clear()
-        self._connection.send(json.dumps({"do": do, **what}))
-        self.wait(lambda: self.replies, "the request was answered")
-        return self.replies[0]
-
-    def wait(self, condition: Callable[[], object], what: str) -> None:
-        deadline = time.monotonic() + PATIENCE_S
-        while not condition():
-            assert time.monotonic() < deadline, f"timed out waiting until {what}: {self.scene}"
-            self.receive()
-
-    def car(self, number: int) -> dict[str, Any]:
-        state: dict[str, Any] = self.scene[f"car{number}"]
-        return state
-
-    def node(self, number: int) -> dict[str, Any]:
-        state: dict[str, Any] = self.scene[f"node{number}"]
-        return state
-
-    def is_lit(self, floor: int) -> bool:
-        return any(floor in self.car(car)["lamps"]["up"] for car in CARS)
-
-    def assigned_cars(self, floor: int) -> list[int]:
-        return [car for car in CARS if floor in self.node(car).get("up", [])]
-
-    def has_logged(self, words: str) -> bool:
-        return any(words in line for line in self.scene["said"])
-
-    def far_floor(self) -> int:
-        """Wait until all cars are parked at different floors. Return the floor that is farthest from any car."""
-
-        def places() -> list[int]:
-            return [self.car(car)["sensor"] for car in CARS if not self.car(car)["motor"]]
-
-        since, old = time.monotonic(), [0]
-        deadline = since + PATIENCE_S
-        while time.monotonic() < since + PARKED_S:
-            assert time.monotonic() < deadline, "the cars were never parked"
-            self.receive()
-            if places() != old or len(set(old)) < len(CARS):
-                since, old = time.monotonic(), places()
-        return max(range(FLOORS - 1), key=lambda floor: min(abs(floor - other) for other in old))
-
-    def is_open_at(self, floor: int) -> list[int]:
-        return [car for car in CARS if self.car(car)["door"] and self.car(car)["sensor"] == floor]
+from page_client import CARS, FLOORS, Page, children_of, open_page
 
 
 @pytest.fixture(scope="module")
 def page() -> Iterator[Page]:
-    with demo("--floors", str(FLOORS), "--rate", "0", "--seed", "4") as (_, address):
-        host = address.removeprefix("http://").rstrip("/")
-        with connect(f"ws://{host}/live", origin=Origin(f"http://{host}")) as connection:
-            page = Page(address, connection)
-            page.wait(lambda: page.scene, "a scene arrived")
-            page.wait(
-                lambda: all(page.node(car).get("fault") == "none" and page.node(car)["heard"] for car in CARS),
-                "all nodes were in service",
-            )
-            yield page
+    with demo("--floors", str(FLOORS), "--rate", "0", "--seed", "4") as (_, address), open_page(address) as page:
+        page.wait(
+            lambda: all(page.node(car).get("fault") == "none" and page.node(car)["heard"] for car in CARS),
+            "all nodes were in service",
+        )
+        yield page
 
 
 @pytest.mark.quick
@@ -184,28 +108,13 @@ def test_invalid_requests_get_an_error(page: Page, request_: dict[str, object]) 
 
 def test_demo_stops_all_processes_even_with_frozen_and_killed_nodes() -> None:
     with demo("--rate", "0") as (process, address):
-        host = address.removeprefix("http://").rstrip("/")
-        with connect(f"ws://{host}/live", origin=Origin(f"http://{host}")) as connection:
-            page = Page(address, connection)
+        with open_page(address) as page:
             page.wait(lambda: page.scene and all(page.node(car)["heard"] for car in CARS), "all nodes sent heartbeats")
             page.ask("freeze", node=0, on=True)
             page.ask("kill", node=1)
-        started = nodes_of(process.pid)
+        started = children_of(process.pid)
         assert len(started) == 3  # two nodes and the keeper process of exam/controllers.py
         process.send_signal(signal.SIGTERM)
         output, _ = process.communicate(timeout=PATIENCE_S)
         assert process.returncode == 0, output
         assert not any(Path(f"/proc/{pid}").exists() for pid in started)
-
-
-def nodes_of(parent: int) -> list[int]:
-    """Return the pids of the living child processes of *parent*."""
-    children = []
-    for entry in Path("/proc").iterdir():
-        try:
-            fields = (entry / "stat").read_text().rpartition(")")[2].split() if entry.name.isdigit() else []
-        except OSError:
-            continue
-        if fields and int(fields[1]) == parent and fields[0] != "Z":
-            children.append(int(entry.name))
-    return children

@@ -40,7 +40,7 @@ from elevator.building.control import Refused
 from elevator.building.occupied_building import OccupiedBuilding
 from elevator.building.passengers import PassengerFlow
 from elevator.building.shaft import Shaft
-from elevator.cli import assign, demo, serve_card, simulator_options, watch_view
+from elevator.cli import assign, running_demo, serve_card, simulator_options, watch_view
 from elevator.cli.assign_server import Client, serve_client
 from elevator.cli.run_node import fail, node_parser
 from elevator.core.messages import Heartbeat, Record, Tick
@@ -453,13 +453,13 @@ def page_messages(data: bytes) -> bool:
         occupied = OccupiedBuilding(opened, PassengerFlow(1, 2, FLOORS, 60, 0))
 
         def apply(name: str, request: object) -> None:
-            if isinstance(request, demo.SetLoss) and not 0 <= request.percent <= 100:
+            if isinstance(request, running_demo.SetLoss) and not 0 <= request.percent <= 100:
                 raise Refused("percent is from 0 to 100")
 
         for line in data.split(b"\n"):
             clock.now_us += 100_000
             opened.settle()
-            taken = json.loads(occupied.handle(line, demo.REQUESTS, apply)).get("ok", False) or taken
+            taken = json.loads(occupied.handle(line, running_demo.REQUESTS, apply)).get("ok", False) or taken
             occupied.step_passengers()
             json.dumps(occupied.scene())
     return taken

@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,12 @@ PROGRAM = shlex.split(os.environ.get("ELEVATOR_PROGRAM", "")) or [sys.executable
 """The command that starts the program under test. The environment variable ELEVATOR_PROGRAM overrides it."""
 PATIENCE_S = 40.0
 """The timeout of every wait."""
+FORBIDDEN = (
+    *("unshare", "--user", "--map-root-user", "sh", "-c"),
+    'echo 0 >/proc/sys/user/max_net_namespaces && exec "$@"',
+    "sh",
+)
+"""Runs the command after it where the system allows no network namespace."""
 
 
 def free_port(kind: int) -> int:
@@ -33,6 +39,14 @@ def free_port(kind: int) -> int:
         probe.bind(("", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def free_ports(count: int) -> int:
+    """Return the first of *count* consecutive TCP ports that are free."""
+    while True:
+        first = free_port(socket.SOCK_STREAM)
+        if first + count < 65536 and all(is_free(first + number) for number in range(count)):
+            return first
 
 
 class Lab:
@@ -57,7 +71,7 @@ class Lab:
         self.broadcast = broadcast
         self.nodes: dict[int, subprocess.Popen[bytes]] = {}
         self.cards = cards
-        self.port = self._free_ports(cars)
+        self.port = free_ports(cars)
         arguments = ["--cars", cars, "--port", self.port, "--floors", floors, "--control", 0, "--at", at]
         arguments += ["--travelTimeBetweenFloors_ms", travel_ms, "--travelTimePassingFloor_ms", travel_ms // 4]
         arguments += ["--card", directory / "card-"] if cards else []
@@ -66,13 +80,6 @@ class Lab:
         control = int(self.sim.stdout.readline().rsplit(" ", 1)[1])
         self._socket = socket.create_connection(("127.0.0.1", control))
         self._lines = self._socket.makefile("rw", encoding="utf-8")
-
-    @staticmethod
-    def _free_ports(cars: int) -> int:
-        while True:
-            first = free_port(socket.SOCK_STREAM)
-            if first + cars < 65536 and all(is_free(first + car) for car in range(cars)):
-                return first
 
     def command(self, id: int, *more: str) -> list[str]:
         """Return the command that starts node *id*.
@@ -208,9 +215,12 @@ def is_free(port: int) -> bool:
 
 
 @contextmanager
-def demo(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """Run `elevator demo` with *arguments*. Yield the process and the address of its page."""
-    command = [*PROGRAM, "demo", "--web", "0", *arguments]
+def demo(*arguments: str, prefix: Sequence[str] = ()) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Run `elevator demo` with *arguments*. Yield the process and the address of its page.
+
+    *prefix* is a command that runs the command after it, such as `env`.
+    """
+    command = [*prefix, *PROGRAM, "demo", "--web", "0", *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         assert process.stdout is not None
         try:

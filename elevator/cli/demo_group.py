@@ -1,0 +1,145 @@
+"""Sets up the elevators of a demo and what drives them: this program's nodes, or another program's controllers.
+
+- This process simulates the elevators. Each node or controller is a separate process, which connects to its elevator
+  over TCP.
+- Nodes exchange UDP datagrams through a relay that can lose them (building/network.py).
+- Each controller of another program gets a host of its own, and a switch joins the hosts, as in an exam
+  (exam/sandbox.py). Where that is not allowed, the controllers run on this machine's own network.
+- No process and no interface outlives the demo, however it ends: see exam/controllers.py and exam/sandbox.py.
+"""
+
+import os
+import random
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Protocol
+
+from attrs import frozen
+
+import elevator
+from elevator.building.building import Building, open_building, random_starts
+from elevator.building.control import Refused
+from elevator.building.network import ADDRESS, SimulatedNetwork
+from elevator.building.shaft import Shaft
+from elevator.core.messages import Heartbeat
+from elevator.exam import setup
+from elevator.exam.controllers import Controllers, Launch
+from elevator.exam.sandbox import Host, enter
+from elevator.exam.setup import Subject, joined_hosts
+from elevator.exam.switch import EthernetSwitch
+
+
+class DemoNetwork(Protocol):
+    """The network between the controllers, as the page changes it."""
+
+    loss: float
+    """Probability, 0 to 1, that a packet is lost."""
+    unplugged: set[int]
+    """Controllers that neither send nor receive."""
+
+    def plug(self, number: int, on: bool, /) -> None:
+        """Plug in the cable of a controller, or unplug it; raise OSError."""
+
+
+@frozen
+class DemoGroup:
+    """The elevators of a demo and what drives them."""
+
+    building: Building
+    controllers: Controllers
+    network: DemoNetwork | None
+    """None if the demo cannot change the network."""
+    heard: Mapping[int, tuple[int, Heartbeat]] | None = None
+    """The time (ms) and content of each node's last heartbeat; None if another program's controllers drive the cars."""
+    start_gap_s: float = 0.0
+
+    @property
+    def noun(self) -> str:
+        return "controller" if self.heard is None else "node"
+
+
+@contextmanager
+def own_nodes(cars: int, floors: int, directory: str, rng: random.Random) -> Iterator[DemoGroup]:
+    """Set up nodes, which keep their records in *directory*; raise Refused if there are not enough free ports."""
+    with ExitStack() as stack:
+        building = open_building(random_starts(Shaft(floors), cars, rng))
+        stack.callback(building.close)
+        name = f"demo-{os.getpid()}"
+        try:
+            network = SimulatedNetwork(cars, name, rng)
+        except OSError as error:
+            raise Refused(f"cannot reserve UDP ports for the nodes: {error.strerror}") from None
+        stack.callback(network.close)
+        network.register(building.watch, lambda: building.clock_us() // 1000)
+        launches = [
+            _node_launch(number, port, net_port, floors, name, directory)
+            for number, (port, net_port) in enumerate(zip(building.ports, network.ports, strict=True))
+        ]
+        nodes = _controllers(stack, launches, directory, "node", building)
+        yield DemoGroup(building, nodes, network, network.heard)
+
+
+@contextmanager
+def other_controllers(
+    subject: Subject, cars: int, floors: int, directory: str, rng: random.Random, obstacle: str
+) -> Iterator[DemoGroup]:
+    """Set up the controllers of *subject*, each on a host of its own; raise Refused if that fails.
+
+    Move this process to another network namespace. If *obstacle* says why that is not allowed, use this machine's own
+    network instead. The controllers' own directories are in *directory*.
+    """
+    hosts: Sequence[Host | None] = [None] * cars
+    switch: EthernetSwitch | None = None
+    with ExitStack() as stack:
+        if not obstacle:
+            try:
+                enter()
+                hosts, switch = stack.enter_context(joined_hosts(cars, rng))
+            except OSError as error:
+                raise Refused(f"cannot create a network namespace for each car: {error.strerror}") from None
+        building = setup.open_building(subject.port, cars, floors, hosts, rng)
+        stack.callback(building.close)
+        if switch is not None:
+            switch.register(building.watch)
+        launches = [setup.launch(subject, car, cars, floors, Path(directory), hosts[car]) for car in range(cars)]
+        controllers = _controllers(stack, launches, directory, "controller", building)
+        if obstacle:
+            controllers.log.append(obstacle)
+        yield DemoGroup(building, controllers, switch, start_gap_s=subject.start_gap_s)
+
+
+def _controllers(
+    stack: ExitStack, launches: Sequence[Launch], directory: str, noun: str, building: Building
+) -> Controllers:
+    """Return the processes of *launches*, which *stack* stops."""
+    controllers = Controllers(launches, directory, noun)
+    stack.callback(controllers.stop, lambda: building.turn(0.01))
+    return controllers
+
+
+def _node_launch(number: int, port: int, net_port: int, floors: int, group: str, directory: str) -> Launch:
+    """Return how to start node *number*, which keeps its record in *directory*."""
+    options = {
+        "id": number,
+        "port": port,
+        "floors": floors,
+        "net-port": net_port,
+        "broadcast": ADDRESS,
+        "group": group,
+        "state-dir": Path(directory) / str(number),
+    }
+    flags = [part for name, value in options.items() for part in (f"--{name}", str(value))]
+    # Python must find this package even if it is not installed.
+    package = str(Path(elevator.__file__).parent.parent)
+    search_path = os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH"))))
+    return Launch([*_program(), *flags], {**os.environ, "PYTHONPATH": search_path})
+
+
+def _program() -> list[str]:
+    """Return the command that starts this program."""
+    if "__compiled__" in globals():
+        # In a Nuitka build, this is the absolute path of the unpacked program, so the nodes run the same build.
+        return [sys.argv[0]]
+    return [sys.executable, "-m", "elevator"]

@@ -1,0 +1,174 @@
+"""A running demo of another program's controllers, controlled through the WebSocket of its page.
+
+The other program is this program, started as any other would be.
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+from lab import FORBIDDEN, PATIENCE_S, PROGRAM, demo, free_port, free_ports
+from page_client import CARS, FLOORS, Page, children_of, open_page
+
+from elevator.exam.sandbox import obstacle
+from elevator.net.broadcast import LOOPBACK
+
+OPTIONS = ("--floors", str(FLOORS), "--rate", "0", "--seed", "4")
+CONTROLLER = (*PROGRAM, "--id", "{id}", "--port", "{port}", "--floors", "{floors}", "--state-dir", "{dir}/record")
+obstacle_here = cache(obstacle)
+
+
+def wait_until_ready(page: Page) -> None:
+    page.wait(
+        lambda: all(page.car(car)["client"] and page.car(car)["sensor"] is not None for car in CARS),
+        "all controllers were connected and all cars at a floor",
+    )
+
+
+@pytest.fixture(scope="module")
+def page() -> Iterator[Page]:
+    if reason := obstacle_here():
+        pytest.skip(reason)
+    with demo(*OPTIONS, "--", *CONTROLLER) as (_, address), open_page(address) as page:
+        wait_until_ready(page)
+        yield page
+
+
+def serve_far_call(page: Page, victim: int | None = None) -> None:
+    """Press a button far from all cars; the call is lit and then served by a car other than that of *victim*."""
+    floor = page.far_floor()
+    page.ask("press", car=0, button="up", floor=floor)
+    page.wait(lambda: page.is_lit(floor), "the call was lit")
+    page.wait(lambda: set(page.is_open_at(floor)) - {victim}, "a car came")
+    page.wait(lambda: not page.is_lit(floor), "the lamps went out")
+
+
+def test_page_shows_only_what_is_known_of_other_controllers(page: Page) -> None:
+    assert page.scene["building"]["driver"] == "controller"
+    assert page.scene["building"]["network"] is True
+    assert all(page.node(car) == {"state": "running", "plugged": True} for car in CARS)
+    serve_far_call(page)
+
+
+def test_another_car_serves_the_call_of_a_killed_controller(page: Page) -> None:
+    floor = page.far_floor()
+    page.ask("press", car=0, button="up", floor=floor)
+    page.wait(lambda: page.is_lit(floor), "the call was lit")
+    page.wait(lambda: any(page.car(car)["motor"] for car in CARS), "a car started")
+    (victim, *_) = (car for car in CARS if page.car(car)["motor"])
+    assert page.ask("kill", node=victim) == {"ok": True}
+    page.wait(lambda: page.node(victim)["state"] == "killed" and not page.car(victim)["client"], "it was dead")
+    page.wait(lambda: set(page.is_open_at(floor)) - {victim}, "another car came")
+    assert page.ask("start", node=victim) == {"ok": True}
+    page.wait(lambda: page.node(victim)["state"] == "running" and page.car(victim)["client"], "it was back")
+
+
+def test_controller_is_frozen_and_resumed(page: Page) -> None:
+    page.ask("freeze", node=2, on=True)
+    page.wait(lambda: page.node(2)["state"] == "frozen", "it was frozen")
+    page.ask("freeze", node=2, on=False)
+    page.wait(lambda: page.node(2)["state"] == "running", "it was resumed")
+
+
+def test_unplugged_controller_loses_its_peers_and_finds_them_again(page: Page) -> None:
+    gone, back = "node 1: node 0 timed out", "node 1: node 0 is alive"
+    page.ask("unplug", node=0, on=True)
+    page.wait(lambda: not page.node(0)["plugged"], "its network was unplugged")
+    page.wait(lambda: page.last_logged(gone, back) == gone, "node 1 noticed")
+    page.ask("press", car=0, button="cab", floor=4)
+    page.wait(lambda: 0 in page.is_open_at(4), "the car served its cab call")
+    page.ask("unplug", node=0, on=False)
+    page.wait(lambda: page.last_logged(gone, back) == back, "node 1 received heartbeats of node 0 again")
+
+
+def test_controllers_lose_their_peers_at_100_percent_packet_loss(page: Page) -> None:
+    gone, back = "node 1: node 2 timed out", "node 1: node 2 is alive"
+    page.ask("lose", percent=100)
+    page.wait(lambda: page.scene["loss"] == 100, "the loss was 100 %")
+    page.wait(lambda: page.last_logged(gone, back) == gone, "node 1 noticed")
+    page.ask("lose", percent=0)
+    page.wait(lambda: page.last_logged(gone, back) == back, "node 1 received heartbeats of node 2 again")
+
+
+def test_elevator_server_restarts_where_its_controller_finds_it(page: Page) -> None:
+    page.ask("server", car=1, on=False)
+    page.wait(lambda: not page.car(1)["client"], "the controller was disconnected")
+    page.ask("server", car=1, on=True)
+    page.wait(lambda: page.car(1)["client"], "the controller was connected again")
+
+
+def test_controllers_start_one_after_the_other_and_a_bad_one_ends() -> None:
+    options = ("--cars", "2", "--rate", "0", "--start-gap", "2", "--port", str(free_ports(2)))
+    command = ("sh", "-c", "if [ {id} = 1 ]; then exit 3; fi; sleep 1000")
+    with demo(*options, "--", *command) as (process, address), open_page(address) as page:
+        page.wait(lambda: page.node(0)["state"] == "running" and page.node(1)["state"] == "unstarted", "one ran")
+        page.wait(lambda: page.node(1)["state"] == "ended", "the other had ended")
+        process.send_signal(signal.SIGTERM)
+        output, _ = process.communicate(timeout=PATIENCE_S)
+        assert "controller 1 exited by itself with status 3" in output
+        assert process.returncode == 1
+
+
+def test_without_namespaces_the_page_offers_no_network_faults() -> None:
+    """The controllers then run on this machine's own network."""
+    if subprocess.run([*FORBIDDEN, "true"], check=False).returncode:
+        pytest.skip("cannot create a user namespace")
+    where = ("--net-port", str(free_port(socket.SOCK_DGRAM)), "--broadcast", LOOPBACK)
+    options = (*OPTIONS, "--port", str(free_ports(len(CARS))), "--", *CONTROLLER, *where)
+    with demo(*options, prefix=FORBIDDEN) as (process, address), open_page(address) as page:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("cannot create network namespaces")
+        wait_until_ready(page)
+        assert page.scene["building"]["network"] is False
+        assert "loss" not in page.scene
+        assert all(page.node(car) == {"state": "running", "plugged": None} for car in CARS)
+        assert list(page.ask("lose", percent=10)) == list(page.ask("unplug", node=0, on=True)) == ["error"]
+        page.ask("kill", node=1)
+        page.wait(lambda: page.node(1)["state"] == "killed", "the controller was dead")
+        serve_far_call(page, victim=1)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name)
+def test_demo_leaves_nothing_behind(number: signal.Signals) -> None:
+    if reason := obstacle_here():
+        pytest.skip(reason)
+    with demo("--rate", "0", "--", *CONTROLLER) as (process, address), open_page(address) as page:
+        page.wait(lambda: all(page.car(car)["client"] for car in CARS), "all controllers were connected")
+        page.ask("freeze", node=0, on=True)
+        started = descendants_of(process.pid)
+        namespaces = {network_of(pid) for pid in [process.pid, *started]}
+        assert len(namespaces) == 1 + len(CARS)
+        assert network_of(os.getpid()) not in namespaces
+        arguments = [part for pid in started for part in Path(f"/proc/{pid}/cmdline").read_text().split("\0")]
+        (directory,) = {Path(part).parents[1] for part in arguments if part[:1] == "/" and part.endswith("/record")}
+        assert directory.is_dir()
+        process.send_signal(number)
+        process.wait(PATIENCE_S)
+        deadline = time.monotonic() + PATIENCE_S
+        while directory.exists() or namespaces & {network_of(pid) for pid in all_pids()}:
+            assert time.monotonic() < deadline, "something is left"
+            time.sleep(0.05)
+        assert process.returncode == (-number if number is signal.SIGKILL else 0)
+
+
+def descendants_of(parent: int) -> list[int]:
+    children = children_of(parent)
+    return children + [pid for child in children for pid in descendants_of(child)]
+
+
+def all_pids() -> list[int]:
+    return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+
+
+def network_of(pid: int) -> str:
+    """Return the network namespace of a process; empty if it has ended."""
+    try:
+        return str(Path(f"/proc/{pid}/ns/net").readlink())
+    except OSError:
+        return ""
