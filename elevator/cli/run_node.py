@@ -25,7 +25,7 @@ its car through an elevator server (the lab's or a simulator) at --host and --po
 """
 COMMANDS = """\
 other commands (each has its own --help):
-  elevator demo      simulate elevators with passengers and real nodes; show them on a web page and in the terminal
+  elevator demo      simulate elevators with passengers and real nodes, or other controllers; show them on a web page
   elevator exam      examine any controller that speaks the elevator server's protocol
   elevator sim       simulate elevators that controllers can connect to
   elevator watch     show the nodes of a group in the terminal, as JSON or on a web page; send nothing
