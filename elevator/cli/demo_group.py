@@ -102,6 +102,7 @@ def other_controllers(
         building = setup.open_building(subject.port, cars, floors, hosts, rng)
         stack.callback(building.close)
         if switch is not None:
+            switch.is_counting = False
             switch.register(building.watch)
         launches = [setup.launch(subject, car, cars, floors, Path(directory), hosts[car]) for car in range(cars)]
         controllers = _controllers(stack, launches, directory, "controller", building)

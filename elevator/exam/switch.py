@@ -59,6 +59,8 @@ class EthernetSwitch:
         """Only hosts with a common group reach each other; None: all do."""
         self.unplugged: set[int] = set()
         """Hosts that neither send nor receive. `plug` changes this, and the carrier too."""
+        self.is_counting = True
+        """If false, frames are neither counted nor captured, so that a switch can run for days."""
         self._hosts = hosts
         self._gateway = gateway
         self._ports: list[Host] = [*hosts, gateway]
@@ -168,7 +170,7 @@ class EthernetSwitch:
                 self._forward(port, frame)
 
     def _count(self, port: int, frame: Frame) -> None:
-        if port == len(self._hosts) or not frame.is_ip or frame.is_overhead:
+        if not self.is_counting or port == len(self._hosts) or not frame.is_ip or frame.is_overhead:
             return
         now_ms = self._clock_ms()
         self.datagrams[port] += 1

@@ -297,6 +297,10 @@ def test_counts_are_of_what_hosts_sent(network: Network) -> None:
     ]
     switch.clear_counts()
     assert (switch.datagrams, switch.ports, len(switch.capture)) == ([0, 0, 0], {}, 0)
+    switch.is_counting = False
+    network.send(0, network.datagram(0, b"12"))
+    assert (switch.datagrams, switch.ports, len(switch.capture)) == ([0, 0, 0], {}, 0)
+    assert not any(switch.sent_per_100ms)
 
 
 def test_capture_keeps_the_last_frames(network: Network) -> None:
