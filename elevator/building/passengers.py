@@ -18,10 +18,11 @@ from collections.abc import Sequence
 from enum import Enum, StrEnum
 from typing import NamedTuple
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from elevator.building.elevator import Machine
 from elevator.core.call_set import mask
+from elevator.core.evolve import evolve
 from elevator.core.model import Button, Direction
 
 LAMP_DELAY_MS = 500

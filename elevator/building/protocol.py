@@ -11,11 +11,10 @@ Rules:
 from struct import iter_unpack
 from typing import NamedTuple, assert_never
 
-from attrs import evolve
-
 from elevator.building import shaft as physics
 from elevator.building.elevator import Event, Machine, buttons, changes, pressed, reject, settle
 from elevator.core.call_set import mask
+from elevator.core.evolve import evolve
 from elevator.core.model import Button, Buttons
 from elevator.hardware.server_side import MESSAGE, motor_direction
 

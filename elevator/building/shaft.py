@@ -12,8 +12,9 @@ Rules:
 - Without power the car stops. The motor keeps its command, so the car continues when power returns.
 """
 
-from attrs import evolve, frozen
+from attrs import frozen
 
+from elevator.core.evolve import evolve
 from elevator.core.model import Motor
 
 

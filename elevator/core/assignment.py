@@ -20,11 +20,12 @@ from collections.abc import Mapping
 from functools import lru_cache, reduce
 from typing import NamedTuple
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from elevator import _assign
 from elevator.core import motion
 from elevator.core.call_set import calls_of
+from elevator.core.evolve import evolve
 from elevator.core.model import (
     NEVER_MS,
     Assigner,

@@ -21,9 +21,10 @@ confirms that the car has stopped at its floor, the node opens the door for a fu
 from enum import Enum, auto
 from typing import assert_never
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from elevator import _assign
+from elevator.core.evolve import evolve
 from elevator.core.messages import OpenDoor
 from elevator.core.model import NEVER_MS, Direction
 

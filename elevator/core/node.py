@@ -9,12 +9,14 @@ serves every cab call for its car. A former run may have confirmed the call befo
 """
 
 from collections.abc import Mapping
+from functools import cached_property
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from elevator.core import door, drive, outgoing, peers, replica
 from elevator.core.assignment import Assignment
 from elevator.core.drive import Drive
+from elevator.core.evolve import evolve
 from elevator.core.messages import Heartbeat, Record
 from elevator.core.model import (
     EVERY_BUTTON,
@@ -82,6 +84,11 @@ class Node:
     def claims(self) -> Buttons:
         return self.assignment.claims
 
+    @cached_property
+    def next_timeout_at_ms(self) -> int:
+        """When the next live peer times out if no heartbeat arrives; NEVER_MS if no peer is alive."""
+        return peers.next_timeout_at_ms(self.peers, self.now_ms)
+
 
 def boot(id: int, floors: int, record: Record | None, random_bits: int, now_ms: int, policy: Policy) -> Node:
     """Return a node that starts at *now_ms* from *record*. *random_bits* is a random number below 2**32.
@@ -143,9 +150,7 @@ def record(node: Node) -> Record:
 
 def wake_at_ms(node: Node) -> int:
     """Return when the next turn is due if no input arrives."""
-    return min(
-        send_at_ms(node), max(node.quiet_until_ms, node.now_ms + 1), peers.next_timeout_at_ms(node.peers, node.now_ms)
-    )
+    return min(send_at_ms(node), max(node.quiet_until_ms, node.now_ms + 1), node.next_timeout_at_ms)
 
 
 def in_reach(node: Node) -> Mapping[int, Peer]:

@@ -29,8 +29,9 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 
-from attrs import evolve, frozen
+from attrs import frozen
 
+from elevator.core.evolve import evolve
 from elevator.core.messages import Heartbeat
 from elevator.core.model import NEVER_MS, Author, Calls, Entry
 from elevator.core.peers import HEARTBEAT_MS
@@ -165,8 +166,9 @@ def entry_bytes(entry: Entry) -> int:
 
 def sent(old: Outgoing, heartbeat: Heartbeat, now_ms: int) -> Outgoing:
     """Schedule the next heartbeat, because *heartbeat* was sent."""
-    changed = recent(old, now_ms)
-    others = [author for author in heartbeat.calls.entries if author not in changed]
+    entries = heartbeat.calls.entries
+    changed = recent(old, now_ms) if entries else ()
+    others = [author for author in entries if author not in changed]
     return evolve(
         old,
         sequence=heartbeat.sequence,

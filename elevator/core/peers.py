@@ -18,8 +18,9 @@ run. If such heartbeats still arrive with rising sequence numbers after DOUBT_MS
 from bisect import bisect_left
 from collections.abc import Mapping
 
-from attrs import evolve, frozen
+from attrs import frozen
 
+from elevator.core.evolve import evolve
 from elevator.core.messages import Heartbeat
 from elevator.core.model import NEVER_MS, Author, Calls, Fault, Rates
 
@@ -109,8 +110,11 @@ def able(reached: Mapping[int, Peer]) -> Mapping[int, Peer]:
 
 def next_timeout_at_ms(peers: Peers, now_ms: int) -> int:
     """Return when the next live peer times out if no heartbeat arrives; NEVER_MS if no peer is alive."""
-    timeouts = [peer.timeout_at_ms for peer in peers.known.values()]
-    return min([at_ms for at_ms in timeouts if now_ms < at_ms], default=NEVER_MS)
+    next_ms = NEVER_MS
+    for peer in peers.known.values():
+        if now_ms < peer.timeout_at_ms < next_ms:
+            next_ms = peer.timeout_at_ms
+    return next_ms
 
 
 def extend_timeouts(peers: Peers, gap_ms: int) -> Peers:

@@ -7,8 +7,9 @@ the sensor is dead. After a start, a lost panel or a stall, the position is not 
 shaft is accepted.
 """
 
-from attrs import evolve, frozen
+from attrs import frozen
 
+from elevator.core.evolve import evolve
 from elevator.core.model import NEVER_MS, Direction
 
 DOUBT_MS = 100

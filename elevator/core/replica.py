@@ -10,9 +10,10 @@ While the disk works, a heartbeat carries only calls that are on disk. So an ack
 from collections.abc import Collection
 from functools import lru_cache
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from elevator.core.call_set import acknowledges
+from elevator.core.evolve import evolve
 from elevator.core.model import EVERY_CAR, Buttons, Call, Calls, Dot, buttons_of
 
 

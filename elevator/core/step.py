@@ -14,14 +14,13 @@
 
 from collections.abc import Iterable, Mapping
 
-from attrs import evolve
-
 from elevator import __version__
 from elevator.core import act, assignment, drive, outgoing, peers, replica, traffic
 from elevator.core.act import Tasks
 from elevator.core.assignment import Assignment, Member
 from elevator.core.call_set import acknowledges, calls_of, forget, has_live, merge, press, serve
 from elevator.core.drive import Drive
+from elevator.core.evolve import evolve
 from elevator.core.messages import Heartbeat, Tick
 from elevator.core.model import NEVER_MS, Button, Buttons, Call, Direction, Dot, Fault, Inputs, buttons_of
 from elevator.core.node import (
@@ -31,7 +30,7 @@ from elevator.core.node import (
     is_listening,
     shown,
 )
-from elevator.core.peers import HEARTBEAT_MS
+from elevator.core.peers import HEARTBEAT_MS, Peers
 from elevator.core.traffic import Traffic
 
 STALL_MS = 500
@@ -144,7 +143,7 @@ def step_idle(node: Node, tick: Tick) -> Node | None:
     """
     now_ms = tick.now_ms
     expected = tick.inputs is node.inputs and tick.recorded is None and tick.found is None and not tick.disk_failed
-    due_at_ms = min(node.quiet_until_ms, peers.next_timeout_at_ms(node.peers, node.now_ms))
+    due_at_ms = min(node.quiet_until_ms, node.next_timeout_at_ms)
     if not expected or now_ms >= due_at_ms or now_ms - node.now_ms > HEARTBEAT_MS:
         return None
     known = dict(node.peers.known)
@@ -155,7 +154,7 @@ def step_idle(node: Node, tick: Tick) -> Node | None:
         new = peers.receive(old, heartbeat, now_ms)
         if new is not None:
             known[heartbeat.sender.id] = new
-    return evolve(node, now_ms=now_ms, peers=evolve(node.peers, known=known))
+    return evolve(node, now_ms=now_ms, peers=Peers(known, node.peers.duplicate))
 
 
 def start_step(node: Node, tick: Tick) -> Node:

@@ -8,8 +8,9 @@ car is slow, because two power failures are unlikely to last equally long.
 
 from collections.abc import Mapping
 
-from attrs import evolve, frozen
+from attrs import frozen
 
+from elevator.core.evolve import evolve
 from elevator.core.model import NEVER_MS, Direction
 from elevator.core.position import Position
 

@@ -16,8 +16,7 @@ function.
 from collections.abc import Callable
 from typing import Protocol
 
-from attrs import evolve
-
+from elevator.core.evolve import evolve
 from elevator.core.messages import Heartbeat, Record, Tick
 from elevator.core.model import Inputs, Outputs
 from elevator.core.node import Node, heartbeat, outputs, record, send_at_ms

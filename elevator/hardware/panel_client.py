@@ -14,8 +14,9 @@ from enum import Enum, auto
 from itertools import cycle
 from typing import Protocol
 
-from attrs import define, evolve, field
+from attrs import define, field
 
+from elevator.core.evolve import evolve
 from elevator.core.model import Confirmed, Inputs, Motor, Outputs
 from elevator.hardware.panel_outputs import outputs_after
 

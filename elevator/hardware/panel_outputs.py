@@ -2,9 +2,8 @@
 
 from collections.abc import Iterator
 
-from attrs import evolve
-
 from elevator.core.call_set import mask
+from elevator.core.evolve import evolve
 from elevator.core.model import EVERY_BUTTON, Button, Buttons, Outputs
 
 

@@ -3,8 +3,7 @@
 import random
 from collections.abc import Iterable
 
-from attrs import evolve
-
+from elevator.core.evolve import evolve
 from elevator.core.model import NEVER_MS, Button
 from elevator.hardware.panel_outputs import panel_buttons
 from elevator.simulation.faults import FaultKind, InjectedFault, Point, Press

@@ -1,8 +1,7 @@
 """Begins and ends faults at a simulated node."""
 
-from attrs import evolve
-
 from elevator.building import elevator
+from elevator.core.evolve import evolve
 from elevator.simulation.events import DiskWiped, ProgramResumed
 from elevator.simulation.faults import KILLS, FaultKind, InjectedFault
 from elevator.simulation.links import with_or_without

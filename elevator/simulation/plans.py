@@ -7,9 +7,8 @@ change the other faults of a seed. chains.py draws sequences of faults that woul
 import random
 from collections.abc import Iterable
 
-from attrs import evolve
-
 from elevator.building.passengers import PassengerFlow, Profile
+from elevator.core.evolve import evolve
 from elevator.core.model import NEVER_MS, Assigner, Button, Park, Policy
 from elevator.core.outgoing import ENTRY_BYTES, PRESS_BYTES, ROOM_BYTES
 from elevator.hardware.panel_client import FRESH_MS

@@ -10,11 +10,10 @@ from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 from typing import NoReturn, Protocol
 
-from attrs import evolve
-
 from elevator.building import elevator
 from elevator.building.elevator import Event, Machine
 from elevator.building.shaft import Shaft, position
+from elevator.core.evolve import evolve
 from elevator.core.messages import Heartbeat, Record, Tick
 from elevator.core.model import NEVER_MS, Inputs, Outputs
 from elevator.core.node import Node, boot, record, wake_at_ms

@@ -1,0 +1,34 @@
+"""`evolve`: a copy of a value with some fields changed. It replaces `attrs.evolve` on the hottest paths.
+
+`attrs.evolve` reads every field in a loop in Python. This function reads all fields at once, in C, so the copy of a
+Node takes a third of the time.
+"""
+
+from collections.abc import Callable, Mapping
+from functools import cache
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any
+
+from attrs import fields
+
+if TYPE_CHECKING:  # mypy checks the names and types of the changes only for attrs.evolve.
+    from attrs import evolve as evolve  # noqa: PLC0414  This marks the name as exported.
+else:
+
+    def evolve(value: Any, **changes: Any) -> Any:
+        """Return a copy of *value*, an instance of an attrs class, with the fields in *changes* replaced."""
+        kind = value.__class__
+        read, places = layout(kind)
+        values = list(read(value))
+        for name, new in changes.items():
+            values[places[name]] = new
+        return kind(*values)
+
+
+@cache
+def layout(kind: Any) -> tuple[Callable[[Any], tuple[object, ...]], Mapping[str, int]]:
+    """Return a function that reads all fields of an instance of *kind*, and the place of each field."""
+    names = [field.name for field in fields(kind)]
+    assert all(field.init and not field.kw_only for field in fields(kind)), kind
+    read = attrgetter(*names)
+    return read if len(names) > 1 else lambda value: (read(value),), {name: n for n, name in enumerate(names)}
