@@ -18,8 +18,8 @@ class Links:
 
     def __init__(self, rng: random.Random) -> None:
         self.rng = rng
-        self.queue: list[tuple[int, int, int, Heartbeat]] = []
-        """A heap of (arrival time, serial number, receiver, heartbeat). Serial numbers follow the order of sending."""
+        self.queue: list[tuple[int, int, Iterable[int], Heartbeat]] = []
+        """A heap of (arrival time, serial number, receivers, heartbeat). Serial numbers follow the order of sending."""
         self.number = 0
         self.cuts: list[InjectedFault] = []
         self.losses: list[InjectedFault] = []
@@ -43,17 +43,20 @@ class Links:
     def send(self, sender: int, receivers: Iterable[int], heartbeat: Heartbeat, now_ms: int) -> None:
         """Send one datagram to each of *receivers*. The active faults may lose, delay or duplicate it."""
         rng, loss, delay_ms, duplicated = self.rng, self.loss, self.delay_ms, self.duplicated
+        if not (loss or delay_ms or duplicated or self.cuts):
+            self.deliver_at([receiver for receiver in receivers if receiver != sender], heartbeat, now_ms + 1)
+            return
         for receiver in receivers:
             if (receiver == sender and delay_ms < ECHO_MS) or (self.cuts and not self.is_linked(sender, receiver)):
                 continue
             if loss and rng.randrange(100) < loss:
                 continue
             for _ in range(2 if duplicated and rng.randrange(100) < duplicated else 1):
-                self.deliver_at(receiver, heartbeat, now_ms + (rng.randint(1, delay_ms) if delay_ms else 1))
+                self.deliver_at((receiver,), heartbeat, now_ms + (rng.randint(1, delay_ms) if delay_ms else 1))
 
-    def deliver_at(self, receiver: int, heartbeat: Heartbeat, at_ms: int) -> None:
+    def deliver_at(self, receivers: Iterable[int], heartbeat: Heartbeat, at_ms: int) -> None:
         self.number += 1
-        heappush(self.queue, (at_ms, self.number, receiver, heartbeat))
+        heappush(self.queue, (at_ms, self.number, receivers, heartbeat))
 
     def is_linked(self, sender: int, receiver: int) -> bool:
         for cut in self.cuts:
@@ -68,8 +71,9 @@ class Links:
         """Remove the heartbeats that are due; return a list of them for each receiver."""
         due: dict[int, list[Heartbeat]] = {}
         while self.queue and self.queue[0][0] <= now_ms:
-            _, _, receiver, heartbeat = heappop(self.queue)
-            due.setdefault(receiver, []).append(heartbeat)
+            _, _, receivers, heartbeat = heappop(self.queue)
+            for receiver in receivers:
+                due.setdefault(receiver, []).append(heartbeat)
         return due
 
 

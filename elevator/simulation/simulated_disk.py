@@ -13,7 +13,7 @@ from elevator.core.messages import Record
 from elevator.core.model import NEVER_MS, Calls
 from elevator.simulation.faults import InjectedFault
 from elevator.storage.recorder import RETRY_MS
-from elevator.storage.recorder_client import FAILED, FOUND, WRITTEN, DiskNews, RecorderClient
+from elevator.storage.recorder_client import FAILED, FOUND, NOTHING, WRITTEN, DiskNews, RecorderClient
 from elevator.storage.records import complete, read_record, write_record
 
 SOUND_MS = 3
@@ -100,6 +100,10 @@ class SimulatedDisk:
 
     def receive(self, now_ms: int) -> DiskNews:
         """Deliver the recorder's messages to the worker; return what the worker has learned from them."""
+        late_at_ms = self.client.wake_at_ms()
+        if not self.inbox and now_ms < late_at_ms:
+            self.due_at_ms = min(self.recorder_at_ms, late_at_ms)
+            return NOTHING
         inbox, self.inbox = self.inbox, []
         for message in inbox:
             if message == GONE:

@@ -14,12 +14,11 @@ import random
 from collections.abc import Iterable
 from hashlib import blake2b
 
-from attrs import evolve
-
 from elevator.building import elevator, passengers
 from elevator.building.passengers import Crowd
 from elevator.building.shaft import Shaft, end, put
 from elevator.core.call_set import merge
+from elevator.core.evolve import evolve
 from elevator.core.messages import Heartbeat
 from elevator.core.model import EVERY_CAR, NEVER_MS, Buttons, Calls, Fault
 from elevator.core.peers import HEARTBEAT_MS
@@ -204,8 +203,7 @@ class World:
             if node.state is not None and node.floors == self.plan.floors:
                 known = merge(known, node.disk.durable)
         heartbeat = self.ghost.heartbeat(self.plan.floors, (1 << len(self.nodes)) - 1, known)
-        for node in self.nodes:
-            self.links.deliver_at(node.id, heartbeat, self.now_ms + 1)
+        self.links.deliver_at([node.id for node in self.nodes], heartbeat, self.now_ms + 1)
 
     def attack(self) -> None:
         """Send every running node a datagram that it must reject."""

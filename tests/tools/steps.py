@@ -134,7 +134,7 @@ class ScriptedCar:
     def deliver(self, datagram: bytes, at_ms: int) -> None:
         heartbeat = decode(datagram, GROUP)
         assert heartbeat is not None
-        self.world.links.deliver_at(self.id, heartbeat, at_ms)
+        self.world.links.deliver_at((self.id,), heartbeat, at_ms)
 
 
 class Group:
