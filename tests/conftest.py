@@ -6,6 +6,7 @@
 - Tests in system/ without the mark "quick" get the mark "slow".
 """
 
+import gc
 from pathlib import Path
 
 import lab
@@ -16,6 +17,11 @@ SYSTEM = Path(__file__).with_name("system")
 
 settings.register_profile("elevator", deadline=None)
 settings.load_profile("elevator")
+
+
+def pytest_collection_finish() -> None:
+    """Exempt the modules and the collected tests from garbage collection, because they live until the end."""
+    gc.freeze()
 
 
 @pytest.hookimpl(tryfirst=True)  # Run before pytest applies -m.

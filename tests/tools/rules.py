@@ -11,6 +11,7 @@ import sys
 import tokenize
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -74,10 +75,12 @@ def citations(source: str) -> Iterator[str]:
             yield from re.findall(NAME, cited)
 
 
+@cache
 def all_marks() -> list[Mention]:
     return [Mention(rule, file, name) for file in python_files("tests") for rule, name in marks(file.read_text())]
 
 
+@cache
 def all_citations() -> list[Mention]:
     return [Mention(rule, file) for file in python_files("elevator", "tests") for rule in citations(file.read_text())]
 

@@ -15,8 +15,8 @@ from elevator.simulation.simulated_node import NullPorts
 from elevator.simulation.world import World
 
 
-@pytest.mark.parametrize("seed", [2, 8, 13, 24])
-def test_idle_step_equals_a_full_step(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("seed", "cars"), [(2, None), (8, None), (13, None), (24, 3)])
+def test_idle_step_equals_a_full_step(seed: int, cars: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
     idle_steps = 0
 
     def step_idle(before: Node, tick: Tick) -> Node | None:
@@ -30,7 +30,7 @@ def test_idle_step_equals_a_full_step(seed: int, monkeypatch: pytest.MonkeyPatch
         return after
 
     monkeypatch.setattr(turn, "step_idle", step_idle)
-    World(plan(seed)).run()
+    World(plan(seed, cars)).run()
     assert idle_steps > 1000
 
 
