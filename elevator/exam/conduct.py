@@ -18,10 +18,11 @@ A controller has SETTLE_MS after it has connected to set its panel's lamps.
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 
-from attrs import define, field
+from attrs import define
 
 from elevator.building.elevator import EventKind
 from elevator.core.model import Button
+from elevator.exam.promises import Promises, key_of, name_of
 from elevator.exam.results import Check, Level, Seen
 
 TOLERANCE_MS = 25
@@ -57,9 +58,6 @@ RULES = {
     DARK_IF_SERVED: ("L4", Level.MUST),
 }
 
-Key = tuple[Button, int, int | None]
-"""A call: button, floor, and for a cab call its car."""
-
 
 @define
 class _Car:
@@ -79,8 +77,6 @@ class _Car:
     """When something last happened that may keep the open door open."""
     is_suspended: bool = False
     """True while the bench suspends the controller."""
-    lit: dict[tuple[Button, int], int] = field(factory=dict)
-    """The lit lamps, and since when."""
 
 
 @define
@@ -101,11 +97,7 @@ class Conduct:
     def __init__(self, floors: Sequence[int | None]) -> None:
         """*floors*: for each car, the floor at which it starts; None between floors."""
         self._cars = [_Car(floor) for floor in floors]
-        self._pressed: set[Key] = set()
-        self._promised: dict[Key, int] = {}
-        """For each call, when a lamp first lit since the call was last served."""
-        self._opened: dict[tuple[int, int], int] = {}
-        """For each car and floor, when the door last closed there; a time in the future if it is open."""
+        self._promises = Promises(len(floors))
         self._suspicions: list[_Suspicion] = []
         self._counts = dict.fromkeys(RULES, 0)
         """How often each rule was judged."""
@@ -138,7 +130,7 @@ class Conduct:
             case EventKind.OUT_OF_BOUNDS if seen.value:
                 self._suspect(seen, IN_SHAFT, "the car drove past an end floor", lambda: False)
             case EventKind.PRESS:
-                self._pressed.add(self._key(seen))
+                self._promises.pressed.add(key_of(seen))
             case EventKind.LAMP:
                 self._hear_lamp(seen, car)
             case _:
@@ -220,12 +212,11 @@ class Conduct:
         if seen.value:
             car.door_since_ms = seen.at_ms
             if car.floor is not None:
-                self._opened[seen.car, car.floor] = _STILL_OPEN_MS
+                self._promises.open_door(seen.car, car.floor)
             self._judge_door_stands(seen)
             return
         since_ms, car.door_since_ms = car.door_since_ms, None
-        for at in [at for at, closed in self._opened.items() if at[0] == seen.car and closed == _STILL_OPEN_MS]:
-            self._opened[at] = seen.at_ms
+        self._promises.close_door(seen.car, seen.at_ms)
         if since_ms is None or car.client_since_ms is None or car.client_since_ms > since_ms:
             return  # Another program opened the door.
         blocked_since_ms = car.obstructed_since_ms
@@ -241,75 +232,40 @@ class Conduct:
             self._suspect(seen, DOOR_STAYS_AFTER, found, lambda: clear_ms >= enough_ms)
 
     def _hear_lamp(self, seen: Seen, car: _Car) -> None:
-        key = self._key(seen)
+        key = key_of(seen)
         button, floor, _ = key
+        lit, pressed = self._promises.lit[seen.car], self._promises.pressed
         settled_ms = (seen.at_ms if car.client_since_ms is None else car.client_since_ms) + SETTLE_MS
-        if seen.value:
-            car.lit[button, floor] = seen.at_ms
-            if self._is_kept(key):
-                self._promised[key] = seen.at_ms
-            if key not in self._pressed:
-                is_elsewhere = any(pressed[:2] == (button, floor) for pressed in self._pressed)
-                rule = PRIVATE if button is Button.CAB and is_elsewhere else NOT_INVENTED
-                # At a start, a controller may test its lamps.
-                wait_ms = max(0, settled_ms - seen.at_ms)
-                found = f"the lamp {_name(key)} lit, and nobody had pressed its button"
-                self._suspect(seen, rule, found, lambda: bool(wait_ms) and (button, floor) not in car.lit, wait_ms)
-                self._promised.pop(key, None)
-            else:
-                self._counts[PRIVATE if button is Button.CAB else NOT_INVENTED] += 1
+        if not seen.value:
+            lit_ms, promised_ms = lit.pop((button, floor), seen.at_ms), self._promises.promised_ms(key)
+            if promised_ms is not None and seen.at_ms >= settled_ms:
+                since_ms = min(lit_ms, promised_ms)
+                self._suspect(
+                    seen,
+                    DARK_IF_SERVED,
+                    f"the lamp {name_of(key)} went dark, and no door had been open there",
+                    lambda: self._promises.was_served(key, since_ms),
+                    CLEARED_BEFORE_OPEN_MS + TOLERANCE_MS,
+                )
             return
-        lit_ms = car.lit.pop((button, floor), seen.at_ms)
-        if key in self._promised and seen.at_ms >= settled_ms:
-            since_ms = min(lit_ms, self._promised[key])
-            self._suspect(
-                seen,
-                DARK_IF_SERVED,
-                f"the lamp {_name(key)} went dark, and no door had been open there",
-                lambda: self._was_open(key, since_ms),
-                CLEARED_BEFORE_OPEN_MS + TOLERANCE_MS,
-            )
+        lit[button, floor] = seen.at_ms
+        if key in pressed:
+            self._counts[PRIVATE if button is Button.CAB else NOT_INVENTED] += 1
+            self._promises.promise(key, seen.at_ms)
+            return
+        is_elsewhere = any(each[:2] == (button, floor) for each in pressed)
+        rule = PRIVATE if button is Button.CAB and is_elsewhere else NOT_INVENTED
+        # At a start, a controller may test its lamps.
+        wait_ms = max(0, settled_ms - seen.at_ms)
+        found = f"the lamp {name_of(key)} lit, and nobody had pressed its button"
+        self._suspect(seen, rule, found, lambda: bool(wait_ms) and (button, floor) not in lit, wait_ms)
 
     # Promises
 
     def promises(self, sound: Collection[int], buttons: Collection[Button] = (*Button,)) -> list[str]:
-        """Return the calls of *buttons* whose lamp was lit and that are not served. Omit cab calls of unsound cars.
-
-        A call is served if a door has been open at its floor since its lamp lit, and no sound panel still shows it.
-        """
-        return [
-            _name(key) + ("" if key[2] is None else f" of car {key[2]}")
-            for key in self._promised
-            if key[0] in buttons
-            and (key[2] is None or key[2] in sound)
-            and (not self._is_kept(key) or self._is_shown(key, sound))
-        ]
+        """Return the calls whose lamp was lit and that are not served; see `Promises.unkept`."""
+        return self._promises.unkept(sound, buttons)
 
     def was_open(self, floor: int, since_ms: int, cars: Iterable[int]) -> bool:
         """Report whether the door of one of *cars* has been open at *floor* since *since_ms*."""
-        return any(self._opened.get((car, floor), -1) >= since_ms for car in cars)
-
-    def _is_kept(self, key: Key) -> bool:
-        return key not in self._promised or self._was_open(key, self._promised[key])
-
-    def _is_shown(self, key: Key, sound: Iterable[int]) -> bool:
-        button, floor, car = key
-        panels = sound if car is None else [car]
-        return any((button, floor) in self._cars[each].lit for each in panels)
-
-    def _was_open(self, key: Key, since_ms: int) -> bool:
-        """Report whether a door that serves *key* has been open since *since_ms*."""
-        _, floor, only = key
-        return self.was_open(floor, since_ms, range(len(self._cars)) if only is None else [only])
-
-    def _key(self, seen: Seen) -> Key:
-        assert seen.button is not None
-        assert seen.floor is not None
-        return seen.button, seen.floor, seen.car if seen.button is Button.CAB else None
-
-
-_STILL_OPEN_MS = 2**62
-
-
-def _name(key: Key) -> str:
-    return f"{key[0].name.lower()} at floor {key[1]}"
+        return self._promises.was_open(floor, since_ms, cars)
