@@ -1,19 +1,21 @@
 """What is judged during every test, whatever the test does: doors, motors, and what lamps promise.
 
 The judge hears the events of all cars in order. It reports each rule that a controller breaks, once for each car. Some
-decisions need a moment, such as whether a car that opens its door stops at the same time; see `overdue`.
+decisions need a moment, such as whether a car that opens its door stops at the same time; see `overdue`. It blames a
+controller for nothing that happens while the bench suspends it, nor for a door that opened before it connected.
 
 Rules that it judges, all of them binding (*must*) unless marked:
 - The door is never open while the motor runs or between floors (D1).
 - The door stays open for MIN_OPEN_MS (D1), and as long again after an obstruction (D2, beyond). It closes within
   MAX_OPEN_MS after it has opened, or after the last thing that may keep it open: a press at its floor, a change of a
-  lamp there, the obstruction switch or the stop button (D1).
+  lamp there, the obstruction switch or the stop button (D1). A door that opens at a start, where nobody has pressed a
+  button, may close at once.
 - The door does not close while obstructed (D2).
 - The car does not leave its shaft (C5).
 - A lamp lights only for a button that was pressed (G6), a cab lamp only on the panel of its own car (L2).
 - A lamp goes dark only if a door has been open at its floor (L4).
 
-A controller has SETTLE_MS after it has connected to set its panel's lamps.
+A controller has SETTLE_MS after it has connected to set its panel's lamps and to close its door.
 """
 
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -33,6 +35,8 @@ MAX_OPEN_MS = 4000
 """The longest time that a door may stay open without a reason."""
 REACTION_MS = 200
 """How long a controller may take to notice a switch, such as that of the obstruction."""
+HEARD_MS = 1000
+"""How long a controller may take to act on a press on its own panel: as long as its lamp may take to light."""
 CLEARED_BEFORE_OPEN_MS = 500
 """A lamp may go dark this long before the door opens."""
 SETTLE_MS = 5000
@@ -57,6 +61,7 @@ RULES = {
     PRIVATE: ("L2", Level.MUST),
     DARK_IF_SERVED: ("L4", Level.MUST),
 }
+_LONG_AGO_MS = -(2**62)
 
 
 @define
@@ -66,17 +71,30 @@ class _Car:
     floor: int | None
     motor: int = 0
     door_since_ms: int | None = None
+    open_until_ms: int = 0
+    """Until when the door may be open at most."""
     obstructed_since_ms: int | None = None
-    cleared_ms: int = -SETTLE_MS
-    """When the obstruction was last cleared."""
+    cleared_ms: int = _LONG_AGO_MS
+    """When an obstruction of the open door last ended that was long enough to be noticed."""
     client_since_ms: int | None = None
-    stop_ms: int = -SETTLE_MS
+    stop_ms: int = _LONG_AGO_MS
     """When the stop button last changed."""
     is_stopped: bool = False
-    kept_open_ms: int = 0
-    """When something last happened that may keep the open door open."""
     is_suspended: bool = False
     """True while the bench suspends the controller."""
+    resumed_ms: int = _LONG_AGO_MS
+
+    def obstructed_ms(self, now_ms: int) -> int:
+        """Return for how long the controller could have seen that the open door is obstructed."""
+        if self.obstructed_since_ms is None or self.door_since_ms is None or self.is_suspended:
+            return 0
+        return now_ms - max(self.obstructed_since_ms, self.door_since_ms, self.resumed_ms)
+
+    @property
+    def may_stay_open(self) -> bool:
+        """True while something keeps the door open, or while there is no controller to close it."""
+        is_held = self.obstructed_since_ms is not None or self.is_stopped
+        return is_held or self.client_since_ms is None or self.is_suspended
 
 
 @define
@@ -121,39 +139,50 @@ class Conduct:
             case EventKind.DOOR:
                 self._hear_door(seen, car)
             case EventKind.OBSTRUCTED:
+                if not seen.value and car.obstructed_ms(seen.at_ms) >= REACTION_MS:
+                    car.cleared_ms = seen.at_ms
                 car.obstructed_since_ms = seen.at_ms if seen.value else None
-                car.cleared_ms = car.cleared_ms if seen.value else seen.at_ms
             case EventKind.STOP:
                 car.stop_ms, car.is_stopped = seen.at_ms, bool(seen.value)
             case EventKind.CLIENT:
                 car.client_since_ms = seen.at_ms if seen.value else None
             case EventKind.OUT_OF_BOUNDS if seen.value:
-                self._suspect(seen, IN_SHAFT, "the car drove past an end floor", lambda: False)
+                is_resuming = car.is_suspended or seen.at_ms < car.resumed_ms + REACTION_MS
+                self._suspect(seen, IN_SHAFT, "the car drove past an end floor", lambda: is_resuming)
             case EventKind.PRESS:
                 self._promises.pressed.add(key_of(seen))
             case EventKind.LAMP:
                 self._hear_lamp(seen, car)
             case _:
                 pass
-        self._keep_open(seen)
+        self._prolong(seen)
         return failed + self.overdue(seen.at_ms)
 
     def overdue(self, now_ms: int) -> list[Check]:
-        """Decide all suspicions that are due at *now_ms*. Return the checks that have failed."""
+        """Decide everything that is due at *now_ms*. Return the checks that have failed."""
         due = [each for each in self._suspicions if each.due_ms <= now_ms]
-        if not due:
-            return []
         self._suspicions = [each for each in self._suspicions if each.due_ms > now_ms]
         failed = []
         for each in due:
             self._counts[each.rule] += 1
-            if not each.is_innocent() and (each.rule, each.car) not in self._broken:
-                self._broken.add((each.rule, each.car))
-                rule, level = RULES[each.rule]
-                if self.is_attacked and each.rule in (NOT_INVENTED, PRIVATE):
-                    level = Level.BEYOND
-                failed.append(Check(rule, level, False, each.rule, each.found, each.at_ms, each.car))
+            if not each.is_innocent():
+                failed += self._fail(each.rule, each.found, each.at_ms, each.car)
+        for number, car in enumerate(self._cars):
+            late_ms = car.open_until_ms + TOLERANCE_MS
+            if car.door_since_ms is not None and late_ms < now_ms and not car.may_stay_open:
+                found = f"it was still open {(car.open_until_ms - car.door_since_ms) / 1000:.1f} s after it had opened"
+                failed += self._fail(DOOR_CLOSES, found, late_ms, number)
         return failed
+
+    def _fail(self, rule: str, found: str, at_ms: int, car: int) -> list[Check]:
+        """Return the failed check of *rule*, unless *car* has broken it before."""
+        if (rule, car) in self._broken:
+            return []
+        self._broken.add((rule, car))
+        name, level = RULES[rule]
+        if self.is_attacked and rule in (NOT_INVENTED, PRIVATE):
+            level = Level.BEYOND
+        return [Check(name, level, False, rule, found, at_ms, car)]
 
     def passed(self, now_ms: int) -> list[Check]:
         """Return a passed check for each rule that was judged and never broken."""
@@ -167,46 +196,44 @@ class Conduct:
     def _suspect(self, seen: Seen, rule: str, found: str, is_innocent: Callable[[], bool], after_ms: int = 0) -> None:
         self._suspicions.append(_Suspicion(seen.at_ms + after_ms, seen.at_ms, seen.car, rule, found, is_innocent))
 
+    def suspend(self, car: int, on: bool, now_ms: int) -> None:
+        """Take note that the bench suspends the controller of *car*, or resumes it."""
+        self._cars[car].is_suspended = on
+        if not on:
+            self._cars[car].resumed_ms = now_ms
+            self._keep_open(car, now_ms + MAX_OPEN_MS)
+
     def _judge_door_stands(self, seen: Seen) -> None:
         car = self._cars[seen.car]
         if car.door_since_ms is None:
             return
 
-        def stands() -> bool:
-            return car.door_since_ms is None or (not car.motor and car.floor is not None)
+        def is_innocent() -> bool:
+            stands = not car.motor and car.floor is not None
+            return stands or car.door_since_ms is None or car.is_suspended
 
-        what = "the motor runs" if car.motor else "the car is between floors" if car.floor is None else "it did"
-        self._suspect(seen, DOOR_STANDS, f"{what} while the door is open", stands, TOLERANCE_MS)
+        if is_innocent():
+            self._counts[DOOR_STANDS] += 1
+        else:
+            what = "the motor runs" if car.motor else "the car is between floors"
+            self._suspect(seen, DOOR_STANDS, f"{what} while the door is open", is_innocent, TOLERANCE_MS)
 
-    def suspend(self, car: int, on: bool, now_ms: int) -> None:
-        """Take note that the bench suspends the controller of *car*, or resumes it."""
-        self._cars[car].is_suspended = on
-        self._prolong(car, now_ms)
+    def _prolong(self, seen: Seen) -> None:
+        """Let the doors that *seen* may concern stay open for longer."""
+        match seen.kind:
+            case EventKind.PRESS | EventKind.RELEASE | EventKind.LAMP:
+                for number, car in enumerate(self._cars):
+                    if car.floor == seen.floor and (number == seen.car or seen.button is not Button.CAB):
+                        self._keep_open(number, seen.at_ms + MAX_OPEN_MS + _heard_ms(seen, number))
+            case EventKind.CLIENT:
+                self._keep_open(seen.car, seen.at_ms + SETTLE_MS + MAX_OPEN_MS)
+            case EventKind.DOOR | EventKind.OBSTRUCTED | EventKind.STOP:
+                self._keep_open(seen.car, seen.at_ms + MAX_OPEN_MS)
+            case _:
+                pass
 
-    def _keep_open(self, seen: Seen) -> None:
-        """Let each open door that *seen* may concern stay open for longer."""
-        if seen.kind in (EventKind.PRESS, EventKind.RELEASE, EventKind.LAMP):
-            is_shared = seen.button is not Button.CAB
-            cars = [car for car in range(len(self._cars)) if is_shared or car == seen.car]
-            for car in cars:
-                if self._cars[car].floor == seen.floor:
-                    self._prolong(car, seen.at_ms)
-        elif seen.kind in (EventKind.DOOR, EventKind.OBSTRUCTED, EventKind.STOP, EventKind.CLIENT, EventKind.POWER):
-            self._prolong(seen.car, seen.at_ms)
-
-    def _prolong(self, number: int, now_ms: int) -> None:
-        car = self._cars[number]
-        car.kept_open_ms = now_ms
-
-        def is_excused() -> bool:
-            is_blocked = car.obstructed_since_ms is not None or car.is_stopped
-            is_idle = car.client_since_ms is None or car.is_suspended
-            return car.door_since_ms is None or car.kept_open_ms != now_ms or is_blocked or is_idle
-
-        if car.door_since_ms is not None:
-            due_ms = now_ms + MAX_OPEN_MS + TOLERANCE_MS
-            found = f"it is still open {MAX_OPEN_MS / 1000:g} s later"
-            self._suspicions.append(_Suspicion(due_ms, due_ms, number, DOOR_CLOSES, found, is_excused))
+    def _keep_open(self, car: int, until_ms: int) -> None:
+        self._cars[car].open_until_ms = max(self._cars[car].open_until_ms, until_ms)
 
     def _hear_door(self, seen: Seen, car: _Car) -> None:
         if seen.value:
@@ -215,21 +242,32 @@ class Conduct:
                 self._promises.open_door(seen.car, car.floor)
             self._judge_door_stands(seen)
             return
-        since_ms, car.door_since_ms = car.door_since_ms, None
+        self._judge_closing(seen, car)
+        car.door_since_ms = None
         self._promises.close_door(seen.car, seen.at_ms)
+
+    def _judge_closing(self, seen: Seen, car: _Car) -> None:
+        since_ms = car.door_since_ms
         if since_ms is None or car.client_since_ms is None or car.client_since_ms > since_ms:
             return  # Another program opened the door.
-        blocked_since_ms = car.obstructed_since_ms
-        is_blocked = blocked_since_ms is not None and seen.at_ms >= blocked_since_ms + REACTION_MS + TOLERANCE_MS
-        self._suspect(seen, DOOR_BLOCKED, "the door closed while obstructed", lambda: not is_blocked)
-        if car.stop_ms >= since_ms or is_blocked:
+        self._counts[DOOR_CLOSES] += 1
+        is_blocked = car.obstructed_ms(seen.at_ms) >= REACTION_MS + TOLERANCE_MS
+        was_blocked = car.cleared_ms >= since_ms
+        if is_blocked or was_blocked:
+            self._suspect(seen, DOOR_BLOCKED, "the door closed while obstructed", lambda: not is_blocked)
+        is_start = since_ms < car.client_since_ms + SETTLE_MS and not self._is_pressed(seen.car, car.floor)
+        if is_blocked or car.is_stopped or car.stop_ms >= since_ms or is_start:
             return
         open_ms, clear_ms = seen.at_ms - since_ms, seen.at_ms - car.cleared_ms
         enough_ms = MIN_OPEN_MS - TOLERANCE_MS
         self._suspect(seen, DOOR_STAYS, f"it closed after {open_ms / 1000:.2f} s", lambda: open_ms >= enough_ms)
-        if car.cleared_ms >= since_ms:
+        if was_blocked:
             found = f"it closed {clear_ms / 1000:.2f} s after the obstruction had gone"
             self._suspect(seen, DOOR_STAYS_AFTER, found, lambda: clear_ms >= enough_ms)
+
+    def _is_pressed(self, car: int, floor: int | None) -> bool:
+        """Report whether a button has been pressed at *floor*, or in *car* for it."""
+        return any(at == floor and only in (None, car) for _, at, only in self._promises.pressed)
 
     def _hear_lamp(self, seen: Seen, car: _Car) -> None:
         key = key_of(seen)
@@ -269,3 +307,13 @@ class Conduct:
     def was_open(self, floor: int, since_ms: int, cars: Iterable[int]) -> bool:
         """Report whether the door of one of *cars* has been open at *floor* since *since_ms*."""
         return self._promises.was_open(floor, since_ms, cars)
+
+
+def _heard_ms(seen: Seen, car: int) -> int:
+    """Return how much later than *seen*, an event of a button, the controller of *car* may act on it.
+
+    The news of a press on another panel may be lost for a while, but come too late once the door has closed.
+    """
+    if seen.kind is EventKind.LAMP:
+        return 0
+    return HEARD_MS if seen.car == car else MAX_OPEN_MS

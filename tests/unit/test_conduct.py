@@ -1,0 +1,477 @@
+"""What the exam judges in every test: it finds each fault once, and blames no controller that is right."""
+
+import pytest
+
+from elevator.building.elevator import EventKind
+from elevator.core.model import Button
+from elevator.exam.conduct import (
+    CLEARED_BEFORE_OPEN_MS,
+    DARK_IF_SERVED,
+    DOOR_BLOCKED,
+    DOOR_CLOSES,
+    DOOR_STANDS,
+    DOOR_STAYS,
+    DOOR_STAYS_AFTER,
+    IN_SHAFT,
+    MAX_OPEN_MS,
+    MIN_OPEN_MS,
+    NOT_INVENTED,
+    PRIVATE,
+    REACTION_MS,
+    RULES,
+    SETTLE_MS,
+    TOLERANCE_MS,
+    Conduct,
+)
+from elevator.exam.results import Check, Level, Seen
+
+DWELL_MS = 3000
+EVER = 1_000_000
+UP, DOWN, CAB = Button.UP, Button.DOWN, Button.CAB
+
+Fault = tuple[str, int, int | None]
+"""What a failed check says: the rule as a sentence, when, and which car."""
+
+
+class Story:
+    """What happens to some cars, as a sequence of events, and the judge that hears them."""
+
+    def __init__(self, *floors: int | None, connected: bool = True) -> None:
+        """Let a car stand at each of *floors*. At time 0, all controllers have long been connected, unless told not."""
+        self.conduct = Conduct(floors or (0, 0))
+        self.failed: list[Check] = []
+        self.at_ms = -10 * SETTLE_MS
+        for car in range(len(floors or (0, 0)) * connected):
+            self.see(EventKind.CLIENT, True, car)
+        self.at_ms = 0
+
+    def see(
+        self,
+        kind: EventKind,
+        value: bool | int | None,
+        car: int = 0,
+        button: Button | None = None,
+        floor: int | None = None,
+    ) -> "Story":
+        self.failed += self.conduct.hear(Seen(self.at_ms, car, kind, value, button, floor))
+        return self
+
+    def after(self, ms: int) -> "Story":
+        self.at_ms += ms
+        return self
+
+    def press(self, button: Button, floor: int, car: int = 0) -> "Story":
+        return self.see(EventKind.PRESS, True, car, button, floor)
+
+    def lamp(self, on: bool, button: Button, floor: int, car: int = 0) -> "Story":
+        return self.see(EventKind.LAMP, on, car, button, floor)
+
+    def door(self, is_open: bool, car: int = 0) -> "Story":
+        return self.see(EventKind.DOOR, is_open, car)
+
+    def motor(self, direction: int, car: int = 0) -> "Story":
+        return self.see(EventKind.MOTOR, direction, car)
+
+    def sensor(self, floor: int | None, car: int = 0) -> "Story":
+        return self.see(EventKind.SENSOR, floor, car)
+
+    def obstruct(self, on: bool, car: int = 0) -> "Story":
+        return self.see(EventKind.OBSTRUCTED, on, car)
+
+    def stop(self, on: bool, car: int = 0) -> "Story":
+        return self.see(EventKind.STOP, on, car)
+
+    def client(self, on: bool, car: int = 0) -> "Story":
+        return self.see(EventKind.CLIENT, on, car)
+
+    def suspend(self, on: bool, car: int = 0) -> "Story":
+        self.failed += self.conduct.overdue(self.at_ms)
+        self.conduct.suspend(car, on, self.at_ms)
+        return self
+
+    def visit(self, floor: int, car: int = 0) -> "Story":
+        """Let a car drive to *floor* in two seconds, open its door, and close it after the dwell time."""
+        self.motor(1, car).after(100).sensor(None, car).after(1900).sensor(floor, car).motor(0, car)
+        return self.door(True, car).after(DWELL_MS).door(False, car)
+
+    def faults(self) -> list[Fault]:
+        """Return the faults up to now and in the time after, in which nothing happens."""
+        failed = self.failed + self.conduct.overdue(self.at_ms + EVER)
+        self.failed = failed
+        for check in failed:
+            assert (check.rule, check.level) == RULES[check.expected]
+            assert not check.passed
+        return [(check.expected, check.at_ms, check.car) for check in failed]
+
+    def held(self) -> dict[str, str]:
+        """Return for each rule that was judged and held, how often."""
+        self.faults()
+        return {check.expected: check.found for check in self.conduct.passed(self.at_ms)}
+
+
+# The door and the motor
+
+
+@pytest.mark.rule("D1")
+def test_usual_stop_is_no_fault() -> None:
+    story = Story().visit(1).after(5000).visit(2)
+    assert story.faults() == []
+    twice = "it held 2 times"
+    assert story.held() == {DOOR_STANDS: twice, DOOR_STAYS: twice, DOOR_CLOSES: twice}
+
+
+@pytest.mark.rule("D1")
+def test_door_open_in_motion_is_reported_when_the_motor_starts() -> None:
+    story = Story().door(True).after(1000).motor(1).after(1500).sensor(None).after(500).door(False)
+    assert (DOOR_STANDS, 1000, 0) in story.faults()
+    (check,) = (check for check in story.failed if check.expected == DOOR_STANDS)
+    assert check.found == "the motor runs while the door is open"
+
+
+@pytest.mark.rule("D1")
+def test_motor_that_starts_just_after_the_door_opened_is_named() -> None:
+    story = Story().door(True).after(10).motor(1)
+    assert story.faults()[0] == (DOOR_STANDS, 10, 0)
+    assert story.failed[0].found == "the motor runs while the door is open"
+
+
+@pytest.mark.rule("D1")
+def test_door_open_between_floors_is_reported_once_for_each_car() -> None:
+    story = Story(None, None)
+    for car in (0, 1, 0):
+        story.door(True, car).after(DWELL_MS).door(False, car)
+    assert story.faults() == [(DOOR_STANDS, 0, 0), (DOOR_STANDS, DWELL_MS, 1)]
+    assert story.failed[0].found == "the car is between floors while the door is open"
+    assert DOOR_STANDS not in story.held()
+
+
+@pytest.mark.rule("D1")
+def test_motor_and_door_may_be_commanded_in_any_order_at_a_stop() -> None:
+    story = Story(1).motor(1).after(2000).door(True).after(TOLERANCE_MS - 1).motor(0)
+    assert story.after(DWELL_MS).motor(-1).after(TOLERANCE_MS - 1).door(False).faults() == []
+
+
+@pytest.mark.rule("D1")
+@pytest.mark.parametrize(("open_ms", "rule"), [(1000, DOOR_STAYS), (MIN_OPEN_MS - TOLERANCE_MS - 1, DOOR_STAYS)])
+def test_door_that_closes_early_is_a_fault(open_ms: int, rule: str) -> None:
+    assert Story().door(True).after(open_ms).door(False).faults() == [(rule, open_ms, 0)]
+
+
+@pytest.mark.rule("D1")
+@pytest.mark.parametrize("open_ms", [MIN_OPEN_MS - TOLERANCE_MS, MAX_OPEN_MS, MAX_OPEN_MS + TOLERANCE_MS])
+def test_door_that_closes_in_time_is_no_fault(open_ms: int) -> None:
+    assert Story().door(True).after(open_ms).door(False).faults() == []
+
+
+@pytest.mark.rule("D1")
+def test_door_that_stays_open_is_reported_once() -> None:
+    story = Story().door(True).after(60_000).door(False).after(5000).door(True)
+    assert story.faults() == [(DOOR_CLOSES, MAX_OPEN_MS + TOLERANCE_MS, 0)]
+    assert story.failed[0].found == "it was still open 4.0 s after it had opened"
+    assert DOOR_CLOSES not in story.held()
+
+
+@pytest.mark.rule("D1")
+def test_lateness_of_a_door_is_found_without_another_event() -> None:
+    story = Story().door(True)
+    assert story.conduct.overdue(MAX_OPEN_MS + TOLERANCE_MS) == []
+    (check,) = story.conduct.overdue(MAX_OPEN_MS + TOLERANCE_MS + 1)
+    assert check.expected == DOOR_CLOSES
+    assert story.conduct.overdue(EVER) == []
+
+
+@pytest.mark.rule("D1", "C3")
+def test_lamp_that_changes_at_its_floor_keeps_a_door_open() -> None:
+    story = Story(2, 0).press(DOWN, 2).lamp(True, DOWN, 2).door(True).after(DWELL_MS).lamp(False, DOWN, 2)
+    assert story.after(MAX_OPEN_MS).door(False).faults() == []
+
+
+@pytest.mark.rule("D1")
+def test_lamp_of_another_floor_keeps_no_door_open() -> None:
+    story = Story(2, 0).press(DOWN, 1).lamp(True, DOWN, 1).door(True).after(2000).press(UP, 0).after(1000)
+    assert story.lamp(True, UP, 0).faults() == [(DOOR_CLOSES, MAX_OPEN_MS + TOLERANCE_MS, 0)]
+
+
+@pytest.mark.rule("D1", "C6")
+def test_presses_at_its_floor_keep_a_door_open() -> None:
+    """The controller may learn of a press a second later, as late as its lamp may light."""
+    story = Story(2, 0).press(UP, 2).door(True)
+    for _ in range(5):
+        story.after(2900).press(CAB, 2)
+    assert story.after(1000 + MAX_OPEN_MS).door(False).faults() == []
+
+
+@pytest.mark.rule("D1")
+def test_cab_press_in_another_car_keeps_no_door_open() -> None:
+    story = Story(2, 2).door(True).after(2000).press(CAB, 2, car=1)
+    assert story.faults() == [(DOOR_CLOSES, MAX_OPEN_MS + TOLERANCE_MS, 0)]
+
+
+@pytest.mark.rule("D1")
+def test_press_on_another_panel_keeps_a_door_open_even_if_its_news_are_late() -> None:
+    story = Story(2, 0).door(True).after(100).press(UP, 2, car=1)
+    assert story.after(DWELL_MS - 100 + DWELL_MS).door(False).faults() == []
+    story = Story(2, 0).press(UP, 2, car=1).after(100).door(True)
+    assert story.after(DWELL_MS - 100 + DWELL_MS).door(False).faults() == []
+
+
+@pytest.mark.rule("D1", "C7")
+def test_held_stop_button_keeps_a_door_open_or_lets_it_close() -> None:
+    story = Story().door(True).after(500).stop(True).after(60_000).stop(False).after(DWELL_MS).door(False)
+    assert story.faults() == []
+    assert Story().door(True).after(500).stop(True).after(100).door(False).faults() == []
+    assert Story().stop(True).after(500).door(True).after(100).door(False).faults() == []
+
+
+@pytest.mark.rule("D1", "D4")
+def test_controller_is_not_blamed_for_a_door_that_it_found_open() -> None:
+    story = Story().door(True).after(1000).client(False).after(60_000).client(True)
+    assert story.after(100).door(False).faults() == []
+    story = Story().door(True).after(1000).client(False).after(60_000).client(True)
+    assert story.after(SETTLE_MS + MAX_OPEN_MS).door(False).faults() == []
+
+
+@pytest.mark.rule("D1", "D4")
+def test_door_that_a_restarted_controller_never_closes_is_a_fault() -> None:
+    story = Story().door(True).after(1000).client(False).after(60_000).client(True)
+    assert story.faults() == [(DOOR_CLOSES, 61_000 + SETTLE_MS + MAX_OPEN_MS + TOLERANCE_MS, 0)]
+
+
+@pytest.mark.rule("D1")
+def test_door_without_a_controller_may_stay_open() -> None:
+    assert Story().door(True).after(1000).client(False).faults() == []
+
+
+@pytest.mark.rule("D1")
+def test_door_that_opens_for_a_moment_at_a_start_is_no_fault() -> None:
+    story = Story(1, connected=False).client(True).after(100).door(True).after(300).door(False)
+    assert story.faults() == []
+    story = Story(1, connected=False).client(True).press(UP, 1).after(100).door(True).after(300).door(False)
+    assert story.faults() == [(DOOR_STAYS, 400, 0)], "but it is one if somebody may enter"
+
+
+@pytest.mark.rule("D1")
+def test_suspended_controller_is_blamed_for_nothing() -> None:
+    story = Story().door(True).after(1000).suspend(True).after(60_000).suspend(False)
+    assert story.after(MAX_OPEN_MS).door(False).faults() == []
+    story = Story(1).motor(1).suspend(True).after(3000).see(EventKind.OUT_OF_BOUNDS, True).sensor(None)
+    assert story.after(5000).suspend(False).motor(0).faults() == []
+    story = Story(1).motor(1).door(True).suspend(True).after(3000).suspend(False)
+    assert story.motor(0).after(1000).door(False).faults() == []
+
+
+@pytest.mark.rule("D1")
+def test_resumed_controller_is_judged_again() -> None:
+    story = Story().suspend(True).after(3000).suspend(False).after(2000).door(True).after(500).door(False)
+    assert story.faults() == [(DOOR_STAYS, 5500, 0)]
+
+
+@pytest.mark.rule("C5")
+def test_car_that_leaves_its_shaft_is_reported_once() -> None:
+    story = Story(3, 0).motor(1).after(250).see(EventKind.OUT_OF_BOUNDS, True).sensor(None)
+    story.after(100).see(EventKind.OUT_OF_BOUNDS, False).after(100).see(EventKind.OUT_OF_BOUNDS, True)
+    assert story.faults() == [(IN_SHAFT, 250, 0)]
+
+
+# Obstruction
+
+
+@pytest.mark.rule("D2")
+def test_door_that_closes_on_an_obstruction_is_a_fault() -> None:
+    story = Story().door(True).after(1000).obstruct(True).after(2000).door(False)
+    assert story.faults() == [(DOOR_BLOCKED, DWELL_MS, 0)]
+
+
+@pytest.mark.rule("D2")
+def test_obstruction_that_begins_as_the_door_closes_is_no_fault() -> None:
+    story = Story().door(True).after(DWELL_MS).obstruct(True).after(REACTION_MS).door(False).after(2000)
+    assert story.obstruct(False).faults() == []
+
+
+@pytest.mark.rule("D2")
+def test_obstructed_door_may_stay_open_forever() -> None:
+    story = Story().door(True).after(1000).obstruct(True).after(600_000).obstruct(False).after(DWELL_MS).door(False)
+    assert story.faults() == []
+    once = "it held once"
+    assert story.held() == dict.fromkeys([DOOR_STANDS, DOOR_BLOCKED, DOOR_STAYS, DOOR_STAYS_AFTER, DOOR_CLOSES], once)
+
+
+@pytest.mark.rule("D2")
+def test_door_that_closes_soon_after_an_obstruction_fails_beyond() -> None:
+    story = Story().door(True).after(2000).obstruct(True).after(5000).obstruct(False).after(1000).door(False)
+    assert story.faults() == [(DOOR_STAYS_AFTER, 8000, 0)]
+    assert story.failed[0].level is Level.BEYOND
+
+
+@pytest.mark.rule("D2")
+def test_door_must_close_after_an_obstruction() -> None:
+    story = Story().door(True).after(2000).obstruct(True).after(5000).obstruct(False)
+    assert story.faults() == [(DOOR_CLOSES, 7000 + MAX_OPEN_MS + TOLERANCE_MS, 0)]
+
+
+@pytest.mark.rule("D2", "D3")
+def test_obstruction_too_short_to_notice_prolongs_nothing() -> None:
+    story = Story().door(True).after(2000).obstruct(True).after(REACTION_MS - 1).obstruct(False)
+    assert story.after(801).door(False).faults() == []
+
+
+@pytest.mark.rule("D3")
+def test_obstruction_while_the_door_is_closed_has_no_effect() -> None:
+    story = Story().obstruct(True).after(5000).obstruct(False).after(10).door(True).after(DWELL_MS).door(False)
+    assert story.faults() == []
+    assert DOOR_BLOCKED not in story.held()
+    story = Story().obstruct(True).after(5000).door(True).after(REACTION_MS - 1).obstruct(False)
+    assert story.after(DWELL_MS - REACTION_MS + 1).door(False).faults() == []
+
+
+@pytest.mark.rule("D2")
+def test_controller_needs_a_moment_to_notice_an_obstruction_after_it_was_resumed() -> None:
+    story = Story().door(True).suspend(True).after(1000).obstruct(True).after(5000).suspend(False)
+    assert story.after(10).door(False).faults() == []
+    story = Story().door(True).suspend(True).after(1000).obstruct(True).after(5000).suspend(False)
+    assert story.after(1000).door(False).faults() == [(DOOR_BLOCKED, 7000, 0)]
+
+
+# Lamps
+
+
+@pytest.mark.rule("L4")
+def test_call_that_is_lit_and_served_is_no_fault() -> None:
+    story = Story().press(UP, 1).after(100)
+    for car in (0, 1):
+        story.lamp(True, UP, 1, car)
+    story.visit(1)
+    for car in (0, 1):
+        story.lamp(False, UP, 1, car)
+    assert story.faults() == []
+    assert story.conduct.promises([0, 1]) == []
+    assert story.held().keys() >= {NOT_INVENTED, DARK_IF_SERVED}
+
+
+@pytest.mark.rule("L4")
+@pytest.mark.parametrize("button", [UP, CAB])
+def test_lamp_may_go_dark_just_before_the_door_opens(button: Button) -> None:
+    story = Story().press(button, 1).lamp(True, button, 1).after(2000).lamp(False, button, 1)
+    story.after(CLEARED_BEFORE_OPEN_MS).sensor(1).door(True).after(DWELL_MS).door(False)
+    assert story.faults() == []
+
+
+@pytest.mark.rule("L4")
+@pytest.mark.parametrize("button", [UP, CAB])
+def test_lamp_that_goes_dark_without_service_is_a_fault(button: Button) -> None:
+    story = Story().press(button, 1).lamp(True, button, 1).after(2000).lamp(False, button, 1)
+    story.after(CLEARED_BEFORE_OPEN_MS + TOLERANCE_MS + 1).sensor(1).door(True)
+    assert story.faults()[0] == (DARK_IF_SERVED, 2000, 0)
+
+
+@pytest.mark.rule("L4")
+def test_door_of_another_car_serves_no_cab_call() -> None:
+    story = Story(0, 0).press(CAB, 1).lamp(True, CAB, 1).visit(1, car=1)
+    story.lamp(False, CAB, 1)
+    assert story.faults() == [(DARK_IF_SERVED, 5000, 0)]
+
+
+@pytest.mark.rule("L4")
+def test_door_at_another_floor_serves_no_call() -> None:
+    story = Story().press(UP, 2).lamp(True, UP, 2).visit(1).lamp(False, UP, 2)
+    assert story.faults() == [(DARK_IF_SERVED, 5000, 0)]
+
+
+@pytest.mark.rule("C6")
+def test_call_served_on_the_spot_is_no_fault() -> None:
+    story = Story(1, 0).door(True).after(500).press(UP, 1).after(20).lamp(True, UP, 1).after(20).lamp(False, UP, 1)
+    assert story.after(DWELL_MS).door(False).faults() == []
+    assert story.conduct.promises([0, 1]) == []
+
+
+@pytest.mark.rule("G1")
+def test_lamp_that_stayed_lit_too_long_may_go_dark_although_the_button_was_pressed_again() -> None:
+    story = Story().press(UP, 1).lamp(True, UP, 1).lamp(True, UP, 1, car=1).visit(1).lamp(False, UP, 1).after(1000)
+    story.press(UP, 1).lamp(True, UP, 1).after(100).lamp(False, UP, 1, car=1).after(2000)
+    assert story.faults() == []
+    assert story.conduct.promises([0, 1]) == ["up at floor 1"]
+
+
+@pytest.mark.rule("G1")
+def test_call_is_promised_from_the_moment_that_any_lamp_lit() -> None:
+    story = Story().press(UP, 1)
+    assert story.conduct.promises([0, 1]) == []
+    story.after(100).lamp(True, UP, 1, car=1)
+    assert story.conduct.promises([0, 1]) == ["up at floor 1"]
+    story.lamp(False, UP, 1, car=1)
+    assert story.conduct.promises([0]) == ["up at floor 1"]
+    story.visit(1)
+    assert story.conduct.promises([0]) == []
+
+
+@pytest.mark.rule("G1")
+def test_second_press_of_a_served_button_is_promised_too() -> None:
+    story = Story().press(UP, 1).lamp(True, UP, 1).visit(1).lamp(False, UP, 1).visit(0).after(500)
+    story.press(UP, 1).lamp(True, UP, 1).after(100).lamp(False, UP, 1)
+    assert story.conduct.promises([0, 1]) == ["up at floor 1"]
+    assert (DARK_IF_SERVED, story.at_ms, 0) in story.faults()
+
+
+@pytest.mark.rule("G1")
+def test_served_call_counts_as_open_while_a_sound_panel_shows_it() -> None:
+    story = Story().press(UP, 1).lamp(True, UP, 1).lamp(True, UP, 1, car=1).visit(1).lamp(False, UP, 1)
+    assert story.conduct.promises([0, 1]) == ["up at floor 1"]
+    assert story.conduct.promises([0]) == [], "a lamp may stay lit on the panel of a dead controller"
+
+
+@pytest.mark.rule("G1")
+def test_cab_call_of_a_car_that_is_not_sound_is_not_expected() -> None:
+    story = Story().press(CAB, 1, car=1).lamp(True, CAB, 1, car=1)
+    assert story.conduct.promises([0]) == []
+    assert story.conduct.promises([0, 1]) == ["cab at floor 1 of car 1"]
+    assert story.conduct.promises([0, 1], (UP, DOWN)) == []
+
+
+@pytest.mark.rule("L4")
+def test_restarted_controller_may_set_its_lit_panel_anew() -> None:
+    story = Story().press(UP, 1).lamp(True, UP, 1).lamp(True, UP, 1, car=1).after(1000).client(False).after(3000)
+    story.client(True).after(300).lamp(False, UP, 1).after(2000).lamp(True, UP, 1)
+    assert story.conduct.promises([0, 1]) == ["up at floor 1"]
+    story.visit(1, car=1).lamp(False, UP, 1).lamp(False, UP, 1, car=1)
+    assert story.faults() == []
+    assert story.conduct.promises([0, 1]) == []
+
+
+@pytest.mark.rule("G6")
+def test_controller_may_test_its_lamps_at_a_start() -> None:
+    story = Story(0, 0, connected=False).client(True).after(100)
+    for floor in range(3):
+        story.lamp(True, UP, floor).lamp(True, CAB, floor)
+    story.after(1000)
+    for floor in range(3):
+        story.lamp(False, UP, floor).lamp(False, CAB, floor)
+    assert story.faults() == []
+
+
+@pytest.mark.rule("G6")
+def test_lamp_without_a_press_is_reported_once_for_each_car() -> None:
+    story = Story().lamp(True, UP, 1).lamp(True, UP, 2).after(100).lamp(True, UP, 1, car=1)
+    assert story.faults() == [(NOT_INVENTED, 0, 0), (NOT_INVENTED, 100, 1)]
+    assert story.failed[0].found == "the lamp up at floor 1 lit, and nobody had pressed its button"
+
+
+@pytest.mark.rule("G6")
+def test_lamp_that_stays_lit_after_a_start_without_a_press_is_a_fault() -> None:
+    story = Story(0, 0, connected=False).client(True).after(100).lamp(True, UP, 1)
+    assert story.after(SETTLE_MS - 101).faults() == [(NOT_INVENTED, 100, 0)]
+
+
+@pytest.mark.rule("L2")
+def test_cab_lamp_on_the_panel_of_another_car_is_a_fault() -> None:
+    story = Story().press(CAB, 1).lamp(True, CAB, 1).lamp(True, CAB, 1, car=1)
+    assert story.faults() == [(PRIVATE, 0, 1)]
+    assert Story().press(CAB, 1).lamp(True, CAB, 2).faults() == [(NOT_INVENTED, 0, 0)]
+
+
+@pytest.mark.rule("G1")
+def test_door_counts_as_open_at_its_floor_until_it_closes() -> None:
+    story = Story(2, 0).after(1000).door(True).after(DWELL_MS).door(False)
+    assert story.conduct.was_open(2, 1000 + DWELL_MS, [0])
+    assert not story.conduct.was_open(2, 1001 + DWELL_MS, [0])
+    assert not story.conduct.was_open(2, 0, [1])
+    assert not story.conduct.was_open(1, 0, [0])
