@@ -155,7 +155,7 @@ class Bench(ControllerGroup):
         self.note(f"{'suspend' if on else 'resume'} {car}", car)
 
     def attacked(self) -> None:
-        """From now on, lamps that light without a press break no rule that the course demands."""
+        """From now on, a wrong lamp breaks no rule that the course demands."""
         self._conduct.is_attacked = True
 
     def remark(self, text: str) -> None:

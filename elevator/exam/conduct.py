@@ -61,6 +61,7 @@ RULES = {
     PRIVATE: ("L2", Level.MUST),
     DARK_IF_SERVED: ("L4", Level.MUST),
 }
+LAMP_RULES = (NOT_INVENTED, PRIVATE, DARK_IF_SERVED)
 _LONG_AGO_MS = -(2**62)
 
 
@@ -121,7 +122,7 @@ class Conduct:
         """How often each rule was judged."""
         self._broken: set[tuple[str, int]] = set()
         self.is_attacked = False
-        """True while the bench damages or repeats datagrams. Lamps that then light without a press are *beyond*."""
+        """True while the bench damages or repeats datagrams. LAMP_RULES are then *beyond*."""
 
     # Judging
 
@@ -150,7 +151,7 @@ class Conduct:
                 is_resuming = car.is_suspended or seen.at_ms < car.resumed_ms + REACTION_MS
                 self._suspect(seen, IN_SHAFT, "the car drove past an end floor", lambda: is_resuming)
             case EventKind.PRESS:
-                self._promises.pressed.add(key_of(seen))
+                self._promises.pressed[key_of(seen)] = seen.at_ms
             case EventKind.LAMP:
                 self._hear_lamp(seen, car)
             case _:
@@ -180,7 +181,7 @@ class Conduct:
             return []
         self._broken.add((rule, car))
         name, level = RULES[rule]
-        if self.is_attacked and rule in (NOT_INVENTED, PRIVATE):
+        if self.is_attacked and rule in LAMP_RULES:
             level = Level.BEYOND
         return [Check(name, level, False, rule, found, at_ms, car)]
 
@@ -289,14 +290,17 @@ class Conduct:
         lit[button, floor] = seen.at_ms
         if key in pressed:
             self._counts[PRIVATE if button is Button.CAB else NOT_INVENTED] += 1
-            self._promises.promise(key, seen.at_ms)
+            self._promises.promise(key)
             return
         is_elsewhere = any(each[:2] == (button, floor) for each in pressed)
         rule = PRIVATE if button is Button.CAB and is_elsewhere else NOT_INVENTED
-        # At a start, a controller may test its lamps.
-        wait_ms = max(0, settled_ms - seen.at_ms)
         found = f"the lamp {name_of(key)} lit, and nobody had pressed its button"
-        self._suspect(seen, rule, found, lambda: bool(wait_ms) and (button, floor) not in lit, wait_ms)
+        if seen.at_ms >= settled_ms:
+            self._suspect(seen, rule, found, lambda: False)
+            return
+        # At a start, a controller may test its lamps.
+        found += ". If the controller read it from a file of an earlier run, use {dir} or --own-dir"
+        self._suspect(seen, rule, found, lambda: (button, floor) not in lit or key in pressed, settled_ms - seen.at_ms)
 
     # Promises
 

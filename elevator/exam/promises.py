@@ -1,6 +1,9 @@
 """What the lamps of a group have promised: which calls were lit, and whether a door has been open at their floor since.
 
 A call is a `Key`. All panels share the hall calls; a cab call belongs to the car in which it was made.
+
+A lamp promises to serve the last press of its button. So a lamp that lights again after its call was served promises
+nothing new: it may be late news, or a lamp test.
 """
 
 from collections.abc import Collection, Iterable
@@ -28,11 +31,12 @@ class Promises:
     """The calls of a group, and the doors that serve them."""
 
     def __init__(self, cars: int) -> None:
-        self.pressed: set[Key] = set()
+        self.pressed: dict[Key, int] = {}
+        """When the button of each call was last pressed."""
         self.lit: list[dict[tuple[Button, int], int]] = [{} for _ in range(cars)]
         """For each car, the lit lamps of its panel, and since when."""
         self._promised: dict[Key, int] = {}
-        """For each call, when a lamp first lit since the call was last served."""
+        """For each call whose lamp was lit, when its button was pressed."""
         self._opened: dict[tuple[int, int], int] = {}
         """For each car and floor, when the door last closed there; a time in the future if it is open."""
 
@@ -43,19 +47,19 @@ class Promises:
         for at in [at for at, closed in self._opened.items() if at[0] == car and closed == _STILL_OPEN_MS]:
             self._opened[at] = at_ms
 
-    def promise(self, key: Key, at_ms: int) -> None:
-        """Take note that a lamp of *key* lit."""
+    def promise(self, key: Key) -> None:
+        """Take note that a lamp of *key* lit, whose button has been pressed."""
         if self._is_kept(key):
-            self._promised[key] = at_ms
+            self._promised[key] = self.pressed[key]
 
     def promised_ms(self, key: Key) -> int | None:
-        """Return since when lamps have promised *key*; None if they have not."""
+        """Return when the press was that lamps have promised to serve; None if there is none."""
         return self._promised.get(key)
 
     def unkept(self, sound: Collection[int], buttons: Collection[Button]) -> list[str]:
         """Return the calls of *buttons* whose lamp was lit and that are not served. Omit cab calls of unsound cars.
 
-        A call is served if a door has been open at its floor since its lamp lit, and no sound panel still shows it.
+        A call is served if a door has been open at its floor since the press, and no sound panel still shows it.
         """
         return [
             name_of(key) + ("" if key[2] is None else f" of car {key[2]}")

@@ -385,6 +385,15 @@ def test_call_served_on_the_spot_is_no_fault() -> None:
 
 
 @pytest.mark.rule("G1")
+def test_lamp_that_lights_late_on_another_panel_may_go_dark_at_once() -> None:
+    """The call was served before its news reached the other panel, because the network loses packets."""
+    story = Story().press(UP, 1).lamp(True, UP, 1).visit(1).lamp(False, UP, 1).after(2000)
+    story.lamp(True, UP, 1, car=1).after(300).lamp(False, UP, 1, car=1)
+    assert story.faults() == []
+    assert story.conduct.promises([0, 1]) == []
+
+
+@pytest.mark.rule("G1")
 def test_lamp_that_stayed_lit_too_long_may_go_dark_although_the_button_was_pressed_again() -> None:
     story = Story().press(UP, 1).lamp(True, UP, 1).lamp(True, UP, 1, car=1).visit(1).lamp(False, UP, 1).after(1000)
     story.press(UP, 1).lamp(True, UP, 1).after(100).lamp(False, UP, 1, car=1).after(2000)
@@ -449,6 +458,23 @@ def test_controller_may_test_its_lamps_at_a_start() -> None:
 
 
 @pytest.mark.rule("G6")
+def test_controller_may_test_its_lamps_at_a_restart() -> None:
+    """The lamps of calls that were served earlier promise nothing new."""
+    story = Story().press(UP, 1).press(CAB, 1).lamp(True, UP, 1).lamp(True, CAB, 1).visit(1)
+    story.lamp(False, UP, 1).lamp(False, CAB, 1).after(1000).client(False).after(3000).client(True).after(100)
+    story.lamp(True, UP, 1).lamp(True, CAB, 1).lamp(True, DOWN, 2).after(1000)
+    story.lamp(False, UP, 1).lamp(False, CAB, 1).lamp(False, DOWN, 2)
+    assert story.faults() == []
+    assert story.conduct.promises([0, 1]) == []
+
+
+@pytest.mark.rule("G6")
+def test_button_that_is_pressed_during_a_lamp_test_may_stay_lit() -> None:
+    story = Story(0, 0, connected=False).client(True).after(100).lamp(True, UP, 1).after(1000).press(UP, 1)
+    assert story.visit(1).lamp(False, UP, 1).faults() == []
+
+
+@pytest.mark.rule("G6")
 def test_lamp_without_a_press_is_reported_once_for_each_car() -> None:
     story = Story().lamp(True, UP, 1).lamp(True, UP, 2).after(100).lamp(True, UP, 1, car=1)
     assert story.faults() == [(NOT_INVENTED, 0, 0), (NOT_INVENTED, 100, 1)]
@@ -459,6 +485,7 @@ def test_lamp_without_a_press_is_reported_once_for_each_car() -> None:
 def test_lamp_that_stays_lit_after_a_start_without_a_press_is_a_fault() -> None:
     story = Story(0, 0, connected=False).client(True).after(100).lamp(True, UP, 1)
     assert story.after(SETTLE_MS - 101).faults() == [(NOT_INVENTED, 100, 0)]
+    assert "--own-dir" in story.failed[0].found
 
 
 @pytest.mark.rule("L2")
@@ -466,6 +493,21 @@ def test_cab_lamp_on_the_panel_of_another_car_is_a_fault() -> None:
     story = Story().press(CAB, 1).lamp(True, CAB, 1).lamp(True, CAB, 1, car=1)
     assert story.faults() == [(PRIVATE, 0, 1)]
     assert Story().press(CAB, 1).lamp(True, CAB, 2).faults() == [(NOT_INVENTED, 0, 0)]
+
+
+@pytest.mark.rule("G6")
+def test_lamps_fail_only_beyond_while_the_bench_damages_datagrams() -> None:
+    story = Story().press(UP, 2).lamp(True, UP, 2)
+    story.conduct.is_attacked = True
+    story.lamp(True, UP, 1).after(100).lamp(False, UP, 2).after(1000)
+    story.failed += story.conduct.overdue(story.at_ms)
+    assert [(check.expected, check.level) for check in story.failed] == [
+        (NOT_INVENTED, Level.BEYOND),
+        (DARK_IF_SERVED, Level.BEYOND),
+    ]
+    story.failed.clear()
+    story.see(EventKind.OUT_OF_BOUNDS, True)
+    assert [check.level for check in story.failed] == [Level.MUST]
 
 
 @pytest.mark.rule("G1")
