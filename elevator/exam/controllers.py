@@ -22,6 +22,8 @@ STOP_S = 3.0
 KEEPER_STOP_S = 1.5
 """How long the keeper waits for the controllers to exit after SIGTERM."""
 LINES_KEPT = 200
+LINE_LENGTH = 1000
+"""The rest of a longer line is dropped."""
 MARK = "ELEVATOR_CONTROLLER"
 """The environment variable by which all processes of a controller are found. Child processes inherit it."""
 
@@ -115,11 +117,8 @@ class Controllers:
             if self._files is not None:
                 self._files[number].write(chunk)
             *lines, self._partial[number] = (self._partial[number] + chunk).split(b"\n")
-            # Limit the length of an unfinished line. Replace control characters, which would spoil the picture.
-            self._partial[number] = self._partial[number][:1000]
-            for line in lines:
-                text = line.decode(errors="replace")
-                self.log.append("".join(each if each.isprintable() else " " for each in text))
+            self._partial[number] = self._partial[number][:LINE_LENGTH]
+            self.log.extend(_printable(line[:LINE_LENGTH]) for line in lines[-LINES_KEPT:])
             if self.states[number] in ("killed", "ended") or (status := process.poll()) is None:
                 continue
             if not self.pids(number):  # Another process of the controller can survive the first.
@@ -151,6 +150,14 @@ class Controllers:
             process.stdout.close()
         for file in self._files or ():
             file.close()
+
+
+def _printable(line: bytes) -> str:
+    """Return *line* as text, with a space for each control character, which would spoil the picture."""
+    text = line.decode(errors="replace")
+    if text.isprintable():  # Usually. A controller may print megabytes per second, so that this must be fast.
+        return text
+    return "".join(each if each.isprintable() else " " for each in text)
 
 
 def _mark(keeper: int, number: int | None = None) -> str:
