@@ -85,11 +85,12 @@ def progress(number: int, total: int, name: str, left_s: float) -> str:
 
 
 def line(result: Result, colour: bool = False) -> str:
-    """Return one line about a test: its verdict, its key figures, and which checks failed when."""
+    """Return one line about a test: its verdict, its key figures, which checks failed when, and remarks."""
     parts = [result.why] if result.why else []
     parts += [f"{figure.name} {value_of(figure)}" for figure in result.figures[:KEY_FIGURES]]
     parts += _in_brief(failures(result, Level.MUST), "")
     parts += _in_brief(failures(result, Level.BEYOND), "beyond: ")
+    parts += result.notes
     verdict = f"{MARKS[result.verdict]} {result.name:<13}{result.verdict:<9}"
     if colour:
         verdict = f"\x1b[{COLOURS[result.verdict]}m{verdict}\x1b[0m"

@@ -102,12 +102,14 @@ class TestTerminal:
     def test_line_of_a_failed_test_says_what_failed_and_when(self) -> None:
         assert line(KILL) == (
             "✗ kill         failed   take-over 12.3 s; G3 failed at 12.3 s: no car stopped at floor 2;"
-            " beyond: A4 failed at 15.0 s: it stayed open"
+            " beyond: A4 failed at 15.0 s: it stayed open; The test was repeated."
         )
 
     def test_line_of_a_failed_test_counts_further_failures(self) -> None:
         later = evolve(MISSED, at_ms=14_000, found="again")
-        assert line(evolve(KILL, figures=(), checks=(later, MISSED))).endswith("no car stopped at floor 2; and 1 more")
+        assert line(evolve(KILL, figures=(), notes=(), checks=(later, MISSED))).endswith(
+            "no car stopped at floor 2; and 1 more"
+        )
 
     def test_line_of_a_skipped_test_gives_the_reason(self) -> None:
         assert line(SPLIT) == "- split        skipped  needs a network"
