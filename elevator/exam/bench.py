@@ -23,14 +23,18 @@ from elevator.exam.switch import EthernetSwitch
 
 TURN_S = 0.01
 """Longest time that the bench waits for sockets before it looks at conditions."""
-READY_S = 60
-"""How long a controller may take to start and to bring its car to a floor."""
+READY_S = 60.0
+"""The default of how long a controller may take to start and to bring its car to a floor."""
 SERVED_S = 60
 """How long a call may wait while a car can serve it."""
 
 
 class Abandoned(Exception):
     """Raised to end a test early, because what it checks next makes no sense after what has failed."""
+
+
+class CannotStart(Exception):
+    """Raised if a controller's program cannot be executed. The text is one line with the reason."""
 
 
 @frozen
@@ -59,16 +63,22 @@ class Bench(ControllerGroup):
         rng: random.Random,
         meanwhile: Callable[[], None] = lambda: None,
         start_gap_s: float = 0.0,
+        ready_s: float = READY_S,
     ) -> None:
         """Observe *building*. *switch* joins the controllers' machines; None if they run on this machine.
 
-        *meanwhile* is called in each turn. *start_gap_s* is the time between two starts of controllers.
+        *meanwhile* is called in each turn. *start_gap_s* is the time between two starts of controllers, *ready_s* how
+        long a controller may take to start and to bring its car to a floor.
         """
         self._meanwhile = meanwhile
         self._start_gap_s = start_gap_s
+        self._ready_s = ready_s
         super().__init__(building, controllers, switch)
         self.rng = rng
         self.late_ms = 0
+        """How late the bench was at most: by how much the time between two turns exceeded what it should be."""
+        self._turned_ms = 0.0
+        """When the last turn ended; 0 before the first."""
         self._checks: list[Check] = []
         self._figures: list[Figure] = []
         self.remarks: list[str] = []
@@ -80,9 +90,9 @@ class Bench(ControllerGroup):
 
     def turn(self, timeout_s: float = TURN_S) -> None:
         """Wait up to *timeout_s* for anything to happen, and process it."""
-        began_ms = self.building.clock_us() / 1000
+        now_ms = self.building.clock_us() / 1000
         if self.switch is not None and (due_ms := self.switch.due_ms()) is not None:
-            timeout_s = min(timeout_s, max(0.0, (due_ms - began_ms) / 1000))
+            timeout_s = min(timeout_s, max(0.0, (due_ms - now_ms) / 1000))
         self.building.turn(timeout_s)
         if self.switch is not None:
             self.switch.advance(self.building.clock_us() // 1000)
@@ -90,8 +100,8 @@ class Bench(ControllerGroup):
         self._each_turn()
         self._meanwhile()
         self._checks += self._conduct.overdue(self.now_ms)
-        late_ms = self.building.clock_us() / 1000 - began_ms - timeout_s * 1000
-        self.late_ms = max(self.late_ms, round(late_ms))
+        before_ms, self._turned_ms = self._turned_ms, self.building.clock_us() / 1000
+        self.late_ms = max(self.late_ms, round(self._turned_ms - (before_ms or now_ms) - timeout_s * 1000))
 
     @contextmanager
     def every(self, seconds: float, do: Callable[[], object]) -> Iterator[None]:
@@ -126,16 +136,19 @@ class Bench(ControllerGroup):
     def start(self, cars: Collection[int] | None = None) -> None:
         """Start the controllers of *cars* (default: all), and wait until they are ready.
 
-        Raise Abandoned, after a failed check, if one is not ready in time.
+        Raise Abandoned, after a failed check, if one is not ready in time. Raise CannotStart.
         """
         for car in sorted(range(self.cars) if cars is None else cars):
-            self.controllers.start(car)
+            try:
+                self.controllers.start(car)
+            except OSError as error:
+                raise CannotStart(f"cannot start {error.filename}: {error.strerror}") from None
             self.note(f"start {car}", car)
             self.run(self._start_gap_s)
         for car in sorted(range(self.cars) if cars is None else cars):
-            self.wait(lambda car=car: self.is_ready(car) or self.has_ended(car), READY_S)  # type: ignore[misc]  # a default
+            self.wait(lambda car=car: self.is_ready(car) or self.has_ended(car), self._ready_s)  # type: ignore[misc]  # a default
             ready = self.is_ready(car)
-            limit = f"controller {car} connects and brings its car to a floor within {READY_S} s"
+            limit = f"controller {car} connects and brings its car to a floor within {self._ready_s:g} s"
             self.check(ready, "C4", Level.MUST, limit, "it did" if ready else self.state_of(car), car)
             if not ready:
                 raise Abandoned
@@ -266,7 +279,12 @@ class Bench(ControllerGroup):
         return tally(occupied.crowd, self.building.clock_us() // 1000)
 
     def finish(self) -> tuple[Grade, tuple[Check, ...], tuple[Figure, ...], Timeline]:
-        """Return the verdict on the test, its checks in the order of their times, its figures and its timeline."""
+        """Return the verdict on the test, its checks in the order of their times, its figures and its timeline.
+
+        Remark which controllers have exited by themselves.
+        """
+        for car in filter(self.has_ended, range(self.cars)):
+            self.remark(self.state_of(car))
         checks = [*self._checks, *self._conduct.passed(self.now_ms)]
         failed = any(not check.passed and check.level is Level.MUST for check in checks)
         sent = [] if self.switch is None else self.switch.sent_per_100ms

@@ -4,6 +4,9 @@ The exam sets up a group for each test. `elevator demo` sets up one.
 """
 
 import random
+import re
+import shutil
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
@@ -42,9 +45,7 @@ class Subject:
 
 def fill(text: str, values: Mapping[str, object]) -> str:
     """Replace each {name} in *text* by its value. Leave other braces alone, so that shell text passes through."""
-    for name, value in values.items():
-        text = text.replace(f"{{{name}}}", str(value))
-    return text
+    return re.sub(r"\{([^{}]*)\}", lambda found: str(values.get(found[1], found[0])), text)
 
 
 def launch(subject: Subject, car: int, cars: int, floors: int, directory: Path, host: Host | None) -> Launch:
@@ -60,11 +61,22 @@ def launch(subject: Subject, car: int, cars: int, floors: int, directory: Path, 
     }
     values |= {name: choices[car] for name, choices in subject.per_car.items()}
     program, *arguments = (fill(part, values) for part in subject.command)
-    if "/" in program:
+    if "/" in program:  # It is relative to the directory of the exam, even if the controller has its own.
         program = str(Path.cwd() / program)
     environment = {name: fill(value, values) for name, value in subject.environment.items()}
     where = str(own) if subject.in_own_directory else None
     return Launch([program, *arguments], environment, where, *([] if host is None else [host.entered]))
+
+
+def check_program(subject: Subject, cars: int, floors: int) -> None:
+    """Raise BadCommand if a controller's program does not exist."""
+    with tempfile.TemporaryDirectory() as directory:
+        for car in range(cars):
+            started = launch(subject, car, cars, floors, Path(directory), None)
+            program = started.command[0]
+            if directory not in program and shutil.which(program, path=started.environment.get("PATH")) is None:
+                why = "it is not executable" if Path(program).is_file() else "there is no such program"
+                raise BadCommand(f"cannot start {program}: {why}")
 
 
 @contextmanager

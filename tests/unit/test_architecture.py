@@ -51,7 +51,7 @@ OUTSIDE = {
     "simulation.campaign": "os select signal",
     "exam.controllers": "os shutil signal subprocess time",
     "exam.examiner": "tempfile",
-    "exam.setup": "time",
+    "exam.setup": "shutil tempfile time",
     "exam.tests_group": "os",
     "exam.netlink": "os socket time",
     "exam.sandbox": "os socket",

@@ -1,0 +1,234 @@
+"""How the exam starts controllers and runs its tests."""
+
+import os
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from attrs import evolve
+from lab import free_port
+
+from elevator.building.control import Refused
+from elevator.core.model import Button
+from elevator.exam.bench import Bench, ExamTest
+from elevator.exam.controllers import MARK
+from elevator.exam.examiner import LATE_MS, ExamSetting, examine, skipped
+from elevator.exam.results import Check, Grade, Level, Result
+from elevator.exam.setup import BadCommand, Subject, check_program, fill, launch
+
+IDLE = "import time; time.sleep(60)"
+
+
+def subject(*command: str, **more: object) -> Subject:
+    return Subject(command, {**os.environ}, port=free_port(socket.SOCK_STREAM), **more)  # type: ignore[arg-type]
+
+
+def setting(keep: Path | None = None, ready_s: float = 0.1) -> ExamSetting:
+    return ExamSetting(cars=2, floors=4, seed=1, has_network=False, keep=keep, ready_s=ready_s)
+
+
+def run(test: Callable[[Bench], None], examined: Subject, used: ExamSetting, cars: int = 1) -> Result:
+    return examine(ExamTest("short", "A short test", test, cars), examined, used, lambda: None)
+
+
+def test_placeholders_are_filled_and_other_braces_are_left_alone() -> None:
+    values = {"id": 2, "port": 15659, "dir": "here"}
+    assert fill("--id={id} ${HOME} {} {other} {id}{port}", values) == "--id=2 ${HOME} {} {other} 215659"
+    assert fill("awk '{print $1}' {idx}", values) == "awk '{print $1}' {idx}"
+
+
+def test_value_of_a_placeholder_is_not_filled_again() -> None:
+    assert fill("{role} {id}", {"role": "{id}", "id": 3}) == "{id} 3"
+
+
+def test_each_controller_has_its_own_values(tmp_path: Path) -> None:
+    examined = Subject(
+        ["run", "{id}", "{port}", "{cars}/{floors}", "{role}", "{dir}"],
+        {"ROLE": "{role}", "LITERAL": "{x}"},
+        first_id=1,
+        port=16000,
+        per_car={"role": ["Master", "Backup", "Regular"]},
+    )
+    first, third = (launch(examined, car, 3, 9, tmp_path, None) for car in (0, 2))
+    assert first.command == ["run", "1", "16000", "3/9", "Master", str(tmp_path / "car-0")]
+    assert third.command == ["run", "3", "16002", "3/9", "Regular", str(tmp_path / "car-2")]
+    assert third.environment == {"ROLE": "Regular", "LITERAL": "{x}"}
+    assert third.directory is None
+    assert (tmp_path / "car-2").is_dir()
+
+
+def test_values_per_car_may_replace_the_id(tmp_path: Path) -> None:
+    examined = Subject(["run", "{id}"], {}, per_car={"id": ["7", "9"]})
+    assert launch(examined, 1, 2, 4, tmp_path, None).command == ["run", "9"]
+
+
+def test_program_is_relative_to_the_directory_of_the_exam(tmp_path: Path) -> None:
+    examined = Subject(["./mine/{id}"], {}, in_own_directory=True)
+    started = launch(examined, 0, 1, 4, tmp_path, None)
+    assert started.command == [str(Path.cwd() / "mine/0")]
+    assert started.directory == str(tmp_path / "car-0")
+
+
+def test_program_that_does_not_exist_is_refused_before_the_exam(tmp_path: Path) -> None:
+    file = tmp_path / "1"
+    file.write_text("")
+    with pytest.raises(BadCommand, match="cannot start nosuchprogram: there is no such program"):
+        check_program(Subject(["nosuchprogram"], {**os.environ}), 2, 4)
+    with pytest.raises(BadCommand, match=f"cannot start {tmp_path}/0: there is no such program"):
+        check_program(Subject([f"{tmp_path}/{{id}}"], {}), 2, 4)
+    with pytest.raises(BadCommand, match=f"cannot start {tmp_path}/1: it is not executable"):
+        check_program(Subject([f"{tmp_path}/{{id}}"], {}, first_id=1), 2, 4)
+    file.chmod(0o755)
+    check_program(Subject(["1"], {"PATH": str(tmp_path)}), 2, 4)
+    check_program(Subject(["{dir}/built-later"], {}), 2, 4)
+
+
+def test_skipped_test_says_why() -> None:
+    result = skipped(ExamTest("short", "A short test", lambda bench: None), "no network")
+    assert (result.verdict, result.why, result.checks) == (Grade.SKIPPED, "no network", ())
+
+
+def test_controller_starts_in_its_directory_with_its_environment() -> None:
+    def is_started(bench: Bench) -> None:
+        bench.controllers.start(0)
+        bench.wait(lambda: bench.has_ended(0), 30)
+
+    print_all = "import os; print(os.environ['ROLE'], os.path.basename(os.getcwd()), sorted(os.listdir()))"
+    examined = subject(sys.executable, "-c", print_all, in_own_directory=True)
+    result = run(
+        is_started, evolve(examined, environment={**os.environ, "ROLE": "{role}"}, per_car={"role": "M"}), setting()
+    )
+    assert result.log == ("M car-0 []", "controller 0 exited by itself with status 0")
+    assert result.notes == ("controller 0 exited with status 0",)
+
+
+def test_late_test_is_repeated_in_another_directory(tmp_path: Path) -> None:
+    lateness = iter([LATE_MS + 1, LATE_MS])
+
+    def be_late(bench: Bench) -> None:
+        bench.late_ms = next(lateness)
+
+    result = run(be_late, subject("true"), setting(tmp_path))
+    assert result.notes == ("repeated, because the machine was overloaded",)
+    assert result.late_ms == LATE_MS
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["short", "short-repeated"]
+    assert sorted(each.name for each in (tmp_path / "short").iterdir()) == ["car-0", "controller-0.log"]
+
+
+def test_test_that_is_late_twice_is_marked() -> None:
+    def be_late(bench: Bench) -> None:
+        bench.late_ms = LATE_MS + 1
+
+    result = run(be_late, subject("true"), setting())
+    assert result.notes[-1] == f"the machine was overloaded: the bench was up to {LATE_MS + 1} ms late"
+
+
+def test_bench_is_late_if_a_test_blocks_it() -> None:
+    """It moves no car and answers no controller meanwhile."""
+    late = []
+
+    def block(bench: Bench) -> None:
+        bench.turn(0.0)
+        bench._turned_ms -= 70_000
+        bench.turn(0.0)
+        late.append(bench.late_ms)
+
+    run(block, subject("true"), setting())
+    assert all(each >= 70_000 for each in late)
+    assert len(late) == 2, "it is repeated"
+
+
+def test_start_is_random_but_the_same_for_each_seed_and_test() -> None:
+    places = []
+
+    def note(bench: Bench) -> None:
+        bench.late_ms = 0
+        places.append((bench.machine(0).shaft.place, bench.rng.random()))
+
+    examined = subject("true")
+    for seed in (1, 1, 2):
+        run(note, examined, evolve(setting(), seed=seed))
+    assert places[0] == places[1] != places[2]
+
+
+@pytest.mark.parametrize(
+    ("command", "found"),
+    [
+        (["-c", "raise SystemExit(3)"], "controller 0 exited with status 3"),
+        (["-c", IDLE], "controller 0 has not connected to the elevator server"),
+    ],
+)
+def test_controller_that_does_not_get_ready_fails(command: list[str], found: str) -> None:
+    def never(bench: Bench) -> None:
+        bench.start()
+        raise AssertionError("the test must end early")
+
+    ready_s = 0.1 if IDLE in command else 60
+    result = run(never, subject(sys.executable, *command), setting(ready_s=ready_s))
+    limit = f"controller 0 connects and brings its car to a floor within {ready_s:g} s"
+    (check,) = result.checks
+    assert check == Check("C4", Level.MUST, False, limit, found, check.at_ms, 0)
+    assert result.verdict is Grade.FAILED
+
+
+def test_program_that_vanishes_during_the_exam_is_one_line() -> None:
+    with pytest.raises(BadCommand, match="cannot start /nosuchprogram: No such file or directory"):
+        run(lambda bench: bench.start(), subject("/nosuchprogram"), setting())
+
+
+def test_port_in_use_is_refused() -> None:
+    examined = subject("true")
+    with socket.create_server(("127.0.0.1", examined.port + 1)), pytest.raises(Refused, match="Address already in use"):
+        run(lambda bench: None, examined, setting(), cars=2)
+    socket.create_server(("127.0.0.1", examined.port)).close()
+
+
+def test_result_has_what_happened() -> None:
+    def act(bench: Bench) -> None:
+        bench.press(0, Button.UP, 1)
+        bench.figure("answer", 42, "")
+        bench.remark("a remark")
+        bench.check(True, "L1", Level.MUST, "it works", "it did", 0)
+
+    result = run(act, subject("true"), setting())
+    assert (result.name, result.title, result.verdict, result.notes) == (
+        "short",
+        "A short test",
+        Grade.PASSED,
+        ("a remark",),
+    )
+    assert result.timeline is not None
+    assert [seen.button for seen in result.timeline.seen] == [Button.UP]
+    assert [figure.value for figure in result.figures] == [42]
+    assert [check.found for check in result.checks] == ["it did"]
+
+
+def test_no_process_and_no_directory_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    marks: list[bytes] = []
+
+    def start(bench: Bench) -> None:
+        bench.controllers.start(0)
+        bench.wait(lambda: bench.controllers.log, 30)
+        (pid,) = bench.controllers.pids(0)
+        environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        marks.extend(each for each in environment if each.startswith(MARK.encode()))
+        raise KeyboardInterrupt
+
+    ignoring = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ready', flush=True); {IDLE}"
+    with pytest.raises(KeyboardInterrupt):
+        run(start, subject(sys.executable, "-c", ignoring), setting())
+    assert list(tmp_path.iterdir()) == []
+    (mark,) = marks
+    left = [each for each in Path("/proc").iterdir() if each.name.isdigit() and mark in environment_of(each)]
+    assert left == []
+
+
+def environment_of(process: Path) -> bytes:
+    try:
+        return (process / "environ").read_bytes()
+    except OSError:
+        return b""
