@@ -143,6 +143,8 @@ class Bench(ControllerGroup):
                 self.controllers.start(car)
             except OSError as error:
                 raise CannotStart(f"cannot start {error.filename}: {error.strerror}") from None
+            if not self.sound:  # The bench kept no controller waiting.
+                self._turned_ms = 0.0
             self.note(f"start {car}", car)
             self.run(self._start_gap_s)
         for car in sorted(range(self.cars) if cars is None else cars):
