@@ -1,5 +1,7 @@
 """`elevator exam`: examine any controller that speaks the elevator server's protocol."""
 
+import errno
+import os
 import random
 import shlex
 import subprocess
@@ -8,19 +10,23 @@ import time
 from argparse import ArgumentTypeError, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
+
+from attrs import evolve
 
 from elevator.building.control import Refused
 from elevator.cli.arguments import Arguments, integer
-from elevator.cli.subject_options import PLACEHOLDERS, add_options, split, subject
+from elevator.cli.exam_progress import Progress
+from elevator.cli.subject_options import PLACEHOLDERS, add_options, seconds, split, subject
 from elevator.core.model import MAX_CARS, MAX_FLOORS
 from elevator.exam import report, report_page
-from elevator.exam.bench import ExamTest
+from elevator.exam.bench import READY_S, ExamTest
 from elevator.exam.catalogue import TESTS
 from elevator.exam.examiner import ExamSetting, examine, skipped
 from elevator.exam.results import ExamReport, Result
 from elevator.exam.sandbox import enter, obstacle
-from elevator.exam.setup import BadCommand, Subject
+from elevator.exam.setup import BadCommand, Subject, check_program
 from elevator.processes.child import Signals
 
 EXAMPLES = """\
@@ -31,6 +37,7 @@ examples:
   elevator exam --env ELEVATOR_ID={id} --first 'go build -o /tmp/mine .' -- /tmp/mine
 
 """
+READY = f"how long a controller may take to connect and to bring its car to a floor; default: {READY_S:g}"
 
 
 class Interrupted(Exception):
@@ -78,9 +85,20 @@ def _parser() -> Arguments:
     add("--seed", type=integer(0, 2**63), help="seed of all random choices; default: random")
     add("--only", type=_tests, metavar="TEST,TEST", help="run only these tests; see --list")
     add("--list", action="store_true", help="list the tests and exit")
+    add("--ready-timeout", type=seconds, default=READY_S, metavar="SECONDS", help=READY)
     add("--first", metavar="COMMAND", help="shell command to run before the exam, such as a build")
-    add("--versus", metavar="COMMAND", help="examine this controller too, with the same seed, and compare")
-    add("--keep", type=Path, metavar="DIR", help="keep the controllers' logs and directories here")
+    add(
+        "--versus",
+        type=_command,
+        metavar="COMMAND",
+        help="examine this controller too, with the same seed, and compare",
+    )
+    add(
+        "--keep",
+        type=Path,
+        metavar="DIR",
+        help="keep the controllers' logs and directories in DIR, which must be empty",
+    )
     add("--json", type=Path, metavar="FILE", help="write the results to FILE")
     add("--html", type=Path, metavar="FILE", help="write a report with timelines to FILE")
     add_options(parser)
@@ -91,24 +109,53 @@ def _tests(text: str) -> list[ExamTest]:
     names = [name for name in text.split(",") if name]
     if unknown := [name for name in names if name not in TESTS]:
         raise ArgumentTypeError(f"there is no test {unknown[0]!r}; --list lists them")
+    if not names:
+        raise ArgumentTypeError("it names no test; --list lists them")
     return [test for test in TESTS.values() if test.name in names]
 
 
+def _command(text: str) -> list[str]:
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise ArgumentTypeError(f"{text!r} is not a command: {error}") from None
+    if not words:
+        raise ArgumentTypeError("it is empty")
+    return words
+
+
 def _run(arguments: Namespace, command: list[str], meanwhile: Callable[[], None]) -> int:
-    commands = [command, *([shlex.split(arguments.versus)] if arguments.versus else [])]
-    subjects = [subject(arguments, each) for each in commands]
-    if arguments.first is not None and (status := subprocess.run(arguments.first, shell=True, check=False).returncode):  # noqa: S602  # the user's own command
-        raise BadCommand(f"the command of --first failed with status {status}")
+    subjects = [subject(arguments, each) for each in (command, arguments.versus) if each is not None]
+    _check_files(arguments)
+    if arguments.first is not None:
+        _run_first(arguments.first, meanwhile)
+    for each in subjects:
+        check_program(each, arguments.cars, arguments.floors)
     why_not = obstacle()
     if why_not:
         print(f"{why_not}\nThe tests that need a network are skipped.", file=sys.stderr)
     else:
         enter()
     seed = random.randrange(1_000_000) if arguments.seed is None else arguments.seed
-    setting = ExamSetting(arguments.cars, arguments.floors, seed, not why_not, arguments.keep)
+    setting = ExamSetting(arguments.cars, arguments.floors, seed, not why_not, arguments.keep, arguments.ready_timeout)
+    settings = [setting, evolve(setting, keep=setting.keep and setting.keep / "versus")]
     tests = arguments.only or list(TESTS.values())
-    reports = [_examine(tests, each, setting, why_not, meanwhile) for each in subjects]
-    print("", *(report.summary(each) for each in reports), sep="\n")
+    planned_s = [0 if _obstacle_to(test, setting, why_not) else test.seconds for test in tests]
+    progress = Progress(planned_s * len(subjects))
+
+    def meanwhile_shown() -> None:
+        progress.refresh()
+        meanwhile()
+
+    try:
+        reports = [
+            _examine(tests, examined, each, why_not, progress, meanwhile_shown)
+            for examined, each in zip(subjects, settings, strict=False)
+        ]
+    finally:
+        progress.clear()
+    looks = [partial(_where_to_look, arguments.html, each.keep) for each in settings]
+    print("", *(report.summary(each, look) for each, look in zip(reports, looks, strict=False)), sep="\n")
     if len(reports) == 2:
         print(report.versus(*reports))
     try:
@@ -121,26 +168,81 @@ def _run(arguments: Namespace, command: list[str], meanwhile: Callable[[], None]
     return int(not reports[0].passed)
 
 
+def _check_files(arguments: Namespace) -> None:
+    """Raise BadCommand if a file cannot be written or the directory to keep is not empty."""
+    for file in (arguments.json, arguments.html):
+        if file is not None and (why_not := _why_not_writable(file)):
+            raise BadCommand(f"cannot write {file}: {why_not}")
+    if (keep := arguments.keep) is not None:
+        try:
+            keep.mkdir(parents=True, exist_ok=True)
+            if any(keep.iterdir()):  # Controllers would find their files of an earlier exam.
+                raise BadCommand(f"the directory {keep} of --keep is not empty")
+        except OSError as error:
+            raise BadCommand(f"cannot keep anything in {keep}: {error.strerror}") from None
+
+
+def _why_not_writable(file: Path) -> str:
+    if file.is_dir():
+        return "it is a directory"
+    if not file.parent.is_dir():
+        return f"there is no directory {file.parent}"
+    target = file if file.exists() else file.parent
+    return "" if os.access(target, os.W_OK) else os.strerror(errno.EACCES)
+
+
+def _run_first(command: str, meanwhile: Callable[[], None]) -> None:
+    """Run the shell command of --first; raise BadCommand if it fails."""
+    with subprocess.Popen(command, shell=True) as first:  # noqa: S602  # the user's own command
+        try:
+            while first.poll() is None:
+                meanwhile()
+                time.sleep(0.02)
+            meanwhile()
+        except Interrupted:
+            first.terminate()
+            raise
+    if first.returncode:
+        raise BadCommand(f"the command of --first failed with status {first.returncode}")
+
+
+def _where_to_look(html: Path | None, keep: Path | None, name: str) -> str:
+    """Return where the user finds more about the test *name*. *html* and *keep* are the arguments."""
+    places = [] if html is None else [f"{html}#{name}"]
+    if keep is not None:
+        repeated = keep / f"{name}-repeated"
+        places.append(str(repeated if repeated.exists() else keep / name))
+    return " and ".join(places) or "a timeline: --html FILE; what the controllers print: --keep DIR"
+
+
 def _examine(
-    tests: Sequence[ExamTest], subject: Subject, setting: ExamSetting, why_not: str, meanwhile: Callable[[], None]
+    tests: Sequence[ExamTest],
+    examined: Subject,
+    setting: ExamSetting,
+    why_not: str,
+    progress: Progress,
+    meanwhile: Callable[[], None],
 ) -> ExamReport:
-    """Run all *tests*, and print a line for each."""
+    """Run all *tests*, and print a line for each. *why_not* says why there is no network."""
     started, began_s = datetime.now().astimezone(), time.monotonic()
+    is_coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     results: list[Result] = []
-    for number, test in enumerate(tests):
-        left_s = sum(each.seconds for each in tests[number:])
-        if sys.stderr.isatty():
-            print(report.progress(number + 1, len(tests), test.title, left_s), end="\r", file=sys.stderr, flush=True)
-        if test.needs_network and not setting.has_network:
-            result = skipped(test, why_not)
-        elif test.needs_network and setting.cars < 2:
-            result = skipped(test, "it needs two cars")
-        else:
-            result = examine(test, subject, setting, meanwhile)
+    for test in tests:
+        progress.begin(test.title)
+        obstacle_here = _obstacle_to(test, setting, why_not)
+        result = skipped(test, obstacle_here) if obstacle_here else examine(test, examined, setting, meanwhile)
         results.append(result)
-        print(report.line(result), flush=True)
+        progress.end()
+        print(report.line(result, is_coloured), flush=True)
     seconds = round(time.monotonic() - began_s)
     when = started.strftime("%Y-%m-%d %H:%M")
     return ExamReport(
-        shlex.join(subject.command), setting.cars, setting.floors, setting.seed, when, seconds, tuple(results)
+        shlex.join(examined.command), setting.cars, setting.floors, setting.seed, when, seconds, tuple(results)
     )
+
+
+def _obstacle_to(test: ExamTest, setting: ExamSetting, why_not: str) -> str:
+    """Return why *test* must be skipped; empty if it can run."""
+    if test.needs_network and setting.cars < 2:
+        return "it needs two cars"
+    return why_not if test.needs_network else ""

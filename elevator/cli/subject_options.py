@@ -30,7 +30,7 @@ def add_options(parser: ArgumentParser) -> list[str]:
         add("--per-car", type=_per_car, action="append", default=[], metavar="NAME=A,B,C", help="a placeholder {NAME}"),
         add("--env", type=_assignment, action="append", default=[], metavar="NAME=VALUE", help="environment variable"),
         add("--own-dir", action="store_true", help="start each controller in its {dir}; default: in this directory"),
-        add("--start-gap", type=_seconds, default=0.0, metavar="SECONDS", help="time between two starts; default: 0"),
+        add("--start-gap", type=seconds, default=0.0, metavar="SECONDS", help="time between two starts; default: 0"),
     ]
     return [option.dest for option in options]
 
@@ -63,7 +63,8 @@ def _assignment(text: str) -> tuple[str, str]:
     return name, value
 
 
-def _seconds(text: str) -> float:
+def seconds(text: str) -> float:
+    """Parse a number of seconds, 0 to 600."""
     try:
         value = float(text)
     except ValueError:

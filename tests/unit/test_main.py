@@ -16,6 +16,7 @@ PRINTING = {
     "bench": ["bench", "dispatch", "--seeds", "1"],
     "demo": ["demo", "--cars", "1", "--no-web"],
     "doctor": ["doctor", "--no-record"],
+    "exam": ["exam", "--list"],
     "sim": ["sim", "--headless", "--port", "0"],
     "soak": ["soak", "--seeds", "1..2"],
     "watch": ["watch", "--json"],

@@ -1,0 +1,70 @@
+"""The line that shows on a terminal which test of an exam runs, and how much time is left."""
+
+import shutil
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import TextIO
+
+from elevator.exam.report import progress
+
+REDRAW_S = 0.5
+DOUBT_S = 60
+"""How much the planned times count: as much as this many seconds of measured times."""
+
+
+def time_left(planned_s: Sequence[float], took_s: Sequence[float], running_s: float) -> float:
+    """Estimate how many seconds the rest of an exam takes.
+
+    *planned_s* has the usual time of each test, *took_s* the time that each finished test took. The next test has been
+    running for *running_s*.
+    """
+    done = len(took_s)
+    pace = (sum(took_s) + DOUBT_S) / (sum(planned_s[:done]) + DOUBT_S)
+    current = sum(planned_s[done : done + 1])
+    return max(0.0, pace * current - running_s) + pace * sum(planned_s[done + 1 :])
+
+
+class Progress:
+    """Redraws the line while the exam runs. Does nothing if *stream* is no terminal."""
+
+    def __init__(
+        self, planned_s: Sequence[float], stream: TextIO = sys.stderr, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """*planned_s*: the usual time of each test, in seconds; 0 for a test that is skipped."""
+        self._planned_s = planned_s
+        self._took_s: list[float] = []
+        self._stream = stream
+        self._clock = clock
+        self._is_shown = stream.isatty()
+        self._title = ""
+        self._began_s = self._drawn_s = clock()
+
+    def begin(self, title: str) -> None:
+        """Show that the next test begins."""
+        self._title, self._began_s = title, self._clock()
+        self._draw()
+
+    def refresh(self) -> None:
+        """Update the time left, unless it was drawn a moment ago."""
+        if self._clock() >= self._drawn_s + REDRAW_S:
+            self._draw()
+
+    def end(self) -> None:
+        """Take note that the test has ended. Clear the line, so that its result can take its place."""
+        self._took_s.append(self._clock() - self._began_s)
+        self.clear()
+
+    def clear(self) -> None:
+        if self._is_shown:
+            self._stream.write("\r\x1b[K")
+            self._stream.flush()
+
+    def _draw(self) -> None:
+        self._drawn_s = self._clock()
+        if self._is_shown:
+            left_s = time_left(self._planned_s, self._took_s, self._drawn_s - self._began_s)
+            text = progress(len(self._took_s) + 1, len(self._planned_s), self._title, left_s)
+            columns = shutil.get_terminal_size().columns
+            self._stream.write(f"\r{text[: columns - 1]}\x1b[K")
+            self._stream.flush()
