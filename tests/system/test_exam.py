@@ -1,0 +1,224 @@
+"""Whole exams: with our own node as the controller, and with controllers that do what they should not.
+
+None of them may leave a process, a network interface or a namespace behind.
+"""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from lab import PATIENCE_S, PROGRAM, free_port
+
+from elevator.exam.report import load
+from elevator.exam.results import Grade
+
+NODE = ["--", *PROGRAM, "--id", "{id}", "--port", "{port}", "--floors", "{floors}", "--state-dir", "{dir}"]
+EXAM_S = 400.0
+"""The timeout of an exam of a test or two. A test that was late is repeated."""
+NOBODY = 65_534
+EXAM_PROCESSES, NODE_PROCESSES = 2, 3
+"""The exam has a keeper. A node has a supervisor, a worker and a recorder."""
+
+
+class Traces:
+    """What an exam has on this machine. All its processes inherit a label in their environment."""
+
+    def __init__(self, directory: Path) -> None:
+        self.temporary = directory / "temporary"
+        self.temporary.mkdir()
+        self.environment = {**os.environ, "EXAM_UNDER_TEST": str(directory), "TMPDIR": str(self.temporary)}
+        self._label = f"EXAM_UNDER_TEST={directory}\0".encode()
+        self._interfaces = socket.if_nameindex()
+        self._namespaces: set[str] = set()
+        """The network namespaces in which processes of the exam have been seen."""
+
+    def processes(self) -> list[Path]:
+        found = [each for each in all_processes() if self._label in environment_of(each)]
+        self._namespaces |= {namespace_of(each) for each in found} - {namespace_of(Path("/proc/self")), ""}
+        return found
+
+    def expect_none(self, within_s: float = PATIENCE_S) -> None:
+        """Check that all traces vanish *within_s*."""
+        wait(lambda: not self.processes(), within_s)
+        wait(lambda: not list(self.temporary.iterdir()), within_s)
+        assert not self._namespaces & {namespace_of(each) for each in all_processes()}
+        assert socket.if_nameindex() == self._interfaces
+
+
+def all_processes() -> list[Path]:
+    return [each for each in Path("/proc").iterdir() if each.name.isdigit()]
+
+
+def environment_of(process: Path) -> bytes:
+    try:
+        return (process / "environ").read_bytes()
+    except OSError:  # The process has ended.
+        return b""
+
+
+def namespace_of(process: Path) -> str:
+    try:
+        return str((process / "ns" / "net").readlink())
+    except OSError:  # The process has ended.
+        return ""
+
+
+def wait(condition: Callable[[], object], within_s: float = PATIENCE_S) -> None:
+    end = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < end, "timed out"
+        time.sleep(0.02)
+
+
+def arguments(*more: str) -> list[str]:
+    return [*PROGRAM, "exam", "--seed", "1", "--port", str(free_port(socket.SOCK_STREAM)), *more]
+
+
+def python(source: str, *more: str) -> list[str]:
+    return ["--", sys.executable, "-c", source, *more]
+
+
+@contextmanager
+def started(traces: Traces, *more: str) -> Iterator[subprocess.Popen[str]]:
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(arguments(*more), **pipes, text=True, env=traces.environment) as exam:  # type: ignore[call-overload]
+        try:
+            yield exam
+        finally:
+            exam.kill()
+
+
+def run(*more: str, traces: Traces, user: int | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        arguments(*more),
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=EXAM_S,
+        env=traces.environment,
+        user=user,
+        group=user,
+        extra_groups=None if user is None else [],
+    )
+
+
+@pytest.fixture
+def traces(tmp_path: Path) -> Traces:
+    return Traces(tmp_path)
+
+
+def test_own_node_passes_and_the_reports_agree(tmp_path: Path, traces: Traces) -> None:
+    page, data, kept = tmp_path / "report.html", tmp_path / "report.json", tmp_path / "kept"
+    reports = ["--html", str(page), "--json", str(data), "--keep", str(kept)]
+    done = run("--only", "door,rest", *reports, *NODE, traces=traces)
+    traces.expect_none()
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"^✓ door +passed +door open \(median\) [34]\d\d\d ms", done.stdout, re.MULTILINE)
+    assert "\nPassed: 2 of 2 tests passed, in " in done.stdout
+    (report,) = load(data.read_text())
+    assert json.loads(data.read_text())["passed"] is True
+    assert [(each.name, each.verdict) for each in report.results] == [("door", Grade.PASSED), ("rest", Grade.PASSED)]
+    door = report.results[0]
+    assert door.timeline is not None
+    assert sum(1 for seen in door.timeline.seen if seen.kind == "door" and seen.value) >= 4
+    assert {check.rule for check in door.checks} >= {"C4", "C9", "D1", "G1", "L2", "L4"}
+    text = page.read_text()
+    assert 'id="door"' in text
+    assert "<svg" in text
+    assert any("in service" in log.read_text() for log in kept.glob("door*/controller-0.log"))
+    assert list(kept.glob("door*/car-0/*")), "the record"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_exam_leaves_nothing_behind(number: int, traces: Traces) -> None:
+    with started(traces, "--only", "lamps", *NODE) as exam:
+        wait(lambda: len(traces.processes()) >= EXAM_PROCESSES + 3 * NODE_PROCESSES)
+        exam.send_signal(number)
+        assert exam.communicate(timeout=PATIENCE_S) == ("", "interrupted\n")
+        assert exam.returncode == 130
+        assert not traces.processes()
+    traces.expect_none()
+
+
+SESSIONS = """
+import os, signal, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+for _ in range(3):
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0:
+            os.setsid()
+        time.sleep(600)
+time.sleep(600)
+"""
+"""A controller of seven processes, most in sessions of their own. They ignore SIGTERM."""
+
+
+def test_killed_exam_leaves_nothing_behind(traces: Traces) -> None:
+    with started(traces, "--only", "lamps", *python(SESSIONS)) as exam:
+        wait(lambda: len(traces.processes()) >= EXAM_PROCESSES + 3 * 7)
+        exam.kill()
+        exam.wait()
+    traces.expect_none()
+
+
+def test_controllers_that_ignore_signals_are_stopped(traces: Traces) -> None:
+    done = run("--only", "lamps", "--ready-timeout", "3", *python(SESSIONS), traces=traces)
+    assert not traces.processes()
+    traces.expect_none()
+    assert done.returncode == 1
+    assert "controller 0 connects and brings its car to a floor within 3 s" in done.stdout
+    assert "controller 0 has not connected to the elevator server" in done.stdout
+
+
+SLOW = """
+import os, sys, time
+time.sleep(4)
+os.execvp(sys.argv[1], sys.argv[1:])
+"""
+"""A controller that is compiled first."""
+
+
+def test_controller_that_starts_slowly_is_examined(traces: Traces) -> None:
+    done = run("--only", "rest", "--cars", "1", *python(SLOW, *NODE[1:]), traces=traces)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+CHATTY = """
+import subprocess, sys, time
+node = subprocess.Popen(sys.argv[1:])
+lines, began, number = ("x" * 99 + "\\n") * 1000, time.monotonic(), 0
+while node.poll() is None:
+    sys.stdout.write(lines)
+    sys.stdout.flush()
+    number += 1
+    time.sleep(max(0.0, began + number * 0.01 - time.monotonic()))
+"""
+"""A controller that prints 10 MB a second."""
+
+
+def test_controller_that_prints_much_is_examined(traces: Traces) -> None:
+    done = run("--only", "door", *python(CHATTY, *NODE[1:]), traces=traces)
+    assert done.returncode == 0, done.stdout + done.stderr
+    traces.expect_none()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_user_without_root_passes_tests_that_need_a_network(traces: Traces) -> None:
+    for directory in (traces.temporary, *traces.temporary.parents[:3]):
+        directory.chmod(0o777)
+    done = run("--only", "lamps,loss30", *NODE, traces=traces, user=NOBODY)
+    traces.expect_none()
+    if "cannot create network namespaces" in done.stderr:
+        pytest.skip(done.stderr)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "\nPassed: 2 of 2 tests passed" in done.stdout
