@@ -79,7 +79,7 @@ def _run(
             pass
         except CannotStart as error:
             raise BadCommand(str(error)) from None
-        verdict, checks, figures, timeline = bench.finish()
+        verdict, checks, figures, timeline = bench.finish(test.level)
         return Result(
             test.name,
             test.title,

@@ -239,16 +239,16 @@ def server(bench: Bench) -> None:
     bench.expect_all_served(level=Level.BEYOND)
 
 
-def _test(name: str, title: str, run: Callable[[Bench], None], seconds: int) -> ExamTest:
-    return ExamTest(name, title, run, seconds=seconds)
+def _test(name: str, title: str, run: Callable[[Bench], None], seconds: int, level: Level = Level.MUST) -> ExamTest:
+    return ExamTest(name, title, run, seconds=seconds, level=level)
 
 
 TESTS = (
     _test("kill", "One controller is killed while it answers a call", kill, 35),
     _test("kill-pressed", "A controller is killed within moments of a press", kill_pressed, 25),
-    _test("kill-two", "All controllers but one are killed", kill_two, 40),
+    _test("kill-two", "All controllers but one are killed", kill_two, 40, Level.BEYOND),
     _test("restart", "A restarted controller serves its cab calls", restart, 25),
-    _test("blackout", "All controllers are killed at once", blackout, 25),
+    _test("blackout", "All controllers are killed at once", blackout, 25, Level.BEYOND),
     _test("motor", "A motor loses its power while the car moves", motor, 25),
     _test("freeze", "A controller is suspended", freeze, 25),
     _test("server", "The elevator server is restarted", server, 25),
