@@ -13,7 +13,8 @@ Rules that it judges, all of them binding (*must*) unless marked:
 - The door does not close while obstructed (D2).
 - The car does not leave its shaft (C5).
 - A lamp lights only for a button that was pressed (G6), a cab lamp only on the panel of its own car (L2).
-- A lamp goes dark only if a door has been open at its floor (L4).
+- A lamp goes dark only if a door has been open at its floor (L4). If it lights again within CLEARED_BEFORE_OPEN_MS, it
+  has flickered (beyond): nobody takes that for a call that was forgotten.
 
 A controller has SETTLE_MS after it has connected to set its panel's lamps and to close its door.
 """
@@ -24,7 +25,7 @@ from attrs import define
 
 from elevator.building.elevator import EventKind
 from elevator.core.model import Button
-from elevator.exam.promises import Promises, key_of, name_of
+from elevator.exam.promises import Key, Promises, key_of, name_of
 from elevator.exam.results import Check, Level, Seen
 
 TOLERANCE_MS = 25
@@ -35,6 +36,9 @@ MAX_OPEN_MS = 4000
 """The longest time that a door may stay open without a reason."""
 REACTION_MS = 200
 """How long a controller may take to notice a switch, such as that of the obstruction."""
+TOGETHER_MS = 100
+"""How far apart two commands may be that a controller sends one after the other, such as those to start the motor and
+to close the door. The second waits if the controller is just reading its buttons, or if the machine is busy."""
 HEARD_MS = 1000
 """How long a controller may take to act on a press on its own panel: as long as its lamp may take to light."""
 CLEARED_BEFORE_OPEN_MS = 500
@@ -50,6 +54,7 @@ IN_SHAFT = "the car does not drive past the end floors"
 NOT_INVENTED = "a lamp lights only if its button was pressed"
 PRIVATE = "a cab lamp lights only on the panel of its own car"
 DARK_IF_SERVED = "a lamp goes dark only after a door has opened at its floor"
+STEADY = "a lamp does not flicker before its call is served"
 RULES = {
     DOOR_STANDS: ("D1", Level.MUST),
     DOOR_STAYS: ("D1", Level.MUST),
@@ -60,6 +65,7 @@ RULES = {
     NOT_INVENTED: ("G6", Level.MUST),
     PRIVATE: ("L2", Level.MUST),
     DARK_IF_SERVED: ("L4", Level.MUST),
+    STEADY: ("L4", Level.BEYOND),
 }
 LAMP_RULES = (NOT_INVENTED, PRIVATE, DARK_IF_SERVED)
 _LONG_AGO_MS = -(2**62)
@@ -217,7 +223,7 @@ class Conduct:
             self._counts[DOOR_STANDS] += 1
         else:
             what = "the motor runs" if car.motor else "the car is between floors"
-            self._suspect(seen, DOOR_STANDS, f"{what} while the door is open", is_innocent, TOLERANCE_MS)
+            self._suspect(seen, DOOR_STANDS, f"{what} while the door is open", is_innocent, TOGETHER_MS)
 
     def _prolong(self, seen: Seen) -> None:
         """Let the doors that *seen* may concern stay open for longer."""
@@ -278,14 +284,7 @@ class Conduct:
         if not seen.value:
             lit_ms, promised_ms = lit.pop((button, floor), seen.at_ms), self._promises.promised_ms(key)
             if promised_ms is not None and seen.at_ms >= settled_ms:
-                since_ms = min(lit_ms, promised_ms)
-                self._suspect(
-                    seen,
-                    DARK_IF_SERVED,
-                    f"the lamp {name_of(key)} went dark, and no door had been open there",
-                    lambda: self._promises.was_served(key, since_ms),
-                    CLEARED_BEFORE_OPEN_MS + TOLERANCE_MS,
-                )
+                self._judge_darkness(seen, key, min(lit_ms, promised_ms))
             return
         lit[button, floor] = seen.at_ms
         if key in pressed:
@@ -301,6 +300,18 @@ class Conduct:
         # At a start, a controller may test its lamps.
         found += ". If the controller read it from a file of an earlier run, use {dir} or --own-dir"
         self._suspect(seen, rule, found, lambda: (button, floor) not in lit or key in pressed, settled_ms - seen.at_ms)
+
+    def _judge_darkness(self, seen: Seen, key: Key, since_ms: int) -> None:
+        """Judge a lamp that has gone dark and promised to serve *key* since *since_ms*."""
+        lit, at = self._promises.lit[seen.car], key[:2]
+
+        def is_served() -> bool:
+            return self._promises.was_served(key, since_ms)
+
+        found = f"the lamp {name_of(key)} went dark{{}}, and no door had been open there"
+        wait_ms = CLEARED_BEFORE_OPEN_MS + TOLERANCE_MS
+        self._suspect(seen, DARK_IF_SERVED, found.format(""), lambda: at in lit or is_served(), wait_ms)
+        self._suspect(seen, STEADY, found.format(" for a moment"), lambda: at not in lit or is_served(), wait_ms)
 
     # Promises
 

@@ -20,6 +20,8 @@ from elevator.exam.conduct import (
     REACTION_MS,
     RULES,
     SETTLE_MS,
+    STEADY,
+    TOGETHER_MS,
     TOLERANCE_MS,
     Conduct,
 )
@@ -126,6 +128,14 @@ def test_door_open_in_motion_is_reported_when_the_motor_starts() -> None:
     assert (DOOR_STANDS, 1000, 0) in story.faults()
     (check,) = (check for check in story.failed if check.expected == DOOR_STANDS)
     assert check.found == "the motor runs while the door is open"
+
+
+@pytest.mark.rule("D1")
+@pytest.mark.parametrize("is_fault", [False, True])
+def test_motor_may_start_just_before_the_door_closes(is_fault: bool) -> None:
+    """A controller may send both commands at once, the one to the motor first."""
+    story = Story(1, 0).press(UP, 1).door(True).after(DWELL_MS).motor(1).after(TOGETHER_MS - 1 + is_fault).door(False)
+    assert story.faults() == ([(DOOR_STANDS, DWELL_MS, 0)] if is_fault else [])
 
 
 @pytest.mark.rule("D1")
@@ -362,6 +372,15 @@ def test_lamp_that_goes_dark_without_service_is_a_fault(button: Button) -> None:
     story = Story().press(button, 1).lamp(True, button, 1).after(2000).lamp(False, button, 1)
     story.after(CLEARED_BEFORE_OPEN_MS + TOLERANCE_MS + 1).sensor(1).door(True)
     assert story.faults()[0] == (DARK_IF_SERVED, 2000, 0)
+
+
+@pytest.mark.rule("L4")
+@pytest.mark.parametrize("button", [UP, CAB])
+def test_lamp_that_goes_dark_for_a_moment_flickers(button: Button) -> None:
+    """As it may when another car takes the call."""
+    story = Story().press(button, 1).lamp(True, button, 1).after(2000).lamp(False, button, 1)
+    story.after(CLEARED_BEFORE_OPEN_MS).lamp(True, button, 1).after(1000).visit(1).lamp(False, button, 1)
+    assert story.faults() == [(STEADY, 2000, 0)]
 
 
 @pytest.mark.rule("L4")
