@@ -10,7 +10,7 @@ from elevator.core.call_set import mask
 from elevator.core.model import Button, bits
 from elevator.exam.bench import Bench, ExamTest
 from elevator.exam.results import Level
-from elevator.exam.tests_single import LAMP_S
+from elevator.exam.tests_single import FINGER_S, LAMP_S
 
 REST_S = 10
 PASSENGERS_S = 60
@@ -28,6 +28,7 @@ def lamps(bench: Bench) -> None:
     for begin in range(0, len(calls), 3):
         for number, (button, floor) in enumerate(calls[begin : begin + 3]):
             bench.expect_lit(bench.press((begin + number) % bench.cars, button, floor), panels, LAMP_S)
+            bench.run(FINGER_S)
         if not bench.expect_all_served():
             return
 

@@ -9,6 +9,8 @@ from elevator.exam.results import Level
 
 LAMP_S = 1.0
 """How long a lamp may take to light."""
+FINGER_S = 0.1
+"""The time between two presses: nobody presses several buttons in the same millisecond."""
 
 
 def single(bench: Bench) -> None:
@@ -21,6 +23,7 @@ def single(bench: Bench) -> None:
     for at_once in [calls[:1], calls[1:2], calls[2:3], calls[3:]]:
         for button, floor in at_once:
             bench.expect_lit(bench.press(0, button, floor), [0], LAMP_S)
+            bench.run(FINGER_S)
         if not bench.expect_all_served():
             return
         floor_now = bench.machine(0).sensed
