@@ -10,6 +10,8 @@ from elevator.exam.tests_single import LAMP_S
 
 TAKE_OVER_S = 10
 """How long other cars may take to start for the hall call of a failed car."""
+KNOWN_S = 1.0
+"""How long the others may take to learn of a cab call. Nobody in the course kills a controller sooner."""
 RESTARTED_S = 20
 """How long a restarted controller may take to serve a cab call again."""
 
@@ -129,6 +131,7 @@ def restart(bench: Bench) -> None:
     bench.start()
     car = bench.rng.randrange(bench.cars)
     calls = _press_cabs(bench, car, 2)
+    bench.run(KNOWN_S)
     bench.kill(car)
     bench.run(3)
     bench.start([car])
