@@ -164,6 +164,14 @@ class Bench(ControllerGroup):
         """Report whether one of *cars* has had its door open at the floor of *call* since its button was pressed."""
         return self._conduct.was_open(call.floor, call.pressed_ms, cars)
 
+    def survivors(self) -> list[int]:
+        """Return the sound cars. Raise Abandoned, after a failed check, if no controller is left."""
+        if not self.sound:
+            states = ", ".join(self.state_of(car) for car in range(self.cars))
+            self.check(False, "S2", Level.MUST, "at least one controller runs", states)
+            raise Abandoned
+        return self.sound
+
     def suspend(self, car: int, on: bool) -> None:
         """Suspend all processes of a controller, or resume them. Expect nothing of its car meanwhile."""
         self._conduct.suspend(car, on, self.now_ms)

@@ -18,7 +18,7 @@ RESTARTED_S = 20
 
 def call_far_away(bench: Bench, panel: int) -> PressedCall:
     """Press a hall button at the floor that is farthest from all cars, and wait until the lamps are lit."""
-    floor = bench.far_floor(bench.sound)
+    floor = bench.far_floor(bench.survivors())
     call = bench.press(panel, bench.hall_button(floor), floor)
     bench.expect_lit(call, bench.sound, LAMP_S)
     return call
@@ -36,8 +36,9 @@ def answering_car(bench: Bench, call: PressedCall) -> int:
     """
 
     def nearest() -> int:
-        approaching = [car for car in bench.sound if is_approaching(bench, car, call)]
-        return min(approaching or bench.sound, key=lambda car: abs(bench.height(car) - call.floor))
+        cars = bench.survivors()
+        approaching = [car for car in cars if is_approaching(bench, car, call)]
+        return min(approaching or cars, key=lambda car: abs(bench.height(car) - call.floor))
 
     bench.wait(lambda: is_approaching(bench, nearest(), call), 5)
     car = nearest()
@@ -87,7 +88,7 @@ def kill(bench: Bench) -> None:
     expect_take_over(bench, call, [victim])
     bench.expect_all_served()
     bench.run(max(0.0, TAKE_OVER_S - 5))
-    call_far_away(bench, bench.sound[0])
+    call_far_away(bench, bench.survivors()[0])
     bench.expect_all_served()
     bench.start([victim])
     bench.run(2)
