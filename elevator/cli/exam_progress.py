@@ -17,12 +17,13 @@ def time_left(planned_s: Sequence[float], took_s: Sequence[float], running_s: fl
     """Estimate how many seconds the rest of an exam takes.
 
     *planned_s* has the usual time of each test, *took_s* the time that each finished test took. The next test has been
-    running for *running_s*.
+    running for *running_s*. If that is longer than it should take, it is probably being repeated.
     """
     done = len(took_s)
     pace = (sum(took_s) + DOUBT_S) / (sum(planned_s[:done]) + DOUBT_S)
-    current = sum(planned_s[done : done + 1])
-    return max(0.0, pace * current - running_s) + pace * sum(planned_s[done + 1 :])
+    current_s = pace * sum(planned_s[done : done + 1])
+    current_left_s = current_s - running_s % current_s if current_s else 0.0
+    return current_left_s + pace * sum(planned_s[done + 1 :])
 
 
 class Progress:

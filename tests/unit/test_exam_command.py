@@ -174,10 +174,13 @@ def test_time_left_follows_the_pace_of_finished_tests() -> None:
     assert time_left(planned_s, [3 * DOUBT_S], 10) == 2 * (DOUBT_S + 100) - 10
 
 
-def test_time_left_is_never_negative() -> None:
-    assert time_left([30, 60], [], 50) == 60
-    assert time_left([30], [], 50) == 0
-    assert time_left([30, 0], [35], 1) == 0
+def test_time_left_expects_a_late_test_to_be_repeated() -> None:
+    assert time_left([30, 60], [], 40) == 20 + 60
+
+
+def test_time_left_of_skipped_tests_is_zero() -> None:
+    assert time_left([0, 0], [], 1) == 0
+    assert time_left([30, 0], [30], 1) == 0
 
 
 class Terminal(io.StringIO):
