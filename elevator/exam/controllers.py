@@ -128,7 +128,7 @@ class Controllers:
 
     @property
     def all_ended(self) -> bool:
-        """True if every node has exited by itself."""
+        """True if every controller has exited by itself."""
         return all(state == "ended" for state in self.states)
 
     def stop(self, meanwhile: Callable[[], None]) -> None:

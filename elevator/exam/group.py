@@ -110,7 +110,7 @@ class ControllerGroup:
         self.building.change(car, change(self.building.elevators[car].machine, now_us // 1000), now_us)
 
     def note(self, text: str, car: int | None = None) -> None:
-        """Grade an intervention on the timeline."""
+        """Put an intervention on the timeline."""
         self.recording.interventions.append(Intervention(self.now_ms, text, car))
 
     # Observing
