@@ -6,7 +6,7 @@ from elevator.core.model import Button
 from elevator.exam.bench import SERVED_S, Bench, ExamTest
 from elevator.exam.group import PressedCall
 from elevator.exam.results import Level
-from elevator.exam.tests_single import LAMP_S
+from elevator.exam.tests_single import FINGER_S, LAMP_S
 
 TAKE_OVER_S = 10
 """How long other cars may take to start for the hall call of a failed car."""
@@ -151,9 +151,11 @@ def restart(bench: Bench) -> None:
 def _press_cabs(bench: Bench, car: int, count: int) -> list[PressedCall]:
     """Press cab buttons of floors that are far from *car*, and wait until their lamps are lit."""
     floors = sorted(range(bench.floors), key=lambda floor: -abs(floor - bench.height(car)))[:count]
-    calls = [bench.press(car, Button.CAB, floor) for floor in floors]
-    for call in calls:
-        bench.expect_lit(call, [car], LAMP_S)
+    calls = []
+    for floor in floors:
+        calls.append(bench.press(car, Button.CAB, floor))
+        bench.expect_lit(calls[-1], [car], LAMP_S)
+        bench.run(FINGER_S)
     return calls
 
 

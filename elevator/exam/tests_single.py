@@ -119,7 +119,10 @@ def obstruction(bench: Bench) -> None:
     bench.run(MIN_OPEN_MS / 1000)
     others = range(1, bench.cars)
     floors = [floor for floor in range(bench.floors) if others and floor != bench.machine(0).sensed]
-    calls = [bench.press(bench.cars - 1, bench.hall_button(floor), floor) for floor in floors]
+    calls = []
+    for floor in floors:
+        calls.append(bench.press(bench.cars - 1, bench.hall_button(floor), floor))
+        bench.run(FINGER_S)
     bench.run(4.0)
     for _ in range(4):  # The switch may toggle at any time. The door stays open all the while.
         bench.obstruct(0, False)
