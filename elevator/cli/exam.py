@@ -40,6 +40,10 @@ examples:
 READY = f"how long a controller may take to connect and to bring its car to a floor; default: {READY_S:g}"
 
 
+INTERRUPTED_STATUS = 130
+"""The exit status that a shell reports for a process killed by SIGINT."""
+
+
 class Interrupted(Exception):
     """Raised to end the exam on Ctrl-C or SIGTERM."""
 
@@ -61,13 +65,16 @@ def main(argv: list[str]) -> int:
             raise Interrupted
 
     try:
-        return _run(arguments, command, meanwhile)
+        status = _run(arguments, command, meanwhile)
     except (BadCommand, Refused) as refusal:
         print(f"elevator exam: {refusal}", file=sys.stderr)
         return 2
     except Interrupted:
+        status = INTERRUPTED_STATUS
+    if signals.received is not None:
         print("interrupted", file=sys.stderr)
-        return 130
+        return INTERRUPTED_STATUS
+    return status
 
 
 def _parser() -> Arguments:
@@ -85,6 +92,7 @@ def _parser() -> Arguments:
     add("--seed", type=integer(0, 2**63), help="seed of all random choices; default: random")
     add("--only", type=_tests, metavar="TEST,TEST", help="run only these tests; see --list")
     add("--list", action="store_true", help="list the tests and exit")
+    add("--need-network", action="store_true", help="fail if tests must be skipped because there is no network")
     add("--ready-timeout", type=seconds, default=READY_S, metavar="SECONDS", help=READY)
     add("--first", metavar="COMMAND", help="shell command to run before the exam, such as a build")
     add(
@@ -132,6 +140,8 @@ def _run(arguments: Namespace, command: list[str], meanwhile: Callable[[], None]
     for each in subjects:
         check_program(each, arguments.cars, arguments.floors)
     why_not = obstacle()
+    if why_not and arguments.need_network:
+        raise BadCommand(why_not)
     if why_not:
         print(f"{why_not}\nThe tests that need a network are skipped.", file=sys.stderr)
     else:
@@ -223,14 +233,20 @@ def _examine(
     progress: Progress,
     meanwhile: Callable[[], None],
 ) -> ExamReport:
-    """Run all *tests*, and print a line for each. *why_not* says why there is no network."""
+    """Run all *tests*, and print a line for each. *why_not* says why there is no network.
+
+    If the user interrupts the exam, report the tests that have ended.
+    """
     started, began_s = datetime.now().astimezone(), time.monotonic()
     is_coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     results: list[Result] = []
     for test in tests:
         progress.begin(test.title)
         obstacle_here = _obstacle_to(test, setting, why_not)
-        result = skipped(test, obstacle_here) if obstacle_here else examine(test, examined, setting, meanwhile)
+        try:
+            result = skipped(test, obstacle_here) if obstacle_here else examine(test, examined, setting, meanwhile)
+        except Interrupted:
+            break
         results.append(result)
         progress.end()
         print(report.line(result, is_coloured), flush=True)

@@ -286,11 +286,11 @@ class Bench(ControllerGroup):
     def finish(self, level: Level = Level.MUST) -> tuple[Grade, tuple[Check, ...], tuple[Figure, ...], Timeline]:
         """Return the verdict on the test, its checks in the order of their times, its figures and its timeline.
 
-        *level* is the highest level that the checks of this test can have. Remark which controllers have exited by
-        themselves.
+        *level* is the highest level that the checks of this test can have.
         """
-        for car in filter(self.has_ended, range(self.cars)):
-            self.remark(self.state_of(car))
+        reported = {check.car for check in self._checks if not check.passed and check.rule == "C4"}
+        for car in filter(self.has_ended, sorted(set(range(self.cars)) - reported)):
+            self.check(False, "G1", Level.MUST, "no controller exits by itself", self.state_of(car), car)
         checks = [*self._checks, *self._conduct.passed(self.now_ms)]
         if level is Level.BEYOND:
             checks = [evolve(check, level=level) for check in checks]

@@ -12,6 +12,7 @@ Rules that it judges, all of them binding (*must*) unless marked:
   button, may close at once.
 - The door does not close while obstructed (D2).
 - The car does not leave its shaft (C5).
+- Requests name only buttons and floors that exist (S2, beyond). The course's simulator hangs at others.
 - A lamp lights only for a button that was pressed (G6), a cab lamp only on the panel of its own car (L2).
 - A lamp goes dark only if a door has been open at its floor (L4). If it lights again within CLEARED_BEFORE_OPEN_MS, it
   has flickered (beyond): nobody takes that for a call that was forgotten.
@@ -51,6 +52,7 @@ DOOR_STAYS_AFTER = f"after an obstruction, the door stays open for at least {MIN
 DOOR_CLOSES = f"the door closes within {MAX_OPEN_MS / 1000:g} s unless something keeps it open"
 DOOR_BLOCKED = "the door does not close while it is obstructed"
 IN_SHAFT = "the car does not drive past the end floors"
+VALID_REQUESTS = "the controller names only buttons and floors that exist"
 NOT_INVENTED = "a lamp lights only if its button was pressed"
 PRIVATE = "a cab lamp lights only on the panel of its own car"
 DARK_IF_SERVED = "a lamp goes dark only after a door has opened at its floor"
@@ -62,6 +64,7 @@ RULES = {
     DOOR_CLOSES: ("D1", Level.MUST),
     DOOR_BLOCKED: ("D2", Level.MUST),
     IN_SHAFT: ("C5", Level.MUST),
+    VALID_REQUESTS: ("S2", Level.BEYOND),
     NOT_INVENTED: ("G6", Level.MUST),
     PRIVATE: ("L2", Level.MUST),
     DARK_IF_SERVED: ("L4", Level.MUST),
@@ -156,6 +159,8 @@ class Conduct:
             case EventKind.OUT_OF_BOUNDS if seen.value:
                 is_resuming = car.is_suspended or seen.at_ms < car.resumed_ms + REACTION_MS
                 self._suspect(seen, IN_SHAFT, "the car drove past an end floor", lambda: is_resuming)
+            case EventKind.BAD:
+                self._suspect(seen, VALID_REQUESTS, f"{seen.value}", lambda: False)
             case EventKind.PRESS:
                 self._promises.pressed[key_of(seen)] = seen.at_ms
             case EventKind.LAMP:

@@ -101,7 +101,9 @@ def test_controller_starts_in_its_directory_with_its_environment() -> None:
         is_started, evolve(examined, environment={**os.environ, "ROLE": "{role}"}, per_car={"role": "M"}), setting()
     )
     assert result.log == ("M car-0 []", "controller 0 exited by itself with status 0")
-    assert result.notes == ("controller 0 exited with status 0",)
+    (check,) = result.checks
+    assert (check.passed, check.expected) == (False, "no controller exits by itself")
+    assert check.found == "controller 0 exited with status 0"
 
 
 def test_late_test_is_repeated_in_another_directory(tmp_path: Path) -> None:
