@@ -29,7 +29,7 @@ VARIANTS = (
     Variant("slow-door", "The door closes after 8 s.", "single door obstruction lamps cab"),
     Variant("opens-in-motion", "The door opens 0.2 s before the motor stops.", "single door"),
     Variant("brakes-late", "The motor stops 0.7 s after the floor sensor, past the floor.", "single door"),
-    Variant("starts-with-open-door", "The motor starts 0.5 s before the door closes.", "single door"),
+    Variant("starts-with-open-door", "The motor starts 0.5 s before the door closes.", "single"),
     Variant("ignores-own-floor", "A call at the floor where the car stands does not open the door.", "door"),
     Variant("stops-everywhere", "The car stops and opens its door at each floor that it passes.", "single"),
     Variant("reopens-when-idle", "A car without calls opens its door again and again.", "single rest"),
