@@ -54,18 +54,20 @@ class Controllers:
         """The number and the exit status of each controller that exited by itself."""
         self.states = ["unstarted"] * len(launches)
         """The state of each: "unstarted", "running", "frozen", "killed" (by `kill`) or "ended" (by itself)."""
-        self._launches = launches
+        self.launches = list(launches)
+        """How to start each; may be changed before a start."""
+        self.processes: dict[int, subprocess.Popen[bytes]] = {}
+        """The first process of each controller that was started."""
         self._noun = noun
         self._keeper, self._lifeline = _start_keeper(scratch)
-        self._processes: dict[int, subprocess.Popen[bytes]] = {}
         self._partial = [b""] * len(launches)
-        self._files = None if logs is None else [(logs / f"{noun}-{n}.log").open("ab") for n in range(len(launches))]
+        self._files = None if logs is None else [(logs / f"{noun}-{n}.log").open("ab", 0) for n in range(len(launches))]
 
     def start(self, number: int) -> None:
         """Start a controller unless it runs; raise OSError if its program cannot be executed."""
         if self.states[number] in ("running", "frozen"):
             return
-        launch = self._launches[number]
+        launch = self.launches[number]
         with launch.entered():
             process = subprocess.Popen(
                 launch.command,
@@ -81,10 +83,10 @@ class Controllers:
         self.states[number] = "running"
         assert process.stdout is not None
         os.set_blocking(process.stdout.fileno(), False)
-        if (old := self._processes.get(number)) is not None:
+        if (old := self.processes.get(number)) is not None:
             assert old.stdout is not None
             old.stdout.close()
-        self._processes[number] = process
+        self.processes[number] = process
         self._partial[number] = b""
 
     def _mark(self, number: int) -> str:
@@ -94,8 +96,8 @@ class Controllers:
         """Kill all processes of a controller. Suspend them first, so that none can start a replacement for another."""
         self.states[number] = "killed"
         _kill_all(self._mark(number))
-        if number in self._processes:
-            self._processes[number].wait()
+        if number in self.processes:
+            self.processes[number].wait()
         self.log.append(f"{self._noun} {number} was killed")
 
     def pids(self, number: int) -> list[int]:
@@ -111,7 +113,7 @@ class Controllers:
 
     def poll(self) -> None:
         """Read the controllers' output and detect controllers that have exited."""
-        for number, process in self._processes.items():
+        for number, process in self.processes.items():
             assert process.stdout is not None
             chunk = process.stdout.read(65_536) or b""
             if self._files is not None:
@@ -133,18 +135,18 @@ class Controllers:
 
     def stop(self, meanwhile: Callable[[], None]) -> None:
         """Terminate all controllers; kill those that still run after STOP_S. Call *meanwhile* while waiting."""
-        for number, process in self._processes.items():
+        for number, process in self.processes.items():
             self.freeze(number, on=False)
             if process.poll() is None:
                 process.terminate()
         deadline = time.monotonic() + STOP_S
-        while time.monotonic() < deadline and any(process.poll() is None for process in self._processes.values()):
+        while time.monotonic() < deadline and any(process.poll() is None for process in self.processes.values()):
             meanwhile()
         os.killpg(self._keeper, signal.SIGKILL)
         os.waitpid(self._keeper, 0)
         os.close(self._lifeline)
         _kill_all(_mark(self._keeper))
-        for process in self._processes.values():
+        for process in self.processes.values():
             process.wait()
             assert process.stdout is not None
             process.stdout.close()
