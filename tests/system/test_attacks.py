@@ -1,21 +1,18 @@
 """Complete nodes on a network with an attacker: keys, forgeries, replays, corruption and floods."""
 
 import itertools
-import json
 import os
 import random
 import socket
-import subprocess
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
 from bench_flood import large, open_sender
-from lab import PATIENCE_S, PROGRAM, Lab, lab
+from lab import PATIENCE_S, PROGRAM, Lab, lab, watching
 
 from elevator.cli.keygen import main as keygen
 from elevator.core.call_set import press
@@ -56,12 +53,11 @@ def test_group_changes_its_key_node_by_node(tmp_path: Path) -> None:
         group.wait_until_ready()
         for times, (step, floor) in enumerate(((both, 3), (swapped, 1), (new, 2)), 2):
             for id in range(2):
-                group.nodes[id].terminate()
-                assert group.nodes.pop(id).wait(PATIENCE_S) == 0
+                group.end(id)
                 group.start(id, *step)
                 group.wait_for(id, f"node {1 - id} is alive", times)
                 group.wait_for(id, "in service", times)
-                group.press(id, "cab", floor)
+                group.press(id, Button.CAB, floor)
                 group.wait_for(1 - id, f"cab call of car {id} to floor {floor}: registered")
                 group.wait_until_dark()
         for id in range(2):
@@ -83,14 +79,14 @@ def test_forged_calls_light_no_lamp(tmp_path: Path) -> None:
         for counter in range(1, 60):
             for key in (NO_KEY, OLD):
                 attacker.sendto(forged("lab", counter, key), (BROADCAST, group.net_port))
-            time.sleep(0.02)
+            group.run(0.02)
         group.wait_for(0, "dropped a datagram: sealed without a key")
         group.wait_for(0, "dropped a datagram: sealed with another key, or damaged")
         assert group.log(0).count("without a key") <= 4, "at most one line a second"
         assert "node 5" not in group.log(0)
         assert group.lamps(0) == set()
-        group.press(0, "cab", 1)
-        group.wait(lambda: group.states()[0]["sensor"] == 1, "the node kept serving")
+        group.press(0, Button.CAB, 1)
+        group.wait(lambda: group.machine(0).sensed == 1, "the node kept serving")
 
 
 @pytest.mark.rule("S1")
@@ -98,16 +94,22 @@ def test_forged_calls_light_no_lamp(tmp_path: Path) -> None:
 def test_replay_does_not_revive_a_dead_node(tmp_path: Path, keyed: bool) -> None:
     more = key_file(tmp_path / "key", OLD) if keyed else ()
     with lab(tmp_path, cars=2, more=more) as group, attacker_of(group) as attacker:
+        attacker.setblocking(False)
         recording: list[bytes] = []
-        while len(recording) < 100:
-            sealed = attacker.recv(10_000)
-            heartbeat = decode(sealed[HEAD_BYTES:], "lab")
-            recording += [sealed] if heartbeat is not None and heartbeat.sender.id == 1 else []
+
+        def record() -> bool:
+            with suppress(BlockingIOError):
+                while sealed := attacker.recv(10_000):
+                    heartbeat = decode(sealed[HEAD_BYTES:], "lab")
+                    recording.extend([sealed] if heartbeat is not None and heartbeat.sender.id == 1 else [])
+            return len(recording) >= 100
+
+        group.wait(record, "100 heartbeats of node 1 are recorded")
         group.kill(1)
         group.wait_for(0, "node 1 timed out")
         for sealed in recording:
             attacker.sendto(sealed, (BROADCAST, group.net_port))
-            time.sleep(0.02)
+            group.run(0.02)
         group.wait_for(0, "dropped a datagram: replayed")
         assert group.log(0).count("node 1 is alive") == 1
         group.start(1)
@@ -153,8 +155,8 @@ def test_flood_does_not_starve_other_nodes(
 
         with repeating(attack):
             group.wait_for(0, f"dropped a datagram: {reason}", times=2)
-            group.press(0, "down", 3)
-            group.wait(lambda: ("down", 3) in group.lamps(0) & group.lamps(1), "the lamp lit on all panels")
+            group.press(0, Button.DOWN, 3)
+            group.wait(lambda: (Button.DOWN, 3) in group.lamps(0) & group.lamps(1), "the lamp lit on all panels")
             group.wait_until_dark()
         assert group.misbehaviour() == 0
 
@@ -178,7 +180,7 @@ def corrupt(sealed: bytes, rng: random.Random) -> bytes:
 def test_corrupted_and_replayed_datagrams_create_no_calls(tmp_path: Path, keyed: bool) -> None:
     more = key_file(tmp_path / "key", OLD) if keyed else ()
     rng = random.Random(1)
-    pressed = [("up", 1), ("down", 3), ("up", 2), ("down", 1)]
+    pressed = [(Button.UP, 1), (Button.DOWN, 3), (Button.UP, 2), (Button.DOWN, 1)]
     with lab(tmp_path, cars=2, more=more) as group, attacker_of(group) as attacker:
         received: deque[bytes] = deque(maxlen=500)
 
@@ -194,7 +196,9 @@ def test_corrupted_and_replayed_datagrams_create_no_calls(tmp_path: Path, keyed:
                 group.wait_until_dark()
         lines = [line.partition(": ")[2] for id in range(2) for line in group.log(id).splitlines()]
         registered = {line for line in lines if line.endswith(": registered")}
-        assert registered == {f"hall call {button} at floor {floor}: registered" for button, floor in pressed}
+        assert registered == {
+            f"hall call {button.name.lower()} at floor {floor}: registered" for button, floor in pressed
+        }
         assert any(line.startswith("dropped a datagram: sealed with another key, or damaged") for line in lines)
         assert not [line for line in lines if "id" in line.split() or "internal error" in line or "worker" in line]
         assert group.misbehaviour() == 0
@@ -204,19 +208,23 @@ def test_watch_and_doctor_need_the_key(tmp_path: Path) -> None:
     more = key_file(tmp_path / "key", OLD)
     with lab(tmp_path, cars=1, more=more) as group:
         for arguments, ids in ((more, [0]), ((), [])):
-            command = [*PROGRAM, "watch", "--json", "--net-port", str(group.net_port), *arguments]
-            with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-                assert process.stdout is not None
-                process.stdout.readline()
-                shown = json.loads(process.stdout.readline())
-                process.terminate()
+            with watching("--net-port", str(group.net_port), *arguments) as watch:
+                group.wait(lambda watch=watch: len(watch.lines) > 1, "watch shows the group")  # type: ignore[misc]
+                shown = watch.last
             assert [node["id"] for node in shown["nodes"]] == ids
             assert set(shown["refused"]) == (set() if ids else {"sealed with another key, or damaged"})
             assert (shown["strangers"] > 0) == (not ids)
-        settings = ["--port", group.port, "--net-port", group.net_port, "--broadcast", BROADCAST, "--no-record"]
+        settings = [
+            "--port",
+            group.building.ports[0],
+            "--net-port",
+            group.net_port,
+            "--broadcast",
+            BROADCAST,
+            "--no-record",
+        ]
         for arguments, sign in ((more, "✓"), ((), "✗")):
-            command = [*PROGRAM, "doctor", *map(str, settings), *arguments]
-            done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=False)
+            done = group.complete(*PROGRAM, "doctor", *map(str, settings), *arguments)
             line = next(line for line in done.stdout.splitlines() if " of group " in line)
             assert line.startswith(sign)
             assert ("--key-file" in line) == (sign == "✗")

@@ -10,8 +10,10 @@ from collections.abc import Collection
 from pathlib import Path
 
 import pytest
-from lab import PROGRAM, Lab, lab, processes_of
+from lab import PROGRAM, Lab, comm, lab
 
+from elevator.building.elevator import EventKind
+from elevator.core.model import Button, Motor
 from elevator.processes import child, pair
 from elevator.processes.worker_link import BEAT, ENDS, REFUSES, Link
 
@@ -20,8 +22,9 @@ def wait_until_complete(group: Lab, id: int, without: tuple[int, ...] = ()) -> N
     """Wait until node *id* has one supervisor, one worker and one recorder. No process may have a pid in *without*."""
 
     def is_complete() -> bool:
-        found = [group.processes(id, name) for name in ("pair", "worker", "disk")]
-        return all(len(pids) == 1 for pids in found) and not {pid for pids in found for pid in pids} & set(without)
+        pids = group.controllers.pids(id)
+        names = sorted(comm(pid) for pid in pids)
+        return names == ["elevator:disk", "elevator:pair", "elevator:worker"] and not set(pids) & set(without)
 
     group.wait(is_complete, f"node {id} was complete")
 
@@ -34,15 +37,15 @@ def only(pids: list[int]) -> int:
 @pytest.mark.quick
 def test_new_worker_replaces_a_killed_one_and_serves_the_calls(tmp_path: Path) -> None:
     with lab(tmp_path, cars=1) as group:
-        group.press(0, "cab", 3)
-        group.wait(lambda: group.lamps(0) == {("cab", 3)}, "the lamp lit")
+        group.press(0, Button.CAB, 3)
+        group.wait(lambda: group.lamps(0) == {(Button.CAB, 3)}, "the lamp lit")
         worker = only(group.processes(0, "worker"))
         os.kill(worker, signal.SIGKILL)
         wait_until_complete(group, 0, without=(worker,))
         group.wait_until_dark()
         assert group.misbehaviour() == 0
         assert "the worker was killed by SIGKILL" in group.log(0)
-        assert group.nodes[0].poll() is None
+        assert group.first(0).poll() is None
 
 
 def test_repeated_kills_of_the_worker_are_logged_a_few_times(tmp_path: Path) -> None:
@@ -60,24 +63,24 @@ def test_repeated_kills_of_the_worker_are_logged_a_few_times(tmp_path: Path) -> 
 def test_new_supervisor_replaces_a_killed_one_and_adopts_the_worker(tmp_path: Path) -> None:
     with lab(tmp_path, cars=1) as group:
         worker = only(group.processes(0, "worker"))
-        group.nodes[0].kill()
-        group.nodes[0].wait()
-        wait_until_complete(group, 0, without=(group.nodes[0].pid,))
+        group.first(0).kill()
+        group.first(0).wait()
+        wait_until_complete(group, 0, without=(group.first(0).pid,))
         assert group.processes(0, "worker") == [worker], "the worker was not replaced"
         os.kill(worker, signal.SIGKILL)
         wait_until_complete(group, 0, without=(worker,))
-        group.press(0, "cab", 2)
-        group.wait(lambda: group.lamps(0) == {("cab", 2)}, "the lamp lit")
+        group.press(0, Button.CAB, 2)
+        group.wait(lambda: group.lamps(0) == {(Button.CAB, 2)}, "the lamp lit")
         group.wait_until_dark()
         os.kill(only(group.processes(0, "pair")), signal.SIGTERM)
-        group.wait(lambda: not processes_of(group.nodes[0].pid), "all processes ended")
+        group.wait(lambda: not group.controllers.pids(0), "all processes ended")
 
 
 @pytest.mark.quick
 def test_hanging_worker_is_replaced(tmp_path: Path) -> None:
     with lab(tmp_path, cars=1) as group:
-        group.press(0, "cab", 3)
-        group.wait(lambda: group.states()[0]["motor"] == "up", "the car moved")
+        group.press(0, Button.CAB, 3)
+        group.wait(lambda: group.motor(0) is Motor.UP, "the car moved")
         worker = only(group.processes(0, "worker"))
         os.kill(worker, signal.SIGSTOP)
         wait_until_complete(group, 0, without=(worker,))
@@ -87,9 +90,9 @@ def test_hanging_worker_is_replaced(tmp_path: Path) -> None:
 
 def test_hanging_supervisor_is_replaced(tmp_path: Path) -> None:
     with lab(tmp_path, cars=1) as group:
-        os.kill(group.nodes[0].pid, signal.SIGSTOP)
-        wait_until_complete(group, 0, without=(group.nodes[0].pid,))
-        assert group.nodes[0].wait() == -signal.SIGKILL
+        os.kill(group.first(0).pid, signal.SIGSTOP)
+        wait_until_complete(group, 0, without=(group.first(0).pid,))
+        assert group.first(0).wait() == -signal.SIGKILL
 
 
 def test_killed_recorder_is_replaced(tmp_path: Path) -> None:
@@ -97,19 +100,19 @@ def test_killed_recorder_is_replaced(tmp_path: Path) -> None:
         recorder = only(group.processes(0, "disk"))
         os.kill(recorder, signal.SIGKILL)
         wait_until_complete(group, 0, without=(recorder,))
-        group.press(0, "cab", 2)
-        group.wait(lambda: group.lamps(0) == {("cab", 2)}, "the lamp lit")
+        group.press(0, Button.CAB, 2)
+        group.wait(lambda: group.lamps(0) == {(Button.CAB, 2)}, "the lamp lit")
 
 
 def test_node_keeps_its_processes_after_the_machine_stalls(tmp_path: Path) -> None:
     with lab(tmp_path, cars=1) as group:
-        before = sorted(processes_of(group.nodes[0].pid))
-        group.signal(0, signal.SIGSTOP)
-        time.sleep(1.5)
-        group.signal(0, signal.SIGCONT)
-        group.press(0, "cab", 2)
-        group.wait(lambda: group.lamps(0) == {("cab", 2)}, "the lamp lit")
-        assert sorted(processes_of(group.nodes[0].pid)) == before
+        before = sorted(group.controllers.pids(0))
+        group.controllers.freeze(0, on=True)
+        group.run(1.5)
+        group.controllers.freeze(0, on=False)
+        group.press(0, Button.CAB, 2)
+        group.wait(lambda: group.lamps(0) == {(Button.CAB, 2)}, "the lamp lit")
+        assert sorted(group.controllers.pids(0)) == before
 
 
 @pytest.mark.rule("L5")
@@ -122,67 +125,63 @@ def test_press_is_not_missed_while_a_new_worker_waits_for_its_record(tmp_path: P
         group.wait(
             lambda: worker not in group.processes(0, "worker") and group.processes(0, "worker"), "another worker ran"
         )
-        group.ask("press", car=0, button="cab", floor=2, ms=1000)
-        group.wait(lambda: len(group.events("release")) == 1, "the button was released")
+        group.press(0, Button.CAB, 2, ms=1000)
+        group.wait(lambda: group.since(0, EventKind.RELEASE), "the button was released")
         os.kill(recorder, signal.SIGCONT)
-        group.wait(lambda: group.lamps(0) == {("cab", 2)}, "the lamp lit")
+        group.wait(lambda: group.lamps(0) == {(Button.CAB, 2)}, "the lamp lit")
 
 
 @pytest.mark.rule("D4")
 def test_obstructed_door_stays_open_when_the_worker_is_killed(tmp_path: Path) -> None:
     with lab(tmp_path, cars=1) as group:
-        group.press(0, "cab", 1)
-        group.wait(lambda: group.states()[0]["door"], "the door opened")
-        group.ask("obstruct", car=0, on=True)
-        time.sleep(0.3)
+        group.press(0, Button.CAB, 1)
+        group.wait(lambda: group.is_open(0), "the door opened")
+        group.obstruct(0, True)
+        group.run(0.3)
         worker = only(group.processes(0, "worker"))
         os.kill(worker, signal.SIGKILL)
         group.wait_for(0, "in service", times=2)
         group.wait_for(0, "out of service: door held open")
-        assert [event["value"] for event in group.events("door")] == [True]
-        group.ask("obstruct", car=0, on=False)
-        group.wait(lambda: not group.states()[0]["door"], "the door closed")
+        assert [seen.value for seen in group.since(0, EventKind.DOOR)] == [True]
+        group.obstruct(0, False)
+        group.wait(lambda: not group.is_open(0), "the door closed")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_termination_signal_to_the_process_group_ends_the_node(tmp_path: Path, number: signal.Signals) -> None:
     with lab(tmp_path, cars=1) as group:
-        group.press(0, "cab", 3)
-        group.wait(lambda: group.states()[0]["motor"] == "up", "the car moved")
-        group.signal(0, number)
-        assert group.nodes[0].wait(30) == 0
-        assert not processes_of(group.nodes[0].pid)
-        group.wait(lambda: group.states()[0]["motor"] == "stop", "the motor stopped")
+        group.press(0, Button.CAB, 3)
+        group.wait(lambda: group.motor(0) is Motor.UP, "the car moved")
+        os.killpg(os.getpgid(group.first(0).pid), number)
+        group.wait_for_end(0)
+        group.wait(lambda: group.motor(0) is Motor.STOP, "the motor stopped")
         assert "supervisor is gone" not in group.log(0)
-        del group.nodes[0]
 
 
 def test_termination_signal_to_the_worker_ends_the_node(tmp_path: Path) -> None:
     with lab(tmp_path, cars=1) as group:
         os.kill(only(group.processes(0, "worker")), signal.SIGTERM)
-        assert group.nodes.pop(0).wait(30) == 0
+        group.wait_for_end(0)
 
 
 def test_node_runs_without_a_pair(tmp_path: Path) -> None:
     with lab(tmp_path, cars=1, more=("--no-pair",)) as group:
         assert not group.processes(0, "pair")
-        group.press(0, "cab", 1)
+        group.press(0, Button.CAB, 1)
         group.wait_for(0, "cab call of car 0 to floor 1: served")
 
 
 @pytest.mark.parametrize("closed", ["0<&-", "1>&-", "2>&-", "0<&- 1>&- 2>&-"])
 def test_pair_without_standard_streams_survives_kills(tmp_path: Path, closed: str) -> None:
     with lab(tmp_path, cars=1, start=False) as group:
-        command = ["sh", "-c", f'exec "$@" {closed}', "sh", *group.command(0)]
-        with (tmp_path / "node-0.log").open("wb") as log:
-            group.nodes[0] = subprocess.Popen(command, stderr=log, start_new_session=True)
+        group.launch(0, ["sh", "-c", f'exec "$@" {closed}', "sh", *group.command(0)])
         wait_until_complete(group, 0)
         for name in ("worker", "pair", "worker"):
             killed = only(group.processes(0, name))
             os.kill(killed, signal.SIGKILL)
             wait_until_complete(group, 0, without=(killed,))
-        group.press(0, "cab", 1)
-        group.wait(lambda: group.lamps(0) == {("cab", 1)}, "the lamp lit")
+        group.press(0, Button.CAB, 1)
+        group.wait(lambda: group.lamps(0) == {(Button.CAB, 1)}, "the lamp lit")
         assert "Traceback" not in group.log(0)
 
 
@@ -200,7 +199,7 @@ def test_new_supervisor_gets_the_resolved_address_and_no_other_arguments(tmp_pat
 def test_worker_killed_while_its_supervisor_starts_is_replaced(tmp_path: Path) -> None:
     with lab(tmp_path, cars=1) as group:
         worker = only(group.processes(0, "worker"))
-        group.nodes[0].kill()
+        group.first(0).kill()
         group.wait_for(0, "the supervisor is gone")
         os.kill(worker, signal.SIGKILL)
         wait_until_complete(group, 0, without=(worker,))
@@ -233,14 +232,14 @@ def test_worker_reaped_before_its_adoption_is_replaced(tmp_path: Path) -> None:
 
 def test_termination_signal_to_a_starting_supervisor_ends_the_node(tmp_path: Path) -> None:
     with lab(tmp_path, cars=1) as group:
-        group.nodes[0].kill()
+        group.first(0).kill()
         group.wait(
-            lambda: any(b"--adopt" in arguments(pid) for pid in processes_of(group.nodes[0].pid)),
+            lambda: any(b"--adopt" in arguments(pid) for pid in group.controllers.pids(0)),
             "the new supervisor started",
         )
-        (starting,) = (pid for pid in processes_of(group.nodes[0].pid) if b"--adopt" in arguments(pid))
+        (starting,) = (pid for pid in group.controllers.pids(0) if b"--adopt" in arguments(pid))
         os.kill(starting, signal.SIGTERM)
-        group.wait(lambda: not processes_of(group.nodes[0].pid), "all processes ended")
+        group.wait(lambda: not group.controllers.pids(0), "all processes ended")
         assert group.log(0).count("starting another") == 1
 
 

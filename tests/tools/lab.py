@@ -1,23 +1,38 @@
-"""A laboratory of real processes: a simulator with several elevators, and nodes, over real TCP and UDP.
+"""A laboratory: simulated elevators in this process, and nodes in processes of their own, over real TCP and UDP.
 
-Tests press buttons and read events through the simulator's control socket. They measure no times, and every wait has a
-generous timeout, because the machine may be slow.
+The elevators move and answer only while a test waits: in `wait`, `run` and `complete`. Tests measure no times, and
+every wait has a generous timeout, because the machine may be slow.
 """
 
 import json
 import os
+import selectors
 import shlex
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
+from subprocess import PIPE
 from typing import Any
 
+from attrs import frozen
+
+from elevator.building import elevator as machines
+from elevator.building.building import Building, listen
+from elevator.building.card_line import CardLine
+from elevator.building.elevator import Event, EventKind
+from elevator.building.shaft import Shaft, put
+from elevator.core.call_set import mask
 from elevator.core.messages import Heartbeat
+from elevator.core.model import Button, Motor, bits
+from elevator.exam.controllers import Controllers, Launch
+from elevator.exam.group import ControllerGroup
+from elevator.exam.sandbox import Namespace
 from elevator.net.broadcast import LOOPBACK
 from elevator.net.seal import HEAD_BYTES
 from elevator.net.wire import decode
@@ -32,6 +47,10 @@ FORBIDDEN = (
     "sh",
 )
 """Runs the command after it where the system allows no network namespace."""
+POLL_S = 0.02
+"""The time between two looks at the condition of a wait."""
+PRESS_MS = 500
+"""How long a press lasts: longer than this process stalls while it looks for processes on a slow machine."""
 
 
 def free_port(kind: int) -> int:
@@ -49,140 +68,185 @@ def free_ports(count: int) -> int:
             return first
 
 
-class Lab:
-    """A simulator of several elevators, and the nodes that drive them."""
+def is_free(port: int) -> bool:
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError:
+        return False
+    return True
+
+
+class Lab(ControllerGroup):
+    """Simulated elevators, and the nodes that drive them. The id of a node is the number of its car."""
 
     def __init__(
         self,
         directory: Path,
-        cars: int,
-        floors: int,
-        at: int,
-        more: tuple[str, ...],
-        travel_ms: int,
-        cards: bool,
-        net_port: int | None,
-        broadcast: str | None,
+        building: Building,
+        net_port: int,
+        options: Sequence[str],
+        hosts: Sequence[Namespace | None],
     ) -> None:
-        self.more = more
+        """Keep records and logs in *directory*. *options* are arguments of all nodes. *hosts* has each node's host."""
         self.directory = directory
-        self.floors = floors
-        self.net_port = net_port or free_port(socket.SOCK_DGRAM)
-        self.broadcast = broadcast
-        self.nodes: dict[int, subprocess.Popen[bytes]] = {}
-        self.cards = cards
-        self.port = free_ports(cars)
-        arguments = ["--cars", cars, "--port", self.port, "--floors", floors, "--control", 0, "--at", at]
-        arguments += ["--travelTimeBetweenFloors_ms", travel_ms, "--travelTimePassingFloor_ms", travel_ms // 4]
-        arguments += ["--card", directory / "card-"] if cards else []
-        self.sim = subprocess.Popen([*PROGRAM, "sim", *map(str, arguments)], stdout=subprocess.PIPE, text=True)
-        assert self.sim.stdout is not None
-        control = int(self.sim.stdout.readline().rsplit(" ", 1)[1])
-        self._socket = socket.create_connection(("127.0.0.1", control))
-        self._lines = self._socket.makefile("rw", encoding="utf-8")
+        self.net_port = net_port
+        self._options = options
+        launches = [Launch((), {}, None, nullcontext if host is None else host.entered) for host in hosts]
+        super().__init__(building, Controllers(launches, "", "node", directory), None)
+
+    # Nodes
 
     def command(self, id: int, *more: str) -> list[str]:
         """Return the command that starts node *id*.
 
         The command disables parking. Otherwise, a car parked at the floor of a press serves the call without a lamp.
         """
-        at = ["--serial", self.directory / f"card-{id}"] if self.cards else ["--port", self.port + id]
+        has_card = id in self.building.cards
+        at = ["--serial", self.directory / f"card-{id}"] if has_card else ["--port", self.building.ports[id]]
         arguments = ["--id", id, *at, "--floors", self.floors, "--net-port", self.net_port, "--park", "none"]
         arguments += ["--state-dir", self.directory / f"state-{id}"]
-        arguments += ["--broadcast", self.broadcast] if self.broadcast else []
-        return [*PROGRAM, *map(str, arguments), *self.more, *more]
+        return [*PROGRAM, *map(str, arguments), *self._options, *more]
 
     def start(self, id: int, *more: str) -> None:
         """Start node *id*, and append its log to a file in the lab's directory."""
-        with (self.directory / f"node-{id}.log").open("ab") as log:
-            self.nodes[id] = subprocess.Popen(self.command(id, *more), stderr=log, start_new_session=True)
+        self.launch(id, self.command(id, *more))
 
-    def signal(self, id: int, number: signal.Signals) -> None:
-        """Send a signal to all processes of node *id*."""
-        os.killpg(self.nodes[id].pid, number)
+    def launch(self, id: int, command: Sequence[str]) -> None:
+        """Start node *id* with *command*."""
+        self.controllers.poll()  # Read what the node has logged before.
+        self.controllers.launches[id] = Launch(command, os.environ, None, self.controllers.launches[id].entered)
+        self.controllers.start(id)
 
-    def kill(self, id: int) -> None:
-        """Kill all processes of node *id* at once, as a power cut does."""
-        self.signal(id, signal.SIGKILL)
-        self.nodes.pop(id).wait()
+    def first(self, id: int) -> subprocess.Popen[bytes]:
+        """Return the first process of node *id*: its first supervisor."""
+        return self.controllers.processes[id]
 
     def processes(self, id: int, name: str) -> list[int]:
         """Return the ids of node *id*'s processes that are called *name*: "pair", "worker" or "disk"."""
-        return [pid for pid in processes_of(self.nodes[id].pid) if comm(pid) == f"elevator:{name}"]
+        return [pid for pid in self.controllers.pids(id) if comm(pid) == f"elevator:{name}"]
+
+    def end(self, id: int, number: signal.Signals = signal.SIGTERM) -> None:
+        """End node *id* with a signal to its first process; expect it to exit with status 0."""
+        self.first(id).send_signal(number)
+        self.wait_for_end(id)
+
+    def wait_for_end(self, id: int) -> None:
+        """Wait until no process of node *id* runs; expect its first process to exit with status 0."""
+        self.wait(lambda: self.has_ended(id), f"node {id} ended")
+        assert self.controllers.ended[id] == 0
+
+    @property
+    def running(self) -> list[int]:
+        return [id for id, state in enumerate(self.controllers.states) if state == "running"]
+
+    def log(self, id: int) -> str:
+        self.controllers.poll()
+        return (self.directory / f"node-{id}.log").read_text()
 
     def heartbeat(self, id: int) -> Heartbeat:
         """Wait for the next heartbeat of node *id*. The group has the default name and no key."""
+        found: list[Heartbeat] = []
+
+        def receive(_: int) -> None:
+            heartbeat = decode(receiver.recv(10_000)[HEAD_BYTES:], "lab")
+            if heartbeat is not None and heartbeat.sender.id == id:
+                found.append(heartbeat)
+
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
             for option in (socket.SO_REUSEADDR, socket.SO_REUSEPORT):
                 receiver.setsockopt(socket.SOL_SOCKET, option, 1)
             receiver.bind(("", self.net_port))
-            while True:
-                heartbeat = decode(receiver.recv(10_000)[HEAD_BYTES:], "lab")
-                if heartbeat is not None and heartbeat.sender.id == id:
-                    return heartbeat
+            self.building.watch(receiver, selectors.EVENT_READ, receive)
+            self.wait(lambda: found, f"node {id} sends a heartbeat")
+            self.building.watch(receiver, 0, receive)
+        return found[0]
 
-    def ask(self, do: str, **what: object) -> dict[str, Any]:
-        self._lines.write(json.dumps({"do": do, **what}) + "\n")
-        self._lines.flush()
-        answer: dict[str, Any] = json.loads(self._lines.readline())
-        assert answer.get("ok"), answer
-        return answer
+    def cpu_s(self, id: int) -> float:
+        """Return the processor time of node *id*'s processes so far."""
+        schedules = [Path(f"/proc/{pid}/schedstat").read_text() for pid in self.controllers.pids(id)]
+        return sum(int(each.split()[0]) for each in schedules) / 1e9
 
-    def press(self, car: int, button: str, floor: int) -> None:
-        self.ask("press", car=car, button=button, floor=floor)
+    # Elevators
 
-    def states(self) -> list[dict[str, Any]]:
-        states: list[dict[str, Any]] = self.ask("state")["cars"]
-        return states
+    def lamps(self, car: int) -> set[tuple[Button, int]]:
+        return {(button, floor) for button in Button for floor in bits(mask(self.machine(car).lamps, button))}
 
-    def events(self, kind: str) -> list[dict[str, Any]]:
-        return [event for event in self.ask("events", since=0)["events"] if event["kind"] == kind]
+    def motor(self, car: int) -> Motor:
+        return Motor(self.machine(car).shaft.motor)
 
-    def lamps(self, car: int) -> set[tuple[str, int]]:
-        return {(kind, floor) for kind, floors in self.states()[car]["lamps"].items() for floor in floors}
+    def was_open(self, car: int, floor: int) -> bool:
+        """Report whether the door of *car* was ever opened at *floor* after the car had arrived there."""
+        at = None
+        for seen in self.seen:
+            if seen.car == car and seen.kind is EventKind.SENSOR:
+                at = seen.value
+            if seen.car == car and seen.kind is EventKind.DOOR and seen.value and at == floor:
+                return True
+        return False
 
-    def log(self, id: int) -> str:
-        return (self.directory / f"node-{id}.log").read_text()
+    def misbehaviour(self) -> int:
+        counts = [self.machine(car).counts for car in range(self.cars)]
+        return sum(machines.misbehaviour(each) + each.bad_requests for each in counts)
 
-    def wait(self, condition: Callable[[], object], what: str) -> None:
+    # Waiting
+
+    def run(self, seconds: float) -> None:
+        """Let *seconds* pass."""
+        end, poll_at = time.monotonic() + seconds, 0.0
+        while (now := time.monotonic()) < end:
+            self.building.turn(min(end - now, POLL_S))
+            if now >= poll_at:
+                poll_at = now + POLL_S
+                self.controllers.poll()
+
+    def wait(self, condition: Callable[[], object], what: str = "the condition holds") -> None:
         end = time.monotonic() + PATIENCE_S
         while not condition():
             assert time.monotonic() < end, f"timed out waiting until {what}"
-            time.sleep(0.02)
+            self.run(POLL_S)
 
     def wait_for(self, id: int, text: str, times: int = 1) -> None:
         """Wait until the log of node *id* contains *text* at least *times* times."""
         self.wait(lambda: self.log(id).count(text) >= times, f"node {id} logs {text!r}")
 
     def wait_until_dark(self) -> None:
-        self.wait(lambda: not any(self.lamps(id) for id in self.nodes), "all lamps are off")
+        self.wait(lambda: not any(self.lamps(id) for id in self.running), "all lamps are off")
 
     def wait_until_ready(self) -> None:
         """Wait until every node is in service and has heard from all others."""
-        others = len(self.nodes) - 1
-        for id in self.nodes:
+        for id in self.running:
             self.wait_for(id, "in service")
-            self.wait_for(id, " is alive", others)
+            self.wait_for(id, " is alive", len(self.running) - 1)
 
-    def misbehaviour(self) -> int:
-        return sum(state["misbehaviour"] + state["counts"]["bad_requests"] for state in self.states())
+    def wait_for_event(self, matches: Callable[[int, Event], bool], what: str) -> float:
+        """Wait for an event of a car that *matches*; return its time in ms of the monotonic clock.
+
+        An event that follows from something that the caller has done since the last turn is not missed.
+        """
+        found: list[float] = []
+
+        def observe(car: int, event: Event, at_us: int) -> None:
+            if matches(car, event):
+                found.append(at_us / 1000)
+
+        self.building.history.observers.append(observe)
+        self.wait(lambda: found, what)
+        self.building.history.observers.remove(observe)
+        return found[0]
+
+    def complete(self, *command: str, host: Namespace | None = None) -> subprocess.CompletedProcess[str]:
+        """Run *command* on *host* (default: this one) until it exits. It may print no more than a pipe holds."""
+        with nullcontext() if host is None else host.entered():
+            process = subprocess.Popen(command, stdout=PIPE, stderr=PIPE, text=True, encoding="utf-8")
+        with process:
+            self.wait(lambda: process.poll() is not None, f"{command[1:]} exits")
+            return subprocess.CompletedProcess(command, process.returncode, *process.communicate())
 
     def close(self) -> None:
-        processes: list[subprocess.Popen[Any]] = [*self.nodes.values(), self.sim]
-        for process in processes:
-            if process is not self.sim:
-                with suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGCONT)
-            process.terminate()
-        for process in processes:
-            process.wait(PATIENCE_S)
-        for process in self.nodes.values():
-            if processes_of(process.pid):  # The first supervisor has ended, and a later one still runs.
-                os.killpg(process.pid, signal.SIGKILL)
-        self._lines.close()
-        self._socket.close()
-        assert self.sim.stdout is not None
-        self.sim.stdout.close()
+        self.controllers.stop(lambda: self.run(POLL_S))
+        for card in self.building.cards.values():
+            card.unplug()
+        self.building.close()
 
 
 def processes_of(session: int) -> list[int]:
@@ -206,14 +270,6 @@ def comm(pid: int) -> str:
         return ""
 
 
-def is_free(port: int) -> bool:
-    try:
-        socket.create_server(("127.0.0.1", port)).close()
-    except OSError:
-        return False
-    return True
-
-
 @contextmanager
 def demo(*arguments: str, prefix: Sequence[str] = ()) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """Run `elevator demo` with *arguments*. Yield the process and the address of its page.
@@ -221,7 +277,7 @@ def demo(*arguments: str, prefix: Sequence[str] = ()) -> Iterator[tuple[subproce
     *prefix* is a command that runs the command after it, such as `env`.
     """
     command = [*prefix, *PROGRAM, "demo", "--web", "0", *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+    with subprocess.Popen(command, stdout=PIPE, stderr=subprocess.STDOUT, text=True) as process:
         assert process.stdout is not None
         try:
             while not (line := process.stdout.readline()).startswith("page: "):
@@ -230,6 +286,40 @@ def demo(*arguments: str, prefix: Sequence[str] = ()) -> Iterator[tuple[subproce
         finally:
             process.terminate()
             process.communicate(timeout=PATIENCE_S)
+
+
+@frozen
+class Watch:
+    """`elevator watch --json`, run beside a group."""
+
+    process: subprocess.Popen[str]
+    output: Path
+
+    @property
+    def lines(self) -> list[dict[str, Any]]:
+        """What it has printed so far."""
+        return [json.loads(line) for line in self.output.read_text().splitlines(keepends=True) if line[-1] == "\n"]
+
+    @property
+    def last(self) -> dict[str, Any]:
+        """The last line; without a line, a group without nodes."""
+        return self.lines[-1] if self.lines else {"nodes": [], "refused": {}}
+
+    def alive(self) -> list[int]:
+        """Return the ids of the nodes that are alive."""
+        return [node["id"] for node in self.last["nodes"] if node["alive"]]
+
+
+@contextmanager
+def watching(*arguments: str, host: Namespace | None = None) -> Iterator[Watch]:
+    """Run `elevator watch --json` with *arguments* on *host*; default: this process's host."""
+    command = [*PROGRAM, "watch", "--json", *arguments]
+    with tempfile.NamedTemporaryFile() as output, ExitStack() as stack:
+        with nullcontext() if host is None else host.entered():
+            process = subprocess.Popen(command, stdout=output, stderr=PIPE, text=True)
+        stack.enter_context(process)
+        stack.callback(process.terminate)
+        yield Watch(process, Path(output.name))
 
 
 @contextmanager
@@ -244,14 +334,26 @@ def lab(
     cards: bool = False,
     net_port: int | None = None,
     broadcast: str | None = LOOPBACK,
+    hosts: Sequence[Namespace] = (),
 ) -> Iterator[Lab]:
     """Open a lab with *cars* elevators that start at floor *at* and take *travel_ms* from floor to floor.
 
     If *start* is true, start a node for each elevator and wait until all nodes are ready. *more* are additional
     arguments of the nodes. If *cards* is true, nodes use simulated I/O cards instead of elevator servers. *net_port* is
     the UDP port of the group; default: a free port. *broadcast* is the nodes' --broadcast; default: no such option.
+    *hosts* has the host of each car's server and node; default: this process's host for all *cars*.
     """
-    opened = Lab(directory, cars, floors, at, more, travel_ms, cards, net_port, broadcast)
+    places: Sequence[Namespace | None] = hosts or [None] * cars
+    cars = len(places)
+    listeners = []
+    for host in places:
+        with nullcontext() if host is None else host.entered():
+            listeners.append(listen("127.0.0.1", 0))
+    building = Building([put(Shaft(floors, travel_ms, travel_ms // 4), at, 0)] * cars, listeners, PRESS_MS)
+    for car in range(cars if cards else 0):
+        CardLine(building, car, directory / f"card-{car}")
+    options = (*(("--broadcast", broadcast) if broadcast else ()), *more)
+    opened = Lab(directory, building, net_port or free_port(socket.SOCK_DGRAM), options, places)
     try:
         for id in range(cars if start else 0):
             opened.start(id)

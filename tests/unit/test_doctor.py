@@ -400,14 +400,13 @@ def test_doctor_reports_running_nodes_and_any_conflict_with_them(tmp_path: Path)
         settings = ["--net-port", opened.net_port, "--broadcast", "127.255.255.255", "--state-dir", tmp_path / "2"]
 
         def run(*arguments: object) -> tuple[int, list[str]]:
-            command = [*PROGRAM, "doctor", *map(str, [*settings, *arguments])]
-            done = subprocess.run(command, capture_output=True, text=True, check=False, encoding="utf-8")
+            done = opened.complete(*PROGRAM, "doctor", *map(str, [*settings, *arguments]))
             assert done.stderr == ""
             return done.returncode, done.stdout.splitlines()
 
-        status, lines = run("--id", 2, "--port", opened.port + 2)
+        status, lines = run("--id", 2, "--port", opened.building.ports[2])
         assert (status, [line[0] for line in lines]) == (0, ["✓"] * 7), lines
         assert "nodes of group lab: 0 at 127.0.0.1, 1 at 127.0.0.1" in lines[3]
-        status, lines = run("--id", 1, "--port", opened.port + 2, "--floors", 5)
+        status, lines = run("--id", 1, "--port", opened.building.ports[2], "--floors", 5)
         assert (status, [line[0] for line in lines]) == (1, ["✓", "✓", "✓", "✓", "✗", "✗", "✓"]), lines
         assert not any("dropped" in opened.log(id) for id in (0, 1)), "the probes are dropped silently"

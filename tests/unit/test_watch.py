@@ -3,8 +3,6 @@
 import json
 import socket
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +10,7 @@ import pytest
 from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
-from lab import PATIENCE_S, PROGRAM, Lab, free_port, lab
+from lab import PATIENCE_S, PROGRAM, free_port, lab, watching
 from rich.cells import cell_len
 from websockets.sync.client import connect
 from websockets.typing import Origin
@@ -157,43 +155,28 @@ def test_page_shows_a_car_for_each_node() -> None:
 # The command
 
 
-@contextmanager
-def watching(opened: Lab, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-    command = [*PROGRAM, "watch", "--json", "--net-port", str(opened.net_port), *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        try:
-            yield process
-        finally:
-            process.terminate()
-            process.communicate(timeout=PATIENCE_S)
-
-
 def test_watch_shows_a_running_group_and_a_killed_node(tmp_path: Path) -> None:
-    with lab(tmp_path, cars=2) as opened, watching(opened, "--web", "0") as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        stdout = process.stdout
+    with lab(tmp_path, cars=2) as group, watching("--net-port", str(group.net_port), "--web", "0") as watch:
 
-        def nodes() -> dict[int, dict[str, Any]]:
-            line = json.loads(stdout.readline())
-            assert line["group"] == "lab"
-            return {node["id"]: node for node in line["nodes"]}
+        def nodes() -> list[dict[str, Any]]:
+            nodes: list[dict[str, Any]] = watch.last["nodes"]
+            return nodes
 
-        opened.wait(
-            lambda: [n["fault"] for n in nodes().values() if n["alive"]] == ["none"] * 2, "both nodes are in service"
-        )
-        opened.press(0, "cab", 3)
-        opened.wait(lambda: nodes()[0]["floor"] == 3, "the car is at floor 3")
-        host = process.stderr.readline().split()[1].removeprefix("http://").rstrip("/")
+        group.wait(lambda: [n["fault"] for n in nodes() if n["alive"]] == ["none"] * 2, "both nodes are in service")
+        assert watch.last["group"] == "lab"
+        group.press(0, Button.CAB, 3)
+        group.wait(lambda: nodes()[0]["floor"] == 3, "the car is at floor 3")
+        assert watch.process.stderr is not None
+        host = watch.process.stderr.readline().split()[1].removeprefix("http://").rstrip("/")
         with connect(f"ws://{host}/live", origin=Origin(f"http://{host}")) as page:
             assert json.loads(page.recv(PATIENCE_S))["scene"]["building"]["cars"] == 2
             page.send('{"do": "press", "car": 0, "button": "cab", "floor": 1}')
             while "error" not in (reply := json.loads(page.recv(PATIENCE_S))):
                 pass
             assert reply == {"error": "this page is read-only"}
-        opened.kill(1)
-        opened.wait(lambda: [n["alive"] for n in nodes().values()] == [True, False], "node 1 timed out")
-        assert opened.misbehaviour() == 0
+        group.kill(1)
+        group.wait(lambda: [n["alive"] for n in nodes()] == [True, False], "node 1 timed out")
+        assert group.misbehaviour() == 0
 
 
 def test_watch_ends_when_its_output_pipe_is_closed() -> None:
