@@ -92,7 +92,7 @@ fuzz SECONDS="20" *TARGETS: (_venv "fuzz")
 ci:
     @.ci/run
 
-# Run a benchmark: assign [PROGRAM], group (press to lamp, reassignment, idle), card, pair, flood, scale, memory [MINUTES].
+# Run a benchmark: assign [PROGRAM], group (press to lamp, take-over, idle), card, pair, flood, scale, memory [MINUTES].
 bench NAME *ARGS: (_venv "dev")
     @program="tests/bench/bench_$1.py"; shift; PYTHONPATH=tests/tools exec {{python}} "$program" "$@"
 

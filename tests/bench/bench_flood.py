@@ -25,14 +25,14 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from bench_group import cpu_s, events_since
-from bench_pair import Panel, now_ms, serving, until
+from bench_pair import Panel, now_ms, serving
 from lab import Lab, lab
 from steps import full_entry
 
+from elevator.building.elevator import EventKind
 from elevator.cli.keygen import main as keygen
 from elevator.core.messages import Heartbeat
-from elevator.core.model import MAX_FLOORS, Author, Buttons, Calls, Car
+from elevator.core.model import MAX_FLOORS, Author, Button, Buttons, Calls, Car
 from elevator.core.node import LISTEN_MS
 from elevator.net.seal import NO_KEY, seal
 from elevator.net.wire import COUNT_MAX, encode
@@ -64,7 +64,7 @@ def main() -> int:
         measure("without flood", group, panel, arguments.seconds)
         command = [sys.executable, __file__, *sys.argv[1:], "--flood", str(group.net_port)]
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as flooding:
-            time.sleep(1)
+            group.run(1)
             measure("with flood", group, panel, arguments.seconds)
             print(flooding.communicate("")[0], end="")
         print("from the log of node 0:")
@@ -88,13 +88,13 @@ def nodes(keyed: bool) -> Iterator[tuple[Lab, Panel]]:
         group.start(0, "--port", str(panel.port))
         group.start(1)
         group.wait_until_ready()
-        time.sleep(LISTEN_MS / 1000)  # Until then, a node that has just started lights no lamp.
+        group.run(LISTEN_MS / 1000)  # Until then, a node that has just started lights no lamp.
         yield group, panel
 
 
 def measure(what: str, group: Lab, panel: Panel, seconds: float) -> None:
     """Press buttons one by one for at least *seconds*. Print the measurements with the title *what*."""
-    first, began_s, used_s = group.heartbeat(0).sequence, time.monotonic(), cpu_s(group.nodes[0].pid)
+    first, began_s, used_s = group.heartbeat(0).sequence, time.monotonic(), group.cpu_s(0)
     lamps_ms: list[float] = []
     worst_ms = 0.0
     n = 0
@@ -107,7 +107,7 @@ def measure(what: str, group: Lab, panel: Panel, seconds: float) -> None:
         group.wait(lambda: not group.lamps(1), "the call is served")
         worst_ms = max(worst_ms, panel.gap_ms)
     took_s = time.monotonic() - began_s
-    share = (cpu_s(group.nodes[0].pid) - used_s) / took_s
+    share = (group.cpu_s(0) - used_s) / took_s
     beats = (group.heartbeat(0).sequence - first) / took_s
     print(
         f"{what}, {took_s:.0f} s: worst gap between sweeps {worst_ms:.1f} ms, {beats:.1f} heartbeats per second", end=""
@@ -118,16 +118,9 @@ def measure(what: str, group: Lab, panel: Panel, seconds: float) -> None:
 
 def press(group: Lab, floor: int) -> float:
     """Press the cab button for *floor* in car 1; return the ms to its lamp. The car must be at another floor."""
-    answer = group.ask("press", car=1, button="cab", floor=floor)
-    pressed_ms: float = answer["ms"]
-    lit_ms: list[float] = []
-
-    def is_lit() -> bool:
-        lit_ms.extend(e["ms"] for e in events_since(group, answer["next"]) if e["kind"] == "lamp" and e["value"])
-        return bool(lit_ms)
-
-    until(is_lit)
-    return lit_ms[0] - pressed_ms
+    pressed_ms = now_ms()
+    group.press(1, Button.CAB, floor)
+    return group.wait_for_event(lambda car, event: car == 1 and event.kind is EventKind.LAMP, "a lamp lit") - pressed_ms
 
 
 def flood(port: int, per_second: int, addresses: int, kind: Callable[[int], list[bytes]]) -> None:

@@ -24,7 +24,7 @@ from collections import deque
 from pathlib import Path
 
 from bench_flood import EVERYBODY, malformed
-from lab import Lab, comm, lab, processes_of
+from lab import Lab, comm, lab
 
 from elevator.hardware.panel_outputs import panel_buttons
 from elevator.simulation.faults import Plan, Press
@@ -53,7 +53,7 @@ def main() -> int:
         for number in range(1, rounds + 1):
             restart(group, 2, wiped=number % 2 == 0)
             load(group, arguments.round, random.Random(number))
-            kb = memory_kb(group.nodes[0].pid)
+            kb = memory_kb(group, 0)
             worker_kb.append(kb["worker"])
             calls = group.heartbeat(0).calls
             size = sum(each.stat().st_size for each in (group.directory / "state-0").iterdir())
@@ -123,20 +123,20 @@ def load(group: Lab, seconds: float, rng: random.Random) -> None:
     while (now := time.monotonic()) < end:
         if now >= press_at:
             press_at = now + PRESS_S
-            button = rng.choice(("up", "down", "cab"))
-            group.press(rng.randrange(3), button, rng.randrange(button == "down", FLOORS - (button == "up")))
+            group.press(rng.randrange(3), *rng.choice([*panel_buttons(FLOORS)]))
         number += 1
         datagrams = datagrams or deque(malformed(rng.getrandbits(40)))
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
             sender.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
             sender.bind((f"127.{rng.randrange(1, 255)}.{rng.randrange(256)}.{rng.randrange(1, 255)}", 0))
             sender.sendto(datagrams.popleft(), (EVERYBODY, group.net_port))
-        time.sleep(DATAGRAM_S)
+        group.run(DATAGRAM_S)
 
 
-def memory_kb(session: int) -> dict[str, int]:
-    """Return the resident memory of each process of a node, by name. The node has session id *session*."""
-    return {comm(pid).removeprefix("elevator:"): resident_kb(pid) for pid in sorted(processes_of(session))}
+def memory_kb(group: Lab, id: int) -> dict[str, int]:
+    """Return the resident memory of each process of node *id*, by name."""
+    pids = sorted(group.controllers.pids(id))
+    return {comm(pid).removeprefix("elevator:"): resident_kb(pid) for pid in pids}
 
 
 def resident_kb(pid: int) -> int:

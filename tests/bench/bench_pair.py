@@ -23,7 +23,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
@@ -130,14 +130,6 @@ def now_ms() -> float:
     return time.monotonic_ns() / 1e6
 
 
-def until(condition: Callable[[], object], patience_s: float = 60) -> None:
-    end = time.monotonic() + patience_s
-    while not condition():
-        if time.monotonic() > end:
-            sys.exit(f"timeout after {patience_s:.0f} s")
-        time.sleep(0.01)
-
-
 @contextmanager
 def serving() -> Iterator[Panel]:
     """Serve a panel in a thread; yield the panel."""
@@ -157,15 +149,17 @@ def node(floors: int = FLOORS) -> Iterator[tuple[Lab, Panel]]:
         directory = Path(opened.enter_context(tempfile.TemporaryDirectory()))
         panel = opened.enter_context(serving())
         group = opened.enter_context(lab(directory, cars=1, floors=floors, start=False))
-        group.port = panel.port
-        group.start(0)
+        group.start(0, "--port", str(panel.port))
         group.wait_for(0, "in service")
         yield group, panel
 
 
-def kill(group: Lab, name: str) -> None:
-    for pid in group.processes(0, name):
+def kill(group: Lab, name: str) -> float:
+    """Kill the node's processes that are called *name*; return the time in ms."""
+    pids, killed_ms = group.processes(0, name), now_ms()
+    for pid in pids:
         os.kill(pid, signal.SIGKILL)
+    return killed_ms
 
 
 def failovers(rounds: int, victims: str) -> list[float]:
@@ -173,14 +167,13 @@ def failovers(rounds: int, victims: str) -> list[float]:
     took = []
     with node(floors=4) as (group, panel):
         for number in range(1, rounds + 1):
-            time.sleep(random.uniform(0.6, 1.2))
+            group.run(random.uniform(0.6, 1.2))
             if "supervisor" in victims:
                 kill(group, "pair")
-                time.sleep(0.3)  # The worker needs this time to start a new supervisor.
-            killed_ms = now_ms()
-            kill(group, "worker")
+                group.run(0.3)  # The worker needs this time to start a new supervisor.
+            killed_ms = kill(group, "worker")
             while len(panel.first_messages_ms) <= number:
-                time.sleep(0.002)
+                group.run(0.002)
             took.append(panel.first_messages_ms[number] - killed_ms)
     return took
 
@@ -192,10 +185,10 @@ def presses_while_killed() -> tuple[int, int]:
         panel.begin_ms = now_ms() + 200
         end_ms = panel.begin_ms + len(panel.buttons) * EVERY_MS
         while now_ms() < end_ms:
-            time.sleep(random.uniform(0.02, 0.35))
+            group.run(random.uniform(0.02, 0.35))
             kill(group, "worker")
             kills += 1
-        time.sleep(3)
+        group.run(3)
         # The car stays at floor 0. It may serve calls there at once, without lighting their lamps.
         missed = [button for button in panel.buttons if button not in panel.lit and button[1] != 0]
         return kills, len(missed)
@@ -203,10 +196,10 @@ def presses_while_killed() -> tuple[int, int]:
 
 def longest_gap() -> float:
     """Press buttons for 20 s. Return the longest time between two sweeps, in ms."""
-    with node() as (_, panel):
+    with node() as (group, panel):
         panel.begin_ms = now_ms() + 200
         panel.gap_ms = 0
-        time.sleep(20)
+        group.run(20)
         return panel.gap_ms
 
 

@@ -39,11 +39,11 @@ from typing import Any, NamedTuple, NoReturn
 import fleet
 import lab
 from attrs import define, evolve, field
-from bench_group import events_since
 from fleet import GROUP
 from lab import Lab
 
 from elevator import __version__
+from elevator.building.elevator import EventKind
 from elevator.core import assignment, call_set, node, outgoing
 from elevator.core.messages import Heartbeat, Record, Tick
 from elevator.core.model import (
@@ -428,13 +428,13 @@ def running(cars: int, floors: int) -> Iterator[tuple[Lab, FleetProcess]]:
 
 def real_figures(cars: int, floors: int, seconds: float) -> Figures:
     with running(cars, floors) as (group, others):
-        time.sleep(SETTLE_S)
+        group.run(SETTLE_S)
         others.report()
         before = used(group)
-        time.sleep(seconds)
+        group.run(seconds)
         idle, idle_report = percent(before, used(group)), others.report()
         others.order("load")
-        time.sleep(SETTLE_S)
+        group.run(SETTLE_S)
         others.report()
         before = used(group)
         lamps_ms = presses(group, others, floors, seconds)
@@ -482,28 +482,26 @@ def presses(group: Lab, others: FleetProcess, floors: int, seconds: float) -> li
     begin_s = time.monotonic()
     while time.monotonic() < begin_s + seconds:
         next_s = time.monotonic() + PRESS_EVERY_MS / 1000 + rng.random() * HEARTBEAT_MS / 1000
-        (state,) = group.states()
-        lit = {(name, floor) for name, at in state["lamps"].items() for floor in at}
-        buttons = [(call.button.name.lower(), call.floor) for call in fleet.reserved(floors)]
-        dark = [each for each in buttons if each not in lit and each[1] != state["sensor"]]
+        lit, at = group.lamps(0), group.machine(0).sensed
+        buttons = [(call.button, call.floor) for call in fleet.reserved(floors)]
+        dark = [each for each in buttons if each not in lit and each[1] != at]
         if dark:
             took_ms = press(group, *rng.choice(dark))
             lamps_ms += [] if took_ms is None else [took_ms]
             others.order("serve")
-        time.sleep(max(0.0, next_s - time.monotonic()))
+        group.run(next_s - time.monotonic())
     return lamps_ms
 
 
-def press(group: Lab, button: str, floor: int) -> float | None:
+def press(group: Lab, button: Button, floor: int) -> float | None:
     """Press a hall button; return the ms until its lamp is lit, or None if it is still dark after LAMP_S."""
-    answer = group.ask("press", car=0, button=button, floor=floor)
-    end_s, number = time.monotonic() + LAMP_S, answer["next"]
+    call = group.press(0, button, floor, ms=200)  # The fleet serves the call before a longer press ends.
+    end_s = time.monotonic() + LAMP_S
     while time.monotonic() < end_s:
-        for event in events_since(group, number):
-            is_its_lamp = (event["kind"], event.get("button"), event.get("floor")) == ("lamp", button, floor)
-            if is_its_lamp and event["value"]:
-                return float(event["ms"] - answer["ms"])
-        time.sleep(0.01)
+        group.run(0.01)
+        for seen in group.since(call.pressed_ms, EventKind.LAMP):
+            if (seen.button, seen.floor, seen.value) == (button, floor, True):
+                return seen.at_ms - call.pressed_ms
     return None
 
 
