@@ -3,12 +3,11 @@
     python build/smoke.py dist/elevator
     python build/smoke.py .cache/venv/bin/python -m elevator
 
-Three nodes with a key and records on disk drive three simulated cars over real sockets. The test presses buttons on the
-panels. For each call a lamp must light, a door must open at its floor, and the lamp must go out. Then the test kills a
-node while its car is on its way to hall calls. The other cars must serve these calls. Two more cars have simulated I/O
-cards on pseudo-terminals. One node drives its card directly, the other through `elevator serve-card`. At the end, the
-test sends SIGTERM. All programs and their processes must exit within END_S, with status 0. The test must have run every
-command that `--help` lists.
+`elevator exam` examines three nodes: their lamps, and what happens when one of them is killed. Two more nodes have
+simulated I/O cards on pseudo-terminals and a key. One drives its card directly, the other through `elevator
+serve-card`. The test presses buttons on their panels. For each call a lamp must light, a door must open, and the lamp
+must go out. At the end, the test sends SIGTERM. All programs and their processes must exit within END_S, with status 0.
+The test must have run every command that `--help` lists.
 """
 
 import json
@@ -24,15 +23,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-CARS = 3
-FLOORS = 4
 PATIENCE_S = 60.0
-"""The timeout of each step. It allows several trips over all floors on a slow machine."""
+"""The timeout of most steps. It allows several trips over all floors on a slow machine."""
+EXAM_S = 600.0
+"""The timeout of the exam."""
 END_S = 2.0
 MARK = "ELEVATOR_SMOKE"
 """The environment variable that marks the programs started here, and their descendants."""
@@ -50,26 +49,11 @@ class Call(NamedTuple):
     floor: int
 
 
-class Visit(NamedTuple):
-    """A period in which *car* had its door open at *floor*. *until_ms* is infinite until the door closes."""
-
-    car: int
-    floor: int | None
-    from_ms: float
-    until_ms: float
-
-
 class Building:
-    """A client of the simulator's control socket. It presses buttons and collects events."""
+    """A client of the simulator's control socket."""
 
     def __init__(self, port: int) -> None:
         self._stream = socket.create_connection(("127.0.0.1", port), timeout=10).makefile("rwb")
-        self.cars: list[dict[str, Any]] = self.ask("state")["cars"]
-        self.visits: list[Visit] = []
-        self.lamps: dict[Call, list[tuple[float, bool]]] = {}
-        """For each lamp, the times in ms at which it turned on (True) or off (False)."""
-        self._floor: list[int | None] = [car["sensor"] for car in self.cars]
-        self._next = 0
 
     def ask(self, do: str, **what: object) -> dict[str, Any]:
         self._stream.write(json.dumps({"do": do, **what}).encode() + b"\n")
@@ -79,56 +63,18 @@ class Building:
             raise Failed(f"the simulator refuses to {do}: {reply['error']}")
         return reply
 
-    def press(self, calls: Iterable[Call]) -> float:
-        """Press all buttons. Return the time of the first press, in ms on the simulator's clock."""
-        return min(float(self.ask("press", **call._asdict())["ms"]) for call in calls)
+    def cars(self) -> list[dict[str, Any]]:
+        cars: list[dict[str, Any]] = self.ask("state")["cars"]
+        return cars
 
-    def update(self) -> None:
-        """Read the state of all cars, and the events since the last update."""
-        self.cars = self.ask("state")["cars"]
-        reply = self.ask("events", since=self._next)
-        self._next = reply["next"]
-        for event in reply["events"]:
-            car, value, ms = event["car"], event["value"], event["ms"]
-            match event["kind"]:
-                case "sensor":
-                    self._floor[car] = value
-                case "lamp":
-                    self.lamps.setdefault(Call(car, event["button"], event["floor"]), []).append((ms, value))
-                case "door" if value:
-                    self.visits.append(Visit(car, self._floor[car], ms, float("inf")))
-                case "door":
-                    self.visits = [
-                        visit._replace(until_ms=min(visit.until_ms, ms)) if visit.car == car else visit
-                        for visit in self.visits
-                    ]
-                case _:
-                    pass
+    def lit(self) -> set[Call]:
+        """Return a call for each lit lamp."""
+        lamps = [(car["car"], button, floors) for car in self.cars() for button, floors in car["lamps"].items()]
+        return {Call(car, button, floor) for car, button, floors in lamps for floor in floors}
 
-    def is_served(self, call: Call, since_ms: float, live: Sequence[int]) -> bool:
-        """Report whether *call* has been served since *since_ms*.
-
-        All its lamps must have lit and gone out, and a *live* car must have opened its door at the floor.
-        """
-        panels, cars = ([call.car], [call.car]) if call.button == "cab" else (live, live)
-        histories = [self.lamps.get(call._replace(car=panel), []) for panel in panels]
-        fresh = [[(ms, lit) for ms, lit in history if ms >= since_ms] for history in histories]
-        if not all([lit for _, lit in history][-2:] == [True, False] for history in fresh):
-            return False
-        dark_ms = max(history[-1][0] for history in fresh)
-        return any(
-            visit.car in cars and visit.floor == call.floor and visit.from_ms <= dark_ms and visit.until_ms >= since_ms
-            for visit in self.visits
-        )
-
-    def wait(self, what: str, condition: Callable[[], bool]) -> None:
-        """Wait until *condition* holds; call `update` before each check."""
-
-        def holds() -> bool:
-            self.update()
-            return condition()
-
-        wait(what, holds)
+    def opened(self) -> set[int]:
+        """Return the cars whose door was ever open."""
+        return {event["car"] for event in self.ask("events", since=0)["events"] if event["kind"] == "door"}
 
 
 def wait(what: str, condition: Callable[[], bool], patience_s: float = PATIENCE_S) -> None:
@@ -190,7 +136,9 @@ class Programs:
         fresh = {MARK: self.mark(name), "XDG_CACHE_HOME": str(self._scratch / "cache")}
         return os.environ | fresh | self.variables
 
-    def capture(self, *arguments: str) -> tuple[subprocess.CompletedProcess[str], float]:
+    def capture(
+        self, *arguments: str, patience_s: float = PATIENCE_S
+    ) -> tuple[subprocess.CompletedProcess[str], float]:
         """Run the program until it exits. Return the result and the duration in seconds."""
         self._note(arguments)
         began = time.monotonic()
@@ -199,7 +147,7 @@ class Programs:
             env=self._environment("captured"),
             capture_output=True,
             text=True,
-            timeout=PATIENCE_S,
+            timeout=patience_s,
             check=False,
         )
         return done, time.monotonic() - began
@@ -224,10 +172,6 @@ class Programs:
     def _note(self, arguments: Sequence[object]) -> None:
         if arguments[0] not in ("--version", "--help", "--no-such-thing"):
             self.used.add("" if str(arguments[0]).startswith("-") else str(arguments[0]))
-
-    def kill(self, name: str) -> None:
-        kill(self.mark(name))
-        self.running.pop(name).wait()
 
     def end(self) -> float:
         """End all programs with SIGTERM; return the duration in seconds.
@@ -307,10 +251,10 @@ def try_simulations(programs: Programs) -> None:
 
 
 def free_ports() -> tuple[int, int]:
-    """Return the first of CARS + 1 consecutive free TCP ports, and a free UDP port. None is an ephemeral port."""
+    """Return the first of four consecutive free TCP ports, and a free UDP port. None is an ephemeral port."""
     while True:
         first = random.randrange(15_000, 30_000)
-        if all(is_free(socket.SOCK_STREAM, first + k) for k in range(CARS + 1)) and is_free(socket.SOCK_DGRAM, first):
+        if all(is_free(socket.SOCK_STREAM, first + k) for k in range(4)) and is_free(socket.SOCK_DGRAM, first):
             return first, first
 
 
@@ -331,77 +275,41 @@ def answers(port: int) -> bool:
     return True
 
 
-def try_group(programs: Programs, scratch: Path) -> None:
-    port, net_port = free_ports()
-    key = scratch / "lab.key"
-    programs.run("keygen", key)
-    control = port + CARS
-    programs.start("sim", "sim", "--cars", CARS, "--port", port, "--floors", FLOORS, "--control", control, "--at", 0)
-    wait("the simulator to listen", lambda: answers(control))
-    building = Building(control)
-    # A car that parks at the floor of a press would serve the call before its lamp lights.
-    group = ["--park", "none", "--group", f"smoke-{os.getpid()}"]
-    group += ["--net-port", str(net_port), "--broadcast", "127.255.255.255", "--key-file", str(key)]
-    for car in range(CARS):
-        record = ["--state-dir", scratch / f"record-{car}"]
-        programs.start(f"node-{car}", "--id", car, "--port", port + car, "--floors", FLOORS, *group, *record)
-    building.wait("every node to show its floor", lambda: all(car["indicator"] is not None for car in building.cars))
-    step(f"{CARS} nodes with a key drive {CARS} cars")
-    heard = ["--net-port", net_port, "--group", f"smoke-{os.getpid()}", "--key-file", key]
-    programs.start("watch", "watch", "--json", *heard)
-    watched = scratch / "watch.log"
-    wait("elevator watch to show every node", lambda: watched.read_text().count('"alive": true') >= CARS)
-    step(f"elevator watch shows all nodes: {len(watched.read_text().splitlines()[-1])} bytes a line")
-
-    # All cars are at floor 0 with closed doors, so every call lights its lamp first.
-    calls = [Call(0, "up", 1), Call(1, "down", 3), Call(2, "cab", 2), Call(0, "cab", 3), Call(1, "up", 2)]
-    serve(building, calls, range(CARS), f"{len(calls)} calls on {CARS} panels lit their lamps and were served")
-    away = [Call(car["car"], "cab", 0) for car in building.cars if car["sensor"] != 0]
-    serve(building, away, range(CARS), "all cars are back at floor 0")
-
-    calls = [Call(0, "up", 1), Call(0, "up", 2), Call(1, "down", 3), Call(1, "down", 2), Call(2, "down", 1)]
-    since_ms = building.press(calls)
-    building.wait("a car to leave for hall calls", lambda: any(map(is_leaving, building.cars)))
-    victim = next(car["car"] for car in building.cars if is_leaving(car))
-    programs.kill(f"node-{victim}")
-    step(f"killed node {victim} on its way to hall calls")
-    live = [car for car in range(CARS) if car != victim]
-    await_served(building, calls, since_ms, live)
-    step(f"cars {live[0]} and {live[1]} served all {len(calls)} calls")
+def try_exam(programs: Programs, command: list[str]) -> None:
+    node = [*command, "--id", "{id}", "--port", "{port}", "--floors", "{floors}", "--state-dir", "{dir}"]
+    options = ["--only", "lamps,kill", "--port", str(free_ports()[0])]
+    done, took_s = programs.capture("exam", *options, "--", *node, patience_s=EXAM_S)
+    expect(done.returncode == 0, f"exam: status {done.returncode}, {done.stdout + done.stderr}")
+    step(f"three nodes passed an exam of {took_s:.0f} s")
 
 
 def try_card(programs: Programs, scratch: Path) -> None:
     port, net_port = free_ports()
-    prefix = scratch / "card-"
+    prefix, key = scratch / "card-", scratch / "lab.key"
+    programs.run("keygen", key)
     control, served = port + 2, port + 3
     cards = ["--cars", 2, "--port", port, "--control", control, "--at", 0, "--card", prefix]
     programs.start("cards", "sim", "--headless", *cards)
     wait("the simulator of cards to listen", lambda: answers(control))
     building = Building(control)
     programs.start("serve-card", "serve-card", "--serial", f"{prefix}1", "--port", served)
-    group = ["--group", f"smoke-card-{os.getpid()}", "--net-port", net_port, "--broadcast", "127.255.255.255"]
+    group = ["--group", f"smoke-{os.getpid()}", "--net-port", net_port, "--broadcast", "127.255.255.255"]
+    group += ["--key-file", key]
     for node, elevator in enumerate([("--serial", f"{prefix}0"), ("--port", served)]):
+        # A car that parks at the floor of a press would serve the call before its lamp lights.
         programs.start(f"node-on-card-{node}", "--id", node, *elevator, "--park", "none", "--no-record", *group)
-    building.wait("both nodes to show the floor", lambda: all(car["indicator"] == 0 for car in building.cars))
+    wait("both nodes to show the floor", lambda: all(car["indicator"] == 0 for car in building.cars()))
+    programs.start("watch", "watch", "--json", *group)
+    watched = scratch / "watch.log"
+    wait("elevator watch to show both nodes", lambda: watched.read_text().count('"alive": true') >= 2)
+    step(f"elevator watch shows both nodes: {len(watched.read_text().splitlines()[-1])} bytes a line")
+
     calls = [Call(0, "up", 1), Call(0, "cab", 3), Call(1, "cab", 2)]
-    what = "a node on an I/O card, and one on a card's server"
-    serve(building, calls, [0, 1], f"{what}: {len(calls)} calls lit their lamps and were served")
-
-
-def is_leaving(car: dict[str, Any]) -> bool:
-    return car["motor"] != "stop" and len(car["lamps"]["up"] + car["lamps"]["down"]) == FLOORS + 1
-
-
-def serve(building: Building, calls: Sequence[Call], live: Sequence[int], what: str) -> None:
-    """Press *calls* and wait until they are served. Then print *what* as the result of the step."""
-    since_ms = building.press(calls)
-    await_served(building, calls, since_ms, live)
-    step(what)
-
-
-def await_served(building: Building, calls: Sequence[Call], since_ms: float, live: Sequence[int]) -> None:
-    what = f"{len(calls)} calls to be served by cars {', '.join(map(str, live))}"
-    building.wait(what, lambda: all(building.is_served(call, since_ms, live) for call in calls))
+    for call in calls:
+        building.ask("press", **call._asdict())
+    wait("the lamps to light", lambda: building.lit() == {*calls, Call(1, "up", 1)})
+    wait("the calls to be served", lambda: not building.lit() and building.opened() == {0, 1})
+    step(f"a node on an I/O card, and one on a card's server: {len(calls)} calls lit their lamps and were served")
 
 
 def try_doctor(programs: Programs) -> None:
@@ -479,7 +387,7 @@ def main(command: list[str]) -> int:
         try_assigner(programs)
         try_simulations(programs)
         try_card(programs, scratch)
-        try_group(programs, scratch)
+        try_exam(programs, command)
         step(f"SIGTERM ended all programs in {programs.end():.1f} s, with status 0 and no process left behind")
         untried = sorted({*commands, ""} - programs.used)
         expect(not untried, f"this script does not run these commands: {', '.join(untried)}")
