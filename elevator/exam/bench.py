@@ -5,7 +5,6 @@ controllers, forwards their datagrams and judges their conduct.
 """
 
 import random
-import statistics
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 
@@ -312,6 +311,6 @@ def summarized(figures: Iterable[Figure]) -> list[Figure]:
         for figure in (
             [Figure(name, each[0], unit)]
             if len(each) == 1
-            else [Figure(f"{name} (median)", statistics.median(each), unit), Figure(f"{name} (most)", max(each), unit)]
+            else [Figure(f"{name} (median)", sorted(each)[len(each) // 2], unit), Figure(f"{name} (most)", max(each), unit)]
         )
     ]
