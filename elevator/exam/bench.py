@@ -311,6 +311,9 @@ def summarized(figures: Iterable[Figure]) -> list[Figure]:
         for figure in (
             [Figure(name, each[0], unit)]
             if len(each) == 1
-            else [Figure(f"{name} (median)", sorted(each)[len(each) // 2], unit), Figure(f"{name} (most)", max(each), unit)]
+            else [
+                Figure(f"{name} (median)", sorted(each)[len(each) // 2], unit),
+                Figure(f"{name} (most)", max(each), unit),
+            ]
         )
     ]
