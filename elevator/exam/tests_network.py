@@ -93,6 +93,8 @@ def split(bench: Bench) -> None:
         floor = bench.rng.randrange(bench.floors - 1)
         bench.expect_lit(bench.press(side[0], Button.UP, floor), side, LAMP_S, Level.BEYOND)
     bench.expect_all_served()
+    # An open door of the other side would hide that a call is lost.
+    bench.wait(lambda: not any(bench.is_open(car) for car in range(bench.cars)), 10)
     for side in sides:
         floor = bench.far_floor(side)
         bench.press(side[-1], bench.hall_button(floor), floor)
