@@ -5,6 +5,8 @@ from typing import Final, TypeAlias
 
 REFERENCE: Final[int]
 PLAN: Final[int]
+ETA: Final[int]
+NEAREST: Final[int]
 PARK_NONE: Final[int]
 PARK_SPREAD: Final[int]
 PARK_LOBBY: Final[int]
@@ -34,7 +36,7 @@ def simulate(
     people_max: int,
     prior_ms: int,
     rate_max: int,
-) -> tuple[int, int, int, int, int, int, int, int, int]:
+) -> tuple[int, int, int, int, int, int, int, int, int, int]:
     """Simulate passengers in virtual time, and return the fields of struct bench_counts.
 
     *trips* has three numbers for each passenger: arrival time in ms, origin, destination. The simulation writes the

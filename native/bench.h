@@ -10,7 +10,7 @@
 
 #include "plan.h"
 
-enum bench_assigner { BENCH_REFERENCE, BENCH_PLAN, BENCH_ASSIGNERS };
+enum bench_assigner { BENCH_REFERENCE, BENCH_PLAN, BENCH_ETA, BENCH_NEAREST, BENCH_ASSIGNERS };
 enum bench_park { BENCH_PARK_NONE, BENCH_PARK_SPREAD, BENCH_PARK_LOBBY, BENCH_PARKS };
 
 /* The parameters with which a car learns the traffic, as in elevator/core/traffic.py. */
@@ -39,6 +39,7 @@ struct bench_trip {
 
 struct bench_counts {
     int64_t floors_moved, reassigned;
+    int64_t starts; /* of a motor, including each reversal */
     int64_t turns; /* cars that turned or stopped because their call was reassigned */
     int64_t decisions, decision_ns, decision_ns_most;
     int64_t samples, unclaimed, claimed_twice; /* counts of lit calls at each broadcast; 0 without loss */

@@ -30,13 +30,21 @@ static void plan(struct bench_group *g, const struct bench_view *view, uint64_t 
 {
     const int n = g->config->cars;
     int64_t began_ns = clock_ns();
-    int status;
+    int status = ASSIGN_OK;
     memset(shares, 0, (size_t)n * sizeof *shares);
     if ((up | down) == 0)
         return;
-    if (g->config->assigner == BENCH_PLAN) {
+    switch (g->config->assigner) {
+    case BENCH_PLAN:
         status = plan_assign(&g->params, up, down, view->cars, view->claims, n, &view->rates, shares, NULL);
-    } else {
+        break;
+    case BENCH_ETA:
+        bench_assign_eta(view, n, up, down, shares);
+        break;
+    case BENCH_NEAREST:
+        bench_assign_nearest(view, n, g->config->floors, up, down, shares);
+        break;
+    default: {
         struct assign_car cars[ASSIGN_MAX_CARS];
         for (int k = 0; k < n; k++) {
             cars[k] = view->cars[k];
@@ -44,6 +52,7 @@ static void plan(struct bench_group *g, const struct bench_view *view, uint64_t 
                 cars[k].direction = STOP;
         }
         status = assign_reference(&g->params, up, down, cars, n, shares);
+    }
     }
     int64_t took_ns = clock_ns() - began_ns;
     assert(status == ASSIGN_OK);

@@ -129,6 +129,7 @@ static void apply(struct bench_group *g, int k, struct motion_move next)
         press_again(g, k);
     switch (next.behaviour) {
     case ASSIGN_MOVING:
+        g->counts->starts += !car->is_arriving || next.direction != car->direction;
         g->counts->turns += car->is_arriving && next.direction != car->direction;
         depart(g, car, next.direction);
         break;

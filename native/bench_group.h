@@ -81,6 +81,11 @@ void bench_update_lamp(const struct bench_group *g, struct bench_view *view, int
 /* Assign the calls of *view* to its cars *first* to *last*, and choose where they wait. */
 void bench_assign(struct bench_group *g, struct bench_view *view, int first, int last);
 
+/* Assign the calls *up* and *down* to the *n* cars of *view* by the rules of bench_rules.c. *shares* must be empty. */
+void bench_assign_eta(const struct bench_view *view, int n, uint64_t up, uint64_t down, struct assign_share *shares);
+void bench_assign_nearest(const struct bench_view *view, int n, int floors, uint64_t up, uint64_t down,
+                          struct assign_share *shares);
+
 /* Let car *k* take its next action, by the rules of elevator/core/act.py. */
 void bench_act(struct bench_group *g, int k);
 

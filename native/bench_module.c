@@ -110,10 +110,10 @@ static PyObject *simulate(PyObject *module, PyObject *args, PyObject *keywords)
     PyBuffer_Release(&journeys);
     if (!done)
         return NULL;
-    return Py_BuildValue("(LLLLLLLLL)", (long long)counts.floors_moved, (long long)counts.reassigned,
-                         (long long)counts.turns, (long long)counts.decisions, (long long)counts.decision_ns,
-                         (long long)counts.decision_ns_most, (long long)counts.samples, (long long)counts.unclaimed,
-                         (long long)counts.claimed_twice);
+    return Py_BuildValue("(LLLLLLLLLL)", (long long)counts.floors_moved, (long long)counts.reassigned,
+                         (long long)counts.starts, (long long)counts.turns, (long long)counts.decisions,
+                         (long long)counts.decision_ns, (long long)counts.decision_ns_most,
+                         (long long)counts.samples, (long long)counts.unclaimed, (long long)counts.claimed_twice);
 }
 
 static PyMethodDef functions[] = {
@@ -127,6 +127,8 @@ static int add_constants(PyObject *module)
 {
     bool is_added = PyModule_AddIntConstant(module, "REFERENCE", BENCH_REFERENCE) == 0 &&
                     PyModule_AddIntConstant(module, "PLAN", BENCH_PLAN) == 0 &&
+                    PyModule_AddIntConstant(module, "ETA", BENCH_ETA) == 0 &&
+                    PyModule_AddIntConstant(module, "NEAREST", BENCH_NEAREST) == 0 &&
                     PyModule_AddIntConstant(module, "PARK_NONE", BENCH_PARK_NONE) == 0 &&
                     PyModule_AddIntConstant(module, "PARK_SPREAD", BENCH_PARK_SPREAD) == 0 &&
                     PyModule_AddIntConstant(module, "PARK_LOBBY", BENCH_PARK_LOBBY) == 0;

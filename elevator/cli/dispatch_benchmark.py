@@ -1,11 +1,12 @@
-"""`elevator bench dispatch`: measures passengers' waiting times relative to the reference algorithm.
+"""`elevator bench dispatch`: measures passengers' waiting times relative to simpler algorithms, the *baselines*.
 
  1. A cell is a combination of building, traffic profile and load; there are 4 * 4 * 3 = 48. At load 1, the cars can
     just carry all passengers one at a time. A trip includes the empty trip to the next passenger.
  2. Passengers arrive as a Poisson process. Some travel up from the lobby (floor 0), some down to it, others between
     random floors. splitmix64 generates all random numbers from the seed.
  3. C code (native/bench.h) simulates cars, doors and passengers with the assigners that nodes use. All cars start at
-    floor 0. The reference algorithm gets the same passengers, and its idle cars never park.
+    floor 0. The baselines are the reference algorithm and two textbook rules (native/bench_rules.c). Each baseline
+    gets the same passengers twice: without parking, and with the same parking (*equal*).
  4. With --loss, each node has its own view of the group. Nodes broadcast every 100 ms, with the given packet loss.
 
 The waiting time is from a passenger's arrival until the passenger enters a car. The journey time is from arrival until
@@ -18,12 +19,25 @@ import os
 import sys
 from array import array
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
 from elevator import _assign, _bench
 from elevator.cli.arguments import Arguments, integer
-from elevator.cli.dispatch_report import HEAD, Cell, Results, Setting, as_json, as_svg, line, mean, summary, title
+from elevator.cli.dispatch_report import (
+    HEAD,
+    Cell,
+    Results,
+    Setting,
+    as_json,
+    as_svg,
+    line,
+    mean,
+    percentile_95,
+    summary,
+    title,
+)
 from elevator.core.act import PARK_AFTER_MS
 from elevator.core.door import DOOR_EXTENSION_MS
 from elevator.core.model import RATE_MAX
@@ -36,8 +50,35 @@ BUILDINGS = {"3x4": (3, 4), "3x9": (3, 9), "6x16": (6, 16), "8x32": (8, 32)}
 PROFILES = {"up": (0.85, 0.05), "down": (0.05, 0.85), "inter": (0.0, 0.0), "lunch": (0.4, 0.4)}
 """For each profile: the fraction of passengers who go up from the lobby, and the fraction who go down to it."""
 LOADS = {"light": 0.25, "medium": 1.0, "heavy": 3.0}
-ASSIGNERS = {"reference": _bench.REFERENCE, "plan": _bench.PLAN}
+ASSIGNERS = {
+    "plan": _bench.PLAN,
+    "reference": _bench.REFERENCE,
+    "eta": _bench.ETA,
+    "nearest": _bench.NEAREST,
+}
 PARKS = {"none": _bench.PARK_NONE, "spread": _bench.PARK_SPREAD, "lobby": _bench.PARK_LOBBY}
+BASELINES = ("reference", "eta", "nearest")
+
+COLUMNS = """\
+algorithms:
+  plan       this project's algorithm
+  reference  the algorithm of the course's hall_request_assigner
+  eta        estimated time of arrival: the sum of the times at which the cars serve their calls should be small
+  nearest    a call goes to the nearest car that approaches in the right direction
+All of them assign all calls again at every event.
+
+columns:
+  own, plain, equal  this algorithm; the baseline without parking; the baseline with the parking of this algorithm
+  wait s     mean waiting time in seconds
+  ratio      this algorithm's mean waiting time divided by the baseline's, as a geometric mean over the seeds. +-: 95 %
+             interval of the ratio to `equal`, from the same passengers in each seed; it needs two seeds.
+  p95        the same for the 95th percentile of the waiting time. A percentile below 0.1 s counts as 0.1 s.
+  journey    ratio of the mean journey times, from arrival until the passenger leaves the car
+  floors     floors that all cars move, for each passenger
+  starts     motor starts for each passenger. A reversal between two stops is a start.
+  reassigned, turns  for each hundred passengers: calls that move to another car; cars that turn or stop because of that
+  us, max us         processor time of one assignment: mean and maximum
+"""
 
 
 class Counts(NamedTuple):
@@ -45,6 +86,7 @@ class Counts(NamedTuple):
 
     floors_moved: int
     reassigned: int
+    starts: int
     turns: int
     decisions: int
     decision_ns: int
@@ -150,23 +192,26 @@ def run(setting: Setting, cars: int, floors: int, seed: int, stream: "array[int]
 
 def simulate(setting: Setting, cars: int, floors: int, streams: Sequence["array[int]"]) -> Results:
     """Simulate one building with each stream of passengers; combine the results."""
-    waits: list[int] = []
+    waits: list[list[int]] = []
     journeys: list[int] = []
     counted: list[Counts] = []
     for seed, stream in zip(setting.seeds, streams, strict=True):
         done = run(setting, cars, floors, seed, stream)
         counted.append(done.counts)
-        waits += done.waits_ms[WARM_UP:]
+        waits.append(sorted(done.waits_ms[WARM_UP:]))
         journeys += done.journeys_ms[WARM_UP:]
-    waits.sort()
+    every = sorted(chain.from_iterable(waits))
     total = Counts(*map(sum, zip(*counted, strict=True)))
     passengers = sum(len(stream) // 3 for stream in streams)
     return Results(
-        wait_s=mean(waits) / 1000,
-        p95_s=waits[len(waits) * 95 // 100] / 1000,
-        max_s=waits[-1] / 1000,
+        wait_s=mean(every) / 1000,
+        p95_s=percentile_95(every) / 1000,
+        max_s=every[-1] / 1000,
         journey_s=mean(journeys) / 1000,
+        waits_s=[mean(each) / 1000 for each in waits],
+        p95s_s=[percentile_95(each) / 1000 for each in waits],
         floors_moved=total.floors_moved / passengers,
+        starts=total.starts / passengers,
         reassigned=total.reassigned / passengers,
         turns=total.turns / passengers,
         decision_us=total.decision_ns / max(total.decisions, 1) / 1000,
@@ -176,16 +221,22 @@ def simulate(setting: Setting, cars: int, floors: int, streams: Sequence["array[
     )
 
 
-def cells(setting: Setting, configs: Sequence[str], profiles: Sequence[str], loads: Sequence[str]) -> Iterator[Cell]:
-    """Yield the results for each building, profile and load, with the reference algorithm and with *setting*."""
+def cells(
+    setting: Setting, baselines: Sequence[str], configs: Sequence[str], profiles: Sequence[str], loads: Sequence[str]
+) -> Iterator[Cell]:
+    """Yield the results for each building, profile, load and baseline."""
     for config in configs:
         cars, floors = BUILDINGS[config]
         for profile in profiles:
             for load in loads:
                 per_ms = passengers_per_ms(cars, floors, PROFILES[profile], LOADS[load])
                 streams = [trips(seed, setting.passengers, floors, PROFILES[profile], per_ms) for seed in setting.seeds]
-                reference = simulate(setting._replace(assigner="reference", park="none"), cars, floors, streams)
-                yield Cell(config, profile, load, reference, simulate(setting, cars, floors, streams))
+                run = simulate(setting, cars, floors, streams)
+                for baseline in baselines:
+                    same = setting._replace(assigner=baseline)
+                    plain = simulate(same._replace(park="none"), cars, floors, streams)
+                    equal = plain if setting.park == "none" else simulate(same, cars, floors, streams)
+                    yield Cell(config, profile, load, baseline, run, plain, equal)
 
 
 def names_of(known: Sequence[str]) -> Callable[[str], list[str]]:
@@ -204,7 +255,9 @@ def main(argv: list[str]) -> int:
     """Run `elevator bench dispatch`; return the exit status."""
     parser = Arguments(
         prog="elevator bench dispatch",
-        description="Measure passengers' waiting times relative to the reference algorithm.",
+        description="Measure passengers' waiting times relative to simpler algorithms.",
+        epilog=COLUMNS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("what", choices=["dispatch"], help="the benchmark to run")
     parser.add_argument("--seed", type=integer(0, 1 << 62), metavar="N", help="first seed; default: random")
@@ -217,7 +270,14 @@ def main(argv: list[str]) -> int:
         help="number of passengers for each seed; default: 2500",
     )
     parser.add_argument(
-        "--assigner", choices=ASSIGNERS, default="plan", help="algorithm to compare with the reference; default: plan"
+        "--assigner", choices=ASSIGNERS, default="plan", help="algorithm to compare with the baselines; default: plan"
+    )
+    parser.add_argument(
+        "--baselines",
+        type=names_of([*BASELINES]),
+        default=["reference"],
+        metavar="NAME,NAME",
+        help="algorithms to compare with: reference, eta, nearest; default: reference",
     )
     parser.add_argument("--park", choices=PARKS, default="spread", help="where idle cars park; default: spread")
     parser.add_argument(
@@ -268,15 +328,16 @@ def main(argv: list[str]) -> int:
     if not arguments.json:
         print(f"{title(setting)}\n{HEAD}", flush=True)
     found: list[Cell] = []
-    for cell in cells(setting, arguments.configs, arguments.profiles, arguments.loads):
+    for cell in cells(setting, arguments.baselines, arguments.configs, arguments.profiles, arguments.loads):
         found.append(cell)
         if not arguments.json:
             print(line(cell), flush=True)
     print(as_json(setting, found) if arguments.json else summary(found, setting.loss))
     if arguments.plot is not None:
-        caption = f"Mean waiting time relative to the reference algorithm (seeds {seeds[0]}..{seeds[-1]})"
+        first = arguments.baselines[0]
+        caption = f"Mean waiting time relative to {first} without parking (bar) and with equal parking (line)"
         try:
-            arguments.plot.write_text(as_svg(found, caption))
+            arguments.plot.write_text(as_svg([cell for cell in found if cell.baseline == first], caption))
         except OSError as error:
             print(f"elevator bench dispatch: cannot write {arguments.plot}: {error.strerror}", file=sys.stderr)
             return 2

@@ -11,15 +11,18 @@ from elevator.cli.wording import counted
 class Results(NamedTuple):
     """Statistics of one assigner in one cell, over all seeds.
 
-    `floors_moved`, `reassigned` and `turns` are per passenger. `unclaimed` and `claimed_twice` are fractions of the lit
-    hall calls; they are 0 without packet loss.
+    `waits_s` and `p95s_s` have a value for each seed. `floors_moved`, `starts`, `reassigned` and `turns` are per
+    passenger. `unclaimed` and `claimed_twice` are fractions of the lit hall calls; they are 0 without packet loss.
     """
 
     wait_s: float
     p95_s: float
     max_s: float
     journey_s: float
+    waits_s: list[float]
+    p95s_s: list[float]
     floors_moved: float
+    starts: float
     reassigned: float
     turns: float
     decision_us: float
@@ -29,25 +32,17 @@ class Results(NamedTuple):
 
 
 class Cell(NamedTuple):
-    """The results of the reference algorithm and of another assigner (`run`) in one building, profile and load."""
+    """The results of one algorithm (`run`) and of one baseline in one building, profile and load."""
 
     config: str
     profile: str
     load: str
-    reference: Results
+    baseline: str
     run: Results
-
-    @property
-    def wait_ratio(self) -> float:
-        return self.run.wait_s / self.reference.wait_s
-
-    @property
-    def p95_ratio(self) -> float:
-        return self.run.p95_s / self.reference.p95_s
-
-    @property
-    def journey_ratio(self) -> float:
-        return self.run.journey_s / self.reference.journey_s
+    plain: Results
+    """The baseline without parking."""
+    equal: Results
+    """The baseline with the same parking as `run`."""
 
 
 class Setting(NamedTuple):
@@ -66,13 +61,81 @@ def mean(values: Sequence[float]) -> float:
     return math.fsum(values) / len(values)  # `statistics` would add all of `decimal` to the binary.
 
 
-def geometric_mean(values: Sequence[float]) -> float:
-    return math.exp(mean([math.log(value) for value in values]))
+def percentile_95(ascending: Sequence[float]) -> float:
+    return ascending[len(ascending) * 95 // 100]
 
 
+class Ratio(NamedTuple):
+    """A ratio that was measured with several seeds: the geometric mean, and a 95 % interval around it.
+
+    With a single seed the interval is unknown; `low` and `high` are then NaN.
+    """
+
+    value: float
+    low: float
+    high: float
+
+    @property
+    def margin(self) -> float:
+        return (self.high - self.low) / 2
+
+
+LEAST_S = 0.1
+"""A shorter time counts as this, so that its ratio means something."""
+STUDENT_95 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
+"""The 97.5th percentile of Student's distribution with 1, 2, ... degrees of freedom."""
+
+
+def student_95(freedom: int) -> float:
+    """Return the factor of a 95 % interval: from the table, or from the first terms of its expansion."""
+    if freedom <= len(STUDENT_95):
+        return STUDENT_95[freedom - 1]
+    return 1.95996 + 2.3723 / freedom + 2.8225 / freedom**2
+
+
+def ratio_of(logs: Sequence[float]) -> Ratio:
+    """Return the geometric mean of the ratios whose logarithms are *logs*. There is one for each seed."""
+    middle, count = mean(logs), len(logs)
+    margin = math.nan
+    if count > 1:
+        variance = math.fsum((each - middle) ** 2 for each in logs) / (count - 1)
+        margin = student_95(count - 1) * math.sqrt(variance / count)
+    return Ratio(math.exp(middle), math.exp(middle - margin), math.exp(middle + margin))
+
+
+def logs_of(found: Sequence[Cell], what: str, base: str) -> list[float]:
+    """Return, for each seed, the logarithm of the ratio of *what* to *base*, as a mean over all cells.
+
+    *what* is "waits_s" or "p95s_s"; *base* is "plain" or "equal".
+    """
+    rows = [
+        [
+            math.log(max(own, LEAST_S) / max(other, LEAST_S))
+            for own, other in zip(getattr(cell.run, what), getattr(getattr(cell, base), what), strict=True)
+        ]
+        for cell in found
+    ]
+    return [mean(column) for column in zip(*rows, strict=True)]
+
+
+def ratio(found: Sequence[Cell], what: str, base: str) -> Ratio:
+    return ratio_of(logs_of(found, what, base))
+
+
+def total_ratio(found: Sequence[Cell], what: str, base: str) -> float:
+    """Return the geometric mean over all cells of the ratios of *what*, a field of `Results`."""
+    return math.exp(mean([math.log(getattr(cell.run, what) / getattr(getattr(cell, base), what)) for cell in found]))
+
+
+GROUPS = (
+    f"{'':36}{'wait s':^21}{'ratio':^21}{'p95':^21}{'journey':^14}{'floors':^21}{'starts':^21}{'reassigned':^14}"
+    f"{'turns':^14}"
+)
 HEAD = (
-    f"{'building':<9}{'traffic':<8}{'load':<8}{'wait s':>8}{'ref':>8}{'ratio':>7}{'p95':>7}{'journey':>9}"
-    f"{'moved':>8}{'ref':>7}{'reassigned':>12}{'ref':>7}{'turns':>7}{'ref':>7}{'us':>7}{'max us':>7}"
+    f"{GROUPS.rstrip()}\n{'building':<9}{'traffic':<8}{'load':<8}{'baseline':<11}"
+    f"{'own':>7}{'plain':>7}{'equal':>7}{'plain':>7}{'equal':>7}{'+-':>7}{'plain':>7}{'equal':>7}{'+-':>7}"
+    f"{'plain':>7}{'equal':>7}{'own':>7}{'plain':>7}{'equal':>7}{'own':>7}{'plain':>7}{'equal':>7}"
+    f"{'own':>7}{'equal':>7}{'own':>7}{'equal':>7}{'us':>7}{'max us':>8}"
 )
 
 
@@ -83,37 +146,67 @@ def title(setting: Setting) -> str:
 
 
 def line(cell: Cell) -> str:
-    """Return *cell* as a line of the table. Reassignments and turns are per hundred passengers."""
-    run, was = cell.run, cell.reference
-    return (
-        f"{cell.config:<9}{cell.profile:<8}{cell.load:<8}{run.wait_s:>8.2f}{was.wait_s:>8.2f}{cell.wait_ratio:>7.3f}"
-        f"{cell.p95_ratio:>7.3f}{cell.journey_ratio:>9.3f}{run.floors_moved:>8.2f}{was.floors_moved:>7.2f}"
-        f"{100 * run.reassigned:>12.1f}{100 * was.reassigned:>7.1f}{100 * run.turns:>7.1f}{100 * was.turns:>7.1f}"
-        f"{run.decision_us:>7.1f}{run.decision_us_most:>7.0f}"
-    )
+    """Return *cell* as a line of the table."""
+    run, plain, equal = cell.run, cell.plain, cell.equal
+    waits, p95s = ratio([cell], "waits_s", "equal"), ratio([cell], "p95s_s", "equal")
+    values = [
+        f"{run.wait_s:.2f}",
+        f"{plain.wait_s:.2f}",
+        f"{equal.wait_s:.2f}",
+        f"{ratio([cell], 'waits_s', 'plain').value:.3f}",
+        f"{waits.value:.3f}",
+        f"{waits.margin:.3f}",
+        f"{ratio([cell], 'p95s_s', 'plain').value:.3f}",
+        f"{p95s.value:.3f}",
+        f"{p95s.margin:.3f}",
+        f"{run.journey_s / plain.journey_s:.3f}",
+        f"{run.journey_s / equal.journey_s:.3f}",
+        *(f"{each.floors_moved:.2f}" for each in (run, plain, equal)),
+        *(f"{each.starts:.2f}" for each in (run, plain, equal)),
+        *(f"{100 * each.reassigned:.1f}" for each in (run, equal)),
+        *(f"{100 * each.turns:.1f}" for each in (run, equal)),
+        f"{run.decision_us:.1f}",
+    ]
+    words = f"{cell.config:<9}{cell.profile:<8}{cell.load:<8}{cell.baseline:<11}"
+    return words + "".join(f"{value:>7}" for value in values) + f"{run.decision_us_most:>8.0f}"
 
 
 def summary(found: Sequence[Cell], loss: int) -> str:
-    worst = max(found, key=lambda cell: cell.wait_ratio)
-    worst_p95 = max(found, key=lambda cell: cell.p95_ratio)
-    lines = [
-        f"waiting time, geometric mean of the ratios   {geometric_mean([cell.wait_ratio for cell in found]):.3f}",
-        f"    worst cell                               {worst.wait_ratio:.3f}  {name(worst)}",
-        f"95th percentile of the waits, geometric mean {geometric_mean([cell.p95_ratio for cell in found]):.3f}",
-        f"    worst cell                               {worst_p95.p95_ratio:.3f}  {name(worst_p95)}",
-        f"journey time, geometric mean                 {geometric_mean([cell.journey_ratio for cell in found]):.3f}",
-    ]
-    for what in ("reassigned", "turns"):
-        more = [name(cell) for cell in found if getattr(cell.run, what) > getattr(cell.reference, what)]
-        lines.append(f"cells with more {what:<12} than the reference {len(more):>5}  {', '.join(more)}".rstrip())
-    if loss >= 0:
-        for what in ("unclaimed", "claimed_twice"):
-            most = 100 * max(getattr(cell.run, what) for cell in found)
-            was = 100 * max(getattr(cell.reference, what) for cell in found)
-            lines.append(
-                f"calls {what.replace('_', ' ')}, % of samples in the worst cell: {most:.2f} (reference {was:.2f})"
-            )
+    """Return the lines below the table: for each baseline the means over all cells, and the worst cells."""
+    lines = [""]
+    for baseline in dict.fromkeys(cell.baseline for cell in found):
+        chosen = [cell for cell in found if cell.baseline == baseline]
+        lines += summary_of(chosen, baseline)
+        if loss >= 0:
+            lines += [
+                f"calls {what.replace('_', ' ')}, % of samples in the worst cell: "
+                f"{100 * max(getattr(cell.run, what) for cell in chosen):.2f} "
+                f"({baseline} {100 * max(getattr(cell.equal, what) for cell in chosen):.2f})"
+                for what in ("unclaimed", "claimed_twice")
+            ]
     return "\n".join(lines)
+
+
+def summary_of(found: Sequence[Cell], baseline: str) -> list[str]:
+    """Return the summary for one baseline. *found* are its cells."""
+    lines = [f"{'relative to ' + baseline:<33}{'without parking':^24}{'with equal parking':^24}"]
+    for what, words in (("waits_s", "waiting time, geometric mean"), ("p95s_s", "95th percentile of the waits")):
+        means = [ratio(found, what, base) for base in ("plain", "equal")]
+        lines.append(f"{words:<33}" + "".join(f"{each.value:>10.3f} +- {each.margin:.3f}     " for each in means))
+        worst = [max(found, key=lambda cell: ratio([cell], what, base).value) for base in ("plain", "equal")]
+        values = [ratio([cell], what, base).value for cell, base in zip(worst, ("plain", "equal"), strict=True)]
+        cells = [f"{value:.3f} {name(cell)}" for value, cell in zip(values, worst, strict=True)]
+        lines.append(f"    {'worst cell':<29}" + "".join(f"{each:^24}" for each in cells))
+    for what, words in (("journey_s", "journey time"), ("floors_moved", "floors moved"), ("starts", "motor starts")):
+        ratios = [total_ratio(found, what, base) for base in ("plain", "equal")]
+        lines.append(f"{words:<33}" + "".join(f"{each:>10.3f}{'':14}" for each in ratios))
+    for what, words in (("waits_s", "waiting time"), ("p95s_s", "95th percentile")):
+        above = [name(cell) for cell in found if ratio([cell], what, "equal").low > 1]
+        lines.append(f"cells whose {words} is longer with equal parking (95 %): {', '.join(above) or 'none'}")
+    for what in ("reassigned", "turns"):
+        more = [name(cell) for cell in found if getattr(cell.run, what) > getattr(cell.equal, what)]
+        lines.append(f"cells with more {what} than with equal parking: {', '.join(more) or 'none'}")
+    return lines
 
 
 def name(cell: Cell) -> str:
@@ -121,26 +214,33 @@ def name(cell: Cell) -> str:
 
 
 def as_json(setting: Setting, found: Sequence[Cell]) -> str:
+    """Return everything as JSON. A ratio has its value and its 95 % interval; NaN becomes null."""
+
+    def ratios(cells: Sequence[Cell]) -> dict[str, object]:
+        return {
+            f"{label}_ratio_{base}": [None if math.isnan(each) else each for each in ratio(cells, what, base)]
+            for what, label in (("waits_s", "wait"), ("p95s_s", "p95"))
+            for base in ("plain", "equal")
+        }
+
     rows = [
         {
             "config": cell.config,
             "profile": cell.profile,
             "load": cell.load,
-            "wait_ratio": cell.wait_ratio,
-            "p95_ratio": cell.p95_ratio,
-            "journey_ratio": cell.journey_ratio,
-            "reference": cell.reference._asdict(),
-            setting.assigner: cell.run._asdict(),
+            "baseline": cell.baseline,
+            **ratios([cell]),
+            "own": cell.run._asdict(),
+            "plain": cell.plain._asdict(),
+            "equal": cell.equal._asdict(),
         }
         for cell in found
     ]
     whole = {
-        "setting": setting._asdict(),
-        "wait_ratio": geometric_mean([cell.wait_ratio for cell in found]),
-        "p95_ratio": geometric_mean([cell.p95_ratio for cell in found]),
-        "journey_ratio": geometric_mean([cell.journey_ratio for cell in found]),
+        baseline: ratios([cell for cell in found if cell.baseline == baseline])
+        for baseline in dict.fromkeys(cell.baseline for cell in found)
     }
-    return json.dumps({"cells": rows, **whole}, indent=1, default=list)
+    return json.dumps({"cells": rows, "setting": setting._asdict(), "ratios": whole}, indent=1, default=list)
 
 
 COLOURS = {"light": "#9ecae1", "medium": "#4292c6", "heavy": "#084594"}
@@ -148,15 +248,18 @@ BAR, GAP, LEFT, HEIGHT = 12, 10, 60, 300
 
 
 def as_svg(found: Sequence[Cell], caption: str) -> str:
-    """Return an SVG bar chart of mean waiting times relative to the reference, with a line at 1."""
+    """Return an SVG bar chart of mean waiting times relative to one baseline, with a line at 1.
+
+    A bar is the ratio to the baseline without parking; the line across it is the ratio with equal parking.
+    """
     groups: dict[tuple[str, str], list[Cell]] = {}
     for cell in found:
         groups.setdefault((cell.config, cell.profile), []).append(cell)
-    top = max(1.1, *(cell.wait_ratio for cell in found))
+    top = max(1.1, *(ratio([cell], "waits_s", base).value for cell in found for base in ("plain", "equal")))
     width = LEFT + sum(len(group) * BAR + GAP for group in groups.values()) + 20
 
-    def y(ratio: float) -> float:
-        return 40 + HEIGHT * (1 - ratio / top)
+    def y(value: float) -> float:
+        return 40 + HEIGHT * (1 - value / top)
 
     def text(x: float, at: float, words: str, anchor: str = "middle") -> str:
         return f'<text x="{x:.0f}" y="{at:.0f}" text-anchor="{anchor}">{words}</text>'
@@ -176,10 +279,12 @@ def as_svg(found: Sequence[Cell], caption: str) -> str:
         middle = x + len(group) * BAR / 2
         parts += [text(middle, HEIGHT + 55, profile), text(middle, HEIGHT + 68, config)]
         for cell in group:
-            at, colour = y(cell.wait_ratio), COLOURS[cell.load]
+            plain, equal = (ratio([cell], "waits_s", base).value for base in ("plain", "equal"))
+            at, colour = y(plain), COLOURS[cell.load]
             parts.append(
                 f'<rect x="{x:.0f}" y="{at:.1f}" width="{BAR - 2}" height="{y(0) - at:.1f}" fill="{colour}">'
-                f"<title>{name(cell)}: {cell.wait_ratio:.3f}</title></rect>"
+                f"<title>{name(cell)}: {plain:.3f}, with equal parking {equal:.3f}</title></rect>"
+                f'<line x1="{x:.0f}" x2="{x + BAR - 2:.0f}" y1="{y(equal):.1f}" y2="{y(equal):.1f}" stroke="black"/>'
             )
             x += BAR
         x += GAP

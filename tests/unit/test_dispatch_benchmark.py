@@ -1,6 +1,7 @@
 """`elevator bench dispatch`: its passengers, its simulation, and the command."""
 
 import json
+import math
 import subprocess
 import sys
 from array import array
@@ -11,6 +12,8 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from elevator.cli.dispatch_benchmark import (
+    ASSIGNERS,
+    BASELINES,
     PROFILES,
     WARM_UP,
     passengers_per_ms,
@@ -19,7 +22,7 @@ from elevator.cli.dispatch_benchmark import (
     trips,
     uniform,
 )
-from elevator.cli.dispatch_report import Setting
+from elevator.cli.dispatch_report import STUDENT_95, Setting, ratio_of, student_95
 
 COMMAND = [sys.executable, "-m", "elevator", "bench", "dispatch"]
 ONE_VIEW = -1
@@ -42,7 +45,7 @@ def ride(
     return list(zip(done.waits_ms, done.journeys_ms, strict=True))
 
 
-@pytest.mark.parametrize("assigner", ["reference", "plan"])
+@pytest.mark.parametrize("assigner", ASSIGNERS)
 def test_single_passenger_is_served(assigner: str) -> None:
     assert ride([(1000, 2, 0)], assigner=assigner) == [(5000, 5000 + 3000 + 5000)]
     assert ride([(1000, 0, 3)], assigner=assigner) == [(0, 3000 + 7500)]
@@ -71,10 +74,26 @@ def test_parking_shortens_waits() -> None:
     assert ride([(1000, 0, 3), (60_000, 0, 3)], park="lobby")[1][0] == 0
 
 
+@pytest.mark.parametrize(("assigner", "wait_ms"), [("nearest", 9500), ("eta", 5000)])
+def test_textbook_rules_differ_for_a_car_that_approaches_in_the_other_direction(assigner: str, wait_ms: int) -> None:
+    """Car 0 goes up to floor 3. Meanwhile a passenger at floor 2 wants to go down, and car 1 rests at floor 0.
+
+    The nearest car is car 0 until it has passed floor 2, at 8000 ms; only then does car 1 leave. The car that can be
+    there first is car 1.
+    """
+    assert ride([(0, 0, 3), (3500, 2, 0)], cars=2, assigner=assigner)[1][0] == wait_ms
+
+
+def test_motor_starts_count_departures_but_not_floors_passed() -> None:
+    stream = array("q", [1000, 2, 0])
+    counts = run(Setting("plan", "none", [1], 1, 0, ONE_VIEW), 1, 4, 1, stream).counts
+    assert (counts.starts, counts.floors_moved) == (2, 4)
+
+
 @pytest.mark.parametrize("loss", [0, 50, 90])
 def test_every_passenger_arrives_despite_packet_loss(loss: int) -> None:
     people = [(500 * n, n % 4, (n + 1 + n // 7 % 3) % 4) for n in range(300)]
-    for assigner in ("reference", "plan"):
+    for assigner in ASSIGNERS:
         for wait, journey in ride(people, cars=3, assigner=assigner, park="spread", loss=loss):
             assert 0 <= wait < journey
 
@@ -114,6 +133,23 @@ def test_trips_follow_the_profile(profile: str) -> None:
     assert rows[-3] / count == pytest.approx(1000, rel=0.05)
 
 
+def test_interval_of_a_ratio_widens_with_the_spread_of_the_seeds() -> None:
+    middle, low, high = ratio_of([math.log(0.5), math.log(0.5 * 4)])
+    assert middle == pytest.approx(1)
+    # Two seeds: the standard error of the logarithm is ln(4) / 2.
+    assert low == pytest.approx(4 ** (-12.706 / 2))
+    assert high == pytest.approx(4 ** (12.706 / 2))
+    assert ratio_of([math.log(0.5)] * 3) == pytest.approx((0.5, 0.5, 0.5))
+    assert math.isnan(ratio_of([0.0]).margin)
+
+
+def test_factors_of_intervals_join_and_fall_to_the_normal_one() -> None:
+    factors = [student_95(freedom) for freedom in range(1, 1000)]
+    assert factors == sorted(factors, reverse=True)
+    assert factors[len(STUDENT_95)] == pytest.approx(2.228, abs=0.003)
+    assert factors[119] == pytest.approx(1.980, abs=0.001)
+
+
 def command(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, timeout=300, check=False)
 
@@ -127,17 +163,46 @@ def test_command_prints_a_table_and_draws_a_picture(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert len([line for line in done.stdout.splitlines() if line.startswith("3x4")]) == 8
     assert "cells with more turns" in done.stdout
+    assert "with equal parking" in done.stdout
     drawn = ET.fromstring(picture.read_text())  # noqa: S314
     assert len(drawn.findall(".//{*}title")) == 8
 
 
 def test_json_output_is_reproducible_from_the_seed() -> None:
     first, second = (json.loads(command(*SMALL, "--json").stdout) for _ in range(2))
-    assert [cell["wait_ratio"] for cell in first["cells"]] == [cell["wait_ratio"] for cell in second["cells"]]
+    for key in ("wait_ratio_plain", "wait_ratio_equal", "p95_ratio_equal"):
+        assert [cell[key] for cell in first["cells"]] == [cell[key] for cell in second["cells"]]
     assert {(cell["config"], cell["profile"], cell["load"]) for cell in first["cells"]} == {
         ("3x4", profile, load) for profile in PROFILES for load in ("light", "heavy")
     }
-    assert first["wait_ratio"] < 0.9
+    (plain, low, high), (equal, _, _) = (
+        first["ratios"]["reference"][f"wait_ratio_{base}"] for base in ("plain", "equal")
+    )
+    assert low < plain < high
+    assert plain < equal < 1
+
+
+def test_every_baseline_has_its_own_rows_and_summary() -> None:
+    done = command(
+        *SMALL, "--baselines", ",".join(BASELINES), "--profiles", "inter", "--loads", "heavy", "--seeds", "1"
+    )
+    assert done.returncode == 0
+    for baseline in BASELINES:
+        assert f"relative to {baseline}" in done.stdout
+    assert len([line for line in done.stdout.splitlines() if line.startswith("3x4")]) == len(BASELINES)
+
+
+def test_ratios_are_the_same_if_neither_side_parks() -> None:
+    done = json.loads(command(*SMALL, "--park", "none", "--profiles", "inter", "--json").stdout)
+    for cell in done["cells"]:
+        assert cell["plain"] == cell["equal"]
+
+
+def test_help_explains_the_columns() -> None:
+    done = command("--help")
+    assert done.returncode == 0
+    for word in ("own, plain, equal", "ratio ", "+-", "starts ", "floors ", "journey "):
+        assert word in done.stdout
 
 
 @pytest.mark.parametrize(
