@@ -44,7 +44,7 @@ case "$*" in
                 just=${{0%python}}just
                 printf '#!/bin/sh\\n[ "$1" = --version ] && echo "just {version}" || echo "ran $*"\\n' >"$just"
                 chmod +x "$just" ;;
-            *) touch elevator/_assign.abi.so elevator/_bench.abi.so ;;
+            *) touch elevator/_assign.abi.so elevator/_bench.abi.so elevator/_namespace.abi.so ;;
         esac ;;
 esac
 """
