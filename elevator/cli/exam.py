@@ -164,6 +164,9 @@ def _run(arguments: Namespace, command: list[str], meanwhile: Callable[[], None]
         ]
     finally:
         progress.clear()
+    reports = [each for each in reports if each.results]
+    if not reports:
+        raise Interrupted
     looks = [partial(_where_to_look, arguments.html, each.keep) for each in settings]
     print("", *(report.summary(each, look) for each, look in zip(reports, looks, strict=False)), sep="\n")
     if len(reports) == 2:
