@@ -22,9 +22,9 @@ run *ARGS: (_venv "runtime")
 test *ARGS: (_venv "dev")
     @{{python}} -m pytest --numprocesses=auto --dist=loadgroup -m "not slow and not exam" "$@"
 
-# Run the slow tests, which `just test` skips: whole programs and more seeds.
+# Run the slow tests, which `just test` skips: whole programs and more seeds. They mostly wait, so four run at once.
 test-all *ARGS: (_venv "dev")
-    @{{python}} -m pytest --numprocesses=auto --dist=loadgroup -m slow "$@"
+    @{{python}} -m pytest --numprocesses=4 --dist=loadgroup -m slow "$@"
 
 # Test the exam: its reference controller passes, and each broken variant of it fails. Takes half an hour.
 test-exam *ARGS: (_venv "dev")

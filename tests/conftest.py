@@ -1,8 +1,8 @@
 """Settings for all tests.
 
 - Hypothesis has no deadline, because the machine may be busy with other work.
-- Tests that use lab.py run in one xdist process, one after the other. Concurrent labs would slow each other down and
-  could choose the same ports.
+- The tests of a file that uses lab.py run in one xdist process, one after the other. More concurrent labs would slow
+  each other down and could choose the same ports.
 - Tests in system/ without the mark "quick" get the mark "slow".
 """
 
@@ -29,6 +29,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         names = vars(item.module).values() if isinstance(item, pytest.Function) else ()
         if any(value is lab.lab or value is lab.demo for value in names):
-            item.add_marker(pytest.mark.xdist_group("lab"))
+            item.add_marker(pytest.mark.xdist_group(item.path.name))
         if item.path.parent == SYSTEM and item.get_closest_marker("quick") is None:
             item.add_marker(pytest.mark.slow)
