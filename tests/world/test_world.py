@@ -49,7 +49,7 @@ def test_lamp_may_go_dark_just_after_its_button_was_pressed_again() -> None:
 
 
 FAST = (0, 1, 5)
-DECADES = [pytest.param(decade, marks=() if decade in FAST else pytest.mark.slow) for decade in range(30)]
+DECADES = [pytest.param(decade, marks=() if decade in FAST else pytest.mark.slow) for decade in range(18)]
 """Decades of seeds. The slow ones include several large groups, such as seed 21 with 42 cars."""
 
 
