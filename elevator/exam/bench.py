@@ -84,7 +84,7 @@ class Bench(ControllerGroup):
         self._figures: list[Figure] = []
         self.remarks: list[str] = []
         self.recording.observers.append(self._judge)
-        self._conduct = Conduct([elevator.machine.sensed for elevator in building.elevators])
+        self._conduct = Conduct(self.start_floors)
         self._each_turn: Callable[[], object] = lambda: None
 
     # Time

@@ -41,6 +41,8 @@ class ControllerGroup:
         self.unsound: set[int] = set()
         """Cars from which a test expects nothing, because of a fault other than a killed or frozen controller."""
         self.recording = Recording(building)
+        self.start_floors = [elevator.machine.sensed for elevator in building.elevators]
+        """For each car, the floor at which it starts; None between floors."""
 
     @property
     def now_ms(self) -> int:
@@ -157,25 +159,21 @@ class ControllerGroup:
             if self.controllers.states[car] == "running" and self.has_client(car) and car not in self.unsound
         ]
 
-    def hall_lamps(self, car: int) -> tuple[int, int]:
-        """Return the masks of the lit up and down lamps on the panel of *car*."""
-        lamps = self.machine(car).lamps
-        return lamps.up, lamps.down
-
-    def panels_agree(self, cars: Collection[int] | None = None) -> bool:
-        """Report whether the panels of *cars* (default: all sound ones) show the same hall lamps."""
-        return len({self.hall_lamps(car) for car in (self.sound if cars is None else cars)}) <= 1
+    def panels_agree(self) -> bool:
+        """Report whether all sound panels show the same hall lamps."""
+        shown = (self.machine(car).lamps for car in self.sound)
+        return len({(lamps.up, lamps.down) for lamps in shown}) <= 1
 
     def since(self, at_ms: int, kind: EventKind, car: int | None = None) -> list[Seen]:
         """Return what happened since *at_ms*, in order."""
         return [each for each in self.seen if each.at_ms >= at_ms and each.kind is kind and car in (None, each.car)]
 
-    def describe_panels(self, cars: Collection[int] | None = None) -> str:
-        """Describe the lit lamps on the panels of *cars* (default: all sound ones)."""
-        return "; ".join(f"panel {car}: {lamps(self.machine(car))}" for car in (self.sound if cars is None else cars))
+    def describe_panels(self) -> str:
+        """Describe the lit lamps on all sound panels."""
+        return "; ".join(f"panel {car}: {lamps(self.machine(car))}" for car in self.sound)
 
     def state_of(self, car: int) -> str:
-        if self.controllers.states[car] == "ended":
+        if self.has_ended(car):
             return f"controller {car} exited with status {self.controllers.ended[car]}"
         machine = self.machine(car)
         if not self.has_client(car):

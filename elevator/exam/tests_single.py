@@ -35,15 +35,15 @@ def single(bench: Bench) -> None:
             f"it shows {bench.machine(0).indicator}, and the car is at floor {floor_now}",
             0,
         )
-    _check_stops(bench, began_ms)
+    check_stops(bench, began_ms)
 
 
-def _check_stops(bench: Bench, since_ms: int) -> None:
+def check_stops(bench: Bench, since_ms: int) -> None:
     """Check that the door has opened only at floors with a call since *since_ms* (C1)."""
     calls: dict[int, int] = {}
     """For each floor with a lit lamp or a new press, a time in the future; for others, when the last lamp went dark."""
     lit: set[tuple[Button, int]] = set()
-    floor, needless = -1, []
+    floor, needless = bench.start_floors[0], []
     for seen in bench.seen:
         match seen.kind:
             case EventKind.SENSOR if isinstance(seen.value, int):
@@ -55,7 +55,7 @@ def _check_stops(bench: Bench, since_ms: int) -> None:
                 is_called = any(at == seen.floor for _, at in lit)
                 calls[seen.floor] = bench.now_ms if is_called else seen.at_ms
             case EventKind.DOOR if seen.value and seen.at_ms >= since_ms:
-                if calls.get(floor, -1) < seen.at_ms - CLEARED_BEFORE_OPEN_MS:
+                if floor is None or calls.get(floor, -1) < seen.at_ms - CLEARED_BEFORE_OPEN_MS:
                     needless.append(f"at floor {floor} after {seen.at_ms / 1000:.1f} s")
             case _:
                 pass

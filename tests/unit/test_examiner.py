@@ -13,12 +13,16 @@ from lab import free_port
 from elevator.building.control import Refused
 from elevator.core.model import Button
 from elevator.exam.bench import Bench, ExamTest
+from elevator.exam.conduct import CLEARED_BEFORE_OPEN_MS
 from elevator.exam.controllers import MARK
 from elevator.exam.examiner import LATE_MS, ExamSetting, examine, skipped
 from elevator.exam.results import Check, Grade, Level, Result
 from elevator.exam.setup import BadCommand, Subject, check_program, fill, launch
+from elevator.exam.tests_single import check_stops
 
 IDLE = "import time; time.sleep(60)"
+SEED_AT_A_FLOOR = 2
+"""With this seed, the car of the test "short" starts at a floor."""
 
 
 def subject(*command: str, **more: object) -> Subject:
@@ -104,6 +108,19 @@ def test_controller_starts_in_its_directory_with_its_environment() -> None:
     (check,) = result.checks
     assert (check.passed, check.expected) == (False, "no controller exits by itself")
     assert check.found == "controller 0 exited with status 0"
+
+
+def test_door_that_opens_for_a_call_where_the_car_starts_is_not_needless() -> None:
+    def serve_at_the_start(bench: Bench) -> None:
+        floor = bench.machine(0).sensed
+        assert floor is not None, "choose another seed"
+        bench.run(CLEARED_BEFORE_OPEN_MS / 1000)
+        bench.press(0, Button.CAB, floor)
+        bench.building.change(0, evolve(bench.machine(0), door=True), bench.building.settle())
+        check_stops(bench, 0)
+
+    result = run(serve_at_the_start, subject("true"), evolve(setting(), seed=SEED_AT_A_FLOOR))
+    assert [(check.passed, check.found) for check in result.checks if check.rule == "C1"] == [(True, "it did")]
 
 
 def test_late_test_is_repeated_in_another_directory(tmp_path: Path) -> None:
