@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from itertools import islice
 
 from elevator.building.elevator import EventKind
 from elevator.core.model import Button
@@ -167,7 +168,7 @@ def replay(bench: Bench) -> None:
     bench.note("replay")
     began_ms = bench.now_ms
     pieces = iter(recorded)
-    with bench.every(0.02, lambda: bench.network.replay([piece for piece, _ in zip(pieces, range(8), strict=False)])):
+    with bench.every(0.02, lambda: bench.network.replay(islice(pieces, 8))):
         bench.run(ATTACK_S)
     bench.note("end of replay")
     lit = [seen for seen in bench.since(began_ms, EventKind.LAMP) if seen.value]
