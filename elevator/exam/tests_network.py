@@ -92,7 +92,7 @@ def split(bench: Bench) -> None:
     sides = (range(half), range(half, bench.cars))
     for side in sides:
         floor = bench.rng.randrange(bench.floors - 1)
-        bench.expect_lit(bench.press(side[0], Button.UP, floor), side, LAMP_S, Level.BEYOND)
+        bench.expect_lit(bench.press(side[0], Button.UP, floor), side, LAMP_S)
     bench.expect_all_served()
     # An open door of the other side would hide that a call is lost.
     bench.wait(lambda: not any(bench.is_open(car) for car in range(bench.cars)), 10)
@@ -119,7 +119,7 @@ def garbage(bench: Bench) -> None:
             bench.run(ATTACK_S / 3)
         bench.expect_all_served()
     bench.note("no more garbage")
-    _expect_all_running(bench, Level.MUST)
+    _expect_all_running(bench)
 
 
 def _inject(bench: Bench, ports: list[int]) -> None:
@@ -147,13 +147,13 @@ def corrupt(bench: Bench) -> None:
     for number in range(3):
         call_far_away(bench, number % bench.cars)
         bench.run(2)
-    bench.expect_all_served(level=Level.BEYOND)
+    bench.expect_all_served()
     bench.network.corrupt = 0.0
     bench.note("damage nothing")
     bench.run(2)
-    _expect_all_running(bench, Level.BEYOND)
-    bench.expect(bench.panels_agree, AGREE_S, "G5", "the hall lamps of all panels agree", Level.BEYOND)
-    bench.expect_all_served(level=Level.BEYOND)
+    _expect_all_running(bench)
+    bench.expect(bench.panels_agree, AGREE_S, "G5", "the hall lamps of all panels agree")
+    bench.expect_all_served()
 
 
 def replay(bench: Bench) -> None:
@@ -175,24 +175,24 @@ def replay(bench: Bench) -> None:
     bench.check(
         not lit,
         "G6",
-        Level.BEYOND,
+        Level.MUST,
         "no lamp lights because old datagrams arrive again",
         f"{len(lit)} lamps lit" if lit else f"none lit; {len(recorded)} datagrams were repeated",
     )
-    _expect_all_running(bench, Level.BEYOND)
+    _expect_all_running(bench)
     bench.run(2)
     call_far_away(bench, 0)
     bench.expect_all_served()
 
 
-def _expect_all_running(bench: Bench, level: Level) -> None:
+def _expect_all_running(bench: Bench) -> None:
     ended = [
         car for car in range(bench.cars) if bench.controllers.states[car] != "running" or not bench.has_client(car)
     ]
     bench.check(
         not ended,
         "S2",
-        level,
+        Level.MUST,
         "no controller exits or loses its connection",
         ", ".join(bench.state_of(car) for car in ended) or "all run",
     )
