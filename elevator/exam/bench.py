@@ -178,10 +178,6 @@ class Bench(ControllerGroup):
         self.controllers.freeze(car, on)
         self.note(f"{'suspend' if on else 'resume'} {car}", car)
 
-    def attacked(self) -> None:
-        """From now on, a wrong lamp breaks no rule that the course demands."""
-        self._conduct.is_attacked = True
-
     def remark(self, text: str) -> None:
         """Add a remark for the reader of the report."""
         self.remarks.append(text)

@@ -70,7 +70,6 @@ RULES = {
     DARK_IF_SERVED: ("L4", Level.MUST),
     STEADY: ("L4", Level.BEYOND),
 }
-LAMP_RULES = (NOT_INVENTED, PRIVATE, DARK_IF_SERVED)
 _LONG_AGO_MS = -(2**62)
 
 
@@ -130,8 +129,6 @@ class Conduct:
         self._counts = dict.fromkeys(RULES, 0)
         """How often each rule was judged."""
         self._broken: set[tuple[str, int]] = set()
-        self.is_attacked = False
-        """True while the bench damages or repeats datagrams. LAMP_RULES are then *beyond*."""
 
     # Judging
 
@@ -191,10 +188,7 @@ class Conduct:
         if (rule, car) in self._broken:
             return []
         self._broken.add((rule, car))
-        name, level = RULES[rule]
-        if self.is_attacked and rule in LAMP_RULES:
-            level = Level.BEYOND
-        return [Check(name, level, False, rule, found, at_ms, car)]
+        return [Check(*RULES[rule], False, rule, found, at_ms, car)]
 
     def passed(self, now_ms: int) -> list[Check]:
         """Return a passed check for each rule that was judged and never broken."""

@@ -141,7 +141,6 @@ def _inject(bench: Bench, ports: list[int]) -> None:
 def corrupt(bench: Bench) -> None:
     """Damage a fifth of all UDP datagrams on their way, with valid checksums."""
     bench.start()
-    bench.attacked()
     bench.network.corrupt = 0.2
     bench.note("damage 20 %")
     for number in range(3):
@@ -164,7 +163,6 @@ def replay(bench: Bench) -> None:
     bench.expect_all_served()
     bench.run(2)
     recorded = list(bench.network.capture)
-    bench.attacked()
     bench.note("replay")
     began_ms = bench.now_ms
     pieces = iter(recorded)

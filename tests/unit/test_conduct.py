@@ -514,21 +514,6 @@ def test_cab_lamp_on_the_panel_of_another_car_is_a_fault() -> None:
     assert Story().press(CAB, 1).lamp(True, CAB, 2).faults() == [(NOT_INVENTED, 0, 0)]
 
 
-@pytest.mark.rule("G6")
-def test_lamps_fail_only_beyond_while_the_bench_damages_datagrams() -> None:
-    story = Story().press(UP, 2).lamp(True, UP, 2)
-    story.conduct.is_attacked = True
-    story.lamp(True, UP, 1).after(100).lamp(False, UP, 2).after(1000)
-    story.failed += story.conduct.overdue(story.at_ms)
-    assert [(check.expected, check.level) for check in story.failed] == [
-        (NOT_INVENTED, Level.BEYOND),
-        (DARK_IF_SERVED, Level.BEYOND),
-    ]
-    story.failed.clear()
-    story.see(EventKind.OUT_OF_BOUNDS, True)
-    assert [check.level for check in story.failed] == [Level.MUST]
-
-
 @pytest.mark.rule("G1")
 def test_door_counts_as_open_at_its_floor_until_it_closes() -> None:
     story = Story(2, 0).after(1000).door(True).after(DWELL_MS).door(False)

@@ -123,6 +123,19 @@ def test_door_that_opens_for_a_call_where_the_car_starts_is_not_needless() -> No
     assert [(check.passed, check.found) for check in result.checks if check.rule == "C1"] == [(True, "it did")]
 
 
+@pytest.mark.parametrize(("level", "verdict"), [(Level.MUST, Grade.FAILED), (Level.BEYOND, Grade.PASSED)])
+def test_level_of_a_test_limits_all_its_checks(level: Level, verdict: Grade) -> None:
+    def break_rules(bench: Bench) -> None:
+        bench.building.change(0, evolve(bench.machine(0), out=True), bench.building.settle())  # The judge hears it.
+        bench.check(False, "G1", Level.MUST, "a call is served", "it is not")
+
+    test = ExamTest("short", "A short test", break_rules, cars=1, level=level)
+    result = examine(test, subject("true"), setting(), lambda: None)
+    failed = {check.rule: check.level for check in result.checks if not check.passed}
+    assert failed == {"G1": level, "C5": level}
+    assert result.verdict is verdict
+
+
 def test_late_test_is_repeated_in_another_directory(tmp_path: Path) -> None:
     lateness = iter([LATE_MS + 1, LATE_MS])
 
