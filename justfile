@@ -26,7 +26,7 @@ test *ARGS: (_venv "dev")
 test-all *ARGS: (_venv "dev")
     @{{python}} -m pytest --numprocesses=4 --dist=loadgroup -m slow "$@"
 
-# Test the exam: its reference controller passes, and each broken variant of it fails. Takes half an hour.
+# Test the exam: its reference controller passes, and each broken variant of it fails. They mostly wait, so six run at once.
 test-exam *ARGS: (_venv "dev")
     @{{python}} -m pytest --numprocesses=6 -m exam "$@" tests/exam
 

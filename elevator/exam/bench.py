@@ -224,7 +224,7 @@ class Bench(ControllerGroup):
             return all(self.is_lit(car, call) for car in cars)
 
         rule = "L3" if call.button is Button.CAB else "L1"
-        expected = f"the lamp {call} lights on panel {', '.join(map(str, cars))}"
+        expected = f"the lamp for {call} lights on panel {', '.join(map(str, cars))}"
         servers = cars if call.button is Button.CAB else range(self.cars)
         passed = self.expect(lambda: is_lit() or self.was_served(call, servers), within_s, rule, expected, level)
         if is_lit():

@@ -292,7 +292,7 @@ class Conduct:
             return
         is_elsewhere = any(each[:2] == (button, floor) for each in pressed)
         rule = PRIVATE if button is Button.CAB and is_elsewhere else NOT_INVENTED
-        found = f"the lamp {name_of(key)} lit, and nobody had pressed its button"
+        found = f"the lamp for {name_of(button, floor)} lit, and nobody had pressed its button"
         if seen.at_ms >= settled_ms:
             self._suspect(seen, rule, found, lambda: False)
             return
@@ -307,7 +307,7 @@ class Conduct:
         def is_served() -> bool:
             return self._promises.was_served(key, since_ms)
 
-        found = f"the lamp {name_of(key)} went dark{{}}, and no door had been open there"
+        found = f"the lamp for {name_of(*at)} went dark{{}}, and no door had been open there"
         wait_ms = CLEARED_BEFORE_OPEN_MS + TOLERANCE_MS
         self._suspect(seen, DARK_IF_SERVED, found.format(""), lambda: at in lit or is_served(), wait_ms)
         self._suspect(seen, STEADY, found.format(" for a moment"), lambda: at not in lit or is_served(), wait_ms)

@@ -11,6 +11,7 @@ from elevator.building.elevator import EventKind, Machine
 from elevator.core.call_set import mask
 from elevator.core.model import Button, Motor, bits
 from elevator.exam.controllers import Controllers
+from elevator.exam.promises import name_of
 from elevator.exam.recording import Recording
 from elevator.exam.results import Intervention, Seen
 from elevator.exam.switch import EthernetSwitch
@@ -25,7 +26,7 @@ class PressedCall:
     pressed_ms: int = 0
 
     def __str__(self) -> str:
-        return f"{self.button.name.lower()} at floor {self.floor}"
+        return name_of(self.button, self.floor)
 
 
 class ControllerGroup:

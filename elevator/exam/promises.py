@@ -23,8 +23,8 @@ def key_of(seen: Seen) -> Key:
     return seen.button, seen.floor, seen.car if seen.button is Button.CAB else None
 
 
-def name_of(key: Key) -> str:
-    return f"{key[0].name.lower()} at floor {key[1]}"
+def name_of(button: Button, floor: int) -> str:
+    return f"{button.name.lower()} at floor {floor}"
 
 
 class Promises:
@@ -62,7 +62,7 @@ class Promises:
         A call is served if a door has been open at its floor since the press, and no sound panel still shows it.
         """
         return [
-            name_of(key) + ("" if key[2] is None else f" of car {key[2]}")
+            name_of(*key[:2]) + ("" if key[2] is None else f" of car {key[2]}")
             for key in self._promised
             if key[0] in buttons
             and (key[2] is None or key[2] in sound)

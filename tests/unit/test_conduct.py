@@ -497,7 +497,7 @@ def test_button_that_is_pressed_during_a_lamp_test_may_stay_lit() -> None:
 def test_lamp_without_a_press_is_reported_once_for_each_car() -> None:
     story = Story().lamp(True, UP, 1).lamp(True, UP, 2).after(100).lamp(True, UP, 1, car=1)
     assert story.faults() == [(NOT_INVENTED, 0, 0), (NOT_INVENTED, 100, 1)]
-    assert story.failed[0].found == "the lamp up at floor 1 lit, and nobody had pressed its button"
+    assert story.failed[0].found == "the lamp for up at floor 1 lit, and nobody had pressed its button"
 
 
 @pytest.mark.rule("G6")
