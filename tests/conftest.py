@@ -1,6 +1,7 @@
 """Settings for all tests.
 
-- Hypothesis has no deadline, because the machine may be busy with other work.
+- Hypothesis has no deadline, because the machine may be busy with other work, and few examples, because it draws new
+  ones in each run.
 - The tests of a file that uses lab.py run in one xdist process, one after the other. More concurrent labs would slow
   each other down and could choose the same ports.
 - Tests in system/ without the mark "quick" get the mark "slow".
@@ -15,7 +16,7 @@ from hypothesis import settings
 
 SYSTEM = Path(__file__).with_name("system")
 
-settings.register_profile("elevator", deadline=None)
+settings.register_profile("elevator", deadline=None, max_examples=50)
 settings.load_profile("elevator")
 
 

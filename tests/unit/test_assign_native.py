@@ -125,13 +125,13 @@ ARGS = st.builds(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(inputs(), ARGS)
 def test_assigner_agrees_with_model(given: Input, args: Args) -> None:
     assert native(given, args) == reference.assign(given, args)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(inputs(), st.data(), ARGS)
 def test_assigner_agrees_with_model_if_an_id_is_empty(given: Input, data: st.DataObject, args: Args) -> None:
     given["states"][""] = data.draw(states(len(given["hallRequests"])))

@@ -8,6 +8,8 @@ import pytest
 import reference
 from reference import Integers
 
+pytestmark = pytest.mark.xdist_group("sanitized")  # Compile check.c once.
+
 NATIVE = Path(__file__).parents[2] / "native"
 STRICT = ["-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Werror"]
 SANITIZED = ["-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
@@ -79,7 +81,7 @@ def test_check_program_detects_a_wrong_answer(check: Path) -> None:
 
 
 def test_reference_handles_random_inputs(check: Path) -> None:
-    count = 200_000
+    count = 100_000
     result = run(check, "random", str(count), "1")
     assert result.returncode == 0, result.stderr
     accepted = int(result.stdout.split()[0])

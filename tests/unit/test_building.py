@@ -769,7 +769,7 @@ _KEYS = st.sampled_from(["car", "on", "floor", "button", "ms", "held", "since"])
 _NAMES = st.sampled_from(["press", "stop", "power", "put", "put_back", "state", "events", "deaf", "obstruct", "card"])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=75, deadline=None)
 @given(st.lists(st.builds(lambda do, rest: {**rest, "do": do}, _NAMES, st.dictionaries(_KEYS, _JSON, max_size=4))))
 def test_random_control_requests_get_a_reply_or_an_error(requests: list[dict[str, object]]) -> None:
     building = open_building([AT_FLOOR_1.shaft])

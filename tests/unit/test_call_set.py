@@ -86,7 +86,7 @@ def receive(replica: Replica, calls: Calls, received: set[Dot], served: set[Dot]
 
 
 @given(histories)
-@settings(max_examples=400)
+@settings(max_examples=200)
 def test_call_set_equals_a_model_that_keeps_every_press(history: History) -> None:
     replicas, pressed = play(history)
     for replica in replicas:

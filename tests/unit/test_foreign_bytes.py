@@ -34,8 +34,8 @@ DOOR_OPEN = Outputs(door=True, lamps=Buttons(0b001, 0b1000, 0b0110), floor=2)
 MOVING_UP = Outputs(Motor.UP, lamps=Buttons(cab=0b1000), floor=1)
 MOVING_DOWN = Outputs(Motor.DOWN, lamps=Buttons(up=0b001), floor=2, stop_lamp=True)
 WANTED = [DOOR_OPEN, MOVING_UP, MOVING_DOWN]
-SPEEDS = [1, 13, 77, 88, 174, 255]
-"""Motor speeds. Some are also commands: 77 writes the PWM pin, 88 opens the door, 174 and 255 read pins."""
+SPEEDS = [13, 77, 88, 174]
+"""Motor speeds that are also commands: 13 and 77 write the PWM pin, 88 opens the door, and 174 reads a pin."""
 SAMPLES = bytes((0, 0x0A, 0x0D, 0x18, 0x24, 0x41, 0x4D, 0x54, 0x58, 0x5E, 0x64, 0x80, 0xAA, 0xE6, 0xEE, 0xFF))
 """Commands of every kind: reads, and writes to an unused pin, PWM, door, direction and lamps."""
 
@@ -67,10 +67,11 @@ def test_one_sweep_restores_motor_and_door_from_any_state(wanted: Outputs, speed
     assert wanted.door is not None
     every = sweeps(wanted, speed)
     machine_of = {door: evolve(at(2), door=door) for door in (False, True)}
-    for (card, door), sweep in itertools.product(disturbed(), every):
+    for sweep in every:
         # The foreign bytes arrive just before byte *begin* of a sweep. One more sweep follows.
         for begin in range(len(sweep)):
-            assert matches(wanted, speed, *feed(card, machine_of[door], sweep[begin:] + every[0]))
+            halfway = {feed(card, machine_of[door], sweep[begin:]) for card, door in disturbed()}
+            assert all(matches(wanted, speed, *feed(*state, every[0])) for state in halfway)
 
 
 @pytest.mark.parametrize("wanted", WANTED)
@@ -279,7 +280,7 @@ def test_moving_car_recovers_from_any_foreign_byte(rigs: list[Rig], phase: int, 
 
 
 @pytest.mark.parametrize("interval_ms", [0, 250])
-@pytest.mark.parametrize("phase", PHASES)
+@pytest.mark.parametrize("phase", PHASES[::3])
 def test_port_recovers_with_the_sweep_intervals_of_serve_card(rigs: list[Rig], phase: int, interval_ms: int) -> None:
     rig = make(rigs, sweep_ms=interval_ms, has_tachometer=True)
     for byte in SAMPLES:
@@ -313,7 +314,7 @@ def test_port_recovers_from_any_pair_of_foreign_bytes(rigs: list[Rig], first: in
         assert None not in rig.seen, (second, phase)
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", range(8))
 @pytest.mark.parametrize("wanted", WANTED)
 def test_port_recovers_from_one_second_of_foreign_bytes(rigs: list[Rig], wanted: Outputs, seed: int) -> None:
     rig, rng = make(rigs, wanted), random.Random(seed)

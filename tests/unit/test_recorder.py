@@ -291,7 +291,7 @@ def test_writer_killed_at_any_instruction_leaves_a_complete_record(tmp_path: Pat
     """
     rng = random.Random(7)
     last = 0
-    for _ in range(int(os.environ.get("ELEVATOR_KILLS", "500"))):
+    for _ in range(int(os.environ.get("ELEVATOR_KILLS", "150"))):
         reading, writing = os.pipe()
         pid = os.fork()
         if pid == 0:

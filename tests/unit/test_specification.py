@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 
+import pytest
 from rules import (
     GROUP,
     SCENARIOS,
@@ -16,6 +17,8 @@ from rules import (
     python_files,
     read_rules,
 )
+
+pytestmark = pytest.mark.xdist_group("specification")  # They share what they read from all files.
 
 RULES = [name for name, _ in read_rules()]
 
