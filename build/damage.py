@@ -240,7 +240,7 @@ def try_damaged_binary(binary: Path, scratch: Path) -> None:
     done = subprocess.run([damaged, "--version"], env=environment, capture_output=True, text=True, check=False)
     expect(
         done.returncode == 1 and done.stderr == "elevator: this file is damaged: copy it again\n",
-        f"a damaged binary: status {done.returncode}, {done.stderr!r}",
+        f"a damaged binary ended with status {done.returncode} and printed {done.stderr!r}",
     )
     step(f"a damaged binary: {done.stderr.strip()}")
 

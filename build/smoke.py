@@ -397,7 +397,10 @@ def main(command: list[str]) -> int:
     except (Failed, OSError, ValueError, subprocess.TimeoutExpired) as failure:
         print(f"smoke: FAILED: {failure}", file=sys.stderr)
         for log in sorted(scratch.glob("*.log")):
-            print(f"--- end of {log.name}\n{log.read_text(errors='replace')[-2000:]}", file=sys.stderr)
+            print(
+                f"--- the last 2,000 characters of {log.name}:\n{log.read_text(errors='replace')[-2000:]}",
+                file=sys.stderr,
+            )
         return 1
     finally:
         kill(scratch.name)

@@ -28,7 +28,7 @@ class Position:
     trusted: bool = False
     """True if a report must be possible after this position; False if any report inside the shaft is accepted."""
     rejected: int | None = None
-    """The last rejected report. The number of floors represents any floor outside the shaft."""
+    """The floor of the last rejected report. Any floor outside the shaft is stored as the number of floors."""
     accept_at_ms: int | None = None
     """When `rejected` is accepted if it persists. None if no report is rejected; NEVER_MS if the sensor is dead."""
     rejections: int = 0

@@ -43,7 +43,8 @@ class TravelTimes:
     vague_until_ms: int = -NEVER_MS
     """An edge that is reported before this time may have occurred during a pause of the program."""
     crosses: bool = False
-    """True if the car crosses its sensor from one side to the other. A car that starts on a sensor leaves it sooner."""
+    """True if the car crosses its sensor from one side to the other. False if it started on the sensor: then it leaves
+    the sensor sooner."""
     late_ms: int = 0
     """The last time measured during a motor fault; 0 if there was none."""
     search_ms: int = SEARCH_MS

@@ -1,4 +1,4 @@
-"""The buttons of a panel, and the outputs that a message must change, for any protocol."""
+"""What the panels of all protocols share: which buttons exist, and which outputs the next message must change."""
 
 from collections.abc import Iterator
 

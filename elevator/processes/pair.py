@@ -210,7 +210,7 @@ def watch(worker: Worker, signals: Signals, final_message: bytes) -> tuple[bytes
 
 
 def receive(link: socket.socket, held: list[int]) -> bytes:
-    """Receive from the worker, answer, and update *held*, the descriptors to hold.
+    """Receive bytes from the worker, reply to it, and update *held*, the descriptors to hold.
 
     Return the bytes received; empty at end of file.
     """

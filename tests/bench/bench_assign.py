@@ -79,7 +79,7 @@ def plan_us(arguments: Arguments) -> float:
 
 
 def park_us(arguments: Arguments, busy: int) -> float:
-    """Time parking. The first *busy* cars have calls; the others are free."""
+    """Return how long parking takes, in microseconds. The first *busy* cars have calls; the others are free."""
     floors, up, down, cars = arguments
     rates = tuple(range(floors))
     fleet = [(2, floor, 1, cab) if k < busy else (0, floor, 1, 0) for k, (_, floor, _, cab) in enumerate(cars)]

@@ -56,7 +56,7 @@ def test_admission_that_accepts_replays_is_caught(monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize("keyed", [False, True])
-def test_admission_that_checks_no_seal_is_caught(keyed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_admission_without_a_check_of_seals_is_caught(keyed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(admission, "unseal", lambda sealed, _: sealed[HEAD_BYTES:])
     with pytest.raises(Violation, match=r"flipped|forged"):
         World(attacked(keyed)).run()

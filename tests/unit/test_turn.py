@@ -1,4 +1,4 @@
-"""A turn: an idle step has the result of a full step. Stale inputs lead to no command."""
+"""Turns: an idle step gives the same result as a full step, and stale inputs never lead to a command."""
 
 import pytest
 from attrs import evolve
