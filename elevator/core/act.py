@@ -122,7 +122,7 @@ def hold_open(car: Drive, now_ms: int, tasks: Tasks) -> tuple[Drive, frozenset[C
 
 
 def carry_out(car: Drive, now_ms: int, behaviour: Behaviour, direction: Direction) -> Drive:
-    """Let *car*, which is at a floor, move, rest or begin a stop, according to *behaviour*."""
+    """Carry out *behaviour* for a car at a floor: start or continue to move, rest, or begin a stop."""
     match behaviour:
         case Behaviour.MOVING:
             is_straight = car.activity is Activity.ARRIVED and car.direction is direction

@@ -2,14 +2,14 @@
 
 1. *Plan.* Each node assigns all hall calls to the cars that are in service and have a two-way connection with it. The
    plan depends only on published values, so nodes with the same heartbeats compute the same plan. native/plan.c
-   minimises the waiting time of passengers. A penalty discourages taking a call from a car that claims it, or that is
-   at its floor.
+   minimises the waiting time of passengers. It adds a penalty if a call is taken from a car that claims the call or is
+   at the call's floor.
 2. *Claims.* Each car publishes the calls assigned to it as its claims. Other cars leave these calls to it. A stationary
    car may still claim the calls at its floor. If two cars claim the same call, the car with the lower id keeps it. So
    each call has one car, except briefly after packet loss.
 3. *Starvation.* A call starves if no car claims it for UNCLAIMED_MS. It also starves if it has waited longer than any
-   call waits in a working group (A2). Every car in service then claims it. A claim that lasts for only one step does
-   not count.
+   call waits in a working group (A2). Every car in service then claims it. A claim by the node's own car counts only
+   from the next step on, because the car may drop it at once.
 4. *Open doors.* A car with an open door serves the hall call at its floor in its direction. If it has announced no
    direction and has no calls ahead, it may serve the other hall call instead. The plan excludes these calls.
 
@@ -67,7 +67,8 @@ class Wait(NamedTuple):
     """How long a hall call has waited, as far as this node knows."""
 
     since_ms: int
-    """When the node first knew the call while a car was in service."""
+    """The later of two times: when the node learned of the call, and when a car last returned to service after a time
+    without any car in service."""
     unclaimed_since_ms: int
     """When the call became unclaimed; NEVER_MS while a car claims it."""
     is_starved: bool = False
@@ -86,7 +87,7 @@ class Assignment:
     due_at_ms: int = NEVER_MS
     """When the assignment may change even if no input changes."""
     next_at_ms: int = 0
-    """When the assignment may be computed again."""
+    """The earliest time at which the assignment may be computed again."""
 
 
 def keep(old: Assignment, hall: Buttons) -> Assignment:
@@ -253,6 +254,6 @@ def row(car: Car, cab: int, floors: int) -> Row:
 
 
 def reference_row(row: Row) -> Row:
-    """Adapt *row* to the reference assigner. There an idle car has no direction, and an obstructed door is open."""
+    """Adapt *row* to the reference assigner, which knows no direction of idle cars and no obstructed doors."""
     behaviour, floor, direction, cab = row
     return min(behaviour, Behaviour.DOOR_OPEN), floor, 0 if behaviour == Behaviour.IDLE else direction, cab

@@ -80,7 +80,7 @@ def blocked_at_ms(door: Door) -> int:
 
 
 def is_at_stop(door: Door) -> bool:
-    """Report whether the car is making a stop: from the decision to stop until the node closes the door."""
+    """Report whether the car is making a stop. A stop lasts from the decision to stop until the close command."""
     return door.phase not in (Phase.CLOSED, Phase.CLOSING) and door.inherited is None
 
 
@@ -165,7 +165,7 @@ def lose(door: Door, now_ms: int, at_floor: bool) -> Door:
 
 
 def extend(door: Door, now_ms: int, announces: bool) -> Door:
-    """Begin another dwell time, because the car serves a call. *announces* is true if this announces its direction."""
+    """Begin another dwell time because the car serves a call. *announces* is true if that announces a direction."""
     close_at_ms = door.close_at_ms if door.obstructed else max(door.close_at_ms, now_ms + DOOR_OPEN_MS)
     return evolve(door, announced=door.announced or announces, close_at_ms=close_at_ms)
 

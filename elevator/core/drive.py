@@ -4,8 +4,9 @@ The parts of a car have modules of their own: position.py, travel_times.py and d
 snapshot of the panel. Then the node assigns the calls, and act.py chooses the next action.
 
 1. The door never closes while obstructed. After the obstruction clears, it stays open for another full dwell time (D2).
-   If one obstruction outlasts the dwell time by a grace period, the car goes out of service. It also does if repeated
-   obstructions keep the door open for too long (C6). Other cars then serve all hall calls, even at this car's floor.
+   If one obstruction outlasts the dwell time by a grace period, the car goes out of service. The same happens if
+   repeated obstructions keep the door open for too long (C6). Other cars then serve all hall calls, even at this car's
+   floor.
 2. Five conditions *hold* a car: a stop button that is down, a dead sensor, a lost panel, a port that has halted the
    motor, and a listening node (step.py). While a car is held, its motor is stopped and its door stays as it is.
 3. When a car stops to open its door, the panel must confirm that the car is stationary at the floor. If this takes
@@ -26,7 +27,7 @@ from elevator.core.position import Position
 from elevator.core.travel_times import TravelTimes
 
 STAND_MS = 1000
-"""How long the panel may take to confirm a stop. This takes two replies, and a node waits up to 500 ms for each."""
+"""How long the panel may take to confirm a stop: two replies, each of which may take up to 500 ms."""
 RECHECK_MS = 10
 """How often to check whether the sensor repeats an impossible floor reading."""
 
@@ -125,7 +126,7 @@ def diagnose(car: Drive, now_ms: int, is_stopped: bool) -> tuple[Fault, int]:
 
 
 def inherit(car: Drive, now_ms: int, report: int | None, left: OpenDoor) -> Drive:
-    """Resume the stop of a former run if the car is still at that floor. Otherwise the door counts as closed.
+    """Resume the stop of a former run if the car is still at the same floor. Otherwise the door counts as closed.
 
     *left* is the door that the former run left open. *report* is the first report of the floor sensor. The direction
     counts as announced, because passengers may have entered.
@@ -207,7 +208,7 @@ def stall(car: Drive, now_ms: int) -> Drive:
 
 
 def pause(car: Drive, now_ms: int, late_ms: int) -> Drive:
-    """Correct the times of sensor edges after the program has paused for *late_ms*."""
+    """Discard the travel time being measured if the program has paused for too long. The pause lasted *late_ms*."""
     times = travel_times.pause(car.times, now_ms, late_ms)
     return car if times is car.times else evolve(car, times=times)
 

@@ -27,7 +27,7 @@ else:
 
 @cache
 def layout(kind: Any) -> tuple[Callable[[Any], tuple[object, ...]], Mapping[str, int]]:
-    """Return a function that reads all fields of an instance of *kind*, and the place of each field."""
+    """Return a function that reads all fields of an instance of *kind*, and the index of each field in its result."""
     names = [field.name for field in fields(kind)]
     assert all(field.init and not field.kw_only for field in fields(kind)), kind
     read = attrgetter(*names)

@@ -1,8 +1,8 @@
 """Log damping: a fault is logged when it begins and when it ends, but less often if it flaps. Pure.
 
-1. A fault begins with the first failure. If `begin_ms` is set, it begins once at least one in ONE_IN samples has failed
-   for that long. A CUSUM (Page 1954) detects this. A failure adds ONE_IN - 1 to a score, and a success subtracts 1. So
-   the score stays at or above zero only while that many samples fail.
+1. A fault begins with the first failure. If `begin_ms` is set, it begins only after at least one in ONE_IN samples has
+   failed throughout that time. A CUSUM (Page 1954) detects this. A failure adds ONE_IN - 1 to a score, and a success
+   subtracts 1. So the score stays at or above zero only while that many samples fail.
 2. A fault ends after `calm_ms` without a failure.
 3. Flap damping, as in RFC 2439 for routes: a fault that begins within FORGET_MS of its last end is a recurrence. From
    the second recurrence on, its end is logged only after DAMPED_MS without a failure. This time doubles with each
@@ -27,7 +27,7 @@ class Report(NamedTuple):
 
     begins: bool
     times: int
-    """How many times the fault has begun, counted from its last logged beginning."""
+    """How many times the fault has begun since its last logged beginning, including that one."""
     damped_ms: int = 0
     """How long the samples must succeed before the end is logged; 0 if the fault is not damped."""
 
@@ -48,19 +48,20 @@ class Condition:
     """One fault, detected from a series of samples. Each sample holds until the next one."""
 
     is_failing: bool | None = False
-    """The last reported state: True for a fault. If it is None, nothing was reported yet: a success is reported too."""
+    """The last reported state: True for a fault. None if nothing was reported yet: then even a success is reported."""
     begin_ms: int = 0
     calm_ms: int = 0
     is_dampable: bool = True
     _score: int = 0
     _suspect_since_ms: int | None = None
-    """When the first failure occurred that still counts. Failures no longer count when the score falls below zero."""
+    """When the earliest failure that still counts occurred; None if no failure counts. When the score falls below zero,
+    earlier failures no longer count."""
     _calm_since_ms: int | None = None
     """When the current run of successes began; None if the last sample failed, or there has been no sample yet."""
     _forget_at_ms: int = 0
     _recurrences: int = -1
     _times: int = 0
-    """How many times the fault has begun, counted from its last reported beginning."""
+    """How many times the fault has begun since its last reported beginning, including that one."""
 
     def __attrs_post_init__(self) -> None:
         self._times = int(bool(self.is_failing))

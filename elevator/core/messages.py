@@ -22,7 +22,7 @@ class Heartbeat:
     """The bit mask of the ids of the sender's live peers: the nodes whose heartbeats it receives."""
     calls: Calls
     """Some entries of the sender's published call set (outgoing.py). They acknowledge presses. The published set
-    contains the calls on the sender's disk. While the disk fails, it contains all its calls."""
+    contains the calls on the sender's disk. While the disk fails, it contains every call that the sender knows."""
     digest: int = 0
     """The digest of the whole published call set."""
     rates: Rates | None = None

@@ -25,7 +25,7 @@ RATE_MAX = 1000
 """The highest passenger rate that one car publishes for one button, in the unit of Rates. The sum of MAX_CARS such
 rates is within the native assigner's limit."""
 INCARNATIONS_KEPT = 8
-"""A call set keeps this many incarnations of each node: the newest. It keeps an older one while it has live presses."""
+"""A call set keeps the newest incarnations of each node, up to this number, and older ones that have live presses."""
 EVERY_CAR = -1
 """The value of `Call.car` for a hall call, which any car may answer."""
 
@@ -140,7 +140,7 @@ def bits(mask: int) -> list[int]:
 
 
 def buttons_of(calls: Iterable[Call]) -> Buttons:
-    """Return the buttons of *calls*. Their cab calls are those of one car."""
+    """Return the buttons of *calls*. All cab calls among them must belong to the same car."""
     masks = [0, 0, 0]
     for button, floor, _ in calls:
         masks[button] |= 1 << floor
@@ -168,7 +168,7 @@ class Entry:
 
     @cached_property
     def digest(self) -> int:
-        """A hash of 64 bits. Two entries with the same digest are equal, except with negligible probability."""
+        """A 64-bit hash. Two entries with the same digest are equal, except with negligible probability."""
         presses = sorted((n, *call) for n, call in self.live.items())
         text = f"{self.author.id} {self.author.incarnation} {self.newest} {[tuple(map(int, each)) for each in presses]}"
         return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big")
@@ -196,7 +196,7 @@ class Calls:
 
     @cached_property
     def cabs(self) -> Mapping[int, int]:
-        """The cab calls of each car that has some, as a bit mask of floors."""
+        """The cab calls of each car that has any, as a bit mask of floors. The keys are car ids."""
         cabs: dict[int, int] = {}
         for author, entry in self.entries.items():
             if entry.buttons.cab:
@@ -220,7 +220,7 @@ class Calls:
 
     @cached_property
     def digest(self) -> int:
-        """A hash of 64 bits of the current entries."""
+        """A 64-bit hash of the current entries."""
         return reduce(xor, (entry.digest for entry in self.current.entries.values()), 0)
 
     @cached_property

@@ -5,7 +5,8 @@ node with a record adds a small random step to the incarnation in the record. So
 are close together. A *duplicate* is another node with the same id. Its incarnations are far from those of this node.
 
 While a node hears from a duplicate, it shows and serves only the cab calls of its own runs. At other times it shows and
-serves every cab call for its car. A former run may have confirmed the call before its record was lost.
+serves every cab call for its car: a call that seems to be a duplicate's may come from a former run whose record was
+lost.
 """
 
 from collections.abc import Mapping
@@ -185,7 +186,7 @@ def has_duplicate(node: Node) -> bool:
 
 
 def is_foreign(node: Node, author: Author) -> bool:
-    """Report whether *author* is a run of another node. A former run of this node is known by its incarnation."""
+    """Report whether *author* is a run of another node, even one with the same id (INCARNATIONS_OWN)."""
     if author == node.me:
         return False
     last = node.predecessor

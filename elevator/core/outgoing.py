@@ -44,8 +44,8 @@ just been sent, because a press also sets a car in motion."""
 REPEAT_MS = 10
 REPEATS = 3
 RECENT_MS = 300
-"""A node sends at least six heartbeats in this time. At 30 % packet loss, a peer misses all of them with a probability
-below 0.1 %."""
+"""How long all heartbeats carry a changed entry. At least six are sent in this time. At 30 % packet loss, a peer misses
+all of them with a probability below 0.1 %."""
 REFRESH = 16
 ENTRY_BYTES, PRESS_BYTES = 19, 5
 """The size of an entry on the network is ENTRY_BYTES, plus PRESS_BYTES for each live press (wire.py)."""
@@ -104,7 +104,8 @@ def recent(outgoing: Outgoing, now_ms: int) -> AbstractSet[Author]:
 def heartbeat(outgoing: Outgoing, now_ms: int, others: int, since_ms: int | None) -> Heartbeat:
     """Return the next heartbeat of a node with *others* live peers.
 
-    *since_ms* is None if all of them have the published call set. Otherwise it is the time up to which they had it.
+    *since_ms* is None if all of them have the whole published call set. Otherwise each of them last had it at this time
+    or later.
     """
     message, sequence = outgoing.message, outgoing.sequence + 1
     assert message is not None, "a node sends only after its first step"
@@ -125,10 +126,10 @@ def heartbeat(outgoing: Outgoing, now_ms: int, others: int, since_ms: int | None
 
 
 def choose(outgoing: Outgoing, changed: AbstractSet[Author], others: int, since_ms: int | None) -> Calls:
-    """Return the entries for the next heartbeat: the *changed* ones, then others in turn.
+    """Return the entries for the next heartbeat: those of the authors *changed*, then older ones in turn.
 
-    The others have changed since *since_ms*; None if the heartbeat carries no others. Nodes share the room for them:
-    this one and *others*.
+    The older ones have changed at *since_ms* or later. If *since_ms* is None, the heartbeat carries none of them. Nodes
+    share the room for them, so they may fill 1 / *others* of it. *others* is the number of live peers.
     """
     assert outgoing.message is not None
     if not changed and since_ms is None:
@@ -145,9 +146,9 @@ def choose(outgoing: Outgoing, changed: AbstractSet[Author], others: int, since_
 
 
 def in_turn(entries: Sequence[Entry], first: int, room_bytes: int, share_bytes: int) -> list[Entry]:
-    """Return the *entries* that fit, in order from number *first*. The first entry follows the last one.
+    """Return the *entries* that fit, in order from number *first*. After the last entry, continue with the first one.
 
-    Their total size is at most *room_bytes*. If there is more than one, it is also at most *share_bytes*.
+    The total size of the result is at most *room_bytes*, and at most *share_bytes* if it has more than one entry.
     """
     chosen: list[Entry] = []
     used_bytes = 0

@@ -58,7 +58,7 @@ class Peer:
     timeout_at_ms: int
     """The peer counts as dead from this time on, unless a heartbeat arrives earlier."""
     agreed_at_ms: int = -NEVER_MS
-    """When its digest was last found to equal one of this node; -NEVER_MS if never."""
+    """When the peer's digest last equalled one of this node's two digests; -NEVER_MS if never."""
 
 
 @frozen
@@ -146,7 +146,7 @@ def receive_duplicate(old: Duplicate | None, heartbeat: Heartbeat, now_ms: int) 
 def have_changed(old: Peers, old_ms: int, new: Peers, new_ms: int, me: int) -> bool:
     """Report whether a peer has appeared, timed out or changed since *old_ms*.
 
-    Only changes of its car, claims, rates and link from node *me* count.
+    Only changes of its car, claims and rates count, and of whether it hears node *me*.
     """
     if new_ms >= next_timeout_at_ms(old, old_ms):
         return True
@@ -196,7 +196,7 @@ def has_same_content(peer: Peer, heartbeat: Heartbeat) -> bool:
 
 
 def has_same_state(old: Peer, new: Peer, me: int) -> bool:
-    """Report whether a peer's car, claims, rates and link from node *me* are the same in *old* and *new*."""
+    """Report whether *old* and *new* have the same car, claims and rates, and both or neither hear node *me*."""
     was, now = old.heartbeat, new.heartbeat
     if was is now:
         return True

@@ -1,10 +1,10 @@
 """The position of a car, from a floor sensor that may be wrong. Pure.
 
-An *impossible* report cannot follow from the last accepted one. It is rejected and counted. A sweep that starts at
-least DOUBT_MS later may repeat the report. Then the report becomes the new position. When the reply arrives does not
-matter, because the server may be slow. A floor outside the shaft is never accepted. If the sensor keeps reporting one,
-the sensor is dead. After a start, a lost panel or a stall, the position is not trusted. Then any report inside the
-shaft is accepted.
+A report that cannot follow from the last accepted one is *impossible*. It is rejected and counted. If a sweep that
+starts at least DOUBT_MS later repeats the report, the report is accepted. Only the start of the sweep counts, because a
+slow server may delay the reply. A floor outside the shaft is never accepted. If the sensor keeps reporting one, the
+sensor is dead. After a start, a lost panel or a stall, the position is not trusted. Then any report inside the shaft is
+accepted.
 """
 
 from attrs import frozen
@@ -26,7 +26,7 @@ class Position:
     at_floor: bool = False
     """True while the sensor of `floor` is active."""
     trusted: bool = False
-    """True if a report must be possible after this position; False if any report inside the shaft is accepted."""
+    """True if impossible reports are rejected; False if any report inside the shaft is accepted."""
     rejected: int | None = None
     """The floor of the last rejected report. Any floor outside the shaft is stored as the number of floors."""
     accept_at_ms: int | None = None

@@ -240,11 +240,11 @@ def match_digests(node: Node) -> Node:
 
 
 def prune(node: Node) -> Node:
-    """Forget the expired incarnations of each node, once no peer in reach can hold a call of them.
+    """Forget the expired incarnations of each node, once no peer in reach can have a live press of them.
 
-    That is so while the digests of these peers equal the node's own. The node keeps its own incarnation and those of
-    live peers. A duplicate is not a peer, so the node may forget an incarnation of a duplicate too early. Then a call
-    that the duplicate still holds may be served again.
+    No peer can have one while its digest equals the node's own. The node keeps its own incarnation and those of live
+    peers. A duplicate is not a peer, so the node may forget an incarnation of a duplicate too early. Then a call that
+    the duplicate still holds may be served again.
     """
     expired, published = node.calls.expired, replica.published(node.replica)
     if not expired or any(peer.heartbeat.digest != published.digest for peer in in_reach(node).values()):

@@ -62,7 +62,7 @@ def interrupt(old: TravelTimes) -> TravelTimes:
 
 
 def pause(old: TravelTimes, now_ms: int, late_ms: int) -> TravelTimes:
-    """If the program paused for at least VAGUE_MS, discard the measurement in progress. *late_ms* is the pause."""
+    """If the program paused for at least VAGUE_MS, discard the measurement in progress. The pause lasted *late_ms*."""
     return evolve(old, since_ms=None, vague_until_ms=now_ms + VAGUE_MS) if late_ms >= VAGUE_MS else old
 
 
