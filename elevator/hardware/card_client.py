@@ -22,7 +22,7 @@ from elevator.hardware.panel_client import SWEEP_MS, TIMEOUT_MS, PanelClient, Re
 
 TRIES, ASK_MS = 10, 100
 LATE_MS = 50
-"""The client halts the motor if a reply takes longer. On the line, a sweep and its reply take about 1 ms."""
+"""The client halts the motor if a reply takes longer than this. On the line, a sweep and its reply take about 1 ms."""
 LOST_MS = 250
 """If nothing has arrived this long after a sweep, the client stops waiting and requests the card's identity."""
 QUIET_MS = 20
@@ -30,7 +30,7 @@ QUIET_MS = 20
 
 
 class CardLost(Exception):
-    """Raised if the device is not the card or no longer answers. The message is the reason, for the log."""
+    """The device is not the card, or no longer answers. The message is the reason, for the log."""
 
 
 class CardPhase(Enum):
@@ -77,7 +77,7 @@ class Identification:
         return bool(self.requests and self.received) and self.is_clean
 
     def request(self, now_ms: int) -> bytes:
-        """Return the next request. If any byte received so far is not IDENTITY, discard all."""
+        """Return the next request. If any received byte is not IDENTITY, first discard all of them."""
         if not self.is_clean or not self.requests:
             self.requests, self.received = 0, b""
         self.requests += 1
@@ -90,7 +90,7 @@ class CardClient:
     """The client of a card. Call `begin` after opening the port and `end` after closing it.
 
     The caller writes `outgoing` to the port and removes the bytes that were written. `receive` and `advance` raise
-    CardLost.
+    CardLost if the device is not the card or no longer answers.
     """
 
     _codec: CardCodec

@@ -1,4 +1,4 @@
-"""The port to the lab's I/O card, on a serial line. It has the interface of the port to an elevator server.
+"""The port to the lab's I/O card, on a serial line. It has the same interface as elevator_server.py.
 
 card_client.py decides what to send and decodes replies. The port handles what is peculiar to a serial line:
 

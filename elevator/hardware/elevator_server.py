@@ -3,8 +3,8 @@
 panel_client.py decides what to send and decodes replies. The port handles what is peculiar to the lab's servers:
 
 1. They treat a short read as a complete message, so each send contains only complete messages.
-2. They delay small segments and acknowledgements, as TCP does by default. The port sets TCP_NODELAY, and TCP_QUICKACK
-   again after every receive. So a sweep takes a fraction of a millisecond instead of 44 ms.
+2. They delay small segments and acknowledgements, as TCP does by default. The port sets TCP_NODELAY once, and
+   TCP_QUICKACK after every receive. So a sweep takes a fraction of a millisecond instead of 44 ms.
 3. They serve one client at a time, so a new connection may wait up to FIRST_REPLY_TIMEOUT_MS for its first reply.
 """
 

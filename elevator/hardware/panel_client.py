@@ -35,8 +35,8 @@ NOTHING_SENT_SINCE = Confirmed(True, True)
 def confirmation(sent: Outputs | None, before: Confirmed = NOTHING_SENT_SINCE) -> Confirmed:
     """Return what the reply to a sweep confirms if the outputs *sent* preceded the sweep.
 
-    If outputs are sent while the sweep is outstanding, pass the previous result as *before*. The reply then confirms
-    only what holds before and after.
+    If outputs are sent while the sweep is outstanding, call this again with the previous result as *before*. The reply
+    then confirms only what holds both before and after these outputs.
     """
     if sent is None:
         return Confirmed()
