@@ -1,7 +1,7 @@
 """The check that every received datagram must pass: sealed, of this group, well formed, and new.
 
-An author, which is one incarnation of a node, numbers its heartbeats. A datagram whose number is not higher than the
-newest received was reordered, duplicated or replayed. It is dropped. Otherwise an attacker could make a dead node
+An author, which is one incarnation of a node, numbers its heartbeats. If a number is not higher than the author's
+newest, the datagram was reordered, duplicated or replayed. It is dropped. Otherwise an attacker could make a dead node
 appear alive by replaying its datagrams.
 
 `elevator doctor` broadcasts probes to the group's port. Nodes drop them without counting them.
@@ -22,7 +22,7 @@ AUTHORS_MAX = 4096
 """The maximum number of remembered authors, enough for thousands of restarts. Beyond that, the author heard from least
 recently is forgotten."""
 REORDER_MAX = 64
-"""A heartbeat whose number is further behind the newest than this counts as replayed, not as reordered."""
+"""A heartbeat counts as replayed, not as reordered, if its number is lower than the newest by more than this."""
 
 
 def is_probe(datagram: bytes) -> bool:

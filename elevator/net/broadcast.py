@@ -39,8 +39,9 @@ time would leave too little CPU time on a busy machine."""
 RATE_MS = 100
 """The port measures the rate of datagrams over about this time."""
 FREE, PER_REST_MS, REST_MAX_MS = 10, 3, 8
-"""Every turn costs time, so the port rests after each `receive`: 1 ms for every PER_REST_MS datagrams beyond FREE in
-RATE_MS, up to REST_MAX_MS. So one turn reads many datagrams of a large group or a flood. A small group never waits."""
+"""Every turn costs time, so the port rests after each `receive`. Up to FREE datagrams in RATE_MS cause no rest. Beyond
+that, every PER_REST_MS datagrams add 1 ms, up to REST_MAX_MS. So a small group never waits, and one turn reads many
+datagrams of a large group or a flood."""
 SEND_FAILS_MS, SEND_WORKS_MS = 2000, 10_000
 """How long broadcasts must fail, or work again, before the node logs it. Single failures are normal."""
 RECEIVE_BYTES = 1 << 20
@@ -52,7 +53,7 @@ class Broadcast:
 
     Without a configured address, each heartbeat is sent on every interface that has an address. A plain broadcast to
     255.255.255.255 would need a default route, which a lab network without a router lacks. Nodes on the same machine
-    receive these broadcasts too. Without a network, heartbeats are sent on the loopback interface instead.
+    receive the heartbeats too. Without a network, heartbeats are sent on the loopback interface instead.
     """
 
     def __init__(
@@ -103,7 +104,7 @@ class Broadcast:
         self._log_failures(failures, now_ms)
 
     def _log_failures(self, failures: Mapping[str, str], now_ms: int) -> None:
-        """Log the routes that begin or cease to fail. *failures*: the error of each route, empty if sending worked."""
+        """Log the routes that begin or cease to fail. *failures* has the error of each route; "" if sending worked."""
         begun = []
         for name in sorted(failures.keys() | self._sending.keys()):
             condition = self._sending.setdefault(name, Condition(False, SEND_FAILS_MS, SEND_WORKS_MS, False))
@@ -192,7 +193,7 @@ class Broadcast:
         return CAPACITY
 
     def _rest(self, count: int, now_ms: int) -> None:
-        """Rest after *count* datagrams, according to their rate: the number read within about RATE_MS."""
+        """Begin a rest after reading *count* datagrams. Its length depends on the number read within about RATE_MS."""
         self._rate = self._rate * max(0, 1 - (now_ms - self._received_at_ms) / RATE_MS) + count
         self._received_at_ms = now_ms
         self._rest_until_ms = now_ms + min(max(int(self._rate) - FREE, 0) // PER_REST_MS, REST_MAX_MS)
@@ -224,21 +225,24 @@ class Interfaces:
     def __init__(self, opened: socket.socket, address: str | None) -> None:
         self.routes: list[Route] = []
         self.not_joined: dict[str, str] = {}
-        """For each interface on which the port could not join the multicast group: the error."""
+        """The error of each interface on which the port could not join the multicast group."""
         self._socket = opened
         self._address = address
         self._joined: set[int] = set()
         """The indexes of the interfaces on which the port is a member."""
 
     def refresh(self) -> None:
-        """List the interfaces, and join or leave the multicast group where they changed; raise OSError."""
+        """List the interfaces. Join or leave the multicast group on those that have changed.
+
+        Raise OSError if the kernel's lists cannot be read.
+        """
         self.routes = find_routes(self._socket, self._address)
         if self._address is None or not is_multicast(self._address):
             return
         kept = {route.interface for route in self.routes} & find_memberships(self._address)
         for index in self._joined - kept:
-            # The kernel keeps the membership of an interface that is gone. It limits their number, and refuses to join
-            # again on a new interface with the same index.
+            # The kernel keeps the membership on an interface that is gone. That membership counts against the kernel's
+            # limit, and prevents a membership on a new interface with the same index.
             with suppress(OSError):
                 self._change_membership(socket.IP_DROP_MEMBERSHIP, index)
         self._joined &= kept
@@ -265,7 +269,8 @@ def is_multicast(address: str) -> bool:
 def find_routes(any_socket: socket.socket, address: str | None) -> list[Route]:
     """Return the routes to *address*; *any_socket* is used for the query.
 
-    If *address* is None or a multicast group, there is a route for each interface that supports it and has an address.
+    If *address* is None or a multicast group, there is a route for each interface that has an address and
+    supports this kind of datagram.
     """
     if address is not None and not is_multicast(address):
         return [Route(address, address)]
@@ -284,7 +289,10 @@ def find_routes(any_socket: socket.socket, address: str | None) -> list[Route]:
 
 
 def find_memberships(group: str) -> set[int]:
-    """Return the indexes of the interfaces on which this machine is in the multicast *group*; raise OSError."""
+    """Return the indexes of the interfaces on which this machine is in the multicast *group*.
+
+    Raise OSError if the kernel's list cannot be read.
+    """
     found, index = set(), 0
     group_number = f"{int.from_bytes(socket.inet_aton(group), sys.byteorder):08X}"
     for line in Path("/proc/thread-self/net/igmp").read_text().splitlines()[1:]:

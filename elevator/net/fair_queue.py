@@ -5,8 +5,8 @@ arrived. Then it decodes one datagram of each address in turn, until its time is
 an address exceeds its capacity, its newest datagram replaces its oldest.
 
 An address is *known* if a node was recently heard from there. An attacker can invent many addresses, so datagrams from
-known addresses have a queue of their own. While it has datagrams, all unknown addresses together get one turn in
-UNKNOWN_EVERY + 1.
+known addresses have a queue of their own. While that queue has datagrams, all unknown addresses together get one turn
+in UNKNOWN_EVERY + 1.
 """
 
 from collections import deque

@@ -1,4 +1,4 @@
-r"""The seal on a datagram: a message authentication code. It proves that a holder of the group's key wrote it.
+r"""The seal on a datagram: a message authentication code that only holders of the group's key can make.
 
 1. A sealed datagram is a line `sealed1 <tag>\n` followed by a datagram of wire.py. The tag is 16 bytes in hexadecimal.
    It is the BLAKE2b hash (RFC 7693) of everything after the line, keyed with the group's key.
@@ -25,7 +25,7 @@ OTHER_KEY = "sealed with another key, or damaged"
 
 
 class SealError(Exception):
-    """Raised if a datagram has no valid seal. The message is the reason, for the log."""
+    """The datagram has no valid seal. The message is the reason, for the log."""
 
 
 def seal(datagram: bytes, key: bytes) -> bytes:

@@ -221,7 +221,7 @@ def unpack_calls(packed: bytes, floors: int) -> Calls:
 
 @lru_cache(maxsize=4096)
 def unpack_entry(packed: bytes, floors: int) -> Entry:
-    """Return an entry. Nodes repeat entries, so the results are cached."""
+    """Decode one entry. Heartbeats repeat entries, so the results are cached."""
     presses_size = len(packed) - ENTRY.size
     if presses_size < 0 or presses_size % PRESS.size:
         raise ValueError(f"invalid size of an entry: {len(packed)} bytes")
