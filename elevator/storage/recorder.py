@@ -178,7 +178,7 @@ def receive(link: socket.socket) -> bytes | None:
         except BlockingIOError:
             return None
         except ConnectionResetError:
-            continue  # The other end closed with messages unread. Linux reports that once, before its last messages.
+            continue  # The other end closed with messages unread. Linux reports that once, then delivers the rest.
         except OSError:
             return b""
 
@@ -196,7 +196,10 @@ def run_recorder(link: socket.socket, directory: Path | None, floors: int) -> No
 
 
 def serve(link: socket.socket, directory: Path | None, floors: int) -> None:
-    """Write each record received over *link* to *directory*, until the link is closed. None: keep no records."""
+    """Write the records received over *link* to *directory*, until the link is closed.
+
+    If *directory* is None, no records are kept.
+    """
     store: Memory | Store | None = None
     late: Record | None = None
     """A record that was found only after the node had started without it. The node may not have merged it yet."""

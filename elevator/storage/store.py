@@ -85,7 +85,7 @@ def lock(directory: Path) -> int | None:
 
 
 def make_directory(directory: Path) -> None:
-    """Make *directory* if it does not exist; raise StoreError or DiskError."""
+    """Make *directory* if it does not exist. On failure, raise StoreError if a retry is useless, else DiskError."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -112,7 +112,7 @@ class Memory:
 
 
 class Store:
-    """The record in *directory*, which is made if needed. The constructor raises StoreError or DiskError."""
+    """The record in *directory*. The constructor makes both if needed; it raises StoreError or DiskError on failure."""
 
     def __init__(self, directory: Path, floors: int) -> None:
         self.path = directory / "record.sqlite"
