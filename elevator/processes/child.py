@@ -79,7 +79,7 @@ def set_up_child(name: str, keep: Collection[int]) -> None:
                     os.close(descriptor)
         rename(name)
     except OSError as error:
-        log.error("cannot set up process %s (%s): it ends", name, error)
+        log.error("cannot set up process %s (%s): the process ends", name, error)
         os._exit(1)
     except BaseException:  # The child must not run the parent's code.
         log.exception("internal error")

@@ -3,16 +3,15 @@
 1. The worker runs the node and sends beats over a socketpair. At end of file, or after WORKER_TIMEOUT_S without a beat,
    the supervisor kills the worker. Once the worker is dead, the supervisor forks the next one from its own image. So
    two copies of a node never run at once.
-2. A worker that loses its supervisor executes the program to start another. A fork would copy the sockets and the state
-   of a running node. The new supervisor adopts the worker by an inherited pidfd. Unlike its pid, the pidfd still
-   identifies the worker if it has died in the meantime.
-3. A worker announces when it ends on purpose or cannot start. If it ends in any other way, it has crashed. The next
-   worker starts at once, but repeated crashes at startup delay it, by up to a second.
+2. A worker that loses its supervisor starts another by executing the program. A fork would copy the sockets and the
+   state of a running node. The new supervisor adopts the worker by an inherited pidfd. A pidfd identifies the worker
+   even after its death, but its pid may then belong to another process.
+3. A worker sends a message before it ends on purpose, or if it cannot start. If it ends without one, it has crashed.
+   The next worker starts at once, but repeated crashes at startup delay it, by up to a second.
 4. The supervisor passes termination signals on to the worker. The worker then stops its motor and says goodbye to its
    peers. Signals are blocked while a process starts, so none is lost.
-5. A worker may have the supervisor hold a copy of a descriptor (SCM_RIGHTS). When the worker is gone, the supervisor
-   writes a final message to that descriptor. An I/O card does not notice that the worker is gone, so this message stops
-   the motor.
+5. A worker may pass the supervisor a copy of a descriptor (SCM_RIGHTS). When the worker is gone, the supervisor writes
+   a final message to that copy. An I/O card does not notice that the worker is gone, so this message stops the motor.
 6. If the supervisor itself was stalled (a suspended machine, a stopped process group), the worker's timeout restarts.
 
 The pair ends if both processes die at the same instant, or if one dies while the other is stopped. Then the other nodes
@@ -135,7 +134,10 @@ def start(work: Work, inherited: Collection[int], extra_arguments: Sequence[str]
 
 
 def adopt(text: str) -> tuple[Worker, list[int]]:
-    """Parse the value of `--adopt`: return the worker and the inherited descriptors, or raise ValueError."""
+    """Return the worker and the inherited descriptors that *text*, the value of `--adopt`, names.
+
+    Raise ValueError if *text* is invalid or a descriptor is not open.
+    """
     pidfd, link, *inherited = map(int, text.split(","))
     try:
         for descriptor in (pidfd, link, *inherited):
@@ -186,7 +188,7 @@ def watch(worker: Worker, signals: Signals, final_message: bytes) -> tuple[bytes
             if not received:
                 break
             last = received[-1:]
-            if last == ENDS and not is_ending:  # The signal went to the worker directly.
+            if last == ENDS and not is_ending:  # The worker itself received a signal.
                 is_ending, deadline = True, now + END_S
             deadline = deadline if is_ending else now + WORKER_TIMEOUT_S
         elif worker.pidfd in readable:
@@ -215,7 +217,7 @@ def receive(link: socket.socket, held: list[int]) -> bytes:
     Return the bytes received; empty at end of file.
     """
     try:
-        # The kernel ends a read at the byte that carries a descriptor, so a DROP in the same read precedes it.
+        # The kernel ends a read at the byte that carries a descriptor, so a DROP in the same read was sent earlier.
         received, descriptors, _, _ = socket.recv_fds(link, 4096, 1)
         if DROP in received or descriptors:
             while held:
@@ -236,12 +238,12 @@ def send_signal(worker: Worker, number: signal.Signals) -> None:
 
 
 def how_it_ended(pidfd: int) -> str:
-    """Describe how a process ended. Only the status of a child is known."""
+    """Describe how a process ended. The kernel reports the details only for a child of this process."""
     try:
         ended = os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
     except ChildProcessError:
         return "ended"
-    assert ended is not None, "the caller waited for its end"
+    assert ended is not None, "the process has not ended yet"
     if ended.si_code == os.CLD_EXITED:
         return f"ended with status {ended.si_status}"
     return KILLED if ended.si_status == signal.SIGKILL else f"was killed by {signal.Signals(ended.si_status).name}"

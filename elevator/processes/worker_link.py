@@ -21,7 +21,7 @@ BEAT, ENDS, REFUSES, HOLD, DROP = b".", b"q", b"!", b"h", b"d"
 HOLD: hold the descriptor sent with this message, instead of the previous one. DROP: hold none."""
 
 PROGRAM_PATH = os.path.realpath("/proc/self/exe").removesuffix(" (deleted)")
-"""The path of the program. Read it at import: another start may replace the unpacked file later (see bootstrap.c)."""
+"""The path of the program, read at import: another start may replace the unpacked file later (see bootstrap.c)."""
 
 log = logging.getLogger("elevator")
 
@@ -86,9 +86,9 @@ class Link:
                 self.socket.send(message)
 
     def hold(self, descriptor: int | None) -> None:
-        """Have this supervisor and its successors hold a copy of *descriptor*. None: have them drop it.
+        """Have this supervisor and its successors hold a copy of *descriptor*, or none if *descriptor* is None.
 
-        Drop a descriptor before you close it.
+        Call `hold(None)` before you close a descriptor that they hold.
         """
         self._held = descriptor
         if self.socket is not None:
@@ -109,7 +109,7 @@ class Link:
                 return
         except OSError:
             pass
-        with suppress(OSError):  # A stopped supervisor could continue beside its successor.
+        with suppress(OSError):  # A stopped supervisor might resume and run beside its successor.
             signal.pidfd_send_signal(self._supervisor, signal.SIGKILL)
         with suppress(ChildProcessError):
             os.waitid(os.P_PIDFD, self._supervisor, os.WEXITED)
@@ -143,7 +143,7 @@ class Link:
 
 
 def own_command() -> list[str]:
-    """Return the command that started this program, without `--adopt`."""
+    """Return the command that started this program, without `--adopt` and what follows."""
     if "__compiled__" in globals():
         command = [PROGRAM_PATH, *sys.argv[1:]]
     else:
