@@ -117,7 +117,10 @@ converter.register_structure_hook(Path, lambda value, _: Path(converter.structur
 
 
 def load(options: Mapping[str, object], file: Path | None) -> Config:
-    """Return the settings from the TOML *file*, overridden by the command-line *options*; raise ConfigError."""
+    """Return the settings from the TOML *file*, if any, overridden by the command-line *options*.
+
+    Raise ConfigError if the file cannot be read or a setting is missing or invalid.
+    """
     settings = {**(read(file) if file else {}), **options}
     if "id" not in settings:
         raise ConfigError("no node id: give this node a number of its own, 0..63, with --id")
@@ -149,11 +152,11 @@ def key_file(settings: Config) -> Path | None:
 
 
 def read_keys(file: Path | None) -> tuple[bytes, ...]:
-    """Return the keys in *file*, or NO_KEY without a file; raise ConfigError. The node seals with the first key.
+    """Return the keys in *file*, or NO_KEY if it is None. The node seals with the first key.
 
-    Each line is a key of KEY_BYTES bytes in hexadecimal. A file that other users can access is refused, because they
-    may know its keys. The mode of a systemd credential is not checked: its directory is private, and its access control
-    list looks like access for the group.
+    Each line is a key of KEY_BYTES bytes in hexadecimal. Raise ConfigError for any other file, and for a file that
+    other users can access, because they may know its keys. The mode of a systemd credential is not checked: its
+    directory is private, and its access control list makes the mode look as if the group had access.
     """
     if file is None:
         return (NO_KEY,)

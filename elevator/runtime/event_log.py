@@ -56,11 +56,11 @@ def call_events(before: Node, after: Node) -> Iterator[LoggedEvent]:
 
 @define(eq=False)
 class EventLog:
-    """Selects the events of one node to log. Flap damping applies to timeouts of peers and faults of the car."""
+    """Decides which events of one node to log. Flap damping applies to timeouts of peers and faults of the car."""
 
     _peers: dict[int, Condition] = field(factory=dict)
     _unsettled: int = 0
-    """The bit mask of the peers with a state that is not reported yet."""
+    """The bit mask of the peers whose state is not reported yet."""
     _faults: dict[Fault, Condition] = field(factory=lambda: {Fault.SERVER: Condition(is_failing=True)})
     _fault: Fault = Fault.SERVER
     _has_unlogged_action: bool = False
