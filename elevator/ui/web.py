@@ -43,7 +43,7 @@ HEADERS = {
 }
 
 Watch = Callable[[socket.socket, int, Callable[[int], None]], None]
-"""A function that registers a callback for EVENT_READ, EVENT_WRITE or both on a socket. 0 unregisters it."""
+"""A function that sets the callback for events on a socket: EVENT_READ, EVENT_WRITE or both. 0 removes the callback."""
 
 log = logging.getLogger("elevator.ui.web")
 log.addHandler(logging.NullHandler())
@@ -60,7 +60,7 @@ class _Visitor:
         """The last scene sent, with each value as JSON."""
         self.sent_at_s = time.monotonic()
         self.progress_at_s = self.sent_at_s
-        """When `show` last found all data sent; initially the time of the connection."""
+        """When `show` last found that all data had been sent; initially the time of the connection."""
         self.is_ending = False
 
 
