@@ -80,9 +80,10 @@ def park(
     travel_ms: int = ...,
     /,
 ) -> tuple[int, ...]:
-    """Choose where each free car waits for its next passenger. Return that floor, and -1 for each car that is not free.
+    """Choose the floor where each free car waits for its next passenger.
 
-    A car is free if it has no cab calls, no hall calls in *shares* and a closed door.
+    The result has a floor for each car, in the order of *cars*, and -1 for a car that is not free. A car is free
+    if it has no cab calls, no hall calls in *shares* and a closed door.
     """
 
 def decide(floor: int, direction: int, up: int, down: int, cab: int, departing: bool, /) -> tuple[int, int]:
