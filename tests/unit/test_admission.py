@@ -111,11 +111,13 @@ def test_heartbeat_passes_once_and_never_after_a_newer_one() -> None:
 
 
 @pytest.mark.rule("S1")
-def test_replay_is_detected_after_later_incarnations() -> None:
+def test_replay_is_detected_after_heartbeats_of_other_incarnations() -> None:
     gate = admission_of()
     assert gate.note_new(heartbeat(200, incarnation=1))
     assert gate.note_new(heartbeat(1, incarnation=2))
-    assert gate.note_new(heartbeat(1, incarnation=0)), "a node without a record draws a random incarnation"
+    assert gate.note_new(heartbeat(1, incarnation=0)), (
+        "a node without a record draws a random incarnation, which may be lower"
+    )
     assert not gate.note_new(heartbeat(200, incarnation=1))
     assert not gate.note_new(heartbeat(200 - REORDER_MAX, incarnation=1))
     assert not gate.refused
@@ -124,13 +126,13 @@ def test_replay_is_detected_after_later_incarnations() -> None:
     assert gate.note_new(heartbeat(201, incarnation=1))
 
 
-def test_longest_silent_author_is_forgotten_when_there_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_least_recently_heard_author_is_forgotten_when_there_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(admission, "AUTHORS_MAX", 10)
     gate = admission_of()
     for run in range(100):
         assert gate.note_new(heartbeat(2, incarnation=run))
         assert not gate.note_new(heartbeat(1, incarnation=run // 10 * 10)), (
-            "the gate remembers an author that it hears often"
+            "an author that the gate hears often must not be forgotten"
         )
     assert len(gate._newest) == 10
     assert gate.note_new(heartbeat(1, incarnation=1))

@@ -66,7 +66,7 @@ WORLD = (
 )
 
 VAGUE = {"base", "common", "data", "handlers", "helper", "helpers", "manager", "misc", "tools", "util", "utils"}
-"""Forbidden module names: they state no purpose."""
+"""Words that module names must not contain, because they state no purpose."""
 
 
 def name_of(file: Path) -> str:
@@ -91,7 +91,7 @@ def imports(source: str) -> set[str]:
             case ast.ImportFrom(str(module), names, 0):
                 found |= {module} | {f"{module}.{alias.name}" for alias in names}
             case ast.ImportFrom():
-                raise AssertionError("a relative import: its direction is not visible")
+                raise AssertionError("use an absolute import: a relative one hides the package that it imports from")
             case _:
                 pass
     return found

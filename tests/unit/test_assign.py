@@ -27,7 +27,7 @@ COMMAND = [sys.executable, "-m", "elevator", "assign"]
 VECTORS = reference.vectors()
 CALLS = [json.loads(line) for line in (reference.DATA / "assigner_cli.jsonl").read_text().splitlines()]
 """Recorded runs of the original: arguments, exit status and the first OUTPUT_BYTES bytes of the output. If only the
-original rejects an input, "differences" names the reasons in DIFFERENCES."""
+original rejects the input, "differences" lists the reasons, which are keys of DIFFERENCES."""
 OUTPUT_BYTES = 400
 REJECTS = [json.loads(line) for line in (reference.DATA / "assigner_rejects.jsonl").read_text().splitlines()]
 
@@ -51,7 +51,7 @@ def test_jsonl_mode_answers_all_vectors_correctly() -> None:
     assert [json.loads(line) for line in result.stdout.splitlines()] == [vector["output"] for vector in VECTORS]
 
 
-def test_options_of_the_original_answer_all_vectors_correctly() -> None:
+def test_all_vectors_are_answered_correctly_with_the_options_of_the_original() -> None:
     for vector in VECTORS:
         command = read_arguments([*flags(vector), "--input", json.dumps(vector["input"])])
         assert json.loads(answer(command.input, command.options)) == vector["output"]
@@ -92,7 +92,7 @@ def ask(arguments: list[str], text: str = "") -> tuple[int, str, str]:
 
 
 def as_recorded(output: str) -> str:
-    """Convert *output* to the original's order of cars and escape sequences."""
+    """Rewrite *output* as the original prints it: with its order of cars and its escape sequences."""
     answers = json.loads(output)
     ordered = {id: answers[id] for id in sorted(answers, key=str.encode)}
     text = json.dumps(ordered, separators=(",", ":"), ensure_ascii=False) + "\n"
@@ -112,10 +112,8 @@ def test_recorded_command_gets_the_answer_of_the_original(call: dict[str, Any]) 
     elif call["status"]:
         assert (status, output, errors.count("\n")) == (1, "", 1)
     else:
-        recorded, ours = (
-            call["output"].rstrip("\ufffd"),
-            as_recorded(output),
-        )  # OUTPUT_BYTES may split a character.
+        recorded = call["output"].rstrip("\ufffd")  # The cut after OUTPUT_BYTES may split a character.
+        ours = as_recorded(output)
         assert (status, errors) == (0, "")
         assert ours == recorded or (len(ours.encode()) > OUTPUT_BYTES and ours.startswith(recorded))
 
@@ -208,7 +206,7 @@ def test_options_are_parsed_as_the_original_parses_them(words: list[str], option
     assert (command.options, command.input) == (options, text)
 
 
-def test_help_option_is_ignored_after_a_double_dash_and_as_a_value() -> None:
+def test_help_option_is_ignored_after_a_double_dash_and_as_the_value_of_another_option() -> None:
     assert read_arguments(["-h"]).help
     assert not read_arguments(["--", "--help"]).help
     assert read_arguments(["-i", "--help"]) == (Options(), "--help", False, "", False)

@@ -40,7 +40,7 @@ def test_answers_equal_those_of_the_official_program(assign: Assigner, vectors: 
         answer = assign(vector["input"], vector["args"])
         if vector["args"].get("includeCab", False):
             answer = reference.with_cab(vector["input"], answer)
-        assert answer == vector["output"], f"line {number}"
+        assert answer == vector["output"], f"another answer than in line {number} of the recorded answers"
 
 
 def test_recorded_answers_cover_all_modes(vectors: list[Vector]) -> None:
@@ -60,7 +60,7 @@ NOT_INTEGERS = {
     "raw: trailing text",
     "raw: bool as 0/1",
 }
-"""Rejected inputs that only the JSON reader can reject. C gets integers, which do not show the error."""
+"""Rejected inputs whose error does not show in the integers that C gets. Only the JSON reader can reject them."""
 
 
 @pytest.mark.parametrize(

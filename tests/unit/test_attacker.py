@@ -19,7 +19,7 @@ AT_MS, UNTIL_MS = 500, 19_000
 
 
 def attacked(keyed: bool) -> Plan:
-    """Return a plan with many restarts and a continuous attack, on a group with a key if *keyed*."""
+    """Return a plan with many restarts and a continuous attack. The group has a key if *keyed* is true."""
     kills = [
         InjectedFault(FaultKind.KILL, at_ms, at_ms + 300, at_ms // 1000 % 2) for at_ms in range(3000, 15_000, 1000)
     ]

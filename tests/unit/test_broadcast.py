@@ -25,7 +25,7 @@ Refuses = Callable[[int, str], bool]
 
 
 class Kernel:
-    """A fake kernel and its socket. It records a datagram or, like a firewall, refuses it with EPERM."""
+    """A fake kernel and its socket. Like a firewall, it may refuse a datagram with EPERM; it records the others."""
 
     def __init__(self) -> None:
         self.now_ms = 0
@@ -92,7 +92,7 @@ def test_failing_broadcasts_are_logged_once(
 
 
 @pytest.mark.parametrize("fails", [lambda ms: ms // HEARTBEAT_MS % 6 == 0, lambda ms: ms % 10_000 < 900])
-def test_single_failures_are_not_logged(
+def test_occasional_failures_are_not_logged(
     port: Broadcast, kernel: Kernel, caplog: pytest.LogCaptureFixture, fails: Callable[[int], bool]
 ) -> None:
     kernel.refuses = lambda now_ms, name: fails(now_ms)

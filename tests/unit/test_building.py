@@ -80,7 +80,7 @@ def test_reads_are_answered_and_change_nothing(
         (AT_FLOOR_1, (4, 1, 0, 0), OPEN),
         (OPEN, (4, 0, 0, 0), AT_FLOOR_1),
         (AT_FLOOR_1, (5, 1, 0, 0), evolve(AT_FLOOR_1, stop_lamp=True)),
-        # Many controllers turn off the lamps of the two buttons that do not exist.
+        # Many controllers turn off two lamps that do not exist: up at the top floor, and down at the bottom.
         (AT_FLOOR_1, (2, 0, 3, 0), AT_FLOOR_1),
         (AT_FLOOR_1, (2, 1, 0, 0), AT_FLOOR_1),
     ],
@@ -124,7 +124,7 @@ def test_any_lamp_value_except_0_turns_the_lamp_on(message: tuple[int, ...]) -> 
         (255, 255, 255, 255),
     ],
 )
-def test_requests_for_missing_floors_buttons_and_commands_are_counted_and_ignored(request_: tuple[int, ...]) -> None:
+def test_requests_with_unknown_floors_buttons_or_commands_are_counted_and_ignored(request_: tuple[int, ...]) -> None:
     answer = protocol.answer(AT_FLOOR_1, bytes(request_), 0)
     assert answer.machine.counts.bad_requests == 1
     assert evolve(answer.machine, counts=AT_FLOOR_1.counts, last_bad="") == AT_FLOOR_1
@@ -142,7 +142,7 @@ def test_requests_for_missing_floors_buttons_and_commands_are_counted_and_ignore
         (AT_FLOOR_1, (0, 1, 2, 3), "reloads"),
     ],
 )
-def test_unsafe_commands_are_counted(before: Machine, request_: tuple[int, ...], count: str) -> None:
+def test_unsafe_commands_and_reloads_are_counted(before: Machine, request_: tuple[int, ...], count: str) -> None:
     answer = protocol.answer(before, bytes(request_), 0)
     assert getattr(answer.machine.counts, count) == 1
     assert machines.misbehaviour(answer.machine.counts) == (count != "reloads")

@@ -113,7 +113,7 @@ def test_merge_is_commutative_associative_and_idempotent(history: History) -> No
 
 
 @given(histories)
-def test_unchanged_call_set_is_the_same_object(history: History) -> None:
+def test_merge_and_serve_return_the_same_object_if_nothing_changes(history: History) -> None:
     a, b, _ = (replica.calls for replica in play(history)[0])
     assert (merge(a, b) is a) == (merge(a, b) == a)
     for call in CALLS:
@@ -148,14 +148,14 @@ def test_parts_of_a_call_set_can_be_merged_one_by_one(history: History) -> None:
 
 
 @given(histories)
-def test_forgetting_loses_no_live_call(history: History) -> None:
+def test_forgetting_authors_loses_no_live_call(history: History) -> None:
     a, b, _ = (replica.calls for replica in play(history)[0])
     forgotten = forget(a, a.seen.keys())
     assert forgotten.live == a.live
     check_invariants(forgotten)
     live_in_both = merge(a, b).live.items()
     merged: Mapping[Dot, Call] = merge(forgotten, b).live
-    assert live_in_both <= merged.items(), "at worst a served call becomes live again"
+    assert live_in_both <= merged.items(), "forgetting may revive a served call, but must lose no live one"
 
 
 @given(histories, st.randoms(use_true_random=False))
@@ -241,7 +241,7 @@ def test_old_author_with_a_live_press_counts_in_the_digest() -> None:
     assert calls.digest != serve(calls, {CALLS[0]}).digest
 
 
-def test_call_set_has_one_mask_per_hall_button_and_one_per_car() -> None:
+def test_call_set_has_one_hall_mask_per_direction_and_one_cab_mask_per_car() -> None:
     calls = press(Calls(), Author(3, 1), Call(Button.UP, 0, EVERY_CAR))
     calls = press(calls, Author(7, 1), Call(Button.DOWN, 3, EVERY_CAR))
     calls = press(calls, Author(7, 1), Call(Button.CAB, 2, 7))

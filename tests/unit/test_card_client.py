@@ -65,7 +65,7 @@ class Line:
 
 @pytest.fixture
 def line() -> Line:
-    """Return a line whose card has received MOVING_UP after its first sweep. The second sweep is unanswered."""
+    """Return a line whose card has answered one sweep, has received MOVING_UP, and owes the reply to a second sweep."""
     made = Line()
     made.client.begin(0)
     assert made.sent() == HALT + READ_IDENTITY
@@ -171,7 +171,7 @@ def test_truncated_reply_halts_the_motor(line: Line) -> None:
     assert line.client.why_halted == "truncated reply"
 
 
-def test_identity_is_requested_until_it_is_the_only_reply(line: Line) -> None:
+def test_identity_is_requested_again_until_the_card_sends_nothing_else(line: Line) -> None:
     line.receive(TWO_FLOORS)
     for _ in range(3):
         line.receive(b"\x00")

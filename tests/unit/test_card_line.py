@@ -221,14 +221,13 @@ def test_client_that_waits_for_every_reply_is_served(tmp_path: Path) -> None:
                 (state,) = json.loads(lines.readline()).get("cars", [{}])
                 return dict(state)
 
-            for _ in range(2):  # For the second client, the card is as the first left it.
+            for _ in range(2):  # The second client finds the card as the first left it.
                 server = LabServer(path)
                 assert server.wide(63) == 0xA2
                 assert [server.wide(pin) for pin in (38, 46, 62)] == [0x10, 0, 0]
                 server.write(13, 0)
-                server.write(
-                    0x40 + 30, 0x40 + 0, 0, 0x40 + 24, 24
-                )  # Pins 0 and 24 are lamps that the card does not have.
+                server.write(0x40 + 30, 0x40 + 0, 0)  # The lab's server uses pin 0 for lamps that do not exist.
+                server.write(0x40 + 24, 24)  # Open the door and close it.
                 server.write(36, 13, 255)
                 server.wide(63)
                 assert (ask(do="state")["motor"], ask(do="state")["lamps"]["up"]) == ("up", [0])

@@ -15,7 +15,7 @@ from elevator.building.building import Building, open_building
 from elevator.building.card_line import CardLine
 from elevator.building.elevator import Machine
 from elevator.building.shaft import Shaft, put
-from elevator.core.model import Buttons, Confirmed, Inputs, Motor, Outputs
+from elevator.core.model import Button, Buttons, Confirmed, Inputs, Motor, Outputs
 from elevator.hardware import card_client, card_port
 from elevator.hardware.card_port import CardPort
 from elevator.hardware.io_card import READ_IDENTITY, SWEEP
@@ -67,7 +67,7 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
 
 def test_port_reads_inputs_and_writes_outputs(bench: Bench) -> None:
     bench.pump(lambda: bench.port.inputs(now_ms()) == Inputs(floor=2))
-    bench.built.press(0, *(2, 3))  # type: ignore[arg-type]  # cab 3
+    bench.built.press(0, Button.CAB, 3)
     bench.pump(lambda: bench.port.inputs(now_ms()) == Inputs(Buttons(cab=0b1000), 2))
     bench.port.write(Outputs(door=True, lamps=Buttons(cab=0b1000), floor=2))
     bench.pump(lambda: bench.machine.door and bench.machine.indicator == 2)
@@ -76,9 +76,9 @@ def test_port_reads_inputs_and_writes_outputs(bench: Bench) -> None:
 
 
 def confirmed_inputs(before: Inputs, wanted: Outputs) -> Inputs:
-    """Return the expected reply to a sweep if *wanted* is written after its request.
+    """Return the inputs that a sweep should give if *wanted* is written between the request and the reply.
 
-    It equals *before*, the previous reply, but it no longer confirms what *wanted* contradicts.
+    They equal *before*, the inputs from the previous sweep, but do not confirm what *wanted* contradicts.
     """
     door_open, motor_stopped = before.confirmed
     confirmed = Confirmed(door_open and bool(wanted.door), motor_stopped and wanted.motor is Motor.STOP)
@@ -138,7 +138,7 @@ def test_unplugged_card_is_logged_once_and_gets_all_outputs_when_replugged(bench
     bench.pump(lambda: bench.machine.indicator == 2)
 
 
-def test_card_with_a_loose_plug_is_logged_a_few_times(bench: Bench) -> None:
+def test_card_with_a_loose_plug_is_logged_only_a_few_times(bench: Bench) -> None:
     for _ in range(8):
         bench.line.plug()
         bench.pump(bench.answers)
@@ -348,7 +348,7 @@ def test_port_with_a_full_output_buffer_can_be_reopened_while_a_copy_is_open() -
 
 
 @pytest.mark.parametrize(("interval_ms", "sweeps"), [(0, 200), (10, 100), (250, 100)])
-def test_card_is_swept_every_interval_and_at_least_every_10_ms(interval_ms: int, sweeps: int) -> None:
+def test_card_is_swept_at_the_given_interval_or_every_10_ms_if_that_is_shorter(interval_ms: int, sweeps: int) -> None:
     asked_at_ms: list[int] = []
 
     def card(request: bytes, asked: int) -> bytes:

@@ -17,8 +17,8 @@ def test_input_passes_its_fuzz_target(file: Path) -> None:
 def test_corpus_of_each_fuzz_target_has_accepted_and_refused_inputs(name: str) -> None:
     """Inputs that are all refused would test only the parser's first check."""
     accepted = {TARGETS[name](file.read_bytes()) for file in (CORPUS / name).iterdir()}
-    assert accepted == {True, False}, "after a change of a format, convert the inputs of its corpus"
+    assert accepted == {True, False}, "if a format has changed, convert the inputs in its corpus"
 
 
-def test_pieces_split_an_input_by_its_length_bytes() -> None:
+def test_each_piece_of_an_input_begins_with_a_control_byte_and_a_length() -> None:
     assert list(Bytes(b"\x07\x02ab\x01\x00\x05\x09c").pieces()) == [(7, b"ab"), (1, b""), (5, b"c")]

@@ -105,7 +105,9 @@ def test_card_passes_the_check_if_it_answers_and_fails_if_another_program_uses_i
 def test_modem_manager_is_reported_unless_a_udev_rule_blocks_it(tmp_path: Path) -> None:
     processes, udev, port = tmp_path / "proc", tmp_path / "udev", Path("/dev/null")
     for pid, name in ((1, "systemd"), (20, "ModemManager")):
-        assert not list(doctor.check_modem_manager(str(port), processes, udev)), "ModemManager is not running"
+        assert not list(doctor.check_modem_manager(str(port), processes, udev)), (
+            "ModemManager was reported but is not running"
+        )
         (processes / str(pid)).mkdir(parents=True)
         (processes / str(pid) / "comm").write_text(f"{name}\n")
     udev.mkdir()
@@ -118,7 +120,7 @@ def test_modem_manager_is_reported_unless_a_udev_rule_blocks_it(tmp_path: Path) 
     assert found.good
 
 
-def test_card_fails_while_another_program_writes_to_it(tmp_path: Path) -> None:
+def test_card_fails_the_check_while_another_program_writes_to_it(tmp_path: Path) -> None:
     with simulated_card(tmp_path, 2) as path:
         writer = subprocess.Popen(["sh", "-c", f"while sleep 0.05; do printf '\\377AT\\r' >{path}; done"])
         found = doctor.check_card(path, 99)

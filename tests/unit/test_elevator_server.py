@@ -141,7 +141,7 @@ def pump(
     timeout_s: float = 10,
     clock: Callable[[], int] = now_ms,
 ) -> None:
-    """Run *port* and *built*, if given, until *done* returns true."""
+    """Run *port*, and *built* unless it is None, until *done* returns true."""
     end = time.monotonic() + timeout_s
     while not done():
         assert time.monotonic() < end, "timed out"
@@ -175,9 +175,9 @@ def test_equal_replies_give_the_same_snapshot_object() -> None:
 
 
 def confirmed_inputs(before: Inputs, wanted: Outputs) -> Inputs:
-    """Return the expected reply to a sweep if *wanted* is written after its request.
+    """Return the inputs that a sweep should give if *wanted* is written between the request and the reply.
 
-    It equals *before*, the previous reply, but it no longer confirms what *wanted* contradicts.
+    They equal *before*, the inputs from the previous sweep, but do not confirm what *wanted* contradicts.
     """
     door_open, motor_stopped = before.confirmed
     confirmed = Confirmed(door_open and bool(wanted.door), motor_stopped and wanted.motor is Motor.STOP)
@@ -255,7 +255,7 @@ def test_server_with_another_protocol_gives_no_inputs_and_is_logged_once(answer:
     listener.close()
 
 
-def test_server_that_keeps_disconnecting_is_logged_a_few_times() -> None:
+def test_server_that_keeps_disconnecting_is_logged_only_a_few_times() -> None:
     listener = socket.create_server(("127.0.0.1", 0))
     listener.settimeout(5)
     port = ElevatorServer("127.0.0.1", listener.getsockname()[1], FLOORS)

@@ -1,4 +1,4 @@
-"""A node's log in virtual time: it has each event at once, but flapping inputs do not flood it."""
+"""A node's log, in virtual time: events are logged at once, but flapping inputs do not flood the log."""
 
 import logging
 from collections.abc import Callable
@@ -63,7 +63,7 @@ def test_flapping_input_does_not_flood_the_log(
     group[0].set_machine(machine(put(Shaft(4), 1, group.now_ms)))
     group.run(2 * MINUTE_MS)
     assert [line for line in group[0].log if "service" in line][-1].startswith("in service"), (
-        "the last line must be correct"
+        "the last line must say that the car is in service"
     )
     group.press(0, Button.CAB, 2)
     group.run(10_000)
@@ -79,7 +79,7 @@ def test_flapping_link_to_a_peer_does_not_flood_the_log(cut_ms: int, connected_m
     assert len(lines) <= 14
     group.run(2 * MINUTE_MS)
     last = [line for line in group[0].log if line.startswith("node 1")][-1]
-    assert last.startswith("node 1 is alive (after "), "the last line must be correct"
+    assert last.startswith("node 1 is alive (after "), "the last line must say that node 1 is alive"
 
 
 def test_packet_loss_does_not_flood_the_log() -> None:

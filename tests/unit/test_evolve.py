@@ -1,4 +1,4 @@
-"""The fast `evolve` has the results of attrs.evolve."""
+"""The fast `evolve` gives the same results as attrs.evolve."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ def test_copy_has_the_changes_and_keeps_the_other_fields() -> None:
     assert evolve(Car(), fault=Fault.DOOR, floor=2) == Car(floor=2, fault=Fault.DOOR)
 
 
-def test_cached_properties_are_computed_again() -> None:
+def test_copy_computes_cached_properties_again() -> None:
     author = Author(1, 5)
     calls = Calls()
     assert calls.seen == {}

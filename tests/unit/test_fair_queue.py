@@ -47,7 +47,7 @@ def test_number_of_known_addresses_is_limited() -> None:
 
 @given(st.lists(st.none() | st.tuples(st.sampled_from("abcd"), st.integers(0, 200)), max_size=60))
 def test_dropped_datagrams_are_counted_and_the_rest_keep_their_order(acts: list[tuple[str, int] | None]) -> None:
-    """Acts: None pops a datagram, (address, 0) marks the address as known, (address, n) puts n datagrams."""
+    """In *acts*, None pops a datagram, (address, 0) marks the address as known, and (address, n) puts n datagrams."""
     queue, put, popped = FairQueue(), 0, 0
     newest = dict.fromkeys("abcd", 0)
 

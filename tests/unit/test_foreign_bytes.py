@@ -1,6 +1,6 @@
-"""Foreign bytes: another program writes to the I/O card's port. Also late and lost replies.
+"""Bytes that another program writes to the I/O card's port (foreign bytes). Also late and lost replies.
 
-The first tests put a simulated card in every state that foreign bytes can cause, before every byte of our messages. The
+The first tests put a simulated card into every state that foreign bytes can cause, at every point of our messages. The
 others run the port against a simulated card in virtual time.
 """
 
@@ -100,7 +100,7 @@ MESSAGES = [
 def test_first_byte_of_a_message_never_starts_the_motor(message: bytes) -> None:
     """Another program has just written a pair of bytes: for HALT, any pair; for other messages, one of two pairs.
 
-    The first of these makes the card expect a speed; the second starts the motor.
+    The first of the two makes the card expect a speed; the second starts the motor.
     """
     for pair in itertools.product(range(256), repeat=2) if message == io_card.HALT else [(0x54, 0x0D), (0x0D, 0x0D)]:
         card, machine = feed(Card(), at(2), bytes(pair))
@@ -165,7 +165,7 @@ class Rig:
         self.seen.clear()
 
     def recover(self, ms: int) -> None:
-        """Run until the outputs are restored and no reply is missing: at least three sweeps, at most *ms*."""
+        """Run for three sweeps, then until the outputs are restored and no reply is pending, but at most *ms*."""
         end_ms = self.now_ms + ms
         self.run(3 * SWEEP_MS)
         while self.now_ms < end_ms and (self.port.client.panel.asked_at_ms is not None or not self.is_restored()):
@@ -260,7 +260,7 @@ def test_stopped_car_recovers_from_any_foreign_byte(rigs: list[Rig], phase: int)
         if phase == 0 and byte != 0x4D:  # The command 0x4D starts the motor.
             assert rig.running_ms == 0, byte
         assert None not in rig.seen, byte
-    assert len(rig.port.news) <= 2, "one line that the card answers, and one line a minute about halts"
+    assert len(rig.port.news) <= 2, "one line says that the card answers, and at most one a minute reports halts"
 
 
 @pytest.mark.rule("S3")
@@ -382,12 +382,12 @@ def test_stolen_reply_bytes_halt_the_motor_until_resynchronised(rigs: list[Rig],
     rig.run(800)
     assert rig.is_restored()
     assert len(rig.port.news) == 2
-    if stolen <= 5:  # at most one sweep reply and the byte after it
+    if stolen <= 5:  # Five bytes are the reply to one sweep and the byte after it.
         assert None not in rig.seen
 
 
 @pytest.mark.parametrize("stolen", [4, 8])
-def test_foreign_motor_command_during_a_halt_lasts_for_10_ms(rigs: list[Rig], stolen: int) -> None:
+def test_foreign_motor_command_during_a_halt_lasts_at_most_10_ms(rigs: list[Rig], stolen: int) -> None:
     for wait_ms in range(0, 180, 20):
         rig = make(rigs)
         rig.steal_count = stolen

@@ -32,7 +32,7 @@ def ipv6(payload: bytes, protocol: int = 17) -> bytes:
 
 
 def is_udp_checksum_right(data: bytes) -> bool:
-    """Add up the datagram and the pseudo header of RFC 768 or RFC 8200, field by field."""
+    """Report whether the UDP checksum is right. Compute it as RFC 768 (IPv4) or RFC 8200 (IPv6) prescribes."""
     packet = data[24:]
     if packet[0] >> 4 == 4:
         segment = packet[20:]
@@ -55,8 +55,8 @@ def test_frame_recorded_from_linux_is_read() -> None:
 def test_made_frame_equals_the_recorded_one_except_for_the_fragmentation_flag() -> None:
     made = bytearray(datagram(b"to all"))
     assert is_udp_checksum_right(bytes(made))
-    made[30:32] = RECORDED[30:32]  # Don't fragment.
-    made[34:36] = RECORDED[34:36]  # The checksum, which covers this flag.
+    made[30:32] = RECORDED[30:32]  # This field contains the flag "don't fragment".
+    made[34:36] = RECORDED[34:36]  # The header checksum covers the flag.
     assert bytes(made[10:50] + made[52:]) == RECORDED[10:50] + RECORDED[52:]
 
 
@@ -65,7 +65,7 @@ def test_header_checksum_of_the_recorded_frame_is_right() -> None:
     assert checksum(datagram(b"x")[24:44]) == 0
 
 
-def test_checksum_is_that_of_the_example_in_rfc_1071() -> None:
+def test_checksum_agrees_with_the_example_in_rfc_1071() -> None:
     assert checksum(bytes.fromhex("0001f203f4f5f6f7")) == 0xFFFF - 0xDDF2
     assert checksum(b"\x12") == checksum(b"\x12\0")
 
@@ -85,7 +85,7 @@ def test_made_datagram_is_read_back(payload: bytes) -> None:
         assert first.payload is None
 
 
-def test_fragments_join_to_the_datagram() -> None:
+def test_fragments_can_be_joined_to_the_original_datagram() -> None:
     payload = bytes(range(256)) * 20
     made = udp_frames(MACS, ADDRESSES, (1, 2), payload, 77)
     joined = bytearray()
@@ -122,13 +122,13 @@ def test_payload_is_replaced_with_the_right_checksum(original: bytes) -> None:
 
 
 def test_checksum_of_zero_is_sent_as_ones() -> None:
-    """A checksum field of 0 means that there is none."""
+    """A checksum field of 0 means that the datagram has no checksum."""
     for last in range(0x10000):
         data = datagram(struct.pack("!H", last))
         if data[50:52] == b"\xff\xff":
             assert is_udp_checksum_right(data)
             return
-    raise AssertionError("one of all words makes the sum 0")
+    raise AssertionError("no word made the checksum 0, but one of them must")
 
 
 def test_padding_of_a_short_frame_is_not_counted() -> None:
@@ -137,7 +137,7 @@ def test_padding_of_a_short_frame_is_not_counted() -> None:
     assert (frame.ip_bytes, frame.payload) == (31, b"abc")
 
 
-def test_overhead_of_kernels_is_recognized() -> None:
+def test_packets_that_kernels_send_on_their_own_are_recognized_as_overhead() -> None:
     igmp = bytearray(datagram(bytes(8)))
     igmp[33] = 2
     for data in (bytes(igmp), ipv6(bytes(8), 58), ipv6(bytes(8), 0)):
@@ -149,7 +149,7 @@ def test_overhead_of_kernels_is_recognized() -> None:
     assert (arp.is_ip, arp.ip_bytes) == (False, 0)
 
 
-def test_frame_that_the_kernel_is_yet_to_split_has_no_payload() -> None:
+def test_frame_that_the_kernel_will_split_later_has_no_payload() -> None:
     frame = parse(b"\x01\x05" + RECORDED[2:])
     assert frame is not None
     assert frame.udp is not None
@@ -178,7 +178,9 @@ def test_datagram_with_a_wrong_length_has_no_payload(length: int) -> None:
 
 
 @given(st.sampled_from([RECORDED, ipv6(b"to all"), b""]), st.lists(st.tuples(st.integers(0, 60), st.integers(0, 255))))
-def test_no_bytes_are_misread(whole: bytes, changes: list[tuple[int, int]]) -> None:
+def test_rewriting_the_payload_of_a_corrupted_frame_keeps_its_length(
+    whole: bytes, changes: list[tuple[int, int]]
+) -> None:
     data = bytearray(whole)
     for place, value in changes:
         data[place : place + 1] = bytes([value])

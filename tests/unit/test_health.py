@@ -23,7 +23,7 @@ class Run:
         self.now_ms = LONG_MS
 
     def fail(self, kind: FaultKind, lasts_ms: int | None) -> None:
-        """Begin a fault of node 0. It ends after *lasts_ms*; None: never."""
+        """Begin a fault of node 0 and end it after *lasts_ms*. If that is None, the fault does not end."""
         fault = InjectedFault(kind, self.now_ms, self.now_ms + (lasts_ms or LONG_MS), 0)
         self.stream.emit(FaultBegan(fault))
         self.now_ms += lasts_ms or 0

@@ -44,7 +44,7 @@ FAILING = {
 
 
 def bundle(folder: Path, **sources: str) -> Bundle:
-    """Bundle packages with the given sources. Each has a module `absent` on disk but not in the bundle."""
+    """Bundle packages with the given sources. Each package has a module `absent` on disk but not in the bundle."""
     for name, source in sources.items():
         package = folder / name
         package.mkdir()
@@ -59,7 +59,9 @@ def bundle(folder: Path, **sources: str) -> Bundle:
 
 
 @pytest.mark.parametrize("source", FAILING)
-def test_missing_import_of_a_library_is_reported_only_if_it_would_fail(tmp_path: Path, source: str) -> None:
+def test_missing_module_that_a_library_imports_is_reported_only_if_the_import_would_fail(
+    tmp_path: Path, source: str
+) -> None:
     found = bundle(tmp_path, elevator="import library", library=source).failing()
     assert bool(found) is FAILING[source]
     assert all(line.startswith("library imports ") and "absent" in line for line in found)

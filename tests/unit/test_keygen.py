@@ -68,7 +68,7 @@ def test_malformed_key_file_is_reported_on_one_line(tmp_path: Path, text: str) -
     assert KEYS_MAX == 2
 
 
-def test_key_path_to_a_pipe_a_directory_or_nothing_is_refused_without_blocking(tmp_path: Path) -> None:
+def test_key_file_that_is_missing_or_not_a_regular_file_is_refused_without_blocking(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe", 0o600)
     for file in (tmp_path / "pipe", tmp_path, tmp_path / "none"):
         with pytest.raises(ConfigError, match="key file") as error:
@@ -82,7 +82,7 @@ def test_systemd_credential_is_used_if_no_key_file_is_configured(
     unkeyed, keyed = Config(id=1), Config(id=1, key_file=tmp_path / "key")
     assert key_file(unkeyed) is None
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
-    assert key_file(unkeyed) is None, "a service without a key also starts"
+    assert key_file(unkeyed) is None, "the credentials of a service need not include a key"
     credential = written(tmp_path / CREDENTIAL, LINE, 0o440)
     assert read_keys(key_file(unkeyed)) == (b"\x0f" * 32,), "the mode of a credential is not checked"
     assert key_file(keyed) == tmp_path / "key"

@@ -73,7 +73,7 @@ print(*sorted(sys.modules))
 def test_assign_imports_only_what_it_needs() -> None:
     """Controllers start `elevator assign` for every answer. Imports take most of its run time.
 
-    The option -S of Python prevents the imports of the module site.
+    Python's option -S leaves out the module site and what it imports.
     """
     root = Path(__file__).parents[2]
     command = [sys.executable, "-S", "-c", ASSIGN, str(root)]

@@ -31,7 +31,7 @@ def test_car_moves_only_towards_calls_and_never_past_an_end_floor() -> None:
             assert 0 <= floor + chosen < FLOORS
 
 
-def test_car_is_idle_exactly_if_it_has_no_calls() -> None:
+def test_car_is_idle_if_and_only_if_it_has_no_calls() -> None:
     for (floor, direction, work), departing in product(domain(), (False, True)):
         behaviour, _ = decide(floor, direction, work, departing)
         assert (behaviour is Behaviour.IDLE) == (everything(work) == 0)

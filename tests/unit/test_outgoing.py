@@ -65,14 +65,17 @@ def message(calls: Calls, rates: Rates = RATES, floors: int = 4) -> Heartbeat:
 
 
 def settled(calls: Calls, sequence: int = 1) -> Outgoing:
-    """Return the state of a node whose *calls* have not changed recently. *sequence* is its last one."""
+    """Return the state of a node whose *calls* have not changed recently, after the heartbeat number *sequence*."""
     return evolve(compose(Outgoing(), message(calls), 0), repeats=0, is_awaited=False, sequence=sequence)
 
 
 def send(
     state: Outgoing, now_ms: int, count: int, every_ms: int = 0, others: int = 1, differs: bool = False
 ) -> Iterator[tuple[int, Heartbeat]]:
-    """Send *count* heartbeats, one every *every_ms*. Yield the time and contents of each."""
+    """Send *count* heartbeats, one every *every_ms*. Yield the time and contents of each.
+
+    The node has *others* live peers. If *differs* is true, a peer's call set has differed since time 0.
+    """
     for _ in range(count):
         heartbeat = outgoing.heartbeat(state, now_ms, others, 0 if differs else None)
         yield now_ms, heartbeat
@@ -100,7 +103,7 @@ def test_changed_entry_is_sent_while_the_change_is_recent() -> None:
             assert sent.calls.entries == ({ME: calls.entries[ME]} if is_recent else {})
 
 
-def test_each_changed_entry_is_sent_for_the_same_time() -> None:
+def test_each_changed_entry_is_sent_for_the_same_duration() -> None:
     one, two = Author(0, 70), Author(1, 70)
     first = press(calls_of(3), one, UP)
     second = press(first, two, UP)
@@ -142,7 +145,7 @@ def test_changed_rates_are_sent_while_the_change_is_recent() -> None:
         assert sent.calls.entries == {} or is_refresh(sent)
 
 
-def test_more_changes_than_fit_are_sent_in_turn() -> None:
+def test_changes_that_do_not_fit_into_one_heartbeat_are_sent_in_turn() -> None:
     calls = calls_of(30, live=20)
     state = compose(settled(Calls()), message(calls), QUIET_MS)
     joined, fewest = Calls(), 0
@@ -277,12 +280,12 @@ def test_datagram_never_exceeds_its_limit(old: Calls, new: Calls, sequence: int,
         assert decode(datagram, GROUP) == sent
 
 
-def test_full_entry_fits_the_room() -> None:
+def test_largest_entry_fits_into_a_heartbeat() -> None:
     assert entry_bytes(full_entry(ME, MAX_FLOORS, COUNT_MAX)) <= ROOM_BYTES
 
 
 @given(st.lists(st.integers(0, 190), max_size=70), st.integers(0, 1 << 53), st.integers(0, 1100), st.integers(1, 1100))
-def test_entries_in_turn_are_consecutive_and_fill_the_share(
+def test_in_turn_chooses_consecutive_entries_that_fill_the_share(
     lives: Sequence[int], first: int, room: int, share: int
 ) -> None:
     entries = [Entry(Author(k % 64, k), 200, dict.fromkeys(range(1, live + 1), UP)) for k, live in enumerate(lives)]
@@ -301,7 +304,7 @@ def test_entries_in_turn_are_consecutive_and_fill_the_share(
 # Schedule
 
 
-def test_unchanged_message_keeps_the_state() -> None:
+def test_composing_an_unchanged_message_returns_the_same_state() -> None:
     state = settled(calls_of(3))
     assert compose(state, message(calls_of(3)), QUIET_MS) is state
 

@@ -159,7 +159,7 @@ def test_passenger_presses_the_cab_button_again_if_its_lamp_stays_dark() -> None
     assert after(one(), *story)[1] == [CALL, PanelPress(1, Button.CAB, 3), PanelPress(1, Button.CAB, 3)]
 
 
-def test_wake_is_the_time_of_the_next_action() -> None:
+def test_crowd_wakes_at_the_time_of_its_next_action() -> None:
     crowd = one()
     assert passengers.wake_at_ms(crowd) == 1000
     crowd, _ = passengers.step(crowd, AWAY, 1000)
@@ -179,7 +179,7 @@ def test_longest_wait_includes_waiting_passengers() -> None:
     assert passengers.tally(done, 31_000) == passengers.Tally(1, 0, 3000.0, 3000)
 
 
-def test_statistics_include_passengers_no_longer_stored() -> None:
+def test_statistics_include_passengers_who_are_no_longer_stored() -> None:
     crowd = passengers.crowd(evolve(TRAFFIC, per_minute=600))
     waits: dict[int, int] = {}
     for now_ms in range(0, 100_000, 50):

@@ -31,7 +31,7 @@ def heartbeat(sender: Author, sequence: int, calls: Calls, digest: int) -> Heart
 
 
 def served(authors: int) -> Calls:
-    """Return a call set with one served press of each of this number of incarnations of node 2."""
+    """Return a call set with a served press by each of the first *authors* incarnations of node 2."""
     calls = Calls()
     for incarnation in range(authors):
         calls = press(calls, Author(2, incarnation), UP)
@@ -47,7 +47,7 @@ def test_restarted_peer_acknowledges_only_what_it_sends() -> None:
     restarted = peers.receive(agreed, heartbeat(Author(1, 6), 1, Calls(), 0), 10)
     assert restarted is not None
     assert restarted.calls == Calls()
-    assert restarted.agreed_at_ms == -NEVER_MS, "it may lack everything"
+    assert restarted.agreed_at_ms == -NEVER_MS, "the restarted peer may have lost every call"
 
 
 @pytest.mark.rule("L3")

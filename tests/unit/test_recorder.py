@@ -117,7 +117,7 @@ def test_failed_write_is_retried_with_the_newest_record(
     assert stored(tmp_path) == Record(14, CALLS)
 
 
-def test_disk_that_refuses_every_second_write_is_logged_a_few_times(
+def test_disk_that_refuses_every_second_write_is_logged_only_a_few_times(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -213,7 +213,7 @@ def test_call_found_late_and_then_served_is_not_written_again(tmp_path: Path, mo
         poll_until(disk, lambda news: news.found)
         disk.save(Record(71, make_calls({}, CALLS.seen)))
         poll_until(disk, lambda news: news.recorded == make_calls({}, CALLS.seen))
-        disk.save(Record(71, Calls()))  # The version vector of this record is empty too.
+        disk.save(Record(71, Calls()))  # This record also has an empty version vector. It must not bring the call back.
     monkeypatch.undo()
     assert stored(tmp_path) == Record(71, Calls())
 
@@ -285,7 +285,7 @@ def test_unusable_directory_raises_store_error(tmp_path: Path) -> None:
 
 
 def test_writer_killed_at_any_instruction_leaves_a_complete_record(tmp_path: Path) -> None:
-    """The next reader finds the last acknowledged record or the next one.
+    """The next reader finds the last acknowledged record, or the one written after it.
 
     ELEVATOR_KILLS sets the number of kills.
     """

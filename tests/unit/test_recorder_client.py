@@ -37,7 +37,7 @@ def save(client: RecorderClient, *numbers: int) -> None:
 def test_record_is_sent_once_and_acknowledged(client: RecorderClient) -> None:
     save(client, 1)
     client.save(Record(71, CALLS[1]))
-    assert send(client) is None, "the record is equal"
+    assert send(client) is None, "an equal record is not sent again"
     assert client.take_news() is NOTHING
     client.receive(b"+1", 5)
     assert client.take_news() == DiskNews(recorded=CALLS[1])
@@ -137,7 +137,7 @@ def test_record_found_late_is_reported(client: RecorderClient) -> None:
     assert client.take_news() == DiskNews(found=RECORDS[3])
 
 
-def test_unusable_record_is_a_failure_with_a_reason(client: RecorderClient) -> None:
+def test_unusable_record_is_reported_as_a_failure_with_a_reason(client: RecorderClient) -> None:
     client.receive(b"!it belongs to another node", 5)
     assert client.take_news() == DiskNews(failed=True)
     assert client.refusal == "it belongs to another node"

@@ -1,4 +1,4 @@
-"""The advice to a user whose system does not allow network namespaces, and the messages to the kernel."""
+"""The advice to users whose systems forbid network namespaces, and the errors and messages of the kernel."""
 
 import errno
 import os

@@ -1,4 +1,4 @@
-"""`elevator serve-card` with a simulated card, tested through its protocol."""
+"""`elevator serve-card` with a simulated card, tested through the elevator server's protocol."""
 
 import os
 import selectors
@@ -36,7 +36,7 @@ def test_motor_command_may_contain_a_speed() -> None:
     assert (first.outputs.motor, first.speed) == (Motor.UP, 200)
     second = apply(first, bytes((1, 1, 0, 0)), 50)
     assert second.speed == 50
-    assert second.outputs != first.outputs, "a new speed sends the command again"
+    assert second.outputs != first.outputs, "the command is sent again because the speed is new"
     assert apply(second, bytes((1, 1, 0, 0)), 50) == second, "an equal command changes nothing"
 
 
@@ -50,7 +50,7 @@ def test_every_direction_byte_is_accepted(byte: int, motor: Motor) -> None:
 
 
 @pytest.mark.parametrize("rest", [(3, 0, 1), (0, 9, 1), (0, 3, 1), (1, 0, 1), (255, 255, 255), (7, 0, 0)])
-def test_messages_for_missing_lamps_and_floors_are_ignored(rest: tuple[int, int, int]) -> None:
+def test_messages_for_lamps_and_floors_that_do_not_exist_are_ignored(rest: tuple[int, int, int]) -> None:
     for operation in range(256):
         message = bytes((operation, *rest))
         assert apply(Wanted(), message, 50).outputs.lamps == Buttons()
@@ -236,7 +236,7 @@ def test_frequent_reconnects_do_not_flood_the_log(served: Served) -> None:
     assert served.log().count("client disconnected: it closed the connection") <= 4
 
 
-def test_port_of_a_node_works_with_serve_card(served: Served) -> None:
+def test_node_can_use_serve_card_as_its_elevator_server(served: Served) -> None:
     port = ElevatorServer("127.0.0.1", served.port, 4)
 
     def read() -> Inputs | None:

@@ -1,4 +1,4 @@
-"""The shaft, compared with a model that simulates every millisecond, and its invariants."""
+"""The shaft: its invariants, and a comparison with a model that simulates every millisecond."""
 
 from attrs import evolve
 from hypothesis import given
@@ -11,7 +11,7 @@ from elevator.core.model import Motor
 
 @st.composite
 def shafts(draw: st.DrawFn) -> Shaft:
-    """Draw a small shaft: a few steps reach every edge. The car may be out of bounds."""
+    """Draw a shaft so small that a car reaches any edge in a few steps. The car may be out of bounds."""
     shaft = Shaft(
         floors=draw(st.integers(2, 4)),
         travel_ms=draw(st.integers(1, 9)),

@@ -102,7 +102,7 @@ def test_web_option_sets_the_address_of_the_page(file: Path, web: list[str], pla
         b"--port 1 --port=15000 --floors 6 // \xe5tte etasjer, not UTF-8\n --light_On -",
     ],
 )
-def test_file_formats_are_equivalent(file: Path, content: bytes) -> None:
+def test_layout_of_the_file_does_not_matter(file: Path, content: bytes) -> None:
     file.write_bytes(content)
     parsed = settings()
     assert (parsed.port, parsed.numfloors, parsed.light_on) == (15000, 6, "-")
@@ -208,7 +208,8 @@ def test_unreadable_file_is_ignored_with_a_reason(file: Path, monkeypatch: pytes
     def refuse(path: Path, mode: str) -> None:
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr(Path, "open", refuse)  # Root, who may run the tests, can read any file.
+    # A file mode would not do: root may run the tests, and can read any file.
+    monkeypatch.setattr(Path, "open", refuse)
     assert ignored() == ["simulator.con: ignored all of it (Permission denied)"]
 
 

@@ -18,7 +18,7 @@ from rules import (
     read_rules,
 )
 
-pytestmark = pytest.mark.xdist_group("specification")  # They share what they read from all files.
+pytestmark = pytest.mark.xdist_group("specification")  # Read all files in one process only: it caches them.
 
 RULES = [name for name, _ in read_rules()]
 
@@ -27,13 +27,13 @@ TESTED_ELSEWHERE = {
     "S1": "Seals are checked before a datagram reaches a node, and scenarios deliver datagrams without seals.",
     "S3": "Foreign bytes arrive at the serial port, and scenarios use the elevator server's protocol.",
 }
-"""Rules without a scenario, each with the reason. Other tests have their markers."""
+"""Rules without a scenario, each with the reason. Other tests have markers for these rules."""
 
 WITHOUT_MUTANT = {
     "G2": "It lists the failures that the simulated world injects.",
     "C6": "Random plans rarely repeat presses at an open door for long enough. A plan in test_regressions.py does.",
     "C12": "Its code is outside the core, and the simulated world has no supervisor.",
-    "A4": "The judges do not check yet where idle cars wait.",
+    "A4": "The judges do not yet check where idle cars wait.",
     "S1": "Its code is outside the core, and simulated heartbeats are delivered without a seal.",
     "S2": "The mutant would be in a decoder, and the simulated attacker would have to find it.",
     "S3": "Its code is outside the core, and the simulated world has no serial line.",

@@ -100,7 +100,7 @@ def test_file_with_a_damaged_row_is_renamed(tmp_path: Path, text: object) -> Non
     ],
 )
 def test_file_with_another_schema_is_renamed(tmp_path: Path, change: str) -> None:
-    """An unknown schema is not a disk error: the recorder would retry forever."""
+    """If an unknown schema counted as a disk error, the recorder would retry forever."""
     save(tmp_path, Record(71, CALLS))
     database = sqlite3.connect(tmp_path / "record.sqlite")
     database.execute(change)
@@ -142,7 +142,7 @@ def test_path_that_is_not_a_regular_file_is_renamed(tmp_path: Path, make: Callab
     assert len(list(tmp_path.glob("*.spoiled-*"))) == 1
 
 
-def test_corrupted_file_is_read_completely_renamed_or_refused(tmp_path: Path) -> None:
+def test_corrupted_file_is_read_in_full_or_renamed_or_refused(tmp_path: Path) -> None:
     """A corrupted file may seem to be of a newer version. Then the store must leave it in place."""
     rng = random.Random(5)
     save(tmp_path, Record(71, CALLS))
@@ -192,7 +192,7 @@ def test_impossible_directory_raises_store_error(tmp_path: Path) -> None:
         Store(tmp_path / "file" / "record", 4)
 
 
-def test_calls_at_missing_floors_are_dropped(tmp_path: Path) -> None:
+def test_stored_calls_above_the_top_floor_are_dropped(tmp_path: Path) -> None:
     save(tmp_path, Record(71, CALLS))
     loaded = reopened(tmp_path, floors=3)
     assert loaded is not None
@@ -202,7 +202,8 @@ def test_calls_at_missing_floors_are_dropped(tmp_path: Path) -> None:
 def test_save_succeeds_after_the_disk_recovers(tmp_path: Path) -> None:
     store = Store(tmp_path, 4)
     store.save(write_record(Record(70, Calls())))
-    store._database.execute("PRAGMA query_only = ON")  # for this connection only
+    # The setting belongs to this connection. After a failure, the store opens a new one, which can write.
+    store._database.execute("PRAGMA query_only = ON")
     assert not store.save(write_record(Record(71, CALLS)))
     assert store.save(write_record(Record(71, CALLS)))
     assert store.load() == Record(71, CALLS)

@@ -1,4 +1,4 @@
-"""The arguments by which `exam` and `demo` start another program's controllers."""
+"""The arguments of `exam` and `demo` that say how to start the controllers."""
 
 from pathlib import Path
 
@@ -34,7 +34,7 @@ def test_each_controller_gets_the_values_of_its_car(tmp_path: Path) -> None:
         assert Path(own).is_dir()
 
 
-def test_program_in_this_directory_is_found_from_another(tmp_path: Path) -> None:
+def test_relative_path_to_a_program_is_made_absolute(tmp_path: Path) -> None:
     assert launch(parse("--", "./run"), 0, 2, 4, tmp_path, None).command == [str(Path.cwd() / "run")]
     assert launch(parse("--", "run"), 0, 2, 4, tmp_path, None).command == ["run"]
 

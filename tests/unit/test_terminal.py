@@ -250,7 +250,7 @@ class Screen:
                 time.sleep(timeout_s)
 
     def until(self, pattern: bytes | Callable[[], object], since: int = 0) -> None:
-        """Read until the output from offset *since* on matches *pattern*. A callable must return true instead."""
+        """Read until the output after offset *since* matches *pattern*, or until a callable *pattern* returns true."""
         deadline = time.monotonic() + PATIENCE_S
         while not (pattern() if callable(pattern) else re.search(pattern, self.output[since:], re.DOTALL)):
             assert time.monotonic() < deadline, self.output[since:]
@@ -377,7 +377,7 @@ def test_program_ends_when_the_terminal_closes(screen: Screen) -> None:
 
 @pytest.mark.parametrize("victim", ["program", "parent"])
 @pytest.mark.parametrize("command", ["demo", "watch"])
-def test_demo_and_watch_restore_the_terminal(command: str, victim: str) -> None:
+def test_terminal_is_restored_when_demo_or_watch_or_its_parent_is_killed(command: str, victim: str) -> None:
     arguments = ["--cars", "1", "--no-web"] if command == "demo" else ["--net-port", str(free_port(socket.SOCK_DGRAM))]
     screen = Screen(command, *arguments)
 

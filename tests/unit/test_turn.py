@@ -16,7 +16,9 @@ from elevator.simulation.world import World
 
 
 @pytest.mark.parametrize(("seed", "cars"), [(2, None), (8, None), (24, 3)])
-def test_idle_step_equals_a_full_step(seed: int, cars: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_idle_step_gives_the_same_result_as_a_full_step(
+    seed: int, cars: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     idle_steps = 0
 
     def step_idle(before: Node, tick: Tick) -> Node | None:

@@ -115,7 +115,7 @@ def test_every_button_and_the_highest_rates_survive_a_round_trip(floors: int) ->
     assert decode(encode(heartbeat, "lab"), "lab") == heartbeat
 
 
-def test_only_datagrams_of_the_same_author_and_group_start_with_its_head() -> None:
+def test_head_of_a_datagram_identifies_author_and_group() -> None:
     head = own_head("lab", VALID.sender)
     assert encode(VALID, "lab").startswith(head)
     assert encode(evolve(VALID, sequence=COUNT_MAX), "lab").startswith(head)
@@ -134,7 +134,7 @@ def test_largest_entry_fits_with_rates_version_and_the_longest_group() -> None:
 
 
 def test_largest_choice_of_entries_fits_in_one_datagram() -> None:
-    """The sender counts only the bytes of entries. The rest of a heartbeat must leave them ROOM_BYTES."""
+    """The sender counts only the bytes of entries. The rest of a heartbeat must leave ROOM_BYTES for them."""
     full = full_entry(Author(63, COUNT_MAX), MAX_FLOORS, COUNT_MAX)
     more = [Entry(Author(id, COUNT_MAX), COUNT_MAX) for id in range((ROOM_BYTES - entry_bytes(full)) // 19)]
     heartbeat = largest([full, *more])
@@ -245,7 +245,7 @@ def test_field_has_its_documented_place_and_bound(at: int, layout: str, value: i
 
 
 INVALID = {
-    "format without its number": changed(0, "10s", b"elevator  "),
+    "format without a number": changed(0, "10s", b"elevator  "),
     "later format": changed(0, "10s", b"elevator5 "),
     "earlier format": changed(0, "10s", b"elevator3 "),
     "group too long": changed(10, "B", 4),
@@ -253,8 +253,8 @@ INVALID = {
     "other group": changed(11, "3s", b"LAB"),
     "id 64": changed(HEAD, "B", 64),
     "id 255": changed(HEAD, "B", 255),
-    "incarnation": changed(HEAD + 1, "Q", COUNT_MAX + 1),
-    "sequence number": changed(HEAD + 9, "Q", COUNT_MAX + 1),
+    "incarnation above the limit": changed(HEAD + 1, "Q", COUNT_MAX + 1),
+    "sequence number above the limit": changed(HEAD + 9, "Q", COUNT_MAX + 1),
     "largest sequence number": changed(HEAD + 9, "Q", (1 << 64) - 1),
     "0 floors": changed(STATE, "B", 0),
     "1 floor": changed(STATE, "B", 1),
@@ -273,9 +273,9 @@ INVALID = {
     "unknown flag": changed(STATE + 5, "B", 6 + 8),
     "highest flag": changed(STATE + 5, "B", 6 + 128),
     "rates without their flag": changed(STATE + 5, "B", 2),
-    "claim up outside": changed(STATE + 6, "Q", 16),
-    "highest claim up": changed(STATE + 6, "Q", 1 << 63),
-    "claim down outside": changed(STATE + 14, "Q", 16),
+    "up claim above the top floor": changed(STATE + 6, "Q", 16),
+    "up claim at floor 63": changed(STATE + 6, "Q", 1 << 63),
+    "down claim above the top floor": changed(STATE + 14, "Q", 16),
     "version too short for its length": changed(STATE + 38, "B", 17),
     "version longer than its length": changed(STATE + 38, "B", 15),
     "version beyond the end": changed(STATE + 38, "B", 255),
@@ -289,20 +289,20 @@ INVALID = {
     "NUL in the version": changed(VERSION_AT, "s", b"\0"),
     "version not in ASCII": changed(VERSION_AT, "2s", "\u0661".encode()),
     "rate above the limit": changed(RATES_AT, "5s", ((RATE_MAX + 1) << 30).to_bytes(5, "big")),
-    "rate above the limit, down": changed(RATES_AT + 5, "5s", ((1 << 10) - 1).to_bytes(5, "big")),
+    "down rate above the limit": changed(RATES_AT + 5, "5s", ((1 << 10) - 1).to_bytes(5, "big")),
     "entry too long": changed(ENTRY, "H", 11),
     "entry without its second press": changed(ENTRY, "H", 5),
     "entry without presses": changed(ENTRY, "H", 0),
     "entry that ends within a press": changed(ENTRY, "H", 9),
-    "entry that covers the next": changed(ENTRY, "H", 10 + 24),
+    "entry that includes the next": changed(ENTRY, "H", 10 + 24),
     "entry beyond the end": changed(ENTRY, "H", 10 + 25),
     "longest entry": changed(ENTRY, "H", 65_535),
     "author 64": changed(ENTRY + 2, "B", 64),
-    "incarnation of an author": changed(ENTRY + 3, "Q", COUNT_MAX + 1),
+    "author's incarnation above the limit": changed(ENTRY + 3, "Q", COUNT_MAX + 1),
     "newest press 0": changed(ENTRY + 11, "Q", 0),
-    "newest press": changed(ENTRY + 11, "Q", COUNT_MAX + 1),
+    "newest press above the limit": changed(ENTRY + 11, "Q", COUNT_MAX + 1),
     "newest press older than a live one": changed(ENTRY + 11, "Q", 3),
-    "age of press 0": changed(PRESS + 6, "I", 9),
+    "age of a press with number 0": changed(PRESS + 6, "I", 9),
     "largest age": changed(PRESS + 6, "I", (1 << 32) - 1),
     "up at the top floor": changed(PRESS, "B", 3),
     "up above the top floor": changed(PRESS, "B", 4),
@@ -380,7 +380,7 @@ def test_button_that_no_panel_has_is_invalid(button: int, floor: int) -> None:
     assert not is_button(button, floor, 4)
 
 
-def test_building_has_two_hall_buttons_per_floor_but_one_at_each_end_and_a_cab_button_per_floor() -> None:
+def test_building_has_one_cab_button_per_floor_and_two_hall_buttons_except_at_the_end_floors() -> None:
     buttons = {(button, floor) for button in range(-1, 5) for floor in range(-1, 6) if is_button(button, floor, 4)}
     assert buttons == {(0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (1, 3), (2, 0), (2, 1), (2, 2), (2, 3)}
 
@@ -419,7 +419,7 @@ def test_every_changed_byte_is_refused_or_yields_a_valid_heartbeat() -> None:
 
 
 def assert_plausible(decoded: Heartbeat | None) -> None:
-    """Check the bounds of a heartbeat. Check that encoding and decoding it changes nothing."""
+    """Check the fields of a heartbeat, and that encoding and decoding do not change it. Accept None."""
     if decoded is None:
         return
     floors = decoded.floors
