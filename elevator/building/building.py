@@ -99,7 +99,7 @@ class Building:
         self._stop_on_disconnect = stop_on_disconnect
         self.press_ms = press_ms
         self.entered: Callable[[int], AbstractContextManager[None]] = lambda _: nullcontext()
-        """Returns a context in which to open the server of a car again, such as a network namespace."""
+        """Returns the context in which `switch_server` reopens the server of a car, such as a network namespace."""
         now_ms = self.clock_us() // 1000
         self.elevators = [
             SimulatedElevator(machines.machine(evolve(shaft, since_ms=now_ms)), listener)
@@ -142,7 +142,7 @@ class Building:
         now_us = self.settle()
         for car, expires_at_ms in enumerate(expiries):
             if expires_at_ms is not None:
-                # Bytes that arrived before this turn have been read. So drop only what had expired before this turn.
+                # All bytes from before this turn have been read. So a message that had expired by then is incomplete.
                 self._expire(car, began_us // 1000, now_us)
         for card in self.cards.values():
             card.advance(now_us)
@@ -168,13 +168,13 @@ class Building:
 
     def _record(self, car: int, events: Iterable[Event], now_us: int) -> None:
         for event in events:
-            # `settle` computes exact times of past changes. External changes happen now.
+            # `settle` gives past changes their exact times. All other changes happen now.
             at_us = event.at_ms * 1000 if event.at_ms < now_us // 1000 else now_us
             self.history.append(car, event, at_us)
             self.elevators[car].changes += 1
 
     def watch(self, sock: socket.socket | int, mask: int, then: Callable[[int], None]) -> None:
-        """Make `turn` call *then* whenever *sock* is ready for an event in *mask*. A *mask* of 0 ends this."""
+        """Make `turn` call *then* whenever *sock* is ready for an event in *mask*. If *mask* is 0, stop watching."""
         key = self._selector.get_map().get(sock)
         if key is None and mask:
             self._selector.register(sock, mask, then)

@@ -105,7 +105,7 @@ def write_pin(card: Card, pin: int, high: bool) -> tuple[Card, tuple[int, ...]]:
 
 
 def motor_message(card: Card) -> tuple[int, ...]:
-    """Return the motor command of the pins as a server message without trailing zeros."""
+    """Return the server message for the levels of the motor pins, without trailing zeros."""
     return 1, 0 if not card.speed else 255 if card.down else 1
 
 
@@ -122,7 +122,7 @@ def input_levels(machine: Machine) -> int:
 class CardLine:
     """The I/O card of *car* in *building*, on a pseudo-terminal to which the symbolic link *link* points.
 
-    Raise OSError if the pseudo-terminal or the link cannot be created.
+    The constructor raises OSError if the pseudo-terminal or the link cannot be created.
     """
 
     def __init__(self, building: Building, car: int, link: Path | None = None) -> None:

@@ -123,7 +123,7 @@ R = TypeVar("R")
 
 
 def parse(line: bytes, known: Mapping[str, type[R]]) -> tuple[str, R]:
-    """Parse the request in *line* and return its name and content. Raise Refused if it is invalid or not in *known*."""
+    """Parse a request, which must be one of *known*. Return its name and content; raise Refused if it is invalid."""
     try:
         request = json.loads(line)
     except (ValueError, RecursionError):
@@ -137,7 +137,7 @@ def parse(line: bytes, known: Mapping[str, type[R]]) -> tuple[str, R]:
 
 
 def _describe(error: BaseException, wanted: type | None) -> str:
-    """Describe an invalid value for the sender of the request."""
+    """Return an error message about an invalid value in a request."""
     if get_origin(wanted) is Literal and not isinstance(error, KeyError):
         return f"must be one of: {', '.join(get_args(wanted))}"
     return str(error) if isinstance(error, Refused) else format_exception(error, wanted)

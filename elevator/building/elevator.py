@@ -158,7 +158,7 @@ def _at(machine: Machine, now_ms: int) -> Machine:
 
 
 def press(machine: Machine, button: Button, floor: int, until_ms: int | None) -> Machine:
-    """Press a button until *until_ms* (None: until `release`). An earlier press is never shortened."""
+    """Press a button until *until_ms* (None: until `release`). If it is already down, the later end applies."""
     assert mask(buttons(machine.shaft.floors), button) >> floor & 1
     others = tuple(each for each in machine.presses if each[:2] != (button, floor))
     ends = [until_ms, *(each.until_ms for each in machine.presses if each[:2] == (button, floor))]
@@ -206,7 +206,7 @@ def reject_incomplete(machine: Machine, length: int, now_ms: int) -> tuple[Machi
 
 
 def reject(machine: Machine, bad: Sequence[str], now_ms: int) -> tuple[Machine, Event]:
-    """Count a bad request per description in *bad*. Return the new machine and an event with the last description."""
+    """Count one bad request for each description in *bad*. Return the new machine and an event with the last one."""
     counts = evolve(machine.counts, bad_requests=machine.counts.bad_requests + len(bad))
     return evolve(machine, counts=counts, last_bad=bad[-1]), Event(now_ms, EventKind.BAD, bad[-1])
 

@@ -2,7 +2,7 @@
 
 Each node broadcasts to ADDRESS, at a UDP port of its own. The relay has a socket at each of these ports, so the socket
 that receives a datagram identifies its sender. The relay forwards the datagram to the other nodes. They bind their
-ports on all addresses, so it reaches them at another loopback address. The machine's real network is not affected.
+ports on all addresses, so datagrams to _NODES, another loopback address, reach them. The real network is not affected.
 """
 
 import random

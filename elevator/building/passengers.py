@@ -106,7 +106,7 @@ class Passenger:
     boarded_at_ms: int = 0
     """When boarding ends. Unused while the passenger waits."""
     dark_since_ms: int | None = None
-    """When the wait for a dark lamp began; None while the lamp is lit or a door is open at their floor."""
+    """Start of the wait for the lamp to light; None while it is lit or a door is open at the passenger's floor."""
 
 
 @frozen

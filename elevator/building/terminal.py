@@ -143,7 +143,7 @@ class Terminal:
             self.is_over = True
 
     def _suspend(self, _signal: int, _frame: FrameType | None) -> None:
-        """Handle SIGTSTP (Ctrl-Z): restore the terminal and stop. When the process continues, set it up again."""
+        """Handle SIGTSTP (Ctrl-Z): restore the terminal and stop. When resumed, set up the terminal again."""
         restore(self._modes)
         signal.signal(signal.SIGTSTP, signal.SIG_DFL)
         os.kill(os.getpid(), signal.SIGTSTP)

@@ -150,7 +150,7 @@ def _panel(
 
 
 def _car(machine: Machine, position: float, floors: Sequence[int], width: int) -> Text:
-    """Draw the row above the *floors*, with the car above its position."""
+    """Draw the row above the numbers of the *floors*: the car, at its position."""
     row = Text(" " * width)
     column = round((position - floors[0]) * CELL) + CELL - 2
     if 0 <= column < width:

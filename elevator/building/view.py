@@ -21,8 +21,8 @@ Json = Mapping[str, object]
 def building(floors: int, cars: int, driver: str = "", network: bool = False) -> Json:
     """Return the values that never change.
 
-    *driver* is what drives the cars, if the page controls that too: "node" for this program's nodes, "controller" for
-    another program's. *network* is true if the page controls the network between them.
+    *driver* tells what drives the cars: "node" for this program's nodes, "controller" for those of another program, ""
+    if the page does not control what drives them. *network* is true if the page controls the network between them.
     """
     profiles = [str(profile) for profile in Profile]
     return {"floors": floors, "cars": cars, "driver": driver, "network": network, "profiles": profiles}
@@ -66,12 +66,12 @@ def floors_by_button(buttons: Buttons) -> dict[str, list[int]]:
 
 
 def controller(state: str, plugged: bool | None) -> Json:
-    """Return what is known of any controller. *plugged*: its network is connected; None if the page has no network."""
+    """Return the values that all controllers have. *plugged* is None if the page does not control the network."""
     return {"state": state, "plugged": plugged}
 
 
 def heartbeat(heard: bool, heartbeat: Heartbeat | None) -> Json:
-    """Return what a node reports in its last *heartbeat*. *heard* is true if that is recent."""
+    """Return what a node reports in its last *heartbeat*. *heard* is true if that heartbeat is recent."""
     values: dict[str, object] = {"heard": heard}
     if heartbeat is not None:
         status, claims = heartbeat.car, heartbeat.claims
