@@ -47,5 +47,5 @@ receives only unchanged heartbeats has no event.
 Three ideas were tried and dropped:
 - to judge each part of a partitioned group on its own: the other checks catch every mutant;
 - to press buttons after the last fault: fault-free periods give the judges enough to check;
-- to limit how often nodes falsely suspect each other during packet loss.
+- to judge how often nodes falsely suspect each other during packet loss.
 """

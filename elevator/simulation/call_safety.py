@@ -152,7 +152,7 @@ class CallLedger:
         for dot, call in sorted(registered.items()):
             if call in fresh:
                 self.add_press(node, dot, call)
-        for call in sorted(fresh - {*registered.values()}):  # The node served these at once, without adding them.
+        for call in sorted(fresh - {*registered.values()}):  # The node served these at once.
             self.judge_place(node, call)
             self.add_service(node, call, after.now_ms, is_first=True)
 

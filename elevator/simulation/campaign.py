@@ -119,7 +119,7 @@ def start(seed: int, arguments: argparse.Namespace) -> tuple[int, int]:
     pid = os.fork()
     if pid == 0:
         try:
-            gc.disable()  # A run leaves few reference cycles, and the process ends with it.
+            gc.disable()  # A run leaves few reference cycles, and the process ends after the run.
             done, _ = outcome(plan(seed, arguments.cars, arguments.floors))
             os.write(writing, json.dumps(done).encode())
         finally:

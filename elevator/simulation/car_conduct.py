@@ -4,8 +4,8 @@
     hold it open for long while the car has a cab call elsewhere (C6).
  2. A car does not pass the floor of a cab call. It does not pass a hall call that it claims in its direction (C1). It
     does not reverse if a cab call lies ahead (C1) or in the direction that it has announced (C2).
- 3. A healthy car reports a fault for at most one trip to the next floor (C8). The floor indicator shows the last floor
-    reached (L6).
+ 3. A healthy car reports a fault for no longer than a trip to the next floor takes (C8). The floor indicator shows the
+    last floor reached (L6).
 
 These rules apply during other faults too, as long as the program and the server are unaffected:
 
@@ -60,8 +60,8 @@ class Journey:
     announced: Direction | None = None
     """The direction of the last hall call served at this stop; None if none was."""
     is_repeated: bool = False
-    """Whether another car had already served a hall call of this stop. If so, the judge does not know which direction
-    the passengers expect."""
+    """Whether another car had already served a hall call that this car served at this stop. If so, the judge does not
+    know which direction the passengers expect."""
     in_service_at_ms: int = 0
     """When the car was last in service or affected by a fault."""
     arrival: Node | None = None

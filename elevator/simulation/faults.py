@@ -155,7 +155,7 @@ class Plan:
     """The initial positions of the cars, in floors; random if empty."""
     policy: Policy = Policy()
     room_bytes: int = ROOM_BYTES
-    """The room for entries in a heartbeat."""
+    """How many bytes the entries in a heartbeat may take."""
     passing_ms: int = 500
     """How long a passing car activates a floor sensor."""
     late_ms: int = 0

@@ -1,6 +1,6 @@
 """Judges how the group serves its passengers while no fault affects it.
 
- 1. A press lights its lamp on every panel that has it (L1, L3). A service darkens it (L4). Each takes at most LAMP_MS.
+ 1. A press lights its lamp on every panel that has this lamp (L1, L3), and a service darkens it (L4), within LAMP_MS.
  2. Every lit hall call is claimed by a car in service (A2). If that car fails, another soon claims the call (G3). Two
     cars claim the same call only briefly. If a car with an open door serves a new call, no other car opens its door for
     that call (A1).
@@ -31,7 +31,8 @@ LATE_TURNS = 3
 ORPHAN_MS = 700
 """How long a call may stay unclaimed by cars in service: 0.6 s for the takeover, plus CHECK_MS."""
 UNCLAIMED_MS = 4500
-"""Replaces ORPHAN_MS if a shirker is in the group: two waits of 2 s, plus the time until the other nodes notice."""
+"""Replaces ORPHAN_MS if a shirker is in the group: two waits of 2 s, because a brief claim restarts the wait, plus the
+time until the other nodes receive the claims."""
 RESERVED_MS = 250
 """A car with an open door claims a new call at its floor within this time, or not at all."""
 DISPUTE_MS = 150

@@ -102,7 +102,7 @@ class Health:
         )
 
     def is_program_unaffected(self, node: int, since_ms: int | None = None) -> bool:
-        """Return whether the program and server of *node* have been unaffected since *since_ms* (default: now)."""
+        """Return whether the program and server of *node* are unaffected, and have been since *since_ms* if given."""
         return self.programs[node].from_ms <= (self.clock() if since_ms is None else since_ms)
 
     def is_unaffected(self, node: int) -> bool:
@@ -110,5 +110,5 @@ class Health:
         return node < self.cars and max(self.nodes[node].from_ms, self.ids.from_ms) <= self.clock()
 
     def is_calm(self, at_ms: int | None = None) -> bool:
-        """Return whether the group has been unaffected by faults since *at_ms* (default: now)."""
+        """Return whether the group is unaffected by faults, and has been since *at_ms* if given."""
         return self.group.from_ms <= (self.clock() if at_ms is None else at_ms)

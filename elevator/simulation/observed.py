@@ -52,7 +52,7 @@ class ObservedNode:
     """When the obstruction switch last changed."""
     opened_at_ms: int = -NEVER_MS
     opener: Author | None = None
-    """The incarnation that opened the door or found it open in its record; None if it opened while no program ran."""
+    """The incarnation that opened the door or read in its record that it was open; None if there is none."""
     stuck_since_ms: int | None = None
     """When the motor was first commanded to run without power; None if it has power or must stand still."""
 

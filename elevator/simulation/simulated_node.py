@@ -136,7 +136,7 @@ class SimulatedNode:
     # The ports of a turn
 
     def read_inputs_again(self) -> tuple[int, Inputs | None]:
-        """Return `read_inputs()`, or raise Frozen. `turn` calls this just before it writes any output."""
+        """Return `read_inputs()`, or raise Frozen if a fault freezes the program here, just before its first output."""
         self.is_full_turn = True
         if self.process.freezes_at(Point.BEFORE_HARDWARE):
             raise Frozen

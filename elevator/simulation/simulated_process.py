@@ -57,7 +57,7 @@ class SimulatedProcess:
         self.wake_at_ms = NEVER_MS
 
     def queue(self, heartbeats: tuple[Heartbeat, ...]) -> None:
-        """Queue *heartbeats* until the process resumes."""
+        """Queue *heartbeats* until the process resumes. Drop those beyond BACKLOG_MAX."""
         self.backlog += heartbeats[: BACKLOG_MAX - len(self.backlog)]
 
     def defers_at(self, point: Point, act: Callable[[], None]) -> bool:

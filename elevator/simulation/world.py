@@ -268,7 +268,7 @@ class World:
         self.stream.emit(Left(node.id))
 
     def start_next_worker_soon(self, id: int) -> None:
-        """Let the CRASH fault of node *id* end at most the fault's `delay_ms` from now. Then the next worker starts."""
+        """Make the CRASH fault of node *id* end within its `delay_ms`. The next worker starts when the fault ends."""
 
         def advanced(act: Act) -> Act:
             at_ms, begins, what = act
