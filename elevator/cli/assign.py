@@ -127,7 +127,7 @@ def read_integer(what: str, value: object) -> int:
 
 
 def change(options: Options, name: str, value: object) -> Options:
-    """Return *options* with the option *name* set to *value*; raise InputError if one of them is invalid."""
+    """Return *options* with the option *name* set to *value*; raise InputError if *name* or *value* is invalid."""
     match name, value:
         case "travelDuration", _:
             return options._replace(travel_ms=read_integer(name, value))

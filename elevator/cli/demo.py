@@ -34,8 +34,8 @@ examples:
   elevator demo --cars 3 --floors 4
   elevator demo -- ./mycontroller --id {id} --port {port}
 
-Without COMMAND, nodes of this program drive the elevators. Otherwise, a copy of COMMAND drives each, on a machine of
-its own: a network namespace.
+Without COMMAND, nodes of this program drive the elevators. With it, a copy of COMMAND drives each elevator, on a
+machine of its own: a network namespace.
 
 """
 
@@ -117,7 +117,7 @@ def _run(arguments: Namespace, shown: Subject | None, seed: int, is_ended: Calla
         page = None if arguments.no_web else _listen_for_page(arguments.web)
         if page is not None:
             stack.callback(page.close)
-            # Other controllers move this process to another network namespace, where no browser could reach it.
+            # Listen first: with other controllers, this process moves to a network namespace that no browser reaches.
             print(f"page: {address_of(page)}", flush=True)
             if arguments.web is None and sys.stdout.isatty():
                 _browse(address_of(page))

@@ -32,7 +32,7 @@ from elevator.exam.switch import EthernetSwitch
 
 
 class DemoNetwork(Protocol):
-    """The network between the controllers, as the page changes it."""
+    """The network between the controllers, as far as the page can change it."""
 
     loss: float
     """Probability, 0 to 1, that a packet is lost."""
@@ -40,7 +40,7 @@ class DemoNetwork(Protocol):
     """Controllers that neither send nor receive."""
 
     def plug(self, number: int, on: bool, /) -> None:
-        """Plug in the cable of a controller, or unplug it; raise OSError."""
+        """Plug in the cable of controller *number*, or unplug it; raise OSError if that fails."""
 
 
 @frozen
@@ -114,7 +114,7 @@ def other_controllers(
 def _controllers(
     stack: ExitStack, launches: Sequence[Launch], directory: str, noun: str, building: Building
 ) -> Controllers:
-    """Return the processes of *launches*, which *stack* stops."""
+    """Return the controllers that *launches* describe. Closing *stack* stops them."""
     controllers = Controllers(launches, directory, noun)
     stack.callback(controllers.stop, lambda: building.turn(0.01))
     return controllers

@@ -21,8 +21,8 @@ STOP_MS = DOOR_OPEN_MS + 500
 def grace_ms(shaft: Shaft) -> int:
     """Return how long a demo waits for passengers who are still under way when its time is up.
 
-    A passenger may need three passes of one car, each with a stop at every floor. The car has just passed the floor, so
-    it goes on to the end, returns past the floor, and takes the passenger back.
+    In the worst case, the only car has just passed the passenger in the right direction. It goes on to one end, returns
+    to the other end, and only then picks up the passenger: three passes, each with a stop at every floor.
     """
     return max(GRACE_MS, 3 * (shaft.floors - 1) * (physics.spacing(shaft) + STOP_MS))
 
@@ -39,8 +39,8 @@ def judge(scene: Scene, ended: Mapping[int, int], cut_short: bool, noun: str = "
     """Return the verdict on a demo that has ended.
 
     A demo fails if a controller exited by itself, a controller sent an unsafe command, or a passenger was not served.
-    *ended* has the number and the exit status of each controller that exited by itself; *noun* names a controller. If
-    the user interrupted the demo (*cut_short*), passengers may still be under way.
+    *ended* has the number and the exit status of each controller that exited by itself. *noun* is "node" or
+    "controller". If the user interrupted the demo (*cut_short*), passengers may still be under way.
     """
     tally = passengers.tally(scene.crowd, scene.now_ms)
     waits = f"mean wait {tally.mean_wait_ms / 1000:.1f} s, longest {tally.longest_wait_ms / 1000:.1f} s"

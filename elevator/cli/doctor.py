@@ -37,7 +37,7 @@ CARD_S = 3.0
 FOREIGN_S = 0.5
 """How long to watch the I/O card for replies to another program's requests."""
 HALTS_MAX = 2
-"""More halts within FOREIGN_S show that another program writes. A busy machine causes a single one."""
+"""More halts of the motor within FOREIGN_S show that another program writes to the card. A busy machine causes one."""
 
 
 def main(config: Config, keys: Sequence[bytes], directory: Path | None, id_given: bool) -> int:

@@ -64,7 +64,7 @@ class SetLoss:
 REQUESTS = {"kill": NodeAction, "start": NodeAction, "freeze": NodeSwitch, "unplug": NodeSwitch, "lose": SetLoss}
 """The name and the class of each request to controllers or the network. Only the page of `elevator demo` sends them."""
 OF_NETWORK = ("unplug", "lose")
-"""The requests that need a network."""
+"""The requests that change the network."""
 
 
 class Demo:
@@ -111,7 +111,7 @@ class Demo:
             return
         assert isinstance(request, NodeAction | NodeSwitch)
         if request.node not in range(len(self._building.elevators)):
-            raise Refused(f"no {self._group.noun} {request.node}")
+            raise Refused(f"there is no {self._group.noun} {request.node}")
         match name, request:
             case "kill", NodeAction(node):
                 self._controllers.kill(node)
@@ -133,7 +133,8 @@ class Demo:
         try:
             network.plug(number, on)
         except OSError as error:
-            raise Refused(f"cannot switch the cable of {self._group.noun} {number}: {error.strerror}") from None
+            what = "plug in" if on else "unplug"
+            raise Refused(f"cannot {what} the cable of {self._group.noun} {number}: {error.strerror}") from None
         how = "plugged into" if on else "unplugged from"
         self._controllers.log.append(f"{self._group.noun} {number} was {how} the network")
 

@@ -6,8 +6,8 @@
    Each sweep also repeats the motor command, because another program may have overwritten it. Writes go to the card
    immediately and in order. Reads of buttons and floors that do not exist return 0; writes to them are ignored.
 3. A read waits for a sweep that began after the client's last door and motor commands. So the reply reflects them.
-4. While the card's replies are late or garbled, the motor stops and reads wait. Then the server restores the client's
-   motor command.
+4. While the card's replies are late or garbled, the motor stops and reads wait. When the replies are in order again,
+   the server restores the client's motor command.
 5. If the card is lost, the server disconnects the client, because the state of the motor is unknown. New clients wait
    until the card is back.
 6. Like a node, the server is a process pair. The supervisor stops the motor when the worker dies.

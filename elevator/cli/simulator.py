@@ -110,7 +110,7 @@ def attach_cards(building: Building, prefix: str) -> "list[CardLine]":
 
 
 def open_page(building: Building, occupied: OccupiedBuilding, host: str, port: int) -> "Web":
-    """Serve a page that shows *occupied*; raise Refused if it cannot listen at *host* and *port*."""
+    """Serve a page that shows *occupied*; raise Refused if listening at *host* and *port* fails."""
     from elevator.ui.web import Web
 
     return Web(listen(host, port), building.watch, occupied.handle, host)

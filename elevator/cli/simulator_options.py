@@ -144,7 +144,11 @@ def _parser(kind: type[Arguments]) -> tuple[Arguments, Known]:
             help="number of elevators, on consecutive ports; default: 1",
         ),
         add("--numfloors", "--floors", type=integer(2, MAX_FLOORS), default=4, help="number of floors; default: 4"),
-        add("--headless", action="store_true", help="print lines instead of a picture"),
+        add(
+            "--headless",
+            action="store_true",
+            help="draw no picture; print a line for each unsafe command or bad request",
+        ),
         add(
             "--web",
             type=host_and_port,

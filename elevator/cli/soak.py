@@ -63,7 +63,7 @@ def main(argv: list[str]) -> int:
             ("presses", arguments.presses, whole.presses),
         ):
             if max(chosen or (), default=-1) >= len(drawn):
-                parser.error(f"argument --{name}: the plan has only {len(drawn)}, numbered from 0")
+                parser.error(f"argument --{name}: the plan has only {len(drawn)} {name}, numbered from 0")
         return replay(arguments, whole)
     if arguments.transcript or arguments.no_traffic or arguments.faults is not None or arguments.presses is not None:
         parser.error("--transcript, --faults, --presses and --no-traffic need --seeds with a single seed")
@@ -71,7 +71,7 @@ def main(argv: list[str]) -> int:
 
 
 def replay(arguments: argparse.Namespace, whole: Plan) -> int:
-    """Run the plan *whole*, or only the chosen faults and presses in it. Print the result; return 1 if it fails."""
+    """Run the plan *whole*, or only the chosen faults and presses. Print the result; return 1 if the run fails."""
     faults = range(len(whole.faults)) if arguments.faults is None else arguments.faults
     presses = range(len(whole.presses)) if arguments.presses is None else arguments.presses
     part = only(whole, faults, presses)

@@ -19,9 +19,9 @@ from elevator.core.peers import Peer
 RATE_MS = 2000
 """The rate of heartbeats is measured over this time."""
 DUPLICATE_MS = 5000
-"""A duplicate id is shown until nothing has been heard of its second node for this long."""
+"""A duplicate id is shown until the second node with this id has been silent for this long."""
 FORGET_MS = 600_000
-"""A node that has not been heard for this long is no longer shown."""
+"""A node that has been silent for this long is no longer shown."""
 HEAD_LINES = 3
 
 
@@ -66,7 +66,7 @@ def receive(group: Group, heartbeat: Heartbeat, address: str, now_ms: int) -> Gr
 
 
 def forget(group: Group, now_ms: int) -> Group:
-    """Return *group* without the nodes that have not been heard for FORGET_MS."""
+    """Return *group* without the nodes that have been silent for FORGET_MS."""
     kept = {id: node for id, node in group.nodes.items() if now_ms < node.received_at_ms + FORGET_MS}
     return group if len(kept) == len(group.nodes) else evolve(group, nodes=kept)
 
@@ -141,7 +141,7 @@ def describe(node: NodeStatus, now_ms: int) -> Text:
     text = Text(f"{heartbeat.sender.id:>2} ", "bold")
     if not facts["alive"]:
         ago_s = (now_ms - node.received_at_ms) / 1000
-        text.append("○ ", "bold red").append(f"timed out, heard {ago_s:.0f} s ago", "red")
+        text.append("○ ", "bold red").append(f"timed out, last heard {ago_s:.0f} s ago", "red")
         return text.append(f"  {node.address}", "dim")
     arrow = "▲" if car.direction is Direction.UP else "▼"
     text.append("● ", "green").append(f"{car.floor:>2}")

@@ -85,7 +85,7 @@ def test_loss_is_computed_from_sequence_numbers_despite_duplicates() -> None:
 def test_node_that_timed_out_is_shown_and_finally_forgotten() -> None:
     group, now_ms = receive_all([1, 2, 3])
     assert rows(group, now_ms + 5000)[0]["alive"] is False
-    assert "timed out, heard 5 s ago" in draw(group, "lab", now_ms + 5000, 100, 20).plain
+    assert "timed out, last heard 5 s ago" in draw(group, "lab", now_ms + 5000, 100, 20).plain
     assert forget(group, now_ms + FORGET_MS - 1) is group
     assert forget(group, now_ms + FORGET_MS).nodes == {}
 
