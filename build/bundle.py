@@ -53,8 +53,8 @@ OPTIONS = [
 ]
 
 BYTECODE = "attr attrs cattrs rich serial typing_extensions websockets"
-"""Packages to include as bytecode. Compiled, they took a third of the build time, but neither the start of the program
-nor a simulation was faster."""
+"""Packages to include as bytecode. Compiling them took a third of the build time, and made neither the start of the
+program nor a simulation faster."""
 
 LEVEL = "-O1"
 """The optimisation of the C compiler. The default -O3 doubles the build time, and the program is at most 5 % faster."""
@@ -68,7 +68,7 @@ LEFT_OUT = {
     " serial.serialwin32 serial.win32 serial.rfc2217 ctypes _ctypes",
     "other kinds of event loops": "asyncio _asyncio concurrent multiprocessing _multiprocessing _posixshmem",
     "OpenSSL (hashlib has BLAKE2 and SHA without it)": "ssl _ssl _hashlib",
-    # websockets needs http for status names, email for dates and importlib.metadata, which needs more of email.
+    # websockets needs http (status names), email.utils (dates) and importlib.metadata, which needs more of email.
     "unused protocols and formats": "http.client http.cookiejar http.cookies http.server email.contentmanager"
     " email.feedparser email.generator email.headerregistry email.mime email.parser email.policy"
     " email._header_value_parser html.parser _markupbase mailcap mimetypes netrc socketserver uu xdrlib"

@@ -57,7 +57,8 @@ class Copy:
 
     def _start(self) -> None:
         done, _ = self._programs.capture("--version")
-        expect(done.returncode == 0 and done.stdout.startswith("elevator "), f"printed {done.stdout + done.stderr!r}")
+        printed = done.stdout + done.stderr
+        expect(done.returncode == 0 and done.stdout.startswith("elevator "), f"--version printed {printed!r}")
 
     def check(self, damage: str) -> None:
         """Start the program and check that it repairs the copy. *damage* describes the damage in a failure message."""
@@ -224,7 +225,7 @@ def try_running_node(copy: Copy, programs: Programs, scratch: Path) -> None:
             if name == "elevator:pair" and before[name] == programs.running["node"].pid:
                 programs.running["node"].wait()
             what = f"{name} to be replaced after a repair of {damage}"
-            wait(what, lambda: processes().get(name, before[name]) != before[name])  # noqa: B023  # It is used at once.
+            wait(what, lambda: processes().get(name, before[name]) != before[name])  # noqa: B023  # `wait` calls it at once.
     programs.running.pop("node")
     kill(programs.mark("node"))
     step("a running node restarted its supervisor, worker and disk process after a repair")
@@ -274,7 +275,7 @@ def try_full_disk(copy: Copy, binary: Path, scratch: Path) -> None:
     started = done.returncode == 0 and done.stdout.count("elevator ") == 2 and "new-" not in done.stdout
     expect(started, f"a repair on a full disk: {done.stdout + done.stderr!r}")
     expect(len(list(large.glob("elevator-*/*/elevator.bin"))) == 1, "full disk: not unpacked elsewhere")
-    step("with a full disk the program ran from the next folder")
+    step("with a full disk, the program ran from another folder")
 
 
 def main(arguments: list[str]) -> int:

@@ -3,7 +3,7 @@
 The search starts at our package and at CODECS, and follows all imports. It reports imports of modules that the bundle
 lacks. It ignores imports
 
-- in functions of libraries (in our package, some command calls each function),
+- in functions of libraries (but not in those of our package, because some command calls each of them),
 - in a `try` that handles the failure, and
 - in branches that this Python does not take.
 
@@ -108,7 +108,7 @@ class Bundle:
             yield from (".".join(parts[: k + 1]) for k in range(len(parts)))
 
     def _is_left_out(self, name: str) -> bool:
-        """Report whether *name* is a module that the bundle lacks. Otherwise its package defines it."""
+        """Report whether *name* is a module that the bundle lacks, and not an attribute of its package."""
         package, _, last = name.rpartition(".")
         if package not in self._sources or self._sources[package].name != "__init__.py":
             return False

@@ -194,7 +194,8 @@ class Programs:
 def try_arguments(programs: Programs) -> set[str]:
     """Check `--version`, `--help` and a wrong argument; return the commands that the help lists."""
     done, first_s = programs.capture("--version")
-    expect(done.returncode == 0 and done.stdout.startswith("elevator "), f"printed {done.stdout + done.stderr}")
+    printed = done.stdout + done.stderr
+    expect(done.returncode == 0 and done.stdout.startswith("elevator "), f"--version printed {printed}")
     _, next_s = programs.capture("--version")
     step(f"{done.stdout.strip()}: the first start took {first_s:.2f} s, the next {next_s:.2f} s")
 
@@ -279,7 +280,7 @@ def answers(port: int) -> bool:
 def try_exam(programs: Programs, command: list[str]) -> None:
     node = [*command, "--id", "{id}", "--port", "{port}", "--floors", "{floors}", "--state-dir", "{dir}"]
     options = ["--only", EXAM_TESTS, "--port", str(free_ports()[0])]
-    if os.environ.get("EXAM_NO_NETWORK") != "1":  # 1 says that this machine cannot have network namespaces.
+    if os.environ.get("EXAM_NO_NETWORK") != "1":  # Set to 1 on a machine that forbids network namespaces.
         options.append("--need-network")
     done, took_s = programs.capture("exam", *options, "--", *node, patience_s=EXAM_S)
     expect(done.returncode == 0, f"exam: status {done.returncode}, {done.stdout + done.stderr}")
@@ -293,7 +294,7 @@ def try_card(programs: Programs, scratch: Path) -> None:
     control, served = port + 2, port + 3
     cards = ["--cars", 2, "--port", port, "--control", control, "--at", 0, "--card", prefix]
     programs.start("cards", "sim", "--headless", *cards)
-    wait("the simulator of cards to listen", lambda: answers(control))
+    wait("the simulator with I/O cards to listen", lambda: answers(control))
     building = Building(control)
     programs.start("serve-card", "serve-card", "--serial", f"{prefix}1", "--port", served)
     group = ["--group", f"smoke-{os.getpid()}", "--net-port", net_port, "--broadcast", "127.255.255.255"]

@@ -27,7 +27,14 @@ def add_options(parser: ArgumentParser) -> list[str]:
         add(
             "--port", type=integer(1, 65_000), default=15657, help="{port} of the first elevator server; default: 15657"
         ),
-        add("--per-car", type=_per_car, action="append", default=[], metavar="NAME=A,B,C", help="values of {NAME}"),
+        add(
+            "--per-car",
+            type=_per_car,
+            action="append",
+            default=[],
+            metavar="NAME=A,B,C",
+            help="values of {NAME}, one per car",
+        ),
         add("--env", type=_assignment, action="append", default=[], metavar="NAME=VALUE", help="environment variable"),
         add("--own-dir", action="store_true", help="start each controller in its {dir}; default: in this directory"),
         add("--start-gap", type=seconds, default=0.0, metavar="SECONDS", help="time between two starts; default: 0"),
