@@ -257,7 +257,7 @@ def test_only_one_of_two_idle_cars_at_a_floor_opens_its_door() -> None:
 
 
 @pytest.mark.rule("A1", "A2")
-def test_exactly_one_car_claims_a_call_at_the_open_door_of_a_car_going_the_other_way() -> None:
+def test_exactly_one_car_claims_a_call_in_the_other_direction_at_an_open_door() -> None:
     group = Group(floors=4, at=(1, 2, 3))
     group.press(0, DOWN, 1)
     group.run(300)
@@ -298,7 +298,7 @@ def test_node_claims_a_call_within_600_ms_even_if_its_assignment_needs_several_s
     group.run(500)
     answers = itertools.chain([Buttons(up=0b100), Buttons()] * (RESTEPS_MAX // 2), itertools.repeat(Buttons(up=0b100)))
     monkeypatch.setattr(assignment, "planned", lambda _, me, floors, hall, cars: next(answers) & hall)
-    obstruct(group[0], True)  # The door is closed, so this only makes the node step.
+    obstruct(group[0], True)  # The door is closed, so this only triggers a step of the node.
     group.run(50)
     assert not group[0].node.claims.up
     group.run_until(lambda: bool(group[0].node.claims.up), 600)
@@ -307,7 +307,7 @@ def test_node_claims_a_call_within_600_ms_even_if_its_assignment_needs_several_s
 
 
 @pytest.mark.rule("A2")
-def test_call_that_cars_claim_only_for_moments_counts_as_starved(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_call_that_is_claimed_only_briefly_counts_as_starved(monkeypatch: pytest.MonkeyPatch) -> None:
     call, cars = Call(Button.UP, 2, EVERY_CAR), {0: Member(Car(0), 0, Buttons(), Rates())}
     taken = itertools.cycle((Buttons(), Buttons(), Buttons(up=0b100)))
     monkeypatch.setattr(assignment, "planned", lambda *_: next(taken))

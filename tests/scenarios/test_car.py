@@ -31,7 +31,7 @@ from elevator.core.step import step
 
 
 @pytest.mark.rule("C1")
-def test_door_stays_closed_if_another_car_serves_the_call_while_the_car_stops() -> None:
+def test_stopping_car_keeps_its_door_closed_if_another_car_serves_the_call() -> None:
     group = Group(cars=1, at=(0,), judged=False)
     group.press(0, UP, 1)
     group.run_until(lambda: floor_of(group[0]) == 1 and motors(group[0])[-1][1] is Motor.STOP, 10_000)
@@ -181,7 +181,7 @@ def test_up_and_down_calls_at_one_floor_are_cleared_one_after_the_other() -> Non
     assert 2900 <= group.now_ms - first_ms <= 3100
     assert is_door_open(group[0])
     group.run(2900)
-    assert is_door_open(group[0]), "the door stays open for another dwell time"
+    assert is_door_open(group[0]), "the door must stay open for another dwell time"
     settle(group)
     assert len(doors(group[0])) == 2
 
@@ -216,7 +216,7 @@ def test_press_at_an_open_door_is_served_without_another_stop() -> None:
     assert group.lit(0) == set()
     settle(group)
     (opened_ms, _), (closed_ms, _) = doors(group[0])
-    assert closed_ms - opened_ms >= 1500 + 3000 - 100, "the passenger has a full dwell time to enter"
+    assert closed_ms - opened_ms >= 1500 + 3000 - 100, "the passenger must have a full dwell time to enter"
 
 
 @pytest.mark.rule("C2", "C6")
@@ -332,7 +332,7 @@ def test_searching_car_serves_a_call_in_its_direction_at_the_floor_it_finds() ->
     group.press(0, CAB, 0)
     group.press(0, DOWN, 2)
     settle(group)
-    assert len(doors(group[0])) == 4, "the door opens at floor 2 and at floor 0"
+    assert len(doors(group[0])) == 4, "the door must open at floor 2 and at floor 0"
 
 
 @pytest.mark.rule("C8")

@@ -111,7 +111,7 @@ def test_door_that_opened_just_before_the_server_was_lost_stays_open_for_a_dwell
 
 
 @pytest.mark.rule("D2", "D4")
-def test_door_whose_close_command_was_lost_with_the_server_stays_open_while_obstructed() -> None:
+def test_obstructed_door_stays_open_if_its_close_command_was_lost_with_the_server() -> None:
     group = Group(cars=2, at=(0, 3))
     group.press(0, CAB, 0)
     group.run(1000)

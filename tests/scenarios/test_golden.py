@@ -1,4 +1,4 @@
-"""Golden transcripts of short scripts for the simulated world. The correct outcome is a matter of judgement.
+"""Golden transcripts of short scripts for the simulated world. They show behaviour that a person must judge.
 
 `just golden` rewrites the transcripts in golden/. Review each difference as a change of the program's behaviour. The
 judges of the simulated world check each scenario while it runs. At the end, they check that every call was served.

@@ -179,7 +179,7 @@ def test_no_call_is_served_before_the_panel_confirms_an_open_door(has_just_close
     group.run_until(lambda: group.now_ms % 10 == 2, 10)
     group.press(1, UP, 0)
     group.run(1)
-    # The call arrives between two sweeps of car 0, and its server disconnects before the second.
+    # The call arrives between two sweeps of car 0. The server of car 0 disconnects before the second sweep.
     group[0].unplug_server()
     group.run(100)
     assert not group[0].machine.door

@@ -47,12 +47,12 @@ def test_lamp_of_a_node_with_a_failing_disk_lights_once_a_peer_has_stored_the_ca
     group[0].inject(FaultKind.DISK, on=True)
     group.press(0, DOWN, 3)
     group.run(100)
-    assert group.lit(0) == {("down", 3)}, "a peer has stored the call"
+    assert group.lit(0) == {("down", 3)}, "the lamp must light once a peer has stored the call"
     group[1].kill()
     group.run(500)
     group.press(0, DOWN, 2)
     group.run(1000)
-    assert group.lit(0) == {("down", 3)}, "no disk has stored the new call"
+    assert group.lit(0) == {("down", 3)}, "the new lamp must stay dark while no disk has stored its call"
     group[0].inject(FaultKind.DISK, on=False)
     group.run(1100)
     assert ("down", 2) in group.lit(0)
@@ -92,7 +92,7 @@ def test_lamps_stay_lit_when_their_node_restarts_before_a_peer_has_stored_the_ca
     assert not group[0].simulated.disk.durable.live
     group.press(1, UP, 0)
     group.run(200)
-    assert group.lit(1) == {("cab", 3), ("down", 2)}, "the new call is not confirmed yet"
+    assert group.lit(1) == {("cab", 3), ("down", 2)}, "the new lamp must stay dark until its call is confirmed"
     settle(group)
     assert lamps(group[1], CAB, 3) == lamps(group[1], DOWN, 2) == [True, False]
 
@@ -105,7 +105,7 @@ def test_cab_lamp_of_a_duplicate_lights_once_all_peers_have_timed_out() -> None:
     group.link(lambda sender, receiver: sender not in (0, 2))
     group.press(2, CAB, 2)
     group.run(100)
-    assert group.lit(2) == set(), "no peer has acknowledged the call, and all still seem alive"
+    assert group.lit(2) == set(), "the lamp must stay dark while unacknowledging peers still seem alive"
     group.run(500)
     assert group.lit(2) == {("cab", 2)}
     settle(group)

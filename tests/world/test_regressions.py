@@ -143,6 +143,6 @@ def test_plan_that_once_failed_passes(regression: Regression) -> None:
 
 
 @pytest.mark.parametrize("regression", parameters())
-def test_plan_fails_with_its_bug_put_back(regression: Regression, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_plan_fails_when_its_bug_is_put_back(regression: Regression, monkeypatch: pytest.MonkeyPatch) -> None:
     reword(monkeypatch, regression.function, regression.correct, regression.faulty)
     assert campaign.outcome(regression.plan())[0].violation

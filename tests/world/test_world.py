@@ -108,7 +108,7 @@ def test_different_seeds_draw_different_plans() -> None:
     drawn = [plan(seed) for seed in range(300)]
     assert {fault.kind for each in drawn for fault in each.faults} == set(FaultKind)
     sizes = {each.cars for each in drawn}
-    assert sizes > set(range(1, 10)), "about 1 group in 50 is larger"
+    assert sizes > set(range(1, 10)), "some groups must have more than 9 cars"
     assert any(not each.faults for each in drawn)
     assert {each.traffic.profile for each in drawn if each.traffic} == set(Profile)
 
@@ -129,14 +129,16 @@ def test_campaign_whose_seeds_pass_exits_with_status_0(capsys: pytest.CaptureFix
     assert "4 passed, 0 failed" in capsys.readouterr().out
 
 
-def test_campaign_fails_if_a_worker_dies(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_campaign_fails_if_the_process_of_a_seed_dies(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     outcome = campaign.outcome
     monkeypatch.setattr(campaign, "outcome", lambda plan: os._exit(0) if plan.seed == 3 else outcome(plan))
     assert soak.main(["--seeds", "1..4", *SMALL]) == 1
     assert "3 passed, 0 failed, 1 without a result" in capsys.readouterr().out
 
 
-def test_interrupt_is_blocked_while_a_worker_is_forked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interrupt_is_blocked_while_a_process_is_forked(monkeypatch: pytest.MonkeyPatch) -> None:
     fork, blocked = os.fork, list[bool]()
 
     def observed_fork() -> int:
@@ -149,7 +151,7 @@ def test_interrupt_is_blocked_while_a_worker_is_forked(monkeypatch: pytest.Monke
     assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
 
 
-def test_campaign_with_a_time_limit_fails_if_a_worker_dies(
+def test_campaign_with_a_time_limit_fails_if_the_process_of_a_seed_dies(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     outcome = campaign.outcome
