@@ -24,7 +24,7 @@ from elevator.exam.sandbox import obstacle
 PICTURES = Path(__file__).parents[2] / ".cache" / "page"
 CARS = range(3)
 FLOORS = 9
-"""So many floors that one is always far from every parked car."""
+"""Enough floors that one is always far from every parked car."""
 PARKED_S = 1.0
 """A car counts as parked once it has been stationary for this long."""
 AT_WORK = ("At rest", "Door open", "Going up", "Going down")
@@ -247,7 +247,7 @@ def test_page_reports_a_lost_connection_and_reconnects(browser: webdriver.Chrome
     browser.get("about:blank")
 
 
-def test_page_shows_other_controllers_without_what_only_nodes_report(browser: webdriver.Chrome) -> None:
+def test_page_of_other_controllers_lacks_what_only_nodes_report(browser: webdriver.Chrome) -> None:
     if reason := obstacle():
         pytest.skip(reason)
     page = Page(browser)

@@ -82,7 +82,7 @@ def test_forged_calls_light_no_lamp(tmp_path: Path) -> None:
             group.run(0.02)
         group.wait_for(0, "dropped a datagram: sealed without a key")
         group.wait_for(0, "dropped a datagram: sealed with another key, or damaged")
-        assert group.log(0).count("without a key") <= 4, "at most one line a second"
+        assert group.log(0).count("without a key") <= 4, "the node must log at most one such line a second"
         assert "node 5" not in group.log(0)
         assert group.lamps(0) == set()
         group.press(0, Button.CAB, 1)

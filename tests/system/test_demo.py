@@ -80,10 +80,8 @@ def test_demo_exits_with_1_if_a_node_is_lost_a_car_is_unsafe_or_a_passenger_is_n
 
 
 @pytest.mark.parametrize(("floors", "needed_s", "enough_s"), [(4, 59, 60), (32, 250, 600)])
-def test_demo_waits_for_passengers_as_long_as_the_building_is_tall(
-    floors: int, needed_s: float, enough_s: float
-) -> None:
-    """A car with 32 floors needs 155 s for a round trip, and 4 s more for each stop."""
+def test_demo_waits_longer_for_passengers_in_a_taller_building(floors: int, needed_s: float, enough_s: float) -> None:
+    """In a building with 32 floors, a car needs 155 s for a round trip, and 4 s more for each stop."""
     with closing(open_building(random_starts(Shaft(floors), 1, random.Random(1)))) as building:
         nodes = cast(Controllers, SimpleNamespace(all_ended=False))
         demo = Demo(DemoGroup(building, nodes, None), seed=1, rate=0, seconds=1)

@@ -41,7 +41,7 @@ def page() -> Iterator[Page]:
 
 
 def serve_far_call(page: Page, victim: int | None = None) -> None:
-    """Press a button far from all cars; the call is lit and then served by a car other than that of *victim*."""
+    """Press a button far from all cars. Wait until the lamp lights and a car other than *victim* serves the call."""
     floor = page.far_floor()
     page.ask("press", car=0, button="up", floor=floor)
     page.wait(lambda: page.is_lit(floor), "the call was lit")
@@ -63,23 +63,23 @@ def test_another_car_serves_the_call_of_a_killed_controller(page: Page) -> None:
     page.wait(lambda: any(page.car(car)["motor"] for car in CARS), "a car started")
     (victim, *_) = (car for car in CARS if page.car(car)["motor"])
     assert page.ask("kill", node=victim) == {"ok": True}
-    page.wait(lambda: page.node(victim)["state"] == "killed" and not page.car(victim)["client"], "it was dead")
+    page.wait(lambda: page.node(victim)["state"] == "killed" and not page.car(victim)["client"], "the victim was dead")
     page.wait(lambda: set(page.is_open_at(floor)) - {victim}, "another car came")
     assert page.ask("start", node=victim) == {"ok": True}
-    page.wait(lambda: page.node(victim)["state"] == "running" and page.car(victim)["client"], "it was back")
+    page.wait(lambda: page.node(victim)["state"] == "running" and page.car(victim)["client"], "the victim was back")
 
 
 def test_controller_is_frozen_and_resumed(page: Page) -> None:
     page.ask("freeze", node=2, on=True)
-    page.wait(lambda: page.node(2)["state"] == "frozen", "it was frozen")
+    page.wait(lambda: page.node(2)["state"] == "frozen", "controller 2 was frozen")
     page.ask("freeze", node=2, on=False)
-    page.wait(lambda: page.node(2)["state"] == "running", "it was resumed")
+    page.wait(lambda: page.node(2)["state"] == "running", "controller 2 was resumed")
 
 
 def test_unplugged_controller_loses_its_peers_and_finds_them_again(page: Page) -> None:
     gone, back = "node 1: node 0 timed out", "node 1: node 0 is alive"
     page.ask("unplug", node=0, on=True)
-    page.wait(lambda: not page.node(0)["plugged"], "its network was unplugged")
+    page.wait(lambda: not page.node(0)["plugged"], "controller 0 was unplugged")
     page.wait(lambda: page.last_logged(gone, back) == gone, "node 1 noticed")
     page.ask("press", car=0, button="cab", floor=4)
     page.wait(lambda: 0 in page.is_open_at(4), "the car served its cab call")
@@ -103,11 +103,11 @@ def test_elevator_server_restarts_where_its_controller_finds_it(page: Page) -> N
     page.wait(lambda: page.car(1)["client"], "the controller was connected again")
 
 
-def test_controllers_start_one_after_the_other_and_a_bad_one_ends() -> None:
+def test_controllers_start_one_after_the_other_and_one_that_exits_is_reported() -> None:
     options = ("--cars", "2", "--rate", "0", "--start-gap", "2", "--port", str(free_ports(2)))
     command = ("sh", "-c", "if [ {id} = 1 ]; then exit 3; fi; sleep 1000")
     with demo(*options, "--", *command) as (process, address), open_page(address) as page:
-        page.wait(lambda: page.node(0)["state"] == "running" and page.node(1)["state"] == "unstarted", "one ran")
+        page.wait(lambda: page.node(0)["state"] == "running" and page.node(1)["state"] == "unstarted", "only one ran")
         page.wait(lambda: page.node(1)["state"] == "ended", "the other had ended")
         process.send_signal(signal.SIGTERM)
         output, _ = process.communicate(timeout=PATIENCE_S)
@@ -152,7 +152,7 @@ def test_demo_leaves_nothing_behind(number: signal.Signals) -> None:
         process.wait(PATIENCE_S)
         deadline = time.monotonic() + PATIENCE_S
         while directory.exists() or namespaces & {network_of(pid) for pid in all_pids()}:
-            assert time.monotonic() < deadline, "something is left"
+            assert time.monotonic() < deadline, "the demo's directory or a network namespace is left"
             time.sleep(0.05)
         assert process.returncode == (-number if number is signal.SIGKILL else 0)
 

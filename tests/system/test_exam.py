@@ -1,6 +1,6 @@
-"""Whole exams: with our own node as the controller, and with controllers that do what they should not.
+"""Whole exams, of our own node and of badly behaved controllers.
 
-None of them may leave a process, a network interface or a namespace behind.
+No exam may leave a process, a network interface or a namespace behind.
 """
 
 import json
@@ -23,14 +23,14 @@ from elevator.exam.results import Grade
 
 NODE = ["--", *PROGRAM, "--id", "{id}", "--port", "{port}", "--floors", "{floors}", "--state-dir", "{dir}"]
 EXAM_S = 400.0
-"""The timeout of an exam of a test or two. A test that was late is repeated."""
+"""The timeout of an exam of one or two tests. The exam may repeat a test if the machine was too slow."""
 NOBODY = 65_534
 EXAM_PROCESSES, NODE_PROCESSES = 2, 3
 """The exam has a keeper. A node has a supervisor, a worker and a recorder."""
 
 
 class Traces:
-    """What an exam has on this machine. All its processes inherit a label in their environment."""
+    """The traces of an exam on this machine. All processes of the exam inherit a label in their environment."""
 
     def __init__(self, directory: Path) -> None:
         self.temporary = directory / "temporary"
@@ -47,7 +47,7 @@ class Traces:
         return found
 
     def expect_none(self, within_s: float = PATIENCE_S) -> None:
-        """Check that all traces vanish *within_s*."""
+        """Wait until all traces have vanished; fail if that takes longer than *within_s*."""
         wait(lambda: not self.processes(), within_s)
         wait(lambda: not list(self.temporary.iterdir()), within_s)
         assert not self._namespaces & {namespace_of(each) for each in all_processes()}
@@ -107,7 +107,7 @@ def traces(tmp_path: Path) -> Traces:
     return Traces(tmp_path)
 
 
-def test_own_node_passes_and_the_reports_agree(tmp_path: Path, traces: Traces) -> None:
+def test_node_of_this_program_passes_and_the_reports_agree(tmp_path: Path, traces: Traces) -> None:
     page, data, kept = tmp_path / "report.html", tmp_path / "report.json", tmp_path / "kept"
     reports = ["--html", str(page), "--json", str(data), "--keep", str(kept)]
     done = run("--only", "door,rest", *reports, *NODE, traces=traces)
@@ -126,7 +126,7 @@ def test_own_node_passes_and_the_reports_agree(tmp_path: Path, traces: Traces) -
     assert 'id="door"' in text
     assert "<svg" in text
     assert any("in service" in log.read_text() for log in kept.glob("door*/controller-0.log"))
-    assert list(kept.glob("door*/car-0/*")), "the record"
+    assert list(kept.glob("door*/car-0/*")), "the record must be kept"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -176,7 +176,7 @@ import os, sys, time
 time.sleep(4)
 os.execvp(sys.argv[1], sys.argv[1:])
 """
-"""A controller that is compiled first."""
+"""A controller that starts late, as if it were compiled first."""
 
 
 def test_controller_that_starts_slowly_is_examined(traces: Traces) -> None:
@@ -197,7 +197,7 @@ while node.poll() is None:
 """A controller that prints 10 MB a second."""
 
 
-def test_controller_that_prints_much_is_examined(traces: Traces) -> None:
+def test_controller_with_much_output_is_examined(traces: Traces) -> None:
     done = run("--only", "door", *python(CHATTY, *NODE[1:]), traces=traces)
     assert done.returncode == 0, done.stdout + done.stderr
     traces.expect_none()
@@ -220,7 +220,7 @@ def test_user_without_root_passes_tests_that_need_a_network(traces: Traces) -> N
 
 
 def program_of_nobody(environment: dict[str, str]) -> list[str]:
-    """Return how a user without root starts the program. Python may be in a directory that only root can read."""
+    """Return the command with which NOBODY can start the program. Only root may be able to read Python's directory."""
     pythons = [sys.executable, f"/usr/bin/python3.{sys.version_info.minor}"]
     for program in (PROGRAM, *([python, "-m", "elevator"] for python in pythons)):
         with suppress(OSError):

@@ -56,7 +56,7 @@ def test_groups_on_one_port_ignore_each_other(tmp_path: Path, network: Network) 
         for car, call in enumerate(((Button.UP, 1), (Button.DOWN, 3))):
             group.press(car, *call)
             group.wait(lambda call=call, other=car + 2: call in group.lamps(other), "the lamp lit on the other host")  # type: ignore[misc]
-            assert all(call not in group.lamps(other) for other in (1 - car, 3 - car)), "the other group's lamps"
+            assert all(call not in group.lamps(other) for other in (1 - car, 3 - car)), "a lamp of the other group lit"
             group.wait_until_dark()
         assert group.misbehaviour() == 0
         assert not any("same id" in group.log(car) for car in range(4))
@@ -157,7 +157,7 @@ def test_second_interface_that_appears_late_or_reappears_is_used(
 
 
 @pytest.mark.quick
-def test_multicast_group_is_left_on_interfaces_that_disappear(network: Network) -> None:
+def test_multicast_membership_ends_when_its_interface_disappears(network: Network) -> None:
     """The kernel limits a socket to 20 memberships: see igmp_max_memberships in ip(7)."""
     host = network.host()
     with host.entered():
@@ -200,7 +200,7 @@ def test_multicast_group_is_joined_again_on_an_interface_that_returns_with_its_o
                 opened.recv(100)
 
 
-def test_node_and_doctor_report_an_interface_that_cannot_join(tmp_path: Path, network: Network) -> None:
+def test_node_and_doctor_report_a_multicast_group_that_cannot_be_joined(tmp_path: Path, network: Network) -> None:
     host = network.host("10.9.1.1/24")
     with host.entered():
         Path("/proc/sys/net/ipv4/igmp_max_memberships").write_text("0")

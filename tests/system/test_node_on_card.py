@@ -17,7 +17,7 @@ from elevator.core.model import Button, Motor
 
 
 def motors(car: Lab, began: int) -> list[object]:
-    """Return the motor commands among the events since the first *began*."""
+    """Return the motor commands among the events in `car.seen` from index *began* on."""
     return [seen.value for seen in car.seen[began:] if seen.kind is EventKind.MOTOR]
 
 
@@ -73,14 +73,14 @@ def test_motor_stops_and_a_new_worker_serves_the_call_when_the_worker_is_killed(
 
 @pytest.mark.rule("C12")
 def test_supervisor_stops_the_motor_without_a_new_worker(tmp_path: Path) -> None:
-    """The supervisor is stopped while the worker is killed. It resumes with a termination signal."""
+    """The supervisor is suspended while the worker is killed, and then resumed with a termination signal."""
     with lab(tmp_path, cars=1, cards=True) as car:
         drive_up(car)
         supervisor = car.first(0)
         os.kill(supervisor.pid, signal.SIGSTOP)
         os.kill(worker(car), signal.SIGKILL)
         car.run(0.05)
-        assert car.motor(0) is Motor.UP, "no process could stop the motor yet"
+        assert car.motor(0) is Motor.UP, "the motor must still run, because no process could stop it yet"
         supervisor.terminate()
         os.kill(supervisor.pid, signal.SIGCONT)
         car.wait(lambda: car.motor(0) is Motor.STOP)

@@ -66,7 +66,7 @@ def test_new_supervisor_replaces_a_killed_one_and_adopts_the_worker(tmp_path: Pa
         group.first(0).kill()
         group.first(0).wait()
         wait_until_complete(group, 0, without=(group.first(0).pid,))
-        assert group.processes(0, "worker") == [worker], "the worker was not replaced"
+        assert group.processes(0, "worker") == [worker], "the worker must not be replaced"
         os.kill(worker, signal.SIGKILL)
         wait_until_complete(group, 0, without=(worker,))
         group.press(0, Button.CAB, 2)
@@ -379,7 +379,7 @@ def test_failing_fork_is_retried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         return 0
 
     monkeypatch.setattr(pair, "fork", failing_fork)
-    assert supervised(tmp_path, end, 2.0) == 2, "the fourth fork succeeded"
+    assert supervised(tmp_path, end, 2.0) == 2, "the fourth fork must succeed"
 
 
 @pytest.mark.parametrize("error", [OSError(errno.ENFILE, "too many open files"), MemoryError()])

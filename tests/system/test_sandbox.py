@@ -51,7 +51,7 @@ obstacle_here = cache(obstacle)
 
 
 def in_child(function: Callable[[], None], user: int | None = None) -> None:
-    """Run *function* in a child process, as *user*. Fail with its traceback, or skip the test if it does."""
+    """Run *function* in a child process, as *user* if given. If *function* fails or skips, the test does too."""
     ours, theirs = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -84,7 +84,7 @@ def become(user: int) -> None:
 
 
 def sandboxed(test: Callable[[], None]) -> Callable[[], None]:
-    """Run *test* in a child process, or skip it."""
+    """Decorate *test*: run it in a child process, or skip it if this machine does not allow namespaces."""
 
     @wraps(test)
     def run() -> None:
@@ -102,7 +102,7 @@ class Bench:
         self.hosts = hosts
         self.selector = selectors.DefaultSelector()
         self.switch = EthernetSwitch(hosts, gateway, random.Random(1), now_ms)
-        self.switch.register(self.selector.register)  # type: ignore[arg-type]  # The key it returns is ignored.
+        self.switch.register(self.selector.register)  # type: ignore[arg-type]  # The returned key is ignored.
 
     def turn(self, timeout_s: float) -> None:
         due_ms = self.switch.due_ms()
@@ -127,7 +127,7 @@ class Bench:
 
 
 class Port:
-    """A UDP socket on a host, as a controller has it."""
+    """A UDP socket on a host, like that of a controller."""
 
     def __init__(self, bench: Bench, host: int) -> None:
         self.bench = bench
@@ -199,7 +199,7 @@ def test_datagrams_reach_other_hosts() -> None:
 
 @sandboxed
 def test_programs_on_hosts_talk_by_udp_and_tcp() -> None:
-    """The stream is long enough for frames that the kernel has not split."""
+    """The stream is long enough to include frames that the kernel has left unsplit."""
     sender = """
 import socket
 udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -317,7 +317,7 @@ def is_readable(client: socket.socket) -> bool:
 
 @sandboxed
 def test_hosts_are_silent_at_rest() -> None:
-    """What the kernels send by themselves is not counted."""
+    """The switch does not count the frames that the kernels send by themselves."""
     with opened(2) as bench:
         end = time.monotonic() + REST_S
         bench.wait(lambda: time.monotonic() > end)
@@ -325,7 +325,7 @@ def test_hosts_are_silent_at_rest() -> None:
 
 
 @sandboxed
-def test_sockets_opened_before_entering_keep_working() -> None:
+def test_sockets_opened_before_entering_a_namespace_keep_working() -> None:
     server = socket.create_server(("127.0.0.1", 0))
     client = socket.socket()
     before = Path("/proc/self/ns/net").readlink()
@@ -365,7 +365,7 @@ def test_closed_hosts_leave_no_interface() -> None:
 
 
 @sandboxed
-def test_failure_to_open_hosts_closes_those_that_are_open() -> None:
+def test_failure_to_open_one_host_closes_the_others() -> None:
     enter()
     descriptors = descriptors_open()
     third = Host(3)
@@ -394,7 +394,7 @@ def test_obstacle_does_not_change_the_namespaces_of_its_caller() -> None:
     assert [Path(f"/proc/self/ns/{kind}").readlink() for kind in ("net", "user")] == before
 
 
-def test_limit_that_forbids_namespaces_is_found() -> None:
+def test_limit_that_forbids_namespaces_is_reported() -> None:
     """Each user namespace has its own limits."""
 
     def run() -> None:
@@ -409,7 +409,7 @@ def test_limit_that_forbids_namespaces_is_found() -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
-def test_user_without_root_has_hosts_too() -> None:
+def test_user_without_root_can_open_hosts() -> None:
     def run() -> None:
         if reason := obstacle():
             pytest.skip(reason)
@@ -445,7 +445,7 @@ def test_elevator_server_that_restarts_is_on_its_host_again() -> None:
 
 
 @sandboxed
-def test_process_that_is_killed_leaves_nothing() -> None:
+def test_killed_process_leaves_no_interfaces() -> None:
     """The hosts' cables end in the namespace of this process. They vanish with the hosts' namespaces."""
     enter()
     ours, theirs = os.pipe()

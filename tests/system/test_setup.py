@@ -52,7 +52,7 @@ esac
 
 @pytest.fixture
 def bare(tmp_path: Path) -> Path:
-    """Return a folder of fake programs. As the only PATH, it provides all prerequisites."""
+    """Return a folder of real and fake programs. With this folder as the only PATH, all prerequisites are met."""
     programs = tmp_path / "programs"
     programs.mkdir()
     for tool in TOOLS:
@@ -248,7 +248,7 @@ def test_failed_installation_of_just_leaves_nothing_behind(checkout: Checkout) -
     assert list((checkout.root / ".cache").rglob("*")) == [checkout.root / ".cache" / "bin"]
 
 
-def test_just_reports_missing_prerequisites_before_it_installs(checkout: Checkout) -> None:
+def test_just_reports_missing_prerequisites_before_it_installs_anything(checkout: Checkout) -> None:
     remove(checkout._programs, "compiler")
     status, output = checkout.run("just", "demo")
     assert status == 1
