@@ -2,11 +2,11 @@
 
     just bench assign [PROGRAM]
 
-Each number is a median over random inputs from a fixed seed: the microseconds for one call from Python. For each input
-the fastest of RUNS runs counts.
+Each time is for one call from Python: the fastest of RUNS calls with the same input, and the median over random inputs
+from a fixed seed.
 
-The official program is the course's hall_request_assigner. Its times were measured in process, on another machine and
-with other inputs. So the ratios show only orders of magnitude.
+The official program is the course's hall_request_assigner. Its times, without its start, are from another machine and
+other inputs. So the ratios show only orders of magnitude.
 
 The benchmark also measures the `assign` command of the binary PROGRAM.
 """
@@ -64,7 +64,7 @@ def full(behaviour: int, floor: int, direction: int) -> Arguments:
 
 
 def plan_us(arguments: Arguments) -> float:
-    """Time the plan-cost assigner. The first car claims all up calls, and the last car all down calls."""
+    """Return how long `plan` takes, in microseconds. The first car claims all up calls, the last car all down calls."""
     floors, up, down, cars = arguments
     rates = tuple(range(floors))
     cars = [(behaviour, floor, direction or 1, cab) for behaviour, floor, direction, cab in cars]

@@ -72,7 +72,7 @@ def press(group: Lab, rng: random.Random) -> float:
 def kill_on_the_way(group: Lab) -> float:
     """Kill the worker of a moving car. Return the ms until its motor gets a stop command."""
     settle(group)
-    (worker,) = group.processes(0, "worker")  # Not later: the search delays the cards.
+    (worker,) = group.processes(0, "worker")  # Search before the press, because the search delays the cards.
     group.press(0, Button.CAB, 0 if group.machine(0).sensed else 3)
     group.wait(lambda: group.motor(0), "the car moves")
     group.run(0.3)

@@ -34,7 +34,7 @@ def main() -> int:
     sim = [*PROGRAM, "sim", "--headless", "--port", str(port), "--floors", str(FLOORS)]
     with subprocess.Popen(sim, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        process.stdout.readline()  # Now it listens.
+        process.stdout.readline()  # The simulator listens once it has printed this line.
         sweeps(port, 200)
         single(port, 50)
         process.terminate()

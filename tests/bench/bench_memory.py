@@ -35,7 +35,7 @@ from elevator.simulation.world import World
 FLOORS = 8
 PRESS_S, DATAGRAM_S = 1.0, 0.02
 GROWTH_MAX = 1.05
-"""A smaller increase does not count as growth, because allocators keep some freed memory."""
+"""An increase by a smaller factor does not count as growth, because allocators keep some freed memory."""
 
 
 def main() -> int:

@@ -12,8 +12,8 @@ For each size of the group it prints one column:
    ten calls are served.
 
 Every hall button but "up" at floor 0 is lit, and each car has up to eight cab calls. There are two exceptions. In the
-simulated world, nothing is lit before the press. The real car has no cab calls, and its panel presses dark hall
-buttons. Its lamps wait for the fleet, which needs 2 to 8 ms in place of disk writes.
+simulated world, nothing is lit before the press. The real car has no cab calls, and only dark hall buttons are pressed
+on its panel. Its lamps wait for the fleet, which needs 2 to 8 ms in place of disk writes.
 
 Times depend on the machine and its load, so compare only figures of one run. A late fleet means that the processors
 were too busy. A real group would have sent its datagrams more evenly.
@@ -190,7 +190,7 @@ def size_figures(cars: int, floors: int) -> Figures:
     calls, me = fleet.lit(authors, floors), authors[-1]
     state = evolve(outgoing.compose(Outgoing(), message(me, cars, floors, calls), 0), repeats=0)
     now_ms, sizes = 1 << 20, []
-    for _ in range(REFRESH * cars):  # After that, the entries that heartbeats carry repeat.
+    for _ in range(REFRESH * cars):  # After that, the sequence of entries in heartbeats repeats.
         heartbeat = outgoing.heartbeat(state, now_ms, cars - 1, since_ms=None)
         sizes.append(len(datagram(heartbeat)))
         state = outgoing.sent(state, heartbeat, now_ms)
@@ -254,7 +254,7 @@ class Reader:
         return turn(node, tick, lambda: (self.now_ms, self.inputs), ports, ports, ports)
 
     def median_us(self, node: Node, make: Callable[[int], bytes], prepare: Callable[[], None] | None = None) -> float:
-        """Return the median CPU time to read one datagram. *node* starts each time in the same state."""
+        """Return the median time to read one datagram. Each measurement starts with the same state of *node*."""
         took_ns = []
         for number in range(ROUNDS):
             sealed = make(number)
@@ -278,7 +278,7 @@ def reading_node(cars: int, floors: int) -> Reader:
         reader.node = reader.read(reader.node, *datagrams, recorded=recorded)
         recorded = None if reader.ports.record is None else reader.ports.record.calls
     reader.now_ms += 1
-    assert reader.node.drive.behaviour is Behaviour.MOVING, "node 0 drives to its first call"
+    assert reader.node.drive.behaviour is Behaviour.MOVING, "node 0 must drive to its first call"
     return reader
 
 
@@ -495,7 +495,7 @@ def presses(group: Lab, others: FleetProcess, floors: int, seconds: float) -> li
 
 def press(group: Lab, button: Button, floor: int) -> float | None:
     """Press a hall button; return the ms until its lamp is lit, or None if it is still dark after LAMP_S."""
-    call = group.press(0, button, floor, ms=200)  # The fleet serves the call before a longer press ends.
+    call = group.press(0, button, floor, ms=200)  # The fleet may serve the call before a longer press ends.
     end_s = time.monotonic() + LAMP_S
     while time.monotonic() < end_s:
         group.run(0.01)

@@ -11,7 +11,7 @@ The process reads commands from standard input, one per line, until end of file:
 
     load     move the cars; each second, press CHANGES_PER_S buttons and serve CHANGES_PER_S calls
     serve    at the next service, serve all calls that node 0 has pressed
-    report   print a line of JSON: whether all nodes agree, and how much and how late the fleet has sent since the last
+    report   print a line of JSON: whether all nodes agree; how much the fleet sent since the last report, and how late
 
 Under load, a press on the panel of node 0 replaces the next press of the fleet. The fleet does not press the buttons in
 `reserved`, so the panel of node 0 has dark buttons.
@@ -63,9 +63,9 @@ CABS = 8
 """The number of cab calls of each car; fewer in a small building."""
 CHANGES_PER_S = 10
 SERVED_MAX = 3
-"""The fleet serves no call while more of its calls than this are dark: then the car of node 0 has served some."""
+"""If more of the fleet's calls than this are dark, the car of node 0 has served some. Then the fleet serves none."""
 MOVE_MS = 2000
-"""The time of a fleet car from floor to floor."""
+"""The time that a fleet car takes from floor to floor."""
 DISK_MS = 2, 8
 """The shortest and the longest simulated disk write: the delay from a change to its publication."""
 LATE_MS = 20
@@ -96,7 +96,7 @@ def reserved(floors: int) -> list[Call]:
 
 
 def lit(pressing: Sequence[Author], floors: int) -> Calls:
-    """Return a call set: the nodes *pressing* have pressed all their `cab_calls` and, in turn, all `hall_calls`."""
+    """Return a call set in which each node of *pressing* has pressed its `cab_calls` and its part of `hall_calls`."""
     calls = Calls()
     for number, call in enumerate(hall_calls(floors)):
         calls = press(calls, pressing[number % len(pressing)], call)

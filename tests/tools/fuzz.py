@@ -741,7 +741,7 @@ def run_random(name: str, count: int, seed: int) -> int:
         for _ in range(rng.randrange(5)):
             data[rng.randrange(len(data))] = rng.randrange(256)
         taken += TARGETS[name](bytes(data))
-    print(f"{taken} accepted by {Path(str(_assign.__file__)).parent}")
+    print(f"{taken} of {count} inputs accepted by {Path(str(_assign.__file__)).parent}")
     return 0
 
 

@@ -46,9 +46,9 @@ FORBIDDEN = (
     'echo 0 >/proc/sys/user/max_net_namespaces && exec "$@"',
     "sh",
 )
-"""Runs the command after it where the system allows no network namespace."""
+"""A prefix for a command. It runs the command as if this machine allowed no network namespaces."""
 POLL_S = 0.02
-"""The time between two looks at the condition of a wait."""
+"""The time between two checks of the condition of a wait."""
 PRESS_MS = 500
 """How long a press lasts: longer than this process stalls while it looks for processes on a slow machine."""
 
@@ -221,7 +221,7 @@ class Lab(ControllerGroup):
     def wait_for_event(self, matches: Callable[[int, Event], bool], what: str) -> float:
         """Wait for an event of a car that *matches*; return its time in ms of the monotonic clock.
 
-        An event that follows from something that the caller has done since the last turn is not missed.
+        Events that the caller has caused since the last turn of the building count too.
         """
         found: list[float] = []
 
@@ -235,7 +235,7 @@ class Lab(ControllerGroup):
         return found[0]
 
     def complete(self, *command: str, host: Namespace | None = None) -> subprocess.CompletedProcess[str]:
-        """Run *command* on *host* (default: this one) until it exits. It may print no more than a pipe holds."""
+        """Run *command* on *host* (default: this one) until it exits. Its output must fit in a pipe's buffer."""
         with nullcontext() if host is None else host.entered():
             process = subprocess.Popen(command, stdout=PIPE, stderr=PIPE, text=True, encoding="utf-8")
         with process:
@@ -297,12 +297,12 @@ class Watch:
 
     @property
     def lines(self) -> list[dict[str, Any]]:
-        """What it has printed so far."""
+        """All lines printed so far, as parsed JSON."""
         return [json.loads(line) for line in self.output.read_text().splitlines(keepends=True) if line[-1] == "\n"]
 
     @property
     def last(self) -> dict[str, Any]:
-        """The last line; without a line, a group without nodes."""
+        """The last line; if there is none yet, a group without nodes."""
         return self.lines[-1] if self.lines else {"nodes": [], "refused": {}}
 
     def alive(self) -> list[int]:
@@ -340,7 +340,7 @@ def lab(
 
     If *start* is true, start a node for each elevator and wait until all nodes are ready. *more* are additional
     arguments of the nodes. If *cards* is true, nodes use simulated I/O cards instead of elevator servers. *net_port* is
-    the UDP port of the group; default: a free port. *broadcast* is the nodes' --broadcast; default: no such option.
+    the UDP port of the group; default: a free port. *broadcast* is the nodes' --broadcast; None: no such option.
     *hosts* has the host of each car's server and node; default: this process's host for all *cars*.
     """
     places: Sequence[Namespace | None] = hosts or [None] * cars

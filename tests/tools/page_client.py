@@ -13,7 +13,7 @@ from websockets.typing import Origin
 
 CARS = range(3)
 FLOORS = 9
-"""So many floors that one is always far from every parked car."""
+"""Enough floors that one is always far from every parked car."""
 PARKED_S = 1.0
 """A car counts as parked once it has been stationary for this long."""
 
@@ -65,7 +65,7 @@ class Page:
         return any(words in line for line in self.scene["said"])
 
     def last_logged(self, *words: str) -> str:
-        """Return which of *words* is in the latest line of the log that has any of them; empty if none has."""
+        """Return which of *words* occurs last in the log; empty if none does."""
         found = [each for line in self.scene["said"] for each in words if each in line]
         return found[-1] if found else ""
 

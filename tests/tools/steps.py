@@ -1,7 +1,7 @@
 """Runs a group of cars in the simulated world step by step. Helpers change and inspect the group.
 
-The judges of the simulated world check every scenario. A scenario turns them off with `judged=False` if its faults are
-beyond those that the world can inject.
+The judges of the simulated world check every scenario. A scenario turns them off with `judged=False` if it causes
+faults that the world itself cannot inject.
 """
 
 from collections.abc import Callable, Iterable, Mapping
