@@ -7,6 +7,7 @@ import shlex
 import subprocess
 import sys
 import time
+import traceback
 from argparse import ArgumentTypeError, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -23,7 +24,7 @@ from elevator.core.model import MAX_CARS, MAX_FLOORS
 from elevator.exam import report, report_page
 from elevator.exam.bench import READY_S, ExamTest
 from elevator.exam.catalogue import TESTS
-from elevator.exam.examiner import ExamSetting, examine, skipped
+from elevator.exam.examiner import ExamSetting, examine, skipped, unjudged
 from elevator.exam.results import ExamReport, Result
 from elevator.exam.sandbox import enter, obstacle
 from elevator.exam.setup import BadCommand, Subject, check_program
@@ -49,7 +50,7 @@ class Interrupted(Exception):
 
 
 def main(argv: list[str]) -> int:
-    """Run `elevator exam`; return the exit status: 0 if the controller passed, 1 if not, 2 on a bad argument."""
+    """Run `elevator exam`; return the exit status: 0 if the controller passed, 1 if not, 2 if that is unknown."""
     options, command = split(argv)
     parser = _parser()
     arguments = parser.parse_args(options)
@@ -178,7 +179,7 @@ def _run(arguments: Namespace, command: list[str], meanwhile: Callable[[], None]
             arguments.html.write_text(report_page.page(*reports))
     except OSError as error:
         raise BadCommand(f"cannot write {error.filename}: {error.strerror}") from None
-    return int(not reports[0].passed)
+    return 2 if reports[0].is_incomplete else int(not reports[0].passed)
 
 
 def _check_files(arguments: Namespace) -> None:
@@ -238,7 +239,8 @@ def _examine(
 ) -> ExamReport:
     """Run all *tests*, and print a line for each. *why_not* says why there is no network.
 
-    If the user interrupts the exam, report the tests that have ended.
+    If the user interrupts the exam, report the tests that have ended. If a test cannot be run, report why, and run the
+    others. Raise BadCommand or Refused if even the first of the exam cannot be run.
     """
     started, began_s = datetime.now().astimezone(), time.monotonic()
     is_coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
@@ -250,6 +252,14 @@ def _examine(
             result = skipped(test, obstacle_here) if obstacle_here else examine(test, examined, setting, meanwhile)
         except Interrupted:
             break
+        except (BadCommand, Refused) as refusal:
+            if not progress.ended:
+                raise
+            result = unjudged(test, str(refusal))
+        except Exception as error:  # noqa: BLE001  # A bug of one test must not lose the results of the others.
+            progress.clear()
+            traceback.print_exc()
+            result = unjudged(test, " ".join(f"internal error: {type(error).__name__}: {error}".split()))
         results.append(result)
         progress.end()
         print(report.line(result, is_coloured), flush=True)

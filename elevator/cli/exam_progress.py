@@ -41,6 +41,11 @@ class Progress:
         self._title = ""
         self._began_s = self._drawn_s = clock()
 
+    @property
+    def ended(self) -> int:
+        """How many tests have ended."""
+        return len(self._took_s)
+
     def begin(self, title: str) -> None:
         """Show that the next test begins."""
         self._title, self._began_s = title, self._clock()

@@ -143,7 +143,8 @@ class Bench(ControllerGroup):
             try:
                 self.controllers.start(car)
             except OSError as error:
-                raise CannotStart(f"cannot start {error.filename}: {error.strerror}") from None
+                program = error.filename or self.controllers.launches[car].command[0]
+                raise CannotStart(f"cannot start {program}: {error.strerror}") from None
             if not self.sound:  # The bench kept no controller waiting.
                 self._turned_ms = 0.0
             self.note(f"start {car}", car)

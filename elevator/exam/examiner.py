@@ -95,3 +95,7 @@ def _run(
 
 def skipped(test: ExamTest, why: str) -> Result:
     return Result(test.name, test.title, Grade.SKIPPED, why)
+
+
+def unjudged(test: ExamTest, why: str) -> Result:
+    return Result(test.name, test.title, Grade.UNJUDGED, why)

@@ -13,9 +13,9 @@ import cattrs
 
 from elevator.exam.results import Check, ExamReport, Figure, Grade, Level, Result
 
-MARKS = {Grade.PASSED: "✓", Grade.FAILED: "✗", Grade.SKIPPED: "-"}
-COLOURS = {Grade.PASSED: "32", Grade.FAILED: "1;31", Grade.SKIPPED: "2"}
-"""The terminal attributes of each verdict: green, bold red, faint."""
+MARKS = {Grade.PASSED: "✓", Grade.FAILED: "✗", Grade.SKIPPED: "-", Grade.UNJUDGED: "!"}
+COLOURS = {Grade.PASSED: "32", Grade.FAILED: "1;31", Grade.SKIPPED: "2", Grade.UNJUDGED: "1;33"}
+"""The terminal attributes of each verdict: green, bold red, faint, bold yellow."""
 KEY_FIGURES = 3
 """How many figures the line of a test shows: the first ones."""
 COLUMN = 46
@@ -57,14 +57,14 @@ def counts(report: ExamReport) -> str:
     """Return how many tests have each verdict, such as "27 of 29 tests passed, 1 failed, 1 skipped"."""
     number = Counter(result.verdict for result in report.results)
     words = f"{number[Grade.PASSED]} of {len(report.results)} tests passed"
-    for verdict in (Grade.FAILED, Grade.SKIPPED):
+    for verdict in (Grade.FAILED, Grade.SKIPPED, Grade.UNJUDGED):
         words += f", {number[verdict]} {verdict}" if number[verdict] else ""
     return words
 
 
 def outcome(report: ExamReport) -> str:
     """Return the verdict of the whole exam as a word."""
-    return "Passed" if report.passed else "Failed"
+    return "Passed" if report.passed else "Incomplete" if report.is_incomplete else "Failed"
 
 
 def names(reports: Sequence[ExamReport]) -> list[str]:
@@ -181,11 +181,12 @@ def as_json(report: ExamReport, versus: ExamReport | None = None) -> str:
     """Return *report* as JSON: an object with the fields of `ExamReport`, and those of its values within.
 
     - "passed" is true if the exam was passed. "versus" is the same kind of object for the other controller, or null.
-    - An enum is its value: a level "must" or "beyond", a verdict "passed", "failed" or "skipped", a kind of event as in
-      `EventKind`, a button 0 (hall up), 1 (hall down) or 2 (cab).
+    - An enum is its value: a level "must" or "beyond", a verdict "passed", "failed", "skipped" or "unjudged", a kind of
+      event as in `EventKind`, a button 0 (hall up), 1 (hall down) or 2 (cab).
     - Keys of times end in "_ms": milliseconds since the start of the test. "seconds" is how long the exam took.
     - Cars and floors count from 0. A "car" that is null concerns the group.
-    - "timeline" is null for a skipped test. Its "datagrams" are as in `Timeline`: per tenth of a second, then per car.
+    - "timeline" is null for a test that was skipped or not judged. Its "datagrams" are as in `Timeline`: per tenth of a
+      second, then per car.
 
     Keys are not renamed; new ones may be added.
     """

@@ -163,7 +163,8 @@ def _result(result: Result) -> str:
     notes = list(result.notes)
     if result.late_ms > LATE_MS:
         notes.append(f"The bench was up to {result.late_ms} ms late. Times may be wrong by as much.")
-    parts = [f"<p>Skipped: {_text(result.why)}</p>"] if result.why else []
+    what = "Skipped" if result.verdict is Grade.SKIPPED else "Not judged"
+    parts = [f"<p>{what}: {_text(result.why)}</p>"] if result.why else []
     parts += [f'<p class="note">{_text(note)}</p>' for note in notes]
     parts += [_checks(result.checks)] if result.checks else []
     if result.figures:

@@ -24,6 +24,8 @@ class Grade(StrEnum):
     PASSED = "passed"
     FAILED = "failed"
     SKIPPED = "skipped"
+    UNJUDGED = "unjudged"
+    """The test could not end, and that is not the controller's fault."""
 
 
 @frozen
@@ -104,7 +106,7 @@ class Result:
     title: str
     verdict: Grade
     why: str = ""
-    """Why the test was skipped; empty otherwise."""
+    """Why the test was skipped, or could not be judged; empty otherwise."""
     checks: tuple[Check, ...] = ()
     figures: tuple[Figure, ...] = ()
     timeline: Timeline | None = None
@@ -133,6 +135,14 @@ class ExamReport:
 
     @property
     def passed(self) -> bool:
-        """True if no test failed and at least one passed."""
-        verdicts = {result.verdict for result in self.results}
-        return Grade.FAILED not in verdicts and Grade.PASSED in verdicts
+        """True if at least one test passed, none failed, and none is unjudged."""
+        return Grade.PASSED in self._verdicts and not self._verdicts & {Grade.FAILED, Grade.UNJUDGED}
+
+    @property
+    def is_incomplete(self) -> bool:
+        """True if a test is unjudged and none failed. The verdict on the controller is unknown then."""
+        return Grade.UNJUDGED in self._verdicts and Grade.FAILED not in self._verdicts
+
+    @property
+    def _verdicts(self) -> set[Grade]:
+        return {result.verdict for result in self.results}

@@ -1,12 +1,15 @@
 """The arguments of `elevator exam`, and what it shows while it runs."""
 
+import errno
 import io
+import os
 import re
 import shlex
 import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,9 +17,18 @@ from lab import PATIENCE_S, PROGRAM, free_port
 
 from elevator.cli.exam import _where_to_look, main
 from elevator.cli.exam_progress import DOUBT_S, REDRAW_S, Progress, time_left
+from elevator.exam.bench import Bench, ExamTest
+from elevator.exam.controllers import Controllers
+from elevator.exam.results import Level
 
 EXITS = ["--", "sh", "-c", "exit 3"]
 """The command of a controller that exits at once."""
+
+
+class NoSignals:
+    """Stands for `Signals`, which would change how pytest handles signals."""
+
+    received = None
 
 
 WITHOUT_NAMESPACES = """
@@ -74,9 +86,6 @@ def exam_without_namespaces(*arguments: str) -> subprocess.CompletedProcess[str]
 def test_bad_argument_is_one_line_and_status_2(
     arguments: list[str], message: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    class NoSignals:
-        received = None
-
     monkeypatch.setattr("elevator.cli.exam.Signals", NoSignals)
     try:
         status = main(arguments)
@@ -95,6 +104,63 @@ def test_port_in_use_is_one_line_and_status_2() -> None:
     expected = f"elevator exam: cannot listen on 127.0.0.1 port {port}: Address already in use"
     assert done.stderr.splitlines()[-1] == expected
     assert done.stdout == ""
+
+
+def start_once(self: Controllers, number: int) -> None:
+    """Stands for `Controllers.start` if the system cannot start another process."""
+    if self.states[number] != "unstarted":
+        raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+    self.states[number] = "ended"
+    self.ended[number] = 0
+
+
+def fail(bench: Bench) -> None:
+    raise ValueError("two\nlines")
+
+
+def restart(bench: Bench) -> None:
+    bench.controllers.start(0)
+    bench.start([0])
+
+
+@pytest.mark.parametrize(
+    ("run", "line"),
+    [
+        (restart, "! rest         unjudged cannot start sh: Resource temporarily unavailable"),
+        (fail, "! rest         unjudged internal error: ValueError: two lines"),
+    ],
+)
+@pytest.mark.parametrize("passing", [True, False])
+def test_test_that_cannot_end_leaves_the_results_of_the_others(
+    run: Callable[[Bench], None],
+    line: str,
+    passing: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    def check(bench: Bench) -> None:
+        bench.check(passing, "G1", Level.MUST, "it works", "it does not")
+
+    monkeypatch.setattr("elevator.cli.exam.Signals", NoSignals)
+    monkeypatch.setattr("elevator.cli.exam.obstacle", lambda: "no network")
+    monkeypatch.setattr(Controllers, "start", start_once)
+    tests = [ExamTest(name, "A test", run, 1) for name, run in (("door", check), ("rest", run), ("single", check))]
+    monkeypatch.setattr("elevator.cli.exam.TESTS", {test.name: test for test in tests})
+    status = main(["--port", str(free_port(socket.SOCK_STREAM)), *EXITS])
+    shown, errors = capfd.readouterr()
+    verdict = "✓ {:<13}passed" if passing else "✗ {:<13}failed   G1 failed"
+    begins = [verdict.format("door"), line, verdict.format("single")]
+    assert [text.startswith(begin) for text, begin in zip(shown.splitlines(), begins, strict=False)] == 3 * [True], (
+        shown
+    )
+    outcome = (
+        "Incomplete: 2 of 3 tests passed, 1 unjudged"
+        if passing
+        else "Failed: 0 of 3 tests passed, 2 failed, 1 unjudged"
+    )
+    assert outcome in shown
+    assert ("Traceback" in errors) == (run is fail)
+    assert status == (2 if passing else 1)
 
 
 def test_without_namespaces_the_tests_that_need_a_network_are_skipped() -> None:

@@ -68,6 +68,7 @@ KILL = Result(
     log=("[1] bye",),
 )
 SPLIT = Result("split", "Two and two", Grade.SKIPPED, why="needs a network")
+REST = Result("rest", "At rest", Grade.UNJUDGED, why="cannot start ./mine")
 REPORT = ExamReport("./mine --id {id}", 2, 4, 7, "2026-05-17 14:30", 95, (LAMPS, KILL, SPLIT))
 OTHER = evolve(REPORT, command="go run .", results=(LAMPS, evolve(KILL, verdict=Grade.PASSED, checks=(MET,))))
 
@@ -113,6 +114,22 @@ class TestTerminal:
 
     def test_line_of_a_skipped_test_gives_the_reason(self) -> None:
         assert line(SPLIT) == "- split        skipped  needs a network"
+
+    def test_line_of_an_unjudged_test_gives_the_reason(self) -> None:
+        assert line(REST) == "! rest         unjudged cannot start ./mine"
+
+    @pytest.mark.parametrize(
+        ("results", "head"),
+        [
+            ((LAMPS, REST), "Incomplete: 1 of 2 tests passed, 1 unjudged, in 2 min."),
+            ((LAMPS, KILL, REST), "Failed: 1 of 3 tests passed, 1 failed, 1 unjudged, in 2 min."),
+        ],
+    )
+    def test_exam_with_an_unjudged_test_is_not_passed(self, results: tuple[Result, ...], head: str) -> None:
+        report = evolve(REPORT, results=results)
+        assert not report.passed
+        assert summary(report).splitlines()[0] == head
+        assert "Not judged: cannot start ./mine" in text_of(page(report))
 
     def test_colours_appear_only_on_request(self) -> None:
         assert "\x1b" not in line(KILL)
