@@ -1,6 +1,6 @@
 """The group on the bench: what a test can do to it, and what can be seen of it."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 
 from attrs import evolve, frozen
 
@@ -143,6 +143,14 @@ class ControllerGroup:
         """Return the floor that is farthest from all *cars*, and of several the lowest."""
         heights = [self.height(car) for car in cars]
         return max(range(self.floors), key=lambda floor: (min(abs(floor - height) for height in heights), -floor))
+
+    def vacant_floors(self, cars: Iterable[int]) -> list[int]:
+        """Return the floors where none of *cars* stands; if there is a car at each, return all floors.
+
+        A test chooses among these: a call at a floor where a car stands is served at once, and shows nothing.
+        """
+        taken = {self.machine(car).sensed for car in cars}
+        return [floor for floor in range(self.floors) if floor not in taken] or [*range(self.floors)]
 
     def hall_button(self, floor: int) -> Button:
         """Return a hall button that exists at *floor*."""

@@ -100,8 +100,8 @@ def kill_pressed(bench: Bench) -> None:
     bench.start()
     for number in range(4):
         panel = bench.rng.randrange(bench.cars)
-        floor = bench.rng.randrange(bench.floors - 1)
-        bench.press(panel, Button.UP, floor)
+        floor = bench.rng.choice(bench.vacant_floors(range(bench.cars)))
+        bench.press(panel, bench.hall_button(floor), floor)
         bench.run(bench.rng.uniform(0.0, 0.3))
         victim = panel if number % 2 == 0 else (panel + 1) % bench.cars
         bench.kill(victim)

@@ -37,8 +37,7 @@ def cab(bench: Bench) -> None:
     """Press cab buttons in each car. The bench checks all the while that no other panel shows them."""
     bench.start()
     for car in range(bench.cars):
-        floors = [floor for floor in range(bench.floors) if floor != bench.machine(car).sensed]
-        for floor in bench.rng.sample(floors, min(2, len(floors))):
+        for floor in bench.rng.sample(bench.vacant_floors([car]), 2):
             bench.expect_lit(bench.press(car, Button.CAB, floor), [car], LAMP_S)
     bench.expect_all_served()
 

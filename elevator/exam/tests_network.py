@@ -28,7 +28,7 @@ def loss(percent: int, bench: Bench) -> None:
         call = bench.press(panel, bench.hall_button(floor), floor)
         bench.expect_lit(call, [panel], LAMP_S, level)
         bench.expect_lit(call, range(bench.cars), 10, level)
-        bench.press(panel, Button.CAB, bench.rng.randrange(bench.floors))
+        bench.press(panel, Button.CAB, bench.rng.choice(bench.vacant_floors([panel])))
         bench.run(1)
         if number % 2:
             bench.expect_all_served(level=level)
@@ -66,9 +66,10 @@ def _isolate(bench: Bench, cut: Callable[[int], None], heal: Callable[[int], Non
     cut(alone)
     bench.expect_all_served()
     bench.run(TAKE_OVER_S)
-    cab = bench.press(alone, Button.CAB, 0 if bench.machine(alone).sensed != 0 else 1)
+    cab = bench.press(alone, Button.CAB, bench.vacant_floors([alone])[0])
     bench.expect_lit(cab, [alone], LAMP_S)
-    call = bench.press(other, Button.UP, bench.rng.randrange(bench.floors - 1))
+    floor = bench.rng.choice(bench.vacant_floors(others))
+    call = bench.press(other, bench.hall_button(floor), floor)
     bench.expect_lit(call, others, LAMP_S)
     bench.expect_all_served()
     floor = bench.far_floor([alone])
@@ -91,8 +92,8 @@ def split(bench: Bench) -> None:
     bench.expect_all_served()
     sides = (range(half), range(half, bench.cars))
     for side in sides:
-        floor = bench.rng.randrange(bench.floors - 1)
-        bench.expect_lit(bench.press(side[0], Button.UP, floor), side, LAMP_S)
+        floor = bench.rng.choice(bench.vacant_floors(side))
+        bench.expect_lit(bench.press(side[0], bench.hall_button(floor), floor), side, LAMP_S)
     bench.expect_all_served()
     # An open door of the other side would hide that a call is lost.
     bench.wait(lambda: not any(bench.is_open(car) for car in range(bench.cars)), 10)

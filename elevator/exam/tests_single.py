@@ -67,7 +67,7 @@ def door(bench: Bench) -> None:
     """Measure how long the door stays open, and call the car to the floor where it stands."""
     bench.start()
     for _ in range(3):
-        floor = bench.rng.choice([each for each in range(bench.floors) if each != bench.machine(0).sensed])
+        floor = bench.rng.choice(bench.vacant_floors([0]))
         bench.press(0, Button.CAB, floor)
         if not _open_and_close(bench, floor, 60):
             return

@@ -1,0 +1,79 @@
+"""What the tests of the exam press and expect, in a group without controllers, where no time passes."""
+
+import os
+import random
+import socket
+from collections.abc import Callable
+from types import SimpleNamespace
+
+import pytest
+from attrs import evolve
+from lab import free_port
+
+from elevator.building.shaft import put
+from elevator.core.model import Button
+from elevator.exam.bench import Bench, ExamTest
+from elevator.exam.catalogue import TESTS
+from elevator.exam.examiner import ExamSetting, examine
+from elevator.exam.group import PressedCall
+from elevator.exam.setup import Subject
+
+CARS = 3
+
+
+@pytest.fixture(autouse=True)
+def _no_time_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the bench do nothing but press buttons and check. All cars stand at floors, and all count as sound."""
+
+    def start(bench: Bench, cars: object = None) -> None:
+        if bench.switch is None:
+            bench.switch = SimpleNamespace(groups=None, loss=0.0, sent_per_100ms=[])  # type: ignore[assignment]
+            floors = random.Random(bench.rng.random())
+            for car in range(CARS):
+                place(bench, car, floors.randrange(bench.floors))
+
+    nothing = {name: lambda *_: None for name in ("run", "kill", "plug", "unplug", "server")}
+    given = {
+        "start": start,
+        "wait": lambda _, condition, __: bool(condition()),
+        "sound": property(lambda _: [*range(CARS)]),
+        "expect_all_served": lambda *_, **__: True,
+    }
+    for name, attribute in (nothing | given).items():
+        monkeypatch.setattr(Bench, name, attribute)
+
+
+def place(bench: Bench, car: int, floor: int) -> None:
+    now_us = bench.building.settle()
+    machine = bench.machine(car)
+    bench.building.change(car, evolve(machine, shaft=put(machine.shaft, floor, now_us // 1000), sensed=floor), now_us)
+
+
+def rehearse(test: Callable[[Bench], None], seed: int) -> None:
+    examined = Subject(["true"], {**os.environ}, port=free_port(socket.SOCK_STREAM))
+    setting = ExamSetting(CARS, 4, seed, has_network=False)
+    examine(ExamTest("short", "A short test", test), examined, setting, lambda: None)
+
+
+@pytest.mark.parametrize("name", ["kill-pressed", "cutoff", "split", "loss30"])
+def test_no_car_that_could_serve_a_press_at_once_stands_at_its_floor(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise the test would judge nothing."""
+    served_at_once: list[int] = []
+    pressed: set[int] = set()
+    press = Bench.press
+
+    def press_noted(bench: Bench, panel: int, button: Button, floor: int, ms: int | None = None) -> PressedCall:
+        groups = bench.network.groups or [set(range(CARS))]
+        (group,) = (group for group in groups if panel in group)
+        servers = [panel] if button is Button.CAB else group
+        pressed.add(floor)
+        served_at_once.extend(car for car in servers if bench.machine(car).sensed == floor)
+        return press(bench, panel, button, floor, ms)
+
+    monkeypatch.setattr(Bench, "press", press_noted)
+    for seed in range(10):
+        rehearse(TESTS[name].run, seed)
+    assert served_at_once == []
+    assert pressed == {0, 1, 2, 3}
