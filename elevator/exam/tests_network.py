@@ -26,7 +26,7 @@ def loss(percent: int, bench: Bench) -> None:
         panel = number % bench.cars
         floor = bench.far_floor(range(bench.cars))  # Elsewhere, an open door might serve the call before it lights.
         call = bench.press(panel, bench.hall_button(floor), floor)
-        bench.expect_lit(call, [panel], LAMP_S, level)
+        bench.expect_lit(call, [panel], LAMP_S, level, range(bench.cars))
         bench.expect_lit(call, range(bench.cars), 10, level)
         bench.press(panel, Button.CAB, bench.rng.choice(bench.vacant_floors([panel])))
         bench.run(1)

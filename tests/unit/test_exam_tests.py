@@ -16,6 +16,7 @@ from elevator.exam.bench import Bench, ExamTest
 from elevator.exam.catalogue import TESTS
 from elevator.exam.examiner import ExamSetting, examine
 from elevator.exam.group import PressedCall
+from elevator.exam.results import Result
 from elevator.exam.setup import Subject
 
 CARS = 3
@@ -49,10 +50,14 @@ def place(bench: Bench, car: int, floor: int) -> None:
     bench.building.change(car, evolve(machine, shaft=put(machine.shaft, floor, now_us // 1000), sensed=floor), now_us)
 
 
-def rehearse(test: Callable[[Bench], None], seed: int) -> None:
+def rehearse(test: Callable[[Bench], None], seed: int = 1) -> Result:
     examined = Subject(["true"], {**os.environ}, port=free_port(socket.SOCK_STREAM))
     setting = ExamSetting(CARS, 4, seed, has_network=False)
-    examine(ExamTest("short", "A short test", test), examined, setting, lambda: None)
+    return examine(ExamTest("short", "A short test", test), examined, setting, lambda: None)
+
+
+def failed_rules(result: Result) -> set[str]:
+    return {check.rule for check in result.checks if not check.passed}
 
 
 @pytest.mark.parametrize("name", ["kill-pressed", "cutoff", "split", "loss30"])
@@ -77,3 +82,14 @@ def test_no_car_that_could_serve_a_press_at_once_stands_at_its_floor(
         rehearse(TESTS[name].run, seed)
     assert served_at_once == []
     assert pressed == {0, 1, 2, 3}
+
+
+@pytest.mark.parametrize(("servers", "failed"), [(None, {"L1"}), ([0, 1], {"L1"}), (range(CARS), set())])
+def test_door_of_another_part_of_the_group_does_not_replace_a_lamp(servers: list[int] | None, failed: set[str]) -> None:
+    def open_elsewhere(bench: Bench) -> None:
+        bench.start()
+        place(bench, 2, 1)
+        bench.building.change(2, evolve(bench.machine(2), door=True), bench.building.settle())
+        bench.expect_lit(bench.press(0, Button.UP, 1), [0, 1], 1.0, servers=servers)
+
+    assert failed_rules(rehearse(open_elsewhere)) == failed
