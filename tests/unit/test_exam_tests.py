@@ -11,6 +11,7 @@ from attrs import evolve
 from lab import free_port
 
 from elevator.building.shaft import put
+from elevator.core.call_set import mask
 from elevator.core.model import Button
 from elevator.exam.bench import Bench, ExamTest
 from elevator.exam.catalogue import TESTS
@@ -93,3 +94,22 @@ def test_door_of_another_part_of_the_group_does_not_replace_a_lamp(servers: list
         bench.expect_lit(bench.press(0, Button.UP, 1), [0, 1], 1.0, servers=servers)
 
     assert failed_rules(rehearse(open_elsewhere)) == failed
+
+
+@pytest.mark.parametrize(("is_lit", "failed"), [(False, {"L3"}), (True, {"G1"})])
+@pytest.mark.parametrize("name", ["restart", "server"])
+def test_cab_call_that_never_lit_is_not_expected_to_be_served(
+    name: str, is_lit: bool, failed: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    press = Bench.press
+
+    def press_and_light(bench: Bench, car: int, button: Button, floor: int, ms: int | None = None) -> PressedCall:
+        call = press(bench, car, button, floor, ms)
+        machine = bench.machine(car)
+        lamps = evolve(machine.lamps, cab=mask(machine.lamps, Button.CAB) | is_lit << floor)
+        bench.building.change(car, evolve(machine, lamps=lamps), bench.building.settle())
+        return call
+
+    monkeypatch.setattr(Bench, "press", press_and_light)
+    monkeypatch.setattr(Bench, "has_client", lambda *_: True)
+    assert failed_rules(rehearse(TESTS[name].run)) == failed
