@@ -94,6 +94,8 @@ class Bench(ControllerGroup):
         now_ms = self.building.clock_us() / 1000
         if self.switch is not None and (due_ms := self.switch.due_ms()) is not None:
             timeout_s = min(timeout_s, max(0.0, (due_ms - now_ms) / 1000))
+        if "frozen" in self.controllers.states or (self.switch is not None and self.switch.loses_packets):
+            self._conduct.disturb(self.now_ms)
         self.building.turn(timeout_s)
         if self.switch is not None:
             self.switch.advance(self.building.clock_us() // 1000)

@@ -13,7 +13,8 @@ Rules that it judges, all of them binding (*must*) unless marked:
 - The door does not close while obstructed (D2).
 - The car does not leave its shaft (C5).
 - Requests name only buttons and floors that exist (S2, beyond). The course's simulator hangs at others.
-- A lamp lights only for a button that was pressed (G6), a cab lamp only on the panel of its own car (L2).
+- A lamp lights only for a button that was pressed (G6), a cab lamp only on the panel of its own car (L2). It lights at
+  most RELIT_MS after its call was served. Calls made before a failure may be served twice (G6).
 - A lamp goes dark only if a door has been open at its floor (L4). If it lights again within CLEARED_BEFORE_OPEN_MS, it
   has flickered (beyond): nobody takes that for a call that was forgotten.
 
@@ -44,6 +45,8 @@ HEARD_MS = 1000
 """How long a controller may take to act on a press on its own panel: as long as its lamp may take to light."""
 CLEARED_BEFORE_OPEN_MS = 500
 """A lamp may go dark this long before the door opens."""
+RELIT_MS = 1000
+"""How long after its call was served a lamp may still light: as long as a lamp may take to light."""
 SETTLE_MS = 5000
 
 DOOR_STANDS = "the door is open only while the car stands at a floor"
@@ -153,13 +156,14 @@ class Conduct:
                 car.stop_ms, car.is_stopped = seen.at_ms, bool(seen.value)
             case EventKind.CLIENT:
                 car.client_since_ms = seen.at_ms if seen.value else None
+                self.disturb(seen.at_ms)
             case EventKind.OUT_OF_BOUNDS if seen.value:
                 is_resuming = car.is_suspended or seen.at_ms < car.resumed_ms + REACTION_MS
                 self._suspect(seen, IN_SHAFT, "the car drove past an end floor", lambda: is_resuming)
             case EventKind.BAD:
                 self._suspect(seen, VALID_REQUESTS, f"{seen.value}", lambda: False)
-            case EventKind.PRESS:
-                self._promises.pressed[key_of(seen)] = seen.at_ms
+            case EventKind.PRESS | EventKind.RELEASE:
+                self._promises.change_button(key_of(seen), seen.kind is EventKind.PRESS, seen.at_ms)
             case EventKind.LAMP:
                 self._hear_lamp(seen, car)
             case _:
@@ -201,6 +205,10 @@ class Conduct:
 
     def _suspect(self, seen: Seen, rule: str, found: str, is_innocent: Callable[[], bool], after_ms: int = 0) -> None:
         self._suspicions.append(_Suspicion(seen.at_ms + after_ms, seen.at_ms, seen.car, rule, found, is_innocent))
+
+    def disturb(self, now_ms: int) -> None:
+        """Take note that at *now_ms* a failure keeps controllers from learning of each other's calls."""
+        self._promises.disturbed_ms = now_ms
 
     def suspend(self, car: int, on: bool, now_ms: int) -> None:
         """Take note that the bench suspends the controller of *car*, or resumes it."""
@@ -281,24 +289,30 @@ class Conduct:
         lit, pressed = self._promises.lit[seen.car], self._promises.pressed
         settled_ms = (seen.at_ms if car.client_since_ms is None else car.client_since_ms) + SETTLE_MS
         if not seen.value:
-            lit_ms, promised_ms = lit.pop((button, floor), seen.at_ms), self._promises.promised_ms(key)
+            lit_ms, promised_ms = self._promises.darken(key, seen.car, seen.at_ms), self._promises.promised_ms(key)
             if promised_ms is not None and seen.at_ms >= settled_ms:
                 self._judge_darkness(seen, key, min(lit_ms, promised_ms))
             return
+        panels = [number for number, each in enumerate(self._cars) if each.client_since_ms is not None]
+        pending = self._promises.pending(key, panels, seen.at_ms - RELIT_MS - TOLERANCE_MS)
         lit[button, floor] = seen.at_ms
-        if key in pressed:
+        if key in pending:
             self._counts[PRIVATE if button is Button.CAB else NOT_INVENTED] += 1
             self._promises.promise(key)
             return
-        is_elsewhere = any(each[:2] == (button, floor) for each in pressed)
-        rule = PRIVATE if button is Button.CAB and is_elsewhere else NOT_INVENTED
-        found = f"the lamp for {name_of(button, floor)} lit, and nobody had pressed its button"
+        rule = PRIVATE if pending else NOT_INVENTED
+        again, since = (" again", " since") if key in pressed else ("", "")
+        found = f"the lamp for {name_of(button, floor)} lit{again}, and nobody had pressed its button{since}"
         if seen.at_ms >= settled_ms:
             self._suspect(seen, rule, found, lambda: False)
             return
         # At a start, a controller may test its lamps.
         found += ". If the controller read it from a file of an earlier run, use {dir} or --own-dir"
-        self._suspect(seen, rule, found, lambda: (button, floor) not in lit or key in pressed, settled_ms - seen.at_ms)
+
+        def is_innocent() -> bool:
+            return (button, floor) not in lit or pressed.get(key, -1) >= seen.at_ms
+
+        self._suspect(seen, rule, found, is_innocent, settled_ms - seen.at_ms)
 
     def _judge_darkness(self, seen: Seen, key: Key, since_ms: int) -> None:
         """Judge a lamp that has gone dark and promised to serve *key* since *since_ms*."""

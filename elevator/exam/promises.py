@@ -3,7 +3,7 @@
 A call is a `Key`. All panels share the hall calls; a cab call belongs to the car in which it was made.
 
 A lamp promises to serve the last press of its button. So a lamp that lights again after its call was served promises
-nothing new: it may be late news, or a lamp test.
+nothing new: it may be late news, or a lamp test. If it cannot be that, the call was invented; see `pending`.
 """
 
 from collections.abc import Collection, Iterable
@@ -14,6 +14,7 @@ from elevator.exam.results import Seen
 Key = tuple[Button, int, int | None]
 """A call: button, floor, and for a cab call its car."""
 _STILL_OPEN_MS = 2**62
+_NEVER_MS = -(2**62)
 
 
 def key_of(seen: Seen) -> Key:
@@ -35,10 +36,24 @@ class Promises:
         """When the button of each call was last pressed."""
         self.lit: list[dict[tuple[Button, int], int]] = [{} for _ in range(cars)]
         """For each car, the lit lamps of its panel, and since when."""
+        self.disturbed_ms = _NEVER_MS
+        """Until when something failed. The calls made before may be served twice (G6)."""
+        self._changed: dict[Key, int] = {}
+        """When the button of each call was last pressed or released, or a lamp of it last went dark."""
         self._promised: dict[Key, int] = {}
         """For each call whose lamp was lit, when its button was pressed."""
         self._opened: dict[tuple[int, int], int] = {}
         """For each car and floor, when the door last closed there; a time in the future if it is open."""
+
+    def change_button(self, key: Key, is_down: bool, at_ms: int) -> None:
+        self._changed[key] = at_ms
+        if is_down:
+            self.pressed[key] = at_ms
+
+    def darken(self, key: Key, car: int, at_ms: int) -> int:
+        """Take note that the lamp of *key* on the panel of *car* went dark; return since when it was lit."""
+        self._changed[key] = at_ms
+        return self.lit[car].pop(key[:2], at_ms)
 
     def open_door(self, car: int, floor: int) -> None:
         self._opened[car, floor] = _STILL_OPEN_MS
@@ -55,6 +70,22 @@ class Promises:
     def promised_ms(self, key: Key) -> int | None:
         """Return when the press was that lamps have promised to serve; None if there is none."""
         return self._promised.get(key)
+
+    def pending(self, key: Key, panels: Collection[int], before_ms: int) -> list[Key]:
+        """Return the calls with the button and floor of *key* that were not over *before_ms*, so that lamps may light.
+
+        A call is over once a door that serves it has been open since the press and is closed, and all *panels* are
+        dark: controllers that show a call may know that it is not served, such as one for the other direction. It is
+        never over if something has failed since the press.
+        """
+        same = [each for each in self.pressed if each[:2] == key[:2]]
+        return [each for each in same if not self._is_over(each, panels, before_ms)]
+
+    def _is_over(self, key: Key, panels: Collection[int], before_ms: int) -> bool:
+        pressed_ms, doors = self.pressed[key], range(len(self.lit)) if key[2] is None else [key[2]]
+        closed_ms = max(self._opened.get((car, key[1]), _NEVER_MS) for car in doors)
+        is_left = self._is_shown(key, panels) or self._changed.get(key, _NEVER_MS) >= before_ms
+        return self.disturbed_ms < pressed_ms <= closed_ms < before_ms and not is_left
 
     def unkept(self, sound: Collection[int], buttons: Collection[Button]) -> list[str]:
         """Return the calls of *buttons* whose lamp was lit and that are not served. Omit cab calls of unsound cars.

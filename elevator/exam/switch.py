@@ -90,6 +90,11 @@ class EthernetSwitch:
         self.capture: deque[Captured] = deque(maxlen=CAPTURED_MAX)
         """The last frames with UDP, except to SERVICES."""
 
+    @property
+    def loses_packets(self) -> bool:
+        """True if packets may be lost, damaged or cut off, and not only late or repeated."""
+        return bool(self.loss or self.corrupt or self.groups is not None or self.unplugged)
+
     def heal(self) -> None:
         """Remove all impairments, and plug in all cables. Delayed frames still arrive late."""
         self.loss = self.duplicate = self.corrupt = 0.0

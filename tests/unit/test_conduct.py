@@ -18,6 +18,7 @@ from elevator.exam.conduct import (
     NOT_INVENTED,
     PRIVATE,
     REACTION_MS,
+    RELIT_MS,
     RULES,
     SETTLE_MS,
     STEADY,
@@ -65,6 +66,9 @@ class Story:
     def press(self, button: Button, floor: int, car: int = 0) -> "Story":
         return self.see(EventKind.PRESS, True, car, button, floor)
 
+    def release(self, button: Button, floor: int, car: int = 0) -> "Story":
+        return self.see(EventKind.RELEASE, False, car, button, floor)
+
     def lamp(self, on: bool, button: Button, floor: int, car: int = 0) -> "Story":
         return self.see(EventKind.LAMP, on, car, button, floor)
 
@@ -89,6 +93,10 @@ class Story:
     def suspend(self, on: bool, car: int = 0) -> "Story":
         self.failed += self.conduct.overdue(self.at_ms)
         self.conduct.suspend(car, on, self.at_ms)
+        return self
+
+    def disturb(self) -> "Story":
+        self.conduct.disturb(self.at_ms)
         return self
 
     def visit(self, floor: int, car: int = 0) -> "Story":
@@ -406,7 +414,7 @@ def test_call_served_on_the_spot_is_no_fault() -> None:
 @pytest.mark.rule("G1")
 def test_lamp_that_lights_late_on_another_panel_may_go_dark_at_once() -> None:
     """The call was served before its news reached the other panel, because the network loses packets."""
-    story = Story().press(UP, 1).lamp(True, UP, 1).visit(1).lamp(False, UP, 1).after(2000)
+    story = Story().press(UP, 1).lamp(True, UP, 1).visit(1).lamp(False, UP, 1).after(2000).disturb()
     story.lamp(True, UP, 1, car=1).after(300).lamp(False, UP, 1, car=1)
     assert story.faults() == []
     assert story.conduct.promises([0, 1]) == []
@@ -505,6 +513,68 @@ def test_lamp_that_stays_lit_after_a_start_without_a_press_is_a_fault() -> None:
     story = Story(0, 0, connected=False).client(True).after(100).lamp(True, UP, 1)
     assert story.after(SETTLE_MS - 101).faults() == [(NOT_INVENTED, 100, 0)]
     assert "--own-dir" in story.failed[0].found
+
+
+def served(button: Button) -> Story:
+    """Return what happens until a call is served, at floor 1, and its lamp is dark."""
+    return (
+        Story(0, 0).press(button, 1).after(200).release(button, 1).lamp(True, button, 1).visit(1).lamp(False, button, 1)
+    )
+
+
+@pytest.mark.rule("G6")
+@pytest.mark.parametrize("button", [UP, CAB])
+@pytest.mark.parametrize("is_fault", [False, True])
+def test_lamp_that_lights_again_long_after_its_call_was_served_is_a_fault(button: Button, is_fault: bool) -> None:
+    story = served(button).after(RELIT_MS + TOLERANCE_MS + is_fault).lamp(True, button, 1)
+    assert story.after(2000).lamp(False, button, 1).faults() == (
+        [(NOT_INVENTED, story.at_ms - 2000, 0)] if is_fault else []
+    )
+    assert all("lit again, and nobody had pressed its button since" in check.found for check in story.failed)
+
+
+@pytest.mark.rule("G6")
+def test_lamp_may_light_again_for_a_new_press() -> None:
+    assert served(UP).after(9000).press(UP, 1, car=1).after(900).lamp(True, UP, 1).visit(1).faults() == []
+    assert served(UP).after(9000).press(DOWN, 1).lamp(True, UP, 1).faults() == [(NOT_INVENTED, 14_200, 0)]
+
+
+@pytest.mark.rule("G6")
+def test_button_that_is_held_down_may_light_its_lamp_again() -> None:
+    story = Story(1, 1).press(UP, 1).door(True).after(DWELL_MS).door(False).after(5000).release(UP, 1)
+    assert story.after(RELIT_MS).lamp(True, UP, 1).faults() == []
+
+
+@pytest.mark.rule("G6")
+def test_call_is_not_over_while_a_connected_panel_shows_it_or_a_door_is_open_there() -> None:
+    """The door may have opened for another call, and the controllers know that this call is not served yet."""
+    story = served(UP).press(UP, 1).lamp(True, UP, 1).visit(1).after(9000)
+    assert story.lamp(True, UP, 1, car=1).visit(1).faults() == []
+    story = served(UP).obstruct(True).press(UP, 1).door(True).after(9000)
+    assert (
+        story.lamp(True, UP, 1).after(100).lamp(False, UP, 1).obstruct(False).after(DWELL_MS).door(False).faults() == []
+    )
+
+
+@pytest.mark.rule("G6")
+def test_lamp_on_the_panel_of_a_dead_controller_keeps_no_call_alive() -> None:
+    story = Story(0, 0).press(UP, 1).lamp(True, UP, 1, car=1).client(False, car=1).after(5000)
+    story.press(UP, 1).lamp(True, UP, 1).visit(1).lamp(False, UP, 1).after(9000).lamp(True, UP, 1)
+    assert story.faults() == [(NOT_INVENTED, story.at_ms, 0)]
+
+
+@pytest.mark.rule("G6")
+def test_call_made_before_a_failure_may_be_served_twice() -> None:
+    for story in (served(UP).disturb(), served(UP).client(False, car=1), served(UP).client(False).client(True)):
+        assert story.after(9000).lamp(True, UP, 1).visit(1).lamp(False, UP, 1).faults() == []
+    story = Story(0, 0).disturb().after(1).press(UP, 1).lamp(True, UP, 1).visit(1).lamp(False, UP, 1)
+    assert story.after(9000).lamp(True, UP, 1).faults() == [(NOT_INVENTED, story.at_ms, 0)]
+
+
+@pytest.mark.rule("L2")
+def test_cab_lamp_on_the_panel_of_another_car_is_a_fault_even_if_that_car_had_the_same_call_before() -> None:
+    story = served(CAB).after(9000).press(CAB, 1, car=1).lamp(True, CAB, 1, car=1).lamp(True, CAB, 1)
+    assert story.faults() == [(PRIVATE, story.at_ms, 0)]
 
 
 @pytest.mark.rule("L2")

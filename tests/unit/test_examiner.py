@@ -5,6 +5,7 @@ import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from attrs import evolve
@@ -13,11 +14,12 @@ from lab import free_port
 from elevator.building.control import Refused
 from elevator.core.model import Button
 from elevator.exam.bench import Bench, ExamTest
-from elevator.exam.conduct import CLEARED_BEFORE_OPEN_MS
+from elevator.exam.conduct import CLEARED_BEFORE_OPEN_MS, Conduct
 from elevator.exam.controllers import MARK
 from elevator.exam.examiner import LATE_MS, ExamSetting, examine, skipped
 from elevator.exam.results import Check, Grade, Level, Result
 from elevator.exam.setup import BadCommand, Subject, check_program, fill, launch
+from elevator.exam.switch import EthernetSwitch
 from elevator.exam.tests_single import check_stops
 
 IDLE = "import time; time.sleep(60)"
@@ -170,6 +172,27 @@ def test_bench_is_late_if_a_test_blocks_it() -> None:
     run(block, subject("true"), setting())
     assert all(each >= 70_000 for each in late)
     assert len(late) == 2, "it is repeated"
+
+
+@pytest.mark.parametrize(
+    ("state", "loses", "is_disturbed"),
+    [("running", False, False), ("frozen", False, True), ("running", True, True)],
+)
+def test_judge_knows_of_lost_packets_and_suspended_controllers(
+    state: str, loses: bool, is_disturbed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noted: set[int] = set()
+    monkeypatch.setattr(Conduct, "disturb", lambda _, now_ms: noted.add(now_ms))
+
+    def turn(bench: Bench) -> None:
+        bench.controllers.states[0] = state
+        bench.switch = Mock(EthernetSwitch, loses_packets=loses, sent_per_100ms=[])
+        bench.switch.due_ms.return_value = None
+        bench.turn(0.0)
+        bench.controllers.states[0] = "unstarted"
+
+    run(turn, subject("true"), setting())
+    assert bool(noted) == is_disturbed
 
 
 def test_start_is_random_but_the_same_for_each_seed_and_test() -> None:

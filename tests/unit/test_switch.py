@@ -278,6 +278,23 @@ def test_heal_ends_all_impairments(network: Network) -> None:
     assert network.cables[2].is_plugged
 
 
+@pytest.mark.parametrize(
+    ("impairment", "value", "loses"),
+    [
+        ("delay_ms", (1, 9), False),
+        ("duplicate", 0.5, False),
+        ("loss", 0.1, True),
+        ("corrupt", 0.1, True),
+        ("groups", [{0, 1}], True),
+        ("unplugged", {2}, True),
+    ],
+)
+def test_switch_knows_whether_packets_are_lost(network: Network, impairment: str, value: object, loses: bool) -> None:
+    assert not network.switch.loses_packets
+    setattr(network.switch, impairment, value)
+    assert network.switch.loses_packets == loses
+
+
 def test_counts_are_of_what_hosts_sent(network: Network) -> None:
     switch = network.switch
     switch.loss = 1.0
