@@ -24,6 +24,9 @@ KEEPER_STOP_S = 1.5
 LINES_KEPT = 200
 LINE_LENGTH = 1000
 """The rest of a longer line is dropped."""
+LOG_BYTES = 10_000_000
+"""The size of a controller's log file, without DROPPED. A controller that prints in a busy loop fills no disk."""
+DROPPED = b"\n[The file is full. What the controller printed from here on was dropped.]\n"
 MARK = "ELEVATOR_CONTROLLER"
 """The environment variable by which all processes of a controller are found. Child processes inherit it."""
 
@@ -47,7 +50,7 @@ class Controllers:
         """Prepare to start a controller for each of *launches*; see `start`.
 
         If this process dies, *scratch* is deleted with the controllers. *noun* names a controller in the log. If *logs*
-        is given, each controller's output is appended to a file in this directory.
+        is given, each controller's output is appended to a file in this directory, up to LOG_BYTES.
         """
         self.log: deque[str] = deque(maxlen=LINES_KEPT)
         self.ended: dict[int, int] = {}
@@ -116,8 +119,7 @@ class Controllers:
         for number, process in self.processes.items():
             assert process.stdout is not None
             chunk = process.stdout.read(65_536) or b""
-            if self._files is not None:
-                self._files[number].write(chunk)
+            self._keep(number, chunk)
             *lines, self._partial[number] = (self._partial[number] + chunk).split(b"\n")
             self._partial[number] = self._partial[number][:LINE_LENGTH]
             self.log.extend(_printable(line[:LINE_LENGTH]) for line in lines[-LINES_KEPT:])
@@ -127,6 +129,11 @@ class Controllers:
                 self.states[number] = "ended"
                 self.ended[number] = status
                 self.log.append(f"{self._noun} {number} exited by itself with status {status}")
+
+    def _keep(self, number: int, chunk: bytes) -> None:
+        """Append *chunk* to the log file of a controller unless the file is full."""
+        if chunk and self._files is not None and (room := LOG_BYTES - self._files[number].tell()) >= 0:
+            self._files[number].write(chunk if len(chunk) <= room else chunk[:room] + DROPPED)
 
     @property
     def all_ended(self) -> bool:

@@ -15,7 +15,7 @@ from elevator.building.control import Refused
 from elevator.core.model import Button
 from elevator.exam.bench import Bench, ExamTest
 from elevator.exam.conduct import CLEARED_BEFORE_OPEN_MS, Conduct
-from elevator.exam.controllers import MARK
+from elevator.exam.controllers import DROPPED, MARK
 from elevator.exam.examiner import LATE_MS, ExamSetting, examine, skipped
 from elevator.exam.results import Check, Grade, Level, Result
 from elevator.exam.setup import BadCommand, Subject, check_program, fill, launch
@@ -110,6 +110,23 @@ def test_controller_starts_in_its_directory_with_its_environment() -> None:
     (check,) = result.checks
     assert (check.passed, check.expected) == (False, "no controller exits by itself")
     assert check.found == "controller 0 exited with status 0"
+
+
+def test_log_keeps_the_beginning_and_says_that_the_rest_was_dropped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def start_twice(bench: Bench) -> None:
+        for _ in range(2):
+            bench.controllers.start(0)
+            bench.wait(lambda: bench.has_ended(0), 30)
+        bench.late_ms = 0
+
+    monkeypatch.setattr("elevator.exam.controllers.LOG_BYTES", 4000)
+    print_much = "print('begin'); print(99 * 'x\\n')" + "\nfor number in range(3000): print(number, flush=True)"
+    run(start_twice, subject(sys.executable, "-c", print_much), setting(tmp_path))
+    log = (tmp_path / "short" / "controller-0.log").read_bytes()
+    assert log[:10] == b"begin\nx\nx\n"
+    assert log[4000:] == DROPPED
 
 
 def test_door_that_opens_for_a_call_where_the_car_starts_is_not_needless() -> None:
