@@ -46,11 +46,14 @@ class Launch:
 class Controllers:
     """The processes of all controllers and their output."""
 
-    def __init__(self, launches: Sequence[Launch], scratch: str, noun: str, logs: Path | None = None) -> None:
+    def __init__(
+        self, launches: Sequence[Launch], scratch: str, noun: str, logs: Path | None = None, niceness: int = 0
+    ) -> None:
         """Prepare to start a controller for each of *launches*; see `start`.
 
         If this process dies, *scratch* is deleted with the controllers. *noun* names a controller in the log. If *logs*
         is given, each controller's output is appended to a file in this directory, up to LOG_BYTES.
+        *niceness* is added to that of this process.
         """
         self.log: deque[str] = deque(maxlen=LINES_KEPT)
         self.ended: dict[int, int] = {}
@@ -62,6 +65,7 @@ class Controllers:
         self.processes: dict[int, subprocess.Popen[bytes]] = {}
         """The first process of each controller that was started."""
         self._noun = noun
+        self._niceness = niceness
         self._keeper, self._lifeline = _start_keeper(scratch)
         self._partial = [b""] * len(launches)
         self._files = None if logs is None else [(logs / f"{noun}-{n}.log").open("ab", 0) for n in range(len(launches))]
@@ -80,6 +84,8 @@ class Controllers:
                 process_group=self._keeper,
                 env={**launch.environment, MARK: self._mark(number)},
                 cwd=launch.directory,
+                # Threads could hold locks here, but this process has only one.
+                preexec_fn=lambda: os.nice(self._niceness),  # noqa: PLW1509
             )
         if self.states[number] != "unstarted":
             self.log.append(f"{self._noun} {number} was restarted")

@@ -16,7 +16,7 @@ from elevator.core.model import Button
 from elevator.exam.bench import Bench, ExamTest
 from elevator.exam.conduct import CLEARED_BEFORE_OPEN_MS, Conduct
 from elevator.exam.controllers import DROPPED, MARK
-from elevator.exam.examiner import LATE_MS, ExamSetting, examine, skipped
+from elevator.exam.examiner import LATE_MS, NICENESS, ExamSetting, examine, skipped
 from elevator.exam.results import Check, Grade, Level, Result
 from elevator.exam.setup import BadCommand, Subject, check_program, fill, launch
 from elevator.exam.switch import EthernetSwitch
@@ -127,6 +127,15 @@ def test_log_keeps_the_beginning_and_says_that_the_rest_was_dropped(
     log = (tmp_path / "short" / "controller-0.log").read_bytes()
     assert log[:10] == b"begin\nx\nx\n"
     assert log[4000:] == DROPPED
+
+
+def test_controller_and_its_children_have_a_lower_priority_than_the_bench() -> None:
+    def is_started(bench: Bench) -> None:
+        bench.controllers.start(0)
+        bench.wait(lambda: bench.has_ended(0), 30)
+
+    result = run(is_started, subject("sh", "-c", "nice; nice"), setting())
+    assert result.log[:2] == 2 * (str(min(19, os.nice(0) + NICENESS)),)
 
 
 def test_door_that_opens_for_a_call_where_the_car_starts_is_not_needless() -> None:
