@@ -1,5 +1,6 @@
 """Tests in which the network loses, cuts, damages and repeats what controllers send."""
 
+import math
 from collections.abc import Callable
 from functools import partial
 from itertools import islice
@@ -8,12 +9,15 @@ from elevator.building.elevator import EventKind
 from elevator.core.model import Button
 from elevator.exam.bench import Bench, ExamTest
 from elevator.exam.results import Level
+from elevator.exam.switch import Captured
 from elevator.exam.tests_failures import TAKE_OVER_S, call_far_away, expect_back
 from elevator.exam.tests_single import LAMP_S
 
 AGREE_S = 1.0
 """How long panels may differ after the network is whole again."""
 ATTACK_S = 10
+REPLAY_S = 0.02
+"""The time between two bursts of old datagrams."""
 
 
 def loss(percent: int, bench: Bench) -> None:
@@ -96,7 +100,7 @@ def split(bench: Bench) -> None:
         bench.expect_lit(bench.press(side[0], bench.hall_button(floor), floor), side, LAMP_S)
     bench.expect_all_served()
     # An open door of the other side would hide that a call is lost.
-    bench.wait(lambda: not any(bench.is_open(car) for car in range(bench.cars)), 10)
+    _close_doors(bench)
     for side in sides:
         floor = bench.far_floor(side)
         bench.press(side[-1], bench.hall_button(floor), floor)
@@ -157,17 +161,13 @@ def corrupt(bench: Bench) -> None:
 
 
 def replay(bench: Bench) -> None:
-    """Record what controllers send while calls are made, and send it again when all calls are served."""
+    """Record what controllers send while calls are made and served, and send it again when all calls are served."""
     bench.start()
-    for number in range(3):
-        call_far_away(bench, number % bench.cars)
-    bench.expect_all_served()
-    bench.run(2)
-    recorded = list(bench.network.capture)
+    recorded = _record(bench)
     bench.note("replay")
     began_ms = bench.now_ms
-    pieces = iter(recorded)
-    with bench.every(0.02, lambda: bench.network.replay(islice(pieces, 8))):
+    pieces, at_once = iter(recorded), math.ceil(len(recorded) * REPLAY_S / ATTACK_S)
+    with bench.every(REPLAY_S, lambda: bench.network.replay(islice(pieces, at_once))):
         bench.run(ATTACK_S)
     bench.note("end of replay")
     lit = [seen for seen in bench.since(began_ms, EventKind.LAMP) if seen.value]
@@ -182,6 +182,33 @@ def replay(bench: Bench) -> None:
     bench.run(2)
     call_far_away(bench, 0)
     bench.expect_all_served()
+
+
+def _record(bench: Bench) -> list[Captured]:
+    """Let calls be made and served one after the other, and return what the controllers sent.
+
+    When it returns, all doors are closed. At an open door, a call that returns would be served before its lamp lights.
+    """
+    recorded: list[Captured] = []
+
+    def note() -> None:  # The network keeps only the last datagrams, and those about a press are the first.
+        recorded.extend(bench.network.capture)
+        bench.network.capture.clear()
+
+    for number in range(3):
+        call_far_away(bench, number % bench.cars)
+        note()
+        bench.expect_all_served()
+        note()
+    _close_doors(bench)
+    bench.run(2)
+    note()
+    return recorded
+
+
+def _close_doors(bench: Bench) -> None:
+    """Wait until all doors are closed, or a while."""
+    bench.wait(lambda: not any(bench.is_open(car) for car in range(bench.cars)), 10)
 
 
 def _expect_all_running(bench: Bench) -> None:

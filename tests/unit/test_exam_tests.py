@@ -3,6 +3,7 @@
 import os
 import random
 import socket
+from collections import deque
 from collections.abc import Callable
 from types import SimpleNamespace
 
@@ -19,6 +20,7 @@ from elevator.exam.examiner import ExamSetting, examine
 from elevator.exam.group import PressedCall
 from elevator.exam.results import Result
 from elevator.exam.setup import Subject
+from elevator.exam.tests_network import _record
 
 CARS = 3
 
@@ -83,6 +85,26 @@ def test_no_car_that_could_serve_a_press_at_once_stands_at_its_floor(
         rehearse(TESTS[name].run, seed)
     assert served_at_once == []
     assert pressed == {0, 1, 2, 3}
+
+
+def test_record_for_a_replay_begins_before_the_presses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The network keeps only the last datagrams, and there are many until all calls are served."""
+    press = Bench.press
+    recorded: list[object] = []
+
+    def press_and_send(bench: Bench, *call: int) -> PressedCall:
+        bench.network.capture.append(f"press {len(bench.network.capture)}")  # type: ignore[arg-type]
+        return press(bench, *call)  # type: ignore[arg-type]
+
+    def record(bench: Bench) -> None:
+        bench.start()
+        bench.network.capture = deque(["start"], maxlen=4)  # type: ignore[list-item]
+        recorded.extend(_record(bench))
+
+    monkeypatch.setattr(Bench, "press", press_and_send)
+    monkeypatch.setattr(Bench, "expect_all_served", lambda bench: bench.network.capture.extend("abcde"))
+    rehearse(record)
+    assert recorded == ["start", "press 1", *"bcde", "press 0", *"bcde", "press 0", *"bcde"]
 
 
 @pytest.mark.parametrize(("servers", "failed"), [(None, {"L1"}), ([0, 1], {"L1"}), (range(CARS), set())])
