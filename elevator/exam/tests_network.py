@@ -1,4 +1,4 @@
-"""Tests in which the network loses, cuts, damages and repeats what controllers send."""
+"""Tests in which the network loses, delays, cuts, damages and repeats what controllers send."""
 
 import math
 from collections.abc import Callable
@@ -15,6 +15,9 @@ from elevator.exam.tests_single import LAMP_S
 
 AGREE_S = 1.0
 """How long panels may differ after the network is whole again."""
+JITTER_MS = 200
+"""The longest delay of a datagram. A lamp that waits for an answer lights in time even if both take this long."""
+REPEATED_PERCENT = 30
 ATTACK_S = 10
 REPLAY_S = 0.02
 """The time between two bursts of old datagrams."""
@@ -23,22 +26,43 @@ REPLAY_S = 0.02
 def loss(percent: int, bench: Bench) -> None:
     """Lose packets while calls are made."""
     level = Level.MUST if percent <= 50 else Level.BEYOND
-    bench.start()
-    bench.lose(percent)
-    bench.run(2)
-    for number in range(4):
-        panel = number % bench.cars
+
+    def make_call(panel: int) -> None:
         floor = bench.far_floor(range(bench.cars))  # Elsewhere, an open door might serve the call before it lights.
         call = bench.press(panel, bench.hall_button(floor), floor)
         bench.expect_lit(call, [panel], LAMP_S, level, range(bench.cars))
         bench.expect_lit(call, range(bench.cars), 10, level)
+
+    bench.start()
+    bench.lose(percent)
+    _expect_calls_served(bench, make_call, level)
+    bench.lose(0)
+    _expect_agreement(bench)
+    bench.expect_all_served()
+
+
+def jitter(bench: Bench) -> None:
+    """Delay datagrams, so that they overtake each other, and repeat some, while calls are made (G2)."""
+    bench.start()
+    bench.network.delay_ms, bench.network.duplicate = (0, JITTER_MS), REPEATED_PERCENT / 100
+    bench.note(f"delay by up to {JITTER_MS} ms, repeat {REPEATED_PERCENT} %")
+    _expect_calls_served(bench, lambda panel: call_far_away(bench, panel))
+    bench.network.heal()
+    bench.note("delay nothing")
+    _expect_agreement(bench)
+    bench.expect_all_served()
+
+
+def _expect_calls_served(bench: Bench, make_call: Callable[[int], object], level: Level = Level.MUST) -> None:
+    """Make hall calls with *make_call* on alternating panels, and cab calls. Check that all are served."""
+    bench.run(2)
+    for number in range(4):
+        panel = number % bench.cars
+        make_call(panel)
         bench.press(panel, Button.CAB, bench.rng.choice(bench.vacant_floors([panel])))
         bench.run(1)
         if number % 2:
             bench.expect_all_served(level=level)
-    bench.lose(0)
-    _expect_agreement(bench)
-    bench.expect_all_served()
 
 
 def _expect_agreement(bench: Bench) -> None:
@@ -233,6 +257,7 @@ TESTS = (
         _test(f"loss{percent}", f"The network loses {percent} % of all packets", partial(loss, percent), 25)
         for percent in (10, 30, 50, 70)
     ),
+    _test("jitter", "Datagrams arrive late, twice and in another order", jitter, 25, Level.BEYOND),
     _test("unplug", "A network cable is unplugged", unplug, 75),
     _test("cutoff", "A controller is cut off from the others", cutoff, 75),
     _test("split", "The network is split in two halves", split, 75, Level.BEYOND),
