@@ -102,6 +102,11 @@ VARIANTS = (
         "loss30 loss50 loss70",
     ),
     Variant(
+        "trusts-arrival-order",
+        "A panel shows the calls of the leader's last heartbeat to arrive, even if a newer one has overtaken it.",
+        "jitter",
+    ),
+    Variant(
         "never-forgives",
         "A peer that has timed out is ignored for ever, even if it is heard again.",
         "unplug cutoff split",
