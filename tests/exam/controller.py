@@ -385,7 +385,8 @@ class Node:
         peer = self.peers.get(heartbeat.id)
         if peer is not None and self.broken == "never-forgives" and peer not in self.live_peers(now):
             return
-        if peer is None or (heartbeat.boot, heartbeat.number) > (peer.boot, peer.number):
+        is_new = peer is None or (heartbeat.boot, heartbeat.number) > (peer.boot, peer.number)
+        if is_new or self.broken == "trusts-arrival-order":
             if peer is not None and self.broken == "sends-once":
                 heartbeat.counters = list(map(max, heartbeat.counters, peer.counters))
             if self.broken in ("adopts-when-alone", "two-leaders"):
@@ -606,6 +607,9 @@ class Node:
             and not (self.car.is_open and self.car.floor == call.floor)
         ):
             return None
+        leader = min((peer for peer in peers if peer.id < self.id), key=lambda peer: peer.id, default=None)
+        if self.broken == "trusts-arrival-order" and is_hall and leader is not None:
+            return any(leader.counters[self.calls.index(node, call)] % 2 for node in range(self.calls.cars))
         if self.broken == "lights-at-once" and active and is_hall:
             return True
         if self.broken == "lights-pressed-panel-only" and active and self.calls.index(self.id, call) not in active:
