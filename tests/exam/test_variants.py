@@ -42,8 +42,7 @@ def examine(directory: Path, tests: list[str], *options: str) -> dict[str, Any]:
         text=True,
     )
     assert done.returncode in (0, 1), done.stderr
-    (report,) = json.loads(file.read_text())["reports"]
-    return {result["name"]: result for result in report["results"]}
+    return {result["name"]: result for result in json.loads(file.read_text())["results"]}
 
 
 def failures(result: dict[str, Any]) -> list[str]:
