@@ -16,6 +16,9 @@ from elevator.exam.recording import Recording
 from elevator.exam.results import Intervention, Seen
 from elevator.exam.switch import EthernetSwitch
 
+NEAR = 0.5
+"""A car that is at most this many floors away may soon serve a call."""
+
 
 @frozen
 class PressedCall:
@@ -140,9 +143,19 @@ class ControllerGroup:
         return physics.position(self.machine(car).shaft, self.building.clock_us() // 1000)
 
     def far_floor(self, cars: Collection[int]) -> int:
-        """Return the floor that is farthest from all *cars*, and of several the lowest."""
+        """Return the floor that is farthest from all *cars*, and of several the lowest.
+
+        Prefer floors whose hall lamps are dark on their panels: a second call at a floor shows nothing.
+        """
         heights = [self.height(car) for car in cars]
-        return max(range(self.floors), key=lambda floor: (min(abs(floor - height) for height in heights), -floor))
+
+        def rank(floor: int) -> tuple[bool, float, int]:
+            distance = min(abs(floor - height) for height in heights)
+            call = PressedCall(self.hall_button(floor), floor)
+            is_dark = not any(self.is_lit(car, call) for car in cars)
+            return is_dark and distance > NEAR, distance, -floor
+
+        return max(range(self.floors), key=rank)
 
     def vacant_floors(self, cars: Iterable[int]) -> list[int]:
         """Return the floors where none of *cars* stands; if there is a car at each, return all floors.

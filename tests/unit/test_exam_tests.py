@@ -12,8 +12,7 @@ from attrs import evolve
 from lab import free_port
 
 from elevator.building.shaft import put
-from elevator.core.call_set import mask
-from elevator.core.model import Button
+from elevator.core.model import Button, Buttons
 from elevator.exam.bench import Bench, ExamTest
 from elevator.exam.catalogue import TESTS
 from elevator.exam.examiner import ExamSetting, examine
@@ -53,6 +52,12 @@ def place(bench: Bench, car: int, floor: int) -> None:
     bench.building.change(car, evolve(machine, shaft=put(machine.shaft, floor, now_us // 1000), sensed=floor), now_us)
 
 
+def light(bench: Bench, car: int, button: Button, floor: int) -> None:
+    machine = bench.machine(car)
+    lamps = machine.lamps | evolve(Buttons(), **{button.name.lower(): 1 << floor})
+    bench.building.change(car, evolve(machine, lamps=lamps), bench.building.settle())
+
+
 def rehearse(test: Callable[[Bench], None], seed: int = 1) -> Result:
     examined = Subject(["true"], {**os.environ}, port=free_port(socket.SOCK_STREAM))
     setting = ExamSetting(CARS, 4, seed, has_network=False)
@@ -85,6 +90,23 @@ def test_no_car_that_could_serve_a_press_at_once_stands_at_its_floor(
         rehearse(TESTS[name].run, seed)
     assert served_at_once == []
     assert pressed == {0, 1, 2, 3}
+
+
+@pytest.mark.parametrize(("lit", "chosen"), [([], 0), ([0], 3), ([0, 3], 0)])
+def test_floor_of_a_new_call_has_none_yet_if_another_is_far_enough_from_all_cars(lit: list[int], chosen: int) -> None:
+    """A second call at a floor would show nothing: its lamp is lit already. The other floors have cars."""
+    found: list[int] = []
+
+    def choose(bench: Bench) -> None:
+        bench.start()
+        for car in range(CARS):
+            place(bench, car, 1 + car % 2)
+        for floor in lit:
+            light(bench, 0, bench.hall_button(floor), floor)
+        found.append(bench.far_floor(range(CARS)))
+
+    rehearse(choose)
+    assert found == [chosen]
 
 
 def test_record_for_a_replay_begins_before_the_presses(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,9 +149,8 @@ def test_cab_call_that_never_lit_is_not_expected_to_be_served(
 
     def press_and_light(bench: Bench, car: int, button: Button, floor: int, ms: int | None = None) -> PressedCall:
         call = press(bench, car, button, floor, ms)
-        machine = bench.machine(car)
-        lamps = evolve(machine.lamps, cab=mask(machine.lamps, Button.CAB) | is_lit << floor)
-        bench.building.change(car, evolve(machine, lamps=lamps), bench.building.settle())
+        if is_lit:
+            light(bench, car, button, floor)
         return call
 
     monkeypatch.setattr(Bench, "press", press_and_light)
