@@ -72,7 +72,7 @@ VARIANTS = (
     Variant(
         "lights-pressed-panel-only",
         "The lamp of a hall call lights only on the panel that was pressed.",
-        "lamps loss10 loss30",
+        "lamps",
     ),
     Variant("darkens-own-panel-only", "A hall lamp goes dark only on the panel of the car that serves it.", "lamps"),
     Variant(
