@@ -76,8 +76,9 @@ class Ratio(NamedTuple):
     high: float
 
     @property
-    def margin(self) -> float:
-        return (self.high - self.low) / 2
+    def margin(self) -> str:
+        """Half of the interval as text; "-" if it is unknown."""
+        return "-" if math.isnan(self.low) else f"{(self.high - self.low) / 2:.3f}"
 
 
 LEAST_S = 0.1
@@ -155,10 +156,10 @@ def line(cell: Cell) -> str:
         f"{equal.wait_s:.2f}",
         f"{ratio([cell], 'waits_s', 'plain').value:.3f}",
         f"{waits.value:.3f}",
-        f"{waits.margin:.3f}",
+        waits.margin,
         f"{ratio([cell], 'p95s_s', 'plain').value:.3f}",
         f"{p95s.value:.3f}",
-        f"{p95s.margin:.3f}",
+        p95s.margin,
         f"{run.journey_s / plain.journey_s:.3f}",
         f"{run.journey_s / equal.journey_s:.3f}",
         *(f"{each.floors_moved:.2f}" for each in (run, plain, equal)),
@@ -192,7 +193,7 @@ def summary_of(found: Sequence[Cell], baseline: str) -> list[str]:
     lines = [f"{'relative to ' + baseline:<33}{'without parking':^24}{'with equal parking':^24}"]
     for what, words in (("waits_s", "waiting time, geometric mean"), ("p95s_s", "95th percentile of the waits")):
         means = [ratio(found, what, base) for base in ("plain", "equal")]
-        lines.append(f"{words:<33}" + "".join(f"{each.value:>10.3f} +- {each.margin:.3f}     " for each in means))
+        lines.append(f"{words:<33}" + "".join(f"{each.value:>10.3f} +- {each.margin:<10}" for each in means))
         worst = [max(found, key=lambda cell: ratio([cell], what, base).value) for base in ("plain", "equal")]
         values = [ratio([cell], what, base).value for cell, base in zip(worst, ("plain", "equal"), strict=True)]
         cells = [f"{value:.3f} {name(cell)}" for value, cell in zip(values, worst, strict=True)]
