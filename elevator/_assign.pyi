@@ -48,7 +48,9 @@ def reference(
 
 _Shares: TypeAlias = tuple[tuple[int, int], ...]
 _Rates: TypeAlias = tuple[int, ...]
-"""The rate at which people arrive at each floor, in people per 2^20 ms, 0..65535. () means 0 for all floors."""
+"""The rate at which people arrive at each floor, in people per 2^20 ms, 0..65535. () means 0 for all floors.
+
+There is no button down at floor 0. That rate is of people whose button is unknown; only `park` uses it."""
 
 def plan(
     floors: int,

@@ -19,18 +19,15 @@ void bench_learn(struct bench_learned *learned, const struct bench_learning *lea
     }
 }
 
-static int rate_of(int64_t people, int64_t span_ms, int rate_max)
-{
-    int64_t rate = (people << PLAN_RATE_SHIFT) / SIXTEENTHS / span_ms;
-    return rate < rate_max ? (int)rate : rate_max;
-}
-
 void bench_learned_rates(const struct bench_learned *learned, const struct bench_learning *learning, int floors,
                          int64_t now_ms, struct plan_rates *rates)
 {
-    int64_t span_ms = now_ms - learned->since_ms + learning->prior_ms;
-    for (int f = 0; f < floors; f++) {
-        rates->down[f] = rate_of(learned->people[0][f], span_ms, learning->rate_max);
-        rates->up[f] = rate_of(learned->people[1][f], span_ms, learning->rate_max);
-    }
+    int64_t span_ms = now_ms - learned->since_ms + learning->prior_ms, fractions = 0;
+    for (int way = 0; way < 2; way++)
+        for (int f = 0; f < floors; f++) {
+            int64_t people = (learned->people[way][f] << PLAN_RATE_SHIFT) / SIXTEENTHS, rate = people / span_ms;
+            (way == 1 ? rates->up : rates->down)[f] = rate < learning->rate_max ? (int)rate : learning->rate_max;
+            fractions += people % span_ms;
+        }
+    rates->down[0] = (int)(fractions / span_ms);
 }

@@ -16,7 +16,8 @@ enum { PLAN_OBSTRUCTED = 3 };
 
 #define PLAN_RATE_SHIFT 20 /* a rate is a number of people in 2^20 ms, 17.5 minutes */
 
-/* The rates at which people come to the hall buttons, learned by the group. */
+/* The rates at which people come to the hall buttons, learned by the group. down[0], where no button is, is the rate of
+ * people whose button is unknown. */
 struct plan_rates {
     int up[ASSIGN_MAX_FLOORS];
     int down[ASSIGN_MAX_FLOORS];

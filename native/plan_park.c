@@ -9,6 +9,9 @@
  *   busiest button would leave with few passengers and then be away.
  * - The way to a floor has a price, which grows with the load for each car. A car that rests higher up comes to the
  *   lobby later, takes more passengers at once, and is near the passengers above the lobby.
+ * - At a *main* button, such as the lobby's in an up-peak, more than two cars count. The price of the time of the k-th
+ *   nearest is the chance that all nearer ones are away with passengers: Erlang's loss formula. It falls to zero for
+ *   the last car, because the other buttons need one too.
  */
 #include "plan.h"
 
@@ -31,6 +34,8 @@ enum {
     RATE_UNKNOWN = 1,     /* people in 2^20 ms, added to every rate; any button can be the next */
     RATE_PRIOR = 10,      /* people in 2^20 ms, added to the sum of all rates */
     LATER_MS = 4000,
+    MAIN = 2,       /* a main button has more than MAIN times the rate of all other buttons together */
+    AWAY_TRIPS = 2, /* how long a car is away from a main button */
     FAR_MS = 1 << 24, /* bounds the arithmetic, far beyond any real time */
 };
 
@@ -53,6 +58,11 @@ struct parking {
     int64_t weight[2][ASSIGN_MAX_FLOORS];
     int64_t weights;
     int64_t way; /* the price of one floor of the way to a target, in units of PRICE */
+    bool has_main;
+    int main_way, main_floor;              /* the main button */
+    int64_t main_weight;                   /* its weight; *weight* has 0 instead */
+    int64_t main_price[ASSIGN_MAX_CARS];   /* the price of each ms that the k-th nearest car needs to it */
+    int64_t main_busy_ms[ASSIGN_MAX_CARS]; /* the times that busy cars need to it */
     int from[ASSIGN_MAX_CARS]; /* the floor of a free car, or the next one that it reaches */
 };
 
@@ -61,13 +71,45 @@ static bool is_free(const struct assign_car *car, const struct assign_share *sha
     return (car->cab | share->up | share->down) == 0 && !plan_is_open(car);
 }
 
+/* Find the main button, if there is one, and set its prices. */
+static void find_main(struct parking *parking, const struct plan_problem *p, int64_t trip_ms)
+{
+    const int *rates[2] = {p->rates->down, p->rates->up}, floors = p->params->floors, last = p->n - 1;
+    int64_t most = -1, all = 0;
+    for (int way = 0; way < 2; way++)
+        for (int f = 0; f < floors; f++) {
+            all += rates[way][f];
+            if (parking->weight[way][f] > 0 && rates[way][f] > most) {
+                most = rates[way][f];
+                parking->main_way = way;
+                parking->main_floor = f;
+            }
+        }
+    parking->has_main = most > MAIN * (all - most);
+    if (!parking->has_main)
+        return;
+    int64_t *weight = &parking->weight[parking->main_way][parking->main_floor];
+    parking->main_weight = *weight;
+    *weight = 0;
+    int64_t away = (PRICE * most * AWAY_TRIPS * trip_ms) >> PLAN_RATE_SHIFT; /* cars, if there were enough, * PRICE */
+    int64_t chance = PRICE;
+    parking->main_price[0] = PRICE;
+    for (int k = 1; k <= last; k++) {
+        int64_t lost = away * chance / PRICE;
+        chance = PRICE * lost / (PRICE * k + lost);
+        parking->main_price[k] = chance * (last - k) / last;
+    }
+    if (last > 0 && parking->main_price[1] < SECOND)
+        parking->main_price[1] = SECOND;
+}
+
 /* Set the weights of the buttons and the price of the way. Return the expected time until the next passenger comes. */
 static int64_t weigh(struct parking *parking, const struct plan_problem *p)
 {
     const int floors = p->params->floors;
     int64_t total = 0;
     for (int f = 0; f < floors; f++)
-        total += p->rates->up[f] + p->rates->down[f];
+        total += p->rates->up[f] + (f > 0 ? p->rates->down[f] : 0);
     /* A trip has two stops. The way without passengers and the way with them are each a third of the building. */
     int64_t trip_ms = 2 * (int64_t)p->params->door_ms + (int64_t)p->params->travel_ms * floors * 2 / 3;
     int64_t load = plan_min((LOAD * total * trip_ms / p->n) >> PLAN_RATE_SHIFT, LOAD_MAX);
@@ -80,6 +122,7 @@ static int64_t weigh(struct parking *parking, const struct plan_problem *p)
         parking->weight[1][f] = f < floors - 1 ? p->rates->up[f] + unknown : 0;
         parking->weights += parking->weight[0][f] + parking->weight[1][f];
     }
+    find_main(parking, p, trip_ms);
     return (INT64_C(1) << PLAN_RATE_SHIFT) / (total + RATE_PRIOR);
 }
 
@@ -103,12 +146,44 @@ static void add_busy(struct parking *parking, struct plan_problem *p, int k, con
         parking->busy[0][f] = with(parking->busy[0][f], sum_ms[0][f] / (MOMENTS * PLAN_SCENARIOS));
         parking->busy[1][f] = with(parking->busy[1][f], sum_ms[1][f] / (MOMENTS * PLAN_SCENARIOS));
     }
+    if (parking->has_main) {
+        int64_t main_ms = sum_ms[parking->main_way][parking->main_floor] / (MOMENTS * PLAN_SCENARIOS);
+        parking->main_busy_ms[k] = plan_min(main_ms, FAR_MS);
+    }
+}
+
+/* List the times that all cars but car *k* need to the main button, in ascending order. */
+static void list_main(const struct parking *parking, const struct plan_problem *p, int k, const int *targets,
+                      int64_t *main_ms)
+{
+    int count = 0;
+    for (int i = 0; i < p->n; i++) {
+        if (i == k)
+            continue;
+        int64_t ms = targets[i] < 0 ? parking->main_busy_ms[i]
+                                    : (int64_t)p->params->travel_ms * plan_distance(targets[i], parking->main_floor);
+        int at = count++;
+        for (; at > 0 && main_ms[at - 1] > ms; at--)
+            main_ms[at] = main_ms[at - 1];
+        main_ms[at] = ms;
+    }
+}
+
+/* Return the price of the main button if one car needs *ms*. *main_ms* are the times of the others. */
+static int64_t price_main(const struct parking *parking, int others, const int64_t *main_ms, int64_t ms)
+{
+    int64_t sum = 0;
+    for (int k = 0; k < others; k++) {
+        sum += parking->main_price[k] * plan_min(main_ms[k], ms);
+        ms = main_ms[k] > ms ? main_ms[k] : ms;
+    }
+    return parking->main_weight * (sum + parking->main_price[others] * ms);
 }
 
 /* Return the price if a car goes from floor *from* to *target* and waits there. *others* are the times of the other
- * cars. */
+ * cars; *main_ms* are their times to the main button. */
 static int64_t price(const struct parking *parking, const struct plan_problem *p, int target, int from,
-                     struct arrivals others[2][ASSIGN_MAX_FLOORS])
+                     struct arrivals others[2][ASSIGN_MAX_FLOORS], const int64_t *main_ms)
 {
     int64_t sum = parking->way * parking->weights * plan_distance(target, from);
     for (int f = 0; f < p->params->floors; f++) {
@@ -117,6 +192,10 @@ static int64_t price(const struct parking *parking, const struct plan_problem *p
             struct arrivals all = with(others[way][f], ms);
             sum += parking->weight[way][f] * (PRICE * all.first_ms + SECOND * all.second_ms);
         }
+    }
+    if (parking->has_main) {
+        int64_t ms = (int64_t)p->params->travel_ms * plan_distance(target, parking->main_floor);
+        sum += price_main(parking, p->n - 1, main_ms, ms);
     }
     return sum;
 }
@@ -135,10 +214,15 @@ static bool improve(const struct parking *parking, struct plan_problem *p, int k
                     others[way][f] = with(others[way][f], (int64_t)p->params->travel_ms * plan_distance(targets[i], f));
         }
     p->work += (long)2 * floors * (p->n + floors);
+    int64_t main_ms[ASSIGN_MAX_CARS];
+    if (parking->has_main) {
+        list_main(parking, p, k, targets, main_ms);
+        p->work += (long)floors * p->n;
+    }
     int best = targets[k];
-    int64_t bound = price(parking, p, best, parking->from[k], others);
+    int64_t bound = price(parking, p, best, parking->from[k], others, main_ms);
     for (int floor = 0; floor < floors; floor++) {
-        int64_t sum = price(parking, p, floor, parking->from[k], others);
+        int64_t sum = price(parking, p, floor, parking->from[k], others, main_ms);
         if (sum < bound) {
             bound = sum;
             best = floor;

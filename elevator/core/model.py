@@ -323,7 +323,8 @@ class Policy:
 class Rates(NamedTuple):
     """The passenger arrival rates that one car has measured, by floor, in passengers per 2^20 ms.
 
-    `up` and `down` are empty until the car has counted its first passenger.
+    `up` and `down` are empty until the car has counted its first passenger. `down[0]` is the sum of the fractions that
+    rounding removed.
     """
 
     up: tuple[int, ...] = ()

@@ -9,6 +9,8 @@ cars. Only one car writes each rate, so nodes with the same heartbeats compute t
   in heavy traffic.
 - Rates are computed as if a time span of PRIOR_MS without passengers preceded the measurement. This keeps the first
   rates low.
+- A rate is rounded down. In a tall building this makes most rates 0. The sum of the fractions is published as the rate
+  down from floor 0, where no button is. So the sum of all rates is exact.
 - native/bench.c implements the same rules for the benchmark. A test compares both implementations.
 """
 
@@ -58,8 +60,10 @@ def count_passengers(
 
 def rates(up: tuple[int, ...], down: tuple[int, ...], counted_ms: int) -> Rates:
     """Convert counts, in sixteenths of a passenger during *counted_ms*, to rates of at most RATE_MAX."""
+    span_ms = counted_ms + PRIOR_MS
 
     def row(people: tuple[int, ...]) -> tuple[int, ...]:
-        return tuple(min((each << 16) // (counted_ms + PRIOR_MS), RATE_MAX) for each in people)
+        return tuple(min((each << 16) // span_ms, RATE_MAX) for each in people)
 
-    return Rates(row(up), row(down))
+    fractions = sum((each << 16) % span_ms for each in up + down)
+    return Rates(row(up), (fractions // span_ms, *row(down)[1:]))

@@ -193,12 +193,32 @@ def test_car_parks_at_the_busiest_floor() -> None:
         assert busy in _assign.park(9, [(0, 4, -1, 0)] * 4, ((0, 0),) * 4, rates, rates)
 
 
+def gathered(at_lobby: int, elsewhere: int, unknown: int = 0) -> int:
+    """Return how many of eight free cars wait at floor 0 of 32.
+
+    *at_lobby* is the rate up from floor 0, *elsewhere* the sum of the other rates, *unknown* the rate of people
+    whose button is unknown.
+    """
+    cars = [(0, floor, -1, 0) for floor in range(0, 32, 4)]
+    downs = [unknown, *(elsewhere // 31 + (floor <= elsewhere % 31) for floor in range(1, 32))]
+    return _assign.park(32, cars, ((0, 0),) * 8, (at_lobby, *[0] * 31), tuple(downs)).count(0)
+
+
+def test_cars_gather_at_a_button_where_most_people_come() -> None:
+    assert gathered(40, 10) == 4
+    assert gathered(40, 10, unknown=9) == 4
+    assert gathered(40, 10, unknown=10) == 2
+    assert gathered(4, 0) == 1  # A car is back before the next passenger comes.
+
+
 def test_cars_soon_stop_moving_between_parking_floors() -> None:
     rng = random.Random(1)
     for _ in range(50):
         floors, n = rng.randint(2, 20), rng.randint(1, 8)
         cars = [(0, rng.randrange(floors), -1, 0) for _ in range(n)]
+        main = rng.choice((0, 4000))
         rates = tuple(rng.randrange(100) for _ in range(floors)), tuple(rng.randrange(100) for _ in range(floors))
+        rates = (rates[0][0] + main, *rates[0][1:]), rates[1]
         targets: tuple[int, ...] = ()
         for _ in range(4):  # New positions may lead to better targets, but only a few times.
             targets = _assign.park(floors, cars, ((0, 0),) * n, *rates)

@@ -55,6 +55,14 @@ def test_measured_rates_converge_and_follow_a_change() -> None:
         assert sum(rates) - rates[floor] <= 5
 
 
+def test_rates_add_up_although_each_is_rounded_down() -> None:
+    traffic, floors, hour_ms = Traffic(0), 32, 3_600_000
+    for n in range(1, 31):
+        traffic = count_passengers(traffic, floors, n, Direction.DOWN, 0, 0, hour_ms)
+    assert traffic.rates.down[1:] == (0,) * 31
+    assert sum(map(sum, traffic.rates)) == (30 << 20) // (hour_ms + PRIOR_MS)
+
+
 def test_long_wait_counts_for_several_passengers_if_the_rate_is_known() -> None:
     one = count_passengers(Traffic(0), FLOORS, 1, Direction.DOWN, 60_000, 0, 1000)
     many = count_passengers(Traffic(0), FLOORS, 1, Direction.DOWN, 60_000, 1 << 6, 1000)
