@@ -78,6 +78,7 @@ def park(
     shares: _Shares,
     up_rates: _Rates,
     down_rates: _Rates,
+    sparing: bool = False,
     door_ms: int = ...,
     travel_ms: int = ...,
     /,
@@ -85,7 +86,8 @@ def park(
     """Choose the floor where each free car waits for its next passenger.
 
     The result has a floor for each car, in the order of *cars*, and -1 for a car that is not free. A car is free
-    if it has no cab calls, no hall calls in *shares* and a closed door.
+    if it has no cab calls, no hall calls in *shares* and a closed door. If *sparing* is true, it moves only if the next
+    passenger then waits a second less on average.
     """
 
 def decide(floor: int, direction: int, up: int, down: int, cab: int, departing: bool, /) -> tuple[int, int]:

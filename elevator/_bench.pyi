@@ -9,6 +9,7 @@ ETA: Final[int]
 NEAREST: Final[int]
 PARK_NONE: Final[int]
 PARK_SPREAD: Final[int]
+PARK_SPARING: Final[int]
 PARK_LOBBY: Final[int]
 
 _Service: TypeAlias = tuple[int, int, int, int, int]

@@ -11,7 +11,7 @@
 #include "plan.h"
 
 enum bench_assigner { BENCH_REFERENCE, BENCH_PLAN, BENCH_ETA, BENCH_NEAREST, BENCH_ASSIGNERS };
-enum bench_park { BENCH_PARK_NONE, BENCH_PARK_SPREAD, BENCH_PARK_LOBBY, BENCH_PARKS };
+enum bench_park { BENCH_PARK_NONE, BENCH_PARK_SPREAD, BENCH_PARK_SPARING, BENCH_PARK_LOBBY, BENCH_PARKS };
 
 /* The parameters with which a car learns the traffic, as in elevator/core/traffic.py. */
 struct bench_learning {

@@ -132,8 +132,9 @@ static void park(struct bench_group *g, const struct bench_view *view, const str
     }
     if (!any || g->config->park == BENCH_PARK_NONE)
         return;
-    if (g->config->park == BENCH_PARK_SPREAD) {
-        int status = plan_park(&g->params, view->cars, shares, n, &view->rates, targets, NULL);
+    if (g->config->park != BENCH_PARK_LOBBY) {
+        bool sparing = g->config->park == BENCH_PARK_SPARING;
+        int status = plan_park(&g->params, view->cars, shares, n, &view->rates, sparing, targets, NULL);
         assert(status == ASSIGN_OK);
     }
     for (int k = first; k <= last; k++)

@@ -131,6 +131,7 @@ static int add_constants(PyObject *module)
                     PyModule_AddIntConstant(module, "NEAREST", BENCH_NEAREST) == 0 &&
                     PyModule_AddIntConstant(module, "PARK_NONE", BENCH_PARK_NONE) == 0 &&
                     PyModule_AddIntConstant(module, "PARK_SPREAD", BENCH_PARK_SPREAD) == 0 &&
+                    PyModule_AddIntConstant(module, "PARK_SPARING", BENCH_PARK_SPARING) == 0 &&
                     PyModule_AddIntConstant(module, "PARK_LOBBY", BENCH_PARK_LOBBY) == 0;
     return is_added ? 0 : -1;
 }

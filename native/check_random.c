@@ -228,7 +228,7 @@ static void check_park(struct check_input *input, const struct plan_rates *rates
 {
     int *targets = calloc((size_t)room, sizeof *targets);
     long work = 0;
-    int status = plan_park(&input->params, input->cars, input->out, input->n, rates, targets, &work);
+    int status = plan_park(&input->params, input->cars, input->out, input->n, rates, number % 2 == 0, targets, &work);
     if (status < 0 || status >= ASSIGN_STATUSES || work > WORK_MAX)
         check_fail(1, "parking returned an unknown status, or did too much work", number);
     for (int k = 0; status == ASSIGN_OK && k < input->n; k++) {

@@ -162,22 +162,25 @@ static PyObject *plan(PyObject *module, PyObject *args)
     return build_shares(shares, input.common.n);
 }
 
-PyDoc_STRVAR(park_doc, "park($module, floors, cars, shares, up_rates, down_rates, " DURATIONS
+PyDoc_STRVAR(park_doc, "park($module, floors, cars, shares, up_rates, down_rates, sparing=False, " DURATIONS
                        ", /)\n--\n\nChoose where free cars wait: a floor for each car, -1 for a car that is not free.");
 
 static PyObject *park(PyObject *module, PyObject *args)
 {
     (void)module;
+    int sparing = 0;
     struct plan_input input;
     PyObject *floors, *cars, *shares, *up_rates, *down_rates, *door_ms = NULL, *travel_ms = NULL;
-    if (!PyArg_ParseTuple(args, "OOOOO|OO:park", &floors, &cars, &shares, &up_rates, &down_rates, &door_ms, &travel_ms))
+    if (!PyArg_ParseTuple(args, "OOOOO|pOO:park", &floors, &cars, &shares, &up_rates, &down_rates, &sparing, &door_ms,
+                          &travel_ms))
         return NULL;
     if (!read_plan_floors(floors, &input.common.params.floors) ||
         !read_plan_input(cars, shares, up_rates, down_rates, door_ms, travel_ms, &input))
         return NULL;
     int targets[ASSIGN_MAX_CARS];
     const int n = input.common.n;
-    int status = plan_park(&input.common.params, input.common.cars, input.shares, n, &input.rates, targets, NULL);
+    int status = plan_park(&input.common.params, input.common.cars, input.shares, n, &input.rates, sparing != 0,
+                           targets, NULL);
     if (status != ASSIGN_OK)
         return refuse_status(status);
     return build_ints(targets, n);

@@ -31,8 +31,9 @@ int plan_assign(const struct assign_params *params, uint64_t up, uint64_t down, 
                 long *work);
 
 /* Choose a floor for each free car to wait at. A free car has no cab call, an empty share and a closed door. If car k
- * is not free, targets[k] is -1. *work* also counts comparisons of arrival times. */
+ * is not free, targets[k] is -1. If *sparing* is true, a car moves only if the next passenger then waits a second less on
+ * average. *work* also counts comparisons of arrival times. */
 int plan_park(const struct assign_params *params, const struct assign_car *cars, const struct assign_share *shares,
-              int n, const struct plan_rates *rates, int *targets, long *work);
+              int n, const struct plan_rates *rates, bool sparing, int *targets, long *work);
 
 #endif

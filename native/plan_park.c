@@ -9,6 +9,7 @@
  *   busiest button would leave with few passengers and then be away.
  * - The way to a floor has a price, which grows with the load for each car. A car that rests higher up comes to the
  *   lobby later, takes more passengers at once, and is near the passengers above the lobby.
+ * - Sparing parking adds a price for a motor start, so that a car stays where it is if it would gain little.
  * - At a *main* button, such as the lobby's in an up-peak, more than two cars count. The price of the time of the k-th
  *   nearest is the chance that all nearer ones are away with passengers: Erlang's loss formula. It falls to zero for
  *   the last car, because the other buttons need one too.
@@ -27,6 +28,7 @@ enum {
     PRICE = 256,          /* the unit of a price of parking is 1/256 ms of one person */
     SECOND = 98,          /* the price of each ms that the second nearest car needs */
     WAY = 1000,           /* price in ms of a way through the whole building */
+    START = 1000,         /* price in ms of a way, however short, for sparing parking */
     LOAD = 16,            /* the unit of load is 1/16 of what one car can carry alone */
     LOAD_MAX = 16 * LOAD, /* limits the two values that grow with the load */
     LOADED_WAY = 8,       /* price in ms of each floor of the way, times (load / cars) squared */
@@ -57,7 +59,8 @@ struct parking {
     struct arrivals busy[2][ASSIGN_MAX_FLOORS]; /* the arrivals of busy cars; down and up */
     int64_t weight[2][ASSIGN_MAX_FLOORS];
     int64_t weights;
-    int64_t way; /* the price of one floor of the way to a target, in units of PRICE */
+    int64_t way;   /* the price of one floor of the way to a target, in units of PRICE */
+    int64_t start; /* the price of a way, however short */
     bool has_main;
     int main_way, main_floor;              /* the main button */
     int64_t main_weight;                   /* its weight; *weight* has 0 instead */
@@ -185,7 +188,8 @@ static int64_t price_main(const struct parking *parking, int others, const int64
 static int64_t price(const struct parking *parking, const struct plan_problem *p, int target, int from,
                      struct arrivals others[2][ASSIGN_MAX_FLOORS], const int64_t *main_ms)
 {
-    int64_t sum = parking->way * parking->weights * plan_distance(target, from);
+    int64_t trip = target == from ? 0 : parking->start + parking->way * plan_distance(target, from);
+    int64_t sum = trip * parking->weights;
     for (int f = 0; f < p->params->floors; f++) {
         int64_t ms = (int64_t)p->params->travel_ms * plan_distance(target, f);
         for (int way = 0; way < 2; way++) {
@@ -234,7 +238,7 @@ static bool improve(const struct parking *parking, struct plan_problem *p, int k
 }
 
 int plan_park(const struct assign_params *params, const struct assign_car *cars, const struct assign_share *shares,
-              int n, const struct plan_rates *rates, int *targets, long *work)
+              int n, const struct plan_rates *rates, bool sparing, int *targets, long *work)
 {
     struct plan_problem p;
     struct parking parking;
@@ -244,6 +248,7 @@ int plan_park(const struct assign_params *params, const struct assign_car *cars,
     int status = plan_prepare(&p, params, hall, cars, n, rates);
     if (status != ASSIGN_OK)
         return status;
+    parking.start = sparing ? (int64_t)PRICE * START : 0;
     const int64_t since_ms[MOMENTS] = {weigh(&parking, &p) / 2, LATER_MS};
     for (int f = 0; f < params->floors; f++)
         parking.busy[0][f] = parking.busy[1][f] = (struct arrivals){FAR_MS, FAR_MS};

@@ -56,7 +56,12 @@ ASSIGNERS = {
     "eta": _bench.ETA,
     "nearest": _bench.NEAREST,
 }
-PARKS = {"none": _bench.PARK_NONE, "spread": _bench.PARK_SPREAD, "lobby": _bench.PARK_LOBBY}
+PARKS = {
+    "none": _bench.PARK_NONE,
+    "spread": _bench.PARK_SPREAD,
+    "sparing": _bench.PARK_SPARING,
+    "lobby": _bench.PARK_LOBBY,
+}
 BASELINES = ("reference", "eta", "nearest")
 
 COLUMNS = """\

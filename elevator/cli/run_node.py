@@ -150,7 +150,12 @@ def node_parser() -> Arguments:
     parser.add_argument(
         "--assigner", metavar="NAME", help="algorithm that assigns hall calls: plan or reference; default: plan"
     )
-    parser.add_argument("--park", metavar="HOW", help="where idle cars park: spread, lobby or none; default: spread")
+    parser.add_argument(
+        "--park",
+        metavar="HOW",
+        help="where idle cars park: spread, lobby, none, or sparing: as spread, with half of the additional motor "
+        "starts; default: spread",
+    )
     parser.add_argument(
         "--config", type=Path, metavar="FILE", help="TOML file with the same settings; options override it"
     )

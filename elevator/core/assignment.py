@@ -195,7 +195,8 @@ def park(policy: Policy, me: int, floors: int, hall: Buttons, members: Mapping[i
     if policy.park is Park.LOBBY:
         return 0
     rows = tuple(row(each.car, each.cab, floors) for each in cars)
-    return targets(floors, rows, assigned, *total(tuple(each.rates for each in cars), floors))[k]
+    known = total(tuple(each.rates for each in cars), floors)
+    return targets(floors, rows, assigned, *known, policy.park is Park.SPARING)[k]
 
 
 def assign_all(policy: Policy, floors: int, hall: Buttons, members: list[Member]) -> CallMasks:
@@ -229,9 +230,14 @@ def plan(
 
 @lru_cache(maxsize=CACHE_SIZE)
 def targets(
-    floors: int, rows: tuple[Row, ...], assigned: CallMasks, ups: tuple[int, ...], downs: tuple[int, ...]
+    floors: int,
+    rows: tuple[Row, ...],
+    assigned: CallMasks,
+    ups: tuple[int, ...],
+    downs: tuple[int, ...],
+    sparing: bool,
 ) -> tuple[int, ...]:
-    return _assign.park(floors, rows, assigned, ups, downs)
+    return _assign.park(floors, rows, assigned, ups, downs, sparing)
 
 
 @lru_cache(maxsize=CACHE_SIZE)

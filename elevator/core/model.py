@@ -305,9 +305,14 @@ class Assigner(StrEnum):
 
 
 class Park(StrEnum):
-    """Where idle cars wait. SPREAD: where the next passengers are likely. LOBBY: at floor 0. NONE: where they stop."""
+    """Where idle cars wait.
+
+    SPREAD: where the next passengers are likely. SPARING: the same, but a car moves only if the next passenger then
+    waits a second less on average. LOBBY: at floor 0. NONE: where they stop.
+    """
 
     SPREAD = "spread"
+    SPARING = "sparing"
     LOBBY = "lobby"
     NONE = "none"
 

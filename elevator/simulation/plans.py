@@ -96,7 +96,7 @@ def plan(seed: int, cars: int | None = None, floors: int | None = None) -> Plan:
     whole = (*faults, *lasting, *misconfigured, *processes, *rare, *attacks, *glitches, *long, *lags, *sensors, *storm)
     whole = (*whole, *recorders)
     rng = random.Random(f"policy {seed}")
-    policy = Policy(rng.choice((*[Assigner.PLAN] * 4, *Assigner)), rng.choice((*[Park.SPREAD] * 3, *Park)))
+    policy = Policy(rng.choice((*[Assigner.PLAN] * 4, *Assigner)), rng.choice((*[Park.SPREAD] * 2, *Park)))
     traffic = draw_traffic(random.Random(f"traffic {seed}"), seed, cars, floors, calm_at_ms)
     ghosts = [fault for fault in whole if fault.kind in GHOSTS]
     at_ghosts = [press for ghost in ghosts for press in draw_presses_at_ghost(ghost, cars, floors, calm_at_ms)]

@@ -74,6 +74,15 @@ def test_parking_shortens_waits() -> None:
     assert ride([(1000, 0, 3), (60_000, 0, 3)], park="lobby")[1][0] == 0
 
 
+def test_sparing_parking_starts_fewer_motors() -> None:
+    stream = trips(1, 500, 4, PROFILES["inter"], 0.0001)
+    starts = {
+        park: run(Setting("plan", park, [1], 500, 0, ONE_VIEW), 4, 4, 1, stream).counts.starts
+        for park in ("none", "sparing", "spread")
+    }
+    assert starts["none"] < starts["sparing"] < starts["spread"]
+
+
 @pytest.mark.parametrize(("assigner", "wait_ms"), [("nearest", 9500), ("eta", 5000)])
 def test_textbook_rules_differ_for_a_car_that_approaches_in_the_other_direction(assigner: str, wait_ms: int) -> None:
     """Car 0 goes up to floor 3. Meanwhile a passenger at floor 2 wants to go down, and car 1 rests at floor 0.
