@@ -8,7 +8,7 @@ import pytest
 import reference
 from reference import Integers
 
-pytestmark = pytest.mark.xdist_group("sanitized")  # Compile check.c once.
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("sanitized")]  # Compile check.c once.
 
 NATIVE = Path(__file__).parents[2] / "native"
 STRICT = ["-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Werror"]

@@ -61,6 +61,7 @@ def matches(wanted: Outputs, speed: int, card: Card, machine: Machine) -> bool:
     return motor and not card.awaits_speed and machine.door == wanted.door
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wanted", WANTED)
 @pytest.mark.parametrize("speed", SPEEDS)
 def test_one_sweep_restores_motor_and_door_from_any_state(wanted: Outputs, speed: int) -> None:
@@ -263,6 +264,7 @@ def test_stopped_car_recovers_from_any_foreign_byte(rigs: list[Rig], phase: int)
     assert len(rig.port.news) <= 2, "one line says that the card answers, and at most one a minute reports halts"
 
 
+@pytest.mark.slow
 @pytest.mark.rule("S3")
 @pytest.mark.parametrize(("wanted", "stream"), [(MOVING_UP, bytes(range(256))), (MOVING_DOWN, SAMPLES)])
 @pytest.mark.parametrize("phase", PHASES)
@@ -302,6 +304,7 @@ def test_foreign_motor_command_ends_within_10_ms_even_with_a_long_sweep_interval
         assert 0 < rig.running_ms <= SWEEP_MS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", SAMPLES)
 def test_port_recovers_from_any_pair_of_foreign_bytes(rigs: list[Rig], first: int) -> None:
     rig = make(rigs)
@@ -314,6 +317,7 @@ def test_port_recovers_from_any_pair_of_foreign_bytes(rigs: list[Rig], first: in
         assert None not in rig.seen, (second, phase)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(8))
 @pytest.mark.parametrize("wanted", WANTED)
 def test_port_recovers_from_one_second_of_foreign_bytes(rigs: list[Rig], wanted: Outputs, seed: int) -> None:

@@ -284,6 +284,7 @@ def test_unusable_directory_raises_store_error(tmp_path: Path) -> None:
         disk.load(lambda: None)
 
 
+@pytest.mark.slow
 def test_writer_killed_at_any_instruction_leaves_a_complete_record(tmp_path: Path) -> None:
     """The next reader finds the last acknowledged record, or the one written after it.
 

@@ -585,25 +585,8 @@ def test_each_mutant_is_listed_under_a_rule() -> None:
     assert {name for names in BREAKS.values() for name in names.split()} == {*MUTANTS, *REPLACEMENTS}
 
 
-EXPENSIVE = {
-    "differing_digests_are_ignored",
-    "starvation_guard_ignores_down_calls",
-    "starvation_guard_does_not_wake_the_node",
-    "failing_disk_keeps_lamps_dark",
-    "open_door_reserves_calls_against_its_announced_direction",
-    "door_counts_as_open_before_confirmation",
-    "merge_ignores_version_vectors",
-    "obstruction_holds_a_car_with_a_closed_door",
-    "call_is_served_before_the_door_opens",
-    "car_with_a_dead_sensor_stays_in_service",
-    "dwell_time_does_not_restart_after_an_obstruction",
-    "incarnations_with_live_calls_are_forgotten",
-}
-"""Mutants that cost more than half a second to catch. They are tested with the slow tests."""
-NAMES = [pytest.param(name, marks=pytest.mark.slow if name in EXPENSIVE else ()) for name in (*MUTANTS, *REPLACEMENTS)]
-
-
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [*MUTANTS, *REPLACEMENTS])
 def test_mutant_is_caught(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if name in REPLACEMENTS:
         reword(monkeypatch, *REPLACEMENTS[name])
