@@ -23,7 +23,7 @@ run *ARGS: (_venv "runtime")
 test *ARGS: (_venv "dev")
     @{{python}} -m pytest --numprocesses=$(($(nproc) + 1)) --dist=loadgroup -m "not slow and not exam" "$@"
 
-# Run the slow tests, which `just test` skips: whole programs and more seeds. They mostly wait, so four run at once.
+# Run the slow tests, which `just test` skips: whole programs, mutants and more seeds. They mostly wait, so four run at once.
 test-all *ARGS: (_venv "dev")
     @{{python}} -m pytest --numprocesses=4 --dist=loadgroup -m slow "$@"
 
@@ -93,7 +93,7 @@ fuzz SECONDS="20" *TARGETS: (_venv "fuzz")
 ci:
     @.ci/run
 
-# Run a benchmark: assign [PROGRAM], group (press to lamp, take-over, idle), card, pair, flood, scale, memory [MINUTES].
+# Run a benchmark: assign [PROGRAM], group (press to lamp, take-over, idle), card, pair, flood, nodes, scale, memory [MINUTES].
 bench NAME *ARGS: (_venv "dev")
     @program="tests/bench/bench_$1.py"; shift; PYTHONPATH=tests/tools exec {{python}} "$program" "$@"
 
