@@ -41,7 +41,7 @@ VARIANTS = (
     Variant(
         "never-serves-down",
         "Hall calls down light their lamps, but no car takes them.",
-        "single downpeak interfloor lunch",
+        "single downpeak",
     ),
     Variant(
         "misses-presses",
@@ -119,7 +119,7 @@ VARIANTS = (
     Variant(
         "adopts-when-alone",
         "A node that was alone replaces its calls with those of the first peer that it hears.",
-        "unplug cutoff",
+        "cutoff",
     ),
     Variant(
         "two-leaders",
