@@ -26,7 +26,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from attrs import define
 
 from elevator.building.elevator import EventKind
-from elevator.core.model import Button
+from elevator.core.model import NEVER_MS, Button
 from elevator.exam.promises import Key, Promises, key_of, name_of
 from elevator.exam.results import Check, Level, Seen
 
@@ -73,7 +73,6 @@ RULES = {
     DARK_IF_SERVED: ("L4", Level.MUST),
     STEADY: ("L4", Level.BEYOND),
 }
-_LONG_AGO_MS = -(2**62)
 
 
 @define
@@ -86,15 +85,15 @@ class _Car:
     open_until_ms: int = 0
     """Until when the door may be open at most."""
     obstructed_since_ms: int | None = None
-    cleared_ms: int = _LONG_AGO_MS
+    cleared_ms: int = -NEVER_MS
     """When an obstruction of the open door last ended that was long enough to be noticed."""
     client_since_ms: int | None = None
-    stop_ms: int = _LONG_AGO_MS
+    stop_ms: int = -NEVER_MS
     """When the stop button last changed."""
     is_stopped: bool = False
     is_suspended: bool = False
     """True while the bench suspends the controller."""
-    resumed_ms: int = _LONG_AGO_MS
+    resumed_ms: int = -NEVER_MS
 
     def obstructed_ms(self, now_ms: int) -> int:
         """Return for how long the controller could have seen that the open door is obstructed."""

@@ -8,13 +8,11 @@ nothing new: it may be late news, or a lamp test. If it cannot be that, the call
 
 from collections.abc import Collection, Iterable
 
-from elevator.core.model import Button
+from elevator.core.model import NEVER_MS, Button
 from elevator.exam.results import Seen
 
 Key = tuple[Button, int, int | None]
 """A call: button, floor, and for a cab call its car."""
-_STILL_OPEN_MS = 2**62
-_NEVER_MS = -(2**62)
 
 
 def key_of(seen: Seen) -> Key:
@@ -36,7 +34,7 @@ class Promises:
         """When the button of each call was last pressed."""
         self.lit: list[dict[tuple[Button, int], int]] = [{} for _ in range(cars)]
         """For each car, the lit lamps of its panel, and since when."""
-        self.disturbed_ms = _NEVER_MS
+        self.disturbed_ms = -NEVER_MS
         """Until when something failed. The calls made before may be served twice (G6)."""
         self._changed: dict[Key, int] = {}
         """When the button of each call was last pressed or released, or a lamp of it last went dark."""
@@ -56,10 +54,10 @@ class Promises:
         return self.lit[car].pop(key[:2], at_ms)
 
     def open_door(self, car: int, floor: int) -> None:
-        self._opened[car, floor] = _STILL_OPEN_MS
+        self._opened[car, floor] = NEVER_MS
 
     def close_door(self, car: int, at_ms: int) -> None:
-        for at in [at for at, closed in self._opened.items() if at[0] == car and closed == _STILL_OPEN_MS]:
+        for at in [at for at, closed in self._opened.items() if at[0] == car and closed == NEVER_MS]:
             self._opened[at] = at_ms
 
     def promise(self, key: Key) -> None:
@@ -83,8 +81,8 @@ class Promises:
 
     def _is_over(self, key: Key, panels: Collection[int], before_ms: int) -> bool:
         pressed_ms, doors = self.pressed[key], range(len(self.lit)) if key[2] is None else [key[2]]
-        closed_ms = max(self._opened.get((car, key[1]), _NEVER_MS) for car in doors)
-        is_left = self._is_shown(key, panels) or self._changed.get(key, _NEVER_MS) >= before_ms
+        closed_ms = max(self._opened.get((car, key[1]), -NEVER_MS) for car in doors)
+        is_left = self._is_shown(key, panels) or self._changed.get(key, -NEVER_MS) >= before_ms
         return self.disturbed_ms < pressed_ms <= closed_ms < before_ms and not is_left
 
     def unkept(self, sound: Collection[int], buttons: Collection[Button]) -> list[str]:
