@@ -57,8 +57,9 @@ def main() -> int:
         print(
             f"{cars} nodes, {floors} floors: a worker takes {found.worker:.1%} of a core"
             f" (ratio {found.worker / first.worker:.2f}), a whole node {found.node:.1%}"
-            f" (ratio {found.node / first.node:.2f}); longest time between two sweeps {found.gap_ms:.0f} ms; reported:"
-            f" {found.dropped} datagrams dropped, {found.timed_out} peers timed out; {found.served} passengers served",
+            f" (ratio {found.node / first.node:.2f}); longest time between two sweeps {found.gap_ms:.0f} ms;"
+            f" {found.dropped} log lines about dropped datagrams, {found.timed_out} about peers that timed out;"
+            f" {found.served} passengers served",
             flush=True,
         )
     return 0
@@ -103,19 +104,16 @@ def run(group: Lab, occupied: OccupiedBuilding, seconds: float) -> None:
 
 
 def cpu_s(group: Lab, name: str | None = None) -> float:
-    """Return the processor time so far of all nodes, or of their processes that are called *name*."""
-    if name is None:
-        return sum(group.cpu_s(id) for id in range(group.cars))
-    pids = [pid for id in range(group.cars) for pid in group.processes(id, name)]
-    return sum(int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) for pid in pids) / 1e9
+    """Return the processor time so far of all nodes' processes, or of those that are called *name*."""
+    return sum(group.cpu_s(id, name) for id in range(group.cars))
 
 
 @contextmanager
 def relay(server_port: int) -> Iterator[tuple[int, socket.socket]]:
     """Relay one connection to *server_port* in a process of its own, so that this process does not delay it.
 
-    Yield the port to connect to, and a socket. A message to this socket asks for the longest time between two sweeps
-    since the last one, in ms. The first message resets it: it has no answer.
+    Yield the port to connect to, and a socket for two messages. "reset" begins a measurement. "report" is answered with
+    the longest time between two sweeps since then, in ms.
     """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ours, theirs, socket.create_server(("127.0.0.1", 0)) as listener:
@@ -135,7 +133,7 @@ def relay(server_port: int) -> Iterator[tuple[int, socket.socket]]:
 
 
 def forward(listener: socket.socket, server_port: int, control: socket.socket) -> None:
-    """Forward bytes in both directions until *control* is closed."""
+    """Forward bytes in both directions until the client disconnects or *control* is closed."""
     client, _ = listener.accept()
     server = socket.create_connection(("127.0.0.1", server_port))
     for each in (client, server):
@@ -154,6 +152,8 @@ def forward(listener: socket.socket, server_port: int, control: socket.socket) -
             client.sendall(server.recv(1 << 16))
         if client in ready:
             received = client.recv(1 << 16)
+            if not received:
+                return
             server.sendall(received)
             rest += received
             whole = len(rest) // MESSAGE * MESSAGE

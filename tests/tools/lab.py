@@ -161,9 +161,10 @@ class Lab(ControllerGroup):
             self.building.watch(receiver, 0, receive)
         return found[0]
 
-    def cpu_s(self, id: int) -> float:
-        """Return the processor time of node *id*'s processes so far."""
-        schedules = [Path(f"/proc/{pid}/schedstat").read_text() for pid in self.controllers.pids(id)]
+    def cpu_s(self, id: int, name: str | None = None) -> float:
+        """Return the processor time so far of node *id*'s processes, or of those that are called *name*."""
+        pids = self.controllers.pids(id) if name is None else self.processes(id, name)
+        schedules = [Path(f"/proc/{pid}/schedstat").read_text() for pid in pids]
         return sum(int(each.split()[0]) for each in schedules) / 1e9
 
     # Elevators
