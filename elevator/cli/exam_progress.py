@@ -57,7 +57,7 @@ class Progress:
             self._draw()
 
     def end(self) -> None:
-        """Take note that the test has ended. Clear the line, so that its result can take its place."""
+        """Record that the test has ended, and clear the progress line to make room for the result."""
         self._took_s.append(self._clock() - self._began_s)
         self.clear()
 

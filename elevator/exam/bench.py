@@ -29,7 +29,7 @@ SERVED_S = 60
 
 
 class Abandoned(Exception):
-    """Raised to end a test early, because what it checks next makes no sense after what has failed."""
+    """Raised to end a test early: after a failed check, the next ones would make no sense."""
 
 
 class CannotStart(Exception):
@@ -77,7 +77,7 @@ class Bench(ControllerGroup):
         super().__init__(building, controllers, switch)
         self.rng = rng
         self.late_ms = 0
-        """How late the bench was at most: by how much the time between two turns exceeded what it should be."""
+        """The longest delay of the bench: how much longer than planned a turn came after the one before."""
         self._turned_ms = 0.0
         """When the last turn ended; 0 before the first."""
         self._checks: list[Check] = []
@@ -108,7 +108,7 @@ class Bench(ControllerGroup):
 
     @contextmanager
     def every(self, seconds: float, do: Callable[[], object]) -> Iterator[None]:
-        """Call *do* every so many seconds during the block; 0: in each turn."""
+        """Call *do* at intervals of *seconds* during the block. If *seconds* is 0, call it in each turn."""
         due_ms = self.now_ms
 
         def each_turn() -> None:

@@ -135,7 +135,7 @@ class Conduct:
     # Judging
 
     def hear(self, seen: Seen) -> list[Check]:
-        """Take note of an event. Return the checks that have failed by then."""
+        """Record an event. Return the checks that have failed by then."""
         failed = self.overdue(seen.at_ms)
         car = self._cars[seen.car]
         match seen.kind:
@@ -206,11 +206,11 @@ class Conduct:
         self._suspicions.append(_Suspicion(seen.at_ms + after_ms, seen.at_ms, seen.car, rule, found, is_innocent))
 
     def disturb(self, now_ms: int) -> None:
-        """Take note that at *now_ms* a failure keeps controllers from learning of each other's calls."""
+        """Record that a failure keeps controllers from learning of each other's calls at *now_ms*."""
         self._promises.disturbed_ms = now_ms
 
     def suspend(self, car: int, on: bool, now_ms: int) -> None:
-        """Take note that the bench suspends the controller of *car*, or resumes it."""
+        """Record that the bench suspends the controller of *car*, or resumes it."""
         self._cars[car].is_suspended = on
         if not on:
             self._cars[car].resumed_ms = now_ms
@@ -279,7 +279,7 @@ class Conduct:
             self._suspect(seen, DOOR_STAYS_AFTER, found, lambda: clear_ms >= enough_ms)
 
     def _is_pressed(self, car: int, floor: int | None) -> bool:
-        """Report whether a button has been pressed at *floor*, or in *car* for it."""
+        """Report whether a hall button at *floor*, or the cab button for *floor* in *car*, has been pressed."""
         return any(at == floor and only in (None, car) for _, at, only in self._promises.pressed)
 
     def _hear_lamp(self, seen: Seen, car: _Car) -> None:
@@ -314,7 +314,7 @@ class Conduct:
         self._suspect(seen, rule, found, is_innocent, settled_ms - seen.at_ms)
 
     def _judge_darkness(self, seen: Seen, key: Key, since_ms: int) -> None:
-        """Judge a lamp that has gone dark and promised to serve *key* since *since_ms*."""
+        """Judge a lamp that went dark. It had promised to serve *key* since *since_ms*."""
         lit, at = self._promises.lit[seen.car], key[:2]
 
         def is_served() -> bool:

@@ -49,7 +49,7 @@ class Promises:
             self.pressed[key] = at_ms
 
     def darken(self, key: Key, car: int, at_ms: int) -> int:
-        """Take note that the lamp of *key* on the panel of *car* went dark; return since when it was lit."""
+        """Record that the lamp of *key* on the panel of *car* went dark. Return when it had been lit."""
         self._changed[key] = at_ms
         return self.lit[car].pop(key[:2], at_ms)
 
@@ -61,12 +61,12 @@ class Promises:
             self._opened[at] = at_ms
 
     def promise(self, key: Key) -> None:
-        """Take note that a lamp of *key* lit, whose button has been pressed."""
+        """Record that a lamp of *key* lit after a press of its button."""
         if self._is_kept(key):
             self._promised[key] = self.pressed[key]
 
     def promised_ms(self, key: Key) -> int | None:
-        """Return when the press was that lamps have promised to serve; None if there is none."""
+        """Return when the call was made that lamps have promised to serve; None if no lamp has lit for it."""
         return self._promised.get(key)
 
     def pending(self, key: Key, panels: Collection[int], before_ms: int) -> list[Key]:

@@ -29,7 +29,7 @@ BUCKET_MS = 100
 _BATCH = 64
 """How many frames to read from one host before other events get a turn."""
 _FRAME_BYTES = 1 << 17
-"""More than the longest frame, which is one that is yet to be split."""
+"""More than the longest frame: one that a network card would split before it sends it."""
 
 
 @frozen
@@ -54,7 +54,7 @@ class EthernetSwitch:
         self.duplicate = 0.0
         """Probability, 0 to 1, that a packet arrives twice."""
         self.corrupt = 0.0
-        """Probability, 0 to 1, that bytes of a UDP payload are changed. The checksum is made right again."""
+        """Probability, 0 to 1, that bytes of a UDP payload are changed. The checksum is computed again."""
         self.groups: list[set[int]] | None = None
         """Only hosts with a common group reach each other; None: all do."""
         self.unplugged: set[int] = set()
@@ -104,7 +104,7 @@ class EthernetSwitch:
             self.plug(host, True)
 
     def plug(self, host: int, on: bool) -> None:
-        """Plug in the cable of *host* or unplug it; raise OSError."""
+        """Plug in the cable of *host* or unplug it. Raise OSError if that fails."""
         self._hosts[host].plug(on)
         (self.unplugged.discard if on else self.unplugged.add)(host)
 

@@ -85,7 +85,7 @@ class Network:
         return [cable.received() for cable in self.cables]
 
     def datagram(self, sender: int, payload: bytes = b"payload", to: int | None = None, port: int = PORT) -> bytes:
-        """Make the frame of a datagram from *sender* to host *to*, or to all."""
+        """Make the frame of a datagram from *sender* to host *to*; None broadcasts it."""
         source = self.cables[sender]
         mac, address = (BROADCAST_MAC, "255.255.255.255")
         if to is not None:
