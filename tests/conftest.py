@@ -5,6 +5,7 @@
 - The tests of a file that uses lab.py run in one xdist process, one after the other. More concurrent labs would slow
   each other down and could choose the same ports.
 - Tests in system/ without the mark "quick" get the mark "slow".
+- Tests in world/ run first. Some take long, and would leave all cores but one idle if they began last.
 """
 
 import gc
@@ -33,3 +34,4 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.xdist_group(item.path.name))
         if item.path.parent == SYSTEM and item.get_closest_marker("quick") is None:
             item.add_marker(pytest.mark.slow)
+    items.sort(key=lambda item: item.path.parent.name != "world")
