@@ -30,7 +30,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Measure a group of three nodes.")
     parser.add_argument("--rounds", type=int, default=3, help="number of runs of each test; default: 3")
     rounds = parser.parse_args().rounds
-    port = free_port(socket.SOCK_STREAM)
+    port = free_port(socket.SOCK_STREAM, 3)
     sim = [*PROGRAM, "sim", "--headless", "--port", str(port), "--floors", str(FLOORS)]
     with subprocess.Popen(sim, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

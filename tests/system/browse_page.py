@@ -5,12 +5,13 @@ The tests find elements by accessible name, so a missing name fails a test. Scre
 
 import re
 import shutil
+import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from lab import FORBIDDEN, PATIENCE_S, PROGRAM, demo, free_ports
+from lab import FORBIDDEN, PATIENCE_S, PROGRAM, demo, free_port
 from selenium import webdriver
 from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
 from selenium.webdriver.chrome.service import Service
@@ -275,7 +276,7 @@ def test_page_of_other_controllers_lacks_what_only_nodes_report(browser: webdriv
         page.picture("controllers")
         browser.find_element(By.ID, "mend").click()
         page.wait(lambda: all(page.condition(car) in AT_WORK for car in CARS), "all controllers were back")
-    ports = str(free_ports(len(CARS)))
+    ports = str(free_port(socket.SOCK_STREAM, len(CARS)))
     with demo("--rate", "0", "--port", ports, "--", *command, prefix=FORBIDDEN) as (_, address):
         browser.get(address)
         page.wait(lambda: page.condition(0) in AT_WORK, "the cars were ready")

@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from lab import FORBIDDEN, PATIENCE_S, PROGRAM, demo, free_port, free_ports
+from lab import FORBIDDEN, PATIENCE_S, PROGRAM, demo, free_port
 from page_client import CARS, FLOORS, Page, children_of, open_page
 
 from elevator.exam.sandbox import obstacle
@@ -104,7 +104,7 @@ def test_elevator_server_restarts_where_its_controller_finds_it(page: Page) -> N
 
 
 def test_controllers_start_one_after_the_other_and_one_that_exits_is_reported() -> None:
-    options = ("--cars", "2", "--rate", "0", "--start-gap", "2", "--port", str(free_ports(2)))
+    options = ("--cars", "2", "--rate", "0", "--start-gap", "2", "--port", str(free_port(socket.SOCK_STREAM, 2)))
     command = ("sh", "-c", "if [ {id} = 1 ]; then exit 3; fi; sleep 1000")
     with demo(*options, "--", *command) as (process, address), open_page(address) as page:
         page.wait(lambda: page.node(0)["state"] == "running" and page.node(1)["state"] == "unstarted", "only one ran")
@@ -120,7 +120,7 @@ def test_without_namespaces_the_page_offers_no_network_faults() -> None:
     if subprocess.run([*FORBIDDEN, "true"], check=False).returncode:
         pytest.skip("cannot create a user namespace")
     where = ("--net-port", str(free_port(socket.SOCK_DGRAM)), "--broadcast", LOOPBACK)
-    options = (*OPTIONS, "--port", str(free_ports(len(CARS))), "--", *CONTROLLER, *where)
+    options = (*OPTIONS, "--port", str(free_port(socket.SOCK_STREAM, len(CARS))), "--", *CONTROLLER, *where)
     with demo(*options, prefix=FORBIDDEN) as (process, address), open_page(address) as page:
         assert process.stdout is not None
         assert process.stdout.readline().startswith("cannot create network namespaces")

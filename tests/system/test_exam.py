@@ -80,7 +80,7 @@ def wait(condition: Callable[[], object], within_s: float = PATIENCE_S) -> None:
 
 
 def arguments(*more: str) -> list[str]:
-    return [*PROGRAM, "exam", "--seed", "1", "--port", str(free_port(socket.SOCK_STREAM)), *more]
+    return [*PROGRAM, "exam", "--seed", "1", "--port", str(free_port(socket.SOCK_STREAM, 3)), *more]
 
 
 def python(source: str, *more: str) -> list[str]:

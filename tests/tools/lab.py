@@ -6,6 +6,7 @@ every wait has a generous timeout, because the machine may be slow.
 
 import json
 import os
+import secrets
 import selectors
 import shlex
 import signal
@@ -53,26 +54,20 @@ PRESS_MS = 500
 """How long a press lasts: longer than this process stalls while it looks for processes on a slow machine."""
 
 
-def free_port(kind: int) -> int:
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def free_ports(count: int) -> int:
-    """Return the first of *count* consecutive TCP ports that are free."""
+def free_port(kind: int, count: int = 1) -> int:
+    """Return the first of *count* consecutive free ports. None is ephemeral, so no new connection can take it."""
     while True:
-        first = free_port(socket.SOCK_STREAM)
-        if first + count < 65536 and all(is_free(first + number) for number in range(count)):
+        first = secrets.choice(range(15_000, 30_000))
+        if all(is_free(kind, first + number) for number in range(count)):
             return first
 
 
-def is_free(port: int) -> bool:
-    try:
-        socket.create_server(("127.0.0.1", port)).close()
-    except OSError:
-        return False
+def is_free(kind: int, port: int) -> bool:
+    with socket.socket(socket.AF_INET, kind) as probe:
+        try:
+            probe.bind(("", port))
+        except OSError:
+            return False
     return True
 
 

@@ -146,7 +146,7 @@ def test_test_that_cannot_end_leaves_the_results_of_the_others(
     monkeypatch.setattr(Controllers, "start", start_once)
     tests = [ExamTest(name, "A test", run, 1) for name, run in (("door", check), ("rest", run), ("single", check))]
     monkeypatch.setattr("elevator.cli.exam.TESTS", {test.name: test for test in tests})
-    status = main(["--port", str(free_port(socket.SOCK_STREAM)), *EXITS])
+    status = main(["--port", str(free_port(socket.SOCK_STREAM, 3)), *EXITS])
     shown, errors = capfd.readouterr()
     verdict = "✓ {:<13}passed" if passing else "✗ {:<13}failed   G1 failed"
     begins = [verdict.format("door"), line, verdict.format("single")]
@@ -164,7 +164,7 @@ def test_test_that_cannot_end_leaves_the_results_of_the_others(
 
 
 def test_without_namespaces_the_tests_that_need_a_network_are_skipped() -> None:
-    port = str(free_port(socket.SOCK_STREAM))
+    port = str(free_port(socket.SOCK_STREAM, 3))
     done = exam_without_namespaces("--port", port, "--only", "door,loss30,unplug", *EXITS)
     advice, consequence = done.stderr.splitlines()
     assert advice.startswith("cannot create network namespaces (")

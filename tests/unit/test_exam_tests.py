@@ -59,7 +59,7 @@ def light(bench: Bench, car: int, button: Button, floor: int) -> None:
 
 
 def rehearse(test: Callable[[Bench], None], seed: int = 1) -> Result:
-    examined = Subject(["true"], {**os.environ}, port=free_port(socket.SOCK_STREAM))
+    examined = Subject(["true"], {**os.environ}, port=free_port(socket.SOCK_STREAM, CARS))
     setting = ExamSetting(CARS, 4, seed, has_network=False)
     return examine(ExamTest("short", "A short test", test), examined, setting, lambda: None)
 

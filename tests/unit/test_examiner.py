@@ -28,7 +28,7 @@ SEED_AT_A_FLOOR = 2
 
 
 def subject(*command: str, **more: object) -> Subject:
-    return Subject(command, {**os.environ}, port=free_port(socket.SOCK_STREAM), **more)  # type: ignore[arg-type]
+    return Subject(command, {**os.environ}, port=free_port(socket.SOCK_STREAM, 3), **more)  # type: ignore[arg-type]
 
 
 def setting(keep: Path | None = None, ready_s: float = 0.1) -> ExamSetting:
