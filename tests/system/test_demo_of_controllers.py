@@ -78,6 +78,8 @@ def test_controller_is_frozen_and_resumed(page: Page) -> None:
 
 def test_unplugged_controller_loses_its_peers_and_finds_them_again(page: Page) -> None:
     gone, back = "node 1: node 0 timed out", "node 1: node 0 is alive"
+    started = "node 1: started"  # An earlier test may have restarted it.
+    page.wait(lambda: page.last_logged(started, gone, back) == back, "node 1 received heartbeats of node 0")
     page.ask("unplug", node=0, on=True)
     page.wait(lambda: not page.node(0)["plugged"], "controller 0 was unplugged")
     page.wait(lambda: page.last_logged(gone, back) == gone, "node 1 noticed")
@@ -89,6 +91,8 @@ def test_unplugged_controller_loses_its_peers_and_finds_them_again(page: Page) -
 
 def test_controllers_lose_their_peers_at_100_percent_packet_loss(page: Page) -> None:
     gone, back = "node 1: node 2 timed out", "node 1: node 2 is alive"
+    started = "node 1: started"
+    page.wait(lambda: page.last_logged(started, gone, back) == back, "node 1 received heartbeats of node 2")
     page.ask("lose", percent=100)
     page.wait(lambda: page.scene["loss"] == 100, "the loss was 100 %")
     page.wait(lambda: page.last_logged(gone, back) == gone, "node 1 noticed")
