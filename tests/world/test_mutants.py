@@ -56,7 +56,7 @@ from elevator.storage.recorder_client import WRITTEN, RecorderClient
 
 SEEDS = 300
 TRY_FIRST = {
-    "differing_digests_are_ignored": 30,
+    "differing_digests_are_ignored": 200,
     "only_the_first_entries_are_sent_again": 17,
     "lamp_lights_before_the_call_is_durable": 25,
     "dead_peer_never_times_out": 28,
