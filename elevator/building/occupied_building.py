@@ -55,10 +55,10 @@ class OccupiedBuilding:
     def scene(self) -> dict[str, object]:
         """Return the state of all cars and passengers as JSON values for the page."""
         building, crowd = self.building, self.crowd
-        cars = {
-            f"car{car}": view.car(each.machine, each.address[1], each.client is not None, building.is_plugged(car))
-            for car, each in enumerate(building.elevators)
-        }
+        cars = {}
+        for car, each in enumerate(building.elevators):
+            serves, has_client = each.listener is not None, each.client is not None
+            cars[f"car{car}"] = view.car(each.machine, each.address[1], serves, has_client, building.is_plugged(car))
         return {
             "people": view.people(crowd),
             "traffic": view.traffic(crowd),

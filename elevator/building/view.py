@@ -28,8 +28,11 @@ def building(floors: int, cars: int, driver: str = "", network: bool = False) ->
     return {"floors": floors, "cars": cars, "driver": driver, "network": network, "profiles": profiles}
 
 
-def car(machine: Machine, port: int, client: bool, card: bool | None) -> Json:
-    """Return the values of one car. *card* is true if its I/O card is plugged in, None if it has no card."""
+def car(machine: Machine, port: int, serves: bool, has_client: bool, card: bool | None) -> Json:
+    """Return the values of one car.
+
+    *serves* is true if its elevator server runs. *card* is true if its I/O card is plugged in, None if it has no card.
+    """
     shaft = machine.shaft
     speed = 1000 * shaft.motor / physics.spacing(shaft) if physics.is_moving(shaft, shaft.since_ms) else 0
     return {
@@ -39,7 +42,8 @@ def car(machine: Machine, port: int, client: bool, card: bool | None) -> Json:
         "speed": round(speed, 6),
         "motor": int(shaft.motor),
         "out": machine.out,
-        "client": client,
+        "server": serves,
+        "client": has_client,
         "card": card,
         "port": port,
     }

@@ -163,6 +163,7 @@ def test_page_shows_the_effect_of_its_fault_buttons(page: Page) -> None:
         ("Hold stop", "Out of service: stop button"),
         ("Unplug network", "Network unplugged"),
         ("Freeze node", "Node frozen"),
+        ("Stop server", "Elevator server stopped"),
     ):
         button = page.named(f"{switch}, car 1")
         button.click()
