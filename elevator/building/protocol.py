@@ -8,6 +8,7 @@ Rules:
   all floors. So reading such a button and turning off its lamp are allowed. Only turning on its lamp is a bad request.
 """
 
+from functools import lru_cache
 from struct import iter_unpack
 from typing import NamedTuple, assert_never
 
@@ -15,8 +16,11 @@ from elevator.building import shaft as physics
 from elevator.building.elevator import Event, Machine, buttons, changes, pressed, reject, settle
 from elevator.core.call_set import mask
 from elevator.core.evolve import evolve
-from elevator.core.model import Button, Buttons
+from elevator.core.model import Button, Buttons, Inputs
 from elevator.hardware.server_side import MESSAGE, motor_direction
+
+Message = tuple[int, ...]
+"""The four bytes of a message: a command and its three arguments."""
 
 
 class Answer(NamedTuple):
@@ -32,41 +36,54 @@ def answer(machine: Machine, requests: bytes, now_ms: int) -> Answer:
     assert len(requests) % MESSAGE == 0
     machine, settled = settle(machine, now_ms)
     events = list(settled)
-    replies = bytearray()
+    floors = machine.shaft.floors
+    inputs = Inputs(pressed(machine), machine.sensed, machine.stop, machine.obstructed)
+    replies, rest = _read(requests, floors, inputs)
     bad: list[str] = []
-    exist = buttons(machine.shaft.floors)
-    down = pressed(machine)
-    down_masks = (down.up, down.down, down.cab)
-    for operation, first, second, third in iter_unpack("4B", requests):
-        match operation:
-            case 6:
-                known = first <= Button.CAB and second < machine.shaft.floors
-                if not known:
-                    bad.append(f"read of button {first} at floor {second}")
-                replies += bytes((6, known and down_masks[first] >> second & 1, 0, 0))
-            case 7:
-                floor = machine.sensed
-                replies += bytes((7, floor is not None, floor or 0, 0))
-            case 8:
-                replies += bytes((8, machine.stop, 0, 0))
-            case 9:
-                replies += bytes((9, machine.obstructed, 0, 0))
-            case _:
-                written = _write(machine, exist, (operation, first, second, third), now_ms)
-                if isinstance(written, str):
-                    bad.append(written)
-                else:
-                    events += changes(machine, written, now_ms)
-                    machine = written
+    exist = buttons(floors)
+    for message in rest:
+        written = _write(machine, exist, message, now_ms)
+        if isinstance(written, str):
+            bad.append(written)
+        else:
+            events += changes(machine, written, now_ms)
+            machine = written
     if bad:
         # One event for all bad requests, so that a client that sends garbage cannot flood the history.
         machine, event = reject(machine, bad, now_ms)
         events.append(event)
-    return Answer(machine, bytes(replies), tuple(events))
+    return Answer(machine, replies, tuple(events))
 
 
-def _write(machine: Machine, exist: Buttons, message: tuple[int, int, int, int], now_ms: int) -> Machine | str:
-    """Execute one *message* that has no reply. Return the new machine, or a description of the message if it is bad."""
+@lru_cache(maxsize=256)
+def _read(requests: bytes, floors: int, inputs: Inputs) -> tuple[bytes, tuple[Message, ...]]:
+    """Return the replies to all reads in *requests*, and the other messages: writes and bad reads.
+
+    Clients read all inputs many times per second, so the results are cached.
+    """
+    replies, rest = [], []
+    down = (inputs.pressed.up, inputs.pressed.down, inputs.pressed.cab)
+    for message in iter_unpack("4B", requests):
+        operation, first, second, _ = message
+        match operation:
+            case 6:
+                is_known = first <= Button.CAB and second < floors
+                replies.append((6, is_known and down[first] >> second & 1, 0, 0))
+                if not is_known:
+                    rest.append(message)
+            case 7:
+                replies.append((7, inputs.floor is not None, inputs.floor or 0, 0))
+            case 8:
+                replies.append((8, inputs.stop, 0, 0))
+            case 9:
+                replies.append((9, inputs.obstructed, 0, 0))
+            case _:
+                rest.append(message)
+    return b"".join(map(bytes, replies)), tuple(rest)
+
+
+def _write(machine: Machine, exist: Buttons, message: Message, now_ms: int) -> Machine | str:
+    """Execute a *message* that is not a valid read. Return the new machine, or a description of the message if bad."""
     operation, first, second, third = message
     counts = machine.counts
     match operation:
@@ -96,6 +113,8 @@ def _write(machine: Machine, exist: Buttons, message: tuple[int, int, int, int],
             return evolve(machine, door=bool(first), counts=counts)
         case 5:
             return evolve(machine, stop_lamp=bool(first))
+        case 6:
+            return f"read of button {first} at floor {second}"
         case _:
             return f"command {operation}"
 
