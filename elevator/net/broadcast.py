@@ -38,10 +38,10 @@ READ_NS = 3_000_000
 time would leave too little CPU time on a busy machine."""
 RATE_MS = 100
 """The port measures the rate of datagrams over about this time."""
-FREE, PER_REST_MS, REST_MAX_MS = 10, 3, 8
-"""Every turn costs time, so the port rests after each `receive`. Up to FREE datagrams in RATE_MS cause no rest. Beyond
-that, every PER_REST_MS datagrams add 1 ms, up to REST_MAX_MS. So a small group never waits, and one turn reads many
-datagrams of a large group or a flood."""
+FREE, REST_MAX_MS = 10, 10
+"""A wake of the process costs more than a datagram, so the port rests after each `receive`. Up to FREE datagrams in
+RATE_MS cause no rest. Each further one adds 1 ms, up to REST_MAX_MS. So a small group never waits, and one wake reads
+many datagrams of a large group or a flood. A wake for the panel reads them too, after half of the rest."""
 SEND_FAILS_MS, SEND_WORKS_MS = 2000, 10_000
 """How long broadcasts must fail, or work again, before the node logs it. Single failures are normal."""
 RECEIVE_BYTES = 1 << 20
@@ -73,7 +73,7 @@ class Broadcast:
         self._clock_ms = clock_ms
         self._admission = Admission(group, keys)
         self._queue = FairQueue()
-        self._received_at_ms = self._rest_until_ms = 0
+        self._received_at_ms = self._rest_ms = 0
         self._rate = 0.0
         self._key = keys[0]
         self._group = group
@@ -156,15 +156,21 @@ class Broadcast:
 
     def sockets(self, now_ms: int) -> list[socket.socket]:
         """Return the sockets to watch for reading; none while the port rests."""
-        return [] if now_ms < self._rest_until_ms else [self.socket]
+        return [] if now_ms < self._received_at_ms + self._rest_ms else [self.socket]
 
-    def wake_at_ms(self, now_ms: int) -> int:
+    def wake_at_ms(self) -> int:
         """Return when to call `receive`, unless the socket is readable earlier."""
-        return self._rest_until_ms if self._queue or now_ms < self._rest_until_ms else NEVER_MS
+        return self._received_at_ms + self._rest_ms if self._rest_ms or self._queue else NEVER_MS
 
-    def receive(self, now_ms: int) -> tuple[Heartbeat, ...]:
-        """Return heartbeats of other nodes. Stop after READ_NS; the remaining datagrams wait for the next call."""
-        if now_ms < self._rest_until_ms:
+    def receive(self, now_ms: int, readable: bool = True) -> tuple[Heartbeat, ...]:
+        """Return heartbeats of other nodes if the socket is *readable*, or if the port has rested for long enough.
+
+        Stop after READ_NS; the remaining datagrams wait for the next call.
+        """
+        if self._rest_ms or self._queue:
+            if now_ms < self._received_at_ms + self._rest_ms // 2:
+                return ()
+        elif not readable:
             return ()
         self._rest(self._fetch(), now_ms)
         until_ns = time.thread_time_ns() + READ_NS
@@ -196,7 +202,7 @@ class Broadcast:
         """Begin a rest after reading *count* datagrams. Its length depends on the number read within about RATE_MS."""
         self._rate = self._rate * max(0, 1 - (now_ms - self._received_at_ms) / RATE_MS) + count
         self._received_at_ms = now_ms
-        self._rest_until_ms = now_ms + min(max(int(self._rate) - FREE, 0) // PER_REST_MS, REST_MAX_MS)
+        self._rest_ms = min(max(int(self._rate) - FREE, 0), REST_MAX_MS)
 
     def close(self) -> None:
         self.socket.close()

@@ -100,8 +100,7 @@ def serve(signals: Signals, link: Link, disk: Recorder, network: Broadcast, elev
         reading, writing = elevator.sockets()
         disk_reading, link_reading = disk.sockets(), link.sockets()
         now_ms = clock_ms()
-        network_due_ms = network.wake_at_ms(now_ms)
-        due_ms = min(wake_ms, elevator.wake_at_ms(), disk.wake_at_ms(), link.wake_at_ms(), network_due_ms)
+        due_ms = min(wake_ms, elevator.wake_at_ms(), disk.wake_at_ms(), link.wake_at_ms(), network.wake_at_ms())
         waiting = [signals.socket, *network.sockets(now_ms), *disk_reading, *link_reading, *reading]
         readable, _, _ = select.select(waiting, writing, [], max(due_ms - now_ms, 0) / 1000)
         now_ms = clock_ms()
@@ -109,8 +108,7 @@ def serve(signals: Signals, link: Link, disk: Recorder, network: Broadcast, elev
         elevator.poll(now_ms, readable=any(each in readable for each in reading))
         while elevator.news:
             log.warning(elevator.news.pop(0))
-        should_receive = network_due_ms <= now_ms or network.socket in readable
-        heartbeats = network.receive(now_ms) if should_receive else ()
+        heartbeats = network.receive(now_ms, network.socket in readable)
         disk_news = disk.poll(readable=any(each in readable for each in disk_reading))
         inputs = elevator.inputs(now_ms)
         if heartbeats or disk_news is not NOTHING or inputs is not node.inputs or now_ms >= wake_ms:

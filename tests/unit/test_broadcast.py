@@ -1,4 +1,4 @@
-"""Log lines of the broadcast port when the kernel refuses datagrams, in virtual time."""
+"""The broadcast port: its log lines when the kernel refuses datagrams, and its rests, in virtual time."""
 
 import errno
 import logging
@@ -6,12 +6,13 @@ import os
 import random
 import socket
 from collections.abc import Callable
+from contextlib import closing
 
 import pytest
 from lab import free_port
 
 from elevator.core.messages import Heartbeat
-from elevator.core.model import Author, Buttons, Calls, Car
+from elevator.core.model import NEVER_MS, Author, Buttons, Calls, Car
 from elevator.net import broadcast
 from elevator.net.broadcast import LOOPBACK, Broadcast, Route
 from elevator.net.seal import NO_KEY
@@ -169,3 +170,29 @@ def test_failing_interface_that_disappears_is_forgotten(
     send_heartbeats(port, kernel, MINUTE_MS)
     assert caplog.messages[1:] == ["interface usb0 is gone: this node no longer broadcasts on it"]
     assert list(port._sending) == ["eth0"]
+
+
+@pytest.mark.parametrize(("datagrams", "rest_ms"), [(10, 0), (16, 6), (40, 10)])
+def test_port_rests_after_many_datagrams_and_reads_the_next_ones_after_half_of_the_rest(
+    datagrams: int, rest_ms: int
+) -> None:
+    port = Broadcast("lab", free_port(socket.SOCK_DGRAM), LOOPBACK, [NO_KEY], ME, lambda: 0)
+    with closing(port), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+
+        def read() -> int:
+            return sum(port.warnings.values())
+
+        for _ in range(datagrams):
+            sender.sendto(b"?", ("127.0.0.1", port.socket.getsockname()[1]))
+        assert read() == 0
+        port.receive(1000)
+        assert read() == datagrams, "every datagram is refused and counted"
+        assert port.wake_at_ms() == (1000 + rest_ms if rest_ms else NEVER_MS)
+        assert port.sockets(1000) == ([] if rest_ms else [port.socket])
+        assert port.sockets(1000 + rest_ms) == [port.socket]
+        sender.sendto(b"?", ("127.0.0.1", port.socket.getsockname()[1]))
+        if rest_ms:
+            port.receive(1000 + rest_ms // 2 - 1, readable=False)
+            assert read() == datagrams
+        port.receive(1000 + rest_ms // 2, readable=rest_ms == 0)
+        assert read() == datagrams + 1
