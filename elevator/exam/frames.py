@@ -1,25 +1,25 @@
-"""Ethernet frames as the switch sees them: what it must know of a frame, and how it makes one.
+"""Reads and makes the Ethernet frames that the switch forwards.
 
-Each frame has the header VIRTUAL before it. The kernel's half of an interface uses this header to say that a checksum
-is unfinished or that the frame is to be split (struct virtio_net_hdr; packet(7), PACKET_VNET_HDR).
+A header of ten bytes precedes each frame (struct virtio_net_hdr; packet(7), PACKET_VNET_HDR). In it, the kernel marks
+frames with an unfinished checksum, and frames that are still to be split.
 """
 
 import socket
 import struct
 from typing import NamedTuple
 
-VIRTUAL = bytes(10)
-"""A header that says that the frame is complete. The second byte of a header is 0 unless the frame is to be split."""
+VIRTIO_HEADER = bytes(10)
+"""The header of a complete frame. If the frame is still to be split, the second byte is not 0."""
 BROADCAST_MAC, BROADCAST = b"\xff" * 6, "255.255.255.255"
 PAYLOAD_MAX = 65_507
 """The largest payload of a UDP datagram on IPv4, in bytes."""
 
 _IPV4, _IPV6, _UDP = 0x0800, 0x86DD, 17
 _OVERHEAD = frozenset({0, 2, 58})
-"""Protocols that only kernels use among themselves: IPv6 options (multicast reports), IGMP and ICMPv6."""
-_IP_AT = len(VIRTUAL) + 14
+"""Protocols that only kernels speak: IPv6 options (multicast reports), IGMP and ICMPv6."""
+_IP_AT = len(VIRTIO_HEADER) + 14
 _FRAGMENT_BYTES = 1480
-"""The payload of the largest IP packet that an interface takes. It is a multiple of eight, as fragments need."""
+"""The payload of the largest IP packet that an interface sends. Fragments need a multiple of eight."""
 _MORE_FRAGMENTS, _FRAGMENT_OFFSET = 0x2000, 0x1FFF
 
 
@@ -29,36 +29,37 @@ class Datagram(NamedTuple):
     source_port: int
     port: int
     starts: int
-    """Where in the frame the UDP header starts."""
+    """The offset of the UDP header in the frame."""
     ends: int
-    """Where in the frame the payload ends; 0 if the frame does not hold the whole datagram."""
+    """The offset of the end of the payload; 0 if the frame does not hold the whole datagram."""
 
 
 class Frame(NamedTuple):
-    """A frame with its header VIRTUAL."""
+    """A frame, parsed."""
 
     data: bytes
+    """The virtio header and the frame."""
     target: bytes
-    """The MAC address to which it is sent."""
+    """The destination MAC address."""
     is_ip: bool
     is_udp: bool
-    """True also for every fragment of a UDP datagram."""
+    """Also true for each fragment of a UDP datagram."""
     is_overhead: bool
-    """True if no program sent it, but the kernel, to tell others about its interface."""
+    """True if the kernel sent it on its own, to announce or configure its interface."""
     ip_bytes: int
     """The length of the IP packet; 0 if there is none."""
     address: str
-    """The IPv4 address to which it is sent; empty if there is none."""
+    """The destination IPv4 address; empty if there is none."""
     udp: Datagram | None
 
     @property
     def payload(self) -> bytes | None:
-        """The payload of the UDP datagram; None unless the frame holds all of it."""
+        """The payload of the UDP datagram; None if the frame does not hold all of it."""
         return self.data[self.udp.starts + 8 : self.udp.ends] if self.udp is not None and self.udp.ends else None
 
 
 def parse(data: bytes) -> Frame | None:
-    """Read a frame; return None if it is truncated or contradicts itself."""
+    """Parse a frame; return None if it is truncated or inconsistent."""
     if len(data) < _IP_AT:
         return None
     target, kind = data[10:16], int.from_bytes(data[22:24])
@@ -105,7 +106,7 @@ def _parse_udp(data: bytes, starts: int, packet_ends: int, is_last: bool) -> Dat
 
 
 def with_payload(frame: Frame, payload: bytes) -> bytes:
-    """Return *frame* with another payload of the same length, and the right checksum. The frame must have a payload."""
+    """Return the data of *frame* with another payload of the same length, and a valid checksum."""
     assert frame.udp is not None
     assert frame.payload is not None
     assert len(payload) == len(frame.payload)
@@ -113,7 +114,7 @@ def with_payload(frame: Frame, payload: bytes) -> bytes:
     header = frame.data[starts : starts + 6]
     addresses = frame.data[_IP_AT + 12 : _IP_AT + 20] if frame.address else frame.data[_IP_AT + 8 : _IP_AT + 40]
     segment = _with_checksum(header, payload, addresses)
-    return VIRTUAL + frame.data[len(VIRTUAL) : starts] + segment + frame.data[ends:]
+    return VIRTIO_HEADER + frame.data[len(VIRTIO_HEADER) : starts] + segment + frame.data[ends:]
 
 
 def udp_frames(
@@ -125,13 +126,13 @@ def udp_frames(
 ) -> list[bytes]:
     """Make the frames of a UDP datagram on IPv4: one, or several fragments with the same *identification*.
 
-    The pairs have the source first. Raise ValueError if the payload is longer than PAYLOAD_MAX.
+    In each pair, the source comes first. Raise ValueError if the payload is longer than PAYLOAD_MAX.
     """
     if len(payload) > PAYLOAD_MAX:
         raise ValueError(f"a UDP datagram holds at most {PAYLOAD_MAX} bytes")
     source, target = (socket.inet_aton(address) for address in addresses)
     segment = _with_checksum(struct.pack("!HHH", *ports, 8 + len(payload)), payload, source + target)
-    ethernet = VIRTUAL + macs[1] + macs[0] + struct.pack("!H", _IPV4)
+    ethernet = VIRTIO_HEADER + macs[1] + macs[0] + struct.pack("!H", _IPV4)
     frames = []
     for offset in range(0, len(segment), _FRAGMENT_BYTES):
         part = segment[offset : offset + _FRAGMENT_BYTES]
@@ -143,7 +144,7 @@ def udp_frames(
 
 
 def _with_checksum(header: bytes, payload: bytes, addresses: bytes) -> bytes:
-    """Return a UDP datagram. *header* is its header without the checksum, *addresses* are the packet's."""
+    """Return a UDP datagram. *header* is its header without the checksum. *addresses* are the two IP addresses."""
     # The pseudo header of IPv6 has wider fields, but the same sum.
     pseudo_header = addresses + struct.pack("!HH", _UDP, 8 + len(payload))
     # 0 would mean that there is no checksum. 0xFFFF is equal to 0 in this arithmetic.

@@ -17,9 +17,9 @@ REQUEST, ACK, EXCLUSIVE, CREATE = 0x1, 0x4, 0x200, 0x400
 LINK_ADDRESS, LINK_NAME, LINK_STATE, LINK_INFO, LINK_FAMILIES, LINK_NAMESPACE = 1, 3, 16, 18, 26, 28
 """Attributes of a link: IFLA_ADDRESS, IFNAME, OPERSTATE, LINKINFO, AF_SPEC, NET_NS_FD."""
 STATE_UP = 6
-"""IF_OPER_UP: the interface is on, so is the other end of its cable, and the kernel no longer drops its frames."""
+"""IF_OPER_UP: both ends of the cable are on, and the kernel no longer drops frames."""
 INFO_KIND, INFO_DATA, VETH_PEER, GENERATE_MODE = 1, 2, 1, 8
-"""Attributes in these: IFLA_INFO_KIND, IFLA_INFO_DATA, VETH_INFO_PEER, IFLA_INET6_ADDR_GEN_MODE."""
+"""Nested attributes of a link: IFLA_INFO_KIND, IFLA_INFO_DATA, VETH_INFO_PEER, IFLA_INET6_ADDR_GEN_MODE."""
 ADDRESS, LOCAL, BROADCAST = 1, 2, 4
 """Attributes of an address: IFA_*."""
 GATEWAY = 5
@@ -30,7 +30,7 @@ TABLE_MAIN, BY_ADMINISTRATOR, UNIVERSE, UNICAST = 254, 4, 0, 1
 ERROR = 2
 """Type of the kernel's answer, NLMSG_ERROR. It holds 0 if the request succeeded."""
 PATIENCE_S = 5.0
-"""How long an interface may take to work. It normally takes a few milliseconds."""
+"""How long an interface may take to come up. It normally takes a few milliseconds."""
 
 HEADER = struct.Struct("=IHHII")
 """struct nlmsghdr: length, type, flags, sequence number, port."""
@@ -71,7 +71,7 @@ def request(kind: int, flags: int, *parts: bytes) -> bytes:
 
 
 def change(kind: int, flags: int, *parts: bytes) -> None:
-    """Send a message that changes something."""
+    """Send a message that changes the configuration."""
     request(kind, ACK | flags, *parts)
 
 
@@ -104,7 +104,7 @@ def switch(index: int, on: bool) -> None:
 
 
 def wait_until_up(index: int) -> None:
-    """Wait until the interface works; raise TimeoutError after PATIENCE_S.
+    """Wait until the interface is up; raise TimeoutError after PATIENCE_S.
 
     An interface that has just been switched on drops frames until the kernel has noticed the other end of its cable.
     """
@@ -126,7 +126,7 @@ def mute(index: int) -> None:
 
 
 def add_address(index: int, address: str, prefix: int) -> None:
-    """Add an IPv4 address with a *prefix* of so many bits. Unless these are all 32, add its broadcast address."""
+    """Add an IPv4 address with a network prefix of *prefix* bits. Unless that is all 32, add its broadcast address."""
     packed = socket.inet_aton(address)
     hosts = (1 << 32 - prefix) - 1
     broadcast = (int.from_bytes(packed) | hosts).to_bytes(4)

@@ -1,11 +1,11 @@
-"""Hosts: network namespaces, each with one network interface whose cable leads to the switch.
+"""Hosts: network namespaces, each with one network interface and a cable to the switch.
 
-Namespaces have no names here. The kernel destroys a namespace with its interfaces once no process and no file
-descriptor uses it, so nothing is left behind, however this process ends.
+The namespaces have no names. The kernel destroys a namespace with its interfaces once no process and no file descriptor
+uses it. So nothing remains when this process ends, for whatever reason.
 
-Without the privileges of root, `enter` also creates a user namespace, in which this process may create and configure
-network namespaces. It keeps its user and group there. Programs that it starts have no privileges: execve(2) removes
-them from a process that is not root.
+Without the privileges of root, `enter` also creates a user namespace. There, this process keeps its user and group, and
+may create and configure network namespaces. Programs that it starts do not get these privileges: execve(2) removes them
+unless the user is root.
 """
 
 import errno
@@ -26,7 +26,7 @@ SOL_PACKET, PACKET_STATISTICS, PACKET_VNET_HDR, PACKET_IGNORE_OUTGOING = 263, 6,
 SO_RCVBUFFORCE, ETH_P_ALL = 33, 3
 """Linux constants that Python's socket module lacks; see packet(7) and socket(7)."""
 RECEIVE_BYTES = 16 << 20
-"""The receive buffer of a switch port. Without root, the kernel grants as much as net.core.rmem_max."""
+"""The receive buffer of a switch port. Without root, the kernel limits it to net.core.rmem_max."""
 
 HOSTS_MAX = 250
 _GATEWAY = 254
@@ -44,7 +44,7 @@ FORBIDDING = {
 
 
 def obstacle() -> str:
-    """Return one line: why this process cannot create hosts, and how to allow it. Return "" if it can."""
+    """Explain in one line why this process cannot create hosts, and how to allow it. Return "" if it can."""
     code = _try_in_child()
     if not code:
         return ""
@@ -53,7 +53,7 @@ def obstacle() -> str:
 
 
 def explain(code: int, settings: Mapping[str, int], is_root: bool, is_contained: bool) -> str:
-    """Explain why hosts cannot be created. *code* is the errno, *settings* has the values of FORBIDDING."""
+    """Return the line for `obstacle`. *code* is the errno, *settings* has the current values of FORBIDDING."""
     allowing = [f"{name}={FORBIDDING[name][1]}" for name, value in settings.items() if value == FORBIDDING[name][0]]
     if code in (errno.EOPNOTSUPP, errno.EAFNOSUPPORT):
         advice = "load the kernel modules that it needs: sudo modprobe -a veth af_packet"
@@ -93,9 +93,9 @@ def _try_in_child() -> int:
 
 
 def enter() -> None:
-    """Move this process to a new network namespace, the switch's; raise OSError.
+    """Move this process to a new network namespace, where it may create hosts; raise OSError.
 
-    The process must have a single thread. Sockets that it has already stay in their namespace and keep working.
+    The process must have a single thread. Sockets that are open already stay in their namespace and keep working.
     """
     if _has_privileges():
         _namespace.unshare(CLONE_NEWNET)
@@ -140,7 +140,7 @@ class Namespace:
 
     @contextmanager
     def entered(self) -> Iterator[None]:
-        """Enter the namespace during the block. It then owns new sockets and processes of this thread."""
+        """Enter the namespace during the block. Sockets and processes that this thread then creates belong to it."""
         with _current() as outside:
             _namespace.setns(self._fd, CLONE_NEWNET)
             try:
@@ -176,11 +176,11 @@ class Host(Namespace):
                     netlink.add_default_route(f"10.20.0.{_GATEWAY}")
             netlink.wait_until_up(self._port)
             self.frames = _open_port(port)
-            """The switch's end of the cable, as a packet socket. Each frame has a header before it: frames.VIRTUAL."""
+            """The switch's end of the cable, as a packet socket. A virtio header precedes each frame: see frames.py."""
             stack.pop_all()
 
     def plug(self, on: bool) -> None:
-        """Plug in the cable or unplug it. Without it, both ends have no carrier; the host keeps its address."""
+        """Plug in the cable or unplug it. Unplugged, both ends have no carrier. The host keeps its address."""
         netlink.switch(self._port, on)
 
     def missed(self) -> int:
@@ -189,15 +189,15 @@ class Host(Namespace):
         return int.from_bytes(statistics[4:8], "little")
 
     def close(self) -> None:
-        """Delete the cable and leave the namespace. It ends with the last process in it."""
+        """Delete the cable and release the namespace. The kernel destroys it after its last process has ended."""
         self.frames.close()
-        with suppress(OSError):  # It is gone already.
+        with suppress(OSError):  # The kernel has already deleted it.
             netlink.delete(self._port)
         super().close()
 
 
 class Gateway(Host):
-    """The router of the hosts' network, which also plays the Internet: it has the address INTERNET."""
+    """The router of the hosts' network. It also stands in for the Internet: it has the address INTERNET."""
 
     def __init__(self) -> None:
         super().__init__(_GATEWAY)
@@ -220,11 +220,11 @@ def _open_port(interface: str) -> socket.socket:
     port = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
     try:
         port.setblocking(False)
-        # Programs on the hosts leave checksums and segmentation to the interface. With this header, frames stay so.
+        # Hosts leave checksums and segmentation to the interface. The header preserves what is still to be done.
         port.setsockopt(SOL_PACKET, PACKET_VNET_HDR, 1)
         port.setsockopt(SOL_PACKET, PACKET_IGNORE_OUTGOING, 1)
         port.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BYTES)
-        with suppress(PermissionError):  # A user namespace does not permit more than the limit.
+        with suppress(PermissionError):  # In a user namespace, the limit applies.
             port.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BYTES)
         port.bind((interface, ETH_P_ALL))
     except OSError:

@@ -1,12 +1,12 @@
 """An Ethernet switch in user space, between the hosts of sandbox.py. It can impair the network.
 
-- Impairments apply to IP packets between hosts. As with an iptables rule, ARP is never lost. The way to the gateway is
-  never impaired, and the gateway belongs to every group: only `plug` cuts a host off from it.
-- Each receiver of a broadcast loses, delays and corrupts it independently.
-- A host without a cable, or in another group, is not reached by any frame, ARP included.
-- The switch knows the hosts' MAC addresses, so a unicast frame reaches only its host.
-- Counts are of frames that hosts sent, whatever happens to them later. A frame that the kernel has not split yet is
-  counted once. What kernels tell each other is not counted: ARP, IGMP and ICMPv6.
+- Impairments apply to IP packets between hosts. As with an iptables rule, ARP is never lost. Packets to and from the
+  gateway are never impaired, and the gateway belongs to every group: only `plug` cuts a host off from it.
+- The impairments of a broadcast are independent for each receiver.
+- No frame reaches an unplugged host or a host of another group, not even ARP.
+- The switch knows the hosts' MAC addresses, so a unicast frame reaches only its destination.
+- The counters count frames that hosts send, even if the switch drops them. A frame that the kernel has not split yet
+  counts once. The traffic of the kernels themselves does not count: ARP, IGMP and ICMPv6.
 """
 
 import heapq
@@ -23,18 +23,18 @@ from elevator.exam.frames import Frame
 from elevator.exam.sandbox import Gateway, Host
 
 SERVICES = frozenset({53, 67, 68, 123, 137, 138, 547, 1900, 5353, 5355})
-"""UDP ports of the system's services: names, addresses, time and discovery. No controller has its network there."""
+"""UDP ports of system services: names, addresses, time and discovery. Controllers do not use them for their group."""
 CAPTURED_MAX = 2000
 BUCKET_MS = 100
 _BATCH = 64
 """How many frames to read from one host before other events get a turn."""
 _FRAME_BYTES = 1 << 17
-"""More than the longest frame: one that a network card would split before it sends it."""
+"""Longer than any frame, even one that a network card would have to split."""
 
 
 @frozen
 class Captured:
-    """A frame with UDP, as *host* sent it at *at_ms*."""
+    """A frame of a UDP datagram that *host* sent at *at_ms*."""
 
     host: int
     at_ms: int
@@ -58,9 +58,9 @@ class EthernetSwitch:
         self.groups: list[set[int]] | None = None
         """Only hosts with a common group reach each other; None: all do."""
         self.unplugged: set[int] = set()
-        """Hosts that neither send nor receive. `plug` changes this, and the carrier too."""
+        """Hosts that neither send nor receive. Only `plug` changes this set."""
         self.is_counting = True
-        """If false, frames are neither counted nor captured, so that a switch can run for days."""
+        """If false, frames are neither counted nor captured. Then the memory of the switch stays bounded."""
         self._hosts = hosts
         self._gateway = gateway
         self._ports: list[Host] = [*hosts, gateway]
@@ -68,11 +68,11 @@ class EthernetSwitch:
         self._rng = rng
         self._clock_ms = clock_ms
         self._delayed: list[tuple[int, int, int, bytes]] = []
-        """A heap of frames on their way: when due, a sequence number, receiver, frame."""
+        """A heap of delayed frames: when each is due, a sequence number, receiver, frame."""
         self._sequence = 0
         self._buffer = bytearray(_FRAME_BYTES)
         self._targets: dict[int, tuple[bytes, str]] = {}
-        """For each UDP port, the last MAC and IP address of a group of hosts to which a datagram was sent."""
+        """For each UDP port, the last broadcast or multicast address of a datagram: MAC and IP address."""
         self.clear_counts()
 
     def clear_counts(self) -> None:
@@ -88,11 +88,11 @@ class EthernetSwitch:
         """How many UDP datagrams were sent to each port, except SERVICES."""
         self.bad_frames = 0
         self.capture: deque[Captured] = deque(maxlen=CAPTURED_MAX)
-        """The last frames with UDP, except to SERVICES."""
+        """The last frames of UDP datagrams, except to SERVICES."""
 
     @property
     def loses_packets(self) -> bool:
-        """True if packets may be lost, damaged or cut off, and not only late or repeated."""
+        """True if packets may be lost or corrupted. Delay and duplication alone do not count."""
         return bool(self.loss or self.corrupt or self.groups is not None or self.unplugged)
 
     def heal(self) -> None:
@@ -130,19 +130,18 @@ class EthernetSwitch:
                 self._send(receiver, data)
 
     def replay(self, captured: Iterable[Captured]) -> None:
-        """Send captured frames again, in the name of the hosts that sent them. They are impaired, but not counted."""
+        """Send captured frames again, as if from the hosts that sent them. Impair them, but do not count them."""
         for each in captured:
             self._forward(each.host, each.frame)
 
     def inject(
         self, host: int, payload: bytes, port: int, source_port: int | None = None, sender: int | None = None
     ) -> None:
-        """Send *payload* to UDP *port* of *host*, in the name of *sender*. It is neither impaired nor counted.
+        """Send *payload* to UDP *port* of *host*, as if from *sender*. Neither impair nor count it.
 
         The default of *sender* is the next host, or the gateway if there is only one host. The default of
-        *source_port* is *port*. The datagram is sent to the address that was last used with this port by a host, if
-        that is a broadcast or multicast address, and otherwise to 255.255.255.255. Raise ValueError if *payload* is
-        longer than frames.PAYLOAD_MAX.
+        *source_port* is *port*. The destination is the broadcast or multicast address that a host last used with this
+        port; 255.255.255.255 if there is none. Raise ValueError if *payload* is longer than frames.PAYLOAD_MAX.
         """
         if sender is None:
             sender = (host + 1) % len(self._hosts)
@@ -155,7 +154,7 @@ class EthernetSwitch:
                 self._send(host, data)
 
     def _accept(self) -> None:
-        """Close connections to the gateway. Their clients only wanted to learn their own address."""
+        """Close a new connection to the gateway. Its client only wanted to learn its own address."""
         try:
             self._gateway.listener.accept()[0].close()
         except OSError:
@@ -213,7 +212,7 @@ class EthernetSwitch:
         return probability > 0 and self._rng.random() < probability
 
     def _impair(self, receiver: int, frame: Frame) -> None:
-        """Deliver *frame*, perhaps corrupt or later."""
+        """Deliver *frame*, possibly corrupted or delayed."""
         data = frame.data
         if self._happens(self.corrupt) and (payload := frame.payload):
             data = frames.with_payload(frame, corrupted(payload, self._rng))

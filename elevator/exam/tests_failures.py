@@ -48,7 +48,10 @@ def answering_car(bench: Bench, call: PressedCall) -> int:
 
 
 def expect_take_over(bench: Bench, call: PressedCall, failed: Collection[int]) -> None:
-    """Check that a car other than those that *failed* starts for *call* and serves it. Report how long the start takes."""
+    """Check that a car that is not in *failed* starts for *call* and serves it.
+
+    Report the time until it starts, unless such a car is on its way already.
+    """
     others = [car for car in range(bench.cars) if car not in failed]
     began_ms = bench.now_ms
 

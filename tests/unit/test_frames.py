@@ -1,4 +1,4 @@
-"""Frames of the exam's switch: reading, making and changing them."""
+"""The frames of the exam's switch: how it reads, makes and changes them."""
 
 import socket
 import struct
@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from elevator.exam import frames
-from elevator.exam.frames import BROADCAST_MAC, PAYLOAD_MAX, VIRTUAL, checksum, parse, udp_frames, with_payload
+from elevator.exam.frames import BROADCAST_MAC, PAYLOAD_MAX, VIRTIO_HEADER, checksum, parse, udp_frames, with_payload
 
 MACS = (bytes([2, 0, 10, 20, 0, 1]), BROADCAST_MAC)
 ADDRESSES = ("10.20.0.1", "255.255.255.255")
@@ -16,7 +16,7 @@ RECORDED = bytes.fromhex(
     "01000000000022000600ffffffffffff02000a140001080045000022413440004011ef820a140001ffffffff51355135000e0a34"
     "746f20616c6c"
 )
-"""The datagram "to all" as Linux sent it. Its UDP checksum is unfinished: it covers only the pseudo header."""
+"""The datagram "to all" in a frame from Linux. The UDP checksum is unfinished: it covers only the pseudo header."""
 
 
 def datagram(payload: bytes) -> bytes:
@@ -28,7 +28,7 @@ def ipv6(payload: bytes, protocol: int = 17) -> bytes:
     source, target = (socket.inet_pton(socket.AF_INET6, address) for address in ("fe80::1", "ff02::1"))
     udp = struct.pack("!HHHH", 7, 20_789, 8 + len(payload), 0) + payload
     header = struct.pack("!IHBB", 6 << 28, len(udp), protocol, 1)
-    return VIRTUAL + bytes([51, 51, 0, 0, 0, 1]) + MACS[0] + b"\x86\xdd" + header + source + target + udp
+    return VIRTIO_HEADER + bytes([51, 51, 0, 0, 0, 1]) + MACS[0] + b"\x86\xdd" + header + source + target + udp
 
 
 def is_udp_checksum_right(data: bytes) -> bool:
@@ -73,7 +73,7 @@ def test_checksum_agrees_with_the_example_in_rfc_1071() -> None:
 @given(st.binary(max_size=3000))
 def test_made_datagram_is_read_back(payload: bytes) -> None:
     made = udp_frames(MACS, ADDRESSES, (1, 65_535), payload, 7)
-    assert all(len(frame) <= len(VIRTUAL) + 14 + 1500 for frame in made)
+    assert all(len(frame) <= len(VIRTIO_HEADER) + 14 + 1500 for frame in made)
     first = parse(made[0])
     assert first is not None
     assert first.udp is not None
@@ -114,7 +114,7 @@ def test_payload_is_replaced_with_the_right_checksum(original: bytes) -> None:
     assert frame is not None
     changed = with_payload(frame, b"TO ALL")
     assert is_udp_checksum_right(changed)
-    assert changed[:10] == VIRTUAL
+    assert changed[:10] == VIRTIO_HEADER
     again = parse(changed)
     assert again is not None
     assert again.payload == b"TO ALL"
@@ -128,7 +128,7 @@ def test_checksum_of_zero_is_sent_as_ones() -> None:
         if data[50:52] == b"\xff\xff":
             assert is_udp_checksum_right(data)
             return
-    raise AssertionError("no word made the checksum 0, but one of them must")
+    raise AssertionError("one of these datagrams must have the checksum 0")
 
 
 def test_padding_of_a_short_frame_is_not_counted() -> None:
@@ -137,14 +137,14 @@ def test_padding_of_a_short_frame_is_not_counted() -> None:
     assert (frame.ip_bytes, frame.payload) == (31, b"abc")
 
 
-def test_packets_that_kernels_send_on_their_own_are_recognized_as_overhead() -> None:
+def test_packets_that_kernels_send_on_their_own_are_overhead() -> None:
     igmp = bytearray(datagram(bytes(8)))
     igmp[33] = 2
     for data in (bytes(igmp), ipv6(bytes(8), 58), ipv6(bytes(8), 0)):
         frame = parse(data)
         assert frame is not None
         assert (frame.is_ip, frame.is_overhead, frame.udp) == (True, True, None)
-    arp = parse(VIRTUAL + BROADCAST_MAC + MACS[0] + b"\x08\x06" + bytes(28))
+    arp = parse(VIRTIO_HEADER + BROADCAST_MAC + MACS[0] + b"\x08\x06" + bytes(28))
     assert arp is not None
     assert (arp.is_ip, arp.ip_bytes) == (False, 0)
 

@@ -1,4 +1,4 @@
-"""The exam's switch, with sockets that replace the hosts' cables."""
+"""The exam's switch. Socket pairs replace the cables of the hosts."""
 
 import random
 import selectors
@@ -9,18 +9,18 @@ from contextlib import contextmanager
 
 import pytest
 
-from elevator.exam.frames import BROADCAST_MAC, VIRTUAL, parse, udp_frames
+from elevator.exam.frames import BROADCAST_MAC, VIRTIO_HEADER, parse, udp_frames
 from elevator.exam.sandbox import Gateway
 from elevator.exam.switch import CAPTURED_MAX, EthernetSwitch, corrupted
 
 PORT = 20_789
-ROUTER = 3
+GATEWAY = 3
 """The number of the gateway."""
 IPV6_GROUP = bytes([51, 51, 0, 0, 0, 1])
 
 
 class Cable(Gateway):
-    """A host that is only a cable. `far` is the host's end."""
+    """A host that consists of a cable only. `far` is the host's end."""
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -56,9 +56,9 @@ class Network:
         self.cables = [Cable(number) for number in range(4)]
         self.selector = selectors.DefaultSelector()
         self.switch = EthernetSwitch(
-            self.cables[:ROUTER], self.cables[ROUTER], random.Random(seed), lambda: self.now_ms
+            self.cables[:GATEWAY], self.cables[GATEWAY], random.Random(seed), lambda: self.now_ms
         )
-        self.switch.register(self.selector.register)  # type: ignore[arg-type]  # The key it returns is ignored.
+        self.switch.register(self.selector.register)  # type: ignore[arg-type]  # The switch ignores the key that it returns.
 
     def close(self) -> None:
         self.selector.close()
@@ -110,7 +110,7 @@ def network() -> Iterator[Network]:
 
 
 def arp(network: Network, sender: int) -> bytes:
-    return VIRTUAL + BROADCAST_MAC + network.cables[sender].mac + b"\x08\x06" + bytes(28)
+    return VIRTIO_HEADER + BROADCAST_MAC + network.cables[sender].mac + b"\x08\x06" + bytes(28)
 
 
 def payloads(received: list[bytes]) -> list[bytes | None]:
@@ -123,15 +123,15 @@ def test_broadcast_reaches_all_others_and_unicast_only_its_host(network: Network
     assert network.send(1, frame) == [[frame], [], [frame], [frame]]
     frame = network.datagram(1, to=2)
     assert network.send(1, frame) == [[], [], [frame], []]
-    frame = network.datagram(1, to=ROUTER)
+    frame = network.datagram(1, to=GATEWAY)
     assert network.send(1, frame) == [[], [], [], [frame]]
-    frame = network.datagram(ROUTER, to=0)
-    assert network.send(ROUTER, frame) == [[frame], [], [], []]
+    frame = network.datagram(GATEWAY, to=0)
+    assert network.send(GATEWAY, frame) == [[frame], [], [], []]
 
 
-def test_frame_to_itself_or_to_a_stranger_reaches_nobody(network: Network) -> None:
-    stranger = VIRTUAL + bytes([2, 9, 9, 9, 9, 9]) + network.datagram(0)[16:]
-    assert network.send(0, network.datagram(0, to=0), stranger) == [[], [], [], []]
+def test_frame_to_its_sender_or_to_an_unknown_host_is_dropped(network: Network) -> None:
+    unknown = VIRTIO_HEADER + bytes([2, 9, 9, 9, 9, 9]) + network.datagram(0)[16:]
+    assert network.send(0, network.datagram(0, to=0), unknown) == [[], [], [], []]
 
 
 def test_frame_keeps_the_header_of_its_unfinished_checksum(network: Network) -> None:
@@ -139,19 +139,19 @@ def test_frame_keeps_the_header_of_its_unfinished_checksum(network: Network) -> 
     assert network.send(0, frame)[2] == [frame]
 
 
-def test_loss_drops_packets_between_hosts_but_not_arp_and_not_on_the_way_to_the_gateway(network: Network) -> None:
+def test_loss_drops_packets_between_hosts_but_not_arp_or_packets_of_the_gateway(network: Network) -> None:
     network.switch.loss = 1.0
-    ipv6 = VIRTUAL + IPV6_GROUP + network.cables[0].mac + b"\x86\xdd" + b"\x60" + bytes(39)
+    ipv6 = VIRTIO_HEADER + IPV6_GROUP + network.cables[0].mac + b"\x86\xdd" + b"\x60" + bytes(39)
     request = arp(network, 0)
     frame = network.datagram(0)
     assert network.send(0, frame, ipv6, request) == [[], [request], [request], [frame, ipv6, request]]
-    frame = network.datagram(ROUTER)
-    assert network.send(ROUTER, frame)[:ROUTER] == [[frame]] * ROUTER
+    frame = network.datagram(GATEWAY)
+    assert network.send(GATEWAY, frame)[:GATEWAY] == [[frame]] * GATEWAY
 
 
 def test_loss_is_independent_for_each_receiver(network: Network) -> None:
     network.switch.loss = 0.3
-    outcomes = Counter(tuple(map(len, network.send(0, network.datagram(0))[1:ROUTER])) for _ in range(4000))
+    outcomes = Counter(tuple(map(len, network.send(0, network.datagram(0))[1:GATEWAY])) for _ in range(4000))
     expected = {(1, 1): 0.49, (1, 0): 0.21, (0, 1): 0.21, (0, 0): 0.09}
     assert outcomes.keys() == expected.keys()
     assert all(abs(outcomes[each] / 4000 - share) < 0.03 for each, share in expected.items())
@@ -161,7 +161,7 @@ def test_delayed_frames_arrive_when_they_are_due(network: Network) -> None:
     network.switch.delay_ms = (20, 20)
     frame = network.datagram(0)
     assert network.switch.due_ms() is None
-    assert network.send(0, frame)[:ROUTER] == [[], [], []]
+    assert network.send(0, frame)[:GATEWAY] == [[], [], []]
     assert network.switch.due_ms() == network.now_ms + 20
     assert network.after(19) == [[], [], [], []]
     assert network.after(1) == [[], [frame], [frame], []]
@@ -189,7 +189,7 @@ def test_frames_with_equal_delays_keep_their_order(network: Network) -> None:
     assert network.after(10)[1] == sent
 
 
-def test_delayed_frame_does_not_reach_a_host_that_has_been_unplugged_since(network: Network) -> None:
+def test_delayed_frame_to_a_host_that_is_unplugged_meanwhile_is_lost(network: Network) -> None:
     network.switch.delay_ms = (10, 10)
     frame = network.datagram(0)
     network.send(0, frame)
@@ -217,7 +217,7 @@ def test_corruption_changes_only_the_payload(network: Network) -> None:
         assert len(payload) == len(original)
         assert 1 <= sum(a != b for a, b in zip(payload, original, strict=True)) <= 4
     assert payloads(received[1]) != payloads(received[2])
-    assert payloads(received[ROUTER]) == [original]
+    assert payloads(received[GATEWAY]) == [original]
 
 
 def test_packets_without_payload_cannot_be_corrupted(network: Network) -> None:
@@ -248,7 +248,7 @@ def test_groups_do_not_reach_each_other_but_all_reach_the_gateway(network: Netwo
     assert network.send(1, frame) == [[frame], [], [frame], [frame]]
 
 
-def test_host_in_no_group_is_alone(network: Network) -> None:
+def test_host_without_a_group_reaches_only_the_gateway(network: Network) -> None:
     network.switch.groups = [{0, 1}]
     frame = network.datagram(2)
     assert network.send(2, frame) == [[], [], [], [frame]]
@@ -261,7 +261,7 @@ def test_unplugged_host_neither_sends_nor_receives(network: Network) -> None:
     assert network.switch.datagrams == [0, 0, 0]
     frame = network.datagram(1)
     assert network.send(1, frame) == [[], [], [frame], [frame]]
-    assert network.send(ROUTER, network.datagram(ROUTER, to=0)) == [[], [], [], []]
+    assert network.send(GATEWAY, network.datagram(GATEWAY, to=0)) == [[], [], [], []]
     network.switch.plug(0, True)
     assert network.cables[0].is_plugged
     assert network.send(1, frame)[0] == [frame]
@@ -289,20 +289,22 @@ def test_heal_ends_all_impairments(network: Network) -> None:
         ("unplugged", {2}, True),
     ],
 )
-def test_switch_knows_whether_packets_are_lost(network: Network, impairment: str, value: object, loses: bool) -> None:
+def test_switch_reports_whether_it_may_lose_packets(
+    network: Network, impairment: str, value: object, loses: bool
+) -> None:
     assert not network.switch.loses_packets
     setattr(network.switch, impairment, value)
     assert network.switch.loses_packets == loses
 
 
-def test_counts_are_of_what_hosts_sent(network: Network) -> None:
+def test_counters_count_what_hosts_send_even_if_it_is_lost(network: Network) -> None:
     switch = network.switch
     switch.loss = 1.0
     network.send(0, network.datagram(0, b"12"), network.datagram(0, b"1234", to=1))
     network.now_ms += 100
     network.send(0, network.datagram(0, b""), arp(network, 0))
     network.send(1, network.datagram(1, port=53))
-    network.send(ROUTER, network.datagram(ROUTER))
+    network.send(GATEWAY, network.datagram(GATEWAY))
     assert switch.datagrams == [3, 1, 0]
     assert switch.sent_bytes == [3 * 28 + 6, 28 + 7, 0]
     assert switch.sent_per_100ms == [Counter({123: 2, 124: 1}), Counter({124: 1}), Counter()]
@@ -372,7 +374,7 @@ def test_injected_datagram_can_have_another_source(network: Network) -> None:
     assert frame.data[36:40] == socket.inet_aton(network.cables[0].address)
 
 
-def test_injected_datagram_goes_to_the_group_that_uses_the_port(network: Network) -> None:
+def test_injected_datagram_goes_to_the_multicast_group_last_used_with_its_port(network: Network) -> None:
     group = bytes([1, 0, 0x5E, 1, 1, 1])
     (multicast,) = udp_frames(
         (network.cables[0].mac, group), (network.cables[0].address, "239.1.1.1"), (9, PORT), b"", 0
@@ -396,7 +398,7 @@ def test_nothing_is_injected_into_an_unplugged_host(network: Network) -> None:
 
 
 def test_connection_to_the_gateway_is_accepted_and_closed(network: Network) -> None:
-    with socket.create_connection(network.cables[ROUTER].listener.getsockname(), timeout=10) as client:
+    with socket.create_connection(network.cables[GATEWAY].listener.getsockname(), timeout=10) as client:
         network.run()
         assert client.recv(1) == b""
 
