@@ -1,14 +1,15 @@
 """A small controller for a group of elevators without a leader, in one process and with the standard library only.
 
 - Each node controls one car. Every 20 ms it reads all datagrams and the panel, decides, writes to the disk, writes to
-  the panel, and broadcasts a heartbeat with all that it knows. So nothing needs to be sent again if it is lost.
+  the panel, and broadcasts its whole state in a heartbeat. So the next heartbeat makes up for a lost one.
 - The calls of the group are counters that only grow (class Calls). Merging takes the larger counter. So lost, repeated,
   late and replayed datagrams do no harm, and the parts of a split group merge without losing a call.
 - A node writes its calls to the disk before it sends or shows them.
-- A lamp lights once all live peers have sent back the call. Then it is on all their disks.
-- The car with the lowest cost takes a hall call, and keeps it until it has served it, is out of service or dies.
+- A lamp lights once all live peers have acknowledged the call. Then it is on all their disks.
+- The car with the lowest cost claims a hall call, and keeps its claim until it serves the call, goes out of service or
+  dies.
 
-The option --broken adds a mistake, to test the exam. Each mistake is a condition on `broken`, in the place where a
+To test the exam, the option --broken adds a mistake. Each mistake is a condition on `broken`, in the place where a
 programmer would make it. variants.py lists them all.
 """
 
@@ -26,24 +27,24 @@ from typing import NamedTuple
 UP, DOWN, CAB = 0, 1, 2
 CYCLE_S = 0.02
 TIMEOUT_S = 0.7
-"""A peer is dead if it was not heard for this long: 35 heartbeats, of which some arrive even at 70 % packet loss."""
+"""A peer is dead if no heartbeat arrives for this long. Even at 70 % packet loss, some of 35 heartbeats arrive."""
 LISTEN_S = 0.5
-"""A node that starts listens for this long before it acts, to learn which peers are alive and what they know."""
+"""After its start, a node listens for this long before it acts. So it learns the calls of its peers."""
 STALE_S = 0.5
-"""A snapshot of the panel that takes longer than this is out of date."""
+"""A snapshot of the panel is out of date if it took longer than this."""
 SLOT_BYTES = 8192
 DOOR_S = 3.0
 BLOCKED_S = 3.5
-"""A door that is still open this long after the last service is blocked."""
+"""A door is blocked if it is still open this long after the last service."""
 MOTOR_S = 2.5
-"""A motor has failed if it does not change the floor sensor for this long. Floors are 2 s apart."""
+"""A running motor has failed if the floor sensor does not change for this long. Floors are 2 s apart."""
 DOOR_MISTAKES_S = {"hasty-door": 1.0, "slow-door": 8.0}
 """Wrong dwell times."""
 LATE_MISTAKES: dict[str, tuple[tuple[int], int, float]] = {
     "opens-in-motion": ((1,), 0, 0.2),
     "starts-with-open-door": ((4,), 0, 0.5),
 }
-"""An output that is changed too late: its key and new value, and by how many seconds."""
+"""Outputs that change too late: the key, the new value, and the delay in seconds."""
 
 
 class Call(NamedTuple):
@@ -69,8 +70,8 @@ def unseal(data: bytes) -> bytes | None:
 class Calls:
     """The calls of the whole group: a counter for each node, button and floor. An odd counter is a call to be served.
 
-    A press makes a counter of the pressed node odd. Whoever serves the call makes it even. So each odd number names one
-    press, and the larger of two counters is always the newer one.
+    A press makes the counter of the pressed node odd. The node that serves the call makes it even. So each odd number
+    stands for one press, and the larger of two counters is always the newer one.
     """
 
     def __init__(self, id: int, cars: int, floors: int) -> None:
@@ -83,7 +84,7 @@ class Calls:
         return (node * 3 + call.button) * self.floors + call.floor
 
     def active(self, call: Call) -> list[int]:
-        """Return the indexes of the odd counters of *call*. A cab call is a call of this node's car."""
+        """Return the indexes of the odd counters of *call*. A cab call belongs to this node's car."""
         nodes = [self.id] if call.button == CAB else range(self.cars)
         return [i for i in (self.index(node, call) for node in nodes) if self.counters[i] % 2]
 
@@ -99,7 +100,7 @@ class Calls:
         self.counters = list(map(max, self.counters, counters))
 
     def is_known(self, call: Call, counters: list[int]) -> bool:
-        """Return whether a peer with *counters* has heard of the active *call*."""
+        """Return whether a peer with *counters* knows the active *call*."""
         return any(counters[i] >= self.counters[i] for i in self.active(call))
 
     def cab_calls(self, car: int) -> int:
@@ -119,12 +120,12 @@ class Heartbeat:
     direction: int
     in_service: bool
     counters: list[int]
-    taken: list[Call]
-    """The hall calls that the car has taken."""
+    claims: list[Call]
+    """The hall calls that the car claims."""
 
 
 HEAD = struct.Struct("!BQIBb?H")
-"""The fields of a heartbeat before the counters, and the number of counters. Two bytes for each taken call follow."""
+"""The fields of a heartbeat before the counters, and the number of counters. The claims follow, two bytes each."""
 
 
 def encode(heartbeat: Heartbeat) -> bytes:
@@ -137,12 +138,12 @@ def encode(heartbeat: Heartbeat) -> bytes:
         heartbeat.direction,
         heartbeat.in_service,
     )
-    taken = bytes(number for call in heartbeat.taken for number in call)
-    return HEAD.pack(*fields, count) + struct.pack(f"!{count}I", *heartbeat.counters) + taken
+    claims = bytes(number for call in heartbeat.claims for number in call)
+    return HEAD.pack(*fields, count) + struct.pack(f"!{count}I", *heartbeat.counters) + claims
 
 
 def decode(body: bytes, calls: Calls) -> Heartbeat:
-    """Decode the result of `encode`. Raise ValueError if *body* is anything else, or is from a different building."""
+    """Decode the result of `encode`. Raise ValueError if *body* is malformed or from a different building."""
     expected = len(calls.counters)
     size = HEAD.size + 4 * expected
     if len(body) < size:
@@ -151,8 +152,8 @@ def decode(body: bytes, calls: Calls) -> Heartbeat:
     if count != expected or id >= calls.cars or floor >= calls.floors or direction not in (-1, 1):
         raise ValueError("the heartbeat is not from this building")
     counters = list(struct.unpack_from(f"!{count}I", body, HEAD.size))
-    taken = [Call(*pair) for pair in zip(body[size::2], body[size + 1 :: 2], strict=False)]
-    return Heartbeat(id, boot, number, floor, direction, in_service, counters, taken)
+    claims = [Call(*pair) for pair in zip(body[size::2], body[size + 1 :: 2], strict=False)]
+    return Heartbeat(id, boot, number, floor, direction, in_service, counters, claims)
 
 
 class Inputs(NamedTuple):
@@ -166,7 +167,7 @@ class Inputs(NamedTuple):
 
 
 Outputs = dict[tuple[int, ...], int]
-"""The value of each output. The key is the beginning of the message that sets it."""
+"""The value of each output. Its key is the first bytes of the message that sets it."""
 
 
 class Panel:
@@ -180,7 +181,7 @@ class Panel:
         self.sweep = b"".join(map(bytes, reads))
 
     def read(self) -> Inputs | None:
-        """Return all inputs. Return None if there is no server, and connect again the next time."""
+        """Return all inputs. Return None if there is no server; the next call connects again."""
         began = time.monotonic()
         try:
             if self.server is None:
@@ -197,7 +198,7 @@ class Panel:
                     raise ConnectionError
                 reply += data
         except OSError:
-            self.lose()
+            self.disconnect()
             return None
         floor, stop, obstruction = (reply[i : i + 4] for i in range(len(reply) - 12, len(reply), 4))
         inputs = Inputs(
@@ -217,9 +218,9 @@ class Panel:
                 messages = (bytes((*key, value & 255)).ljust(4, b"\0") for key, value in changed.items())
                 self.server.sendall(b"".join(messages))
         except OSError:
-            self.lose()
+            self.disconnect()
 
-    def lose(self) -> None:
+    def disconnect(self) -> None:
         if self.server is not None:
             self.server.close()
             if self.broken == "never-reconnects":
@@ -241,37 +242,37 @@ class Car:
     direction: int = -1
     is_moving: bool = False
     moved_at: float = 0.0
-    """When the floor sensor last changed, or the motor last stood."""
+    """When the floor sensor last changed, or the motor was last off."""
     motor_failed: bool = False
     is_stopped: bool = False
     """True while the stop button is down."""
     is_open: bool = False
-    """True while the door is open. It is in the state file, because the door stays open if the program dies."""
+    """True while the door is open. The state file has it too, because the door stays open if the program dies."""
     close_at: float = 0.0
     served_at: float = 0.0
     """When the door opened, or the last call was served at this stop."""
     is_announced: bool = False
-    """True if the car has served a hall call at this stop. It then keeps its direction until the dwell time is over."""
+    """True if the car has served a hall call at this stop. Then it keeps its direction until the dwell time is over."""
     pressed: set[Call] = field(default_factory=set)
     """The buttons that were down in the last snapshot."""
-    taken: set[Call] = field(default_factory=set)
-    """The hall calls that the car has taken."""
+    claims: set[Call] = field(default_factory=set)
+    """The hall calls that the car claims."""
 
 
 @dataclass
 class Mistakes:
-    """What only broken variants need to know."""
+    """State that only broken variants use."""
 
     polled_at: float = 0.0
     cycle_at: float = 0.0
     readings: list[int | None] = field(default_factory=list)
     """All readings of the floor sensor."""
     punctual_at: float = 0.0
-    """When the late output last had another value."""
+    """When the late output was last supposed to have its old value."""
     sent: list[int] = field(default_factory=list)
     """The counters in the last heartbeat."""
     commands: list[Call] = field(default_factory=list)
-    """The presses to be sent as commands."""
+    """The presses to send as commands."""
     returned_at: dict[int, float] = field(default_factory=dict)
     """When each peer was first heard, or heard again after a timeout."""
     leader: int = -1
@@ -299,12 +300,12 @@ class Node:
     def run(self, net: socket.socket, address: tuple[str, int]) -> None:
         while True:
             now = time.monotonic()
-            if self.broken == "deaf-after-freeze" and 0 < self.mistakes.cycle_at < now - 1:
+            if self.broken == "disconnects-after-freeze" and 0 < self.mistakes.cycle_at < now - 1:
                 net.close()
             self.mistakes.cycle_at = now
-            self.hear_all(net, now)
+            self.receive_all(net, now)
             self.step(self.panel.read(), now)
-            self.tell(net, address, now)
+            self.broadcast(net, address, now)
             time.sleep(max(0.0, now + CYCLE_S - time.monotonic()))
 
     def step(self, inputs: Inputs | None, now: float) -> None:
@@ -318,13 +319,13 @@ class Node:
             for call in self.calls.buttons:
                 if call.button != CAB:
                     self.calls.serve(call)
-        self.take_calls(now)
+        self.claim_calls(now)
         self.save()
         if inputs is not None and is_acting:
             self.panel.write(self.outputs(now))
 
     def press(self, pressed: set[Call], now: float) -> None:
-        """Add a call for each button that has gone down."""
+        """Add a call for each button that is newly pressed."""
         if self.broken == "misses-presses":
             if now < self.mistakes.polled_at + 1:
                 return
@@ -333,7 +334,7 @@ class Node:
             pressed = {call for call in pressed if call.floor < self.calls.floors - 1}
         for call in pressed - self.car.pressed:
             self.calls.press(call)
-            if self.broken == "obeys-replays" and call.button != CAB:
+            if self.broken == "executes-replays" and call.button != CAB:
                 self.mistakes.commands.append(call)
         self.car.pressed = pressed
 
@@ -362,16 +363,16 @@ class Node:
 
     # The network
 
-    def hear_all(self, net: socket.socket, now: float) -> None:
+    def receive_all(self, net: socket.socket, now: float) -> None:
         try:
             while True:
-                self.hear(net.recv(65_536), now)
+                self.receive(net.recv(65_536), now)
         except OSError:
             pass  # There are no more datagrams.
 
-    def hear(self, data: bytes, now: float) -> None:
+    def receive(self, data: bytes, now: float) -> None:
         body = data[4:] if self.broken == "no-checksum" else unseal(data)
-        if self.broken == "obeys-replays" and body is not None and len(body) == 2:
+        if self.broken == "executes-replays" and body is not None and len(body) == 2:
             self.calls.press(Call(*body))
             return
         try:
@@ -383,7 +384,7 @@ class Node:
         if heartbeat.id == self.id:
             return
         peer = self.peers.get(heartbeat.id)
-        if peer is not None and self.broken == "never-forgives" and peer not in self.live_peers(now):
+        if peer is not None and self.broken == "ignores-returned-peers" and peer not in self.live_peers(now):
             return
         is_new = peer is None or (heartbeat.boot, heartbeat.number) > (peer.boot, peer.number)
         if is_new or self.broken == "trusts-arrival-order":
@@ -396,9 +397,11 @@ class Node:
             self.peers[heartbeat.id], self.heard_at[heartbeat.id] = heartbeat, now
 
     def replace_calls(self, heartbeat: Heartbeat, now: float) -> None:
-        """Instead of merging, let the calls of a group replace those of a node that returns, or those of its leader.
+        """Apply the calls of *heartbeat* as two broken variants do, which replace calls instead of merging them.
 
-        The group ignores the calls of a node for 0.3 s after it has returned.
+        With "adopts-when-alone", a node without live peers copies the calls of the first peer that it hears. With
+        "two-leaders", a node copies the calls of a new leader, and only the leader merges the calls of other nodes.
+        For 0.3 s after a node returns, the others do not merge its calls.
         """
         live = [peer.id for peer in self.live_peers(now)]
         if heartbeat.id not in live:
@@ -417,7 +420,7 @@ class Node:
             self.calls.merge(heartbeat.counters)
         self.mistakes.leader = leader
 
-    def tell(self, net: socket.socket, address: tuple[str, int], now: float) -> None:
+    def broadcast(self, net: socket.socket, address: tuple[str, int], now: float) -> None:
         self.number += 1
         heartbeat = self.heartbeat(now)
         if self.broken == "lights-at-once" and self.number % 25 > 0:
@@ -436,11 +439,11 @@ class Node:
 
     def heartbeat(self, now: float) -> Heartbeat:
         car, in_service = self.car, self.is_in_service(now)
-        counters, taken = self.calls.counters, list(car.taken)
-        return Heartbeat(self.id, self.boot, self.number, car.floor or 0, car.direction, in_service, counters, taken)
+        counters, claims = self.calls.counters, list(car.claims)
+        return Heartbeat(self.id, self.boot, self.number, car.floor or 0, car.direction, in_service, counters, claims)
 
     def live_peers(self, now: float) -> list[Heartbeat]:
-        timeout_s = 1e9 if self.broken == "trusts-peers-for-ever" else TIMEOUT_S
+        timeout_s = 1e9 if self.broken == "trusts-peers-forever" else TIMEOUT_S
         return [peer for peer in self.peers.values() if now < self.heard_at[peer.id] + timeout_s]
 
     # Which car serves a hall call
@@ -451,53 +454,53 @@ class Node:
         is_ready = car.is_connected and car.floor is not None
         return is_ready and not (is_blocked or car.motor_failed or car.is_stopped)
 
-    def take_calls(self, now: float) -> None:
-        """Take the hall calls that have the lowest cost with this car, unless another car has taken them."""
+    def claim_calls(self, now: float) -> None:
+        """Claim the hall calls that cost this car less than any other, unless another car claims them already."""
         if not self.is_in_service(now):
-            self.car.taken.clear()
+            self.car.claims.clear()
             return
         others = [peer for peer in self.live_peers(now) if peer.in_service]
         for call in self.calls.buttons:
             cars = [self.heartbeat(now), *others]
-            takers = [car.id for car in cars if call in car.taken]
-            if self.broken == "leaves-calls-to-the-dead":
-                takers += [peer.id for peer in self.peers.values() if call in peer.taken]
-            best = min(takers) if takers else self.cheapest(cars, call)
+            claimants = [car.id for car in cars if call in car.claims]
+            if self.broken == "accepts-claims-of-the-dead":
+                claimants += [peer.id for peer in self.peers.values() if call in peer.claims]
+            best = min(claimants) if claimants else self.cheapest(cars, call)
             if self.broken == "never-serves-down" and call.button == DOWN:
                 continue
             if call.button != CAB and self.calls.active(call) and best == self.id:
-                self.car.taken.add(call)
+                self.car.claims.add(call)
             else:
-                self.car.taken.discard(call)
+                self.car.claims.discard(call)
 
     def cheapest(self, cars: list[Heartbeat], call: Call) -> int:
         return min(cars, key=lambda car: (self.cost(car, call), car.id)).id
 
     def cost(self, car: Heartbeat, call: Call) -> int:
         distance = call.floor - car.floor
-        load = len(car.taken) + self.calls.cab_calls(car.id)
+        load = len(car.claims) + self.calls.cab_calls(car.id)
         is_behind = load > 0 and distance * car.direction < 0
         return abs(distance) + 2 * load + (self.calls.floors if is_behind else 0)
 
     # The car
 
-    def orders(self) -> set[Call]:
-        """Return the calls that this car is to serve. At an open door these are also the hall calls of other cars."""
+    def own_calls(self) -> set[Call]:
+        """Return the calls that this car has to serve. At an open door, they include hall calls that others claim."""
         car = self.car
         return {
             call
             for call in self.calls.buttons
             if self.calls.active(call)
-            and (call.button == CAB or call in car.taken or (car.is_open and call.floor == car.floor))
+            and (call.button == CAB or call in car.claims or (car.is_open and call.floor == car.floor))
         }
 
     def is_ahead(self, direction: int, floor: int) -> bool:
-        return any((call.floor - floor) * direction > 0 for call in self.orders())
+        return any((call.floor - floor) * direction > 0 for call in self.own_calls())
 
     def heading(self, floor: int) -> int:
-        """Return the direction in which the car leaves *floor*. It reverses only if it has no orders ahead."""
+        """Return the direction of the car after *floor*. It reverses only if it has no calls ahead."""
         for direction in (self.car.direction, -self.car.direction):
-            if self.is_ahead(direction, floor) or hall_call(direction, floor) in self.orders():
+            if self.is_ahead(direction, floor) or hall_call(direction, floor) in self.own_calls():
                 return direction
         return self.car.direction
 
@@ -518,7 +521,7 @@ class Node:
             car.motor_failed = False
         car.driven_at, car.sensor, car.is_stopped = now, floor, is_stopped
         if floor is None:
-            if not car.is_moving:  # The car starts between floors. There is always a floor below.
+            if not car.is_moving:  # The node starts with the car between floors. There is always a floor below.
                 car.direction = -1
             car.is_moving, car.is_open = True, False
             return
@@ -526,17 +529,17 @@ class Node:
         if car.is_open:
             self.hold_door(floor, inputs.obstructed and self.broken != "ignores-obstruction", now)
         elif car.motor_failed:
-            car.is_moving = True  # When the power returns, the car goes on to the next floor.
+            car.is_moving = True  # When the power returns, the car drives to the next floor.
         else:
             car.direction = self.heading(floor)
             car.is_moving = self.is_ahead(car.direction, floor)
-            opens = bool(self.orders() & {Call(CAB, floor), hall_call(car.direction, floor)})
+            opens = bool(self.own_calls() & {Call(CAB, floor), hall_call(car.direction, floor)})
             if self.broken == "ignores-own-floor":
                 opens = opens and was_moving
             if self.broken == "stops-everywhere":
                 opens = opens or has_changed
             if self.broken == "reopens-when-idle":
-                opens = opens or not self.orders()
+                opens = opens or not self.own_calls()
             if opens:
                 car.is_moving, car.is_open, car.is_announced = False, True, False
                 car.served_at, car.close_at = now, now + self.door_s
@@ -544,11 +547,11 @@ class Node:
     def hold_door(self, floor: int, is_obstructed: bool, now: float) -> None:
         """Serve the calls at the open door, and close it after the dwell time.
 
-        The door opened in an earlier cycle. As the panel has answered since, it has executed the command.
+        The command to open the door was sent in an earlier cycle. The panel has replied since, so it has executed it.
         """
         car = self.car
         if now >= car.close_at and not is_obstructed:
-            # If the car has no more orders in its direction, it announces the other one, and the door stays open.
+            # If there are no calls ahead, `serve` may announce the other direction. Then the door stays open.
             car.is_open = car.is_announced = False
         if self.serve(floor):
             car.is_open, car.served_at, car.close_at = True, now, now + self.door_s
@@ -556,7 +559,7 @@ class Node:
             car.close_at = now + self.door_s
 
     def serve(self, floor: int) -> bool:
-        """Serve the cab call and the hall call in the car's direction at *floor*. Return whether there was any."""
+        """Serve the cab call for *floor* and the hall call in the car's direction. Return whether there was one."""
         car = self.car
         if not car.is_announced:
             car.direction = self.heading(floor)
@@ -568,7 +571,7 @@ class Node:
         return bool(served)
 
     def outputs(self, now: float) -> Outputs:
-        """Return what the panel is to show, in the order in which it is to be sent."""
+        """Return the outputs for the panel, in the order to send them."""
         car = self.car
         motor = car.direction if car.is_moving and not car.is_stopped else 0
         # The motor stops before the door opens, and starts after the door has closed.
@@ -591,15 +594,16 @@ class Node:
         return outputs
 
     def lamp(self, call: Call, now: float) -> bool | None:
-        """Return whether the lamp of *call* is to be lit. None leaves it as it is.
+        """Return whether the lamp of *call* should be lit. None leaves it unchanged.
 
-        It is left dark if the call is new, and lit if the call was known to all until this node or a peer restarted.
+        While a live peer does not know the call, the lamp stays unchanged. So a new call stays dark, and a restart of
+        this node or a peer does not darken a lit lamp.
         """
         peers = self.live_peers(now)
         is_hall, active = call.button != CAB, self.calls.active(call)
         if self.broken == "shares-cab-lamps" and not is_hall:
             return any(self.calls.counters[self.calls.index(car, call)] % 2 for car in range(self.calls.cars))
-        if self.broken == "darkens-when-assigned" and call in self.car.taken.union(*(peer.taken for peer in peers)):
+        if self.broken == "darkens-when-assigned" and call in self.car.claims.union(*(peer.claims for peer in peers)):
             return False
         if (
             self.broken == "darkens-own-panel-only"

@@ -1,4 +1,4 @@
-"""The exam can fail: the reference controller passes it, and each broken variant fails the tests that it must fail.
+"""The exam itself under test: the reference controller passes it, and each broken variant fails the listed tests.
 
 These tests run whole exams, one for each controller. An exam mostly waits, so several run at once: `just test-exam`.
 """
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.exam
 
 @pytest.fixture(autouse=True, scope="module")
 def _network() -> None:
-    """Fail without network namespaces, unless EXAM_NO_NETWORK=1 says that this machine cannot have them."""
+    """Without network namespaces, fail. With EXAM_NO_NETWORK=1, skip the tests instead."""
     if why_not := obstacle():
         assert os.environ.get("EXAM_NO_NETWORK") == "1", why_not
         pytest.skip(why_not)

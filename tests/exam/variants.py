@@ -4,7 +4,8 @@ Each variant has one mistake that students make. The exam is itself tested with 
 passes every test, and each variant fails at least the tests listed here. A variant may fail other tests too. A test
 fails if any of its checks fails, at either level.
 
-A test is listed only if the mistake makes it fail in practically every run. The table was written before the variants.
+A test is listed only if the mistake makes it fail in practically every run. The table was written before the variants,
+so it lists what the exam must find, not what it happens to find.
 """
 
 from attrs import field, frozen
@@ -17,7 +18,7 @@ def _names(text: str) -> frozenset[str]:
 @frozen
 class Variant:
     name: str
-    """The value of the controller's option --broken."""
+    """The value of the option --broken of controller.py."""
     mistake: str
     must_fail: frozenset[str] = field(converter=_names)
     """Names of tests of the exam, given as one string with spaces."""
@@ -40,7 +41,7 @@ VARIANTS = (
     ),
     Variant(
         "never-serves-down",
-        "Hall calls down light their lamps, but no car takes them.",
+        "Hall calls down light their lamps, but no car claims them.",
         "single downpeak",
     ),
     Variant(
@@ -58,15 +59,15 @@ VARIANTS = (
     ),
     Variant(
         "trusts-the-door",
-        "A car with an obstructed door stays in service, and keeps its hall calls for ever.",
+        "A car with an obstructed door stays in service, and keeps its claims forever.",
         "obstruction",
     ),
-    Variant("trusts-the-motor", "A motor without power is not detected, and the car keeps its hall calls.", "motor"),
+    Variant("trusts-the-motor", "A motor without power is not detected, and the car keeps its claims.", "motor"),
     Variant("never-reconnects", "After a lost connection, the node does not connect to the server again.", "server"),
     # Lamps
     Variant(
         "lights-at-once",
-        "The lamp of a hall call lights at the press, but the other nodes hear of it up to 0.5 s later.",
+        "The lamp of a hall call lights at the press, but the other nodes receive the call up to 0.5 s later.",
         "kill-pressed",
     ),
     Variant(
@@ -77,7 +78,7 @@ VARIANTS = (
     Variant("darkens-own-panel-only", "A hall lamp goes dark only on the panel of the car that serves it.", "lamps"),
     Variant(
         "darkens-when-assigned",
-        "A hall lamp is lit only until a car takes the call, not until the car serves it.",
+        "A hall lamp is lit only until a car claims the call, not until the car serves it.",
         "single lamps",
     ),
     Variant("shares-cab-lamps", "The lamp of a cab call lights on all panels.", "cab"),
@@ -89,10 +90,10 @@ VARIANTS = (
     # Crashes
     Variant("forgets-cab-calls", "A node starts without cab calls.", "restart blackout"),
     Variant("forgets-all-calls", "Calls are kept only in memory.", "blackout"),
-    Variant("leaves-calls-to-the-dead", "A hall call that a car has taken stays with it, even if it dies.", "kill"),
+    Variant("accepts-claims-of-the-dead", "A car keeps its claims to hall calls even when its node is dead.", "kill"),
     Variant(
-        "trusts-peers-for-ever",
-        "A peer that was heard once never times out.",
+        "trusts-peers-forever",
+        "A peer never times out after its first heartbeat.",
         "kill kill-two unplug cutoff split",
     ),
     # The network
@@ -103,17 +104,17 @@ VARIANTS = (
     ),
     Variant(
         "trusts-arrival-order",
-        "A panel shows the calls of the leader's last heartbeat to arrive, even if a newer one has overtaken it.",
+        "A panel shows the calls in the leader's heartbeat that arrived last, even if it is not the newest.",
         "jitter",
     ),
     Variant(
-        "never-forgives",
-        "A peer that has timed out is ignored for ever, even if it is heard again.",
+        "ignores-returned-peers",
+        "A peer that has timed out is ignored forever, even if its heartbeats arrive again.",
         "unplug cutoff split",
     ),
     Variant(
         "forgets-when-alone",
-        "A node that loses its last peer drops all hall calls, because the others will serve them.",
+        "A node that loses its last peer drops all hall calls, and relies on the others to serve them.",
         "kill-two unplug cutoff",
     ),
     Variant(
@@ -126,11 +127,11 @@ VARIANTS = (
         "Each part of a split group has a leader; when the parts meet, one leader's calls replace the other's.",
         "split",
     ),
-    Variant("deaf-after-freeze", "A process that was frozen takes the network for lost and closes it.", "freeze"),
+    Variant("disconnects-after-freeze", "A process that was frozen closes its network socket.", "freeze"),
     Variant("crashes-on-garbage", "A malformed datagram ends the program.", "garbage corrupt"),
     Variant("no-checksum", "Datagrams have no checksum, so flipped bits become calls.", "corrupt"),
     Variant(
-        "obeys-replays",
+        "executes-replays",
         "A press is sent as a command without a number, so each copy of it makes a new call.",
         "replay",
     ),
