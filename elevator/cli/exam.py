@@ -50,7 +50,7 @@ class Interrupted(Exception):
 
 
 def main(argv: list[str]) -> int:
-    """Run `elevator exam`; return the exit status: 0 if the controller passed, 1 if not, 2 if that is unknown."""
+    """Run `elevator exam`; return the exit status: 0 if the controller passed, 1 if it failed, 2 if that is unknown."""
     options, command = split(argv)
     parser = _parser()
     arguments = parser.parse_args(options)
@@ -82,7 +82,7 @@ def _parser() -> Arguments:
     parser = Arguments(
         prog="elevator exam",
         usage="elevator exam [OPTIONS] -- COMMAND",
-        description="Examine a controller: run a copy for each car, hurt the group, and judge what its panels show.",
+        description="Examine a controller: run a copy for each car, inject faults, and judge what the panels show.",
         epilog=EXAMPLES + PLACEHOLDERS,
         formatter_class=RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -93,7 +93,7 @@ def _parser() -> Arguments:
     add("--seed", type=integer(0, 2**63), help="seed of all random choices; default: random")
     add("--only", type=_tests, metavar="TEST,TEST", help="run only these tests; see --list")
     add("--list", action="store_true", help="list the tests and exit")
-    add("--need-network", action="store_true", help="fail if tests must be skipped because there is no network")
+    add("--need-network", action="store_true", help="without a network, stop with an error instead of skipping tests")
     add("--ready-timeout", type=seconds, default=READY_S, metavar="SECONDS", help=READY)
     add("--first", metavar="COMMAND", help="shell command to run before the exam, such as a build")
     add(
@@ -190,10 +190,10 @@ def _check_files(arguments: Namespace) -> None:
     if (keep := arguments.keep) is not None:
         try:
             keep.mkdir(parents=True, exist_ok=True)
-            if any(keep.iterdir()):  # Controllers would find their files of an earlier exam.
+            if any(keep.iterdir()):  # Controllers would read files of an earlier exam.
                 raise BadCommand(f"the directory {keep} of --keep is not empty")
         except OSError as error:
-            raise BadCommand(f"cannot keep anything in {keep}: {error.strerror}") from None
+            raise BadCommand(f"cannot use the directory {keep} of --keep: {error.strerror}") from None
 
 
 def _why_not_writable(file: Path) -> str:
@@ -221,12 +221,12 @@ def _run_first(command: str, meanwhile: Callable[[], None]) -> None:
 
 
 def _where_to_look(html: Path | None, keep: Path | None, name: str) -> str:
-    """Return where the user finds more about the test *name*. *html* and *keep* are the arguments."""
+    """Return where to find more about the test *name*. *html* and *keep* are the arguments of these options."""
     places = [] if html is None else [f"{html}#{name}"]
     if keep is not None:
         repeated = keep / f"{name}-repeated"
         places.append(str(repeated if repeated.exists() else keep / name))
-    return " and ".join(places) or "a timeline: --html FILE; what the controllers print: --keep DIR"
+    return " and ".join(places) or "a timeline (--html FILE) and the controllers' output (--keep DIR)"
 
 
 def _examine(
@@ -239,8 +239,8 @@ def _examine(
 ) -> ExamReport:
     """Run all *tests*, and print a line for each. *why_not* says why there is no network.
 
-    If the user interrupts the exam, report the tests that have ended. If a test cannot be run, report why, and run the
-    others. Raise BadCommand or Refused if even the first of the exam cannot be run.
+    If the user interrupts the exam, report the tests that have ended. If a test cannot run, report why, and run the
+    others. But if it is the first test of the exam, raise BadCommand or Refused.
     """
     started, began_s = datetime.now().astimezone(), time.monotonic()
     is_coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
@@ -256,7 +256,7 @@ def _examine(
             if not progress.ended:
                 raise
             result = unjudged(test, str(refusal))
-        except Exception as error:  # noqa: BLE001  # A bug of one test must not lose the results of the others.
+        except Exception as error:  # noqa: BLE001  # A bug in one test must not lose the results of the others.
             progress.clear()
             traceback.print_exc()
             result = unjudged(test, " ".join(f"internal error: {type(error).__name__}: {error}".split()))

@@ -1,4 +1,4 @@
-"""What a test sees: it acts on the group, waits, and checks.
+"""The interface of a test: through the bench it acts on the group, waits, and checks.
 
 All times are in milliseconds since the start of the test. While a test waits, the bench moves the cars, answers the
 controllers, forwards their datagrams and judges their conduct.
@@ -14,22 +14,22 @@ from elevator.building.building import Building
 from elevator.building.occupied_building import OccupiedBuilding
 from elevator.building.passengers import PassengerFlow, Profile, Tally, tally
 from elevator.core.model import Button, Buttons
-from elevator.exam.conduct import TOLERANCE_MS, Conduct
+from elevator.exam.conduct import TOLERANCE_MS, ConductJudge
 from elevator.exam.controllers import Controllers
 from elevator.exam.group import ControllerGroup, PressedCall
-from elevator.exam.results import Check, Figure, Grade, Level, Seen, Timeline
+from elevator.exam.results import CarEvent, Check, Figure, Grade, Level, Timeline
 from elevator.exam.switch import EthernetSwitch
 
 TURN_S = 0.01
-"""Longest time that the bench waits for sockets before it looks at conditions."""
+"""The bench checks the conditions of a test at least this often."""
 READY_S = 60.0
-"""The default of how long a controller may take to start and to bring its car to a floor."""
+"""The default time limit for a controller to start and bring its car to a floor."""
 SERVED_S = 60
 """How long a call may wait while a car can serve it."""
 
 
 class Abandoned(Exception):
-    """Raised to end a test early: after a failed check, the next ones would make no sense."""
+    """Raised to end a test early, after a failed check that makes the remaining ones meaningless."""
 
 
 class CannotStart(Exception):
@@ -38,23 +38,23 @@ class CannotStart(Exception):
 
 @frozen
 class ExamTest:
-    """A test of the exam."""
+    """A test of the exam: what it does and what it needs."""
 
     name: str
     title: str
     run: Callable[["Bench"], None]
     cars: int | None = None
-    """How many cars the test needs; None: as many as the exam has."""
+    """The number of cars in the test; None: all cars of the exam."""
     needs_network: bool = False
-    """True if the test hurts the network, or needs each controller on a machine of its own."""
+    """True if the test impairs the network, or needs each controller on a machine of its own."""
     seconds: int = 30
-    """About how long the test takes, to estimate the time left."""
+    """The usual duration of the test, for the estimate of the time left."""
     level: Level = Level.MUST
-    """The highest level of its checks. BEYOND: the course assumes that what the test does never happens."""
+    """The highest level of its checks. BEYOND if the course assumes that the faults of this test never happen."""
 
 
 class Bench(ControllerGroup):
-    """A group on the bench, during one test."""
+    """A group of controllers during one test."""
 
     def __init__(
         self,
@@ -66,10 +66,10 @@ class Bench(ControllerGroup):
         start_gap_s: float = 0.0,
         ready_s: float = READY_S,
     ) -> None:
-        """Observe *building*. *switch* joins the controllers' machines; None if they run on this machine.
+        """Observe *building*. *switch* connects the controllers' machines; None: all controllers run on this machine.
 
-        *meanwhile* is called in each turn. *start_gap_s* is the time between two starts of controllers, *ready_s* how
-        long a controller may take to start and to bring its car to a floor.
+        *meanwhile* is called in each turn. *start_gap_s* is the time between the starts of two controllers. *ready_s*
+        is the time limit for a controller to start and bring its car to a floor.
         """
         self._meanwhile = meanwhile
         self._start_gap_s = start_gap_s
@@ -77,32 +77,32 @@ class Bench(ControllerGroup):
         super().__init__(building, controllers, switch)
         self.rng = rng
         self.late_ms = 0
-        """The longest delay of the bench: how much longer than planned a turn came after the one before."""
+        """The longest delay of the bench so far: by how much a turn exceeded its timeout."""
         self._turned_ms = 0.0
         """When the last turn ended; 0 before the first."""
         self._checks: list[Check] = []
         self._figures: list[Figure] = []
         self.remarks: list[str] = []
-        self.recording.observers.append(self._judge)
-        self._conduct = Conduct(self.start_floors)
+        self.recording.observers.append(self._observe)
+        self._judge = ConductJudge(self.start_floors)
         self._each_turn: Callable[[], object] = lambda: None
 
     # Time
 
     def turn(self, timeout_s: float = TURN_S) -> None:
-        """Wait up to *timeout_s* for anything to happen, and process it."""
+        """Wait up to *timeout_s* for events, and process them."""
         now_ms = self.building.clock_us() / 1000
         if self.switch is not None and (due_ms := self.switch.due_ms()) is not None:
             timeout_s = min(timeout_s, max(0.0, (due_ms - now_ms) / 1000))
         if "frozen" in self.controllers.states or (self.switch is not None and self.switch.loses_packets):
-            self._conduct.disturb(self.now_ms)
+            self._judge.disturb(self.now_ms)
         self.building.turn(timeout_s)
         if self.switch is not None:
             self.switch.advance(self.building.clock_us() // 1000)
         self.controllers.poll()
         self._each_turn()
         self._meanwhile()
-        self._checks += self._conduct.overdue(self.now_ms)
+        self._checks += self._judge.overdue(self.now_ms)
         before_ms, self._turned_ms = self._turned_ms, self.building.clock_us() / 1000
         self.late_ms = max(self.late_ms, round(self._turned_ms - (before_ms or now_ms) - timeout_s * 1000))
 
@@ -128,7 +128,7 @@ class Bench(ControllerGroup):
         self.wait(lambda: False, seconds)
 
     def wait(self, condition: Callable[[], object], within_s: float) -> bool:
-        """Wait until *condition* is true, up to *within_s* and the tolerance of the bench; return whether it was."""
+        """Wait until *condition* is true, at most *within_s* plus TOLERANCE_MS. Return whether it became true."""
         end_ms = self.now_ms + round(within_s * 1000) + TOLERANCE_MS
         while not condition():
             if self.now_ms >= end_ms:
@@ -139,7 +139,7 @@ class Bench(ControllerGroup):
     def start(self, cars: Collection[int] | None = None) -> None:
         """Start the controllers of *cars* (default: all), and wait until they are ready.
 
-        Raise Abandoned, after a failed check, if one is not ready in time. Raise CannotStart.
+        If one is not ready in time, record a failed check and raise Abandoned. Raise CannotStart.
         """
         for car in sorted(range(self.cars) if cars is None else cars):
             try:
@@ -147,12 +147,12 @@ class Bench(ControllerGroup):
             except OSError as error:
                 program = error.filename or self.controllers.launches[car].command[0]
                 raise CannotStart(f"cannot start {program}: {error.strerror}") from None
-            if not self.sound:  # The bench kept no controller waiting.
+            if not self.healthy:  # The start may have taken long, but no controller was waiting for the bench.
                 self._turned_ms = 0.0
             self.note(f"start {car}", car)
             self.run(self._start_gap_s)
         for car in sorted(range(self.cars) if cars is None else cars):
-            self.wait(lambda car=car: self.is_ready(car) or self.has_ended(car), self._ready_s)  # type: ignore[misc]  # a default
+            self.wait(lambda car=car: self.is_ready(car) or self.has_ended(car), self._ready_s)  # type: ignore[misc]
             ready = self.is_ready(car)
             limit = f"controller {car} connects and brings its car to a floor within {self._ready_s:g} s"
             self.check(ready, "C4", Level.MUST, limit, "it did" if ready else self.state_of(car), car)
@@ -163,21 +163,21 @@ class Bench(ControllerGroup):
     # Judging
 
     def was_served(self, call: PressedCall, cars: Collection[int]) -> bool:
-        """Report whether one of *cars* has had its door open at the floor of *call* since its button was pressed."""
-        return self._conduct.was_open(call.floor, call.pressed_ms, cars)
+        """Report whether one of *cars* has had its door open at the floor of *call* since the press."""
+        return self._judge.was_open(call.floor, call.pressed_ms, cars)
 
     def survivors(self) -> list[int]:
-        """Return the sound cars. Raise Abandoned, after a failed check, if no controller is left."""
-        if not self.sound:
+        """Return the healthy cars. If there is none, record a failed check and raise Abandoned."""
+        if not self.healthy:
             states = ", ".join(self.state_of(car) for car in range(self.cars))
             self.check(False, "S2", Level.MUST, "at least one controller runs", states)
             raise Abandoned
-        return self.sound
+        return self.healthy
 
     def suspend(self, car: int, on: bool) -> None:
-        """Suspend all processes of a controller, or resume them. Expect nothing of its car meanwhile."""
-        self._conduct.suspend(car, on, self.now_ms)
-        (self.unsound.add if on else self.unsound.discard)(car)
+        """Suspend all processes of the controller of *car*, or resume them. Meanwhile, do not blame it."""
+        self._judge.suspend(car, on, self.now_ms)
+        (self.faulty.add if on else self.faulty.discard)(car)
         self.controllers.freeze(car, on)
         self.note(f"{'suspend' if on else 'resume'} {car}", car)
 
@@ -185,8 +185,8 @@ class Bench(ControllerGroup):
         """Add a remark for the reader of the report."""
         self.remarks.append(text)
 
-    def _judge(self, seen: Seen) -> None:
-        self._checks += self._conduct.hear(seen)
+    def _observe(self, event: CarEvent) -> None:
+        self._checks += self._judge.observe(event)
 
     def check(self, passed: bool, rule: str, level: Level, expected: str, found: str, car: int | None = None) -> bool:
         """Record a check of *rule*; return *passed*. See `Check`."""
@@ -205,8 +205,8 @@ class Bench(ControllerGroup):
     ) -> bool:
         """Check that *condition* becomes true within *within_s*. Return whether it did.
 
-        *expected* says what should happen, without the time. *found* describes what happened instead; default: the
-        panels' lamps.
+        *expected* says what should happen, without the time. *found* describes what happened instead; by default, it
+        lists the lit lamps on all panels.
         """
         began_ms = self.now_ms
         passed = self.wait(condition, within_s)
@@ -214,7 +214,7 @@ class Bench(ControllerGroup):
         return self.check(passed, rule, level, f"{expected} within {within_s:g} s", instead, car)
 
     def figure(self, name: str, value: float, unit: str) -> None:
-        """Report a measured value."""
+        """Add a measured value to the report."""
         self._figures.append(Figure(name, value, unit))
 
     def expect_lit(
@@ -225,10 +225,10 @@ class Bench(ControllerGroup):
         level: Level = Level.MUST,
         servers: Collection[int] | None = None,
     ) -> bool:
-        """Check that the lamp of *call* lights on the panels of *cars*, or that the call is served before it can.
+        """Check that within *within_s*, the lamp of *call* is lit on the panels of all *cars*, or the call is served.
 
-        *servers* are the cars that may serve it; default: *cars*. Report the time from the press to the last lamp as a
-        figure.
+        *servers* are the cars that may serve it; default: *cars*. If all lamps are lit, add the time since the press to
+        the report.
         """
         may_serve = cars if servers is None else servers
 
@@ -236,29 +236,29 @@ class Bench(ControllerGroup):
             return all(self.is_lit(car, call) for car in cars)
 
         rule = "L3" if call.button is Button.CAB else "L1"
-        expected = f"the lamp for {call} lights on panel {', '.join(map(str, cars))}"
+        expected = f"the lamp of the {call} lights on panel {', '.join(map(str, cars))}"
         passed = self.expect(lambda: is_lit() or self.was_served(call, may_serve), within_s, rule, expected, level)
         if is_lit():
             self.figure("press to lamp", self.now_ms - call.pressed_ms, "ms")
         return passed
 
     def expect_served(self, buttons: Collection[Button] = (*Button,), level: Level = Level.MUST) -> bool:
-        """Check that every call of *buttons* whose lamp was lit is served within SERVED_S."""
+        """Check that every call of *buttons* that lit a lamp is served within SERVED_S."""
         kind = "call" if len(buttons) == len(Button) else "cab call" if Button.CAB in buttons else "hall call"
         return self.expect(
-            lambda: not self._conduct.promises(self.sound, buttons),
+            lambda: not self._judge.unserved(self.healthy, buttons),
             SERVED_S,
             "G1",
-            f"every {kind} whose lamp was lit is served",
+            f"every {kind} that lit a lamp is served",
             level,
-            lambda: "not served: " + ", ".join(self._conduct.promises(self.sound, buttons)),
+            lambda: "not served: " + ", ".join(self._judge.unserved(self.healthy, buttons)),
         )
 
     def expect_all_served(self, level: Level = Level.MUST) -> bool:
-        """Check that every lit lamp's call is served, and that all sound panels are dark then."""
+        """Check that every call that lit a lamp is served, and that the panels of all healthy cars go dark."""
         served = self.expect_served(level=level)
         dark = self.expect(
-            lambda: not any(self.machine(car).lamps != Buttons() for car in self.sound),
+            lambda: not any(self.machine(car).lamps != Buttons() for car in self.healthy),
             5,
             "L4",
             "all lamps are dark after the calls have been served",
@@ -269,9 +269,9 @@ class Bench(ControllerGroup):
     # Passengers
 
     def carry(self, profile: Profile, per_minute: float, seconds: int) -> Tally:
-        """Let passengers arrive for *seconds*, and wait until all have arrived at their destination.
+        """Let passengers appear for *seconds*. Return their waiting times.
 
-        Check that they do, up to SERVED_S after the last has arrived at the bench; return their waiting times.
+        Check that all reach their destinations, at most SERVED_S after the last one has appeared.
         """
         now_ms = self.building.clock_us() // 1000
         flow = PassengerFlow(
@@ -284,20 +284,20 @@ class Bench(ControllerGroup):
                 lambda: occupied.is_empty,
                 SERVED_S,
                 "G1",
-                "all passengers arrive at their destination",
+                "all passengers reach their destinations",
                 found=lambda: f"{len(occupied.crowd.present)} passengers still wait or ride",
             )
         return tally(occupied.crowd, self.building.clock_us() // 1000)
 
     def finish(self, level: Level = Level.MUST) -> tuple[Grade, tuple[Check, ...], tuple[Figure, ...], Timeline]:
-        """Return the verdict on the test, its checks in the order of their times, its figures and its timeline.
+        """Return the verdict on the test, its checks in order of time, its figures and its timeline.
 
-        *level* is the highest level that the checks of this test can have.
+        *level* is the highest level that a check can have.
         """
         reported = {check.car for check in self._checks if not check.passed and check.rule == "C4"}
         for car in filter(self.has_ended, sorted(set(range(self.cars)) - reported)):
             self.check(False, "G1", Level.MUST, "no controller exits by itself", self.state_of(car), car)
-        checks = [*self._checks, *self._conduct.passed(self.now_ms)]
+        checks = [*self._checks, *self._judge.passed(self.now_ms)]
         if level is Level.BEYOND:
             checks = [evolve(check, level=level) for check in checks]
         failed = any(not check.passed and check.level is Level.MUST for check in checks)

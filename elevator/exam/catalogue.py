@@ -1,4 +1,4 @@
-"""The list of all tests, in the order in which an exam runs them."""
+"""All tests of the exam, in the order of an exam."""
 
 from elevator.exam.tests_failures import TESTS as FAILURES
 from elevator.exam.tests_group import TESTS as GROUP

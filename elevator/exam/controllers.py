@@ -1,8 +1,8 @@
 """The processes of the controllers. They can be killed, frozen and restarted, and never outlive this process.
 
-An environment variable marks all processes of a controller, also those that it starts itself. A keeper process waits on
-a pipe from this process. When this process exits for any reason, the kernel closes the pipe, and the keeper terminates
-all controllers.
+An environment variable marks all processes of a controller, including those that it starts itself. A keeper process
+waits on a pipe from this process. When this process exits for any reason, the kernel closes the pipe, and the keeper
+terminates all controllers.
 """
 
 import os
@@ -25,10 +25,10 @@ LINES_KEPT = 200
 LINE_LENGTH = 1000
 """The rest of a longer line is dropped."""
 LOG_BYTES = 10_000_000
-"""The size of a controller's log file, without DROPPED. A controller that prints in a busy loop fills no disk."""
+"""The limit of a controller's log file, without DROPPED. A controller may print in a busy loop."""
 DROPPED = b"\n[The file is full. What the controller printed from here on was dropped.]\n"
 MARK = "ELEVATOR_CONTROLLER"
-"""The environment variable by which all processes of a controller are found. Child processes inherit it."""
+"""This environment variable identifies all processes of a controller, because child processes inherit it."""
 
 
 @frozen
@@ -38,9 +38,9 @@ class Launch:
     command: Sequence[str]
     environment: Mapping[str, str]
     directory: str | None = None
-    """The working directory; None: that of this process."""
+    """The working directory; None: the directory of this process."""
     entered: Callable[[], AbstractContextManager[None]] = nullcontext
-    """Returns a context in which to start the process, such as a network namespace."""
+    """Returns a context manager for the start of the process. It may enter a network namespace, for example."""
 
 
 class Controllers:
@@ -51,13 +51,13 @@ class Controllers:
     ) -> None:
         """Prepare to start a controller for each of *launches*; see `start`.
 
-        If this process dies, *scratch* is deleted with the controllers. *noun* names a controller in the log. If *logs*
-        is given, each controller's output is appended to a file in this directory, up to LOG_BYTES.
-        *niceness* is added to that of this process.
+        If this process dies, the keeper deletes the directory *scratch*. *noun* names a controller in the log. If
+        *logs* is given, each controller's output is appended to a file in this directory, up to LOG_BYTES.
+        *niceness* is added to the niceness of this process.
         """
         self.log: deque[str] = deque(maxlen=LINES_KEPT)
         self.ended: dict[int, int] = {}
-        """The number and the exit status of each controller that exited by itself."""
+        """The exit status of each controller that exited by itself, by its number."""
         self.states = ["unstarted"] * len(launches)
         """The state of each: "unstarted", "running", "frozen", "killed" (by `kill`) or "ended" (by itself)."""
         self.launches = list(launches)
@@ -84,7 +84,7 @@ class Controllers:
                 process_group=self._keeper,
                 env={**launch.environment, MARK: self._mark(number)},
                 cwd=launch.directory,
-                # Threads could hold locks here, but this process has only one.
+                # After a fork, other threads could hold locks forever. This process has only one thread.
                 preexec_fn=lambda: os.nice(self._niceness),  # noqa: PLW1509
             )
         if self.states[number] != "unstarted":
@@ -131,7 +131,7 @@ class Controllers:
             self.log.extend(_printable(line[:LINE_LENGTH]) for line in lines[-LINES_KEPT:])
             if self.states[number] in ("killed", "ended") or (status := process.poll()) is None:
                 continue
-            if not self.pids(number):  # Another process of the controller can survive the first.
+            if not self.pids(number):  # The first process may have left others of the controller behind.
                 self.states[number] = "ended"
                 self.ended[number] = status
                 self.log.append(f"{self._noun} {number} exited by itself with status {status}")
@@ -168,20 +168,20 @@ class Controllers:
 
 
 def _printable(line: bytes) -> str:
-    """Return *line* as text, with a space for each control character, which would spoil the picture."""
+    """Return *line* as text, with a space for each control character, which would garble the terminal."""
     text = line.decode(errors="replace")
-    if text.isprintable():  # Usually. A controller may print megabytes per second, so that this must be fast.
+    if text.isprintable():  # The usual case. It must be fast: a controller may print megabytes per second.
         return text
     return "".join(each if each.isprintable() else " " for each in text)
 
 
 def _mark(keeper: int, number: int | None = None) -> str:
-    """Return the value of MARK for controller *number*; without a number, the beginning that all values share."""
+    """Return the value of MARK for controller *number*; without *number*, the prefix of all values."""
     return f"{keeper}/" if number is None else f"{keeper}/{number}/"
 
 
 def _pids_with(mark: str) -> list[int]:
-    """Return the ids of the processes whose environment variable MARK begins with *mark*."""
+    """Return the ids of the processes that have MARK in their environment, with a value that begins with *mark*."""
     wanted = f"\0{MARK}={mark}".encode()
     return [
         int(entry.name)
@@ -219,16 +219,16 @@ def _start_keeper(directory: str) -> tuple[int, int]:
     keeper = os.fork()
     if keeper:
         os.close(listening)
-        os.setpgid(keeper, keeper)  # Both processes do this, so that the group exists before it is used.
+        os.setpgid(keeper, keeper)  # Both processes do this, so the group exists before either uses it.
         return keeper, lifeline
     try:
         os.setpgid(0, 0)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
-        nothing = os.open(os.devnull, os.O_RDWR)
+        devnull = os.open(os.devnull, os.O_RDWR)
         for standard in range(3):
-            os.dup2(nothing, standard)
-        # Keep no socket open that the other process has closed.
+            os.dup2(devnull, standard)
+        # Otherwise, a socket would stay open after the other process has closed it.
         os.closerange(3, listening)
         os.closerange(listening + 1, os.sysconf("SC_OPEN_MAX"))
         os.read(listening, 1)

@@ -15,16 +15,16 @@ from elevator.exam.sandbox import Host
 from elevator.exam.setup import BadCommand, Subject, joined_hosts, launch, open_building
 
 LATE_MS = 100
-"""If the bench was later than this, the machine was overloaded: the test is repeated."""
+"""If the bench was late by more than this, the machine was overloaded, and the exam repeats the test."""
 LOG_LINES = 40
 NICENESS = 5
-"""How much lower than that of the bench the priority of controllers is; see nice(1). Otherwise those that poll in busy
+"""The niceness of controllers relative to the bench; see nice(1). With the same priority, controllers that poll in busy
 loops would make the bench late on a machine with few cores."""
 
 
 @frozen
 class ExamSetting:
-    """What an exam uses for all tests."""
+    """The settings of an exam, which apply to all its tests."""
 
     cars: int
     floors: int
@@ -32,13 +32,13 @@ class ExamSetting:
     has_network: bool
     """True if each controller gets a machine of its own; see sandbox.py."""
     keep: Path | None = None
-    """Directory for the controllers' directories and logs; None: deleted after each test."""
+    """Where to keep the controllers' directories and logs; None: delete them after each test."""
     ready_s: float = READY_S
-    """How long a controller may take to start and to bring its car to a floor."""
+    """The time limit for a controller to start and bring its car to a floor."""
 
 
 def examine(test: ExamTest, subject: Subject, setting: ExamSetting, meanwhile: Callable[[], None]) -> Result:
-    """Run *test*, again if the machine was overloaded, and return its result. Call *meanwhile* in each turn."""
+    """Run *test*, and repeat it if the machine was overloaded. Return its result. Call *meanwhile* in each turn."""
     result = _run(test, subject, setting, meanwhile)
     if result.late_ms <= LATE_MS:
         return result
@@ -51,7 +51,7 @@ def examine(test: ExamTest, subject: Subject, setting: ExamSetting, meanwhile: C
 def _run(
     test: ExamTest, subject: Subject, setting: ExamSetting, meanwhile: Callable[[], None], suffix: str = ""
 ) -> Result:
-    """Run *test* once. *suffix* follows its name in the name of a directory to keep."""
+    """Run *test* once. *suffix* is appended to its name in the name of the directory to keep."""
     cars = setting.cars if test.cars is None else test.cars
     rng = random.Random(f"{setting.seed}/{test.name}")
     with ExitStack() as stack:

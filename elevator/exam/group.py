@@ -1,4 +1,4 @@
-"""The group on the bench: what a test can do to it, and what can be seen of it."""
+"""The group of controllers under test: how a test acts on it and observes it."""
 
 from collections.abc import Callable, Collection, Iterable
 
@@ -10,19 +10,19 @@ from elevator.building.building import Building
 from elevator.building.elevator import EventKind, Machine
 from elevator.core.call_set import mask
 from elevator.core.model import Button, Motor, bits
+from elevator.exam.call_history import name_of
 from elevator.exam.controllers import Controllers
-from elevator.exam.promises import name_of
 from elevator.exam.recording import Recording
-from elevator.exam.results import Intervention, Seen
+from elevator.exam.results import CarEvent, Intervention
 from elevator.exam.switch import EthernetSwitch
 
 NEAR = 0.5
-"""A car that is at most this many floors away may soon serve a call."""
+"""A car at most this many floors away could serve a new call before its lamps light."""
 
 
 @frozen
 class PressedCall:
-    """A button on a panel. The hall buttons of all panels with the same *button* and *floor* make the same call."""
+    """A call, and when its button was pressed. For a hall call, the panel makes no difference."""
 
     button: Button
     floor: int
@@ -33,20 +33,20 @@ class PressedCall:
 
 
 class ControllerGroup:
-    """Simulated elevators, the controllers that drive them, and the network between these."""
+    """Simulated elevators, the controllers that drive them, and the network between the controllers."""
 
     def __init__(self, building: Building, controllers: Controllers, switch: EthernetSwitch | None) -> None:
-        """*switch* joins the controllers' machines; None if they run on this machine."""
+        """*switch* connects the controllers' machines; None: all controllers run on this machine."""
         self.building = building
         self.controllers = controllers
         self.switch = switch
         self.cars = len(building.elevators)
         self.floors = building.elevators[0].machine.shaft.floors
-        self.unsound: set[int] = set()
-        """Cars from which a test expects nothing, because of a fault other than a killed or frozen controller."""
+        self.faulty: set[int] = set()
+        """Cars with a fault that the test has injected, such as a motor failure. The test expects nothing of them."""
         self.recording = Recording(building)
         self.start_floors = [elevator.machine.sensed for elevator in building.elevators]
-        """For each car, the floor at which it starts; None between floors."""
+        """The floor where each car starts; None between floors."""
 
     @property
     def now_ms(self) -> int:
@@ -74,7 +74,7 @@ class ControllerGroup:
         self._change(car, lambda machine, _: machines.hold_stop(machine, on))
 
     def power(self, car: int, on: bool) -> None:
-        """Switch the power of the motor of *car*."""
+        """Switch the motor power of *car* on or off."""
         self._change(car, lambda machine, now_ms: machines.power(machine, on, now_ms))
         self.note(f"motor power {'on' if on else 'off'} {car}", car)
 
@@ -95,14 +95,14 @@ class ControllerGroup:
             self.note(f"plug in {car}", car)
 
     def split(self, *groups: Collection[int]) -> None:
-        """Let only controllers of the same group reach each other. Without groups, connect all."""
+        """Partition the network into *groups* of cars. Without groups, connect all cars again."""
         self.network.groups = [set(group) for group in groups] or None
         self.note(
             f"split {' | '.join(' '.join(map(str, sorted(group))) for group in groups)}" if groups else "reconnect"
         )
 
     def lose(self, percent: int) -> None:
-        """Lose this share of all packets between machines, independently for each receiver."""
+        """Set the packet loss between machines. Each receiver of a broadcast loses it independently."""
         self.network.loss = percent / 100
         self.note(f"lose {percent} %")
 
@@ -116,14 +116,14 @@ class ControllerGroup:
         self.building.change(car, change(self.building.elevators[car].machine, now_us // 1000), now_us)
 
     def note(self, text: str, car: int | None = None) -> None:
-        """Put an intervention on the timeline."""
+        """Add an intervention to the timeline."""
         self.recording.interventions.append(Intervention(self.now_ms, text, car))
 
     # Observing
 
     @property
-    def seen(self) -> list[Seen]:
-        """All that has happened to elevators and panels, in order."""
+    def seen(self) -> list[CarEvent]:
+        """All events of the elevators so far, in order."""
         return self.recording.seen
 
     def machine(self, car: int) -> Machine:
@@ -143,9 +143,9 @@ class ControllerGroup:
         return physics.position(self.machine(car).shaft, self.building.clock_us() // 1000)
 
     def far_floor(self, cars: Collection[int]) -> int:
-        """Return the floor that is farthest from all *cars*, and of several the lowest.
+        """Return the floor that is farthest from all *cars*; the lowest if there are several.
 
-        Prefer floors whose hall lamps are dark on their panels: a second call at a floor shows nothing.
+        Prefer floors without a hall call on their panels: a second press of a lit button tests nothing.
         """
         heights = [self.height(car) for car in cars]
 
@@ -158,9 +158,9 @@ class ControllerGroup:
         return max(range(self.floors), key=rank)
 
     def vacant_floors(self, cars: Iterable[int]) -> list[int]:
-        """Return the floors where none of *cars* stands; if there is a car at each, return all floors.
+        """Return the floors where none of *cars* stands. If there is none, return all floors.
 
-        A test chooses among these: a call at a floor where a car stands is served at once, and shows nothing.
+        A car serves a call at the floor where it stands at once. Such a call would test nothing.
         """
         taken = {self.machine(car).sensed for car in cars}
         return [floor for floor in range(self.floors) if floor not in taken] or [*range(self.floors)]
@@ -173,26 +173,26 @@ class ControllerGroup:
         return self.building.elevators[car].client is not None
 
     @property
-    def sound(self) -> list[int]:
-        """The cars whose controller runs, is connected, and has not been declared *unsound* by the test."""
+    def healthy(self) -> list[int]:
+        """The cars that are not *faulty*, with a controller that runs and is connected."""
         return [
             car
             for car in range(self.cars)
-            if self.controllers.states[car] == "running" and self.has_client(car) and car not in self.unsound
+            if self.controllers.states[car] == "running" and self.has_client(car) and car not in self.faulty
         ]
 
     def panels_agree(self) -> bool:
-        """Report whether all sound panels show the same hall lamps."""
-        shown = (self.machine(car).lamps for car in self.sound)
+        """Report whether the panels of all healthy cars show the same hall lamps."""
+        shown = (self.machine(car).lamps for car in self.healthy)
         return len({(lamps.up, lamps.down) for lamps in shown}) <= 1
 
-    def since(self, at_ms: int, kind: EventKind, car: int | None = None) -> list[Seen]:
-        """Return what happened since *at_ms*, in order."""
+    def since(self, at_ms: int, kind: EventKind, car: int | None = None) -> list[CarEvent]:
+        """Return the events of *kind* since *at_ms*, in order. Without *car*, return those of all cars."""
         return [each for each in self.seen if each.at_ms >= at_ms and each.kind is kind and car in (None, each.car)]
 
     def describe_panels(self) -> str:
-        """Describe the lit lamps on all sound panels."""
-        return "; ".join(f"panel {car}: {lamps(self.machine(car))}" for car in self.sound)
+        """Describe the lit lamps on the panels of all healthy cars."""
+        return "; ".join(f"panel {car}: {lamps(self.machine(car))}" for car in self.healthy)
 
     def state_of(self, car: int) -> str:
         if self.has_ended(car):
@@ -201,7 +201,8 @@ class ControllerGroup:
         if not self.has_client(car):
             return f"controller {car} has not connected to the elevator server"
         where = "between floors" if machine.sensed is None else f"at floor {machine.sensed}"
-        return f"car {car} is {where}, its motor runs {Motor(machine.shaft.motor).name.lower()}"
+        motor = f"runs {Motor(machine.shaft.motor).name.lower()}" if machine.shaft.motor else "is off"
+        return f"car {car} is {where}, and its motor {motor}"
 
     def has_ended(self, car: int) -> bool:
         """Report whether the controller of *car* has exited by itself."""
@@ -214,6 +215,6 @@ class ControllerGroup:
 
 
 def lamps(machine: Machine) -> str:
-    """Describe the lit lamps of a panel, as in "up 1, cab 3"; "dark" if none is lit."""
+    """Describe the lit lamps of a panel, such as "up 1, cab 3"; "dark" if none is lit."""
     lit = [f"{button.name.lower()} {floor}" for button in Button for floor in bits(mask(machine.lamps, button))]
     return ", ".join(lit) or "dark"

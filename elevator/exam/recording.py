@@ -6,19 +6,19 @@ from collections.abc import Callable, Sequence
 from elevator.building import shaft as physics
 from elevator.building.building import Building
 from elevator.building.elevator import Event, EventKind
-from elevator.exam.results import Height, Intervention, Seen, Timeline
+from elevator.exam.results import CarEvent, Height, Intervention, Timeline
 
 MOVES = (EventKind.MOTOR, EventKind.SENSOR, EventKind.POWER, EventKind.CLIENT)
-"""After these events a car may change its speed."""
+"""Events that may change the speed of a car."""
 
 
 class Recording:
-    """Everything that has happened to the elevators of a building since this object was made."""
+    """The events of all elevators of a building since the creation of this object."""
 
     def __init__(self, building: Building) -> None:
-        self.seen: list[Seen] = []
+        self.seen: list[CarEvent] = []
         self.interventions: list[Intervention] = []
-        self.observers: list[Callable[[Seen], None]] = []
+        self.observers: list[Callable[[CarEvent], None]] = []
         """Functions to call with each event."""
         self._building = building
         self._start_us = building.settle()
@@ -33,7 +33,7 @@ class Recording:
         return (self._building.clock_us() - self._start_us) // 1000
 
     def timeline(self, sent_per_100ms: Sequence[Counter[int]]) -> Timeline:
-        """Return all that has happened.
+        """Return the recording up to now.
 
         *sent_per_100ms*: for each car, the number of datagrams sent in each tenth of a second of the monotonic clock.
         """
@@ -55,7 +55,7 @@ class Recording:
 
     def _observe(self, car: int, event: Event, at_us: int) -> None:
         at_ms = (at_us - self._start_us) // 1000
-        seen = Seen(at_ms, car, event.kind, event.value, event.button, event.floor)
+        seen = CarEvent(at_ms, car, event.kind, event.value, event.button, event.floor)
         self.seen.append(seen)
         if event.kind in MOVES:
             self._note_height(car, at_ms)

@@ -1,6 +1,6 @@
 """The results of an exam as lines for the terminal and as JSON. report_page.py makes the page.
 
-A controller prints anything, and so does the command that starts it. `printable` makes that safe to print.
+The output of a controller may contain any characters, and so may its command. `printable` makes them safe to print.
 """
 
 import json
@@ -22,7 +22,7 @@ COLUMN = 46
 """Width in characters of each column of `versus`."""
 
 _ESCAPE_SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\^_])")
-"""What changes colours, moves the cursor or sets the title of a terminal."""
+"""Terminal control sequences, which change colours, move the cursor or set the title."""
 
 
 def printable(text: str) -> str:
@@ -108,7 +108,7 @@ def _in_brief(failed: list[Check], before: str) -> Iterator[str]:
 def summary(report: ExamReport, look: Callable[[str], str] | None = None) -> str:
     """Return the verdict of the exam, and each failed check in full.
 
-    *look* returns where a reader finds more about the test of this name: a log file, or a place in the page.
+    *look* takes the name of a test and returns where to find more about it: a log file, or a place in the page.
     """
     lines = [f"{outcome(report)}: {counts(report)}, in {duration(report.seconds)}."]
     for level, heading in (
@@ -148,7 +148,7 @@ def versus(first: ExamReport, second: ExamReport) -> str:
 
 
 def _cells(result: Result | None) -> list[str]:
-    """Return the lines about one test in the column of one controller."""
+    """Return the lines of the table that show one test of one controller."""
     if result is None:
         return ["not run"]
     return [
@@ -166,25 +166,25 @@ def _row(name: str, cells: list[str]) -> str:
 # JSON
 
 
-def _kind_of_value(value: object, _: object) -> bool | int | str | None:
-    """Return *value* if an event can have it; raise TypeError otherwise."""
+def _value_of_event(value: object, _: object) -> bool | int | str | None:
+    """Return *value* if it is of a type that an event may have; raise TypeError otherwise."""
     if value is None or type(value) in {bool, int, str}:
         return value  # type: ignore[return-value]  # mypy does not narrow by type().
     raise TypeError(f"{value!r} is not the value of an event")
 
 
 CONVERTER = cattrs.Converter(forbid_extra_keys=True)
-CONVERTER.register_structure_hook_func(lambda kind: kind == bool | int | str | None, _kind_of_value)
+CONVERTER.register_structure_hook_func(lambda kind: kind == bool | int | str | None, _value_of_event)
 
 
 def as_json(report: ExamReport, versus: ExamReport | None = None) -> str:
-    """Return *report* as JSON: an object with the fields of `ExamReport`, and those of its values within.
+    """Return *report* as JSON: an object with the fields of `ExamReport`. Nested values are objects too.
 
-    - "passed" is true if the exam was passed. "versus" is the same kind of object for the other controller, or null.
+    - "passed" is true if the controller passed. "versus" is a similar object for the other controller, or null.
     - An enum is its value: a level "must" or "beyond", a verdict "passed", "failed", "skipped" or "unjudged", a kind of
       event as in `EventKind`, a button 0 (hall up), 1 (hall down) or 2 (cab).
     - Keys of times end in "_ms": milliseconds since the start of the test. "seconds" is how long the exam took.
-    - Cars and floors count from 0. A "car" that is null concerns the group.
+    - Cars and floors count from 0. If a "car" is null, the value concerns the whole group.
     - "timeline" is null for a test that was skipped or not judged. Its "datagrams" are as in `Timeline`: per tenth of a
       second, then per car.
 
@@ -196,7 +196,7 @@ def as_json(report: ExamReport, versus: ExamReport | None = None) -> str:
 
 
 def load(text: str) -> tuple[ExamReport, ...]:
-    """Return the reports in a text that `as_json` made: one, or two if it has the other controller."""
+    """Return the reports in the output of `as_json`: one, or two if it compares two controllers."""
     whole = json.loads(text)
     parts = [whole, whole.pop("versus")]
     return tuple(

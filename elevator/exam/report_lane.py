@@ -1,8 +1,8 @@
 """Draws the lane of one car in the timeline of a test, as SVG.
 
-At the top is the height of the car. Below it is a row for each thing that happened: the motor, the floor indicator,
-each button with its lamp, each fault, rejected requests, and the datagrams of the controller. Classes name the marks;
-report.html gives them colours, and LEGEND explains them. Floor sensors are not drawn: the height shows the same.
+At the top is the height of the car. Below it are rows for the motor, the floor indicator, each button with its lamp,
+each fault, rejected requests, and the datagrams of the controller. Each mark has a class: report.html gives it a
+colour, and LEGEND explains it. Floor sensors are not drawn, because the height shows the same.
 """
 
 import math
@@ -13,10 +13,10 @@ from typing import NamedTuple
 
 from elevator.building.elevator import EventKind
 from elevator.core.model import Button
-from elevator.exam.results import Height, Seen, Timeline
+from elevator.exam.results import CarEvent, Height, Timeline
 
 EDGE = 14
-"""Space left and right of the time axis. The labels at its ends need it."""
+"""Space left and right of the time axis, for the labels at its ends."""
 GUTTER = 98
 """Width of the labels of the rows. All lengths are in units of the picture, about a pixel each."""
 ROW = 15
@@ -24,7 +24,7 @@ HISTOGRAM = 24
 GAP = 12
 """Space between two lanes."""
 TOLERANCE = 0.02
-"""The largest difference between a measured and the drawn height, in floors. It keeps the page small."""
+"""The largest error of a drawn height, in floors. It allows fewer points, and so a smaller page."""
 
 BUTTONS = {Button.UP: "hall up", Button.DOWN: "hall down", Button.CAB: "cab"}
 SWITCHES = {
@@ -33,7 +33,7 @@ SWITCHES = {
     EventKind.SERVER: ("server off", False, "fault"),
     EventKind.CLIENT: ("offline", False, "away"),
 }
-"""For each switch: the label of its row, the value that has a bar, and the class of the bar."""
+"""For each switch: the label of its row, the value that is drawn as a bar, and the class of the bar."""
 UNSAFE = {EventKind.MISBEHAVIOUR, EventKind.OUT_OF_BOUNDS}
 REJECTED = {EventKind.BAD, EventKind.RELOAD}
 
@@ -63,7 +63,7 @@ class Axis(NamedTuple):
 
 
 class Lane(NamedTuple):
-    """The labels and the marks of a lane, as SVG, and its height."""
+    """A drawn lane: its labels and marks as SVG, and its height."""
 
     labels: str
     marks: str
@@ -112,8 +112,8 @@ def lane(timeline: Timeline, car: int, axis: Axis) -> Lane:
 # The rows
 
 
-def _rows(timeline: Timeline, car: int, seen: Sequence[Seen], axis: Axis) -> Iterator[_Row]:
-    """Yield the rows of *car*. Only what happened has a row."""
+def _rows(timeline: Timeline, car: int, seen: Sequence[CarEvent], axis: Axis) -> Iterator[_Row]:
+    """Yield the rows of *car*. Omit the rows without any event."""
     kinds = {each.kind for each in seen}
     if EventKind.MOTOR in kinds:
         yield _Row("motor", _motor(seen, axis))
@@ -141,11 +141,12 @@ def _rows(timeline: Timeline, car: int, seen: Sequence[Seen], axis: Axis) -> Ite
 
 
 def spans(
-    seen: Sequence[Seen], end_ms: int, kind: EventKind, value: bool, off: EventKind | None = None
+    seen: Sequence[CarEvent], end_ms: int, kind: EventKind, value: bool, off: EventKind | None = None
 ) -> list[tuple[int, int]]:
-    """Return from when to when events of *kind* had *value*. Before its first event, a switch had the other value.
+    """Return the start and end of each span in which *kind* had *value*.
 
-    *off* is the kind of event that ends the span, if it is not *kind*. What has not ended lasts until *end_ms*.
+    Before its first event, a switch had the other value. *off* is the kind of event that ends a span, if it is not
+    *kind*. A span without an end lasts until *end_ms*.
     """
     found = []
     changes = [(each.at_ms, each.kind is kind and each.value is value) for each in seen if each.kind in {kind, off}]
@@ -157,11 +158,11 @@ def spans(
             found.append((since_ms, at_ms))
             since_ms = None
     found += [] if since_ms is None else [(since_ms, end_ms)]
-    return [(start, end) for start, end in found if end > 0]  # A first event at time 0 tells the state at the start.
+    return [(start, end) for start, end in found if end > 0]  # An event at time 0 reports the state at the start.
 
 
 def _bars(kind: str, bars: Iterable[tuple[int, int]], axis: Axis) -> str:
-    """Return bars as a path of class *kind*. Each is long enough to see."""
+    """Return *bars* as a path of class *kind*. Make each long enough to see."""
     path = ""
     for start, end in bars:
         length = round(max(axis.x(end) - axis.x(start), 0.4), 1)
@@ -170,12 +171,12 @@ def _bars(kind: str, bars: Iterable[tuple[int, int]], axis: Axis) -> str:
 
 
 def _presses(down: Iterable[tuple[int, int]], axis: Axis) -> str:
-    """Return bars for presses, with an edge that sets them off from the lamp."""
+    """Return bars for presses, with an edge that separates them from the bar of the lamp."""
     bars = _bars("press", down, axis)
     return bars.replace("press", "press edge") + bars
 
 
-def _motor(seen: Sequence[Seen], axis: Axis) -> str:
+def _motor(seen: Sequence[CarEvent], axis: Axis) -> str:
     """Return bars above and below a line for a motor that runs up and down."""
     events = [(each.at_ms, int(each.value or 0)) for each in seen if each.kind is EventKind.MOTOR]
     ends = [*(at_ms for at_ms, _ in events[1:]), axis.end_ms]
@@ -186,8 +187,8 @@ def _motor(seen: Sequence[Seen], axis: Axis) -> str:
     return f'<path class="grid" d="M{EDGE} 0H{axis.width - EDGE}"/><path class="motor" d="{path}"/>'
 
 
-def _indicator(seen: Sequence[Seen], axis: Axis) -> str:
-    """Return the numbers that the floor indicator shows, each at its time. Leave out one that overlaps the last."""
+def _indicator(seen: Sequence[CarEvent], axis: Axis) -> str:
+    """Return the numbers that the floor indicator shows, each at its time. Omit those that would overlap."""
     texts, free = "", 0.0
     for each in seen:
         if each.kind is EventKind.INDICATOR and each.value is not None and (x := axis.x(each.at_ms)) >= free:
@@ -212,7 +213,7 @@ def _histogram(sent: Sequence[int], most: int, axis: Axis) -> str:
 
 
 def _track(heights: Iterable[Height], end_ms: int) -> list[tuple[int, float]]:
-    """Return the line that a car's heights make from 0 to *end_ms*: its corners. Return no corners without heights."""
+    """Return the points of the line through *heights* from 0 to *end_ms*. Return no points if there are no heights."""
     points = [(each.at_ms, each.floor) for each in sorted(heights, key=lambda each: each.at_ms)]
     if not points:
         return []
@@ -220,9 +221,10 @@ def _track(heights: Iterable[Height], end_ms: int) -> list[tuple[int, float]]:
 
 
 def simplified(points: Sequence[tuple[int, float]]) -> list[tuple[int, float]]:
-    """Drop the points that a straight line between the others misses by at most TOLERANCE.
+    """Drop points that are within TOLERANCE of a straight line between the points that stay.
 
-    Points that the line from the last point kept must pass within TOLERANCE limit its slope (`low` to `high`).
+    `low` and `high` limit the slope of the line from the last point that stays: with such a slope, it passes within
+    TOLERANCE of each point dropped since.
     """
     kept = [points[0]]
     low, high = -math.inf, math.inf

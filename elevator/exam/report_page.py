@@ -1,7 +1,6 @@
 """The results of one or two exams as a self-contained HTML page, which needs no script and loads nothing.
 
-report.html has the styles. Everything that comes from elsewhere passes `_text`: it may have been printed by the
-examined controller.
+report.html has the styles. All texts of a report pass `_text`, because the examined controller may have printed them.
 """
 
 from collections.abc import Iterable, Sequence
@@ -25,9 +24,9 @@ from elevator.exam.report_timeline import LEGEND, draw
 from elevator.exam.results import Check, ExamReport, Grade, Level, Result
 
 FAILURES = 3
-"""How many failed checks the list of failed tests shows for a test."""
+"""How many failed checks the list of failed tests shows for each test."""
 LATE_MS = 25
-"""The page mentions a bench that was later than this."""
+"""If the bench was late by more than this, the page says so."""
 SAMPLES = {
     "car": '<path class="car" d="M1 9L9 5H23"/>',
     "door": '<path class="door" d="M2 7H22"/><path class="car" d="M0 7H24"/>',
@@ -43,7 +42,7 @@ SAMPLES = {
     "must": '<path class="must here" d="M12 0V14"/>',
     "beyond": '<path class="beyond here" d="M12 0V14"/>',
 }
-"""A sample of the marks of each class, in a picture of 24 by 14 units."""
+"""A sample of each class of marks for the legend, 24 by 14 units."""
 
 
 def page(report: ExamReport, versus: ExamReport | None = None) -> str:
@@ -111,7 +110,7 @@ def _overview(reports: Sequence[ExamReport]) -> str:
     if len(reports) > 1:
         heads = "".join(f"<th scope=col colspan=2><code>{_text(report.command)}</code></th>" for report in reports)
     else:
-        heads = "<th scope=col>Grade</th><th scope=col>Figures</th>"
+        heads = "<th scope=col>Verdict</th><th scope=col>Figures</th>"
     kind = "overview of-two" if len(reports) > 1 else "overview"
     return (
         f'<section><h2>All tests</h2><table class="{kind}"><thead><tr><th scope=col>Test</th>{heads}</tr></thead>'
@@ -122,7 +121,7 @@ def _overview(reports: Sequence[ExamReport]) -> str:
 EXPLANATION = (
     '<p class="faint">Each check names its rule in the specification. '
     "<em>must</em>: the course demands it, and a failed check fails the exam. "
-    "<em>beyond</em>: only the specification of the exam demands it, and a failed check fails nothing. "
+    "<em>beyond</em>: only the specification demands it, and a failed check fails nothing. "
     "Times count from the start of a test.</p>"
 )
 
@@ -143,7 +142,7 @@ def _figures_brief(result: Result | None) -> str:
 
 
 def _section(name: str, reports: Sequence[ExamReport]) -> str:
-    """Return the section about a test: what each of *reports* says about it."""
+    """Return the section about one test, with its results in all *reports*."""
     results = [(report, result_of(report, name)) for report in reports]
     title = next(result.title for _, result in results if result is not None)
     parts = []
@@ -162,7 +161,7 @@ def _section(name: str, reports: Sequence[ExamReport]) -> str:
 def _result(result: Result) -> str:
     notes = list(result.notes)
     if result.late_ms > LATE_MS:
-        notes.append(f"The bench was up to {result.late_ms} ms late. Times may be wrong by as much.")
+        notes.append(f"The bench was up to {result.late_ms} ms late. Times may be wrong by that much.")
     what = "Skipped" if result.verdict is Grade.SKIPPED else "Not judged"
     parts = [f"<p>{what}: {_text(result.why)}</p>"] if result.why else []
     parts += [f'<p class="note">{_text(note)}</p>' for note in notes]
@@ -181,7 +180,7 @@ def _result(result: Result) -> str:
 
 
 def _checks(checks: Iterable[Check]) -> str:
-    """Return the table of checks: first what failed, then the others, each in the order of time."""
+    """Return the table of checks: first the failed ones, then the others, both in order of time."""
     rows = []
     for check in sorted(checks, key=lambda check: (check.passed, check.at_ms)):
         kind = "passed" if check.passed else "failed" if check.level is Level.MUST else "beyond"

@@ -18,13 +18,13 @@ WIDTH = 882
 WIDTH_MAX = 1300
 PER_S = 9
 LETTER = 6.8
-"""Width of a letter above the plot: more than average, so that labels do not overlap in any font."""
+"""Width of a letter above the plot: more than the average, so that labels do not overlap in any font."""
 LEVEL = 16
 """Height of a line of labels above the plot."""
 LEVELS_MAX = 5
-"""If the interventions need more lines of labels, they have only numbers."""
+"""If the interventions need more lines of labels, numbers replace the labels, and a list explains them."""
 NEAR = 3.0
-"""Failures of one rule in one lane share a label if they are this close."""
+"""Failures of one rule in one lane share a label if they are closer than this."""
 
 LEGEND = report_lane.LEGEND | {
     "done": "intervention of the test",
@@ -40,7 +40,7 @@ class Drawing(NamedTuple):
     legend: tuple[str, ...]
     """The classes of the marks that occur. LEGEND explains them."""
     numbered: tuple[str, ...]
-    """What the numbers above the plot stand for, from 1; empty if the interventions have labels."""
+    """The interventions for the numbers 1, 2, ... above the plot; empty if the interventions have labels."""
 
 
 class _Label(NamedTuple):
@@ -88,7 +88,7 @@ def draw(timeline: Timeline, checks: Iterable[Check]) -> Drawing:
 
 
 def _pictures(timeline: Timeline, axis: Axis, labels: str, marks: str, height: int) -> str:
-    """Return both pictures. The page gives them one scale: see .timeline in report.html."""
+    """Return both pictures. The page scales them together: see .timeline in report.html."""
     whole = GUTTER + axis.width
     title = f"Timeline of {timeline.cars} cars over {seconds(timeline.end_ms)}"
     return (
@@ -120,7 +120,7 @@ def _times(axis: Axis, top: int, bottom: int) -> Iterator[str]:
 
 
 def _labels(timeline: Timeline, checks: Iterable[Check], axis: Axis) -> tuple[list[_Placed], tuple[str, ...]]:
-    """Place the texts above the plot. Return them, and the interventions that have only numbers there."""
+    """Place the texts above the plot. Return them, and the list of interventions if numbers replace their texts."""
     failed = _failed(checks, axis)
     done = sorted(timeline.interventions, key=lambda each: each.at_ms)
     named = [_Label(axis.x(each.at_ms), printable(each.text), "done", each.car) for each in done]
@@ -133,7 +133,7 @@ def _labels(timeline: Timeline, checks: Iterable[Check], axis: Axis) -> tuple[li
 
 
 def _failed(checks: Iterable[Check], axis: Axis) -> list[_Label]:
-    """Return a label for each failed check, except for those that are NEAR one with the same rule and car."""
+    """Return a label for each failed check. Omit it if it is NEAR the last label of the same rule, level and car."""
     last: dict[tuple[str, Level, int | None], float] = {}
     labels = []
     for check in sorted((check for check in checks if not check.passed), key=lambda check: check.at_ms):
@@ -149,7 +149,7 @@ def _failed(checks: Iterable[Check], axis: Axis) -> list[_Label]:
 def _place(labels: Iterable[_Label], width: int) -> list[_Placed]:
     """Place *labels* so that no two overlap, and so that no line of a later label crosses the text of an earlier one.
 
-    The last one goes first, next to the plot.
+    Labels are placed from right to left. The rightmost is next to the plot.
     """
     placed: list[_Placed] = []
     for label in sorted(labels, key=lambda each: each.x, reverse=True):
@@ -164,7 +164,7 @@ def _place(labels: Iterable[_Label], width: int) -> list[_Placed]:
 
 
 def _lines(placed: Sequence[_Placed], tops: Sequence[int]) -> Iterator[str]:
-    """Yield a vertical line for each label. It is strong where the car is that it concerns, or where a check failed."""
+    """Yield a vertical line for each label. It is thick in the lanes of the cars that the label concerns."""
     cars = range(len(tops) - 1)
     for label, level, _, _ in placed:
         y = _baseline(tops[0], level) - 11

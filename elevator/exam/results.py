@@ -1,4 +1,4 @@
-"""What an exam found, as values. The bench collects them; the reports show them.
+"""The results of an exam as values. The bench collects them; the reports show them.
 
 All times are in milliseconds since the start of the test.
 """
@@ -21,16 +21,18 @@ class Level(StrEnum):
 
 
 class Grade(StrEnum):
+    """A verdict on a test."""
+
     PASSED = "passed"
     FAILED = "failed"
     SKIPPED = "skipped"
     UNJUDGED = "unjudged"
-    """The test could not end, and that is not the controller's fault."""
+    """The test could not run to its end, for a reason other than the controller."""
 
 
 @frozen
 class Check:
-    """One thing that a test checked."""
+    """An expectation of a test, and whether the group met it."""
 
     rule: str
     """The rule of `specification.md`, such as L1."""
@@ -55,8 +57,8 @@ class Figure:
 
 
 @frozen
-class Seen:
-    """A change of an elevator, of its panel, or of its connection."""
+class CarEvent:
+    """A change of a car, of its panel, or of its connection to a controller."""
 
     at_ms: int
     car: int
@@ -68,7 +70,7 @@ class Seen:
 
 @frozen
 class Height:
-    """The height of a car at a time, in floors. Between two heights, the car moves evenly or stands."""
+    """The height of a car at a time, in floors. Between two heights, the car stands or moves at a constant speed."""
 
     at_ms: int
     car: int
@@ -86,12 +88,12 @@ class Intervention:
 
 @frozen
 class Timeline:
-    """All that happened during a test, for drawing it."""
+    """Everything that the report draws about a test."""
 
     cars: int
     floors: int
     end_ms: int
-    seen: tuple[Seen, ...] = ()
+    seen: tuple[CarEvent, ...] = ()
     heights: tuple[Height, ...] = ()
     interventions: tuple[Intervention, ...] = ()
     datagrams: tuple[tuple[int, ...], ...] = ()
@@ -111,11 +113,11 @@ class Result:
     figures: tuple[Figure, ...] = ()
     timeline: Timeline | None = None
     late_ms: int = 0
-    """How late the bench itself was at most. Times of the test may be wrong by this much."""
+    """The longest delay of the bench itself. Times of the test may be wrong by this much."""
     notes: tuple[str, ...] = ()
     """Remarks for the reader, such as that the test was repeated because the machine was overloaded."""
     log: tuple[str, ...] = field(default=())
-    """The last lines that the controllers printed, with their numbers."""
+    """The last lines that the controllers printed, between notes about their starts and ends."""
 
 
 @frozen
@@ -140,7 +142,7 @@ class ExamReport:
 
     @property
     def is_incomplete(self) -> bool:
-        """True if a test is unjudged and none failed. The verdict on the controller is unknown then."""
+        """True if a test is unjudged and none failed. Whether the controller passes is then unknown."""
         return Grade.UNJUDGED in self._verdicts and Grade.FAILED not in self._verdicts
 
     @property

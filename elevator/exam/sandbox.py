@@ -220,7 +220,7 @@ def _open_port(interface: str) -> socket.socket:
     port = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
     try:
         port.setblocking(False)
-        # Hosts leave checksums and segmentation to the interface. The header preserves what is still to be done.
+        # Hosts leave checksums and segmentation to the interface. The header tells the receiver what is left.
         port.setsockopt(SOL_PACKET, PACKET_VNET_HDR, 1)
         port.setsockopt(SOL_PACKET, PACKET_IGNORE_OUTGOING, 1)
         port.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BYTES)

@@ -35,11 +35,11 @@ class Subject:
     """Environment of the controllers; the values may have placeholders too."""
     first_id: int = 0
     port: int = 15657
-    """Port of the first elevator server; those of the others follow."""
+    """Port of the first elevator server; the others have the next ports."""
     per_car: Mapping[str, Sequence[str]] = {}
     """More placeholders, with a value for each car."""
     in_own_directory: bool = False
-    """True if each controller's working directory is its {dir}; otherwise it is that of this process."""
+    """True if each controller's working directory is its {dir}; false if it is the directory of this process."""
     start_gap_s: float = 0.0
 
 
@@ -49,7 +49,7 @@ def fill(text: str, values: Mapping[str, object]) -> str:
 
 
 def launch(subject: Subject, car: int, cars: int, floors: int, directory: Path, host: Host | None) -> Launch:
-    """Return how to start the controller of *car*. Its own directory is made below *directory*."""
+    """Return how to start the controller of *car*. Create its own directory in *directory*."""
     own = directory / f"car-{car}"
     own.mkdir(parents=True, exist_ok=True)
     values: dict[str, object] = {
@@ -61,7 +61,7 @@ def launch(subject: Subject, car: int, cars: int, floors: int, directory: Path, 
     }
     values |= {name: choices[car] for name, choices in subject.per_car.items()}
     program, *arguments = (fill(part, values) for part in subject.command)
-    if "/" in program:  # It is relative to the directory of the exam, even if the controller has its own.
+    if "/" in program:  # The path is relative to the directory of this process, even with --own-dir.
         program = str(Path.cwd() / program)
     environment = {name: fill(value, values) for name, value in subject.environment.items()}
     where = str(own) if subject.in_own_directory else None
@@ -92,7 +92,7 @@ def joined_hosts(count: int, rng: random.Random) -> Iterator[tuple[list[Host], E
 
 
 def open_building(port: int, cars: int, floors: int, hosts: Sequence[Host | None], rng: random.Random) -> Building:
-    """Open an elevator server for each car, at the loopback address of its controller's host; None: of this machine.
+    """Open an elevator server for each car, on the loopback interface of its controller's host (None: this machine).
 
     Raise Refused if a port is in use.
     """

@@ -1,4 +1,4 @@
-"""Tests in which controllers, motors and elevator servers fail."""
+"""Tests with failures of controllers, motors and elevator servers."""
 
 from collections.abc import Collection, Iterable
 from functools import partial
@@ -12,16 +12,16 @@ from elevator.exam.tests_single import FINGER_S, LAMP_S
 TAKE_OVER_S = 10
 """How long other cars may take to start for the hall call of a failed car."""
 KNOWN_S = 1.0
-"""How long the others may take to learn of a cab call. Nobody in the course kills a controller sooner."""
+"""How long the others may take to learn of a cab call. The course does not kill a controller sooner."""
 RESTARTED_S = 20
 """How long a restarted controller may take to serve a cab call again."""
 
 
 def call_far_away(bench: Bench, panel: int) -> PressedCall:
-    """Press a hall button at the floor that is farthest from all cars, and wait until the lamps are lit."""
+    """Press a hall button at the floor farthest from all cars. Check that its lamps light. Return the call."""
     floor = bench.far_floor(bench.survivors())
     call = bench.press(panel, bench.hall_button(floor), floor)
-    bench.expect_lit(call, bench.sound, LAMP_S)
+    bench.expect_lit(call, bench.healthy, LAMP_S)
     return call
 
 
@@ -31,9 +31,9 @@ def is_approaching(bench: Bench, car: int, call: PressedCall) -> bool:
 
 
 def answering_car(bench: Bench, call: PressedCall) -> int:
-    """Wait until a car has left its floor towards *call*, and return it; if none does, return the nearest one.
+    """Wait until a car has left its floor towards *call*, and return it. If none does, return the nearest car.
 
-    Of several, the nearest probably answers the call, and the others park.
+    If several cars approach, the nearest one probably answers the call, and the others park.
     """
 
     def nearest() -> int:
@@ -58,12 +58,12 @@ def expect_take_over(bench: Bench, call: PressedCall, failed: Collection[int]) -
     def has_started() -> bool:
         return any(is_approaching(bench, car, call) or bench.is_open(car, call.floor) for car in others)
 
-    is_on_its_way = has_started()  # Perhaps it drives to its waiting floor. Then the take-over takes no time.
+    is_on_its_way = has_started()  # A car that parks may already drive towards the call. Its time would mean nothing.
     passed = bench.expect(
         has_started,
         TAKE_OVER_S,
         "G3",
-        f"another car starts for the call {call}",
+        f"another car starts for the {call}",
         found=lambda: "none did",
         car=min(failed),
     )
@@ -73,19 +73,19 @@ def expect_take_over(bench: Bench, call: PressedCall, failed: Collection[int]) -
         lambda: bench.was_served(call, others),
         SERVED_S,
         "G1",
-        f"another car serves the call {call}",
+        f"another car serves the {call}",
         found=lambda: "none did",
     )
 
 
 def expect_back(bench: Bench, panel: int) -> None:
-    """Check that a new hall call lights on all panels again, and is served."""
+    """Check that a new hall call again lights on all panels and is served."""
     call_far_away(bench, panel)
     bench.expect_all_served()
 
 
 def kill(bench: Bench) -> None:
-    """Kill the controller whose car is on its way to a hall call, and restart it later."""
+    """Kill the controller of a car on its way to a hall call, and restart it later."""
     bench.start()
     panel = bench.rng.randrange(bench.cars)
     call = call_far_away(bench, panel)
@@ -102,7 +102,7 @@ def kill(bench: Bench) -> None:
 
 
 def kill_pressed(bench: Bench) -> None:
-    """Kill a controller within moments of a press. If any panel had lit the lamp, the call must be served."""
+    """Kill a controller within moments of a press. If any lamp of the call has lit, the call must be served."""
     bench.start()
     for number in range(4):
         panel = bench.rng.randrange(bench.cars)
@@ -147,7 +147,7 @@ def restart(bench: Bench) -> None:
 
 
 def _press_cabs(bench: Bench, car: int, count: int) -> list[PressedCall]:
-    """Press cab buttons of floors that are far from *car*. Return the calls whose lamps light."""
+    """Press cab buttons for the floors farthest from *car*. Return the calls that light their lamps."""
     floors = sorted(range(bench.floors), key=lambda floor: -abs(floor - bench.height(car)))[:count]
     calls = []
     for floor in floors:
@@ -160,10 +160,10 @@ def _press_cabs(bench: Bench, car: int, count: int) -> list[PressedCall]:
 def _expect_cabs_served(
     bench: Bench, who: str, car: int, calls: Iterable[PressedCall], within_s: float, level: Level = Level.MUST
 ) -> None:
-    """Check that *car* serves each of *calls* within *within_s* after the one before. *who* describes the car."""
+    """Check that *car* serves *calls*, each within *within_s* of the previous one. *who* describes the car."""
     for call in calls:
         is_served = partial(bench.was_served, call, [car])
-        expected = f"{who} serves the call {call}"
+        expected = f"{who} serves the {call}"
         bench.expect(is_served, within_s, "G1", expected, level, lambda: "it did not", car)
 
 
@@ -186,19 +186,19 @@ def motor(bench: Bench) -> None:
     call = call_far_away(bench, bench.rng.randrange(bench.cars))
     victim = answering_car(bench, call)
     bench.power(victim, False)
-    bench.unsound.add(victim)
+    bench.faulty.add(victim)
     cab = bench.press(victim, Button.CAB, call.floor)
     expect_take_over(bench, call, [victim])
     bench.run(3)
     bench.power(victim, True)
-    bench.unsound.discard(victim)
+    bench.faulty.discard(victim)
     lit = [cab] if bench.is_lit(victim, cab) else []
-    _expect_cabs_served(bench, "the car whose motor has power again", victim, lit, SERVED_S)
+    _expect_cabs_served(bench, "the car with restored motor power", victim, lit, SERVED_S)
     bench.expect_all_served()
 
 
 def freeze(bench: Bench) -> None:
-    """Suspend a controller whose car stands near a hall call, and resume it later."""
+    """Suspend the controller of a car that stands at a floor, press a hall button there, and resume it later."""
     bench.start()
     victim = bench.rng.randrange(bench.cars)
     if not bench.wait(lambda: not bench.machine(victim).shaft.motor and bench.machine(victim).sensed is not None, 20):
@@ -208,7 +208,7 @@ def freeze(bench: Bench) -> None:
     panel = (victim + 1) % bench.cars
     call = bench.press(panel, bench.hall_button(here), here)
     bench.run(0.5)
-    if not bench.is_lit(panel, call):  # It lights once the others no longer wait for the frozen one.
+    if not bench.is_lit(panel, call):  # The lamp lights once the others no longer wait for the suspended controller.
         bench.wait(lambda: bench.is_lit(panel, call), TAKE_OVER_S)
         call = bench.press(panel, call.button, call.floor)
     expect_take_over(bench, call, [victim])
@@ -234,7 +234,7 @@ def server(bench: Bench) -> None:
         lambda: bench.state_of(car),
         car,
     )
-    _expect_cabs_served(bench, "the car whose server is back", car, calls, SERVED_S, Level.BEYOND)
+    _expect_cabs_served(bench, "the car with the restarted server", car, calls, SERVED_S, Level.BEYOND)
     bench.expect_all_served(level=Level.BEYOND)
 
 

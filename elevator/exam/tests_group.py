@@ -1,4 +1,4 @@
-"""Tests of a healthy group: lamps on all panels, passengers, and the cost of doing nothing."""
+"""Tests of a healthy group: lamps on all panels, passengers, and the resources that an idle group uses."""
 
 import os
 from functools import partial
@@ -34,7 +34,7 @@ def lamps(bench: Bench) -> None:
 
 
 def cab(bench: Bench) -> None:
-    """Press cab buttons in each car. The bench checks all the while that no other panel shows them."""
+    """Press cab buttons in each car. Meanwhile, the judge checks that no other panel shows them."""
     bench.start()
     for car in range(bench.cars):
         for floor in bench.rng.sample(bench.vacant_floors([car]), 2):
@@ -50,12 +50,12 @@ def passengers(profile: Profile, bench: Bench) -> None:
     bench.figure("passengers served", tally.served, "")
     bench.figure("mean wait", round(tally.mean_wait_ms / 1000, 1), "s")
     bench.figure("longest wait", round(tally.longest_wait_ms / 1000, 1), "s")
-    bench.figure("motor starts", sum(1 for seen in bench.since(began_ms, EventKind.MOTOR) if seen.value), "")
+    bench.figure("motor starts", sum(1 for event in bench.since(began_ms, EventKind.MOTOR) if event.value), "")
     bench.expect_all_served()
 
 
 def rest(bench: Bench) -> None:
-    """Measure what controllers use while nothing happens."""
+    """Measure what an idle group uses, and check that nothing happens in it."""
     bench.start()
     bench.run(5)
     began_ms, ticks = bench.now_ms, _ticks(bench)

@@ -1,4 +1,4 @@
-"""Tests in which the network loses, delays, cuts, damages and repeats what controllers send."""
+"""Tests with a network that loses, delays, blocks, damages and repeats datagrams."""
 
 import math
 from collections.abc import Callable
@@ -14,9 +14,9 @@ from elevator.exam.tests_failures import TAKE_OVER_S, call_far_away, expect_back
 from elevator.exam.tests_single import LAMP_S
 
 AGREE_S = 1.0
-"""How long panels may differ after the network is whole again."""
+"""How long panels may differ after the network has healed."""
 JITTER_MS = 200
-"""The longest delay of a datagram. A lamp that waits for an answer lights in time even if both take this long."""
+"""The longest delay of a datagram. A lamp lights in time even if a datagram and its answer both take this long."""
 REPEATED_PERCENT = 30
 ATTACK_S = 10
 REPLAY_S = 0.02
@@ -28,7 +28,7 @@ def loss(percent: int, bench: Bench) -> None:
     level = Level.MUST if percent <= 50 else Level.BEYOND
 
     def make_call(panel: int) -> None:
-        floor = bench.far_floor(range(bench.cars))  # Elsewhere, an open door might serve the call before it lights.
+        floor = bench.far_floor(range(bench.cars))  # Near a car, a door might serve the call before its lamp lights.
         call = bench.press(panel, bench.hall_button(floor), floor)
         bench.expect_lit(call, [panel], LAMP_S, level, range(bench.cars))
         bench.expect_lit(call, range(bench.cars), 10, level)
@@ -42,7 +42,7 @@ def loss(percent: int, bench: Bench) -> None:
 
 
 def jitter(bench: Bench) -> None:
-    """Delay datagrams, so that they overtake each other, and repeat some, while calls are made (G2)."""
+    """Delay datagrams by random times, so that they overtake each other, and repeat some (G2). Make calls meanwhile."""
     bench.start()
     bench.network.delay_ms, bench.network.duplicate = (0, JITTER_MS), REPEATED_PERCENT / 100
     bench.note(f"delay by up to {JITTER_MS} ms, repeat {REPEATED_PERCENT} %")
@@ -66,9 +66,7 @@ def _expect_calls_served(bench: Bench, make_call: Callable[[int], object], level
 
 
 def _expect_agreement(bench: Bench) -> None:
-    bench.expect(
-        bench.panels_agree, AGREE_S, "G5", "the hall lamps of all panels agree after the network is whole again"
-    )
+    bench.expect(bench.panels_agree, AGREE_S, "G5", "the hall lamps of all panels agree after the network has healed")
 
 
 def unplug(bench: Bench) -> None:
@@ -111,7 +109,7 @@ def _isolate(bench: Bench, cut: Callable[[int], None], heal: Callable[[int], Non
 
 
 def split(bench: Bench) -> None:
-    """Split the group in two halves. Each serves what its lamps show."""
+    """Split the group into two halves. Each serves the calls that its lamps show."""
     bench.start()
     half = max(1, bench.cars // 2)
     call_far_away(bench, 0)
@@ -123,8 +121,8 @@ def split(bench: Bench) -> None:
         floor = bench.rng.choice(bench.vacant_floors(side))
         bench.expect_lit(bench.press(side[0], bench.hall_button(floor), floor), side, LAMP_S)
     bench.expect_all_served()
-    # An open door of the other side would hide that a call is lost.
-    _close_doors(bench)
+    # If a call is lost, an open door on the other side would hide that.
+    _await_closed_doors(bench)
     for side in sides:
         floor = bench.far_floor(side)
         bench.press(side[-1], bench.hall_button(floor), floor)
@@ -140,7 +138,7 @@ def garbage(bench: Bench) -> None:
     bench.start()
     ports = [port for port, _ in bench.network.ports.most_common(3)]
     if not ports:
-        bench.remark("the controllers sent no UDP datagrams")
+        bench.remark("no garbage was sent, because the controllers sent no UDP datagrams")
     bench.note("send garbage")
     with bench.every(0.05, lambda: _inject(bench, ports)):
         for number in range(3):
@@ -185,7 +183,7 @@ def corrupt(bench: Bench) -> None:
 
 
 def replay(bench: Bench) -> None:
-    """Record what controllers send while calls are made and served, and send it again when all calls are served."""
+    """Record the datagrams of controllers while calls are made and served. Then send these datagrams again."""
     bench.start()
     recorded = _record(bench)
     bench.note("replay")
@@ -194,7 +192,7 @@ def replay(bench: Bench) -> None:
     with bench.every(REPLAY_S, lambda: bench.network.replay(islice(pieces, at_once))):
         bench.run(ATTACK_S)
     bench.note("end of replay")
-    lit = [seen for seen in bench.since(began_ms, EventKind.LAMP) if seen.value]
+    lit = [event for event in bench.since(began_ms, EventKind.LAMP) if event.value]
     bench.check(
         not lit,
         "G6",
@@ -209,29 +207,29 @@ def replay(bench: Bench) -> None:
 
 
 def _record(bench: Bench) -> list[Captured]:
-    """Let calls be made and served one after the other, and return what the controllers sent.
+    """Make calls one at a time, wait until each is served, and return what the controllers sent.
 
-    When it returns, all doors are closed. At an open door, a call that returns would be served before its lamp lights.
+    Return only when all doors are closed. An open door would serve a replayed call before its lamp lights.
     """
     recorded: list[Captured] = []
 
-    def note() -> None:  # The network keeps only the last datagrams, and those about a press are the first.
+    def collect() -> None:  # The switch keeps only the last datagrams, but those about a press come first.
         recorded.extend(bench.network.capture)
         bench.network.capture.clear()
 
     for number in range(3):
         call_far_away(bench, number % bench.cars)
-        note()
+        collect()
         bench.expect_all_served()
-        note()
-    _close_doors(bench)
+        collect()
+    _await_closed_doors(bench)
     bench.run(2)
-    note()
+    collect()
     return recorded
 
 
-def _close_doors(bench: Bench) -> None:
-    """Wait until all doors are closed, or a while."""
+def _await_closed_doors(bench: Bench) -> None:
+    """Wait until all doors are closed, at most 10 s."""
     bench.wait(lambda: not any(bench.is_open(car) for car in range(bench.cars)), 10)
 
 
@@ -260,7 +258,7 @@ TESTS = (
     _test("jitter", "Datagrams arrive late, twice and in another order", jitter, 25, Level.BEYOND),
     _test("unplug", "A network cable is unplugged", unplug, 75),
     _test("cutoff", "A controller is cut off from the others", cutoff, 75),
-    _test("split", "The network is split in two halves", split, 75, Level.BEYOND),
+    _test("split", "The network is split into two halves", split, 75, Level.BEYOND),
     _test("garbage", "Malformed datagrams arrive", garbage, 45, Level.BEYOND),
     _test("corrupt", "Datagrams are damaged on their way", corrupt, 40, Level.BEYOND),
     _test("replay", "Old datagrams arrive again", replay, 50, Level.BEYOND),

@@ -1,4 +1,4 @@
-"""Tests of a single car, and of what a car's own panel switches do."""
+"""Tests of a single car, and of its obstruction switch and stop button."""
 
 from elevator.building.elevator import EventKind, buttons
 from elevator.core.call_set import mask
@@ -10,13 +10,13 @@ from elevator.exam.results import Level
 LAMP_S = 1.0
 """How long a lamp may take to light."""
 FINGER_S = 0.1
-"""The time between two presses: nobody presses several buttons in the same millisecond."""
+"""The time between two presses. A person does not press two buttons in the same millisecond."""
 IDLE_S = 8.0
-"""How long to watch an idle car: longer than its door stays open, so that it could open again."""
+"""How long to watch an idle car: longer than a dwell time, so that its door could open again."""
 
 
 def single(bench: Bench) -> None:
-    """Serve cab and hall calls one at a time, then several at once. Then watch the idle car.
+    """Press some buttons one at a time, then all others at once. Then watch the idle car.
 
     The first two calls make the car travel through the whole building, past floors without calls.
     """
@@ -48,22 +48,22 @@ def single(bench: Bench) -> None:
 def check_stops(bench: Bench, since_ms: int) -> None:
     """Check that the door has opened only at floors with a call since *since_ms* (C1)."""
     calls: dict[int, int] = {}
-    """For each floor with a lit lamp or a new press, a time in the future; for others, when the last lamp went dark."""
+    """For each floor, when its last lamp went dark. While a lamp is lit, and after a press: the present time."""
     lit: set[tuple[Button, int]] = set()
     floor, needless = bench.start_floors[0], []
-    for seen in bench.seen:
-        match seen.kind:
-            case EventKind.SENSOR if isinstance(seen.value, int):
-                floor = seen.value
-            case EventKind.PRESS if seen.floor is not None:
-                calls[seen.floor] = bench.now_ms
-            case EventKind.LAMP if seen.button is not None and seen.floor is not None:
-                (lit.add if seen.value else lit.discard)((seen.button, seen.floor))
-                is_called = any(at == seen.floor for _, at in lit)
-                calls[seen.floor] = bench.now_ms if is_called else seen.at_ms
-            case EventKind.DOOR if seen.value and seen.at_ms >= since_ms:
-                if floor is None or calls.get(floor, -1) < seen.at_ms - CLEARED_BEFORE_OPEN_MS:
-                    needless.append(f"at floor {floor} after {seen.at_ms / 1000:.1f} s")
+    for event in bench.seen:
+        match event.kind:
+            case EventKind.SENSOR if isinstance(event.value, int):
+                floor = event.value
+            case EventKind.PRESS if event.floor is not None:
+                calls[event.floor] = bench.now_ms
+            case EventKind.LAMP if event.button is not None and event.floor is not None:
+                (lit.add if event.value else lit.discard)((event.button, event.floor))
+                is_called = any(at == event.floor for _, at in lit)
+                calls[event.floor] = bench.now_ms if is_called else event.at_ms
+            case EventKind.DOOR if event.value and event.at_ms >= since_ms:
+                if floor is None or calls.get(floor, -1) < event.at_ms - CLEARED_BEFORE_OPEN_MS:
+                    needless.append(f"at floor {floor} after {event.at_ms / 1000:.1f} s")
             case _:
                 pass
     found = f"it also opened {', '.join(needless)}" if needless else "it did"
@@ -84,7 +84,7 @@ def door(bench: Bench) -> None:
         began_ms = bench.now_ms
         bench.press(0, bench.hall_button(here), here)
         if _open_and_close(bench, here, 10):
-            opened_ms = next(seen.at_ms for seen in bench.since(began_ms, EventKind.DOOR, 0) if seen.value)
+            opened_ms = next(event.at_ms for event in bench.since(began_ms, EventKind.DOOR, 0) if event.value)
             bench.figure("door opens for a call at the floor of the car", opened_ms - began_ms, "ms")
     bench.expect_all_served()
 
@@ -97,8 +97,8 @@ def _open_and_close(bench: Bench, floor: int, within_s: float) -> bool:
     ):
         return False
     bench.wait(lambda: not bench.is_open(0), MAX_OPEN_MS / 1000 + 4)
-    opened_ms = next(seen.at_ms for seen in bench.since(began_ms, EventKind.DOOR, 0) if seen.value)
-    closings = [seen.at_ms for seen in bench.since(opened_ms, EventKind.DOOR, 0) if not seen.value]
+    opened_ms = next(event.at_ms for event in bench.since(began_ms, EventKind.DOOR, 0) if event.value)
+    closings = [event.at_ms for event in bench.since(opened_ms, EventKind.DOOR, 0) if not event.value]
     open_ms = (closings[0] if closings else bench.now_ms) - opened_ms
     closed = not bench.is_open(0)
     bench.check(
@@ -131,7 +131,7 @@ def obstruction(bench: Bench) -> None:
         calls.append(bench.press(bench.cars - 1, bench.hall_button(floor), floor))
         bench.run(FINGER_S)
     bench.run(4.0)
-    for _ in range(4):  # The switch may toggle at any time. The door stays open all the while.
+    for _ in range(4):  # The switch may toggle at any time (D3). The judge checks that the door stays open.
         bench.obstruct(0, False)
         bench.run(bench.rng.uniform(0.3, 1.5))
         bench.obstruct(0, True)
@@ -149,7 +149,7 @@ def obstruction(bench: Bench) -> None:
         lambda: not bench.is_open(0),
         MAX_OPEN_MS / 1000,
         "D2",
-        "the door closes after the obstruction has gone",
+        "the door closes after the obstruction has cleared",
         found=lambda: "it is still open",
         car=0,
     )
@@ -161,7 +161,7 @@ def obstruction(bench: Bench) -> None:
         lambda: bench.is_open(0),
         60,
         "D3",
-        "a car whose obstruction switch is on, but whose door is closed, goes on",
+        "a car with a closed door drives even if its obstruction switch is on",
         found=lambda: "it did not reach its cab call",
         car=0,
     )

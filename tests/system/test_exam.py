@@ -1,4 +1,4 @@
-"""Whole exams, of our own node and of badly behaved controllers.
+"""Whole exams of our own node and of badly behaved controllers.
 
 No exam may leave a process, a network interface or a namespace behind.
 """
@@ -30,7 +30,10 @@ EXAM_PROCESSES, NODE_PROCESSES = 2, 3
 
 
 class Traces:
-    """The traces of an exam on this machine. All processes of the exam inherit a label in their environment."""
+    """What an exam leaves on this machine: processes, namespaces, interfaces and files.
+
+    All processes of the exam inherit a label in their environment.
+    """
 
     def __init__(self, directory: Path) -> None:
         self.temporary = directory / "temporary"
@@ -39,7 +42,7 @@ class Traces:
         self._label = f"EXAM_UNDER_TEST={directory}\0".encode()
         self._interfaces = socket.if_nameindex()
         self._namespaces: set[str] = set()
-        """The network namespaces in which processes of the exam have been seen."""
+        """The network namespaces of all processes of the exam that have been found."""
 
     def processes(self) -> list[Path]:
         found = [each for each in all_processes() if self._label in environment_of(each)]
@@ -47,7 +50,7 @@ class Traces:
         return found
 
     def expect_none(self, within_s: float = PATIENCE_S) -> None:
-        """Wait until all traces have vanished; fail if that takes longer than *within_s*."""
+        """Wait until there are no traces; fail if that takes longer than *within_s*."""
         wait(lambda: not self.processes(), within_s)
         wait(lambda: not list(self.temporary.iterdir()), within_s)
         assert not self._namespaces & {namespace_of(each) for each in all_processes()}
@@ -151,7 +154,7 @@ for _ in range(3):
         time.sleep(600)
 time.sleep(600)
 """
-"""A controller of seven processes, most in sessions of their own. They ignore SIGTERM."""
+"""A controller of seven processes that ignore SIGTERM. Most of them have a session of their own."""
 
 
 def test_killed_exam_leaves_nothing_behind(traces: Traces) -> None:
@@ -220,7 +223,7 @@ def test_user_without_root_passes_tests_that_need_a_network(traces: Traces) -> N
 
 
 def program_of_nobody(environment: dict[str, str]) -> list[str]:
-    """Return the command with which NOBODY can start the program. Only root may be able to read Python's directory."""
+    """Return a command that starts the program as NOBODY, who may be unable to read this Python's directory."""
     pythons = [sys.executable, f"/usr/bin/python3.{sys.version_info.minor}"]
     for program in (PROGRAM, *([python, "-m", "elevator"] for python in pythons)):
         with suppress(OSError):

@@ -1,4 +1,4 @@
-"""The arguments of `elevator exam`, and what it shows while it runs."""
+"""The arguments of `elevator exam`, its exit status, and its progress line."""
 
 import errno
 import io
@@ -26,7 +26,7 @@ EXITS = ["--", "sh", "-c", "exit 3"]
 
 
 class NoSignals:
-    """Stands for `Signals`, which would change how pytest handles signals."""
+    """Replaces `Signals`, which would change how pytest handles signals."""
 
     received = None
 
@@ -77,7 +77,7 @@ def exam_without_namespaces(*arguments: str) -> subprocess.CompletedProcess[str]
         (["--first", "exit 4", *EXITS], "the command of --first failed with status 4"),
         (["--html", "nosuch/report.html", *EXITS], "cannot write nosuch/report.html: there is no directory nosuch"),
         (["--json", "/", *EXITS], "cannot write /: it is a directory"),
-        (["--keep", "pyproject.toml", *EXITS], "cannot keep anything in pyproject.toml: File exists"),
+        (["--keep", "pyproject.toml", *EXITS], "cannot use the directory pyproject.toml of --keep: File exists"),
         (["--keep", "tests", *EXITS], "the directory tests of --keep is not empty"),
         (["--port", "x", "--list"], "argument --port: 'x' is not a whole number from 1 to 65000"),
         (["./mycontroller"], "unrecognized arguments: ./mycontroller"),
@@ -96,7 +96,7 @@ def test_bad_argument_is_one_line_and_status_2(
 
 
 def test_port_in_use_is_one_line_and_status_2() -> None:
-    """With namespaces, each elevator server has the loopback interface of its controller's machine."""
+    """Without namespaces, all elevator servers use the loopback interface of this machine."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         done = exam_without_namespaces("--port", str(port), "--only", "door", *EXITS)
@@ -107,7 +107,7 @@ def test_port_in_use_is_one_line_and_status_2() -> None:
 
 
 def start_once(self: Controllers, number: int) -> None:
-    """Stands for `Controllers.start` if the system cannot start another process."""
+    """Replace `Controllers.start`: fail at the second start, as if the system could create no more processes."""
     if self.states[number] != "unstarted":
         raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
     self.states[number] = "ended"
@@ -131,7 +131,7 @@ def restart(bench: Bench) -> None:
     ],
 )
 @pytest.mark.parametrize("passing", [True, False])
-def test_test_that_cannot_end_leaves_the_results_of_the_others(
+def test_exam_continues_after_a_test_that_cannot_run_to_its_end(
     run: Callable[[Bench], None],
     line: str,
     passing: bool,
@@ -179,10 +179,10 @@ def test_without_namespaces_the_tests_that_need_a_network_are_skipped() -> None:
 def test_network_tests_of_a_single_car_are_skipped() -> None:
     done = exam("--cars", "1", "--only", "loss30", *EXITS)
     assert done.stdout.startswith("- loss30       skipped  it needs two cars\n")
-    assert done.returncode == 1, "an exam in which nothing passed is not passed"
+    assert done.returncode == 1, "an exam without a passed test is not passed"
 
 
-def test_failed_test_says_where_to_look(tmp_path: Path) -> None:
+def test_summary_says_where_to_look(tmp_path: Path) -> None:
     page, kept, data = tmp_path / "report.html", tmp_path / "new" / "kept", tmp_path / "report.json"
     done = exam("--only", "door", "--html", str(page), "--keep", str(kept), "--json", str(data), *EXITS)
     assert done.stderr == "" or "skipped" in done.stderr
@@ -192,7 +192,7 @@ def test_failed_test_says_where_to_look(tmp_path: Path) -> None:
     assert sorted(each.name for each in (kept / "door").iterdir()) == ["car-0", "controller-0.log"]
 
 
-def test_place_to_look_is_that_of_the_repeated_test(tmp_path: Path) -> None:
+def test_summary_points_to_the_repeated_test(tmp_path: Path) -> None:
     assert _where_to_look(None, tmp_path, "door") == f"{tmp_path}/door"
     (tmp_path / "door-repeated").mkdir()
     assert _where_to_look(None, tmp_path, "door") == f"{tmp_path}/door-repeated"
@@ -204,7 +204,7 @@ def test_both_controllers_of_a_comparison_have_directories_of_their_own(tmp_path
     done = exam("--only", "door", "--keep", str(tmp_path / "kept"), "--versus", shlex.join(write[1:]), *write)
     assert done.returncode == 1
     logs = [tmp_path / "kept" / each / "controller-0.log" for each in ("door", "versus/door")]
-    assert [log.read_text() for log in logs] == ["", ""], "none finds the file of the other"
+    assert [log.read_text() for log in logs] == ["", ""], "neither finds the file of the other"
 
 
 def test_command_of_first_runs_before_the_exam(tmp_path: Path) -> None:
@@ -229,7 +229,7 @@ def test_signal_ends_the_command_of_first(number: int) -> None:
 # The time left
 
 
-def test_time_left_is_what_was_planned_at_first() -> None:
+def test_time_left_starts_as_the_planned_time() -> None:
     assert time_left([30, 60, 10], [], 0) == 100
     assert time_left([30, 60, 10], [], 20) == 80
 
@@ -240,7 +240,7 @@ def test_time_left_follows_the_pace_of_finished_tests() -> None:
     assert time_left(planned_s, [3 * DOUBT_S], 10) == 2 * (DOUBT_S + 100) - 10
 
 
-def test_time_left_expects_a_late_test_to_be_repeated() -> None:
+def test_time_left_assumes_that_a_late_test_is_being_repeated() -> None:
     assert time_left([30, 60], [], 40) == 20 + 60
 
 
@@ -254,7 +254,7 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_progress_is_drawn_again_as_the_time_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_line_is_redrawn_as_time_passes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "60")
     now_s = 0.0
     terminal = Terminal()
@@ -286,7 +286,7 @@ def test_progress_line_fits_the_terminal(monkeypatch: pytest.MonkeyPatch) -> Non
     assert terminal.getvalue() == "\rtest 1 of 1: A test\x1b[K"
 
 
-def test_progress_is_silent_without_a_terminal() -> None:
+def test_progress_prints_nothing_without_a_terminal() -> None:
     stream = io.StringIO()
     progress = Progress([40], stream, lambda: 0.0)
     progress.begin("First")

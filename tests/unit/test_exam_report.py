@@ -16,6 +16,7 @@ from elevator.exam.report_lane import GUTTER, TOLERANCE, Axis, lane, simplified,
 from elevator.exam.report_page import SAMPLES, page
 from elevator.exam.report_timeline import LEGEND, WIDTH, draw
 from elevator.exam.results import (
+    CarEvent,
     Check,
     ExamReport,
     Figure,
@@ -24,29 +25,28 @@ from elevator.exam.results import (
     Intervention,
     Level,
     Result,
-    Seen,
     Timeline,
 )
 
 HOSTILE = '\x1b[2J<script>alert("1")</script>&amp;\x07\udcff\u202e'
 SHOWN = '<script>alert("1")</script>&amp;\ufffd\ufffd\ufffd'
-"""HOSTILE as a person may see it."""
+"""HOSTILE as the reports print it."""
 
 TIMELINE = Timeline(
     cars=2,
     floors=4,
     end_ms=20_000,
     seen=(
-        Seen(1000, 0, EventKind.PRESS, True, Button.UP, 2),
-        Seen(1100, 0, EventKind.LAMP, True, Button.UP, 2),
-        Seen(1150, 1, EventKind.LAMP, True, Button.UP, 2),
-        Seen(1200, 0, EventKind.RELEASE, False, Button.UP, 2),
-        Seen(1200, 0, EventKind.MOTOR, 1),
-        Seen(5200, 0, EventKind.MOTOR, 0),
-        Seen(5200, 0, EventKind.INDICATOR, 2),
-        Seen(5250, 0, EventKind.DOOR, True),
-        Seen(5300, 0, EventKind.LAMP, False, Button.UP, 2),
-        Seen(8250, 0, EventKind.DOOR, False),
+        CarEvent(1000, 0, EventKind.PRESS, True, Button.UP, 2),
+        CarEvent(1100, 0, EventKind.LAMP, True, Button.UP, 2),
+        CarEvent(1150, 1, EventKind.LAMP, True, Button.UP, 2),
+        CarEvent(1200, 0, EventKind.RELEASE, False, Button.UP, 2),
+        CarEvent(1200, 0, EventKind.MOTOR, 1),
+        CarEvent(5200, 0, EventKind.MOTOR, 0),
+        CarEvent(5200, 0, EventKind.INDICATOR, 2),
+        CarEvent(5250, 0, EventKind.DOOR, True),
+        CarEvent(5300, 0, EventKind.LAMP, False, Button.UP, 2),
+        CarEvent(8250, 0, EventKind.DOOR, False),
     ),
     heights=(Height(0, 0, 0.0), Height(1200, 0, 0.0), Height(5200, 0, 2.0), Height(0, 1, 3.0)),
     interventions=(Intervention(9000, "controller 1 killed", 1),),
@@ -81,7 +81,7 @@ def text_of(html: str) -> str:
     return body
 
 
-def drawn(*seen: Seen, heights: tuple[Height, ...] = ()) -> tuple[list[str], ET.Element]:
+def drawn(*seen: CarEvent, heights: tuple[Height, ...] = ()) -> tuple[list[str], ET.Element]:
     """Draw the lane of car 0 over 10 s. Return the labels and the marks."""
     timeline = Timeline(1, 4, 10_000, seen, heights)
     picture = lane(timeline, 0, Axis(10_000, WIDTH))
@@ -89,7 +89,7 @@ def drawn(*seen: Seen, heights: tuple[Height, ...] = ()) -> tuple[list[str], ET.
 
 
 def parse(svg: str) -> ET.Element:
-    return ET.fromstring(f"<g>{svg}</g>")  # noqa: S314  # It is our own.
+    return ET.fromstring(f"<g>{svg}</g>")  # noqa: S314  # This program made the text.
 
 
 def paths(marks: ET.Element, kind: str) -> list[str]:
@@ -100,7 +100,7 @@ class TestTerminal:
     def test_line_of_a_passed_test_has_verdict_and_figures(self) -> None:
         assert line(LAMPS) == "✓ lamps        passed   press to lamp 0.10 s"
 
-    def test_line_of_a_failed_test_says_what_failed_and_when(self) -> None:
+    def test_line_of_a_failed_test_names_the_failed_checks_and_their_times(self) -> None:
         assert line(KILL) == (
             "✗ kill         failed   take-over 12.3 s; G3 failed at 12.3 s: no car stopped at floor 2;"
             " beyond: A4 failed at 15.0 s: it stayed open; The test was repeated."
@@ -140,7 +140,7 @@ class TestTerminal:
         assert progress(3, 29, "door", 700) == "test 3 of 29: door (about 12 min left)"
         assert progress(29, 29, "rest", 20) == "test 29 of 29: rest (about 20 s left)"
 
-    def test_summary_has_each_failed_check_with_expectation_and_place(self) -> None:
+    def test_summary_lists_each_failed_check_and_where_to_look(self) -> None:
         assert summary(REPORT, lambda name: f"report.html#{name}").splitlines() == [
             "Failed: 1 of 3 tests passed, 1 failed, 1 skipped, in 2 min.",
             "",
@@ -178,7 +178,7 @@ class TestTerminal:
         ("value", "shown"),
         [(0, "0 s"), (0.094, "0.09 s"), (3, "3 s"), (12.345, "12.3 s"), (1234.5, "1234 s"), (-0.5, "-0.50 s")],
     )
-    def test_figures_have_about_three_digits(self, value: float, shown: str) -> None:
+    def test_fractions_have_at_least_three_significant_digits(self, value: float, shown: str) -> None:
         assert value_of(Figure("x", value, "s")) == shown
 
     def test_escape_sequences_and_control_characters_are_not_printed(self) -> None:
@@ -193,14 +193,14 @@ class TestTerminal:
 class TestJson:
     def test_reports_round_trip(self) -> None:
         every = tuple(
-            Seen(n, 0, kind, value)
+            CarEvent(n, 0, kind, value)
             for n, (kind, value) in enumerate((kind, value) for kind in EventKind for value in (True, -1, "x", None))
         )
         report = evolve(REPORT, results=(evolve(KILL, log=(HOSTILE,), timeline=evolve(TIMELINE, seen=every)),))
         assert load(as_json(report)) == (report,)
         assert load(as_json(REPORT, OTHER)) == (REPORT, OTHER)
 
-    def test_enums_are_their_values(self) -> None:
+    def test_enums_are_written_as_their_values(self) -> None:
         whole = json.loads(as_json(REPORT))
         assert whole["passed"] is False
         assert whole["versus"] is None
@@ -254,7 +254,7 @@ class TestPage:
             assert text_of(html).count(SHOWN) > 12
             html.encode()
 
-    def test_dollar_signs_in_a_command_stay(self) -> None:
+    def test_dollar_signs_in_a_command_are_not_placeholders(self) -> None:
         assert "run $body $$ ${title}" in page(evolve(REPORT, command="run $body $$ ${title}"))
 
     def test_page_loads_nothing_and_has_no_script(self) -> None:
@@ -279,8 +279,8 @@ class TestPage:
             for car in range(3):
                 on = at_ms % 1000 == 0
                 heights.append(Height(at_ms, car, at_ms // 500 % 4))
-                seen += [Seen(at_ms, car, EventKind.MOTOR, int(on)), Seen(at_ms, car, EventKind.DOOR, on)]
-                seen += [Seen(at_ms, car, EventKind.LAMP, on, Button.CAB, floor) for floor in range(4)]
+                seen += [CarEvent(at_ms, car, EventKind.MOTOR, int(on)), CarEvent(at_ms, car, EventKind.DOOR, on)]
+                seen += [CarEvent(at_ms, car, EventKind.LAMP, on, Button.CAB, floor) for floor in range(4)]
         datagrams = tuple((n % 7, n % 5, n % 3) for n in range(600))
         timeline = Timeline(3, 4, 60_000, tuple(seen), tuple(heights), (), datagrams)
         results = tuple(evolve(KILL, name=f"t{n}", timeline=timeline) for n in range(29))
@@ -292,7 +292,7 @@ class TestTimeline:
         root = parse(draw(TIMELINE, KILL.checks).pictures)
         assert [each.attrib["class"] for each in root.iter("svg")] == ["labels", "plot"]
 
-    def test_failing_moments_are_marked_at_their_time_in_the_lane_of_the_car(self) -> None:
+    def test_failed_checks_are_marked_at_their_time_in_the_lane_of_their_car(self) -> None:
         pictures = draw(TIMELINE, KILL.checks).pictures
         x = Axis(20_000, WIDTH).x(12_300)
         assert re.search(r'<text class="must"[^>]*>✗ G3 at 12.3 s</text>', pictures)
@@ -348,7 +348,7 @@ class TestLane:
     AXIS = Axis(10_000, WIDTH)
 
     def test_lamp_bar_lasts_from_on_to_off(self) -> None:
-        on, off = (Seen(at_ms, 0, EventKind.LAMP, at_ms == 1000, Button.DOWN, 3) for at_ms in (1000, 4000))
+        on, off = (CarEvent(at_ms, 0, EventKind.LAMP, at_ms == 1000, Button.DOWN, 3) for at_ms in (1000, 4000))
         labels, marks = drawn(on, off)
         assert "hall down 3" in labels
         start, end = self.AXIS.x(1000), self.AXIS.x(4000)
@@ -356,7 +356,8 @@ class TestLane:
 
     def test_press_lasts_until_release(self) -> None:
         labels, marks = drawn(
-            Seen(1000, 0, EventKind.PRESS, True, Button.CAB, 1), Seen(3000, 0, EventKind.RELEASE, False, Button.CAB, 1)
+            CarEvent(1000, 0, EventKind.PRESS, True, Button.CAB, 1),
+            CarEvent(3000, 0, EventKind.RELEASE, False, Button.CAB, 1),
         )
         assert "cab 1" in labels
         start, end = self.AXIS.x(1000), self.AXIS.x(3000)
@@ -374,62 +375,69 @@ class TestLane:
         ],
     )
     def test_switch_has_a_bar_until_it_changes_back(self, kind: EventKind, value: bool, label: str, mark: str) -> None:
-        labels, marks = drawn(Seen(2000, 0, kind, value), Seen(5000, 0, kind, not value))
+        labels, marks = drawn(CarEvent(2000, 0, kind, value), CarEvent(5000, 0, kind, not value))
         assert label in labels
         start, end = self.AXIS.x(2000), self.AXIS.x(5000)
         assert paths(marks, mark) == [f"M{start} 0h{round(end - start, 1)}"]
 
     def test_client_that_connects_later_was_offline_before(self) -> None:
-        _, marks = drawn(Seen(2000, 0, EventKind.CLIENT, True))
+        _, marks = drawn(CarEvent(2000, 0, EventKind.CLIENT, True))
         assert paths(marks, "away") == [f"M{self.AXIS.x(0)} 0h{round(self.AXIS.x(2000) - self.AXIS.x(0), 1)}"]
-        assert "offline" not in drawn(Seen(0, 0, EventKind.CLIENT, True))[0]
+        assert "offline" not in drawn(CarEvent(0, 0, EventKind.CLIENT, True))[0]
 
     def test_motor_up_is_above_the_line_and_down_below(self) -> None:
         labels, marks = drawn(
-            Seen(1000, 0, EventKind.MOTOR, 1), Seen(2000, 0, EventKind.MOTOR, 0), Seen(3000, 0, EventKind.MOTOR, -1)
+            CarEvent(1000, 0, EventKind.MOTOR, 1),
+            CarEvent(2000, 0, EventKind.MOTOR, 0),
+            CarEvent(3000, 0, EventKind.MOTOR, -1),
         )
         assert "motor" in labels
         assert re.fullmatch(r"M\S+ -2.5h\S+M\S+ 2.5h\S+", paths(marks, "motor")[0])
 
     def test_indicator_shows_its_number_at_each_change(self) -> None:
-        labels, marks = drawn(Seen(1000, 0, EventKind.INDICATOR, 1), Seen(3000, 0, EventKind.INDICATOR, 2))
+        labels, marks = drawn(CarEvent(1000, 0, EventKind.INDICATOR, 1), CarEvent(3000, 0, EventKind.INDICATOR, 2))
         assert "indicator" in labels
         numbers = [(each.attrib["x"], each.text) for each in marks.iter("text")]
         assert numbers == [(str(self.AXIS.x(1000)), "1"), (str(self.AXIS.x(3000)), "2")]
 
     def test_door_is_drawn_along_the_height_of_the_car(self) -> None:
         heights = (Height(0, 0, 0.0), Height(10_000, 0, 2.0))
-        _, marks = drawn(Seen(2500, 0, EventKind.DOOR, True), Seen(5000, 0, EventKind.DOOR, False), heights=heights)
+        _, marks = drawn(
+            CarEvent(2500, 0, EventKind.DOOR, True), CarEvent(5000, 0, EventKind.DOOR, False), heights=heights
+        )
         door = [tuple(map(float, point.split())) for point in paths(marks, "door")[0][1:].split("L")]
         assert [x for x, _ in door] == [self.AXIS.x(2500), self.AXIS.x(5000)]
         assert door[0][1] - door[1][1] == pytest.approx(12)  # Half a floor.
 
     @pytest.mark.parametrize("kind", [EventKind.MISBEHAVIOUR, EventKind.OUT_OF_BOUNDS])
     def test_unsafe_moment_has_a_ring_at_the_car(self, kind: EventKind) -> None:
-        _, marks = drawn(Seen(5000, 0, kind, True), heights=(Height(0, 0, 0.0), Height(10_000, 0, 3.0)))
+        _, marks = drawn(CarEvent(5000, 0, kind, True), heights=(Height(0, 0, 0.0), Height(10_000, 0, 3.0)))
         (ring,) = marks.iter("circle")
         assert float(ring.attrib["cx"]) == self.AXIS.x(5000)
         assert float(ring.attrib["cy"]) == pytest.approx(12 + 24 * 1.5)
-        assert not list(drawn(Seen(5000, 0, EventKind.OUT_OF_BOUNDS, False))[1].iter("circle"))
+        assert not list(drawn(CarEvent(5000, 0, EventKind.OUT_OF_BOUNDS, False))[1].iter("circle"))
 
     @pytest.mark.parametrize("kind", [EventKind.BAD, EventKind.RELOAD])
     def test_rejected_request_has_a_tick(self, kind: EventKind) -> None:
-        labels, marks = drawn(Seen(5000, 0, kind, "command 9"))
+        labels, marks = drawn(CarEvent(5000, 0, kind, "command 9"))
         assert "rejected" in labels
         assert paths(marks, "rejected") == [f"M{self.AXIS.x(5000)} -4V4"]
 
-    def test_each_kind_of_event_but_the_sensor_is_drawn(self) -> None:
+    def test_every_kind_of_event_except_the_sensor_is_drawn(self) -> None:
         heights = (Height(0, 0, 1.0),)
         _, empty = drawn(heights=heights)
         for kind in EventKind:
             button = (Button.UP, 1) if kind in {EventKind.PRESS, EventKind.RELEASE, EventKind.LAMP} else (None, None)
-            shown = {ET.tostring(drawn(Seen(5000, 0, kind, value, *button), heights=heights)[1]) for value in (0, 1)}
+            shown = {
+                ET.tostring(drawn(CarEvent(5000, 0, kind, value, *button), heights=heights)[1]) for value in (0, 1)
+            }
             shown |= {
-                ET.tostring(drawn(Seen(5000, 0, kind, value, *button), heights=heights)[1]) for value in (False, True)
+                ET.tostring(drawn(CarEvent(5000, 0, kind, value, *button), heights=heights)[1])
+                for value in (False, True)
             }
             assert (shown == {ET.tostring(empty)}) == (kind is EventKind.SENSOR), kind
 
-    def test_datagrams_share_a_scale(self) -> None:
+    def test_histograms_of_all_cars_share_a_scale(self) -> None:
         timeline = Timeline(2, 4, 200, datagrams=((10, 0), (0, 5)))
         first, second = (lane(timeline, car, Axis(200, WIDTH)) for car in range(2))
         assert "sent, max 10" in first.labels
@@ -440,12 +448,16 @@ class TestLane:
 
     def test_labels_fit_beside_the_plot(self) -> None:
         labels, _ = drawn(
-            Seen(1, 0, EventKind.LAMP, True, Button.DOWN, 3), *(Seen(1, 0, kind, True) for kind in EventKind)
+            CarEvent(1, 0, EventKind.LAMP, True, Button.DOWN, 3), *(CarEvent(1, 0, kind, True) for kind in EventKind)
         )
         assert max(map(len, labels)) * 6.5 < GUTTER - 8
 
-    def test_spans_of_other_kinds_do_not_mix(self) -> None:
-        seen = [Seen(1, 0, EventKind.DOOR, True), Seen(2, 0, EventKind.STOP, True), Seen(3, 0, EventKind.STOP, False)]
+    def test_spans_of_different_kinds_are_independent(self) -> None:
+        seen = [
+            CarEvent(1, 0, EventKind.DOOR, True),
+            CarEvent(2, 0, EventKind.STOP, True),
+            CarEvent(3, 0, EventKind.STOP, False),
+        ]
         assert spans(seen, 9, EventKind.DOOR, True) == [(1, 9)]
         assert spans(seen, 9, EventKind.STOP, True) == [(2, 3)]
 
@@ -460,11 +472,11 @@ class TestLane:
                 if start <= at_ms <= end:
                     assert abs(low + (high - low) * (at_ms - start) / (end - start) - floor) <= TOLERANCE + 1e-9
 
-    def test_jump_of_a_car_stays_a_jump(self) -> None:
+    def test_sudden_jump_of_a_car_is_not_smoothed(self) -> None:
         points = [(0, 0.0), (1000, 0.0), (1000, 3.0), (2000, 3.0)]
         assert simplified(points) == points
 
 
-def test_results_of_a_test_that_one_report_lacks() -> None:
+def test_comparison_includes_tests_that_only_one_report_has() -> None:
     assert reports.names([OTHER, REPORT]) == ["lamps", "kill", "split"]
     assert reports.result_of(OTHER, "split") is None

@@ -1,4 +1,4 @@
-"""What the tests of the exam press and expect, in a group without controllers, where no time passes."""
+"""What the tests of the exam press and expect. There are no controllers, and no time passes."""
 
 import os
 import random
@@ -26,7 +26,7 @@ CARS = 3
 
 @pytest.fixture(autouse=True)
 def _no_time_passes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the bench do nothing but press buttons and check. All cars stand at floors, and all count as sound."""
+    """Reduce the bench to presses and checks. All cars stand at floors, and all count as healthy."""
 
     def start(bench: Bench, cars: object = None) -> None:
         if bench.switch is None:
@@ -39,7 +39,7 @@ def _no_time_passes(monkeypatch: pytest.MonkeyPatch) -> None:
     given = {
         "start": start,
         "wait": lambda _, condition, __: bool(condition()),
-        "sound": property(lambda _: [*range(CARS)]),
+        "healthy": property(lambda _: [*range(CARS)]),
         "expect_all_served": lambda *_, **__: True,
     }
     for name, attribute in (nothing | given).items():
@@ -69,32 +69,30 @@ def failed_rules(result: Result) -> set[str]:
 
 
 @pytest.mark.parametrize("name", ["kill-pressed", "cutoff", "split", "loss30"])
-def test_no_car_that_could_serve_a_press_at_once_stands_at_its_floor(
-    name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Otherwise the test would judge nothing."""
-    served_at_once: list[int] = []
+def test_no_car_stands_at_the_floor_of_a_press_that_it_could_serve(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The car would serve the call at once, and the exam would test nothing."""
+    could_serve: list[int] = []
     pressed: set[int] = set()
     press = Bench.press
 
-    def press_noted(bench: Bench, panel: int, button: Button, floor: int, ms: int | None = None) -> PressedCall:
+    def press_and_note(bench: Bench, panel: int, button: Button, floor: int, ms: int | None = None) -> PressedCall:
         groups = bench.network.groups or [set(range(CARS))]
         (group,) = (group for group in groups if panel in group)
         servers = [panel] if button is Button.CAB else group
         pressed.add(floor)
-        served_at_once.extend(car for car in servers if bench.machine(car).sensed == floor)
+        could_serve.extend(car for car in servers if bench.machine(car).sensed == floor)
         return press(bench, panel, button, floor, ms)
 
-    monkeypatch.setattr(Bench, "press", press_noted)
+    monkeypatch.setattr(Bench, "press", press_and_note)
     for seed in range(10):
         rehearse(TESTS[name].run, seed)
-    assert served_at_once == []
+    assert could_serve == []
     assert pressed == {0, 1, 2, 3}
 
 
 @pytest.mark.parametrize(("lit", "chosen"), [([], 0), ([0], 3), ([0, 3], 0)])
-def test_floor_of_a_new_call_has_none_yet_if_another_is_far_enough_from_all_cars(lit: list[int], chosen: int) -> None:
-    """A second call at a floor would show nothing: its lamp is lit already. The other floors have cars."""
+def test_far_floor_has_no_call_yet_unless_cars_stand_at_all_such_floors(lit: list[int], chosen: int) -> None:
+    """At a floor with a lit lamp, a second press would test nothing. The cars stand at floors 1 and 2."""
     found: list[int] = []
 
     def choose(bench: Bench) -> None:
@@ -109,8 +107,8 @@ def test_floor_of_a_new_call_has_none_yet_if_another_is_far_enough_from_all_cars
     assert found == [chosen]
 
 
-def test_record_for_a_replay_begins_before_the_presses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The network keeps only the last datagrams, and there are many until all calls are served."""
+def test_datagrams_for_a_replay_include_those_before_the_presses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The switch keeps only the last datagrams, and the controllers send many until all calls are served."""
     press = Bench.press
     recorded: list[object] = []
 
@@ -130,7 +128,9 @@ def test_record_for_a_replay_begins_before_the_presses(monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize(("servers", "failed"), [(None, {"L1"}), ([0, 1], {"L1"}), (range(CARS), set())])
-def test_door_of_another_part_of_the_group_does_not_replace_a_lamp(servers: list[int] | None, failed: set[str]) -> None:
+def test_call_may_stay_dark_only_if_one_of_the_given_cars_serves_it(
+    servers: list[int] | None, failed: set[str]
+) -> None:
     def open_elsewhere(bench: Bench) -> None:
         bench.start()
         place(bench, 2, 1)
@@ -142,7 +142,7 @@ def test_door_of_another_part_of_the_group_does_not_replace_a_lamp(servers: list
 
 @pytest.mark.parametrize(("is_lit", "failed"), [(False, {"L3"}), (True, {"G1"})])
 @pytest.mark.parametrize("name", ["restart", "server"])
-def test_cab_call_that_never_lit_is_not_expected_to_be_served(
+def test_cab_call_that_never_lit_need_not_be_served(
     name: str, is_lit: bool, failed: set[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     press = Bench.press

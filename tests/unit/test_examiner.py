@@ -14,7 +14,7 @@ from lab import free_port
 from elevator.building.control import Refused
 from elevator.core.model import Button
 from elevator.exam.bench import Bench, ExamTest
-from elevator.exam.conduct import CLEARED_BEFORE_OPEN_MS, Conduct
+from elevator.exam.conduct import CLEARED_BEFORE_OPEN_MS, ConductJudge
 from elevator.exam.controllers import DROPPED, MARK
 from elevator.exam.examiner import LATE_MS, NICENESS, ExamSetting, examine, skipped
 from elevator.exam.results import Check, Grade, Level, Result
@@ -70,7 +70,7 @@ def test_values_per_car_may_replace_the_id(tmp_path: Path) -> None:
     assert launch(examined, 1, 2, 4, tmp_path, None).command == ["run", "9"]
 
 
-def test_program_is_relative_to_the_directory_of_the_exam(tmp_path: Path) -> None:
+def test_path_of_the_program_is_relative_to_the_directory_of_the_exam(tmp_path: Path) -> None:
     examined = Subject(["./mine/{id}"], {}, in_own_directory=True)
     started = launch(examined, 0, 1, 4, tmp_path, None)
     assert started.command == [str(Path.cwd() / "mine/0")]
@@ -138,7 +138,7 @@ def test_controller_and_its_children_have_a_lower_priority_than_the_bench() -> N
     assert result.log[:2] == 2 * (str(min(19, os.nice(0) + NICENESS)),)
 
 
-def test_door_that_opens_for_a_call_where_the_car_starts_is_not_needless() -> None:
+def test_door_may_open_for_a_call_at_the_floor_where_the_car_starts() -> None:
     def serve_at_the_start(bench: Bench) -> None:
         floor = bench.machine(0).sensed
         assert floor is not None, "choose another seed"
@@ -152,9 +152,11 @@ def test_door_that_opens_for_a_call_where_the_car_starts_is_not_needless() -> No
 
 
 @pytest.mark.parametrize(("level", "verdict"), [(Level.MUST, Grade.FAILED), (Level.BEYOND, Grade.PASSED)])
-def test_level_of_a_test_limits_all_its_checks(level: Level, verdict: Grade) -> None:
+def test_level_of_a_test_limits_the_level_of_its_checks(level: Level, verdict: Grade) -> None:
     def break_rules(bench: Bench) -> None:
-        bench.building.change(0, evolve(bench.machine(0), out=True), bench.building.settle())  # The judge hears it.
+        bench.building.change(
+            0, evolve(bench.machine(0), out=True), bench.building.settle()
+        )  # The judge observes this event.
         bench.check(False, "G1", Level.MUST, "a call is served", "it is not")
 
     test = ExamTest("short", "A short test", break_rules, cars=1, level=level)
@@ -177,7 +179,7 @@ def test_late_test_is_repeated_in_another_directory(tmp_path: Path) -> None:
     assert sorted(each.name for each in (tmp_path / "short").iterdir()) == ["car-0", "controller-0.log"]
 
 
-def test_test_that_is_late_twice_is_marked() -> None:
+def test_result_of_a_test_that_is_late_twice_is_marked() -> None:
     def be_late(bench: Bench) -> None:
         bench.late_ms = LATE_MS + 1
 
@@ -186,7 +188,7 @@ def test_test_that_is_late_twice_is_marked() -> None:
 
 
 def test_bench_is_late_if_a_test_blocks_it() -> None:
-    """It moves no car and answers no controller meanwhile."""
+    """A blocked bench does not move cars or answer controllers."""
     late = []
 
     def block(bench: Bench) -> None:
@@ -197,18 +199,18 @@ def test_bench_is_late_if_a_test_blocks_it() -> None:
 
     run(block, subject("true"), setting())
     assert all(each >= 70_000 for each in late)
-    assert len(late) == 2, "it is repeated"
+    assert len(late) == 2, "the late test is repeated"
 
 
 @pytest.mark.parametrize(
     ("state", "loses", "is_disturbed"),
     [("running", False, False), ("frozen", False, True), ("running", True, True)],
 )
-def test_judge_knows_of_lost_packets_and_suspended_controllers(
+def test_judge_is_notified_of_lost_packets_and_suspended_controllers(
     state: str, loses: bool, is_disturbed: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     noted: set[int] = set()
-    monkeypatch.setattr(Conduct, "disturb", lambda _, now_ms: noted.add(now_ms))
+    monkeypatch.setattr(ConductJudge, "disturb", lambda _, now_ms: noted.add(now_ms))
 
     def turn(bench: Bench) -> None:
         bench.controllers.states[0] = state
@@ -241,7 +243,7 @@ def test_start_is_random_but_the_same_for_each_seed_and_test() -> None:
         (["-c", IDLE], "controller 0 has not connected to the elevator server"),
     ],
 )
-def test_controller_that_does_not_get_ready_fails(command: list[str], found: str) -> None:
+def test_controller_that_does_not_get_ready_fails_the_test(command: list[str], found: str) -> None:
     def never(bench: Bench) -> None:
         bench.start()
         raise AssertionError("the test must end early")
@@ -254,7 +256,7 @@ def test_controller_that_does_not_get_ready_fails(command: list[str], found: str
     assert result.verdict is Grade.FAILED
 
 
-def test_program_that_vanishes_during_the_exam_is_one_line() -> None:
+def test_program_that_vanishes_during_the_exam_is_a_bad_command() -> None:
     with pytest.raises(BadCommand, match="cannot start /nosuchprogram: No such file or directory"):
         run(lambda bench: bench.start(), subject("/nosuchprogram"), setting())
 
@@ -266,7 +268,7 @@ def test_port_in_use_is_refused() -> None:
     socket.create_server(("127.0.0.1", examined.port)).close()
 
 
-def test_result_has_what_happened() -> None:
+def test_result_contains_checks_figures_remarks_and_timeline() -> None:
     def act(bench: Bench) -> None:
         bench.press(0, Button.UP, 1)
         bench.figure("answer", 42, "")
