@@ -69,7 +69,7 @@ class Building:
         return cars
 
     def lit(self) -> set[Call]:
-        """Return a call for each lit lamp."""
+        """Return the calls of all lit lamps."""
         lamps = [(car["car"], button, floors) for car in self.cars() for button, floors in car["lamps"].items()]
         return {Call(car, button, floor) for car, button, floors in lamps for floor in floors}
 

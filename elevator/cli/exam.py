@@ -129,7 +129,7 @@ def _command(text: str) -> list[str]:
     except ValueError as error:
         raise ArgumentTypeError(f"{text!r} is not a command: {error}") from None
     if not words:
-        raise ArgumentTypeError("it is empty")
+        raise ArgumentTypeError("the command is empty")
     return words
 
 

@@ -9,8 +9,8 @@ from typing import TextIO
 from elevator.exam.report import progress
 
 REDRAW_S = 0.5
-DOUBT_S = 60
-"""How much the planned times count: as much as this many seconds of measured times."""
+PRIOR_S = 60
+"""The weight of the planned times in the estimate: they count like finished tests that took this long as planned."""
 
 
 def time_left(planned_s: Sequence[float], took_s: Sequence[float], running_s: float) -> float:
@@ -20,7 +20,7 @@ def time_left(planned_s: Sequence[float], took_s: Sequence[float], running_s: fl
     running for *running_s*. If that is longer than it should take, it is probably being repeated.
     """
     done = len(took_s)
-    pace = (sum(took_s) + DOUBT_S) / (sum(planned_s[:done]) + DOUBT_S)
+    pace = (sum(took_s) + PRIOR_S) / (sum(planned_s[:done]) + PRIOR_S)
     current_s = pace * sum(planned_s[done : done + 1])
     current_left_s = current_s - running_s % current_s if current_s else 0.0
     return current_left_s + pace * sum(planned_s[done + 1 :])

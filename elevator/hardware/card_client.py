@@ -193,7 +193,7 @@ class CardClient:
     def write(self, outputs: Outputs) -> bool:
         """Send the outputs that have changed; report whether there were any.
 
-        Before the first reply and during a halt, nothing is sent.
+        Send nothing before the first reply or during a halt.
         """
         message = self.panel.write(outputs) if self.phase is CardPhase.IN_STEP else b""
         self.outgoing += message

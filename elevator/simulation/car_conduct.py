@@ -69,7 +69,7 @@ class Journey:
 
 
 class CarConduct:
-    """Judges the conduct of all cars in one run."""
+    """Judges how all cars serve their passengers in one run."""
 
     def __init__(self, observed: Observed, health: Health, ledger: CallLedger, stream: Stream, travel_ms: int) -> None:
         self.observed = observed

@@ -90,7 +90,7 @@ class CarSafety:
         inputs = event.tick.inputs
         if inputs is not None and inputs.floor is not None and inputs.floor < node.floors:
             stop.has_seen_floor, stop.search_since_ms = True, None
-        if stop.stale_at_ms == now_ms and node.machine.shaft.motor and self.obeys_now(node):
+        if stop.stale_at_ms == now_ms and node.machine.shaft.motor and self.reacts_at_once(node):
             self.fail(f"car {node.id} executes a decision from before its program stalled")
         if now_ms - event.tick.now_ms >= STALE_MS:
             stop.stale_at_ms = now_ms
@@ -102,14 +102,14 @@ class CarSafety:
         now_ms = self.clock()
         for node in self.observed.nodes.values():
             is_listening = node.is_alive and REACTION_MS <= now_ms - node.listens_from_ms < LISTEN_MS
-            if is_listening and node.machine.shaft.motor and self.obeys_now(node):
+            if is_listening and node.machine.shaft.motor and self.reacts_at_once(node):
                 self.fail(f"car {node.id} moves before its program has listened long enough")
             search_since_ms = self.stops[node.id].search_since_ms
-            if search_since_ms is not None and now_ms - search_since_ms > SEARCH_MS and self.obeys_now(node):
+            if search_since_ms is not None and now_ms - search_since_ms > SEARCH_MS and self.reacts_at_once(node):
                 self.fail(f"car {node.id} searches downwards for too long")
 
-    def obeys_now(self, node: ObservedNode) -> bool:
-        """Return whether the car obeys its program at once. A slow server or a frozen program prevents that."""
+    def reacts_at_once(self, node: ObservedNode) -> bool:
+        """Return whether the car executes commands at once. A slow server or a frozen program prevents that."""
         return not any(self.health.has(node.id, kind) for kind in (FaultKind.SLOW_SERVER, FaultKind.FREEZE))
 
     def judge_machine(self, event: MachineChanged) -> None:
@@ -159,7 +159,7 @@ class CarSafety:
     def judge_motor(self, node: ObservedNode, machine: Machine) -> None:
         stop, motor, now_ms = self.stops[node.id], machine.shaft.motor, self.clock()
         end = {Motor.DOWN: 0, Motor.UP: node.floors - 1}.get(motor)
-        if end is not None and machine.sensed == end and self.obeys_now(node):
+        if end is not None and machine.sensed == end and self.reacts_at_once(node):
             self.fail(f"car {node.id} drives from an end floor towards the end of its shaft")
         if not motor or stop.has_seen_floor or not node.is_alive:
             stop.search_since_ms = None

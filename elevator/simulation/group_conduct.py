@@ -42,7 +42,7 @@ DISPUTE_MAX_MS = 25_000
 
 
 class GroupConduct:
-    """Judges the conduct of the group in one run."""
+    """Judges how the group serves its passengers in one run."""
 
     def __init__(
         self, plan: Plan, observed: Observed, health: Health, ledger: CallLedger, cars: CarConduct, stream: Stream

@@ -191,7 +191,7 @@ class SimulatedDisk:
         return stored
 
     def finish(self, done: Received) -> Record:
-        """Add the calls of `found_late` to *done* if necessary; store and return the record."""
+        """Store the record of *done*, with the calls of `found_late` if any. Return what was stored."""
         record, text = done.record, done.text
         if self.found_late is not None:
             completed = complete(record, self.found_late)

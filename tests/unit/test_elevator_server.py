@@ -141,7 +141,7 @@ def pump(
     timeout_s: float = 10,
     clock: Callable[[], int] = now_ms,
 ) -> None:
-    """Run *port*, and *built* unless it is None, until *done* returns true."""
+    """Poll *port*, and run *built* if given, until *done* returns true."""
     end = time.monotonic() + timeout_s
     while not done():
         assert time.monotonic() < end, "timed out"

@@ -16,7 +16,7 @@ import pytest
 from lab import PATIENCE_S, PROGRAM, free_port
 
 from elevator.cli.exam import _where_to_look, main
-from elevator.cli.exam_progress import DOUBT_S, REDRAW_S, Progress, time_left
+from elevator.cli.exam_progress import PRIOR_S, REDRAW_S, Progress, time_left
 from elevator.exam.bench import Bench, ExamTest
 from elevator.exam.controllers import Controllers
 from elevator.exam.results import Level
@@ -71,7 +71,7 @@ def exam_without_namespaces(*arguments: str) -> subprocess.CompletedProcess[str]
         (["--start-gap", "-1", *EXITS], "argument --start-gap: '-1' is not a number from 0 to 600"),
         (["--ready-timeout", "soon", *EXITS], "argument --ready-timeout: 'soon' is not a number from 0 to 600"),
         (["--versus", "'a", *EXITS], 'argument --versus: "\'a" is not a command: No closing quotation'),
-        (["--versus", "", *EXITS], "argument --versus: it is empty"),
+        (["--versus", "", *EXITS], "argument --versus: the command is empty"),
         (["--versus", "nosuchprogram x", *EXITS], "cannot start nosuchprogram: there is no such program"),
         (["--", "./nosuchprogram"], f"cannot start {Path.cwd()}/nosuchprogram: there is no such program"),
         (["--first", "exit 4", *EXITS], "the command of --first failed with status 4"),
@@ -235,9 +235,9 @@ def test_time_left_starts_as_the_planned_time() -> None:
 
 
 def test_time_left_follows_the_pace_of_finished_tests() -> None:
-    planned_s = [DOUBT_S, DOUBT_S, 100]
-    assert time_left(planned_s, [DOUBT_S], 10) == DOUBT_S + 100 - 10
-    assert time_left(planned_s, [3 * DOUBT_S], 10) == 2 * (DOUBT_S + 100) - 10
+    planned_s = [PRIOR_S, PRIOR_S, 100]
+    assert time_left(planned_s, [PRIOR_S], 10) == PRIOR_S + 100 - 10
+    assert time_left(planned_s, [3 * PRIOR_S], 10) == 2 * (PRIOR_S + 100) - 10
 
 
 def test_time_left_assumes_that_a_late_test_is_being_repeated() -> None:

@@ -126,7 +126,7 @@ def test_head_of_a_datagram_identifies_author_and_group() -> None:
 # Sizes
 
 
-def test_largest_entry_fits_with_rates_version_and_the_longest_group() -> None:
+def test_datagram_has_room_for_the_largest_entry_rates_version_and_group_name() -> None:
     heartbeat = largest([full_entry(Author(63, COUNT_MAX), MAX_FLOORS, COUNT_MAX)])
     sealed = seal(encode(heartbeat, LONG_GROUP), b"k" * 32)
     assert len(sealed) <= DATAGRAM_BYTES
