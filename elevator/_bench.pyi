@@ -1,4 +1,4 @@
-"""A simulated group of cars with passengers for `elevator bench dispatch`, in C (native/bench.h)."""
+"""A simulated group of cars with passengers for `elevator bench`, in C (native/bench.h)."""
 
 from array import array
 from typing import Final, TypeAlias
@@ -7,6 +7,7 @@ REFERENCE: Final[int]
 PLAN: Final[int]
 ETA: Final[int]
 NEAREST: Final[int]
+LQF: Final[int]
 PARK_NONE: Final[int]
 PARK_SPREAD: Final[int]
 PARK_SPARING: Final[int]
@@ -37,10 +38,11 @@ def simulate(
     people_max: int,
     prior_ms: int,
     rate_max: int,
+    times: tuple[int, int, int, int, int, int, int],
 ) -> tuple[int, int, int, int, int, int, int, int, int, int]:
     """Simulate passengers in virtual time, and return the fields of struct bench_counts.
 
-    *trips* has three numbers for each passenger: arrival time in ms, origin, destination. The simulation writes the
-    waiting time and the journey time of each passenger, in ms, into *waits* and *journeys*. All three arrays have type
-    "q". Raises ValueError for an invalid group or trip.
+    *trips* has the fields of `struct bench_trip` for each passenger, *times* those of `struct bench_times`. The
+    simulation writes the waiting time and the journey time of each passenger, in ms, into *waits* and *journeys*. The
+    arrays have type "q". Raises ValueError for an invalid group or trip.
     """

@@ -233,7 +233,7 @@ static void initialize(struct bench_group *g)
     for (int k = 0; k < n; k++) {
         struct bench_car *car = &g->cars[k];
         car->next_at_ms = BENCH_NEVER;
-        car->direction = DOWN;
+        car->direction = car->heading = DOWN;
         car->target = -1;
         memset(car->riders, 0xff, sizeof car->riders);
         for (int view = 0; view < g->view_count; view++)
@@ -261,7 +261,7 @@ bool bench_run(const struct bench_config *config, const struct bench_trip *trips
         g->passengers = passengers;
         g->views = views;
         g->view_count = view_count;
-        g->params = (struct assign_params){config->floors, ASSIGN_DOOR_MS, ASSIGN_TRAVEL_MS, false, false};
+        g->params = (struct assign_params){config->floors, config->times.stop_ms, config->times.pass_ms, false, false};
         g->random = config->seed;
         initialize(g);
         done = simulate(g, count);

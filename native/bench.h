@@ -1,16 +1,17 @@
-/* A simulated group of cars with passengers, for `elevator bench dispatch`. It uses the rules of motion.h, the
- * assigners of assign.h and plan.h, and nothing else of the real program. Conventions as in assign.h.
+/* A simulated group of cars with passengers, for `elevator bench`. It uses the rules of motion.h, the assigners of
+ * assign.h and plan.h, and nothing else of the real program. Conventions as in assign.h.
  *
- * A car is a point that needs ASSIGN_TRAVEL_MS from floor to floor. Its door stays open for ASSIGN_DOOR_MS after it
- * opens or a passenger enters. Presses can prolong a stop until *door_extension_ms* after the door opened. Passengers
- * press at once. They enter only a car that announces their direction. Entering and leaving take no time.
+ * A car decides whether to stop at a floor just before it has to brake for it. Passengers press at once. They enter
+ * only a car that announces their direction, one after another, after those who leave. The last to enter leave first.
+ * The door stays open for a dwell time after it opens or a passenger passes it. Presses can prolong a stop until
+ * *door_extension_ms* after the door opened.
  */
 #ifndef ELEVATOR_BENCH_H
 #define ELEVATOR_BENCH_H
 
 #include "plan.h"
 
-enum bench_assigner { BENCH_REFERENCE, BENCH_PLAN, BENCH_ETA, BENCH_NEAREST, BENCH_ASSIGNERS };
+enum bench_assigner { BENCH_REFERENCE, BENCH_PLAN, BENCH_ETA, BENCH_NEAREST, BENCH_LQF, BENCH_ASSIGNERS };
 enum bench_park { BENCH_PARK_NONE, BENCH_PARK_SPREAD, BENCH_PARK_SPARING, BENCH_PARK_LOBBY, BENCH_PARKS };
 
 /* The parameters with which a car learns the traffic, as in elevator/core/traffic.py. */
@@ -18,6 +19,16 @@ struct bench_learning {
     int people_max; /* counts are halved above this many people */
     int prior_ms;   /* added to the counting time, without passengers */
     int rate_max;   /* the sum over all cars must not exceed PLAN_MAX_RATE */
+};
+
+/* How long a car takes for each movement, in ms: 0 to PLAN_MAX_MS. */
+struct bench_times {
+    int pass_ms;  /* from one floor to the next without stopping */
+    int start_ms; /* from standing at a floor to the point where it decides about the next floor */
+    int brake_ms; /* from that point to standing at the floor */
+    int turn_ms;  /* added to start_ms if it last travelled in the other direction */
+    int open_ms, dwell_ms; /* of the door */
+    int stop_ms;  /* what the assigners believe that a stop costs */
 };
 
 struct bench_config {
@@ -30,11 +41,13 @@ struct bench_config {
     int loss;              /* percent of broadcasts lost on each link; -1: one shared view */
     uint64_t seed;         /* of the losses */
     struct bench_learning learning;
+    struct bench_times times;
 };
 
-/* One passenger. Trips are in ascending order of *at_ms*; *from* and *to* are different floors. */
+/* One passenger, who needs *enter_ms* and *leave_ms* to pass the door. Trips are in ascending order of *at_ms*; *from*
+ * and *to* are different floors. */
 struct bench_trip {
-    int64_t at_ms, from, to;
+    int64_t at_ms, from, to, enter_ms, leave_ms;
 };
 
 struct bench_counts {
@@ -46,8 +59,8 @@ struct bench_counts {
 };
 
 /* Simulate until all *count* passengers have left their cars. For each passenger, write the time from arrival to
- * entering a car into *waits_ms*, and the time from arrival to leaving it into *journeys_ms*. Return false if memory
- * runs out, or if a passenger never arrives. */
+ * having entered a car into *waits_ms*, and the time from arrival to having left it into *journeys_ms*. Return false if
+ * memory runs out, or if a passenger never arrives. */
 bool bench_run(const struct bench_config *config, const struct bench_trip *trips, int count, int64_t *waits_ms,
                int64_t *journeys_ms, struct bench_counts *counts);
 

@@ -39,7 +39,10 @@ static void plan(struct bench_group *g, const struct bench_view *view, uint64_t 
         status = plan_assign(&g->params, up, down, view->cars, view->claims, n, &view->rates, shares, NULL);
         break;
     case BENCH_ETA:
-        bench_assign_eta(view, n, up, down, shares);
+        bench_assign_eta(&g->params, view, n, up, down, shares);
+        break;
+    case BENCH_LQF:
+        bench_assign_lqf(view, n, up, down, shares);
         break;
     case BENCH_NEAREST:
         bench_assign_nearest(view, n, g->config->floors, up, down, shares);
@@ -167,7 +170,8 @@ void bench_assign(struct bench_group *g, struct bench_view *view, int first, int
         claimed[1] |= share.up;
         claimed[0] |= share.down;
     }
-    update_waits(g, view, claimed);
+    if (g->config->assigner != BENCH_LQF) /* LQF leaves calls without a car. */
+        update_waits(g, view, claimed);
     for (int k = first; k <= last; k++) {
         g->cars[k].share.up |= view->starved[1];
         g->cars[k].share.down |= view->starved[0];

@@ -3,6 +3,11 @@
 
 #include "bench_group.h"
 
+static int64_t later(int64_t a_ms, int64_t b_ms)
+{
+    return a_ms > b_ms ? a_ms : b_ms;
+}
+
 static void serve_call(struct bench_group *g, int k, int way, int floor)
 {
     struct bench_view *view = bench_view_of(g, k);
@@ -43,7 +48,9 @@ static void unload(struct bench_group *g, struct bench_car *car)
 {
     int *riders = &car->riders[car->floor];
     for (int passenger = *riders; passenger != BENCH_NOBODY; passenger = g->passengers[passenger].next) {
-        g->journeys_ms[passenger] = g->now_ms - g->trips[passenger].at_ms;
+        const struct bench_trip *trip = &g->trips[passenger];
+        car->clear_at_ms += trip->leave_ms;
+        g->journeys_ms[passenger] = car->clear_at_ms - trip->at_ms;
         assert(car->load > 0 && g->riding > 0);
         car->load--;
         g->riding--;
@@ -57,9 +64,11 @@ static void board(struct bench_group *g, struct bench_car *car, int way)
     int *queue = &g->queue[way][car->floor];
     while (*queue != BENCH_NOBODY && (g->config->capacity == 0 || car->load < g->config->capacity)) {
         int passenger = *queue;
-        int to = (int)g->trips[passenger].to;
+        const struct bench_trip *trip = &g->trips[passenger];
+        int to = (int)trip->to;
         *queue = g->passengers[passenger].next;
-        g->waits_ms[passenger] = g->now_ms - g->trips[passenger].at_ms;
+        car->clear_at_ms += trip->enter_ms;
+        g->waits_ms[passenger] = car->clear_at_ms - trip->at_ms;
         g->passengers[passenger].next = car->riders[to];
         car->riders[to] = passenger;
         car->cab |= motion_bit(to);
@@ -72,13 +81,27 @@ static void board(struct bench_group *g, struct bench_car *car, int way)
         car->full[way] |= motion_bit(car->floor);
 }
 
+/* Let passengers enter who go in the direction of car *k*. */
+static void serve_hall_call(struct bench_group *g, int k)
+{
+    struct bench_car *car = &g->cars[k];
+    int way = car->direction == UP;
+    car->announced = true;
+    if ((bench_view_of(g, k)->hall[way] >> car->floor & 1) != 0)
+        serve_call(g, k, way, car->floor);
+    *(way == 1 ? &car->share.up : &car->share.down) &= ~motion_bit(car->floor);
+    board(g, car, way);
+}
+
 /* Serve the calls that an open door serves, by the rules of `serve` in act.py. */
 static void serve_open_door(struct bench_group *g, int k)
 {
     struct bench_car *car = &g->cars[k];
     struct motion_work all = work_here(g, k), mine = work_of(car);
     int direction = car->direction;
-    if (g->now_ms >= car->opened_at_ms + g->config->door_extension_ms)
+    if (g->now_ms < car->opened_at_ms)
+        bench_note_due(g, car->opened_at_ms);
+    if (g->now_ms < car->opened_at_ms || g->now_ms >= car->opened_at_ms + g->config->door_extension_ms)
         return;
     if (!car->announced && !motion_has_work_beyond(car->floor, direction, &mine))
         direction = motion_announced(car->floor, direction, &all);
@@ -87,18 +110,11 @@ static void serve_open_door(struct bench_group *g, int k)
     if (!has_hall && !has_cab)
         return;
     car->direction = direction;
-    car->next_at_ms = g->now_ms + ASSIGN_DOOR_MS;
+    car->clear_at_ms = later(car->clear_at_ms, g->now_ms);
     unload(g, car);
-    if (!has_hall)
-        return;
-    car->announced = true;
-    if ((bench_view_of(g, k)->hall[direction == UP] & here) != 0)
-        serve_call(g, k, direction == UP, car->floor);
-    if (direction == UP)
-        car->share.up &= ~here;
-    else
-        car->share.down &= ~here;
-    board(g, car, direction == UP);
+    if (has_hall)
+        serve_hall_call(g, k);
+    car->next_at_ms = car->clear_at_ms + g->config->times.dwell_ms;
 }
 
 /* Passengers who found no room press again when the door closes. */
@@ -116,9 +132,14 @@ static void press_again(struct bench_group *g, int k)
 
 static void depart(struct bench_group *g, struct bench_car *car, int direction)
 {
+    const struct bench_times *times = &g->config->times;
+    int64_t turn_ms = direction == car->heading ? 0 : times->turn_ms;
+    if (car->is_arriving && direction == car->heading)
+        car->next_at_ms = g->now_ms + times->pass_ms;
+    else
+        car->next_at_ms = later(g->now_ms, car->still_at_ms) + turn_ms + times->start_ms;
     car->behaviour = ASSIGN_MOVING;
-    car->direction = direction;
-    car->next_at_ms = g->now_ms + ASSIGN_TRAVEL_MS;
+    car->direction = car->heading = direction;
 }
 
 /* Apply a decision made at a floor, as `carry_out` in act.py does. */
@@ -127,6 +148,8 @@ static void apply(struct bench_group *g, int k, struct motion_move next)
     struct bench_car *car = &g->cars[k];
     if (car->behaviour == ASSIGN_DOOR_OPEN)
         press_again(g, k);
+    if (car->is_arriving)
+        car->still_at_ms = g->now_ms + g->config->times.brake_ms;
     switch (next.behaviour) {
     case ASSIGN_MOVING:
         g->counts->starts += !car->is_arriving || next.direction != car->direction;
@@ -144,8 +167,8 @@ static void apply(struct bench_group *g, int k, struct motion_move next)
         car->behaviour = ASSIGN_DOOR_OPEN;
         car->direction = next.direction;
         car->announced = false;
-        car->opened_at_ms = g->now_ms;
-        car->next_at_ms = g->now_ms + ASSIGN_DOOR_MS;
+        car->opened_at_ms = later(g->now_ms, car->still_at_ms) + g->config->times.open_ms;
+        car->next_at_ms = car->opened_at_ms + g->config->times.dwell_ms;
         serve_open_door(g, k);
     }
     car->is_arriving = false;

@@ -11,10 +11,13 @@ enum { BENCH_NOBODY = -1 };
 
 struct bench_car {
     int floor, direction;
+    int heading; /* the direction in which it last travelled */
     int behaviour; /* as published; an arriving car is idle until it decides */
     bool is_arriving;
     int64_t next_at_ms; /* when it reaches the next floor, or when its door closes */
     int64_t opened_at_ms, idle_at_ms; /* the start of its last stop, and of its last rest */
+    int64_t still_at_ms; /* when it has braked */
+    int64_t clear_at_ms; /* when the last passenger has passed the door */
     bool announced;
     uint64_t cab;
     struct assign_share share;
@@ -82,7 +85,9 @@ void bench_update_lamp(const struct bench_group *g, struct bench_view *view, int
 void bench_assign(struct bench_group *g, struct bench_view *view, int first, int last);
 
 /* Assign the calls *up* and *down* to the *n* cars of *view* by the rules of bench_rules.c. *shares* must be empty. */
-void bench_assign_eta(const struct bench_view *view, int n, uint64_t up, uint64_t down, struct assign_share *shares);
+void bench_assign_eta(const struct assign_params *params, const struct bench_view *view, int n, uint64_t up,
+                      uint64_t down, struct assign_share *shares);
+void bench_assign_lqf(const struct bench_view *view, int n, uint64_t up, uint64_t down, struct assign_share *shares);
 void bench_assign_nearest(const struct bench_view *view, int n, int floors, uint64_t up, uint64_t down,
                           struct assign_share *shares);
 

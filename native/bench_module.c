@@ -1,4 +1,4 @@
-/* elevator._bench: the dispatch benchmark of bench.h as Python functions. Nodes do not load it. */
+/* elevator._bench: the simulated group of bench.h as Python functions. Nodes do not load it. */
 #include "values.h"
 
 #include <limits.h>
@@ -46,20 +46,31 @@ static PyObject *learn(PyObject *module, PyObject *args)
     return Py_BuildValue("(NN)", build_ints(rates.up, floors), build_ints(rates.down, floors));
 }
 
+static bool are_valid_times(const struct bench_times *times)
+{
+    const int all[] = {times->pass_ms, times->start_ms, times->brake_ms, times->turn_ms,
+                       times->open_ms, times->dwell_ms, times->stop_ms};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (all[i] < 0 || all[i] > PLAN_MAX_MS)
+            return false;
+    return times->pass_ms > 0 && times->start_ms > 0;
+}
+
 static bool is_valid_config(const struct bench_config *config)
 {
     return config->cars >= 1 && config->cars <= ASSIGN_MAX_CARS && config->floors >= 2 &&
            config->floors <= ASSIGN_MAX_FLOORS && config->assigner >= 0 && config->assigner < BENCH_ASSIGNERS &&
            config->park >= 0 && config->park < BENCH_PARKS && config->park_after_ms >= 0 &&
            config->door_extension_ms >= 0 && config->capacity >= 0 && config->loss >= -1 && config->loss < 100 &&
-           is_valid_learning(&config->learning);
+           is_valid_learning(&config->learning) && are_valid_times(&config->times);
 }
 
 static bool are_valid_trips(const struct bench_trip *trips, Py_ssize_t count, int floors)
 {
     for (Py_ssize_t i = 0; i < count; i++)
         if (trips[i].at_ms < (i == 0 ? 0 : trips[i - 1].at_ms) || trips[i].from == trips[i].to || trips[i].from < 0 ||
-            trips[i].from >= floors || trips[i].to < 0 || trips[i].to >= floors)
+            trips[i].from >= floors || trips[i].to < 0 || trips[i].to >= floors || trips[i].enter_ms < 0 ||
+            trips[i].enter_ms > PLAN_MAX_MS || trips[i].leave_ms < 0 || trips[i].leave_ms > PLAN_MAX_MS)
             return false;
     return count > 0 && count < INT_MAX;
 }
@@ -84,7 +95,7 @@ static bool run(const struct bench_config *config, const Py_buffer *trips, const
 
 PyDoc_STRVAR(simulate_doc,
              "simulate($module, /, trips, waits, journeys, *, cars, floors, assigner, park, park_after_ms, "
-             "door_extension_ms, capacity, loss, seed, people_max, prior_ms, rate_max)\n--\n\n"
+             "door_extension_ms, capacity, loss, seed, people_max, prior_ms, rate_max, times)\n--\n\n"
              "Simulate passengers in virtual time. The first three arguments are buffers of 64-bit integers.");
 
 static PyObject *simulate(PyObject *module, PyObject *args, PyObject *keywords)
@@ -92,16 +103,19 @@ static PyObject *simulate(PyObject *module, PyObject *args, PyObject *keywords)
     (void)module;
     static char *names[] = {"trips", "waits",         "journeys",          "cars",     "floors", "assigner",
                             "park",  "park_after_ms", "door_extension_ms", "capacity", "loss",   "seed",
-                            "people_max", "prior_ms", "rate_max", NULL};
+                            "people_max", "prior_ms", "rate_max", "times", NULL};
     struct bench_config config;
     struct bench_learning *learning = &config.learning;
+    struct bench_times *times = &config.times;
     struct bench_counts counts;
     Py_buffer trips, waits, journeys;
     unsigned long long seed;
-    if (!PyArg_ParseTupleAndKeywords(args, keywords, "y*w*w*$iiiiiiiiKiii:simulate", names, &trips, &waits, &journeys,
-                                     &config.cars, &config.floors, &config.assigner, &config.park,
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "y*w*w*$iiiiiiiiKiii(iiiiiii):simulate", names, &trips, &waits,
+                                     &journeys, &config.cars, &config.floors, &config.assigner, &config.park,
                                      &config.park_after_ms, &config.door_extension_ms, &config.capacity, &config.loss,
-                                     &seed, &learning->people_max, &learning->prior_ms, &learning->rate_max))
+                                     &seed, &learning->people_max, &learning->prior_ms, &learning->rate_max,
+                                     &times->pass_ms, &times->start_ms, &times->brake_ms, &times->turn_ms,
+                                     &times->open_ms, &times->dwell_ms, &times->stop_ms))
         return NULL;
     config.seed = seed;
     bool done = run(&config, &trips, &waits, &journeys, &counts);
@@ -129,6 +143,7 @@ static int add_constants(PyObject *module)
                     PyModule_AddIntConstant(module, "PLAN", BENCH_PLAN) == 0 &&
                     PyModule_AddIntConstant(module, "ETA", BENCH_ETA) == 0 &&
                     PyModule_AddIntConstant(module, "NEAREST", BENCH_NEAREST) == 0 &&
+                    PyModule_AddIntConstant(module, "LQF", BENCH_LQF) == 0 &&
                     PyModule_AddIntConstant(module, "PARK_NONE", BENCH_PARK_NONE) == 0 &&
                     PyModule_AddIntConstant(module, "PARK_SPREAD", BENCH_PARK_SPREAD) == 0 &&
                     PyModule_AddIntConstant(module, "PARK_SPARING", BENCH_PARK_SPARING) == 0 &&
@@ -142,7 +157,7 @@ static PyModuleDef_Slot slots[] = {{Py_mod_exec, __extension__(void *)add_consta
 static struct PyModuleDef definition = {
     .m_base = PyModuleDef_HEAD_INIT,
     .m_name = "elevator._bench",
-    .m_doc = "A simulated group of cars with passengers for `elevator bench dispatch`, in C.",
+    .m_doc = "A simulated group of cars with passengers for `elevator bench`, in C.",
     .m_size = 0,
     .m_methods = functions,
     .m_slots = slots,

@@ -21,9 +21,8 @@ from array import array
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import NamedTuple
 
-from elevator import _assign, _bench
+from elevator import _assign
 from elevator.cli.arguments import Arguments, integer
 from elevator.cli.dispatch_report import (
     HEAD,
@@ -38,10 +37,7 @@ from elevator.cli.dispatch_report import (
     summary,
     title,
 )
-from elevator.core.act import PARK_AFTER_MS
-from elevator.core.door import DOOR_EXTENSION_MS
-from elevator.core.model import RATE_MAX
-from elevator.core.traffic import PEOPLE, PRIOR_MS
+from elevator.cli.simulated_group import ASSIGNERS, PARKS, TRIP_SIZE, Counts, run, uniform
 
 WARM_UP = 100
 """The waiting and journey times exclude this many passengers at the start of each simulation."""
@@ -50,18 +46,6 @@ BUILDINGS = {"3x4": (3, 4), "3x9": (3, 9), "6x16": (6, 16), "8x32": (8, 32)}
 PROFILES = {"up": (0.85, 0.05), "down": (0.05, 0.85), "inter": (0.0, 0.0), "lunch": (0.4, 0.4)}
 """For each profile: the fraction of passengers who go up from the lobby, and the fraction who go down to it."""
 LOADS = {"light": 0.25, "medium": 1.0, "heavy": 3.0}
-ASSIGNERS = {
-    "plan": _bench.PLAN,
-    "reference": _bench.REFERENCE,
-    "eta": _bench.ETA,
-    "nearest": _bench.NEAREST,
-}
-PARKS = {
-    "none": _bench.PARK_NONE,
-    "spread": _bench.PARK_SPREAD,
-    "sparing": _bench.PARK_SPARING,
-    "lobby": _bench.PARK_LOBBY,
-}
 BASELINES = ("reference", "eta", "nearest")
 
 COLUMNS = """\
@@ -70,6 +54,7 @@ algorithms:
   reference  the algorithm of the course's hall_request_assigner
   eta        estimated time of arrival: the sum of the times at which the cars serve their calls should be small
   nearest    a call goes to the nearest car that approaches in the right direction
+  lqf        longest queue first: a car that moves up goes to the queue that has waited longest
 All of them assign all calls again at every event.
 
 columns:
@@ -86,35 +71,10 @@ columns:
 """
 
 
-class Counts(NamedTuple):
-    """The fields of `struct bench_counts`; native/bench.h explains them."""
-
-    floors_moved: int
-    reassigned: int
-    starts: int
-    turns: int
-    decisions: int
-    decision_ns: int
-    decision_ns_most: int
-    samples: int
-    unclaimed: int
-    claimed_twice: int
-
-
-def uniform(seed: int) -> Iterator[float]:
-    """Yield uniform random numbers in [0, 1), which splitmix64 generates from *seed*."""
-    mask = (1 << 64) - 1
-    while True:
-        seed = (seed + 0x9E3779B97F4A7C15) & mask
-        z = ((seed ^ seed >> 30) * 0xBF58476D1CE4E5B9) & mask
-        z = ((z ^ z >> 27) * 0x94D049BB133111EB) & mask
-        yield ((z ^ z >> 31) >> 11) * 2.0**-53
-
-
 def trips(seed: int, count: int, floors: int, profile: tuple[float, float], per_ms: float) -> "array[int]":
     """Draw *count* passengers. On average, *per_ms* of them arrive per ms.
 
-    Return an array with three numbers for each passenger: arrival time in ms, origin and destination.
+    Return an array for `run`. The passengers need no time to enter or leave.
     """
     up, down = profile
     numbers = uniform(seed)
@@ -131,7 +91,7 @@ def trips(seed: int, count: int, floors: int, profile: tuple[float, float], per_
         else:
             origin = int(first * floors)
             destination = other + (other >= origin)
-        rows.extend((int(at_ms), origin, destination))
+        rows.extend((int(at_ms), origin, destination, 0, 0))
     return rows
 
 
@@ -163,38 +123,6 @@ def passengers_per_ms(cars: int, floors: int, profile: tuple[float, float], load
     return load * cars / (2 * _assign.DOOR_MS + _assign.TRAVEL_MS * (ridden + empty))
 
 
-class Run(NamedTuple):
-    """The result of one simulation. The times are in the order in which the passengers arrive."""
-
-    waits_ms: "array[int]"
-    journeys_ms: "array[int]"
-    counts: Counts
-
-
-def run(setting: Setting, cars: int, floors: int, seed: int, stream: "array[int]") -> Run:
-    """Simulate the passengers in *stream*, an array from `trips`."""
-    people = len(stream) // 3
-    waits_ms, journeys_ms = array("q", bytes(8 * people)), array("q", bytes(8 * people))
-    counts = _bench.simulate(
-        stream,
-        waits_ms,
-        journeys_ms,
-        cars=cars,
-        floors=floors,
-        assigner=ASSIGNERS[setting.assigner],
-        park=PARKS[setting.park],
-        park_after_ms=PARK_AFTER_MS,
-        door_extension_ms=DOOR_EXTENSION_MS,
-        capacity=setting.capacity,
-        loss=setting.loss,
-        seed=seed,
-        people_max=PEOPLE,
-        prior_ms=PRIOR_MS,
-        rate_max=RATE_MAX,
-    )
-    return Run(waits_ms, journeys_ms, Counts(*counts))
-
-
 def simulate(setting: Setting, cars: int, floors: int, streams: Sequence["array[int]"]) -> Results:
     """Simulate one building with each stream of passengers; combine the results."""
     waits: list[list[int]] = []
@@ -207,7 +135,7 @@ def simulate(setting: Setting, cars: int, floors: int, streams: Sequence["array[
         journeys += done.journeys_ms[WARM_UP:]
     every = sorted(chain.from_iterable(waits))
     total = Counts(*map(sum, zip(*counted, strict=True)))
-    passengers = sum(len(stream) // 3 for stream in streams)
+    passengers = sum(len(stream) // TRIP_SIZE for stream in streams)
     return Results(
         wait_s=mean(every) / 1000,
         p95_s=percentile_95(every) / 1000,

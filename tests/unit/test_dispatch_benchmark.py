@@ -11,18 +11,9 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from elevator.cli.dispatch_benchmark import (
-    ASSIGNERS,
-    BASELINES,
-    PROFILES,
-    WARM_UP,
-    passengers_per_ms,
-    run,
-    trip_probabilities,
-    trips,
-    uniform,
-)
+from elevator.cli.dispatch_benchmark import BASELINES, PROFILES, WARM_UP, passengers_per_ms, trip_probabilities, trips
 from elevator.cli.dispatch_report import STUDENT_95, Setting, ratio_of, student_95
+from elevator.cli.simulated_group import ASSIGNERS, TRIP_SIZE, run, uniform
 
 COMMAND = [sys.executable, "-m", "elevator", "bench", "dispatch"]
 ONE_VIEW = -1
@@ -40,7 +31,7 @@ def ride(
 
     Each of *people* is (time of arrival in ms, origin, destination).
     """
-    stream = array("q", [value for each in people for value in each])
+    stream = array("q", [value for each in people for value in (*each, 0, 0)])
     done = run(Setting(assigner, park, [1], len(people), capacity, loss), cars, 4, 1, stream)
     return list(zip(done.waits_ms, done.journeys_ms, strict=True))
 
@@ -94,7 +85,7 @@ def test_textbook_rules_differ_for_a_car_that_approaches_in_the_other_direction(
 
 
 def test_motor_starts_count_departures_but_not_floors_passed() -> None:
-    stream = array("q", [1000, 2, 0])
+    stream = array("q", [1000, 2, 0, 0, 0])
     counts = run(Setting("plan", "none", [1], 1, 0, ONE_VIEW), 1, 4, 1, stream).counts
     assert (counts.starts, counts.floors_moved) == (2, 4)
 
@@ -136,10 +127,10 @@ def test_arrival_rates_match_the_definition_of_a_load(
 def test_trips_follow_the_profile(profile: str) -> None:
     count, floors = 20_000, 5
     rows = trips(7, count, floors, PROFILES[profile], 0.001)
-    drawn = list(zip(rows[1::3], rows[2::3], strict=True))
+    drawn = list(zip(rows[1::TRIP_SIZE], rows[2::TRIP_SIZE], strict=True))
     for trip, chance in trip_probabilities(floors, PROFILES[profile]).items():
         assert drawn.count(trip) / count == pytest.approx(chance, abs=0.01)
-    assert rows[-3] / count == pytest.approx(1000, rel=0.05)
+    assert rows[-TRIP_SIZE] / count == pytest.approx(1000, rel=0.05)
 
 
 def test_interval_of_a_ratio_widens_with_the_spread_of_the_seeds() -> None:
