@@ -31,6 +31,8 @@ def run(arguments: list[str]) -> int:
     match arguments:
         case ["assign", *argv]:
             from elevator.cli.assign import main as command
+        case ["bench", "crites-barto", *argv]:
+            from elevator.cli.crites_barto import main as command
         case ["bench", *argv]:
             from elevator.cli.dispatch_benchmark import main as command
         case ["exam", *argv]:

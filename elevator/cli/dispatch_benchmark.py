@@ -54,7 +54,7 @@ algorithms:
   reference  the algorithm of the course's hall_request_assigner
   eta        estimated time of arrival: the sum of the times at which the cars serve their calls should be small
   nearest    a call goes to the nearest car that approaches in the right direction
-  lqf        longest queue first: a car that moves up goes to the queue that has waited longest
+  lqf        longest queue first, the yardstick of `bench crites-barto`
 All of them assign all calls again at every event.
 
 columns:
@@ -192,7 +192,7 @@ def main(argv: list[str]) -> int:
         epilog=COLUMNS,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("what", choices=["dispatch"], help="the benchmark to run")
+    parser.add_argument("what", choices=["dispatch"], help="the benchmark to run; `crites-barto` has its own options")
     parser.add_argument("--seed", type=integer(0, 1 << 62), metavar="N", help="first seed; default: random")
     parser.add_argument("--seeds", type=integer(1, 1000), default=2, metavar="N", help="number of seeds; default: 2")
     parser.add_argument(

@@ -34,7 +34,7 @@ other commands (each has its own --help):
                      connect the lab's I/O card to other controllers, as an elevator server
   elevator keygen    create a key that authenticates the nodes of a group
   elevator assign    assign hall calls like TTK4145's hall_request_assigner
-  elevator bench     measure passengers' waiting times relative to the reference algorithm
+  elevator bench     measure passengers' waiting times relative to other algorithms
   elevator soak      test simulated groups with fault injection
 """
 
