@@ -18,7 +18,8 @@ from elevator.building.elevator import Machine
 from elevator.building.shaft import Shaft, put
 from elevator.core.call_set import mask
 from elevator.core.model import EVERY_BUTTON, Button, Buttons, Confirmed, Inputs, Motor, Outputs
-from elevator.hardware.elevator_server import ElevatorServer, changes, snapshot, sweep
+from elevator.hardware.elevator_server import IDLE_SWEEP_MS, ElevatorServer, changes, snapshot, sweep, sweep_ms
+from elevator.hardware.panel_client import SWEEP_MS
 from elevator.hardware.panel_outputs import outputs_after, panel_buttons
 
 FLOORS = 4
@@ -50,6 +51,26 @@ def test_sweep_reads_all_inputs(pressed: Buttons, floor: float, stop: bool, obst
 def test_malformed_reply_is_refused(spoil: Callable[[bytes], bytes]) -> None:
     reply = protocol.answer(at(0), sweep(FLOORS), 0).replies
     assert snapshot(spoil(reply), FLOORS) is None
+
+
+REST = Outputs(floor=2, lamps=Buttons(up=0b1011, cab=0b0001))
+
+
+@pytest.mark.parametrize(
+    ("sent", "ms"),
+    [
+        (REST, IDLE_SWEEP_MS),
+        (None, SWEEP_MS),
+        (evolve(REST, floor=None), SWEEP_MS),
+        (evolve(REST, motor=Motor.UP), SWEEP_MS),
+        (evolve(REST, door=True), SWEEP_MS),
+        (evolve(REST, door=None), SWEEP_MS),
+        (evolve(REST, lamps=Buttons(down=0b0100)), SWEEP_MS),
+    ],
+)
+def test_panel_is_swept_more_often_unless_its_car_rests(sent: Outputs | None, ms: int) -> None:
+    """A lit lamp for the floor of the car means that the door is about to open."""
+    assert sweep_ms(sent) == ms
 
 
 every_outputs = st.builds(
