@@ -61,7 +61,7 @@ class Building:
         self._stream.flush()
         reply: dict[str, Any] = json.loads(self._stream.readline())
         if "error" in reply:
-            raise Failed(f"the simulator refuses to {do}: {reply['error']}")
+            raise Failed(f"the simulator refused the request {do!r}: {reply['error']}")
         return reply
 
     def cars(self) -> list[dict[str, Any]]:

@@ -167,7 +167,7 @@ HEAD = (
 
 
 def line(traffic: str, name: str, row: Score, wait_ratio: Ratio, squared_wait_ratio: Ratio) -> str:
-    """Return a line of the table."""
+    """Return the line of the table for the algorithm *name* in *traffic*."""
     return (
         f"{traffic:<11}{name:<11}{row.wait_s:>8.1f}{row.squared_wait_s2:>8.0f}{row.system_s:>10.1f}"
         f"{row.above_60_s_percent:>8.2f}{wait_ratio.value:>10.3f}{wait_ratio.margin:>7}"

@@ -37,7 +37,8 @@ CARD_S = 3.0
 FOREIGN_S = 0.5
 """How long to watch the I/O card for replies to another program's requests."""
 HALTS_MAX = 2
-"""More halts of the motor within FOREIGN_S show that another program writes to the card. A busy machine causes one."""
+"""If the motor halts more often than this within FOREIGN_S, another program writes to the card. A busy machine alone
+may cause one halt."""
 
 
 def main(config: Config, keys: Sequence[bytes], directory: Path | None, id_given: bool) -> int:

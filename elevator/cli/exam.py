@@ -183,7 +183,7 @@ def _run(arguments: Namespace, command: list[str], meanwhile: Callable[[], None]
 
 
 def _check_files(arguments: Namespace) -> None:
-    """Raise BadCommand if a file cannot be written or the directory to keep is not empty."""
+    """Raise BadCommand if a file cannot be written, or if the directory for `--keep` is not empty."""
     for file in (arguments.json, arguments.html):
         if file is not None and (why_not := _why_not_writable(file)):
             raise BadCommand(f"cannot write {file}: {why_not}")

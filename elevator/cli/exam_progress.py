@@ -27,7 +27,7 @@ def time_left(planned_s: Sequence[float], took_s: Sequence[float], running_s: fl
 
 
 class Progress:
-    """Redraws the line while the exam runs. Does nothing if *stream* is no terminal."""
+    """Redraws the progress line while the exam runs. Does nothing if *stream* is not a terminal."""
 
     def __init__(
         self, planned_s: Sequence[float], stream: TextIO = sys.stderr, clock: Callable[[], float] = time.monotonic

@@ -10,7 +10,7 @@ Read model.py and messages.py first: they define the vocabulary. Then read step.
     replica       the call set (call_set.py), the part of it that is on disk, and the lit lamps
     peers         the failure detector: which other nodes are alive
     assignment    which car answers which hall call, and where idle cars wait
-    drive         the car: position, travel_times and door. act chooses its next action by the rules in motion
+    drive         the car: its position, travel times and door. act.py chooses its next action by the rules in motion.py
     traffic       how many passengers arrive at each hall button
     outgoing      the next heartbeat, and when it is due; its introduction explains the protocol
 

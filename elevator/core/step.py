@@ -226,7 +226,7 @@ def receive_duplicate(node: Node, heartbeat: Heartbeat) -> Node:
 
 
 def match_digests(node: Node) -> Node:
-    """Compare the digests of peers with those of this node. A peer with an equal digest has the same call set.
+    """Note the call set of each peer whose digest equals one of this node's: equal digests mean equal call sets.
 
     This node has two digests: one of all its calls, and one of its published calls.
     """

@@ -51,7 +51,7 @@ def examine(test: ExamTest, subject: Subject, setting: ExamSetting, meanwhile: C
 def _run(
     test: ExamTest, subject: Subject, setting: ExamSetting, meanwhile: Callable[[], None], suffix: str = ""
 ) -> Result:
-    """Run *test* once. *suffix* is appended to its name in the name of the directory to keep."""
+    """Run *test* once. `--keep` stores its files in a directory named after the test, followed by *suffix*."""
     cars = setting.cars if test.cars is None else test.cars
     rng = random.Random(f"{setting.seed}/{test.name}")
     with ExitStack() as stack:

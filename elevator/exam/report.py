@@ -41,7 +41,7 @@ def duration(whole_s: float) -> str:
 
 
 def value_of(figure: Figure) -> str:
-    """Return the value of *figure* with its unit. A fraction has at least three significant digits."""
+    """Return the value of *figure* with its unit. A fraction has two decimals below 10, one below 100, else none."""
     size = abs(float(figure.value))
     digits = 0 if size >= 100 or size.is_integer() else 1 if size >= 10 else 2
     return f"{figure.value:.{digits}f} {figure.unit}".rstrip()

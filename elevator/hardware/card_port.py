@@ -50,7 +50,7 @@ def find_port(where: str) -> str:
     if len(cards) == 1:
         return str(cards[0])
     if cards:
-        raise OSError(errno.ENODEV, f"more than one card, so choose one with --serial: {listed(cards)}")
+        raise OSError(errno.ENODEV, f"more than one card in {BY_ID}, so choose one with --serial PATH: {listed(cards)}")
     others = sorted(BY_ID.glob("*"))
     raise OSError(errno.ENODEV, f"no card in {BY_ID}" + (f", only {listed(others)}" if others else ""))
 

@@ -148,7 +148,7 @@ def test_all_missing_prerequisites_are_reported_at_once(bare: Path) -> None:
 
 
 class Checkout:
-    """The setup scripts, copied to a folder with a space in its name. Their PATH contains only fake programs."""
+    """The setup scripts, in a folder with a space in its name. PATH has basic tools, and a fake compiler and Python."""
 
     def __init__(self, programs: Path) -> None:
         self.root = programs.parent / "my checkout"

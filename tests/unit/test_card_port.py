@@ -373,7 +373,7 @@ def test_card_is_swept_at_the_given_interval_or_every_10_ms_if_that_is_shorter(i
         (("usb-FTDI_UART-if00",), "only usb-FTDI_UART-if00"),
         (
             ("usb-NTNU_Arduino_IO_Card_1", "usb-NTNU_Arduino_IO_Card_2"),
-            "choose one with --serial: usb-NTNU_Arduino_IO_Card_1, usb",
+            "choose one with --serial PATH: usb-NTNU_Arduino_IO_Card_1, usb",
         ),
     ],
 )

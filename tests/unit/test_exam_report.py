@@ -178,7 +178,7 @@ class TestTerminal:
         ("value", "shown"),
         [(0, "0 s"), (0.094, "0.09 s"), (3, "3 s"), (12.345, "12.3 s"), (1234.5, "1234 s"), (-0.5, "-0.50 s")],
     )
-    def test_fractions_have_at_least_three_significant_digits(self, value: float, shown: str) -> None:
+    def test_fractions_have_fewer_decimals_the_larger_they_are(self, value: float, shown: str) -> None:
         assert value_of(Figure("x", value, "s")) == shown
 
     def test_escape_sequences_and_control_characters_are_not_printed(self) -> None:

@@ -266,7 +266,7 @@ def test_program_directory_is_found_through_a_symbolic_link(
         ([os.fsdecode(b"\xff")], "?"),
     ],
 )
-def test_unknown_arguments_are_reported(file: Path, argv: list[str], listed: str) -> None:
+def test_ignored_arguments_are_reported(file: Path, argv: list[str], listed: str) -> None:
     parsed, lines = options([*argv, "--port", "15000"])
     assert lines == [f"ignored {listed}"]
     assert (parsed.port, parsed.travel_ms) == (15000, 2000)
