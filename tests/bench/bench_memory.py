@@ -27,7 +27,8 @@ from bench_flood import EVERYBODY, malformed
 from lab import Lab, comm, lab
 
 from elevator.hardware.panel_outputs import panel_buttons
-from elevator.simulation.faults import Plan, Press
+from elevator.simulation.chains import Size, draw_presses_at
+from elevator.simulation.faults import Plan
 from elevator.simulation.plans import draw_fault, draw_process
 from elevator.simulation.simulated_node import SimulatedNode
 from elevator.simulation.world import World
@@ -67,21 +68,16 @@ def main() -> int:
 
 
 def simulate(hours: int) -> None:
-    rng, cars, floors, calm_at_ms = random.Random(1), 3, 4, hours * 3_600_000
+    rng, size = random.Random(1), Size(cars=3, floors=4, calm_at_ms=hours * 3_600_000)
     minutes = hours * 60
-    drawn = [draw_fault(rng, cars, calm_at_ms) for _ in range(minutes // 4)]
-    drawn += [each for _ in range(minutes // 4) for each in draw_process(rng, cars, calm_at_ms)]
-    presses = [
-        Press(
-            at_ms := rng.randrange(calm_at_ms), at_ms + 200, rng.randrange(cars), *rng.choice([*panel_buttons(floors)])
-        )
-        for _ in range(minutes * 2)
-    ]
-    presses.sort(key=lambda press: press.at_ms)
+    drawn = [draw_fault(rng, size) for _ in range(minutes // 4)]
+    drawn += [each for _ in range(minutes // 4) for each in draw_process(rng, size)]
+    times = sorted(rng.randrange(size.calm_at_ms) for _ in range(minutes * 2))
+    presses = draw_presses_at(rng, size, None, times)
     faults = tuple(sorted(drawn, key=lambda fault: fault.at_ms))
-    world = World(Plan(1, cars, floors, 2000, calm_at_ms, faults, tuple(presses)))
+    world = World(Plan(1, size.cars, size.floors, 2000, size.calm_at_ms, faults, tuple(presses)))
     for quarter in range(1, 5):
-        world.run_until(calm_at_ms * quarter // 4)
+        world.run_until(size.calm_at_ms * quarter // 4)
         world.transcript.clear()
         most: dict[str, int] = {}
         for node in world.nodes:
