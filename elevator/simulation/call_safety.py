@@ -32,10 +32,9 @@ from elevator.simulation.events import (
     MachineChanged,
     ProgramStarted,
     RecordStored,
-    Stream,
+    Trial,
     TurnTaken,
 )
-from elevator.simulation.faults import Plan
 from elevator.simulation.observed import Observed, ObservedNode
 
 PANEL_DELAY_MAX_MS = 2000
@@ -51,10 +50,10 @@ RUNS_KEPT = 12
 class CallLedger:
     """Tracks every press of a run, and judges what the nodes do with it."""
 
-    def __init__(self, plan: Plan, observed: Observed, stream: Stream) -> None:
-        self.plan = plan
+    def __init__(self, trial: Trial, observed: Observed) -> None:
+        self.trial = trial
         self.observed = observed
-        self.clock, self.fail, self.emit = observed.clock, observed.fail, stream.emit
+        self.fail, self.emit = trial.fail, trial.emit
         self.runs: dict[Author, int] = {}
         """Maps each incarnation to its node's number in the world."""
         self.pressed_at_ms: dict[Dot, int] = {}
@@ -84,14 +83,14 @@ class CallLedger:
         """The last digest that each incarnation has published."""
         self.own_runs: dict[int, set[Author]] = {}
         """Maps each node to the incarnations that have stored a record on its disk. The node owns their presses."""
-        stream.subscribe(Joined, self.on_joined)
-        stream.subscribe(Left, lambda event: self.wipe(event.node))
-        stream.subscribe(DiskWiped, lambda event: self.wipe(event.node))
-        stream.subscribe(RecordStored, self.on_record_stored)
-        stream.subscribe(ProgramStarted, self.on_program_started)
-        stream.subscribe(TurnTaken, self.judge_turn)
-        stream.subscribe(HeartbeatSent, self.judge_heartbeat)
-        stream.subscribe(MachineChanged, self.judge_lamps)
+        trial.subscribe(Joined, self.on_joined)
+        trial.subscribe(Left, lambda event: self.wipe(event.node))
+        trial.subscribe(DiskWiped, lambda event: self.wipe(event.node))
+        trial.subscribe(RecordStored, self.on_record_stored)
+        trial.subscribe(ProgramStarted, self.on_program_started)
+        trial.subscribe(TurnTaken, self.judge_turn)
+        trial.subscribe(HeartbeatSent, self.judge_heartbeat)
+        trial.subscribe(MachineChanged, self.judge_lamps)
 
     # Presses and services
 
@@ -104,10 +103,10 @@ class CallLedger:
     def wipe(self, id: int) -> None:
         """Forget the disk contents of node *id*. Excuse the open presses that the node cannot recover from peers."""
         self.stored[id], self.own_runs[id] = {EMPTY.digest}, set()
-        node_id = self.observed.nodes[id].node_id if id in self.observed.nodes else None
+        node_id = self.observed.nodes[id].node_id if id < len(self.observed.nodes) else None
         for dot, call in self.open.items():
-            holders = [each for each in self.observed.nodes.values() if each.id != id and dot in each.durable.live]
-            if not holders or (call.car == node_id and self.plan.loses_links()):
+            holders = [each for each in self.observed.nodes if each.id != id and dot in each.disk.durable.live]
+            if not holders or (call.car == node_id and self.trial.plan.loses_links()):
                 self.excused.add(dot)
 
     def on_record_stored(self, event: RecordStored) -> None:
@@ -117,7 +116,7 @@ class CallLedger:
         self.own_runs[event.node].add(Author(self.observed.nodes[event.node].node_id, event.record.incarnation))
 
     def on_program_started(self, event: ProgramStarted) -> None:
-        node, state, now_ms = self.observed.nodes[event.node], event.state, self.clock()
+        node, state, now_ms = self.observed.nodes[event.node], event.state, self.trial.now_ms
         self.runs[state.me] = node.id
         self.vectors[state.calls.digest] = state.calls.current.seen
         self.withdrawn[node.id] |= {call: (now_ms, dots) for call, dots in self.confirmed[node.id].items()}
@@ -130,7 +129,7 @@ class CallLedger:
     def judge_turn(self, event: TurnTaken) -> None:
         before, after, tick = event.before, event.after, event.tick
         node = self.observed.nodes[event.node]
-        if node.floors != self.plan.floors:  # The group must ignore the calls of such a node.
+        if node.floors != self.trial.plan.floors:  # The group must ignore the calls of such a node.
             return
         if tick.inputs is not before.inputs and tick.inputs is not None:
             self.judge_presses(node, before, after, tick.inputs)
@@ -160,7 +159,7 @@ class CallLedger:
         for older in [d for d, c in self.open.items() if d.author == dot.author and c == call]:
             del self.open[older]
             self.replaced[older] = dot
-        self.pressed_at_ms[dot], self.call_of[dot], self.open[dot] = self.clock(), call, call
+        self.pressed_at_ms[dot], self.call_of[dot], self.open[dot] = self.trial.now_ms, call, call
         self.emit(CallPressed(node.id, call, dot))
 
     def judge_calls(self, node: ObservedNode, before: Calls, state: Node) -> None:
@@ -189,14 +188,14 @@ class CallLedger:
             self.fail(f"node {node.id} removed {call} without serving it")
 
     def add_service(self, node: ObservedNode, call: Call, at_ms: int, is_first: bool) -> None:
-        self.served_at_ms[call] = self.clock()
+        self.served_at_ms[call] = self.trial.now_ms
         self.emit(CallServed(node.id, call, is_first, at_ms))
 
     # Confirmations and lamps
 
     def judge_confirmations(self, node: ObservedNode, state: Node) -> None:
         """Check the calls that a turn has confirmed. Record the calls that are no longer confirmed."""
-        confirmed, now_ms = self.confirmed[node.id], self.clock()
+        confirmed, now_ms = self.confirmed[node.id], self.trial.now_ms
         for call in confirmed.keys() - state.lit:
             self.withdrawn[node.id][call] = now_ms, confirmed.pop(call)
         for call in sorted(state.lit - confirmed.keys()):
@@ -206,8 +205,8 @@ class CallLedger:
             if not any(self.is_guaranteed(node, state, dot) for dot in dots):
                 self.fail(f"node {node.id} confirmed {call}, but a required disk lacks its press: {dots}")
             self.ever_confirmed.update(dots)
-            holders = self.observed.nodes.values()
-            self.excused.update(dot for dot in dots if not any(dot in each.durable.live for each in holders))
+            holders = self.observed.nodes
+            self.excused.update(dot for dot in dots if not any(dot in each.disk.durable.live for each in holders))
             confirmed[call] = dots
 
     def is_guaranteed(self, node: ObservedNode, state: Node, dot: Dot) -> bool:
@@ -216,14 +215,14 @@ class CallLedger:
             for peer in state.peers.known.values()
             if state.now_ms < peer.timeout_at_ms and peer.heartbeat.hears >> state.me.id & 1
         ]
-        own = covers(node.durable.seen, dot) or (node.is_disk_failing and bool(counted_on))
+        own = covers(node.disk.durable.seen, dot) or (node.is_disk_failing and bool(counted_on))
         return own and all(
             covers(self.sent[run], dot) for run in counted_on if run in self.sent
         )  # Ghosts are not in `sent`.
 
     def judge_heartbeat(self, event: HeartbeatSent) -> None:
         node, heartbeat = self.observed.nodes[event.node], event.heartbeat
-        if node.floors != self.plan.floors:
+        if node.floors != self.trial.plan.floors:
             return
         vector = self.vectors.get(heartbeat.digest, {})
         if not node.is_disk_failing and heartbeat.digest not in self.stored[node.id]:
@@ -239,14 +238,14 @@ class CallLedger:
 
     def judge_lamps(self, event: MachineChanged) -> None:
         node, was, now = self.observed.nodes[event.node], event.before.lamps, event.after.lamps
-        if was is now or node.floors != self.plan.floors:
+        if was is now or node.floors != self.trial.plan.floors:
             return
         old, new, lit = node.calls_of(was), node.calls_of(now), self.lit[node.id]
         for call in sorted(new - old):
             since_ms, dots = self.withdrawn[node.id].get(call, (-PANEL_DELAY_MAX_MS, []))
             if call in self.confirmed[node.id]:
                 dots = self.confirmed[node.id][call]
-            elif self.clock() - since_ms > PANEL_DELAY_MAX_MS:
+            elif self.trial.now_ms - since_ms > PANEL_DELAY_MAX_MS:
                 self.fail(f"car {node.id} lights the lamp of {call}, but its node has not confirmed the call")
             lit[call] = dots
         for call in sorted(old - new):
@@ -269,26 +268,26 @@ class CallLedger:
 
     def judge_agreement(self) -> None:
         """Check that all panels show the same hall lamps (G5)."""
-        lost = self.plan.lost_cars()
-        recent = {call for call, at_ms in self.served_at_ms.items() if self.clock() - at_ms <= SPREAD_MS}
+        lost = self.trial.plan.lost_cars()
+        recent = {call for call, at_ms in self.served_at_ms.items() if self.trial.now_ms - at_ms <= SPREAD_MS}
         panels = [
             {call for call in node.calls_of(node.machine.lamps) if call.button is not Button.CAB} - recent
-            for node in self.observed.nodes.values()
+            for node in self.observed.nodes
             if node.id not in lost
         ]
-        if not self.plan.loses_links() and any(panel != panels[0] for panel in panels):
+        if not self.trial.plan.loses_links() and any(panel != panels[0] for panel in panels):
             self.fail(f"the hall lamps differ between panels: {panels}")
 
     def judge_end(self) -> None:
         """Check that each node knows the calls of all others, and that every confirmed call was served."""
-        lost, nodes = self.plan.lost_cars(), [node for node in self.observed.nodes.values() if node.is_alive]
+        lost, nodes = self.trial.plan.lost_cars(), [node for node in self.observed.nodes if node.state is not None]
         states = [(node.id, node.state) for node in nodes if node.state is not None]
         for id, state in states:
             needed = {dot.author for dot in state.calls.live}
             runs = Counter(author.id for author in state.calls.seen if author not in needed)
             if max(runs.values(), default=0) > RUNS_KEPT:
                 self.fail(f"node {id} remembers too many old incarnations (number for each id: {runs})")
-            for other_id, other in states if not self.plan.loses_links() and not {id} & lost else ():
+            for other_id, other in states if not self.trial.plan.loses_links() and not {id} & lost else ():
                 peer = state.peers.known.get(other.me.id)
                 if (
                     other is not state
@@ -300,8 +299,8 @@ class CallLedger:
             last, call = dot, self.call_of[dot]
             while last in self.replaced:
                 last = self.replaced[last]
-            holders = [node for node in self.observed.nodes.values() if last in node.durable.live]
-            is_gone = bool(holders) and not any(node.is_alive for node in holders)
+            holders = [node for node in self.observed.nodes if last in node.disk.durable.live]
+            is_gone = bool(holders) and not any(node.state is not None for node in holders)
             if is_gone or {dot, last} & self.excused or call.car in lost:
                 continue
             if self.served_at_ms.get(call, -1) < self.pressed_at_ms[dot]:

@@ -14,8 +14,8 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from elevator.core.evolve import evolve
+from elevator.simulation.events import Violation
 from elevator.simulation.faults import Plan
-from elevator.simulation.observed import Violation
 from elevator.simulation.plans import plan
 from elevator.simulation.world import World
 

@@ -21,7 +21,7 @@ from elevator.core.model import EVERY_CAR, NEVER_MS, Button, Call, Direction, Do
 from elevator.core.node import Node, has_duplicate
 from elevator.simulation.call_safety import CallLedger
 from elevator.simulation.car_safety import DOOR_MS, REACTION_MS
-from elevator.simulation.events import CallServed, Joined, MachineChanged, ProgramStarted, Stream, TimePassed
+from elevator.simulation.events import CallServed, Joined, MachineChanged, ProgramStarted, TimePassed, Trial
 from elevator.simulation.faults import FaultKind
 from elevator.simulation.health import Health
 from elevator.simulation.observed import Observed, ObservedNode
@@ -71,24 +71,24 @@ class Journey:
 class CarConduct:
     """Judges how all cars serve their passengers in one run."""
 
-    def __init__(self, observed: Observed, health: Health, ledger: CallLedger, stream: Stream, travel_ms: int) -> None:
+    def __init__(self, trial: Trial, observed: Observed, health: Health, ledger: CallLedger) -> None:
+        self.trial = trial
         self.observed = observed
         self.health = health
         self.ledger = ledger
-        self.travel_ms = travel_ms
-        self.stuck_max_ms = max(travel_ms, USUAL_TRAVEL_MS) * 21 // 20 + MOTOR_FAULT_MS
-        self.clock, self.fail = observed.clock, observed.fail
+        self.stuck_max_ms = max(trial.plan.travel_ms, USUAL_TRAVEL_MS) * 21 // 20 + MOTOR_FAULT_MS
+        self.fail = trial.fail
         self.journeys: dict[int, Journey] = {}
         self.check_at_ms = 0
-        stream.subscribe(Joined, lambda event: self.journeys.update({event.node: Journey()}))
-        stream.subscribe(ProgramStarted, lambda event: self.journeys.update({event.node: Journey()}))
-        stream.subscribe(CallServed, self.on_served)
-        stream.subscribe(MachineChanged, self.judge_machine)
-        stream.subscribe(TimePassed, self.check)
+        trial.subscribe(Joined, lambda event: self.journeys.update({event.node: Journey()}))
+        trial.subscribe(ProgramStarted, lambda event: self.journeys.update({event.node: Journey()}))
+        trial.subscribe(CallServed, self.on_served)
+        trial.subscribe(MachineChanged, self.judge_machine)
+        trial.subscribe(TimePassed, self.check)
 
     def on_served(self, event: CallServed) -> None:
         journey = self.journeys[event.node]
-        journey.served_at_ms = self.clock()
+        journey.served_at_ms = self.trial.now_ms
         if event.call.button is not Button.CAB:
             journey.is_repeated = journey.is_repeated or not event.is_first
             journey.announced = Direction.UP if event.call.button is Button.UP else Direction.DOWN
@@ -99,7 +99,7 @@ class CarConduct:
         if new.door and not old.door:
             self.judge_opening(node, journey)
         elif old.door and not new.door:
-            journey.closed_at_ms = self.clock()
+            journey.closed_at_ms = self.trial.now_ms
         if new.sensed != old.sensed:
             is_coming = new.sensed is not None and new.shaft.motor is not Motor.STOP
             journey.arrival = node.state if is_coming else None
@@ -133,7 +133,7 @@ class CarConduct:
             self.fail(f"car {node.id} passes its cab call to floor {floor}")
 
     def judge_departure(self, node: ObservedNode, journey: Journey, direction: Direction) -> None:
-        now_ms, floor, state = self.clock(), node.machine.sensed, node.state
+        now_ms, floor, state = self.trial.now_ms, node.machine.sensed, node.state
         has_just_closed = journey.is_at_stop and journey.closed_at_ms == now_ms and node.knows_when_opened()
         heading = journey.heading if not journey.is_at_stop or has_just_closed else None
         announced, is_repeated = (journey.announced, journey.is_repeated) if has_just_closed else (None, False)
@@ -154,23 +154,23 @@ class CarConduct:
     # Periodic checks
 
     def check(self, event: TimePassed) -> None:
-        for node in self.observed.nodes.values():
+        for node in self.observed.nodes:
             journey = self.journeys[node.id]
-            if journey.arrival is not None and self.clock() - node.sensed_at_ms > REACTION_MS:
+            if journey.arrival is not None and self.trial.now_ms - node.sensed_at_ms > REACTION_MS:
                 self.judge_passing(node, journey.arrival)
                 journey.arrival = None
-        if self.clock() < self.check_at_ms:
+        if self.trial.now_ms < self.check_at_ms:
             return
-        self.check_at_ms = self.clock() + CHECK_MS
-        for node in self.observed.nodes.values():
-            if node.id < self.health.cars and node.is_alive and self.health.is_program_unaffected(node.id):
+        self.check_at_ms = self.trial.now_ms + CHECK_MS
+        for node in self.observed.nodes:
+            if node.id < self.trial.plan.cars and node.state is not None and self.health.is_program_unaffected(node.id):
                 self.judge_fault_reports(node)
-            if node.is_alive and self.health.is_unaffected(node.id):
+            if node.state is not None and self.health.is_unaffected(node.id):
                 self.judge_idle(node, self.journeys[node.id])
             else:
-                self.journeys[node.id].in_service_at_ms = self.clock()
+                self.journeys[node.id].in_service_at_ms = self.trial.now_ms
         for dot, call in self.ledger.open.items():
-            if self.ledger.pressed_at_ms[dot] > self.clock() - DARK_MS:
+            if self.ledger.pressed_at_ms[dot] > self.trial.now_ms - DARK_MS:
                 break
             self.judge_dark(dot, call)
 
@@ -179,7 +179,7 @@ class CarConduct:
 
         The stop button and a dead sensor must stop the motor. A car that cannot serve calls must report a fault.
         """
-        machine, now_ms = node.machine, self.clock()
+        machine, now_ms = node.machine, self.trial.now_ms
         is_stop_known = now_ms - node.stop_changed_at_ms >= SHOWN_MS
         if is_stop_known and machine.stop_lamp != machine.stop:
             self.fail(
@@ -202,7 +202,7 @@ class CarConduct:
             self.fail(f"car {node.id} cannot serve calls but does not report a fault")
 
     def judge_idle(self, node: ObservedNode, journey: Journey) -> None:
-        machine, now_ms = node.machine, self.clock()
+        machine, now_ms = node.machine, self.trial.now_ms
         is_shown = machine.indicator == machine.sensed or machine.sensed is None
         if not is_shown and now_ms - node.sensed_at_ms >= SHOWN_MS:
             self.fail(f"the indicator of car {node.id} shows floor {machine.indicator} at floor {machine.sensed}")
@@ -211,7 +211,7 @@ class CarConduct:
         is_kept_open = fault is Fault.DOOR and machine.door and now_ms - node.opened_at_ms > RELEASED_MS
         if fault in (Fault.NONE, Fault.POSITION) or is_kept_open:
             journey.in_service_at_ms = now_ms
-        elif now_ms - journey.in_service_at_ms > self.travel_ms + SHOWN_MS:
+        elif now_ms - journey.in_service_at_ms > self.trial.plan.travel_ms + SHOWN_MS:
             self.fail(f"car {node.id} is healthy but reports a fault: {fault}")
         if not machine.door:
             return
@@ -232,19 +232,20 @@ class CarConduct:
 
     def judge_dark(self, dot: Dot, call: Call) -> None:
         """Check that a press has lit its lamp on the same panel in time (DARK_MS, DARK_LOSSY_MS)."""
-        node = self.observed.nodes.get(self.ledger.runs[dot.author])
-        if node is None or node.state is None or node.state.me != dot.author or not node.is_alive:
+        members = self.observed.nodes[: self.trial.plan.cars]
+        node = next((each for each in members if each.state is not None and each.state.me == dot.author), None)
+        if node is None:
             return
-        is_clear = self.health.network.from_ms <= self.clock()
-        long_ago_ms = self.clock() - (DARK_MS if is_clear else DARK_LOSSY_MS)
-        if self.ledger.pressed_at_ms[dot] > long_ago_ms or node.id >= self.health.cars:
+        is_clear = self.health.network.from_ms <= self.trial.now_ms
+        long_ago_ms = self.trial.now_ms - (DARK_MS if is_clear else DARK_LOSSY_MS)
+        if self.ledger.pressed_at_ms[dot] > long_ago_ms:
             return
         if not self.health.is_program_unaffected(node.id, long_ago_ms) or call in node.machine.lamps:
             return
         others = [
             each
             for each in self.observed.nodes
-            if each != node.id and self.health.is_program_unaffected(each, long_ago_ms)
+            if each is not node and self.health.is_program_unaffected(each.id, long_ago_ms)
         ]
         is_held = not node.is_disk_failing and not self.health.has(node.id, FaultKind.DISK)
         if is_held or (is_clear and others):

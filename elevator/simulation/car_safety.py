@@ -21,8 +21,8 @@ from elevator.simulation.events import (
     Joined,
     MachineChanged,
     ProgramStarted,
-    Stream,
     TimePassed,
+    Trial,
     TurnTaken,
 )
 from elevator.simulation.faults import FaultKind
@@ -61,32 +61,33 @@ class Stop:
 class CarSafety:
     """Judges the safety of all cars in one run."""
 
-    def __init__(self, observed: Observed, health: Health, stream: Stream) -> None:
+    def __init__(self, trial: Trial, observed: Observed, health: Health) -> None:
+        self.trial = trial
         self.observed = observed
         self.health = health
-        self.clock, self.fail = observed.clock, observed.fail
+        self.fail = trial.fail
         self.stops: dict[int, Stop] = {}
-        stream.subscribe(Joined, lambda event: self.stops.update({event.node: Stop()}))
-        stream.subscribe(ProgramStarted, self.on_program_started)
-        stream.subscribe(FaultEnded, self.on_fault_ended)
-        stream.subscribe(TurnTaken, self.judge_turn)
-        stream.subscribe(TimePassed, self.check)
-        stream.subscribe(MachineChanged, self.judge_machine)
-        stream.subscribe(CallServed, self.judge_service)
+        trial.subscribe(Joined, lambda event: self.stops.update({event.node: Stop()}))
+        trial.subscribe(ProgramStarted, self.on_program_started)
+        trial.subscribe(FaultEnded, self.on_fault_ended)
+        trial.subscribe(TurnTaken, self.judge_turn)
+        trial.subscribe(TimePassed, self.check)
+        trial.subscribe(MachineChanged, self.judge_machine)
+        trial.subscribe(CallServed, self.judge_service)
 
     def reaction_ms(self, node: ObservedNode) -> int:
         """Return how long a node may take to react to an event at its panel."""
         return REACTION_MS if self.health.is_program_unaffected(node.id) else PANEL_DELAY_MAX_MS
 
     def on_program_started(self, event: ProgramStarted) -> None:
-        self.stops[event.node] = Stop(self.clock())
+        self.stops[event.node] = Stop(self.trial.now_ms)
 
     def on_fault_ended(self, event: FaultEnded) -> None:
         if event.fault.kind is FaultKind.SERVER:
-            self.stops[event.fault.target].dwell_from_ms = self.clock()
+            self.stops[event.fault.target].dwell_from_ms = self.trial.now_ms
 
     def judge_turn(self, event: TurnTaken) -> None:
-        node, stop, now_ms = self.observed.nodes[event.node], self.stops[event.node], self.clock()
+        node, stop, now_ms = self.observed.nodes[event.node], self.stops[event.node], self.trial.now_ms
         inputs = event.tick.inputs
         if inputs is not None and inputs.floor is not None and inputs.floor < node.floors:
             stop.has_seen_floor, stop.search_since_ms = True, None
@@ -99,9 +100,9 @@ class CarSafety:
             self.fail(f"node {node.id} confirms {sorted(fresh)} before it has listened long enough")
 
     def check(self, event: TimePassed) -> None:
-        now_ms = self.clock()
-        for node in self.observed.nodes.values():
-            is_listening = node.is_alive and REACTION_MS <= now_ms - node.listens_from_ms < LISTEN_MS
+        now_ms = self.trial.now_ms
+        for node in self.observed.nodes:
+            is_listening = node.state is not None and REACTION_MS <= now_ms - node.listens_from_ms < LISTEN_MS
             if is_listening and node.machine.shaft.motor and self.reacts_at_once(node):
                 self.fail(f"car {node.id} moves before its program has listened long enough")
             search_since_ms = self.stops[node.id].search_since_ms
@@ -119,7 +120,7 @@ class CarSafety:
         if old.door and not new.door:
             self.judge_closing(node)
         elif new.door and not old.door:
-            self.stops[node.id].dwell_from_ms, self.stops[node.id].hall = self.clock(), None
+            self.stops[node.id].dwell_from_ms, self.stops[node.id].hall = self.trial.now_ms, None
         self.track_obstruction(node, new)
         if new.shaft.motor is not old.shaft.motor:
             self.judge_motor(node, new)
@@ -136,15 +137,15 @@ class CarSafety:
     def judge_closing(self, node: ObservedNode) -> None:
         if not node.knows_when_opened():
             return  # After a restart, the node may not know when the door opened.
-        open_ms = self.clock() - self.stops[node.id].dwell_from_ms
+        open_ms = self.trial.now_ms - self.stops[node.id].dwell_from_ms
         if open_ms < DOOR_MS:
             self.fail(f"the door of car {node.id} closed only {open_ms} ms after its dwell time began")
-        if node.machine.obstructed and self.clock() - node.obstructed_at_ms > self.reaction_ms(node):
+        if node.machine.obstructed and self.trial.now_ms - node.obstructed_at_ms > self.reaction_ms(node):
             self.fail(f"the door of car {node.id} closed while it was obstructed")
 
     def track_obstruction(self, node: ObservedNode, machine: Machine) -> None:
         """Restart the dwell time after an obstruction, if it was long enough for the node to notice it."""
-        stop, now_ms = self.stops[node.id], self.clock()
+        stop, now_ms = self.stops[node.id], self.trial.now_ms
         if machine.door and machine.obstructed:
             stop.blocked_since_ms = now_ms if stop.blocked_since_ms is None else stop.blocked_since_ms
             return
@@ -157,11 +158,11 @@ class CarSafety:
         stop.blocked_since_ms = None
 
     def judge_motor(self, node: ObservedNode, machine: Machine) -> None:
-        stop, motor, now_ms = self.stops[node.id], machine.shaft.motor, self.clock()
+        stop, motor, now_ms = self.stops[node.id], machine.shaft.motor, self.trial.now_ms
         end = {Motor.DOWN: 0, Motor.UP: node.floors - 1}.get(motor)
         if end is not None and machine.sensed == end and self.reacts_at_once(node):
             self.fail(f"car {node.id} drives from an end floor towards the end of its shaft")
-        if not motor or stop.has_seen_floor or not node.is_alive:
+        if not motor or stop.has_seen_floor or not node.state is not None:
             stop.search_since_ms = None
             return
         if motor is Motor.UP and not stop.has_searched:

@@ -1,25 +1,25 @@
-"""The events of a simulated run, and the stream that passes them to the judges.
+"""The events of a simulated run, and the trial that passes them to the judges.
 
 The field *node* is the node's number in the world. It differs from the node's id if two nodes use the same id. The
 event of a turn precedes the events that the turn causes, so a judge never sees a turn in progress.
 """
 
+import random
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar
+from hashlib import blake2b
+from typing import Any, NamedTuple, NoReturn, TypeVar
 
 from elevator.building.elevator import Machine
 from elevator.core.messages import Heartbeat, Record, Tick
 from elevator.core.model import Call, Dot
 from elevator.core.node import Node
-from elevator.simulation.faults import InjectedFault
+from elevator.simulation.faults import InjectedFault, Plan
 
 
 class Joined(NamedTuple):
     """A node has joined the group, with an elevator and an empty disk. Its program has not started."""
 
     node: int
-    node_id: int
-    machine: Machine
 
 
 class Left(NamedTuple):
@@ -118,31 +118,36 @@ class CallServed(NamedTuple):
 Event = TypeVar("Event")
 
 
-class Stream:
-    """Passes each event to the handlers of its type, in the order of their subscription."""
+class Violation(Exception):
+    """A judge has found that the run breaks a rule."""
 
-    def __init__(self) -> None:
+
+class Trial:
+    """What all parts of a run share: the plan, the time, the random numbers, the events and the transcript."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.now_ms = 0
+        self.rng = random.Random(f"world {plan.seed}")
         self.handlers: dict[type, list[Callable[[Any], object]]] = {}
-        self.held: list[object] | None = None
+        self.digest = blake2b(digest_size=16)
+        self.transcript: list[str] = []
 
     def subscribe(self, kind: type[Event], handle: Callable[[Event], object]) -> None:
+        """Pass each event of this *kind* to *handle*, after the handlers that have subscribed earlier."""
         self.handlers.setdefault(kind, []).append(handle)
 
     def emit(self, event: object) -> None:
-        if self.held is not None:
-            self.held.append(event)
-            return
         for handle in self.handlers.get(type(event), ()):
             handle(event)
 
-    def hold(self) -> None:
-        """Begin a turn: buffer its events until `release`."""
-        self.held = []
+    def log(self, line: str) -> None:
+        """Add a line to the transcript, with the time."""
+        line = f"{self.now_ms:>9} {line}"
+        self.digest.update(line.encode() + b"\n")
+        self.transcript.append(line)
 
-    def release(self, turn: TurnTaken | None) -> None:
-        """End a turn: emit *turn* if there is one, then the buffered events."""
-        held, self.held = self.held or [], None
-        if turn is not None:
-            self.emit(turn)
-        for event in held:
-            self.emit(event)
+    def fail(self, why: str) -> NoReturn:
+        """End the run, because it breaks a rule."""
+        self.log(f"VIOLATION: {why}")
+        raise Violation(f"{self.now_ms} ms: {why}")

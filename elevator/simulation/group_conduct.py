@@ -19,8 +19,8 @@ from elevator.core.node import has_duplicate
 from elevator.simulation.call_safety import CallLedger
 from elevator.simulation.car_conduct import CHECK_MS, EXTENSION_MS, CarConduct, claims
 from elevator.simulation.car_safety import REACTION_MS
-from elevator.simulation.events import CallPressed, CallServed, MachineChanged, Stream, TimePassed, TurnTaken
-from elevator.simulation.faults import FaultKind, Plan
+from elevator.simulation.events import CallPressed, CallServed, MachineChanged, TimePassed, Trial, TurnTaken
+from elevator.simulation.faults import FaultKind
 from elevator.simulation.health import Health
 from elevator.simulation.observed import Observed, ObservedNode
 
@@ -44,50 +44,48 @@ DISPUTE_MAX_MS = 25_000
 class GroupConduct:
     """Judges how the group serves its passengers in one run."""
 
-    def __init__(
-        self, plan: Plan, observed: Observed, health: Health, ledger: CallLedger, cars: CarConduct, stream: Stream
-    ) -> None:
-        self.plan = plan
+    def __init__(self, trial: Trial, observed: Observed, health: Health, ledger: CallLedger, cars: CarConduct) -> None:
         self.cars = cars
+        self.trial = trial
         self.observed = observed
         self.health = health
         self.ledger = ledger
-        self.clock, self.fail = observed.clock, observed.fail
+        self.fail = trial.fail
         self.due: deque[tuple[int, int, Call, Dot | None]] = deque()
         """Lamps to check: the time of a press or service, the car, the call, and the press (None for a service)."""
         self.check_at_ms = 0
-        self.lamp_ms = LAMP_MS + LATE_TURNS * plan.late_ms
+        self.lamp_ms = LAMP_MS + LATE_TURNS * trial.plan.late_ms
         self.wanted_since_ms: dict[Call, int] = {}
         """Maps each call that is not served yet to the time of its first press."""
         self.orphaned_since_ms: dict[Call, int] = {}
         """Maps each hall call that no car in service claims to the time when this was first seen."""
         self.disputed_since_ms: dict[Call, int] = {}
-        stream.subscribe(CallPressed, self.on_pressed)
-        stream.subscribe(CallServed, self.on_served)
-        stream.subscribe(MachineChanged, self.judge_machine)
-        stream.subscribe(TurnTaken, self.judge_turn)
-        stream.subscribe(TimePassed, self.on_time_passed)
+        trial.subscribe(CallPressed, self.on_pressed)
+        trial.subscribe(CallServed, self.on_served)
+        trial.subscribe(MachineChanged, self.judge_machine)
+        trial.subscribe(TurnTaken, self.judge_turn)
+        trial.subscribe(TimePassed, self.on_time_passed)
 
     @property
     def members(self) -> list[ObservedNode]:
         """The running nodes of the group with unaffected programs and servers."""
         return [
             node
-            for node in self.observed.nodes.values()
-            if node.is_alive and node.id < self.plan.cars and self.health.is_program_unaffected(node.id)
+            for node in self.observed.nodes
+            if node.state is not None and node.id < self.trial.plan.cars and self.health.is_program_unaffected(node.id)
         ]
 
     def on_pressed(self, event: CallPressed) -> None:
-        self.wanted_since_ms.setdefault(event.call, self.clock())
-        if event.node < self.plan.cars and self.health.is_calm():
-            self.due.append((self.clock(), event.node, event.call, event.dot))
+        self.wanted_since_ms.setdefault(event.call, self.trial.now_ms)
+        if event.node < self.trial.plan.cars and self.health.is_calm():
+            self.due.append((self.trial.now_ms, event.node, event.call, event.dot))
 
     def on_served(self, event: CallServed) -> None:
         if event.is_first:
             for table in (self.wanted_since_ms, self.orphaned_since_ms, self.disputed_since_ms):
                 table.pop(event.call, None)
-            if event.node < self.plan.cars and self.health.is_calm():
-                self.due.append((self.clock(), event.node, event.call, None))
+            if event.node < self.trial.plan.cars and self.health.is_calm():
+                self.due.append((self.trial.now_ms, event.node, event.call, None))
 
     def judge_machine(self, event: MachineChanged) -> None:
         opens = event.after.door and not event.before.door
@@ -108,18 +106,18 @@ class GroupConduct:
         made_ms, announced = self.wanted_since_ms.get(call, 0), self.cars.journeys[node.id].announced
         if call.button is Button.CAB or not node.is_open_at(call.floor) or announced is None:
             return False
-        is_fresh = self.clock() - node.opened_at_ms < EXTENSION_MS and self.clock() - made_ms < RESERVED_MS
+        is_fresh = self.trial.now_ms - node.opened_at_ms < EXTENSION_MS and self.trial.now_ms - made_ms < RESERVED_MS
         return is_fresh and node.opened_at_ms <= made_ms - REACTION_MS and announced.button is call.button
 
     def judge_turn(self, event: TurnTaken) -> None:
         if forgotten := event.before.calls.seen.keys() - event.after.calls.seen.keys():
             self.judge_forgotten(event, {*forgotten})
         # With a shirker in the group, even a brief claim restarts the wait of the other cars. So check every turn.
-        if not self.health.is_calm() and self.health.besides_shirker.from_ms <= self.clock():
+        if not self.health.is_calm() and self.health.besides_shirker.from_ms <= self.trial.now_ms:
             self.judge_claims(self.members, UNCLAIMED_MS)
 
     def on_time_passed(self, event: TimePassed) -> None:
-        now_ms = self.clock()
+        now_ms = self.trial.now_ms
         while self.due and self.due[0][0] + self.lamp_ms <= now_ms:
             self.judge_lamp(*self.due.popleft())
         if now_ms >= self.check_at_ms:
@@ -128,12 +126,12 @@ class GroupConduct:
 
     def judge_forgotten(self, event: TurnTaken, authors: set[Author]) -> None:
         """Check that a node has forgotten *authors* only if no connected node holds one of their calls."""
-        members = self.members if self.health.network.from_ms <= self.clock() else []
+        members = self.members if self.health.network.from_ms <= self.trial.now_ms else []
         others = [node for node in members if node.id != event.node]
         for other in others if len(others) < len(members) else []:
-            known = other.durable.live.items() & other.state.calls.live.items() if other.state is not None else ()
+            known = other.disk.durable.live.items() & other.state.calls.live.items() if other.state is not None else ()
             for dot, call in known:
-                if dot.author in authors and self.ledger.pressed_at_ms[dot] < self.clock() - CHECK_MS:
+                if dot.author in authors and self.ledger.pressed_at_ms[dot] < self.trial.now_ms - CHECK_MS:
                     self.fail(
                         f"node {event.node} has forgotten the incarnation that registered {call}, "
                         f"but node {other.id} holds that call"
@@ -149,7 +147,7 @@ class GroupConduct:
             is_lit = call in node.machine.lamps
             if is_lit != pressed and call.car in (EVERY_CAR, node.node_id):
                 state = "dark" if pressed else "lit"
-                self.fail(f"the lamp of {call} is still {state} at car {node.id} after {self.clock() - at_ms} ms")
+                self.fail(f"the lamp of {call} is still {state} at car {node.id} after {self.trial.now_ms - at_ms} ms")
 
     # Periodic checks
 
@@ -159,17 +157,18 @@ class GroupConduct:
             self.judge_hearing(members)
             self.judge_disputes(members)
             self.judge_claims(members, ORPHAN_MS)
-        elif self.health.besides_shirker.from_ms <= self.clock():
+        elif self.health.besides_shirker.from_ms <= self.trial.now_ms:
             self.judge_claims(members, UNCLAIMED_MS)
         else:
             self.orphaned_since_ms.clear()
             self.disputed_since_ms.clear()
-        if len(self.observed.nodes) > self.plan.cars and self.health.besides_misconfigured.from_ms <= self.clock():
-            self.judge_misconfigured(self.observed.nodes[self.plan.cars])
+        if self.health.besides_misconfigured.from_ms <= self.trial.now_ms:
+            for misconfigured in self.observed.nodes[self.trial.plan.cars :]:
+                self.judge_misconfigured(misconfigured)
 
     def judge_hearing(self, members: list[ObservedNode]) -> None:
         """Check that each node hears from all running nodes and from no others."""
-        alive = [node.id for node in self.observed.nodes.values() if node.is_alive]
+        alive = [node.id for node in self.observed.nodes if node.state is not None]
         present = sum(1 << id for id in alive if not self.health.has(id, FaultKind.FREEZE))
         for node in members:
             assert node.state is not None
@@ -180,7 +179,7 @@ class GroupConduct:
 
     def judge_claims(self, members: list[ObservedNode], allowed_ms: int) -> None:
         """Check that no lit hall call stays unclaimed for longer than *allowed_ms* while a car is in service."""
-        now_ms = self.clock()
+        now_ms = self.trial.now_ms
         states = [node.state for node in members if node.state is not None and node.state.drive.fault is Fault.NONE]
         lit = {call for node in members for call in node.calls_of(node.machine.lamps)} & {*self.ledger.open.values()}
         for call in sorted(lit):
@@ -192,7 +191,7 @@ class GroupConduct:
                 self.fail(f"no car in service claims {call}")
 
     def judge_disputes(self, members: list[ObservedNode]) -> None:
-        now_ms = self.clock()
+        now_ms = self.trial.now_ms
         able = [node.state for node in members if node.state is not None and node.state.drive.fault is Fault.NONE]
         for call, wanted_since_ms in self.wanted_since_ms.items():
             # Claims made during a fault may be permanent, so skip calls that are older than the calm period.
@@ -209,7 +208,7 @@ class GroupConduct:
 
     def judge_misconfigured(self, misconfigured: ObservedNode) -> None:
         """Check that nodes with conflicting configurations have logged the conflict."""
-        is_duplicate = misconfigured.floors == self.plan.floors
+        is_duplicate = misconfigured.floors == self.trial.plan.floors
         those = [node for node in self.members if not is_duplicate or node.node_id == misconfigured.node_id]
         for node in [*those, misconfigured] if those else []:
             assert node.state is not None

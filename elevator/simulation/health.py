@@ -6,13 +6,12 @@ affects the group only when it begins and ends, because the other nodes must not
 without that node.
 """
 
-from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 
 from attrs import define
 
 from elevator.core.model import NEVER_MS
-from elevator.simulation.events import FaultBegan, FaultEnded, Joined, Stream
+from elevator.simulation.events import FaultBegan, FaultEnded, Joined, Trial
 from elevator.simulation.faults import GHOSTS, MISCONFIGURED, PROGRAM_FAULTS, FaultKind, InjectedFault
 
 CAR_MS = 1000
@@ -51,9 +50,8 @@ class Unaffected:
 class Health:
     """Tracks which nodes are affected by faults, and whether the group is."""
 
-    def __init__(self, stream: Stream, clock: Callable[[], int], cars: int) -> None:
-        self.clock = clock
-        self.cars = cars
+    def __init__(self, trial: Trial) -> None:
+        self.trial = trial
         self.programs: dict[int, Unaffected] = {}
         self.sensors: dict[int, Unaffected] = {}
         """For each node, the time from which its floor sensor works."""
@@ -70,12 +68,12 @@ class Health:
         )
         """Like `group`, but a misconfigured node affects the group only when it joins and leaves."""
         self.active: list[InjectedFault] = []
-        stream.subscribe(Joined, self.on_joined)
-        stream.subscribe(FaultBegan, lambda event: self.on_fault(event.fault, begins=True))
-        stream.subscribe(FaultEnded, lambda event: self.on_fault(event.fault, begins=False))
+        trial.subscribe(Joined, self.on_joined)
+        trial.subscribe(FaultBegan, lambda event: self.on_fault(event.fault, begins=True))
+        trial.subscribe(FaultEnded, lambda event: self.on_fault(event.fault, begins=False))
 
     def on_joined(self, event: Joined) -> None:
-        from_ms = self.clock() + CAR_MS
+        from_ms = self.trial.now_ms + CAR_MS
         self.programs[event.node] = Unaffected(PROGRAM_FAULTS, PROGRAM_FAULTS, CAR_MS, from_ms=from_ms)
         dead = frozenset((FaultKind.DEAD_SENSOR,))
         self.sensors[event.node] = Unaffected(dead, dead, CAR_MS)
@@ -84,7 +82,7 @@ class Health:
         )
 
     def on_fault(self, fault: InjectedFault, begins: bool) -> None:
-        kind, now_ms = fault.kind, self.clock()
+        kind, now_ms = fault.kind, self.trial.now_ms
         self.active = [*self.active, fault] if begins else [each for each in self.active if each is not fault]
         for node in self.nodes if kind is FaultKind.BLACKOUT else {fault.target} & self.nodes.keys():
             for affected in (self.programs, self.sensors, self.nodes):
@@ -97,18 +95,17 @@ class Health:
 
     def began_at_ms(self, node: int, kind: FaultKind) -> int:
         """Return when the active fault of this kind at *node* began; the current time if there is none."""
-        return min(
-            (fault.at_ms for fault in self.active if fault.kind is kind and fault.target == node), default=self.clock()
-        )
+        began = (fault.at_ms for fault in self.active if fault.kind is kind and fault.target == node)
+        return min(began, default=self.trial.now_ms)
 
     def is_program_unaffected(self, node: int, since_ms: int | None = None) -> bool:
         """Return whether the program and server of *node* are unaffected, and have been since *since_ms* if given."""
-        return self.programs[node].from_ms <= (self.clock() if since_ms is None else since_ms)
+        return self.programs[node].from_ms <= (self.trial.now_ms if since_ms is None else since_ms)
 
     def is_unaffected(self, node: int) -> bool:
         """Return whether *node* belongs to the group and no fault affects its program or its car."""
-        return node < self.cars and max(self.nodes[node].from_ms, self.ids.from_ms) <= self.clock()
+        return node < self.trial.plan.cars and max(self.nodes[node].from_ms, self.ids.from_ms) <= self.trial.now_ms
 
     def is_calm(self, at_ms: int | None = None) -> bool:
         """Return whether the group is unaffected by faults, and has been since *at_ms* if given."""
-        return self.group.from_ms <= (self.clock() if at_ms is None else at_ms)
+        return self.group.from_ms <= (self.trial.now_ms if at_ms is None else at_ms)

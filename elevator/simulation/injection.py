@@ -5,20 +5,20 @@ from elevator.core.evolve import evolve
 from elevator.simulation.events import DiskWiped, ProgramResumed
 from elevator.simulation.faults import KILLS, FaultKind, InjectedFault
 from elevator.simulation.links import with_or_without
+from elevator.simulation.simulated_disk import SOUND_MS
 from elevator.simulation.simulated_node import DISTURBING, SimulatedNode
 
-STOPS_PROGRAM = frozenset((*KILLS, FaultKind.BLACKOUT))
+STOPS_PROGRAM = (*KILLS, FaultKind.BLACKOUT)
 
 
 def apply(node: SimulatedNode, fault: InjectedFault, begins: bool) -> None:
     """Begin or end *fault* at *node*. Faults of the same kind may overlap."""
-    kind, now_ms, server = fault.kind, node.world.now_ms, node.server
-    count = node.active_faults.pop(kind, 0) + (1 if begins else -1)
-    if count:
-        node.active_faults[kind] = count
+    kind, now_ms, server = fault.kind, node.trial.now_ms, node.server
+    was_active = node.has(kind)
+    node.faults = with_or_without(node.faults, fault, begins)
+    changed = node.has(kind) is not was_active
     if kind in DISTURBING:
         node.disturbed_at_ms = now_ms
-    changed = count == (1 if begins else 0)
     if node.process.is_frozen:  # The car moved while its program was frozen.
         server.settle(now_ms)
     node.process.is_frozen = node.has(FaultKind.FREEZE)
@@ -33,7 +33,7 @@ def apply(node: SimulatedNode, fault: InjectedFault, begins: bool) -> None:
         case FaultKind.FREEZE if changed:
             resume(node)
         case FaultKind.SLOW_DISK:
-            node.disk.delays = with_or_without(node.disk.delays, fault, begins)
+            node.disk.write_max_ms = longest_delay_ms(node, kind) or SOUND_MS
             node.disk.finish_soon(now_ms)
         case FaultKind.RECORDER if begins and node.state is not None:
             node.publish_stored(node.disk.lose_recorder())
@@ -52,8 +52,8 @@ def apply(node: SimulatedNode, fault: InjectedFault, begins: bool) -> None:
         case FaultKind.STOP if changed:
             server.change(evolve(node.machine, stop=begins), now_ms)
         case FaultKind.SLOW_SERVER:
-            server.delays = with_or_without(server.delays, fault, begins)
-            if not server.delays:
+            server.lag_ms = longest_delay_ms(node, kind)
+            if not server.lag_ms:
                 server.requests_at_ms = server.reply_at_ms = node.panel.sweep_at_ms = now_ms
         case FaultKind.SERVER if changed:
             disconnect_or_reconnect(node, fault, begins)
@@ -61,14 +61,19 @@ def apply(node: SimulatedNode, fault: InjectedFault, begins: bool) -> None:
             pass
 
 
+def longest_delay_ms(node: SimulatedNode, kind: FaultKind) -> int:
+    """Return the longest `delay_ms` of the node's active faults of one *kind*; 0 if there are none."""
+    return max((fault.delay_ms for fault in node.faults if fault.kind is kind), default=0)
+
+
 def disconnect_or_reconnect(node: SimulatedNode, fault: InjectedFault, begins: bool) -> None:
-    now_ms = node.world.now_ms
+    now_ms = node.trial.now_ms
     node.server.execute_all(now_ms)
     if begins:
         node.panel.disconnect(now_ms, fault.delay_ms)
         node.server.change(elevator.disconnect(node.machine, now_ms), now_ms)
     elif fault.detail and not node.machine.door:
-        place = (node.world.plan.floors - 1) * fault.detail / 10
+        place = (node.trial.plan.floors - 1) * fault.detail / 10
         node.server.change(elevator.put(node.machine, place, now_ms), now_ms)
     node.panel.sweep_soon(now_ms)
 
@@ -80,14 +85,13 @@ def kill_or_start(node: SimulatedNode, fault: InjectedFault, begins: bool) -> No
             node.process.kill_at = kill_at
         else:
             node.end_program(is_worker=fault.kind is FaultKind.CRASH)
-            node.world.start_next_worker_soon(node.id)
-    if begins or node.has_any(STOPS_PROGRAM):
+    if begins or node.has(*STOPS_PROGRAM):
         return
     node.process.kill_at = None
     if fault.kind is FaultKind.WIPE:
         if node.state is not None:
             node.end_program()
-        node.world.stream.emit(DiskWiped(node.id))
+        node.trial.emit(DiskWiped(node.id))
         node.disk.wipe()
     if node.state is None:
         node.start()
@@ -95,10 +99,10 @@ def kill_or_start(node: SimulatedNode, fault: InjectedFault, begins: bool) -> No
 
 def resume(node: SimulatedNode) -> None:
     """Resume a frozen program: it reads all waiting heartbeats and an outdated reply from its panel."""
-    world, process = node.world, node.process
+    now_ms, process = node.trial.now_ms, node.process
     heartbeats, process.backlog = tuple(process.backlog), []
-    node.server.put_back(world.now_ms)
-    node.disturbed_at_ms = world.now_ms
-    world.stream.emit(ProgramResumed(node.id, process.frozen_at_ms))
+    node.server.put_back(now_ms)
+    node.disturbed_at_ms = now_ms
+    node.trial.emit(ProgramResumed(node.id, process.frozen_at_ms))
     node.turn(heartbeats)
-    node.panel.sweep_soon(world.now_ms)
+    node.panel.sweep_soon(now_ms)

@@ -6,18 +6,27 @@ from heapq import heappop, heappush
 
 from elevator.core.messages import Heartbeat
 from elevator.core.model import NEVER_MS
+from elevator.net.seal import seal
+from elevator.net.wire import decode, encode
+from elevator.simulation.attacker import Attacker
 from elevator.simulation.faults import FaultKind, InjectedFault
 
+GROUP = "world"
 ECHO_MS = 50
 """A datagram returns to its sender only while faults can delay datagrams by at least this long. With shorter delays,
 the sender would always ignore it."""
 
 
 class Links:
-    """Sends heartbeats between nodes, which are numbered from 0."""
+    """Sends heartbeats between nodes, which are numbered from 0, and shows them to the *attacker*."""
 
-    def __init__(self, rng: random.Random) -> None:
+    def __init__(self, rng: random.Random, key: bytes, attacker: Attacker | None) -> None:
         self.rng = rng
+        self.key = key
+        """The key of the group, which seals the datagrams."""
+        self.attacker = attacker
+        self.nodes = 0
+        """The number of nodes."""
         self.queue: list[tuple[int, int, Iterable[int], Heartbeat]] = []
         """A heap of (arrival time, serial number, receivers, heartbeat). Serial numbers follow the order of sending."""
         self.number = 0
@@ -40,11 +49,17 @@ class Links:
         else:
             self.cuts = with_or_without(self.cuts, fault, begins)
 
-    def send(self, sender: int, receivers: Iterable[int], heartbeat: Heartbeat, now_ms: int) -> None:
-        """Send one datagram to each of *receivers*. The active faults may lose, delay or duplicate it."""
+    def send(self, sender: int, heartbeat: Heartbeat, now_ms: int) -> None:
+        """Send one datagram to each node. The active faults may lose, delay or duplicate it."""
         rng, loss, delay_ms, duplicated = self.rng, self.loss, self.delay_ms, self.duplicated
+        datagram = encode(heartbeat, GROUP)
+        decoded = decode(datagram, GROUP)
+        assert decoded is not None, datagram
+        if self.attacker is not None:
+            self.attacker.capture(decoded, seal(datagram, self.key))
+        receivers = range(self.nodes)
         if not (loss or delay_ms or duplicated or self.cuts):
-            self.deliver_at([receiver for receiver in receivers if receiver != sender], heartbeat, now_ms + 1)
+            self.deliver_at([receiver for receiver in receivers if receiver != sender], decoded, now_ms + 1)
             return
         for receiver in receivers:
             if (receiver == sender and delay_ms < ECHO_MS) or (self.cuts and not self.is_linked(sender, receiver)):
@@ -52,7 +67,7 @@ class Links:
             if loss and rng.randrange(100) < loss:
                 continue
             for _ in range(2 if duplicated and rng.randrange(100) < duplicated else 1):
-                self.deliver_at((receiver,), heartbeat, now_ms + (rng.randint(1, delay_ms) if delay_ms else 1))
+                self.deliver_at((receiver,), decoded, now_ms + (rng.randint(1, delay_ms) if delay_ms else 1))
 
     def deliver_at(self, receivers: Iterable[int], heartbeat: Heartbeat, at_ms: int) -> None:
         self.number += 1

@@ -11,7 +11,6 @@ from attrs import Factory, define, field
 
 from elevator.core.messages import Record
 from elevator.core.model import NEVER_MS, Calls
-from elevator.simulation.faults import InjectedFault
 from elevator.storage.recorder import RETRY_MS
 from elevator.storage.recorder_client import FAILED, FOUND, NOTHING, WRITTEN, DiskNews, RecorderClient
 from elevator.storage.records import complete, read_record, write_record
@@ -42,7 +41,8 @@ class SimulatedDisk:
     """The calls in the stored record."""
     is_broken: bool = False
     """Whether reads and writes fail."""
-    delays: list[InjectedFault] = field(factory=list)
+    write_max_ms: int = SOUND_MS
+    """The longest time that a write takes."""
     client: RecorderClient = field(default=Factory(lambda self: RecorderClient(self.floors), takes_self=True))
     requested: Record | None = None
     """The newest record that the worker wants to save."""
@@ -124,13 +124,12 @@ class SimulatedDisk:
 
     def begin_write(self, now_ms: int) -> None:
         if self.newest is not None:
-            longest_ms = max((fault.delay_ms for fault in self.delays), default=SOUND_MS)
             self.writing = self.newest
-            self.recorder_at_ms = now_ms + self.rng.randint(0, longest_ms)
+            self.recorder_at_ms = now_ms + self.rng.randint(0, self.write_max_ms)
 
     def finish_soon(self, now_ms: int) -> None:
         """Finish the current write soon if the disk is fast again."""
-        if self.writing is not None and not self.delays and not self.is_broken:
+        if self.writing is not None and self.write_max_ms == SOUND_MS and not self.is_broken:
             self.recorder_at_ms = min(self.recorder_at_ms, now_ms + SOUND_MS)
             self.due_at_ms = min(self.due_at_ms, self.recorder_at_ms)
 

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 from attrs import define, field
 
-from elevator.core.messages import Heartbeat, Tick
-from elevator.core.model import NEVER_MS
+from elevator.core.messages import Heartbeat, Record, Tick
+from elevator.core.model import NEVER_MS, Outputs
 from elevator.core.node import Node
 from elevator.simulation.faults import InjectedFault, Point
 
@@ -43,8 +43,8 @@ class SimulatedProcess:
     """The fault that freezes the process when it reaches the fault's `point`."""
     unfinished: Tick | None = None
     """The tick of the current turn, or of a turn that was frozen before its first output."""
-    deferred: list[Callable[[], None]] | None = None
-    """Outputs of a turn that was frozen after its first output; None if there is no such turn."""
+    outputs: list[Outputs | Record | Heartbeat] = field(factory=list)
+    """Outputs of the last turn that have not been performed yet, because the process was frozen."""
     wake_at_ms: int = NEVER_MS
     wakes: int = 0
     """How often the process has woken up without input since `second_began_at_ms`."""
@@ -53,30 +53,23 @@ class SimulatedProcess:
     """How many wake-ups in a row have scheduled the next one for the same millisecond."""
 
     def end(self) -> None:
-        self.state = self.kill_at = self.unfinished = self.deferred = None
+        self.state = self.kill_at = self.unfinished = None
+        self.outputs.clear()
         self.wake_at_ms = NEVER_MS
 
     def queue(self, heartbeats: tuple[Heartbeat, ...]) -> None:
         """Queue *heartbeats* until the process resumes. Drop those beyond BACKLOG_MAX."""
         self.backlog += heartbeats[: BACKLOG_MAX - len(self.backlog)]
 
-    def defers_at(self, point: Point, act: Callable[[], None]) -> bool:
-        """Call `reach` with *point*. If the process is then frozen, defer *act*. Return whether *act* was deferred."""
-        self.reach(point)
-        if self.deferred is not None:
-            self.deferred.append(act)
-        return self.deferred is not None
-
-    def reach(self, point: Point) -> None:
-        """Freeze the process or raise Killed if a fault is due at *point* of the turn."""
+    def stops_at(self, point: Point) -> bool:
+        """Freeze the process if that is due at *point* of the turn; return whether it did. Raise Killed if it dies."""
         if self.freezes_at(point):
-            self.deferred = []
-        if self.kill_at is None or self.deferred is not None:
-            return
+            return True
         if self.kill_at in (0, point):
             raise Killed(point)
         if isinstance(self.kill_at, int):
             self.kill_at -= 1
+        return False
 
     def freezes_at(self, point: Point) -> bool:
         """Freeze the process if a fault is pending for this *point*; return whether it did."""
@@ -85,12 +78,6 @@ class SimulatedProcess:
         fault, self.pending_freeze = self.pending_freeze, None
         self.freeze(fault)
         return True
-
-    def run_deferred(self) -> None:
-        """Perform the deferred outputs."""
-        rest, self.deferred = self.deferred or [], None
-        for act in rest:
-            act()
 
     def count_wake(self, now_ms: int) -> str:
         """Count a wake-up without input; return a complaint if there are too many, otherwise an empty string."""

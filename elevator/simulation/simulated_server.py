@@ -3,12 +3,11 @@
 import random
 from collections.abc import Callable, Iterable
 
-from attrs import define, field
+from attrs import define
 
 from elevator.building import elevator, protocol
 from elevator.building.elevator import Event, Machine
 from elevator.core.model import NEVER_MS
-from elevator.simulation.faults import InjectedFault
 
 
 @define(eq=False)
@@ -19,7 +18,8 @@ class SimulatedServer:
     rng: random.Random
     on_change: Callable[[Machine, Machine, Iterable[Event]], None]
     """Called with the elevator before and after each change, and the events of the change."""
-    delays: list[InjectedFault] = field(factory=list)
+    lag_ms: int = 0
+    """The longest delay of a request, because of faults."""
     requests: bytes = b""
     """Commands that have not been executed yet, perhaps followed by a sweep."""
     requests_at_ms: int = 0
@@ -45,11 +45,6 @@ class SimulatedServer:
         self.replace(*elevator.settle(self.machine, now_ms))
 
     @property
-    def lag_ms(self) -> int:
-        """The longest delay of the active faults."""
-        return max(fault.delay_ms for fault in self.delays) if self.delays else 0
-
-    @property
     def due_to_client_at_ms(self) -> int:
         """When the server next executes requests or sends a reply."""
         return min(
@@ -58,7 +53,7 @@ class SimulatedServer:
 
     def executed_at_ms(self, now_ms: int) -> int:
         """Return when a request that arrives now will be executed."""
-        return now_ms + (self.rng.randint(0, self.lag_ms) if self.delays else 0)
+        return now_ms + (self.rng.randint(0, self.lag_ms) if self.lag_ms else 0)
 
     def receive_sweep(self, sweep: bytes, now_ms: int) -> None:
         """Receive a *sweep*. Execute it at once, or after the pending commands if there are any."""

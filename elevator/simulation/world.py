@@ -12,31 +12,37 @@ transcript proves that two runs are equal.
 
 import random
 from collections.abc import Iterable
-from hashlib import blake2b
 
 from elevator.building import elevator, passengers
 from elevator.building.passengers import Crowd
 from elevator.building.shaft import Shaft, end, put
 from elevator.core.call_set import merge
 from elevator.core.evolve import evolve
-from elevator.core.messages import Heartbeat
 from elevator.core.model import EVERY_CAR, NEVER_MS, Buttons, Calls, Fault
 from elevator.core.peers import HEARTBEAT_MS
-from elevator.net.seal import NO_KEY, seal
-from elevator.net.wire import decode, encode
+from elevator.net.seal import NO_KEY
 from elevator.simulation.attacker import EVERY_MS, KEY, Attacker
 from elevator.simulation.call_safety import CallLedger
 from elevator.simulation.car_conduct import CarConduct
 from elevator.simulation.car_safety import CarSafety
-from elevator.simulation.events import FaultBegan, FaultEnded, Left, Stream, TimePassed
+from elevator.simulation.events import (
+    FaultBegan,
+    FaultEnded,
+    Joined,
+    Left,
+    MachineChanged,
+    ProgramEnded,
+    TimePassed,
+    Trial,
+)
 from elevator.simulation.faults import GHOSTS, FaultKind, InjectedFault, Plan, Press, describe
 from elevator.simulation.ghost import Ghost
 from elevator.simulation.group_conduct import GroupConduct
 from elevator.simulation.health import Health
 from elevator.simulation.injection import apply
-from elevator.simulation.links import Links
-from elevator.simulation.observed import Observed
-from elevator.simulation.simulated_node import GROUP, SimulatedNode
+from elevator.simulation.links import GROUP, Links
+from elevator.simulation.observed import Observed, ObservedNode
+from elevator.simulation.simulated_node import SimulatedNode
 
 PRESS_MS = 200
 """How long a passenger holds a button."""
@@ -48,49 +54,51 @@ EXCHANGE_MS = 300
 """The extra time at the end of a run, in which every node receives the final heartbeats of all others."""
 
 
-class World:
+class World(Trial):
     """One run of a plan. `run` raises Violation if a judge finds a broken rule."""
 
     def __init__(self, plan: Plan) -> None:
-        self.plan = plan
-        self.now_ms = 0
-        self.rng = random.Random(f"world {plan.seed}")
-        self.nodes: list[SimulatedNode] = []
-        self.stream = Stream()
-        self.observed = Observed(self.stream, lambda: self.now_ms, self.log)
-        self.fail = self.observed.fail
-        health = Health(self.stream, lambda: self.now_ms, plan.cars)
-        self.ledger = CallLedger(plan, self.observed, self.stream)
-        CarSafety(self.observed, health, self.stream)
-        cars = CarConduct(self.observed, health, self.ledger, self.stream, plan.travel_ms)
-        GroupConduct(plan, self.observed, health, self.ledger, cars, self.stream)
-        self.links = Links(self.rng)
-        self.ghost = Ghost()
+        super().__init__(plan)
+        self.observed = Observed(self)
+        self.nodes = self.observed.nodes
+        health = Health(self)
+        self.ledger = CallLedger(self, self.observed)
+        CarSafety(self, self.observed, health)
+        cars = CarConduct(self, self.observed, health, self.ledger)
+        GroupConduct(self, self.observed, health, self.ledger, cars)
         attacks = [fault for fault in plan.faults if fault.kind is FaultKind.ATTACK]
-        self.key = KEY if any(fault.detail for fault in attacks) else NO_KEY
+        key = KEY if any(fault.detail for fault in attacks) else NO_KEY
         self.attacker: Attacker | None = None
         if attacks:
-            self.attacker = Attacker(GROUP, self.key, plan.floors, random.Random(f"attacker {plan.seed}"))
+            self.attacker = Attacker(GROUP, key, plan.floors, random.Random(f"attacker {plan.seed}"))
         self.attack_at_ms = NEVER_MS
+        self.links = Links(self.rng, key, self.attacker)
+        self.ghost = Ghost()
         self.crowd = None if plan.traffic is None else passengers.crowd(plan.traffic)
         self.crowd_at_ms = NEVER_MS if self.crowd is None else 0
         self.script = script(plan)
         self.check_at_ms = 0
-        self.digest = blake2b(digest_size=16)
-        self.transcript: list[str] = []
+        self.subscribe(MachineChanged, self.on_elevator_changed)
+        self.subscribe(ProgramEnded, self.start_next_worker_soon)
         shaft = Shaft(plan.floors, plan.travel_ms, plan.passing_ms)
         for id in range(plan.cars):
             drawn = evolve(shaft, place=min(self.rng.randint(0, end(shaft)), end(shaft) - 1))
-            placed = put(shaft, plan.at[id], 0) if plan.at else drawn
-            self.nodes.append(SimulatedNode(self, id, id, placed))
+            self.join(id, put(shaft, plan.at[id], 0) if plan.at else drawn)
         for node in self.nodes:
             node.start()
 
-    def log(self, line: str) -> None:
-        """Add a line to the transcript, with the time."""
-        line = f"{self.now_ms:>9} {line}"
-        self.digest.update(line.encode() + b"\n")
-        self.transcript.append(line)
+    def join(self, node_id: int, shaft: Shaft) -> ObservedNode:
+        """Add a node whose car is in *shaft*. Its program does not start yet."""
+        node = ObservedNode(self, self.links, self.freeze, len(self.nodes), node_id, shaft)
+        self.nodes.append(node)
+        self.links.nodes = len(self.nodes)
+        self.emit(Joined(node.id))
+        return node
+
+    def on_elevator_changed(self, event: MachineChanged) -> None:
+        """Let the passengers react to lamps and doors."""
+        if event.before.door is not event.after.door or event.before.lamps is not event.after.lamps:
+            self.crowd_at_ms = self.now_ms
 
     def run(self) -> None:
         """Run the whole plan, including the checks at its end."""
@@ -135,21 +143,15 @@ class World:
                 at_ms = self.script[-1][0]
             soonest = None
             for node in self.nodes:
-                if node.process.wake_at_ms < at_ms:
-                    at_ms, soonest = node.process.wake_at_ms, node
-                if node.panel.sweep_at_ms < at_ms:
-                    at_ms, soonest = node.panel.sweep_at_ms, node
-                if node.server.due_at_ms < at_ms:
-                    at_ms, soonest = node.server.due_at_ms, node
-                if node.disk.due_at_ms < at_ms:
-                    at_ms, soonest = node.disk.due_at_ms, node
+                if node.due_at_ms < at_ms:
+                    at_ms, soonest = node.due_at_ms, node
             if at_ms > end_ms:
                 self.now_ms = end_ms
                 return
             if at_ms >= self.check_at_ms:
                 self.check_at_ms = at_ms + CHECK_MS
                 self.now_ms = at_ms
-                self.stream.emit(TimePassed())
+                self.emit(TimePassed())
             self.now_ms = at_ms
             if soonest is not None:
                 soonest.handle_due()
@@ -180,14 +182,6 @@ class World:
             server.change(elevator.settle(machine, self.now_ms)[0], self.now_ms)
 
     # The network
-
-    def broadcast(self, sender: int, heartbeat: Heartbeat) -> None:
-        datagram = encode(heartbeat, GROUP)
-        decoded = decode(datagram, GROUP)
-        assert decoded is not None, datagram
-        if self.attacker is not None:
-            self.attacker.capture(decoded, seal(datagram, self.key))
-        self.links.send(sender, range(len(self.nodes)), decoded, self.now_ms)
 
     def deliver(self) -> None:
         """Deliver the datagrams that are due."""
@@ -232,7 +226,7 @@ class World:
     def begin_or_end(self, fault: InjectedFault, begins: bool) -> None:
         self.log(f"{'begins' if begins else 'ends'}: {describe(fault, self.plan.cars)}")
         if begins or fault.kind not in GHOSTS:  # Ghosts stay until the end of the run.
-            self.stream.emit(FaultBegan(fault) if begins else FaultEnded(fault))
+            self.emit(FaultBegan(fault) if begins else FaultEnded(fault))
         match fault.kind:
             case FaultKind.PACKET_LOSS | FaultKind.CUT | FaultKind.ONE_WAY:
                 self.links.change(fault, begins)
@@ -247,36 +241,38 @@ class World:
                 for node in self.nodes[: self.plan.cars]:
                     apply(node, fault, begins)
             case FaultKind.DUPLICATE_ID | FaultKind.OTHER_FLOORS:
-                self.join(fault) if begins else self.leave()
+                self.join_misconfigured(fault) if begins else self.leave()
             case _:
                 apply(self.nodes[fault.target], fault, begins)
 
-    def join(self, misconfigured: InjectedFault) -> None:
+    def freeze(self, fault: InjectedFault) -> None:
+        self.begin_or_end(fault, begins=True)
+
+    def join_misconfigured(self, fault: InjectedFault) -> None:
         """Start the misconfigured node, with an elevator of its own."""
         assert len(self.nodes) == self.plan.cars, "only one misconfigured node at a time"
-        floors = misconfigured.detail if misconfigured.kind is FaultKind.OTHER_FLOORS else self.plan.floors
+        floors = fault.detail if fault.kind is FaultKind.OTHER_FLOORS else self.plan.floors
         shaft = put(Shaft(floors, self.plan.travel_ms, self.plan.passing_ms), 0, self.now_ms)
-        node = SimulatedNode(self, self.plan.cars, misconfigured.target, shaft)
-        self.nodes.append(node)
-        node.start()
+        self.join(fault.target, shaft).start()
 
     def leave(self) -> None:
         """Remove the misconfigured node, its elevator and its disk."""
-        node = self.nodes[-1]
-        node.end_program()
-        self.nodes.pop()
-        self.stream.emit(Left(node.id))
+        self.nodes[-1].end_program()
+        node = self.nodes.pop()
+        self.links.nodes = len(self.nodes)
+        self.emit(Left(node.id))
 
-    def start_next_worker_soon(self, id: int) -> None:
-        """Make the CRASH fault of node *id* end within its `delay_ms`. The next worker starts when the fault ends."""
+    def start_next_worker_soon(self, event: ProgramEnded) -> None:
+        """Make the CRASH fault of a node end within its `delay_ms`. The next worker starts when the fault ends."""
 
         def advanced(act: Act) -> Act:
             at_ms, begins, what = act
-            if begins or not isinstance(what, InjectedFault) or (what.kind, what.target) != (FaultKind.CRASH, id):
+            if begins or not isinstance(what, InjectedFault) or (what.kind, what.target) != (kind, event.node):
                 return act
             is_under_way = what.at_ms <= self.now_ms
             return (min(at_ms, self.now_ms + what.delay_ms), begins, what) if is_under_way else act
 
+        kind = FaultKind.CRASH
         self.script = in_order(map(advanced, self.script))
 
 

@@ -336,7 +336,7 @@ def world_presses(cars: int, floors: int, loss: int) -> tuple[list[int], list[in
     deadline_s = time.monotonic() + WORLD_S
     at = tuple(float(id % floors) for id in range(cars))
     world = World(Plan(0, cars, floors, 2000, NEVER_MS, (), (), at=at, policy=Policy(park=Park.NONE)))
-    world.stream.handlers.clear()  # The judges would take most of the time.
+    world.handlers.clear()  # The judges would take most of the time.
     world.links.loss = loss
     sent = 0
 
@@ -351,7 +351,7 @@ def world_presses(cars: int, floors: int, loss: int) -> tuple[list[int], list[in
             if time.monotonic() > deadline_s:
                 raise TooSlow
 
-    world.stream.subscribe(HeartbeatSent, count)
+    world.subscribe(HeartbeatSent, count)
     run(1000)
     rng = random.Random(1)
     rounds, took_ms = [], []

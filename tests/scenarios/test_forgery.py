@@ -6,7 +6,7 @@ from steps import UP, Group, make_calls, settle
 from elevator.core.messages import Heartbeat
 from elevator.core.model import Author, Buttons, Car, Fault
 from elevator.net.wire import COUNT_MAX, encode
-from elevator.simulation.simulated_node import GROUP
+from elevator.simulation.links import GROUP
 
 
 @pytest.mark.rule("G6", "S2")

@@ -31,7 +31,7 @@ from elevator.core.model import (
 )
 from elevator.core.node import heartbeat
 from elevator.net.wire import encode
-from elevator.simulation.simulated_node import GROUP
+from elevator.simulation.links import GROUP
 
 
 @pytest.mark.rule("D1", "C11")

@@ -6,7 +6,7 @@ from steps import CAB, DOWN, UP, Group, floor_of, group_with_duplicate, lamps, p
 from elevator.core.node import heartbeat
 from elevator.net.wire import encode
 from elevator.simulation.faults import FaultKind
-from elevator.simulation.simulated_node import GROUP
+from elevator.simulation.links import GROUP
 
 
 @pytest.mark.rule("L1", "L2")

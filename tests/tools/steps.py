@@ -33,7 +33,8 @@ from elevator.net.wire import decode, is_button
 from elevator.runtime.event_log import EventLog
 from elevator.simulation.events import DiskWiped, MachineChanged, ProgramStarted, TurnTaken
 from elevator.simulation.faults import FaultKind, InjectedFault, Plan, Press
-from elevator.simulation.simulated_node import GROUP, SimulatedNode
+from elevator.simulation.links import GROUP
+from elevator.simulation.simulated_node import SimulatedNode
 from elevator.simulation.world import World
 from elevator.storage.recorder_client import FOUND
 from elevator.storage.records import write_record
@@ -108,7 +109,7 @@ class ScriptedCar:
 
     def wipe(self) -> None:
         """Delete the record of the node, which must not be running."""
-        self.world.stream.emit(DiskWiped(self.id))
+        self.world.emit(DiskWiped(self.id))
         self.simulated.disk.wipe()
 
     def freeze(self, on: bool) -> None:
@@ -152,10 +153,10 @@ class Group:
         places = tuple(place for place, _ in zip(at, range(cars), strict=False))
         self.world = World(Plan(0, len(places), floors, travel_ms, NEVER_MS, (), (), at=places, policy=policy))
         if not judged:
-            self.world.stream.handlers.clear()
-        self.world.stream.subscribe(MachineChanged, self.note_machine)
-        self.world.stream.subscribe(TurnTaken, self.note_turn)
-        self.world.stream.subscribe(ProgramStarted, self.note_start)
+            self.world.handlers.clear()
+        self.world.subscribe(MachineChanged, self.note_machine)
+        self.world.subscribe(TurnTaken, self.note_turn)
+        self.world.subscribe(ProgramStarted, self.note_start)
         self.cars = [ScriptedCar(self.world, simulated.id) for simulated in self.world.nodes]
         self.run(1000)
 

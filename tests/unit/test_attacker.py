@@ -9,8 +9,8 @@ from elevator.net import admission
 from elevator.net.admission import Admission
 from elevator.net.seal import HEAD_BYTES, NO_KEY
 from elevator.simulation.attacker import KEY, Attacker
+from elevator.simulation.events import Violation
 from elevator.simulation.faults import FaultKind, InjectedFault, Plan
-from elevator.simulation.observed import Violation
 from elevator.simulation.plans import plan
 from elevator.simulation.world import World
 
@@ -41,7 +41,7 @@ def test_nodes_reject_every_kind_of_attack(keyed: bool, monkeypatch: pytest.Monk
     monkeypatch.setattr(Attacker, "draw", count)
     world = World(attacked(keyed))
     world.run()
-    assert world.key == (KEY if keyed else NO_KEY)
+    assert world.links.key == (KEY if keyed else NO_KEY)
     assert attacks.keys() == {"flipped", "truncated", "replayed", "stale", "forged", "noise"}
     assert min(attacks.values()) > 100
     refused = {reason for node in world.nodes for reason in node.admission.refused}

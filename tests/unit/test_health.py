@@ -2,33 +2,30 @@
 
 import pytest
 
-from elevator.building import elevator
-from elevator.building.shaft import Shaft
-from elevator.simulation.events import FaultBegan, FaultEnded, Joined, Stream
-from elevator.simulation.faults import FaultKind, InjectedFault
+from elevator.simulation.events import FaultBegan, FaultEnded, Joined, Trial
+from elevator.simulation.faults import FaultKind, InjectedFault, Plan
 from elevator.simulation.health import CAR_MS, GROUP_MS, Health
 
 LONG_MS = 60_000
 
 
 class Run:
-    """The health of two cars, with a clock that the test sets."""
+    """The health of two cars. The test sets the time."""
 
     def __init__(self) -> None:
-        self.now_ms = 0
-        self.stream = Stream()
-        self.health = Health(self.stream, lambda: self.now_ms, cars=2)
+        self.trial = Trial(Plan(1, 2, 4, 2000, LONG_MS, (), ()))
+        self.health = Health(self.trial)
         for node in (0, 1):
-            self.stream.emit(Joined(node, node, elevator.machine(Shaft(4))))
-        self.now_ms = LONG_MS
+            self.trial.emit(Joined(node))
+        self.trial.now_ms = LONG_MS
 
     def fail(self, kind: FaultKind, lasts_ms: int | None) -> None:
         """Begin a fault of node 0 and end it after *lasts_ms*. If that is None, the fault does not end."""
-        fault = InjectedFault(kind, self.now_ms, self.now_ms + (lasts_ms or LONG_MS), 0)
-        self.stream.emit(FaultBegan(fault))
-        self.now_ms += lasts_ms or 0
+        fault = InjectedFault(kind, self.trial.now_ms, self.trial.now_ms + (lasts_ms or LONG_MS), 0)
+        self.trial.emit(FaultBegan(fault))
+        self.trial.now_ms += lasts_ms or 0
         if lasts_ms is not None:
-            self.stream.emit(FaultEnded(fault))
+            self.trial.emit(FaultEnded(fault))
 
 
 @pytest.mark.parametrize("kind", [FaultKind.KILL, FaultKind.FREEZE, FaultKind.SERVER, FaultKind.MOTOR, FaultKind.STOP])
@@ -36,18 +33,18 @@ def test_fault_affects_only_its_own_car_during_the_fault_and_for_a_while_afterwa
     run = Run()
     assert run.health.is_unaffected(0)
     run.fail(kind, lasts_ms=3000)
-    run.now_ms += CAR_MS - 1
+    run.trial.now_ms += CAR_MS - 1
     assert (run.health.is_unaffected(0), run.health.is_unaffected(1)) == (False, True)
-    run.now_ms += 1
+    run.trial.now_ms += 1
     assert run.health.is_unaffected(0)
 
 
 def test_group_is_calm_again_although_a_node_stays_dead() -> None:
     run = Run()
     run.fail(FaultKind.KILL, lasts_ms=None)
-    run.now_ms += GROUP_MS - 1
+    run.trial.now_ms += GROUP_MS - 1
     assert not run.health.is_calm()
-    run.now_ms += 1
+    run.trial.now_ms += 1
     assert run.health.is_calm()
     assert not run.health.is_unaffected(0)
 
@@ -58,7 +55,7 @@ def test_group_is_calm_again_although_a_node_stays_dead() -> None:
 def test_group_is_not_calm_while_its_network_or_a_disk_fails(kind: FaultKind) -> None:
     run = Run()
     run.fail(kind, lasts_ms=None)
-    run.now_ms += LONG_MS
+    run.trial.now_ms += LONG_MS
     assert not run.health.is_calm()
 
 

@@ -216,8 +216,8 @@ def test_last_turn_of_a_killed_node_is_published_with_its_inputs() -> None:
     world = World(evolve(plan(5, 3, 4), faults=(kill,), presses=(press,), calm_at_ms=20_000, traffic=None))
     turns: list[TurnTaken] = []
     ended: list[TurnTaken] = []
-    world.stream.subscribe(TurnTaken, lambda event: turns.append(event) if event.node == 1 else None)
-    world.stream.subscribe(ProgramEnded, lambda event: ended.append(turns[-1]))
+    world.subscribe(TurnTaken, lambda event: turns.append(event) if event.node == 1 else None)
+    world.subscribe(ProgramEnded, lambda event: ended.append(turns[-1]))
     world.run()
     (last,) = ended
     assert last.tick.inputs is not None
@@ -228,13 +228,13 @@ def test_turn_is_published_before_the_lamp_changes_that_it_causes() -> None:
     world = World(evolve(plan(5, 3, 4), faults=(), calm_at_ms=20_000, traffic=None))
     last_turn_ms = dict.fromkeys(range(3), -1)
     follows_turn = []
-    world.stream.subscribe(TurnTaken, lambda event: last_turn_ms.update({event.node: world.now_ms}))
+    world.subscribe(TurnTaken, lambda event: last_turn_ms.update({event.node: world.now_ms}))
 
     def note(event: MachineChanged) -> None:
         if event.before.lamps != event.after.lamps:
             follows_turn.append(last_turn_ms[event.node] == world.now_ms)
 
-    world.stream.subscribe(MachineChanged, note)
+    world.subscribe(MachineChanged, note)
     world.run()
     assert len(follows_turn) > 5
     assert all(follows_turn)
