@@ -14,10 +14,10 @@ real processes in real time. Here the nodes run inside the simulation, about 200
   simulated_process.py, simulated_disk.py, simulated_server.py and simulated_panel.py.
 - links.py is the network. attacker.py forges datagrams; ghost.py is a node whose car never moves.
 - injection.py begins and ends faults at a node.
-- events.py defines the events of a run. The judges learn about the run only from them. observed.py keeps the last known
-  state of each node.
+- events.py defines the events of a run, and what all its parts share. observed.py keeps what the judges remember about
+  each node, and determines when faults affect a car or the group.
 - call_safety.py and car_safety.py judge safety throughout every run. car_conduct.py and group_conduct.py judge timing
-  and behaviour, but only while no fault affects the car or the group. health.py determines when that is.
+  and behaviour, but only while no fault affects the car or the group.
 - campaign.py runs seeds in parallel and shrinks the plans that fail.
 
 A seed must replay byte for byte. So nothing here reads a clock or iterates over unordered data. The plan seeds every
@@ -40,9 +40,9 @@ by a car in service (group_conduct.py). So the judges need not compute which car
 A node must register as many presses as its panel has reported. An earlier judge looked for the call of each press
 instead. It had to know every reason why a call could be missing.
 
-The judges see the state of a node only at the end of a turn. They receive the event of the turn first, then the events
-that its outputs cause. So they never compare a new state of the world with an old state of the node. A turn that
-receives only unchanged heartbeats has no event.
+The judges see the state of a node only at the end of a turn, because the node performs its outputs after the turn. They
+receive the event of the turn first, then the events that its outputs cause. So they never compare a new state of the
+world with an old state of the node. A turn that receives only unchanged heartbeats has no event.
 
 Three ideas were tried and dropped:
 - to judge each part of a partitioned group on its own: the other checks catch every mutant;

@@ -27,22 +27,19 @@ from elevator.simulation.events import (
     CallServed,
     DiskWiped,
     HeartbeatSent,
-    Joined,
-    Left,
     MachineChanged,
     ProgramStarted,
     RecordStored,
     Trial,
     TurnTaken,
 )
-from elevator.simulation.observed import Observed, ObservedNode
+from elevator.simulation.observed import EMPTY, Observed, ObservedNode
 
 PANEL_DELAY_MAX_MS = 2000
 """The longest time from an event at a panel to the node's reaction, even during faults. It allows for a stalled program
 (C10) and a silent server (C11) at the same time."""
 SPREAD_MS = 50
 """How long lamps may differ between panels after a call is served."""
-EMPTY = Calls()
 RUNS_KEPT = 12
 """How many old incarnations of each id a node may remember at the end of a run."""
 
@@ -66,26 +63,13 @@ class CallLedger:
         self.served_at_ms: dict[Call, int] = {}
         self.excused: set[Dot] = set()
         self.ever_confirmed: set[Dot] = set()
-        self.confirmed: dict[int, dict[Call, list[Dot]]] = {}
-        """Maps each running node to the calls that it confirms, and each call to the confirmed presses."""
-        self.withdrawn: dict[int, dict[Call, tuple[int, list[Dot]]]] = {}
-        """Maps each node to the calls that it no longer confirms. Each call has the time when its confirmation
-        ended, and the presses that were confirmed."""
-        self.lit: dict[int, dict[Call, list[Dot]]] = {}
-        """Maps each node to the lit calls of its panel, and each call to the presses that it was lit for."""
         self.vectors: dict[int, Mapping[Author, int]] = {}
         """Maps the digest of each call set to its version vector."""
-        self.stored: dict[int, set[int]] = {}
-        """The digests of all call sets stored on each disk since it was last wiped."""
         self.sent: dict[Author, dict[Author, int]] = {}
         """Maps each incarnation to the merged version vector of all call sets that it has published."""
         self.last_digest: dict[Author, int] = {}
         """The last digest that each incarnation has published."""
-        self.own_runs: dict[int, set[Author]] = {}
-        """Maps each node to the incarnations that have stored a record on its disk. The node owns their presses."""
-        trial.subscribe(Joined, self.on_joined)
-        trial.subscribe(Left, lambda event: self.wipe(event.node))
-        trial.subscribe(DiskWiped, lambda event: self.wipe(event.node))
+        trial.subscribe(DiskWiped, self.on_disk_wiped)
         trial.subscribe(RecordStored, self.on_record_stored)
         trial.subscribe(ProgramStarted, self.on_program_started)
         trial.subscribe(TurnTaken, self.judge_turn)
@@ -94,35 +78,30 @@ class CallLedger:
 
     # Presses and services
 
-    def on_joined(self, event: Joined) -> None:
-        for table in (self.confirmed, self.withdrawn, self.lit):
-            table[event.node] = {}
-        self.stored[event.node] = {EMPTY.digest}
-        self.own_runs[event.node] = set()
-
-    def wipe(self, id: int) -> None:
-        """Forget the disk contents of node *id*. Excuse the open presses that the node cannot recover from peers."""
-        self.stored[id], self.own_runs[id] = {EMPTY.digest}, set()
-        node_id = self.observed.nodes[id].node_id if id < len(self.observed.nodes) else None
+    def on_disk_wiped(self, event: DiskWiped) -> None:
+        """Forget the contents of the disk. Excuse the open presses that its node cannot recover from peers."""
+        node = self.observed.nodes[event.node]
+        node.stored, node.own_runs = {EMPTY.digest}, set()
+        others = [each for each in self.observed.nodes if each is not node]
         for dot, call in self.open.items():
-            holders = [each for each in self.observed.nodes if each.id != id and dot in each.disk.durable.live]
-            if not holders or (call.car == node_id and self.trial.plan.loses_links()):
+            is_cut_off = call.car == node.node_id and self.trial.plan.loses_links()
+            if is_cut_off or not any(dot in each.disk.durable.live for each in others):
                 self.excused.add(dot)
 
     def on_record_stored(self, event: RecordStored) -> None:
-        calls = event.record.calls
-        self.stored[event.node].add(calls.digest)
+        node, calls = self.observed.nodes[event.node], event.record.calls
+        node.stored.add(calls.digest)
+        node.own_runs.add(Author(node.node_id, event.record.incarnation))
         self.vectors[calls.digest] = calls.current.seen
-        self.own_runs[event.node].add(Author(self.observed.nodes[event.node].node_id, event.record.incarnation))
 
     def on_program_started(self, event: ProgramStarted) -> None:
         node, state, now_ms = self.observed.nodes[event.node], event.state, self.trial.now_ms
         self.runs[state.me] = node.id
         self.vectors[state.calls.digest] = state.calls.current.seen
-        self.withdrawn[node.id] |= {call: (now_ms, dots) for call, dots in self.confirmed[node.id].items()}
-        self.confirmed[node.id] = {}
+        node.withdrawn |= {call: (now_ms, dots) for call, dots in node.confirmed.items()}
+        node.confirmed = {}
         if event.found is None:
-            self.own_runs[node.id].clear()
+            node.own_runs.clear()
         elif lost := event.found.calls.live.items() - state.calls.live.items():
             self.fail(f"node {node.id} started without these calls of its record: {lost}")
 
@@ -136,7 +115,7 @@ class CallLedger:
         if after.calls is not before.calls:
             self.vectors[after.calls.digest] = after.calls.current.seen
             self.judge_calls(node, before.calls, after)
-        if after.lit is not before.lit or self.confirmed[node.id].keys() != after.lit:
+        if after.lit is not before.lit or node.confirmed.keys() != after.lit:
             self.judge_confirmations(node, after)
 
     def judge_presses(self, node: ObservedNode, before: Node, after: Node, inputs: Inputs) -> None:
@@ -195,9 +174,9 @@ class CallLedger:
 
     def judge_confirmations(self, node: ObservedNode, state: Node) -> None:
         """Check the calls that a turn has confirmed. Record the calls that are no longer confirmed."""
-        confirmed, now_ms = self.confirmed[node.id], self.trial.now_ms
+        confirmed, now_ms = node.confirmed, self.trial.now_ms
         for call in confirmed.keys() - state.lit:
-            self.withdrawn[node.id][call] = now_ms, confirmed.pop(call)
+            node.withdrawn[call] = now_ms, confirmed.pop(call)
         for call in sorted(state.lit - confirmed.keys()):
             dots = [dot for dot, each in state.calls.live.items() if each == call]
             if call.button is Button.CAB and has_duplicate(state):
@@ -225,7 +204,7 @@ class CallLedger:
         if node.floors != self.trial.plan.floors:
             return
         vector = self.vectors.get(heartbeat.digest, {})
-        if not node.is_disk_failing and heartbeat.digest not in self.stored[node.id]:
+        if not node.is_disk_failing and heartbeat.digest not in node.stored:
             self.fail(f"node {node.id} published calls that are not on its disk")
         entries = {author: entry.newest for author, entry in heartbeat.calls.entries.items()}
         if any(n > vector.get(author, n) for author, n in entries.items()):
@@ -240,11 +219,11 @@ class CallLedger:
         node, was, now = self.observed.nodes[event.node], event.before.lamps, event.after.lamps
         if was is now or node.floors != self.trial.plan.floors:
             return
-        old, new, lit = node.calls_of(was), node.calls_of(now), self.lit[node.id]
+        old, new, lit = node.calls_of(was), node.calls_of(now), node.lit
         for call in sorted(new - old):
-            since_ms, dots = self.withdrawn[node.id].get(call, (-PANEL_DELAY_MAX_MS, []))
-            if call in self.confirmed[node.id]:
-                dots = self.confirmed[node.id][call]
+            since_ms, dots = node.withdrawn.get(call, (-PANEL_DELAY_MAX_MS, []))
+            if call in node.confirmed:
+                dots = node.confirmed[call]
             elif self.trial.now_ms - since_ms > PANEL_DELAY_MAX_MS:
                 self.fail(f"car {node.id} lights the lamp of {call}, but its node has not confirmed the call")
             lit[call] = dots
@@ -261,7 +240,7 @@ class CallLedger:
         """
         assert node.state is not None
         if call.button is Button.CAB and has_duplicate(node.state):
-            return not all(dot.author in {node.state.me} | self.own_runs[node.id] for dot in dots)
+            return not all(dot.author in {node.state.me} | node.own_runs for dot in dots)
         return not any(covers(node.state.calls.seen, dot) for dot in dots)
 
     # The end

@@ -21,9 +21,8 @@ from elevator.core.model import EVERY_CAR, NEVER_MS, Button, Call, Direction, Do
 from elevator.core.node import Node, has_duplicate
 from elevator.simulation.call_safety import CallLedger
 from elevator.simulation.car_safety import DOOR_MS, REACTION_MS
-from elevator.simulation.events import CallServed, Joined, MachineChanged, ProgramStarted, TimePassed, Trial
+from elevator.simulation.events import CallServed, MachineChanged, ProgramStarted, TimePassed, Trial
 from elevator.simulation.faults import FaultKind
-from elevator.simulation.health import Health
 from elevator.simulation.observed import Observed, ObservedNode
 
 CHECK_MS = 100
@@ -71,16 +70,14 @@ class Journey:
 class CarConduct:
     """Judges how all cars serve their passengers in one run."""
 
-    def __init__(self, trial: Trial, observed: Observed, health: Health, ledger: CallLedger) -> None:
+    def __init__(self, trial: Trial, observed: Observed, ledger: CallLedger) -> None:
         self.trial = trial
         self.observed = observed
-        self.health = health
         self.ledger = ledger
         self.stuck_max_ms = max(trial.plan.travel_ms, USUAL_TRAVEL_MS) * 21 // 20 + MOTOR_FAULT_MS
         self.fail = trial.fail
         self.journeys: dict[int, Journey] = {}
         self.check_at_ms = 0
-        trial.subscribe(Joined, lambda event: self.journeys.update({event.node: Journey()}))
         trial.subscribe(ProgramStarted, lambda event: self.journeys.update({event.node: Journey()}))
         trial.subscribe(CallServed, self.on_served)
         trial.subscribe(MachineChanged, self.judge_machine)
@@ -112,7 +109,7 @@ class CarConduct:
         if journey.is_at_stop:  # The car was idle here, so it may leave in any direction.
             journey.heading = None
         journey.is_at_stop, journey.announced, journey.is_repeated = True, None, False
-        if self.health.is_unaffected(node.id) and node.state is not None:
+        if self.observed.is_unaffected(node) and node.state is not None:
             floor, calls = node.machine.sensed, node.state.calls.live.values()
             if not any(call.floor == floor and call.car in (EVERY_CAR, node.node_id) for call in calls):
                 self.fail(f"car {node.id} opens its door without a call at that floor")
@@ -120,7 +117,7 @@ class CarConduct:
     def judge_passing(self, node: ObservedNode, arrival: Node) -> None:
         """Check that a car has no call to serve at the floor that it passes."""
         floor, state = node.machine.sensed, node.state
-        is_healthy = self.health.is_unaffected(node.id) and arrival.drive.fault is Fault.NONE
+        is_healthy = self.observed.is_unaffected(node) and arrival.drive.fault is Fault.NONE
         if floor is None or state is None or not is_healthy:
             return
         if state.inputs is None or state.inputs.floor != floor:  # A false report hides the floor from the node.
@@ -138,7 +135,7 @@ class CarConduct:
         heading = journey.heading if not journey.is_at_stop or has_just_closed else None
         announced, is_repeated = (journey.announced, journey.is_repeated) if has_just_closed else (None, False)
         journey.heading, journey.is_at_stop, journey.announced, journey.is_repeated = direction, False, None, False
-        if floor is None or state is None or not self.health.is_unaffected(node.id):
+        if floor is None or state is None or not self.observed.is_unaffected(node):
             return
         if state.inputs is None or state.inputs.floor != floor:  # The node has not received this floor yet.
             return
@@ -163,9 +160,9 @@ class CarConduct:
             return
         self.check_at_ms = self.trial.now_ms + CHECK_MS
         for node in self.observed.nodes:
-            if node.id < self.trial.plan.cars and node.state is not None and self.health.is_program_unaffected(node.id):
+            if node.id < self.trial.plan.cars and node.state is not None and node.is_program_unaffected():
                 self.judge_fault_reports(node)
-            if node.state is not None and self.health.is_unaffected(node.id):
+            if node.state is not None and self.observed.is_unaffected(node):
                 self.judge_idle(node, self.journeys[node.id])
             else:
                 self.journeys[node.id].in_service_at_ms = self.trial.now_ms
@@ -187,14 +184,14 @@ class CarConduct:
                 f"{'lit while its button is up' if machine.stop_lamp else 'dark while its button is down'}"
             )
         stopped_at_ms = node.stop_changed_at_ms if machine.stop else now_ms
-        dead_ms = self.health.began_at_ms(node.id, FaultKind.DEAD_SENSOR)
-        is_held = now_ms - min(stopped_at_ms, dead_ms) > SHOWN_MS
+        dead = (fault.at_ms for fault in node.faults if fault.kind is FaultKind.DEAD_SENSOR)
+        is_held = now_ms - min([stopped_at_ms, *dead]) > SHOWN_MS
         if is_held and machine.shaft.motor:
             self.fail(
                 f"car {node.id} moves {'while its stop button is down' if machine.stop else 'with a dead sensor'}"
             )
         is_stuck = node.stuck_since_ms is not None and now_ms - node.stuck_since_ms > self.stuck_max_ms
-        settled_ms = max(self.health.programs[node.id].from_ms, self.health.sensors[node.id].from_ms)
+        settled_ms = max(node.program.from_ms, node.sensor.from_ms)
         held_open_ms = max(node.opened_at_ms, node.obstructed_at_ms, settled_ms)
         is_blocked = machine.door and machine.obstructed and now_ms - held_open_ms > BLOCKED_MS
         is_reported = node.state is None or node.state.drive.fault is not Fault.NONE
@@ -215,13 +212,10 @@ class CarConduct:
             self.fail(f"car {node.id} is healthy but reports a fault: {fault}")
         if not machine.door:
             return
-        if (
-            now_ms - max(node.opened_at_ms, journey.served_at_ms, self.health.nodes[node.id].from_ms)
-            > DOOR_MS + SHOWN_MS
-        ):
+        if now_ms - max(node.opened_at_ms, journey.served_at_ms, node.car.from_ms) > DOOR_MS + SHOWN_MS:
             self.fail(f"the door of car {node.id} stays open after its dwell time")
         long_ago_ms = now_ms - KEPT_OPEN_MS
-        if max(node.opened_at_ms, self.health.nodes[node.id].from_ms) < long_ago_ms:
+        if max(node.opened_at_ms, node.car.from_ms) < long_ago_ms:
             for dot, call in self.ledger.open.items():
                 if (
                     call.car == node.node_id
@@ -236,18 +230,14 @@ class CarConduct:
         node = next((each for each in members if each.state is not None and each.state.me == dot.author), None)
         if node is None:
             return
-        is_clear = self.health.network.from_ms <= self.trial.now_ms
+        is_clear = self.observed.network.from_ms <= self.trial.now_ms
         long_ago_ms = self.trial.now_ms - (DARK_MS if is_clear else DARK_LOSSY_MS)
         if self.ledger.pressed_at_ms[dot] > long_ago_ms:
             return
-        if not self.health.is_program_unaffected(node.id, long_ago_ms) or call in node.machine.lamps:
+        if not node.is_program_unaffected(long_ago_ms) or call in node.machine.lamps:
             return
-        others = [
-            each
-            for each in self.observed.nodes
-            if each is not node and self.health.is_program_unaffected(each.id, long_ago_ms)
-        ]
-        is_held = not node.is_disk_failing and not self.health.has(node.id, FaultKind.DISK)
+        others = [each for each in self.observed.nodes if each is not node and each.is_program_unaffected(long_ago_ms)]
+        is_held = not node.is_disk_failing and not node.has(FaultKind.DISK)
         if is_held or (is_clear and others):
             self.fail(f"the lamp of {call} stays dark at car {node.id} after a press there")
 

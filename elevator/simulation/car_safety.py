@@ -17,8 +17,7 @@ from elevator.core.model import NEVER_MS, Button, Motor
 from elevator.simulation.call_safety import PANEL_DELAY_MAX_MS
 from elevator.simulation.events import (
     CallServed,
-    FaultEnded,
-    Joined,
+    FaultChanged,
     MachineChanged,
     ProgramStarted,
     TimePassed,
@@ -26,7 +25,6 @@ from elevator.simulation.events import (
     TurnTaken,
 )
 from elevator.simulation.faults import FaultKind
-from elevator.simulation.health import Health
 from elevator.simulation.observed import STALE_MS, Observed, ObservedNode
 
 DOOR_MS = 3000
@@ -61,15 +59,13 @@ class Stop:
 class CarSafety:
     """Judges the safety of all cars in one run."""
 
-    def __init__(self, trial: Trial, observed: Observed, health: Health) -> None:
+    def __init__(self, trial: Trial, observed: Observed) -> None:
         self.trial = trial
         self.observed = observed
-        self.health = health
         self.fail = trial.fail
         self.stops: dict[int, Stop] = {}
-        trial.subscribe(Joined, lambda event: self.stops.update({event.node: Stop()}))
         trial.subscribe(ProgramStarted, self.on_program_started)
-        trial.subscribe(FaultEnded, self.on_fault_ended)
+        trial.subscribe(FaultChanged, self.on_fault)
         trial.subscribe(TurnTaken, self.judge_turn)
         trial.subscribe(TimePassed, self.check)
         trial.subscribe(MachineChanged, self.judge_machine)
@@ -77,13 +73,13 @@ class CarSafety:
 
     def reaction_ms(self, node: ObservedNode) -> int:
         """Return how long a node may take to react to an event at its panel."""
-        return REACTION_MS if self.health.is_program_unaffected(node.id) else PANEL_DELAY_MAX_MS
+        return REACTION_MS if node.is_program_unaffected() else PANEL_DELAY_MAX_MS
 
     def on_program_started(self, event: ProgramStarted) -> None:
         self.stops[event.node] = Stop(self.trial.now_ms)
 
-    def on_fault_ended(self, event: FaultEnded) -> None:
-        if event.fault.kind is FaultKind.SERVER:
+    def on_fault(self, event: FaultChanged) -> None:
+        if event.fault.kind is FaultKind.SERVER and not event.begins:
             self.stops[event.fault.target].dwell_from_ms = self.trial.now_ms
 
     def judge_turn(self, event: TurnTaken) -> None:
@@ -111,7 +107,7 @@ class CarSafety:
 
     def reacts_at_once(self, node: ObservedNode) -> bool:
         """Return whether the car executes commands at once. A slow server or a frozen program prevents that."""
-        return not any(self.health.has(node.id, kind) for kind in (FaultKind.SLOW_SERVER, FaultKind.FREEZE))
+        return not any(node.has(kind) for kind in (FaultKind.SLOW_SERVER, FaultKind.FREEZE))
 
     def judge_machine(self, event: MachineChanged) -> None:
         node, old, new = self.observed.nodes[event.node], event.before, event.after
@@ -129,7 +125,7 @@ class CarSafety:
         was, now = old.counts, new.counts
         if now.bad_requests > was.bad_requests:
             self.fail(f"car {node.id} received an invalid request: {new.last_bad}")
-        has_left_shaft = now.out_of_bounds > was.out_of_bounds and self.health.is_program_unaffected(node.id)
+        has_left_shaft = now.out_of_bounds > was.out_of_bounds and node.is_program_unaffected()
         doors = (now.motor_with_door_open, now.door_with_motor_on, now.door_between_floors)
         if has_left_shaft or doors != (was.motor_with_door_open, was.door_with_motor_on, was.door_between_floors):
             self.fail(f"car {node.id} performed an unsafe operation: {now}")
@@ -162,7 +158,7 @@ class CarSafety:
         end = {Motor.DOWN: 0, Motor.UP: node.floors - 1}.get(motor)
         if end is not None and machine.sensed == end and self.reacts_at_once(node):
             self.fail(f"car {node.id} drives from an end floor towards the end of its shaft")
-        if not motor or stop.has_seen_floor or not node.state is not None:
+        if not motor or stop.has_seen_floor or node.state is None:
             stop.search_since_ms = None
             return
         if motor is Motor.UP and not stop.has_searched:

@@ -16,18 +16,6 @@ from elevator.core.node import Node
 from elevator.simulation.faults import InjectedFault, Plan
 
 
-class Joined(NamedTuple):
-    """A node has joined the group, with an elevator and an empty disk. Its program has not started."""
-
-    node: int
-
-
-class Left(NamedTuple):
-    """A node has been removed, with its elevator and its disk."""
-
-    node: int
-
-
 class ProgramStarted(NamedTuple):
     node: int
     state: Node
@@ -72,7 +60,7 @@ class RecordStored(NamedTuple):
 
 
 class DiskWiped(NamedTuple):
-    """The disk of a node was wiped while its program was dead."""
+    """The disk of a node was wiped while its program was dead, or removed with its node."""
 
     node: int
 
@@ -82,12 +70,11 @@ class HeartbeatSent(NamedTuple):
     heartbeat: Heartbeat
 
 
-class FaultBegan(NamedTuple):
-    fault: InjectedFault
+class FaultChanged(NamedTuple):
+    """A fault has begun or ended."""
 
-
-class FaultEnded(NamedTuple):
     fault: InjectedFault
+    begins: bool
 
 
 class TimePassed(NamedTuple):

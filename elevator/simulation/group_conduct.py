@@ -21,7 +21,6 @@ from elevator.simulation.car_conduct import CHECK_MS, EXTENSION_MS, CarConduct, 
 from elevator.simulation.car_safety import REACTION_MS
 from elevator.simulation.events import CallPressed, CallServed, MachineChanged, TimePassed, Trial, TurnTaken
 from elevator.simulation.faults import FaultKind
-from elevator.simulation.health import Health
 from elevator.simulation.observed import Observed, ObservedNode
 
 LAMP_MS = 30
@@ -44,11 +43,10 @@ DISPUTE_MAX_MS = 25_000
 class GroupConduct:
     """Judges how the group serves its passengers in one run."""
 
-    def __init__(self, trial: Trial, observed: Observed, health: Health, ledger: CallLedger, cars: CarConduct) -> None:
+    def __init__(self, trial: Trial, observed: Observed, ledger: CallLedger, cars: CarConduct) -> None:
         self.cars = cars
         self.trial = trial
         self.observed = observed
-        self.health = health
         self.ledger = ledger
         self.fail = trial.fail
         self.due: deque[tuple[int, int, Call, Dot | None]] = deque()
@@ -72,32 +70,32 @@ class GroupConduct:
         return [
             node
             for node in self.observed.nodes
-            if node.state is not None and node.id < self.trial.plan.cars and self.health.is_program_unaffected(node.id)
+            if node.state is not None and node.id < self.trial.plan.cars and node.is_program_unaffected()
         ]
 
     def on_pressed(self, event: CallPressed) -> None:
         self.wanted_since_ms.setdefault(event.call, self.trial.now_ms)
-        if event.node < self.trial.plan.cars and self.health.is_calm():
+        if event.node < self.trial.plan.cars and self.observed.is_calm():
             self.due.append((self.trial.now_ms, event.node, event.call, event.dot))
 
     def on_served(self, event: CallServed) -> None:
         if event.is_first:
             for table in (self.wanted_since_ms, self.orphaned_since_ms, self.disputed_since_ms):
                 table.pop(event.call, None)
-            if event.node < self.trial.plan.cars and self.health.is_calm():
+            if event.node < self.trial.plan.cars and self.observed.is_calm():
                 self.due.append((self.trial.now_ms, event.node, event.call, None))
 
     def judge_machine(self, event: MachineChanged) -> None:
-        opens = event.after.door and not event.before.door
-        if opens and self.health.is_calm() and self.health.is_unaffected(event.node):
-            self.judge_opening(self.observed.nodes[event.node])
+        node, opens = self.observed.nodes[event.node], event.after.door and not event.before.door
+        if opens and self.observed.is_calm() and self.observed.is_unaffected(node):
+            self.judge_opening(node)
 
     def judge_opening(self, node: ObservedNode) -> None:
         """Check that an opening door serves at least one call that no other open door serves."""
         assert node.state is not None
         floor, calls = node.machine.sensed, node.state.calls.live.values()
         here = {call for call in calls if call.floor == floor and call.car in (EVERY_CAR, node.node_id)}
-        others = [other for other in self.members if other is not node and self.health.is_unaffected(other.id)]
+        others = [other for other in self.members if other is not node and self.observed.is_unaffected(other)]
         if here and all(any(self.would_serve(other, call) for other in others) for call in here):
             self.fail(f"car {node.id} opens its door for {sorted(here)}, but other open doors serve these calls")
 
@@ -113,7 +111,7 @@ class GroupConduct:
         if forgotten := event.before.calls.seen.keys() - event.after.calls.seen.keys():
             self.judge_forgotten(event, {*forgotten})
         # With a shirker in the group, even a brief claim restarts the wait of the other cars. So check every turn.
-        if not self.health.is_calm() and self.health.besides_shirker.from_ms <= self.trial.now_ms:
+        if not self.observed.is_calm() and self.observed.besides_shirker.from_ms <= self.trial.now_ms:
             self.judge_claims(self.members, UNCLAIMED_MS)
 
     def on_time_passed(self, event: TimePassed) -> None:
@@ -126,7 +124,7 @@ class GroupConduct:
 
     def judge_forgotten(self, event: TurnTaken, authors: set[Author]) -> None:
         """Check that a node has forgotten *authors* only if no connected node holds one of their calls."""
-        members = self.members if self.health.network.from_ms <= self.trial.now_ms else []
+        members = self.members if self.observed.network.from_ms <= self.trial.now_ms else []
         others = [node for node in members if node.id != event.node]
         for other in others if len(others) < len(members) else []:
             known = other.disk.durable.live.items() & other.state.calls.live.items() if other.state is not None else ()
@@ -140,7 +138,8 @@ class GroupConduct:
     def judge_lamp(self, at_ms: int, car: int, call: Call, dot: Dot | None) -> None:
         """Check that all lamps of *call* show the press or service that *car* registered at *at_ms*."""
         pressed, still_open = dot is not None, dot in self.ledger.open
-        members = self.members if self.health.is_calm(at_ms) and self.health.is_program_unaffected(car) else []
+        node = self.observed.nodes[car]
+        members = self.members if self.observed.is_calm(at_ms) and node.is_program_unaffected() else []
         if not members or (not still_open if pressed else call in self.ledger.open.values()):
             return
         for node in members:
@@ -153,23 +152,23 @@ class GroupConduct:
 
     def check(self) -> None:
         members = self.members
-        if self.health.is_calm():
+        if self.observed.is_calm():
             self.judge_hearing(members)
             self.judge_disputes(members)
             self.judge_claims(members, ORPHAN_MS)
-        elif self.health.besides_shirker.from_ms <= self.trial.now_ms:
+        elif self.observed.besides_shirker.from_ms <= self.trial.now_ms:
             self.judge_claims(members, UNCLAIMED_MS)
         else:
             self.orphaned_since_ms.clear()
             self.disputed_since_ms.clear()
-        if self.health.besides_misconfigured.from_ms <= self.trial.now_ms:
+        if self.observed.besides_misconfigured.from_ms <= self.trial.now_ms:
             for misconfigured in self.observed.nodes[self.trial.plan.cars :]:
                 self.judge_misconfigured(misconfigured)
 
     def judge_hearing(self, members: list[ObservedNode]) -> None:
         """Check that each node hears from all running nodes and from no others."""
-        alive = [node.id for node in self.observed.nodes if node.state is not None]
-        present = sum(1 << id for id in alive if not self.health.has(id, FaultKind.FREEZE))
+        alive = [node for node in self.observed.nodes if node.state is not None]
+        present = sum(1 << node.id for node in alive if not node.has(FaultKind.FREEZE))
         for node in members:
             assert node.state is not None
             message = node.state.outgoing.message
@@ -198,7 +197,7 @@ class GroupConduct:
             if (
                 call.button is Button.CAB
                 or now_ms - wanted_since_ms > DISPUTE_MAX_MS
-                or not self.health.is_calm(wanted_since_ms)
+                or not self.observed.is_calm(wanted_since_ms)
             ):
                 continue
             if sum(claims(state, call) for state in able) < 2:

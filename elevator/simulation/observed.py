@@ -1,18 +1,60 @@
-"""The nodes of a run, with what the judges remember about each of them."""
+"""The nodes of a run, what the judges remember about each of them, and when faults affect them or the group.
+
+Timing and behaviour are not judged while a fault affects a node or the group. A fault affects its target while it lasts
+and for some time after it begins or ends: CAR_MS for a car, GROUP_MS for the group. Faults of the network affect the
+group. A misconfigured node affects the group and every car. A fault of one node affects the group only when it begins
+and ends, because the other nodes must notice it. In between, the group must work without that node.
+"""
 
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
+
+from attrs import define
 
 from elevator.building.shaft import Shaft
 from elevator.core.call_set import mask
-from elevator.core.model import EVERY_CAR, NEVER_MS, Author, Button, Buttons, Call, Motor
+from elevator.core.model import EVERY_CAR, NEVER_MS, Author, Button, Buttons, Call, Calls, Dot, Motor
 from elevator.hardware.panel_outputs import panel_buttons
-from elevator.simulation.events import MachineChanged, ProgramResumed, ProgramStarted, Trial, TurnTaken
-from elevator.simulation.faults import InjectedFault
+from elevator.simulation.events import FaultChanged, MachineChanged, ProgramResumed, ProgramStarted, Trial, TurnTaken
+from elevator.simulation.faults import GHOSTS, MISCONFIGURED, PROGRAM_FAULTS, FaultKind, InjectedFault
 from elevator.simulation.links import Links
 from elevator.simulation.simulated_node import SimulatedNode
 
+EMPTY = Calls()
 STALE_MS = 600
 """A node that was frozen for at least this long must notice that it has missed messages."""
+CAR_MS = 1000
+"""How long a fault affects a car after it begins or ends. A panel is declared lost after 0.5 s without a reply (C11), a
+resumed program listens for 0.3 s (C10), and a motor command is repeated after 1 s (C8)."""
+GROUP_MS = 5000
+"""How long a fault affects the group after it begins or ends. Other cars take over within 2.5 s (G3), and every car
+claims a call that has been unclaimed for another 2 s (A2)."""
+
+DEAD_SENSOR = frozenset((FaultKind.DEAD_SENSOR,))
+AFFECTING_CAR = PROGRAM_FAULTS | DEAD_SENSOR | {FaultKind.MOTOR, FaultKind.OBSTRUCT, FaultKind.STOP}
+AFFECTING_NETWORK = frozenset((FaultKind.CUT, FaultKind.ONE_WAY, FaultKind.PACKET_LOSS, *GHOSTS, *MISCONFIGURED))
+AFFECTING_GROUP = AFFECTING_NETWORK | {FaultKind.DISK, FaultKind.SLOW_DISK, FaultKind.SLOW_SERVER}
+"""Faults that affect the group for as long as they last."""
+HARMLESS = frozenset((FaultKind.FALSE_FLOOR, FaultKind.ATTACK))
+"""Faults that must have no effect."""
+HARMFUL = frozenset(FaultKind) - HARMLESS
+
+
+@define(eq=False)
+class Unaffected:
+    """Tracks faults of the kinds in *by*. From `from_ms` on, they no longer affect their target."""
+
+    by: AbstractSet[FaultKind]
+    lasting: AbstractSet[FaultKind]
+    """The kinds that have an effect while they last. Other kinds have an effect only when they begin and end."""
+    after_ms: int
+    from_ms: int = 0
+    active: int = 0
+
+    def update(self, kind: FaultKind, begins: bool, now_ms: int) -> None:
+        if kind in self.by:
+            self.active += (1 if begins else -1) if kind in self.lasting else 0
+            self.from_ms = NEVER_MS if self.active else now_ms + self.after_ms
 
 
 class ObservedNode(SimulatedNode):
@@ -22,6 +64,11 @@ class ObservedNode(SimulatedNode):
         self, trial: Trial, links: Links, freeze: Callable[[InjectedFault], None], id: int, node_id: int, shaft: Shaft
     ) -> None:
         super().__init__(trial, links, freeze, id, node_id, shaft)
+        self.program = Unaffected(PROGRAM_FAULTS, PROGRAM_FAULTS, CAR_MS, trial.now_ms + CAR_MS)
+        """When the program and the server are unaffected."""
+        self.sensor = Unaffected(DEAD_SENSOR, DEAD_SENSOR, CAR_MS)
+        self.car = Unaffected(AFFECTING_CAR, AFFECTING_CAR, CAR_MS, trial.now_ms + CAR_MS)
+        """When the program, the server and the car are unaffected."""
         self.is_disk_failing = False
         """Whether the node knows that its disk is failing or too slow."""
         self.started_at_ms = 0
@@ -35,6 +82,17 @@ class ObservedNode(SimulatedNode):
         """The incarnation that opened the door or read in its record that it was open; None if there is none."""
         self.stuck_since_ms: int | None = None
         """When the motor was first commanded to run without power; None if it has power or must stand still."""
+        self.confirmed: dict[Call, list[Dot]] = {}
+        """The calls that the running node confirms, each with the confirmed presses."""
+        self.withdrawn: dict[Call, tuple[int, list[Dot]]] = {}
+        """The calls that the node no longer confirms. Each has the time when its confirmation ended, and the presses
+        that were confirmed."""
+        self.lit: dict[Call, list[Dot]] = {}
+        """The lit calls of the panel, each with the presses that it was lit for."""
+        self.stored: set[int] = {EMPTY.digest}
+        """The digests of all call sets stored on the disk since it was last wiped."""
+        self.own_runs: set[Author] = set()
+        """The incarnations that have stored a record on the disk. The node owns their presses."""
 
     def calls_of(self, buttons: Buttons) -> frozenset[Call]:
         """Return the calls that belong to the buttons or lamps in *buttons*."""
@@ -51,17 +109,47 @@ class ObservedNode(SimulatedNode):
     def is_open_at(self, floor: int) -> bool:
         return self.machine.door and self.machine.sensed == floor
 
+    def is_program_unaffected(self, since_ms: int | None = None) -> bool:
+        """Return whether the program and the server are unaffected, and have been since *since_ms* if given."""
+        return self.program.from_ms <= (self.trial.now_ms if since_ms is None else since_ms)
+
 
 class Observed:
-    """The nodes of one run, by their numbers in the world."""
+    """The nodes of one run by their numbers in the world, and whether faults affect them or the group."""
 
     def __init__(self, trial: Trial) -> None:
-        self.nodes: list[ObservedNode] = []
         self.trial = trial
+        self.nodes: list[ObservedNode] = []
+        self.ids = Unaffected(frozenset(MISCONFIGURED), frozenset(MISCONFIGURED), GROUP_MS)
+        """When no misconfigured node affects the cars. Nodes remember a duplicate for a while."""
+        self.network = Unaffected(AFFECTING_NETWORK, AFFECTING_NETWORK, GROUP_MS)
+        self.group = Unaffected(HARMFUL, AFFECTING_GROUP, GROUP_MS, GROUP_MS)
+        self.besides_shirker = Unaffected(HARMFUL, AFFECTING_GROUP - {FaultKind.SHIRKER}, GROUP_MS, GROUP_MS)
+        """Like `group`, but a shirker affects the group only when it begins, not while it lasts."""
+        self.besides_misconfigured = Unaffected(HARMFUL, AFFECTING_GROUP - set(MISCONFIGURED), GROUP_MS, GROUP_MS)
+        """Like `group`, but a misconfigured node affects the group only when it joins and leaves."""
+        trial.subscribe(FaultChanged, self.on_fault)
         trial.subscribe(ProgramStarted, self.on_program_started)
         trial.subscribe(ProgramResumed, self.on_program_resumed)
         trial.subscribe(TurnTaken, self.on_turn)
         trial.subscribe(MachineChanged, self.on_elevator_changed)
+
+    def is_unaffected(self, node: ObservedNode) -> bool:
+        """Return whether *node* belongs to the group and no fault affects its program or its car."""
+        return node.id < self.trial.plan.cars and max(node.car.from_ms, self.ids.from_ms) <= self.trial.now_ms
+
+    def is_calm(self, at_ms: int | None = None) -> bool:
+        """Return whether the group is unaffected by faults, and has been since *at_ms* if given."""
+        return self.group.from_ms <= (self.trial.now_ms if at_ms is None else at_ms)
+
+    def on_fault(self, event: FaultChanged) -> None:
+        kind, target = event.fault.kind, event.fault.target
+        affected = [self.ids, self.network, self.group, self.besides_shirker, self.besides_misconfigured]
+        for node in self.nodes:
+            if node.id == target or kind is FaultKind.BLACKOUT:
+                affected += [node.program, node.sensor, node.car]
+        for each in affected:
+            each.update(kind, event.begins, self.trial.now_ms)
 
     def on_program_started(self, event: ProgramStarted) -> None:
         node, now_ms = self.nodes[event.node], self.trial.now_ms

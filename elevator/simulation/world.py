@@ -26,10 +26,8 @@ from elevator.simulation.call_safety import CallLedger
 from elevator.simulation.car_conduct import CarConduct
 from elevator.simulation.car_safety import CarSafety
 from elevator.simulation.events import (
-    FaultBegan,
-    FaultEnded,
-    Joined,
-    Left,
+    DiskWiped,
+    FaultChanged,
     MachineChanged,
     ProgramEnded,
     TimePassed,
@@ -38,7 +36,6 @@ from elevator.simulation.events import (
 from elevator.simulation.faults import GHOSTS, FaultKind, InjectedFault, Plan, Press, describe
 from elevator.simulation.ghost import Ghost
 from elevator.simulation.group_conduct import GroupConduct
-from elevator.simulation.health import Health
 from elevator.simulation.injection import apply
 from elevator.simulation.links import GROUP, Links
 from elevator.simulation.observed import Observed, ObservedNode
@@ -61,11 +58,10 @@ class World(Trial):
         super().__init__(plan)
         self.observed = Observed(self)
         self.nodes = self.observed.nodes
-        health = Health(self)
         self.ledger = CallLedger(self, self.observed)
-        CarSafety(self, self.observed, health)
-        cars = CarConduct(self, self.observed, health, self.ledger)
-        GroupConduct(self, self.observed, health, self.ledger, cars)
+        CarSafety(self, self.observed)
+        cars = CarConduct(self, self.observed, self.ledger)
+        GroupConduct(self, self.observed, self.ledger, cars)
         attacks = [fault for fault in plan.faults if fault.kind is FaultKind.ATTACK]
         key = KEY if any(fault.detail for fault in attacks) else NO_KEY
         self.attacker: Attacker | None = None
@@ -92,7 +88,6 @@ class World(Trial):
         node = ObservedNode(self, self.links, self.freeze, len(self.nodes), node_id, shaft)
         self.nodes.append(node)
         self.links.nodes = len(self.nodes)
-        self.emit(Joined(node.id))
         return node
 
     def on_elevator_changed(self, event: MachineChanged) -> None:
@@ -226,7 +221,7 @@ class World(Trial):
     def begin_or_end(self, fault: InjectedFault, begins: bool) -> None:
         self.log(f"{'begins' if begins else 'ends'}: {describe(fault, self.plan.cars)}")
         if begins or fault.kind not in GHOSTS:  # Ghosts stay until the end of the run.
-            self.emit(FaultBegan(fault) if begins else FaultEnded(fault))
+            self.emit(FaultChanged(fault, begins))
         match fault.kind:
             case FaultKind.PACKET_LOSS | FaultKind.CUT | FaultKind.ONE_WAY:
                 self.links.change(fault, begins)
@@ -258,9 +253,9 @@ class World(Trial):
     def leave(self) -> None:
         """Remove the misconfigured node, its elevator and its disk."""
         self.nodes[-1].end_program()
-        node = self.nodes.pop()
+        self.emit(DiskWiped(self.nodes[-1].id))
+        self.nodes.pop()
         self.links.nodes = len(self.nodes)
-        self.emit(Left(node.id))
 
     def start_next_worker_soon(self, event: ProgramEnded) -> None:
         """Make the CRASH fault of a node end within its `delay_ms`. The next worker starts when the fault ends."""
