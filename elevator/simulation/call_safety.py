@@ -20,7 +20,7 @@ tell its own earlier cab calls from those of a duplicate, so it may darken their
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
-from elevator.core.model import Author, Button, Buttons, Call, Calls, Dot, Inputs
+from elevator.core.model import NEVER_MS, Author, Button, Buttons, Call, Calls, Dot, Inputs
 from elevator.core.node import Node, has_duplicate
 from elevator.simulation.events import (
     CallPressed,
@@ -67,8 +67,6 @@ class CallLedger:
         """Maps the digest of each call set to its version vector."""
         self.sent: dict[Author, dict[Author, int]] = {}
         """Maps each incarnation to the merged version vector of all call sets that it has published."""
-        self.last_digest: dict[Author, int] = {}
-        """The last digest that each incarnation has published."""
         trial.subscribe(DiskWiped, self.on_disk_wiped)
         trial.subscribe(RecordStored, self.on_record_stored)
         trial.subscribe(ProgramStarted, self.on_program_started)
@@ -98,8 +96,7 @@ class CallLedger:
         node, state, now_ms = self.observed.nodes[event.node], event.state, self.trial.now_ms
         self.runs[state.me] = node.id
         self.vectors[state.calls.digest] = state.calls.current.seen
-        node.withdrawn |= {call: (now_ms, dots) for call, dots in node.confirmed.items()}
-        node.confirmed = {}
+        node.confirmed = {call: (dots, min(until_ms, now_ms)) for call, (dots, until_ms) in node.confirmed.items()}
         if event.found is None:
             node.own_runs.clear()
         elif lost := event.found.calls.live.items() - state.calls.live.items():
@@ -115,8 +112,8 @@ class CallLedger:
         if after.calls is not before.calls:
             self.vectors[after.calls.digest] = after.calls.current.seen
             self.judge_calls(node, before.calls, after)
-        if after.lit is not before.lit or node.confirmed.keys() != after.lit:
-            self.judge_confirmations(node, after)
+        if after.lit is not before.lit:
+            self.judge_confirmations(node, before, after)
 
     def judge_presses(self, node: ObservedNode, before: Node, after: Node, inputs: Inputs) -> None:
         me = after.me
@@ -172,12 +169,11 @@ class CallLedger:
 
     # Confirmations and lamps
 
-    def judge_confirmations(self, node: ObservedNode, state: Node) -> None:
+    def judge_confirmations(self, node: ObservedNode, before: Node, state: Node) -> None:
         """Check the calls that a turn has confirmed. Record the calls that are no longer confirmed."""
-        confirmed, now_ms = node.confirmed, self.trial.now_ms
-        for call in confirmed.keys() - state.lit:
-            node.withdrawn[call] = now_ms, confirmed.pop(call)
-        for call in sorted(state.lit - confirmed.keys()):
+        for call in before.lit - state.lit:
+            node.confirmed[call] = node.confirmed[call][0], self.trial.now_ms
+        for call in sorted(state.lit - before.lit):
             dots = [dot for dot, each in state.calls.live.items() if each == call]
             if call.button is Button.CAB and has_duplicate(state):
                 dots = [dot for dot in dots if self.runs.get(dot.author) == node.id]
@@ -186,7 +182,7 @@ class CallLedger:
             self.ever_confirmed.update(dots)
             holders = self.observed.nodes
             self.excused.update(dot for dot in dots if not any(dot in each.disk.durable.live for each in holders))
-            confirmed[call] = dots
+            node.confirmed[call] = dots, NEVER_MS
 
     def is_guaranteed(self, node: ObservedNode, state: Node, dot: Dot) -> bool:
         counted_on = [
@@ -206,14 +202,10 @@ class CallLedger:
         vector = self.vectors.get(heartbeat.digest, {})
         if not node.is_disk_failing and heartbeat.digest not in node.stored:
             self.fail(f"node {node.id} published calls that are not on its disk")
-        entries = {author: entry.newest for author, entry in heartbeat.calls.entries.items()}
-        if any(n > vector.get(author, n) for author, n in entries.items()):
+        if any(entry.newest > vector.get(author, entry.newest) for author, entry in heartbeat.calls.entries.items()):
             self.fail(f"node {node.id} sent a heartbeat whose digest does not cover its entries")
         sent = self.sent.setdefault(heartbeat.sender, {})
-        extend(sent, entries)
-        if self.last_digest.get(heartbeat.sender) != heartbeat.digest:
-            self.last_digest[heartbeat.sender] = heartbeat.digest
-            extend(sent, vector)
+        sent |= {author: n for author, n in vector.items() if n > sent.get(author, 0)}
 
     def judge_lamps(self, event: MachineChanged) -> None:
         node, was, now = self.observed.nodes[event.node], event.before.lamps, event.after.lamps
@@ -221,10 +213,8 @@ class CallLedger:
             return
         old, new, lit = node.calls_of(was), node.calls_of(now), node.lit
         for call in sorted(new - old):
-            since_ms, dots = node.withdrawn.get(call, (-PANEL_DELAY_MAX_MS, []))
-            if call in node.confirmed:
-                dots = node.confirmed[call]
-            elif self.trial.now_ms - since_ms > PANEL_DELAY_MAX_MS:
+            dots, until_ms = node.confirmed.get(call, ([], -NEVER_MS))
+            if self.trial.now_ms - until_ms > PANEL_DELAY_MAX_MS:
                 self.fail(f"car {node.id} lights the lamp of {call}, but its node has not confirmed the call")
             lit[call] = dots
         for call in sorted(old - new):
@@ -296,10 +286,3 @@ def newly_covered(before: Calls, after: Calls) -> set[Dot]:
     firsts = {author: before.seen.get(author, 0) + 1 for author in after.seen}
     counted_on = {Dot(author, n) for author, last in after.seen.items() for n in range(firsts[author], last + 1)}
     return counted_on - after.live.keys()
-
-
-def extend(known: dict[Author, int], seen: Mapping[Author, int]) -> None:
-    """Merge the version vector *seen* into *known*."""
-    for author, n in seen.items():
-        if n > known.get(author, 0):
-            known[author] = n

@@ -82,11 +82,9 @@ class ObservedNode(SimulatedNode):
         """The incarnation that opened the door or read in its record that it was open; None if there is none."""
         self.stuck_since_ms: int | None = None
         """When the motor was first commanded to run without power; None if it has power or must stand still."""
-        self.confirmed: dict[Call, list[Dot]] = {}
-        """The calls that the running node confirms, each with the confirmed presses."""
-        self.withdrawn: dict[Call, tuple[int, list[Dot]]] = {}
-        """The calls that the node no longer confirms. Each has the time when its confirmation ended, and the presses
-        that were confirmed."""
+        self.confirmed: dict[Call, tuple[list[Dot], int]] = {}
+        """The calls that the node has confirmed. Each has the confirmed presses and the time until which the call was
+        confirmed (NEVER_MS if it still is)."""
         self.lit: dict[Call, list[Dot]] = {}
         """The lit calls of the panel, each with the presses that it was lit for."""
         self.stored: set[int] = {EMPTY.digest}

@@ -32,7 +32,7 @@ from elevator.simulation.faults import PROGRAM_FAULTS, FaultKind, InjectedFault,
 from elevator.simulation.links import GROUP, Links
 from elevator.simulation.simulated_disk import SimulatedDisk
 from elevator.simulation.simulated_panel import SimulatedPanel
-from elevator.simulation.simulated_process import Frozen, Killed, SimulatedProcess
+from elevator.simulation.simulated_process import WAKES_MAX, Frozen, Killed, SimulatedProcess
 from elevator.simulation.simulated_server import SimulatedServer
 
 SETTLED_MS, SENSOR_LEAD_MS = 1000, 50
@@ -174,8 +174,8 @@ class SimulatedNode:
             self.process.wake_at_ms = NEVER_MS
             self.panel.catch_up(now_ms)
             self.turn(())
-            if complaint := self.process.count_wake(now_ms):
-                self.trial.fail(f"node {self.id} {complaint}")
+            if self.process.count_wake(now_ms):
+                self.trial.fail(f"node {self.id} wakes up more than {WAKES_MAX} times a second without input")
 
     def receive(self, heartbeats: Iterable[Heartbeat]) -> None:
         """Receive *heartbeats*, sweep the panel if a sweep is due, and take a turn if there is new input."""

@@ -153,7 +153,7 @@ class World(Trial):
             elif self.script and self.script[-1][0] == at_ms:
                 _, begins, what = self.script.pop()
                 if isinstance(what, Press):
-                    self.press(what, begins)
+                    self.press(what)
                 else:
                     self.trigger(what, begins)
             elif self.crowd_at_ms == at_ms and self.crowd is not None:
@@ -167,11 +167,11 @@ class World(Trial):
         crowd, pressed = passengers.step(crowd, cars, self.now_ms)
         self.crowd_at_ms = max(passengers.wake_at_ms(crowd) or NEVER_MS, self.now_ms + 1)
         for car, button, floor in pressed:
-            self.press(Press(self.now_ms, self.now_ms + PRESS_MS, car, button, floor), begins=True)
+            self.press(Press(self.now_ms, self.now_ms + PRESS_MS, car, button, floor))
         return crowd
 
-    def press(self, press: Press, begins: bool) -> None:
-        if begins and press.panel < len(self.nodes):
+    def press(self, press: Press) -> None:
+        if press.panel < len(self.nodes):
             server = self.nodes[press.panel].server
             machine = elevator.press(server.machine, press.button, press.floor, press.until_ms)
             server.change(elevator.settle(machine, self.now_ms)[0], self.now_ms)
@@ -215,7 +215,7 @@ class World(Trial):
             process.pending_freeze = fault
         elif process is not None and process.pending_freeze is fault:
             process.pending_freeze = None
-        else:
+        elif begins or fault.kind is not FaultKind.CRASH or fault in self.nodes[fault.target].faults:
             self.begin_or_end(fault, begins)
 
     def begin_or_end(self, fault: InjectedFault, begins: bool) -> None:
@@ -258,17 +258,10 @@ class World(Trial):
         self.links.nodes = len(self.nodes)
 
     def start_next_worker_soon(self, event: ProgramEnded) -> None:
-        """Make the CRASH fault of a node end within its `delay_ms`. The next worker starts when the fault ends."""
-
-        def advanced(act: Act) -> Act:
-            at_ms, begins, what = act
-            if begins or not isinstance(what, InjectedFault) or (what.kind, what.target) != (kind, event.node):
-                return act
-            is_under_way = what.at_ms <= self.now_ms
-            return (min(at_ms, self.now_ms + what.delay_ms), begins, what) if is_under_way else act
-
-        kind = FaultKind.CRASH
-        self.script = in_order(map(advanced, self.script))
+        """End the CRASH fault of a node within its `delay_ms`. The next worker starts when the fault ends."""
+        crashes = [fault for fault in self.nodes[event.node].faults if fault.kind is FaultKind.CRASH]
+        ends: list[Act] = [(self.now_ms + fault.delay_ms, False, fault) for fault in crashes]
+        self.script = in_order([*self.script, *ends])
 
 
 Act = tuple[int, bool, InjectedFault | Press]

@@ -363,7 +363,7 @@ def world_presses(cars: int, floors: int, loss: int) -> tuple[list[int], list[in
         if not dark:
             continue
         floor, before, pressed_ms = rng.choice(dark), sent, world.now_ms
-        world.press(Press(pressed_ms, pressed_ms + 200, panel, Button.CAB, floor), begins=True)
+        world.press(Press(pressed_ms, pressed_ms + 200, panel, Button.CAB, floor))
         while not world.nodes[panel].machine.lamps.cab >> floor & 1:
             run(1)
         rounds.append(sent - before)

@@ -194,7 +194,7 @@ class Group:
         return self.now_ms - start_ms
 
     def press(self, panel: int, button: Button, floor: int) -> None:
-        self.world.press(Press(self.now_ms, self.now_ms + PRESS_MS, panel, button, floor), begins=True)
+        self.world.press(Press(self.now_ms, self.now_ms + PRESS_MS, panel, button, floor))
 
     def link(self, is_linked: Callable[[int, int], bool]) -> None:
         """From now on, deliver a datagram only if is_linked(sender, receiver) is true."""
