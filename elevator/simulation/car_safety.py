@@ -48,8 +48,6 @@ class Stop:
     hall_at_ms: int = 0
     stale_at_ms: int = -1
     """When the node last took a turn with a stale tick; -1 if never."""
-    blocked_since_ms: int | None = None
-    """When the obstruction of the open door began; None if there is none."""
     has_seen_floor: bool = False
     has_searched: bool = False
     search_since_ms: int | None = None
@@ -117,7 +115,8 @@ class CarSafety:
             self.judge_closing(node)
         elif new.door and not old.door:
             self.stops[node.id].dwell_from_ms, self.stops[node.id].hall = self.trial.now_ms, None
-        self.track_obstruction(node, new)
+        if new.door and old.obstructed and not new.obstructed:
+            self.note_end_of_obstruction(node)
         if new.shaft.motor is not old.shaft.motor:
             self.judge_motor(node, new)
 
@@ -139,19 +138,11 @@ class CarSafety:
         if node.machine.obstructed and self.trial.now_ms - node.obstructed_at_ms > self.reaction_ms(node):
             self.fail(f"the door of car {node.id} closed while it was obstructed")
 
-    def track_obstruction(self, node: ObservedNode, machine: Machine) -> None:
+    def note_end_of_obstruction(self, node: ObservedNode) -> None:
         """Restart the dwell time after an obstruction, if it was long enough for the node to notice it."""
-        stop, now_ms = self.stops[node.id], self.trial.now_ms
-        if machine.door and machine.obstructed:
-            stop.blocked_since_ms = now_ms if stop.blocked_since_ms is None else stop.blocked_since_ms
-            return
-        if (
-            machine.door
-            and stop.blocked_since_ms is not None
-            and now_ms - stop.blocked_since_ms > self.reaction_ms(node)
-        ):
-            stop.dwell_from_ms = now_ms
-        stop.blocked_since_ms = None
+        since_ms = max(node.obstructed_at_ms, node.opened_at_ms, node.started_at_ms)
+        if self.trial.now_ms - since_ms > self.reaction_ms(node):
+            self.stops[node.id].dwell_from_ms = self.trial.now_ms
 
     def judge_motor(self, node: ObservedNode, machine: Machine) -> None:
         stop, motor, now_ms = self.stops[node.id], machine.shaft.motor, self.trial.now_ms

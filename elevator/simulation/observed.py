@@ -76,7 +76,7 @@ class ObservedNode(SimulatedNode):
         """When the node last began to listen. It must listen for a while before it acts."""
         self.stop_changed_at_ms = 0
         self.obstructed_at_ms = -NEVER_MS
-        """When the obstruction switch last changed."""
+        """When the last obstruction began."""
         self.opened_at_ms = -NEVER_MS
         self.opener: Author | None = None
         """The incarnation that opened the door or read in its record that it was open; None if there is none."""
@@ -170,7 +170,7 @@ class Observed:
         node, before, after, now_ms = self.nodes[event.node], event.before, event.after, self.trial.now_ms
         if after.stop != before.stop:
             node.stop_changed_at_ms = now_ms
-        if after.obstructed != before.obstructed:
+        if after.obstructed and not before.obstructed:
             node.obstructed_at_ms = now_ms
         if after.door and not before.door:
             node.opened_at_ms, node.opener = now_ms, node.state.me if node.state else None
