@@ -1,4 +1,4 @@
-"""An attacker on the simulated network. It records all datagrams and sends invalid ones to the nodes.
+"""An attacker on the simulated network. It records what nodes accept, and sends them invalid datagrams.
 
 An attack is noise, a datagram with flipped bits, a truncated datagram, a replay or a forged heartbeat. A replay repeats
 a datagram that the receiver has accepted, recently or long ago. In a group with a key, the forged heartbeat is sealed
@@ -8,6 +8,7 @@ must reject every attack.
 
 import random
 from collections import deque
+from collections.abc import Iterable
 
 from attrs import define, field
 
@@ -19,7 +20,7 @@ from elevator.net.wire import encode
 
 KEY, WRONG_KEY = b"the key of a simulated group ...", b"another one"
 REMEMBERED_MAX = 2000
-"""The attacker remembers this many captured datagrams, and for each receiver this many accepted ones."""
+"""The attacker remembers this many accepted heartbeats of each receiver."""
 EVERY_MS = 40
 """The longest time between two attacks."""
 
@@ -32,26 +33,16 @@ class Attacker:
     key: bytes
     floors: int
     rng: random.Random
-    _captured: dict[tuple[Author, int], bytes] = field(factory=dict)
-    """The newest datagrams on the network, keyed by sender and sequence number."""
-    _accepted: dict[int, deque[bytes]] = field(factory=dict)
-    """Maps each receiver to the newest datagrams that it has accepted since it started."""
+    _accepted: dict[int, deque[Heartbeat]] = field(factory=dict)
+    """Maps each receiver to the newest heartbeats that it has accepted since it started."""
 
     def forget_accepted(self, receiver: int) -> None:
-        """Forget what *receiver* has accepted. After a restart, it cannot recognize replays of these datagrams."""
+        """Forget what *receiver* has accepted. After a restart, it cannot recognize replays of these heartbeats."""
         self._accepted[receiver] = deque(maxlen=REMEMBERED_MAX)
 
-    def capture(self, heartbeat: Heartbeat, sealed: bytes) -> None:
-        """Remember the datagram that contains *heartbeat*."""
-        self._captured[heartbeat.sender, heartbeat.sequence] = sealed
-        if len(self._captured) > REMEMBERED_MAX:
-            del self._captured[next(iter(self._captured))]
-
-    def add_accepted(self, receiver: int, heartbeat: Heartbeat) -> None:
-        """Remember that *receiver* has accepted *heartbeat*."""
-        sealed = self._captured.get((heartbeat.sender, heartbeat.sequence))
-        if sealed is not None:
-            self._accepted[receiver].append(sealed)
+    def add_accepted(self, receiver: int, heartbeats: Iterable[Heartbeat]) -> None:
+        """Remember that *receiver* has accepted *heartbeats*."""
+        self._accepted[receiver] += heartbeats
 
     def draw(self, receiver: int) -> tuple[str, bytes]:
         """Return the kind and the datagram of the next attack on *receiver*."""
@@ -60,21 +51,25 @@ class Attacker:
         what = rng.choice(("noise", "forged", *from_known))
         match what:
             case "flipped":
-                flipped = bytearray(rng.choice(known))
+                flipped = bytearray(self._sealed(rng.choice(known)))
                 for bit in rng.sample(range(8 * len(flipped)), rng.randint(1, 3)):
                     flipped[bit // 8] ^= 1 << bit % 8
                 return what, bytes(flipped)
             case "truncated":
-                whole = rng.choice(known)
+                whole = self._sealed(rng.choice(known))
                 return what, whole[: rng.randrange(len(whole))]
             case "replayed":
-                return what, known[-1 - rng.randrange(min(len(known), 20))]
+                return what, self._sealed(known[-1 - rng.randrange(min(len(known), 20))])
             case "stale":
-                return what, rng.choice(known)
+                return what, self._sealed(rng.choice(known))
             case "noise":
                 return what, rng.randbytes(rng.randrange(300))
             case _:
                 return what, self._forge()
+
+    def _sealed(self, heartbeat: Heartbeat) -> bytes:
+        """Return the datagram that contained *heartbeat*."""
+        return seal(encode(heartbeat, self.group), self.key)
 
     def _forge(self) -> bytes:
         rng = self.rng

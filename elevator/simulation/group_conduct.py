@@ -80,8 +80,7 @@ class GroupConduct:
 
     def on_served(self, event: CallServed) -> None:
         if event.is_first:
-            for table in (self.wanted_since_ms, self.orphaned_since_ms, self.disputed_since_ms):
-                table.pop(event.call, None)
+            self.wanted_since_ms.pop(event.call, None)
             if event.node < self.trial.plan.cars and self.observed.is_calm():
                 self.due.append((self.trial.now_ms, event.node, event.call, None))
 
@@ -181,28 +180,26 @@ class GroupConduct:
         now_ms = self.trial.now_ms
         states = [node.state for node in members if node.state is not None and node.state.drive.fault is Fault.NONE]
         lit = {call for node in members for call in node.calls_of(node.machine.lamps)} & {*self.ledger.open.values()}
-        for call in sorted(lit):
-            if not states or any(claims(state, call) for state in states):
-                self.orphaned_since_ms.pop(call, None)
-            elif call.button is Button.CAB:
-                continue
-            elif now_ms - self.orphaned_since_ms.setdefault(call, now_ms) > allowed_ms:
+        hall = [call for call in sorted(lit) if call.button is not Button.CAB]
+        orphans = [call for call in hall if states and not any(claims(state, call) for state in states)]
+        self.orphaned_since_ms = {call: self.orphaned_since_ms.get(call, now_ms) for call in orphans}
+        for call, since_ms in self.orphaned_since_ms.items():
+            if now_ms - since_ms > allowed_ms:
                 self.fail(f"no car in service claims {call}")
 
     def judge_disputes(self, members: list[ObservedNode]) -> None:
         now_ms = self.trial.now_ms
         able = [node.state for node in members if node.state is not None and node.state.drive.fault is Fault.NONE]
-        for call, wanted_since_ms in self.wanted_since_ms.items():
-            # Claims made during a fault may be permanent, so skip calls that are older than the calm period.
-            if (
-                call.button is Button.CAB
-                or now_ms - wanted_since_ms > DISPUTE_MAX_MS
-                or not self.observed.is_calm(wanted_since_ms)
-            ):
-                continue
-            if sum(claims(state, call) for state in able) < 2:
-                self.disputed_since_ms.pop(call, None)
-            elif now_ms - self.disputed_since_ms.setdefault(call, now_ms) > DISPUTE_MS:
+        # Claims made during a fault may be permanent, so skip calls that are older than the calm period.
+        recent = [
+            call
+            for call, since_ms in self.wanted_since_ms.items()
+            if call.button is not Button.CAB and now_ms - since_ms <= DISPUTE_MAX_MS and self.observed.is_calm(since_ms)
+        ]
+        disputed = [call for call in recent if sum(claims(state, call) for state in able) > 1]
+        self.disputed_since_ms = {call: self.disputed_since_ms.get(call, now_ms) for call in disputed}
+        for call, since_ms in self.disputed_since_ms.items():
+            if now_ms - since_ms > DISPUTE_MS:
                 self.fail(f"two cars keep claiming {call}")
 
     def judge_misconfigured(self, misconfigured: ObservedNode) -> None:

@@ -6,7 +6,6 @@ from heapq import heappop, heappush
 
 from elevator.core.messages import Heartbeat
 from elevator.core.model import NEVER_MS
-from elevator.net.seal import seal
 from elevator.net.wire import decode, encode
 from elevator.simulation.attacker import Attacker
 from elevator.simulation.faults import FaultKind, InjectedFault
@@ -18,7 +17,7 @@ the sender would always ignore it."""
 
 
 class Links:
-    """Sends heartbeats between nodes, which are numbered from 0, and shows them to the *attacker*."""
+    """Sends heartbeats between nodes, which are numbered from 0, perhaps in the presence of an *attacker*."""
 
     def __init__(self, rng: random.Random, key: bytes, attacker: Attacker | None) -> None:
         self.rng = rng
@@ -55,8 +54,6 @@ class Links:
         datagram = encode(heartbeat, GROUP)
         decoded = decode(datagram, GROUP)
         assert decoded is not None, datagram
-        if self.attacker is not None:
-            self.attacker.capture(decoded, seal(datagram, self.key))
         receivers = range(self.nodes)
         if not (loss or delay_ms or duplicated or self.cuts):
             self.deliver_at([receiver for receiver in receivers if receiver != sender], decoded, now_ms + 1)

@@ -185,8 +185,7 @@ class SimulatedNode:
         me = state.me
         accepted = tuple([each for each in heartbeats if each.sender != me and is_new(each)])
         if attacker is not None:
-            for heartbeat in accepted:
-                attacker.add_accepted(self.id, heartbeat)
+            attacker.add_accepted(self.id, accepted)
         if self.process.is_frozen:
             self.process.queue(accepted)
         elif self.panel.sweep_at_ms <= self.trial.now_ms:

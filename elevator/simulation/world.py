@@ -92,14 +92,15 @@ class World(Trial):
 
     def on_elevator_changed(self, event: MachineChanged) -> None:
         """Let the passengers react to lamps and doors."""
-        if event.before.door is not event.after.door or event.before.lamps is not event.after.lamps:
+        is_seen = event.before.door is not event.after.door or event.before.lamps is not event.after.lamps
+        if self.crowd is not None and is_seen:
             self.crowd_at_ms = self.now_ms
 
     def run(self) -> None:
         """Run the whole plan, including the checks at its end."""
         calm_at_ms = self.plan.calm_at_ms
         self.run_until(calm_at_ms)
-        self.crowd = None  # No passenger presses a button after calm_at_ms.
+        self.crowd, self.crowd_at_ms = None, NEVER_MS  # No passenger presses a button after calm_at_ms.
         self.run_until(calm_at_ms + AGREE_MS)
         self.ledger.judge_agreement()
         deadline_ms = calm_at_ms + drain_time_ms(self.plan)
@@ -131,9 +132,7 @@ class World(Trial):
                 self.send_ghost_heartbeat()
             if self.attack_at_ms <= self.now_ms:
                 self.attack()
-            at_ms = min(links.due_at_ms, ghost.due_at_ms, self.attack_at_ms)
-            if self.crowd is not None and self.crowd_at_ms < at_ms:
-                at_ms = self.crowd_at_ms
+            at_ms = min(links.due_at_ms, ghost.due_at_ms, self.attack_at_ms, self.crowd_at_ms)
             if self.script and self.script[-1][0] <= at_ms:
                 at_ms = self.script[-1][0]
             soonest = None
@@ -143,11 +142,10 @@ class World(Trial):
             if at_ms > end_ms:
                 self.now_ms = end_ms
                 return
+            self.now_ms = at_ms
             if at_ms >= self.check_at_ms:
                 self.check_at_ms = at_ms + CHECK_MS
-                self.now_ms = at_ms
                 self.emit(TimePassed())
-            self.now_ms = at_ms
             if soonest is not None:
                 soonest.handle_due()
             elif self.script and self.script[-1][0] == at_ms:
