@@ -27,13 +27,6 @@ class ProgramEnded(NamedTuple):
     node: int
 
 
-class ProgramResumed(NamedTuple):
-    """A program that was frozen at *frozen_at_ms* has resumed."""
-
-    node: int
-    frozen_at_ms: int
-
-
 class TurnTaken(NamedTuple):
     """A node has taken a turn. A turn that received only unchanged heartbeats has no event.
 

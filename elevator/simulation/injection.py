@@ -2,7 +2,7 @@
 
 from elevator.building import elevator
 from elevator.core.evolve import evolve
-from elevator.simulation.events import DiskWiped, ProgramResumed
+from elevator.simulation.events import DiskWiped
 from elevator.simulation.faults import KILLS, FaultKind, InjectedFault
 from elevator.simulation.links import with_or_without
 from elevator.simulation.simulated_disk import SOUND_MS
@@ -29,7 +29,6 @@ def apply(node: SimulatedNode, fault: InjectedFault, begins: bool) -> None:
             kill_or_start(node, fault, begins)
         case FaultKind.FREEZE if changed and begins:
             node.panel.catch_up(now_ms)
-            node.process.frozen_at_ms = now_ms
         case FaultKind.FREEZE if changed:
             resume(node)
         case FaultKind.SLOW_DISK:
@@ -103,6 +102,5 @@ def resume(node: SimulatedNode) -> None:
     heartbeats, process.backlog = tuple(process.backlog), []
     node.server.put_back(now_ms)
     node.disturbed_at_ms = now_ms
-    node.trial.emit(ProgramResumed(node.id, process.frozen_at_ms))
     node.turn(heartbeats)
     node.panel.sweep_soon(now_ms)

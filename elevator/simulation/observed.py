@@ -15,14 +15,14 @@ from elevator.building.shaft import Shaft
 from elevator.core.call_set import mask
 from elevator.core.model import EVERY_CAR, NEVER_MS, Author, Button, Buttons, Call, Calls, Dot, Motor
 from elevator.hardware.panel_outputs import panel_buttons
-from elevator.simulation.events import FaultChanged, MachineChanged, ProgramResumed, ProgramStarted, Trial, TurnTaken
+from elevator.simulation.events import FaultChanged, MachineChanged, ProgramStarted, Trial, TurnTaken
 from elevator.simulation.faults import GHOSTS, MISCONFIGURED, PROGRAM_FAULTS, FaultKind, InjectedFault
 from elevator.simulation.links import Links
 from elevator.simulation.simulated_node import SimulatedNode
 
 EMPTY = Calls()
 STALE_MS = 600
-"""A node that was frozen for at least this long must notice that it has missed messages."""
+"""A node that has taken no turn for at least this long must notice that it has missed messages."""
 CAR_MS = 1000
 """How long a fault affects a car after it begins or ends. A panel is declared lost after 0.5 s without a reply (C11), a
 resumed program listens for 0.3 s (C10), and a motor command is repeated after 1 s (C8)."""
@@ -128,7 +128,6 @@ class Observed:
         """Like `group`, but a misconfigured node affects the group only when it joins and leaves."""
         trial.subscribe(FaultChanged, self.on_fault)
         trial.subscribe(ProgramStarted, self.on_program_started)
-        trial.subscribe(ProgramResumed, self.on_program_resumed)
         trial.subscribe(TurnTaken, self.on_turn)
         trial.subscribe(MachineChanged, self.on_elevator_changed)
 
@@ -157,14 +156,12 @@ class Observed:
         if reopened and node.is_open_at(reopened.floor):
             node.opened_at_ms, node.opener = now_ms, event.state.me
 
-    def on_program_resumed(self, event: ProgramResumed) -> None:
-        node, now_ms = self.nodes[event.node], self.trial.now_ms
-        if now_ms - max(event.frozen_at_ms, node.started_at_ms) >= STALE_MS:
-            node.listens_from_ms = now_ms
-
     def on_turn(self, event: TurnTaken) -> None:
+        node, now_ms = self.nodes[event.node], self.trial.now_ms
+        if now_ms - event.before.now_ms >= STALE_MS:
+            node.listens_from_ms = now_ms
         if event.tick.disk_failed or event.tick.recorded is not None:
-            self.nodes[event.node].is_disk_failing = event.tick.disk_failed
+            node.is_disk_failing = event.tick.disk_failed
 
     def on_elevator_changed(self, event: MachineChanged) -> None:
         node, before, after, now_ms = self.nodes[event.node], event.before, event.after, self.trial.now_ms

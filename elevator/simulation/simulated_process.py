@@ -32,8 +32,6 @@ class SimulatedProcess:
     state: Node | None = None
     """The core's state; None if the process is dead."""
     is_frozen: bool = False
-    frozen_at_ms: int = 0
-    """When the process was last frozen."""
     backlog: list[Heartbeat] = field(factory=list)
     """Heartbeats that arrived while the process was frozen."""
     kill_at: int | Point | None = None
