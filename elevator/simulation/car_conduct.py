@@ -124,7 +124,7 @@ class CarConduct:
             return
         going = Call(Direction(node.machine.shaft.motor).button, floor, EVERY_CAR)
         # A claim that began or ended while the car passed is not judged.
-        if claims(arrival, going) and claims(state, going):
+        if going in arrival.claims and going in state.claims:
             self.fail(f"car {node.id} passes floor {floor} although it claims a hall call there")
         if Call(Button.CAB, floor, node.node_id) in arrival.calls.live.values() and not has_duplicate(state):
             self.fail(f"car {node.id} passes its cab call to floor {floor}")
@@ -240,8 +240,3 @@ class CarConduct:
         is_held = not node.is_disk_failing and not node.has(FaultKind.DISK)
         if is_held or (is_clear and others):
             self.fail(f"the lamp of {call} stays dark at car {node.id} after a press there")
-
-
-def claims(state: Node, call: Call) -> bool:
-    """Return whether the node with this *state* claims the hall call *call*."""
-    return call in state.claims

@@ -17,7 +17,7 @@ from collections import deque
 from elevator.core.model import EVERY_CAR, Author, Button, Call, Dot, Fault
 from elevator.core.node import has_duplicate
 from elevator.simulation.call_safety import CallLedger
-from elevator.simulation.car_conduct import CHECK_MS, EXTENSION_MS, CarConduct, claims
+from elevator.simulation.car_conduct import CHECK_MS, EXTENSION_MS, CarConduct
 from elevator.simulation.car_safety import REACTION_MS
 from elevator.simulation.events import CallPressed, CallServed, MachineChanged, TimePassed, Trial, TurnTaken
 from elevator.simulation.faults import FaultKind
@@ -181,7 +181,7 @@ class GroupConduct:
         states = [node.state for node in members if node.state is not None and node.state.drive.fault is Fault.NONE]
         lit = {call for node in members for call in node.calls_of(node.machine.lamps)} & {*self.ledger.open.values()}
         hall = [call for call in sorted(lit) if call.button is not Button.CAB]
-        orphans = [call for call in hall if states and not any(claims(state, call) for state in states)]
+        orphans = [call for call in hall if states and not any(call in state.claims for state in states)]
         self.orphaned_since_ms = {call: self.orphaned_since_ms.get(call, now_ms) for call in orphans}
         for call, since_ms in self.orphaned_since_ms.items():
             if now_ms - since_ms > allowed_ms:
@@ -196,7 +196,7 @@ class GroupConduct:
             for call, since_ms in self.wanted_since_ms.items()
             if call.button is not Button.CAB and now_ms - since_ms <= DISPUTE_MAX_MS and self.observed.is_calm(since_ms)
         ]
-        disputed = [call for call in recent if sum(claims(state, call) for state in able) > 1]
+        disputed = [call for call in recent if sum(call in state.claims for state in able) > 1]
         self.disputed_since_ms = {call: self.disputed_since_ms.get(call, now_ms) for call in disputed}
         for call, since_ms in self.disputed_since_ms.items():
             if now_ms - since_ms > DISPUTE_MS:

@@ -35,7 +35,7 @@ def apply(node: SimulatedNode, fault: InjectedFault, begins: bool) -> None:
             node.disk.write_max_ms = longest_delay_ms(node, kind) or SOUND_MS
             node.disk.finish_soon(now_ms)
         case FaultKind.RECORDER if begins and node.state is not None:
-            node.publish_stored(node.disk.lose_recorder())
+            node.disk.lose_recorder()
             node.disk.due_at_ms = now_ms
         case FaultKind.MOTOR if changed:
             server.change(elevator.power(node.machine, not begins, now_ms), now_ms)
@@ -69,7 +69,7 @@ def disconnect_or_reconnect(node: SimulatedNode, fault: InjectedFault, begins: b
     now_ms = node.trial.now_ms
     node.server.execute_all(now_ms)
     if begins:
-        node.panel.disconnect(now_ms, fault.delay_ms)
+        node.panel.is_disconnected, node.panel.unnoticed_until_ms = True, now_ms + fault.delay_ms
         node.server.change(elevator.disconnect(node.machine, now_ms), now_ms)
     elif fault.detail and not node.machine.door:
         place = (node.trial.plan.floors - 1) * fault.detail / 10

@@ -29,10 +29,11 @@ class Links:
         self.queue: list[tuple[int, int, Iterable[int], Heartbeat]] = []
         """A heap of (arrival time, serial number, receivers, heartbeat). Serial numbers follow the order of sending."""
         self.number = 0
+        self.faults: list[InjectedFault] = []
         self.cuts: list[InjectedFault] = []
-        self.losses: list[InjectedFault] = []
+        """The active partitions and one-way links."""
         self.loss = self.delay_ms = self.duplicated = 0
-        """The maxima over all active faults. `loss` and `duplicated` are percentages."""
+        """The maxima over all active packet losses. `loss` and `duplicated` are percentages."""
 
     @property
     def due_at_ms(self) -> int:
@@ -40,13 +41,12 @@ class Links:
 
     def change(self, fault: InjectedFault, begins: bool) -> None:
         """Begin or end *fault*: packet loss, a partition or a one-way link."""
-        if fault.kind is FaultKind.PACKET_LOSS:
-            self.losses = with_or_without(self.losses, fault, begins)
-            self.loss = max((each.detail for each in self.losses), default=0)
-            self.delay_ms = max((each.delay_ms for each in self.losses), default=0)
-            self.duplicated = max((each.duplicated for each in self.losses), default=0)
-        else:
-            self.cuts = with_or_without(self.cuts, fault, begins)
+        self.faults = with_or_without(self.faults, fault, begins)
+        losses = [each for each in self.faults if each.kind is FaultKind.PACKET_LOSS]
+        self.cuts = [each for each in self.faults if each.kind is not FaultKind.PACKET_LOSS]
+        self.loss = max((each.detail for each in losses), default=0)
+        self.delay_ms = max((each.delay_ms for each in losses), default=0)
+        self.duplicated = max((each.duplicated for each in losses), default=0)
 
     def send(self, sender: int, heartbeat: Heartbeat, now_ms: int) -> None:
         """Send one datagram to each node. The active faults may lose, delay or duplicate it."""

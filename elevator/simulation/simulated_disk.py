@@ -5,6 +5,7 @@ frozen, the recorder keeps writing and its messages wait.
 """
 
 import random
+from collections.abc import Callable
 from typing import NamedTuple
 
 from attrs import Factory, define, field
@@ -12,7 +13,7 @@ from attrs import Factory, define, field
 from elevator.core.messages import Record
 from elevator.core.model import NEVER_MS, Calls
 from elevator.storage.recorder import RETRY_MS
-from elevator.storage.recorder_client import FAILED, FOUND, NOTHING, WRITTEN, DiskNews, RecorderClient
+from elevator.storage.recorder_client import FAILED, FOUND, WRITTEN, DiskNews, RecorderClient
 from elevator.storage.records import complete, read_record, write_record
 
 SOUND_MS = 3
@@ -35,6 +36,8 @@ class SimulatedDisk:
 
     floors: int
     rng: random.Random
+    on_stored: Callable[[Record], None]
+    """Called with each record that becomes durable."""
     text: str | None = None
     """The stored record as text; None if the disk is empty."""
     durable: Calls = Calls()
@@ -100,10 +103,6 @@ class SimulatedDisk:
 
     def receive(self, now_ms: int) -> DiskNews:
         """Deliver the recorder's messages to the worker; return what the worker has learned from them."""
-        late_at_ms = self.client.wake_at_ms()
-        if not self.inbox and now_ms < late_at_ms:
-            self.due_at_ms = min(self.recorder_at_ms, late_at_ms)
-            return NOTHING
         inbox, self.inbox = self.inbox, []
         for message in inbox:
             if message == GONE:
@@ -133,9 +132,9 @@ class SimulatedDisk:
             self.recorder_at_ms = min(self.recorder_at_ms, now_ms + SOUND_MS)
             self.due_at_ms = min(self.due_at_ms, self.recorder_at_ms)
 
-    def work(self, now_ms: int) -> Record | None:
-        """Let the recorder act if it is due; return the record that became durable, if any."""
-        stored = None
+    def work(self, now_ms: int) -> bool:
+        """Let the recorder act if it is due; return whether a record became durable."""
+        done = None
         if self.recorder_at_ms <= now_ms:
             self.recorder_at_ms = NEVER_MS
             if self.is_broken:
@@ -143,12 +142,13 @@ class SimulatedDisk:
             elif not self.is_open:
                 self.open(now_ms)
             else:
-                if (done := self.writing) is not None:
-                    stored = self.finish(done)
+                done = self.writing
+                if done is not None:
+                    self.finish(done)
                     self.inbox.append(WRITTEN + b"%d" % done.number)
                 self.begin_write(now_ms)
         self.due_at_ms = self.recorder_at_ms
-        return stored
+        return done is not None
 
     def report_failure(self, now_ms: int) -> None:
         self.has_failed_to_read = self.has_failed_to_read or not self.is_open
@@ -166,31 +166,29 @@ class SimulatedDisk:
         else:
             self.begin_write(now_ms)
 
-    def lose_recorder(self) -> Record | None:
-        """Kill the recorder; return the record that it finished writing as it died, if any."""
-        stored = self.end_recorder(self.writing if self.rng.randrange(2) else None)
+    def lose_recorder(self) -> None:
+        """Kill the recorder. Perhaps it finishes the current write as it dies."""
+        self.end_recorder(self.writing if self.rng.randrange(2) else None)
         self.inbox.append(GONE)
-        return stored
 
-    def lose_worker(self, is_killed: bool) -> Record | None:
-        """End the worker and its recorder; return the record that the recorder still stored, if any.
+    def lose_worker(self, is_killed: bool) -> None:
+        """End the worker and its recorder.
 
         If *is_killed* is true, the recorder is killed too and may lose what it has received. Otherwise it still
         writes the newest record. It writes nothing if the disk fails or if it has not read the stored record yet.
         """
         choice = self.rng.randrange(3) if is_killed else 2
-        stored = self.end_recorder((None, self.writing, self.newest)[choice])
+        self.end_recorder((None, self.writing, self.newest)[choice])
         self.inbox.clear()
-        return stored
 
-    def end_recorder(self, last: Received | None) -> Record | None:
-        stored = self.finish(last) if last is not None and self.is_open and not self.is_broken else None
+    def end_recorder(self, last: Received | None) -> None:
+        if last is not None and self.is_open and not self.is_broken:
+            self.finish(last)
         self.is_open, self.newest, self.writing = False, None, None
         self.recorder_at_ms = self.due_at_ms = NEVER_MS
-        return stored
 
-    def finish(self, done: Received) -> Record:
-        """Store the record of *done*, with the calls of `found_late` if any. Return what was stored."""
+    def finish(self, done: Received) -> None:
+        """Add the calls of `found_late` to *done* if necessary, and store the record."""
         record, text = done.record, done.text
         if self.found_late is not None:
             completed = complete(record, self.found_late)
@@ -201,7 +199,7 @@ class SimulatedDisk:
         if self.newest is done:
             self.newest = None
         self.text, self.durable, self.writing = text, record.calls, None
-        return record
+        self.on_stored(record)
 
     def wipe(self) -> None:
         """Delete the stored record."""

@@ -32,7 +32,7 @@ from elevator.simulation.faults import PROGRAM_FAULTS, FaultKind, InjectedFault,
 from elevator.simulation.links import GROUP, Links
 from elevator.simulation.simulated_disk import SimulatedDisk
 from elevator.simulation.simulated_panel import SimulatedPanel
-from elevator.simulation.simulated_process import WAKES_MAX, Frozen, Killed, SimulatedProcess
+from elevator.simulation.simulated_process import BACKLOG_MAX, WAKES_MAX, Frozen, Killed, SimulatedProcess
 from elevator.simulation.simulated_server import SimulatedServer
 
 SETTLED_MS, SENSOR_LEAD_MS = 1000, 50
@@ -73,7 +73,7 @@ class SimulatedNode:
         """When the floor sensor last changed."""
         self.is_full_turn = False
         """Whether the current turn runs a full step. Unchanged heartbeats do not need one."""
-        self.disk = SimulatedDisk(shaft.floors, trial.rng)
+        self.disk = SimulatedDisk(shaft.floors, trial.rng, self.on_stored)
         self.process = SimulatedProcess(freeze)
         self.server = SimulatedServer(elevator.machine(shaft), trial.rng, self.on_elevator_changed)
         client = PanelClient(ServerCodec(shaft.floors), first_reply_ms=NEVER_MS)
@@ -109,6 +109,9 @@ class SimulatedNode:
         for event in events:
             self.trial.log(f"car {self.name}: {elevator.describe(event)}")
 
+    def on_stored(self, record: Record) -> None:
+        self.trial.emit(RecordStored(self.id, record))
+
     def is_position_certain(self) -> bool:
         """Return whether the program knows where its car is. Only then can it recognize an impossible floor."""
         now_ms = self.trial.now_ms
@@ -127,23 +130,15 @@ class SimulatedNode:
         state = boot(self.node_id, self.floors, kept, trial.rng.randrange(1 << 32), now_ms, trial.plan.policy)
         state = evolve(state, outgoing=evolve(state.outgoing, room_bytes=trial.plan.room_bytes))
         trial.log(f"node {self.name} starts {'with' if kept else 'without'} a record")
-        self.process.kill_at = None
         self.panel.connect()
         self.admission = Admission(GROUP, [links.key])
         if links.attacker is not None:
             links.attacker.forget_accepted(self.id)
-        self.process.backlog.clear()
         self.process.state = state
         trial.emit(ProgramStarted(self.id, state, kept))
         self.disk.save(record(state), now_ms)
         self.process.wake_at_ms = self.disturbed_at_ms = now_ms
         self.panel.sweep_soon(now_ms)
-
-    def publish_stored(self, record: Record | None) -> bool:
-        """Emit RecordStored for *record* and return True. If it is None, return False."""
-        if record is not None:
-            self.trial.emit(RecordStored(self.id, record))
-        return record is not None
 
     def end_program(self, is_worker: bool = False) -> None:
         """Kill the program. Its connection to the server breaks, so the motor stops.
@@ -152,7 +147,7 @@ class SimulatedNode:
         """
         now_ms = self.disturbed_at_ms = self.trial.now_ms
         self.trial.log(f"node {self.name} dies")
-        self.publish_stored(self.disk.lose_worker(is_killed=not is_worker))
+        self.disk.lose_worker(is_killed=not is_worker)
         self.server.execute_all(now_ms)
         self.process.end()
         self.panel.client.forget()
@@ -187,7 +182,7 @@ class SimulatedNode:
         if attacker is not None:
             attacker.add_accepted(self.id, accepted)
         if self.process.is_frozen:
-            self.process.queue(accepted)
+            self.process.backlog += accepted[: BACKLOG_MAX - len(self.process.backlog)]
         elif self.panel.sweep_at_ms <= self.trial.now_ms:
             self.sweep(accepted)
         elif accepted:
@@ -219,7 +214,7 @@ class SimulatedNode:
         """Complete an interrupted turn, if any, and take another. A fault may kill the program in mid-turn."""
         trial, process, disk = self.trial, self.process, self.disk
         try:
-            if disk.due_at_ms <= trial.now_ms and self.publish_stored(disk.work(trial.now_ms)):
+            if disk.due_at_ms <= trial.now_ms and disk.work(trial.now_ms):
                 process.stops_at(Point.AFTER_RECORD)
             if process.state is None or process.is_frozen:
                 return
@@ -247,9 +242,8 @@ class SimulatedNode:
         if self.is_full_turn:
             for what in sorted(after.warnings.keys() - before.warnings.keys()):
                 trial.log(f"node {self.name}: {what}")
-            if has_changes(before, after):
-                for logged in event_log.events(before, after):
-                    trial.log(f"node {self.name}: {logged.text}")
+            for logged in event_log.events(before, after):
+                trial.log(f"node {self.name}: {logged.text}")
 
     def perform_outputs(self) -> None:
         """Perform the outputs of the turn. A fault may kill or freeze the program before or after each of them."""
@@ -294,12 +288,6 @@ class SimulatedNode:
 
     def send(self, heartbeat: Heartbeat) -> None:
         self.process.outputs.append(heartbeat)
-
-
-def has_changes(before: Node, after: Node) -> bool:
-    """Return whether a turn has changed the car, the calls, the lamps or the heartbeat."""
-    is_same = after.drive is before.drive and after.calls is before.calls and after.lit is before.lit
-    return not is_same or after.outgoing.message is not before.outgoing.message
 
 
 def false_floor(shaft: Shaft, now_ms: int) -> int:

@@ -41,9 +41,6 @@ class SimulatedPanel:
         self.server.reply = None
         self.is_disconnected = False
 
-    def disconnect(self, now_ms: int, silent_ms: int) -> None:
-        self.is_disconnected, self.unnoticed_until_ms = True, now_ms + silent_ms
-
     def sweep_soon(self, now_ms: int) -> None:
         """Schedule a sweep at the earliest time that the sweep interval allows."""
         next_ms = now_ms + (self.phase_ms - now_ms) % SWEEP_MS

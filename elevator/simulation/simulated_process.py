@@ -50,11 +50,8 @@ class SimulatedProcess:
     def end(self) -> None:
         self.state = self.kill_at = self.unfinished = None
         self.outputs.clear()
+        self.backlog.clear()
         self.wake_at_ms = NEVER_MS
-
-    def queue(self, heartbeats: tuple[Heartbeat, ...]) -> None:
-        """Queue *heartbeats* until the process resumes. Drop those beyond BACKLOG_MAX."""
-        self.backlog += heartbeats[: BACKLOG_MAX - len(self.backlog)]
 
     def stops_at(self, point: Point) -> bool:
         """Freeze the process if that is due at *point* of the turn; return whether it did. Raise Killed if it dies."""

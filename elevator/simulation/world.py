@@ -119,11 +119,10 @@ class World(Trial):
     @staticmethod
     def is_idle(node: SimulatedNode) -> bool:
         state, machine = node.state, node.machine
-        if state is None or state.drive.fault is not Fault.NONE or machine.lamps != Buttons():
+        if state is None or state.drive.fault is not Fault.NONE:
             return False
-        if machine.door or machine.shaft.motor:
-            return False
-        return not any(call.car in (EVERY_CAR, node.id) for call in state.calls.live.values())
+        is_called = any(call.car in (EVERY_CAR, node.id) for call in state.calls.live.values())
+        return not (is_called or machine.door or machine.shaft.motor or machine.lamps != Buttons())
 
     def run_until(self, end_ms: int) -> None:
         links, ghost = self.links, self.ghost
