@@ -14,13 +14,12 @@ serve the hall calls of a dead node or of a car out of service.
 
 from collections import deque
 
-from elevator.core.model import EVERY_CAR, Author, Button, Call, Dot, Fault
+from elevator.core.model import EVERY_CAR, Button, Call, Dot, Fault
 from elevator.core.node import has_duplicate
 from elevator.simulation.call_safety import CallLedger
 from elevator.simulation.car_conduct import CHECK_MS, EXTENSION_MS, CarConduct
 from elevator.simulation.car_safety import REACTION_MS
 from elevator.simulation.events import CallPressed, CallServed, MachineChanged, TimePassed, Trial, TurnTaken
-from elevator.simulation.faults import FaultKind
 from elevator.simulation.observed import Observed, ObservedNode
 
 LAMP_MS = 30
@@ -107,8 +106,6 @@ class GroupConduct:
         return is_fresh and node.opened_at_ms <= made_ms - REACTION_MS and announced.button is call.button
 
     def judge_turn(self, event: TurnTaken) -> None:
-        if forgotten := event.before.calls.seen.keys() - event.after.calls.seen.keys():
-            self.judge_forgotten(event, {*forgotten})
         # With a shirker in the group, even a brief claim restarts the wait of the other cars. So check every turn.
         if not self.observed.is_calm() and self.observed.besides_shirker.from_ms <= self.trial.now_ms:
             self.judge_claims(self.members, UNCLAIMED_MS)
@@ -120,19 +117,6 @@ class GroupConduct:
         if now_ms >= self.check_at_ms:
             self.check_at_ms = now_ms + CHECK_MS
             self.check()
-
-    def judge_forgotten(self, event: TurnTaken, authors: set[Author]) -> None:
-        """Check that a node has forgotten *authors* only if no connected node holds one of their calls."""
-        members = self.members if self.observed.network.from_ms <= self.trial.now_ms else []
-        others = [node for node in members if node.id != event.node]
-        for other in others if len(others) < len(members) else []:
-            known = other.disk.durable.live.items() & other.state.calls.live.items() if other.state is not None else ()
-            for dot, call in known:
-                if dot.author in authors and self.ledger.pressed_at_ms[dot] < self.trial.now_ms - CHECK_MS:
-                    self.fail(
-                        f"node {event.node} has forgotten the incarnation that registered {call}, "
-                        f"but node {other.id} holds that call"
-                    )
 
     def judge_lamp(self, at_ms: int, car: int, call: Call, dot: Dot | None) -> None:
         """Check that all lamps of *call* show the press or service that *car* registered at *at_ms*."""
@@ -152,7 +136,6 @@ class GroupConduct:
     def check(self) -> None:
         members = self.members
         if self.observed.is_calm():
-            self.judge_hearing(members)
             self.judge_disputes(members)
             self.judge_claims(members, ORPHAN_MS)
         elif self.observed.besides_shirker.from_ms <= self.trial.now_ms:
@@ -163,17 +146,6 @@ class GroupConduct:
         if self.observed.besides_misconfigured.from_ms <= self.trial.now_ms:
             for misconfigured in self.observed.nodes[self.trial.plan.cars :]:
                 self.judge_misconfigured(misconfigured)
-
-    def judge_hearing(self, members: list[ObservedNode]) -> None:
-        """Check that each node hears from all running nodes and from no others."""
-        alive = [node for node in self.observed.nodes if node.state is not None]
-        present = sum(1 << node.id for node in alive if not node.has(FaultKind.FREEZE))
-        for node in members:
-            assert node.state is not None
-            message = node.state.outgoing.message
-            hears = 0 if message is None else message.hears
-            if hears | 1 << node.id != present:
-                self.fail(f"node {node.id} hears nodes {hears:b} while nodes {present:b} are running (bit masks)")
 
     def judge_claims(self, members: list[ObservedNode], allowed_ms: int) -> None:
         """Check that no lit hall call stays unclaimed for longer than *allowed_ms* while a car is in service."""
