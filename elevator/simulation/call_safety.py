@@ -190,7 +190,7 @@ class CallLedger:
             for peer in state.peers.known.values()
             if state.now_ms < peer.timeout_at_ms and peer.heartbeat.hears >> state.me.id & 1
         ]
-        own = covers(node.disk.durable.seen, dot) or (node.is_disk_failing and bool(counted_on))
+        own = covers(node.disk.durable.seen, dot) or (node.stint.is_disk_failing and bool(counted_on))
         return own and all(
             covers(self.sent[run], dot) for run in counted_on if run in self.sent
         )  # Ghosts are not in `sent`.
@@ -200,7 +200,7 @@ class CallLedger:
         if node.floors != self.trial.plan.floors:
             return
         vector = self.vectors.get(heartbeat.digest, {})
-        if not node.is_disk_failing and heartbeat.digest not in node.stored:
+        if not node.stint.is_disk_failing and heartbeat.digest not in node.stored:
             self.fail(f"node {node.id} published calls that are not on its disk")
         if any(entry.newest > vector.get(author, entry.newest) for author, entry in heartbeat.calls.entries.items()):
             self.fail(f"node {node.id} sent a heartbeat whose digest does not cover its entries")

@@ -15,13 +15,11 @@ These rules apply during other faults too, as long as the program and the server
  5. Every press lights the lamp on its own panel within DARK_MS, or within DARK_LOSSY_MS during network faults (L3).
 """
 
-from attrs import define
-
-from elevator.core.model import EVERY_CAR, NEVER_MS, Button, Call, Direction, Dot, Fault, Motor
+from elevator.core.model import EVERY_CAR, Button, Call, Direction, Dot, Fault, Motor
 from elevator.core.node import Node, has_duplicate
 from elevator.simulation.call_safety import CallLedger
 from elevator.simulation.car_safety import DOOR_MS, REACTION_MS
-from elevator.simulation.events import CallServed, MachineChanged, ProgramStarted, TimePassed, Trial
+from elevator.simulation.events import MachineChanged, TimePassed, Trial
 from elevator.simulation.faults import FaultKind
 from elevator.simulation.observed import Observed, ObservedNode
 
@@ -44,29 +42,6 @@ DARK_MS, DARK_LOSSY_MS = 6000, 15_000
 """The longest time until a press lights its lamp on the same panel. DARK_LOSSY_MS applies during network faults."""
 
 
-@define(eq=False)
-class Journey:
-    """The direction of a car, and the direction that it has announced to boarding passengers."""
-
-    heading: Direction | None = None
-    """The direction of the last departure. None if the door has opened twice at this stop: the car may then leave in
-    either direction."""
-    is_at_stop: bool = False
-    """Whether the door has opened since the last departure."""
-    closed_at_ms: int = -NEVER_MS
-    served_at_ms: int = -NEVER_MS
-    """When a call was last served at this stop."""
-    announced: Direction | None = None
-    """The direction of the last hall call served at this stop; None if none was."""
-    is_repeated: bool = False
-    """Whether another car had already served a hall call that this car served at this stop. If so, the judge does not
-    know which direction the passengers expect."""
-    in_service_at_ms: int = 0
-    """When the car was last in service or affected by a fault."""
-    arrival: Node | None = None
-    """The node's state when the moving car reached its current floor. None if `judge_passing` has nothing to check."""
-
-
 class CarConduct:
     """Judges how all cars serve their passengers in one run."""
 
@@ -76,39 +51,28 @@ class CarConduct:
         self.ledger = ledger
         self.stuck_max_ms = max(trial.plan.travel_ms, USUAL_TRAVEL_MS) * 21 // 20 + MOTOR_FAULT_MS
         self.fail = trial.fail
-        self.journeys: dict[int, Journey] = {}
         self.check_at_ms = 0
-        trial.subscribe(ProgramStarted, lambda event: self.journeys.update({event.node: Journey()}))
-        trial.subscribe(CallServed, self.on_served)
         trial.subscribe(MachineChanged, self.judge_machine)
         trial.subscribe(TimePassed, self.check)
 
-    def on_served(self, event: CallServed) -> None:
-        journey = self.journeys[event.node]
-        journey.served_at_ms = self.trial.now_ms
-        if event.call.button is not Button.CAB:
-            journey.is_repeated = journey.is_repeated or not event.is_first
-            journey.announced = Direction.UP if event.call.button is Button.UP else Direction.DOWN
-
     def judge_machine(self, event: MachineChanged) -> None:
         node, old, new = self.observed.nodes[event.node], event.before, event.after
-        journey = self.journeys[node.id]
+        stint = node.stint
         if new.door and not old.door:
-            self.judge_opening(node, journey)
-        elif old.door and not new.door:
-            journey.closed_at_ms = self.trial.now_ms
+            self.judge_opening(node)
         if new.sensed != old.sensed:
             is_coming = new.sensed is not None and new.shaft.motor is not Motor.STOP
-            journey.arrival = node.state if is_coming else None
+            stint.arrival = node.state if is_coming else None
         if new.shaft.motor is not old.shaft.motor:
-            journey.arrival = None
+            stint.arrival = None
             if new.shaft.motor is not Motor.STOP:
-                self.judge_departure(node, journey, Direction(new.shaft.motor))
+                self.judge_departure(node, Direction(new.shaft.motor), has_just_closed=old.door)
 
-    def judge_opening(self, node: ObservedNode, journey: Journey) -> None:
-        if journey.is_at_stop:  # The car was idle here, so it may leave in any direction.
-            journey.heading = None
-        journey.is_at_stop, journey.announced, journey.is_repeated = True, None, False
+    def judge_opening(self, node: ObservedNode) -> None:
+        stint = node.stint
+        if stint.is_at_stop:  # The car was idle here, so it may leave in any direction.
+            stint.heading = None
+        stint.is_at_stop = True
         if self.observed.is_unaffected(node) and node.state is not None:
             floor, calls = node.machine.sensed, node.state.calls.live.values()
             if not any(call.floor == floor and call.car in (EVERY_CAR, node.node_id) for call in calls):
@@ -129,12 +93,12 @@ class CarConduct:
         if Call(Button.CAB, floor, node.node_id) in arrival.calls.live.values() and not has_duplicate(state):
             self.fail(f"car {node.id} passes its cab call to floor {floor}")
 
-    def judge_departure(self, node: ObservedNode, journey: Journey, direction: Direction) -> None:
-        now_ms, floor, state = self.trial.now_ms, node.machine.sensed, node.state
-        has_just_closed = journey.is_at_stop and journey.closed_at_ms == now_ms and node.knows_when_opened()
-        heading = journey.heading if not journey.is_at_stop or has_just_closed else None
-        announced, is_repeated = (journey.announced, journey.is_repeated) if has_just_closed else (None, False)
-        journey.heading, journey.is_at_stop, journey.announced, journey.is_repeated = direction, False, None, False
+    def judge_departure(self, node: ObservedNode, direction: Direction, has_just_closed: bool) -> None:
+        stint, now_ms, floor, state = node.stint, self.trial.now_ms, node.machine.sensed, node.state
+        has_just_closed = has_just_closed and node.knows_when_opened()
+        heading = stint.heading if not stint.is_at_stop or has_just_closed else None
+        announced, is_repeated = (stint.announced, stint.is_repeated) if has_just_closed else (None, False)
+        stint.heading, stint.is_at_stop = direction, False
         if floor is None or state is None or not self.observed.is_unaffected(node):
             return
         if state.inputs is None or state.inputs.floor != floor:  # The node has not received this floor yet.
@@ -152,10 +116,10 @@ class CarConduct:
 
     def check(self, event: TimePassed) -> None:
         for node in self.observed.nodes:
-            journey = self.journeys[node.id]
-            if journey.arrival is not None and self.trial.now_ms - node.sensed_at_ms > REACTION_MS:
-                self.judge_passing(node, journey.arrival)
-                journey.arrival = None
+            stint = node.stint
+            if stint.arrival is not None and self.trial.now_ms - node.sensed_at_ms > REACTION_MS:
+                self.judge_passing(node, stint.arrival)
+                stint.arrival = None
         if self.trial.now_ms < self.check_at_ms:
             return
         self.check_at_ms = self.trial.now_ms + CHECK_MS
@@ -163,9 +127,9 @@ class CarConduct:
             if node.id < self.trial.plan.cars and node.state is not None and node.is_program_unaffected():
                 self.judge_fault_reports(node)
             if node.state is not None and self.observed.is_unaffected(node):
-                self.judge_idle(node, self.journeys[node.id])
+                self.judge_idle(node)
             else:
-                self.journeys[node.id].in_service_at_ms = self.trial.now_ms
+                node.stint.in_service_at_ms = self.trial.now_ms
         for dot, call in self.ledger.open.items():
             if self.ledger.pressed_at_ms[dot] > self.trial.now_ms - DARK_MS:
                 break
@@ -198,8 +162,8 @@ class CarConduct:
         if (is_held or is_stuck or is_blocked) and not is_reported:
             self.fail(f"car {node.id} cannot serve calls but does not report a fault")
 
-    def judge_idle(self, node: ObservedNode, journey: Journey) -> None:
-        machine, now_ms = node.machine, self.trial.now_ms
+    def judge_idle(self, node: ObservedNode) -> None:
+        stint, machine, now_ms = node.stint, node.machine, self.trial.now_ms
         is_shown = machine.indicator == machine.sensed or machine.sensed is None
         if not is_shown and now_ms - node.sensed_at_ms >= SHOWN_MS:
             self.fail(f"the indicator of car {node.id} shows floor {machine.indicator} at floor {machine.sensed}")
@@ -207,12 +171,13 @@ class CarConduct:
         fault = node.state.drive.fault
         is_kept_open = fault is Fault.DOOR and machine.door and now_ms - node.opened_at_ms > RELEASED_MS
         if fault in (Fault.NONE, Fault.POSITION) or is_kept_open:
-            journey.in_service_at_ms = now_ms
-        elif now_ms - journey.in_service_at_ms > self.trial.plan.travel_ms + SHOWN_MS:
+            stint.in_service_at_ms = now_ms
+        elif now_ms - stint.in_service_at_ms > self.trial.plan.travel_ms + SHOWN_MS:
             self.fail(f"car {node.id} is healthy but reports a fault: {fault}")
         if not machine.door:
             return
-        if now_ms - max(node.opened_at_ms, journey.served_at_ms, node.car.from_ms) > DOOR_MS + SHOWN_MS:
+        dwell_from_ms = max(node.opened_at_ms, stint.served_at_ms, node.car.from_ms)
+        if now_ms - dwell_from_ms > DOOR_MS + SHOWN_MS:
             self.fail(f"the door of car {node.id} stays open after its dwell time")
         long_ago_ms = now_ms - KEPT_OPEN_MS
         if max(node.opened_at_ms, node.car.from_ms) < long_ago_ms:
@@ -237,6 +202,6 @@ class CarConduct:
         if not node.is_program_unaffected(long_ago_ms) or call in node.machine.lamps:
             return
         others = [each for each in self.observed.nodes if each is not node and each.is_program_unaffected(long_ago_ms)]
-        is_held = not node.is_disk_failing and not node.has(FaultKind.DISK)
+        is_held = not node.stint.is_disk_failing and not node.has(FaultKind.DISK)
         if is_held or (is_clear and others):
             self.fail(f"the lamp of {call} stays dark at car {node.id} after a press there")

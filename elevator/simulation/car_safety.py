@@ -10,17 +10,14 @@
 4. A car that must search for a floor searches downwards first, for a limited time (C4).
 """
 
-from attrs import define
-
 from elevator.building.elevator import Machine
 from elevator.core.evolve import evolve
-from elevator.core.model import NEVER_MS, Button, Motor
+from elevator.core.model import Button, Direction, Motor
 from elevator.simulation.call_safety import PANEL_DELAY_MAX_MS
 from elevator.simulation.events import (
     CallServed,
     FaultChanged,
     MachineChanged,
-    ProgramStarted,
     TimePassed,
     Trial,
     TurnTaken,
@@ -38,23 +35,6 @@ SEARCH_MS = 6000
 """How long a car may search downwards for a floor: 4 s, plus the delay of a slow server."""
 
 
-@define(eq=False)
-class Stop:
-    """The current stop of a car. The last three fields describe the search for a floor after a start."""
-
-    dwell_from_ms: int = -NEVER_MS
-    """When the dwell time last began."""
-    hall: Button | None = None
-    """The button of the last hall call served at this stop; None if none was."""
-    hall_at_ms: int = 0
-    stale_at_ms: int = -1
-    """When the node last took a turn with a stale tick; -1 if never."""
-    has_seen_floor: bool = False
-    has_searched: bool = False
-    search_since_ms: int | None = None
-    """When the car began to search for its first floor; None if it is not searching."""
-
-
 class CarSafety:
     """Judges the safety of all cars in one run."""
 
@@ -62,8 +42,6 @@ class CarSafety:
         self.trial = trial
         self.observed = observed
         self.fail = trial.fail
-        self.stops: dict[int, Stop] = {}
-        trial.subscribe(ProgramStarted, self.on_program_started)
         trial.subscribe(FaultChanged, self.on_fault)
         trial.subscribe(TurnTaken, self.judge_turn)
         trial.subscribe(TimePassed, self.check)
@@ -74,33 +52,31 @@ class CarSafety:
         """Return how long a node may take to react to an event at its panel."""
         return REACTION_MS if node.is_program_unaffected() else PANEL_DELAY_MAX_MS
 
-    def on_program_started(self, event: ProgramStarted) -> None:
-        self.stops[event.node] = Stop(self.trial.now_ms)
-
     def on_fault(self, event: FaultChanged) -> None:
         if event.fault.kind is FaultKind.SERVER and not event.begins:
-            self.stops[event.fault.target].dwell_from_ms = self.trial.now_ms
+            self.observed.nodes[event.fault.target].stint.dwell_from_ms = self.trial.now_ms
 
     def judge_turn(self, event: TurnTaken) -> None:
-        node, stop, now_ms = self.observed.nodes[event.node], self.stops[event.node], self.trial.now_ms
+        node, now_ms = self.observed.nodes[event.node], self.trial.now_ms
+        stint = node.stint
         inputs = event.tick.inputs
         if inputs is not None and inputs.floor is not None and inputs.floor < node.floors:
-            stop.has_seen_floor, stop.search_since_ms = True, None
-        if stop.stale_at_ms == now_ms and node.machine.shaft.motor and self.reacts_at_once(node):
+            stint.has_seen_floor, stint.search_since_ms = True, None
+        if stint.stale_at_ms == now_ms and node.machine.shaft.motor and self.reacts_at_once(node):
             self.fail(f"car {node.id} executes a decision from before its program stalled")
         if now_ms - event.tick.now_ms >= STALE_MS:
-            stop.stale_at_ms = now_ms
+            stint.stale_at_ms = now_ms
         fresh = event.after.lit - event.before.lit
-        if fresh and now_ms - node.listens_from_ms < LISTEN_MS:
+        if fresh and now_ms - node.stint.listens_from_ms < LISTEN_MS:
             self.fail(f"node {node.id} confirms {sorted(fresh)} before it has listened long enough")
 
     def check(self, event: TimePassed) -> None:
         now_ms = self.trial.now_ms
         for node in self.observed.nodes:
-            is_listening = node.state is not None and REACTION_MS <= now_ms - node.listens_from_ms < LISTEN_MS
+            is_listening = node.state is not None and REACTION_MS <= now_ms - node.stint.listens_from_ms < LISTEN_MS
             if is_listening and node.machine.shaft.motor and self.reacts_at_once(node):
                 self.fail(f"car {node.id} moves before its program has listened long enough")
-            search_since_ms = self.stops[node.id].search_since_ms
+            search_since_ms = node.stint.search_since_ms
             if search_since_ms is not None and now_ms - search_since_ms > SEARCH_MS and self.reacts_at_once(node):
                 self.fail(f"car {node.id} searches downwards for too long")
 
@@ -114,8 +90,6 @@ class CarSafety:
             self.judge_counts(node, old, new)
         if old.door and not new.door:
             self.judge_closing(node)
-        elif new.door and not old.door:
-            self.stops[node.id].dwell_from_ms, self.stops[node.id].hall = self.trial.now_ms, None
         if new.door and old.obstructed and not new.obstructed:
             self.note_end_of_obstruction(node)
         if new.shaft.motor is not old.shaft.motor:
@@ -130,7 +104,7 @@ class CarSafety:
     def judge_closing(self, node: ObservedNode) -> None:
         if not node.knows_when_opened():
             return  # After a restart, the node may not know when the door opened.
-        open_ms = self.trial.now_ms - self.stops[node.id].dwell_from_ms
+        open_ms = self.trial.now_ms - node.stint.dwell_from_ms
         if open_ms < DOOR_MS:
             self.fail(f"the door of car {node.id} closed only {open_ms} ms after its dwell time began")
         if node.machine.obstructed and self.trial.now_ms - node.obstructed_at_ms > self.reaction_ms(node):
@@ -138,30 +112,34 @@ class CarSafety:
 
     def note_end_of_obstruction(self, node: ObservedNode) -> None:
         """Restart the dwell time after an obstruction, if it was long enough for the node to notice it."""
-        since_ms = max(node.obstructed_at_ms, node.opened_at_ms, node.started_at_ms)
+        since_ms = max(node.obstructed_at_ms, node.opened_at_ms, node.stint.started_at_ms)
         if self.trial.now_ms - since_ms > self.reaction_ms(node):
-            self.stops[node.id].dwell_from_ms = self.trial.now_ms
+            node.stint.dwell_from_ms = self.trial.now_ms
 
     def judge_motor(self, node: ObservedNode, machine: Machine) -> None:
-        stop, motor, now_ms = self.stops[node.id], machine.shaft.motor, self.trial.now_ms
+        stint, motor, now_ms = node.stint, machine.shaft.motor, self.trial.now_ms
         end = {Motor.DOWN: 0, Motor.UP: node.floors - 1}.get(motor)
         if end is not None and machine.sensed == end and self.reacts_at_once(node):
             self.fail(f"car {node.id} drives from an end floor towards the end of its shaft")
-        if not motor or stop.has_seen_floor or node.state is None:
-            stop.search_since_ms = None
+        if not motor or stint.has_seen_floor or node.state is None:
+            stint.search_since_ms = None
             return
-        if motor is Motor.UP and not stop.has_searched:
+        if motor is Motor.UP and not stint.has_searched:
             self.fail(f"car {node.id} searches upwards before it has searched downwards")
-        stop.search_since_ms = now_ms if motor is Motor.DOWN and not stop.has_searched else None
-        stop.has_searched = True
+        stint.search_since_ms = now_ms if motor is Motor.DOWN and not stint.has_searched else None
+        stint.has_searched = True
 
     def judge_service(self, event: CallServed) -> None:
-        node, stop = self.observed.nodes[event.node], self.stops[event.node]
-        if not event.is_first:
-            return
-        if event.call.button is not Button.CAB:
-            is_other = stop.hall not in (None, event.call.button) and node.knows_when_opened()
-            if is_other and event.at_ms - stop.hall_at_ms < DOOR_MS:
-                self.fail(f"car {node.id} served an up call and a down call within {event.at_ms - stop.hall_at_ms} ms")
-            stop.hall, stop.hall_at_ms = event.call.button, event.at_ms
-        stop.dwell_from_ms = max(stop.dwell_from_ms, event.at_ms)
+        node, button = self.observed.nodes[event.node], event.call.button
+        stint = node.stint
+        stint.served_at_ms = self.trial.now_ms
+        if button is not Button.CAB:
+            stint.is_repeated = stint.is_repeated or not event.is_first
+            announced = Direction.UP if button is Button.UP else Direction.DOWN
+            is_other = stint.announced not in (None, announced) and node.knows_when_opened() and not stint.is_repeated
+            passed_ms = event.at_ms - stint.announced_at_ms
+            if is_other and passed_ms < DOOR_MS:
+                self.fail(f"car {node.id} served an up call and a down call within {passed_ms} ms")
+            stint.announced, stint.announced_at_ms = announced, event.at_ms
+        if event.is_first:
+            stint.dwell_from_ms = max(stint.dwell_from_ms, event.at_ms)

@@ -4,9 +4,7 @@
  2. Every lit hall call is claimed by a car in service (A2). If that car fails, another soon claims the call (G3). Two
     cars claim the same call only briefly. If a car with an open door serves a new call, no other car opens its door for
     that call (A1).
- 3. Each node hears all running nodes and knows which nodes are dead (G3). No node forgets an incarnation while another
-    node holds one of its calls (G1).
- 4. Nodes with the same id or different numbers of floors log the conflict (A3).
+ 3. Nodes with the same id or different numbers of floors log the conflict (A3).
 
 A lasting fault of one node affects the group for GROUP_MS only. After that, the rules apply again: the other cars must
 serve the hall calls of a dead node or of a car out of service.
@@ -17,7 +15,7 @@ from collections import deque
 from elevator.core.model import EVERY_CAR, Button, Call, Dot, Fault
 from elevator.core.node import has_duplicate
 from elevator.simulation.call_safety import CallLedger
-from elevator.simulation.car_conduct import CHECK_MS, EXTENSION_MS, CarConduct
+from elevator.simulation.car_conduct import CHECK_MS, EXTENSION_MS
 from elevator.simulation.car_safety import REACTION_MS
 from elevator.simulation.events import CallPressed, CallServed, MachineChanged, TimePassed, Trial, TurnTaken
 from elevator.simulation.observed import Observed, ObservedNode
@@ -42,8 +40,7 @@ DISPUTE_MAX_MS = 25_000
 class GroupConduct:
     """Judges how the group serves its passengers in one run."""
 
-    def __init__(self, trial: Trial, observed: Observed, ledger: CallLedger, cars: CarConduct) -> None:
-        self.cars = cars
+    def __init__(self, trial: Trial, observed: Observed, ledger: CallLedger) -> None:
         self.trial = trial
         self.observed = observed
         self.ledger = ledger
@@ -99,7 +96,7 @@ class GroupConduct:
 
     def would_serve(self, node: ObservedNode, call: Call) -> bool:
         """Return whether *node* should serve *call* because its door was already open there when *call* was pressed."""
-        made_ms, announced = self.wanted_since_ms.get(call, 0), self.cars.journeys[node.id].announced
+        made_ms, announced = self.wanted_since_ms.get(call, 0), node.stint.announced
         if call.button is Button.CAB or not node.is_open_at(call.floor) or announced is None:
             return False
         is_fresh = self.trial.now_ms - node.opened_at_ms < EXTENSION_MS and self.trial.now_ms - made_ms < RESERVED_MS

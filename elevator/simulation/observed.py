@@ -13,7 +13,8 @@ from attrs import define
 
 from elevator.building.shaft import Shaft
 from elevator.core.call_set import mask
-from elevator.core.model import EVERY_CAR, NEVER_MS, Author, Button, Buttons, Call, Calls, Dot, Motor
+from elevator.core.model import EVERY_CAR, NEVER_MS, Author, Button, Buttons, Call, Calls, Direction, Dot, Motor
+from elevator.core.node import Node
 from elevator.hardware.panel_outputs import panel_buttons
 from elevator.simulation.events import FaultChanged, MachineChanged, ProgramStarted, Trial, TurnTaken
 from elevator.simulation.faults import GHOSTS, MISCONFIGURED, PROGRAM_FAULTS, FaultKind, InjectedFault
@@ -57,6 +58,42 @@ class Unaffected:
             self.from_ms = NEVER_MS if self.active else now_ms + self.after_ms
 
 
+@define(eq=False)
+class Stint:
+    """What the judges remember about a car since its program last started."""
+
+    started_at_ms: int = 0
+    listens_from_ms: int = -NEVER_MS
+    """When the node last began to listen. It must listen for a while before it acts."""
+    is_disk_failing: bool = False
+    """Whether the node knows that its disk is failing or too slow."""
+    stale_at_ms: int = -1
+    """When the node last took a turn with a stale tick; -1 if never."""
+    has_seen_floor: bool = False
+    has_searched: bool = False
+    search_since_ms: int | None = None
+    """When the car began to search for its first floor; None if it is not searching."""
+    dwell_from_ms: int = -NEVER_MS
+    """When the dwell time last began."""
+    announced: Direction | None = None
+    """The direction of the last hall call served at this stop; None if none was."""
+    announced_at_ms: int = 0
+    is_repeated: bool = False
+    """Whether another car had already served a hall call that this car served at this stop. If so, the judges do not
+    know which direction the passengers expect."""
+    served_at_ms: int = -NEVER_MS
+    """When a call was last served, even if another car had already served it."""
+    heading: Direction | None = None
+    """The direction of the last departure. None if the door has opened twice at this stop: the car may then leave in
+    either direction."""
+    is_at_stop: bool = False
+    """Whether the door has opened since the last departure."""
+    arrival: Node | None = None
+    """The node's state when the moving car reached its current floor. None if `judge_passing` has nothing to check."""
+    in_service_at_ms: int = 0
+    """When the car was last in service or affected by a fault."""
+
+
 class ObservedNode(SimulatedNode):
     """A node that remembers what has happened to it, for the judges."""
 
@@ -69,11 +106,7 @@ class ObservedNode(SimulatedNode):
         self.sensor = Unaffected(DEAD_SENSOR, DEAD_SENSOR, CAR_MS)
         self.car = Unaffected(AFFECTING_CAR, AFFECTING_CAR, CAR_MS, trial.now_ms + CAR_MS)
         """When the program, the server and the car are unaffected."""
-        self.is_disk_failing = False
-        """Whether the node knows that its disk is failing or too slow."""
-        self.started_at_ms = 0
-        self.listens_from_ms = -NEVER_MS
-        """When the node last began to listen. It must listen for a while before it acts."""
+        self.stint = Stint()
         self.stop_changed_at_ms = 0
         self.obstructed_at_ms = -NEVER_MS
         """When the last obstruction began."""
@@ -150,8 +183,7 @@ class Observed:
 
     def on_program_started(self, event: ProgramStarted) -> None:
         node, now_ms = self.nodes[event.node], self.trial.now_ms
-        node.is_disk_failing = False
-        node.started_at_ms = node.listens_from_ms = now_ms
+        node.stint = Stint(started_at_ms=now_ms, listens_from_ms=now_ms, dwell_from_ms=now_ms)
         reopened = event.found.door if event.found else None
         if reopened and node.is_open_at(reopened.floor):
             node.opened_at_ms, node.opener = now_ms, event.state.me
@@ -159,9 +191,9 @@ class Observed:
     def on_turn(self, event: TurnTaken) -> None:
         node, now_ms = self.nodes[event.node], self.trial.now_ms
         if now_ms - event.before.now_ms >= STALE_MS:
-            node.listens_from_ms = now_ms
+            node.stint.listens_from_ms = now_ms
         if event.tick.disk_failed or event.tick.recorded is not None:
-            node.is_disk_failing = event.tick.disk_failed
+            node.stint.is_disk_failing = event.tick.disk_failed
 
     def on_elevator_changed(self, event: MachineChanged) -> None:
         node, before, after, now_ms = self.nodes[event.node], event.before, event.after, self.trial.now_ms
@@ -171,5 +203,6 @@ class Observed:
             node.obstructed_at_ms = now_ms
         if after.door and not before.door:
             node.opened_at_ms, node.opener = now_ms, node.state.me if node.state else None
+            node.stint.dwell_from_ms, node.stint.announced, node.stint.is_repeated = now_ms, None, False
         is_stuck = after.shaft.motor is not Motor.STOP and not after.shaft.powered
         node.stuck_since_ms = (now_ms if node.stuck_since_ms is None else node.stuck_since_ms) if is_stuck else None

@@ -271,7 +271,7 @@ class Family(NamedTuple):
     name: str
     draw: Callable[[random.Random, Size], Iterable[InjectedFault | Press]]
     chance: float | None = None
-    """In which share of the runs the family occurs. None: `draw` decides."""
+    """The share of runs that have the family. None: `draw` decides."""
     is_independent: bool = False
     """Whether the family also occurs in runs that have no other faults."""
 

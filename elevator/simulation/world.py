@@ -60,8 +60,8 @@ class World(Trial):
         self.nodes = self.observed.nodes
         self.ledger = CallLedger(self, self.observed)
         CarSafety(self, self.observed)
-        cars = CarConduct(self, self.observed, self.ledger)
-        GroupConduct(self, self.observed, self.ledger, cars)
+        CarConduct(self, self.observed, self.ledger)
+        GroupConduct(self, self.observed, self.ledger)
         attacks = [fault for fault in plan.faults if fault.kind is FaultKind.ATTACK]
         key = KEY if any(fault.detail for fault in attacks) else NO_KEY
         self.attacker: Attacker | None = None
@@ -84,7 +84,7 @@ class World(Trial):
             node.start()
 
     def join(self, node_id: int, shaft: Shaft) -> ObservedNode:
-        """Add a node whose car is in *shaft*. Its program does not start yet."""
+        """Add a node with a car in *shaft*. Its program does not start yet."""
         node = ObservedNode(self, self.links, self.freeze, len(self.nodes), node_id, shaft)
         self.nodes.append(node)
         self.links.nodes = len(self.nodes)
