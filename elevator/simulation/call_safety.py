@@ -30,10 +30,9 @@ from elevator.simulation.events import (
     MachineChanged,
     ProgramStarted,
     RecordStored,
-    Trial,
     TurnTaken,
 )
-from elevator.simulation.observed import EMPTY, Observed, ObservedNode
+from elevator.simulation.observed import EMPTY, ObservedNode, ObservedTrial
 
 PANEL_DELAY_MAX_MS = 2000
 """The longest time from an event at a panel to the node's reaction, even during faults. It allows for a stalled program
@@ -47,9 +46,8 @@ RUNS_KEPT = 12
 class CallLedger:
     """Tracks every press of a run, and judges what the nodes do with it."""
 
-    def __init__(self, trial: Trial, observed: Observed) -> None:
+    def __init__(self, trial: ObservedTrial) -> None:
         self.trial = trial
-        self.observed = observed
         self.fail, self.emit = trial.fail, trial.emit
         self.runs: dict[Author, int] = {}
         """Maps each incarnation to its node's number in the world."""
@@ -78,22 +76,22 @@ class CallLedger:
 
     def on_disk_wiped(self, event: DiskWiped) -> None:
         """Forget the contents of the disk. Excuse the open presses that its node cannot recover from peers."""
-        node = self.observed.nodes[event.node]
+        node = self.trial.nodes[event.node]
         node.stored, node.own_runs = {EMPTY.digest}, set()
-        others = [each for each in self.observed.nodes if each is not node]
+        others = [each for each in self.trial.nodes if each is not node]
         for dot, call in self.open.items():
             is_cut_off = call.car == node.node_id and self.trial.plan.loses_links()
             if is_cut_off or not any(dot in each.disk.durable.live for each in others):
                 self.excused.add(dot)
 
     def on_record_stored(self, event: RecordStored) -> None:
-        node, calls = self.observed.nodes[event.node], event.record.calls
+        node, calls = self.trial.nodes[event.node], event.record.calls
         node.stored.add(calls.digest)
         node.own_runs.add(Author(node.node_id, event.record.incarnation))
         self.vectors[calls.digest] = calls.current.seen
 
     def on_program_started(self, event: ProgramStarted) -> None:
-        node, state, now_ms = self.observed.nodes[event.node], event.state, self.trial.now_ms
+        node, state, now_ms = self.trial.nodes[event.node], event.state, self.trial.now_ms
         self.runs[state.me] = node.id
         self.vectors[state.calls.digest] = state.calls.current.seen
         node.confirmed = {call: (dots, min(until_ms, now_ms)) for call, (dots, until_ms) in node.confirmed.items()}
@@ -104,7 +102,7 @@ class CallLedger:
 
     def judge_turn(self, event: TurnTaken) -> None:
         before, after, tick = event.before, event.after, event.tick
-        node = self.observed.nodes[event.node]
+        node = self.trial.nodes[event.node]
         if node.floors != self.trial.plan.floors:  # The group must ignore the calls of such a node.
             return
         if tick.inputs is not before.inputs and tick.inputs is not None:
@@ -180,7 +178,7 @@ class CallLedger:
             if not any(self.is_guaranteed(node, state, dot) for dot in dots):
                 self.fail(f"node {node.id} confirmed {call}, but a required disk lacks its press: {dots}")
             self.ever_confirmed.update(dots)
-            holders = self.observed.nodes
+            holders = self.trial.nodes
             self.excused.update(dot for dot in dots if not any(dot in each.disk.durable.live for each in holders))
             node.confirmed[call] = dots, NEVER_MS
 
@@ -196,7 +194,7 @@ class CallLedger:
         )  # Ghosts are not in `sent`.
 
     def judge_heartbeat(self, event: HeartbeatSent) -> None:
-        node, heartbeat = self.observed.nodes[event.node], event.heartbeat
+        node, heartbeat = self.trial.nodes[event.node], event.heartbeat
         if node.floors != self.trial.plan.floors:
             return
         vector = self.vectors.get(heartbeat.digest, {})
@@ -208,7 +206,7 @@ class CallLedger:
         sent |= {author: n for author, n in vector.items() if n > sent.get(author, 0)}
 
     def judge_lamps(self, event: MachineChanged) -> None:
-        node, was, now = self.observed.nodes[event.node], event.before.lamps, event.after.lamps
+        node, was, now = self.trial.nodes[event.node], event.before.lamps, event.after.lamps
         if was is now or node.floors != self.trial.plan.floors:
             return
         old, new, lit = node.calls_of(was), node.calls_of(now), node.lit
@@ -241,7 +239,7 @@ class CallLedger:
         recent = {call for call, at_ms in self.served_at_ms.items() if self.trial.now_ms - at_ms <= SPREAD_MS}
         panels = [
             {call for call in node.calls_of(node.machine.lamps) if call.button is not Button.CAB} - recent
-            for node in self.observed.nodes
+            for node in self.trial.nodes
             if node.id not in lost
         ]
         if not self.trial.plan.loses_links() and any(panel != panels[0] for panel in panels):
@@ -249,7 +247,7 @@ class CallLedger:
 
     def judge_end(self) -> None:
         """Check that each node knows the calls of all others, and that every confirmed call was served."""
-        lost, nodes = self.trial.plan.lost_cars(), [node for node in self.observed.nodes if node.state is not None]
+        lost, nodes = self.trial.plan.lost_cars(), [node for node in self.trial.nodes if node.state is not None]
         states = [(node.id, node.state) for node in nodes if node.state is not None]
         for id, state in states:
             needed = {dot.author for dot in state.calls.live}
@@ -268,7 +266,7 @@ class CallLedger:
             last, call = dot, self.call_of[dot]
             while last in self.replaced:
                 last = self.replaced[last]
-            holders = [node for node in self.observed.nodes if last in node.disk.durable.live]
+            holders = [node for node in self.trial.nodes if last in node.disk.durable.live]
             is_gone = bool(holders) and not any(node.state is not None for node in holders)
             if is_gone or {dot, last} & self.excused or call.car in lost:
                 continue

@@ -19,9 +19,9 @@ from elevator.core.model import EVERY_CAR, Button, Call, Direction, Dot, Fault, 
 from elevator.core.node import Node, has_duplicate
 from elevator.simulation.call_safety import CallLedger
 from elevator.simulation.car_safety import DOOR_MS, REACTION_MS
-from elevator.simulation.events import MachineChanged, TimePassed, Trial
+from elevator.simulation.events import MachineChanged, TimePassed
 from elevator.simulation.faults import FaultKind
-from elevator.simulation.observed import Observed, ObservedNode
+from elevator.simulation.observed import ObservedNode, ObservedTrial
 
 CHECK_MS = 100
 SHOWN_MS = 300
@@ -45,9 +45,8 @@ DARK_MS, DARK_LOSSY_MS = 6000, 15_000
 class CarConduct:
     """Judges how all cars serve their passengers in one run."""
 
-    def __init__(self, trial: Trial, observed: Observed, ledger: CallLedger) -> None:
+    def __init__(self, trial: ObservedTrial, ledger: CallLedger) -> None:
         self.trial = trial
-        self.observed = observed
         self.ledger = ledger
         self.stuck_max_ms = max(trial.plan.travel_ms, USUAL_TRAVEL_MS) * 21 // 20 + MOTOR_FAULT_MS
         self.fail = trial.fail
@@ -56,7 +55,7 @@ class CarConduct:
         trial.subscribe(TimePassed, self.check)
 
     def judge_machine(self, event: MachineChanged) -> None:
-        node, old, new = self.observed.nodes[event.node], event.before, event.after
+        node, old, new = self.trial.nodes[event.node], event.before, event.after
         stint = node.stint
         if new.door and not old.door:
             self.judge_opening(node)
@@ -73,7 +72,7 @@ class CarConduct:
         if stint.is_at_stop:  # The car was idle here, so it may leave in any direction.
             stint.heading = None
         stint.is_at_stop = True
-        if self.observed.is_unaffected(node) and node.state is not None:
+        if self.trial.is_unaffected(node) and node.state is not None:
             floor, calls = node.machine.sensed, node.state.calls.live.values()
             if not any(call.floor == floor and call.car in (EVERY_CAR, node.node_id) for call in calls):
                 self.fail(f"car {node.id} opens its door without a call at that floor")
@@ -81,7 +80,7 @@ class CarConduct:
     def judge_passing(self, node: ObservedNode, arrival: Node) -> None:
         """Check that a car has no call to serve at the floor that it passes."""
         floor, state = node.machine.sensed, node.state
-        is_healthy = self.observed.is_unaffected(node) and arrival.drive.fault is Fault.NONE
+        is_healthy = self.trial.is_unaffected(node) and arrival.drive.fault is Fault.NONE
         if floor is None or state is None or not is_healthy:
             return
         if state.inputs is None or state.inputs.floor != floor:  # A false report hides the floor from the node.
@@ -99,7 +98,7 @@ class CarConduct:
         heading = stint.heading if not stint.is_at_stop or has_just_closed else None
         announced, is_repeated = (stint.announced, stint.is_repeated) if has_just_closed else (None, False)
         stint.heading, stint.is_at_stop = direction, False
-        if floor is None or state is None or not self.observed.is_unaffected(node):
+        if floor is None or state is None or not self.trial.is_unaffected(node):
             return
         if state.inputs is None or state.inputs.floor != floor:  # The node has not received this floor yet.
             return
@@ -115,7 +114,7 @@ class CarConduct:
     # Periodic checks
 
     def check(self, event: TimePassed) -> None:
-        for node in self.observed.nodes:
+        for node in self.trial.nodes:
             stint = node.stint
             if stint.arrival is not None and self.trial.now_ms - node.sensed_at_ms > REACTION_MS:
                 self.judge_passing(node, stint.arrival)
@@ -123,10 +122,10 @@ class CarConduct:
         if self.trial.now_ms < self.check_at_ms:
             return
         self.check_at_ms = self.trial.now_ms + CHECK_MS
-        for node in self.observed.nodes:
+        for node in self.trial.nodes:
             if node.id < self.trial.plan.cars and node.state is not None and node.is_program_unaffected():
                 self.judge_fault_reports(node)
-            if node.state is not None and self.observed.is_unaffected(node):
+            if node.state is not None and self.trial.is_unaffected(node):
                 self.judge_idle(node)
             else:
                 node.stint.in_service_at_ms = self.trial.now_ms
@@ -191,17 +190,17 @@ class CarConduct:
 
     def judge_dark(self, dot: Dot, call: Call) -> None:
         """Check that a press has lit its lamp on the same panel in time (DARK_MS, DARK_LOSSY_MS)."""
-        members = self.observed.nodes[: self.trial.plan.cars]
+        members = self.trial.nodes[: self.trial.plan.cars]
         node = next((each for each in members if each.state is not None and each.state.me == dot.author), None)
         if node is None:
             return
-        is_clear = self.observed.network.from_ms <= self.trial.now_ms
+        is_clear = self.trial.network.from_ms <= self.trial.now_ms
         long_ago_ms = self.trial.now_ms - (DARK_MS if is_clear else DARK_LOSSY_MS)
         if self.ledger.pressed_at_ms[dot] > long_ago_ms:
             return
         if not node.is_program_unaffected(long_ago_ms) or call in node.machine.lamps:
             return
-        others = [each for each in self.observed.nodes if each is not node and each.is_program_unaffected(long_ago_ms)]
+        others = [each for each in self.trial.nodes if each is not node and each.is_program_unaffected(long_ago_ms)]
         is_held = not node.stint.is_disk_failing and not node.has(FaultKind.DISK)
         if is_held or (is_clear and others):
             self.fail(f"the lamp of {call} stays dark at car {node.id} after a press there")

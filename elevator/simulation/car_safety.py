@@ -19,11 +19,10 @@ from elevator.simulation.events import (
     FaultChanged,
     MachineChanged,
     TimePassed,
-    Trial,
     TurnTaken,
 )
 from elevator.simulation.faults import FaultKind
-from elevator.simulation.observed import STALE_MS, Observed, ObservedNode
+from elevator.simulation.observed import STALE_MS, ObservedNode, ObservedTrial
 
 DOOR_MS = 3000
 """The dwell time as specified, independent of the core's constant."""
@@ -38,9 +37,8 @@ SEARCH_MS = 6000
 class CarSafety:
     """Judges the safety of all cars in one run."""
 
-    def __init__(self, trial: Trial, observed: Observed) -> None:
+    def __init__(self, trial: ObservedTrial) -> None:
         self.trial = trial
-        self.observed = observed
         self.fail = trial.fail
         trial.subscribe(FaultChanged, self.on_fault)
         trial.subscribe(TurnTaken, self.judge_turn)
@@ -54,10 +52,10 @@ class CarSafety:
 
     def on_fault(self, event: FaultChanged) -> None:
         if event.fault.kind is FaultKind.SERVER and not event.begins:
-            self.observed.nodes[event.fault.target].stint.dwell_from_ms = self.trial.now_ms
+            self.trial.nodes[event.fault.target].stint.dwell_from_ms = self.trial.now_ms
 
     def judge_turn(self, event: TurnTaken) -> None:
-        node, now_ms = self.observed.nodes[event.node], self.trial.now_ms
+        node, now_ms = self.trial.nodes[event.node], self.trial.now_ms
         stint = node.stint
         inputs = event.tick.inputs
         if inputs is not None and inputs.floor is not None and inputs.floor < node.floors:
@@ -72,7 +70,7 @@ class CarSafety:
 
     def check(self, event: TimePassed) -> None:
         now_ms = self.trial.now_ms
-        for node in self.observed.nodes:
+        for node in self.trial.nodes:
             is_listening = node.state is not None and REACTION_MS <= now_ms - node.stint.listens_from_ms < LISTEN_MS
             if is_listening and node.machine.shaft.motor and self.reacts_at_once(node):
                 self.fail(f"car {node.id} moves before its program has listened long enough")
@@ -85,7 +83,7 @@ class CarSafety:
         return not node.has(FaultKind.SLOW_SERVER, FaultKind.FREEZE)
 
     def judge_machine(self, event: MachineChanged) -> None:
-        node, old, new = self.observed.nodes[event.node], event.before, event.after
+        node, old, new = self.trial.nodes[event.node], event.before, event.after
         if new.counts is not old.counts:
             self.judge_counts(node, old, new)
         if old.door and not new.door:
@@ -130,7 +128,7 @@ class CarSafety:
         stint.has_searched = True
 
     def judge_service(self, event: CallServed) -> None:
-        node, button = self.observed.nodes[event.node], event.call.button
+        node, button = self.trial.nodes[event.node], event.call.button
         stint = node.stint
         stint.served_at_ms = self.trial.now_ms
         if button is not Button.CAB:

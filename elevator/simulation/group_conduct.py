@@ -17,8 +17,8 @@ from elevator.core.node import has_duplicate
 from elevator.simulation.call_safety import CallLedger
 from elevator.simulation.car_conduct import CHECK_MS, EXTENSION_MS
 from elevator.simulation.car_safety import REACTION_MS
-from elevator.simulation.events import CallPressed, CallServed, MachineChanged, TimePassed, Trial, TurnTaken
-from elevator.simulation.observed import Observed, ObservedNode
+from elevator.simulation.events import CallPressed, CallServed, MachineChanged, TimePassed, TurnTaken
+from elevator.simulation.observed import ObservedNode, ObservedTrial
 
 LAMP_MS = 30
 """The longest time until all lamps show a press or a service, if no program wakes up late."""
@@ -40,9 +40,8 @@ DISPUTE_MAX_MS = 25_000
 class GroupConduct:
     """Judges how the group serves its passengers in one run."""
 
-    def __init__(self, trial: Trial, observed: Observed, ledger: CallLedger) -> None:
+    def __init__(self, trial: ObservedTrial, ledger: CallLedger) -> None:
         self.trial = trial
-        self.observed = observed
         self.ledger = ledger
         self.fail = trial.fail
         self.due: deque[tuple[int, int, Call, Dot | None]] = deque()
@@ -65,24 +64,24 @@ class GroupConduct:
         """The running nodes of the group with unaffected programs and servers."""
         return [
             node
-            for node in self.observed.nodes
+            for node in self.trial.nodes
             if node.state is not None and node.id < self.trial.plan.cars and node.is_program_unaffected()
         ]
 
     def on_pressed(self, event: CallPressed) -> None:
         self.wanted_since_ms.setdefault(event.call, self.trial.now_ms)
-        if event.node < self.trial.plan.cars and self.observed.is_calm():
+        if event.node < self.trial.plan.cars and self.trial.is_calm():
             self.due.append((self.trial.now_ms, event.node, event.call, event.dot))
 
     def on_served(self, event: CallServed) -> None:
         if event.is_first:
             self.wanted_since_ms.pop(event.call, None)
-            if event.node < self.trial.plan.cars and self.observed.is_calm():
+            if event.node < self.trial.plan.cars and self.trial.is_calm():
                 self.due.append((self.trial.now_ms, event.node, event.call, None))
 
     def judge_machine(self, event: MachineChanged) -> None:
-        node, opens = self.observed.nodes[event.node], event.after.door and not event.before.door
-        if opens and self.observed.is_calm() and self.observed.is_unaffected(node):
+        node, opens = self.trial.nodes[event.node], event.after.door and not event.before.door
+        if opens and self.trial.is_calm() and self.trial.is_unaffected(node):
             self.judge_opening(node)
 
     def judge_opening(self, node: ObservedNode) -> None:
@@ -90,7 +89,7 @@ class GroupConduct:
         assert node.state is not None
         floor, calls = node.machine.sensed, node.state.calls.live.values()
         here = {call for call in calls if call.floor == floor and call.car in (EVERY_CAR, node.node_id)}
-        others = [other for other in self.members if other is not node and self.observed.is_unaffected(other)]
+        others = [other for other in self.members if other is not node and self.trial.is_unaffected(other)]
         if here and all(any(self.would_serve(other, call) for other in others) for call in here):
             self.fail(f"car {node.id} opens its door for {sorted(here)}, but other open doors serve these calls")
 
@@ -104,7 +103,7 @@ class GroupConduct:
 
     def judge_turn(self, event: TurnTaken) -> None:
         # With a shirker in the group, even a brief claim restarts the wait of the other cars. So check every turn.
-        if not self.observed.is_calm() and self.observed.besides_shirker.from_ms <= self.trial.now_ms:
+        if not self.trial.is_calm() and self.trial.besides_shirker.from_ms <= self.trial.now_ms:
             self.judge_claims(self.members, UNCLAIMED_MS)
 
     def on_time_passed(self, event: TimePassed) -> None:
@@ -118,8 +117,8 @@ class GroupConduct:
     def judge_lamp(self, at_ms: int, car: int, call: Call, dot: Dot | None) -> None:
         """Check that all lamps of *call* show the press or service that *car* registered at *at_ms*."""
         pressed, still_open = dot is not None, dot in self.ledger.open
-        node = self.observed.nodes[car]
-        members = self.members if self.observed.is_calm(at_ms) and node.is_program_unaffected() else []
+        node = self.trial.nodes[car]
+        members = self.members if self.trial.is_calm(at_ms) and node.is_program_unaffected() else []
         if not members or (not still_open if pressed else call in self.ledger.open.values()):
             return
         for node in members:
@@ -132,16 +131,16 @@ class GroupConduct:
 
     def check(self) -> None:
         members = self.members
-        if self.observed.is_calm():
+        if self.trial.is_calm():
             self.judge_disputes(members)
             self.judge_claims(members, ORPHAN_MS)
-        elif self.observed.besides_shirker.from_ms <= self.trial.now_ms:
+        elif self.trial.besides_shirker.from_ms <= self.trial.now_ms:
             self.judge_claims(members, UNCLAIMED_MS)
         else:
             self.orphaned_since_ms.clear()
             self.disputed_since_ms.clear()
-        if self.observed.besides_misconfigured.from_ms <= self.trial.now_ms:
-            for misconfigured in self.observed.nodes[self.trial.plan.cars :]:
+        if self.trial.besides_misconfigured.from_ms <= self.trial.now_ms:
+            for misconfigured in self.trial.nodes[self.trial.plan.cars :]:
                 self.judge_misconfigured(misconfigured)
 
     def judge_claims(self, members: list[ObservedNode], allowed_ms: int) -> None:
@@ -163,7 +162,7 @@ class GroupConduct:
         recent = [
             call
             for call, since_ms in self.wanted_since_ms.items()
-            if call.button is not Button.CAB and now_ms - since_ms <= DISPUTE_MAX_MS and self.observed.is_calm(since_ms)
+            if call.button is not Button.CAB and now_ms - since_ms <= DISPUTE_MAX_MS and self.trial.is_calm(since_ms)
         ]
         disputed = [call for call in recent if sum(call in state.claims for state in able) > 1]
         self.disputed_since_ms = {call: self.disputed_since_ms.get(call, now_ms) for call in disputed}

@@ -17,7 +17,7 @@ from elevator.core.model import EVERY_CAR, NEVER_MS, Author, Button, Buttons, Ca
 from elevator.core.node import Node
 from elevator.hardware.panel_outputs import panel_buttons
 from elevator.simulation.events import FaultChanged, MachineChanged, ProgramStarted, Trial, TurnTaken
-from elevator.simulation.faults import GHOSTS, MISCONFIGURED, PROGRAM_FAULTS, FaultKind, InjectedFault
+from elevator.simulation.faults import GHOSTS, MISCONFIGURED, PROGRAM_FAULTS, FaultKind, InjectedFault, Plan
 from elevator.simulation.links import Links
 from elevator.simulation.simulated_node import SimulatedNode
 
@@ -145,11 +145,11 @@ class ObservedNode(SimulatedNode):
         return self.program.from_ms <= (self.trial.now_ms if since_ms is None else since_ms)
 
 
-class Observed:
-    """The nodes of one run by their numbers in the world, and whether faults affect them or the group."""
+class ObservedTrial(Trial):
+    """A run with its nodes, by their numbers in the world. It tracks whether faults affect them or the group."""
 
-    def __init__(self, trial: Trial) -> None:
-        self.trial = trial
+    def __init__(self, plan: Plan) -> None:
+        super().__init__(plan)
         self.nodes: list[ObservedNode] = []
         self.ids = Unaffected(frozenset(MISCONFIGURED), frozenset(MISCONFIGURED), GROUP_MS)
         """When no misconfigured node affects the cars. Nodes remember a duplicate for a while."""
@@ -159,18 +159,18 @@ class Observed:
         """Like `group`, but a shirker affects the group only when it begins, not while it lasts."""
         self.besides_misconfigured = Unaffected(HARMFUL, AFFECTING_GROUP - set(MISCONFIGURED), GROUP_MS, GROUP_MS)
         """Like `group`, but a misconfigured node affects the group only when it joins and leaves."""
-        trial.subscribe(FaultChanged, self.on_fault)
-        trial.subscribe(ProgramStarted, self.on_program_started)
-        trial.subscribe(TurnTaken, self.on_turn)
-        trial.subscribe(MachineChanged, self.on_elevator_changed)
+        self.subscribe(FaultChanged, self.on_fault)
+        self.subscribe(ProgramStarted, self.on_program_started)
+        self.subscribe(TurnTaken, self.on_turn)
+        self.subscribe(MachineChanged, self.on_elevator_changed)
 
     def is_unaffected(self, node: ObservedNode) -> bool:
         """Return whether *node* belongs to the group and no fault affects its program or its car."""
-        return node.id < self.trial.plan.cars and max(node.car.from_ms, self.ids.from_ms) <= self.trial.now_ms
+        return node.id < self.plan.cars and max(node.car.from_ms, self.ids.from_ms) <= self.now_ms
 
     def is_calm(self, at_ms: int | None = None) -> bool:
         """Return whether the group is unaffected by faults, and has been since *at_ms* if given."""
-        return self.group.from_ms <= (self.trial.now_ms if at_ms is None else at_ms)
+        return self.group.from_ms <= (self.now_ms if at_ms is None else at_ms)
 
     def on_fault(self, event: FaultChanged) -> None:
         kind, target = event.fault.kind, event.fault.target
@@ -179,24 +179,24 @@ class Observed:
             if node.id == target or kind is FaultKind.BLACKOUT:
                 affected += [node.program, node.sensor, node.car]
         for each in affected:
-            each.update(kind, event.begins, self.trial.now_ms)
+            each.update(kind, event.begins, self.now_ms)
 
     def on_program_started(self, event: ProgramStarted) -> None:
-        node, now_ms = self.nodes[event.node], self.trial.now_ms
+        node, now_ms = self.nodes[event.node], self.now_ms
         node.stint = Stint(started_at_ms=now_ms, listens_from_ms=now_ms, dwell_from_ms=now_ms)
         reopened = event.found.door if event.found else None
         if reopened and node.is_open_at(reopened.floor):
             node.opened_at_ms, node.opener = now_ms, event.state.me
 
     def on_turn(self, event: TurnTaken) -> None:
-        node, now_ms = self.nodes[event.node], self.trial.now_ms
+        node, now_ms = self.nodes[event.node], self.now_ms
         if now_ms - event.before.now_ms >= STALE_MS:
             node.stint.listens_from_ms = now_ms
         if event.tick.disk_failed or event.tick.recorded is not None:
             node.stint.is_disk_failing = event.tick.disk_failed
 
     def on_elevator_changed(self, event: MachineChanged) -> None:
-        node, before, after, now_ms = self.nodes[event.node], event.before, event.after, self.trial.now_ms
+        node, before, after, now_ms = self.nodes[event.node], event.before, event.after, self.now_ms
         if after.stop != before.stop:
             node.stop_changed_at_ms = now_ms
         if after.obstructed and not before.obstructed:

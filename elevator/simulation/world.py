@@ -31,14 +31,13 @@ from elevator.simulation.events import (
     MachineChanged,
     ProgramEnded,
     TimePassed,
-    Trial,
 )
 from elevator.simulation.faults import GHOSTS, FaultKind, InjectedFault, Plan, Press, describe
 from elevator.simulation.ghost import Ghost
 from elevator.simulation.group_conduct import GroupConduct
 from elevator.simulation.injection import apply
 from elevator.simulation.links import GROUP, Links
-from elevator.simulation.observed import Observed, ObservedNode
+from elevator.simulation.observed import ObservedNode, ObservedTrial
 from elevator.simulation.simulated_node import SimulatedNode
 
 PRESS_MS = 200
@@ -51,17 +50,15 @@ EXCHANGE_MS = 300
 """The extra time at the end of a run, in which every node receives the final heartbeats of all others."""
 
 
-class World(Trial):
+class World(ObservedTrial):
     """One run of a plan. `run` raises Violation if a judge finds a broken rule."""
 
     def __init__(self, plan: Plan) -> None:
         super().__init__(plan)
-        self.observed = Observed(self)
-        self.nodes = self.observed.nodes
-        self.ledger = CallLedger(self, self.observed)
-        CarSafety(self, self.observed)
-        CarConduct(self, self.observed, self.ledger)
-        GroupConduct(self, self.observed, self.ledger)
+        self.ledger = CallLedger(self)
+        CarSafety(self)
+        CarConduct(self, self.ledger)
+        GroupConduct(self, self.ledger)
         attacks = [fault for fault in plan.faults if fault.kind is FaultKind.ATTACK]
         key = KEY if any(fault.detail for fault in attacks) else NO_KEY
         self.attacker: Attacker | None = None
@@ -74,7 +71,7 @@ class World(Trial):
         self.crowd_at_ms = NEVER_MS if self.crowd is None else 0
         self.script = script(plan)
         self.check_at_ms = 0
-        self.subscribe(MachineChanged, self.on_elevator_changed)
+        self.subscribe(MachineChanged, self.wake_passengers)
         self.subscribe(ProgramEnded, self.start_next_worker_soon)
         shaft = Shaft(plan.floors, plan.travel_ms, plan.passing_ms)
         for id in range(plan.cars):
@@ -90,7 +87,7 @@ class World(Trial):
         self.links.nodes = len(self.nodes)
         return node
 
-    def on_elevator_changed(self, event: MachineChanged) -> None:
+    def wake_passengers(self, event: MachineChanged) -> None:
         """Let the passengers react to lamps and doors."""
         is_seen = event.before.door is not event.after.door or event.before.lamps is not event.after.lamps
         if self.crowd is not None and is_seen:

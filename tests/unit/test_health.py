@@ -18,10 +18,10 @@ class Run:
         self.world.now_ms = LONG_MS
 
     def is_unaffected(self, node: int) -> bool:
-        return self.world.observed.is_unaffected(self.world.nodes[node])
+        return self.world.is_unaffected(self.world.nodes[node])
 
     def is_calm(self) -> bool:
-        return self.world.observed.is_calm()
+        return self.world.is_calm()
 
     def fail(self, kind: FaultKind, lasts_ms: int | None) -> None:
         """Begin a fault of node 0 and end it after *lasts_ms*. If that is None, the fault does not end."""
