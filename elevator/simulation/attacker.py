@@ -1,4 +1,4 @@
-"""An attacker on the simulated network. It records what nodes accept, and sends them invalid datagrams.
+"""An attacker on the simulated network. It sends invalid datagrams to the nodes.
 
 An attack is noise, a datagram with flipped bits, a truncated datagram, a replay or a forged heartbeat. A replay repeats
 a datagram that the receiver has accepted, recently or long ago. In a group with a key, the forged heartbeat is sealed
@@ -7,10 +7,9 @@ must reject every attack.
 """
 
 import random
-from collections import deque
-from collections.abc import Iterable
+from collections.abc import Sequence
 
-from attrs import define, field
+from attrs import define
 
 from elevator.core.call_set import press
 from elevator.core.messages import Heartbeat
@@ -19,8 +18,6 @@ from elevator.net.seal import NO_KEY, seal
 from elevator.net.wire import encode
 
 KEY, WRONG_KEY = b"the key of a simulated group ...", b"another one"
-REMEMBERED_MAX = 2000
-"""The attacker remembers this many accepted heartbeats of each receiver."""
 EVERY_MS = 40
 """The longest time between two attacks."""
 
@@ -33,20 +30,10 @@ class Attacker:
     key: bytes
     floors: int
     rng: random.Random
-    _accepted: dict[int, deque[Heartbeat]] = field(factory=dict)
-    """Maps each receiver to the newest heartbeats that it has accepted since it started."""
 
-    def forget_accepted(self, receiver: int) -> None:
-        """Forget what *receiver* has accepted. After a restart, it cannot recognize replays of these heartbeats."""
-        self._accepted[receiver] = deque(maxlen=REMEMBERED_MAX)
-
-    def add_accepted(self, receiver: int, heartbeats: Iterable[Heartbeat]) -> None:
-        """Remember that *receiver* has accepted *heartbeats*."""
-        self._accepted[receiver] += heartbeats
-
-    def draw(self, receiver: int) -> tuple[str, bytes]:
-        """Return the kind and the datagram of the next attack on *receiver*."""
-        rng, known = self.rng, self._accepted[receiver]
+    def draw(self, known: Sequence[Heartbeat]) -> tuple[str, bytes]:
+        """Return the kind and datagram of the next attack on a receiver that has accepted the heartbeats *known*."""
+        rng = self.rng
         from_known = ("flipped", "truncated", "replayed", "stale") if known else ()
         what = rng.choice(("noise", "forged", *from_known))
         match what:

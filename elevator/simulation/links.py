@@ -1,13 +1,12 @@
 """The network of a simulated group: it loses, delays, reorders and duplicates datagrams, and blocks links."""
 
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Sized
 from heapq import heappop, heappush
 
 from elevator.core.messages import Heartbeat
 from elevator.core.model import NEVER_MS
 from elevator.net.wire import decode, encode
-from elevator.simulation.attacker import Attacker
 from elevator.simulation.faults import FaultKind, InjectedFault
 
 GROUP = "world"
@@ -17,15 +16,13 @@ the sender would always ignore it."""
 
 
 class Links:
-    """Sends heartbeats between nodes, which are numbered from 0, perhaps in the presence of an *attacker*."""
+    """Sends heartbeats between *nodes*, which are numbered from 0."""
 
-    def __init__(self, rng: random.Random, key: bytes, attacker: Attacker | None) -> None:
+    def __init__(self, rng: random.Random, key: bytes, nodes: Sized) -> None:
         self.rng = rng
         self.key = key
         """The key of the group, which seals the datagrams."""
-        self.attacker = attacker
-        self.nodes = 0
-        """The number of nodes."""
+        self.nodes = nodes
         self.queue: list[tuple[int, int, Iterable[int], Heartbeat]] = []
         """A heap of (arrival time, serial number, receivers, heartbeat). Serial numbers follow the order of sending."""
         self.number = 0
@@ -54,7 +51,7 @@ class Links:
         datagram = encode(heartbeat, GROUP)
         decoded = decode(datagram, GROUP)
         assert decoded is not None, datagram
-        receivers = range(self.nodes)
+        receivers = range(len(self.nodes))
         if not (loss or delay_ms or duplicated or self.cuts):
             self.deliver_at([receiver for receiver in receivers if receiver != sender], decoded, now_ms + 1)
             return

@@ -5,6 +5,7 @@ one. A fault can kill or freeze the program before or after each of them. A prog
 that was frozen in mid-turn performs the remaining outputs when it resumes.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 
 from elevator.building import elevator
@@ -35,6 +36,7 @@ from elevator.simulation.simulated_panel import SimulatedPanel
 from elevator.simulation.simulated_process import BACKLOG_MAX, WAKES_MAX, Frozen, Killed, SimulatedProcess
 from elevator.simulation.simulated_server import SimulatedServer
 
+REMEMBERED_MAX = 2000
 SETTLED_MS, SENSOR_LEAD_MS = 1000, 50
 DISTURBING = PROGRAM_FAULTS | {FaultKind.STOP, FaultKind.MOTOR, FaultKind.DEAD_SENSOR}
 """Faults after which a program may need SETTLED_MS to learn where its car is."""
@@ -79,6 +81,8 @@ class SimulatedNode:
         client = PanelClient(ServerCodec(shaft.floors), first_reply_ms=NEVER_MS)
         self.panel = SimulatedPanel(self.server, client, self.misread, phase_ms=3 * id)
         self.admission = Admission(GROUP)
+        self.accepted: deque[Heartbeat] = deque(maxlen=REMEMBERED_MAX)
+        """Heartbeats that the program has accepted since it started. An attacker can replay them."""
         self.server.replace(self.machine)
 
     @property
@@ -132,8 +136,7 @@ class SimulatedNode:
         trial.log(f"node {self.name} starts {'with' if kept else 'without'} a record")
         self.panel.connect()
         self.admission = Admission(GROUP, [links.key])
-        if links.attacker is not None:
-            links.attacker.forget_accepted(self.id)
+        self.accepted.clear()
         self.process.state = state
         trial.emit(ProgramStarted(self.id, state, kept))
         self.disk.save(record(state), now_ms)
@@ -174,13 +177,12 @@ class SimulatedNode:
 
     def receive(self, heartbeats: Iterable[Heartbeat]) -> None:
         """Receive *heartbeats*, sweep the panel if a sweep is due, and take a turn if there is new input."""
-        state, is_new, attacker = self.process.state, self.admission.note_new, self.links.attacker
+        state, is_new = self.process.state, self.admission.note_new
         if state is None:
             return
         me = state.me
         accepted = tuple([each for each in heartbeats if each.sender != me and is_new(each)])
-        if attacker is not None:
-            attacker.add_accepted(self.id, accepted)
+        self.accepted += accepted
         if self.process.is_frozen:
             self.process.backlog += accepted[: BACKLOG_MAX - len(self.process.backlog)]
         elif self.panel.sweep_at_ms <= self.trial.now_ms:

@@ -59,13 +59,10 @@ class World(ObservedTrial):
         CarSafety(self)
         CarConduct(self, self.ledger)
         GroupConduct(self, self.ledger)
-        attacks = [fault for fault in plan.faults if fault.kind is FaultKind.ATTACK]
-        key = KEY if any(fault.detail for fault in attacks) else NO_KEY
-        self.attacker: Attacker | None = None
-        if attacks:
-            self.attacker = Attacker(GROUP, key, plan.floors, random.Random(f"attacker {plan.seed}"))
+        is_keyed = any(fault.kind is FaultKind.ATTACK and fault.detail for fault in plan.faults)
+        self.links = Links(self.rng, KEY if is_keyed else NO_KEY, self.nodes)
+        self.attacker = Attacker(GROUP, self.links.key, plan.floors, random.Random(f"attacker {plan.seed}"))
         self.attack_at_ms = NEVER_MS
-        self.links = Links(self.rng, key, self.attacker)
         self.ghost = Ghost()
         self.crowd = None if plan.traffic is None else passengers.crowd(plan.traffic)
         self.crowd_at_ms = NEVER_MS if self.crowd is None else 0
@@ -84,7 +81,6 @@ class World(ObservedTrial):
         """Add a node with a car in *shaft*. Its program does not start yet."""
         node = ObservedNode(self, self.links, self.freeze, len(self.nodes), node_id, shaft)
         self.nodes.append(node)
-        self.links.nodes = len(self.nodes)
         return node
 
     def wake_passengers(self, event: MachineChanged) -> None:
@@ -190,11 +186,10 @@ class World(ObservedTrial):
 
     def attack(self) -> None:
         """Send every running node a datagram that it must reject."""
-        assert self.attacker is not None
         self.attack_at_ms = self.now_ms + self.attacker.rng.randint(1, EVERY_MS)
         for node in self.nodes:
             if node.state is not None:
-                what, datagram = self.attacker.draw(node.id)
+                what, datagram = self.attacker.draw(node.accepted)
                 if node.admission.admit(datagram) is not None:
                     self.fail(f"node {node.name} accepted an invalid datagram: {what}")
 
@@ -249,7 +244,6 @@ class World(ObservedTrial):
         self.nodes[-1].end_program()
         self.emit(DiskWiped(self.nodes[-1].id))
         self.nodes.pop()
-        self.links.nodes = len(self.nodes)
 
     def start_next_worker_soon(self, event: ProgramEnded) -> None:
         """End the CRASH fault of a node within its `delay_ms`. The next worker starts when the fault ends."""

@@ -1,10 +1,12 @@
 """The simulated attacker: nodes reject all its datagrams. If a node accepts one, a judge detects it."""
 
 from collections import Counter
+from collections.abc import Sequence
 
 import pytest
 from attrs import evolve
 
+from elevator.core.messages import Heartbeat
 from elevator.net import admission
 from elevator.net.admission import Admission
 from elevator.net.seal import HEAD_BYTES, NO_KEY
@@ -33,8 +35,8 @@ def test_nodes_reject_every_kind_of_attack(keyed: bool, monkeypatch: pytest.Monk
     attacks: Counter[str] = Counter()
     draw = Attacker.draw
 
-    def count(attacker: Attacker, receiver: int) -> tuple[str, bytes]:
-        kind, datagram = draw(attacker, receiver)
+    def count(attacker: Attacker, known: Sequence[Heartbeat]) -> tuple[str, bytes]:
+        kind, datagram = draw(attacker, known)
         attacks[kind] += 1
         return kind, datagram
 
