@@ -16,7 +16,7 @@ run. If such heartbeats still arrive with rising sequence numbers after DOUBT_MS
 """
 
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from attrs import frozen
 
@@ -181,6 +181,25 @@ def receive(peer: Peer | None, heartbeat: Heartbeat, now_ms: int) -> Peer | None
         now_ms + timeout_ms(loss),
         peer.agreed_at_ms if last.sender == heartbeat.sender else -NEVER_MS,
     )
+
+
+def note_unchanged(peers: Peers, heartbeats: Sequence[Heartbeat], now_ms: int) -> tuple[Peers, list[Heartbeat]]:
+    """Process the *heartbeats* that only extend timeouts; return the others too, in order, for `receive`.
+
+    Most heartbeats are unchanged, and copying `Peers` for each of them would make a node in a large group slow.
+    """
+    if not heartbeats:
+        return peers, []
+    known, news, changed = dict(peers.known), [], 0
+    for heartbeat in heartbeats:
+        id = heartbeat.sender.id
+        old = known.get(id)
+        if changed >> id & 1 or old is None or now_ms >= old.timeout_at_ms or not has_same_content(old, heartbeat):
+            news.append(heartbeat)
+            changed |= 1 << id
+        elif (new := receive(old, heartbeat, now_ms)) is not None:
+            known[id] = new
+    return evolve(peers, known=known), news
 
 
 def has_same_content(peer: Peer, heartbeat: Heartbeat) -> bool:

@@ -30,7 +30,7 @@ from elevator.core.node import (
     is_listening,
     shown,
 )
-from elevator.core.peers import HEARTBEAT_MS, Peers
+from elevator.core.peers import HEARTBEAT_MS
 from elevator.core.traffic import Traffic
 
 STALL_MS = 500
@@ -43,13 +43,15 @@ RESTEP_MS = 500
 def step(node: Node, tick: Tick) -> Node:
     """Return the next state of *node* after *tick*."""
     before, node = node, start_step(node, tick)
-    for heartbeat in tick.heartbeats:
+    heard, news = peers.note_unchanged(node.peers, tick.heartbeats, node.now_ms)
+    node = evolve(node, peers=heard)
+    for heartbeat in news:
         node = receive(node, heartbeat)
     node = prune(register_presses(match_digests(node), tick.inputs))
     if must_decide(before, node):
         node = decide(node, tick.asked_at_ms)
     node = update_lamps(node)
-    heard = sum(1 << id for id in peers.alive(node.peers, node.now_ms))
+    hears = sum(1 << id for id in peers.alive(node.peers, node.now_ms))
     calls = replica.published(node.replica)
     message = Heartbeat(
         node.me,
@@ -57,7 +59,7 @@ def step(node: Node, tick: Tick) -> Node:
         node.floors,
         drive.public(node.drive),
         node.claims,
-        heard,
+        hears,
         calls,
         calls.digest,
         node.traffic.rates,
@@ -146,15 +148,8 @@ def step_idle(node: Node, tick: Tick) -> Node | None:
     due_at_ms = min(node.quiet_until_ms, node.next_timeout_at_ms)
     if not expected or now_ms >= due_at_ms or now_ms - node.now_ms > HEARTBEAT_MS:
         return None
-    known = dict(node.peers.known)
-    for heartbeat in tick.heartbeats:
-        old = known.get(heartbeat.sender.id)
-        if old is None or now_ms >= old.timeout_at_ms or not peers.has_same_content(old, heartbeat):
-            return None
-        new = peers.receive(old, heartbeat, now_ms)
-        if new is not None:
-            known[heartbeat.sender.id] = new
-    return evolve(node, now_ms=now_ms, peers=Peers(known, node.peers.duplicate))
+    heard, news = peers.note_unchanged(node.peers, tick.heartbeats, now_ms)
+    return None if news else evolve(node, now_ms=now_ms, peers=heard)
 
 
 def start_step(node: Node, tick: Tick) -> Node:

@@ -37,8 +37,9 @@ def unseal(sealed: bytes, keys: Sequence[bytes]) -> bytes:
     if not sealed.startswith(PREFIX) or sealed[HEAD_BYTES - 1 : HEAD_BYTES] != b"\n":
         raise SealError(NO_SEAL)
     datagram, received_tag = sealed[HEAD_BYTES:], sealed[len(PREFIX) : HEAD_BYTES - 1]
-    if any(compare_digest(received_tag, tag(datagram, key)) for key in keys):
-        return datagram
+    for key in keys:
+        if compare_digest(received_tag, tag(datagram, key)):
+            return datagram
     if NO_KEY not in keys and compare_digest(received_tag, tag(datagram, NO_KEY)):
         raise SealError(UNKEYED)
     raise SealError(OTHER_KEY)

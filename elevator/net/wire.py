@@ -48,7 +48,8 @@ from elevator.core.outgoing import ENTRY_BYTES, PRESS_BYTES
 FORMAT = b"elevator4 "
 ANY_FORMAT = re.compile(rb"elevator\d{1,4} ")
 HEAD = Struct(">BQQ")
-SEQUENCE_BYTES = 8
+AUTHOR = Struct(">BQ")
+SEQUENCE_BYTES = HEAD.size - AUTHOR.size
 STATE = Struct(">BBbBBBQQQQBH")
 ENTRY = Struct(">HBQQ")
 PRESS = Struct(">BI")
@@ -131,12 +132,21 @@ def decode(datagram: bytes, group: str) -> Heartbeat | None:
     start = prefix(group)
     if not datagram.startswith(start) or not len(start) + HEAD.size + STATE.size <= len(datagram) <= DATAGRAM_BYTES:
         return None
-    id, incarnation, sequence = HEAD.unpack_from(datagram, len(start))
-    body = decode_body(datagram[len(start) + HEAD.size :])
-    if body is None or not is_author(id, incarnation) or sequence > COUNT_MAX:
+    head_end = len(start) + HEAD.size
+    sender = unpack_author(datagram[len(start) : head_end - SEQUENCE_BYTES])
+    sequence = int.from_bytes(datagram[head_end - SEQUENCE_BYTES : head_end], "big")
+    body = decode_body(datagram[head_end:])
+    if body is None or sender is None or sequence > COUNT_MAX:
         return None
     floors, car, claims, hears, digest, rates, version, calls = body
-    return Heartbeat(Author(id, incarnation), sequence, floors, car, claims, hears, calls, digest, rates, version)
+    return Heartbeat(sender, sequence, floors, car, claims, hears, calls, digest, rates, version)
+
+
+@lru_cache(maxsize=1024)
+def unpack_author(packed: bytes) -> Author | None:
+    """Return the author in the first part of a head; None if it is invalid."""
+    author = Author(*AUTHOR.unpack(packed))
+    return author if is_author(*author) else None
 
 
 def refusal(datagram: bytes, group: str) -> str:
@@ -188,6 +198,7 @@ def unpack_version(packed: bytes) -> str:
     return version
 
 
+@lru_cache(maxsize=256)
 def unpack_rates(packed: bytes, floors: int, is_present: bool) -> Rates | None:
     """Return the rates; None if the datagram has none."""
     if not packed:

@@ -351,7 +351,7 @@ REPLACEMENTS: Mapping[str, tuple[Callable[..., object], str, str]] = {
         "return is_same and heartbeat.rates in (None, peer.rates) and patch(peer.calls, heartbeat.calls) is peer.calls",
         "return (heartbeat.hears, heartbeat.car, heartbeat.claims) == (last.hears, last.car, last.claims)",
     ),
-    "only_the_last_heartbeat_of_a_turn_is_processed": (step.step, "in tick.heartbeats:", "in tick.heartbeats[-1:]:"),
+    "only_the_last_heartbeat_of_a_turn_is_processed": (step.step, "tick.heartbeats,", "tick.heartbeats[-1:],"),
     "changes_wait_for_the_next_periodic_heartbeat": (outgoing.compose, " repeats=REPEATS,", ""),
     "lamp_lights_only_on_the_panel_that_was_pressed": (
         step.update_lamps,
