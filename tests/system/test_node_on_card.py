@@ -6,6 +6,7 @@ import random
 import signal
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,12 @@ def card(car: Lab) -> SerialCard:
 def write_foreign(car: Lab, stream: bytes) -> None:
     """Write *stream* to the card's port, as another program could."""
     port = os.open(card(car).path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
-    os.write(port, stream)
+    rest = stream
+    while rest:
+        with suppress(BlockingIOError):  # The terminal is full until the card reads it.
+            rest = rest[os.write(port, rest) :]
+        if rest:
+            car.run(0.001)
     os.close(port)
 
 
