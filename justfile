@@ -89,7 +89,7 @@ exam *ARGS:
 fuzz SECONDS="20" *TARGETS: (_venv "fuzz")
     @{{python}} tests/tools/fuzz.py "$@"
 
-# Run what CI runs, but in this checkout: about 15 minutes.
+# Run what CI runs, but in this checkout: about 20 minutes.
 ci:
     @.ci/run
 
