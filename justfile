@@ -46,7 +46,7 @@ rules *RULES: (_venv "dev")
 # Test the page in chromium and save screenshots in .cache/page/. Exit status 77 if there is no browser.
 test-page *ARGS: (_venv "dev")
     @build/browser.sh
-    @{{python}} -m pytest tests/system/browse_page.py "$@"
+    @{{python}} -m pytest --numprocesses=2 tests/system/browse_page.py "$@"
 
 # Make the screenshots in the README.
 pictures: (_venv "dev")

@@ -118,7 +118,7 @@ def page(browser: webdriver.Chrome) -> Iterator[Page]:
     with demo("--rate", "0", "--seed", "3", "--floors", str(FLOORS)) as (_, address):
         browser.get(address)
         page = Page(browser)
-        page.wait(lambda: all(page.condition(car) == "At rest" for car in CARS), "all cars were ready")
+        page.wait(lambda: all(page.condition(car) in AT_WORK for car in CARS), "all cars were in service")
         yield page
         log = browser.get_log("browser")  # type: ignore[no-untyped-call]
         assert [line for line in log if line["level"] == "SEVERE"] == []
@@ -257,7 +257,7 @@ def test_page_of_other_controllers_lacks_what_only_nodes_report(browser: webdriv
     command = (*PROGRAM, "--id", "{id}", "--port", "{port}", "--state-dir", "{dir}", "--park", "none")
     with demo("--rate", "0", "--", *command) as (_, address):
         browser.get(address)
-        page.wait(lambda: all(page.condition(car) == "At rest" for car in CARS), "all cars were ready")
+        page.wait(lambda: all(page.condition(car) in AT_WORK for car in CARS), "all cars were in service")
         page.call("up", 0, panel=0).click()
         page.wait(lambda: any(page.is_open_at(car, 0) for car in CARS), "a car came")
         page.named("Kill controller, car 1").click()

@@ -147,7 +147,7 @@ def test_corrupted_file_is_read_in_full_or_renamed_or_refused(tmp_path: Path) ->
     rng = random.Random(5)
     save(tmp_path, Record(71, CALLS))
     whole = (tmp_path / "record.sqlite").read_bytes()
-    for _ in range(300):
+    for _ in range(150):
         (tmp_path / "record.sqlite").unlink(missing_ok=True)
         at = rng.randrange(len(whole))
         cut, noise = rng.random() < 0.2, rng.randbytes(rng.choice((1, 8, 512, 4096)))
