@@ -38,10 +38,11 @@ READ_NS = 3_000_000
 time would leave too little CPU time on a busy machine."""
 RATE_MS = 100
 """The port measures the rate of datagrams over about this time."""
-FREE, REST_MAX_MS = 10, 10
+FREE, REST_MAX_MS = 10, 20
 """A wake of the process costs more than a datagram, so the port rests after each `receive`. Up to FREE datagrams in
-RATE_MS cause no rest. Each further one adds 1 ms, up to REST_MAX_MS. So a small group never waits, and one wake reads
-many datagrams of a large group or a flood. A wake for the panel reads them too, after half of the rest."""
+RATE_MS cause no rest. Each further one adds 1 ms, up to REST_MAX_MS. So a small group never waits. A wake for the panel
+reads the datagrams too, after half of the rest. An idle node has such a wake every REST_MAX_MS, so it needs no other
+wakes for the datagrams of a large group."""
 SEND_FAILS_MS, SEND_WORKS_MS = 2000, 10_000
 """How long broadcasts must fail, or work again, before the node logs it. Single failures are normal."""
 RECEIVE_BYTES = 1 << 20

@@ -172,7 +172,7 @@ def test_failing_interface_that_disappears_is_forgotten(
     assert list(port._sending) == ["eth0"]
 
 
-@pytest.mark.parametrize(("datagrams", "rest_ms"), [(10, 0), (16, 6), (40, 10)])
+@pytest.mark.parametrize(("datagrams", "rest_ms"), [(10, 0), (16, 6), (40, 20)])
 def test_port_rests_after_many_datagrams_and_reads_the_next_ones_after_half_of_the_rest(
     datagrams: int, rest_ms: int
 ) -> None:
