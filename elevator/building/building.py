@@ -32,8 +32,8 @@ from elevator.hardware.server_side import MessageReader
 _CHUNK = 65_536
 
 
-class SimulatedElevator:
-    """One elevator with its listening socket and its client."""
+class Server:
+    """The server of one simulated elevator: the elevator, the listening socket and the client."""
 
     def __init__(self, machine: Machine, listener: socket.socket) -> None:
         self.machine = machine
@@ -45,7 +45,7 @@ class SimulatedElevator:
         self.unsent = b""
         """Replies that did not fit in the send buffer. The server reads no requests until they are sent."""
         self.changes = 0
-        """Number of events of this elevator so far."""
+        """Number of events of the elevator so far."""
 
 
 class SerialCard(Protocol):
@@ -101,24 +101,24 @@ class Building:
         self.entered: Callable[[int], AbstractContextManager[None]] = lambda _: nullcontext()
         """Returns the context in which `switch_server` reopens the server of a car, such as a network namespace."""
         now_ms = self.clock_us() // 1000
-        self.elevators = [
-            SimulatedElevator(machines.machine(evolve(shaft, since_ms=now_ms)), listener)
+        self.servers = [
+            Server(machines.machine(evolve(shaft, since_ms=now_ms)), listener)
             for shaft, listener in zip(shafts, listeners, strict=True)
         ]
         self.history = History()
         self.cards: dict[int, SerialCard] = {}
         """The I/O card of each car; empty without `--card`."""
         self._selector = selectors.DefaultSelector()
-        for car in range(len(self.elevators)):
+        for car in range(len(self.servers)):
             self._update_watch(car)
 
     @property
     def ports(self) -> list[int]:
-        return [elevator.address[1] for elevator in self.elevators]
+        return [server.address[1] for server in self.servers]
 
     def close(self) -> None:
-        for elevator in self.elevators:
-            for each in (elevator.client, elevator.listener):
+        for server in self.servers:
+            for each in (server.client, server.listener):
                 if each is not None:
                     each.close()
         self._selector.close()
@@ -126,8 +126,8 @@ class Building:
     def turn(self, timeout_s: float) -> None:
         """Wait up to *timeout_s* for ready sockets or due changes, then process them."""
         now_us = began_us = self.settle()
-        wakes = [machines.wake_at_ms(elevator.machine) for elevator in self.elevators]
-        expiries = [self._expires_at_ms(car) for car in range(len(self.elevators))]
+        wakes = [machines.wake_at_ms(server.machine) for server in self.servers]
+        expiries = [self._expires_at_ms(car) for car in range(len(self.servers))]
         wakes += expiries
         wait_us = min((wake * 1000 - now_us for wake in wakes if wake is not None), default=timeout_s * 1e6)
         card_wakes = (card.wake_us() for card in self.cards.values())
@@ -149,20 +149,20 @@ class Building:
 
     def change(self, car: int, new: Machine, now_us: int) -> None:
         """Set the state of *car* to *new* and record the differences as events."""
-        old, self.elevators[car].machine = self.elevators[car].machine, new
+        old, self.servers[car].machine = self.servers[car].machine, new
         self._record(car, machines.changes(old, new, now_us // 1000), now_us)
 
     def press(self, car: int, button: Button, floor: int, ms: int | None = None) -> None:
         """Press a button for *ms* milliseconds (default: `press_ms`)."""
         now_us = self.settle()
         until_ms = now_us // 1000 + (self.press_ms if ms is None else ms)
-        self.change(car, machines.press(self.elevators[car].machine, button, floor, until_ms), now_us)
+        self.change(car, machines.press(self.servers[car].machine, button, floor, until_ms), now_us)
 
     def settle(self) -> int:
         """Advance all elevators to the current time; return that time in microseconds."""
         now_us = self.clock_us()
-        for car, elevator in enumerate(self.elevators):
-            elevator.machine, events = machines.settle(elevator.machine, now_us // 1000)
+        for car, server in enumerate(self.servers):
+            server.machine, events = machines.settle(server.machine, now_us // 1000)
             self._record(car, events, now_us)
         return now_us
 
@@ -171,7 +171,7 @@ class Building:
             # `settle` gives past changes their exact times. All other changes happen now.
             at_us = event.at_ms * 1000 if event.at_ms < now_us // 1000 else now_us
             self.history.append(car, event, at_us)
-            self.elevators[car].changes += 1
+            self.servers[car].changes += 1
 
     def watch(self, sock: socket.socket | int, mask: int, then: Callable[[int], None]) -> None:
         """Make `turn` call *then* whenever *sock* is ready for an event in *mask*. If *mask* is 0, stop watching."""
@@ -188,27 +188,27 @@ class Building:
         self.watch(sock, 0, lambda _: None)
         sock.close()
 
-    # The elevators' clients
+    # The servers' clients
 
     def _update_watch(self, car: int) -> None:
-        elevator = self.elevators[car]
-        if elevator.listener is not None:
-            free = elevator.client is None and not elevator.is_paused
-            self.watch(elevator.listener, free * selectors.EVENT_READ, lambda _: self._accept(car))
-        if elevator.client is not None:
-            wanted = selectors.EVENT_WRITE if elevator.unsent else selectors.EVENT_READ
-            self.watch(elevator.client, 0 if elevator.is_paused else wanted, lambda mask: self._serve(car, mask))
+        server = self.servers[car]
+        if server.listener is not None:
+            free = server.client is None and not server.is_paused
+            self.watch(server.listener, free * selectors.EVENT_READ, lambda _: self._accept(car))
+        if server.client is not None:
+            wanted = selectors.EVENT_WRITE if server.unsent else selectors.EVENT_READ
+            self.watch(server.client, 0 if server.is_paused else wanted, lambda mask: self._serve(car, mask))
 
     def _accept(self, car: int) -> None:
-        elevator = self.elevators[car]
-        assert elevator.listener is not None
+        server = self.servers[car]
+        assert server.listener is not None
         try:
-            client, _ = elevator.listener.accept()
+            client, _ = server.listener.accept()
         except OSError:
             return  # The client disconnected while it was queued.
         client.setblocking(False)
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        elevator.client = client
+        server.client = client
         now_us = self.clock_us()
         self._record(car, [Event(now_us // 1000, EventKind.CLIENT, True)], now_us)
         self._update_watch(car)
@@ -216,19 +216,19 @@ class Building:
 
     def _serve(self, car: int, mask: int) -> None:
         """Read requests or send unsent replies, depending on *mask*."""
-        elevator = self.elevators[car]
-        assert elevator.client is not None
+        server = self.servers[car]
+        assert server.client is not None
         try:
             if mask & selectors.EVENT_READ:
-                chunk = elevator.client.recv(_CHUNK)
+                chunk = server.client.recv(_CHUNK)
                 if not chunk:
                     self._drop(car)
                     return
                 # A client without TCP_NODELAY sends its next message only once this one is acknowledged.
-                elevator.client.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+                server.client.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
                 self._answer(car, chunk)
-            if elevator.unsent:
-                elevator.unsent = elevator.unsent[elevator.client.send(elevator.unsent) :]
+            if server.unsent:
+                server.unsent = server.unsent[server.client.send(server.unsent) :]
         except BlockingIOError:
             pass
         except OSError:
@@ -237,59 +237,59 @@ class Building:
         self._update_watch(car)
 
     def _answer(self, car: int, chunk: bytes) -> None:
-        elevator = self.elevators[car]
+        server = self.servers[car]
         now_us = self.clock_us()
-        elevator.reader.receive(chunk, now_us // 1000)
-        requests = elevator.reader.pop_all()
-        elevator.machine, replies, events = protocol.answer(elevator.machine, requests, now_us // 1000)
-        elevator.unsent += replies
+        server.reader.receive(chunk, now_us // 1000)
+        requests = server.reader.pop_all()
+        server.machine, replies, events = protocol.answer(server.machine, requests, now_us // 1000)
+        server.unsent += replies
         self._record(car, events, now_us)
 
     def _expires_at_ms(self, car: int) -> int | None:
         """Return when the client's incomplete message expires; None if there is none or the server is not reading."""
-        elevator = self.elevators[car]
-        is_read = elevator.client is not None and not elevator.is_paused and not elevator.unsent
-        return elevator.reader.expires_at_ms() if is_read else None
+        server = self.servers[car]
+        is_read = server.client is not None and not server.is_paused and not server.unsent
+        return server.reader.expires_at_ms() if is_read else None
 
     def _expire(self, car: int, until_ms: int, now_us: int) -> None:
         """Drop the client's incomplete message if it had expired by *until_ms*; see `MessageReader.expire`."""
-        elevator = self.elevators[car]
-        if dropped := elevator.reader.expire(until_ms):
-            elevator.machine, event = machines.reject_incomplete(elevator.machine, dropped, now_us // 1000)
+        server = self.servers[car]
+        if dropped := server.reader.expire(until_ms):
+            server.machine, event = machines.reject_incomplete(server.machine, dropped, now_us // 1000)
             self._record(car, [event], now_us)
 
     def _drop(self, car: int) -> None:
         """Disconnect the client, if any, and stop the motor if `stop_on_disconnect` is set."""
-        elevator = self.elevators[car]
-        if elevator.client is not None:
-            self.close_socket(elevator.client)
-            elevator.client = None
-            elevator.reader, elevator.unsent = MessageReader(), b""
+        server = self.servers[car]
+        if server.client is not None:
+            self.close_socket(server.client)
+            server.client = None
+            server.reader, server.unsent = MessageReader(), b""
             now_us = self.settle()
             self._record(car, [Event(now_us // 1000, EventKind.CLIENT, False)], now_us)
             if self._stop_on_disconnect:
-                self.change(car, machines.disconnect(elevator.machine, now_us // 1000), now_us)
+                self.change(car, machines.disconnect(server.machine, now_us // 1000), now_us)
         self._update_watch(car)
 
     def switch_server(self, car: int, on: bool, now_us: int) -> None:
         """Start or stop the server of *car*; raise Refused if its port is in use."""
-        elevator = self.elevators[car]
-        if on == (elevator.listener is not None):
+        server = self.servers[car]
+        if on == (server.listener is not None):
             return
         if on:
             with self.entered(car):
-                elevator.listener = listen(*elevator.address)
+                server.listener = listen(*server.address)
         else:
-            assert elevator.listener is not None
-            self.close_socket(elevator.listener)
-            elevator.listener = None
+            assert server.listener is not None
+            self.close_socket(server.listener)
+            server.listener = None
             self._drop(car)
         self._update_watch(car)
         self._record(car, [Event(now_us // 1000, EventKind.SERVER, on)], now_us)
 
     def pause_reading(self, car: int, is_paused: bool) -> None:
         """Stop or resume reading from the client of *car*. The connection stays open."""
-        self.elevators[car].is_paused = is_paused
+        self.servers[car].is_paused = is_paused
         self._update_watch(car)
 
     def is_plugged(self, car: int) -> bool | None:

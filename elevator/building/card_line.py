@@ -175,7 +175,7 @@ class CardLine:
 
     def advance(self, now_us: int) -> None:
         """Process all bytes that have arrived by *now_us*, in both directions."""
-        old = machine = self._building.elevators[self._car].machine
+        old = machine = self._building.servers[self._car].machine
         while self._to_card and self._to_card[0][0] <= now_us:
             came_us, byte = self._to_card.popleft()
             self.card, machine, reply = apply_byte(self.card, machine, byte, now_us // 1000)

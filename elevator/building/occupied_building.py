@@ -46,7 +46,7 @@ class OccupiedBuilding:
         now_ms = self.building.clock_us() // 1000
         if now_ms >= self._stepped_ms + STEP_MS:
             self._stepped_ms = now_ms
-            machines = [elevator.machine for elevator in self.building.elevators]
+            machines = [server.machine for server in self.building.servers]
             self.crowd, presses = passengers.step(self.crowd, machines, now_ms)
             for press in presses:
                 self.building.press(*press)
@@ -56,7 +56,7 @@ class OccupiedBuilding:
         """Return the state of all cars and passengers as JSON values for the page."""
         building, crowd = self.building, self.crowd
         cars = {}
-        for car, each in enumerate(building.elevators):
+        for car, each in enumerate(building.servers):
             serves, has_client = each.listener is not None, each.client is not None
             cars[f"car{car}"] = view.car(each.machine, each.address[1], serves, has_client, building.is_plugged(car))
         return {

@@ -45,7 +45,7 @@ def execute(building: Building, name: str, request: Request) -> dict[str, Any]:
 def _execute(building: Building, name: str, request: Request, now_us: int) -> dict[str, Any]:
     if isinstance(request, Events):
         return building.history.since(request.since)
-    cars = range(len(building.elevators))
+    cars = range(len(building.servers))
     if request.car is not None and request.car not in cars:
         raise Refused(f"there is no car {request.car}")
     match request:
@@ -56,19 +56,19 @@ def _execute(building: Building, name: str, request: Request, now_us: int) -> di
         case Switch(car, on):
             _switch(building, name, car, on, now_us)
         case Put(car, floor):
-            machine = building.elevators[car].machine
+            machine = building.servers[car].machine
             if not 0 <= floor <= machine.shaft.floors - 1:
                 raise Refused(f"floor must be from 0 to {machine.shaft.floors - 1}, not {floor}")
             building.change(car, machines.put(machine, floor, now_us // 1000), now_us)
         case PutBack(car):
-            building.change(car, machines.put_back(building.elevators[car].machine, now_us // 1000), now_us)
+            building.change(car, machines.put_back(building.servers[car].machine, now_us // 1000), now_us)
         case _:
             assert_never(request)
     return {}
 
 
 def _press_or_hold(building: Building, request: PressButton, now_us: int) -> None:
-    machine = building.elevators[request.car].machine
+    machine = building.servers[request.car].machine
     button = Button[request.button.upper()]
     if request.floor not in bits(mask(machines.buttons(machine.shaft.floors), button)):
         raise Refused(f"there is no {request.button} button at floor {request.floor}")
@@ -86,14 +86,14 @@ def _press_or_hold(building: Building, request: PressButton, now_us: int) -> Non
 
 
 def _switch(building: Building, name: str, car: int, on: bool, now_us: int) -> None:
-    elevator = building.elevators[car]
+    server = building.servers[car]
     match name:
         case "stop":
-            building.change(car, machines.hold_stop(elevator.machine, on), now_us)
+            building.change(car, machines.hold_stop(server.machine, on), now_us)
         case "obstruct":
-            building.change(car, evolve(elevator.machine, obstructed=on), now_us)
+            building.change(car, evolve(server.machine, obstructed=on), now_us)
         case "power":
-            building.change(car, machines.power(elevator.machine, on, now_us // 1000), now_us)
+            building.change(car, machines.power(server.machine, on, now_us // 1000), now_us)
         case "server":
             building.switch_server(car, on, now_us)
         case "card":
@@ -114,19 +114,19 @@ def _switch_card(building: Building, car: int, on: bool) -> None:
 
 def state(building: Building, car: int) -> dict[str, object]:
     """Return the state of *car* as JSON values. Call `Building.settle` first."""
-    elevator = building.elevators[car]
-    machine, now_ms = elevator.machine, building.clock_us() // 1000
+    server = building.servers[car]
+    machine, now_ms = server.machine, building.clock_us() // 1000
     return {
         **view.panel(machine),
         "car": car,
-        "port": elevator.address[1],
+        "port": server.address[1],
         "floors": machine.shaft.floors,
         "position": round(physics.position(machine.shaft, now_ms), 4),
         "motor": Motor(machine.shaft.motor).name.lower(),
         "out_of_bounds": machine.out,
-        "server": elevator.listener is not None,
-        "deaf": elevator.is_paused,
-        "client": elevator.client is not None,
+        "server": server.listener is not None,
+        "deaf": server.is_paused,
+        "client": server.client is not None,
         "card": building.is_plugged(car),
         "counts": asdict(machine.counts),
         "last_bad": machine.last_bad,

@@ -40,7 +40,7 @@ def handle_key(building: Building, car: int, key: str, keys: Keys) -> None:
         return  # An escape sequence.
     now_us = building.settle()
     now_ms = now_us // 1000
-    machine = building.elevators[car].machine
+    machine = building.servers[car].machine
     until_ms = now_ms + building.press_ms
     lower = key.lower()
     is_held = key != lower and key not in f"{keys.up}{keys.down}{keys.cab}{keys.stop}"
@@ -113,7 +113,7 @@ class Terminal:
         building = self._building
         panels = [
             PanelPicture(each.machine, each.address[1], each.client is not None, each.changes)
-            for each in building.elevators
+            for each in building.servers
         ]
         width, height = _size()
         now_ms = building.clock_us() // 1000
@@ -161,7 +161,7 @@ class Terminal:
             return
         for key in split_keys(typed.decode(errors="replace")):
             if key in _NEXT or key in _PREVIOUS:
-                self._selected = (self._selected + (1 if key in _NEXT else -1)) % len(self._building.elevators)
+                self._selected = (self._selected + (1 if key in _NEXT else -1)) % len(self._building.servers)
             else:
                 handle_key(self._building, self._selected, key, self._appearance.keys)
 

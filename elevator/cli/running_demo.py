@@ -82,7 +82,7 @@ class Demo:
         self._start_ms = now_ms = building.clock_us() // 1000
         self._end_ms = None if seconds is None else now_ms + seconds * 1000
         until_ms = None if seconds is None else now_ms + round(max(seconds - 30, seconds / 2) * 1000)
-        cars = len(building.elevators)
+        cars = len(building.servers)
         self._start_gap_ms = round(group.start_gap_s * 1000)
         ready_ms = now_ms + (cars - 1) * self._start_gap_ms + BOOT_MS
         traffic = PassengerFlow(seed, cars, _shaft(building).floors, rate, ready_ms, until_ms)
@@ -110,7 +110,7 @@ class Demo:
             network.loss = request.percent / 100
             return
         assert isinstance(request, NodeAction | NodeSwitch)
-        if request.node not in range(len(self._building.elevators)):
+        if request.node not in range(len(self._building.servers)):
             raise Refused(f"there is no {self._group.noun} {request.node}")
         match name, request:
             case "kill", NodeAction(node):
@@ -164,7 +164,7 @@ class Demo:
         where = f"    {self._web.address}" if self._web is not None else ""
         rate = f"{crowd.traffic.per_minute:.0f} passengers/min"
         title = f"{self._title}    {rate}    {minutes}:{seconds:02}{where}    Ctrl-C quits"
-        machines = [elevator.machine for elevator in self._building.elevators]
+        machines = [server.machine for server in self._building.servers]
         return Scene(title, machines, crowd, tuple(self._controllers.log), now_ms)
 
     def is_over(self, now_ms: int) -> bool:
@@ -229,4 +229,4 @@ class Demo:
 
 
 def _shaft(building: Building) -> Shaft:
-    return building.elevators[0].machine.shaft
+    return building.servers[0].machine.shaft

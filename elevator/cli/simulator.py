@@ -102,7 +102,7 @@ def attach_cards(building: Building, prefix: str) -> "list[CardLine]":
     """
     from elevator.building.card_line import CardLine
 
-    cars = range(len(building.elevators))
+    cars = range(len(building.servers))
     try:
         return [CardLine(building, car, Path(f"{prefix}{car}") if prefix else None) for car in cars]
     except OSError as error:

@@ -40,12 +40,12 @@ class ControllerGroup:
         self.building = building
         self.controllers = controllers
         self.switch = switch
-        self.cars = len(building.elevators)
-        self.floors = building.elevators[0].machine.shaft.floors
+        self.cars = len(building.servers)
+        self.floors = building.servers[0].machine.shaft.floors
         self.faulty: set[int] = set()
         """Cars with a fault that the test has injected, such as a motor failure. The test expects nothing of them."""
         self.recording = Recording(building)
-        self.start_floors = [elevator.machine.sensed for elevator in building.elevators]
+        self.start_floors = [server.machine.sensed for server in building.servers]
         """The floor where each car starts; None between floors."""
 
     @property
@@ -113,7 +113,7 @@ class ControllerGroup:
 
     def _change(self, car: int, change: Callable[[Machine, int], Machine]) -> None:
         now_us = self.building.settle()
-        self.building.change(car, change(self.building.elevators[car].machine, now_us // 1000), now_us)
+        self.building.change(car, change(self.building.servers[car].machine, now_us // 1000), now_us)
 
     def note(self, text: str, car: int | None = None) -> None:
         """Add an intervention to the timeline."""
@@ -128,7 +128,7 @@ class ControllerGroup:
 
     def machine(self, car: int) -> Machine:
         self.building.settle()
-        return self.building.elevators[car].machine
+        return self.building.servers[car].machine
 
     def is_lit(self, car: int, call: PressedCall) -> bool:
         return bool(mask(self.machine(car).lamps, call.button) >> call.floor & 1)
@@ -170,7 +170,7 @@ class ControllerGroup:
         return Button.UP if floor < self.floors - 1 else Button.DOWN
 
     def has_client(self, car: int) -> bool:
-        return self.building.elevators[car].client is not None
+        return self.building.servers[car].client is not None
 
     @property
     def healthy(self) -> list[int]:
@@ -210,8 +210,8 @@ class ControllerGroup:
 
     def is_ready(self, car: int) -> bool:
         """Report whether the controller of *car* is connected and its car stands at a floor."""
-        elevator = self.building.elevators[car]
-        return elevator.client is not None and elevator.machine.sensed is not None and not elevator.machine.shaft.motor
+        server = self.building.servers[car]
+        return server.client is not None and server.machine.sensed is not None and not server.machine.shaft.motor
 
 
 def lamps(machine: Machine) -> str:

@@ -24,7 +24,7 @@ class Recording:
         self._start_us = building.settle()
         self._heights: list[Height] = []
         building.history.observers.append(self._observe)
-        for car in range(len(building.elevators)):
+        for car in range(len(building.servers)):
             self._note_height(car, 0)
 
     @property
@@ -39,13 +39,13 @@ class Recording:
         """
         self._building.settle()
         end_ms = self.now_ms
-        for car in range(len(self._building.elevators)):
+        for car in range(len(self._building.servers)):
             self._note_height(car, end_ms)
         first = self._start_us // 100_000
         datagrams = [tuple(sent[first + tenth] for sent in sent_per_100ms) for tenth in range(end_ms // 100 + 1)]
         return Timeline(
-            len(self._building.elevators),
-            self._building.elevators[0].machine.shaft.floors,
+            len(self._building.servers),
+            self._building.servers[0].machine.shaft.floors,
             end_ms,
             tuple(self.seen),
             tuple(self._heights),
@@ -63,6 +63,6 @@ class Recording:
             observer(seen)
 
     def _note_height(self, car: int, at_ms: int) -> None:
-        shaft = self._building.elevators[car].machine.shaft
+        shaft = self._building.servers[car].machine.shaft
         at = max(shaft.since_ms, self._start_us // 1000 + at_ms)
         self._heights.append(Height(at_ms, car, round(physics.position(shaft, at), 3)))

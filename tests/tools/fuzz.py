@@ -413,11 +413,11 @@ def simulator(data: bytes) -> bool:
             clock.now_us += how * 10_000
             opened._expire(0, opened.settle() // 1000, clock.now_us)
             opened._answer(0, piece)
-        elevator = opened.elevators[0]
+        served = opened.servers[0]
         json.dumps([operations.state(opened, 0), opened.history.since(0)])
-        replies = elevator.unsent
+        replies = served.unsent
         assert len(replies) % MESSAGE == 0
-        assert not elevator.reader.peek()
+        assert not served.reader.peek()
         assert server.snapshot(replies, FLOORS) is None or len(replies) == len(server.sweep(FLOORS))
     return bool(replies)
 

@@ -443,9 +443,9 @@ class Stepped:
         self.now_ms = 1_000
         self.building = open_building([AT_FLOOR_1.shaft])
         self.building.clock_us = lambda: self.now_ms * 1000
-        self.elevator = self.building.elevators[0]
+        self.server = self.building.servers[0]
         self.client = Client(self.building.ports[0])
-        self.turn_until(lambda: self.elevator.client is not None)
+        self.turn_until(lambda: self.server.client is not None)
 
     def turn_until(self, is_done: Callable[[], bool]) -> None:
         end = time.monotonic() + 20
@@ -455,9 +455,9 @@ class Stepped:
 
     def send(self, piece: bytes) -> None:
         """Send *piece* of a message. Wait until the server has read it."""
-        before = self.elevator.reader.expires_at_ms()
+        before = self.server.reader.expires_at_ms()
         self.client.socket.sendall(piece)
-        self.turn_until(lambda: self.elevator.reader.expires_at_ms() not in (None, before))
+        self.turn_until(lambda: self.server.reader.expires_at_ms() not in (None, before))
 
     def close(self) -> None:
         self.client.socket.close()
@@ -484,8 +484,8 @@ def test_pieces_150_ms_apart_are_dropped_and_counted(stepped: Stepped) -> None:
     for piece in (bytes((7,)), bytes(3)):
         stepped.send(piece)
         stepped.now_ms += 150
-        stepped.turn_until(lambda: stepped.elevator.reader.expires_at_ms() is None)
-    assert stepped.elevator.machine.counts.bad_requests == 2
+        stepped.turn_until(lambda: stepped.server.reader.expires_at_ms() is None)
+    assert stepped.server.machine.counts.bad_requests == 2
     stepped.client.send((9, 0, 0, 0))
     stepped.turn_until(lambda: bool(select.select([stepped.client.socket], [], [], 0)[0]))
     assert stepped.client.receive() == bytes((9, 0, 0, 0))
@@ -519,7 +519,7 @@ def test_message_completed_while_reading_is_paused_is_kept(stepped: Stepped, is_
         assert json.loads(answer(stepped.building, operator % b"false"))["ok"]
     stepped.turn_until(lambda: bool(select.select([stepped.client.socket], [], [], 0)[0]))
     assert stepped.client.receive() == bytes((7, 1, 1, 0))
-    assert stepped.elevator.machine.counts.bad_requests == 0
+    assert stepped.server.machine.counts.bad_requests == 0
 
 
 def test_motor_keeps_running_after_a_disconnect_if_stop_on_disconnect_is_off() -> None:
@@ -550,7 +550,7 @@ def test_slow_client_receives_every_reply(building: Building) -> None:
         count = 1_500_000
         sender = threading.Thread(target=client.socket.sendall, args=(bytes((7, 0, 0, 0)) * count,))
         sender.start()
-        while not building.elevators[0].unsent:
+        while not building.servers[0].unsent:
             time.sleep(0.01)
         assert client.receive(count) == bytes((7, 1, 1, 0)) * count
         sender.join()
@@ -685,8 +685,8 @@ def test_event_history_is_bounded_and_counts_dropped_events() -> None:
     building = open_building([AT_FLOOR_1.shaft])
     try:
         for number in range(60_000):
-            building.change(0, evolve(building.elevators[0].machine, door=number % 2 == 0), 0)
-            building.change(0, evolve(building.elevators[0].machine, stop=number % 2 == 0), 0)
+            building.change(0, evolve(building.servers[0].machine, door=number % 2 == 0), 0)
+            building.change(0, evolve(building.servers[0].machine, stop=number % 2 == 0), 0)
         history = building.history.since(0)
         assert history["lost"] == 20_000
         assert [each["n"] for each in history["events"]] == list(range(20_000, 25_000))
@@ -751,10 +751,10 @@ def test_error_for_an_invalid_control_request_names_the_value_that_is_expected(l
 def test_invalid_control_requests_get_an_error_and_change_nothing(line: bytes) -> None:
     building = open_building([AT_FLOOR_1.shaft])
     try:
-        before = building.elevators[0].machine
+        before = building.servers[0].machine
         reply = json.loads(answer(building, line))
         assert list(reply) == ["error"]
-        assert building.elevators[0].machine == before
+        assert building.servers[0].machine == before
         assert building.history.next_event == 0
     finally:
         building.close()

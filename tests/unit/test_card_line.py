@@ -128,8 +128,8 @@ def test_writes_reach_the_panel(building: Building) -> None:
     port = opened(line.path)
     wanted = Outputs(lamps=Buttons(cab=0b1010), floor=2, door=True)
     exchange(building, port, io_card.changes(None, wanted, 99) + io_card.READ_IDENTITY, 1)
-    assert building.elevators[0].machine.lamps == Buttons(cab=0b1010)
-    assert building.elevators[0].machine.door
+    assert building.servers[0].machine.lamps == Buttons(cab=0b1010)
+    assert building.servers[0].machine.door
     os.close(port)
     line.unplug()
 
@@ -141,7 +141,7 @@ def test_motor_keeps_running_when_the_controller_closes_the_port(building: Build
     os.close(port)
     for _ in range(5):
         building.turn(0.001)
-    assert building.elevators[0].machine.shaft.motor is Motor.UP
+    assert building.servers[0].machine.shaft.motor is Motor.UP
     line.unplug()
 
 

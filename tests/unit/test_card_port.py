@@ -35,7 +35,7 @@ class Bench:
 
     @property
     def machine(self) -> Machine:
-        return self.built.elevators[0].machine
+        return self.built.servers[0].machine
 
     def pump(self, done: Callable[[], bool], timeout_s: float = 20, clock: Callable[[], int] = now_ms) -> None:
         """Run the port and the card until *done* returns true."""

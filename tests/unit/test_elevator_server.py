@@ -179,8 +179,8 @@ def test_port_reads_inputs_and_writes_outputs() -> None:
         built.press(0, Button.CAB, 3)
         pump(port, built, lambda: port.inputs(now_ms()) == Inputs(Buttons(cab=0b1000), 2))
         port.write(Outputs(door=True, lamps=Buttons(cab=0b1000), floor=2))
-        pump(port, built, lambda: built.elevators[0].machine.lamps == Buttons(cab=0b1000))
-        assert built.elevators[0].machine.door
+        pump(port, built, lambda: built.servers[0].machine.lamps == Buttons(cab=0b1000))
+        assert built.servers[0].machine.door
         port.stop()
         assert port.news == [f"elevator server 127.0.0.1:{built.ports[0]} answers"]
 
@@ -217,7 +217,7 @@ def test_reply_confirms_the_commands_before_its_sweep() -> None:
             port.write(wanted)
             # The port's clock stands still, so that the port sends no sweep after the reply.
             pump(port, built, lambda: port.panel.asked_at_ms is None, clock=lambda ms=asked_at_ms: ms)  # type: ignore[misc]
-            machine = built.elevators[0].machine
+            machine = built.servers[0].machine
             assert (machine.door, machine.shaft.motor) == (wanted.door, wanted.motor)
             assert port.inputs(now_ms()) == confirmed_inputs(before, wanted)
             before = Inputs(floor=2, confirmed=Confirmed(bool(wanted.door), wanted.motor is Motor.STOP))
@@ -250,7 +250,7 @@ def test_all_outputs_are_written_again_after_a_reconnect() -> None:
     again = open_building([put(Shaft(FLOORS), 2, 0)], port=number)
     pump(port, again, lambda: port.inputs(now_ms()) is not None)
     port.write(Outputs(lamps=Buttons(up=1), floor=2))
-    pump(port, again, lambda: again.elevators[0].machine.lamps == Buttons(up=1))
+    pump(port, again, lambda: again.servers[0].machine.lamps == Buttons(up=1))
     assert ["lost" in news for news in port.news] == [False, True, False]
     port.stop()
     again.close()

@@ -85,7 +85,7 @@ class Served:
 
     @property
     def machine(self) -> Machine:
-        return self.built.elevators[0].machine
+        return self.built.servers[0].machine
 
     def log(self) -> str:
         return self._log.read_text()

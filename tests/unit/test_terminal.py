@@ -111,7 +111,7 @@ def building() -> Iterator[Building]:
 def after(building: Building, keys: str) -> Machine:
     for key in keys:
         handle_key(building, 0, key, KEYS)
-    return building.elevators[0].machine
+    return building.servers[0].machine
 
 
 @pytest.mark.parametrize(
@@ -138,9 +138,9 @@ def test_key_presses_its_button_and_capital_letter_holds_it_down(
 
 @pytest.mark.parametrize("key", ["r", "g", "b", "qw", "\x1b[A", "Ω", "\x00", "", "1"])
 def test_keys_without_a_button_do_nothing(building: Building, key: str) -> None:
-    before = building.elevators[0].machine.presses
+    before = building.servers[0].machine.presses
     handle_key(building, 0, key, KEYS)
-    assert building.elevators[0].machine.presses == before
+    assert building.servers[0].machine.presses == before
     assert building.history.next_event == 0
 
 
@@ -157,8 +157,8 @@ def test_keys_control_stop_obstruction_and_motor(building: Building) -> None:
     assert after(building, "9").shaft.motor == Motor.UP
     assert after(building, "8").shaft.motor == Motor.STOP
     assert after(building, "7").shaft.motor == Motor.DOWN
-    out = physics.at(evolve(building.elevators[0].machine.shaft, place=-1), 0)
-    building.elevators[0].machine = evolve(machines.machine(out), out=True)
+    out = physics.at(evolve(building.servers[0].machine.shaft, place=-1), 0)
+    building.servers[0].machine = evolve(machines.machine(out), out=True)
     back = after(building, "0")
     assert (back.sensed, back.shaft.motor) == (0, Motor.STOP)
 
@@ -167,7 +167,7 @@ def test_key_with_several_functions_executes_all(building: Building) -> None:
     handle_key(
         building, 0, "x", Keys(up="xx", cab="x", stop="x", obstruction="x", motor_up="x", motor_down="x", inbounds="x")
     )
-    machine = building.elevators[0].machine
+    machine = building.servers[0].machine
     assert [press[:2] for press in machine.presses] == [(Button.UP, 0), (Button.CAB, 0)]
     assert (machine.stop, machine.obstructed, machine.shaft.motor) == (True, True, Motor.DOWN)
 
@@ -177,7 +177,7 @@ def test_configured_keys_are_used(building: Building) -> None:
     handle_key(building, 1, "c", keys)
     handle_key(building, 1, "Q", keys)
     handle_key(building, 1, "å", keys)
-    machine = building.elevators[1].machine
+    machine = building.servers[1].machine
     assert mask(machines.pressed(machine), Button.UP) == 4
     assert (machine.stop, machine.obstructed) == (True, True)
 
