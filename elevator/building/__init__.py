@@ -1,6 +1,6 @@
 """A simulated building in real time. Nodes connect to its elevators as they do to real ones.
 
-shaft.py is the physics of one car. elevator.py adds the panel and reports changes as events. protocol.py answers
+shaft.py is the physics of one car. elevators.py adds the panel and reports changes as events. protocol.py answers
 messages as the elevator server does. All three are pure functions on immutable values.
 
 building.py serves these elevators over TCP. card_line.py simulates the lab's I/O card on a pseudo-terminal. history.py
@@ -14,6 +14,6 @@ terminal_picture.py draws it, keyboard.py defines the keys. network.py relays da
 This package imports core, net, hardware and ui; nodes never import it. Protocol, options and keys follow the course's
 simulator, so programs written for that simulator work unchanged.
 
-The simulation package reuses shaft.py, elevator.py, protocol.py and passengers.py in virtual time, so their functions
+The simulation package reuses shaft.py, elevators.py, protocol.py and passengers.py in virtual time, so their functions
 take the time as an argument.
 """

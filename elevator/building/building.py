@@ -19,11 +19,10 @@ from typing import Protocol
 
 from attrs import evolve
 
-from elevator.building import elevator as machines
-from elevator.building import protocol
+from elevator.building import elevators, protocol
 from elevator.building import shaft as physics
 from elevator.building.control import Refused
-from elevator.building.elevator import Event, EventKind, Machine
+from elevator.building.elevators import Event, EventKind, SimulatedElevator
 from elevator.building.history import History
 from elevator.building.shaft import Shaft
 from elevator.core.model import Button
@@ -35,8 +34,8 @@ _CHUNK = 65_536
 class Server:
     """The server of one simulated elevator: the elevator, the listening socket and the client."""
 
-    def __init__(self, machine: Machine, listener: socket.socket) -> None:
-        self.machine = machine
+    def __init__(self, elevator: SimulatedElevator, listener: socket.socket) -> None:
+        self.elevator = elevator
         self.address: tuple[str, int] = listener.getsockname()
         self.listener: socket.socket | None = listener
         self.client: socket.socket | None = None
@@ -102,7 +101,7 @@ class Building:
         """Returns the context in which `switch_server` reopens the server of a car, such as a network namespace."""
         now_ms = self.clock_us() // 1000
         self.servers = [
-            Server(machines.machine(evolve(shaft, since_ms=now_ms)), listener)
+            Server(elevators.new_elevator(evolve(shaft, since_ms=now_ms)), listener)
             for shaft, listener in zip(shafts, listeners, strict=True)
         ]
         self.history = History()
@@ -126,7 +125,7 @@ class Building:
     def turn(self, timeout_s: float) -> None:
         """Wait up to *timeout_s* for ready sockets or due changes, then process them."""
         now_us = began_us = self.settle()
-        wakes = [machines.wake_at_ms(server.machine) for server in self.servers]
+        wakes = [elevators.wake_at_ms(server.elevator) for server in self.servers]
         expiries = [self._expires_at_ms(car) for car in range(len(self.servers))]
         wakes += expiries
         wait_us = min((wake * 1000 - now_us for wake in wakes if wake is not None), default=timeout_s * 1e6)
@@ -147,22 +146,22 @@ class Building:
         for card in self.cards.values():
             card.advance(now_us)
 
-    def change(self, car: int, new: Machine, now_us: int) -> None:
+    def change(self, car: int, new: SimulatedElevator, now_us: int) -> None:
         """Set the state of *car* to *new* and record the differences as events."""
-        old, self.servers[car].machine = self.servers[car].machine, new
-        self._record(car, machines.changes(old, new, now_us // 1000), now_us)
+        old, self.servers[car].elevator = self.servers[car].elevator, new
+        self._record(car, elevators.changes(old, new, now_us // 1000), now_us)
 
     def press(self, car: int, button: Button, floor: int, ms: int | None = None) -> None:
         """Press a button for *ms* milliseconds (default: `press_ms`)."""
         now_us = self.settle()
         until_ms = now_us // 1000 + (self.press_ms if ms is None else ms)
-        self.change(car, machines.press(self.servers[car].machine, button, floor, until_ms), now_us)
+        self.change(car, elevators.press(self.servers[car].elevator, button, floor, until_ms), now_us)
 
     def settle(self) -> int:
         """Advance all elevators to the current time; return that time in microseconds."""
         now_us = self.clock_us()
         for car, server in enumerate(self.servers):
-            server.machine, events = machines.settle(server.machine, now_us // 1000)
+            server.elevator, events = elevators.settle(server.elevator, now_us // 1000)
             self._record(car, events, now_us)
         return now_us
 
@@ -241,7 +240,7 @@ class Building:
         now_us = self.clock_us()
         server.reader.receive(chunk, now_us // 1000)
         requests = server.reader.pop_all()
-        server.machine, replies, events = protocol.answer(server.machine, requests, now_us // 1000)
+        server.elevator, replies, events = protocol.answer(server.elevator, requests, now_us // 1000)
         server.unsent += replies
         self._record(car, events, now_us)
 
@@ -255,7 +254,7 @@ class Building:
         """Drop the client's incomplete message if it had expired by *until_ms*; see `MessageReader.expire`."""
         server = self.servers[car]
         if dropped := server.reader.expire(until_ms):
-            server.machine, event = machines.reject_incomplete(server.machine, dropped, now_us // 1000)
+            server.elevator, event = elevators.reject_incomplete(server.elevator, dropped, now_us // 1000)
             self._record(car, [event], now_us)
 
     def _drop(self, car: int) -> None:
@@ -268,7 +267,7 @@ class Building:
             now_us = self.settle()
             self._record(car, [Event(now_us // 1000, EventKind.CLIENT, False)], now_us)
             if self._stop_on_disconnect:
-                self.change(car, machines.disconnect(server.machine, now_us // 1000), now_us)
+                self.change(car, elevators.disconnect(server.elevator, now_us // 1000), now_us)
         self._update_watch(car)
 
     def switch_server(self, car: int, on: bool, now_us: int) -> None:

@@ -20,10 +20,9 @@ from pathlib import Path
 
 from attrs import evolve, frozen
 
-from elevator.building import elevator as machines
-from elevator.building import protocol
+from elevator.building import elevators, protocol
 from elevator.building.building import Building
-from elevator.building.elevator import Machine
+from elevator.building.elevators import SimulatedElevator
 from elevator.core.call_set import mask
 from elevator.hardware.io_card import (
     BAUD,
@@ -56,7 +55,7 @@ RELEASE_US = 500_000
 
 @frozen
 class Card:
-    """The part of the simulated card's state that is not in `Machine`."""
+    """The part of the simulated card's state that is not in `SimulatedElevator`."""
 
     speed: int = 0
     """PWM value of the motor, 0..255. The simulated car moves equally fast at any value except 0."""
@@ -66,23 +65,25 @@ class Card:
     """True if the next byte is the value of a PWM write."""
 
 
-def apply_byte(card: Card, machine: Machine, byte: int, now_ms: int) -> tuple[Card, Machine, bytes]:
-    """Process one *byte* from the controller and return the reply, if any. *machine* must be settled at *now_ms*."""
+def apply_byte(
+    card: Card, elevator: SimulatedElevator, byte: int, now_ms: int
+) -> tuple[Card, SimulatedElevator, bytes]:
+    """Process one *byte* from the controller and return the reply, if any. *elevator* must be settled at *now_ms*."""
     operation, pin = byte & 0xC0, byte & 0x3F
     if card.awaits_speed:
         card = evolve(card, speed=byte, awaits_speed=False)
         message = motor_message(card)
     elif operation == LOW and pin == PWM_PIN:
-        return evolve(card, awaits_speed=True), machine, b""
+        return evolve(card, awaits_speed=True), elevator, b""
     elif operation in (LOW, HIGH):
         card, message = write_pin(card, pin, operation == HIGH)
     elif operation == READ:
-        return card, machine, bytes((input_levels(machine) >> pin & 1,))
+        return card, elevator, bytes((input_levels(elevator) >> pin & 1,))
     else:
-        return card, machine, bytes((IDENTITY if pin == IDENTITY_PIN else input_levels(machine) >> pin & 0xFF,))
+        return card, elevator, bytes((IDENTITY if pin == IDENTITY_PIN else input_levels(elevator) >> pin & 0xFF,))
     if message:
-        machine = protocol.answer(machine, bytes(message).ljust(MESSAGE, b"\0"), now_ms).machine
-    return card, machine, b""
+        elevator = protocol.answer(elevator, bytes(message).ljust(MESSAGE, b"\0"), now_ms).elevator
+    return card, elevator, b""
 
 
 def write_pin(card: Card, pin: int, high: bool) -> tuple[Card, tuple[int, ...]]:
@@ -109,14 +110,14 @@ def motor_message(card: Card) -> tuple[int, ...]:
     return 1, 0 if not card.speed else 255 if card.down else 1
 
 
-def input_levels(machine: Machine) -> int:
+def input_levels(elevator: SimulatedElevator) -> int:
     """Return the levels of the input pins: bit n is pin n."""
-    pressed = machines.pressed(machine)
+    pressed = elevators.pressed(elevator)
     pins = sum((mask(pressed, button) >> floor & 1) << pin for (button, floor), pin in BUTTON_PINS.items())
-    if machine.sensed is not None:
-        pins |= 1 << SENSOR_PINS[machine.sensed]
+    if elevator.sensed is not None:
+        pins |= 1 << SENSOR_PINS[elevator.sensed]
     assert pins % (1 << FIRST_PIN) == 0
-    return pins | machine.stop << STOP_PIN | machine.obstructed << OBSTRUCTION_PIN
+    return pins | elevator.stop << STOP_PIN | elevator.obstructed << OBSTRUCTION_PIN
 
 
 class CardLine:
@@ -175,14 +176,14 @@ class CardLine:
 
     def advance(self, now_us: int) -> None:
         """Process all bytes that have arrived by *now_us*, in both directions."""
-        old = machine = self._building.servers[self._car].machine
+        old = elevator = self._building.servers[self._car].elevator
         while self._to_card and self._to_card[0][0] <= now_us:
             came_us, byte = self._to_card.popleft()
-            self.card, machine, reply = apply_byte(self.card, machine, byte, now_us // 1000)
+            self.card, elevator, reply = apply_byte(self.card, elevator, byte, now_us // 1000)
             for each in reply:
                 self._to_host.append((self._free_at_us(self._to_host, came_us) + BYTE_US, each))
-        if machine is not old:
-            self._building.change(self._car, machine, now_us)
+        if elevator is not old:
+            self._building.change(self._car, elevator, now_us)
         ready = bytearray()
         while self._to_host and self._to_host[0][0] <= now_us:
             ready.append(self._to_host.popleft()[1])

@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from elevator.building.elevator import Event
+from elevator.building.elevators import Event
 
 LENGTH = 100_000
 """Number of events stored. Older events are dropped."""

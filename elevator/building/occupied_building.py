@@ -46,8 +46,8 @@ class OccupiedBuilding:
         now_ms = self.building.clock_us() // 1000
         if now_ms >= self._stepped_ms + STEP_MS:
             self._stepped_ms = now_ms
-            machines = [server.machine for server in self.building.servers]
-            self.crowd, presses = passengers.step(self.crowd, machines, now_ms)
+            elevators = [server.elevator for server in self.building.servers]
+            self.crowd, presses = passengers.step(self.crowd, elevators, now_ms)
             for press in presses:
                 self.building.press(*press)
         return now_ms
@@ -58,7 +58,7 @@ class OccupiedBuilding:
         cars = {}
         for car, each in enumerate(building.servers):
             serves, has_client = each.listener is not None, each.client is not None
-            cars[f"car{car}"] = view.car(each.machine, each.address[1], serves, has_client, building.is_plugged(car))
+            cars[f"car{car}"] = view.car(each.elevator, each.address[1], serves, has_client, building.is_plugged(car))
         return {
             "people": view.people(crowd),
             "traffic": view.traffic(crowd),

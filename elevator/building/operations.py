@@ -5,9 +5,8 @@ from typing import Any, assert_never
 
 from attrs import asdict, evolve
 
-from elevator.building import elevator as machines
+from elevator.building import elevators, view
 from elevator.building import shaft as physics
-from elevator.building import view
 from elevator.building.building import Building
 from elevator.building.control import (
     REQUESTS,
@@ -56,44 +55,44 @@ def _execute(building: Building, name: str, request: Request, now_us: int) -> di
         case Switch(car, on):
             _switch(building, name, car, on, now_us)
         case Put(car, floor):
-            machine = building.servers[car].machine
-            if not 0 <= floor <= machine.shaft.floors - 1:
-                raise Refused(f"floor must be from 0 to {machine.shaft.floors - 1}, not {floor}")
-            building.change(car, machines.put(machine, floor, now_us // 1000), now_us)
+            elevator = building.servers[car].elevator
+            if not 0 <= floor <= elevator.shaft.floors - 1:
+                raise Refused(f"floor must be from 0 to {elevator.shaft.floors - 1}, not {floor}")
+            building.change(car, elevators.put(elevator, floor, now_us // 1000), now_us)
         case PutBack(car):
-            building.change(car, machines.put_back(building.servers[car].machine, now_us // 1000), now_us)
+            building.change(car, elevators.put_back(building.servers[car].elevator, now_us // 1000), now_us)
         case _:
             assert_never(request)
     return {}
 
 
 def _press_or_hold(building: Building, request: PressButton, now_us: int) -> None:
-    machine = building.servers[request.car].machine
+    elevator = building.servers[request.car].elevator
     button = Button[request.button.upper()]
-    if request.floor not in bits(mask(machines.buttons(machine.shaft.floors), button)):
+    if request.floor not in bits(mask(elevators.buttons(elevator.shaft.floors), button)):
         raise Refused(f"there is no {request.button} button at floor {request.floor}")
     if request.ms is not None and (request.held is not None or not 1 <= request.ms <= 3_600_000):
         raise Refused("ms must be from 1 to 3600000 and cannot be combined with held")
     match request.held:
         case True:
-            machine = machines.press(machine, button, request.floor, None)
+            elevator = elevators.press(elevator, button, request.floor, None)
         case False:
-            machine = machines.release(machine, button, request.floor)
+            elevator = elevators.release(elevator, button, request.floor)
         case None:
             until_ms = now_us // 1000 + (request.ms or building.press_ms)
-            machine = machines.press(machine, button, request.floor, until_ms)
-    building.change(request.car, machine, now_us)
+            elevator = elevators.press(elevator, button, request.floor, until_ms)
+    building.change(request.car, elevator, now_us)
 
 
 def _switch(building: Building, name: str, car: int, on: bool, now_us: int) -> None:
     server = building.servers[car]
     match name:
         case "stop":
-            building.change(car, machines.hold_stop(server.machine, on), now_us)
+            building.change(car, elevators.hold_stop(server.elevator, on), now_us)
         case "obstruct":
-            building.change(car, evolve(server.machine, obstructed=on), now_us)
+            building.change(car, evolve(server.elevator, obstructed=on), now_us)
         case "power":
-            building.change(car, machines.power(server.machine, on, now_us // 1000), now_us)
+            building.change(car, elevators.power(server.elevator, on, now_us // 1000), now_us)
         case "server":
             building.switch_server(car, on, now_us)
         case "card":
@@ -115,19 +114,19 @@ def _switch_card(building: Building, car: int, on: bool) -> None:
 def state(building: Building, car: int) -> dict[str, object]:
     """Return the state of *car* as JSON values. Call `Building.settle` first."""
     server = building.servers[car]
-    machine, now_ms = server.machine, building.clock_us() // 1000
+    elevator, now_ms = server.elevator, building.clock_us() // 1000
     return {
-        **view.panel(machine),
+        **view.panel(elevator),
         "car": car,
         "port": server.address[1],
-        "floors": machine.shaft.floors,
-        "position": round(physics.position(machine.shaft, now_ms), 4),
-        "motor": Motor(machine.shaft.motor).name.lower(),
-        "out_of_bounds": machine.out,
+        "floors": elevator.shaft.floors,
+        "position": round(physics.position(elevator.shaft, now_ms), 4),
+        "motor": Motor(elevator.shaft.motor).name.lower(),
+        "out_of_bounds": elevator.out,
         "server": server.listener is not None,
         "deaf": server.is_paused,
         "client": server.client is not None,
         "card": building.is_plugged(car),
-        "counts": asdict(machine.counts),
-        "last_bad": machine.last_bad,
+        "counts": asdict(elevator.counts),
+        "last_bad": elevator.last_bad,
     }

@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 from attrs import frozen
 
-from elevator.building.elevator import Machine
+from elevator.building.elevators import SimulatedElevator
 from elevator.core.call_set import mask
 from elevator.core.evolve import evolve
 from elevator.core.model import Button, Direction
@@ -200,13 +200,13 @@ def wake_at_ms(crowd: Crowd) -> int | None:
     return min(times, default=None)
 
 
-def step(crowd: Crowd, machines: Sequence[Machine], now_ms: int) -> tuple[Crowd, tuple[PanelPress, ...]]:
-    """Let all passengers react to *machines*, settled at *now_ms*; return the new crowd and the button presses."""
+def step(crowd: Crowd, elevators: Sequence[SimulatedElevator], now_ms: int) -> tuple[Crowd, tuple[PanelPress, ...]]:
+    """Let all passengers react to *elevators*, settled at *now_ms*; return the new crowd and the button presses."""
     present: list[Passenger] = []
     presses: list[PanelPress] = []
     totals = crowd.totals
     for passenger in crowd.present:
-        moved, press = _STEPS[passenger.stage](passenger, machines, now_ms)
+        moved, press = _STEPS[passenger.stage](passenger, elevators, now_ms)
         if press is not None:
             presses.append(press)
         if moved.stage is Stage.ARRIVED:
@@ -235,40 +235,46 @@ def _add_wait(totals: Totals, end_ms: int, waited_ms: int) -> Totals:
     )
 
 
-def _wait(passenger: Passenger, machines: Sequence[Machine], now_ms: int) -> tuple[Passenger, PanelPress | None]:
+def _wait(
+    passenger: Passenger, elevators: Sequence[SimulatedElevator], now_ms: int
+) -> tuple[Passenger, PanelPress | None]:
     trip = passenger.trip
     press = _hall_button(trip, passenger.panel)
-    open_cars = [car for car, machine in enumerate(machines) if _is_open_at(machine, trip.origin)]
+    open_cars = [car for car, elevator in enumerate(elevators) if _is_open_at(elevator, trip.origin)]
     if now_ms >= passenger.pressed_at_ms + LAMP_DELAY_MS:
         for car in open_cars:
-            if not _is_lit(machines[car], press.button, press.floor):
+            if not _is_lit(elevators[car], press.button, press.floor):
                 boarding = evolve(passenger, stage=Stage.BOARDING, car=car, boarded_at_ms=now_ms + BOARDING_MS)
                 return evolve(boarding, dark_since_ms=None), None
     checked = evolve(passenger, checked_at_ms=now_ms)
-    dark = not open_cars and not _is_lit(machines[press.car], press.button, press.floor)
+    dark = not open_cars and not _is_lit(elevators[press.car], press.button, press.floor)
     waiting, is_due = _track_lamp(checked, dark, now_ms)
     if not is_due:
         return waiting, None
-    panel = (passenger.panel + 1) % len(machines)
+    panel = (passenger.panel + 1) % len(elevators)
     return evolve(waiting, panel=panel, pressed_at_ms=now_ms), _hall_button(trip, panel)
 
 
-def _board(passenger: Passenger, machines: Sequence[Machine], now_ms: int) -> tuple[Passenger, PanelPress | None]:
+def _board(
+    passenger: Passenger, elevators: Sequence[SimulatedElevator], now_ms: int
+) -> tuple[Passenger, PanelPress | None]:
     assert passenger.car is not None
-    if not _is_open_at(machines[passenger.car], passenger.trip.origin):
-        return _wait(evolve(passenger, stage=Stage.WAITING, car=None), machines, now_ms)
+    if not _is_open_at(elevators[passenger.car], passenger.trip.origin):
+        return _wait(evolve(passenger, stage=Stage.WAITING, car=None), elevators, now_ms)
     if now_ms < passenger.boarded_at_ms:
         return passenger, None
     riding = evolve(passenger, stage=Stage.RIDING, dark_since_ms=now_ms)
     return riding, PanelPress(passenger.car, Button.CAB, passenger.trip.destination)
 
 
-def _ride(passenger: Passenger, machines: Sequence[Machine], now_ms: int) -> tuple[Passenger, PanelPress | None]:
+def _ride(
+    passenger: Passenger, elevators: Sequence[SimulatedElevator], now_ms: int
+) -> tuple[Passenger, PanelPress | None]:
     assert passenger.car is not None
-    machine, floor = machines[passenger.car], passenger.trip.destination
-    if _is_open_at(machine, floor):
+    elevator, floor = elevators[passenger.car], passenger.trip.destination
+    if _is_open_at(elevator, floor):
         return evolve(passenger, stage=Stage.ARRIVED), None
-    riding, is_due = _track_lamp(passenger, not _is_lit(machine, Button.CAB, floor), now_ms)
+    riding, is_due = _track_lamp(passenger, not _is_lit(elevator, Button.CAB, floor), now_ms)
     return riding, PanelPress(passenger.car, Button.CAB, floor) if is_due else None
 
 
@@ -290,9 +296,9 @@ def _hall_button(trip: Trip, panel: int) -> PanelPress:
     return PanelPress(panel, direction(trip).button, trip.origin)
 
 
-def _is_open_at(machine: Machine, floor: int) -> bool:
-    return machine.door and machine.sensed == floor
+def _is_open_at(elevator: SimulatedElevator, floor: int) -> bool:
+    return elevator.door and elevator.sensed == floor
 
 
-def _is_lit(machine: Machine, button: Button, floor: int) -> bool:
-    return bool(mask(machine.lamps, button) >> floor & 1)
+def _is_lit(elevator: SimulatedElevator, button: Button, floor: int) -> bool:
+    return bool(mask(elevator.lamps, button) >> floor & 1)

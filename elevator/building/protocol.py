@@ -13,7 +13,7 @@ from struct import iter_unpack
 from typing import NamedTuple, assert_never
 
 from elevator.building import shaft as physics
-from elevator.building.elevator import Event, Machine, buttons, changes, pressed, reject, settle
+from elevator.building.elevators import Event, SimulatedElevator, buttons, changes, pressed, reject, settle
 from elevator.core.call_set import mask
 from elevator.core.evolve import evolve
 from elevator.core.model import Button, Buttons, Inputs
@@ -26,33 +26,33 @@ Message = tuple[int, ...]
 class Answer(NamedTuple):
     """The result of executing requests: the new state of the elevator, the replies and the events."""
 
-    machine: Machine
+    elevator: SimulatedElevator
     replies: bytes
     events: tuple[Event, ...]
 
 
-def answer(machine: Machine, requests: bytes, now_ms: int) -> Answer:
+def answer(elevator: SimulatedElevator, requests: bytes, now_ms: int) -> Answer:
     """Execute *requests*, any number of complete messages, at *now_ms*."""
     assert len(requests) % MESSAGE == 0
-    machine, settled = settle(machine, now_ms)
+    elevator, settled = settle(elevator, now_ms)
     events = list(settled)
-    floors = machine.shaft.floors
-    inputs = Inputs(pressed(machine), machine.sensed, machine.stop, machine.obstructed)
+    floors = elevator.shaft.floors
+    inputs = Inputs(pressed(elevator), elevator.sensed, elevator.stop, elevator.obstructed)
     replies, rest = _read(requests, floors, inputs)
     bad: list[str] = []
     exist = buttons(floors)
     for message in rest:
-        written = _write(machine, exist, message, now_ms)
+        written = _write(elevator, exist, message, now_ms)
         if isinstance(written, str):
             bad.append(written)
         else:
-            events += changes(machine, written, now_ms)
-            machine = written
+            events += changes(elevator, written, now_ms)
+            elevator = written
     if bad:
         # One event for all bad requests, so that a client that sends garbage cannot flood the history.
-        machine, event = reject(machine, bad, now_ms)
+        elevator, event = reject(elevator, bad, now_ms)
         events.append(event)
-    return Answer(machine, replies, tuple(events))
+    return Answer(elevator, replies, tuple(events))
 
 
 @lru_cache(maxsize=256)
@@ -82,37 +82,37 @@ def _read(requests: bytes, floors: int, inputs: Inputs) -> tuple[bytes, tuple[Me
     return b"".join(map(bytes, replies)), tuple(rest)
 
 
-def _write(machine: Machine, exist: Buttons, message: Message, now_ms: int) -> Machine | str:
-    """Execute a *message* that is not a valid read. Return the new machine, or a description of the message if bad."""
+def _write(elevator: SimulatedElevator, exist: Buttons, message: Message, now_ms: int) -> SimulatedElevator | str:
+    """Execute a *message* that is not a valid read. Return the new elevator, or describe a bad message."""
     operation, first, second, third = message
-    counts = machine.counts
+    counts = elevator.counts
     match operation:
         case 0:
-            return evolve(machine, counts=evolve(counts, reloads=counts.reloads + 1))
+            return evolve(elevator, counts=evolve(counts, reloads=counts.reloads + 1))
         case 1:
             motor = motor_direction(first)
-            if motor and machine.door:
+            if motor and elevator.door:
                 counts = evolve(counts, motor_with_door_open=counts.motor_with_door_open + 1)
-            return evolve(machine, shaft=physics.command(machine.shaft, motor, now_ms), counts=counts)
+            return evolve(elevator, shaft=physics.command(elevator.shaft, motor, now_ms), counts=counts)
         case 2:
-            if first > Button.CAB or second >= machine.shaft.floors:
+            if first > Button.CAB or second >= elevator.shaft.floors:
                 return f"lamp {first} at floor {second}"
-            lamps = _lit(machine.lamps, Button(first), second, bool(third))
+            lamps = _lit(elevator.lamps, Button(first), second, bool(third))
             if third and not mask(exist, Button(first)) >> second & 1:
                 return f"lamp {first} at floor {second}"
-            return evolve(machine, lamps=lamps)
+            return evolve(elevator, lamps=lamps)
         case 3:
-            if first >= machine.shaft.floors:
+            if first >= elevator.shaft.floors:
                 return f"floor indicator {first}"
-            return evolve(machine, indicator=first)
+            return evolve(elevator, indicator=first)
         case 4:
-            if first and machine.shaft.motor:
+            if first and elevator.shaft.motor:
                 counts = evolve(counts, door_with_motor_on=counts.door_with_motor_on + 1)
-            elif first and machine.sensed is None:
+            elif first and elevator.sensed is None:
                 counts = evolve(counts, door_between_floors=counts.door_between_floors + 1)
-            return evolve(machine, door=bool(first), counts=counts)
+            return evolve(elevator, door=bool(first), counts=counts)
         case 5:
-            return evolve(machine, stop_lamp=bool(first))
+            return evolve(elevator, stop_lamp=bool(first))
         case 6:
             return f"read of button {first} at floor {second}"
         case _:

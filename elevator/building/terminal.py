@@ -21,7 +21,7 @@ from types import FrameType
 from attrs import evolve
 from rich.console import Console
 
-from elevator.building import elevator as machines
+from elevator.building import elevators
 from elevator.building import shaft as physics
 from elevator.building.building import Building
 from elevator.building.keyboard import Keys
@@ -40,31 +40,31 @@ def handle_key(building: Building, car: int, key: str, keys: Keys) -> None:
         return  # An escape sequence.
     now_us = building.settle()
     now_ms = now_us // 1000
-    machine = building.servers[car].machine
+    elevator = building.servers[car].elevator
     until_ms = now_ms + building.press_ms
     lower = key.lower()
     is_held = key != lower and key not in f"{keys.up}{keys.down}{keys.cab}{keys.stop}"
     plain = lower if is_held else key
     for button, row, lowest in ((Button.UP, keys.up, 0), (Button.DOWN, keys.down, 1), (Button.CAB, keys.cab, 0)):
         floor = row.find(plain) + lowest
-        if plain in row and mask(machines.buttons(machine.shaft.floors), button) >> floor & 1:
+        if plain in row and mask(elevators.buttons(elevator.shaft.floors), button) >> floor & 1:
             if not is_held:
-                machine = machines.press(machine, button, floor, until_ms)
-            elif any(each == (button, floor, None) for each in machine.presses):
-                machine = machines.release(machine, button, floor)
+                elevator = elevators.press(elevator, button, floor, until_ms)
+            elif any(each == (button, floor, None) for each in elevator.presses):
+                elevator = elevators.release(elevator, button, floor)
             else:
-                machine = machines.press(machine, button, floor, None)
+                elevator = elevators.press(elevator, button, floor, None)
     if plain == keys.stop:
-        held = machine.stop and machine.stop_until_ms is None
-        machine = machines.hold_stop(machine, not held) if is_held else machines.press_stop(machine, until_ms)
+        held = elevator.stop and elevator.stop_until_ms is None
+        elevator = elevators.hold_stop(elevator, not held) if is_held else elevators.press_stop(elevator, until_ms)
     if plain == keys.obstruction:
-        machine = evolve(machine, obstructed=not machine.obstructed)
+        elevator = evolve(elevator, obstructed=not elevator.obstructed)
     for each, motor in ((keys.motor_up, Motor.UP), (keys.motor_stop, Motor.STOP), (keys.motor_down, Motor.DOWN)):
         if plain == each:
-            machine = evolve(machine, shaft=physics.command(machine.shaft, motor, now_ms))
+            elevator = evolve(elevator, shaft=physics.command(elevator.shaft, motor, now_ms))
     if plain == keys.inbounds:
-        machine = machines.put_back(machine, now_ms)
-    building.change(car, machine, now_us)
+        elevator = elevators.put_back(elevator, now_ms)
+    building.change(car, elevator, now_us)
 
 
 def split_keys(typed: str) -> list[str]:
@@ -112,7 +112,7 @@ class Terminal:
             return
         building = self._building
         panels = [
-            PanelPicture(each.machine, each.address[1], each.client is not None, each.changes)
+            PanelPicture(each.elevator, each.address[1], each.client is not None, each.changes)
             for each in building.servers
         ]
         width, height = _size()

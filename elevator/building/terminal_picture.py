@@ -6,9 +6,9 @@ from textwrap import wrap
 from attrs import frozen
 from rich.text import Text
 
-from elevator.building import elevator as machines
+from elevator.building import elevators
 from elevator.building import shaft as physics
-from elevator.building.elevator import Machine
+from elevator.building.elevators import SimulatedElevator
 from elevator.building.keyboard import Keys
 from elevator.core.call_set import mask
 from elevator.core.model import Button, Motor
@@ -33,7 +33,7 @@ class Appearance:
 
 @frozen
 class PanelPicture:
-    machine: Machine
+    elevator: SimulatedElevator
     port: int
     client: bool
     changes: int
@@ -54,7 +54,7 @@ def draw(
     legend = _legend(appearance.keys, len(panels))
     room = height - 1 - len(legend) - NOTE_LINES
     rows = max(1, room // PANEL_LINES)
-    columns = max(1, width // (_width(panels[0].machine.shaft.floors) + 2))
+    columns = max(1, width // (_width(panels[0].elevator.shaft.floors) + 2))
     if rows * columns < len(panels):
         rows = max(1, (room - 1) // PANEL_LINES)  # One more line says which elevators are visible.
     if len(panels) <= rows:
@@ -96,10 +96,10 @@ def _panel(
     panel: PanelPicture, number: int, is_selected: bool, appearance: Appearance, now_ms: int, width: int
 ) -> list[Text]:
     """Draw one elevator as PANEL_LINES lines."""
-    machine = panel.machine
-    count = machine.shaft.floors
+    elevator = panel.elevator
+    count = elevator.shaft.floors
     room = max(1, min(count, (width - _width(0) - 1) // CELL))
-    position = physics.position(machine.shaft, now_ms)
+    position = physics.position(elevator.shaft, now_ms)
     floors = _window(count, round(position), room)
     middle = CELL * len(floors) + 2
     frame = "bold cyan" if is_selected else ""
@@ -121,26 +121,26 @@ def _panel(
         row = Text()
         for floor in floors:
             bit = 1 << floor
-            is_down = mask(machines.pressed(machine), button) & bit
-            exists = mask(machines.buttons(count), button) & bit
+            is_down = mask(elevators.pressed(elevator), button) & bit
+            exists = mask(elevators.buttons(count), button) & bit
             row.append(" ▸" if is_down else "  ", "bold")
-            row.append_text(lamp(bool(mask(machine.lamps, button) & bit)) if exists else Text(" "))
+            row.append_text(lamp(bool(mask(elevator.lamps, button) & bit)) if exists else Text(" "))
             row.append(" ")
         return row
 
     numbers = Text()
     for floor in floors:
-        is_here = machine.indicator == floor
+        is_here = elevator.indicator == floor
         numbers.append(f"{floor:>{CELL - 1}}{'*' if is_here else ' '}", "bold yellow" if is_here else "")
     named = f"elevator {number}"
     connection = Text(" connected", "green") if panel.client else Text(" no client", "dim")
-    door = Text.assemble(" door    ", lamp(machine.door))
-    stop = Text.assemble(" stop    ", lamp(machine.stop_lamp), Text(" down" if machine.stop else "", "bold red"))
-    switch = Text("v", "bold red") if machine.obstructed else Text("^", "dim")
+    door = Text.assemble(" door    ", lamp(elevator.door))
+    stop = Text.assemble(" stop    ", lamp(elevator.stop_lamp), Text(" down" if elevator.stop else "", "bold red"))
+    switch = Text("v", "bold red") if elevator.obstructed else Text("^", "dim")
     return [
         border("┌", "┬", "┐"),
-        line(f"port {panel.port}", _car(machine, position, floors, middle), connection),
-        line(named, numbers, _fault(machine)),
+        line(f"port {panel.port}", _car(elevator, position, floors, middle), connection),
+        line(named, numbers, _fault(elevator)),
         line("hall up", lamps(Button.UP), door),
         line("hall down", lamps(Button.DOWN), stop),
         line("cab", lamps(Button.CAB), Text.assemble(" obstr.  ", switch)),
@@ -149,22 +149,22 @@ def _panel(
     ]
 
 
-def _car(machine: Machine, position: float, floors: Sequence[int], width: int) -> Text:
+def _car(elevator: SimulatedElevator, position: float, floors: Sequence[int], width: int) -> Text:
     """Draw the row above the numbers of the *floors*: the car, at its position."""
     row = Text(" " * width)
     column = round((position - floors[0]) * CELL) + CELL - 2
     if 0 <= column < width:
-        sign = {Motor.UP: "#>", Motor.DOWN: "<#", Motor.STOP: "#"}[machine.shaft.motor]
+        sign = {Motor.UP: "#>", Motor.DOWN: "<#", Motor.STOP: "#"}[elevator.shaft.motor]
         column = max(0, min(column - (sign == "<#"), width - len(sign)))
-        style = "bold black on green" if machine.door else "bold"
+        style = "bold black on green" if elevator.door else "bold"
         row = Text.assemble(" " * column, (sign, style), " " * (width - column - len(sign)))
     return row
 
 
-def _fault(machine: Machine) -> Text:
-    if machine.out:
+def _fault(elevator: SimulatedElevator) -> Text:
+    if elevator.out:
         return Text(" OUT", "bold white on red")
-    return Text(" no power", "bold red") if not machine.shaft.powered else Text()
+    return Text(" no power", "bold red") if not elevator.shaft.powered else Text()
 
 
 def _legend(keys: Keys, cars: int) -> list[str]:

@@ -6,10 +6,9 @@ time of that height and a speed. From these the page computes the position in ea
 
 from collections.abc import Mapping
 
-from elevator.building import elevator as machines
-from elevator.building import passengers
+from elevator.building import elevators, passengers
 from elevator.building import shaft as physics
-from elevator.building.elevator import Machine
+from elevator.building.elevators import SimulatedElevator
 from elevator.building.passengers import Crowd, Profile, Stage
 from elevator.core.call_set import mask
 from elevator.core.messages import Heartbeat
@@ -28,20 +27,20 @@ def building(floors: int, cars: int, driver: str = "", network: bool = False) ->
     return {"floors": floors, "cars": cars, "driver": driver, "network": network, "profiles": profiles}
 
 
-def car(machine: Machine, port: int, serves: bool, has_client: bool, card: bool | None) -> Json:
+def car(elevator: SimulatedElevator, port: int, serves: bool, has_client: bool, card: bool | None) -> Json:
     """Return the values of one car.
 
     *serves* is true if its elevator server runs. *card* is true if its I/O card is plugged in, None if it has no card.
     """
-    shaft = machine.shaft
+    shaft = elevator.shaft
     speed = 1000 * shaft.motor / physics.spacing(shaft) if physics.is_moving(shaft, shaft.since_ms) else 0
     return {
-        **panel(machine),
+        **panel(elevator),
         "height": round(physics.position(shaft, shaft.since_ms), 4),
         "since_ms": shaft.since_ms,
         "speed": round(speed, 6),
         "motor": int(shaft.motor),
-        "out": machine.out,
+        "out": elevator.out,
         "server": serves,
         "client": has_client,
         "card": card,
@@ -49,19 +48,19 @@ def car(machine: Machine, port: int, serves: bool, has_client: bool, card: bool 
     }
 
 
-def panel(machine: Machine) -> Json:
+def panel(elevator: SimulatedElevator) -> Json:
     """Return the values of one elevator that both the page and the control socket show."""
     return {
-        "sensor": machine.sensed,
-        "power": machine.shaft.powered,
-        "door": machine.door,
-        "lamps": floors_by_button(machine.lamps),
-        "pressed": floors_by_button(machines.pressed(machine)),
-        "indicator": machine.indicator,
-        "stop": machine.stop,
-        "stop_lamp": machine.stop_lamp,
-        "obstructed": machine.obstructed,
-        "misbehaviour": machines.misbehaviour(machine.counts),
+        "sensor": elevator.sensed,
+        "power": elevator.shaft.powered,
+        "door": elevator.door,
+        "lamps": floors_by_button(elevator.lamps),
+        "pressed": floors_by_button(elevators.pressed(elevator)),
+        "indicator": elevator.indicator,
+        "stop": elevator.stop,
+        "stop_lamp": elevator.stop_lamp,
+        "obstructed": elevator.obstructed,
+        "misbehaviour": elevators.misbehaviour(elevator.counts),
     }
 
 

@@ -5,10 +5,9 @@ from collections.abc import Sequence
 from attrs import frozen
 from rich.text import Text
 
-from elevator.building import elevator as machines
-from elevator.building import passengers
+from elevator.building import elevators, passengers
 from elevator.building import shaft as physics
-from elevator.building.elevator import Machine
+from elevator.building.elevators import SimulatedElevator
 from elevator.building.passengers import Crowd, Stage
 from elevator.core.model import Direction, Motor
 
@@ -22,7 +21,7 @@ class Scene:
     """Everything that a picture shows."""
 
     title: str
-    machines: Sequence[Machine]
+    elevators: Sequence[SimulatedElevator]
     crowd: Crowd
     log: Sequence[str]
     """The nodes' output, oldest line first."""
@@ -33,20 +32,20 @@ def draw(scene: Scene, width: int, height: int) -> Text:
     """Draw *scene*, cropped to *width* columns and *height* lines."""
     floors = scene.crowd.traffic.floors
     columns = (width - MARGIN) // CELL
-    if columns < len(scene.machines):
+    if columns < len(scene.elevators):
         columns = (width - MARGIN - len(" and 64 more")) // CELL
-    shown = list(enumerate(scene.machines))[: max(1, columns)]
+    shown = list(enumerate(scene.elevators))[: max(1, columns)]
     rows_a_floor = 2 if 2 * floors + 10 <= height else 1
     text = Text(no_wrap=True, overflow="crop")
     text.append(f"{scene.title}\n\n", "bold")
     heads = "".join(f"{f'car {car}':^{CELL}}" for car, _ in shown)
-    missing = len(scene.machines) - len(shown)
+    missing = len(scene.elevators) - len(shown)
     text.append(f"{'floor':<{MARGIN}}{heads}{f' and {missing} more' if missing else ''}\n", "dim")
     for row in range(rows_a_floor * (floors - 1), -1, -1):
         floor = row // rows_a_floor if row % rows_a_floor == 0 else None
         text.append_text(_margin(scene.crowd, floor))
-        for car, machine in shown:
-            text.append_text(_cell(machine, scene, car, row, rows_a_floor))
+        for car, elevator in shown:
+            text.append_text(_cell(elevator, scene, car, row, rows_a_floor))
         text.append("\n")
     text.append(f"\n{line(scene)}\n\n")
     room = height - rows_a_floor * (floors - 1) - 8
@@ -58,7 +57,7 @@ def draw(scene: Scene, width: int, height: int) -> Text:
 def line(scene: Scene) -> str:
     """Return a one-line summary of *scene*."""
     tally = passengers.tally(scene.crowd, scene.now_ms)
-    counted = sum(machines.misbehaviour(machine.counts) for machine in scene.machines)
+    counted = sum(elevators.misbehaviour(elevator.counts) for elevator in scene.elevators)
     waits = f"mean wait {tally.mean_wait_ms / 1000:.1f} s, longest {tally.longest_wait_ms / 1000:.1f} s"
     return f"served {tally.served}, under way {tally.under_way}, {waits}, unsafe commands {counted}"
 
@@ -78,24 +77,24 @@ def _margin(crowd: Crowd, floor: int | None) -> Text:
     return text
 
 
-def _cell(machine: Machine, scene: Scene, car: int, row: int, rows_a_floor: int) -> Text:
+def _cell(elevator: SimulatedElevator, scene: Scene, car: int, row: int, rows_a_floor: int) -> Text:
     """Draw the cell of *car* in *row*: the lamps of that floor, the shaft, and the car if it is in this row."""
     text = Text()
     floor, between = divmod(row, rows_a_floor)
-    lamps = machine.lamps
+    lamps = elevator.lamps
     for mask, sign, style in ((lamps.up, "▲", "green"), (lamps.down, "▼", "magenta"), (lamps.cab, "●", "cyan")):
         is_lit = bool(mask >> floor & 1)
         text.append(" " if between else sign if is_lit else "·", style if is_lit else "dim")
     text.append(" ")
-    position = physics.position(machine.shaft, scene.now_ms)
+    position = physics.position(elevator.shaft, scene.now_ms)
     if round(position * rows_a_floor) == row:
         inside = sum(each.stage is Stage.RIDING and each.car == car for each in scene.crowd.present)
         number = f"{inside or ' ':^3}"
-        style = "white on red" if machine.out else "black on green" if machine.door else "white on blue"
-        text.append(f"]{number}[" if machine.door else f"[{number}]", style)
-        arrow = {Motor.UP: "↑", Motor.DOWN: "↓", Motor.STOP: " "}[machine.shaft.motor]
-        text.append(arrow if machine.shaft.powered else "!", "bold")
-        text.append("S" if machine.stop else "O" if machine.obstructed else " ", "bold red")
+        style = "white on red" if elevator.out else "black on green" if elevator.door else "white on blue"
+        text.append(f"]{number}[" if elevator.door else f"[{number}]", style)
+        arrow = {Motor.UP: "↑", Motor.DOWN: "↓", Motor.STOP: " "}[elevator.shaft.motor]
+        text.append(arrow if elevator.shaft.powered else "!", "bold")
+        text.append("S" if elevator.stop else "O" if elevator.obstructed else " ", "bold red")
     else:
         text.append("  │    ", "dim")
     return text + Text(" " * (CELL - 11))

@@ -4,8 +4,7 @@ from collections.abc import Mapping
 
 from attrs import frozen
 
-from elevator.building import elevator as machines
-from elevator.building import passengers
+from elevator.building import elevators, passengers
 from elevator.building import shaft as physics
 from elevator.building.shaft import Shaft
 from elevator.cli.demo_picture import Scene
@@ -49,9 +48,9 @@ def judge(scene: Scene, ended: Mapping[int, int], cut_short: bool, noun: str = "
         lines.append(f"{counted(tally.under_way, 'passenger')} {'still under way' if cut_short else 'never served'}")
     lines += [f"{noun} {number} exited by itself with status {status}" for number, status in sorted(ended.items())]
     failed = bool(ended) or (tally.under_way > 0 and not cut_short)
-    for car, machine in enumerate(scene.machines):
-        counts = machine.counts
-        if machines.misbehaviour(counts):
+    for car, elevator in enumerate(scene.elevators):
+        counts = elevator.counts
+        if elevators.misbehaviour(counts):
             failed = True
             lines.append(
                 f"unsafe commands to car {car}: motor with door open: {counts.motor_with_door_open}, "

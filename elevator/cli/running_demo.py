@@ -164,8 +164,8 @@ class Demo:
         where = f"    {self._web.address}" if self._web is not None else ""
         rate = f"{crowd.traffic.per_minute:.0f} passengers/min"
         title = f"{self._title}    {rate}    {minutes}:{seconds:02}{where}    Ctrl-C quits"
-        machines = [server.machine for server in self._building.servers]
-        return Scene(title, machines, crowd, tuple(self._controllers.log), now_ms)
+        elevators = [server.elevator for server in self._building.servers]
+        return Scene(title, elevators, crowd, tuple(self._controllers.log), now_ms)
 
     def is_over(self, now_ms: int) -> bool:
         """Report whether the time is up, or all controllers have exited by themselves.
@@ -229,4 +229,4 @@ class Demo:
 
 
 def _shaft(building: Building) -> Shaft:
-    return building.servers[0].machine.shaft
+    return building.servers[0].elevator.shaft

@@ -14,7 +14,7 @@ from elevator.building import view
 from elevator.building.building import Building, listen, open_building, random_starts
 from elevator.building.control import Refused
 from elevator.building.control_socket import open_control
-from elevator.building.elevator import EventKind
+from elevator.building.elevators import EventKind
 from elevator.building.occupied_building import OccupiedBuilding
 from elevator.building.passengers import PassengerFlow
 from elevator.building.shaft import Shaft

@@ -258,7 +258,7 @@ class Bench(ControllerGroup):
         """Check that every call that lit a lamp is served, and that the panels of all healthy cars go dark."""
         served = self.expect_served(level=level)
         dark = self.expect(
-            lambda: not any(self.machine(car).lamps != Buttons() for car in self.healthy),
+            lambda: not any(self.elevator(car).lamps != Buttons() for car in self.healthy),
             5,
             "L4",
             "all lamps are dark after the calls have been served",

@@ -25,7 +25,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 
 from attrs import define
 
-from elevator.building.elevator import EventKind
+from elevator.building.elevators import EventKind
 from elevator.core.model import NEVER_MS, Button
 from elevator.exam.call_history import CallHistory, CallKey, key_of, name_of
 from elevator.exam.results import CarEvent, Check, Level

@@ -4,10 +4,10 @@ from collections.abc import Callable, Collection, Iterable
 
 from attrs import evolve, frozen
 
-from elevator.building import elevator as machines
+from elevator.building import elevators
 from elevator.building import shaft as physics
 from elevator.building.building import Building
-from elevator.building.elevator import EventKind, Machine
+from elevator.building.elevators import EventKind, SimulatedElevator
 from elevator.core.call_set import mask
 from elevator.core.model import Button, Motor, bits
 from elevator.exam.call_history import name_of
@@ -41,11 +41,11 @@ class ControllerGroup:
         self.controllers = controllers
         self.switch = switch
         self.cars = len(building.servers)
-        self.floors = building.servers[0].machine.shaft.floors
+        self.floors = building.servers[0].elevator.shaft.floors
         self.faulty: set[int] = set()
         """Cars with a fault that the test has injected, such as a motor failure. The test expects nothing of them."""
         self.recording = Recording(building)
-        self.start_floors = [server.machine.sensed for server in building.servers]
+        self.start_floors = [server.elevator.sensed for server in building.servers]
         """The floor where each car starts; None between floors."""
 
     @property
@@ -67,15 +67,15 @@ class ControllerGroup:
 
     def obstruct(self, car: int, on: bool) -> None:
         """Turn the obstruction switch of *car* on or off."""
-        self._change(car, lambda machine, _: evolve(machine, obstructed=on))
+        self._change(car, lambda elevator, _: evolve(elevator, obstructed=on))
 
     def hold_stop(self, car: int, on: bool) -> None:
         """Hold the stop button of *car* down, or release it."""
-        self._change(car, lambda machine, _: machines.hold_stop(machine, on))
+        self._change(car, lambda elevator, _: elevators.hold_stop(elevator, on))
 
     def power(self, car: int, on: bool) -> None:
         """Switch the motor power of *car* on or off."""
-        self._change(car, lambda machine, now_ms: machines.power(machine, on, now_ms))
+        self._change(car, lambda elevator, now_ms: elevators.power(elevator, on, now_ms))
         self.note(f"motor power {'on' if on else 'off'} {car}", car)
 
     def server(self, car: int, on: bool) -> None:
@@ -111,9 +111,9 @@ class ControllerGroup:
         assert self.switch is not None, "the test needs a network"
         return self.switch
 
-    def _change(self, car: int, change: Callable[[Machine, int], Machine]) -> None:
+    def _change(self, car: int, change: Callable[[SimulatedElevator, int], SimulatedElevator]) -> None:
         now_us = self.building.settle()
-        self.building.change(car, change(self.building.servers[car].machine, now_us // 1000), now_us)
+        self.building.change(car, change(self.building.servers[car].elevator, now_us // 1000), now_us)
 
     def note(self, text: str, car: int | None = None) -> None:
         """Add an intervention to the timeline."""
@@ -126,21 +126,21 @@ class ControllerGroup:
         """All events of the elevators so far, in order."""
         return self.recording.seen
 
-    def machine(self, car: int) -> Machine:
+    def elevator(self, car: int) -> SimulatedElevator:
         self.building.settle()
-        return self.building.servers[car].machine
+        return self.building.servers[car].elevator
 
     def is_lit(self, car: int, call: PressedCall) -> bool:
-        return bool(mask(self.machine(car).lamps, call.button) >> call.floor & 1)
+        return bool(mask(self.elevator(car).lamps, call.button) >> call.floor & 1)
 
     def is_open(self, car: int, floor: int | None = None) -> bool:
         """Report whether the door of *car* is open (at *floor*)."""
-        machine = self.machine(car)
-        return machine.door and (floor is None or machine.sensed == floor)
+        elevator = self.elevator(car)
+        return elevator.door and (floor is None or elevator.sensed == floor)
 
     def height(self, car: int) -> float:
         """Return the height of *car* in floors."""
-        return physics.position(self.machine(car).shaft, self.building.clock_us() // 1000)
+        return physics.position(self.elevator(car).shaft, self.building.clock_us() // 1000)
 
     def far_floor(self, cars: Collection[int]) -> int:
         """Return the floor that is farthest from all *cars*; the lowest if there are several.
@@ -162,7 +162,7 @@ class ControllerGroup:
 
         A car serves a call at the floor where it stands at once. Such a call would test nothing.
         """
-        taken = {self.machine(car).sensed for car in cars}
+        taken = {self.elevator(car).sensed for car in cars}
         return [floor for floor in range(self.floors) if floor not in taken] or [*range(self.floors)]
 
     def hall_button(self, floor: int) -> Button:
@@ -183,7 +183,7 @@ class ControllerGroup:
 
     def panels_agree(self) -> bool:
         """Report whether the panels of all healthy cars show the same hall lamps."""
-        shown = (self.machine(car).lamps for car in self.healthy)
+        shown = (self.elevator(car).lamps for car in self.healthy)
         return len({(lamps.up, lamps.down) for lamps in shown}) <= 1
 
     def since(self, at_ms: int, kind: EventKind, car: int | None = None) -> list[CarEvent]:
@@ -192,16 +192,16 @@ class ControllerGroup:
 
     def describe_panels(self) -> str:
         """Describe the lit lamps on the panels of all healthy cars."""
-        return "; ".join(f"panel {car}: {lamps(self.machine(car))}" for car in self.healthy)
+        return "; ".join(f"panel {car}: {lamps(self.elevator(car))}" for car in self.healthy)
 
     def state_of(self, car: int) -> str:
         if self.has_ended(car):
             return f"controller {car} exited with status {self.controllers.ended[car]}"
-        machine = self.machine(car)
+        elevator = self.elevator(car)
         if not self.has_client(car):
             return f"controller {car} has not connected to the elevator server"
-        where = "between floors" if machine.sensed is None else f"at floor {machine.sensed}"
-        motor = f"runs {Motor(machine.shaft.motor).name.lower()}" if machine.shaft.motor else "is off"
+        where = "between floors" if elevator.sensed is None else f"at floor {elevator.sensed}"
+        motor = f"runs {Motor(elevator.shaft.motor).name.lower()}" if elevator.shaft.motor else "is off"
         return f"car {car} is {where}, and its motor {motor}"
 
     def has_ended(self, car: int) -> bool:
@@ -211,10 +211,10 @@ class ControllerGroup:
     def is_ready(self, car: int) -> bool:
         """Report whether the controller of *car* is connected and its car stands at a floor."""
         server = self.building.servers[car]
-        return server.client is not None and server.machine.sensed is not None and not server.machine.shaft.motor
+        return server.client is not None and server.elevator.sensed is not None and not server.elevator.shaft.motor
 
 
-def lamps(machine: Machine) -> str:
+def lamps(elevator: SimulatedElevator) -> str:
     """Describe the lit lamps of a panel, such as "up 1, cab 3"; "dark" if none is lit."""
-    lit = [f"{button.name.lower()} {floor}" for button in Button for floor in bits(mask(machine.lamps, button))]
+    lit = [f"{button.name.lower()} {floor}" for button in Button for floor in bits(mask(elevator.lamps, button))]
     return ", ".join(lit) or "dark"

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 from elevator.building import shaft as physics
 from elevator.building.building import Building
-from elevator.building.elevator import Event, EventKind
+from elevator.building.elevators import Event, EventKind
 from elevator.exam.results import CarEvent, Height, Intervention, Timeline
 
 MOVES = (EventKind.MOTOR, EventKind.SENSOR, EventKind.POWER, EventKind.CLIENT)
@@ -45,7 +45,7 @@ class Recording:
         datagrams = [tuple(sent[first + tenth] for sent in sent_per_100ms) for tenth in range(end_ms // 100 + 1)]
         return Timeline(
             len(self._building.servers),
-            self._building.servers[0].machine.shaft.floors,
+            self._building.servers[0].elevator.shaft.floors,
             end_ms,
             tuple(self.seen),
             tuple(self._heights),
@@ -63,6 +63,6 @@ class Recording:
             observer(seen)
 
     def _note_height(self, car: int, at_ms: int) -> None:
-        shaft = self._building.servers[car].machine.shaft
+        shaft = self._building.servers[car].elevator.shaft
         at = max(shaft.since_ms, self._start_us // 1000 + at_ms)
         self._heights.append(Height(at_ms, car, round(physics.position(shaft, at), 3)))

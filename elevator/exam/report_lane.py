@@ -11,7 +11,7 @@ from html import escape
 from itertools import pairwise
 from typing import NamedTuple
 
-from elevator.building.elevator import EventKind
+from elevator.building.elevators import EventKind
 from elevator.core.model import Button
 from elevator.exam.results import CarEvent, Height, Timeline
 

@@ -27,7 +27,7 @@ def call_far_away(bench: Bench, panel: int) -> PressedCall:
 
 def is_approaching(bench: Bench, car: int, call: PressedCall) -> bool:
     """Report whether the motor of *car* drives it towards *call*."""
-    return bench.machine(car).shaft.motor * (call.floor - bench.height(car)) > 0
+    return bench.elevator(car).shaft.motor * (call.floor - bench.height(car)) > 0
 
 
 def answering_car(bench: Bench, call: PressedCall) -> int:
@@ -43,7 +43,7 @@ def answering_car(bench: Bench, call: PressedCall) -> int:
 
     bench.wait(lambda: is_approaching(bench, nearest(), call), 5)
     car = nearest()
-    bench.wait(lambda: bench.machine(car).sensed is None, 1)
+    bench.wait(lambda: bench.elevator(car).sensed is None, 1)
     return car
 
 
@@ -201,10 +201,10 @@ def freeze(bench: Bench) -> None:
     """Suspend the controller of a car that stands at a floor, press a hall button there, and resume it later."""
     bench.start()
     victim = bench.rng.randrange(bench.cars)
-    if not bench.wait(lambda: not bench.machine(victim).shaft.motor and bench.machine(victim).sensed is not None, 20):
+    if not bench.wait(lambda: not bench.elevator(victim).shaft.motor and bench.elevator(victim).sensed is not None, 20):
         return
     bench.suspend(victim, True)
-    here = bench.machine(victim).sensed or 0
+    here = bench.elevator(victim).sensed or 0
     panel = (victim + 1) % bench.cars
     call = bench.press(panel, bench.hall_button(here), here)
     bench.run(0.5)

@@ -4,7 +4,7 @@ import os
 from functools import partial
 from pathlib import Path
 
-from elevator.building.elevator import EventKind, buttons
+from elevator.building.elevators import EventKind, buttons
 from elevator.building.passengers import Profile
 from elevator.core.call_set import mask
 from elevator.core.model import Button, bits

@@ -1,6 +1,6 @@
 """Tests of a single car, and of its obstruction switch and stop button."""
 
-from elevator.building.elevator import EventKind, buttons
+from elevator.building.elevators import EventKind, buttons
 from elevator.core.call_set import mask
 from elevator.core.model import Button, bits
 from elevator.exam.bench import Bench, ExamTest
@@ -32,13 +32,13 @@ def single(bench: Bench) -> None:
             bench.run(FINGER_S)
         if not bench.expect_all_served():
             return
-        floor_now = bench.machine(0).sensed
+        floor_now = bench.elevator(0).sensed
         bench.check(
-            bench.machine(0).indicator == floor_now or floor_now is None,
+            bench.elevator(0).indicator == floor_now or floor_now is None,
             "L6",
             Level.MUST,
             "the floor indicator shows the floor of the car",
-            f"it shows {bench.machine(0).indicator}, and the car is at floor {floor_now}",
+            f"it shows {bench.elevator(0).indicator}, and the car is at floor {floor_now}",
             0,
         )
     bench.run(IDLE_S)
@@ -78,7 +78,7 @@ def door(bench: Bench) -> None:
         bench.press(0, Button.CAB, floor)
         if not _open_and_close(bench, floor, 60):
             return
-    here = bench.machine(0).sensed
+    here = bench.elevator(0).sensed
     if here is not None:
         bench.run(0.5)
         began_ms = bench.now_ms
@@ -118,14 +118,14 @@ def obstruction(bench: Bench) -> None:
     """Obstruct an open door, toggle the switch, and use it while the door is closed."""
     bench.start()
     top = bench.floors - 1
-    bench.press(0, Button.CAB, top if bench.machine(0).sensed != top else 0)
+    bench.press(0, Button.CAB, top if bench.elevator(0).sensed != top else 0)
     if not bench.expect(lambda: bench.is_open(0), 60, "C9", "the door opens", found=lambda: "it did not"):
         return
     bench.run(1.0)
     bench.obstruct(0, True)
     bench.run(MIN_OPEN_MS / 1000)
     others = range(1, bench.cars)
-    floors = [floor for floor in range(bench.floors) if others and floor != bench.machine(0).sensed]
+    floors = [floor for floor in range(bench.floors) if others and floor != bench.elevator(0).sensed]
     calls = []
     for floor in floors:
         calls.append(bench.press(bench.cars - 1, bench.hall_button(floor), floor))
@@ -156,7 +156,7 @@ def obstruction(bench: Bench) -> None:
     if bench.is_open(0):
         return
     bench.obstruct(0, True)
-    bench.press(0, Button.CAB, 0 if bench.machine(0).sensed != 0 else top)
+    bench.press(0, Button.CAB, 0 if bench.elevator(0).sensed != 0 else top)
     bench.expect(
         lambda: bench.is_open(0),
         60,
@@ -173,13 +173,13 @@ def stop(bench: Bench) -> None:
     """Hold the stop button of a moving car."""
     bench.start()
     top = bench.floors - 1
-    bench.press(0, Button.CAB, top if bench.machine(0).sensed != top else 0)
-    if not bench.wait(lambda: bench.machine(0).shaft.motor and bench.machine(0).sensed is None, 20):
+    bench.press(0, Button.CAB, top if bench.elevator(0).sensed != top else 0)
+    if not bench.wait(lambda: bench.elevator(0).shaft.motor and bench.elevator(0).sensed is None, 20):
         bench.check(False, "C1", Level.MUST, "the car moves to its cab call", "it does not move", 0)
         return
     bench.hold_stop(0, True)
     bench.expect(
-        lambda: not bench.machine(0).shaft.motor,
+        lambda: not bench.elevator(0).shaft.motor,
         0.5,
         "C7",
         "the motor stops while the stop button is down",
@@ -188,12 +188,12 @@ def stop(bench: Bench) -> None:
         0,
     )
     bench.expect(
-        lambda: bench.machine(0).stop_lamp, 0.5, "C7", "the stop lamp lights", Level.BEYOND, lambda: "it is dark", 0
+        lambda: bench.elevator(0).stop_lamp, 0.5, "C7", "the stop lamp lights", Level.BEYOND, lambda: "it is dark", 0
     )
     bench.run(1.0)
     bench.hold_stop(0, False)
     bench.expect(
-        lambda: not bench.machine(0).stop_lamp,
+        lambda: not bench.elevator(0).stop_lamp,
         0.5,
         "L6",
         "the stop lamp goes dark when the button is released",

@@ -26,8 +26,8 @@ from elevator.simulation.events import (
     CallPressed,
     CallServed,
     DiskWiped,
+    ElevatorChanged,
     HeartbeatSent,
-    MachineChanged,
     ProgramStarted,
     RecordStored,
     TurnTaken,
@@ -70,7 +70,7 @@ class CallLedger:
         trial.subscribe(ProgramStarted, self.on_program_started)
         trial.subscribe(TurnTaken, self.judge_turn)
         trial.subscribe(HeartbeatSent, self.judge_heartbeat)
-        trial.subscribe(MachineChanged, self.judge_lamps)
+        trial.subscribe(ElevatorChanged, self.judge_lamps)
 
     # Presses and services
 
@@ -143,7 +143,7 @@ class CallLedger:
             if dot not in self.pressed_at_ms:
                 self.fail(f"node {node.id} has a call that was never pressed: {dot} {after.live[dot]}")
         dropped = before.live.keys() - after.live.keys()
-        passed = newly_covered(before, after) if node.machine.door else set[Dot]()
+        passed = newly_covered(before, after) if node.elevator.door else set[Dot]()
         again = [dot for dot in sorted(dropped | passed) if dot not in self.open and dot in self.pressed_at_ms]
         gone = [d for d in self.open if d not in after.live and (d in dropped or covers(after.seen, d))]
         for dot in gone:
@@ -205,7 +205,7 @@ class CallLedger:
         sent = self.sent.setdefault(heartbeat.sender, {})
         sent |= {author: n for author, n in vector.items() if n > sent.get(author, 0)}
 
-    def judge_lamps(self, event: MachineChanged) -> None:
+    def judge_lamps(self, event: ElevatorChanged) -> None:
         node, was, now = self.trial.nodes[event.node], event.before.lamps, event.after.lamps
         if was is now or node.floors != self.trial.plan.floors:
             return
@@ -238,7 +238,7 @@ class CallLedger:
         lost = self.trial.plan.lost_cars()
         recent = {call for call, at_ms in self.served_at_ms.items() if self.trial.now_ms - at_ms <= SPREAD_MS}
         panels = [
-            {call for call in node.calls_of(node.machine.lamps) if call.button is not Button.CAB} - recent
+            {call for call in node.calls_of(node.elevator.lamps) if call.button is not Button.CAB} - recent
             for node in self.trial.nodes
             if node.id not in lost
         ]

@@ -19,7 +19,7 @@ from elevator.core.model import EVERY_CAR, Button, Call, Direction, Dot, Fault, 
 from elevator.core.node import Node, has_duplicate
 from elevator.simulation.call_safety import CallLedger
 from elevator.simulation.car_safety import DOOR_MS, REACTION_MS
-from elevator.simulation.events import MachineChanged, TimePassed
+from elevator.simulation.events import ElevatorChanged, TimePassed
 from elevator.simulation.faults import FaultKind
 from elevator.simulation.observed import ObservedNode, ObservedTrial
 
@@ -51,10 +51,10 @@ class CarConduct:
         self.stuck_max_ms = max(trial.plan.travel_ms, USUAL_TRAVEL_MS) * 21 // 20 + MOTOR_FAULT_MS
         self.fail = trial.fail
         self.check_at_ms = 0
-        trial.subscribe(MachineChanged, self.judge_machine)
+        trial.subscribe(ElevatorChanged, self.judge_elevator)
         trial.subscribe(TimePassed, self.check)
 
-    def judge_machine(self, event: MachineChanged) -> None:
+    def judge_elevator(self, event: ElevatorChanged) -> None:
         node, old, new = self.trial.nodes[event.node], event.before, event.after
         stint = node.stint
         if new.door and not old.door:
@@ -73,19 +73,19 @@ class CarConduct:
             stint.heading = None
         stint.is_at_stop = True
         if self.trial.is_unaffected(node) and node.state is not None:
-            floor, calls = node.machine.sensed, node.state.calls.live.values()
+            floor, calls = node.elevator.sensed, node.state.calls.live.values()
             if not any(call.floor == floor and call.car in (EVERY_CAR, node.node_id) for call in calls):
                 self.fail(f"car {node.id} opens its door without a call at that floor")
 
     def judge_passing(self, node: ObservedNode, arrival: Node) -> None:
         """Check that a car has no call to serve at the floor that it passes."""
-        floor, state = node.machine.sensed, node.state
+        floor, state = node.elevator.sensed, node.state
         is_healthy = self.trial.is_unaffected(node) and arrival.drive.fault is Fault.NONE
         if floor is None or state is None or not is_healthy:
             return
         if state.inputs is None or state.inputs.floor != floor:  # A false report hides the floor from the node.
             return
-        going = Call(Direction(node.machine.shaft.motor).button, floor, EVERY_CAR)
+        going = Call(Direction(node.elevator.shaft.motor).button, floor, EVERY_CAR)
         # A claim that began or ended while the car passed is not judged.
         if going in arrival.claims and going in state.claims:
             self.fail(f"car {node.id} passes floor {floor} although it claims a hall call there")
@@ -93,7 +93,7 @@ class CarConduct:
             self.fail(f"car {node.id} passes its cab call to floor {floor}")
 
     def judge_departure(self, node: ObservedNode, direction: Direction, has_just_closed: bool) -> None:
-        stint, now_ms, floor, state = node.stint, self.trial.now_ms, node.machine.sensed, node.state
+        stint, now_ms, floor, state = node.stint, self.trial.now_ms, node.elevator.sensed, node.state
         has_just_closed = has_just_closed and node.knows_when_opened()
         heading = stint.heading if not stint.is_at_stop or has_just_closed else None
         announced, is_repeated = (stint.announced, stint.is_repeated) if has_just_closed else (None, False)
@@ -139,41 +139,41 @@ class CarConduct:
 
         The stop button and a dead sensor must stop the motor. A car that cannot serve calls must report a fault.
         """
-        machine, now_ms = node.machine, self.trial.now_ms
+        elevator, now_ms = node.elevator, self.trial.now_ms
         is_stop_known = now_ms - node.stop_changed_at_ms >= SHOWN_MS
-        if is_stop_known and machine.stop_lamp != machine.stop:
+        if is_stop_known and elevator.stop_lamp != elevator.stop:
             self.fail(
                 f"the stop lamp of car {node.id} is "
-                f"{'lit while its button is up' if machine.stop_lamp else 'dark while its button is down'}"
+                f"{'lit while its button is up' if elevator.stop_lamp else 'dark while its button is down'}"
             )
-        stopped_at_ms = node.stop_changed_at_ms if machine.stop else now_ms
+        stopped_at_ms = node.stop_changed_at_ms if elevator.stop else now_ms
         dead = (fault.at_ms for fault in node.faults if fault.kind is FaultKind.DEAD_SENSOR)
         is_held = now_ms - min([stopped_at_ms, *dead]) > SHOWN_MS
-        if is_held and machine.shaft.motor:
+        if is_held and elevator.shaft.motor:
             self.fail(
-                f"car {node.id} moves {'while its stop button is down' if machine.stop else 'with a dead sensor'}"
+                f"car {node.id} moves {'while its stop button is down' if elevator.stop else 'with a dead sensor'}"
             )
         is_stuck = node.stuck_since_ms is not None and now_ms - node.stuck_since_ms > self.stuck_max_ms
         settled_ms = max(node.program.from_ms, node.sensor.from_ms)
         held_open_ms = max(node.opened_at_ms, node.obstructed_at_ms, settled_ms)
-        is_blocked = machine.door and machine.obstructed and now_ms - held_open_ms > BLOCKED_MS
+        is_blocked = elevator.door and elevator.obstructed and now_ms - held_open_ms > BLOCKED_MS
         is_reported = node.state is None or node.state.drive.fault is not Fault.NONE
         if (is_held or is_stuck or is_blocked) and not is_reported:
             self.fail(f"car {node.id} cannot serve calls but does not report a fault")
 
     def judge_idle(self, node: ObservedNode) -> None:
-        stint, machine, now_ms = node.stint, node.machine, self.trial.now_ms
-        is_shown = machine.indicator == machine.sensed or machine.sensed is None
+        stint, elevator, now_ms = node.stint, node.elevator, self.trial.now_ms
+        is_shown = elevator.indicator == elevator.sensed or elevator.sensed is None
         if not is_shown and now_ms - node.sensed_at_ms >= SHOWN_MS:
-            self.fail(f"the indicator of car {node.id} shows floor {machine.indicator} at floor {machine.sensed}")
+            self.fail(f"the indicator of car {node.id} shows floor {elevator.indicator} at floor {elevator.sensed}")
         assert node.state is not None
         fault = node.state.drive.fault
-        is_kept_open = fault is Fault.DOOR and machine.door and now_ms - node.opened_at_ms > RELEASED_MS
+        is_kept_open = fault is Fault.DOOR and elevator.door and now_ms - node.opened_at_ms > RELEASED_MS
         if fault in (Fault.NONE, Fault.POSITION) or is_kept_open:
             stint.in_service_at_ms = now_ms
         elif now_ms - stint.in_service_at_ms > self.trial.plan.travel_ms + SHOWN_MS:
             self.fail(f"car {node.id} is healthy but reports a fault: {fault}")
-        if not machine.door:
+        if not elevator.door:
             return
         dwell_from_ms = max(node.opened_at_ms, stint.served_at_ms, node.car.from_ms)
         if now_ms - dwell_from_ms > DOOR_MS + SHOWN_MS:
@@ -183,7 +183,7 @@ class CarConduct:
             for dot, call in self.ledger.open.items():
                 if (
                     call.car == node.node_id
-                    and call.floor != machine.sensed
+                    and call.floor != elevator.sensed
                     and self.ledger.pressed_at_ms[dot] < long_ago_ms
                 ):
                     self.fail(f"car {node.id} keeps its door open instead of serving {call}")
@@ -198,7 +198,7 @@ class CarConduct:
         long_ago_ms = self.trial.now_ms - (DARK_MS if is_clear else DARK_LOSSY_MS)
         if self.ledger.pressed_at_ms[dot] > long_ago_ms:
             return
-        if not node.is_program_unaffected(long_ago_ms) or call in node.machine.lamps:
+        if not node.is_program_unaffected(long_ago_ms) or call in node.elevator.lamps:
             return
         others = [each for each in self.trial.nodes if each is not node and each.is_program_unaffected(long_ago_ms)]
         is_held = not node.stint.is_disk_failing and not node.has(FaultKind.DISK)

@@ -10,14 +10,14 @@
 4. A car that must search for a floor searches downwards first, for a limited time (C4).
 """
 
-from elevator.building.elevator import Machine
+from elevator.building.elevators import SimulatedElevator
 from elevator.core.evolve import evolve
 from elevator.core.model import Button, Direction, Motor
 from elevator.simulation.call_safety import PANEL_DELAY_MAX_MS
 from elevator.simulation.events import (
     CallServed,
+    ElevatorChanged,
     FaultChanged,
-    MachineChanged,
     TimePassed,
     TurnTaken,
 )
@@ -43,7 +43,7 @@ class CarSafety:
         trial.subscribe(FaultChanged, self.on_fault)
         trial.subscribe(TurnTaken, self.judge_turn)
         trial.subscribe(TimePassed, self.check)
-        trial.subscribe(MachineChanged, self.judge_machine)
+        trial.subscribe(ElevatorChanged, self.judge_elevator)
         trial.subscribe(CallServed, self.judge_service)
 
     def reaction_ms(self, node: ObservedNode) -> int:
@@ -60,7 +60,7 @@ class CarSafety:
         inputs = event.tick.inputs
         if inputs is not None and inputs.floor is not None and inputs.floor < node.floors:
             stint.has_seen_floor, stint.search_since_ms = True, None
-        if stint.stale_at_ms == now_ms and node.machine.shaft.motor and self.reacts_at_once(node):
+        if stint.stale_at_ms == now_ms and node.elevator.shaft.motor and self.reacts_at_once(node):
             self.fail(f"car {node.id} executes a decision from before its program stalled")
         if now_ms - event.tick.now_ms >= STALE_MS:
             stint.stale_at_ms = now_ms
@@ -72,7 +72,7 @@ class CarSafety:
         now_ms = self.trial.now_ms
         for node in self.trial.nodes:
             is_listening = node.state is not None and REACTION_MS <= now_ms - node.stint.listens_from_ms < LISTEN_MS
-            if is_listening and node.machine.shaft.motor and self.reacts_at_once(node):
+            if is_listening and node.elevator.shaft.motor and self.reacts_at_once(node):
                 self.fail(f"car {node.id} moves before its program has listened long enough")
             search_since_ms = node.stint.search_since_ms
             if search_since_ms is not None and now_ms - search_since_ms > SEARCH_MS and self.reacts_at_once(node):
@@ -82,7 +82,7 @@ class CarSafety:
         """Return whether the car executes commands at once. A slow server or a frozen program prevents that."""
         return not node.has(FaultKind.SLOW_SERVER, FaultKind.FREEZE)
 
-    def judge_machine(self, event: MachineChanged) -> None:
+    def judge_elevator(self, event: ElevatorChanged) -> None:
         node, old, new = self.trial.nodes[event.node], event.before, event.after
         if new.counts is not old.counts:
             self.judge_counts(node, old, new)
@@ -93,7 +93,7 @@ class CarSafety:
         if new.shaft.motor is not old.shaft.motor:
             self.judge_motor(node, new)
 
-    def judge_counts(self, node: ObservedNode, old: Machine, new: Machine) -> None:
+    def judge_counts(self, node: ObservedNode, old: SimulatedElevator, new: SimulatedElevator) -> None:
         was, now = old.counts, new.counts
         has_only_left_shaft = now == evolve(was, out_of_bounds=now.out_of_bounds)
         if node.is_program_unaffected() or not has_only_left_shaft:
@@ -105,7 +105,7 @@ class CarSafety:
         open_ms = self.trial.now_ms - node.stint.dwell_from_ms
         if open_ms < DOOR_MS:
             self.fail(f"the door of car {node.id} closed only {open_ms} ms after its dwell time began")
-        if node.machine.obstructed and self.trial.now_ms - node.obstructed_at_ms > self.reaction_ms(node):
+        if node.elevator.obstructed and self.trial.now_ms - node.obstructed_at_ms > self.reaction_ms(node):
             self.fail(f"the door of car {node.id} closed while it was obstructed")
 
     def note_end_of_obstruction(self, node: ObservedNode) -> None:
@@ -114,10 +114,10 @@ class CarSafety:
         if self.trial.now_ms - since_ms > self.reaction_ms(node):
             node.stint.dwell_from_ms = self.trial.now_ms
 
-    def judge_motor(self, node: ObservedNode, machine: Machine) -> None:
-        stint, motor, now_ms = node.stint, machine.shaft.motor, self.trial.now_ms
+    def judge_motor(self, node: ObservedNode, elevator: SimulatedElevator) -> None:
+        stint, motor, now_ms = node.stint, elevator.shaft.motor, self.trial.now_ms
         end = {Motor.DOWN: 0, Motor.UP: node.floors - 1}.get(motor)
-        if end is not None and machine.sensed == end and self.reacts_at_once(node):
+        if end is not None and elevator.sensed == end and self.reacts_at_once(node):
             self.fail(f"car {node.id} drives from an end floor towards the end of its shaft")
         if not motor or stint.has_seen_floor or node.state is None:
             stint.search_since_ms = None

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from hashlib import blake2b
 from typing import Any, NamedTuple, NoReturn, TypeVar
 
-from elevator.building.elevator import Machine
+from elevator.building.elevators import SimulatedElevator
 from elevator.core.messages import Heartbeat, Record, Tick
 from elevator.core.model import Call, Dot
 from elevator.core.node import Node
@@ -39,10 +39,10 @@ class TurnTaken(NamedTuple):
     tick: Tick
 
 
-class MachineChanged(NamedTuple):
+class ElevatorChanged(NamedTuple):
     node: int
-    before: Machine
-    after: Machine
+    before: SimulatedElevator
+    after: SimulatedElevator
 
 
 class RecordStored(NamedTuple):

@@ -17,7 +17,7 @@ from elevator.core.node import has_duplicate
 from elevator.simulation.call_safety import CallLedger
 from elevator.simulation.car_conduct import CHECK_MS, EXTENSION_MS
 from elevator.simulation.car_safety import REACTION_MS
-from elevator.simulation.events import CallPressed, CallServed, MachineChanged, TimePassed, TurnTaken
+from elevator.simulation.events import CallPressed, CallServed, ElevatorChanged, TimePassed, TurnTaken
 from elevator.simulation.observed import ObservedNode, ObservedTrial
 
 LAMP_MS = 30
@@ -55,7 +55,7 @@ class GroupConduct:
         self.disputed_since_ms: dict[Call, int] = {}
         trial.subscribe(CallPressed, self.on_pressed)
         trial.subscribe(CallServed, self.on_served)
-        trial.subscribe(MachineChanged, self.judge_machine)
+        trial.subscribe(ElevatorChanged, self.judge_elevator)
         trial.subscribe(TurnTaken, self.judge_turn)
         trial.subscribe(TimePassed, self.on_time_passed)
 
@@ -79,7 +79,7 @@ class GroupConduct:
             if event.node < self.trial.plan.cars and self.trial.is_calm():
                 self.due.append((self.trial.now_ms, event.node, event.call, None))
 
-    def judge_machine(self, event: MachineChanged) -> None:
+    def judge_elevator(self, event: ElevatorChanged) -> None:
         node, opens = self.trial.nodes[event.node], event.after.door and not event.before.door
         if opens and self.trial.is_calm() and self.trial.is_unaffected(node):
             self.judge_opening(node)
@@ -87,7 +87,7 @@ class GroupConduct:
     def judge_opening(self, node: ObservedNode) -> None:
         """Check that an opening door serves at least one call that no other open door serves."""
         assert node.state is not None
-        floor, calls = node.machine.sensed, node.state.calls.live.values()
+        floor, calls = node.elevator.sensed, node.state.calls.live.values()
         here = {call for call in calls if call.floor == floor and call.car in (EVERY_CAR, node.node_id)}
         others = [other for other in self.members if other is not node and self.trial.is_unaffected(other)]
         if here and all(any(self.would_serve(other, call) for other in others) for call in here):
@@ -122,7 +122,7 @@ class GroupConduct:
         if not members or (not still_open if pressed else call in self.ledger.open.values()):
             return
         for node in members:
-            is_lit = call in node.machine.lamps
+            is_lit = call in node.elevator.lamps
             if is_lit != pressed and call.car in (EVERY_CAR, node.node_id):
                 state = "dark" if pressed else "lit"
                 self.fail(f"the lamp of {call} is still {state} at car {node.id} after {self.trial.now_ms - at_ms} ms")
@@ -147,7 +147,7 @@ class GroupConduct:
         """Check that no lit hall call stays unclaimed for longer than *allowed_ms* while a car is in service."""
         now_ms = self.trial.now_ms
         states = [node.state for node in members if node.state is not None and node.state.drive.fault is Fault.NONE]
-        lit = {call for node in members for call in node.calls_of(node.machine.lamps)} & {*self.ledger.open.values()}
+        lit = {call for node in members for call in node.calls_of(node.elevator.lamps)} & {*self.ledger.open.values()}
         hall = [call for call in sorted(lit) if call.button is not Button.CAB]
         orphans = [call for call in hall if states and not any(call in state.claims for state in states)]
         self.orphaned_since_ms = {call: self.orphaned_since_ms.get(call, now_ms) for call in orphans}

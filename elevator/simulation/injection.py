@@ -1,6 +1,6 @@
 """Begins and ends faults at a simulated node."""
 
-from elevator.building import elevator
+from elevator.building import elevators
 from elevator.core.evolve import evolve
 from elevator.simulation.events import DiskWiped
 from elevator.simulation.faults import KILLS, FaultKind, InjectedFault
@@ -38,18 +38,18 @@ def apply(node: SimulatedNode, fault: InjectedFault, begins: bool) -> None:
             node.disk.lose_recorder()
             node.disk.due_at_ms = now_ms
         case FaultKind.MOTOR if changed:
-            server.change(elevator.power(node.machine, not begins, now_ms), now_ms)
+            server.change(elevators.power(node.elevator, not begins, now_ms), now_ms)
             if fault.detail and not begins:
-                server.change(elevator.disconnect(node.machine, now_ms), now_ms)
+                server.change(elevators.disconnect(node.elevator, now_ms), now_ms)
         case FaultKind.OBSTRUCT if changed:
-            server.change(evolve(node.machine, obstructed=begins), now_ms)
+            server.change(evolve(node.elevator, obstructed=begins), now_ms)
         case FaultKind.FALSE_FLOOR if changed:
             node.panel.sweep_soon(now_ms)
         case FaultKind.DEAD_SENSOR if changed:
             server.put_back(now_ms)
             node.panel.sweep_soon(now_ms)
         case FaultKind.STOP if changed:
-            server.change(evolve(node.machine, stop=begins), now_ms)
+            server.change(evolve(node.elevator, stop=begins), now_ms)
         case FaultKind.SLOW_SERVER:
             server.lag_ms = longest_delay_ms(node, kind)
             if not server.lag_ms:
@@ -70,10 +70,10 @@ def disconnect_or_reconnect(node: SimulatedNode, fault: InjectedFault, begins: b
     node.server.execute_all(now_ms)
     if begins:
         node.panel.is_disconnected, node.panel.unnoticed_until_ms = True, now_ms + fault.delay_ms
-        node.server.change(elevator.disconnect(node.machine, now_ms), now_ms)
-    elif fault.detail and not node.machine.door:
+        node.server.change(elevators.disconnect(node.elevator, now_ms), now_ms)
+    elif fault.detail and not node.elevator.door:
         place = (node.trial.plan.floors - 1) * fault.detail / 10
-        node.server.change(elevator.put(node.machine, place, now_ms), now_ms)
+        node.server.change(elevators.put(node.elevator, place, now_ms), now_ms)
     node.panel.sweep_soon(now_ms)
 
 

@@ -16,7 +16,7 @@ from elevator.core.call_set import mask
 from elevator.core.model import EVERY_CAR, NEVER_MS, Author, Button, Buttons, Call, Calls, Direction, Dot, Motor
 from elevator.core.node import Node
 from elevator.hardware.panel_outputs import panel_buttons
-from elevator.simulation.events import FaultChanged, MachineChanged, ProgramStarted, Trial, TurnTaken
+from elevator.simulation.events import ElevatorChanged, FaultChanged, ProgramStarted, Trial, TurnTaken
 from elevator.simulation.faults import GHOSTS, MISCONFIGURED, PROGRAM_FAULTS, FaultKind, InjectedFault, Plan
 from elevator.simulation.links import Links
 from elevator.simulation.simulated_node import SimulatedNode
@@ -138,7 +138,7 @@ class ObservedNode(SimulatedNode):
         return self.state is not None and self.state.me == self.opener
 
     def is_open_at(self, floor: int) -> bool:
-        return self.machine.door and self.machine.sensed == floor
+        return self.elevator.door and self.elevator.sensed == floor
 
     def is_program_unaffected(self, since_ms: int | None = None) -> bool:
         """Return whether the program and the server are unaffected, and have been since *since_ms* if given."""
@@ -162,7 +162,7 @@ class ObservedTrial(Trial):
         self.subscribe(FaultChanged, self.on_fault)
         self.subscribe(ProgramStarted, self.on_program_started)
         self.subscribe(TurnTaken, self.on_turn)
-        self.subscribe(MachineChanged, self.on_elevator_changed)
+        self.subscribe(ElevatorChanged, self.on_elevator_changed)
 
     def is_unaffected(self, node: ObservedNode) -> bool:
         """Return whether *node* belongs to the group and no fault affects its program or its car."""
@@ -195,7 +195,7 @@ class ObservedTrial(Trial):
         if event.tick.disk_failed or event.tick.recorded is not None:
             node.stint.is_disk_failing = event.tick.disk_failed
 
-    def on_elevator_changed(self, event: MachineChanged) -> None:
+    def on_elevator_changed(self, event: ElevatorChanged) -> None:
         node, before, after, now_ms = self.nodes[event.node], event.before, event.after, self.now_ms
         if after.stop != before.stop:
             node.stop_changed_at_ms = now_ms

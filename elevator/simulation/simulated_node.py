@@ -8,8 +8,8 @@ that was frozen in mid-turn performs the remaining outputs when it resumes.
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 
-from elevator.building import elevator
-from elevator.building.elevator import Event, Machine
+from elevator.building import elevators
+from elevator.building.elevators import Event, SimulatedElevator
 from elevator.building.shaft import Shaft, position
 from elevator.core.evolve import evolve
 from elevator.core.messages import Heartbeat, Record, Tick
@@ -21,8 +21,8 @@ from elevator.hardware.panel_client import PanelClient
 from elevator.net.admission import Admission
 from elevator.runtime import event_log
 from elevator.simulation.events import (
+    ElevatorChanged,
     HeartbeatSent,
-    MachineChanged,
     ProgramEnded,
     ProgramStarted,
     RecordStored,
@@ -77,21 +77,21 @@ class SimulatedNode:
         """Whether the current turn runs a full step. Unchanged heartbeats do not need one."""
         self.disk = SimulatedDisk(shaft.floors, trial.rng, self.on_stored)
         self.process = SimulatedProcess(freeze)
-        self.server = SimulatedServer(elevator.machine(shaft), trial.rng, self.on_elevator_changed)
+        self.server = SimulatedServer(elevators.new_elevator(shaft), trial.rng, self.on_elevator_changed)
         client = PanelClient(ServerCodec(shaft.floors), first_reply_ms=NEVER_MS)
         self.panel = SimulatedPanel(self.server, client, self.misread, phase_ms=3 * id)
         self.admission = Admission(GROUP)
         self.accepted: deque[Heartbeat] = deque(maxlen=REMEMBERED_MAX)
         """Heartbeats that the program has accepted since it started. An attacker can replay them."""
-        self.server.replace(self.machine)
+        self.server.replace(self.elevator)
 
     @property
     def state(self) -> Node | None:
         return self.process.state
 
     @property
-    def machine(self) -> Machine:
-        return self.server.machine
+    def elevator(self) -> SimulatedElevator:
+        return self.server.elevator
 
     @property
     def due_at_ms(self) -> int:
@@ -102,16 +102,18 @@ class SimulatedNode:
         """Return whether a fault of one of the *kinds* is active."""
         return any(fault.kind in kinds for fault in self.faults)
 
-    def on_elevator_changed(self, before: Machine, after: Machine, events: Iterable[Event] = ()) -> None:
+    def on_elevator_changed(
+        self, before: SimulatedElevator, after: SimulatedElevator, events: Iterable[Event] = ()
+    ) -> None:
         """Emit a change of the elevator, log its *events*, and schedule a sweep."""
         now_ms = self.trial.now_ms
         if before is not after:
             if before.sensed != after.sensed:
                 self.sensed_at_ms = now_ms
-            self.trial.emit(MachineChanged(self.id, before, after))
+            self.trial.emit(ElevatorChanged(self.id, before, after))
         self.panel.sweep_soon(now_ms)
         for event in events:
-            self.trial.log(f"car {self.name}: {elevator.describe(event)}")
+            self.trial.log(f"car {self.name}: {elevators.describe(event)}")
 
     def on_stored(self, record: Record) -> None:
         self.trial.emit(RecordStored(self.id, record))
@@ -122,7 +124,7 @@ class SimulatedNode:
         if self.has(*DISTURBING) or now_ms - self.disturbed_at_ms < SETTLED_MS:
             return False
         return (
-            self.sensed_at_ms - self.disturbed_at_ms if self.machine.sensed is None else now_ms - self.sensed_at_ms
+            self.sensed_at_ms - self.disturbed_at_ms if self.elevator.sensed is None else now_ms - self.sensed_at_ms
         ) > SENSOR_LEAD_MS
 
     # The program
@@ -155,7 +157,7 @@ class SimulatedNode:
         self.process.end()
         self.panel.client.forget()
         self.trial.emit(ProgramEnded(self.id))
-        self.server.change(elevator.disconnect(self.machine, now_ms), now_ms)
+        self.server.change(elevators.disconnect(self.elevator, now_ms), now_ms)
 
     def handle_due(self) -> None:
         """Process one due event of the elevator, the disk, the panel or the program."""
@@ -207,7 +209,7 @@ class SimulatedNode:
         floor = None
         if self.has(FaultKind.FALSE_FLOOR) and self.panel.client.newest is not None:
             is_certain = self.is_position_certain()
-            floor = false_floor(self.machine.shaft, self.trial.now_ms) if is_certain else self.floors
+            floor = false_floor(self.elevator.shaft, self.trial.now_ms) if is_certain else self.floors
         if self.has(FaultKind.DEAD_SENSOR):
             floor = self.floors
         return reply if floor is None else reply[:-11] + bytes((True, floor)) + reply[-9:]

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable
 
 from attrs import define
 
-from elevator.building import elevator, protocol
-from elevator.building.elevator import Event, Machine
+from elevator.building import elevators, protocol
+from elevator.building.elevators import Event, SimulatedElevator
 from elevator.core.model import NEVER_MS
 
 
@@ -14,9 +14,9 @@ from elevator.core.model import NEVER_MS
 class SimulatedServer:
     """An elevator server with its elevator. It executes requests in order, with a delay while faults are active."""
 
-    machine: Machine
+    elevator: SimulatedElevator
     rng: random.Random
-    on_change: Callable[[Machine, Machine, Iterable[Event]], None]
+    on_change: Callable[[SimulatedElevator, SimulatedElevator, Iterable[Event]], None]
     """Called with the elevator before and after each change, and the events of the change."""
     lag_ms: int = 0
     """The longest delay of a request, because of faults."""
@@ -31,18 +31,18 @@ class SimulatedServer:
     due_at_ms: int = NEVER_MS
     """When the elevator next changes by itself."""
 
-    def replace(self, machine: Machine, events: Iterable[Event] = ()) -> None:
-        before, self.machine = self.machine, machine
-        self.due_at_ms = elevator.wake_at_ms(machine) or NEVER_MS
-        self.on_change(before, machine, events)
+    def replace(self, elevator: SimulatedElevator, events: Iterable[Event] = ()) -> None:
+        before, self.elevator = self.elevator, elevator
+        self.due_at_ms = elevators.wake_at_ms(elevator) or NEVER_MS
+        self.on_change(before, elevator, events)
 
-    def change(self, machine: Machine, now_ms: int) -> None:
-        """Replace the elevator's state with *machine*, and report the differences as events."""
-        self.replace(machine, elevator.changes(self.machine, machine, now_ms))
+    def change(self, elevator: SimulatedElevator, now_ms: int) -> None:
+        """Replace the elevator's state with *elevator*, and report the differences as events."""
+        self.replace(elevator, elevators.changes(self.elevator, elevator, now_ms))
 
     def settle(self, now_ms: int) -> None:
         """Advance the elevator to *now_ms*."""
-        self.replace(*elevator.settle(self.machine, now_ms))
+        self.replace(*elevators.settle(self.elevator, now_ms))
 
     @property
     def due_to_client_at_ms(self) -> int:
@@ -84,10 +84,10 @@ class SimulatedServer:
 
     def put_back(self, now_ms: int) -> None:
         """Move a car that has left its shaft back to the end floor, as an operator would."""
-        if self.machine.out:
-            self.change(elevator.put_back(self.machine, now_ms), now_ms)
+        if self.elevator.out:
+            self.change(elevators.put_back(self.elevator, now_ms), now_ms)
 
     def exchange(self, requests: bytes, now_ms: int) -> bytes:
-        answer = protocol.answer(self.machine, requests, now_ms)
-        self.replace(answer.machine, answer.events)
+        answer = protocol.answer(self.elevator, requests, now_ms)
+        self.replace(answer.elevator, answer.events)
         return answer.replies

@@ -13,7 +13,7 @@ transcript proves that two runs are equal.
 import random
 from collections.abc import Iterable
 
-from elevator.building import elevator, passengers
+from elevator.building import elevators, passengers
 from elevator.building.passengers import Crowd
 from elevator.building.shaft import Shaft, end, put
 from elevator.core.call_set import merge
@@ -27,8 +27,8 @@ from elevator.simulation.car_conduct import CarConduct
 from elevator.simulation.car_safety import CarSafety
 from elevator.simulation.events import (
     DiskWiped,
+    ElevatorChanged,
     FaultChanged,
-    MachineChanged,
     ProgramEnded,
     TimePassed,
 )
@@ -68,7 +68,7 @@ class World(ObservedTrial):
         self.crowd_at_ms = NEVER_MS if self.crowd is None else 0
         self.script = script(plan)
         self.check_at_ms = 0
-        self.subscribe(MachineChanged, self.wake_passengers)
+        self.subscribe(ElevatorChanged, self.wake_passengers)
         self.subscribe(ProgramEnded, self.start_next_worker_soon)
         shaft = Shaft(plan.floors, plan.travel_ms, plan.passing_ms)
         for id in range(plan.cars):
@@ -83,7 +83,7 @@ class World(ObservedTrial):
         self.nodes.append(node)
         return node
 
-    def wake_passengers(self, event: MachineChanged) -> None:
+    def wake_passengers(self, event: ElevatorChanged) -> None:
         """Let the passengers react to lamps and doors."""
         is_seen = event.before.door is not event.after.door or event.before.lamps is not event.after.lamps
         if self.crowd is not None and is_seen:
@@ -111,11 +111,11 @@ class World(ObservedTrial):
 
     @staticmethod
     def is_idle(node: SimulatedNode) -> bool:
-        state, machine = node.state, node.machine
+        state, elevator = node.state, node.elevator
         if state is None or state.drive.fault is not Fault.NONE:
             return False
         is_called = any(call.car in (EVERY_CAR, node.id) for call in state.calls.live.values())
-        return not (is_called or machine.door or machine.shaft.motor or machine.lamps != Buttons())
+        return not (is_called or elevator.door or elevator.shaft.motor or elevator.lamps != Buttons())
 
     def run_until(self, end_ms: int) -> None:
         links, ghost = self.links, self.ghost
@@ -153,7 +153,7 @@ class World(ObservedTrial):
 
     def step_crowd(self, crowd: Crowd) -> Crowd:
         """Let the passengers react to lamps and doors, and apply the buttons that they press."""
-        cars = [node.machine for node in self.nodes[: self.plan.cars]]
+        cars = [node.elevator for node in self.nodes[: self.plan.cars]]
         crowd, pressed = passengers.step(crowd, cars, self.now_ms)
         self.crowd_at_ms = max(passengers.wake_at_ms(crowd) or NEVER_MS, self.now_ms + 1)
         for car, button, floor in pressed:
@@ -163,8 +163,8 @@ class World(ObservedTrial):
     def press(self, press: Press) -> None:
         if press.panel < len(self.nodes):
             server = self.nodes[press.panel].server
-            machine = elevator.press(server.machine, press.button, press.floor, press.until_ms)
-            server.change(elevator.settle(machine, self.now_ms)[0], self.now_ms)
+            elevator = elevators.press(server.elevator, press.button, press.floor, press.until_ms)
+            server.change(elevators.settle(elevator, self.now_ms)[0], self.now_ms)
 
     # The network
 

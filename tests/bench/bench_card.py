@@ -24,7 +24,7 @@ from pathlib import Path
 from bench_group import now_ms, report
 from lab import Lab, lab
 
-from elevator.building.elevator import Event, EventKind
+from elevator.building.elevators import Event, EventKind
 from elevator.core.model import Button, Motor
 
 IDLE_S = 10
@@ -73,7 +73,7 @@ def kill_on_the_way(group: Lab) -> float:
     """Kill the worker of a moving car. Return the ms until its motor gets a stop command."""
     settle(group)
     (worker,) = group.processes(0, "worker")  # Search before the press, because the search delays the cards.
-    group.press(0, Button.CAB, 0 if group.machine(0).sensed else 3)
+    group.press(0, Button.CAB, 0 if group.elevator(0).sensed else 3)
     group.wait(lambda: group.motor(0), "the car moves")
     group.run(0.3)
     killed_ms = now_ms()

@@ -29,7 +29,7 @@ from bench_pair import Panel, now_ms, serving
 from lab import Lab, lab
 from steps import full_entry
 
-from elevator.building.elevator import EventKind
+from elevator.building.elevators import EventKind
 from elevator.cli.keygen import main as keygen
 from elevator.core.messages import Heartbeat
 from elevator.core.model import MAX_FLOORS, Author, Button, Buttons, Calls, Car

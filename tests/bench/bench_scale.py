@@ -43,7 +43,7 @@ from fleet import GROUP
 from lab import Lab
 
 from elevator import __version__
-from elevator.building.elevator import EventKind
+from elevator.building.elevators import EventKind
 from elevator.core import assignment, call_set, node, outgoing
 from elevator.core.messages import Heartbeat, Record, Tick
 from elevator.core.model import (
@@ -358,13 +358,13 @@ def world_presses(cars: int, floors: int, loss: int) -> tuple[list[int], list[in
     for number in range(WORLD_PRESSES):
         panel = number % cars
         run(rng.randrange(100, 100 + HEARTBEAT_MS))
-        machine = world.nodes[panel].machine
-        dark = [floor for floor in range(floors) if not machine.lamps.cab >> floor & 1 and floor != machine.sensed]
+        elevator = world.nodes[panel].elevator
+        dark = [floor for floor in range(floors) if not elevator.lamps.cab >> floor & 1 and floor != elevator.sensed]
         if not dark:
             continue
         floor, before, pressed_ms = rng.choice(dark), sent, world.now_ms
         world.press(Press(pressed_ms, pressed_ms + 200, panel, Button.CAB, floor))
-        while not world.nodes[panel].machine.lamps.cab >> floor & 1:
+        while not world.nodes[panel].elevator.lamps.cab >> floor & 1:
             run(1)
         rounds.append(sent - before)
         took_ms.append(world.now_ms - pressed_ms)
@@ -482,7 +482,7 @@ def presses(group: Lab, others: FleetProcess, floors: int, seconds: float) -> li
     begin_s = time.monotonic()
     while time.monotonic() < begin_s + seconds:
         next_s = time.monotonic() + PRESS_EVERY_MS / 1000 + rng.random() * HEARTBEAT_MS / 1000
-        lit, at = group.lamps(0), group.machine(0).sensed
+        lit, at = group.lamps(0), group.elevator(0).sensed
         buttons = [(call.button, call.floor) for call in fleet.reserved(floors)]
         dark = [each for each in buttons if each not in lit and each[1] != at]
         if dark:

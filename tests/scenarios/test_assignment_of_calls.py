@@ -218,7 +218,7 @@ def test_idle_cars_park_in_the_lobby_under_the_lobby_policy() -> None:
 @pytest.mark.rule("A4")
 def test_call_reverses_a_parking_car_at_the_next_floor() -> None:
     group = Group(cars=1, floors=9, at=(8,), policy=LOBBY)
-    group.run_until(lambda: group[0].machine.sensed == 5, 20_000)
+    group.run_until(lambda: group[0].elevator.sensed == 5, 20_000)
     group.press(0, DOWN, 8)
     group.run_until(lambda: is_door_open(group[0]), 4 * 2500 + 600)
     assert floor_of(group[0]) == 8
@@ -231,7 +231,7 @@ def test_idle_car_waits_before_it_leaves_to_park() -> None:
     group.run_until(lambda: is_door_open(group[0]), 8000)
     group.run_until(lambda: not is_door_open(group[0]), 4000)
     closed_ms = group.now_ms
-    group.run_until(lambda: group[0].machine.sensed is None, 3000)
+    group.run_until(lambda: group[0].elevator.sensed is None, 3000)
     assert group.now_ms - closed_ms >= act.PARK_AFTER_MS
 
 

@@ -20,7 +20,7 @@ from steps import (
     stop_button,
 )
 
-from elevator.building import elevator as machines
+from elevator.building import elevators
 from elevator.building.shaft import Shaft, position, put
 from elevator.core import act, drive
 from elevator.core.messages import Tick
@@ -85,7 +85,7 @@ def test_moving_car_stops_when_its_sensor_fails_and_continues_when_the_sensor_re
     group.run_until(lambda: floor_of(group[0]) is None, 5000)
     group[0].misread_floor(9)
     group.run(20_000)
-    assert position(group[0].machine.shaft, group.now_ms) < 1.4
+    assert position(group[0].elevator.shaft, group.now_ms) < 1.4
     assert fault(group[0]) is Fault.POSITION
     group[0].misread_floor(None)
     group.run(20)
@@ -97,9 +97,9 @@ def test_moving_car_stops_when_its_sensor_fails_and_continues_when_the_sensor_re
 @pytest.mark.rule("C5")
 def test_car_that_missed_a_floor_before_its_sensor_failed_does_not_pass_the_end_floor() -> None:
     group = Group(cars=1, at=(0,), judged=False)
-    group[0].set_machine(machines.machine(put(Shaft(4, passing_ms=200), 0, group.now_ms)))
+    group[0].set_elevator(elevators.new_elevator(put(Shaft(4, passing_ms=200), 0, group.now_ms)))
     group.press(0, CAB, 3)
-    group.run_until(lambda: position(group[0].machine.shaft, group.now_ms) >= 1.9, 10_000)
+    group.run_until(lambda: position(group[0].elevator.shaft, group.now_ms) >= 1.9, 10_000)
     group[0].freeze(True)
     group.run(450)
     group[0].freeze(False)  # The node has missed floor 2.
@@ -118,7 +118,7 @@ def test_car_that_missed_a_floor_before_its_sensor_failed_does_not_pass_the_end_
 def test_dead_sensor_still_counts_as_dead_after_a_lost_server_or_a_restart() -> None:
     group = Group(cars=1, at=(0,))
     group.press(0, CAB, 2)
-    group.run_until(lambda: position(group[0].machine.shaft, group.now_ms) >= 0.5, 10_000)
+    group.run_until(lambda: position(group[0].elevator.shaft, group.now_ms) >= 0.5, 10_000)
     group[0].misread_floor(9)
     group.run(150)
     car, commands = group[0], len(motors(group[0]))
@@ -251,14 +251,14 @@ def test_stop_button_stops_the_car_and_another_car_serves_its_hall_calls() -> No
     stop_button(group[0], True)
     group.run(50)
     assert motors(group[0])[-1][1] is Motor.STOP
-    assert group[0].machine.stop_lamp
+    assert group[0].elevator.stop_lamp
     group.run_until(lambda: ("up", 1) not in group.lit(0), 15_000)
     assert floor_of(group[1]) == 1
     assert group.lit(0) == {("cab", 3)}
     stop_button(group[0], False)
     settle(group)
     assert floor_of(group[0]) == 3
-    assert not group[0].machine.stop_lamp
+    assert not group[0].elevator.stop_lamp
 
 
 @pytest.mark.rule("C5")
@@ -296,23 +296,23 @@ def test_call_at_an_opening_door_is_served_once_the_stop_button_is_released() ->
     group = Group(cars=1, at=(0,))
     group.press(0, UP, 0)
     group.press(0, CAB, 3)
-    group.run_until(lambda: group[0].machine.door, 100)
+    group.run_until(lambda: group[0].elevator.door, 100)
     stop_button(group[0], True)
     group.run(5000)
     assert ("up", 0) in group.lit(0)
     stop_button(group[0], False)
     group.run_until(lambda: ("up", 0) not in group.lit(0), 30)
     assert floor_of(group[0]) == 0
-    assert group[0].machine.door
+    assert group[0].elevator.door
     group.run(2900)
-    assert group[0].machine.door
+    assert group[0].elevator.door
     settle(group)
 
 
 @pytest.mark.rule("C11")
 def test_unconfirmed_floor_reading_does_not_wake_the_node_while_its_server_is_lost() -> None:
     group = Group(cars=1, at=(0,))
-    group[0].set_machine(machines.put(group[0].machine, 2, group.now_ms))
+    group[0].set_elevator(elevators.put(group[0].elevator, 2, group.now_ms))
     group.run(30)
     group[0].unplug_server()
     group.run(1000)

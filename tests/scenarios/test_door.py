@@ -18,8 +18,8 @@ from steps import (
     settle,
 )
 
-from elevator.building import elevator as machines
-from elevator.building.elevator import misbehaviour
+from elevator.building import elevators
+from elevator.building.elevators import misbehaviour
 from elevator.core.door import DOOR_EXTENSION_MS
 from elevator.core.messages import OpenDoor
 from elevator.core.model import EVERY_CAR, Behaviour, Call, Direction, Fault, Motor
@@ -40,13 +40,13 @@ def test_car_that_overruns_its_floor_returns_before_it_opens_its_door() -> None:
     group = Group(cars=1, at=(0,))
     group.press(0, CAB, 2)
     group.run_until(lambda: floor_of(group[0]) == 2 and motors(group[0])[-1][1] is Motor.STOP, 10_000)
-    group[0].set_machine(machines.put(group[0].machine, 2.3, group.now_ms))
+    group[0].set_elevator(elevators.put(group[0].elevator, 2.3, group.now_ms))
     group.run(500)
     assert doors(group[0]) == []
     settle(group)
     assert len(doors(group[0])) == 2
     assert floor_of(group[0]) == 2
-    assert misbehaviour(group[0].machine.counts) == 0
+    assert misbehaviour(group[0].elevator.counts) == 0
 
 
 @pytest.mark.rule("D1")
@@ -149,7 +149,7 @@ def test_closed_door_that_the_record_lists_as_open_reopens_for_a_dwell_time() ->
     group.press(0, CAB, 1)
     group.run(500)
     group[0].kill()
-    group[0].set_machine(evolve(group[0].machine, door=False))
+    group[0].set_elevator(evolve(group[0].elevator, door=False))
     group[0].start()
     group.run(10_000)
     (opened_ms, _), (closed_ms, _) = doors(group[0])[-2:]

@@ -22,7 +22,7 @@ from steps import (
     settle,
 )
 
-from elevator.building import elevator as machines
+from elevator.building import elevators
 from elevator.building.shaft import command
 from elevator.core.model import (
     INCARNATIONS_KEPT,
@@ -42,8 +42,8 @@ def test_car_that_moved_during_a_server_outage_opens_its_door_only_at_standstill
     lose_server(group, 300)
     car = group[0]
     # The server returns while the car passes the floor where it stood before.
-    machine = machines.put(evolve(car.machine, door=False), 1, group.now_ms)
-    car.set_machine(evolve(machine, shaft=command(machine.shaft, Motor.DOWN, group.now_ms)))
+    elevator = elevators.put(evolve(car.elevator, door=False), 1, group.now_ms)
+    car.set_elevator(evolve(elevator, shaft=command(elevator.shaft, Motor.DOWN, group.now_ms)))
     settle(group)
     stopped_ms, motor = motors(car)[-1]
     assert motor is Motor.STOP
@@ -174,17 +174,17 @@ def test_no_call_is_served_before_the_panel_confirms_an_open_door(has_just_close
     group = Group(cars=2, at=(0, 3))
     if has_just_closed:  # An earlier confirmation does not count for the next opening.
         group.press(0, UP, 0)
-        group.run_until(lambda: group[0].machine.door, 100)
-        group.run_until(lambda: not group[0].machine.door, 10_000)
+        group.run_until(lambda: group[0].elevator.door, 100)
+        group.run_until(lambda: not group[0].elevator.door, 10_000)
     group.run_until(lambda: group.now_ms % 10 == 2, 10)
     group.press(1, UP, 0)
     group.run(1)
     # The call arrives between two sweeps of car 0. The server of car 0 disconnects before the second sweep.
     group[0].unplug_server()
     group.run(100)
-    assert not group[0].machine.door
+    assert not group[0].elevator.door
     assert ("up", 0) in group.lit(1)
-    group.run_until(lambda: group[1].machine.door, 15_000)
+    group.run_until(lambda: group[1].elevator.door, 15_000)
     assert floor_of(group[1]) == 0
     group.run_until(lambda: ("up", 0) not in group.lit(1), 30)
 
@@ -234,11 +234,11 @@ def test_car_learns_no_travel_time_from_a_motor_power_failure() -> None:
 def test_car_learns_no_travel_time_while_its_node_is_stalled() -> None:
     group = Group(cars=1, at=(0,))
     group.press(0, CAB, 1)
-    group.run_until(lambda: group[0].machine.shaft.motor is Motor.UP, 100)
+    group.run_until(lambda: group[0].elevator.shaft.motor is Motor.UP, 100)
     group.run(230)
     group[0].freeze(True)
     group.run(420)
-    assert group[0].machine.sensed is None
+    assert group[0].elevator.sensed is None
     group[0].freeze(False)
     settle(group)
     assert_in_service_on_trips_to(group, 0, 1)
@@ -248,10 +248,10 @@ def test_car_learns_no_travel_time_while_its_node_is_stalled() -> None:
 def test_car_learns_no_travel_time_while_its_server_is_lost() -> None:
     group = Group(cars=1, at=(0,))
     group.press(0, CAB, 1)
-    group.run_until(lambda: group[0].machine.shaft.motor is Motor.UP, 100)
+    group.run_until(lambda: group[0].elevator.shaft.motor is Motor.UP, 100)
     group[0].unplug_server()
     group.run(300)
-    group[0].set_machine(machines.put(group[0].machine, 0.6, group.now_ms))
+    group[0].set_elevator(elevators.put(group[0].elevator, 0.6, group.now_ms))
     group[0].unplug_server(on=False)
     settle(group)
     assert_in_service_on_trips_to(group, 0, 1)

@@ -146,8 +146,8 @@ def test_floor_indicator_shows_the_last_floor_reached() -> None:
     group.press(0, CAB, 2)
     for floor in (1, 2):
         group.run_until(lambda: floor_of(group[0]) is None, 5000)
-        assert group[0].machine.indicator == floor - 1
+        assert group[0].elevator.indicator == floor - 1
         group.run_until(lambda: floor_of(group[0]) is not None, 5000)
         group.run(15)
-        assert group[0].machine.indicator == floor
+        assert group[0].elevator.indicator == floor
     settle(group)

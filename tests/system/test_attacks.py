@@ -86,7 +86,7 @@ def test_forged_calls_light_no_lamp(tmp_path: Path) -> None:
         assert "node 5" not in group.log(0)
         assert group.lamps(0) == set()
         group.press(0, Button.CAB, 1)
-        group.wait(lambda: group.machine(0).sensed == 1, "the node kept serving")
+        group.wait(lambda: group.elevator(0).sensed == 1, "the node kept serving")
 
 
 @pytest.mark.rule("S1")

@@ -11,11 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from elevator.building import elevator as machines
-from elevator.building import passengers
+from elevator.building import elevators, passengers
 from elevator.building import shaft as physics
 from elevator.building.building import open_building, random_starts
-from elevator.building.elevator import Counters, Machine
+from elevator.building.elevators import Counters, SimulatedElevator
 from elevator.building.passengers import Passenger, PassengerFlow, Trip
 from elevator.building.shaft import Shaft
 from elevator.cli.demo import main, may_overload
@@ -27,9 +26,9 @@ from elevator.core.model import Buttons, Motor
 from elevator.exam.controllers import Controllers
 
 
-def car(floors: int, floor: float, motor: Motor = Motor.STOP) -> Machine:
+def car(floors: int, floor: float, motor: Motor = Motor.STOP) -> SimulatedElevator:
     shaft = physics.command(physics.put(Shaft(floors), floor, 0), motor, 0)
-    return evolve(machines.machine(shaft), door=motor is Motor.STOP, lamps=Buttons(1, 2, 3))
+    return evolve(elevators.new_elevator(shaft), door=motor is Motor.STOP, lamps=Buttons(1, 2, 3))
 
 
 def scene(floors: int = 4, cars: int = 2, waiting: int = 0, now_ms: int = 0) -> Scene:
@@ -64,7 +63,7 @@ def test_demo_warns_about_more_nodes_than_the_cores_can_run(cars: int, cores: in
 
 def test_demo_exits_with_1_if_a_node_is_lost_a_car_is_unsafe_or_a_passenger_is_not_served() -> None:
     good, lost = scene(), scene(waiting=1)
-    bad = evolve(good, machines=[evolve(good.machines[0], counts=Counters(door_between_floors=1))])
+    bad = evolve(good, elevators=[evolve(good.elevators[0], counts=Counters(door_between_floors=1))])
     assert judge(good, {}, cut_short=False).status == 0
     assert judge(good, {}, cut_short=True).status == 0
     assert judge(lost, {}, cut_short=False).status == 1
@@ -75,7 +74,7 @@ def test_demo_exits_with_1_if_a_node_is_lost_a_car_is_unsafe_or_a_passenger_is_n
     assert judge(good, {1: -9}, cut_short=False).status == 1
     assert "node 1 exited by itself with status -9" in judge(good, {1: -9}, cut_short=False).lines
     assert "controller 1 exited by itself with status 2" in judge(good, {1: 2}, False, "controller").lines
-    mistakes = evolve(good, machines=[evolve(good.machines[0], counts=Counters(bad_requests=1, reloads=1))])
+    mistakes = evolve(good, elevators=[evolve(good.elevators[0], counts=Counters(bad_requests=1, reloads=1))])
     assert judge(mistakes, {}, cut_short=False).status == 0
 
 

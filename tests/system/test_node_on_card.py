@@ -13,7 +13,7 @@ import pytest
 from lab import PROGRAM, Lab, lab
 
 from elevator.building.building import SerialCard
-from elevator.building.elevator import EventKind
+from elevator.building.elevators import EventKind
 from elevator.core.model import Button, Motor
 
 
@@ -50,7 +50,7 @@ def drive_up(car: Lab) -> None:
 
 def wait_until_served(car: Lab) -> None:
     car.wait(lambda: not car.lamps(0) and car.is_open(0), "the call is served")
-    assert car.machine(0).sensed == 3
+    assert car.elevator(0).sensed == 3
     assert car.misbehaviour() == 0
 
 
@@ -58,9 +58,9 @@ def test_call_is_served_and_termination_stops_the_motor_and_switches_off_the_lam
     with lab(tmp_path, cars=1, cards=True) as car:
         drive_up(car)
         wait_until_served(car)
-        car.wait(lambda: not car.machine(0).door)
+        car.wait(lambda: not car.elevator(0).door)
         car.press(0, Button.UP, 0)
-        car.wait(lambda: car.motor(0) is Motor.DOWN and car.machine(0).lamps.up == 1)
+        car.wait(lambda: car.motor(0) is Motor.DOWN and car.elevator(0).lamps.up == 1)
         car.end(0)
         car.wait(lambda: car.motor(0) is Motor.STOP and not car.lamps(0))
 
@@ -168,7 +168,7 @@ def test_foreign_bytes_do_not_move_a_car_with_an_open_door(tmp_path: Path) -> No
         car.run(0.3)
         assert Motor.UP not in motors(car, began)
         assert Motor.DOWN not in motors(car, began)
-        assert car.machine(0).door
+        assert car.elevator(0).door
         assert car.misbehaviour() == 0
 
 
@@ -181,14 +181,14 @@ def test_car_serves_both_ends_of_its_shaft_despite_foreign_bytes(tmp_path: Path,
     with lab(tmp_path, cars=1, cards=True) as car:
         for floor in (3, 0):
             car.press(0, Button.CAB, floor)
-            car.wait(lambda: car.machine(0).lamps.cab != 0)
+            car.wait(lambda: car.elevator(0).lamps.cab != 0)
             until = time.monotonic() + 3.5
             while time.monotonic() < until:
                 write_foreign(car, bytes(rng.choices(stream, k=1)) if stream == DIRECTIONS else stream)
                 car.run(rng.uniform(0.03, 0.3))
-            car.wait(lambda floor=floor: car.machine(0).sensed == floor and car.machine(0).lamps.cab == 0)  # type: ignore[misc]
-            car.wait(lambda: not car.machine(0).door)
-        assert car.machine(0).counts.out_of_bounds == 0
+            car.wait(lambda floor=floor: car.elevator(0).sensed == floor and car.elevator(0).lamps.cab == 0)  # type: ignore[misc]
+            car.wait(lambda: not car.elevator(0).door)
+        assert car.elevator(0).counts.out_of_bounds == 0
 
 
 def test_short_stall_of_the_card_stops_the_motor_without_a_fault(tmp_path: Path) -> None:

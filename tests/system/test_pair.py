@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from lab import PROGRAM, Lab, comm, lab
 
-from elevator.building.elevator import EventKind
+from elevator.building.elevators import EventKind
 from elevator.core.model import Button, Motor
 from elevator.processes import child, pair
 from elevator.processes.worker_link import BEAT, ENDS, REFUSES, Link

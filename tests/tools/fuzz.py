@@ -33,7 +33,7 @@ from typing import Any
 from attrs import evolve
 
 from elevator import _assign
-from elevator.building import card_line, elevator, operations
+from elevator.building import card_line, elevators, operations
 from elevator.building import shaft as physics
 from elevator.building.building import Building, listen, open_building
 from elevator.building.control import Refused
@@ -526,9 +526,13 @@ def card_server(data: bytes) -> bool:
 
 def simulated_card(data: bytes) -> bool:
     """Send bytes to a simulated I/O card."""
-    card, moved, replied = card_line.Card(), elevator.machine(physics.put(Shaft(CARD_FLOORS, 2000, 500), 0, 0)), b""
+    card, moved, replied = (
+        card_line.Card(),
+        elevators.new_elevator(physics.put(Shaft(CARD_FLOORS, 2000, 500), 0, 0)),
+        b"",
+    )
     for number, byte in enumerate(data):
-        moved, _ = elevator.settle(moved, number)
+        moved, _ = elevators.settle(moved, number)
         card, moved, reply = card_line.apply_byte(card, moved, byte, number)
         replied += reply
     return bool(replied)

@@ -23,10 +23,10 @@ from typing import Any
 
 from attrs import frozen
 
-from elevator.building import elevator as machines
+from elevator.building import elevators
 from elevator.building.building import Building, listen
 from elevator.building.card_line import CardLine
-from elevator.building.elevator import Event, EventKind
+from elevator.building.elevators import Event, EventKind
 from elevator.building.shaft import Shaft, put
 from elevator.core.call_set import mask
 from elevator.core.messages import Heartbeat
@@ -165,10 +165,10 @@ class Lab(ControllerGroup):
     # Elevators
 
     def lamps(self, car: int) -> set[tuple[Button, int]]:
-        return {(button, floor) for button in Button for floor in bits(mask(self.machine(car).lamps, button))}
+        return {(button, floor) for button in Button for floor in bits(mask(self.elevator(car).lamps, button))}
 
     def motor(self, car: int) -> Motor:
-        return Motor(self.machine(car).shaft.motor)
+        return Motor(self.elevator(car).shaft.motor)
 
     def was_open(self, car: int, floor: int) -> bool:
         """Report whether the door of *car* was ever opened at *floor* after the car had arrived there."""
@@ -181,8 +181,8 @@ class Lab(ControllerGroup):
         return False
 
     def misbehaviour(self) -> int:
-        counts = [self.machine(car).counts for car in range(self.cars)]
-        return sum(machines.misbehaviour(each) + each.bad_requests for each in counts)
+        counts = [self.elevator(car).counts for car in range(self.cars)]
+        return sum(elevators.misbehaviour(each) + each.bad_requests for each in counts)
 
     # Waiting
 

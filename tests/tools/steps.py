@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Mapping
 
 from attrs import evolve
 
-from elevator.building import elevator
-from elevator.building.elevator import Event, EventKind, Machine, misbehaviour
+from elevator.building import elevators
+from elevator.building.elevators import Event, EventKind, SimulatedElevator, misbehaviour
 from elevator.core.call_set import mask, serve
 from elevator.core.messages import Record
 from elevator.core.model import (
@@ -31,7 +31,7 @@ from elevator.core.model import (
 from elevator.core.node import Node, record
 from elevator.net.wire import decode, is_button
 from elevator.runtime.event_log import EventLog
-from elevator.simulation.events import DiskWiped, MachineChanged, ProgramStarted, TurnTaken
+from elevator.simulation.events import DiskWiped, ElevatorChanged, ProgramStarted, TurnTaken
 from elevator.simulation.faults import FaultKind, InjectedFault, Plan, Press
 from elevator.simulation.links import GROUP
 from elevator.simulation.simulated_node import SimulatedNode
@@ -89,8 +89,8 @@ class ScriptedCar:
         return self.simulated.state
 
     @property
-    def machine(self) -> Machine:
-        return self.simulated.machine
+    def elevator(self) -> SimulatedElevator:
+        return self.simulated.elevator
 
     def inject(self, kind: FaultKind, on: bool, detail: int = 0, delay_ms: int = 0) -> None:
         """Begin a fault of this car or its node if *on* is true; otherwise end it. Repeated calls do nothing."""
@@ -124,8 +124,8 @@ class ScriptedCar:
         panel.misread = lambda reply: reply if floor is None else reply[:-11] + bytes((True, floor)) + reply[-9:]
         panel.sweep_soon(self.world.now_ms)
 
-    def set_machine(self, machine: Machine) -> None:
-        self.simulated.server.change(machine, self.world.now_ms)
+    def set_elevator(self, elevator: SimulatedElevator) -> None:
+        self.simulated.server.change(elevator, self.world.now_ms)
 
     def recover_record(self, found: Record) -> None:
         """Let the recorder report the record *found*, as if the disk had been unreadable until now."""
@@ -154,7 +154,7 @@ class Group:
         self.world = World(Plan(0, len(places), floors, travel_ms, NEVER_MS, (), (), at=places, policy=policy))
         if not judged:
             self.world.handlers.clear()
-        self.world.subscribe(MachineChanged, self.note_machine)
+        self.world.subscribe(ElevatorChanged, self.note_elevator)
         self.world.subscribe(TurnTaken, self.note_turn)
         self.world.subscribe(ProgramStarted, self.note_start)
         self.cars = [ScriptedCar(self.world, simulated.id) for simulated in self.world.nodes]
@@ -167,8 +167,8 @@ class Group:
     def now_ms(self) -> int:
         return self.world.now_ms
 
-    def note_machine(self, event: MachineChanged) -> None:
-        self[event.node].events += elevator.changes(event.before, event.after, self.now_ms)
+    def note_elevator(self, event: ElevatorChanged) -> None:
+        self[event.node].events += elevators.changes(event.before, event.after, self.now_ms)
 
     def note_turn(self, event: TurnTaken) -> None:
         car = self[event.node]
@@ -211,7 +211,7 @@ class Group:
 
     def lit(self, panel: int) -> set[tuple[str, int]]:
         """Return the button lamps that are lit on a panel, such as ("up", 2)."""
-        lamps = self[panel].machine.lamps
+        lamps = self[panel].elevator.lamps
         return {(button.name.lower(), floor) for button in Button for floor in bits(mask(lamps, button))}
 
 
@@ -253,7 +253,7 @@ def motor_power(car: ScriptedCar, on: bool) -> None:
 
 def floor_of(car: ScriptedCar) -> int | None:
     """Return the floor whose sensor detects the car; None between floors."""
-    return car.machine.sensed
+    return car.elevator.sensed
 
 
 def floors_of(group: Group) -> list[int | None]:
@@ -269,7 +269,7 @@ def fault(car: ScriptedCar) -> Fault:
 
 
 def is_door_open(car: ScriptedCar) -> bool:
-    return car.machine.door
+    return car.elevator.door
 
 
 def is_idle(group: Group) -> bool:
@@ -304,7 +304,7 @@ def settle(group: Group, within_ms: int = 60_000) -> None:
     group.run(300)
     group.run_until(lambda: is_dark(group) and is_idle(group), within_ms)
     for car in group.cars:
-        assert misbehaviour(car.machine.counts) == 0
+        assert misbehaviour(car.elevator.counts) == 0
 
 
 def assert_in_service_on_trips_to(group: Group, *floors: int) -> None:

@@ -18,23 +18,22 @@ from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from elevator.building import elevator as machines
-from elevator.building import protocol
+from elevator.building import elevators, protocol
 from elevator.building import shaft as physics
 from elevator.building.building import Building, open_building
 from elevator.building.control_socket import open_control
-from elevator.building.elevator import EventKind, Machine
+from elevator.building.elevators import EventKind, SimulatedElevator
 from elevator.building.operations import answer
 from elevator.building.shaft import Shaft
 from elevator.cli.simulator import main
 from elevator.core.model import Button, Buttons, Motor
 
 FLOORS = 4
-AT_FLOOR_1 = machines.machine(physics.put(Shaft(FLOORS), 1, 0))
-BETWEEN = machines.machine(physics.put(Shaft(FLOORS), 1.5, 0))
+AT_FLOOR_1 = elevators.new_elevator(physics.put(Shaft(FLOORS), 1, 0))
+BETWEEN = elevators.new_elevator(physics.put(Shaft(FLOORS), 1.5, 0))
 GOING_UP = evolve(AT_FLOOR_1, shaft=physics.command(AT_FLOOR_1.shaft, Motor.UP, 0))
 OPEN = evolve(AT_FLOOR_1, door=True)
-HELD = machines.press(machines.press(AT_FLOOR_1, Button.DOWN, 3, None), Button.CAB, 0, 200)
+HELD = elevators.press(elevators.press(AT_FLOOR_1, Button.DOWN, 3, None), Button.CAB, 0, 200)
 LIT = evolve(AT_FLOOR_1, lamps=Buttons(cab=0b100))
 
 
@@ -54,7 +53,7 @@ LIT = evolve(AT_FLOOR_1, lamps=Buttons(cab=0b100))
     ],
 )
 def test_reads_are_answered_and_change_nothing(
-    before: Machine, request_: tuple[int, ...], reply: tuple[int, ...]
+    before: SimulatedElevator, request_: tuple[int, ...], reply: tuple[int, ...]
 ) -> None:
     assert protocol.answer(before, bytes(request_), 1) == (before, bytes(reply), ())
 
@@ -85,9 +84,11 @@ def test_reads_are_answered_and_change_nothing(
         (AT_FLOOR_1, (2, 1, 0, 0), AT_FLOOR_1),
     ],
 )
-def test_writes_are_executed_without_a_reply(before: Machine, request_: tuple[int, ...], after: Machine) -> None:
+def test_writes_are_executed_without_a_reply(
+    before: SimulatedElevator, request_: tuple[int, ...], after: SimulatedElevator
+) -> None:
     answer = protocol.answer(before, bytes(request_), 0)
-    assert (answer.machine, answer.replies) == (after, b"")
+    assert (answer.elevator, answer.replies) == (after, b"")
     assert len(answer.events) == (before != after)
 
 
@@ -95,17 +96,17 @@ def test_writes_are_executed_without_a_reply(before: Machine, request_: tuple[in
 def test_motor_byte_is_signed_as_in_the_original(custom_speed: tuple[int, int]) -> None:
     directions = [Motor.STOP] + [Motor.UP] * 127 + [Motor.DOWN] * 128
     for byte, direction in enumerate(directions):
-        machine = protocol.answer(AT_FLOOR_1, bytes((1, byte, *custom_speed)), 0).machine
-        assert (machine.shaft.motor, machine.counts) == (direction, machines.Counters()), byte
+        elevator = protocol.answer(AT_FLOOR_1, bytes((1, byte, *custom_speed)), 0).elevator
+        assert (elevator.shaft.motor, elevator.counts) == (direction, elevators.Counters()), byte
 
 
 @pytest.mark.parametrize("message", [(2, 2, 1), (4,), (5,)])
 def test_any_lamp_value_except_0_turns_the_lamp_on(message: tuple[int, ...]) -> None:
-    on = protocol.answer(AT_FLOOR_1, bytes((*message, 1)).ljust(4, b"\0"), 0).machine
+    on = protocol.answer(AT_FLOOR_1, bytes((*message, 1)).ljust(4, b"\0"), 0).elevator
     assert on != AT_FLOOR_1
     for value in range(1, 256):
-        assert protocol.answer(AT_FLOOR_1, bytes((*message, value)).ljust(4, b"\0"), 0).machine == on
-    off = protocol.answer(on, bytes(message).ljust(4, b"\0"), 0).machine
+        assert protocol.answer(AT_FLOOR_1, bytes((*message, value)).ljust(4, b"\0"), 0).elevator == on
+    off = protocol.answer(on, bytes(message).ljust(4, b"\0"), 0).elevator
     assert off == AT_FLOOR_1
 
 
@@ -126,8 +127,8 @@ def test_any_lamp_value_except_0_turns_the_lamp_on(message: tuple[int, ...]) -> 
 )
 def test_requests_with_unknown_floors_buttons_or_commands_are_counted_and_ignored(request_: tuple[int, ...]) -> None:
     answer = protocol.answer(AT_FLOOR_1, bytes(request_), 0)
-    assert answer.machine.counts.bad_requests == 1
-    assert evolve(answer.machine, counts=AT_FLOOR_1.counts, last_bad="") == AT_FLOOR_1
+    assert answer.elevator.counts.bad_requests == 1
+    assert evolve(answer.elevator, counts=AT_FLOOR_1.counts, last_bad="") == AT_FLOOR_1
     assert answer.replies == (b"\x06\0\0\0" if request_[0] == 6 else b"")
     assert [event.kind for event in answer.events] == [EventKind.BAD]
 
@@ -142,29 +143,31 @@ def test_requests_with_unknown_floors_buttons_or_commands_are_counted_and_ignore
         (AT_FLOOR_1, (0, 1, 2, 3), "reloads"),
     ],
 )
-def test_unsafe_commands_and_reloads_are_counted(before: Machine, request_: tuple[int, ...], count: str) -> None:
+def test_unsafe_commands_and_reloads_are_counted(
+    before: SimulatedElevator, request_: tuple[int, ...], count: str
+) -> None:
     answer = protocol.answer(before, bytes(request_), 0)
-    assert getattr(answer.machine.counts, count) == 1
-    assert machines.misbehaviour(answer.machine.counts) == (count != "reloads")
+    assert getattr(answer.elevator.counts, count) == 1
+    assert elevators.misbehaviour(answer.elevator.counts) == (count != "reloads")
     assert answer.events[-1].kind == (EventKind.RELOAD if count == "reloads" else EventKind.MISBEHAVIOUR)
 
 
 @pytest.mark.parametrize("request_", [(1, 0, 0, 0), (4, 0, 0, 0), (4, 1, 0, 0)])
 def test_stop_and_door_commands_with_the_door_open_do_not_count_as_unsafe(request_: tuple[int, ...]) -> None:
-    assert machines.misbehaviour(protocol.answer(OPEN, bytes(request_), 0).machine.counts) == 0
+    assert elevators.misbehaviour(protocol.answer(OPEN, bytes(request_), 0).elevator.counts) == 0
 
 
 def test_incomplete_messages_are_counted() -> None:
-    machine, event = machines.reject_incomplete(AT_FLOOR_1, 3, 7)
+    elevator, event = elevators.reject_incomplete(AT_FLOOR_1, 3, 7)
     assert (event.at_ms, event.kind, event.value) == (7, EventKind.BAD, "incomplete message (3 of 4 bytes)")
-    assert evolve(machine, counts=AT_FLOOR_1.counts, last_bad="") == AT_FLOOR_1
-    assert machine.counts.bad_requests == 1
+    assert evolve(elevator, counts=AT_FLOOR_1.counts, last_bad="") == AT_FLOOR_1
+    assert elevator.counts.bad_requests == 1
 
 
 def test_leaving_the_shaft_is_counted_once_at_its_exact_time() -> None:
-    machine, events = machines.settle(GOING_UP, 100_000)
-    assert machine.out
-    assert machine.counts.out_of_bounds == 1
+    elevator, events = elevators.settle(GOING_UP, 100_000)
+    assert elevator.out
+    assert elevator.counts.out_of_bounds == 1
     assert [tuple(event)[:3] for event in events] == [
         (250, "sensor", None),
         (2250, "sensor", 2),
@@ -174,15 +177,19 @@ def test_leaving_the_shaft_is_counted_once_at_its_exact_time() -> None:
         (5250, "out of bounds", True),
         (5250, "misbehaviour", "out of bounds"),
     ]
-    stuck = protocol.answer(machine, bytes((1, 255, 0, 0, 7, 0, 0, 0)), 100_001)
+    stuck = protocol.answer(elevator, bytes((1, 255, 0, 0, 7, 0, 0, 0)), 100_001)
     assert stuck.replies == bytes((7, 0, 0, 0))
-    assert stuck.machine.out
-    back = machines.put_back(stuck.machine, 100_002)
+    assert stuck.elevator.out
+    back = elevators.put_back(stuck.elevator, 100_002)
     assert (back.sensed, back.out, back.shaft.motor) == (3, False, Motor.STOP)
 
 
-@pytest.mark.parametrize("halt", [machines.disconnect, lambda machine, now_ms: machines.power(machine, False, now_ms)])
-def test_car_that_stops_at_the_edge_of_a_sensor_is_between_floors(halt: Callable[[Machine, int], Machine]) -> None:
+@pytest.mark.parametrize(
+    "halt", [elevators.disconnect, lambda elevator, now_ms: elevators.power(elevator, False, now_ms)]
+)
+def test_car_that_stops_at_the_edge_of_a_sensor_is_between_floors(
+    halt: Callable[[SimulatedElevator, int], SimulatedElevator],
+) -> None:
     assert GOING_UP.sensed == 1
     halted = halt(GOING_UP, 250)
     assert halted.sensed is None
@@ -190,24 +197,24 @@ def test_car_that_stops_at_the_edge_of_a_sensor_is_between_floors(halt: Callable
 
 
 def test_button_is_down_for_the_duration_of_the_press() -> None:
-    pressed = machines.press(AT_FLOOR_1, Button.UP, 0, 200)
+    pressed = elevators.press(AT_FLOOR_1, Button.UP, 0, 200)
     ask = bytes((6, 0, 0, 0))
     assert protocol.answer(pressed, ask, 199).replies[1] == 1
     assert protocol.answer(pressed, ask, 200).replies[1] == 0
-    again = machines.press(machines.press(pressed, Button.UP, 0, 300), Button.UP, 0, 250)
+    again = elevators.press(elevators.press(pressed, Button.UP, 0, 300), Button.UP, 0, 250)
     assert protocol.answer(again, ask, 299).replies[1] == 1
-    assert protocol.answer(machines.press(again, Button.UP, 0, None), ask, 10**6).replies[1] == 1
-    assert protocol.answer(machines.release(again, Button.UP, 0), ask, 10).replies[1] == 0
+    assert protocol.answer(elevators.press(again, Button.UP, 0, None), ask, 10**6).replies[1] == 1
+    assert protocol.answer(elevators.release(again, Button.UP, 0), ask, 10).replies[1] == 0
 
 
 def test_stop_button_is_released_after_a_press_but_not_while_held() -> None:
-    pressed = machines.press_stop(AT_FLOOR_1, 200)
+    pressed = elevators.press_stop(AT_FLOOR_1, 200)
     assert protocol.answer(pressed, bytes((8, 0, 0, 0)), 199).replies[1] == 1
-    released, events = machines.settle(pressed, 200)
+    released, events = elevators.settle(pressed, 200)
     assert (released.stop, released.stop_until_ms) == (False, None)
     assert [tuple(event)[:3] for event in events] == [(200, "stop", False)]
-    held = machines.hold_stop(pressed, True)
-    assert machines.settle(machines.press_stop(held, 300), 10**6)[0].stop
+    held = elevators.hold_stop(pressed, True)
+    assert elevators.settle(elevators.press_stop(held, 300), 10**6)[0].stop
 
 
 @given(st.lists(st.tuples(*[st.integers(0, 12) | st.integers(0, 255)] * 4), max_size=30), st.data())
@@ -218,8 +225,8 @@ def test_result_does_not_depend_on_how_messages_are_grouped(
     cut = data.draw(st.integers(0, len(messages))) * 4
     at_once = protocol.answer(OPEN, requests, 5)
     first = protocol.answer(OPEN, requests[:cut], 5)
-    second = protocol.answer(first.machine, requests[cut:], 5)
-    assert second.machine == at_once.machine
+    second = protocol.answer(first.elevator, requests[cut:], 5)
+    assert second.elevator == at_once.elevator
     assert first.replies + second.replies == at_once.replies
     assert len(at_once.replies) == 4 * sum(message[0] in (6, 7, 8, 9) for message in messages)
 
@@ -485,7 +492,7 @@ def test_pieces_150_ms_apart_are_dropped_and_counted(stepped: Stepped) -> None:
         stepped.send(piece)
         stepped.now_ms += 150
         stepped.turn_until(lambda: stepped.server.reader.expires_at_ms() is None)
-    assert stepped.server.machine.counts.bad_requests == 2
+    assert stepped.server.elevator.counts.bad_requests == 2
     stepped.client.send((9, 0, 0, 0))
     stepped.turn_until(lambda: bool(select.select([stepped.client.socket], [], [], 0)[0]))
     assert stepped.client.receive() == bytes((9, 0, 0, 0))
@@ -519,7 +526,7 @@ def test_message_completed_while_reading_is_paused_is_kept(stepped: Stepped, is_
         assert json.loads(answer(stepped.building, operator % b"false"))["ok"]
     stepped.turn_until(lambda: bool(select.select([stepped.client.socket], [], [], 0)[0]))
     assert stepped.client.receive() == bytes((7, 1, 1, 0))
-    assert stepped.server.machine.counts.bad_requests == 0
+    assert stepped.server.elevator.counts.bad_requests == 0
 
 
 def test_motor_keeps_running_after_a_disconnect_if_stop_on_disconnect_is_off() -> None:
@@ -685,8 +692,8 @@ def test_event_history_is_bounded_and_counts_dropped_events() -> None:
     building = open_building([AT_FLOOR_1.shaft])
     try:
         for number in range(60_000):
-            building.change(0, evolve(building.servers[0].machine, door=number % 2 == 0), 0)
-            building.change(0, evolve(building.servers[0].machine, stop=number % 2 == 0), 0)
+            building.change(0, evolve(building.servers[0].elevator, door=number % 2 == 0), 0)
+            building.change(0, evolve(building.servers[0].elevator, stop=number % 2 == 0), 0)
         history = building.history.since(0)
         assert history["lost"] == 20_000
         assert [each["n"] for each in history["events"]] == list(range(20_000, 25_000))
@@ -751,10 +758,10 @@ def test_error_for_an_invalid_control_request_names_the_value_that_is_expected(l
 def test_invalid_control_requests_get_an_error_and_change_nothing(line: bytes) -> None:
     building = open_building([AT_FLOOR_1.shaft])
     try:
-        before = building.servers[0].machine
+        before = building.servers[0].elevator
         reply = json.loads(answer(building, line))
         assert list(reply) == ["error"]
-        assert building.servers[0].machine == before
+        assert building.servers[0].elevator == before
         assert building.history.next_event == 0
     finally:
         building.close()

@@ -16,45 +16,45 @@ import pytest
 from attrs import evolve
 from lab import PROGRAM
 
-from elevator.building import elevator as machines
+from elevator.building import elevators
 from elevator.building.building import Building, open_building
 from elevator.building.card_line import BYTE_US, Card, CardLine, apply_byte
-from elevator.building.elevator import Machine
+from elevator.building.elevators import SimulatedElevator
 from elevator.building.shaft import Shaft, put
 from elevator.core.model import Button, Buttons, Inputs, Motor, Outputs
 from elevator.hardware import io_card
 from elevator.hardware.panel_outputs import panel_buttons
 
 
-def feed(card: Card, machine: Machine, stream: bytes) -> tuple[Card, Machine, bytes]:
+def feed(card: Card, elevator: SimulatedElevator, stream: bytes) -> tuple[Card, SimulatedElevator, bytes]:
     """Send *stream* to the card. Return the new card, the new elevator and the replies."""
     replies = b""
     for byte in stream:
-        card, machine, reply = apply_byte(card, machine, byte, 0)
+        card, elevator, reply = apply_byte(card, elevator, byte, 0)
         replies += reply
-    return card, machine, replies
+    return card, elevator, replies
 
 
-def at(floor: float) -> Machine:
-    return machines.machine(put(Shaft(4), floor, 0))
+def at(floor: float) -> SimulatedElevator:
+    return elevators.new_elevator(put(Shaft(4), floor, 0))
 
 
 @pytest.mark.parametrize("floor", [0, 1, 2, 3, 1.5])
 @pytest.mark.parametrize(("button", "where"), list(panel_buttons(4)))
 def test_sweep_reads_all_inputs(floor: float, button: Button, where: int) -> None:
     for stop, obstructed in ((False, True), (True, False)):
-        machine = evolve(at(floor), stop=stop, obstructed=obstructed)
-        machine = machines.press(machine, button, where, None)
-        _, same, reply = feed(Card(), machine, io_card.SWEEP)
+        elevator = evolve(at(floor), stop=stop, obstructed=obstructed)
+        elevator = elevators.press(elevator, button, where, None)
+        _, same, reply = feed(Card(), elevator, io_card.SWEEP)
         sensed = None if floor == 1.5 else int(floor)
-        assert io_card.snapshot(reply) == Inputs(machines.pressed(machine), sensed, stop, obstructed)
-        assert same == machine
+        assert io_card.snapshot(reply) == Inputs(elevators.pressed(elevator), sensed, stop, obstructed)
+        assert same == elevator
 
 
 def test_single_pin_reads_agree_with_wide_reads() -> None:
-    machine = machines.press(evolve(at(2), obstructed=True), Button.CAB, 3, None)
-    _, _, singles = feed(Card(), machine, bytes(0x80 + pin for pin in range(38, 54)))
-    _, _, wide = feed(Card(), machine, bytes((0xC0 + 38, 0xC0 + 46)))
+    elevator = elevators.press(evolve(at(2), obstructed=True), Button.CAB, 3, None)
+    _, _, singles = feed(Card(), elevator, bytes(0x80 + pin for pin in range(38, 54)))
+    _, _, wide = feed(Card(), elevator, bytes((0xC0 + 38, 0xC0 + 46)))
     assert sum(bit << number for number, bit in enumerate(singles)) == int.from_bytes(wide, "little")
 
 
@@ -64,25 +64,25 @@ def test_writes_set_all_outputs(motor: Motor, floor: int) -> None:
     for button, where in panel_buttons(4):
         lamps = Buttons(**{button.name.lower(): 1 << where})
         wanted = Outputs(motor, 0, not motor, lamps, floor, stop_lamp=bool(floor & 1))
-        card, machine, _ = feed(Card(), at(1), io_card.changes(None, wanted, 99))
-        assert (machine.shaft.motor, machine.door, machine.lamps) == (motor, not motor, lamps)
-        assert (machine.indicator, machine.stop_lamp) == (floor, bool(floor & 1))
+        card, elevator, _ = feed(Card(), at(1), io_card.changes(None, wanted, 99))
+        assert (elevator.shaft.motor, elevator.door, elevator.lamps) == (motor, not motor, lamps)
+        assert (elevator.indicator, elevator.stop_lamp) == (floor, bool(floor & 1))
         assert card.speed == (99 if motor else 0)
-        card, machine, _ = feed(card, machine, io_card.changes(wanted, Outputs(lamps=Buttons(), floor=0), 99))
-        assert (machine.shaft.motor, machine.door, machine.lamps) == (Motor.STOP, False, Buttons())
-        assert machines.misbehaviour(machine.counts) == machine.counts.bad_requests == 0
+        card, elevator, _ = feed(card, elevator, io_card.changes(wanted, Outputs(lamps=Buttons(), floor=0), 99))
+        assert (elevator.shaft.motor, elevator.door, elevator.lamps) == (Motor.STOP, False, Buttons())
+        assert elevators.misbehaviour(elevator.counts) == elevator.counts.bad_requests == 0
 
 
 def test_every_byte_value_is_accepted() -> None:
-    card, machine = Card(), at(1)
+    card, elevator = Card(), at(1)
     for byte in (*range(256), *reversed(range(256))):
-        card, machine, reply = apply_byte(card, machine, byte, 0)
+        card, elevator, reply = apply_byte(card, elevator, byte, 0)
         assert len(reply) <= 1
 
 
 def test_high_pwm_pin_runs_the_motor_at_full_speed() -> None:
-    card, machine, _ = feed(Card(), at(1), bytes((0x40 + 36, 0x40 + 13)))
-    assert (card.speed, card.awaits_speed, machine.shaft.motor) == (255, False, Motor.DOWN)
+    card, elevator, _ = feed(Card(), at(1), bytes((0x40 + 36, 0x40 + 13)))
+    assert (card.speed, card.awaits_speed, elevator.shaft.motor) == (255, False, Motor.DOWN)
 
 
 @pytest.fixture
@@ -128,8 +128,8 @@ def test_writes_reach_the_panel(building: Building) -> None:
     port = opened(line.path)
     wanted = Outputs(lamps=Buttons(cab=0b1010), floor=2, door=True)
     exchange(building, port, io_card.changes(None, wanted, 99) + io_card.READ_IDENTITY, 1)
-    assert building.servers[0].machine.lamps == Buttons(cab=0b1010)
-    assert building.servers[0].machine.door
+    assert building.servers[0].elevator.lamps == Buttons(cab=0b1010)
+    assert building.servers[0].elevator.door
     os.close(port)
     line.unplug()
 
@@ -141,7 +141,7 @@ def test_motor_keeps_running_when_the_controller_closes_the_port(building: Build
     os.close(port)
     for _ in range(5):
         building.turn(0.001)
-    assert building.servers[0].machine.shaft.motor is Motor.UP
+    assert building.servers[0].elevator.shaft.motor is Motor.UP
     line.unplug()
 
 

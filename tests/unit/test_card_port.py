@@ -13,7 +13,7 @@ from attrs import evolve
 
 from elevator.building.building import Building, open_building
 from elevator.building.card_line import CardLine
-from elevator.building.elevator import Machine
+from elevator.building.elevators import SimulatedElevator
 from elevator.building.shaft import Shaft, put
 from elevator.core.model import Button, Buttons, Confirmed, Inputs, Motor, Outputs
 from elevator.hardware import card_client, card_port
@@ -34,8 +34,8 @@ class Bench:
         self.port = CardPort(str(path), 99)
 
     @property
-    def machine(self) -> Machine:
-        return self.built.servers[0].machine
+    def elevator(self) -> SimulatedElevator:
+        return self.built.servers[0].elevator
 
     def pump(self, done: Callable[[], bool], timeout_s: float = 20, clock: Callable[[], int] = now_ms) -> None:
         """Run the port and the card until *done* returns true."""
@@ -70,8 +70,8 @@ def test_port_reads_inputs_and_writes_outputs(bench: Bench) -> None:
     bench.built.press(0, Button.CAB, 3)
     bench.pump(lambda: bench.port.inputs(now_ms()) == Inputs(Buttons(cab=0b1000), 2))
     bench.port.write(Outputs(door=True, lamps=Buttons(cab=0b1000), floor=2))
-    bench.pump(lambda: bench.machine.door and bench.machine.indicator == 2)
-    assert bench.machine.lamps == Buttons(cab=0b1000)
+    bench.pump(lambda: bench.elevator.door and bench.elevator.indicator == 2)
+    assert bench.elevator.lamps == Buttons(cab=0b1000)
     assert bench.port.news == [f"I/O card {bench.port.where} answers"]
 
 
@@ -102,8 +102,8 @@ def test_reply_confirms_the_commands_before_its_sweep(bench: Bench) -> None:
         bench.pump(lambda: bench.port.client.panel.asked_at_ms is None)  # This sweep follows the command.
         assert bench.port.inputs(now_ms()) == before
         if wanted.motor is not Motor.STOP:  # No reply confirms a running motor.
-            bench.pump(lambda: bench.machine.shaft.motor is not Motor.STOP)
-        assert (bench.machine.door, bench.machine.shaft.motor) == (wanted.door, wanted.motor)
+            bench.pump(lambda: bench.elevator.shaft.motor is not Motor.STOP)
+        assert (bench.elevator.door, bench.elevator.shaft.motor) == (wanted.door, wanted.motor)
 
 
 def test_equal_replies_give_the_same_snapshot_object(bench: Bench) -> None:
@@ -116,17 +116,17 @@ def test_equal_replies_give_the_same_snapshot_object(bench: Bench) -> None:
 def test_stopping_the_port_stops_the_motor_and_switches_off_the_lamps(bench: Bench) -> None:
     bench.pump(bench.answers)
     bench.port.write(Outputs(motor=Motor.UP, lamps=Buttons(7, 2, 15), floor=2, stop_lamp=True))
-    bench.pump(lambda: bench.machine.stop_lamp and bench.machine.shaft.motor is Motor.UP)
+    bench.pump(lambda: bench.elevator.stop_lamp and bench.elevator.shaft.motor is Motor.UP)
     bench.port.stop()
-    bench.pump(lambda: not bench.machine.stop_lamp and bench.machine.shaft.motor is Motor.STOP)
-    assert bench.machine.lamps == Buttons()
+    bench.pump(lambda: not bench.elevator.stop_lamp and bench.elevator.shaft.motor is Motor.STOP)
+    assert bench.elevator.lamps == Buttons()
 
 
 def test_unplugged_card_is_logged_once_and_gets_all_outputs_when_replugged(bench: Bench) -> None:
     bench.pump(bench.answers)
     wanted = Outputs(lamps=Buttons(up=1), floor=2)
     bench.port.write(wanted)
-    bench.pump(lambda: bench.machine.lamps == Buttons(up=1))
+    bench.pump(lambda: bench.elevator.lamps == Buttons(up=1))
     bench.line.unplug()
     bench.pump(lambda: not bench.answers())
     bench.pump_for(500)
@@ -135,7 +135,7 @@ def test_unplugged_card_is_logged_once_and_gets_all_outputs_when_replugged(bench
     bench.pump(bench.answers)
     assert len(bench.port.news) == 3
     bench.port.write(wanted)
-    bench.pump(lambda: bench.machine.indicator == 2)
+    bench.pump(lambda: bench.elevator.indicator == 2)
 
 
 def test_card_with_a_loose_plug_is_logged_only_a_few_times(bench: Bench) -> None:

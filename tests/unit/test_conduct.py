@@ -2,7 +2,7 @@
 
 import pytest
 
-from elevator.building.elevator import EventKind
+from elevator.building.elevators import EventKind
 from elevator.core.model import Button
 from elevator.exam.conduct import (
     CLEARED_BEFORE_OPEN_MS,

@@ -11,10 +11,9 @@ from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
-from elevator.building import elevator as machines
-from elevator.building import protocol
+from elevator.building import elevators, protocol
 from elevator.building.building import Building, open_building
-from elevator.building.elevator import Machine
+from elevator.building.elevators import SimulatedElevator
 from elevator.building.shaft import Shaft, put
 from elevator.core.call_set import mask
 from elevator.core.model import EVERY_BUTTON, Button, Buttons, Confirmed, Inputs, Motor, Outputs
@@ -25,8 +24,8 @@ from elevator.hardware.panel_outputs import outputs_after, panel_buttons
 FLOORS = 4
 
 
-def at(floor: float, floors: int = FLOORS) -> Machine:
-    return machines.machine(put(Shaft(floors), floor, 0))
+def at(floor: float, floors: int = FLOORS) -> SimulatedElevator:
+    return elevators.new_elevator(put(Shaft(floors), floor, 0))
 
 
 @st.composite
@@ -39,11 +38,11 @@ def every_buttons(draw: st.DrawFn, floors: int = FLOORS) -> Buttons:
 
 @given(every_buttons(), st.sampled_from([0, 1, 1.5, 3]), st.booleans(), st.booleans())
 def test_sweep_reads_all_inputs(pressed: Buttons, floor: float, stop: bool, obstructed: bool) -> None:
-    machine = evolve(at(floor), stop=stop, obstructed=obstructed)
+    elevator = evolve(at(floor), stop=stop, obstructed=obstructed)
     for button, where in panel_buttons(FLOORS):
         if mask(pressed, button) >> where & 1:
-            machine = machines.press(machine, button, where, None)
-    reply = protocol.answer(machine, sweep(FLOORS), 0).replies
+            elevator = elevators.press(elevator, button, where, None)
+    reply = protocol.answer(elevator, sweep(FLOORS), 0).replies
     assert snapshot(reply, FLOORS) == Inputs(pressed, None if floor == 1.5 else int(floor), stop, obstructed)
 
 
@@ -84,8 +83,8 @@ every_outputs = st.builds(
 )
 
 
-def shown(machine: Machine) -> tuple[object, ...]:
-    return (machine.shaft.motor, machine.door, machine.lamps, machine.indicator, machine.stop_lamp)
+def shown(elevator: SimulatedElevator) -> tuple[object, ...]:
+    return (elevator.shaft.motor, elevator.door, elevator.lamps, elevator.indicator, elevator.stop_lamp)
 
 
 def wanted_of(outputs: Outputs) -> tuple[object, ...]:
@@ -94,11 +93,11 @@ def wanted_of(outputs: Outputs) -> tuple[object, ...]:
 
 @given(every_outputs, every_outputs)
 def test_changes_bring_a_panel_to_the_wanted_outputs(first: Outputs, second: Outputs) -> None:
-    machine = protocol.answer(at(1), changes(None, first, FLOORS), 0).machine
-    assert shown(machine) == wanted_of(first)
-    machine = protocol.answer(machine, changes(first, second, FLOORS), 0).machine
-    assert shown(machine) == wanted_of(second)
-    assert machine.counts.bad_requests == 0
+    elevator = protocol.answer(at(1), changes(None, first, FLOORS), 0).elevator
+    assert shown(elevator) == wanted_of(first)
+    elevator = protocol.answer(elevator, changes(first, second, FLOORS), 0).elevator
+    assert shown(elevator) == wanted_of(second)
+    assert elevator.counts.bad_requests == 0
     assert changes(second, second, FLOORS) == b""
 
 
@@ -179,8 +178,8 @@ def test_port_reads_inputs_and_writes_outputs() -> None:
         built.press(0, Button.CAB, 3)
         pump(port, built, lambda: port.inputs(now_ms()) == Inputs(Buttons(cab=0b1000), 2))
         port.write(Outputs(door=True, lamps=Buttons(cab=0b1000), floor=2))
-        pump(port, built, lambda: built.servers[0].machine.lamps == Buttons(cab=0b1000))
-        assert built.servers[0].machine.door
+        pump(port, built, lambda: built.servers[0].elevator.lamps == Buttons(cab=0b1000))
+        assert built.servers[0].elevator.door
         port.stop()
         assert port.news == [f"elevator server 127.0.0.1:{built.ports[0]} answers"]
 
@@ -217,8 +216,8 @@ def test_reply_confirms_the_commands_before_its_sweep() -> None:
             port.write(wanted)
             # The port's clock stands still, so that the port sends no sweep after the reply.
             pump(port, built, lambda: port.panel.asked_at_ms is None, clock=lambda ms=asked_at_ms: ms)  # type: ignore[misc]
-            machine = built.servers[0].machine
-            assert (machine.door, machine.shaft.motor) == (wanted.door, wanted.motor)
+            elevator = built.servers[0].elevator
+            assert (elevator.door, elevator.shaft.motor) == (wanted.door, wanted.motor)
             assert port.inputs(now_ms()) == confirmed_inputs(before, wanted)
             before = Inputs(floor=2, confirmed=Confirmed(bool(wanted.door), wanted.motor is Motor.STOP))
             pump(port, built, lambda before=before: port.inputs(now_ms()) == before)  # type: ignore[misc]
@@ -250,7 +249,7 @@ def test_all_outputs_are_written_again_after_a_reconnect() -> None:
     again = open_building([put(Shaft(FLOORS), 2, 0)], port=number)
     pump(port, again, lambda: port.inputs(now_ms()) is not None)
     port.write(Outputs(lamps=Buttons(up=1), floor=2))
-    pump(port, again, lambda: again.servers[0].machine.lamps == Buttons(up=1))
+    pump(port, again, lambda: again.servers[0].elevator.lamps == Buttons(up=1))
     assert ["lost" in news for news in port.news] == [False, True, False]
     port.stop()
     again.close()

@@ -7,7 +7,7 @@ import pytest
 from attrs import evolve
 from steps import Group, ScriptedCar, partition
 
-from elevator.building.elevator import machine
+from elevator.building.elevators import new_elevator
 from elevator.building.shaft import Shaft, put, sensor
 from elevator.core.log_damping import FREE_RECURRENCES
 from elevator.core.model import Button
@@ -31,8 +31,8 @@ def flap(group: Group, change: Callable[[bool], None], on_ms: int, off_ms: int, 
 
 def sensor_without_floor(node: ScriptedCar) -> Callable[[bool], None]:
     def change(on: bool) -> None:
-        true = sensor(node.machine.shaft, node.world.now_ms)
-        node.set_machine(evolve(node.machine, sensed=None if on else true))
+        true = sensor(node.elevator.shaft, node.world.now_ms)
+        node.set_elevator(evolve(node.elevator, sensed=None if on else true))
 
     return change
 
@@ -60,7 +60,7 @@ def test_flapping_input_does_not_flood_the_log(
     flap(group, make_change(group[0]), on_ms, on_ms)
     assert len(group[0].log) <= LINES_MAX, group[0].log[-10:]
     # The wrong readings may have led the car out of its shaft, so put it back.
-    group[0].set_machine(machine(put(Shaft(4), 1, group.now_ms)))
+    group[0].set_elevator(new_elevator(put(Shaft(4), 1, group.now_ms)))
     group.run(2 * MINUTE_MS)
     assert [line for line in group[0].log if "service" in line][-1].startswith("in service"), (
         "the last line must say that the car is in service"

@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 import pytest
 from attrs import evolve
 
-from elevator.building.elevator import EventKind
+from elevator.building.elevators import EventKind
 from elevator.core.model import Button
 from elevator.exam import report as reports
 from elevator.exam.report import as_json, line, load, printable, progress, summary, value_of, versus

@@ -48,14 +48,14 @@ def _no_time_passes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def place(bench: Bench, car: int, floor: int) -> None:
     now_us = bench.building.settle()
-    machine = bench.machine(car)
-    bench.building.change(car, evolve(machine, shaft=put(machine.shaft, floor, now_us // 1000), sensed=floor), now_us)
+    elevator = bench.elevator(car)
+    bench.building.change(car, evolve(elevator, shaft=put(elevator.shaft, floor, now_us // 1000), sensed=floor), now_us)
 
 
 def light(bench: Bench, car: int, button: Button, floor: int) -> None:
-    machine = bench.machine(car)
-    lamps = machine.lamps | evolve(Buttons(), **{button.name.lower(): 1 << floor})
-    bench.building.change(car, evolve(machine, lamps=lamps), bench.building.settle())
+    elevator = bench.elevator(car)
+    lamps = elevator.lamps | evolve(Buttons(), **{button.name.lower(): 1 << floor})
+    bench.building.change(car, evolve(elevator, lamps=lamps), bench.building.settle())
 
 
 def rehearse(test: Callable[[Bench], None], seed: int = 1) -> Result:
@@ -80,7 +80,7 @@ def test_no_car_stands_at_the_floor_of_a_press_that_it_could_serve(name: str, mo
         (group,) = (group for group in groups if panel in group)
         servers = [panel] if button is Button.CAB else group
         pressed.add(floor)
-        could_serve.extend(car for car in servers if bench.machine(car).sensed == floor)
+        could_serve.extend(car for car in servers if bench.elevator(car).sensed == floor)
         return press(bench, panel, button, floor, ms)
 
     monkeypatch.setattr(Bench, "press", press_and_note)
@@ -134,7 +134,7 @@ def test_call_may_stay_dark_only_if_one_of_the_given_cars_serves_it(
     def open_elsewhere(bench: Bench) -> None:
         bench.start()
         place(bench, 2, 1)
-        bench.building.change(2, evolve(bench.machine(2), door=True), bench.building.settle())
+        bench.building.change(2, evolve(bench.elevator(2), door=True), bench.building.settle())
         bench.expect_lit(bench.press(0, Button.UP, 1), [0, 1], 1.0, servers=servers)
 
     assert failed_rules(rehearse(open_elsewhere)) == failed

@@ -140,11 +140,11 @@ def test_controller_and_its_children_have_a_lower_priority_than_the_bench() -> N
 
 def test_door_may_open_for_a_call_at_the_floor_where_the_car_starts() -> None:
     def serve_at_the_start(bench: Bench) -> None:
-        floor = bench.machine(0).sensed
+        floor = bench.elevator(0).sensed
         assert floor is not None, "choose another seed"
         bench.run(CLEARED_BEFORE_OPEN_MS / 1000)
         bench.press(0, Button.CAB, floor)
-        bench.building.change(0, evolve(bench.machine(0), door=True), bench.building.settle())
+        bench.building.change(0, evolve(bench.elevator(0), door=True), bench.building.settle())
         check_stops(bench, 0)
 
     result = run(serve_at_the_start, subject("true"), evolve(setting(), seed=SEED_AT_A_FLOOR))
@@ -155,7 +155,7 @@ def test_door_may_open_for_a_call_at_the_floor_where_the_car_starts() -> None:
 def test_level_of_a_test_limits_the_level_of_its_checks(level: Level, verdict: Grade) -> None:
     def break_rules(bench: Bench) -> None:
         bench.building.change(
-            0, evolve(bench.machine(0), out=True), bench.building.settle()
+            0, evolve(bench.elevator(0), out=True), bench.building.settle()
         )  # The judge observes this event.
         bench.check(False, "G1", Level.MUST, "a call is served", "it is not")
 
@@ -228,7 +228,7 @@ def test_start_is_random_but_the_same_for_each_seed_and_test() -> None:
 
     def note(bench: Bench) -> None:
         bench.late_ms = 0
-        places.append((bench.machine(0).shaft.place, bench.rng.random()))
+        places.append((bench.elevator(0).shaft.place, bench.rng.random()))
 
     examined = subject("true")
     for seed in (1, 1, 2):

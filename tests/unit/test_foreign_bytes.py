@@ -16,9 +16,9 @@ from collections.abc import Iterator
 import pytest
 from attrs import evolve
 
-from elevator.building import elevator as machines
+from elevator.building import elevators
 from elevator.building.card_line import Card, apply_byte
-from elevator.building.elevator import Machine
+from elevator.building.elevators import SimulatedElevator
 from elevator.building.shaft import Shaft, put
 from elevator.core.act import Tasks, act
 from elevator.core.door import command
@@ -40,14 +40,14 @@ SAMPLES = bytes((0, 0x0A, 0x0D, 0x18, 0x24, 0x41, 0x4D, 0x54, 0x58, 0x5E, 0x64, 
 """Commands of every kind: reads, and writes to an unused pin, PWM, door, direction and lamps."""
 
 
-def at(floor: float) -> Machine:
-    return machines.machine(put(Shaft(4, 2000, 500), floor, 0))
+def at(floor: float) -> SimulatedElevator:
+    return elevators.new_elevator(put(Shaft(4, 2000, 500), floor, 0))
 
 
-def feed(card: Card, machine: Machine, stream: bytes) -> tuple[Card, Machine]:
+def feed(card: Card, elevator: SimulatedElevator, stream: bytes) -> tuple[Card, SimulatedElevator]:
     for byte in stream:
-        card, machine, _ = apply_byte(card, machine, byte, 0)
-    return card, machine
+        card, elevator, _ = apply_byte(card, elevator, byte, 0)
+    return card, elevator
 
 
 def disturbed() -> Iterator[tuple[Card, bool]]:
@@ -56,9 +56,9 @@ def disturbed() -> Iterator[tuple[Card, bool]]:
         yield Card(speed, down, 0, waits), door
 
 
-def matches(wanted: Outputs, speed: int, card: Card, machine: Machine) -> bool:
+def matches(wanted: Outputs, speed: int, card: Card, elevator: SimulatedElevator) -> bool:
     motor = card.speed == (speed if wanted.motor else 0) and (not wanted.motor or card.down == (wanted.motor < 0))
-    return motor and not card.awaits_speed and machine.door == wanted.door
+    return motor and not card.awaits_speed and elevator.door == wanted.door
 
 
 @pytest.mark.slow
@@ -67,20 +67,24 @@ def matches(wanted: Outputs, speed: int, card: Card, machine: Machine) -> bool:
 def test_one_sweep_restores_motor_and_door_from_any_state(wanted: Outputs, speed: int) -> None:
     assert wanted.door is not None
     every = sweeps(wanted, speed)
-    machine_of = {door: evolve(at(2), door=door) for door in (False, True)}
+    elevator_of = {door: evolve(at(2), door=door) for door in (False, True)}
     for sweep in every:
         # The foreign bytes arrive just before byte *begin* of a sweep. One more sweep follows.
         for begin in range(len(sweep)):
-            halfway = {feed(card, machine_of[door], sweep[begin:]) for card, door in disturbed()}
+            halfway = {feed(card, elevator_of[door], sweep[begin:]) for card, door in disturbed()}
             assert all(matches(wanted, speed, *feed(*state, every[0])) for state in halfway)
 
 
 @pytest.mark.parametrize("wanted", WANTED)
 def test_all_sweeps_together_restore_every_output(wanted: Outputs) -> None:
     for lamps in (Buttons(), Buttons(0b0111, 0b1110, 0b1111)):
-        machine = evolve(at(2), lamps=lamps, indicator=0, stop_lamp=not wanted.stop_lamp)
-        _, machine = feed(Card(), machine, b"".join(sweeps(wanted, 255)))
-        assert (machine.lamps, machine.indicator, machine.stop_lamp) == (wanted.lamps, wanted.floor, wanted.stop_lamp)
+        elevator = evolve(at(2), lamps=lamps, indicator=0, stop_lamp=not wanted.stop_lamp)
+        _, elevator = feed(Card(), elevator, b"".join(sweeps(wanted, 255)))
+        assert (elevator.lamps, elevator.indicator, elevator.stop_lamp) == (
+            wanted.lamps,
+            wanted.floor,
+            wanted.stop_lamp,
+        )
 
 
 def test_sweeps_repeat_only_known_outputs() -> None:
@@ -104,20 +108,20 @@ def test_first_byte_of_a_message_never_starts_the_motor(message: bytes) -> None:
     The first of the two makes the card expect a speed; the second starts the motor.
     """
     for pair in itertools.product(range(256), repeat=2) if message == io_card.HALT else [(0x54, 0x0D), (0x0D, 0x0D)]:
-        card, machine = feed(Card(), at(2), bytes(pair))
-        card_after, machine_after = feed(card, machine, message[:1])
+        card, elevator = feed(Card(), at(2), bytes(pair))
+        card_after, elevator_after = feed(card, elevator, message[:1])
         assert card_after.speed == (0 if card.awaits_speed else card.speed)
         assert not card_after.awaits_speed
-        assert machine_after.door == machine.door
+        assert elevator_after.door == elevator.door
 
 
 def test_halt_stops_the_motor_in_any_state_and_does_nothing_else() -> None:
     for card, door in disturbed():
-        machine = evolve(at(2), door=door)
-        after, machine_after = feed(card, machine, io_card.HALT)
+        elevator = evolve(at(2), door=door)
+        after, elevator_after = feed(card, elevator, io_card.HALT)
         assert after == evolve(card, speed=0, awaits_speed=False)
-        assert machine_after.door == door
-        seen = {feed(card, machine, io_card.HALT[:cut])[0].speed for cut in range(4)}
+        assert elevator_after.door == door
+        seen = {feed(card, elevator, io_card.HALT[:cut])[0].speed for cut in range(4)}
         assert seen <= {0, card.speed}
 
 
@@ -131,7 +135,7 @@ class Rig:
         self.port = CardPort(os.ttyname(self._slave), 255, sweep_ms=sweep_ms, has_tachometer=has_tachometer)
         self.wanted = wanted
         self.now_ms = 0
-        self.card, self.machine = Card(), at(floor)
+        self.card, self.elevator = Card(), at(floor)
         self.tachometer = 0
         self.delay_ms = 0
         self.steal_count = 0
@@ -178,10 +182,10 @@ class Rig:
 
     def is_restored(self) -> bool:
         """Report whether the card has the wanted outputs and the port has ended its halt."""
-        lit = (self.machine.lamps, self.machine.indicator) == (self.wanted.lamps, self.wanted.floor)
+        lit = (self.elevator.lamps, self.elevator.indicator) == (self.wanted.lamps, self.wanted.floor)
         inputs = self.inputs
         known = inputs is not None and not inputs.halted and inputs.confirmed.door_open == self.wanted.door
-        return known and lit and matches(self.wanted, 255, self.card, self.machine)
+        return known and lit and matches(self.wanted, 255, self.card, self.elevator)
 
     def close(self) -> None:
         self.port.release()
@@ -189,7 +193,7 @@ class Rig:
         os.close(self._slave)
 
     def _count(self, ms: int) -> None:
-        motor = self.machine.shaft.motor
+        motor = self.elevator.shaft.motor
         self.running_ms += ms * (motor is not Motor.STOP)
         self.stopped_ms += ms * (motor is Motor.STOP)
         self.wrong_way_ms += ms * (motor not in (Motor.STOP, self.wanted.motor))
@@ -201,7 +205,7 @@ class Rig:
         os.write(self._master, ready)
 
     def _execute(self) -> None:
-        self.machine, _ = machines.settle(self.machine, self.now_ms)
+        self.elevator, _ = elevators.settle(self.elevator, self.now_ms)
         try:
             received = os.read(self._master, 4096)
         except BlockingIOError:
@@ -214,7 +218,7 @@ class Rig:
 
     def _feed(self, stream: bytes) -> None:
         for byte in stream:
-            self.card, self.machine, reply = apply_byte(self.card, self.machine, byte, self.now_ms)
+            self.card, self.elevator, reply = apply_byte(self.card, self.elevator, byte, self.now_ms)
             if reply and byte == io_card.READ_TACHOMETER[0]:
                 reply = bytes((self.tachometer,))
             for each in reply:
@@ -271,7 +275,7 @@ def test_stopped_car_recovers_from_any_foreign_byte(rigs: list[Rig], phase: int)
 def test_moving_car_recovers_from_any_foreign_byte(rigs: list[Rig], phase: int, wanted: Outputs, stream: bytes) -> None:
     rig = make(rigs, wanted)
     for byte in stream:
-        rig.machine = machines.put(rig.machine, 1.5, rig.now_ms)
+        rig.elevator = elevators.put(rig.elevator, 1.5, rig.now_ms)
         rig.stopped_ms = rig.wrong_way_ms = 0
         rig.interfere(bytes((byte,)), phase)
         rig.recover(200)
@@ -325,7 +329,7 @@ def test_port_recovers_from_one_second_of_foreign_bytes(rigs: list[Rig], wanted:
     for _ in range(1000):
         rig.interfere(rng.randbytes(rng.choice((0, 1, 9))), rng.randrange(15))
         rig.run(1)
-    rig.machine = machines.put(rig.machine, 1.5, rig.now_ms)
+    rig.elevator = elevators.put(rig.elevator, 1.5, rig.now_ms)
     rig.run(1500)
     assert rig.is_restored()
     assert len(rig.port.news) <= 6
@@ -336,7 +340,7 @@ def test_port_recovers_from_one_second_of_foreign_bytes(rigs: list[Rig], wanted:
 @pytest.mark.parametrize("wanted", WANTED)
 def test_late_reply_halts_the_motor_and_is_then_decoded(rigs: list[Rig], wanted: Outputs, late_ms: int) -> None:
     rig = make(rigs, wanted, 1.5)
-    rig.machine = machines.press(rig.machine, Button.CAB, 0, rig.now_ms + 30)
+    rig.elevator = elevators.press(rig.elevator, Button.CAB, 0, rig.now_ms + 30)
     rig.delay_ms = late_ms
     rig.run(SWEEP_MS + 1)
     rig.delay_ms = 0
@@ -368,7 +372,7 @@ def test_port_on_a_slow_adapter_misses_no_press_and_moves_the_car(rigs: list[Rig
     for phase_ms in range(0, 300, 7):
         rig.seen.clear()
         rig.run(phase_ms)
-        rig.machine = machines.press(rig.machine, Button.CAB, 2, rig.now_ms + 200)
+        rig.elevator = elevators.press(rig.elevator, Button.CAB, 2, rig.now_ms + 200)
         rig.run(200 + late_ms)
         assert any(each is not None and each.pressed.cab & 4 for each in rig.seen)
         assert None not in rig.seen

@@ -3,8 +3,7 @@
 import pytest
 from attrs import evolve
 
-from elevator.building import elevator as machines
-from elevator.building import protocol
+from elevator.building import elevators, protocol
 from elevator.building.shaft import Shaft, put
 from elevator.core.model import NEVER_MS, Button, Buttons, Confirmed, Inputs, Motor, Outputs
 from elevator.hardware.elevator_server import ServerCodec, changes, sweep
@@ -18,12 +17,12 @@ class Panel:
     """A client and a simulated panel that replies at once."""
 
     def __init__(self, first_reply_ms: int = FRESH_MS) -> None:
-        self.machine = machines.machine(put(Shaft(FLOORS), 2, 0))
+        self.elevator = elevators.new_elevator(put(Shaft(FLOORS), 2, 0))
         self.client = PanelClient(ServerCodec(FLOORS), first_reply_ms)
 
     def execute(self, messages: bytes) -> bytes:
-        answer = protocol.answer(self.machine, messages, 0)
-        self.machine = answer.machine
+        answer = protocol.answer(self.elevator, messages, 0)
+        self.elevator = answer.elevator
         return answer.replies
 
     def is_current(self) -> bool:
@@ -41,7 +40,7 @@ def panel() -> Panel:
 
 
 def test_reply_is_decoded_when_its_last_byte_arrives(panel: Panel) -> None:
-    panel.machine = machines.press(panel.machine, Button.CAB, 3, None)
+    panel.elevator = elevators.press(panel.elevator, Button.CAB, 3, None)
     reply = panel.execute(panel.client.ask(10))
     for byte in reply[:-1]:
         assert panel.client.receive(bytes((byte,)), 11) is Receipt.PARTIAL

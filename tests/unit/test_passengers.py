@@ -9,10 +9,9 @@ from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from elevator.building import elevator as machines
-from elevator.building import passengers
+from elevator.building import elevators, passengers
 from elevator.building import shaft as physics
-from elevator.building.elevator import Machine
+from elevator.building.elevators import SimulatedElevator
 from elevator.building.passengers import (
     BOARDING_MS,
     LAMP_DELAY_MS,
@@ -37,10 +36,10 @@ UP_FROM_1 = Trip(number=0, at_ms=1000, panel=0, origin=1, destination=3)
 CALL = PanelPress(0, Button.UP, 1)
 
 
-def car(floor: float, door: bool = False, up: int = 0, down: int = 0, cab: int = 0) -> Machine:
+def car(floor: float, door: bool = False, up: int = 0, down: int = 0, cab: int = 0) -> SimulatedElevator:
     """Return an elevator with its car at *floor*. *up*, *down* and *cab* are masks of lit lamps."""
-    machine = machines.machine(physics.put(Shaft(FLOORS), floor, 0))
-    return evolve(machine, door=door, lamps=Buttons(up, down, cab))
+    elevator = elevators.new_elevator(physics.put(Shaft(FLOORS), floor, 0))
+    return evolve(elevator, door=door, lamps=Buttons(up, down, cab))
 
 
 def one(trip: Trip = UP_FROM_1) -> Crowd:
@@ -48,7 +47,7 @@ def one(trip: Trip = UP_FROM_1) -> Crowd:
     return Crowd(evolve(TRAFFIC, until_ms=0), trip)
 
 
-def run(crowd: Crowd, moments: Iterable[tuple[int, list[Machine]]]) -> tuple[Crowd, list[PanelPress]]:
+def run(crowd: Crowd, moments: Iterable[tuple[int, list[SimulatedElevator]]]) -> tuple[Crowd, list[PanelPress]]:
     """Step *crowd* at each (time, elevators) of *moments*. Return the new crowd and all presses."""
     pressed: list[PanelPress] = []
     for now_ms, seen in moments:
@@ -57,7 +56,7 @@ def run(crowd: Crowd, moments: Iterable[tuple[int, list[Machine]]]) -> tuple[Cro
     return crowd, pressed
 
 
-def after(crowd: Crowd, *moments: tuple[int, list[Machine]]) -> tuple[Passenger, list[PanelPress]]:
+def after(crowd: Crowd, *moments: tuple[int, list[SimulatedElevator]]) -> tuple[Passenger, list[PanelPress]]:
     """Step *crowd* like `run`. Return its only passenger, who must still be present, and all presses."""
     crowd, pressed = run(crowd, moments)
     (passenger,) = crowd.present
@@ -259,7 +258,7 @@ def test_every_trip_is_valid_and_reproducible(traffic: PassengerFlow, number: in
 
 
 @st.composite
-def buildings(draw: st.DrawFn) -> list[Machine]:
+def buildings(draw: st.DrawFn) -> list[SimulatedElevator]:
     """Draw the states of two elevators."""
     bits = st.integers(0, 2**FLOORS - 1)
     floor = st.sampled_from([0, 0.5, 1, 1.5, 2, 2.5, 3])
@@ -269,14 +268,14 @@ def buildings(draw: st.DrawFn) -> list[Machine]:
 @settings(max_examples=50)
 @given(st.lists(st.tuples(st.integers(0, 3000), buildings()), max_size=40), st.integers())
 def test_no_passenger_is_lost_and_only_existing_buttons_are_pressed(
-    story: list[tuple[int, list[Machine]]], seed: int
+    story: list[tuple[int, list[SimulatedElevator]]], seed: int
 ) -> None:
     crowd = passengers.crowd(evolve(TRAFFIC, seed=seed))
     now_ms = 0
     for wait, seen in story:
         now_ms += wait
         crowd, presses = passengers.step(crowd, seen, now_ms)
-        exist = machines.buttons(FLOORS)
+        exist = elevators.buttons(FLOORS)
         assert all(mask(exist, press.button) >> press.floor & 1 for press in presses)
         assert crowd.next_trip is not None
         assert crowd.next_trip.at_ms > now_ms

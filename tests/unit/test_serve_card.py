@@ -15,7 +15,7 @@ from lab import PATIENCE_S, PROGRAM, comm, free_port, processes_of
 
 from elevator.building.building import Building, open_building
 from elevator.building.card_line import CardLine
-from elevator.building.elevator import Machine
+from elevator.building.elevators import SimulatedElevator
 from elevator.building.shaft import Shaft, put
 from elevator.cli.serve_card import Wanted, answer, apply
 from elevator.core.model import Button, Buttons, Inputs, Motor, Outputs
@@ -84,8 +84,8 @@ class Served:
         self.wait(lambda: "answers" in self.log())
 
     @property
-    def machine(self) -> Machine:
-        return self.built.servers[0].machine
+    def elevator(self) -> SimulatedElevator:
+        return self.built.servers[0].elevator
 
     def log(self) -> str:
         return self._log.read_text()
@@ -136,9 +136,9 @@ def test_client_reads_inputs_and_writes_outputs(served: Served) -> None:
         assert served.ask(client, bytes((10, 0, 0, 0)), 4) == bytes((10, 0, 0, 0))
         client.sendall(bytes((2, 2)))  # one message in two pieces
         client.sendall(bytes((3, 1)))
-        served.wait(lambda: served.machine.lamps == Buttons(cab=0b1000))
+        served.wait(lambda: served.elevator.lamps == Buttons(cab=0b1000))
         client.sendall(bytes((1, 255, 1, 77)))
-        served.wait(lambda: served.machine.shaft.motor is Motor.DOWN)
+        served.wait(lambda: served.elevator.shaft.motor is Motor.DOWN)
         assert served.line.card.speed == 77
 
 
@@ -155,13 +155,13 @@ def test_read_after_a_door_command_waits_until_the_door_has_changed(served: Serv
     with served.connect() as client:
         for door in (1, 0):
             assert served.ask(client, bytes((4, door, 0, 0, 7, 0, 0, 0)), 4) == bytes((7, 1, 2, 0))
-            assert served.machine.door == door
+            assert served.elevator.door == door
             client.sendall(bytes((4, 1 - door, 0, 0, 7, 0, 0, 0)))
             # The simulated card does not run, so no reply can arrive.
             with selectors.DefaultSelector() as waiting:
                 waiting.register(client, selectors.EVENT_READ)
                 assert not waiting.select(0.1)
-            served.wait(lambda door=door: served.machine.door != door)  # type: ignore[misc]
+            served.wait(lambda door=door: served.elevator.door != door)  # type: ignore[misc]
             assert served.ask(client, b"", 4) == bytes((7, 1, 2, 0))
 
 
@@ -169,33 +169,33 @@ def test_read_after_a_stop_command_waits_until_the_motor_has_stopped(served: Ser
     with served.connect() as client:
         for motor in (Motor.STOP, Motor.UP):
             assert served.ask(client, bytes((1, motor, 0, 0, 9, 0, 0, 0)), 4) == bytes((9, 0, 0, 0))
-            assert served.machine.shaft.motor is motor
+            assert served.elevator.shaft.motor is motor
         client.sendall(bytes((1, 0, 0, 0, 9, 0, 0, 0)))
         with selectors.DefaultSelector() as waiting:
             waiting.register(client, selectors.EVENT_READ)
             assert not waiting.select(0.1)
-        served.wait(lambda: served.machine.shaft.motor is Motor.STOP)
+        served.wait(lambda: served.elevator.shaft.motor is Motor.STOP)
         assert served.ask(client, b"", 4) == bytes((9, 0, 0, 0))
 
 
 def test_motor_stops_when_the_client_disconnects_and_the_next_client_is_served(served: Served) -> None:
     with served.connect() as first, served.connect() as second:
         first.sendall(bytes((1, 1, 0, 0, 2, 2, 0, 1)))
-        served.wait(lambda: served.machine.shaft.motor is Motor.UP and served.machine.lamps.cab == 1)
+        served.wait(lambda: served.elevator.shaft.motor is Motor.UP and served.elevator.lamps.cab == 1)
         first.close()
-        served.wait(lambda: served.machine.shaft.motor is Motor.STOP)
+        served.wait(lambda: served.elevator.shaft.motor is Motor.STOP)
         assert served.ask(second, bytes((8, 0, 0, 0)), 4) == bytes((8, 0, 0, 0))
-        assert served.machine.lamps.cab == 1
+        assert served.elevator.lamps.cab == 1
 
 
 @pytest.mark.rule("C12")
 def test_motor_stops_when_the_worker_is_killed(served: Served) -> None:
     with served.connect() as client:
         client.sendall(bytes((1, 1, 0, 0)))
-        served.wait(lambda: served.machine.shaft.motor is Motor.UP)
+        served.wait(lambda: served.elevator.shaft.motor is Motor.UP)
         (worker,) = [pid for pid in processes_of(served.process.pid) if comm(pid) == "elevator:worker"]
         os.kill(worker, signal.SIGKILL)
-        served.wait(lambda: served.machine.shaft.motor is Motor.STOP)
+        served.wait(lambda: served.elevator.shaft.motor is Motor.STOP)
     served.wait(lambda: served.log().count("answers") == 2)
     with served.connect() as client:
         assert served.ask(client, bytes((9, 0, 0, 0)), 4) == bytes((9, 0, 0, 0))
@@ -204,12 +204,12 @@ def test_motor_stops_when_the_worker_is_killed(served: Served) -> None:
 def test_garbled_reply_halts_the_motor_until_replies_are_valid_again(served: Served) -> None:
     with served.connect() as client:
         client.sendall(bytes((1, 1, 0, 0)))
-        served.wait(lambda: served.machine.shaft.motor is Motor.UP)
+        served.wait(lambda: served.elevator.shaft.motor is Motor.UP)
         port = os.open(served.line.path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
         os.write(port, b"\xff")
         os.close(port)
-        served.wait(lambda: served.machine.shaft.motor is Motor.STOP)
-        served.wait(lambda: served.machine.shaft.motor is Motor.UP)
+        served.wait(lambda: served.elevator.shaft.motor is Motor.STOP)
+        served.wait(lambda: served.elevator.shaft.motor is Motor.UP)
         assert served.ask(client, bytes((9, 0, 0, 0)), 4) == bytes((9, 0, 0, 0))
         assert "client disconnected" not in served.log()
 
@@ -217,12 +217,12 @@ def test_garbled_reply_halts_the_motor_until_replies_are_valid_again(served: Ser
 def test_client_is_disconnected_and_motor_stopped_when_the_card_is_lost(served: Served) -> None:
     with served.connect() as client:
         client.sendall(bytes((1, 1, 0, 0)))
-        served.wait(lambda: served.machine.shaft.motor is Motor.UP)
+        served.wait(lambda: served.elevator.shaft.motor is Motor.UP)
         served.line.unplug()
         served.wait(lambda: "client disconnected: the card is lost" in served.log())
         assert client.recv(1) == b""
     served.line.plug()
-    served.wait(lambda: served.machine.shaft.motor is Motor.STOP)
+    served.wait(lambda: served.elevator.shaft.motor is Motor.STOP)
 
 
 def test_frequent_reconnects_do_not_flood_the_log(served: Served) -> None:
@@ -246,8 +246,8 @@ def test_node_can_use_serve_card_as_its_elevator_server(served: Served) -> None:
 
     served.wait(lambda: read() == Inputs(floor=2))
     port.write(Outputs(door=True, lamps=Buttons(down=0b1000), floor=2))
-    served.wait(lambda: read() is not None and served.machine.door and served.machine.indicator == 2)
-    assert served.machine.lamps == Buttons(down=0b1000)
+    served.wait(lambda: read() is not None and served.elevator.door and served.elevator.indicator == 2)
+    assert served.elevator.lamps == Buttons(down=0b1000)
     port.stop()
 
 

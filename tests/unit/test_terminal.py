@@ -22,10 +22,10 @@ from hypothesis import strategies as st
 from lab import free_port
 from rich.cells import cell_len
 
-from elevator.building import elevator as machines
+from elevator.building import elevators
 from elevator.building import shaft as physics
 from elevator.building.building import Building, open_building
-from elevator.building.elevator import Machine
+from elevator.building.elevators import SimulatedElevator
 from elevator.building.keyboard import Keys
 from elevator.building.shaft import Shaft
 from elevator.building.terminal import handle_key, split_keys
@@ -38,14 +38,14 @@ PATIENCE_S = 30.0
 KEYS = Keys()
 
 
-def car(floors: int = 4, floor: float = 1, motor: Motor = Motor.STOP) -> Machine:
+def car(floors: int = 4, floor: float = 1, motor: Motor = Motor.STOP) -> SimulatedElevator:
     shaft = physics.command(physics.put(Shaft(floors), floor, 0), motor, 0)
-    return evolve(machines.machine(shaft), lamps=Buttons(1, 2, 4))
+    return evolve(elevators.new_elevator(shaft), lamps=Buttons(1, 2, 4))
 
 
-def picture(machine: Machine, now_ms: int = 0) -> list[str]:
+def picture(elevator: SimulatedElevator, now_ms: int = 0) -> list[str]:
     return draw(
-        [PanelPicture(machine, 15657, client=True, changes=43)], 0, ["a note"], Appearance(), now_ms, 100, 40
+        [PanelPicture(elevator, 15657, client=True, changes=43)], 0, ["a note"], Appearance(), now_ms, 100, 40
     ).plain.split("\n")
 
 
@@ -53,8 +53,8 @@ def picture(machine: Machine, now_ms: int = 0) -> list[str]:
 
 
 def test_picture_shows_the_state_of_car_and_panel() -> None:
-    machine = evolve(car(), indicator=1, door=True, stop_lamp=True, obstructed=True)
-    lines = picture(machine)
+    elevator = evolve(car(), indicator=1, door=True, stop_lamp=True, obstructed=True)
+    lines = picture(elevator)
     assert "port 15657" in lines[1]
     assert "connected" in lines[1]
     assert [line[13:].split("│")[0].rstrip() for line in lines[1:6]] == [
@@ -73,9 +73,9 @@ def test_picture_shows_motion_and_faults() -> None:
     up, down = car(motor=Motor.UP), car(motor=Motor.DOWN)
     assert picture(up)[1].index("#>") < picture(up, 1250)[1].index("#>") < picture(up, 2500)[1].index("#>")
     assert "<#" in picture(down)[1]
-    out, _ = machines.settle(down, 100_000)
+    out, _ = elevators.settle(down, 100_000)
     assert "OUT" in picture(out, 100_000)[2]
-    assert "no power" in picture(machines.power(car(), False, 0))[2]
+    assert "no power" in picture(elevators.power(car(), False, 0))[2]
 
 
 @given(st.integers(2, 64), st.integers(1, 64), st.integers(0, 63), st.integers(1, 300), st.integers(1, 120))
@@ -108,10 +108,10 @@ def building() -> Iterator[Building]:
     opened.close()
 
 
-def after(building: Building, keys: str) -> Machine:
+def after(building: Building, keys: str) -> SimulatedElevator:
     for key in keys:
         handle_key(building, 0, key, KEYS)
-    return building.servers[0].machine
+    return building.servers[0].elevator
 
 
 @pytest.mark.parametrize(
@@ -138,16 +138,16 @@ def test_key_presses_its_button_and_capital_letter_holds_it_down(
 
 @pytest.mark.parametrize("key", ["r", "g", "b", "qw", "\x1b[A", "Ω", "\x00", "", "1"])
 def test_keys_without_a_button_do_nothing(building: Building, key: str) -> None:
-    before = building.servers[0].machine.presses
+    before = building.servers[0].elevator.presses
     handle_key(building, 0, key, KEYS)
-    assert building.servers[0].machine.presses == before
+    assert building.servers[0].elevator.presses == before
     assert building.history.next_event == 0
 
 
 def test_keys_control_stop_obstruction_and_motor(building: Building) -> None:
     pressed = after(building, "p")
     assert pressed.stop
-    later, _ = machines.settle(pressed, (pressed.stop_until_ms or 0))
+    later, _ = elevators.settle(pressed, (pressed.stop_until_ms or 0))
     assert not later.stop
     held = after(building, "P")
     assert (held.stop, held.stop_until_ms) == (True, None)
@@ -157,8 +157,8 @@ def test_keys_control_stop_obstruction_and_motor(building: Building) -> None:
     assert after(building, "9").shaft.motor == Motor.UP
     assert after(building, "8").shaft.motor == Motor.STOP
     assert after(building, "7").shaft.motor == Motor.DOWN
-    out = physics.at(evolve(building.servers[0].machine.shaft, place=-1), 0)
-    building.servers[0].machine = evolve(machines.machine(out), out=True)
+    out = physics.at(evolve(building.servers[0].elevator.shaft, place=-1), 0)
+    building.servers[0].elevator = evolve(elevators.new_elevator(out), out=True)
     back = after(building, "0")
     assert (back.sensed, back.shaft.motor) == (0, Motor.STOP)
 
@@ -167,9 +167,9 @@ def test_key_with_several_functions_executes_all(building: Building) -> None:
     handle_key(
         building, 0, "x", Keys(up="xx", cab="x", stop="x", obstruction="x", motor_up="x", motor_down="x", inbounds="x")
     )
-    machine = building.servers[0].machine
-    assert [press[:2] for press in machine.presses] == [(Button.UP, 0), (Button.CAB, 0)]
-    assert (machine.stop, machine.obstructed, machine.shaft.motor) == (True, True, Motor.DOWN)
+    elevator = building.servers[0].elevator
+    assert [press[:2] for press in elevator.presses] == [(Button.UP, 0), (Button.CAB, 0)]
+    assert (elevator.stop, elevator.obstructed, elevator.shaft.motor) == (True, True, Motor.DOWN)
 
 
 def test_configured_keys_are_used(building: Building) -> None:
@@ -177,9 +177,9 @@ def test_configured_keys_are_used(building: Building) -> None:
     handle_key(building, 1, "c", keys)
     handle_key(building, 1, "Q", keys)
     handle_key(building, 1, "å", keys)
-    machine = building.servers[1].machine
-    assert mask(machines.pressed(machine), Button.UP) == 4
-    assert (machine.stop, machine.obstructed) == (True, True)
+    elevator = building.servers[1].elevator
+    assert mask(elevators.pressed(elevator), Button.UP) == 4
+    assert (elevator.stop, elevator.obstructed) == (True, True)
 
 
 @given(st.text())

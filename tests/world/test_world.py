@@ -15,7 +15,7 @@ from elevator.core.model import NEVER_MS, Button, Park, Policy
 from elevator.core.model import Fault as CarFault
 from elevator.core.node import Node
 from elevator.simulation import campaign
-from elevator.simulation.events import MachineChanged, ProgramEnded, TurnTaken
+from elevator.simulation.events import ElevatorChanged, ProgramEnded, TurnTaken
 from elevator.simulation.faults import FaultKind, InjectedFault, Plan, Point, Press, describe
 from elevator.simulation.plans import plan
 from elevator.simulation.world import AGREE_MS, World
@@ -230,11 +230,11 @@ def test_turn_is_published_before_the_lamp_changes_that_it_causes() -> None:
     follows_turn = []
     world.subscribe(TurnTaken, lambda event: last_turn_ms.update({event.node: world.now_ms}))
 
-    def note(event: MachineChanged) -> None:
+    def note(event: ElevatorChanged) -> None:
         if event.before.lamps != event.after.lamps:
             follows_turn.append(last_turn_ms[event.node] == world.now_ms)
 
-    world.subscribe(MachineChanged, note)
+    world.subscribe(ElevatorChanged, note)
     world.run()
     assert len(follows_turn) > 5
     assert all(follows_turn)

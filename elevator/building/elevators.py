@@ -1,11 +1,11 @@
-"""One simulated elevator: a car in its shaft, its panel, and the events that report changes. Pure functions.
+"""Simulated elevators: a car in its shaft, its panel, and the events that report changes. Pure functions.
 
 Rules:
 - Unsafe commands, such as opening the door between floors, are executed as by real hardware. `Counters` counts them.
 - Bad requests are counted and ignored: see protocol.py.
-- Before changing a `Machine`, the caller must `settle` it: advance it to the current time. So the time of each event is
+- Before changing an elevator, the caller must `settle` it: advance it to the current time. So the time of each event is
   exact even if the caller is late.
-- `changes` derives the events by comparing two states of a machine, so no code path can forget to report a change.
+- `changes` derives the events by comparing two states of an elevator, so no code path can forget to report a change.
 """
 
 from collections.abc import Iterator, Sequence
@@ -73,7 +73,7 @@ class Counters:
 
 
 @frozen
-class Machine:
+class SimulatedElevator:
     """The state of one simulated elevator: shaft, car and panel."""
 
     shaft: Shaft
@@ -96,10 +96,10 @@ class Machine:
     """Description of the last bad request; empty if there was none."""
 
 
-def machine(shaft: Shaft) -> Machine:
+def new_elevator(shaft: Shaft) -> SimulatedElevator:
     """Return an elevator in *shaft* with all lamps off and no button pressed."""
     now = shaft.since_ms
-    return Machine(shaft, sensed=physics.sensor(shaft, now), out=physics.is_out(shaft, now))
+    return SimulatedElevator(shaft, sensed=physics.sensor(shaft, now), out=physics.is_out(shaft, now))
 
 
 def misbehaviour(counts: Counters) -> int:
@@ -113,105 +113,105 @@ def buttons(floors: int) -> Buttons:
     return Buttons(every >> 1, every & ~1, every)
 
 
-def pressed(machine: Machine) -> Buttons:
+def pressed(elevator: SimulatedElevator) -> Buttons:
     """Return the buttons that were down at the last `settle`."""
     masks = [0, 0, 0]
-    for press in machine.presses:
+    for press in elevator.presses:
         masks[press.button] |= 1 << press.floor
     return Buttons(*masks)
 
 
-def wake_at_ms(machine: Machine) -> int | None:
+def wake_at_ms(elevator: SimulatedElevator) -> int | None:
     """Return when the elevator next changes without external input; None if never."""
-    times = [press.until_ms for press in machine.presses if press.until_ms is not None]
-    if machine.stop_until_ms is not None:
-        times.append(machine.stop_until_ms)
-    if (change := physics.next_change_ms(machine.shaft)) is not None:
+    times = [press.until_ms for press in elevator.presses if press.until_ms is not None]
+    if elevator.stop_until_ms is not None:
+        times.append(elevator.stop_until_ms)
+    if (change := physics.next_change_ms(elevator.shaft)) is not None:
         times.append(change)
     return min(times, default=None)
 
 
-def settle(machine: Machine, now_ms: int) -> tuple[Machine, tuple[Event, ...]]:
-    """Advance *machine* to *now_ms*: move the car and end presses. Return the new machine and the events."""
+def settle(elevator: SimulatedElevator, now_ms: int) -> tuple[SimulatedElevator, tuple[Event, ...]]:
+    """Advance *elevator* to *now_ms*: move the car and end presses. Return the new elevator and the events."""
     events: list[Event] = []
-    while (wake := wake_at_ms(machine)) is not None and wake <= now_ms:
-        later = _at(machine, wake)
-        events += changes(machine, later, wake)
-        machine = later
-    return machine, tuple(events)
+    while (wake := wake_at_ms(elevator)) is not None and wake <= now_ms:
+        later = _at(elevator, wake)
+        events += changes(elevator, later, wake)
+        elevator = later
+    return elevator, tuple(events)
 
 
-def _at(machine: Machine, now_ms: int) -> Machine:
-    """Return *machine* advanced to *now_ms*. Requires that no change is due before *now_ms*."""
-    shaft = physics.at(machine.shaft, now_ms)
+def _at(elevator: SimulatedElevator, now_ms: int) -> SimulatedElevator:
+    """Return *elevator* advanced to *now_ms*. Requires that no change is due before *now_ms*."""
+    shaft = physics.at(elevator.shaft, now_ms)
     out = physics.is_out(shaft, now_ms)
-    counts = machine.counts
-    if out and not machine.out:
+    counts = elevator.counts
+    if out and not elevator.out:
         counts = evolve(counts, out_of_bounds=counts.out_of_bounds + 1)
-    presses = tuple(press for press in machine.presses if press.until_ms is None or press.until_ms > now_ms)
-    machine = evolve(
-        machine, shaft=shaft, sensed=physics.sensor(shaft, now_ms), out=out, counts=counts, presses=presses
+    presses = tuple(press for press in elevator.presses if press.until_ms is None or press.until_ms > now_ms)
+    elevator = evolve(
+        elevator, shaft=shaft, sensed=physics.sensor(shaft, now_ms), out=out, counts=counts, presses=presses
     )
-    if machine.stop_until_ms is not None and machine.stop_until_ms <= now_ms:
-        machine = hold_stop(machine, False)
-    return machine
+    if elevator.stop_until_ms is not None and elevator.stop_until_ms <= now_ms:
+        elevator = hold_stop(elevator, False)
+    return elevator
 
 
-def press(machine: Machine, button: Button, floor: int, until_ms: int | None) -> Machine:
+def press(elevator: SimulatedElevator, button: Button, floor: int, until_ms: int | None) -> SimulatedElevator:
     """Press a button until *until_ms* (None: until `release`). If it is already down, the later end applies."""
-    assert mask(buttons(machine.shaft.floors), button) >> floor & 1
-    others = tuple(each for each in machine.presses if each[:2] != (button, floor))
-    ends = [until_ms, *(each.until_ms for each in machine.presses if each[:2] == (button, floor))]
+    assert mask(buttons(elevator.shaft.floors), button) >> floor & 1
+    others = tuple(each for each in elevator.presses if each[:2] != (button, floor))
+    ends = [until_ms, *(each.until_ms for each in elevator.presses if each[:2] == (button, floor))]
     longest = None if None in ends else max(end for end in ends if end is not None)
-    return evolve(machine, presses=(*others, ButtonPress(button, floor, longest)))
+    return evolve(elevator, presses=(*others, ButtonPress(button, floor, longest)))
 
 
-def release(machine: Machine, button: Button, floor: int) -> Machine:
+def release(elevator: SimulatedElevator, button: Button, floor: int) -> SimulatedElevator:
     """Release a button, even if it is held."""
-    return evolve(machine, presses=tuple(each for each in machine.presses if each[:2] != (button, floor)))
+    return evolve(elevator, presses=tuple(each for each in elevator.presses if each[:2] != (button, floor)))
 
 
-def press_stop(machine: Machine, until_ms: int) -> Machine:
+def press_stop(elevator: SimulatedElevator, until_ms: int) -> SimulatedElevator:
     """Press the stop button until *until_ms*. Do nothing if it is already down."""
-    return machine if machine.stop else evolve(machine, stop=True, stop_until_ms=until_ms)
+    return elevator if elevator.stop else evolve(elevator, stop=True, stop_until_ms=until_ms)
 
 
-def hold_stop(machine: Machine, held: bool) -> Machine:
-    return evolve(machine, stop=held, stop_until_ms=None)
+def hold_stop(elevator: SimulatedElevator, held: bool) -> SimulatedElevator:
+    return evolve(elevator, stop=held, stop_until_ms=None)
 
 
-def power(machine: Machine, powered: bool, now_ms: int) -> Machine:
+def power(elevator: SimulatedElevator, powered: bool, now_ms: int) -> SimulatedElevator:
     """Switch the motor's power on or off."""
-    return _at(evolve(machine, shaft=physics.power(machine.shaft, powered, now_ms)), now_ms)
+    return _at(evolve(elevator, shaft=physics.power(elevator.shaft, powered, now_ms)), now_ms)
 
 
-def put(machine: Machine, floor: float, now_ms: int) -> Machine:
+def put(elevator: SimulatedElevator, floor: float, now_ms: int) -> SimulatedElevator:
     """Place the car at height *floor*, from 0 to floors - 1, even if the car is out of bounds."""
-    return _at(evolve(machine, shaft=physics.put(physics.put_back(machine.shaft, now_ms), floor, now_ms)), now_ms)
+    return _at(evolve(elevator, shaft=physics.put(physics.put_back(elevator.shaft, now_ms), floor, now_ms)), now_ms)
 
 
-def put_back(machine: Machine, now_ms: int) -> Machine:
+def put_back(elevator: SimulatedElevator, now_ms: int) -> SimulatedElevator:
     """Move a car that is out of bounds to the nearest floor and stop its motor."""
-    return _at(evolve(machine, shaft=physics.put_back(machine.shaft, now_ms)), now_ms)
+    return _at(evolve(elevator, shaft=physics.put_back(elevator.shaft, now_ms)), now_ms)
 
 
-def disconnect(machine: Machine, now_ms: int) -> Machine:
+def disconnect(elevator: SimulatedElevator, now_ms: int) -> SimulatedElevator:
     """Stop the motor because the client disconnected. Lamps and door do not change."""
-    return _at(evolve(machine, shaft=physics.command(machine.shaft, Motor.STOP, now_ms)), now_ms)
+    return _at(evolve(elevator, shaft=physics.command(elevator.shaft, Motor.STOP, now_ms)), now_ms)
 
 
-def reject_incomplete(machine: Machine, length: int, now_ms: int) -> tuple[Machine, Event]:
-    """Count an incomplete message of *length* bytes as a bad request. Return the new machine and the event."""
-    return reject(machine, [f"incomplete message ({length} of {MESSAGE} bytes)"], now_ms)
+def reject_incomplete(elevator: SimulatedElevator, length: int, now_ms: int) -> tuple[SimulatedElevator, Event]:
+    """Count an incomplete message of *length* bytes as a bad request. Return the new elevator and the event."""
+    return reject(elevator, [f"incomplete message ({length} of {MESSAGE} bytes)"], now_ms)
 
 
-def reject(machine: Machine, bad: Sequence[str], now_ms: int) -> tuple[Machine, Event]:
-    """Count one bad request for each description in *bad*. Return the new machine and an event with the last one."""
-    counts = evolve(machine.counts, bad_requests=machine.counts.bad_requests + len(bad))
-    return evolve(machine, counts=counts, last_bad=bad[-1]), Event(now_ms, EventKind.BAD, bad[-1])
+def reject(elevator: SimulatedElevator, bad: Sequence[str], now_ms: int) -> tuple[SimulatedElevator, Event]:
+    """Count one bad request for each description in *bad*. Return the new elevator and an event with the last one."""
+    counts = evolve(elevator.counts, bad_requests=elevator.counts.bad_requests + len(bad))
+    return evolve(elevator, counts=counts, last_bad=bad[-1]), Event(now_ms, EventKind.BAD, bad[-1])
 
 
-def changes(old: Machine, new: Machine, now_ms: int) -> list[Event]:
+def changes(old: SimulatedElevator, new: SimulatedElevator, now_ms: int) -> list[Event]:
     """Return the differences between *old* and *new* as events with the time *now_ms*."""
     events = [
         Event(now_ms, kind, value)
