@@ -1,7 +1,7 @@
 """The interface of a test: through the bench it acts on the group, waits, and checks.
 
 All times are in milliseconds since the start of the test. While a test waits, the bench moves the cars, answers the
-controllers, forwards their datagrams and judges their conduct.
+controllers, forwards their datagrams and passes all events to the judge.
 """
 
 import random
@@ -14,9 +14,9 @@ from elevator.building.building import Building
 from elevator.building.occupied_building import OccupiedBuilding
 from elevator.building.passengers import PassengerFlow, Profile, Tally, tally
 from elevator.core.model import Button, Buttons
-from elevator.exam.conduct import TOLERANCE_MS, ConductJudge
 from elevator.exam.controllers import Controllers
 from elevator.exam.group import ControllerGroup, PressedCall
+from elevator.exam.judge import TOLERANCE_MS, Judge
 from elevator.exam.results import CarEvent, Check, Figure, Grade, Level, Timeline
 from elevator.exam.switch import EthernetSwitch
 
@@ -84,7 +84,7 @@ class Bench(ControllerGroup):
         self._figures: list[Figure] = []
         self.remarks: list[str] = []
         self.recording.observers.append(self._observe)
-        self._judge = ConductJudge(self.start_floors)
+        self._judge = Judge(self.start_floors)
         self._each_turn: Callable[[], object] = lambda: None
 
     # Time

@@ -4,7 +4,7 @@ from elevator.building.elevators import EventKind, buttons
 from elevator.core.call_set import mask
 from elevator.core.model import Button, bits
 from elevator.exam.bench import Bench, ExamTest
-from elevator.exam.conduct import CLEARED_BEFORE_OPEN_MS, MAX_OPEN_MS, MIN_OPEN_MS, TOLERANCE_MS
+from elevator.exam.judge import CLEARED_BEFORE_OPEN_MS, MAX_OPEN_MS, MIN_OPEN_MS, TOLERANCE_MS
 from elevator.exam.results import Level
 
 LAMP_S = 1.0

@@ -14,9 +14,9 @@ from lab import free_port
 from elevator.building.control import Refused
 from elevator.core.model import Button
 from elevator.exam.bench import Bench, ExamTest
-from elevator.exam.conduct import CLEARED_BEFORE_OPEN_MS, ConductJudge
 from elevator.exam.controllers import DROPPED, MARK
 from elevator.exam.examiner import LATE_MS, NICENESS, ExamSetting, examine, skipped
+from elevator.exam.judge import CLEARED_BEFORE_OPEN_MS, Judge
 from elevator.exam.results import Check, Grade, Level, Result
 from elevator.exam.setup import BadCommand, Subject, check_program, fill, launch
 from elevator.exam.switch import EthernetSwitch
@@ -210,7 +210,7 @@ def test_judge_is_notified_of_lost_packets_and_suspended_controllers(
     state: str, loses: bool, is_disturbed: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     noted: set[int] = set()
-    monkeypatch.setattr(ConductJudge, "disturb", lambda _, now_ms: noted.add(now_ms))
+    monkeypatch.setattr(Judge, "disturb", lambda _, now_ms: noted.add(now_ms))
 
     def turn(bench: Bench) -> None:
         bench.controllers.states[0] = state

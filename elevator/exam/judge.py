@@ -120,7 +120,7 @@ class _Suspicion:
     is_innocent: Callable[[], bool]
 
 
-class ConductJudge:
+class Judge:
     """Judges all cars of a group during a test, and remembers their calls."""
 
     def __init__(self, floors: Sequence[int | None]) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from elevator.building.elevators import EventKind
 from elevator.core.model import Button
-from elevator.exam.conduct import (
+from elevator.exam.judge import (
     CLEARED_BEFORE_OPEN_MS,
     COMMAND_GAP_MS,
     DARK_IF_SERVED,
@@ -24,7 +24,7 @@ from elevator.exam.conduct import (
     SETTLE_MS,
     STEADY,
     TOLERANCE_MS,
-    ConductJudge,
+    Judge,
 )
 from elevator.exam.results import CarEvent, Check, Level
 
@@ -41,7 +41,7 @@ class Trace:
 
     def __init__(self, *floors: int | None, connected: bool = True) -> None:
         """Put a car at each of *floors*. If *connected*, all controllers connected long before time 0."""
-        self.judge = ConductJudge(floors or (0, 0))
+        self.judge = Judge(floors or (0, 0))
         self.failed: list[Check] = []
         self.at_ms = -10 * SETTLE_MS
         for car in range(len(floors or (0, 0)) * connected):
