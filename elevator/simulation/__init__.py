@@ -16,7 +16,7 @@ real processes in real time. Here the nodes run inside the simulation, about 200
 - injection.py begins and ends faults at a node.
 - events.py defines the events of a run, and what all its parts share. observed.py keeps what the judges remember about
   each node, and determines when faults affect a car or the group.
-- call_safety.py and car_safety.py judge safety throughout every run. car_conduct.py and group_conduct.py judge timing
+- call_safety.py and car_safety.py judge safety throughout every run. car_service.py and group_service.py judge timing
   and behaviour, but only while no fault affects the car or the group.
 - campaign.py runs seeds in parallel and shrinks the plans that fail.
 
@@ -34,8 +34,8 @@ The group is judged even during a long fault, such as a dead node or a blocked d
 fault within GROUP_MS. Then other cars must have taken over its hall calls (G3). Scenarios and benchmarks measure how
 quickly they do so.
 
-A car that cannot serve calls must report that it is out of service (car_conduct.py). Each lit hall call must be claimed
-by a car in service (group_conduct.py). So the judges need not compute which car could serve which call.
+A car that cannot serve calls must report that it is out of service (car_service.py). Each lit hall call must be claimed
+by a car in service (group_service.py). So the judges need not compute which car could serve which call.
 
 A node must register as many presses as its panel has reported. An earlier judge looked for the call of each press
 instead. It had to know every reason why a call could be missing.

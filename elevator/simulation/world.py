@@ -23,8 +23,8 @@ from elevator.core.peers import HEARTBEAT_MS
 from elevator.net.seal import NO_KEY
 from elevator.simulation.attacker import EVERY_MS, KEY, Attacker
 from elevator.simulation.call_safety import CallLedger
-from elevator.simulation.car_conduct import CarConduct
 from elevator.simulation.car_safety import CarSafety
+from elevator.simulation.car_service import CarService
 from elevator.simulation.events import (
     DiskWiped,
     ElevatorChanged,
@@ -34,7 +34,7 @@ from elevator.simulation.events import (
 )
 from elevator.simulation.faults import GHOSTS, FaultKind, InjectedFault, Plan, Press, describe
 from elevator.simulation.ghost import Ghost
-from elevator.simulation.group_conduct import GroupConduct
+from elevator.simulation.group_service import GroupService
 from elevator.simulation.injection import apply
 from elevator.simulation.links import GROUP, Links
 from elevator.simulation.observed import ObservedNode, ObservedTrial
@@ -57,8 +57,8 @@ class World(ObservedTrial):
         super().__init__(plan)
         self.ledger = CallLedger(self)
         CarSafety(self)
-        CarConduct(self, self.ledger)
-        GroupConduct(self, self.ledger)
+        CarService(self, self.ledger)
+        GroupService(self, self.ledger)
         is_keyed = any(fault.kind is FaultKind.ATTACK and fault.detail for fault in plan.faults)
         self.links = Links(self.rng, KEY if is_keyed else NO_KEY, self.nodes)
         self.attacker = Attacker(GROUP, self.links.key, plan.floors, random.Random(f"attacker {plan.seed}"))

@@ -42,7 +42,7 @@ DARK_MS, DARK_LOSSY_MS = 6000, 15_000
 """The longest time until a press lights its lamp on the same panel. DARK_LOSSY_MS applies during network faults."""
 
 
-class CarConduct:
+class CarService:
     """Judges how all cars serve their passengers in one run."""
 
     def __init__(self, trial: ObservedTrial, ledger: CallLedger) -> None:

@@ -15,8 +15,8 @@ from collections import deque
 from elevator.core.model import EVERY_CAR, Button, Call, Dot, Fault
 from elevator.core.node import has_duplicate
 from elevator.simulation.call_safety import CallLedger
-from elevator.simulation.car_conduct import CHECK_MS, EXTENSION_MS
 from elevator.simulation.car_safety import REACTION_MS
+from elevator.simulation.car_service import CHECK_MS, EXTENSION_MS
 from elevator.simulation.events import CallPressed, CallServed, ElevatorChanged, TimePassed, TurnTaken
 from elevator.simulation.observed import ObservedNode, ObservedTrial
 
@@ -37,7 +37,7 @@ DISPUTE_MAX_MS = 25_000
 """Calls older than this are not judged: every car may claim a call that waits too long."""
 
 
-class GroupConduct:
+class GroupService:
     """Judges how the group serves its passengers in one run."""
 
     def __init__(self, trial: ObservedTrial, ledger: CallLedger) -> None:
