@@ -52,7 +52,7 @@ def light(replica: Replica, shown: Calls, car: int, acknowledgements: Collection
         if entry.buttons & dark:
             for n, call in entry.live.items():
                 is_dark = call in dark and call.car in (EVERY_CAR, car)
-                if is_dark and is_promised(replica, Dot(author, n), acknowledgements):
+                if is_dark and is_guaranteed(replica, Dot(author, n), acknowledgements):
                     fresh.add(call)
     return evolve(replica, lit=replica.lit | fresh) if fresh else replica
 
@@ -63,7 +63,7 @@ def buttons(lit: frozenset[Call]) -> Buttons:
     return buttons_of(lit)
 
 
-def is_promised(replica: Replica, dot: Dot, acknowledgements: Collection[Calls]) -> bool:
+def is_guaranteed(replica: Replica, dot: Dot, acknowledgements: Collection[Calls]) -> bool:
     """Report whether the guarantee holds for *dot*: it is on this node's disk and acknowledged by each peer.
 
     While the disk fails, the acknowledgements suffice, but there must be at least one.

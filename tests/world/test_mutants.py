@@ -179,18 +179,18 @@ def stop_clears_both_directions(patch: pytest.MonkeyPatch) -> None:
 
 @mutant
 def lamp_lights_before_the_call_is_durable(patch: pytest.MonkeyPatch) -> None:
-    def is_promised(ours: Replica, dot: Dot, acknowledgements: list[Calls]) -> bool:
+    def is_guaranteed(ours: Replica, dot: Dot, acknowledgements: list[Calls]) -> bool:
         return all(call_set.acknowledges(calls, dot) for calls in acknowledgements)
 
-    patch.setattr(replica, "is_promised", is_promised)
+    patch.setattr(replica, "is_guaranteed", is_guaranteed)
 
 
 @mutant
 def lamp_lights_before_peers_acknowledge_the_call(patch: pytest.MonkeyPatch) -> None:
-    def is_promised(ours: Replica, dot: Dot, acknowledgements: list[Calls]) -> bool:
+    def is_guaranteed(ours: Replica, dot: Dot, acknowledgements: list[Calls]) -> bool:
         return call_set.acknowledges(ours.recorded, dot)
 
-    patch.setattr(replica, "is_promised", is_promised)
+    patch.setattr(replica, "is_guaranteed", is_guaranteed)
 
 
 @mutant
@@ -465,7 +465,11 @@ REPLACEMENTS: Mapping[str, tuple[Callable[..., object], str, str]] = {
         "in_reach(node)",
         "peers.alive(node.peers, node.now_ms)",
     ),
-    "failing_disk_keeps_lamps_dark": (replica.is_promised, " or (replica.disk_failed and bool(acknowledgements))", ""),
+    "failing_disk_keeps_lamps_dark": (
+        replica.is_guaranteed,
+        " or (replica.disk_failed and bool(acknowledgements))",
+        "",
+    ),
     "every_digest_acknowledges_all_calls": (
         step.match_digests,
         "equal.get(peer.heartbeat.digest, peer.calls)",

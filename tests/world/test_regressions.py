@@ -96,7 +96,7 @@ REGRESSIONS = {
     # Node 1 is killed with the lamp lit and no call on its disk, so only its peers can restore the call.
     "lamp_of_a_node_with_a_failing_disk_lights_only_when_its_peers_have_stored_the_call": Regression(
         pytest.mark.rule("L3"),
-        replica.is_promised,
+        replica.is_guaranteed,
         "on_disk and all(",
         "replica.disk_failed or on_disk and all(",
         (
