@@ -39,7 +39,7 @@ PANEL_DELAY_MAX_MS = 2000
 (C10) and a silent server (C11) at the same time."""
 SPREAD_MS = 50
 """How long lamps may differ between panels after a call is served."""
-RUNS_KEPT = 12
+OLD_INCARNATIONS_MAX = 12
 """How many old incarnations of each id a node may remember at the end of a run."""
 
 
@@ -49,7 +49,7 @@ class CallLedger:
     def __init__(self, trial: ObservedTrial) -> None:
         self.trial = trial
         self.fail, self.emit = trial.fail, trial.emit
-        self.runs: dict[Author, int] = {}
+        self.node_of: dict[Author, int] = {}
         """Maps each incarnation to its node's number in the world."""
         self.pressed_at_ms: dict[Dot, int] = {}
         """When each press was registered."""
@@ -77,7 +77,7 @@ class CallLedger:
     def on_disk_wiped(self, event: DiskWiped) -> None:
         """Forget the contents of the disk. Excuse the open presses that its node cannot recover from peers."""
         node = self.trial.nodes[event.node]
-        node.stored, node.own_runs = {EMPTY.digest}, set()
+        node.stored, node.own_incarnations = {EMPTY.digest}, set()
         others = [each for each in self.trial.nodes if each is not node]
         for dot, call in self.open.items():
             is_cut_off = call.car == node.node_id and self.trial.plan.loses_links()
@@ -87,16 +87,16 @@ class CallLedger:
     def on_record_stored(self, event: RecordStored) -> None:
         node, calls = self.trial.nodes[event.node], event.record.calls
         node.stored.add(calls.digest)
-        node.own_runs.add(Author(node.node_id, event.record.incarnation))
+        node.own_incarnations.add(Author(node.node_id, event.record.incarnation))
         self.vectors[calls.digest] = calls.current.seen
 
     def on_program_started(self, event: ProgramStarted) -> None:
         node, state, now_ms = self.trial.nodes[event.node], event.state, self.trial.now_ms
-        self.runs[state.me] = node.id
+        self.node_of[state.me] = node.id
         self.vectors[state.calls.digest] = state.calls.current.seen
         node.confirmed = {call: (dots, min(until_ms, now_ms)) for call, (dots, until_ms) in node.confirmed.items()}
         if event.found is None:
-            node.own_runs.clear()
+            node.own_incarnations.clear()
         elif lost := event.found.calls.live.items() - state.calls.live.items():
             self.fail(f"node {node.id} started without these calls of its record: {lost}")
 
@@ -149,7 +149,7 @@ class CallLedger:
         for dot in gone:
             call = self.open[dot]
             self.judge_place(node, call)
-            if call.button is Button.CAB and has_duplicate(state) and self.runs.get(dot.author) != node.id:
+            if call.button is Button.CAB and has_duplicate(state) and self.node_of.get(dot.author) != node.id:
                 self.fail(f"car {node.id} served a cab call of another node with the same id: {dot} {call}")
             del self.open[dot]
             self.add_service(node, call, state.now_ms, is_first=True)
@@ -174,7 +174,7 @@ class CallLedger:
         for call in sorted(state.lit - before.lit):
             dots = [dot for dot, each in state.calls.live.items() if each == call]
             if call.button is Button.CAB and has_duplicate(state):
-                dots = [dot for dot in dots if self.runs.get(dot.author) == node.id]
+                dots = [dot for dot in dots if self.node_of.get(dot.author) == node.id]
             if not any(self.is_guaranteed(node, state, dot) for dot in dots):
                 self.fail(f"node {node.id} confirmed {call}, but a required disk lacks its press: {dots}")
             self.ever_confirmed.update(dots)
@@ -228,7 +228,7 @@ class CallLedger:
         """
         assert node.state is not None
         if call.button is Button.CAB and has_duplicate(node.state):
-            return not all(dot.author in {node.state.me} | node.own_runs for dot in dots)
+            return not all(dot.author in {node.state.me} | node.own_incarnations for dot in dots)
         return not any(covers(node.state.calls.seen, dot) for dot in dots)
 
     # The end
@@ -251,9 +251,9 @@ class CallLedger:
         states = [(node.id, node.state) for node in nodes if node.state is not None]
         for id, state in states:
             needed = {dot.author for dot in state.calls.live}
-            runs = Counter(author.id for author in state.calls.seen if author not in needed)
-            if max(runs.values(), default=0) > RUNS_KEPT:
-                self.fail(f"node {id} remembers too many old incarnations (number for each id: {runs})")
+            old = Counter(author.id for author in state.calls.seen if author not in needed)
+            if max(old.values(), default=0) > OLD_INCARNATIONS_MAX:
+                self.fail(f"node {id} remembers too many old incarnations (number for each id: {old})")
             for other_id, other in states if not self.trial.plan.loses_links() and not {id} & lost else ():
                 peer = state.peers.known.get(other.me.id)
                 if (

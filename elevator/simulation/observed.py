@@ -122,7 +122,7 @@ class ObservedNode(SimulatedNode):
         """The lit calls of the panel, each with the presses that it was lit for."""
         self.stored: set[int] = {EMPTY.digest}
         """The digests of all call sets stored on the disk since it was last wiped."""
-        self.own_runs: set[Author] = set()
+        self.own_incarnations: set[Author] = set()
         """The incarnations that have stored a record on the disk. The node owns their presses."""
 
     def calls_of(self, buttons: Buttons) -> frozenset[Call]:
