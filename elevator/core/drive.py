@@ -207,9 +207,9 @@ def stall(car: Drive, now_ms: int) -> Drive:
     return evolve(car, position=lost, times=times, activity=Activity.RESTING, due_at_ms=now_ms)
 
 
-def pause(car: Drive, now_ms: int, late_ms: int) -> Drive:
-    """Discard the travel time being measured if the program has paused for too long. The pause lasted *late_ms*."""
-    times = travel_times.pause(car.times, now_ms, late_ms)
+def delay(car: Drive, now_ms: int, delay_ms: int) -> Drive:
+    """Discard the measurement of a travel time if the step at *now_ms* is delayed by too much."""
+    times = travel_times.delay(car.times, now_ms, delay_ms)
     return car if times is car.times else evolve(car, times=times)
 
 

@@ -34,7 +34,8 @@ from elevator.core.peers import HEARTBEAT_MS
 from elevator.core.traffic import Traffic
 
 STALL_MS = 500
-"""A gap of this length between two steps is a stall. A running node steps at least every HEARTBEAT_MS, to send."""
+"""A running node steps at least every HEARTBEAT_MS, to send. After a longer gap, the step is *delayed*, which matters
+only for travel times. A gap of at least STALL_MS is a *stall*: the car may be anywhere, so the node listens first."""
 RESTEPS_MAX = 4
 RESTEP_MS = 500
 """The delay of the next step after RESTEPS_MAX immediate steps in a row."""
@@ -160,7 +161,7 @@ def start_step(node: Node, tick: Tick) -> Node:
         stalled, extended = drive.stall(node.drive, now_ms), peers.extend_timeouts(node.peers, gap_ms)
         node = evolve(node, peers=extended, drive=stalled, listen_until_ms=now_ms + LISTEN_MS)
     elif gap_ms > HEARTBEAT_MS:
-        node = evolve(node, drive=drive.pause(node.drive, now_ms, gap_ms - HEARTBEAT_MS))
+        node = evolve(node, drive=drive.delay(node.drive, now_ms, gap_ms - HEARTBEAT_MS))
     ours = node.replica
     if tick.recorded is not None or tick.disk_failed:
         recorded = ours.recorded if tick.recorded is None else tick.recorded

@@ -15,8 +15,8 @@ from elevator.core.model import NEVER_MS, Direction
 from elevator.core.position import Position
 
 VAGUE_MS = 50
-"""A pause of the program for at least this long invalidates the measurement in progress. An edge reported up
-to this long after the pause may have occurred during the pause, so its time is not known exactly."""
+"""A step that is delayed by at least this much invalidates the measurement in progress. An edge that is reported up to
+this long after the step may have occurred during the delay, so its time is not known exactly."""
 SEARCH_MS = 4000
 """How long a car searches for a floor before it first reverses. The time doubles at each reversal."""
 SEARCH_MAX_MS = 64_000
@@ -41,7 +41,7 @@ class TravelTimes:
     """When the measurement began: at the last sensor edge or the start of the car. None if this is not known exactly,
     or if the car was held since then."""
     vague_until_ms: int = -NEVER_MS
-    """An edge that is reported before this time may have occurred during a pause of the program."""
+    """An edge that is reported before this time may have occurred during a delay (VAGUE_MS)."""
     crosses: bool = False
     """True if the car crosses its sensor from one side to the other. False if it started on the sensor: then it leaves
     the sensor sooner."""
@@ -61,9 +61,9 @@ def interrupt(old: TravelTimes) -> TravelTimes:
     return old if old.since_ms is None else evolve(old, since_ms=None)
 
 
-def pause(old: TravelTimes, now_ms: int, late_ms: int) -> TravelTimes:
-    """If the program paused for at least VAGUE_MS, discard the measurement in progress. The pause lasted *late_ms*."""
-    return evolve(old, since_ms=None, vague_until_ms=now_ms + VAGUE_MS) if late_ms >= VAGUE_MS else old
+def delay(old: TravelTimes, now_ms: int, delay_ms: int) -> TravelTimes:
+    """Discard the measurement in progress if the step at *now_ms* is delayed by at least VAGUE_MS."""
+    return evolve(old, since_ms=None, vague_until_ms=now_ms + VAGUE_MS) if delay_ms >= VAGUE_MS else old
 
 
 def cleared(old: TravelTimes, now_ms: int, is_exact: bool, motor_fault: bool) -> TravelTimes:
