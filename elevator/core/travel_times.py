@@ -38,15 +38,15 @@ class TravelTimes:
     clear_ms: int = CLEAR_PRIOR_MS
     """The time to cross a floor's sensor."""
     since_ms: int | None = None
-    """When the measurement began: at the last sensor edge or the start of the car. None if this is not known exactly,
-    or if the car was held since then."""
+    """When the measurement began: at the last sensor edge or the start of the car. None if this time is not known
+    exactly, or if the car has been held since."""
     vague_until_ms: int = -NEVER_MS
     """An edge that is reported before this time may have occurred during a delay (VAGUE_MS)."""
     crosses: bool = False
     """True if the car crosses its sensor from one side to the other. False if it started on the sensor: then it leaves
     the sensor sooner."""
-    late_ms: int = 0
-    """The last time measured during a motor fault; 0 if there was none."""
+    faulty_ms: int = 0
+    """The last time measured during a motor fault; 0 if none was."""
     search_ms: int = SEARCH_MS
     """How long the current search for a floor goes in one direction before it reverses."""
 
@@ -68,25 +68,25 @@ def delay(old: TravelTimes, now_ms: int, delay_ms: int) -> TravelTimes:
 
 def cleared(old: TravelTimes, now_ms: int, is_exact: bool, motor_fault: bool) -> TravelTimes:
     """Complete the measurement when a moving car leaves a sensor. *is_exact* is true if it left at *now_ms* exactly."""
-    clear_ms, late_ms = old.clear_ms, old.late_ms
+    clear_ms, faulty_ms = old.clear_ms, old.faulty_ms
     if old.since_ms is not None:
         took_ms = now_ms - old.since_ms
         if is_usual(old, took_ms, motor_fault):
             clear_ms = update_estimate(clear_ms, took_ms) if old.crosses else max(clear_ms, took_ms)
-        late_ms = took_ms if motor_fault else late_ms
-    return evolve(old, clear_ms=clear_ms, late_ms=late_ms, since_ms=edge_ms(old, now_ms, is_exact))
+        faulty_ms = took_ms if motor_fault else faulty_ms
+    return evolve(old, clear_ms=clear_ms, faulty_ms=faulty_ms, since_ms=edge_ms(old, now_ms, is_exact))
 
 
 def reached(old: TravelTimes, now_ms: int, is_exact: bool, motor_fault: bool, leg: Leg | None) -> TravelTimes:
     """Complete the measurement when a car reaches a sensor. *leg* is the completed trip; None if not known."""
-    legs, late_ms = old.legs, old.late_ms
+    legs, faulty_ms = old.legs, old.faulty_ms
     if old.since_ms is not None and leg is not None:
         took_ms = now_ms - old.since_ms
         if is_usual(old, took_ms, motor_fault):
             legs = {**legs, leg: update_estimate(legs.get(leg, took_ms), took_ms)}
-        late_ms = took_ms if motor_fault else late_ms
+        faulty_ms = took_ms if motor_fault else faulty_ms
     since_ms = edge_ms(old, now_ms, is_exact)
-    return evolve(old, legs=legs, late_ms=late_ms, since_ms=since_ms, crosses=True, search_ms=SEARCH_MS)
+    return evolve(old, legs=legs, faulty_ms=faulty_ms, since_ms=since_ms, crosses=True, search_ms=SEARCH_MS)
 
 
 def edge_ms(old: TravelTimes, now_ms: int, is_exact: bool) -> int | None:
@@ -95,7 +95,7 @@ def edge_ms(old: TravelTimes, now_ms: int, is_exact: bool) -> int | None:
 
 def is_usual(old: TravelTimes, took_ms: int, motor_fault: bool) -> bool:
     """Report whether to learn *took_ms*. During a motor fault, it must be within 5 % of the previous measurement."""
-    return not motor_fault or abs(took_ms - old.late_ms) <= took_ms // 20
+    return not motor_fault or abs(took_ms - old.faulty_ms) <= took_ms // 20
 
 
 def update_estimate(learned_ms: int, took_ms: int) -> int:
