@@ -44,9 +44,9 @@ from elevator.core.model import (
 CACHE_SIZE = 16
 UNCLAIMED_MS = 2000
 STARVED_MS = 30_000
-PAUSE_MS, PAUSE_SIZE = 10, 400
-"""In a large group an assignment takes long to compute, so a pause follows. It lasts PAUSE_MS * (cars * floors //
-PAUSE_SIZE): 100 ms for 64 cars and 64 floors, and 0 in a small group."""
+INTERVAL_MS, INTERVAL_SIZE = 10, 400
+"""The minimum time between two computations of the assignment is INTERVAL_MS * (cars * floors // INTERVAL_SIZE): 0 in a
+small group, and 100 ms with 64 cars and 64 floors, because an assignment of a large group takes long to compute."""
 
 Row = tuple[int, int, int, int]
 CallMasks = tuple[tuple[int, int], ...]
@@ -122,8 +122,8 @@ def assign(
     if me in members:
         claims |= buttons_of(call for call, each in waits.items() if each.is_starved)
     due_at_ms = min([starves_at_ms(each, floors) for each in waits.values() if not each.is_starved], default=NEVER_MS)
-    pause_ms = PAUSE_MS * (len(members) * floors // PAUSE_SIZE)
-    return Assignment(claims, target, waits, due_at_ms, now_ms + pause_ms)
+    interval_ms = INTERVAL_MS * (len(members) * floors // INTERVAL_SIZE)
+    return Assignment(claims, target, waits, due_at_ms, now_ms + interval_ms)
 
 
 def served_by_open_doors(members: Mapping[int, Member]) -> Mapping[int, Buttons]:
