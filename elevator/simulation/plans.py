@@ -18,7 +18,7 @@ from elevator.simulation.chains import Size, draw_long, draw_rare, draw_storm
 from elevator.simulation.faults import GHOSTS, FaultKind, InjectedFault, Plan, Point, Press
 
 LATE_MS = 9
-PAUSES = (*[Point.BEFORE_HARDWARE] * 4, *(point for point in Point if point is not Point.AFTER_RECORD))
+FREEZE_POINTS = (*[Point.BEFORE_HARDWARE] * 4, *(point for point in Point if point is not Point.AFTER_RECORD))
 """The points of a turn at which a program can be frozen. BEFORE_HARDWARE is drawn most often: a program that
 resumes there is about to act on stale inputs. AFTER_RECORD is excluded, because no fault freezes the recorder."""
 SHORT_MS = 200
@@ -104,7 +104,7 @@ def plan(seed: int, cars: int | None = None, floors: int | None = None) -> Plan:
 
 def draw_details(seed: int, faults: Iterable[InjectedFault], passing_ms: int) -> Iterator[InjectedFault]:
     """Draw the details of *faults* that their families have left open."""
-    details, silences, pauses = (random.Random(f"{name} {seed}") for name in ("details", "silence", "pauses"))
+    details, silences, freezes = (random.Random(f"{name} {seed}") for name in ("details", "silence", "pauses"))
     for fault in faults:
         match fault.kind:
             case FaultKind.MOTOR:
@@ -113,7 +113,7 @@ def draw_details(seed: int, faults: Iterable[InjectedFault], passing_ms: int) ->
                 detail = details.choice((0, 0, details.randint(1, 10)))
                 yield evolve(fault, detail=detail, delay_ms=silences.choice((0, FRESH_MS)))
             case FaultKind.FREEZE:
-                point = pauses.choice((None, *PAUSES))
+                point = freezes.choice((None, *FREEZE_POINTS))
                 yield evolve(fault, point=fault.point or point)
             case FaultKind.SLOW_SERVER:  # A server that takes longer than a car needs to pass a sensor misses floors.
                 yield evolve(fault, delay_ms=min(fault.delay_ms, passing_ms - 50))
