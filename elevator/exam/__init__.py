@@ -2,7 +2,7 @@
 
 A test starts simulated elevators and a copy of the controller for each, injects faults, and judges what panels, cars
 and network show. Each controller runs on a machine of its own: a network namespace (sandbox.py). A switch in this
-process connects the machines. It can lose, delay, duplicate, corrupt and block their packets (switch.py).
+process connects the machines. It can lose, delay, duplicate, damage and block their packets (switch.py).
 
 Tests act, wait and check through bench.py. Meanwhile, judge.py checks the rules that apply at every moment. The
 modules tests_*.py have the tests, catalogue.py lists them, and examiner.py runs each in a group that setup.py creates.

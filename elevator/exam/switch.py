@@ -53,7 +53,7 @@ class EthernetSwitch:
         """The shortest and the longest delay of a packet. Packets with different delays overtake each other."""
         self.duplicate = 0.0
         """Probability, 0 to 1, that a packet arrives twice."""
-        self.corrupt = 0.0
+        self.damage = 0.0
         """Probability, 0 to 1, that bytes of a UDP payload are changed. The checksum is computed again."""
         self.groups: list[set[int]] | None = None
         """Only hosts with a common group reach each other; None: all do."""
@@ -92,12 +92,12 @@ class EthernetSwitch:
 
     @property
     def loses_packets(self) -> bool:
-        """True if packets may be lost or corrupted. Delay and duplication alone do not count."""
-        return bool(self.loss or self.corrupt or self.groups is not None or self.unplugged)
+        """True if packets may be lost or damaged. Delay and duplication alone do not count."""
+        return bool(self.loss or self.damage or self.groups is not None or self.unplugged)
 
     def heal(self) -> None:
         """Remove all impairments, and plug in all cables. Delayed frames still arrive late."""
-        self.loss = self.duplicate = self.corrupt = 0.0
+        self.loss = self.duplicate = self.damage = 0.0
         self.delay_ms = (0, 0)
         self.groups = None
         for host in tuple(self.unplugged):
@@ -212,10 +212,10 @@ class EthernetSwitch:
         return probability > 0 and self._rng.random() < probability
 
     def _impair(self, receiver: int, frame: Frame) -> None:
-        """Deliver *frame*, possibly corrupted or delayed."""
+        """Deliver *frame*, possibly damaged or delayed."""
         data = frame.data
-        if self._happens(self.corrupt) and (payload := frame.payload):
-            data = frames.with_payload(frame, corrupted(payload, self._rng))
+        if self._happens(self.damage) and (payload := frame.payload):
+            data = frames.with_payload(frame, damaged(payload, self._rng))
         if delay_ms := self._rng.randint(*self.delay_ms) if self.delay_ms[1] else 0:
             self._sequence += 1
             heapq.heappush(self._delayed, (self._clock_ms() + delay_ms, self._sequence, receiver, data))
@@ -229,7 +229,7 @@ class EthernetSwitch:
             pass  # Lost: the host is unplugged, or its queue is full.
 
 
-def corrupted(payload: bytes, rng: random.Random) -> bytes:
+def damaged(payload: bytes, rng: random.Random) -> bytes:
     """Change one to four bytes of *payload*, which is not empty."""
     changed = bytearray(payload)
     for place in rng.sample(range(len(payload)), min(len(payload), rng.randint(1, 4))):

@@ -168,13 +168,13 @@ def _inject(bench: Bench, ports: list[int]) -> None:
 def corrupt(bench: Bench) -> None:
     """Damage a fifth of all UDP datagrams on their way, with valid checksums."""
     bench.start()
-    bench.network.corrupt = 0.2
+    bench.network.damage = 0.2
     bench.note("damage 20 %")
     for number in range(3):
         call_far_away(bench, number % bench.cars)
         bench.run(2)
     bench.expect_all_served()
-    bench.network.corrupt = 0.0
+    bench.network.damage = 0.0
     bench.note("damage nothing")
     bench.run(2)
     _expect_all_running(bench)

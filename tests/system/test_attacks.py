@@ -1,4 +1,4 @@
-"""Complete nodes on a network with an attacker: keys, forgeries, replays, corruption and floods."""
+"""Complete nodes on a network with an attacker: keys, forgeries, replays, damage and floods."""
 
 import itertools
 import os
@@ -161,7 +161,7 @@ def test_flood_does_not_starve_other_nodes(
         assert group.misbehaviour() == 0
 
 
-def corrupt(sealed: bytes, rng: random.Random) -> bytes:
+def damage(sealed: bytes, rng: random.Random) -> bytes:
     """Return *sealed* unchanged, truncated, or with flipped bits."""
     match rng.randrange(4):
         case 0:
@@ -177,7 +177,7 @@ def corrupt(sealed: bytes, rng: random.Random) -> bytes:
 
 @pytest.mark.rule("G6")
 @pytest.mark.parametrize("keyed", [False, True])
-def test_corrupted_and_replayed_datagrams_create_no_calls(tmp_path: Path, keyed: bool) -> None:
+def test_damaged_and_replayed_datagrams_create_no_calls(tmp_path: Path, keyed: bool) -> None:
     more = key_file(tmp_path / "key", OLD) if keyed else ()
     rng = random.Random(1)
     pressed = [(Button.UP, 1), (Button.DOWN, 3), (Button.UP, 2), (Button.DOWN, 1)]
@@ -187,7 +187,7 @@ def test_corrupted_and_replayed_datagrams_create_no_calls(tmp_path: Path, keyed:
         def attack() -> None:
             received.append(attacker.recv(10_000))
             for sealed in [*rng.choices(received, k=20), os.urandom(rng.randrange(1, 2000))]:
-                attacker.sendto(corrupt(sealed, rng), (BROADCAST, group.net_port))
+                attacker.sendto(damage(sealed, rng), (BROADCAST, group.net_port))
 
         with repeating(attack):
             for number, call in enumerate(pressed):

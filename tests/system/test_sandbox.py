@@ -252,10 +252,10 @@ def test_impairments_apply_to_programs() -> None:
         ports[1].expect(b"cut", b"twice", b"twice", b"late")
         ports[2].expect(b"twice", b"twice", b"late")
         switch.heal()
-        switch.corrupt = 1.0
-        ports[0].send(b"corrupt")
+        switch.damage = 1.0
+        ports[0].send(b"damage")
         bench.wait(lambda: len(ports[2].read()) == 4)
-        assert ports[2].received[-1][0] != b"corrupt"
+        assert ports[2].received[-1][0] != b"damage"
 
 
 @sandboxed

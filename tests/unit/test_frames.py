@@ -178,7 +178,7 @@ def test_datagram_with_a_wrong_length_has_no_payload(length: int) -> None:
 
 
 @given(st.sampled_from([RECORDED, ipv6(b"to all"), b""]), st.lists(st.tuples(st.integers(0, 60), st.integers(0, 255))))
-def test_rewriting_the_payload_of_a_corrupted_frame_keeps_its_length(
+def test_rewriting_the_payload_of_a_damaged_frame_keeps_its_length(
     whole: bytes, changes: list[tuple[int, int]]
 ) -> None:
     data = bytearray(whole)

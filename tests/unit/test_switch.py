@@ -11,7 +11,7 @@ import pytest
 
 from elevator.exam.frames import BROADCAST_MAC, VIRTIO_HEADER, parse, udp_frames
 from elevator.exam.sandbox import Gateway
-from elevator.exam.switch import CAPTURED_MAX, EthernetSwitch, corrupted
+from elevator.exam.switch import CAPTURED_MAX, EthernetSwitch, damaged
 
 PORT = 20_789
 GATEWAY = 3
@@ -207,8 +207,8 @@ def test_duplicate_arrives_twice(network: Network) -> None:
     assert abs(numbers[2] - 500) < 60
 
 
-def test_corruption_changes_only_the_payload(network: Network) -> None:
-    network.switch.corrupt = 1.0
+def test_damage_changes_only_the_payload(network: Network) -> None:
+    network.switch.damage = 1.0
     original = b"a payload that is long enough"
     received = network.send(0, network.datagram(0, original))
     for host in (1, 2):
@@ -220,19 +220,19 @@ def test_corruption_changes_only_the_payload(network: Network) -> None:
     assert payloads(received[GATEWAY]) == [original]
 
 
-def test_packets_without_payload_cannot_be_corrupted(network: Network) -> None:
-    network.switch.corrupt = 1.0
+def test_packets_without_payload_cannot_be_damaged(network: Network) -> None:
+    network.switch.damage = 1.0
     tcp = bytearray(network.datagram(0))
     tcp[33] = 6
     for frame in (bytes(tcp), network.datagram(0, b""), arp(network, 0)):
         assert network.send(0, frame)[1] == [frame]
 
 
-def test_corrupted_payload_differs() -> None:
+def test_damaged_payload_always_differs() -> None:
     rng = random.Random(1)
     for size in (1, 2, 100):
         for _ in range(100):
-            assert corrupted(bytes(size), rng) != bytes(size)
+            assert damaged(bytes(size), rng) != bytes(size)
 
 
 def test_groups_do_not_reach_each_other_but_all_reach_the_gateway(network: Network) -> None:
@@ -269,7 +269,7 @@ def test_unplugged_host_neither_sends_nor_receives(network: Network) -> None:
 
 def test_heal_ends_all_impairments(network: Network) -> None:
     switch = network.switch
-    switch.loss = switch.corrupt = switch.duplicate = 1.0
+    switch.loss = switch.damage = switch.duplicate = 1.0
     switch.delay_ms, switch.groups = (10, 20), [{0}]
     switch.plug(2, False)
     switch.heal()
@@ -284,7 +284,7 @@ def test_heal_ends_all_impairments(network: Network) -> None:
         ("delay_ms", (1, 9), False),
         ("duplicate", 0.5, False),
         ("loss", 0.1, True),
-        ("corrupt", 0.1, True),
+        ("damage", 0.1, True),
         ("groups", [{0, 1}], True),
         ("unplugged", {2}, True),
     ],
@@ -407,7 +407,7 @@ def test_same_seed_gives_the_same_impairments() -> None:
     def deliveries(seed: int) -> list[list[list[bytes]]]:
         with opened(seed) as network:
             switch = network.switch
-            switch.loss, switch.duplicate, switch.corrupt, switch.delay_ms = 0.3, 0.3, 0.3, (0, 30)
+            switch.loss, switch.duplicate, switch.damage, switch.delay_ms = 0.3, 0.3, 0.3, (0, 30)
             return [network.send(0, network.datagram(0, bytes(20))) for _ in range(50)] + [network.after(30)]
 
     assert deliveries(1) == deliveries(1)

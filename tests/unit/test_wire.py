@@ -403,7 +403,7 @@ def test_random_contents_never_crash_decode(garbage: bytes) -> None:
 @pytest.mark.rule("S2")
 @given(heartbeats(), st.data())
 @settings(max_examples=150)
-def test_corrupted_datagram_never_crashes_decode(heartbeat: Heartbeat, data: st.DataObject) -> None:
+def test_damaged_datagram_never_crashes_decode(heartbeat: Heartbeat, data: st.DataObject) -> None:
     datagram = bytearray(encode(heartbeat, "lab"))
     for _ in range(data.draw(st.integers(1, 3))):
         datagram[data.draw(st.integers(0, len(datagram) - 1))] = data.draw(st.integers(0, 255))
