@@ -25,7 +25,7 @@ TURN_S = 0.01
 READY_S = 60.0
 """The default time limit for a controller to start and bring its car to a floor."""
 SERVED_S = 60
-"""How long a call may wait while a car can serve it."""
+"""How long a call that a car can serve may wait."""
 
 
 class Abandoned(Exception):
@@ -77,7 +77,7 @@ class Bench(ControllerGroup):
         super().__init__(building, controllers, switch)
         self.rng = rng
         self.late_ms = 0
-        """The longest delay of the bench so far: by how much a turn exceeded its timeout."""
+        """The longest delay of the bench so far: how much longer a turn took than its timeout allows."""
         self._turned_ms = 0.0
         """When the last turn ended; 0 before the first."""
         self._checks: list[Check] = []
@@ -149,7 +149,7 @@ class Bench(ControllerGroup):
                 raise CannotStart(f"cannot start {program}: {error.strerror}") from None
             if not self.healthy:  # The start may have taken long, but no controller was waiting for the bench.
                 self._turned_ms = 0.0
-            self.note(f"start {car}", car)
+            self.note(f"start controller {car}", car)
             self.run(self._start_gap_s)
         for car in sorted(range(self.cars) if cars is None else cars):
             self.wait(lambda car=car: self.is_ready(car) or self.has_ended(car), self._ready_s)  # type: ignore[misc]
@@ -175,11 +175,11 @@ class Bench(ControllerGroup):
         return self.healthy
 
     def suspend(self, car: int, on: bool) -> None:
-        """Suspend all processes of the controller of *car*, or resume them. Meanwhile, do not blame it."""
+        """Suspend all processes of the controller of *car*, or resume them. Do not judge a suspended controller."""
         self._judge.suspend(car, on, self.now_ms)
         (self.faulty.add if on else self.faulty.discard)(car)
         self.controllers.freeze(car, on)
-        self.note(f"{'suspend' if on else 'resume'} {car}", car)
+        self.note(f"{'suspend' if on else 'resume'} controller {car}", car)
 
     def remark(self, text: str) -> None:
         """Add a remark for the reader of the report."""

@@ -36,7 +36,7 @@ class CallHistory:
         self.lit: list[dict[tuple[Button, int], int]] = [{} for _ in range(cars)]
         """For each car, the lit lamps on its panel, and when each of them lit."""
         self.disturbed_ms = -NEVER_MS
-        """When a fault last kept controllers from exchanging calls. Earlier calls may be served twice (G6)."""
+        """When a fault last kept controllers from exchanging calls. Calls made before that may be served twice (G6)."""
         self._changed: dict[CallKey, int] = {}
         """When the button of each call was last pressed or released, or one of its lamps last went dark."""
         self._confirmed: dict[CallKey, int] = {}
@@ -67,7 +67,7 @@ class CallHistory:
             self._confirmed[key] = self.pressed[key]
 
     def confirmed_ms(self, key: CallKey) -> int | None:
-        """Return when the button of *key* was pressed for its confirmed call; None if lamps have confirmed none."""
+        """Return when the button of *key* was pressed for its confirmed call; None if no lamp has confirmed one."""
         return self._confirmed.get(key)
 
     def pending(self, key: CallKey, panels: Collection[int], before_ms: int) -> list[CallKey]:

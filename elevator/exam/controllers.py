@@ -23,9 +23,9 @@ KEEPER_STOP_S = 1.5
 """How long the keeper waits for the controllers to exit after SIGTERM."""
 LINES_KEPT = 200
 LINE_LENGTH = 1000
-"""The rest of a longer line is dropped."""
+"""The maximum length of a line in `Controllers.log`, in characters. The rest of a longer line is dropped."""
 LOG_BYTES = 10_000_000
-"""The limit of a controller's log file, without DROPPED. A controller may print in a busy loop."""
+"""The maximum size of a controller's log file, without DROPPED. A controller may print in a busy loop."""
 DROPPED = b"\n[The file is full. What the controller printed from here on was dropped.]\n"
 MARK = "ELEVATOR_CONTROLLER"
 """This environment variable identifies all processes of a controller, because child processes inherit it."""
@@ -59,9 +59,9 @@ class Controllers:
         self.ended: dict[int, int] = {}
         """The exit status of each controller that exited by itself, by its number."""
         self.states = ["unstarted"] * len(launches)
-        """The state of each: "unstarted", "running", "frozen", "killed" (by `kill`) or "ended" (by itself)."""
+        """For each controller: "unstarted", "running", "frozen", "killed" (by `kill`) or "ended" (by itself)."""
         self.launches = list(launches)
-        """How to start each; may be changed before a start."""
+        """How to start each controller. An entry may be changed before the controller starts."""
         self.processes: dict[int, subprocess.Popen[bytes]] = {}
         """The first process of each controller that was started."""
         self._noun = noun
@@ -131,7 +131,7 @@ class Controllers:
             self.log.extend(_printable(line[:LINE_LENGTH]) for line in lines[-LINES_KEPT:])
             if self.states[number] in ("killed", "ended") or (status := process.poll()) is None:
                 continue
-            if not self.pids(number):  # The first process may have left others of the controller behind.
+            if not self.pids(number):  # Other processes of the controller may outlive its first one.
                 self.states[number] = "ended"
                 self.ended[number] = status
                 self.log.append(f"{self._noun} {number} exited by itself with status {status}")

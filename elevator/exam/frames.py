@@ -19,7 +19,7 @@ _OVERHEAD = frozenset({0, 2, 58})
 """Protocols that only kernels speak: IPv6 options (multicast reports), IGMP and ICMPv6."""
 _IP_AT = len(VIRTIO_HEADER) + 14
 _FRAGMENT_BYTES = 1480
-"""The payload of the largest IP packet that an interface sends. Fragments need a multiple of eight."""
+"""The payload of the largest IP packet that an interface sends. A fragment must begin at a multiple of eight bytes."""
 _MORE_FRAGMENTS, _FRAGMENT_OFFSET = 0x2000, 0x1FFF
 
 
@@ -35,7 +35,7 @@ class Datagram(NamedTuple):
 
 
 class Frame(NamedTuple):
-    """A frame, parsed."""
+    """A parsed Ethernet frame."""
 
     data: bytes
     """The virtio header and the frame."""
@@ -45,7 +45,7 @@ class Frame(NamedTuple):
     is_udp: bool
     """Also true for each fragment of a UDP datagram."""
     is_overhead: bool
-    """True if the kernel sent it on its own, to announce or configure its interface."""
+    """True if the kernel sent the frame on its own, to announce or configure an interface."""
     ip_bytes: int
     """The length of the IP packet; 0 if there is none."""
     address: str

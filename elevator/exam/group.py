@@ -17,7 +17,7 @@ from elevator.exam.results import CarEvent, Intervention
 from elevator.exam.switch import EthernetSwitch
 
 NEAR = 0.5
-"""A car at most this many floors away could serve a new call before its lamps light."""
+"""A car at most this many floors from a new call could serve the call before its lamps light."""
 
 
 @frozen
@@ -63,7 +63,7 @@ class ControllerGroup:
         """Kill the controllers of *cars*, as a power cut does."""
         for car in cars:
             self.controllers.kill(car)
-            self.note(f"kill {car}", car)
+            self.note(f"kill controller {car}", car)
 
     def obstruct(self, car: int, on: bool) -> None:
         """Turn the obstruction switch of *car* on or off."""
@@ -76,23 +76,23 @@ class ControllerGroup:
     def power(self, car: int, on: bool) -> None:
         """Switch the motor power of *car* on or off."""
         self._change(car, lambda elevator, now_ms: elevators.power(elevator, on, now_ms))
-        self.note(f"motor power {'on' if on else 'off'} {car}", car)
+        self.note(f"power of motor {car} {'on' if on else 'off'}", car)
 
     def server(self, car: int, on: bool) -> None:
         """Start or stop the elevator server of *car*. While it is stopped, the car stands."""
         self.building.switch_server(car, on, self.building.settle())
-        self.note(f"server {'on' if on else 'off'} {car}", car)
+        self.note(f"server {car} {'on' if on else 'off'}", car)
 
     def unplug(self, *cars: int) -> None:
         """Unplug the network cables of *cars*: their network interfaces lose the link."""
         for car in cars:
             self.network.plug(car, False)
-            self.note(f"unplug {car}", car)
+            self.note(f"unplug controller {car}", car)
 
     def plug(self, *cars: int) -> None:
         for car in cars:
             self.network.plug(car, True)
-            self.note(f"plug in {car}", car)
+            self.note(f"plug in controller {car}", car)
 
     def split(self, *groups: Collection[int]) -> None:
         """Partition the network into *groups* of cars. Without groups, connect all cars again."""
@@ -102,9 +102,9 @@ class ControllerGroup:
         )
 
     def lose(self, percent: int) -> None:
-        """Set the packet loss between machines. Each receiver of a broadcast loses it independently."""
+        """Set the packet loss between the machines. Each receiver of a broadcast loses the packet independently."""
         self.network.loss = percent / 100
-        self.note(f"lose {percent} %")
+        self.note(f"lose {percent} % of packets")
 
     @property
     def network(self) -> EthernetSwitch:
@@ -145,7 +145,7 @@ class ControllerGroup:
     def far_floor(self, cars: Collection[int]) -> int:
         """Return the floor that is farthest from all *cars*; the lowest if there are several.
 
-        Prefer floors without a hall call on their panels: a second press of a lit button tests nothing.
+        Prefer floors where the hall button is dark on all panels: a press of a lit button tests nothing.
         """
         heights = [self.height(car) for car in cars]
 
@@ -160,7 +160,7 @@ class ControllerGroup:
     def vacant_floors(self, cars: Iterable[int]) -> list[int]:
         """Return the floors where none of *cars* stands. If there is none, return all floors.
 
-        A car serves a call at the floor where it stands at once. Such a call would test nothing.
+        A car immediately serves a call at the floor where it stands, so such a call would test nothing.
         """
         taken = {self.elevator(car).sensed for car in cars}
         return [floor for floor in range(self.floors) if floor not in taken] or [*range(self.floors)]
@@ -174,7 +174,7 @@ class ControllerGroup:
 
     @property
     def healthy(self) -> list[int]:
-        """The cars that are not *faulty*, with a controller that runs and is connected."""
+        """The cars that are not in `faulty`, and whose controller runs and is connected."""
         return [
             car
             for car in range(self.cars)

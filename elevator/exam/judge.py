@@ -42,11 +42,11 @@ COMMAND_GAP_MS = 100
 """The longest time between two commands that a controller sends together, such as to start the motor and to close the
 door. The controller may read its buttons between them, or wait for a busy machine."""
 PRESS_REACTION_MS = 1000
-"""How long a controller may take to act on a press on its own panel. Its lamp may take as long to light."""
+"""How long a controller may take to act on a press on its own panel, and to light the lamp of the button."""
 CLEARED_BEFORE_OPEN_MS = 500
-"""A lamp may go dark this long before the door opens."""
+"""How early the lamp of a call may go dark: this long before the door opens for the call."""
 RELIT_MS = 1000
-"""How long after the service of its call a lamp may still light. A lamp may take this long after a press."""
+"""How long after the service of a call its lamp may still light, because a lamp may take this long after a press."""
 SETTLE_MS = 5000
 
 DOOR_STANDS = "the door is open only while the car stands at a floor"

@@ -121,12 +121,12 @@ def wait_until_up(index: int) -> None:
 def mute(index: int) -> None:
     """Give the interface no IPv6 address, so that the kernel itself sends no frames on it."""
     families = attribute(LINK_FAMILIES, attribute(socket.AF_INET6, attribute(GENERATE_MODE, b"\x01")))
-    with suppress(OSError):  # A kernel without IPv6 sends none anyway.
+    with suppress(OSError):  # A kernel without IPv6 sends no frames anyway.
         change(NEWLINK, 0, LINK.pack(0, 0, index, 0, 0), families)
 
 
 def add_address(index: int, address: str, prefix: int) -> None:
-    """Add an IPv4 address with a network prefix of *prefix* bits. Unless that is all 32, add its broadcast address."""
+    """Add an IPv4 address with a network prefix of *prefix* bits. Below 32 bits, add the broadcast address too."""
     packed = socket.inet_aton(address)
     hosts = (1 << 32 - prefix) - 1
     broadcast = (int.from_bytes(packed) | hosts).to_bytes(4)

@@ -17,7 +17,7 @@ MARKS = {Grade.PASSED: "✓", Grade.FAILED: "✗", Grade.SKIPPED: "-", Grade.UNJ
 COLOURS = {Grade.PASSED: "32", Grade.FAILED: "1;31", Grade.SKIPPED: "2", Grade.UNJUDGED: "1;33"}
 """The terminal attributes of each verdict: green, bold red, faint, bold yellow."""
 KEY_FIGURES = 3
-"""How many figures the line of a test shows: the first ones."""
+"""The number of figures in the line of a test. The line shows the first ones."""
 COLUMN = 46
 """Width in characters of each column of `versus`."""
 
@@ -36,7 +36,7 @@ def seconds(ms: int) -> str:
 
 
 def duration(whole_s: float) -> str:
-    """Return a duration to the second, or from 90 s on to the minute."""
+    """Return a duration in whole seconds, or in whole minutes from 90 s on."""
     return f"{whole_s:.0f} s" if whole_s < 90 else f"{whole_s / 60:.0f} min"
 
 

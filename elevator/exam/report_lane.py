@@ -198,7 +198,7 @@ def _indicator(seen: Sequence[CarEvent], axis: Axis) -> str:
 
 
 def _histogram(sent: Sequence[int], most: int, axis: Axis) -> str:
-    """Return a histogram with a bar per tenth of a second. Its full height stands for *most* datagrams."""
+    """Return a histogram with a bar per tenth of a second. A bar of full height stands for *most* datagrams."""
     base = height = HISTOGRAM / 2
     path = f"M{axis.x(0)} {base:g}"
     for n, number in enumerate(sent):

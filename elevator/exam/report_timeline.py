@@ -62,7 +62,7 @@ class _Placed(NamedTuple):
     """The line of text, counted upwards from the plot."""
     start: float
     end: float
-    """Where the text starts and ends. It is left of its line if there is no room to the right."""
+    """Where the text starts and ends. The text is left of its line if there is no room to the right."""
 
 
 def draw(timeline: Timeline, checks: Iterable[Check]) -> Drawing:

@@ -53,7 +53,10 @@ def obstacle() -> str:
 
 
 def explain(code: int, settings: Mapping[str, int], is_root: bool, is_contained: bool) -> str:
-    """Return the line for `obstacle`. *code* is the errno, *settings* has the current values of FORBIDDING."""
+    """Return the line for `obstacle`.
+
+    *code* is an errno. *settings* has the current value of each setting in FORBIDDING.
+    """
     allowing = [f"{name}={FORBIDDING[name][1]}" for name, value in settings.items() if value == FORBIDDING[name][0]]
     if code in (errno.EOPNOTSUPP, errno.EAFNOSUPPORT):
         advice = "load the kernel modules that it needs: sudo modprobe -a veth af_packet"
@@ -191,7 +194,7 @@ class Host(Namespace):
     def close(self) -> None:
         """Delete the cable and release the namespace. The kernel destroys it after its last process has ended."""
         self.frames.close()
-        with suppress(OSError):  # The kernel has already deleted it.
+        with suppress(OSError):  # The kernel has already deleted the interface.
             netlink.delete(self._port)
         super().close()
 
@@ -224,7 +227,7 @@ def _open_port(interface: str) -> socket.socket:
         port.setsockopt(SOL_PACKET, PACKET_VNET_HDR, 1)
         port.setsockopt(SOL_PACKET, PACKET_IGNORE_OUTGOING, 1)
         port.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BYTES)
-        with suppress(PermissionError):  # In a user namespace, the limit applies.
+        with suppress(PermissionError):  # Without root, the kernel limits the buffer to net.core.rmem_max.
             port.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BYTES)
         port.bind((interface, ETH_P_ALL))
     except OSError:

@@ -29,7 +29,7 @@ BUCKET_MS = 100
 _BATCH = 64
 """How many frames to read from one host before other events get a turn."""
 _FRAME_BYTES = 1 << 17
-"""Longer than any frame, even one that a network card would have to split."""
+"""The size of the buffer for one frame. No frame is longer, not even one that a network card would have to split."""
 
 
 @frozen

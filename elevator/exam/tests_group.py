@@ -15,7 +15,7 @@ from elevator.exam.tests_single import FINGER_S, LAMP_S
 REST_S = 10
 PASSENGERS_S = 60
 PASSENGERS_PER_MINUTE = 4
-"""Passengers per minute and car."""
+"""How many passengers arrive per minute, for each car."""
 
 
 def lamps(bench: Bench) -> None:

@@ -14,10 +14,11 @@ from elevator.exam.tests_failures import TAKE_OVER_S, call_far_away, expect_back
 from elevator.exam.tests_single import LAMP_S
 
 AGREE_S = 1.0
-"""How long panels may differ after the network has healed."""
+"""How long the hall lamps of the panels may differ after the network has healed."""
 JITTER_MS = 200
 """The longest delay of a datagram. A lamp lights in time even if a datagram and its answer both take this long."""
 REPEATED_PERCENT = 30
+"""How many of the datagrams arrive twice."""
 ATTACK_S = 10
 REPLAY_S = 0.02
 """The time between two bursts of old datagrams."""
@@ -45,10 +46,10 @@ def jitter(bench: Bench) -> None:
     """Delay datagrams by random times, so that they overtake each other, and repeat some (G2). Make calls meanwhile."""
     bench.start()
     bench.network.delay_ms, bench.network.duplicate = (0, JITTER_MS), REPEATED_PERCENT / 100
-    bench.note(f"delay by up to {JITTER_MS} ms, repeat {REPEATED_PERCENT} %")
+    bench.note(f"delay datagrams by up to {JITTER_MS} ms, repeat {REPEATED_PERCENT} %")
     _expect_calls_served(bench, lambda panel: call_far_away(bench, panel))
     bench.network.heal()
-    bench.note("delay nothing")
+    bench.note("stop delaying")
     _expect_agreement(bench)
     bench.expect_all_served()
 
@@ -145,7 +146,7 @@ def garbage(bench: Bench) -> None:
             call_far_away(bench, number % bench.cars)
             bench.run(ATTACK_S / 3)
         bench.expect_all_served()
-    bench.note("no more garbage")
+    bench.note("stop sending garbage")
     _expect_all_running(bench)
 
 
@@ -169,13 +170,13 @@ def corrupt(bench: Bench) -> None:
     """Damage a fifth of all UDP datagrams on their way, with valid checksums."""
     bench.start()
     bench.network.damage = 0.2
-    bench.note("damage 20 %")
+    bench.note("damage 20 % of datagrams")
     for number in range(3):
         call_far_away(bench, number % bench.cars)
         bench.run(2)
     bench.expect_all_served()
     bench.network.damage = 0.0
-    bench.note("damage nothing")
+    bench.note("stop damaging")
     bench.run(2)
     _expect_all_running(bench)
     bench.expect(bench.panels_agree, AGREE_S, "G5", "the hall lamps of all panels agree")
@@ -186,12 +187,12 @@ def replay(bench: Bench) -> None:
     """Record the datagrams of controllers while calls are made and served. Then send these datagrams again."""
     bench.start()
     recorded = _record(bench)
-    bench.note("replay")
+    bench.note("replay old datagrams")
     began_ms = bench.now_ms
     pieces, at_once = iter(recorded), math.ceil(len(recorded) * REPLAY_S / ATTACK_S)
     with bench.every(REPLAY_S, lambda: bench.network.replay(islice(pieces, at_once))):
         bench.run(ATTACK_S)
-    bench.note("end of replay")
+    bench.note("stop replaying")
     lit = [event for event in bench.since(began_ms, EventKind.LAMP) if event.value]
     bench.check(
         not lit,

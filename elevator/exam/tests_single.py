@@ -48,7 +48,7 @@ def single(bench: Bench) -> None:
 def check_stops(bench: Bench, since_ms: int) -> None:
     """Check that the door has opened only at floors with a call since *since_ms* (C1)."""
     calls: dict[int, int] = {}
-    """For each floor, when its last lamp went dark. While a lamp is lit, and after a press: the present time."""
+    """For each floor, until when its door may open: now if a call is pending, else when the last lamp went dark."""
     lit: set[tuple[Button, int]] = set()
     floor, needless = bench.start_floors[0], []
     for event in bench.seen:
