@@ -142,7 +142,7 @@ def settle(elevator: SimulatedElevator, now_ms: int) -> tuple[SimulatedElevator,
 
 
 def _at(elevator: SimulatedElevator, now_ms: int) -> SimulatedElevator:
-    """Return *elevator* advanced to *now_ms*. Requires that no change is due before *now_ms*."""
+    """Return *elevator* advanced to *now_ms*. No change may be due before *now_ms*."""
     shaft = physics.at(elevator.shaft, now_ms)
     out = physics.is_out(shaft, now_ms)
     counts = elevator.counts
@@ -158,7 +158,7 @@ def _at(elevator: SimulatedElevator, now_ms: int) -> SimulatedElevator:
 
 
 def press(elevator: SimulatedElevator, button: Button, floor: int, until_ms: int | None) -> SimulatedElevator:
-    """Press a button until *until_ms* (None: until `release`). If it is already down, the later end applies."""
+    """Press a button until *until_ms* (None: until `release`). If the button is already down, the later end applies."""
     assert mask(buttons(elevator.shaft.floors), button) >> floor & 1
     others = tuple(each for each in elevator.presses if each[:2] != (button, floor))
     ends = [until_ms, *(each.until_ms for each in elevator.presses if each[:2] == (button, floor))]
@@ -172,7 +172,7 @@ def release(elevator: SimulatedElevator, button: Button, floor: int) -> Simulate
 
 
 def press_stop(elevator: SimulatedElevator, until_ms: int) -> SimulatedElevator:
-    """Press the stop button until *until_ms*. Do nothing if it is already down."""
+    """Press the stop button until *until_ms*. Do nothing if the button is already down."""
     return elevator if elevator.stop else evolve(elevator, stop=True, stop_until_ms=until_ms)
 
 

@@ -16,7 +16,7 @@ from elevator.building.operations import execute
 from elevator.building.passengers import Crowd, PassengerFlow, Profile
 
 STEP_MS = 10
-"""Minimum interval at which passengers react to the cars."""
+"""The time between two reactions of the passengers to the cars; at least this long."""
 RATE_MAX = 6000
 
 

@@ -1,4 +1,4 @@
-"""The simulator in a terminal: it draws the elevators and reads keys for their buttons.
+"""The simulator in a terminal: it draws the elevators and reads the keys that press their buttons.
 
 Rules:
 - The picture (terminal_picture.py) is written only when it has changed.

@@ -30,7 +30,7 @@ def building(floors: int, cars: int, driver: str = "", network: bool = False) ->
 def car(elevator: SimulatedElevator, port: int, serves: bool, has_client: bool, card: bool | None) -> Json:
     """Return the values of one car.
 
-    *serves* is true if its elevator server runs. *card* is true if its I/O card is plugged in, None if it has no card.
+    *serves* is true if the elevator server runs. *card* is true if the I/O card is plugged in; None: there is no card.
     """
     shaft = elevator.shaft
     speed = 1000 * shaft.motor / physics.spacing(shaft) if physics.is_moving(shaft, shaft.since_ms) else 0
