@@ -205,7 +205,7 @@ def try_running_node(copy: Copy, programs: Programs, scratch: Path) -> None:
         for pid in pids:
             with suppress(OSError):
                 names[(Path("/proc") / str(pid) / "comm").read_text().strip()] = pid
-        # A disk process may outlive its worker for a moment.
+        # A recorder may outlive its worker for a moment.
         is_settled = len(pids) == len(names) == 3 and parent(names.get("elevator:disk", 0)) == names.get(
             "elevator:worker"
         )
@@ -228,7 +228,7 @@ def try_running_node(copy: Copy, programs: Programs, scratch: Path) -> None:
             wait(what, lambda: processes().get(name, before[name]) != before[name])  # noqa: B023  # `wait` calls it at once.
     programs.running.pop("node")
     kill(programs.mark("node"))
-    step("a running node restarted its supervisor, worker and disk process after a repair")
+    step("a running node restarted its supervisor, worker and recorder after a repair")
 
 
 def try_damaged_binary(binary: Path, scratch: Path) -> None:

@@ -50,7 +50,7 @@ def fork(name: str, keep: Collection[int]) -> int:
     until it creates `Signals` or unblocks them. The child must end with os._exit.
     """
     for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError):  # The reader is gone, or the disk is full.
+        with suppress(OSError):  # The reader of the stream is gone, or its disk is full.
             stream.flush()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, TERMINATION_SIGNALS)
     try:

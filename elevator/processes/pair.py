@@ -203,7 +203,7 @@ def watch(worker: Worker, signals: Signals, final_message: bytes) -> tuple[bytes
             os.set_blocking(descriptor, False)
             os.write(descriptor, final_message)
         with suppress(OSError):  # The device is gone.
-            fcntl.ioctl(descriptor, termios.TIOCNXCL)  # The next worker must be able to open it.
+            fcntl.ioctl(descriptor, termios.TIOCNXCL)  # The next worker must be able to open the device.
         os.close(descriptor)
     how = how_it_ended(worker.pidfd)
     os.close(worker.pidfd)

@@ -51,7 +51,8 @@ FORBIDDEN = (
 POLL_S = 0.02
 """The time between two checks of the condition of a wait."""
 PRESS_MS = 500
-"""How long a press lasts: longer than this process stalls while it looks for processes on a slow machine."""
+"""How long a press lasts. The elevators do not answer while this process searches /proc for a node's processes. On a
+slow machine, a shorter press could begin and end in that time."""
 
 
 def free_port(kind: int, count: int = 1) -> int:
@@ -117,7 +118,7 @@ class Lab(ControllerGroup):
         return self.controllers.processes[id]
 
     def processes(self, id: int, name: str) -> list[int]:
-        """Return the ids of node *id*'s processes that are called *name*: "pair", "worker" or "disk"."""
+        """Return the pids of a process of node *id*. *name*: "pair" (supervisor), "worker" or "disk" (recorder)."""
         return [pid for pid in self.controllers.pids(id) if comm(pid) == f"elevator:{name}"]
 
     def end(self, id: int, number: signal.Signals = signal.SIGTERM) -> None:
