@@ -227,7 +227,7 @@ def serve(link: socket.socket, directory: Path | None, floors: int) -> None:
                 return
             except DiskError as error:
                 if store is not None:
-                    store.close()  # The open store holds the lock on the file.
+                    store.close()  # An open store keeps the database locked.
                     store = None
                 had_failed, problem = True, str(error)
                 report(failed=True)
@@ -236,7 +236,7 @@ def serve(link: socket.socket, directory: Path | None, floors: int) -> None:
                 send(FOUND + (b"" if record is None else write_record(record).encode()))
                 if had_failed:
                     late = record
-                    select.select([link], [], [], RETRY_S)  # Give the node time to merge it and send the result.
+                    select.select([link], [], [], RETRY_S)  # Let the node merge this record and send the result.
         timeout_s = CHECK_S if store is not None and written == received else RETRY_S
         if select.select([link], [], [], timeout_s)[0]:
             newest, received, is_open = receive_all(link, newest, received)

@@ -40,7 +40,7 @@ def read_record(text: str, floors: int) -> Record:
     incarnation, door, texts = converter.structure(
         fields[:3] if len(fields) == 4 else fields, tuple[int, tuple[int, Direction] | None, list[EntryText]]
     )
-    if not 0 <= incarnation < COUNT_MAX // 2:  # Later runs need room for higher ones.
+    if not 0 <= incarnation < COUNT_MAX // 2:  # Later incarnations need room for higher numbers.
         raise ValueError(f"invalid incarnation: {incarnation}")
     entries = [read_entry(each, floors) for each in texts]
     calls = Calls({entry.author: entry for entry in entries})

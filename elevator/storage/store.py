@@ -63,7 +63,7 @@ def lock(directory: Path) -> int | None:
     """Lock the record in *directory*. Return the descriptor of the lock, or None if the disk cannot store a lock file.
 
     The lock lasts until every process with a copy of the descriptor has ended. Raise StoreError if another process
-    holds it.
+    holds the lock.
     """
     try:
         make_directory(directory)
@@ -257,5 +257,5 @@ def connect(path: Path) -> sqlite3.Connection:
         database.execute("COMMIT")
     if database.execute("SELECT sql FROM sqlite_schema").fetchall() != [(TABLE,)]:
         database.close()
-        raise sqlite3.DatabaseError("the file has a different table")
+        raise sqlite3.DatabaseError("its table is not that of a record")
     return database
