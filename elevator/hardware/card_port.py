@@ -32,8 +32,9 @@ from elevator.hardware.panel_client import BACKLOG_MAX, RETRY_MS, SWEEP_MS
 AUTO = "auto"
 BY_ID = Path("/dev/serial/by-id")
 CARD = "*NTNU_Arduino_IO_Card*"
+"""A glob for the card's name in BY_ID and for its ID_SERIAL: udev derives the name from ID_SERIAL."""
 UDEV_RULE = f'SUBSYSTEM=="tty", ENV{{ID_SERIAL}}=="{CARD}", ENV{{ID_MM_DEVICE_IGNORE}}="1"'
-"""The udev rule that stops ModemManager from probing the card. udev also derives the name in BY_ID from ID_SERIAL."""
+"""The udev rule that stops ModemManager from probing the card."""
 UDEV_MARK = "E:ID_MM_DEVICE_IGNORE=1"
 """If udev's record of a port contains this line, ModemManager ignores the port."""
 REPORT_MS = 60_000
