@@ -106,11 +106,13 @@ def main() -> None:
     newest = newest_glibc(FOLDER)
     pack()
     newest = max(newest, newest_glibc(BINARY.parent))
-    print(f"the binary needs glibc {newest[0]}.{newest[1]} or newer")
+    needed, wanted = (f"glibc {major}.{minor}" for major, minor in (newest, GLIBC_NEWEST))
+    print(f"the binary needs {needed} or newer")
     if newest > GLIBC_NEWEST:
-        print(f"bundle: the binary must run with glibc {GLIBC_NEWEST[0]}.{GLIBC_NEWEST[1]}, but needs a newer one")
         if os.environ.get("CI"):  # CI builds releases. A local build only has to run on this machine.
-            sys.exit(1)
+            sys.exit(f"error: a release must run with {wanted}, but this binary needs {needed}")
+        advice = f"to support {wanted}, build it on an older system"
+        print(f"warning: this binary runs only with {needed} or newer; {advice}")
     print(f"{BINARY.relative_to(ROOT)}: {BINARY.stat().st_size / 1e6:.1f} MB, {total_size() / 1e6:.1f} MB unpacked")
 
 
