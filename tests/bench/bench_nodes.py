@@ -3,8 +3,8 @@
 For a group of 3 and one of 16 nodes, all on this machine, it prints:
 
 - the processor time of a node's processes, as a mean over the nodes, and its ratio to the group of 3;
-- the longest time between two sweeps of node 0's panel, measured by a relay before its elevator server;
-- how often the nodes logged that they dropped datagrams, or that a peer timed out. All peers are alive.
+- the longest time between two sweeps of node 0's panel, measured by a relay in front of its elevator server;
+- how often the nodes logged that they dropped datagrams, or that a peer timed out, although all peers are alive.
 
 Times depend on the machine, so compare only figures of one run. The simulated elevators need processor time too.
 """

@@ -11,9 +11,11 @@ For each size of the group it prints one column:
    (tests/tools/fleet.py) plays all other nodes. Under load, the cars move, and each second ten buttons are pressed and
    ten calls are served.
 
-Every hall button but "up" at floor 0 is lit, and each car has up to eight cab calls. There are two exceptions. In the
-simulated world, nothing is lit before the press. The real car has no cab calls, and only dark hall buttons are pressed
-on its panel. Its lamps wait for the fleet, which needs 2 to 8 ms in place of disk writes.
+Every hall button but "up" at floor 0 is lit, and each car has up to eight cab calls, with these exceptions:
+
+- In the simulated world, nothing is lit before the press.
+- The car of the real node has no cab calls. The benchmark presses only dark hall buttons on its panel. A lamp there
+  waits until the fleet has acknowledged the press, after 2 to 8 ms that stand for disk writes.
 
 Times depend on the machine and its load, so compare only figures of one run. A late fleet means that the processors
 were too busy. A real group would have sent its datagrams more evenly.
@@ -75,33 +77,33 @@ from elevator.simulation.world import World
 SIZES = {3: 4, 8: 9, 16: 32, 32: 32, 64: 64}
 """The number of floors for each number of cars."""
 ROUNDS = 400
-"""The number of heartbeats measured of each kind."""
+"""How many heartbeats of each kind are measured."""
 WORLD_PRESSES = 15
 WORLD_S = 14.0
 """The limit on the real time of one run of the simulated world."""
 LOSS = 30
-"""The packet loss of the second run, in percent."""
+"""The packet loss in the second run of the simulated world, in percent."""
 PRESS_EVERY_MS = 250
 LAMP_S = 2.0
-"""If the lamp is still dark after this time, the car has probably served the call at once."""
+"""How long to wait for a lamp. If the lamp is still dark then, the car has probably served the call at once."""
 SETTLE_S = 2.0
 BINARY = Path(__file__).parents[2] / "dist" / "elevator"
 UP = Button.UP
 
-LAMP, LAMP_RATIO = "real: press to lamp, 95th percentile ms", "real: the same, ratio to the smallest group"
+LAMP, LAMP_RATIO = "real: press to lamp, 95th percentile ms", "real: 95th percentile, ratio to the smallest group"
 
 Figures = dict[str, float | None]
 """The measurements for one group size, by their names in ROWS. None: an empty cell."""
 ROWS: Sequence[tuple[str, str]] = (
     ("bytes of an idle heartbeat", "{:.0f}"),
-    ("bytes of the largest one (refresh)", "{:.0f}"),
+    ("bytes of the largest heartbeat (refresh)", "{:.0f}"),
     ("bytes of a heartbeat with one press", "{:.0f}"),
     ("idle group: datagrams/s", "{:.0f}"),
     ("idle group: kB/s", "{:.1f}"),
     ("read an unchanged heartbeat, µs", "{:.0f}"),
-    ("read one with a changed car, µs", "{:.0f}"),
-    ("read one with a press, µs", "{:.0f}"),
-    ("the same with an assignment, µs", "{:.0f}"),
+    ("read a heartbeat with a changed car, µs", "{:.0f}"),
+    ("read a heartbeat with a press, µs", "{:.0f}"),
+    ("read a press and assign the calls, µs", "{:.0f}"),
     ("world: heartbeats per node until lit", "{:.1f}"),
     ("world: press to lamp, ms", "{:.0f}"),
     ("world, 30 % loss: heartbeats per node", "{:.1f}"),
@@ -199,7 +201,7 @@ def size_figures(cars: int, floors: int) -> Figures:
     per_s = cars * 1000 / HEARTBEAT_MS
     return {
         "bytes of an idle heartbeat": min(sizes),
-        "bytes of the largest one (refresh)": max(sizes),
+        "bytes of the largest heartbeat (refresh)": max(sizes),
         "bytes of a heartbeat with one press": len(
             datagram(outgoing.heartbeat(changed, now_ms, cars - 1, since_ms=None))
         ),
@@ -308,9 +310,9 @@ def reading_figures(cars: int, floors: int) -> Figures:
 
     return {
         "read an unchanged heartbeat, µs": reader.median_us(quiet, unchanged),
-        "read one with a changed car, µs": reader.median_us(kept, changed_car),
-        "read one with a press, µs": reader.median_us(kept, pressed),
-        "the same with an assignment, µs": reader.median_us(due, pressed, assignment.plan.cache_clear),
+        "read a heartbeat with a changed car, µs": reader.median_us(kept, changed_car),
+        "read a heartbeat with a press, µs": reader.median_us(kept, pressed),
+        "read a press and assign the calls, µs": reader.median_us(due, pressed, assignment.plan.cache_clear),
     }
 
 
@@ -531,7 +533,7 @@ DIAGRAMS: Sequence[tuple[str, str, Mapping[str, str]]] = (
         {
             "idle: worker": "real, idle: worker, % of a core",
             "10 presses and 10 services per second: worker": "real, load: worker, % of a core",
-            "the same: supervisor": "real, load: supervisor, % of a core",
+            "10 presses and 10 services per second: supervisor": "real, load: supervisor, % of a core",
         },
     ),
     (
