@@ -234,7 +234,7 @@ class Car:
 
     is_connected: bool = False
     floor: int | None = None
-    """The last floor."""
+    """The last floor reached."""
     sensor: int | None = None
     """The floor in the last snapshot; None between floors."""
     driven_at: float = 0.0
@@ -242,7 +242,7 @@ class Car:
     direction: int = -1
     is_moving: bool = False
     moved_at: float = 0.0
-    """When the floor sensor last changed, or the motor was last off."""
+    """The later of two times: when the floor sensor last changed, and when the motor was last off."""
     motor_failed: bool = False
     is_stopped: bool = False
     """True while the stop button is down."""
@@ -268,7 +268,7 @@ class Mistakes:
     readings: list[int | None] = field(default_factory=list)
     """All readings of the floor sensor."""
     punctual_at: float = 0.0
-    """When the late output was last supposed to have its old value."""
+    """When the output that changes too late was last to keep its old value."""
     sent: list[int] = field(default_factory=list)
     """The counters in the last heartbeat."""
     commands: list[Call] = field(default_factory=list)
@@ -547,7 +547,7 @@ class Node:
     def hold_door(self, floor: int, is_obstructed: bool, now: float) -> None:
         """Serve the calls at the open door, and close it after the dwell time.
 
-        The command to open the door was sent in an earlier cycle. The panel has replied since, so it has executed it.
+        The command to open the door was sent in an earlier cycle. The panel has replied since, so the door is open.
         """
         car = self.car
         if now >= car.close_at and not is_obstructed:
@@ -633,7 +633,11 @@ def main() -> None:
     parser.add_argument("--floors", type=int, default=4, help="number of floors (default %(default)s)")
     parser.add_argument("--dir", type=Path, required=True, help="directory for the state of this node")
     parser.add_argument("--net-port", type=int, default=30100, help="UDP port of the nodes (default %(default)s)")
-    parser.add_argument("--broadcast", default="255.255.255.255", help="address of the nodes (default %(default)s)")
+    parser.add_argument(
+        "--broadcast",
+        default="255.255.255.255",
+        help="address to which the node sends its heartbeats (default %(default)s)",
+    )
     parser.add_argument("--broken", default="", metavar="NAME", help="mistake to make; see variants.py")
     options = parser.parse_args()
     options.dir.mkdir(parents=True, exist_ok=True)
