@@ -78,7 +78,7 @@ def test_controller_is_frozen_and_resumed(page: Page) -> None:
 
 def test_unplugged_controller_loses_its_peers_and_finds_them_again(page: Page) -> None:
     gone, back = "node 1: node 0 timed out", "node 1: node 0 is alive"
-    started = "node 1: started"  # An earlier test may have restarted it.
+    started = "node 1: started"  # An earlier test may have restarted node 1.
     page.wait(lambda: page.last_logged(started, gone, back) == back, "node 1 received heartbeats of node 0")
     page.ask("unplug", node=0, on=True)
     page.wait(lambda: not page.node(0)["plugged"], "controller 0 was unplugged")

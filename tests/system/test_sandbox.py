@@ -316,7 +316,7 @@ def is_readable(client: socket.socket) -> bool:
 
 
 @sandboxed
-def test_hosts_are_silent_at_rest() -> None:
+def test_switch_counts_no_frames_at_rest() -> None:
     """The switch does not count the frames that the kernels send by themselves."""
     with opened(2) as bench:
         end = time.monotonic() + REST_S

@@ -194,7 +194,7 @@ def move_initially(building: Building, car: Car) -> None:
     if car.behaviour == "doorOpen":
         car.clock_us += building.door_us // 2
     for call in (Call(car.floor, "up"), Call(car.floor, "down")):
-        if call in building.active:  # Even if it has an owner.
+        if call in building.active:  # Even if the request has an owner.
             building.owners[call] = car.id
             car.clock_us += building.door_us
 
