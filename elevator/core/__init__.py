@@ -30,8 +30,8 @@ Decisions:
   reference assigner (`--assigner reference`) has no such penalty at all.
 - A step computes the assignment once. It used to compute it up to four times, until the car's state no longer changed.
   Now another step follows immediately if the car's public state or claims change.
-- The record used to list all former runs of the node. The list separated their cab calls from those of a duplicate. Now
-  the incarnation numbers do this (node.py).
+- The record used to list all earlier incarnations of the node. The list separated their cab calls from those of a
+  duplicate. Now the numbers of the incarnations do this (node.py).
 - A node that starts while another node uses its id serves calls like any other. It does not wait until the duplicate
   is gone. Otherwise passengers would wait too, two nodes that start together would block each other, and replayed
   datagrams could keep a node out of service.

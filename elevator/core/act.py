@@ -48,7 +48,7 @@ class Tasks:
 class Acted(NamedTuple):
     car: Drive
     served: frozenset[Call]
-    """The calls that this run of `act` has served through the open door."""
+    """The calls that have just been served through the open door."""
     due_at_ms: int
     """When to call `act` again if no input changes; NEVER_MS if only an input can cause an action."""
 

@@ -49,8 +49,8 @@ class Phase(Enum):
     CLOSING = auto()
     """The node has sent the close command. The panel has not confirmed it yet."""
     UNKNOWN = auto()
-    """The door may be open, because the panel was lost or a former run opened the door. The node sends no door
-    command."""
+    """The door may be open, because the panel was lost or the previous incarnation opened the door. The node sends no
+    door command."""
 
 
 @frozen
@@ -64,7 +64,8 @@ class Door:
     close_at_ms: int = 0
     """When the dwell time ends. An obstructed door stays open for longer."""
     inherited: OpenDoor | None = None
-    """The door that a former run left open, until the floor sensor shows whether the car is still there; else None."""
+    """The door that the previous incarnation left open; None once the floor sensor has shown whether the car is still
+    there."""
 
 
 def blocked_at_ms(door: Door) -> int:

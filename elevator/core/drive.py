@@ -69,7 +69,7 @@ class Drive:
 
 
 def boot(inherited: OpenDoor | None) -> Drive:
-    """Return the state of a car at startup. *inherited* is the door that a former run left open, if any."""
+    """Return the state of a car at startup. *inherited* is the door that the previous incarnation left open, if any."""
     return Drive() if inherited is None else Drive(door=Door(Phase.UNKNOWN, inherited=inherited))
 
 
@@ -126,10 +126,10 @@ def diagnose(car: Drive, now_ms: int, is_stopped: bool) -> tuple[Fault, int]:
 
 
 def inherit(car: Drive, now_ms: int, report: int | None, left: OpenDoor) -> Drive:
-    """Resume the stop of a former run if the car is still at the same floor. Otherwise the door counts as closed.
+    """Resume the previous incarnation's stop if the car is still at that floor. Otherwise the door counts as closed.
 
-    *left* is the door that the former run left open. *report* is the first report of the floor sensor. The direction
-    counts as announced, because passengers may have entered.
+    *left* is the door that the previous incarnation left open. *report* is the first report of the floor sensor. The
+    direction counts as announced, because passengers may have entered.
     """
     if report != left.floor:
         return evolve(car, door=Door())

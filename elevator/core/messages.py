@@ -45,7 +45,7 @@ class Tick:
     disk_failed: bool = False
     """True if a write has just failed or is taking too long."""
     found: "Record | None" = None
-    """The record of the previous run, if it was unreadable at startup and has just been read; else None."""
+    """The record of the previous incarnation, if it was unreadable at startup and has just been read; else None."""
     asked_at_ms: int | None = None
     """When the node requested `inputs` from the panel; None means at `now_ms`."""
 
@@ -62,7 +62,7 @@ class Record:
     """The durable state of a node: what survives a restart."""
 
     incarnation: int
-    """The incarnation that wrote the record. The next run uses a higher one."""
+    """The incarnation that wrote the record. The next one has a higher number."""
     calls: Calls
     door: OpenDoor | None = None
-    """The door if it may be open; None if it is closed. The next run must not close it on a passenger."""
+    """The door if it may be open; None if it is closed. The next incarnation must not close it on a passenger."""

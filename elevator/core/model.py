@@ -95,7 +95,7 @@ class Call(NamedTuple):
 
 
 class Author(NamedTuple):
-    """The author of presses and heartbeats: one run of one node. node.py explains incarnations."""
+    """The author of presses and heartbeats: one incarnation of one node. node.py explains incarnations."""
 
     id: int
     incarnation: int

@@ -1,12 +1,12 @@
 """The state of a node, and the values derived from it: outputs, heartbeat, record, and the time of the next turn.
 
-An *incarnation* is a number that identifies one run of a node. A node without a record draws it at random. A
-node with a record adds a small random step to the incarnation in the record. So the incarnations of a node's own runs
-are close together. A *duplicate* is another node with the same id. Its incarnations are far from those of this node.
+Each start of a node begins a new *incarnation*, identified by a number. A node without a record draws the number at
+random. A node with a record adds a small random step to the number in the record. So the incarnations of one node are
+close together. A *duplicate* is another node with the same id. Its incarnations are far from those of this node.
 
-While a node hears from a duplicate, it shows and serves only the cab calls of its own runs. At other times it shows and
-serves every cab call for its car: a call that seems to be a duplicate's may come from a former run whose record was
-lost.
+While a node hears from a duplicate, it shows and serves only the cab calls of its own incarnations. At other times it
+shows and serves every cab call for its car: a call that seems to be a duplicate's may come from an earlier incarnation
+of this node, whose record was lost.
 """
 
 from collections.abc import Mapping
@@ -40,10 +40,10 @@ LISTEN_MS = 300
 INCARNATIONS_APART = 1 << 19
 """A node without a record draws a random multiple of this number as its incarnation."""
 INCARNATION_STEP = 1 << 16
-"""The largest step between the incarnations of successive runs. The step is random. So the new incarnation differs from
-the previous one, even if the previous run failed to store it."""
+"""The largest step from one incarnation to the next. The step is random. So two incarnations differ even if the earlier
+one failed to store its number."""
 INCARNATIONS_OWN = 1 << 28
-"""The size of the range of incarnations that count as former runs of this node. The range ends at the incarnation in
+"""The size of the range of incarnations that count as earlier ones of this node. The range ends at the incarnation in
 the record and covers thousands of restarts. It contains a duplicate's random incarnation with probability 2^-23."""
 
 
@@ -61,7 +61,7 @@ class Node:
     traffic: Traffic
     outgoing: Outgoing
     predecessor: int | None = None
-    """The incarnation in the record of the previous run; None if no record has been read."""
+    """The incarnation that wrote the record; None if no record has been read."""
     peers: Peers = Peers()
     drive: Drive = Drive()
     assignment: Assignment = Assignment()
@@ -129,7 +129,7 @@ def heartbeat(node: Node) -> Heartbeat:
 def outputs(node: Node) -> Outputs:
     """Return the commands for the panel and the car.
 
-    The lamp of an unconfirmed call stays as it is, because a former run may have lit it.
+    The lamp of an unconfirmed call stays as it is, because an earlier incarnation may have lit it.
     """
     car, lit, duplicate = node.drive, replica.buttons(node.lit), peers.duplicate(node.peers, node.now_ms)
     known = shown(node) if duplicate is not None and duplicate.is_certain else node.calls
@@ -167,7 +167,7 @@ def hears(node: Node) -> int:
 def shown(node: Node) -> Calls:
     """Return the calls that this node shows on its panel and serves. Callers ignore the cab calls of other cars.
 
-    While this node hears from another incarnation with its id, only the cab calls of its own runs are included.
+    While this node hears from another incarnation with its id, only the cab calls of its own incarnations are included.
     """
     if not has_duplicate(node):
         return node.calls
@@ -181,12 +181,12 @@ def without_cab(entry: Entry) -> Entry:
 
 
 def has_duplicate(node: Node) -> bool:
-    """Report whether this node has recently heard from another incarnation with its id, perhaps a former run."""
+    """Report whether this node has recently heard from another incarnation with its id, perhaps an earlier one."""
     return peers.duplicate(node.peers, node.now_ms) is not None
 
 
 def is_foreign(node: Node, author: Author) -> bool:
-    """Report whether *author* is a run of another node, even one with the same id (INCARNATIONS_OWN)."""
+    """Report whether *author* is an incarnation of another node, even one with the same id (INCARNATIONS_OWN)."""
     if author == node.me:
         return False
     last = node.predecessor

@@ -3,8 +3,9 @@
 *Schedule.* A heartbeat is due every HEARTBEAT_MS. A change is sent immediately, and repeated REPEATS - 1 times at
 intervals of REPEAT_MS. So one lost datagram delays a change by REPEAT_MS only.
 
-*Content.* The call sets of all nodes must become equal. A call set has one entry for each author, that is, for each run
-of a node (call_set.py). It may be large, so a heartbeat carries a digest of the whole set, but only some entries:
+*Content.* The call sets of all nodes must become equal. A call set has one entry for each author, that is, for each
+incarnation of a node (call_set.py). It may be large, so a heartbeat carries a digest of the whole set, but only some
+entries:
 
 1. *Changes.* An entry that has changed is in every heartbeat of the next RECENT_MS. If not all changed entries fit into
    a heartbeat, they take turns.

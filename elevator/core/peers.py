@@ -11,8 +11,8 @@ A restarted node has a higher incarnation than before, or a random one if its re
 replaces the known one at once. A lower one replaces it only after the known one has timed out. Until then the lower one
 counts as a duplicate: its calls are merged, but the state of its car is ignored.
 
-A heartbeat with this node's own id may come from a duplicate. It may also be a late or replayed datagram of a former
-run. If such heartbeats still arrive with rising sequence numbers after DOUBT_MS, they come from a duplicate.
+A heartbeat with this node's own id may come from a duplicate. It may also be a late or replayed datagram of an earlier
+incarnation. If such heartbeats still arrive with rising sequence numbers after DOUBT_MS, they come from a duplicate.
 """
 
 from bisect import bisect_left
@@ -36,7 +36,7 @@ LOSS_MEMORY = 50
 LOSS_MARGIN = 0.02
 """A margin added to the measured loss, because the measurement is noisy."""
 DOUBT_MS = 300
-"""After a run has ended, the network delivers its last datagrams within this time."""
+"""After an incarnation has ended, the network delivers its last datagrams within this time."""
 DUPLICATE_MS = 2000
 """A duplicate of this node is forgotten this long after its last heartbeat."""
 
@@ -63,7 +63,7 @@ class Peer:
 
 @frozen
 class Duplicate:
-    """Another incarnation with this node's id: either a duplicate, or a former run of this node."""
+    """Another incarnation with this node's id: either a duplicate, or an earlier one of this node."""
 
     author: Author
     sequence: int
@@ -75,7 +75,7 @@ class Duplicate:
 
     @property
     def is_certain(self) -> bool:
-        """True if this is a duplicate and not a former run."""
+        """True if this is a duplicate and not an earlier incarnation of this node."""
         return self.heard_at_ms - self.since_ms >= DOUBT_MS
 
     @property

@@ -8,8 +8,8 @@
 3. A lamp lights when the guarantee of its call holds (replica.py). The guarantee depends only on the state, so the
    order of I/O in turn.py does not affect it.
 4. After a start or a stall, a node *listens* first. It merges and acknowledges calls, but keeps its motor stopped and
-   changes no lamp. A former run may have lit the lamp of an unserved call. So each lamp stays as it is until its call
-   is confirmed again or served.
+   changes no lamp. An earlier incarnation may have lit the lamp of an unserved call. So each lamp stays as it is until
+   its call is confirmed again or served.
 """
 
 from collections.abc import Iterable, Mapping
@@ -193,7 +193,7 @@ def receive(node: Node, heartbeat: Heartbeat) -> Node:
         return warn(node, f"ignoring node {sender.id}: it has {heartbeat.floors} floors, this node has {node.floors}")
     own = heartbeat.calls.entries.get(node.me)
     if own is not None and not acknowledges(node.calls, Dot(node.me, own.newest)):
-        # No other run uses this incarnation, and this run has registered fewer presses: the heartbeat is forged.
+        # Only this node has this incarnation, and it has registered fewer presses: the heartbeat is forged.
         return warn(
             node,
             f"ignored a heartbeat forged in the name of node {sender.id}: it acknowledges presses that do not exist",
