@@ -87,7 +87,7 @@ def test_node_with_a_different_number_of_floors_is_logged_and_ignored() -> None:
 
 
 @pytest.mark.rule("A3", "L2")
-def test_duplicate_does_not_show_cab_calls_from_earlier_runs_of_the_original() -> None:
+def test_duplicate_does_not_show_cab_calls_from_earlier_incarnations_of_the_original() -> None:
     group = Group(cars=2, at=(0, 3))
     group.press(0, CAB, 3)
     group.run(50)
@@ -131,7 +131,7 @@ def test_duplicate_does_not_log_a_cab_call_as_served_when_the_original_takes_it_
 
 
 @pytest.mark.rule("A3")
-def test_restarted_node_distinguishes_its_duplicate_from_its_earlier_runs() -> None:
+def test_restarted_node_distinguishes_its_duplicate_from_its_earlier_incarnations() -> None:
     group = group_with_duplicate()
     group.press(2, CAB, 2)
     group.run(100)
@@ -146,7 +146,7 @@ def test_restarted_node_distinguishes_its_duplicate_from_its_earlier_runs() -> N
 
 
 @pytest.mark.rule("A3")
-def test_node_that_reads_its_record_late_distinguishes_its_duplicate_from_its_earlier_runs() -> None:
+def test_node_that_reads_its_record_late_distinguishes_its_duplicate_from_its_earlier_incarnations() -> None:
     group = group_with_duplicate()
     group.press(0, CAB, 1)
     group.press(2, CAB, 2)

@@ -271,7 +271,7 @@ def test_crash_soon_after_a_partition_is_detected_as_fast_as_any_other() -> None
 
 
 @pytest.mark.rule("G1", "G2")
-def test_wiped_node_recovers_its_cab_calls_despite_a_late_datagram_of_its_previous_run() -> None:
+def test_wiped_node_recovers_its_cab_calls_despite_a_late_datagram_of_its_previous_incarnation() -> None:
     group = Group(cars=2, at=(0, 0))
     group.press(0, CAB, 3)
     group.run(230)

@@ -60,7 +60,7 @@ def test_lamp_of_a_node_with_a_failing_disk_lights_once_a_peer_has_stored_the_ca
 
 
 @pytest.mark.rule("L4")
-def test_late_datagram_of_the_previous_run_does_not_darken_a_lamp() -> None:
+def test_late_datagram_of_the_previous_incarnation_does_not_darken_a_lamp() -> None:
     group = Group(cars=1, at=(0,))
     group.press(0, CAB, 3)
     group.run(230)

@@ -173,7 +173,7 @@ def test_failing_interface_that_disappears_is_forgotten(
 
 
 @pytest.mark.parametrize(("datagrams", "rest_ms"), [(10, 0), (16, 6), (40, 20)])
-def test_port_rests_after_many_datagrams_and_reads_the_next_ones_after_half_of_the_rest(
+def test_port_rests_after_many_datagrams_and_may_read_more_after_half_of_that_time(
     datagrams: int, rest_ms: int
 ) -> None:
     port = Broadcast("lab", free_port(socket.SOCK_DGRAM), LOOPBACK, [NO_KEY], ME, lambda: 0)

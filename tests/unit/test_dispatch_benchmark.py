@@ -143,7 +143,7 @@ def test_interval_of_a_ratio_widens_with_the_spread_of_the_seeds() -> None:
     assert ratio_of([0.0]).margin == "-"
 
 
-def test_factors_of_intervals_join_and_fall_to_the_normal_one() -> None:
+def test_student_95_falls_from_the_table_to_the_value_of_the_normal_distribution() -> None:
     factors = [student_95(freedom) for freedom in range(1, 1000)]
     assert factors == sorted(factors, reverse=True)
     assert factors[len(STUDENT_95)] == pytest.approx(2.228, abs=0.003)

@@ -11,7 +11,7 @@ LONG_MS = 60_000
 
 
 class Run:
-    """The health of two cars. The test sets the time."""
+    """A simulated world with two cars, in which the test sets the time."""
 
     def __init__(self) -> None:
         self.world = World(Plan(1, 2, 4, 2000, LONG_MS, (), ()))
@@ -24,7 +24,7 @@ class Run:
         return self.world.is_calm()
 
     def fail(self, kind: FaultKind, lasts_ms: int | None) -> None:
-        """Begin a fault of node 0 and end it after *lasts_ms*. If that is None, the fault does not end."""
+        """Begin a fault of node 0, and end it after *lasts_ms*. None: the fault does not end."""
         fault = InjectedFault(kind, self.world.now_ms, self.world.now_ms + (lasts_ms or LONG_MS), 0)
         self.world.emit(FaultChanged(fault, begins=True))
         self.world.now_ms += lasts_ms or 0

@@ -123,7 +123,7 @@ class Trace:
 
 
 @pytest.mark.rule("D1")
-def test_usual_stop_is_no_fault() -> None:
+def test_usual_stop_is_not_a_fault() -> None:
     trace = Trace().visit(1).after(5000).visit(2)
     assert trace.faults() == []
     twice = "it held 2 times"
@@ -149,7 +149,7 @@ def test_motor_may_start_just_before_the_door_closes(is_fault: bool) -> None:
 
 
 @pytest.mark.rule("D1")
-def test_motor_that_starts_just_after_the_door_opened_is_blamed() -> None:
+def test_motor_that_starts_just_after_the_door_opened_is_a_fault() -> None:
     trace = Trace().door(True).after(10).motor(1)
     assert trace.faults()[0] == (DOOR_STANDS, 10, 0)
     assert trace.failed[0].found == "the motor runs while the door is open"
@@ -179,7 +179,7 @@ def test_door_that_closes_early_is_a_fault(open_ms: int, rule: str) -> None:
 
 @pytest.mark.rule("D1")
 @pytest.mark.parametrize("open_ms", [MIN_OPEN_MS - TOLERANCE_MS, MAX_OPEN_MS, MAX_OPEN_MS + TOLERANCE_MS])
-def test_door_that_closes_in_time_is_no_fault(open_ms: int) -> None:
+def test_door_that_closes_in_time_is_not_a_fault(open_ms: int) -> None:
     assert Trace().door(True).after(open_ms).door(False).faults() == []
 
 
@@ -201,20 +201,20 @@ def test_door_that_stays_open_is_reported_without_another_event() -> None:
 
 
 @pytest.mark.rule("D1", "C3")
-def test_lamp_change_at_the_floor_of_an_open_door_extends_its_time_limit() -> None:
+def test_lamp_change_at_its_floor_lets_the_door_stay_open_longer() -> None:
     trace = Trace(2, 0).press(DOWN, 2).lamp(True, DOWN, 2).door(True).after(DWELL_MS).lamp(False, DOWN, 2)
     assert trace.after(MAX_OPEN_MS).door(False).faults() == []
 
 
 @pytest.mark.rule("D1")
-def test_lamp_change_at_another_floor_does_not_extend_the_time_limit_of_a_door() -> None:
+def test_lamp_change_at_another_floor_does_not_let_the_door_stay_open_longer() -> None:
     trace = Trace(2, 0).press(DOWN, 1).lamp(True, DOWN, 1).door(True).after(2000).press(UP, 0).after(1000)
     assert trace.lamp(True, UP, 0).faults() == [(DOOR_CLOSES, MAX_OPEN_MS + TOLERANCE_MS, 0)]
 
 
 @pytest.mark.rule("D1", "C6")
-def test_presses_at_the_floor_of_an_open_door_extend_its_time_limit() -> None:
-    """The controller may learn of a press a second later, as late as its lamp may light."""
+def test_presses_at_its_floor_let_the_door_stay_open_longer() -> None:
+    """The controller may learn of a press a second later: the lamp, too, may take that long to light."""
     trace = Trace(2, 0).press(UP, 2).door(True)
     for _ in range(5):
         trace.after(2900).press(CAB, 2)
@@ -222,13 +222,13 @@ def test_presses_at_the_floor_of_an_open_door_extend_its_time_limit() -> None:
 
 
 @pytest.mark.rule("D1")
-def test_cab_press_in_another_car_does_not_extend_the_time_limit_of_a_door() -> None:
+def test_cab_press_in_another_car_does_not_let_the_door_stay_open_longer() -> None:
     trace = Trace(2, 2).door(True).after(2000).press(CAB, 2, car=1)
     assert trace.faults() == [(DOOR_CLOSES, MAX_OPEN_MS + TOLERANCE_MS, 0)]
 
 
 @pytest.mark.rule("D1")
-def test_press_on_another_panel_extends_the_time_limit_of_a_door_in_case_its_datagrams_are_late() -> None:
+def test_press_on_another_panel_lets_the_door_stay_open_longer_in_case_datagrams_are_late() -> None:
     trace = Trace(2, 0).door(True).after(100).press(UP, 2, car=1)
     assert trace.after(DWELL_MS - 100 + DWELL_MS).door(False).faults() == []
     trace = Trace(2, 0).press(UP, 2, car=1).after(100).door(True)
@@ -263,7 +263,7 @@ def test_door_without_a_controller_may_stay_open() -> None:
 
 
 @pytest.mark.rule("D1")
-def test_door_that_opens_for_a_moment_at_a_start_is_no_fault() -> None:
+def test_door_that_opens_for_a_moment_while_its_controller_starts_is_not_a_fault() -> None:
     trace = Trace(1, connected=False).client(True).after(100).door(True).after(300).door(False)
     assert trace.faults() == []
     trace = Trace(1, connected=False).client(True).press(UP, 1).after(100).door(True).after(300).door(False)
@@ -303,7 +303,7 @@ def test_door_that_closes_on_an_obstruction_is_a_fault() -> None:
 
 
 @pytest.mark.rule("D2")
-def test_obstruction_that_begins_as_the_door_closes_is_no_fault() -> None:
+def test_obstruction_that_begins_as_the_door_closes_is_not_a_fault() -> None:
     trace = Trace().door(True).after(DWELL_MS).obstruct(True).after(REACTION_MS).door(False).after(2000)
     assert trace.obstruct(False).faults() == []
 
@@ -317,7 +317,7 @@ def test_obstructed_door_may_stay_open_forever() -> None:
 
 
 @pytest.mark.rule("D2")
-def test_door_that_closes_soon_after_an_obstruction_fails_beyond() -> None:
+def test_door_that_closes_soon_after_an_obstruction_fails_a_check_beyond_the_course() -> None:
     trace = Trace().door(True).after(2000).obstruct(True).after(5000).obstruct(False).after(1000).door(False)
     assert trace.faults() == [(DOOR_STAYS_AFTER, 8000, 0)]
     assert trace.failed[0].level is Level.BEYOND
@@ -356,7 +356,7 @@ def test_resumed_controller_has_a_moment_to_notice_an_obstruction() -> None:
 
 
 @pytest.mark.rule("L4")
-def test_call_that_is_lit_and_served_is_no_fault() -> None:
+def test_call_that_is_lit_and_served_is_not_a_fault() -> None:
     trace = Trace().press(UP, 1).after(100)
     for car in (0, 1):
         trace.lamp(True, UP, 1, car)
@@ -386,8 +386,8 @@ def test_lamp_that_goes_dark_without_service_is_a_fault(button: Button) -> None:
 
 @pytest.mark.rule("L4")
 @pytest.mark.parametrize("button", [UP, CAB])
-def test_lamp_that_goes_dark_for_a_moment_flickers(button: Button) -> None:
-    """A reassigned call may cause this."""
+def test_lamp_that_goes_dark_for_a_moment_counts_as_flickering(button: Button) -> None:
+    """The lamp may go dark because the call is reassigned."""
     trace = Trace().press(button, 1).lamp(True, button, 1).after(2000).lamp(False, button, 1)
     trace.after(CLEARED_BEFORE_OPEN_MS).lamp(True, button, 1).after(1000).visit(1).lamp(False, button, 1)
     assert trace.faults() == [(STEADY, 2000, 0)]
@@ -407,7 +407,7 @@ def test_door_at_another_floor_does_not_serve_a_call() -> None:
 
 
 @pytest.mark.rule("C6")
-def test_call_served_by_an_open_door_is_no_fault() -> None:
+def test_call_served_by_an_open_door_is_not_a_fault() -> None:
     trace = Trace(1, 0).door(True).after(500).press(UP, 1).after(20).lamp(True, UP, 1).after(20).lamp(False, UP, 1)
     assert trace.after(DWELL_MS).door(False).faults() == []
     assert trace.judge.unserved([0, 1]) == []
@@ -476,7 +476,7 @@ def test_restarted_controller_may_set_its_lamps_again() -> None:
 
 
 @pytest.mark.rule("G6")
-def test_controller_may_test_its_lamps_at_a_start() -> None:
+def test_controller_may_test_its_lamps_when_it_starts() -> None:
     trace = Trace(0, 0, connected=False).client(True).after(100)
     for floor in range(3):
         trace.lamp(True, UP, floor).lamp(True, CAB, floor)
@@ -487,7 +487,7 @@ def test_controller_may_test_its_lamps_at_a_start() -> None:
 
 
 @pytest.mark.rule("G6")
-def test_controller_may_test_its_lamps_at_a_restart() -> None:
+def test_controller_may_test_its_lamps_when_it_restarts() -> None:
     """A lamp test confirms no new calls, even for calls that were lit and served earlier."""
     trace = Trace().press(UP, 1).press(CAB, 1).lamp(True, UP, 1).lamp(True, CAB, 1).visit(1)
     trace.lamp(False, UP, 1).lamp(False, CAB, 1).after(1000).client(False).after(3000).client(True).after(100)

@@ -118,7 +118,7 @@ def test_fault_long_after_the_last_sample_counts_as_new() -> None:
     assert condition.feed(10 * MINUTE_MS, True) == Report(True, 1)
 
 
-def test_end_due_between_two_samples_is_reported_before_the_next_fault() -> None:
+def test_end_of_a_fault_between_two_samples_is_reported_before_the_next_fault() -> None:
     condition = send_failures()
     assert changes(reports(condition, lambda _: True, 3000)) == [(2000, True)]
     assert condition.feed(3000, False) is None

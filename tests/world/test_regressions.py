@@ -56,7 +56,7 @@ REGRESSIONS = {
             InjectedFault(FaultKind.KILL, 5100, 5300, 1),
         ),
     ),
-    # The second run of node 1 registers no call. The third run must recognize the first run's call as its own.
+    # The second incarnation of node 1 registers no call. The third must recognize the call of the first as its own.
     "cab_lamp_stays_lit_over_two_restarts_beside_a_duplicate": Regression(
         pytest.mark.rule("L4"),
         node.is_foreign,
@@ -69,7 +69,7 @@ REGRESSIONS = {
             InjectedFault(FaultKind.KILL, 5500, 5550, 1),
         ),
     ),
-    # A new press makes the recorder read the record just before the new run stops listening. The slow disk has not
+    # A new press makes the recorder read the record just before the node stops listening. The slow disk has not
     # confirmed the call by then.
     "lamp_stays_lit_until_a_call_from_a_record_read_late_is_confirmed_again": Regression(
         pytest.mark.rule("L4"),
@@ -83,7 +83,7 @@ REGRESSIONS = {
             Press(5380, 5580, 0, CAB, 2),
         ),
     ),
-    # The new run has lost its record. Its peers send it the call, and its slow disk delays the confirmation.
+    # The node has lost its record. Its peers send it the call, and its slow disk delays the confirmation.
     "lamp_stays_lit_until_a_call_that_only_peers_have_stored_is_confirmed_again": Regression(
         pytest.mark.rule("L4"),
         *UNCONFIRMED_LAMPS_GO_DARK,

@@ -49,7 +49,8 @@ def test_lamp_may_go_dark_just_after_its_button_was_pressed_again() -> None:
 
 
 SEEDS = [pytest.param(seed, marks=() if 11 <= seed <= 14 else pytest.mark.slow) for seed in range(1, 41)]
-"""A few seeds for each change; the slow tests run more. Seed 21 has 42 cars. `just soak` runs fresh seeds."""
+"""The fast tests run four of these seeds, the slow tests the others. Seed 21 has a large group, 42 cars. `just soak`
+runs fresh seeds."""
 PROFILES = [pytest.param(profile, marks=() if profile is Profile.INTER else pytest.mark.slow) for profile in Profile]
 
 
