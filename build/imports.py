@@ -108,7 +108,7 @@ class Bundle:
             yield from (".".join(parts[: k + 1]) for k in range(len(parts)))
 
     def _is_left_out(self, name: str) -> bool:
-        """Report whether *name* is a module that the bundle lacks, and not an attribute of its package."""
+        """Return whether *name* is a module that the bundle lacks, and not an attribute of its package."""
         package, _, last = name.rpartition(".")
         if package not in self._sources or self._sources[package].name != "__init__.py":
             return False
@@ -127,7 +127,7 @@ def possible_branches(test: ast.expr, yes: list[ast.stmt], no: list[ast.stmt]) -
 
 
 def expects_failure(handler: ast.ExceptHandler) -> bool:
-    """Report whether *handler* catches a failed import."""
+    """Return whether *handler* catches a failed import."""
     if handler.type is None:
         return True
     named = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]

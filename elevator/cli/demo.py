@@ -98,7 +98,7 @@ def main(argv: list[str]) -> int:
 
 
 def may_overload(cars: int, cores: int) -> bool:
-    """Report whether the nodes of *cars* cars may overload a machine with *cores* cores.
+    """Return whether the nodes of *cars* cars may overload a machine with *cores* cores.
 
     Each node receives the heartbeats of all others. So the load grows with the square of the number of cars. In
     measurements, 8 nodes used 0.4 of a core, and the relay used 0.15.

@@ -168,7 +168,7 @@ class Demo:
         return Scene(title, elevators, crowd, tuple(self._controllers.log), now_ms)
 
     def is_over(self, now_ms: int) -> bool:
-        """Report whether the time is up, or all controllers have exited by themselves.
+        """Return whether the time is up, or all controllers have exited by themselves.
 
         After the end time, the demo waits for passengers who are still under way, but not longer than `grace_ms`.
         """

@@ -199,7 +199,7 @@ class Bridge:
             self._write()
 
     def _is_current(self, inputs: Inputs) -> bool:
-        """Report whether *inputs* were read after the client's last door and motor commands took effect."""
+        """Return whether *inputs* were read after the client's last door and motor commands took effect."""
         # After a halt the inputs are current, but the client's motor command is not restored yet.
         is_as_wanted = inputs.confirmed == confirmation(self._wanted.outputs)
         return is_as_wanted and not inputs.halted and self.card.client.panel.is_current

@@ -81,7 +81,7 @@ def blocked_at_ms(door: Door) -> int:
 
 
 def is_at_stop(door: Door) -> bool:
-    """Report whether the car is making a stop. A stop lasts from the decision to stop until the close command."""
+    """Return whether the car is making a stop. A stop lasts from the decision to stop until the close command."""
     return door.phase not in (Phase.CLOSED, Phase.CLOSING) and door.inherited is None
 
 

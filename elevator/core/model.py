@@ -129,7 +129,7 @@ class Buttons:
         return bool(self.up | self.down | self.cab)
 
     def __contains__(self, call: Call) -> bool:
-        """Report whether the button of *call* is in the set. The car of a cab call is ignored."""
+        """Return whether the button of *call* is in the set. The car of a cab call is ignored."""
         masks = self.up, self.down, self.cab
         return bool(masks[call.button] >> call.floor & 1)
 

@@ -65,7 +65,7 @@ def cleared(floor: int, direction: Direction, work: Buttons, car: int) -> frozen
 
 
 def has_work_beyond(floor: int, direction: Direction, work: Buttons) -> bool:
-    """Report whether there are calls beyond *floor* in *direction*."""
+    """Return whether there are calls beyond *floor* in *direction*."""
     every = work.up | work.down | work.cab
     return bool(every >> (floor + 1)) if direction is Direction.UP else bool(every & ((1 << floor) - 1))
 
@@ -76,5 +76,5 @@ def hall(direction: Direction, work: Buttons) -> int:
 
 
 def is_at(mask: int, floor: int) -> bool:
-    """Report whether *mask* contains *floor*."""
+    """Return whether *mask* contains *floor*."""
     return bool(mask >> floor & 1)

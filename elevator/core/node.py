@@ -181,12 +181,12 @@ def without_cab(entry: Entry) -> Entry:
 
 
 def has_duplicate(node: Node) -> bool:
-    """Report whether this node has recently heard from another incarnation with its id, perhaps an earlier one."""
+    """Return whether this node has recently heard from another incarnation with its id, perhaps an earlier one."""
     return peers.duplicate(node.peers, node.now_ms) is not None
 
 
 def is_foreign(node: Node, author: Author) -> bool:
-    """Report whether *author* is an incarnation of another node, even one with the same id (INCARNATIONS_OWN)."""
+    """Return whether *author* is an incarnation of another node, even one with the same id (INCARNATIONS_OWN)."""
     if author == node.me:
         return False
     last = node.predecessor

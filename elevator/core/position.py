@@ -61,7 +61,7 @@ def judge(
 
 
 def follows(old: Position, report: int | None, heading: Direction | None) -> bool:
-    """Report whether *report* can follow from the last accepted position."""
+    """Return whether *report* can follow from the last accepted position."""
     if old.floor is None or report == old.floor:
         return True
     if heading is None:

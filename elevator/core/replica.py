@@ -64,7 +64,7 @@ def buttons(lit: frozenset[Call]) -> Buttons:
 
 
 def is_guaranteed(replica: Replica, dot: Dot, acknowledgements: Collection[Calls]) -> bool:
-    """Report whether the guarantee holds for *dot*: it is on this node's disk and acknowledged by each peer.
+    """Return whether the guarantee holds for *dot*: it is on this node's disk and acknowledged by each peer.
 
     While the disk fails, the acknowledgements suffice, but there must be at least one.
     """

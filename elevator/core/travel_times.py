@@ -94,7 +94,7 @@ def edge_ms(old: TravelTimes, now_ms: int, is_exact: bool) -> int | None:
 
 
 def is_usual(old: TravelTimes, took_ms: int, motor_fault: bool) -> bool:
-    """Report whether to learn *took_ms*. During a motor fault, it must be within 5 % of the previous measurement."""
+    """Return whether to learn *took_ms*. During a motor fault, it must be within 5 % of the previous measurement."""
     return not motor_fault or abs(took_ms - old.faulty_ms) <= took_ms // 20
 
 

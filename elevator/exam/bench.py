@@ -163,7 +163,7 @@ class Bench(ControllerGroup):
     # Judging
 
     def was_served(self, call: PressedCall, cars: Collection[int]) -> bool:
-        """Report whether one of *cars* has had its door open at the floor of *call* since the press."""
+        """Return whether one of *cars* has had its door open at the floor of *call* since the press."""
         return self._judge.was_open(call.floor, call.pressed_ms, cars)
 
     def survivors(self) -> list[int]:

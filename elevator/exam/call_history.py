@@ -100,16 +100,16 @@ class CallHistory:
         ]
 
     def was_open(self, floor: int, since_ms: int, cars: Iterable[int]) -> bool:
-        """Report whether the door of one of *cars* has been open at *floor* since *since_ms*."""
+        """Return whether the door of one of *cars* has been open at *floor* since *since_ms*."""
         return any(self._closed.get((car, floor), -1) >= since_ms for car in cars)
 
     def was_served(self, key: CallKey, since_ms: int) -> bool:
-        """Report whether the door of a car that can serve *key* has been open at its floor since *since_ms*."""
+        """Return whether the door of a car that can serve *key* has been open at its floor since *since_ms*."""
         _, floor, only = key
         return self.was_open(floor, since_ms, range(len(self.lit)) if only is None else [only])
 
     def _is_served(self, key: CallKey) -> bool:
-        """Report whether the confirmed call *key* was served."""
+        """Return whether the confirmed call *key* was served."""
         return self.was_served(key, self._confirmed[key])
 
     def _is_shown(self, key: CallKey, panels: Iterable[int]) -> bool:

@@ -134,7 +134,7 @@ class ControllerGroup:
         return bool(mask(self.elevator(car).lamps, call.button) >> call.floor & 1)
 
     def is_open(self, car: int, floor: int | None = None) -> bool:
-        """Report whether the door of *car* is open (at *floor*)."""
+        """Return whether the door of *car* is open (at *floor*)."""
         elevator = self.elevator(car)
         return elevator.door and (floor is None or elevator.sensed == floor)
 
@@ -182,7 +182,7 @@ class ControllerGroup:
         ]
 
     def panels_agree(self) -> bool:
-        """Report whether the panels of all healthy cars show the same hall lamps."""
+        """Return whether the panels of all healthy cars show the same hall lamps."""
         shown = (self.elevator(car).lamps for car in self.healthy)
         return len({(lamps.up, lamps.down) for lamps in shown}) <= 1
 
@@ -205,11 +205,11 @@ class ControllerGroup:
         return f"car {car} is {where}, and its motor {motor}"
 
     def has_ended(self, car: int) -> bool:
-        """Report whether the controller of *car* has exited by itself."""
+        """Return whether the controller of *car* has exited by itself."""
         return self.controllers.states[car] == "ended"
 
     def is_ready(self, car: int) -> bool:
-        """Report whether the controller of *car* is connected and its car stands at a floor."""
+        """Return whether the controller of *car* is connected and its car stands at a floor."""
         server = self.building.servers[car]
         return server.client is not None and server.elevator.sensed is not None and not server.elevator.shaft.motor
 

@@ -281,7 +281,7 @@ class Judge:
             self._suspect(event, DOOR_STAYS_AFTER, found, lambda: clear_ms >= enough_ms)
 
     def _is_pressed(self, car: int, floor: int | None) -> bool:
-        """Report whether a hall button at *floor*, or the cab button for *floor* in *car*, has been pressed."""
+        """Return whether a hall button at *floor*, or the cab button for *floor* in *car*, has been pressed."""
         return any(at == floor and only in (None, car) for _, at, only in self._calls.pressed)
 
     def _observe_lamp(self, event: CarEvent, car: _Car) -> None:
@@ -334,7 +334,7 @@ class Judge:
         return self._calls.unserved(healthy, buttons)
 
     def was_open(self, floor: int, since_ms: int, cars: Iterable[int]) -> bool:
-        """Report whether the door of one of *cars* has been open at *floor* since *since_ms*."""
+        """Return whether the door of one of *cars* has been open at *floor* since *since_ms*."""
         return self._calls.was_open(floor, since_ms, cars)
 
 

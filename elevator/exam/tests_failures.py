@@ -26,7 +26,7 @@ def call_far_away(bench: Bench, panel: int) -> PressedCall:
 
 
 def is_approaching(bench: Bench, car: int, call: PressedCall) -> bool:
-    """Report whether the motor of *car* drives it towards *call*."""
+    """Return whether the motor of *car* drives it towards *call*."""
     return bench.elevator(car).shaft.motor * (call.floor - bench.height(car)) > 0
 
 

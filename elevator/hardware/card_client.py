@@ -160,7 +160,7 @@ class CardClient:
                 assert_never(self.phase)
 
     def is_late(self, now_ms: int) -> bool:
-        """Report whether a reply is overdue. After a stall of this process, the reply may be in the port, unread."""
+        """Return whether a reply is overdue. After a stall of this process, the reply may be in the port, unread."""
         return self.panel.asked_at_ms is not None and now_ms >= self.panel.asked_at_ms + LATE_MS
 
     def receive(self, data: bytes, now_ms: int) -> None:
@@ -191,7 +191,7 @@ class CardClient:
                 assert_never(self.phase)
 
     def write(self, outputs: Outputs) -> bool:
-        """Send the outputs that have changed; report whether there were any.
+        """Send the outputs that have changed; return whether there were any.
 
         Send nothing before the first reply or during a halt.
         """

@@ -15,7 +15,7 @@ def panel_buttons(floors: int) -> Iterator[tuple[Button, int]]:
 
 
 def needs_door_command(sent: Outputs | None, wanted: Outputs) -> bool:
-    """Report whether changing a panel from *sent* (None if unknown) to *wanted* requires a door command."""
+    """Return whether changing a panel from *sent* (None if unknown) to *wanted* requires a door command."""
     return wanted.door is not None and (sent is None or sent.door != wanted.door)
 
 

@@ -60,7 +60,7 @@ class Admission:
         return heartbeat
 
     def note_new(self, heartbeat: Heartbeat) -> bool:
-        """Report whether *heartbeat* is new, and remember it."""
+        """Return whether *heartbeat* is new, and remember it."""
         newest = self._newest.pop(heartbeat.sender, heartbeat.sequence - 1)
         is_new = heartbeat.sequence > newest
         if newest - heartbeat.sequence > REORDER_MAX:

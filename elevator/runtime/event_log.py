@@ -116,7 +116,7 @@ def service_event(faults: set[Fault], note: str = "") -> LoggedEvent:
 
 
 def has_new_action(old: Drive, new: Drive) -> bool:
-    """Report whether the car's behaviour or direction, or the announcement of its direction, has changed."""
+    """Return whether the car's behaviour or direction, or the announcement of its direction, has changed."""
     return (new.behaviour, new.direction, new.door.announced) != (old.behaviour, old.direction, old.door.announced)
 
 

@@ -32,7 +32,7 @@ class Outcome(NamedTuple):
     violation: str
     """The broken rule or the exception; empty if the run passed."""
     crashed: bool = False
-    """Whether the run ended with an exception other than Violation."""
+    """True if the run ended with an exception other than Violation."""
 
 
 def outcome(plan: Plan) -> tuple[Outcome, list[str]]:

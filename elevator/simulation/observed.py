@@ -66,7 +66,7 @@ class Stint:
     listens_from_ms: int = -NEVER_MS
     """When the node last began to listen. It must listen for a while before it acts."""
     is_disk_failing: bool = False
-    """Whether the node knows that its disk is failing or too slow."""
+    """True if the node knows that its disk is failing or too slow."""
     stale_at_ms: int = -1
     """When the node last took a turn with a stale tick; -1 if never."""
     has_seen_floor: bool = False
@@ -79,7 +79,7 @@ class Stint:
     """The direction of the last hall call served at this stop; None if none was."""
     announced_at_ms: int = 0
     is_repeated: bool = False
-    """Whether another car had already served a hall call that this car served at this stop. If so, the judges do not
+    """True if another car had already served a hall call that this car served at this stop. Then the judges do not
     know which direction the passengers expect."""
     served_at_ms: int = -NEVER_MS
     """When a call was last served, even if another car had already served it."""
@@ -87,7 +87,7 @@ class Stint:
     """The direction of the last departure. None if the door has opened twice at this stop: the car may then leave in
     either direction."""
     is_at_stop: bool = False
-    """Whether the door has opened since the last departure."""
+    """True if the door has opened since the last departure."""
     arrival: Node | None = None
     """The node's state when the moving car reached its current floor. None if `judge_passing` has nothing to check."""
     in_service_at_ms: int = 0

@@ -273,7 +273,7 @@ class Family(NamedTuple):
     chance: float | None = None
     """The share of runs that have the family. None: `draw` decides."""
     is_independent: bool = False
-    """Whether the family also occurs in runs that have no other faults."""
+    """True if the family also occurs in runs that have no other faults."""
 
     def draw_from(self, seed: int, size: Size, has_faults: bool) -> Iterable[InjectedFault | Press]:
         """Draw the family's faults and presses for *seed*."""

@@ -43,7 +43,7 @@ class SimulatedDisk:
     durable: Calls = Calls()
     """The calls in the stored record."""
     is_broken: bool = False
-    """Whether reads and writes fail."""
+    """True if reads and writes fail."""
     write_max_ms: int = SOUND_MS
     """The longest time that a write takes."""
     client: RecorderClient = field(default=Factory(lambda self: RecorderClient(self.floors), takes_self=True))
@@ -58,9 +58,9 @@ class SimulatedDisk:
     writing: Received | None = None
     """The record that is being written."""
     is_open: bool = False
-    """Whether the recorder has read the stored record."""
+    """True if the recorder has read the stored record."""
     has_failed_to_read: bool = False
-    """Whether the first read failed. If so, the worker started without the record."""
+    """True if the first read failed, so that the worker started without the record."""
     found_late: Record | None = None
     """A record that was read only after the worker had started without it. New records must preserve its calls."""
     recorder_at_ms: int = NEVER_MS

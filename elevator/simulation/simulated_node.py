@@ -74,7 +74,7 @@ class SimulatedNode:
         self.sensed_at_ms = 0
         """When the floor sensor last changed."""
         self.is_full_turn = False
-        """Whether the current turn runs a full step. Unchanged heartbeats do not need one."""
+        """True if the current turn runs a full step. Unchanged heartbeats do not need one."""
         self.disk = SimulatedDisk(shaft.floors, trial.rng, self.on_stored)
         self.process = SimulatedProcess(freeze)
         self.server = SimulatedServer(elevators.new_elevator(shaft), trial.rng, self.on_elevator_changed)

@@ -26,9 +26,9 @@ class SimulatedPanel:
     phase_ms: int
     """The offset of each sweep from the multiples of SWEEP_MS."""
     is_unreachable: bool = False
-    """Whether the server refuses connections."""
+    """True if the server refuses connections."""
     is_disconnected: bool = False
-    """Whether the connection is broken. The program has not noticed it yet."""
+    """True if the connection is broken. The program has not noticed it yet."""
     unnoticed_until_ms: int = 0
     """The earliest time at which the program can notice that the server is unreachable."""
     sweep_at_ms: int = NEVER_MS

@@ -151,7 +151,7 @@ class Store:
         return True
 
     def is_replaced(self) -> bool:
-        """Report whether the open file was deleted or replaced. Writes to it are then lost."""
+        """Return whether the open file was deleted or replaced. Writes to it are then lost."""
         return self._identity != identity(self.path)
 
     def close(self) -> None:
@@ -218,7 +218,7 @@ def identity(path: Path) -> tuple[int, int] | None:
 
 
 def is_disk_error(error: Exception, path: Path) -> bool:
-    """Report whether *error* comes from the disk, not from a damaged file. A retry may then succeed."""
+    """Return whether *error* comes from the disk, not from a damaged file. A retry may then succeed."""
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
     if code == sqlite3.SQLITE_IOERR_SHORT_READ or (code == sqlite3.SQLITE_READONLY and is_format_read_only(path)):
         return False
@@ -226,7 +226,7 @@ def is_disk_error(error: Exception, path: Path) -> bool:
 
 
 def is_format_read_only(path: Path) -> bool:
-    """Report whether byte 18 of the file at *path* makes SQLite treat the file as read-only.
+    """Return whether byte 18 of the file at *path* makes SQLite treat the file as read-only.
 
     That byte is the "write version", at most 2 for a writable file: https://www.sqlite.org/fileformat2.html, 1.3.3.
     """

@@ -213,7 +213,7 @@ def address_of(listener: socket.socket) -> str:
 
 
 def is_own_host(host: str, names: set[str]) -> bool:
-    """Report whether an HTTP Host header is an IP address or one of *names*, with an optional port."""
+    """Return whether an HTTP Host header is an IP address or one of *names*, with an optional port."""
     name, colon, port = host.rpartition(":") if not host.endswith("]") else (host, "", "")
     name = name if colon else host
     if colon and not (port.isascii() and port.isdigit()):

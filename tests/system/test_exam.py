@@ -74,7 +74,7 @@ def has_ended(process: Path) -> bool:
 
 
 def is_of_another_worker(process: Path) -> bool:
-    """Report whether a test in another xdist process started *process*.
+    """Return whether a test in another xdist process started *process*.
 
     The kernel may give the number of a deleted namespace to a namespace of that test.
     """

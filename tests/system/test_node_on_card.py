@@ -212,7 +212,7 @@ UNPRIVILEGED = [] if os.geteuid() else ["setpriv", "--inh-caps=-sys_admin", "--b
 
 
 def can_open(car: Lab) -> bool:
-    """Report whether an unprivileged user can open the card's port."""
+    """Return whether an unprivileged user can open the card's port."""
     if os.geteuid() == 0:
         os.chown(card(car).path, NOBODY, NOBODY)
     pid = os.fork()

@@ -675,7 +675,7 @@ TARGETS: dict[str, Callable[[bytes], bool]] = {
 
 
 def fuzz(name: str, seconds: float) -> bool:
-    """Run a target under atheris for *seconds*. Report whether all inputs passed."""
+    """Run a target under atheris for *seconds*. Return whether all inputs passed."""
     found, seeds = WORK / name, CORPUS / name
     found.mkdir(parents=True, exist_ok=True)
     limits = [f"-max_total_time={seconds:.0f}", f"-timeout={SLOW_S}", f"-artifact_prefix={seeds}/"]

@@ -172,7 +172,7 @@ class Lab(ControllerGroup):
         return Motor(self.elevator(car).shaft.motor)
 
     def was_open(self, car: int, floor: int) -> bool:
-        """Report whether the door of *car* was ever opened at *floor* after the car had arrived there."""
+        """Return whether the door of *car* was ever opened at *floor* after the car had arrived there."""
         at = None
         for seen in self.seen:
             if seen.car == car and seen.kind is EventKind.SENSOR:

@@ -200,7 +200,7 @@ def move_initially(building: Building, car: Car) -> None:
 
 
 def is_immediately_assignable(building: Building) -> bool:
-    """Report whether the remaining requests can be assigned without further simulation."""
+    """Return whether the remaining requests can be assigned without further simulation."""
     if any(car.cab for car in building.cars):
         return False
     if any({Call(floor, "up"), Call(floor, "down")} <= building.active for floor in range(building.floors)):

@@ -181,7 +181,7 @@ class Rig:
         self._foreign = before, stream
 
     def is_restored(self) -> bool:
-        """Report whether the card has the wanted outputs and the port has ended its halt."""
+        """Return whether the card has the wanted outputs and the port has ended its halt."""
         lit = (self.elevator.lamps, self.elevator.indicator) == (self.wanted.lamps, self.wanted.floor)
         inputs = self.inputs
         known = inputs is not None and not inputs.halted and inputs.confirmed.door_open == self.wanted.door

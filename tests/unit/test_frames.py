@@ -32,7 +32,7 @@ def ipv6(payload: bytes, protocol: int = 17) -> bytes:
 
 
 def is_udp_checksum_right(data: bytes) -> bool:
-    """Report whether the UDP checksum is right. Compute it as RFC 768 (IPv4) or RFC 8200 (IPv6) prescribes."""
+    """Return whether the UDP checksum is right. Compute it as RFC 768 (IPv4) or RFC 8200 (IPv6) prescribes."""
     packet = data[24:]
     if packet[0] >> 4 == 4:
         segment = packet[20:]

@@ -263,7 +263,7 @@ class Screen:
         fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("4H", height, width, 0, 0))
 
     def is_restored(self) -> bool:
-        """Report whether the program has restored the terminal's screen and settings."""
+        """Return whether the program has restored the terminal's screen and settings."""
         return self.output.rfind(LEAVE.encode()) > self.output.rfind(ENTER.encode()) and self.has_original_settings()
 
     def has_original_settings(self) -> bool:
