@@ -153,8 +153,8 @@ def node_parser() -> Arguments:
     parser.add_argument(
         "--park",
         metavar="HOW",
-        help="where idle cars park: spread, lobby, none, or sparing: as spread, with half of the additional motor "
-        "starts; default: spread",
+        help="where idle cars park: spread, lobby, none, or sparing: like spread, but with half of the motor starts "
+        "that parking adds; default: spread",
     )
     parser.add_argument(
         "--config", type=Path, metavar="FILE", help="TOML file with the same settings; options override it"
