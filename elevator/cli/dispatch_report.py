@@ -88,7 +88,10 @@ STUDENT_95 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
 
 
 def student_95(freedom: int) -> float:
-    """Return the factor of a 95 % interval: from the table, or from the first terms of its expansion."""
+    """Return Student's t for a two-sided 95 % interval with *freedom* degrees of freedom.
+
+    The value is from the table, or from the first terms of the series in 1/*freedom*.
+    """
     if freedom <= len(STUDENT_95):
         return STUDENT_95[freedom - 1]
     return 1.95996 + 2.3723 / freedom + 2.8225 / freedom**2
