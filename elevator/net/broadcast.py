@@ -227,7 +227,10 @@ class Route(NamedTuple):
 
 
 class Interfaces:
-    """The routes of a port. If its address is a multicast group, the port is a member of the group on every route."""
+    """The network interfaces of a port, as routes.
+
+    If the address of the port is a multicast group, the port joins the group on every interface.
+    """
 
     def __init__(self, opened: socket.socket, address: str | None) -> None:
         self.routes: list[Route] = []
