@@ -5,10 +5,10 @@
     (C9), or if a newer press of the same button has replaced it. A merge skips a press only for the same reasons. A
     starting node restores all calls of its record.
  3. No lamp lights without its guarantee. A node confirms a call only if a press of that call is on the node's
-    disk and on the disk of every reachable peer. It lights the lamps of confirmed calls only (L2, L3). A slow panel
-    may show them later. While a node's disk works, its heartbeats contain only calls on that disk.
- 4. A lamp stays lit until its call is served (L4). It may go dark earlier if its node restarts and does not know the
-    press.
+    disk and on the disk of every reachable peer. It lights the lamps of confirmed calls only (L2, L3). On a slow
+    panel, the lamps may light later. While a node's disk works, its heartbeats contain only calls on that disk.
+ 4. A lamp stays lit until its call is served (L4). It may go dark earlier if the node of its panel restarts without
+    knowing the press.
  5. At the end, the hall lamps of all panels agree (G5), every node knows the calls of all others, every confirmed call
     was served (G1), and old incarnations are forgotten (G7). Cars and links with permanent faults are excluded.
 

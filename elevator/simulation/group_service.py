@@ -25,14 +25,14 @@ LAMP_MS = 30
 LATE_TURNS = 3
 """Three late wake-ups can delay a lamp: to send the press, to acknowledge it, to read the acknowledgements."""
 ORPHAN_MS = 700
-"""How long a call may stay unclaimed by cars in service: 0.6 s for the takeover, plus CHECK_MS."""
+"""How long a call may stay unclaimed by cars in service: 0.6 s for the take-over, plus CHECK_MS."""
 UNCLAIMED_MS = 4500
 """Replaces ORPHAN_MS if a shirker is in the group: two waits of 2 s, because a brief claim restarts the wait, plus the
 time until the other nodes receive the claims."""
 RESERVED_MS = 250
 """A car with an open door claims a new call at its floor within this time, or not at all."""
 DISPUTE_MS = 150
-"""How long two cars may claim the same call: until each has received the claim of the other."""
+"""How long two cars may claim the same call: until each node has received the claim of the other."""
 DISPUTE_MAX_MS = 25_000
 """Calls older than this are not judged: every car may claim a call that waits too long."""
 

@@ -119,7 +119,7 @@ class ObservedNode(SimulatedNode):
         """The calls that the node has confirmed. Each has the confirmed presses and the time until which the call was
         confirmed (NEVER_MS if it still is)."""
         self.lit: dict[Call, list[Dot]] = {}
-        """The lit calls of the panel, each with the presses that it was lit for."""
+        """The calls whose lamps are lit on the panel. Each has the presses for which its lamp lit."""
         self.stored: set[int] = {EMPTY.digest}
         """The digests of all call sets stored on the disk since it was last wiped."""
         self.own_incarnations: set[Author] = set()

@@ -1,8 +1,8 @@
 """One simulated node with its program, its disk and its elevator behind a server.
 
 The program takes turns by calling `turn`. This node collects the outputs of each turn and then performs them one by
-one. A fault can kill or freeze the program before or after each of them. A program
-that was frozen in mid-turn performs the remaining outputs when it resumes.
+one. A fault can kill or freeze the program before or after each output. A program that was frozen in mid-turn performs
+the remaining outputs when it resumes.
 """
 
 from collections import deque
@@ -74,7 +74,7 @@ class SimulatedNode:
         self.sensed_at_ms = 0
         """When the floor sensor last changed."""
         self.is_full_turn = False
-        """True if the current turn runs a full step. Unchanged heartbeats do not need one."""
+        """True if the current turn runs a full step. A turn with only unchanged heartbeats needs none."""
         self.disk = SimulatedDisk(shaft.floors, trial.rng, self.on_stored)
         self.process = SimulatedProcess(freeze)
         self.server = SimulatedServer(elevators.new_elevator(shaft), trial.rng, self.on_elevator_changed)
