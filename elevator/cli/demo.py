@@ -53,7 +53,10 @@ def main(argv: list[str]) -> int:
         allow_abbrev=False,
     )
     parser.add_argument(
-        "--cars", type=integer(1, MAX_CARS), default=3, help="number of cars and nodes or controllers; default: 3"
+        "--cars",
+        type=integer(1, MAX_CARS),
+        default=3,
+        help="number of cars, each with a node or a controller; default: 3",
     )
     parser.add_argument("--floors", type=integer(2, MAX_FLOORS), default=4, help="number of floors; default: 4")
     parser.add_argument(

@@ -61,11 +61,11 @@ class Probes:
     """How many of the PROBES broadcasts on an interface failed."""
 
     refused: int = 0
-    """Number that the kernel refused to send."""
+    """How many broadcasts the kernel refused to send."""
     code: int = 0
     """The errno of the last refusal; 0 if there was none."""
     lost: int = 0
-    """Number that were sent but not received."""
+    """How many broadcasts were sent but not received."""
 
 
 def probe(group_port: socket.socket, route: Route) -> Probes:

@@ -100,7 +100,7 @@ def _parser() -> Arguments:
         "--versus",
         type=_command,
         metavar="COMMAND",
-        help="examine this controller too, with the same seed, and compare",
+        help="examine this controller too, with the same seed, and compare the results",
     )
     add(
         "--keep",
@@ -108,8 +108,8 @@ def _parser() -> Arguments:
         metavar="DIR",
         help="keep the controllers' logs and directories in DIR, which must be empty",
     )
-    add("--json", type=Path, metavar="FILE", help="write the results to FILE")
-    add("--html", type=Path, metavar="FILE", help="write a report with timelines to FILE")
+    add("--json", type=Path, metavar="FILE", help="write the results as JSON to FILE")
+    add("--html", type=Path, metavar="FILE", help="write a page with results and timelines to FILE")
     add_options(parser)
     return parser
 
@@ -117,9 +117,9 @@ def _parser() -> Arguments:
 def _tests(text: str) -> list[ExamTest]:
     names = [name for name in text.split(",") if name]
     if unknown := [name for name in names if name not in TESTS]:
-        raise ArgumentTypeError(f"there is no test {unknown[0]!r}; --list lists them")
+        raise ArgumentTypeError(f"there is no test {unknown[0]!r}; --list lists the tests")
     if not names:
-        raise ArgumentTypeError("it names no test; --list lists them")
+        raise ArgumentTypeError("no test is named; --list lists the tests")
     return [test for test in TESTS.values() if test.name in names]
 
 

@@ -33,11 +33,24 @@ def add_options(parser: ArgumentParser) -> list[str]:
             action="append",
             default=[],
             metavar="NAME=A,B,C",
-            help="values of {NAME}, one per car",
+            help="values of the placeholder {NAME}, one for each car",
         ),
-        add("--env", type=_assignment, action="append", default=[], metavar="NAME=VALUE", help="environment variable"),
-        add("--own-dir", action="store_true", help="start each controller in its {dir}; default: in this directory"),
-        add("--start-gap", type=seconds, default=0.0, metavar="SECONDS", help="time between two starts; default: 0"),
+        add(
+            "--env",
+            type=_assignment,
+            action="append",
+            default=[],
+            metavar="NAME=VALUE",
+            help="environment variable of the controllers",
+        ),
+        add("--own-dir", action="store_true", help="start each controller in its {dir}; default: in the current one"),
+        add(
+            "--start-gap",
+            type=seconds,
+            default=0.0,
+            metavar="SECONDS",
+            help="time from one start to the next; default: 0",
+        ),
     ]
     return [option.dest for option in options]
 

@@ -62,8 +62,8 @@ def exam_without_namespaces(*arguments: str) -> subprocess.CompletedProcess[str]
     [
         ([], "the controller's command is missing: elevator exam [OPTIONS] -- COMMAND"),
         (["--only", "door", "--"], "the controller's command is missing: elevator exam [OPTIONS] -- COMMAND"),
-        (["--only", "door,nosuch", *EXITS], "argument --only: there is no test 'nosuch'; --list lists them"),
-        (["--only", ",", *EXITS], "argument --only: it names no test; --list lists them"),
+        (["--only", "door,nosuch", *EXITS], "argument --only: there is no test 'nosuch'; --list lists the tests"),
+        (["--only", ",", *EXITS], "argument --only: no test is named; --list lists the tests"),
         (["--cars", "0", *EXITS], "argument --cars: '0' is not a whole number from 1 to 64"),
         (["--per-car", "role", *EXITS], "argument --per-car: 'role' is not NAME=VALUE"),
         (["--per-car", "role=A,B", *EXITS], "--per-car role needs 3 values, one for each car"),
