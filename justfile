@@ -67,7 +67,7 @@ build: (_venv "dev")
     {{python}} build/damage.py dist/elevator
 
 # KEY is the file with the group's key, if the group has one.
-# Install dist/elevator on HOST as a systemd service, by ssh and sudo. With an ID, start that node.
+# Install dist/elevator on HOST as a systemd service, by ssh and sudo. With an ID, start the node with this id.
 install-service HOST ID="" KEY="":
     scp dist/elevator build/elevator.service build/78-elevator.rules "$1":
     if [ -n "${3:-}" ]; then ssh "$1" 'umask 077; cat >elevator.key' <"$3"; fi
@@ -81,7 +81,7 @@ install-service HOST ID="" KEY="":
         sudo systemctl daemon-reload; \
         for id in {{ID}}; do sudo systemctl enable "elevator@$id"; sudo systemctl restart "elevator@$id"; done'
 
-# Examine dist/elevator as any controller. `just build` makes it.
+# Examine dist/elevator like any other controller. `just build` makes that file.
 exam *ARGS:
     @dist/elevator exam "$@" -- dist/elevator --id {id} --port {port} --floors {floors} --state-dir {dir}
 
