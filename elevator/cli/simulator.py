@@ -98,7 +98,7 @@ def _traffic(arguments: Namespace, now_ms: int) -> PassengerFlow:
 def attach_cards(building: Building, prefix: str) -> "list[CardLine]":
     """Attach a simulated I/O card to each elevator; raise Refused if that fails.
 
-    If *prefix* is not empty, create a link to each card. Its name is *prefix* followed by the elevator's number.
+    If *prefix* is not empty, create a link to each card. A link's name is *prefix* and the number of the elevator.
     """
     from elevator.building.card_line import CardLine
 

@@ -40,7 +40,7 @@ class Launch:
     directory: str | None = None
     """The working directory; None: the directory of this process."""
     entered: Callable[[], AbstractContextManager[None]] = nullcontext
-    """Returns a context manager for the start of the process. It may enter a network namespace, for example."""
+    """Returns the context in which the process is started, such as a network namespace."""
 
 
 class Controllers:

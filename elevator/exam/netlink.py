@@ -28,7 +28,7 @@ IFF_UP = 1
 TABLE_MAIN, BY_ADMINISTRATOR, UNIVERSE, UNICAST = 254, 4, 0, 1
 """Fields of a route: RT_TABLE_MAIN, RTPROT_STATIC, RT_SCOPE_UNIVERSE, RTN_UNICAST."""
 ERROR = 2
-"""Type of the kernel's answer, NLMSG_ERROR. It holds 0 if the request succeeded."""
+"""Type of the kernel's answer, NLMSG_ERROR. The answer holds an error number; 0 means that the request succeeded."""
 PATIENCE_S = 5.0
 """How long an interface may take to come up. It normally takes a few milliseconds."""
 

@@ -164,7 +164,7 @@ def _place(labels: Iterable[_Label], width: int) -> list[_Placed]:
 
 
 def _lines(placed: Sequence[_Placed], tops: Sequence[int]) -> Iterator[str]:
-    """Yield a vertical line for each label. It is thick in the lanes of the cars that the label concerns."""
+    """Yield a vertical line for each label. The line is thick in the lanes of the cars that the label concerns."""
     cars = range(len(tops) - 1)
     for label, level, _, _ in placed:
         y = _baseline(tops[0], level) - 11

@@ -154,7 +154,7 @@ class EthernetSwitch:
                 self._send(host, data)
 
     def _accept(self) -> None:
-        """Close a new connection to the gateway. Its client only wanted to learn its own address."""
+        """Close a new connection to the gateway. The client only wanted to learn its own address."""
         try:
             self._gateway.listener.accept()[0].close()
         except OSError:

@@ -275,7 +275,7 @@ class CallLedger:
 
 
 def covers(seen: Mapping[Author, int], dot: Dot) -> bool:
-    """Return whether *seen* covers *dot*. This does not use the core, which is under test."""
+    """Return whether *seen* covers *dot*, without a call of the core, which is under test."""
     return dot.n <= seen.get(dot.author, 0)
 
 

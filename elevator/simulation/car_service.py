@@ -1,6 +1,6 @@
 """Judges how a car serves its passengers while no fault affects it.
 
- 1. The door opens only for a call at that floor (C1). It closes when the dwell time ends (D1). Repeated presses cannot
+ 1. The door opens only for a call at its floor (C1). It closes when the dwell time ends (D1). Repeated presses cannot
     hold it open for long while the car has a cab call elsewhere (C6).
  2. A car does not pass the floor of a cab call. It does not pass a hall call that it claims in its direction (C1). It
     does not reverse if a cab call lies ahead (C1) or in the direction that it has announced (C2).

@@ -95,7 +95,7 @@ CAR_FAULTS = frozenset(
 )
 """Faults of a car or its server, not of its program."""
 MISCONFIGURED = (FaultKind.DUPLICATE_ID, FaultKind.OTHER_FLOORS)
-"""Faults that add a misconfigured node, at most one at a time. Its number in the world follows that of the last car."""
+"""Faults that add a misconfigured node, at most one at a time. The number of this node follows that of the last car."""
 GHOSTS = (FaultKind.GHOST, FaultKind.SHIRKER)
 """Faults that add a phantom node. It stays until the end of the run."""
 

@@ -190,7 +190,7 @@ def another(node: int, drawn: int, cars: int) -> int:
 
 
 def draw_misconfigured(rng: random.Random, size: Size) -> Iterable[InjectedFault | Press]:
-    """Draw a misconfigured node and presses on its panel. Its disk is empty when it joins, and is removed with it."""
+    """Draw a misconfigured node and presses on its panel. The node joins with an empty disk."""
     at_ms, until_ms = sorted(rng.sample(range(size.calm_at_ms + 1), 2))
     floors = size.floors
     if rng.random() < 0.7:

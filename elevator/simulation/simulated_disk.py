@@ -175,7 +175,7 @@ class SimulatedDisk:
         """End the worker and its recorder.
 
         If *is_killed* is true, the recorder is killed too and may lose what it has received. Otherwise it still
-        writes the newest record. It writes nothing if the disk fails or if it has not read the stored record yet.
+        writes the newest record, unless the disk fails or the recorder has not read the stored record yet.
         """
         choice = self.rng.randrange(3) if is_killed else 2
         self.end_recorder((None, self.writing, self.newest)[choice])

@@ -2,7 +2,7 @@
 
 Each run is an explicit plan of faults and presses, because a seed draws a different plan whenever plans.py changes.
 Every plan runs twice. First it must pass. Then the bug is put back, and the plan must fail. This shows that the plan
-still reaches the faulty code, and that the judges still detect the damage.
+still reaches the faulty code, and that the judges still detect the bug.
 
 To add a regression, shrink the plan of the failing seed with campaign.shrink. Copy the shrunk plan here, with the
 function that was fixed, the words that the fix wrote, and the faulty words that they replaced.
