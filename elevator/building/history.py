@@ -33,7 +33,7 @@ class History:
     def since(self, number: int) -> dict[str, Any]:
         """Return up to EVENTS_A_REPLY events, beginning with event *number*.
 
-        "next" is the number of the event after these. "lost" tells how many of the requested events were dropped.
+        "next" is the number of the event that follows them. "lost" is how many of the requested events were dropped.
         """
         first = self.next_event - len(self._events)
         begin = min(max(number, first), self.next_event)

@@ -50,7 +50,7 @@ class ExamTest:
     seconds: int = 30
     """The usual duration of the test, for the estimate of the time left."""
     level: Level = Level.MUST
-    """The highest level of its checks. BEYOND if the course assumes that the faults of this test never happen."""
+    """The highest level of the checks. BEYOND if the course assumes that the faults of this test never happen."""
 
 
 class Bench(ControllerGroup):
@@ -139,7 +139,8 @@ class Bench(ControllerGroup):
     def start(self, cars: Collection[int] | None = None) -> None:
         """Start the controllers of *cars* (default: all), and wait until they are ready.
 
-        If one is not ready in time, record a failed check and raise Abandoned. Raise CannotStart.
+        Raise CannotStart if a program cannot be executed. If a controller is not ready in time, record a failed check
+        and raise Abandoned.
         """
         for car in sorted(range(self.cars) if cars is None else cars):
             try:

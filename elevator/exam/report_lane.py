@@ -145,8 +145,8 @@ def spans(
 ) -> list[tuple[int, int]]:
     """Return the start and end of each span in which *kind* had *value*.
 
-    Before its first event, a switch had the other value. *off* is the kind of event that ends a span, if it is not
-    *kind*. A span without an end lasts until *end_ms*.
+    Before the first event of *kind*, it had the other value. A span ends at the next event of *kind* with another value
+    or of the kind *off*, or else at *end_ms*.
     """
     found = []
     changes = [(each.at_ms, each.kind is kind and each.value is value) for each in seen if each.kind in {kind, off}]
@@ -223,8 +223,8 @@ def _track(heights: Iterable[Height], end_ms: int) -> list[tuple[int, float]]:
 def simplified(points: Sequence[tuple[int, float]]) -> list[tuple[int, float]]:
     """Drop points that are within TOLERANCE of a straight line between the points that stay.
 
-    `low` and `high` limit the slope of the line from the last point that stays: with such a slope, it passes within
-    TOLERANCE of each point dropped since.
+    `low` and `high` limit the slope of the line from the last point that stays. With such a slope, the line passes
+    within TOLERANCE of each point dropped since.
     """
     kept = [points[0]]
     low, high = -math.inf, math.inf
