@@ -19,7 +19,7 @@ from elevator import _namespace
 from elevator.exam import netlink
 
 CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
-"""See unshare(2)."""
+"""The flags of unshare(2) that create a user namespace and a network namespace."""
 NEEDED = 1 << 21 | 1 << 13 | 1 << 12
 """The privileges that `enter` and `Host` need: CAP_SYS_ADMIN, CAP_NET_RAW and CAP_NET_ADMIN in capabilities(7)."""
 SOL_PACKET, PACKET_STATISTICS, PACKET_VNET_HDR, PACKET_IGNORE_OUTGOING = 263, 6, 15, 23
@@ -156,7 +156,7 @@ class Namespace:
 
 
 class Host(Namespace):
-    """A machine: a namespace with an interface eth0. The other end of its cable is in the namespace of its creator."""
+    """A machine: a namespace with an interface eth0. The other end of the cable is in the namespace of the creator."""
 
     def __init__(self, number: int) -> None:
         """Create host *number*, 1 to HOSTS_MAX; raise OSError."""

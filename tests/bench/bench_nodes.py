@@ -31,7 +31,7 @@ from elevator.hardware.server_side import MESSAGE
 SIZES = {3: 4, 16: 32}
 """The number of floors for each number of cars."""
 PER_MINUTE = 4
-"""Passengers per car and minute."""
+"""How many passengers arrive per minute, for each car."""
 WARM_UP_S = 5.0
 
 

@@ -39,7 +39,7 @@ BLOCKED_S = 3.5
 MOTOR_S = 2.5
 """A running motor has failed if the floor sensor does not change for this long. Floors are 2 s apart."""
 DOOR_MISTAKES_S = {"hasty-door": 1.0, "slow-door": 8.0}
-"""Wrong dwell times."""
+"""The dwell times of the variants that get the dwell time wrong."""
 LATE_MISTAKES: dict[str, tuple[tuple[int], int, float]] = {
     "opens-in-motion": ((1,), 0, 0.2),
     "starts-with-open-door": ((4,), 0, 0.5),

@@ -15,7 +15,7 @@ from elevator.exam.switch import CAPTURED_MAX, EthernetSwitch, damaged
 
 PORT = 20_789
 GATEWAY = 3
-"""The number of the gateway."""
+"""The number of the gateway: it follows those of the three hosts."""
 IPV6_GROUP = bytes([51, 51, 0, 0, 0, 1])
 
 
