@@ -240,7 +240,7 @@ def _examine(
     """Run all *tests*, and print a line for each. *why_not* says why there is no network.
 
     If the user interrupts the exam, report the tests that have ended. If a test cannot run, report why, and run the
-    others. But if it is the first test of the exam, raise BadCommand or Refused.
+    others. But if the first test of the exam cannot run, raise BadCommand or Refused.
     """
     started, began_s = datetime.now().astimezone(), time.monotonic()
     is_coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR")

@@ -40,8 +40,8 @@ from elevator.core.peers import HEARTBEAT_MS
 COALESCE_MS = 5
 """A change is sent at least this long after the last heartbeat. So changes in quick succession share a heartbeat."""
 AWAITED_MS = 1
-"""The same limit for a change of the calls. It is shorter because lamps wait for such a change. Often a heartbeat has
-just been sent, because a press also sets a car in motion."""
+"""Replaces COALESCE_MS for a change of the calls. It is shorter because lamps wait for such a change. Often a heartbeat
+has just been sent, because a press also sets a car in motion."""
 REPEAT_MS = 10
 REPEATS = 3
 RECENT_MS = 300

@@ -37,7 +37,7 @@ class SimulatedServer:
         self.on_change(before, elevator, events)
 
     def change(self, elevator: SimulatedElevator, now_ms: int) -> None:
-        """Replace the elevator's state with *elevator*, and report the differences as events."""
+        """Replace the elevator by *elevator*, and report the differences as events."""
         self.replace(elevator, elevators.changes(self.elevator, elevator, now_ms))
 
     def settle(self, now_ms: int) -> None:

@@ -186,7 +186,7 @@ class Checkout:
         return process.returncode, [*err.splitlines(), *out.splitlines(), ""][-2 if out or err else -1]
 
     def start_and_hang(self, script: str, *arguments: str) -> subprocess.Popen[str]:
-        """Start a script and wait until its installation hangs. Create log.go to continue it."""
+        """Start a script and wait until its installation hangs. The file log.go lets the installation continue."""
         hangs = self.log.with_name("log.hangs")
         process = self.start(script, *arguments, HANGS="yes")
         end = time.monotonic() + PATIENCE_S
