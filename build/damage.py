@@ -274,7 +274,10 @@ def try_full_disk(copy: Copy, binary: Path, scratch: Path) -> None:
     done = subprocess.run(script, capture_output=True, text=True, check=False)
     started = done.returncode == 0 and done.stdout.count("elevator ") == 2 and "new-" not in done.stdout
     expect(started, f"a repair on a full disk: {done.stdout + done.stderr!r}")
-    expect(len(list(large.glob("elevator-*/*/elevator.bin"))) == 1, "full disk: not unpacked elsewhere")
+    expect(
+        len(list(large.glob("elevator-*/*/elevator.bin"))) == 1,
+        "with a full disk, the program was not unpacked elsewhere",
+    )
     step("with a full disk, the program ran from another folder")
 
 

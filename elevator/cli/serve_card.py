@@ -244,7 +244,7 @@ def main(argv: list[str]) -> int:
         metavar="PATH",
         help="serial port of the card; default: auto, which finds the only card",
     )
-    add("-p", "--port", type=integer(1, 65535), default=15657, help="TCP port; default: 15657")
+    add("-p", "--port", type=integer(1, 65535), default=15657, help="TCP port to listen on; default: 15657")
     interval_help = f"time between reads of the pins in ms, at most {SWEEP_MS}; default: {SWEEP_MS}"
     add("-i", "--interval", type=integer(0, 3_600_000), default=SWEEP_MS, metavar="MS", help=interval_help)
     add("--host", default="127.0.0.1", help="address to listen on; default: 127.0.0.1")

@@ -43,7 +43,11 @@ def add_options(parser: ArgumentParser) -> list[str]:
             metavar="NAME=VALUE",
             help="environment variable of the controllers",
         ),
-        add("--own-dir", action="store_true", help="start each controller in its {dir}; default: in the current one"),
+        add(
+            "--own-dir",
+            action="store_true",
+            help="start each controller in its {dir}; default: in the current directory",
+        ),
         add(
             "--start-gap",
             type=seconds,

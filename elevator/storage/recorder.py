@@ -167,7 +167,7 @@ class Recorder:
         lost = self._loss.feed(now_ms, self._is_gone)
         if lost is not None and (lost.begins or lost.times > 1):
             level = logging.WARNING if lost.begins else logging.INFO
-            log.log(level, "%s", lost.line("the recorder is gone; starting another", "a recorder runs again"))
+            log.log(level, "%s", lost.line("the recorder is gone; starting another", "a recorder is running again"))
 
 
 def receive(link: socket.socket) -> bytes | None:
