@@ -83,7 +83,7 @@ def exam_without_namespaces(*arguments: str) -> subprocess.CompletedProcess[str]
         (["./mycontroller"], "unrecognized arguments: ./mycontroller"),
     ],
 )
-def test_bad_argument_is_one_line_and_status_2(
+def test_bad_argument_prints_one_line_and_exits_with_status_2(
     arguments: list[str], message: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("elevator.cli.exam.Signals", NoSignals)
@@ -95,7 +95,7 @@ def test_bad_argument_is_one_line_and_status_2(
     assert capfd.readouterr() == ("", f"elevator exam: {message}\n")
 
 
-def test_port_in_use_is_one_line_and_status_2() -> None:
+def test_port_in_use_prints_one_line_and_exits_with_status_2() -> None:
     """Without namespaces, all elevator servers use the loopback interface of this machine."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -207,7 +207,7 @@ def test_both_controllers_of_a_comparison_have_directories_of_their_own(tmp_path
     assert [log.read_text() for log in logs] == ["", ""], "neither finds the file of the other"
 
 
-def test_command_of_first_runs_before_the_exam(tmp_path: Path) -> None:
+def test_preparatory_command_runs_before_the_exam(tmp_path: Path) -> None:
     program = tmp_path / "built"
     build = f"printf '#!/bin/sh\\necho built >&2; exit 5' >{program}; chmod +x {program}"
     done = exam("--only", "door", "--first", build, "--", str(program))
@@ -215,7 +215,7 @@ def test_command_of_first_runs_before_the_exam(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_signal_ends_the_command_of_first(number: int) -> None:
+def test_signal_ends_the_preparatory_command(number: int) -> None:
     command = [*PROGRAM, "exam", "--first", "echo begun; exec sleep 600", *EXITS]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with subprocess.Popen(command, **pipes, text=True, start_new_session=True) as program:  # type: ignore[call-overload]
