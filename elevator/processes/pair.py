@@ -36,6 +36,8 @@ from elevator.processes.child import Signals, fork, rename
 from elevator.processes.worker_link import BEAT, DROP, ENDS, REFUSES, Link
 
 WORKER_TIMEOUT_S = 0.5
+ANSWER_S = 1.0
+"""How often to answer a beat. The worker waits longer, up to SUPERVISOR_TIMEOUT_MS, for an answer."""
 END_S = 2.0
 """How long a worker may take to end on request. After that, the supervisor kills it."""
 STEADY_S, STEADY_KILLED_S = 0.5, 0.05
@@ -170,7 +172,7 @@ def watch(worker: Worker, signals: Signals, final_message: bytes) -> tuple[bytes
     worker.link.setblocking(False)
     held: list[int] = []
     last, hung, is_ending = b"", False, False
-    now = time.monotonic()
+    now = answer_at = time.monotonic()
     deadline = now + WORKER_TIMEOUT_S
     while not hung:
         timeout_s = max(deadline - now, 0)
@@ -191,6 +193,10 @@ def watch(worker: Worker, signals: Signals, final_message: bytes) -> tuple[bytes
             if last == ENDS and not is_ending:  # The worker itself received a signal.
                 is_ending, deadline = True, now + END_S
             deadline = deadline if is_ending else now + WORKER_TIMEOUT_S
+            if now >= answer_at:
+                answer_at = now + ANSWER_S
+                with suppress(OSError):  # The worker may be gone already, but its message counts.
+                    worker.link.send(BEAT)
         elif worker.pidfd in readable:
             break
         elif has_stalled:
@@ -212,7 +218,7 @@ def watch(worker: Worker, signals: Signals, final_message: bytes) -> tuple[bytes
 
 
 def receive(link: socket.socket, held: list[int]) -> bytes:
-    """Receive bytes from the worker, reply to it, and update *held*, the descriptors to hold.
+    """Receive bytes from the worker, and update *held*, the descriptors to hold.
 
     Return the bytes received; empty at end of file.
     """
@@ -227,8 +233,6 @@ def receive(link: socket.socket, held: list[int]) -> bytes:
         return BEAT  # A spurious wakeup; the connection is still open.
     except OSError:
         return b""
-    with suppress(OSError):  # The worker may be gone already, but its message counts.
-        link.send(BEAT)
     return received
 
 

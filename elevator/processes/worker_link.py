@@ -12,7 +12,7 @@ from elevator.core.log_damping import Condition
 from elevator.core.model import NEVER_MS
 from elevator.processes.child import TERMINATION_SIGNALS
 
-BEAT_MS = 50
+BEAT_MS = 100
 SUPERVISOR_TIMEOUT_MS = 3000
 """A supervisor that does not answer a beat for this long is stopped or hangs. The worker kills it."""
 START_RETRY_MS = 1000
