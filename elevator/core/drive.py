@@ -207,10 +207,9 @@ def stall(car: Drive, now_ms: int) -> Drive:
     return evolve(car, position=lost, times=times, activity=Activity.RESTING, due_at_ms=now_ms)
 
 
-def delay(car: Drive, now_ms: int, delay_ms: int) -> Drive:
-    """Discard the measurement of a travel time if the step at *now_ms* is delayed by too much."""
-    times = travel_times.delay(car.times, now_ms, delay_ms)
-    return car if times is car.times else evolve(car, times=times)
+def delay(car: Drive, now_ms: int) -> Drive:
+    """Discard the measurement of a travel time, because the step at *now_ms* is delayed (step.py)."""
+    return evolve(car, times=travel_times.delay(car.times, now_ms))
 
 
 def edge_timeout_ms(car: Drive) -> int:

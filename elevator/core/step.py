@@ -32,10 +32,12 @@ from elevator.core.node import (
 )
 from elevator.core.peers import HEARTBEAT_MS
 from elevator.core.traffic import Traffic
+from elevator.core.travel_times import VAGUE_MS
 
-STALL_MS = 500
-"""A running node steps at least every HEARTBEAT_MS, to send. After a longer gap, the step is *delayed*, which matters
-only for travel times. A gap of at least STALL_MS is a *stall*: the car may be anywhere, so the node listens first."""
+DELAYED_MS, STALL_MS = HEARTBEAT_MS + VAGUE_MS, 500
+"""A running node steps at least every HEARTBEAT_MS, to send, and is often a few ms late. After a gap of at least
+DELAYED_MS, the step is *delayed*, which matters only for travel times. A gap of at least STALL_MS is a *stall*: the car
+may be anywhere, so the node listens first."""
 RESTEPS_MAX = 4
 RESTEP_MS = 500
 """The delay of the next step after RESTEPS_MAX immediate steps in a row."""
@@ -147,7 +149,7 @@ def step_idle(node: Node, tick: Tick) -> Node | None:
     now_ms = tick.now_ms
     expected = tick.inputs is node.inputs and tick.recorded is None and tick.found is None and not tick.disk_failed
     due_at_ms = min(node.quiet_until_ms, node.next_timeout_at_ms)
-    if not expected or now_ms >= due_at_ms or now_ms - node.now_ms > HEARTBEAT_MS:
+    if not expected or now_ms >= due_at_ms or now_ms - node.now_ms >= DELAYED_MS:
         return None
     heard, news = peers.note_unchanged(node.peers, tick.heartbeats, now_ms)
     return None if news else evolve(node, now_ms=now_ms, peers=heard)
@@ -160,8 +162,8 @@ def start_step(node: Node, tick: Tick) -> Node:
     if gap_ms >= STALL_MS:
         stalled, extended = drive.stall(node.drive, now_ms), peers.extend_timeouts(node.peers, gap_ms)
         node = evolve(node, peers=extended, drive=stalled, listen_until_ms=now_ms + LISTEN_MS)
-    elif gap_ms > HEARTBEAT_MS:
-        node = evolve(node, drive=drive.delay(node.drive, now_ms, gap_ms - HEARTBEAT_MS))
+    elif gap_ms >= DELAYED_MS:
+        node = evolve(node, drive=drive.delay(node.drive, now_ms))
     ours = node.replica
     if tick.recorded is not None or tick.disk_failed:
         recorded = ours.recorded if tick.recorded is None else tick.recorded

@@ -61,9 +61,9 @@ def interrupt(old: TravelTimes) -> TravelTimes:
     return old if old.since_ms is None else evolve(old, since_ms=None)
 
 
-def delay(old: TravelTimes, now_ms: int, delay_ms: int) -> TravelTimes:
-    """Discard the measurement in progress if the step at *now_ms* is delayed by at least VAGUE_MS."""
-    return evolve(old, since_ms=None, vague_until_ms=now_ms + VAGUE_MS) if delay_ms >= VAGUE_MS else old
+def delay(old: TravelTimes, now_ms: int) -> TravelTimes:
+    """Discard the measurement in progress, because the step at *now_ms* is delayed."""
+    return evolve(old, since_ms=None, vague_until_ms=now_ms + VAGUE_MS)
 
 
 def cleared(old: TravelTimes, now_ms: int, is_exact: bool, motor_fault: bool) -> TravelTimes:
