@@ -102,14 +102,14 @@ def serve(signals: Signals, link: Link, disk: Recorder, network: Broadcast, elev
         now_ms = clock_ms()
         due_ms = min(wake_ms, elevator.wake_at_ms(), disk.wake_at_ms(), link.wake_at_ms(), network.wake_at_ms())
         waiting = [signals.socket, *network.sockets(now_ms), *disk_reading, *link_reading, *reading]
-        readable, _, _ = select.select(waiting, writing, [], max(due_ms - now_ms, 0) / 1000)
+        readable = set(select.select(waiting, writing, [], max(due_ms - now_ms, 0) / 1000)[0])
         now_ms = clock_ms()
-        link.poll(now_ms, readable=any(each in readable for each in link_reading))
-        elevator.poll(now_ms, readable=any(each in readable for each in reading))
+        link.poll(now_ms, readable=not readable.isdisjoint(link_reading))
+        elevator.poll(now_ms, readable=not readable.isdisjoint(reading))
         while elevator.news:
             log.warning(elevator.news.pop(0))
         heartbeats = network.receive(now_ms, network.socket in readable)
-        disk_news = disk.poll(readable=any(each in readable for each in disk_reading))
+        disk_news = disk.poll(readable=not readable.isdisjoint(disk_reading))
         inputs = elevator.inputs(now_ms)
         if heartbeats or disk_news is not NOTHING or inputs is not node.inputs or now_ms >= wake_ms:
             before = node
