@@ -17,7 +17,7 @@ from elevator.building.elevators import SimulatedElevator
 from elevator.building.shaft import Shaft, put
 from elevator.core.call_set import mask
 from elevator.core.model import EVERY_BUTTON, Button, Buttons, Confirmed, Inputs, Motor, Outputs
-from elevator.hardware.elevator_server import IDLE_SWEEP_MS, ElevatorServer, changes, snapshot, sweep, sweep_ms
+from elevator.hardware.elevator_server import EARLY, IDLE_SWEEP_MS, ElevatorServer, changes, snapshot, sweep, sweep_ms
 from elevator.hardware.panel_client import SWEEP_MS
 from elevator.hardware.panel_outputs import outputs_after, panel_buttons
 
@@ -191,6 +191,19 @@ def test_equal_replies_give_the_same_snapshot_object() -> None:
         first, until = port.inputs(now_ms()), now_ms() + 100
         pump(port, built, lambda: now_ms() > until)
         assert port.inputs(now_ms()) is first
+        port.stop()
+
+
+def test_sweep_shares_a_wake_that_comes_a_little_earlier() -> None:
+    clock_ms = 0
+    with building(2) as built:
+        port = ElevatorServer("127.0.0.1", built.ports[0], FLOORS)
+        pump(port, built, lambda: port.inputs(clock_ms) is not None, clock=lambda: clock_ms)
+        due_ms = port.wake_at_ms()
+        port.poll(due_ms - SWEEP_MS // EARLY - 1)
+        assert port.wake_at_ms() == due_ms
+        port.poll(due_ms - SWEEP_MS // EARLY)
+        assert port.panel.asked_at_ms == due_ms - SWEEP_MS // EARLY
         port.stop()
 
 
