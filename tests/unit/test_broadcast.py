@@ -5,7 +5,7 @@ import logging
 import os
 import random
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 
 import pytest
@@ -33,14 +33,21 @@ class Kernel:
         self.interfaces = ["eth0"]
         self.refuses: Refuses = lambda now_ms, name: False
         self.sent: list[str] = []
+        self.delivered: list[bytes] = []
 
     def routes(self, _: object, address: str | None) -> list[Route]:
         return [Route(name, name) for name in self.interfaces]
 
-    def sendmsg(self, _datagrams: object, _ancillary: object, _flags: int, address: tuple[str, int]) -> None:
+    def sendmsg(self, datagrams: list[bytes], _ancillary: object, _flags: int, address: tuple[str, int]) -> None:
         if address[0] != LOOPBACK and self.refuses(self.now_ms, address[0]):
             raise OSError(errno.EPERM, os.strerror(errno.EPERM))
         self.sent.append(address[0])
+        self.delivered += datagrams  # A broadcast comes back to its sender.
+
+    def recvfrom(self, _: int) -> tuple[bytes, tuple[str, int]]:
+        if not self.delivered:
+            raise BlockingIOError
+        return self.delivered.pop(0), ("10.0.0.1", 20145)
 
     def close(self) -> None:
         pass
@@ -172,27 +179,45 @@ def test_failing_interface_that_disappears_is_forgotten(
     assert list(port._sending) == ["eth0"]
 
 
-@pytest.mark.parametrize(("datagrams", "rest_ms"), [(10, 0), (16, 6), (40, 20)])
-def test_port_rests_after_many_datagrams_and_may_read_more_after_half_of_that_time(
-    datagrams: int, rest_ms: int
-) -> None:
-    port = Broadcast("lab", free_port(socket.SOCK_DGRAM), LOOPBACK, [NO_KEY], ME, lambda: 0)
-    with closing(port), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+@pytest.fixture
+def real_port() -> Iterator[Broadcast]:
+    with closing(Broadcast("lab", free_port(socket.SOCK_DGRAM), LOOPBACK, [NO_KEY], ME, lambda: 0)) as opened:
+        yield opened
 
-        def read() -> int:
-            return sum(port.warnings.values())
 
+def send_to(port: Broadcast, datagrams: int) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
         for _ in range(datagrams):
             sender.sendto(b"?", ("127.0.0.1", port.socket.getsockname()[1]))
-        assert read() == 0
-        port.receive(1000)
-        assert read() == datagrams, "every datagram is refused and counted"
-        assert port.wake_at_ms() == (1000 + rest_ms if rest_ms else NEVER_MS)
-        assert port.sockets(1000) == ([] if rest_ms else [port.socket])
-        assert port.sockets(1000 + rest_ms) == [port.socket]
-        sender.sendto(b"?", ("127.0.0.1", port.socket.getsockname()[1]))
-        if rest_ms:
-            port.receive(1000 + rest_ms // 2 - 1, readable=False)
-            assert read() == datagrams
-        port.receive(1000 + rest_ms // 2, readable=rest_ms == 0)
-        assert read() == datagrams + 1
+
+
+def refused(port: Broadcast) -> int:
+    """Return how many of the datagrams of `send_to` the port has read. It refuses and counts each of them."""
+    return sum(port.warnings.values())
+
+
+@pytest.mark.parametrize(("datagrams", "rest_ms"), [(10, 0), (16, 6), (40, 25)])
+def test_port_rests_after_more_than_ten_datagrams(real_port: Broadcast, datagrams: int, rest_ms: int) -> None:
+    send_to(real_port, datagrams)
+    real_port.receive(1000)
+    assert refused(real_port) == datagrams
+    assert real_port.wake_at_ms() == (1000 + rest_ms if rest_ms else NEVER_MS)
+    assert real_port.sockets(1000) == ([] if rest_ms else [real_port.socket])
+    assert real_port.sockets(1000 + rest_ms) == [real_port.socket]
+
+
+def test_wake_for_another_reason_reads_datagrams_after_half_of_the_rest(real_port: Broadcast) -> None:
+    send_to(real_port, 20)
+    real_port.receive(1000)
+    send_to(real_port, 1)
+    real_port.receive(1004, readable=False)
+    assert refused(real_port) == 20
+    real_port.receive(1005, readable=False)
+    assert refused(real_port) == 21
+
+
+def test_own_heartbeat_is_read_at_once_and_ignored(port: Broadcast, kernel: Kernel) -> None:
+    port.send(Heartbeat(ME, 1, 4, Car(), Buttons(), 0, Calls()))
+    assert kernel.sent
+    assert not kernel.delivered
+    assert port.receive(1000) == ()
