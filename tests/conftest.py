@@ -6,14 +6,18 @@
   each other down and could choose the same ports.
 - Tests in system/ without the mark "quick" get the mark "slow".
 - Tests in world/ run first. Some take long, and would leave all cores but one idle if they began last.
+- SIGINT has its default effect. A shell ignores it for programs in the background, and their children inherit that.
 """
 
 import gc
+import signal
 from pathlib import Path
 
 import lab
 import pytest
 from hypothesis import settings
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SYSTEM = Path(__file__).with_name("system")
 
