@@ -102,7 +102,8 @@ class Broadcast:
         self._is_offline = all(failures.values())
         if self._is_offline:
             self._send_on(sealed, Route(LOOPBACK, LOOPBACK))
-        self._rest(self._fetch(), now_ms)  # Otherwise its own datagram would wake the process.
+        if not self._rest_ms:
+            self._fetch()  # Otherwise the node's own datagram would wake the process.
         self._log_failures(failures, now_ms)
 
     def _log_failures(self, failures: Mapping[str, str], now_ms: int) -> None:

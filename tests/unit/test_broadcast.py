@@ -221,3 +221,11 @@ def test_own_heartbeat_is_read_at_once_and_ignored(port: Broadcast, kernel: Kern
     assert kernel.sent
     assert not kernel.delivered
     assert port.receive(1000) == ()
+
+
+def test_sending_does_not_prolong_a_rest(real_port: Broadcast) -> None:
+    send_to(real_port, 20)
+    real_port.receive(1000)
+    wake_at_ms = real_port.wake_at_ms()
+    real_port.send(Heartbeat(ME, 1, 4, Car(), Buttons(), 0, Calls()))
+    assert real_port.wake_at_ms() == wake_at_ms
