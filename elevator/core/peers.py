@@ -103,9 +103,9 @@ def in_reach(peers: Peers, me: int, now_ms: int) -> Mapping[int, Peer]:
     return {id: peer for id, peer in alive(peers, now_ms).items() if peer.heartbeat.hears >> me & 1}
 
 
-def able(reached: Mapping[int, Peer]) -> Mapping[int, Peer]:
-    """Return the peers in *reached* whose car is in service."""
-    return {id: peer for id, peer in reached.items() if peer.heartbeat.car.fault is Fault.NONE}
+def in_service(known: Mapping[int, Peer]) -> Mapping[int, Peer]:
+    """Return the peers in *known* whose car is in service."""
+    return {id: peer for id, peer in known.items() if peer.heartbeat.car.fault is Fault.NONE}
 
 
 def next_timeout_at_ms(peers: Peers, now_ms: int) -> int:

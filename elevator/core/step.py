@@ -133,7 +133,7 @@ def members_of(node: Node, car: Drive, cab: int) -> Mapping[int, Member]:
     cabs = node.calls.cabs
     members = {
         id: Member(peer.heartbeat.car, cabs.get(id, 0), peer.heartbeat.claims, peer.rates)
-        for id, peer in peers.able(in_reach(node)).items()
+        for id, peer in peers.in_service(in_reach(node)).items()
     }
     public = drive.public(car)
     if public.fault is Fault.NONE and not is_listening(node):

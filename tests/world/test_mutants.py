@@ -365,7 +365,7 @@ REPLACEMENTS: Mapping[str, tuple[Callable[..., object], str, str]] = {
         "any(peer.heartbeat.digest != published.digest for peer in in_reach(node).values())",
         "False",
     ),
-    "car_out_of_service_is_assigned_calls": (peers.able, " if peer.heartbeat.car.fault is Fault.NONE}", "}"),
+    "car_out_of_service_is_assigned_calls": (peers.in_service, " if peer.heartbeat.car.fault is Fault.NONE}", "}"),
     "starvation_guard_ignores_unclaimed_calls": (
         assignment.starves_at_ms,
         "wait.unclaimed_since_ms + UNCLAIMED_MS",
