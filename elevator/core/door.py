@@ -14,8 +14,11 @@ A command may take effect late or never, because the panel's server may be slow 
 door only after the panel has confirmed that the motor has stopped (D1). The door counts as OPEN only after the panel
 has confirmed the open command (C9).
 
-If the panel is lost, the door may be open: its phase is UNKNOWN, and the node sends no door command. Once the panel
-confirms that the car has stopped at its floor, the node opens the door for a full dwell time (D4).
+The diagram omits two cases. If the panel has already confirmed that the car has stopped, the stop begins with OPENING.
+And a stop may end before the door has opened; the phase is then CLOSED again.
+
+If the panel is lost while the door may be open, the phase becomes UNKNOWN, and the node sends no door command. Once the
+panel confirms that the car has stopped at its floor, the node opens the door for a full dwell time (D4).
 """
 
 from enum import Enum, auto
@@ -172,7 +175,7 @@ def extend(door: Door, now_ms: int, announces: bool) -> Door:
 
 
 def record(door: Door, floor: int | None, direction: Direction) -> OpenDoor | None:
-    """Return the door's entry in the record; None if the door is closed."""
+    """Return the door's entry in the record; None if the door is closed or has been told to close."""
     may_be_open = door.phase in (Phase.OPENING, Phase.OPEN, Phase.UNKNOWN)
     if may_be_open and door.inherited is None and floor is not None:
         return OpenDoor(floor, direction)

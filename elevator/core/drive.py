@@ -230,7 +230,7 @@ def hold(car: Drive, now_ms: int, held: bool) -> Drive:
 
 
 def open_door(car: Drive) -> OpenDoor | None:
-    """Return the door's entry in the record; None if the door is closed."""
+    """Return the door's entry in the record; None if the door is closed or has been told to close."""
     return door.record(car.door, car.position.floor, car.direction)
 
 

@@ -6,8 +6,8 @@
 2. A fault ends after `calm_ms` without a failure.
 3. Flap damping, as in RFC 2439 for routes: a fault that begins within FORGET_MS of its last end is a recurrence. From
    the second recurrence on, its end is logged only after DAMPED_MS without a failure. This time doubles with each
-   recurrence, up to DAMPED_MAX_MS. So a flapping fault causes a dozen log lines in the first minute, and two in each
-   later minute.
+   recurrence, up to DAMPED_MAX_MS. So a flapping fault causes at most a dozen log lines in the first minute, and two in
+   each later minute.
 """
 
 from typing import NamedTuple
@@ -16,7 +16,7 @@ from attrs import define
 
 ONE_IN = 5
 SCORE_MAX = 20
-"""The limit on the score. After this many successes in a row, earlier failures no longer count."""
+"""The limit on the score. After one more success than this in a row, earlier failures no longer count."""
 FORGET_MS = 60_000
 FREE_RECURRENCES = 1
 DAMPED_MS, DAMPED_MAX_MS = 5000, 60_000

@@ -65,4 +65,5 @@ class Record:
     """The incarnation that wrote the record. The next one has a higher number."""
     calls: Calls
     door: OpenDoor | None = None
-    """The door if it may be open; None if it is closed. The next incarnation must not close it on a passenger."""
+    """The door if it may be open; None if it is closed or has been told to close. The next incarnation must not close
+    the door on a passenger."""

@@ -260,8 +260,8 @@ class Inputs:
     obstructed: bool = False
     confirmed: Confirmed = Confirmed()
     halted: bool = False
-    """True if the I/O card's port has halted the motor, because a reply was late or malformed. Meanwhile the core does
-    not diagnose a motor fault. The next valid reply ends the halt."""
+    """True if the I/O card's port has halted the motor, because a reply was late or malformed. Meanwhile the core holds
+    the car (drive.py), so that it does not diagnose a motor fault. The next valid reply ends the halt."""
 
 
 @frozen
@@ -275,7 +275,7 @@ class Outputs:
     """True opens the door, False closes it, None leaves it as it is."""
     lamps: Buttons = Buttons()
     floor: int | None = None
-    """The floor shown by the floor indicator; None until the first floor is known."""
+    """The floor to show on the floor indicator. None leaves the indicator as it is, because the position is unknown."""
     stop_lamp: bool = False
     unsure: Buttons = Buttons()
     """The button lamps to leave unchanged, because the node does not know yet whether they must be lit."""
@@ -286,15 +286,16 @@ class Car:
     """The part of a car's state that its node publishes in heartbeats."""
 
     floor: int = 0
-    """The last floor reached. A moving car is between this floor and the next one in its direction."""
+    """The last floor reached; 0 if the position is unknown. A moving car is at this floor, or between it and the next
+    one in its direction."""
     direction: Direction = Direction.DOWN
     behaviour: Behaviour = Behaviour.IDLE
     fault: Fault = Fault.POSITION
     obstructed: bool = False
     """True while the door is obstructed. The assigner then assumes that the door stays open for a full dwell time."""
     announced: bool = True
-    """False if the door is open and the car has announced no direction at this stop. Then the car may still serve a
-    hall call in either direction at its floor."""
+    """False if the car is making a stop and has not announced a direction yet. Then it may still serve either hall call
+    at its floor, but while there are calls ahead, only the one in its direction."""
 
 
 class Assigner(StrEnum):

@@ -2,11 +2,12 @@
 
 Each start of a node begins a new *incarnation*, identified by a number. A node without a record draws the number at
 random. A node with a record adds a small random step to the number in the record. So the incarnations of one node are
-close together. A *duplicate* is another node with the same id. Its incarnations are far from those of this node.
+close together. A *duplicate* is another node with the same id. Its incarnations are almost certainly far from those of
+this node, because it drew its first one at random.
 
-While a node hears from a duplicate, it shows and serves only the cab calls of its own incarnations. At other times it
-shows and serves every cab call for its car: a call that seems to be a duplicate's may come from an earlier incarnation
-of this node, whose record was lost.
+While a node hears from another incarnation with its id, it shows and serves only the cab calls of its own incarnations.
+At other times it shows and serves every cab call for its car: a call that seems to be a duplicate's may come from an
+earlier incarnation of this node, whose record was lost.
 """
 
 from collections.abc import Mapping
@@ -40,11 +41,12 @@ LISTEN_MS = 300
 INCARNATIONS_APART = 1 << 19
 """A node without a record draws a random multiple of this number as its incarnation."""
 INCARNATION_STEP = 1 << 16
-"""The largest step from one incarnation to the next. The step is random. So two incarnations differ even if the earlier
-one failed to store its number."""
+"""The largest step from one incarnation to the next. The step is random, because a node that could not store its
+incarnation starts from the same record again. It then reuses the incarnation only with probability 2^-16."""
 INCARNATIONS_OWN = 1 << 28
 """The size of the range of incarnations that count as earlier ones of this node. The range ends at the incarnation in
-the record and covers thousands of restarts. It contains a duplicate's random incarnation with probability 2^-23."""
+the record and covers at least 2^12 restarts. It contains a duplicate's first incarnation, which is random and below
+2^51, with probability 2^-23."""
 
 
 @frozen
@@ -69,7 +71,7 @@ class Node:
     quiet_until_ms: int = 0
     """No decision can change before this time unless new input arrives or a peer times out."""
     resteps: int = 0
-    """The number of immediate steps in a row so far (step.py)."""
+    """How many steps in a row have asked for an immediate next step (step.py)."""
     warnings: Mapping[str, int] = {}
     """How often each warning has occurred. The keys are the log lines."""
 

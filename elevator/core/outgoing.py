@@ -1,7 +1,8 @@
 """The heartbeats of a node: their content, and when they are due. Pure.
 
-*Schedule.* A heartbeat is due every HEARTBEAT_MS. A change is sent immediately, and repeated REPEATS - 1 times at
-intervals of REPEAT_MS. So one lost datagram delays a change by REPEAT_MS only.
+*Schedule.* A heartbeat is due every HEARTBEAT_MS. A change is sent as soon as COALESCE_MS have passed since the last
+heartbeat, and repeated REPEATS - 1 times at intervals of REPEAT_MS. So one lost datagram delays a change by REPEAT_MS
+only.
 
 *Content.* The call sets of all nodes must become equal. A call set has one entry for each author, that is, for each
 incarnation of a node (call_set.py). It may be large, so a heartbeat carries a digest of the whole set, but only some
@@ -105,8 +106,8 @@ def recent(outgoing: Outgoing, now_ms: int) -> AbstractSet[Author]:
 def heartbeat(outgoing: Outgoing, now_ms: int, others: int, since_ms: int | None) -> Heartbeat:
     """Return the next heartbeat of a node with *others* live peers.
 
-    *since_ms* is None if all of them have the whole published call set. Otherwise each of them last had it at this time
-    or later.
+    *since_ms* is None if all of them have the whole published call set. Otherwise each of them had, at this time or
+    later, the whole set as it was then.
     """
     message, sequence = outgoing.message, outgoing.sequence + 1
     assert message is not None, "a node sends only after its first step"

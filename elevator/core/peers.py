@@ -1,8 +1,9 @@
 """The failure detector: it keeps the newest heartbeat of each peer and decides which peers are alive.
 
 The timeout of a peer adapts to the packet loss. Gaps in the peer's sequence numbers show the loss. A peer counts as
-dead after several missed heartbeats in a row: 5 at 1 % loss, about 12 at 30 %, 36 at 70 %. So the probability of a
-false alarm is below one in a million. A false alarm may send two cars to one call, but never loses a call.
+dead after several missed heartbeats in a row: 5 at 1 % loss, 13 at 30 %, 36 (the maximum) at 70 %. The probability that
+the network loses that many in a row is below one in a million; at 70 % it is three in a million. A false alarm may send
+two cars to one call, but never loses a call.
 
 Lamps use the same timeout: a lamp waits for each live peer that receives this node's heartbeats. So the guarantee stays
 strong in bad networks. The price is a delay after a peer has crashed.
@@ -36,7 +37,7 @@ LOSS_MEMORY = 50
 LOSS_MARGIN = 0.02
 """A margin added to the measured loss, because the measurement is noisy."""
 DOUBT_MS = 300
-"""After an incarnation has ended, the network delivers its last datagrams within this time."""
+"""After an incarnation has ended, its last datagrams are expected to arrive within this time."""
 DUPLICATE_MS = 2000
 """A duplicate of this node is forgotten this long after its last heartbeat."""
 
@@ -58,12 +59,12 @@ class Peer:
     timeout_at_ms: int
     """The peer counts as dead from this time on, unless a heartbeat arrives earlier."""
     agreed_at_ms: int = -NEVER_MS
-    """When the peer's digest last equalled one of this node's two digests; -NEVER_MS if never."""
+    """When the peer's digest last became equal to one of this node's two digests; -NEVER_MS if never."""
 
 
 @frozen
 class Duplicate:
-    """Another incarnation with this node's id: either a duplicate, or an earlier one of this node."""
+    """A possible duplicate: another incarnation with this node's id. It may also be an earlier one of this node."""
 
     author: Author
     sequence: int
@@ -184,7 +185,7 @@ def receive(peer: Peer | None, heartbeat: Heartbeat, now_ms: int) -> Peer | None
 
 
 def note_unchanged(peers: Peers, heartbeats: Sequence[Heartbeat], now_ms: int) -> tuple[Peers, list[Heartbeat]]:
-    """Process the *heartbeats* that only extend timeouts; return the others too, in order, for `receive`.
+    """Process the *heartbeats* that only extend timeouts. Return the updated peers and the other heartbeats, in order.
 
     Most heartbeats are unchanged, and copying `Peers` for each of them would make a node in a large group slow.
     """
@@ -205,7 +206,7 @@ def note_unchanged(peers: Peers, heartbeats: Sequence[Heartbeat], now_ms: int) -
 def has_same_content(peer: Peer, heartbeat: Heartbeat) -> bool:
     """Report whether *heartbeat* brings no news of *peer*, except that the peer is alive.
 
-    The comparison is fast. The decoder returns the same object for the same bytes (wire.py), and tuples compare
+    The comparison is fast, because the decoder returns the same object for the same bytes (wire.py), and tuples compare
     identities first.
     """
     last = peer.heartbeat
@@ -224,7 +225,10 @@ def has_same_state(old: Peer, new: Peer, me: int) -> bool:
 
 
 def patch(old: Calls, part: Calls) -> Calls:
-    """Return *old* with the entries of *part* added. They replace entries of the same authors."""
+    """Return *old* with the entries of *part* added. They replace entries of the same authors.
+
+    Return *old* itself if nothing changes. Callers test this with `is`.
+    """
     for author, entry in part.entries.items():
         known = old.entries.get(author)
         if known is not entry and known != entry:

@@ -2,9 +2,9 @@
 
 A report that cannot follow from the last accepted one is *impossible*. It is rejected and counted. If a sweep that
 starts at least DOUBT_MS later repeats the report, the report is accepted. Only the start of the sweep counts, because a
-slow server may delay the reply. A floor outside the shaft is never accepted. If the sensor keeps reporting one, the
-sensor is dead. After a start, a lost panel or a stall, the position is not trusted. Then any report inside the shaft is
-accepted.
+slow server may delay the reply. A floor outside the shaft is never accepted: if such a sweep repeats it, the sensor is
+dead. After a start, a lost panel or a stall, the position is not trusted. Then any report inside the shaft is accepted,
+and after a report of a floor outside it, the sensor is dead at once.
 """
 
 from attrs import frozen
@@ -28,11 +28,12 @@ class Position:
     trusted: bool = False
     """True if impossible reports are rejected; False if any report inside the shaft is accepted."""
     rejected: int | None = None
-    """The floor of the last rejected report. Any floor outside the shaft is stored as the number of floors."""
+    """The floor of the last rejected report; None if it was "between floors". Any floor outside the shaft is stored as
+    the number of floors."""
     accept_at_ms: int | None = None
     """When `rejected` is accepted if it persists. None if no report is rejected; NEVER_MS if the sensor is dead."""
     rejections: int = 0
-    """The number of impossible reports since startup, for the log."""
+    """The number of impossible reports since startup, for the log. A report that persists counts once."""
 
     @property
     def is_dead(self) -> bool:

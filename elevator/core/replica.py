@@ -4,7 +4,8 @@ A lamp lights when the *guarantee* of its call holds (L3). This node must have a
 live peer that hears this node must have acknowledged the press. Without such a peer the disk suffices. While the disk
 fails, the acknowledgements suffice. A lit lamp stays lit until its call is served (L4).
 
-While the disk works, a heartbeat carries only calls that are on disk. So an acknowledged call is durable.
+While a node's disk works, its heartbeats carry only calls that are on it. So its acknowledgement of a call means that
+the call is durable there.
 """
 
 from collections.abc import Collection

@@ -2,14 +2,15 @@
 
 1. A step first applies the inputs: it merges the calls of peers, registers presses and locates the car. Then it assigns
    the hall calls (assignment.py) and chooses the next action of the car (act.py).
-2. The assignment depends on the public state of the car and on its claims. If a step changes either, another step
-   follows immediately. After RESTEPS_MAX such steps in a row, the next one waits for RESTEP_MS or for new input.
-   Otherwise an assignment that alternates between two results would keep the node busy forever.
+2. The assignment depends on the calls, the public state of the car and its claims. If a step serves a call or changes
+   the state or the claims, another step follows immediately. After RESTEPS_MAX such steps in a row, the next one waits
+   for RESTEP_MS or for new input. Otherwise an assignment that alternates between two results would keep the node busy
+   forever.
 3. A lamp lights when the guarantee of its call holds (replica.py). The guarantee depends only on the state, so the
    order of I/O in turn.py does not affect it.
 4. After a start or a stall, a node *listens* first. It merges and acknowledges calls, but keeps its motor stopped and
-   changes no lamp. An earlier incarnation may have lit the lamp of an unserved call. So each lamp stays as it is until
-   its call is confirmed again or served.
+   changes no button lamp. An earlier incarnation may have lit the lamp of an unserved call. So even after listening,
+   the lamp of such a call stays as it is until the call is confirmed again or served.
 """
 
 from collections.abc import Iterable, Mapping
@@ -40,7 +41,7 @@ DELAYED_MS, the step is *delayed*, which matters only for travel times. A gap of
 may be anywhere, so the node listens first."""
 RESTEPS_MAX = 4
 RESTEP_MS = 500
-"""The delay of the next step after RESTEPS_MAX immediate steps in a row."""
+"""How long the next step is delayed once RESTEPS_MAX steps in a row have asked for an immediate one."""
 
 
 def step(node: Node, tick: Tick) -> Node:
@@ -72,9 +73,9 @@ def step(node: Node, tick: Tick) -> Node:
 
 
 def must_decide(before: Node, node: Node) -> bool:
-    """Report whether an input of the assignment or of the car has changed.
+    """Report whether an input of the assignment or of the car has changed, or a decision is due.
 
-    In most steps nothing has changed, because the heartbeats only bring acknowledgements.
+    In most steps neither is the case, because the heartbeats only bring acknowledgements.
     """
     old, new = before.peers, node.peers
     is_same = (

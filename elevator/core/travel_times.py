@@ -26,7 +26,7 @@ CLEAR_PRIOR_MS = 800
 car is out of service for a moment during its first two measurements. At worst, two cars then answer one call."""
 
 Leg = tuple[int, Direction]
-"""A trip from a floor to the next one: the floor that the car leaves, and its direction."""
+"""The way from a floor to the next one: the floor that the car leaves, and its direction."""
 
 
 @frozen
@@ -78,7 +78,7 @@ def cleared(old: TravelTimes, now_ms: int, is_exact: bool, motor_fault: bool) ->
 
 
 def reached(old: TravelTimes, now_ms: int, is_exact: bool, motor_fault: bool, leg: Leg | None) -> TravelTimes:
-    """Complete the measurement when a car reaches a sensor. *leg* is the completed trip; None if not known."""
+    """Complete the measurement when a car reaches a sensor. *leg* is the completed leg; None if not known."""
     legs, faulty_ms = old.legs, old.faulty_ms
     if old.since_ms is not None and leg is not None:
         took_ms = now_ms - old.since_ms
@@ -94,7 +94,7 @@ def edge_ms(old: TravelTimes, now_ms: int, is_exact: bool) -> int | None:
 
 
 def is_usual(old: TravelTimes, took_ms: int, motor_fault: bool) -> bool:
-    """Return whether to learn *took_ms*. During a motor fault, it must be within 5 % of the previous measurement."""
+    """Return whether to learn *took_ms*. During a motor fault, it must be within 5 % of `faulty_ms`."""
     return not motor_fault or abs(took_ms - old.faulty_ms) <= took_ms // 20
 
 
@@ -107,7 +107,10 @@ def search_longer(old: TravelTimes) -> TravelTimes:
 
 
 def edge_timeout_ms(times: TravelTimes, position: Position, direction: Direction) -> int:
-    """Return the timeout for the next sensor edge of a moving car: the learned time plus 5 % and 60 ms (C8)."""
+    """Return the timeout for the next sensor edge of a moving car: the learned time plus 5 % and 60 ms (C8).
+
+    If the position is unknown, return how long to search for a floor in this direction.
+    """
     if position.floor is None:
         return times.search_ms
     if position.at_floor:
