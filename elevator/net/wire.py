@@ -10,7 +10,7 @@ A datagram has these parts. Numbers are big-endian; the sizes are in bytes.
     version    0..16    the sender's program version, in ASCII
     rates      0..160   the traffic rates of each floor, up and down, 10 bits each
     entries             the entries of some authors, up to the end of the datagram:
-      head     19       length of the entry, id, incarnation, number of the newest press
+      head     19       length of the presses, id, incarnation, number of the newest press
       presses  5 each   button and floor; age: the number of the newest press minus the number of this press
 
 1. A cab call is always for the author's own car, so the format does not contain its car.
