@@ -30,7 +30,7 @@ class ConfigError(Exception):
 
 
 def option(setting: str) -> str:
-    """Return the name of the command-line option for *setting*, without its dashes."""
+    """Return the name of the command-line option for *setting*, without the leading dashes."""
     return setting.replace("_", "-")
 
 
@@ -104,7 +104,7 @@ class Config:
     key_file: Path | None = field(default=None, validator=optional(path))
     """File with the group's key, and a second key while the group changes keys. None: the group has no key."""
     state_dir: Path | None = field(default=None, validator=optional(path))
-    """Directory of the record. None: $XDG_STATE_HOME/elevator/<group>-<id>."""
+    """Directory of the record. None: elevator/<group>-<id> in $XDG_STATE_HOME, or else in ~/.local/state."""
     no_record: bool = False
     no_pair: bool = False
     assigner: str = field(default=Assigner.PLAN.value, validator=one_of(Assigner))

@@ -2,8 +2,8 @@
 
 The function `events` yields all events of a turn. `EventLog.events` yields them with flap damping (log_damping.py).
 
-Calls are logged at level info. Without faults, a node logs nothing else at this level between its start and its stop. A
-car out of service and a peer that has timed out are warnings. Movements of the car are logged at level debug.
+At level info, a node logs its calls, and when its car or a peer becomes available. A car that goes out of service and a
+peer that times out are warnings. Movements of the car are logged at level debug.
 """
 
 import logging
@@ -140,7 +140,10 @@ def describe(call: Call) -> str:
 
 
 class RepeatedWarnings:
-    """Logs each recurring problem at once, then after 1, 2, 4, ... seconds, and finally once a minute."""
+    """Logs a recurring problem at once, again after 1, 2, 4, ... seconds, and finally once a minute.
+
+    If the problem stays away for a minute after its next line was due, the sequence starts again.
+    """
 
     def __init__(self) -> None:
         self._logged: dict[str, LoggedWarning] = {}

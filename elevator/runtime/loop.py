@@ -1,4 +1,4 @@
-"""The main loop of a node, and the only place where a node waits.
+"""The main loop of a node, and the only place where a running node waits.
 
 One select waits for the elevator, the broadcast port, the recorder, the supervisor, a signal and the next deadline. The
 loop then reads everything that has arrived and takes one turn. It skips the turn if no deadline is due and nothing is
