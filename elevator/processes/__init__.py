@@ -4,7 +4,7 @@
 - worker_link.py is the worker's connection to its supervisor. The worker replaces a supervisor that is gone.
 - child.py forks named processes and receives termination signals.
 
-Nothing here knows about elevators. Imports core. In `ps`, the supervisor is `elevator:pair`, the worker
-`elevator:worker`, and the recorder (storage) `elevator:disk`: Linux allows 15 characters. Users may look for these
-names, so they must not change.
+Nothing here knows about elevators: of core, it imports only log damping and a constant. In `ps`, the supervisor is
+`elevator:pair`, the worker `elevator:worker`, and the recorder (storage) `elevator:disk`: Linux allows 15 characters.
+Users may look for these names, so they must not change.
 """

@@ -14,8 +14,8 @@
    a final message to that copy. An I/O card does not notice that the worker is gone, so this message stops the motor.
 6. If the supervisor itself was stalled (a suspended machine, a stopped process group), the worker's timeout restarts.
 
-The pair ends if both processes die at the same instant, or if one dies while the other is stopped. Then the other nodes
-take over its calls, and init starts the pair again.
+The node is down if both processes die at the same instant, or if one dies while the other is stopped. Then the other
+nodes take over its hall calls. If both are dead, systemd starts the node again if it is a service (build/).
 """
 
 import fcntl
