@@ -5,6 +5,6 @@
 - recorder.py runs the process that waits for the disk, so that the worker never does.
 - recorder_client.py is the worker's side of the recorder's protocol, without I/O.
 
-Imports core, net (for the notation of calls) and processes. Records of older versions must stay readable.
-A damaged record is renamed, never deleted.
+Imports core, net (to check entries, which datagrams contain too) and processes. Records of older versions must stay
+readable. A damaged record is renamed, never deleted.
 """

@@ -56,9 +56,10 @@ class Recorder:
         self._start()
 
     def load(self, meanwhile: Callable[[], None]) -> Record | None:
-        """Wait up to LOAD_S for the record. Until then, call *meanwhile* at least every POLL_S.
+        """Wait up to LOAD_S for the record. Return None if there is none or it cannot be read yet.
 
-        Return None if there is no record or it cannot be read yet; raise StoreError if it cannot be used.
+        Raise StoreError if it cannot be used. Call *meanwhile* about every POLL_S, so that the worker keeps sending
+        beats and reading the panel.
         """
         until = time.monotonic() + LOAD_S
         while time.monotonic() < until:

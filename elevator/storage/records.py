@@ -1,8 +1,8 @@
 """Records as text: what a node keeps on its disk.
 
-A record is the JSON `[incarnation, door, entries]`. An entry has the presses of one author:
-`[id, incarnation, n, [[button, floor, car, age], ...]]`. Here n is the number of the author's newest press. The number
-of each listed press is n - age. Hall calls have car -1.
+A record is the JSON `[incarnation, door, entries]`. The door is `[floor, direction]` if it may be open, else `null`. An
+entry has the presses of one author: `[id, incarnation, n, [[button, floor, car, age], ...]]`. Here n is the number of
+the author's newest press. The number of each listed press is n - age. Hall calls have car -1.
 """
 
 import json

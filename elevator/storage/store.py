@@ -1,10 +1,10 @@
 """The record on disk: one row in a SQLite database.
 
-1. Every save is a transaction with full synchronisation (fsync): once it returns, the record is durable.
+1. Every save is a transaction with full synchronisation (fsync): once it returns True, the record is durable.
 2. A file that is damaged or not a regular file is renamed. The node starts without it: its peers still have its calls.
    A file of a newer version stays untouched (StoreError).
-3. If the disk fails, is full or is read-only, `save` returns False and other methods raise DiskError. The disk may
-   recover, so each retry opens the file again: a file opened on a read-only disk stays read-only.
+3. If the disk fails, is full or is read-only, `save` returns False; `load` and the constructor raise DiskError. The
+   disk may recover, so each retry opens the file again: a file opened on a read-only disk stays read-only.
 4. Only one process pair holds a record. A lock file excludes other nodes; all processes of the pair inherit its
    descriptor. The database is locked too, so a new recorder waits until its predecessor has finished writing.
 """
