@@ -3,11 +3,13 @@
 1. The device on a port that was just opened may not be the card. So the client first requests the device's identity, up
    to TRIES times: a card may miss the first requests. Then it sweeps: it reads all inputs again and again.
 2. If the reply to a sweep takes longer than LATE_MS or is malformed, another program may be using the card. The client
-   halts the motor: it writes HALT at once, and every SWEEP_MS while it resynchronises.
-3. To resynchronise, the client requests the card's identity until the card sends nothing else and is then quiet for
-   QUIET_MS. Then it writes all outputs again, with the motor stopped, and sweeps. The first valid reply ends the halt.
-   During a halt, snapshots are marked `halted` and commands are ignored.
-4. If the late reply still arrives complete, no byte was lost. The reply becomes a snapshot and ends the halt.
+   halts the motor: it writes HALT at once, and every SWEEP_MS until it sweeps again. During a halt, snapshots are
+   marked `halted` and commands are ignored.
+3. If nothing of the reply has arrived, the client waits for it until LOST_MS after the sweep. If it arrives complete in
+   that time, no byte was lost: the reply becomes a snapshot and ends the halt.
+4. Otherwise the client resynchronises: it requests the card's identity until the card sends nothing else and is then
+   quiet for QUIET_MS. Then it writes all outputs again, with the motor stopped, and sweeps. The first valid reply ends
+   the halt.
 5. If no valid reply ends the halt within TIMEOUT_MS - LATE_MS, the client raises CardLost.
 """
 
@@ -24,7 +26,7 @@ TRIES, ASK_MS = 10, 100
 LATE_MS = 50
 """The client halts the motor if a reply takes longer than this. On the line, a sweep and its reply take about 1 ms."""
 LOST_MS = 250
-"""If nothing has arrived this long after a sweep, the client stops waiting and requests the card's identity."""
+"""If a late reply is not complete this long after its sweep, the client stops waiting and requests the identity."""
 QUIET_MS = 20
 """If nothing arrives for this long, all replies have arrived: USB adapters hold bytes back for 16 ms at most."""
 
@@ -44,7 +46,8 @@ class CardPhase(Enum):
     IN_STEP = auto()
     """The client sweeps, and the last reply was valid."""
     RESYNCHRONISING = auto()
-    """The motor is halted, and the client requests the card's identity until all old replies have arrived."""
+    """The motor is halted. The client waits for a late reply, or requests the card's identity until all old replies
+    have arrived."""
     RESUMING = auto()
     """The motor is halted, and the client sweeps again. The first valid reply ends the halt."""
 
@@ -160,7 +163,7 @@ class CardClient:
                 assert_never(self.phase)
 
     def is_late(self, now_ms: int) -> bool:
-        """Return whether a reply is overdue. After a stall of this process, the reply may be in the port, unread."""
+        """Return whether a reply is overdue. After a stall, it may be in the port: read it before calling `advance`."""
         return self.panel.asked_at_ms is not None and now_ms >= self.panel.asked_at_ms + LATE_MS
 
     def receive(self, data: bytes, now_ms: int) -> None:

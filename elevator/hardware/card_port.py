@@ -95,9 +95,10 @@ def share_port(descriptor: int) -> None:
 class CardPort:
     """The port to one card. It reopens the serial port whenever the card is lost, and never blocks.
 
-    *where* is a path, or AUTO. Once a card has identified itself, the port passes its descriptor to *hold*. Before
-    closing the descriptor, it passes None. It sweeps the card every *sweep_ms*, but at least every SWEEP_MS: a motor
-    command from another program lasts until the next sweep. With *has_tachometer*, each sweep reads the tachometer.
+    *where* is the path of the serial port, or AUTO. *hold* gives the supervisor a copy of the descriptor, so that the
+    supervisor can stop the motor. It gets the descriptor once a card has identified itself, and None before the
+    descriptor is closed. The card is swept every *sweep_ms*, but at least every SWEEP_MS, because a motor command from
+    another program lasts until the next sweep. With *has_tachometer*, each sweep reads the tachometer.
 
     The caller logs the lines in `news`, oldest first, and removes them.
     """

@@ -5,7 +5,7 @@ panel_client.py decides what to send and decodes replies. The port handles what 
 1. They treat a short read as a complete message, so each send contains only complete messages.
 2. They delay small segments and acknowledgements, as TCP does by default. The port sets TCP_NODELAY once, and
    TCP_QUICKACK after every receive. So a sweep takes a fraction of a millisecond instead of 44 ms.
-3. They serve one client at a time, so a new connection may wait up to FIRST_REPLY_TIMEOUT_MS for its first reply.
+3. They serve one client at a time, so the port waits for the first reply on a connection up to FIRST_REPLY_TIMEOUT_MS.
 """
 
 import errno
@@ -32,8 +32,8 @@ FIRST_REPLY_TIMEOUT_MS = 5000
 """How long the first reply on a connection may take. The server may still be serving another client."""
 
 IDLE_SWEEP_MS = 25
-"""The time between two sweeps while a car rests, and no lamp is lit for its floor. This saves CPU time, because a wake
-of the process costs more than its work. A press lasts 200 ms, so none is missed (L5)."""
+"""The time between two sweeps while a car rests with its door closed and no lamp is lit for its floor. This saves CPU
+time, because a wake of the process costs more than its work. A press lasts 200 ms, so none is missed (L5)."""
 EARLY = 5
 """If the process wakes for another reason, it sends the next sweep up to 1 / EARLY of the interval early. So every
 second sweep of an idle node shares the wake of a heartbeat."""

@@ -1,16 +1,17 @@
 """The protocol of the lab's Arduino I/O card, without I/O.
 
-1. A command is one byte: an operation in the top two bits and a pin in the low six. The card answers only reads, with
-   one byte that does not say which read it answers.
+1. A command is one byte: an operation in the top two bits and a pin in the low six. Only a PWM write has a second byte,
+   the speed of the motor. The card answers only reads, with one byte that does not say which read it answers.
 2. A sweep begins and ends with a read of the card's identity. So each valid reply proves that the device is still the
    card, and that no byte was lost or added. The byte after the first identity cannot equal the identity, because
    that value would report the car at two floors.
-3. Every command to start the motor first stops it, then sets its direction, then its speed.
+3. A message that starts the motor first stops it, then sets its direction, then its speed.
 4. Other programs may write to the port. ModemManager sends "AT" and a carriage return. The carriage return, 13, starts
    a PWM write, so the card takes the next byte as the motor's speed. So each message begins with PAD: as a command it
    does nothing, and as a speed it stops the motor.
-5. Foreign bytes may also change outputs without disturbing a reply. So each sweep repeats the motor command, the door
-   and one lamp in rotation. The next sweep undoes a foreign write to motor or door; a lamp may need thirteen sweeps.
+5. Foreign bytes may also change outputs without disturbing a reply. So each sweep repeats the motor's direction and
+   speed, the door, and one lamp in rotation. The next sweep undoes a foreign write to motor or door; a lamp may need
+   thirteen sweeps.
 """
 
 from attrs import frozen

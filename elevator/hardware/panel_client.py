@@ -2,7 +2,8 @@
 
 1. A reply does not say which request it answers. So one *sweep* requests all inputs, and at most one sweep is
    outstanding. The complete reply to a sweep is one snapshot.
-2. A snapshot is fresh for FRESH_MS. A reply that takes longer than that is out of date and is dropped.
+2. A snapshot is fresh for FRESH_MS. A reply that takes longer than that is out of date and is dropped. The first reply
+   of a connection may take `first_reply_ms`.
 3. A message contains only the outputs that differ from those already sent on this connection. After a reconnect,
    nothing has been sent yet, so all outputs are written again. No outputs are written before the first snapshot.
 4. No reply says whether the door is open or the motor is stopped. But a panel executes messages in order. So a reply
