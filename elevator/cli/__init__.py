@@ -7,7 +7,7 @@ Other programs depend on the options, the output of `watch --json` and these exi
 
   0  success
   1  a check, a test or a demo failed, or `assign` got invalid input
-  2  the arguments are bad, or the command cannot start
+  2  the arguments are bad, the command cannot start, or an exam is incomplete
 130  interrupted by the user
 141  the reader of the output has closed its pipe
 """

@@ -6,8 +6,8 @@ Four cars for up to 20 people serve ten floors during the down-peak hour of an o
 
  1. A car passes a floor in 1.45 s. A stop takes 7.19 s longer: the car brakes, opens and closes its door, and
     accelerates. A turn takes 1 s more. The paper does not say whether the 7.19 s include half a floor of braking and
-    half a floor of accelerating. With them, the mean wait of LQF in the traffic "down only" would be 13 % less than
-    published; without them, it is 3.5 % less. The door opens as fast as it closes.
+    half a floor of accelerating. Here they do not: the mean wait of LQF in the traffic "down only" is then 3.5 % less
+    than published; otherwise it would be 13 % less. The door opens as fast as it closes.
  2. Passengers enter and leave one after another. Each needs a random time, from an Erlang distribution of order 20 with
     a mean of 1 s, truncated to 0.6 to 6 s. A wait ends when the passenger has entered.
  3. Passengers arrive as a Poisson process. DOWN_PEAK has the mean number of people who come to each upper floor every
@@ -96,7 +96,11 @@ PUBLISHED = {
 
 
 class Measured(NamedTuple):
-    """The results of one algorithm: over all passengers, and relative to the yardstick in the same hours."""
+    """The results of one algorithm, measured or published.
+
+    They are the score over all passengers, and the ratios to LQF with the same passengers. Published results have
+    ratios to the published LQF.
+    """
 
     score: Score
     wait_ratio: Ratio

@@ -103,8 +103,9 @@ def main(argv: list[str]) -> int:
 def may_overload(cars: int, cores: int) -> bool:
     """Return whether the nodes of *cars* cars may overload a machine with *cores* cores.
 
-    Each node receives the heartbeats of all others. So the load grows with the square of the number of cars. In
-    measurements, 8 nodes used 0.4 of a core, and the relay used 0.15.
+    The limit is 16 cars on one core, 32 on four and 64 on sixteen. It is deliberately rough: a node needs 3 to 20 % of
+    a core (`just bench scale`), and the demo's relay forwards each heartbeat to every other node, so its load grows
+    with the square of the number of cars.
     """
     return cars * cars > 256 * cores
 

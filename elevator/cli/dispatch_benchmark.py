@@ -1,7 +1,8 @@
 """`elevator bench dispatch`: measures passengers' waiting times relative to simpler algorithms, the *baselines*.
 
- 1. A cell is a combination of building, traffic profile and load; there are 4 * 4 * 3 = 48. At load 1, the cars can
-    just carry all passengers one at a time. A trip includes the empty trip to the next passenger.
+ 1. A cell is a combination of building, traffic profile and load; there are 4 * 4 * 3 = 48. Load 1 is the highest
+    arrival rate that the cars could handle if each carried one passenger at a time, including the empty way to the next
+    passenger.
  2. Passengers arrive as a Poisson process. Some travel up from the lobby (floor 0), some down to it, others between
     random floors. splitmix64 generates all random numbers from the seed.
  3. C code (native/bench.h) simulates cars, doors and passengers with the assigners that nodes use. All cars start at

@@ -113,7 +113,7 @@ def position(floor: int | None) -> str:
 
 
 def check_card(where: str, speed: int) -> Finding:
-    """Check that the I/O card answers and no other program uses it. The check stops the motor and lights no lamp."""
+    """Check that the I/O card answers and no other program uses it. The check stops the motor and changes no lamp."""
     from elevator.hardware.card_port import CardPort  # Only a card needs pyserial.
 
     port = CardPort(where, speed)

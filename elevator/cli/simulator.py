@@ -150,7 +150,7 @@ def ready(ports: list[int], control_port: int) -> str:
 
 
 class ControllerErrors:
-    """Reports bad requests and unsafe commands of controllers, at most once per second for each car and kind."""
+    """Reports controllers' bad requests, reloads and unsafe commands, at most once per second for each car and kind."""
 
     def __init__(self) -> None:
         self._next = 0

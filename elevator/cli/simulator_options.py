@@ -6,8 +6,8 @@ Rules:
   may be a title.
 - The file is searched for in the working directory, then in the directory of the program.
 - The course's simulator ignores most mistakes, and existing files rely on this. So the program ignores unknown words,
-  bad values in the file and durations of 0. One key may have several functions. The program prints a line about each
-  mistake.
+  bad values in the file and durations of 0, and allows a key with several functions. It prints one line about what it
+  ignored on the command line, one for the file, and one for such keys.
 - A bad value on the command line ends the program, as in the course's simulator.
 """
 
