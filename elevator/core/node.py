@@ -171,7 +171,7 @@ def shown(node: Node) -> Calls:
 
     While this node hears from another incarnation with its id, only the cab calls of its own incarnations are included.
     """
-    if not has_duplicate(node):
+    if not hears_own_id(node):
         return node.calls
     return Calls(
         {author: without_cab(e) if is_foreign(node, author) else e for author, e in node.calls.entries.items()}
@@ -182,8 +182,8 @@ def without_cab(entry: Entry) -> Entry:
     return evolve(entry, live={n: call for n, call in entry.live.items() if call.button is not Button.CAB})
 
 
-def has_duplicate(node: Node) -> bool:
-    """Return whether this node has recently heard from another incarnation with its id, perhaps an earlier one."""
+def hears_own_id(node: Node) -> bool:
+    """Return whether this node has recently heard from another incarnation with its id: a duplicate's or its own."""
     return peers.duplicate(node.peers, node.now_ms) is not None
 
 

@@ -63,8 +63,8 @@ class Peer:
 
 
 @frozen
-class Duplicate:
-    """A possible duplicate: another incarnation with this node's id. It may also be an earlier one of this node."""
+class PossibleDuplicate:
+    """Another incarnation with this node's id: that of a duplicate, or an earlier one of this node."""
 
     author: Author
     sequence: int
@@ -89,7 +89,7 @@ class Peers:
     """The other nodes from which this node has received heartbeats."""
 
     known: Mapping[int, Peer] = {}
-    duplicate: Duplicate | None = None
+    duplicate: PossibleDuplicate | None = None
     """The other incarnation with this node's id; None if there was none. It may be outdated:
     use the function `duplicate`."""
 
@@ -124,13 +124,13 @@ def extend_timeouts(peers: Peers, gap_ms: int) -> Peers:
     return evolve(peers, known=known)
 
 
-def duplicate(peers: Peers, now_ms: int) -> Duplicate | None:
+def duplicate(peers: Peers, now_ms: int) -> PossibleDuplicate | None:
     """Return the other incarnation with this node's id if it was heard from recently, else None."""
     other = peers.duplicate
     return other if other is not None and now_ms < other.forget_at_ms else None
 
 
-def receive_duplicate(old: Duplicate | None, heartbeat: Heartbeat, now_ms: int) -> Duplicate:
+def receive_duplicate(old: PossibleDuplicate | None, heartbeat: Heartbeat, now_ms: int) -> PossibleDuplicate:
     """Process a *heartbeat* from another incarnation with this node's id; return the incarnation to remember.
 
     *old* is the incarnation remembered so far; None if there is none. A third incarnation is ignored until *old* is
@@ -138,7 +138,7 @@ def receive_duplicate(old: Duplicate | None, heartbeat: Heartbeat, now_ms: int) 
     """
     sender, sequence = heartbeat.sender, heartbeat.sequence
     if old is None:
-        return Duplicate(sender, sequence, now_ms, now_ms)
+        return PossibleDuplicate(sender, sequence, now_ms, now_ms)
     if sequence <= old.sequence if sender == old.author else not old.is_certain:
         return old
     return evolve(old, author=sender, sequence=sequence, heard_at_ms=now_ms)

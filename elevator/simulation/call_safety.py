@@ -21,7 +21,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from elevator.core.model import NEVER_MS, Author, Button, Buttons, Call, Calls, Dot, Inputs
-from elevator.core.node import Node, has_duplicate
+from elevator.core.node import Node, hears_own_id
 from elevator.simulation.events import (
     CallPressed,
     CallServed,
@@ -149,7 +149,7 @@ class CallLedger:
         for dot in gone:
             call = self.open[dot]
             self.judge_place(node, call)
-            if call.button is Button.CAB and has_duplicate(state) and self.node_of.get(dot.author) != node.id:
+            if call.button is Button.CAB and hears_own_id(state) and self.node_of.get(dot.author) != node.id:
                 self.fail(f"car {node.id} served a cab call of another node with the same id: {dot} {call}")
             del self.open[dot]
             self.add_service(node, call, state.now_ms, is_first=True)
@@ -173,7 +173,7 @@ class CallLedger:
             node.confirmed[call] = node.confirmed[call][0], self.trial.now_ms
         for call in sorted(state.lit - before.lit):
             dots = [dot for dot, each in state.calls.live.items() if each == call]
-            if call.button is Button.CAB and has_duplicate(state):
+            if call.button is Button.CAB and hears_own_id(state):
                 dots = [dot for dot in dots if self.node_of.get(dot.author) == node.id]
             if not any(self.is_guaranteed(node, state, dot) for dot in dots):
                 self.fail(f"node {node.id} confirmed {call}, but a required disk lacks its press: {dots}")
@@ -227,7 +227,7 @@ class CallLedger:
         It may if it knows none of the presses *dots*, or if a duplicate may have registered one of them.
         """
         assert node.state is not None
-        if call.button is Button.CAB and has_duplicate(node.state):
+        if call.button is Button.CAB and hears_own_id(node.state):
             return not all(dot.author in {node.state.me} | node.own_incarnations for dot in dots)
         return not any(covers(node.state.calls.seen, dot) for dot in dots)
 

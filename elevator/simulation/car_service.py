@@ -16,7 +16,7 @@ These rules apply during other faults too, as long as the program and the server
 """
 
 from elevator.core.model import EVERY_CAR, Button, Call, Direction, Dot, Fault, Motor
-from elevator.core.node import Node, has_duplicate
+from elevator.core.node import Node, hears_own_id
 from elevator.simulation.call_safety import CallLedger
 from elevator.simulation.car_safety import DOOR_MS, REACTION_MS
 from elevator.simulation.events import ElevatorChanged, TimePassed
@@ -89,7 +89,7 @@ class CarService:
         # A claim that began or ended while the car passed is not judged.
         if going in arrival.claims and going in state.claims:
             self.fail(f"car {node.id} passes floor {floor} although it claims a hall call there")
-        if Call(Button.CAB, floor, node.node_id) in arrival.calls.live.values() and not has_duplicate(state):
+        if Call(Button.CAB, floor, node.node_id) in arrival.calls.live.values() and not hears_own_id(state):
             self.fail(f"car {node.id} passes its cab call to floor {floor}")
 
     def judge_departure(self, node: ObservedNode, direction: Direction, has_just_closed: bool) -> None:

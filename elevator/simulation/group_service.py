@@ -13,7 +13,7 @@ serve the hall calls of a dead node or of a car out of service.
 from collections import deque
 
 from elevator.core.model import EVERY_CAR, Button, Call, Dot, Fault
-from elevator.core.node import has_duplicate
+from elevator.core.node import hears_own_id
 from elevator.simulation.call_safety import CallLedger
 from elevator.simulation.car_safety import REACTION_MS
 from elevator.simulation.car_service import CHECK_MS, EXTENSION_MS
@@ -178,5 +178,5 @@ class GroupService:
             assert node.state is not None
             if not node.state.warnings:
                 self.fail(f"node {node.id} has not logged the conflict with node {misconfigured.node_id}")
-            if is_duplicate and not has_duplicate(node.state):
+            if is_duplicate and not hears_own_id(node.state):
                 self.fail(f"node {node.id} has forgotten the other node with its id")

@@ -429,7 +429,7 @@ REPLACEMENTS: Mapping[str, tuple[Callable[..., object], str, str]] = {
         "now_ms < other.forget_at_ms",
         "now_ms == other.heard_at_ms",
     ),
-    "cab_calls_are_not_adopted_after_a_lost_record": (node.shown, "if not has_duplicate(node):", "if False:"),
+    "cab_calls_are_not_adopted_after_a_lost_record": (node.shown, "if not hears_own_id(node):", "if False:"),
     "former_run_counts_as_a_duplicate": (
         node.is_foreign,
         "or not last - INCARNATIONS_OWN < author.incarnation <= last",

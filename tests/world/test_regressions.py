@@ -47,8 +47,8 @@ REGRESSIONS = {
     "cab_call_of_a_duplicate_is_not_adopted_from_a_record_read_late": Regression(
         pytest.mark.rule("L2"),
         node.shown,
-        "if not has_duplicate(node):",
-        "if not has_duplicate(node) or node.predecessor is not None:",
+        "if not hears_own_id(node):",
+        "if not hears_own_id(node) or node.predecessor is not None:",
         (
             InjectedFault(FaultKind.DUPLICATE_ID, 2000, 20_000, 1),
             Press(4000, 4200, DUPLICATE, CAB, 2),
