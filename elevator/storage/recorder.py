@@ -26,7 +26,7 @@ from elevator.core.messages import Record
 from elevator.processes.child import TERMINATION_SIGNALS, fork
 from elevator.storage.recorder_client import ACK_TIMEOUT_MS, FAILED, FOUND, REFUSED, WRITTEN, DiskNews, RecorderClient
 from elevator.storage.records import complete, read_record, write_record
-from elevator.storage.store import DiskError, Memory, Store, StoreError
+from elevator.storage.store import DiskError, NoStore, Store, StoreError
 
 RETRY_S, RETRY_MS = 0.5, 500
 CHECK_S = 2.0
@@ -201,7 +201,7 @@ def serve(link: socket.socket, directory: Path | None, floors: int) -> None:
 
     If *directory* is None, no records are kept.
     """
-    store: Memory | Store | None = None
+    store: NoStore | Store | None = None
     late: Record | None = None
     """A record that was found only after the node had started without it. The node may not have merged it yet."""
     newest, received, written = "", 0, 0
@@ -221,7 +221,7 @@ def serve(link: socket.socket, directory: Path | None, floors: int) -> None:
     while is_open:
         if store is None:
             try:
-                store = Memory() if directory is None else Store(directory, floors)
+                store = NoStore() if directory is None else Store(directory, floors)
                 record = store.load()
             except StoreError as error:
                 send(REFUSED + str(error).encode())

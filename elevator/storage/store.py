@@ -93,8 +93,8 @@ def make_directory(directory: Path) -> None:
         raise kind(f"cannot make the record's directory {directory}: {error.strerror}") from None
 
 
-class Memory:
-    """A store that keeps nothing (`--no-record`). After a restart, only peers still have the node's calls."""
+class NoStore:
+    """Stands in for the store of a node that keeps no record. After a restart, only peers still have its calls."""
 
     problem = ""
 

@@ -14,7 +14,7 @@ from elevator.core.messages import OpenDoor, Record
 from elevator.core.model import EVERY_CAR, Author, Button, Call, Calls, Direction, Entry
 from elevator.net.wire import AGE_MAX, COUNT_MAX
 from elevator.storage.records import read_record, write_record
-from elevator.storage.store import Memory, Store, StoreError, lock
+from elevator.storage.store import NoStore, Store, StoreError, lock
 from elevator.storage.strict import BAD_INPUT
 
 ME = Author(2, 70)
@@ -210,10 +210,10 @@ def test_save_succeeds_after_the_disk_recovers(tmp_path: Path) -> None:
     store.close()
 
 
-def test_memory_store_accepts_records_and_loads_none() -> None:
-    memory = Memory()
-    assert memory.save(write_record(Record(1, CALLS)))
-    assert memory.load() is None
+def test_absent_store_accepts_records_and_loads_none() -> None:
+    nothing = NoStore()
+    assert nothing.save(write_record(Record(1, CALLS)))
+    assert nothing.load() is None
 
 
 # The text of a record
