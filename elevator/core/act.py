@@ -108,7 +108,7 @@ def decide(car: Drive, now_ms: int, work: Buttons, target: int | None) -> Drive:
     assert floor is not None
     behaviour, direction = motion.decide(floor, car.direction, work)
     if behaviour is Behaviour.IDLE:
-        behaviour, direction = motion.wait(floor, direction, target)
+        behaviour, direction = motion.decide_idle(floor, direction, target)
     return carry_out(car, now_ms, behaviour, direction)
 
 

@@ -36,10 +36,10 @@ def decide(floor: int, direction: Direction, work: Buttons, departing: bool = Fa
     return (Behaviour.DOOR_OPEN if has_calls_here else Behaviour.IDLE), direction
 
 
-def wait(floor: int, direction: Direction, target: int | None) -> tuple[Behaviour, Direction]:
-    """Choose the next behaviour and direction of an idle car at *floor*, so that it waits at *target*.
+def decide_idle(floor: int, direction: Direction, target: int | None) -> tuple[Behaviour, Direction]:
+    """Choose the next behaviour and direction of an idle car at *floor*, so that it gets to *target*.
 
-    *target* is a floor; None means that the car waits where it is.
+    *target* is a floor; None means that the car stays where it is.
     """
     if target is None or target == floor:
         return Behaviour.IDLE, direction
