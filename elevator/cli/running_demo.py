@@ -191,7 +191,7 @@ class Demo:
             self._controllers.poll()
         if self._web is not None and now_ms >= self._showed_ms + SHOW_MS:
             self._showed_ms = now_ms
-            self._web.show(self._page_scene(now_ms) if self._web.is_watched else {})
+            self._web.show(self._page_scene(now_ms) if self._web.is_page_open else {})
         return now_ms
 
     def _start_due(self, now_ms: int) -> None:

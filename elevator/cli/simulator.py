@@ -139,7 +139,7 @@ def _run(
         if now_ms >= shown_ms + SHOW_MS:
             shown_ms = now_ms
             if web is not None:
-                web.show({**fixed, **occupied.scene(), "said": list(notes)} if web.is_watched else {})
+                web.show({**fixed, **occupied.scene(), "said": list(notes)} if web.is_page_open else {})
             if terminal is not None:
                 terminal.paint([*banner, *notes])
 

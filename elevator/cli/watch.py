@@ -151,7 +151,7 @@ class Viewer:
             now_ms = clock_ms()
             if self._web is not None and now_ms >= page_shown_at_ms + PAGE_MS:
                 page_shown_at_ms = now_ms
-                self._web.show(scene(self.group, now_ms) if self._web.is_watched else {})
+                self._web.show(scene(self.group, now_ms) if self._web.is_page_open else {})
             if now_ms >= shown_at_ms + interval_ms:
                 shown_at_ms = now_ms
                 self.group = forget(self.group, now_ms)

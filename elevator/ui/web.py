@@ -84,8 +84,8 @@ class Web:
         return address_of(self._listener)
 
     @property
-    def is_watched(self) -> bool:
-        """True if a page is connected. Otherwise the caller need not compute a scene."""
+    def is_page_open(self) -> bool:
+        """True if a browser shows the page. Otherwise the caller need not compute a scene."""
         return any(visitor.protocol.state is State.OPEN for visitor in self._visitors)
 
     def show(self, scene: Mapping[str, object]) -> None:
