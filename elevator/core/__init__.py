@@ -22,19 +22,19 @@ or version vectors, also change the number of the wire format.
 
 Decisions:
 - Each heartbeat used to carry the whole call set, in several datagrams if necessary. That took 9.5 MB/s in an idle
-  group of 64 cars. Now heartbeats carry changes and a digest. Nodes do not request missing entries. A request could get
-  lost, or every node could answer it, and the entries that nodes send in turn arrive just as fast.
+  group of 64 cars. Now heartbeats carry changes and a digest. Nodes do not request missing entries, because a request
+  could get lost, or every node could answer it, and the entries that nodes send in turn arrive just as fast.
 - A car with an open door serves the calls at its floor immediately, so the plan excludes these calls. Before that, a
   penalty discouraged the plan from assigning such a call to another car. That was not enough: if the car with the open
   door still had a long trip ahead, the plan preferred another car at the floor, and both opened their doors. The
   reference assigner (`--assigner reference`) has no such penalty at all.
 - A step computes the assignment once. It used to compute it up to four times, until the car's state no longer changed.
   Now another step follows immediately if the car's public state or claims change.
-- The record used to list all earlier incarnations of the node. The list separated their cab calls from those of a
-  duplicate. Now the numbers of the incarnations do this (node.py).
+- The record used to list all earlier incarnations of the node, to tell their cab calls from those of a duplicate. Now
+  the numbers of the incarnations tell this (node.py).
 - A node that starts while another node uses its id serves calls like any other. It does not wait until the duplicate
   is gone. Otherwise passengers would wait too, two nodes that start together would block each other, and replayed
   datagrams could keep a node out of service.
 - A car that might serve a call at its open door used to reserve the call for 0.3 s. Now its heartbeat says whether it
-  has announced a direction. So the other nodes know which calls it serves.
+  has announced a direction, so that the other nodes know which calls it serves.
 """

@@ -8,9 +8,9 @@ yet, and the highest n known. The highest n of each entry, taken together, form 
  2. `serve` removes the live dots of the calls served. It does not affect dots that this replica has not seen yet.
  3. `merge` keeps a dot that is live in both replicas. It also keeps a dot that is live in one replica and not yet seen
     by the other.
- 4. So `merge` is commutative, associative and idempotent. Packet loss, duplicates, reordering and partitions need no
-    special handling. A call may be served on one side of a partition and pressed again on the other. Then the new
-    press survives the merge.
+ 4. So `merge` is commutative, associative and idempotent, and packet loss, duplicates, reordering and partitions need
+    no special handling. If a call is served on one side of a partition and pressed again on the other, the new press
+    survives the merge.
  5. An entry acknowledges the dots of its author up to the highest n.
 
 `serve`, `merge` and `forget` return their first argument itself if nothing changes. Callers test this with `is`.

@@ -41,7 +41,7 @@ DOOR_EXTENSION_MS = 15_000
 
 
 class Phase(Enum):
-    """The phase of a stop, as confirmed by the panel."""
+    """The phase of the door, as far as the panel has confirmed it."""
 
     CLOSED = auto()
     STOPPING = auto()

@@ -39,7 +39,8 @@ from elevator.core.traffic import Traffic
 
 LISTEN_MS = 300
 INCARNATIONS_APART = 1 << 19
-"""A node without a record draws a random multiple of this number as its incarnation."""
+"""A node without a record draws a random multiple of this number as its incarnation, so that the incarnations of two
+nodes with the same id are almost certainly far apart."""
 INCARNATION_STEP = 1 << 16
 """The largest step from one incarnation to the next. The step is random, because a node that could not store its
 incarnation starts from the same record again. It then reuses the incarnation only with probability 2^-16."""

@@ -39,15 +39,15 @@ from elevator.core.model import NEVER_MS, Author, Calls, Entry
 from elevator.core.peers import HEARTBEAT_MS
 
 COALESCE_MS = 5
-"""A change is sent at least this long after the last heartbeat. So changes in quick succession share a heartbeat."""
+"""A change is sent at least this long after the last heartbeat, so that changes in quick succession share one."""
 AWAITED_MS = 1
-"""Replaces COALESCE_MS for a change of the calls. It is shorter because lamps wait for such a change. Often a heartbeat
-has just been sent, because a press also sets a car in motion."""
+"""Replaces COALESCE_MS for a change of the calls. It is shorter because lamps wait for such a change, and a heartbeat
+has often just been sent: the press also sets a car in motion."""
 REPEAT_MS = 10
 REPEATS = 3
 RECENT_MS = 300
-"""How long all heartbeats carry a changed entry. At least six are sent in this time. At 30 % packet loss, a peer misses
-all of them with a probability below 0.1 %."""
+"""How long all heartbeats carry a changed entry. At least six are sent in this time, so at 30 % packet loss, a peer
+misses all of them with a probability below 0.1 %."""
 REFRESH = 16
 ENTRY_BYTES, PRESS_BYTES = 19, 5
 """The size of an entry on the network is ENTRY_BYTES, plus PRESS_BYTES for each live press (wire.py)."""

@@ -18,7 +18,7 @@ VAGUE_MS = 50
 """A step that is delayed by at least this much invalidates the measurement in progress. An edge that is reported up to
 this long after the step may have occurred during the delay, so its time is not known exactly."""
 SEARCH_MS = 4000
-"""How long a car searches for a floor before it first reverses. The time doubles at each reversal."""
+"""How long a car searches for a floor before it first reverses. This doubles at each reversal, up to SEARCH_MAX_MS."""
 SEARCH_MAX_MS = 64_000
 TRAVEL_PRIOR_MS = 2000
 CLEAR_PRIOR_MS = 800
@@ -39,7 +39,7 @@ class TravelTimes:
     """The time to cross a floor's sensor."""
     since_ms: int | None = None
     """When the measurement began: at the last sensor edge or the start of the car. None if this time is not known
-    exactly, or if the car has been held since."""
+    exactly, or if the measurement was discarded."""
     vague_until_ms: int = -NEVER_MS
     """An edge that is reported before this time may have occurred during a delay (VAGUE_MS)."""
     crosses: bool = False

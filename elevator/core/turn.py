@@ -2,15 +2,14 @@
 
  1. The panel comes first. One turn opens the door. A later turn serves the call, once the panel has confirmed that the
     door is open. If the node crashes or loses the panel in between, the call is served twice, but never lost.
- 2. The turn only starts a write of the record. A later tick reports that the record is on disk. Heartbeats and lamps
-    depend on that report (replica.py). So a turn never waits for the disk.
+ 2. The turn only starts a write of the record, so it never waits for the disk. A later tick reports that the record is
+    on disk. Heartbeats and lamps depend on that report (replica.py).
  3. The process may stall between reading the panel and writing a command. So the turn checks the clock again after the
-    step. If the snapshot is stale by then, the turn discards the result, but keeps the presses. It repeats the step
-    with the current inputs. A stall between the clock check and the command cannot be detected. It has the same effect
-    as a slow server: the next turn corrects the command, and no door opens between floors (door.py).
+    step. If the snapshot is stale by then, the turn keeps the presses, discards the result otherwise, and repeats the
+    step with the current inputs. A stall between the clock check and the command cannot be detected. It has the same
+    effect as a slow server: the next turn corrects the command, and no door opens between floors (door.py).
 
-A tick that only extends the timeouts of peers takes a fast path. The event loop and the simulated world both run this
-function.
+A tick that only extends the timeouts of peers takes a fast path. The main loop and the simulated world both run `turn`.
 """
 
 from collections.abc import Callable
