@@ -1,8 +1,8 @@
 """The check that every received datagram must pass: sealed, of this group, well formed, and new.
 
-An author, which is one incarnation of a node, numbers its heartbeats. If a number is not higher than the author's
-newest, the datagram was reordered, duplicated or replayed. It is dropped. Otherwise an attacker could make a dead node
-appear alive by replaying its datagrams.
+An author, which is one incarnation of a node, numbers its heartbeats. A datagram whose number is not higher than the
+author's newest was reordered, duplicated or replayed. It is dropped, because otherwise an attacker could make a dead
+node appear alive by replaying its datagrams.
 
 `elevator doctor` broadcasts probes to the group's port. Nodes drop them without counting them.
 """

@@ -281,7 +281,7 @@ def is_multicast(address: str) -> bool:
 def find_routes(any_socket: socket.socket, address: str | None) -> list[Route]:
     """Return the routes to *address*; *any_socket* is used for the query.
 
-    If *address* is None or a multicast group, there is a route for each interface that has an address and
+    If *address* is None or a multicast group, there is a route for each interface that is up, has an address and
     supports this kind of datagram.
     """
     if address is not None and not is_multicast(address):
