@@ -168,7 +168,10 @@ def run_worker(work: Work, link: Link) -> NoReturn:
 
 
 def watch(worker: Worker, signals: Signals, final_message: bytes) -> tuple[bytes, str]:
-    """Wait until *worker* ends or hangs; then make sure that it is dead. Return its last message and how it ended."""
+    """Wait until *worker* ends or hangs; then make sure that it is dead. Return its last message and how it ended.
+
+    Before that, write *final_message* to the descriptor that the worker has passed, if any.
+    """
     worker.link.setblocking(False)
     held: list[int] = []
     last, hung, is_ending = b"", False, False
