@@ -137,7 +137,7 @@ def leave(node: Node, network: Broadcast) -> None:
 
 
 def resolve(host: str) -> str:
-    """Return the address of *host*; raise ConfigError if it has none."""
+    """Return the address of *host*; raise ConfigError if the lookup fails."""
     try:
         return socket.gethostbyname(host)
     except (OSError, UnicodeError) as error:
