@@ -110,7 +110,7 @@ class Recorder:
         return self._client.take_news()
 
     def close(self) -> None:
-        """Let the recorder write the newest record and end."""
+        """Let the recorder write the newest record and end. Wait for that, but at most END_S."""
         self._socket.close()
         self._resume()
         until = time.monotonic() + END_S
