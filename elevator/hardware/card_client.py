@@ -2,9 +2,9 @@
 
 1. The device on a port that was just opened may not be the card. So the client first requests the device's identity, up
    to TRIES times: a card may miss the first requests. Then it sweeps: it reads all inputs again and again.
-2. If the reply to a sweep takes longer than LATE_MS or is malformed, another program may be using the card. The client
-   halts the motor: it writes HALT at once, and every SWEEP_MS until it sweeps again. During a halt, snapshots are
-   marked `halted` and commands are ignored.
+2. If the reply to a sweep takes longer than LATE_MS or is malformed, or if bytes arrive unasked, another program may be
+   using the card. The client halts the motor: it writes HALT at once, and every SWEEP_MS until it sweeps again. During
+   a halt, snapshots are marked `halted` and commands are ignored.
 3. If nothing of the reply has arrived, the client waits for it until LOST_MS after the sweep. If it arrives complete in
    that time, no byte was lost: the reply becomes a snapshot and ends the halt.
 4. Otherwise the client resynchronises: it requests the card's identity until the card sends nothing else and is then
@@ -102,7 +102,7 @@ class CardClient:
     phase: CardPhase = field(default=CardPhase.CLOSED, init=False)
     outgoing: bytes = field(default=b"", init=False)
     halts: int = field(default=0, init=False)
-    """How often a late or malformed reply has halted the motor."""
+    """How often the client has halted the motor."""
     why_halted: str = field(default="", init=False)
     """The reason for the last halt, for the log."""
     _identification: Identification = field(factory=lambda: Identification(0), init=False)

@@ -140,7 +140,7 @@ class CardPort:
 
     @property
     def halts(self) -> int:
-        """How often a late or malformed reply has halted the motor."""
+        """How often the client has halted the motor."""
         return self.client.halts
 
     def sockets(self) -> tuple[list[int], list[int]]:

@@ -160,7 +160,7 @@ class ElevatorServer:
             self._report(now_ms)
 
     def write(self, outputs: Outputs) -> None:
-        """Send the outputs that differ from those last sent on this connection."""
+        """Send the outputs that differ from those last sent on this connection. Send nothing before the first reply."""
         message = self.panel.write(outputs)
         if message:
             self._outgoing += message

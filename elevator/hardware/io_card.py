@@ -64,7 +64,7 @@ SENSOR_PINS = (43, 42, 45, 44)
 STOP_PIN, OBSTRUCTION_PIN = 46, 47
 
 PAD = bytes((LOW,))
-"""Sets pin 0 low. Nothing is connected to this pin: the lab's elevator server sets it for lamps that do not exist."""
+"""Sets pin 0 low. Nothing is connected to this pin; the lab's elevator server sets it for lamps that do not exist."""
 READ_IDENTITY = bytes((WIDE + IDENTITY_PIN,))
 SWEEP = READ_IDENTITY + bytes((WIDE + FIRST_PIN, WIDE + FIRST_PIN + 8)) + READ_IDENTITY
 """Reads all inputs except the tachometer. Only serve-card uses the tachometer."""
