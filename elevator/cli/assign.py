@@ -52,8 +52,8 @@ class CommandLine(NamedTuple):
 
 
 ORDER = ("algorithm", "serve", "jsonl", "travelDuration", "doorOpenDuration", "clearRequestType", "includeCab", "input")
-"""Options are extracted in this order. As in the original, the input is last. So other options may stand between -i
-and its value."""
+"""Options are extracted in this order. As in the original, the input is last, so that other options may stand between
+-i and its value."""
 SWITCHES = {"jsonl", "includeCab"}
 SHORT = {"input": "i"}
 

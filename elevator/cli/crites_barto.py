@@ -36,7 +36,9 @@ from elevator.cli.simulated_group import PARKS, Times, run, uniform
 CARS, FLOORS, CAPACITY = 4, 10, 20
 PASS_MS, STOP_MS, TURN_MS = 1450, 7190, 1000
 DOOR_MS = (STOP_MS - PASS_MS) // 2
-"""A car brakes within half a floor. With constant acceleration, this takes as long as a whole floor at full speed."""
+"""How long the door takes to open, and to close. A car brakes within half a floor, and accelerates within half a floor.
+At constant acceleration, each takes as long as a whole floor at full speed, PASS_MS. So both together take PASS_MS
+longer than passing the floor. The door takes the rest of STOP_MS."""
 TRANSFER_MS, TRANSFER_LEAST_MS, TRANSFER_MOST_MS, ERLANG_ORDER = 1000, 600, 6000, 20
 TIMES = Times(PASS_MS, PASS_MS, PASS_MS, TURN_MS, DOOR_MS, DOOR_MS, STOP_MS + TRANSFER_MS)
 DOWN_PEAK = (1, 2, 4, 4, 18, 12, 8, 7, 18, 5, 3, 2)

@@ -24,7 +24,7 @@ class Scene:
     elevators: Sequence[SimulatedElevator]
     crowd: Crowd
     log: Sequence[str]
-    """The nodes' output, oldest line first."""
+    """The output of the nodes or controllers, oldest line first."""
     now_ms: int
 
 

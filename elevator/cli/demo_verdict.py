@@ -21,7 +21,7 @@ def grace_ms(shaft: Shaft) -> int:
     """Return how long a demo waits for passengers who are still under way when its time is up.
 
     In the worst case, the only car has just passed the passenger in the right direction. It goes on to one end, returns
-    to the other end, and only then picks up the passenger: three passes, each with a stop at every floor.
+    to the other end, and serves the passenger only then: up to three passes, each with a stop at every floor.
     """
     return max(GRACE_MS, 3 * (shaft.floors - 1) * (physics.spacing(shaft) + STOP_MS))
 
