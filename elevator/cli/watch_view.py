@@ -52,8 +52,8 @@ def receive(group: Group, heartbeat: Heartbeat, address: str, now_ms: int) -> Gr
     peer = peers.receive(None if old is None else old.peer, heartbeat, now_ms)
     if peer is None:
         assert old is not None
-        if old.peer.heartbeat.sender == heartbeat.sender:
-            return group  # A copy of a heartbeat that took another route.
+        if not peers.is_duplicate(old.peer, heartbeat, now_ms):
+            return group
         return evolve(group, nodes={**group.nodes, id: evolve(old, duplicate_at_ms=now_ms)})
     calls = merge(group.calls, heartbeat.calls)
     if heartbeat.digest == calls.digest:

@@ -9,8 +9,9 @@ Lamps use the same timeout: a lamp waits for each live peer that receives this n
 strong in bad networks. The price is a delay after a peer has crashed.
 
 A restarted node has a higher incarnation than before, or a random one if its record is lost. A higher incarnation
-replaces the known one at once. A lower one replaces it only after the known one has timed out. Until then the lower one
-counts as a duplicate: its calls are merged, but the state of its car is ignored.
+replaces the known one at once. A lower one replaces it only after the known one has timed out. Until then the calls of
+the lower one are merged, but the state of its car is ignored. It may be an earlier incarnation whose datagrams are
+late, so it counts as a duplicate only from DOUBT_MS after the first heartbeat of the higher one.
 
 A heartbeat with this node's own id may come from a duplicate. It may also be a late or replayed datagram of an earlier
 incarnation. If such heartbeats still arrive with rising sequence numbers after DOUBT_MS, they come from a duplicate.
@@ -58,6 +59,8 @@ class Peer:
     """The estimated fraction of heartbeats that are lost, 0..1."""
     timeout_at_ms: int
     """The peer counts as dead from this time on, unless a heartbeat arrives earlier."""
+    since_ms: int
+    """When the first heartbeat of this incarnation arrived."""
     agreed_at_ms: int = -NEVER_MS
     """When the peer's digest last became equal to one of this node's two digests; -NEVER_MS if never."""
 
@@ -162,7 +165,7 @@ def receive(peer: Peer | None, heartbeat: Heartbeat, now_ms: int) -> Peer | None
     """
     calls, rates, version = heartbeat.calls, heartbeat.rates, heartbeat.version
     if peer is None:
-        return Peer(heartbeat, calls, rates or Rates(), version, LOSS_PRIOR, now_ms + timeout_ms(LOSS_PRIOR))
+        return Peer(heartbeat, calls, rates or Rates(), version, LOSS_PRIOR, now_ms + timeout_ms(LOSS_PRIOR), now_ms)
     last, loss = peer.heartbeat, peer.loss
     if last.sender == heartbeat.sender:
         missed = heartbeat.sequence - last.sequence - 1
@@ -180,8 +183,17 @@ def receive(peer: Peer | None, heartbeat: Heartbeat, now_ms: int) -> Peer | None
         version or peer.version,
         loss,
         now_ms + timeout_ms(loss),
+        peer.since_ms if last.sender == heartbeat.sender else now_ms,
         peer.agreed_at_ms if last.sender == heartbeat.sender else -NEVER_MS,
     )
+
+
+def is_duplicate(peer: Peer, heartbeat: Heartbeat, now_ms: int) -> bool:
+    """Return whether a *heartbeat* that `receive` has ignored comes from a duplicate of *peer*.
+
+    Otherwise it is an old heartbeat of the peer, or a late one of an earlier incarnation.
+    """
+    return heartbeat.sender != peer.heartbeat.sender and now_ms >= peer.since_ms + DOUBT_MS
 
 
 def note_unchanged(peers: Peers, heartbeats: Sequence[Heartbeat], now_ms: int) -> tuple[Peers, list[Heartbeat]]:

@@ -210,7 +210,7 @@ def receive(node: Node, heartbeat: Heartbeat) -> Node:
             node = evolve(node, peers=evolve(node.peers, known={**node.peers.known, sender.id: peer}))
         elif old is None or old.heartbeat.sender == sender:
             return node
-        else:
+        elif peers.is_duplicate(old, heartbeat, node.now_ms):
             node = warn(node, f"two nodes have the same id, {sender.id}: give each node its own --id")
     merged = merge(node.calls, heartbeat.calls)
     return node if merged is node.calls else evolve(node, replica=evolve(node.replica, calls=merged))

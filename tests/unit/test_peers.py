@@ -50,6 +50,20 @@ def test_restarted_peer_acknowledges_only_what_it_sends() -> None:
     assert restarted.agreed_at_ms == -NEVER_MS, "the restarted peer may have lost every call"
 
 
+@pytest.mark.rule("A3")
+def test_late_heartbeat_of_an_earlier_incarnation_is_not_taken_for_a_duplicate() -> None:
+    node = boot(0, 4, None, 0, 1000, Policy())
+    late, restarted = heartbeat(PEER, 2, Calls(), 0), Author(1, 6)
+    for now_ms, received in ((1001, heartbeat(PEER, 1, Calls(), 0)), (1100, heartbeat(restarted, 1, Calls(), 0))):
+        node = step(node, Tick(now_ms, Inputs(), (received,)))
+    node = step(node, Tick(1110, Inputs(), (late,)))
+    assert node.warnings == {}
+    for now_ms in range(1150, 1451, 50):
+        news = heartbeat(restarted, now_ms, Calls(), 0), evolve(late, sequence=now_ms)
+        node = step(node, Tick(now_ms, Inputs(), news))
+    assert [*node.warnings] == ["two nodes have the same id, 1: give each node its own --id"]
+
+
 @pytest.mark.rule("L3")
 def test_equal_digest_acknowledges_no_expired_incarnation() -> None:
     calls = served(INCARNATIONS_KEPT + 1)

@@ -102,6 +102,9 @@ def test_different_versions_are_reported() -> None:
 def test_duplicate_id_is_reported() -> None:
     group, now_ms = receive_all([1, 2, 3])
     group = receive(group, heartbeat(incarnation=3), "10.0.0.2", now_ms)
+    assert rows(group, now_ms)[0]["twice"] is False, "this heartbeat of an earlier incarnation may be late"
+    group, now_ms = receive_all([*range(1, 9)])
+    group = receive(group, heartbeat(incarnation=3), "10.0.0.2", now_ms)
     (row,) = rows(group, now_ms)
     assert (row["twice"], row["incarnation"], row["address"]) == (True, 5, "10.0.0.1")
     assert "duplicate id" in draw(group, "lab", now_ms, 100, 20).plain
