@@ -287,7 +287,7 @@ class Building:
         self._record(car, [Event(now_us // 1000, EventKind.SERVER, on)], now_us)
 
     def pause_reading(self, car: int, is_paused: bool) -> None:
-        """Stop or resume reading from the client of *car*. The connection stays open."""
+        """Stop or resume accepting a client of *car* and reading from it. A connection stays open."""
         self.servers[car].is_paused = is_paused
         self._update_watch(car)
 

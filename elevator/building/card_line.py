@@ -87,7 +87,7 @@ def apply_byte(
 
 
 def write_pin(card: Card, pin: int, high: bool) -> tuple[Card, tuple[int, ...]]:
-    """Set the level of an output *pin*. Return the card and the equivalent server message; () if there is none."""
+    """Set the level of an output *pin*. Return the card and the used bytes of the equivalent server message, if any."""
     if pin in LAMPS:
         return card, (2, *LAMPS[pin], high)
     if pin in INDICATOR_PINS:
@@ -106,7 +106,7 @@ def write_pin(card: Card, pin: int, high: bool) -> tuple[Card, tuple[int, ...]]:
 
 
 def motor_message(card: Card) -> tuple[int, ...]:
-    """Return the server message for the levels of the motor pins, without trailing zeros."""
+    """Return the two used bytes of the server message for the levels of the motor pins."""
     return 1, 0 if not card.speed else 255 if card.down else 1
 
 

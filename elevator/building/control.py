@@ -42,7 +42,10 @@ class Switch:
 
 @frozen
 class Put:
-    """Place the car at height *floor* at once; 1.5 is halfway between floors 1 and 2. The motor keeps its command."""
+    """Place the car at height *floor* at once; 1.5 is halfway between floors 1 and 2.
+
+    The motor keeps its command, unless the car was out of bounds: then the motor stops.
+    """
 
     car: int
     floor: float
@@ -50,7 +53,7 @@ class Put:
 
 @frozen
 class PutBack:
-    """Move a car that is out of bounds to the nearest floor."""
+    """Move a car that is out of bounds to the nearest floor and stop its motor."""
 
     car: int
 
@@ -89,7 +92,7 @@ REQUESTS: Mapping[str, type[Request]] = {
 - `obstruct`: the obstruction switch;
 - `power`: the motor's power;
 - `server`: the elevator server; turning it off closes its connection and its port;
-- `deaf`: if on, the server keeps its connection but does not read from it;
+- `deaf`: if on, the server keeps its connection but does not read from it, and accepts no other;
 - `card`: the I/O card, plugged in (on) or unplugged (off).
 """
 

@@ -62,7 +62,7 @@ class ButtonPress(NamedTuple):
 
 @frozen
 class Counters:
-    """How often the controller sent unsafe commands and bad requests."""
+    """How often the controller did something unsafe, asked for a reload, or sent a bad request."""
 
     motor_with_door_open: int = 0
     door_with_motor_on: int = 0
@@ -186,7 +186,10 @@ def power(elevator: SimulatedElevator, powered: bool, now_ms: int) -> SimulatedE
 
 
 def put(elevator: SimulatedElevator, floor: float, now_ms: int) -> SimulatedElevator:
-    """Place the car at height *floor*, from 0 to floors - 1, even if the car is out of bounds."""
+    """Place the car at height *floor*, from 0 to floors - 1.
+
+    The motor keeps its command, unless the car was out of bounds: then the motor stops.
+    """
     return _at(evolve(elevator, shaft=physics.put(physics.put_back(elevator.shaft, now_ms), floor, now_ms)), now_ms)
 
 

@@ -16,7 +16,7 @@ from elevator.building.operations import execute
 from elevator.building.passengers import Crowd, PassengerFlow, Profile
 
 STEP_MS = 10
-"""The time between two reactions of the passengers to the cars; at least this long."""
+"""The shortest time between two reactions of the passengers to the cars."""
 RATE_MAX = 6000
 
 

@@ -1,9 +1,9 @@
 """Simulated passengers: when they arrive, and how they use panels and cars. Pure functions.
 
 Rules:
-- Passengers arrive as a Poisson process. The profile sets the shares of incoming, outgoing and interfloor trips. Each
-  trip depends only on the seed and the passenger's number, so traffic is reproducible. Rate and profile may change at
-  any time.
+- Passengers arrive as a Poisson process. The profile sets the shares of incoming, outgoing and interfloor trips. The
+  random numbers of a trip depend only on the seed and the passenger's number, so equal settings give equal traffic.
+  Rate and profile may change at any time.
 - A passenger presses the hall button on one car's panel and waits. They board a car if its door is open at their floor
   and its lamp for their direction is dark. A car clears that lamp to announce its direction. For LAMP_DELAY_MS after a
   press they do not board, because the lamp may not have lit yet.

@@ -35,7 +35,10 @@ _NEXT, _PREVIOUS = ("\t", "\x1b[C", "\x1b[B"), ("\x1b[Z", "\x1b[D", "\x1b[A")
 
 
 def handle_key(building: Building, car: int, key: str, keys: Keys) -> None:
-    """Perform on *car* all functions that *keys* assigns to *key*. Ignore unknown keys and missing buttons."""
+    """Perform on *car* all functions that *keys* assigns to *key*. Ignore unknown keys and missing buttons.
+
+    A capital letter holds its button down, or releases it if it is held.
+    """
     if len(key) != 1:
         return  # An escape sequence.
     now_us = building.settle()

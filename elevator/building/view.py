@@ -1,7 +1,7 @@
 """The JSON values that the page draws: cars, passengers and nodes. Pure functions.
 
-Values change only on events, so nothing is sent while cars merely move. For a moving car the page gets a height, the
-time of that height and a speed. From these the page computes the position in each frame.
+The values of a car change only on events, not while it merely moves. For a moving car the page gets a height, the time
+of that height and a speed. From these the page computes the position in each frame.
 """
 
 from collections.abc import Mapping
