@@ -154,7 +154,7 @@ class CarService:
                 f"car {node.id} moves {'while its stop button is down' if elevator.stop else 'with a dead sensor'}"
             )
         is_stuck = node.stuck_since_ms is not None and now_ms - node.stuck_since_ms > self.stuck_max_ms
-        settled_ms = max(node.program.from_ms, node.sensor.from_ms)
+        settled_ms = max(node.program_effects.end_ms, node.sensor_effects.end_ms)
         held_open_ms = max(node.opened_at_ms, node.obstructed_at_ms, settled_ms)
         is_blocked = elevator.door and elevator.obstructed and now_ms - held_open_ms > BLOCKED_MS
         is_reported = node.state is None or node.state.drive.fault is not Fault.NONE
@@ -175,11 +175,11 @@ class CarService:
             self.fail(f"car {node.id} is healthy but reports a fault: {fault}")
         if not elevator.door:
             return
-        dwell_from_ms = max(node.opened_at_ms, stint.served_at_ms, node.car.from_ms)
+        dwell_from_ms = max(node.opened_at_ms, stint.served_at_ms, node.car_effects.end_ms)
         if now_ms - dwell_from_ms > DOOR_MS + SHOWN_MS:
             self.fail(f"the door of car {node.id} stays open after its dwell time")
         long_ago_ms = now_ms - KEPT_OPEN_MS
-        if max(node.opened_at_ms, node.car.from_ms) < long_ago_ms:
+        if max(node.opened_at_ms, node.car_effects.end_ms) < long_ago_ms:
             for dot, call in self.ledger.open.items():
                 if (
                     call.car == node.node_id
@@ -194,7 +194,7 @@ class CarService:
         node = next((each for each in members if each.state is not None and each.state.me == dot.author), None)
         if node is None:
             return
-        is_clear = self.trial.network.from_ms <= self.trial.now_ms
+        is_clear = self.trial.network_effects.end_ms <= self.trial.now_ms
         long_ago_ms = self.trial.now_ms - (DARK_MS if is_clear else DARK_LOSSY_MS)
         if self.ledger.pressed_at_ms[dot] > long_ago_ms:
             return

@@ -103,7 +103,7 @@ class GroupService:
 
     def judge_turn(self, event: TurnTaken) -> None:
         # With a shirker in the group, even a brief claim restarts the wait of the other cars. So check every turn.
-        if not self.trial.is_calm() and self.trial.besides_shirker.from_ms <= self.trial.now_ms:
+        if not self.trial.is_calm() and self.trial.effects_except_shirker.end_ms <= self.trial.now_ms:
             self.judge_claims(self.members, UNCLAIMED_MS)
 
     def on_time_passed(self, event: TimePassed) -> None:
@@ -134,12 +134,12 @@ class GroupService:
         if self.trial.is_calm():
             self.judge_disputes(members)
             self.judge_claims(members, ORPHAN_MS)
-        elif self.trial.besides_shirker.from_ms <= self.trial.now_ms:
+        elif self.trial.effects_except_shirker.end_ms <= self.trial.now_ms:
             self.judge_claims(members, UNCLAIMED_MS)
         else:
             self.orphaned_since_ms.clear()
             self.disputed_since_ms.clear()
-        if self.trial.besides_misconfigured.from_ms <= self.trial.now_ms:
+        if self.trial.effects_except_misconfigured.end_ms <= self.trial.now_ms:
             for misconfigured in self.trial.nodes[self.trial.plan.cars :]:
                 self.judge_misconfigured(misconfigured)
 

@@ -42,20 +42,23 @@ HARMFUL = frozenset(FaultKind) - HARMLESS
 
 
 @define(eq=False)
-class Unaffected:
-    """Tracks faults of the kinds in *by*. From `from_ms` on, they no longer affect their target."""
+class FaultEffects:
+    """The effects that faults of some *kinds* have on a car, or on the group."""
 
-    by: AbstractSet[FaultKind]
+    kinds: AbstractSet[FaultKind]
     lasting: AbstractSet[FaultKind]
     """The kinds that have an effect while they last. Other kinds have an effect only when they begin and end."""
     after_ms: int
-    from_ms: int = 0
+    """How long an effect goes on after its fault has begun or ended."""
+    end_ms: int = 0
+    """When the last effect ends or has ended; NEVER_MS while a fault of a lasting kind is active."""
     active: int = 0
+    """The number of active faults of lasting kinds."""
 
     def update(self, kind: FaultKind, begins: bool, now_ms: int) -> None:
-        if kind in self.by:
+        if kind in self.kinds:
             self.active += (1 if begins else -1) if kind in self.lasting else 0
-            self.from_ms = NEVER_MS if self.active else now_ms + self.after_ms
+            self.end_ms = NEVER_MS if self.active else now_ms + self.after_ms
 
 
 @define(eq=False)
@@ -101,11 +104,11 @@ class ObservedNode(SimulatedNode):
         self, trial: Trial, links: Links, freeze: Callable[[InjectedFault], None], id: int, node_id: int, shaft: Shaft
     ) -> None:
         super().__init__(trial, links, freeze, id, node_id, shaft)
-        self.program = Unaffected(PROGRAM_FAULTS, PROGRAM_FAULTS, CAR_MS, trial.now_ms + CAR_MS)
-        """When the program and the server are unaffected."""
-        self.sensor = Unaffected(DEAD_SENSOR, DEAD_SENSOR, CAR_MS)
-        self.car = Unaffected(AFFECTING_CAR, AFFECTING_CAR, CAR_MS, trial.now_ms + CAR_MS)
-        """When the program, the server and the car are unaffected."""
+        self.program_effects = FaultEffects(PROGRAM_FAULTS, PROGRAM_FAULTS, CAR_MS, trial.now_ms + CAR_MS)
+        """The effects on the program and the server."""
+        self.sensor_effects = FaultEffects(DEAD_SENSOR, DEAD_SENSOR, CAR_MS)
+        self.car_effects = FaultEffects(AFFECTING_CAR, AFFECTING_CAR, CAR_MS, trial.now_ms + CAR_MS)
+        """The effects on the program, the server and the car."""
         self.stint = Stint()
         self.stop_changed_at_ms = 0
         self.obstructed_at_ms = -NEVER_MS
@@ -142,7 +145,7 @@ class ObservedNode(SimulatedNode):
 
     def is_program_unaffected(self, since_ms: int | None = None) -> bool:
         """Return whether the program and the server are unaffected, and have been since *since_ms* if given."""
-        return self.program.from_ms <= (self.trial.now_ms if since_ms is None else since_ms)
+        return self.program_effects.end_ms <= (self.trial.now_ms if since_ms is None else since_ms)
 
 
 class ObservedTrial(Trial):
@@ -151,14 +154,16 @@ class ObservedTrial(Trial):
     def __init__(self, plan: Plan) -> None:
         super().__init__(plan)
         self.nodes: list[ObservedNode] = []
-        self.ids = Unaffected(frozenset(MISCONFIGURED), frozenset(MISCONFIGURED), GROUP_MS)
-        """When no misconfigured node affects the cars. Nodes remember a duplicate for a while."""
-        self.network = Unaffected(AFFECTING_NETWORK, AFFECTING_NETWORK, GROUP_MS)
-        self.group = Unaffected(HARMFUL, AFFECTING_GROUP, GROUP_MS, GROUP_MS)
-        self.besides_shirker = Unaffected(HARMFUL, AFFECTING_GROUP - {FaultKind.SHIRKER}, GROUP_MS, GROUP_MS)
-        """Like `group`, but a shirker affects the group only when it begins, not while it lasts."""
-        self.besides_misconfigured = Unaffected(HARMFUL, AFFECTING_GROUP - set(MISCONFIGURED), GROUP_MS, GROUP_MS)
-        """Like `group`, but a misconfigured node affects the group only when it joins and leaves."""
+        self.misconfigured_effects = FaultEffects(frozenset(MISCONFIGURED), frozenset(MISCONFIGURED), GROUP_MS)
+        """The effects of misconfigured nodes on the cars. Nodes remember a duplicate for a while."""
+        self.network_effects = FaultEffects(AFFECTING_NETWORK, AFFECTING_NETWORK, GROUP_MS)
+        self.group_effects = FaultEffects(HARMFUL, AFFECTING_GROUP, GROUP_MS, GROUP_MS)
+        self.effects_except_shirker = FaultEffects(HARMFUL, AFFECTING_GROUP - {FaultKind.SHIRKER}, GROUP_MS, GROUP_MS)
+        """Like `group_effects`, but a shirker affects the group only when it begins, not while it lasts."""
+        self.effects_except_misconfigured = FaultEffects(
+            HARMFUL, AFFECTING_GROUP - set(MISCONFIGURED), GROUP_MS, GROUP_MS
+        )
+        """Like `group_effects`, but a misconfigured node affects the group only when it joins and leaves."""
         self.subscribe(FaultChanged, self.on_fault)
         self.subscribe(ProgramStarted, self.on_program_started)
         self.subscribe(TurnTaken, self.on_turn)
@@ -166,19 +171,21 @@ class ObservedTrial(Trial):
 
     def is_unaffected(self, node: ObservedNode) -> bool:
         """Return whether *node* belongs to the group and no fault affects its program or its car."""
-        return node.id < self.plan.cars and max(node.car.from_ms, self.ids.from_ms) <= self.now_ms
+        end_ms = max(node.car_effects.end_ms, self.misconfigured_effects.end_ms)
+        return node.id < self.plan.cars and end_ms <= self.now_ms
 
     def is_calm(self, at_ms: int | None = None) -> bool:
         """Return whether the group is unaffected by faults, and has been since *at_ms* if given."""
-        return self.group.from_ms <= (self.now_ms if at_ms is None else at_ms)
+        return self.group_effects.end_ms <= (self.now_ms if at_ms is None else at_ms)
 
     def on_fault(self, event: FaultChanged) -> None:
         kind, target = event.fault.kind, event.fault.target
-        affected = [self.ids, self.network, self.group, self.besides_shirker, self.besides_misconfigured]
+        effects = [self.misconfigured_effects, self.network_effects, self.group_effects]
+        effects += [self.effects_except_shirker, self.effects_except_misconfigured]
         for node in self.nodes:
             if node.id == target or kind is FaultKind.BLACKOUT:
-                affected += [node.program, node.sensor, node.car]
-        for each in affected:
+                effects += [node.program_effects, node.sensor_effects, node.car_effects]
+        for each in effects:
             each.update(kind, event.begins, self.now_ms)
 
     def on_program_started(self, event: ProgramStarted) -> None:
