@@ -8,7 +8,7 @@ from attrs import evolve
 
 from elevator.cli.arguments import Arguments, integer
 from elevator.cli.wording import counted
-from elevator.simulation.campaign import Outcome, only, outcome, results, shrink
+from elevator.simulation.campaign import Outcome, keep_only, outcome, results, shrink
 from elevator.simulation.faults import Plan
 from elevator.simulation.plans import plan
 
@@ -74,7 +74,7 @@ def replay(arguments: argparse.Namespace, whole: Plan) -> int:
     """Run the plan *whole*, or only the chosen faults and presses. Print the result; return 1 if the run fails."""
     faults = range(len(whole.faults)) if arguments.faults is None else arguments.faults
     presses = range(len(whole.presses)) if arguments.presses is None else arguments.presses
-    part = only(whole, faults, presses)
+    part = keep_only(whole, faults, presses)
     done, transcript = outcome(evolve(part, traffic=None) if arguments.no_traffic else part)
     if arguments.transcript or done.violation:
         print("\n".join(transcript))

@@ -74,7 +74,7 @@ def shrink(plan: Plan) -> Plan:
     return plan
 
 
-def only(plan: Plan, faults: Sequence[int], presses: Sequence[int]) -> Plan:
+def keep_only(plan: Plan, faults: Sequence[int], presses: Sequence[int]) -> Plan:
     """Return *plan* with only the faults and presses at the given indices."""
     return evolve(
         plan,
