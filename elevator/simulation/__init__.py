@@ -6,7 +6,8 @@ elevator/specification.md.
 
 The nodes run the production code: `turn`, the wire format, the records, the hardware codecs, and the clients of the
 recorder and the panel. Only their surroundings are simulated. The package `building` also simulates elevators, but for
-real processes in real time. Here the nodes run inside the simulation, about 200 times as fast as real time.
+real processes in real time. Here the nodes run inside the simulation, many times as fast as real time: `elevator soak`
+prints how many.
 
 - faults.py defines the kinds of faults and the `Plan` of a run; plans.py and chains.py draw a plan from a seed.
 - world.py runs one plan. It advances virtual time from event to event. Start reading there.

@@ -12,9 +12,10 @@
  5. At the end, the hall lamps of all panels agree (G5), every node knows the calls of all others, every confirmed call
     was served (G1), and old incarnations are forgotten (G7). Cars and links with permanent faults are excluded.
 
-The judge excuses the loss of a press in three cases: its last copy was on a wiped disk; all disks were failing when it
-was confirmed; or, at the end, all nodes that store it have failed permanently. A node that has lost its record cannot
-tell its own earlier cab calls from those of a duplicate, so it may darken their lamps.
+The judge excuses the loss of a press in three cases: the wiped disk of a node had the last copy within reach of that
+node; all disks were failing when the call was confirmed; or, at the end, all nodes that store the press have failed
+permanently. A node that has lost its record cannot tell its own earlier cab calls from those of a duplicate, so it may
+darken their lamps.
 """
 
 from collections import Counter
@@ -222,9 +223,10 @@ class CallLedger:
                 self.fail(f"the lamp of {call} at car {node.id} went dark before the call was served")
 
     def is_unknown(self, node: ObservedNode, call: Call, dots: Iterable[Dot]) -> bool:
-        """Return whether *node* may darken an unserved *call*.
+        """Return whether *node* may darken an unserved *call*, whose lamp was lit for the presses *dots*.
 
-        It may if it knows none of the presses *dots*, or if a duplicate may have registered one of them.
+        It may if it knows none of them. While it knows of a duplicate, it may darken a cab call if the duplicate may
+        have registered one of them.
         """
         assert node.state is not None
         if call.button is Button.CAB and hears_own_id(node.state):
@@ -246,7 +248,7 @@ class CallLedger:
             self.fail(f"the hall lamps differ between panels: {panels}")
 
     def judge_end(self) -> None:
-        """Check that each node knows the calls of all others, and that every confirmed call was served."""
+        """Check the rules for the end of a run, except those about panels: see rule 5 above."""
         lost, nodes = self.trial.plan.lost_cars(), [node for node in self.trial.nodes if node.state is not None]
         states = [(node.id, node.state) for node in nodes if node.state is not None]
         for id, state in states:

@@ -1,6 +1,6 @@
 """Runs the simulated world with many seeds, and shrinks the plan of a seed that fails.
 
-Each seed runs in a process of its own. `shrink` removes faults and presses from a plan as long as the run still fails.
+Each seed runs in a process of its own. `shrink` leaves out faults and presses of a plan as long as the run still fails.
 """
 
 import argparse
@@ -20,6 +20,7 @@ from elevator.simulation.plans import plan
 from elevator.simulation.world import World
 
 SHRINK_RUNS = 300
+"""How many plans `shrink` tries without some of the faults or presses."""
 
 
 class Outcome(NamedTuple):
@@ -55,7 +56,10 @@ def outcome(plan: Plan) -> tuple[Outcome, list[str]]:
 
 
 def shrink(plan: Plan) -> Plan:
-    """Return *plan* with only the passengers, faults and presses that make it fail."""
+    """Leave out passengers, faults and presses of *plan*, which fails, as long as it still fails. Return the rest.
+
+    Some of the rest may still be needless: the search ends after SHRINK_RUNS, and leaves out only parts in one piece.
+    """
     if plan.traffic is not None and outcome(evolve(plan, traffic=None))[0].violation:
         plan = evolve(plan, traffic=None)
     runs = 0

@@ -29,9 +29,9 @@ DOOR_MS = 3000
 REACTION_MS = 50
 """A node reacts to an event at its panel within this time if its program and its server are unaffected."""
 LISTEN_MS = 250
-"""The shortest time for which a node must listen after a start or a stall."""
+"""The shortest time for which a node must listen after a start or a stall: a little less than the 300 ms of C10."""
 SEARCH_MS = 6000
-"""How long a car may search downwards for a floor: 4 s, plus the delay of a slow server."""
+"""How long a car may search downwards for a floor: 4 s, and up to PANEL_DELAY_MAX_MS until its node reacts."""
 
 
 class CarSafety:

@@ -31,7 +31,7 @@ BLOCKED_MS = DOOR_MS + 1000
 USUAL_TRAVEL_MS = 2000
 """The travel time that a node assumes before it has measured any."""
 MOTOR_FAULT_MS = 1200
-"""The longest time from the expected arrival of a car to the detection of its motor fault."""
+"""The longest time until a motor fault is detected, after 105 % of the usual travel time (C8)."""
 EXTENSION_MS = 14_900
 """A car whose door has been open for this long need not serve new presses at its floor."""
 RELEASED_MS = 18_000

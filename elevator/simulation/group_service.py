@@ -6,8 +6,8 @@
     that call (A1).
  3. Nodes with the same id or different numbers of floors log the conflict (A3).
 
-A lasting fault of one node affects the group for GROUP_MS only. After that, the rules apply again: the other cars must
-serve the hall calls of a dead node or of a car out of service.
+Most lasting faults of one node affect the group for GROUP_MS only (see observed.py). After that, the rules apply again:
+the other cars must serve the hall calls of a dead node or of a car out of service.
 """
 
 from collections import deque
@@ -34,7 +34,8 @@ RESERVED_MS = 250
 DISPUTE_MS = 150
 """How long two cars may claim the same call: until each node has received the claim of the other."""
 DISPUTE_MAX_MS = 25_000
-"""Calls older than this are not judged: every car may claim a call that waits too long."""
+"""Calls older than this are not judged: every car may claim a call that waits too long. With two floors, A2 allows that
+after 40 s."""
 
 
 class GroupService:
@@ -157,14 +158,14 @@ class GroupService:
 
     def judge_disputes(self, members: list[ObservedNode]) -> None:
         now_ms = self.trial.now_ms
-        able = [node.state for node in members if node.state is not None and node.state.drive.fault is Fault.NONE]
+        in_service = [node.state for node in members if node.state is not None and node.state.drive.fault is Fault.NONE]
         # Claims made during a fault may be permanent, so skip calls that are older than the calm period.
         recent = [
             call
             for call, since_ms in self.wanted_since_ms.items()
             if call.button is not Button.CAB and now_ms - since_ms <= DISPUTE_MAX_MS and self.trial.is_calm(since_ms)
         ]
-        disputed = [call for call in recent if sum(call in state.claims for state in able) > 1]
+        disputed = [call for call in recent if sum(call in state.claims for state in in_service) > 1]
         self.disputed_since_ms = {call: self.disputed_since_ms.get(call, now_ms) for call in disputed}
         for call, since_ms in self.disputed_since_ms.items():
             if now_ms - since_ms > DISPUTE_MS:

@@ -11,8 +11,8 @@ from elevator.simulation.faults import FaultKind, InjectedFault
 
 GROUP = "world"
 ECHO_MS = 50
-"""A datagram returns to its sender only while faults can delay datagrams by at least this long. With shorter delays,
-the sender would always ignore it."""
+"""A datagram returns to its sender only while faults can delay datagrams by at least this long: then it may reach the
+next incarnation. With shorter delays, it would reach the incarnation that sent it, which ignores it."""
 
 
 class Links:

@@ -1,8 +1,10 @@
 """The nodes of a run, what the judges remember about each of them, and when faults affect them or the group.
 
 Timing and behaviour are not judged while a fault affects a node or the group. A fault affects its target while it lasts
-and for some time after it begins or ends: CAR_MS for a car, GROUP_MS for the group. Faults of the network affect the
-group. A misconfigured node affects the group and every car. A fault of one node affects the group only when it begins
+and for some time after it begins or ends: CAR_MS for a car, GROUP_MS for the group.
+
+Faults of the network affect the group. So do a failing or slow disk and a slow server, because they delay lamps. A
+misconfigured node affects the group and every car. Any other fault of one node affects the group only when it begins
 and ends, because the other nodes must notice it. In between, the group must work without that node.
 """
 
@@ -87,8 +89,8 @@ class Stint:
     served_at_ms: int = -NEVER_MS
     """When a call was last served, even if another car had already served it."""
     heading: Direction | None = None
-    """The direction of the last departure. None if the door has opened twice at this stop: the car may then leave in
-    either direction."""
+    """The direction of the last departure. None if there was none or the door has opened twice at this stop: the car
+    may then leave in either direction."""
     is_at_stop: bool = False
     """True if the door has opened since the last departure."""
     arrival: Node | None = None
@@ -114,10 +116,11 @@ class ObservedNode(SimulatedNode):
         self.obstructed_at_ms = -NEVER_MS
         """When the last obstruction began."""
         self.opened_at_ms = -NEVER_MS
+        """When the door last opened, or the program started with the door open as its record says."""
         self.opener: Author | None = None
         """The incarnation that opened the door or read in its record that it was open; None if there is none."""
         self.stuck_since_ms: int | None = None
-        """When the motor was first commanded to run without power; None if it has power or must stand still."""
+        """Since when the motor has been commanded to run without power; None if it has power or must stand still."""
         self.confirmed: dict[Call, tuple[list[Dot], int]] = {}
         """The calls that the node has confirmed. Each has the confirmed presses and the time until which the call was
         confirmed (NEVER_MS if it still is)."""

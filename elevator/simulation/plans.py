@@ -60,7 +60,7 @@ SHARES = {
 def plan(seed: int, cars: int | None = None, floors: int | None = None) -> Plan:
     """Draw the plan for *seed*.
 
-    By default, *cars* is 1 to 9 and *floors* is 2 to 20, mostly small. About 1 group in 50 is larger. About 1 run in 18
+    By default, *cars* is 1 to 9 and *floors* is 2 to 20, mostly small. About 1 group in 50 is larger. About 1 run in 24
     has no faults.
     """
     rng = random.Random(seed)
@@ -162,7 +162,7 @@ def draw_traffic(rng: random.Random, seed: int, size: Size) -> PassengerFlow | N
 
 
 def draw_presses_at_ghost(ghost: InjectedFault, size: Size) -> Iterable[Press]:
-    """Draw hall calls at the floor of *ghost*. No other car comes, because the ghost's car seems to be there."""
+    """Draw hall calls at the floor of *ghost*. Its car seems to be there, so no other car comes until A2 lets it."""
     here = ghost.target % size.floors
     buttons = [button for button, floor in panel_buttons(size.floors) if floor == here and button is not Button.CAB]
     for n, at_ms in enumerate(range(ghost.at_ms + 2000, size.calm_at_ms - 1, 15_000)):

@@ -6,8 +6,8 @@ elevators and the passengers are simulated.
 
 After the last fault, all panels must show the same hall lamps within AGREE_MS. Every confirmed call must be served.
 
-All randomness comes from the plan and from generators seeded by it, so a run can be repeated exactly. The digest of the
-transcript proves that two runs are equal.
+All randomness comes from the plan and from generators seeded by it, so a run can be repeated exactly. Two runs with the
+same digest have the same transcript.
 """
 
 import random
