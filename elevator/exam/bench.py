@@ -68,8 +68,9 @@ class Bench(ControllerGroup):
     ) -> None:
         """Observe *building*. *switch* connects the controllers' machines; None: all controllers run on this machine.
 
-        *meanwhile* is called in each turn. *start_gap_s* is the time between the starts of two controllers. *ready_s*
-        is the time limit for a controller to start and bring its car to a floor.
+        The bench calls *meanwhile* in each turn; an exception from it ends the test. *start_gap_s* is the time between
+        the starts of two controllers. *ready_s* is the time limit for a controller to start and bring its car to a
+        floor.
         """
         self._meanwhile = meanwhile
         self._start_gap_s = start_gap_s
@@ -270,7 +271,7 @@ class Bench(ControllerGroup):
     # Passengers
 
     def carry(self, profile: Profile, per_minute: float, seconds: int) -> Tally:
-        """Let passengers appear for *seconds*. Return their waiting times.
+        """Let passengers appear for *seconds*. Return the statistics of their waiting times.
 
         Check that all reach their destinations, at most SERVED_S after the last one has appeared.
         """

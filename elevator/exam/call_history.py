@@ -2,8 +2,9 @@
 
 A call is a `CallKey`. All panels share the hall calls; a cab call belongs to one car.
 
-A lamp confirms the last press of its button. If it lights again after the call was served, it confirms no new call: the
-news of the press may be late, or the controller may test its lamps. Otherwise the call was invented; see `pending`.
+A lamp that lights confirms the last press of its button. If the call was served a moment ago, the lamp confirms no new
+call, because the controller may have learned of the press late. If the call was served long ago, the lamp should not
+light: the call was invented; see `pending`.
 """
 
 from collections.abc import Collection, Iterable
@@ -89,7 +90,7 @@ class CallHistory:
     def unserved(self, healthy: Collection[int], buttons: Collection[Button]) -> list[str]:
         """Return the confirmed calls of *buttons* that are not served. Omit cab calls of cars that are not *healthy*.
 
-        A call is served if a door has been open at its floor since the press, and no *healthy* car's panel shows it.
+        A call is served if a door that can serve it was open after the press, and no *healthy* car's panel shows it.
         """
         return [
             name_of(*key[:2]) + ("" if key[2] is None else f" in car {key[2]}")
@@ -100,11 +101,11 @@ class CallHistory:
         ]
 
     def was_open(self, floor: int, since_ms: int, cars: Iterable[int]) -> bool:
-        """Return whether the door of one of *cars* has been open at *floor* since *since_ms*."""
+        """Return whether the door of one of *cars* was open at *floor* at *since_ms* or at any time after it."""
         return any(self._closed.get((car, floor), -1) >= since_ms for car in cars)
 
     def was_served(self, key: CallKey, since_ms: int) -> bool:
-        """Return whether the door of a car that can serve *key* has been open at its floor since *since_ms*."""
+        """Return whether a door that can serve *key* was open at its floor at *since_ms* or at any time after it."""
         _, floor, only = key
         return self.was_open(floor, since_ms, range(len(self.lit)) if only is None else [only])
 

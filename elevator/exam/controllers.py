@@ -147,7 +147,7 @@ class Controllers:
         return all(state == "ended" for state in self.states)
 
     def stop(self, meanwhile: Callable[[], None]) -> None:
-        """Terminate all controllers; kill those that still run after STOP_S. Call *meanwhile* while waiting."""
+        """Terminate all controllers; kill those that still run after STOP_S. Until then, call *meanwhile* in a loop."""
         for number, process in self.processes.items():
             self.freeze(number, on=False)
             if process.poll() is None:

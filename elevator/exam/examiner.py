@@ -38,7 +38,10 @@ class ExamSetting:
 
 
 def examine(test: ExamTest, subject: Subject, setting: ExamSetting, meanwhile: Callable[[], None]) -> Result:
-    """Run *test*, and repeat it if the machine was overloaded. Return its result. Call *meanwhile* in each turn."""
+    """Run *test*, and repeat it if the machine was overloaded. Return its result.
+
+    The bench calls *meanwhile* in each turn, about every 10 ms. An exception from it ends the test.
+    """
     result = _run(test, subject, setting, meanwhile)
     if result.late_ms <= LATE_MS:
         return result

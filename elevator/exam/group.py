@@ -145,7 +145,8 @@ class ControllerGroup:
     def far_floor(self, cars: Collection[int]) -> int:
         """Return the floor that is farthest from all *cars*; the lowest if there are several.
 
-        Prefer floors where the hall button is dark on all panels: a press of a lit button tests nothing.
+        Prefer floors that are not NEAR a car and whose hall button is dark on the panels of *cars*: a press of a lit
+        button tests nothing.
         """
         heights = [self.height(car) for car in cars]
 

@@ -8,8 +8,9 @@ The rules, all of them *must* unless marked *beyond*:
 - The door is never open while the motor runs or between floors (D1).
 - The door stays open for MIN_OPEN_MS (D1), and for MIN_OPEN_MS after an obstruction (D2, beyond). It closes within
   MAX_OPEN_MS after it opened, or after the last event that may keep it open: a press or a lamp change at its floor, or
-  a change of the obstruction switch or the stop button (D1). A door that opens while its controller starts, without a
-  press at its floor, may close at once.
+  a change of the obstruction switch or the stop button (D1). After a press, the controller has more time, because it
+  may learn of the press late; see `_reaction_ms`. A door that opens while its controller starts, without a press at its
+  floor, may close at once.
 - The door does not close while obstructed (D2).
 - The car does not leave its shaft (C5).
 - Requests name only buttons and floors that exist (S2, beyond). The course's simulator hangs on other requests.
@@ -334,7 +335,7 @@ class Judge:
         return self._calls.unserved(healthy, buttons)
 
     def was_open(self, floor: int, since_ms: int, cars: Iterable[int]) -> bool:
-        """Return whether the door of one of *cars* has been open at *floor* since *since_ms*."""
+        """Return whether the door of one of *cars* was open at *floor* at *since_ms* or at any time after it."""
         return self._calls.was_open(floor, since_ms, cars)
 
 

@@ -156,7 +156,11 @@ class Namespace:
 
 
 class Host(Namespace):
-    """A machine: a namespace with an interface eth0. The other end of the cable is in the namespace of the creator."""
+    """A machine: a namespace with an interface eth0.
+
+    A cable connects eth0 to an interface in the namespace that creates the host. There the switch sends and receives
+    the host's frames.
+    """
 
     def __init__(self, number: int) -> None:
         """Create host *number*, 1 to HOSTS_MAX; raise OSError."""

@@ -69,7 +69,10 @@ def launch(subject: Subject, car: int, cars: int, floors: int, directory: Path, 
 
 
 def check_program(subject: Subject, cars: int, floors: int) -> None:
-    """Raise BadCommand if a controller's program does not exist."""
+    """Raise BadCommand if a controller's program does not exist or is not executable.
+
+    A program in {dir} is not checked, because {dir} is still empty.
+    """
     with tempfile.TemporaryDirectory() as directory:
         for car in range(cars):
             started = launch(subject, car, cars, floors, Path(directory), None)

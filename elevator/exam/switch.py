@@ -5,8 +5,8 @@
 - The impairments of a broadcast are independent for each receiver.
 - No frame reaches an unplugged host or a host of another group, not even ARP.
 - The switch knows the hosts' MAC addresses, so a unicast frame reaches only its destination.
-- The counters count frames that hosts send, even if the switch drops them. A frame that the kernel has not split yet
-  counts once. The traffic of the kernels themselves does not count: ARP, IGMP and ICMPv6.
+- The counters count frames that hosts with a plugged cable send, even if the switch drops them. A frame that the kernel
+  has not split yet counts once. The traffic of the kernels themselves does not count: ARP, IGMP and ICMPv6.
 """
 
 import heapq

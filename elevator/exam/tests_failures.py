@@ -147,7 +147,7 @@ def restart(bench: Bench) -> None:
 
 
 def _press_cabs(bench: Bench, car: int, count: int) -> list[PressedCall]:
-    """Press cab buttons for the floors farthest from *car*. Return the calls whose lamps light."""
+    """Press the cab buttons for the *count* floors farthest from *car*. Return the calls whose lamps light."""
     floors = sorted(range(bench.floors), key=lambda floor: -abs(floor - bench.height(car)))[:count]
     calls = []
     for floor in floors:

@@ -15,11 +15,11 @@ from elevator.exam.tests_single import FINGER_S, LAMP_S
 REST_S = 10
 PASSENGERS_S = 60
 PASSENGERS_PER_MINUTE = 4
-"""How many passengers arrive per minute, for each car."""
+"""The arrival rate for a group of one car. A group of three cars gets three times as many."""
 
 
 def lamps(bench: Bench) -> None:
-    """Press every hall button once, on alternating panels, three at a time."""
+    """Press every hall button once, on alternating panels. Wait after every three until their calls are served."""
     bench.start()
     exist = buttons(bench.floors)
     calls = [(button, floor) for button in (Button.UP, Button.DOWN) for floor in bits(mask(exist, button))]

@@ -16,7 +16,7 @@ from elevator.exam.tests_single import LAMP_S
 AGREE_S = 1.0
 """How long the hall lamps of the panels may differ after the network has healed."""
 JITTER_MS = 200
-"""The longest delay of a datagram. A lamp lights in time even if a datagram and its answer both take this long."""
+"""The longest delay of a datagram. A lamp can light within LAMP_S: a datagram and its answer take 400 ms together."""
 REPEATED_PERCENT = 30
 """How many of the datagrams arrive twice."""
 ATTACK_S = 10
@@ -25,7 +25,7 @@ REPLAY_S = 0.02
 
 
 def loss(percent: int, bench: Bench) -> None:
-    """Lose packets while calls are made."""
+    """Lose *percent* of all packets while calls are made."""
     level = Level.MUST if percent <= 50 else Level.BEYOND
 
     def make_call(panel: int) -> None:
