@@ -1,5 +1,5 @@
 #!/bin/sh
-# Find the browser and the driver for the tests of the page. As root on Debian, install them if they are missing.
+# Check that the browser and the driver for the tests of the page are here. As root on Debian, install missing ones.
 # Exit with status 77 if there is no browser: the caller then skips these tests.
 set -eu
 missing() { for program in chromium chromedriver; do command -v "$program" || echo "none"; done | grep -q "^none$"; }

@@ -1,4 +1,4 @@
-"""Build dist/elevator: one executable that runs without Python on every Linux with glibc GLIBC_NEWEST or newer.
+"""Build dist/elevator: one executable for Linux that needs no Python. A release runs with glibc GLIBC_NEWEST or newer.
 
  1. Nuitka compiles the program and collects its libraries in .cache/bundle/elevator.dist (its standalone mode).
  2. No file in this folder may need a glibc newer than GLIBC_NEWEST. Otherwise a local build prints a warning, and a
@@ -6,8 +6,8 @@
  3. The folder is compressed into one executable, with a digest of each file: see bootstrap.c.
 
 Nuitka has a onefile mode too, but it keeps a parent process. The parent turns SIGTERM into SIGINT and unpacks at every
-start. If it is killed, it leaves 20 MB behind and the program ends too, although a node must keep running. The cached
-variant of onefile mode overwrites the files of running copies.
+start. If it is killed, it leaves the unpacked files behind, and the program ends too, although a node must keep
+running. The cached variant of onefile mode overwrites the files of running copies.
 
 By default, Nuitka includes the standard library as bytecode. LEFT_OUT excludes the modules that the program does not
 need. Bundled code has imports of these modules, but the program never executes those imports.
