@@ -177,8 +177,8 @@ def seals(data: bytes) -> bool:
     return admission.admit(seal(data, KEY)) is not None
 
 
-def mailbox(data: bytes) -> bool:
-    """Put and pop datagrams. Check that the fair queue is bounded and keeps the order of each address."""
+def fair_queue(data: bytes) -> bool:
+    """Put datagrams into a fair queue and pop them. Check its bounds and the order of each address."""
     queue, came, read = FairQueue(), [0] * 256, [-1] * 256
     for each in data:
         if each == 255:
@@ -197,7 +197,7 @@ def mailbox(data: bytes) -> bool:
     return sum(came) > 0
 
 
-def watched(data: bytes) -> bool:
+def watch_views(data: bytes) -> bool:
     """Send datagrams to `elevator watch`, and check that every view can show the result."""
     admission, group, now_ms = Admission(GROUP), watch_view.Group(), 0
     for how, datagram in Bytes(data).pieces(length_bytes=2):
@@ -649,8 +649,8 @@ TARGETS: dict[str, Callable[[bytes], bool]] = {
     for target in (
         datagrams,
         seals,
-        mailbox,
-        watched,
+        fair_queue,
+        watch_views,
         record_text,
         record_file,
         configuration,
