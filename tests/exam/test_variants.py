@@ -54,7 +54,7 @@ def failures(result: dict[str, Any]) -> list[str]:
 
 
 @pytest.mark.parametrize("test", TESTS)
-def test_reference_passes(test: str, tmp_path: Path) -> None:
+def test_reference_controller_passes_each_test_of_the_exam(test: str, tmp_path: Path) -> None:
     result = examine(tmp_path, [test])[test]
     assert failures(result) == []
     assert result["verdict"] == "passed"
@@ -64,6 +64,6 @@ def test_reference_passes(test: str, tmp_path: Path) -> None:
     ("variant", "test"),
     [pytest.param(each, test, id=f"{each.name}-{test}") for each in VARIANTS for test in sorted(each.must_fail)],
 )
-def test_variant_fails(variant: Variant, test: str, tmp_path: Path) -> None:
+def test_broken_variant_fails_each_test_listed_for_it(variant: Variant, test: str, tmp_path: Path) -> None:
     result = examine(tmp_path, [test], "--broken", variant.name)[test]
     assert failures(result) != [], variant.mistake

@@ -32,7 +32,7 @@ from elevator.simulation.faults import FaultKind
 
 
 @pytest.mark.rule("A1")
-def test_one_car_answers_a_hall_call_and_the_others_do_not_move() -> None:
+def test_only_one_car_moves_to_answer_a_hall_call() -> None:
     group = Group(at=(0, 3, 3))
     group.press(0, UP, 1)
     settle(group)
@@ -131,7 +131,7 @@ def test_duplicate_does_not_log_a_cab_call_as_served_when_the_original_takes_it_
 
 
 @pytest.mark.rule("A3")
-def test_restarted_node_distinguishes_its_duplicate_from_its_earlier_incarnations() -> None:
+def test_restarted_node_does_not_adopt_the_cab_calls_of_its_duplicate() -> None:
     group = group_with_duplicate()
     group.press(2, CAB, 2)
     group.run(100)
@@ -146,7 +146,7 @@ def test_restarted_node_distinguishes_its_duplicate_from_its_earlier_incarnation
 
 
 @pytest.mark.rule("A3")
-def test_node_that_reads_its_record_late_distinguishes_its_duplicate_from_its_earlier_incarnations() -> None:
+def test_node_that_reads_its_record_late_shows_only_its_own_cab_calls() -> None:
     group = group_with_duplicate()
     group.press(0, CAB, 1)
     group.press(2, CAB, 2)
@@ -287,7 +287,7 @@ def test_node_whose_assignment_never_settles_sends_few_heartbeats(
 
 
 @pytest.mark.rule("A1")
-def test_node_claims_a_call_within_600_ms_even_if_its_assignment_needs_several_steps_to_settle(
+def test_node_claims_a_call_within_600_ms_although_its_assignment_settles_slowly(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     group = Group(cars=1, at=(0,), travel_ms=10_000)
@@ -335,7 +335,7 @@ def test_car_releases_a_call_before_another_car_claims_it() -> None:
 
 
 @pytest.mark.rule("A1")
-def test_claimed_call_stays_with_its_car_and_the_lower_id_wins_a_conflict() -> None:
+def test_lower_id_wins_if_two_cars_claim_the_same_call() -> None:
     claimed = Buttons(up=0b0110)
     cars = {0: Member(Car(3), 0, claimed, Rates()), 1: Member(Car(0), 0, Buttons(up=0b0010), Rates())}
     assert assignment.claimed_by_others(1, cars) == claimed

@@ -78,7 +78,7 @@ def test_another_car_serves_the_call_if_a_sensor_alternates_between_wrong_floors
 
 
 @pytest.mark.rule("G2", "C5")
-def test_moving_car_stops_when_its_sensor_fails_and_continues_when_the_sensor_recovers() -> None:
+def test_moving_car_stops_while_its_sensor_is_dead() -> None:
     group = Group(cars=1, at=(0,))
     group.press(0, CAB, 2)
     group.run_until(lambda: floor_of(group[0]) == 1, 5000)

@@ -210,7 +210,7 @@ def test_door_that_opens_with_the_obstruction_switch_on_stays_open() -> None:
 
 
 @pytest.mark.rule("C6", "G3")
-def test_another_car_serves_a_hall_call_at_a_door_held_open_by_a_flickering_obstruction() -> None:
+def test_another_car_serves_a_call_at_a_door_held_open_by_a_flickering_obstruction() -> None:
     group = Group(cars=2, at=(0, 1))
     group.press(0, CAB, 0)
     group.run_until(lambda: is_door_open(group[0]), 1000)

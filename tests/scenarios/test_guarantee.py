@@ -51,14 +51,13 @@ def test_car_that_moved_during_a_server_outage_opens_its_door_only_at_standstill
 
 
 @pytest.mark.rule("G2", "G3")
-def test_another_car_starts_for_a_killed_nodes_hall_call_within_600_ms() -> None:
+def test_another_car_starts_for_a_killed_nodes_hall_call_within_400_ms() -> None:
     group = Group(at=(0, 3, 3))
     group.press(0, UP, 1)
     group.run(200)
     assert motors(group[0])[-1][1] is Motor.UP
     group[0].kill()
-    after_ms = group.run_until(lambda: bool(motors(group[1]) + motors(group[2])), 600)
-    assert after_ms <= 400
+    group.run_until(lambda: bool(motors(group[1]) + motors(group[2])), 400)
     settle(group)
 
 
@@ -78,7 +77,7 @@ def test_another_car_starts_for_the_call_within_2_s_of_a_motor_power_failure() -
 
 
 @pytest.mark.rule("G2", "G3")
-def test_another_car_starts_for_the_call_within_1_s_after_a_blocked_door_exceeds_its_dwell_time() -> None:
+def test_another_car_starts_within_1_s_after_the_dwell_time_of_a_blocked_door() -> None:
     group = Group(at=(0, 3, 3))
     group.press(0, CAB, 0)
     group.run(500)
@@ -271,7 +270,7 @@ def test_crash_soon_after_a_partition_is_detected_as_fast_as_any_other() -> None
 
 
 @pytest.mark.rule("G1", "G2")
-def test_wiped_node_recovers_its_cab_calls_despite_a_late_datagram_of_its_previous_incarnation() -> None:
+def test_late_datagram_does_not_keep_a_wiped_node_from_recovering_its_cab_calls() -> None:
     group = Group(cars=2, at=(0, 0))
     group.press(0, CAB, 3)
     group.run(230)

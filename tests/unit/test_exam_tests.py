@@ -107,7 +107,7 @@ def test_far_floor_has_no_call_yet_unless_cars_stand_at_all_such_floors(lit: lis
     assert found == [chosen]
 
 
-def test_datagrams_for_a_replay_include_those_before_the_presses(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_datagrams_for_a_replay_include_those_sent_at_each_press(monkeypatch: pytest.MonkeyPatch) -> None:
     """The switch keeps only the last datagrams, and the controllers send many until all calls are served."""
     press = Bench.press
     recorded: list[object] = []

@@ -33,7 +33,7 @@ class Run:
 
 
 @pytest.mark.parametrize("kind", [FaultKind.KILL, FaultKind.FREEZE, FaultKind.SERVER, FaultKind.MOTOR, FaultKind.STOP])
-def test_fault_affects_only_its_own_car_during_the_fault_and_for_a_while_afterwards(kind: FaultKind) -> None:
+def test_fault_affects_only_its_own_car_until_a_while_after_its_end(kind: FaultKind) -> None:
     run = Run()
     assert run.is_unaffected(0)
     run.fail(kind, lasts_ms=3000)
@@ -56,7 +56,7 @@ def test_group_is_calm_again_although_a_node_stays_dead() -> None:
 @pytest.mark.parametrize(
     "kind", [FaultKind.PACKET_LOSS, FaultKind.CUT, FaultKind.GHOST, FaultKind.DISK, FaultKind.SLOW_SERVER]
 )
-def test_group_is_not_calm_while_its_network_or_a_disk_fails(kind: FaultKind) -> None:
+def test_group_is_not_calm_while_a_fault_that_affects_it_lasts(kind: FaultKind) -> None:
     run = Run()
     run.fail(kind, lasts_ms=None)
     run.world.now_ms += LONG_MS

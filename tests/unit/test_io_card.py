@@ -92,7 +92,7 @@ def test_unchanged_outputs_are_not_written() -> None:
         assert io_card.changes(wanted, wanted, 200) == b""
 
 
-def test_card_in_unknown_state_gets_all_outputs_except_uncertain_lamps_and_unknown_floor() -> None:
+def test_card_in_unknown_state_gets_all_known_outputs() -> None:
     unknown = io_card.changes(None, Outputs(unsure=EVERY_BUTTON), 200)
     assert sorted(unknown) == sorted([0, 0, 13, 0, 24, 37])
     known = io_card.changes(None, evolve(DARK, floor=0), 200)

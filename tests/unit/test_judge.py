@@ -228,7 +228,8 @@ def test_cab_press_in_another_car_does_not_let_the_door_stay_open_longer() -> No
 
 
 @pytest.mark.rule("D1")
-def test_press_on_another_panel_lets_the_door_stay_open_longer_in_case_datagrams_are_late() -> None:
+def test_press_on_another_panel_lets_the_door_stay_open_longer() -> None:
+    """The datagrams about the press may be late."""
     trace = Trace(2, 0).door(True).after(100).press(UP, 2, car=1)
     assert trace.after(DWELL_MS - 100 + DWELL_MS).door(False).faults() == []
     trace = Trace(2, 0).press(UP, 2, car=1).after(100).door(True)
@@ -236,7 +237,7 @@ def test_press_on_another_panel_lets_the_door_stay_open_longer_in_case_datagrams
 
 
 @pytest.mark.rule("D1", "C7")
-def test_held_stop_button_keeps_a_door_open_or_lets_it_close() -> None:
+def test_door_may_stay_open_or_close_while_the_stop_button_is_held() -> None:
     trace = Trace().door(True).after(500).stop(True).after(60_000).stop(False).after(DWELL_MS).door(False)
     assert trace.faults() == []
     assert Trace().door(True).after(500).stop(True).after(100).door(False).faults() == []
@@ -574,7 +575,7 @@ def test_call_made_before_a_failure_may_be_served_twice() -> None:
 
 
 @pytest.mark.rule("L2")
-def test_cab_lamp_on_the_panel_of_another_car_is_a_fault_even_if_that_car_once_had_the_same_call() -> None:
+def test_cab_lamp_for_a_call_of_another_car_is_a_fault_even_after_an_own_call() -> None:
     trace = served(CAB).after(9000).press(CAB, 1, car=1).lamp(True, CAB, 1, car=1).lamp(True, CAB, 1)
     assert trace.faults() == [(PRIVATE, trace.at_ms, 0)]
 

@@ -92,7 +92,9 @@ def test_systemd_credential_is_used_if_no_key_file_is_configured(
 
 
 @pytest.mark.parametrize("command", [["--id", "1", "--no-record"], ["doctor", "--no-record"], ["watch", "--json"]])
-def test_every_command_refuses_a_key_file_that_other_users_can_access(tmp_path: Path, command: list[str]) -> None:
+def test_node_doctor_and_watch_refuse_a_key_file_that_other_users_can_access(
+    tmp_path: Path, command: list[str]
+) -> None:
     file = written(tmp_path / "key", LINE, 0o644)
     done = subprocess.run(
         [*PROGRAM, *command, "--key-file", str(file)], capture_output=True, text=True, timeout=40, check=False

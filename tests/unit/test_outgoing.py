@@ -130,7 +130,7 @@ def test_entry_that_was_forgotten_is_not_sent() -> None:
     assert sent.digest == calls_of(2).digest
 
 
-def test_change_of_the_car_sends_no_entries_and_no_rates() -> None:
+def test_change_of_the_cars_state_sends_no_entries_or_rates() -> None:
     moved = evolve(message(calls_of(3)), car=Car(floor=1))
     ((_, sent),) = send(compose(settled(calls_of(3)), moved, QUIET_MS), QUIET_MS, 1)
     assert sent == evolve(moved, sequence=2, calls=Calls(), rates=None, version="")
@@ -233,7 +233,7 @@ def test_each_of_many_nodes_sends_one_entry_at_a_time(live: int) -> None:
         assert len(sent.calls.entries) == 1
 
 
-def test_nodes_together_send_about_one_copy_of_a_large_set_in_a_round() -> None:
+def test_nodes_together_send_at_most_two_copies_of_a_large_set_in_a_round() -> None:
     cars = 32
     calls = calls_of(cars, live=6)
     joined, total = Calls(), 0

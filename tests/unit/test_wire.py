@@ -380,7 +380,7 @@ def test_button_that_no_panel_has_is_invalid(button: int, floor: int) -> None:
     assert not is_button(button, floor, 4)
 
 
-def test_building_has_one_cab_button_per_floor_and_two_hall_buttons_except_at_the_end_floors() -> None:
+def test_panel_has_every_button_except_up_at_the_top_and_down_at_the_bottom() -> None:
     buttons = {(button, floor) for button in range(-1, 5) for floor in range(-1, 6) if is_button(button, floor, 4)}
     assert buttons == {(0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (1, 3), (2, 0), (2, 1), (2, 2), (2, 3)}
 
