@@ -63,21 +63,40 @@ def test_demo_warns_about_more_nodes_than_the_cores_can_run(cars: int, cores: in
     assert may_overload(cars + 1, cores) or cars == 3
 
 
-def test_demo_exits_with_1_if_a_node_is_lost_a_car_is_unsafe_or_a_passenger_is_not_served() -> None:
-    good, lost = scene(), scene(waiting=1)
-    bad = evolve(good, elevators=[evolve(good.elevators[0], counts=Counters(door_between_floors=1))])
-    assert judge(good, {}, cut_short=False).status == 0
-    assert judge(good, {}, cut_short=True).status == 0
-    assert judge(lost, {}, cut_short=False).status == 1
-    assert judge(lost, {}, cut_short=True).status == 0
-    assert judge(bad, {}, cut_short=True).status == 1
-    assert judge(lost, {}, cut_short=False).lines[1] == "1 passenger never served"
-    assert judge(scene(waiting=2), {}, cut_short=False).lines[1] == "2 passengers never served"
-    assert judge(good, {1: -9}, cut_short=False).status == 1
-    assert "node 1 exited by itself with status -9" in judge(good, {1: -9}, cut_short=False).lines
-    assert "controller 1 exited by itself with status 2" in judge(good, {1: 2}, False, "controller").lines
-    mistakes = evolve(good, elevators=[evolve(good.elevators[0], counts=Counters(bad_requests=1, reloads=1))])
-    assert judge(mistakes, {}, cut_short=False).status == 0
+def counted(counts: Counters) -> Scene:
+    """Return a scene whose first elevator has *counts*."""
+    good = scene()
+    return evolve(good, elevators=[evolve(good.elevators[0], counts=counts)])
+
+
+@pytest.mark.parametrize("cut_short", [False, True])
+def test_demo_without_faults_exits_with_0(cut_short: bool) -> None:
+    assert judge(scene(), {}, cut_short).status == 0
+
+
+def test_demo_exits_with_1_if_a_passenger_is_never_served() -> None:
+    one, two = judge(scene(waiting=1), {}, cut_short=False), judge(scene(waiting=2), {}, cut_short=False)
+    assert (one.status, one.lines[1]) == (1, "1 passenger never served")
+    assert (two.status, two.lines[1]) == (1, "2 passengers never served")
+
+
+def test_demo_that_is_cut_short_need_not_serve_all_passengers() -> None:
+    assert judge(scene(waiting=1), {}, cut_short=True).status == 0
+
+
+def test_demo_exits_with_1_after_an_unsafe_command() -> None:
+    assert judge(counted(Counters(door_between_floors=1)), {}, cut_short=True).status == 1
+
+
+def test_demo_with_bad_requests_and_reloads_exits_with_0() -> None:
+    assert judge(counted(Counters(bad_requests=1, reloads=1)), {}, cut_short=False).status == 0
+
+
+def test_demo_exits_with_1_if_a_node_exits_by_itself() -> None:
+    verdict = judge(scene(), {1: -9}, cut_short=False)
+    assert verdict.status == 1
+    assert "node 1 exited by itself with status -9" in verdict.lines
+    assert "controller 1 exited by itself with status 2" in judge(scene(), {1: 2}, False, "controller").lines
 
 
 @pytest.mark.parametrize(("floors", "needed_s", "enough_s"), [(4, 59, 60), (32, 250, 600)])

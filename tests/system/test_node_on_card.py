@@ -54,13 +54,15 @@ def wait_until_served(car: Lab) -> None:
     assert car.misbehaviour() == 0
 
 
-def test_call_is_served_and_termination_stops_the_motor_and_switches_off_the_lamps(tmp_path: Path) -> None:
+def test_node_on_a_card_serves_a_call(tmp_path: Path) -> None:
     with lab(tmp_path, cars=1, cards=True) as car:
         drive_up(car)
         wait_until_served(car)
-        car.wait(lambda: not car.elevator(0).door)
-        car.press(0, Button.UP, 0)
-        car.wait(lambda: car.motor(0) is Motor.DOWN and car.elevator(0).lamps.up == 1)
+
+
+def test_termination_stops_the_motor_and_switches_off_the_lamps(tmp_path: Path) -> None:
+    with lab(tmp_path, cars=1, cards=True) as car:
+        drive_up(car)
         car.end(0)
         car.wait(lambda: car.motor(0) is Motor.STOP and not car.lamps(0))
 

@@ -118,10 +118,14 @@ def test_recorded_command_gets_the_answer_of_the_original(call: dict[str, Any]) 
         assert ours == recorded or (len(ours.encode()) > OUTPUT_BYTES and ours.startswith(recorded))
 
 
-def test_each_difference_has_a_recorded_command_or_a_test() -> None:
+def test_each_difference_is_in_a_recorded_command_or_listed_here() -> None:
+    """Other tests show the differences that are listed here."""
     shown = {name for call in CALLS for name in call.get("differences", [])}
     assert shown == {"final newline", "white space", "surrogates"}
     assert set(DIFFERENCES) == shown | {"size", "empty id", "output", "options"}
+
+
+def test_help_explains_each_difference() -> None:
     assert all(sentence in USAGE for sentence in DIFFERENCES.values())
 
 

@@ -622,9 +622,12 @@ def test_car_stops_without_power_and_continues_when_power_returns(building: Buil
         operator.until(lambda state: state["position"] > position)
 
 
-def test_car_can_be_placed_in_the_shaft_and_put_back_after_leaving_it(building: Building, operator: Operator) -> None:
+def test_car_can_be_placed_between_floors(operator: Operator) -> None:
     assert operator.do("put", car=0, floor=2.5)["ok"]
     assert (operator.state()["position"], operator.state()["sensor"]) == (2.5, None)
+
+
+def test_car_that_left_its_shaft_can_be_put_back(building: Building, operator: Operator) -> None:
     operator.do("put", car=0, floor=3)
     with Client(building.ports[0]) as client:
         client.send((1, 1, 0, 0))

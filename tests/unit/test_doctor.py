@@ -89,12 +89,16 @@ def simulated_card(directory: Path, floor: float) -> Iterator[str]:
             sim.communicate()
 
 
-def test_card_passes_the_check_if_it_answers_and_fails_if_another_program_uses_it(tmp_path: Path) -> None:
+def test_card_that_answers_passes_the_check(tmp_path: Path) -> None:
     with simulated_card(tmp_path, 2) as path:
         for _ in range(2):
             found = doctor.check_card(path, 99)
             assert found.good, found
             assert "its car is at floor 2" in found.text
+
+
+def test_card_that_another_program_uses_fails_the_check(tmp_path: Path) -> None:
+    with simulated_card(tmp_path, 2) as path:
         user, _ = card_port.open_port(path)
         found = doctor.check_card(path, 99)
         user.close()
@@ -363,25 +367,38 @@ def test_port_that_another_program_owns_fails_the_check() -> None:
     assert Finding(False, f"cannot open UDP port {port} (Address already in use): {advice}") in found
 
 
-def test_doctor_checks_peers_number_of_floors_and_id() -> None:
-    alone, group = traffic(others=2), traffic((1, "10.0.0.1", 4), (3, "10.0.0.3", 4), (3, "10.0.0.9", 6))
-    assert check_peers(alone, "lab").text == (
+ALONE = traffic(others=2)
+GROUP = traffic((1, "10.0.0.1", 4), (3, "10.0.0.3", 4), (3, "10.0.0.9", 6))
+"""The traffic of nodes 1 and 3, and of a duplicate of node 3 with another number of floors."""
+
+
+def test_peers_and_dropped_datagrams_are_listed() -> None:
+    assert check_peers(GROUP, "lab").text == "other nodes of group lab: 1 at 10.0.0.1, 3 at 10.0.0.3 and 10.0.0.9"
+    assert check_peers(ALONE, "lab").text == (
         "no heartbeats from other nodes of group lab yet; 2 datagrams dropped: from another group"
     )
-    assert check_peers(evolve(alone, refused={"replayed": 1}), "lab").text.endswith("; 1 datagram dropped: replayed")
-    for reason in (UNKEYED, OTHER_KEY):
-        found = check_peers(evolve(alone, refused={reason: 2}), "lab")
-        assert not found.good
-        assert found.text.endswith(f"2 datagrams dropped: {reason}: give all nodes the same --key-file")
-        assert check_peers(evolve(group, refused={reason: 2}), "lab").good
-    assert check_peers(group, "lab").text == "other nodes of group lab: 1 at 10.0.0.1, 3 at 10.0.0.3 and 10.0.0.9"
-    assert check_floors(alone, 4).good
+    assert check_peers(evolve(ALONE, refused={"replayed": 1}), "lab").text.endswith("; 1 datagram dropped: replayed")
+
+
+@pytest.mark.parametrize("reason", [UNKEYED, OTHER_KEY])
+def test_datagrams_with_another_key_fail_the_check_if_there_are_no_peers(reason: str) -> None:
+    found = check_peers(evolve(ALONE, refused={reason: 2}), "lab")
+    assert not found.good
+    assert found.text.endswith(f"2 datagrams dropped: {reason}: give all nodes the same --key-file")
+    assert check_peers(evolve(GROUP, refused={reason: 2}), "lab").good
+
+
+def test_peer_with_another_number_of_floors_fails_the_check() -> None:
+    assert check_floors(ALONE, 4).good
     assert check_floors(traffic((1, "10.0.0.1", 4)), 4).good
-    assert check_floors(group, 4) == Finding(
+    assert check_floors(GROUP, 4) == Finding(
         False, "node 3 has 6 floors, but this node has 4: give all nodes the same --floors"
     )
-    assert check_id(group, 2).good
-    assert check_id(group, 1) == Finding(False, "id 1 is in use at 10.0.0.1: choose another --id")
+
+
+def test_id_in_use_fails_the_check() -> None:
+    assert check_id(GROUP, 2).good
+    assert check_id(GROUP, 1) == Finding(False, "id 1 is in use at 10.0.0.1: choose another --id")
 
 
 def test_record_directory_must_be_writable(tmp_path: Path) -> None:
