@@ -282,7 +282,7 @@ def test_unplugged_host_has_no_carrier_until_it_is_plugged_in_again() -> None:
 
 
 @sandboxed
-def test_captured_datagrams_are_replayed_and_others_injected() -> None:
+def test_replayed_and_injected_datagrams_reach_a_host() -> None:
     with opened(2) as bench:
         ports = bench.ports()
         ports[0].send(b"original")

@@ -212,10 +212,14 @@ def checkout(bare: Path) -> Checkout:
     return Checkout(bare)
 
 
-def test_just_is_installed_once_and_receives_the_arguments(checkout: Checkout) -> None:
+def test_just_receives_the_arguments(checkout: Checkout) -> None:
     status, output = checkout.run("just", "demo", "two words")
     assert status == 0
     assert output.endswith("/my checkout/justfile demo two words")
+
+
+def test_just_is_installed_only_once(checkout: Checkout) -> None:
+    checkout.run("just", "demo")
     assert checkout.installs() == 1
     checkout.run("just", "demo")
     assert checkout.installs() == 0

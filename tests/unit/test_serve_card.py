@@ -142,7 +142,7 @@ def test_client_reads_inputs_and_writes_outputs(served: Served) -> None:
         assert served.line.card.speed == 77
 
 
-def test_stray_byte_is_dropped_and_logged_and_later_messages_are_not_shifted(served: Served) -> None:
+def test_stray_byte_is_logged_and_does_not_shift_later_messages(served: Served) -> None:
     logged = "dropped an incomplete message (1 of 4 bytes)"
     for clients in (1, 2):
         with served.connect() as client:

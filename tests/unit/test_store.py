@@ -56,7 +56,7 @@ def test_second_lock_on_a_record_is_refused(tmp_path: Path, monkeypatch: pytest.
 
 
 @pytest.mark.parametrize("damage", [b"", b"not a database at all", b"SQLite format 3\0" + b"\xff" * 4000])
-def test_damaged_file_is_renamed_and_empty_file_is_used(tmp_path: Path, damage: bytes) -> None:
+def test_damaged_file_is_renamed_unless_it_is_empty(tmp_path: Path, damage: bytes) -> None:
     (tmp_path / "record.sqlite").write_bytes(damage)
     assert reopened(tmp_path) is None
     assert len(list(tmp_path.glob("*.spoiled-*"))) == (1 if damage else 0)

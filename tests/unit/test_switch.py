@@ -118,9 +118,12 @@ def payloads(received: list[bytes]) -> list[bytes | None]:
     return [frame.payload for frame in frames if frame is not None]
 
 
-def test_broadcast_reaches_all_others_and_unicast_only_its_host(network: Network) -> None:
+def test_broadcast_reaches_all_others(network: Network) -> None:
     frame = network.datagram(1)
     assert network.send(1, frame) == [[frame], [], [frame], [frame]]
+
+
+def test_unicast_frame_reaches_only_its_host(network: Network) -> None:
     frame = network.datagram(1, to=2)
     assert network.send(1, frame) == [[], [], [frame], []]
     frame = network.datagram(1, to=GATEWAY)

@@ -144,7 +144,7 @@ def test_keys_without_a_button_do_nothing(building: Building, key: str) -> None:
     assert building.history.next_event == 0
 
 
-def test_keys_control_stop_obstruction_and_motor(building: Building) -> None:
+def test_stop_key_presses_the_stop_button_and_its_capital_letter_holds_it(building: Building) -> None:
     pressed = after(building, "p")
     assert pressed.stop
     later, _ = elevators.settle(pressed, (pressed.stop_until_ms or 0))
@@ -152,11 +152,20 @@ def test_keys_control_stop_obstruction_and_motor(building: Building) -> None:
     held = after(building, "P")
     assert (held.stop, held.stop_until_ms) == (True, None)
     assert not after(building, "P").stop
+
+
+def test_obstruction_key_toggles_the_switch(building: Building) -> None:
     assert after(building, "-").obstructed
     assert not after(building, "-").obstructed
+
+
+def test_motor_keys_give_motor_commands(building: Building) -> None:
     assert after(building, "9").shaft.motor == Motor.UP
     assert after(building, "8").shaft.motor == Motor.STOP
     assert after(building, "7").shaft.motor == Motor.DOWN
+
+
+def test_inbounds_key_puts_back_a_car_that_left_its_shaft(building: Building) -> None:
     out = physics.at(evolve(building.servers[0].elevator.shaft, place=-1), 0)
     building.servers[0].elevator = evolve(elevators.new_elevator(out), out=True)
     back = after(building, "0")
