@@ -58,7 +58,8 @@ def outcome(plan: Plan) -> tuple[Outcome, list[str]]:
 def shrink(plan: Plan) -> Plan:
     """Leave out passengers, faults and presses of *plan*, which fails, as long as it still fails. Return the rest.
 
-    Some of the rest may still be needless: the search ends after SHRINK_RUNS, and leaves out only parts in one piece.
+    Some of the rest may still be needless: the search tries only consecutive faults or presses, and ends after
+    SHRINK_RUNS.
     """
     if plan.traffic is not None and outcome(evolve(plan, traffic=None))[0].violation:
         plan = evolve(plan, traffic=None)

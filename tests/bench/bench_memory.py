@@ -5,7 +5,7 @@ restarts the third node. In every second round it also deletes that node's recor
 calls. After each round the benchmark prints figures of the first node: the resident memory of its processes, the
 authors and calls in its heartbeats, and the size of its record.
 
-The exit status is 1 if the worker's memory grows from the second to the last quarter.
+The exit status is 1 if the worker's memory grows by more than 5 % from the second to the last quarter.
 
 With --world HOURS the benchmark runs a simulated world instead, with a fault every two minutes. After each quarter
 it prints the largest size of each collection that can grow in a node.

@@ -31,7 +31,7 @@ from elevator.hardware.server_side import MESSAGE
 SIZES = {3: 4, 16: 32}
 """The number of floors for each number of cars."""
 PER_MINUTE = 4
-"""How many passengers arrive per minute, for each car."""
+"""The arrival rate of passengers for a group of one car. It grows in proportion to the number of cars."""
 WARM_UP_S = 5.0
 
 

@@ -522,7 +522,7 @@ def dropped(group: Lab) -> int:
 # The plot
 
 PANEL_W, PANEL_H, LEFT, TOP, GAP = 380, 260, 70, 70, 110
-"""The size of a diagram, its margins, and the gap between the two, in pixels."""
+"""The size of a diagram, the margins of the picture, and the gap between two diagrams, in pixels."""
 COLOURS = ("#0b6fa4", "#c2410c", "#4d7c0f")
 STYLE = 'font-family="sans-serif" font-size="13" fill="#222"'
 MIDDLE = 'text-anchor="middle"'
@@ -609,7 +609,7 @@ def text(x: float, y: float, words: str, style: str = "") -> str:
 
 
 def tick_step(most: float) -> float:
-    """Return a round distance between ticks, so that three to eight ticks reach up to *most*."""
+    """Return a round distance between ticks, such that three to six ticks lie between 0 and *most*."""
     power: float = 10 ** math.floor(math.log10(most))
     return next(step * power for step in (0.2, 0.5, 1, 2) if most < 6 * step * power)
 

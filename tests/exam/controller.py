@@ -37,7 +37,7 @@ DOOR_S = 3.0
 BLOCKED_S = 3.5
 """A door is blocked if it is still open this long after the last service."""
 MOTOR_S = 2.5
-"""A running motor has failed if the floor sensor does not change for this long. Floors are 2 s apart."""
+"""A running motor has failed if the floor sensor does not change for this long: floors are only 2 s apart."""
 DOOR_MISTAKES_S = {"hasty-door": 1.0, "slow-door": 8.0}
 """The dwell times of the variants that get the dwell time wrong."""
 LATE_MISTAKES: dict[str, tuple[tuple[int], int, float]] = {
@@ -125,7 +125,7 @@ class Heartbeat:
 
 
 HEAD = struct.Struct("!BQIBb?H")
-"""The fields of a heartbeat before the counters, and the number of counters. The claims follow, two bytes each."""
+"""The fields of a heartbeat before the counters, and the number of counters. The counters and the claims follow."""
 
 
 def encode(heartbeat: Heartbeat) -> bytes:
@@ -268,7 +268,7 @@ class Mistakes:
     readings: list[int | None] = field(default_factory=list)
     """All readings of the floor sensor."""
     punctual_at: float = 0.0
-    """When the output that changes too late was last to keep its old value."""
+    """When the output that changes too late last had to have its old value."""
     sent: list[int] = field(default_factory=list)
     """The counters in the last heartbeat."""
     commands: list[Call] = field(default_factory=list)

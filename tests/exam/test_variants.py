@@ -1,6 +1,7 @@
 """The exam itself under test: the reference controller passes it, and each broken variant fails the listed tests.
 
-These tests run whole exams, one for each controller. An exam mostly waits, so several run at once: `just test-exam`.
+Each of these tests runs one test of the exam on one controller. It mostly waits, so several run at once: see
+`just test-exam`.
 """
 
 import json

@@ -327,7 +327,7 @@ def test_invalid_field_is_refused(datagram: bytes) -> None:
 @pytest.mark.rule("S2")
 @pytest.mark.parametrize("length", range(END))
 def test_truncated_datagram_is_refused(length: int) -> None:
-    """A datagram cut after an entry is valid. Only its seal reveals the cut."""
+    """A datagram that is cut just before an entry is valid. Only its seal reveals the cut."""
     decoded = decode(DATAGRAM[:length], "lab")
     if length == ENTRY:
         assert decoded == evolve(VALID, calls=Calls())
