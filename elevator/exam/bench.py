@@ -48,7 +48,7 @@ class ExamTest:
     needs_network: bool = False
     """True if the test impairs the network, or needs each controller on a machine of its own."""
     seconds: int = 30
-    """The usual duration of the test, for the estimate of the time left."""
+    """The planned duration of the test, for the estimate of the time left. A fast controller needs less."""
     level: Level = Level.MUST
     """The highest level of the checks. BEYOND if the course assumes that the faults of this test never happen."""
 

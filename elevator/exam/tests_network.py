@@ -16,7 +16,7 @@ from elevator.exam.tests_single import LAMP_S
 AGREE_S = 1.0
 """How long the hall lamps of the panels may differ after the network has healed."""
 JITTER_MS = 200
-"""The longest delay of a datagram. A lamp can light within LAMP_S: a datagram and its answer take 400 ms together."""
+"""The longest delay of a datagram. A lamp can light within LAMP_S: a datagram and its answer take at most 400 ms."""
 REPEATED_PERCENT = 30
 """How many of the datagrams arrive twice."""
 ATTACK_S = 10
