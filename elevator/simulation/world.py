@@ -105,7 +105,7 @@ class World(ObservedTrial):
         self.ledger.judge_end()
 
     def is_done(self) -> bool:
-        """Return whether every car that can still serve calls has served all its calls."""
+        """Return whether every car that can still serve calls has served all its calls and is at rest."""
         lost = self.plan.lost_cars()
         return all(self.is_idle(node) for node in self.nodes if node.id not in lost)
 
