@@ -1,4 +1,4 @@
-"""Network interfaces, configured with rtnetlink(7) messages. Every function raises OSError if the kernel refuses.
+"""Network interfaces, configured with rtnetlink(7). If the kernel refuses, all functions but `mute` raise OSError.
 
 The functions apply to the network namespace of the calling thread.
 """

@@ -26,7 +26,7 @@ _ESCAPE_SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07
 
 
 def printable(text: str) -> str:
-    """Return *text* without terminal escape sequences, and with U+FFFD for each other unprintable character."""
+    """Return *text* without terminal escape sequences. Tabs become spaces, other unprintable characters U+FFFD."""
     plain = _ESCAPE_SEQUENCE.sub("", text).expandtabs(4)
     return "".join(character if character.isprintable() else "\ufffd" for character in plain)
 

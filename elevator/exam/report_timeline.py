@@ -164,7 +164,10 @@ def _place(labels: Iterable[_Label], width: int) -> list[_Placed]:
 
 
 def _lines(placed: Sequence[_Placed], tops: Sequence[int]) -> Iterator[str]:
-    """Yield a vertical line for each label. The line is thick in the lanes of the cars that the label concerns."""
+    """Yield a vertical line for each label. The line is thick in the lane of its car, if it has one.
+
+    A failure without a car has a thick line in all lanes, an intervention without a car in none.
+    """
     cars = range(len(tops) - 1)
     for label, level, _, _ in placed:
         y = _baseline(tops[0], level) - 11
