@@ -1,7 +1,7 @@
 """The events of a simulated run, and the trial that passes them to the judges.
 
-The field *node* is the node's number in the world. It differs from the node's id if two nodes use the same id. The
-event of a turn precedes the events that the turn causes, so a judge never sees a turn in progress.
+The field *node* is the node's number in the world. A misconfigured node may have another id. The event of a turn
+precedes the events that the turn causes, so a judge never sees a turn in progress.
 """
 
 import random

@@ -172,7 +172,7 @@ class GroupService:
                 self.fail(f"two cars keep claiming {call}")
 
     def judge_misconfigured(self, misconfigured: ObservedNode) -> None:
-        """Check that nodes with conflicting configurations have logged the conflict."""
+        """Check that nodes with conflicting configurations have logged the conflict, and still know of a duplicate."""
         is_duplicate = misconfigured.floors == self.trial.plan.floors
         those = [node for node in self.members if not is_duplicate or node.node_id == misconfigured.node_id]
         for node in [*those, misconfigured] if those else []:

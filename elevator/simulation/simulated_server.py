@@ -19,7 +19,7 @@ class SimulatedServer:
     on_change: Callable[[SimulatedElevator, SimulatedElevator, Iterable[Event]], None]
     """Called with the elevator before and after each change, and the events of the change."""
     lag_ms: int = 0
-    """The longest delay of a request, because of faults."""
+    """The longest delay of a command or a reply, because of faults."""
     requests: bytes = b""
     """Commands that have not been executed yet, perhaps followed by a sweep."""
     requests_at_ms: int = 0
@@ -51,21 +51,21 @@ class SimulatedServer:
             self.requests_at_ms if self.requests else NEVER_MS, self.reply_at_ms if self.reply is not None else NEVER_MS
         )
 
-    def executed_at_ms(self, now_ms: int) -> int:
-        """Return when a request that arrives now will be executed."""
+    def after_lag_ms(self, now_ms: int) -> int:
+        """Return *now_ms* plus a random delay of up to `lag_ms`."""
         return now_ms + (self.rng.randint(0, self.lag_ms) if self.lag_ms else 0)
 
     def receive_sweep(self, sweep: bytes, now_ms: int) -> None:
-        """Receive a *sweep*. Execute it at once, or after the pending commands if there are any."""
+        """Receive a *sweep*. Read the inputs at once, or after the pending commands if there are any."""
         if self.requests:
             self.requests += sweep
         else:
-            self.reply, self.reply_at_ms = self.exchange(sweep, now_ms), self.executed_at_ms(now_ms)
+            self.reply, self.reply_at_ms = self.exchange(sweep, now_ms), self.after_lag_ms(now_ms)
 
     def receive_commands(self, commands: bytes, now_ms: int) -> None:
         """Receive *commands*, which have no reply, and execute them after all pending requests."""
         if not self.requests:
-            self.requests_at_ms = max(self.executed_at_ms(now_ms), self.reply_at_ms if self.reply is not None else 0)
+            self.requests_at_ms = max(self.after_lag_ms(now_ms), self.reply_at_ms if self.reply is not None else 0)
         self.requests += commands
         self.execute_due(now_ms)
 
