@@ -4,7 +4,7 @@
     hold it open for long while the car has a cab call elsewhere (C6).
  2. A car does not pass the floor of a cab call. It does not pass a hall call that it claims in its direction (C1). It
     does not reverse if a cab call lies ahead (C1) or in the direction that it has announced (C2).
- 3. A healthy car reports a fault for no longer than a trip to the next floor takes (C8). The floor indicator shows the
+ 3. A healthy car reports a fault for no longer than it takes to the next floor (C8). The floor indicator shows the
     last floor reached (L6).
 
 These rules apply during other faults too, as long as the program and the server are unaffected:
