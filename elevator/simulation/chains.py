@@ -26,7 +26,7 @@ STORM = (
 
 
 class Size(NamedTuple):
-    """The size of a run: its cars and floors, and the time of its last fault."""
+    """The size of a run: its cars and floors, and the time by which its temporary faults have ended."""
 
     cars: int
     floors: int
@@ -61,7 +61,7 @@ def draw_storm(rng: random.Random, size: Size) -> Iterable[InjectedFault | Press
 
 
 def draw_rare(rng: random.Random, size: Size) -> Iterable[InjectedFault | Press]:
-    """In about 1 of 6 runs, draw faults and presses that do harm only after a long time or many events."""
+    """In about 1 of 8 runs, draw faults and presses that do harm only after a long time or many events."""
     cars, floors, calm_at_ms = size
     who = rng.randrange(cars)
     match rng.choices(("crash loop", "hammer", "shirker", ""), (5, 5, 6, 84))[0]:
@@ -81,7 +81,7 @@ def draw_rare(rng: random.Random, size: Size) -> Iterable[InjectedFault | Press]
 
 
 def draw_long(rng: random.Random, size: Size) -> Iterable[InjectedFault | Press]:
-    """In 3 of 10 runs with other faults, draw a sequence of related faults of one node."""
+    """In 3 of 10 runs with other faults, draw a sequence of related faults of one node, or heavy packet loss."""
     who, at_ms = rng.randrange(size.cars), rng.randint(4000, size.calm_at_ms - 15_000)
     times: Iterable[int] = ()
     match rng.choices(("slow disk", "unread", "wiped", "frozen", "mute", "lossy", ""), (5, 5, 5, 5, 5, 5, 70))[0]:
