@@ -24,7 +24,7 @@ LEVEL = 16
 LEVELS_MAX = 5
 """If the interventions need more lines of labels, numbers replace the labels, and a list explains them."""
 NEAR = 3.0
-"""Failures of one rule in one lane share a label if they are closer than this."""
+"""Failures of one rule in one lane share a label if they are drawn closer than this."""
 
 LEGEND = report_lane.LEGEND | {
     "done": "intervention of the test",

@@ -1,6 +1,6 @@
 """The results of an exam as values. The bench collects them; the reports show them.
 
-All times are in milliseconds since the start of the test.
+The times of checks, interventions and timelines are in milliseconds since the start of the test.
 """
 
 from enum import StrEnum

@@ -96,7 +96,7 @@ def _try_in_child() -> int:
 
 
 def enter() -> None:
-    """Move this process to a new network namespace, where it may create hosts; raise OSError.
+    """Move this process to a new network namespace, where it may create hosts; raise OSError if that fails.
 
     The process must have a single thread. Sockets that are open already stay in their namespace and keep working.
     """
