@@ -479,7 +479,10 @@ def percent(before: Used, after: Used) -> dict[str, float]:
 
 
 def presses(group: Lab, others: FleetProcess, floors: int, seconds: float) -> list[float]:
-    """Press a dark button on node 0's panel every PRESS_EVERY_MS. Return the ms to each lamp."""
+    """Press a dark button on node 0's panel about every PRESS_EVERY_MS. Return the ms to each lamp that lit.
+
+    The intervals vary by up to HEARTBEAT_MS, so that presses fall at all phases of the heartbeats.
+    """
     rng, lamps_ms = random.Random(1), list[float]()
     begin_s = time.monotonic()
     while time.monotonic() < begin_s + seconds:
@@ -609,7 +612,7 @@ def text(x: float, y: float, words: str, style: str = "") -> str:
 
 
 def tick_step(most: float) -> float:
-    """Return a round distance between ticks, such that three to six ticks lie between 0 and *most*."""
+    """Return a round distance between ticks, such that three to six ticks, including 0, lie from 0 to *most*."""
     power: float = 10 ** math.floor(math.log10(most))
     return next(step * power for step in (0.2, 0.5, 1, 2) if most < 6 * step * power)
 

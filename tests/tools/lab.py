@@ -118,7 +118,7 @@ class Lab(ControllerGroup):
         return self.controllers.processes[id]
 
     def processes(self, id: int, name: str) -> list[int]:
-        """Return the pids of a process of node *id*. *name*: "pair" (supervisor), "worker" or "disk" (recorder)."""
+        """Return the pids of the processes *name* of node *id*: "pair" (supervisor), "worker" or "disk" (recorder)."""
         return [pid for pid in self.controllers.pids(id) if comm(pid) == f"elevator:{name}"]
 
     def end(self, id: int, number: signal.Signals = signal.SIGTERM) -> None:
