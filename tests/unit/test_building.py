@@ -177,6 +177,10 @@ def test_leaving_the_shaft_is_counted_once_at_its_exact_time() -> None:
         (5250, "out of bounds", True),
         (5250, "misbehaviour", "out of bounds"),
     ]
+
+
+def test_car_stays_out_of_bounds_until_it_is_put_back() -> None:
+    elevator, _ = elevators.settle(GOING_UP, 100_000)
     stuck = protocol.answer(elevator, bytes((1, 255, 0, 0, 7, 0, 0, 0)), 100_001)
     assert stuck.replies == bytes((7, 0, 0, 0))
     assert stuck.elevator.out

@@ -30,7 +30,7 @@ def test_all_settings_that_forbid_namespaces_are_named() -> None:
     assert "run as root" not in advice
 
 
-def test_other_obstacles_are_explained() -> None:
+def test_missing_privileges_or_kernel_modules_are_explained() -> None:
     assert "--privileged" in explain(errno.EPERM, ALLOWED, is_root=True, is_contained=True)
     assert "CAP_SYS_ADMIN" in explain(errno.EPERM, {}, is_root=True, is_contained=False)
     assert "modprobe" in explain(errno.EOPNOTSUPP, {}, is_root=False, is_contained=False)
