@@ -145,7 +145,7 @@ def test_every_request_in_the_largest_building_is_assigned_to_one_car() -> None:
     ] * 1024
 
 
-def test_input_with_an_empty_id_gets_an_error_where_the_original_may_run_forever() -> None:
+def test_assignment_that_does_not_end_is_stopped_with_an_error() -> None:
     endless = {"hallRequests": [[True, True]], "states": {"": {"cabRequests": [False]}}}
     with pytest.raises(InputError, match="4194304 moves"):
         answer(json.dumps(endless), Options())

@@ -205,10 +205,21 @@ def test_button_is_down_for_the_duration_of_the_press() -> None:
     ask = bytes((6, 0, 0, 0))
     assert protocol.answer(pressed, ask, 199).replies[1] == 1
     assert protocol.answer(pressed, ask, 200).replies[1] == 0
-    again = elevators.press(elevators.press(pressed, Button.UP, 0, 300), Button.UP, 0, 250)
-    assert protocol.answer(again, ask, 299).replies[1] == 1
-    assert protocol.answer(elevators.press(again, Button.UP, 0, None), ask, 10**6).replies[1] == 1
-    assert protocol.answer(elevators.release(again, Button.UP, 0), ask, 10).replies[1] == 0
+
+
+def test_button_stays_down_until_the_longest_of_its_presses_ends() -> None:
+    pressed, ask = AT_FLOOR_1, bytes((6, 0, 0, 0))
+    for until_ms in (200, 300, 250):
+        pressed = elevators.press(pressed, Button.UP, 0, until_ms)
+    assert protocol.answer(pressed, ask, 299).replies[1] == 1
+    assert protocol.answer(pressed, ask, 300).replies[1] == 0
+    assert protocol.answer(elevators.press(pressed, Button.UP, 0, None), ask, 10**6).replies[1] == 1
+
+
+def test_release_ends_all_presses_of_a_button() -> None:
+    pressed = elevators.press(elevators.press(AT_FLOOR_1, Button.UP, 0, 200), Button.UP, 0, 300)
+    released = elevators.release(pressed, Button.UP, 0)
+    assert protocol.answer(released, bytes((6, 0, 0, 0)), 10).replies[1] == 0
 
 
 def test_stop_button_is_released_after_a_press_but_not_while_held() -> None:
@@ -690,6 +701,14 @@ def test_events_are_numbered_in_order_of_time(building: Building, operator: Oper
     numbers, times = [each["n"] for each in history["events"]], [each["ms"] for each in history["events"]]
     assert numbers == list(range(history["next"]))
     assert times == sorted(times)
+
+
+def test_operator_gets_only_the_events_since_the_given_number(building: Building, operator: Operator) -> None:
+    with Client(building.ports[0]) as client:
+        client.send((4, 1, 0, 0), (4, 0, 0, 0), (10, 0, 0, 0))
+        operator.until(lambda state: state["counts"]["bad_requests"])
+    operator.until(lambda state: not state["client"])
+    history = operator.do("events", since=0)
     assert operator.do("events", since=3)["events"] == history["events"][3:]
     assert operator.do("events", since=10**30)["events"] == []
     assert operator.do("events", since=-5)["lost"] == 0
