@@ -131,7 +131,7 @@ class Namespace:
     """A network namespace. It has only the loopback interface at first."""
 
     def __init__(self) -> None:
-        """Create the namespace; raise OSError."""
+        """Create the namespace; raise OSError if that fails."""
         with _current() as outside:
             _namespace.unshare(CLONE_NEWNET)
             try:
@@ -163,7 +163,7 @@ class Host(Namespace):
     """
 
     def __init__(self, number: int) -> None:
-        """Create host *number*, 1 to HOSTS_MAX; raise OSError."""
+        """Create host *number*, 1 to HOSTS_MAX; raise OSError if that fails."""
         super().__init__()
         with ExitStack() as stack:
             stack.callback(super().close)
@@ -241,7 +241,7 @@ def _open_port(interface: str) -> socket.socket:
 
 
 def open_hosts(count: int) -> list[Host]:
-    """Create *count* hosts, 1 to HOSTS_MAX; raise OSError. The caller must have called `enter`."""
+    """Create *count* hosts, 1 to HOSTS_MAX; raise OSError if that fails. The caller must have called `enter`."""
     with ExitStack() as stack:
         hosts = []
         for number in range(1, count + 1):
@@ -252,5 +252,5 @@ def open_hosts(count: int) -> list[Host]:
 
 
 def open_gateway() -> Gateway:
-    """Create the gateway of all hosts; raise OSError. The caller must have called `enter`."""
+    """Create the gateway of all hosts; raise OSError if that fails. The caller must have called `enter`."""
     return Gateway()

@@ -84,7 +84,10 @@ def check_program(subject: Subject, cars: int, floors: int) -> None:
 
 @contextmanager
 def joined_hosts(count: int, rng: random.Random) -> Iterator[tuple[list[Host], EthernetSwitch]]:
-    """Create *count* hosts and a switch that joins them; raise OSError. The caller must have called `enter`."""
+    """Create *count* hosts and a switch that joins them; raise OSError if that fails.
+
+    The caller must have called `enter`.
+    """
     with ExitStack() as stack:
         hosts = open_hosts(count)
         for host in hosts:
